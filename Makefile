@@ -1,0 +1,80 @@
+# `make` lists the targets. Nothing but make and python3 (3.11 to 3.14, with venv) needs to be there.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+CHECKED := lxc_dashboard tasks tests bench scripts alembic rxconfig.py
+
+# The first Python that fits; `make PYTHON=/path/to/python3 ...` names another.
+PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.14 python3.11; do \
+	$$candidate -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null \
+	&& command -v $$candidate && break; done)
+
+# Tests wait more than they compute, so several files run at once; those of one file stay together and share its servers.
+# Not those of the browser: guests of one stack bring network interfaces, at which another's Chromium drops its connections.
+SEVERAL := -n 3 --dist loadfile
+
+export REFLEX_TELEMETRY_ENABLED := false
+
+.PHONY: help demo dev test check lint types imports unit integration e2e coverage bench lock clean
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "  PORT=3002 make demo takes another port, DEMO_DATA=/some/folder make demo another folder."
+
+.venv/.installed: requirements.lock scripts/install.py
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 to 3.14 with venv was found." \
+		"On Debian and Ubuntu: apt-get install python3 python3-venv"; exit 1; }
+	@"$(PYTHON)" scripts/install.py
+
+# Through launch.py the demo ends with make, however make ends.
+demo: .venv/.installed ## Everything on this machine with a sandbox node: http://localhost:3001
+	@exec $(BIN)/python -I -S lxc_dashboard/embedded/launch.py $$PPID 15 -1 -1 $(BIN)/lxc-dashboard demo
+
+dev: .venv/.installed ## The demo, built and started again whenever a source file changes
+	@exec $(BIN)/python -I -S lxc_dashboard/embedded/launch.py $$PPID 15 -1 -1 $(BIN)/lxc-dashboard demo --reload
+
+check: lint types imports unit ## Format, lint, types, contracts, unit tests: before each commit
+
+lint: .venv/.installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: .venv/.installed
+	$(BIN)/mypy $(wildcard $(CHECKED))
+
+imports: .venv/.installed
+	$(BIN)/lint-imports
+
+unit: .venv/.installed
+	$(BIN)/pytest $(SEVERAL) tests/unit
+
+integration: .venv/.installed ## Tests with real servers, worker, SSH and sandbox guests
+	$(BIN)/pytest $(SEVERAL) tests/integration
+
+e2e: .venv/.installed ## Browser tests over the running stack
+	@chromium="$$($(BIN)/python scripts/chromium.py)" || exit 0; CHROMIUM="$$chromium" $(BIN)/pytest tests/e2e
+
+test: lint types imports ## Everything: check, integration, browser
+	$(BIN)/pytest $(SEVERAL) tests/unit tests/integration
+	@chromium="$$($(BIN)/python scripts/chromium.py)" || exit 0; CHROMIUM="$$chromium" $(BIN)/pytest tests/e2e
+
+# Apart from `test`: tracing slows the workers whose recovery is timed there.
+coverage: .venv/.installed ## Unit and integration tests with the branches they reach
+	$(BIN)/coverage erase
+	$(BIN)/pytest tests/unit tests/integration --cov --cov-report=term
+
+bench: .venv/.installed ## All benchmarks, one after the other
+	@for program in bench/*.py; do $(BIN)/python $$program || exit 1; done
+
+bench-%: .venv/.installed ## One benchmark: make bench-start
+	@$(BIN)/python bench/$*.py
+
+lock: .venv/.installed ## requirements.lock anew from pyproject.toml, with the newest versions that fit
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--no-emit-index-url --no-emit-find-links pyproject.toml --extra sandbox --group dev -o requirements.lock
+
+clean: ## Remove what was built and cached; the demo's data in .run stays
+	rm -rf .venv .web .states build dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf tests/artefacts assets/external
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,29 @@
+"""The live list's first snapshot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from lxc_dashboard import routes
+from lxc_dashboard.api.door import caller_of
+from lxc_dashboard.errors import SessionExpiredError
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+
+def feed_routes() -> list[BaseRoute]:
+    return [Route(routes.FEED, snapshot, methods=["GET"])]
+
+
+async def snapshot(request: Request) -> Response:
+    """``GET /api/containers``: ``{v, rows: {vmid: row}, meta}``, gzipped once for all viewers."""
+    caller = caller_of(request)
+    if caller.session is None:
+        raise SessionExpiredError
+    body = await caller.hub.snapshot(caller.session)
+    headers = {"Content-Encoding": "gzip", "Cache-Control": "no-store", "Vary": "Cookie"}
+    return Response(body, media_type="application/json", headers=headers)

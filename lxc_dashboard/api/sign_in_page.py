@@ -1,0 +1,157 @@
+"""The sign-in page: plain forms that work before any script has run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from lxc_dashboard import routes, text
+from lxc_dashboard.api.html import Markup, document, tag
+from lxc_dashboard.services.auth.endpoints import Choice
+from lxc_dashboard.services.auth.sign_in import Realm, SecondStep
+
+# What every PVE has. Offered where the endpoint's own list cannot be read.
+USUAL_REALMS: Final = (Realm("pam", "Linux PAM", is_default=True), Realm("pve", "Proxmox VE authentication server"))
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What was typed, to stand in the form again. Never a password."""
+
+    endpoint_id: str = ""
+    user: str = ""
+    realm: str = ""
+    next_path: str = routes.DASHBOARD
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the page says beside the form: an error, one by field, a note."""
+
+    error: str = ""
+    fields: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def password_page(choices: Sequence[Choice], realms: Sequence[Realm], filled: Filled, told: Told) -> str:
+    if not choices:
+        return _page(_form(tag("h1", text.SIGN_IN_TITLE), _alert(text.NO_ENDPOINT)), told.notes)
+    return _page(
+        _form(
+            tag("h1", text.SIGN_IN_TITLE),
+            tag("p", text.SIGN_IN_LEAD, class_="soft"),
+            _alert(told.error),
+            _endpoint(choices, filled.endpoint_id),
+            _field("user", text.USER, told, value=filled.user, autocomplete="username", autofocus=not filled.user),
+            _field(
+                "password",
+                text.PASSWORD,
+                told,
+                type="password",
+                autocomplete="current-password",
+                autofocus=bool(filled.user),
+            ),
+            _labelled("realm", text.REALM, _realms(realms, filled.realm)),
+            _hidden("next", filled.next_path),
+            tag("button", text.SIGN_IN, type="submit", class_="button primary"),
+        ),
+        told.notes,
+    )
+
+
+def second_step_page(step: SecondStep, next_path: str, told: Told) -> str:
+    lead = tag("p", text.SECOND_FACTOR_LEAD.format(userid=step.userid), class_="soft")
+    again = tag("a", text.START_AGAIN, href=routes.sign_in_again(next_path))
+    if not step.kinds:
+        return _page(_form(tag("h1", text.SECOND_FACTOR_TITLE), lead, _alert(text.TFA_UNSUPPORTED), again), told.notes)
+    kinds = [tag("option", text.TFA_KINDS[kind], value=kind) for kind in step.kinds]
+    chosen = (
+        _labelled("kind", text.TFA_KIND, tag("select", *kinds, id="kind", name="kind", class_="select"))
+        if len(kinds) > 1
+        else _hidden("kind", step.kinds[0])
+    )
+    return _page(
+        _form(
+            tag("h1", text.SECOND_FACTOR_TITLE),
+            lead,
+            _alert(told.error),
+            chosen,
+            _field("code", text.TFA_CODE, told, autocomplete="one-time-code", autofocus=True, spellcheck="false"),
+            _hidden("next", next_path),
+            tag("button", text.CONTINUE, type="submit", class_="button primary"),
+            again,
+        ),
+        told.notes,
+    )
+
+
+def _page(form: Markup, notes: Sequence[str]) -> str:
+    return document(
+        tag("main", form, *(tag("p", note, class_="gate-note", role="note") for note in notes), class_="gate"),
+        tag("script", src="/sign-in.js", defer=True),
+        title=f"{text.SIGN_IN_TITLE} · {text.PRODUCT}",
+    )
+
+
+def _form(*children: Markup) -> Markup:
+    head = tag(
+        "div", tag("span", class_="brand-mark", aria_hidden="true"), tag("span", text.PRODUCT), class_="gate-head"
+    )
+    return tag("form", head, *children, method="post", action=routes.SIGN_IN, class_="gate-form", novalidate=True)
+
+
+def _alert(message: str) -> Markup:
+    return tag("div", message, class_="note bad", role="alert") if message else Markup("")
+
+
+def _hidden(name: str, value: str) -> Markup:
+    return tag("input", type="hidden", name=name, value=value)
+
+
+def _labelled(name: str, label: str, control: Markup, error: str = "") -> Markup:
+    shown = tag("span", error, class_="field-error", id=f"{name}-error") if error else Markup("")
+    return tag(
+        "div",
+        tag("label", label, for_=name, class_="field-label"),
+        control,
+        shown,
+        class_="field bad" if error else "field",
+    )
+
+
+def _field(name: str, label: str, told: Told, **attributes: str | bool) -> Markup:
+    error = told.fields.get(name, "")
+    control = tag(
+        "input",
+        id=name,
+        name=name,
+        class_="input",
+        required=True,
+        aria_invalid="true" if error else None,
+        aria_describedby=f"{name}-error" if error else None,
+        **{"type": "text", **attributes},
+    )
+    return _labelled(name, label, control, error)
+
+
+def _endpoint(choices: Sequence[Choice], chosen: str) -> Markup:
+    options = [
+        tag("option", choice.name, value=str(choice.id), selected=str(choice.id) == chosen) for choice in choices
+    ]
+    return _labelled(
+        "endpoint", text.ENDPOINT, tag("select", *options, id="endpoint", name="endpoint", class_="select")
+    )
+
+
+def _realms(realms: Sequence[Realm], chosen: str) -> Markup:
+    options = [
+        tag(
+            "option",
+            f"{realm.name}: {realm.comment}" if realm.comment else realm.name,
+            value=realm.name,
+            selected=realm.name == chosen,
+        )
+        for realm in realms
+    ]
+    return tag("select", *options, id="realm", name="realm", class_="select", data_source=routes.REALMS)

@@ -1,0 +1,221 @@
+"""What the API answers: JSON of these shapes, which its description is made from."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+import structlog
+from starlette.responses import Response
+
+from lxc_dashboard.api.v1 import words
+from lxc_dashboard.db.models import CreationState, Phase
+from lxc_dashboard.errors import (
+    ConflictError,
+    DashboardError,
+    InvalidInputError,
+    NotFoundError,
+    PreflightError,
+    PrivilegeError,
+    RateLimitedError,
+    ServiceUnavailableError,
+    SessionExpiredError,
+    TokenRefusedError,
+    UnreachableError,
+)
+from lxc_dashboard.services.creation.findings import FindingSeverity
+from lxc_dashboard.services.creation.views import JobView, StepState
+from lxc_dashboard.state.base import reference
+
+log = structlog.get_logger(__name__)
+
+JSON: Final = "application/json"
+NO_STORE: Final = {"Cache-Control": "no-store"}
+RETRY_AFTER_S: Final = 5
+STATUSES: Final[tuple[tuple[type[DashboardError], int], ...]] = (
+    (TokenRefusedError, 401),
+    (SessionExpiredError, 401),
+    (PrivilegeError, 403),
+    (NotFoundError, 404),
+    (ConflictError, 409),
+    (InvalidInputError, 422),
+    (PreflightError, 422),
+    (RateLimitedError, 429),
+    (ServiceUnavailableError, 503),
+    (UnreachableError, 503),
+)
+BAD_GATEWAY: Final = 502
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """Something that would make the creation fail. ``field`` is the request's, empty where it is none's."""
+
+    severity: FindingSeverity
+    field: str
+    cause: str
+    remedy: str
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """``fields``: what is wrong, by field. ``reference`` stands in the dashboard's log beside the cause."""
+
+    message: str
+    fields: dict[str, str] = {}
+    findings: list[Finding] = []
+    reference: str = ""
+
+
+class Failure(msgspec.Struct, frozen=True):
+    error: Problem
+
+
+class Step(msgspec.Struct, frozen=True):
+    key: str
+    phase: Phase
+    title: str
+    state: StepState
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """Why a run failed. ``tail``: the last lines of a PVE task."""
+
+    message: str
+    remedy: str
+    phase: str
+    step: str
+    tail: list[str]
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """Of a run that is ready. ``credentials`` names services whose credentials the dashboard's page reveals."""
+
+    address: str
+    ports: list[int]
+    credentials: list[str]
+
+
+class Creation(msgspec.Struct, frozen=True):
+    """A run. ``spec``: what was asked for, without secrets."""
+
+    id: UUID
+    state: CreationState
+    phase: Phase
+    percent: int
+    vmid: int
+    node: str
+    hostname: str
+    template: str
+    userid: str
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    cancel_requested: bool
+    exists: bool
+    may_cancel: bool
+    may_retry: bool
+    may_go_on: bool
+    may_destroy: bool
+    steps: list[Step]
+    error: Fault | None
+    result: Outcome | None
+    spec: dict[str, Any]
+
+
+class Creations(msgspec.Struct, frozen=True):
+    """Newest first."""
+
+    creations: list[Creation]
+
+
+class Secrets(msgspec.Struct, frozen=True):
+    """By their names."""
+
+    values: dict[str, str]
+
+
+class Done(msgspec.Struct, frozen=True):
+    message: str
+
+
+class Line(msgspec.Struct, frozen=True, tag="line"):
+    """A line of the log. ``kind``: step, log, warning, error or complete. ``script``: the script or package batch that printed it."""
+
+    seq: int
+    at: datetime
+    kind: str
+    phase: str
+    script: str
+    text: str
+
+
+class End(msgspec.Struct, frozen=True, tag="end"):
+    """The last object of a log. ``state`` is the run's, empty where the caller may not see it any more, as ``message`` says."""
+
+    state: str
+    message: str = ""
+
+
+def creation_of(view: JobView) -> Creation:
+    error, result = view.error, view.result
+    same = (
+        "id",
+        "state",
+        "phase",
+        "percent",
+        "vmid",
+        "node",
+        "hostname",
+        "template",
+        "userid",
+        "created_at",
+        "started_at",
+    )
+    flags = ("finished_at", "cancel_requested", "exists", "may_cancel", "may_retry", "may_go_on", "may_destroy")
+    return Creation(
+        **{name: getattr(view, name) for name in (*same, *flags)},
+        steps=[Step(step.key, step.phase, step.title, step.state) for step in view.steps],
+        error=Fault(error.message, error.remedy, error.phase, error.step, list(error.tail)) if error else None,
+        result=Outcome(result.address, list(result.ports), list(result.credentials)) if result else None,
+        spec=view.spec.to_json() if view.spec else {},
+    )
+
+
+def answer(body: msgspec.Struct, status: int = 200, **headers: str) -> Response:
+    """``headers`` with underscores in place of hyphens."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Response(msgspec.json.encode(body), status, {**NO_STORE, **named}, JSON)
+
+
+def problem(status: int, message: str, **headers: str) -> Response:
+    return answer(Failure(Problem(message)), status, **headers)
+
+
+def refusal(error: DashboardError) -> Response:
+    """An error of ours as its status, with what the caller can mend."""
+    status = next((status for kind, status in STATUSES if isinstance(error, kind)), BAD_GATEWAY)
+    shown = reference()
+    log.warning("api request failed", reference=shown, status=status, error=type(error).__name__, why=str(error))
+    told = Problem(_message(error), getattr(error, "fields", {}), _findings(error), shown)
+    return answer(Failure(told), status, **_headers(error, status))
+
+
+def _message(error: DashboardError) -> str:
+    """PVE's own words of a token that it refuses are for the log."""
+    if isinstance(error, SessionExpiredError):
+        return TokenRefusedError.default_message
+    return words.STOPPED if isinstance(error, PreflightError) else error.user_message
+
+
+def _findings(error: DashboardError) -> list[Finding]:
+    found: Any = error.findings if isinstance(error, PreflightError) else ()
+    return [Finding(each.severity, each.field, each.cause, each.remedy) for each in found]
+
+
+def _headers(error: DashboardError, status: int) -> dict[str, str]:
+    if isinstance(error, RateLimitedError):
+        return {"Retry_After": str(error.retry_after_s)}
+    if status == 503:  # noqa: PLR2004 a status by its own number
+        return {"Retry_After": str(RETRY_AFTER_S)}
+    return {"WWW_Authenticate": "PVEAPIToken"} if status == 401 else {}  # noqa: PLR2004

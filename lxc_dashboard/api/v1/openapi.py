@@ -1,0 +1,157 @@
+"""The API's description, OpenAPI 3.1, made from the very types that requests are read with and answers are written from."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Final
+
+import msgspec
+
+from lxc_dashboard import routes
+from lxc_dashboard.api.v1 import answers, words
+from lxc_dashboard.services.creation.described import FIELDS
+
+REF: Final = "#/components/schemas/{name}"
+REQUEST: Final = "CreationRequest"
+NAMED: Final = "CredentialsRequest"
+NDJSON: Final = "application/x-ndjson"
+_ANSWERS: Final = (
+    answers.Creation,
+    answers.Creations,
+    answers.Done,
+    answers.Failure,
+    answers.Secrets,
+    answers.Line,
+    answers.End,
+)
+_NAME_ALONE: Final = {
+    "type": "object",
+    "properties": {"name": {"type": "string", "minLength": 1, "maxLength": 255}},
+    "required": ["name"],
+    "additionalProperties": False,
+}
+_ALWAYS: Final = (401, 422, 429, 502, 503)
+_OF_ONE: Final = (403, 404)
+_ONE: Final = f"{routes.API_CREATIONS}/{{creation_id}}"
+_ID: Final = {"name": "creation_id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
+
+
+@cache
+def document() -> bytes:
+    """JSON. It holds no secret, and nothing of this very installation."""
+    return msgspec.json.encode(
+        {
+            "openapi": "3.1.0",
+            "info": {"title": words.TITLE, "version": "1", "description": words.ABOUT},
+            "servers": [{"url": "/"}],
+            "security": [{"token": []}],
+            "paths": _paths(),
+            "components": {"schemas": _schemas(), "securitySchemes": {"token": _token()}},
+        }
+    )
+
+
+def _paths() -> dict[str, Any]:
+    flag = {"type": "boolean"}
+    after = _query("after", words.AFTER, {"type": "integer", "minimum": 0, "maximum": 2**63 - 1})
+    unfinished = _query("unfinished", words.UNFINISHED, flag)
+    limit = _query("limit", words.LIMIT, {"type": "integer", "minimum": 1, "maximum": 500})
+    before = _query("before", words.BEFORE, {"type": "string", "format": "uuid"})
+    vmid = {**_query("vmid", words.VMID_AGAIN, {"type": "integer", "minimum": 100}), "required": True}
+    creation = _json("Creation")
+    return {
+        routes.API_DOCUMENT: {"get": _document_call()},
+        routes.API_CREATIONS: {
+            "get": _call(
+                "listCreations", words.LIST, {200: _json("Creations")}, [unfinished, limit, before], also=(403, 404)
+            ),
+            "post": _create_call(),
+        },
+        _ONE: {
+            "get": _call("readCreation", words.READ, {200: creation}, [_ID], also=_OF_ONE),
+            "delete": _call("destroyCreation", words.DESTROY, {200: _json("Done")}, [_ID, vmid], also=(*_OF_ONE, 409)),
+        },
+        f"{_ONE}/log": {
+            "get": _call(
+                "readLog", words.LOG, {200: _lines()}, [_ID, after, _query("follow", words.FOLLOW, flag)], also=_OF_ONE
+            )
+        },
+        f"{_ONE}/credentials": {"post": _reveal_call()},
+        f"{_ONE}/cancel": {"post": _call("cancelCreation", words.CANCEL, {202: creation}, [_ID], also=(*_OF_ONE, 409))},
+        f"{_ONE}/go-on": {"post": _call("continueCreation", words.GO_ON, {202: creation}, [_ID], also=(*_OF_ONE, 409))},
+        f"{_ONE}/retry": {"post": _call("retryCreation", words.RETRY, {202: creation}, [_ID], also=(*_OF_ONE, 409))},
+    }
+
+
+def _create_call() -> dict[str, Any]:
+    creation = _json("Creation")
+    call = _call(
+        "createCreation", words.CREATE, {202: creation, 200: creation}, [_key()], also=(403, 404, 409, 413, 415)
+    )
+    return call | {"requestBody": {"required": True, "content": _json(REQUEST)}}
+
+
+def _reveal_call() -> dict[str, Any]:
+    call = _call("revealCredentials", words.CREDENTIALS, {200: _json("Secrets")}, [_ID], also=(*_OF_ONE, 409, 413, 415))
+    return call | {"requestBody": {"required": True, "content": _json(NAMED)}}
+
+
+def _call(
+    name: str, what: str, good: dict[int, Any], parameters: list[dict[str, Any]], *, also: tuple[int, ...]
+) -> dict[str, Any]:
+    answered = {
+        str(status): {"description": words.GOOD[status], "content": content} for status, content in good.items()
+    }
+    if 202 in good and name == "createCreation":  # noqa: PLR2004 a status by its own number
+        answered["202"]["headers"] = {"Location": {"description": words.LOCATION, "schema": {"type": "string"}}}
+    refused = {str(status): _refused(status) for status in sorted({*_ALWAYS, *also})}
+    endpoint = _query("endpoint", words.ENDPOINT, {"type": "string", "maxLength": 63})
+    return {
+        "operationId": name,
+        "summary": what,
+        "parameters": [*parameters, endpoint],
+        "responses": {**answered, **refused},
+    }
+
+
+def _refused(status: int) -> dict[str, Any]:
+    found: dict[str, Any] = {"description": words.REFUSED[status], "content": _json("Failure")}
+    if status in words.LATER:
+        found["headers"] = {"Retry-After": {"description": words.RETRY_AFTER, "schema": {"type": "integer"}}}
+    return found
+
+
+def _document_call() -> dict[str, Any]:
+    content = {answers.JSON: {"schema": {"type": "object"}}}
+    responses = {"200": {"description": words.DOCUMENT, "content": content}}
+    return {"operationId": "readDescription", "summary": words.DOCUMENT, "security": [], "responses": responses}
+
+
+def _query(name: str, what: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "description": what, "schema": schema}
+
+
+def _key() -> dict[str, Any]:
+    schema = {"type": "string", "format": "uuid"}
+    return {"name": "Idempotency-Key", "in": "header", "description": words.KEY, "schema": schema}
+
+
+def _token() -> dict[str, Any]:
+    return {"type": "apiKey", "in": "header", "name": "Authorization", "description": words.TOKEN}
+
+
+def _json(name: str) -> dict[str, Any]:
+    return {answers.JSON: {"schema": {"$ref": REF.format(name=name)}}}
+
+
+def _lines() -> dict[str, Any]:
+    """One object a line; OpenAPI 3.1 has no word for that."""
+    return {NDJSON: {"schema": {"type": "string", "description": words.LINES}}}
+
+
+def _schemas() -> dict[str, Any]:
+    found, components = msgspec.json.schema_components([*_ANSWERS, *FIELDS.values()], ref_template=REF)
+    said = dict(zip(FIELDS, found[len(_ANSWERS) :], strict=True))
+    properties = {name: {"description": words.FIELDS[name], **schema} for name, schema in said.items()}
+    request = {"type": "object", "description": words.REQUEST, "properties": properties, "additionalProperties": False}
+    return {**components, REQUEST: request, NAMED: _NAME_ALONE}

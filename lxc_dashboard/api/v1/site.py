@@ -1,0 +1,50 @@
+"""The API's routes. The door lets nobody come so far without a token that PVE takes, but to the description."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Match, Route
+
+from lxc_dashboard import routes
+from lxc_dashboard.api.v1 import creations
+from lxc_dashboard.api.v1.answers import JSON, problem
+from lxc_dashboard.api.v1.openapi import document
+from lxc_dashboard.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+_ONE: Final = f"{routes.API_CREATIONS}/{{creation_id}}"
+
+
+def v1_routes() -> list[BaseRoute]:
+    known = [
+        Route(routes.API_DOCUMENT, described, methods=["GET"]),
+        Route(routes.API_CREATIONS, creations.listed, methods=["GET"]),
+        Route(routes.API_CREATIONS, creations.create, methods=["POST"]),
+        Route(_ONE, creations.read, methods=["GET"]),
+        Route(_ONE, creations.destroy, methods=["DELETE"]),
+        Route(f"{_ONE}/log", creations.log, methods=["GET"]),
+        Route(f"{_ONE}/credentials", creations.reveal, methods=["POST"]),
+        Route(f"{_ONE}/cancel", creations.cancel, methods=["POST"]),
+        Route(f"{_ONE}/go-on", creations.go_on, methods=["POST"]),
+        Route(f"{_ONE}/retry", creations.retry, methods=["POST"]),
+    ]
+
+    async def unknown(request: Request) -> Response:
+        """What no route takes: another method of a path that is there, or a path that is not."""
+        there = [route for route in known if route.matches(request.scope)[0] is Match.PARTIAL]
+        if not there:
+            return problem(404, NotFoundError.default_message)
+        allowed = sorted({method for route in there for method in route.methods or ()})
+        return problem(405, f"This takes {', '.join(allowed)}", Allow=", ".join(allowed))
+
+    return [*known, Route(f"{routes.API_V1}/{{rest:path}}", unknown, methods=list(METHODS))]
+
+
+async def described(request: Request) -> Response:
+    del request
+    return Response(document(), media_type=JSON)

@@ -1,0 +1,97 @@
+"""The log of a run, line by line, as long as PVE lets the caller see it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from lxc_dashboard.api.v1.answers import End, Line
+from lxc_dashboard.errors import DashboardError, NotFoundError, PrivilegeError, SessionExpiredError, TokenRefusedError
+from lxc_dashboard.services.auth import tokens
+from lxc_dashboard.services.creation import log as job_log
+from lxc_dashboard.services.creation import service
+from lxc_dashboard.services.creation.follow import follow
+from lxc_dashboard.services.creation.lines import LogLine, lines_of, plain
+
+if TYPE_CHECKING:
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.auth.model import Session
+
+log = structlog.get_logger(__name__)
+
+LOOKED_EVERY_S: Final = 10.0
+_LOST: Final = (NotFoundError, PrivilegeError, SessionExpiredError, TokenRefusedError)
+
+
+class LogStream:
+    """For one who was let see the run. A blank line says, while nothing is printed, that the connection is alive."""
+
+    def __init__(self, rt: Runtime, session: Session, creation_id: UUID) -> None:
+        self._rt = rt
+        self._session = session
+        self._id = creation_id
+
+    async def stored(self, after: int) -> AsyncIterator[bytes]:
+        """What there is after number ``after``."""
+        while (page := await self._page(after)).lines:
+            after = page.lines[-1].seq
+            yield _written(page.lines)
+        yield await self._end()
+
+    async def follow(self, after: int) -> AsyncIterator[bytes]:
+        """``stored``, then what comes, until the run has ended or may not be seen any more."""
+        following = follow(self._rt, self._id, after)
+        coming = asyncio.ensure_future(anext(following, None))
+        loop = asyncio.get_running_loop()
+        looked_at = loop.time()
+        try:
+            while True:
+                done, _ = await asyncio.wait({coming}, timeout=LOOKED_EVERY_S)
+                if loop.time() - looked_at >= LOOKED_EVERY_S:
+                    looked_at = loop.time()
+                    if (lost := await self._lost()) is not None:
+                        yield _json(End("", lost.user_message))
+                        return
+                    yield b"\n"
+                if done:
+                    batch = coming.result()
+                    if batch is None:
+                        break
+                    yield _written(lines_of(batch, batch[0].seq, batch[-1].last))
+                    coming = asyncio.ensure_future(anext(following, None))
+        finally:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
+            await following.aclose()
+        yield await self._end()
+
+    async def _page(self, after: int) -> job_log.LogPage:
+        return await job_log.page_of(self._rt, self._id, after=after, limit=job_log.LINES_AT_ONCE)
+
+    async def _lost(self) -> DashboardError | None:
+        """Why the caller may not see it any more. A PVE that is away takes nothing from him."""
+        try:
+            await tokens.verify(self._rt, self._session)
+            await service.get_job(self._rt, self._session, self._id)
+        except _LOST as error:
+            return error
+        except DashboardError as error:
+            log.info("reader not looked at", why=str(error))
+        return None
+
+    async def _end(self) -> bytes:
+        view = await service.get_job(self._rt, self._session, self._id)
+        return _json(End(view.state.value))
+
+
+def _written(lines: Iterable[LogLine]) -> bytes:
+    return b"".join(_json(Line(x.seq, x.at, x.type, x.phase, x.script, plain(x.text))) for x in lines)
+
+
+def _json(value: msgspec.Struct) -> bytes:
+    return msgspec.json.encode(value) + b"\n"

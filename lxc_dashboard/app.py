@@ -1,0 +1,92 @@
+"""The composition root of the web process: the app, its guard, its door, its lifespan, its error handler."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING
+
+import reflex as rx
+import structlog
+
+from lxc_dashboard import frontend, logs, pages
+from lxc_dashboard.api.door import accepts_origin
+from lxc_dashboard.api.site import around
+from lxc_dashboard.components.widgets import boundary
+from lxc_dashboard.errors import DashboardError
+from lxc_dashboard.state import ticks
+from lxc_dashboard.state.feed import update_of
+from lxc_dashboard.state.guard import Guard
+from lxc_dashboard.state.problems import quiet_reflex, show_problem
+from lxc_dashboard.state.process import WebProcess
+
+if TYPE_CHECKING:
+    from lxc_dashboard.runtime import Runtime
+
+__all__ = ["app", "pages", "process"]
+
+log = structlog.get_logger(__name__)
+
+
+def _open_runtime() -> AbstractAsyncContextManager[Runtime]:
+    # Late: a build of the pages has no settings and needs none of this.
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.settings import Settings
+
+    settings = Settings.load()
+    logs.configure(settings.LOG_LEVEL, json=settings.LOG_JSON)
+    return Runtime.open(settings)
+
+
+# A first look at thousands of templates takes minutes: what is not read by then is read while the pages are served.
+TEMPLATES_READ_WITHIN_S = 5.0
+
+
+async def _read_templates(runtime: Runtime) -> None:
+    from lxc_dashboard.services.templates.sync import sync_folders
+    from lxc_dashboard.services.templates.syncing import START, Asker
+
+    try:
+        await sync_folders(runtime.db, runtime.settings.template_folders(), Asker(START).tell)
+    except DashboardError as error:
+        log.warning("templates not read at the start", cause=str(error))
+
+
+@asynccontextmanager
+async def _running() -> AsyncIterator[None]:
+    from lxc_dashboard.services.auth.endpoints import ensure_endpoint_from_settings
+
+    async with process.running() as runtime:
+        await ensure_endpoint_from_settings(runtime)
+        reading = asyncio.create_task(_read_templates(runtime), name="templates")
+        await asyncio.wait({reading}, timeout=TEMPLATES_READ_WITHIN_S)
+        following = asyncio.create_task(process.sockets.follow_ends(runtime), name="session ends")
+        try:
+            async with (
+                process.feeding(lambda room, patch: process.sockets.push(room, update_of(patch))),
+                process.telling_jobs(lambda room, tick: process.sockets.push(room, ticks.update_of(tick))),
+            ):
+                yield
+        finally:
+            following.cancel()
+            reading.cancel()
+            await asyncio.gather(following, reading, return_exceptions=True)
+
+
+quiet_reflex()
+process = WebProcess(_open_runtime)
+app = rx.App(
+    html_lang="en",
+    stylesheets=["/dashboard.css", "/live.css", "/editor.css", "/templates.css", "/buckets.css", "/sources.css"],
+    reset_style=False,
+    toaster=None,
+    # Reflex's own error page and marks for a lost connection give way to ours.
+    app_wraps={(55, "ErrorBoundary"): lambda _stateful: boundary()},
+    head_components=[rx.el.link(rel="icon", href="/favicon.svg", type="image/svg+xml")],
+    backend_exception_handler=show_problem,
+    api_transformer=around(process, frontend.static_folder()),
+)
+process.attach(app, accepts_origin(process))
+app.add_middleware(Guard(process))
+app.register_lifespan_task(_running)

@@ -1,0 +1,272 @@
+"""The ``lxc-dashboard`` command."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from lxc_dashboard.commands import options
+from lxc_dashboard.commands.options import AsJson, Name
+from lxc_dashboard.commands.terminal import explain
+from lxc_dashboard.errors import DashboardError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="LXC Template Manager Dashboard for PVE.",
+)
+node = typer.Typer(no_args_is_help=True, help="Registered PVE endpoints.")
+secrets = typer.Typer(no_args_is_help=True, help="The key that encrypts stored secrets.")
+app.add_typer(node, name="node")
+app.add_typer(secrets, name="secrets")
+template = typer.Typer(no_args_is_help=True, help="Templates: read, checked, taken in and out.")
+app.add_typer(template, name="template")
+
+DEFAULT_PORT = 3001
+DEFAULT_URL = f"http://localhost:{DEFAULT_PORT}"
+
+
+def main() -> None:
+    """Entry point: an error of ours becomes a message and status 1."""
+    try:
+        app()
+    except DashboardError as error:
+        explain(error)
+        sys.exit(1)
+
+
+@app.command()
+def demo(
+    data: Annotated[Path | None, typer.Option(help="Folder for data and logs.", envvar="DEMO_DATA")] = None,
+    port: Annotated[int, typer.Option(help="Port of the page.", envvar="PORT", min=1, max=65535)] = DEFAULT_PORT,
+    guests: Annotated[str, typer.Option(help="Kind of guests: auto, root, systemd, rootless, simulated.")] = "auto",
+    *,
+    reload: Annotated[bool, typer.Option("--reload", help="Start again whenever a source file changes.")] = False,
+) -> None:
+    """Everything on this machine with a sandbox node: servers, worker, page. Ctrl-C ends it, the data stays."""
+    from lxc_dashboard.commands import demo as command
+
+    asyncio.run(command.run(command.Options(data or command.default_data(), port, guests, reload)))
+
+
+@app.command()
+def web(host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1") -> None:
+    """The web server, on PORT."""
+    from lxc_dashboard.commands import web as command
+
+    command.run(host)
+
+
+@app.command()
+def worker(
+    beat: Annotated[bool, typer.Option(help="Also run the schedule; of many workers one does.")] = True,
+) -> None:
+    """A worker that carries out creations."""
+    from lxc_dashboard.commands import worker as command
+
+    command.run(with_beat=beat)
+
+
+@app.command()
+def migrate(
+    revision: Annotated[str, typer.Argument(help="Revision to go to.")] = "head",
+    down: Annotated[bool, typer.Option("--down", help="Go back to an older revision; newer tables are lost.")] = False,
+) -> None:
+    """Bring the database to this version."""
+    from lxc_dashboard.commands import database
+
+    database.migrate(revision, down=down)
+
+
+@app.command()
+def create(
+    template_name: options.Template = "",
+    fields: options.Fields = None,
+    node_name: Annotated[str, typer.Option("--node", help="Node of the cluster; the roomiest by default.")] = "",
+    *,
+    url: Annotated[str, typer.Option(help="Address of the dashboard.", envvar="PUBLIC_URL")] = DEFAULT_URL,
+    endpoint: Annotated[str, typer.Option(help="Registered PVE endpoint; the default one without.")] = "",
+    token_file: options.TokenFile = "",
+    password_file: Annotated[str, typer.Option(help="File with root's password; - is stdin.")] = "",
+    follow: Annotated[bool, typer.Option(help="Print the log until it is ready; its outcome is the status.")] = True,
+    as_json: AsJson = False,
+    plain_http: options.PlainHttp = False,
+) -> None:
+    """Have a container made by a dashboard, with a PVE API token from PVE_API_TOKEN. Status 0 when it is ready.
+
+    1: refused; 3: failed; 4: cancelled; 5: out of sight; 130: Ctrl-C, after which it goes on.
+    """
+    from lxc_dashboard.commands import create as command
+
+    wanted = command.Wanted(
+        url=url,
+        fields=tuple(fields or ()),
+        template=template_name,
+        node=node_name,
+        endpoint=endpoint,
+        token=os.environ.get("PVE_API_TOKEN", ""),
+        token_file=token_file,
+        password_file=password_file,
+        follow=follow,
+        as_json=as_json,
+        plain_http=plain_http,
+    )
+    sys.exit(command.run(wanted))
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+)
+def sandbox(context: typer.Context) -> None:
+    """A PVE node to try the product on, by itself. Options: `lxc-dashboard sandbox --help`."""
+    from lxc_dashboard.sandbox.__main__ import main as serve
+
+    serve(context.args)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Look at every setting, service, version and door. Status 1 when something is wrong."""
+    from lxc_dashboard.commands import doctor as command
+
+    sys.exit(command.run(as_json=as_json))
+
+
+@secrets.command("generate")
+def secrets_generate() -> None:
+    """A new key for ENCRYPTION_KEY."""
+    from lxc_dashboard.commands import keys
+
+    keys.generate()
+
+
+@secrets.command("rotate")
+def secrets_rotate() -> None:
+    """Encrypt everything stored with ENCRYPTION_KEY that OLD_ENCRYPTION_KEYS still open."""
+    from lxc_dashboard.commands import keys
+
+    keys.rotate()
+
+
+@node.command("list")
+def node_list(as_json: AsJson = False) -> None:
+    """All registered endpoints."""
+    from lxc_dashboard.commands import nodes
+
+    nodes.show(as_json=as_json)
+
+
+@node.command("add")
+def node_add(
+    name: Name,
+    *,
+    host: Annotated[str, typer.Option(help="Address of the API.")],
+    port: Annotated[int, typer.Option(help="Port of the API.", min=1, max=65535)] = 8006,
+    fingerprint: options.Fingerprint = "",
+    ca_file: options.CaFile = None,
+    system_ca: options.SystemCa = False,
+    verify_tls: options.VerifyTls = True,
+    tokenid: Annotated[str, typer.Option(help="API token, user@realm!name.")] = "",
+    token_secret_file: options.TokenSecretFile = None,
+    ssh_user: Annotated[str, typer.Option(help="User of the SSH door.")] = "root",
+    ssh_key_file: options.SshKeyFile = None,
+    door: options.Doors = None,
+    host_key: options.HostKeys = None,
+    default: Annotated[bool, typer.Option("--default", help="Offer it first at sign-in.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Pin what is shown without asking.")] = False,
+) -> None:
+    """Register a PVE endpoint; one of this name is replaced with all that is given now, its doors and key too."""
+    from lxc_dashboard.commands import nodes
+
+    tls = nodes.Tls(fingerprint, ca_file, system_ca, verify_tls)
+    token = nodes.Token(tokenid, token_secret_file)
+    ssh = nodes.Ssh(ssh_user, ssh_key_file, door or (), host_key or ())
+    nodes.add(nodes.Wanted(name, host, port, tls, token, ssh, default=default, yes=yes))
+
+
+@node.command("remove")
+def node_remove(name: Name) -> None:
+    """Forget an endpoint that no container uses any more."""
+    from lxc_dashboard.commands import nodes
+
+    nodes.remove(name)
+
+
+@node.command("test")
+def node_test(name: Name) -> None:
+    """Try an endpoint's API and doors. Status 1 when something is wrong."""
+    from lxc_dashboard.commands import nodes
+
+    sys.exit(nodes.test(name))
+
+
+@template.command("list")
+def template_list(
+    source: Annotated[str, typer.Option(help="Only those of this source.")] = "", *, as_json: AsJson = False
+) -> None:
+    """All templates with their current revisions."""
+    from lxc_dashboard.commands import templates
+
+    templates.show(source, as_json=as_json)
+
+
+@template.command("lint")
+def template_lint(
+    paths: Annotated[list[Path], typer.Argument(help="Folders of templates, one template, or archives.")],
+    *,
+    strict: Annotated[bool, typer.Option("--strict", help="Status 1 for findings too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check templates before they are used; needs no settings. Status 1 where one would be refused."""
+    from lxc_dashboard.commands import lint
+
+    sys.exit(lint.lint(paths, strict=strict, as_json=as_json))
+
+
+@template.command("export")
+def template_export(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="NAME, or SOURCE/NAME.")] = None,
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The archive; - is stdout. A .zip, else a .tar.gz.")],
+    every: Annotated[bool, typer.Option("--all", help="All templates.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an archive that is there.")] = False,
+) -> None:
+    """Write templates into an archive that `template import` and the pages take."""
+    from lxc_dashboard.commands import templates
+
+    kind: Literal["zip", "tar.gz"] = "zip" if output.suffix.lower() == ".zip" else "tar.gz"
+    templates.export(names or (), output, kind, every=every, force=force)
+
+
+@template.command("import")
+def template_import(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Archives, zip or tar.gz.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Take templates in from archives. Status 1 where one cannot be read, or a template is refused."""
+    from lxc_dashboard.commands import templates
+
+    sys.exit(templates.take_in(files, as_json=as_json))
+
+
+@template.command("sync")
+def template_sync(
+    sources: Annotated[list[str] | None, typer.Argument(metavar="[SOURCE]...", help="All by default.")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Read folders and git sources again. Status 1 where one cannot be read, or a template is refused."""
+    from lxc_dashboard.commands import templates
+
+    sys.exit(templates.sync(sources or (), as_json=as_json))
+
+
+if __name__ == "__main__":
+    main()

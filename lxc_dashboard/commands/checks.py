@@ -1,0 +1,138 @@
+"""What ``doctor`` and ``node test`` find out, and how they show it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from rich.markup import escape
+
+from lxc_dashboard.commands.terminal import out
+from lxc_dashboard.db.models import ProxmoxNode
+from lxc_dashboard.db.repositories.nodes import NodeSecrets
+from lxc_dashboard.errors import (
+    AuthError,
+    DashboardError,
+    GuestUnreachableError,
+    HostKeyError,
+    TlsError,
+    UnreachableError,
+)
+from lxc_dashboard.guest.connection import SshAddress
+from lxc_dashboard.proxmox.auth import TokenAuth
+from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.services.auth.endpoints import endpoint_of
+
+ENDPOINT_WITHIN_S: Final = 8
+
+
+class Verdict(StrEnum):
+    OK = "ok"
+    WARNING = "warning"
+    WRONG = "wrong"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at: what was ``found``, and what to do about it (``remedy``, empty where nothing)."""
+
+    area: str
+    name: str
+    verdict: Verdict
+    found: str
+    remedy: str = ""
+
+
+_COLOUR: Final = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.WRONG: "bold red"}
+
+
+def show_checks(checks: Sequence[Check], *, as_json: bool) -> int:
+    """Print them; 1 when any is wrong."""
+    wrong = sum(check.verdict is Verdict.WRONG for check in checks)
+    if as_json:
+        out.print_json(json.dumps({"ok": not wrong, "checks": [asdict(check) for check in checks]}))
+        return int(wrong > 0)
+    area = ""
+    for check in checks:
+        if check.area != area:
+            area = check.area
+            out.print(f"\n[bold]{escape(area)}[/]")
+        colour = _COLOUR[check.verdict]
+        out.print(f"  [{colour}]{check.verdict:<7}[/] {escape(check.name)}: {escape(check.found)}")
+        if check.remedy:
+            out.print(f"          -> {escape(check.remedy)}")
+    out.print(f"\n{wrong} wrong" if wrong else "\nNothing is wrong")
+    return int(wrong > 0)
+
+
+async def check_endpoint(runtime: Runtime, node: ProxmoxNode, secrets: NodeSecrets) -> list[Check]:
+    """The API of an endpoint as nobody, its token if it has one, and each of its doors."""
+    checks = [await _api(runtime, node)]
+    if checks[0].verdict is not Verdict.WRONG and node.tokenid and secrets.token_secret:
+        checks.append(await _token(runtime, node, node.tokenid, secrets.token_secret))
+    if not node.doors:
+        remedy = "containers are entered by their own SSH server only, if they have one: lxc-dashboard node add ... --door --ssh-key-file"
+        checks.append(Check(_area(node), "SSH door", Verdict.WARNING, "none", remedy))
+    for name, door in node.doors.items():
+        checks.append(await _door(runtime, node, name, door, secrets.ssh_key or ""))
+    return checks
+
+
+def _area(node: ProxmoxNode) -> str:
+    return f"endpoint {node.name}"
+
+
+async def _api(runtime: Runtime, node: ProxmoxNode) -> Check:
+    where = f"API {node.host}:{node.port}"
+    try:
+        client = runtime.pve.client(endpoint_of(node), get_deadline_s=ENDPOINT_WITHIN_S)
+        realms = await client.access.domains()
+    except DashboardError as error:
+        return Check(_area(node), where, Verdict.WRONG, _told(error), _remedy(error))
+    if not (node.verify_tls or node.fingerprint or node.ca_pem):
+        remedy = "anybody on the way may pose as PVE: register it with --fingerprint or --ca-file"
+        return Check(_area(node), where, Verdict.WARNING, "answers, TLS is not verified", remedy)
+    return Check(_area(node), where, Verdict.OK, f"answers, realms {', '.join(realm.realm for realm in realms)}")
+
+
+async def _token(runtime: Runtime, node: ProxmoxNode, tokenid: str, secret: str) -> Check:
+    client = runtime.pve.client(endpoint_of(node), TokenAuth(tokenid, secret), get_deadline_s=ENDPOINT_WITHIN_S)
+    try:
+        version = await client.version()
+    except DashboardError as error:
+        return Check(_area(node), f"token {tokenid}", Verdict.WRONG, _told(error), _remedy(error))
+    return Check(_area(node), f"token {tokenid}", Verdict.OK, f"accepted, PVE {version.version}")
+
+
+async def _door(runtime: Runtime, node: ProxmoxNode, name: str, door: dict[str, Any], key: str) -> Check:
+    what = f"SSH door {name} {node.ssh_user}@{door.get('host')}:{door.get('port')}"
+    if not key:
+        remedy = "register it again with --ssh-key-file"
+        return Check(_area(node), what, Verdict.WRONG, "the endpoint has no SSH key", remedy)
+    address = SshAddress(str(door["host"]), int(door["port"]), node.ssh_user, str(door.get("host_key", "")), key)
+    try:
+        async with runtime.ssh.channel(address, "command -v pct") as channel:
+            status = await channel.exit_status()
+    except DashboardError as error:
+        return Check(_area(node), what, Verdict.WRONG, _told(error), _remedy(error))
+    if status != 0:
+        return Check(_area(node), what, Verdict.WRONG, "signed in, but there is no pct", "is it a PVE node, and root?")
+    return Check(_area(node), what, Verdict.OK, "signed in, pct is there")
+
+
+def _told(error: DashboardError) -> str:
+    return f"{error.user_message} ({error.detail})" if error.detail else error.user_message
+
+
+def _remedy(error: DashboardError) -> str:
+    remedies: tuple[tuple[type[DashboardError], str], ...] = (
+        (TlsError, "if PVE's certificate was renewed, compare it on the node and run `lxc-dashboard node add` again"),
+        (UnreachableError, "look at host and port, the network between, and pveproxy on the node"),
+        (AuthError, "look at the token in PVE: Datacenter, Permissions, API Tokens"),
+        (HostKeyError, "if the node was reinstalled, compare its key on it and run `lxc-dashboard node add` again"),
+        (GuestUnreachableError, "look at host and port, sshd on the node, and the key in its authorized_keys"),
+    )
+    return next((remedy for kind, remedy in remedies if isinstance(error, kind)), "look at the cause in brackets")

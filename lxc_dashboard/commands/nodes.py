@@ -1,0 +1,252 @@
+"""``lxc-dashboard node``: registered endpoints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import typer
+
+from lxc_dashboard.commands.checks import Check, check_endpoint, show_checks
+from lxc_dashboard.commands.terminal import columns, err, out, run
+from lxc_dashboard.db.models import ProxmoxNode
+from lxc_dashboard.db.repositories.nodes import NodeSecrets
+from lxc_dashboard.errors import InvalidInputError, NotFoundError
+from lxc_dashboard.guest.keys import private_key_of
+from lxc_dashboard.proxmox.endpoint import normal_fingerprint, peer_fingerprint
+from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.settings import Settings
+
+SSH_PORT: Final = 22
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    fingerprint: str
+    ca_file: Path | None
+    system_ca: bool
+    verify: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    id: str
+    secret_file: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ssh:
+    user: str
+    key_file: Path | None
+    doors: Sequence[str]
+    host_keys: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An endpoint as the command line describes it. ``yes``: what is shown is pinned without a question."""
+
+    name: str
+    host: str
+    port: int
+    tls: Tls
+    token: Token
+    ssh: Ssh
+    default: bool
+    yes: bool
+
+
+def show(*, as_json: bool) -> None:
+    """Print all endpoints, without their secrets."""
+    nodes = run(_list())
+    if as_json:
+        out.print_json(json.dumps([_described(node) for node in nodes]))
+        return
+    rows = [("name", "address", "TLS", "token", "SSH doors")]
+    for node in nodes:
+        doors = ", ".join(f"{name} -> {door['host']}:{door['port']}" for name, door in node.doors.items()) or "none"
+        name = f"{node.name} (default)" if node.is_default else node.name
+        rows.append((name, f"{node.host}:{node.port}", _described(node)["tls"], node.tokenid or "none", doors))
+    columns(rows)
+
+
+def add(wanted: Wanted) -> None:
+    """Register or change. ``InvalidInputError`` names the option; asks before it pins what it was shown."""
+    run(_add(Settings.load(), wanted))
+    out.print(f"Registered. Try it: lxc-dashboard node test {wanted.name}")
+
+
+def remove(name: str) -> None:
+    """``NotFoundError``, ``ConflictError`` while containers use it."""
+    run(_remove(Settings.load(), name))
+    out.print(f"{name} is no longer registered")
+
+
+def test(name: str) -> int:
+    """Try the API and the doors; 1 when something is wrong."""
+    return show_checks(run(_test(Settings.load(), name)), as_json=False)
+
+
+async def _list() -> Sequence[ProxmoxNode]:
+    async with Runtime.open(Settings.load()) as runtime, runtime.db.transaction() as tx:
+        return await tx.nodes.list()
+
+
+def _described(node: ProxmoxNode) -> dict[str, Any]:
+    tls = "not verified"
+    if node.fingerprint:
+        tls = f"pinned {node.fingerprint[:11]}..."
+    elif node.verify_tls:
+        tls = "own CA" if node.ca_pem else "system's CAs"
+    return {
+        "name": node.name,
+        "host": node.host,
+        "port": node.port,
+        "tls": tls,
+        "fingerprint": node.fingerprint,
+        "tokenid": node.tokenid,
+        "ssh_user": node.ssh_user,
+        "has_ssh_key": node.ssh_key_enc is not None,
+        "doors": node.doors,
+        "is_default": node.is_default,
+    }
+
+
+async def _add(settings: Settings, wanted: Wanted) -> None:
+    ca_pem = _read(wanted.tls.ca_file, "--ca-file")
+    secrets = NodeSecrets(
+        token_secret=_read(wanted.token.secret_file, "--token-secret-file"),
+        ssh_key=_read(wanted.ssh.key_file, "--ssh-key-file"),
+    )
+    if secrets.ssh_key is not None:
+        private_key_of(secrets.ssh_key)
+    async with Runtime.open(settings) as runtime:
+        fingerprint = await _pinned_certificate(wanted, ca_pem)
+        doors = await _doors(runtime, wanted)
+        node = ProxmoxNode(
+            name=wanted.name,
+            host=wanted.host,
+            port=wanted.port,
+            fingerprint=fingerprint,
+            ca_pem=ca_pem,
+            verify_tls=wanted.tls.verify,
+            tokenid=wanted.token.id or None,
+            ssh_user=wanted.ssh.user,
+            doors=doors,
+        )
+        await _store(runtime, node, secrets, default=wanted.default)
+
+
+async def _store(runtime: Runtime, node: ProxmoxNode, secrets: NodeSecrets, *, default: bool) -> None:
+    async with runtime.db.transaction() as tx:
+        known = await tx.nodes.by_name(node.name)
+        if known is None:
+            node.is_default = default or await tx.nodes.default() is None
+            await tx.nodes.add(node, secrets)
+            return
+        await tx.nodes.update(
+            known.id,
+            host=node.host,
+            port=node.port,
+            fingerprint=node.fingerprint,
+            ca_pem=node.ca_pem,
+            verify_tls=node.verify_tls,
+            tokenid=node.tokenid,
+            ssh_user=node.ssh_user,
+            doors=node.doors,
+            secrets=secrets,
+        )
+        if default:
+            await tx.nodes.make_default(known.id)
+
+
+async def _pinned_certificate(wanted: Wanted, ca_pem: str | None) -> str | None:
+    """The fingerprint to pin; None where CAs decide, or nobody."""
+    if wanted.tls.fingerprint:
+        return normal_fingerprint(wanted.tls.fingerprint)
+    if ca_pem is not None or wanted.tls.system_ca or not wanted.tls.verify:
+        return None
+    shown = await peer_fingerprint(wanted.host, wanted.port)
+    err.print(f"{wanted.host}:{wanted.port} shows the certificate\n  {shown}")
+    err.print("On the node: openssl x509 -in /etc/pve/local/pve-ssl.pem -noout -fingerprint -sha256")
+    _confirm("Is it the same", "--fingerprint", yes=wanted.yes)
+    return shown
+
+
+async def _doors(runtime: Runtime, wanted: Wanted) -> dict[str, dict[str, Any]]:
+    keys = dict(_pair(text, "--host-key") for text in wanted.ssh.host_keys)
+    doors: dict[str, dict[str, Any]] = {}
+    for text in wanted.ssh.doors:
+        name, address = _pair(text, "--door")
+        host, port = _address(address)
+        key = keys.pop(name, "")
+        if not key:
+            key = await runtime.ssh.host_key(host, port)
+            err.print(f"{host}:{port} shows the SSH host key\n  {key}")
+            err.print("On the node: cat /etc/ssh/ssh_host_*_key.pub")
+            _confirm("Is it the same", "--host-key", yes=wanted.yes)
+        doors[name] = {"host": host, "port": port, "host_key": key}
+    if keys:
+        raise InvalidInputError({"--host-key": f"no --door is named {', '.join(keys)}"})
+    return doors
+
+
+def _confirm(question: str, option: str, *, yes: bool) -> None:
+    if yes:
+        return
+    if not err.is_terminal:
+        raise InvalidInputError({option: "give it, or --yes to pin what is shown: nobody is here to ask"})
+    typer.confirm(question, abort=True, err=True)
+
+
+def _pair(text: str, option: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise InvalidInputError({option: f"{text!r} is not NODE=VALUE"})
+    return name, value
+
+
+def _address(text: str) -> tuple[str, int]:
+    """``host``, ``host:port``, ``[v6]:port`` or a bare IPv6 address."""
+    if text.startswith("["):
+        host, _, rest = text[1:].partition("]")
+        port = rest.removeprefix(":")
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+    else:
+        host, port = text, ""
+    if not host or not (port.isdecimal() or not port):
+        raise InvalidInputError({"--door": f"{text!r} is not HOST[:PORT]"})
+    return host, int(port or SSH_PORT)
+
+
+def _read(file: Path | None, option: str) -> str | None:
+    if file is None:
+        return None
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInputError({option: f"cannot be read: {error}"}) from error
+
+
+async def _remove(settings: Settings, name: str) -> None:
+    async with Runtime.open(settings) as runtime, runtime.db.transaction() as tx:
+        await tx.nodes.delete((await _named(tx, name)).id)
+
+
+async def _test(settings: Settings, name: str) -> list[Check]:
+    async with Runtime.open(settings) as runtime:
+        async with runtime.db.transaction() as tx:
+            node = await _named(tx, name)
+            secrets = tx.nodes.secrets(node)
+        return await check_endpoint(runtime, node, secrets)
+
+
+async def _named(tx: Any, name: str) -> ProxmoxNode:
+    node: ProxmoxNode | None = await tx.nodes.by_name(name)
+    if node is None:
+        raise NotFoundError(f"No endpoint is registered as {name}")
+    return node

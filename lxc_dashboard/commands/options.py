@@ -1,0 +1,34 @@
+"""The options of the ``lxc-dashboard`` command that stand in several commands, or take more than a line to describe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
+Name = Annotated[str, typer.Argument(help="Name of the registered endpoint.")]
+
+# create
+Template = Annotated[str, typer.Option("--template", "-t", help="NAME, or SOURCE/NAME; without one: none.")]
+Fields = Annotated[list[str] | None, typer.Option("--set", "-s", metavar="NAME=VALUE", help="Repeatable.")]
+TokenFile = Annotated[
+    str, typer.Option(envvar="PVE_API_TOKEN_FILE", help="File with user@realm!name=uuid; - is stdin.")
+]
+PlainHttp = Annotated[bool, typer.Option("--plain-http", help="Send the token over plain http all the same.")]
+
+# node add
+Fingerprint = Annotated[str, typer.Option(help="SHA-256 of its certificate. Asked for where nothing is given.")]
+CaFile = Annotated[Path | None, typer.Option(help="CA that signed it: /etc/pve/pve-root-ca.pem.")]
+SystemCa = Annotated[bool, typer.Option(help="Trust the system's CAs instead.")]
+VerifyTls = Annotated[bool, typer.Option(help="Off only where you accept that anybody may pose as PVE.")]
+TokenSecretFile = Annotated[Path | None, typer.Option(help="File with the token's secret.")]
+SshKeyFile = Annotated[Path | None, typer.Option(help="Private key for the SSH door.")]
+Doors = Annotated[
+    list[str] | None,
+    typer.Option(help="NODE=HOST[:PORT], the SSH door of a node; * for every node not named. Repeatable."),
+]
+HostKeys = Annotated[
+    list[str] | None, typer.Option(help="NODE=KEY, its pinned host key. Asked for where not given. Repeatable.")
+]

@@ -1,0 +1,151 @@
+"""What a page shows in each of its states, and the frames that content stands in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import reflex as rx
+
+from lxc_dashboard import text
+from lxc_dashboard.components.controls import button, icon
+from lxc_dashboard.components.widgets import again, here
+
+SKELETON_ROWS = 8
+
+
+def page_states(
+    state: Any,
+    content: Callable[[], rx.Component],
+    *,
+    empty: Callable[[], rx.Component] | None = None,
+    retry: Any,
+    skeleton: Callable[[], rx.Component] | None = None,
+) -> rx.Component:
+    """The right one of loading, empty, failed, forbidden and ``content``, by a ``PageState``'s ``phase``.
+
+    ``retry`` is the handler that fills the page. ``empty`` is left out where a page has something or fails. ``skeleton`` draws
+    the page's own outline, by default rows. It is loading, too, while the state is still that of another address.
+    """
+
+    def outline() -> rx.Component:
+        return rx.fragment((skeleton or loading_rows)(), again(retry))
+
+    return here(
+        state,
+        rx.match(
+            state.phase,
+            ("ready", content()),
+            *([("empty", empty())] if empty else []),
+            ("failed", failed(state.problem, retry)),
+            ("forbidden", forbidden(state.problem, retry)),
+            outline(),
+        ),
+        outline(),
+    )
+
+
+def loading_rows(rows: int = SKELETON_ROWS) -> rx.Component:
+    """Grey rows. They show after 150 ms only: what is quick does not flicker."""
+    return rx.el.div(
+        rx.el.span(text.LOADING, class_name="unseen"),
+        *(rx.el.div(class_name="skeleton-row") for _ in range(rows)),
+        class_name="skeleton",
+        role="status",
+    )
+
+
+def empty_block(title: Any, detail: Any, *actions: rx.Component) -> rx.Component:
+    """What this page is for, and the one next step."""
+    return _block("inbox", title, rx.el.p(detail), *actions)
+
+
+def failed(problem: Any, retry: Any) -> rx.Component:
+    """Cause, remedy, Retry, reference."""
+    return _block(
+        "circle-alert",
+        text.FAILED_TITLE,
+        rx.el.p(problem.cause),
+        rx.cond(problem.remedy != "", rx.el.p(problem.remedy)),
+        button(text.RETRY, on_click=retry),
+        _reference(problem),
+        again(retry, away=problem.away),
+        role="alert",
+    )
+
+
+def forbidden(problem: Any, retry: Any) -> rx.Component:
+    """Which privilege at which path, and who can grant it."""
+    before, _, rest = text.FORBIDDEN_DETAIL.partition("{privilege}")
+    between, _, after = rest.partition("{path}")
+    asked = rx.el.p(
+        before, rx.el.code(problem.privilege), between, rx.el.code(problem.path), after, class_name="block-detail"
+    )
+    return _block(
+        "lock",
+        text.FORBIDDEN_TITLE,
+        rx.cond(problem.privilege != "", asked, rx.el.p(problem.cause)),
+        rx.el.p(problem.remedy),
+        button(text.RETRY, on_click=retry),
+        _reference(problem),
+        role="alert",
+    )
+
+
+def note(*children: Any, tone: str = "plain") -> rx.Component:
+    """One line that stays beside the content, such as what part of it is missing. Tones: plain, warm, bad."""
+    return rx.el.div(
+        icon("info" if tone == "plain" else "triangle-alert"), rx.el.div(*children), class_name=f"note {tone}"
+    )
+
+
+def panel(title: Any, *children: Any, actions: Any = None) -> rx.Component:
+    """A titled frame. Panels do not stand in panels."""
+    head = rx.el.div(
+        rx.el.h2(title, class_name="panel-title"), *([actions] if actions is not None else []), class_name="panel-head"
+    )
+    return rx.el.section(head, *children, class_name="panel")
+
+
+def figure(label: Any, value: Any) -> rx.Component:
+    """One number with its name."""
+    return rx.el.div(
+        rx.el.dt(label, class_name="figure-label"), rx.el.dd(value, class_name="figure-value num"), class_name="figure"
+    )
+
+
+def table(head: list[Any], body: Any, *, label: str) -> rx.Component:
+    """32 px rows that scroll sideways within themselves. ``head`` holds texts, ``(text, "num")`` for numbers, or an ``rx.el.th``.
+
+    ``body`` is ``rx.foreach(State.rows, row)`` where ``row`` gives an ``rx.el.tr``; number cells have ``class_name="num"``.
+    """
+    return rx.el.div(
+        rx.el.table(
+            rx.el.thead(rx.el.tr(*(_th(item) for item in head))),
+            rx.el.tbody(body),
+            class_name="table",
+            aria_label=label,
+        ),
+        class_name="table-scroll",
+        tab_index=0,
+        role="region",
+        aria_label=label,
+    )
+
+
+def _th(item: Any) -> rx.Component:
+    if isinstance(item, rx.el.Th):
+        return item
+    title, class_name = item if isinstance(item, tuple) else (item, "")
+    return rx.el.th(title, class_name=class_name, scope="col") if class_name else rx.el.th(title, scope="col")
+
+
+def _block(icon_name: str, title: Any, *children: Any, **props: Any) -> rx.Component:
+    return rx.el.div(
+        icon(icon_name, 20), rx.el.h2(title, class_name="block-title"), *children, class_name="block", **props
+    )
+
+
+def _reference(problem: Any) -> rx.Component:
+    before, _, after = text.REFERENCE.partition("{reference}")
+    return rx.el.p(before, rx.el.code(problem.reference), after, class_name="block-reference")

@@ -1,0 +1,236 @@
+// What the template editor's plain inputs cannot do alone: tell what is typed as it is typed, move scripts by drag and by
+// Alt with the arrow keys, send files, and ask before unsaved changes are left.
+import { createElement as h, useEffect, useRef, useState } from "react";
+import { useBlocker } from "react-router";
+import { Dialog } from "$/public/external/lxc_dashboard/components/widgets/widgets.js";
+import { tooLong } from "$/public/external/lxc_dashboard/components/code/long_text.js";
+
+const TELL_AFTER_MS = 350;
+const STAYED_AFTER_MS = 5000;
+const UNSENT = "editor-unsent";
+
+// What was typed when the tab was closed or loaded again, and may not have been told any more: told at the next load.
+function remember(draft, path, value) {
+  const kept = JSON.parse(sessionStorage.getItem(UNSENT) || "[]").filter((known) => known.path !== path);
+  sessionStorage.setItem(UNSENT, JSON.stringify([...kept, { draft, path, value }]));
+  // Who was asked and stayed has a page that tells it itself.
+  setTimeout(() => sessionStorage.removeItem(UNSENT), STAYED_AFTER_MS);
+}
+
+// Tells what is pending by field: once nothing was typed for a moment, and at once where the field is left.
+function pendingFields() {
+  const pending = new Map();
+  const flush = (path) => {
+    const waiting = pending.get(path);
+    if (!waiting) return;
+    pending.delete(path);
+    clearTimeout(waiting.timer);
+    waiting.tell(path, waiting.value);
+  };
+  const put = (path, value, tell) => {
+    clearTimeout(pending.get(path)?.timer);
+    pending.set(path, { value, tell, timer: setTimeout(() => flush(path), TELL_AFTER_MS) });
+  };
+  return { flush, put, all: () => [...pending.entries()].map(([path, waiting]) => [path, waiting.value]) };
+}
+
+// Whether the input may have this value; else it gets back the one before, and the browser says why beside it.
+function takes(input, before, said) {
+  const refused = tooLong(input.value);
+  if (refused) input.value = before.get(input) ?? input.defaultValue;
+  before.set(input, input.value);
+  input.setCustomValidity(refused ? said : "");
+  if (refused) input.reportValidity();
+  return !refused;
+}
+
+// Every input with data-field tells its value as it is typed.
+export function Typed({ form, onField, epoch, draft, longSaid }) {
+  const tell = useRef(onField);
+  tell.current = (path, value) => onField(epoch, path, value);
+  useEffect(() => {
+    const unsent = draft ? JSON.parse(sessionStorage.getItem(UNSENT) || "[]") : [];
+    if (!unsent.length) return;
+    sessionStorage.removeItem(UNSENT);
+    for (const known of unsent) if (known.draft === draft) onField("", known.path, known.value);
+  }, [draft, epoch]);
+  useEffect(() => {
+    const root = document.getElementById(form);
+    const pending = pendingFields();
+    const before = new WeakMap();
+    const flushAll = () => pending.all().forEach(([path]) => pending.flush(path));
+    const onInput = (event) => {
+      const path = event.target.dataset?.field;
+      if (!path || !takes(event.target, before, longSaid)) return;
+      const box = event.target.type === "checkbox";
+      pending.put(path, box ? (event.target.checked ? "on" : "") : event.target.value, tell.current);
+      if (box || event.target.tagName === "SELECT") pending.flush(path);
+    };
+    const onLeave = (event) => { if (event.target.dataset?.field) pending.flush(event.target.dataset.field); };
+    const onUnsent = (event) => {
+      const path = event.target.closest("[data-field]")?.dataset.field;
+      if (path) remember(draft, path, event.detail);
+    };
+    const onGone = () => {
+      for (const [path, value] of pending.all()) remember(draft, path, value);
+      flushAll();
+    };
+    root.addEventListener("input", onInput);
+    root.addEventListener("focusout", onLeave);
+    root.addEventListener("code-unsent", onUnsent);
+    // Before the websocket is closed for the same reason.
+    window.addEventListener("pagehide", onGone, { capture: true });
+    window.addEventListener("beforeunload", onGone, { capture: true });
+    return () => {
+      flushAll();
+      root.removeEventListener("input", onInput);
+      root.removeEventListener("focusout", onLeave);
+      root.removeEventListener("code-unsent", onUnsent);
+      window.removeEventListener("pagehide", onGone, { capture: true });
+      window.removeEventListener("beforeunload", onGone, { capture: true });
+    };
+  }, [form, draft, longSaid]);
+  return null;
+}
+
+// Leads the focus to what is to be mended, and presses Save for Ctrl-S and Ctrl-Enter.
+export function Mended({ form, refusals, save }) {
+  const before = useRef(refusals);
+  useEffect(() => {
+    if (refusals === before.current) return;
+    before.current = refusals;
+    const wrong = [...document.querySelectorAll(`#${form} [aria-invalid="true"]`)].find((input) => input.offsetParent);
+    wrong?.focus();
+  }, [form, refusals]);
+  useEffect(() => {
+    const press = (event) => {
+      const wanted = (event.ctrlKey || event.metaKey) && (event.key === "s" || event.key === "Enter");
+      if (!wanted || event.isComposing) return;
+      event.preventDefault();
+      const open = document.querySelector("dialog[open] [type=submit]");
+      const button = open || document.getElementById(save);
+      if (!button || button.disabled || (open && event.key === "s")) return;
+      document.activeElement?.blur?.();
+      button.click();
+    };
+    document.addEventListener("keydown", press);
+    return () => document.removeEventListener("keydown", press);
+  }, [save]);
+  return null;
+}
+
+// The rows of a list, each with data-row: dragged to another place, or moved by Alt with the arrow keys. The focus stays on
+// the row that moved, and where it went is told to readers.
+export function Sortable({ order, said, onMove, children, className, label }) {
+  const list = useRef(null);
+  const moved = useRef(null);
+  const dragged = useRef(null);
+  const [over, setOver] = useState(null);
+  const keys = order || [];
+  useEffect(() => {
+    const wanted = moved.current;
+    if (!wanted) return;
+    moved.current = null;
+    const row = list.current.querySelector(`[data-row="${wanted.row}"]`);
+    (row?.querySelector(`[data-part="${wanted.part}"]:not(:disabled)`) || row?.querySelector("[data-part]"))?.focus();
+  }, [order]);
+  const move = (row, to, part) => {
+    if (!row || to < 0 || to >= keys.length || keys.indexOf(row) === to) return;
+    moved.current = { row, part };
+    onMove(row, to);
+  };
+  const rowOf = (event) => event.target.closest?.("[data-row]");
+  const onKeyDown = (event) => {
+    const by = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+    const row = rowOf(event)?.dataset.row;
+    if (!by || !event.altKey || !row) return;
+    event.preventDefault();
+    move(row, keys.indexOf(row) + by, event.target.dataset.part);
+  };
+  const onClick = (event) => {
+    const by = Number(event.target.closest?.("[data-by]")?.dataset.by);
+    const row = rowOf(event)?.dataset.row;
+    if (by && row) move(row, keys.indexOf(row) + by, event.target.closest("[data-part]")?.dataset.part);
+  };
+  const onDragStart = (event) => {
+    dragged.current = rowOf(event)?.dataset.row || null;
+    event.dataTransfer.effectAllowed = "move";
+    event.dataTransfer.setData("text/plain", dragged.current || "");
+  };
+  const onDragOver = (event) => {
+    if (!dragged.current) return;
+    event.preventDefault();
+    setOver(rowOf(event)?.dataset.row || null);
+  };
+  const onDrop = (event) => {
+    const target = rowOf(event)?.dataset.row;
+    event.preventDefault();
+    if (dragged.current && target) move(dragged.current, keys.indexOf(target), "choose");
+    dragged.current = null;
+    setOver(null);
+  };
+  const onDragEnd = () => { dragged.current = null; setOver(null); };
+  return h("div", null,
+    h("ol", { ref: list, className, "aria-label": label, "data-over": over, onKeyDown, onClick, onDragStart, onDragOver, onDrop, onDragEnd }, children),
+    h("div", { className: "unseen", "aria-live": "polite", role: "status" }, said));
+}
+
+// Sends each chosen file as it is to `url`, and tells its name, SHA-256 and size.
+export function Upload({ url, label, many, most, tooLong, failed, busy, onDone }) {
+  const input = useRef(null);
+  const [sending, setSending] = useState("");
+  const [problem, setProblem] = useState("");
+  const send = async (file) => {
+    if (file.size > most) throw new Error(tooLong.replace("{name}", file.name));
+    setSending(busy.replace("{name}", file.name));
+    const answer = await fetch(url, { method: "POST", body: file, headers: { "Content-Type": "application/octet-stream" } });
+    const told = await answer.json().catch(() => ({}));
+    if (!answer.ok) throw new Error(`${failed.replace("{name}", file.name)}: ${told.error || answer.status}`);
+    onDone(file.name, told.sha256, told.size);
+  };
+  const onChange = async () => {
+    setProblem("");
+    for (const file of [...input.current.files]) {
+      try {
+        await send(file);
+      } catch (error) {
+        setProblem(error instanceof TypeError ? failed.replace("{name}", file.name) : error.message);
+      }
+    }
+    input.current.value = "";
+    setSending("");
+  };
+  return h("div", { className: "upload" },
+    h("label", { className: `button plain${sending ? " busy" : ""}` }, label,
+      h("input", { ref: input, type: "file", className: "unseen", multiple: Boolean(many), onChange, disabled: Boolean(sending) })),
+    h("span", { className: "soft", role: "status" }, sending),
+    problem ? h("span", { className: "field-error", role: "alert" }, problem) : null);
+}
+
+// The browser's own question where the tab is closed or loaded again, and ours, which can say that the draft is kept, where
+// another page of the dashboard is gone to.
+export function Leaving({ dirty, title, consequence, stay, leave }) {
+  const asks = useRef(dirty);
+  asks.current = dirty;
+  const blocker = useBlocker(({ currentLocation, nextLocation }) => asks.current && currentLocation.pathname !== nextLocation.pathname);
+  useEffect(() => {
+    const before = (event) => { if (asks.current) event.preventDefault(); };
+    window.addEventListener("beforeunload", before);
+    return () => window.removeEventListener("beforeunload", before);
+  }, []);
+  const open = blocker.state === "blocked";
+  return h(Dialog, { open, title, onClose: () => blocker.reset?.() },
+    h("p", { className: "dialog-text" }, consequence),
+    h("div", { className: "dialog-actions" },
+      h("button", { type: "button", className: "button", autoFocus: true, onClick: () => blocker.reset?.() }, stay),
+      h("button", { type: "button", className: "button primary", onClick: () => blocker.proceed?.() }, leave)));
+}
+
+// The time of day of an ISO 8601 time, within `said`.
+export function Kept({ at, said }) {
+  if (!at) return null;
+  const time = new Date(at);
+  const two = (value) => String(value).padStart(2, "0");
+  const clock = `${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}`;
+  return h("time", { dateTime: at, title: time.toLocaleString() }, said.replace("{at}", clock));
+}

@@ -1,0 +1,245 @@
+// The live list of containers: a windowed table that draws only what is seen; cards where the screen is narrow.
+import { createElement as h, useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { Link, useNavigate } from "react-router";
+import { Dialog, Meter, iec as bytes, span } from "$/public/external/lxc_dashboard/components/widgets/widgets.js";
+import { FILTERS, choices, readView, stateOf, useFeed, useShown, writeView } from "$/public/external/lxc_dashboard/components/guest_table/guest_feed.js";
+
+const ROW_PX = 32;
+const CARD_PX = 76;
+const NARROW_PX = 700;
+const OVERSCAN = 12;
+const STALE_S = 15;
+const COLUMNS = [
+  ["vmid", "num"],
+  ["name", ""],
+  ["recipe", ""],
+  ["node", ""],
+  ["address", "mono"],
+  ["cpu", "num"],
+  ["mem", "num"],
+  ["disk", "num"],
+  ["net", "num"],
+  ["since", "num"],
+];
+
+function fill(text, values) {
+  return text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+}
+
+function count(number) {
+  return number.toLocaleString("en");
+}
+
+// Both in the unit of the greater: ↓38.2 ↑29.1 KiB/s.
+function rates(rx, tx) {
+  const [greatest, unit] = bytes(Math.max(rx, tx)).split(" ");
+  const factor = Math.max(rx, tx) / (Number(greatest) || 1) || 1;
+  const shown = (rate) => String(Math.round((10 * rate) / factor) / 10);
+  return `↓${shown(rx)} ↑${shown(tx)} ${unit}/s`;
+}
+
+function meterOf(used, total, label, words) {
+  return h(Meter, { value: used, total, label, detail: fill(words.used_of, { used: bytes(used), total: bytes(total) }) });
+}
+
+function name(row, words) {
+  const shown = row.job ? h(Link, { to: `/jobs/${row.job}`, title: words.how_created }, row.name) : h("span", { title: row.name }, row.name);
+  return h("span", { className: "guest-name", title: [row.name, ...(row.tags || [])].join(", ") }, shown, ...(row.tags || []).slice(0, 3).map((tag) => h("span", { key: tag, className: "badge" }, tag)));
+}
+
+function cell(row, key, words) {
+  const running = row.status === "running";
+  if (key === "vmid") return row.vmid;
+  if (key === "name") return name(row, words);
+  if (key === "cpu") return running ? h(Meter, { value: row.cpu || 0, label: words.cpu, detail: fill(words.of_cores, { cores: row.maxcpu }) }) : "";
+  if (key === "mem") return running ? meterOf(row.mem, row.maxmem, words.mem, words) : bytes(row.maxmem);
+  if (key === "disk") return row.disk ? meterOf(row.disk, row.maxdisk, words.disk, words) : bytes(row.maxdisk);
+  if (key === "net") return running ? rates(row.rx || 0, row.tx || 0) : "";
+  if (key === "since") return running && row.since ? span(Date.now() / 1000 - row.since) : "";
+  return row[key] ? h("span", { title: row[key] }, row[key]) : "";
+}
+
+function Acts({ row, act, consoleUrl, words }) {
+  const idle = !row.busy && row.status !== "unknown" && row.lifecycle !== "creating";
+  const button = (action) => h("button", {
+    key: action, type: "button", className: "button small", disabled: !idle, "aria-label": `${words[action]} CT ${row.vmid} ${row.name}`,
+    onClick: (event) => { event.stopPropagation(); act(row, action); },
+  }, words[action]);
+  if (row.status !== "running") return h("span", { className: "guest-acts" }, button("start"));
+  const label = `${words.console} CT ${row.vmid} ${row.name}`;
+  return h("span", { className: "guest-acts" },
+    h(Link, { className: "button small mono", to: fill(consoleUrl, { vmid: row.vmid }), "aria-label": label, title: words.console, onClick: (event) => event.stopPropagation() }, ">_"),
+    ["shutdown", "stop"].map(button));
+}
+
+function Mark({ row, words }) {
+  const [shape, word] = stateOf(row, words);
+  return h("span", { className: `dot ${shape}`, title: word, role: "img", "aria-label": word });
+}
+
+function Line({ row, index, rowPx, narrow, chosen, choose, act, consoleUrl, words }) {
+  const props = {
+    role: "row", "aria-rowindex": index + 2, "aria-current": chosen ? "true" : undefined, "data-vmid": row.vmid, "data-status": row.status,
+    className: `${narrow ? "guest-card" : "guest-row"}${chosen ? " selected" : ""}`, style: { top: index * rowPx }, onClick: () => choose(row.vmid),
+  };
+  if (narrow) {
+    return h("div", props,
+      h("div", { role: "cell", className: "guest-card-head" }, h(Mark, { row, words }), h("span", { className: "num" }, row.vmid), name(row, words), h("span", { className: "soft" }, stateOf(row, words)[1])),
+      h("div", { role: "cell", className: "guest-card-foot" }, h("span", { className: "mono" }, [row.node, row.address].filter(Boolean).join(" · ")), h(Acts, { row, act, consoleUrl, words })));
+  }
+  return h("div", props,
+    h("div", { role: "cell", className: "guest-cell mark" }, h(Mark, { row, words })),
+    ...COLUMNS.map(([key, kind]) => h("div", { key, role: "cell", className: `guest-cell ${kind} col-${key}` }, cell(row, key, words))),
+    h("div", { role: "cell", className: "guest-cell acts" }, h(Acts, { row, act, consoleUrl, words })));
+}
+
+function Head({ view, change, words }) {
+  const direction = view.down ? "descending" : "ascending";
+  const sorted = (key) => (view.sort === key ? h("span", { "aria-hidden": true }, view.down ? " ↓" : " ↑") : null);
+  return h("div", { role: "rowgroup" }, h("div", { role: "row", "aria-rowindex": 1, className: "guest-head" },
+    h("div", { role: "columnheader", className: "guest-cell mark" }, h("span", { className: "unseen" }, words.status)),
+    ...COLUMNS.map(([key, kind]) => h("div", { key, role: "columnheader", className: `guest-cell ${kind === "num" ? "num" : ""} col-${key}`, "aria-sort": view.sort === key ? direction : "none" },
+      h("button", { type: "button", className: "sort", onClick: () => change({ sort: key, down: view.sort === key ? !view.down : false }) }, words[key], sorted(key)))),
+    h("div", { role: "columnheader", className: "guest-cell acts" }, h("span", { className: "unseen" }, words.actions))));
+}
+
+function Filters({ view, change, found, inputRef, words }) {
+  return h("div", { className: "filter-row", role: "search" },
+    h("input", {
+      ref: inputRef, type: "search", className: "input", placeholder: words.filter_hint, "aria-label": words.filter, "aria-keyshortcuts": "/", value: view.q,
+      onChange: (event) => change({ q: event.target.value }),
+      onKeyDown: (event) => { if (event.key === "Escape" || event.key === "Enter") event.target.blur(); },
+    }),
+    ...FILTERS.map((key) => found[key].length > 0 && h("select", { key, className: "select", "aria-label": words[`filter_${key}`], value: view[key], onChange: (event) => change({ [key]: event.target.value }) },
+      h("option", { value: "" }, words[`any_${key}`]), ...found[key].map((value) => h("option", { key: value, value }, key === "status" ? words[value] || value : value)))));
+}
+
+function Notes({ failure, meta, load, words }) {
+  return h("div", { className: "stack-small" },
+    failure ? h("div", { className: "note bad", role: "alert" }, h("span", { className: "grow" }, failure), h("button", { type: "button", className: "button small", onClick: load }, words.retry)) : null,
+    meta.error ? h("div", { className: "note bad", role: "alert" }, meta.error) : null,
+    ...(meta.partial || []).map((text) => h("div", { key: text, className: "note warm", role: "status" }, text)));
+}
+
+function Nothing({ feed, failure, clear, createUrl, words }) {
+  if (feed.v < 0) {
+    return failure ? null : h("div", { className: "skeleton", "aria-busy": true, role: "status" },
+      h("span", { className: "unseen" }, words.loading), ...[0, 1, 2, 3, 4, 5].map((n) => h("div", { key: n, className: "skeleton-row" })));
+  }
+  if (feed.rows.size > 0) return h("div", { className: "empty" }, h("p", null, words.no_match), h("button", { type: "button", className: "button", onClick: clear }, words.clear));
+  if (failure || feed.meta.error) return null;
+  return h("div", { className: "empty" }, h("p", null, words.empty), h(Link, { className: "button", to: createUrl }, words.create));
+}
+
+function Confirm({ asked, close, onAct, words }) {
+  const { row, action } = asked || {};
+  const submit = (event) => { event.preventDefault(); close(); onAct(row.vmid, row.node, row.name, action); };
+  return h(Dialog, { open: Boolean(asked), title: asked ? fill(words.ask, { verb: words[action], vmid: row.vmid, name: row.name }) : "", onClose: close },
+    h("form", { onSubmit: submit }, h("p", { className: "dialog-text" }, words[`${action}_means`]),
+      h("div", { className: "dialog-actions" }, h("button", { type: "button", className: "button", onClick: close, autoFocus: true }, words.cancel), h("button", { type: "submit", className: "button danger" }, words[action]))));
+}
+
+function useNarrow() {
+  const [narrow, setNarrow] = useState(window.innerWidth < NARROW_PX);
+  useEffect(() => {
+    const follow = () => setNarrow(window.innerWidth < NARROW_PX);
+    window.addEventListener("resize", follow);
+    return () => window.removeEventListener("resize", follow);
+  }, []);
+  return narrow;
+}
+
+function useWindow(total, rowPx) {
+  const box = useRef(null);
+  const [top, setTop] = useState(0);
+  const [height, setHeight] = useState(800);
+  useEffect(() => {
+    const element = box.current;
+    if (!element) return undefined;
+    const seen = new ResizeObserver(() => setHeight(element.clientHeight));
+    seen.observe(element);
+    return () => seen.disconnect();
+  }, []);
+  const first = Math.max(0, Math.floor(top / rowPx) - OVERSCAN);
+  const last = Math.min(total, Math.ceil((top + height) / rowPx) + OVERSCAN);
+  return { box, first, last, onScroll: (event) => setTop(event.currentTarget.scrollTop) };
+}
+
+// j and k go through the rows, Enter opens what the chosen one has to open, / goes to the filter.
+function useKeys(rows, vmid, choose, inputRef, box, rowPx) {
+  const navigate = useNavigate();
+  useEffect(() => {
+    const at = rows.findIndex((row) => row.vmid === vmid);
+    const move = (to) => {
+      const next = Math.max(0, Math.min(rows.length - 1, to));
+      const element = box.current;
+      if (!rows[next] || !element) return;
+      choose(rows[next].vmid);
+      if (next * rowPx < element.scrollTop) element.scrollTop = next * rowPx;
+      else if ((next + 1) * rowPx > element.scrollTop + element.clientHeight) element.scrollTop = (next + 1) * rowPx - element.clientHeight;
+    };
+    const press = (event) => {
+      const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) || event.target.isContentEditable;
+      if (typing || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+      if (event.key === "/") { event.preventDefault(); inputRef.current?.focus(); }
+      else if (event.key === "j") move(at + 1);
+      else if (event.key === "k") move(at < 0 ? 0 : at - 1);
+      else if (event.key === "Enter" && (event.target === document.body || event.target === box.current) && rows[at]?.job) navigate(`/jobs/${rows[at].job}`);
+    };
+    window.addEventListener("keydown", press);
+    return () => window.removeEventListener("keydown", press);
+  }, [rows, vmid, choose, inputRef, box, rowPx, navigate]);
+}
+
+// Age, version and nodes go to the frame's status line, which every page has.
+function useStatusLine(feed, version, words) {
+  useEffect(() => {
+    const show = () => {
+      const line = document.getElementById("feed-status");
+      if (!line || feed.v < 0) return;
+      const age = Math.max(0, Math.round(Date.now() / 1000 - (feed.meta.at || 0)));
+      const old = feed.meta.at ? fill(words.age, { seconds: age }) : "";
+      line.textContent = [old, feed.meta.version && `PVE ${feed.meta.version}`, feed.meta.nodes].filter(Boolean).join(" · ");
+      line.classList.toggle("stale", age >= STALE_S);
+    };
+    show();
+    const timer = setInterval(show, 1000);
+    return () => clearInterval(timer);
+  }, [feed, version, words]);
+}
+
+function counted(shown, feed, words) {
+  if (feed.v < 0) return "";
+  const all = feed.rows.size;
+  if (shown.length !== all) return fill(words.counted_some, { shown: count(shown.length), all: count(all) });
+  return fill(all === 1 ? words.counted_one : words.counted, { all: count(all) });
+}
+
+export function GuestTable({ snapshotUrl, createUrl, consoleUrl, patch, words, onAct, onWatch, onLeave }) {
+  const [feed, version, failure, load] = useFeed(snapshotUrl, patch, words, onWatch, onLeave);
+  const [view, setView] = useState(readView);
+  const [chosen, choose] = useState(0);
+  const [asked, setAsked] = useState(null);
+  const inputRef = useRef(null);
+  const narrow = useNarrow();
+  const rowPx = narrow ? CARD_PX : ROW_PX;
+  const change = useCallback((part) => setView((old) => { const next = { ...old, ...part }; writeView(next); return next; }), []);
+  const shown = useShown(feed, version, view);
+  const found = useMemo(() => choices(feed.rows, view), [feed, version, ...FILTERS.map((name) => view[name])]);
+  const { box, first, last, onScroll } = useWindow(shown.length, rowPx);
+  useKeys(shown, chosen, choose, inputRef, box, rowPx);
+  useStatusLine(feed, version, words);
+  const act = (row, action) => (words[`${action}_means`] ? setAsked({ row, action }) : onAct(row.vmid, row.node, row.name, action));
+  const clear = () => change({ q: "", status: "", node: "", pool: "", tag: "" });
+  const lines = shown.slice(first, last).map((row, offset) => h(Line, { key: row.vmid, row, index: first + offset, rowPx, narrow, chosen: row.vmid === chosen, choose, act, consoleUrl, words }));
+  return h("section", { className: `guests${narrow ? " narrow" : ""}`, "aria-label": words.title },
+    h("p", { className: "count", role: "status" }, counted(shown, feed, words)),
+    h(Filters, { view, change, found, inputRef, words }),
+    h(Notes, { failure, meta: feed.meta, load, words }),
+    shown.length === 0 ? h(Nothing, { feed, failure, clear, createUrl, words }) : null,
+    h("div", { role: "table", "aria-label": words.title, "aria-rowcount": shown.length + 1, className: "guest-table", hidden: shown.length === 0 },
+      narrow ? null : h(Head, { view, change, words }),
+      h("div", { ref: box, className: "guest-rows", onScroll, tabIndex: 0, role: "rowgroup", "aria-label": words.rows },
+        h("div", { style: { height: shown.length * rowPx, position: "relative" }, role: "presentation" }, lines))),
+    h(Confirm, { asked, close: () => setAsked(null), onAct, words }));
+}

@@ -1,0 +1,49 @@
+"""The live list of containers, drawn by ``guest_table.js``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import reflex as rx
+from reflex_base.components.component import NoSSRComponent, field
+
+from lxc_dashboard import text
+
+# What guest_table.js imports must lie beside it.
+rx.asset("guest_feed.js", shared=True)
+_GUEST_TABLE = rx.asset("guest_table.js", shared=True)
+
+
+def _act_arguments(
+    vmid: rx.Var[int], node: rx.Var[str], name: rx.Var[str], action: rx.Var[str]
+) -> tuple[rx.Var[int], rx.Var[str], rx.Var[str], rx.Var[str]]:
+    return vmid, node, name, action
+
+
+# mypy takes Reflex's annotation of an event trigger for a value.
+if TYPE_CHECKING:
+    Acting = rx.EventHandler
+    NoArgs = rx.EventHandler
+else:
+    Acting = rx.EventHandler[_act_arguments]
+    NoArgs = rx.EventHandler[rx.event.no_args_event_spec]
+
+
+class GuestTable(NoSSRComponent):
+    """A windowed table that merges ``patch`` into the rows of ``snapshot_url``."""
+
+    library = _GUEST_TABLE.importable_path
+    tag = "GuestTable"
+
+    snapshot_url: rx.Var[str] = field()
+    create_url: rx.Var[str] = field()
+    console_url: rx.Var[str] = field()
+    patch: rx.Var[dict[str, Any]] = field()
+    words: rx.Var[dict[str, str]] = field()
+    on_act: Acting = field()
+    on_watch: NoArgs = field()
+    on_leave: NoArgs = field()
+
+
+def guest_table(**props: Any) -> rx.Component:
+    return GuestTable.create(words=dict(text.GUEST_WORDS), **props)

@@ -1,0 +1,81 @@
+// What the list of templates needs beside plain HTML: a search field that keeps pace with typing, the layout that this browser
+// had last, and keys.
+import { createElement as h, useEffect, useRef, useState } from "react";
+
+const LAYOUT_KEY = "templates-layout";
+
+function writeQuery(value) {
+  const query = new URLSearchParams(window.location.search);
+  query.delete("page");
+  if (value) query.set("q", value);
+  else query.delete("q");
+  const text = query.toString();
+  // React Router's own state stays, so that going back still works. Each letter is no place to go back to.
+  window.history.replaceState(window.history.state, "", window.location.pathname + (text ? `?${text}` : ""));
+}
+
+function typing(target) {
+  return /^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName) || target.isContentEditable;
+}
+
+// value is what the server has: the echo of what was typed here changes nothing, anything else (going back) is shown.
+export function SearchBox({ value, label, placeholder, chars, onSearch }) {
+  const [typed, setTyped] = useState(value);
+  const sent = useRef([]);
+  const input = useRef(null);
+  useEffect(() => {
+    const at = sent.current.indexOf(value);
+    sent.current = at < 0 ? [] : sent.current.slice(at + 1);
+    if (at < 0) setTyped(value);
+  }, [value]);
+  useEffect(() => {
+    const press = (event) => {
+      if (event.key !== "/" || typing(event.target) || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+      event.preventDefault();
+      input.current?.focus();
+    };
+    window.addEventListener("keydown", press);
+    return () => window.removeEventListener("keydown", press);
+  }, []);
+  const change = (next) => {
+    sent.current.push(next);
+    setTyped(next);
+    writeQuery(next);
+    onSearch(next);
+  };
+  return h("input", {
+    ref: input, type: "search", className: "input", value: typed, placeholder, maxLength: chars, "aria-label": label, "aria-keyshortcuts": "/", autoComplete: "off",
+    onChange: (event) => change(event.target.value),
+    onBlur: () => { sent.current = []; },
+    onKeyDown: (event) => { if (event.key === "Escape" || event.key === "Enter") event.target.blur(); },
+  });
+}
+
+export function LayoutSwitch({ layout, labels, label, onChoose, onRemembered }) {
+  useEffect(() => {
+    const last = localStorage.getItem(LAYOUT_KEY);
+    if (last && last !== layout && !new URLSearchParams(window.location.search).has("layout")) onRemembered(last);
+  }, []);
+  const choose = (name) => { localStorage.setItem(LAYOUT_KEY, name); onChoose(name); };
+  return h("div", { className: "switch", role: "group", "aria-label": label }, Object.entries(labels).map(([name, text]) =>
+    h("button", { key: name, type: "button", className: "button", "aria-pressed": name === layout, onClick: () => choose(name) }, text)));
+}
+
+// j and k go through what data-line marks, Enter opens it as any link, x chooses it.
+export function ListKeys() {
+  useEffect(() => {
+    const press = (event) => {
+      if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+      const box = event.target.type === "checkbox";
+      if (typing(event.target) && !box) return;
+      const lines = [...document.querySelectorAll("[data-line]")];
+      const at = lines.findIndex((line) => line.contains(document.activeElement));
+      const to = event.key === "j" ? at + 1 : event.key === "k" ? Math.max(0, at - 1) : -1;
+      if (to >= 0 && to < lines.length) lines[to].querySelector("a")?.focus();
+      else if (event.key === "x" && at >= 0) lines[at].querySelector('input[type="checkbox"]')?.click();
+    };
+    window.addEventListener("keydown", press);
+    return () => window.removeEventListener("keydown", press);
+  }, []);
+  return null;
+}

@@ -1,0 +1,235 @@
+"""The React parts of ``widgets.js``, as Reflex components. Each argument takes a value or a Var."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import reflex as rx
+from reflex_base.components.component import field
+from reflex_components_core.core.banner import connection_errors_count  # type: ignore[import-untyped] # no marker
+
+from lxc_dashboard import routes, text
+
+# mypy takes Reflex's annotation of an event trigger for a value.
+if TYPE_CHECKING:
+    NoArgs = rx.EventHandler
+    WithText = rx.EventHandler
+else:
+    NoArgs = rx.EventHandler[rx.event.no_args_event_spec]
+    WithText = rx.EventHandler[rx.event.passthrough_event_spec(str)]
+
+_WIDGETS = rx.asset("widgets.js", shared=True)
+
+
+class Widget(rx.Component):
+    """One export of ``widgets.js``."""
+
+    library = _WIDGETS.importable_path
+
+
+class AgoWidget(Widget):
+    tag = "Ago"
+    at: rx.Var[str | float] = field()
+
+
+class BytesWidget(Widget):
+    tag = "Bytes"
+    value: rx.Var[int | float] = field()
+
+
+class DurationWidget(Widget):
+    tag = "Duration"
+    seconds: rx.Var[int | float] = field()
+
+
+class MeterWidget(Widget):
+    tag = "Meter"
+    value: rx.Var[int | float] = field()
+    total: rx.Var[int | float] = field()
+    label: rx.Var[str] = field()
+    detail: rx.Var[str] = field()
+
+
+class CopyWidget(Widget):
+    tag = "CopyButton"
+    value: rx.Var[str] = field()
+    label: rx.Var[str] = field()
+    done: rx.Var[str] = field()
+    at_once: rx.Var[bool] = field()
+
+
+class DialogWidget(Widget):
+    tag = "Dialog"
+    open: rx.Var[bool] = field()
+    title: rx.Var[str] = field()
+    on_close: NoArgs
+
+
+class ConfirmWidget(Widget):
+    tag = "ConfirmButton"
+    label: rx.Var[str] = field()
+    title: rx.Var[str] = field()
+    consequence: rx.Var[str] = field()
+    verb: rx.Var[str] = field()
+    cancel: rx.Var[str] = field()
+    ask: rx.Var[str] = field()
+    expected: rx.Var[str | int] = field()
+    kind: rx.Var[str] = field()
+    disabled: rx.Var[bool] = field()
+    on_confirm: NoArgs
+    on_typed: WithText
+
+
+class HereWidget(Widget):
+    tag = "Here"
+    address: rx.Var[str] = field()
+
+
+class AwayWidget(Widget):
+    tag = "Away"
+    since: rx.Var[int] = field()
+    message: rx.Var[str] = field()
+    source: rx.Var[str] = field()
+
+
+class AgainWidget(Widget):
+    tag = "Again"
+    away: rx.Var[bool] = field()
+    on_back: NoArgs
+
+
+class OfflineWidget(Widget):
+    tag = "Offline"
+    source: rx.Var[str] = field()
+    errors: rx.Var[int] = field()
+    message: rx.Var[str] = field()
+
+
+class NoticesWidget(Widget):
+    tag = "Notices"
+    notices: rx.Var[list[Any]] = field()
+    label: rx.Var[str] = field()
+    close: rx.Var[str] = field()
+    reference: rx.Var[str] = field()
+
+
+class BoundaryWidget(Widget):
+    tag = "Boundary"
+    title: rx.Var[str] = field()
+    detail: rx.Var[str] = field()
+    verb: rx.Var[str] = field()
+
+
+class LoadAgainWidget(Widget):
+    tag = "LoadAgain"
+
+
+class NameInTabWidget(Widget):
+    tag = "NameInTab"
+    name: rx.Var[str] = field()
+    product: rx.Var[str] = field()
+
+
+def here(state: Any, shown: Any, other: Any) -> rx.Component:
+    """``shown`` as long as the ``PageState`` was filled for the address that the browser shows, else ``other``.
+
+    One goes from page to page in the browser, at once; what the state says is of the page before until it was filled anew.
+    """
+    return HereWidget.create(rx.fragment(shown), rx.fragment(other), address=state.address)
+
+
+def ago(at: Any) -> rx.Component:
+    """A time that grows older, exact on hover. ``at``: ISO 8601 text, or seconds since the epoch."""
+    return AgoWidget.create(at=at)
+
+
+def size(value: Any) -> rx.Component:
+    """Bytes in IEC units, exact on hover."""
+    return BytesWidget.create(value=value)
+
+
+def duration(seconds: Any) -> rx.Component:
+    return DurationWidget.create(seconds=seconds)
+
+
+def meter(value: Any, total: Any = None, *, label: Any, detail: Any = "") -> rx.Component:
+    """A usage bar: yellow from 70 %, red and marked from 90 %. Without ``total``, ``value`` is a share of 1."""
+    return MeterWidget.create(value=value, label=label, detail=detail, **({} if total is None else {"total": total}))
+
+
+def copy_button(value: Any, label: Any = text.COPY, *, at_once: bool = False) -> rx.Component:
+    """``at_once`` copies when it comes to be shown, too: a click has asked for that."""
+    return CopyWidget.create(value=value, label=label, done=text.COPIED, at_once=at_once)
+
+
+def dialog(*children: Any, is_open: Any, title: Any, on_close: Any) -> rx.Component:
+    """A modal whose opening is a state's. For a mere question take ``confirm_button``."""
+    return DialogWidget.create(*children, open=is_open, title=title, on_close=on_close)
+
+
+def confirm_button(
+    label: Any,
+    *,
+    title: Any,
+    consequence: Any,
+    verb: Any,
+    on_confirm: Any = None,
+    on_typed: Any = None,
+    ask: Any = "",
+    expected: Any = None,
+    kind: str = "danger",
+    disabled: Any = False,
+) -> rx.Component:
+    """A button that asks first. ``title`` names the object ("Delete CT 101 web-01?"), ``consequence`` what is lost.
+
+    ``expected`` (a vmid) must be typed before ``verb`` can be pressed; ``ask`` says so. ``on_typed`` gets what was typed, for a
+    service that compares it itself.
+    """
+    wanted: dict[str, Any] = {"on_confirm": on_confirm, "on_typed": on_typed, "expected": expected}
+    return ConfirmWidget.create(
+        label=label,
+        title=title,
+        consequence=consequence,
+        verb=verb,
+        cancel=text.CANCEL,
+        ask=ask,
+        kind=kind,
+        disabled=disabled,
+        **{name: given for name, given in wanted.items() if given is not None},
+    )
+
+
+def offline_note() -> rx.Component:
+    """One line at the top while the websocket is down."""
+    return OfflineWidget.create(errors=connection_errors_count, message=text.OFFLINE, source=routes.SESSION)
+
+
+def away_note(since: Any) -> rx.Component:
+    """One line at the top while PostgreSQL or Redis does not answer."""
+    return AwayWidget.create(since=since, message=text.AWAY, source=routes.READY)
+
+
+def again(fill: Any, *, away: Any = False) -> rx.Component:
+    """Shows nothing; calls ``fill`` when the services are back. ``away``: they are known not to answer."""
+    return AgainWidget.create(away=away, on_back=fill)
+
+
+def notices(shown: Any) -> rx.Component:
+    """Where results are told, at the lower right."""
+    return NoticesWidget.create(
+        notices=shown, label=text.NOTIFICATIONS, close=text.CLOSE, reference=text.REFERENCE_LABEL
+    )
+
+
+def boundary() -> rx.Component:
+    """Around the whole app: what to do when a page's own code fails in the browser."""
+    return BoundaryWidget.create(title=text.BROKEN_TITLE, detail=text.BROKEN_DETAIL, verb=text.LOAD_AGAIN)
+
+
+def load_again() -> rx.Component:
+    return LoadAgainWidget.create()
+
+
+def name_in_tab(name: Any) -> rx.Component:
+    """Among many open tabs, tells what each of them is about."""
+    return NameInTabWidget.create(name=name, product=text.PRODUCT)

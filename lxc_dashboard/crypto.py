@@ -1,0 +1,139 @@
+"""Encryption of secrets at rest: AES-256-GCM, with the place a secret belongs to as associated data.
+
+A token reads ``v1.<key id>.<nonce>.<ciphertext>``, the last two in unpadded URL-safe base64. Version, key id, table,
+column and row are authenticated: a token copied to another row, column or table does not decrypt there.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final, NamedTuple, Self
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from lxc_dashboard.errors import InvalidInputError, TamperedError, WrongKeyError
+
+VERSION: Final = "v1"
+KEY_HEX_CHARS: Final = 64
+KEY_ID_CHARS: Final = 12
+NONCE_BYTES: Final = 12
+TAG_BYTES: Final = 16
+
+_HEX = re.compile(r"[0-9a-fA-F]+")
+_KEY_ID = re.compile(rf"[0-9a-f]{{{KEY_ID_CHARS}}}")
+
+
+class _Token(NamedTuple):
+    key_id: str
+    nonce: bytes
+    ciphertext: bytes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Keyring:
+    """The key that encrypts, and older ones that still decrypt. Its ``repr`` shows ids only."""
+
+    key_id: str
+    _keys: Mapping[str, bytes] = field(repr=False)
+
+    @classmethod
+    def from_hex(cls, primary: str, *older: str) -> Self:
+        """Keys of 64 hex characters each.
+
+        Raises ``InvalidInputError``, whose fields are ``primary`` and ``older 1``, ``older 2``, ...
+        """
+        given = {"primary": primary, **{f"older {n}": key for n, key in enumerate(older, 1)}}
+        problems = {name: problem for name, key in given.items() if (problem := _problem_of(key.strip()))}
+        if problems:
+            raise InvalidInputError(problems, "The encryption key cannot be used")
+        keys = [bytes.fromhex(key.strip()) for key in given.values()]
+        return cls(_id_of(keys[0]), MappingProxyType({_id_of(key): key for key in keys}))
+
+    def encrypt(self, plaintext: bytes, *, table: str, column: str, row: UUID | str) -> str:
+        """A token that only decrypts at this table, column and row. Two calls never give the same token."""
+        nonce = os.urandom(NONCE_BYTES)
+        bound_to = _associated_data(self.key_id, table, column, row)
+        ciphertext = AESGCM(self._keys[self.key_id]).encrypt(nonce, plaintext, bound_to)
+        return ".".join((VERSION, self.key_id, _to_base64(nonce), _to_base64(ciphertext)))
+
+    def decrypt(self, token: str, *, table: str, column: str, row: UUID | str) -> bytes:
+        """What was encrypted.
+
+        Raises ``WrongKeyError`` (its key is not in this ring), ``TamperedError`` (altered, or of another place).
+        """
+        parsed = _parse(token)
+        key = self._keys.get(parsed.key_id)
+        if key is None:
+            raise WrongKeyError(detail=f"{table}.{column} needs the key {parsed.key_id}")
+        bound_to = _associated_data(parsed.key_id, table, column, row)
+        try:
+            return AESGCM(key).decrypt(parsed.nonce, parsed.ciphertext, bound_to)
+        except InvalidTag as error:
+            raise TamperedError(detail=f"{table}.{column} of {row}") from error
+
+    def needs_rotation(self, token: str) -> bool:
+        """Whether another key than the primary one made it. Raises ``TamperedError`` for what is no token."""
+        return _parse(token).key_id != self.key_id
+
+    def rotate(self, token: str, *, table: str, column: str, row: UUID | str) -> str:
+        """The same secret under the primary key, or the token itself where it already is. Raises as ``decrypt``."""
+        plaintext = self.decrypt(token, table=table, column=column, row=row)
+        if not self.needs_rotation(token):
+            return token
+        return self.encrypt(plaintext, table=table, column=column, row=row)
+
+
+def _problem_of(key: str) -> str:
+    if not key:
+        return "is empty"
+    if not _HEX.fullmatch(key):
+        return "holds something other than hex digits"
+    if len(key) != KEY_HEX_CHARS:
+        return f"has {len(key)} characters, not {KEY_HEX_CHARS}"
+    return ""
+
+
+def _id_of(key: bytes) -> str:
+    """Names a key without telling anything about it."""
+    return hmac.new(key, b"lxc-dashboard key id", hashlib.sha256).hexdigest()[:KEY_ID_CHARS]
+
+
+def _associated_data(key_id: str, table: str, column: str, row: UUID | str) -> bytes:
+    """Each part with its length before it, so that no two places give the same bytes."""
+    parts = [part.encode() for part in (VERSION, key_id, table, column, str(row))]
+    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+
+
+def _parse(token: str) -> _Token:
+    parts = token.split(".")
+    if len(parts) != len(_Token._fields) + 1 or parts[0] != VERSION or not _KEY_ID.fullmatch(parts[1]):
+        raise TamperedError(detail="not a token of a known version")
+    nonce, ciphertext = _from_base64(parts[2]), _from_base64(parts[3])
+    if len(nonce) != NONCE_BYTES or len(ciphertext) < TAG_BYTES:
+        raise TamperedError(detail="a part of the token is missing")
+    return _Token(parts[1], nonce, ciphertext)
+
+
+def _to_base64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def _from_base64(text: str) -> bytes:
+    """Strict: the spare bits of the last character must be zero, so that one secret has one spelling."""
+    try:
+        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise TamperedError(detail="not base64") from error
+    if _to_base64(data) != text:
+        raise TamperedError(detail="not base64 as we write it")
+    return data

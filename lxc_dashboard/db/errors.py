@@ -1,0 +1,100 @@
+"""What PostgreSQL says, in the product's own errors. Used once, where an error enters (``engine``, ``database``)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import psycopg
+from sqlalchemy.exc import DBAPIError, NoResultFound
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from lxc_dashboard.errors import (
+    ConflictError,
+    DashboardError,
+    InvalidInputError,
+    NotFoundError,
+    ServiceUnavailableError,
+)
+
+# What the constraints and the trigger of the schema protect, by their names.
+TAKEN: Final = {
+    "uq_proxmox_node_name": "An endpoint with this name is registered already",
+    "uq_proxmox_node_address": "An endpoint with this host and port is registered already",
+    "uq_proxmox_node_default": "Another endpoint was made the default in the meantime",
+    "uq_container_endpoint_vmid_existing": "This vmid is taken on this endpoint",
+    "uq_container_marker": "This container is known already",
+    "uq_preset_endpoint_id_owner_name": "You have a preset with this name already",
+    "uq_template_source_name": "A template source with this name exists already",
+    "uq_template_source_id_name": "This source has a template with this name already",
+    "uq_template_revision_template_id_number": "The template got a new revision in the meantime",
+    "uq_package_bucket_name": "A package bucket with this name exists already",
+    "uq_alert_rule_name": "An alert rule with this name exists already",
+    "uq_alert_unresolved": "This alert is firing already",
+    "uq_notification_channel_name": "A notification channel with this name exists already",
+    "pk_creation_event": "The job's output was written by another worker in the meantime",
+    "audit_entry_append_only": "The audit log can only be added to",
+}
+
+# Referring constraints: what still uses a row that was to go.
+USED_BY: Final = {
+    "fk_container_endpoint_id_proxmox_node": "Containers of this endpoint still exist",
+    "fk_creation_endpoint_id_proxmox_node": "Jobs of this endpoint still exist",
+    "fk_creation_revision_id_template_revision": "Jobs were built from this template",
+}
+
+# SQLSTATE classes and codes after which the same work may succeed on a new try.
+_TRY_AGAIN_CLASSES: Final = frozenset({"08", "40", "53", "57", "58"})
+_TRY_AGAIN_CODES: Final = frozenset({"55P03", "25P03"})
+
+
+def translate(error: BaseException, *, statement: str = "") -> DashboardError | None:
+    """The product's error for ``error``; None for what is no condition of the database but a mistake in our code."""
+    if isinstance(error, DBAPIError):
+        return translate(error.orig, statement=error.statement or statement) if error.orig else None
+    if isinstance(error, PoolTimeoutError):
+        return ServiceUnavailableError("The database is busy", detail="no free connection in the pool")
+    if isinstance(error, NoResultFound):
+        return NotFoundError()
+    if isinstance(error, psycopg.Error):
+        return _of_postgres(error, statement)
+    return None
+
+
+def _of_postgres(error: psycopg.Error, statement: str) -> DashboardError | None:
+    code = error.sqlstate or ""
+    if code.startswith("23"):
+        return _of_integrity(error, statement)
+    if code[:2] in _TRY_AGAIN_CLASSES or code in _TRY_AGAIN_CODES:
+        return ServiceUnavailableError("The database is busy or restarting", detail=_detail(error))
+    if code in {"42P01", "42703"}:
+        return ServiceUnavailableError(
+            "The database is not migrated to this version. Run: lxc-dashboard migrate", detail=_detail(error)
+        )
+    if isinstance(error, psycopg.DataError):
+        return InvalidInputError({error.diag.column_name or "value": "does not fit"}, "A value cannot be stored")
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return ServiceUnavailableError("The database cannot be reached", detail=_detail(error))
+    return None
+
+
+def _of_integrity(error: psycopg.Error, statement: str) -> DashboardError:
+    name = error.diag.constraint_name or ""
+    match error:
+        case psycopg.errors.RestrictViolation():
+            return ConflictError(TAKEN.get(name) or USED_BY.get(name, "This is still in use"), detail=name)
+        case psycopg.errors.ForeignKeyViolation():
+            if statement.lstrip().upper().startswith("DELETE"):  # PostgreSQL before 18 says so for RESTRICT too
+                return ConflictError(USED_BY.get(name, "This is still in use"), detail=name)
+            return NotFoundError("What this belongs to does not exist, or not any more", detail=name)
+        case psycopg.errors.UniqueViolation():
+            table = (error.diag.table_name or "entry").replace("_", " ")
+            return ConflictError(TAKEN.get(name, f"This {table} exists already"), detail=name)
+        case _:
+            field = error.diag.column_name or name or "value"
+            return InvalidInputError({field: "is not allowed"}, "A value cannot be stored")
+
+
+def _detail(error: psycopg.Error) -> str:
+    """One line for the log. psycopg names host and user, never the password."""
+    first = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__} {error.sqlstate or ''} {first}".strip()

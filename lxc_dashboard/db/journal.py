@@ -1,0 +1,113 @@
+"""What many runs of one process tell, written together: the more runs tell at once, the less each of them costs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from lxc_dashboard.db.repositories.events import Batch, StoredEvent, lease_gone
+from lxc_dashboard.errors import ServiceUnavailableError
+
+if TYPE_CHECKING:
+    from lxc_dashboard.db.database import DatabaseService
+
+PAUSE_S: Final = 0.02
+# A busy process gathers more for each write.
+PAUSE_GROWTH: Final = 2.0
+LONGEST_PAUSE_S: Final = 0.1
+
+
+@dataclass(eq=False, slots=True)
+class _Turn:
+    take: Callable[[], Batch]
+    rows: asyncio.Future[Sequence[StoredEvent]]
+
+    def fail(self, error: BaseException) -> None:
+        if isinstance(error, asyncio.CancelledError):
+            self.rows.cancel()
+        elif not self.rows.done():
+            self.rows.set_exception(error)
+
+    def give(self, rows: Sequence[StoredEvent] | None, batch: Batch) -> None:
+        if rows is None:
+            self.fail(lease_gone(batch.creation_id, batch.owner))
+        elif not self.rows.done():
+            self.rows.set_result(rows)
+
+
+class Journal:
+    """One per process and event loop. Between two writes it lets more come, unless somebody is in a hurry."""
+
+    def __init__(self, database: DatabaseService) -> None:
+        self._database = database
+        self._waiting: list[_Turn] = []
+        self._hurry = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def write(self, take: Callable[[], Batch], *, at_once: bool) -> Sequence[StoredEvent]:
+        """Rows of the batch that ``take`` gives when its turn comes, once they are stored; cancelled before, it is not called.
+
+        Raises ``ConflictError`` where the batch's owner holds no live lease (the others of the same write are stored all
+        the same) and ``ServiceUnavailableError``, after which the batch may be stored or not.
+        """
+        turn = _Turn(take, asyncio.get_running_loop().create_future())
+        self._waiting.append(turn)
+        if at_once:
+            self._hurry.set()
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._write_on())
+        try:
+            return await turn.rows
+        finally:
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+
+    def hurry(self) -> None:
+        """What waits is written at once."""
+        if self._waiting:
+            self._hurry.set()
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _write_on(self) -> None:
+        clock = asyncio.get_running_loop().time
+        while self._waiting:
+            turns, self._waiting = self._waiting, []
+            self._hurry.clear()
+            begun = clock()
+            await self._write([(turn, turn.take()) for turn in turns])
+            await self._gather(clock() - begun)
+
+    async def _gather(self, write_s: float) -> None:
+        pause_s = min(LONGEST_PAUSE_S, max(PAUSE_S, PAUSE_GROWTH * write_s))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await self._hurry.wait()
+
+    async def _write(self, group: Sequence[tuple[_Turn, Batch]]) -> None:
+        try:
+            async with self._database.transaction() as tx:
+                written = await tx.creations.append_batches([batch for _, batch in group])
+        except Exception as error:  # noqa: BLE001 - each run is told what became of its own
+            if len(group) == 1 or isinstance(error, ServiceUnavailableError):
+                self._fail(group, error)
+                return
+            for alone in group:  # what one of them holds is not stored: that must not be the others' fault
+                await self._write([alone])
+        except BaseException as error:
+            self._fail(group, error)
+            raise
+        else:
+            for (turn, batch), rows in zip(group, written, strict=True):
+                turn.give(rows, batch)
+
+    @staticmethod
+    def _fail(group: Sequence[tuple[_Turn, Batch]], error: BaseException) -> None:
+        for turn, _ in group:
+            turn.fail(error)

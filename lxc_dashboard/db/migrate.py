@@ -1,0 +1,107 @@
+"""Migrations, up and down, one process at a time. Everything here blocks: from async code, ``asyncio.to_thread``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import structlog
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from lxc_dashboard.db.engine import CONNECT_TIMEOUT_S, database_url
+from lxc_dashboard.db.errors import translate
+from lxc_dashboard.errors import InvalidInputError, ServiceUnavailableError
+
+log = structlog.get_logger(__name__)
+
+# Names our migrations among PostgreSQL's advisory locks: "lxcdash" in ASCII.
+ADVISORY_LOCK: Final = 0x6C786364617368
+WAIT_FOR_OTHERS_S: Final = 300
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def folder() -> Path:
+    """Where the migrations lie: beside the package's modules in a wheel, at the top of the source tree otherwise."""
+    for place in (_PACKAGE / "migrations", _PACKAGE.parent / "alembic"):
+        if (place / "env.py").is_file():
+            return place
+    raise ServiceUnavailableError("The installation is incomplete: its migrations are missing", detail=str(_PACKAGE))
+
+
+def head() -> str:
+    """The newest revision of this version of the product."""
+    newest = ScriptDirectory.from_config(_config()).get_current_head()
+    if newest is None:
+        raise ServiceUnavailableError("The installation is incomplete: its migrations are missing")
+    return newest
+
+
+def current(url: str) -> str | None:
+    """The database's revision; None where nothing was migrated. Raises ``ServiceUnavailableError``, ``InvalidInputError``."""
+    with _connected(url) as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def upgrade(url: str, revision: str = "head") -> None:
+    """Brings the database to ``revision``. Safe to call by many processes at once: the others wait, then find it done.
+
+    Raises ``ServiceUnavailableError`` (not reachable, or a table is locked for long), ``InvalidInputError`` (URL, revision).
+    """
+    with _migrating(url) as config:
+        command.upgrade(config, revision)
+    log.info("database upgraded", revision=revision)
+
+
+def downgrade(url: str, revision: str) -> None:
+    """Takes the database back to ``revision`` (``base``: empty). Loses what newer tables hold. Raises as ``upgrade``."""
+    with _migrating(url) as config:
+        command.downgrade(config, revision)
+    log.info("database downgraded", revision=revision)
+
+
+@contextmanager
+def _migrating(url: str) -> Iterator[Config]:
+    """A configuration on a connection that holds the advisory lock; closing the connection gives the lock back."""
+    with _connected(url) as connection:
+        connection.execute(text(f"SET lock_timeout = '{WAIT_FOR_OTHERS_S}s'"))
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ADVISORY_LOCK})
+        connection.commit()
+        config = _config()
+        config.attributes["connection"] = connection
+        try:
+            yield config
+        except CommandError as error:
+            raise InvalidInputError({"revision": str(error)}, "This revision is not known") from error
+
+
+@contextmanager
+def _connected(url: str) -> Iterator[Connection]:
+    engine = create_engine(
+        database_url(url),
+        poolclass=NullPool,
+        connect_args={"application_name": "lxc-dashboard migrate", "connect_timeout": CONNECT_TIMEOUT_S},
+    )
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except DBAPIError as error:
+        translated = translate(error)
+        if translated is None:
+            raise
+        raise translated from error
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(folder()).replace("%", "%%"))
+    return config

@@ -1,0 +1,62 @@
+"""What all tables share: application-made ids, UTC times, text enums with a CHECK on their values."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Column, DateTime, Text, Uuid
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, MetaData, SQLModel
+from uuid_utils.compat import uuid7
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Table(SQLModel):
+    """Base of all tables. Validates nothing: services do."""
+
+    metadata = MetaData(naming_convention=NAMING)
+
+
+def new_id() -> UUID:
+    """A uuid7: made by the application, since encryption binds to it, and ordered by time."""
+    return UUID(int=uuid7().int)
+
+
+def now() -> datetime:
+    """The present in UTC, aware."""
+    return datetime.now(UTC)
+
+
+def one_of(column: str, enum: type[StrEnum]) -> CheckConstraint:
+    """A CHECK that ``column`` holds one of the enum's values."""
+    values = ", ".join(f"'{member.value}'" for member in enum)
+    return CheckConstraint(f"{column} IN ({values})", name=f"{column}_known")
+
+
+def id_field() -> Any:
+    return Field(default_factory=new_id, sa_column=Column(Uuid, primary_key=True))
+
+
+def time_field(*, nullable: bool = False) -> Any:
+    """A moment in UTC; the present unless ``nullable``."""
+    if nullable:
+        return Field(default=None, sa_column=Column(DateTime(timezone=True), nullable=True))
+    return Field(default_factory=now, sa_column=Column(DateTime(timezone=True), nullable=False))
+
+
+def text_field(default: str | None = "", *, nullable: bool = False) -> Any:
+    return Field(default=default, sa_column=Column(Text, nullable=nullable))
+
+
+def json_field(default: type[dict[str, Any] | list[Any]] = dict) -> Any:
+    return Field(default_factory=default, sa_column=Column(JSONB, nullable=False))

@@ -1,0 +1,82 @@
+"""Who did what. Only ever added to: a trigger refuses anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from lxc_dashboard.db.models import AuditEntry, AuditResult
+from lxc_dashboard.db.storable import storable, storable_text
+
+
+class AuditRepository:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def append(
+        self,
+        *,
+        userid: str,
+        action: str,
+        result: AuditResult,
+        endpoint_name: str = "",
+        subject: str = "",
+        address: str = "",
+        detail: Mapping[str, Any] | None = None,
+    ) -> AuditEntry:
+        """Writes one entry. Text too long for its column is cut, never refused: what was typed may not stop the record.
+
+        ``userid`` as PVE names it; ``action`` like ``container.start``; ``subject`` what it was done to; ``address`` from
+        where. ``detail`` holds no secret.
+        """
+        entry = AuditEntry(
+            userid=storable_text(userid, 255),
+            action=storable_text(action, 63),
+            result=result.value,
+            endpoint_name=storable_text(endpoint_name, 63),
+            subject=storable_text(subject, 255),
+            address=storable_text(address, 64),
+            detail=storable(dict(detail or {})),
+        )
+        self._session.add(entry)
+        await self._session.flush()
+        return entry
+
+    async def list(
+        self,
+        *,
+        userid: str | None = None,
+        action: str | None = None,
+        endpoint_name: str | None = None,
+        subject: str | None = None,
+        result: AuditResult | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        before: UUID | None = None,
+        limit: int = 100,
+    ) -> Sequence[AuditEntry]:
+        """Newest first, all filters exact but ``action``, which also matches what begins with it and a dot.
+
+        ``since`` is included, ``until`` is not; ``before`` is the last id of the page read before.
+        """
+        equal = {"userid": userid, "endpoint_name": endpoint_name, "subject": subject, "result": result}
+        wanted: list[ColumnElement[bool]] = [
+            col(getattr(AuditEntry, name)) == value for name, value in equal.items() if value is not None
+        ]
+        if action is not None:
+            name = col(AuditEntry.action)
+            wanted.append((name == action) | name.startswith(f"{action}.", autoescape=True))
+        if since is not None:
+            wanted.append(col(AuditEntry.at) >= since)
+        if until is not None:
+            wanted.append(col(AuditEntry.at) < until)
+        if before is not None:
+            wanted.append(col(AuditEntry.id) < before)
+        newest = select(AuditEntry).where(*wanted).order_by(col(AuditEntry.id).desc()).limit(limit)
+        return (await self._session.scalars(newest)).all()

@@ -1,0 +1,40 @@
+"""Runs that were asked for together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from lxc_dashboard.db.models import Container, Creation, CreationBatch
+from lxc_dashboard.errors import NotFoundError
+
+
+class BatchRepository:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def add(self, batch: CreationBatch) -> CreationBatch:
+        """Before its runs. Raises ``ConflictError`` (it is there already), ``NotFoundError`` where its endpoint is gone."""
+        self._session.add(batch)
+        await self._session.flush()
+        return batch
+
+    async def get(self, batch_id: UUID) -> CreationBatch:
+        """Raises ``NotFoundError``."""
+        batch = await self._session.get(CreationBatch, batch_id)
+        if batch is None:
+            raise NotFoundError("This batch does not exist, or not any more")
+        return batch
+
+    async def runs(self, batch_id: UUID) -> Sequence[tuple[Creation, Container]]:
+        """In the order in which they were asked for."""
+        joined = select(Creation, Container).join(Container, col(Container.id) == col(Creation.container_id))
+        rows = await self._session.execute(
+            joined.where(col(Creation.batch_id) == batch_id).order_by(col(Creation.created_at)),
+            execution_options={"populate_existing": True},
+        )
+        return [(creation, container) for creation, container in rows]

@@ -1,0 +1,142 @@
+"""Shared package buckets, and the templates that refer to them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from lxc_dashboard.db.models import Package, PackageBucket, Template, TemplateRevision, TemplateSource
+from lxc_dashboard.errors import NotFoundError
+
+GONE = "This package bucket does not exist, or not any more"
+
+
+@dataclass(frozen=True, slots=True)
+class BucketRows:
+    """A shared bucket with its packages, in their order."""
+
+    bucket: PackageBucket
+    packages: Sequence[Package]
+
+
+@dataclass(frozen=True, slots=True)
+class UseRow:
+    """A template whose current revision refers to a shared bucket."""
+
+    bucket_id: UUID
+    template: Template
+    source: TemplateSource
+    revision: TemplateRevision
+
+
+class BucketRepository:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def list(self) -> Sequence[tuple[PackageBucket, int]]:
+        """All shared ones by name and manager, and how many packages each holds."""
+        count = select(func.count()).select_from(Package).where(col(Package.bucket_id) == col(PackageBucket.id))
+        found = select(PackageBucket, count.correlate(PackageBucket).scalar_subquery()).where(_SHARED)
+        ordered = found.order_by(col(PackageBucket.name), col(PackageBucket.manager))
+        return [(bucket, packages) for bucket, packages in await self._session.execute(ordered)]
+
+    async def get(self, bucket_id: UUID) -> BucketRows:
+        """Raises ``NotFoundError``, for a revision's own bucket too."""
+        found = await self._session.scalar(select(PackageBucket).where(_SHARED, col(PackageBucket.id) == bucket_id))
+        if found is None:
+            raise NotFoundError(GONE)
+        return BucketRows(found, (await self._packages([bucket_id]))[bucket_id])
+
+    async def named(self, name: str, manager: str) -> PackageBucket | None:
+        """The shared one of this name and manager."""
+        wanted = (col(PackageBucket.name) == name, col(PackageBucket.manager) == manager)
+        return await self._session.scalar(select(PackageBucket).where(_SHARED, *wanted))
+
+    async def lock(self, bucket_id: UUID) -> BucketRows:
+        """As it is now; until the end of the transaction nobody changes it or reads it with ``hold``.
+
+        Take it before any template is locked. Raises ``NotFoundError``.
+        """
+        wanted = select(PackageBucket).where(_SHARED, col(PackageBucket.id) == bucket_id).with_for_update()
+        found = await self._session.scalar(wanted, execution_options={"populate_existing": True})
+        if found is None:
+            raise NotFoundError(GONE)
+        return BucketRows(found, (await self._packages([bucket_id]))[bucket_id])
+
+    async def hold(self, bucket_ids: Collection[UUID]) -> dict[UUID, BucketRows]:
+        """Those of the ids that are there, by id; until the end of the transaction they stay as they are.
+
+        For a revision that takes its packages from them. Take it before any template is locked.
+        """
+        wanted = select(PackageBucket).where(_SHARED, col(PackageBucket.id).in_(bucket_ids))
+        in_order = wanted.order_by(col(PackageBucket.id)).with_for_update(read=True)
+        found = (await self._session.scalars(in_order, execution_options={"populate_existing": True})).all()
+        packages = await self._packages([bucket.id for bucket in found])
+        return {bucket.id: BucketRows(bucket, packages[bucket.id]) for bucket in found}
+
+    async def add(self, bucket: PackageBucket, packages: Sequence[Package]) -> None:
+        """Raises ``ConflictError`` where there is a shared one of its name and manager."""
+        self._session.add(bucket)
+        await self._session.flush()
+        self._session.add_all(packages)
+        await self._session.flush()
+
+    async def replace_packages(self, bucket_id: UUID, packages: Sequence[Package]) -> None:
+        """These instead of those that the bucket held."""
+        await self._session.execute(delete(Package).where(col(Package.bucket_id) == bucket_id))
+        self._session.add_all(packages)
+        await self._session.flush()
+
+    async def delete(self, bucket_id: UUID) -> None:
+        """Revisions that refer to it keep their packages as their own. Raises ``NotFoundError``."""
+        gone = delete(PackageBucket).where(_SHARED, col(PackageBucket.id) == bucket_id).returning(col(PackageBucket.id))
+        if await self._session.scalar(gone) is None:
+            raise NotFoundError(GONE)
+
+    async def uses(self, bucket_id: UUID | None = None, *, lock: bool = False) -> Sequence[UseRow]:
+        """The templates whose current revisions refer to the bucket, or to any, by name. Templates that are gone are left out.
+
+        ``lock``: until the end of the transaction nobody gives them another revision.
+        """
+        if lock:
+            await self._lock_templates(bucket_id)
+        shared_id = col(PackageBucket.shared_id)
+        found = (
+            select(shared_id, Template, TemplateSource, TemplateRevision)
+            .join(TemplateRevision, col(TemplateRevision.id) == col(PackageBucket.revision_id))
+            .join(Template, _CURRENT)
+            .join(TemplateSource, col(TemplateSource.id) == col(Template.source_id))
+            .where(shared_id.is_not(None) if bucket_id is None else shared_id == bucket_id)
+            .where(col(Template.missing_since).is_(None))
+            .order_by(col(Template.name), col(TemplateSource.name))
+        )
+        rows = await self._session.execute(found, execution_options={"populate_existing": True})
+        return [UseRow(used, template, source, revision) for used, template, source, revision in rows if used]
+
+    async def _lock_templates(self, bucket_id: UUID | None) -> None:
+        # All that ever referred to it, by id: what is current is asked for once nobody can change it any more.
+        referring = (
+            select(col(TemplateRevision.template_id))
+            .join(PackageBucket, col(PackageBucket.revision_id) == col(TemplateRevision.id))
+            .where(col(PackageBucket.shared_id) == bucket_id)
+        )
+        wanted = select(col(Template.id)).where(col(Template.id).in_(referring)).order_by(col(Template.id))
+        await self._session.execute(wanted.with_for_update())
+
+    async def _packages(self, bucket_ids: Collection[UUID]) -> Mapping[UUID, Sequence[Package]]:
+        found: dict[UUID, list[Package]] = {bucket_id: [] for bucket_id in bucket_ids}
+        wanted = select(Package).where(col(Package.bucket_id).in_(bucket_ids)).order_by(col(Package.position))
+        for package in await self._session.scalars(wanted):
+            found[package.bucket_id].append(package)
+        return found
+
+
+_SHARED = col(PackageBucket.revision_id).is_(None)
+_CURRENT = (col(Template.id) == col(TemplateRevision.template_id)) & (
+    col(Template.revision_number) == col(TemplateRevision.number)
+)

@@ -1,0 +1,178 @@
+"""Guests that the product made or adopted, and what happened to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from lxc_dashboard.crypto import Keyring
+from lxc_dashboard.db.models import Container, ContainerEvent, Creation, CreationState, Lifecycle, now
+from lxc_dashboard.db.sealing import SealedColumn
+from lxc_dashboard.db.storable import storable, storable_text
+from lxc_dashboard.errors import ConflictError, NotFoundError
+
+Credentials = dict[str, dict[str, str]]
+GIVEN: Final = "given"  # what a spec's ``password_mode`` says of a password that its user thought of
+
+
+class ContainerRepository:
+    def __init__(self, session: AsyncSession, keyring: Keyring) -> None:
+        self._session = session
+        self._credentials = SealedColumn(keyring, "container", "credentials_enc")
+        self._root_password = SealedColumn(keyring, "container", "root_password_enc")
+
+    async def reserve(self, container: Container, *, root_password: str | None = None) -> Container:
+        """Takes the vmid on the endpoint for ``container``, among those that exist. The transaction outlives a refusal.
+
+        A reservation of another transaction is waited for. Raises ``ConflictError`` where the vmid is taken,
+        ``NotFoundError`` where the endpoint is gone.
+        """
+        container.root_password_enc = self._root_password.seal_text(root_password, container.id)
+        stored = (
+            insert(Container)
+            .values(container.model_dump())
+            .on_conflict_do_nothing(
+                index_elements=[col(Container.endpoint_id), col(Container.vmid)],
+                index_where=col(Container.deleted_at).is_(None),
+            )
+            .returning(Container)
+        )
+        row = await self._session.scalar(stored)
+        if row is None:
+            raise ConflictError(f"The vmid {container.vmid} is taken on this endpoint")
+        return row
+
+    async def get(self, container_id: UUID) -> Container:
+        """One that exists or existed. Raises ``NotFoundError``."""
+        container = await self._session.get(Container, container_id)
+        if container is None:
+            raise NotFoundError("This container is not known, or not any more")
+        return container
+
+    async def by_vmid(self, endpoint_id: UUID, vmid: int) -> Container | None:
+        """The one that has this vmid now."""
+        existing = (col(Container.endpoint_id) == endpoint_id, col(Container.deleted_at).is_(None))
+        return await self._session.scalar(select(Container).where(*existing, col(Container.vmid) == vmid))
+
+    async def mark_deleted(self, container_id: UUID) -> Container:
+        """Frees the vmid; what was remembered stays, but for its secrets. Raises ``NotFoundError``."""
+        gone_at = (await self.get(container_id)).deleted_at or now()
+        return await self._set(container_id, deleted_at=gone_at, credentials_enc=None, root_password_enc=None)
+
+    async def mark_lost(self, container_id: UUID) -> bool:
+        """As ``mark_deleted`` for one that PVE has no more; False where it is marked already, or a job works on it."""
+        of_it = (col(Creation.container_id) == container_id, col(Creation.finished_at).is_(None))
+        working = select(col(Creation.id)).where(*of_it).exists()
+        lost = (
+            update(Container)
+            .where(col(Container.id) == container_id, col(Container.deleted_at).is_(None), ~working)
+            .values(deleted_at=now(), credentials_enc=None, root_password_enc=None)
+            .returning(col(Container.id))
+        )
+        return await self._session.scalar(lost.execution_options(synchronize_session=False)) is not None
+
+    async def set_lifecycle(self, container_id: UUID, lifecycle: Lifecycle) -> Container:
+        return await self._set(container_id, lifecycle=lifecycle.value)
+
+    async def set_node(self, container_id: UUID, node: str) -> Container:
+        """Where it runs now: a guest migrates."""
+        return await self._set(container_id, node=node)
+
+    async def set_vmid(self, container_id: UUID, vmid: int, *, instead_of: int) -> Container:
+        """Another one than ``instead_of``, which somebody else took before the guest was made.
+
+        Raises ``ConflictError`` where that is taken too, or the container has not ``instead_of`` any more.
+        """
+        held = (col(Container.vmid) == instead_of, col(Container.deleted_at).is_(None))
+        changed = update(Container).where(col(Container.id) == container_id, *held).values(vmid=vmid)
+        returning = changed.returning(Container).execution_options(populate_existing=True)
+        container = await self._session.scalar(returning)
+        if container is None:
+            raise ConflictError(f"This container has not the vmid {instead_of} any more")
+        return container
+
+    async def set_address(self, container_id: UUID, address: str) -> Container:
+        """Its first address, without prefix length; empty where it has none."""
+        return await self._set(container_id, address=address)
+
+    async def set_services(self, container_id: UUID, services: Sequence[Mapping[str, Any]]) -> Container:
+        """What discovery found in it, as JSON."""
+        return await self._set(container_id, services=storable([dict(service) for service in services]))
+
+    async def set_revision(self, container_id: UUID, revision_id: UUID | None) -> Container:
+        """The template revision that it was built from last."""
+        return await self._set(container_id, template_revision_id=revision_id)
+
+    async def set_credentials(self, container_id: UUID, credentials: Credentials) -> Container:
+        """``{service: {key: value}}``, kept encrypted."""
+        sealed = self._credentials.seal_json(credentials or None, container_id)
+        return await self._set(container_id, credentials_enc=sealed)
+
+    def credentials(self, container: Container) -> Credentials:
+        """``{service: {key: value}}`` in plain text. Raises ``WrongKeyError``, ``TamperedError``."""
+        opened: Credentials | None = self._credentials.open_json(container.credentials_enc, container.id)
+        return opened or {}
+
+    async def set_root_password(self, container_id: UUID, password: str | None) -> Container:
+        sealed = self._root_password.seal_text(password, container_id)
+        return await self._set(container_id, root_password_enc=sealed)
+
+    async def forget_given_passwords(self, keep_s: float) -> int:
+        """Those that users gave for runs that failed and were not run again for ``keep_s`` seconds. How many."""
+        left = select(col(Creation.container_id)).where(
+            col(Creation.state) == CreationState.FAILED.value,
+            col(Creation.spec)["password_mode"].astext == GIVEN,
+            col(Creation.finished_at) < func.clock_timestamp() - func.make_interval(0, 0, 0, 0, 0, 0, keep_s),
+        )
+        held = (col(Container.root_password_enc).is_not(None), col(Container.id).in_(left))
+        forgotten = update(Container).where(*held).values(root_password_enc=None).returning(col(Container.id))
+        unread = {"synchronize_session": False}
+        return len((await self._session.scalars(forgotten, execution_options=unread)).all())
+
+    def root_password(self, container: Container) -> str | None:
+        """In plain text; None where none was given or made. Raises ``WrongKeyError``, ``TamperedError``."""
+        return self._root_password.open_text(container.root_password_enc, container.id)
+
+    async def add_event(
+        self,
+        container_id: UUID,
+        kind: str,
+        message: str,
+        *,
+        userid: str = "",
+        detail: Mapping[str, Any] | None = None,
+    ) -> ContainerEvent:
+        """``kind`` like ``created``, ``started``; ``userid`` empty for what the dashboard does by itself."""
+        event = ContainerEvent(
+            container_id=container_id,
+            kind=kind,
+            message=storable_text(message),
+            userid=storable_text(userid, 255),
+            detail=storable(dict(detail or {})),
+        )
+        self._session.add(event)
+        await self._session.flush()
+        return event
+
+    async def events(
+        self, container_id: UUID, *, before: UUID | None = None, limit: int = 100
+    ) -> Sequence[ContainerEvent]:
+        """Newest first; ``before`` is the last id of the page read before."""
+        wanted = [col(ContainerEvent.container_id) == container_id]
+        if before is not None:
+            wanted.append(col(ContainerEvent.id) < before)
+        newest = select(ContainerEvent).where(*wanted).order_by(col(ContainerEvent.id).desc()).limit(limit)
+        return (await self._session.scalars(newest)).all()
+
+    async def _set(self, container_id: UUID, **values: Any) -> Container:
+        changed = update(Container).where(col(Container.id) == container_id).values(**values).returning(Container)
+        container = await self._session.scalar(changed.execution_options(populate_existing=True))
+        if container is None:
+            raise NotFoundError("This container is not known, or not any more")
+        return container

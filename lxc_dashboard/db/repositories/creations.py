@@ -1,0 +1,227 @@
+"""Runs: the row, its secrets, its checkpoint and its end."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import bindparam, case, func, outerjoin, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from lxc_dashboard.crypto import Keyring
+from lxc_dashboard.db.models import Container, Creation, CreationState
+from lxc_dashboard.db.repositories.leases import LEASE, TAKEABLE, UNFINISHED, database_now
+from lxc_dashboard.db.repositories.tickets import TicketRepository
+from lxc_dashboard.db.sealing import SealedColumn
+from lxc_dashboard.db.storable import storable
+from lxc_dashboard.errors import ConflictError, NotFoundError
+
+FINISHED: Final = frozenset({CreationState.READY, CreationState.FAILED, CreationState.CANCELLED})
+FULL_PERCENT: Final = 100
+_STANDING: Final = (CreationState.WAITING.value, CreationState.PAUSED.value)
+_STANDING_OF: Final = select(
+    col(Creation.state), col(Creation.cancel_requested_at), col(Creation.ticket_enc), col(Creation.signed_in_at)
+).where(col(Creation.id) == bindparam("creation_id"))
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What of a run others change while a worker is at it: the columns of ``Creation`` by their names."""
+
+    state: str
+    cancel_requested_at: datetime | None
+    ticket_enc: str | None = field(repr=False)
+    signed_in_at: datetime
+
+
+class CreationRepository(TicketRepository):
+    """A method that takes an ``owner`` raises ``ConflictError`` once that owner holds no live lease, and changes nothing."""
+
+    def __init__(self, session: AsyncSession, keyring: Keyring) -> None:
+        super().__init__(session, keyring)
+        self._secrets = SealedColumn(keyring, "creation", "secrets_enc")
+
+    async def add(self, creation: Creation, secrets: Mapping[str, Any] | None = None) -> Creation:
+        """A new run, about to be handed to the queue. Raises ``NotFoundError`` where its container or endpoint is gone."""
+        creation.secrets_enc = self._secrets.seal_json(secrets, creation.id)
+        self._session.add(creation)
+        await self._session.flush()
+        stamped = await self._update(creation.id, enqueued_at=database_now())
+        return stamped or creation
+
+    async def get(self, creation_id: UUID) -> Creation:
+        """As it is now. Raises ``NotFoundError``."""
+        creation = await self._session.get(Creation, creation_id, populate_existing=True)
+        if creation is None:
+            raise NotFoundError("This job does not exist, or not any more")
+        return creation
+
+    async def standing(self, creation_id: UUID) -> Standing:
+        """Asked each second for each run: not the whole row, whose checkpoint alone is long. Raises ``NotFoundError``."""
+        connection = await self._session.connection()
+        row = (await connection.execute(_STANDING_OF, {"creation_id": creation_id})).one_or_none()
+        if row is None:
+            raise NotFoundError("This job does not exist, or not any more")
+        return Standing(*row)
+
+    async def list(
+        self,
+        endpoint_id: UUID,
+        *,
+        states: Collection[CreationState] = (),
+        userid: str | None = None,
+        container_id: UUID | None = None,
+        limit: int = 100,
+    ) -> Sequence[Creation]:
+        """Newest first; without ``states``: all of them."""
+        wanted = [col(Creation.endpoint_id) == endpoint_id]
+        if states:
+            wanted.append(col(Creation.state).in_([state.value for state in states]))
+        if userid is not None:
+            wanted.append(col(Creation.userid) == userid)
+        if container_id is not None:
+            wanted.append(col(Creation.container_id) == container_id)
+        newest = select(Creation).where(*wanted).order_by(col(Creation.created_at).desc()).limit(limit)
+        return (await self._session.scalars(newest)).all()
+
+    async def unfinished_of(self, endpoint_id: UUID, userid: str, after: UUID, limit: int) -> Sequence[Creation]:
+        """A user's runs that have not ended and are not paused, by id, locked until the transaction ends."""
+        theirs = (
+            col(Creation.endpoint_id) == endpoint_id,
+            col(Creation.userid) == userid,
+            col(Creation.state).in_(TAKEABLE),
+            col(Creation.id) > after,
+        )
+        found = select(Creation).where(*theirs).order_by(col(Creation.id)).limit(limit).with_for_update()
+        return (await self._session.scalars(found)).all()
+
+    async def reserved_vmids(self, endpoint_id: UUID) -> frozenset[int]:
+        """The vmids that a new container cannot have here: PVE may not know of them yet."""
+        existing = (col(Container.endpoint_id) == endpoint_id, col(Container.deleted_at).is_(None))
+        return frozenset(await self._session.scalars(select(col(Container.vmid)).where(*existing)))
+
+    async def addresses_in_use(self, endpoint_id: UUID) -> Sequence[tuple[Container, frozenset[str]]]:
+        """By container that exists: the address that it has, and those that its unfinished or failed run is to give it,
+        without prefix length. Who asks next waits for the end of this transaction.
+        """
+        await self._session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(str(endpoint_id), 0))))
+        specs = [col(Creation.spec)[family]["address"].astext for family in ("ipv4", "ipv6")]
+        promised = col(Creation.state) != CreationState.READY.value
+        existing = (col(Container.endpoint_id) == endpoint_id, col(Container.deleted_at).is_(None))
+        joined = outerjoin(Container, Creation, (col(Creation.container_id) == col(Container.id)) & promised)
+        rows = await self._session.execute(select(Container, *specs).select_from(joined).where(*existing))
+        told = [(container, (container.address, *promised)) for container, *promised in rows]
+        return [(container, frozenset(text.partition("/")[0] for text in texts if text)) for container, texts in told]
+
+    async def finish(
+        self,
+        creation_id: UUID,
+        owner: str,
+        state: CreationState,
+        *,
+        error: Mapping[str, Any] | None = None,
+        result: Mapping[str, Any] | None = None,
+        owes: bool = False,
+    ) -> Creation:
+        """Ends the run and its lease, and wipes its ticket, and its secrets unless it failed: it may be run again.
+
+        One that ``owes`` keeps both, where its ticket was not taken from it: see ``owing``.
+        """
+        if state not in FINISHED:
+            raise ValueError(f"{state} is not an end")
+        values: dict[str, Any] = {
+            "state": state.value,
+            "error": storable(dict(error or {})),
+            "result": storable(dict(result or {})),
+            "finished_at": database_now(),
+        }
+        if state is CreationState.READY:
+            values["percent"] = FULL_PERCENT
+        wiped: dict[str, Any] = dict.fromkeys((*LEASE, "enqueued_at"))
+        if not owes:
+            wiped["ticket_enc"] = None
+        if owes:
+            wiped["secrets_enc"] = case((col(Creation.ticket_enc).is_(None), None), else_=col(Creation.secrets_enc))
+        elif state is not CreationState.FAILED:
+            wiped["secrets_enc"] = None
+        return await self._update_held(creation_id, owner, **values, **wiped)
+
+    async def reopen(self, creation_id: UUID, checkpoint: Mapping[str, Any]) -> Creation:
+        """A failed run, queued again from ``checkpoint``; it needs a ticket, in the same transaction.
+
+        Raises ``NotFoundError``, ``ConflictError`` (it has not failed).
+        """
+        cleared: dict[str, Any] = {"error": {}, "cancel_requested_at": None, "cancelled_by": "", "finished_at": None}
+        failed = col(Creation.state) == CreationState.FAILED.value
+        creation = await self._update(creation_id, failed, **_queued(checkpoint), **cleared)
+        if creation is None:
+            raise ConflictError(f"Only a failed job is run again; this one is {(await self.get(creation_id)).state}")
+        return creation
+
+    async def go_on(self, creation_id: UUID, checkpoint: Mapping[str, Any]) -> Creation:
+        """A paused run, queued again from ``checkpoint``; it needs a ticket, in the same transaction.
+
+        Raises ``NotFoundError``, ``ConflictError`` (it is not paused).
+        """
+        paused = col(Creation.state) == CreationState.PAUSED.value
+        creation = await self._update(creation_id, paused, **_queued(checkpoint))
+        if creation is None:
+            raise ConflictError(f"Only a paused job goes on; this one is {(await self.get(creation_id)).state}")
+        return creation
+
+    async def request_cancel(self, creation_id: UUID, userid: str) -> Creation:
+        """Asks whoever works on it to stop; the first one to ask is remembered. One that nobody works on is queued for it.
+
+        Raises ``NotFoundError``, ``ConflictError`` (it has ended).
+        """
+        asked = {
+            "cancel_requested_at": func.coalesce(col(Creation.cancel_requested_at), database_now()),
+            "cancelled_by": case(
+                (col(Creation.cancel_requested_at).is_(None), userid), else_=col(Creation.cancelled_by)
+            ),
+            "state": case((col(Creation.state).in_(_STANDING), CreationState.QUEUED.value), else_=col(Creation.state)),
+        }
+        creation = await self._update(creation_id, col(Creation.state).in_(UNFINISHED), **asked)
+        if creation is None:
+            raise ConflictError(f"This job has ended: {(await self.get(creation_id)).state}")
+        return creation
+
+    async def set_secrets(self, creation_id: UUID, secrets: Mapping[str, Any] | None) -> None:
+        """Passwords and the like, as JSON, kept encrypted until the end. Raises ``NotFoundError``."""
+        sealed = self._secrets.seal_json(None if secrets is None else dict(secrets), creation_id)
+        if await self._update(creation_id, col(Creation.state).in_(UNFINISHED), secrets_enc=sealed) is None:
+            raise NotFoundError("This job does not exist, or has ended")
+
+    async def seal_secrets(self, creation_id: UUID, owner: str, secrets: Mapping[str, Any]) -> None:
+        """``set_secrets`` for the worker that holds the run."""
+        await self._update_held(creation_id, owner, secrets_enc=self._secrets.seal_json(dict(secrets), creation_id))
+
+    async def wipe_stale_secrets(self, keep_s: float) -> int:
+        """Of failed runs whose container is gone, and of those that nobody ran again for ``keep_s`` seconds. How many."""
+        gone = select(col(Container.id)).where(col(Container.deleted_at).is_not(None))
+        old = col(Creation.finished_at) < database_now() - func.make_interval(0, 0, 0, 0, 0, 0, keep_s)
+        stale = (
+            col(Creation.state) == CreationState.FAILED.value,
+            col(Creation.secrets_enc).is_not(None),
+            old | col(Creation.container_id).in_(gone),
+        )
+        wiped = update(Creation).where(*stale).values(secrets_enc=None).returning(col(Creation.id))
+        rows = await self._session.scalars(wiped.execution_options(synchronize_session=False))
+        return len(rows.all())
+
+    async def get_secrets(self, creation_id: UUID) -> dict[str, Any]:
+        """Empty where there are none. Raises ``NotFoundError``, ``WrongKeyError``, ``TamperedError``."""
+        token = (await self.get(creation_id)).secrets_enc
+        return dict(self._secrets.open_json(token, creation_id) or {})
+
+
+def _queued(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "state": CreationState.QUEUED.value,
+        "checkpoint": storable(dict(checkpoint)),
+        "enqueued_at": database_now(),
+    }

@@ -1,0 +1,259 @@
+"""What a run printed and did, numbered by PostgreSQL under the fence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import func, select, text
+from sqlmodel import col
+
+from lxc_dashboard.db.models import CreationEvent, EventType, Phase, now
+from lxc_dashboard.db.repositories.job_lists import JobListRepository
+from lxc_dashboard.db.repositories.leases import TAKEABLE, lease_gone
+from lxc_dashboard.db.storable import storable, storable_text
+
+__all__ = ["Batch", "EventRepository", "NewEvent", "NumberedEvent", "StoredEvent", "lease_gone"]
+
+SCRIPT_CHARS: Final = 255
+
+# Written out, and what is given as one JSON text, since twenty runs at once send them many times a second: to build
+# them anew, and arrays in PostgreSQL's own notation, would cost more than running them.
+# Rows are locked in the order of their ids, so that no two writers wait for each other. The fence is that of ``is_held_by``.
+_HOLD: Final = text("""
+WITH given AS (
+    SELECT * FROM jsonb_to_recordset(CAST(:given AS jsonb))
+        AS given (id uuid, owner text, checkpoint jsonb, phase text, percent integer)
+), locked AS MATERIALIZED (
+    SELECT id FROM creation WHERE id IN (SELECT id FROM given) ORDER BY id FOR NO KEY UPDATE
+)
+UPDATE creation SET
+    checkpoint = coalesce(given.checkpoint, creation.checkpoint),
+    phase = coalesce(given.phase, creation.phase),
+    percent = coalesce(given.percent, creation.percent)
+FROM given JOIN locked ON locked.id = given.id
+WHERE creation.id = given.id
+    AND creation.lease_owner = given.owner
+    AND creation.lease_until > clock_timestamp()
+    AND creation.state = ANY(CAST(:takeable AS text[]))
+RETURNING creation.id, creation.lease_owner
+""")
+# After the lock, in a snapshot of its own: the last number is that of whoever held the lock before. ``place``: how many
+# lines of the same batch come before.
+_STORE: Final = text("""
+WITH event AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS event (
+        creation_id uuid, place bigint, lines integer, type text, phase text, percent integer, message text,
+        script text, script_index integer, script_total integer, at timestamptz
+    )
+), next AS MATERIALIZED (
+    SELECT run.id, coalesce(
+        (SELECT seq + lines FROM creation_event WHERE creation_id = run.id ORDER BY seq DESC LIMIT 1), 1
+    ) AS seq FROM (SELECT DISTINCT creation_id AS id FROM event) AS run
+)
+INSERT INTO creation_event
+    (creation_id, seq, lines, type, phase, percent, message, script, script_index, script_total, at)
+SELECT event.creation_id, next.seq + event.place, event.lines, event.type, event.phase, event.percent, event.message,
+    event.script, event.script_index, event.script_total, event.at
+FROM event JOIN next ON next.id = event.creation_id
+RETURNING creation_id, seq
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event without its number. ``message`` of a log chunk holds ``lines`` lines, each of which takes a number."""
+
+    type: EventType
+    phase: Phase
+    percent: int
+    message: str
+    lines: int = 1
+    script: str = ""
+    script_index: int = 0
+    script_total: int = 0
+    at: datetime = field(default_factory=now)
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedEvent:
+    """As it was stored: the columns of ``CreationEvent`` by their names."""
+
+    creation_id: UUID
+    seq: int
+    lines: int
+    type: str
+    phase: str
+    percent: int
+    message: str
+    script: str
+    script_index: int
+    script_total: int
+    at: datetime
+
+
+StoredEvent = CreationEvent | NumberedEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What the owner of a run tells. Without a ``checkpoint`` the run keeps the one that it has."""
+
+    creation_id: UUID
+    owner: str
+    events: Sequence[NewEvent]
+    checkpoint: Mapping[str, Any] | None = None
+
+
+class EventRepository(JobListRepository):
+    """The part of ``CreationRepository`` that holds a run's events."""
+
+    async def append_events(
+        self,
+        creation_id: UUID,
+        owner: str,
+        events: Sequence[NewEvent],
+        *,
+        checkpoint: Mapping[str, Any] | None = None,
+    ) -> Sequence[NumberedEvent]:
+        """``append_batches`` for one run. Raises ``ConflictError`` where ``owner`` holds no live lease."""
+        rows = (await self.append_batches([Batch(creation_id, owner, events, checkpoint)]))[0]
+        if rows is None:
+            raise lease_gone(creation_id, owner)
+        return rows
+
+    async def append_batches(self, batches: Sequence[Batch]) -> list[Sequence[NumberedEvent] | None]:
+        """Stores each batch's events with their numbers, and its checkpoint with them: both or none. None where its owner
+        holds no live lease: nothing of it is stored then, and the others all the same.
+
+        A run's phase and percent follow its last event. The first number is 1, and none is left out.
+        """
+        held = await self._hold(batches)
+        told = [list(_placed(batch)) if (batch.creation_id, batch.owner) in held else None for batch in batches]
+        first = await self._store([row for rows in told for row in rows or ()])
+        return [None if rows is None else [_numbered(row, first) for row in rows] for rows in told]
+
+    async def _append(self, creation_id: UUID, event: NewEvent) -> None:
+        """To a run that nobody holds, whose row this transaction has locked."""
+        await self._store(list(_placed(Batch(creation_id, "", (event,)))))
+
+    async def events_after(self, creation_id: UUID, seq: int, limit: int = 500) -> Sequence[CreationEvent]:
+        """Rows that hold any line after number ``seq``, in order: the first may begin at or before it (a log chunk)."""
+        number = col(CreationEvent.seq)
+        of_run = col(CreationEvent.creation_id) == creation_id
+        chunk_begin = select(func.max(number)).where(of_run, number <= seq).scalar_subquery()
+        after = (of_run, number >= func.coalesce(chunk_begin, 0), number + col(CreationEvent.lines) > seq + 1)
+        return (await self._session.scalars(select(CreationEvent).where(*after).order_by(number).limit(limit))).all()
+
+    async def events_between(self, creation_id: UUID, first: int, last: int) -> Sequence[CreationEvent]:
+        """Rows that hold any of the lines ``first`` to ``last``, in order."""
+        number = col(CreationEvent.seq)
+        of_run = col(CreationEvent.creation_id) == creation_id
+        chunk_begin = select(func.max(number)).where(of_run, number <= first).scalar_subquery()
+        within = (of_run, number >= func.coalesce(chunk_begin, 0), number <= last)
+        return (await self._session.scalars(select(CreationEvent).where(*within).order_by(number))).all()
+
+    async def events_with(self, creation_id: UUID, text: str, limit: int, *, after: int = 0) -> Sequence[CreationEvent]:
+        """Rows whose message holds ``text``, whatever its case, in order, with any line after number ``after``."""
+        number = col(CreationEvent.seq)
+        holds = col(CreationEvent.message).icontains(storable_text(text), autoescape=True)
+        of_run = (col(CreationEvent.creation_id) == creation_id, number + col(CreationEvent.lines) > after + 1)
+        wanted = select(CreationEvent).where(*of_run, holds).order_by(number).limit(limit)
+        return (await self._session.scalars(wanted)).all()
+
+    async def told(self, creation_id: UUID) -> Sequence[CreationEvent]:
+        """All but the output: steps, warnings, errors and the end, in order."""
+        of_run = (col(CreationEvent.creation_id) == creation_id, col(CreationEvent.type) != EventType.LOG.value)
+        return (
+            await self._session.scalars(select(CreationEvent).where(*of_run).order_by(col(CreationEvent.seq)))
+        ).all()
+
+    async def phase_spans(self, creation_id: UUID) -> Sequence[tuple[str, int, int]]:
+        """``(phase, first line, last line)`` for each run of neighbouring rows of one phase, in order."""
+        number = col(CreationEvent.seq)
+        phase = col(CreationEvent.phase)
+        of_run = col(CreationEvent.creation_id) == creation_id
+        # Two countings differ by the same within one run of neighbours, and by another number in the next.
+        island = func.row_number().over(order_by=number) - func.row_number().over(partition_by=phase, order_by=number)
+        last = number + col(CreationEvent.lines) - 1
+        rows = select(phase.label("phase"), number.label("first"), last.label("last"), island.label("island"))
+        found = rows.where(of_run).subquery()
+        first_line, last_line = func.min(found.c.first), func.max(found.c.last)
+        spans = select(found.c.phase, first_line, last_line).group_by(found.c.phase, found.c.island)
+        return [(row[0], row[1], row[2]) for row in await self._session.execute(spans.order_by(first_line))]
+
+    async def last_seq(self, creation_id: UUID) -> int:
+        """The number of the last line; 0 where there is none."""
+        last = (
+            select(col(CreationEvent.seq) + col(CreationEvent.lines) - 1)
+            .where(col(CreationEvent.creation_id) == creation_id)
+            .order_by(col(CreationEvent.seq).desc())
+            .limit(1)
+        )
+        return await self._session.scalar(last) or 0
+
+    async def _hold(self, batches: Sequence[Batch]) -> set[tuple[UUID, str]]:
+        """The fence: which runs are held by which owners, their rows locked to the end of the transaction: that keeps the
+        numbers in one line.
+        """
+        given = msgspec.json.encode([_given(batch) for batch in batches]).decode()
+        connection = await self._session.connection()
+        found = await connection.execute(_HOLD, {"given": given, "takeable": list(TAKEABLE)})
+        return {(row[0], row[1]) for row in found}
+
+    async def _store(self, rows: Sequence[Mapping[str, Any]]) -> dict[UUID, int]:
+        """The number that the first of each run's rows was given."""
+        if not rows:
+            return {}
+        connection = await self._session.connection()
+        first: dict[UUID, int] = {}
+        for creation_id, seq in await connection.execute(_STORE, {"rows": msgspec.json.encode(rows).decode()}):
+            first[creation_id] = min(seq, first.get(creation_id, seq))
+        return first
+
+
+def _given(batch: Batch) -> dict[str, Any]:
+    given: dict[str, Any] = {"id": batch.creation_id, "owner": batch.owner}
+    if batch.events:
+        given |= {"phase": batch.events[-1].phase.value, "percent": batch.events[-1].percent}
+    if batch.checkpoint is not None:
+        given["checkpoint"] = msgspec.Raw(_as_json(batch.checkpoint))
+    return given
+
+
+def _as_json(checkpoint: Mapping[str, Any]) -> bytes:
+    """Cleaned only where it must be: to look at each of its texts would cost more each time."""
+    try:
+        told = msgspec.json.encode(checkpoint)
+    except UnicodeEncodeError:  # half of a pair stands in it
+        told = b"\\u0000"
+    return msgspec.json.encode(storable(dict(checkpoint))) if b"\\u0000" in told else told
+
+
+def _placed(batch: Batch) -> Iterator[dict[str, Any]]:
+    """Columns of its rows, ``place`` instead of the number: how many lines come before."""
+    place = 0
+    for event in batch.events:
+        yield {
+            "creation_id": batch.creation_id,
+            "place": place,
+            "lines": event.lines,
+            "type": event.type.value,
+            "phase": event.phase.value,
+            "percent": event.percent,
+            "message": storable_text(event.message),
+            "script": storable_text(event.script, SCRIPT_CHARS),
+            "script_index": event.script_index,
+            "script_total": event.script_total,
+            "at": event.at,
+        }
+        place += event.lines
+
+
+def _numbered(row: Mapping[str, Any], first: Mapping[UUID, int]) -> NumberedEvent:
+    columns = {name: value for name, value in row.items() if name != "place"}
+    return NumberedEvent(seq=first[row["creation_id"]] + row["place"], **columns)

@@ -1,0 +1,144 @@
+"""Registered endpoints of PVE, their secrets encrypted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypedDict, Unpack
+from uuid import UUID
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from lxc_dashboard.crypto import Keyring
+from lxc_dashboard.db.models import Container, ProxmoxNode, now
+from lxc_dashboard.db.sealing import SealedColumn
+from lxc_dashboard.errors import ConflictError, NotFoundError
+
+USERS_NAMED: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSecrets:
+    """An endpoint's secrets in plain text; None where there is none. Not shown by ``repr``."""
+
+    token_secret: str | None = field(default=None, repr=False)
+    ssh_key: str | None = field(default=None, repr=False)
+
+
+class NodeChanges(TypedDict, total=False):
+    """What may change in an endpoint. Its default place is ``make_default``'s."""
+
+    name: str
+    host: str
+    port: int
+    fingerprint: str | None
+    ca_pem: str | None
+    verify_tls: bool
+    tokenid: str | None
+    ssh_user: str
+    doors: dict[str, dict[str, Any]]
+    owner: str
+
+
+class NodeRepository:
+    def __init__(self, session: AsyncSession, keyring: Keyring) -> None:
+        self._session = session
+        self._token = SealedColumn(keyring, "proxmox_node", "token_secret_enc")
+        self._ssh_key = SealedColumn(keyring, "proxmox_node", "ssh_key_enc")
+
+    async def add(self, node: ProxmoxNode, secrets: NodeSecrets | None = None) -> ProxmoxNode:
+        """Registers ``node``; where it is to be the default, no other is any more.
+
+        Raises ``ConflictError`` (its name, or its host and port, is registered), ``InvalidInputError`` (a ``tokenid``
+        without its secret, a port out of range).
+        """
+        if node.is_default:
+            await self._clear_default()
+        self._seal(node, secrets or NodeSecrets())
+        self._session.add(node)
+        await self._session.flush()
+        return node
+
+    async def get(self, node_id: UUID) -> ProxmoxNode:
+        """Raises ``NotFoundError``."""
+        node = await self._session.get(ProxmoxNode, node_id)
+        if node is None:
+            raise NotFoundError("This endpoint is not registered, or not any more")
+        return node
+
+    async def by_name(self, name: str) -> ProxmoxNode | None:
+        return await self._session.scalar(select(ProxmoxNode).where(col(ProxmoxNode.name) == name))
+
+    async def by_address(self, host: str, port: int) -> ProxmoxNode | None:
+        there = (col(ProxmoxNode.host) == host, col(ProxmoxNode.port) == port)
+        return await self._session.scalar(select(ProxmoxNode).where(*there))
+
+    async def default(self) -> ProxmoxNode | None:
+        return await self._session.scalar(select(ProxmoxNode).where(col(ProxmoxNode.is_default)))
+
+    async def list(self) -> Sequence[ProxmoxNode]:
+        """All, the default one first, then by name."""
+        order = (col(ProxmoxNode.is_default).desc(), col(ProxmoxNode.name))
+        return (await self._session.scalars(select(ProxmoxNode).order_by(*order))).all()
+
+    def secrets(self, node: ProxmoxNode) -> NodeSecrets:
+        """``node``'s secrets in plain text. Raises ``WrongKeyError``, ``TamperedError``."""
+        return NodeSecrets(
+            token_secret=self._token.open_text(node.token_secret_enc, node.id),
+            ssh_key=self._ssh_key.open_text(node.ssh_key_enc, node.id),
+        )
+
+    async def update(
+        self, node_id: UUID, *, secrets: NodeSecrets | None = None, **changes: Unpack[NodeChanges]
+    ) -> ProxmoxNode:
+        """Changes what is named; ``secrets``, where given, replaces all of them. Raises as ``add``, and ``NotFoundError``."""
+        node = await self.get(node_id)
+        for name, value in changes.items():
+            setattr(node, name, value)
+        if secrets is not None:
+            self._seal(node, secrets)
+        node.updated_at = now()
+        await self._session.flush()
+        return node
+
+    async def make_default(self, node_id: UUID) -> ProxmoxNode:
+        """Makes it the one default. Raises ``NotFoundError``, ``ConflictError`` (another became it at the same time)."""
+        node = await self.get(node_id)
+        if not node.is_default:
+            await self._clear_default()
+            node.is_default = True
+            node.updated_at = now()
+            await self._session.flush()
+        return node
+
+    async def delete(self, node_id: UUID) -> None:
+        """Forgets the endpoint, and with it what is remembered of containers that are gone.
+
+        Raises ``NotFoundError``, ``ConflictError`` naming the containers that still use it.
+        """
+        locked = select(ProxmoxNode).where(col(ProxmoxNode.id) == node_id).with_for_update()
+        if await self._session.scalar(locked) is None:
+            raise NotFoundError("This endpoint is not registered, or not any more")
+        await self._refuse_used(node_id)
+        await self._session.execute(delete(Container).where(col(Container.endpoint_id) == node_id))
+        await self._session.execute(delete(ProxmoxNode).where(col(ProxmoxNode.id) == node_id))
+
+    async def _refuse_used(self, node_id: UUID) -> None:
+        existing = (col(Container.endpoint_id) == node_id, col(Container.deleted_at).is_(None))
+        count = await self._session.scalar(select(func.count()).select_from(Container).where(*existing)) or 0
+        if not count:
+            return
+        first = select(Container).where(*existing).order_by(col(Container.vmid)).limit(USERS_NAMED)
+        names = [f"CT {guest.vmid} {guest.hostname}" for guest in await self._session.scalars(first)]
+        more = f" and {count - len(names)} more" if count > len(names) else ""
+        raise ConflictError(f"The endpoint is still used by {', '.join(names)}{more}")
+
+    async def _clear_default(self) -> None:
+        clear = update(ProxmoxNode).where(col(ProxmoxNode.is_default)).values(is_default=False, updated_at=now())
+        await self._session.execute(clear)
+
+    def _seal(self, node: ProxmoxNode, secrets: NodeSecrets) -> None:
+        node.token_secret_enc = self._token.seal_text(secrets.token_secret, node.id)
+        node.ssh_key_enc = self._ssh_key.seal_text(secrets.ssh_key, node.id)

@@ -1,0 +1,76 @@
+"""Moving every stored secret to the primary key, while the product runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import Table, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from lxc_dashboard.crypto import VERSION, Keyring
+from lxc_dashboard.db.database import DatabaseService
+from lxc_dashboard.db.models import Table as Base
+from lxc_dashboard.errors import CryptoError
+
+BATCH_ROWS: Final = 200
+SUFFIX: Final = "_enc"
+
+
+@dataclass(frozen=True, slots=True)
+class RotationReport:
+    """How many secrets were moved, and which could not be read: ``table.column row: why``."""
+
+    rotated: int
+    unreadable: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    last_row: UUID | None
+    rotated: int
+    unreadable: tuple[str, ...]
+
+
+async def rotate_secrets(database: DatabaseService, keyring: Keyring) -> RotationReport:
+    """Encrypts anew what another key of ``keyring`` made, in short transactions; again and again is safe.
+
+    What cannot be read is left as it is and named. Raises ``ServiceUnavailableError``.
+    """
+    rotated, unreadable = 0, list[str]()
+    for table, column in encrypted_columns():
+        after: UUID | None = UUID(int=0)
+        while after is not None:
+            async with database.transaction() as tx:
+                batch = await _rotate_batch(tx.session, keyring, table, column, after)
+            rotated += batch.rotated
+            unreadable += batch.unreadable
+            after = batch.last_row
+    return RotationReport(rotated, tuple(unreadable))
+
+
+def encrypted_columns() -> Iterator[tuple[Table, str]]:
+    """Every table with each of its columns that hold a secret: those whose name ends in ``_enc``."""
+    for table in Base.metadata.sorted_tables:
+        for column in table.columns:
+            if column.name.endswith(SUFFIX):
+                yield table, column.name
+
+
+async def _rotate_batch(session: AsyncSession, keyring: Keyring, table: Table, column: str, after: UUID) -> _Batch:
+    secret, row_id = table.c[column], table.c.id
+    due = select(row_id, secret).where(secret.is_not(None), secret != "")
+    due = due.where(~secret.startswith(f"{VERSION}.{keyring.key_id}.", autoescape=True))
+    found = await session.execute(due.where(row_id > after).order_by(row_id).limit(BATCH_ROWS).with_for_update())
+    rows: list[tuple[UUID, str]] = [(row[0], row[1]) for row in found]
+    unreadable = []
+    for row, token in rows:
+        try:
+            fresh = keyring.rotate(token, table=table.name, column=column, row=row)
+        except CryptoError as error:
+            unreadable.append(f"{table.name}.{column} {row}: {error.user_message}")
+        else:
+            await session.execute(update(table).where(row_id == row).values({column: fresh}))
+    return _Batch(rows[-1][0] if rows else None, len(rows) - len(unreadable), tuple(unreadable))

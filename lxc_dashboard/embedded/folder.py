@@ -1,0 +1,164 @@
+"""The data folder of the embedded servers: its lock, its passwords and ports, its parts."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import fcntl
+import json
+import os
+import secrets
+import socket
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from lxc_dashboard.embedded.process import Account
+from lxc_dashboard.errors import ConflictError, ServiceUnavailableError
+
+_ENDING_SERVERS_S = 20
+_POLL_S = 0.05
+_LOG_LIMIT_BYTES = 5 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How the servers are reached. Kept in ``access.json``, 0600; the ports are taken again while they are free."""
+
+    postgres_port: int = 0
+    valkey_port: int = 0
+    postgres_password: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
+    valkey_password: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
+
+
+class DataFolder:
+    """One folder, one holder. The servers inherit the lock, so it is free only when the last of them is gone."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self.lock_fd = -1
+        self._access_file = self.root / "access.json"
+
+    async def open(self) -> None:
+        """Make the folder and lock it. ``ConflictError`` when another command holds it."""
+        try:
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.root.chmod(0o700)
+            descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise ServiceUnavailableError(f"The data folder {self.root} cannot be used", detail=str(error)) from error
+        try:
+            await self._lock(descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        self.lock_fd = descriptor
+
+    async def _lock(self, descriptor: int) -> None:
+        deadline = asyncio.get_running_loop().time() + _ENDING_SERVERS_S
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = int(os.pread(descriptor, 20, 0) or b"0")
+                if _lives(holder):
+                    raise ConflictError(
+                        f"The data folder {self.root} is in use by process {holder}. End that one first, or choose another folder"
+                    ) from None
+                if asyncio.get_running_loop().time() >= deadline:
+                    raise ConflictError(f"Servers of an earlier run in {self.root} have not ended yet") from None
+                await asyncio.sleep(_POLL_S)
+            else:
+                return
+
+    def close(self) -> None:
+        """Give the lock back."""
+        if self.lock_fd >= 0:
+            os.close(self.lock_fd)
+            self.lock_fd = -1
+
+    def part(self, name: str, account: Account | None) -> Path:
+        """A folder 0700 in this one that belongs to ``account``."""
+        path = self.root / name
+        path.mkdir(mode=0o700, exist_ok=True)
+        path.chmod(0o700)
+        if account is not None and path.stat().st_uid != account.uid:
+            try:
+                os.chown(path, account.uid, account.gid)
+            except OSError as error:
+                raise ServiceUnavailableError(
+                    "PostgreSQL does not run as root, and this machine's root cannot act as another account",
+                    detail=str(error),
+                ) from error
+        return path
+
+    def log(self, name: str) -> Path:
+        """The log file of a server, begun anew once it is large."""
+        folder = self.root / "log"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        file = folder / f"{name}.log"
+        if file.exists() and file.stat().st_size > _LOG_LIMIT_BYTES:
+            file.replace(folder / f"{name}.old.log")
+        return file
+
+    def read_access(self) -> Access:
+        """What an earlier run wrote down, or new passwords."""
+        if not self._access_file.exists():
+            return Access()
+        try:
+            return Access(**json.loads(self._access_file.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise ServiceUnavailableError(f"{self._access_file} cannot be read", detail=str(error)) from error
+
+    def write_access(self, access: Access) -> None:
+        """Keep the passwords before any server takes them."""
+        write_private(self._access_file, json.dumps(asdict(access)))
+
+
+def write_private(file: Path, text: str) -> None:
+    """Write ``file`` whole or not at all, readable by its owner only."""
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+        out.write(text)
+        out.flush()
+        if os.geteuid() == 0:  # root in a user's folder leaves it the user's
+            os.fchown(out.fileno(), file.parent.stat().st_uid, file.parent.stat().st_gid)
+        os.fsync(out.fileno())
+    draft.replace(file)
+
+
+def free_port(preferred: int = 0) -> int:
+    """A loopback port that nobody listens on: ``preferred`` if it can be had. Another may still take it before it is used."""
+    for port in (preferred, 0):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError as error:
+                if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
+                    raise
+                continue
+            return int(probe.getsockname()[1])
+    raise ServiceUnavailableError("No loopback port is free")
+
+
+def with_ports(access: Access, *, taken: bool = False) -> Access:
+    """``access`` with ports that are free now; wholly other ones where the last were ``taken`` after all."""
+    postgres_port = free_port(0 if taken else access.postgres_port)
+    valkey_port = free_port(0 if taken else access.valkey_port)
+    return replace(access, postgres_port=postgres_port, valkey_port=valkey_port)
+
+
+def _lives(pid: int) -> bool:
+    if pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

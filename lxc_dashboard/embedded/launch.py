@@ -1,0 +1,39 @@
+"""Become a command that dies with its parent. Run as a script: ``launch.py PARENT SIGNAL UID GID COMMAND...``.
+
+Meant for ``python -I -S``: it imports nothing of the product and nothing of site-packages. UID and GID are -1 where the
+account stays. The order matters: the kernel forgets the death signal when the account changes, so that comes first; and
+a parent that died before the signal was asked for never sends it, so that is looked at last.
+
+A new interpreter rather than ``preexec_fn``: Python code between fork and exec may deadlock beside threads, and warns.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+
+PR_SET_PDEATHSIG = 1
+NOT_STARTED = 125  # as env(1) and its kin say "the command was not started"
+
+
+def main(argv: list[str]) -> None:
+    """Drop privileges, ask for the death signal, become the command."""
+    parent, death_signal, uid, gid = (int(word) for word in argv[:4])
+    if uid >= 0:
+        os.setgroups([])
+        os.setresgid(gid, gid, gid)
+        os.setresuid(uid, uid, uid)
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+    if os.getppid() != parent:
+        sys.exit(NOT_STARTED)
+    os.execvp(argv[4], argv[4:])  # noqa: S606 -- becoming the given command is what this script is for
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except OSError as error:
+        sys.stderr.write(f"{sys.argv[5:6]}: {error}\n")
+        sys.exit(NOT_STARTED)

@@ -1,0 +1,275 @@
+"""Every error the product raises, in one tree.
+
+    DashboardError                 user_message: safe to show; retryable
+    ├ NotFoundError  InvalidInputError(fields)  RateLimitedError(retry_after_s)
+    ├ ConflictError: OvertakenError(number, author, at, changes)
+    ├ AuthError: InvalidCredentialsError  TfaRequiredError  SessionExpiredError  TokenRefusedError
+    │            PrivilegeError(privilege, path)
+    ├ ProxmoxError(node, path): UnreachableError  TlsError  ApiError(status, fields)
+    │                           TaskFailedError(upid, exitstatus, log_tail)  TaskTimeoutError(upid)
+    │                           TaskCancelledError(upid, exitstatus)
+    ├ GuestError: GuestUnreachableError  HostKeyError  KeyRefusedError  WrongGuestError  CommandFailedError(exit_status)
+    ├ TemplateError(file, line)
+    ├ SourceError: SourceGoneError   a source of templates cannot be read, or is not there any more
+    ├ CreationError: PreflightError(findings)  PhaseFailedError(phase)
+    ├ CryptoError: WrongKeyError  TamperedError
+    └ ServiceUnavailableError      a service of ours (PostgreSQL, Valkey) does not answer
+
+An error is translated once, at the door where it enters (``proxmox``, ``guest``, ``db``), never above it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+
+class DashboardError(Exception):
+    """Base of all. ``str(error)`` is for the log, ``user_message`` for the page."""
+
+    default_message = "Something went wrong"
+    retryable = False
+
+    def __init__(self, user_message: str = "", *, detail: str = "") -> None:
+        self.user_message = user_message or self.default_message
+        self.detail = detail
+        super().__init__(f"{self.user_message}: {detail}" if detail else self.user_message)
+
+
+class NotFoundError(DashboardError):
+    default_message = "This does not exist, or not any more"
+
+
+class ConflictError(DashboardError):
+    default_message = "This was changed in the meantime"
+
+
+class OvertakenError(ConflictError):
+    """Somebody saved ``number`` ``at`` a time when this user was editing an older one; ``changes`` says what, in sentences."""
+
+    def __init__(self, number: int, author: str, at: datetime, changes: Sequence[str]) -> None:
+        self.number = number
+        self.author = author
+        self.at = at
+        self.changes = list(changes)
+        super().__init__(f"{author} saved revision {number} in the meantime. Look at it before yours replaces it")
+
+
+class InvalidInputError(DashboardError):
+    """``fields`` maps a field's name to what is wrong with it."""
+
+    default_message = "Some fields need mending"
+
+    def __init__(self, fields: Mapping[str, str], user_message: str = "") -> None:
+        self.fields = dict(fields)
+        super().__init__(user_message, detail="; ".join(f"{k}: {v}" for k, v in self.fields.items()))
+
+
+class RateLimitedError(DashboardError):
+    def __init__(self, retry_after_s: int) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(f"Too many attempts. Try again in {retry_after_s} s")
+
+
+class ServiceUnavailableError(DashboardError):
+    """PostgreSQL or Valkey does not answer."""
+
+    default_message = "A service of the dashboard does not answer"
+    retryable = True
+
+
+class AuthError(DashboardError):
+    default_message = "Sign in first"
+
+
+class InvalidCredentialsError(AuthError):
+    default_message = "Sign-in failed: user, realm, password or second factor is wrong"
+
+
+class TfaRequiredError(AuthError):
+    """PVE asks for the second step. ``kinds`` holds what it takes: totp, recovery, yubico, webauthn, u2f."""
+
+    default_message = "Enter the second factor"
+
+    def __init__(self, challenge: str, kinds: Sequence[str]) -> None:
+        self.challenge = challenge
+        self.kinds = tuple(kinds)
+        super().__init__()
+
+
+class SessionExpiredError(AuthError):
+    default_message = "The session has ended. Sign in again"
+
+
+class TokenRefusedError(AuthError):
+    default_message = "The API token is missing, wrong, or not valid any more"
+
+
+class PrivilegeError(AuthError):
+    """The user lacks ``privilege`` at ``path`` (both may be empty when PVE did not say)."""
+
+    def __init__(self, privilege: str, path: str, detail: str = "") -> None:
+        self.privilege = privilege
+        self.path = path
+        message = (
+            f"{privilege or 'A privilege'} at {path or 'this object'} is missing. An administrator can grant it in PVE"
+        )
+        super().__init__(message, detail=detail)
+
+
+class ProxmoxError(DashboardError):
+    """``node`` is the endpoint's address, ``path`` the API path."""
+
+    def __init__(self, user_message: str = "", *, node: str = "", path: str = "", detail: str = "") -> None:
+        self.node = node
+        self.path = path
+        super().__init__(user_message, detail=detail or f"{node} {path}".strip())
+
+
+class UnreachableError(ProxmoxError):
+    default_message = "PVE cannot be reached"
+    retryable = True
+
+
+class TlsError(ProxmoxError):
+    default_message = "The TLS certificate of PVE is not the expected one"
+
+
+class ApiError(ProxmoxError):
+    """PVE refused. ``status`` is the HTTP status, ``fields`` the errors by field of a 400."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        fields: Mapping[str, str] | None = None,
+        node: str = "",
+        path: str = "",
+    ) -> None:
+        self.status = status
+        self.message = message
+        self.fields = dict(fields or {})
+        shown = message if not self.fields else "; ".join(f"{k}: {v}" for k, v in self.fields.items())
+        super().__init__(shown or f"PVE answered {status}", node=node, path=path, detail=f"{status} {path}")
+
+
+class TaskFailedError(ProxmoxError):
+    """A PVE task ended with something other than OK or WARNINGS."""
+
+    def __init__(self, upid: str, exitstatus: str, log_tail: Sequence[str] = (), *, node: str = "") -> None:
+        self.upid = upid
+        self.exitstatus = exitstatus
+        self.log_tail = tuple(log_tail)
+        super().__init__(f"PVE: {exitstatus}", node=node, detail=upid)
+
+
+class TaskTimeoutError(ProxmoxError):
+    """A PVE task did not end before its deadline; it was asked to stop."""
+
+    def __init__(self, upid: str, seconds: float, *, node: str = "") -> None:
+        self.upid = upid
+        super().__init__(f"The PVE task did not end within {seconds:.0f} s", node=node, detail=upid)
+
+
+class TaskCancelledError(ProxmoxError):
+    """A PVE task was stopped because we asked. ``exitstatus`` is what it ended with, empty if it may still run."""
+
+    def __init__(self, upid: str, exitstatus: str = "", *, node: str = "") -> None:
+        self.upid = upid
+        self.exitstatus = exitstatus
+        super().__init__("The PVE task was stopped", node=node, detail=f"{upid} {exitstatus}".strip())
+
+
+class GuestError(DashboardError):
+    default_message = "The guest did not do what was asked"
+
+
+class GuestUnreachableError(GuestError):
+    default_message = "The door into the guest cannot be reached"
+    retryable = True
+
+
+class HostKeyError(GuestError):
+    default_message = "The SSH host key of the node is not the pinned one"
+
+
+class KeyRefusedError(GuestError):
+    """The SSH server answers, and does not take our key."""
+
+    default_message = "The SSH server refuses the key of the dashboard"
+
+
+class WrongGuestError(GuestError):
+    """The guest does not carry the marker it was entered for: the vmid belongs to another container by now."""
+
+    default_message = "This vmid is another container by now. Nothing was changed in it"
+
+
+class CommandFailedError(GuestError):
+    """A command in the guest or on the node ended with a status other than 0."""
+
+    def __init__(self, command: str, exit_status: int, output_tail: str = "") -> None:
+        self.command = command
+        self.exit_status = exit_status
+        self.output_tail = output_tail
+        super().__init__(f"{command} ended with status {exit_status}", detail=output_tail[-2000:])
+
+
+class TemplateError(DashboardError):
+    """A template cannot be read. ``file`` is relative to the source's root, ``line`` 1-based, 0 for the whole file."""
+
+    def __init__(self, file: str, line: int, message: str) -> None:
+        self.file = file
+        self.line = line
+        self.message = message
+        super().__init__(f"{file}:{line}: {message}" if line else f"{file}: {message}")
+
+
+class SourceError(DashboardError):
+    """A source of templates could not be read this time; what it brought before stands."""
+
+    default_message = "The source of templates cannot be read"
+
+
+class SourceGoneError(SourceError):
+    """The source itself says that its repository, branch or folder is not there."""
+
+    default_message = "The source of templates is gone"
+
+
+class CreationError(DashboardError):
+    default_message = "The container could not be created"
+
+
+class PreflightError(CreationError):
+    """``findings`` are ``services.creation.findings.Finding`` of severity error."""
+
+    def __init__(self, findings: Sequence[object]) -> None:
+        self.findings = tuple(findings)
+        super().__init__("; ".join(str(f) for f in self.findings) or self.default_message)
+
+
+class PhaseFailedError(CreationError):
+    """A phase ended for good. ``step`` names what failed in it (a script, a package batch)."""
+
+    def __init__(self, phase: str, message: str, *, step: str = "", remedy: str = "") -> None:
+        self.phase = phase
+        self.step = step
+        self.remedy = remedy
+        super().__init__(message, detail=f"{phase} {step}".strip())
+
+
+class CryptoError(DashboardError):
+    default_message = "A stored secret cannot be read"
+
+
+class WrongKeyError(CryptoError):
+    default_message = "A stored secret was encrypted with a key that is not configured"
+
+
+class TamperedError(CryptoError):
+    default_message = "A stored secret was altered, or belongs to another row"

@@ -1,0 +1,279 @@
+"""One SSH connection and its channels. paramiko blocks, so each of its calls runs in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+import paramiko
+import structlog
+
+from lxc_dashboard.errors import GuestError, GuestUnreachableError, HostKeyError, KeyRefusedError
+from lxc_dashboard.guest.keys import check_host_key, pinned_algorithms, private_key_of
+
+log = structlog.get_logger(__name__)
+
+CONNECT_TIMEOUT_S: Final = 10.0
+KEEPALIVE_S: Final = 10
+DEAD_AFTER_S: Final = 20
+SEND_TIMEOUT_S: Final = 60.0
+STATUS_WAIT_S: Final = 0.5
+SESSIONS_PER_CONNECTION: Final = 10  # OpenSSH's MaxSessions
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class SshAddress:
+    """Where and as whom. ``host_key`` is the pinned one, ``ssh-ed25519 AAAA...`` or ``SHA256:...``."""
+
+    host: str
+    port: int
+    user: str
+    host_key: str
+    private_key: str = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        return f"{self.user}@{self.host}:{self.port}"
+
+
+class Threads:
+    """Runs blocking calls in threads; what such a call opened after its caller was cancelled is closed again."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    async def call(self, work: Callable[[], T], *, undo: Callable[[T], object] | None = None) -> T:
+        future = asyncio.get_running_loop().run_in_executor(self._executor, work)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            future.add_done_callback(lambda done: self._dispose(done, undo))
+            raise
+
+    def _dispose(self, done: asyncio.Future[T], undo: Callable[[T], object] | None) -> None:
+        if done.cancelled() or done.exception() is not None or undo is None:
+            return
+        result = done.result()
+        with contextlib.suppress(RuntimeError):  # the pool may be closed by now, its transports with it
+            self._executor.submit(undo, result)
+
+
+class SshChannel:
+    """One command on the server. Made by ``SshConnection.open``."""
+
+    def __init__(self, channel: paramiko.Channel, transport: paramiko.Transport, name: str, threads: Threads) -> None:
+        self._channel = channel
+        self._transport = transport
+        self._name = name
+        self._threads = threads
+        self._readable = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._descriptor: int | None = None
+
+    async def start(self, command: str) -> None:
+        await self._call(lambda: self._channel.exec_command(command))
+        self._descriptor = self._channel.fileno()  # a pipe of paramiko's, readable while data or the end is there
+
+    async def send(self, data: bytes) -> None:
+        """All of ``data``, then the end of input."""
+
+        def work() -> None:
+            self._channel.settimeout(SEND_TIMEOUT_S)
+            try:
+                self._channel.sendall(data)
+            finally:
+                self._channel.settimeout(None)
+            self._channel.shutdown_write()
+
+        try:
+            await self._call(work)
+        except GuestUnreachableError:
+            # A command may end without reading its input: then its exit status is the answer, not the closed pipe.
+            if not self._transport.is_active():
+                raise
+
+    async def read(self, limit_bytes: int = 65536) -> tuple[bytes, bytes]:
+        """The next bytes of stdout and stderr; two empty ones at the end."""
+        while True:
+            if self._is_quiet():
+                await self._wait_readable()
+            out, err, ended = await self._call(lambda: self._take(limit_bytes))
+            if out or err or ended:
+                return out, err
+
+    def _is_quiet(self) -> bool:
+        """Asked on the loop, since it waits for nobody: a thread is woken only for what is there."""
+        channel = self._channel
+        return not (channel.closed or channel.eof_received or channel.recv_ready() or channel.recv_stderr_ready())
+
+    def _take(self, limit_bytes: int) -> tuple[bytes, bytes, bool]:
+        # The end is asked before the data: asked after, bytes that came in between would be lost.
+        ended = bool(self._channel.eof_received or self._channel.closed)
+        out = self._channel.recv(limit_bytes) if self._channel.recv_ready() else b""
+        err = self._channel.recv_stderr(limit_bytes) if self._channel.recv_stderr_ready() else b""
+        return out, err, ended
+
+    async def _wait_readable(self) -> None:
+        if self._descriptor is None:
+            raise GuestUnreachableError(detail=f"{self._name}: the channel is closed")
+        self._readable.clear()
+        self._loop.add_reader(self._descriptor, self._readable.set)
+        try:
+            await self._readable.wait()
+        finally:
+            self._loop.remove_reader(self._descriptor)
+
+    async def exit_status(self) -> int:
+        """Raises ``GuestUnreachableError`` where the connection went before the status came."""
+        while not await self._threads.call(lambda: self._channel.status_event.wait(STATUS_WAIT_S)):
+            continue
+        status = self._channel.exit_status
+        if status < 0:
+            raise GuestUnreachableError("The SSH connection was lost", detail=self._name)
+        return status
+
+    async def close(self) -> None:
+        self._descriptor = None
+        with contextlib.suppress(GuestUnreachableError):  # a dead connection has closed it already
+            await self._call(self._channel.close)
+
+    async def _call(self, work: Callable[[], T]) -> T:
+        try:
+            return await self._threads.call(work)
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise GuestUnreachableError("The SSH connection was lost", detail=f"{self._name}: {error}") from error
+
+
+class SshConnection:
+    """A connection with a number of free sessions, which a refusal of the server lowers."""
+
+    def __init__(self, transport: paramiko.Transport, address: SshAddress, threads: Threads) -> None:
+        self._transport = transport
+        self._address = address
+        self._threads = threads
+        self.capacity = SESSIONS_PER_CONNECTION
+        self.used = 0  # sessions open or asked for
+        self.opened = 0
+        self.idle_since = 0.0
+
+    @property
+    def alive(self) -> bool:
+        return self._transport.is_active()
+
+    @property
+    def free(self) -> bool:
+        return self.alive and self.used < self.capacity
+
+    async def open(self) -> SshChannel | None:
+        """A new channel; None where the server refuses another one on this connection."""
+        try:
+            channel = await self._threads.call(
+                lambda: self._transport.open_session(timeout=CONNECT_TIMEOUT_S),
+                undo=lambda opened: opened.close(),
+            )
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            if not self.alive:
+                raise GuestUnreachableError(detail=f"{self._address.name}: {error}") from error
+            # Refused: the server's limit is lower than OpenSSH's default. Remember it for this connection.
+            self.capacity = max(1, min(self.capacity, self.opened))
+            log.info("ssh session refused", address=self._address.name, why=str(error), capacity=self.capacity)
+            return None
+        return SshChannel(channel, self._transport, self._address.name, self._threads)
+
+    async def close(self) -> None:
+        await self._threads.call(self._transport.close)
+
+
+async def connect(address: SshAddress, threads: Threads) -> SshConnection:
+    """Raises ``GuestUnreachableError``, ``HostKeyError``, and ``KeyRefusedError``."""
+    transport = await threads.call(lambda: open_transport(address), undo=lambda opened: opened.close())
+    return SshConnection(transport, address, threads)
+
+
+async def offered_host_key(host: str, port: int, threads: Threads) -> str:
+    """The key that a server shows, ``ssh-ed25519 AAAA...``, for an operator to confirm once. Nothing is sent to it."""
+
+    def work() -> str:
+        transport = _handshake(host, port, ())
+        try:
+            key = transport.get_remote_server_key()
+            return f"{key.get_name()} {key.get_base64()}"
+        finally:
+            transport.close()
+
+    return await threads.call(work)
+
+
+def open_transport(address: SshAddress) -> paramiko.Transport:
+    """Signed in. Blocks. Raises as ``connect``."""
+    key = private_key_of(address.private_key)
+    transport = _handshake(address.host, address.port, pinned_algorithms(address.host_key))
+    try:
+        check_host_key(transport.get_remote_server_key(), address.host_key, f"{address.host}:{address.port}")
+        transport.auth_publickey(address.user, key)
+    except paramiko.AuthenticationException as error:
+        # paramiko calls a connection that was cut in the middle of it a failed authentication, too.
+        refused = transport.is_active()
+        transport.close()
+        if not refused:
+            raise GuestUnreachableError(detail=f"{address.name}: {error}") from error
+        raise KeyRefusedError(
+            f"{address.name} refuses the SSH key of the dashboard. Add it to authorized_keys", detail=str(error)
+        ) from error
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        transport.close()
+        raise GuestUnreachableError(detail=f"{address.name}: {error}") from error
+    except HostKeyError:
+        transport.close()
+        raise
+    transport.set_keepalive(KEEPALIVE_S)
+    return transport
+
+
+def _handshake(host: str, port: int, algorithms: tuple[str, ...]) -> paramiko.Transport:
+    where = f"{host}:{port}"
+    try:
+        sock = socket.create_connection((host, port), CONNECT_TIMEOUT_S)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise GuestUnreachableError(f"SSH on {where} cannot be reached: {reason}", detail=str(error)) from error
+    transport: paramiko.Transport | None = None
+    try:
+        _keep_honest(sock)
+        transport = paramiko.Transport(sock)
+        _greet(transport, algorithms)
+    except (paramiko.SSHException, OSError, EOFError, ValueError) as error:
+        if transport is not None:
+            transport.close()
+        sock.close()  # a transport that never began leaves it open
+        raise _told(error, where, algorithms) from error
+    return transport
+
+
+def _greet(transport: paramiko.Transport, algorithms: tuple[str, ...]) -> None:
+    transport.banner_timeout = transport.auth_timeout = CONNECT_TIMEOUT_S
+    if algorithms:
+        transport.get_security_options().key_types = algorithms
+    transport.start_client(timeout=CONNECT_TIMEOUT_S)
+
+
+def _told(error: Exception, where: str, algorithms: tuple[str, ...]) -> GuestError:
+    if isinstance(error, ValueError):  # paramiko knows no such key type
+        return HostKeyError(f"The pinned SSH host key of {where} is of no known kind", detail=" ".join(algorithms))
+    if isinstance(error, paramiko.ssh_exception.IncompatiblePeer) and algorithms:
+        return HostKeyError(f"SSH on {where} does not show a host key of the pinned kind", detail=str(error))
+    return GuestUnreachableError(f"SSH on {where} does not answer as SSH", detail=str(error))
+
+
+def _keep_honest(sock: socket.socket) -> None:
+    """Small writes leave at once, and a peer that vanished is noticed within ``DEAD_AFTER_S``."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_AFTER_S * 1000)

@@ -1,0 +1,118 @@
+"""Files into and out of a guest: streamed, compared by SHA-256 in the guest, put in place whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, Literal
+
+from lxc_dashboard.errors import CommandFailedError, GuestError, GuestUnreachableError
+from lxc_dashboard.guest.base import Door
+
+TRANSFER_TIMEOUT_S: Final = 300.0
+_TRIES: Final = 3
+_DAMAGED: Final = 92
+_IS_FOLDER: Final = 91
+
+# Arguments: directory, name, mode, owner or empty, policy, SHA-256, time stamp. The content comes on stdin.
+_PLACE: Final = r"""
+set -u; umask 077
+target=${1%/}/$2; keep=$target.backup-$7
+sum() { line=$(sha256sum <"$1") && printf '%s' "${line%% *}"; }
+[ -d "$1" ] || { echo held; exit 0; }
+if [ -d "$target" ] && [ ! -L "$target" ]; then exit 91; fi
+if [ -e "$target" ] || [ -L "$target" ]; then
+    if [ -f "$target" ] && [ "$(sum "$target")" = "$6" ]; then echo same; exit 0; fi
+    [ "$5" = default ] && { echo kept; exit 0; }
+fi
+new=${1%/}/.lxc-dashboard-$7.$$
+trap 'rm -f "$new"' EXIT
+: >"$new" || exit 1
+if [ -n "$4" ] && ! chown "$4" "$new" 2>/dev/null; then echo unowned; exit 0; fi
+cat >"$new" || exit 1
+[ "$(sum "$new")" = "$6" ] || exit 92
+chown "${4:-$(stat -c %u:%g "$1")}" "$new" && chmod "$3" "$new" || exit 1
+said=written
+if [ "$5" = backup ] && { [ -e "$target" ] || [ -L "$target" ]; }; then
+    said=saved
+    # A link first, so that there is no moment without the file; a rename where the file system knows no links.
+    [ -e "$keep" ] || ln "$target" "$keep" 2>/dev/null || mv "$target" "$keep" || exit 1
+fi
+mv -f "$new" "$target" || exit 1
+[ "$(sum "$target")" = "$6" ] || exit 92
+echo "$said"
+"""
+
+
+class Placement(StrEnum):
+    """What became of a file. ``held``: its directory does not exist (yet); ``unowned``: its owner does not."""
+
+    SAME = "same"
+    KEPT = "kept"
+    WRITTEN = "written"
+    SAVED = "saved"
+    HELD = "held"
+    UNOWNED = "unowned"
+
+
+@dataclass(frozen=True, slots=True)
+class GuestFile:
+    """``owner``: ``user`` or ``user:group``, empty for the directory's. ``stamp`` names a backup: YYYYMMDD-HHMMSS."""
+
+    directory: str
+    name: str
+    content: bytes = field(repr=False)
+    policy: Literal["replace", "default", "backup"]
+    stamp: str
+    mode: int = 0o644
+    owner: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.directory.startswith("/") or "\0" in self.directory:
+            raise GuestError(f"{self.name}: the target directory must be absolute")
+        if not self.name or "/" in self.name or self.name in {".", ".."} or "\0" in self.name:
+            raise GuestError(f"{self.name!r} is not a file's name")
+
+    @property
+    def path(self) -> str:
+        return f"{self.directory.rstrip('/')}/{self.name}"
+
+
+async def place(door: Door, file: GuestFile) -> Placement:
+    """Put the file where it belongs, as its policy says; repeating it changes nothing.
+
+    A transfer that arrived damaged is tried again. Raises ``CommandFailedError``, ``GuestUnreachableError``.
+    """
+    for _ in range(_TRIES):
+        result = await door.run(_argv(file), stdin=file.content, timeout_s=TRANSFER_TIMEOUT_S)
+        said = result.text.strip()
+        if result.exit_status == 0 and said in set(Placement):
+            return Placement(said)
+        if result.exit_status == _IS_FOLDER:
+            raise CommandFailedError(f"Writing {file.path}", _IS_FOLDER, "a directory of this name is in the way")
+        # A status of 0 without our own word is no success: pct is known to end so after a failure.
+        if result.exit_status not in {0, _DAMAGED}:
+            raise CommandFailedError(f"Writing {file.path}", result.exit_status, result.error_text)
+    raise GuestUnreachableError(f"{file.path} arrived damaged {_TRIES} times")
+
+
+def _argv(file: GuestFile) -> list[str]:
+    checksum = hashlib.sha256(file.content).hexdigest()
+    return [
+        "/bin/sh", "-c", _PLACE, "sh", file.directory, file.name, f"{file.mode:04o}", file.owner, file.policy,
+        checksum, file.stamp,
+    ]  # fmt: skip
+
+
+async def read(door: Door, path: str, *, limit_bytes: int = 8 * 1024 * 1024) -> bytes:
+    """A file of the guest, whole: its length and SHA-256 come in the same call and are compared."""
+    script = 'sha256sum <"$1" >&2 && cat "$1"'
+    result = await door.run(
+        ["/bin/sh", "-c", script, "sh", path], limit_bytes=limit_bytes, timeout_s=TRANSFER_TIMEOUT_S
+    )
+    if result.exit_status != 0:
+        raise CommandFailedError(f"Reading {path}", result.exit_status, result.error_text)
+    if result.error_text.split()[:1] != [hashlib.sha256(result.stdout).hexdigest()]:
+        raise GuestUnreachableError(f"{path} arrived damaged")
+    return result.stdout

@@ -1,0 +1,171 @@
+# shellcheck shell=sh
+# What every script of a template may call. Sourced before the script; written for any POSIX shell.
+# Nothing here ends the script: each function answers with its status, also under `set -eu` and `pipefail`.
+
+unset BASH_ENV
+export DEBIAN_FRONTEND=noninteractive
+
+CONTAINER_OS=unknown
+CONTAINER_OS_VERSION=
+if [ -r /etc/os-release ]; then
+    # shellcheck source=/dev/null
+    CONTAINER_OS=$(unset ID; . /etc/os-release && printf '%s' "${ID:-unknown}")
+    # shellcheck source=/dev/null
+    CONTAINER_OS_VERSION=$(unset VERSION_ID; . /etc/os-release && printf '%s' "${VERSION_ID:-}")
+fi
+CONTAINER_USER=$(awk -F: '$3 == 1000 { print $1; exit }' /etc/passwd 2>/dev/null || :)
+export CONTAINER_OS CONTAINER_OS_VERSION CONTAINER_USER
+
+log_info() {
+    printf '[info] %s\n' "$*"
+}
+
+log_warn() {
+    printf '[warn] %s\n' "$*"
+}
+
+log_error() {
+    printf '[error] %s\n' "$*" >&2
+}
+
+# is_installed NAME: a command, or a package of this system.
+is_installed() {
+    command -v "$1" >/dev/null 2>&1 && return 0
+    if command -v dpkg-query >/dev/null 2>&1; then
+        # shellcheck disable=SC2016
+        [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null || :)" = installed ]
+    elif command -v apk >/dev/null 2>&1; then
+        apk info -e "$1" >/dev/null 2>&1
+    elif command -v rpm >/dev/null 2>&1; then
+        rpm -q --quiet "$1" >/dev/null 2>&1
+    else
+        return 1
+    fi
+}
+
+# ensure_installed NAME...: installs what is missing, with the system's own package manager.
+ensure_installed() {
+    for lxcd_name in "$@"; do
+        shift
+        is_installed "$lxcd_name" || set -- "$@" "$lxcd_name"
+    done
+    [ "$#" -gt 0 ] || return 0
+    log_info "Installing $*"
+    if command -v apt-get >/dev/null 2>&1; then
+        wait_for_apt_lock 300 || return 1
+        if [ -z "$(find /var/lib/apt/lists -maxdepth 1 -name '*_Packages*' -mmin -60 2>/dev/null | head -n 1)" ]; then
+            apt-get -o DPkg::Lock::Timeout=300 update || return 1
+        fi
+        apt-get -y -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
+            install "$@"
+    elif command -v apk >/dev/null 2>&1; then
+        apk add "$@"
+    elif command -v dnf >/dev/null 2>&1; then
+        dnf -y install "$@"
+    else
+        log_error "No apt, apk or dnf in this guest to install $*"
+        return 1
+    fi
+}
+
+# run_as_user COMMAND [ARGUMENT...]: as the user of uid 1000, in that user's home.
+run_as_user() {
+    lxcd_entry=$(awk -F: '$3 == 1000 { print $1 ":" $6; exit }' /etc/passwd)
+    if [ -z "$lxcd_entry" ]; then
+        log_error "run_as_user: this guest has no user of uid 1000"
+        return 1
+    fi
+    lxcd_user=${lxcd_entry%%:*}
+    lxcd_home=${lxcd_entry#*:}
+    # shellcheck disable=SC2016
+    set -- sh -c 'cd "$HOME" 2>/dev/null || cd /; exec "$@"' sh "$@"
+    if command -v runuser >/dev/null 2>&1; then
+        runuser -u "$lxcd_user" -- env HOME="$lxcd_home" USER="$lxcd_user" LOGNAME="$lxcd_user" "$@"
+    elif command -v setpriv >/dev/null 2>&1 && setpriv --help 2>&1 | grep -q -- --init-groups; then
+        setpriv --reuid="$lxcd_user" --regid="$(id -g "$lxcd_user")" --init-groups \
+            env HOME="$lxcd_home" USER="$lxcd_user" LOGNAME="$lxcd_user" "$@"
+    else
+        # shellcheck disable=SC2016
+        su -s /bin/sh "$lxcd_user" -c 'exec "$@"' sh env HOME="$lxcd_home" "$@"
+    fi
+}
+
+# wait_for_apt_lock [TIMEOUT_S]: until no other apt or dpkg works, 300 s at most.
+wait_for_apt_lock() {
+    lxcd_limit=${1:-300}
+    lxcd_waited=0
+    while lxcd_apt_is_locked; do
+        if [ "$lxcd_waited" -ge "$lxcd_limit" ]; then
+            log_error "apt is still locked by another process after $lxcd_limit s"
+            return 1
+        fi
+        if [ $((lxcd_waited % 15)) -eq 0 ]; then
+            log_info "Waiting for another apt or dpkg to end ($lxcd_waited s)"
+        fi
+        sleep 1
+        lxcd_waited=$((lxcd_waited + 1))
+    done
+    return 0
+}
+
+# dpkg and apt take fcntl locks, which the kernel lists by inode: no fuser is needed.
+lxcd_apt_is_locked() {
+    [ -r /proc/locks ] || return 1
+    for lxcd_file in /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock /var/lib/apt/lists/lock /var/cache/apt/archives/lock; do
+        [ -e "$lxcd_file" ] || continue
+        lxcd_inode=$(stat -c %i "$lxcd_file" 2>/dev/null) || continue
+        if grep -q "WRITE .*:$lxcd_inode " /proc/locks 2>/dev/null; then
+            return 0
+        fi
+    done
+    return 1
+}
+
+# generate_password [LENGTH]: letters and digits from the kernel's random source, 24 by default.
+generate_password() {
+    lxcd_length=${1:-24}
+    lxcd_password=
+    while [ "${#lxcd_password}" -lt "$lxcd_length" ]; do
+        lxcd_password=$lxcd_password$(head -c 512 /dev/urandom | LC_ALL=C tr -dc 'A-Za-z0-9')
+    done
+    printf '%s\n' "$lxcd_password" | cut -c "1-$lxcd_length"
+}
+
+# save_credential SERVICE KEY VALUE: kept for the dashboard in a file of mode 0600; a known key is replaced.
+save_credential() {
+    if [ "$#" -ne 3 ]; then
+        log_error "save_credential: SERVICE KEY VALUE are needed"
+        return 2
+    fi
+    case $1 in
+    '' | .* | *[!A-Za-z0-9._-]*)
+        log_error "save_credential: a service is named with letters, digits, dots, dashes and underscores"
+        return 2
+        ;;
+    esac
+    case $2 in
+    '' | [0-9]* | *[!A-Za-z0-9_]*)
+        log_error "save_credential: a key is made of letters, digits and underscores"
+        return 2
+        ;;
+    esac
+    case $3 in
+    *'
+'*)
+        log_error "save_credential: a value is one line"
+        return 2
+        ;;
+    esac
+    (
+        umask 077
+        lxcd_folder=${LXC_DASHBOARD_CREDENTIALS:-/etc/lxc-dashboard/credentials}
+        mkdir -p "$lxcd_folder" && chmod 700 "$lxcd_folder" || exit 1
+        lxcd_new=$lxcd_folder/.$1.$$
+        if [ -e "$lxcd_folder/$1" ]; then
+            grep -v "^$2=" "$lxcd_folder/$1" >"$lxcd_new" || :
+        else
+            : >"$lxcd_new"
+        fi
+        printf '%s=%s\n' "$2" "$3" >>"$lxcd_new" && mv -f "$lxcd_new" "$lxcd_folder/$1"
+    )
+}

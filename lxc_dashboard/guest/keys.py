@@ -1,0 +1,105 @@
+"""SSH keys: making one, reading a private one, and holding a host's against the pinned one."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import io
+from dataclasses import dataclass, field
+from typing import Final
+
+import paramiko
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from lxc_dashboard.errors import GuestError, HostKeyError
+
+_UNREADABLE: Final = (
+    "The SSH key of the endpoint cannot be read: an Ed25519, ECDSA or RSA key without passphrase is needed"
+)
+# An RSA host key signs with any of these; the pin names only the key's own type.
+_SIGNATURES: Final = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """``public`` is the line for ``authorized_keys``, ``private`` in OpenSSH form without passphrase."""
+
+    public: str
+    private: str = field(repr=False)
+
+    @classmethod
+    def make(cls, comment: str) -> KeyPair:
+        """A new Ed25519 key."""
+        key = Ed25519PrivateKey.generate()
+        public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+        return cls(f"{public} {comment}", _text(key, PrivateFormat.OpenSSH).getvalue())
+
+
+def private_key_of(text: str) -> paramiko.PKey:
+    """A private key in OpenSSH or PEM form, without a passphrase. Raises ``GuestError``."""
+    data = text.strip().encode() + b"\n"
+    load = serialization.load_ssh_private_key if b"OPENSSH PRIVATE KEY" in data else serialization.load_pem_private_key
+    try:
+        key = load(data, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise GuestError(_UNREADABLE) from error
+    # Written anew in the one form of each kind that paramiko reads without fail.
+    if isinstance(key, Ed25519PrivateKey):
+        return paramiko.Ed25519Key.from_private_key(_text(key, PrivateFormat.OpenSSH))
+    if isinstance(key, EllipticCurvePrivateKey):
+        return paramiko.ECDSAKey.from_private_key(_text(key, PrivateFormat.TraditionalOpenSSL))
+    if isinstance(key, RSAPrivateKey):
+        return paramiko.RSAKey.from_private_key(_text(key, PrivateFormat.TraditionalOpenSSL))
+    raise GuestError(_UNREADABLE)
+
+
+def _text(key: Ed25519PrivateKey | EllipticCurvePrivateKey | RSAPrivateKey, form: PrivateFormat) -> io.StringIO:
+    return io.StringIO(key.private_bytes(Encoding.PEM, form, NoEncryption()).decode())
+
+
+def pinned_algorithms(pinned: str) -> tuple[str, ...]:
+    """The host key algorithms to ask a server for; empty where the pin is a fingerprint and any may match."""
+    kind, _, _ = pinned.strip().partition(" ")
+    if kind.startswith("SHA256:"):
+        return ()
+    return _SIGNATURES.get(kind, (kind,))
+
+
+def check_host_key(offered: paramiko.PKey, pinned: str, where: str) -> None:
+    """``pinned`` is ``ssh-ed25519 AAAA...`` or ``SHA256:...``. Raises ``HostKeyError`` unless it is the offered key."""
+    if not pinned.strip():
+        raise HostKeyError(f"No SSH host key is pinned for {where}: read it on the node and register it")
+    expected, actual = fingerprint_of_pin(pinned), fingerprint(offered)
+    if not hmac.compare_digest(expected.encode(), actual.encode()):
+        raise HostKeyError(
+            f"The SSH host key of {where} is not the pinned one. Nothing was sent. "
+            "If the node was reinstalled, confirm its new key",
+            detail=f"pinned {expected}, offered {actual}",
+        )
+
+
+def fingerprint(key: paramiko.PKey) -> str:
+    """As OpenSSH writes it: ``SHA256:`` and base64 without padding."""
+    return _digest(key.asbytes())
+
+
+def _digest(blob: bytes) -> str:
+    return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
+
+
+def fingerprint_of_pin(pinned: str) -> str:
+    """``SHA256:...`` of a pinned key, whichever way it is written. Raises ``HostKeyError``."""
+    words = pinned.split()
+    if words[0].startswith("SHA256:"):
+        return words[0].rstrip("=")
+    try:
+        return _digest(base64.b64decode(words[1], validate=True))
+    except (IndexError, binascii.Error):
+        raise HostKeyError("The pinned SSH host key cannot be read", detail=words[0]) from None

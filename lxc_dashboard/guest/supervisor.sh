@@ -1,0 +1,329 @@
+#!/bin/sh
+# Runs a step of a template in this guest so that it outlives the connection that asked for it.
+# Placed by the dashboard beside helpers.sh in a folder of mode 0700, and removed with it when the container is ready.
+#
+#   supervisor.sh run NONCE ID NAME TIMEOUT_S OFFSET SHA256 < script
+#       starts step ID unless it is known, then prints its output from byte OFFSET on stdout until it has ended.
+#       On stderr, each line led by NONCE: "beat", and at last "end OUTCOME EXIT_STATUS SIZE STARTED ENDED".
+#   supervisor.sh stop ID
+#       ends step ID with all of its processes; one that never started never will.
+#
+# OUTCOME: exit, timeout, cancelled, or lost (the guest was rebooted or the supervisor killed).
+# Written for any POSIX shell: dash, busybox, bash.
+
+set -u
+umask 077
+base=${0%/*}
+steps=$base/steps
+grace_ticks=50      # tenths of a second between TERM and KILL
+tick_s=0.02
+idle_tick_s=0.05
+start_ticks=500     # of tick_s: how long a supervisor may take to come up
+
+# What follows answers in a variable: a subshell for each answer would cost a guest more than most steps' own commands.
+
+# started_at PID: $start, the start time of a process. With its pid it names one process for as long as the node is up.
+started_at() {
+    start=
+    [ -r "/proc/$1/stat" ] || return 1
+    { IFS= read -r stat_line <"/proc/$1/stat"; } 2>/dev/null || return 1
+    stat_line=${stat_line##*) }
+    # shellcheck disable=SC2086
+    set -- $stat_line
+    shift 19
+    start=$1
+}
+
+is_alive() { # PID START
+    started_at "$1" && [ "$start" = "$2" ]
+}
+
+# $boot: a container's boot id is its node's, and only the start time of its init tells one boot of it from the next.
+this_boot() {
+    IFS= read -r boot_id </proc/sys/kernel/random/boot_id
+    started_at 1
+    boot="$boot_id $start"
+}
+
+put() { # FILE TEXT: seen whole or not at all
+    printf '%s\n' "$2" >"$1.$$" && mv -f "$1.$$" "$1"
+}
+
+first_line() { # FILE: $got
+    got=
+    { IFS= read -r got <"$1"; } 2>/dev/null || :
+}
+
+claim() { # FILE: true for one of all that ever ask
+    set -C
+    { true >"$1"; } 2>/dev/null
+    claimed=$?
+    set +C
+    return "$claimed"
+}
+
+nap() { # SECONDS, or what this guest's sleep can do
+    sleep "$1" 2>/dev/null || usleep 20000 2>/dev/null || sleep 1
+}
+
+seconds_up() { # $up
+    IFS=' .' read -r up _ </proc/uptime
+}
+
+of_this_boot() { # DIR: whether its supervisor was started since the guest came up
+    this_boot
+    first_line "$1/supervisor"
+    case $got in *" $boot") return 0 ;; *) return 1 ;; esac
+}
+
+has_ended() { # DIR: also where the supervisor is gone without a word
+    [ -e "$1/status" ] && return 0
+    if [ -e "$1/supervisor" ]; then
+        IFS=' ' read -r sup_pid sup_start _ <"$1/supervisor"
+        of_this_boot "$1" && is_alive "$sup_pid" "$sup_start" && return 1
+    fi
+    return 0
+}
+
+end_group() { # DIR: TERM to all processes of the step, KILL to what is left
+    [ -s "$1/group" ] || return 1
+    of_this_boot "$1" || return 0
+    first_line "$1/group"
+    group=$got
+    kill -TERM "-$group" 2>/dev/null
+    waited=0
+    while kill -0 "-$group" 2>/dev/null && [ "$waited" -lt "$grace_ticks" ]; do
+        nap 0.1
+        waited=$((waited + 1))
+    done
+    kill -KILL "-$group" 2>/dev/null
+    return 0
+}
+
+watch_deadline() { # DIR TIMEOUT_S
+    sleeping=
+    trap 'kill "$sleeping" 2>/dev/null; exit' TERM
+    sleep "$2" &
+    sleeping=$!
+    wait "$sleeping"
+    [ -e "$1/status" ] && return
+    : >"$1/timeout"
+    end_group "$1"
+}
+
+# The step's own process: leader of its session and group.
+step() { # DIR NAME
+    printf '%s\n' "$$" >"$1/group"
+    [ -e "$1/cancel" ] && exit 143
+    umask 022 # what a step makes is for the guest, as after a login; only what lies here is ours
+    cd /root 2>/dev/null || cd /
+    script=$1/$2
+    plain_signals=
+    # A shell starts what it backgrounds with INT and QUIT ignored, which daemons started by the script would inherit.
+    env --default-signal=INT,QUIT true 2>/dev/null && plain_signals='env --default-signal=INT,QUIT'
+    IFS= read -r shebang <"$script" || :
+    interpreter=
+    case $shebang in
+    '#!'*)
+        shebang=${shebang%"$(printf '\r')"}
+        set -f
+        # shellcheck disable=SC2086
+        set -- ${shebang#'#!'}
+        case ${1:-} in */env) shift ;; esac
+        [ "${1:-}" = -S ] && shift
+        asked=${1:-}
+        interpreter=${1##*/}
+        shift
+        ;;
+    *)
+        set --
+        interpreter='sh'
+        command -v bash >/dev/null 2>&1 && interpreter=bash
+        ;;
+    esac
+    case $interpreter in
+    bash)
+        if ! command -v bash >/dev/null 2>&1; then
+            echo "This script asks for bash, which this guest does not have: add it to the packages, or use #!/bin/sh"
+            exit 127
+        fi
+        BASH_ENV=$base/helpers.sh
+        export BASH_ENV
+        exec $plain_signals bash "$@" "$script"
+        ;;
+    sh | dash | ash)
+        # shellcheck disable=SC2016
+        exec $plain_signals sh "$@" -c '. "$1"; shift; . "$0"' "$script" "$base/helpers.sh"
+        ;;
+    *)
+        case $asked in
+        -* | *=*) ;; # env's own
+        *) command -v "$asked" >/dev/null 2>&1 || {
+            echo "This script asks for $asked, which this guest does not have: add it to the packages"
+            exit 127
+        } ;;
+        esac
+        chmod 700 "$script"
+        exec $plain_signals "$script"
+        ;;
+    esac
+}
+
+# The supervisor: its own session, tied to no connection. Making the folder is what decides who runs the step.
+supervise() { # ID NAME TIMEOUT_S INCOMING
+    dir=$steps/$1
+    [ -d "$steps" ] || mkdir -p "$steps"
+    if ! mkdir "$dir" 2>/dev/null; then
+        rm -f "$4"
+        return
+    fi
+    : >"$dir/out"
+    this_boot
+    started_at $$
+    put "$dir/supervisor" "$$ $start $boot"
+    mv -f "$4" "$dir/$2"
+    claim "$dir/begun" || return # somebody gave this step up for lost
+    began=$(date +%s)
+    seconds_up
+    began_up=$up
+    watch_deadline "$dir" "$3" &
+    watcher=$!
+    setsid sh "$0" step "$dir" "$2" </dev/null >>"$dir/out" 2>&1
+    code=$?
+    outcome='exit'
+    if [ -e "$dir/timeout" ]; then outcome='timeout'; fi
+    if [ -e "$dir/cancel" ]; then outcome='cancelled'; fi
+    [ "$outcome" = exit ] || end_group "$dir" # its leader is gone, others may not be
+    size=$(wc -c <"$dir/out")
+    seconds_up
+    put "$dir/status" "$outcome $code $((size)) $began $((began + up - began_up))"
+    kill "$watcher" 2>/dev/null
+}
+
+launch() { # ID NAME TIMEOUT_S SHA256, script on stdin
+    command -v setsid >/dev/null 2>&1 || {
+        echo "setsid is missing in this guest (package util-linux)" >&2
+        exit 95
+    }
+    incoming=$base/incoming.$1.$$
+    cat >"$incoming"
+    sum=$(sha256sum <"$incoming")
+    if [ "${sum%% *}" != "$4" ]; then
+        rm -f "$incoming"
+        echo "the script arrived damaged" >&2
+        exit 94
+    fi
+    setsid sh "$0" supervise "$1" "$2" "$3" "$incoming" </dev/null >/dev/null 2>&1 &
+}
+
+await_supervisor() { # DIR
+    waited=0
+    while [ ! -e "$1/supervisor" ] && [ ! -e "$1/status" ] && [ "$waited" -lt "$start_ticks" ]; do
+        nap "$tick_s"
+        waited=$((waited + 1))
+    done
+}
+
+follow() { # NONCE DIR OFFSET
+    if ! has_ended "$2"; then
+        IFS=' ' read -r sup_pid _ <"$2/supervisor"
+        follow_with_tail "$@" "$sup_pid" || follow_by_turns "$@"
+    elif [ -e "$2/status" ]; then
+        IFS=' ' read -r _ _ size _ <"$2/status"
+        [ "$size" -gt "$3" ] && tail -c "+$(($3 + 1))" "$2/out" | head -c "$((size - $3))"
+    fi
+}
+
+# GNU tail sleeps until the file grows, and ends after the supervisor. False where this guest's tail cannot.
+follow_with_tail() { # NONCE DIR OFFSET PID
+    tail -c "+$(($3 + 1))" -s "$tick_s" -f --pid="$4" "$2/out" 2>/dev/null &
+    tailing=$!
+    (
+        trap '' PIPE
+        while sleep 3 >/dev/null 2>&1; do
+            kill -0 "$tailing" 2>/dev/null || exit
+            # The pid belongs to another process now, or nobody listens any more.
+            if { [ -e "$2/status" ] && [ -e "/proc/$4" ]; } || ! printf '%s beat\n' "$1" >&2; then
+                kill "$tailing" 2>/dev/null
+                exit
+            fi
+        done
+    ) &
+    beating=$!
+    wait "$tailing" 2>/dev/null
+    tailed=$?
+    kill "$beating" 2>/dev/null
+    [ "$tailed" -ne 1 ] # what it says to an option that it does not know
+}
+
+# Elsewhere: what was added since the last turn, by a file descriptor that keeps its place.
+follow_by_turns() { # NONCE DIR OFFSET
+    exec 3<"$2/out"
+    [ "$3" -gt 0 ] && dd bs=1 skip="$3" count=0 <&3 2>/dev/null
+    turns=0
+    while :; do
+        ended=
+        has_ended "$2" && ended=1
+        cat <&3 || exit 1
+        [ -n "$ended" ] && break
+        nap "$idle_tick_s"
+        turns=$((turns + 1))
+        if [ $((turns % 40)) -eq 0 ]; then printf '%s beat\n' "$1" >&2 || exit 1; fi
+    done
+    exec 3<&-
+}
+
+conclude() { # DIR: a step whose supervisor is gone has no status and never will have one
+    if [ ! -e "$1/status" ] && has_ended "$1" && [ ! -e "$1/status" ]; then
+        [ -e "$1/supervisor" ] || claim "$1/begun" || return
+        end_group "$1"
+        size=0
+        [ -e "$1/out" ] && size=$(wc -c <"$1/out")
+        put "$1/status" "lost 0 $((size)) 0 $(date +%s)"
+    fi
+}
+
+run() { # NONCE ID NAME TIMEOUT_S OFFSET SHA256
+    dir=$steps/$2
+    [ -d "$dir" ] || launch "$2" "$3" "$4" "$6"
+    await_supervisor "$dir"
+    follow "$1" "$dir" "$5"
+    conclude "$dir"
+    [ -e "$dir/status" ] || exit 93
+    first_line "$dir/status"
+    printf '%s end %s\n' "$1" "$got" >&2
+}
+
+stop() { # ID
+    dir=$steps/$1
+    mkdir -p "$steps"
+    if mkdir "$dir" 2>/dev/null; then
+        : >"$dir/out"
+        put "$dir/status" "cancelled 143 0 0 $(date +%s)"
+        return
+    fi
+    : >"$dir/cancel"
+    await_supervisor "$dir"
+    waited=0
+    while [ ! -s "$dir/group" ] && ! has_ended "$dir" && [ "$waited" -lt 100 ]; do
+        nap "$tick_s"
+        waited=$((waited + 1))
+    done
+    [ -e "$dir/status" ] || end_group "$dir"
+    waited=0
+    while ! has_ended "$dir" && [ "$waited" -lt 100 ]; do
+        nap "$tick_s"
+        waited=$((waited + 1))
+    done
+    conclude "$dir"
+}
+
+verb=$1
+shift
+case $verb in
+run) run "$@" ;;
+stop) stop "$@" ;;
+supervise) supervise "$@" ;;
+step) step "$@" ;;
+*) exit 64 ;;
+esac

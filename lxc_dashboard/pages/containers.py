@@ -1,0 +1,34 @@
+"""All containers that the user may see, live."""
+
+from __future__ import annotations
+
+import reflex as rx
+
+from lxc_dashboard import routes, text
+from lxc_dashboard.components.controls import link_button
+from lxc_dashboard.components.guest_table import guest_table
+from lxc_dashboard.pages.shell import page
+from lxc_dashboard.state.containers import ContainersState
+from lxc_dashboard.state.feed import FeedState
+
+
+def _new_container() -> rx.Component:
+    return link_button(text.NEW_CONTAINER, routes.CREATE, kind="primary")
+
+
+def _feed_age() -> rx.Component:
+    return rx.el.span(id="feed-status")
+
+
+@page(routes.CONTAINERS, text.NAV_CONTAINERS, actions=_new_container, status=_feed_age)
+def containers() -> rx.Component:
+    """The table fetches its snapshot by itself and is told of changes while it is shown."""
+    return guest_table(
+        snapshot_url=routes.FEED,
+        create_url=routes.CREATE,
+        console_url=routes.console("{vmid}"),
+        patch=FeedState.patch,
+        on_act=ContainersState.act,
+        on_watch=FeedState.watch,
+        on_leave=FeedState.leave,
+    )

@@ -1,0 +1,211 @@
+"""The frame of every page, and how a page is made.
+
+::
+
+    @page(routes.TEMPLATES, text.NAV_TEMPLATES, on_load=TemplatesState.load, actions=discover_button)
+    def templates() -> rx.Component:
+        return page_states(TemplatesState, template_table, empty=no_templates, retry=TemplatesState.load)
+
+- ``page`` registers the function under its route, puts the frame around what it returns, and lets ``SessionState.enter``
+  run before ``on_load``. Import the module in ``pages/__init__.py``: that is all a new page needs.
+- The sidebar lists the entries of ``NAV`` whose page is there. ``/templates/[name]`` lights the entry of ``/templates``.
+- ``title`` is text, or a Var (``TemplateState.name``) for a page about one thing; ``tab_title`` then stands for it in page
+  and tab while it is empty. ``of`` is the ``PageState`` that title and actions are of: neither shows of one thing what belongs to another.
+- ``crumbs`` are ``(text, href)`` before the title; ``actions`` gives what stands right of it, one primary button at most;
+  ``status`` gives the status line's left part, such as the age of a feed.
+- ``rx.State.<argument>`` of a dynamic route exists only once the app has added its pages: in a handler read
+  ``self.router.url.query_parameters`` or ``self.router.page.params``.
+- Whoever is not signed in never sees a page: the server sends them to sign in, and back afterwards.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import reflex as rx
+from reflex_base.registry import RegistrationContext
+
+from lxc_dashboard import routes, text
+from lxc_dashboard.components.controls import icon, link
+from lxc_dashboard.components.forms import native_form, native_link
+from lxc_dashboard.components.theme import theme_toggle
+from lxc_dashboard.components.widgets import away_note, here, name_in_tab, notices, offline_note
+from lxc_dashboard.routes import NavItem
+from lxc_dashboard.state.guard import AwayState
+from lxc_dashboard.state.notices import NoticeState
+from lxc_dashboard.state.session import SessionState
+
+NAV: Final = (
+    NavItem(text.NAV_DASHBOARD, routes.DASHBOARD, "gauge"),
+    NavItem(text.NAV_CONTAINERS, routes.CONTAINERS, "box"),
+    NavItem(text.NAV_TEMPLATES, routes.TEMPLATES, "layers"),
+    NavItem(text.NAV_JOBS, routes.JOBS, "list-checks"),
+)
+CONTENT_ID: Final = "content"
+SIDEBAR_ID: Final = "sidebar"
+
+Render = Callable[[], rx.Component]
+
+
+def page(
+    route: str,
+    title: Any,
+    *,
+    on_load: Any = None,
+    of: Any = None,
+    tab_title: str = "",
+    crumbs: Sequence[tuple[Any, Any]] = (),
+    actions: Render | None = None,
+    status: Render | None = None,
+) -> Callable[[Render], Render]:
+    """Registers a page within the frame. See the module's text."""
+
+    def register(content: Render) -> Render:
+        def render() -> rx.Component:
+            name = rx.cond(title != "", title, tab_title) if isinstance(title, rx.Var) else title
+            of_it = functools.partial(here, of) if of is not None else _as_it_is
+            found = None if actions is None else lambda: of_it(actions(), "")
+            in_tab = of_it(name_in_tab(name), name_in_tab(tab_title)) if isinstance(title, rx.Var) else rx.fragment()
+            shown = rx.fragment(in_tab, content())
+            return frame(route, of_it(name, tab_title), shown, crumbs=crumbs, actions=found, status=status)
+
+        render.__module__, render.__name__ = content.__module__, content.__name__
+        loads = [] if on_load is None else list(on_load) if isinstance(on_load, (list, tuple)) else [on_load]
+        name = tab_title or (title if isinstance(title, str) else "")
+        rx.page(
+            route=route,
+            title=f"{name} · {text.PRODUCT}" if name else text.PRODUCT,
+            on_load=[SessionState.enter, *loads],
+        )(render)
+        return content
+
+    return register
+
+
+def _as_it_is(shown: Any, _other: Any) -> Any:
+    return shown
+
+
+def frame(
+    route: str,
+    title: Any,
+    content: rx.Component,
+    *,
+    crumbs: Sequence[tuple[Any, Any]] = (),
+    actions: Render | None = None,
+    status: Render | None = None,
+) -> rx.Component:
+    return rx.el.div(
+        native_link(text.SKIP_TO_CONTENT, href=f"#{CONTENT_ID}", class_name="skip"),
+        offline_note(),
+        away_note(AwayState.since),
+        _sidebar(route),
+        rx.el.div(
+            _topbar(title, crumbs),
+            _main(title, content, actions),
+            rx.el.footer(
+                rx.el.div(*([status()] if status else []), class_name="status-left"),
+                rx.el.div(SessionState.endpoint_name, class_name="status-right"),
+                class_name="status-line",
+            ),
+            class_name="column",
+        ),
+        notices(NoticeState.notices),
+        class_name="frame",
+    )
+
+
+def _main(title: Any, content: rx.Component, actions: Render | None) -> rx.Component:
+    return rx.el.main(
+        rx.el.div(
+            rx.el.h1(title, class_name="page-title"),
+            rx.el.div(*([actions()] if actions else []), class_name="page-actions"),
+            class_name="page-head",
+        ),
+        content,
+        id=CONTENT_ID,
+        class_name="content",
+        tab_index=-1,
+    )
+
+
+def shown_nav() -> list[NavItem]:
+    """The entries of ``NAV`` whose page is registered."""
+    there = {kwargs.get("route") for _, kwargs in RegistrationContext.get().decorated_pages}
+    return [item for item in NAV if item.route in there]
+
+
+def _is_current(item: NavItem, route: str) -> bool:
+    return route == item.route or (item.route != routes.DASHBOARD and route.startswith(f"{item.route}/"))
+
+
+def _sidebar(route: str) -> rx.Component:
+    entries = [
+        rx.el.li(
+            link(
+                rx.fragment(icon(item.icon), rx.el.span(item.text, class_name="nav-text")),
+                item.route,
+                class_name="nav-link current" if _is_current(item, route) else "nav-link",
+                title=item.text,
+                **({"aria_current": "page"} if _is_current(item, route) else {}),
+            )
+        )
+        for item in shown_nav()
+    ]
+    return rx.el.div(
+        rx.el.div(
+            rx.el.span(class_name="brand-mark", aria_hidden=True),
+            rx.el.span(text.PRODUCT, class_name="nav-text brand-name"),
+            class_name="brand",
+        ),
+        rx.el.div(
+            rx.el.span(text.ENDPOINT, class_name="nav-label"),
+            rx.el.span(SessionState.endpoint_name, class_name="endpoint-name"),
+            class_name="endpoint nav-text",
+        ),
+        rx.el.nav(rx.el.ul(*entries, class_name="nav"), aria_label=text.MAIN_NAVIGATION),
+        _foot(),
+        id=SIDEBAR_ID,
+        class_name="sidebar",
+        custom_attrs={"popover": "auto"},
+    )
+
+
+def _foot() -> rx.Component:
+    return rx.el.div(
+        rx.el.div(
+            rx.el.span(text.SIGNED_IN_AS, class_name="unseen"),
+            rx.el.span(SessionState.userid, class_name="user mono", title=SessionState.userid),
+            class_name="nav-text",
+        ),
+        native_form(
+            rx.el.button(
+                icon("log-out"),
+                rx.el.span(text.SIGN_OUT, class_name="nav-text"),
+                type="submit",
+                class_name="nav-link sign-out",
+                title=text.SIGN_OUT,
+            ),
+            action=routes.SIGN_OUT,
+        ),
+        class_name="foot",
+    )
+
+
+def _topbar(title: Any, crumbs: Sequence[tuple[Any, Any]]) -> rx.Component:
+    trail = [rx.el.li(link(label, href)) for label, href in crumbs]
+    return rx.el.header(
+        rx.el.button(
+            icon("menu"),
+            type="button",
+            class_name="button quiet icon-only drawer-button",
+            title=text.OPEN_NAVIGATION,
+            aria_label=text.OPEN_NAVIGATION,
+            custom_attrs={"popoverTarget": SIDEBAR_ID},
+        ),
+        rx.el.nav(rx.el.ol(*trail, rx.el.li(title, aria_current="page"), class_name="crumbs"), aria_label="Breadcrumb"),
+        rx.el.div(theme_toggle(), class_name="tools"),
+        class_name="topbar",
+    )

@@ -1,0 +1,150 @@
+"""One template: its head, its tabs, and the first of them."""
+
+from __future__ import annotations
+
+import reflex as rx
+
+from lxc_dashboard import routes, text
+from lxc_dashboard.components.archives import export_button
+from lxc_dashboard.components.blocks import empty_block, note, page_states, panel, table
+from lxc_dashboard.components.controls import badge, link, link_button
+from lxc_dashboard.components.findings import findings
+from lxc_dashboard.components.widgets import confirm_button
+from lxc_dashboard.pages import template_history as history
+from lxc_dashboard.pages import template_parts as parts
+from lxc_dashboard.pages.shell import page
+from lxc_dashboard.pages.templates import mark, tags
+from lxc_dashboard.state.template import Tab, TemplateState
+from lxc_dashboard.state.template_containers import TemplateContainersState
+from lxc_dashboard.state.template_parts import ConfigRow
+from lxc_dashboard.state.template_revisions import TemplateRevisionsState
+from lxc_dashboard.state.template_rights import AuthoringState
+
+
+def _actions() -> rx.Component:
+    """What changes the template is shown to who may; the services ask again."""
+    state = TemplateState
+    return rx.cond(
+        state.phase == "ready",
+        rx.fragment(
+            export_button(rx.Var.create([state.template_id])),
+            rx.cond(AuthoringState.may_author & ~state.deleted, rx.fragment(_delete(), _edit())),
+            rx.cond(state.create_href != "", link_button(text.CREATE_CONTAINER, state.create_href, kind="primary")),
+        ),
+    )
+
+
+def _edit() -> rx.Component:
+    return link_button(rx.cond(TemplateState.owned, text.EDIT_TEMPLATE, text.EDIT_COPY), TemplateState.edit_href)
+
+
+def _delete() -> rx.Component:
+    return rx.cond(
+        TemplateState.owned,
+        confirm_button(
+            text.DELETE_TEMPLATE,
+            title=TemplateState.delete_title,
+            consequence=text.DELETE_TEMPLATE_CONSEQUENCE,
+            verb=text.DELETE_TEMPLATE,
+            ask=TemplateState.delete_ask,
+            expected=TemplateState.name,
+            on_typed=TemplateState.delete,
+        ),
+    )
+
+
+@page(
+    routes.TEMPLATE,
+    TemplateState.name,
+    tab_title=text.TEMPLATE,
+    crumbs=((text.NAV_TEMPLATES, routes.TEMPLATES),),
+    on_load=[TemplateState.load, AuthoringState.ask, TemplateRevisionsState.load, TemplateContainersState.load],
+    of=TemplateState,
+    actions=_actions,
+)
+def template() -> rx.Component:
+    return page_states(TemplateState, _template, empty=_gone, retry=TemplateState.load)
+
+
+def _gone() -> rx.Component:
+    return empty_block(text.NO_SUCH_TEMPLATE, "", link(text.NAV_TEMPLATES, routes.TEMPLATES, class_name="button"))
+
+
+def _template() -> rx.Component:
+    return rx.el.div(
+        rx.foreach(TemplateState.troubles, lambda said: note(said, tone="warm")),
+        rx.cond(TemplateState.number != TemplateState.current, _older()),
+        rx.el.div(
+            rx.cond(TemplateState.description != "", rx.el.p(TemplateState.description)),
+            tags(
+                TemplateState.tags,
+                badge(rx.Var.create("r") + TemplateState.number.to(str), tone="accent"),
+                badge(TemplateState.source),
+                rx.foreach(TemplateState.marks, mark),
+            ),
+            class_name="stack-small",
+        ),
+        rx.el.nav(
+            rx.foreach(TemplateState.tabs, _tab),
+            class_name="tabs",
+            aria_label=text.TEMPLATE,
+        ),
+        rx.match(
+            TemplateState.tab,
+            ("scripts", parts.scripts()),
+            ("packages", parts.packages()),
+            ("files", parts.files()),
+            ("revisions", history.revisions()),
+            ("containers", history.containers()),
+            _config(),
+        ),
+        class_name="stack",
+    )
+
+
+def _older() -> rx.Component:
+    before, _, rest = text.OLDER_REVISION.partition("{number}")
+    between, _, after = rest.partition("{current}")
+    return note(
+        rx.el.span(before, "r", TemplateState.number, between, "r", TemplateState.current, after),
+        rx.el.span(
+            link(text.SHOW_CURRENT, TemplateState.current_href),
+            link(text.COMPARE_CURRENT, TemplateState.compare_href),
+            class_name="row",
+        ),
+        tone="warm",
+    )
+
+
+def _tab(tab: rx.Var[Tab]) -> rx.Component:
+    is_it = tab.name == TemplateState.tab
+    return link(
+        rx.fragment(tab.label, rx.cond(tab.count != "", rx.el.span(tab.count, class_name="tab-count num"))),
+        tab.href,
+        class_name=rx.cond(is_it, "tab current", "tab"),
+        aria_current=rx.cond(is_it, "page", "false"),
+    )
+
+
+def _config() -> rx.Component:
+    return rx.el.div(
+        panel(
+            text.FINDINGS,
+            rx.cond(
+                TemplateState.findings.length() > 0,
+                findings(TemplateState.findings),
+                rx.el.p(text.NO_FINDINGS, class_name="soft"),
+            ),
+        ),
+        table([text.FIELD, text.VALUE, text.IN_PVE], rx.foreach(TemplateState.config, _field), label=text.CONFIG),
+        class_name="stack",
+    )
+
+
+def _field(row: rx.Var[ConfigRow]) -> rx.Component:
+    value = rx.fragment(row.value, rx.cond(row.unit != "", rx.fragment(" ", row.unit)))
+    return rx.el.tr(
+        rx.el.th(row.label, scope="row", class_name="row-head"),
+        rx.el.td(rx.cond(row.tone != "", rx.el.span(value, class_name="badge " + row.tone), value), class_name="wrap"),
+        rx.el.td(row.meaning, class_name="wrap soft"),
+    )

@@ -1,0 +1,196 @@
+"""A view of one PVE endpoint as one identity, over a connection pool that all identities share."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Self, TypeVar
+
+import httpx
+import msgspec
+import stamina
+
+from lxc_dashboard.errors import UnreachableError
+from lxc_dashboard.proxmox import errors
+from lxc_dashboard.proxmox.access import Access
+from lxc_dashboard.proxmox.caller import Form, encode_form
+from lxc_dashboard.proxmox.cluster import Cluster
+from lxc_dashboard.proxmox.decoding import Shape, one
+from lxc_dashboard.proxmox.endpoint import Endpoint
+from lxc_dashboard.proxmox.lxc import Lxc
+from lxc_dashboard.proxmox.nodes import Nodes
+from lxc_dashboard.proxmox.pools import Pools
+from lxc_dashboard.proxmox.qemu import Qemu
+from lxc_dashboard.proxmox.schemas import Version
+from lxc_dashboard.proxmox.storage import Storage
+from lxc_dashboard.proxmox.tasks import Tasks
+from lxc_dashboard.proxmox.transport import API_ROOT, EndpointTransport
+from lxc_dashboard.proxmox.vzdump import Vzdump
+
+__all__ = ["Endpoint", "ProxmoxClient", "ProxmoxPool"]
+
+T = TypeVar("T")
+
+CONNECT_TIMEOUT_S = 4.0
+POOL_TIMEOUT_S = 10.0
+GET_DEADLINE_S = 20.0
+GET_ATTEMPTS = 3
+GET_RETRY_INITIAL_S = 0.1
+GET_RETRY_MAX_S = 2.0
+# PVE itself waits 10 s for a guest's lock and 30 s for another node.
+WRITE_TIMEOUT_S = 60.0
+
+_VERSION = one(Version)
+_FORM_HEADERS = {"Content-Type": "application/x-www-form-urlencoded"}
+# PVE packs with zlib in the process that answers, which costs it and us more than a local network does.
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "lxc-dashboard"}
+
+
+class ProxmoxPool:
+    """The connections to all endpoints of one event loop. Close it in that loop."""
+
+    def __init__(self) -> None:
+        self._https: dict[Endpoint, httpx.AsyncClient] = {}
+
+    def client(
+        self, endpoint: Endpoint, auth: httpx.Auth | None = None, *, get_deadline_s: float = GET_DEADLINE_S
+    ) -> ProxmoxClient:
+        """A cheap view of ``endpoint``; ``auth`` is a TicketAuth, a TokenAuth, or None before sign-in.
+
+        ``get_deadline_s`` bounds a GET with all its retries. Raises TlsError when the endpoint's CA cannot be read.
+        """
+        https = self._https.get(endpoint)
+        if https is None:
+            https = httpx.AsyncClient(transport=EndpointTransport(endpoint), trust_env=False)
+            self._https[endpoint] = https
+        return ProxmoxClient(endpoint, https, auth, get_deadline_s=get_deadline_s)
+
+    async def drop(self, endpoint: Endpoint) -> None:
+        """Closes the connections to an endpoint that is no longer registered, or registered otherwise."""
+        https = self._https.pop(endpoint, None)
+        if https is not None:
+            await https.aclose()
+
+    async def aclose(self) -> None:
+        for endpoint in list(self._https):
+            await self.drop(endpoint)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+class ProxmoxClient:
+    """Calls by PVE's nouns: ``client.lxc.create(...)``, ``client.cluster.resources()``, ``client.tasks.wait(...)``.
+
+    Every call raises UnreachableError (nobody answered, or PVE could not reach the node meant), TlsError,
+    SessionExpiredError (401, with PVE's reason), PrivilegeError (403) or ApiError (what PVE refuses, with its message
+    and, for a 400, the errors by field).
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        https: httpx.AsyncClient,
+        auth: httpx.Auth | None,
+        *,
+        get_deadline_s: float = GET_DEADLINE_S,
+    ) -> None:
+        self.endpoint = endpoint
+        self.auth = auth
+        self._https = https
+        self._get_deadline_s = get_deadline_s
+        self._base_url = f"https://{endpoint.authority}{API_ROOT}"
+        self.access = Access(self)
+        self.cluster = Cluster(self)
+        self.lxc = Lxc(self)
+        self.qemu = Qemu(self)
+        self.nodes = Nodes(self)
+        self.pools = Pools(self)
+        self.storage = Storage(self)
+        self.tasks = Tasks(self)
+        self.vzdump = Vzdump(self)
+
+    def within(self, get_deadline_s: float) -> ProxmoxClient:
+        """The same view with another deadline for each GET: short for a poll that a page waits for."""
+        return ProxmoxClient(self.endpoint, self._https, self.auth, get_deadline_s=get_deadline_s)
+
+    async def version(self) -> Version:
+        """``GET /version``: of the node that answers."""
+        return await self.get("/version", _VERSION)
+
+    async def get(self, path: str, shape: Shape[T], params: Form | None = None) -> T:
+        failures: list[UnreachableError] = []
+        try:
+            async with asyncio.timeout(self._get_deadline_s):
+                return await self._get_patiently(path, shape, params, failures)
+        except TimeoutError as error:
+            if failures:  # what an earlier attempt met says more than that the time is up
+                raise failures[-1] from error
+            raise errors.from_transport(error, self.endpoint.authority, path) from error
+
+    async def post(self, path: str, shape: Shape[T], form: Form | None = None) -> T:
+        return await self._call("POST", path, shape, form=form)
+
+    async def put(self, path: str, shape: Shape[T], form: Form | None = None) -> T:
+        return await self._call("PUT", path, shape, form=form)
+
+    async def delete(self, path: str, shape: Shape[T], params: Form | None = None) -> T:
+        return await self._call("DELETE", path, shape, params=params)
+
+    async def _get_patiently(
+        self, path: str, shape: Shape[T], params: Form | None, failures: list[UnreachableError]
+    ) -> T:
+        async for attempt in stamina.retry_context(
+            on=UnreachableError,
+            attempts=GET_ATTEMPTS,
+            timeout=self._get_deadline_s,
+            wait_initial=GET_RETRY_INITIAL_S,
+            wait_max=GET_RETRY_MAX_S,
+            wait_jitter=GET_RETRY_INITIAL_S,
+        ):
+            with attempt:
+                try:
+                    return await self._call("GET", path, shape, params=params)
+                except UnreachableError as error:
+                    failures.append(error)
+                    raise
+        raise failures[-1]  # for mypy: the loop ends in a return or a raise
+
+    async def _call(
+        self, method: str, path: str, shape: Shape[T], *, params: Form | None = None, form: Form | None = None
+    ) -> T:
+        response = await self._https.send(self._request(method, path, params, form), auth=self.auth)
+        node = self.endpoint.authority
+        if not response.is_success:
+            reason = response.extensions.get("reason_phrase", b"").decode(errors="replace")
+            raise errors.from_response(
+                status=response.status_code, reason=reason, body=response.content, node=node, path=path
+            )
+        try:
+            return shape.decode(response.content or b'{"data":null}')
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise errors.not_understood(error, status=response.status_code, node=node, path=path) from error
+
+    def _request(self, method: str, path: str, params: Form | None, form: Form | None) -> httpx.Request:
+        query = encode_form(params) if params else ""
+        content = encode_form(form) if form else ""
+        patience_s = self._get_deadline_s if method == "GET" else WRITE_TIMEOUT_S
+        return httpx.Request(
+            method,
+            f"{self._base_url}{path}?{query}" if query else f"{self._base_url}{path}",
+            headers=_HEADERS | _FORM_HEADERS if content else _HEADERS,
+            content=content or None,
+            extensions={
+                "timeout": {
+                    "connect": CONNECT_TIMEOUT_S,
+                    "read": patience_s,
+                    "write": patience_s,
+                    "pool": POOL_TIMEOUT_S,
+                }
+            },
+        )

@@ -1,0 +1,55 @@
+"""``/cluster``: everything at a glance, and the vmids."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from lxc_dashboard.errors import ApiError
+from lxc_dashboard.proxmox.caller import Noun
+from lxc_dashboard.proxmox.decoding import many, plain
+from lxc_dashboard.proxmox.schemas import ClusterEntry, Resource, TaskInfo, Vnet
+
+_RESOURCES = many(Resource)
+_STATUS = many(ClusterEntry)
+_TASKS = many(TaskInfo)
+_NEXTID = plain(int)
+_VNETS = many(Vnet)
+_TAKEN = re.compile(r"\b(VM|CT) \d+ already exists")
+
+
+class Cluster(Noun):
+    async def resources(self, kind: Literal["vm", "storage", "node", "sdn"] | None = None) -> list[Resource]:
+        """``GET /cluster/resources``: what the user may see, silently filtered, figures up to 10 s old."""
+        return await self._caller.get("/cluster/resources", _RESOURCES, {"type": kind})
+
+    async def find_guest(self, vmid: int) -> Resource | None:
+        """The guest with ``vmid`` wherever it is now, or None where it is not or may not be seen."""
+        guests = await self.resources("vm")
+        return next((guest for guest in guests if guest.vmid == vmid), None)
+
+    async def status(self) -> list[ClusterEntry]:
+        """``GET /cluster/status``: quorum, nodes and addresses; needs Sys.Audit on /."""
+        return await self._caller.get("/cluster/status", _STATUS)
+
+    async def tasks(self) -> list[TaskInfo]:
+        """``GET /cluster/tasks``: recent tasks of all nodes. A token never sees its own here."""
+        return await self._caller.get("/cluster/tasks", _TASKS)
+
+    async def vnets(self) -> list[Vnet]:
+        """``GET /cluster/sdn/vnets``: the virtual networks that the user may see."""
+        return await self._caller.get("/cluster/sdn/vnets", _VNETS)
+
+    async def nextid(self) -> int:
+        """``GET /cluster/nextid``: the lowest free vmid. It is not reserved."""
+        return await self._caller.get("/cluster/nextid", _NEXTID)
+
+    async def vmid_is_free(self, vmid: int) -> bool:
+        """``GET /cluster/nextid?vmid=``, which refuses the field where the vmid is taken or no valid one."""
+        try:
+            await self._caller.get("/cluster/nextid", _NEXTID, {"vmid": vmid})
+        except ApiError as error:
+            if "vmid" in error.fields or _TAKEN.search(error.message):
+                return False
+            raise
+        return True

@@ -1,0 +1,188 @@
+"""A guest's terminal over PVE's websocket: ``termproxy``, then ``vncwebsocket`` on the same host, by PVE's own little protocol.
+
+The first message is ``user:ticket`` and a line end, the answer ``OK``; then ``0:LEN:DATA`` types, ``1:COLUMNS:ROWS:`` resizes, ``2``
+keeps the connection alive, and what comes back is the terminal's output as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import wsproto
+from msgspec import structs
+from wsproto.events import (
+    AcceptConnection,
+    BytesMessage,
+    CloseConnection,
+    Event,
+    Ping,
+    RejectConnection,
+    RejectData,
+    Request,
+    TextMessage,
+)
+
+from lxc_dashboard.errors import ApiError, UnreachableError
+from lxc_dashboard.proxmox import errors
+from lxc_dashboard.proxmox.auth import TicketAuth
+from lxc_dashboard.proxmox.endpoint import check_pin, ssl_context
+
+if TYPE_CHECKING:
+    from lxc_dashboard.proxmox.client import ProxmoxClient
+    from lxc_dashboard.proxmox.schemas import TerminalTicket
+
+OPEN_WITHIN_S: Final = 10.0  # PVE itself waits no longer for the websocket
+READ_BYTES: Final = 64 * 1024
+TYPED_AT_ONCE: Final = 16 * 1024  # PVE takes messages of 128 KiB
+GREETING: Final = b"OK"
+
+
+class ConsoleSocket:
+    """One connection to a guest's terminal. Made by ``open_console``."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, where: str) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._where = where
+        self._wire = wsproto.WSConnection(wsproto.ConnectionType.CLIENT)
+        self._events: list[Event] = []
+
+    async def read(self) -> bytes:
+        """The next output; nothing at the end. Raises ``UnreachableError`` where the connection was lost."""
+        while True:
+            event = await self._next()
+            if event is None:
+                return b""
+            if isinstance(event, (BytesMessage, TextMessage)) and event.data:
+                return event.data.encode() if isinstance(event, TextMessage) else bytes(event.data)
+
+    async def type(self, data: bytes) -> None:
+        """``data`` as if it were typed."""
+        for at in range(0, len(data), TYPED_AT_ONCE):
+            piece = data[at : at + TYPED_AT_ONCE]
+            await self._send(BytesMessage(b"0:%d:%s" % (len(piece), piece)))
+
+    async def resize(self, columns: int, rows: int) -> None:
+        await self._send(BytesMessage(b"1:%d:%d:" % (columns, rows)))
+
+    async def keep_alive(self) -> None:
+        await self._send(BytesMessage(b"2"))
+
+    async def shake_hands(self, address: str, cookie: str, terminal: TerminalTicket) -> None:
+        """Raises ``ApiError`` and its kin for a refusal, ``UnreachableError``."""
+        try:
+            async with asyncio.timeout(OPEN_WITHIN_S):
+                await self._shake_hands(address, cookie, terminal)
+        except TimeoutError as error:
+            raise errors.from_transport(error, self._where) from error
+
+    async def _shake_hands(self, address: str, cookie: str, terminal: TerminalTicket) -> None:
+        parts = urlsplit(address)
+        target = f"{parts.path}?{parts.query}"
+        await self._send(
+            Request(
+                host=parts.netloc, target=target, subprotocols=["binary"], extra_headers=[(b"Cookie", cookie.encode())]
+            )
+        )
+        answer = await self._next()
+        if isinstance(answer, RejectConnection):
+            raise await self._refusal(answer, parts.path)
+        if not isinstance(answer, AcceptConnection):
+            raise UnreachableError("PVE ended the console before it began", node=self._where)
+        await self._send(BytesMessage(f"{terminal.user}:{terminal.ticket}\n".encode()))
+        said = await self.read()
+        while len(said) < len(GREETING) and GREETING.startswith(said) and (more := await self.read()):
+            said += more
+        if not said.startswith(GREETING):
+            raise ApiError(401, "PVE did not let this user into the console", node=self._where)
+        if rest := said.removeprefix(GREETING):
+            self._events.insert(0, BytesMessage(rest))
+
+    async def close(self) -> None:
+        self._writer.transport.abort()
+        await asyncio.sleep(0)  # the loop closes the socket in its next turn
+
+    async def _refusal(self, answer: RejectConnection, path: str) -> Exception:
+        body = b""
+        while answer.has_body and isinstance(more := await self._next(), RejectData):
+            body += more.data
+            if more.body_finished:
+                break
+        return errors.from_response(status=answer.status_code, reason="", body=body, node=self._where, path=path)
+
+    async def _next(self) -> Event | None:
+        """The next event that is not the wire's own business, None at the end."""
+        while True:
+            while not self._events:
+                data = await self._received()
+                self._wire.receive_data(data or None)
+                self._events += list(self._wire.events())
+                if not data and not self._events:
+                    return None
+            event = self._events.pop(0)
+            if isinstance(event, CloseConnection):
+                return None
+            if not isinstance(event, Ping):
+                return event
+            await self._send(event.response())
+
+    async def _received(self) -> bytes:
+        try:
+            return await self._reader.read(READ_BYTES)
+        except (OSError, ssl.SSLError) as error:
+            raise errors.from_transport(error, self._where) from error
+
+    async def _send(self, event: Event) -> None:
+        try:
+            self._writer.write(self._wire.send(event))
+            await self._writer.drain()
+        except (OSError, ssl.SSLError, wsproto.utilities.LocalProtocolError) as error:
+            raise errors.from_transport(error, self._where) from error
+
+
+@asynccontextmanager
+async def open_console(client: ProxmoxClient, node: str, vmid: int) -> AsyncIterator[ConsoleSocket]:
+    """``POST /nodes/{node}/lxc/{vmid}/termproxy``, then ``GET .../vncwebsocket``, as the client's user.
+
+    Raises what the POST raises, ``ApiError`` for an identity that is no ticket (PVE gives tokens no console), ``TlsError``.
+    """
+    if not isinstance(client.auth, TicketAuth):
+        raise ApiError(403, "PVE opens a console only for a user who has signed in", node=node)
+    terminal = await client.lxc.termproxy(node, vmid)
+    terminal = structs.replace(terminal, user=terminal.user or client.auth.userid)
+    address = client.lxc.websocket_url(node, vmid, terminal)
+    socket = await connect(client)
+    try:
+        await socket.shake_hands(address, client.auth.cookie, terminal)
+        yield socket
+    finally:
+        await socket.close()
+
+
+async def connect(client: ProxmoxClient) -> ConsoleSocket:
+    """A TLS connection to the endpoint, its certificate checked before anything is sent. Raises ``TlsError``, ``UnreachableError``."""
+    endpoint = client.endpoint
+    try:
+        async with asyncio.timeout(OPEN_WITHIN_S):
+            reader, writer = await asyncio.open_connection(
+                endpoint.host, endpoint.port, ssl=ssl_context(endpoint), server_hostname=endpoint.host
+            )
+    except (OSError, ssl.SSLError, TimeoutError) as error:
+        raise errors.from_transport(error, endpoint.authority) from error
+    try:
+        check_pin(endpoint, _certificate(writer))
+    except BaseException:
+        writer.transport.abort()
+        raise
+    return ConsoleSocket(reader, writer, endpoint.authority)
+
+
+def _certificate(writer: asyncio.StreamWriter) -> bytes | None:
+    shown: Any = writer.get_extra_info("ssl_object")
+    found: bytes | None = shown.getpeercert(binary_form=True)
+    return found

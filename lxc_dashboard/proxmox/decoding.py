@@ -1,0 +1,191 @@
+"""From the bytes of an answer to a typed value, at the speed of msgspec where PVE keeps to its schema.
+
+Other versions and other doubles do not: a guest's name that is all digits comes as a number, a number as an empty
+string, a flag as ``"on"``, anything as null. So what does not fit at once is mended, item by item: a value is turned
+into its field's type where that can be done, else its field keeps its default. An item of a list whose identity
+cannot be read is left out; a single value that cannot be read is an error.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar, get_args, get_origin
+
+import msgspec
+import structlog
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+S = TypeVar("S", bound=msgspec.Struct)
+
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off", ""})
+
+
+class Shape(Generic[T]):
+    """What a call's ``data`` holds. ``decode`` raises msgspec.DecodeError (ValidationError is one)."""
+
+    def __init__(self, decode: Callable[[bytes], T]) -> None:
+        self.decode = decode
+
+
+def one(kind: type[S]) -> Shape[S]:
+    """A single object."""
+    fast = _envelope(kind)
+    slow = _envelope(Any)
+
+    def decode(body: bytes) -> S:
+        try:
+            return fast.decode(body).data  # type: ignore[no-any-return] # the envelope is made at run time
+        except msgspec.ValidationError:
+            return mended(slow.decode(body).data, kind)
+
+    return Shape(decode)
+
+
+def many(kind: type[S]) -> Shape[list[S]]:
+    """A list of objects; null is an empty one."""
+    fast = _envelope(list[kind] | None)  # type: ignore[valid-type] # a type made at run time
+    slow = _envelope(list[msgspec.Raw] | None)
+    single = msgspec.json.Decoder(kind, strict=False)
+
+    def decode(body: bytes) -> list[S]:
+        try:
+            return fast.decode(body).data or []
+        except msgspec.ValidationError:
+            items = (_item(raw, single) for raw in slow.decode(body).data or [])
+            return [item for item in items if item is not None]
+
+    return Shape(decode)
+
+
+def plain(kind: type[T]) -> Shape[T]:
+    """A scalar, list or mapping of builtin types."""
+    fast = _envelope(kind)
+    slow = _envelope(Any)
+
+    def decode(body: bytes) -> T:
+        try:
+            return fast.decode(body).data  # type: ignore[no-any-return] # the envelope is made at run time
+        except msgspec.ValidationError:
+            return _value(slow.decode(body).data, kind)  # type: ignore[no-any-return] # as above
+
+    return Shape(decode)
+
+
+def whole(kind: type[S]) -> Shape[S]:
+    """An object that stands for the whole body, envelope included: where ``total`` is needed beside ``data``."""
+    fast = msgspec.json.Decoder(kind, strict=False)
+
+    def decode(body: bytes) -> S:
+        try:
+            return fast.decode(body)
+        except msgspec.ValidationError:
+            return mended(msgspec.json.decode(body), kind)
+
+    return Shape(decode)
+
+
+def _nothing(body: bytes) -> None:
+    del body
+
+
+NOTHING: Shape[None] = Shape(_nothing)
+
+
+def mended(found: Any, kind: type[S]) -> S:
+    """``kind`` from a mapping whose values have other types than PVE's schema says. Raises ValidationError."""
+    if not isinstance(found, Mapping):
+        raise msgspec.ValidationError(f"Expected `{kind.__name__}`, got `{type(found).__name__}`")
+    fitting: dict[str, Any] = {}
+    for name, as_python, annotation in _fields(kind):
+        if name in found:
+            try:
+                fitting[as_python] = _value(found[name], annotation)
+            except msgspec.ValidationError:
+                log.debug("value does not fit", kind=kind.__name__, field=name)
+    try:
+        return kind(**fitting)
+    except TypeError as error:
+        raise msgspec.ValidationError(str(error)) from error
+
+
+def _envelope(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(msgspec.defstruct("Envelope", [("data", kind)]), strict=False)
+
+
+def _item(raw: msgspec.Raw, single: msgspec.json.Decoder[S]) -> S | None:
+    try:
+        return single.decode(raw)
+    except msgspec.ValidationError:
+        kind: type[S] = single.type
+        try:
+            return mended(msgspec.json.decode(raw), kind)
+        except msgspec.ValidationError as error:
+            log.warning("item left out", kind=kind.__name__, why=str(error))
+            return None
+
+
+@functools.cache
+def _fields(kind: type[msgspec.Struct]) -> tuple[tuple[str, str, Any], ...]:
+    return tuple((f.encode_name, f.name, f.type) for f in msgspec.structs.fields(kind))
+
+
+def _value(found: Any, annotation: Any) -> Any:
+    try:
+        return msgspec.convert(found, annotation, strict=False)
+    except msgspec.ValidationError:
+        wanted = get_args(annotation) or (annotation,)
+        origin = get_origin(annotation)
+        if origin is list:
+            return _list(found, wanted[0])
+        if origin is dict:
+            return _dict(found, wanted[1])
+        return _scalar(found, next(t for t in wanted if t is not type(None)))
+
+
+def _list(found: Any, kind: Any) -> list[Any]:
+    if not isinstance(found, list):
+        raise msgspec.ValidationError(f"Expected `list`, got `{type(found).__name__}`")
+    values = []
+    for each in found:
+        try:
+            values.append(_value(each, kind))
+        except msgspec.ValidationError:
+            log.warning("item left out", kind=str(kind))
+    return values
+
+
+def _dict(found: Any, kind: Any) -> dict[str, Any]:
+    if not isinstance(found, Mapping):
+        raise msgspec.ValidationError(f"Expected `dict`, got `{type(found).__name__}`")
+    return {str(key): _value(value, kind) for key, value in found.items() if value is not None}
+
+
+def _scalar(found: Any, kind: Any) -> Any:
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return mended(found, kind)
+    if isinstance(found, str | int | float):
+        if kind is str:
+            return str(int(found)) if isinstance(found, bool) else str(found)
+        if kind is bool:
+            return _flag(found)
+        if kind in (int, float):
+            return _number(found, kind)
+    raise msgspec.ValidationError(f"Expected `{kind}`, got `{type(found).__name__}`")
+
+
+def _number(found: str | float, kind: type[float]) -> float:
+    try:
+        return kind(float(found))
+    except (ValueError, OverflowError) as error:
+        raise msgspec.ValidationError(f"Expected `{kind.__name__}`, got {found!r}") from error
+
+
+def _flag(found: str | float) -> bool:
+    word = found.strip().lower() if isinstance(found, str) else ""
+    if isinstance(found, str) and word not in _TRUE | _FALSE:
+        raise msgspec.ValidationError(f"Expected `bool`, got {found!r}")
+    return word in _TRUE if isinstance(found, str) else bool(found)

@@ -1,0 +1,69 @@
+"""What PVE's API answers, as msgspec Structs. Fields that PVE does not send keep their defaults.
+
+Sizes are bytes, times epoch seconds of the node's clock, ``cpu`` a fraction of the guest's or node's cores.
+"""
+
+from __future__ import annotations
+
+from lxc_dashboard.proxmox.schemas.access import Domain, SignIn
+from lxc_dashboard.proxmox.schemas.cluster import ClusterEntry, Pool, Resource, Vnet
+from lxc_dashboard.proxmox.schemas.lxc import (
+    Guest,
+    GuestStatus,
+    HaState,
+    Interface,
+    InterfaceAddress,
+    PendingValue,
+    RrdPoint,
+    Snapshot,
+    TerminalTicket,
+)
+from lxc_dashboard.proxmox.schemas.lxc_config import LxcConfig, property_string, split_property_string
+from lxc_dashboard.proxmox.schemas.nodes import (
+    Appliance,
+    Content,
+    CpuInfo,
+    NetworkDevice,
+    Node,
+    NodeStatus,
+    NodeStorage,
+    Space,
+    StorageStatus,
+    Version,
+)
+from lxc_dashboard.proxmox.schemas.tasks import LogLine, LogPage, TaskInfo, TaskStatus
+
+__all__ = [
+    "Appliance",
+    "ClusterEntry",
+    "Content",
+    "CpuInfo",
+    "Domain",
+    "Guest",
+    "GuestStatus",
+    "HaState",
+    "Interface",
+    "InterfaceAddress",
+    "LogLine",
+    "LogPage",
+    "LxcConfig",
+    "NetworkDevice",
+    "Node",
+    "NodeStatus",
+    "NodeStorage",
+    "PendingValue",
+    "Pool",
+    "Resource",
+    "RrdPoint",
+    "SignIn",
+    "Snapshot",
+    "Space",
+    "StorageStatus",
+    "TaskInfo",
+    "TaskStatus",
+    "TerminalTicket",
+    "Version",
+    "Vnet",
+    "property_string",
+    "split_property_string",
+]

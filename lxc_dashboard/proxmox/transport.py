@@ -1,0 +1,275 @@
+"""The wire below httpx: a pooled HTTP/1.1 connection whose certificate is checked before a byte is sent.
+
+httpcore writes head and body of a request separately, and its anyio stream sends each at once, in a TLS record of its
+own. Some PVE builds drop such a POST. So the stream here holds what is written until httpcore starts to read, and
+sends it in one piece. It also reads what has arrived at once, which makes long lists cheap.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import zlib
+from collections.abc import AsyncIterable, Iterable
+from typing import Any
+
+import httpcore
+import httpx
+
+from lxc_dashboard.errors import TlsError
+from lxc_dashboard.proxmox import errors
+from lxc_dashboard.proxmox.endpoint import Endpoint, check_pin, ssl_context
+
+API_ROOT = "/api2/json"
+MAX_CONNECTIONS = 32
+# PVE closes an idle connection after some seconds; a POST that meets the close could not be repeated.
+KEEPALIVE_EXPIRY_S = 4.0
+TLS_SHUTDOWN_TIMEOUT_S = 1.0
+READ_AHEAD_BYTES = 1 << 20
+# The list of 5,000 guests is 3 MiB. More than this is no PVE, or none that means well.
+ANSWER_MAX_BYTES = 64 << 20
+GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
+
+
+class _Wire(asyncio.Protocol):
+    """What arrives on a connection, kept until it is read."""
+
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport | None = None
+        self.ended = False
+        self.failure: Exception | None = None
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._paused = False
+        self._reader: asyncio.Future[None] | None = None
+        self._drain: asyncio.Future[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what asyncio promises to a stream protocol
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._chunks.append(data)
+        self._size += len(data)
+        if self._size > READ_AHEAD_BYTES and not self._paused and self.transport is not None:
+            self._paused = True
+            self.transport.pause_reading()
+        self._wake(self._reader)
+
+    def eof_received(self) -> None:
+        self.ended = True
+        self._wake(self._reader)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.ended = True
+        self.failure = exc
+        self._wake(self._reader)
+        self._wake(self._drain)
+
+    def pause_writing(self) -> None:
+        self._drain = asyncio.get_running_loop().create_future()
+
+    def resume_writing(self) -> None:
+        self._wake(self._drain)
+        self._drain = None
+
+    @property
+    def readable(self) -> bool:
+        """Something to read, or the end: an idle connection that is readable is of no more use."""
+        return bool(self._chunks) or self.ended
+
+    async def wait_readable(self) -> None:
+        self._reader = asyncio.get_running_loop().create_future()
+        try:
+            await self._reader
+        finally:
+            self._reader = None
+
+    async def drained(self) -> None:
+        if self._drain is not None:
+            await self._drain
+
+    def take(self) -> bytes:
+        data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        self._chunks.clear()
+        self._size = 0
+        if self._paused and self.transport is not None:
+            self._paused = False
+            self.transport.resume_reading()
+        return data
+
+    @staticmethod
+    def _wake(waiter: asyncio.Future[None] | None) -> None:
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+
+class _Stream(httpcore.AsyncNetworkStream):
+    def __init__(self, endpoint: Endpoint, wire: _Wire) -> None:
+        self._endpoint = endpoint
+        self._wire = wire
+        self._held: list[bytes] = []
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002, ASYNC109 - httpcore's
+        """All that has arrived: httpcore's ``max_bytes`` is advice that its parser does not depend on."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self._flush()
+                if not self._wire.readable:
+                    await self._wire.wait_readable()
+        except TimeoutError as error:
+            raise httpcore.ReadTimeout(f"no answer within {timeout} s") from error
+        data = self._wire.take()
+        if not data and self._wire.failure is not None:
+            raise httpcore.ReadError(str(self._wire.failure)) from self._wire.failure
+        return data
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109 - httpcore's
+        self._held.append(buffer)
+
+    async def _flush(self) -> None:
+        if not self._held:
+            return
+        data = b"".join(self._held)
+        self._held.clear()
+        # A peer that has gone is found by the read that follows, after what it may still have said.
+        if self._wire.transport is not None and not self._wire.transport.is_closing():
+            self._wire.transport.write(data)
+            await self._wire.drained()
+
+    async def aclose(self) -> None:
+        if self._wire.transport is not None:
+            self._wire.ended = True
+            self._wire.transport.abort()
+            await asyncio.sleep(0)  # the loop closes the socket in its next turn
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's
+    ) -> httpcore.AsyncNetworkStream:
+        transport = _open(self._wire.transport)
+        try:
+            async with asyncio.timeout(timeout):
+                tls = await asyncio.get_running_loop().start_tls(
+                    transport,
+                    self._wire,
+                    ssl_context,
+                    server_hostname=server_hostname,
+                    ssl_shutdown_timeout=TLS_SHUTDOWN_TIMEOUT_S,
+                )
+            self._wire.transport = _open(tls)
+            check_pin(self._endpoint, self._wire.transport.get_extra_info("ssl_object").getpeercert(binary_form=True))
+        except BaseException as error:
+            await self.aclose()
+            if isinstance(error, TimeoutError):
+                raise httpcore.ConnectTimeout(f"no TLS within {timeout} s") from error
+            if isinstance(error, OSError):
+                raise httpcore.ConnectError(str(error)) from error
+            raise
+        return self
+
+    def get_extra_info(self, info: str) -> Any:
+        if info == "is_readable":
+            return self._wire.readable
+        return self._wire.transport.get_extra_info(info) if self._wire.transport is not None else None
+
+
+def _open(transport: asyncio.Transport | None) -> asyncio.Transport:
+    if transport is None or transport.is_closing():
+        raise httpcore.ConnectError("the connection closed before TLS came about")
+    return transport
+
+
+class EndpointBackend(httpcore.AsyncNetworkBackend):
+    """Opens connections for httpcore whose TLS is checked against the endpoint's pin."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        del local_address, socket_options  # the pool below gives none
+        try:
+            async with asyncio.timeout(timeout):
+                _, wire = await asyncio.get_running_loop().create_connection(_Wire, host, port)
+        except TimeoutError as error:
+            raise httpcore.ConnectTimeout(f"no connection within {timeout} s") from error
+        except OSError as error:
+            raise httpcore.ConnectError(str(error)) from error
+        return _Stream(self._endpoint, wire)
+
+
+class EndpointTransport(httpx.AsyncBaseTransport):
+    """The connection pool of one endpoint. Raises UnreachableError and TlsError, nothing of httpcore."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=ssl_context(endpoint),
+            max_connections=MAX_CONNECTIONS,
+            keepalive_expiry=KEEPALIVE_EXPIRY_S,
+            network_backend=EndpointBackend(endpoint),
+        )
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        url = request.url
+        core = httpcore.Request(
+            request.method,
+            httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+            headers=request.headers.raw,
+            content=request.content,
+            extensions=request.extensions,
+        )
+        try:
+            response = await self._pool.handle_async_request(core)
+            assert isinstance(response.stream, AsyncIterable)  # noqa: S101 - what httpcore promises
+            try:
+                body = _unpacked(await _bounded(response.stream), response.headers)
+            finally:
+                await response.aclose()
+        except TlsError:
+            raise
+        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError) as error:
+            raise errors.from_transport(error, self._endpoint.authority, url.path.removeprefix(API_ROOT)) from error
+        # The pool serves many users: a cookie set for one must not be kept for the next.
+        # And what a proxy packed unasked is unpacked by now.
+        left_out = {b"set-cookie", b"content-encoding"}
+        headers = [(name, value) for name, value in response.headers if name.lower() not in left_out]
+        return httpx.Response(response.status, headers=headers, content=body, extensions=response.extensions)
+
+    async def aclose(self) -> None:
+        await self._pool.aclose()
+
+
+def _unpacked(body: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Of a proxy before PVE that packs all the same. httpx would unpack without a bound."""
+    encodings = {value.strip().lower() for name, value in headers if name.lower() == b"content-encoding"}
+    if not encodings & {b"gzip", b"x-gzip", b"deflate"}:
+        return body
+    stream = zlib.decompressobj(GZIP_OR_ZLIB)
+    try:
+        content = stream.decompress(body, ANSWER_MAX_BYTES)
+    except zlib.error as error:
+        raise httpcore.RemoteProtocolError(f"an answer that cannot be unpacked: {error}") from error
+    if not stream.eof:
+        raise httpcore.RemoteProtocolError(f"an answer that is cut off, or of more than {ANSWER_MAX_BYTES >> 20} MiB")
+    return content
+
+
+async def _bounded(stream: AsyncIterable[bytes]) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in stream:
+        size += len(chunk)
+        if size > ANSWER_MAX_BYTES:
+            raise httpcore.RemoteProtocolError(f"an answer of more than {ANSWER_MAX_BYTES >> 20} MiB")
+        chunks.append(chunk)
+    return b"".join(chunks)

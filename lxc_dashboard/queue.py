@@ -1,0 +1,77 @@
+"""Work handed out by name and ids. Celery lives here and in ``tasks``; nobody else knows it.
+
+The queue is a hint, never the truth: a message may be lost or come twice. Whoever enqueues has committed a row that says the
+same, and a reaper finds rows whose message never arrived.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final, TypeVar
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from lxc_dashboard.errors import ServiceUnavailableError
+
+AnyCelery = TypeVar("AnyCelery", bound=Celery)
+
+APP_NAME: Final = "lxc-dashboard"
+QUEUE_NAME: Final = "lxc-dashboard"
+# After this long a message that a dead worker had fetched and not begun comes again.
+VISIBILITY_TIMEOUT_S: Final = 300
+SEND_RETRIES: Final = {"max_retries": 4, "interval_start": 0.05, "interval_step": 0.2, "interval_max": 0.5}
+
+
+def create_celery(redis_url: str, kind: type[AnyCelery]) -> AnyCelery:
+    """Celery as sender and worker share it: JSON only, no results, acknowledged before the work begins."""
+    app = kind(APP_NAME, broker=redis_url, set_as_current=False)
+    app.conf.update(_SHARED)
+    return app
+
+
+_SHARED: Final[dict[str, Any]] = {
+    "task_default_queue": QUEUE_NAME,
+    "task_serializer": "json",
+    "accept_content": ["json"],
+    "task_ignore_result": True,
+    "task_store_errors_even_if_ignored": False,
+    "task_acks_late": False,
+    "task_publish_retry_policy": SEND_RETRIES,
+    "worker_prefetch_multiplier": 1,
+    "worker_hijack_root_logger": False,
+    "worker_send_task_events": False,
+    "worker_cancel_long_running_tasks_on_connection_loss": False,
+    "broker_connection_retry": True,
+    "broker_connection_retry_on_startup": True,
+    "broker_connection_max_retries": None,
+    "broker_transport_options": {
+        "visibility_timeout": VISIBILITY_TIMEOUT_S,
+        "socket_connect_timeout": 3,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+    },
+    "enable_utc": True,
+    "timezone": "UTC",
+}
+
+
+class Queue:
+    """The sender's side. One per process; connects on first use."""
+
+    def __init__(self, redis_url: str) -> None:
+        self._celery = create_celery(redis_url, Celery)
+
+    async def enqueue(self, name: str, **ids: str) -> None:
+        """Have a worker run the task ``name`` with ``ids``. ``ServiceUnavailableError`` when the queue takes nothing."""
+        await asyncio.to_thread(self._send, name, ids)
+
+    def _send(self, name: str, ids: dict[str, str]) -> None:
+        try:
+            self._celery.send_task(name, kwargs=ids, ignore_result=True)
+        except (OperationalError, RedisError, OSError) as error:
+            raise ServiceUnavailableError("The queue does not answer", detail=str(error)) from error
+
+    def close(self) -> None:
+        self._celery.close()

@@ -1,0 +1,178 @@
+"""Every path of the product, and what builds an address from it. No page or handler spells one by hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from uuid import UUID
+
+DASHBOARD: Final = "/"
+CONTAINERS: Final = "/containers"
+CREATE: Final = "/containers/new"
+TEMPLATES: Final = "/templates"
+TEMPLATE: Final = "/templates/[template_id]"
+# The template editor
+TEMPLATE_NEW: Final = "/templates/new"
+TEMPLATE_EDIT: Final = "/templates/[template_id]/edit"
+DRAFTS: Final = "/api/drafts"
+BUCKETS: Final = "/templates/buckets"
+JOBS: Final = "/jobs"
+JOB: Final = "/jobs/[creation_id]"
+BATCH: Final = "/batches/[batch_id]"
+# A guest's console
+CONSOLE: Final = "/containers/[vmid]/console"
+CONSOLE_SOCKET: Final = "/api/console"
+NOT_FOUND: Final = "404"
+
+SIGN_IN: Final = "/sign-in"
+SIGN_OUT: Final = "/sign-out"
+REALMS: Final = "/api/realms"
+LIVE: Final = "/api/live"
+READY: Final = "/api/ready"
+SESSION: Final = "/api/session"
+FEED: Final = "/api/containers"
+CREATIONS: Final = "/api/creations"
+# The HTTP API for programs
+API_V1: Final = "/api/v1"
+API_DOCUMENT: Final = "/api/v1/openapi.json"
+API_CREATIONS: Final = "/api/v1/creations"
+# Sources of templates
+SOURCES: Final = "/templates/sources"
+WEBHOOKS: Final = "/api/webhooks"
+TEMPLATE_REVISIONS: Final = "/api/template-revisions"
+# Templates as archives
+TEMPLATE_EXPORT: Final = "/api/templates/export"
+TEMPLATE_IMPORT: Final = "/api/templates/import"
+
+NEXT_CHARS: Final = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class NavItem:
+    """One entry of the sidebar. It is shown once a page of this route is there."""
+
+    text: str
+    route: str
+    icon: str
+
+
+def containers(**filters: str) -> str:
+    """The list of containers, filtered: ``status``, ``node``, ``pool``, ``tag``, ``q``."""
+    return f"{CONTAINERS}?{urlencode(filters)}" if filters else CONTAINERS
+
+
+def template(template_id: UUID | str) -> str:
+    return f"/templates/{quote(str(template_id), safe='')}"
+
+
+def template_tab(template_id: UUID | str, tab: str, **query: str | int) -> str:
+    """One of a template's tabs, with what is chosen in it."""
+    given = {name: str(value) for name, value in query.items() if value != ""}
+    return f"{template(template_id)}?{urlencode({'tab': tab, **given})}"
+
+
+def template_script(revision_id: UUID | str, name: str) -> str:
+    """A script of a revision, to be downloaded."""
+    return f"{TEMPLATE_REVISIONS}/{revision_id}/scripts/{quote(name, safe='')}"
+
+
+def template_file(revision_id: UUID | str, name: str) -> str:
+    """A file of a revision, to be downloaded."""
+    return f"{TEMPLATE_REVISIONS}/{revision_id}/files/{quote(name, safe='')}"
+
+
+def edit_template(template_id: UUID | str) -> str:
+    """The editor on a custom template."""
+    return f"{template(template_id)}/edit"
+
+
+def new_template(copy_of: UUID | str = "") -> str:
+    """The editor on a template to be made, as a copy of another where one is named."""
+    return f"{TEMPLATE_NEW}?{urlencode({'copy': str(copy_of)})}" if copy_of else TEMPLATE_NEW
+
+
+def draft_files(draft_id: UUID | str) -> str:
+    """Where the files of a draft are sent to, and read from by their SHA-256."""
+    return f"{DRAFTS}/{draft_id}/files"
+
+
+def bucket(bucket_id: UUID | str) -> str:
+    """The page of shared buckets with one of them open; ``new`` for one to be made."""
+    return f"{BUCKETS}?{urlencode({'bucket': str(bucket_id)})}"
+
+
+def source(source_id: UUID | str) -> str:
+    """The sources with one of them open; ``new`` opens the form of a new one."""
+    return f"{SOURCES}?{urlencode({'source': str(source_id)})}"
+
+
+def webhook(source_id: UUID | str) -> str:
+    """Where a git server tells a source of templates of a push."""
+    return f"{WEBHOOKS}/templates/{source_id}"
+
+
+def job(creation_id: UUID | str) -> str:
+    return f"/jobs/{creation_id}"
+
+
+def batch(batch_id: UUID | str) -> str:
+    return f"/batches/{batch_id}"
+
+
+def console(vmid: int | str) -> str:
+    return f"{CONTAINERS}/{vmid}/console"
+
+
+def console_socket(vmid: int | str) -> str:
+    return f"{CONSOLE_SOCKET}/{vmid}"
+
+
+def create(template_id: UUID | str = "", step: str = "", *, edit: UUID | str = "") -> str:
+    """The wizard at one of its steps, with a template chosen where one is named. ``edit``: the failed run to be replaced."""
+    given = {"template": str(template_id), "step": step, "edit": str(edit)}
+    query = urlencode({name: value for name, value in given.items() if value})
+    return f"{CREATE}?{query}" if query else CREATE
+
+
+def edit_creation(creation_id: UUID | str) -> str:
+    """The wizard on what a failed or cancelled job was asked for, to be changed and asked for again."""
+    return create(edit=creation_id)
+
+
+def shared_creation(coded: str) -> str:
+    """The wizard filled in as a link says, that ``links.encode`` has written."""
+    return f"{CREATE}?{urlencode({'from': coded})}"
+
+
+def api_creation(creation_id: UUID | str) -> str:
+    """A run in the API for programs."""
+    return f"{API_CREATIONS}/{creation_id}"
+
+
+def sign_in(next_path: str = "") -> str:
+    """The sign-in page that comes back to ``next_path`` afterwards, where that is a page of ours."""
+    wanted = safe_next(next_path)
+    return SIGN_IN if wanted == DASHBOARD else f"{SIGN_IN}?{urlencode({'next': wanted})}"
+
+
+def sign_in_again(next_path: str = "") -> str:
+    """``sign_in`` with its first step in any case: for who is signed in, or half way."""
+    wanted = safe_next(next_path)
+    following = {} if wanted == DASHBOARD else {"next": wanted}
+    return f"{SIGN_IN}?{urlencode({'again': '1', **following})}"
+
+
+def safe_next(value: str) -> str:
+    """``value`` where it is a plain path of this very site, else the dashboard: an open redirect is impossible.
+
+    A browser reads a backslash as a slash and drops tabs and line ends, so anything but one printable path is refused.
+    """
+    is_path = value.startswith("/") and not value.startswith("//") and len(value) <= NEXT_CHARS
+    if not is_path or not value.isprintable() or set(value) & {"\\", " "}:
+        return DASHBOARD
+    parts = urlsplit(value)
+    if parts.path in {SIGN_IN, SIGN_OUT}:
+        return DASHBOARD
+    query = urlencode(parse_qsl(parts.query, keep_blank_values=True))
+    return f"{parts.path}?{query}" if query else parts.path

@@ -1,0 +1,68 @@
+"""What one process shares: settings, keys, database, bus, queue, and the pools towards PVE and the nodes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lxc_dashboard.bus import Bus
+from lxc_dashboard.crypto import Keyring
+from lxc_dashboard.db.database import DatabaseService
+from lxc_dashboard.db.engine import create_engine
+from lxc_dashboard.db.journal import Journal
+from lxc_dashboard.guest.pool import SshPool
+from lxc_dashboard.proxmox.client import ProxmoxPool
+from lxc_dashboard.queue import Queue
+
+if TYPE_CHECKING:
+    from lxc_dashboard.settings import Settings
+
+CHECKS_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """One per process; opened by the web app's lifespan, the worker's loop, or a command.
+
+    ``checks``: how many requests may be checked against PVE at once; a hundred would wait for each other's connections.
+    """
+
+    settings: Settings
+    keyring: Keyring
+    db: DatabaseService
+    journal: Journal
+    bus: Bus
+    queue: Queue
+    pve: ProxmoxPool
+    ssh: SshPool
+    checks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CHECKS_AT_ONCE))
+
+    @staticmethod
+    @asynccontextmanager
+    async def open(settings: Settings) -> AsyncIterator[Runtime]:
+        """Open the pools; nothing is connected before its first use. All are closed at the end, in reverse."""
+        keyring = keyring_of(settings)
+        redis_url = settings.REDIS_URL.get_secret_value()
+        async with AsyncExitStack() as stack:
+            database = DatabaseService(create_engine(settings.DATABASE_URL.get_secret_value()), keyring)
+            stack.push_async_callback(database.close)
+            journal = Journal(database)
+            stack.push_async_callback(journal.close)
+            bus = Bus(redis_url)
+            stack.push_async_callback(bus.close)
+            queue = Queue(redis_url)
+            stack.callback(queue.close)
+            pve = ProxmoxPool()
+            stack.push_async_callback(pve.aclose)
+            ssh = SshPool()
+            stack.push_async_callback(ssh.close)
+            yield Runtime(settings, keyring, database, journal, bus, queue, pve, ssh)
+
+
+def keyring_of(settings: Settings) -> Keyring:
+    """The keys that the settings name, the current one first."""
+    older = (key.get_secret_value() for key in settings.OLD_ENCRYPTION_KEYS)
+    return Keyring.from_hex(settings.ENCRYPTION_KEY.get_secret_value(), *older)

@@ -1,0 +1,82 @@
+"""What may go wrong between a client and the node, on demand. Seconds are real ones here."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+
+@dataclass(slots=True)
+class WriteFault:
+    """A write whose path ends with ``suffix`` loses its connection, ``before`` or after it took effect."""
+
+    suffix: str
+    before: bool
+    method: str = "POST"
+    times: int = 1
+
+
+@dataclass(slots=True)
+class Faults:
+    """``drop_share`` of requests lose their connection; ``mute`` accepts requests and never answers them.
+
+    ``unanswered`` counts those that were left so.
+    """
+
+    latency_s: float = 0.0
+    drop_share: float = 0.0
+    mute: bool = False
+    stale_stats: bool = False
+    unanswered: int = 0
+    writes: list[WriteFault] = field(default_factory=list)
+    hanging: list[str] = field(default_factory=list)
+    chance: random.Random = field(default_factory=random.Random)
+    heard: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def clear(self) -> None:
+        """Everything works again; requests that were left unanswered lose their connection."""
+        self.latency_s = self.drop_share = 0.0
+        self.stale_stats = False
+        self.writes.clear()
+        self.hanging.clear()
+        self.unmute()
+
+    def unmute(self) -> None:
+        self.mute = False
+        self.heard.set()
+        self.heard = asyncio.Event()
+
+    async def strikes(self, request: web.Request) -> bool:
+        """Whether the request is to lose its connection before it took effect; waits as long as it has to."""
+        if self.latency_s:
+            await asyncio.sleep(self.latency_s)
+        if self.mute:
+            self.unanswered += 1
+            await self.heard.wait()
+            return True
+        if self.drop_share and self.chance.random() < self.drop_share:
+            return True
+        return self._takes(request, before=True)
+
+    def strikes_after(self, request: web.Request) -> bool:
+        """Whether the answer is to be lost, though the request took effect."""
+        return self._takes(request, before=False)
+
+    def takes_task(self, ttype: str) -> bool:
+        """Whether this task is one that is to hang."""
+        if ttype in self.hanging:
+            self.hanging.remove(ttype)
+            return True
+        return False
+
+    def _takes(self, request: web.Request, *, before: bool) -> bool:
+        for fault in self.writes:
+            if fault.before == before and fault.method == request.method and request.path.endswith(fault.suffix):
+                fault.times -= 1
+                if fault.times <= 0:
+                    self.writes.remove(fault)
+                return True
+        return False

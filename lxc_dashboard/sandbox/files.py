@@ -1,0 +1,19 @@
+"""Files of the sandbox: readable by their owner alone, and never half written."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+OWNER_ONLY = 0o600
+
+
+def write_atomically(path: Path, data: bytes, mode: int = OWNER_ONLY) -> None:
+    """Write beside ``path``, then rename: a crash leaves the old content or the new, nothing between."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(descriptor, "wb") as out:
+        os.fchmod(out.fileno(), mode)
+        out.write(data)
+    beside.replace(path)

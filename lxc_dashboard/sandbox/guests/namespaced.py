@@ -1,0 +1,230 @@
+"""Guests made of namespaces and overlays: the kinds ``root``, ``rootless`` and ``rootless-single``."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from lxc_dashboard.errors import CommandFailedError, ConflictError, GuestError, InvalidInputError, NotFoundError
+from lxc_dashboard.sandbox.guests.base import GuestSpec, GuestUsage
+from lxc_dashboard.sandbox.guests.flavor import Flavor
+from lxc_dashboard.sandbox.guests.ground import Ground
+from lxc_dashboard.sandbox.guests.record import GuestRecord, choose_address
+from lxc_dashboard.sandbox.guests.running import RunningGuest
+from lxc_dashboard.sandbox.guests.settings import write_identity
+from lxc_dashboard.sandbox.guests.tree import build_guest
+from lxc_dashboard.sandbox.guests.usage import DiskMeter
+
+log = structlog.get_logger(__name__)
+
+
+class NamespaceHost:
+    """``GuestHost`` by this machine's kernel alone. ``open`` before use, ``close`` ends everything it started."""
+
+    def __init__(self, data_dir: Path, flavor: Flavor) -> None:
+        self.kind = flavor.kind
+        self.description = flavor.description
+        self._flavor = flavor
+        self._ground = Ground(data_dir, flavor)
+        self._records: dict[int, GuestRecord] = {}
+        self._running: dict[int, RunningGuest] = {}
+        self._recovered = False
+        self._locks: dict[int, asyncio.Lock] = {}
+
+    async def open(self) -> None:
+        """``OSError`` or ``GuestError`` when this machine does not allow this kind, ``ConflictError`` when another
+        sandbox uses the data folder.
+        """
+        await self._ground.open()
+        if self._ground.no_way_out:
+            self.description += f" No network outside: {self._ground.no_way_out}."
+
+    async def recover(self) -> Sequence[int]:
+        """Also removes what an earlier run left half made or half removed, when called for the first time."""
+        if not self._recovered:
+            self._recovered = True
+            for folder in await asyncio.to_thread(lambda: list(self._ground.folder.iterdir())):
+                if folder.suffix in {".new", ".gone"}:
+                    await self._ground.remove_folder(folder)
+                elif folder.name.isdecimal() and (record := await asyncio.to_thread(GuestRecord.load, folder)):
+                    self._records[int(folder.name)] = record
+        return sorted(self._records)
+
+    def exists(self, vmid: int) -> bool:
+        return vmid in self._records
+
+    def is_running(self, vmid: int) -> bool:
+        running = self._running.get(vmid)
+        return running is not None and not running.ended
+
+    async def create(self, spec: GuestSpec) -> None:
+        """``ConflictError`` if it exists, ``InvalidInputError`` for an address that is none."""
+        async with self._lock(spec.vmid):
+            if self.exists(spec.vmid):
+                raise ConflictError(f"CT {spec.vmid} already exists")
+            taken = {record.address for record in self._records.values()}
+            try:
+                record = GuestRecord(spec, choose_address(spec, self._ground.gateway, taken))
+            except ValueError as error:
+                raise InvalidInputError({"address": str(error)}) from error
+            self._records[spec.vmid] = record  # its address is taken from now on
+            try:
+                await asyncio.to_thread(self._build, record)
+            except BaseException:
+                del self._records[spec.vmid]
+                raise
+
+    def _build(self, record: GuestRecord) -> None:
+        """Whole or not at all, in place of what was there."""
+        ground, new = self._ground, self._folder(record.spec.vmid).with_suffix(".new")
+        new.mkdir(mode=0o755)
+        build_guest(new, ground.tops, ground.rules)
+        write_identity(new, record, str(ground.gateway.ip), ground.rules)
+        record.save(new)
+        if ground.rules.copies and ground.rules.shift >= 0:  # here the guest's root mounts its own layers
+            for path in (new, *new.rglob("*")):
+                if path.lstat().st_uid < ground.rules.shift:
+                    os.chown(path, ground.rules.shift, ground.rules.shift, follow_symlinks=False)
+        shutil.rmtree(self._folder(record.spec.vmid), ignore_errors=True)  # of a simulated guest
+        new.rename(self._folder(record.spec.vmid))
+
+    async def start(self, vmid: int) -> None:
+        self._record(vmid)
+        async with self._lock(vmid):
+            if self.is_running(vmid):
+                return
+            record = self._record(vmid)
+            if not await asyncio.to_thread((self._folder(vmid) / "upper").is_dir):
+                await asyncio.to_thread(self._build, record)
+            config = await asyncio.to_thread(self._launch_config, record)
+            self._running[vmid] = await RunningGuest.start(config, self._folder(vmid), self._ground.prefix)
+            if self._ground.line:
+                self._ground.line.lead_to(ipaddress.IPv4Interface(record.address).ip)
+            if record.fresh:
+                await self._finish_first_start(record)
+            await self._running[vmid].start_services()
+
+    def _launch_config(self, record: GuestRecord) -> Mapping[str, Any]:
+        cgroups = self._ground.cgroups
+        return {
+            "cgroup": str(cgroups.make(record.spec.vmid, self._flavor.shift)) if cgroups else "",
+            "vmid": record.spec.vmid,
+            "hostname": record.spec.hostname,
+            "keeper": self._ground.keeper_pid,
+            "directory": str(self._folder(record.spec.vmid)),
+            "idmapped": self._flavor.idmapped,
+            "many_ids": self._flavor.many_ids,
+            "tops": self._ground.tops,
+            "address": record.address,
+            "gateway": str(self._ground.gateway),
+            "mac": record.mac,
+            "ssh": bool(record.spec.ssh_public_keys.strip()),
+        }
+
+    async def _finish_first_start(self, record: GuestRecord) -> None:
+        if record.spec.root_password:
+            try:
+                await self._run(record.spec.vmid, ["chpasswd"], f"root:{record.spec.root_password}\n".encode())
+            except CommandFailedError as error:
+                log.warning("root password not set", vmid=record.spec.vmid, output=error.output_tail)
+        started = record.started()
+        self._records[record.spec.vmid] = started
+        await asyncio.to_thread(started.save, self._folder(record.spec.vmid))
+
+    async def stop(self, vmid: int) -> None:
+        self._record(vmid)
+        async with self._lock(vmid):
+            await self._kill(vmid)
+
+    async def _kill(self, vmid: int) -> None:
+        if running := self._running.pop(vmid, None):
+            await running.kill()
+            if self._ground.cgroups:
+                await asyncio.to_thread(self._ground.cgroups.remove, vmid)
+
+    async def shutdown(self, vmid: int) -> None:
+        self._record(vmid)
+        async with self._lock(vmid):
+            if self.is_running(vmid):
+                await self._running[vmid].terminate()
+            await self._kill(vmid)
+
+    async def destroy(self, vmid: int) -> None:
+        self._record(vmid)
+        async with self._lock(vmid):
+            await self._kill(vmid)
+            del self._records[vmid]
+            gone = self._folder(vmid).with_suffix(".gone")
+            await asyncio.to_thread(self._folder(vmid).rename, gone)
+            await self._ground.remove_folder(gone)
+
+    async def address(self, vmid: int) -> str:
+        record = self._record(vmid)
+        return record.address if self.is_running(vmid) else ""
+
+    async def usage(self, vmid: int) -> GuestUsage:
+        self._record(vmid)
+        if self.is_running(vmid):
+            return await self._running[vmid].usage()
+        disk = DiskMeter(self._folder(vmid) / "root", self._folder(vmid) / "upper")
+        return GuestUsage(0, 0, await asyncio.to_thread(disk.read), 0, 0, 0)
+
+    def argv(self, vmid: int, command: Sequence[str], *, tty: bool = False) -> list[str]:
+        record = self._record(vmid)
+        if not self.is_running(vmid):
+            raise GuestError(f"container '{vmid}' not running!")
+        return self._running[vmid].argv(command, record.spec.environment, tty=tty)
+
+    async def push(self, vmid: int, source: Path, target: str, *, mode: int, uid: int, gid: int) -> None:
+        script = 'umask 077; cat >"$1" && chown "$2" "$1" && chmod "$3" "$1"'
+        command = ["sh", "-c", script, "push", target, f"{uid}:{gid}", f"{mode:o}"]
+        with await asyncio.to_thread(source.open, "rb") as file:
+            await self._run(vmid, command, stdin=file.fileno())
+
+    async def pull(self, vmid: int, source: str, target: Path) -> None:
+        with await asyncio.to_thread(target.open, "wb") as file:
+            await self._run(vmid, ["cat", "--", source], stdout=file.fileno())
+
+    async def _run(
+        self,
+        vmid: int,
+        command: Sequence[str],
+        text: bytes | None = None,
+        *,
+        stdin: int = asyncio.subprocess.DEVNULL,
+        stdout: int = asyncio.subprocess.DEVNULL,
+    ) -> None:
+        """``CommandFailedError`` for an exit status other than 0."""
+        process = await asyncio.create_subprocess_exec(
+            *self.argv(vmid, command),
+            stdin=stdin if text is None else asyncio.subprocess.PIPE,
+            stdout=stdout,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, output = await process.communicate(text)
+        if process.returncode:
+            raise CommandFailedError(command[0], process.returncode, output.decode(errors="replace"))
+
+    async def close(self) -> None:
+        for vmid in tuple(self._running):
+            await self._kill(vmid)
+        await self._ground.close()
+
+    def _folder(self, vmid: int) -> Path:
+        return self._ground.folder / str(vmid)
+
+    def _record(self, vmid: int) -> GuestRecord:
+        try:
+            return self._records[vmid]
+        except KeyError:
+            raise NotFoundError(f"There is no guest {vmid}") from None
+
+    def _lock(self, vmid: int) -> asyncio.Lock:
+        return self._locks.setdefault(vmid, asyncio.Lock())

@@ -1,0 +1,50 @@
+"""The files by which a guest is somebody: hostname, hosts, resolver, machine id, keys."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import uuid
+from pathlib import Path
+
+from lxc_dashboard.sandbox.guests.record import GuestRecord
+from lxc_dashboard.sandbox.guests.tree import TreeRules, write_file
+
+
+def write_identity(folder: Path, record: GuestRecord, nameserver: str, rules: TreeRules) -> None:
+    """Into the layers of a guest that has not been started yet."""
+    etc, spec = folder / "upper/etc", record.spec
+    files = {
+        "hostname": f"{spec.hostname}\n",
+        "hosts": _hosts(record),
+        "resolv.conf": f"nameserver {nameserver}\n",
+        "machine-id": f"{uuid.uuid4().hex}\n",
+        "fstab": "",
+    }
+    for name, text in files.items():
+        write_file(etc / name, text, rules)
+    for path in (etc / ".updated", folder / "root/var/.updated"):  # what systemd does at the first boot is done
+        write_file(path, "", rules)
+    if spec.ssh_public_keys.strip():
+        ssh = folder / "root/root/.ssh"
+        ssh.mkdir()
+        keys = f"# --- BEGIN PVE ---\n{spec.ssh_public_keys.strip()}\n# --- END PVE ---\n"  # as PVE writes them
+        write_file(ssh / "authorized_keys", keys, rules, 0o600)
+        ssh.chmod(0o700)
+        if rules.shift >= 0:
+            import os
+
+            os.chown(ssh, rules.shift, rules.shift)
+
+
+def _hosts(record: GuestRecord) -> str:
+    """Its own name, and the names that the machine itself resolves by its file: a mirror may be among them."""
+    lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
+    lines.append(f"{record.address.split('/')[0]} {record.spec.hostname}")
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        for line in Path("/etc/hosts").read_text(encoding="utf-8").splitlines():
+            words = line.partition("#")[0].split()
+            with contextlib.suppress(ValueError, IndexError):
+                if not ipaddress.ip_address(words[0].partition("%")[0]).is_loopback and ":" not in words[0]:
+                    lines.append(" ".join(words))
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,26 @@
+"""What the signed-in user may do in PVE, asked of PVE each time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lxc_dashboard.errors import PrivilegeError
+from lxc_dashboard.services.auth import acting
+
+if TYPE_CHECKING:
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.auth.model import Session
+
+
+async def held(runtime: Runtime, session: Session, path: str) -> frozenset[str]:
+    """The user's privileges at exactly ``path`` (``GET /access/permissions``); a key that is present is held."""
+    client = await acting.client(runtime, session)
+    return await client.access.permissions(path)
+
+
+async def require(runtime: Runtime, session: Session, path: str, *privileges: str) -> None:
+    """Raises ``PrivilegeError`` naming the first of ``privileges`` that the user lacks at ``path``."""
+    present = await held(runtime, session, path)
+    for privilege in privileges:
+        if privilege not in present:
+            raise PrivilegeError(privilege, path)

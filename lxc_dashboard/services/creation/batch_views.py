@@ -1,0 +1,123 @@
+"""A batch as pages show it, and what can be done with all of it at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from lxc_dashboard.db.models import Container, Creation, CreationState
+from lxc_dashboard.db.repositories.creations import FINISHED
+from lxc_dashboard.errors import DashboardError, NotFoundError
+from lxc_dashboard.services.creation import service, sight
+from lxc_dashboard.services.creation.identity import owns
+from lxc_dashboard.services.creation.views import JobView, job_view
+
+if TYPE_CHECKING:
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.auth.model import Session
+
+AT_ONCE: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class BatchJob:
+    """One of a batch. ``address`` is the one it has, or is to get; empty where DHCP has not given any yet."""
+
+    job: JobView
+    address: str
+
+    @property
+    def is_open(self) -> bool:
+        return self.job.state not in FINISHED
+
+    @property
+    def is_failed(self) -> bool:
+        """Not where what it left was destroyed, or made anew."""
+        return self.job.state is CreationState.FAILED and self.job.exists
+
+
+@dataclass(frozen=True, slots=True)
+class BatchView:
+    """In the order of the pattern. ``hidden``: how many of its jobs this user may not see."""
+
+    id: UUID
+    pattern: str
+    userid: str
+    created_at: datetime
+    jobs: tuple[BatchJob, ...]
+    hidden: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """``done`` hostnames, and what each of the others was refused for."""
+
+    done: tuple[str, ...] = ()
+    refused: tuple[tuple[str, str], ...] = ()
+
+
+async def get_batch(rt: Runtime, session: Session, batch_id: UUID) -> BatchView:
+    """One's own, or those of its jobs whose containers PVE lets the user see. Raises ``NotFoundError``, what PVE says."""
+    async with rt.db.transaction() as tx:
+        batch = await tx.batches.get(batch_id)
+        runs = await tx.batches.runs(batch_id) if batch.endpoint_id == session.endpoint_id else ()
+    others = [container for creation, container in runs if not owns(session, creation)]
+    seen = await sight.seen(rt, session, others)
+    shown = [
+        BatchJob(job_view(creation, container, "", own=owns(session, creation)), _address(creation, container))
+        for creation, container in runs
+        if owns(session, creation) or container.id in seen
+    ]
+    if not shown:
+        raise NotFoundError("This batch does not exist, or not any more")
+    return BatchView(batch.id, batch.pattern, batch.userid, batch.created_at, tuple(shown), len(runs) - len(shown))
+
+
+async def jobs_now(rt: Runtime, batch_id: UUID) -> list[BatchJob]:
+    """Not asked of anybody's rights: only for ids that were shown before."""
+    async with rt.db.transaction() as tx:
+        runs = await tx.batches.runs(batch_id)
+    return [
+        BatchJob(job_view(creation, container, "", own=False), _address(creation, container))
+        for creation, container in runs
+    ]
+
+
+async def cancel_all(rt: Runtime, session: Session, batch_id: UUID) -> Outcome:
+    """``service.cancel`` for each that has not ended. Raises ``NotFoundError``."""
+    view = await get_batch(rt, session, batch_id)
+    open_ = [found.job for found in view.jobs if found.is_open and not found.job.cancel_requested]
+    return await _each(open_, lambda job: service.cancel(rt, session, job.id))
+
+
+async def retry_failed(rt: Runtime, session: Session, batch_id: UUID) -> Outcome:
+    """``service.retry`` for each that failed. Raises ``NotFoundError``."""
+    view = await get_batch(rt, session, batch_id)
+    failed = [found.job for found in view.jobs if found.is_failed]
+    return await _each(failed, lambda job: service.retry(rt, session, job.id))
+
+
+def _address(creation: Creation, container: Container) -> str:
+    promised = [creation.spec.get(family, {}).get("address", "") for family in ("ipv4", "ipv6")]
+    return container.address or next((text.partition("/")[0] for text in promised if text), "")
+
+
+async def _each(jobs: Sequence[JobView], act: Callable[[JobView], Awaitable[object]]) -> Outcome:
+    """A refusal of one hinders none of the others."""
+    turn = asyncio.Semaphore(AT_ONCE)
+
+    async def one(job: JobView) -> str:
+        async with turn:
+            try:
+                await act(job)
+            except DashboardError as error:
+                return error.user_message
+        return ""
+
+    answers = await asyncio.gather(*(one(job) for job in jobs))
+    told = [(job.hostname, answer) for job, answer in zip(jobs, answers, strict=True)]
+    return Outcome(tuple(name for name, why in told if not why), tuple((name, why) for name, why in told if why))

@@ -1,0 +1,208 @@
+"""Many creations from one wish: names from a pattern, addresses from ranges, checked together and stored all or none."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+from uuid import UUID, uuid5
+
+from lxc_dashboard.db.models import AuditResult, CreationBatch, new_id
+from lxc_dashboard.errors import ConflictError, InvalidInputError, NotFoundError, PreflightError, ProxmoxError
+from lxc_dashboard.services.auth import acting
+from lxc_dashboard.services.creation import addresses, preflight, requesting
+from lxc_dashboard.services.creation.findings import Finding, FindingSeverity, error, warning
+from lxc_dashboard.services.creation.handing import enqueue
+from lxc_dashboard.services.creation.patterns import hostnames
+from lxc_dashboard.services.creation.requesting import Order, Secrets
+from lxc_dashboard.services.creation.spec import ContainerSpec, IpMode, IpSettings
+from lxc_dashboard.services.creation.validation import check_password
+
+if TYPE_CHECKING:
+    from lxc_dashboard.db.database import Transaction
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.auth.model import Session
+
+ADDRESS_TRIES: Final = 3
+PATTERN: Final = "hostname_pattern"
+IPV4_RANGE: Final = "ipv4_range"
+IPV6_RANGE: Final = "ipv6_range"
+VMID_BY_HAND: Final = "Leave it empty: each of several containers gets a vmid of its own"
+NEEDS_RANGE: Final = "Several containers cannot have one address: enter a range, or choose another mode"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """``specs`` are what is made, in the pattern's order; ``unasked`` as in ``addresses.Free``."""
+
+    pattern: str
+    shared: ContainerSpec
+    specs: tuple[ContainerSpec, ...]
+    unasked: int = 0
+
+
+def expand(
+    pattern: str, spec: ContainerSpec, ipv4: Sequence[str] = (), ipv6: Sequence[str] = ()
+) -> tuple[ContainerSpec, ...]:
+    """``spec`` once for each name of ``pattern``, with its own of the addresses (CIDR), where there are any.
+
+    Raises ``InvalidInputError`` for the pattern, for a vmid chosen by hand, and for a static address without a range.
+    """
+    names = hostnames(pattern, field=PATTERN)
+    faults = {"vmid": VMID_BY_HAND} if spec.vmid is not None else {}
+    for field, ip, given in ((IPV4_RANGE, spec.ipv4, ipv4), (IPV6_RANGE, spec.ipv6, ipv6)):
+        if ip.mode is IpMode.STATIC and not given and len(names) > 1:
+            faults[field] = NEEDS_RANGE
+    if faults:
+        raise InvalidInputError(faults)
+    return tuple(
+        replace(spec, hostname=name, ipv4=_nth(spec.ipv4, ipv4, at), ipv6=_nth(spec.ipv6, ipv6, at))
+        for at, name in enumerate(names)
+    )
+
+
+def _nth(settings: IpSettings, given: Sequence[str], at: int) -> IpSettings:
+    return IpSettings(IpMode.STATIC, given[at], settings.gateway) if given else settings
+
+
+async def plan(
+    rt: Runtime, session: Session, pattern: str, spec: ContainerSpec, *, ipv4_range: str = "", ipv6_range: str = ""
+) -> Plan:
+    """What would be made now, with addresses that are free now. Nothing is reserved.
+
+    Raises ``InvalidInputError`` (``hostname_pattern``, ``ipv4_range``, ``ipv6_range``, ``vmid``), what PVE says.
+    """
+    count = len(hostnames(pattern, field=PATTERN))
+    given = ((IPV4_RANGE, ipv4_range, 4, spec.ipv4), (IPV6_RANGE, ipv6_range, 6, spec.ipv6))
+    found: dict[str, addresses.Free] = {}
+    for field, text, version, ip in given:
+        if text.strip():
+            wanted = addresses.parse_range(text, version=version, field=field)
+            found[field] = await addresses.next_free(rt, session, wanted, count, gateway=ip.gateway, field=field)
+    nothing = addresses.Free(())
+    ipv4, ipv6 = (found.get(field, nothing) for field in (IPV4_RANGE, IPV6_RANGE))
+    specs = expand(pattern, spec, ipv4.addresses, ipv6.addresses)
+    return Plan(pattern.strip(), spec, specs, max(ipv4.unasked, ipv6.unasked))
+
+
+async def check(rt: Runtime, session: Session, planned: Plan) -> list[Finding]:
+    """``preflight.check`` for all of them, errors first: what they share is said once, what is one's own by its name."""
+    common, own = await asyncio.gather(
+        preflight.check(rt, session, planned.specs[0], count=len(planned.specs)), _named(rt, session, planned)
+    )
+    found = [_of_several(finding) for finding in common if finding.field != "hostname"] + own
+    if planned.unasked:
+        told = f"{planned.unasked} guests could not be asked for their addresses"
+        found.append(warning(IPV4_RANGE, told, "See that none of them has one of these"))
+    return sorted(found, key=lambda finding: finding.severity is not FindingSeverity.ERROR)
+
+
+def _of_several(finding: Finding) -> Finding:
+    """Several have a range where one has an address: only that field is there to be mended."""
+    return replace(finding, field=finding.field.replace("_address", "_range"))
+
+
+async def look(
+    rt: Runtime, session: Session, pattern: str, spec: ContainerSpec, *, ipv4_range: str = "", ipv6_range: str = ""
+) -> tuple[Plan | None, list[Finding]]:
+    """``plan`` and ``check`` for a review: what is wrong with a field is a finding like the others."""
+    try:
+        planned = await plan(rt, session, pattern, spec, ipv4_range=ipv4_range, ipv6_range=ipv6_range)
+    except InvalidInputError as refused:
+        return None, [error(field, cause) for field, cause in refused.fields.items()]
+    except ProxmoxError as fault:
+        return None, [error("", fault.user_message, "Check the endpoint, then try again")]
+    return planned, await check(rt, session, planned)
+
+
+async def _named(rt: Runtime, session: Session, planned: Plan) -> list[Finding]:
+    try:
+        guests = await (await acting.client(rt, session)).cluster.resources("vm")
+    except ProxmoxError:
+        return []  # the preflight asks the same, and says so
+    seen = {guest.name: guest for guest in guests}
+    doubles = [seen[spec.hostname] for spec in planned.specs if spec.hostname in seen]
+    return [warning(PATTERN, f"{guest.name} is the name of {guest.vmid} on {guest.node} too") for guest in doubles]
+
+
+async def request_batch(
+    rt: Runtime,
+    session: Session,
+    pattern: str,
+    spec: ContainerSpec,
+    secrets: Secrets | None = None,
+    *,
+    batch_id: UUID | None = None,
+    ipv4_range: str = "",
+    ipv6_range: str = "",
+) -> UUID:
+    """Have one container made for each name of ``pattern``; the batch's id. The same ``batch_id`` twice makes one batch.
+
+    All rows with their vmids are stored in one transaction, or none. Raises as ``plan`` and ``requesting.request``.
+    """
+    secrets = secrets or Secrets()
+    check_password(spec.password_mode, secrets.password)
+    wanted = batch_id or new_id()
+    if await _is_known(rt, session, wanted):
+        return wanted
+    for last in (*[False] * (ADDRESS_TRIES - 1), True):
+        planned = await plan(rt, session, pattern, spec, ipv4_range=ipv4_range, ipv6_range=ipv6_range)
+        await _approve(rt, session, planned)
+        try:
+            orders = await _store(rt, session, planned, secrets, wanted)
+        except InvalidInputError:
+            if last:
+                raise
+        else:
+            break  # else an address was promised to somebody else in between
+    for order in orders:
+        await enqueue(rt, order.creation_id)
+    return wanted
+
+
+async def _approve(rt: Runtime, session: Session, planned: Plan) -> None:
+    found = await check(rt, session, planned)
+    if errors := [finding for finding in found if finding.severity is FindingSeverity.ERROR]:
+        raise PreflightError(errors)
+
+
+async def _store(rt: Runtime, session: Session, planned: Plan, secrets: Secrets, batch_id: UUID) -> list[Order]:
+    """Ids that follow from the batch's: whoever stores it a second time meets the first."""
+    orders = [
+        Order.of(spec, secrets, uuid5(batch_id, str(number)), batch_id) for number, spec in enumerate(planned.specs)
+    ]
+
+    async def first(tx: Transaction) -> None:
+        await tx.batches.add(
+            CreationBatch(
+                id=batch_id,
+                endpoint_id=session.endpoint_id,
+                userid=session.userid,
+                pattern=planned.pattern,
+                spec=planned.shared.to_json(),
+            )
+        )
+        await tx.audit.append(
+            userid=session.authid,
+            endpoint_name=session.endpoint_name,
+            action="batch.request",
+            subject=planned.pattern,
+            address=session.address,
+            result=AuditResult.OK,
+            detail={"batch": str(batch_id), "containers": len(orders)},
+        )
+
+    await requesting.reserve_all(rt, session, orders, first=first)
+    return orders
+
+
+async def _is_known(rt: Runtime, session: Session, batch_id: UUID) -> bool:
+    try:
+        async with rt.db.transaction() as tx:
+            batch = await tx.batches.get(batch_id)
+    except NotFoundError:
+        return False
+    if (batch.endpoint_id, batch.userid) != (session.endpoint_id, session.userid):
+        raise ConflictError
+    return True

@@ -1,0 +1,157 @@
+"""Stopping what a cancelled run has begun, in PVE and in the guest, within 15 s."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from lxc_dashboard.db.models import EventType
+from lxc_dashboard.errors import DashboardError
+from lxc_dashboard.guest.supervisor import Supervisor
+from lxc_dashboard.services.creation import ownership
+from lxc_dashboard.services.creation.context import RunContext
+from lxc_dashboard.services.creation.entrance import unlock
+from lxc_dashboard.services.creation.guest_steps import fit_name
+from lxc_dashboard.services.creation.phases import create, deploy, finalize, start
+from lxc_dashboard.services.creation.tasks import stop_task
+
+if TYPE_CHECKING:
+    from lxc_dashboard.services.creation.progress import Recorder
+
+log = structlog.get_logger(__name__)
+
+KEY_STAYS: Final = (
+    "The key of this creation stays in /root/.ssh/authorized_keys of the guest, which could not be entered any more. "
+    "Its private half is wiped"
+)
+KEY_STAYS_YET: Final = (
+    "The key of this creation is still in /root/.ssh/authorized_keys of the guest, which could not be entered. "
+    "It is taken out as soon as that works, while the sign-in of this job lasts"
+)
+MAY_GO_ON: Final = "{what} could not be stopped ({why}) and may go on: look at it before it is used"
+LATER: Final = "It is ended as soon as that works, while the sign-in of this job lasts"
+# With the second that it takes to notice, 15 s in all. PVE gives a task 5 s to end, the supervisor a script.
+STOP_WITHIN_S: Final = 9.5
+LOOK_WITHIN_S: Final = 2.5
+CLEAR_WITHIN_S: Final = 1.0
+IN_GUEST: Final = ("packages.", "script.")
+TASKS: Final = {
+    create.DOWNLOAD: create.download_step,
+    create.CREATE: create.create_step,
+    start.START: start.start_step,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a cancelled run leaves. ``remains``: a container in PVE, as far as can be told. ``owes``: something goes on, or
+    a key is in the guest, that can be ended or taken out once PVE and the door answer.
+    """
+
+    remains: bool
+    owes: bool
+
+
+async def stop(ctx: RunContext) -> Left:
+    """End the step that is under way, and clear our own from the guest."""
+    stopped = await _stop_step(ctx, ctx.checkpoint.active)
+    if stopped:
+        await _clear(ctx)
+    remains, locked = await asyncio.gather(_look(ctx), _lock(ctx))
+    key_owed = remains and not locked and finalize.was_tried(ctx)
+    if remains and not locked:
+        ctx.tell(KEY_STAYS_YET if key_owed else KEY_STAYS, EventType.WARNING)
+    return Left(remains, owes=not stopped or key_owed)
+
+
+def stop_without_pve(recorder: Recorder, error: DashboardError) -> Left:
+    """The run has nothing to enter PVE with: what is under way is named, for people to end."""
+    active = recorder.checkpoint.active
+    if active in TASKS or active.startswith(IN_GUEST):
+        what = "Its task in PVE" if active in TASKS else "What ran in the guest"
+        recorder.tell(MAY_GO_ON.format(what=what, why=error.user_message), EventType.WARNING)
+    return Left(remains=True, owes=False)
+
+
+async def _look(ctx: RunContext) -> bool:
+    try:
+        async with asyncio.timeout(LOOK_WITHIN_S):
+            return await _remains(ctx)
+    except (DashboardError, TimeoutError) as error:
+        log.warning("container not looked for", creation_id=str(ctx.creation_id), why=str(error))
+        return True
+
+
+async def _lock(ctx: RunContext) -> bool:
+    """A cancelled run is not run again: its key goes out of the guest. False where it stays there."""
+    if ctx.door_key is None:
+        return True
+    if ctx.door is None or not ctx.checkpoint.is_done(deploy.PREPARE):
+        return False
+    try:
+        async with asyncio.timeout(LOOK_WITHIN_S):
+            await finalize.lock(ctx, ctx.door)
+    except (DashboardError, TimeoutError) as error:
+        log.warning("key not taken out", creation_id=str(ctx.creation_id), why=str(error))
+        return False
+    return True
+
+
+async def _stop_step(ctx: RunContext, active: str) -> bool:
+    """False where it may still be under way."""
+    try:
+        async with asyncio.timeout(STOP_WITHIN_S):
+            if active in TASKS:
+                await stop_task(ctx, TASKS[active](ctx))
+            elif active.startswith(IN_GUEST):
+                await Supervisor(deploy.door_of(ctx, ctx.recorder.phase)).stop(fit_name(ctx.checkpoint.run_of(active)))
+    except (DashboardError, TimeoutError) as error:
+        why = error.user_message if isinstance(error, DashboardError) else "no answer in time"
+        log.warning("step not stopped", creation_id=str(ctx.creation_id), step=active, why=str(error))
+        what = f"The task of CT {ctx.guest.vmid} in PVE" if active in TASKS else "What ran in the guest"
+        ctx.tell(f"{MAY_GO_ON.format(what=what, why=why)}. {LATER}", EventType.WARNING)
+        return False
+    return True
+
+
+async def _clear(ctx: RunContext) -> None:
+    """A cancelled run is not taken up again: supervisor, helpers and output have no more use in the guest."""
+    if ctx.door is None or not ctx.checkpoint.is_done(deploy.PREPARE):
+        return
+    try:
+        async with asyncio.timeout(CLEAR_WITHIN_S):
+            await Supervisor(ctx.door).remove()
+    except (DashboardError, TimeoutError) as error:
+        log.info("guest not cleared", creation_id=str(ctx.creation_id), why=str(error))
+
+
+async def _remains(ctx: RunContext) -> bool:
+    guest = ctx.guest
+    checkpoint = ctx.checkpoint
+    if not checkpoint.is_done(create.CREATE) and create.CREATE not in {*checkpoint.intent, *checkpoint.runs}:
+        return False
+    place = await ownership.locate(ctx.client, guest.node, guest.vmid)
+    claim = ownership.claim_of(ctx)
+    if place is None or not await ownership.is_ours(ctx.client, claim, place.node):
+        return False
+    if place.guest.lock == ownership.CREATE_LOCK and await ownership.lock_is_ours(ctx.client, claim, place.node):
+        await _lift_lock(ctx)
+    return True
+
+
+async def _lift_lock(ctx: RunContext) -> None:
+    """PVE leaves it behind a create that was killed, and then refuses the delete; only root on the node can lift it."""
+    guest = ctx.guest
+    try:
+        if await unlock(ctx.rt, ctx.client, ctx.endpoint_id, guest.node, guest.vmid):
+            ctx.tell("The lock that the stopped task left was lifted")
+            return
+    except DashboardError as error:
+        log.warning("lock not lifted", creation_id=str(ctx.creation_id), why=str(error))
+    ctx.tell(
+        f"CT {guest.vmid} keeps the lock 'create'. On {guest.node}, root lifts it with: pct unlock {guest.vmid}",
+        EventType.WARNING,
+    )

@@ -1,0 +1,243 @@
+"""What the wizard can offer: what the chosen node really has, as the signed-in user sees it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import structlog
+
+from lxc_dashboard.errors import ApiError, NotFoundError, PrivilegeError, UnreachableError
+from lxc_dashboard.services.auth import acting
+
+if TYPE_CHECKING:
+    from lxc_dashboard.proxmox.client import ProxmoxClient
+    from lxc_dashboard.proxmox.schemas import Appliance, Content, NetworkDevice, NodeStorage
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.auth.model import Session
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+DOWNLOAD_PREFIX: Final = "download:"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeChoice:
+    """Memory in bytes, 0 where the user may not see it."""
+
+    name: str
+    online: bool
+    memory_free: int = 0
+    memory_total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StorageChoice:
+    """A storage that holds container disks. Bytes."""
+
+    name: str
+    type: str
+    free: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeChoice:
+    """``vlan_aware`` None: PVE does not say, as of a virtual network."""
+
+    name: str
+    vlan_aware: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OsTemplateChoice:
+    """An OS template. ``value``: its volid, or ``download:<volid to be>`` for one that is fetched first. Bytes, 0 unknown."""
+
+    value: str
+    name: str
+    storage: str
+    size: int = 0
+
+    @property
+    def is_download(self) -> bool:
+        return self.value.startswith(DOWNLOAD_PREFIX)
+
+
+@dataclass(frozen=True, slots=True)
+class ApplianceChoice:
+    """An OS template that PVE offers. ``template``: the file's name, ``name`` without version and ending."""
+
+    template: str
+    name: str
+    os: str
+    section: str
+    headline: str
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """``missing`` names what could not be read, with the cause: there the user types instead of choosing.
+
+    ``ostemplates``: those that are there, and of the section system those that are not. ``appliances``: all that PVE offers.
+    """
+
+    node: str
+    nodes: tuple[NodeChoice, ...]
+    storages: tuple[StorageChoice, ...] = ()
+    bridges: tuple[BridgeChoice, ...] = ()
+    ostemplates: tuple[OsTemplateChoice, ...] = ()
+    template_storages: tuple[StorageChoice, ...] = ()
+    appliances: tuple[ApplianceChoice, ...] = ()
+    pools: tuple[str, ...] = ()
+    next_vmid: int | None = None
+    missing: tuple[str, ...] = ()
+
+    def has_os_template(self, value: str) -> bool:
+        """It is there, or can be fetched to that storage."""
+        volid, template = split_os_template(value)
+        if not template:
+            return any(offered.value == value for offered in self.ostemplates)
+        fetchable = any(appliance.template == template for appliance in self.appliances)
+        return fetchable and volid.partition(":")[0] in {storage.name for storage in self.template_storages}
+
+
+async def choices(rt: Runtime, session: Session, node: str = "") -> Choices:
+    """What ``node`` offers; without one, the online node with the most free memory.
+
+    ``GET /nodes``, ``/nodes/{node}/storage``, ``/network``, ``/storage/{s}/content``, ``/aplinfo``, ``/pools``, ``/cluster/nextid``.
+    Raises UnreachableError, NotFoundError where no node is online.
+    """
+    client = await acting.client(rt, session)
+    nodes = tuple(NodeChoice(n.node, n.online, max(0, n.maxmem - n.mem), n.maxmem) for n in await client.nodes.list())
+    chosen = node if any(n.name == node and n.online for n in nodes) else _roomiest(nodes)
+    missing: list[str] = []
+    storages, bridges, pools, vmid = await asyncio.gather(
+        _or(client.nodes.storage(chosen), [], "storages", missing),
+        _or(client.nodes.network(chosen, "any_bridge"), [], "bridges", missing),
+        _or(client.pools.list(), [], "pools", missing),
+        _or(client.cluster.nextid(), None, "the next vmid", missing),
+    )
+    holders = _holding(storages, "vztmpl")
+    present, appliances = await asyncio.gather(
+        _present_on(client, chosen, holders, missing),
+        _or(client.nodes.aplinfo(chosen), [], "OS templates to download", missing),
+    )
+    return Choices(
+        node=chosen,
+        nodes=tuple(sorted(nodes, key=lambda n: n.name)),
+        storages=_holding(storages, "rootdir"),
+        bridges=tuple(sorted((_bridge(device) for device in bridges), key=lambda bridge: bridge.name)),
+        ostemplates=(*present, *_fetchable(appliances, holders, present)),
+        template_storages=holders,
+        appliances=_offered(appliances),
+        pools=tuple(sorted(pool.poolid for pool in pools)),
+        next_vmid=vmid,
+        missing=tuple(missing),
+    )
+
+
+def _roomiest(nodes: tuple[NodeChoice, ...]) -> str:
+    online = [node for node in nodes if node.online]
+    if not online:
+        raise NotFoundError("No node is online, or none may be seen by this user")
+    return max(online, key=lambda node: (node.memory_free, node.name)).name
+
+
+def _holding(storages: list[NodeStorage], content_type: str) -> tuple[StorageChoice, ...]:
+    """The usable ones, those with most room first."""
+    usable = [s for s in storages if s.active and s.enabled and s.holds(content_type)]
+    found = (StorageChoice(s.storage, s.type, s.avail, s.total) for s in usable)
+    return tuple(sorted(found, key=lambda s: (-s.free, s.name)))
+
+
+def _bridge(device: NetworkDevice) -> BridgeChoice:
+    if device.type == "OVSBridge":
+        return BridgeChoice(device.iface, True)
+    aware = device.bridge_vlan_aware if device.type == "bridge" else None
+    return BridgeChoice(device.iface, aware)
+
+
+async def _present_on(
+    client: ProxmoxClient, node: str, holders: Sequence[StorageChoice], missing: list[str]
+) -> list[OsTemplateChoice]:
+    nothing: list[Content] = []
+    contents = await asyncio.gather(
+        *(
+            _or(client.storage.content(node, holder.name, "vztmpl"), nothing, f"OS templates on {holder.name}", missing)
+            for holder in holders
+        )
+    )
+    return sorted((_present(volume) for volumes in contents for volume in volumes), key=lambda t: (t.name, t.storage))
+
+
+def _present(volume: Content) -> OsTemplateChoice:
+    storage, _, rest = volume.volid.partition(":")
+    return OsTemplateChoice(volume.volid, rest.removeprefix("vztmpl/"), storage, volume.size)
+
+
+def _fetchable(
+    appliances: Sequence[Appliance], holders: Sequence[StorageChoice], present: Sequence[OsTemplateChoice]
+) -> list[OsTemplateChoice]:
+    """Those of the section system that are not there yet, for the storage with most room."""
+    names = {template.name for template in present}
+    missing = [a.template for a in appliances if holders and a.section == "system" and a.template not in names]
+    return [OsTemplateChoice(download_value(holders[0].name, name), name, holders[0].name) for name in sorted(missing)]
+
+
+def _offered(appliances: Sequence[Appliance]) -> tuple[ApplianceChoice, ...]:
+    found = (ApplianceChoice(a.template, a.package or a.template, a.os, a.section, a.headline) for a in appliances)
+    return tuple(sorted(found, key=lambda appliance: appliance.template))
+
+
+def download_value(storage: str, template: str) -> str:
+    """The value of a choice that is fetched first."""
+    return f"{DOWNLOAD_PREFIX}{storage}:vztmpl/{template}"
+
+
+def matching(offered: Choices, query: str) -> list[ApplianceChoice]:
+    """Those that PVE offers, of all sections, whose texts hold every word of ``query``."""
+    words = query.lower().split()
+    return [appliance for appliance in offered.appliances if all(word in _texts(appliance) for word in words)]
+
+
+def _texts(appliance: ApplianceChoice) -> str:
+    return f"{appliance.template} {appliance.os} {appliance.section} {appliance.headline}".lower()
+
+
+async def vmid_fault(rt: Runtime, session: Session, vmid: int) -> str:
+    """Why a container cannot have this vmid, or nothing. ``GET /cluster/nextid?vmid=``."""
+    async with rt.db.transaction() as tx:
+        holder = await tx.containers.by_vmid(session.endpoint_id, vmid)
+    if holder is not None:
+        return f"{vmid} is held by a container of this dashboard"
+    client = await acting.client(rt, session)
+    return "" if await client.cluster.vmid_is_free(vmid) else f"{vmid} is taken in PVE"
+
+
+def split_os_template(value: str) -> tuple[str, str]:
+    """``ostemplate`` and ``ostemplate_download`` of a choice's value."""
+    if not value.startswith(DOWNLOAD_PREFIX):
+        return value, ""
+    volid = value.removeprefix(DOWNLOAD_PREFIX)
+    return volid, volid.rpartition("/")[2]
+
+
+def best_os_template(offered: tuple[OsTemplateChoice, ...], os: str, version: str) -> str:
+    """The value that fits a template's OS: one that is there before one to be fetched, else nothing."""
+    wanted = f"{os}-{version}" if version else os
+    fitting = [t for t in offered if os and (t.name == wanted or t.name.startswith((f"{wanted}-", f"{wanted}.")))]
+    return min(fitting, key=lambda t: t.is_download).value if fitting else ""
+
+
+async def _or(asked: Awaitable[T], fallback: T, name: str, missing: list[str]) -> T:
+    """The answer, or ``fallback`` where PVE refuses it to this user, or cannot give it: a storage may hang."""
+    try:
+        return await asked
+    except (PrivilegeError, ApiError, UnreachableError) as error:
+        log.info("choice not offered", what=name, cause=str(error))
+        missing.append(f"{name}: {error.user_message}")
+        return fallback

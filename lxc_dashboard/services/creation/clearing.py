@@ -1,0 +1,44 @@
+"""Clearing away what a failed or cancelled job has left: in PVE, under the guest's lock, then in our own memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from lxc_dashboard.db.models import AuditResult, Container, Creation, CreationState
+from lxc_dashboard.errors import ConflictError, DashboardError, PrivilegeError
+from lxc_dashboard.services.auth import acting
+from lxc_dashboard.services.creation import leftovers
+from lxc_dashboard.services.creation.auditing import audit
+
+if TYPE_CHECKING:
+    from lxc_dashboard.db.database import Transaction
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.auth.model import Session
+
+LEFT_BEHIND: Final = frozenset({CreationState.FAILED, CreationState.CANCELLED})
+
+
+async def delete_left(rt: Runtime, session: Session, creation: Creation, container: Container) -> bool:
+    """``leftovers.delete`` as the session's user, who holds the guest's lock; a refusal is audited. False where it was gone.
+
+    Raises ``ConflictError`` (the job runs again, the vmid is another container by now), what PVE says.
+    """
+    client = await acting.client(rt, session)
+    async with rt.db.transaction() as tx:
+        state = CreationState((await tx.creations.get(creation.id)).state)
+    if state not in LEFT_BEHIND:
+        raise ConflictError(f"Only what a failed or cancelled job left is destroyed; this one is {state}")
+    try:
+        return await leftovers.delete(rt, client, creation, container)
+    except DashboardError as error:
+        result = AuditResult.REFUSED if isinstance(error, PrivilegeError) else AuditResult.FAILED
+        async with rt.db.transaction() as tx:
+            await audit(tx, session, container, "creation.destroy", job=creation.id, result=result, cause=str(error))
+        raise
+
+
+async def forget(tx: Transaction, session: Session, creation: Creation, container: Container) -> None:
+    """The container is gone: its vmid is free again."""
+    await tx.containers.mark_deleted(container.id)
+    await tx.containers.add_event(container.id, "destroyed", "Destroyed", userid=session.userid)
+    await audit(tx, session, container, "creation.destroy", job=creation.id)

@@ -1,0 +1,77 @@
+"""What a creation has kept of secrets, shown one service at a time to one who may enter the container anyway."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from lxc_dashboard.db.models import AuditResult
+from lxc_dashboard.errors import ConflictError, DashboardError, NotFoundError, PrivilegeError
+from lxc_dashboard.services.auth import acting, privileges
+from lxc_dashboard.services.creation import notes, ownership, service
+from lxc_dashboard.services.creation.entrance import ENTRY_PRIVILEGES
+from lxc_dashboard.services.creation.report import ROOT_PASSWORD
+from lxc_dashboard.services.creation.spec import PasswordMode
+
+if TYPE_CHECKING:
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.auth.model import Session
+    from lxc_dashboard.services.creation.views import JobView
+
+
+async def reveal(rt: Runtime, session: Session, creation_id: UUID, name: str) -> dict[str, str]:
+    """The secrets of one service by their names; ``root`` is the password that was made for it. Every call is audited.
+
+    A password that its user gave is never shown: who gave it knows it.
+
+    Asks PVE whether the user may enter the guest as root, and whether the vmid is still this very container. Raises
+    ``NotFoundError``, ``PrivilegeError``, ``ConflictError``.
+    """
+    view = await service.get_job(rt, session, creation_id)
+    try:
+        await _check(rt, session, view)
+        found = await _read(rt, view, name)
+    except DashboardError as error:
+        result = AuditResult.REFUSED if isinstance(error, PrivilegeError) else AuditResult.FAILED
+        await _audit(rt, session, view, name, result)
+        raise
+    await _audit(rt, session, view, name, AuditResult.OK)
+    return found
+
+
+async def _check(rt: Runtime, session: Session, view: JobView) -> None:
+    if not view.exists:
+        raise NotFoundError(f"CT {view.vmid} {view.hostname} is gone, and what was kept of it")
+    await privileges.require(rt, session, f"/vms/{view.vmid}", *ENTRY_PRIVILEGES)
+    client = await acting.client(rt, session)
+    place = await ownership.locate(client, view.node, view.vmid)
+    config = await client.lxc.config(place.node, view.vmid) if place else None
+    if config is None or not notes.is_of(config.description, view.id):
+        raise ConflictError(
+            f"CT {view.vmid} does not say in its notes that it is the one that this job made, so nothing of it is shown"
+        )
+
+
+async def _read(rt: Runtime, view: JobView, name: str) -> dict[str, str]:
+    made = view.spec is not None and view.spec.password_mode is PasswordMode.GENERATED
+    async with rt.db.transaction() as tx:
+        container = await tx.containers.get(view.container_id)
+        password = tx.containers.root_password(container) if made else None
+        kept = tx.containers.credentials(container)
+    known = ({ROOT_PASSWORD: {"password": password}} if password else {}) | kept
+    if name not in known:
+        raise NotFoundError("No such credential is kept")
+    return known[name]
+
+
+async def _audit(rt: Runtime, session: Session, view: JobView, name: str, result: AuditResult) -> None:
+    async with rt.db.transaction() as tx:
+        await tx.audit.append(
+            userid=session.authid,
+            endpoint_name=session.endpoint_name,
+            action="credential.reveal",
+            subject=f"CT {view.vmid} {view.hostname}",
+            address=session.address,
+            result=result,
+            detail={"creation": str(view.id), "name": name[:255]},
+        )

@@ -1,0 +1,131 @@
+"""Which way leads into a guest: ``pct`` on its node where the endpoint has that node's SSH door, else SSH into the guest itself."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from lxc_dashboard.errors import ApiError, GuestError
+from lxc_dashboard.guest.pct import address_of
+from lxc_dashboard.services.creation.spec import IpMode
+
+if TYPE_CHECKING:
+    from lxc_dashboard.guest.connection import SshAddress
+    from lxc_dashboard.proxmox.client import ProxmoxClient
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.creation.spec import ContainerSpec
+
+REGISTER: Final = (
+    "Register an SSH door for node {node}: lxc-dashboard node add, with --ssh-key-file and --door {node}=HOST"
+)
+# PVE's own OS templates by the words of their names; what stands in neither is not known to us.
+WITH_SSH_SERVER: Final = ("debian-", "ubuntu-", "devuan-")
+WITH_SSH_SERVER_KIND: Final = "-standard_"
+WITHOUT_SSH_SERVER: Final = ("alpine-",)
+
+
+class WayKind(StrEnum):
+    PCT = "pct"
+    SSH = "ssh"
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """``address``: of the node, for ``pct``; SSH into the guest has none before the guest runs."""
+
+    kind: WayKind
+    node: str
+    address: SshAddress | None = None
+
+    @property
+    def title(self) -> str:
+        """For people: ``pct over SSH to pve1 (root@10.0.0.1)``."""
+        if self.address is None:
+            return "SSH into the guest with a key made for this creation"
+        return f"pct over SSH to {self.node} ({self.address.user}@{self.address.host})"
+
+
+@dataclass(frozen=True, slots=True)
+class NoWay:
+    """Why guests of the node cannot be entered, and what to do about it."""
+
+    cause: str
+    remedy: str
+
+
+async def choose(rt: Runtime, endpoint_id: UUID, node: str, spec: ContainerSpec) -> Way | NoWay:
+    """The way into a guest of ``node`` that ``spec`` describes, by what exists now."""
+    try:
+        address = await door_address(rt, endpoint_id, node)
+    except GuestError as fault:
+        return NoWay(fault.user_message, REGISTER.format(node=node))
+    if address is not None:
+        return Way(WayKind.PCT, node, address)
+    if closed := _closed(spec):
+        return NoWay(
+            f"There is no way into guests of node {node}: it has no SSH door, and {closed}", REGISTER.format(node=node)
+        )
+    return Way(WayKind.SSH, node)
+
+
+async def door_address(rt: Runtime, endpoint_id: UUID, node: str) -> SshAddress | None:
+    """The SSH door of ``node``, None where the endpoint has none. Raises ``HostKeyError`` for one never confirmed."""
+    async with rt.db.transaction() as tx:
+        endpoint = await tx.nodes.get(endpoint_id)
+        key = tx.nodes.secrets(endpoint).ssh_key
+    return address_of(endpoint.doors, node, user=endpoint.ssh_user, private_key=key)
+
+
+def _closed(spec: ContainerSpec) -> str:
+    """Why SSH into the guest cannot work; empty where it may."""
+    modes = (spec.ipv4.mode, spec.ipv6.mode)
+    if modes == (IpMode.NONE, IpMode.NONE):
+        return "the guest gets no address to be reached at"
+    if brings_ssh_server(spec.ostemplate) is False:
+        return f"{_name(spec)} brings no SSH server to enter the guest by"
+    static = [ip.address.partition("/")[0] for ip in (spec.ipv4, spec.ipv6) if ip.mode is IpMode.STATIC]
+    dynamic = any(mode in {IpMode.DHCP, IpMode.AUTO} for mode in modes)
+    if static and not dynamic and not any(map(has_route, static)):
+        return f"no route leads from here to {static[0]}"
+    return ""
+
+
+def _name(spec: ContainerSpec) -> str:
+    return spec.ostemplate.rpartition("/")[2]
+
+
+def brings_ssh_server(ostemplate: str) -> bool | None:
+    """Whether an SSH server runs in guests of this OS template from their first start; None: not known."""
+    name = ostemplate.rpartition("/")[2].lower()
+    if name.startswith(WITHOUT_SSH_SERVER):
+        return False
+    if "-turnkey-" in name or (name.startswith(WITH_SSH_SERVER) and WITH_SSH_SERVER_KIND in name):
+        return True
+    return None
+
+
+def has_route(address: str) -> bool:
+    """Whether this machine knows where to send packets for ``address``; none is sent."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((address, 9))
+        except OSError:
+            return False
+    return True
+
+
+async def node_of(client: ProxmoxClient, vmid: int, known: str) -> str | None:
+    """The node that the guest is on by now, ``known`` being that of the last time; None where it is on none.
+
+    ``GET .../status/current``, and ``GET /cluster/resources`` where that node has no answer.
+    """
+    try:
+        await client.lxc.status(known, vmid)
+    except ApiError:
+        found = await client.cluster.find_guest(vmid)
+        return found.node if found is not None else None
+    return known

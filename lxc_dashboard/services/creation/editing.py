@@ -1,0 +1,99 @@
+"""Edit and retry: a failed or cancelled job of one's own, asked for anew with another spec, in place of what it left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from lxc_dashboard.db.models import CreationState, new_id
+from lxc_dashboard.errors import ConflictError
+from lxc_dashboard.services.containers.guest_lock import guest_lock
+from lxc_dashboard.services.creation import clearing, preflight, requesting, service
+from lxc_dashboard.services.creation.handing import enqueue
+from lxc_dashboard.services.creation.preflight.question import Leaving
+from lxc_dashboard.services.creation.requesting import Reservation, Secrets
+from lxc_dashboard.services.creation.validation import check_password
+
+if TYPE_CHECKING:
+    from lxc_dashboard.db.database import Transaction
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.auth.model import Session
+    from lxc_dashboard.services.creation.findings import Finding
+    from lxc_dashboard.services.creation.spec import ContainerSpec
+    from lxc_dashboard.services.creation.views import JobView
+
+
+async def editable(rt: Runtime, session: Session, creation_id: UUID) -> ContainerSpec:
+    """What was asked for, to be changed. It holds no password: one that was given is given again.
+
+    Raises ``NotFoundError``, ``ConflictError`` (somebody else's job, one that has not ended, one that is ready).
+    """
+    return _spec_of(await _own(rt, session, creation_id))
+
+
+async def check(rt: Runtime, session: Session, creation_id: UUID, spec: ContainerSpec) -> list[Finding]:
+    """``preflight.check`` of a spec that replaces the job: what the job left is not in the way. Raises as ``editable``."""
+    return await preflight.check(rt, session, spec, leaving=_leaving(await _own(rt, session, creation_id)))
+
+
+async def replace(
+    rt: Runtime,
+    session: Session,
+    creation_id: UUID,
+    spec: ContainerSpec,
+    secrets: Secrets | None = None,
+    *,
+    wanted: UUID | None = None,
+) -> UUID:
+    """Destroy what the job left, as the user, and have ``spec`` made; the new job's id, ``wanted`` where that is given.
+
+    All is checked before anything is destroyed. A job of a batch is replaced in its batch. The same ``wanted`` twice
+    makes one. Raises as ``editable``, ``service.destroy`` and ``service.request``.
+    """
+    view = await _own(rt, session, creation_id)
+    secrets = secrets or Secrets()
+    check_password(spec.password_mode, secrets.password)
+    new = wanted or new_id()
+    if await requesting.is_known(rt, session, new):
+        return new
+    await requesting.refuse_unsound(rt, session, spec, leaving=_leaving(view))
+    async with guest_lock(rt.bus, session.endpoint_id, view.vmid, view.hostname):
+        await requesting.reserve(rt, session, spec, secrets, await _instead(rt, session, view, new))
+    await enqueue(rt, new)
+    return new
+
+
+async def _instead(rt: Runtime, session: Session, view: JobView, new: UUID) -> Reservation:
+    """What the job left is gone after this; its row follows in the transaction that makes the new one."""
+    async with rt.db.transaction() as tx:
+        creation = await tx.creations.get(view.id)
+        container = await tx.containers.get(view.container_id)
+    if not view.exists:
+        return Reservation(new, creation.batch_id)
+    await clearing.delete_left(rt, session, creation, container)
+
+    async def forget(tx: Transaction) -> None:
+        await clearing.forget(tx, session, creation, container)
+
+    return Reservation(new, creation.batch_id, freed=container.vmid, first=forget)
+
+
+async def _own(rt: Runtime, session: Session, creation_id: UUID) -> JobView:
+    view = await service.get_job(rt, session, creation_id)
+    if not view.own:
+        raise ConflictError(
+            "A job acts as who asked for it: only that user, or that token, can change it and run it again"
+        )
+    if view.state not in {CreationState.FAILED, CreationState.CANCELLED}:
+        raise ConflictError(f"Only a failed or cancelled job is changed and run again; this one is {view.state}")
+    return view
+
+
+def _leaving(view: JobView) -> Leaving | None:
+    return Leaving(view.container_id, view.vmid) if view.exists else None
+
+
+def _spec_of(view: JobView) -> ContainerSpec:
+    if view.spec is None:
+        raise ConflictError("What was asked for is not known any more")
+    return view.spec

@@ -1,0 +1,153 @@
+"""Entering the guest of a run: who may, where it is by now, and through which door."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from lxc_dashboard.errors import GuestError, GuestUnreachableError, PrivilegeError
+from lxc_dashboard.guest.base import COMMAND_TIMEOUT_S, OUTPUT_LIMIT_BYTES, CommandResult, Door, GuestStream
+from lxc_dashboard.guest.connection import SshAddress
+from lxc_dashboard.guest.pct import PctDoor
+from lxc_dashboard.guest.ssh import SSH_PORT, SshDoor
+from lxc_dashboard.services.creation.doors import Way, WayKind, door_address, node_of
+
+if TYPE_CHECKING:
+    from lxc_dashboard.guest.keys import KeyPair
+    from lxc_dashboard.proxmox.client import ProxmoxClient
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.creation.context import Guest
+
+ENTRY_PRIVILEGES: Final = ("VM.Console", "VM.Config.Options")
+RIGHTS_HOLD_FOR_S: Final = 5.0
+
+
+class Entrance:
+    """The way into one run's guest, wherever PVE has moved it. ``key`` is the creation's own, where one was made."""
+
+    def __init__(
+        self, rt: Runtime, client: ProxmoxClient, endpoint_id: UUID, guest: Guest, *, way: Way, key: KeyPair | None
+    ) -> None:
+        self._rt = rt
+        self._client = client
+        self._endpoint_id = endpoint_id
+        self._guest = guest
+        self.way = way
+        self._key = key
+        self._host = self._host_key = ""
+        self._asked_at = -RIGHTS_HOLD_FOR_S
+        self._asking = asyncio.Lock()
+
+    async def door(self, marker: str | None) -> Door:
+        """For one entry. PVE is asked first whether the user may and where the guest is; its answer holds for
+        ``RIGHTS_HOLD_FOR_S``.
+
+        Raises ``PrivilegeError``, ``GuestUnreachableError`` before ``lead_to``, ``GuestError`` where the guest's node
+        has no door, what PVE says.
+        """
+        async with self._asking:
+            if asyncio.get_running_loop().time() - self._asked_at >= RIGHTS_HOLD_FOR_S:
+                await check_rights(self._client, self._guest.vmid)
+                await self._look()
+                self._asked_at = asyncio.get_running_loop().time()
+        if self.way.kind is WayKind.SSH:
+            return SshDoor(self._rt.ssh, self._ssh_address(), self._guest.vmid, marker=marker)
+        if self.way.address is None:
+            raise GuestError(f"There is no way into guests of node {self._guest.node}")
+        return PctDoor(self._rt.ssh, self.way.address, self._guest.vmid, marker=marker)
+
+    async def _look(self) -> None:
+        """Where the guest is by now; the way leads there from now on."""
+        await follow(self._rt, self._client, self._guest)
+        node = self._guest.node
+        if self.way.kind is WayKind.SSH or self.way.node == node:
+            return
+        address = await door_address(self._rt, self._endpoint_id, node)
+        if address is None:
+            raise GuestError(f"CT {self._guest.vmid} was moved to {node}, which has no SSH door at the endpoint")
+        self.way = Way(WayKind.PCT, node, address)
+
+    def lead_to(self, host: str, host_key: str) -> None:
+        """The guest's address and the host key of its SSH server, for the way ``ssh``."""
+        self._host, self._host_key = host, host_key
+
+    async def shown_host_key(self, host: str) -> str:
+        """What the guest's SSH server shows now. Raises ``GuestUnreachableError``."""
+        return await self._rt.ssh.host_key(host, SSH_PORT)
+
+    def _ssh_address(self) -> SshAddress:
+        if self._key is None or not self._host:
+            raise GuestUnreachableError("The guest has no address yet")
+        return SshAddress(self._host, SSH_PORT, "root", self._host_key, self._key.private)
+
+    async def close(self) -> None:
+        """Connections to the guest itself are nobody else's."""
+        if self._key is not None and self._host:
+            await self._rt.ssh.forget(self._ssh_address())
+
+
+class GuardedDoor:
+    """A door that asks, before each entry, whether the run's user may enter this guest as root; see ``Entrance.door``."""
+
+    def __init__(self, entrance: Entrance, marker: str | None) -> None:
+        self._entrance = entrance
+        self._marker = marker
+
+    @property
+    def kind(self) -> str:
+        return self._entrance.way.kind.value
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        timeout_s: float = COMMAND_TIMEOUT_S,
+        limit_bytes: int = OUTPUT_LIMIT_BYTES,
+    ) -> CommandResult:
+        door = await self._entrance.door(self._marker)
+        return await door.run(argv, stdin=stdin, timeout_s=timeout_s, limit_bytes=limit_bytes)
+
+    def stream(self, argv: Sequence[str], *, stdin: bytes = b"") -> AbstractAsyncContextManager[GuestStream]:
+        return self._stream(argv, stdin)
+
+    @asynccontextmanager
+    async def _stream(self, argv: Sequence[str], stdin: bytes) -> AsyncIterator[GuestStream]:
+        door = await self._entrance.door(self._marker)
+        async with door.stream(argv, stdin=stdin) as stream:
+            yield stream
+
+
+async def follow(rt: Runtime, client: ProxmoxClient, guest: Guest) -> None:
+    """Have ``guest.node``, and the container's row, name the node that the guest is on by now."""
+    node = await node_of(client, guest.vmid, guest.node)
+    if node is None or node == guest.node:
+        return
+    async with rt.db.transaction() as tx:
+        await tx.containers.set_node(guest.container_id, node)
+    guest.node = node
+
+
+async def check_rights(client: ProxmoxClient, vmid: int) -> None:
+    """Whether PVE lets ``client``'s user enter the guest as root. Raises ``PrivilegeError``."""
+    path = f"/vms/{vmid}"
+    held = await client.access.permissions(path)
+    for privilege in ENTRY_PRIVILEGES:
+        if privilege not in held:
+            raise PrivilegeError(privilege, path)
+
+
+async def unlock(rt: Runtime, client: ProxmoxClient, endpoint_id: UUID, node: str, vmid: int) -> bool:
+    """``pct unlock`` on the node, for ``client``'s user; False where the node has no door.
+
+    Raises ``PrivilegeError``, ``CommandFailedError``, what the door raises.
+    """
+    address = await door_address(rt, endpoint_id, node)
+    if address is None:
+        return False
+    await check_rights(client, vmid)
+    await PctDoor(rt.ssh, address, vmid, marker=None).unlock()
+    return True

@@ -1,0 +1,25 @@
+"""Handing a run to a worker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+import structlog
+
+from lxc_dashboard.errors import ServiceUnavailableError
+
+if TYPE_CHECKING:
+    from lxc_dashboard.runtime import Runtime
+
+log = structlog.get_logger(__name__)
+
+RUN_TASK: Final = "creation.run"
+
+
+async def enqueue(rt: Runtime, creation_id: UUID) -> None:
+    """Hand the job to a worker. Where the queue is away, the reaper finds the row."""
+    try:
+        await rt.queue.enqueue(RUN_TASK, creation_id=str(creation_id))
+    except ServiceUnavailableError as error:
+        log.warning("creation not enqueued", creation_id=str(creation_id), why=str(error))

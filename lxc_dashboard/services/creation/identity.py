@@ -1,0 +1,137 @@
+"""Whom a run acts as: its user, with the run's own copy of the ticket or API token, 12 h at most.
+
+A ticket is renewed until the run ends. A token's run stays the token's: no sign-in of its user lends it more rights.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+import structlog
+
+from lxc_dashboard.db.models import Creation, now
+from lxc_dashboard.db.repositories.creations import Standing
+from lxc_dashboard.db.repositories.tickets import JobTicket
+from lxc_dashboard.errors import CryptoError, PhaseFailedError, SessionExpiredError
+from lxc_dashboard.proxmox.auth import TICKET_LIFETIME_S, TICKET_RENEW_AFTER_S, Ticket, TicketAuth, TokenAuth
+from lxc_dashboard.services.auth import endpoints, sessions
+from lxc_dashboard.services.auth.model import ABSOLUTE_LIFETIME
+
+if TYPE_CHECKING:
+    from lxc_dashboard.db.database import Transaction
+    from lxc_dashboard.proxmox.client import ProxmoxClient
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.auth.model import Session
+
+log = structlog.get_logger(__name__)
+
+_ISSUED: Final = re.compile(r"^PVE:[^\s]+:(?P<at>[0-9A-Fa-f]{8})::")
+
+
+@dataclass(frozen=True, slots=True)
+class Lending:
+    """A transaction in which runs are given their copy of the ticket of a session that is open, or of an API token."""
+
+    tx: Transaction
+    session: Session
+
+    async def give(self, creation_id: UUID) -> Creation:
+        """A waiting run is queued again. Raises ``NotFoundError`` where it has ended."""
+        session = self.session
+        ticket = JobTicket(session.ticket, session.csrf_token, session.tokenid, session.token_secret)
+        return await self.tx.creations.set_ticket(
+            creation_id, ticket, session_id=session.id, signed_in_at=session.signed_in_at
+        )
+
+
+@asynccontextmanager
+async def lending(rt: Runtime, session: Session) -> AsyncIterator[Lending]:
+    """The only way to hand a ticket to a run: what is given is wiped by the end of the session, or never given.
+
+    The session's end wipes under the same lock, after the session is gone. So this looks for the session while it holds
+    the lock, the one call to Redis within a transaction. An API token has no session that could end.
+
+    Raises ``SessionExpiredError``, and ``ServiceUnavailableError`` where Redis cannot say: it may have ended a moment ago.
+    """
+    async with rt.db.transaction() as tx:
+        await tx.creations.lock_session(session.id, shared=True)
+        if not session.tokenid and not await sessions.is_open(rt, session.key):
+            raise SessionExpiredError(detail="ended in the meantime")
+        yield Lending(tx, session)
+
+
+def owns(session: Session, creation: Creation) -> bool:
+    """Whether the run is the caller's own. A user's are those of his tokens too; of a token only what it asked for itself."""
+    if creation.userid != session.userid:
+        return False
+    return not session.tokenid or creation.session_id == session.id
+
+
+async def tokenid_of(tx: Transaction, creation_id: UUID) -> str:
+    """The API token that an unfinished run acts with; empty where it acts with a ticket, or with nothing."""
+    try:
+        held = await tx.creations.get_ticket(creation_id)
+    except CryptoError as error:
+        log.warning("a run's ticket cannot be read", creation_id=str(creation_id), why=str(error))
+        return ""
+    return held.tokenid if held else ""
+
+
+def token_ended(creation: Creation, tokenid: str) -> PhaseFailedError:
+    """Why a token's run ends where another would wait for a sign-in."""
+    remedy = "Retry it with a token that is valid, or after signing in"
+    if has_ended(creation):
+        return PhaseFailedError(
+            creation.phase,
+            f"A run acts with an API token for {ABSOLUTE_LIFETIME.total_seconds() / 3600:.0f} h at most",
+            remedy=remedy,
+        )
+    return PhaseFailedError(creation.phase, f"PVE takes the API token {tokenid} no more", remedy=remedy)
+
+
+def has_ended(creation: Creation | Standing) -> bool:
+    """Whether 12 h have passed since the last real sign-in for this run, or its session was ended."""
+    return creation.ticket_enc is None or now() >= creation.signed_in_at + ABSOLUTE_LIFETIME
+
+
+async def client_of(rt: Runtime, creation: Creation, owner: str) -> ProxmoxClient:
+    """PVE as the run's user. A renewed ticket is stored with the run, unless its session was ended meanwhile.
+
+    Raises ``SessionExpiredError`` where a new sign-in is needed.
+    """
+    async with rt.db.transaction() as tx:
+        held = await tx.creations.get_ticket(creation.id)
+    if held is None or has_ended(creation):
+        raise SessionExpiredError
+
+    async def keep(ticket: str, csrf_token: str) -> None:
+        async with rt.db.transaction() as tx:
+            renewed = JobTicket(ticket, csrf_token)
+            kept = await tx.creations.renew_ticket(creation.id, owner, creation.session_id, renewed)
+        if not kept:
+            log.info("renewed ticket not kept", creation_id=str(creation.id))
+
+    endpoint = await endpoints.endpoint(rt, creation.endpoint_id)
+    if held.tokenid:
+        return rt.pve.client(endpoint, TokenAuth(held.tokenid, held.token_secret))
+    ticket = Ticket(creation.userid, held.ticket, held.csrf_token, issued_at(held.ticket))
+    return rt.pve.client(endpoint, TicketAuth(ticket, keep))
+
+
+def issued_at(ticket: str, *, present: float | None = None) -> float:
+    """When PVE made the ticket, in epoch seconds, from the ticket itself; a time in our future counts as the present.
+
+    One that does not say, or by a clock far from ours, counts as due for renewal.
+    """
+    present = time.time() if present is None else present
+    found = _ISSUED.match(ticket)
+    made = int(found["at"], 16) if found else 0
+    if made < present - TICKET_LIFETIME_S:
+        return present - TICKET_RENEW_AFTER_S
+    return min(float(made), present)

@@ -1,0 +1,69 @@
+"""A run's lease: renewed in the background until its end, with an event that says that it is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+from typing import TYPE_CHECKING, Final, Self
+from uuid import UUID
+
+import structlog
+
+from lxc_dashboard.errors import ServiceUnavailableError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from lxc_dashboard.runtime import Runtime
+
+log = structlog.get_logger(__name__)
+
+LEASE_S: Final = 10.0
+RENEW_EVERY_S: Final = 3.0
+AGAIN_AFTER_S: Final = 0.5
+
+
+def new_owner() -> str:
+    """One attempt of one worker, never used again."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(6)}"
+
+
+class Lease:
+    """Held from the acquisition on. While PostgreSQL is away nobody else can take it either."""
+
+    def __init__(self, rt: Runtime, creation_id: UUID, owner: str) -> None:
+        self._rt = rt
+        self._id = creation_id
+        self.owner = owner
+        self.lost = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._keep())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(RENEW_EVERY_S)
+            if not await self._renew():
+                log.warning("lease lost", creation_id=str(self._id), owner=self.owner)
+                self.lost.set()
+                return
+
+    async def _renew(self) -> bool:
+        while True:
+            try:
+                async with self._rt.db.transaction() as tx:
+                    return await tx.creations.renew_lease(self._id, self.owner, LEASE_S)
+            except ServiceUnavailableError as error:
+                log.warning("lease not renewed", creation_id=str(self._id), why=str(error))
+                await asyncio.sleep(AGAIN_AFTER_S)

@@ -1,0 +1,53 @@
+"""Deleting what a failed or cancelled run has left in PVE, and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from lxc_dashboard.errors import ConflictError
+from lxc_dashboard.services.creation import ownership
+from lxc_dashboard.services.creation.checkpoint import Checkpoint
+from lxc_dashboard.services.creation.entrance import unlock
+from lxc_dashboard.services.creation.ownership import CREATE_LOCK, Claim
+
+if TYPE_CHECKING:
+    from lxc_dashboard.db.models import Container, Creation
+    from lxc_dashboard.proxmox.client import ProxmoxClient
+    from lxc_dashboard.runtime import Runtime
+
+DELETE_DEADLINE_S: Final = 300.0
+
+
+async def delete(rt: Runtime, client: ProxmoxClient, creation: Creation, container: Container) -> bool:
+    """``POST .../status/stop``, ``DELETE /nodes/{node}/lxc/{vmid}``, as ``client``'s user. False where PVE has it no more.
+
+    Raises ``ConflictError`` where the vmid is another container by now or is not to be found, what PVE and the door say.
+    """
+    place = await ownership.locate(client, container.node, container.vmid)
+    if place is None:
+        return False
+    claim = Claim(creation.id, creation.userid, container.vmid, Checkpoint.from_json(creation.checkpoint))
+    if not await ownership.is_ours(client, claim, place.node):
+        raise ConflictError(
+            f"CT {container.vmid} is another container by now, or says nothing of this job: nothing was deleted"
+        )
+    if place.guest.lock == CREATE_LOCK:
+        # All that a killed create left is this lock, which blocks the delete. Only the node's root can lift it.
+        await _unlock(rt, client, creation, claim, place.node)
+    if place.guest.running:
+        upid = await client.lxc.stop(place.node, container.vmid)
+        await client.tasks.wait(upid, deadline_s=DELETE_DEADLINE_S)
+    upid = await client.lxc.delete(place.node, container.vmid, purge=True)
+    await client.tasks.wait(upid, deadline_s=DELETE_DEADLINE_S)
+    return True
+
+
+async def _unlock(rt: Runtime, client: ProxmoxClient, creation: Creation, claim: Claim, node: str) -> None:
+    if not await ownership.lock_is_ours(client, claim, node):
+        raise ConflictError(
+            f"CT {claim.vmid} is locked by what this job did not do, or PVE is still at work on it: nothing was deleted"
+        )
+    if not await unlock(rt, client, creation.endpoint_id, node, claim.vmid):
+        raise ConflictError(
+            f"CT {claim.vmid} keeps the lock 'create'. On {node}, root lifts it with: pct unlock {claim.vmid}"
+        )

@@ -1,0 +1,125 @@
+"""The lines of a log as pages show them: numbered one by one, and as a terminal would leave them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Protocol
+
+LINE_CHARS: Final = 8000
+_CUT: Final = " …"
+
+# CSI, OSC, other strings, then any escape of two or three characters.
+_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[PX^_][^\x1b]*\x1b\\|[ -/]*[0-Z\\-~])")
+_COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
+_STRAY_ESCAPE = re.compile(r"\x1b(?!\[[0-9;:]*m)")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1a\x1c-\x1f\x7f-\x9f]")
+_PLAIN = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f-\x9f]*")
+
+
+class Event(Protocol):
+    """What a row of the database and an event of the stream have in common."""
+
+    @property
+    def seq(self) -> int: ...
+    @property
+    def lines(self) -> int: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def phase(self) -> str: ...
+    @property
+    def script(self) -> str: ...
+    @property
+    def message(self) -> str: ...
+    @property
+    def at(self) -> datetime: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """``type`` is a progress event's: step, log, warning, error or complete. ``text`` may hold colours (SGR), no other escape."""
+
+    seq: int
+    at: datetime
+    type: str
+    phase: str
+    script: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The numbers of neighbouring lines that are of one phase."""
+
+    phase: str
+    first: int
+    last: int
+
+
+def lines_of(events: Iterable[Event], first: int, last: int, *, chars: int = LINE_CHARS) -> tuple[LogLine, ...]:
+    """The lines of ``events`` with the numbers ``first`` to ``last``, each cut to ``chars``."""
+    found: list[LogLine] = []
+    for event in events:
+        wanted = range(max(event.seq, first), min(event.seq + event.lines - 1, last) + 1)
+        texts = _split(event.message, event.lines) if wanted else ()
+        for seq in wanted:
+            line = shown(texts[seq - event.seq], chars)
+            found.append(LogLine(seq, event.at, str(event.type), str(event.phase), event.script, line))
+    return tuple(found)
+
+
+def spans_of(events: Iterable[Event]) -> tuple[Span, ...]:
+    """Which lines of ``events``, in their order, are of which phase."""
+    found: list[Span] = []
+    for event in events:
+        last = event.seq + event.lines - 1
+        phase = str(event.phase)
+        if found and found[-1].phase == phase and found[-1].last + 1 == event.seq:
+            found[-1] = Span(phase, found[-1].first, last)
+        else:
+            found.append(Span(phase, event.seq, last))
+    return tuple(found)
+
+
+def shown(line: str, chars: int = LINE_CHARS) -> str:
+    """What a terminal shows of ``line``: what follows its last carriage return, its colours, no other control character."""
+    if _PLAIN.fullmatch(line):
+        return line if len(line) <= chars else line[:chars] + _CUT
+    clean = _ESCAPE.sub(_kept, line).rstrip("\r\n").rpartition("\r")[2]
+    clean = _CONTROL.sub("", _overtyped(clean))
+    if len(clean) > chars:
+        clean = clean[:chars] + _CUT
+    return _STRAY_ESCAPE.sub("", clean)
+
+
+def plain(text: str) -> str:
+    """A shown line without its colours."""
+    return _COLOUR.sub("", text)
+
+
+def _kept(escape: re.Match[str]) -> str:
+    return escape[0] if _COLOUR.fullmatch(escape[0]) else ""
+
+
+def _overtyped(text: str) -> str:
+    """Each backspace takes what stands before it, in one pass: a script may print nothing but these."""
+    if "\x08" not in text:
+        return text
+    left: list[str] = []
+    for character in text:
+        if character == "\x08" and left and left[-1] not in "\x08\x1b":
+            left.pop()
+        else:
+            left.append(character)
+    return "".join(left)
+
+
+def _split(message: str, lines: int) -> Sequence[str]:
+    """Exactly ``lines`` texts: the numbers must fit whatever the message holds."""
+    if lines == 1:
+        return [message.replace("\n", " ")]
+    parts = message.split("\n", lines - 1)
+    return (parts + [""] * lines)[:lines]

@@ -1,0 +1,84 @@
+"""A run whose vmid somebody else has taken, between our reservation and PVE's own create: it goes on with another one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from lxc_dashboard.db.models import AuditResult, EventType, Phase
+from lxc_dashboard.errors import ConflictError, PhaseFailedError
+from lxc_dashboard.services.creation import notes, vmids
+
+if TYPE_CHECKING:
+    from lxc_dashboard.services.creation.context import RunContext
+
+ASKED: Final = "asked_vmid"
+
+
+class MovedError(Exception):
+    """The run's container has another vmid now: its context is to be opened again. Never leaves the pipeline."""
+
+
+async def is_taken(ctx: RunContext) -> bool:
+    """Whether the vmid is, for sure, a guest that this run has not made.
+
+    A guest that may be what a create of ours has left (``facts[ASKED]``) is none. ``GET /cluster/nextid``,
+    ``/cluster/resources``, ``.../config``.
+    """
+    vmid = ctx.guest.vmid
+    if await ctx.client.cluster.vmid_is_free(vmid):
+        return False
+    if ctx.checkpoint.facts.get(ASKED) != vmid:
+        return True
+    guest = await ctx.client.cluster.find_guest(vmid)
+    if guest is None:
+        return False
+    if guest.type != "lxc":
+        return True
+    config = await ctx.client.lxc.config(guest.node, vmid)
+    return not config.is_bare and not notes.is_of(config.description, ctx.creation_id)
+
+
+async def move(ctx: RunContext, step: str) -> NoReturn:
+    """On to the next free vmid, from ``step`` on; the container that is in the way is left alone.
+
+    What is forgotten of ``step`` is stored first, the new vmid after it: a worker that dies in between leaves a run that
+    asks for the old vmid again, is refused again, and moves. Raises ``MovedError``, or ``PhaseFailedError`` where the
+    vmid was chosen by hand.
+    """
+    taken = ctx.guest.vmid
+    if ctx.spec.vmid is not None:
+        raise PhaseFailedError(
+            Phase.CREATING.value,
+            f"CT {taken} was made by somebody else in the meantime",
+            step="create",
+            remedy="Create again with another vmid; that container was left alone",
+        )
+    ctx.checkpoint.facts.pop(ASKED, None)
+    ctx.checkpoint.again(step)
+    await ctx.recorder.flush()
+    async with vmids.offered(ctx.rt, ctx.client, ctx.endpoint_id) as free:
+        await _take(ctx, free[0])
+    ctx.tell(
+        f"The vmid {taken} was taken by somebody else in the meantime: going on as CT {free[0]}", EventType.WARNING
+    )
+    await ctx.recorder.flush()
+    raise MovedError
+
+
+async def _take(ctx: RunContext, vmid: int) -> None:
+    """Raises ``ConflictError`` where another worker has the run, or a row of ours the vmid, by now."""
+    guest = ctx.guest
+    async with ctx.rt.db.transaction() as tx:
+        creation = await tx.creations.get(ctx.creation_id)
+        if creation.lease_owner != ctx.recorder.owner:
+            raise ConflictError("This job is no longer held by this worker")
+        container = await tx.containers.set_vmid(guest.container_id, vmid, instead_of=guest.vmid)
+        await tx.containers.add_event(container.id, "moved", f"CT {guest.vmid} was taken: it is CT {vmid}")
+        await tx.audit.append(
+            userid=ctx.userid,
+            endpoint_name=ctx.endpoint_name,
+            action="creation.move",
+            subject=f"CT {vmid} {container.hostname}",
+            result=AuditResult.OK,
+            detail={"creation": str(ctx.creation_id), "taken": guest.vmid},
+        )

@@ -1,0 +1,148 @@
+"""Which addresses PVE shows to be in use: by containers, by virtual machines, by nodes, by the gateways of all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from lxc_dashboard.errors import PrivilegeError, ProxmoxError
+from lxc_dashboard.services.creation.asking import told_by_pve
+
+if TYPE_CHECKING:
+    from lxc_dashboard.proxmox.client import ProxmoxClient
+    from lxc_dashboard.proxmox.schemas import Resource
+
+log = structlog.get_logger(__name__)
+
+GUESTS_MAX: Final = 1000
+AT_ONCE: Final = 16
+WITHIN_S: Final = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An address as PVE writes it, perhaps with a prefix. ``holder``: ``CT 101 web-01 on pve2``, ``VM 102 db on pve2`` or ``node pve1``.
+
+    ``vmid`` 0: a node. ``is_gateway``: the holder goes by it, whoever has it.
+    """
+
+    address: str
+    holder: str
+    vmid: int = 0
+    running: bool = True
+    is_gateway: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """``unasked``: guests whose addresses could not be learned."""
+
+    held: tuple[Held, ...]
+    unasked: int = 0
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return tuple(each.address for each in self.held)
+
+
+async def addresses_seen(client: ProxmoxClient) -> Seen:
+    """Of all containers and nodes that the user may see, as configured and, where they run, as they are. Of virtual machines
+    what cloud-init gives them; their agents are not asked.
+
+    ``GET /cluster/resources``, ``/nodes/{node}/network``, ``/nodes/{node}/lxc/{vmid}/config``, ``.../interfaces``,
+    ``/nodes/{node}/qemu/{vmid}/config``: ``AT_ONCE`` at once, of ``GUESTS_MAX`` guests at most, containers first, within
+    ``WITHIN_S``. Raises what the first of them raises.
+    """
+    resources = await client.cluster.resources()
+    online = [entry.node for entry in resources if entry.type == "node" and entry.status == "online"]
+    machines = [entry for entry in resources if entry.type == "qemu" and not entry.template]
+    guests = [*(entry for entry in resources if entry.type == "lxc"), *machines]
+    reached = [guest for guest in guests if guest.node in online][:GUESTS_MAX]
+    turn = asyncio.Semaphore(AT_ONCE)
+    of_nodes = [asyncio.create_task(_in_turn(turn, _of_node(client, node))) for node in online]
+    silent: set[int] = set()
+    of_guests = [asyncio.create_task(_in_turn(turn, _of_guest(client, guest, silent))) for guest in reached]
+    await _all_of([*of_nodes, *of_guests])
+    told = [held for task in of_guests if (held := _result(task)) is not None]
+    unasked = len(guests) - len(told) + len(silent)
+    if unasked:
+        log.info("not every guest told its addresses", guests=len(guests), unasked=unasked)
+    nodes = [_result(task) or [] for task in of_nodes]
+    return Seen(tuple(each for held in (*nodes, *told) for each in held if each.address), unasked)
+
+
+async def _all_of(tasks: Sequence[asyncio.Task[list[Held] | None]]) -> None:
+    """Until they are done or the time is up."""
+    try:
+        if tasks:
+            await asyncio.wait(tasks, timeout=WITHIN_S)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _result(task: asyncio.Task[list[Held] | None]) -> list[Held] | None:
+    return None if task.cancelled() else task.result()
+
+
+async def _in_turn(turn: asyncio.Semaphore, asking: Coroutine[None, None, list[Held]]) -> list[Held] | None:
+    """None where PVE does not tell: the guest is gone, its node is away, the user may not look."""
+    try:
+        async with turn:
+            return await asking
+    except (ProxmoxError, PrivilegeError) as error:
+        log.info("addresses not told", why=str(error))
+        return None
+    finally:
+        asking.close()
+
+
+async def _of_node(client: ProxmoxClient, node: str) -> list[Held]:
+    holder = f"node {node}"
+    return [
+        Held(text, holder, is_gateway=text in {device.gateway, device.gateway6})
+        for device in await client.nodes.network(node)
+        for text in (device.address, device.cidr, device.gateway, device.cidr6, device.gateway6)
+    ]
+
+
+async def _of_guest(client: ProxmoxClient, guest: Resource, silent: set[int]) -> list[Held]:
+    """``silent``: gets its vmid where PVE tells only what it is configured with, and that is not all."""
+    if guest.type == "qemu":
+        return await _of_machine(client, guest)
+    return await _of_container(client, guest, silent)
+
+
+async def _of_machine(client: ProxmoxClient, guest: Resource) -> list[Held]:
+    cards = await client.qemu.ip_configs(guest.node, guest.vmid)
+    texts = [card.get(key, "") for card in cards for key in ("ip", "ip6")]
+    gateways = [card.get(key, "") for card in cards for key in ("gw", "gw6")]
+    return _held(f"VM {guest.vmid} {guest.name} on {guest.node}", guest, texts, gateways)
+
+
+async def _of_container(client: ProxmoxClient, guest: Resource, silent: set[int]) -> list[Held]:
+    config = await client.lxc.config(guest.node, guest.vmid)
+    nets = config.nets.values()
+    texts = [net.get(key, "") for net in nets for key in ("ip", "ip6")]
+    if guest.status == "running":
+        interfaces = await told_by_pve(client, guest.node, guest.vmid)
+        if interfaces is None and any(word in texts for word in ("dhcp", "auto")):
+            silent.add(guest.vmid)
+        interfaces = interfaces or []
+        texts += [text for each in interfaces for text in (each.inet, each.inet6)]
+        texts += [address.address for each in interfaces for address in each.addresses]
+    gateways = [net.get(key, "") for net in nets for key in ("gw", "gw6")]
+    return _held(f"CT {guest.vmid} {guest.name} on {guest.node}", guest, texts, gateways)
+
+
+def _held(holder: str, guest: Resource, texts: Sequence[str], gateways: Sequence[str]) -> list[Held]:
+    running = guest.status == "running"
+    return [
+        *(Held(text, holder, guest.vmid, running) for text in texts),
+        *(Held(text, holder, guest.vmid, running, is_gateway=True) for text in gateways),
+    ]

@@ -1,0 +1,109 @@
+"""Making a run's context from its rows, and its plan for those who watch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from lxc_dashboard.db.models import Creation, Phase
+from lxc_dashboard.guest.keys import KeyPair
+from lxc_dashboard.services.creation import doors, identity, slots
+from lxc_dashboard.services.creation.context import Guest, RunContext
+from lxc_dashboard.services.creation.doors import REGISTER, NoWay, Way, WayKind
+from lxc_dashboard.services.creation.entrance import Entrance
+from lxc_dashboard.services.creation.phases import create, deploy, finalize, pause, start, sync
+from lxc_dashboard.services.creation.spec import ContainerSpec
+from lxc_dashboard.services.templates.service import load_revision
+
+if TYPE_CHECKING:
+    from lxc_dashboard.proxmox.client import ProxmoxClient
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.creation.progress import Recorder
+
+DOOR_KEY: Final = "door_key"
+
+
+async def open_context(rt: Runtime, creation: Creation, recorder: Recorder, owner: str) -> RunContext:
+    """Raises ``SessionExpiredError`` where the run needs a sign-in, ``NotFoundError`` where its endpoint is gone."""
+    client = await identity.client_of(rt, creation, owner)
+    spec = ContainerSpec.from_json(creation.spec)
+    async with rt.db.transaction() as tx:
+        container = await tx.containers.get(creation.container_id)
+        password = tx.containers.root_password(container)
+        endpoint = await tx.nodes.get(creation.endpoint_id)
+        revision = await load_revision(tx, creation.revision_id) if creation.revision_id else None
+    guest = Guest(container.id, container.vmid, container.node, str(container.marker))
+    entrance, key = await _entrance(rt, creation, recorder, guest, client)
+    return RunContext(
+        rt=rt,
+        creation_id=creation.id,
+        userid=creation.userid,
+        endpoint_id=creation.endpoint_id,
+        endpoint_name=endpoint.name,
+        spec=spec,
+        guest=guest,
+        client=client,
+        recorder=recorder,
+        entrance=entrance,
+        revision=revision,
+        password=password,
+        door_key=key,
+    )
+
+
+async def _entrance(
+    rt: Runtime, creation: Creation, recorder: Recorder, guest: Guest, client: ProxmoxClient
+) -> tuple[Entrance | NoWay, KeyPair | None]:
+    spec = ContainerSpec.from_json(creation.spec)
+    way = await doors.choose(rt, creation.endpoint_id, guest.node, spec)
+    key = await _door_key(rt, creation, recorder, way, spec)
+    if isinstance(way, NoWay):
+        return way, key
+    if way.kind is WayKind.SSH and key is None:
+        cause = f"There is no key to enter it by, or not any more, and node {guest.node} has no SSH door"
+        return NoWay(cause, REGISTER.format(node=guest.node)), None
+    entrance = Entrance(rt, client, creation.endpoint_id, guest, way=way, key=key)
+    facts = recorder.checkpoint.facts
+    entrance.lead_to(facts.get("address", ""), facts.get("host_key", ""))
+    return entrance, key
+
+
+async def _door_key(
+    rt: Runtime, creation: Creation, recorder: Recorder, way: Way | NoWay, spec: ContainerSpec
+) -> KeyPair | None:
+    """The creation's own key, made before its container is where the guest will be entered by SSH."""
+    async with rt.db.transaction() as tx:
+        secrets = await tx.creations.get_secrets(creation.id)
+        if DOOR_KEY in secrets:
+            return KeyPair(*secrets[DOOR_KEY])
+        enters = isinstance(way, Way) and way.kind is WayKind.SSH and spec.enters_guest
+        if not enters or create.CREATE in recorder.checkpoint.intent or recorder.checkpoint.is_done(create.CREATE):
+            return None
+        key = KeyPair.make(f"lxc-dashboard creation {creation.id}: goes when it is ready")
+        await tx.creations.seal_secrets(creation.id, recorder.owner, secrets | {DOOR_KEY: [key.public, key.private]})
+    return key
+
+
+def plan(ctx: RunContext) -> list[dict[str, str]]:
+    """The steps that are to come, in order: ``{"key", "phase", "title"}``."""
+    steps = [
+        (slots.SLOT, Phase.CREATING, f"Wait for its turn on {ctx.guest.node}"),
+        (create.CHECK, Phase.CREATING, "Check"),
+    ]
+    if ctx.spec.ostemplate_download:
+        steps.append((create.DOWNLOAD, Phase.CREATING, "Download the OS template"))
+    steps.append((create.CREATE, Phase.CREATING, "Create"))
+    if ctx.spec.pause_after_create:
+        steps.append((pause.PAUSE, Phase.CREATING, "Pause before the first start"))
+    steps.append((start.START, Phase.STARTING, "Start"))
+    entering = [(start.ADDRESS, Phase.STARTING, "Find the address")]
+    if ctx.spec.enters_guest and isinstance(ctx.way, Way):
+        entering.insert(1 if ctx.by_ssh else 0, (start.INIT, Phase.STARTING, f"Way in: {ctx.way.title}"))
+    steps += entering
+    if ctx.spec.enters_guest:
+        steps.append((deploy.PREPARE, Phase.DEPLOYING, "Prepare the guest"))
+        files = ctx.revision.content.files if ctx.revision else ()
+        steps += [(f"deploy.file.{entry.name}", Phase.DEPLOYING, entry.target) for entry in files]
+        steps += [(step.key, Phase.SYNCING, step.title) for step in sync.steps_of(ctx)]
+        steps.append((finalize.DISCOVER, Phase.FINALIZING, "Discover services"))
+    steps.append((finalize.NOTES, Phase.FINALIZING, "Write notes and tags"))
+    return [{"key": key, "phase": phase.value, "title": title} for key, phase, title in steps]

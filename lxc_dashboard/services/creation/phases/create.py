@@ -1,0 +1,162 @@
+"""0-20 %: the OS template where it is to be fetched, then the container itself."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from lxc_dashboard.db.models import EventType, Phase
+from lxc_dashboard.errors import ApiError, PhaseFailedError, PreflightError, TaskFailedError
+from lxc_dashboard.services.creation import alone, moving, notes, preflight, slots
+from lxc_dashboard.services.creation.context import RunContext
+from lxc_dashboard.services.creation.findings import FindingSeverity
+from lxc_dashboard.services.creation.spec import PasswordMode, pve_parameters
+from lxc_dashboard.services.creation.tasks import PveStep, run_task
+
+if TYPE_CHECKING:
+    from lxc_dashboard.proxmox.tasks import TaskResult
+
+CHECK: Final = "create.check"
+DOWNLOAD: Final = "create.download"
+CREATE: Final = "create.container"
+DOWNLOAD_DEADLINE_S: Final = 3600.0
+DOWNLOAD_LOOK_EVERY_S: Final = 0.5
+CREATE_DEADLINE_S: Final = 1800.0
+PASSWORD_GONE: Final = "The root password that was given for it is not kept any longer"  # noqa: S105 what is told of it
+GIVE_IT_AGAIN: Final = "Edit the job and give the password again"
+
+
+async def run(ctx: RunContext) -> None:
+    """``POST /nodes/{node}/aplinfo``, ``POST /nodes/{node}/lxc``. Raises ``InLineError``, ``PreflightError``, ``PhaseFailedError``, what PVE says."""
+    if not ctx.checkpoint.is_done(CREATE):
+        await slots.take(ctx, begun=not {DOWNLOAD, CREATE}.isdisjoint(ctx.checkpoint.intent))
+    await ctx.once(CHECK, lambda: _check(ctx))
+    ctx.reach(0.05)
+    if ctx.spec.ostemplate_download:
+        await ctx.once(DOWNLOAD, lambda: _download(ctx))
+    ctx.reach(0.3)
+    await ctx.once(CREATE, lambda: _create(ctx))
+    await slots.give(ctx)
+    await _forget_password(ctx)
+    ctx.reach(1)
+
+
+async def _check(ctx: RunContext) -> None:
+    findings = await preflight.check_again(ctx)
+    for finding in findings:
+        if finding.severity is FindingSeverity.WARNING:
+            ctx.tell(str(finding), EventType.WARNING)
+    errors = [finding for finding in findings if finding.severity is FindingSeverity.ERROR]
+    if ctx.spec.vmid is None and any(error.field == "vmid" for error in errors) and await moving.is_taken(ctx):
+        await moving.move(ctx, CHECK)
+    if errors:
+        raise PreflightError(errors)
+
+
+def download_step(ctx: RunContext) -> PveStep:
+    storage = ctx.spec.ostemplate.partition(":")[0]
+    name = ctx.spec.ostemplate_download
+    return PveStep(
+        DOWNLOAD,
+        "download",
+        name,
+        ctx.guest.node,
+        DOWNLOAD_DEADLINE_S,
+        lambda: ctx.client.nodes.download_appliance(ctx.guest.node, storage, name),
+    )
+
+
+async def _download(ctx: RunContext) -> None:
+    """One run at a time for one OS template: the others of its batch find it there."""
+    key = f"download:{ctx.endpoint_id}:{ctx.guest.node}:{ctx.spec.ostemplate}"
+    while not await alone.is_first(ctx, key):
+        ctx.tell_once(f"{DOWNLOAD}:waits", f"Another job downloads {ctx.spec.ostemplate_download}: waiting for it")
+        await ctx.recorder.flush()
+        await asyncio.sleep(DOWNLOAD_LOOK_EVERY_S)
+    async with alone.kept(ctx, key):
+        await _download_alone(ctx)
+
+
+async def _download_alone(ctx: RunContext) -> None:
+    storage = ctx.spec.ostemplate.partition(":")[0]
+    present = await ctx.client.storage.content(ctx.guest.node, storage, "vztmpl")
+    if DOWNLOAD not in ctx.checkpoint.intent and any(volume.volid == ctx.spec.ostemplate for volume in present):
+        ctx.tell(f"{ctx.spec.ostemplate} is there already")
+        return
+    ctx.tell_once(DOWNLOAD, f"Downloading {ctx.spec.ostemplate_download} to {storage}")
+    await run_task(ctx, download_step(ctx))
+
+
+def create_step(ctx: RunContext) -> PveStep:
+    guest = ctx.guest
+    description = notes.while_creating(ctx.spec.description, ctx.creation_id)
+    spec = ctx.spec
+    if ctx.door_key is not None:
+        spec = replace(spec, ssh_keys=(*spec.ssh_keys, ctx.door_key.public))
+    values = pve_parameters(spec, guest.vmid, ctx.password, description=description)
+    options = {key: value for key, value in values.items() if key not in {"vmid", "ostemplate", "unprivileged"}}
+    return PveStep(
+        CREATE,
+        "vzcreate",
+        str(guest.vmid),
+        guest.node,
+        CREATE_DEADLINE_S,
+        lambda: ctx.client.lxc.create(
+            guest.node, guest.vmid, ctx.spec.ostemplate, unprivileged=ctx.spec.unprivileged, options=options
+        ),
+    )
+
+
+async def _create(ctx: RunContext) -> None:
+    guest = ctx.guest
+    ctx.tell_once(CREATE, f"Creating CT {guest.vmid} {ctx.spec.hostname} on {guest.node} from {ctx.spec.ostemplate}")
+    try:
+        result = await _ask(ctx)
+    except (ApiError, TaskFailedError) as error:
+        if await moving.is_taken(ctx):
+            await moving.move(ctx, CREATE)
+        if isinstance(error, ApiError):
+            raise
+        raise PhaseFailedError(
+            Phase.CREATING.value, error.user_message, step="create", remedy=_remedy(error.exitstatus)
+        ) from error
+    if result.warnings:
+        ctx.tell_once(f"{CREATE}:warnings", f"PVE created it with {result.warnings} warnings", EventType.WARNING)
+    config = await ctx.client.lxc.config(guest.node, guest.vmid)
+    if not notes.is_of(config.description, ctx.creation_id):
+        await moving.move(ctx, CREATE)
+
+
+async def _forget_password(ctx: RunContext) -> None:
+    """One that its user gave has served: the container has it, and nobody needs it of us any more."""
+    if ctx.spec.password_mode is PasswordMode.GIVEN and ctx.password is not None:
+        async with ctx.rt.db.transaction() as tx:
+            await tx.containers.set_root_password(ctx.guest.container_id, None)
+        ctx.password = None
+
+
+async def _ask(ctx: RunContext) -> TaskResult:
+    """From the first POST on, a container with this vmid may be ours; after a plain refusal it is not."""
+    if ctx.spec.password_mode is PasswordMode.GIVEN and ctx.password is None:
+        raise PhaseFailedError(Phase.CREATING.value, PASSWORD_GONE, step="create", remedy=GIVE_IT_AGAIN)
+    facts = ctx.checkpoint.facts
+    asked_before = facts.get(moving.ASKED)
+    facts[moving.ASKED] = ctx.guest.vmid
+    try:
+        return await run_task(ctx, create_step(ctx))
+    except ApiError:
+        if CREATE not in ctx.checkpoint.upid:
+            facts[moving.ASKED] = asked_before
+        raise
+
+
+def _remedy(exitstatus: str) -> str:
+    text = exitstatus.lower()
+    if "does not exist" in text or "can't find file" in text:
+        return "Choose an OS template that is there, or have it downloaded"
+    if "no space" in text or "not enough" in text or "exit code 2" in text:
+        return "The disk may be too small for the OS template, the storage full, or the template damaged"
+    if "received interrupt" in text or "got timeout" in text:
+        return "The task was stopped. Retry it"
+    return "The log shows what PVE did"

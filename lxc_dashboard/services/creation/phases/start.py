@@ -1,0 +1,190 @@
+"""20-35 %: start, wait until init is up and not merely `running`, find the address."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from lxc_dashboard.db.models import EventType, Phase
+from lxc_dashboard.errors import ApiError, PhaseFailedError, TaskFailedError
+from lxc_dashboard.services.creation import asking, contact
+from lxc_dashboard.services.creation.context import RunContext
+from lxc_dashboard.services.creation.doors import NoWay
+from lxc_dashboard.services.creation.ownership import ensure_ours
+from lxc_dashboard.services.creation.spec import NETWORK_DEVICE, IpMode
+from lxc_dashboard.services.creation.tasks import PveStep, run_task
+
+if TYPE_CHECKING:
+    from lxc_dashboard.guest.base import Door
+    from lxc_dashboard.proxmox.schemas import Interface
+
+log = structlog.get_logger(__name__)
+
+START: Final = "start.container"
+INIT: Final = "start.init"
+ADDRESS: Final = "start.address"
+START_DEADLINE_S: Final = 300.0
+INIT_WAIT_S: Final = 90.0
+INIT_LOOK_S: Final = 3  # an entry that looks no longer than this: where the run is cancelled, it soon ends by itself
+ADDRESS_WAIT_S: Final = 30.0
+ENTRY_ADDRESS_WAIT_S: Final = 90.0
+ADDRESS_POLL_S: Final = (0.1, 0.2, 0.5, 1.0)
+
+# systemd says itself when it is up, and is called init, or as what starts it, before it names itself; another init counts
+# as up when the guest can be entered.
+_WAIT_FOR_INIT: Final = """
+left=$1
+while [ "$left" -gt 0 ]; do
+    if [ -d /run/systemd/system ]; then
+        state=$(systemctl is-system-running 2>/dev/null)
+        case $state in running | degraded | maintenance) echo "$state"; exit 0 ;; esac
+    elif read -r init </proc/1/comm; then
+        [ "$init" != init ] || init=$(readlink -f /sbin/init 2>/dev/null)
+        case $init in systemd | */systemd | lxc*) ;; *) echo running; exit 0 ;; esac
+    fi
+    sleep 0.2 2>/dev/null || sleep 1
+    left=$((left - 1))
+done
+echo "${state:-starting}"
+exit 1
+"""
+
+
+async def run(ctx: RunContext) -> None:
+    """``POST .../status/start``, ``GET .../interfaces``. Raises ``PhaseFailedError`` and what PVE says."""
+    await ctx.once(START, lambda: _start(ctx))
+    ctx.reach(0.5)
+    door = ctx.unmarked_door
+    if door is not None and ctx.spec.enters_guest:
+        if ctx.by_ssh:
+            await ctx.once(ADDRESS, lambda: _find_address(ctx))
+        await ctx.once(INIT, lambda: _enter(ctx, door))
+    ctx.reach(0.75)
+    await ctx.once(ADDRESS, lambda: _find_address(ctx))
+    ctx.reach(1)
+
+
+def start_step(ctx: RunContext) -> PveStep:
+    guest = ctx.guest
+    return PveStep(
+        START,
+        "vzstart",
+        str(guest.vmid),
+        guest.node,
+        START_DEADLINE_S,
+        lambda: ctx.client.lxc.start(guest.node, guest.vmid),
+    )
+
+
+async def _start(ctx: RunContext) -> None:
+    guest = ctx.guest
+    await ensure_ours(ctx, Phase.STARTING, "start")
+    if START not in ctx.checkpoint.intent and (await ctx.client.lxc.status(guest.node, guest.vmid)).running:
+        ctx.tell(f"CT {guest.vmid} runs already")
+        return
+    ctx.tell_once(START, f"Starting CT {guest.vmid}")
+    try:
+        result = await run_task(ctx, start_step(ctx))
+    except (TaskFailedError, ApiError) as error:
+        if (await ctx.client.lxc.status(guest.node, guest.vmid)).running:
+            return
+        raise PhaseFailedError(
+            Phase.STARTING.value,
+            error.user_message,
+            step="start",
+            remedy="The log shows what PVE did. Mend it, then retry",
+        ) from error
+    if result.warnings:
+        ctx.tell(f"PVE started it with {result.warnings} warnings", EventType.WARNING)
+
+
+async def _enter(ctx: RunContext, door: Door) -> None:
+    if isinstance(ctx.entrance, NoWay):
+        return
+    title = f"Way in: {ctx.entrance.way.title}"
+    for entry in ctx.checkpoint.facts.get("plan", ()):
+        if entry["key"] == INIT:
+            entry["title"] = title  # another one, maybe, than when the job began
+    ctx.tell_once(INIT, title)
+    if ctx.by_ssh:
+        await contact.meet(ctx, ctx.entrance, door)
+    await _wait_for_init(ctx, door)
+
+
+async def _wait_for_init(ctx: RunContext, door: Door) -> None:
+    loop = asyncio.get_running_loop()
+    until = loop.time() + INIT_WAIT_S
+    argv = ["/bin/sh", "-c", _WAIT_FOR_INIT, "sh", str(INIT_LOOK_S * 5)]
+    while True:
+        result = await door.run(argv)
+        state = result.text.strip()
+        if result.exit_status == 0 or loop.time() >= until:
+            break
+    if result.exit_status != 0:
+        ctx.tell(f"Its init is not up after {INIT_WAIT_S:.0f} s ({state or 'no answer'}): going on", EventType.WARNING)
+    elif state == "degraded":
+        ctx.tell("Its init is up; some units of the OS template failed", EventType.WARNING)
+    else:
+        ctx.tell("Its init is up")
+
+
+async def _find_address(ctx: RunContext) -> None:
+    if IpMode.DHCP not in {ctx.spec.ipv4.mode, ctx.spec.ipv6.mode} and ctx.spec.ipv6.mode is not IpMode.AUTO:
+        static = ctx.spec.ipv4.address or ctx.spec.ipv6.address
+        await _keep(ctx, static.partition("/")[0])
+        return
+    address = await _wait_for_address(ctx)
+    if not address and address is not None:
+        message = f"It has no address after {_address_wait_s(ctx):.0f} s: is there a DHCP server?"
+        ctx.tell_once(f"{ADDRESS}:none", message, EventType.WARNING)
+    await _keep(ctx, address or "")
+
+
+def _address_wait_s(ctx: RunContext) -> float:
+    """By SSH nothing goes on without it, and its init may be at its start still."""
+    return ENTRY_ADDRESS_WAIT_S if ctx.by_ssh else ADDRESS_WAIT_S
+
+
+async def _wait_for_address(ctx: RunContext) -> str | None:
+    """Empty where it has none in time, None where nobody can be asked."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + _address_wait_s(ctx)
+    tries = 0
+    wants_ipv4 = ctx.spec.ipv4.mode is not IpMode.NONE
+    while True:
+        told = await asking.interfaces_of(ctx)
+        if told is None:
+            return None
+        found = global_addresses(told)
+        ipv4 = next((address for address in found if ":" not in address), "")
+        if ipv4 or (found and not wants_ipv4):
+            return ipv4 or found[0]
+        if loop.time() >= until:
+            return found[0] if found else ""
+        await asyncio.sleep(ADDRESS_POLL_S[min(tries, len(ADDRESS_POLL_S) - 1)])
+        tries += 1
+
+
+def global_addresses(interfaces: list[Interface]) -> list[str]:
+    """Addresses by which others reach the guest, without prefix length, IPv4 first, those of its own interface before others.
+
+    A guest may have more than it was made with: bridges and tunnels of its own.
+    """
+    values: list[str] = []
+    for interface in sorted(interfaces, key=lambda interface: interface.name != NETWORK_DEVICE):
+        if interface.is_loopback:
+            continue
+        values += [found.address for found in interface.addresses] or [interface.inet, interface.inet6]
+    plain = [value.partition("/")[0] for value in values if value]
+    reachable = [address for address in plain if not address.lower().startswith(("fe80:", "169.254."))]
+    return sorted(dict.fromkeys(reachable), key=lambda address: ":" in address)
+
+
+async def _keep(ctx: RunContext, address: str) -> None:
+    async with ctx.rt.db.transaction() as tx:
+        await tx.containers.set_address(ctx.guest.container_id, address)
+    ctx.checkpoint.facts["address"] = address
+    if address:
+        ctx.tell(f"Its address is {address}")

@@ -1,0 +1,108 @@
+"""What would go wrong, said before it does: by the page before it asks, and by the worker before it acts."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from lxc_dashboard.errors import NotFoundError, PrivilegeError, ProxmoxError
+from lxc_dashboard.services.auth import acting
+from lxc_dashboard.services.creation import doors
+from lxc_dashboard.services.creation.findings import Finding, FindingSeverity, error, warning
+from lxc_dashboard.services.creation.preflight import identity, inside, neighbourhood, network, volumes
+from lxc_dashboard.services.creation.preflight.question import Leaving, Question
+from lxc_dashboard.services.templates.service import load_revision
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Sequence
+
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.auth.model import Session
+    from lxc_dashboard.services.creation.context import RunContext
+    from lxc_dashboard.services.creation.spec import ContainerSpec
+    from lxc_dashboard.services.templates.model import TemplateContent
+
+
+async def check(
+    rt: Runtime, session: Session, spec: ContainerSpec, *, leaving: Leaving | None = None, count: int = 1
+) -> list[Finding]:
+    """Errors first, notes last, of ``count`` containers that differ in name and address alone.
+
+    Raises ``SessionExpiredError``, ``ServiceUnavailableError``; a PVE that is away is a finding.
+    """
+    content: TemplateContent | None = None
+    if spec.revision_id is not None:
+        try:
+            async with rt.db.transaction() as tx:
+                content = (await load_revision(tx, spec.revision_id)).content
+        except NotFoundError:
+            return [error("revision_id", "This revision of the template does not exist any more", "Choose it again")]
+    client = await acting.client(rt, session)
+    way = await doors.choose(rt, session.endpoint_id, spec.node, spec)
+    return await inspect(
+        Question(
+            rt,
+            client,
+            session.endpoint_id,
+            session.userid,
+            spec,
+            spec.vmid,
+            way,
+            content,
+            leaving=leaving,
+            count=count,
+        )
+    )
+
+
+async def check_again(ctx: RunContext) -> list[Finding]:
+    """The same in the worker: hours may lie between. The vmid is then the reserved one."""
+    content = ctx.revision.content if ctx.revision else None
+    return await inspect(
+        Question(
+            ctx.rt,
+            ctx.client,
+            ctx.endpoint_id,
+            ctx.userid,
+            ctx.spec,
+            ctx.guest.vmid,
+            ctx.way,
+            content,
+            own=ctx.guest.container_id,
+        )
+    )
+
+
+async def inspect(question: Question) -> list[Finding]:
+    """All checks at once."""
+    checks: Sequence[Coroutine[None, None, list[Finding]]] = (
+        identity.node(question),
+        identity.rights_held(question),
+        identity.vmid(question),
+        identity.names(question),
+        identity.pool(question),
+        volumes.storage(question),
+        network.bridge(question),
+        neighbourhood.addresses(question),
+        volumes.os_template(question),
+        inside.way_in(question),
+    )
+    results = await asyncio.gather(*(_tolerant(part, question) for part in checks))
+    of_node = results[0]
+    if any(finding.severity is FindingSeverity.ERROR for finding in of_node):
+        results = [of_node]  # what was asked of a node that is not there says nothing
+    found = [finding for result in results for finding in result] + inside.managers(question) + inside.scripts(question)
+    unique = list(dict.fromkeys(found))
+    return sorted(unique, key=lambda finding: tuple(FindingSeverity).index(finding.severity))
+
+
+async def _tolerant(part: Coroutine[None, None, list[Finding]], question: Question) -> list[Finding]:
+    try:
+        return await part
+    except PrivilegeError as missing:
+        what = f"{missing.privilege} at {missing.path}".strip(" at") or "a privilege"
+        return [warning("", f"Not everything could be checked: you lack {what}")]
+    except ProxmoxError as fault:
+        if fault.retryable and question.own is not None:
+            raise  # a worker has time: it asks again
+        return [error("", fault.user_message, "Check the endpoint, then try again")]

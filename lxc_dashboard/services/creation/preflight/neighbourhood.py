@@ -1,0 +1,121 @@
+"""Static addresses and gateways, against what PVE shows of those around them."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary
+
+from lxc_dashboard.proxmox.auth import TokenAuth
+from lxc_dashboard.services.creation import addresses as known
+from lxc_dashboard.services.creation.findings import Finding, error, warning
+from lxc_dashboard.services.creation.neighbours import Held, Seen, addresses_seen
+
+if TYPE_CHECKING:
+    from lxc_dashboard.proxmox.schemas import NetworkDevice
+    from lxc_dashboard.services.creation.preflight.question import Question
+    from lxc_dashboard.services.creation.spec import IpSettings
+
+Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+# A page that looks again every few seconds asks each container for its addresses this often. A worker asks anew.
+SEEN_HOLDS_S: Final = 60.0
+_seen: WeakKeyDictionary[object, dict[tuple[object, str], tuple[float, Seen]]] = WeakKeyDictionary()
+
+
+async def addresses(question: Question) -> list[Finding]:
+    """What is asked for is nobody else's, lies in its bridge's network, and goes by a gateway that others go by."""
+    static = [(f"ipv{version}", ip) for version, ip in ((4, question.spec.ipv4), (6, question.spec.ipv6)) if ip.address]
+    if not static:
+        return []
+    async with question.rt.db.transaction() as tx:
+        ours = await known.faults(tx, question.endpoint_id, [question.spec], own=question.not_in_the_way)
+    seen = await _look(question)
+    devices = await question.client.nodes.network(question.spec.node, "any_bridge")
+    own = {question.vmid, question.leaving.vmid if question.leaving else None}
+    held = [each for each in seen.held if each.vmid not in own]
+    found = [error(field, cause, "Choose another address") for field, cause in ours.items()]
+    for family, ip in static:
+        found += [] if f"{family}_address" in ours else _taken(family, ip, held)
+        found += [*_off_bridge(question, family, ip, devices), *_gateway(family, ip, held)]
+        if seen.unasked:
+            cause = f"{seen.unasked} guests did not tell their addresses: one of them may have {_plain(ip)}"
+            found.append(warning(f"{family}_address", cause))
+    return found
+
+
+async def _look(question: Question) -> Seen:
+    """As it was up to a minute ago, for a user who only looks; a token may see less than its user."""
+    if question.own is not None or isinstance(question.client.auth, TokenAuth):
+        return await addresses_seen(question.client)
+    now = asyncio.get_running_loop().time()
+    kept = _seen.setdefault(question.rt.pve, {})
+    key = (question.endpoint_id, question.userid)
+    for old in [other for other, (at, _) in kept.items() if now - at >= SEEN_HOLDS_S]:
+        del kept[old]
+    if key not in kept:
+        kept[key] = (now, await addresses_seen(question.client))
+    return kept[key][1]
+
+
+def _taken(family: str, ip: IpSettings, held: Sequence[Held]) -> Iterator[Finding]:
+    mine = _plain(ip)
+    for each in held:
+        if _address(each.address) != mine:
+            continue
+        if each.is_gateway:
+            yield error(f"{family}_address", f"{mine} is the gateway of {each.holder}", "Choose another address")
+        elif each.running:
+            yield error(f"{family}_address", f"{mine} is the address of {each.holder}", "Choose another address")
+        else:
+            cause = f"{mine} is the address of {each.holder}, which does not run"
+            yield warning(f"{family}_address", cause, "Only one of them can be on the network")
+
+
+def _off_bridge(question: Question, family: str, ip: IpSettings, devices: Sequence[NetworkDevice]) -> Iterator[Finding]:
+    """A bridge that has an address of its own tells which network is on it, unless a VLAN lies over it."""
+    bridge = next((device for device in devices if device.iface == question.spec.bridge), None)
+    cidr = (bridge.cidr if family == "ipv4" else bridge.cidr6) if bridge else ""
+    network = _network(cidr)
+    if network is not None and question.spec.vlan is None and _plain(ip) not in network:
+        cause = f"{ip.address} is not in {network}, which is the network of {question.spec.bridge}"
+        yield warning(f"{family}_address", cause, "It is reached only where something routes to it")
+
+
+def _gateway(family: str, ip: IpSettings, held: Sequence[Held]) -> Iterator[Finding]:
+    field, network = f"{family}_gateway", ipaddress.ip_interface(ip.address).network
+    if not ip.gateway:
+        yield warning(field, f"Without a gateway it reaches nothing but {network}", "Enter one, if it is to reach more")
+        return
+    wanted = ipaddress.ip_address(ip.gateway)
+    usual = {address for each in held if each.is_gateway and (address := _address(each.address)) in network}
+    if wanted in usual:
+        return
+    holder = next((each.holder for each in held if each.vmid and _address(each.address) == wanted), "")
+    if holder:
+        yield warning(field, f"{wanted} is the address of {holder}, by which nobody else goes", "Check it")
+    elif usual:
+        others = ", ".join(sorted(str(address) for address in usual))
+        yield warning(field, f"Others in {network} go by {others}, and none by {wanted}", "Check it")
+
+
+def _plain(ip: IpSettings) -> Address:
+    return ipaddress.ip_interface(ip.address).ip
+
+
+def _address(text: str) -> Address | None:
+    """None for ``dhcp`` and the like."""
+    try:
+        return ipaddress.ip_address(text.partition("/")[0].partition("%")[0])
+    except ValueError:
+        return None
+
+
+def _network(cidr: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    try:
+        return ipaddress.ip_interface(cidr).network if cidr else None
+    except ValueError:
+        return None

@@ -1,0 +1,48 @@
+"""The bridge that it hangs on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from lxc_dashboard.services.creation.findings import Finding, error, warning
+
+if TYPE_CHECKING:
+    from lxc_dashboard.proxmox.schemas import NetworkDevice
+    from lxc_dashboard.services.creation.preflight.question import Question
+    from lxc_dashboard.services.creation.spec import ContainerSpec
+
+USUAL_MTU: Final = 1500
+
+
+async def bridge(question: Question) -> list[Finding]:
+    """There, as far as may be seen, and fit for the VLAN tag and the MTU."""
+    spec = question.spec
+    bridges = {device.iface: device for device in await question.client.nodes.network(spec.node, "any_bridge")}
+    if spec.bridge in bridges:
+        return [*_vlan(spec, bridges[spec.bridge]), *_mtu(spec, bridges[spec.bridge])]
+    if not bridges:
+        return [warning("bridge", f"No bridge of {spec.node} may be seen: {spec.bridge} could not be checked")]
+    return [
+        error(
+            "bridge", f"No bridge {spec.bridge} is seen on {spec.node}", f"Choose one of {', '.join(sorted(bridges))}"
+        )
+    ]
+
+
+def _vlan(spec: ContainerSpec, device: NetworkDevice) -> Iterator[Finding]:
+    """PVE tags on a bridge that is not VLAN aware by a second bridge, over the port of the first."""
+    if spec.vlan is None or device.type != "bridge" or device.bridge_vlan_aware:
+        return
+    if device.bridge_ports.split():
+        cause = f"{device.iface} is not VLAN aware: PVE makes a bridge {device.iface}v{spec.vlan} beside it"
+        yield warning("vlan", cause, "It works; a VLAN aware bridge is the simpler one")
+    else:
+        cause = f"{device.iface} is not VLAN aware and has no port: it can carry no tag"
+        yield error("vlan", cause, "Leave the tag out, or choose a VLAN aware bridge")
+
+
+def _mtu(spec: ContainerSpec, device: NetworkDevice) -> Iterator[Finding]:
+    if spec.mtu is not None and spec.mtu > (device.mtu or USUAL_MTU):
+        cause = f"The MTU of {device.iface} is {device.mtu or f'not said, as a rule {USUAL_MTU}'}"
+        yield warning("mtu", f"{cause}, and {spec.mtu} is more", "Leave it empty for the bridge's own")

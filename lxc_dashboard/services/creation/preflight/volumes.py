@@ -1,0 +1,112 @@
+"""Room for the disk, and the OS template that it is filled from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from lxc_dashboard.services.creation.findings import Finding, error, warning
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lxc_dashboard.proxmox.schemas import NodeStorage
+    from lxc_dashboard.services.creation.preflight.question import Question
+    from lxc_dashboard.services.creation.spec import ContainerSpec, Volume
+
+GIB: Final = 1024**3
+MIB: Final = 1024**2
+UNPACKED_AT_LEAST: Final = 3
+# Most OS templates are smaller than the first, none than the second.
+DOWNLOAD_BYTES: Final = 512 * MIB
+LEAST_DOWNLOAD_BYTES: Final = 2 * MIB
+THICK_STORAGES: Final = frozenset({"lvm", "iscsi", "iscsidirect"})
+
+
+async def storage(question: Question) -> list[Finding]:
+    """Each storage is there, holds container disks, and has room for all that is asked of it."""
+    node = question.spec.node
+    seen = {storage.storage: storage for storage in await question.client.nodes.storage(node)}
+    asked = _by_storage(question.spec)
+    return [finding for volumes in asked for finding in _of_storage(node, seen, volumes, question.count)]
+
+
+def _by_storage(spec: ContainerSpec) -> list[list[Volume]]:
+    found: dict[str, list[Volume]] = {}
+    for volume in spec.volumes:
+        found.setdefault(volume.storage, []).append(volume)
+    return list(found.values())
+
+
+def _of_storage(node: str, seen: Mapping[str, NodeStorage], volumes: Sequence[Volume], count: int) -> list[Finding]:
+    name, field = volumes[0].storage, volumes[0].field
+    storage = seen.get(name)
+    if storage is None:
+        fit = ", ".join(sorted(name for name, each in seen.items() if each.holds("rootdir")))
+        return [error(field, f"No storage {name} is seen on {node}", f"Choose one of {fit}" if fit else "")]
+    if not storage.enabled or not storage.active:
+        return [error(field, f"Storage {name} is not active on {node}", "Choose another one")]
+    if not storage.holds("rootdir"):
+        return [error(field, f"Storage {name} holds no container disks", "Choose one with content rootdir")]
+    return _room(storage, volumes, count)
+
+
+def _room(storage: NodeStorage, volumes: Sequence[Volume], count: int) -> list[Finding]:
+    wanted = sum(volume.size_gib for volume in volumes) * count
+    if storage.avail >= wanted * GIB:
+        return []
+    if not storage.total:
+        cause = f"Storage {storage.storage} does not say how much room it has"
+        return [warning(volumes[0].field, cause, "See that there is enough")]
+    cause = f"Storage {storage.storage} has {storage.avail / GIB:.1f} GiB free, {_named(volumes, count)} {wanted} GiB"
+    field = max(volumes, key=lambda volume: volume.size_gib).size_field
+    if storage.type in THICK_STORAGES or storage.avail < GIB:
+        return [error(field, cause, "Free some, or choose another storage")]
+    return [warning(field, cause, "It fits only as long as it stays thin")]
+
+
+def _named(volumes: Sequence[Volume], count: int) -> str:
+    if count > 1:
+        return f"what {count} containers ask of it is"
+    has_root = volumes[0].field == "storage"
+    if len(volumes) == 1:
+        return "the disk is" if has_root else "the mount point is"
+    return "the disk and mount points are" if has_root else "the mount points are"
+
+
+async def os_template(question: Question) -> list[Finding]:
+    """There, or offered by PVE with room for it; and not larger than the disk that it is to fill."""
+    spec = question.spec
+    storage = spec.ostemplate.partition(":")[0]
+    volumes = await question.client.storage.content(spec.node, storage, "vztmpl")
+    there = next((volume for volume in volumes if volume.volid == spec.ostemplate), None)
+    if there is not None:
+        return _too_small(spec, there.size)
+    if not spec.ostemplate_download:
+        return [
+            error("ostemplate", f"{spec.ostemplate} is not on {spec.node}", "Choose one that is, or have it downloaded")
+        ]
+    offered = {appliance.template for appliance in await question.client.nodes.aplinfo(spec.node)}
+    if spec.ostemplate_download not in offered:
+        cause = f"PVE offers no OS template {spec.ostemplate_download}"
+        return [error("ostemplate_download", cause, "Choose another one")]
+    return await _room_for_download(question, storage)
+
+
+def _too_small(spec: ContainerSpec, packed: int) -> list[Finding]:
+    if spec.disk_gib * GIB >= packed * UNPACKED_AT_LEAST:
+        return []
+    cause = f"The OS template is {packed / MIB:.0f} MiB packed: {spec.disk_gib} GiB may not hold it unpacked"
+    return [warning("disk_gib", cause, "Make the disk larger")]
+
+
+async def _room_for_download(question: Question, name: str) -> list[Finding]:
+    """PVE does not say how large what it offers is."""
+    field, node = "ostemplate_download", question.spec.node
+    storage = next((s for s in await question.client.nodes.storage(node) if s.storage == name), None)
+    if storage is None or not storage.active or not storage.holds("vztmpl"):
+        return [error(field, f"Storage {name} takes no OS templates on {node}", "Download it to another one")]
+    if storage.avail >= DOWNLOAD_BYTES or not storage.total:
+        return []
+    cause = f"Storage {name} has {storage.avail / MIB:.0f} MiB free for the OS template to be downloaded"
+    judge = error if storage.avail < LEAST_DOWNLOAD_BYTES else warning
+    return [judge(field, cause, "Free some, or download it to another storage")]

@@ -1,0 +1,52 @@
+"""How the jobs of an endpoint stand, in one small query: what a list needs to stay true."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from lxc_dashboard.db.models import CreationState, Phase
+from lxc_dashboard.db.repositories.slots import Place
+
+if TYPE_CHECKING:
+    from lxc_dashboard.runtime import Runtime
+
+NEWEST: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class JobPulse:
+    """``place`` is where a queued one stands."""
+
+    id: UUID
+    state: CreationState
+    phase: Phase
+    percent: int
+    started_at: datetime | None
+    finished_at: datetime | None
+    cancel_requested: bool
+    place: Place | None = None
+
+
+async def pulse(rt: Runtime, endpoint_id: UUID) -> tuple[JobPulse, ...]:
+    """What runs, and the newest jobs. Not asked of anybody's rights: only for ids that were shown before, and to see that any changed."""
+    async with rt.db.transaction() as tx:
+        return _pulses(await tx.creations.pulse(endpoint_id, NEWEST), await tx.creations.places(endpoint_id))
+
+
+async def pulse_of(rt: Runtime, endpoint_id: UUID, ids: Collection[UUID]) -> tuple[JobPulse, ...]:
+    """As ``pulse``, of these jobs."""
+    async with rt.db.transaction() as tx:
+        return _pulses(await tx.creations.pulse_of(endpoint_id, ids), await tx.creations.places(endpoint_id))
+
+
+def _pulses(rows: Sequence[tuple[Any, ...]], places: Mapping[UUID, Place]) -> tuple[JobPulse, ...]:
+    return tuple(
+        JobPulse(
+            id_, CreationState(state), Phase(phase), percent, started, finished, cancelled is not None, places.get(id_)
+        )
+        for id_, state, phase, percent, started, finished, cancelled in rows
+    )

@@ -1,0 +1,221 @@
+"""A job told in full, for its own page: each phase and step with its time and its place in the log, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from lxc_dashboard.db.models import CreationEvent, CreationState, EventType, Phase, now
+from lxc_dashboard.services.creation import service
+from lxc_dashboard.services.creation.events import stands_still
+from lxc_dashboard.services.creation.lines import lines_of, plain
+from lxc_dashboard.services.creation.spec import PasswordMode
+from lxc_dashboard.services.creation.views import JobView, StepState, StepView
+
+if TYPE_CHECKING:
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.auth.model import Session
+
+TAIL_LINES: Final = 12
+LOOKED_BACK_LINES: Final = 400
+ROOT_PASSWORD: Final = "root"  # noqa: S105 the name of one
+FILE_STEP: Final = "deploy.file."
+PACKAGE_STEP: Final = "packages."
+SCRIPT_STEP: Final = "script."
+_HTTPS_PORTS: Final = frozenset({443, 8443, 9443})
+_HTTP_PORTS: Final = frozenset({80, 3000, 5000, 8000, 8008, 8080, 8081, 8888, 9000, 9090})
+_GOES_ON: Final = frozenset({CreationState.QUEUED, CreationState.RUNNING})
+
+
+class Mark(StrEnum):
+    """How a phase or step stands. ``warned``: done, with a warning that is worth reading; ``stopped``: cancelled in it."""
+
+    TODO = "todo"
+    ACTIVE = "active"
+    WAITING = "waiting"
+    DONE = "done"
+    WARNED = "warned"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """``seconds`` is None for what has not begun, ``seq`` the number of its first line, 0 where there is none."""
+
+    key: str
+    title: str
+    mark: Mark
+    seconds: float | None
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseReport:
+    """``counts`` tells of files, packages and scripts: ``{kind: (done, all)}``; packages are counted by batch."""
+
+    phase: Phase
+    mark: Mark
+    seconds: float | None
+    seq: int
+    counts: Mapping[str, tuple[int, int]]
+    steps: tuple[StepReport, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JobReport:
+    """``links`` are guesses by port, not tried. ``credentials`` names what may be revealed.
+
+    ``seconds`` is the time worked on it, ``tail`` the last lines of what failed, ``failed_seq`` the number of the line
+    that says so, ``ports`` what the container listens on for others.
+    """
+
+    view: JobView
+    phases: tuple[PhaseReport, ...]
+    seconds: float
+    tail: tuple[str, ...]
+    failed_seq: int
+    ports: tuple[int, ...]
+    links: tuple[str, ...]
+    credentials: tuple[str, ...]
+
+
+async def report(rt: Runtime, session: Session, creation_id: UUID) -> JobReport:
+    """Raises ``NotFoundError``."""
+    view = await service.get_job(rt, session, creation_id)
+    async with rt.db.transaction() as tx:
+        told = await tx.creations.told(creation_id)
+        container = await tx.containers.get(view.container_id)
+        kept = tx.containers.credentials(container) if view.exists else {}
+        failed_seq = told[-1].seq if told and view.error else 0
+        output = await tx.creations.events_between(creation_id, failed_seq - LOOKED_BACK_LINES, failed_seq)
+    phases = phases_of(view, told, now())
+    ports = tuple(found["port"] for found in container.services if found.get("kind") == "port" and found.get("public"))
+    address = view.result.address if view.result else ""
+    return JobReport(
+        view=view,
+        phases=phases,
+        seconds=sum(phase.seconds or 0.0 for phase in phases),
+        tail=_tail(view, output if view.error else (), failed_seq),
+        failed_seq=failed_seq,
+        ports=ports,
+        links=tuple(links_of(address, ports)),
+        credentials=(*([ROOT_PASSWORD] if _has_password(view) else []), *sorted(kept)),
+    )
+
+
+def _has_password(view: JobView) -> bool:
+    made = view.spec is not None and view.spec.password_mode is PasswordMode.GENERATED
+    return made and view.exists and view.state is CreationState.READY
+
+
+def links_of(address: str, ports: Sequence[int]) -> Iterator[str]:
+    """Where a browser may find something, by the ports that are usual for it."""
+    host = f"[{address}]" if ":" in address else address
+    for port in ports if address else ():
+        scheme = "https" if port in _HTTPS_PORTS else "http" if port in _HTTP_PORTS else ""
+        usual = {"http": 80, "https": 443}.get(scheme)
+        if scheme:
+            yield f"{scheme}://{host}" if port == usual else f"{scheme}://{host}:{port}"
+
+
+def phases_of(view: JobView, told: Sequence[CreationEvent], at: datetime) -> tuple[PhaseReport, ...]:
+    """All phases, done and to come. ``at`` is the present, up to which what runs has taken its time."""
+    end = at if view.state in _GOES_ON else (told[-1].at if told else at)
+    times = _phase_times(told, end)
+    order = list(Phase)
+    found = []
+    for phase in order:
+        mine = [step for step in view.steps if step.phase is phase]
+        steps = tuple(_step(view, step, told, end) for step in mine)
+        mark = _phase_mark(view, order.index(phase) - order.index(view.phase), begun=phase in times)
+        if mark is Mark.DONE and any(step.mark is Mark.WARNED for step in steps):
+            mark = Mark.WARNED
+        seq = next((event.seq for event in told if event.phase == phase.value), 0)
+        found.append(PhaseReport(phase, mark, times.get(phase), seq, counts_of(mine), steps))
+    return tuple(found)
+
+
+def counts_of(steps: Sequence[StepView]) -> dict[str, tuple[int, int]]:
+    """``{kind: (done, all)}`` for the kinds that there are."""
+    kinds = {"files": FILE_STEP, "packages": PACKAGE_STEP, "scripts": SCRIPT_STEP}
+    counts = {}
+    for kind, prefix in kinds.items():
+        mine = [step for step in steps if step.key.startswith(prefix)]
+        if mine:
+            counts[kind] = (sum(step.state is StepState.DONE for step in mine), len(mine))
+    return counts
+
+
+def _phase_mark(view: JobView, distance: int, *, begun: bool) -> Mark:
+    if view.state is CreationState.READY or distance < 0:
+        return Mark.DONE
+    if distance > 0:
+        return Mark.TODO
+    ends = {
+        CreationState.FAILED: Mark.FAILED,
+        CreationState.CANCELLED: Mark.STOPPED if begun else Mark.TODO,
+        CreationState.WAITING: Mark.WAITING,
+        CreationState.PAUSED: Mark.WAITING,
+        CreationState.QUEUED: Mark.WAITING if begun else Mark.TODO,
+    }
+    return ends.get(view.state, Mark.ACTIVE)
+
+
+def _phase_times(told: Sequence[CreationEvent], end: datetime) -> dict[Phase, float]:
+    """Seconds that each phase took, without what lies between a failure and the retry, and without standing still."""
+    spent: dict[Phase, float] = {}
+    for event, following in pairwise([*told, None]):
+        if event is None:
+            continue
+        over = event.type in {EventType.ERROR, EventType.COMPLETE} or stands_still(event.message)
+        until = event.at if over else following.at if following is not None else end
+        phase = Phase(event.phase)
+        spent[phase] = spent.get(phase, 0.0) + max(0.0, (until - event.at).total_seconds())
+    return spent
+
+
+def _step(view: JobView, step: StepView, told: Sequence[CreationEvent], end: datetime) -> StepReport:
+    """What runs in the guest names itself in its events; of the others only their state is known."""
+    begins = [index for index, event in enumerate(told) if _is_begin(event, step)]
+    mark = _STEP_MARKS[step.state]
+    if step.state is StepState.ACTIVE and view.state in {CreationState.WAITING, CreationState.PAUSED}:
+        mark = Mark.WAITING
+    if step.state is StepState.FAILED and view.state is CreationState.CANCELLED:
+        mark = Mark.STOPPED
+    if not begins:
+        return StepReport(step.key, step.title, mark, None, 0)
+    begin = told[begins[-1]]
+    rest = told[begins[-1] + 1 :]
+    if step.state is StepState.DONE and any(e.type == EventType.WARNING and e.script == step.title for e in rest):
+        mark = Mark.WARNED
+    following = next((event for event in rest if event.script != step.title or event.type == EventType.ERROR), None)
+    until = following.at if following is not None else end
+    return StepReport(step.key, step.title, mark, max(0.0, (until - begin.at).total_seconds()), begin.seq)
+
+
+def _is_begin(event: CreationEvent, step: StepView) -> bool:
+    return bool(event.script) and event.script == step.title and event.type == EventType.STEP
+
+
+def _tail(view: JobView, output: Sequence[CreationEvent], failed_seq: int) -> tuple[str, ...]:
+    """The last lines of the step that failed, as they stand in the log."""
+    if view.error is None:
+        return ()
+    printed = [line for line in lines_of(output, 1, failed_seq) if line.type == EventType.LOG]
+    mine = [line for line in printed if line.script == view.error.step] or printed
+    of_phase = [plain(line.text) for line in mine if line.phase == view.error.phase]
+    return tuple(of_phase[-TAIL_LINES:]) or view.error.tail[-TAIL_LINES:]
+
+
+_STEP_MARKS: Final = {
+    StepState.WAITING: Mark.TODO,
+    StepState.ACTIVE: Mark.ACTIVE,
+    StepState.DONE: Mark.DONE,
+    StepState.FAILED: Mark.FAILED,
+}

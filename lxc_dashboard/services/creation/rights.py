@@ -1,0 +1,115 @@
+"""Which privileges a creation needs, and which of them its user lacks: named one by one, at their paths."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from lxc_dashboard.errors import ApiError, PrivilegeError
+from lxc_dashboard.proxmox.auth import TokenAuth
+from lxc_dashboard.services.creation.entrance import ENTRY_PRIVILEGES
+
+if TYPE_CHECKING:
+    from lxc_dashboard.proxmox.client import ProxmoxClient
+    from lxc_dashboard.services.creation.spec import ContainerSpec
+
+log = structlog.get_logger(__name__)
+
+ROOT: Final = "root@pam"
+LOCAL_ZONE: Final = "localnetwork"
+VNET: Final = "vnet"
+GUEST_PRIVILEGES: Final = (
+    ("VM.Allocate", ""),
+    ("VM.Audit", ""),
+    ("VM.PowerMgmt", ""),
+    ("VM.Config.CPU", "cores"),
+    ("VM.Config.Memory", "memory_mib"),
+    ("VM.Config.Disk", "disk_gib"),
+    ("VM.Config.Network", "bridge"),
+    ("VM.Config.Options", ""),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """``privilege`` at any one of ``paths``; the first is the one to name. ``since``: the PVE that began to ask for it."""
+
+    privilege: str
+    paths: tuple[str, ...]
+    field: str = ""
+    since: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    privilege: str
+    path: str
+    field: str
+    cause: str = ""
+    remedy: str = ""
+
+
+async def missing(client: ProxmoxClient, spec: ContainerSpec, vmid: int, userid: str) -> list[Lack]:
+    """What the user lacks for this. Asks ``GET /access/permissions`` once a path, ``GET /version``, ``.../network``."""
+    if userid == ROOT and not isinstance(client.auth, TokenAuth):
+        return []
+    version, zone = await asyncio.gather(client.version(), _zone(client, spec))
+    needs = [need for need in needed(spec, vmid, zone) if need.since <= (version.major or need.since)]
+    paths = sorted({path for need in needs for path in need.paths})
+    answers = await asyncio.gather(*(client.access.permissions(path) for path in paths))
+    held = dict(zip(paths, answers, strict=True))
+    lacks = [
+        Lack(need.privilege, need.paths[0], need.field)
+        for need in needs
+        if not any(need.privilege in held[path] for path in need.paths)
+    ]
+    return lacks + list(_only_root(spec))
+
+
+async def _zone(client: ProxmoxClient, spec: ContainerSpec) -> str:
+    """The zone that the bridge is of: ``LOCAL_ZONE``, a virtual network's own, empty where that cannot be told."""
+    try:
+        devices = await client.nodes.network(spec.node, "any_bridge")
+        if all(device.type != VNET for device in devices if device.iface == spec.bridge):
+            return LOCAL_ZONE
+        return next((vnet.zone for vnet in await client.cluster.vnets() if vnet.vnet == spec.bridge), "")
+    except (ApiError, PrivilegeError) as error:
+        log.info("zone of the bridge not told", bridge=spec.bridge, why=str(error))
+        return ""
+
+
+def needed(spec: ContainerSpec, vmid: int, zone: str = LOCAL_ZONE) -> Iterator[Need]:
+    """Rights at a pool count for the guest in it. ``zone`` of the bridge: empty where it is not known, and not asked for."""
+    guest = (f"/vms/{vmid}", f"/pool/{spec.pool}") if spec.pool else (f"/vms/{vmid}",)
+    for privilege, field in GUEST_PRIVILEGES:
+        yield Need(privilege, guest, field)
+    if spec.enters_guest:
+        for privilege in ENTRY_PRIVILEGES:
+            yield Need(privilege, guest)
+    for storage, field in {volume.storage: volume.field for volume in reversed(spec.volumes)}.items():
+        yield Need("Datastore.AllocateSpace", (f"/storage/{storage}",), field)
+    source = f"/storage/{spec.ostemplate.partition(':')[0]}"
+    if spec.ostemplate_download:
+        yield Need("Datastore.AllocateTemplate", (source,), "ostemplate_download")
+    if zone:
+        bridge = f"/sdn/zones/{zone}/{spec.bridge}"
+        yield Need("SDN.Use", (f"{bridge}/{spec.vlan}", bridge) if spec.vlan else (bridge,), "bridge", since=8)
+    if not spec.unprivileged:
+        yield Need("Sys.Modify", ("/",), "unprivileged", since=9)
+
+
+def _only_root(spec: ContainerSpec) -> Iterator[Lack]:
+    """PVE lets root@pam alone switch these on, by password and not by token."""
+    for name in ("keyctl", "fuse") if spec.unprivileged else ("nesting", "keyctl", "fuse"):
+        if getattr(spec, name):
+            kind = "an unprivileged" if spec.unprivileged else "a privileged"
+            cause = f"Only {ROOT} may switch on {name} of {kind} container"
+            yield Lack("", "", name, cause, f"Switch it off, or have {ROOT} create it")
+    for at, mount in enumerate(spec.mounts):
+        if mount.is_bind:
+            cause = f"Only {ROOT} may mount a folder of the node, such as {mount.source}"
+            yield Lack("", "", f"mounts.{at}.source", cause, f"Take a volume of a storage, or have {ROOT} create it")

@@ -1,0 +1,259 @@
+"""Creations as signed-in users ask for them, see them, stop them and clear them away."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+import structlog
+
+from lxc_dashboard.db.models import Container, Creation, CreationState, Lifecycle
+from lxc_dashboard.db.repositories.creations import FINISHED
+from lxc_dashboard.errors import ConflictError, NotFoundError, ServiceUnavailableError
+from lxc_dashboard.services.auth import privileges
+from lxc_dashboard.services.containers.guest_lock import guest_lock
+from lxc_dashboard.services.creation import clearing, events, listing, sight, slots, unattended
+from lxc_dashboard.services.creation.auditing import audit
+from lxc_dashboard.services.creation.checkpoint import Checkpoint
+from lxc_dashboard.services.creation.events import ProgressEvent
+from lxc_dashboard.services.creation.follow import follow as follow_events
+from lxc_dashboard.services.creation.handing import enqueue
+from lxc_dashboard.services.creation.identity import lending, owns, tokenid_of
+from lxc_dashboard.services.creation.phases import create, deploy, finalize, pause, start
+from lxc_dashboard.services.creation.requesting import Secrets, request
+from lxc_dashboard.services.creation.sight import MANAGE_PRIVILEGE, SEE_PRIVILEGE
+from lxc_dashboard.services.creation.spec import PasswordMode
+from lxc_dashboard.services.creation.views import JobView, job_view
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from lxc_dashboard.db.database import Transaction
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.auth.model import Session
+
+__all__ = [
+    "JobView", "Secrets", "cancel", "destroy", "events_after", "follow", "get_job", "go_on", "list_jobs", "reap", "request",
+    "resume_after_sign_in", "retry",
+]  # fmt: skip
+
+log = structlog.get_logger(__name__)
+
+REAP_AT_ONCE: Final = 200
+SECRETS_OF_FAILED_S: Final = 7 * 24 * 3600.0
+GIVE_AT_ONCE: Final = 200
+GIVEN_PASSWORD_OF_FAILED_S: Final = 12 * 3600.0
+UNFINISHED: Final = tuple(state for state in CreationState if state not in FINISHED)
+
+
+async def get_job(rt: Runtime, session: Session, creation_id: UUID) -> JobView:
+    """One job at the session's endpoint: one's own, or of a container that PVE lets the user see.
+
+    Raises ``NotFoundError``, also for what may not be seen.
+    """
+    creation, container, template = await _visible(rt, session, creation_id)
+    own = owns(session, creation)
+    manages = not own and MANAGE_PRIVILEGE in await sight.held(rt, session, container)
+    own = own or (manages and creation.userid == session.userid)
+    view = job_view(creation, container, template, own=own, manages=manages)
+    if view.state is not CreationState.QUEUED:
+        return view
+    async with rt.db.transaction() as tx:
+        return view.placed(await tx.creations.places(session.endpoint_id))
+
+
+async def list_jobs(
+    rt: Runtime, session: Session, *, unfinished: bool = False, limit: int = 100, before: UUID | None = None
+) -> list[JobView]:
+    """Jobs at the session's endpoint that the user may see, newest first; ``before``: from behind that one on."""
+    wanted = listing.Wanted(states=UNFINISHED if unfinished else (), before=before)
+    return list((await listing.page_of(rt, session, wanted, limit=limit)).jobs)
+
+
+async def events_after(
+    rt: Runtime, session: Session, creation_id: UUID, seq: int, limit: int = 500
+) -> list[ProgressEvent]:
+    """What the job told after number ``seq``, from PostgreSQL. Raises ``NotFoundError``."""
+    await _visible(rt, session, creation_id)
+    async with rt.db.transaction() as tx:
+        rows = await tx.creations.events_after(creation_id, seq, limit)
+    return [rest for row in rows if (rest := events.of_row(row).after(seq)) is not None]
+
+
+async def follow(
+    rt: Runtime, session: Session, creation_id: UUID, after_seq: int = 0
+) -> AsyncIterator[list[ProgressEvent]]:
+    """``follow.follow`` for one who may see the job. Raises ``NotFoundError``."""
+    await _visible(rt, session, creation_id)
+    async for batch in follow_events(rt, creation_id, after_seq):
+        yield batch
+
+
+async def cancel(rt: Runtime, session: Session, creation_id: UUID) -> JobView:
+    """Ask the job to stop; its worker does so within 15 s, and where it has none and nothing is under way it ends here.
+
+    One's own job, or with VM.Allocate on its container.
+
+    Raises ``NotFoundError``, ``PrivilegeError``, ``ConflictError`` (it has ended).
+    """
+    creation, container, template = await _visible(rt, session, creation_id)
+    own = owns(session, creation)
+    if not own:
+        await privileges.require(rt, session, f"/vms/{container.vmid}", MANAGE_PRIVILEGE)
+    async with lending(rt, session) as lent:
+        asked = await lent.tx.creations.request_cancel(creation_id, session.authid)
+        if own:  # a job that waits for a sign-in has no ticket to stop anything with
+            asked = await lent.give(creation_id)
+        await audit(lent.tx, session, container, "creation.cancel", job=creation_id)
+    if asked.lease_owner is None and not await unattended.end(rt, asked):
+        await enqueue(rt, creation_id)
+    return job_view(asked, container, template, own=own, manages=not own)
+
+
+async def retry(rt: Runtime, session: Session, creation_id: UUID) -> JobView:
+    """Run a failed job of one's own again, from the step that failed.
+
+    Raises ``NotFoundError``, ``ConflictError``, ``PrivilegeError`` (another token of the same user).
+    """
+    creation, container, template = await _visible(rt, session, creation_id)
+    await _require_same_user(rt, session, creation, container)
+    checkpoint = from_failed_step(Checkpoint.from_json(creation.checkpoint)).to_json()
+    async with (
+        guest_lock(rt.bus, session.endpoint_id, container.vmid, container.hostname),
+        lending(rt, session) as lent,
+    ):
+        present = await lent.tx.containers.get(container.id)
+        if present.deleted_at is not None:
+            raise ConflictError("Its container is gone: create a new one")
+        if _misses_password(creation, present):
+            raise ConflictError(f"{create.PASSWORD_GONE}. {create.GIVE_IT_AGAIN}")
+        await lent.tx.creations.reopen(creation_id, checkpoint)
+        again = await lent.give(creation_id)
+        await lent.tx.containers.set_lifecycle(container.id, Lifecycle.CREATING)
+        await audit(lent.tx, session, container, "creation.retry", job=creation_id)
+    await enqueue(rt, creation_id)
+    return job_view(again, container, template, own=True)
+
+
+def _misses_password(creation: Creation, container: Container) -> bool:
+    """Whether the container is yet to be created with a password that its user gave, and that is forgotten by now."""
+    given = creation.spec.get("password_mode") == PasswordMode.GIVEN.value
+    made = Checkpoint.from_json(creation.checkpoint).is_done(create.CREATE)
+    return given and not made and container.root_password_enc is None
+
+
+async def go_on(rt: Runtime, session: Session, creation_id: UUID) -> JobView:
+    """End the pause of a job of one's own: it goes on with this session's sign-in. Raises as ``retry``."""
+    creation, container, template = await _visible(rt, session, creation_id)
+    await _require_same_user(rt, session, creation, container)
+    checkpoint = Checkpoint.from_json(creation.checkpoint)
+    checkpoint.mark_done(pause.PAUSE)
+    async with lending(rt, session) as lent:
+        await lent.tx.creations.go_on(creation_id, checkpoint.to_json())
+        queued = await lent.give(creation_id)
+        await audit(lent.tx, session, container, "creation.go-on", job=creation_id)
+    await enqueue(rt, creation_id)
+    return job_view(queued, container, template, own=True)
+
+
+def from_failed_step(checkpoint: Checkpoint) -> Checkpoint:
+    """Where a retry begins: the failed step gets a new name in the guest, all before it stays done.
+
+    A step that was under way when the door or PVE went away has not failed: it is found again and adopted. Checks, the start and what the guest needs of ours are looked at again: much may have happened since.
+    """
+    if checkpoint.failed:
+        checkpoint.again(checkpoint.failed)
+    for again in (deploy.PREPARE, start.START, start.ADDRESS, start.INIT, finalize.LOCK):
+        if checkpoint.is_done(again):
+            checkpoint.again(again)
+    if not checkpoint.is_done(create.CREATE):
+        checkpoint.again(create.CHECK)
+    checkpoint.done = [name for name in checkpoint.done if not name.startswith("phase.")]
+    checkpoint.active = checkpoint.failed = ""
+    return checkpoint
+
+
+async def destroy(rt: Runtime, session: Session, creation_id: UUID) -> str:
+    """Delete what a failed or cancelled job has left, as the user who asks; what to tell him.
+
+    ``POST .../status/stop``, ``DELETE /nodes/{node}/lxc/{vmid}``. Raises ``NotFoundError``, ``ConflictError`` (the job
+    runs or succeeded, or the vmid is another container by now), what PVE says.
+    """
+    creation, container, _ = await _visible(rt, session, creation_id)
+    if container.deleted_at is not None:
+        return f"CT {container.vmid} {container.hostname} is gone already"
+    async with guest_lock(rt.bus, session.endpoint_id, container.vmid, container.hostname):
+        was_there = await clearing.delete_left(rt, session, creation, container)
+        async with rt.db.transaction() as tx:
+            await clearing.forget(tx, session, creation, container)
+    name = f"CT {container.vmid} {container.hostname}"
+    return f"Destroyed {name}" if was_there else f"{name} is gone already"
+
+
+async def resume_after_sign_in(rt: Runtime, session: Session) -> int:
+    """Give the user's unfinished jobs the new ticket; those that waited go on, but for the paused. How many there are.
+
+    Raises ``SessionExpiredError`` where the session ended meanwhile.
+    """
+    count, after = 0, UUID(int=0)
+    while True:
+        async with lending(rt, session) as lent:
+            found = await lent.tx.creations.unfinished_of(session.endpoint_id, session.userid, after, GIVE_AT_ONCE)
+            theirs = [creation.id for creation in found if not await tokenid_of(lent.tx, creation.id)]
+            given = [await lent.give(creation_id) for creation_id in theirs]
+        for creation in given:
+            if creation.state == CreationState.QUEUED.value and creation.lease_owner is None:
+                await enqueue(rt, creation.id)
+        count += len(given)
+        if len(found) < GIVE_AT_ONCE:
+            return count
+        after = found[-1].id
+
+
+async def reap(rt: Runtime) -> int:
+    """Hand out again what no worker holds: its worker died, or its message was lost. How many there were.
+
+    What was given for a run that failed long ago is forgotten here, too.
+    """
+    try:
+        async with rt.db.transaction() as tx:
+            found = await tx.creations.expired(REAP_AT_ONCE)
+            await tx.creations.wipe_stale_secrets(SECRETS_OF_FAILED_S)
+            await tx.containers.forget_given_passwords(GIVEN_PASSWORD_OF_FAILED_S)
+        for creation in found:
+            log.info("creation handed out again", creation_id=str(creation.id), attempt=creation.attempt)
+            await enqueue(rt, creation.id)
+        await slots.wake_all(rt)
+    except ServiceUnavailableError as error:
+        log.warning("nothing reaped", why=str(error))
+        return 0
+    return len(found)
+
+
+async def _require_same_user(rt: Runtime, session: Session, creation: Creation, container: Container) -> None:
+    """A job goes on as its own user, with what that one came with now: a token that did not ask for it must manage it."""
+    if creation.userid != session.userid:
+        raise ConflictError("A job acts as its own user: only that one can let it go on")
+    if not owns(session, creation):
+        await privileges.require(rt, session, f"/vms/{container.vmid}", MANAGE_PRIVILEGE)
+
+
+async def _visible(rt: Runtime, session: Session, creation_id: UUID) -> tuple[Creation, Container, str]:
+    async with rt.db.transaction() as tx:
+        creation = await tx.creations.get(creation_id)
+        container, template = await _belongings(tx, creation)
+    if creation.endpoint_id == session.endpoint_id:
+        if owns(session, creation):
+            return creation, container, template
+        if SEE_PRIVILEGE in await sight.held(rt, session, container):
+            return creation, container, template
+    raise NotFoundError("This job does not exist, or not any more")
+
+
+async def _belongings(tx: Transaction, creation: Creation) -> tuple[Container, str]:
+    """Its container, and the template with its revision as people name it."""
+    container = await tx.containers.get(creation.container_id)
+    if creation.revision_id is None:
+        return container, ""
+    template, revision = await tx.templates.revision(creation.revision_id)
+    return container, f"{template.name} r{revision.number}"

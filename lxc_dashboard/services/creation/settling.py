@@ -1,0 +1,110 @@
+"""What cancelled runs had begun and could not end, since PVE or the door did not answer: tried by schedule until it is over.
+
+Each acts as its user, with the copy of the ticket that it keeps for this; when that is worth nothing any more, it is given up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from lxc_dashboard.db.models import AuditResult, Creation, EventType, Phase
+from lxc_dashboard.db.repositories.events import NewEvent
+from lxc_dashboard.errors import DashboardError, ServiceUnavailableError, SessionExpiredError, TokenRefusedError
+from lxc_dashboard.services.containers.guest_lock import guest_lock
+from lxc_dashboard.services.creation import cancelling, ending, ownership
+from lxc_dashboard.services.creation.checkpoint import Checkpoint
+from lxc_dashboard.services.creation.doors import NoWay
+from lxc_dashboard.services.creation.lease import LEASE_S, new_owner
+from lxc_dashboard.services.creation.opening import open_context
+from lxc_dashboard.services.creation.phases import finalize
+from lxc_dashboard.services.creation.progress import Recorder
+
+if TYPE_CHECKING:
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.creation.context import RunContext
+
+log = structlog.get_logger(__name__)
+
+LOOKED_AT_ONCE: Final = 200
+TRIED_AT_ONCE: Final = 10
+TRY_WITHIN_S: Final = 20.0
+GUEST_ENDED: Final = "What ran in the guest is ended now"
+TASK_ENDED: Final = "The task of CT {vmid} in PVE is over now"
+KEY_OUT: Final = "The key of this creation is out of the guest now"
+GIVEN_UP: Final = "The sign-in of this job has ended: what it could not end is not tried any more"
+GONE: Final = "CT {vmid} is gone from PVE, or is another one by now: nothing of this job runs in it"
+
+
+async def settle_due(rt: Runtime) -> int:
+    """Try to end all that is owed. How many runs owe nothing any more."""
+    few = asyncio.Semaphore(TRIED_AT_ONCE)
+    try:
+        async with rt.db.transaction() as tx:
+            owing = await tx.creations.owing(LOOKED_AT_ONCE)
+    except ServiceUnavailableError as error:
+        log.warning("nothing settled", why=str(error))
+        return 0
+    return sum(await asyncio.gather(*(_settle(rt, creation, few) for creation in owing)))
+
+
+async def _settle(rt: Runtime, creation: Creation, few: asyncio.Semaphore) -> bool:
+    try:
+        async with few, asyncio.timeout(TRY_WITHIN_S):
+            async with rt.db.transaction() as tx:
+                vmid = (await tx.containers.get(creation.container_id)).vmid
+            async with guest_lock(rt.bus, creation.endpoint_id, vmid):
+                return await _try(rt, creation)
+    except (DashboardError, TimeoutError) as error:
+        log.info("cancelled creation not settled yet", creation_id=str(creation.id), why=str(error))
+        return False
+
+
+async def _try(rt: Runtime, creation: Creation) -> bool:
+    try:
+        told = await _end(rt, creation)
+    except (SessionExpiredError, TokenRefusedError):
+        return await _write(rt, creation, GIVEN_UP, EventType.WARNING)
+    return bool(told) and await _write(rt, creation, told)
+
+
+async def _end(rt: Runtime, creation: Creation) -> str:
+    """What there is to say of it when all is over; empty where it is not."""
+    owner = new_owner()
+    # Never started: what a try has to say is for nobody.
+    recorder = Recorder(rt, creation.id, owner, Checkpoint.from_json(creation.checkpoint), LEASE_S)
+    recorder.checkpoint.facts[finalize.LOCKING] = True  # an answer that was lost: refused by now, it is out
+    recorder.phase, recorder.percent = Phase(creation.phase), creation.percent
+    ctx = await open_context(rt, creation, recorder, owner)
+    try:
+        active = ctx.checkpoint.active
+        if active in cancelling.TASKS:
+            return "" if (await cancelling.stop(ctx)).owes else TASK_ENDED.format(vmid=ctx.guest.vmid)
+        return await _end_in_guest(ctx)
+    finally:
+        if not isinstance(ctx.entrance, NoWay):
+            await ctx.entrance.close()
+
+
+async def _end_in_guest(ctx: RunContext) -> str:
+    place = await ownership.locate(ctx.client, ctx.guest.node, ctx.guest.vmid)
+    if place is None or not await ownership.is_ours(ctx.client, ownership.claim_of(ctx), place.node):
+        return GONE.format(vmid=ctx.guest.vmid)
+    in_guest = ctx.checkpoint.active.startswith(cancelling.IN_GUEST)
+    if place.guest.running and (await cancelling.stop(ctx)).owes:
+        return ""
+    if not place.guest.running and ctx.door_key is not None:
+        return ""  # the key can be taken out of a guest that runs
+    return GUEST_ENDED if in_guest else KEY_OUT
+
+
+async def _write(rt: Runtime, creation: Creation, told: str, kind: EventType = EventType.STEP) -> bool:
+    event = NewEvent(kind, Phase(creation.phase), creation.percent, told)
+    async with rt.db.transaction() as tx:
+        settled = await tx.creations.settle(creation.id, event)
+        if settled:
+            result = AuditResult.OK if kind is EventType.STEP else AuditResult.FAILED
+            await ending.audit(tx, creation, "creation.settled", result, {"told": told})
+    return settled

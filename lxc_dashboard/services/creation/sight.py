@@ -1,0 +1,108 @@
+"""What a user may see of others' jobs: of those whose container PVE lets him see, as long as its vmid is that container."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+import structlog
+
+from lxc_dashboard.errors import ServiceUnavailableError
+from lxc_dashboard.services.auth import acting, privileges
+from lxc_dashboard.services.monitor.identity import ITS_OWN, Standing, standings
+
+if TYPE_CHECKING:
+    from lxc_dashboard.db.models import Container
+    from lxc_dashboard.proxmox.client import ProxmoxClient
+    from lxc_dashboard.proxmox.schemas import Resource
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.auth.model import Session
+
+log = structlog.get_logger(__name__)
+
+SEE_PRIVILEGE: Final = "VM.Audit"
+MANAGE_PRIVILEGE: Final = "VM.Allocate"  # as PVE asks for the deletion of a guest
+HOLDS_FOR_S: Final = 15.0
+ALL_GUESTS: Final = "/vms"  # where one may see every guest, what is left of one that is gone may be seen too
+
+
+async def held(rt: Runtime, session: Session, container: Container) -> frozenset[str]:
+    """What the user may do with a job of somebody else's: ``SEE_PRIVILEGE``, ``MANAGE_PRIVILEGE``, or nothing.
+
+    An answer holds for ``HOLDS_FOR_S``: a log is read in many small pieces.
+    """
+    key = f"creation:held:{session.id}:{container.id}:{container.deleted_at is not None}"
+    try:
+        known = await rt.bus.get(key)
+        if known is None:
+            known = ",".join(sorted(await _held(rt, session, container))).encode()
+            await rt.bus.set(key, known, ttl_s=HOLDS_FOR_S)
+    except ServiceUnavailableError as error:
+        log.info("privileges are not remembered", why=str(error))
+        return await _held(rt, session, container)
+    return frozenset(known.decode().split(","))
+
+
+async def _held(rt: Runtime, session: Session, container: Container) -> frozenset[str]:
+    gone = container.deleted_at is not None
+    found = await privileges.held(rt, session, ALL_GUESTS if gone else f"/vms/{container.vmid}")
+    if not gone and SEE_PRIVILEGE in found:
+        client = await acting.client(rt, session)
+        resources = await client.cluster.resources()
+        if _lists(resources, container) and not await _own_ones(rt, session, client, [container], resources):
+            return frozenset()
+    return found & {SEE_PRIVILEGE, MANAGE_PRIVILEGE}
+
+
+async def seen(rt: Runtime, session: Session, containers: Sequence[Container]) -> frozenset[UUID]:
+    """The ids of those of others' containers whose jobs the user may see in a list."""
+    if not containers:
+        return frozenset()
+    client = await acting.client(rt, session)
+    resources = await client.cluster.resources()
+    there = [each for each in containers if each.deleted_at is None and _lists(resources, each)]
+    found = await _own_ones(rt, session, client, there, resources)
+    gone = frozenset(each.id for each in containers if each.deleted_at is not None)
+    if gone and SEE_PRIVILEGE in await privileges.held(rt, session, ALL_GUESTS):
+        return found | gone
+    return found
+
+
+def _lists(resources: Sequence[Resource], container: Container) -> bool:
+    return any(entry.is_guest and entry.vmid == container.vmid for entry in resources)
+
+
+async def _own_ones(
+    rt: Runtime,
+    session: Session,
+    client: ProxmoxClient,
+    containers: Sequence[Container],
+    resources: Sequence[Resource],
+) -> frozenset[UUID]:
+    """Those that are the guests which PVE lists. That holds for ``HOLDS_FOR_S``, for whoever asks."""
+    remembered = {each.id: await _remembered(rt, each.id) for each in containers}
+    asked = [each.id for each in containers if remembered[each.id] is None]
+    async with rt.db.transaction() as tx:
+        known = await tx.monitor.known(session.endpoint_id, asked) if asked else []
+    found = await standings(client, known, resources)
+    for container_id, standing in found.items():
+        if standing is Standing.OURS:
+            await _remember(rt, container_id)
+    return frozenset(
+        each.id for each in containers if remembered[each.id] or found.get(each.id, Standing.UNKNOWN) in ITS_OWN
+    )
+
+
+async def _remembered(rt: Runtime, container_id: UUID) -> bytes | None:
+    try:
+        return await rt.bus.get(f"guest:ours:{container_id}")
+    except ServiceUnavailableError:
+        return None
+
+
+async def _remember(rt: Runtime, container_id: UUID) -> None:
+    try:
+        await rt.bus.set(f"guest:ours:{container_id}", b"1", ttl_s=HOLDS_FOR_S)
+    except ServiceUnavailableError as error:
+        log.info("guest not remembered", why=str(error))

@@ -1,0 +1,73 @@
+"""A node makes so many containers at once, whatever the number of workers: a run takes a slot, or waits in line without a worker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from lxc_dashboard.services.creation.events import TURN
+from lxc_dashboard.services.creation.handing import enqueue
+
+if TYPE_CHECKING:
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.creation.context import RunContext
+
+SLOT: Final = "create.slot"
+
+
+class InLineError(Exception):
+    """Others come first on this node: the run was given back, and is handed out again when its turn comes."""
+
+
+async def take(ctx: RunContext, *, begun: bool) -> None:
+    """A slot on the run's node. ``begun``: PVE was asked already. Raises ``InLineError``."""
+    node, limit = ctx.guest.node, ctx.rt.settings.CREATES_PER_NODE
+    async with ctx.rt.db.transaction() as tx:
+        ahead = await tx.creations.take_slot(ctx.creation_id, ctx.recorder.owner, node, limit, anyway=begun)
+    if ahead:
+        await _wait(ctx, ahead)
+    ctx.holds_slot = True
+    if ctx.checkpoint.active == SLOT:
+        ctx.checkpoint.active = ""
+
+
+async def _wait(ctx: RunContext, ahead: int) -> None:
+    node, limit = ctx.guest.node, ctx.rt.settings.CREATES_PER_NODE
+    ctx.checkpoint.active = SLOT
+    ctx.tell_once(SLOT, f"{waits_for(ahead, node)} {TURN}")
+    await ctx.recorder.flush()
+    async with ctx.rt.db.transaction() as tx:
+        waits = await tx.creations.wait_in_line(ctx.creation_id, ctx.recorder.owner, node, limit)
+    if waits:
+        raise InLineError
+
+
+def waits_for(ahead: int, node: str) -> str:
+    """``Waits for 2 others on pve1``."""
+    return f"Waits for {ahead} {'other' if ahead == 1 else 'others'} on {node}"
+
+
+async def give(ctx: RunContext) -> None:
+    """The node is loaded no more by this run: the next one is woken."""
+    if not ctx.holds_slot:
+        return
+    async with ctx.rt.db.transaction() as tx:
+        await tx.creations.give_slot(ctx.creation_id, ctx.recorder.owner)
+    ctx.holds_slot = False
+    await wake(ctx.rt, ctx.endpoint_id, ctx.guest.node)
+
+
+async def wake(rt: Runtime, endpoint_id: UUID, node: str) -> int:
+    """Hand out the oldest runs that the node has room for. How many there were."""
+    async with rt.db.transaction() as tx:
+        ids = await tx.creations.wake(endpoint_id, node, rt.settings.CREATES_PER_NODE)
+    for creation_id in ids:
+        await enqueue(rt, creation_id)
+    return len(ids)
+
+
+async def wake_all(rt: Runtime) -> int:
+    """``wake`` wherever runs wait: for slots whose holder died with its worker."""
+    async with rt.db.transaction() as tx:
+        wanted = await tx.creations.nodes_in_demand()
+    return sum([await wake(rt, endpoint_id, node) for endpoint_id, node in wanted])

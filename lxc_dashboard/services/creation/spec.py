@@ -1,0 +1,263 @@
+"""What is to be made: frozen, without secrets, and turned into PVE's own parameters in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from typing import Any, Final
+from uuid import UUID
+
+from lxc_dashboard.db.models import PackageManager
+from lxc_dashboard.proxmox.schemas.lxc_config import property_string
+
+NETWORK_DEVICE: Final = "eth0"
+
+
+class PasswordMode(StrEnum):
+    """``none``: the guest's root has no password, and keys are the way in."""
+
+    GIVEN = "given"
+    GENERATED = "generated"
+    NONE = "none"
+
+
+class IpMode(StrEnum):
+    """``auto`` (SLAAC) is for IPv6 only."""
+
+    DHCP = "dhcp"
+    STATIC = "static"
+    AUTO = "auto"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class IpSettings:
+    """``address`` in CIDR form and ``gateway`` (may be empty) for ``static``, both empty for the others."""
+
+    mode: IpMode
+    address: str = ""
+    gateway: str = ""
+
+    @property
+    def value(self) -> str | None:
+        """PVE's ``ip`` or ``ip6``; None where there is none."""
+        if self.mode is IpMode.STATIC:
+            return self.address
+        return None if self.mode is IpMode.NONE else self.mode.value
+
+
+@dataclass(frozen=True, slots=True)
+class PackageRef:
+    """A package of the template, by its bucket."""
+
+    bucket: str
+    manager: PackageManager
+    spec: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExtraPackage:
+    """A package that the user adds, as its manager writes it. Custom ones cannot be added: they are commands."""
+
+    manager: PackageManager
+    spec: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A mount point ``mpN``. ``source``: a storage, for a new volume of ``size_gib``, or a path of the node, bound as it is.
+
+    ``path`` is where the guest sees it. Only a volume is part of backups.
+    """
+
+    source: str
+    path: str
+    size_gib: int = 0
+    backup: bool = False
+    read_only: bool = False
+
+    @property
+    def is_bind(self) -> bool:
+        return self.source.startswith("/")
+
+    @property
+    def value(self) -> str:
+        """PVE's ``mpN``."""
+        return property_string(
+            {
+                "volume": self.source if self.is_bind else f"{self.source}:{self.size_gib}",
+                "mp": self.path,
+                "backup": True if self.backup else None,
+                "ro": True if self.read_only else None,
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A volume that PVE is to make. ``field`` and ``size_field`` are where its storage and its size were asked for."""
+
+    storage: str
+    size_gib: int
+    field: str
+    size_field: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """A container as asked for. Sizes in MiB and GiB; ``vmid`` None: the next free one.
+
+    ``ostemplate`` is a volid (``local:vztmpl/debian-13...tar.zst``); ``ostemplate_download`` the name in ``aplinfo`` to
+    fetch it by, where it is not there yet. ``scripts``: the names to run, in their order; None: as the template has it.
+    ``pause_after_create``: stop before the first start, until its user lets it go on.
+    """
+
+    node: str
+    ostemplate: str
+    hostname: str
+    storage: str
+    vmid: int | None = None
+    ostemplate_download: str = ""
+    password_mode: PasswordMode = PasswordMode.NONE
+    ssh_keys: tuple[str, ...] = ()
+    cores: int = 1
+    memory_mib: int = 512
+    swap_mib: int = 512
+    disk_gib: int = 8
+    bridge: str = "vmbr0"
+    vlan: int | None = None
+    ipv4: IpSettings = IpSettings(IpMode.DHCP)
+    ipv6: IpSettings = IpSettings(IpMode.NONE)
+    nameserver: str = ""
+    searchdomain: str = ""
+    mtu: int | None = None
+    firewall: bool = False
+    unprivileged: bool = True
+    nesting: bool = False
+    keyctl: bool = False
+    fuse: bool = False
+    mounts: tuple[Mount, ...] = ()
+    tags: tuple[str, ...] = ()
+    pool: str = ""
+    onboot: bool = False
+    start_order: int | None = None
+    description: str = ""
+    revision_id: UUID | None = None
+    packages_off: tuple[PackageRef, ...] = ()
+    packages_extra: tuple[ExtraPackage, ...] = ()
+    scripts: tuple[str, ...] | None = None
+    pause_after_create: bool = False
+
+    @property
+    def enters_guest(self) -> bool:
+        """Whether anything is to be done inside the guest, for which a door is needed."""
+        return self.revision_id is not None or bool(self.packages_extra)
+
+    @property
+    def volumes(self) -> tuple[Volume, ...]:
+        """Its root and the mount points that are no binds."""
+        of_mounts = (
+            Volume(mount.source, mount.size_gib, f"mounts.{at}.source", f"mounts.{at}.size_gib")
+            for at, mount in enumerate(self.mounts)
+            if not mount.is_bind
+        )
+        return (Volume(self.storage, self.disk_gib, "storage", "disk_gib"), *of_mounts)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON of the same keys; ``from_json`` reads it back."""
+        values = asdict(self)
+        values["revision_id"] = str(self.revision_id) if self.revision_id else None
+        for name in ("ssh_keys", "mounts", "tags", "packages_off", "packages_extra"):
+            values[name] = list(values[name])
+        values["scripts"] = None if self.scripts is None else list(self.scripts)
+        return values
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> ContainerSpec:
+        """What ``to_json`` wrote, of this or an older version: unknown keys are left out, missing ones at their default."""
+        known = {field.name for field in fields(cls)}
+        kept = {name: value for name, value in values.items() if name in known}
+        readers = {name: reader for name, reader in _READERS.items() if name in kept}
+        return cls(**(kept | {name: reader(kept[name]) for name, reader in readers.items()}))
+
+
+def _ip(value: Mapping[str, str]) -> IpSettings:
+    return IpSettings(IpMode(value["mode"]), value.get("address", ""), value.get("gateway", ""))
+
+
+_READERS: Final[Mapping[str, Any]] = {
+    "password_mode": PasswordMode,
+    "ssh_keys": tuple,
+    "ipv4": _ip,
+    "ipv6": _ip,
+    "mounts": lambda value: tuple(Mount(**mount) for mount in value),
+    "tags": tuple,
+    "revision_id": lambda value: UUID(value) if value else None,
+    "packages_off": lambda value: tuple(
+        PackageRef(ref["bucket"], PackageManager(ref["manager"]), ref["spec"]) for ref in value
+    ),
+    "packages_extra": lambda value: tuple(ExtraPackage(PackageManager(ref["manager"]), ref["spec"]) for ref in value),
+    "scripts": lambda value: None if value is None else tuple(value),
+}
+
+
+def network(spec: ContainerSpec) -> str:
+    """PVE's ``net0``."""
+    return property_string(
+        {
+            "name": NETWORK_DEVICE,
+            "bridge": spec.bridge,
+            "firewall": True if spec.firewall else None,
+            "gw": spec.ipv4.gateway or None,
+            "gw6": spec.ipv6.gateway or None,
+            "ip": spec.ipv4.value,
+            "ip6": spec.ipv6.value,
+            "mtu": spec.mtu,
+            "tag": spec.vlan,
+            "type": "veth",
+        }
+    )
+
+
+def features(spec: ContainerSpec) -> str | None:
+    """PVE's ``features``: only what is on. Naming one as off is already more than most users may."""
+    wanted = {"fuse": spec.fuse, "keyctl": spec.keyctl, "nesting": spec.nesting}
+    return property_string({name: True for name, on in wanted.items() if on}) or None
+
+
+def in_mount_order(mounts: Sequence[Mount]) -> list[Mount]:
+    """As PVE is to mount them, which goes by their numbers: a folder before what lies in it, else as they were given."""
+    return sorted(mounts, key=lambda mount: sum(mount.path.startswith(f"{other.path}/") for other in mounts))
+
+
+def pve_parameters(
+    spec: ContainerSpec, vmid: int, password: str | None, *, description: str | None = None
+) -> dict[str, str | int | bool]:
+    """The body of ``POST /nodes/{node}/lxc``. ``unprivileged`` always stands in it: PVE 8 and 9 differ in its default.
+
+    With a pool, tags are left to the end: who has rights through the pool only may not set them yet.
+    """
+    values: dict[str, str | int | bool | None] = {
+        "vmid": vmid,
+        "ostemplate": spec.ostemplate,
+        "hostname": spec.hostname,
+        "unprivileged": spec.unprivileged,
+        "cores": spec.cores,
+        "memory": spec.memory_mib,
+        "swap": spec.swap_mib,
+        "rootfs": f"{spec.storage}:{spec.disk_gib}",
+        "net0": network(spec),
+        "features": features(spec),
+        **{f"mp{number}": mount.value for number, mount in enumerate(in_mount_order(spec.mounts))},
+        "onboot": spec.onboot,
+        "password": password or None,
+        "ssh-public-keys": "\n".join(spec.ssh_keys) or None,
+        "nameserver": spec.nameserver or None,
+        "searchdomain": spec.searchdomain or None,
+        "tags": None if spec.pool else ";".join(spec.tags) or None,
+        "pool": spec.pool or None,
+        "startup": f"order={spec.start_order}" if spec.start_order is not None else None,
+        "description": (spec.description if description is None else description) or None,
+    }
+    return {key: value for key, value in values.items() if value is not None}

@@ -1,0 +1,142 @@
+"""A PVE task as a step of a run: started once, found again when the answer or the worker was lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from lxc_dashboard.db.models import EventType
+from lxc_dashboard.errors import (
+    ApiError,
+    TaskCancelledError,
+    TaskFailedError,
+    TaskTimeoutError,
+    UnreachableError,
+)
+from lxc_dashboard.proxmox.schemas import LogLine
+from lxc_dashboard.services.creation.context import RunContext
+
+if TYPE_CHECKING:
+    from lxc_dashboard.proxmox.schemas import TaskInfo
+    from lxc_dashboard.proxmox.tasks import TaskResult
+
+log = structlog.get_logger(__name__)
+
+# A POST whose answer was lost may still be on its way into PVE: its task shows within this time or not at all.
+LOOK_FOR_S: Final = 6.0
+# A later worker need not wait as long: PVE itself refuses a second create or start of one guest, and is then asked again.
+LOOK_AGAIN_FOR_S: Final = 2.0
+_LOOK_EVERY_S: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class PveStep:
+    """``kind`` and ``task_id`` are the task's as PVE names them: vzcreate and the vmid, download and the file."""
+
+    name: str
+    kind: str
+    task_id: str
+    node: str
+    deadline_s: float
+    post: Callable[[], Awaitable[str]]
+
+
+async def run_task(ctx: RunContext, step: PveStep) -> TaskResult:
+    """Start the task, or adopt it where it was started before, and wait for its end, its log told on the way.
+
+    Raises what the POST raises, ``TaskFailedError``, ``TaskTimeoutError``.
+    """
+    checkpoint = ctx.checkpoint
+    upid = checkpoint.upid.get(step.name) or await _begin(ctx, step)
+
+    async def tell(lines: Sequence[LogLine]) -> None:
+        checkpoint.lines[step.name] = lines[-1].n
+        await ctx.recorder.log([line.t for line in lines])
+
+    try:
+        return await ctx.client.tasks.wait(
+            upid,
+            on_lines=tell,
+            on_silence=lambda error: _tell_silence(ctx, step, error),
+            first_line=checkpoint.lines.get(step.name, 0),
+            deadline_s=step.deadline_s,
+            stop_on_cancellation=False,  # who cancels asks for it by ``stop``; a worker that ends leaves it to the next
+        )
+    except (TaskFailedError, TaskTimeoutError):
+        checkpoint.failed = step.name  # it is over: a retry starts another one
+        raise
+
+
+def _tell_silence(ctx: RunContext, step: PveStep, error: UnreachableError) -> None:
+    """Once a step: whoever looks must not take the silence for work."""
+    ctx.tell_once(f"{step.name}:silence", f"{error.user_message}: waiting for its task", EventType.WARNING)
+
+
+async def _begin(ctx: RunContext, step: PveStep) -> str:
+    checkpoint = ctx.checkpoint
+    known = checkpoint.intent.get(step.name)
+    if known is None:
+        known = [task.upid for task in await _tasks(ctx, step)]
+        checkpoint.intent[step.name] = known
+        await ctx.recorder.flush()  # before the POST: whoever comes after knows that it may have been sent
+        upid = None
+    else:
+        upid = await _look(ctx, step, known, LOOK_AGAIN_FOR_S)
+    if upid is None:
+        upid = await _post(ctx, step, known)
+    checkpoint.begin(step.name, upid)
+    await ctx.recorder.flush()
+    return upid
+
+
+async def _post(ctx: RunContext, step: PveStep, known: Sequence[str]) -> str:
+    try:
+        return await step.post()
+    except (UnreachableError, ApiError) as error:
+        # The answer may have been lost after PVE had begun, here or at an earlier try: then the task is there.
+        upid = await _look(ctx, step, known, LOOK_FOR_S if isinstance(error, UnreachableError) else 0.0)
+        if upid is None:
+            raise
+        log.info("task adopted", creation_id=str(ctx.creation_id), upid=upid)
+        return upid
+
+
+async def _look(ctx: RunContext, step: PveStep, known: Sequence[str], for_s: float) -> str | None:
+    """The task that our POST has started, None where there is none."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + for_s
+    while True:
+        new = [task for task in await _tasks(ctx, step) if task.upid not in known]
+        if new:
+            return max(new, key=lambda task: task.starttime).upid
+        if loop.time() >= until:
+            return None
+        await asyncio.sleep(_LOOK_EVERY_S)
+
+
+async def _tasks(ctx: RunContext, step: PveStep) -> list[TaskInfo]:
+    """The user's own tasks of this kind and object, on the node."""
+    vmid = int(step.task_id) if step.task_id.isdecimal() else None
+    found = await ctx.client.tasks.list(step.node, vmid=vmid, typefilter=step.kind, limit=100)
+    return [task for task in found if task.type == step.kind and task.id == step.task_id and task.is_of(ctx.userid)]
+
+
+async def stop_task(ctx: RunContext, step: PveStep) -> None:
+    """End the step's task if it runs. Raises what PVE says where it cannot be asked, ``TimeoutError`` where it goes on."""
+    upid = ctx.checkpoint.upid.get(step.name)
+    if upid is None and step.name in ctx.checkpoint.intent:
+        upid = await _look(ctx, step, ctx.checkpoint.intent[step.name], LOOK_FOR_S)
+    if upid is None:
+        return
+    ctx.checkpoint.begin(step.name, upid)
+    asked = asyncio.Event()
+    asked.set()
+    try:
+        await ctx.client.tasks.wait(upid, cancel=asked)
+    except TaskCancelledError as error:
+        if not error.exitstatus:
+            raise TimeoutError(f"{upid} goes on") from error

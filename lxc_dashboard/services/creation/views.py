@@ -1,0 +1,189 @@
+"""A run as pages show it: never a row, never a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from lxc_dashboard.db.models import Container, Creation, CreationState, Lifecycle, Phase
+from lxc_dashboard.db.repositories.creations import FINISHED
+from lxc_dashboard.db.repositories.slots import Place
+from lxc_dashboard.services.creation.checkpoint import Checkpoint
+from lxc_dashboard.services.creation.slots import SLOT
+from lxc_dashboard.services.creation.spec import ContainerSpec
+
+log = structlog.get_logger(__name__)
+
+
+class StepState(StrEnum):
+    WAITING = "waiting"
+    ACTIVE = "active"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class StepView:
+    key: str
+    phase: Phase
+    title: str
+    state: StepState
+
+
+@dataclass(frozen=True, slots=True)
+class JobError:
+    """``step`` is what failed, as people name it; ``tail`` the last lines of a PVE task."""
+
+    message: str
+    remedy: str = ""
+    phase: str = ""
+    step: str = ""
+    tail: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """Of a run that is ready. ``credentials`` names services; what they are is revealed elsewhere, one at a time."""
+
+    address: str = ""
+    ports: tuple[int, ...] = ()
+    credentials: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """``ahead``: how many come before a queued one, on ``slot_node`` where it waits for room there, else for a worker; else -1.
+    ``may_*`` say what the page may offer to the one who asked; PVE still has the last word.
+    """
+
+    id: UUID
+    endpoint_id: UUID
+    container_id: UUID
+    vmid: int
+    node: str
+    hostname: str
+    template: str
+    userid: str
+    state: CreationState
+    phase: Phase
+    percent: int
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    cancel_requested: bool
+    steps: tuple[StepView, ...] = ()
+    error: JobError | None = None
+    result: JobResult | None = None
+    exists: bool = True
+    own: bool = False
+    may_cancel: bool = False
+    may_retry: bool = False
+    may_go_on: bool = False
+    may_edit: bool = False
+    may_destroy: bool = False
+    batch_id: UUID | None = None
+    ahead: int = -1
+    slot_node: str = ""
+    spec: ContainerSpec | None = field(default=None, repr=False)
+
+    def placed(self, places: Mapping[UUID, Place]) -> JobView:
+        """With its place in the line, where it stands in one."""
+        place = places.get(self.id)
+        return self if place is None else replace(self, ahead=place.ahead, slot_node=place.node)
+
+
+def job_view(creation: Creation, container: Container, template: str, *, own: bool, manages: bool = False) -> JobView:
+    """``own``: it is the job of who asks. ``manages``: one whose job it is not may stop and destroy it all the same."""
+    state = CreationState(creation.state)
+    over = state in {CreationState.FAILED, CreationState.CANCELLED}
+    view = JobView(
+        id=creation.id,
+        endpoint_id=creation.endpoint_id,
+        container_id=container.id,
+        vmid=container.vmid,
+        node=container.node,
+        hostname=container.hostname,
+        template=template,
+        userid=creation.userid,
+        state=state,
+        phase=Phase(creation.phase),
+        percent=creation.percent,
+        created_at=creation.created_at,
+        started_at=creation.started_at,
+        finished_at=creation.finished_at,
+        cancel_requested=creation.cancel_requested_at is not None,
+        steps=_steps(Checkpoint.from_json(creation.checkpoint), state),
+        error=_error(creation.error) if over else None,
+        result=_result(creation.result) if state is CreationState.READY else None,
+        exists=container.deleted_at is None,
+        own=own,
+        batch_id=creation.batch_id,
+        spec=_spec(creation),
+    )
+    left = view.exists and container.lifecycle == Lifecycle.ERROR.value
+    return _offering(view, manages=manages, left=left)
+
+
+def _offering(view: JobView, *, manages: bool, left: bool) -> JobView:
+    """With what the page may offer. ``left``: a container that came to nothing is there."""
+    own, state = view.own, view.state
+    over = state in {CreationState.FAILED, CreationState.CANCELLED}
+    return replace(
+        view,
+        may_cancel=(own or manages) and state not in FINISHED,
+        may_edit=own and over,
+        may_go_on=own and state is CreationState.PAUSED and not view.cancel_requested,
+        may_retry=own and view.exists and state is CreationState.FAILED,
+        may_destroy=(own or manages) and over and left,
+    )
+
+
+def _spec(creation: Creation) -> ContainerSpec | None:
+    """None where it cannot be read, as one that a newer version wrote: that hides neither the job nor those beside it."""
+    try:
+        return ContainerSpec.from_json(creation.spec)
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        log.warning("spec not readable", creation=str(creation.id), error=type(error).__name__)
+        return None
+
+
+def _steps(checkpoint: Checkpoint, state: CreationState) -> tuple[StepView, ...]:
+    failed = checkpoint.failed or checkpoint.active
+    views = []
+    for entry in checkpoint.facts.get("plan", ()):
+        key = entry["key"]
+        if key == SLOT and failed != SLOT:
+            continue  # most runs never wait for their turn
+        step_state = StepState.WAITING
+        if checkpoint.is_done(key):
+            step_state = StepState.DONE
+        elif key == failed and state in {CreationState.FAILED, CreationState.CANCELLED}:
+            step_state = StepState.FAILED
+        elif key == checkpoint.active and state not in FINISHED:
+            step_state = StepState.ACTIVE
+        views.append(StepView(key, Phase(entry["phase"]), entry["title"], step_state))
+    return tuple(views)
+
+
+def _error(values: Mapping[str, Any]) -> JobError:
+    return JobError(
+        message=values.get("message", ""),
+        remedy=values.get("remedy", ""),
+        phase=values.get("phase", ""),
+        step=values.get("step", ""),
+        tail=tuple(values.get("tail", ())),
+    )
+
+
+def _result(values: Mapping[str, Any]) -> JobResult:
+    return JobResult(
+        address=values.get("address", ""),
+        ports=tuple(int(port) for port in values.get("ports", ())),
+        credentials=tuple(values.get("credentials", ())),
+    )

@@ -1,0 +1,238 @@
+"""The feed: one poller a user and endpoint across all processes, any number of viewers.
+
+In each web process a ``FeedHub`` keeps a replica of every feed that somebody here watches. The replica follows a Redis stream of patches;
+whichever process holds the feed's lease polls and writes them. A snapshot in Redis lets a new process begin in the middle. When the last
+viewer has gone, nothing polls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+import structlog
+
+from lxc_dashboard.bus import Bus
+from lxc_dashboard.db.database import DatabaseService
+from lxc_dashboard.errors import AuthError, DashboardError
+from lxc_dashboard.proxmox.client import ProxmoxClient
+from lxc_dashboard.proxmox.schemas import Resource
+from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.services.auth import acting
+from lxc_dashboard.services.auth.model import Session
+from lxc_dashboard.services.monitor.identity import Identities
+from lxc_dashboard.services.monitor.known import known_of
+from lxc_dashboard.services.monitor.poller import Poller
+from lxc_dashboard.services.monitor.replica import BLOCK_MS, RETRY_S, OnPatch, Replica, catch_up, follow
+from lxc_dashboard.services.monitor.rows import Known, Row
+
+log = structlog.get_logger(__name__)
+
+LEASE_S = 6.0
+LEASE_RENEWED_EVERY_S = 2.0
+GRACE_S = 10.0
+FIRST_ANSWER_WITHIN_S = 5.0
+# A poll that waits longer counts as unanswered, so that the page names the cause soon.
+ANSWER_WITHIN_S = 4.0
+PATCHES_KEPT = 300
+PATCHES_KEPT_S = 120
+SNAPSHOT_KEPT_S = 600
+
+
+def feed_key(endpoint_id: UUID, userid: str) -> str:
+    """The feed of a user at an endpoint; also the name of the room that its patches are told in."""
+    return f"feed:{endpoint_id}:{userid}"
+
+
+def touch_stream(endpoint_id: UUID) -> str:
+    return f"feed-touch:{endpoint_id}"
+
+
+async def touch(bus: Bus, endpoint_id: UUID, vmid: int, node: str) -> None:
+    """Have every feed of the endpoint ask this guest live, after an act of ours."""
+    await bus.publish(
+        touch_stream(endpoint_id), [msgspec.json.encode({"vmid": vmid, "node": node})], maxlen=100, ttl_s=60
+    )
+
+
+class FeedHub:
+    """All feeds that are watched through one process.
+
+    ``on_patch(key, patch)`` is awaited for each patch; ``is_there(viewer)`` says whether a viewer's socket still is.
+    """
+
+    def __init__(self, rt: Runtime, on_patch: OnPatch, is_there: Callable[[str], bool]) -> None:
+        self._rt = rt
+        self._bus = rt.bus
+        self._on_patch = on_patch
+        self._is_there = is_there
+        self._replicas: dict[str, Replica] = {}
+        self._owner = uuid4().hex
+
+    def watch(self, session: Session, viewer: str) -> str:
+        """``viewer`` (a socket) sees the feed of the session's user from now on. Returns the feed's key."""
+        self.unwatch(viewer)
+        replica = self._replica(session)
+        replica.viewers[viewer] = session
+        return replica.key
+
+    def unwatch(self, viewer: str) -> list[str]:
+        """The keys of the feeds that the viewer saw until now."""
+        seen = [replica for replica in self._replicas.values() if replica.viewers.pop(viewer, None)]
+        for replica in seen:
+            if not replica.viewers:
+                replica.empty_since = time.monotonic()
+        return [replica.key for replica in seen]
+
+    @property
+    def watched(self) -> list[str]:
+        """The feeds that are kept now."""
+        return list(self._replicas)
+
+    async def snapshot(self, session: Session) -> bytes:
+        """The whole list as gzipped JSON ``{v, rows: {vmid: row}, meta}``, encoded once for all viewers.
+
+        Before the first answer of PVE it waits up to 5 s, then gives what there is, with the cause in ``meta.error``.
+        """
+        replica = self._replica(session)
+        if not replica.viewers:
+            replica.empty_since = time.monotonic()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_ANSWER_WITHIN_S):
+                await replica.ready.wait()
+        if not replica.ready.is_set():
+            replica.meta.setdefault("error", "PVE has not answered yet")
+        if replica.encoded[0] != replica.v or not replica.ready.is_set():
+            replica.encoded = (replica.v, gzip.compress(msgspec.json.encode(replica.body()), compresslevel=1))
+        return replica.encoded[1]
+
+    async def run(self) -> None:
+        """Ends feeds that nobody watches, until cancelled; then all of them."""
+        try:
+            while True:
+                await asyncio.sleep(RETRY_S)
+                for replica in list(self._replicas.values()):
+                    for viewer in [viewer for viewer in replica.viewers if not self._is_there(viewer)]:
+                        self.unwatch(viewer)
+                    since = replica.empty_since
+                    if not replica.viewers and since is not None and time.monotonic() - since > GRACE_S:
+                        await self._close(replica)
+        finally:
+            for replica in list(self._replicas.values()):
+                await self._close(replica)
+
+    def _replica(self, session: Session) -> Replica:
+        key = feed_key(session.endpoint_id, session.userid)
+        replica = self._replicas.get(key)
+        if replica is None:
+            replica = self._replicas[key] = Replica(key, session.endpoint_id)
+            replica.tasks = [
+                asyncio.create_task(follow(self._bus, replica, self._on_patch), name=f"follow {key}"),
+                asyncio.create_task(self._lead(replica, session), name=f"lead {key}"),
+            ]
+        replica.empty_since = None
+        return replica
+
+    async def _close(self, replica: Replica) -> None:
+        self._replicas.pop(replica.key, None)
+        for task in replica.tasks:
+            task.cancel()
+        await asyncio.gather(*replica.tasks, return_exceptions=True)
+
+    async def _lead(self, replica: Replica, first: Session) -> None:
+        """Polls while this process holds the feed's lease; else looks again every second."""
+        lease = f"{replica.key}:lease"
+        while True:
+            try:
+                if await self._bus.acquire_lease(lease, self._owner, LEASE_S):
+                    try:
+                        await self._poll_while_leased(replica, lease, first)
+                    finally:
+                        await asyncio.shield(self._bus.release_lease(lease, self._owner))
+            except DashboardError as error:
+                log.warning("feed is not polled", cause=str(error))
+            except Exception:
+                log.exception("poller failed")
+            await asyncio.sleep(RETRY_S)
+
+    async def _poll_while_leased(self, replica: Replica, lease: str, first: Session) -> None:
+        await catch_up(self._bus, replica)
+        session = next(iter(replica.viewers.values()), first)
+        poller = _Publisher(self._bus, replica).poller(
+            (await acting.client(self._rt, session)).within(ANSWER_WITHIN_S), self._rt.db
+        )
+        tasks = {
+            asyncio.create_task(_until_refused(poller)),
+            asyncio.create_task(self._pass_touches(replica, poller)),
+            asyncio.create_task(self._keep(replica, lease, session)),
+        }
+        try:
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _keep(self, replica: Replica, lease: str, lender: Session) -> None:
+        """Returns when the lease is lost, or when the session whose ticket is used looks no more while others do."""
+        held = lent = True
+        while held and lent:
+            await asyncio.sleep(LEASE_RENEWED_EVERY_S)
+            held = await self._bus.renew_lease(lease, self._owner, LEASE_S)
+            lent = not replica.viewers or any(session.id == lender.id for session in replica.viewers.values())
+
+    async def _pass_touches(self, replica: Replica, poller: Poller) -> None:
+        stream = touch_stream(replica.endpoint_id)
+        last_id = await self._bus.last_id(stream)
+        while True:
+            for entry_id, raw in await self._bus.read_after(stream, last_id, block_ms=BLOCK_MS):
+                last_id = entry_id
+                touched = msgspec.json.decode(raw)
+                poller.touch(int(touched["vmid"]), str(touched["node"]))
+
+
+async def _until_refused(poller: Poller) -> None:
+    """Returns when PVE takes the ticket no longer: the next round asks another viewer's session."""
+    try:
+        await poller.run()
+    except AuthError as error:
+        log.info("feed's session is not taken any more", cause=str(error))
+
+
+class _Publisher:
+    """Numbers patches, keeps the snapshot that a new process begins with."""
+
+    def __init__(self, bus: Bus, replica: Replica) -> None:
+        self._bus = bus
+        self._replica = replica
+        # Numbers go past those that a lost Redis forgot; each patch names the one that it comes after.
+        self._prev, self._v = replica.v, max(replica.v, int(time.time()))
+
+    def poller(self, client: ProxmoxClient, db: DatabaseService) -> Poller:
+        identities = Identities(client, db, self._replica.endpoint_id)
+
+        async def known(resources: list[Resource]) -> Mapping[int, Known]:
+            return {vmid: known_of(guest) for vmid, guest in (await identities.known(resources)).items()}
+
+        rows = {vmid: dict(row) for vmid, row in self._replica.rows.items()}
+        self._poller = Poller(client, known, self.publish, rows, identities.doubt)
+        return self._poller
+
+    async def publish(self, changed: dict[int, Row], gone: list[int], meta: dict[str, Any] | None) -> None:
+        self._v += 1
+        patch = {"v": self._v, "prev": self._prev, "rows": changed, "gone": gone, "meta": meta}
+        self._prev = self._v
+        entry_id = await self._bus.publish(
+            self._replica.key, [msgspec.json.encode(patch)], maxlen=PATCHES_KEPT, ttl_s=PATCHES_KEPT_S
+        )
+        if meta is not None and "nodes" in meta:
+            whole = {"v": self._v, "rows": self._poller.rows, "meta": meta, "after": entry_id}
+            await self._bus.set(f"{self._replica.key}:snapshot", msgspec.json.encode(whole), ttl_s=SNAPSHOT_KEPT_S)

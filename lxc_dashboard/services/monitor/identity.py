@@ -1,0 +1,152 @@
+"""Which guests in PVE are containers of ours: a vmid alone is given out again, so a guest is ours where its notes say so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+import structlog
+
+from lxc_dashboard.errors import PrivilegeError, ProxmoxError
+from lxc_dashboard.services.monitor.marks import creations_of
+
+if TYPE_CHECKING:
+    from lxc_dashboard.db.database import DatabaseService
+    from lxc_dashboard.db.repositories.monitor import KnownGuest
+    from lxc_dashboard.proxmox.client import ProxmoxClient
+    from lxc_dashboard.proxmox.schemas import Resource
+
+log = structlog.get_logger(__name__)
+
+AT_ONCE: Final = 8
+ASKED_AT_A_LOOK: Final = 200
+
+
+class Standing(StrEnum):
+    """What PVE says of a container of ours.
+
+    ``coming``: it is being made, or was not made yet. ``gone``: PVE has no guest of its vmid. ``replaced``: its vmid is a
+    guest that is surely another. ``strange``: a guest whose notes name no creation. ``unseen``: PVE shows the user none.
+    ``unknown``: PVE did not say.
+    """
+
+    OURS = "ours"
+    COMING = "coming"
+    GONE = "gone"
+    REPLACED = "replaced"
+    STRANGE = "strange"
+    UNSEEN = "unseen"
+    UNKNOWN = "unknown"
+
+
+ITS_OWN: Final = frozenset({Standing.OURS, Standing.COMING})
+LOST: Final = {
+    Standing.GONE: "Deleted in PVE",
+    Standing.REPLACED: "Deleted in PVE, which gave its vmid to another guest",
+}
+
+
+async def standings(
+    client: ProxmoxClient, known: Iterable[KnownGuest], resources: Iterable[Resource]
+) -> dict[UUID, Standing]:
+    """By the container's id. ``resources``: what PVE lists for the client's user now.
+
+    ``GET /nodes/{node}/lxc/{vmid}/config`` for those that are listed, ``/cluster/nextid?vmid=`` for those that are not.
+    """
+    entries = list(resources)
+    listed = {entry.vmid: entry for entry in entries if entry.is_guest}
+    away = {entry.node for entry in entries if entry.type == "node" and entry.status not in {"online", ""}}
+    turn = asyncio.Semaphore(AT_ONCE)
+
+    async def ask(guest: KnownGuest) -> Standing:
+        if guest.vmid in listed and listed[guest.vmid].node in away:
+            return Standing.UNKNOWN
+        async with turn:
+            try:
+                return await _standing(client, guest, listed.get(guest.vmid))
+            except (ProxmoxError, PrivilegeError) as error:
+                log.info("guest not identified", vmid=guest.vmid, why=str(error))
+                return Standing.UNKNOWN
+
+    asked = list(known)
+    found = await asyncio.gather(*(ask(guest) for guest in asked))
+    return {guest.container_id: standing for guest, standing in zip(asked, found, strict=True)}
+
+
+async def _standing(client: ProxmoxClient, guest: KnownGuest, listed: Resource | None) -> Standing:
+    if listed is None:
+        if not guest.was_made:
+            return Standing.COMING
+        return Standing.GONE if await client.cluster.vmid_is_free(guest.vmid) else Standing.UNSEEN
+    if listed.type != "lxc":
+        return Standing.REPLACED if guest.was_made else Standing.STRANGE
+    config = await client.lxc.config(listed.node, guest.vmid)
+    if config.is_bare:  # it is being made, or restored
+        return Standing.UNKNOWN if guest.was_made else Standing.COMING
+    named = creations_of(config.description)
+    if named & guest.creations:
+        return Standing.OURS
+    return Standing.REPLACED if named and guest.was_made else Standing.STRANGE
+
+
+async def forget_lost(db: DatabaseService, known: Iterable[KnownGuest], found: Mapping[UUID, Standing]) -> None:
+    """Those that PVE has no more are marked deleted, unless a job works on them."""
+    lost = [guest for guest in known if found.get(guest.container_id) in LOST]
+    if not lost:
+        return
+    async with db.transaction() as tx:
+        for guest in lost:
+            why = LOST[found[guest.container_id]]
+            if await tx.containers.mark_lost(guest.container_id):
+                await tx.containers.add_event(guest.container_id, "gone", why)
+                log.info("container is gone from pve", vmid=guest.vmid, why=why)
+
+
+@dataclass(slots=True)
+class Sight:
+    """What was found out of one container since it is listed without a break, or is not."""
+
+    container_id: UUID
+    standing: Standing
+    listed: bool
+
+
+class Identities:
+    """Which of our containers are the guests that PVE lists, asked once for each as long as nothing speaks against it."""
+
+    def __init__(self, client: ProxmoxClient, db: DatabaseService, endpoint_id: UUID) -> None:
+        self._client = client
+        self._db = db
+        self._endpoint_id = endpoint_id
+        self._seen: dict[int, Sight] = {}
+
+    def doubt(self, vmid: int) -> None:
+        """A task has made or deleted a guest of this vmid: look again."""
+        self._seen.pop(vmid, None)
+
+    async def known(self, resources: list[Resource]) -> dict[int, KnownGuest]:
+        """Those of ours, by vmid; what PVE has no more is marked deleted."""
+        async with self._db.transaction() as tx:
+            known = await tx.monitor.known(self._endpoint_id)
+        listed = {entry.vmid for entry in resources if entry.is_guest}
+        asked = [guest for guest in known if not self._is_settled(guest, listed=guest.vmid in listed)]
+        del asked[ASKED_AT_A_LOOK:]
+        found = await standings(self._client, asked, resources)
+        for guest in asked:
+            self._seen[guest.vmid] = Sight(guest.container_id, found[guest.container_id], guest.vmid in listed)
+        await forget_lost(self._db, asked, found)
+        return {guest.vmid: guest for guest in known if self._is_ours(guest)}
+
+    def _is_ours(self, guest: KnownGuest) -> bool:
+        sight = self._seen.get(guest.vmid)
+        return sight is not None and sight.container_id == guest.container_id and sight.standing in ITS_OWN
+
+    def _is_settled(self, guest: KnownGuest, *, listed: bool) -> bool:
+        sight = self._seen.get(guest.vmid)
+        if sight is None or sight.container_id != guest.container_id or sight.listed != listed:
+            return False
+        return sight.standing in {Standing.OURS, Standing.STRANGE, Standing.UNSEEN, Standing.REPLACED}

@@ -1,0 +1,221 @@
+"""One poller: keeps the rows of one user at one endpoint true, with at most 30 requests a minute while nothing happens.
+
+``/cluster/resources`` is whole but up to 10 s old, ``/cluster/tasks`` tells of starts and ends at once, and ``status/current`` is live:
+what a task just touched is asked there and laid over the old rows until these must have caught up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from lxc_dashboard.errors import ApiError, DashboardError, PrivilegeError, ProxmoxError
+from lxc_dashboard.proxmox.client import ProxmoxClient
+from lxc_dashboard.proxmox.schemas import Resource, TaskInfo
+from lxc_dashboard.services.monitor.rows import (
+    Known,
+    Rates,
+    Row,
+    Rows,
+    busy_guests,
+    complete,
+    difference,
+    from_resources,
+    live_fields,
+)
+
+log = structlog.get_logger(__name__)
+
+TASKS_EVERY_S = 2.4
+RESOURCES_EVERY_S = 12.0
+# PVE refreshes its figures every 10 s; past this what it lists is newer than what we asked live.
+OVERLAY_S = 11.0
+RETRY_AFTER_S = (2.0, 4.0, 8.0, 10.0)
+LIVE_AT_ONCE = 8
+
+Publish = Callable[[dict[int, Row], list[int], dict[str, Any] | None], Awaitable[None]]
+KnownGuests = Callable[[list[Resource]], Awaitable[Mapping[int, Known]]]
+# Tasks after which a vmid may be another guest, or none.
+REPLACING = frozenset({"vzcreate", "vzrestore", "vzdestroy", "qmcreate", "qmrestore", "qmdestroy"})
+
+
+@dataclass(slots=True)
+class _Overlay:
+    until: float
+    fields: Row | None  # None: the guest is gone
+
+
+@dataclass(slots=True)
+class Poller:
+    """``publish(changed, gone, meta)`` is awaited for each change and, as a sign of life, with each look at the tasks.
+
+    ``known(resources)`` tells which of them are the product's own; ``doubt(vmid)``: that it may be another guest by now.
+    ``touch(vmid, node)`` has a guest asked live at once, after an act of our own.
+    """
+
+    client: ProxmoxClient
+    known: KnownGuests
+    publish: Publish
+    rows: Rows = field(default_factory=dict)
+    doubt: Callable[[int], None] = lambda _: None
+    _rates: Rates = field(default_factory=Rates)
+    _overlays: dict[int, _Overlay] = field(default_factory=dict)
+    _running: dict[str, TaskInfo] = field(default_factory=dict)
+    _tasks_seen: bool = False
+    _touched: dict[int, str] = field(default_factory=dict)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _resources: list[Resource] = field(default_factory=list)
+    _failures: int = 0
+    _failing_since: float = 0.0
+    _version: str = ""
+
+    def touch(self, vmid: int, node: str) -> None:
+        self._touched[vmid] = node
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Poll until cancelled. Raises AuthError when the ticket is no longer taken: another session must lend its own."""
+        next_resources = 0.0
+        while True:
+            started = time.monotonic()
+            try:
+                whole = started >= next_resources
+                await self._look(whole=whole)
+                if whole:
+                    next_resources = started + RESOURCES_EVERY_S
+                self._recovered()
+                pause = TASKS_EVERY_S - (time.monotonic() - started)
+            except ProxmoxError as error:
+                pause = await self._failed(error)
+                next_resources = 0.0
+            await self._sleep(max(0.0, pause))
+
+    async def _sleep(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    async def _look(self, *, whole: bool) -> None:
+        self._wake.clear()
+        if not self._version:
+            self._version = (await self.client.version()).version
+        tasks = await self._tasks()
+        ended = self._ended(tasks)
+        if whole:
+            self._resources = await self.client.cluster.resources()
+        touched = {**ended, **self._touched}
+        self._touched.clear()
+        await self._ask_live(touched)
+        await self._show(busy_guests(tasks), whole=whole)
+
+    async def _tasks(self) -> list[TaskInfo]:
+        """The cluster's tasks; none where this user may not list them."""
+        try:
+            return list(await self.client.cluster.tasks())
+        except PrivilegeError:
+            return []
+
+    def _ended(self, tasks: list[TaskInfo]) -> dict[int, str]:
+        """Guests, with their node, whose task ended since the last look, or began and ended between two looks."""
+        over = [
+            task
+            for task in tasks
+            if task.id.isdecimal() and not task.running and (task.upid in self._running or self._is_new(task))
+        ]
+        for task in over:
+            if task.type in REPLACING:
+                self.doubt(int(task.id))
+        ended = {int(task.id): task.node for task in over}
+        self._running = {task.upid: task for task in tasks}
+        self._tasks_seen = True
+        return ended
+
+    def _is_new(self, task: TaskInfo) -> bool:
+        return self._tasks_seen and task.upid not in self._running
+
+    async def _ask_live(self, guests: Mapping[int, str]) -> None:
+        limit = asyncio.Semaphore(LIVE_AT_ONCE)
+
+        async def ask(vmid: int, node: str) -> None:
+            async with limit:
+                self._overlays[vmid] = _Overlay(time.monotonic() + OVERLAY_S, await self._live(vmid, node))
+
+        await asyncio.gather(*(ask(vmid, node) for vmid, node in guests.items()))
+
+    async def _live(self, vmid: int, node: str) -> Row | None:
+        before = self.rows.get(vmid, {})
+        try:
+            status = await self.client.lxc.status(before.get("node") or node, vmid)
+        except (ApiError, PrivilegeError):
+            return None
+        return live_fields(status, before.get("node") or node, before, time.time())
+
+    async def _show(self, busy: Mapping[int, str], *, whole: bool) -> None:
+        at = time.time()
+        if whole:
+            new = from_resources(self._resources, await self.known(self._resources), self.rows, self._rates, at)
+        else:
+            new = {vmid: dict(row) for vmid, row in self.rows.items()}
+        self._lay_over(new)
+        for vmid, row in new.items():
+            row["busy"] = busy.get(vmid, "")
+        changed, gone = difference(self.rows, new)
+        self.rows = new
+        await self.publish(changed, gone, self._meta(at) if whole or not self.rows else {"at": round(at, 1)})
+
+    def _lay_over(self, rows: Rows) -> None:
+        present = time.monotonic()
+        self._overlays = {vmid: o for vmid, o in self._overlays.items() if o.until > present}
+        for vmid, overlay in self._overlays.items():
+            if overlay.fields is None:
+                rows.pop(vmid, None)
+            else:
+                rows[vmid] = complete({**rows.get(vmid, {}), **overlay.fields})
+
+    def _meta(self, at: float) -> dict[str, Any]:
+        nodes = [r for r in self._resources if r.type == "node"]
+        down = sorted(r.node for r in nodes if r.status not in {"online", ""})
+        partial = []
+        for name in down:
+            count = sum(1 for row in self.rows.values() if row["node"] == name)
+            shown = "1 container on it is" if count == 1 else f"{count} containers on it are"
+            partial.append(f"{name} does not answer; {shown} shown as unknown")
+        return {
+            "at": round(at, 1),
+            "version": self._version,
+            "nodes": f"{len(nodes) - len(down)}/{len(nodes)} nodes" if nodes else "",
+            "partial": partial,
+            "error": "",
+        }
+
+    def _recovered(self) -> None:
+        if self._failures:
+            log.info(
+                "pve answers again",
+                endpoint=self.client.endpoint.name,
+                after_s=round(time.time() - self._failing_since),
+            )
+        self._failures = 0
+
+    async def _failed(self, error: ProxmoxError) -> float:
+        """Told once in the log and, with the time it began, on the page; the rows stay, with their age."""
+        if not self._failures:
+            self._failing_since = time.time()
+            log.warning("pve does not answer", endpoint=self.client.endpoint.name, cause=str(error))
+        since = time.strftime("%H:%M", time.gmtime(self._failing_since))
+        pause = RETRY_AFTER_S[min(self._failures, len(RETRY_AFTER_S) - 1)]
+        self._failures += 1
+        cause = _cause(error)
+        await self.publish({}, [], {"error": f"{cause}, since {since} UTC. What is shown is as old as its age says"})
+        return pause
+
+
+def _cause(error: DashboardError) -> str:
+    return error.user_message.rstrip(".")

@@ -1,0 +1,128 @@
+"""A process's copy of a feed: follows the Redis stream of patches, each of which names the one that it comes after."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from lxc_dashboard.bus import BEGINNING, Bus
+from lxc_dashboard.errors import ServiceUnavailableError
+from lxc_dashboard.services.monitor.rows import Rows
+
+if TYPE_CHECKING:
+    from lxc_dashboard.services.auth.model import Session
+
+log = structlog.get_logger(__name__)
+
+BLOCK_MS = 1000
+RETRY_S = 1.0
+CAUGHT_UP_WITHIN_S = 2.0
+BEGIN_AGAIN_AFTER_S = 0.2
+
+Patch = dict[str, Any]
+OnPatch = Callable[[str, Patch], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Replica:
+    """``last_id``: the entry of the stream that was applied last. ``encoded``: the version that was encoded last, and its bytes."""
+
+    key: str
+    endpoint_id: UUID
+    viewers: dict[str, Session] = field(default_factory=dict)
+    rows: Rows = field(default_factory=dict)
+    meta: dict[str, Any] = field(default_factory=dict)
+    v: int = 0
+    last_id: str = ""
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    empty_since: float | None = None
+    encoded: tuple[int, bytes] = (-1, b"")
+
+    def follows(self, patch: Patch) -> bool:
+        """Whether the patch is the next one; it says itself which one it comes after."""
+        return bool(patch["prev"] == self.v)
+
+    def merge(self, patch: Patch) -> None:
+        for vmid, fields in patch.get("rows", {}).items():
+            self.rows[int(vmid)] = {**self.rows.get(int(vmid), {}), **fields}
+        for vmid in patch.get("gone", ()):
+            self.rows.pop(int(vmid), None)
+        self.meta = {**self.meta, **(patch.get("meta") or {})}
+        self.v = patch["v"]
+
+    def body(self) -> Patch:
+        return {"v": self.v, "rows": self.rows, "meta": self.meta}
+
+
+async def follow(bus: Bus, replica: Replica, on_patch: OnPatch) -> None:
+    """Applies the patches of the stream to the replica and hands them on; after a gap it begins anew."""
+    gap = False
+    while True:
+        try:
+            if not replica.last_id:
+                await _begin(bus, replica, anew=gap)
+                gap = False
+            for entry_id, raw in await bus.read_after(replica.key, replica.last_id, block_ms=BLOCK_MS):
+                if not await _apply(replica, msgspec.json.decode(raw), on_patch):
+                    replica.last_id, gap = "", True
+                    await asyncio.sleep(BEGIN_AGAIN_AFTER_S)
+                    break
+                replica.last_id = entry_id
+        except ServiceUnavailableError as error:
+            log.warning("feed cannot be followed", cause=str(error))
+            await asyncio.sleep(RETRY_S)
+        except Exception:
+            log.exception("feed not followed")
+            await asyncio.sleep(RETRY_S)
+
+
+async def _apply(replica: Replica, patch: Patch, on_patch: OnPatch) -> bool:
+    """False where patches before it were lost."""
+    if patch["v"] <= replica.v:
+        return True
+    if not replica.follows(patch):
+        log.info("patches are missing", feed=replica.key, at=replica.v, next_after=patch["prev"])
+        return False
+    replica.merge(patch)
+    replica.ready.set()
+    await on_patch(replica.key, patch)
+    return True
+
+
+async def _begin(bus: Bus, replica: Replica, *, anew: bool) -> None:
+    """From the stored snapshot where it is newer than what there is, or what there is cannot be trusted."""
+    raw = await bus.get(f"{replica.key}:snapshot")
+    if raw is None:
+        replica.last_id = BEGINNING
+        return
+    stored = msgspec.json.decode(raw)
+    replica.last_id = str(stored["after"])
+    if anew or stored["v"] > replica.v:
+        replica.rows = {int(vmid): row for vmid, row in stored["rows"].items()}
+        replica.meta, replica.v = stored["meta"], stored["v"]
+        replica.ready.set()
+
+
+async def catch_up(bus: Bus, replica: Replica) -> None:
+    """Who polls next goes on from the last patch of whoever polled before, not from one that is older."""
+    last_id = await bus.last_id(replica.key)
+    if last_id == BEGINNING:
+        return
+    with suppress(TimeoutError):
+        async with asyncio.timeout(CAUGHT_UP_WITHIN_S):
+            while _place(replica.last_id) < _place(last_id):  # noqa: ASYNC110 - the follower is a task of its own
+                await asyncio.sleep(BEGIN_AGAIN_AFTER_S / 10)
+
+
+def _place(entry_id: str) -> tuple[int, int]:
+    """Where an entry stands in its stream; before all others where there is none."""
+    at, _, number = entry_id.partition("-")
+    return int(at or 0), int(number or 0)

@@ -1,0 +1,192 @@
+"""What somebody is editing: a template's content whose files are named by SHA-256 and kept beside it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from itertools import pairwise
+from typing import Any, Final
+from uuid import UUID
+
+from lxc_dashboard.db.models import FilePolicy, PackageManager
+from lxc_dashboard.services.templates.model import (
+    Bucket,
+    FileEntry,
+    PackageEntry,
+    Script,
+    TemplateConfig,
+    TemplateContent,
+    script_order,
+)
+
+STEP: Final = 10
+LAST_TWO_DIGITS: Final = 99
+
+_PREFIX = re.compile(r"([0-9]+)(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class DraftFile:
+    """A file without its content, which ``sha256`` names; ``size`` in bytes."""
+
+    name: str
+    target_dir: str
+    policy: FilePolicy
+    mode: int
+    owner: str
+    sha256: str
+    size: int
+
+    @classmethod
+    def of(cls, file: FileEntry) -> DraftFile:
+        size = len(file.content)
+        return cls(file.name, file.target_dir, file.policy, file.mode, file.owner, file.sha256, size)
+
+
+@dataclass(frozen=True, slots=True)
+class DraftContent:
+    """As ``TemplateContent``, but nothing in it needs to be right yet.
+
+    A bucket with ``shared_id`` refers to a shared one: its packages are taken from there when the draft is saved.
+    """
+
+    name: str
+    config: TemplateConfig
+    scripts: tuple[Script, ...] = ()
+    files: tuple[DraftFile, ...] = ()
+    buckets: tuple[Bucket, ...] = ()
+
+    @classmethod
+    def of(cls, content: TemplateContent) -> DraftContent:
+        files = tuple(map(DraftFile.of, content.files))
+        return cls(content.name, content.config, content.scripts, files, content.buckets)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON that ``from_json`` reads back."""
+        return {
+            "name": self.name,
+            "config": self.config.to_json(),
+            "scripts": [asdict(script) for script in self.scripts],
+            "files": [{**asdict(file), "policy": file.policy.value} for file in self.files],
+            "buckets": [
+                {
+                    "name": bucket.name,
+                    "manager": bucket.manager.value,
+                    "packages": [asdict(package) for package in bucket.packages],
+                    "shared_id": str(bucket.shared_id) if bucket.shared_id else None,
+                }
+                for bucket in self.buckets
+            ],
+        }
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> DraftContent:
+        return cls(
+            name=stored["name"],
+            config=TemplateConfig.from_json(stored["config"]),
+            scripts=tuple(Script(**script) for script in stored["scripts"]),
+            files=tuple(DraftFile(**{**file, "policy": FilePolicy(file["policy"])}) for file in stored["files"]),
+            buckets=tuple(
+                Bucket(
+                    name=bucket["name"],
+                    manager=PackageManager(bucket["manager"]),
+                    packages=tuple(PackageEntry(**package) for package in bucket["packages"]),
+                    shared_id=UUID(bucket["shared_id"]) if bucket["shared_id"] else None,
+                )
+                for bucket in stored["buckets"]
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Overtaken:
+    """Revision ``number`` was saved after the draft was begun; ``changes`` says in sentences what differs from the draft's base."""
+
+    number: int
+    author: str
+    at: datetime
+    changes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """``template_id`` None: a template to be made, ``copy_of`` another where there is one. ``base_number`` 0: begun from nothing saved.
+
+    ``updated_at`` equals ``created_at`` until something is stored.
+    """
+
+    id: UUID
+    template_id: UUID | None
+    base_number: int
+    content: DraftContent
+    updated_at: datetime
+    overtaken: Overtaken | None
+    created_at: datetime
+    copy_of: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DraftSummary:
+    """A draft as lists show it. ``overtaken``: its template has a newer revision than the one that it was begun from."""
+
+    id: UUID
+    template_id: UUID | None
+    name: str
+    base_number: int
+    overtaken: bool
+    updated_at: datetime
+
+
+def moved(scripts: Sequence[Script], name: str, to: int) -> tuple[Script, ...]:
+    """The scripts with ``name`` at place ``to`` (from 0), renamed where the numbers before their names would say another order.
+
+    As few as possible get another number. Raises ``KeyError`` where there is no such script.
+    """
+    if name not in {script.name for script in scripts}:
+        raise KeyError(name)
+    order = [script for script in scripts if script.name != name]
+    order.insert(to, next(script for script in scripts if script.name == name))
+    if not is_ordered(order):
+        order = _numbered(order, min(to, len(order) - 1))
+    return tuple(replace(script, position=position) for position, script in enumerate(order))
+
+
+def is_ordered(scripts: Sequence[Script]) -> bool:
+    """Whether the scripts stand in the order that their names say, which is the one that they run in."""
+    return all(script_order(one.name) < script_order(other.name) for one, other in pairwise(scripts))
+
+
+def _numbered(order: Sequence[Script], at: int) -> list[Script]:
+    """In this order, with the script ``at`` given a number between its neighbours, and those behind it raised where they must be."""
+    last_numbered = max([at, *(place for place, script in enumerate(order) if _number(script) is not None)])
+    named: list[Script] = []
+    for place, script in enumerate(order):
+        before = _number(named[-1]) if named else None
+        least = 0 if before is None else before + 1
+        if place == at:
+            following = next((n for later in order[at + 1 :] if (n := _number(later)) is not None), None)
+            named.append(_renamed(script, _between(least, following)))
+        elif place <= last_numbered and (_number(script) is None or (named and not is_ordered([named[-1], script]))):
+            named.append(_renamed(script, least))
+        else:
+            named.append(script)
+    return named
+
+
+def _number(script: Script) -> int | None:
+    prefixed = _PREFIX.fullmatch(script.name)
+    return int(prefixed.group(1)) if prefixed else None
+
+
+def _between(least: int, following: int | None) -> int:
+    if following is None:
+        return least + STEP - 1 if least and least + STEP - 1 <= LAST_TWO_DIGITS else least
+    return max(least, (least + following) // 2) if following > least else least
+
+
+def _renamed(script: Script, number: int) -> Script:
+    prefixed = _PREFIX.fullmatch(script.name)
+    rest = prefixed.group(2) if prefixed else f"-{script.name}"
+    return replace(script, name=f"{number:02d}{rest}")

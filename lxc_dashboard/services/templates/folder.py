@@ -1,0 +1,177 @@
+"""Templates in a folder: found, read, and told from those that have not changed since."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from lxc_dashboard.errors import TemplateError
+from lxc_dashboard.services.templates.assignments import MAX_CONF_BYTES
+from lxc_dashboard.services.templates.conf import CONF_NAME, parse_conf
+from lxc_dashboard.services.templates.content import config_paths, read_content
+from lxc_dashboard.services.templates.fingerprint import Fingerprint
+from lxc_dashboard.services.templates.model import TemplateContent, is_template_name
+from lxc_dashboard.services.templates.tree import Tree, is_inside, plain_text
+
+MAX_TEMPLATES = 5_000
+MAX_SEARCH_DEPTH = 6
+MAX_SEARCHED_FOLDERS = 20_000
+MAX_DISCOVERY_BYTES = 256 << 20
+
+Fingerprints = Mapping[str, Fingerprint]
+
+_NOT_SEARCHED = {"node_modules", "__pycache__"}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What cannot be used, and why. ``file`` and ``line`` as in ``TemplateError``; ``name`` is the template's."""
+
+    file: str
+    line: int
+    why: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """``found`` were read now; ``unchanged`` are the names of those that stand as they were known.
+
+    ``fingerprints``, by folder relative to the root, are to be given to the next pass. Not ``complete``: some folder could
+    not be searched, so that what is neither found, unchanged nor refused may yet be there.
+    """
+
+    found: tuple[TemplateContent, ...]
+    refused: tuple[Refusal, ...]
+    unchanged: tuple[str, ...] = ()
+    fingerprints: Fingerprints = field(default_factory=dict)
+    complete: bool = True
+
+
+def discover(root: Path, known: Fingerprints | None = None, *, below: str = "") -> Discovery:
+    """Every template below ``root``, or below its folder ``below``. What ``known`` tells to be unchanged is not read again.
+
+    Raises ``TemplateError`` when there is no such folder; a template that cannot be used is in ``refused``.
+    """
+    return _Pass(root, known or {}).run(below or ".")
+
+
+def _below(folder: str, name: str) -> str:
+    return name if folder == "." else f"{folder}/{name}"
+
+
+class _Pass:
+    def __init__(self, root: Path, known: Fingerprints) -> None:
+        try:
+            self._root = root.resolve(strict=True)
+        except (OSError, RuntimeError) as error:
+            raise TemplateError(str(root), 0, "is not there: no templates are read from it") from error
+        if not self._root.is_dir():
+            raise TemplateError(str(root), 0, "is no folder")
+        self._known = known
+        self._found: list[TemplateContent] = []
+        self._refused: list[Refusal] = []
+        self._unchanged: list[str] = []
+        self._fingerprints: dict[str, Fingerprint] = {}
+        self._taken: dict[str, str] = {}
+        self._bytes = 0
+        self._searched = 0
+        self._complete = True
+
+    def run(self, start: str) -> Discovery:
+        for location in self._search(start):
+            name = plain_text(self._root.name if location == "." else location.rpartition("/")[2])
+            conf = _below(location, CONF_NAME)
+            if not is_template_name(name):
+                why = "stands in a folder whose name is not 1 to 63 letters, digits and . _ -"
+                self._refuse(Refusal(plain_text(conf), 0, why))
+            elif name in self._taken:
+                self._refuse(Refusal(conf, 0, f"is a second template {name}: the first is {self._taken[name]}"))
+            elif len(self._taken) == MAX_TEMPLATES:
+                self._refuse(Refusal(conf, 0, f"is one too many: {MAX_TEMPLATES:,} templates are read", name))
+            else:
+                self._taken[name] = conf
+                self._visit(location, name)
+        return Discovery(
+            tuple(self._found), tuple(self._refused), tuple(self._unchanged), self._fingerprints, self._complete
+        )
+
+    def _search(self, folder: str, depth: int = 0) -> Iterator[str]:
+        """The folders that hold a template.conf, by path in the C locale. One inside another is not looked for."""
+        self._searched += 1
+        if self._searched > MAX_SEARCHED_FOLDERS:
+            if self._complete:
+                self._refuse(Refusal(folder, 0, f"is not searched: {MAX_SEARCHED_FOLDERS:,} folders were before it"))
+            self._complete = False
+            return
+        try:
+            with os.scandir(f"{self._root}/{folder}") as listing:
+                entries = list(listing)
+        except OSError as error:
+            self._refuse_unreadable(folder, folder.rpartition("/")[2], error)
+            self._complete = False
+            return
+        if any(entry.name == CONF_NAME for entry in entries):
+            yield folder
+            return
+        for entry in sorted(entries, key=lambda entry: os.fsencode(entry.name)):
+            if self._may_hold_templates(entry) and depth < MAX_SEARCH_DEPTH:
+                yield from self._search(_below(folder, entry.name), depth + 1)
+
+    def _may_hold_templates(self, entry: os.DirEntry[str]) -> bool:
+        if entry.name.startswith(".") or entry.name in _NOT_SEARCHED:
+            return False
+        if not entry.is_symlink():
+            return entry.is_dir()
+        # A link to a folder of this tree adds nothing to it, one to another is somebody else's.
+        if not is_inside(os.path.realpath(entry.path), str(self._root)) and Path(entry.path).is_dir():
+            shown = os.path.relpath(entry.path, self._root)
+            why = "is a link that leads out of the templates' folder"
+            self._refuse(Refusal(plain_text(shown), 0, why, plain_text(entry.name)))
+        return False
+
+    def _visit(self, location: str, name: str) -> None:
+        known = self._known.get(location)
+        if known and known.stands(str(self._root)):
+            self._fingerprints[location] = known
+            if known.refusal:
+                self._refuse(Refusal(*known.refusal, name))
+            else:
+                self._unchanged.append(name)
+        elif self._bytes > MAX_DISCOVERY_BYTES:
+            self._refuse(Refusal(location, 0, "is left to the next pass: this one has read enough", name))
+        else:
+            self._load(location, name)
+
+    def _load(self, location: str, name: str) -> None:
+        tree = Tree(self._root)
+        path = _below(location, CONF_NAME)
+        # Taken before the reading: a change in between is seen by the next pass.
+        fingerprint = Fingerprint.of(name, str(self._root), path)
+        try:
+            conf = tree.below(path)
+            if conf is None:
+                return
+            config, warnings = parse_conf(tree.read(conf, MAX_CONF_BYTES)[0], file=conf.shown, app=name)
+            configs = config_paths(location, config)
+            fingerprint = fingerprint.extended(str(self._root), configs)
+            content = read_content(tree, name, config, conf)
+            self._found.append(replace(content, warnings=(*warnings, *content.warnings)))
+        except TemplateError as error:
+            fingerprint = replace(fingerprint, refusal=(error.file, error.line, error.message))
+            self._refuse(Refusal(error.file, error.line, error.message, name))
+        except OSError as error:
+            self._refuse_unreadable(location, name, error)
+            return
+        self._bytes += tree.bytes_read
+        self._fingerprints[location] = fingerprint
+
+    def _refuse_unreadable(self, location: str, name: str, error: OSError) -> None:
+        shown = error.filename if isinstance(error.filename, str) else location
+        shown = os.path.relpath(shown, self._root) if Path(shown).is_absolute() else shown
+        self._refuse(Refusal(plain_text(shown), 0, f"cannot be read: {error.strerror}", plain_text(name)))
+
+    def _refuse(self, refusal: Refusal) -> None:
+        self._refused.append(refusal)

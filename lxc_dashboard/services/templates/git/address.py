@@ -1,0 +1,151 @@
+"""Where a repository is: the forms that may be typed, checked and told apart."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final, Literal
+from urllib.parse import unquote, urlsplit
+
+from lxc_dashboard.errors import InvalidInputError
+
+Scheme = Literal["https", "ssh", "file"]
+
+MAX_LOCATION_CHARS: Final = 1024
+MAX_NAME_CHARS: Final = 255
+SSH_USER: Final = "git"
+PORTS: Final[dict[str, int]] = {"https": 443, "ssh": 22, "file": 0}
+
+_SCP = re.compile(
+    r"(?:(?P<user>[A-Za-z0-9_][A-Za-z0-9_.\-]*)@)?(?P<host>[A-Za-z0-9][A-Za-z0-9.\-]*|\[[0-9A-Fa-f:.]+\]):(?P<path>[^:].*)"
+)
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,63}")
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._\-]*[A-Za-z0-9])?|[0-9A-Fa-f:.]+")
+# What git itself refuses in a ref's name, and a leading minus.
+_REF_FAULTS = re.compile(r"^[-/.]|[\x00-\x20\x7f~^:?*\[\\]|\.\.|//|@\{|/\.|\.lock(?:/|$)|[/.]$|^@$")
+_NAME_FAULTS = re.compile(r"[^A-Za-z0-9._\-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class GitAddress:
+    """``path`` as the server is asked for it: for ``ssh`` relative to the user's home unless it begins with a slash."""
+
+    scheme: Scheme
+    host: str
+    port: int
+    user: str
+    path: str
+
+    @property
+    def text(self) -> str:
+        """The one form in which it is stored and shown."""
+        if self.scheme == "file":
+            return f"file://{self.path}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        at = host if self.port == PORTS[self.scheme] else f"{host}:{self.port}"
+        if self.scheme == "https":
+            return f"https://{at}{self.path}"
+        if not self.path.startswith("/"):
+            return f"{self.user}@{at}:{self.path}" if at == host else f"ssh://{self.user}@{at}/~/{self.path}"
+        return f"ssh://{self.user}@{at}{self.path}"
+
+    @property
+    def server(self) -> tuple[str, str, int]:
+        """What a host key is of."""
+        return self.scheme, self.host.lower(), self.port
+
+    def is_same_repository(self, other: GitAddress) -> bool:
+        """Whether credentials that were given for one are for the other."""
+        return (self.server, self.user, self.path) == (other.server, other.user, other.path)
+
+    @property
+    def name(self) -> str:
+        """The repository's own name, fit for a folder."""
+        last = self.path.rstrip("/").rpartition("/")[2].removesuffix(".git")
+        return _NAME_FAULTS.sub("-", last).strip(".-")[:63] or "repository"
+
+
+def parse_address(location: str) -> GitAddress:
+    """Raises ``InvalidInputError`` naming ``location``."""
+    location = location.strip()
+    if not location or len(location) > MAX_LOCATION_CHARS or not location.isprintable() or " " in location:
+        raise _wrong(f"must be an address of at most {MAX_LOCATION_CHARS:,} characters without spaces")
+    scp = None if "://" in location else _SCP.fullmatch(location)
+    if scp is not None:
+        address = GitAddress("ssh", scp["host"].strip("[]"), PORTS["ssh"], scp["user"] or SSH_USER, scp["path"])
+    else:
+        address = _parsed(location)
+    if address.path.lstrip("/").startswith("-") or "'" in address.path or not address.path.strip("/"):
+        raise _wrong("must name a repository after the host")
+    return address
+
+
+def check_ref(ref: str) -> str:
+    """A branch or tag, or nothing for the default branch. Raises ``InvalidInputError`` naming ``ref``."""
+    ref = ref.strip()
+    if ref and (len(ref) > MAX_NAME_CHARS or not ref.isprintable() or _REF_FAULTS.search(ref)):
+        raise InvalidInputError({"ref": "must be the name of a branch or a tag"})
+    return ref
+
+
+def check_subfolder(subfolder: str) -> str:
+    """A folder inside the repository, or nothing for all of it. Raises ``InvalidInputError`` naming ``subfolder``."""
+    parts = [part for part in subfolder.strip().split("/") if part not in {"", "."}]
+    found = "/".join(parts)
+    if ".." in parts or len(found) > MAX_NAME_CHARS or not found.isprintable() or "\\" in found:
+        raise InvalidInputError({"subfolder": "must be a path inside the repository, without .."})
+    return found
+
+
+def _parsed(location: str) -> GitAddress:
+    try:
+        parts = urlsplit(location)
+        host, port = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise _wrong("is no address that can be read") from error
+    if parts.query or parts.fragment:
+        raise _wrong("must end with the repository's path: nothing after a ? or a #")
+    match parts.scheme:
+        case "https":
+            if parts.username is not None or parts.password is not None:
+                raise _wrong(
+                    "must hold no user and no password: they have fields of their own, where they are encrypted"
+                )
+            return GitAddress("https", _host(host), port or PORTS["https"], "", parts.path)
+        case "ssh":
+            return _ssh(
+                parts.username, parts.password, GitAddress("ssh", _host(host), port or PORTS["ssh"], "", parts.path)
+            )
+        case "file":
+            return _file(parts.netloc, unquote(parts.path))
+        case "http" | "git":
+            raise _wrong(
+                "must begin with https:// or ssh://: on the way of any other, others could change what runs as root"
+            )
+    raise _wrong("must be https://host/path, ssh://user@host/path, user@host:path or file:///path")
+
+
+def _ssh(user: str | None, password: str | None, address: GitAddress) -> GitAddress:
+    if password is not None:
+        raise _wrong("must hold no password: SSH is opened with a key")
+    if user is not None and not _USER.fullmatch(user):
+        raise _wrong("names a user that is none")
+    # As git reads it: /~/ is the user's home.
+    path = address.path.removeprefix("/~/") if address.path.startswith("/~/") else address.path
+    return GitAddress("ssh", address.host, address.port, user or SSH_USER, path)
+
+
+def _file(host: str, path: str) -> GitAddress:
+    if host not in {"", "localhost"} or not path.startswith("/") or ".." in path.split("/"):
+        raise _wrong("must be file:// and an absolute path without ..")
+    return GitAddress("file", "", 0, "", path.rstrip("/"))
+
+
+def _host(host: str) -> str:
+    if not _HOST.fullmatch(host):
+        raise _wrong("names no host that can be looked up")
+    return host
+
+
+def _wrong(why: str) -> InvalidInputError:
+    return InvalidInputError({"location": why})

@@ -1,0 +1,21 @@
+"""Which package managers are a system's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from lxc_dashboard.db.models import PackageManager
+
+SYSTEM_MANAGERS: Final = {
+    PackageManager.APT: ("debian", "ubuntu", "devuan", "turnkey", "proxmox"),
+    PackageManager.APK: ("alpine",),
+    PackageManager.DNF: ("fedora", "almalinux", "rockylinux", "centos", "openeuler"),
+}
+
+
+def unfit(os_family: str, managers: Iterable[PackageManager]) -> tuple[PackageManager, ...]:
+    """Those of ``managers``, by name, that belong to another system. None where ``os_family`` (``debian``) is not known."""
+    fitting = {manager for manager, families in SYSTEM_MANAGERS.items() if os_family in families}
+    foreign = SYSTEM_MANAGERS.keys() - fitting if fitting else set()
+    return tuple(sorted(foreign & set(managers)))

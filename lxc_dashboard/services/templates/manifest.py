@@ -1,0 +1,188 @@
+"""``manifest.json`` of an archive: which templates it holds, their checksums, and what their folders cannot say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from lxc_dashboard.errors import TemplateError
+from lxc_dashboard.services.templates.conf import parse_conf
+from lxc_dashboard.services.templates.content import CONFIGS_NAME, MAX_SCRIPTS
+from lxc_dashboard.services.templates.files import check_owner
+from lxc_dashboard.services.templates.layout import EXECUTABLE, quoted, script_data
+from lxc_dashboard.services.templates.model import (
+    MAX_TIMEOUT_S,
+    FileEntry,
+    Script,
+    TemplateContent,
+    script_order,
+)
+from lxc_dashboard.services.templates.scripts import check_description, parse_script
+
+MANIFEST_NAME: Final = "manifest.json"
+FORMAT: Final = "lxc-dashboard-templates"
+VERSION: Final = 1
+MAX_MANIFEST_BYTES: Final = 16 << 20
+
+
+class ScriptSays(msgspec.Struct, omit_defaults=True, frozen=True):
+    """What differs from what the script's own comments and name say."""
+
+    position: Annotated[int, msgspec.Meta(ge=0, lt=MAX_SCRIPTS)] | None = None
+    description: str | None = None
+    timeout_s: Annotated[int, msgspec.Meta(ge=1, le=MAX_TIMEOUT_S)] | None = None
+    enabled: bool | None = None
+    optional: bool | None = None
+
+
+class FileSays(msgspec.Struct, omit_defaults=True, frozen=True):
+    """``mode`` in octal, where it is neither 0644 nor 0755."""
+
+    mode: Annotated[str, msgspec.Meta(pattern="^[0-7]{4}$")] | None = None
+    owner: str | None = None
+
+
+class TemplateSays(msgspec.Struct, omit_defaults=True, frozen=True):
+    """``checksum`` is ``TemplateContent.checksum``. ``config_path`` is where its source had the folder that now lies beside."""
+
+    name: str
+    checksum: str
+    config_path: str = ""
+    scripts: dict[str, ScriptSays] = {}
+    files: dict[str, FileSays] = {}
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    format: str
+    version: int
+    templates: list[TemplateSays]
+
+
+def encode(contents: Sequence[TemplateContent]) -> bytes:
+    """The manifest of an archive of these: the same bytes for the same templates."""
+    manifest = Manifest(FORMAT, VERSION, [_said(content) for content in contents])
+    return msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=2) + b"\n"
+
+
+def decode(data: bytes, file: str = MANIFEST_NAME) -> Manifest | None:
+    """None where the file is somebody else's. Raises ``TemplateError`` for one of ours that cannot be read, and for one too long."""
+    if len(data) > MAX_MANIFEST_BYTES:
+        raise TemplateError(file, 0, f"is {len(data):,} bytes long, and at most {MAX_MANIFEST_BYTES:,} are read")
+    try:
+        read: Any = msgspec.json.decode(data)
+    except (msgspec.DecodeError, RecursionError, ValueError):
+        return None
+    if not isinstance(read, dict) or read.get("format") != FORMAT:
+        return None
+    version = read.get("version")
+    if not isinstance(version, int) or version < 1:
+        raise TemplateError(file, 0, "names no version of its format")
+    if version > VERSION:
+        raise TemplateError(file, 0, f"is of version {version}, and this dashboard reads {VERSION}: update it first")
+    try:
+        return msgspec.convert(read, Manifest)
+    except msgspec.ValidationError as error:
+        raise TemplateError(file, 0, f"cannot be read: {error}") from error
+
+
+def applied(content: TemplateContent, says: TemplateSays) -> TemplateContent:
+    """The template as its manifest completes it. Raises ``TemplateError`` where the two do not fit each other."""
+    whole = replace(
+        content,
+        config=replace(content.config, config_path=_config_path(says.config_path)),
+        scripts=_scripts(content, says),
+        files=_files(content, says),
+    )
+    if whole.checksum() != says.checksum:
+        raise TemplateError(
+            content.name, 0, f"is not what {MANIFEST_NAME} says of it: without that file it is read as it stands"
+        )
+    return whole
+
+
+def _config_path(path: str) -> str:
+    """By the rule of ``template.conf`` itself."""
+    if not path:
+        return ""
+    return parse_conf(f"TEMPLATE_CONFIG_PATH={quoted(path)}".encode(), file=MANIFEST_NAME, app="any")[0].config_path
+
+
+def _said(content: TemplateContent) -> TemplateSays:
+    return TemplateSays(
+        name=content.name,
+        checksum=content.checksum(),
+        config_path=content.config.config_path,
+        scripts=_scripts_said(content),
+        files={file.name: said for file in content.files if (said := _file_said(file)) != FileSays()},
+    )
+
+
+def _scripts_said(content: TemplateContent) -> dict[str, ScriptSays]:
+    found = {}
+    for position, script in enumerate(sorted(content.scripts, key=lambda script: script_order(script.name))):
+        read, _ = parse_script(script.name, position, script_data(content, script), f"{content.name}/{script.name}")
+        different = {
+            name: getattr(script, name)
+            for name in ScriptSays.__struct_fields__
+            if getattr(script, name) != getattr(read, name)
+        }
+        if different:
+            found[script.name] = ScriptSays(**different)
+    return found
+
+
+def _file_said(file: FileEntry) -> FileSays:
+    mode = None if file.mode == mode_of(executable=bool(file.mode & EXECUTABLE)) else f"{file.mode:04o}"
+    return FileSays(mode=mode, owner=file.owner or None)
+
+
+def mode_of(*, executable: bool) -> int:
+    """The mode that a folder gives a file."""
+    return 0o755 if executable else 0o644
+
+
+def _scripts(content: TemplateContent, says: TemplateSays) -> tuple[Script, ...]:
+    _must_hold(content, "scripts", {script.name for script in content.scripts}, says.scripts)
+    scripts = []
+    for script in content.scripts:
+        said = _fields(says.scripts.get(script.name))
+        _must_pass(check_description, said.get("description", ""), f"the description of {script.name}")
+        scripts.append(replace(script, **said))
+    if len({script.position for script in scripts}) < len(scripts):
+        raise TemplateError(MANIFEST_NAME, 0, f"gives two scripts of {content.name} the same position")
+    return tuple(sorted(scripts, key=lambda script: script.position))
+
+
+def _files(content: TemplateContent, says: TemplateSays) -> tuple[FileEntry, ...]:
+    _must_hold(content, "files", {file.name for file in content.files}, says.files)
+    files = []
+    for file in content.files:
+        said = _fields(says.files.get(file.name))
+        if "mode" in said:
+            said["mode"] = int(said["mode"], 8)
+        _must_pass(check_owner, said.get("owner", ""), f"the owner of {file.name}")
+        files.append(replace(file, **said))
+    return tuple(files)
+
+
+def _must_hold(content: TemplateContent, part: str, there: set[str], named: dict[str, Any]) -> None:
+    missing = sorted(set(named) - there)
+    if missing:
+        where = f"{content.name}/{CONFIGS_NAME}/{part}"
+        raise TemplateError(MANIFEST_NAME, 0, f"speaks of {missing[0][:100]!r}, which is not in {where}")
+
+
+def _must_pass(rule: Callable[[str], object], value: str, what: str) -> None:
+    try:
+        rule(value)
+    except ValueError as error:
+        raise TemplateError(MANIFEST_NAME, 0, f"says {value[:80]!r} for {what}, which {error}") from error
+
+
+def _fields(says: ScriptSays | FileSays | None) -> dict[str, Any]:
+    if says is None:
+        return {}
+    return {name: value for name in says.__struct_fields__ if (value := getattr(says, name)) is not None}

@@ -1,0 +1,76 @@
+"""Who may do what with templates: reading needs a session, changing ``VM.Allocate`` at ``/vms`` in PVE. Changes are audited."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from lxc_dashboard.db.database import Transaction
+from lxc_dashboard.db.models import AuditResult, now
+from lxc_dashboard.errors import DashboardError, InvalidInputError, PrivilegeError, SessionExpiredError
+from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.services.auth import privileges
+from lxc_dashboard.services.auth.model import Session
+
+AUTHOR_PRIVILEGE: Final = "VM.Allocate"
+AUTHOR_PATH: Final = "/vms"
+
+
+def require_session(session: Session) -> None:
+    """Templates are everybody's who is signed in. Raises ``SessionExpiredError``."""
+    if now() >= session.ends_at:
+        raise SessionExpiredError
+
+
+async def require_author(rt: Runtime, session: Session) -> None:
+    """Raises ``PrivilegeError`` for a user whom PVE lets make no containers, ``SessionExpiredError``, ``UnreachableError``."""
+    require_session(session)
+    await privileges.require(rt, session, AUTHOR_PATH, AUTHOR_PRIVILEGE)
+
+
+async def may_author(rt: Runtime, session: Session) -> bool:
+    """Whether pages offer changes at all; each change asks again."""
+    require_session(session)
+    return AUTHOR_PRIVILEGE in await privileges.held(rt, session, AUTHOR_PATH)
+
+
+async def audit(
+    tx: Transaction,
+    session: Session,
+    action: str,
+    subject: str,
+    *,
+    result: AuditResult = AuditResult.OK,
+    detail: Mapping[str, Any] | None = None,
+) -> None:
+    """One entry, in the transaction of the change itself. ``action`` like ``template.save``; ``detail`` holds no secret."""
+    await tx.audit.append(
+        userid=session.userid,
+        endpoint_name=session.endpoint_name,
+        action=action,
+        subject=subject,
+        address=session.address,
+        result=result,
+        detail=detail,
+    )
+
+
+@asynccontextmanager
+async def authored(rt: Runtime, session: Session, action: str, subject: str) -> AsyncIterator[None]:
+    """Around a change: asks for the right first; what is refused or fails is audited and rises. Success is ``audit``'s to tell."""
+    try:
+        await require_author(rt, session)
+        yield
+    except DashboardError as error:
+        result = AuditResult.REFUSED if isinstance(error, PrivilegeError) else AuditResult.FAILED
+        async with rt.db.transaction() as tx:
+            await audit(tx, session, action, subject, result=result, detail={"cause": _cause(error)[:500]})
+        raise
+
+
+def _cause(error: DashboardError) -> str:
+    """Of what was typed, which may be a secret, the fields are named and no value is."""
+    if isinstance(error, InvalidInputError):
+        return f"{error.user_message}: {', '.join(error.fields)}"
+    return str(error)

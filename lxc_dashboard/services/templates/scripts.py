@@ -1,0 +1,94 @@
+"""Scripts: their order, and what the comments at their top say about them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from lxc_dashboard.errors import TemplateError
+from lxc_dashboard.services.templates.model import SCRIPT_TIMEOUT_S, Finding, Script
+from lxc_dashboard.services.templates.packages import parse_seconds
+from lxc_dashboard.services.templates.text import decode
+from lxc_dashboard.services.templates.tree import check_file_name
+
+MAX_SCRIPT_BYTES = 1 << 20
+HEADER_LINES = 20
+MAX_DESCRIPTION_CHARS = 500
+
+_COMMENT = re.compile(r"\s*#+(?!!)\s*(.*)")
+# More than one word behind the colon is a sentence, not a setting.
+_SETTING = re.compile(r"(timeout|optional)\s*:\s*(\S+)", re.IGNORECASE)
+_YES = {"yes", "true", "1"}
+_NO = {"no", "false", "0"}
+
+
+@dataclass(slots=True)
+class _Header:
+    description: str = ""
+    timeout_s: int = SCRIPT_TIMEOUT_S
+    optional: bool = False
+
+
+def is_script_name(name: str) -> bool:
+    """Whether a file of this name is a script that runs."""
+    return name.endswith(".sh") and not name.startswith(".")
+
+
+def check_script_name(name: str) -> None:
+    """Raises ``ValueError`` for what a script that runs cannot be called."""
+    check_file_name(name)
+    if not is_script_name(name):
+        raise ValueError("must end in .sh and not begin with a dot")
+
+
+def check_description(text: str) -> str:
+    """Raises ``ValueError`` for what no comment at a script's top can say."""
+    if len(text) > MAX_DESCRIPTION_CHARS or not text.replace("\t", " ").isprintable():
+        raise ValueError(f"must be one line of at most {MAX_DESCRIPTION_CHARS} characters")
+    return text.strip()
+
+
+def parse_script(name: str, position: int, data: bytes, file: str) -> tuple[Script, tuple[Finding, ...]]:
+    """The script and the warnings about it. Raises ``TemplateError`` with ``file`` and line."""
+    content = decode(data, file, MAX_SCRIPT_BYTES)
+    warnings = []
+    if b"\r\n" in data:
+        warnings.append(Finding(file, 0, "has CRLF line ends, which bash cannot run: they are stored as LF"))
+    if not content.strip():
+        warnings.append(Finding(file, 0, "is empty"))
+    header = _header(content, file)
+    script = Script(
+        name=name,
+        content=content,
+        position=position,
+        description=header.description,
+        timeout_s=header.timeout_s,
+        optional=header.optional,
+    )
+    return script, tuple(warnings)
+
+
+def _header(content: str, file: str) -> _Header:
+    """What the comments within the first lines say; the first one that sets nothing is the description."""
+    header = _Header()
+    for number, line in enumerate(content.split("\n", HEADER_LINES)[:HEADER_LINES], start=1):
+        comment = _COMMENT.fullmatch(line)
+        text = comment.group(1).strip() if comment else ""
+        setting = _SETTING.fullmatch(text)
+        if setting:
+            _set(header, setting.group(1).lower(), setting.group(2), file, number)
+        elif not header.description and re.search(r"\w", text) and not text.startswith("shellcheck "):
+            header.description = text[:MAX_DESCRIPTION_CHARS]
+    return header
+
+
+def _set(header: _Header, key: str, value: str, file: str, line: int) -> None:
+    try:
+        if key == "timeout":
+            header.timeout_s = parse_seconds(value)
+        elif value.strip().lower() in _YES | _NO:
+            header.optional = value.strip().lower() in _YES
+        else:
+            raise TemplateError(file, line, f"optional is yes or no, not {value.strip()[:40]!r}")
+    except ValueError as error:
+        raise TemplateError(file, line, str(error)) from error

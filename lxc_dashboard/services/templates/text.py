@@ -1,0 +1,29 @@
+"""Text as templates hold it, and the lines of its lists."""
+
+from __future__ import annotations
+
+import codecs
+
+from lxc_dashboard.errors import TemplateError
+
+
+def is_unicode(text: str) -> bool:
+    """Whether ``text`` can be written as UTF-8: half of a surrogate pair cannot."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def decode(data: bytes, file: str, limit: int) -> str:
+    """UTF-8 text with LF line ends, BOM taken off. Raises ``TemplateError`` for anything else, and above ``limit`` bytes."""
+    if len(data) > limit:
+        raise TemplateError(file, 0, f"is {len(data):,} bytes long, and at most {limit:,} are read")
+    data = data.removeprefix(codecs.BOM_UTF8)
+    if b"\0" in data:
+        raise TemplateError(file, data.count(b"\n", 0, data.index(b"\0")) + 1, "holds a NUL byte: this is no text file")
+    try:
+        return data.decode("utf-8").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise TemplateError(file, data.count(b"\n", 0, error.start) + 1, "is not UTF-8 text") from error

@@ -1,0 +1,221 @@
+"""Settings from the environment, checked once at start. ``os.environ`` is read nowhere else above the command line.
+
+Each variable that holds a secret may also be given as ``NAME_FILE``, the path of a file that holds it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from lxc_dashboard.errors import InvalidInputError
+
+SECRET_VARIABLES = ("DATABASE_URL", "REDIS_URL", "ENCRYPTION_KEY", "OLD_ENCRYPTION_KEYS")
+HTTPS_PORT = 443
+_ADDRESS = "must be a host name or address, with https:// before and a port behind it at most"
+_HEX_KEY = re.compile(r"[0-9a-fA-F]{64}")
+_FINGERPRINT = re.compile(r"(?:[0-9a-fA-F]{2}:?){31}[0-9a-fA-F]{2}")
+
+
+class EndpointSettings(BaseModel):
+    """The endpoint named by ``PVE_HOST`` and its companions; ``host`` is empty where none is named."""
+
+    model_config = ConfigDict(frozen=True)
+
+    host: str = ""
+    port: int = 8006
+    fingerprint: str = ""
+    ca_pem: str = ""
+    verify_tls: bool = True
+
+
+class Settings(BaseSettings):
+    """What the environment says. ``Settings.load()`` raises ``InvalidInputError`` with each variable's name and fault."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", case_sensitive=True)
+
+    DATABASE_URL: SecretStr
+    REDIS_URL: SecretStr
+    ENCRYPTION_KEY: SecretStr
+    OLD_ENCRYPTION_KEYS: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    PVE_HOST: str = ""
+    PVE_PORT: Annotated[int, Field(ge=1, le=65535)] = 8006
+    PVE_FINGERPRINT: str = ""
+    PVE_CA_FILE: str = ""
+    PVE_VERIFY_TLS: bool = True
+    TEMPLATES_DIR: str = ""
+    TEMPLATE_GIT_ALLOW_LOCAL: bool = False
+    TEMPLATE_GIT_FILE_ROOT: str = ""
+    SSL_CERT_FILE: str = ""
+    PUBLIC_URL: str = ""
+    PORT: Annotated[int, Field(ge=1, le=65535)] = 3001
+    WEB_WORKERS: Annotated[int, Field(ge=1, le=32)] = 1
+    CREATIONS_PER_WORKER: Annotated[int, Field(ge=1, le=500)] = 50
+    CREATES_PER_NODE: Annotated[int, Field(ge=1, le=500)] = 4
+    TRUSTED_PROXIES: str = "127.0.0.1,::1"
+    LOG_LEVEL: str = "INFO"
+    LOG_JSON: bool = False
+    SANDBOX: bool = False
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what ``load`` hands in: it has already read the environment and the files."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Settings from ``environ``, by default the process's own."""
+        values = _read(os.environ if environ is None else environ)
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise InvalidInputError(_by_variable(error), "The settings are wrong") from None
+
+    @field_validator("DATABASE_URL")
+    @classmethod
+    def _database(cls, value: SecretStr) -> SecretStr:
+        if urlsplit(value.get_secret_value()).scheme not in {"postgresql", "postgres", "postgresql+psycopg"}:
+            raise ValueError("must begin with postgresql://")
+        return value
+
+    @field_validator("REDIS_URL")
+    @classmethod
+    def _redis(cls, value: SecretStr) -> SecretStr:
+        if urlsplit(value.get_secret_value()).scheme not in {"redis", "rediss", "unix"}:
+            raise ValueError("must begin with redis:// or rediss://")
+        return value
+
+    @field_validator("ENCRYPTION_KEY")
+    @classmethod
+    def _key(cls, value: SecretStr) -> SecretStr:
+        if not _HEX_KEY.fullmatch(value.get_secret_value()):
+            raise ValueError("must be 64 hex characters; `lxc-dashboard secrets generate` makes one")
+        return value
+
+    @field_validator("OLD_ENCRYPTION_KEYS", mode="before")
+    @classmethod
+    def _old_keys(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        keys = [part.strip() for part in value.split(",") if part.strip()]
+        if not all(_HEX_KEY.fullmatch(key) for key in keys):
+            raise ValueError("must be keys of 64 hex characters, separated by commas")
+        return tuple(keys)
+
+    @field_validator("PVE_FINGERPRINT")
+    @classmethod
+    def _fingerprint(cls, value: str) -> str:
+        if value and not _FINGERPRINT.fullmatch(value):
+            raise ValueError("must be a SHA-256 fingerprint: 32 bytes in hex, with or without colons")
+        return value
+
+    @field_validator("PUBLIC_URL")
+    @classmethod
+    def _public_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in {"http", "https"} or not parts.netloc):
+            raise ValueError("must be a full address such as https://lxc.example.org")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _files_are_there(self) -> Self:
+        if self.PVE_CA_FILE and not Path(self.PVE_CA_FILE).is_file():
+            raise ValueError("PVE_CA_FILE: no such file")
+        if self.TEMPLATES_DIR and not Path(self.TEMPLATES_DIR).is_dir():
+            raise ValueError("TEMPLATES_DIR: no such folder")
+        if self.TEMPLATE_GIT_FILE_ROOT and not Path(self.TEMPLATE_GIT_FILE_ROOT).is_dir():
+            raise ValueError("TEMPLATE_GIT_FILE_ROOT: no such folder")
+        return self
+
+    def endpoint(self) -> EndpointSettings:
+        """The endpoint that the environment names."""
+        ca_pem = Path(self.PVE_CA_FILE).read_text(encoding="utf-8") if self.PVE_CA_FILE else ""
+        return EndpointSettings(
+            host=self.PVE_HOST,
+            port=self.PVE_PORT,
+            fingerprint=self.PVE_FINGERPRINT,
+            ca_pem=ca_pem,
+            verify_tls=self.PVE_VERIFY_TLS,
+        )
+
+    def template_folders(self) -> tuple[tuple[str, Path], ...]:
+        """Name and place of each folder of templates: the shipped one, then ``TEMPLATES_DIR``."""
+        package = Path(__file__).parent
+        shipped = package / "shipped_templates"
+        folders = [("shipped", shipped if shipped.is_dir() else package.parent / "templates")]
+        if self.TEMPLATES_DIR:
+            folders.append(("templates-dir", Path(self.TEMPLATES_DIR)))
+        return tuple(folders)
+
+
+def _read(environ: Mapping[str, str]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    faults: dict[str, str] = {}
+    for name in Settings.model_fields:
+        if name in environ:
+            values[name] = environ[name].strip()
+        file = environ.get(f"{name}_FILE")
+        if file and name in SECRET_VARIABLES:
+            try:
+                values[name] = Path(file).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                faults[f"{name}_FILE"] = f"cannot be read: {error}"
+    for name, fallback in (("PVE_HOST", "PROXMOX_HOST"), ("PVE_PORT", "PROXMOX_PORT")):
+        if not values.get(name) and environ.get(fallback):
+            values[name] = environ[fallback].strip()
+    faults |= _part_address(values)
+    if faults:
+        raise InvalidInputError(faults, "The settings are wrong")
+    return {name: value for name, value in values.items() if value}
+
+
+def _part_address(values: dict[str, str]) -> dict[str, str]:
+    """``PVE_HOST`` without what an address bar has around it, its port in ``PVE_PORT``; the faults."""
+    given = values.get("PVE_HOST", "")
+    if set(given).isdisjoint(":/[@?") or _is_ipv6(given):  # as it stands
+        return {}
+    try:
+        parts = urlsplit(given if "://" in given else f"//{given}")
+        host, port = parts.hostname, parts.port or (HTTPS_PORT if parts.scheme else None)
+    except ValueError:
+        return {"PVE_HOST": _ADDRESS}
+    if not host or parts.scheme not in {"", "https"} or parts.username or parts.path.strip("/") or parts.query:
+        return {"PVE_HOST": _ADDRESS}
+    if parts.port and values.get("PVE_PORT", str(parts.port)) != str(parts.port):
+        return {"PVE_PORT": "must not be another port than the one in PVE_HOST"}
+    values["PVE_HOST"] = host
+    if port:
+        values.setdefault("PVE_PORT", str(port))
+    return {}
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        return ipaddress.ip_address(text).version == 6  # noqa: PLR2004 - of IP
+    except ValueError:
+        return False
+
+
+def _by_variable(error: ValidationError) -> dict[str, str]:
+    faults: dict[str, str] = {}
+    for fault in error.errors(include_input=False, include_url=False, include_context=False):
+        message = fault["msg"].removeprefix("Value error, ")
+        name = str(fault["loc"][0]) if fault["loc"] else message.partition(":")[0]
+        faults[name] = "is not set" if fault["type"] == "missing" else message.removeprefix(f"{name}: ")
+    return faults

@@ -1,0 +1,155 @@
+"""A batch: its containers with how each of them stands, moving as the list of jobs does, and what can be done with all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import reflex as rx
+
+from lxc_dashboard import text
+from lxc_dashboard.db.models import now
+from lxc_dashboard.services.creation import batch_views
+from lxc_dashboard.services.creation.batch_views import BatchJob, Outcome
+from lxc_dashboard.state.base import READY, regretted, requires, runtime, said, session
+from lxc_dashboard.state.ids import id_in, uuid_of
+from lxc_dashboard.state.job_room import JobRoom
+from lxc_dashboard.state.job_rows import JobRow, row_of
+
+FULL = 100
+
+
+@dataclass(frozen=True)
+class BatchRow(JobRow):
+    """``cause`` is why it failed; ``lost`` says that what it left is not there any more."""
+
+    address: str = ""
+    cause: str = ""
+    lost: bool = False
+
+
+class BatchState(JobRoom, rx.State):
+    """``percent`` is of all together."""
+
+    id: str = ""
+    pattern: str = ""
+    userid: str = ""
+    created_at: str = ""
+    rows: list[BatchRow] = []
+    total: int = 0
+    ready: int = 0
+    failed: int = 0
+    running: int = 0
+    ended: int = 0
+    hidden: int = 0
+    percent: int = 0
+    own: bool = False
+    cancel_title: str = ""
+    acting: str = ""
+
+    @requires()
+    async def load(self) -> AsyncIterator[Any]:
+        """Another batch than the one before shows nothing of that one."""
+        wanted = self._wanted()
+        if wanted != self.id:
+            self.reset()
+            self.id = wanted
+            yield
+        async with self._filling():
+            await self._read()
+            self._show()
+
+    @requires(background=True)
+    async def cancel_all(self) -> AsyncIterator[Any]:
+        """Each that has not ended is asked to stop."""
+        rt, who = runtime(), session()
+        async with self:
+            if self.acting:
+                return
+            self.acting, wanted = text.BATCH_CANCELLING, uuid_of(self.id, text.NO_SUCH_BATCH)
+        try:
+            outcome = await batch_views.cancel_all(rt, who, wanted)
+        finally:
+            async with self:
+                self.acting = ""
+        for told in _told(outcome, text.BATCH_CANCELLED):
+            yield told
+        yield BatchState.follow
+
+    @requires(background=True)
+    async def retry_failed(self) -> AsyncIterator[Any]:
+        """Each that failed, from the step that failed."""
+        rt, who = runtime(), session()
+        async with self:
+            if self.acting:
+                return
+            self.acting, wanted = text.BATCH_RETRYING, uuid_of(self.id, text.NO_SUCH_BATCH)
+        try:
+            outcome = await batch_views.retry_failed(rt, who, wanted)
+        finally:
+            async with self:
+                self.acting = ""
+        for told in _told(outcome, text.BATCH_RETRIED):
+            yield told
+        yield BatchState.follow
+
+    def _wanted(self) -> str:
+        return id_in(self.router.url.path, self.router.url.query_parameters, "batch_id")
+
+    async def _read(self) -> None:
+        found = await batch_views.get_batch(runtime(), session(), uuid_of(self.id, text.NO_SUCH_BATCH))
+        self.pattern, self.userid, self.hidden = found.pattern, found.userid, found.hidden
+        self.created_at = found.created_at.isoformat()
+        self.own = any(each.job.own for each in found.jobs)
+        self._fill(found.jobs, now())
+
+    async def _follow(self) -> None:
+        """What is shown already from the batch's rows alone; one that was not shown has the whole batch read again."""
+        if self.phase != READY:
+            return
+        found = await batch_views.jobs_now(runtime(), uuid_of(self.id, text.NO_SUCH_BATCH))
+        shown = {row.id for row in self.rows}
+        if len(found) != len(shown) + self.hidden:
+            await self._read()
+            return
+        self._fill([each for each in found if str(each.job.id) in shown], now())
+
+    def _fill(self, jobs: Sequence[BatchJob], at: datetime) -> None:
+        rows = [batch_row(each, at) for each in jobs]
+        if [_still(row) for row in rows] != [_still(row) for row in self.rows]:
+            self.rows = rows
+        self._count(jobs)
+
+    def _count(self, jobs: Sequence[BatchJob]) -> None:
+        states = Counter(each.job.state.value for each in jobs)
+        self.total, self.ready = len(jobs), states["ready"]
+        self.failed = sum(each.is_failed for each in jobs)
+        self.running = sum(each.is_open for each in jobs)
+        self.ended = self.total - self.ready - self.failed - self.running
+        parts = [each.job.percent if each.is_open else FULL for each in jobs]
+        self.percent = sum(parts) // len(parts) if parts else 0
+        self.cancel_title = text.BATCH_CANCEL_TITLE.format(count=self.running, pattern=self.pattern)
+
+
+def batch_row(found: BatchJob, at: datetime) -> BatchRow:
+    job = found.job
+    lost = not job.exists and job.state.value == "failed"
+    values = {name: getattr(row_of(job, at), name) for name in JobRow.__dataclass_fields__}
+    word = {"word": text.BATCH_LOST} if lost else {}
+    return BatchRow(**(values | word), address=found.address, cause=job.error.message if job.error else "", lost=lost)
+
+
+def _still(row: BatchRow) -> tuple[object, ...]:
+    """The row without its clock, which counts on in the browser."""
+    return (row.id, row.word, row.vmid, row.node, row.address, row.cause, row.ticking, row.lost)
+
+
+def _told(outcome: Outcome, sentence: str) -> list[Any]:
+    told = [said(sentence.format(count=len(outcome.done)))] if outcome.done else []
+    if outcome.refused:
+        name, why = outcome.refused[0]
+        told.append(regretted(text.BATCH_REFUSED.format(count=len(outcome.refused), name=name, why=why)))
+    return told or [said(text.BATCH_NOTHING_TO_DO)]

@@ -1,0 +1,56 @@
+"""The wizard's fields: each is kept when it is left, put back to the template's value, or fitted to another node."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lxc_dashboard.services.creation.defaults import defaults
+from lxc_dashboard.state import wizard
+from lxc_dashboard.state.base import requires
+from lxc_dashboard.state.selection import Selection
+
+
+class FieldsPart(Selection, mixin=True):
+    """The steps template and configure."""
+
+    @requires()
+    async def choose(self, template_id: str) -> Any:
+        """Takes a template, or none. What was typed and differs from the old template's values stays."""
+        await self._take_template(template_id)
+        self._sum_up()
+        await self._keep_draft()
+        return self._there(replace=True)
+
+    @requires()
+    async def keep(self, name: str, value: str | bool) -> None:
+        """A field was left: its value is kept, and the summary follows."""
+        if name in self.initial:
+            self.form[name] = ("on" if value else "") if isinstance(value, bool) else str(value)
+            self._mended(name)
+            await self._keep_draft()
+
+    @requires()
+    async def reset_field(self, name: str) -> None:
+        """Back to the template's value."""
+        if name in self.initial:
+            self.form[name] = self.initial[name]
+            self._changed_here(name)
+            self._mended(name)
+            await self._keep_draft()
+
+    @requires()
+    async def change_node(self, node: str) -> None:
+        """Offers what the other node has; choices that it does not have fall back to its own."""
+        found = await self._offer(node)
+        fallback = defaults(None, found)
+        self.form["node"] = node
+        self.initial.update(wizard.refitted(self.initial, found, fallback))
+        changed = wizard.refitted(self.form, found, fallback)
+        self.form.update(changed)
+        self._changed_here(*changed)
+        self._sum_up()
+        await self._keep_draft()
+
+    def _mended(self, name: str) -> None:
+        self._mark({field: fault for field, fault in self.errors.items() if field != name})
+        self._sum_up()

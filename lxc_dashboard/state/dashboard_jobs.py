@@ -1,0 +1,37 @@
+"""The dashboard's jobs: what runs, what waits for somebody, and what has failed of late."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+import reflex as rx
+
+from lxc_dashboard.db.models import CreationState, now
+from lxc_dashboard.services.creation import listing
+from lxc_dashboard.services.creation.listing import Wanted
+from lxc_dashboard.state.base import requires, runtime, session
+from lxc_dashboard.state.followed_jobs import FollowedJobs
+from lxc_dashboard.state.job_rows import OPEN_STATES, row_of
+
+SHOWN: Final = 8
+FAILED_SINCE: Final = timedelta(hours=24)
+_WANTED: Final = Wanted(states=(*(CreationState(state) for state in sorted(OPEN_STATES)), CreationState.FAILED))
+
+
+class DashboardJobsState(FollowedJobs, rx.State):
+    """The newest ``SHOWN`` of them."""
+
+    @requires()
+    async def load(self) -> None:
+        """As they stand now."""
+        async with self._filling():
+            await self._read()
+
+    async def _read(self) -> None:
+        await self._remember()
+        found = await listing.page_of(runtime(), session(), _WANTED, limit=SHOWN)
+        at = now()
+        late = at - FAILED_SINCE
+        self._put([row_of(job, at) for job in found.jobs if job.finished_at is None or job.finished_at > late])
+        self._show(empty=not self.rows)

@@ -1,0 +1,43 @@
+"""A list of jobs that moves by itself, on whatever page it stands."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from lxc_dashboard.db.models import now
+from lxc_dashboard.services.creation.pulse import pulse, pulse_of
+from lxc_dashboard.state.base import runtime, session
+from lxc_dashboard.state.job_room import JobRoom
+from lxc_dashboard.state.job_rows import JobRow, moved
+
+
+class FollowedJobs(JobRoom, mixin=True):
+    """``rows`` are what is shown; ``_read`` fills them."""
+
+    rows: list[JobRow] = []
+    _known: frozenset[UUID] = frozenset()
+
+    async def _read(self) -> None:
+        """Reads what the list holds now."""
+        raise NotImplementedError
+
+    async def _remember(self) -> None:
+        """Before a reading: which jobs there are, so that a new one is noticed."""
+        self._known = frozenset(job.id for job in await pulse(runtime(), session().endpoint_id))
+
+    async def _follow(self) -> None:
+        """Rows from their pulse alone; where a job is new, or in another state than it was, all is read again."""
+        endpoint_id = session().endpoint_id
+        newest = frozenset(job.id for job in await pulse(runtime(), endpoint_id))
+        there = {
+            str(job.id): job for job in await pulse_of(runtime(), endpoint_id, [UUID(row.id) for row in self.rows])
+        }
+        if newest - self._known or any(there[row.id].state != row.state for row in self.rows if row.id in there):
+            await self._read()
+            return
+        at = now()
+        self._put([moved(row, there[row.id], at) if row.id in there else row for row in self.rows])
+
+    def _put(self, rows: list[JobRow]) -> None:
+        if rows != self.rows:
+            self.rows = rows

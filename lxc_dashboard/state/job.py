@@ -1,0 +1,257 @@
+"""One job: its head, its steps, what came of it, and what can be done about it. The log reads itself."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import reflex as rx
+
+from lxc_dashboard import routes, text
+from lxc_dashboard.errors import ServiceUnavailableError, UnreachableError
+from lxc_dashboard.services.creation import service
+from lxc_dashboard.services.creation.report import JobReport, PhaseReport, StepReport, report
+from lxc_dashboard.state.base import READY, PageState, requires, runtime, said, session
+from lxc_dashboard.state.ids import id_in, uuid_of
+from lxc_dashboard.state.job_rows import DOTS, OPEN_STATES, line_of, word_of
+
+
+@dataclass(frozen=True)
+class StepRow:
+    """``seconds`` is -1 where no time is known; ``seq`` 0 where the log has no line of it."""
+
+    title: str
+    mark: str
+    word: str
+    seconds: float
+    ticking: bool
+    seq: int
+
+
+@dataclass(frozen=True)
+class PhaseRow(StepRow):
+    """``note`` counts what it does; ``steps`` are those worth a line of their own."""
+
+    note: str = ""
+    steps: list[StepRow] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Failure:
+    title: str = ""
+    cause: str = ""
+    remedy: str = ""
+    tail: str = ""
+    seq: int = 0
+
+
+@dataclass(frozen=True)
+class Result:
+    address: str = ""
+    ports: str = ""
+    links: list[str] = field(default_factory=list)
+    credentials: list[str] = field(default_factory=list)
+
+
+class JobState(PageState, rx.State):
+    """``is_open`` while it has not ended; ``busy`` says what is being done to what it left."""
+
+    id: str = ""
+    log_base: str = ""
+    console_href: str = ""
+    name: str = ""
+    vmid: int = 0
+    node: str = ""
+    template: str = ""
+    userid: str = ""
+    batch_href: str = ""
+    state: str = ""
+    dot: str = "unknown"
+    word: str = ""
+    percent: int = 0
+    seconds: float = -1.0
+    ticking: bool = False
+    is_open: bool = False
+    exists: bool = True
+    may_cancel: bool = False
+    may_retry: bool = False
+    may_go_on: bool = False
+    edit_href: str = ""
+    may_destroy: bool = False
+    retry_label: str = ""
+    waiting: str = ""
+    waiting_own: bool = False
+    sign_in_href: str = ""
+    busy: str = ""
+    kept: bool = False
+    phases: list[PhaseRow] = []
+    failure: Failure = Failure()
+    result: Result = Result()
+
+    @requires()
+    async def load(self) -> AsyncIterator[Any]:
+        """Another job than the one before shows nothing of that one."""
+        wanted = self._wanted()
+        if wanted != self.id:
+            self.reset()
+            self.id = wanted
+            yield
+        async with self._filling():
+            self._fill(await report(runtime(), session(), uuid_of(wanted, text.NO_SUCH_JOB)))
+            self._show()
+
+    @requires(unattended=True)
+    async def refresh(self) -> None:
+        """The log's stream tells of a change. What does not answer now is asked at the next one."""
+        if self.phase != READY:
+            return
+        with suppress(ServiceUnavailableError, UnreachableError):
+            self._fill(await report(runtime(), session(), uuid_of(self.id, text.NO_SUCH_JOB)))
+
+    @requires()
+    async def cancel(self) -> AsyncIterator[Any]:
+        await service.cancel(runtime(), session(), uuid_of(self.id, text.NO_SUCH_JOB))
+        yield said(text.CANCEL_ASKED.format(vmid=self.vmid, name=self.name))
+        yield JobState.refresh
+
+    @requires()
+    async def retry(self) -> AsyncIterator[Any]:
+        """From the step that failed."""
+        await service.retry(runtime(), session(), uuid_of(self.id, text.NO_SUCH_JOB))
+        yield said(text.RETRIED.format(vmid=self.vmid, name=self.name))
+        yield JobState.refresh
+
+    @requires()
+    async def go_on(self) -> AsyncIterator[Any]:
+        """From the pause before the first start."""
+        await service.go_on(runtime(), session(), uuid_of(self.id, text.NO_SUCH_JOB))
+        yield said(text.WENT_ON.format(vmid=self.vmid, name=self.name))
+        yield JobState.refresh
+
+    @requires()
+    async def keep(self, wanted: bool) -> None:
+        """Nothing is done to what the job has left: the choices only give way to the way to it."""
+        self.kept = bool(wanted)
+
+    @requires(background=True)
+    async def destroy(self) -> AsyncIterator[Any]:
+        """Deletes what the job has left; PVE may take its time over it."""
+        rt, current = runtime(), session()
+        async with self:
+            if self.busy:
+                return
+            wanted = uuid_of(self.id, text.NO_SUCH_JOB)
+            self.busy = text.DESTROYING.format(vmid=self.vmid, name=self.name)
+        try:
+            message = await service.destroy(rt, current, wanted)
+        finally:
+            async with self:
+                self.busy = ""
+        yield said(message)
+        yield JobState.refresh
+
+    def _wanted(self) -> str:
+        return id_in(self.router.url.path, self.router.url.query_parameters, "creation_id")
+
+    def _fill(self, found: JobReport) -> None:
+        view = found.view
+        self.log_base = f"{routes.CREATIONS}/{view.id}"
+        self.name, self.vmid, self.node = view.hostname, view.vmid, view.node
+        self.console_href = routes.console(view.vmid)
+        self.template, self.userid = view.template, view.userid
+        self.batch_href = routes.batch(view.batch_id) if view.batch_id else ""
+        self._fill_state(found)
+        self.may_cancel = view.may_cancel and not view.cancel_requested
+        self.may_go_on = view.may_go_on
+        self.edit_href = routes.edit_creation(view.id) if view.may_edit else ""
+        self.may_retry, self.may_destroy, self.exists = view.may_retry, view.may_destroy, view.exists
+        self.phases = [phase_row(phase) for phase in found.phases]
+        self.failure = failure_of(found)
+        step = view.error.step if view.error else ""
+        self.retry_label = text.RETRY_FROM.format(step=step) if step else text.RETRY
+        self.result = result_of(found)
+
+    def _fill_state(self, found: JobReport) -> None:
+        view = found.view
+        self.state = state = view.state.value
+        self.dot = DOTS[state]
+        self.word = word_of(state, view.phase.value, view.percent, cancelling=view.cancel_requested)
+        self.percent, self.seconds = view.percent, found.seconds if view.started_at else -1.0
+        self.ticking, self.is_open = state == "running", state in OPEN_STATES
+        self.kept = self.kept and not self.is_open
+        self.waiting_own = view.userid == session().userid
+        named = {"userid": view.userid, "vmid": view.vmid, "node": view.node}
+        self.sign_in_href = routes.sign_in_again(routes.job(view.id))
+        self.waiting = _waiting_note(state, own=self.waiting_own).format(**named)
+        if view.ahead >= 0:
+            self.waiting = (
+                f"{line_of(view.ahead, view.slot_node)}. {text.IN_LINE if view.slot_node else text.QUEUED_NOTE}"
+            )
+
+
+def _waiting_note(state: str, *, own: bool) -> str:
+    notes = {
+        "queued": text.QUEUED_NOTE,
+        "waiting": text.WAITING_OWN if own else text.WAITING_OTHER,
+        "paused": text.PAUSED_OWN if own else text.PAUSED_OTHER,
+    }
+    return notes.get(state, "")
+
+
+def phase_row(phase: PhaseReport) -> PhaseRow:
+    counts = phase.counts
+    done = phase.mark in {"done", "warned"}
+    words = text.STEP_COUNTS_DONE if done else text.STEP_COUNTS
+    note = ", ".join(words[kind].format(done=have, all=count) for kind, (have, count) in counts.items())
+    scripts = [step for step in phase.steps if step.key.startswith("script.")]
+    steps = [_step_row(step, scripts) for step in phase.steps if _is_shown(step)]
+    return PhaseRow(
+        title=phase.phase.value,
+        mark=phase.mark.value,
+        word=text.STEP_MARKS[phase.mark.value],
+        seconds=-1.0 if phase.seconds is None else phase.seconds,
+        ticking=phase.mark == "active",
+        seq=phase.seq,
+        note=note,
+        steps=steps,
+    )
+
+
+def _is_shown(step: StepReport) -> bool:
+    """The way into the guest and what runs there always; of the rest what is under way, or went wrong."""
+    return step.key.startswith(("start.init", "packages.", "script.")) or step.mark in {
+        "active",
+        "waiting",
+        "failed",
+        "stopped",
+    }
+
+
+def _step_row(step: StepReport, scripts: list[StepReport]) -> StepRow:
+    number = f"{scripts.index(step) + 1} of {len(scripts)}" if step in scripts else ""
+    return StepRow(
+        title=f"{step.title}, {number}" if number else step.title,
+        mark=step.mark.value,
+        word=text.STEP_MARKS[step.mark.value],
+        seconds=-1.0 if step.seconds is None else step.seconds,
+        ticking=step.mark == "active",
+        seq=step.seq,
+    )
+
+
+def failure_of(found: JobReport) -> Failure:
+    error = found.view.error
+    if error is None:
+        return Failure()
+    failed = found.view.state.value == "failed"
+    title = text.JOB_FAILED_TITLE.format(step=error.step or error.phase) if failed else text.JOB_CANCELLED_TITLE
+    return Failure(title, error.message, error.remedy, "\n".join(found.tail) if failed else "", found.failed_seq)
+
+
+def result_of(found: JobReport) -> Result:
+    if found.view.result is None:
+        return Result()
+    ports = ", ".join(str(port) for port in found.ports)
+    return Result(found.view.result.address, ports, list(found.links), list(found.credentials))

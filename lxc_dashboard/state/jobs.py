@@ -1,0 +1,72 @@
+"""The list of jobs: newest first, filtered as the address says, the running ones moving."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import reflex as rx
+
+from lxc_dashboard import text
+from lxc_dashboard.db.models import now
+from lxc_dashboard.services.creation import listing
+from lxc_dashboard.state.base import requires, runtime, session
+from lxc_dashboard.state.followed_jobs import FollowedJobs
+from lxc_dashboard.state.job_rows import FILTERS, PAGE_ROWS, QUERY_CHARS, View, row_of
+
+
+class JobsState(FollowedJobs, rx.State):
+    """``rows`` are those of the page that is shown."""
+
+    q: str = ""
+    state: str = ""
+    node: str = ""
+    template: str = ""
+    whose: str = ""
+    nodes: list[str] = []
+    templates: list[str] = []
+    window: str = ""
+    newer_href: str = ""
+    older_href: str = ""
+    clear_href: str = View().address()
+    _view: View = View()
+
+    @requires()
+    async def load(self) -> None:
+        """Shows what the address asks for."""
+        self._view = View.of(self.router.url.query_parameters)
+        async with self._filling():
+            await self._read()
+
+    @requires()
+    async def search(self, query: str) -> None:
+        """Filters as one types. The address follows there."""
+        self._view = replace(self._view, q=query[:QUERY_CHARS], page=1)
+        await self._read()
+
+    @requires()
+    async def narrow(self, name: str, value: str) -> Any:
+        """Sets one of ``FILTERS``; empty: any."""
+        return rx.redirect(self._view.address(**{name: value})) if name in FILTERS else None
+
+    async def _read(self) -> None:
+        view = self._view
+        await self._remember()
+        offset = (view.page - 1) * PAGE_ROWS
+        found = await listing.page_of(runtime(), session(), view.wanted, limit=PAGE_ROWS, offset=offset)
+        self._put([row_of(job, now()) for job in found.jobs])
+        first, last = offset + 1, offset + len(found.jobs)
+        self._set(
+            nodes=list(found.nodes),
+            templates=list(found.templates),
+            window=text.JOBS_WINDOW.format(first=f"{first:,}", last=f"{last:,}", total=f"{found.total:,}"),
+            newer_href=view.address(page=view.page - 1) if view.page > 1 else "",
+            older_href=view.address(page=view.page + 1) if last < found.total and found.jobs else "",
+            **{name: getattr(view, name) for name in ("q", *FILTERS)},
+        )
+        self._show(empty=not found.total and not view.narrows)
+
+    def _set(self, **values: Any) -> None:
+        for name, value in values.items():
+            if getattr(self, name) != value:
+                setattr(self, name, value)

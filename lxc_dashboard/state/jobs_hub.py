@@ -1,0 +1,71 @@
+"""Tells the open lists of jobs that something changed: one look a second for all viewers of an endpoint, none without."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+import structlog
+
+from lxc_dashboard.errors import ServiceUnavailableError
+from lxc_dashboard.services.creation.pulse import JobPulse, pulse
+
+if TYPE_CHECKING:
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.state.sockets import Sockets
+
+OnTick = Callable[[str, int], Awaitable[None]]
+
+log = structlog.get_logger(__name__)
+
+LOOK_EVERY_S: Final = 1.0
+
+
+class JobsHub:
+    """One per web process. ``tell(room, tick)`` reaches the room's sockets."""
+
+    def __init__(self, runtime: Callable[[], Runtime], sockets: Sockets, tell: OnTick) -> None:
+        self._runtime = runtime
+        self._sockets = sockets
+        self._tell = tell
+        self._lookers: dict[UUID, asyncio.Task[None]] = {}
+
+    async def watch(self, sid: str, endpoint_id: UUID) -> None:
+        """From now on the socket is told of changes."""
+        await self._sockets.enter(sid, room_of(endpoint_id))
+        looker = self._lookers.get(endpoint_id)
+        if looker is None or looker.done():
+            self._lookers[endpoint_id] = asyncio.create_task(self._look(endpoint_id), name="jobs of an endpoint")
+
+    async def leave(self, sid: str, endpoint_id: UUID) -> None:
+        await self._sockets.quit(sid, room_of(endpoint_id))
+
+    async def close(self) -> None:
+        for looker in self._lookers.values():
+            looker.cancel()
+        await asyncio.gather(*self._lookers.values(), return_exceptions=True)
+
+    async def _look(self, endpoint_id: UUID) -> None:
+        room = room_of(endpoint_id)
+        known: tuple[JobPulse, ...] | None = None
+        tick = 0
+        while self._sockets.count(room):
+            found = await self._pulse(endpoint_id)
+            if known is not None and found is not None and found != known:
+                tick += 1
+                await self._tell(room, tick)
+            known = found if found is not None else known
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _pulse(self, endpoint_id: UUID) -> tuple[JobPulse, ...] | None:
+        try:
+            return await pulse(self._runtime(), endpoint_id)
+        except ServiceUnavailableError as error:
+            log.info("jobs not looked at", why=str(error))
+            return None
+
+
+def room_of(endpoint_id: UUID) -> str:
+    return f"jobs:{endpoint_id}"

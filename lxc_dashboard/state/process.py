@@ -1,0 +1,115 @@
+"""What one web process holds while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+from lxc_dashboard.errors import ServiceUnavailableError
+from lxc_dashboard.services.monitor.feed import FeedHub
+from lxc_dashboard.services.monitor.replica import OnPatch
+from lxc_dashboard.state.jobs_hub import JobsHub, OnTick
+from lxc_dashboard.state.seats import Seats
+from lxc_dashboard.state.sockets import Sockets
+
+if TYPE_CHECKING:
+    from reflex.app import App
+
+    from lxc_dashboard.runtime import Runtime
+
+# A script of 1 MiB as an event's JSON, its line ends written as two characters; longer texts are refused by the page itself.
+MAX_EVENT_BYTES: Final = 3 << 20
+
+
+class WebProcess:
+    """Made by ``app.py`` at import, when there are no settings yet; opened by the server's lifespan."""
+
+    def __init__(self, open_runtime: Callable[[], AbstractAsyncContextManager[Runtime]]) -> None:
+        self._open_runtime = open_runtime
+        self._runtime: Runtime | None = None
+        self._sockets: Sockets | None = None
+        self._hub: FeedHub | None = None
+        self._jobs: JobsHub | None = None
+        self._seats: Seats | None = None
+
+    def attach(self, app: App, accepts_origin: Callable[[str | None, Mapping[str, str]], bool]) -> None:
+        """Tells which app's sockets these are, lets them come from ``accepts_origin`` only, and bounds what they bring."""
+        if app.sio is None:
+            raise RuntimeError("the app has no websocket")
+        app.sio.eio.cors_allowed_origins = accepts_origin
+        # Set here and not in the environment, which only some ways of starting the server would bring.
+        app.sio.eio.max_http_buffer_size = MAX_EVENT_BYTES
+        self._sockets = Sockets(app)
+
+    @property
+    def is_open(self) -> bool:
+        return self._runtime is not None
+
+    @property
+    def runtime(self) -> Runtime:
+        """Raises ``ServiceUnavailableError`` before the server is up and after it went down."""
+        if self._runtime is None:
+            raise ServiceUnavailableError("The dashboard is starting")
+        return self._runtime
+
+    @property
+    def sockets(self) -> Sockets:
+        if self._sockets is None:
+            raise RuntimeError("the process is not attached to an app")
+        return self._sockets
+
+    @property
+    def hub(self) -> FeedHub:
+        """The feeds that are watched through this process. Raises as ``runtime`` does."""
+        if self._hub is None:
+            raise ServiceUnavailableError("The dashboard is starting")
+        return self._hub
+
+    @property
+    def jobs(self) -> JobsHub:
+        """The lists of jobs that are watched through this process. Raises as ``runtime`` does."""
+        if self._jobs is None:
+            raise ServiceUnavailableError("The dashboard is starting")
+        return self._jobs
+
+    @property
+    def seats(self) -> Seats:
+        """Which tabs were here last. Raises as ``runtime`` does."""
+        if self._seats is None:
+            raise ServiceUnavailableError("The dashboard is starting")
+        return self._seats
+
+    @asynccontextmanager
+    async def telling_jobs(self, tell: OnTick) -> AsyncIterator[None]:
+        """Watches jobs for who looks at their list; ``tell(room, tick)`` brings word of a change to the room's sockets."""
+        self._jobs = JobsHub(lambda: self.runtime, self.sockets, tell)
+        try:
+            yield
+        finally:
+            await self._jobs.close()
+            self._jobs = None
+
+    @asynccontextmanager
+    async def feeding(self, tell: OnPatch) -> AsyncIterator[None]:
+        """Keeps the feeds; ``tell(room, patch)`` brings each patch to the room's sockets."""
+        self._hub = FeedHub(self.runtime, tell, self.sockets.is_there)
+        running = asyncio.create_task(self._hub.run(), name="feeds")
+        try:
+            yield
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            self._hub = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Runtime]:
+        """The lifespan: opens the runtime and closes it at the end."""
+        async with self._open_runtime() as runtime:
+            self._runtime = runtime
+            self._seats = Seats(runtime.bus)
+            try:
+                yield runtime
+            finally:
+                self._runtime = self._seats = None

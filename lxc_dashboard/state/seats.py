@@ -1,0 +1,30 @@
+"""In which process of the web server each tab was seen last: a tab's state lives in one process, and moves to no other."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from lxc_dashboard.bus import Bus
+
+# Longer than Reflex keeps a state that nobody uses (1 h).
+REMEMBERED_S: Final = 7_200.0
+
+
+class Seats:
+    """One per web process."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._here = secrets.token_bytes(8)
+
+    async def take(self, token: str) -> bool:
+        """Called when a tab connects. Whether it was elsewhere since it was here: then its state here is an old one.
+
+        Raises ``ServiceUnavailableError``.
+        """
+        key = f"tab:{hashlib.sha256(token.encode()).hexdigest()}"
+        before = await self._bus.swap(key, self._here, ttl_s=REMEMBERED_S)
+        return before not in {None, self._here}

@@ -1,0 +1,133 @@
+"""The sockets of this process: which session each is of, the rooms they are in, and the end of both.
+
+A push passes by the guard. So a socket whose session has ended is taken out of every room and closed here: at once when
+the end is announced, within ``SWEEP_S`` when it came by time. With ``guard`` this is all that knows Reflex's wire.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+import reflex as rx
+import structlog
+from reflex.event import Event
+from reflex.state import StateUpdate
+
+from lxc_dashboard import routes
+from lxc_dashboard.errors import ServiceUnavailableError
+from lxc_dashboard.services.auth import sessions
+from lxc_dashboard.services.auth.model import Session
+
+if TYPE_CHECKING:
+    from reflex.app import App
+
+    from lxc_dashboard.runtime import Runtime
+
+log = structlog.get_logger(__name__)
+
+NAMESPACE: Final = "/_event"
+EVENT: Final = "event"
+LAST_WORD_S: Final = 0.5
+SWEEP_S: Final = 15.0
+LISTEN_AGAIN_S: Final = 1.0
+_SESSION_ROOM: Final = "session:"
+
+
+def to_sign_in(address: str) -> StateUpdate:
+    """Takes the page to the sign-in page, and from there back to ``address``."""
+    return StateUpdate(events=Event.from_event_type(rx.redirect(routes.sign_in(address), replace=True)))
+
+
+class Sockets:
+    """One per web process. A socket that closes leaves everything by itself."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._keys: dict[UUID, str] = {}
+        self._leaving: set[asyncio.Task[int]] = set()
+
+    async def join(self, sid: str, session: Session, address: str) -> None:
+        """Notes that the socket ``sid`` is of this session and shows ``address``."""
+        server = self._server
+        if not sid or not server.manager.is_connected(sid, NAMESPACE):
+            return
+        await self.enter(sid, f"{_SESSION_ROOM}{session.id}")
+        self._keys[session.id] = session.key
+        await server.save_session(sid, {"address": address}, namespace=NAMESPACE)
+
+    def is_there(self, sid: str) -> bool:
+        return bool(self._server.manager.is_connected(sid, NAMESPACE))
+
+    async def enter(self, sid: str, room: str) -> None:
+        """From now on ``push(room, ...)`` reaches this socket, unless it is gone by now."""
+        if self.is_there(sid) and room not in self._server.rooms(sid, NAMESPACE):
+            await self._server.enter_room(sid, room, namespace=NAMESPACE)
+
+    async def quit(self, sid: str, room: str) -> None:
+        await self._server.leave_room(sid, room, namespace=NAMESPACE)
+
+    async def push(self, room: str, update: StateUpdate) -> None:
+        """One emit for all of the room, encoded once; no tab's state is loaded."""
+        await self._server.emit(EVENT, update, room=room, namespace=NAMESPACE)
+
+    def count(self, room: str) -> int:
+        """How many sockets of this process are in the room."""
+        return len(list(self._server.manager.get_participants(NAMESPACE, room)))
+
+    async def follow_ends(self, runtime: Runtime) -> None:
+        """Runs as long as the process: sends the pages of each session that ends to the sign-in page."""
+        sweeping = asyncio.create_task(self._sweep_always(runtime), name="session sweep")
+        try:
+            while True:
+                with suppress(ServiceUnavailableError):
+                    async with runtime.bus.listen(sessions.ENDED_CHANNEL) as announcements:
+                        async for _, message in announcements:
+                            leaving = asyncio.create_task(self.leave_all(UUID(message.decode())))
+                            self._leaving.add(leaving)
+                            leaving.add_done_callback(self._leaving.discard)
+                await asyncio.sleep(LISTEN_AGAIN_S)
+        finally:
+            sweeping.cancel()
+
+    async def leave_all(self, session_id: UUID) -> int:
+        """Sends each socket of the session to the sign-in page, then closes it. How many there were."""
+        self._keys.pop(session_id, None)
+        server = self._server
+        sids = [sid for sid, _ in server.manager.get_participants(NAMESPACE, f"{_SESSION_ROOM}{session_id}")]
+        for sid in sids:
+            address = (await server.get_session(sid, namespace=NAMESPACE)).get("address", "")
+            for room in [room for room in server.rooms(sid, NAMESPACE) if room != sid]:
+                await self.quit(sid, room)
+            await server.emit(EVENT, to_sign_in(address), to=sid, namespace=NAMESPACE)
+        if sids:
+            # The redirect must be out before the close: an emit only queues it.
+            await asyncio.sleep(LAST_WORD_S)
+        for sid in sids:
+            transport = server.manager.eio_sid_from_sid(sid, NAMESPACE)
+            await server.disconnect(sid, namespace=NAMESPACE)
+            if transport is not None:
+                await server.eio.disconnect(transport)
+        return len(sids)
+
+    async def sweep(self, runtime: Runtime) -> None:
+        """Looks once at each session of this process: its end may have come by time, or been announced unheard."""
+        for session_id, key in list(self._keys.items()):
+            if not self.count(f"{_SESSION_ROOM}{session_id}"):
+                self._keys.pop(session_id, None)
+            elif not await sessions.is_open(runtime, key):
+                await self.leave_all(session_id)
+
+    async def _sweep_always(self, runtime: Runtime) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            with suppress(ServiceUnavailableError):
+                await self.sweep(runtime)
+
+    @property
+    def _server(self) -> Any:
+        if self._app.sio is None:
+            raise RuntimeError("the app has no websocket")
+        return self._app.sio

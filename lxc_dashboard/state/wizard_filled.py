@@ -1,0 +1,65 @@
+"""From what a draft, a link or a preset holds to what the wizard shows, as far as it is still there. No Reflex here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from uuid import UUID
+
+from lxc_dashboard import text
+from lxc_dashboard.errors import NotFoundError
+from lxc_dashboard.services.creation.filled import Filled
+from lxc_dashboard.services.templates import service as templates
+from lxc_dashboard.services.templates.report import TemplateDetail
+from lxc_dashboard.state.base import runtime, session
+from lxc_dashboard.state.summary import worded
+from lxc_dashboard.state.wizard import ExtraRow, PackageRow, ScriptRow
+
+
+async def detail_of(template_id: str) -> TemplateDetail | None:
+    """The template, or None for no template. Raises NotFoundError."""
+    if not template_id:
+        return None
+    try:
+        wanted = UUID(template_id)
+    except ValueError:
+        raise NotFoundError(text.NO_SUCH_TEMPLATE) from None
+    return await templates.get_template(session(), runtime().db, wanted)
+
+
+def template_gone(name: str) -> str:
+    return text.TEMPLATE_GONE.format(template=name or text.TEMPLATE)
+
+
+def fallen_back(form: Mapping[str, str], changed: Mapping[str, str]) -> list[str]:
+    """What is told of the fields that got something else than ``form`` asks for."""
+    node = changed.get("node", form.get("node", ""))
+    return [
+        text.FELL_BACK.format(
+            field=text.FIELD_LABELS.get(name, name),
+            was=worded(name, form[name]),
+            now=worded(name, now) or text.NOTHING,
+            node=node,
+        )
+        for name, now in changed.items()
+        if form.get(name) and form[name] != now
+    ]
+
+
+def extras(filled: Filled) -> list[ExtraRow]:
+    return [ExtraRow(manager, spec) for manager, spec in filled.extras]
+
+
+def packages(rows: Sequence[PackageRow], filled: Filled) -> list[PackageRow]:
+    """The template's packages, without those that were taken out."""
+    return [replace(row, on=row.key not in filled.packages_off) for row in rows]
+
+
+def scripts(rows: Sequence[ScriptRow], filled: Filled) -> tuple[list[ScriptRow], list[str]]:
+    """The template's scripts in the order that was chosen, those that came since last; and what is told of those that went."""
+    by_name = {row.name: row for row in rows}
+    kept = [by_name[name] for name in dict.fromkeys(filled.scripts) if name in by_name]
+    new = [row for row in rows if row.name not in filled.scripts]
+    found = [replace(row, on=row.name not in filled.scripts_off) for row in kept] + new
+    gone = [name for name in filled.scripts if name not in by_name and name not in filled.scripts_off]
+    return found, [text.SCRIPTS_GONE.format(scripts=", ".join(gone))] if gone else []

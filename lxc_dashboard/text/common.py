@@ -1,0 +1,59 @@
+"""What several pages say: the frame, problems, states, places."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Shared
+PRODUCT: Final = "LXC Dashboard"
+SANDBOX_NOTE: Final = "Sandbox: not a real Proxmox VE"
+SKIP_TO_CONTENT: Final = "Skip to content"
+MAIN_NAVIGATION: Final = "Main"
+OPEN_NAVIGATION: Final = "Open navigation"
+SWITCH_THEME: Final = "Switch between light and dark"
+SIGNED_IN_AS: Final = "Signed in as"
+SIGN_OUT: Final = "Sign out"
+CANCEL: Final = "Cancel"
+CLOSE: Final = "Close"
+RETRY: Final = "Retry"
+COPY: Final = "Copy"
+COPIED: Final = "Copied"
+LOADING: Final = "Loading"
+REFERENCE: Final = "Reference {reference}"
+REFERENCE_LABEL: Final = "Reference"
+AWAY: Final = (
+    "The dashboard's database or Redis does not answer. What you typed stays; what is shown goes on when it is back"
+)
+AWAY_AGAIN: Final = "This page is asked for again by itself"
+OFFLINE: Final = "The dashboard does not answer. What is shown is from before; trying again"
+NOTIFICATIONS: Final = "Notifications"
+
+# Problems
+FAILED_TITLE: Final = "This cannot be shown"
+FORBIDDEN_TITLE: Final = "A privilege is missing"
+FORBIDDEN_DETAIL: Final = "This page needs {privilege} at {path}."
+REMEDY_PRIVILEGE: Final = "An administrator of PVE can grant it under Datacenter, Permissions."
+REMEDY_UNREACHABLE: Final = "Check that the node is up and that this machine reaches its port 8006."
+REMEDY_RETRY: Final = "Try again in a moment."
+UNEXPECTED: Final = "Something went wrong in the dashboard. The log has the details"
+BROKEN_TITLE: Final = "This page failed in the browser"
+BROKEN_DETAIL: Final = "Nothing was changed by that. Load it again; if it fails again, the browser's console says why."
+LOAD_AGAIN: Final = "Load again"
+NOT_FOUND_TITLE: Final = "There is no such page"
+NOT_FOUND_DETAIL: Final = "The address is wrong, or what it named is gone."
+TO_DASHBOARD: Final = "Go to the dashboard"
+
+# States of a guest
+STATE_RUNNING: Final = "Running"
+STATE_STOPPED: Final = "Stopped"
+STATE_CHANGING: Final = "Changing"
+STATE_ERROR: Final = "Error"
+STATE_UNKNOWN: Final = "Unknown"
+
+# Navigation
+NAV_DASHBOARD: Final = "Dashboard"
+NAV_CONTAINERS: Final = "Containers"
+NAV_TEMPLATES: Final = "Templates"
+NAV_JOBS: Final = "Jobs"
+NEW_CONTAINER: Final = "New container"
+CREATE_CONTAINER: Final = "Create container"

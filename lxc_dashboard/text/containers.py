@@ -1,0 +1,80 @@
+"""The list of containers, and a container's console."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from lxc_dashboard.text.common import CANCEL, NEW_CONTAINER, RETRY
+
+# The words of the live list, by the names that guest_table.js has for them
+GUEST_WORDS: Final = {
+    "console": "Console",
+    "title": "Containers",
+    "rows": "Rows",
+    "counted": "{all} containers",
+    "counted_one": "1 container",
+    "counted_some": "{shown} of {all} containers",
+    "status": "State",
+    "vmid": "ID",
+    "name": "Name",
+    "recipe": "Template",
+    "node": "Node",
+    "address": "Address",
+    "cpu": "CPU",
+    "mem": "Memory",
+    "disk": "Disk",
+    "net": "Network",
+    "since": "Up",
+    "actions": "Actions",
+    "running": "running",
+    "stopped": "stopped",
+    "unknown": "unknown",
+    "creating": "creating",
+    "creation_failed": "creation failed",
+    "of_cores": "of {cores} cores",
+    "used_of": "{used} of {total}",
+    "how_created": "How it was created",
+    "start": "Start",
+    "shutdown": "Shut down",
+    "stop": "Stop",
+    "ask": "{verb} CT {vmid} {name}?",
+    "shutdown_means": "Its services end in order; after 60 s it is stopped hard.",
+    "stop_means": "It is stopped at once, as if its power were cut. What was not written is lost.",
+    "cancel": CANCEL,
+    "retry": RETRY,
+    "filter": "Filter containers",
+    "filter_hint": "Filter by name, tag, address…",
+    "filter_status": "Filter by state",
+    "filter_node": "Filter by node",
+    "filter_pool": "Filter by pool",
+    "filter_tag": "Filter by tag",
+    "any_status": "Any state",
+    "any_node": "Any node",
+    "any_pool": "Any pool",
+    "any_tag": "Any tag",
+    "loading": "Loading containers",
+    "no_match": "No container matches this filter.",
+    "clear": "Clear the filter",
+    "empty": "No containers that you may see. A container is made from a template, in five steps.",
+    "create": NEW_CONTAINER,
+    "age": "Feed age {seconds} s",
+    "unreadable": "The list cannot be read ({status})",
+    "silent": "The dashboard does not answer",
+}
+
+# A guest's console
+CONSOLE: Final = "Console"
+OPEN_CONSOLE: Final = "Open console"
+NO_SUCH_GUEST: Final = "There is no such container"
+CONSOLE_LABEL: Final = "Terminal of the container"
+CONSOLE_SHARED: Final = "PVE keeps one terminal for each container: all who open it see and type in the same one. Closing the last window logs out"
+CONSOLE_KEYS: Final = "Ctrl-Shift-X leaves the terminal by keyboard, Ctrl-Shift-C copies, Ctrl-Shift-V pastes"
+CONSOLE_STOPPED: Final = "This container is stopped"
+CONSOLE_STOPPED_NEXT: Final = "Its console opens when it runs"
+CONSOLE_START: Final = "Start"
+CONSOLE_WORDS: Final = {
+    "connecting": "Connecting",
+    "open": "Connected. Press Enter if nothing shows",
+    "closed": "The connection has ended",
+    "again": "Connect again",
+}

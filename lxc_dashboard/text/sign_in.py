@@ -1,0 +1,42 @@
+"""The sign-in."""
+
+from __future__ import annotations
+
+from typing import Final
+
+SIGN_IN_TITLE: Final = "Sign in"
+SIGN_IN_LEAD: Final = "With your Proxmox VE account"
+ENDPOINT: Final = "Endpoint"
+USER: Final = "User"
+PASSWORD: Final = "Password"  # noqa: S105 a label
+REALM: Final = "Realm"
+SIGN_IN: Final = "Sign in"
+SECOND_FACTOR_TITLE: Final = "Second factor"
+SECOND_FACTOR_LEAD: Final = "{userid} asks for a second factor"
+TFA_KIND: Final = "Kind"
+TFA_CODE: Final = "Code"
+TFA_KINDS: Final = {
+    "totp": "Code of an authenticator app",
+    "recovery": "Recovery key",
+    "yubico": "Yubico one-time password",
+}
+TFA_UNSUPPORTED: Final = (
+    "This account's second factor needs a key that only PVE's own page can ask. Add an authenticator app in PVE."
+)
+CONTINUE: Final = "Continue"
+START_AGAIN: Final = "Start again"
+NO_ENDPOINT: Final = "No Proxmox VE endpoint is registered. Set PVE_HOST, or run: lxc-dashboard node add"
+PVE_FAILED: Final = (
+    "PVE could not answer the sign-in. Its administrator finds why in the log, by the reference {reference}"
+)
+REALMS_UNKNOWN: Final = "The realms of {endpoint} cannot be read now: {reason}"
+TFA_EXPIRED: Final = "The second factor took too long. Sign in again"
+BODY_TOO_SLOW: Final = "What you sent did not arrive in time. Send it again"
+WRONG_ORIGIN: Final = "This form did not come from this site. Open the sign-in page again"
+NEEDS_TLS: Final = (
+    "This address is plain http, where a browser does not keep the session cookie. Put a proxy with TLS before the "
+    "dashboard and set PUBLIC_URL to its https address, or use http://localhost."
+)
+USER_MISSING: Final = "Enter the user's name"
+PASSWORD_MISSING: Final = "Enter the password"  # noqa: S105 a message
+CODE_MISSING: Final = "Enter the code"

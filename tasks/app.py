@@ -1,0 +1,158 @@
+"""The worker: Celery over one event loop, its schedule, its log context.
+
+Tasks are thin: ``@shared_task(name="area.verb")`` and one line, ``in_runtime(lambda rt: service.verb(rt, id))``.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import warnings
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, TypeVar, cast
+
+import structlog
+from celery import Celery, beat, current_app, signals
+from celery.exceptions import SecurityWarning
+from redbeat import RedBeatScheduler
+
+from lxc_dashboard.queue import create_celery
+from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.settings import Settings
+from tasks.loop import WorkerLoop
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+REAP_EVERY_S: Final = 5
+READ_SOURCES_EVERY_S: Final = 60
+RENEW_TICKETS_EVERY_S: Final = 60
+SETTLE_EVERY_S: Final = 15
+# redbeat's own defaults would keep a dead beat's lock for 25 minutes.
+BEAT_MAX_LOOP_S: Final = 1
+BEAT_LOCK_S: Final = 6
+BEAT_RESTART_AFTER_S: Final = 1
+SPARE_THREADS: Final = 4  # for short tasks while all creations run
+
+TASK_MODULES: Final = ("tasks.auth", "tasks.creation", "tasks.templates")
+
+
+class WorkerApp(Celery):
+    """Celery with the loop that its tasks run on."""
+
+    worker_loop: WorkerLoop
+
+
+def create_app(settings: Settings, *, task_modules: Sequence[str] = TASK_MODULES) -> WorkerApp:
+    """The worker's Celery: threads, the schedule, and the loop (opened when the worker starts)."""
+    redis_url = settings.REDIS_URL.get_secret_value()
+    app = create_celery(redis_url, WorkerApp)
+    app.conf.update(
+        imports=task_modules,
+        worker_pool="threads",
+        worker_concurrency=settings.CREATIONS_PER_WORKER + SPARE_THREADS,
+        beat_schedule={
+            "reap creations": _every(REAP_EVERY_S, "creation.reap", expires_s=2 * REAP_EVERY_S),
+            "read template sources": _every(READ_SOURCES_EVERY_S, "templates.sync_due"),
+            "renew tickets of sessions": _every(RENEW_TICKETS_EVERY_S, "auth.renew"),
+            "end what cancelled creations left": _every(SETTLE_EVERY_S, "creation.settle"),
+            "renew tickets of creations": _every(RENEW_TICKETS_EVERY_S, "creation.renew"),
+        },
+        beat_scheduler=RedBeatScheduler,
+        beat_max_loop_interval=BEAT_MAX_LOOP_S,
+        redbeat_redis_url=redis_url,
+        redbeat_redis_options={"socket_connect_timeout": 3, "socket_timeout": 5},
+        redbeat_lock_timeout=BEAT_LOCK_S,
+        redbeat_key_prefix="lxc-dashboard:beat:",
+    )
+    name = f"{socket.gethostname()}:{os.getpid()}"
+    app.worker_loop = WorkerLoop(lambda: Runtime.open(settings), name)
+    return app
+
+
+def _every(seconds: int, task: str, *, expires_s: int = 0) -> dict[str, Any]:
+    """An entry of the schedule. A turn that nobody took by ``expires_s`` (else by the next one) is left out."""
+    return {"task": task, "schedule": seconds, "options": {"expires": expires_s or seconds, "ignore_result": True}}
+
+
+def in_runtime(work: Callable[[Runtime], Awaitable[T]]) -> T:
+    """``work`` on the loop of the worker that runs this task."""
+    return cast("WorkerApp", current_app).worker_loop.run(work)
+
+
+def run_worker(app: WorkerApp, *, with_beat: bool = True) -> None:
+    """Run until SIGTERM or SIGINT: what runs is cancelled at its next await and found again by the next worker's reaper."""
+    # Celery warns root of pickle, which is not accepted here.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
+    app.worker_loop.start()
+    app.set_default()
+    ending = threading.Event()
+    receivers = _connect(app)
+    if with_beat:
+        threading.Thread(target=_beat, args=(app, ending), name="beat", daemon=True).start()
+    try:
+        worker = app.Worker(
+            pool="threads",
+            concurrency=app.conf.worker_concurrency,
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+            quiet=True,
+        )
+        worker.start()
+    finally:
+        ending.set()
+        app.worker_loop.stop()
+        _disconnect(receivers)
+
+
+Receivers = list[tuple[Any, Callable[..., None]]]
+
+
+def _connect(app: WorkerApp) -> Receivers:
+    """What happens besides the tasks. Kept by the caller: Celery holds its receivers weakly."""
+
+    def logs_as_they_are(**_: Any) -> None:
+        """Whoever listens here keeps Celery from setting up logging itself, which would drop all below WARNING."""
+
+    def ready(**_: Any) -> None:
+        log.info("worker ready", concurrency=app.conf.worker_concurrency)
+        app.send_task("creation.reap", ignore_result=True)
+
+    def ending(**_: Any) -> None:
+        # the pool waits for its threads, and those wait for the loop
+        app.worker_loop.stop()
+
+    def begun(task_id: str, task: Any, kwargs: dict[str, Any], **_: Any) -> None:
+        structlog.contextvars.bind_contextvars(task=task.name, task_id=task_id, **kwargs)
+
+    def done(**_: Any) -> None:
+        structlog.contextvars.clear_contextvars()
+
+    receivers: Receivers = [
+        (signals.setup_logging, logs_as_they_are),
+        (signals.worker_ready, ready),
+        (signals.worker_shutting_down, ending),
+        (signals.task_prerun, begun),
+        (signals.task_postrun, done),
+    ]
+    for signal, receiver in receivers:
+        signal.connect(receiver, weak=False)
+    return receivers
+
+
+def _disconnect(receivers: Receivers) -> None:
+    for signal, receiver in receivers:
+        signal.disconnect(receiver)
+
+
+def _beat(app: WorkerApp, ending: threading.Event) -> None:
+    """Beat, again and again: it ends whenever Redis goes. Of many beats redbeat's lock lets one tick."""
+    while not ending.is_set():
+        service = beat.Service(app, scheduler_cls=RedBeatScheduler)
+        try:
+            service.start()
+        except Exception as error:  # noqa: BLE001 -- whatever ends it, the schedule must go on
+            log.warning("beat ended, starting again", cause=str(error))
+        ending.wait(BEAT_RESTART_AFTER_S)

@@ -1,0 +1,79 @@
+"""What all tests share: how hypothesis searches, and a closed network in unit tests."""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+import logging
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+import structlog
+
+UNIT_TESTS = Path(__file__).parent / "unit"
+
+# No deadline: two cores run several things at once, and a slow example is no wrong one.
+hypothesis.settings.register_profile("default", deadline=None, max_examples=100, print_blob=True)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2_000, print_blob=True)
+hypothesis.settings.load_profile("default")
+
+
+class ClosedNetworkError(Exception):
+    """A unit test tried to reach something other than this machine."""
+
+
+def is_local(address: Any) -> bool:
+    """Whether a socket address is a file, loopback, or loopback's name."""
+    if isinstance(address, (str, bytes)):
+        return True
+    host = str(address[0])
+    if host in {"", "localhost"}:
+        return True
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def checked(call: Callable[..., Any], address_in: Callable[[tuple[Any, ...]], Any]) -> Callable[..., Any]:
+    """``call``, refused where the address among its arguments is of another machine."""
+
+    @functools.wraps(call)
+    def refuse_or_call(*arguments: Any, **options: Any) -> Any:
+        address = address_in(arguments)
+        if not is_local(address):
+            raise ClosedNetworkError(f"{address} is not on this machine")
+        return call(*arguments, **options)
+
+    return refuse_or_call
+
+
+@pytest.fixture(autouse=True)
+def closed_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unit tests reach loopback only; a name is not even looked up."""
+    if not request.path.is_relative_to(UNIT_TESTS):
+        return
+    for name in ("connect", "connect_ex", "sendto"):
+        call = getattr(socket.socket, name)
+        monkeypatch.setattr(socket.socket, name, checked(call, lambda arguments: arguments[-1]))
+    looked_up = checked(socket.getaddrinfo, lambda arguments: (_text(arguments[0]),))
+    monkeypatch.setattr(socket, "getaddrinfo", looked_up)
+
+
+def _text(host: Any) -> str:
+    return host.decode() if isinstance(host, bytes) else str(host or "")
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """A test that sets up logging does so for itself: its output is closed afterwards."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()

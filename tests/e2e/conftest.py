@@ -1,0 +1,194 @@
+"""One running stack and one browser for all browser tests.
+
+``stack`` is the product as it runs (see ``stack.py``); ``page`` is a tab signed in as root@pam, ``fresh_page`` one of nobody.
+A test that fails leaves a picture and the page's text in ``tests/artefacts/``. Every page's console must stay clean.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
+
+from tests.e2e.stack import Stack, running_stack
+
+ARTEFACTS = Path(__file__).parents[1] / "artefacts"
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+PAGE_TIMEOUT_MS = 15_000
+# Generous, as the machine of the tests is shared; where a claim is about time, its test says so.
+expect.set_options(timeout=PAGE_TIMEOUT_MS)
+# A PVE that says nothing is waited for 15 s.
+SIGN_IN_TIMEOUT_MS = 30_000
+NETWORK_CHANGES = 5
+
+# What a browser says of a refusal that a test provokes.
+EXPECTED_IN_CONSOLE = re.compile(
+    r"the server responded with a status of (401|403|404|422|429|502|503)"
+    r"|WebSocket connection to"
+    r"|net::ERR_(CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE|INCOMPLETE_CHUNKED_ENCODING)"
+    # Guests of the sandbox bring and take network interfaces, at which Chromium drops its connections.
+    r"|net::ERR_NETWORK_CHANGED"
+)
+
+NewPage = Callable[..., Page]
+SignedInAs = Callable[..., Any]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.e2e)
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with running_stack(tmp_path_factory.mktemp("stack")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser(stack: Stack) -> Iterator[Browser]:
+    """The system's Chromium, else the one that Playwright has fetched. While it is there no other event loop can run."""
+    assert stack.port
+    with sync_playwright() as playwright:
+        path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+        chromium = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def new_page(browser: Browser, stack: Stack, request: pytest.FixtureRequest) -> Iterator[NewPage]:
+    """``new_page(**context options)``: a tab in a browser of its own, its console watched."""
+    contexts: list[BrowserContext] = []
+    said: list[str] = []
+
+    def make(**options: Any) -> Page:
+        usual = {"base_url": stack.url, "viewport": {"width": 1280, "height": 800}}
+        context = browser.new_context(**(usual | options))
+        context.set_default_timeout(PAGE_TIMEOUT_MS)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: said.append(str(error)))
+        return page
+
+    yield make
+    failed = getattr(request.node, "failed", False)
+    for number, context in enumerate(contexts):
+        for page in context.pages if failed else []:
+            keep_picture(page, f"{request.node.name}-{number}")
+        context.close()
+    unexpected = [line for line in said if not EXPECTED_IN_CONSOLE.search(line)]
+    if not failed:
+        assert unexpected == []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.when == "call":
+        item.failed = report.failed  # type: ignore[attr-defined] # read by new_page
+    return report
+
+
+def keep_picture(page: Page, name: str) -> None:
+    ARTEFACTS.mkdir(parents=True, exist_ok=True)
+    place = ARTEFACTS / re.sub(r"[^A-Za-z0-9._-]", "_", name)
+    page.screenshot(path=place.with_suffix(".png"), full_page=True)
+    place.with_suffix(".html").write_text(page.content(), encoding="utf-8")
+
+
+@pytest.fixture(autouse=True)
+def _no_drafts(stack: Stack) -> None:
+    """No test begins with what another one has typed into the wizard."""
+    with redis.Redis.from_url(stack.environ["REDIS_URL"]) as valkey:
+        for key in valkey.scan_iter("wizard:draft:*", count=1000):
+            valkey.delete(key)
+
+
+@pytest.fixture
+def fresh_page(new_page: NewPage) -> Page:
+    """A tab of somebody who is not signed in."""
+    return new_page()
+
+
+@pytest.fixture
+def page(new_page: NewPage, stack: Stack) -> Page:
+    """A tab signed in as root@pam, on the dashboard."""
+    opened = new_page()
+    sign_in(opened, stack)
+    return opened
+
+
+@pytest.fixture(scope="module")
+def signed_in_as(browser: Browser, stack: Stack) -> SignedInAs:
+    """What a browser keeps of a sign-in, made once a user: ``new_page(storage_state=signed_in_as("viewer@pve"))``."""
+    kept: dict[str, Any] = {}
+
+    def cookies(userid: str = "root@pam") -> Any:
+        if userid not in kept:
+            with browser.new_context(base_url=stack.url) as context:
+                sign_in(context.new_page(), stack, userid)
+                kept[userid] = context.storage_state()
+        return kept[userid]
+
+    return cookies
+
+
+def sign_in(page: Page, stack: Stack, userid: str = "root@pam", path: str = "/") -> None:
+    """Through the form, as a person would; ends on ``path``, live."""
+    visit(page, path)
+    fill_sign_in(page, userid, stack.users[userid])
+    expect(page.locator(".user")).to_have_text(userid)
+
+
+def fill_sign_in(page: Page, userid: str, password: str) -> None:
+    user, _, realm = userid.partition("@")
+    page.get_by_label("User").fill(user)
+    page.get_by_label("Password").fill(password)
+    page.get_by_label("Realm").select_option(realm)
+    page.get_by_role("button", name="Sign in").click(timeout=SIGN_IN_TIMEOUT_MS)
+
+
+def visit(page: Page, path: str) -> None:
+    """``goto``, again where Chromium dropped its connections because a guest's network interface came or went."""
+    for _ in range(NETWORK_CHANGES - 1):
+        try:
+            page.goto(path)
+        except PlaywrightError as error:
+            if "ERR_NETWORK_CHANGED" not in str(error):
+                raise
+        else:
+            return
+    page.goto(path)
+
+
+def accessibility_faults(page: Page) -> list[str]:
+    """WCAG 2.2 A and AA, by axe: rule, element, and what is wrong with it."""
+    found = Axe().run(page, options={"runOnly": {"type": "tag", "values": AXE_TAGS}})
+    return [
+        f"{violation['id']}: {node['target']} {node.get('failureSummary', '')}"
+        for violation in found.response["violations"]
+        for node in violation["nodes"]
+    ]

@@ -1,0 +1,147 @@
+"""Jobs for the browser tests: begun as the page's own user, with scripts of the test's own, or written row by row."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+from playwright.sync_api import Locator, Page
+
+from lxc_dashboard.db.models import Container, Creation, CreationState, EventType, Phase
+from lxc_dashboard.db.repositories.events import NewEvent
+from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.services.auth import acting, sessions
+from lxc_dashboard.services.auth.model import Session
+from lxc_dashboard.services.creation import service
+from lxc_dashboard.services.creation.spec import ContainerSpec
+from lxc_dashboard.services.templates import service as templates
+from lxc_dashboard.services.templates import sync
+from lxc_dashboard.settings import Settings
+from tests.e2e.stack import Stack
+
+T = TypeVar("T")
+
+RUN_MS = 60_000
+NODE = "pve1"
+OWNER = "test:1"
+CONF = 'TEMPLATE_APP="{name}"\nTEMPLATE_CPU=1\nTEMPLATE_RAM=256\nTEMPLATE_DISK=2\nTEMPLATE_OS="debian"\n'
+
+
+def in_services(stack: Stack, page: Page, work: Callable[[Runtime, Session], Awaitable[T]]) -> T:
+    """``work`` with the page's own session, on a loop of its own: Playwright holds the one of this thread."""
+    cookie = next(cookie for cookie in page.context.cookies() if cookie["name"] == sessions.COOKIE_NAME)
+
+    async def run() -> T:
+        async with Runtime.open(Settings.load(stack.environ)) as rt:
+            session = await sessions.find(rt, cookie["value"])
+            assert session is not None
+            return await work(rt, session)
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(lambda: asyncio.run(run())).result()
+
+
+def write_template(folder: Path, name: str, scripts: Mapping[str, str]) -> None:
+    place = folder / name / "container-configs" / "scripts"
+    place.mkdir(parents=True, exist_ok=True)
+    (folder / name / "template.conf").write_text(CONF.format(name=name), encoding="utf-8")
+    for script, content in scripts.items():
+        (place / script).write_text(f"#!/bin/bash\n{content}", encoding="utf-8")
+
+
+def begin(
+    stack: Stack, page: Page, folder: Path, scripts: Mapping[str, str], hostname: str = "web-01", **changes: Any
+) -> str:
+    """A job that runs ``scripts``, its spec with ``changes``; its id. Its template stands last in the list, off its first page."""
+    name = f"zz-e2e-{secrets.token_hex(4)}"
+    write_template(folder, name, scripts)
+
+    async def request(rt: Runtime, session: Session) -> str:
+        await sync.sync_folders(rt.db, [(name, folder)])
+        found = await templates.list_templates(session, rt.db)
+        revision_id = next(template.revision_id for template in found if template.name == name)
+        client = await acting.client(rt, session)
+        volumes = await client.storage.content(NODE, "local", "vztmpl")
+        spec = ContainerSpec(NODE, volumes[0].volid, hostname, "local-lvm", revision_id=revision_id, **changes)
+        return str(await service.request(rt, session, spec))
+
+    return in_services(stack, page, request)
+
+
+def change(stack: Stack, page: Page, folder: Path, scripts: Mapping[str, str]) -> str:
+    """Another revision of the template that ``begin`` wrote into ``folder``; its name."""
+    [name] = [place.name for place in folder.iterdir() if place.name.startswith("zz-e2e-")]
+    write_template(folder, name, scripts)
+
+    async def read(rt: Runtime, session: Session) -> None:
+        assert (await sync.sync_folders(rt.db, [(name, folder)]))[0].changed == (name,)
+
+    in_services(stack, page, read)
+    return name
+
+
+def write(
+    stack: Stack,
+    page: Page,
+    vmid: int,
+    events: Sequence[NewEvent],
+    state: CreationState = CreationState.READY,
+    *,
+    hostname: str = "web-01",
+) -> str:
+    """A job that ended, of what was told; its id."""
+
+    async def store(rt: Runtime, session: Session) -> str:
+        spec = ContainerSpec(NODE, "local:vztmpl/debian.tar.zst", hostname, "local-lvm")
+        async with rt.db.transaction() as tx:
+            container = await tx.containers.reserve(
+                Container(endpoint_id=session.endpoint_id, vmid=vmid, node=NODE, hostname=hostname)
+            )
+            row = Creation(
+                endpoint_id=session.endpoint_id,
+                container_id=container.id,
+                userid=session.userid,
+                spec=spec.to_json(),
+            )
+            await tx.creations.add(row)
+            assert await tx.creations.acquire_lease(row.id, OWNER, 60)
+            await tx.creations.append_events(row.id, OWNER, events)
+            await tx.creations.finish(row.id, OWNER, state)
+        return str(row.id)
+
+    return in_services(stack, page, store)
+
+
+def state_of(stack: Stack, page: Page, creation_id: str) -> str:
+    async def read(rt: Runtime, session: Session) -> str:
+        return (await service.get_job(rt, session, UUID(creation_id))).state.value
+
+    return in_services(stack, page, read)
+
+
+def printed(count: int, phase: Phase = Phase.SYNCING, at_once: int = 500) -> list[NewEvent]:
+    """``count`` numbered lines in chunks, as a worker stores them."""
+    events = []
+    for first in range(1, count + 1, at_once):
+        lines = [f"line {number}" for number in range(first, min(count, first + at_once - 1) + 1)]
+        message = "\n".join(lines)
+        events.append(NewEvent(EventType.LOG, phase, 70, message, lines=len(lines), script="20-flood.sh"))
+    return events
+
+
+def state(page: Page) -> Locator:
+    return page.locator(".job-facts .job-state")
+
+
+def line(page: Page, text: str) -> Locator:
+    return page.locator(".log-line", has=page.locator(".log-text", has_text=re.compile(f"^{re.escape(text)}$")))
+
+
+def step(page: Page, title: str) -> Locator:
+    return page.locator(".step", has_text=title)

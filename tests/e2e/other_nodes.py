@@ -1,0 +1,89 @@
+"""More sandbox nodes beside the stack's own, without guests: in this process, so that a test can let them fail."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from lxc_dashboard import routes, text
+from lxc_dashboard.db.models import ProxmoxNode
+from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.sandbox.node import SandboxNode
+from lxc_dashboard.sandbox.seed import Seed
+from lxc_dashboard.settings import Settings
+from tests.e2e.conftest import visit
+from tests.e2e.stack import Stack
+
+STARTS_WITHIN_S = 60
+
+
+@dataclass
+class OtherNode:
+    """A registered endpoint ``name``. The node lives on a loop of its own: ``let`` calls it there."""
+
+    name: str
+    node: SandboxNode
+    loop: asyncio.AbstractEventLoop
+
+    def let(self, act: Callable[[SandboxNode], None]) -> None:
+        done = threading.Event()
+
+        def call() -> None:
+            act(self.node)
+            done.set()
+
+        self.loop.call_soon_threadsafe(call)
+        assert done.wait(STARTS_WITHIN_S)
+
+
+@functools.cache
+def _loop() -> asyncio.AbstractEventLoop:
+    """Runs to the end of the tests: connections that the web server keeps open are closed in their own time."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="other sandbox nodes", daemon=True).start()
+    return loop
+
+
+@contextlib.contextmanager
+def other_node(stack: Stack, folder: Path, name: str, containers: int) -> Iterator[OtherNode]:
+    """Registered for as long as it is there."""
+    node = SandboxNode(folder, seed=Seed(containers=containers), time_scale=0.05, stats_interval_s=1, auth_delay_s=0)
+    loop = _loop()
+    asyncio.run_coroutine_threadsafe(node.start(), loop).result(STARTS_WITHIN_S)
+    try:
+        asyncio.run_coroutine_threadsafe(_register(stack, name, node), loop).result(STARTS_WITHIN_S)
+        yield OtherNode(name, node, loop)
+    finally:
+        asyncio.run_coroutine_threadsafe(_forget(stack, name), loop).result(STARTS_WITHIN_S)
+        asyncio.run_coroutine_threadsafe(node.close(), loop).result(STARTS_WITHIN_S)
+
+
+async def _register(stack: Stack, name: str, node: SandboxNode) -> None:
+    async with Runtime.open(Settings.load(stack.environ)) as rt, rt.db.transaction() as tx:
+        await tx.nodes.add(
+            ProxmoxNode(name=name, host="127.0.0.1", port=node.api_port, fingerprint=node.fingerprint, doors={})
+        )
+
+
+async def _forget(stack: Stack, name: str) -> None:
+    async with Runtime.open(Settings.load(stack.environ)) as rt, rt.db.transaction() as tx:
+        known = await tx.nodes.by_name(name)
+        if known is not None:
+            await tx.nodes.delete(known.id)
+
+
+def sign_in_at(page: Page, endpoint: str) -> None:
+    """As root@pam at another endpoint; ends on the list."""
+    visit(page, routes.sign_in(routes.CONTAINERS))
+    page.get_by_label(text.ENDPOINT).select_option(label=endpoint)
+    page.get_by_label(text.USER).fill("root")
+    page.get_by_label(text.PASSWORD).fill("sandbox")
+    page.get_by_role("button", name=text.SIGN_IN).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(text.NAV_CONTAINERS)

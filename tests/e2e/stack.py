@@ -1,0 +1,216 @@
+"""The whole product for the browser tests: services, sandbox, worker and web server, each a real process of this run."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from lxc_dashboard import frontend
+from lxc_dashboard.commands.prepare import register_sandbox
+from lxc_dashboard.db import migrate
+from lxc_dashboard.embedded import EmbeddedServices
+from lxc_dashboard.settings import Settings
+
+STARTS_WITHIN_S = 60.0
+STOPS_WITHIN_S = 15.0
+POLL_S = 0.05
+# What a child needs of ours, and what lets coverage follow it.
+PASSED_ON = {"PATH", "HOME", "LANG", "TMPDIR", "COVERAGE_PROCESS_START", "COVERAGE_FILE"}
+
+
+@dataclass
+class Child:
+    """One process of the stack, its output in a file."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+    url: str = ""
+
+    def stop(self) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(STOPS_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(STOPS_WITHIN_S)
+
+    def pause(self) -> None:
+        """Accepts connections and answers none."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """As the kernel would: no farewell."""
+        self.process.kill()
+        self.process.wait(STOPS_WITHIN_S)
+
+    def said(self) -> str:
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+
+@dataclass
+class Stack:
+    """``url`` of the pages; ``sandbox`` is the sandbox's own description of itself, ``users`` its passwords by userid.
+
+    ``environ`` is what web server and worker run with. ``worker`` may be killed and started again.
+    """
+
+    folder: Path
+    environ: dict[str, str] = field(default_factory=dict)
+    sandbox: dict[str, Any] = field(default_factory=dict)
+    port: int = 0
+    children: dict[str, Child] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def users(self) -> dict[str, str]:
+        return dict(self.sandbox["users"])
+
+    @property
+    def worker(self) -> Child:
+        return self.children["worker"]
+
+    def start(self, name: str, command: list[str], environ: dict[str, str], cwd: Path | None = None) -> Child:
+        log = self.folder / f"{name}.log"
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                command, env=environ, cwd=cwd or frontend.root(), stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
+        child = Child(name, process, log)
+        self.children[name] = child
+        return child
+
+    def stop(self) -> None:
+        """Ends what was started, the last first."""
+        for child in reversed(self.children.values()):
+            child.stop()
+
+    def start_sandbox(self, *options: str, stats_interval_s: float = 2.0) -> Child:
+        """A sandbox node; its one line of JSON is ``sandbox``."""
+        command = [sys.executable, "-m", "lxc_dashboard.sandbox", "--data", str(self.folder / "sandbox")]
+        child = self.start("sandbox", [*command, "--stats-interval", str(stats_interval_s), *options], self.environ)
+        until(lambda: '{"sandbox"' in child.said(), child)
+        line = next(line for line in child.said().splitlines() if line.startswith('{"sandbox"'))
+        self.sandbox = json.loads(line)
+        return child
+
+    def start_worker(self) -> Child:
+        """The Celery worker and its beat, as ``lxc-dashboard worker`` runs them."""
+        return self.start("worker", [sys.executable, "-m", "lxc_dashboard.cli", "worker"], self.environ)
+
+    def start_web(self, port: int = 0) -> Child:
+        """The web server on the built pages; returns when it is ready."""
+        self.port = port or free_port()
+        environ = frontend.serve_environ(self.environ | {"PORT": str(self.port)})
+        child = self.start("web", frontend.serve_command("127.0.0.1", self.port), environ)
+        until(lambda: answers(f"{self.url}/api/ready"), child)
+        return child
+
+    def start_wide_web(self, workers: int) -> Child:
+        """A second web server over the same data, of several processes."""
+        port = free_port()
+        environ = frontend.serve_environ(self.environ | {"PORT": str(port)})
+        child = self.start("wide web", frontend.serve_command("127.0.0.1", port, workers=workers), environ)
+        child.url = f"http://127.0.0.1:{port}"
+        until(lambda: answers(f"{child.url}/api/ready"), child)
+        return child
+
+    def start_secure_web(self, certificate: Path, key: Path) -> int:
+        """A second web server over the same data, with TLS of its own. Its port."""
+        port = free_port()
+        command = frontend.serve_command("127.0.0.1", port)
+        options = ["--ssl-certificate", str(certificate), "--ssl-keyfile", str(key)]
+        environ = frontend.serve_environ(self.environ | {"PORT": str(port)})
+        child = self.start("secure web", [*command[:-1], *options, command[-1]], environ)
+        until(lambda: answers(f"https://127.0.0.1:{port}/api/ready", verify=False), child)
+        return port
+
+
+def until(condition: Callable[[], bool], child: Child, within_s: float = STARTS_WITHIN_S) -> None:
+    """Waits for ``condition``; fails with the end of the child's output when it ends or the time does."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        if child.process.poll() is not None or time.monotonic() > deadline:
+            raise AssertionError(f"{child.name} is not ready:\n{child.said()[-4000:]}")
+        time.sleep(POLL_S)
+
+
+def answers(url: str, *, verify: bool = True) -> bool:
+    try:
+        return httpx.get(url, timeout=2, verify=verify).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def started_servers(folder: Path, runner: asyncio.Runner, ending: ExitStack) -> tuple[str, str]:
+    embedded = EmbeddedServices(folder / "services", durable=False)
+    runner.run(embedded.start())
+    ending.callback(lambda: runner.run(embedded.stop()))
+    return embedded.database_url, embedded.redis_url
+
+
+@contextlib.contextmanager
+def running_stack(
+    folder: Path,
+    *sandbox_options: str,
+    worker: bool = True,
+    web: bool = True,
+    settings: Mapping[str, str] | None = None,
+    servers: tuple[str, str] | None = None,
+) -> Iterator[Stack]:
+    """Everything started, with the sandbox registered as ``make demo`` does; everything ended at the end.
+
+    ``servers``: the addresses of a PostgreSQL and a Valkey that are there already.
+    """
+    stack = Stack(folder)
+    with asyncio.Runner() as runner, ExitStack() as ending:
+        database_url, redis_url = servers or started_servers(folder, runner, ending)
+        migrate.upgrade(database_url)
+        stack.environ = {
+            **{name: value for name, value in os.environ.items() if name in PASSED_ON},
+            "DATABASE_URL": database_url,
+            "REDIS_URL": redis_url,
+            "ENCRYPTION_KEY": secrets.token_hex(32),
+            "TEMPLATE_GIT_ALLOW_LOCAL": "true",
+            "TEMPLATE_GIT_FILE_ROOT": str(folder),
+            "PYTHONUNBUFFERED": "1",
+            **(settings or {}),
+        }
+        ending.callback(stack.stop)
+        stack.start_sandbox(*sandbox_options)
+        stack.environ["SANDBOX"] = "true"
+        runner.run(register_sandbox(Settings.load(stack.environ), stack.sandbox))
+        if web:
+            frontend.ensure_built(os.environ)
+        if worker:
+            stack.start_worker()
+        if web:
+            stack.start_web()
+        yield stack

@@ -1,0 +1,74 @@
+"""A container's console in a browser: opened from the list, typed into, told when it is stopped."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from lxc_dashboard import routes, text
+from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.services.auth import acting
+from lxc_dashboard.services.auth.model import Session
+from lxc_dashboard.services.creation import service
+from lxc_dashboard.services.creation.spec import ContainerSpec
+from tests.e2e import job_runs
+from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, keep_picture, visit
+from tests.e2e.job_runs import RUN_MS, in_services
+from tests.e2e.stack import Stack
+
+ANSWERS_MS = 30_000
+
+
+@pytest.fixture
+def page(new_page: NewPage, signed_in_as: SignedInAs) -> Page:
+    return new_page(storage_state=signed_in_as())
+
+
+def made(stack: Stack, page: Page, hostname: str) -> int:
+    """A running container whose console is a shell; its vmid."""
+
+    async def request(rt: Runtime, session: Session) -> tuple[str, int]:
+        client = await acting.client(rt, session)
+        volumes = await client.storage.content("pve1", "local", "vztmpl")
+        job = await service.request(rt, session, ContainerSpec("pve1", volumes[0].volid, hostname, "local-lvm"))
+        return str(job), (await service.get_job(rt, session, job)).vmid
+
+    async def shell(rt: Runtime, session: Session) -> None:
+        client = await acting.client(rt, session)
+        await client.tasks.wait(await client.lxc.stop("pve1", vmid))
+        await client.lxc.set_config("pve1", vmid, {"cmode": "shell"})
+        await client.tasks.wait(await client.lxc.start("pve1", vmid))
+
+    job, vmid = in_services(stack, page, request)
+    visit(page, routes.job(job))
+    expect(job_runs.state(page)).to_have_text(text.JOB_STATES["ready"], timeout=RUN_MS)
+    in_services(stack, page, shell)
+    return vmid
+
+
+def test_a_console_is_opened_from_its_job_and_typed_into(page: Page, stack: Stack) -> None:
+    vmid = made(stack, page, "console-01")
+    page.get_by_role("link", name=text.OPEN_CONSOLE).click()
+    expect(page).to_have_url(f"{stack.url}{routes.console(vmid)}")
+    expect(page.get_by_text(text.CONSOLE_WORDS["open"])).to_be_visible(timeout=ANSWERS_MS)
+    page.keyboard.type("echo $((6*7))th answer\n")
+    screen = page.locator(".xterm-accessibility-tree")
+    expect(screen).to_contain_text("42th answer", timeout=ANSWERS_MS)
+    keep_picture(page, "console")
+    assert accessibility_faults(page) == []
+    page.keyboard.press("Control+Shift+KeyX")
+    expect(page.get_by_role("button", name=text.CONSOLE_WORDS["again"])).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_text(text.CONSOLE_WORDS["open"])).to_be_visible(timeout=ANSWERS_MS)
+    page.set_viewport_size({"width": 390, "height": 844})
+    keep_picture(page, "console-phone")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_stopped_container_says_so_and_the_list_leads_to_a_running_one(page: Page) -> None:
+    visit(page, routes.console(110))
+    expect(page.get_by_text(text.CONSOLE_STOPPED)).to_be_visible()
+    expect(page.get_by_role("button", name=text.CONSOLE_START)).to_be_visible()
+    visit(page, routes.CONTAINERS)
+    page.get_by_role("link", name="Console CT 101 ").click()
+    expect(page).to_have_url(routes.console(101))

@@ -1,0 +1,144 @@
+"""The live list when pushes are lost or come late: it notices, asks for the whole again, and is right without a reload."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, WebSocketRoute, expect
+
+from lxc_dashboard import routes
+from tests.e2e.conftest import NewPage, SignedInAs, visit
+from tests.e2e.node_side import NodeSide
+from tests.e2e.stack import Stack
+from tests.e2e.test_containers import ACTED_WITHIN_MS, TOLD_WITHIN_MS, row
+
+VMID = 111  # staging-web, which no other test touches
+POLL_MS = 100
+
+
+def patch_of(message: str | bytes) -> dict[str, Any] | None:
+    """The list's patch, where the message of the server holds one."""
+    text = message if isinstance(message, str) else message.decode()
+    if not text.startswith("42/_event,"):
+        return None
+    _, update = json.loads(text.partition(",")[2])
+    deltas = [value for state in (update.get("delta") or {}).values() for value in state.values()]
+    return next((value for value in deltas if isinstance(value, dict) and {"v", "prev"} <= value.keys()), None)
+
+
+@dataclass
+class Wire:
+    """Between the page and the web server. ``keep``: which patches are kept back, until they are let go.
+
+    ``asked``: how often the page has asked for the whole; ``watched``: how often it has said that it watches.
+    """
+
+    keep: Callable[[dict[str, Any]], bool] = lambda _: False
+    kept: list[tuple[dict[str, Any], str | bytes]] = field(default_factory=list)
+    passed: list[dict[str, Any]] = field(default_factory=list)
+    asked: int = 0
+    watched: int = 0
+    socket: WebSocketRoute | None = None
+
+    def between(self, socket: WebSocketRoute) -> None:
+        server, self.socket = socket.connect_to_server(), socket
+
+        def down(message: str | bytes) -> None:
+            patch = patch_of(message)
+            if patch and self.keep(patch):
+                self.kept.append((patch, message))
+                return
+            if patch:
+                self.passed.append(patch)
+            socket.send(message)
+
+        def up(message: str | bytes) -> None:
+            self.watched += "feed_state.watch" in str(message)
+            server.send(message)
+
+        server.on_message(down)
+        socket.on_message(up)
+
+    def let_go(self) -> None:
+        """What was kept back comes now, behind what is newer."""
+        assert self.socket
+        for _, message in self.kept:
+            self.socket.send(message)
+        self.kept.clear()
+
+
+def says(status: str) -> Callable[[dict[str, Any]], bool]:
+    return lambda patch: patch.get("rows", {}).get(str(VMID), {}).get("status") == status
+
+
+def until(page: Page, holds: Callable[[], bool], why: str) -> None:
+    for _ in range(TOLD_WITHIN_MS // POLL_MS):
+        if holds():
+            return
+        page.wait_for_timeout(POLL_MS)  # the wire's handlers run meanwhile
+    pytest.fail(why)
+
+
+@pytest.fixture
+def act(stack: Stack) -> Iterator[Callable[[str], None]]:
+    """``start`` or ``stop`` of the guest, by somebody else in PVE."""
+    node = NodeSide(stack)
+    place = next(guest["node"] for guest in node.guests("staging-web"))
+    yield lambda verb: node.ask("POST", f"/nodes/{place}/lxc/{VMID}/status/{verb}")
+    if [guest for guest in node.guests("staging-web") if guest["status"] == "running"]:
+        node.ask("POST", f"/nodes/{place}/lxc/{VMID}/status/stop")
+
+
+@pytest.fixture
+def wire() -> Wire:
+    return Wire()
+
+
+@pytest.fixture
+def page(new_page: NewPage, signed_in_as: SignedInAs, wire: Wire) -> Page:
+    opened = new_page(storage_state=signed_in_as())
+
+    def count(request: Any) -> None:
+        wire.asked += request.url.endswith(routes.FEED)
+
+    opened.route_web_socket(lambda url: "_event" in url, wire.between)
+    opened.on("request", count)
+    visit(opened, routes.CONTAINERS)
+    expect(row(opened, VMID)).to_have_attribute("data-status", "stopped")
+    until(opened, lambda: bool(wire.passed), "no patch came")
+    return opened
+
+
+def test_a_push_that_was_lost_is_noticed_by_the_next_one(page: Page, wire: Wire, act: Callable[[str], None]) -> None:
+    asked, watched = wire.asked, wire.watched
+    wire.keep = lambda patch: not wire.kept and says("running")(patch)
+    act("start")
+    until(page, lambda: bool(wire.kept), "no patch told of the start")
+    lost, _ = wire.kept[0]
+    expect(row(page, VMID)).to_have_attribute("data-status", "running", timeout=ACTED_WITHIN_MS)
+    assert wire.asked > asked
+    assert wire.watched == watched  # it was not the watch over silence
+    follower = next(patch for patch in wire.passed if patch["v"] > lost["v"])
+    assert follower["prev"] == lost["v"]
+    assert "status" not in follower.get("rows", {}).get(str(VMID), {})
+
+
+def test_a_push_that_comes_late_turns_nothing_back(page: Page, wire: Wire, act: Callable[[str], None]) -> None:
+    wire.keep = says("running")
+    act("start")
+    until(page, lambda: bool(wire.kept), "no patch told of the start")
+    wire.keep = lambda _: False
+    begun = len(wire.passed)
+    act("stop")
+    until(page, lambda: any(map(says("stopped"), wire.passed[begun:])), "no patch told of the stop")
+    expect(row(page, VMID)).to_have_attribute("data-status", "stopped", timeout=ACTED_WITHIN_MS)
+    asked = wire.asked
+    wire.let_go()
+    seen = len(wire.passed)
+    until(page, lambda: len(wire.passed) > seen + 1, "no patch came behind the late one")
+    assert row(page, VMID).get_attribute("data-status") == "stopped"
+    assert wire.asked == asked

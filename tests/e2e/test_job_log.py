@@ -1,0 +1,156 @@
+"""The log of a job in a browser: any length of it, searched, filtered, wrapped, copied, followed or left alone."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from lxc_dashboard import routes
+from lxc_dashboard.db.models import EventType, Phase
+from lxc_dashboard.db.repositories.events import NewEvent
+from tests.e2e.conftest import NewPage, sign_in, visit
+from tests.e2e.job_runs import RUN_MS, begin, line, printed, state, step, write
+from tests.e2e.stack import Stack
+
+SEEN = """() => {
+  const box = document.querySelector(".log-box")?.getBoundingClientRect() || { top: 0, bottom: 0 };
+  return [...document.querySelectorAll(".log-line")]
+    .filter((line) => { const own = line.getBoundingClientRect(); return own.bottom > box.top + 1 && own.top < box.bottom - 1; })
+    .map((line) => line.querySelector(".log-text").textContent);
+}"""
+
+
+def seen(page: Page) -> list[str]:
+    """The texts of the lines within the log's window."""
+    found: list[str] = page.evaluate(SEEN)
+    return found
+
+
+def until_seen(page: Page, text: str) -> list[str]:
+    for _ in range(100):
+        if text in (found := seen(page)):
+            return found
+        page.wait_for_timeout(50)
+    raise AssertionError(f"{text} is not seen, but {seen(page)}")
+
+
+LONG = 200_000
+
+
+def test_a_long_log_is_scrolled_searched_and_filtered_with_few_lines_in_the_page(page: Page, stack: Stack) -> None:
+    begins = NewEvent(EventType.STEP, Phase.CREATING, 1, "Creating the container")
+    job = write(stack, page, 9001, [begins, *printed(LONG)], hostname="long-01")
+    visit(page, routes.job(job))
+    until_seen(page, f"line {LONG}")
+    box = page.get_by_role("log")
+    box.focus()
+    page.keyboard.press("Home")
+    until_seen(page, "Creating the container")
+    box.evaluate("box => { box.scrollTop = box.scrollHeight / 2; }")
+    page.wait_for_timeout(300)
+    middle = seen(page)
+    number = int(middle[5].split()[1])
+    assert abs(number - LONG / 2) < LONG / 100
+    assert until_seen(page, f"line {number + 3}")
+    assert page.locator(".log-line").count() < 200
+    page.get_by_label("Search the log").fill("LINE 123456")
+    expect(page.locator(".log-found")).to_have_text("1 of 1")
+    expect(page.locator(".log-line.current mark")).to_have_text("line 123456")
+    page.get_by_label("Phase").select_option("creating")
+    expect(page.locator(".log-line")).to_have_count(1)
+    page.get_by_label("Phase").select_option("")
+    page.get_by_role("button", name="Follow").click()
+    until_seen(page, f"line {LONG}")
+
+
+def test_matches_are_stepped_through(page: Page, stack: Stack) -> None:
+    job = write(stack, page, 9002, printed(3000), hostname="long-02")
+    visit(page, routes.job(job))
+    field = page.get_by_label("Search the log")
+    field.fill("line 100")
+    count = page.locator(".log-found")
+    expect(count).to_have_text("1 of 11")
+    field.press("Enter")
+    expect(count).to_have_text("2 of 11")
+    expect(page.locator(".log-line.current .log-text")).to_have_text("line 1000")
+    page.get_by_role("button", name="Previous match").click()
+    page.get_by_role("button", name="Previous match").click()
+    expect(count).to_have_text("11 of 11")
+    field.fill("nowhere to be found")
+    expect(count).to_have_text("Nothing found")
+    field.press("Escape")
+    expect(count).to_have_text("")
+
+
+SCROLLED_TO_THE_END = """() => {
+  const box = document.querySelector("[role=log]");
+  box.scrollTop = box.scrollHeight;
+  return document.querySelector(".log-bar button").getAttribute("aria-pressed") === "true";
+}"""
+
+
+def test_scrolling_up_pauses_and_scrolling_down_again_follows(page: Page, stack: Stack, tmp_path: Path) -> None:
+    script = "for n in $(seq 1 100000); do echo line $n; sleep 0.05; done\n"
+    job = begin(stack, page, tmp_path, {"10-prints.sh": script}, hostname="web-08")
+    visit(page, routes.job(job))
+    expect(line(page, "line 60")).to_be_visible(timeout=RUN_MS)
+    box = page.get_by_role("log")
+    box.hover()
+    page.mouse.wheel(0, -300)
+    follow = page.get_by_role("button", name=re.compile("^Follow"))
+    expect(follow).to_have_attribute("aria-pressed", "false")
+    before = seen(page)
+    expect(follow).to_have_text(re.compile(r"Follow, [1-9]\d* new"))
+    assert seen(page) == before
+    # A log that grows may have moved its end by the time that it was reached: one goes on scrolling.
+    page.wait_for_function(SCROLLED_TO_THE_END)
+    expect(follow).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    page.get_by_role("button", name="Cancel the creation").click()
+    expect(state(page)).to_have_text("Cancelled", timeout=15_000)
+
+
+@pytest.mark.parametrize("count", [40, 3000])
+def test_long_lines_are_wrapped_on_demand_and_the_ends_stay_reachable(page: Page, stack: Stack, count: int) -> None:
+    wide = "word " * 100
+    events = [NewEvent(EventType.LOG, Phase.SYNCING, 70, f"{number} {wide}") for number in range(1, count + 1)]
+    job = write(stack, page, 9100 + count, events, hostname="wide-01")
+    visit(page, routes.job(job))
+    expect(page.locator(".log-line").last).to_be_visible()
+    box = page.get_by_role("log")
+    assert box.evaluate("box => box.scrollWidth > box.clientWidth")
+    page.get_by_role("button", name="Wrap").click()
+    expect(page.get_by_role("button", name="Wrap ✓")).to_be_visible()
+    assert box.evaluate("box => box.scrollWidth <= box.clientWidth")
+    assert seen(page)[-1].startswith(f"{count} ")
+    box.evaluate("box => { box.scrollTop = 0; }")
+    page.wait_for_timeout(200)
+    assert seen(page)[0].startswith("1 ")
+
+
+def test_a_step_leads_to_its_lines(page: Page, stack: Stack, tmp_path: Path) -> None:
+    scripts = {"10-first.sh": "seq 1 300\n", "20-second.sh": "seq 1 300\n"}
+    job = begin(stack, page, tmp_path, scripts, hostname="web-09")
+    visit(page, routes.job(job))
+    expect(state(page)).to_have_text("Ready", timeout=RUN_MS)
+    step(page, "10-first.sh, 1 of 2").click()
+    expect(line(page, "Running 10-first.sh")).to_be_visible()
+    expect(page.locator(".log-line.current .log-text")).to_have_text("Running 10-first.sh")
+
+
+def test_the_log_is_copied_and_downloaded(new_page: NewPage, stack: Stack) -> None:
+    page = new_page(permissions=["clipboard-read", "clipboard-write"])
+    sign_in(page, stack)
+    job = write(stack, page, 9003, printed(5), hostname="copy-01")
+    visit(page, routes.job(job))
+    expect(line(page, "line 5")).to_be_visible()
+    page.get_by_role("button", name="Copy", exact=True).last.click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("() => navigator.clipboard.readText()") == "line 1\nline 2\nline 3\nline 4\nline 5"
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download").click()
+    assert download.value.suggested_filename == f"creation-{job}.log"
+    assert download.value.path().read_text(encoding="utf-8").count("\n") == 5

@@ -1,0 +1,142 @@
+"""What somebody in a hurry sees of a page: its name in the tab, whole addresses, and tables that a phone holds."""
+
+from __future__ import annotations
+
+import re
+import secrets
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from lxc_dashboard import routes, text
+from lxc_dashboard.db.models import EventType, PackageManager, Phase
+from lxc_dashboard.db.repositories.events import NewEvent
+from tests.e2e import buckets, recipes
+from tests.e2e.conftest import NewPage, SignedInAs, visit
+from tests.e2e.job_runs import write
+from tests.e2e.stack import Stack
+
+PHONE = {"width": 390, "height": 844}
+# A cell as wide as the longest IPv4 address, and none narrower.
+ADDRESS_FITS = """cell => {
+  const probe = document.createElement('span');
+  probe.textContent = '255.255.255.255';
+  cell.append(probe);
+  const fits = probe.offsetWidth <= cell.clientWidth;
+  probe.remove();
+  return fits;
+}"""
+TOO_WIDE = "found => found.filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.ariaLabel)"
+
+
+@pytest.fixture
+def page(new_page: NewPage, signed_in_as: SignedInAs) -> Page:
+    return new_page(storage_state=signed_in_as())
+
+
+def ended_job(stack: Stack, page: Page, hostname: str) -> str:
+    visit(page, routes.CONTAINERS)
+    events = [NewEvent(EventType.STEP, Phase.CREATING, 5, "Creating the container")]
+    return write(stack, page, 400_000 + secrets.randbelow(99_999), events, hostname=hostname)
+
+
+def test_the_tab_names_what_its_page_is_about(page: Page, stack: Stack) -> None:
+    name = f"tab-{secrets.token_hex(3)}"
+    visit(page, routes.job(ended_job(stack, page, name)))
+    expect(page).to_have_title(f"{name} · {text.PRODUCT}")
+    page.get_by_role("link", name=text.NAV_JOBS).first.click()
+    expect(page).to_have_title(f"{text.NAV_JOBS} · {text.PRODUCT}")
+    template_id, template = recipes.custom(stack, page)
+    visit(page, routes.template(template_id))
+    expect(page).to_have_title(f"{template} · {text.PRODUCT}")
+    visit(page, routes.console(101))
+    expect(page).to_have_title(f"CT 101 proxy-01 · {text.PRODUCT}")
+
+
+def test_a_page_that_may_not_be_seen_has_its_heading_all_the_same(
+    new_page: NewPage, signed_in_as: SignedInAs, page: Page, stack: Stack
+) -> None:
+    visit(page, routes.DASHBOARD)
+    template_id, _ = recipes.custom(stack, page)
+    viewer = new_page(storage_state=signed_in_as("viewer@pve"))
+    visit(viewer, routes.edit_template(template_id))
+    expect(viewer.get_by_role("alert")).to_contain_text("VM.Allocate")
+    expect(viewer.get_by_role("heading", level=1)).to_have_text(text.EDITOR_EDIT)
+
+
+@pytest.mark.parametrize("width", [1440, 1280, 1000])
+def test_an_address_is_never_cut_off(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    visit(page, routes.CONTAINERS)
+    row = page.locator('[data-vmid="103"]')
+    expect(row).to_be_visible()
+    assert row.locator(".col-address").evaluate(ADDRESS_FITS)
+
+
+def test_a_tag_is_shown_whole_or_not_at_all(page: Page) -> None:
+    page.set_viewport_size({"width": 1440, "height": 800})
+    visit(page, f"{routes.CONTAINERS}?q=staging-web")
+    name = page.locator('[data-vmid="111"] .guest-name')
+    expect(name).to_have_attribute("title", "staging-web, staging, web")
+    box = name.bounding_box()
+    assert box
+    for tag in name.locator(".badge").all():
+        found = tag.bounding_box()
+        assert found
+        assert found["x"] + found["width"] <= box["x"] + box["width"] or found["y"] >= box["y"] + box["height"]
+
+
+@pytest.mark.parametrize("address", [routes.DASHBOARD, routes.JOBS, routes.TEMPLATES + "?layout=table", routes.BUCKETS])
+def test_a_phone_holds_each_table_of(new_page: NewPage, signed_in_as: SignedInAs, stack: Stack, address: str) -> None:
+    page = new_page(storage_state=signed_in_as(), viewport=PHONE)
+    ended_job(stack, page, "phone-table")
+    buckets.made(stack, f"phone-{secrets.token_hex(3)}", "jq\n", manager=PackageManager.APT)
+    visit(page, address)
+    tables = page.locator(".table-scroll")
+    expect(tables.first).to_be_visible()
+    assert tables.evaluate_all(TOO_WIDE) == []
+
+
+def test_a_phone_holds_the_config_of_a_template(new_page: NewPage, signed_in_as: SignedInAs, stack: Stack) -> None:
+    page = new_page(storage_state=signed_in_as(), viewport=PHONE)
+    visit(page, routes.DASHBOARD)
+    template_id, _ = recipes.custom(stack, page)
+    visit(page, routes.template_tab(template_id, "config"))
+    expect(page.get_by_role("table", name=text.CONFIG)).to_be_visible()
+    assert page.locator(".table-scroll").evaluate_all(TOO_WIDE) == []
+
+
+def test_what_a_job_has_made_is_named_in_one_line_on_a_phone(
+    new_page: NewPage, signed_in_as: SignedInAs, stack: Stack
+) -> None:
+    page = new_page(storage_state=signed_in_as(), viewport=PHONE)
+    visit(page, routes.job(ended_job(stack, page, "phone-01")))
+    title = page.get_by_role("heading", level=2, name=re.compile("phone-01 is ready$"))
+    expect(title).to_be_visible()
+    box = title.bounding_box()
+    assert box
+    assert box["height"] <= 24
+
+
+def test_a_name_keeps_its_line_beside_what_can_be_done(
+    new_page: NewPage, signed_in_as: SignedInAs, stack: Stack
+) -> None:
+    page = new_page(storage_state=signed_in_as(), viewport=PHONE)
+    visit(page, routes.DASHBOARD)
+    template_id, name = recipes.custom(stack, page)
+    visit(page, routes.edit_template(template_id))
+    title = page.get_by_role("heading", level=1, name=name)
+    expect(title).to_be_visible()
+    expect(page.locator("#save")).to_be_visible()
+    box = title.bounding_box()
+    assert box
+    assert box["height"] <= 28
+
+
+def test_a_template_of_no_known_os_shows_no_empty_mark(page: Page, stack: Stack) -> None:
+    name = f"no-os-{secrets.token_hex(3)}"
+    buckets.made(stack, f"of-{name}", "jq\n", name)
+    visit(page, routes.CREATE)
+    card = page.locator(".template-card", has_text=name)
+    expect(card).to_be_visible()
+    assert "" not in [mark.strip() for mark in card.locator(".badge").all_inner_texts()]

@@ -1,0 +1,114 @@
+"""Valkey and PostgreSQL are killed under open pages and come back: the pages say so, keep what was typed, and go on by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from lxc_dashboard import routes, text
+from lxc_dashboard.services.containers import lifecycle
+from lxc_dashboard.services.containers.lifecycle import Act, Guest
+from tests.e2e import wizard
+from tests.e2e.conftest import NewPage, SignedInAs, visit
+from tests.e2e.job_runs import NODE, RUN_MS, begin, in_services, line, state
+from tests.e2e.servers import POSTGRES, VALKEY, MortalServers
+from tests.e2e.stack import Stack, running_stack
+
+# Within this a page must be right again.
+RECOVERY_MS = 30_000
+LINES = 100
+SCRIPT = f"for n in $(seq 1 {LINES}); do echo line $n; sleep 0.5; done\n"
+NOT_RELOADED = "window.notReloaded"
+
+Opened = Callable[[str], Page]
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MortalServers]:
+    with MortalServers(tmp_path_factory.mktemp("servers")) as mortal:
+        yield mortal
+
+
+@pytest.fixture(scope="module")
+def stack(servers: MortalServers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One of its own: the others' is not to be killed."""
+    with running_stack(tmp_path_factory.mktemp("mortal"), servers=servers.urls) as running:
+        yield running
+
+
+@pytest.fixture
+def opened(new_page: NewPage, signed_in_as: SignedInAs, stack: Stack) -> Opened:
+    """A tab of root@pam's on a page of ``stack``."""
+    known = signed_in_as()
+
+    def on(path: str) -> Page:
+        page = new_page(storage_state=known)
+        visit(page, path)
+        return page
+
+    assert stack.port
+    return on
+
+
+def away(page: Page) -> None:
+    """It says what is wrong, in words."""
+    expect(page.locator(".away", has_text=text.AWAY)).to_be_visible(timeout=RECOVERY_MS)
+
+
+def back(page: Page) -> None:
+    expect(page.locator(".away", has_text=text.AWAY)).to_have_count(0, timeout=RECOVERY_MS)
+
+
+@pytest.mark.parametrize("name", [VALKEY, POSTGRES])
+@pytest.mark.timeout(400)
+def test_open_pages_go_on_by_themselves_when_a_server_is_back(
+    opened: Opened, servers: MortalServers, stack: Stack, tmp_path: Path, name: str
+) -> None:
+    containers = opened(routes.CONTAINERS)
+    job_id = begin(stack, containers, tmp_path, {"10-prints.sh": SCRIPT}, hostname=f"{name}-killed")
+    job, typing, going = opened(routes.job(job_id)), opened(routes.CREATE), opened(routes.DASHBOARD)
+    wizard.start(typing, "hello")
+    expect(line(job, "line 2")).to_be_visible(timeout=RUN_MS)
+    expect(containers.get_by_role("link", name=f"{name}-killed", exact=True)).to_be_visible()
+    pages = (containers, job, typing, going)
+    for page in pages:
+        page.evaluate(f"{NOT_RELOADED} = true")
+
+    servers.kill(name)
+    wizard.fill(typing, hostname="typed-meanwhile", memory_mib="777")
+    typing.locator("#forward").click()
+    going.get_by_role("link", name=text.NAV_TEMPLATES).first.click()
+    away(going)
+    if name == VALKEY:
+        away(typing)
+        away(containers)
+    late = opened(routes.JOBS)
+    expect(late.locator("body")).to_contain_text(text.AWAY_AGAIN if name == VALKEY else text.AWAY)
+    servers.revive()
+
+    for page in (*pages, late):
+        back(page)
+    expect(going.get_by_role("link", name="hello", exact=True)).to_be_visible(timeout=RECOVERY_MS)
+    expect(late.get_by_role("link", name=f"{name}-killed", exact=True)).to_be_visible(timeout=RECOVERY_MS)
+    expect(typing.locator("#hostname")).to_have_value("typed-meanwhile")
+    expect(typing.locator("#memory_mib")).to_have_value("777")
+    if wizard.step(typing, "configure").is_visible():  # without Redis nobody gets on, without PostgreSQL one may
+        wizard.forward(typing, "packages")
+    typing.get_by_role("button", name=text.BACK).click()
+    expect(wizard.step(typing, "configure")).to_be_visible()
+    expect(typing.locator("#hostname")).to_have_value("typed-meanwhile")
+    expect(state(job)).to_have_text("Ready", timeout=2 * RUN_MS)
+    expect(line(job, f"line {LINES}")).to_be_visible(timeout=RECOVERY_MS)
+    job.get_by_label("Search the log").fill("line 1")
+    expect(job.locator(".log-found")).to_have_text(f"1 of {1 + 10 + 1}")  # line 1, lines 10 to 19, line 100
+    row = containers.locator("[data-vmid]", has_text=f"{name}-killed")
+    expect(row).to_have_attribute("data-status", "running")
+    guest = Guest(int(row.get_attribute("data-vmid") or 0), NODE, f"{name}-killed")
+    in_services(stack, containers, lambda rt, session: lifecycle.act(rt, session, guest, Act.STOP))
+    expect(row).to_have_attribute("data-status", "stopped")
+    expect(containers.locator("main")).not_to_contain_text("does not answer")
+    for page in pages:
+        assert page.evaluate(NOT_RELOADED)

@@ -1,0 +1,198 @@
+"""Signing in and out, as a person sees it."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import time
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, Response, expect
+
+from lxc_dashboard import text
+from lxc_dashboard.errors import InvalidCredentialsError, UnreachableError
+from lxc_dashboard.sandbox import totp
+from lxc_dashboard.sandbox.certificate import node_certificate
+from tests.e2e.conftest import NewPage, accessibility_faults, fill_sign_in, sign_in, visit
+from tests.e2e.stack import Stack
+
+FIRST_LOAD_BYTES = 350_000
+
+
+def nodes(page: Page) -> Locator:
+    """The table of the nodes: jobs name their nodes, too."""
+    return page.get_by_role("table", name=text.NODES_TITLE)
+
+
+def node(page: Page) -> Locator:
+    return nodes(page).get_by_role("cell", name="pve1")
+
+
+def test_the_right_password_leads_back_to_the_page_that_was_asked_for(fresh_page: Page, stack: Stack) -> None:
+    visit(fresh_page, "/templates")
+    expect(fresh_page).to_have_title(re.compile(text.SIGN_IN_TITLE))
+    fill_sign_in(fresh_page, "root@pam", stack.users["root@pam"])
+    expect(fresh_page).to_have_url(f"{stack.url}/templates")
+    expect(fresh_page.locator(".user")).to_have_text("root@pam")
+    expect(fresh_page.get_by_role("heading", level=1)).to_have_text(text.NAV_TEMPLATES)
+
+
+def test_a_wrong_password_keeps_the_user_and_says_one_thing(fresh_page: Page) -> None:
+    visit(fresh_page, "/")
+    fill_sign_in(fresh_page, "operator@pve", "wrong")
+    expect(fresh_page.get_by_role("alert")).to_have_text(InvalidCredentialsError.default_message)
+    expect(fresh_page.get_by_label("User")).to_have_value("operator")
+    expect(fresh_page.get_by_label("Realm")).to_have_value("pve")
+    expect(fresh_page.get_by_label("Password")).to_have_value("")
+    expect(fresh_page.get_by_label("Password")).to_be_focused()
+    assert accessibility_faults(fresh_page) == []
+
+
+def test_the_second_factor_is_asked_for(fresh_page: Page, stack: Stack) -> None:
+    visit(fresh_page, "/")
+    fill_sign_in(fresh_page, "tfa@pve", stack.users["tfa@pve"])
+    expect(fresh_page.get_by_role("heading", name=text.SECOND_FACTOR_TITLE)).to_be_visible()
+    assert accessibility_faults(fresh_page) == []
+    code = totp.code_at(stack.sandbox["tfa_secret"], int(time.time()) // totp.STEP_S)
+    fresh_page.get_by_label("Code", exact=True).fill(code)
+    fresh_page.get_by_role("button", name=text.CONTINUE).click()
+    expect(fresh_page.locator(".user")).to_have_text("tfa@pve")
+
+
+def test_a_pve_that_cannot_be_reached_is_told_apart(fresh_page: Page, stack: Stack) -> None:
+    stack.children["sandbox"].pause()
+    try:
+        visit(fresh_page, "/sign-in")
+        fill_sign_in(fresh_page, "root@pam", stack.users["root@pam"])
+        expect(fresh_page.get_by_role("alert")).to_have_text(UnreachableError.default_message)
+    finally:
+        stack.children["sandbox"].resume()
+
+
+def test_a_refresh_stays_signed_in(page: Page) -> None:
+    page.reload()
+    expect(page.locator(".user")).to_have_text("root@pam")
+
+
+def test_signing_out_ends_every_tab_and_each_returns_to_its_page(page: Page, stack: Stack) -> None:
+    other = page.context.new_page()
+    visit(other, "/templates")
+    expect(other.locator(".user")).to_have_text("root@pam")
+    page.get_by_role("button", name=text.SIGN_OUT).click()
+    expect(page).to_have_url(f"{stack.url}/sign-in")
+    expect(other).to_have_url(f"{stack.url}/sign-in?next=%2Ftemplates")
+    fill_sign_in(other, "root@pam", stack.users["root@pam"])
+    expect(other).to_have_url(f"{stack.url}/templates")
+    visit(page, "/")
+    expect(page.locator(".user")).to_have_text("root@pam")
+
+
+def test_after_signing_out_the_back_button_shows_nothing_of_pve(page: Page) -> None:
+    expect(node(page)).to_be_visible()
+    page.get_by_role("button", name=text.SIGN_OUT).click()
+    expect(page.get_by_role("heading", name=text.SIGN_IN_TITLE)).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("heading", name=text.SIGN_IN_TITLE)).to_be_visible()
+    expect(node(page)).to_have_count(0)
+
+
+def test_a_page_survives_a_restart_of_the_web_server(page: Page, stack: Stack) -> None:
+    expect(node(page)).to_be_visible()
+    stack.children["web"].stop()
+    expect(page.locator(".offline")).to_have_text(text.OFFLINE, timeout=20_000)
+    stack.start_web(stack.port)
+    expect(page.locator(".offline")).to_have_text("", timeout=20_000)
+    page.get_by_role("button", name=text.REFRESH).click()
+    expect(node(page)).to_be_visible()
+
+
+def test_the_dashboard_shows_the_nodes(page: Page) -> None:
+    for name in ("pve1", "pve2", "pve3"):
+        expect(nodes(page).get_by_role("row", name=re.compile(name))).to_contain_text(text.ONLINE)
+    expect(page.locator(".status-line")).to_contain_text(text.PVE)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1000, 1280])
+def test_sign_in_and_dashboard_are_accessible(new_page: NewPage, stack: Stack, scheme: str, width: int) -> None:
+    page = new_page(color_scheme=scheme, viewport={"width": width, "height": 800})
+    visit(page, "/sign-in")
+    assert accessibility_faults(page) == []
+    sign_in_anywhere(page, stack)
+    expect(node(page)).to_be_visible()
+    assert accessibility_faults(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def sign_in_anywhere(page: Page, stack: Stack) -> None:
+    """Where the sidebar is folded away, its user name is not to be seen."""
+    fill_sign_in(page, "root@pam", stack.users["root@pam"])
+    expect(page.get_by_role("heading", level=1)).to_have_text(text.DASHBOARD_TITLE)
+
+
+def test_on_a_phone_the_navigation_is_a_drawer(new_page: NewPage, stack: Stack) -> None:
+    page = new_page(viewport={"width": 390, "height": 800})
+    visit(page, "/")
+    sign_in_anywhere(page, stack)
+    expect(page.get_by_role("link", name=text.NAV_TEMPLATES)).to_be_hidden()
+    page.get_by_role("button", name=text.OPEN_NAVIGATION).click()
+    assert accessibility_faults(page) == []
+    page.get_by_role("link", name=text.NAV_TEMPLATES).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(text.NAV_TEMPLATES)
+    expect(page.get_by_role("link", name=text.NAV_TEMPLATES)).to_be_hidden()
+
+
+def test_the_theme_is_switched_and_kept(page: Page) -> None:
+    toggle = page.get_by_role("button", name=text.SWITCH_THEME)
+    root = page.locator("html")
+    expect(root).to_have_class(re.compile("light"))
+    toggle.click()
+    expect(root).to_have_class(re.compile("dark"))
+    page.reload()
+    expect(root).to_have_class(re.compile("dark"))
+    page.get_by_role("button", name=text.SIGN_OUT).click()
+    expect(page.locator("html")).to_have_class(re.compile("dark"))
+
+
+def test_everything_is_reached_by_keyboard(page: Page) -> None:
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name=text.SKIP_TO_CONTENT)).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#content")).to_be_focused()
+
+
+def test_an_address_that_names_nothing_says_so_within_the_frame(page: Page) -> None:
+    visit(page, "/no/such/page")
+    expect(page.get_by_role("heading", level=1)).to_have_text(text.NOT_FOUND_TITLE)
+    expect(page.locator(".user")).to_have_text("root@pam")
+    page.get_by_role("link", name=text.TO_DASHBOARD).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(text.DASHBOARD_TITLE)
+
+
+def test_another_port_with_tls_works_like_the_first(new_page: NewPage, stack: Stack, tmp_path: Path) -> None:
+    certificate = node_certificate(tmp_path, ("localhost",))
+    port = stack.start_secure_web(certificate.cert_file, certificate.key_file)
+    page = new_page(base_url=f"https://localhost:{port}", ignore_https_errors=True)
+    try:
+        sign_in(page, stack, path="/templates")
+        expect(page.get_by_role("heading", level=1)).to_have_text(text.NAV_TEMPLATES)
+        page.get_by_role("button", name=text.SIGN_OUT).click()
+        expect(page).to_have_url(f"https://localhost:{port}/sign-in")
+    finally:
+        stack.children.pop("secure web").stop()
+
+
+def test_the_first_load_is_small(new_page: NewPage, stack: Stack) -> None:
+    page = new_page()
+    sizes: dict[str, int] = {}
+
+    def weigh(response: Response) -> None:
+        if response.ok and response.request.resource_type in {"script", "stylesheet", "document", "image", "font"}:
+            sizes[response.url] = len(gzip.compress(response.body()))
+
+    sign_in(page, stack)
+    page.on("response", weigh)
+    visit(page, "/")
+    expect(node(page)).to_be_visible()
+    assert sum(sizes.values()) <= FIRST_LOAD_BYTES

@@ -1,0 +1,98 @@
+"""Presets of the wizard: whose they are, what they fill in, and what is said of it."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from lxc_dashboard import text
+from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.services.auth.model import Session
+from lxc_dashboard.services.creation import presets
+from tests.e2e import job_runs
+from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults
+from tests.e2e.stack import Stack
+from tests.e2e.wizard import at, close_dialog, fill, start, type_a_container
+
+
+@pytest.fixture
+def page(new_page: NewPage, signed_in_as: SignedInAs) -> Page:
+    return new_page(storage_state=signed_in_as())
+
+
+def preset(page: Page, name: str) -> Locator:
+    return page.locator(".preset", has=page.get_by_text(name, exact=True))
+
+
+def save_preset(page: Page, name: str, *, shared: bool = False) -> None:
+    """Leaves the presets open."""
+    page.get_by_role("button", name=text.PRESETS, exact=True).click()
+    page.locator("#preset_name").fill(name)
+    if shared:
+        page.get_by_label(text.PRESET_SHARE).check()
+    page.get_by_role("button", name=text.PRESET_SAVE).click()
+    expect(preset(page, name)).to_be_visible()
+    expect(page.locator("#preset_name")).to_have_value("")
+
+
+def test_a_preset_is_saved_used_marked_renamed_shared_and_deleted(
+    page: Page, new_page: NewPage, signed_in_as: SignedInAs
+) -> None:
+    type_a_container(page, "for-preset")
+    save_preset(page, "big hello")
+    page.locator("#preset_name").fill("big hello")
+    page.get_by_role("button", name=text.PRESET_SAVE).click()
+    expect(page.locator("#preset_name-error")).to_have_text("You have a preset with this name already")
+    assert accessibility_faults(page) == []
+    page.get_by_role("button", name=f"{text.PRESET_RENAME} big hello").click()
+    page.locator("#new_name").fill("bigger hello")
+    page.locator("#new_name").press("Enter")
+    expect(preset(page, "bigger hello")).to_be_visible()
+    page.get_by_role("button", name=f"{text.PRESET_SHARE_ONE} bigger hello").click()
+    expect(preset(page, "bigger hello")).to_contain_text(text.PRESET_SHARED)
+    close_dialog(page)
+
+    other = new_page(storage_state=signed_in_as("operator@pve"))
+    start(other, text.NO_TEMPLATE)
+    fill(other, hostname="others-own")
+    other.get_by_role("button", name=text.PRESETS, exact=True).click()
+    row = preset(other, "bigger hello")
+    expect(row).to_contain_text(text.PRESET_OF.format(owner="root@pam"))
+    expect(row.get_by_role("button")).to_have_count(1)
+    row.get_by_role("button", name=text.PRESET_USE).click()
+    at(other, "configure")
+    expect(other.locator(".wizard-aside")).to_contain_text("hello r1")
+    values = {"hostname": "others-own", "memory_mib": "777", "ssh_keys": "ssh-ed25519 AAAAC3Nz me", "password": ""}
+    for name, value in values.items():
+        expect(other.locator(f"#{name}")).to_have_value(value)
+    back = text.RESET_FIELD.format(field="Memory (MiB)")
+    other.get_by_role("button", name=f"{text.FROM_PRESET}: {back}").click()
+    expect(other.locator("#memory_mib")).to_have_value("256")
+    fill(other, memory_mib="900")
+    other.locator("#cores").focus()
+    expect(other.get_by_role("button", name=f"{text.CHANGED}: {back}")).to_be_visible()
+
+    page.get_by_role("button", name=text.PRESETS, exact=True).click()
+    preset(page, "bigger hello").get_by_role("button", name=text.PRESET_DELETE).click()
+    page.get_by_role("dialog").last.get_by_role("button", name=text.PRESET_DELETE).click()
+    expect(preset(page, "bigger hello")).to_be_hidden()
+
+
+def test_a_preset_whose_storage_is_gone_falls_back_and_says_so(page: Page, stack: Stack) -> None:
+    start(page, "hello")
+    fill(page, cores="2")
+    save_preset(page, "moved")
+    job_runs.in_services(stack, page, _let_storage_go)
+    preset(page, "moved").get_by_role("button", name=text.PRESET_USE).click()
+    expect(page.get_by_text("Storage gone-storage is not there on")).to_be_visible()
+    expect(page.locator("#cores")).to_have_value("2")
+    expect(page.locator("#storage")).not_to_have_value("gone-storage")
+
+
+async def _let_storage_go(rt: Runtime, session: Session) -> None:
+    """As when the storage that the preset names was taken away since."""
+    (row,) = [row for row in await presets.list_presets(rt, session) if row.name == "moved"]
+    _, filled = await presets.read(rt, session, row.id)
+    form = {**filled.form, "storage": "gone-storage"}
+    await presets.overwrite(rt, session, row.id, msgspec.structs.replace(filled, form=form))

@@ -1,0 +1,89 @@
+"""The wizard as a person goes through it."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import Locator, Page, expect
+
+from lxc_dashboard import routes, text
+from tests.e2e.conftest import visit
+
+CHECKED_WITHIN_MS = 30_000
+BUILT_WITHIN_MS = 90_000
+PASSWORD = "Never-kept-27182"
+STEPS = ("template", "configure", "packages", "scripts", "review")
+
+
+def start(page: Page, template: str) -> None:
+    """At the step configure, the template's values in its fields."""
+    visit(page, routes.CREATE)
+    choose(page, template)
+    forward(page, "configure")
+
+
+def choose(page: Page, template: str) -> None:
+    radio = page.get_by_role("radio", name=re.compile(f"^{template}"))
+    radio.click()
+    expect(radio).to_be_checked()
+
+
+def forward(page: Page, arrives_at: str) -> None:
+    page.locator("#forward").click()
+    expect(step(page, arrives_at)).to_be_visible()
+
+
+def step(page: Page, name: str) -> Locator:
+    return page.locator(f"#step-{name}")
+
+
+def fault(page: Page, name: str) -> Locator:
+    """What stands beside a field."""
+    return page.locator(f"#{name}-error")
+
+
+def fill(page: Page, **values: str) -> None:
+    for name, value in values.items():
+        page.locator(f"#{name}").fill(value)
+
+
+def to_review(page: Page) -> None:
+    """From the step configure on, until PVE was asked."""
+    for name in STEPS[2:]:
+        forward(page, name)
+    expect(page.locator("#findings")).not_to_contain_text(text.CHECKING, timeout=CHECKED_WITHIN_MS)
+
+
+def create(page: Page) -> str:
+    """From the review; the address of the job."""
+    page.get_by_role("button", name=text.CREATE, exact=True).click(timeout=CHECKED_WITHIN_MS)
+    page.wait_for_url(re.compile(r"/jobs/[0-9a-f-]{36}$"), timeout=CHECKED_WITHIN_MS)
+    return page.url
+
+
+def vmid_when_ready(page: Page, hostname: str, within_ms: float = BUILT_WITHIN_MS) -> int:
+    """From the job's page. A job that failed is told with what it shows."""
+    ended = page.get_by_role("heading", level=2, name=re.compile(r"is ready$|^Failed at"))
+    expect(ended).to_be_visible(timeout=within_ms)
+    found = re.fullmatch(rf"CT (\d+) {re.escape(hostname)} is ready", ended.inner_text())
+    assert found, page.locator("main").inner_text()
+    return int(found[1])
+
+
+def at(page: Page, name: str) -> None:
+    """The step is shown, and the address says so."""
+    expect(step(page, name)).to_be_visible()
+    expect(page).to_have_url(re.compile(rf"[?&]step={name}\b"))
+
+
+def type_a_container(page: Page, hostname: str) -> None:
+    """On to the packages."""
+    start(page, "hello")
+    page.locator("#password_mode").select_option("given")
+    fill(page, hostname=hostname, memory_mib="777", ssh_keys="ssh-ed25519 AAAAC3Nz me", password=PASSWORD)
+    forward(page, "packages")
+    at(page, "packages")
+
+
+def close_dialog(page: Page) -> None:
+    page.get_by_role("button", name=text.CLOSE, exact=True).last.click()

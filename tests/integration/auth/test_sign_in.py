@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from uuid import UUID, uuid4
+
+import pytest
+from redis.asyncio import Redis
+
+from lxc_dashboard.db.models import AuditEntry
+from lxc_dashboard.errors import (
+    InvalidCredentialsError,
+    NotFoundError,
+    RateLimitedError,
+    SessionExpiredError,
+    UnreachableError,
+)
+from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.sandbox.node import SandboxNode
+from lxc_dashboard.sandbox.seed import DEMO_PASSWORD, RECOVERY_KEYS
+from lxc_dashboard.services.auth import challenges, limits, sessions, sign_in
+from lxc_dashboard.services.auth.sign_in import Origin, SecondStep, SignedIn
+
+HERE = Origin("192.0.2.7", "a browser")
+SLOW_MACHINE_S = 30
+
+
+async def tried(
+    rt: Runtime,
+    endpoint_id: UUID,
+    user: str = "root",
+    realm: str = "pam",
+    password: str = DEMO_PASSWORD,
+    *,
+    origin: Origin = HERE,
+) -> SignedIn | SecondStep:
+    return await sign_in.sign_in(rt, endpoint_id, user=user, realm=realm, password=password, origin=origin)
+
+
+async def audited(rt: Runtime) -> Sequence[AuditEntry]:
+    async with rt.db.transaction() as tx:
+        return await tx.audit.list()
+
+
+async def test_the_right_password_opens_a_session(rt: Runtime, endpoint_id: UUID) -> None:
+    result = await tried(rt, endpoint_id, " root ")
+    assert isinstance(result, SignedIn)
+    assert result.session.userid == "root@pam"
+    assert result.session.endpoint_name == "sandbox"
+    assert result.session.address == HERE.address
+    assert await sessions.find(rt, result.cookie_value) == result.session
+    (entry,) = await audited(rt)
+    assert (entry.action, entry.result, entry.userid, entry.address) == ("auth.sign_in", "ok", "root@pam", "192.0.2.7")
+
+
+async def test_every_refusal_is_one_error_with_one_message_after_one_time(rt: Runtime, endpoint_id: UUID) -> None:
+    wrong = {
+        "password": ("root", "pam", "wrong"),
+        "user": ("nobody", "pam", "wrong"),
+        "realm": ("root", "nowhere", DEMO_PASSWORD),
+        "long user": ("r" * 70, "pam", "wrong"),
+        "long password": ("root", "pam", "x" * 5000),
+        "ticket as password": ("root", "pam", "PVE:root@pam:67000000::x"),
+    }
+
+    async def refusal(user: str, realm: str, password: str) -> tuple[str, float]:
+        began = time.monotonic()
+        with pytest.raises(InvalidCredentialsError) as refused:
+            await tried(rt, endpoint_id, user, realm, password)
+        return refused.value.user_message, time.monotonic() - began
+
+    found = await asyncio.gather(*(refusal(*parts) for parts in wrong.values()))
+    assert {message for message, _ in found} == {InvalidCredentialsError.default_message}
+    times_s = [elapsed for _, elapsed in found]
+    assert min(times_s) >= sign_in.REFUSAL_TAKES_S
+    assert {int(elapsed // sign_in.REFUSAL_TAKES_S) for elapsed in times_s} == {1}, "each at the next whole multiple"
+    assert {entry.result for entry in await audited(rt)} == {"refused"}
+    assert not any("wrong" in str(entry) for entry in await audited(rt))
+
+
+async def test_a_pve_that_cannot_be_reached_is_told_apart(rt: Runtime, endpoint_id: UUID, sandbox: SandboxNode) -> None:
+    await sandbox.close()
+    with pytest.raises(UnreachableError):
+        await tried(rt, endpoint_id)
+    (entry,) = await audited(rt)
+    assert entry.result == "failed"
+
+
+async def test_a_pve_that_takes_the_connection_and_says_nothing_is_not_reached_either(
+    rt: Runtime, endpoint_id: UUID, sandbox: SandboxNode
+) -> None:
+    sandbox.mute()
+    async with asyncio.timeout(sign_in.ANSWER_TAKES_AT_MOST_S + SLOW_MACHINE_S):
+        with pytest.raises(UnreachableError):
+            await tried(rt, endpoint_id)
+
+
+async def test_only_a_registered_endpoint_is_asked(rt: Runtime, endpoint_id: UUID) -> None:
+    with pytest.raises(NotFoundError):
+        await tried(rt, uuid4())
+    assert endpoint_id
+
+
+async def test_realms_are_the_endpoints_own(rt: Runtime, endpoint_id: UUID) -> None:
+    assert {realm.name for realm in await sign_in.realms(rt, endpoint_id)} >= {"pam", "pve"}
+
+
+async def test_many_who_ask_for_realms_ask_pve_once(rt: Runtime, endpoint_id: UUID, sandbox: SandboxNode) -> None:
+    found = await sign_in.realms(rt, endpoint_id)
+    await sandbox.close()
+    assert await sign_in.realms(rt, endpoint_id) == found
+    with pytest.raises(NotFoundError):
+        await sign_in.realms(rt, uuid4())
+
+
+async def test_the_second_factor_is_asked_for_and_opens_a_session(
+    rt: Runtime, endpoint_id: UUID, sandbox: SandboxNode, redis_url: str
+) -> None:
+    step = await tried(rt, endpoint_id, "tfa", "pve")
+    assert isinstance(step, SecondStep)
+    assert (step.userid, step.kinds) == ("tfa@pve", ("totp", "recovery"))
+    assert await sign_in.second_step(rt, step.token) == step
+    async with Redis.from_url(redis_url) as redis:
+        stored = b" ".join([await redis.get(key) or b"" async for key in redis.scan_iter("auth:challenge:*")])
+        ttls_s = [await redis.ttl(key) async for key in redis.scan_iter("auth:challenge:*")]
+    assert b"tfa" not in stored
+    assert step.token.encode() not in stored
+    assert max(ttls_s) <= challenges.LIFETIME_S
+    result = await sign_in.answer(rt, step.token, "totp", sandbox.totp_code(), HERE)
+    assert result.session.userid == "tfa@pve"
+    assert await sign_in.second_step(rt, step.token) is None
+
+
+async def test_a_wrong_code_is_refused_and_may_be_mended_with_a_recovery_key(rt: Runtime, endpoint_id: UUID) -> None:
+    step = await tried(rt, endpoint_id, "tfa", "pve")
+    assert isinstance(step, SecondStep)
+    with pytest.raises(InvalidCredentialsError) as refused:
+        await sign_in.answer(rt, step.token, "totp", "000000", HERE)
+    assert refused.value.user_message == InvalidCredentialsError.default_message
+    result = await sign_in.answer(rt, step.token, "recovery", RECOVERY_KEYS[0], HERE)
+    assert result.session.userid == "tfa@pve"
+
+
+async def test_a_kind_that_was_not_asked_for_is_refused(rt: Runtime, endpoint_id: UUID) -> None:
+    step = await tried(rt, endpoint_id, "tfa", "pve")
+    assert isinstance(step, SecondStep)
+    with pytest.raises(InvalidCredentialsError):
+        await sign_in.answer(rt, step.token, "yubico", "x", HERE)
+
+
+async def test_a_challenge_that_is_over_or_invented_is_none(rt: Runtime, endpoint_id: UUID, redis_url: str) -> None:
+    step = await tried(rt, endpoint_id, "tfa", "pve")
+    assert isinstance(step, SecondStep)
+    for token in ("", "x", "A" * sessions.COOKIE_CHARS):
+        assert await sign_in.second_step(rt, token) is None
+    async with Redis.from_url(redis_url) as redis:
+        (key,) = [key async for key in redis.scan_iter("auth:challenge:*")]
+        await redis.set(key, b"v1.altered")
+        assert await sign_in.second_step(rt, step.token) is None
+        await redis.delete(key)
+    with pytest.raises(SessionExpiredError):
+        await sign_in.answer(rt, step.token, "totp", "000000", HERE)
+
+
+async def test_an_account_is_tried_only_so_often_from_wherever(
+    rt: Runtime, endpoint_id: UUID, sandbox: SandboxNode
+) -> None:
+    async def refused(number: int) -> type[Exception]:
+        with pytest.raises((InvalidCredentialsError, RateLimitedError)) as caught:
+            await tried(rt, endpoint_id, "victim", password="wrong", origin=Origin(f"192.0.2.{number}"))
+        return caught.type
+
+    found = await asyncio.gather(*(refused(number) for number in range(limits.TRIES_PER_ACCOUNT + 5)))
+    assert found.count(RateLimitedError) == 5
+    asked = len(sandbox.api.requests)
+    with pytest.raises(RateLimitedError) as limited:
+        await tried(rt, endpoint_id, "VICTIM")
+    assert len(sandbox.api.requests) == asked, "one who is over the limit waits for nothing"
+    assert 0 < limited.value.retry_after_s <= limits.TRIES_WINDOW_S
+    assert isinstance(await tried(rt, endpoint_id), SignedIn)
+
+
+async def test_an_address_tries_only_so_often_whatever_account(rt: Runtime, endpoint_id: UUID) -> None:
+    async def refused(number: int) -> type[Exception]:
+        with pytest.raises((InvalidCredentialsError, RateLimitedError)) as caught:
+            await tried(rt, endpoint_id, f"user{number}", password="wrong")
+        return caught.type
+
+    found = await asyncio.gather(*(refused(number) for number in range(limits.TRIES_PER_ADDRESS + 3)))
+    assert found.count(RateLimitedError) == 3
+    with pytest.raises(RateLimitedError):
+        await tried(rt, endpoint_id)
+    assert isinstance(await tried(rt, endpoint_id, origin=Origin("192.0.2.99")), SignedIn)
+
+
+async def test_a_sign_in_clears_the_count_of_its_account(rt: Runtime, endpoint_id: UUID) -> None:
+    for _ in range(3 * limits.TRIES_PER_ACCOUNT):
+        assert isinstance(await tried(rt, endpoint_id), SignedIn)
+
+
+async def test_a_sign_in_gives_an_address_its_own_try_back_and_no_other(
+    rt: Runtime, endpoint_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "TRIES_PER_ADDRESS", 4)
+    guesses = [tried(rt, endpoint_id, f"user{number}", password="wrong") for number in range(3)]
+    await asyncio.gather(*guesses, return_exceptions=True)
+    for _ in range(3):
+        assert isinstance(await tried(rt, endpoint_id), SignedIn)
+    with pytest.raises(InvalidCredentialsError):
+        await tried(rt, endpoint_id, "user4", password="wrong")
+    with pytest.raises(RateLimitedError):
+        await tried(rt, endpoint_id, "user5", password="wrong")
+
+
+async def test_a_whole_ipv6_site_counts_as_one_address(
+    rt: Runtime, endpoint_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "TRIES_PER_ADDRESS", 2)
+
+    async def guess(address: str) -> type[BaseException]:
+        with pytest.raises((InvalidCredentialsError, RateLimitedError)) as caught:
+            await tried(rt, endpoint_id, f"of{address}", password="wrong", origin=Origin(address))
+        return caught.type
+
+    found = await asyncio.gather(*(guess(f"2001:db8:0:1::{number}") for number in range(1, 5)))
+    assert found.count(RateLimitedError) == 2
+    assert await guess("2001:db8:0:2::1") is InvalidCredentialsError
+
+
+async def test_who_is_over_the_limit_of_his_address_locks_nobody_out(
+    rt: Runtime, endpoint_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "TRIES_PER_ADDRESS", 1)
+    with pytest.raises(InvalidCredentialsError):
+        await tried(rt, endpoint_id, "nobody", password="wrong")
+    for _ in range(limits.TRIES_PER_ACCOUNT + 1):
+        with pytest.raises(RateLimitedError):
+            await tried(rt, endpoint_id, password="wrong")
+    assert isinstance(await tried(rt, endpoint_id, origin=Origin("192.0.2.99")), SignedIn)
+
+
+async def test_signing_out_ends_the_session_and_is_recorded(rt: Runtime, endpoint_id: UUID) -> None:
+    result = await tried(rt, endpoint_id)
+    assert isinstance(result, SignedIn)
+    await sign_in.sign_out(rt, result.session, HERE)
+    assert await sessions.find(rt, result.cookie_value) is None
+    assert [entry.action for entry in await audited(rt)] == ["auth.sign_out", "auth.sign_in"]
+
+
+def test_secrets_do_not_show_in_what_is_printed() -> None:
+    step = SecondStep("a@pve", ("totp",), "token-secret")
+    assert "token-secret" not in repr(step)

@@ -1,0 +1,261 @@
+"""A sandbox with real guests behind its SSH door, a runtime over it, a template in the database, and runs on demand."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from lxc_dashboard.db.models import (
+    CreationState,
+    EventType,
+    FilePolicy,
+    PackageManager,
+    SourceKind,
+    Template,
+    new_id,
+)
+from lxc_dashboard.db.repositories.nodes import NodeSecrets
+from lxc_dashboard.proxmox.client import ProxmoxClient
+from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.sandbox.guests import pick_host
+from lxc_dashboard.sandbox.guests.base import GuestHost, run_in
+from lxc_dashboard.sandbox.node import SandboxNode
+from lxc_dashboard.sandbox.seed import Seed
+from lxc_dashboard.services.auth import acting
+from lxc_dashboard.services.auth.model import Session
+from lxc_dashboard.services.creation import pipeline, service
+from lxc_dashboard.services.creation.events import ProgressEvent, of_row
+from lxc_dashboard.services.creation.spec import ContainerSpec, IpMode, IpSettings
+from lxc_dashboard.services.templates.model import (
+    Bucket,
+    FileEntry,
+    PackageEntry,
+    Script,
+    TemplateConfig,
+    TemplateContent,
+)
+from lxc_dashboard.services.templates.rows import revision_rows
+from lxc_dashboard.settings import Settings
+from tests.integration.creation.other_pve import OtherPve, other_pve
+from tests.integration.endpoints import endpoint_of, sign_in
+
+DEADLINE_S = 60
+OSTEMPLATE = "local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst"
+
+
+@pytest.fixture
+async def guests(tmp_path: Path) -> AsyncIterator[GuestHost]:
+    host = await pick_host(tmp_path / "guests")
+    if host.kind == "simulated":
+        await host.close()
+        pytest.skip("this machine allows no real guests")
+    yield host
+    await host.close()
+
+
+@pytest.fixture
+async def sandbox(tmp_path: Path, guests: GuestHost) -> AsyncIterator[SandboxNode]:
+    async with SandboxNode(
+        tmp_path / "node", guests=guests, seed=Seed(containers=0), time_scale=0.02, stats_interval_s=2, auth_delay_s=0
+    ) as node:
+        yield node
+
+
+async def register(rt: Runtime, sandbox: SandboxNode, *nodes: str) -> None:
+    """The sandbox as an endpoint, with the SSH doors of these nodes: ``*`` is all of them."""
+    door = {"host": "127.0.0.1", "port": sandbox.ssh_port, "host_key": sandbox.ssh_host_key}
+    endpoint = endpoint_of(sandbox)
+    endpoint.doors = dict.fromkeys(nodes, door)
+    async with rt.db.transaction() as tx:
+        await tx.nodes.add(
+            endpoint,
+            NodeSecrets(ssh_key=sandbox.ssh_client_key),
+        )
+
+
+@pytest.fixture
+async def rt(settings: Settings, sandbox: SandboxNode) -> AsyncIterator[Runtime]:
+    async with Runtime.open(settings) as runtime:
+        await register(runtime, sandbox, "*")
+        yield runtime
+
+
+@pytest.fixture
+async def session(rt: Runtime, sandbox: SandboxNode) -> Session:
+    return await sign_in(rt, sandbox)
+
+
+def script(name: str, content: str, position: int, **changes: Any) -> Script:
+    return Script(name=name, content=content, position=position, **changes)
+
+
+def content_of(
+    *scripts: tuple[str, str], files: Sequence[FileEntry] = (), buckets: Sequence[Bucket] = (), timeout_s: int = 60
+) -> TemplateContent:
+    return TemplateContent(
+        name="probe",
+        config=TemplateConfig(app="probe"),
+        scripts=tuple(script(name, text, at, timeout_s=timeout_s) for at, (name, text) in enumerate(scripts)),
+        files=tuple(files),
+        buckets=tuple(buckets),
+    )
+
+
+async def store(rt: Runtime, content: TemplateContent) -> UUID:
+    """The content as a template's first revision; the revision's id."""
+    async with rt.db.transaction() as tx:
+        source = await tx.templates.source("probe", SourceKind.CUSTOM, "")
+        template = Template(id=new_id(), source_id=source.id, name=f"probe-{new_id()}")
+        await tx.templates.add([template])
+        rows = revision_rows(template.id, 1, content, author="test", note="")
+        await tx.templates.add_revisions([rows])
+    return rows.revision.id
+
+
+BASIC = content_of(
+    ("10-first.sh", "#!/bin/sh\nset -eu\necho first >> /root/runs\nlog_info hello from $CONTAINER_OS\n"),
+    (
+        "20-second.sh",
+        '#!/bin/bash\nset -euo pipefail\necho second >> /root/runs\nsave_credential web password "$(generate_password 20)"\nmkdir -p /opt/late\n',
+    ),
+    files=[
+        FileEntry("motd.txt", "/etc", FilePolicy.REPLACE, b"hello\n\0\xff", mode=0o640),
+        FileEntry("late.bin", "/opt/late", FilePolicy.DEFAULT, bytes(range(256)) * 64),
+    ],
+    buckets=[
+        Bucket(
+            "tools",
+            PackageManager.CUSTOM,
+            (
+                PackageEntry(
+                    "probe-tool",
+                    check="test -x /usr/bin/probe-tool",
+                    install="printf '#!/bin/sh\\n' > /usr/bin/probe-tool && chmod 755 /usr/bin/probe-tool",
+                ),
+            ),
+        )
+    ],
+)
+
+
+def spec_of(revision_id: UUID | None, **changes: Any) -> ContainerSpec:
+    spec = ContainerSpec(
+        node="pve1",
+        ostemplate=OSTEMPLATE,
+        hostname=f"probe-{str(new_id())[-8:]}",
+        storage="local-lvm",
+        disk_gib=1,
+        memory_mib=256,
+        bridge="vmbr0",
+        ipv4=IpSettings(IpMode.DHCP),
+        revision_id=revision_id,
+    )
+    return replace(spec, **changes)
+
+
+@pytest.fixture
+async def other(rt: Runtime, sandbox: SandboxNode, tmp_path: Path) -> AsyncIterator[OtherPve]:
+    """The registered endpoint, whose answers a test may change."""
+    async with other_pve(sandbox, tmp_path / "other") as it:
+        async with rt.db.transaction() as tx:
+            [node] = await tx.nodes.list()
+            await tx.nodes.update(node.id, host="localhost", port=it.port, fingerprint=it.certificate.fingerprint)
+        yield it
+
+
+@dataclass
+class Lab:
+    """What a test does with runs."""
+
+    rt: Runtime
+    session: Session
+    sandbox: SandboxNode
+    guests: GuestHost
+    running: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def request(self, content: TemplateContent | None = BASIC, **changes: Any) -> UUID:
+        revision_id = await store(self.rt, content) if content else None
+        return await service.request(self.rt, self.session, spec_of(revision_id, **changes))
+
+    def work(self, creation_id: UUID) -> asyncio.Task[None]:
+        """A worker on the run; cancelled at the test's end."""
+        task = asyncio.create_task(pipeline.run(self.rt, creation_id))
+        self.running.append(task)
+        return task
+
+    async def finish(self, creation_id: UUID, *, state: CreationState = CreationState.READY) -> service.JobView:
+        """Work on the run to its end, which must be ``state``."""
+        async with asyncio.timeout(DEADLINE_S):
+            await self.work(creation_id)
+        job = await service.get_job(self.rt, self.session, creation_id)
+        assert job.state is state, (job.state, job.error, await self.log_of(creation_id))
+        return job
+
+    async def events(self, creation_id: UUID) -> list[ProgressEvent]:
+        async with self.rt.db.transaction() as tx:
+            return [of_row(row) for row in await tx.creations.events_after(creation_id, 0, 100_000)]
+
+    async def log_of(self, creation_id: UUID, name: str | None = None) -> list[str]:
+        """The lines of output, of one script or of all."""
+        found = [event for event in await self.events(creation_id) if event.type is EventType.LOG]
+        return [line for event in found if name in (None, event.script) for line in event.message.split("\n")]
+
+    async def pve(self) -> ProxmoxClient:
+        """PVE as the signed-in user sees it."""
+        return await acting.client(self.rt, self.session)
+
+    async def in_guest(self, vmid: int, *command: str) -> str:
+        status, output = await run_in(self.guests, vmid, list(command))
+        assert status == 0, output
+        return output.decode("utf-8", "replace")
+
+    async def until(
+        self, condition: Callable[[], Any], why: str, *, within_s: float = DEADLINE_S, every_s: float = 0.01
+    ) -> Any:
+        """Wait for ``condition``, which may be a coroutine function."""
+        async with asyncio.timeout(within_s):
+            while True:
+                found = condition()
+                found = await found if asyncio.iscoroutine(found) else found
+                if found:
+                    return found
+                await asyncio.sleep(every_s)
+        raise AssertionError(why)
+
+    async def until_said(self, creation_id: UUID, text: str) -> None:
+        async def said() -> bool:
+            return any(text in event.message for event in await self.events(creation_id))
+
+        await self.until(said, text)
+
+    def containers_named(self, hostname: str) -> list[int]:
+        """The vmids of this name in PVE."""
+        return [guest.vmid for guest in self.sandbox.api.cts if guest.config.get("hostname") == hostname]
+
+
+async def entered_again_until_it_ends(lab: Lab, work: asyncio.Task[None]) -> None:
+    """The run loses its connections again and again: each entry asks PVE, at most 5 s after it was asked before."""
+    door = lab.sandbox._door
+    assert door
+    async with asyncio.timeout(DEADLINE_S):
+        while not work.done():
+            door.drop_connections()
+            await asyncio.wait([work], timeout=0.5)
+    await work
+
+
+@pytest.fixture
+async def lab(rt: Runtime, session: Session, sandbox: SandboxNode, guests: GuestHost) -> AsyncIterator[Lab]:
+    lab = Lab(rt, session, sandbox, guests)
+    yield lab
+    for task in lab.running:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

@@ -1,0 +1,281 @@
+"""Batches: many containers from one wish, all of them or none, seen and acted on together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from lxc_dashboard.db.models import CreationState, new_id
+from lxc_dashboard.errors import ConflictError, InvalidInputError, NotFoundError, PreflightError
+from lxc_dashboard.sandbox.node import SandboxNode
+from lxc_dashboard.sandbox.seed import Seed
+from lxc_dashboard.services.auth import acting
+from lxc_dashboard.services.creation import batch_views, batches, requesting, service
+from lxc_dashboard.services.creation.requesting import Secrets
+from lxc_dashboard.services.creation.spec import IpMode, IpSettings, PasswordMode
+from tests.integration.creation.conftest import OSTEMPLATE, Lab, spec_of
+from tests.integration.endpoints import sign_in
+
+NO_NETWORK = IpSettings(IpMode.NONE)
+STATIC = IpSettings(IpMode.STATIC, "10.9.0.10/24", "10.9.0.1")
+
+
+@pytest.fixture
+async def guests() -> None:
+    """None: these containers exist in PVE alone."""
+
+
+@pytest.fixture
+async def sandbox(tmp_path: Path) -> AsyncIterator[SandboxNode]:
+    seed = Seed(containers=2)
+    async with SandboxNode(tmp_path / "node", seed=seed, time_scale=0.01, stats_interval_s=1, auth_delay_s=0) as node:
+        yield node
+
+
+async def ask(lab: Lab, pattern: str = "web-{1..3}", **given: Any) -> UUID:
+    changes = {name: given.pop(name) for name in ("ipv4", "ipv6", "disk_gib", "vmid", "password_mode") if name in given}
+    spec = spec_of(None, **{"ipv4": NO_NETWORK, **changes})
+    return await batches.request_batch(lab.rt, lab.session, pattern, spec, **given)
+
+
+async def view(lab: Lab, batch_id: UUID) -> batch_views.BatchView:
+    return await batch_views.get_batch(lab.rt, lab.session, batch_id)
+
+
+async def rows(lab: Lab) -> int:
+    return len(await service.list_jobs(lab.rt, lab.session))
+
+
+async def test_each_name_becomes_a_container_with_its_own_vmid_and_address(lab: Lab) -> None:
+    lab.sandbox.api.cts[0].config["net0"] = "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:01,ip=10.9.0.11/24,type=veth"
+    batch_id = await ask(
+        lab, "app-{01..03}", ipv4=STATIC, ipv4_range="10.9.0.10-10.9.0.29/24", ipv6_range="fd09::10-2f/64"
+    )
+    found = await view(lab, batch_id)
+    assert [(each.job.hostname, each.address) for each in found.jobs] == [
+        ("app-01", "10.9.0.10"),
+        ("app-02", "10.9.0.12"),
+        ("app-03", "10.9.0.13"),
+    ]
+    specs = [each.job.spec for each in found.jobs if each.job.spec]
+    assert [spec.ipv6.address for spec in specs] == ["fd09::10/64", "fd09::11/64", "fd09::12/64"]
+    assert {spec.ipv4.gateway for spec in specs} == {"10.9.0.1"}
+    await asyncio.gather(*(lab.finish(each.job.id) for each in found.jobs))
+    found = await view(lab, batch_id)
+    assert {each.job.state for each in found.jobs} == {CreationState.READY}
+    for each in found.jobs:
+        assert lab.containers_named(each.job.hostname) == [each.job.vmid]
+        guest = lab.sandbox.api.cts.get(each.job.vmid)
+        assert guest
+        assert f"ip={each.address}/24" in guest.config["net0"]
+
+
+async def test_it_is_audited_once_for_all_and_once_for_each(lab: Lab) -> None:
+    batch_id = await ask(lab)
+    async with lab.rt.db.transaction() as tx:
+        whole = await tx.audit.list(action="batch.request")
+        each = await tx.audit.list(action="creation.request")
+    assert [(entry.subject, entry.detail) for entry in whole] == [
+        ("web-{1..3}", {"batch": str(batch_id), "containers": 3})
+    ]
+    assert len(each) == 3
+
+
+async def test_the_same_batch_asked_for_twice_at_once_is_made_once(lab: Lab) -> None:
+    wanted = new_id()
+    assert await asyncio.gather(*(ask(lab, batch_id=wanted) for _ in range(3))) == [wanted] * 3
+    assert await ask(lab, batch_id=wanted) == wanted
+    assert await rows(lab) == 3
+
+
+async def test_somebody_elses_batch_id_is_refused(lab: Lab) -> None:
+    wanted = await ask(lab)
+    lab.session = await sign_in(lab.rt, lab.sandbox, "operator@pve")
+    with pytest.raises(ConflictError):
+        await ask(lab, batch_id=wanted)
+
+
+async def test_a_hundred_are_stored_at_once_with_a_hundred_vmids(lab: Lab) -> None:
+    batch_id = await ask(lab, "n{001..100}")
+    found = await view(lab, batch_id)
+    assert [each.job.hostname for each in found.jobs] == [f"n{number:03d}" for number in range(1, 101)]
+    assert len({each.job.vmid for each in found.jobs}) == 100
+
+
+async def test_two_batches_of_one_range_at_once_share_no_address(lab: Lab) -> None:
+    ids = await asyncio.gather(
+        *(ask(lab, f"{name}{{1..5}}", ipv4=STATIC, ipv4_range="10.9.0.10-40/24") for name in ("a", "b"))
+    )
+    given = [each.address for batch_id in ids for each in (await view(lab, batch_id)).jobs]
+    assert len(set(given)) == 10
+
+
+@pytest.mark.parametrize(
+    ("pattern", "given", "field"),
+    [
+        ("web", {}, "hostname_pattern"),
+        ("web-{1..101}", {}, "hostname_pattern"),
+        ("web-{1..3}", {"ipv4": STATIC}, "ipv4_range"),
+        ("web-{1..3}", {"ipv4": STATIC, "ipv4_range": "10.9.0.10-11/24"}, "ipv4_range"),
+        ("web-{1..3}", {"ipv4": STATIC, "ipv4_range": "fd00::1-9/64"}, "ipv4_range"),
+        ("web-{1..3}", {"ipv6_range": "nonsense"}, "ipv6_range"),
+        ("web-{1..3}", {"vmid": 500}, "vmid"),
+        ("web-{1..3}", {"password_mode": PasswordMode.GIVEN}, "password"),
+    ],
+)
+async def test_what_is_wrong_is_said_beside_its_field_and_nothing_is_stored(
+    lab: Lab, pattern: str, given: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(InvalidInputError) as refused:
+        await ask(lab, pattern, **given)
+    assert list(refused.value.fields) == [field]
+    assert await rows(lab) == 0
+
+
+async def test_what_all_share_is_found_once_and_what_is_ones_own_by_its_name(lab: Lab) -> None:
+    there = lab.sandbox.api.cts[0].config["hostname"]
+    spec = replace(spec_of(None, ipv4=NO_NETWORK, disk_gib=100_000), bridge="vmbr9")
+    planned = await batches.plan(lab.rt, lab.session, f"{{{there},other}}", spec)
+    found = await batches.check(lab.rt, lab.session, planned)
+    assert [finding.field for finding in found if finding.severity == "error"] == ["bridge"]
+    told = [finding.cause for finding in found if finding.severity == "warning"]
+    assert len([cause for cause in told if there in cause]) == 1
+    assert [cause for cause in told if "what 2 containers ask of it is 200000 GiB" in cause]
+    with pytest.raises(PreflightError):
+        await batches.request_batch(lab.rt, lab.session, f"{{{there},other}}", spec)
+    assert await rows(lab) == 0
+
+
+async def test_a_web_process_that_dies_while_it_stores_leaves_all_or_none(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, left = requesting._store, [None, None]
+
+    async def die_at_the_third(*args: Any, **given: Any) -> None:
+        if not left:
+            raise asyncio.CancelledError
+        left.pop()
+        await whole(*args, **given)
+
+    wanted = new_id()
+    monkeypatch.setattr(requesting, "_store", die_at_the_third)
+    with suppress(asyncio.CancelledError):
+        await ask(lab, batch_id=wanted)
+    with pytest.raises(NotFoundError):
+        await view(lab, wanted)
+    assert await rows(lab) == 0
+    monkeypatch.setattr(requesting, "_store", whole)
+    await ask(lab, batch_id=wanted)
+    assert sorted(each.job.vmid for each in (await view(lab, wanted)).jobs) == [100, 103, 104]
+
+
+async def test_a_web_process_that_dies_before_it_enqueues_loses_nothing(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def die(*_: Any) -> None:
+        raise asyncio.CancelledError
+
+    wanted = new_id()
+    with monkeypatch.context() as dying, suppress(asyncio.CancelledError):
+        dying.setattr(requesting, "enqueue", die)
+        await ask(lab, batch_id=wanted)
+    assert len((await view(lab, wanted)).jobs) == 3
+    assert await ask(lab, batch_id=wanted) == wanted
+    await lab.until(lambda: service.reap(lab.rt), "handed out by the reaper")
+
+
+async def test_passwords_are_made_one_for_each(lab: Lab) -> None:
+    found = await view(lab, await ask(lab, password_mode=PasswordMode.GENERATED))
+    async with lab.rt.db.transaction() as tx:
+        passwords = {tx.containers.root_password(await tx.containers.get(each.job.container_id)) for each in found.jobs}
+    assert len(passwords) == 3
+    assert None not in passwords
+
+
+async def test_a_given_password_is_that_of_all(lab: Lab) -> None:
+    found = await view(lab, await ask(lab, password_mode=PasswordMode.GIVEN, secrets=Secrets("hunter22")))
+    async with lab.rt.db.transaction() as tx:
+        for each in found.jobs:
+            assert tx.containers.root_password(await tx.containers.get(each.job.container_id)) == "hunter22"
+
+
+async def test_cancelling_all_ends_each_that_has_not_ended(lab: Lab) -> None:
+    batch_id = await ask(lab)
+    first, *rest = (each.job for each in (await view(lab, batch_id)).jobs)
+    await lab.finish(first.id)
+    outcome = await batch_views.cancel_all(lab.rt, lab.session, batch_id)
+    assert (outcome.done, outcome.refused) == (("web-2", "web-3"), ())
+    for job in rest:
+        await lab.finish(job.id, state=CreationState.CANCELLED)
+    assert lab.containers_named("web-1") == [first.vmid]
+    assert lab.containers_named("web-2") == lab.containers_named("web-3") == []
+    assert (await batch_views.cancel_all(lab.rt, lab.session, batch_id)).done == ()
+
+
+async def test_all_that_failed_are_retried_and_the_rest_is_left_alone(lab: Lab) -> None:
+    batch_id = await ask(lab)
+    jobs = [each.job for each in (await view(lab, batch_id)).jobs]
+    await lab.finish(jobs[0].id)
+    volumes = lab.sandbox.api.storages["local"]["volumes"]
+    name = OSTEMPLATE.partition(":")[2]
+    taken_away = volumes.pop(name)
+    for job in jobs[1:]:
+        await lab.finish(job.id, state=CreationState.FAILED)
+    volumes[name] = taken_away
+    outcome = await batch_views.retry_failed(lab.rt, lab.session, batch_id)
+    assert (outcome.done, outcome.refused) == (("web-2", "web-3"), ())
+    for job in jobs[1:]:
+        await lab.finish(job.id)
+    assert all(lab.containers_named(f"web-{number}") for number in (1, 2, 3))
+
+
+async def test_an_os_template_that_all_of_them_ask_for_is_downloaded_once(lab: Lab) -> None:
+    client = await acting.client(lab.rt, lab.session)
+    name = next(each.template for each in await client.nodes.aplinfo("pve1"))
+    volumes = lab.sandbox.api.storages["local"]["volumes"]
+    volumes.pop(f"vztmpl/{name}", None)
+    spec = spec_of(None, ipv4=NO_NETWORK, ostemplate=f"local:vztmpl/{name}", ostemplate_download=name)
+    batch_id = await batches.request_batch(lab.rt, lab.session, "load-{1..3}", spec)
+    jobs = [each.job for each in (await view(lab, batch_id)).jobs]
+    await asyncio.gather(*(lab.finish(job.id) for job in jobs))
+    tasks = await client.tasks.list("pve1", typefilter="download", limit=100)
+    assert [task.id for task in tasks] == [name]
+
+
+async def test_others_see_what_pve_lets_them_see_and_touch_nothing(lab: Lab) -> None:
+    batch_id = await ask(lab)
+    first, *_ = (each.job for each in (await view(lab, batch_id)).jobs)
+    await lab.finish(first.id)
+    lab.session = await sign_in(lab.rt, lab.sandbox, "viewer@pve")
+    found = await view(lab, batch_id)
+    assert [each.job.hostname for each in found.jobs] == ["web-1"]
+    assert found.hidden == 2
+    assert (await batch_views.cancel_all(lab.rt, lab.session, batch_id)).done == ()
+
+
+async def test_who_sees_a_guest_does_not_see_the_job_that_had_its_vmid_before(lab: Lab) -> None:
+    batch_id = await ask(lab)
+    first, *_ = (each.job for each in (await view(lab, batch_id)).jobs)
+    await lab.finish(first.id)
+    client = await acting.client(lab.rt, lab.session)
+    await client.lxc.set_config(first.node, first.vmid, {"description": "somebody else's"})
+    lab.session = await sign_in(lab.rt, lab.sandbox, "viewer@pve")
+    with pytest.raises(NotFoundError):
+        await view(lab, batch_id)
+
+
+async def test_a_batch_that_may_not_be_seen_is_as_one_that_is_not_there(lab: Lab) -> None:
+    batch_id = await ask(lab)
+    lab.session = await sign_in(lab.rt, lab.sandbox, "viewer@pve")
+    for wanted in (batch_id, new_id()):
+        with pytest.raises(NotFoundError):
+            await view(lab, wanted)
+        with pytest.raises(NotFoundError):
+            await batch_views.cancel_all(lab.rt, lab.session, wanted)

@@ -1,0 +1,224 @@
+"""What the wizard offers is what the node has, as the signed-in user sees it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from lxc_dashboard.db.models import Container
+from lxc_dashboard.errors import ApiError, NotFoundError, PrivilegeError, UnreachableError
+from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.sandbox.node import SandboxNode
+from lxc_dashboard.sandbox.seed import Seed
+from lxc_dashboard.services.auth.model import Session
+from lxc_dashboard.services.creation import choices, downloads
+from lxc_dashboard.services.creation.choices import BridgeChoice
+from lxc_dashboard.services.creation.downloads import Fetch, FetchState, Order
+from lxc_dashboard.settings import Settings
+from tests.integration.endpoints import runtime_over, sign_in
+
+GIB = 1024**3
+
+
+@pytest.fixture
+async def sandbox(tmp_path: Path) -> AsyncIterator[SandboxNode]:
+    """Without guests: nothing here enters one."""
+    seed = Seed(containers=3)
+    async with SandboxNode(tmp_path / "node", seed=seed, time_scale=0.01, stats_interval_s=1, auth_delay_s=0) as node:
+        yield node
+
+
+@pytest.fixture
+async def rt(settings: Settings, sandbox: SandboxNode) -> AsyncIterator[Runtime]:
+    async with runtime_over(settings, sandbox) as runtime:
+        yield runtime
+
+
+@pytest.fixture
+async def session(rt: Runtime, sandbox: SandboxNode) -> Session:
+    return await sign_in(rt, sandbox)
+
+
+async def test_everything_the_node_has_is_offered(rt: Runtime, session: Session) -> None:
+    found = await choices.choices(rt, session, "pve2")
+    assert found.node == "pve2"
+    assert [(node.name, node.online) for node in found.nodes] == [("pve1", True), ("pve2", True), ("pve3", True)]
+    assert all(0 < node.memory_free <= node.memory_total for node in found.nodes)
+    assert [storage.name for storage in found.storages] == ["local-lvm"]
+    assert found.storages[0].free > GIB
+    assert found.bridges == (BridgeChoice("vmbr0", False), BridgeChoice("vmbr1", True))
+    assert [storage.name for storage in found.template_storages] == ["local"]
+    assert {appliance.section for appliance in found.appliances} == {"system", "mail", "turnkeylinux"}
+    assert found.pools == ("platform", "production", "staging")
+    assert found.next_vmid == 100
+    assert found.missing == ()
+
+
+async def test_os_templates_that_are_there_are_told_from_those_to_fetch(rt: Runtime, session: Session) -> None:
+    found = (await choices.choices(rt, session, "pve1")).ostemplates
+    there = [template for template in found if not template.is_download]
+    assert "local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst" in [template.value for template in there]
+    assert not {template.name for template in there} & {template.name for template in found if template.is_download}
+    for template in found:
+        volid, download = choices.split_os_template(template.value)
+        assert volid == f"local:vztmpl/{template.name}"
+        assert download == (template.name if template.is_download else "")
+
+
+async def test_without_a_node_the_roomiest_that_answers_is_taken(
+    rt: Runtime, session: Session, sandbox: SandboxNode
+) -> None:
+    found = await choices.choices(rt, session)
+    roomiest = max(found.nodes, key=lambda node: (node.memory_free, node.name))
+    assert found.node == roomiest.name
+    sandbox.node_offline(roomiest.name)
+    again = await choices.choices(rt, session, roomiest.name)
+    assert again.node != roomiest.name
+    assert [node.name for node in again.nodes if not node.online] == [roomiest.name]
+    for node in again.nodes:
+        sandbox.node_offline(node.name)
+    with pytest.raises((NotFoundError, UnreachableError)):
+        await choices.choices(rt, session)
+
+
+async def test_one_who_may_see_nothing_is_told_what_could_not_be_read(rt: Runtime, sandbox: SandboxNode) -> None:
+    sandbox.api.directory.acl[:] = [entry for entry in sandbox.api.directory.acl if entry.ugid != "viewer@pve"]
+    sandbox.api.directory.changed()
+    found = await choices.choices(rt, await sign_in(rt, sandbox, "viewer@pve"))
+    assert (found.storages, found.ostemplates, found.pools) == ((), (), ())
+    assert all(":" in line for line in found.missing)
+
+
+async def test_a_vmid_is_free_or_its_holder_is_named(rt: Runtime, session: Session) -> None:
+    assert await choices.vmid_fault(rt, session, 4321) == ""
+    assert await choices.vmid_fault(rt, session, 101) == "101 is taken in PVE"
+    async with rt.db.transaction() as tx:
+        reserved = Container(endpoint_id=session.endpoint_id, vmid=4321, node="pve1", hostname="soon")
+        await tx.containers.reserve(reserved)
+    assert await choices.vmid_fault(rt, session, 4321) == "4321 is held by a container of this dashboard"
+
+
+@pytest.mark.parametrize(
+    ("os", "version", "name"),
+    [
+        ("debian", "13", "debian-13-standard_13.1-2_amd64.tar.zst"),
+        ("debian", "12", "debian-12-standard_12.12-1_amd64.tar.zst"),
+        ("ubuntu", "24.04", "ubuntu-24.04-standard_24.04-2_amd64.tar.zst"),
+        ("alpine", "3.22", "alpine-3.22-default_20250617_amd64.tar.xz"),
+        ("debian", "1", ""),
+        ("deb", "", ""),
+        ("", "", ""),
+    ],
+)
+async def test_the_os_that_a_template_asks_for_is_found_by_its_name(
+    rt: Runtime, session: Session, os: str, version: str, name: str
+) -> None:
+    offered = (await choices.choices(rt, session)).ostemplates
+    found = choices.best_os_template(offered, os, version)
+    assert found.rpartition("/")[2] == name
+
+
+FEDORA = "fedora-42-default_20250428_amd64.tar.xz"
+TURNKEY = "debian-12-turnkey-wordpress_18.2-1_amd64.tar.gz"
+
+
+def wanted(template: str = FEDORA, storage: str = "local") -> Order:
+    return Order("pve1", storage, template)
+
+
+async def test_every_section_is_searched_by_every_word(rt: Runtime, session: Session) -> None:
+    found = await choices.choices(rt, session, "pve1")
+    assert [each.template for each in choices.matching(found, "WordPress debian-12")] == [TURNKEY]
+    assert [each.section for each in choices.matching(found, "mail")] == ["mail"]
+    assert choices.matching(found, "wordpress alpine") == []
+    assert len(choices.matching(found, " ")) == len(found.appliances)
+    assert found.has_os_template(choices.download_value("local", TURNKEY))
+    assert not found.has_os_template(choices.download_value("local-lvm", TURNKEY))
+    assert not found.has_os_template(f"local:vztmpl/{TURNKEY}")
+    assert TURNKEY not in [template.name for template in found.ostemplates]
+
+
+async def test_a_download_tells_how_far_it_is_and_is_there_at_its_end(rt: Runtime, session: Session) -> None:
+    told: list[Fetch] = []
+
+    async def tell(fetch: Fetch) -> bool:
+        told.append(fetch)
+        return True
+
+    upid = await downloads.begin(rt, session, wanted())
+    end = await downloads.follow(rt, session, upid, tell)
+    assert end == Fetch(FetchState.DONE, 100)
+    assert told[-1].percent == 100
+    assert [fetch.percent for fetch in told] == sorted(fetch.percent for fetch in told)
+    assert told[-1].line == "TASK OK"
+    found = await choices.choices(rt, session, "pve1")
+    there = next(template for template in found.ostemplates if template.name == FEDORA)
+    assert (there.value, there.size > 0) == (wanted().volid, True)
+
+
+async def test_a_download_that_is_stopped_says_so_and_leaves_nothing(
+    rt: Runtime, session: Session, sandbox: SandboxNode
+) -> None:
+    sandbox.api.time_scale = 100
+
+    async def stop_at_once(_fetch: Fetch) -> bool:
+        await downloads.stop(rt, session, upid)
+        return True
+
+    upid = await downloads.begin(rt, session, wanted())
+    assert (await downloads.follow(rt, session, upid, stop_at_once)).state is FetchState.STOPPED
+    found = await choices.choices(rt, session, "pve1")
+    assert wanted().volid not in [template.value for template in found.ostemplates]
+
+
+async def test_a_download_goes_on_when_nobody_looks(rt: Runtime, session: Session) -> None:
+    looked: list[Fetch] = []
+
+    async def look_once(fetch: Fetch) -> bool:
+        looked.append(fetch)
+        return False
+
+    async def look(_fetch: Fetch) -> bool:
+        return True
+
+    upid = await downloads.begin(rt, session, wanted())
+    assert (await downloads.follow(rt, session, upid, look_once)).state is FetchState.RUNNING
+    assert len(looked) == 1
+    assert (await downloads.follow(rt, session, upid, look)).state is FetchState.DONE
+
+
+async def test_a_download_that_finds_no_room_tells_the_cause(
+    rt: Runtime, session: Session, sandbox: SandboxNode
+) -> None:
+    async def tell(_fetch: Fetch) -> bool:
+        return True
+
+    sandbox.fill_storage("local")
+    end = await downloads.follow(rt, session, await downloads.begin(rt, session, wanted()), tell)
+    assert (end.state, "No space left on device" in end.cause) == (FetchState.FAILED, True)
+
+
+async def test_what_cannot_be_downloaded_is_refused_and_audited(rt: Runtime, sandbox: SandboxNode) -> None:
+    viewer = await sign_in(rt, sandbox, "viewer@pve")
+    with pytest.raises(PrivilegeError):
+        await downloads.begin(rt, viewer, wanted())
+    operator = await sign_in(rt, sandbox, "operator@pve")
+    with pytest.raises(ApiError):
+        await downloads.begin(rt, operator, wanted(storage="local-lvm"))
+    await downloads.begin(rt, operator, wanted())
+    async with rt.db.transaction() as tx:
+        entries = [entry for entry in await tx.audit.list(limit=10) if entry.action == downloads.ACTION]
+    assert [(entry.userid, entry.result) for entry in reversed(entries)] == [
+        ("viewer@pve", "refused"),
+        ("operator@pve", "failed"),
+        ("operator@pve", "ok"),
+    ]
+    assert entries[0].subject == f"{wanted().volid} on pve1"
+
+
+def test_percents_are_read_out_of_a_downloaders_lines() -> None:
+    lines = ["Length: 100 (100%)", " 1K .... .... 20% 58.1M 3s", " 2K .... 40% 1.5M 1s", "speed 140%"]
+    assert downloads.percent_of(lines[1:]) == 40
+    assert downloads.percent_of(["nothing", "3.7% of it", "150%"]) == 0

@@ -1,0 +1,97 @@
+"""A guest's console: the real shell behind PVE's websocket, shared by its watchers, logged out by the last of ours."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from lxc_dashboard.errors import ConflictError, NotFoundError, PrivilegeError, TlsError
+from lxc_dashboard.proxmox.client import ProxmoxClient
+from lxc_dashboard.proxmox.console import ConsoleSocket, connect
+from lxc_dashboard.services.auth import acting
+from lxc_dashboard.services.containers.console import console
+from tests.integration.creation.conftest import Lab
+from tests.integration.endpoints import sign_in
+
+ANSWERS_WITHIN_S = 30
+
+
+async def running_guest(lab: Lab) -> int:
+    """A container whose console is a shell; its vmid."""
+    job = await lab.finish(await lab.request(None))
+    client = await acting.client(lab.rt, lab.session)
+    await client.tasks.wait(await client.lxc.stop(job.node, job.vmid))  # of a running one it would be pending
+    await client.lxc.set_config(job.node, job.vmid, {"cmode": "shell"})
+    await client.tasks.wait(await client.lxc.start(job.node, job.vmid))
+    return job.vmid
+
+
+async def said(terminal: ConsoleSocket, typed: str, wanted: str) -> str:
+    """What the terminal shows until ``wanted`` is there."""
+    await terminal.type(typed.encode())
+    shown = ""
+    try:
+        async with asyncio.timeout(ANSWERS_WITHIN_S):
+            while wanted not in shown:
+                output = await terminal.read()
+                assert output, shown
+                shown += output.decode("utf-8", "replace")
+    except TimeoutError:
+        pytest.fail(f"{wanted!r} did not come: {shown[-500:]!r}")
+    return shown
+
+
+async def test_it_is_a_shell_of_the_asked_size_and_is_audited(lab: Lab) -> None:
+    vmid = await running_guest(lab)
+    async with console(lab.rt, lab.session, vmid) as terminal:
+        await terminal.resize(132, 43)
+        await said(terminal, "stty size\n", "43 132")
+        await said(terminal, "seq 1 30000 | tail -n 20000; echo $((6*7))th\n", "42th")
+        await terminal.keep_alive()
+        await said(terminal, "hostname\n", "probe-")
+    async with lab.rt.db.transaction() as tx:
+        entries = await tx.audit.list(action="container.console")
+    assert [(entry.userid, entry.result) for entry in entries] == [("root@pam", "ok")]
+
+
+async def test_all_windows_share_it_and_the_last_one_logs_out(lab: Lab) -> None:
+    vmid = await running_guest(lab)
+    async with console(lab.rt, lab.session, vmid) as first:
+        await said(first, "SECRET=planted; echo re''ady\n", "ready")
+        async with console(lab.rt, lab.session, vmid) as second:
+            await said(second, 'echo "<$SECRET>"\n', "<planted>")
+        await said(first, 'echo "still <$SECRET>"\n', "still <planted>")
+    async with console(lab.rt, lab.session, vmid) as later:
+        await said(later, 'echo "now <$SECRET>"\n', "now <>")
+
+
+async def test_a_stopped_or_unknown_guest_has_none(lab: Lab) -> None:
+    vmid = await running_guest(lab)
+    client = await acting.client(lab.rt, lab.session)
+    await client.tasks.wait(await client.lxc.stop("pve1", vmid))
+    with pytest.raises(ConflictError, match="stopped: start it first"):
+        async with console(lab.rt, lab.session, vmid):
+            pytest.fail("it is stopped")
+    with pytest.raises(NotFoundError, match="no CT 999"):
+        async with console(lab.rt, lab.session, 999):
+            pytest.fail("it does not exist")
+
+
+async def test_one_without_the_right_is_refused_and_that_is_audited(lab: Lab) -> None:
+    vmid = await running_guest(lab)
+    viewer = await sign_in(lab.rt, lab.sandbox, "viewer@pve")
+    with pytest.raises(PrivilegeError, match=r"VM\.Console"):
+        async with console(lab.rt, viewer, vmid):
+            pytest.fail("viewers only look")
+    async with lab.rt.db.transaction() as tx:
+        entries = await tx.audit.list(action="container.console")
+    assert [(entry.userid, entry.result) for entry in entries] == [("viewer@pve", "refused")]
+
+
+async def test_a_changed_certificate_is_never_sent_the_ticket(lab: Lab) -> None:
+    client = await acting.client(lab.rt, lab.session)
+    other = replace(client.endpoint, fingerprint="AB" * 32)
+    with pytest.raises(TlsError):
+        await connect(ProxmoxClient(other, client._https, client.auth))

@@ -1,0 +1,115 @@
+"""How often PVE is asked for the rights to enter a guest: at each entry, and no more than once in five seconds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from lxc_dashboard.errors import PrivilegeError
+from lxc_dashboard.guest.connection import SshAddress
+from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.sandbox.node import SandboxNode
+from lxc_dashboard.sandbox.seed import Seed
+from lxc_dashboard.services.auth import acting
+from lxc_dashboard.services.creation.context import Guest
+from lxc_dashboard.services.creation.doors import Way, WayKind
+from lxc_dashboard.services.creation.entrance import RIGHTS_HOLD_FOR_S, Entrance
+from lxc_dashboard.settings import Settings
+from tests.integration.creation.conftest import register
+from tests.integration.endpoints import sign_in
+
+VMID = 101
+MARKER = "a-marker"
+FIVE_S = 5.0
+
+
+@pytest.fixture
+async def sandbox(tmp_path: Path) -> AsyncIterator[SandboxNode]:
+    """Without guests: nothing is entered here."""
+    async with SandboxNode(tmp_path / "node", seed=Seed(), time_scale=0.02, stats_interval_s=0, auth_delay_s=0) as node:
+        node.api.max_requests = 10_000
+        yield node
+
+
+@pytest.fixture
+async def rt(settings: Settings, sandbox: SandboxNode) -> AsyncIterator[Runtime]:
+    async with Runtime.open(settings) as runtime:
+        await register(runtime, sandbox)
+        yield runtime
+
+
+@pytest.fixture
+async def entrance(rt: Runtime, sandbox: SandboxNode) -> Entrance:
+    """Of a run of operator@pve."""
+    session = await sign_in(rt, sandbox, "operator@pve")
+    client = await acting.client(rt, session)
+    found = await client.cluster.find_guest(VMID)
+    assert found is not None
+    guest = Guest(uuid4(), VMID, found.node, "any")
+    way = Way(WayKind.PCT, found.node, SshAddress("127.0.0.1", 22, "root", "", ""))
+    return Entrance(rt, client, session.endpoint_id, guest, way=way, key=None)
+
+
+def rights_asked(sandbox: SandboxNode) -> int:
+    return sum(path.endswith("/access/permissions") for _, path, *_ in sandbox.api.requests)
+
+
+def let_pass(entrance: Entrance, seconds: float) -> None:
+    entrance._asked_at -= seconds
+
+
+async def test_many_entries_within_five_seconds_ask_once(entrance: Entrance, sandbox: SandboxNode) -> None:
+    assert RIGHTS_HOLD_FOR_S == FIVE_S
+    before = rights_asked(sandbox)
+    await asyncio.gather(*(entrance.door(MARKER) for _ in range(20)))
+    await entrance.door(MARKER)
+    assert rights_asked(sandbox) - before == 1
+    let_pass(entrance, FIVE_S)
+    await asyncio.gather(*(entrance.door(MARKER) for _ in range(20)))
+    assert rights_asked(sandbox) - before == 2
+
+
+async def test_every_entry_asks_where_none_was_for_five_seconds(entrance: Entrance, sandbox: SandboxNode) -> None:
+    before = rights_asked(sandbox)
+    for entries in range(1, 5):
+        await entrance.door(MARKER)
+        assert rights_asked(sandbox) - before == entries
+        let_pass(entrance, FIVE_S)
+
+
+async def test_rights_that_were_taken_away_are_noticed_within_five_seconds(
+    entrance: Entrance, sandbox: SandboxNode
+) -> None:
+    await entrance.door(MARKER)
+    clock = asyncio.get_running_loop().time
+    sandbox.api.directory.acl[:] = [entry for entry in sandbox.api.directory.acl if entry.ugid != "operator@pve"]
+    sandbox.api.directory.changed()
+    taken_at = last_let_in = clock()
+
+    async def enter_again_and_again() -> None:
+        nonlocal last_let_in
+        while clock() - taken_at < 4 * FIVE_S:
+            await entrance.door(MARKER)
+            last_let_in = clock()
+            await asyncio.sleep(0.05)
+
+    with pytest.raises(PrivilegeError, match=f"VM.Console at /vms/{VMID}"):
+        await enter_again_and_again()
+    assert last_let_in - taken_at <= FIVE_S
+    before = rights_asked(sandbox)
+    for _ in range(3):  # what was refused is never remembered as let in
+        with pytest.raises(PrivilegeError):
+            await entrance.door(MARKER)
+    assert rights_asked(sandbox) - before == 3
+
+
+async def test_each_door_asks_for_itself(rt: Runtime, entrance: Entrance, sandbox: SandboxNode) -> None:
+    other = Entrance(rt, entrance._client, entrance._endpoint_id, entrance._guest, way=entrance.way, key=None)
+    before = rights_asked(sandbox)
+    await entrance.door(MARKER)
+    await other.door(MARKER)
+    assert rights_asked(sandbox) - before == 2

@@ -1,0 +1,141 @@
+"""What the wizard and preflight make of PVEs of other makes, without a container."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.sandbox.node import SandboxNode
+from lxc_dashboard.sandbox.seed import Seed
+from lxc_dashboard.services.auth import acting
+from lxc_dashboard.services.auth.model import Session
+from lxc_dashboard.services.creation import choices, preflight
+from lxc_dashboard.services.creation.neighbours import addresses_seen
+from lxc_dashboard.settings import Settings
+from tests.integration.creation.conftest import register, spec_of
+from tests.integration.creation.other_pve import OK, Answer, Change, OtherPve, refused, without, written_otherwise
+from tests.integration.endpoints import sign_in
+
+STORAGES = "/nodes/pve1/storage"
+
+
+@pytest.fixture
+async def sandbox(tmp_path: Path) -> AsyncIterator[SandboxNode]:
+    """Without real guests: nothing here enters one."""
+    seed = Seed(containers=6)
+    async with SandboxNode(tmp_path / "node", seed=seed, time_scale=0.01, stats_interval_s=1, auth_delay_s=0) as node:
+        yield node
+
+
+@pytest.fixture
+async def rt(settings: Settings, sandbox: SandboxNode) -> AsyncIterator[Runtime]:
+    async with Runtime.open(settings) as runtime:
+        await register(runtime, sandbox)
+        yield runtime
+
+
+@pytest.fixture
+async def session(rt: Runtime, sandbox: SandboxNode) -> Session:
+    return await sign_in(rt, sandbox)
+
+
+def of_version(version: str) -> Change:
+    def change(answer: Answer) -> None:
+        if answer.path == "/version" and answer.status == OK:
+            answer.body["data"]["version"] = version
+
+    return change
+
+
+def lacking(*privileges: str) -> Change:
+    """The user holds none of these anywhere, and the value of what he holds is null."""
+
+    def change(answer: Answer) -> None:
+        if answer.path == "/access/permissions" and answer.status == OK:
+            for path, held in answer.body["data"].items():
+                answer.body["data"][path] = dict.fromkeys(held.keys() - set(privileges))
+
+    return change
+
+
+def with_vnet(answer: Answer) -> None:
+    """vmbr0 is a virtual network of the zone far."""
+    if answer.path == "/nodes/pve1/network":
+        answer.body["data"] = [{"iface": "vmbr0", "type": "vnet", "active": 1}]
+    elif answer.path == "/cluster/sdn/vnets":
+        answer.status, answer.reason = OK, "OK"
+        answer.body = {"data": [{"vnet": "vmbr0", "zone": "far", "type": "vnet"}]}
+    elif answer.path == "/access/permissions" and answer.status == OK:
+        for path, held in answer.body["data"].items():
+            answer.body["data"][path] = held if "localnetwork" not in path else {}
+
+
+async def told(rt: Runtime, session: Session, **changes: Any) -> list[tuple[str, str, str]]:
+    """Severity, field and cause of each finding."""
+    found = await preflight.check(rt, session, replace(spec_of(None), **changes))
+    return [(finding.severity.value, finding.field, finding.cause) for finding in found]
+
+
+async def test_the_wizard_offers_the_same_however_it_is_written(rt: Runtime, session: Session, other: OtherPve) -> None:
+    before = await choices.choices(rt, session, "pve1")
+    other.changes.append(written_otherwise)
+    after = await choices.choices(rt, session, "pve1")
+    assert [node.name for node in after.nodes if not node.online] == ["Pve-2"]
+    assert replace(after, nodes=before.nodes) == before
+    assert before.missing == ()
+
+
+async def test_storages_that_say_neither_that_they_are_active_nor_their_size_are_offered(
+    rt: Runtime, session: Session, other: OtherPve
+) -> None:
+    other.changes.append(without(STORAGES, "active", "enabled", "total", "avail", "used"))
+    assert "local-lvm" in [storage.name for storage in (await choices.choices(rt, session, "pve1")).storages]
+    assert await told(rt, session) == [("warning", "storage", "Storage local-lvm does not say how much room it has")]
+
+
+async def test_a_storage_that_hangs_takes_nothing_else_with_it(rt: Runtime, session: Session, other: OtherPve) -> None:
+    other.changes.append(refused("/storage/local/content", 596, "Connection timed out"))
+    found = await choices.choices(rt, session, "pve1")
+    assert found.missing == ("OS templates on local: Node pve1 does not answer",)
+    assert found.storages
+    assert found.bridges
+    assert found.appliances
+
+
+@pytest.mark.parametrize(
+    ("version", "missing"), [("9.1.4", ["bridge", "unprivileged"]), ("8.4.1", ["bridge"]), ("7.4-17", [])]
+)
+async def test_only_what_this_pve_asks_for_is_named_as_missing(
+    rt: Runtime, sandbox: SandboxNode, other: OtherPve, version: str, missing: list[str]
+) -> None:
+    operator = await sign_in(rt, sandbox, "operator@pve")
+    other.changes += [of_version(version), lacking("SDN.Use", "Sys.Modify")]
+    assert [field for _, field, _ in await told(rt, operator, unprivileged=False)] == missing
+
+
+async def test_a_virtual_network_is_asked_for_in_its_own_zone(
+    rt: Runtime, sandbox: SandboxNode, other: OtherPve
+) -> None:
+    operator = await sign_in(rt, sandbox, "operator@pve")
+    other.changes.append(with_vnet)
+    assert await told(rt, operator) == []
+    other.changes.append(lacking("SDN.Use"))
+    assert await told(rt, operator) == [("error", "bridge", "You lack SDN.Use at /sdn/zones/far/vmbr0")]
+
+
+async def test_addresses_are_those_of_the_configurations_where_pve_tells_no_others(
+    rt: Runtime, session: Session, sandbox: SandboxNode, other: OtherPve
+) -> None:
+    client = await acting.client(rt, session)
+    before = await addresses_seen(client)
+    other.changes.append(refused("/interfaces", 501, "not implemented"))
+    after = await addresses_seen(client)
+    static = {guest.vmid for guest in sandbox.api.cts if "ip=10." in guest.config["net0"]}
+    assert static
+    assert static <= {held.vmid for held in after.held}
+    assert before.unasked < after.unasked <= len(sandbox.api.cts) - len(static)

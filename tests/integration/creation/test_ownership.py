@@ -1,0 +1,215 @@
+"""A guest is looked for in the whole cluster, and is the job's only where it says so: nothing else is started, rewritten, unlocked, deleted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lxc_dashboard.db.models import CreationState
+from lxc_dashboard.errors import ConflictError
+from lxc_dashboard.services.auth import acting
+from lxc_dashboard.services.containers import guest_lock as locking
+from lxc_dashboard.services.containers.guest_lock import guest_lock
+from lxc_dashboard.services.creation import ownership, service
+from tests.integration.creation.conftest import OSTEMPLATE, content_of
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from tests.integration.creation.conftest import Lab
+
+FAILING = content_of(("10-bad.sh", "exit 1"))
+WAITING = content_of(("10-wait.sh", "#!/bin/sh\necho begun\nwhile [ ! -e /root/go ]; do sleep 0.1; done\n"))
+ELSES = "somebody else's"
+
+
+async def failed(lab: Lab) -> service.JobView:
+    return await lab.finish(await lab.request(FAILING), state=CreationState.FAILED)
+
+
+async def do(lab: Lab, upid: str) -> None:
+    client = await acting.client(lab.rt, lab.session)
+    await client.tasks.wait(upid, deadline_s=60)
+
+
+async def remove(lab: Lab, job: service.JobView) -> None:
+    """As its operator does in PVE."""
+    client = await acting.client(lab.rt, lab.session)
+    await do(lab, await client.lxc.delete(job.node, job.vmid, force=True))
+
+
+async def rewrite(lab: Lab, job: service.JobView) -> None:
+    client = await acting.client(lab.rt, lab.session)
+    await client.lxc.set_config(job.node, job.vmid, {"description": ELSES})
+
+
+async def test_what_was_migrated_meanwhile_is_destroyed_where_it_is(lab: Lab) -> None:
+    job = await failed(lab)
+    client = await acting.client(lab.rt, lab.session)
+    lab.sandbox.freeze_statistics()
+    await do(lab, await client.lxc.stop(job.node, job.vmid))
+    await do(lab, await client.lxc.migrate(job.node, job.vmid, "pve2"))
+    assert await service.destroy(lab.rt, lab.session, job.id) == f"Destroyed CT {job.vmid} {job.hostname}"
+    assert await client.cluster.vmid_is_free(job.vmid)
+
+
+async def test_what_is_gone_from_pve_is_called_gone_and_not_destroyed(lab: Lab) -> None:
+    job = await failed(lab)
+    await remove(lab, job)
+    assert "is gone already" in await service.destroy(lab.rt, lab.session, job.id)
+    assert not (await service.get_job(lab.rt, lab.session, job.id)).exists
+
+
+async def test_a_vmid_that_is_taken_out_of_sight_is_not_called_free(lab: Lab) -> None:
+    job = await failed(lab)
+    client = await acting.client(lab.rt, lab.session)
+    await do(lab, await client.lxc.stop(job.node, job.vmid))
+    await do(lab, await client.lxc.migrate(job.node, job.vmid, "pve2"))
+    lab.sandbox.node_offline("pve2")
+    with pytest.raises(ConflictError, match="not to be found"):
+        await ownership.locate(client, "pve1", job.vmid)
+
+
+async def test_a_guest_that_is_not_the_jobs_is_not_started(lab: Lab) -> None:
+    job = await failed(lab)
+    client = await acting.client(lab.rt, lab.session)
+    await do(lab, await client.lxc.stop(job.node, job.vmid))
+    await rewrite(lab, job)
+    await service.retry(lab.rt, lab.session, job.id)
+    job = await lab.finish(job.id, state=CreationState.FAILED)
+    assert job.error
+    assert "is not the container that this job has made" in job.error.message
+    assert not (await client.lxc.status(job.node, job.vmid)).running
+
+
+async def test_notes_of_a_guest_that_is_not_the_jobs_are_not_written(lab: Lab) -> None:
+    creation_id = await lab.request(WAITING)
+    work = lab.work(creation_id)
+    await lab.until_said(creation_id, "begun")
+    job = await service.get_job(lab.rt, lab.session, creation_id)
+    await rewrite(lab, job)
+    await lab.in_guest(job.vmid, "touch", "/root/go")
+    await work
+    await lab.finish(creation_id, state=CreationState.FAILED)
+    client = await acting.client(lab.rt, lab.session)
+    assert (await client.lxc.config(job.node, job.vmid)).description.strip() == ELSES
+
+
+async def test_notes_are_written_over_another_change_of_the_same_moment(lab: Lab) -> None:
+    creation_id = await lab.request(WAITING)
+    work = lab.work(creation_id)
+    await lab.until_said(creation_id, "begun")
+    job = await service.get_job(lab.rt, lab.session, creation_id)
+    (guest,) = [guest for guest in lab.sandbox.api.cts if guest.vmid == job.vmid]
+    true_digest, told = guest.digest, list[str]()
+
+    def digest() -> str:
+        """What is told first is of the past when the notes are written."""
+        told.append("0" * 40 if not told else true_digest())
+        return told[-1]
+
+    guest.digest = digest
+    await lab.in_guest(job.vmid, "touch", "/root/go")
+    await work
+    await lab.finish(creation_id)
+    assert len(told) > 2
+    assert "Built by LXC Dashboard" in guest.config["description"]
+
+
+async def stopped_create(lab: Lab) -> service.JobView:
+    """A job whose create task was killed; what PVE keeps of it is a lock."""
+    lab.sandbox.hang_task("vzcreate")
+    creation_id = await lab.request(None)
+    work = lab.work(creation_id)
+    await stop_create(lab, "pve1")
+    await work
+    job = await lab.finish(creation_id, state=CreationState.FAILED)
+    (guest,) = [guest for guest in lab.sandbox.api.cts if guest.vmid == job.vmid]
+    assert guest.lock == "create"
+    return job
+
+
+async def stop_create(lab: Lab, node: str) -> None:
+    client = await acting.client(lab.rt, lab.session)
+
+    async def running() -> str:
+        tasks = await client.tasks.list(node, typefilter="vzcreate")
+        return next((task.upid for task in tasks if task.running), "")
+
+    upid = await lab.until(running, "the task")
+    await client.tasks.stop(upid)
+
+    async def ended() -> bool:
+        return (await client.tasks.status(upid)).ended
+
+    await lab.until(ended, "the end of the task")
+
+
+async def lock_of(lab: Lab, vmid: int) -> str:
+    return str(next(guest.lock for guest in lab.sandbox.api.cts if guest.vmid == vmid))
+
+
+async def test_the_lock_of_the_jobs_own_killed_create_is_lifted(lab: Lab) -> None:
+    job = await stopped_create(lab)
+    assert await service.destroy(lab.rt, lab.session, job.id) == f"Destroyed CT {job.vmid} {job.hostname}"
+    assert lab.containers_named(job.hostname) == []
+
+
+async def test_a_retry_forgets_none_of_the_jobs_own_creates(lab: Lab) -> None:
+    job = await stopped_create(lab)
+    await service.retry(lab.rt, lab.session, job.id)
+    await lab.finish(job.id, state=CreationState.FAILED)  # the vmid is taken, by what was left
+    assert "Destroyed" in await service.destroy(lab.rt, lab.session, job.id)
+
+
+async def test_the_lock_of_anothers_create_is_left_alone(lab: Lab) -> None:
+    job = await stopped_create(lab)
+    lab.sandbox.unlock_guest(job.vmid)
+    await remove(lab, job)
+    await anothers_create(lab, job.vmid)
+    for running in (True, False):
+        with pytest.raises(ConflictError, match="another container"):
+            await service.destroy(lab.rt, lab.session, job.id)
+        assert await lock_of(lab, job.vmid) == "create"
+        if running:
+            await stop_create(lab, "pve1")
+
+
+async def anothers_create(lab: Lab, vmid: int) -> None:
+    await asyncio.sleep(1.1)  # PVE tells two tasks apart by the second that they began in
+    lab.sandbox.hang_task("vzcreate")
+    client = await acting.client(lab.rt, lab.session)
+    options = {"hostname": "other", "rootfs": "local-lvm:1"}
+    await client.lxc.create("pve1", vmid, OSTEMPLATE, unprivileged=True, options=options)
+
+
+async def test_a_lock_that_others_set_is_not_lifted_for_a_deletion(lab: Lab) -> None:
+    job = await failed(lab)
+    lab.sandbox.lock_guest(job.vmid, "create")
+    with pytest.raises(ConflictError, match="locked"):
+        await service.destroy(lab.rt, lab.session, job.id)
+    assert await lock_of(lab, job.vmid) == "create"
+
+
+async def test_a_guest_lock_is_held_for_as_long_as_the_act_takes(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locking, "LEASE_S", 1.5)
+    monkeypatch.setattr(locking, "RENEWED_EVERY_S", 0.05)
+    bus, endpoint_id = lab.rt.bus, lab.session.endpoint_id
+    lapses: list[bool] = []
+    async with guest_lock(bus, endpoint_id, 100):
+        until = asyncio.get_running_loop().time() + 3
+        while asyncio.get_running_loop().time() < until:
+            lapses.append(await taken(lab, endpoint_id))
+            await asyncio.sleep(0.05)
+    assert not any(lapses)
+    assert await taken(lab, endpoint_id)
+
+
+async def taken(lab: Lab, endpoint_id: UUID) -> bool:
+    with contextlib.suppress(ConflictError):
+        async with guest_lock(lab.rt.bus, endpoint_id, 100):
+            return True
+    return False

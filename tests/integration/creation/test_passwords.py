@@ -1,0 +1,119 @@
+"""Root passwords that users gave: used once, never shown, and forgotten when nothing can need them any more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lxc_dashboard.db.models import CreationState
+from lxc_dashboard.errors import ConflictError, NotFoundError
+from lxc_dashboard.services.auth import acting, sessions
+from lxc_dashboard.services.creation import credentials, service
+from lxc_dashboard.services.creation.report import ROOT_PASSWORD, report
+from lxc_dashboard.services.creation.service import Secrets
+from lxc_dashboard.services.creation.spec import PasswordMode
+from tests.integration.creation.conftest import content_of, spec_of, store
+from tests.integration.endpoints import sign_in
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from tests.integration.creation.conftest import Lab
+
+GIVEN = "correct horse"
+FLAKY = content_of(("10-flaky.sh", "#!/bin/sh\n[ -e /root/mended ]\n"))
+
+
+async def kept_password(lab: Lab, creation_id: UUID) -> str | None:
+    async with lab.rt.db.transaction() as tx:
+        creation = await tx.creations.get(creation_id)
+        return tx.containers.root_password(await tx.containers.get(creation.container_id))
+
+
+async def test_a_given_password_is_forgotten_as_soon_as_the_container_is_created(lab: Lab) -> None:
+    spec = spec_of(await store(lab.rt, FLAKY), password_mode=PasswordMode.GIVEN)
+    creation_id = await service.request(lab.rt, lab.session, spec, Secrets(GIVEN))
+    assert await kept_password(lab, creation_id) == GIVEN
+    job = await lab.finish(creation_id, state=CreationState.FAILED)
+    assert await kept_password(lab, creation_id) is None
+    assert "root:$" in await lab.in_guest(job.vmid, "grep", "^root:", "/etc/shadow")
+    await lab.in_guest(job.vmid, "touch", "/root/mended")
+    await service.retry(lab.rt, lab.session, creation_id)
+    await lab.finish(creation_id)
+
+
+async def test_a_given_password_is_never_revealed(lab: Lab) -> None:
+    spec = spec_of(None, password_mode=PasswordMode.GIVEN)
+    creation_id = await service.request(lab.rt, lab.session, spec, Secrets(GIVEN))
+    job = await lab.finish(creation_id)
+    async with lab.rt.db.transaction() as tx:
+        await tx.containers.set_root_password(job.container_id, GIVEN)
+    with pytest.raises(NotFoundError):
+        await credentials.reveal(lab.rt, lab.session, creation_id, ROOT_PASSWORD)
+    assert ROOT_PASSWORD not in (await report(lab.rt, lab.session, creation_id)).credentials
+
+
+async def failed_before_it_was_created(lab: Lab) -> UUID:
+    """With a given password, by a PVE task that somebody stopped."""
+    lab.sandbox.hang_task("vzcreate")
+    spec = spec_of(None, password_mode=PasswordMode.GIVEN)
+    creation_id = await service.request(lab.rt, lab.session, spec, Secrets(GIVEN))
+    work = lab.work(creation_id)
+    client = await acting.client(lab.rt, lab.session)
+
+    async def running() -> str:
+        tasks = await client.tasks.list("pve1", typefilter="vzcreate")
+        return next((task.upid for task in tasks if task.running), "")
+
+    await client.tasks.stop(await lab.until(running, "the task"))
+    await work
+    job = await lab.finish(creation_id, state=CreationState.FAILED)
+    left = lab.sandbox.api.cts.get(job.vmid)
+    if left is not None:  # PVE itself removes what a stopped create has begun
+        lab.sandbox.api.cts.remove(left)
+    return creation_id
+
+
+async def test_a_retry_that_creates_again_has_the_given_password(lab: Lab) -> None:
+    creation_id = await failed_before_it_was_created(lab)
+    assert await kept_password(lab, creation_id) == GIVEN
+    await service.reap(lab.rt)
+    await service.retry(lab.rt, lab.session, creation_id)
+    job = await lab.finish(creation_id)
+    assert await kept_password(lab, creation_id) is None
+    assert "root:$" in await lab.in_guest(job.vmid, "grep", "^root:", "/etc/shadow")
+
+
+async def test_a_given_password_of_a_run_that_nobody_retries_is_forgotten_and_no_container_made_without_it(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    creation_id = await failed_before_it_was_created(lab)
+    monkeypatch.setattr(service, "GIVEN_PASSWORD_OF_FAILED_S", 0.0)
+    await service.reap(lab.rt)
+    assert await kept_password(lab, creation_id) is None
+    with pytest.raises(ConflictError, match="not kept any longer"):
+        await service.retry(lab.rt, lab.session, creation_id)
+
+
+async def test_a_given_password_of_a_run_that_was_cancelled_without_its_user_is_forgotten(lab: Lab) -> None:
+    lab.sandbox.hang_task("vzcreate")
+    spec = spec_of(None, password_mode=PasswordMode.GIVEN)
+    creation_id = await service.request(lab.rt, lab.session, spec, Secrets(GIVEN))
+    work = lab.work(creation_id)
+    await lab.until_said(creation_id, "Creating CT")
+    operator = await sign_in(lab.rt, lab.sandbox, "operator@pve")
+    await sessions.end(lab.rt, lab.session)
+    await work
+    assert await kept_password(lab, creation_id) == GIVEN
+    await service.cancel(lab.rt, operator, creation_id)
+    await lab.work(creation_id)
+    job = await service.get_job(lab.rt, operator, creation_id)
+    assert (job.state, job.exists) == (CreationState.CANCELLED, True)
+    assert await kept_password(lab, creation_id) is None
+
+
+async def test_what_a_failed_run_left_is_destroyed_with_the_password_that_was_given(lab: Lab) -> None:
+    creation_id = await failed_before_it_was_created(lab)
+    await service.destroy(lab.rt, lab.session, creation_id)
+    assert await kept_password(lab, creation_id) is None

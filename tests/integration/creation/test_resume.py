@@ -1,0 +1,245 @@
+"""Nothing is lost and nothing is repeated, whoever dies and whatever connection goes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lxc_dashboard.db.models import CreationState
+from lxc_dashboard.errors import ServiceUnavailableError
+from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.services.creation import identity, pipeline, service
+from lxc_dashboard.settings import Settings
+from tests.integration.creation.conftest import BASIC, content_of, entered_again_until_it_ends
+from tests.integration.endpoints import sign_in
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from lxc_dashboard.db.models import Creation
+    from lxc_dashboard.proxmox.client import ProxmoxClient
+    from lxc_dashboard.services.templates.model import TemplateContent
+    from tests.integration.creation.conftest import Lab
+
+LINES = 60
+COUNTING = "#!/bin/sh\necho {name} >> /root/runs\ni=0\nwhile [ $i -lt {lines} ]; do i=$((i + 1)); echo {name} line $i; sleep 0.02; done\n"
+
+
+def counting(*names: str, lines: int = LINES) -> TemplateContent:
+    """Scripts that print numbered lines slowly and note each run in ``/root/runs``."""
+    scripts = [(f"{at}0-{name}.sh", COUNTING.format(name=name, lines=lines)) for at, name in enumerate(names, 1)]
+    return content_of(*scripts, files=BASIC.files[:1], buckets=BASIC.buckets)
+
+
+async def check_exact(lab: Lab, creation_id: UUID, *names: str, lines: int = LINES) -> None:
+    """Each script ran once, and each of its lines was told once, in order."""
+    job = await service.get_job(lab.rt, lab.session, creation_id)
+    assert (await lab.in_guest(job.vmid, "cat", "/root/runs")).split() == list(names)
+    for at, name in enumerate(names, 1):
+        assert await lab.log_of(creation_id, f"{at}0-{name}.sh") == [f"{name} line {n}" for n in range(1, lines + 1)]
+    assert lab.containers_named(job.hostname) == [job.vmid]
+    events = await lab.events(creation_id)
+    numbers = [number for event in events for number in range(event.seq, event.seq + event.lines)]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+@pytest.mark.timeout(300)  # what an interruption leaves held has to run out, and on a slow machine more of them do
+@pytest.mark.parametrize("seed", range(2))
+async def test_a_run_interrupted_again_and_again_does_everything_once(lab: Lab, seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 - the same each time, that is the point
+    creation_id = await lab.request(counting("one", "two"))
+    interruptions = 0
+    while (await service.get_job(lab.rt, lab.session, creation_id)).state is not CreationState.READY:
+        work = lab.work(creation_id)
+        # longer and longer: on a slow machine half a second is not enough for anything
+        ended, _ = await asyncio.wait([work], timeout=chance.uniform(0.02, 0.5 + interruptions / 20))
+        if ended:  # not taken: an interruption before the lease could be given back, which runs out by itself
+            await asyncio.sleep(0.2)
+            continue
+        work.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await work
+        interruptions += 1
+    await check_exact(lab, creation_id, "one", "two")
+    assert interruptions > 5
+
+
+async def test_a_database_that_is_busy_when_a_run_is_taken_fails_nothing(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    creation_id = await lab.request(None)
+    whole, refusals = identity.client_of, [ServiceUnavailableError("The database is busy") for _ in range(3)]
+
+    async def client_of(rt: Runtime, creation: Creation, owner: str) -> ProxmoxClient:
+        if refusals:
+            raise refusals.pop()
+        return await whole(rt, creation, owner)
+
+    monkeypatch.setattr(identity, "client_of", client_of)
+    await lab.finish(creation_id)
+    assert not refusals
+
+
+class Killed:
+    """A worker in a process of its own."""
+
+    def __init__(self, settings: Settings) -> None:
+        secret = ("DATABASE_URL", "REDIS_URL", "ENCRYPTION_KEY")
+        self._environ = {name: getattr(settings, name).get_secret_value() for name in secret}
+
+    async def start(self, creation_id: UUID) -> asyncio.subprocess.Process:
+        worker = Path(__file__).with_name("worker.py")
+        environ = {**os.environ, **self._environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+        return await asyncio.create_subprocess_exec(sys.executable, str(worker), str(creation_id), env=environ)
+
+
+@pytest.mark.parametrize(
+    "moment",
+    ["Creating CT", "one line 20", "Finishing"],
+)
+async def test_a_killed_worker_is_replaced_within_30_s(lab: Lab, settings: Settings, moment: str) -> None:
+    creation_id = await lab.request(counting("one", "two"))
+    process = await Killed(settings).start(creation_id)
+    await lab.until_said(creation_id, moment)
+    process.kill()
+    await process.wait()
+    loop = asyncio.get_running_loop()
+    killed_at = loop.time()
+
+    async def is_ready() -> bool:
+        await lab.work(creation_id)
+        return (await service.get_job(lab.rt, lab.session, creation_id)).state is CreationState.READY
+
+    await lab.until(is_ready, "ready")
+    assert loop.time() - killed_at < 30
+    await check_exact(lab, creation_id, "one", "two")
+
+
+async def test_the_reaper_hands_out_what_a_dead_worker_held(lab: Lab, settings: Settings) -> None:
+    creation_id = await lab.request(counting("one"))
+    process = await Killed(settings).start(creation_id)
+    await lab.until_said(creation_id, "Creating the container")
+    process.kill()
+    await process.wait()
+    await lab.until(lambda: service.reap(lab.rt), "reaped")
+    assert await service.reap(lab.rt) == 0
+
+
+async def test_a_second_worker_leaves_at_once(lab: Lab) -> None:
+    creation_id = await lab.request(counting("one"))
+    first = lab.work(creation_id)
+    await lab.until_said(creation_id, "one line 5")
+    await lab.work(creation_id)
+    assert not first.done()
+    await first
+    await check_exact(lab, creation_id, "one")
+
+
+async def test_dropped_connections_never_run_a_script_twice(lab: Lab) -> None:
+    creation_id = await lab.request(counting("one", "two"))
+    work = lab.work(creation_id)
+    door = lab.sandbox._door
+    assert door
+    for moment in ("one line 10", "one line 30", "two line 1", "two line 40"):
+        await lab.until_said(creation_id, moment)
+        assert door.drop_connections() > 0
+    await work
+    await check_exact(lab, creation_id, "one", "two")
+
+
+async def test_a_door_that_is_shut_for_a_while_is_waited_for(lab: Lab) -> None:
+    creation_id = await lab.request(counting("one"))
+    work = lab.work(creation_id)
+    door = lab.sandbox._door
+    assert door
+    await lab.until_said(creation_id, "one line 10")
+    door.refuse = True
+    door.drop_connections()
+    await lab.until(lambda: door.refused >= 3, "it was tried again")
+    door.refuse = False
+    await work
+    await check_exact(lab, creation_id, "one")
+
+
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("suffix", ["/lxc", "/status/start"])
+async def test_a_lost_answer_makes_no_second_container(lab: Lab, suffix: str, before: bool) -> None:
+    lab.sandbox.lose_write(suffix, before=before)
+    creation_id = await lab.request(counting("one", lines=3))
+    await lab.finish(creation_id)
+    await check_exact(lab, creation_id, "one", lines=3)
+
+
+async def test_a_network_that_drops_requests_only_slows_it(lab: Lab) -> None:
+    creation_id = await lab.request(counting("one", lines=3))
+    lab.sandbox.drop(0.3, seed=7)
+    await lab.finish(creation_id)
+    lab.sandbox.drop(0)
+    await check_exact(lab, creation_id, "one", lines=3)
+
+
+async def test_redis_is_not_needed_to_finish(lab: Lab, settings_with: Callable[..., Settings]) -> None:
+    creation_id = await lab.request(counting("one", lines=20))
+    async with Runtime.open(settings_with(REDIS_URL="redis://127.0.0.1:1/0")) as without:
+        await pipeline.run(without, creation_id)
+    await check_exact(lab, creation_id, "one", lines=20)
+
+
+async def test_an_ended_ticket_makes_the_job_wait_and_a_sign_in_goes_on(lab: Lab) -> None:
+    creation_id = await lab.request(counting("one", "two", lines=600))
+    work = lab.work(creation_id)
+    await lab.until_said(creation_id, "one line 10")
+    lab.sandbox.expire_tickets()
+    await entered_again_until_it_ends(lab, work)
+    assert (await service.get_job(lab.rt, lab.session, creation_id)).state is CreationState.WAITING
+    lab.session = await sign_in(lab.rt, lab.sandbox)
+    assert await service.resume_after_sign_in(lab.rt, lab.session) == 1
+    await lab.finish(creation_id)
+    await check_exact(lab, creation_id, "one", "two", lines=600)
+
+
+async def test_a_session_that_ends_takes_its_jobs_tickets_along(lab: Lab) -> None:
+    creation_id = await lab.request(counting("one", lines=200))
+    work = lab.work(creation_id)
+    await lab.until_said(creation_id, "one line 10")
+    async with lab.rt.db.transaction() as tx:
+        assert await tx.creations.wipe_tickets_of_session(lab.session.id) == [creation_id]
+    async with asyncio.timeout(10):
+        await work
+    assert (await service.get_job(lab.rt, lab.session, creation_id)).state is CreationState.WAITING
+    lab.session = await sign_in(lab.rt, lab.sandbox)
+    assert await service.resume_after_sign_in(lab.rt, lab.session) == 1
+    await lab.finish(creation_id)
+    await check_exact(lab, creation_id, "one", lines=200)
+
+
+async def test_twenty_megabytes_of_output_arrive_whole(lab: Lab) -> None:
+    creation_id = await lab.request(content_of(("10-loud.sh", "#!/bin/sh\nseq 1 2500000\n")))
+    await lab.finish(creation_id)
+    lines = await lab.log_of(creation_id, "10-loud.sh")
+    assert len(lines) == 2_500_000
+    assert lines[0] == "1"
+    assert lines[1_234_567] == "1234568"
+    assert lines[-1] == "2500000"
+
+
+async def test_a_reboot_under_a_script_is_told_and_not_run_again(lab: Lab) -> None:
+    creation_id = await lab.request(counting("one", lines=2000))
+    work = lab.work(creation_id)
+    await lab.until_said(creation_id, "one line 10")
+    job = await service.get_job(lab.rt, lab.session, creation_id)
+    await lab.guests.stop(job.vmid)
+    await lab.guests.start(job.vmid)
+    await work
+    job = await lab.finish(creation_id, state=CreationState.FAILED)
+    assert job.error
+    assert "was lost" in job.error.message
+    assert await lab.in_guest(job.vmid, "cat", "/root/runs") == "one\n"

@@ -1,0 +1,189 @@
+"""Creates per node: no more than the setting says, oldest first, whatever dies; who waits says so and holds no worker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import text
+
+from lxc_dashboard.db.models import CreationState
+from lxc_dashboard.db.repositories.slots import Place
+from lxc_dashboard.services.creation import service, slots
+from lxc_dashboard.services.creation.report import report
+from lxc_dashboard.settings import Settings
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from lxc_dashboard.db.models import Creation
+    from tests.integration.creation.conftest import Lab
+
+NODE = "pve1"
+
+
+@pytest.fixture
+def one_at_a_time(lab: Lab, settings_with: Callable[..., Settings]) -> None:
+    """The same services with one slot a node; what is handed to the queue is never taken by itself."""
+    key = lab.rt.settings.ENCRYPTION_KEY.get_secret_value()
+    settings = settings_with(CREATES_PER_NODE="1", ENCRYPTION_KEY=key)
+    lab.rt = replace(lab.rt, settings=settings)
+
+
+async def row(lab: Lab, creation_id: UUID) -> Creation:
+    async with lab.rt.db.transaction() as tx:
+        return await tx.creations.get(creation_id)
+
+
+async def places(lab: Lab) -> dict[UUID, Place]:
+    async with lab.rt.db.transaction() as tx:
+        return dict(await tx.creations.places(lab.session.endpoint_id))
+
+
+async def creating(lab: Lab) -> tuple[UUID, asyncio.Task[None]]:
+    """A run whose create hangs."""
+    lab.sandbox.hang_task("vzcreate")
+    creation_id = await lab.request(None)
+    work = lab.work(creation_id)
+    await lab.until_said(creation_id, "Creating CT")
+    await lab.until(lambda: any(_creates(task) for task in lab.sandbox.api.tasklog), "PVE creates it")
+    return creation_id, work
+
+
+async def woken(lab: Lab) -> list[UUID]:
+    """Those whose turn has come, since this was asked last."""
+    async with lab.rt.db.transaction() as tx:
+        found = await tx.session.execute(
+            text(
+                "SELECT id FROM creation WHERE slot_node IS NOT NULL AND lease_owner IS NULL AND enqueued_at IS NOT NULL"
+            )
+        )
+        return [each[0] for each in found]
+
+
+@pytest.mark.usefixtures("one_at_a_time")
+async def test_the_second_waits_without_a_worker_and_says_for_whom(lab: Lab) -> None:
+    first, work = await creating(lab)
+    second, third, elsewhere = [await lab.request(None, node=node) for node in (NODE, NODE, "pve2")]
+    for creation_id in (second, third):
+        async with asyncio.timeout(10):
+            await lab.work(creation_id)
+        held = await row(lab, creation_id)
+        assert (held.state, held.lease_owner, held.slot_node) == (CreationState.QUEUED.value, None, NODE)
+    await lab.finish(elsewhere)
+    assert await places(lab) == {second: Place(1, NODE), third: Place(2, NODE)}
+    said = [event.message for event in await lab.events(third)]
+    assert f"Waits for 2 others on {NODE} before its turn comes" in said
+    view = await service.get_job(lab.rt, lab.session, third)
+    assert (view.ahead, view.slot_node) == (2, NODE)
+    assert await service.reap(lab.rt) == 0
+    assert await woken(lab) == []
+
+    await service.cancel(lab.rt, lab.session, first)
+    await work
+    assert await woken(lab) == [second]
+    await lab.finish(second)
+    assert set(await woken(lab)) == {third}
+    await lab.finish(third)
+    assert await places(lab) == {}
+
+
+@pytest.mark.usefixtures("one_at_a_time")
+async def test_one_that_waits_is_cancelled_at_once(lab: Lab) -> None:
+    await creating(lab)
+    second = await lab.request(None)
+    await lab.work(second)
+    await service.cancel(lab.rt, lab.session, second)
+    job = await service.get_job(lab.rt, lab.session, second)
+    assert (job.state, job.exists) == (CreationState.CANCELLED, False)
+    assert await places(lab) == {}
+
+
+@pytest.mark.usefixtures("one_at_a_time")
+async def test_a_younger_one_does_not_pass_an_older_one_that_waits(lab: Lab) -> None:
+    first, work = await creating(lab)
+    older, younger = await lab.request(None), await lab.request(None)
+    await lab.work(older)
+    await service.cancel(lab.rt, lab.session, first)
+    await work
+    await lab.work(younger)
+    assert (await row(lab, younger)).slot_node == NODE
+    await lab.finish(older)
+    await lab.finish(younger)
+
+
+@pytest.mark.usefixtures("one_at_a_time")
+async def test_the_slot_of_a_dead_worker_is_free_when_its_lease_ends(lab: Lab) -> None:
+    first, _ = await creating(lab)
+    second = await lab.request(None)
+    await lab.work(second)
+    async with lab.rt.db.transaction() as tx:  # as if its worker had died
+        ended = text("UPDATE creation SET lease_owner = 'dead', lease_until = clock_timestamp() WHERE id = :id")
+        await tx.session.execute(ended, {"id": first})
+    assert await slots.wake_all(lab.rt) == 1
+    assert await woken(lab) == [second]
+    assert await slots.wake_all(lab.rt) == 0
+    await lab.finish(second)
+
+
+@pytest.mark.usefixtures("one_at_a_time")
+async def test_who_takes_up_what_pve_has_begun_does_not_wait(lab: Lab) -> None:
+    first, work = await creating(lab)
+    work.cancel()
+    await asyncio.wait([work])
+    second = await lab.request(None)
+    other = lab.work(second)
+    await lab.until_said(second, "Creating CT")
+    await other
+    again = lab.work(first)
+
+    async def holds() -> bool:
+        return (await row(lab, first)).slot_node == NODE
+
+    await lab.until(holds, "it is counted again")
+    await service.cancel(lab.rt, lab.session, first)
+    await again
+
+
+@pytest.mark.usefixtures("one_at_a_time")
+async def test_the_wait_is_nobodys_work(lab: Lab) -> None:
+    first, work = await creating(lab)
+    second = await lab.request(None)
+    await lab.work(second)
+    before = (await report(lab.rt, lab.session, second)).seconds
+    await asyncio.sleep(1)  # how long it stood in line is what this is about
+    await service.cancel(lab.rt, lab.session, first)
+    await work
+    assert (await report(lab.rt, lab.session, second)).seconds == pytest.approx(before, abs=0.5)
+
+
+async def test_so_many_at_once_as_the_setting_says(lab: Lab, settings_with: Callable[..., Settings]) -> None:
+    key = lab.rt.settings.ENCRYPTION_KEY.get_secret_value()
+    lab.rt = replace(lab.rt, settings=settings_with(CREATES_PER_NODE="2", ENCRYPTION_KEY=key))
+    ids = [await lab.request(None) for _ in range(6)]
+    most, done = 0, asyncio.Event()
+
+    async def watch() -> None:
+        nonlocal most
+        while not done.is_set():
+            most = max(most, len([each for each in lab.sandbox.api.tasklog if _creates(each)]))
+            await asyncio.sleep(0.005)
+
+    async def run(creation_id: UUID) -> None:
+        while (await row(lab, creation_id)).state != CreationState.READY.value:
+            await lab.work(creation_id)
+            await asyncio.sleep(0.05)
+
+    watching = asyncio.create_task(watch())
+    async with asyncio.timeout(120):
+        await asyncio.gather(*(run(creation_id) for creation_id in ids))
+    done.set()
+    await watching
+    assert 1 <= most <= 2
+
+
+def _creates(task: dict[str, str]) -> bool:
+    return task["type"] == "vzcreate" and task["status"] == "running"

@@ -1,0 +1,136 @@
+"""Runs that act with an API token: as the token itself, never with more than it may, and not a moment longer than it is valid."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from uuid import UUID, uuid4
+
+import pytest
+
+from lxc_dashboard.db.models import CreationState, now
+from lxc_dashboard.errors import ConflictError, NotFoundError, PreflightError, PrivilegeError
+from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.sandbox.directory import Token
+from lxc_dashboard.services.auth import tokens
+from lxc_dashboard.services.auth.model import ABSOLUTE_LIFETIME, Session
+from lxc_dashboard.services.auth.sign_in import Origin
+from lxc_dashboard.services.creation import service
+from tests.integration.creation.conftest import Lab, content_of, spec_of, store
+from tests.integration.endpoints import sign_in
+
+WAITS = content_of(("10-waits.sh", "#!/bin/sh\necho begun\nuntil test -e /root/go; do sleep 0.05; done\n"))
+
+
+async def with_token(lab: Lab, userid: str = "root@pam", name: str = "ci", *, privsep: int = 0) -> Session:
+    """As one who sends a new token of ``userid`` along."""
+    secret = str(uuid4())
+    lab.sandbox.api.directory.users[userid].tokens[name] = Token(secret, privsep=privsep)
+    lab.sandbox.api.directory.changed()
+    return await tokens.session_of(lab.rt, f"PVEAPIToken={userid}!{name}={secret}", "", Origin("192.0.2.9"))
+
+
+def revoke(lab: Lab, session: Session) -> None:
+    del lab.sandbox.api.directory.users[session.userid].tokens[session.tokenid.partition("!")[2]]
+    lab.sandbox.api.directory.changed()
+
+
+async def begun(lab: Lab, session: Session) -> UUID:
+    """A run of the token's, in the middle of a script."""
+    creation_id = await service.request(lab.rt, session, spec_of(await store(lab.rt, WAITS)))
+    lab.work(creation_id)
+    await lab.until_said(creation_id, "begun")
+    return creation_id
+
+
+async def test_a_run_acts_with_the_token_to_its_end_and_keeps_no_copy(lab: Lab) -> None:
+    caller = await with_token(lab)
+    creation_id = await service.request(lab.rt, caller, spec_of(None))
+    async with lab.rt.db.transaction() as tx:
+        sealed = (await tx.creations.get(creation_id)).ticket_enc
+    assert sealed
+    assert caller.token_secret not in sealed
+    job = await lab.finish(creation_id)
+    assert job.userid == "root@pam"
+    creates = [task for task in lab.sandbox.api.tasklog if task["type"] == "vzcreate"]
+    assert [task["user"] for task in creates] == ["root@pam!ci"]
+    async with lab.rt.db.transaction() as tx:
+        assert (await tx.creations.get(creation_id)).ticket_enc is None
+        asked = [entry for entry in await tx.audit.list() if entry.action == "creation.request"]
+    assert [entry.userid for entry in asked] == ["root@pam!ci"]
+
+
+async def test_a_token_with_rights_of_its_own_is_refused_with_each_that_it_lacks(lab: Lab) -> None:
+    caller = await with_token(lab, privsep=1)
+    with pytest.raises(PreflightError) as refused:
+        await service.request(lab.rt, caller, spec_of(None, vmid=777))
+    said = str(refused.value)
+    assert "VM.Allocate at /vms/777" in said
+    assert "Datastore.AllocateSpace at /storage/local-lvm" in said
+    assert await service.list_jobs(lab.rt, caller) == []
+
+
+async def test_what_only_roots_password_may_is_refused_to_roots_token_beforehand(lab: Lab) -> None:
+    with pytest.raises(PreflightError, match="Only root@pam may switch on keyctl"):
+        await service.request(lab.rt, await with_token(lab), spec_of(None, keyctl=True))
+
+
+async def test_a_token_that_is_revoked_in_mid_run_ends_the_run_with_its_name_and_a_retry_goes_on(lab: Lab) -> None:
+    caller = await with_token(lab)
+    creation_id = await begun(lab, caller)
+    job = await service.get_job(lab.rt, lab.session, creation_id)
+    revoke(lab, caller)
+    await lab.in_guest(job.vmid, "touch", "/root/go")
+    job = await lab.until(lambda: _ended(lab, creation_id), "the run ends")
+    assert job.state is CreationState.FAILED
+    assert "PVE takes the API token root@pam!ci no more" in job.error.message
+    assert "Retry" in job.error.remedy
+    await service.retry(lab.rt, lab.session, creation_id)
+    lab.work(creation_id)
+    done = await lab.until(lambda: _ended(lab, creation_id), "the retry ends")
+    assert done.state is CreationState.READY
+    assert (await lab.log_of(creation_id)).count("begun") == 1
+
+
+async def test_a_run_of_more_than_12_h_ends_too(lab: Lab) -> None:
+    caller = await with_token(lab)
+    early = replace(caller, signed_in_at=now() - ABSOLUTE_LIFETIME)
+    job = await lab.finish(await service.request(lab.rt, early, spec_of(None)), state=CreationState.FAILED)
+    assert job.error is not None
+    assert "for 12 h at most" in job.error.message
+
+
+async def test_a_sign_in_of_its_user_lends_a_tokens_run_nothing(lab: Lab, rt: Runtime) -> None:
+    caller = await with_token(lab)
+    creation_id = await service.request(rt, caller, spec_of(None))
+    assert await service.resume_after_sign_in(rt, await sign_in(rt, lab.sandbox)) == 0
+    async with rt.db.transaction() as tx:
+        held = await tx.creations.get_ticket(creation_id)
+    assert held is not None
+    assert (held.tokenid, held.token_secret, held.ticket) == ("root@pam!ci", caller.token_secret, "")
+
+
+async def test_a_token_sees_its_own_runs_and_of_its_users_others_what_pve_shows_it(lab: Lab) -> None:
+    others = await service.request(lab.rt, lab.session, spec_of(None))
+    caller = await with_token(lab, privsep=1)
+    assert await service.list_jobs(lab.rt, caller) == []
+    with pytest.raises(NotFoundError):
+        await service.get_job(lab.rt, caller, others)
+    with pytest.raises(NotFoundError):
+        await service.cancel(lab.rt, caller, others)
+    lab.sandbox.api.grant("root@pam!ci", "/vms", "VM.Audit")
+    lab.sandbox.api.directory.changed()
+    seen = await service.get_job(lab.rt, replace(caller, id=uuid4()), others)
+    assert (seen.may_cancel, seen.may_retry) == (False, False)
+    with pytest.raises(PrivilegeError):
+        await service.cancel(lab.rt, replace(caller, id=uuid4()), others)
+    with pytest.raises(PrivilegeError):
+        await service.retry(lab.rt, replace(caller, id=uuid4()), others)
+    operator = await with_token(lab, "operator@pve")
+    lab.sandbox.api.grant("operator@pve", "/vms", "VM.Audit", "VM.Allocate")
+    with pytest.raises(ConflictError):
+        await service.retry(lab.rt, operator, others)
+
+
+async def _ended(lab: Lab, creation_id: UUID) -> service.JobView | None:
+    job = await service.get_job(lab.rt, lab.session, creation_id)
+    return job if job.finished_at is not None else None

@@ -1,0 +1,186 @@
+"""Vmids: one run each, and given up where somebody else was faster in PVE."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import pytest
+
+from lxc_dashboard.db.models import CreationState, EventType
+from lxc_dashboard.errors import InvalidInputError, PreflightError
+from lxc_dashboard.sandbox.node import SandboxNode
+from lxc_dashboard.sandbox.seed import Seed
+from lxc_dashboard.services.auth import acting
+from lxc_dashboard.services.creation import moving, preflight, requesting, service, vmids
+from lxc_dashboard.services.creation.spec import IpMode, IpSettings
+from tests.integration.creation.conftest import OSTEMPLATE, Lab, spec_of
+
+if TYPE_CHECKING:
+    from lxc_dashboard.services.creation.context import RunContext
+    from lxc_dashboard.services.creation.findings import Finding
+
+NO_NETWORK = IpSettings(IpMode.NONE)
+
+
+@pytest.fixture
+async def guests() -> None:
+    """None: these containers exist in PVE alone."""
+
+
+@pytest.fixture
+async def sandbox(tmp_path: Path) -> AsyncIterator[SandboxNode]:
+    seed = Seed(containers=0)
+    async with SandboxNode(tmp_path / "node", seed=seed, time_scale=0.01, stats_interval_s=1, auth_delay_s=0) as node:
+        yield node
+
+
+async def asked(lab: Lab, **changes: Any) -> UUID:
+    return await service.request(lab.rt, lab.session, spec_of(None, ipv4=NO_NETWORK, **changes))
+
+
+async def make_in_pve(lab: Lab, vmid: int) -> None:
+    """Somebody else's container, made beside the dashboard."""
+    client = await acting.client(lab.rt, lab.session)
+    options: dict[str, str | int] = {"hostname": "foreign", "rootfs": "local-lvm:1", "memory": 128}
+    await client.tasks.wait(await client.lxc.create("pve1", vmid, OSTEMPLATE, unprivileged=True, options=options))
+
+
+async def moves(lab: Lab) -> list[tuple[str, int]]:
+    async with lab.rt.db.transaction() as tx:
+        found = await tx.audit.list(action="creation.move")
+    return [(entry.subject.split()[1], entry.detail["taken"]) for entry in found]
+
+
+def after_the_check(monkeypatch: pytest.MonkeyPatch, act: Callable[[RunContext], Awaitable[None]]) -> None:
+    """``act`` is done between the worker's preflight and its create, the first time."""
+    whole, acts = preflight.check_again, [act]
+
+    async def check_again(ctx: RunContext) -> list[Finding]:
+        found = await whole(ctx)
+        while acts:
+            await acts.pop()(ctx)
+        return found
+
+    monkeypatch.setattr(preflight, "check_again", check_again)
+
+
+async def test_what_pve_is_asked_for_a_vmid_does_not_grow_with_those_who_ask(lab: Lab) -> None:
+    client = await acting.client(lab.rt, lab.session)
+    async with AsyncExitStack() as held:
+        before = len(lab.sandbox.api.requests)
+        found = await asyncio.gather(
+            *(held.enter_async_context(vmids.offered(lab.rt, client, lab.session.endpoint_id)) for _ in range(30))
+        )
+        assert sorted(vmid for one in found for vmid in one) == list(range(100, 130))
+        assert len(lab.sandbox.api.requests) - before <= 3 * 30
+
+
+async def test_a_vmid_taken_before_the_check_is_replaced(lab: Lab) -> None:
+    creation_id = await asked(lab)
+    taken = (await service.get_job(lab.rt, lab.session, creation_id)).vmid
+    await make_in_pve(lab, taken)
+    job = await lab.finish(creation_id)
+    assert job.vmid == taken + 1
+    assert lab.containers_named(job.hostname) == [job.vmid]
+    assert lab.containers_named("foreign") == [taken]
+    assert await moves(lab) == [(str(job.vmid), taken)]
+    told = [event.message for event in await lab.events(creation_id) if event.type is EventType.WARNING]
+    assert told[:1] == [f"The vmid {taken} was taken by somebody else in the meantime: going on as CT {job.vmid}"]
+
+
+async def test_a_vmid_taken_between_the_check_and_the_create_is_replaced(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    creation_id = await asked(lab)
+    taken = (await service.get_job(lab.rt, lab.session, creation_id)).vmid
+    after_the_check(monkeypatch, lambda ctx: make_in_pve(lab, ctx.guest.vmid))
+    job = await lab.finish(creation_id)
+    assert job.vmid == taken + 1
+    assert lab.containers_named(job.hostname) == [job.vmid]
+    assert await moves(lab) == [(str(job.vmid), taken)]
+
+
+async def test_a_vmid_whose_other_container_is_still_being_made_is_replaced(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    creation_id = await asked(lab)
+
+    async def begin(ctx: RunContext) -> None:
+        lab.sandbox.hang_task("vzcreate")
+        options = {"hostname": "foreign", "rootfs": "local-lvm:1"}
+        await ctx.client.lxc.create("pve1", ctx.guest.vmid, OSTEMPLATE, unprivileged=True, options=options)
+
+    after_the_check(monkeypatch, begin)
+    job = await lab.finish(creation_id)
+    assert lab.containers_named(job.hostname) == [job.vmid]
+    assert [vmid for vmid, _ in await moves(lab)] == [str(job.vmid)]
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_a_worker_that_dies_while_it_moves_leaves_one_container(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    creation_id = await asked(lab)
+    taken = (await service.get_job(lab.rt, lab.session, creation_id)).vmid
+    after_the_check(monkeypatch, lambda ctx: make_in_pve(lab, ctx.guest.vmid))
+    whole, deaths = moving._take, [moment]
+
+    async def die(ctx: RunContext, vmid: int) -> None:
+        dying = bool(deaths)
+        if dying and deaths.pop() == "before":
+            raise asyncio.CancelledError
+        await whole(ctx, vmid)
+        if dying:
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr(moving, "_take", die)
+    with suppress(asyncio.CancelledError):
+        await lab.work(creation_id)
+    job = await service.get_job(lab.rt, lab.session, creation_id)
+    assert job.state is not CreationState.READY
+    job = await lab.finish(creation_id)
+    assert job.vmid == taken + 1
+    assert lab.containers_named(job.hostname) == [job.vmid]
+
+
+async def test_what_a_create_of_ours_may_have_left_is_not_left_behind(lab: Lab) -> None:
+    """A killed create leaves a bare container that is nobody's by its config: the run does not go on beside it."""
+    creation_id = await asked(lab)
+    lab.sandbox.hang_task("vzcreate")
+    work = lab.work(creation_id)
+    await lab.until_said(creation_id, "Creating CT")
+    job = await service.get_job(lab.rt, lab.session, creation_id)
+    await lab.until(lambda: lab.sandbox.api.cts.get(job.vmid), "the container being made")
+    work.cancel()
+    with suppress(asyncio.CancelledError):
+        await work
+    async with lab.rt.db.transaction() as tx:
+        assert (await tx.creations.get(creation_id)).checkpoint["facts"][moving.ASKED] == job.vmid
+    assert await moves(lab) == []
+
+
+async def test_a_vmid_chosen_by_hand_is_never_replaced(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    creation_id = await asked(lab, vmid=777)
+    after_the_check(monkeypatch, lambda ctx: make_in_pve(lab, ctx.guest.vmid))
+    job = await lab.finish(creation_id, state=CreationState.FAILED)
+    assert job.error
+    assert job.error.message == "CT 777 was made by somebody else in the meantime"
+    assert job.error.remedy.startswith("Create again with another vmid")
+    assert (job.vmid, lab.containers_named("foreign")) == (777, [777])
+
+
+async def test_a_vmid_chosen_by_hand_that_is_taken_is_reported_beside_its_field(lab: Lab) -> None:
+    first, second = (spec_of(None, vmid=777) for _ in range(2))
+    answers = await asyncio.gather(
+        *(requesting.request(lab.rt, lab.session, spec) for spec in (first, second)), return_exceptions=True
+    )
+    (refused,) = (answer for answer in answers if isinstance(answer, Exception))
+    assert isinstance(refused, (InvalidInputError, PreflightError))
+    with pytest.raises(PreflightError) as known:
+        await requesting.request(lab.rt, lab.session, spec_of(None, vmid=777))
+    assert [finding.field for finding in known.value.findings] == ["vmid"]  # type: ignore[attr-defined]

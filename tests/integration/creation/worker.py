@@ -1,0 +1,19 @@
+"""A worker of one run, as a command of its own, to be killed: ``python worker.py CREATION_ID``."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.services.creation import pipeline
+from lxc_dashboard.settings import Settings
+
+
+async def main(creation_id: str) -> None:
+    async with Runtime.open(Settings.load()) as rt:
+        await pipeline.run(rt, creation_id)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))

@@ -1,0 +1,187 @@
+"""What many runs tell at once: one transaction, each run's own fate, and no run waiting for another one's fault."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any, cast
+
+import pytest
+
+from lxc_dashboard.db import journal as journals
+from lxc_dashboard.db.database import DatabaseService, Transaction
+from lxc_dashboard.db.journal import Journal
+from lxc_dashboard.db.models import Container, Creation, EventType, Phase
+from lxc_dashboard.db.repositories.events import Batch, NewEvent
+from lxc_dashboard.errors import ConflictError, DashboardError, ServiceUnavailableError
+
+OWNER = "a"
+RUNS = 6
+
+
+class Counted:
+    """The database, its transactions counted, held back and refused as a test wants."""
+
+    def __init__(self, database: DatabaseService) -> None:
+        self._database = database
+        self.begun = 0
+        self.goes_on = asyncio.Event()
+        self.goes_on.set()
+        self.refusal: BaseException | None = None
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        self.begun += 1
+        await self.goes_on.wait()
+        if self.refusal is not None:
+            raise self.refusal
+        async with self._database.transaction() as tx:
+            yield tx
+
+
+@pytest.fixture
+def counted(database: DatabaseService) -> Counted:
+    return Counted(database)
+
+
+@pytest.fixture
+async def journal(counted: Counted) -> AsyncIterator[Journal]:
+    kept = Journal(cast("DatabaseService", counted))
+    yield kept
+    await kept.close()
+
+
+@pytest.fixture
+async def runs(database: DatabaseService, container: Container) -> list[Creation]:
+    made = []
+    async with database.transaction() as tx:
+        for _ in range(RUNS):
+            row = Creation(endpoint_id=container.endpoint_id, container_id=container.id, userid="root@pam")
+            made.append(await tx.creations.add(row))
+            await tx.creations.acquire_lease(row.id, OWNER, 60)
+    return made
+
+
+def says(
+    run: Creation, *messages: str, owner: str = OWNER, checkpoint: dict[str, Any] | None = None
+) -> Callable[[], Batch]:
+    told = [NewEvent(EventType.LOG, Phase.SYNCING, 70, text, lines=text.count("\n") + 1) for text in messages]
+    return lambda: Batch(run.id, owner, told, checkpoint)
+
+
+async def stored(database: DatabaseService, run: Creation) -> list[tuple[int, str]]:
+    async with database.transaction() as tx:
+        return [(row.seq, row.message) for row in await tx.creations.events_after(run.id, 0)]
+
+
+async def test_what_many_runs_tell_at_once_is_one_transaction(
+    database: DatabaseService, counted: Counted, journal: Journal, runs: list[Creation]
+) -> None:
+    for turn in range(2):
+        wrote = (
+            journal.write(says(run, f"{n}\n{turn}", "last", checkpoint={"run": n, "turn": turn}), at_once=False)
+            for n, run in enumerate(runs)
+        )
+        rows = await asyncio.gather(*wrote)
+        assert [[row.seq for row in of_run] for of_run in rows] == [[1 + 3 * turn, 3 + 3 * turn]] * RUNS
+        assert counted.begun == turn + 1
+    for n, run in enumerate(runs):
+        assert await stored(database, run) == [(1, f"{n}\n0"), (3, "last"), (4, f"{n}\n1"), (6, "last")]
+        async with database.transaction() as tx:
+            found = await tx.creations.get(run.id)
+        assert (found.checkpoint, found.phase, found.percent) == ({"run": n, "turn": 1}, "syncing", 70)
+
+
+async def test_a_run_whose_lease_is_gone_is_told_so_and_the_others_are_stored(
+    database: DatabaseService, journal: Journal, runs: list[Creation]
+) -> None:
+    late, same, *others = runs
+    results = await asyncio.gather(
+        journal.write(says(late, "late", owner="former"), at_once=False),
+        journal.write(says(same, "former", owner="former"), at_once=False),
+        journal.write(says(same, "mine"), at_once=False),
+        *(journal.write(says(run, "told"), at_once=False) for run in others),
+        return_exceptions=True,
+    )
+    assert [type(result) for result in results[:2]] == [ConflictError, ConflictError]
+    assert await stored(database, late) == []
+    assert await stored(database, same) == [(1, "mine")]
+    assert [await stored(database, run) for run in others] == [[(1, "told")]] * len(others)
+
+
+async def test_what_cannot_be_stored_of_one_run_is_not_the_others_fault(
+    database: DatabaseService, journal: Journal, runs: list[Creation]
+) -> None:
+    def unfit() -> Batch:
+        return Batch(runs[0].id, OWNER, [NewEvent(EventType.LOG, Phase.SYNCING, 101, "past the end")])
+
+    results = await asyncio.gather(
+        journal.write(unfit, at_once=False),
+        *(journal.write(says(run, "told"), at_once=False) for run in runs[1:]),
+        return_exceptions=True,
+    )
+    assert isinstance(results[0], DashboardError)
+    assert [await stored(database, run) for run in runs] == [[], *[[(1, "told")]] * (RUNS - 1)]
+
+
+async def test_a_database_that_is_away_is_told_to_each(
+    counted: Counted, journal: Journal, runs: list[Creation]
+) -> None:
+    counted.refusal = ServiceUnavailableError("away")
+    wrote = (journal.write(says(run, "told"), at_once=False) for run in runs)
+    results = await asyncio.gather(*wrote, return_exceptions=True)
+    assert results == [counted.refusal] * RUNS
+    assert counted.begun == 1
+
+
+async def test_who_gives_up_before_his_turn_is_not_asked_what_he_tells(
+    database: DatabaseService, counted: Counted, journal: Journal, runs: list[Creation]
+) -> None:
+    counted.goes_on.clear()
+    first = asyncio.create_task(journal.write(says(runs[0], "first"), at_once=False))
+    while not counted.begun:
+        await asyncio.sleep(0)
+    asked: list[str] = []
+    given_up = asyncio.create_task(journal.write(lambda: asked.append("asked") or says(runs[1])(), at_once=False))  # type: ignore[func-returns-value]
+    await asyncio.sleep(0)
+    given_up.cancel()
+    await asyncio.wait([given_up])
+    counted.goes_on.set()
+    await first
+    await journal.write(says(runs[2], "after"), at_once=False)
+    assert asked == []
+    assert await stored(database, runs[2]) == [(1, "after")]
+
+
+@pytest.mark.parametrize("hurries", ["who writes", "who waits"])
+async def test_who_is_in_a_hurry_ends_the_pause(
+    journal: Journal, runs: list[Creation], monkeypatch: pytest.MonkeyPatch, hurries: str
+) -> None:
+    monkeypatch.setattr(journals, "PAUSE_S", 60.0)
+    monkeypatch.setattr(journals, "LONGEST_PAUSE_S", 60.0)
+    await journal.write(says(runs[0], "first"), at_once=False)
+    waits = asyncio.create_task(journal.write(says(runs[0], "second"), at_once=False))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        if hurries == "who waits":
+            journal.hurry()
+        else:
+            await journal.write(says(runs[1], "other"), at_once=True)
+        assert [row.seq for row in await waits] == [2]
+
+
+async def test_what_postgresql_refuses_in_a_text_is_replaced_wherever_it_stands(
+    database: DatabaseService, journal: Journal, runs: list[Creation]
+) -> None:
+    text = 'a NUL \0, half a pair \ud83d, a whole \U0001f600, "quoted" \\u0000 {1,2} NULL'
+    told = text.replace("\0", "\N{REPLACEMENT CHARACTER}").replace("\ud83d", "\N{REPLACEMENT CHARACTER}")
+    for run, said in ((runs[0], text), (runs[1], text.replace("\ud83d", "")), (runs[2], text.replace("\0", ""))):
+        (row,) = await journal.write(says(run, said, checkpoint={"facts": {said: [said, 1.5, None]}}), at_once=True)
+        assert await stored(database, run) == [(1, row.message)]
+        async with database.transaction() as tx:
+            found = (await tx.creations.get(run.id)).checkpoint
+        assert found == {"facts": {row.message: [row.message, 1.5, None]}}
+    async with database.transaction() as tx:
+        (whole,) = await tx.creations.events_after(runs[0].id, 0)
+    assert whole.message.replace("\N{REPLACEMENT CHARACTER}", "") == told.replace("\N{REPLACEMENT CHARACTER}", "")

@@ -1,0 +1,286 @@
+"""The embedded PostgreSQL and Valkey: real servers over a folder of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import AuthenticationError
+
+from lxc_dashboard.embedded import EmbeddedServices, binaries
+from lxc_dashboard.errors import ConflictError, ServiceUnavailableError
+
+Hold = Callable[..., Any]
+LIBRARIES = [entry for entry in sys.path if entry.endswith("site-packages")]  # of use to another interpreter too
+GONE_WITHIN_S = 20
+
+
+async def write(services: EmbeddedServices) -> None:
+    with psycopg.connect(services.database_url) as connection:
+        connection.execute("CREATE TABLE kept (word text)")
+        connection.execute("INSERT INTO kept VALUES ('stays')")
+    client = Redis.from_url(services.redis_url)
+    await client.set("kept", "stays")
+    await client.aclose()
+
+
+async def read(database_url: str, redis_url: str) -> tuple[Any, Any]:
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute("SELECT word FROM kept").fetchone()
+    client = Redis.from_url(redis_url)
+    word = await client.get("kept")
+    await client.aclose()
+    return row, word
+
+
+def alive(pid: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_until_gone(pids: list[int]) -> None:
+    deadline = time.monotonic() + GONE_WITHIN_S
+    while left := [pid for pid in pids if alive(pid)]:
+        assert time.monotonic() < deadline, f"still alive: {left}"
+        os.sched_yield()
+
+
+def server_pids(said: dict[str, Any]) -> list[int]:
+    """The servers and all their children."""
+    pids = list(said["pids"])
+    for pid in said["pids"]:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+        pids += [int(word) for word in children.split()]
+    return pids
+
+
+async def test_a_second_start_finds_what_the_first_one_wrote(tmp_path: Path) -> None:
+    async with EmbeddedServices(tmp_path / "data") as services:
+        await write(services)
+    async with EmbeddedServices(tmp_path / "data") as services:
+        assert await read(services.database_url, services.redis_url) == (("stays",), b"stays")
+
+
+async def test_both_are_of_the_promised_versions(tmp_path: Path) -> None:
+    async with EmbeddedServices(tmp_path / "data", durable=False) as services:
+        with psycopg.connect(services.database_url) as connection:
+            assert connection.info.server_version // 10_000 == 18
+        client = Redis.from_url(services.redis_url)
+        assert str((await client.info("server"))["valkey_version"]).startswith("9.")
+        await client.aclose()
+
+
+async def test_neither_lets_anybody_in_without_the_password(tmp_path: Path) -> None:
+    async with EmbeddedServices(tmp_path / "data", durable=False) as services:
+        with pytest.raises(psycopg.OperationalError, match="password"):
+            psycopg.connect(services.database_url, password="wrong")
+        client = Redis.from_url(services.redis_url.replace("redis://:", "redis://:wrong"))
+        with pytest.raises(AuthenticationError):
+            await client.get("anything")
+        await client.aclose()
+
+
+async def test_passwords_stand_in_no_command_line_and_files_are_private(tmp_path: Path) -> None:
+    async with EmbeddedServices(tmp_path / "data", durable=False) as services:
+        secrets = [url.partition("@")[0].rpartition(":")[2] for url in (services.database_url, services.redis_url)]
+        for server in services._servers():
+            assert server.process is not None
+            shown = Path(f"/proc/{server.process.pid}/cmdline").read_bytes().decode()
+            assert not [secret for secret in secrets if secret in shown]
+        assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
+        assert stat.S_IMODE((tmp_path / "data" / "access.json").stat().st_mode) == 0o600
+        for part in ("postgres", "valkey", "log"):
+            assert stat.S_IMODE((tmp_path / "data" / part).stat().st_mode) == 0o700
+
+
+async def test_servers_listen_on_loopback_only(tmp_path: Path) -> None:
+    async with EmbeddedServices(tmp_path / "data", durable=False) as services:
+        ports = {int(url.rpartition(":")[2].partition("/")[0]) for url in (services.database_url, services.redis_url)}
+        listening = [
+            line.split()[1]
+            for table in ("tcp", "tcp6")
+            for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]
+        ]
+        bound = {address for address in listening if int(address.rpartition(":")[2], 16) in ports}
+        assert {address.partition(":")[0] for address in bound} == {"0100007F"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has privileges to drop")
+async def test_root_runs_neither_server(tmp_path: Path) -> None:
+    async with EmbeddedServices(tmp_path / "data", durable=False) as services:
+        for server in services._servers():
+            assert server.process is not None
+            assert Path(f"/proc/{server.process.pid}").stat().st_uid != 0
+
+
+async def test_a_folder_in_use_is_refused_by_the_name_of_its_holder(tmp_path: Path) -> None:
+    async with EmbeddedServices(tmp_path / "data", durable=False):
+        with pytest.raises(ConflictError, match=f"in use by process {os.getpid()}"):
+            await EmbeddedServices(tmp_path / "data").start()
+
+
+async def test_a_port_that_was_taken_meanwhile_is_replaced(tmp_path: Path) -> None:
+    async with EmbeddedServices(tmp_path / "data", durable=False) as services:
+        first = services.database_url
+    port = int(first.rpartition(":")[2].partition("/")[0])
+    with socket.create_server(("127.0.0.1", port)):
+        async with EmbeddedServices(tmp_path / "data", durable=False) as services:
+            assert services.database_url != first
+            with psycopg.connect(services.database_url) as connection:
+                assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+async def test_ports_stay_the_same_while_they_are_free(tmp_path: Path) -> None:
+    urls = []
+    for _ in range(2):
+        async with EmbeddedServices(tmp_path / "data", durable=False) as services:
+            urls.append((services.database_url, services.redis_url))
+    assert urls[0] == urls[1]
+
+
+async def test_a_stale_pid_file_is_no_hindrance(tmp_path: Path) -> None:
+    async with EmbeddedServices(tmp_path / "data", durable=False) as services:
+        await write(services)
+    file = tmp_path / "data" / "postgres" / "data" / "postmaster.pid"
+    file.write_text(f"{os.getpid()}\n/nowhere\n0\n5432\n\n127.0.0.1\n 0 0\nready\n", encoding="ascii")
+    async with EmbeddedServices(tmp_path / "data", durable=False) as services:
+        with psycopg.connect(services.database_url) as connection:
+            assert connection.execute("SELECT word FROM kept").fetchone() == ("stays",)
+
+
+async def test_a_first_start_that_was_cut_short_is_made_good_by_the_next(tmp_path: Path) -> None:
+    draft = tmp_path / "data" / "postgres" / "data.new"
+    draft.mkdir(parents=True)
+    (draft / "PG_VERSION").write_text("18\n", encoding="ascii")
+    async with EmbeddedServices(tmp_path / "data", durable=False) as services:
+        with psycopg.connect(services.database_url) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+async def test_a_server_that_cannot_start_is_named_with_its_last_words(tmp_path: Path) -> None:
+    async with EmbeddedServices(tmp_path / "data", durable=False):
+        pass
+    (tmp_path / "data" / "postgres" / "data" / "PG_VERSION").write_text("12\n", encoding="ascii")
+    with pytest.raises(ServiceUnavailableError, match="postgres ended at its start") as caught:
+        await EmbeddedServices(tmp_path / "data", durable=False).start()
+    assert "incompatible with server" in caught.value.detail
+
+
+async def test_a_killed_server_is_revived_on_its_port_with_its_data(tmp_path: Path) -> None:
+    async with EmbeddedServices(tmp_path / "data") as services:
+        await write(services)
+        before = (services.database_url, services.redis_url)
+        assert await services.revive() == []
+        for server in services._servers():
+            assert server.process is not None
+            server.process.kill()
+            server.process.wait()
+        assert await services.revive() == ["postgres", "valkey"]
+        assert (services.database_url, services.redis_url) == before
+        row, _ = await read(services.database_url, services.redis_url)
+        assert row == ("stays",)
+
+
+async def test_a_thread_may_not_start_servers(tmp_path: Path) -> None:
+    def start() -> None:
+        asyncio.run(EmbeddedServices(tmp_path / "data").start())
+
+    with pytest.raises(RuntimeError, match="main thread"):
+        await asyncio.to_thread(start)
+
+
+async def test_killing_the_command_ends_every_server_and_the_next_start_finds_the_data(
+    tmp_path: Path, hold: Hold
+) -> None:
+    async with EmbeddedServices(tmp_path / "data") as services:
+        await write(services)
+    holder = hold(tmp_path / "data")
+    pids = server_pids(holder.ready())
+    assert len(pids) > 4
+    holder.process.send_signal(signal.SIGKILL)
+    holder.process.wait()
+    wait_until_gone(pids)
+    async with EmbeddedServices(tmp_path / "data") as services:
+        assert await read(services.database_url, services.redis_url) == (("stays",), b"stays")
+
+
+async def test_a_start_right_after_a_kill_waits_for_the_old_servers(tmp_path: Path, hold: Hold) -> None:
+    holder = hold(tmp_path / "data")
+    holder.ready()
+    holder.process.send_signal(signal.SIGKILL)
+    holder.process.wait()
+    async with EmbeddedServices(tmp_path / "data") as services:
+        await write(services)
+
+
+def test_a_normal_end_leaves_no_server(tmp_path: Path, hold: Hold) -> None:
+    holder = hold(tmp_path / "data")
+    pids = server_pids(holder.ready())
+    assert holder.finish() == 0
+    assert not [pid for pid in pids if alive(pid)]
+
+
+def open_python() -> str | None:
+    """An interpreter that another account may run with our libraries."""
+    environment = {"PYTHONPATH": os.pathsep.join(LIBRARIES)}
+    for candidate in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):
+        path = Path(candidate).resolve()
+        if path.exists() and all(parent.stat().st_mode & stat.S_IXOTH for parent in path.parents):
+            probe = [candidate, "-c", "import psycopg, redis.asyncio"]
+            if subprocess.run(probe, env=environment, stderr=subprocess.DEVNULL, check=False).returncode == 0:
+                return candidate
+    return None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="this run is an ordinary user's already")
+def test_an_ordinary_user_needs_no_privileges(hold: Hold) -> None:
+    python = open_python()
+    if python is None:
+        pytest.skip("no interpreter that another account may run with our libraries")
+    user = pwd.getpwnam("daemon")  # initdb asks for an account with a name
+    home = Path(tempfile.mkdtemp(prefix="lxc-dashboard-user-"))
+    os.chown(home, user.pw_uid, user.pw_gid)
+    try:
+        holder = hold(home / "data", python=python, user=user.pw_uid, group=user.pw_gid, extra_groups=[], cwd="/")
+        pids = holder.ready()["pids"]
+        assert {Path(f"/proc/{pid}").stat().st_uid for pid in pids} == {user.pw_uid}
+        assert holder.finish() == 0
+    finally:
+        shutil.rmtree(home)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs servers as another account")
+async def test_root_runs_the_servers_from_a_closed_installation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "copies"
+    place.mkdir()
+    for parent in (place, *place.parents):
+        if parent.stat().st_uid == 0 and parent != Path("/"):
+            parent.chmod(parent.stat().st_mode | 0o711)
+    monkeypatch.setattr(binaries, "_open_to_all", lambda _program: False)
+    monkeypatch.setattr(binaries, "_COPY_PLACES", (place,))
+    async with EmbeddedServices(tmp_path / "data", durable=False) as services:
+        (copy,) = place.iterdir()
+        for server in services._servers():
+            assert server.process is not None
+            assert Path(f"/proc/{server.process.pid}/exe").readlink().is_relative_to(copy)
+    async with EmbeddedServices(tmp_path / "data", durable=False):
+        assert list(place.iterdir()) == [copy]

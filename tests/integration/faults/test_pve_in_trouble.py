@@ -1,0 +1,89 @@
+"""PVE that is slow, drops requests, loses a node, keeps a guest locked or lives by another clock, under a real worker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lxc_dashboard.db.models import CreationState
+from lxc_dashboard.services.creation import service
+from tests.integration.faults.gates import CREATE, START
+
+if TYPE_CHECKING:
+    from tests.integration.faults.lab import Job, Lab
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
+CLOCK_OFF_BY_S = 6 * 3600
+
+
+async def ready(lab: Lab, job: Job) -> None:
+    await lab.until_state(job, CreationState.READY)
+    await lab.check_nothing_lost_or_repeated(job)
+    await lab.check_nothing_held(job)
+
+
+async def ready_after_retry(lab: Lab, job: Job) -> None:
+    await service.retry(lab.rt, lab.session, job.id)
+    await lab.until_state(job, CreationState.READY)
+    await lab.check_guest(job)
+    await lab.check_nothing_held(job)
+    assert lab.containers_named(job.hostname) == [job.vmid]
+
+
+async def test_a_third_of_all_requests_is_lost_and_it_is_only_slower(lab: Lab) -> None:
+    await lab.need_worker()
+    job = await lab.request()
+    lab.sandbox.drop(0.3, seed=7)
+    await ready(lab, job)
+
+
+async def test_answers_that_take_five_seconds_are_waited_for(lab: Lab) -> None:
+    job, gate = await lab.request_held("steps", START)
+    lab.sandbox.slow(5)
+    gate.open()
+    await lab.until_said(job, "Its init is up")
+    lab.sandbox.slow(0)
+    await ready(lab, job)
+
+
+async def test_a_node_that_goes_offline_while_it_creates_is_waited_for(lab: Lab) -> None:
+    job, gate = await lab.request_held("steps", CREATE)
+    lab.sandbox.node_offline("pve1")
+    gate.open()
+    await lab.until_said(job, "pve1 does not answer: waiting for its task")
+    lab.sandbox.node_offline("pve1", False)
+    await ready(lab, job)
+
+
+async def test_a_guest_that_is_locked_fails_with_its_lock_and_goes_on_when_it_is_lifted(lab: Lab) -> None:
+    job, gate = await lab.request_held("steps", CREATE)
+    lab.sandbox.fail("POST", f"/lxc/{job.vmid}/status/start", 500, "CT is locked (backup)")
+    gate.open()
+    await lab.until_state(job, CreationState.FAILED)
+    assert "CT is locked (backup)" in (await lab.row(job)).error["message"]
+    lab.sandbox.heal()
+    await ready_after_retry(lab, job)
+
+
+@pytest.mark.parametrize("off_by_s", [CLOCK_OFF_BY_S, -CLOCK_OFF_BY_S])
+async def test_a_pve_whose_clock_is_hours_off_makes_no_difference(lab: Lab, off_by_s: int) -> None:
+    await lab.need_worker()
+    lab.sandbox.office.skew_s = off_by_s
+    try:
+        await lab.sign_in()
+        await ready(lab, await lab.request())
+    finally:
+        lab.sandbox.office.skew_s = 0
+        await lab.sign_in()
+
+
+async def test_a_storage_that_fills_up_meanwhile_fails_in_pve_and_goes_on_when_it_has_room(lab: Lab) -> None:
+    await lab.need_worker()
+    job = await lab.request()
+    lab.sandbox.fill_storage("local-lvm")
+    await lab.until_state(job, CreationState.FAILED)
+    assert "local-lvm" in (await lab.row(job)).error["message"]
+    assert not lab.exists(job)
+    lab.sandbox.empty_storage("local-lvm")
+    await ready_after_retry(lab, job)

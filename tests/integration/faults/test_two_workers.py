@@ -1,0 +1,76 @@
+"""Two workers and one creation: whoever comes second leaves, and who was overtaken touches nothing any more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from lxc_dashboard.db.models import CreationState, new_id
+from lxc_dashboard.services.creation.handing import RUN_TASK
+from tests.e2e.stack import Child
+from tests.integration.faults.lab import Job, Lab
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+DELIVERIES = 4
+
+
+async def two_workers(lab: Lab) -> Sequence[Child]:
+    living = [worker for worker in lab.workers if worker.process.poll() is None]
+    workers = [*living, *(lab.start_worker() for _ in range(2 - len(living)))]
+    for worker in workers:
+        await lab.until(lambda worker=worker: "worker ready" in worker.said(), f"{worker.name} is ready")  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+    return workers
+
+
+async def deliver(lab: Lab, job: Job) -> None:
+    """The same message again and again, as a broker may."""
+    for _ in range(DELIVERIES):
+        await lab.rt.queue.enqueue(RUN_TASK, creation_id=str(job.id))
+
+
+def times_said(workers: Sequence[Child], job: Job, text: str) -> int:
+    lines = [line for worker in workers for line in worker.said().splitlines()]
+    return sum(text in line and str(job.id) in line for line in lines)
+
+
+async def test_what_is_delivered_again_and_again_is_done_once(lab: Lab) -> None:
+    workers = await two_workers(lab)
+    job = await lab.request("waits")
+    await deliver(lab, job)
+    await lab.until_said(job, "installing")
+    await deliver(lab, job)
+    await lab.until(lambda: times_said(workers, job, "creation not taken") == 2 * DELIVERIES, "all others have left")
+    await lab.go(job, "tool", "first", "second")
+    await lab.until_state(job, CreationState.READY)
+    await deliver(lab, job)
+    await lab.until(lambda: times_said(workers, job, "creation not taken") == 3 * DELIVERIES, "nothing is left to do")
+    assert times_said(workers, job, "creation taken") == (await lab.row(job)).attempt == 1
+    await lab.check_nothing_lost_or_repeated(job)
+
+
+async def test_a_worker_that_stood_still_finds_the_creation_with_another_one_and_leaves_it(lab: Lab) -> None:
+    await two_workers(lab)
+    job = await lab.in_the_first_script()
+    workers = await two_workers(lab)
+    former = next(worker for worker in workers if times_said([worker], job, "creation taken"))
+    former.pause()
+    try:
+        await lab.until_taken_again(job, 2)
+    finally:
+        former.resume()
+    await lab.until(lambda: times_said([former], job, "left to another worker") == 1, "the former one has left")
+    await lab.go(job, "first", "second")
+    await lab.until_state(job, CreationState.READY)
+    await lab.check_nothing_lost_or_repeated(job)
+
+
+async def test_a_button_that_is_pressed_twice_makes_one_container(lab: Lab) -> None:
+    await two_workers(lab)
+    creation_id, vmid = new_id(), lab.next_vmid()
+    first, second = await asyncio.gather(*(lab.request(vmid=vmid, creation_id=creation_id) for _ in range(2)))
+    assert first == second
+    await lab.until_state(first, CreationState.READY)
+    await lab.check_nothing_lost_or_repeated(first)

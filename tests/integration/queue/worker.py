@@ -1,0 +1,12 @@
+"""A worker of the tests' own tasks, as a command of its own."""
+
+from __future__ import annotations
+
+from lxc_dashboard import logs
+from lxc_dashboard.settings import Settings
+from tasks.app import create_app, run_worker
+
+if __name__ == "__main__":
+    settings = Settings.load()
+    logs.configure(settings.LOG_LEVEL)
+    run_worker(create_app(settings, task_modules=["tests.integration.queue.probe_tasks"]))

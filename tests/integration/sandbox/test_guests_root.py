@@ -1,0 +1,131 @@
+"""What only root's guests can do: be reached from the machine, be users among others."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from lxc_dashboard.sandbox.guests import flavor, pick_host
+from lxc_dashboard.sandbox.guests.base import GuestHost, GuestSpec, run_in
+from lxc_dashboard.sandbox.guests.namespaced import NamespaceHost
+from lxc_dashboard.sandbox.guests.network import link_name
+from tests.integration.sandbox.mirrors import mirror_is_near
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="guests that the machine reaches by network need root")
+
+VMID = 101
+DEADLINE_S = 20
+# Serves one page to each connection, with what every guest has.
+SERVER = """
+import socket
+server = socket.create_server(("0.0.0.0", 8080))
+print("listening", flush=True)
+while True:
+    connection, _ = server.accept()
+    connection.recv(65536)
+    connection.sendall(b"HTTP/1.0 200 OK\\r\\n\\r\\nfrom the guest")
+    connection.close()
+"""
+
+
+@pytest.fixture
+async def host(tmp_path: Path) -> AsyncIterator[GuestHost]:
+    picked = await pick_host(tmp_path)
+    try:
+        if picked.kind != "root":
+            pytest.skip(f"this machine allows no root guests: {picked.description}")
+        yield picked
+    finally:
+        await picked.close()
+
+
+async def run(host: GuestHost, *command: str) -> tuple[int, str]:
+    status, output = await run_in(host, VMID, command, timeout_s=110)
+    return status, output.decode(errors="replace")
+
+
+@pytest.mark.parametrize("wanted", ["", "10.201.44.7/24"])
+async def test_the_machine_reaches_a_guests_web_server(host: GuestHost, wanted: str) -> None:
+    await host.create(GuestSpec(VMID, "web-01", address=wanted))
+    await host.start(VMID)
+    if (await run(host, "python3", "--version"))[0]:
+        pytest.skip("this machine's system has no python3 to serve a page with")
+    server = await asyncio.create_subprocess_exec(
+        *host.argv(VMID, ["python3", "-c", SERVER]), stdout=asyncio.subprocess.PIPE
+    )
+    assert server.stdout
+    async with asyncio.timeout(DEADLINE_S):
+        assert await server.stdout.readline() == b"listening\n"
+    address = (await host.address(VMID)).split("/")[0]
+    async with httpx.AsyncClient(trust_env=False) as client:
+        assert (await client.get(f"http://{address}:8080/", timeout=DEADLINE_S)).text == "from the guest"
+    await host.stop(VMID)
+    await server.wait()
+
+
+def interfaces(ours: str) -> set[str]:
+    """The machine's, without the lines of sandboxes in other tests, which come and go."""
+    found = {path.name for path in Path("/sys/class/net").iterdir()}
+    return {name for name in found if name == ours or not re.fullmatch("lxc[0-9a-f]{8,}", name)}
+
+
+async def test_the_line_to_the_guests_is_the_only_thing_on_the_machine(host: GuestHost, tmp_path: Path) -> None:
+    link = link_name(tmp_path)
+    before = interfaces(link)
+    assert link in before
+    await host.create(GuestSpec(VMID, "web-01"))
+    await host.start(VMID)
+    assert interfaces(link) == before
+
+
+async def test_a_guests_layer_belongs_to_nobody_of_the_machine(host: GuestHost, tmp_path: Path) -> None:
+    await host.create(GuestSpec(VMID, "web-01"))
+    await host.start(VMID)
+    assert (await run(host, "sh", "-c", "cp /bin/sh /root/shell && chmod 4755 /root/shell"))[0] == 0
+    assert (tmp_path / f"guests/{VMID}/root/root/shell").stat().st_uid >= 100_000
+
+
+async def test_a_user_of_a_guest_is_no_root(host: GuestHost) -> None:
+    await host.create(GuestSpec(VMID, "web-01"))
+    await host.start(VMID)
+    status, output = await run(host, "su", "-s", "/bin/sh", "www-data", "-c", "id -un; touch /etc/x")
+    assert status != 0
+    assert output.startswith("www-data\n")
+
+
+async def test_packages_install_from_the_machines_own_mirrors(host: GuestHost) -> None:
+    if not await asyncio.to_thread(mirror_is_near):
+        pytest.skip("this machine has no apt mirror that it reaches")
+    await host.create(GuestSpec(VMID, "web-01"))
+    await host.start(VMID)
+    status, output = await run(host, "apt-get", "-o", "Acquire::Retries=2", "update")
+    assert status == 0, output
+    status, output = await run(host, "sh", "-c", "DEBIAN_FRONTEND=noninteractive apt-get install -y hello && hello")
+    assert status == 0, output
+    assert "Hello, world!" in output
+    assert not Path("/usr/bin/hello").exists()
+
+
+async def test_where_owners_cannot_be_mapped_settings_are_copied(tmp_path: Path) -> None:
+    host = NamespaceHost(tmp_path, flavor.ROOT_COPIED)
+    await host.open()
+    try:
+        await host.create(GuestSpec(VMID, "web-01"))
+        await host.start(VMID)
+        script = (
+            "useradd -m bob && su bob -c id && echo x >>/etc/passwd && echo y >/usr/local/y && stat -c %U /etc/passwd"
+        )
+        status, output = await run(host, "sh", "-c", script)
+        assert status == 0, output
+        assert "(bob)" in output
+        assert output.endswith("root\n")
+        await host.destroy(VMID)
+        assert not (tmp_path / f"guests/{VMID}").exists()
+    finally:
+        await host.close()

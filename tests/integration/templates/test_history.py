@@ -1,0 +1,228 @@
+"""What became of templates: revisions compared, containers built from them, and the search over all."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from uuid import UUID, uuid4
+
+import pytest
+
+from lxc_dashboard.db.models import (
+    Container,
+    Creation,
+    CreationState,
+    PackageManager,
+    ProxmoxNode,
+    SourceKind,
+    Template,
+    TemplateSource,
+    now,
+)
+from lxc_dashboard.errors import InvalidInputError, NotFoundError
+from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.services.auth import acting
+from lxc_dashboard.services.auth.model import Session
+from lxc_dashboard.services.monitor.marks import line_of
+from lxc_dashboard.services.templates import drafts, history, service
+from lxc_dashboard.services.templates.diff import ChangeKind
+from lxc_dashboard.services.templates.linediff import LineKind
+from lxc_dashboard.services.templates.model import PackageEntry, Script, TemplateConfig, TemplateContent
+from lxc_dashboard.services.templates.rows import revision_rows
+from tests.integration.templates.authors import audited, bucket, content, put, saved, template_of
+
+CUSTOM = PackageManager.CUSTOM
+
+
+async def test_two_revisions_are_compared_in_both_directions(rt: Runtime, ann: Session) -> None:
+    draft = await drafts.open_draft(rt, ann, None)
+    text = await put(rt, ann, draft.id, "a.conf", b"one\ntwo\n")
+    kept = await put(rt, ann, draft.id, "kept", b"\0" * 10)
+    await drafts.store(rt, ann, draft.id, replace(content(), files=(text, kept)))
+    web = await template_of(rt, await saved(rt, ann, None, replace(content(), files=(text, kept))))
+    draft = await drafts.open_draft(rt, ann, web)
+    changed = await put(rt, ann, draft.id, "a.conf", b"one\n2\n")
+    binary = await put(rt, ann, draft.id, "b", b"\0\1")
+    await saved(rt, ann, web, replace(content(cpu=2), files=(changed, binary, kept)))
+
+    found = await history.difference(ann, rt.db, web, 1, 2)
+    assert [(change.field, change.old, change.new) for change in found.config] == [("cpu", "1", "2")]
+    assert [(change.name, change.kind, change.binary) for change in found.files] == [
+        ("a.conf", ChangeKind.CHANGED, False),
+        ("b", ChangeKind.ADDED, True),
+    ]
+    changes = [(line.kind, line.text) for line in found.files[0].text.lines if line.kind is not LineKind.SAME]
+    assert changes == [(LineKind.REMOVED, "two"), (LineKind.ADDED, "2")]
+    assert (found.files[1].new_size, found.files[1].new_sha256) == (2, binary.sha256)
+    back = await history.difference(ann, rt.db, web, 2, 1)
+    assert [(change.name, change.kind) for change in back.files] == [
+        ("a.conf", ChangeKind.CHANGED),
+        ("b", ChangeKind.REMOVED),
+    ]
+    assert (await history.difference(ann, rt.db, web, 2, 2)).empty
+    with pytest.raises(NotFoundError):
+        await history.difference(ann, rt.db, web, 1, 3)
+
+
+async def built(
+    rt: Runtime,
+    session: Session,
+    vmid: int,
+    revision_id: UUID,
+    name: str = "old-name",
+    *,
+    gone: bool = False,
+    marked: bool = True,
+) -> UUID:
+    """A container that a job has made, ``marked`` in PVE's notes as that job's; its id."""
+    container = Container(
+        endpoint_id=session.endpoint_id,
+        vmid=vmid,
+        node="elsewhere",
+        hostname=name,
+        template_revision_id=revision_id,
+        deleted_at=now() if gone else None,
+    )
+    async with rt.db.transaction() as tx:
+        container = await tx.containers.reserve(container)
+        job = await tx.creations.add(
+            Creation(
+                endpoint_id=session.endpoint_id,
+                container_id=container.id,
+                userid=session.userid,
+                state=CreationState.READY.value,
+                checkpoint={"done": ["create.container"]},
+                finished_at=now(),
+            )
+        )
+    client = await acting.client(rt, session)
+    guest = await client.cluster.find_guest(vmid)
+    if guest is not None and marked:
+        await client.lxc.set_config(guest.node, vmid, {"description": line_of(job.id)})
+    return container.id
+
+
+async def test_containers_of_a_template_are_those_that_pve_lists_for_the_user(rt: Runtime, ann: Session) -> None:
+    first = await saved(rt, ann, None, content())
+    web = await template_of(rt, first)
+    second = await saved(rt, ann, web, content(cpu=2))
+    other = await saved(rt, ann, None, content("other"))
+    guests = sorted(
+        (guest for guest in await (await acting.client(rt, ann)).cluster.resources("vm") if guest.type == "lxc"),
+        key=lambda guest: guest.vmid,
+    )
+    await built(rt, ann, guests[1].vmid, second.id)
+    await built(rt, ann, guests[0].vmid, first.id, guests[0].name)
+    await built(rt, ann, guests[2].vmid, other.id)
+    await built(rt, ann, guests[3].vmid, second.id, gone=True)
+    found = await history.containers(rt, ann, web)
+    assert [(c.vmid, c.hostname, c.node, c.status, c.revision_number, c.older) for c in found] == [
+        (guest.vmid, guest.name, guest.node, guest.status, number, older)
+        for guest, number, older in zip(guests, (1, 2), (True, False), strict=False)
+    ]
+    assert [c.built_as for c in found] == ["", "old-name"], "it was renamed"
+    assert await history.counts(ann, rt.db) == {web: 2, await template_of(rt, other): 1}
+
+
+async def test_a_guest_that_was_given_the_vmid_again_is_no_container_of_the_template(rt: Runtime, ann: Session) -> None:
+    revision = await saved(rt, ann, None, content())
+    web = await template_of(rt, revision)
+    client = await acting.client(rt, ann)
+    guests = sorted((each for each in await client.cluster.resources("vm") if each.type == "lxc"), key=lambda g: g.vmid)
+    unmarked = await built(rt, ann, guests[0].vmid, revision.id, marked=False)
+    replaced = await built(rt, ann, guests[1].vmid, revision.id, marked=False)
+    await client.lxc.set_config(guests[1].node, guests[1].vmid, {"description": line_of(uuid4())})
+    absent = await built(rt, ann, 999_999, revision.id)
+    assert await history.counts(ann, rt.db) == {web: 3}
+    assert await history.containers(rt, ann, web) == []
+    assert await history.counts(ann, rt.db) == {web: 1}, "what PVE has no more is not counted, once it was looked at"
+    async with rt.db.transaction() as tx:
+        gone = {each: (await tx.containers.get(each)).deleted_at is not None for each in (unmarked, replaced, absent)}
+        (event,) = await tx.containers.events(absent)
+    assert gone == {unmarked: False, replaced: True, absent: True}
+    assert (event.kind, event.message) == ("gone", "Deleted in PVE")
+
+
+async def test_containers_of_another_endpoint_are_not_counted(rt: Runtime, ann: Session) -> None:
+    revision = await saved(rt, ann, None, content())
+    elsewhere = ProxmoxNode(name="other", host="192.0.2.1", port=8006)
+    async with rt.db.transaction() as tx:
+        await tx.nodes.add(elsewhere)
+        await tx.containers.reserve(
+            Container(endpoint_id=elsewhere.id, vmid=101, node="pve1", hostname="web", template_revision_id=revision.id)
+        )
+    assert await history.counts(ann, rt.db) == {}
+    assert await history.containers(rt, ann, await template_of(rt, revision)) == []
+    with pytest.raises(NotFoundError):
+        await history.containers(rt, ann, uuid4())
+
+
+async def test_the_search_finds_what_current_revisions_hold(rt: Runtime, ann: Session) -> None:
+    web = await template_of(
+        rt,
+        await saved(
+            rt,
+            ann,
+            None,
+            replace(
+                content("web-server", app="Ängström", description="Serves 100% of_it", tags=("edge", "a.b")),
+                buckets=(
+                    bucket("base", PackageManager.APT, PackageEntry("nginx=1.26")),
+                    bucket("own", CUSTOM, PackageEntry("tool", "command -v tool", "curl -f https://x | bash")),
+                ),
+            ),
+        ),
+    )
+    old = content("db", scripts={"10-old.sh": "old-word", "20-Final.sh": "x"})
+    db = await template_of(rt, await saved(rt, ann, None, old))
+    await saved(rt, ann, db, content("db", scripts={"10-new.sh": "psql -c 'select 1'\nback\\slash"}))
+    for query, expected in (
+        ("", {web, db}),
+        ("WEB-SERV", {web}),
+        ("ängSTRÖM", {web}),
+        ("serves", {web}),
+        ("100%", {web}),
+        ("0%o", set()),
+        ("of_it", {web}),
+        ("ofxit", set()),
+        ("edge", {web}),
+        ('"edge"', set()),
+        ("a.b", {web}),
+        ("nginx=1", {web}),
+        ("https://x", {web}),
+        ("command -v", {web}),
+        ("psql select", {db}),
+        ("psql nginx", set()),
+        ("10-new", {db}),
+        ("back\\slash", {db}),
+        ("old-word", set()),
+        ("'; drop table template; --", set()),
+        ("\0", set()),
+        ("\ud800", set()),
+    ):
+        assert await service.search(ann, rt.db, query) == expected, query
+    with pytest.raises(InvalidInputError):
+        await service.search(ann, rt.db, "x" * 201)
+    assert all(entry.action != "template.search" for entry in await audited(rt))
+
+
+async def test_a_thousand_templates_are_searched_while_one_types(rt: Runtime, ann: Session) -> None:
+    source = TemplateSource(name="lab", kind=SourceKind.FOLDER.value, location="/x")
+    templates = [Template(source_id=source.id, name=f"t{number}") for number in range(1_000)]
+    contents = [
+        TemplateContent(
+            template.name,
+            TemplateConfig(app="x"),
+            tuple(Script(f"{place}.sh", f"echo {number} {place}\n" * 100, place) for place in range(5)),
+        )
+        for number, template in enumerate(templates)
+    ]
+    async with rt.db.transaction() as tx:
+        tx.session.add(source)
+        await tx.session.flush()
+        await tx.templates.add(templates)
+        rows = zip(templates, contents, strict=True)
+        await tx.templates.add_revisions([revision_rows(t.id, 1, c, author="x", note="") for t, c in rows])
+    begun = time.monotonic()
+    assert await service.search(ann, rt.db, "echo 777") == {templates[777].id}
+    assert time.monotonic() - begun < 10

@@ -1,0 +1,38 @@
+"""The console's websocket at the door: closed to strangers and to other sites, and telling why where it ends at once."""
+
+from __future__ import annotations
+
+import json
+
+import aiohttp
+import pytest
+
+from lxc_dashboard import routes
+from tests.integration.web.conftest import Visitor
+
+
+async def first_message(visitor: Visitor, vmid: int, origin: str = "") -> dict[str, str]:
+    """What is told first. Raises ``aiohttp.WSServerHandshakeError`` where the door is closed."""
+    address = f"{visitor.stack.url}{routes.console_socket(vmid)}"
+    headers = {"Cookie": visitor.header, "Origin": origin or visitor.stack.url}
+    async with aiohttp.ClientSession() as client, client.ws_connect(address, headers=headers) as socket:
+        message = await socket.receive(timeout=20)
+        assert message.type is aiohttp.WSMsgType.TEXT, message
+        return dict(json.loads(message.data))
+
+
+async def test_strangers_and_other_sites_are_kept_out(visitor: Visitor, signed_in: Visitor) -> None:
+    for somebody, origin in ((visitor, ""), (signed_in, "https://evil.example")):
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await first_message(somebody, 101, origin)
+        assert refused.value.status == 403
+
+
+async def test_why_there_is_no_console_is_told(signed_in: Visitor) -> None:
+    assert "There is no CT 999" in (await first_message(signed_in, 999))["error"]
+    assert "is stopped: start it first" in (await first_message(signed_in, 110))["error"]
+
+
+async def test_a_viewer_is_told_the_privilege(visitor: Visitor) -> None:
+    assert (await visitor.sign_in("viewer@pve")).status_code == 303
+    assert "VM.Console" in (await first_message(visitor, 101))["error"]

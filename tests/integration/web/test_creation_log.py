@@ -1,0 +1,80 @@
+"""A job's log over HTTP: by number, searched, by phase, and whole."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from lxc_dashboard.db.models import Phase
+from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.settings import Settings
+from tests.integration.web.conftest import Visitor
+from tests.integration.web.told_jobs import begin, log, read, step, texts
+
+
+@pytest.fixture
+async def rt(settings: Settings) -> AsyncIterator[Runtime]:
+    async with Runtime.open(settings) as runtime:
+        yield runtime
+
+
+async def test_lines_are_read_by_number_and_from_the_end(rt: Runtime, signed_in: Visitor) -> None:
+    job = await begin(rt, signed_in)
+    await job.tell(step("begins"), log("\n".join(f"line {n}" for n in range(2, 1002)), 1000), log("last"))
+    page = await read(signed_in, f"{job.base}/log?after=500&limit=3")
+    assert [(line["seq"], line["text"]) for line in page["lines"]] == [(n, f"line {n}") for n in (501, 502, 503)]
+    assert page["last"] == 1002
+    assert texts(await read(signed_in, f"{job.base}/log?tail=2")) == ["line 1001", "last"]
+    assert texts(await read(signed_in, f"{job.base}/log?after=1002")) == []
+    first = (await read(signed_in, f"{job.base}/log?limit=1"))["lines"][0]
+    assert (first["type"], first["phase"], first["script"]) == ("step", "syncing", "")
+
+
+async def test_a_page_is_no_longer_than_it_may_be_and_odd_numbers_are_passed_over(
+    rt: Runtime, signed_in: Visitor
+) -> None:
+    job = await begin(rt, signed_in)
+    await job.tell(log("\n".join(map(str, range(3000))), 3000))
+    assert len((await read(signed_in, f"{job.base}/log?limit=999999"))["lines"]) == 1000
+    assert (await read(signed_in, f"{job.base}/log?after=-3&limit=x"))["lines"][0]["seq"] == 1
+
+
+async def test_search_finds_what_is_shown_whatever_its_case_and_goes_on_where_it_stopped(
+    rt: Runtime, signed_in: Visitor
+) -> None:
+    job = await begin(rt, signed_in)
+    await job.tell(log("Setting up \x1b[32mnginx\x1b[0m\nUNPACKING NGINX\nnginx 10%\rdone\n100% _\\ ok", 4))
+    await job.tell(*(log(f"nginx {n}") for n in range(120)))
+    found = await read(signed_in, f"{job.base}/log/search?q=nginx")
+    assert found["seqs"] == [1, 2, *range(5, 125)]
+    assert (found["more"], found["last"]) == (False, 124)
+    assert (await read(signed_in, f"{job.base}/log/search?q=nginx&after=122"))["seqs"] == [123, 124]
+    assert (await read(signed_in, f"{job.base}/log/search?q=%25%20_%5C"))["seqs"] == [4]
+    assert (await read(signed_in, f"{job.base}/log/search?q=32m"))["seqs"] == []
+    assert (await read(signed_in, f"{job.base}/log/search?q="))["seqs"] == []
+
+
+async def test_more_matches_than_can_be_told_are_named_as_more(rt: Runtime, signed_in: Visitor) -> None:
+    job = await begin(rt, signed_in)
+    await job.tell(log("\n".join(["same"] * 1500), 1500))
+    found = await read(signed_in, f"{job.base}/log/search?q=same")
+    assert (len(found["seqs"]), found["more"]) == (1000, True)
+
+
+async def test_each_phase_knows_its_lines(rt: Runtime, signed_in: Visitor) -> None:
+    job = await begin(rt, signed_in)
+    await job.tell(step("a", Phase.CREATING), log("b\nc", 2, Phase.CREATING), step("d"))
+    await job.tell(step("e", Phase.CREATING), log("f"), log("g"))
+    spans = (await read(signed_in, f"{job.base}/log/phases"))["spans"]
+    assert spans == [["creating", 1, 3], ["syncing", 4, 4], ["creating", 5, 5], ["syncing", 6, 7]]
+
+
+async def test_the_whole_log_is_a_file_of_plain_lines(rt: Runtime, signed_in: Visitor) -> None:
+    job = await begin(rt, signed_in)
+    await job.tell(step("begins"), log("\n".join(f"\x1b[31mline {n}\x1b[0m" for n in range(2, 3002)), 3000))
+    response = await signed_in.get(f"{job.base}/log.txt")
+    assert response.headers["content-disposition"] == f'attachment; filename="creation-{job.row.id}.log"'
+    lines = response.text.splitlines()
+    assert len(lines) == 3001
+    assert lines[-1].endswith("syncing    20-nginx.sh line 3001")

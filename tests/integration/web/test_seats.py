@@ -1,0 +1,37 @@
+"""A tab that goes from one process of the web server to another and back finds no old state there."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from lxc_dashboard.bus import Bus
+from lxc_dashboard.state.seats import Seats
+
+
+@pytest.fixture
+async def bus(redis_url: str) -> AsyncIterator[Bus]:
+    bus = Bus(redis_url)
+    yield bus
+    await bus.close()
+
+
+async def test_a_tab_that_stays_keeps_its_state(bus: Bus) -> None:
+    seats = Seats(bus)
+    assert [await seats.take("tab") for _ in range(3)] == [False, False, False]
+
+
+async def test_a_tab_that_was_elsewhere_begins_afresh_each_time_it_moves(bus: Bus) -> None:
+    one, other = Seats(bus), Seats(bus)
+    assert not await one.take("tab")
+    assert await other.take("tab")
+    assert not await other.take("tab")
+    assert await one.take("tab")
+
+
+async def test_tabs_do_not_move_each_other(bus: Bus) -> None:
+    one, other = Seats(bus), Seats(bus)
+    assert not await one.take("tab")
+    assert not await other.take("another")
+    assert not await one.take("tab")

@@ -1,0 +1,109 @@
+"""What is sent faster, slower or larger than anybody of ours would send it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from starlette.types import Message, Receive
+
+from lxc_dashboard.api import flow
+from lxc_dashboard.api.flow import Allowance, Allowances, Bucket, paced, patient
+
+
+def told(*messages: Message) -> Receive:
+    """Those, then nothing any more."""
+    waiting: Iterator[Message] = iter(messages)
+
+    async def receive() -> Message:
+        for message in waiting:
+            return message
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    return receive
+
+
+def text(content: str) -> dict[str, Any]:
+    return {"type": "websocket.receive", "text": content}
+
+
+def test_a_bucket_lets_a_burst_through_and_then_only_what_flows_in() -> None:
+    now = 100.0
+    bucket = Bucket(10, 2, clock=lambda: now)
+    assert bucket.spend(10) == 0
+    assert bucket.spend(4) == 2
+    now += 2
+    assert bucket.spend(2) == 1
+    now += 1000
+    assert bucket.spend(10) == 0
+    assert bucket.spend(1) > 0
+
+
+async def test_messages_wait_where_they_come_too_fast() -> None:
+    allowance = Allowance()
+    assert allowance.spend(flow.BURST_BYTES) == 0
+    receive = paced(told(text("x" * (400 << 10))), allowance, most_bytes=1 << 20, binary=False)
+    began = asyncio.get_running_loop().time()
+    assert (await receive())["text"]
+    assert asyncio.get_running_loop().time() - began > 0.08
+
+
+def test_many_small_messages_count_too() -> None:
+    allowance = Allowance()
+    assert all(allowance.spend(1) == 0 for _ in range(flow.BURST_MESSAGES))
+    assert [allowance.spend(1) for _ in range(50)][-1] > 0
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [({"type": "websocket.receive", "bytes": b"x"}, 1003), (text("x" * 11), 1009)],
+)
+async def test_what_no_page_sends_ends_the_socket(message: Message, code: int) -> None:
+    receive = paced(told(message), Allowance(), most_bytes=10, binary=False)
+    assert await receive() == {"type": "websocket.disconnect", "code": code}
+
+
+async def test_a_console_may_send_bytes() -> None:
+    message = {"type": "websocket.receive", "bytes": b"x", "text": None}
+    assert await paced(told(message), Allowance(), most_bytes=10, binary=True)() == message
+
+
+def test_a_new_socket_of_the_session_begins_no_new_allowance(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flow, "REMEMBERED", 2)
+    allowances, one, two, three = Allowances(), uuid4(), uuid4(), uuid4()
+    first = allowances.of(one)
+    allowances.of(two)
+    assert allowances.of(one) is first
+    allowances.of(three)
+    assert allowances.of(one) is first
+    assert len(allowances._known) == 2
+
+
+async def test_a_body_that_does_not_come_is_given_up() -> None:
+    begun = {"type": "http.request", "body": b"a", "more_body": True}
+    receive = patient(told(begun), silent_s=0.05)
+    assert await receive() == begun
+    assert await receive() == {"type": "http.disconnect"}
+
+
+async def test_a_body_that_comes_byte_by_byte_is_given_up() -> None:
+    async def drip() -> Message:
+        await asyncio.sleep(0.02)
+        return {"type": "http.request", "body": b"a", "more_body": True}
+
+    receive = patient(drip, silent_s=5, whole_s=0.1)
+    async with asyncio.timeout(5):
+        while (await receive())["type"] != "http.disconnect":
+            continue
+
+
+async def test_after_its_body_a_request_may_take_its_time() -> None:
+    receive = patient(told({"type": "http.request", "body": b"", "more_body": False}), silent_s=0.05, whole_s=0.05)
+    await receive()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await receive()

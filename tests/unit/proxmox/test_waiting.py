@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lxc_dashboard.errors import ApiError, SessionExpiredError, TaskFailedError
+from lxc_dashboard.proxmox import ProxmoxPool, TaskResult, waiting
+from lxc_dashboard.proxmox.schemas import LogLine
+from lxc_dashboard.proxmox.waiting import LogFollower
+from tests.unit.proxmox.replay import HANG_UP, RECORDED, UPID, Answer, Identity, RawServer, Seen, data, refusal
+from tests.unit.proxmox.task_double import Reader, Task, client_of, wait
+
+
+async def test_a_task_that_ends_ok_is_a_result(pool: ProxmoxPool, identity: Identity) -> None:
+    task = Task([([], ""), (["TASK OK"], "OK")])
+    assert await wait(pool, identity, task) == TaskResult(UPID, "OK", 0)
+    assert task.log_requests == []
+
+
+@pytest.mark.parametrize(("exitstatus", "warnings"), [("WARNINGS: 3", 3), ("WARNINGS: 1", 1)])
+async def test_warnings_are_a_success(exitstatus: str, warnings: int, pool: ProxmoxPool, identity: Identity) -> None:
+    assert await wait(pool, identity, Task([(["x"], exitstatus)])) == TaskResult(UPID, exitstatus, warnings)
+
+
+@pytest.mark.parametrize("name", [name for name in RECORDED if name.endswith("__task_status")])
+async def test_every_recorded_task_ends_as_pve_said(name: str, pool: ProxmoxPool, identity: Identity) -> None:
+    status, log = RECORDED[name], RECORDED[name.replace("__task_status", "__task_log")]
+    upid, exitstatus = status.data["upid"], status.data["exitstatus"]
+
+    def respond(seen: Seen) -> Answer:
+        return status.answer if seen.path.endswith("/status") else log.answer
+
+    reader = Reader()
+    async with RawServer(identity, respond) as server:
+        waiting_for = client_of(pool, server).tasks.wait(upid, on_lines=reader)
+        if exitstatus == "OK" or exitstatus.startswith("WARNINGS"):
+            assert (await waiting_for).exitstatus == exitstatus
+        else:
+            with pytest.raises(TaskFailedError) as caught:
+                await waiting_for
+            assert (caught.value.upid, caught.value.exitstatus) == (upid, exitstatus)
+            assert list(caught.value.log_tail) == reader.text[-20:]
+            assert exitstatus in caught.value.user_message
+    assert reader.text == [line["t"] for line in log.data]
+
+
+async def test_lines_come_once_whole_and_in_order(pool: ProxmoxPool, identity: Identity) -> None:
+    reader = Reader()
+    task = Task(
+        [
+            ([], ""),
+            (["downloading", "12 % ...."], ""),
+            (["downloading", "12 % ........ done", "extracting"], ""),
+            (["downloading", "12 % ........ done", "extracting", "TASK OK"], "OK"),
+        ]
+    )
+    await wait(pool, identity, task, on_lines=reader)
+    assert reader.text == ["downloading", "12 % ........ done", "extracting", "TASK OK"]
+    assert [line.n for line in reader.lines] == [1, 2, 3, 4]
+
+
+async def test_a_line_that_stays_the_last_one_is_shown_at_the_next_poll(pool: ProxmoxPool, identity: Identity) -> None:
+    reader = Reader()
+    task = Task([(["creating"], "")])
+    async with RawServer(identity, task) as server:
+        waiter = asyncio.create_task(client_of(pool, server).tasks.wait(UPID, on_lines=reader))
+        await asyncio.wait_for(reader.first.wait(), 5)
+        assert reader.text == ["creating"]
+        task.moments = [(["creating", "TASK OK"], "OK")]
+        await waiter
+    assert reader.text == ["creating", "TASK OK"]
+
+
+async def test_an_adopting_waiter_goes_on_after_the_lines_it_has(pool: ProxmoxPool, identity: Identity) -> None:
+    reader = Reader()
+    task = Task([(["one", "two", "three", "TASK OK"], "OK")])
+    await wait(pool, identity, task, on_lines=reader, first_line=2)
+    assert [(line.n, line.t) for line in reader.lines] == [(3, "three"), (4, "TASK OK")]
+
+
+async def test_a_long_log_comes_page_by_page(pool: ProxmoxPool, identity: Identity) -> None:
+    reader = Reader()
+    lines = [f"line {i}" for i in range(1_234)]
+    task = Task([(lines, "OK")])
+    await wait(pool, identity, task, on_lines=reader)
+    assert reader.text == lines
+    assert [int(query["start"]) for query in task.log_requests] == [0, 500, 1000]
+
+
+async def test_a_task_without_output_hands_on_nothing(pool: ProxmoxPool, identity: Identity) -> None:
+    reader = Reader()
+    await wait(pool, identity, Task([([], ""), ([], "OK")]), on_lines=reader)
+    assert reader.lines == []
+
+
+async def test_a_failure_brings_the_last_lines_though_nobody_followed(pool: ProxmoxPool, identity: Identity) -> None:
+    task = Task([([f"line {i}" for i in range(50)], "unable to create CT 120")])
+    with pytest.raises(TaskFailedError) as caught:
+        await wait(pool, identity, task)
+    assert list(caught.value.log_tail) == [f"line {i}" for i in range(30, 50)]
+
+
+async def test_a_failure_is_told_even_where_its_log_is_refused(pool: ProxmoxPool, identity: Identity) -> None:
+    def respond(seen: Seen) -> Answer:
+        if seen.path.endswith("/log"):
+            return refusal("403 no", "Permission check failed (/nodes/pve1, Sys.Audit)")
+        return data({"status": "stopped", "exitstatus": "command failed"})
+
+    async with RawServer(identity, respond) as server:
+        with pytest.raises(TaskFailedError) as caught:
+            await client_of(pool, server).tasks.wait(UPID)
+    assert (caught.value.exitstatus, caught.value.log_tail) == ("command failed", ())
+
+
+async def test_a_server_that_begins_each_page_at_the_first_line_tells_none_twice(
+    pool: ProxmoxPool, identity: Identity
+) -> None:
+    lines = [{"n": number, "t": f"line {number}"} for number in range(1, 601)]
+
+    def respond(seen: Seen) -> Answer:
+        return data(lines, total=len(lines)) if seen.path.endswith("/log") else data({"exitstatus": "OK"})
+
+    reader = Reader()
+    async with RawServer(identity, respond) as server:
+        await client_of(pool, server).tasks.wait(UPID, on_lines=reader)
+    assert reader.text == [line["t"] for line in lines]
+
+
+async def test_a_log_without_a_total_still_has_a_tail(pool: ProxmoxPool, identity: Identity) -> None:
+    lines = [{"n": str(i), "t": i} for i in range(1, 31)]
+    async with RawServer(identity, lambda _: data(lines)) as server:
+        tail = await client_of(pool, server).tasks.tail(UPID)
+    assert tail == [str(i) for i in range(11, 31)]
+
+
+async def test_an_ended_task_whose_status_nobody_knows_has_failed(pool: ProxmoxPool, identity: Identity) -> None:
+    async with RawServer(identity, lambda seen: data({"status": "stopped"} if "status" in seen.path else [])) as server:
+        with pytest.raises(TaskFailedError, match="unexpected status"):
+            await client_of(pool, server).tasks.wait(UPID)
+        assert server.calls().count(server.calls()[0]) == waiting.POLLS_WITHOUT_OUTCOME
+
+
+async def test_a_double_that_puts_the_exit_text_into_status_is_understood(
+    pool: ProxmoxPool, identity: Identity
+) -> None:
+    async with RawServer(identity, lambda _: data({"status": "OK"})) as server:
+        assert (await client_of(pool, server).tasks.wait(UPID)).exitstatus == "OK"
+
+
+async def test_polls_that_reach_nobody_go_on_until_someone_answers(pool: ProxmoxPool, identity: Identity) -> None:
+    task = Task([(["TASK OK"], "OK")])
+    silent = 8
+
+    def respond(seen: Seen) -> Answer:
+        nonlocal silent
+        silent -= 1
+        if silent >= 0:
+            return HANG_UP if silent % 2 else refusal("595 Connection refused")
+        return task(seen)
+
+    reader = Reader()
+    async with RawServer(identity, respond) as server:
+        assert (await client_of(pool, server).tasks.wait(UPID, on_lines=reader)).exitstatus == "OK"
+    assert reader.text == ["TASK OK"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (refusal("401 permission denied - invalid PVE ticket"), SessionExpiredError),
+        (refusal("400 Parameter verification failed.", "x", {"upid": "no such task"}), ApiError),
+    ],
+)
+async def test_what_pve_refuses_ends_the_wait_and_stops_nothing(
+    answer: Answer, error: type[Exception], pool: ProxmoxPool, identity: Identity
+) -> None:
+    async with RawServer(identity, lambda _: answer) as server:
+        with pytest.raises(error):
+            await client_of(pool, server).tasks.wait(UPID)
+        assert len(server.seen) == 1
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\n"), max_size=20)), st.data())
+def test_a_follower_hands_on_every_line_once_however_the_log_grows(lines: list[str], growth: st.DataObject) -> None:
+    whole = "\n".join(lines)
+    follower, handed = LogFollower(0), []
+    cuts = sorted(growth.draw(st.lists(st.integers(0, len(whole)), max_size=8)))
+    for cut, ended in [*((cut, False) for cut in cuts), (len(whole), True)]:
+        shown = whole[:cut].split("\n") if whole[:cut] else []
+        shown = lines if ended else shown
+        page = [LogLine(n, t) for n, t in enumerate(shown, 1)][follower.start :]
+        handed += follower.take(page, ended=ended)
+    if lines == ["no content"]:
+        assert handed == []
+    else:
+        assert [line.n for line in handed] == list(range(1, len(lines) + 1))

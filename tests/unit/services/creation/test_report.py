@@ -1,0 +1,154 @@
+"""A job told in full: which step stands how, what took how long, and where a browser may look."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from lxc_dashboard.db.models import CreationEvent, CreationState, EventType, Phase, new_id
+from lxc_dashboard.services.creation.report import Mark, PhaseReport, counts_of, links_of, phases_of
+from lxc_dashboard.services.creation.views import JobView, StepState, StepView
+
+BEGIN = datetime(2026, 11, 24, 12, tzinfo=UTC)
+CREATE = StepView("create.container", Phase.CREATING, "Create", StepState.DONE)
+FILE = StepView("deploy.file.motd", Phase.DEPLOYING, "/etc/motd", StepState.DONE)
+
+
+def script(name: str, state: StepState) -> StepView:
+    return StepView(f"script.001.{name}", Phase.SYNCING, name, state)
+
+
+def view_of(state: CreationState, phase: Phase, *steps: StepView) -> JobView:
+    return JobView(
+        id=new_id(),
+        endpoint_id=new_id(),
+        container_id=new_id(),
+        vmid=101,
+        node="pve1",
+        hostname="web-01",
+        template="nginx-web r7",
+        userid="root@pam",
+        state=state,
+        phase=phase,
+        percent=50,
+        created_at=BEGIN,
+        started_at=BEGIN,
+        finished_at=None,
+        cancel_requested=False,
+        steps=steps,
+    )
+
+
+def told(*events: tuple[float, Phase, str, dict[str, Any]]) -> list[CreationEvent]:
+    """``(seconds after the beginning, phase, message, more)``."""
+    run = new_id()
+    return [
+        CreationEvent(
+            creation_id=run,
+            seq=seq,
+            phase=phase.value,
+            percent=1,
+            message=message,
+            at=BEGIN + timedelta(seconds=at),
+            **{"type": EventType.STEP.value, **more},
+        )
+        for seq, (at, phase, message, more) in enumerate(events, 1)
+    ]
+
+
+def report_of(view: JobView, events: list[CreationEvent], at_s: float = 100) -> dict[Phase, PhaseReport]:
+    return {phase.phase: phase for phase in phases_of(view, events, BEGIN + timedelta(seconds=at_s))}
+
+
+def test_a_job_that_waits_for_a_worker_has_every_phase_to_come() -> None:
+    found = report_of(view_of(CreationState.QUEUED, Phase.CREATING), [])
+    assert {phase.mark for phase in found.values()} == {Mark.TODO}
+    assert {phase.seconds for phase in found.values()} == {None}
+
+
+def test_what_runs_counts_on_and_what_is_over_has_its_time() -> None:
+    events = told(
+        (0, Phase.CREATING, "Creating the container", {}),
+        (12, Phase.STARTING, "Starting the container", {}),
+        (16, Phase.SYNCING, "Installing", {}),
+        (20, Phase.SYNCING, "Running 10-a.sh", {"script": "10-a.sh"}),
+        (50, Phase.SYNCING, "Running 20-b.sh", {"script": "20-b.sh"}),
+    )
+    view = view_of(
+        CreationState.RUNNING,
+        Phase.SYNCING,
+        CREATE,
+        script("10-a.sh", StepState.DONE),
+        script("20-b.sh", StepState.ACTIVE),
+    )
+    found = report_of(view, events, at_s=90)
+    assert [found[phase].mark for phase in Phase] == [Mark.DONE, Mark.DONE, Mark.DONE, Mark.ACTIVE, Mark.TODO]
+    assert [found[phase].seconds for phase in Phase] == [12, 4, None, 74, None]
+    assert [(step.mark, step.seconds, step.seq) for step in found[Phase.SYNCING].steps] == [
+        (Mark.DONE, 30, 4),
+        (Mark.ACTIVE, 40, 5),
+    ]
+
+
+def test_the_time_between_a_failure_and_its_retry_counts_for_nothing() -> None:
+    events = told(
+        (0, Phase.SYNCING, "Running 10-a.sh", {"script": "10-a.sh"}),
+        (5, Phase.SYNCING, "10-a.sh ended with status 1", {"type": "error"}),
+        (3605, Phase.SYNCING, "Running 10-a.sh", {"script": "10-a.sh"}),
+    )
+    view = view_of(CreationState.RUNNING, Phase.SYNCING, script("10-a.sh", StepState.ACTIVE))
+    found = report_of(view, events, at_s=3615)[Phase.SYNCING]
+    assert found.seconds == 15
+    assert found.steps[0].seconds == 10
+    assert found.steps[0].seq == 3
+
+
+def test_a_failed_step_marks_itself_and_its_phase() -> None:
+    events = told(
+        (0, Phase.SYNCING, "Running 10-a.sh", {"script": "10-a.sh"}),
+        (7, Phase.SYNCING, "10-a.sh ended with status 1", {"type": "error"}),
+    )
+    found = report_of(view_of(CreationState.FAILED, Phase.SYNCING, script("10-a.sh", StepState.FAILED)), events)
+    assert (found[Phase.SYNCING].mark, found[Phase.FINALIZING].mark) == (Mark.FAILED, Mark.TODO)
+    assert (found[Phase.SYNCING].steps[0].mark, found[Phase.SYNCING].steps[0].seconds) == (Mark.FAILED, 7)
+
+
+def test_an_optional_script_that_failed_is_done_with_a_warning() -> None:
+    events = told(
+        (0, Phase.SYNCING, "Running 10-a.sh", {"script": "10-a.sh"}),
+        (1, Phase.SYNCING, "It is optional", {"script": "10-a.sh", "type": "warning"}),
+        (2, Phase.FINALIZING, "Finishing", {}),
+    )
+    found = report_of(view_of(CreationState.READY, Phase.FINALIZING, script("10-a.sh", StepState.DONE)), events)
+    assert found[Phase.SYNCING].mark is Mark.WARNED
+    assert found[Phase.SYNCING].steps[0].mark is Mark.WARNED
+    assert found[Phase.FINALIZING].mark is Mark.DONE
+
+
+@pytest.mark.parametrize(
+    ("state", "mark"), [(CreationState.CANCELLED, Mark.STOPPED), (CreationState.WAITING, Mark.WAITING)]
+)
+def test_what_was_stopped_or_waits_says_so(state: CreationState, mark: Mark) -> None:
+    step = StepState.FAILED if state is CreationState.CANCELLED else StepState.ACTIVE
+    events = told((0, Phase.SYNCING, "Running 10-a.sh", {"script": "10-a.sh"}))
+    found = report_of(view_of(state, Phase.SYNCING, script("10-a.sh", step)), events)
+    assert (found[Phase.SYNCING].mark, found[Phase.SYNCING].steps[0].mark) == (mark, mark)
+
+
+def test_files_packages_and_scripts_are_counted() -> None:
+    packages = StepView("packages.apt", Phase.SYNCING, "packages-apt", StepState.ACTIVE)
+    assert counts_of([FILE]) == {"files": (1, 1)}
+    assert counts_of([packages, script("10-a.sh", StepState.WAITING)]) == {"packages": (0, 1), "scripts": (0, 1)}
+    assert counts_of([CREATE]) == {}
+
+
+def test_links_go_by_the_usual_ports() -> None:
+    assert list(links_of("10.0.0.5", (22, 80, 443, 8080, 5432))) == [
+        "http://10.0.0.5",
+        "https://10.0.0.5",
+        "http://10.0.0.5:8080",
+    ]
+    assert list(links_of("fd00::5", (8443,))) == ["https://[fd00::5]:8443"]
+    assert list(links_of("", (80,))) == []

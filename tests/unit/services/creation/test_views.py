@@ -1,0 +1,38 @@
+"""Jobs as pages show them, also those that another version of the dashboard has written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lxc_dashboard.db.models import Container, Creation, new_id
+from lxc_dashboard.services.creation.spec import ContainerSpec
+from lxc_dashboard.services.creation.views import job_view
+
+SPEC = ContainerSpec("pve1", "local:vztmpl/debian.tar.zst", "web-01", "local-lvm").to_json()
+
+
+def job_of(spec: dict[str, Any]) -> tuple[Creation, Container]:
+    container = Container(endpoint_id=new_id(), vmid=101, node="pve1", hostname="web-01")
+    job = Creation(endpoint_id=container.endpoint_id, container_id=container.id, userid="root@pam", spec=spec)
+    return job, container
+
+
+def test_a_jobs_spec_is_what_was_asked_for() -> None:
+    view = job_view(*job_of(SPEC), "web r1", own=True)
+    assert view.spec == ContainerSpec.from_json(SPEC)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param({}, id="nothing"),
+        pytest.param(SPEC | {"password_mode": "by pigeon"}, id="a word of a newer version"),
+        pytest.param(SPEC | {"ipv4": "dhcp"}, id="another shape"),
+        pytest.param(SPEC | {"ipv4": {}}, id="a part left out"),
+    ],
+)
+def test_a_spec_that_cannot_be_read_hides_no_job(spec: dict[str, Any]) -> None:
+    view = job_view(*job_of(spec), "web r1", own=True)
+    assert (view.vmid, view.hostname, view.spec) == (101, "web-01", None)

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lxc_dashboard.proxmox.schemas import GuestStatus, Resource, TaskInfo
+from lxc_dashboard.services.monitor.rows import (
+    Known,
+    Rates,
+    busy_guests,
+    complete,
+    difference,
+    from_resources,
+    live_fields,
+)
+
+MIB = 1024 * 1024
+
+
+def guest(vmid: int = 101, **fields: Any) -> Resource:
+    return Resource(id=f"lxc/{vmid}", type="lxc", vmid=vmid, **{"node": "pve1", "status": "running", **fields})
+
+
+def node(name: str, status: str) -> Resource:
+    return Resource(id=f"node/{name}", type="node", node=name, status=status)
+
+
+def rows(*resources: Resource, **kwargs: Any) -> dict[int, dict[str, Any]]:
+    return from_resources(
+        resources, kwargs.get("known", {}), kwargs.get("previous", {}), Rates(), kwargs.get("at", 1e9)
+    )
+
+
+def test_only_containers_are_listed_and_templates_are_not() -> None:
+    vm = Resource(id="qemu/200", type="qemu", vmid=200, node="pve1")
+    assert list(rows(guest(101), vm, node("pve1", "online"), guest(102, template=True))) == [101]
+
+
+def test_guests_of_a_node_that_is_down_are_unknown() -> None:
+    found = rows(guest(101), guest(102, node="pve2"), node("pve1", "online"), node("pve2", "offline"))
+    assert (found[101]["status"], found[102]["status"]) == ("running", "unknown")
+
+
+def test_what_the_product_knows_stands_in_the_row() -> None:
+    known = {101: Known("ready", "10.0.0.5", "web r2", "abc")}
+    row = rows(guest(101), known=known)[101]
+    assert (row["lifecycle"], row["address"], row["recipe"], row["job"]) == ("ready", "10.0.0.5", "web r2", "abc")
+
+
+def test_a_guest_that_only_grew_older_does_not_change() -> None:
+    first = rows(guest(101, uptime=100), at=1000.0)
+    later = rows(guest(101, uptime=112), previous=first, at=1012.5)
+    assert difference(first, later) == ({}, [])
+
+
+def test_a_restart_moves_the_boot_time() -> None:
+    first = rows(guest(101, uptime=5000), at=10000.0)
+    later = rows(guest(101, uptime=5), previous=first, at=10012.0)
+    assert later[101]["since"] == 10007
+
+
+def test_rates_come_from_counters_and_hold_while_these_stand_still() -> None:
+    rates = Rates()
+    assert rates.of(1, 0.0, 1000, 0) == (0, 0)
+    assert rates.of(1, 10.0, 1000 + 64000, 6400) == (6400, 640)
+    assert rates.of(1, 12.0, 65000, 6400) == (6400, 640)
+    assert rates.of(1, 20.0, 10, 5) == (0, 0)
+
+
+def test_live_fields_lie_over_an_old_row() -> None:
+    status = GuestStatus(vmid=101, status="stopped", name="web", mem=5 * MIB + 3)
+    live = live_fields(status, "pve2", {"since": 7}, 1000.0)
+    assert (live["status"], live["node"], live["mem"], live["since"]) == ("stopped", "pve2", 5 * MIB, 0)
+
+
+def test_running_tasks_name_what_they_do_and_consoles_do_not_count() -> None:
+    tasks = [
+        TaskInfo("a", type="vzstart", id="101"),
+        TaskInfo("b", type="vzdestroy", id="102", status="OK", endtime=5),
+        TaskInfo("c", type="vncproxy", id="103"),
+        TaskInfo("d", type="a-new-type", id="104"),
+        TaskInfo("e", type="aptupdate", id=""),
+        TaskInfo("f", type="vzstart", id="²"),
+    ]
+    assert busy_guests(tasks) == {101: "starting", 104: "busy"}
+
+
+def test_a_guest_not_listed_yet_has_every_field() -> None:
+    listed = rows(guest(101))[101]
+    assert complete({"vmid": 101}).keys() == listed.keys()
+    assert complete({"vmid": 9})["name"] == "CT 9"
+
+
+ROW = st.dictionaries(st.sampled_from(["a", "b", "c"]), st.integers(0, 3), min_size=3, max_size=3)
+TABLE = st.dictionaries(st.integers(100, 108), ROW, max_size=6)
+
+
+@given(TABLE, TABLE)
+def test_a_difference_laid_over_the_old_gives_the_new(old: dict[int, Any], new: dict[int, Any]) -> None:
+    changed, gone = difference(old, new)
+    merged = {vmid: dict(row) for vmid, row in old.items() if vmid not in gone}
+    for vmid, fields in changed.items():
+        merged[vmid] = {**merged.get(vmid, {}), **fields}
+    assert merged == new
+    assert all(fields for fields in changed.values())

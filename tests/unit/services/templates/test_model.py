@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from lxc_dashboard.db.models import FilePolicy, PackageManager
+from lxc_dashboard.services.templates.model import (
+    Bucket,
+    FileEntry,
+    Finding,
+    PackageEntry,
+    Script,
+    TemplateConfig,
+    TemplateContent,
+)
+
+WHOLE = TemplateContent(
+    name="web",
+    config=TemplateConfig(app="Web", tags=("a", "b")),
+    scripts=(Script("1.sh", "true\n", 0), Script("2.sh", "", 1)),
+    files=(FileEntry("a", "/etc", FilePolicy.BACKUP, b"\xff"), FileEntry("b", "/etc", FilePolicy.DEFAULT, b"")),
+    buckets=(
+        Bucket("base", PackageManager.APT, (PackageEntry("x"), PackageEntry("y"))),
+        Bucket("base", PackageManager.PIP),
+    ),
+)
+
+
+def test_the_checksum_is_the_same_in_every_process_and_release() -> None:
+    assert WHOLE.checksum() == "882cd8571a8463db8876f38c9d22dda1cfe845d130a86d4c3c27605126d630a8"
+
+
+def test_the_checksum_ignores_name_warnings_and_the_order_of_what_has_none() -> None:
+    other = replace(
+        WHOLE,
+        name="other",
+        warnings=(Finding("f", 1, "x"),),
+        files=WHOLE.files[::-1],
+        buckets=WHOLE.buckets[::-1],
+    )
+    assert other.checksum() == WHOLE.checksum()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(WHOLE, config=replace(WHOLE.config, unprivileged=False)),
+        replace(WHOLE, config=replace(WHOLE.config, tags=("b", "a"))),
+        replace(WHOLE, scripts=WHOLE.scripts[:1]),
+        replace(WHOLE, scripts=(replace(WHOLE.scripts[0], timeout_s=5), WHOLE.scripts[1])),
+        replace(WHOLE, scripts=(replace(WHOLE.scripts[0], enabled=False), WHOLE.scripts[1])),
+        replace(WHOLE, files=(replace(WHOLE.files[0], content=b"\xfe"), WHOLE.files[1])),
+        replace(WHOLE, files=(replace(WHOLE.files[0], mode=0o755), WHOLE.files[1])),
+        replace(WHOLE, files=(replace(WHOLE.files[0], policy=FilePolicy.REPLACE), WHOLE.files[1])),
+        replace(WHOLE, buckets=(Bucket("base", PackageManager.APT, (PackageEntry("y"), PackageEntry("x"))),)),
+        replace(WHOLE, buckets=(replace(WHOLE.buckets[0], manager=PackageManager.APK), WHOLE.buckets[1])),
+        replace(WHOLE, buckets=(replace(WHOLE.buckets[0], name="b"), WHOLE.buckets[1])),
+    ],
+)
+def test_the_checksum_tells_any_other_content(other: TemplateContent) -> None:
+    assert other.checksum() != WHOLE.checksum()
+
+
+def test_a_file_knows_where_it_goes() -> None:
+    assert FileEntry("x", "/", FilePolicy.DEFAULT, b"").target == "/x"
+    assert FileEntry("x", "/etc", FilePolicy.DEFAULT, b"").target == "/etc/x"

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from lxc_dashboard.errors import NotFoundError
+from lxc_dashboard.state.ids import id_in, uuid_of
+
+ID = "0192f0c8-1111-7000-8000-000000000000"
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [(f"/jobs/{ID}", {}), (f"/jobs/{ID}/", {}), ("/jobs/[creation_id]", {"creation_id": ID})],
+)
+def test_the_id_of_an_address(path: str, query: dict[str, str]) -> None:
+    assert uuid_of(id_in(path, query, "creation_id"), "gone") == UUID(ID)
+
+
+@pytest.mark.parametrize("value", ["", "jobs", ID[:-1]])
+def test_what_is_no_id_is_not_found(value: str) -> None:
+    with pytest.raises(NotFoundError, match="gone"):
+        uuid_of(value, "gone")

@@ -1,0 +1,123 @@
+"""Rows of the list of jobs: what they say, and that what has not changed stays the same object."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from lxc_dashboard.db.models import CreationState, Phase, new_id
+from lxc_dashboard.db.repositories.slots import Place
+from lxc_dashboard.services.creation.listing import Wanted
+from lxc_dashboard.services.creation.pulse import JobPulse
+from lxc_dashboard.services.creation.report import Mark, PhaseReport, StepReport
+from lxc_dashboard.state.job import phase_row
+from lxc_dashboard.state.job_rows import JobRow, View, line_of, moved, word_of
+
+BEGIN = datetime(2026, 11, 24, 12, tzinfo=UTC)
+LATER = BEGIN + timedelta(seconds=90)
+ROW = JobRow(
+    id=str(new_id()),
+    href="/jobs/x",
+    name="web-01",
+    vmid=101,
+    node="pve1",
+    template="nginx-web r7",
+    userid="root@pam",
+    state="running",
+    dot="changing",
+    word="syncing 60 %",
+    percent=60,
+    ticking=True,
+    seconds=10.0,
+    created_at=BEGIN.isoformat(),
+)
+PULSE = JobPulse(new_id(), CreationState.RUNNING, Phase.SYNCING, 60, BEGIN, None, cancel_requested=False)
+
+
+@pytest.mark.parametrize(
+    ("state", "cancelling", "word"),
+    [
+        ("running", False, "syncing 60 %"),
+        ("running", True, "Cancelling"),
+        ("waiting", True, "Cancelling"),
+        ("failed", False, "Failed in syncing"),
+        ("failed", True, "Failed in syncing"),
+        ("ready", False, "Ready"),
+        ("waiting", False, "Waits for sign-in"),
+    ],
+)
+def test_the_word_says_the_state(state: str, word: str, *, cancelling: bool) -> None:
+    assert word_of(state, "syncing", 60, cancelling=cancelling) == word
+
+
+def test_a_row_that_has_not_changed_is_the_same_one() -> None:
+    assert moved(ROW, PULSE, LATER) is ROW
+
+
+def test_a_row_moves_with_its_job() -> None:
+    row = moved(ROW, replace(PULSE, percent=70), LATER)
+    assert (row.word, row.percent, row.seconds, row.ticking) == ("syncing 70 %", 70, 90.0, True)
+    ended = replace(PULSE, state=CreationState.READY, finished_at=BEGIN + timedelta(seconds=30))
+    row = moved(ROW, ended, LATER)
+    assert (row.word, row.dot, row.seconds, row.ticking) == ("Ready", "running", 30.0, False)
+
+
+def step(key: str, mark: Mark) -> StepReport:
+    return StepReport(key, key, mark, None, 0)
+
+
+def test_a_phase_lists_scripts_always_and_other_steps_while_they_matter() -> None:
+    steps = (step("create.check", Mark.DONE), step("script.001.a.sh", Mark.DONE), step("script.002.b.sh", Mark.TODO))
+    row = phase_row(PhaseReport(Phase.SYNCING, Mark.ACTIVE, 3.0, 7, {"scripts": (1, 2)}, steps))
+    assert [shown.title for shown in row.steps] == ["script.001.a.sh, 1 of 2", "script.002.b.sh, 2 of 2"]
+    assert (row.note, row.ticking, row.seq) == ("scripts 1/2", True, 7)
+    running = phase_row(PhaseReport(Phase.CREATING, Mark.ACTIVE, None, 0, {}, (step("create.container", Mark.ACTIVE),)))
+    assert [shown.title for shown in running.steps] == ["create.container"]
+    entered = phase_row(PhaseReport(Phase.STARTING, Mark.DONE, None, 0, {}, (step("start.init", Mark.DONE),)))
+    assert [shown.title for shown in entered.steps] == ["start.init"], "which way leads in is shown to the end"
+    done = phase_row(PhaseReport(Phase.DEPLOYING, Mark.DONE, 1.0, 1, {"files": (4, 4)}, ()))
+    assert done.note == "4 files"
+
+
+@pytest.mark.parametrize(
+    ("ahead", "node", "line"),
+    [
+        (-1, "", ""),
+        (0, "", "1st in line"),
+        (1, "", "2nd in line"),
+        (2, "", "3rd in line"),
+        (3, "", "4th in line"),
+        (10, "", "11th in line"),
+        (11, "", "12th in line"),
+        (20, "", "21st in line"),
+        (111, "", "112th in line"),
+        (1000, "", "1,001st in line"),
+        (0, "pve1", "Next on pve1"),
+        (1, "pve1", "Waits for 1 other on pve1"),
+        (2, "pve1", "Waits for 2 others on pve1"),
+    ],
+)
+def test_the_place_in_the_line_is_told(ahead: int, node: str, line: str) -> None:
+    assert line_of(ahead, node) == line
+    queued = replace(PULSE, state=CreationState.QUEUED, place=Place(ahead, node))
+    assert moved(ROW, queued, LATER).word == (line or "Queued")
+
+
+def test_what_the_address_asks_for_is_what_its_view_gives_back() -> None:
+    address = "/jobs?q=web+1&state=failed&node=pve1&template=nginx&whose=mine&page=3"
+    view = View.of(dict(parse_qsl(urlsplit(address).query)))
+    assert view.address(page=view.page) == address
+    assert view.address(node="") == "/jobs?q=web+1&state=failed&template=nginx&whose=mine"
+    assert view.wanted == Wanted((CreationState.FAILED,), "pve1", "nginx", mine=True, text="web 1")
+    assert view.narrows
+
+
+@pytest.mark.parametrize("page", ["0", "-1", "x", "", "99999999999", "\u0663"])
+def test_an_address_that_makes_no_sense_shows_the_first_page_of_all(page: str) -> None:
+    view = View.of({"page": page, "state": "nonsense", "whose": "yours", "other": "1"})
+    assert view.wanted == Wanted()
+    assert view.address() == "/jobs"
+    assert view.page >= 1

@@ -1,0 +1,155 @@
+"""Whatever goes wrong while a page is filled, the page says so: no spinner turns for ever."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from operator import attrgetter
+from types import SimpleNamespace
+from typing import Any, NoReturn
+
+import pytest
+import reflex as rx
+from reflex.istate.data import RouterData
+from structlog.testing import capture_logs
+
+from lxc_dashboard import routes, text
+from lxc_dashboard.app import app
+from lxc_dashboard.db.models import new_id
+from lxc_dashboard.services.auth.model import Session
+from lxc_dashboard.services.creation.downloads import FetchState
+from lxc_dashboard.state import base, guard
+from lxc_dashboard.state.appliances import Fetching
+from lxc_dashboard.state.base import PageState
+from lxc_dashboard.state.batch import BatchState
+from lxc_dashboard.state.console import ConsoleState
+from lxc_dashboard.state.create import CreateState
+from lxc_dashboard.state.editor import EditorState
+from lxc_dashboard.state.editor_work import Work
+from lxc_dashboard.state.job import JobState
+from lxc_dashboard.state.sources import SourcesState
+
+WORDS = "a fault of ours, with a secret in its words"
+ID = str(new_id())
+# Where a page's address says what it is of; each holds for the others too.
+ADDRESS = f"{routes.template(ID)}?creation_id={ID}&batch_id={ID}&vmid=101"
+TABS = {"TemplateRevisionsState": "revisions", "TemplateContainersState": "containers"}
+RUNNING = Fetching(FetchState.RUNNING.value, "pve1", "local", "debian.tar.zst", upid="UPID:pve1:")
+PATHS = {"EditorState": routes.TEMPLATE_NEW}
+
+
+class BrokenRuntime:
+    """Whatever a service wants of it, it has a fault."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise RuntimeError(WORDS)
+
+
+def page_states() -> list[type[Any]]:
+    """Every state of the app that fills a page."""
+    assert app.sio is not None
+
+    def below(state: type[Any]) -> list[type[Any]]:
+        return [found for child in state.get_substates() for found in [child, *below(child)]]
+
+    return sorted(
+        (s for s in below(rx.State) if issubclass(s, PageState) and s.__module__.startswith("lxc_dashboard.")),
+        key=lambda state: state.__name__,
+    )
+
+
+def test_the_page_states_are_found() -> None:
+    assert {"JobState", "CreateState", "EditorState", "TemplateContainersState"} <= {s.__name__ for s in page_states()}
+
+
+@pytest.fixture
+def _broken() -> Iterator[None]:
+    """A signed-in caller in a process that has a fault."""
+    process: Any = SimpleNamespace(runtime=BrokenRuntime())
+    token = guard._CALLER.set(guard.Caller(process, someone()))
+    yield
+    guard._CALLER.reset(token)
+
+
+@pytest.mark.usefixtures("_broken")
+@pytest.mark.parametrize("state_class", page_states(), ids=lambda state: state.__name__)
+async def test_a_page_whose_service_has_a_fault_says_so(state_class: type[Any]) -> None:
+    state = state_of(state_class)
+    with capture_logs() as logged:
+        await finished(state_class.event_handlers["load"].fn(state))
+    assert (state.phase, state.problem.cause) == (base.FAILED, text.UNEXPECTED)
+    assert state.problem.remedy == text.REMEDY_RETRY
+    assert [(line["log_level"], line["reference"]) for line in logged] == [("error", state.problem.reference)]
+
+
+@pytest.mark.usefixtures("_broken")
+@pytest.mark.parametrize(
+    ("state_class", "handler", "arguments", "before", "flag"),
+    [
+        (JobState, "destroy", [], {"id": ID}, "busy"),
+        (BatchState, "cancel_all", [], {"id": ID}, "acting"),
+        (BatchState, "retry_failed", [], {"id": ID}, "acting"),
+        (ConsoleState, "start", [], {"vmid": 101}, "starting"),
+        (SourcesState, "sync", [ID], {}, "busy"),
+        (
+            SourcesState,
+            "save",
+            [{"name": "x", "location": "https://x/y.git", "every_s": "60"}],
+            {"chosen": ID},
+            "trying",
+        ),
+        (EditorState, "save", [{}], {"draft_id": ID, "_stored": Work().content()}, "saving"),
+        (CreateState, "take_free_address", ["ipv4"], {"form": {"ipv4_range": "10.0.0.5-9/24"}}, "asking_for"),
+        (CreateState, "check_now", [], {}, "checking"),
+        (CreateState, "resume_download", [], {"fetching": RUNNING}, "fetching.state"),
+        (CreateState, "stop_download", [], {"fetching": RUNNING}, "fetching.stopping"),
+    ],
+)
+async def test_nothing_stays_busy_whose_work_has_failed(
+    state_class: type[Any], handler: str, arguments: list[Any], before: dict[str, Any], flag: str
+) -> None:
+    state = state_of(state_class)
+    for name, value in before.items():
+        setattr(state, name, value)
+    with pytest.raises(RuntimeError, match=WORDS):
+        await finished(state_class.event_handlers[handler].fn(state, *arguments))
+    assert not attrgetter(flag)(state)
+
+
+def state_of(state_class: type[Any]) -> Any:
+    """A tab's state on the page that it fills."""
+    root = rx.State(_reflex_internal_init=True)  # type: ignore[call-arg] # as Reflex makes them
+    state = root.get_substate(state_class.get_full_name().split("."))
+    path, _, query = ADDRESS.partition("?")
+    tab = TABS.get(state_class.__name__, "")
+    path = PATHS.get(state_class.__name__, path)
+    root.router = RouterData.from_router_data(
+        {"asPath": f"{path}?{query}&tab={tab}", "pathname": path, "headers": {"origin": "http://x"}}
+    )
+    return state
+
+
+def someone() -> Session:
+    return Session(
+        id=new_id(),
+        endpoint_id=new_id(),
+        endpoint_name="pve",
+        userid="root@pam",
+        signed_in_at=datetime.now(UTC),
+        address="192.0.2.1",
+        user_agent="",
+        ticket="",
+        csrf_token="",
+        ticket_issued_at=0.0,
+        key="",
+    )
+
+
+async def finished(begun: Any) -> None:
+    """A handler to its end, whichever kind it is of."""
+    if inspect.isasyncgen(begun):
+        async for _ in begun:
+            assert begun
+    else:
+        await begun

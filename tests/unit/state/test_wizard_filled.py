@@ -1,0 +1,41 @@
+"""From what was kept to what the wizard shows, as far as it is still there."""
+
+from __future__ import annotations
+
+from lxc_dashboard.services.creation.filled import Filled
+from lxc_dashboard.state import wizard_filled
+from lxc_dashboard.state.wizard import PackageRow, ScriptRow
+
+SCRIPTS = [ScriptRow(name, "", "") for name in ("10-a.sh", "20-b.sh", "30-c.sh")]
+
+
+def test_scripts_come_back_in_their_order_and_off_where_they_were_off() -> None:
+    filled = Filled(scripts=("30-c.sh", "10-a.sh", "20-b.sh"), scripts_off=("10-a.sh",))
+    found, told = wizard_filled.scripts(SCRIPTS, filled)
+    assert [(row.name, row.on) for row in found] == [("30-c.sh", True), ("10-a.sh", False), ("20-b.sh", True)]
+    assert told == []
+
+
+def test_a_script_that_came_since_is_added_and_one_that_went_is_told() -> None:
+    found, told = wizard_filled.scripts(SCRIPTS, Filled(scripts=("20-b.sh", "15-gone.sh", "10-a.sh")))
+    assert [row.name for row in found] == ["20-b.sh", "10-a.sh", "30-c.sh"]
+    assert told == ["The template has no such script any more: 15-gone.sh"]
+
+
+def test_a_script_that_was_off_is_not_missed_when_it_is_gone() -> None:
+    assert wizard_filled.scripts(SCRIPTS, Filled(scripts=("9.sh",), scripts_off=("9.sh",)))[1] == []
+
+
+def test_packages_that_were_taken_out_stay_out() -> None:
+    rows = [PackageRow("web/apt/nginx", "web", "apt", "nginx"), PackageRow("web/apt/curl", "web", "apt", "curl")]
+    found = wizard_filled.packages(rows, Filled(packages_off=("web/apt/curl", "web/apt/gone")))
+    assert [(row.spec, row.on) for row in found] == [("nginx", True), ("curl", False)]
+
+
+def test_each_field_that_got_something_else_is_told_with_both_values() -> None:
+    form = {"node": "pve1", "storage": "fast", "bridge": "", "pool": "dev"}
+    told = wizard_filled.fallen_back(form, {"storage": "local-lvm", "bridge": "vmbr0", "pool": ""})
+    assert told == [
+        "Storage fast is not there on pve1 any more: local-lvm stands in its place",
+        "Pool dev is not there on pve1 any more: None stands in its place",
+    ]

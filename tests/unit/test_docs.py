@@ -1,0 +1,148 @@
+"""Every command line that the docs and the product's own advice show is one that the command takes."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import typer
+
+from lxc_dashboard.cli import app
+from lxc_dashboard.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+DOCS = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
+SOURCES = sorted(ROOT.glob("lxc_dashboard/**/*.py"))
+PROGRAM: Final = "lxc-dashboard"
+USAGE: Final[type[Exception]] = typer.BadParameter.__mro__[1]  # typer does not give it by name
+WHERE_IT_ENDS = re.compile(r"\s(?:#|\||&&|;|>)\s?.*")
+MENTION = re.compile(rf"(?<!`)`(?:\S*/)?{PROGRAM} ([^`\n]+)`(?!`)")
+DOCSTRING = re.compile(rf"``{PROGRAM} ([^`\n]+)``")
+
+
+def fenced(text: str) -> list[str]:
+    """The whole command lines of fenced blocks, those that go on in the next line joined."""
+    blocks = re.findall(r"^ *```\w*\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
+    lines = [line.strip() for block in blocks for line in re.sub(r"\\\n\s*", "", block).splitlines()]
+    return [WHERE_IT_ENDS.sub("", line) for line in lines if line.startswith(f"{PROGRAM} ")]
+
+
+def mentioned(text: str) -> list[str]:
+    """The commands that stand within a sentence: ``template list|lint`` is two."""
+    found = [line for pattern in (MENTION, DOCSTRING) for line in pattern.findall(text)]
+    return [each for line in found for each in alternatives(line)]
+
+
+def alternatives(line: str) -> list[str]:
+    words = line.split(" ")
+    many = next((word for word in words if "|" in word), None)
+    return [line] if many is None else [line.replace(many, one) for one in many.split("|")]
+
+
+def parse(words: list[str], *, whole: bool) -> None:
+    """Raises ``USAGE`` for what the command does not take; for what is missing only where it is ``whole``."""
+    command: Any = typer.main.get_command(app)
+    context = None
+    try:
+        while hasattr(command, "resolve_command"):
+            if not words:
+                return  # a group by its name
+            context = command.make_context(PROGRAM, words, parent=context)
+            _, command, words = command.resolve_command(context, words)
+        command.make_context(PROGRAM, words, parent=context)
+    except USAGE as error:
+        if whole or type(error).__name__ != "MissingParameter":
+            raise
+
+
+CASES = [
+    pytest.param(line, whole, id=f"{file.relative_to(ROOT)}: {line}")
+    for file in (*DOCS, *SOURCES)
+    for line, whole in [
+        *((line.removeprefix(f"{PROGRAM} "), True) for line in fenced(file.read_text(encoding="utf-8"))),
+        *((line, False) for line in mentioned(file.read_text(encoding="utf-8"))),
+    ]
+]
+
+
+@pytest.mark.parametrize(("line", "whole"), CASES)
+def test_a_command_line_that_is_shown_is_taken(line: str, whole: bool) -> None:
+    words = [word for word in shlex.split(line.replace("...", "")) if word]
+    parse(words, whole=whole)
+
+
+def test_the_docs_show_how_an_endpoint_gets_its_doors() -> None:
+    for file in (ROOT / "README.md", ROOT / "docs" / "operators-guide.md"):
+        (first, *_) = (line for line in fenced(file.read_text(encoding="utf-8")) if " node add " in line)
+        assert "--ssh-key-file " in first
+        assert first.count("--door ") == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "whole"),
+    [
+        ("node add home --host pve.example.org --ssh-key key", True),
+        ("node add home", True),
+        ("node ad home", False),
+        ("template lint --nonsense", False),
+    ],
+)
+def test_a_wrong_one_would_be_noticed(line: str, whole: bool) -> None:
+    with pytest.raises(USAGE):
+        parse(shlex.split(line), whole=whole)
+
+
+@pytest.mark.parametrize(
+    "target", sorted(set(re.findall(r"`[A-Z_=0-9 ]*make ([a-z.][\w./-]*)", "".join(f.read_text() for f in DOCS))))
+)
+def test_a_make_target_that_is_shown_is_there(target: str) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    pattern = re.escape(target) if not target.startswith("bench-") else "bench-%"
+    assert re.search(rf"^{pattern}:", makefile, re.MULTILINE)
+
+
+def test_every_setting_is_in_the_operators_guide() -> None:
+    guide = (ROOT / "docs" / "operators-guide.md").read_text(encoding="utf-8")
+    table = "".join(line for line in guide.splitlines() if line.startswith("| `"))
+    assert [name for name in Settings.model_fields if not re.search(rf"`{name}[`=]", table)] == []
+
+
+def test_every_room_is_in_the_tree() -> None:
+    """By its path, or by its name behind that of one beside it."""
+    tree = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").partition("## Tree")[2].partition("\n## ")[0]
+    named = {word.removesuffix("/").rpartition("/")[2] for word in re.findall(r"`([\w./-]+)`", tree)}
+    product = ROOT / "lxc_dashboard"
+    rooms = [*product.glob("[a-z]*.py"), *(folder.parent for folder in product.glob("[a-z]*/__init__.py"))]
+    services = [folder.parent for folder in product.glob("services/[a-z]*/__init__.py")]
+    assert sorted({room.name for room in (*rooms, *services)} - named - {"services"}) == []
+
+
+LINKS = [
+    pytest.param(file, target, id=f"{file.relative_to(ROOT)}: {target}")
+    for file in DOCS
+    for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", file.read_text(encoding="utf-8"))
+]
+FILES = [
+    pytest.param(name, id=f"{file.relative_to(ROOT)}: {name}")
+    for file in DOCS
+    if file.name != "CHANGELOG.md"  # what stood there once is its subject
+    for name in sorted(set(re.findall(r"`((?:[a-z_]+/)*[a-z_]+\.(?:py|js|lock))`", file.read_text(encoding="utf-8"))))
+]
+
+
+@pytest.mark.parametrize(("file", "target"), LINKS)
+def test_a_link_leads_to_a_file_and_its_heading(file: Path, target: str) -> None:
+    path, _, anchor = target.partition("#")
+    there = file.parent / path if path else file
+    assert there.exists()
+    if anchor:
+        headings = re.findall(r"^#+ (.+)$", there.read_text(encoding="utf-8"), re.MULTILINE)
+        assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_is_named_is_there(name: str) -> None:
+    assert any(next(ROOT.glob(f"{place}/{name}"), None) for place in (".", "tasks", "lxc_dashboard/**"))
