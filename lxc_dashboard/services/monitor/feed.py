@@ -30,7 +30,7 @@ from lxc_dashboard.services.monitor.identity import Identities
 from lxc_dashboard.services.monitor.known import known_of
 from lxc_dashboard.services.monitor.poller import Poller
 from lxc_dashboard.services.monitor.replica import BLOCK_MS, RETRY_S, OnPatch, Replica, catch_up, follow
-from lxc_dashboard.services.monitor.rows import Known, Row
+from lxc_dashboard.services.monitor.rows import Known, Row, Rows
 
 log = structlog.get_logger(__name__)
 
@@ -95,17 +95,30 @@ class FeedHub:
         """The feeds that are kept now."""
         return list(self._replicas)
 
-    async def snapshot(self, session: Session) -> bytes:
-        """The whole list as gzipped JSON ``{v, rows: {vmid: row}, meta}``, encoded once for all viewers.
+    def glance(self, session: Session) -> tuple[Rows, dict[str, Any]]:
+        """Rows and ``meta`` of the user's feed as they are now; empty where nobody watches it through this process."""
+        replica = self._replicas.get(feed_key(session.endpoint_id, session.userid))
+        return (replica.rows, replica.meta) if replica else ({}, {})
 
-        Before the first answer of PVE it waits up to 5 s, then gives what there is, with the cause in ``meta.error``.
-        """
+    async def rows(self, session: Session) -> Rows:
+        """All that the user sees; before the first answer of PVE it waits up to 5 s, then gives what there is."""
+        return (await self._visited(session)).rows
+
+    async def _visited(self, session: Session) -> Replica:
         replica = self._replica(session)
         if not replica.viewers:
             replica.empty_since = time.monotonic()
         with suppress(TimeoutError):
             async with asyncio.timeout(FIRST_ANSWER_WITHIN_S):
                 await replica.ready.wait()
+        return replica
+
+    async def snapshot(self, session: Session) -> bytes:
+        """The whole list as gzipped JSON ``{v, rows: {vmid: row}, meta}``, encoded once for all viewers.
+
+        Before the first answer of PVE it waits up to 5 s, then gives what there is, with the cause in ``meta.error``.
+        """
+        replica = await self._visited(session)
         if not replica.ready.is_set():
             replica.meta.setdefault("error", "PVE has not answered yet")
         if replica.encoded[0] != replica.v or not replica.ready.is_set():
