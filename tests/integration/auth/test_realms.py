@@ -97,11 +97,11 @@ async def test_another_certificate_is_told_apart_when_it_is_remembered_too(rt: R
 async def test_what_pve_refuses_is_a_failure_of_its_own(
     rt: Runtime, endpoint_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(_pool: object, _endpoint: object) -> None:
-        raise PermissionRefused
-
-    class PermissionRefused(ProxmoxError):
+    class OddError(ProxmoxError):
         """Of a kind that is not told apart."""
+
+    def refused(_pool: object, _endpoint: object) -> None:
+        raise OddError
 
     monkeypatch.setattr(type(rt.pve), "client", refused)
     assert [await asked(rt, endpoint_id) for _ in range(2)] == [ProxmoxError.__name__] * 2
