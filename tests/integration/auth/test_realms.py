@@ -10,6 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from lxc_dashboard.errors import NotFoundError, ProxmoxError, TlsError, UnreachableError
+from lxc_dashboard.proxmox.client import Endpoint, ProxmoxClient, ProxmoxPool
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth import realms
@@ -36,9 +37,13 @@ async def test_they_are_the_endpoints_own(rt: Runtime, endpoint_id: UUID) -> Non
 async def test_many_who_ask_at_once_and_later_ask_pve_once(
     rt: Runtime, endpoint_id: UUID, sandbox: SandboxNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    questions = []
-    client = rt.pve.client
-    monkeypatch.setattr(type(rt.pve), "client", lambda _, endpoint: questions.append(endpoint) or client(endpoint))
+    questions, client = [], rt.pve.client
+
+    def counted(_pool: ProxmoxPool, endpoint: Endpoint) -> ProxmoxClient:
+        questions.append(endpoint)
+        return client(endpoint)
+
+    monkeypatch.setattr(ProxmoxPool, "client", counted)
     found = await asyncio.gather(*(realms.realms(rt, endpoint_id) for _ in range(VIEWS)))
     await sandbox.close()
     assert await realms.realms(rt, endpoint_id) == found[0]
@@ -103,5 +108,5 @@ async def test_what_pve_refuses_is_a_failure_of_its_own(
     def refused(_pool: object, _endpoint: object) -> None:
         raise OddError
 
-    monkeypatch.setattr(type(rt.pve), "client", refused)
+    monkeypatch.setattr(ProxmoxPool, "client", refused)
     assert [await asked(rt, endpoint_id) for _ in range(2)] == [ProxmoxError.__name__] * 2
