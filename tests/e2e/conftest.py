@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import shutil
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
+from scripts.chromium import find
 from tests.e2e.stack import Stack, running_stack
 
 ARTEFACTS = Path(__file__).parents[1] / "artefacts"
@@ -32,7 +32,6 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 # Generous, as the machine of the tests is shared; where a claim is about time, its test says so.
 PAGE_TIMEOUT_MS = 30_000
@@ -75,10 +74,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(scope="module")
 def browser(stack: Stack) -> Iterator[Browser]:
-    """The system's Chromium, else the one that Playwright has fetched. While it is there no other event loop can run."""
+    """What ``scripts/chromium.py`` finds. While it is there no other event loop can run."""
     assert stack.port
+    path = find()
+    assert path, "There is no Chromium: scripts/chromium.py installs one"
     with sync_playwright() as playwright:
-        path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
         chromium = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield chromium
         chromium.close()
