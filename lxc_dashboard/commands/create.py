@@ -82,7 +82,7 @@ def run(wanted: Wanted) -> int:
 
 
 def _client(**options: Any) -> httpx.Client:
-    """httpx reads the CAs that ``SSL_CERT_FILE`` names as soon as it is made."""
+    """The CAs that ``SSL_CERT_FILE`` names are read as soon as it is made."""
     try:
         return httpx.Client(timeout=ASK_TIMEOUT_S, **options)
     except OSError as error:
