@@ -44,7 +44,9 @@ class Pve:
         if seen.path == "/cluster/tasks":
             return data(self.tasks)
         if seen.path == "/cluster/resources":
-            guests = [{"type": "lxc", "vmid": vmid, "node": at, "status": "stopped"} for vmid, at in self.places.items()]
+            guests = [
+                {"type": "lxc", "vmid": vmid, "node": at, "status": "stopped"} for vmid, at in self.places.items()
+            ]
             return data([*({"type": "node", "node": node, "status": "online"} for node in ("pve1", "pve2")), *guests])
         self.asked.append(seen.path)
         _, _, node, _, vmid, *_ = seen.path.split("/")
