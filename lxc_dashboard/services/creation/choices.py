@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 DOWNLOAD_PREFIX: Final = "download:"
+ANSWER_WITHIN_S: Final = 8.0  # somebody looks at an empty page meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,8 @@ async def choices(rt: Runtime, session: Session, node: str = "") -> Choices:
     Raises UnreachableError, NotFoundError where no node is online.
     """
     client = await acting.client(rt, session)
-    nodes = tuple(NodeChoice(n.node, n.online, max(0, n.maxmem - n.mem), n.maxmem) for n in await client.nodes.list())
+    listed = await client.within(ANSWER_WITHIN_S).nodes.list()
+    nodes = tuple(NodeChoice(n.node, n.online, max(0, n.maxmem - n.mem), n.maxmem) for n in listed)
     chosen = node if any(n.name == node and n.online for n in nodes) else _roomiest(nodes)
     missing: list[str] = []
     storages, bridges, pools, vmid = await asyncio.gather(
