@@ -1,7 +1,11 @@
 # shellcheck shell=sh
 # What every script of a template may call. Sourced before the script; written for any POSIX shell.
 # Nothing here ends the script: each function answers with its status, also under `set -eu` and `pipefail`.
+# A trace (`-x`) shows the script's lines and none of these: it is off while they run, and `local -` gives each function
+# options of its own. A shell that knows no `local -` (bash before 4.4) traces the functions, too.
+# shellcheck disable=SC3043
 
+{ lxcd_flags=$- && set +x; } 2>/dev/null
 unset BASH_ENV
 export DEBIAN_FRONTEND=noninteractive
 
@@ -17,19 +21,23 @@ CONTAINER_USER=$(awk -F: '$3 == 1000 { print $1; exit }' /etc/passwd 2>/dev/null
 export CONTAINER_OS CONTAINER_OS_VERSION CONTAINER_USER
 
 log_info() {
+    { local - && set +x; } 2>/dev/null || :
     printf '[info] %s\n' "$*"
 }
 
 log_warn() {
+    { local - && set +x; } 2>/dev/null || :
     printf '[warn] %s\n' "$*"
 }
 
 log_error() {
+    { local - && set +x; } 2>/dev/null || :
     printf '[error] %s\n' "$*" >&2
 }
 
 # is_installed NAME: a command, or a package of this system.
 is_installed() {
+    { local - && set +x; } 2>/dev/null || :
     command -v "$1" >/dev/null 2>&1 && return 0
     if command -v dpkg-query >/dev/null 2>&1; then
         # shellcheck disable=SC2016
@@ -45,6 +53,7 @@ is_installed() {
 
 # ensure_installed NAME...: installs what is missing, with the system's own package manager.
 ensure_installed() {
+    { local - && set +x; } 2>/dev/null || :
     for lxcd_name in "$@"; do
         shift
         is_installed "$lxcd_name" || set -- "$@" "$lxcd_name"
@@ -70,6 +79,7 @@ ensure_installed() {
 
 # run_as_user COMMAND [ARGUMENT...]: as the user of uid 1000, in that user's home.
 run_as_user() {
+    { local - && set +x; } 2>/dev/null || :
     lxcd_entry=$(awk -F: '$3 == 1000 { print $1 ":" $6; exit }' /etc/passwd)
     if [ -z "$lxcd_entry" ]; then
         log_error "run_as_user: this guest has no user of uid 1000"
@@ -92,6 +102,7 @@ run_as_user() {
 
 # wait_for_apt_lock [TIMEOUT_S]: until no other apt or dpkg works, 300 s at most.
 wait_for_apt_lock() {
+    { local - && set +x; } 2>/dev/null || :
     lxcd_limit=${1:-300}
     lxcd_waited=0
     while lxcd_apt_is_locked; do
@@ -123,6 +134,7 @@ lxcd_apt_is_locked() {
 
 # generate_password [LENGTH]: letters and digits from the kernel's random source, 24 by default.
 generate_password() {
+    { local - && set +x; } 2>/dev/null || :
     lxcd_length=${1:-24}
     lxcd_password=
     while [ "${#lxcd_password}" -lt "$lxcd_length" ]; do
@@ -133,6 +145,7 @@ generate_password() {
 
 # save_credential SERVICE KEY VALUE: kept for the dashboard in a file of mode 0600; a known key is replaced.
 save_credential() {
+    { local - && set +x; } 2>/dev/null || :
     if [ "$#" -ne 3 ]; then
         log_error "save_credential: SERVICE KEY VALUE are needed"
         return 2
@@ -169,3 +182,10 @@ save_credential() {
         printf '%s=%s\n' "$2" "$3" >>"$lxcd_new" && mv -f "$lxcd_new" "$lxcd_folder/$1"
     )
 }
+
+# What the script's first line asks for begins behind the last line here.
+lxcd_traces=
+case $lxcd_flags in *x*) lxcd_traces=x ;; esac
+[ -z "${LXC_DASHBOARD_VERBOSE-}" ] || lxcd_traces=v$lxcd_traces
+unset LXC_DASHBOARD_VERBOSE
+[ -z "$lxcd_traces" ] || set "-$lxcd_traces"

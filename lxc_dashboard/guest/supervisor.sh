@@ -111,6 +111,12 @@ watch_deadline() { # DIR TIMEOUT_S
     end_group "$1"
 }
 
+# How sh has the helpers in a script: both are sourced, $0 the script, $1 the helpers. A trace begins in the script, so its
+# errors go by 3 around what hides the `.` itself.
+# shellcheck disable=SC2016
+sourcing='{ lxcd_asked=$- && set +x; } 2>/dev/null; . "$1"; shift
+case $lxcd_asked in *x*) set -x; { . "$0" 2>&3 3>&-; } 3>&2 2>/dev/null ;; *) . "$0" ;; esac'
+
 # The step's own process: leader of its session and group.
 step() { # DIR NAME
     printf '%s\n' "$$" >"$1/group"
@@ -134,6 +140,19 @@ step() { # DIR NAME
         asked=${1:-}
         interpreter=${1##*/}
         shift
+        for word; do # -v would print the helpers as they are read: they set it when they are through
+            shift
+            case $word in
+            --*) ;;
+            -*v*)
+                LXC_DASHBOARD_VERBOSE=1
+                export LXC_DASHBOARD_VERBOSE
+                word=$(printf '%s' "$word" | tr -d v)
+                [ "$word" != - ] || continue
+                ;;
+            esac
+            set -- "$@" "$word"
+        done
         ;;
     *)
         set --
@@ -153,7 +172,7 @@ step() { # DIR NAME
         ;;
     sh | dash | ash)
         # shellcheck disable=SC2016
-        exec $plain_signals sh "$@" -c '. "$1"; shift; . "$0"' "$script" "$base/helpers.sh"
+        exec $plain_signals sh "$@" -c "$sourcing" "$script" "$base/helpers.sh"
         ;;
     *)
         case $asked in

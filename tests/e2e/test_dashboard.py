@@ -86,22 +86,22 @@ def test_a_node_that_goes_down_is_told_of_by_itself(fresh_page: Page, small: Oth
     expect(note).to_be_hidden()
 
 
-def test_a_pve_that_never_answered_is_named_with_what_to_do(fresh_page: Page, small: OtherNode) -> None:
-    sign_in_at(fresh_page, "small", routes.JOBS, text.NAV_JOBS)
-    small.let(lambda node: node.mute())
-    try:
-        visit(fresh_page, routes.DASHBOARD)
-        block = fresh_page.locator(".block")
-        expect(block).to_contain_text(text.FAILED_TITLE, timeout=TOLD_WITHIN_MS)
-        expect(block).to_contain_text(text.REMEDY_UNREACHABLE, timeout=TOLD_WITHIN_MS)
-        expect(block.get_by_role("button", name=text.RETRY)).to_be_visible()
-        expect(fresh_page.get_by_text(text.OWN_JOBS_ONLY)).to_be_visible(timeout=TOLD_WITHIN_MS)
-        expect(fresh_page.get_by_text(text.NO_JOBS_TO_SEE)).to_be_visible()
-        assert accessibility_faults(fresh_page) == []
-        keep_picture(fresh_page, "dashboard-silent")
-    finally:
-        small.let(lambda node: node.mute(muted=False))
-    expect(figure(fresh_page, WORDS["nodes_online"])).to_have_text("3/3", timeout=TOLD_WITHIN_MS)
+def test_a_pve_that_never_answered_is_named_with_what_to_do(fresh_page: Page, stack: Stack, tmp_path: Path) -> None:
+    with other_node(stack, tmp_path, "silent", 3) as silent:
+        sign_in_at(fresh_page, "silent", routes.JOBS, text.NAV_JOBS)
+        silent.let(lambda node: node.mute())
+        try:
+            visit(fresh_page, routes.DASHBOARD)
+            block = fresh_page.locator(".block")
+            expect(block).to_contain_text(text.FAILED_TITLE, timeout=TOLD_WITHIN_MS)
+            expect(block).to_contain_text(text.REMEDY_UNREACHABLE, timeout=TOLD_WITHIN_MS)
+            expect(block.get_by_role("button", name=text.RETRY)).to_be_visible()
+            expect(fresh_page.get_by_text(text.NO_JOBS_TO_SEE)).to_be_visible(timeout=TOLD_WITHIN_MS)
+            assert accessibility_faults(fresh_page) == []
+            keep_picture(fresh_page, "dashboard-silent")
+        finally:
+            silent.let(lambda node: node.mute(muted=False))
+        expect(figure(fresh_page, WORDS["nodes_online"])).to_have_text("3/3", timeout=TOLD_WITHIN_MS)
 
 
 def test_without_containers_it_leads_to_the_wizard(fresh_page: Page, stack: Stack, tmp_path: Path) -> None:

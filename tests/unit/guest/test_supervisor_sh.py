@@ -354,6 +354,45 @@ async def test_flags_of_the_first_line_count(guest: Guest) -> None:
     assert (await guest.run("#!/bin/bash -e\nfalse\necho on", "s2"))[1][:2] == ["exit", "1"]
 
 
+HELPED = "log_info hello\nis_installed sh\necho $(is_installed sh)on\n"
+TRACED = "+ log_info hello\n[info] hello\n+ is_installed sh\n++ is_installed sh\n+ echo on\non\n"
+READ = "log_info hello\n[info] hello\nis_installed sh\necho $(is_installed sh)on\non\n"
+
+
+@pytest.mark.parametrize("first", ["#!/bin/bash -x", "#!/bin/bash -eux", "#!/usr/bin/env -S bash -e -o xtrace"])
+async def test_a_trace_shows_the_scripts_own_lines(guest: Guest, first: str) -> None:
+    out, end = await guest.run(f"{first}\n{HELPED}")
+    assert out.decode() == TRACED
+    assert end[:2] == ["exit", "0"]
+
+
+@pytest.mark.parametrize("first", ["#!/bin/sh -x", "#!/bin/sh -eux"])
+async def test_a_trace_shows_the_scripts_own_lines_in_sh(guest: Guest, first: str) -> None:
+    out, end = await guest.run(f"{first}\n{HELPED}echo to stderr >&2\nexit 3\n")
+    # Not every sh marks what a substitution runs.
+    assert out.decode().replace("++ ", "+ ") == (
+        TRACED.replace("++ ", "+ ") + "+ echo to stderr\nto stderr\n+ exit 3\n"
+    )
+    assert end[:2] == ["exit", "3"]
+
+
+@pytest.mark.parametrize("first", ["#!/bin/bash -v", "#!/bin/bash -veu", "#!/bin/sh -v"])
+async def test_a_script_that_is_shown_as_it_is_read_is_shown_alone(guest: Guest, first: str) -> None:
+    out, end = await guest.run(f"{first}\n{HELPED}")
+    assert out.decode() == f"{first}\n{READ}"
+    assert end[:2] == ["exit", "0"]
+
+
+async def test_a_trace_that_a_script_begins_itself_ends_with_it(guest: Guest) -> None:
+    out, _ = await guest.run("#!/bin/bash\nset -x\nlog_info one\nset +x\nlog_info two\n")
+    assert out.decode() == "+ log_info one\n[info] one\n+ set +x\n[info] two\n"
+
+
+async def test_both_flags_together(guest: Guest) -> None:
+    out, _ = await guest.run("#!/bin/bash -xv\nlog_info hello\n")
+    assert out.decode() == "#!/bin/bash -xv\nlog_info hello\n+ log_info hello\n[info] hello\n"
+
+
 async def test_another_interpreter_runs_by_its_first_line(guest: Guest) -> None:
     out, _ = await guest.run("#!/usr/bin/env -S awk -f\nBEGIN { print 6 * 7 }")
     assert out == b"42\n"
