@@ -23,7 +23,6 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 DOWNLOAD_PREFIX: Final = "download:"
-ANSWER_WITHIN_S: Final = 8.0  # somebody looks at an empty page meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +112,7 @@ async def choices(rt: Runtime, session: Session, node: str = "") -> Choices:
     Raises UnreachableError, NotFoundError where no node is online.
     """
     client = await acting.client(rt, session)
-    listed = await client.within(ANSWER_WITHIN_S).nodes.list()
-    nodes = tuple(NodeChoice(n.node, n.online, max(0, n.maxmem - n.mem), n.maxmem) for n in listed)
+    nodes = tuple(NodeChoice(n.node, n.online, max(0, n.maxmem - n.mem), n.maxmem) for n in await client.nodes.list())
     chosen = node if any(n.name == node and n.online for n in nodes) else _roomiest(nodes)
     missing: list[str] = []
     storages, bridges, pools, vmid = await asyncio.gather(
