@@ -36,6 +36,8 @@ TASKS_EVERY_S = 2.4
 RESOURCES_EVERY_S = 12.0
 # PVE refreshes its figures every 10 s; past this what it lists is newer than what we asked live.
 OVERLAY_S = 11.0
+# Before the first look, of which the list may not know yet; by two clocks that need not agree.
+JUST_NOW_S = 60.0
 RETRY_AFTER_S = (2.0, 4.0, 8.0, 10.0)
 LIVE_AT_ONCE = 8
 
@@ -126,11 +128,11 @@ class Poller:
             return []
 
     def _ended(self, tasks: list[TaskInfo]) -> dict[int, str]:
-        """Guests, with their node, whose task ended since the last look, or began and ended between two looks."""
+        """Guests, with their node, whose task ended since the last look, or just before the first one."""
         over = [
             task
             for task in tasks
-            if task.id.isdecimal() and not task.running and self._ran.get(task.upid, self._tasks_seen)
+            if task.id.isdecimal() and not task.running and self._ran.get(task.upid, self._is_new(task))
         ]
         for task in over:
             if task.type in REPLACING:
@@ -140,12 +142,20 @@ class Poller:
         self._tasks_seen = True
         return ended
 
+    def _is_new(self, task: TaskInfo) -> bool:
+        return self._tasks_seen or task.endtime > time.time() - JUST_NOW_S
+
     async def _ask_live(self, guests: Mapping[int, str]) -> None:
         limit = asyncio.Semaphore(LIVE_AT_ONCE)
 
         async def ask(vmid: int, node: str) -> None:
             async with limit:
-                self._overlays[vmid] = _Overlay(time.monotonic() + OVERLAY_S, await self._live(vmid, node))
+                try:
+                    live = await self._live(vmid, node)
+                except UnreachableError as error:  # its node is away: the list says so, and the others are there
+                    log.info("guest not asked", vmid=vmid, cause=str(error))
+                    return
+                self._overlays[vmid] = _Overlay(time.monotonic() + OVERLAY_S, live)
 
         await asyncio.gather(*(ask(vmid, node) for vmid, node in guests.items()))
 
