@@ -105,7 +105,7 @@ class RunningHub:
             self._rooms.pop(key, None)
 
     async def _found(self, session: Session) -> Shown | None:
-        rows, meta = self._feeds.glance(session)
+        rows, meta = self._feeds.known(session)
         try:
             return shown_of(await glance.running(self._rt, session, rows), rows, meta)
         except ServiceUnavailableError as error:

@@ -117,7 +117,7 @@ class Fake:
         self.viewers.remove(viewer)
         return [KEY]
 
-    def glance(self, _session: Session) -> tuple[dict[int, Any], dict[str, Any]]:
+    def known(self, _session: Session) -> tuple[dict[int, Any], dict[str, Any]]:
         self.looked += 1
         self.moved.set()
         return ROWS, self.meta
