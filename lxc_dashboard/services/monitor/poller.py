@@ -65,7 +65,7 @@ class Poller:
     doubt: Callable[[int], None] = lambda _: None
     _rates: Rates = field(default_factory=Rates)
     _overlays: dict[int, _Overlay] = field(default_factory=dict)
-    _running: dict[str, TaskInfo] = field(default_factory=dict)
+    _ran: dict[str, bool] = field(default_factory=dict)
     _tasks_seen: bool = False
     _touched: dict[int, str] = field(default_factory=dict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -127,18 +127,15 @@ class Poller:
         over = [
             task
             for task in tasks
-            if task.id.isdecimal() and not task.running and (task.upid in self._running or self._is_new(task))
+            if task.id.isdecimal() and not task.running and self._ran.get(task.upid, self._tasks_seen)
         ]
         for task in over:
             if task.type in REPLACING:
                 self.doubt(int(task.id))
         ended = {int(task.id): task.node for task in over}
-        self._running = {task.upid: task for task in tasks}
+        self._ran = {task.upid: task.running for task in tasks}
         self._tasks_seen = True
         return ended
-
-    def _is_new(self, task: TaskInfo) -> bool:
-        return self._tasks_seen and task.upid not in self._running
 
     async def _ask_live(self, guests: Mapping[int, str]) -> None:
         limit = asyncio.Semaphore(LIVE_AT_ONCE)
@@ -150,12 +147,21 @@ class Poller:
         await asyncio.gather(*(ask(vmid, node) for vmid, node in guests.items()))
 
     async def _live(self, vmid: int, node: str) -> Row | None:
+        """None where it is on no node that shows it. A task names the node that it ran on: a guest may have left that by it."""
         before = self.rows.get(vmid, {})
+        at = before.get("node") or node
         try:
-            status = await self.client.lxc.status(before.get("node") or node, vmid)
+            try:
+                status = await self.client.lxc.status(at, vmid)
+            except ApiError:
+                found = await self.client.cluster.find_guest(vmid)
+                if found is None or found.node == at or found.type != "lxc":
+                    return None
+                at = found.node
+                status = await self.client.lxc.status(at, vmid)
         except (ApiError, PrivilegeError):
             return None
-        return live_fields(status, before.get("node") or node, before, time.time())
+        return live_fields(status, at, before, time.time())
 
     async def _show(self, busy: Mapping[int, str], *, whole: bool) -> None:
         at = time.time()
