@@ -76,7 +76,8 @@ export default function ConsoleTerminal({ url, label, words }) {
   return h("div", { className: "console-box" },
     h("div", { className: "console-bar" },
       h("span", { className: `dot ${{ open: "running", connecting: "changing", closed: "stopped" }[now.state]}`, "aria-hidden": true }),
-      h("span", { role: "status", className: "grow" }, now.cause || words[now.state]),
+      h("span", { role: "status", className: "grow" }, words[now.state]),
       h("button", { type: "button", ref: out, className: "button small", onClick: again, disabled: now.state === "connecting" }, words.again)),
+    now.cause ? h("div", { className: "note bad", role: "alert" }, now.cause) : null,
     h("div", { className: "console-screen", ref: screen }));
 }

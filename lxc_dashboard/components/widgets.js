@@ -46,10 +46,6 @@ export function Bytes({ value, className }) {
   return h("span", { className: `num ${className || ""}`, title: `${Number(value || 0).toLocaleString()} B` }, iec(value));
 }
 
-export function Duration({ seconds, className }) {
-  return h("span", { className: `num ${className || ""}` }, span(seconds));
-}
-
 // value and total in the same unit, or value as a share of 1 when total is absent.
 export function Meter({ value, total, label, detail }) {
   const share = total === undefined || total === null ? value : total > 0 ? value / total : 0;
@@ -118,6 +114,29 @@ export function ConfirmButton({ label, title, consequence, verb, cancel, ask, ex
         h("div", { className: "dialog-actions" },
           h("button", { type: "button", className: "button", onClick: close, autoFocus: !expected }, cancel),
           h("button", { type: "submit", className: `button ${kind === "primary" ? "primary" : "danger"}`, disabled: !ready }, verb)))));
+}
+
+// Beside the primary button where there is room; where there is not, behind a button that opens them. A dialog of theirs keeps it open.
+export function More({ label, children }) {
+  const [open, setOpen] = useState(false);
+  const box = useRef(null);
+  const id = useId();
+  useEffect(() => {
+    if (!open) return undefined;
+    const elsewhere = (event) => { if (!box.current?.contains(event.target)) setOpen(false); };
+    document.addEventListener("pointerdown", elsewhere);
+    document.addEventListener("focusin", elsewhere);
+    return () => { document.removeEventListener("pointerdown", elsewhere); document.removeEventListener("focusin", elsewhere); };
+  }, [open]);
+  const escape = (event) => {
+    if (event.key !== "Escape" || !open || box.current.querySelector("dialog[open]")) return;
+    setOpen(false);
+    box.current.querySelector("button").focus();
+  };
+  return h("div", { ref: box, className: `more ${open ? "open" : ""}`, onKeyDown: escape },
+    h("button", { type: "button", className: "button icon-only more-button", title: label, "aria-label": label, "aria-expanded": open, "aria-controls": id, onClick: () => setOpen(!open) },
+      h("span", { "aria-hidden": true }, "\u22ef")),
+    h("div", { id, className: "more-list" }, children));
 }
 
 const bare = (path) => path.replace(/\/+$/, "");

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,9 +25,9 @@ def identity(tmp_path_factory: pytest.TempPathFactory) -> Identity:
     return make_identity(tmp_path_factory.mktemp("identity"))
 
 
-def task(number: int, vmid: int, kind: str = "vzstart", *, running: bool = False) -> dict[str, Any]:
+def task(number: int, vmid: int, kind: str = "vzstart", *, running: bool = False, at: int = 1) -> dict[str, Any]:
     upid = f"UPID:pve1:{number:08X}:00000001:6B04B4F4:{kind}:{vmid}:root@pam:"
-    ended = {} if running else {"endtime": 1, "status": "OK"}
+    ended = {} if running else {"endtime": at, "status": "OK"}
     return {"upid": upid, "node": "pve1", "type": kind, "id": str(vmid), "user": "root@pam", "starttime": 1, **ended}
 
 
@@ -37,6 +38,7 @@ class Pve:
     places: dict[int, str]
     tasks: list[dict[str, Any]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    away: str = ""
 
     def __call__(self, seen: Seen) -> Answer:
         if seen.path == "/version":
@@ -50,6 +52,8 @@ class Pve:
             return data([*({"type": "node", "node": node, "status": "online"} for node in ("pve1", "pve2")), *guests])
         self.asked.append(seen.path)
         _, _, node, _, vmid, *_ = seen.path.split("/")
+        if node == self.away:
+            return Answer("595 No route to host", headers=())
         if self.places.get(int(vmid)) != node:
             return refusal("500 no such guest", f"Configuration file 'nodes/{node}/lxc/{vmid}.conf' does not exist")
         return data({"vmid": int(vmid), "status": "running"})
@@ -120,3 +124,20 @@ async def test_a_guest_that_was_deleted_leaves_the_list_at_once(identity: Identi
         pve.tasks = [task(1, 101, "vzdestroy")]
         _, gone = await looks.another(103)
     assert gone == [101]
+
+
+async def test_what_was_started_just_before_the_first_look_shows_by_it(identity: Identity) -> None:
+    pve = Pve({101: "pve1"}, tasks=[task(1, 101, at=int(time.time()))])
+    async with looking(identity, pve) as looks:
+        changed, _ = await looks.next()
+    assert changed[101]["status"] == "running"
+
+
+async def test_a_guest_whose_node_went_away_hinders_no_look(identity: Identity) -> None:
+    pve = Pve({101: "pve2", 103: "pve1"}, tasks=[task(1, 101, running=True)])
+    async with looking(identity, pve) as looks:
+        await looks.next()
+        pve.away, pve.tasks = "pve2", [task(1, 101)]
+        changed, gone = await looks.another(103)
+    assert changed[103]["status"] == "running"
+    assert not gone
