@@ -73,7 +73,7 @@ PUBLIC_FILES: Final = frozenset(
 )
 # What an open page asks for by itself, however long nobody is there: it does not keep the session open. Events say so each.
 UNATTENDED: Final = re.compile(
-    rf"/_event\b.*|{routes.FEED}|{routes.CREATIONS}/[^/]+/(events|log|log/phases|log/search)"
+    rf"/_event\b.*|{routes.FEED}|{routes.NODES_FEED}|{routes.CREATIONS}/[^/]+/(events|log|log/phases|log/search)"
 )
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 CALLER: Final = "lxc_dashboard.caller"
