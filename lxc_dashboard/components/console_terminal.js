@@ -3,6 +3,7 @@ import { createElement as h, useCallback, useEffect, useRef, useState } from "re
 import { FitAddon } from "@xterm/addon-fit";
 import { Terminal } from "@xterm/xterm";
 import "@xterm/xterm/css/xterm.css";
+import { copyText } from "$/public/external/lxc_dashboard/components/widgets/copy_text.js";
 
 const OPEN = 1;
 const SCROLLBACK_LINES = 5000;
@@ -47,7 +48,7 @@ function keys(terminal, leave) {
   return (event) => {
     if (event.type !== "keydown" || !event.ctrlKey || !event.shiftKey) return true;
     if (event.code === "Escape" || event.code === "KeyX") { leave(); event.preventDefault(); return false; }
-    if (event.code === "KeyC" && terminal.hasSelection()) { navigator.clipboard?.writeText(terminal.getSelection()); event.preventDefault(); return false; }
+    if (event.code === "KeyC" && terminal.hasSelection()) { copyText(terminal.getSelection()).catch(() => null); event.preventDefault(); return false; }
     return event.code !== "KeyV";
   };
 }

@@ -1,6 +1,7 @@
 // The few things plain HTML cannot do alone: a time that grows older, a dialog that traps the focus, a copy button.
 import { Component, createElement as h, useEffect, useId, useRef, useState } from "react";
 import { useLocation } from "react-router";
+import { copyText } from "$/public/external/lxc_dashboard/components/widgets/copy_text.js";
 
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 const AGO_EVERY_MS = 10000;
@@ -62,7 +63,7 @@ export function Meter({ value, total, label, detail }) {
 export function CopyButton({ value, label, done, atOnce }) {
   const [copied, setCopied] = useState(false);
   const copy = async () => {
-    await navigator.clipboard.writeText(value);
+    await copyText(value);
     setCopied(true);
     setTimeout(() => setCopied(false), COPIED_MS);
   };

@@ -18,6 +18,8 @@ else:
     NoArgs = rx.EventHandler[rx.event.no_args_event_spec]
     WithText = rx.EventHandler[rx.event.passthrough_event_spec(str)]
 
+# widgets.js, the log and the console take it from beside the first.
+rx.asset("copy_text.js", shared=True)
 _WIDGETS = rx.asset("widgets.js", shared=True)
 
 

@@ -247,9 +247,9 @@ def _is_shown(step: StepReport) -> bool:
 
 
 def _step_row(step: StepReport, scripts: list[StepReport]) -> StepRow:
-    number = f"{scripts.index(step) + 1} of {len(scripts)}" if step in scripts else ""
+    place = {"title": step.title, "number": scripts.index(step) + 1, "all": len(scripts)} if step in scripts else {}
     return StepRow(
-        title=f"{step.title}, {number}" if number else step.title,
+        title=text.STEP_NUMBERED.format(**place) if place else step.title,
         mark=step.mark.value,
         word=text.STEP_MARKS[step.mark.value],
         seconds=-1.0 if step.seconds is None else step.seconds,

@@ -45,6 +45,16 @@ NOT_FOUND_TITLE: Final = "There is no such page"
 NOT_FOUND_DETAIL: Final = "The address is wrong, or what it named is gone."
 TO_DASHBOARD: Final = "Go to the dashboard"
 
+# What is counted, one and many
+COUNTED: Final = {
+    "container": ("1 container", "{count} containers"),
+    "file": ("1 file", "{count} files"),
+    "finding": ("1 finding", "{count} findings"),
+    "package": ("1 package", "{count} packages"),
+    "script": ("1 script", "{count} scripts"),
+    "template": ("1 template", "{count} templates"),
+}
+
 # States of a guest
 STATE_RUNNING: Final = "Running"
 STATE_STOPPED: Final = "Stopped"

@@ -64,6 +64,7 @@ STEP_MARKS: Final = {
     "failed": "Failed",
     "stopped": "Stopped",
 }
+STEP_NUMBERED: Final = "{title}, {number} of {all}"
 STEP_COUNTS: Final = {
     "files": "{done} of {all} files",
     "packages": "packages {done}/{all}",
