@@ -13,6 +13,7 @@ from lxc_dashboard.services.monitor.replica import OnPatch
 from lxc_dashboard.state.jobs_hub import JobsHub, OnTick
 from lxc_dashboard.state.seats import Seats
 from lxc_dashboard.state.sockets import Sockets
+from lxc_dashboard.state.wire import Checked
 
 if TYPE_CHECKING:
     from reflex.app import App
@@ -36,8 +37,9 @@ class WebProcess:
 
     def attach(self, app: App, accepts_origin: Callable[[str | None, Mapping[str, str]], bool]) -> None:
         """Tells which app's sockets these are, lets them come from ``accepts_origin`` only, and bounds what they bring."""
-        if app.sio is None:
+        if app.sio is None or app.event_namespace is None:
             raise RuntimeError("the app has no websocket")
+        app.sio.register_namespace(Checked(app.event_namespace))
         app.sio.eio.cors_allowed_origins = accepts_origin
         # Set here and not in the environment, which only some ways of starting the server would bring.
         app.sio.eio.max_http_buffer_size = MAX_EVENT_BYTES
