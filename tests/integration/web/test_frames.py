@@ -24,6 +24,10 @@ def sent(*said: Any) -> str:
     return f"42/_event,{json.dumps(said)}"
 
 
+def each(*odd: Any) -> tuple[Any, ...]:
+    return odd
+
+
 def event(**fields: Any) -> str:
     return sent("event", {"name": HYDRATE, "payload": {}, "router_data": PLACE, **fields})
 
@@ -32,30 +36,32 @@ def named(name: str, payload: Any) -> str:
     return event(name=name, payload=payload)
 
 
-ODD = (None, "text", "", 5, 1.5, True, [], ["x"], [[]], {"x": 1}, {"a.b.c": 1}, HUGE, "x" * 100_000)
-NOT_VARS = [odd for odd in ODD if odd is not None]
-NOT_DICTS = [odd for odd in ODD if not isinstance(odd, dict)]
-FRAMES = {
+ODD: tuple[Any, ...] = (None, "text", "", 5, 1.5, True, [], ["x"], [[]], {"x": 1}, {"a.b.c": 1}, HUGE, "x" * 100_000)
+NOT_VARS: list[Any] = [odd for odd in ODD if odd is not None]
+NOT_DICTS: list[Any] = [odd for odd in ODD if not isinstance(odd, dict)]
+FRAMES: dict[str, list[str]] = {
     "vars": [named(HYDRATE, {"vars": odd}) for odd in NOT_VARS],
-    "hashes": [named(HYDRATE, {"hashes": odd}) for odd in ("text", 5, True, [[]], [None], {"x": 1}, ["x"] * 2000)],
-    "payload": [named(HYDRATE, odd) for odd in (*NOT_DICTS, {"x": 1}, HUGE)],
+    "hashes": [named(HYDRATE, {"hashes": odd}) for odd in each("text", 5, True, [[]], [None], {"x": 1}, ["x"] * 2000)],
+    "payload": [named(HYDRATE, odd) for odd in each(*NOT_DICTS, {"x": 1}, HUGE)],
     "router data": [event(router_data=odd) for odd in NOT_DICTS],
-    "path": [event(router_data={**PLACE, "pathname": odd}) for odd in (None, 5, [], {}, "x" * 100_000)],
-    "address": [event(router_data={**PLACE, "asPath": odd}) for odd in (None, 5, [], {}, "x" * 100_000)],
-    "query": [event(router_data={**PLACE, "query": odd}) for odd in (*NOT_DICTS, {"a": {}}, {"a": []}, HUGE)],
-    "name": [event(name=odd) for odd in (*ODD, "no.such.handler", "\0", "\ud800", "line\nforged")],
-    "event": [sent("event", odd) for odd in (*ODD, "{}")],
+    "path": [event(router_data={**PLACE, "pathname": odd}) for odd in each(None, 5, [], {}, "x" * 100_000)],
+    "address": [event(router_data={**PLACE, "asPath": odd}) for odd in each(None, 5, [], {}, "x" * 100_000)],
+    "query": [event(router_data={**PLACE, "query": odd}) for odd in each(*NOT_DICTS, {"a": {}}, {"a": []}, HUGE)],
+    "name": [event(name=odd) for odd in each(*ODD, "no.such.handler", "\0", "\ud800", "line\nforged")],
+    "event": [sent("event", odd) for odd in each(*ODD, "{}")],
     "number of arguments": [sent("event"), sent("event", {}, {}), sent("client_error"), sent("client_error", 1, 2)],
-    "other messages": [sent(odd, 1) for odd in ("ping", "emit_update", "trigger_event", "x\ny", "", None, 5, [], {})],
+    "other messages": [
+        sent(odd, 1) for odd in each("ping", "emit_update", "trigger_event", "x\ny", "", None, 5, [], {})
+    ],
     "connect": [sent("connect"), sent("connect", "x"), sent("connect", {"QUERY_STRING": "token=x", "asgi.scope": {}})],
     "disconnect": [sent("disconnect"), sent("disconnect", "x"), sent("disconnect", 1, 2, 3)],
-    "arguments": [named(NOTICES, odd) for odd in ({}, {"message": "a"}, {"message": "a", "tone": "b", "more": 1})],
+    "arguments": [named(NOTICES, odd) for odd in each({}, {"message": "a"}, {"message": "a", "tone": "b", "more": 1})],
     "kinds of arguments": [
-        *(named(NOTICES, {"message": odd, "tone": "", "reference": ""}) for odd in ([], {}, HUGE)),
-        *(named(f"{EDITOR_STATE}.save", {"data": odd}) for odd in ("x", 5, None, [])),
+        *(named(NOTICES, {"message": odd, "tone": "", "reference": ""}) for odd in each([], {}, HUGE)),
+        *(named(f"{EDITOR_STATE}.save", {"data": odd}) for odd in each("x", 5, None, [])),
         named(ON_LOAD, {"a": 1}),
     ],
-    "JSON": [f"42/_event,{odd}" for odd in ("", "[", "{}", "[]", "5", "NaN", "[" * 5000)],
+    "JSON": [f"42/_event,{odd}" for odd in each("", "[", "{}", "[]", "5", "NaN", "[" * 5000)],
     "packets": ["4", "49/_event,[]", "42", "42/other,[]", "40/other,{}", "43/_event,1[]", "43/_event,", "46", "4x"],
     "numbers": [f"42/_event,{'9' * 200}[]", f"45{'9' * 30}-/_event,[]", f"43/_event,{'9' * 30}[]"],
     "Engine.IO": ["0", "0{}", "3x", "5", "6"],

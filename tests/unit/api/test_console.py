@@ -73,7 +73,7 @@ async def test_uses_are_noted_once_in_a_while_however_much_is_typed(monkeypatch:
         await goes_on.wait()
 
     monkeypatch.setattr(sessions, "use", use)
-    monkeypatch.setattr(console.asyncio, "sleep", sleep)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
     typed = asyncio.Event()
     noting = asyncio.create_task(console._note_uses(cast("Any", None), cast("Any", SomeSession()), typed))
     typed.set()

@@ -42,7 +42,7 @@ def test_what_every_handler_takes_is_known() -> None:
 @pytest.mark.parametrize("name", sorted(set(handlers()) - connecting_events()))
 def test_a_handler_is_sent_its_own_arguments_and_no_others(name: str) -> None:
     known = _parameters(handlers()[name])
-    payload = {argument: VALUES[types[0]] for argument, (_, types) in known.items()}
+    payload: dict[str, Any] = {argument: VALUES[types[0]] for argument, (_, types) in known.items()}
 
     def fault(**changes: Any) -> str:
         return fault_of({"name": name, "payload": {**payload, **changes}, "router_data": PLACE})
@@ -61,7 +61,8 @@ def test_a_handler_is_sent_its_own_arguments_and_no_others(name: str) -> None:
 
 
 def test_a_page_connects_with_its_hashes_and_brings_no_vars() -> None:
-    for payload in ({}, {"vars": {}}, {"vars": None, "hashes": ["0a", "1b"]}, {"hashes": None}):
+    payloads: list[dict[str, Any]] = [{}, {"vars": {}}, {"vars": None, "hashes": ["0a", "1b"]}, {"hashes": None}]
+    for payload in payloads:
         assert fault_of({"name": HYDRATE, "payload": payload, "router_data": {"pathname": "/", "asPath": "/"}}) == ""
     assert fault_of({"name": HYDRATE}) == ""
 
