@@ -19,6 +19,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, 
 from playwright.sync_api import Error as PlaywrightError
 
 from scripts.chromium import find
+from tests.e2e import steady_chromium
 from tests.e2e.stack import Stack, running_stack
 
 ARTEFACTS = Path(__file__).parents[1] / "artefacts"
@@ -73,13 +74,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="module")
-def browser(stack: Stack) -> Iterator[Browser]:
-    """What ``scripts/chromium.py`` finds. While it is there no other event loop can run."""
+def browser(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """What ``scripts/chromium.py`` finds, steady. While it is there no other event loop can run."""
     assert stack.port
     path = find()
     assert path, "There is no Chromium: scripts/chromium.py installs one"
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        steady = steady_chromium.launcher(path, tmp_path_factory.mktemp("chromium"))
+        chromium = playwright.chromium.launch(executable_path=steady, args=ARGUMENTS)
         yield chromium
         chromium.close()
 
