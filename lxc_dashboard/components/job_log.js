@@ -5,7 +5,7 @@ import { WORD_CHARS, useLog, useSearch } from "$/public/external/lxc_dashboard/c
 
 const OVERSCAN = 30;
 const FLOWING_ROWS = 500;
-const COPIED_MS = 1500;
+const COPIED_MS = 4000;
 const ROOM_PX = 280;
 const BELOW_PX = 44;
 

@@ -4,7 +4,7 @@ import { useLocation } from "react-router";
 
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 const AGO_EVERY_MS = 10000;
-const COPIED_MS = 1500;
+const COPIED_MS = 4000;
 
 export function iec(bytes) {
   let value = Number(bytes) || 0;

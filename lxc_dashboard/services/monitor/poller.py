@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from lxc_dashboard.errors import ApiError, DashboardError, PrivilegeError, ProxmoxError
+from lxc_dashboard.errors import ApiError, DashboardError, PrivilegeError, ProxmoxError, UnreachableError
 from lxc_dashboard.proxmox.client import ProxmoxClient
 from lxc_dashboard.proxmox.schemas import Resource, TaskInfo
 from lxc_dashboard.services.monitor.rows import (
@@ -35,6 +35,8 @@ TASKS_EVERY_S = 2.4
 RESOURCES_EVERY_S = 12.0
 # PVE refreshes its figures every 10 s; past this what it lists is newer than what we asked live.
 OVERLAY_S = 11.0
+# Before the first look, of which the list may not know yet; by two clocks that need not agree.
+JUST_NOW_S = 60.0
 RETRY_AFTER_S = (2.0, 4.0, 8.0, 10.0)
 LIVE_AT_ONCE = 8
 
@@ -65,7 +67,7 @@ class Poller:
     doubt: Callable[[int], None] = lambda _: None
     _rates: Rates = field(default_factory=Rates)
     _overlays: dict[int, _Overlay] = field(default_factory=dict)
-    _running: dict[str, TaskInfo] = field(default_factory=dict)
+    _ran: dict[str, bool] = field(default_factory=dict)
     _tasks_seen: bool = False
     _touched: dict[int, str] = field(default_factory=dict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -123,39 +125,53 @@ class Poller:
             return []
 
     def _ended(self, tasks: list[TaskInfo]) -> dict[int, str]:
-        """Guests, with their node, whose task ended since the last look, or began and ended between two looks."""
+        """Guests, with their node, whose task ended since the last look, or just before the first one."""
         over = [
             task
             for task in tasks
-            if task.id.isdecimal() and not task.running and (task.upid in self._running or self._is_new(task))
+            if task.id.isdecimal() and not task.running and self._ran.get(task.upid, self._is_new(task))
         ]
         for task in over:
             if task.type in REPLACING:
                 self.doubt(int(task.id))
         ended = {int(task.id): task.node for task in over}
-        self._running = {task.upid: task for task in tasks}
+        self._ran = {task.upid: task.running for task in tasks}
         self._tasks_seen = True
         return ended
 
     def _is_new(self, task: TaskInfo) -> bool:
-        return self._tasks_seen and task.upid not in self._running
+        return self._tasks_seen or task.endtime > time.time() - JUST_NOW_S
 
     async def _ask_live(self, guests: Mapping[int, str]) -> None:
         limit = asyncio.Semaphore(LIVE_AT_ONCE)
 
         async def ask(vmid: int, node: str) -> None:
             async with limit:
-                self._overlays[vmid] = _Overlay(time.monotonic() + OVERLAY_S, await self._live(vmid, node))
+                try:
+                    live = await self._live(vmid, node)
+                except UnreachableError as error:  # its node is away: the list says so, and the others are there
+                    log.info("guest not asked", vmid=vmid, cause=str(error))
+                    return
+                self._overlays[vmid] = _Overlay(time.monotonic() + OVERLAY_S, live)
 
         await asyncio.gather(*(ask(vmid, node) for vmid, node in guests.items()))
 
     async def _live(self, vmid: int, node: str) -> Row | None:
+        """None where it is on no node that shows it. A task names the node that it ran on: a guest may have left that by it."""
         before = self.rows.get(vmid, {})
+        at = before.get("node") or node
         try:
-            status = await self.client.lxc.status(before.get("node") or node, vmid)
+            try:
+                status = await self.client.lxc.status(at, vmid)
+            except ApiError:
+                found = await self.client.cluster.find_guest(vmid)
+                if found is None or found.node == at or found.type != "lxc":
+                    return None
+                at = found.node
+                status = await self.client.lxc.status(at, vmid)
         except (ApiError, PrivilegeError):
             return None
-        return live_fields(status, before.get("node") or node, before, time.time())
+        return live_fields(status, at, before, time.time())
 
     async def _show(self, busy: Mapping[int, str], *, whole: bool) -> None:
         at = time.time()
