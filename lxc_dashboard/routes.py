@@ -32,6 +32,7 @@ LIVE: Final = "/api/live"
 READY: Final = "/api/ready"
 SESSION: Final = "/api/session"
 FEED: Final = "/api/containers"
+NODES_FEED: Final = "/api/nodes"
 CREATIONS: Final = "/api/creations"
 # The HTTP API for programs
 API_V1: Final = "/api/v1"

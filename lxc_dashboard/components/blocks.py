@@ -113,13 +113,6 @@ def panel(title: Any, *children: Any, actions: Any = None) -> rx.Component:
     return rx.el.section(head, *children, class_name="panel")
 
 
-def figure(label: Any, value: Any) -> rx.Component:
-    """One number with its name."""
-    return rx.el.div(
-        rx.el.dt(label, class_name="figure-label"), rx.el.dd(value, class_name="figure-value num"), class_name="figure"
-    )
-
-
 def table(head: list[Any], body: Any, *, label: str) -> rx.Component:
     """32 px rows that scroll sideways within themselves. ``head`` holds texts, ``(text, "num")`` for numbers, or an ``rx.el.th``.
 

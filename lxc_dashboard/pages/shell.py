@@ -12,7 +12,7 @@
 - ``title`` is text, or a Var (``TemplateState.name``) for a page about one thing; ``tab_title`` then stands for it in page
   and tab while it is empty. ``of`` is the ``PageState`` that title and actions are of: neither shows of one thing what belongs to another.
 - ``crumbs`` are ``(text, href)`` before the title; ``actions`` gives what stands right of it, one primary button at most;
-  ``status`` gives the status line's left part, such as the age of a feed.
+  ``status`` gives the status line's left part, such as ``feed_age``.
 - ``rx.State.<argument>`` of a dynamic route exists only once the app has added its pages: in a handler read
   ``self.router.url.query_parameters`` or ``self.router.page.params``.
 - Whoever is not signed in never sees a page: the server sends them to sign in, and back afterwards.
@@ -82,6 +82,11 @@ def page(
         return content
 
     return register
+
+
+def feed_age() -> rx.Component:
+    """The status line of a live page, which its script fills."""
+    return rx.el.span(id="feed-status")
 
 
 def _as_it_is(shown: Any, _other: Any) -> Any:

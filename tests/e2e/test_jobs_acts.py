@@ -89,10 +89,20 @@ def test_many_jobs_are_read_page_by_page(page: Page, stack: Stack) -> None:
     expect(rows).to_have_count(50)
 
 
-def test_a_failed_job_leads_to_the_wizard_on_what_was_asked_for(page: Page, stack: Stack, tmp_path: Path) -> None:
+def test_a_failed_job_offers_to_each_what_he_may_and_leads_its_user_to_the_wizard(
+    page: Page, new_page: NewPage, stack: Stack, tmp_path: Path
+) -> None:
     job = begin(stack, page, tmp_path, {"10-fails.sh": "exit 3\n"}, hostname="edit-01")
     visit(page, routes.job(job))
     expect(state(page)).to_have_text("Failed in syncing", timeout=RUN_MS)
+    viewer = new_page()
+    sign_in(viewer, stack, "viewer@pve", routes.job(job))
+    outcome = viewer.locator(".failure")
+    for why in ("Only root@pam, whose job it is", "VM.Allocate at /vms/", "VM.Console at /vms/"):
+        expect(outcome).to_contain_text(why)
+    expect(outcome.get_by_role("button", name=re.compile("Keep|Destroy|Retry"))).to_have_count(0)
+    expect(outcome.get_by_role("link", name=re.compile("Console|Edit", re.IGNORECASE))).to_have_count(0)
+    assert accessibility_faults(viewer) == []
     page.get_by_role("link", name="Edit and retry").click()
     expect(page).to_have_url(re.compile(f"edit={job}"))
     expect(page.get_by_text("edit-01").first).to_be_visible()

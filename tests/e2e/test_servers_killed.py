@@ -22,8 +22,8 @@ from tests.e2e.job_runs import NODE, RUN_MS, begin, in_services, line, state, wr
 from tests.e2e.servers import POSTGRES, VALKEY, MortalServers
 from tests.e2e.stack import Stack, running_stack
 
-# Within this a page must be right again.
-RECOVERY_MS = 30_000
+# Within this a page must be right again, on a machine that runs much else.
+RECOVERY_MS = 60_000
 LINES = 100
 SCRIPT = f"for n in $(seq 1 {LINES}); do echo line $n; sleep 0.5; done\n"
 NOT_RELOADED = "window.notReloaded"

@@ -207,11 +207,11 @@ def test_the_review_names_each_missing_privilege_and_lets_nothing_be_created(
     start(page, "hello")
     to_review(page)
     findings = page.locator("#findings")
-    for lack in ("You lack VM.Allocate at /vms/", "You lack Datastore.AllocateSpace at /storage/local-lvm"):
+    for lack in ("You lack VM.Allocate, ", "You lack Datastore.AllocateSpace at /storage/local-lvm"):
         expect(findings).to_contain_text(lack)
     expect(page.get_by_role("button", name=text.CREATE, exact=True)).to_be_disabled()
     findings.get_by_role("button", name=re.compile("^Go to ")).first.click()
-    expect(page.locator("#cores")).to_be_focused()
+    expect(page.locator("#storage")).to_be_focused()
     expect(fault(page, "storage")).to_contain_text("Datastore.AllocateSpace")
     expect(fault(page, "storage")).to_be_visible()
 

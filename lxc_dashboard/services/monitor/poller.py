@@ -14,9 +14,10 @@ from typing import Any
 
 import structlog
 
-from lxc_dashboard.errors import ApiError, DashboardError, PrivilegeError, ProxmoxError, UnreachableError
+from lxc_dashboard.errors import ApiError, PrivilegeError, ProxmoxError, UnreachableError
 from lxc_dashboard.proxmox.client import ProxmoxClient
 from lxc_dashboard.proxmox.schemas import Resource, TaskInfo
+from lxc_dashboard.services.monitor.overview import nodes_of
 from lxc_dashboard.services.monitor.rows import (
     Known,
     Rates,
@@ -56,14 +57,16 @@ class _Overlay:
 class Poller:
     """``publish(changed, gone, meta)`` is awaited for each change and, as a sign of life, with each look at the tasks.
 
-    ``known(resources)`` tells which of them are the product's own; ``doubt(vmid)``: that it may be another guest by now.
-    ``touch(vmid, node)`` has a guest asked live at once, after an act of our own.
+    ``rows`` and ``nodes`` are what whoever polled before has said last. ``known(resources)`` tells which of them are the
+    product's own; ``doubt(vmid)``: that it may be another guest by now. ``touch(vmid, node)`` has a
+    guest asked live at once, after an act of our own.
     """
 
     client: ProxmoxClient
     known: KnownGuests
     publish: Publish
     rows: Rows = field(default_factory=dict)
+    nodes: list[Row] = field(default_factory=list)
     doubt: Callable[[int], None] = lambda _: None
     _rates: Rates = field(default_factory=Rates)
     _overlays: dict[int, _Overlay] = field(default_factory=dict)
@@ -184,7 +187,7 @@ class Poller:
             row["busy"] = busy.get(vmid, "")
         changed, gone = difference(self.rows, new)
         self.rows = new
-        await self.publish(changed, gone, self._meta(at) if whole or not self.rows else {"at": round(at, 1)})
+        await self.publish(changed, gone, self._meta(at, whole=whole, counted=bool(changed or gone)))
 
     def _lay_over(self, rows: Rows) -> None:
         present = time.monotonic()
@@ -195,21 +198,13 @@ class Poller:
             else:
                 rows[vmid] = complete({**rows.get(vmid, {}), **overlay.fields})
 
-    def _meta(self, at: float) -> dict[str, Any]:
-        nodes = [r for r in self._resources if r.type == "node"]
-        down = sorted(r.node for r in nodes if r.status not in {"online", ""})
-        partial = []
-        for name in down:
-            count = sum(1 for row in self.rows.values() if row["node"] == name)
-            shown = "1 container on it is" if count == 1 else f"{count} containers on it are"
-            partial.append(f"{name} does not answer; {shown} shown as unknown")
-        return {
-            "at": round(at, 1),
-            "version": self._version,
-            "nodes": f"{len(nodes) - len(down)}/{len(nodes)} nodes" if nodes else "",
-            "partial": partial,
-            "error": "",
-        }
+    def _meta(self, at: float, *, whole: bool, counted: bool) -> dict[str, Any]:
+        """The age of it all; of a whole look the rest too; the nodes where a container more or less runs there."""
+        told: dict[str, Any] = {"at": round(at, 1)}
+        nodes = nodes_of(self._resources, self.rows, self.nodes, at) if whole or counted else self.nodes
+        if whole or nodes != self.nodes:
+            self.nodes = told["nodes"] = nodes
+        return told | ({"version": self._version, "error": "", "failing": 0} if whole else {})
 
     def _recovered(self) -> None:
         if self._failures:
@@ -225,13 +220,9 @@ class Poller:
         if not self._failures:
             self._failing_since = time.time()
             log.warning("pve does not answer", endpoint=self.client.endpoint.name, cause=str(error))
-        since = time.strftime("%H:%M", time.gmtime(self._failing_since))
         pause = RETRY_AFTER_S[min(self._failures, len(RETRY_AFTER_S) - 1)]
         self._failures += 1
-        cause = _cause(error)
-        await self.publish({}, [], {"error": f"{cause}, since {since} UTC. What is shown is as old as its age says"})
+        cause = error.user_message.rstrip(".")
+        away = isinstance(error, UnreachableError)
+        await self.publish({}, [], {"error": cause, "failing": int(self._failing_since), "away": away})
         return pause
-
-
-def _cause(error: DashboardError) -> str:
-    return error.user_message.rstrip(".")

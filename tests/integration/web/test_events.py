@@ -24,7 +24,8 @@ from tests.integration.web.conftest import HYDRATE, PATIENCE_S, QUIET_S, SETTLED
 SESSION_STATE = "reflex___state____state.lxc_dashboard___state___session____session_state"
 EDITOR_STATE = "reflex___state____state.lxc_dashboard___state___editor____editor_state"
 CONTAINERS_STATE = "reflex___state____state.lxc_dashboard___state___containers____containers_state"
-DASHBOARD_STATE = "reflex___state____state.lxc_dashboard___state___dashboard____dashboard_state"
+DASHBOARD_STATE = "reflex___state____state.lxc_dashboard___state___dashboard_jobs____dashboard_jobs_state"
+FILLED = {"ready", "empty"}
 
 ON_LOAD = "reflex___state____state.reflex___state____on_load_internal_state.on_load_internal"
 SOON_OVER_S = 100
@@ -73,7 +74,7 @@ async def everything(rt: Runtime) -> tuple[int, ...]:
 
 async def test_a_page_gets_its_state_but_never_the_cookie(signed_in: Visitor) -> None:
     async with tab(signed_in) as opened:
-        updates = await opened.until(lambda found: len(vars_of(found, DASHBOARD_STATE).get("nodes", ())) == 3)
+        updates = await opened.until(lambda found: vars_of(found, DASHBOARD_STATE).get("phase") in FILLED)
     assert vars_of(updates, SESSION_STATE)["userid"] == "root@pam"
     assert signed_in.cookie not in str(updates)
     assert "PVE:" not in str(updates)
@@ -232,11 +233,12 @@ async def test_a_tab_that_another_user_takes_over_holds_nothing_of_the_first(sta
     await root.sign_in()
     await viewer.sign_in("viewer@pve")
     async with tab(root) as first:
-        assert vars_of(await first.settled(), SESSION_STATE)["userid"] == "root@pam"
+        updates = await first.until(lambda found: vars_of(found, DASHBOARD_STATE).get("phase") in FILLED)
+        assert vars_of(updates, SESSION_STATE)["userid"] == "root@pam"
     async with tab(viewer, "/nowhere", first.token) as second:
         updates = await second.settled()
     assert "root@pam" not in str(updates)
-    assert vars_of(updates, DASHBOARD_STATE).get("nodes") == []
+    assert vars_of(updates, DASHBOARD_STATE).get("phase") == "loading"
 
 
 async def test_a_stolen_client_token_brings_nothing_without_the_session(stack: Stack) -> None:

@@ -43,6 +43,12 @@ def test_guests_of_a_node_that_is_down_are_unknown() -> None:
     assert (found[101]["status"], found[102]["status"]) == ("running", "unknown")
 
 
+def test_a_guest_whose_node_is_down_keeps_the_name_that_pve_tells_no_more() -> None:
+    before = rows(guest(101, name="web"), node("pve1", "online"))
+    down = rows(guest(101), guest(102), node("pve1", "offline"), previous=before)
+    assert (down[101]["name"], down[102]["name"]) == ("web", "CT 102")
+
+
 def test_what_the_product_knows_stands_in_the_row() -> None:
     known = {101: Known("ready", "10.0.0.5", "web r2", "abc")}
     row = rows(guest(101), known=known)[101]
