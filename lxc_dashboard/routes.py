@@ -164,6 +164,11 @@ def sign_in_again(next_path: str = "") -> str:
     return f"{SIGN_IN}?{urlencode({'again': '1', **following})}"
 
 
+def sign_in_at(endpoint_id: UUID | str) -> str:
+    """The sign-in page with another endpoint chosen, for who is signed in at one."""
+    return f"{SIGN_IN}?{urlencode({'again': '1', 'endpoint': str(endpoint_id)})}"
+
+
 def safe_next(value: str) -> str:
     """``value`` where it is a plain path of this very site, else the dashboard: an open redirect is impossible.
 

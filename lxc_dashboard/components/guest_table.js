@@ -1,6 +1,6 @@
 // The live list of containers: a windowed table that draws only what is seen; cards where the screen is narrow.
 import { createElement as h, useCallback, useEffect, useMemo, useRef, useState } from "react";
-import { Link, useNavigate } from "react-router";
+import { Link, useLocation, useNavigate } from "react-router";
 import { Dialog, Meter, iec as bytes, span } from "$/public/external/lxc_dashboard/components/widgets/widgets.js";
 import { FILTERS, choices, readView, stateOf, useFeed, useShown, writeView } from "$/public/external/lxc_dashboard/components/guest_table/guest_feed.js";
 import { Notes, Skeleton, Unanswered, fill, isUnanswered, useStatusLine } from "$/public/external/lxc_dashboard/components/guest_table/feed_notes.js";
@@ -183,6 +183,13 @@ function useKeys(rows, vmid, choose, inputRef, box, rowPx) {
   }, [rows, vmid, choose, inputRef, box, rowPx, navigate]);
 }
 
+// A link to the list that is led to while the list is shown changes what it shows.
+function useLedTo(setView) {
+  const { key } = useLocation();
+  const first = useRef(key);
+  useEffect(() => { if (key !== first.current) setView(readView()); first.current = key; }, [key, setView]);
+}
+
 function counted(shown, feed, words) {
   if (feed.v < 0 || isUnanswered(feed)) return "";
   const all = feed.rows.size;
@@ -193,6 +200,7 @@ function counted(shown, feed, words) {
 export function GuestTable({ snapshotUrl, createUrl, consoleUrl, patch, words, onAct, onWatch, onLeave, children }) {
   const [feed, version, failure, load] = useFeed(snapshotUrl, patch, words, onWatch, onLeave);
   const [view, setView] = useState(readView);
+  useLedTo(setView);
   const [chosen, choose] = useState(0);
   const [asked, setAsked] = useState(null);
   const inputRef = useRef(null);

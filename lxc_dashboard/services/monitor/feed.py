@@ -30,7 +30,7 @@ from lxc_dashboard.services.monitor.identity import Identities
 from lxc_dashboard.services.monitor.known import known_of
 from lxc_dashboard.services.monitor.poller import Poller
 from lxc_dashboard.services.monitor.replica import BLOCK_MS, RETRY_S, OnPatch, Replica, catch_up, follow
-from lxc_dashboard.services.monitor.rows import Known, Row
+from lxc_dashboard.services.monitor.rows import Known, Row, Rows
 
 log = structlog.get_logger(__name__)
 
@@ -94,6 +94,15 @@ class FeedHub:
     def watched(self) -> list[str]:
         """The feeds that are kept now."""
         return list(self._replicas)
+
+    def known(self, session: Session) -> tuple[Rows, dict[str, Any]]:
+        """Rows and ``meta`` of the user's feed as they are now; empty where nobody watches it through this process."""
+        replica = self._replicas.get(feed_key(session.endpoint_id, session.userid))
+        return (replica.rows, replica.meta) if replica else ({}, {})
+
+    async def rows(self, session: Session) -> Rows:
+        """All that the user sees; before the first answer of PVE it waits up to 5 s, then gives what there is."""
+        return (await self._told(session)).rows
 
     async def snapshot(self, session: Session) -> bytes:
         """The whole list as gzipped JSON ``{v, rows: {vmid: row}, meta}``, encoded once for all viewers.

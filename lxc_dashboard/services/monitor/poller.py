@@ -28,6 +28,7 @@ from lxc_dashboard.services.monitor.rows import (
     difference,
     from_resources,
     live_fields,
+    running_tasks,
 )
 
 log = structlog.get_logger(__name__)
@@ -72,6 +73,7 @@ class Poller:
     _overlays: dict[int, _Overlay] = field(default_factory=dict)
     _ran: dict[str, bool] = field(default_factory=dict)
     _tasks_seen: bool = False
+    _listed: list[Row] = field(default_factory=list)
     _touched: dict[int, str] = field(default_factory=dict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _resources: list[Resource] = field(default_factory=list)
@@ -118,7 +120,7 @@ class Poller:
         touched = {**ended, **self._touched}
         self._touched.clear()
         await self._ask_live(touched)
-        await self._show(busy_guests(tasks), whole=whole)
+        await self._show(tasks, whole=whole)
 
     async def _tasks(self) -> list[TaskInfo]:
         """The cluster's tasks; none where this user may not list them."""
@@ -176,8 +178,8 @@ class Poller:
             return None
         return live_fields(status, at, before, time.time())
 
-    async def _show(self, busy: Mapping[int, str], *, whole: bool) -> None:
-        at = time.time()
+    async def _show(self, tasks: list[TaskInfo], *, whole: bool) -> None:
+        at, busy = time.time(), busy_guests(tasks)
         if whole:
             new = from_resources(self._resources, await self.known(self._resources), self.rows, self._rates, at)
         else:
@@ -187,7 +189,14 @@ class Poller:
             row["busy"] = busy.get(vmid, "")
         changed, gone = difference(self.rows, new)
         self.rows = new
-        await self.publish(changed, gone, self._meta(at, whole=whole, counted=bool(changed or gone)))
+        meta = self._meta(at, whole=whole, counted=bool(changed or gone))
+        await self.publish(changed, gone, meta | self._tasks_of(running_tasks(tasks), whole=whole))
+
+    def _tasks_of(self, running: list[Row], *, whole: bool) -> Row:
+        """What runs in PVE, where that is another than was told, and with every whole list."""
+        told = {"tasks": running} if whole or running != self._listed else {}
+        self._listed = running
+        return told
 
     def _lay_over(self, rows: Rows) -> None:
         present = time.monotonic()

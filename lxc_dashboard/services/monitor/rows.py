@@ -160,6 +160,22 @@ def busy_guests(tasks: Iterable[TaskInfo]) -> dict[int, str]:
     }
 
 
+def running_tasks(tasks: Iterable[TaskInfo]) -> list[Row]:
+    """All that runs now, the oldest first, from ``/cluster/tasks``; open consoles are no work. ``since``: epoch seconds."""
+    running = [task for task in tasks if task.running and task.type not in QUIET_TYPES]
+    return [
+        {
+            "upid": task.upid,
+            "type": task.type,
+            "id": task.id,
+            "node": task.node,
+            "user": task.user,
+            "since": task.starttime,
+        }
+        for task in sorted(running, key=lambda task: (task.starttime, task.upid))
+    ]
+
+
 def complete(row: Mapping[str, Any]) -> Row:
     """A row with every field, for a guest that PVE's list does not show yet."""
     blank: Row = {

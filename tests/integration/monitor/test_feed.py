@@ -103,6 +103,27 @@ async def test_what_somebody_else_does_in_pve_shows_though_the_list_lags(rt: Run
         await seen.until(lambda: seen.rows[vmid]["status"] == "running" and not seen.rows[vmid]["busy"])
 
 
+async def test_what_runs_in_pve_is_told_until_it_ends(
+    rt: Runtime, sign_in: SignIn, sandbox: SandboxNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lxc_dashboard.services.monitor.poller.TASKS_EVERY_S", 0.2)
+    seen = Seen()
+    async with hub_of(rt, seen) as hub:
+        session = await sign_in(rt, "root@pam")
+        await looking(hub, session, seen)
+        assert (seen.meta["tasks"], hub.known(session)[1]["tasks"]) == ([], [])
+        vmid, row = next((vmid, row) for vmid, row in seen.rows.items() if row["status"] == "stopped")
+        sandbox.hang_task("vzstart")
+        client = await acting.client(rt, session)
+        upid = await client.lxc.start(row["node"], int(vmid))
+        await seen.until(lambda: bool(seen.meta["tasks"]))
+        [task] = seen.meta["tasks"]
+        assert (task["upid"], task["type"], task["id"], task["user"]) == (upid, "vzstart", vmid, "root@pam")
+        assert hub.known(session)[1]["tasks"] == [task]
+        await client.tasks.stop(upid)
+        await seen.until(lambda: seen.meta["tasks"] == [])
+
+
 async def lifecycle_request(rt: Runtime, session: Session, vmid: int, node: str) -> None:
     client = await acting.client(rt, session)
     await client.tasks.wait(await client.lxc.start(node, vmid), deadline_s=PATIENCE_S)

@@ -52,6 +52,8 @@ def test_what_pages_do_by_themselves_is_no_use_of_the_session_and_all_else_is() 
         "dashboard_jobs_state.follow",
         "job_state.refresh",
         "session_state.verify",
+        "running_state.watch",
+        "running_state.leave",
         "notice_state.show",
     }
 

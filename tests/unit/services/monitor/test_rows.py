@@ -14,6 +14,7 @@ from lxc_dashboard.services.monitor.rows import (
     difference,
     from_resources,
     live_fields,
+    running_tasks,
 )
 
 MIB = 1024 * 1024
@@ -111,3 +112,19 @@ def test_a_difference_laid_over_the_old_gives_the_new(old: dict[int, Any], new: 
         merged[vmid] = {**merged.get(vmid, {}), **fields}
     assert merged == new
     assert all(fields for fields in changed.values())
+
+
+def test_what_runs_in_pve_is_listed_the_oldest_first_without_consoles() -> None:
+    def of(kind: str, since: int, endtime: int = 0) -> TaskInfo:
+        return TaskInfo(f"UPID:{kind}", "pve1", kind, "101", "root@pam", starttime=since, endtime=endtime)
+
+    found = running_tasks([of("vzdump", 20), of("vncproxy", 5), of("qmstart", 10), of("vzstart", 1, endtime=2)])
+    assert [task["type"] for task in found] == ["qmstart", "vzdump"]
+    assert found[1] == {
+        "upid": "UPID:vzdump",
+        "type": "vzdump",
+        "id": "101",
+        "node": "pve1",
+        "user": "root@pam",
+        "since": 20,
+    }
