@@ -14,6 +14,7 @@ from lxc_dashboard.state.jobs_hub import JobsHub, OnTick
 from lxc_dashboard.state.running_hub import OnShown, RunningHub, sid_of
 from lxc_dashboard.state.seats import Seats
 from lxc_dashboard.state.sockets import Sockets
+from lxc_dashboard.state.wire import Checked
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -41,8 +42,9 @@ class WebProcess:
 
     def attach(self, app: App, accepts_origin: Callable[[str | None, Mapping[str, str]], bool]) -> None:
         """Tells which app's sockets these are, lets them come from ``accepts_origin`` only, and bounds what they bring."""
-        if app.sio is None:
+        if app.sio is None or app.event_namespace is None:
             raise RuntimeError("the app has no websocket")
+        app.sio.register_namespace(Checked(app.event_namespace))
         app.sio.eio.cors_allowed_origins = accepts_origin
         # Set here and not in the environment, which only some ways of starting the server would bring.
         app.sio.eio.max_http_buffer_size = MAX_EVENT_BYTES

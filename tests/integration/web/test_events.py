@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from redis.asyncio import Redis
 from reflex_base.registry import RegistrationContext
 
 from lxc_dashboard import routes
@@ -26,6 +27,9 @@ CONTAINERS_STATE = "reflex___state____state.lxc_dashboard___state___containers__
 DASHBOARD_STATE = "reflex___state____state.lxc_dashboard___state___dashboard_jobs____dashboard_jobs_state"
 FILLED = {"ready", "empty"}
 
+ON_LOAD = "reflex___state____state.reflex___state____on_load_internal_state.on_load_internal"
+SOON_OVER_S = 100
+
 
 @pytest.fixture
 async def rt(settings: Settings) -> AsyncIterator[Runtime]:
@@ -39,9 +43,13 @@ def app_events() -> dict[str, dict[str, Any]]:
     found = {}
     for name, registered in RegistrationContext.get().event_handlers.items():
         if "tests___" not in name and "___dynamic___" not in name:
-            arguments = list(inspect.signature(registered.handler.fn).parameters)[1:]
-            found[name] = dict.fromkeys(arguments, "1")
+            arguments = list(inspect.signature(registered.handler.fn).parameters.values())[1:]
+            found[name] = {each.name: something(str(each.annotation)) for each in arguments}
     return found
+
+
+def something(annotation: str) -> Any:
+    return {} if annotation.startswith("dict") else ["1"] if annotation.startswith("list") else "1"
 
 
 def vars_of(updates: list[dict[str, Any]], state: str) -> dict[str, Any]:
@@ -151,6 +159,22 @@ async def test_a_long_text_does_not_cost_the_socket(signed_in: Visitor) -> None:
         assert not opened.socket.closed
         await opened.send(f"{SESSION_STATE}.enter")
         assert await opened.update() is not None
+
+
+async def test_connecting_again_is_no_use_of_the_session_and_going_to_another_page_is(
+    signed_in: Visitor, settings: Settings
+) -> None:
+    key = sessions._identity_key(sessions.key_of(signed_in.cookie))
+    async with Redis.from_url(settings.REDIS_URL.get_secret_value()) as redis:
+        await redis.expire(key, SOON_OVER_S)
+        async with tab(signed_in, "/templates") as opened:
+            assert vars_of(await opened.settled(), SESSION_STATE)["userid"] == "root@pam"
+        async with tab(signed_in, "/templates", opened.token) as again:
+            await again.until(lambda found: bool(vars_of(found, SESSION_STATE).get("userid")))
+            assert await redis.ttl(key) <= SOON_OVER_S
+            await again.send(ON_LOAD)
+            await again.settled()
+            assert await redis.ttl(key) > SOON_OVER_S
 
 
 async def test_signing_out_leads_every_tab_of_the_session_away_and_closes_it(stack: Stack) -> None:
