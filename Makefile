@@ -11,8 +11,9 @@ PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.14 pyth
 	&& command -v $$candidate && break; done)
 
 # Tests wait more than they compute, so several files run at once; those of one file stay together and share its servers.
-# Not those of the browser: guests of one stack bring network interfaces, at which another's Chromium drops its connections.
+# Each of the browser's workers runs a stack of its own.
 SEVERAL := -n 3 --dist loadfile
+BROWSERS := -n 2 --dist loadfile
 
 export REFLEX_TELEMETRY_ENABLED := false
 
@@ -53,11 +54,11 @@ integration: .venv/.installed ## Tests with real servers, worker, SSH and sandbo
 	$(BIN)/pytest $(SEVERAL) tests/integration
 
 e2e: .venv/.installed ## Browser tests over the running stack
-	@chromium="$$($(BIN)/python scripts/chromium.py)" || exit 0; CHROMIUM="$$chromium" $(BIN)/pytest tests/e2e
+	@chromium="$$($(BIN)/python scripts/chromium.py)" || exit 0; CHROMIUM="$$chromium" $(BIN)/pytest $(BROWSERS) tests/e2e
 
 test: lint types imports ## Everything: check, integration, browser
 	$(BIN)/pytest $(SEVERAL) tests/unit tests/integration
-	@chromium="$$($(BIN)/python scripts/chromium.py)" || exit 0; CHROMIUM="$$chromium" $(BIN)/pytest tests/e2e
+	@chromium="$$($(BIN)/python scripts/chromium.py)" || exit 0; CHROMIUM="$$chromium" $(BIN)/pytest $(BROWSERS) tests/e2e
 
 # Apart from `test`: tracing slows the workers whose recovery is timed there.
 coverage: .venv/.installed ## Unit and integration tests with the branches they reach
