@@ -9,7 +9,6 @@ time at which the worker took the line parts the way in two.
 from __future__ import annotations
 
 import asyncio
-import shutil
 import statistics
 import sys
 import tempfile
@@ -29,7 +28,8 @@ from lxc_dashboard.services.creation.spec import ContainerSpec
 from lxc_dashboard.services.templates import service as templates
 from lxc_dashboard.services.templates import sync
 from lxc_dashboard.settings import Settings
-from tests.e2e.conftest import ARGUMENTS, BROWSERS
+from scripts.chromium import find
+from tests.e2e.conftest import ARGUMENTS
 from tests.e2e.stack import Stack, running_stack
 
 LINES = 250
@@ -92,8 +92,7 @@ def main() -> int:
 
 async def measure(stack: Stack, folder: Path) -> list[Delay]:
     async with async_playwright() as playwright, Runtime.open(Settings.load(stack.environ)) as rt:
-        path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-        browser = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        browser = await playwright.chromium.launch(executable_path=find(), args=ARGUMENTS)
         try:
             page, session = await signed_in(browser, stack, rt)
             creation_id = await begin(rt, session, folder)

@@ -45,7 +45,7 @@ def main() -> None:
 def demo(
     data: Annotated[Path | None, typer.Option(help="Folder for data and logs.", envvar="DEMO_DATA")] = None,
     port: Annotated[int, typer.Option(help="Port of the page.", envvar="PORT", min=1, max=65535)] = DEFAULT_PORT,
-    guests: Annotated[str, typer.Option(help="Kind of guests: auto, root, systemd, rootless, simulated.")] = "auto",
+    guests: options.Guests = "auto",
     *,
     reload: Annotated[bool, typer.Option("--reload", help="Start again whenever a source file changes.")] = False,
 ) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lxc_dashboard.bus import Bus
 from lxc_dashboard.crypto import Keyring
@@ -18,6 +18,8 @@ from lxc_dashboard.proxmox.client import ProxmoxPool
 from lxc_dashboard.queue import Queue
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from lxc_dashboard.settings import Settings
 
 CHECKS_AT_ONCE = 8
@@ -28,6 +30,7 @@ class Runtime:
     """One per process; opened by the web app's lifespan, the worker's loop, or a command.
 
     ``checks``: how many requests may be checked against PVE at once; a hundred would wait for each other's connections.
+    ``asked``: by endpoint, the question to PVE that several wait for.
     """
 
     settings: Settings
@@ -39,6 +42,7 @@ class Runtime:
     pve: ProxmoxPool
     ssh: SshPool
     checks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CHECKS_AT_ONCE))
+    asked: dict[UUID, asyncio.Task[Any]] = field(default_factory=dict)
 
     @staticmethod
     @asynccontextmanager

@@ -6,6 +6,7 @@ Each variable that holds a secret may also be given as ``NAME_FILE``, the path o
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -133,10 +134,37 @@ class Settings(BaseSettings):
             raise ValueError("must be a full address such as https://lxc.example.org")
         return value.rstrip("/")
 
+    @field_validator("TRUSTED_PROXIES")
+    @classmethod
+    def _proxies(cls, value: str) -> str:
+        for part in filter(None, map(str.strip, value.split(","))):
+            try:
+                ipaddress.ip_network(part, strict=False)
+            except ValueError:
+                raise ValueError("must be addresses and networks such as 10.0.0.0/8, separated by commas") from None
+        return value
+
+    @field_validator("LOG_LEVEL")
+    @classmethod
+    def _level(cls, value: str) -> str:
+        if value.upper() not in logging.getLevelNamesMapping():
+            raise ValueError("must be DEBUG, INFO, WARNING, ERROR or CRITICAL")
+        return value
+
+    @field_validator("PVE_CA_FILE")
+    @classmethod
+    def _ca(cls, value: str) -> str:
+        if value and not Path(value).is_file():
+            raise ValueError("no such file")
+        try:
+            if value:
+                Path(value).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            raise ValueError("cannot be read as PEM text") from None
+        return value
+
     @model_validator(mode="after")
     def _files_are_there(self) -> Self:
-        if self.PVE_CA_FILE and not Path(self.PVE_CA_FILE).is_file():
-            raise ValueError("PVE_CA_FILE: no such file")
         if self.TEMPLATES_DIR and not Path(self.TEMPLATES_DIR).is_dir():
             raise ValueError("TEMPLATES_DIR: no such folder")
         if self.TEMPLATE_GIT_FILE_ROOT and not Path(self.TEMPLATE_GIT_FILE_ROOT).is_dir():

@@ -11,7 +11,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+# The headless shell is Chromium without a window around the page: a tab costs a third of what it does in the others.
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+DEBIANS = ("chromium-headless-shell", "chromium")
 INSTALL_WITHIN_S = 600
 
 
@@ -50,7 +52,8 @@ def installed() -> str | None:
     """Install one: Debian's where we are root, else Playwright's."""
     ways = [[sys.executable, "-m", "playwright", "install", "chromium"]]
     if os.geteuid() == 0 and shutil.which("apt-get"):
-        ways.insert(0, ["sh", "-c", "apt-get -q update && apt-get -qy install --no-install-recommends chromium"])
+        install = "apt-get -q update && apt-get -qy install --no-install-recommends"
+        ways = [["sh", "-c", f"{install} {package}"] for package in DEBIANS] + ways
     for way in ways:
         sys.stderr.write(f"Installing Chromium: {' '.join(way)}\n")
         environ = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}

@@ -11,6 +11,8 @@ from uuid import UUID
 
 import msgspec
 import structlog
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
@@ -94,11 +96,19 @@ async def download(request: Request) -> Response:
 async def reveal(request: Request) -> Response:
     """Form field ``name``: ``{values: {key: secret}}``."""
     rt, session, creation_id = asked_for(request, "creation_id")
-    async with request.form(max_files=0, max_fields=1) as form:
-        name = form.get("name", "")
+    return _json({"values": await credentials.reveal(rt, session, creation_id, await _service(request))})
+
+
+async def _service(request: Request) -> str:
+    """Raises ``InvalidInputError`` for a form without a name, and for what is none."""
+    try:
+        async with request.form(max_files=0, max_fields=1) as form:
+            name = form.get("name", "")
+    except (MultiPartException, HTTPException) as error:
+        raise InvalidInputError({"form": "is none that can be read"}) from error
     if not isinstance(name, str) or not 0 < len(name) <= NAME_CHARS:
         raise InvalidInputError({"name": "is missing"})
-    return _json({"values": await credentials.reveal(rt, session, creation_id, name)})
+    return name
 
 
 async def events(request: Request) -> Response:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
@@ -29,9 +28,10 @@ from lxc_dashboard.errors import (
     TlsError,
     UnreachableError,
 )
-from lxc_dashboard.services.auth import challenges, endpoints, sessions, sign_in
+from lxc_dashboard.services.auth import challenges, endpoints, realms, sessions, sign_in
 from lxc_dashboard.services.auth.model import ABSOLUTE_LIFETIME
-from lxc_dashboard.services.auth.sign_in import Realm, SecondStep, SignedIn
+from lxc_dashboard.services.auth.realms import Realm
+from lxc_dashboard.services.auth.sign_in import SecondStep, SignedIn
 from lxc_dashboard.services.creation import service as creations
 from lxc_dashboard.state.base import reference
 
@@ -43,7 +43,6 @@ log = structlog.get_logger(__name__)
 
 STEP_COOKIE: Final = "lxc_dashboard_step"
 FORM_BYTES: Final = 16 * 1024
-REALMS_SHOWN_WITHIN_S: Final = 2.0
 NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
@@ -131,7 +130,7 @@ async def leave(request: Request) -> Response:
 async def list_realms(request: Request) -> Response:
     """The realms of a registered endpoint: ``{"realms": [{"name", "comment"}]}``, none where they cannot be read."""
     try:
-        found = await sign_in.realms(caller_of(request).runtime, _uuid(request.query_params.get("endpoint", "")))
+        found = await realms.realms(caller_of(request).runtime, _uuid(request.query_params.get("endpoint", "")))
     except (NotFoundError, ProxmoxError):
         found = []
     listed = [{"name": realm.name, "comment": realm.comment} for realm in found]
@@ -185,24 +184,21 @@ async def _password_page(request: Request, filled: Filled, told: Told, status: i
         iter(choices), None
     )
     notes: list[str] = []
-    realms: list[Realm] | tuple[Realm, ...] = page.USUAL_REALMS
+    offered: list[Realm] | tuple[Realm, ...] = page.USUAL_REALMS
     if chosen is not None:
-        realms, note = await _realms(runtime, chosen)
+        offered, note = await _realms(runtime, chosen)
         notes.extend([note] if note else [])
     if not _keeps_cookie(request):
         notes.append(text.NEEDS_TLS)
     if runtime.settings.SANDBOX:
         notes.append(text.SANDBOX_NOTE)
-    return _html(page.password_page(choices, realms, filled, Told(told.error, told.fields, tuple(notes))), status)
+    return _html(page.password_page(choices, offered, filled, Told(told.error, told.fields, tuple(notes))), status)
 
 
 async def _realms(runtime: Runtime, chosen: endpoints.Choice) -> tuple[list[Realm] | tuple[Realm, ...], str]:
-    """The endpoint's realms, or the usual ones and why. The page does not wait for a PVE that does not answer."""
+    """The endpoint's realms, or the usual ones and why."""
     try:
-        async with asyncio.timeout(REALMS_SHOWN_WITHIN_S):
-            return await sign_in.realms(runtime, chosen.id) or page.USUAL_REALMS, ""
-    except TimeoutError:
-        reason = UnreachableError.default_message
+        return await realms.realms(runtime, chosen.id) or page.USUAL_REALMS, ""
     except DashboardError as error:
         reason = _outcome(error).message
     return page.USUAL_REALMS, text.REALMS_UNKNOWN.format(endpoint=chosen.name, reason=reason)

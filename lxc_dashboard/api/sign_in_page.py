@@ -9,7 +9,8 @@ from typing import Final
 from lxc_dashboard import routes, text
 from lxc_dashboard.api.html import Markup, document, tag
 from lxc_dashboard.services.auth.endpoints import Choice
-from lxc_dashboard.services.auth.sign_in import Realm, SecondStep
+from lxc_dashboard.services.auth.realms import Realm
+from lxc_dashboard.services.auth.sign_in import SecondStep
 
 # What every PVE has. Offered where the endpoint's own list cannot be read.
 USUAL_REALMS: Final = (Realm("pam", "Linux PAM", is_default=True), Realm("pve", "Proxmox VE authentication server"))

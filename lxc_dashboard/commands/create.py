@@ -65,7 +65,7 @@ def run(wanted: Wanted) -> int:
     headers = {"Authorization": f"{SCHEME}{token_of(wanted)}"}
     params = {"endpoint": wanted.endpoint} if wanted.endpoint else {}
     url = url_of(wanted)
-    with httpx.Client(base_url=url, headers=headers, params=params, timeout=ASK_TIMEOUT_S) as client:
+    with _client(base_url=url, headers=headers, params=params) as client:
         answer = _ask(client, body)
         if not answer.is_success:
             return _refused(answer)
@@ -79,6 +79,14 @@ def run(wanted: Wanted) -> int:
         except KeyboardInterrupt:
             err.print(f"The job goes on: {page}", markup=False)
             return Ending.LEFT_RUNNING
+
+
+def _client(**options: Any) -> httpx.Client:
+    """The CAs that ``SSL_CERT_FILE`` names are read as soon as it is made."""
+    try:
+        return httpx.Client(timeout=ASK_TIMEOUT_S, **options)
+    except OSError as error:
+        raise InvalidInputError({"SSL_CERT_FILE": f"cannot be read: {error}"}) from error
 
 
 def body_of(wanted: Wanted) -> dict[str, Any]:

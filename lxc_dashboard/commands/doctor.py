@@ -86,7 +86,9 @@ def _setting(name: str, faults: dict[str, str]) -> Check:
     given = os.environ.get(name, "")
     file = os.environ.get(f"{name}_FILE", "") if name in SECRET_VARIABLES else ""
     if name in faults:
-        return Check("settings", name, Verdict.WRONG, faults[name], REMEDIES.get(name, "see the README's list"))
+        return Check(
+            "settings", name, Verdict.WRONG, faults[name], REMEDIES.get(name, "see Settings in the operator's guide")
+        )
     if file:
         return Check("settings", name, Verdict.OK, f"from {file}")
     if not given:

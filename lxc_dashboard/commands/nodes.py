@@ -21,6 +21,7 @@ from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.settings import Settings
 
 SSH_PORT: Final = 22
+PORT_MAX: Final = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,9 +219,10 @@ def _address(text: str) -> tuple[str, int]:
         host, _, port = text.partition(":")
     else:
         host, port = text, ""
-    if not host or not (port.isdecimal() or not port):
+    number = port or str(SSH_PORT)
+    if not host or not (number.isdecimal() and len(number) <= len(str(PORT_MAX)) and 0 < int(number) <= PORT_MAX):
         raise InvalidInputError({"--door": f"{text!r} is not HOST[:PORT]"})
-    return host, int(port or SSH_PORT)
+    return host, int(number)
 
 
 def _read(file: Path | None, option: str) -> str | None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
 Name = Annotated[str, typer.Argument(help="Name of the registered endpoint.")]
+
+# demo
+Guests = Annotated[
+    Literal["auto", "root", "systemd", "rootless", "simulated"], typer.Option(help="How guests are made.")
+]
 
 # create
 Template = Annotated[str, typer.Option("--template", "-t", help="NAME, or SOURCE/NAME; without one: none.")]

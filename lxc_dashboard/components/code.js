@@ -2,7 +2,13 @@
 // in a plain text area when edited.
 import { Component, Suspense, createElement as h, lazy } from "react";
 
-const CodeMirror = lazy(() => import("$/public/external/lxc_dashboard/components/code/code_mirror.js"));
+const AGAIN_MS = 1000;
+
+const fetched = () => import("$/public/external/lxc_dashboard/components/code/code_mirror.js");
+const later = () => new Promise((done) => { setTimeout(done, AGAIN_MS); });
+
+// Once more where the connection was lost for a moment.
+const CodeMirror = lazy(() => fetched().catch(() => later().then(fetched)));
 
 function Plain({ value, label, readOnly, onChange, waits }) {
   if (readOnly || waits) return h("pre", { className: "code", tabIndex: 0, role: "region", "aria-label": label }, h("code", null, value));

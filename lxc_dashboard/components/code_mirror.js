@@ -106,17 +106,23 @@ function bounded(onLong) {
   });
 }
 
-function extensions({ label, describedBy, readOnly, wrap, onLong }, language, tell) {
-  const keys = [...defaultKeymap, ...searchKeymap, ...historyKeymap, ...lintKeymap];
-  if (!readOnly) keys.push({ key: "Ctrl-]", run: indentMore }, { key: "Ctrl-[", run: indentLess });
+// What may change while somebody types: the name of the text, what is said of it, how it is shown.
+function manners({ label, describedBy, readOnly, wrap }) {
   const described = describedBy ? { "aria-describedby": describedBy } : {};
+  return [
+    EditorState.readOnly.of(readOnly),
+    ...(readOnly ? [] : [keymap.of([{ key: "Ctrl-]", run: indentMore }, { key: "Ctrl-[", run: indentLess }])]),
+    EditorView.contentAttributes.of({ "aria-label": label, tabindex: "0", ...described, ...(readOnly ? { "aria-readonly": "true" } : {}) }),
+    ...(wrap ? [EditorView.lineWrapping] : []),
+  ];
+}
+
+function extensions(manner, language, tell, onLong) {
   return [
     lineNumbers(), highlightActiveLineGutter(), highlightActiveLine(), highlightSpecialChars(), drawSelection(),
     bracketMatching(), highlightSelectionMatches(), search({ top: true }), history(), indentUnit.of("  "), lintGutter(),
-    EditorState.tabSize.of(4), EditorState.readOnly.of(readOnly), bounded(onLong), syntaxHighlighting(colours), looks, language.of([]),
-    keymap.of(keys),
-    EditorView.contentAttributes.of({ "aria-label": label, tabindex: "0", ...described, ...(readOnly ? { "aria-readonly": "true" } : {}) }),
-    ...(wrap ? [EditorView.lineWrapping] : []),
+    EditorState.tabSize.of(4), bounded(onLong), syntaxHighlighting(colours), looks, language, manner,
+    keymap.of([...defaultKeymap, ...searchKeymap, ...historyKeymap, ...lintKeymap]),
     EditorView.updateListener.of((update) => { if (update.docChanged && !update.transactions.some(isGiven)) tell.typed(update.state); }),
     EditorView.domEventHandlers({ blur: () => { tell.flush(); } }),
   ];
@@ -130,36 +136,44 @@ export default function CodeMirror({ value, language, label, describedBy, readOn
   const [long, onLong] = useState(false);
   const box = useRef(null);
   const view = useRef(null);
-  const kept = useRef(null);
+  const parts = useRef(null);
   const tellNow = useRef(onChange);
   tellNow.current = onChange;
-  const made = [language, label, describedBy, readOnly, wrap];
+  const manner = { label, describedBy, readOnly, wrap };
   useEffect(() => {
-    const spoken = new Compartment();
+    parts.current = { spoken: new Compartment(), manner: new Compartment() };
+    const { spoken, manner: shown } = parts.current;
     const tell = teller(() => tellNow.current);
-    const state = EditorState.create({ doc: kept.current ?? value ?? "", extensions: extensions({ label, describedBy, readOnly, wrap, onLong }, spoken, tell) });
+    const state = EditorState.create({ doc: value ?? "", extensions: extensions(shown.of(manners(manner)), spoken.of([]), tell, onLong) });
     const editor = new EditorView({ state, parent: box.current });
     view.current = editor;
-    let there = true;
     // Left for good, a page cannot wait for an answer: who shows this may keep what is not told yet.
     const leave = () => {
       const detail = tell.text();
       if (detail !== undefined) box.current?.dispatchEvent(new CustomEvent("code-unsent", { bubbles: true, detail }));
       tell.flush();
     };
-    MODES[language]?.().then((mode) => { if (there) editor.dispatch({ effects: spoken.reconfigure(StreamLanguage.define(mode)) }); });
     // Before the websocket is closed for the same reason.
     window.addEventListener("pagehide", leave, { capture: true });
     window.addEventListener("beforeunload", leave, { capture: true });
     return () => {
-      there = false;
       tell.flush();
-      kept.current = editor.state.doc.toString(); // made anew with another label, it holds what was typed
       window.removeEventListener("pagehide", leave, { capture: true });
       window.removeEventListener("beforeunload", leave, { capture: true });
       editor.destroy();
     };
-  }, made);
+  }, []);
+  // Never made anew: focus, cursor and history are of who types, who may be faster than the answer to a new name.
+  useEffect(() => {
+    view.current.dispatch({ effects: parts.current.manner.reconfigure(manners(manner)) });
+  }, [label, describedBy, readOnly, wrap]);
+  useEffect(() => {
+    let wanted = true;
+    const speak = (spoken) => { if (wanted) view.current.dispatch({ effects: parts.current.spoken.reconfigure(spoken) }); };
+    if (MODES[language]) MODES[language]().then((mode) => speak(StreamLanguage.define(mode)));
+    else speak([]);
+    return () => { wanted = false; };
+  }, [language]);
   useEffect(() => {
     const doc = view.current.state.doc;
     if ((value || "") === doc.toString()) return;
@@ -167,7 +181,7 @@ export default function CodeMirror({ value, language, label, describedBy, readOn
   }, [value]);
   useEffect(() => {
     view.current.dispatch(setDiagnostics(view.current.state, diagnostics(view.current.state.doc, findings)));
-  }, [findings, ...made]);
+  }, [findings]);
   useEffect(() => {
     if (!goTo?.line || goTo.line > view.current.state.doc.lines) return;
     const at = view.current.state.doc.line(goTo.line).from;

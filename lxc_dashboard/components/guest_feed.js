@@ -116,7 +116,8 @@ export function useFeed(snapshotUrl, patch, words, onWatch, onLeave) {
     const feed = store.current;
     if (!patch || patch.v === undefined || patch.v <= feed.v) return;
     feed.heard = Date.now();
-    if (feed.v < 0 || feed.loading) { feed.later.push(patch); return; }
+    if (feed.loading) { feed.later.push(patch); return; }
+    // Missed, or never had: what could not be read at first is read with the next push.
     if (patch.prev !== feed.v) { load(); return; }
     merge(feed, patch);
     setFailure("");

@@ -76,13 +76,29 @@ class Journal:
             await asyncio.wait([self._task])
 
     async def _write_on(self) -> None:
-        clock = asyncio.get_running_loop().time
-        while self._waiting:
-            turns, self._waiting = self._waiting, []
-            self._hurry.clear()
-            begun = clock()
-            await self._write([(turn, turn.take()) for turn in turns])
-            await self._gather(clock() - begun)
+        """However it ends, nobody is left waiting."""
+        clock, turns = asyncio.get_running_loop().time, list[_Turn]()
+        try:
+            while self._waiting:
+                turns, self._waiting = self._waiting, []
+                self._hurry.clear()
+                begun = clock()
+                await self._write(self._taken(turns))
+                await self._gather(clock() - begun)
+        except BaseException as error:
+            _fail([*turns, *self._waiting], error)
+            raise
+
+    @staticmethod
+    def _taken(turns: Sequence[_Turn]) -> list[tuple[_Turn, Batch]]:
+        """What cannot be taken is that one turn's failure: the others are written."""
+        group = []
+        for turn in turns:
+            try:
+                group.append((turn, turn.take()))
+            except Exception as error:  # noqa: BLE001 - whatever it is, who waits for it is told
+                turn.fail(error)
+        return group
 
     async def _gather(self, write_s: float) -> None:
         pause_s = min(LONGEST_PAUSE_S, max(PAUSE_S, PAUSE_GROWTH * write_s))
@@ -91,23 +107,22 @@ class Journal:
                 await self._hurry.wait()
 
     async def _write(self, group: Sequence[tuple[_Turn, Batch]]) -> None:
+        if not group:
+            return
         try:
             async with self._database.transaction() as tx:
                 written = await tx.creations.append_batches([batch for _, batch in group])
         except Exception as error:  # noqa: BLE001 - each run is told what became of its own
             if len(group) == 1 or isinstance(error, ServiceUnavailableError):
-                self._fail(group, error)
+                _fail([turn for turn, _ in group], error)
                 return
             for alone in group:  # what one of them holds is not stored: that must not be the others' fault
                 await self._write([alone])
-        except BaseException as error:
-            self._fail(group, error)
-            raise
         else:
             for (turn, batch), rows in zip(group, written, strict=True):
                 turn.give(rows, batch)
 
-    @staticmethod
-    def _fail(group: Sequence[tuple[_Turn, Batch]], error: BaseException) -> None:
-        for turn, _ in group:
-            turn.fail(error)
+
+def _fail(turns: Sequence[_Turn], error: BaseException) -> None:
+    for turn in turns:
+        turn.fail(error)

@@ -126,7 +126,9 @@ class CreateState(SharingPart, rx.State):
         faults: dict[str, str] = {}
         spec = None
         try:
-            check_password(PasswordMode(self.form.get("password_mode", "none")), password)
+            # Another mode than there are is a fault of the spec.
+            if self.form.get("password_mode") == PasswordMode.GIVEN.value:
+                check_password(PasswordMode.GIVEN, password)
         except InvalidInputError as error:
             faults |= error.fields
         try:

@@ -118,7 +118,7 @@ PACKAGES_LIST: Final = "Packages of {name}"
 PACKAGES_ADD_LIST: Final = "Add a list"
 PACKAGES_ADD_SHARED: Final = "Add a shared bucket"
 PACKAGES_SHARED_NOTE: Final = (
-    "A shared bucket: the template takes what it holds at each save. It is edited under Buckets."
+    "A shared bucket: the template takes what it holds at each save. It is edited under Package buckets."
 )
 PACKAGES_SHARED_CHOOSE: Final = "Choose a bucket"
 PACKAGES_NO_SHARED: Final = "There are no shared buckets that this template does not have."

@@ -16,9 +16,9 @@ from tests.e2e.conftest import visit
 from tests.e2e.job_runs import in_services
 from tests.e2e.stack import Stack
 
-KEPT_WITHIN_MS = 15_000
-SHELLCHECK_WITHIN_MS = 20_000
-SAVED_WITHIN_MS = 20_000
+KEPT_WITHIN_MS = 60_000
+SHELLCHECK_WITHIN_MS = 60_000
+SAVED_WITHIN_MS = 60_000
 
 
 def field(page: Page, path: str) -> Locator:
@@ -73,10 +73,17 @@ def paste(page: Page, content: str) -> None:
     )
 
 
-def kept(page: Page) -> None:
-    """Waits until the draft holds what is typed."""
+def kept_at(page: Page) -> str:
+    """When the draft was kept, as the page says it."""
+    return page.locator("#draft-kept time").get_attribute("datetime") or ""
+
+
+def kept(page: Page, *, since: str = "") -> None:
+    """Waits until the draft holds what is typed. ``since``: when it was kept before that, unless it was not."""
     page.locator("h1").click()
     expect(page.locator("#draft-kept")).to_have_text(re.compile("^Draft kept "), timeout=KEPT_WITHIN_MS)
+    if since:
+        expect(page.locator("#draft-kept time")).not_to_have_attribute("datetime", since, timeout=KEPT_WITHIN_MS)
 
 
 def save(page: Page, note: str = "") -> str:
@@ -90,8 +97,8 @@ def save(page: Page, note: str = "") -> str:
     return page.url.rpartition("/")[2]
 
 
-def scripts(page: Page) -> list[str]:
-    return page.locator("ol.entries .entry-name").all_inner_texts()
+def scripts(page: Page) -> Locator:
+    return page.locator("ol.entries .entry-name")
 
 
 def without_drafts(stack: Stack, page: Page) -> None:

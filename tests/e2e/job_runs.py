@@ -27,7 +27,7 @@ from tests.e2e.stack import Stack
 
 T = TypeVar("T")
 
-RUN_MS = 60_000
+RUN_MS = 120_000
 NODE = "pve1"
 OWNER = "test:1"
 CONF = 'TEMPLATE_APP="{name}"\nTEMPLATE_CPU=1\nTEMPLATE_RAM=256\nTEMPLATE_DISK=2\nTEMPLATE_OS="debian"\n'

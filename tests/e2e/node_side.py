@@ -7,6 +7,7 @@ import io
 import secrets
 import shlex
 import ssl
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,7 @@ from lxc_dashboard.errors import DashboardError
 from tests.e2e.stack import Stack
 
 ANSWER_S = 60
+POLL_S = 0.1
 
 
 class NotDoneError(DashboardError):
@@ -70,6 +72,15 @@ class NodeSide:
     def revoke(self, token: str) -> None:
         userid, _, rest = token.partition("!")
         self.ask("DELETE", f"/access/users/{userid}/token/{rest.partition('=')[0]}")
+
+    def act(self, node: str, vmid: int, verb: str) -> None:
+        """``start`` or ``stop`` of a guest, to the end of its task."""
+        task = self.ask("POST", f"/nodes/{node}/lxc/{vmid}/status/{verb}")
+        deadline = time.monotonic() + ANSWER_S
+        while self.get(f"/nodes/{node}/tasks/{task}/status")["status"] == "running":
+            if time.monotonic() > deadline:
+                raise NotDoneError(f"{verb} of {vmid} does not end")
+            time.sleep(POLL_S)
 
     def get(self, path: str) -> Any:
         return self.ask("GET", path)

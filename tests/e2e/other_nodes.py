@@ -18,10 +18,10 @@ from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.sandbox.seed import Seed
 from lxc_dashboard.settings import Settings
-from tests.e2e.conftest import visit
+from tests.e2e.conftest import SIGN_IN_TIMEOUT_MS, visit
 from tests.e2e.stack import Stack
 
-STARTS_WITHIN_S = 60
+STARTS_WITHIN_S = 120
 
 
 @dataclass
@@ -86,4 +86,4 @@ def sign_in_at(page: Page, endpoint: str) -> None:
     page.get_by_label(text.USER).fill("root")
     page.get_by_label(text.PASSWORD).fill("sandbox")
     page.get_by_role("button", name=text.SIGN_IN).click()
-    expect(page.get_by_role("heading", level=1)).to_have_text(text.NAV_CONTAINERS)
+    expect(page.get_by_role("heading", level=1)).to_have_text(text.NAV_CONTAINERS, timeout=SIGN_IN_TIMEOUT_MS)

@@ -26,9 +26,10 @@ from lxc_dashboard.db import migrate
 from lxc_dashboard.embedded import EmbeddedServices
 from lxc_dashboard.settings import Settings
 
-STARTS_WITHIN_S = 60.0
+STARTS_WITHIN_S = 120.0
 STOPS_WITHIN_S = 15.0
 POLL_S = 0.05
+FIRST_PORT, PORTS = 20_000, 10_000
 # What a child needs of ours, and what lets coverage follow it.
 PASSED_ON = {"PATH", "HOME", "LANG", "TMPDIR", "COVERAGE_PROCESS_START", "COVERAGE_FILE"}
 
@@ -164,9 +165,12 @@ def answers(url: str, *, verify: bool = True) -> bool:
 
 
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """Below those that the system gives away by itself: a server that is started again finds its own free."""
+    while True:
+        port = FIRST_PORT + secrets.randbelow(PORTS)
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 def started_servers(folder: Path, runner: asyncio.Runner, ending: ExitStack) -> tuple[str, str]:

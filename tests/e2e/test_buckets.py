@@ -23,7 +23,7 @@ from tests.e2e.buckets import (
     row,
     write,
 )
-from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, keep_picture, visit
+from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, fits, keep_picture, reload, visit
 from tests.e2e.stack import Stack
 
 PASTED = "# web servers\nnginx=1.26.3-3  # pinned: 1.27 breaks us\n\ncurl\n"
@@ -67,7 +67,7 @@ def test_a_list_is_pasted_with_comments_and_pins_and_kept_so(page: Page) -> None
     expect(page.get_by_text(text.BUCKET_CREATED.format(name="web.apt"))).to_be_visible()
     expect(row(page, "web.apt")).to_contain_text("2")
     expect(page).to_have_url(re.compile(r"\?bucket=[0-9a-f-]{36}$"))
-    page.reload()
+    reload(page)
     expect(page.get_by_role("heading", level=2, name="web.apt")).to_be_visible()
     expect(listing(page)).to_contain_text("nginx=1.26.3-3  # pinned: 1.27 breaks us")
     expect(page.get_by_label(text.BUCKET_FIELDS["manager"])).to_be_disabled()
@@ -162,7 +162,7 @@ def test_what_was_typed_stays_in_each_bucket_and_over_a_reload(page: Page, stack
     expect(listing(page)).to_have_text("nginx")
     expect(row(page, "base.apt")).to_contain_text(text.BUCKET_UNSAVED)
     page.on("dialog", lambda dialog: dialog.accept())
-    page.reload()
+    reload(page)
     expect(row(page, "base.apt")).to_contain_text(text.BUCKET_UNSAVED)
     page.get_by_role("link", name="base.apt").click()
     expect(listing(page)).to_have_text("curlvim")
@@ -237,6 +237,7 @@ def test_deleting_names_the_templates_and_leaves_them_their_packages(page: Page,
     button(page, text.BUCKET_DELETE).click()
     expect(page.get_by_role("dialog")).to_contain_text(f"1 template will keep its packages as their own: {template}")
     page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
     delete(page, "base")
     expect(page.get_by_role("heading", name=text.BUCKETS_NONE)).to_be_visible()
     assert [number for number, _, _ in revisions(stack, template)] == [1]
@@ -266,9 +267,9 @@ def test_a_bucket_is_opened_changed_and_saved_from_the_keyboard(page: Page, stac
         page.keyboard.press(key)
     expect(listing(page)).to_have_text("nginx")
     page.get_by_label(text.BUCKET_FIELDS["name"], exact=True).focus()
-    for key in ("Tab", "Control+End"):
-        page.keyboard.press(key)
+    page.keyboard.press("Tab")
     expect(listing(page)).to_be_focused()
+    page.keyboard.press("Control+End")
     page.keyboard.insert_text("jq\n")
     page.keyboard.press("Control+Enter")
     expect(page.get_by_text(text.BUCKET_SAVED.format(name="web.apt"))).to_be_visible()
@@ -330,6 +331,7 @@ def test_the_page_is_readable_for_all_in_both_themes_and_sizes(
     expect(page.get_by_role("dialog")).to_be_visible()
     look(page, f"buckets-delete-{size}-{scheme}")
     page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
     if size == "phone":
         page.get_by_role("link", name=text.BUCKETS_ALL).click()
         expect(page.get_by_label(text.BUCKETS_FILTER)).to_be_visible()
@@ -338,4 +340,4 @@ def test_the_page_is_readable_for_all_in_both_themes_and_sizes(
 def look(page: Page, name: str) -> None:
     keep_picture(page, name)
     assert accessibility_faults(page) == []
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name} is too wide"
+    fits(page)

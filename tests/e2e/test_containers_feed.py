@@ -11,13 +11,15 @@ import pytest
 from playwright.sync_api import Page, WebSocketRoute, expect
 
 from lxc_dashboard import routes
-from tests.e2e.conftest import NewPage, SignedInAs, visit
+from tests.e2e.conftest import NewPage, SignedInAs, until, visit
 from tests.e2e.node_side import NodeSide
 from tests.e2e.stack import Stack
 from tests.e2e.test_containers import ACTED_WITHIN_MS, TOLD_WITHIN_MS, row
 
 VMID = 111  # staging-web, which no other test touches
-POLL_MS = 100
+# A page that is not seen does not watch over silence: what it notices, it notices by the pushes alone.
+DRAWN = "() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))"
+UNSEEN = "Object.defineProperty(document, 'hidden', { get: () => true });"
 
 
 def patch_of(message: str | bytes) -> dict[str, Any] | None:
@@ -75,22 +77,15 @@ def says(status: str) -> Callable[[dict[str, Any]], bool]:
     return lambda patch: patch.get("rows", {}).get(str(VMID), {}).get("status") == status
 
 
-def until(page: Page, holds: Callable[[], bool], why: str) -> None:
-    for _ in range(TOLD_WITHIN_MS // POLL_MS):
-        if holds():
-            return
-        page.wait_for_timeout(POLL_MS)  # the wire's handlers run meanwhile
-    pytest.fail(why)
-
-
 @pytest.fixture
 def act(stack: Stack) -> Iterator[Callable[[str], None]]:
     """``start`` or ``stop`` of the guest, by somebody else in PVE."""
     node = NodeSide(stack)
     place = next(guest["node"] for guest in node.guests("staging-web"))
     yield lambda verb: node.ask("POST", f"/nodes/{place}/lxc/{VMID}/status/{verb}")
-    if [guest for guest in node.guests("staging-web") if guest["status"] == "running"]:
-        node.ask("POST", f"/nodes/{place}/lxc/{VMID}/status/stop")
+    (guest,) = node.guests("staging-web")
+    if guest["status"] == "running":
+        node.act(place, VMID, "stop")
 
 
 @pytest.fixture
@@ -101,6 +96,7 @@ def wire() -> Wire:
 @pytest.fixture
 def page(new_page: NewPage, signed_in_as: SignedInAs, wire: Wire) -> Page:
     opened = new_page(storage_state=signed_in_as())
+    opened.add_init_script(UNSEEN)
 
     def count(request: Any) -> None:
         wire.asked += request.url.endswith(routes.FEED)
@@ -108,8 +104,8 @@ def page(new_page: NewPage, signed_in_as: SignedInAs, wire: Wire) -> Page:
     opened.route_web_socket(lambda url: "_event" in url, wire.between)
     opened.on("request", count)
     visit(opened, routes.CONTAINERS)
-    expect(row(opened, VMID)).to_have_attribute("data-status", "stopped")
-    until(opened, lambda: bool(wire.passed), "no patch came")
+    expect(row(opened, VMID)).to_have_attribute("data-status", "stopped", timeout=TOLD_WITHIN_MS)
+    until(opened, lambda: bool(wire.passed), "no patch came", TOLD_WITHIN_MS)
     return opened
 
 
@@ -117,10 +113,10 @@ def test_a_push_that_was_lost_is_noticed_by_the_next_one(page: Page, wire: Wire,
     asked, watched = wire.asked, wire.watched
     wire.keep = lambda patch: not wire.kept and says("running")(patch)
     act("start")
-    until(page, lambda: bool(wire.kept), "no patch told of the start")
+    until(page, lambda: bool(wire.kept), "no patch told of the start", TOLD_WITHIN_MS)
     lost, _ = wire.kept[0]
     expect(row(page, VMID)).to_have_attribute("data-status", "running", timeout=ACTED_WITHIN_MS)
-    assert wire.asked > asked
+    until(page, lambda: wire.asked > asked, "the whole was not asked for")
     assert wire.watched == watched  # it was not the watch over silence
     follower = next(patch for patch in wire.passed if patch["v"] > lost["v"])
     assert follower["prev"] == lost["v"]
@@ -128,17 +124,39 @@ def test_a_push_that_was_lost_is_noticed_by_the_next_one(page: Page, wire: Wire,
 
 
 def test_a_push_that_comes_late_turns_nothing_back(page: Page, wire: Wire, act: Callable[[str], None]) -> None:
+    before = wire.asked
     wire.keep = says("running")
     act("start")
-    until(page, lambda: bool(wire.kept), "no patch told of the start")
+    until(page, lambda: bool(wire.kept), "no patch told of the start", TOLD_WITHIN_MS)
     wire.keep = lambda _: False
     begun = len(wire.passed)
     act("stop")
-    until(page, lambda: any(map(says("stopped"), wire.passed[begun:])), "no patch told of the stop")
+    until(page, lambda: any(map(says("stopped"), wire.passed[begun:])), "no patch told of the stop", TOLD_WITHIN_MS)
+    until(page, lambda: wire.asked > before, "the gap was not noticed")
+    behind(page, wire, 2)  # by now it has the whole, and what came meanwhile
     expect(row(page, VMID)).to_have_attribute("data-status", "stopped", timeout=ACTED_WITHIN_MS)
     asked = wire.asked
     wire.let_go()
-    seen = len(wire.passed)
-    until(page, lambda: len(wire.passed) > seen + 1, "no patch came behind the late one")
+    page.evaluate(DRAWN)
     assert row(page, VMID).get_attribute("data-status") == "stopped"
     assert wire.asked == asked
+    behind(page, wire, 2)
+    assert row(page, VMID).get_attribute("data-status") == "stopped"
+
+
+def test_a_list_that_could_not_be_read_at_first_comes_with_the_next_push(
+    new_page: NewPage, signed_in_as: SignedInAs
+) -> None:
+    page = new_page(storage_state=signed_in_as())
+    page.add_init_script(UNSEEN)
+    page.route(f"**{routes.FEED}", lambda route: route.abort("connectionreset"), times=1)
+    visit(page, routes.CONTAINERS)
+    expect(row(page, VMID)).to_be_visible(timeout=TOLD_WITHIN_MS)
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def behind(page: Page, wire: Wire, patches: int) -> None:
+    """So many patches later."""
+    wanted = len(wire.passed) + patches
+    until(page, lambda: len(wire.passed) >= wanted, "no patch came behind it", TOLD_WITHIN_MS)
+    page.evaluate(DRAWN)

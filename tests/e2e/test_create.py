@@ -16,7 +16,7 @@ from playwright.sync_api import Page, expect
 
 from lxc_dashboard import routes, text
 from tests.e2e import wizard
-from tests.e2e.conftest import NewPage, SignedInAs, keep_picture, visit
+from tests.e2e.conftest import NewPage, SignedInAs, keep_picture, reload, visit
 from tests.e2e.node_side import NodeSide
 from tests.e2e.stack import Stack
 
@@ -217,12 +217,13 @@ def test_a_reload_and_other_viewers_see_the_same_run(
     same_user, auditor = new_page(storage_state=signed_in_as()), new_page(storage_state=signed_in_as("viewer@pve"))
     for viewer in (same_user, auditor):
         visit(viewer, job)
-    page.reload()
+    reload(page)
     expect(page.get_by_role("heading", level=1)).to_have_text("e2e-seen")
     vmid = wizard.vmid_when_ready(page, "e2e-seen")
     assert [wizard.vmid_when_ready(viewer, "e2e-seen") for viewer in (same_user, auditor)] == [vmid, vmid]
-    shown = [viewer.locator(".steps").inner_text() for viewer in (page, same_user, auditor)]
-    assert shown[0] == shown[1] == shown[2]
+    shown = page.locator(".steps").inner_text()
+    for viewer in (same_user, auditor):
+        expect(viewer.locator(".steps")).to_have_text(shown, use_inner_text=True)
     logs = [
         viewer.request.get(job.replace("/jobs/", f"{routes.CREATIONS}/") + "/log.txt") for viewer in (page, auditor)
     ]
@@ -235,7 +236,7 @@ def test_two_clicks_on_create_make_one_container(page: Page, node_side: NodeSide
     wizard.fill(page, hostname="e2e-once")
     wizard.to_review(page)
     page.get_by_role("button", name=text.CREATE, exact=True).dblclick(timeout=wizard.CHECKED_WITHIN_MS)
-    page.wait_for_url("**/jobs/*")
+    page.wait_for_url("**/jobs/*", timeout=wizard.CHECKED_WITHIN_MS)
     vmid = wizard.vmid_when_ready(page, "e2e-once")
     assert [guest["vmid"] for guest in node_side.guests("e2e-once")] == [vmid]
     visit(page, routes.JOBS)

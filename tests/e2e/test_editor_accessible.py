@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import Page, expect
 
 from lxc_dashboard import routes, text
 from tests.e2e import editor
-from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, keep_picture, visit
+from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, fits, keep_picture, visit
 from tests.e2e.stack import Stack
 
+IDLE_WITHIN_MS = 60_000
 SIZES = {"desk": {"width": 1440, "height": 900}, "phone": {"width": 390, "height": 844}}
 
 
 def look(page: Page, name: str) -> None:
     keep_picture(page, name)
     assert accessibility_faults(page) == []
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name} is too wide"
+    fits(page)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -47,13 +50,22 @@ def test_each_part_of_the_editor(
     look(page, f"editor-files-{size}-{scheme}")
 
 
+def test_an_editor_of_code_that_does_not_come_is_fetched_again(new_page: NewPage, signed_in_as: SignedInAs) -> None:
+    page = new_page(storage_state=signed_in_as())
+    page.route(re.compile("code_mirror"), lambda route: route.abort("connectionreset"), times=1)
+    editor.begin(page)
+    editor.part(page, "scripts")
+    page.get_by_role("button", name=text.SCRIPT_ADD).click()
+    expect(page.locator(".cm-content").locator("visible=true")).to_be_visible()
+
+
 def test_only_pages_with_code_fetch_the_editor_of_code(new_page: NewPage, signed_in_as: SignedInAs) -> None:
     page = new_page(storage_state=signed_in_as())
     fetched: list[str] = []
     page.on("request", lambda request: fetched.append(request.url))
     for address in (routes.DASHBOARD, routes.CONTAINERS, routes.JOBS, routes.CREATE, routes.TEMPLATES):
         visit(page, address)
-        page.wait_for_load_state("networkidle")
+        page.wait_for_load_state("networkidle", timeout=IDLE_WITHIN_MS)
     assert not [url for url in fetched if "code_mirror" in url]
     visit(page, routes.TEMPLATE_NEW)
     expect(page.locator(".editor-tabs")).to_be_visible()

@@ -10,7 +10,7 @@ from playwright.sync_api import Dialog, Page, expect
 
 from lxc_dashboard import routes, text
 from tests.e2e import editor
-from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, keep_picture, visit
+from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, keep_picture, reload, visit
 from tests.e2e.stack import Stack
 
 SCRIPT = "#!/bin/bash\necho as it was\n"
@@ -49,7 +49,7 @@ def test_a_reload_in_mid_edit_loses_nothing(page: Page, template: str) -> None:
     editor.fill(page, cpu="not yet a number", app="Typed and not saved")
     editor.part(page, "scripts")
     editor.write(page, "#!/bin/bash\necho typed and not saved\n")
-    page.reload()
+    reload(page)
     expect(page.locator(".editor-tab.current")).to_contain_text(text.EDITOR_PARTS["scripts"])
     expect(page.locator(".cm-content").locator("visible=true")).to_contain_text("echo typed and not saved")
     editor.part(page, "config")
@@ -81,8 +81,9 @@ def test_another_browser_goes_on_with_the_draft(
     editor.begin(second, routes.edit_template(template))
     expect(editor.field(second, "config.app")).to_have_value("Begun elsewhere")
     expect(second.get_by_text(text.DRAFT_RESUMED)).to_be_visible()
+    before = editor.kept_at(second)
     editor.fill(second, app="Typed in the second window")
-    editor.kept(second)
+    editor.kept(second, since=before)
     editor.fill(page, app="Typed in the first window")
     trouble = page.get_by_role("alert").filter(has_text="another window")
     expect(trouble).to_be_visible(timeout=editor.KEPT_WITHIN_MS)
@@ -96,11 +97,12 @@ def test_another_browser_goes_on_with_the_draft(
         dialog.accept()
 
     second.on("dialog", leave)
-    second.reload()
+    reload(second)
     expect(editor.field(second, "config.app")).to_have_value("Typed in the first window")
-    assert asked == ["beforeunload"]
+    assert set(asked) == {"beforeunload"}
+    before = editor.kept_at(second)
     editor.fill(second, app="Typed in the second once more")
-    editor.kept(second)
+    editor.kept(second, since=before)
     editor.fill(page, app="Typed and given up")
     expect(trouble).to_be_visible(timeout=editor.KEPT_WITHIN_MS)
     trouble.get_by_role("button", name=text.DRAFT_TAKE_OTHER).click()
@@ -136,6 +138,7 @@ def test_a_server_that_was_started_again_loses_nothing(page: Page, stack: Stack,
     editor.part(page, "scripts")
     editor.write(page, "#!/bin/bash\necho kept before\n")
     editor.kept(page)
+    before = editor.kept_at(page)
     stack.children["web"].stop()
     page.locator(".cm-content").locator("visible=true").click()
     page.keyboard.press("ControlOrMeta+End")
@@ -145,7 +148,7 @@ def test_a_server_that_was_started_again_loses_nothing(page: Page, stack: Stack,
     expect(page.locator(".cm-content").locator("visible=true")).to_contain_text(
         "echo typed while it was away", timeout=editor.SAVED_WITHIN_MS
     )
-    editor.kept(page)
+    editor.kept(page, since=before)
     content = editor.current(stack, page, editor.save(page))
     assert content.scripts[0].content == "#!/bin/bash\necho kept before\necho typed while it was away\n"
 

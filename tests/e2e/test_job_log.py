@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from lxc_dashboard import routes
 from lxc_dashboard.db.models import EventType, Phase
 from lxc_dashboard.db.repositories.events import NewEvent
-from tests.e2e.conftest import NewPage, sign_in, visit
+from tests.e2e.conftest import NewPage, sign_in, until, visit
 from tests.e2e.job_runs import RUN_MS, begin, line, printed, state, step, write
 from tests.e2e.stack import Stack
 
@@ -29,12 +29,25 @@ def seen(page: Page) -> list[str]:
     return found
 
 
-def until_seen(page: Page, text: str) -> list[str]:
-    for _ in range(100):
-        if text in (found := seen(page)):
-            return found
-        page.wait_for_timeout(50)
-    raise AssertionError(f"{text} is not seen, but {seen(page)}")
+def until_seen(page: Page, text: str) -> None:
+    until(page, lambda: text in seen(page), f"{text} is not seen")
+
+
+def at_rest(page: Page) -> list[str]:
+    """What is seen once it neither scrolls nor waits for lines."""
+    shown: list[list[str]] = [[], []]
+
+    def rests() -> bool:
+        shown[:] = [shown[1], seen(page)]
+        return bool(shown[1]) and shown[0] == shown[1] and "…" not in shown[1]
+
+    until(page, rests, "the log does not come to rest")
+    return shown[1]
+
+
+def number_of(text: str) -> int:
+    """Of a line "line 17", 0 of any other."""
+    return int(text.removeprefix("line ")) if re.fullmatch(r"line \d+", text) else 0
 
 
 LONG = 200_000
@@ -50,11 +63,9 @@ def test_a_long_log_is_scrolled_searched_and_filtered_with_few_lines_in_the_page
     page.keyboard.press("Home")
     until_seen(page, "Creating the container")
     box.evaluate("box => { box.scrollTop = box.scrollHeight / 2; }")
-    page.wait_for_timeout(300)
-    middle = seen(page)
-    number = int(middle[5].split()[1])
-    assert abs(number - LONG / 2) < LONG / 100
-    assert until_seen(page, f"line {number + 3}")
+    until(page, lambda: abs(max(map(number_of, seen(page)), default=0) - LONG / 2) < LONG / 100, "no middle is seen")
+    first = number_of(at_rest(page)[0])
+    assert [number_of(text) for text in at_rest(page)[:5]] == list(range(first, first + 5))
     assert page.locator(".log-line").count() < 200
     page.get_by_label("Search the log").fill("LINE 123456")
     expect(page.locator(".log-found")).to_have_text("1 of 1")
@@ -96,21 +107,25 @@ def test_scrolling_up_pauses_and_scrolling_down_again_follows(page: Page, stack:
     script = "for n in $(seq 1 100000); do echo line $n; sleep 0.05; done\n"
     job = begin(stack, page, tmp_path, {"10-prints.sh": script}, hostname="web-08")
     visit(page, routes.job(job))
-    expect(line(page, "line 60")).to_be_visible(timeout=RUN_MS)
+    # Not one certain line: by the time that the page is looked at it may have gone by.
+    until(page, lambda: any(number_of(text) >= 60 for text in seen(page)), "too little was printed", RUN_MS)
     box = page.get_by_role("log")
     box.hover()
     page.mouse.wheel(0, -300)
     follow = page.get_by_role("button", name=re.compile("^Follow"))
     expect(follow).to_have_attribute("aria-pressed", "false")
-    before = seen(page)
-    expect(follow).to_have_text(re.compile(r"Follow, [1-9]\d* new"))
+    before = at_rest(page)
+    told = re.compile(r"Follow, ([1-9]\d*) new")
+    expect(follow).to_have_text(told)
+    expect(follow).not_to_have_text(follow.inner_text())
+    expect(follow).to_have_text(told)
     assert seen(page) == before
     # A log that grows may have moved its end by the time that it was reached: one goes on scrolling.
     page.wait_for_function(SCROLLED_TO_THE_END)
     expect(follow).to_have_attribute("aria-pressed", "true")
     page.get_by_role("button", name="Cancel", exact=True).click()
     page.get_by_role("button", name="Cancel the creation").click()
-    expect(state(page)).to_have_text("Cancelled", timeout=15_000)
+    expect(state(page)).to_have_text("Cancelled", timeout=RUN_MS)
 
 
 @pytest.mark.parametrize("count", [40, 3000])
@@ -121,14 +136,13 @@ def test_long_lines_are_wrapped_on_demand_and_the_ends_stay_reachable(page: Page
     visit(page, routes.job(job))
     expect(page.locator(".log-line").last).to_be_visible()
     box = page.get_by_role("log")
-    assert box.evaluate("box => box.scrollWidth > box.clientWidth")
+    until(page, lambda: box.evaluate("box => box.scrollWidth > box.clientWidth"), "the lines are not wide")
     page.get_by_role("button", name="Wrap").click()
     expect(page.get_by_role("button", name="Wrap ✓")).to_be_visible()
-    assert box.evaluate("box => box.scrollWidth <= box.clientWidth")
-    assert seen(page)[-1].startswith(f"{count} ")
+    until(page, lambda: box.evaluate("box => box.scrollWidth <= box.clientWidth"), "the lines are not wrapped")
+    until(page, lambda: "".join(seen(page)[-1:]).startswith(f"{count} "), "the end is not seen")
     box.evaluate("box => { box.scrollTop = 0; }")
-    page.wait_for_timeout(200)
-    assert seen(page)[0].startswith("1 ")
+    until(page, lambda: "".join(seen(page)[:1]).startswith("1 "), "the beginning is not seen")
 
 
 def test_a_step_leads_to_its_lines(page: Page, stack: Stack, tmp_path: Path) -> None:
@@ -141,14 +155,22 @@ def test_a_step_leads_to_its_lines(page: Page, stack: Stack, tmp_path: Path) -> 
     expect(page.locator(".log-line.current .log-text")).to_have_text("Running 10-first.sh")
 
 
+# What is said for a moment only is noticed by the page itself.
+RECORD_COPIED = """() => {
+  const said = () => [...document.querySelectorAll(".log-bar button")].some((button) => button.textContent === "Copied");
+  new MutationObserver(() => { window.copied ||= said(); }).observe(document.body, { subtree: true, childList: true, characterData: true });
+}"""
+
+
 def test_the_log_is_copied_and_downloaded(new_page: NewPage, stack: Stack) -> None:
     page = new_page(permissions=["clipboard-read", "clipboard-write"])
     sign_in(page, stack)
     job = write(stack, page, 9003, printed(5), hostname="copy-01")
     visit(page, routes.job(job))
     expect(line(page, "line 5")).to_be_visible()
+    page.evaluate(RECORD_COPIED)
     page.get_by_role("button", name="Copy", exact=True).last.click()
-    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    until(page, lambda: page.evaluate("window.copied"), "nothing says that it was copied")
     assert page.evaluate("() => navigator.clipboard.readText()") == "line 1\nline 2\nline 3\nline 4\nline 5"
     with page.expect_download() as download:
         page.get_by_role("link", name="Download").click()

@@ -51,6 +51,12 @@ def test_help_names_every_command() -> None:
         assert re.search(rf"\b{command}\b", shown)
 
 
+def test_a_kind_of_guests_that_there_is_not_is_refused_before_anything_starts(listener: int) -> None:
+    result = CliRunner().invoke(cli.app, ["demo", "--guests", "none-such", "--port", str(listener)])
+    assert result.exit_code == 2
+    assert "simulated" in result.output
+
+
 @pytest.mark.parametrize("group", ["node", "secrets"])
 def test_groups_name_their_commands(group: str) -> None:
     shown = CliRunner().invoke(cli.app, [group, "--help"]).output
@@ -152,7 +158,7 @@ def test_addresses_of_doors(text: str, expected: tuple[str, int]) -> None:
     assert _address(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", ":22", "host:ssh", "[::1]:x"])
+@pytest.mark.parametrize("text", ["", ":22", "host:ssh", "[::1]:x", "host:0", "host:65536", "host:" + "9" * 5000])
 def test_addresses_that_are_none(text: str) -> None:
     with pytest.raises(InvalidInputError):
         _address(text)

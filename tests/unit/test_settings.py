@@ -42,6 +42,8 @@ def test_each_missing_variable_is_named() -> None:
         ("TEMPLATE_GIT_FILE_ROOT", "/nonexistent/git", "no such folder"),
         ("PVE_CA_FILE", "/nonexistent/ca.pem", "no such file"),
         ("TEMPLATES_DIR", "/nonexistent", "no such folder"),
+        ("TRUSTED_PROXIES", "10.0.0.1, proxy.example", "addresses and networks"),
+        ("LOG_LEVEL", "verbose", "WARNING"),
     ],
 )
 def test_a_wrong_variable_is_named_with_its_fault_and_without_its_value(name: str, value: str, fault: str) -> None:
@@ -49,6 +51,22 @@ def test_a_wrong_variable_is_named_with_its_fault_and_without_its_value(name: st
         Settings.load({**GOOD, name: value})
     assert fault in caught.value.fields[name]
     assert "pw@" not in str(caught.value)
+
+
+def test_what_is_right_is_taken_as_it_stands(tmp_path: Path) -> None:
+    ca = tmp_path / "ca.pem"
+    ca.write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    given = {"TRUSTED_PROXIES": "10.0.0.0/8, ::1,", "LOG_LEVEL": "warning", "PVE_CA_FILE": str(ca)}
+    settings = Settings.load({**GOOD, **given})
+    assert {name: getattr(settings, name) for name in given} == given
+
+
+def test_a_ca_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    ca = tmp_path / "ca.der"
+    ca.write_bytes(b"0\x82\xff\xfe")
+    with pytest.raises(InvalidInputError) as caught:
+        Settings.load({**GOOD, "PVE_CA_FILE": str(ca)})
+    assert "PEM" in caught.value.fields["PVE_CA_FILE"]
 
 
 def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:

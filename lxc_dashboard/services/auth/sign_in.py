@@ -1,4 +1,4 @@
-"""Signing in: realms, the password, the second factor, and the limits on trying.
+"""Signing in: the password, the second factor, and the limits on trying.
 
 The endpoint is always a registered one. Whatever PVE refuses is one error with one message after one time, so that a
 user who exists is not told from one who does not; only a PVE that cannot be reached is told apart.
@@ -9,19 +9,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-import msgspec
 import structlog
 
 from lxc_dashboard.db.models import AuditResult
 from lxc_dashboard.errors import (
     DashboardError,
     InvalidCredentialsError,
-    ServiceUnavailableError,
     SessionExpiredError,
     TfaRequiredError,
     UnreachableError,
@@ -39,23 +37,11 @@ log = structlog.get_logger(__name__)
 
 # PVE answers a refusal after 3 s. All of ours take as long, a second more to cover the way there and back.
 REFUSAL_TAKES_S: Final = 4.0
-REALMS_TAKE_AT_MOST_S: Final = 5.0
-REALMS_HOLD_FOR_S: Final = 10.0
 # A directory behind a realm may be slow. PVE itself waits 3 s before it refuses.
 ANSWER_TAKES_AT_MOST_S: Final = 15.0
 USERID_CHARS: Final = 64
 PASSWORD_CHARS: Final = 4096
 ANSWERABLE_KINDS: Final = ("totp", "recovery", "yubico")
-
-
-@dataclass(frozen=True, slots=True)
-class Realm:
-    name: str
-    comment: str = ""
-    is_default: bool = False
-
-
-_REALMS: Final = msgspec.json.Decoder(list[Realm])
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,25 +65,6 @@ class SecondStep:
     userid: str
     kinds: tuple[str, ...]
     token: str = field(default="", repr=False)
-
-
-async def realms(runtime: Runtime, endpoint_id: UUID) -> list[Realm]:
-    """``GET /access/domains``, the default one first. OpenID realms are left out: they need another way of signing in.
-
-    Anybody may ask, so PVE is asked once in ``REALMS_HOLD_FOR_S``. Raises ``NotFoundError`` (no such endpoint),
-    ``UnreachableError``, ``TlsError``.
-    """
-    endpoint, key = await endpoints.endpoint(runtime, endpoint_id), f"auth:realms:{endpoint_id}"
-    with suppress(ServiceUnavailableError):
-        if known := await runtime.bus.get(key):
-            return _REALMS.decode(known)
-    client = runtime.pve.client(endpoint, get_deadline_s=REALMS_TAKE_AT_MOST_S)
-    domains = [domain for domain in await client.access.domains() if domain.type != "openid"]
-    found = [Realm(domain.realm, domain.comment, domain.default) for domain in domains]
-    found.sort(key=lambda realm: (not realm.is_default, realm.name))
-    with suppress(ServiceUnavailableError):
-        await runtime.bus.set(key, msgspec.json.encode(found), ttl_s=REALMS_HOLD_FOR_S)
-    return found
 
 
 async def sign_in(

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from lxc_dashboard.services.creation.progress import Recorder
 
 DOOR_KEY: Final = "door_key"
+# Scripts that hand root's keys on know the passing one by its first two words.
+KEY_COMMENT: Final = "lxc-dashboard creation {id}: goes when it is ready"
 
 
 async def open_context(rt: Runtime, creation: Creation, recorder: Recorder, owner: str) -> RunContext:
@@ -78,7 +80,7 @@ async def _door_key(
         enters = isinstance(way, Way) and way.kind is WayKind.SSH and spec.enters_guest
         if not enters or create.CREATE in recorder.checkpoint.intent or recorder.checkpoint.is_done(create.CREATE):
             return None
-        key = KeyPair.make(f"lxc-dashboard creation {creation.id}: goes when it is ready")
+        key = KeyPair.make(KEY_COMMENT.format(id=creation.id))
         await tx.creations.seal_secrets(creation.id, recorder.owner, secrets | {DOOR_KEY: [key.public, key.private]})
     return key
 

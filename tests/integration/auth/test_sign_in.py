@@ -102,18 +102,6 @@ async def test_only_a_registered_endpoint_is_asked(rt: Runtime, endpoint_id: UUI
     assert endpoint_id
 
 
-async def test_realms_are_the_endpoints_own(rt: Runtime, endpoint_id: UUID) -> None:
-    assert {realm.name for realm in await sign_in.realms(rt, endpoint_id)} >= {"pam", "pve"}
-
-
-async def test_many_who_ask_for_realms_ask_pve_once(rt: Runtime, endpoint_id: UUID, sandbox: SandboxNode) -> None:
-    found = await sign_in.realms(rt, endpoint_id)
-    await sandbox.close()
-    assert await sign_in.realms(rt, endpoint_id) == found
-    with pytest.raises(NotFoundError):
-        await sign_in.realms(rt, uuid4())
-
-
 async def test_the_second_factor_is_asked_for_and_opens_a_session(
     rt: Runtime, endpoint_id: UUID, sandbox: SandboxNode, redis_url: str
 ) -> None:

@@ -20,6 +20,10 @@ OWNER = "a"
 RUNS = 6
 
 
+class Fatal(BaseException):
+    """Nothing that the journal knows how to go on after."""
+
+
 class Counted:
     """The database, its transactions counted, held back and refused as a test wants."""
 
@@ -123,6 +127,50 @@ async def test_what_cannot_be_stored_of_one_run_is_not_the_others_fault(
     )
     assert isinstance(results[0], DashboardError)
     assert [await stored(database, run) for run in runs] == [[], *[[(1, "told")]] * (RUNS - 1)]
+
+
+async def test_what_one_run_cannot_tell_is_not_the_others_fault(
+    database: DatabaseService, counted: Counted, journal: Journal, runs: list[Creation]
+) -> None:
+    def unable() -> Batch:
+        raise ValueError("nothing to tell")
+
+    async with asyncio.timeout(30):
+        results = await asyncio.gather(
+            journal.write(unable, at_once=False),
+            *(journal.write(says(run, "told"), at_once=False) for run in runs[1:]),
+            return_exceptions=True,
+        )
+        with pytest.raises(ValueError, match="nothing to tell"):
+            await journal.write(unable, at_once=True)
+    assert str(results[0]) == "nothing to tell"
+    assert [await stored(database, run) for run in runs] == [[], *[[(1, "told")]] * (RUNS - 1)]
+    assert counted.begun == 1
+
+
+@pytest.mark.parametrize("end", ["a fault of ours", "the end of the process"])
+async def test_whatever_ends_the_writing_nobody_is_left_waiting(
+    database: DatabaseService, counted: Counted, journal: Journal, runs: list[Creation], end: str
+) -> None:
+    counted.goes_on.clear()
+    taken = asyncio.create_task(journal.write(says(runs[0], "taken"), at_once=False))
+    while not counted.begun:
+        await asyncio.sleep(0)
+    waits = asyncio.create_task(journal.write(says(runs[1], "waits"), at_once=False))
+    await asyncio.sleep(0)
+    if end == "a fault of ours":
+        counted.refusal = Fatal()
+        counted.goes_on.set()
+    else:
+        await journal.close()
+    async with asyncio.timeout(30):
+        results = await asyncio.gather(taken, waits, return_exceptions=True)
+    wanted = Fatal if end == "a fault of ours" else asyncio.CancelledError
+    assert [type(result) for result in results] == [wanted, wanted]
+    counted.refusal = None
+    counted.goes_on.set()
+    await journal.write(says(runs[2], "after"), at_once=True)
+    assert await stored(database, runs[2]) == [(1, "after")]
 
 
 async def test_a_database_that_is_away_is_told_to_each(

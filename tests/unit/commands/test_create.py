@@ -41,6 +41,19 @@ def test_a_field_that_cannot_be_meant_is_refused_without_its_secret(fields: str)
     assert "Secret-1" not in str(wrong.value)
 
 
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_cas_that_cannot_be_read_are_named(
+    content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_text(content, encoding="utf-8")
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    with pytest.raises(InvalidInputError) as wrong:
+        create.run(wanted())
+    assert set(wrong.value.fields) == {"SSL_CERT_FILE"}
+
+
 def test_the_password_comes_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text(" with spaces \n", encoding="utf-8")

@@ -28,7 +28,9 @@ if [ -s /root/.ssh/authorized_keys ]; then
     own=$home/.ssh/authorized_keys
     touch "$own"
     while IFS= read -r key; do
-        if [ -n "$key" ] && ! grep -qxF -- "$key" "$own"; then printf '%s\n' "$key" >>"$own"; fi
+        # The one that this run itself comes in with is taken from root when it is done: nobody else is to have it.
+        case $key in '' | '#'* | *' lxc-dashboard creation '*) continue ;; esac
+        if ! grep -qxF -- "$key" "$own"; then printf '%s\n' "$key" >>"$own"; fi
     done </root/.ssh/authorized_keys
     chown "$CONTAINER_USER:$CONTAINER_USER" "$own"
     chmod 600 "$own"

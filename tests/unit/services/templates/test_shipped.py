@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from lxc_dashboard.db.models import FilePolicy, PackageManager
+from lxc_dashboard.db.models import FilePolicy, PackageManager, new_id
+from lxc_dashboard.guest.keys import KeyPair
+from lxc_dashboard.services.creation.opening import KEY_COMMENT
 from lxc_dashboard.services.templates.folder import discover
 from lxc_dashboard.services.templates.model import TemplateContent
 
@@ -133,6 +135,30 @@ def test_a_made_secret_is_kept_by_the_next_run(shipped: dict[str, TemplateConten
 def test_only_docker_asks_for_more_than_nesting(shipped: dict[str, TemplateContent]) -> None:
     more = {name for name, template in shipped.items() if template.config.keyctl or template.config.fuse}
     assert more == {"docker"}
+
+
+@pytest.mark.parametrize("name", ["node-dev", "python-dev"])
+def test_the_key_that_a_creation_comes_in_with_is_not_handed_on(
+    shipped: dict[str, TemplateContent], name: str, tmp_path: Path
+) -> None:
+    """It is taken out of root's keys at the end, and out of nobody else's."""
+    own = KeyPair.make("somebody@laptop").public
+    passing = KeyPair.make(KEY_COMMENT.format(id=new_id())).public
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "authorized_keys").write_text(f"# --- BEGIN PVE ---\n{own}\n{passing}\n# --- END PVE ---\n\n")
+    content = next(script.content for script in shipped[name].scripts if script.name == "20-user.sh")
+    stubs = f"""
+CONTAINER_USER=dev
+getent() {{ echo "dev:x:1000:1000::{tmp_path}:/bin/bash"; }}
+install() {{ mkdir -p "${{!#}}"; }}
+chown() {{ :; }}; chpasswd() {{ cat >/dev/null; }}; save_credential() {{ :; }}; log_info() {{ :; }}
+generate_password() {{ echo word; }}
+"""
+    script = stubs + content.replace("/root/.ssh", str(root))
+    for _ in range(2):
+        subprocess.run(["bash"], input=script, text=True, check=True, timeout=30)
+    assert (tmp_path / ".ssh" / "authorized_keys").read_text() == f"{own}\n"
 
 
 def test_shellcheck_finds_nothing() -> None:

@@ -1,0 +1,112 @@
+"""Realms are read for whoever opens the sign-in page: PVE is asked once for many, and a silent one holds nobody up twice."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from uuid import UUID, uuid4
+
+import pytest
+from redis.asyncio import Redis
+
+from lxc_dashboard.errors import NotFoundError, ProxmoxError, TlsError, UnreachableError
+from lxc_dashboard.proxmox.client import Endpoint, ProxmoxClient, ProxmoxPool
+from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.sandbox.node import SandboxNode
+from lxc_dashboard.services.auth import realms
+from tests.integration.endpoints import endpoint_of
+
+VIEWS = 50
+
+
+async def asked(rt: Runtime, endpoint_id: UUID) -> str:
+    """The name of the failure, nothing where the realms were told."""
+    try:
+        await realms.realms(rt, endpoint_id)
+    except ProxmoxError as error:
+        return type(error).__name__
+    return ""
+
+
+async def test_they_are_the_endpoints_own(rt: Runtime, endpoint_id: UUID) -> None:
+    assert {realm.name for realm in await realms.realms(rt, endpoint_id)} >= {"pam", "pve"}
+    with pytest.raises(NotFoundError):
+        await realms.realms(rt, uuid4())
+
+
+async def test_many_who_ask_at_once_and_later_ask_pve_once(
+    rt: Runtime, endpoint_id: UUID, sandbox: SandboxNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    questions, client = [], rt.pve.client
+
+    def counted(_pool: ProxmoxPool, endpoint: Endpoint) -> ProxmoxClient:
+        questions.append(endpoint)
+        return client(endpoint)
+
+    monkeypatch.setattr(ProxmoxPool, "client", counted)
+    found = await asyncio.gather(*(realms.realms(rt, endpoint_id) for _ in range(VIEWS)))
+    await sandbox.close()
+    assert await realms.realms(rt, endpoint_id) == found[0]
+    assert len(questions) == 1
+    assert not rt.asked
+
+
+async def test_a_silent_pve_is_waited_for_once_and_then_said_to_be_silent_at_once(
+    rt: Runtime, endpoint_id: UUID, sandbox: SandboxNode
+) -> None:
+    sandbox.mute()
+    began = time.monotonic()
+    failures = await asyncio.gather(*(asked(rt, endpoint_id) for _ in range(VIEWS)))
+    first_s = time.monotonic() - began
+    assert set(failures) == {UnreachableError.__name__}
+    assert first_s >= realms.TAKE_AT_MOST_S
+    began = time.monotonic()
+    assert await asked(rt, endpoint_id) == UnreachableError.__name__
+    assert time.monotonic() - began < realms.TAKE_AT_MOST_S / 2
+
+
+async def test_who_began_to_ask_may_go_and_the_failure_is_known_all_the_same(
+    rt: Runtime, endpoint_id: UUID, sandbox: SandboxNode
+) -> None:
+    sandbox.mute()
+    first = asyncio.create_task(asked(rt, endpoint_id))
+    second = asyncio.create_task(asked(rt, endpoint_id))
+    while not rt.asked:
+        await asyncio.sleep(0)
+    first.cancel()
+    assert await second == UnreachableError.__name__
+    assert not rt.asked
+
+
+async def test_a_pve_that_is_back_is_asked_again_when_the_failure_is_forgotten(
+    rt: Runtime, endpoint_id: UUID, sandbox: SandboxNode, redis_url: str
+) -> None:
+    sandbox.mute()
+    assert await asked(rt, endpoint_id) == UnreachableError.__name__
+    sandbox.mute(False)
+    assert await asked(rt, endpoint_id) == UnreachableError.__name__
+    async with Redis.from_url(redis_url) as redis:
+        assert 0 < await redis.pttl(realms._key(endpoint_id)) <= realms.HOLD_FOR_S * 1000
+        await redis.delete(realms._key(endpoint_id))
+    assert await asked(rt, endpoint_id) == ""
+
+
+async def test_another_certificate_is_told_apart_when_it_is_remembered_too(rt: Runtime, sandbox: SandboxNode) -> None:
+    other = endpoint_of(sandbox)
+    other.fingerprint = ":".join(["00"] * 32)
+    async with rt.db.transaction() as tx:
+        await tx.nodes.add(other)
+    assert [await asked(rt, other.id) for _ in range(2)] == [TlsError.__name__] * 2
+
+
+async def test_what_pve_refuses_is_a_failure_of_its_own(
+    rt: Runtime, endpoint_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class OddError(ProxmoxError):
+        """Of a kind that is not told apart."""
+
+    def refused(_pool: object, _endpoint: object) -> None:
+        raise OddError
+
+    monkeypatch.setattr(ProxmoxPool, "client", refused)
+    assert [await asked(rt, endpoint_id) for _ in range(2)] == [ProxmoxError.__name__] * 2

@@ -1,0 +1,34 @@
+"""What the wizard refuses before it asks anybody."""
+
+from __future__ import annotations
+
+import pytest
+
+from lxc_dashboard.errors import InvalidInputError
+from lxc_dashboard.services.creation.choices import Choices
+from lxc_dashboard.services.creation.defaults import defaults
+from lxc_dashboard.state.create import CreateState
+
+
+def state_with(**typed: str) -> CreateState:
+    state = CreateState(_reflex_internal_init=True)  # type: ignore[call-arg] # as Reflex makes them
+    offered = Choices("pve1", ())
+    state.form = {**defaults(None, offered), "hostname": "web", **typed}
+    state.step = "review"
+    return state
+
+
+async def test_a_password_mode_that_there_is_not_is_a_fault_of_its_field() -> None:
+    """A link or a draft may hold anything."""
+    with pytest.raises(InvalidInputError) as refused:
+        await state_with(password_mode="whatever")._checked_spec("")
+    assert "password_mode" in refused.value.fields
+
+
+async def test_a_password_is_asked_for_where_one_is_to_be_given() -> None:
+    with pytest.raises(InvalidInputError) as refused:
+        await state_with(password_mode="given")._checked_spec("")
+    assert "password" in refused.value.fields
+    with pytest.raises(InvalidInputError) as refused:
+        await state_with(password_mode="generated")._checked_spec("")
+    assert "password" not in refused.value.fields
