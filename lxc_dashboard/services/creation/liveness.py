@@ -20,6 +20,7 @@ log = structlog.get_logger(__name__)
 
 STOPPED_FOR_S: Final = 6.0  # one that reboots counts as stopped for a while
 LOOK_EVERY_S: Final = 2.0
+ANSWER_WITHIN_S: Final = 5.0  # the door is tried again after that, whatever PVE does
 UPTIME_SLACK_S: Final = 2.0  # PVE counts whole seconds
 
 
@@ -52,8 +53,9 @@ class Liveness:
 
     async def _look(self) -> GuestStatus | None:
         try:
-            return await self._entrance.look()
-        except DashboardError as error:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                return await self._entrance.look()
+        except (DashboardError, TimeoutError) as error:
             log.info("guest not looked at", why=str(error))
             return None
 
