@@ -15,7 +15,7 @@ from lxc_dashboard.api.door import accepts_origin
 from lxc_dashboard.api.site import around
 from lxc_dashboard.components.widgets import boundary
 from lxc_dashboard.errors import DashboardError
-from lxc_dashboard.state import ticks
+from lxc_dashboard.state import running, ticks
 from lxc_dashboard.state.feed import update_of
 from lxc_dashboard.state.guard import Guard
 from lxc_dashboard.state.problems import quiet_reflex, show_problem
@@ -66,6 +66,7 @@ async def _running() -> AsyncIterator[None]:
             async with (
                 process.feeding(lambda room, patch: process.sockets.push(room, update_of(patch))),
                 process.telling_jobs(lambda room, tick: process.sockets.push(room, ticks.update_of(tick))),
+                process.telling_running(lambda room, shown: process.sockets.push(room, running.update_of(shown))),
             ):
                 yield
         finally:

@@ -32,6 +32,7 @@ LIVE: Final = "/api/live"
 READY: Final = "/api/ready"
 SESSION: Final = "/api/session"
 FEED: Final = "/api/containers"
+NODES_FEED: Final = "/api/nodes"
 CREATIONS: Final = "/api/creations"
 # The HTTP API for programs
 API_V1: Final = "/api/v1"
@@ -161,6 +162,11 @@ def sign_in_again(next_path: str = "") -> str:
     wanted = safe_next(next_path)
     following = {} if wanted == DASHBOARD else {"next": wanted}
     return f"{SIGN_IN}?{urlencode({'again': '1', **following})}"
+
+
+def sign_in_at(endpoint_id: UUID | str) -> str:
+    """The sign-in page with another endpoint chosen, for who is signed in at one."""
+    return f"{SIGN_IN}?{urlencode({'again': '1', 'endpoint': str(endpoint_id)})}"
 
 
 def safe_next(value: str) -> str:

@@ -67,7 +67,7 @@ def create_app(settings: Settings, *, task_modules: Sequence[str] = TASK_MODULES
         redbeat_key_prefix="lxc-dashboard:beat:",
     )
     name = f"{socket.gethostname()}:{os.getpid()}"
-    app.worker_loop = WorkerLoop(lambda: Runtime.open(settings), name)
+    app.worker_loop = WorkerLoop(lambda: Runtime.open(settings), name, places=settings.CREATIONS_PER_WORKER)
     return app
 
 
@@ -79,6 +79,11 @@ def _every(seconds: int, task: str, *, expires_s: int = 0) -> dict[str, Any]:
 def in_runtime(work: Callable[[Runtime], Awaitable[T]]) -> T:
     """``work`` on the loop of the worker that runs this task."""
     return cast("WorkerApp", current_app).worker_loop.run(work)
+
+
+def in_place(work: Callable[[Runtime], Awaitable[object]]) -> None:
+    """As ``in_runtime``, on one of the worker's places; see ``WorkerLoop.run_in_place``."""
+    cast("WorkerApp", current_app).worker_loop.run_in_place(work)
 
 
 def run_worker(app: WorkerApp, *, with_beat: bool = True) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from celery import shared_task
 
 from lxc_dashboard.services.creation import pipeline, renewal, service, settling
-from tasks.app import in_runtime
+from tasks.app import in_place, in_runtime
 
 
 @shared_task(name="creation.run")
 def run(creation_id: str) -> None:
-    in_runtime(lambda rt: pipeline.run(rt, creation_id))
+    in_place(lambda rt: pipeline.run(rt, creation_id))
 
 
 @shared_task(name="creation.reap")

@@ -25,9 +25,12 @@ STOP_WITHIN_S: Final = 10
 class WorkerLoop:
     """``run`` from any thread; ``stop`` cancels what still runs there. Tasks that are cancelled are found again by the reaper."""
 
-    def __init__(self, open_runtime: Callable[[], AbstractAsyncContextManager[Runtime]], name: str) -> None:
+    def __init__(
+        self, open_runtime: Callable[[], AbstractAsyncContextManager[Runtime]], name: str, *, places: int
+    ) -> None:
         self._open_runtime = open_runtime
         self._name = name
+        self._places = threading.BoundedSemaphore(places)
         self._ready = threading.Event()
         self._fault: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -59,6 +62,19 @@ class WorkerLoop:
             return await work(runtime)
 
         return asyncio.run_coroutine_threadsafe(awaited(), loop).result()
+
+    def run_in_place(self, work: Callable[[Runtime], Awaitable[object]]) -> None:
+        """``run`` for what may last for hours, ``places`` of them at once: short tasks must find a thread all the same.
+
+        Nothing is done where all places are taken: for work that a reaper hands out again.
+        """
+        if not self._places.acquire(blocking=False):
+            log.info("no place is free: left to the reaper")
+            return
+        try:
+            self.run(work)
+        finally:
+            self._places.release()
 
     def _main(self) -> None:
         try:

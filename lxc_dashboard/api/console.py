@@ -1,12 +1,14 @@
 """The console's websocket between a browser and us: binary messages are what is typed and what is shown, text is JSON.
 
 From the browser: ``{"columns": 80, "rows": 24}``. To it: ``{"error": "..."}`` before the end, ``{"open": true}`` at the beginning.
+What is typed is a use of the session; that the console is open, and what a terminal answers by itself, is none.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -16,7 +18,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from lxc_dashboard import routes
 from lxc_dashboard.api.door import CALLER
-from lxc_dashboard.errors import DashboardError, PrivilegeError, SessionExpiredError
+from lxc_dashboard.errors import DashboardError, PrivilegeError, ServiceUnavailableError, SessionExpiredError
 from lxc_dashboard.services.auth import privileges, sessions
 from lxc_dashboard.services.containers.console import PRIVILEGE, console
 from lxc_dashboard.state.problems import message_of
@@ -35,6 +37,11 @@ RIGHTS_EVERY_S: Final = 30.0
 TYPED_BYTES: Final = 256 * 1024
 SIDE_MAX: Final = 1000
 RECEIVE: Final = "websocket.receive"
+USES_NOTED_EVERY_S: Final = 60.0
+# Where it is, what it can, its colours, that it has the focus: programs in the guest ask for it whenever they like.
+ANSWERS: Final = re.compile(
+    rb"\x1b\[[?>=]?[\d;]*(?:[Rcntx]|\$y)|\x1b\[\?[\d;]*u|\x1b\[[IO]|\x1b[P\]_^][^\x07\x1b]*(?:\x07|\x1b\\)"
+)
 
 
 class Size(msgspec.Struct, frozen=True):
@@ -76,9 +83,11 @@ async def _tell(socket: WebSocket, message: dict[str, Any]) -> None:
 
 
 async def _until_either_ends(socket: WebSocket, terminal: ConsoleSocket, rt: Runtime, session: Session) -> None:
+    typed = asyncio.Event()
     tasks = {
         asyncio.create_task(_show(socket, terminal)),
-        asyncio.create_task(_type(socket, terminal)),
+        asyncio.create_task(_type(socket, terminal, typed)),
+        asyncio.create_task(_note_uses(rt, session, typed)),
         asyncio.create_task(_watch(rt, session, socket.path_params["vmid"])),
     }
     try:
@@ -99,14 +108,30 @@ async def _show(socket: WebSocket, terminal: ConsoleSocket) -> None:
             return
 
 
-async def _type(socket: WebSocket, terminal: ConsoleSocket) -> None:
+async def _type(socket: WebSocket, terminal: ConsoleSocket, typed: asyncio.Event) -> None:
     """What is too large or not understood is dropped: no browser of ours sends it."""
     while (message := await socket.receive())["type"] == RECEIVE:
         data, text = message.get("bytes"), message.get("text")
         if data and len(data) <= TYPED_BYTES:
+            if is_typed(data):
+                typed.set()
             await terminal.type(data)
         elif text:
             await _resize(terminal, text)
+
+
+def is_typed(data: bytes) -> bool:
+    """Whether anything in it is more than what a terminal answers by itself."""
+    return ANSWERS.sub(b"", data) != b""
+
+
+async def _note_uses(rt: Runtime, session: Session, typed: asyncio.Event) -> None:
+    """Beside the typing, which it does not hold up: a ticket may have to be renewed."""
+    while await typed.wait():
+        typed.clear()
+        with contextlib.suppress(ServiceUnavailableError):
+            await sessions.use(rt, session.key)
+        await asyncio.sleep(USES_NOTED_EVERY_S)
 
 
 async def _resize(terminal: ConsoleSocket, text: str) -> None:

@@ -71,9 +71,11 @@ PUBLIC_FILES: Final = frozenset(
         "/favicon.ico",
     }
 )
-# What an open page asks for by itself, however long nobody is there: it does not keep the session open. Events say so each.
+# What an open page asks for by itself, however long nobody is there: it does not keep the session open. Events say so each,
+# and of a console what is typed.
 UNATTENDED: Final = re.compile(
-    rf"/_event\b.*|{routes.FEED}|{routes.CREATIONS}/[^/]+/(events|log|log/phases|log/search)"
+    rf"/_event\b.*|{routes.CONSOLE_SOCKET}/.*|{routes.FEED}|{routes.NODES_FEED}|{routes.READY}|{routes.LIVE}|{routes.SESSION}"
+    rf"|{routes.CREATIONS}/[^/]+/(events|log|log/phases|log/search)"
 )
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 CALLER: Final = "lxc_dashboard.caller"

@@ -8,7 +8,7 @@ import msgspec
 from starlette.responses import Response
 from starlette.routing import Route
 
-from lxc_dashboard import routes
+from lxc_dashboard import routes, text
 from lxc_dashboard.api.door import asked_for
 from lxc_dashboard.errors import InvalidInputError
 from lxc_dashboard.services.templates import drafts, rights
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 NO_STORE: Final = {"Cache-Control": "no-store"}
 HEARD_OUT_BYTES: Final = 4 * MAX_FILE_BYTES
-TOO_LONG: Final = f"A file is at most {MAX_FILE_BYTES >> 20} MiB"
+TOO_LONG: Final = text.FILE_AT_MOST.format(mib=MAX_FILE_BYTES >> 20)
 
 
 def draft_routes() -> list[Route]:

@@ -1,4 +1,4 @@
-"""The live list's first snapshot."""
+"""What a live page begins with: the list of containers, and the nodes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def feed_routes() -> list[BaseRoute]:
-    return [Route(routes.FEED, snapshot, methods=["GET"])]
+    return [
+        Route(routes.FEED, snapshot, methods=["GET"]),
+        Route(routes.NODES_FEED, glance, methods=["GET"]),
+    ]
 
 
 async def snapshot(request: Request) -> Response:
@@ -27,3 +30,12 @@ async def snapshot(request: Request) -> Response:
     body = await caller.hub.snapshot(caller.session)
     headers = {"Content-Encoding": "gzip", "Cache-Control": "no-store", "Vary": "Cookie"}
     return Response(body, media_type="application/json", headers=headers)
+
+
+async def glance(request: Request) -> Response:
+    """``GET /api/nodes``: ``{v, meta}`` of the same feed, without the rows."""
+    caller = caller_of(request)
+    if caller.session is None:
+        raise SessionExpiredError
+    body = await caller.hub.glance(caller.session)
+    return Response(body, media_type="application/json", headers={"Cache-Control": "no-store", "Vary": "Cookie"})

@@ -22,6 +22,8 @@ OPEN_BODY_S: Final = 15.0
 SILENT_BODY_S: Final = 30.0
 
 RECEIVED: Final = "websocket.receive"
+# Of Engine.IO, which the pages speak: what begins otherwise it cannot read, and fails.
+PAGE_MESSAGES: Final = frozenset("0123456")
 UNSUPPORTED: Final = 1003
 TOO_BIG: Final = 1009
 
@@ -66,7 +68,7 @@ class Allowances:
 
 
 def paced(receive: Receive, allowance: Allowance, *, most_bytes: int, binary: bool) -> Receive:
-    """A websocket's messages at the pace of ``allowance``; one that is too large, or binary where none may be, ends it.
+    """A websocket's messages at the pace of ``allowance``; one that is too large, or where none may be ``binary`` no page's, ends it.
 
     Binary messages are gathered in memory by the server of the pages until as many came as the first had promised.
     """
@@ -77,7 +79,7 @@ def paced(receive: Receive, allowance: Allowance, *, most_bytes: int, binary: bo
             return message
         data, text = message.get("bytes"), message.get("text")
         size = len(data or text or "")
-        if data is not None and not binary:
+        if not binary and (data is not None or (text or "")[:1] not in PAGE_MESSAGES):
             return _ended(UNSUPPORTED)
         if size > most_bytes:
             return _ended(TOO_BIG)

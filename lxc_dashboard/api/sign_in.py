@@ -68,7 +68,8 @@ async def show(request: Request) -> Response:
     next_path = routes.safe_next(request.query_params.get("next", routes.DASHBOARD))
     caller = caller_of(request)
     if "again" in request.query_params:
-        response = await _password_page(request, _again(caller.session, next_path), Told())
+        filled = _again(caller.session, request.query_params.get("endpoint", ""), next_path)
+        response = await _password_page(request, filled, Told())
         _drop_cookie(request, response, STEP_COOKIE, routes.SIGN_IN)
         return response
     step = await sign_in.second_step(caller.runtime, request.cookies.get(STEP_COOKIE, ""))
@@ -79,10 +80,10 @@ async def show(request: Request) -> Response:
     return await _password_page(request, Filled(next_path=next_path), Told())
 
 
-def _again(session: Session | None, next_path: str) -> Filled:
-    """The form for who is signed in already: as the same user, but for the password."""
-    if session is None:
-        return Filled(next_path=next_path)
+def _again(session: Session | None, endpoint_id: str, next_path: str) -> Filled:
+    """The form for who is signed in already: as the same user, but for the password; at another endpoint as whoever he is there."""
+    if session is None or endpoint_id not in {"", str(session.endpoint_id)}:
+        return Filled(endpoint_id, next_path=next_path)
     user, _, realm = session.userid.rpartition("@")
     return Filled(str(session.endpoint_id), user, realm, next_path)
 
@@ -184,6 +185,9 @@ async def _password_page(request: Request, filled: Filled, told: Told, status: i
         iter(choices), None
     )
     notes: list[str] = []
+    session = caller_of(request).session
+    if session is not None and chosen is not None and chosen.id != session.endpoint_id:
+        notes.append(text.SIGN_IN_ELSEWHERE.format(userid=session.userid, endpoint=session.endpoint_name))
     offered: list[Realm] | tuple[Realm, ...] = page.USUAL_REALMS
     if chosen is not None:
         offered, note = await _realms(runtime, chosen)

@@ -21,23 +21,29 @@ def page_states(
     empty: Callable[[], rx.Component] | None = None,
     retry: Any,
     skeleton: Callable[[], rx.Component] | None = None,
+    kept: bool = False,
 ) -> rx.Component:
     """The right one of loading, empty, failed, forbidden and ``content``, by a ``PageState``'s ``phase``.
 
     ``retry`` is the handler that fills the page. ``empty`` is left out where a page has something or fails. ``skeleton`` draws
-    the page's own outline, by default rows. It is loading, too, while the state is still that of another address.
+    the page's own outline, by default rows. It is loading, too, while the state is still that of another address. ``kept``: what
+    is shown may be that of an earlier visit, so it is read again, too, when PostgreSQL and Redis are back.
     """
+    back = state.fill_again
 
     def outline() -> rx.Component:
-        return rx.fragment((skeleton or loading_rows)(), again(retry))
+        return rx.fragment((skeleton or loading_rows)(), again(back))
+
+    def shown(part: Callable[[], rx.Component]) -> rx.Component:
+        return rx.fragment(part(), again(back)) if kept else part()
 
     return here(
         state,
         rx.match(
             state.phase,
-            ("ready", content()),
-            *([("empty", empty())] if empty else []),
-            ("failed", failed(state.problem, retry)),
+            ("ready", shown(content)),
+            *([("empty", shown(empty))] if empty else []),
+            ("failed", failed(state.problem, retry, back)),
             ("forbidden", forbidden(state.problem, retry)),
             outline(),
         ),
@@ -60,8 +66,8 @@ def empty_block(title: Any, detail: Any, *actions: rx.Component) -> rx.Component
     return _block("inbox", title, rx.el.p(detail), *actions)
 
 
-def failed(problem: Any, retry: Any) -> rx.Component:
-    """Cause, remedy, Retry, reference."""
+def failed(problem: Any, retry: Any, back: Any) -> rx.Component:
+    """Cause, remedy, Retry, reference. ``back`` is called when services that were away are back."""
     return _block(
         "circle-alert",
         text.FAILED_TITLE,
@@ -69,7 +75,7 @@ def failed(problem: Any, retry: Any) -> rx.Component:
         rx.cond(problem.remedy != "", rx.el.p(problem.remedy)),
         button(text.RETRY, on_click=retry),
         _reference(problem),
-        again(retry, away=problem.away),
+        again(back, away=problem.away),
         role="alert",
     )
 
@@ -105,13 +111,6 @@ def panel(title: Any, *children: Any, actions: Any = None) -> rx.Component:
         rx.el.h2(title, class_name="panel-title"), *([actions] if actions is not None else []), class_name="panel-head"
     )
     return rx.el.section(head, *children, class_name="panel")
-
-
-def figure(label: Any, value: Any) -> rx.Component:
-    """One number with its name."""
-    return rx.el.div(
-        rx.el.dt(label, class_name="figure-label"), rx.el.dd(value, class_name="figure-value num"), class_name="figure"
-    )
 
 
 def table(head: list[Any], body: Any, *, label: str) -> rx.Component:

@@ -3,6 +3,7 @@ import { createElement as h, useCallback, useEffect, useRef, useState } from "re
 import { FitAddon } from "@xterm/addon-fit";
 import { Terminal } from "@xterm/xterm";
 import "@xterm/xterm/css/xterm.css";
+import { copyText } from "$/public/external/lxc_dashboard/components/widgets/copy_text.js";
 
 const OPEN = 1;
 const SCROLLBACK_LINES = 5000;
@@ -47,7 +48,7 @@ function keys(terminal, leave) {
   return (event) => {
     if (event.type !== "keydown" || !event.ctrlKey || !event.shiftKey) return true;
     if (event.code === "Escape" || event.code === "KeyX") { leave(); event.preventDefault(); return false; }
-    if (event.code === "KeyC" && terminal.hasSelection()) { navigator.clipboard?.writeText(terminal.getSelection()); event.preventDefault(); return false; }
+    if (event.code === "KeyC" && terminal.hasSelection()) { copyText(terminal.getSelection()).catch(() => null); event.preventDefault(); return false; }
     return event.code !== "KeyV";
   };
 }
@@ -75,7 +76,8 @@ export default function ConsoleTerminal({ url, label, words }) {
   return h("div", { className: "console-box" },
     h("div", { className: "console-bar" },
       h("span", { className: `dot ${{ open: "running", connecting: "changing", closed: "stopped" }[now.state]}`, "aria-hidden": true }),
-      h("span", { role: "status", className: "grow" }, now.cause || words[now.state]),
+      h("span", { role: "status", className: "grow" }, words[now.state]),
       h("button", { type: "button", ref: out, className: "button small", onClick: again, disabled: now.state === "connecting" }, words.again)),
+    now.cause ? h("div", { className: "note bad", role: "alert" }, now.cause) : null,
     h("div", { className: "console-screen", ref: screen }));
 }

@@ -1,5 +1,5 @@
 // The rows of the live list, kept outside of React's state: a patch touches a few of thousands.
-// A snapshot comes over HTTP ({v, rows: {vmid: row}, meta}), then patches ({v, prev, rows: {vmid: fields}, gone: [vmid], meta}), each of
+// A snapshot comes over HTTP ({v, rows: {vmid: row}, meta}, or without rows where they are not wanted), then patches ({v, prev, rows: {vmid: fields}, gone: [vmid], meta}), each of
 // which names the one before it: where that is not the last one merged, something was missed and all is fetched again.
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 
@@ -58,7 +58,7 @@ export function writeView(view) {
 }
 
 function merge(feed, patch) {
-  for (const [vmid, fields] of Object.entries(patch.rows || {})) {
+  for (const [vmid, fields] of feed.listed ? Object.entries(patch.rows || {}) : []) {
     const row = { ...(feed.rows.get(vmid) || {}), ...fields };
     feed.rows.set(vmid, withText(row));
   }
@@ -81,7 +81,7 @@ async function snapshot(url, words) {
 
 // [feed, version, failure, load]: version grows with each change of feed.
 export function useFeed(snapshotUrl, patch, words, onWatch, onLeave) {
-  const store = useRef({ v: -1, rows: new Map(), meta: {}, heard: 0, loading: false, later: [] });
+  const store = useRef({ v: -1, listed: true, rows: new Map(), meta: {}, heard: 0, loading: false, later: [] });
   const [version, setVersion] = useState(0);
   const [failure, setFailure] = useState("");
   const bump = useCallback(() => setVersion((n) => n + 1), []);
@@ -94,7 +94,8 @@ export function useFeed(snapshotUrl, patch, words, onWatch, onLeave) {
     try {
       const body = await snapshot(snapshotUrl, words);
       if (!body) return;
-      feed.rows = new Map(Object.values(body.rows).map((row) => [String(row.vmid), withText(row)]));
+      feed.listed = body.rows !== undefined;
+      feed.rows = new Map(Object.values(body.rows || {}).map((row) => [String(row.vmid), withText(row)]));
       feed.v = body.v;
       feed.meta = body.meta;
       feed.heard = Date.now();

@@ -1,14 +1,14 @@
 // The live list of containers: a windowed table that draws only what is seen; cards where the screen is narrow.
 import { createElement as h, useCallback, useEffect, useMemo, useRef, useState } from "react";
-import { Link, useNavigate } from "react-router";
+import { Link, useLocation, useNavigate } from "react-router";
 import { Dialog, Meter, iec as bytes, span } from "$/public/external/lxc_dashboard/components/widgets/widgets.js";
 import { FILTERS, choices, readView, stateOf, useFeed, useShown, writeView } from "$/public/external/lxc_dashboard/components/guest_table/guest_feed.js";
+import { Notes, Skeleton, Unanswered, fill, isUnanswered, useStatusLine } from "$/public/external/lxc_dashboard/components/guest_table/feed_notes.js";
 
 const ROW_PX = 32;
 const CARD_PX = 76;
 const NARROW_PX = 700;
 const OVERSCAN = 12;
-const STALE_S = 15;
 const COLUMNS = [
   ["vmid", "num"],
   ["name", ""],
@@ -22,10 +22,6 @@ const COLUMNS = [
   ["since", "num"],
 ];
 
-function fill(text, values) {
-  return text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
-}
-
 function count(number) {
   return number.toLocaleString("en");
 }
@@ -36,6 +32,11 @@ function rates(rx, tx) {
   const factor = Math.max(rx, tx) / (Number(greatest) || 1) || 1;
   const shown = (rate) => String(Math.round((10 * rate) / factor) / 10);
   return `↓${shown(rx)} ↑${shown(tx)} ${unit}/s`;
+}
+
+// Nothing where it is not known, as of a guest whose node is down.
+function sizeOf(total) {
+  return total ? bytes(total) : "";
 }
 
 function meterOf(used, total, label, words) {
@@ -52,8 +53,8 @@ function cell(row, key, words) {
   if (key === "vmid") return row.vmid;
   if (key === "name") return name(row, words);
   if (key === "cpu") return running ? h(Meter, { value: row.cpu || 0, label: words.cpu, detail: fill(words.of_cores, { cores: row.maxcpu }) }) : "";
-  if (key === "mem") return running ? meterOf(row.mem, row.maxmem, words.mem, words) : bytes(row.maxmem);
-  if (key === "disk") return row.disk ? meterOf(row.disk, row.maxdisk, words.disk, words) : bytes(row.maxdisk);
+  if (key === "mem") return running ? meterOf(row.mem, row.maxmem, words.mem, words) : sizeOf(row.maxmem);
+  if (key === "disk") return row.disk ? meterOf(row.disk, row.maxdisk, words.disk, words) : sizeOf(row.maxdisk);
   if (key === "net") return running ? rates(row.rx || 0, row.tx || 0) : "";
   if (key === "since") return running && row.since ? span(Date.now() / 1000 - row.since) : "";
   return row[key] ? h("span", { title: row[key] }, row[key]) : "";
@@ -114,19 +115,10 @@ function Filters({ view, change, found, inputRef, words }) {
       h("option", { value: "" }, words[`any_${key}`]), ...found[key].map((value) => h("option", { key: value, value }, key === "status" ? words[value] || value : value)))));
 }
 
-function Notes({ failure, meta, load, words }) {
-  return h("div", { className: "stack-small" },
-    failure ? h("div", { className: "note bad", role: "alert" }, h("span", { className: "grow" }, failure), h("button", { type: "button", className: "button small", onClick: load }, words.retry)) : null,
-    meta.error ? h("div", { className: "note bad", role: "alert" }, meta.error) : null,
-    ...(meta.partial || []).map((text) => h("div", { key: text, className: "note warm", role: "status" }, text)));
-}
-
-function Nothing({ feed, failure, clear, createUrl, words }) {
-  if (feed.v < 0) {
-    return failure ? null : h("div", { className: "skeleton", "aria-busy": true, role: "status" },
-      h("span", { className: "unseen" }, words.loading), ...[0, 1, 2, 3, 4, 5].map((n) => h("div", { key: n, className: "skeleton-row" })));
-  }
+function Nothing({ feed, failure, load, clear, createUrl, icon, words }) {
+  if (feed.v < 0) return failure ? null : h(Skeleton, { words });
   if (feed.rows.size > 0) return h("div", { className: "empty" }, h("p", null, words.no_match), h("button", { type: "button", className: "button", onClick: clear }, words.clear));
+  if (isUnanswered(feed)) return h(Unanswered, { meta: feed.meta, load, icon, words });
   if (failure || feed.meta.error) return null;
   return h("div", { className: "empty" }, h("p", null, words.empty), h(Link, { className: "button", to: createUrl }, words.create));
 }
@@ -191,33 +183,24 @@ function useKeys(rows, vmid, choose, inputRef, box, rowPx) {
   }, [rows, vmid, choose, inputRef, box, rowPx, navigate]);
 }
 
-// Age, version and nodes go to the frame's status line, which every page has.
-function useStatusLine(feed, version, words) {
-  useEffect(() => {
-    const show = () => {
-      const line = document.getElementById("feed-status");
-      if (!line || feed.v < 0) return;
-      const age = Math.max(0, Math.round(Date.now() / 1000 - (feed.meta.at || 0)));
-      const old = feed.meta.at ? fill(words.age, { seconds: age }) : "";
-      line.textContent = [old, feed.meta.version && `PVE ${feed.meta.version}`, feed.meta.nodes].filter(Boolean).join(" · ");
-      line.classList.toggle("stale", age >= STALE_S);
-    };
-    show();
-    const timer = setInterval(show, 1000);
-    return () => clearInterval(timer);
-  }, [feed, version, words]);
+// A link to the list that is led to while the list is shown changes what it shows.
+function useLedTo(setView) {
+  const { key } = useLocation();
+  const first = useRef(key);
+  useEffect(() => { if (key !== first.current) setView(readView()); first.current = key; }, [key, setView]);
 }
 
 function counted(shown, feed, words) {
-  if (feed.v < 0) return "";
+  if (feed.v < 0 || isUnanswered(feed)) return "";
   const all = feed.rows.size;
   if (shown.length !== all) return fill(words.counted_some, { shown: count(shown.length), all: count(all) });
   return fill(all === 1 ? words.counted_one : words.counted, { all: count(all) });
 }
 
-export function GuestTable({ snapshotUrl, createUrl, consoleUrl, patch, words, onAct, onWatch, onLeave }) {
+export function GuestTable({ snapshotUrl, createUrl, consoleUrl, patch, words, onAct, onWatch, onLeave, children }) {
   const [feed, version, failure, load] = useFeed(snapshotUrl, patch, words, onWatch, onLeave);
   const [view, setView] = useState(readView);
+  useLedTo(setView);
   const [chosen, choose] = useState(0);
   const [asked, setAsked] = useState(null);
   const inputRef = useRef(null);
@@ -234,9 +217,9 @@ export function GuestTable({ snapshotUrl, createUrl, consoleUrl, patch, words, o
   const lines = shown.slice(first, last).map((row, offset) => h(Line, { key: row.vmid, row, index: first + offset, rowPx, narrow, chosen: row.vmid === chosen, choose, act, consoleUrl, words }));
   return h("section", { className: `guests${narrow ? " narrow" : ""}`, "aria-label": words.title },
     h("p", { className: "count", role: "status" }, counted(shown, feed, words)),
-    h(Filters, { view, change, found, inputRef, words }),
+    feed.v >= 0 && feed.rows.size === 0 ? null : h(Filters, { view, change, found, inputRef, words }),
     h(Notes, { failure, meta: feed.meta, load, words }),
-    shown.length === 0 ? h(Nothing, { feed, failure, clear, createUrl, words }) : null,
+    shown.length === 0 ? h(Nothing, { feed, failure, load, clear, createUrl, icon: children, words }) : null,
     h("div", { role: "table", "aria-label": words.title, "aria-rowcount": shown.length + 1, className: "guest-table", hidden: shown.length === 0 },
       narrow ? null : h(Head, { view, change, words }),
       h("div", { ref: box, className: "guest-rows", onScroll, tabIndex: 0, role: "rowgroup", "aria-label": words.rows },

@@ -8,9 +8,11 @@ import reflex as rx
 from reflex_base.components.component import NoSSRComponent, field
 
 from lxc_dashboard import text
+from lxc_dashboard.components.controls import icon
 
 # What guest_table.js imports must lie beside it.
 rx.asset("guest_feed.js", shared=True)
+rx.asset("feed_notes.js", shared=True)
 _GUEST_TABLE = rx.asset("guest_table.js", shared=True)
 
 
@@ -30,7 +32,7 @@ else:
 
 
 class GuestTable(NoSSRComponent):
-    """A windowed table that merges ``patch`` into the rows of ``snapshot_url``."""
+    """A windowed table that merges ``patch`` into the rows of ``snapshot_url``. Its child is the mark of a failure."""
 
     library = _GUEST_TABLE.importable_path
     tag = "GuestTable"
@@ -46,4 +48,4 @@ class GuestTable(NoSSRComponent):
 
 
 def guest_table(**props: Any) -> rx.Component:
-    return GuestTable.create(words=dict(text.GUEST_WORDS), **props)
+    return GuestTable.create(icon("circle-alert", 20), words=dict(text.GUEST_WORDS), **props)

@@ -1,11 +1,12 @@
 // The log of a creation, drawn: only the lines near the visible ones are in the page, whatever the whole is.
 import { createElement as h, memo, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { LINE_PX, Position, Rows, marked, pieces, plain } from "$/public/external/lxc_dashboard/components/job_log/job_lines.js";
+import { copyText } from "$/public/external/lxc_dashboard/components/widgets/copy_text.js";
 import { WORD_CHARS, useLog, useSearch } from "$/public/external/lxc_dashboard/components/job_log/job_stream.js";
 
 const OVERSCAN = 30;
 const FLOWING_ROWS = 500;
-const COPIED_MS = 1500;
+const COPIED_MS = 4000;
 const ROOM_PX = 280;
 const BELOW_PX = 44;
 
@@ -136,7 +137,7 @@ function useCopy(view, rows, log) {
     const seen = [];
     for (let row = from; row < to; row += 1) seen.push(log.lines.get(rows.seq(row)));
     const selected = String(window.getSelection());
-    await navigator.clipboard.writeText(selected || seen.filter(Boolean).map((line) => plain(line.text)).join("\n"));
+    await copyText(selected || seen.filter(Boolean).map((line) => plain(line.text)).join("\n"));
     setCopied(true);
     setTimeout(() => setCopied(false), COPIED_MS);
   };

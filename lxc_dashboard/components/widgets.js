@@ -1,10 +1,11 @@
 // The few things plain HTML cannot do alone: a time that grows older, a dialog that traps the focus, a copy button.
 import { Component, createElement as h, useEffect, useId, useRef, useState } from "react";
 import { useLocation } from "react-router";
+import { copyText } from "$/public/external/lxc_dashboard/components/widgets/copy_text.js";
 
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 const AGO_EVERY_MS = 10000;
-const COPIED_MS = 1500;
+const COPIED_MS = 4000;
 
 export function iec(bytes) {
   let value = Number(bytes) || 0;
@@ -45,10 +46,6 @@ export function Bytes({ value, className }) {
   return h("span", { className: `num ${className || ""}`, title: `${Number(value || 0).toLocaleString()} B` }, iec(value));
 }
 
-export function Duration({ seconds, className }) {
-  return h("span", { className: `num ${className || ""}` }, span(seconds));
-}
-
 // value and total in the same unit, or value as a share of 1 when total is absent.
 export function Meter({ value, total, label, detail }) {
   const share = total === undefined || total === null ? value : total > 0 ? value / total : 0;
@@ -66,7 +63,7 @@ export function Meter({ value, total, label, detail }) {
 export function CopyButton({ value, label, done, atOnce }) {
   const [copied, setCopied] = useState(false);
   const copy = async () => {
-    await navigator.clipboard.writeText(value);
+    await copyText(value);
     setCopied(true);
     setTimeout(() => setCopied(false), COPIED_MS);
   };
@@ -117,6 +114,29 @@ export function ConfirmButton({ label, title, consequence, verb, cancel, ask, ex
         h("div", { className: "dialog-actions" },
           h("button", { type: "button", className: "button", onClick: close, autoFocus: !expected }, cancel),
           h("button", { type: "submit", className: `button ${kind === "primary" ? "primary" : "danger"}`, disabled: !ready }, verb)))));
+}
+
+// Beside the primary button where there is room; where there is not, behind a button that opens them. A dialog of theirs keeps it open.
+export function More({ label, children }) {
+  const [open, setOpen] = useState(false);
+  const box = useRef(null);
+  const id = useId();
+  useEffect(() => {
+    if (!open) return undefined;
+    const elsewhere = (event) => { if (!box.current?.contains(event.target)) setOpen(false); };
+    document.addEventListener("pointerdown", elsewhere);
+    document.addEventListener("focusin", elsewhere);
+    return () => { document.removeEventListener("pointerdown", elsewhere); document.removeEventListener("focusin", elsewhere); };
+  }, [open]);
+  const escape = (event) => {
+    if (event.key !== "Escape" || !open || box.current.querySelector("dialog[open]")) return;
+    setOpen(false);
+    box.current.querySelector("button").focus();
+  };
+  return h("div", { ref: box, className: `more ${open ? "open" : ""}`, onKeyDown: escape },
+    h("button", { type: "button", className: "button icon-only more-button", title: label, "aria-label": label, "aria-expanded": open, "aria-controls": id, onClick: () => setOpen(!open) },
+      h("span", { "aria-hidden": true }, "\u22ef")),
+    h("div", { id, className: "more-list" }, children));
 }
 
 const bare = (path) => path.replace(/\/+$/, "");

@@ -18,6 +18,8 @@ else:
     NoArgs = rx.EventHandler[rx.event.no_args_event_spec]
     WithText = rx.EventHandler[rx.event.passthrough_event_spec(str)]
 
+# widgets.js, the log and the console take it from beside the first.
+rx.asset("copy_text.js", shared=True)
 _WIDGETS = rx.asset("widgets.js", shared=True)
 
 
@@ -35,19 +37,6 @@ class AgoWidget(Widget):
 class BytesWidget(Widget):
     tag = "Bytes"
     value: rx.Var[int | float] = field()
-
-
-class DurationWidget(Widget):
-    tag = "Duration"
-    seconds: rx.Var[int | float] = field()
-
-
-class MeterWidget(Widget):
-    tag = "Meter"
-    value: rx.Var[int | float] = field()
-    total: rx.Var[int | float] = field()
-    label: rx.Var[str] = field()
-    detail: rx.Var[str] = field()
 
 
 class CopyWidget(Widget):
@@ -78,6 +67,11 @@ class ConfirmWidget(Widget):
     disabled: rx.Var[bool] = field()
     on_confirm: NoArgs
     on_typed: WithText
+
+
+class MoreWidget(Widget):
+    tag = "More"
+    label: rx.Var[str] = field()
 
 
 class HereWidget(Widget):
@@ -148,15 +142,6 @@ def size(value: Any) -> rx.Component:
     return BytesWidget.create(value=value)
 
 
-def duration(seconds: Any) -> rx.Component:
-    return DurationWidget.create(seconds=seconds)
-
-
-def meter(value: Any, total: Any = None, *, label: Any, detail: Any = "") -> rx.Component:
-    """A usage bar: yellow from 70 %, red and marked from 90 %. Without ``total``, ``value`` is a share of 1."""
-    return MeterWidget.create(value=value, label=label, detail=detail, **({} if total is None else {"total": total}))
-
-
 def copy_button(value: Any, label: Any = text.COPY, *, at_once: bool = False) -> rx.Component:
     """``at_once`` copies when it comes to be shown, too: a click has asked for that."""
     return CopyWidget.create(value=value, label=label, done=text.COPIED, at_once=at_once)
@@ -197,6 +182,11 @@ def confirm_button(
         disabled=disabled,
         **{name: given for name, given in wanted.items() if given is not None},
     )
+
+
+def more(*buttons: Any) -> rx.Component:
+    """The lesser actions of a page: beside the primary one, or on a phone in a menu."""
+    return MoreWidget.create(*buttons, label=text.MORE_ACTIONS)
 
 
 def offline_note() -> rx.Component:

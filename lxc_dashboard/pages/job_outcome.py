@@ -50,11 +50,15 @@ def _ready() -> rx.Component:
         ),
         actions=rx.el.div(
             link_button(text.OPEN_IN_LIST, routes.CONTAINERS, kind="primary"),
-            link_button(text.OPEN_CONSOLE, JobState.console_href),
+            _console(),
             link_button(text.CREATE_ANOTHER, routes.CREATE),
             class_name="row",
         ),
     )
+
+
+def _console() -> rx.Component:
+    return rx.cond(JobState.console_href != "", link_button(text.OPEN_CONSOLE, JobState.console_href))
 
 
 def _fact(name: str, *value: rx.Component) -> rx.Component:
@@ -84,7 +88,10 @@ def _failed() -> rx.Component:
         rx.cond(
             JobState.busy != "",
             rx.el.p(JobState.busy, role="status"),
-            rx.cond(JobState.kept, _kept(), _choices()),
+            rx.fragment(
+                rx.cond(JobState.kept, _kept(), _choices()),
+                rx.cond(JobState.barred != "", rx.el.p(JobState.barred, class_name="soft")),
+            ),
         ),
         class_name=rx.cond(JobState.state == "failed", "panel failure", "panel"),
     )
@@ -123,12 +130,9 @@ def _choices() -> rx.Component:
             JobState.edit_href != "",
             link_button(rx.cond(JobState.exists, text.EDIT_AND_RETRY, text.CREATE_AGAIN), JobState.edit_href),
         ),
-        rx.cond(
-            JobState.exists,
-            button(text.KEEP, on_click=JobState.keep(True)),
-            rx.el.span(text.JOB_GONE, class_name="soft"),
-        ),
-        rx.cond(JobState.exists, link_button(text.OPEN_CONSOLE, JobState.console_href)),
+        rx.cond(JobState.may_keep, button(text.KEEP, on_click=JobState.keep(True))),
+        rx.cond(~JobState.exists, rx.el.span(text.JOB_GONE, class_name="soft")),
+        _console(),
         rx.cond(
             JobState.may_destroy,
             confirm_button(

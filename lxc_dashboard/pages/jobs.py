@@ -8,7 +8,7 @@ from typing import Any
 import reflex as rx
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.components.blocks import empty_block, page_states, table
+from lxc_dashboard.components.blocks import empty_block, note, page_states, table
 from lxc_dashboard.components.controls import link, link_button, mono
 from lxc_dashboard.components.job_parts import elapsed, job_name, job_state, watch
 from lxc_dashboard.components.template_list import search_box
@@ -26,6 +26,7 @@ def _new_container() -> rx.Component:
 def jobs() -> rx.Component:
     return rx.fragment(
         watch(JobsState.tick, on_watch=JobsState.watch, on_tick=JobsState.follow, on_leave=JobsState.leave),
+        rx.cond(JobsState.own_only, note(text.OWN_JOBS_ONLY, tone="warm")),
         page_states(JobsState, _list, empty=_no_jobs, retry=JobsState.load),
     )
 

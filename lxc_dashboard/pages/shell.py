@@ -12,7 +12,7 @@
 - ``title`` is text, or a Var (``TemplateState.name``) for a page about one thing; ``tab_title`` then stands for it in page
   and tab while it is empty. ``of`` is the ``PageState`` that title and actions are of: neither shows of one thing what belongs to another.
 - ``crumbs`` are ``(text, href)`` before the title; ``actions`` gives what stands right of it, one primary button at most;
-  ``status`` gives the status line's left part, such as the age of a feed.
+  ``status`` gives the status line's left part, such as ``feed_age``.
 - ``rx.State.<argument>`` of a dynamic route exists only once the app has added its pages: in a handler read
   ``self.router.url.query_parameters`` or ``self.router.page.params``.
 - Whoever is not signed in never sees a page: the server sends them to sign in, and back afterwards.
@@ -30,11 +30,17 @@ from reflex_base.registry import RegistrationContext
 from lxc_dashboard import routes, text
 from lxc_dashboard.components.controls import icon, link
 from lxc_dashboard.components.forms import native_form, native_link
+from lxc_dashboard.components.palette import palette
+from lxc_dashboard.components.running import running_now
 from lxc_dashboard.components.theme import theme_toggle
 from lxc_dashboard.components.widgets import away_note, here, name_in_tab, notices, offline_note
 from lxc_dashboard.routes import NavItem
+from lxc_dashboard.state.base import FAILED
 from lxc_dashboard.state.guard import AwayState
 from lxc_dashboard.state.notices import NoticeState
+from lxc_dashboard.state.running import RunningState
+from lxc_dashboard.state.search import SearchState
+from lxc_dashboard.state.search_rows import QUERY_CHARS
 from lxc_dashboard.state.session import SessionState
 
 NAV: Final = (
@@ -43,8 +49,16 @@ NAV: Final = (
     NavItem(text.NAV_TEMPLATES, routes.TEMPLATES, "layers"),
     NavItem(text.NAV_JOBS, routes.JOBS, "list-checks"),
 )
+# What the search finds beside the entries of the sidebar.
+MORE_PAGES: Final = (
+    (text.NEW_CONTAINER, routes.CREATE),
+    (text.NEW_TEMPLATE, routes.TEMPLATE_NEW),
+    (text.BUCKETS, routes.BUCKETS),
+    (text.SOURCES, routes.SOURCES),
+)
 CONTENT_ID: Final = "content"
 SIDEBAR_ID: Final = "sidebar"
+ENDPOINTS_ID: Final = "endpoints"
 
 Render = Callable[[], rx.Component]
 
@@ -82,6 +96,11 @@ def page(
         return content
 
     return register
+
+
+def feed_age() -> rx.Component:
+    """The status line of a live page, which its script fills."""
+    return rx.el.span(id="feed-status")
 
 
 def _as_it_is(shown: Any, _other: Any) -> Any:
@@ -160,16 +179,45 @@ def _sidebar(route: str) -> rx.Component:
             rx.el.span(text.PRODUCT, class_name="nav-text brand-name"),
             class_name="brand",
         ),
-        rx.el.div(
-            rx.el.span(text.ENDPOINT, class_name="nav-label"),
-            rx.el.span(SessionState.endpoint_name, class_name="endpoint-name"),
-            class_name="endpoint nav-text",
-        ),
+        rx.cond(SessionState.others.length() > 0, _endpoints(), _endpoint(class_name="endpoint nav-text")),
         rx.el.nav(rx.el.ul(*entries, class_name="nav"), aria_label=text.MAIN_NAVIGATION),
         _foot(),
         id=SIDEBAR_ID,
         class_name="sidebar",
         custom_attrs={"popover": "auto"},
+    )
+
+
+def _endpoint(**props: Any) -> rx.Component:
+    return rx.el.span(
+        rx.el.span(text.ENDPOINT, class_name="nav-label"),
+        rx.el.span(SessionState.endpoint_name, class_name="endpoint-name"),
+        **props,
+    )
+
+
+def _endpoints() -> rx.Component:
+    """The endpoint's name opens a menu of the others, which lead to their sign-in page: a session is of one endpoint."""
+    others = rx.foreach(
+        SessionState.others, lambda other: rx.el.li(native_link(other.name, href=other.href, class_name="nav-link"))
+    )
+    return rx.el.div(
+        rx.el.button(
+            icon("server"),
+            _endpoint(class_name="nav-text grow"),
+            rx.el.span(icon("chevron-down"), class_name="nav-text"),
+            type="button",
+            class_name="nav-link endpoint-button",
+            title=text.OTHER_ENDPOINTS,
+            custom_attrs={"popoverTarget": ENDPOINTS_ID},
+        ),
+        rx.el.div(
+            rx.el.p(text.OTHER_ENDPOINTS, class_name="nav-label", id=f"{ENDPOINTS_ID}-title"),
+            rx.el.ul(others, aria_labelledby=f"{ENDPOINTS_ID}-title"),
+            id=ENDPOINTS_ID,
+            class_name="endpoint-menu",
+            custom_attrs={"popover": "auto"},
+        ),
     )
 
 
@@ -194,6 +242,19 @@ def _foot() -> rx.Component:
     )
 
 
+def _search() -> rx.Component:
+    pages = [(item.text, item.route) for item in shown_nav()]
+    return palette(
+        [{"title": title, "href": href} for title, href in (*pages, *MORE_PAGES)],
+        found=SearchState.found,
+        of=SearchState.of,
+        failure=rx.cond(SearchState.phase == FAILED, SearchState.problem.cause, ""),
+        chars=QUERY_CHARS,
+        on_load=SearchState.load,
+        on_find=SearchState.find,
+    )
+
+
 def _topbar(title: Any, crumbs: Sequence[tuple[Any, Any]]) -> rx.Component:
     trail = [rx.el.li(link(label, href)) for label, href in crumbs]
     return rx.el.header(
@@ -206,6 +267,11 @@ def _topbar(title: Any, crumbs: Sequence[tuple[Any, Any]]) -> rx.Component:
             custom_attrs={"popoverTarget": SIDEBAR_ID},
         ),
         rx.el.nav(rx.el.ol(*trail, rx.el.li(title, aria_current="page"), class_name="crumbs"), aria_label="Breadcrumb"),
-        rx.el.div(theme_toggle(), class_name="tools"),
+        rx.el.div(
+            _search(),
+            running_now(RunningState.now, on_watch=RunningState.watch, on_leave=RunningState.leave),
+            theme_toggle(),
+            class_name="tools",
+        ),
         class_name="topbar",
     )

@@ -9,7 +9,7 @@ from lxc_dashboard.components.archives import export_button
 from lxc_dashboard.components.blocks import empty_block, note, page_states, panel, table
 from lxc_dashboard.components.controls import badge, link, link_button
 from lxc_dashboard.components.findings import findings
-from lxc_dashboard.components.widgets import confirm_button
+from lxc_dashboard.components.widgets import confirm_button, more
 from lxc_dashboard.pages import template_history as history
 from lxc_dashboard.pages import template_parts as parts
 from lxc_dashboard.pages.shell import page
@@ -27,8 +27,10 @@ def _actions() -> rx.Component:
     return rx.cond(
         state.phase == "ready",
         rx.fragment(
-            export_button(rx.Var.create([state.template_id])),
-            rx.cond(AuthoringState.may_author & ~state.deleted, rx.fragment(_delete(), _edit())),
+            more(
+                export_button(rx.Var.create([state.template_id])),
+                rx.cond(AuthoringState.may_author & ~state.deleted, rx.fragment(_delete(), _edit())),
+            ),
             rx.cond(state.create_href != "", link_button(text.CREATE_CONTAINER, state.create_href, kind="primary")),
         ),
     )
@@ -136,7 +138,9 @@ def _config() -> rx.Component:
                 rx.el.p(text.NO_FINDINGS, class_name="soft"),
             ),
         ),
-        table([text.FIELD, text.VALUE, text.IN_PVE], rx.foreach(TemplateState.config, _field), label=text.CONFIG),
+        table(
+            [text.FIELD, text.VALUE, (text.IN_PVE, "wide")], rx.foreach(TemplateState.config, _field), label=text.CONFIG
+        ),
         class_name="stack",
     )
 
@@ -146,5 +150,5 @@ def _field(row: rx.Var[ConfigRow]) -> rx.Component:
     return rx.el.tr(
         rx.el.th(row.label, scope="row", class_name="row-head"),
         rx.el.td(rx.cond(row.tone != "", rx.el.span(value, class_name="badge " + row.tone), value), class_name="wrap"),
-        rx.el.td(row.meaning, class_name="wrap soft"),
+        rx.el.td(row.meaning, class_name="wrap soft wide"),
     )

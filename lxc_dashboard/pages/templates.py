@@ -41,7 +41,8 @@ def _read_folders() -> rx.Component:
 
 @page(routes.TEMPLATES, text.NAV_TEMPLATES, on_load=[TemplatesState.load, AuthoringState.ask], actions=_actions)
 def templates() -> rx.Component:
-    return rx.el.div(list_keys(), page_states(TemplatesState, _list, empty=_no_templates, retry=TemplatesState.load))
+    listed = page_states(TemplatesState, _list, empty=_no_templates, retry=TemplatesState.load, kept=True)
+    return rx.el.div(list_keys(), listed)
 
 
 def _no_templates() -> rx.Component:

@@ -93,7 +93,7 @@ class ConsoleSocket:
         if isinstance(answer, RejectConnection):
             raise await self._refusal(answer, parts.path)
         if not isinstance(answer, AcceptConnection):
-            raise UnreachableError("PVE ended the console before it began", node=self._where)
+            raise UnreachableError("PVE ended the console before it began. Connect again in a moment", node=self._where)
         await self._send(BytesMessage(f"{terminal.user}:{terminal.ticket}\n".encode()))
         said = await self.read()
         while len(said) < len(GREETING) and GREETING.startswith(said) and (more := await self.read()):

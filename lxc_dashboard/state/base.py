@@ -34,7 +34,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import reflex as rx
 
@@ -112,11 +112,19 @@ def problem_of(error: Exception) -> Problem:
 
 
 class PageState(rx.State, mixin=True):
-    """Loading, empty, failed and forbidden, for ``components.blocks.page_states``. ``address``: the path that all this is of."""
+    """Loading, empty, failed and forbidden, for ``components.blocks.page_states``. ``address``: the path that all this is of.
+
+    Its handler ``load`` fills the page.
+    """
 
     address: str = ""
     phase: str = LOADING
     problem: Problem = Problem()
+
+    @requires(unattended=True)
+    async def fill_again(self) -> Any:
+        """The services are back: what the page could not be filled with meanwhile is read. Pages ask for it by themselves."""
+        return type(self).event_handlers["load"]
 
     def _show(self, *, empty: bool = False) -> None:
         """What was asked for is there, or there is none of it."""

@@ -13,6 +13,7 @@ from lxc_dashboard.db.models import PackageManager
 from lxc_dashboard.services.templates.buckets import BucketDetail, BucketSummary, BucketUse
 from lxc_dashboard.services.templates.listing import Listing, read_listing
 from lxc_dashboard.services.templates.model import PackageEntry
+from lxc_dashboard.state.template_rows import counted
 
 NEW: Final = "new"
 NAMED_AT_ONCE: Final = 6
@@ -145,12 +146,6 @@ def fault_rows(found: Listing) -> list[FaultRow]:
         )
         for fault in found.faults
     ]
-
-
-def counted(count: int, noun: str) -> str:
-    """``1 package``, ``3 packages``, as the catalogue says it."""
-    one, many = text.BUCKET_COUNT[noun]
-    return one if count == 1 else many.format(count=count)
 
 
 def named(uses: Sequence[BucketUse], *, numbers: bool = False) -> str:

@@ -28,7 +28,6 @@ from lxc_dashboard.state.bucket_work import (
     UseRow,
     Work,
     changed_lines,
-    counted,
     fault_rows,
     named,
     row_of,
@@ -37,6 +36,7 @@ from lxc_dashboard.state.bucket_work import (
     touches,
     use_rows,
 )
+from lxc_dashboard.state.template_rows import counted
 
 
 class BucketsState(PageState, rx.State):

@@ -31,6 +31,8 @@ class DashboardJobsState(FollowedJobs, rx.State):
     async def _read(self) -> None:
         await self._remember()
         found = await listing.page_of(runtime(), session(), _WANTED, limit=SHOWN)
+        if found.own_only != self.own_only:
+            self.own_only = found.own_only
         at = now()
         late = at - FAILED_SINCE
         self._put([row_of(job, at) for job in found.jobs if job.finished_at is None or job.finished_at > late])

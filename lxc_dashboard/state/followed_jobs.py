@@ -12,9 +12,10 @@ from lxc_dashboard.state.job_rows import JobRow, moved
 
 
 class FollowedJobs(JobRoom, mixin=True):
-    """``rows`` are what is shown; ``_read`` fills them."""
+    """``rows`` are what is shown; ``own_only``: PVE did not say what else there is. ``_read`` fills them."""
 
     rows: list[JobRow] = []
+    own_only: bool = False
     _known: frozenset[UUID] = frozenset()
 
     async def _read(self) -> None:

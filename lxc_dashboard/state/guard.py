@@ -22,8 +22,9 @@ import reflex as rx
 import structlog
 from reflex.event import Event
 from reflex.middleware.middleware import Middleware
-from reflex.state import BaseState, OnLoadInternalState, State, StateUpdate
+from reflex.state import BaseState, OnLoadInternalState, StateUpdate
 from reflex_base.constants.state import FIELD_MARKER
+from reflex_base.event.context import EventContext
 from reflex_base.registry import RegistrationContext
 from reflex_base.utils.format import format_event_handler
 
@@ -33,6 +34,7 @@ from lxc_dashboard.services.auth import privileges, sessions
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.state.process import WebProcess
 from lxc_dashboard.state.sockets import Sockets, to_sign_in
+from lxc_dashboard.state.wire import connecting_events
 
 if TYPE_CHECKING:
     from reflex.app import App
@@ -126,19 +128,17 @@ def caller() -> Caller:
 
 @cache
 def framework_events() -> dict[str, Access]:
-    """Full names of the events of Reflex itself that its frontend needs. All want a session."""
+    """Full names of the events of Reflex itself that its frontend needs. All want a session.
+
+    Going to another page is a use of it. Connecting is none: a page does so by itself whenever the network comes back, and
+    that it was opened has counted when it was asked for.
+    """
     handlers = (
         OnLoadInternalState.event_handlers["on_load_internal"],
         OnLoadInternalState.event_handlers["set_is_hydrated"],
     )
-    names = (*connecting_events(), *map(format_event_handler, handlers))
-    return {name: Access() for name in names}
-
-
-@cache
-def connecting_events() -> frozenset[str]:
-    """Full names of the events with which a page asks for all of its state: when it is opened, and when it connects again."""
-    return frozenset(format_event_handler(State.event_handlers[name]) for name in ("hydrate", "hydrate_and_load"))
+    going = {format_event_handler(handler): Access() for handler in handlers}
+    return going | {name: Access(unattended=True) for name in connecting_events()}
 
 
 def access_of(event_name: str) -> Access | None:
@@ -175,9 +175,8 @@ class Guard(Middleware):
             return StateUpdate()
         runtime = self._process.runtime
         try:
-            session = await sessions.find(
-                runtime, _cookie(state, runtime.settings.PUBLIC_URL), used=not access.unattended
-            )
+            used = not access.unattended and not _follows_another()
+            session = await sessions.find(runtime, _cookie(state, runtime.settings.PUBLIC_URL), used=used)
         except ServiceUnavailableError as error:
             log.warning("event not let in", event_name=event.name, why=str(error))
             return AwayState.update()
@@ -192,6 +191,14 @@ class Guard(Middleware):
                 await privileges.require(runtime, session, path, privilege)
         _CALLER.set(Caller(self._process, session))
         return None
+
+
+def _follows_another() -> bool:
+    """Whether a handler asked for the event, and no browser: what led there has counted as a use already, or is none."""
+    try:
+        return EventContext.get().parent_txid is not None
+    except LookupError:
+        return False
 
 
 def _router_data(state: BaseState) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from lxc_dashboard import routes, text
 from lxc_dashboard.errors import ServiceUnavailableError, UnreachableError
 from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.report import JobReport, PhaseReport, StepReport, report
+from lxc_dashboard.services.creation.views import JobView
 from lxc_dashboard.state.base import READY, PageState, requires, runtime, said, session
 from lxc_dashboard.state.ids import id_in, uuid_of
 from lxc_dashboard.state.job_rows import DOTS, OPEN_STATES, line_of, word_of
@@ -80,6 +81,8 @@ class JobState(PageState, rx.State):
     may_go_on: bool = False
     edit_href: str = ""
     may_destroy: bool = False
+    may_keep: bool = False
+    barred: str = ""
     retry_label: str = ""
     waiting: str = ""
     waiting_own: bool = False
@@ -159,7 +162,7 @@ class JobState(PageState, rx.State):
         view = found.view
         self.log_base = f"{routes.CREATIONS}/{view.id}"
         self.name, self.vmid, self.node = view.hostname, view.vmid, view.node
-        self.console_href = routes.console(view.vmid)
+        self.console_href = routes.console(view.vmid) if view.may_console else ""
         self.template, self.userid = view.template, view.userid
         self.batch_href = routes.batch(view.batch_id) if view.batch_id else ""
         self._fill_state(found)
@@ -167,6 +170,7 @@ class JobState(PageState, rx.State):
         self.may_go_on = view.may_go_on
         self.edit_href = routes.edit_creation(view.id) if view.may_edit else ""
         self.may_retry, self.may_destroy, self.exists = view.may_retry, view.may_destroy, view.exists
+        self.may_keep, self.barred = view.exists and (view.may_retry or view.may_destroy), barred(view)
         self.phases = [phase_row(phase) for phase in found.phases]
         self.failure = failure_of(found)
         step = view.error.step if view.error else ""
@@ -189,6 +193,19 @@ class JobState(PageState, rx.State):
             self.waiting = (
                 f"{line_of(view.ahead, view.slot_node)}. {text.IN_LINE if view.slot_node else text.QUEUED_NOTE}"
             )
+
+
+def barred(view: JobView) -> str:
+    """What of a job that has ended its reader may not do, and why; nothing where it is his own."""
+    if view.own:
+        return ""
+    lacks = (
+        (view.exists and not view.manages, text.BARRED_DESTROY),
+        (view.exists and not view.may_console, text.BARRED_CONSOLE),
+    )
+    why = [text.BARRED_RETRY, *(said for lacking, said in lacks if lacking)]
+    granted = [text.REMEDY_PRIVILEGE] if len(why) > 1 else []
+    return " ".join([*why, *granted]).format(userid=view.userid, vmid=view.vmid)
 
 
 def _waiting_note(state: str, *, own: bool) -> str:
@@ -230,9 +247,9 @@ def _is_shown(step: StepReport) -> bool:
 
 
 def _step_row(step: StepReport, scripts: list[StepReport]) -> StepRow:
-    number = f"{scripts.index(step) + 1} of {len(scripts)}" if step in scripts else ""
+    place = {"title": step.title, "number": scripts.index(step) + 1, "all": len(scripts)} if step in scripts else {}
     return StepRow(
-        title=f"{step.title}, {number}" if number else step.title,
+        title=text.STEP_NUMBERED.format(**place) if place else step.title,
         mark=step.mark.value,
         word=text.STEP_MARKS[step.mark.value],
         seconds=-1.0 if step.seconds is None else step.seconds,

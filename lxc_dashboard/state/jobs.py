@@ -59,6 +59,7 @@ class JobsState(FollowedJobs, rx.State):
         self._set(
             nodes=list(found.nodes),
             templates=list(found.templates),
+            own_only=found.own_only,
             window=text.JOBS_WINDOW.format(first=f"{first:,}", last=f"{last:,}", total=f"{found.total:,}"),
             newer_href=view.address(page=view.page - 1) if view.page > 1 else "",
             older_href=view.address(page=view.page + 1) if last < found.total and found.jobs else "",

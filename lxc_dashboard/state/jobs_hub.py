@@ -1,4 +1,4 @@
-"""Tells the open lists of jobs that something changed: one look a second for all viewers of an endpoint, none without."""
+"""Tells open pages that something changed in the jobs: one look a second for all viewers of an endpoint, none without."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lxc_dashboard.state.sockets import Sockets
 
 OnTick = Callable[[str, int], Awaitable[None]]
+OnChange = Callable[[UUID], None]
 
 log = structlog.get_logger(__name__)
 
@@ -24,23 +25,36 @@ LOOK_EVERY_S: Final = 1.0
 
 
 class JobsHub:
-    """One per web process. ``tell(room, tick)`` reaches the room's sockets."""
+    """One per web process. ``tell(room, tick)`` reaches the room's sockets; ``changed(endpoint_id)`` is called with each change."""
 
-    def __init__(self, runtime: Callable[[], Runtime], sockets: Sockets, tell: OnTick) -> None:
+    def __init__(self, runtime: Callable[[], Runtime], sockets: Sockets, tell: OnTick, changed: OnChange) -> None:
         self._runtime = runtime
         self._sockets = sockets
         self._tell = tell
+        self._changed = changed
         self._lookers: dict[UUID, asyncio.Task[None]] = {}
 
     async def watch(self, sid: str, endpoint_id: UUID) -> None:
         """From now on the socket is told of changes."""
         await self._sockets.enter(sid, room_of(endpoint_id))
-        looker = self._lookers.get(endpoint_id)
-        if looker is None or looker.done():
-            self._lookers[endpoint_id] = asyncio.create_task(self._look(endpoint_id), name="jobs of an endpoint")
+        self._look_at(endpoint_id)
 
     async def leave(self, sid: str, endpoint_id: UUID) -> None:
         await self._sockets.quit(sid, room_of(endpoint_id))
+
+    async def attend(self, sid: str, endpoint_id: UUID) -> None:
+        """Changes are looked for as long as the socket is there, though it is told of none by itself."""
+        await self._sockets.enter(sid, attending(endpoint_id))
+        self._look_at(endpoint_id)
+
+    async def turn_away(self, sid: str, endpoint_id: UUID) -> None:
+        """The end of ``attend``."""
+        await self._sockets.quit(sid, attending(endpoint_id))
+
+    def _look_at(self, endpoint_id: UUID) -> None:
+        looker = self._lookers.get(endpoint_id)
+        if looker is None or looker.done():
+            self._lookers[endpoint_id] = asyncio.create_task(self._look(endpoint_id), name="jobs of an endpoint")
 
     async def close(self) -> None:
         for looker in self._lookers.values():
@@ -51,10 +65,11 @@ class JobsHub:
         room = room_of(endpoint_id)
         known: tuple[JobPulse, ...] | None = None
         tick = 0
-        while self._sockets.count(room):
+        while self._sockets.count(room) or self._sockets.count(attending(endpoint_id)):
             found = await self._pulse(endpoint_id)
             if known is not None and found is not None and found != known:
                 tick += 1
+                self._changed(endpoint_id)
                 await self._tell(room, tick)
             known = found if found is not None else known
             await asyncio.sleep(LOOK_EVERY_S)
@@ -69,3 +84,7 @@ class JobsHub:
 
 def room_of(endpoint_id: UUID) -> str:
     return f"jobs:{endpoint_id}"
+
+
+def attending(endpoint_id: UUID) -> str:
+    return f"jobs-attending:{endpoint_id}"

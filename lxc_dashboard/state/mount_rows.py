@@ -111,8 +111,8 @@ def worded(kept: str) -> str:
 
 
 def _words(row: MountRow) -> str:
-    what = row.source if is_bind(row) else f"{row.size_gib} GiB on {row.source}"
-    marks = [word for word, on in (("backup", row.backup), ("read-only", row.read_only)) if on]
+    what = row.source if is_bind(row) else text.MOUNT_SIZED.format(size=row.size_gib, storage=row.source)
+    marks = [word for flag, word in text.MOUNT_MARKS.items() if getattr(row, flag)]
     return f"{row.path or '…'}: {', '.join([what, *marks])}"
 
 

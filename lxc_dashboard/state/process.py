@@ -11,13 +11,18 @@ from lxc_dashboard.errors import ServiceUnavailableError
 from lxc_dashboard.services.monitor.feed import FeedHub
 from lxc_dashboard.services.monitor.replica import OnPatch
 from lxc_dashboard.state.jobs_hub import JobsHub, OnTick
+from lxc_dashboard.state.running_hub import OnShown, RunningHub, sid_of
 from lxc_dashboard.state.seats import Seats
 from lxc_dashboard.state.sockets import Sockets
+from lxc_dashboard.state.wire import Checked
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from reflex.app import App
 
     from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.monitor.replica import Patch
 
 # A script of 1 MiB as an event's JSON, its line ends written as two characters; longer texts are refused by the page itself.
 MAX_EVENT_BYTES: Final = 3 << 20
@@ -32,12 +37,14 @@ class WebProcess:
         self._sockets: Sockets | None = None
         self._hub: FeedHub | None = None
         self._jobs: JobsHub | None = None
+        self._running_now: RunningHub | None = None
         self._seats: Seats | None = None
 
     def attach(self, app: App, accepts_origin: Callable[[str | None, Mapping[str, str]], bool]) -> None:
         """Tells which app's sockets these are, lets them come from ``accepts_origin`` only, and bounds what they bring."""
-        if app.sio is None:
+        if app.sio is None or app.event_namespace is None:
             raise RuntimeError("the app has no websocket")
+        app.sio.register_namespace(Checked(app.event_namespace))
         app.sio.eio.cors_allowed_origins = accepts_origin
         # Set here and not in the environment, which only some ways of starting the server would bring.
         app.sio.eio.max_http_buffer_size = MAX_EVENT_BYTES
@@ -75,6 +82,13 @@ class WebProcess:
         return self._jobs
 
     @property
+    def running_now(self) -> RunningHub:
+        """What the frames of pages show. Raises as ``runtime`` does."""
+        if self._running_now is None:
+            raise ServiceUnavailableError("The dashboard is starting")
+        return self._running_now
+
+    @property
     def seats(self) -> Seats:
         """Which tabs were here last. Raises as ``runtime`` does."""
         if self._seats is None:
@@ -84,7 +98,7 @@ class WebProcess:
     @asynccontextmanager
     async def telling_jobs(self, tell: OnTick) -> AsyncIterator[None]:
         """Watches jobs for who looks at their list; ``tell(room, tick)`` brings word of a change to the room's sockets."""
-        self._jobs = JobsHub(lambda: self.runtime, self.sockets, tell)
+        self._jobs = JobsHub(lambda: self.runtime, self.sockets, tell, self._jobs_moved)
         try:
             yield
         finally:
@@ -92,9 +106,29 @@ class WebProcess:
             self._jobs = None
 
     @asynccontextmanager
+    async def telling_running(self, tell: OnShown) -> AsyncIterator[None]:
+        """Tells pages what runs: within ``feeding`` and ``telling_jobs``, by which it is moved."""
+        self._running_now = RunningHub(self.runtime, self.sockets, self.hub, self.jobs, tell)
+        try:
+            yield
+        finally:
+            await self._running_now.close()
+            self._running_now = None
+
+    def _jobs_moved(self, endpoint_id: UUID) -> None:
+        if self._running_now is not None:
+            self._running_now.on_jobs(endpoint_id)
+
+    @asynccontextmanager
     async def feeding(self, tell: OnPatch) -> AsyncIterator[None]:
         """Keeps the feeds; ``tell(room, patch)`` brings each patch to the room's sockets."""
-        self._hub = FeedHub(self.runtime, tell, self.sockets.is_there)
+
+        async def told(key: str, patch: Patch) -> None:
+            await tell(key, patch)
+            if self._running_now is not None:
+                self._running_now.on_patch(key, patch)
+
+        self._hub = FeedHub(self.runtime, told, lambda viewer: self.sockets.is_there(sid_of(viewer)))
         running = asyncio.create_task(self._hub.run(), name="feeds")
         try:
             yield

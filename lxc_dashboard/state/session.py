@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import reflex as rx
 
-from lxc_dashboard.services.auth import sign_in
+from lxc_dashboard import routes
+from lxc_dashboard.services.auth import endpoints, sign_in
 from lxc_dashboard.state.guard import caller, requires
 
 
+@dataclass(frozen=True)
+class OtherEndpoint:
+    """``href`` is the sign-in page there."""
+
+    name: str
+    href: str
+
+
 class SessionState(rx.State):
-    """Fills the sidebar's foot and head."""
+    """Fills the sidebar's foot and head. ``others`` is empty where only one endpoint is registered."""
 
     userid: str = ""
     endpoint_name: str = ""
+    others: list[OtherEndpoint] = []
 
     @requires()
     async def enter(self) -> None:
@@ -21,6 +33,8 @@ class SessionState(rx.State):
         if current is not None:
             self.userid = current.userid
             self.endpoint_name = current.endpoint_name
+            found = await endpoints.others(caller().runtime, current)
+            self.others = [OtherEndpoint(other.name, routes.sign_in_at(other.id)) for other in found]
 
     @requires(unattended=True)
     async def verify(self) -> None:

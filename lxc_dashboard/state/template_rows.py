@@ -176,8 +176,9 @@ def _marks(summary: TemplateSummary, *, drafted: bool) -> list[Mark]:
 
 
 def counted(count: int, noun: str) -> str:
-    """``1 file``, ``3 files``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    """``1 file``, ``3 files``, as the catalogue says it."""
+    one, many = text.COUNTED[noun]
+    return one if count == 1 else many.format(count=f"{count:,}")
 
 
 def refusals_of(reports: Iterable[DiscoveryReport]) -> list[Refused]:

@@ -30,7 +30,6 @@ BUCKET_HINTS: Final = {
     "custom": "One a line: name|check|install, and |timeout_s=600 if needed. Installed only where its check fails.",
 }
 BUCKET_FIELDS: Final = {"name": "Name", "manager": "Manager"}
-BUCKET_COUNT: Final = {"package": ("1 package", "{count} packages"), "template": ("1 template", "{count} templates")}
 BUCKET_FAULTS: Final = {"one": "1 line to mend", "many": "{count} lines to mend"}
 BUCKET_LINE: Final = "Line {line}"
 BUCKET_WHOLE: Final = "The list"

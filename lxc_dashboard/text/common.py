@@ -11,10 +11,12 @@ SKIP_TO_CONTENT: Final = "Skip to content"
 MAIN_NAVIGATION: Final = "Main"
 OPEN_NAVIGATION: Final = "Open navigation"
 SWITCH_THEME: Final = "Switch between light and dark"
+OTHER_ENDPOINTS: Final = "Sign in at another endpoint"
 SIGNED_IN_AS: Final = "Signed in as"
 SIGN_OUT: Final = "Sign out"
 CANCEL: Final = "Cancel"
 CLOSE: Final = "Close"
+MORE_ACTIONS: Final = "More actions"
 RETRY: Final = "Retry"
 COPY: Final = "Copy"
 COPIED: Final = "Copied"
@@ -42,6 +44,16 @@ LOAD_AGAIN: Final = "Load again"
 NOT_FOUND_TITLE: Final = "There is no such page"
 NOT_FOUND_DETAIL: Final = "The address is wrong, or what it named is gone."
 TO_DASHBOARD: Final = "Go to the dashboard"
+
+# What is counted, one and many
+COUNTED: Final = {
+    "container": ("1 container", "{count} containers"),
+    "file": ("1 file", "{count} files"),
+    "finding": ("1 finding", "{count} findings"),
+    "package": ("1 package", "{count} packages"),
+    "script": ("1 script", "{count} scripts"),
+    "template": ("1 template", "{count} templates"),
+}
 
 # States of a guest
 STATE_RUNNING: Final = "Running"

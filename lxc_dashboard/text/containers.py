@@ -4,10 +4,33 @@ from __future__ import annotations
 
 from typing import Final
 
-from lxc_dashboard.text.common import CANCEL, NEW_CONTAINER, RETRY
+from lxc_dashboard.text.common import CANCEL, FAILED_TITLE, NEW_CONTAINER, REMEDY_RETRY, REMEDY_UNREACHABLE, RETRY
+
+# What each live page says of its feed
+FEED_WORDS: Final = {
+    "retry": RETRY,
+    "failed": FAILED_TITLE,
+    "failing": "{cause}, since {time}",
+    "as_old": "What is shown is as old as its age says",
+    "remedy_away": REMEDY_UNREACHABLE,
+    "remedy_wait": REMEDY_RETRY,
+    "down": "{node} does not answer since {time}",
+    "down_longer": "{node} does not answer since {time} or longer",
+    "down_guest": "1 container on it is shown as unknown",
+    "down_guests": "{count} containers on it are shown as unknown",
+    "nodes": "{up}/{all} nodes",
+    "age": "Feed age {seconds} s",
+    "unreadable": "The list cannot be read ({status})",
+    "silent": "The dashboard does not answer",
+    "empty": "No containers that you may see. A container is made from a template, in five steps.",
+    "create": NEW_CONTAINER,
+    "of_cores": "of {cores} cores",
+    "used_of": "{used} of {total}",
+}
 
 # The words of the live list, by the names that guest_table.js has for them
 GUEST_WORDS: Final = {
+    **FEED_WORDS,
     "console": "Console",
     "title": "Containers",
     "rows": "Rows",
@@ -31,8 +54,6 @@ GUEST_WORDS: Final = {
     "unknown": "unknown",
     "creating": "creating",
     "creation_failed": "creation failed",
-    "of_cores": "of {cores} cores",
-    "used_of": "{used} of {total}",
     "how_created": "How it was created",
     "start": "Start",
     "shutdown": "Shut down",
@@ -41,7 +62,6 @@ GUEST_WORDS: Final = {
     "shutdown_means": "Its services end in order; after 60 s it is stopped hard.",
     "stop_means": "It is stopped at once, as if its power were cut. What was not written is lost.",
     "cancel": CANCEL,
-    "retry": RETRY,
     "filter": "Filter containers",
     "filter_hint": "Filter by name, tag, address…",
     "filter_status": "Filter by state",
@@ -55,11 +75,6 @@ GUEST_WORDS: Final = {
     "loading": "Loading containers",
     "no_match": "No container matches this filter.",
     "clear": "Clear the filter",
-    "empty": "No containers that you may see. A container is made from a template, in five steps.",
-    "create": NEW_CONTAINER,
-    "age": "Feed age {seconds} s",
-    "unreadable": "The list cannot be read ({status})",
-    "silent": "The dashboard does not answer",
 }
 
 # A guest's console

@@ -64,6 +64,7 @@ STEP_MARKS: Final = {
     "failed": "Failed",
     "stopped": "Stopped",
 }
+STEP_NUMBERED: Final = "{title}, {number} of {all}"
 STEP_COUNTS: Final = {
     "files": "{done} of {all} files",
     "packages": "packages {done}/{all}",
@@ -93,6 +94,9 @@ CREATE_AGAIN: Final = "Create again"
 JOB_FAILED_TITLE: Final = "Failed at {step}"
 JOB_CANCELLED_TITLE: Final = "Cancelled"
 JOB_READY_TITLE: Final = "CT {vmid} {name} is ready"
+BARRED_RETRY: Final = "Only {userid}, whose job it is, may retry it."
+BARRED_DESTROY: Final = "To destroy what it left you lack VM.Allocate at /vms/{vmid}."
+BARRED_CONSOLE: Final = "For its console you lack VM.Console at /vms/{vmid}."
 JOB_GONE: Final = "The container is gone"
 LAST_LINES: Final = "Last lines"
 SHOW_LAST_LINES: Final = "Show them in the log"
@@ -123,6 +127,7 @@ IN_LINE_AT: Final = "{number} in line"
 NEXT_ON: Final = "Next on {node}"
 IN_LINE: Final = "A node makes only so many containers at once, so that its storage is not flooded."
 QUEUED_NOTE: Final = "It waits for a free worker."
+OWN_JOBS_ONLY: Final = "PVE does not answer: only your own jobs are shown"
 NO_SUCH_JOB: Final = "This job is not there, or not any more"
 CREDENTIAL_WORDS: Final = {
     "reveal": "Reveal",

@@ -30,6 +30,10 @@ PVE_FAILED: Final = (
     "PVE could not answer the sign-in. Its administrator finds why in the log, by the reference {reference}"
 )
 REALMS_UNKNOWN: Final = "The realms of {endpoint} cannot be read now: {reason}"
+SIGN_IN_ELSEWHERE: Final = (
+    "You are signed in as {userid} at {endpoint}. Signing in here ends that session; its unfinished jobs wait until you "
+    "sign in there again"
+)
 TFA_EXPIRED: Final = "The second factor took too long. Sign in again"
 BODY_TOO_SLOW: Final = "What you sent did not arrive in time. Send it again"
 WRONG_ORIGIN: Final = "This form did not come from this site. Open the sign-in page again"

@@ -207,6 +207,8 @@ MOUNT_FIELDS: Final = {
     "backup": "In backups",
     "read_only": "Read-only",
 }
+MOUNT_SIZED: Final = "{size} GiB on {storage}"
+MOUNT_MARKS: Final = {"backup": "backup", "read_only": "read-only"}
 MOUNT_HINTS: Final = {
     "source": "Its whole path. root@pam only; never in backups",
     "path": "Such as /srv/data",

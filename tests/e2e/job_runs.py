@@ -23,6 +23,7 @@ from lxc_dashboard.services.creation.spec import ContainerSpec
 from lxc_dashboard.services.templates import service as templates
 from lxc_dashboard.services.templates import sync
 from lxc_dashboard.settings import Settings
+from tests.e2e.node_side import NodeSide
 from tests.e2e.stack import Stack
 
 T = TypeVar("T")
@@ -30,6 +31,8 @@ T = TypeVar("T")
 RUN_MS = 120_000
 NODE = "pve1"
 OWNER = "test:1"
+# A script's line at which it waits for ``let_go``.
+GATE = "until [ -e /root/go ]; do sleep 0.1; done\n"
 CONF = 'TEMPLATE_APP="{name}"\nTEMPLATE_CPU=1\nTEMPLATE_RAM=256\nTEMPLATE_DISK=2\nTEMPLATE_OS="debian"\n'
 
 
@@ -56,7 +59,7 @@ def write_template(folder: Path, name: str, scripts: Mapping[str, str]) -> None:
 
 
 def begin(
-    stack: Stack, page: Page, folder: Path, scripts: Mapping[str, str], hostname: str = "web-01", **changes: Any
+    stack: Stack, page: Page, folder: Path, scripts: Mapping[str, str], hostname: str = "job-01", **changes: Any
 ) -> str:
     """A job that runs ``scripts``, its spec with ``changes``; its id. Its template stands last in the list, off its first page."""
     name = f"zz-e2e-{secrets.token_hex(4)}"
@@ -93,29 +96,57 @@ def write(
     events: Sequence[NewEvent],
     state: CreationState = CreationState.READY,
     *,
-    hostname: str = "web-01",
+    hostname: str = "job-01",
 ) -> str:
     """A job that ended, of what was told; its id."""
+    return write_many(stack, page, {vmid: hostname}, events, state)[0]
 
-    async def store(rt: Runtime, session: Session) -> str:
-        spec = ContainerSpec(NODE, "local:vztmpl/debian.tar.zst", hostname, "local-lvm")
-        async with rt.db.transaction() as tx:
-            container = await tx.containers.reserve(
-                Container(endpoint_id=session.endpoint_id, vmid=vmid, node=NODE, hostname=hostname)
-            )
-            row = Creation(
-                endpoint_id=session.endpoint_id,
-                container_id=container.id,
-                userid=session.userid,
-                spec=spec.to_json(),
-            )
-            await tx.creations.add(row)
-            assert await tx.creations.acquire_lease(row.id, OWNER, 60)
-            await tx.creations.append_events(row.id, OWNER, events)
-            await tx.creations.finish(row.id, OWNER, state)
-        return str(row.id)
+
+def write_many(
+    stack: Stack,
+    page: Page,
+    guests: Mapping[int, str],
+    events: Sequence[NewEvent],
+    state: CreationState = CreationState.READY,
+) -> list[str]:
+    """As ``write``, one after the other: a job for each vmid and host name."""
+
+    async def store(rt: Runtime, session: Session) -> list[str]:
+        return [
+            await _stored(rt, session, vmid, hostname, events=events, state=state) for vmid, hostname in guests.items()
+        ]
 
     return in_services(stack, page, store)
+
+
+async def _stored(
+    rt: Runtime, session: Session, vmid: int, hostname: str, *, events: Sequence[NewEvent], state: CreationState
+) -> str:
+    spec = ContainerSpec(NODE, "local:vztmpl/debian.tar.zst", hostname, "local-lvm")
+    async with rt.db.transaction() as tx:
+        container = await tx.containers.reserve(
+            Container(endpoint_id=session.endpoint_id, vmid=vmid, node=NODE, hostname=hostname)
+        )
+        row = Creation(
+            endpoint_id=session.endpoint_id, container_id=container.id, userid=session.userid, spec=spec.to_json()
+        )
+        await tx.creations.add(row)
+        assert await tx.creations.acquire_lease(row.id, OWNER, 60)
+        await tx.creations.append_events(row.id, OWNER, events)
+        await tx.creations.finish(row.id, OWNER, state)
+    return str(row.id)
+
+
+def vmid_of(stack: Stack, page: Page, creation_id: str) -> int:
+    async def read(rt: Runtime, session: Session) -> int:
+        return (await service.get_job(rt, session, UUID(creation_id))).vmid
+
+    return in_services(stack, page, read)
+
+
+def let_go(stack: Stack, vmid: int) -> None:
+    """Lets a script go on that waits at ``GATE``."""
+    NodeSide(stack).run(vmid, "touch /root/go")
 
 
 def state_of(stack: Stack, page: Page, creation_id: str) -> str:

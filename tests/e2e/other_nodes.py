@@ -79,11 +79,11 @@ async def _forget(stack: Stack, name: str) -> None:
             await tx.nodes.delete(known.id)
 
 
-def sign_in_at(page: Page, endpoint: str) -> None:
-    """As root@pam at another endpoint; ends on the list."""
-    visit(page, routes.sign_in(routes.CONTAINERS))
+def sign_in_at(page: Page, endpoint: str, path: str = routes.CONTAINERS, title: str = text.NAV_CONTAINERS) -> None:
+    """As root@pam at another endpoint; ends on the page of ``path``."""
+    visit(page, routes.sign_in(path))
     page.get_by_label(text.ENDPOINT).select_option(label=endpoint)
     page.get_by_label(text.USER).fill("root")
     page.get_by_label(text.PASSWORD).fill("sandbox")
     page.get_by_role("button", name=text.SIGN_IN).click()
-    expect(page.get_by_role("heading", level=1)).to_have_text(text.NAV_CONTAINERS, timeout=SIGN_IN_TIMEOUT_MS)
+    expect(page.get_by_role("heading", level=1)).to_have_text(title, timeout=SIGN_IN_TIMEOUT_MS)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 from playwright.sync_api import Page, expect
+from redis import Redis
 
 from lxc_dashboard import routes, text
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.services.auth import acting
+from lxc_dashboard.services.auth import acting, sessions
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.spec import ContainerSpec
@@ -17,6 +18,8 @@ from tests.e2e.job_runs import RUN_MS, in_services
 from tests.e2e.stack import Stack
 
 ANSWERS_MS = 60_000
+LOOK_MS = 100
+SOON_OVER_S = 600
 
 
 @pytest.fixture
@@ -46,14 +49,35 @@ def made(stack: Stack, page: Page, hostname: str) -> int:
     return vmid
 
 
+def left_s(page: Page, stack: Stack, expire_s: int = 0) -> int:
+    """How long the page's session lasts without a use; before that, let it last ``expire_s`` only."""
+    cookie = next(cookie for cookie in page.context.cookies() if cookie["name"] == sessions.COOKIE_NAME)
+    key = sessions._identity_key(sessions.key_of(cookie["value"]))
+    with Redis.from_url(stack.environ["REDIS_URL"]) as redis:
+        if expire_s:
+            redis.expire(key, expire_s)
+        return int(redis.ttl(key))
+
+
+def soon_over(page: Page, stack: Stack) -> None:
+    assert left_s(page, stack, SOON_OVER_S) <= SOON_OVER_S
+
+
+def until_used(page: Page, stack: Stack) -> None:
+    while left_s(page, stack) <= SOON_OVER_S:
+        page.wait_for_timeout(LOOK_MS)
+
+
 def test_a_console_is_opened_from_its_job_and_typed_into(page: Page, stack: Stack) -> None:
     vmid = made(stack, page, "console-01")
     page.get_by_role("link", name=text.OPEN_CONSOLE).click()
     expect(page).to_have_url(f"{stack.url}{routes.console(vmid)}")
     expect(page.get_by_text(text.CONSOLE_WORDS["open"])).to_be_visible(timeout=ANSWERS_MS)
+    soon_over(page, stack)
     page.keyboard.type("echo $((6*7))th answer\n")
     screen = page.locator(".xterm-accessibility-tree")
     expect(screen).to_contain_text("42th answer", timeout=ANSWERS_MS)
+    until_used(page, stack)
     keep_picture(page, "console")
     assert accessibility_faults(page) == []
     page.keyboard.press("Control+Shift+KeyX")

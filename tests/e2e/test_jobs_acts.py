@@ -9,8 +9,8 @@ from playwright.sync_api import Page, expect
 
 from lxc_dashboard import routes
 from lxc_dashboard.db.models import CreationState
-from tests.e2e.conftest import NewPage, accessibility_faults, sign_in, visit
-from tests.e2e.job_runs import RUN_MS, begin, line, printed, state, state_of, step, write
+from tests.e2e.conftest import NewPage, accessibility_faults, reload, sign_in, visit
+from tests.e2e.job_runs import RUN_MS, begin, line, printed, state, state_of, step, write, write_many
 from tests.e2e.stack import Stack
 
 
@@ -40,7 +40,7 @@ def test_a_paused_job_is_cancelled(page: Page, stack: Stack, tmp_path: Path) -> 
     expect(state(page)).to_have_text("Paused", timeout=RUN_MS)
     page.get_by_role("button", name="Cancel", exact=True).click()
     page.get_by_role("button", name="Cancel the creation").click()
-    expect(state(page)).to_have_text("Cancelled", timeout=15_000)
+    expect(state(page)).to_have_text("Cancelled", timeout=RUN_MS)
     expect(page.get_by_role("button", name="Destroy", exact=True)).to_be_visible()
     assert state_of(stack, page, job) == "cancelled"
 
@@ -57,7 +57,7 @@ def test_jobs_are_found_by_what_the_address_says(page: Page, stack: Stack) -> No
     expect(rows).to_have_count(1)
     expect(rows.first).to_contain_text("find-failed")
     expect(page).to_have_url(re.compile(r"[?&]q=find-&state=failed$"))
-    page.reload()
+    reload(page)
     expect(rows).to_have_count(1)
     expect(search).to_have_value("find-")
     page.get_by_label("Node").select_option("pve1")
@@ -75,8 +75,7 @@ def test_jobs_are_found_by_what_the_address_says(page: Page, stack: Stack) -> No
 
 
 def test_many_jobs_are_read_page_by_page(page: Page, stack: Stack) -> None:
-    for number in range(52):
-        write(stack, page, 9700 + number, printed(1), CreationState.READY, hostname=f"many-{number:02d}")
+    write_many(stack, page, {9700 + number: f"many-{number:02d}" for number in range(52)}, printed(1))
     visit(page, f"{routes.JOBS}?q=many-")
     rows = page.locator("tbody tr")
     expect(rows).to_have_count(50)
@@ -90,10 +89,20 @@ def test_many_jobs_are_read_page_by_page(page: Page, stack: Stack) -> None:
     expect(rows).to_have_count(50)
 
 
-def test_a_failed_job_leads_to_the_wizard_on_what_was_asked_for(page: Page, stack: Stack, tmp_path: Path) -> None:
+def test_a_failed_job_offers_to_each_what_he_may_and_leads_its_user_to_the_wizard(
+    page: Page, new_page: NewPage, stack: Stack, tmp_path: Path
+) -> None:
     job = begin(stack, page, tmp_path, {"10-fails.sh": "exit 3\n"}, hostname="edit-01")
     visit(page, routes.job(job))
     expect(state(page)).to_have_text("Failed in syncing", timeout=RUN_MS)
+    viewer = new_page()
+    sign_in(viewer, stack, "viewer@pve", routes.job(job))
+    outcome = viewer.locator(".failure")
+    for why in ("Only root@pam, whose job it is", "VM.Allocate at /vms/", "VM.Console at /vms/"):
+        expect(outcome).to_contain_text(why)
+    expect(outcome.get_by_role("button", name=re.compile("Keep|Destroy|Retry"))).to_have_count(0)
+    expect(outcome.get_by_role("link", name=re.compile("Console|Edit", re.IGNORECASE))).to_have_count(0)
+    assert accessibility_faults(viewer) == []
     page.get_by_role("link", name="Edit and retry").click()
     expect(page).to_have_url(re.compile(f"edit={job}"))
     expect(page.get_by_text("edit-01").first).to_be_visible()

@@ -17,10 +17,10 @@ from lxc_dashboard.services.auth import sessions
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation.spec import PasswordMode
 from tests.e2e.conftest import visit
-from tests.e2e.job_runs import RUN_MS, begin, in_services, line, state
+from tests.e2e.job_runs import GATE, RUN_MS, begin, in_services, let_go, line, state, vmid_of
 from tests.e2e.stack import Stack
 
-SLOW = {"10-slow.sh": 'echo begun\nsleep 4\nsave_credential web PASSWORD "$(generate_password 20)"\necho over\n'}
+SLOW = {"10-slow.sh": f'echo begun\n{GATE}save_credential web PASSWORD "$(generate_password 20)"\necho over\n'}
 
 
 def marrow(secret: str) -> str:
@@ -41,6 +41,7 @@ def test_no_secret_of_a_creation_stands_anywhere_while_it_runs_and_after(
     visit(page, routes.job(job))
     expect(line(page, "begun")).to_be_visible(timeout=RUN_MS)
     assert found_of(planted, stack, page, heard) == []
+    let_go(stack, vmid_of(stack, page, job))
     expect(state(page)).to_have_text("Ready", timeout=RUN_MS)
     planted["credential"] = in_services(stack, page, lambda rt, _: credential_of(rt, job))
     assert found_of(planted, stack, page, heard) == []

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from lxc_dashboard import routes, text
 from tests.e2e import recipes
-from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, keep_picture, visit
+from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, fits, keep_picture, visit
 from tests.e2e.stack import Stack
 
 SIZES = {"desk": {"width": 1440, "height": 900}, "phone": {"width": 390, "height": 844}}
@@ -41,7 +41,7 @@ class Look:
     def at(self, name: str) -> None:
         keep_picture(self._page, f"{name}-{self._suffix}")
         assert accessibility_faults(self._page) == []
-        assert self._page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name} is too wide"
+        fits(self._page)
 
 
 @pytest.fixture

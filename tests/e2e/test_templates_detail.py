@@ -10,8 +10,8 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from lxc_dashboard import routes, text
-from tests.e2e import recipes
-from tests.e2e.conftest import NewPage, SignedInAs, visit
+from tests.e2e import recipes, wizard
+from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, reload, visit
 from tests.e2e.stack import Stack
 
 
@@ -82,7 +82,7 @@ def test_scripts_stand_in_order_are_copied_and_downloaded(page: Page, folder: Pa
         page.get_by_role("link", name=text.DOWNLOAD).click()
     assert downloading.value.suggested_filename == "20-install.sh"
     assert downloading.value.path().read_text() == recipes.INSTALL
-    page.reload()
+    reload(page)
     expect(shown(page)).to_contain_text("echo frobnicated")
     page.go_back()
     expect(shown(page)).to_contain_text("true")
@@ -129,8 +129,8 @@ def test_a_template_is_downloaded_whole(page: Page) -> None:
 def test_create_container_begins_with_the_template(page: Page) -> None:
     page.get_by_role("link", name=text.CREATE_CONTAINER, exact=True).click()
     expect(page.locator("#hostname")).to_have_value("web")
-    page.get_by_role("button", name=text.BACK).click()
-    expect(page.get_by_role("radio", name=re.compile("^web"))).to_be_checked()
+    wizard.back(page, "template")
+    expect(wizard.radio(page, "web")).to_be_checked()
 
 
 def test_a_template_of_a_folder_is_edited_as_a_copy_and_not_deleted(page: Page) -> None:
@@ -154,3 +154,26 @@ def test_a_download_of_no_revision_and_of_nobody_is_refused(page: Page, fresh_pa
     assert page.request.get(f"{address}x").status == 404
     assert page.request.get(f"{routes.TEMPLATE_REVISIONS}/none/scripts/x").status == 404
     assert fresh_page.request.get(address, headers={"Accept": "application/json"}).status == 401
+
+
+def test_on_a_phone_the_lesser_actions_are_in_a_menu(page: Page) -> None:
+    more = page.get_by_role("button", name=text.MORE_ACTIONS)
+    export = page.get_by_role("button", name=text.EXPORT_TEMPLATES)
+    expect(export).to_be_visible()
+    expect(more).to_be_hidden()
+    page.set_viewport_size({"width": 390, "height": 844})
+    expect(export).to_be_hidden()
+    expect(page.get_by_role("link", name=text.CREATE_CONTAINER, exact=True)).to_be_visible()
+    more.click()
+    expect(export).to_be_visible()
+    assert accessibility_faults(page) == []
+    page.keyboard.press("Escape")
+    expect(export).to_be_hidden()
+    expect(more).to_be_focused()
+    more.click()
+    export.click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    page.get_by_role("heading", level=1).click()
+    expect(export).to_be_hidden()

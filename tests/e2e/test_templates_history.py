@@ -10,7 +10,7 @@ from playwright.sync_api import Locator, Page, expect
 from lxc_dashboard import routes, text
 from lxc_dashboard.sandbox.seed import FIRST_VMID, demo_guest
 from tests.e2e import recipes
-from tests.e2e.conftest import NewPage, SignedInAs, visit
+from tests.e2e.conftest import NewPage, SignedInAs, reload, visit
 from tests.e2e.stack import Stack
 
 
@@ -93,7 +93,7 @@ def test_containers_of_an_older_revision_are_marked_and_lead_to_what_would_chang
         recipes.built_from(stack, page, template_id, number, vmid, name=demo_guest(vmid - FIRST_VMID).name)
     recipes.built_from(stack, page, template_id, 1, 105, name="long-gone", marked=False)
     recipes.built_from(stack, page, template_id, 3, 99_104)
-    page.reload()
+    reload(page)
     rows = page.get_by_role("table", name=text.BUILT_FROM).get_by_role("row")
     older, current, foreign = (rows.filter(has_text=str(vmid)) for vmid in (103, 104, 105))
     expect(older).to_contain_text(text.BUILT_OLDER_MARK)

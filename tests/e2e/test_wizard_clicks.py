@@ -44,6 +44,7 @@ def test_one_click_copies_the_link(page: Page) -> None:
     page.get_by_role("button", name=text.SHARE_LINK).click()
     expect(page.get_by_role("dialog").get_by_role("button", name=text.COPIED)).to_be_visible()
     link = page.locator("#shared-link").input_value()
+    assert link
     assert page.evaluate("navigator.clipboard.readText()") == link
 
 

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from lxc_dashboard import routes, text
 from tests.e2e import job_runs, wizard
-from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, fill_sign_in, visit
+from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, fill_sign_in, reload, visit
 from tests.e2e.stack import Stack
 from tests.e2e.wizard import at, close_dialog, fill, forward, start, step, type_a_container
 
@@ -92,7 +92,7 @@ def test_a_failed_job_is_edited_and_made_in_place_of_what_it_left(page: Page, st
     expect(page.locator("#hostname_pattern")).to_be_hidden()
     fill(page, memory_mib="384")
     forward(page, "packages")
-    page.reload()
+    reload(page)
     at(page, "packages")
     forward(page, "scripts")
     bad = page.locator(".script", has_text="20-bad.sh").get_by_role("checkbox").first

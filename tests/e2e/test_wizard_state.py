@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from lxc_dashboard import routes, text
 from tests.e2e import wizard
-from tests.e2e.conftest import NewPage, SignedInAs, sign_in, visit
+from tests.e2e.conftest import NewPage, SignedInAs, reload, sign_in, visit
 from tests.e2e.stack import Stack
 from tests.e2e.wizard import PASSWORD, at, fill, forward, start, step, type_a_container
 
@@ -22,7 +22,6 @@ def page(new_page: NewPage, signed_in_as: SignedInAs) -> Page:
 def test_back_and_forward_of_the_browser_lead_through_the_steps(page: Page) -> None:
     type_a_container(page, "by-steps")
     forward(page, "scripts")
-    at(page, "scripts")
     page.go_back()
     at(page, "packages")
     page.go_back()
@@ -36,7 +35,6 @@ def test_back_and_forward_of_the_browser_lead_through_the_steps(page: Page) -> N
     page.go_forward()
     at(page, "packages")
     forward(page, "scripts")
-    at(page, "scripts")
 
 
 def test_a_reload_stays_at_the_step_with_what_was_typed(page: Page) -> None:
@@ -44,11 +42,10 @@ def test_a_reload_stays_at_the_step_with_what_was_typed(page: Page) -> None:
     page.locator("#extra-spec").press_sequentially("htop")
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name=f"{text.REMOVE} htop")).to_be_visible()
-    page.reload()
+    reload(page)
     at(page, "packages")
     expect(page.get_by_role("button", name=f"{text.REMOVE} htop")).to_be_visible()
-    page.get_by_role("button", name=text.BACK).click()
-    at(page, "configure")
+    wizard.back(page, "configure")
     expect(page.locator("#memory_mib")).to_have_value("777")
     expect(page.locator("#password")).to_have_value("")
 
@@ -143,7 +140,7 @@ def test_a_web_server_of_several_processes_shows_nothing_older_than_was_typed(ne
             fill(page, hostname=f"typed-{number}")
             page.locator("#cores").focus()
             expect(page.get_by_role("complementary")).to_contain_text(f"typed-{number}")
-            page.reload()
+            reload(page)
             expect(page.locator("#hostname")).to_have_value(f"typed-{number}")
     finally:
         stack.children.pop("wide web").stop()

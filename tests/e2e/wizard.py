@@ -23,13 +23,22 @@ def start(page: Page, template: str) -> None:
 
 
 def choose(page: Page, template: str) -> None:
-    radio = page.get_by_role("radio", name=re.compile(rf"^{re.escape(template)}(?![\w-])"))
-    radio.click()
-    expect(radio).to_be_checked()
+    radio(page, template).click()
+    expect(radio(page, template)).to_be_checked()
+
+
+def radio(page: Page, template: str) -> Locator:
+    return page.get_by_role("radio", name=re.compile(rf"^{re.escape(template)}(?![\w-])"))
 
 
 def forward(page: Page, arrives_at: str) -> None:
     page.locator("#forward").click()
+    at(page, arrives_at)
+
+
+def back(page: Page, arrives_at: str) -> None:
+    """Until it has arrived: what is pressed before belongs to the step that was left."""
+    page.get_by_role("button", name=text.BACK, exact=True).click()
     at(page, arrives_at)
 
 
@@ -45,6 +54,12 @@ def fault(page: Page, name: str) -> Locator:
 def fill(page: Page, **values: str) -> None:
     for name, value in values.items():
         page.locator(f"#{name}").fill(value)
+
+
+def holds(page: Page, **values: str) -> None:
+    """These fields have these values."""
+    for name, value in values.items():
+        expect(page.locator(f"#{name}")).to_have_value(value)
 
 
 def to_review(page: Page) -> None:
@@ -91,4 +106,6 @@ def type_a_container(page: Page, hostname: str) -> None:
 
 
 def close_dialog(page: Page) -> None:
-    page.get_by_role("button", name=text.CLOSE, exact=True).last.click()
+    """Notices have a button of this name, too."""
+    page.get_by_role("dialog").last.get_by_role("button", name=text.CLOSE, exact=True).click()
+    expect(page.get_by_role("dialog")).to_have_count(0)

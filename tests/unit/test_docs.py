@@ -146,3 +146,41 @@ def test_a_link_leads_to_a_file_and_its_heading(file: Path, target: str) -> None
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_that_is_named_is_there(name: str) -> None:
     assert any(next(ROOT.glob(f"{place}/{name}"), None) for place in (".", "tasks", "lxc_dashboard/**"))
+
+
+SECURITY = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+# The sections of OWASP ASVS 5.0 that have requirements of level 1 or 2, by chapter.
+ASVS: Final = (
+    *("12345", "1234", "23457", "1234", "1234", "1234568", "123456", "1234", "12"),
+    *("1234567", "123456", "123", "1234", "123", "123", "12345", "123"),
+)
+ASVS_STATES: Final = ("met", "partly", "not met", "n/a", "left to the operator")
+ASVS_ROW = re.compile(r"^\| (\d+\.\d[\d., -]*) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
+
+
+def sections_of(place: str) -> list[str]:
+    """``10.1-10.7`` is seven."""
+    found = []
+    for part in place.split(", "):
+        first, _, last = part.partition("-")
+        chapter, _, begin = first.partition(".")
+        found += [f"{chapter}.{n}" for n in range(int(begin), int((last or first).partition(".")[2]) + 1)]
+    return found
+
+
+@pytest.mark.parametrize("named", sorted(set(re.findall(r"`(tests/[^`]+)`", SECURITY))))
+def test_a_test_that_shows_something_about_security_is_there(named: str) -> None:
+    file = ROOT / named
+    assert file.is_dir() or "def test_" in file.read_text(encoding="utf-8")
+
+
+def test_every_section_of_asvs_is_answered() -> None:
+    answered = {section for place, *_ in ASVS_ROW.findall(SECURITY) for section in sections_of(place)}
+    wanted = {f"{chapter}.{section}" for chapter, sections in enumerate(ASVS, 1) for section in sections}
+    assert answered == wanted
+
+
+@pytest.mark.parametrize(("place", "what", "state", "how"), ASVS_ROW.findall(SECURITY))
+def test_what_is_said_to_be_met_says_what_shows_it(place: str, what: str, state: str, how: str) -> None:
+    assert state in ASVS_STATES, (place, what)
+    assert state != "met" or "`tests/" in how or "no test" in how, (place, what)

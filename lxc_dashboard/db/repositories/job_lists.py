@@ -21,7 +21,8 @@ Named = tuple[Creation, Container, str]
 @dataclass(frozen=True, slots=True)
 class Viewer:
     """Who looks at an endpoint's runs: at his own (of ``session_id`` only, where that is given), at those of containers
-    with a vmid of ``seen`` but for those containers that are ``hidden``, and with ``gone`` at those of containers that are no more.
+    with a vmid of ``seen`` but for those containers that are ``hidden``, at ``runs`` themselves, and with ``gone`` at those of
+    containers that are no more.
     """
 
     endpoint_id: UUID
@@ -30,11 +31,12 @@ class Viewer:
     seen: frozenset[int] = frozenset()
     gone: bool = False
     hidden: frozenset[UUID] = frozenset()
+    runs: frozenset[UUID] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which runs; empty: any. ``template`` is a name, ``text`` part of host name, vmid, template or user.
+    """Which runs; empty: any. ``template`` is a name, ``text`` part of host name, vmid, template or user, ``hostname`` of the first alone.
 
     ``before``: those that stand behind this one in the list.
     """
@@ -44,6 +46,7 @@ class Wanted:
     template: str = ""
     mine: bool = False
     text: str = ""
+    hostname: str = ""
     before: UUID | None = None
 
 
@@ -118,7 +121,11 @@ def _own(viewer: Viewer) -> ColumnElement[bool]:
 def _visible(viewer: Viewer) -> list[ColumnElement[bool]]:
     exists = col(Container.deleted_at).is_(None)
     hidden = col(Container.id).in_(viewer.hidden)
-    seen = [_own(viewer), and_(exists, col(Container.vmid).in_(viewer.seen), ~hidden)]
+    seen = [
+        _own(viewer),
+        and_(exists, col(Container.vmid).in_(viewer.seen), ~hidden),
+        col(Creation.id).in_(viewer.runs),
+    ]
     return [col(Creation.endpoint_id) == viewer.endpoint_id, or_(*seen, *([~exists] if viewer.gone else []))]
 
 
@@ -137,6 +144,8 @@ def _matching(viewer: Viewer, wanted: Wanted) -> list[ColumnElement[bool]]:
     for word in storable_text(wanted.text).split():
         texts = (col(Container.hostname), cast(col(Container.vmid), String), col(Template.name), col(Creation.userid))
         conditions.append(or_(*(text.icontains(word, autoescape=True) for text in texts)))
+    named = storable_text(wanted.hostname).split()
+    conditions.extend(col(Container.hostname).icontains(word, autoescape=True) for word in named)
     return conditions
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -19,6 +19,7 @@ from lxc_dashboard.db.models import (
     Template,
     TemplateRevision,
     TemplateScript,
+    TemplateSource,
 )
 
 ESCAPE: Final = "\\"
@@ -65,6 +66,13 @@ class TemplateUseRepository:
         found = select(col(Template.id)).join(TemplateRevision, current).where(*map(_holds, words))
         return set((await self._session.scalars(found)).all())
 
+    async def named(self, words: Sequence[str], limit: int) -> Sequence[tuple[UUID, str, str]]:
+        """``(id, name, source)`` of templates whose name, description or tags hold every word, by name."""
+        columns = (col(Template.id), col(Template.name), col(TemplateSource.name))
+        found = select(*columns).join(TemplateSource, col(TemplateSource.id) == col(Template.source_id))
+        rows = await self._session.execute(found.where(*map(_tells, words)).order_by(*columns[1:]).limit(limit))
+        return [(id_, name, source) for id_, name, source in rows]
+
 
 _BUILT_FROM = col(TemplateRevision.id) == col(Container.template_revision_id)
 
@@ -73,7 +81,8 @@ def _existing(endpoint_id: UUID) -> tuple[ColumnElement[bool], ColumnElement[boo
     return col(Container.endpoint_id) == endpoint_id, col(Container.deleted_at).is_(None)
 
 
-def _holds(word: str) -> ColumnElement[bool]:
+def _like(word: str) -> Callable[[Any], ColumnElement[bool]]:
+    """Whether a column holds the word, in any case."""
     escaped = word
     for special in (ESCAPE, "%", "_"):
         escaped = escaped.replace(special, ESCAPE + special)
@@ -82,8 +91,22 @@ def _holds(word: str) -> ColumnElement[bool]:
     def like(text: Any) -> ColumnElement[bool]:
         return text.ilike(pattern, escape=ESCAPE)  # type: ignore[no-any-return]  # a column's methods are Any here
 
-    revision_id = col(TemplateRevision.id)
+    return like
+
+
+def _tells(word: str) -> ColumnElement[bool]:
+    like = _like(word)
     tag = func.jsonb_array_elements_text(col(Template.tags)).table_valued("value")
+    return or_(
+        like(col(Template.name)),
+        like(col(Template.description)),
+        select(tag.c.value).where(like(tag.c.value)).correlate(Template).exists(),
+    )
+
+
+def _holds(word: str) -> ColumnElement[bool]:
+    like = _like(word)
+    revision_id = col(TemplateRevision.id)
     scripts = select(col(TemplateScript.id)).where(col(TemplateScript.revision_id) == revision_id)
     packages = (
         select(col(Package.id))
@@ -92,10 +115,8 @@ def _holds(word: str) -> ColumnElement[bool]:
     )
     commands = (col(Package.spec), col(Package.check_command), col(Package.install_command))
     return or_(
-        like(col(Template.name)),
-        like(col(Template.description)),
+        _tells(word),
         like(col(TemplateRevision.config)["app"].astext),
-        select(tag.c.value).where(like(tag.c.value)).correlate(Template).exists(),
         packages.where(or_(*map(like, commands))).correlate(TemplateRevision).exists(),
         scripts.where(or_(like(col(TemplateScript.name)), like(col(TemplateScript.content))))
         .correlate(TemplateRevision)

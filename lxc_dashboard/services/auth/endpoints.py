@@ -9,11 +9,12 @@ from uuid import UUID
 import structlog
 
 from lxc_dashboard.db.models import ProxmoxNode
-from lxc_dashboard.errors import ConflictError
+from lxc_dashboard.errors import ConflictError, ServiceUnavailableError
 from lxc_dashboard.proxmox.client import Endpoint
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.auth.model import Session
     from lxc_dashboard.settings import EndpointSettings
 
 log = structlog.get_logger(__name__)
@@ -49,6 +50,16 @@ async def choices(runtime: Runtime) -> list[Choice]:
     """All registered endpoints, the default one first."""
     async with runtime.db.transaction() as tx:
         return [Choice(node.id, node.name) for node in await tx.nodes.list()]
+
+
+async def others(runtime: Runtime, session: Session) -> list[Choice]:
+    """Where the user could sign in instead. None where the database does not answer: a page's frame stands without them."""
+    try:
+        found = await choices(runtime)
+    except ServiceUnavailableError as error:
+        log.info("endpoints not listed", why=str(error))
+        return []
+    return [choice for choice in found if choice.id != session.endpoint_id]
 
 
 async def ensure_endpoint_from_settings(runtime: Runtime) -> None:

@@ -108,15 +108,14 @@ async def find(runtime: Runtime, cookie_value: str, *, used: bool = True) -> Ses
     if len(cookie_value) != COOKIE_CHARS:
         return None
     session = await load(runtime, key_of(cookie_value))
-    if session is None or not used:
-        return session
-    session = await _renewed(runtime, session)
-    life_s = _life_s(session)
-    await asyncio.gather(
-        runtime.bus.prolong(_identity_key(session.key), life_s),
-        runtime.bus.prolong(_ticket_key(session.key), life_s),
-    )
-    return session
+    return session if session is None or not used else await _used(runtime, session)
+
+
+async def use(runtime: Runtime, key: str) -> None:
+    """A use by somebody who asks for nothing, such as who types in a console. A session that has ended stays so."""
+    session = await load(runtime, key)
+    if session is not None:
+        await _used(runtime, session)
 
 
 async def is_open(runtime: Runtime, key: str) -> bool:
@@ -209,6 +208,16 @@ async def renew(runtime: Runtime, session: Session) -> Session:
     except TimeoutError as error:
         raise UnreachableError(node=endpoint.authority, path=SIGN_IN_PATH, detail="no answer") from error
     return await keep_ticket(runtime, session, ticket.ticket, ticket.csrf_token)
+
+
+async def _used(runtime: Runtime, session: Session) -> Session:
+    session = await _renewed(runtime, session)
+    life_s = _life_s(session)
+    await asyncio.gather(
+        runtime.bus.prolong(_identity_key(session.key), life_s),
+        runtime.bus.prolong(_ticket_key(session.key), life_s),
+    )
+    return session
 
 
 async def _renewed(runtime: Runtime, session: Session) -> Session:

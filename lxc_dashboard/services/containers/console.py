@@ -7,15 +7,17 @@ to leave logs it out, lest the next one finds somebody else's shell.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Final
 from uuid import uuid4
 
 import structlog
 
 from lxc_dashboard.db.models import AuditResult
-from lxc_dashboard.errors import ConflictError, DashboardError, PrivilegeError, ServiceUnavailableError
+from lxc_dashboard.errors import ApiError, ConflictError, DashboardError, PrivilegeError, ServiceUnavailableError
+from lxc_dashboard.proxmox.client import ProxmoxClient
 from lxc_dashboard.proxmox.console import ConsoleSocket, open_console
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import acting, privileges
@@ -31,6 +33,22 @@ COUNTED_FOR_S: Final = 60.0
 LOG_OUT_WITHIN_S: Final = 3.0
 # Clears what was typed and not sent, then ends the shell; a program that runs meanwhile is not ended by it.
 LOG_OUT: Final = b"\x15\x04"
+# What PVE says where it cannot open a terminal, why that is, and what to do about it.
+_REFUSALS: Final = tuple(
+    (re.compile(said, re.IGNORECASE), cause, remedy)
+    for said, cause, remedy in (
+        (
+            r"unable to find free port",
+            "all ports that node {node} has for consoles are in use",
+            "Close consoles that nobody needs, in PVE's own pages too, then connect again",
+        ),
+        (
+            r"waiting for port|connect to port",
+            "its terminal did not get ready on node {node} in time",
+            "Connect again in a moment; if that fails too, its Console task in PVE tells more",
+        ),
+    )
+)
 
 
 async def find(rt: Runtime, session: Session, vmid: int) -> tuple[Guest, bool]:
@@ -54,7 +72,8 @@ async def console(rt: Runtime, session: Session, vmid: int) -> AsyncIterator[Con
     watchers = _Watchers(rt, session, vmid)
     try:
         await privileges.require(rt, session, f"/vms/{vmid}", PRIVILEGE)
-        async with open_console(client, guest.node, vmid) as socket:
+        async with AsyncExitStack() as opened:
+            socket = await _open(opened, client, guest)
             await _audit(rt, session, guest, AuditResult.OK)
             await watchers.enter()
             beating = asyncio.create_task(_beat(socket, watchers))
@@ -67,6 +86,23 @@ async def console(rt: Runtime, session: Session, vmid: int) -> AsyncIterator[Con
     except PrivilegeError as error:
         await _audit(rt, session, guest, AuditResult.REFUSED, str(error))
         raise
+
+
+async def _open(opened: AsyncExitStack, client: ProxmoxClient, guest: Guest) -> ConsoleSocket:
+    """Raises what ``open_console`` does, a refusal of PVE with its cause and what to do about it."""
+    try:
+        return await opened.enter_async_context(open_console(client, guest.node, guest.vmid))
+    except ApiError as error:
+        raise ApiError(error.status, refused(guest, error.user_message), node=error.node, path=error.path) from error
+
+
+def refused(guest: Guest, said: str) -> str:
+    """Why there is no console, and what to do. ``said``: PVE's own words, which stand at the end."""
+    for words, cause, remedy in _REFUSALS:
+        if words.search(said):
+            why, then = cause.format(node=guest.node), remedy.format(node=guest.node)
+            return f"PVE opened no console for {guest}: {why}. {then}. PVE said: {said}"
+    return f"PVE opened no console for {guest}: {said}. Its Console task in PVE on node {guest.node} tells more"
 
 
 class _Watchers:

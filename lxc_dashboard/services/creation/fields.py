@@ -11,6 +11,7 @@ from uuid import UUID
 
 from lxc_dashboard.db.models import PackageManager
 from lxc_dashboard.services.creation.spec import ExtraPackage, IpMode, PackageRef, PasswordMode
+from lxc_dashboard.services.templates.text import is_unicode
 
 T = TypeVar("T")
 
@@ -111,7 +112,7 @@ def plain(value: object) -> str:
     if not isinstance(value, (str, int)):
         raise WrongError("Enter text")
     text = str(value).strip()
-    if "\0" in text:
+    if "\0" in text or not is_unicode(text):
         raise WrongError("Only characters that can be typed")
     return text
 

@@ -61,4 +61,5 @@ def without_secrets(filled: Filled) -> Filled:
 
 
 def _without(form: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
-    return {name: value for name, value in form.items() if name not in names}
+    """Half of a surrogate pair, as a form that cuts a text sends it, could not be written down: it is a ``?``."""
+    return {name: value.encode("utf-8", "replace").decode() for name, value in form.items() if name not in names}

@@ -11,7 +11,7 @@ import structlog
 
 from lxc_dashboard.db.repositories.job_lists import Named, Viewer, Wanted
 from lxc_dashboard.errors import ServiceUnavailableError, UnreachableError
-from lxc_dashboard.services.auth import acting, privileges
+from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import sight
 from lxc_dashboard.services.creation.identity import owns
 from lxc_dashboard.services.creation.views import JobView, job_view
@@ -23,18 +23,23 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 SEEN_FOR_S: Final = 15.0
+ANSWER_WITHIN_S: Final = 4.0  # one's own jobs need no answer of PVE
 
 __all__ = ["JobPage", "Wanted", "page_of"]
 
 
 @dataclass(frozen=True, slots=True)
 class JobPage:
-    """``total`` counts all that match; ``nodes`` and ``templates`` are those of all that one may see."""
+    """``total`` counts all that match; ``nodes`` and ``templates`` are those of all that one may see.
+
+    ``own_only``: PVE did not answer, so that what others have asked for is left out.
+    """
 
     jobs: tuple[JobView, ...]
     total: int
     nodes: tuple[str, ...]
     templates: tuple[str, ...]
+    own_only: bool = False
 
 
 async def page_of(rt: Runtime, session: Session, wanted: Wanted, *, limit: int, offset: int = 0) -> JobPage:
@@ -43,7 +48,8 @@ async def page_of(rt: Runtime, session: Session, wanted: Wanted, *, limit: int, 
     ``limit`` and ``offset`` count what is seen: a page is read again without what is not, because a vmid that the user sees
     is another container's by now.
     """
-    viewer, rows = await _seen(rt, session, wanted, limit=limit, offset=offset)
+    shown, own_only = await _viewer(rt, session)
+    viewer, rows = await _seen(rt, session, shown, wanted, limit=limit, offset=offset)
     async with rt.db.transaction() as tx:
         total = await tx.creations.count_named(viewer, wanted)
         nodes, templates = await tx.creations.values_of_named(viewer)
@@ -51,15 +57,15 @@ async def page_of(rt: Runtime, session: Session, wanted: Wanted, *, limit: int, 
     views = (
         job_view(creation, container, template, own=owns(session, creation)) for creation, container, template in rows
     )
-    return JobPage(tuple(view.placed(places) for view in views), total, tuple(nodes), tuple(templates))
+    return JobPage(tuple(view.placed(places) for view in views), total, tuple(nodes), tuple(templates), own_only)
 
 
 async def _seen(
-    rt: Runtime, session: Session, wanted: Wanted, *, limit: int, offset: int
+    rt: Runtime, session: Session, shown: Viewer, wanted: Wanted, *, limit: int, offset: int
 ) -> tuple[Viewer, Sequence[Named]]:
     """The page's rows, all of which may be seen, and the viewer with what was found hidden."""
     known, seen = await _hidden(rt, session), frozenset[UUID]()
-    viewer = replace(await _viewer(rt, session), hidden=known)
+    viewer = replace(shown, hidden=known)
     while True:
         async with rt.db.transaction() as tx:
             rows = await tx.creations.list_named(viewer, wanted, limit=limit, offset=offset)
@@ -91,16 +97,18 @@ async def _hide(rt: Runtime, session: Session, hidden: frozenset[UUID]) -> None:
         log.info("what is hidden is not remembered", why=str(error))
 
 
-async def _viewer(rt: Runtime, session: Session) -> Viewer:
-    """What PVE shows the user holds for ``SEEN_FOR_S``: an open list is read whenever a job moves."""
+async def _viewer(rt: Runtime, session: Session) -> tuple[Viewer, bool]:
+    """Whose view it is, and whether PVE did not answer. What it shows holds for ``SEEN_FOR_S``: an open list is read often."""
+    known, silent = b"", False
     try:
         known = await _known(rt, session)
     except UnreachableError as error:
         log.info("only one's own jobs are listed: PVE does not answer", why=str(error))
-        known = b""
+        silent = True
     gone, _, vmids = known.decode().partition(":")
     seen = frozenset(int(vmid) for vmid in vmids.split(",") if vmid)
-    return Viewer(session.endpoint_id, session.userid, session.id if session.tokenid else None, seen, gone == "1")
+    tab = session.id if session.tokenid else None
+    return Viewer(session.endpoint_id, session.userid, tab, seen, gone == "1"), silent
 
 
 async def _known(rt: Runtime, session: Session) -> bytes:
@@ -117,7 +125,7 @@ async def _known(rt: Runtime, session: Session) -> bytes:
 
 
 async def _ask(rt: Runtime, session: Session) -> bytes:
-    client = await acting.client(rt, session)
+    client = (await acting.client(rt, session)).within(ANSWER_WITHIN_S)
     vmids = sorted(guest.vmid for guest in await client.cluster.resources("vm"))
-    gone = sight.SEE_PRIVILEGE in await privileges.held(rt, session, sight.ALL_GUESTS)
+    gone = sight.SEE_PRIVILEGE in await client.access.permissions(sight.ALL_GUESTS)
     return f"{int(gone)}:{','.join(map(str, vmids))}".encode()

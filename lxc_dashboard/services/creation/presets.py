@@ -60,7 +60,7 @@ async def read(rt: Runtime, session: Session, preset_id: UUID) -> tuple[str, Fil
 async def save(rt: Runtime, session: Session, name: str, filled: Filled, *, shared: bool = False) -> UUID:
     """A new one, without what is one container's alone (``OF_ONE``).
 
-    Raises ``InvalidInputError`` (``name``: empty, too long, taken by another of the user's), ``ConflictError`` for too many.
+    Raises ``InvalidInputError`` (``name``: empty, too long, taken by another of the user's, or one too many).
     """
     _require(session)
     async with _named(name) as wanted, rt.db.transaction() as tx:

@@ -1,4 +1,4 @@
-"""Which privileges a creation needs, and which of them its user lacks: named one by one, at their paths."""
+"""Which privileges a creation needs, and which of them its user lacks: named together where they are missing together."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Lack:
-    privilege: str
-    path: str
+    """What is missing, and who can help. ``field`` is the wizard's, empty where it is none's."""
+
     field: str
-    cause: str = ""
-    remedy: str = ""
+    cause: str
+    remedy: str
 
 
 async def missing(client: ProxmoxClient, spec: ContainerSpec, vmid: int, userid: str) -> list[Lack]:
-    """What the user lacks for this. Asks ``GET /access/permissions`` once a path, ``GET /version``, ``.../network``."""
+    """What the user lacks for this, once a path. Asks ``GET /access/permissions`` once a path, ``GET /version``, ``.../network``."""
     if userid == ROOT and not isinstance(client.auth, TokenAuth):
         return []
     version, zone = await asyncio.gather(client.version(), _zone(client, spec))
@@ -62,12 +62,22 @@ async def missing(client: ProxmoxClient, spec: ContainerSpec, vmid: int, userid:
     paths = sorted({path for need in needs for path in need.paths})
     answers = await asyncio.gather(*(client.access.permissions(path) for path in paths))
     held = dict(zip(paths, answers, strict=True))
-    lacks = [
-        Lack(need.privilege, need.paths[0], need.field)
-        for need in needs
-        if not any(need.privilege in held[path] for path in need.paths)
-    ]
-    return lacks + list(_only_root(spec))
+    unmet: dict[tuple[str, ...], list[Need]] = {}
+    for need in needs:
+        if not any(need.privilege in held[path] for path in need.paths):
+            unmet.setdefault(need.paths, []).append(need)
+    return [_lack(paths, together) for paths, together in unmet.items()] + list(_only_root(spec))
+
+
+def _lack(paths: tuple[str, ...], needs: list[Need]) -> Lack:
+    """PVE lets whoever holds ``Permissions.Modify`` at a path grant what he holds there."""
+    *others, last = dict.fromkeys(need.privilege for need in needs)
+    named, grant = f"{', '.join(others)} and {last}" if others else last, "them" if others else "it"
+    where = " or ".join(paths)
+    remedy = (
+        f"root@pam, or whoever has Permissions.Modify there, can grant {grant} in PVE under Datacenter, Permissions"
+    )
+    return Lack(needs[0].field, f"You lack {named} at {where}", remedy)
 
 
 async def _zone(client: ProxmoxClient, spec: ContainerSpec) -> str:
@@ -108,8 +118,8 @@ def _only_root(spec: ContainerSpec) -> Iterator[Lack]:
         if getattr(spec, name):
             kind = "an unprivileged" if spec.unprivileged else "a privileged"
             cause = f"Only {ROOT} may switch on {name} of {kind} container"
-            yield Lack("", "", name, cause, f"Switch it off, or have {ROOT} create it")
+            yield Lack(name, cause, f"Switch it off, or have {ROOT} create it")
     for at, mount in enumerate(spec.mounts):
         if mount.is_bind:
             cause = f"Only {ROOT} may mount a folder of the node, such as {mount.source}"
-            yield Lack("", "", f"mounts.{at}.source", cause, f"Take a volume of a storage, or have {ROOT} create it")
+            yield Lack(f"mounts.{at}.source", cause, f"Take a volume of a storage, or have {ROOT} create it")

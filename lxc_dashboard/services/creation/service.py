@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
@@ -53,9 +54,11 @@ async def get_job(rt: Runtime, session: Session, creation_id: UUID) -> JobView:
     """
     creation, container, template = await _visible(rt, session, creation_id)
     own = owns(session, creation)
-    manages = not own and MANAGE_PRIVILEGE in await sight.held(rt, session, container)
+    held = frozenset() if own else await sight.held(rt, session, container)
+    manages, enters = MANAGE_PRIVILEGE in held, own or sight.CONSOLE_PRIVILEGE in held
     own = own or (manages and creation.userid == session.userid)
     view = job_view(creation, container, template, own=own, manages=manages)
+    view = replace(view, may_console=view.exists and enters)
     if view.state is not CreationState.QUEUED:
         return view
     async with rt.db.transaction() as tx:

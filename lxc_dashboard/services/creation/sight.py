@@ -23,12 +23,13 @@ log = structlog.get_logger(__name__)
 
 SEE_PRIVILEGE: Final = "VM.Audit"
 MANAGE_PRIVILEGE: Final = "VM.Allocate"  # as PVE asks for the deletion of a guest
+CONSOLE_PRIVILEGE: Final = "VM.Console"
 HOLDS_FOR_S: Final = 15.0
 ALL_GUESTS: Final = "/vms"  # where one may see every guest, what is left of one that is gone may be seen too
 
 
 async def held(rt: Runtime, session: Session, container: Container) -> frozenset[str]:
-    """What the user may do with a job of somebody else's: ``SEE_PRIVILEGE``, ``MANAGE_PRIVILEGE``, or nothing.
+    """What the user may do with a job of somebody else's: to see it, to manage it, to open its console, or nothing.
 
     An answer holds for ``HOLDS_FOR_S``: a log is read in many small pieces.
     """
@@ -52,7 +53,7 @@ async def _held(rt: Runtime, session: Session, container: Container) -> frozense
         resources = await client.cluster.resources()
         if _lists(resources, container) and not await _own_ones(rt, session, client, [container], resources):
             return frozenset()
-    return found & {SEE_PRIVILEGE, MANAGE_PRIVILEGE}
+    return found & {SEE_PRIVILEGE, MANAGE_PRIVILEGE, CONSOLE_PRIVILEGE}
 
 
 async def seen(rt: Runtime, session: Session, containers: Sequence[Container]) -> frozenset[UUID]:

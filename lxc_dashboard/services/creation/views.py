@@ -82,11 +82,13 @@ class JobView:
     result: JobResult | None = None
     exists: bool = True
     own: bool = False
+    manages: bool = False
     may_cancel: bool = False
     may_retry: bool = False
     may_go_on: bool = False
     may_edit: bool = False
     may_destroy: bool = False
+    may_console: bool = False
     batch_id: UUID | None = None
     ahead: int = -1
     slot_node: str = ""
@@ -123,16 +125,17 @@ def job_view(creation: Creation, container: Container, template: str, *, own: bo
         result=_result(creation.result) if state is CreationState.READY else None,
         exists=container.deleted_at is None,
         own=own,
+        manages=manages,
         batch_id=creation.batch_id,
         spec=_spec(creation),
     )
     left = view.exists and container.lifecycle == Lifecycle.ERROR.value
-    return _offering(view, manages=manages, left=left)
+    return _offering(view, left=left)
 
 
-def _offering(view: JobView, *, manages: bool, left: bool) -> JobView:
+def _offering(view: JobView, *, left: bool) -> JobView:
     """With what the page may offer. ``left``: a container that came to nothing is there."""
-    own, state = view.own, view.state
+    own, manages, state = view.own, view.manages, view.state
     over = state in {CreationState.FAILED, CreationState.CANCELLED}
     return replace(
         view,

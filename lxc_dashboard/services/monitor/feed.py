@@ -30,7 +30,7 @@ from lxc_dashboard.services.monitor.identity import Identities
 from lxc_dashboard.services.monitor.known import known_of
 from lxc_dashboard.services.monitor.poller import Poller
 from lxc_dashboard.services.monitor.replica import BLOCK_MS, RETRY_S, OnPatch, Replica, catch_up, follow
-from lxc_dashboard.services.monitor.rows import Known, Row
+from lxc_dashboard.services.monitor.rows import Known, Row, Rows
 
 log = structlog.get_logger(__name__)
 
@@ -95,11 +95,32 @@ class FeedHub:
         """The feeds that are kept now."""
         return list(self._replicas)
 
+    def known(self, session: Session) -> tuple[Rows, dict[str, Any]]:
+        """Rows and ``meta`` of the user's feed as they are now; empty where nobody watches it through this process."""
+        replica = self._replicas.get(feed_key(session.endpoint_id, session.userid))
+        return (replica.rows, replica.meta) if replica else ({}, {})
+
+    async def rows(self, session: Session) -> Rows:
+        """All that the user sees; before the first answer of PVE it waits up to 5 s, then gives what there is."""
+        return (await self._told(session)).rows
+
     async def snapshot(self, session: Session) -> bytes:
         """The whole list as gzipped JSON ``{v, rows: {vmid: row}, meta}``, encoded once for all viewers.
 
         Before the first answer of PVE it waits up to 5 s, then gives what there is, with the cause in ``meta.error``.
         """
+        replica = await self._told(session)
+        if replica.encoded[0] != replica.v or not replica.ready.is_set():
+            replica.encoded = (replica.v, gzip.compress(msgspec.json.encode(replica.body()), compresslevel=1))
+        return replica.encoded[1]
+
+    async def glance(self, session: Session) -> bytes:
+        """What there is beside the rows, as JSON ``{v, meta}``; else as ``snapshot``."""
+        replica = await self._told(session)
+        return msgspec.json.encode({"v": replica.v, "meta": replica.meta})
+
+    async def _told(self, session: Session) -> Replica:
+        """The feed, with what there is of it after 5 s at most."""
         replica = self._replica(session)
         if not replica.viewers:
             replica.empty_since = time.monotonic()
@@ -108,9 +129,7 @@ class FeedHub:
                 await replica.ready.wait()
         if not replica.ready.is_set():
             replica.meta.setdefault("error", "PVE has not answered yet")
-        if replica.encoded[0] != replica.v or not replica.ready.is_set():
-            replica.encoded = (replica.v, gzip.compress(msgspec.json.encode(replica.body()), compresslevel=1))
-        return replica.encoded[1]
+        return replica
 
     async def run(self) -> None:
         """Ends feeds that nobody watches, until cancelled; then all of them."""
@@ -223,7 +242,8 @@ class _Publisher:
             return {vmid: known_of(guest) for vmid, guest in (await identities.known(resources)).items()}
 
         rows = {vmid: dict(row) for vmid, row in self._replica.rows.items()}
-        self._poller = Poller(client, known, self.publish, rows, identities.doubt)
+        nodes = list(self._replica.meta.get("nodes", []))
+        self._poller = Poller(client, known, self.publish, rows, nodes, identities.doubt)
         return self._poller
 
     async def publish(self, changed: dict[int, Row], gone: list[int], meta: dict[str, Any] | None) -> None:
@@ -233,6 +253,6 @@ class _Publisher:
         entry_id = await self._bus.publish(
             self._replica.key, [msgspec.json.encode(patch)], maxlen=PATCHES_KEPT, ttl_s=PATCHES_KEPT_S
         )
-        if meta is not None and "nodes" in meta:
+        if meta is not None and "version" in meta:
             whole = {"v": self._v, "rows": self._poller.rows, "meta": meta, "after": entry_id}
             await self._bus.set(f"{self._replica.key}:snapshot", msgspec.json.encode(whole), ttl_s=SNAPSHOT_KEPT_S)

@@ -1,62 +1,30 @@
-"""The endpoint at a glance: its nodes and how many containers run there."""
+"""The endpoint at a glance: its nodes, how many containers each has, and since when one does not answer."""
 
 from __future__ import annotations
 
-import asyncio
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
-from lxc_dashboard.services.auth import acting
+from lxc_dashboard.proxmox.schemas import Resource
+from lxc_dashboard.services.monitor.rows import MIB, Row, boot_time
 
-if TYPE_CHECKING:
-    from lxc_dashboard.proxmox.schemas import Resource
-    from lxc_dashboard.runtime import Runtime
-    from lxc_dashboard.services.auth.model import Session
+UP = frozenset({"online", ""})
 
 
-@dataclass(frozen=True, slots=True)
-class NodeSummary:
-    """``cpu`` is a share of 1; memory in bytes; ``uptime_s`` seconds. All figures up to 10 s old, 0 while offline."""
+def nodes_of(resources: Iterable[Resource], rows: Mapping[int, Row], before: Iterable[Row], at: float) -> list[Row]:
+    """All nodes, in the order in which they are read. ``before``: what this said the last time. ``at``: epoch seconds.
 
-    name: str
-    online: bool
-    cpu: float
-    cores: int
-    memory: int
-    memory_total: int
-    uptime_s: int
-    containers: int
-    running: int
-
-
-@dataclass(frozen=True, slots=True)
-class Overview:
-    version: str
-    nodes: tuple[NodeSummary, ...]
-
-    @property
-    def online(self) -> int:
-        return sum(node.online for node in self.nodes)
-
-    @property
-    def containers(self) -> int:
-        return sum(node.containers for node in self.nodes)
-
-    @property
-    def running(self) -> int:
-        return sum(node.running for node in self.nodes)
-
-
-async def overview(runtime: Runtime, session: Session) -> Overview:
-    """``GET /cluster/resources`` and ``GET /version``, at once. Lists what the user may see."""
-    client = await acting.client(runtime, session)
-    resources, version = await asyncio.gather(client.cluster.resources(), client.version())
-    guests = [resource for resource in resources if resource.type == "lxc"]
-    nodes = sorted(
-        (resource for resource in resources if resource.type == "node"), key=lambda found: as_read(found.node)
-    )
-    return Overview(version.version, tuple(_summary(node, guests) for node in nodes))
+    ``cpu`` is a share of 1, memory in bytes, ``since`` when it was started; all of them 0 while it is down. ``down`` is when it was
+    first seen to be down, 0 while it is up; ``longer``: it was down already when it was first looked at.
+    """
+    counts = Counter((row["node"], row["status"]) for row in rows.values())
+    last = {node["name"]: node for node in before}
+    found = [r for r in resources if r.type == "node"]
+    return [
+        {**_figures(r, last.get(r.node, {}), at), **_counted(r.node, counts), **_downtime(r, last.get(r.node), at)}
+        for r in sorted(found, key=lambda r: as_read(r.node))
+    ]
 
 
 def as_read(name: str) -> list[tuple[int, str]]:
@@ -64,17 +32,27 @@ def as_read(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"([0-9]+)", name)]
 
 
-def _summary(node: Resource, guests: list[Resource]) -> NodeSummary:
-    here = [guest for guest in guests if guest.node == node.node]
-    online = node.status == "online"
-    return NodeSummary(
-        name=node.node,
-        online=online,
-        cpu=node.cpu if online else 0.0,
-        cores=int(node.maxcpu),
-        memory=node.mem if online else 0,
-        memory_total=node.maxmem,
-        uptime_s=node.uptime if online else 0,
-        containers=len(here),
-        running=sum(guest.status == "running" for guest in here),
-    )
+def _figures(r: Resource, before: Row, at: float) -> Row:
+    up = r.status in UP
+    return {
+        "name": r.node,
+        "cpu": round(r.cpu, 2) if up else 0.0,
+        "maxcpu": int(r.maxcpu),
+        "mem": r.mem // MIB * MIB if up else 0,
+        "maxmem": r.maxmem,
+        "since": boot_time(before, at, r.uptime) if up else 0,
+    }
+
+
+def _counted(node: str, counts: Mapping[tuple[str, str], int]) -> Row:
+    here = {status: count for (of, status), count in counts.items() if of == node}
+    named = {status: here.get(status, 0) for status in ("running", "stopped")}
+    return {"containers": sum(here.values()), **named}
+
+
+def _downtime(r: Resource, before: Row | None, at: float) -> Row:
+    if r.status in UP:
+        return {"down": 0, "longer": False}
+    if before is not None and before["down"]:
+        return {"down": before["down"], "longer": before["longer"]}
+    return {"down": int(at), "longer": before is None}

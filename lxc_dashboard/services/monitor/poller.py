@@ -14,9 +14,10 @@ from typing import Any
 
 import structlog
 
-from lxc_dashboard.errors import ApiError, DashboardError, PrivilegeError, ProxmoxError
+from lxc_dashboard.errors import ApiError, PrivilegeError, ProxmoxError, UnreachableError
 from lxc_dashboard.proxmox.client import ProxmoxClient
 from lxc_dashboard.proxmox.schemas import Resource, TaskInfo
+from lxc_dashboard.services.monitor.overview import nodes_of
 from lxc_dashboard.services.monitor.rows import (
     Known,
     Rates,
@@ -27,6 +28,7 @@ from lxc_dashboard.services.monitor.rows import (
     difference,
     from_resources,
     live_fields,
+    running_tasks,
 )
 
 log = structlog.get_logger(__name__)
@@ -35,6 +37,8 @@ TASKS_EVERY_S = 2.4
 RESOURCES_EVERY_S = 12.0
 # PVE refreshes its figures every 10 s; past this what it lists is newer than what we asked live.
 OVERLAY_S = 11.0
+# Before the first look, of which the list may not know yet; by two clocks that need not agree.
+JUST_NOW_S = 60.0
 RETRY_AFTER_S = (2.0, 4.0, 8.0, 10.0)
 LIVE_AT_ONCE = 8
 
@@ -54,19 +58,22 @@ class _Overlay:
 class Poller:
     """``publish(changed, gone, meta)`` is awaited for each change and, as a sign of life, with each look at the tasks.
 
-    ``known(resources)`` tells which of them are the product's own; ``doubt(vmid)``: that it may be another guest by now.
-    ``touch(vmid, node)`` has a guest asked live at once, after an act of our own.
+    ``rows`` and ``nodes`` are what whoever polled before has said last. ``known(resources)`` tells which of them are the
+    product's own; ``doubt(vmid)``: that it may be another guest by now. ``touch(vmid, node)`` has a
+    guest asked live at once, after an act of our own.
     """
 
     client: ProxmoxClient
     known: KnownGuests
     publish: Publish
     rows: Rows = field(default_factory=dict)
+    nodes: list[Row] = field(default_factory=list)
     doubt: Callable[[int], None] = lambda _: None
     _rates: Rates = field(default_factory=Rates)
     _overlays: dict[int, _Overlay] = field(default_factory=dict)
-    _running: dict[str, TaskInfo] = field(default_factory=dict)
+    _ran: dict[str, bool] = field(default_factory=dict)
     _tasks_seen: bool = False
+    _listed: list[Row] = field(default_factory=list)
     _touched: dict[int, str] = field(default_factory=dict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _resources: list[Resource] = field(default_factory=list)
@@ -113,7 +120,7 @@ class Poller:
         touched = {**ended, **self._touched}
         self._touched.clear()
         await self._ask_live(touched)
-        await self._show(busy_guests(tasks), whole=whole)
+        await self._show(tasks, whole=whole)
 
     async def _tasks(self) -> list[TaskInfo]:
         """The cluster's tasks; none where this user may not list them."""
@@ -123,42 +130,56 @@ class Poller:
             return []
 
     def _ended(self, tasks: list[TaskInfo]) -> dict[int, str]:
-        """Guests, with their node, whose task ended since the last look, or began and ended between two looks."""
+        """Guests, with their node, whose task ended since the last look, or just before the first one."""
         over = [
             task
             for task in tasks
-            if task.id.isdecimal() and not task.running and (task.upid in self._running or self._is_new(task))
+            if task.id.isdecimal() and not task.running and self._ran.get(task.upid, self._is_new(task))
         ]
         for task in over:
             if task.type in REPLACING:
                 self.doubt(int(task.id))
         ended = {int(task.id): task.node for task in over}
-        self._running = {task.upid: task for task in tasks}
+        self._ran = {task.upid: task.running for task in tasks}
         self._tasks_seen = True
         return ended
 
     def _is_new(self, task: TaskInfo) -> bool:
-        return self._tasks_seen and task.upid not in self._running
+        return self._tasks_seen or task.endtime > time.time() - JUST_NOW_S
 
     async def _ask_live(self, guests: Mapping[int, str]) -> None:
         limit = asyncio.Semaphore(LIVE_AT_ONCE)
 
         async def ask(vmid: int, node: str) -> None:
             async with limit:
-                self._overlays[vmid] = _Overlay(time.monotonic() + OVERLAY_S, await self._live(vmid, node))
+                try:
+                    live = await self._live(vmid, node)
+                except UnreachableError as error:  # its node is away: the list says so, and the others are there
+                    log.info("guest not asked", vmid=vmid, cause=str(error))
+                    return
+                self._overlays[vmid] = _Overlay(time.monotonic() + OVERLAY_S, live)
 
         await asyncio.gather(*(ask(vmid, node) for vmid, node in guests.items()))
 
     async def _live(self, vmid: int, node: str) -> Row | None:
+        """None where it is on no node that shows it. A task names the node that it ran on: a guest may have left that by it."""
         before = self.rows.get(vmid, {})
+        at = before.get("node") or node
         try:
-            status = await self.client.lxc.status(before.get("node") or node, vmid)
+            try:
+                status = await self.client.lxc.status(at, vmid)
+            except ApiError:
+                found = await self.client.cluster.find_guest(vmid)
+                if found is None or found.node == at or found.type != "lxc":
+                    return None
+                at = found.node
+                status = await self.client.lxc.status(at, vmid)
         except (ApiError, PrivilegeError):
             return None
-        return live_fields(status, before.get("node") or node, before, time.time())
+        return live_fields(status, at, before, time.time())
 
-    async def _show(self, busy: Mapping[int, str], *, whole: bool) -> None:
-        at = time.time()
+    async def _show(self, tasks: list[TaskInfo], *, whole: bool) -> None:
+        at, busy = time.time(), busy_guests(tasks)
         if whole:
             new = from_resources(self._resources, await self.known(self._resources), self.rows, self._rates, at)
         else:
@@ -168,7 +189,14 @@ class Poller:
             row["busy"] = busy.get(vmid, "")
         changed, gone = difference(self.rows, new)
         self.rows = new
-        await self.publish(changed, gone, self._meta(at) if whole or not self.rows else {"at": round(at, 1)})
+        meta = self._meta(at, whole=whole, counted=bool(changed or gone))
+        await self.publish(changed, gone, meta | self._tasks_of(running_tasks(tasks), whole=whole))
+
+    def _tasks_of(self, running: list[Row], *, whole: bool) -> Row:
+        """What runs in PVE, where that is another than was told, and with every whole list."""
+        told = {"tasks": running} if whole or running != self._listed else {}
+        self._listed = running
+        return told
 
     def _lay_over(self, rows: Rows) -> None:
         present = time.monotonic()
@@ -179,21 +207,13 @@ class Poller:
             else:
                 rows[vmid] = complete({**rows.get(vmid, {}), **overlay.fields})
 
-    def _meta(self, at: float) -> dict[str, Any]:
-        nodes = [r for r in self._resources if r.type == "node"]
-        down = sorted(r.node for r in nodes if r.status not in {"online", ""})
-        partial = []
-        for name in down:
-            count = sum(1 for row in self.rows.values() if row["node"] == name)
-            shown = "1 container on it is" if count == 1 else f"{count} containers on it are"
-            partial.append(f"{name} does not answer; {shown} shown as unknown")
-        return {
-            "at": round(at, 1),
-            "version": self._version,
-            "nodes": f"{len(nodes) - len(down)}/{len(nodes)} nodes" if nodes else "",
-            "partial": partial,
-            "error": "",
-        }
+    def _meta(self, at: float, *, whole: bool, counted: bool) -> dict[str, Any]:
+        """The age of it all; of a whole look the rest too; the nodes where a container more or less runs there."""
+        told: dict[str, Any] = {"at": round(at, 1)}
+        nodes = nodes_of(self._resources, self.rows, self.nodes, at) if whole or counted else self.nodes
+        if whole or nodes != self.nodes:
+            self.nodes = told["nodes"] = nodes
+        return told | ({"version": self._version, "error": "", "failing": 0} if whole else {})
 
     def _recovered(self) -> None:
         if self._failures:
@@ -209,13 +229,9 @@ class Poller:
         if not self._failures:
             self._failing_since = time.time()
             log.warning("pve does not answer", endpoint=self.client.endpoint.name, cause=str(error))
-        since = time.strftime("%H:%M", time.gmtime(self._failing_since))
         pause = RETRY_AFTER_S[min(self._failures, len(RETRY_AFTER_S) - 1)]
         self._failures += 1
-        cause = _cause(error)
-        await self.publish({}, [], {"error": f"{cause}, since {since} UTC. What is shown is as old as its age says"})
+        cause = error.user_message.rstrip(".")
+        away = isinstance(error, UnreachableError)
+        await self.publish({}, [], {"error": cause, "failing": int(self._failing_since), "away": away})
         return pause
-
-
-def _cause(error: DashboardError) -> str:
-    return error.user_message.rstrip(".")

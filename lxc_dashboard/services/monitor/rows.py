@@ -94,7 +94,7 @@ def _row(r: Resource, status: str, before: Row, rates: Rates, at: float) -> Row:
     rx, tx = rates.of(r.vmid, at, r.netin, r.netout)
     return {
         "vmid": r.vmid,
-        "name": r.name or f"CT {r.vmid}",
+        "name": r.name or before.get("name") or f"CT {r.vmid}",
         "node": r.node,
         "status": status,
         "cpu": round(r.cpu, 2),
@@ -105,7 +105,7 @@ def _row(r: Resource, status: str, before: Row, rates: Rates, at: float) -> Row:
         "maxdisk": r.maxdisk,
         "rx": rx,
         "tx": tx,
-        "since": _since(before, at, r.uptime),
+        "since": boot_time(before, at, r.uptime),
         "tags": list(r.tag_list),
         "pool": r.pool,
         "lock": r.lock,
@@ -113,7 +113,7 @@ def _row(r: Resource, status: str, before: Row, rates: Rates, at: float) -> Row:
     }
 
 
-def _since(before: Mapping[str, Any], at: float, uptime: int) -> int:
+def boot_time(before: Mapping[str, Any], at: float, uptime: int) -> int:
     """When it was started, steady from poll to poll: an uptime would change every row each time."""
     if uptime <= 0:
         return 0
@@ -144,7 +144,7 @@ def live_fields(status: GuestStatus, node: str, before: Mapping[str, Any], at: f
         "maxmem": status.maxmem,
         "maxdisk": status.maxdisk,
         "mem": status.mem // MIB * MIB,
-        "since": _since(before, at, status.uptime),
+        "since": boot_time(before, at, status.uptime),
     }
     if status.name:
         live["name"] = status.name
@@ -158,6 +158,22 @@ def busy_guests(tasks: Iterable[TaskInfo]) -> dict[int, str]:
         for task in tasks
         if task.running and task.id.isdecimal() and task.type not in QUIET_TYPES
     }
+
+
+def running_tasks(tasks: Iterable[TaskInfo]) -> list[Row]:
+    """All that runs now, the oldest first, from ``/cluster/tasks``; open consoles are no work. ``since``: epoch seconds."""
+    running = [task for task in tasks if task.running and task.type not in QUIET_TYPES]
+    return [
+        {
+            "upid": task.upid,
+            "type": task.type,
+            "id": task.id,
+            "node": task.node,
+            "user": task.user,
+            "since": task.starttime,
+        }
+        for task in sorted(running, key=lambda task: (task.starttime, task.upid))
+    ]
 
 
 def complete(row: Mapping[str, Any]) -> Row:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -11,6 +12,7 @@ from lxc_dashboard.db.models import ProxmoxNode
 from lxc_dashboard.errors import NotFoundError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import endpoints
+from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.settings import Settings
 
 SettingsWith = Callable[..., Settings]
@@ -62,6 +64,19 @@ async def test_an_endpoint_registered_by_hand_keeps_its_name(settings_with: Sett
             await tx.nodes.add(ProxmoxNode(name="home", host="192.0.2.9", port=8006))
         await endpoints.ensure_endpoint_from_settings(rt)
         assert await names(rt) == ["home"]
+
+
+async def test_the_others_are_those_where_one_is_not_signed_in_and_none_while_the_database_is_away(
+    settings_with: SettingsWith,
+) -> None:
+    async with Runtime.open(settings_with()) as rt:
+        async with rt.db.transaction() as tx:
+            here = await tx.nodes.add(ProxmoxNode(name="here", host="192.0.2.9", port=8006))
+            await tx.nodes.add(ProxmoxNode(name="there", host="192.0.2.10", port=8006))
+        ann = Session(here.id, here.id, "here", "ann@pve", datetime.now(UTC))
+        assert [choice.name for choice in await endpoints.others(rt, ann)] == ["there"]
+    async with Runtime.open(settings_with(DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")) as rt:
+        assert await endpoints.others(rt, ann) == []
 
 
 async def test_an_unknown_endpoint_is_not_found(settings_with: SettingsWith) -> None:

@@ -70,6 +70,20 @@ async def test_two_sign_ins_are_two_sessions(rt: Runtime, begin: Begin) -> None:
     assert [found.id for found in await sessions.list_of(rt, first.endpoint_id, "root@pam")] == [second.id, first.id]
 
 
+async def test_who_asks_for_nothing_may_use_a_session_until_it_has_ended(
+    rt: Runtime, begin: Begin, redis: Redis
+) -> None:
+    session, cookie = await begin()
+    keys = [sessions._identity_key(session.key), sessions._ticket_key(session.key)]
+    for key in keys:
+        await redis.expire(key, 100)
+    await sessions.use(rt, session.key)
+    assert min([await redis.ttl(key) for key in keys]) > 100
+    await sessions.end(rt, session)
+    await sessions.use(rt, session.key)
+    assert await sessions.find(rt, cookie) is None
+
+
 async def test_a_use_prolongs_a_session_to_two_hours_again(rt: Runtime, begin: Begin, redis: Redis) -> None:
     session, cookie = await begin()
     keys = [sessions._identity_key(session.key), sessions._ticket_key(session.key)]

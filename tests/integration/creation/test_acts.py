@@ -12,7 +12,7 @@ import pytest
 from lxc_dashboard.db.models import CreationState, EventType, Lifecycle, PackageManager
 from lxc_dashboard.errors import ConflictError, InvalidInputError, NotFoundError, PreflightError, PrivilegeError
 from lxc_dashboard.services.auth import acting
-from lxc_dashboard.services.creation import preflight, service
+from lxc_dashboard.services.creation import listing, preflight, service
 from lxc_dashboard.services.creation.findings import FindingSeverity
 from lxc_dashboard.services.creation.service import Secrets
 from lxc_dashboard.services.creation.spec import ExtraPackage, IpMode, IpSettings, PasswordMode
@@ -273,13 +273,17 @@ async def test_preflight_names_a_full_storage_and_an_offline_node(lab: Lab) -> N
     assert "node" in await findings(lab)
 
 
-async def test_a_viewer_is_told_each_privilege_that_is_missing(lab: Lab) -> None:
+async def test_a_viewer_is_told_all_that_is_missing_once_a_path_and_who_can_grant_it(lab: Lab) -> None:
     lab.session = await sign_in(lab.rt, lab.sandbox, "viewer@pve")
     with pytest.raises(PreflightError) as raised:
-        await lab.request()
-    text = str(raised.value)
-    for privilege in ("VM.Allocate", "VM.Console", "VM.Config.Options", "Datastore.AllocateSpace", "SDN.Use"):
-        assert f"{privilege} at /" in text
+        await lab.request(vmid=7001)
+    lacks = [told.partition(". ") for told in map(str, raised.value.findings) if told.startswith("You lack")]
+    at = {cause.rpartition(" at ")[2]: cause for cause, _, _ in lacks}
+    assert len(at) == len(lacks), "each path once"
+    for privilege in ("VM.Allocate", "VM.PowerMgmt", "VM.Config.CPU", "VM.Console", "VM.Config.Options"):
+        assert at["/vms/7001"].count(privilege) == 1
+    assert at["/storage/local-lvm"] == "You lack Datastore.AllocateSpace at /storage/local-lvm"
+    assert all("Permissions.Modify there, can grant" in lack[-1] for lack in lacks)
 
 
 async def test_an_operator_creates_and_is_told_what_only_root_may(lab: Lab) -> None:
@@ -340,14 +344,31 @@ async def test_others_jobs_are_seen_only_with_audit_on_the_container(lab: Lab) -
         await anext(service.follow(lab.rt, viewer, creation_id))
 
 
+async def test_while_pve_is_silent_ones_own_jobs_are_listed_and_that_is_said(lab: Lab) -> None:
+    creation_id = await lab.request(None)
+    answered = await listing.page_of(lab.rt, lab.session, listing.Wanted(), limit=8)
+    assert not answered.own_only
+    await lab.rt.bus.delete(f"creation:seen:{lab.session.id}")
+    lab.sandbox.mute()
+    try:
+        found = await listing.page_of(lab.rt, lab.session, listing.Wanted(), limit=8)
+    finally:
+        lab.sandbox.mute(False)
+    assert found.own_only
+    assert [job.id for job in found.jobs] == [creation_id]
+    await service.cancel(lab.rt, lab.session, creation_id)
+    await lab.finish(creation_id, state=CreationState.CANCELLED)
+
+
 async def test_only_one_who_may_allocate_cancels_anothers_job(lab: Lab) -> None:
     creation_id = await lab.request(None)
     viewer = await sign_in(lab.rt, lab.sandbox, "viewer@pve")
     with pytest.raises(PrivilegeError, match=r"VM\.Allocate"):
         await service.cancel(lab.rt, viewer, creation_id)
     operator = await sign_in(lab.rt, lab.sandbox, "operator@pve")
-    offered = [(await service.get_job(lab.rt, each, creation_id)).may_cancel for each in (viewer, operator)]
-    assert offered == [False, True]
+    seen = [await service.get_job(lab.rt, each, creation_id) for each in (viewer, operator, lab.session)]
+    assert [job.may_cancel for job in seen] == [False, True, True]
+    assert [job.may_console for job in seen] == [False, True, True]
     await service.cancel(lab.rt, operator, creation_id)
     await lab.finish(creation_id, state=CreationState.CANCELLED)
     assert not (await service.get_job(lab.rt, viewer, creation_id)).may_destroy

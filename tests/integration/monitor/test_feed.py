@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -86,7 +87,8 @@ async def test_a_viewer_gets_every_container_and_its_figures(rt: Runtime, sign_i
     web = next(row for row in seen.rows.values() if row["name"] == "web-01")
     assert (web["status"], web["tags"], web["pool"]) == ("running", ["web"], "production")
     assert web["maxmem"] == 2048 * 1024 * 1024
-    assert seen.meta["nodes"] == "3/3 nodes"
+    assert [(node["name"], node["down"]) for node in seen.meta["nodes"]] == [("pve1", 0), ("pve2", 0), ("pve3", 0)]
+    assert sum(node["containers"] for node in seen.meta["nodes"]) == 12
     assert seen.meta["version"].startswith("9")
 
 
@@ -99,6 +101,27 @@ async def test_what_somebody_else_does_in_pve_shows_though_the_list_lags(rt: Run
         other = await sign_in(rt, "operator@pve")
         await lifecycle_request(rt, other, int(vmid), row["node"])
         await seen.until(lambda: seen.rows[vmid]["status"] == "running" and not seen.rows[vmid]["busy"])
+
+
+async def test_what_runs_in_pve_is_told_until_it_ends(
+    rt: Runtime, sign_in: SignIn, sandbox: SandboxNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lxc_dashboard.services.monitor.poller.TASKS_EVERY_S", 0.2)
+    seen = Seen()
+    async with hub_of(rt, seen) as hub:
+        session = await sign_in(rt, "root@pam")
+        await looking(hub, session, seen)
+        assert (seen.meta["tasks"], hub.known(session)[1]["tasks"]) == ([], [])
+        vmid, row = next((vmid, row) for vmid, row in seen.rows.items() if row["status"] == "stopped")
+        sandbox.hang_task("vzstart")
+        client = await acting.client(rt, session)
+        upid = await client.lxc.start(row["node"], int(vmid))
+        await seen.until(lambda: bool(seen.meta["tasks"]))
+        [task] = seen.meta["tasks"]
+        assert (task["upid"], task["type"], task["id"], task["user"]) == (upid, "vzstart", vmid, "root@pam")
+        assert hub.known(session)[1]["tasks"] == [task]
+        await client.tasks.stop(upid)
+        await seen.until(lambda: seen.meta["tasks"] == [])
 
 
 async def lifecycle_request(rt: Runtime, session: Session, vmid: int, node: str) -> None:
@@ -144,6 +167,53 @@ async def test_the_same_button_twice_acts_once(rt: Runtime, sign_in: SignIn) -> 
     assert any(isinstance(result, ConflictError | ApiError) for result in results)
 
 
+def down(seen: Seen) -> list[str]:
+    return [node["name"] for node in seen.meta["nodes"] if node["down"]]
+
+
+async def test_whoever_polls_next_knows_since_when_a_node_is_down(
+    rt: Runtime, sign_in: SignIn, sandbox: SandboxNode
+) -> None:
+    sandbox.node_offline("pve2")
+    first, second = Seen(), Seen()
+    session = await sign_in(rt, "root@pam")
+    async with hub_of(rt, first) as hub:
+        await looking(hub, session, first)
+        told = [node for node in first.meta["nodes"] if node["down"]]
+    assert [(node["name"], node["longer"]) for node in told] == [("pve2", True)]
+    async with hub_of(rt, second) as hub:
+        await looking(hub, session, second)
+        before = second.v
+        await second.until(lambda: second.v > before)
+        assert [node["down"] for node in second.meta["nodes"] if node["down"]] == [told[0]["down"]]
+
+
+async def test_a_container_that_starts_is_counted_with_its_node_at_once(
+    rt: Runtime, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lxc_dashboard.services.monitor.poller.RESOURCES_EVERY_S", 3600.0)
+    seen, session = Seen(), await sign_in(rt, "root@pam")
+    async with hub_of(rt, seen) as hub:
+        await looking(hub, session, seen)
+        vmid, row = next((vmid, row) for vmid, row in seen.rows.items() if row["status"] == "stopped")
+        counted = {node["name"]: node["running"] for node in seen.meta["nodes"]}
+        await lifecycle_request(rt, session, int(vmid), row["node"])
+        await seen.until(lambda: {node["name"]: node["running"] for node in seen.meta["nodes"]} != counted)
+    counted[row["node"]] += 1
+    assert {node["name"]: node["running"] for node in seen.meta["nodes"]} == counted
+
+
+async def test_the_nodes_alone_come_from_the_same_feed(rt: Runtime, sign_in: SignIn, sandbox: SandboxNode) -> None:
+    seen, session = Seen(), await sign_in(rt, "root@pam")
+    async with hub_of(rt, seen) as hub:
+        await looking(hub, session, seen)
+        found = json.loads(await hub.glance(session))
+    assert "rows" not in found
+    assert found["v"] >= seen.v
+    assert [node["name"] for node in found["meta"]["nodes"]] == ["pve1", "pve2", "pve3"]
+    assert requests(sandbox, "/cluster/resources") == 1
+
+
 async def test_guests_of_a_node_that_is_down_are_unknown_and_the_rest_is_there(
     rt: Runtime, sign_in: SignIn, sandbox: SandboxNode
 ) -> None:
@@ -151,8 +221,11 @@ async def test_guests_of_a_node_that_is_down_are_unknown_and_the_rest_is_there(
     async with hub_of(rt, seen) as hub:
         await looking(hub, await sign_in(rt, "root@pam"), seen)
         sandbox.node_offline("pve2")
-        await seen.until(lambda: bool(seen.meta["partial"]))
-    assert seen.meta["partial"][0].startswith("pve2 does not answer")
+        await seen.until(lambda: down(seen) == ["pve2"])
+    (node,) = [node for node in seen.meta["nodes"] if node["down"]]
+    assert abs(node["down"] - time.time()) < PATIENCE_S
+    assert not node["longer"], "it was seen to go"
+    assert node["containers"] == sum(row["node"] == "pve2" for row in seen.rows.values())
     for row in seen.rows.values():
         assert (row["status"] == "unknown") == (row["node"] == "pve2")
 
@@ -166,6 +239,7 @@ async def test_when_pve_never_answers_the_cause_is_named_and_the_rows_stay(
         sandbox.mute()
         await seen.until(lambda: bool(seen.meta.get("error")))
         assert "cannot be reached" in seen.meta["error"] or "does not answer" in seen.meta["error"]
+        assert abs(seen.meta["failing"] - time.time()) < PATIENCE_S
         assert len(seen.rows) == 12
         sandbox.mute(muted=False)
         await seen.until(lambda: not seen.meta["error"])

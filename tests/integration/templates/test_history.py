@@ -24,7 +24,7 @@ from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.monitor.marks import line_of
-from lxc_dashboard.services.templates import drafts, history, service
+from lxc_dashboard.services.templates import drafts, finding, history, service
 from lxc_dashboard.services.templates.diff import ChangeKind
 from lxc_dashboard.services.templates.linediff import LineKind
 from lxc_dashboard.services.templates.model import PackageEntry, Script, TemplateConfig, TemplateContent
@@ -226,3 +226,24 @@ async def test_a_thousand_templates_are_searched_while_one_types(rt: Runtime, an
     begun = time.monotonic()
     assert await service.search(ann, rt.db, "echo 777") == {templates[777].id}
     assert time.monotonic() - begun < 10
+
+
+async def test_templates_are_found_by_what_tells_them_apart_some_at_a_time(rt: Runtime, ann: Session) -> None:
+    for name, about in (("web-b", "Serves"), ("web-a", ""), ("db", "100% of_it")):
+        described = content(name, description=about, tags=("edge",) if name == "db" else ())
+        await saved(rt, ann, None, replace(described, buckets=(bucket("base", PackageManager.APT),)))
+    for query, expected in (
+        ("WEB", ["web-a", "web-b"]),
+        ("web serves", ["web-b"]),
+        ("edge", ["db"]),
+        ("0%", ["db"]),
+        ("of%it", []),
+        ("base", []),
+        ("\0", []),
+    ):
+        assert [found.name for found in await finding.named(ann, rt.db, query, 8)] == expected, query
+    assert [found.name for found in await finding.named(ann, rt.db, "web", 1)] == ["web-a"]
+    async with rt.db.transaction() as tx:
+        assert {found.source for found in await finding.named(ann, rt.db, "web", 8)} <= {
+            source.name for source in await tx.templates.sources()
+        }

@@ -10,6 +10,8 @@ import pytest
 from lxc_dashboard import routes
 from tests.integration.web.conftest import Visitor
 
+RUNNING = 103  # which no other test of this stack stops
+
 
 async def first_message(visitor: Visitor, vmid: int, origin: str = "") -> dict[str, str]:
     """What is told first. Raises ``aiohttp.WSServerHandshakeError`` where the door is closed."""
@@ -24,7 +26,7 @@ async def first_message(visitor: Visitor, vmid: int, origin: str = "") -> dict[s
 async def test_strangers_and_other_sites_are_kept_out(visitor: Visitor, signed_in: Visitor) -> None:
     for somebody, origin in ((visitor, ""), (signed_in, "https://evil.example")):
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
-            await first_message(somebody, 101, origin)
+            await first_message(somebody, RUNNING, origin)
         assert refused.value.status == 403
 
 
@@ -35,4 +37,12 @@ async def test_why_there_is_no_console_is_told(signed_in: Visitor) -> None:
 
 async def test_a_viewer_is_told_the_privilege(visitor: Visitor) -> None:
     assert (await visitor.sign_in("viewer@pve")).status_code == 303
-    assert "VM.Console" in (await first_message(visitor, 101))["error"]
+    assert "VM.Console" in (await first_message(visitor, RUNNING))["error"]
+
+
+async def test_a_terminal_that_does_not_get_ready_is_told_with_what_to_do(signed_in: Visitor) -> None:
+    told = (await first_message(signed_in, RUNNING))["error"]
+    assert told.startswith("PVE opened no console for CT 103 ")
+    assert "did not get ready on node pve" in told
+    assert "Connect again in a moment" in told
+    assert told.endswith("PVE said: Timeout while waiting for port '5900' to get ready!")

@@ -58,7 +58,8 @@ async def test_signed_out_every_route_is_closed(visitor: Visitor) -> None:
 async def test_a_plain_client_is_led_to_sign_in_from_a_page_and_refused_elsewhere(visitor: Visitor) -> None:
     page = await visitor.get(routes.DASHBOARD, headers={"Accept": "*/*"})
     assert (page.status_code, page.headers["location"]) == (303, routes.SIGN_IN)
-    assert (await visitor.get(routes.FEED, headers={"Accept": "*/*"})).status_code == 401
+    for feed in (routes.FEED, routes.NODES_FEED):
+        assert (await visitor.get(feed, headers={"Accept": "*/*"})).status_code == 401
 
 
 async def test_signed_out_every_page_leads_to_sign_in(visitor: Visitor) -> None:

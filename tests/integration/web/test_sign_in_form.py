@@ -8,6 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from lxc_dashboard import routes, text
+from lxc_dashboard.db.models import ProxmoxNode
 from lxc_dashboard.errors import InvalidCredentialsError, UnreachableError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.sandbox import totp
@@ -88,8 +89,6 @@ async def test_an_endpoint_that_is_not_registered_is_not_asked(visitor: Visitor,
 
 
 async def test_an_endpoint_that_cannot_be_reached_is_told_apart(visitor: Visitor, rt: Runtime) -> None:
-    from lxc_dashboard.db.models import ProxmoxNode
-
     async with rt.db.transaction() as tx:
         node = await tx.nodes.add(ProxmoxNode(name="down", host="127.0.0.1", port=free_port(), verify_tls=False))
     try:
@@ -172,6 +171,20 @@ async def test_who_is_signed_in_may_sign_in_again_as_the_same_user_and_come_back
     assert (back.status_code, back.headers["location"]) == (303, "/jobs")
     assert await sessions.find(rt, before) is None
     assert await sessions.find(rt, signed_in.cookie)
+
+
+async def test_another_endpoint_is_asked_for_by_its_id_and_the_session_lasts(signed_in: Visitor, rt: Runtime) -> None:
+    async with rt.db.transaction() as tx:
+        node = await tx.nodes.add(ProxmoxNode(name="other", host="127.0.0.1", port=free_port(), verify_tls=False))
+    try:
+        form = await signed_in.get(routes.sign_in_at(node.id))
+        assert f'<option value="{node.id}" selected>other' in form.text
+        assert 'value="root"' not in form.text
+        assert text.SIGN_IN_ELSEWHERE.format(userid="root@pam", endpoint="sandbox") in form.text
+        assert (await signed_in.get("/templates")).status_code == 200
+    finally:
+        async with rt.db.transaction() as tx:
+            await tx.nodes.delete(node.id)
 
 
 async def test_signing_in_again_may_ask_for_a_second_factor(signed_in: Visitor, stack: Stack) -> None:

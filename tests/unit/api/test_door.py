@@ -181,6 +181,11 @@ async def test_a_refusal_of_the_api_says_what_to_mend_and_nothing_of_a_token(
     [
         ("/_event/", True),
         ("/api/containers", True),
+        ("/api/console/101", True),
+        ("/api/ready", True),
+        ("/api/live", True),
+        ("/api/session", True),
+        ("/api/nodes", True),
         ("/api/creations/x/events", True),
         ("/api/creations/x/log", True),
         ("/api/creations/x/log/phases", True),

@@ -46,7 +46,7 @@ def test_a_bucket_lets_a_burst_through_and_then_only_what_flows_in() -> None:
 async def test_messages_wait_where_they_come_too_fast() -> None:
     allowance = Allowance()
     assert allowance.spend(flow.BURST_BYTES) == 0
-    receive = paced(told(text("x" * (400 << 10))), allowance, most_bytes=1 << 20, binary=False)
+    receive = paced(told(text("4" * (400 << 10))), allowance, most_bytes=1 << 20, binary=False)
     began = asyncio.get_running_loop().time()
     assert (await receive())["text"]
     assert asyncio.get_running_loop().time() - began > 0.08
@@ -60,7 +60,11 @@ def test_many_small_messages_count_too() -> None:
 
 @pytest.mark.parametrize(
     ("message", "code"),
-    [({"type": "websocket.receive", "bytes": b"x"}, 1003), (text("x" * 11), 1009)],
+    [
+        ({"type": "websocket.receive", "bytes": b"x"}, 1003),
+        (text("4" * 11), 1009),
+        *((text(no_message), 1003) for no_message in ("", "hello", "7", "b4", "\u0664")),
+    ],
 )
 async def test_what_no_page_sends_ends_the_socket(message: Message, code: int) -> None:
     receive = paced(told(message), Allowance(), most_bytes=10, binary=False)

@@ -36,7 +36,9 @@ def test_what_pages_do_by_themselves_is_no_use_of_the_session_and_all_else_is() 
         for name in all_events()
         if OURS in name and (access := access_of(name)) and access.unattended
     }
-    assert unattended == {
+    filled = {name for name in unattended if name.endswith(".fill_again")}
+    assert len(filled) > 10
+    assert unattended - filled == {
         "feed_state.watch",
         "feed_state.leave",
         "jobs_state.watch",
@@ -50,7 +52,18 @@ def test_what_pages_do_by_themselves_is_no_use_of_the_session_and_all_else_is() 
         "dashboard_jobs_state.follow",
         "job_state.refresh",
         "session_state.verify",
+        "running_state.watch",
+        "running_state.leave",
         "notice_state.show",
+    }
+
+
+def test_that_a_page_connects_is_no_use_of_the_session_and_that_its_user_goes_to_another_is() -> None:
+    unattended = {name.rpartition(".")[2] for name, access in framework_events().items() if access.unattended}
+    assert unattended == {"hydrate", "hydrate_and_load"}
+    assert {name.rpartition(".")[2] for name in framework_events()} - unattended == {
+        "on_load_internal",
+        "set_is_hydrated",
     }
 
 

@@ -8,12 +8,13 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from lxc_dashboard.db.models import CreationState, Phase, new_id
+from lxc_dashboard.db.models import Container, Creation, CreationState, Phase, new_id
 from lxc_dashboard.db.repositories.slots import Place
 from lxc_dashboard.services.creation.listing import Wanted
 from lxc_dashboard.services.creation.pulse import JobPulse
 from lxc_dashboard.services.creation.report import Mark, PhaseReport, StepReport
-from lxc_dashboard.state.job import phase_row
+from lxc_dashboard.services.creation.views import JobView, job_view
+from lxc_dashboard.state.job import barred, phase_row
 from lxc_dashboard.state.job_rows import JobRow, View, line_of, moved, word_of
 
 BEGIN = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -121,3 +122,34 @@ def test_an_address_that_makes_no_sense_shows_the_first_page_of_all(page: str) -
     assert view.wanted == Wanted()
     assert view.address() == "/jobs"
     assert view.page >= 1
+
+
+def failed_job(*, own: bool, manages: bool, may_console: bool) -> JobView:
+    container = Container(endpoint_id=new_id(), vmid=101, node="pve1", hostname="web-01", lifecycle="error")
+    job = Creation(
+        endpoint_id=container.endpoint_id, container_id=container.id, userid="ann@pve", spec={}, state="failed"
+    )
+    return replace(job_view(job, container, "web r1", own=own, manages=manages), may_console=may_console)
+
+
+@pytest.mark.parametrize(
+    ("own", "manages", "may_console", "said"),
+    [
+        (True, False, True, []),
+        (False, True, True, ["Only ann@pve"]),
+        (False, True, False, ["Only ann@pve", "VM.Console at /vms/101", "An administrator"]),
+        (False, False, True, ["Only ann@pve", "VM.Allocate at /vms/101", "An administrator"]),
+        (
+            False,
+            False,
+            False,
+            ["Only ann@pve", "VM.Allocate at /vms/101", "VM.Console at /vms/101", "An administrator"],
+        ),
+    ],
+)
+def test_what_a_reader_may_not_do_with_anothers_job_is_said_with_its_reason(
+    own: bool, manages: bool, may_console: bool, said: list[str]
+) -> None:
+    told = barred(failed_job(own=own, manages=manages, may_console=may_console))
+    every = ["Only ann@pve", "VM.Allocate at /vms/101", "VM.Console at /vms/101", "An administrator"]
+    assert [part for part in every if part in told] == said

@@ -100,7 +100,7 @@ async def _tolerant(part: Coroutine[None, None, list[Finding]], question: Questi
     try:
         return await part
     except PrivilegeError as missing:
-        what = f"{missing.privilege} at {missing.path}".strip(" at") or "a privilege"
+        what = " at ".join(part for part in (missing.privilege, missing.path) if part) or "a privilege"
         return [warning("", f"Not everything could be checked: you lack {what}")]
     except ProxmoxError as fault:
         if fault.retryable and question.own is not None:

@@ -51,17 +51,10 @@ async def pool(question: Question) -> list[Finding]:
 
 
 async def rights_held(question: Question) -> list[Finding]:
-    """Each privilege that is missing, at its path."""
+    """What is missing, once a path."""
     vmid = question.vmid or await question.client.cluster.nextid()
     missing = await rights.missing(question.client, question.spec, vmid, question.userid)
-    return [
-        error(
-            lack.field,
-            lack.cause or f"You lack {lack.privilege} at {lack.path}",
-            lack.remedy or "An administrator can grant it in PVE",
-        )
-        for lack in missing
-    ]
+    return [error(lack.field, lack.cause, lack.remedy) for lack in missing]
 
 
 async def vmid(question: Question) -> list[Finding]:

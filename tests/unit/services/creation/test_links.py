@@ -100,6 +100,11 @@ def test_a_password_is_never_in_a_link_nor_taken_from_one() -> None:
     assert found == Filled(form={"cores": "2"})
 
 
+def test_half_a_character_hinders_no_link() -> None:
+    link = encode(Filled(form={"description": "cut in the middle \ud83d", "cores": "2"}))
+    assert decode(link.coded) == Filled(form={"description": "cut in the middle ?", "cores": "2"})
+
+
 @given(st.text(max_size=300) | st.text("0123456789abcdefABCDEF-_", max_size=300).map(lambda text: VERSION + text))
 def test_what_is_no_link_is_none(text: str) -> None:
     assert decode(text) is None

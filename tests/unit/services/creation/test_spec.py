@@ -256,3 +256,9 @@ def test_a_given_password_is_checked_and_never_shown(password: str | None) -> No
     assert not password or password not in str(raised.value)
     check_password(PasswordMode.NONE, password)
     check_password(PasswordMode.GIVEN, "correct horse")
+
+
+@pytest.mark.parametrize("field", ["description", "ssh_keys", "searchdomain", "pool"])
+def test_half_a_character_is_refused_beside_its_field(field: str) -> None:
+    """A browser that cuts a text in the middle of an emoji sends one; PostgreSQL takes none."""
+    assert field in faults(**{field: f"{KEY} \ud83d"})

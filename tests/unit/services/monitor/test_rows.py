@@ -14,6 +14,7 @@ from lxc_dashboard.services.monitor.rows import (
     difference,
     from_resources,
     live_fields,
+    running_tasks,
 )
 
 MIB = 1024 * 1024
@@ -41,6 +42,12 @@ def test_only_containers_are_listed_and_templates_are_not() -> None:
 def test_guests_of_a_node_that_is_down_are_unknown() -> None:
     found = rows(guest(101), guest(102, node="pve2"), node("pve1", "online"), node("pve2", "offline"))
     assert (found[101]["status"], found[102]["status"]) == ("running", "unknown")
+
+
+def test_a_guest_whose_node_is_down_keeps_the_name_that_pve_tells_no_more() -> None:
+    before = rows(guest(101, name="web"), node("pve1", "online"))
+    down = rows(guest(101), guest(102), node("pve1", "offline"), previous=before)
+    assert (down[101]["name"], down[102]["name"]) == ("web", "CT 102")
 
 
 def test_what_the_product_knows_stands_in_the_row() -> None:
@@ -105,3 +112,19 @@ def test_a_difference_laid_over_the_old_gives_the_new(old: dict[int, Any], new: 
         merged[vmid] = {**merged.get(vmid, {}), **fields}
     assert merged == new
     assert all(fields for fields in changed.values())
+
+
+def test_what_runs_in_pve_is_listed_the_oldest_first_without_consoles() -> None:
+    def of(kind: str, since: int, endtime: int = 0) -> TaskInfo:
+        return TaskInfo(f"UPID:{kind}", "pve1", kind, "101", "root@pam", starttime=since, endtime=endtime)
+
+    found = running_tasks([of("vzdump", 20), of("vncproxy", 5), of("qmstart", 10), of("vzstart", 1, endtime=2)])
+    assert [task["type"] for task in found] == ["qmstart", "vzdump"]
+    assert found[1] == {
+        "upid": "UPID:vzdump",
+        "type": "vzdump",
+        "id": "101",
+        "node": "pve1",
+        "user": "root@pam",
+        "since": 20,
+    }

@@ -1,0 +1,38 @@
+"""The dashboard's live nodes, drawn by ``node_table.js``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import reflex as rx
+from reflex_base.components.component import NoSSRComponent, field
+
+from lxc_dashboard import text
+from lxc_dashboard.components.controls import icon
+
+_NODE_TABLE = rx.asset("node_table.js", shared=True)
+
+# mypy takes Reflex's annotation of an event trigger for a value.
+if TYPE_CHECKING:
+    NoArgs = rx.EventHandler
+else:
+    NoArgs = rx.EventHandler[rx.event.no_args_event_spec]
+
+
+class NodeTable(NoSSRComponent):
+    """Nodes and counts of ``snapshot_url``, moved by ``patch``. Its child is the mark of a failure."""
+
+    library = _NODE_TABLE.importable_path
+    tag = "NodeTable"
+
+    snapshot_url: rx.Var[str] = field()
+    list_url: rx.Var[str] = field()
+    create_url: rx.Var[str] = field()
+    patch: rx.Var[dict[str, Any]] = field()
+    words: rx.Var[dict[str, str]] = field()
+    on_watch: NoArgs = field()
+    on_leave: NoArgs = field()
+
+
+def node_table(**props: Any) -> rx.Component:
+    return NodeTable.create(icon("circle-alert", 20), words=dict(text.NODE_WORDS), **props)

@@ -1,0 +1,72 @@
+"""What runs now, as the frame of a page shows it: jobs, and what PVE does by itself or for somebody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from lxc_dashboard import routes, text
+from lxc_dashboard.services.creation.views import JobView
+from lxc_dashboard.services.monitor.rows import DOING
+from lxc_dashboard.state.job_rows import DOTS, word_of
+
+Shown = dict[str, Any]
+Rows = Mapping[int, Mapping[str, Any]]
+
+LISTED: Final = 50
+
+
+def shown_of(jobs: Sequence[JobView], rows: Rows, meta: Mapping[str, Any]) -> Shown:
+    """``{count, entries, more, silent}``: jobs first, then PVE's own tasks but for those that the jobs have begun.
+
+    ``rows`` and ``meta`` are the feed's. ``silent``: PVE does not answer, so that its part is as it was before.
+    """
+    entries = [*map(_job, jobs), *_tasks(meta.get("tasks", ()), rows, {job.vmid for job in jobs})]
+    listed = entries[:LISTED]
+    more = len(entries) - len(listed)
+    return {"count": len(entries), "entries": listed, "more": more, "silent": bool(meta.get("error"))}
+
+
+def _job(job: JobView) -> Shown:
+    state = job.state.value
+    return {
+        "key": str(job.id),
+        "href": routes.job(job.id),
+        "title": job.hostname,
+        "about": _joined(f"{text.CT} {job.vmid}", job.node, job.template, job.userid),
+        "dot": DOTS[state],
+        "word": word_of(state, job.phase.value, job.percent, cancelling=job.cancel_requested),
+        "percent": job.percent,
+        "since": (job.started_at or job.created_at).isoformat(),
+    }
+
+
+def _tasks(tasks: Iterable[Mapping[str, Any]], rows: Rows, ours: set[int]) -> list[Shown]:
+    return [_task(task, rows) for task in tasks if _vmid(task) not in ours]
+
+
+def _vmid(task: Mapping[str, Any]) -> int:
+    """0 where the task is of no guest."""
+    return int(task["id"]) if task["id"].isdecimal() else 0
+
+
+def _task(task: Mapping[str, Any], rows: Rows) -> Shown:
+    """``percent`` -1: PVE does not say how far it is."""
+    vmid, subject = _vmid(task), task["id"]
+    guest = rows.get(vmid)
+    if guest:
+        subject = f"{text.CT} {vmid} {guest['name']}"
+    return {
+        "key": task["upid"],
+        "href": routes.containers(q=f"{vmid} {guest['name']}") if guest else "",
+        "title": subject or task["type"],
+        "about": _joined(text.PVE_TASK.format(type=task["type"]), task["node"], task["user"]),
+        "dot": "changing",
+        "word": DOING.get(task["type"], text.TASK_RUNNING),
+        "percent": -1,
+        "since": task["since"],
+    }
+
+
+def _joined(*parts: str) -> str:
+    return " · ".join(part for part in parts if part)

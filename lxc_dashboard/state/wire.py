@@ -1,0 +1,145 @@
+"""What a browser sends over a page's socket, looked at before Reflex takes it.
+
+Reflex expects what its own frontend sends: anything else ends in a traceback, there or in a handler. Here it ends in one
+short line of the log, and nothing comes of it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import cache, partial
+from types import NoneType, UnionType
+from typing import Any, Final, get_args, get_origin, get_type_hints
+
+import structlog
+from reflex.state import State
+from reflex_base.registry import RegistrationContext
+from reflex_base.utils.format import format_event_handler
+from socketio import AsyncNamespace  # type: ignore[import-untyped]
+
+log = structlog.get_logger(__name__)
+
+ADDRESS_CHARS: Final = 16_384
+QUERY_FIELDS: Final = 100
+HASHES_AT_MOST: Final = 1000
+SCALARS: Final = (str, int, float, bool)
+EVENT, CLIENT_ERROR, CONNECT, DISCONNECT = "event", "client_error", "connect", "disconnect"
+BOOT: Final = "event"
+FIELDS: Final = ("name", "payload", "router_data")
+
+
+class Checked(AsyncNamespace):
+    """Stands before Reflex's own namespace and lets through what that one can read."""
+
+    def __init__(self, inner: AsyncNamespace) -> None:
+        super().__init__(inner.namespace)
+        self._inner = inner
+
+    async def trigger_event(self, event: Any, *args: Any) -> Any:
+        """``args``: the socket's id, then what came. False refuses a connection; of the rest nothing is told."""
+        sid, *data = args
+        fault = self._fault(event, sid, data)
+        if not fault:
+            return await self._inner.trigger_event(event, *args)
+        log.warning("message of a page refused", sid=sid, why=fault)
+        return False if self._is_ours(event, sid, data) else None
+
+    def _fault(self, event: Any, sid: str, data: list[Any]) -> str:
+        if event == EVENT:
+            return fault_of(data[0]) if len(data) == 1 else "not one event"
+        if event == CLIENT_ERROR:
+            return "" if len(data) == 1 else "not one error"
+        if event in (CONNECT, DISCONNECT) and self._is_ours(event, sid, data):
+            return _boot_fault(data[1]) if event == CONNECT and len(data) > 1 else ""
+        return "unknown message"
+
+    def _is_ours(self, event: Any, sid: str, data: list[Any]) -> bool:
+        """Whether the server tells of a connection's beginning or end itself: a browser may send messages of these names."""
+        if event == CONNECT:
+            return bool(data) and data[0] is self.server.get_environ(sid, self.namespace)
+        return event == DISCONNECT and not self.server.manager.is_connected(sid, self.namespace)
+
+
+def fault_of(event: Any) -> str:
+    """Why this is no event that a handler can take, nothing where it is one. It repeats no word of what came."""
+    if not isinstance(event, dict):
+        return "not an event"
+    name, payload, place = (event.get(field, default) for field, default in zip(FIELDS, ("", {}, {}), strict=True))
+    registered = RegistrationContext.get().event_handlers.get(name) if isinstance(name, str) else None
+    if registered is None:
+        return "unknown handler"
+    if not _is_place(place):
+        return f"address of {name}"
+    takes = _connects if name in connecting_events() else partial(_takes, registered.handler.fn)
+    return "" if isinstance(payload, dict) and takes(payload) else f"payload of {name}"
+
+
+@cache
+def connecting_events() -> frozenset[str]:
+    """Full names of the events with which a page asks for all of its state: when it is opened, and when it connects again."""
+    return frozenset(format_event_handler(State.event_handlers[name]) for name in ("hydrate", "hydrate_and_load"))
+
+
+def _boot_fault(auth: Any) -> str:
+    """The first event of a page comes with its connection."""
+    if auth is None:
+        return ""
+    if not isinstance(auth, dict):
+        return "not a beginning"
+    return fault_of(auth[BOOT]) if auth.get(BOOT) is not None else ""
+
+
+def _is_place(place: Any) -> bool:
+    if not isinstance(place, dict):
+        return False
+    path, address, query = place.get("pathname", ""), place.get("asPath", ""), place.get("query", {})
+    return (
+        all(isinstance(text, str) and len(text) <= ADDRESS_CHARS for text in (path, address))
+        and isinstance(query, dict)
+        and len(query) <= QUERY_FIELDS
+        and all(isinstance(value, SCALARS) for value in query.values())
+    )
+
+
+def _connects(payload: Mapping[str, Any]) -> bool:
+    """No state of ours is kept in the browser, so that it has no ``vars`` to bring."""
+    hashes = payload.get("hashes") or []
+    return (
+        payload.keys() <= {"vars", "hashes"}
+        and payload.get("vars") in (None, {})
+        and isinstance(hashes, list)
+        and len(hashes) <= HASHES_AT_MOST
+        and all(isinstance(value, str) for value in hashes)
+    )
+
+
+@cache
+def _parameters(function: Callable[..., Any]) -> dict[str, tuple[bool, tuple[Any, ...]]]:
+    """By name: whether it must be given, and the types that it may have; none where any will do."""
+    hints = get_type_hints(function)
+    _, *parameters = inspect.signature(function).parameters.values()
+    return {each.name: (each.default is each.empty, _types(hints.get(each.name, Any))) for each in parameters}
+
+
+def _types(hint: Any) -> tuple[Any, ...]:
+    if hint is Any:
+        return ()
+    found = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    return tuple(get_origin(each) or each for each in found)
+
+
+def _takes(function: Callable[..., Any], payload: Mapping[str, Any]) -> bool:
+    """Whether each argument is there and of a kind that the handler reads; numbers, texts and null stand for each other."""
+    known = _parameters(function)
+    if not payload.keys() <= known.keys():
+        return False
+    return all(
+        _fits(payload[name], types) if name in payload else not needed for name, (needed, types) in known.items()
+    )
+
+
+def _fits(value: Any, types: tuple[Any, ...]) -> bool:
+    if not types or isinstance(value, types):
+        return True
+    return isinstance(value, (*SCALARS, NoneType)) and any(each in SCALARS for each in types)

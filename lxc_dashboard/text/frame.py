@@ -1,0 +1,34 @@
+"""What every page has in its top bar: what runs now, and the search."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from lxc_dashboard.text.common import CLOSE, LOADING
+from lxc_dashboard.text.dashboard import ALL_JOBS_THERE
+from lxc_dashboard.text.jobs import PROGRESS
+
+# The words of the drawer, by the names that running.js has for them
+RUNNING_WORDS: Final = {
+    "running": "running",
+    "title": "Running now",
+    "loading": LOADING,
+    "none": "Nothing runs at this endpoint now: no job that you may see, and no task of PVE.",
+    "silent": "PVE does not answer. Its tasks are shown as they were before",
+    "more": "{count} more",
+    "progress": PROGRESS,
+    "jobs": ALL_JOBS_THERE,
+    "close": CLOSE,
+}
+PVE_TASK: Final = "PVE {type}"
+TASK_RUNNING: Final = "running"
+
+# The words of the search, by the names that palette.js has for them
+SEARCH_WORDS: Final = {
+    "verb": "Search",
+    "key": "Ctrl K",
+    "label": "Search pages, containers, templates and jobs",
+    "hint": "Page, vmid, name, address, template, job",
+    "pages": "Pages",
+    "none": "Nothing of this name that you may see",
+}

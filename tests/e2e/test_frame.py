@@ -1,0 +1,157 @@
+"""The frame of every page: what runs now, and the way to another endpoint."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from lxc_dashboard import routes, text
+from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, fill_sign_in, keep_picture, visit
+from tests.e2e.job_runs import RUN_MS, begin
+from tests.e2e.node_side import NodeSide
+from tests.e2e.other_nodes import OtherNode, other_node, sign_in_at
+from tests.e2e.stack import Stack
+
+SIZES = {"desk": {"width": 1440, "height": 900}, "phone": {"width": 390, "height": 844}}
+GATE = "until [ -e /root/go ]; do sleep 0.1; done"
+WORDS = text.RUNNING_WORDS
+
+
+@pytest.fixture
+def page(new_page: NewPage, signed_in_as: SignedInAs) -> Page:
+    return new_page(storage_state=signed_in_as())
+
+
+@pytest.fixture
+def elsewhere(stack: Stack, tmp_path: Path) -> Iterator[OtherNode]:
+    """Another endpoint with some containers, registered for as long as the test runs."""
+    with other_node(stack, tmp_path / "node", f"elsewhere-{secrets.token_hex(3)}", 3) as node:
+        yield node
+
+
+def running_button(page: Page) -> Locator:
+    return page.get_by_role("button", name=re.compile(r"^\d+ ?running"))
+
+
+def drawer(page: Page) -> Locator:
+    return page.get_by_role("dialog", name=WORDS["title"])
+
+
+def entry(page: Page, title: str) -> Locator:
+    return drawer(page).locator(".running-entry", has_text=title)
+
+
+def look(page: Page, name: str) -> None:
+    keep_picture(page, name)
+    assert accessibility_faults(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name} is too wide"
+
+
+def test_a_job_is_listed_while_it_runs_and_leads_to_its_page(
+    page: Page, new_page: NewPage, signed_in_as: SignedInAs, stack: Stack, tmp_path: Path
+) -> None:
+    visit(page, routes.TEMPLATES)
+    other = new_page(storage_state=signed_in_as("viewer@pve"))
+    visit(other, routes.DASHBOARD)
+    hostname = f"frame-{secrets.token_hex(3)}"
+    job = begin(stack, page, tmp_path, {"10-waits.sh": f"echo waiting\n{GATE}\n"}, hostname=hostname)
+    running_button(page).click()
+    expect(entry(page, hostname)).to_contain_text("syncing", timeout=RUN_MS)
+    expect(entry(page, hostname)).to_contain_text("root@pam")
+    expect(entry(page, hostname).get_by_role("progressbar")).to_be_visible()
+    expect(drawer(page).get_by_text("vzcreate")).to_have_count(0)
+    running_button(other).click()
+    expect(entry(other, hostname)).to_be_visible(timeout=RUN_MS)
+    entry(page, hostname).get_by_role("link", name=hostname).click()
+    expect(page).to_have_url(f"{stack.url}{routes.job(job)}")
+    expect(drawer(page)).to_be_hidden()
+    vmid = int(page.locator(".job-subject .mono").first.inner_text())
+    NodeSide(stack).run(vmid, "touch /root/go")
+    expect(entry(other, hostname)).to_have_count(0, timeout=RUN_MS)
+
+
+def test_the_drawer_is_closed_by_keyboard_and_gives_the_focus_back(page: Page) -> None:
+    visit(page, routes.TEMPLATES)
+    expect(running_button(page)).to_be_visible()
+    running_button(page).focus()
+    page.keyboard.press("Enter")
+    expect(drawer(page)).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(drawer(page)).to_be_hidden()
+    expect(running_button(page)).to_be_focused()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", list(SIZES))
+def test_a_task_of_pve_is_listed_until_it_ends(new_page: NewPage, elsewhere: OtherNode, scheme: str, size: str) -> None:
+    page = new_page(viewport=SIZES[size], color_scheme=scheme)
+    sign_in_at(page, elsewhere.name)
+    expect(running_button(page)).to_have_text(re.compile("^0"))
+    running_button(page).click()
+    expect(drawer(page)).to_contain_text(WORDS["none"])
+    look(page, f"running-none-{size}-{scheme}")
+    page.keyboard.press("Escape")
+    elsewhere.let(lambda node: node.hang_task("vzstop"))
+    page.get_by_role("button", name="Stop CT 101").click()
+    page.get_by_role("dialog").get_by_role("button", name=text.GUEST_WORDS["stop"]).click()
+    expect(running_button(page)).to_have_text(re.compile("^1"))
+    running_button(page).click()
+    task = entry(page, "CT 101 proxy-01")
+    expect(task).to_contain_text("stopping")
+    expect(task).to_contain_text(re.compile(r"PVE vzstop · pve\d · root@pam"))
+    look(page, f"running-task-{size}-{scheme}")
+    task.get_by_role("link").click()
+    expect(page).to_have_url(re.compile(rf"{routes.CONTAINERS}\?q=101"))
+
+
+def test_with_one_endpoint_there_is_its_name_and_no_menu(page: Page) -> None:
+    visit(page, routes.TEMPLATES)
+    expect(page.locator(".sidebar .endpoint-name")).not_to_be_empty()
+    expect(page.get_by_role("button", name=text.ENDPOINT)).to_have_count(0)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1000, 1440])
+def test_another_endpoint_is_chosen_in_the_sidebar(
+    new_page: NewPage, signed_in_as: SignedInAs, elsewhere: OtherNode, scheme: str, width: int
+) -> None:
+    page = new_page(storage_state=signed_in_as(), viewport={"width": width, "height": 844}, color_scheme=scheme)
+    visit(page, routes.TEMPLATES)
+    expect(page.get_by_role("heading", level=1)).to_have_text(text.NAV_TEMPLATES)
+    if width < 700:
+        page.get_by_role("button", name=text.OPEN_NAVIGATION).click()
+    menu = page.locator(".endpoint-button")
+    menu.click()
+    expect(page.get_by_role("link", name=elsewhere.name)).to_be_visible()
+    look(page, f"endpoints-{width}-{scheme}")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("link", name=elsewhere.name)).to_be_hidden()
+    expect(menu).to_be_focused()
+
+
+def test_the_session_lasts_until_the_sign_in_at_another_endpoint(
+    new_page: NewPage, stack: Stack, elsewhere: OtherNode
+) -> None:
+    fresh = new_page()
+    visit(fresh, routes.TEMPLATES)
+    fill_sign_in(fresh, "operator@pve", stack.users["operator@pve"])
+    expect(fresh.locator(".user")).to_have_text("operator@pve")
+    fresh.locator(".endpoint-button").click()
+    fresh.get_by_role("link", name=elsewhere.name).click()
+    chosen = fresh.get_by_label(text.ENDPOINT).locator("option:checked")
+    expect(chosen).to_have_text(elsewhere.name)
+    expect(fresh.get_by_text("You are signed in as operator@pve")).to_be_visible()
+    assert accessibility_faults(fresh) == []
+    second = fresh.context.new_page()
+    visit(second, routes.TEMPLATES)
+    expect(second.locator(".user")).to_have_text("operator@pve")
+    fill_sign_in(fresh, "root@pam", "sandbox")
+    expect(fresh.locator(".sidebar .endpoint-name").first).to_have_text(elsewhere.name)
+    expect(fresh.locator(".user")).to_have_text("root@pam")
+    # The old session's tabs are led to sign in, where the browser's new one lets them go on.
+    expect(second.locator(".user")).to_have_text("root@pam")

@@ -1,0 +1,30 @@
+"""A check that PVE refuses to the user is a warning that names what is missing, letter by letter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from lxc_dashboard.errors import PrivilegeError
+from lxc_dashboard.services.creation import preflight
+
+if TYPE_CHECKING:
+    from lxc_dashboard.services.creation.findings import Finding
+    from lxc_dashboard.services.creation.preflight.question import Question
+
+
+@pytest.mark.parametrize(
+    ("privilege", "path", "told"),
+    [
+        ("Datastore.Audit", "/storage/data", "Datastore.Audit at /storage/data"),
+        ("Sys.Audit", "/", "Sys.Audit at /"),
+        ("", "", "a privilege"),
+    ],
+)
+async def test_what_is_missing_is_told_whole(privilege: str, path: str, told: str) -> None:
+    async def refused() -> list[Finding]:
+        raise PrivilegeError(privilege, path)
+
+    found = await preflight._tolerant(refused(), cast("Question", None))
+    assert [finding.cause for finding in found] == [f"Not everything could be checked: you lack {told}"]

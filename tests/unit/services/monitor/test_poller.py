@@ -1,0 +1,143 @@
+"""What the poller asks of PVE: a guest once for each task that has ended, wherever that has left it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from lxc_dashboard.proxmox import ProxmoxPool, TokenAuth
+from lxc_dashboard.proxmox.schemas import Resource
+from lxc_dashboard.services.monitor.poller import Poller
+from lxc_dashboard.services.monitor.rows import Known, Row
+from tests.unit.proxmox.replay import Answer, Identity, RawServer, Seen, data, make_identity, refusal
+
+PATIENCE_S = 10
+
+
+@pytest.fixture(scope="module")
+def identity(tmp_path_factory: pytest.TempPathFactory) -> Identity:
+    return make_identity(tmp_path_factory.mktemp("identity"))
+
+
+def task(number: int, vmid: int, kind: str = "vzstart", *, running: bool = False, at: int = 1) -> dict[str, Any]:
+    upid = f"UPID:pve1:{number:08X}:00000001:6B04B4F4:{kind}:{vmid}:root@pam:"
+    ended = {} if running else {"endtime": at, "status": "OK"}
+    return {"upid": upid, "node": "pve1", "type": kind, "id": str(vmid), "user": "root@pam", "starttime": 1, **ended}
+
+
+@dataclass
+class Pve:
+    """``places`` says on which node each guest is."""
+
+    places: dict[int, str]
+    tasks: list[dict[str, Any]] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    away: str = ""
+
+    def __call__(self, seen: Seen) -> Answer:
+        if seen.path == "/version":
+            return data({"version": "9.1.4"})
+        if seen.path == "/cluster/tasks":
+            return data(self.tasks)
+        if seen.path == "/cluster/resources":
+            guests = [
+                {"type": "lxc", "vmid": vmid, "node": at, "status": "stopped"} for vmid, at in self.places.items()
+            ]
+            return data([*({"type": "node", "node": node, "status": "online"} for node in ("pve1", "pve2")), *guests])
+        self.asked.append(seen.path)
+        _, _, node, _, vmid, *_ = seen.path.split("/")
+        if node == self.away:
+            return Answer("595 No route to host", headers=())
+        if self.places.get(int(vmid)) != node:
+            return refusal("500 no such guest", f"Configuration file 'nodes/{node}/lxc/{vmid}.conf' does not exist")
+        return data({"vmid": int(vmid), "status": "running"})
+
+
+@dataclass
+class Looks:
+    """A poller at work; ``another`` has it look once more, without its pause, and asks ``vmid`` live by it."""
+
+    poller: Poller
+    published: asyncio.Queue[tuple[dict[int, Row], list[int]]]
+
+    async def next(self) -> tuple[dict[int, Row], list[int]]:
+        async with asyncio.timeout(PATIENCE_S):
+            return await self.published.get()
+
+    async def another(self, vmid: int) -> tuple[dict[int, Row], list[int]]:
+        self.poller.touch(vmid, "pve1")
+        return await self.next()
+
+
+@asynccontextmanager
+async def looking(identity: Identity, pve: Pve) -> AsyncIterator[Looks]:
+    async def known(_: list[Resource]) -> Mapping[int, Known]:
+        return {}
+
+    async def publish(changed: dict[int, Row], gone: list[int], _: dict[str, Any] | None) -> None:
+        looks.published.put_nowait((changed, gone))
+
+    async with RawServer(identity, pve) as server, ProxmoxPool() as pool:
+        client = pool.client(server.endpoint, TokenAuth("root@pam!t", "secret"))
+        looks = Looks(Poller(client, known, publish), asyncio.Queue())
+        polling = asyncio.create_task(looks.poller.run())
+        try:
+            yield looks
+        finally:
+            polling.cancel()
+            await asyncio.gather(polling, return_exceptions=True)
+
+
+async def test_a_guest_is_asked_once_for_each_task_that_ends(identity: Identity) -> None:
+    pve = Pve({101: "pve1", 102: "pve1", 103: "pve1"}, tasks=[task(1, 101), task(2, 102, running=True)])
+    async with looking(identity, pve) as looks:
+        await looks.next()
+        assert pve.asked == []
+        pve.tasks = [task(1, 101), task(2, 102), task(3, 101)]
+        for _ in range(3):
+            await looks.another(103)
+    assert [path for path in pve.asked if "/103/" not in path].count("/nodes/pve1/lxc/101/status/current") == 1
+    assert pve.asked.count("/nodes/pve1/lxc/102/status/current") == 1
+
+
+async def test_a_guest_that_was_migrated_stays_in_the_list_at_its_new_place(identity: Identity) -> None:
+    pve = Pve({101: "pve1", 103: "pve1"}, tasks=[task(1, 101, "vzmigrate", running=True)])
+    async with looking(identity, pve) as looks:
+        await looks.next()
+        pve.places[101], pve.tasks = "pve2", [task(1, 101, "vzmigrate")]
+        changed, gone = await looks.another(103)
+    assert not gone
+    assert (changed[101]["node"], changed[101]["status"]) == ("pve2", "running")
+
+
+async def test_a_guest_that_was_deleted_leaves_the_list_at_once(identity: Identity) -> None:
+    pve = Pve({101: "pve1", 103: "pve1"}, tasks=[task(1, 101, "vzdestroy", running=True)])
+    async with looking(identity, pve) as looks:
+        await looks.next()
+        del pve.places[101]
+        pve.tasks = [task(1, 101, "vzdestroy")]
+        _, gone = await looks.another(103)
+    assert gone == [101]
+
+
+async def test_what_was_started_just_before_the_first_look_shows_by_it(identity: Identity) -> None:
+    pve = Pve({101: "pve1"}, tasks=[task(1, 101, at=int(time.time()))])
+    async with looking(identity, pve) as looks:
+        changed, _ = await looks.next()
+    assert changed[101]["status"] == "running"
+
+
+async def test_a_guest_whose_node_went_away_hinders_no_look(identity: Identity) -> None:
+    pve = Pve({101: "pve2", 103: "pve1"}, tasks=[task(1, 101, running=True)])
+    async with looking(identity, pve) as looks:
+        await looks.next()
+        pve.away, pve.tasks = "pve2", [task(1, 101)]
+        changed, gone = await looks.another(103)
+    assert changed[103]["status"] == "running"
+    assert not gone

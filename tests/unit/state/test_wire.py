@@ -1,0 +1,86 @@
+"""What a page may send: every handler's own arguments, and nothing of another shape."""
+
+from __future__ import annotations
+
+import inspect
+from types import NoneType
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from reflex_base.registry import RegistrationContext
+
+from lxc_dashboard.app import app
+from lxc_dashboard.state.base import PageState
+from lxc_dashboard.state.guard import access_of
+from lxc_dashboard.state.wire import SCALARS, Checked, _parameters, connecting_events, fault_of
+from tests.unit.state.test_page_states import page_states
+
+VALUES: dict[Any, Any] = {str: "text", int: 7, bool: True, dict: {"a": "b"}, list: ["a"], NoneType: None}
+PLACE = {"pathname": "/templates", "asPath": "/templates?q=a#b", "query": {"q": "a", "page": "2"}}
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+HYDRATE = next(name for name in connecting_events() if name.endswith("hydrate_and_load"))
+
+
+def handlers() -> dict[str, Any]:
+    """What a browser may call, by name."""
+    assert app
+    events = RegistrationContext.get().event_handlers
+    return {name: events[name].handler.fn for name in events if "tests___" not in name and access_of(name)}
+
+
+def test_what_every_handler_takes_is_known() -> None:
+    kinds = {kind for function in handlers().values() for _, types in _parameters(function).values() for kind in types}
+    assert kinds == set(VALUES)
+    assert all(types for function in handlers().values() for _, types in _parameters(function).values())
+
+
+@pytest.mark.parametrize("name", sorted(set(handlers()) - connecting_events()))
+def test_a_handler_is_sent_its_own_arguments_and_no_others(name: str) -> None:
+    known = _parameters(handlers()[name])
+    payload: dict[str, Any] = {argument: VALUES[types[0]] for argument, (_, types) in known.items()}
+
+    def fault(**changes: Any) -> str:
+        return fault_of({"name": name, "payload": {**payload, **changes}, "router_data": PLACE})
+
+    assert fault() == ""
+    assert fault(more=1) == f"payload of {name}"
+    for argument, (needed, types) in known.items():
+        without = {other: value for other, value in payload.items() if other != argument}
+        missing = fault_of({"name": name, "payload": without, "router_data": PLACE})
+        assert missing == (f"payload of {name}" if needed else "")
+        assert fault(**{argument: [{}]}) == f"payload of {name}"
+        if set(types) & set(SCALARS):  # an input gives a text, a program may give a number, a lost value is null
+            assert {fault(**{argument: given}) for given in ("7", 7, 7.5, False, None)} == {""}
+        else:
+            assert {fault(**{argument: given}) for given in ("7", 7, None)} == {f"payload of {name}"}
+
+
+def test_a_page_connects_with_its_hashes_and_brings_no_vars() -> None:
+    payloads: list[dict[str, Any]] = [{}, {"vars": {}}, {"vars": None, "hashes": ["0a", "1b"]}, {"hashes": None}]
+    for payload in payloads:
+        assert fault_of({"name": HYDRATE, "payload": payload, "router_data": {"pathname": "/", "asPath": "/"}}) == ""
+    assert fault_of({"name": HYDRATE}) == ""
+
+
+@given(JSON, st.sampled_from(sorted(handlers())), JSON, JSON)
+def test_nothing_breaks_the_reader_and_no_word_of_it_is_repeated(
+    whole: Any, name: str, payload: Any, place: Any
+) -> None:
+    for said in (whole, {"name": whole}, {"name": name, "payload": payload, "router_data": place}):
+        assert fault_of(said) in {"", "not an event", "unknown handler", f"address of {name}", f"payload of {name}"}
+
+
+@pytest.mark.parametrize("state", page_states(), ids=lambda state: state.__name__)
+async def test_a_page_that_is_filled_again_is_filled_as_it_was(state: type[PageState]) -> None:
+    again = await inspect.unwrap(state.event_handlers["fill_again"].fn)(state(_reflex_internal_init=True))  # type: ignore[call-arg]
+    assert again is state.event_handlers["load"]
+
+
+def test_the_checks_stand_before_reflexs_own_namespace() -> None:
+    assert app.sio is not None
+    assert isinstance(app.sio.namespace_handlers["/_event"], Checked)
