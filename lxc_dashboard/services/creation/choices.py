@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -23,6 +24,9 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 DOWNLOAD_PREFIX: Final = "download:"
+PLAIN_SYSTEMS: Final = ("-standard", "-default", "-base")
+# A date has eight digits; longer ones are no number that anybody counts with.
+NUMBER: Final = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,10 +231,19 @@ def split_os_template(value: str) -> tuple[str, str]:
 
 
 def best_os_template(offered: tuple[OsTemplateChoice, ...], os: str, version: str) -> str:
-    """The value that fits a template's OS: one that is there before one to be fetched, else nothing."""
+    """The value that fits a template's OS, else nothing.
+
+    One that is there goes before one to be fetched, a plain system before an appliance made of it, then the newest.
+    """
     wanted = f"{os}-{version}" if version else os
     fitting = [t for t in offered if os and (t.name == wanted or t.name.startswith((f"{wanted}-", f"{wanted}.")))]
-    return min(fitting, key=lambda t: t.is_download).value if fitting else ""
+    return max(fitting, key=_fitness).value if fitting else ""
+
+
+def _fitness(offered: OsTemplateChoice) -> tuple[bool, bool, list[int]]:
+    """Of names such as ``debian-13-standard_13.1-2_amd64.tar.zst``."""
+    system, _, _ = offered.name.partition("_")
+    return not offered.is_download, system.endswith(PLAIN_SYSTEMS), [int(n) for n in NUMBER.findall(offered.name)]
 
 
 async def _or(asked: Awaitable[T], fallback: T, name: str, missing: list[str]) -> T:
