@@ -13,15 +13,20 @@ from lxc_dashboard.guest.base import Door
 TRANSFER_TIMEOUT_S: Final = 300.0
 _TRIES: Final = 3
 _DAMAGED: Final = 92
-_IS_FOLDER: Final = 91
 
 # Arguments: directory, name, mode, owner or empty, policy, SHA-256, time stamp. The content comes on stdin.
 _PLACE: Final = r"""
 set -u; umask 077
 target=${1%/}/$2; keep=$target.backup-$7
 sum() { line=$(sha256sum <"$1") && printf '%s' "${line%% *}"; }
-[ -d "$1" ] || { echo held; exit 0; }
-if [ -d "$target" ] && [ ! -L "$target" ]; then exit 91; fi
+if [ ! -d "$1" ]; then
+    up=$1
+    while [ -n "$up" ] && [ ! -e "$up" ]; do up=${up%/*}; done
+    if [ -n "$up" ] && [ ! -d "$up" ]; then echo "$up is not a directory" >&2; exit 1; fi
+    echo held
+    exit 0
+fi
+if [ -d "$target" ] && [ ! -L "$target" ]; then echo "$target is a directory" >&2; exit 1; fi
 if [ -e "$target" ] || [ -L "$target" ]; then
     if [ -f "$target" ] && [ "$(sum "$target")" = "$6" ]; then echo same; exit 0; fi
     [ "$5" = default ] && { echo kept; exit 0; }
@@ -29,7 +34,13 @@ fi
 new=${1%/}/.lxc-dashboard-$7.$$
 trap 'rm -f "$new"' EXIT
 : >"$new" || exit 1
-if [ -n "$4" ] && ! chown "$4" "$new" 2>/dev/null; then echo unowned; exit 0; fi
+if [ -n "$4" ] && ! said=$(chown "$4" "$new" 2>&1); then
+    case $said in
+    *nvalid*user* | *nvalid*group* | *nvalid*spec* | *nknown*user* | *nknown*group*) echo unowned; exit 0 ;;
+    esac
+    echo "$said" >&2
+    exit 1
+fi
 cat >"$new" || exit 1
 [ "$(sum "$new")" = "$6" ] || exit 92
 chown "${4:-$(stat -c %u:%g "$1")}" "$new" && chmod "$3" "$new" || exit 1
@@ -89,8 +100,6 @@ async def place(door: Door, file: GuestFile) -> Placement:
         said = result.text.strip()
         if result.exit_status == 0 and said in set(Placement):
             return Placement(said)
-        if result.exit_status == _IS_FOLDER:
-            raise CommandFailedError(f"Writing {file.path}", _IS_FOLDER, "a directory of this name is in the way")
         # A status of 0 without our own word is no success: pct is known to end so after a failure.
         if result.exit_status not in {0, _DAMAGED}:
             raise CommandFailedError(f"Writing {file.path}", result.exit_status, result.error_text)

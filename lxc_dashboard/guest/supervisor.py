@@ -6,76 +6,35 @@ import asyncio
 import hashlib
 import re
 import secrets
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, contextmanager
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from contextlib import aclosing, asynccontextmanager
 from importlib.resources import files
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import structlog
 
 from lxc_dashboard.errors import CommandFailedError, GuestError, GuestUnreachableError, WrongGuestError
 from lxc_dashboard.guest.base import GUEST_FOLDER, MARKER_FILE, STATE_FOLDER, Door, GuestStream
+from lxc_dashboard.guest.patience import Bound, Patience
+from lxc_dashboard.guest.steps import Judge, Outcome, Step, StepEnd, judged, nobody_knows
 
 log = structlog.get_logger(__name__)
 
 SILENCE_LIMIT_S: Final = 15.0  # the supervisor beats every 3 s; a stream silent for longer is a dead one
-RECONNECT_FOR_S: Final = 120.0
-# What is in the guest may be replaced by the guest: that a step ends, and says no more than this, is seen to from here as well.
-OVERTIME_S: Final = 300.0
-OUTPUT_MAX_BYTES: Final = 4 << 30
-_WORDS_LOGGED: Final = 20
+QUIET_AFTER_S: Final = 6.0  # two beats are missing: time to ask whether the guest still runs
+ASK_EVERY_S: Final = 3.0
 STOP_TIMEOUT_S: Final = 14.0
-_BACKOFF_S: Final = (0.1, 0.3, 1.0, 2.0, 4.0)
+_WORDS_LOGGED: Final = 20
 _SCRIPT: Final = f"{STATE_FOLDER}/supervisor.sh"
-_STEP_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,190}")
 _OTHER_MARKER: Final = 96
-_END: Final = re.compile(r"(exit|timeout|cancelled|lost)" + r" ([0-9]{1,18})" * 4)
+_END: Final = re.compile(r"(exit|timeout|cancelled|restarted|lost)" + r" ([0-9]{1,18})" * 4)
 _EXIT_MEANINGS: Final = {
     93: "the supervisor in the guest did not start",
     94: "the script arrived damaged",
     95: "setsid is missing in this guest (package util-linux)",
     127: "the supervisor is not in the guest any more",
 }
-
-
-class Outcome(StrEnum):
-    """How a step ended. ``lost``: the guest was rebooted under it, or its supervisor killed."""
-
-    EXIT = "exit"
-    TIMEOUT = "timeout"
-    CANCELLED = "cancelled"
-    LOST = "lost"
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """``id`` names one run for good: a second start of it adopts the first. ``name`` is what the script sees as $0."""
-
-    id: str
-    name: str
-    script: bytes = field(repr=False)
-    timeout_s: int
-
-    def __post_init__(self) -> None:
-        if not _STEP_ID.fullmatch(self.id) or not _STEP_ID.fullmatch(self.name):
-            raise GuestError("The step has a name that a guest cannot hold", detail=f"{self.id} {self.name}")
-
-
-@dataclass(frozen=True, slots=True)
-class StepEnd:
-    """``size`` is the length of all output in bytes, ``started``/``ended`` the guest's epoch seconds, 0 unknown."""
-
-    outcome: Outcome
-    exit_status: int
-    size: int
-    started: int
-    ended: int
-
-    @property
-    def ok(self) -> bool:
-        return self.outcome is Outcome.EXIT and self.exit_status == 0
+T = TypeVar("T")
 
 
 class Supervisor:
@@ -96,15 +55,16 @@ class Supervisor:
         if result.exit_status != 0:
             raise CommandFailedError("Preparing the guest", result.exit_status, result.error_text)
 
-    async def follow(self, step: Step, offset: int = 0) -> AsyncGenerator[bytes | StepEnd]:
+    async def follow(self, step: Step, offset: int = 0, judge: Judge | None = None) -> AsyncGenerator[bytes | StepEnd]:
         """Start the step, or adopt it where it was started before; its output from byte ``offset``, then its end.
 
-        A lost connection is opened again for ``RECONNECT_FOR_S``; no byte comes twice and none is left out.
+        A lost connection is opened again for ``RECONNECT_FOR_S``; no byte comes twice and none is left out. ``judge`` is
+        asked when nothing comes, or the connection went: a guest that is stopped, or does not come back, ends the step.
         Raises ``GuestUnreachableError`` after that, ``GuestError`` for a step that goes on far beyond its time or without bound.
         """
-        patience, bound = _Patience(), _Bound(step)
+        patience, bound, judge = Patience(), Bound(step.timeout_s), judge or nobody_knows
         while True:
-            attempt = _Attempt(self._door, step, offset, bound)
+            attempt = _Attempt(self._door, step, offset, bound, judge)
             try:
                 async with aclosing(attempt.output()) as output:
                     async for chunk in output:
@@ -113,13 +73,16 @@ class Supervisor:
                         yield chunk
             except GuestUnreachableError as error:
                 with bound.waiting():
-                    await patience.wait(error)
+                    outcome = await patience.wait(error, judge)
+                if outcome is not None:
+                    yield judged(outcome)
+                    return
                 bound.check(0)
                 continue
             if attempt.end is not None and offset >= attempt.end.size:
                 yield attempt.end
                 return
-            await patience.wait(GuestUnreachableError("The output of the step ended early"))
+            await patience.wait(GuestUnreachableError("The output of the step ended early"), nobody_knows)
 
     async def stop(self, step_id: str) -> None:
         """End all processes of the step within 10 s: TERM, then KILL. A step that never started never will."""
@@ -137,9 +100,10 @@ class Supervisor:
 class _Attempt:
     """One entry that starts or adopts a step and reads it until it ends or the connection does."""
 
-    def __init__(self, door: Door, step: Step, offset: int, bound: _Bound) -> None:
+    def __init__(self, door: Door, step: Step, offset: int, bound: Bound, judge: Judge) -> None:
         self._door = door
         self._bound = bound
+        self._judge = judge
         self._said = 0
         self._step = step
         self._nonce = secrets.token_hex(8)
@@ -163,13 +127,33 @@ class _Attempt:
                     break
             await self._settle(stream)
 
-    @staticmethod
-    async def _next(stream: GuestStream) -> tuple[bytes, bytes]:
-        try:
-            async with asyncio.timeout(SILENCE_LIMIT_S):
-                return await stream.read()
-        except TimeoutError:
-            raise GuestUnreachableError(f"The guest was silent for {SILENCE_LIMIT_S:.0f} s") from None
+    async def _next(self, stream: GuestStream) -> tuple[bytes, bytes]:
+        """What comes next; two empty ones at the end, and where the guest is known to be stopped."""
+        async with _running(stream.read()) as reading:
+            await asyncio.wait((reading,), timeout=QUIET_AFTER_S)
+            if not reading.done():
+                await self._doubt(reading)
+            return reading.result() if reading.done() else (b"", b"")
+
+    async def _doubt(self, reading: asyncio.Task[tuple[bytes, bytes]]) -> None:
+        """Until something comes after all, or the guest is known to be stopped, which is the step's end."""
+        async with _running(self._judged()) as judging:
+            left_s = SILENCE_LIMIT_S - QUIET_AFTER_S
+            await asyncio.wait((reading, judging), timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+            if reading.done():
+                return
+            if not judging.done():
+                raise GuestUnreachableError(f"The guest was silent for {SILENCE_LIMIT_S:.0f} s")
+            if judging.result() is Outcome.RESTARTED:
+                raise GuestUnreachableError("The guest was restarted")
+            self.end = judged(judging.result())
+
+    async def _judged(self) -> Outcome:
+        while True:
+            outcome = await self._judge()
+            if outcome is not None:
+                return outcome
+            await asyncio.sleep(ASK_EVERY_S)
 
     def _read_control(self, err: bytes) -> None:
         *lines, self._control = (self._control + err).split(b"\n")
@@ -202,52 +186,18 @@ class _Attempt:
         raise GuestUnreachableError("The supervisor in the guest went silent", detail=f"{self._step.id}: {status}")
 
 
-class _Bound:
-    """How long and how much a step may keep us, however often it is connected to. The time that its reader takes is not its own."""
-
-    def __init__(self, step: Step) -> None:
-        self._left_s = step.timeout_s + OVERTIME_S
-        self._left_bytes = OUTPUT_MAX_BYTES
-
-    @contextmanager
-    def waiting(self) -> Iterator[None]:
-        clock = asyncio.get_running_loop().time
-        began = clock()
-        try:
-            yield
-        finally:
-            self._left_s -= clock() - began
-
-    def check(self, printed: int) -> None:
-        """Raises ``GuestError``."""
-        self._left_bytes -= printed
-        if self._left_s < 0:
-            raise GuestError("The step goes on in the guest long after its time is over, and nothing there ends it")
-        if self._left_bytes < 0:
-            raise GuestError(f"The step printed more than {OUTPUT_MAX_BYTES >> 30} GiB")
-
-
-class _Patience:
-    """How long a door that went away is tried again, from the last sign of life."""
-
-    def __init__(self) -> None:
-        self._tries = 0
-        self._until = 0.0
-
-    def renew(self) -> None:
-        self._tries = 0
-        self._until = 0.0
-
-    async def wait(self, error: GuestUnreachableError) -> None:
-        now = asyncio.get_running_loop().time()
-        if self._tries == 0:
-            self._until = now + RECONNECT_FOR_S
-        if now >= self._until:
-            raise error
-        delay_s = _BACKOFF_S[min(self._tries, len(_BACKOFF_S) - 1)]
-        self._tries += 1
-        log.info("guest connection lost", tries=self._tries, delay_s=delay_s, error=str(error))
-        await asyncio.sleep(delay_s)
+@asynccontextmanager
+async def _running(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:
+    """``work`` as a task, which is over at the end of the block."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait((task,))
+        if not task.cancelled():
+            task.exception()  # told already, where it mattered
 
 
 def _install_script(marker: str) -> str:

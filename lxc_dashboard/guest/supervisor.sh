@@ -8,7 +8,7 @@
 #   supervisor.sh stop ID
 #       ends step ID with all of its processes; one that never started never will.
 #
-# OUTCOME: exit, timeout, cancelled, or lost (the guest was rebooted or the supervisor killed).
+# OUTCOME: exit, timeout, cancelled, restarted (the guest was), or lost (the supervisor was killed).
 # Written for any POSIX shell: dash, busybox, bash.
 
 set -u
@@ -298,7 +298,9 @@ conclude() { # DIR: a step whose supervisor is gone has no status and never will
         end_group "$1"
         size=0
         [ -e "$1/out" ] && size=$(wc -c <"$1/out")
-        put "$1/status" "lost 0 $((size)) 0 $(date +%s)"
+        gone='lost'
+        [ -e "$1/supervisor" ] && ! of_this_boot "$1" && gone='restarted'
+        put "$1/status" "$gone 0 $((size)) 0 $(date +%s)"
     fi
 }
 

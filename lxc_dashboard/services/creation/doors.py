@@ -15,6 +15,7 @@ from lxc_dashboard.services.creation.spec import IpMode
 if TYPE_CHECKING:
     from lxc_dashboard.guest.connection import SshAddress
     from lxc_dashboard.proxmox.client import ProxmoxClient
+    from lxc_dashboard.proxmox.schemas import GuestStatus
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.creation.spec import ContainerSpec
 
@@ -118,14 +119,14 @@ def has_route(address: str) -> bool:
     return True
 
 
-async def node_of(client: ProxmoxClient, vmid: int, known: str) -> str | None:
-    """The node that the guest is on by now, ``known`` being that of the last time; None where it is on none.
+async def find(client: ProxmoxClient, vmid: int, known: str) -> tuple[str | None, GuestStatus | None]:
+    """The node that the guest is on by now, ``known`` being that of the last time, and how it stands there.
 
+    None where it is on none, and where ``known`` has no answer.
     ``GET .../status/current``, and ``GET /cluster/resources`` where that node has no answer.
     """
     try:
-        await client.lxc.status(known, vmid)
+        return known, await client.lxc.status(known, vmid)
     except ApiError:
         found = await client.cluster.find_guest(vmid)
-        return found.node if found is not None else None
-    return known
+        return found.node if found is not None else None, None

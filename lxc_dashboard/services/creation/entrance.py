@@ -13,11 +13,12 @@ from lxc_dashboard.guest.base import COMMAND_TIMEOUT_S, OUTPUT_LIMIT_BYTES, Comm
 from lxc_dashboard.guest.connection import SshAddress
 from lxc_dashboard.guest.pct import PctDoor
 from lxc_dashboard.guest.ssh import SSH_PORT, SshDoor
-from lxc_dashboard.services.creation.doors import Way, WayKind, door_address, node_of
+from lxc_dashboard.services.creation.doors import Way, WayKind, door_address, find
 
 if TYPE_CHECKING:
     from lxc_dashboard.guest.keys import KeyPair
     from lxc_dashboard.proxmox.client import ProxmoxClient
+    from lxc_dashboard.proxmox.schemas import GuestStatus
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.creation.context import Guest
 
@@ -51,7 +52,7 @@ class Entrance:
         async with self._asking:
             if asyncio.get_running_loop().time() - self._asked_at >= RIGHTS_HOLD_FOR_S:
                 await check_rights(self._client, self._guest.vmid)
-                await self._look()
+                await self.look()
                 self._asked_at = asyncio.get_running_loop().time()
         if self.way.kind is WayKind.SSH:
             return SshDoor(self._rt.ssh, self._ssh_address(), self._guest.vmid, marker=marker)
@@ -59,16 +60,17 @@ class Entrance:
             raise GuestError(f"There is no way into guests of node {self._guest.node}")
         return PctDoor(self._rt.ssh, self.way.address, self._guest.vmid, marker=marker)
 
-    async def _look(self) -> None:
-        """Where the guest is by now; the way leads there from now on."""
-        await follow(self._rt, self._client, self._guest)
+    async def look(self) -> GuestStatus | None:
+        """As ``follow``; the way leads there from now on. Raises ``GuestError`` where the guest's node has no door."""
+        status = await follow(self._rt, self._client, self._guest)
         node = self._guest.node
         if self.way.kind is WayKind.SSH or self.way.node == node:
-            return
+            return status
         address = await door_address(self._rt, self._endpoint_id, node)
         if address is None:
             raise GuestError(f"CT {self._guest.vmid} was moved to {node}, which has no SSH door at the endpoint")
         self.way = Way(WayKind.PCT, node, address)
+        return status
 
     def lead_to(self, host: str, host_key: str) -> None:
         """The guest's address and the host key of its SSH server, for the way ``ssh``."""
@@ -121,14 +123,14 @@ class GuardedDoor:
             yield stream
 
 
-async def follow(rt: Runtime, client: ProxmoxClient, guest: Guest) -> None:
-    """Have ``guest.node``, and the container's row, name the node that the guest is on by now."""
-    node = await node_of(client, guest.vmid, guest.node)
-    if node is None or node == guest.node:
-        return
-    async with rt.db.transaction() as tx:
-        await tx.containers.set_node(guest.container_id, node)
-    guest.node = node
+async def follow(rt: Runtime, client: ProxmoxClient, guest: Guest) -> GuestStatus | None:
+    """Have ``guest.node``, and the container's row, name the node that the guest is on by now. How it stands, as ``find``."""
+    node, status = await find(client, guest.vmid, guest.node)
+    if node is not None and node != guest.node:
+        async with rt.db.transaction() as tx:
+            await tx.containers.set_node(guest.container_id, node)
+        guest.node = node
+    return status
 
 
 async def check_rights(client: ProxmoxClient, vmid: int) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from lxc_dashboard.guest.supervisor import Outcome, StepEnd
+from lxc_dashboard.guest.steps import Outcome, StepEnd
 from lxc_dashboard.services.creation import unknown
 
 _KILLED: Final = 137
@@ -40,6 +40,11 @@ _CAUSES: Final[tuple[tuple[re.Pattern[str], str, str], ...]] = tuple(
             ),
             "the disk of the container is full",
             "Give it a larger disk, then retry",
+        ),
+        (
+            r"read-only file system|\bEROFS\b",
+            "a file system of the container is read-only",
+            "Make it writable (a mount point may be set to ro), or write elsewhere, then retry",
         ),
         (
             (
@@ -118,20 +123,34 @@ _CAUSES: Final[tuple[tuple[re.Pattern[str], str, str], ...]] = tuple(
 )
 
 
-def explain(title: str, end: StepEnd, tail: Sequence[str], *, installs: bool = False) -> Cause:
+_ENDS: Final[Mapping[Outcome, tuple[str, str]]] = {
+    Outcome.TIMEOUT: (
+        "{title} took longer than it may, and was ended",
+        "Raise its timeout in the template, or mend what it waits for",
+    ),
+    Outcome.STOPPED: (
+        "{guest} was stopped while {title} ran: a script powered it off, or somebody stopped it",
+        "Take out what powers it off, if it is that. A retry starts it again, and runs this step anew",
+    ),
+    Outcome.RESTARTED: (
+        "{guest} was restarted while {title} ran: a script rebooted it, or somebody restarted it",
+        "Take out what reboots it, if it is that. Look what the step has done already, then retry it",
+    ),
+    Outcome.LOST: (
+        "{title} was lost: its supervisor in the guest was killed, or the container is being shut down",
+        "Look what it has done already, then retry it",
+    ),
+    Outcome.CANCELLED: ("{title} was stopped", ""),
+}
+
+
+def explain(
+    title: str, end: StepEnd, tail: Sequence[str], *, guest: str = "The container", installs: bool = False
+) -> Cause:
     """The likely cause of a step's end that is no success. ``installs``: a package manager printed the lines."""
-    if end.outcome is Outcome.TIMEOUT:
-        return Cause(
-            f"{title} took longer than it may, and was ended",
-            "Raise its timeout in the template, or mend what it waits for",
-        )
-    if end.outcome is Outcome.LOST:
-        return Cause(
-            f"{title} was lost: the container was restarted while it ran, or its supervisor was killed",
-            "Look what it has done already, then retry it",
-        )
-    if end.outcome is Outcome.CANCELLED:
-        return Cause(f"{title} was stopped")
+    if end.outcome in _ENDS:
+        message, remedy = _ENDS[end.outcome]
+        return Cause(message.format(title=title, guest=guest), remedy)
     likely = (deepest_cause(tail) if installs else likely_cause(tail)) or _by_status(end.exit_status)
     if likely is None:
         return Cause(f"{title} ended with status {end.exit_status}", "Its last lines stand in the log")

@@ -11,9 +11,12 @@ from typing import Any, Final
 
 from lxc_dashboard.db.models import EventType, PackageManager
 from lxc_dashboard.errors import GuestError, PhaseFailedError
-from lxc_dashboard.guest.supervisor import Step, StepEnd, Supervisor
+from lxc_dashboard.guest.steps import Outcome, Step, StepEnd
+from lxc_dashboard.guest.supervisor import Supervisor
 from lxc_dashboard.services.creation.context import RunContext
+from lxc_dashboard.services.creation.entrance import Entrance
 from lxc_dashboard.services.creation.explain import Cause, explain
+from lxc_dashboard.services.creation.liveness import Liveness
 from lxc_dashboard.services.creation.unknown import close_names, unknown_name
 
 LINE_LIMIT_BYTES: Final = 16 * 1024
@@ -90,7 +93,7 @@ async def run_step(ctx: RunContext, supervisor: Supervisor, step: GuestStep) -> 
     if end.ok:
         return
     cause = await _cause(ctx, step, end, list(tail))
-    if step.optional:
+    if step.optional and end.outcome is not Outcome.STOPPED:
         ctx.tell(f"{cause.message}. It is optional: the run goes on", kind=EventType.WARNING, **step.place)
         return
     ctx.checkpoint.failed = step.key
@@ -98,7 +101,7 @@ async def run_step(ctx: RunContext, supervisor: Supervisor, step: GuestStep) -> 
 
 
 async def _cause(ctx: RunContext, step: GuestStep, end: StepEnd, tail: list[str]) -> Cause:
-    cause = explain(step.title, end, tail, installs=step.manager is not None)
+    cause = explain(step.title, end, tail, guest=f"CT {ctx.guest.vmid}", installs=step.manager is not None)
     name = unknown_name(tail)
     if step.manager is None or ctx.door is None or not name or name not in cause.message:
         return cause
@@ -111,7 +114,8 @@ async def _follow(ctx: RunContext, supervisor: Supervisor, step: GuestStep, tail
     reader = LineReader(checkpoint.offset.get(step.key, 0))
     run = fit_name(checkpoint.run_of(step.key))
     guest_step = Step(run, fit_name(step.title), step.script, step.timeout_s)
-    async with aclosing(supervisor.follow(guest_step, reader.offset)) as output:
+    judge = Liveness(ctx.entrance).judge if isinstance(ctx.entrance, Entrance) else None
+    async with aclosing(supervisor.follow(guest_step, reader.offset, judge)) as output:
         async for item in output:
             if isinstance(item, StepEnd):
                 await _tell(ctx, step, reader, reader.close(), tail)

@@ -13,7 +13,7 @@ import structlog
 from lxc_dashboard.db.models import Creation, CreationState, EventType, Phase
 from lxc_dashboard.db.repositories.creations import FINISHED, Standing
 from lxc_dashboard.errors import DashboardError, ServiceUnavailableError, SessionExpiredError
-from lxc_dashboard.services.creation import cancelling, ending, entrance, identity, slots
+from lxc_dashboard.services.creation import cancelling, ending, entrance, identity, liveness, slots
 from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.doors import NoWay
@@ -157,6 +157,7 @@ class _Run:
             except DashboardError as error:
                 if not error.retryable:
                     raise
+                await liveness.refuse_stopped(ctx, error)
                 if tries == 0 or ctx.checkpoint.to_json() != reached:
                     tries, until, reached = 0, loop.time() + PATIENCE_S, ctx.checkpoint.to_json()
                     ctx.tell(f"{error.user_message}: trying again", EventType.WARNING)

@@ -15,7 +15,7 @@ from lxc_dashboard.guest.base import ENVIRONMENT
 from lxc_dashboard.guest.files import GuestFile, Placement
 from lxc_dashboard.guest.pct import PctDoor, address_of
 from lxc_dashboard.guest.pool import SshPool
-from lxc_dashboard.guest.supervisor import Step
+from lxc_dashboard.guest.steps import Step
 
 if TYPE_CHECKING:
     from tests.unit.guest.conftest import Node
@@ -168,8 +168,23 @@ async def test_a_missing_directory_holds_the_file_back(door: PctDoor, tmp_path: 
 
 async def test_a_directory_in_the_way_is_named(door: PctDoor, tmp_path: Path) -> None:
     (tmp_path / "app.conf").mkdir()
-    with pytest.raises(CommandFailedError, match=r"app\.conf"):
+    with pytest.raises(CommandFailedError, match=r"app\.conf") as caught:
         await files.place(door, file_of(tmp_path))
+    assert caught.value.output_tail == f"{tmp_path}/app.conf is a directory\n"
+
+
+@pytest.mark.parametrize("below", ["", "/a/b"])
+async def test_a_file_in_the_place_of_a_directory_is_named(door: PctDoor, tmp_path: Path, below: str) -> None:
+    (tmp_path / "plain").write_text("")
+    with pytest.raises(CommandFailedError) as caught:
+        await files.place(door, file_of(tmp_path / f"plain{below}"))
+    assert caught.value.output_tail == f"{tmp_path}/plain is not a directory\n"
+
+
+async def test_what_a_guest_says_of_a_file_that_it_cannot_write_is_kept(door: PctDoor) -> None:
+    with pytest.raises(CommandFailedError) as caught:
+        await files.place(door, file_of(Path("/proc")))
+    assert "/proc/.lxc-dashboard-" in caught.value.output_tail
 
 
 async def test_a_file_that_is_not_there_cannot_be_read(door: PctDoor, tmp_path: Path) -> None:

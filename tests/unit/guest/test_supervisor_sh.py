@@ -254,7 +254,7 @@ async def test_a_dead_supervisor_is_told_as_lost_and_its_step_ended(guest: Guest
     assert (await guest.run("echo again"))[1][0] == "lost"
 
 
-async def test_a_reboot_is_told_as_lost(guest: Guest) -> None:
+async def test_a_reboot_is_told(guest: Guest) -> None:
     process = await guest.start(f"touch {guest.folder}/begun; sleep 300")
     await guest.until_exists("begun", "steps/s1/supervisor")
     with_group(process.pid, signal.SIGKILL)
@@ -263,7 +263,7 @@ async def test_a_reboot_is_told_as_lost(guest: Guest) -> None:
     supervisor = guest.folder / "steps/s1/supervisor"
     pid, start, *_ = supervisor.read_text().split()
     supervisor.write_text(f"{pid} {start} another boot\n")
-    assert (await guest.run("sleep 300"))[1][0] == "lost"
+    assert (await guest.run("sleep 300"))[1][0] == "restarted"
 
 
 async def test_a_supervisor_that_never_came_up_is_lost_for_good(guest: Guest) -> None:

@@ -6,11 +6,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from lxc_dashboard.db.models import Phase
-from lxc_dashboard.errors import PhaseFailedError
+from lxc_dashboard.errors import CommandFailedError, PhaseFailedError
 from lxc_dashboard.guest.files import GuestFile, Placement, place
 from lxc_dashboard.guest.supervisor import Supervisor
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.doors import NoWay
+from lxc_dashboard.services.creation.explain import likely_cause
+from lxc_dashboard.services.creation.lines import plain, shown
 from lxc_dashboard.services.creation.ownership import ensure_ours
 
 if TYPE_CHECKING:
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from lxc_dashboard.services.templates.model import FileEntry
 
 PREPARE: Final = "deploy.prepare"
+SAID_LINES: Final = 4  # of what a guest says of a file that it does not take
+SAID_CHARS: Final = 200
+READ_CHARS: Final = 4096
 _SAID: Final = {
     Placement.SAME: "is there already",
     Placement.KEPT: "exists and is kept",
@@ -71,6 +76,7 @@ async def _place(ctx: RunContext, door: Door, entry: FileEntry) -> None:
 
 
 async def place_entry(ctx: RunContext, door: Door, entry: FileEntry) -> Placement:
+    """Raises ``PhaseFailedError`` with what the guest says of a file that cannot be written."""
     file = GuestFile(
         directory=entry.target_dir,
         name=entry.name,
@@ -80,4 +86,24 @@ async def place_entry(ctx: RunContext, door: Door, entry: FileEntry) -> Placemen
         mode=entry.mode,
         owner=entry.owner,
     )
-    return await place(door, file)
+    try:
+        return await place(door, file)
+    except CommandFailedError as error:
+        raise unwritable(ctx.recorder.phase, entry, error) from error
+
+
+def unwritable(phase: Phase, entry: FileEntry, error: CommandFailedError) -> PhaseFailedError:
+    """Names the file, its target and, cut short, what the guest said of it."""
+    lines = [
+        plain(shown(line, SAID_CHARS)).strip() for line in error.output_tail[:READ_CHARS].splitlines()[:SAID_LINES]
+    ]
+    said = "; ".join(line for line in lines if line) or f"it ended with status {error.exit_status}"
+    likely = likely_cause(lines)
+    return PhaseFailedError(
+        phase.value,
+        f"{entry.name} cannot be written to {entry.target} in the guest: {said}",
+        step=entry.name,
+        remedy=likely.remedy
+        if likely
+        else "Mend the file's .path or owner, or what is in its way in the guest, then retry",
+    )

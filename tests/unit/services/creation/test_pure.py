@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lxc_dashboard.db.models import Creation, EventType, PackageManager, Phase
-from lxc_dashboard.errors import PhaseFailedError, PreflightError, TaskFailedError
-from lxc_dashboard.guest.supervisor import Outcome, StepEnd
+from lxc_dashboard.db.models import Creation, EventType, FilePolicy, PackageManager, Phase
+from lxc_dashboard.errors import CommandFailedError, PhaseFailedError, PreflightError, TaskFailedError
+from lxc_dashboard.guest.steps import Outcome, StepEnd
 from lxc_dashboard.proxmox.schemas import Interface
 from lxc_dashboard.services.creation import asking, discovery, ending, identity, notes, passwords, rights
 from lxc_dashboard.services.creation.checkpoint import Checkpoint
@@ -22,13 +22,21 @@ from lxc_dashboard.services.creation.explain import explain, likely_cause
 from lxc_dashboard.services.creation.findings import Finding, FindingSeverity
 from lxc_dashboard.services.creation.guest_steps import LINE_LIMIT_BYTES, LineReader, fit_name
 from lxc_dashboard.services.creation.packages import batches
+from lxc_dashboard.services.creation.phases.deploy import unwritable
 from lxc_dashboard.services.creation.phases.start import global_addresses
 from lxc_dashboard.services.creation.phases.sync import chosen_scripts
 from lxc_dashboard.services.creation.preflight.inside import os_family
 from lxc_dashboard.services.creation.service import from_failed_step
 from lxc_dashboard.services.creation.spec import ContainerSpec, ExtraPackage, PackageRef
 from lxc_dashboard.services.monitor import marks
-from lxc_dashboard.services.templates.model import Bucket, PackageEntry, Script, TemplateConfig, TemplateContent
+from lxc_dashboard.services.templates.model import (
+    Bucket,
+    FileEntry,
+    PackageEntry,
+    Script,
+    TemplateConfig,
+    TemplateContent,
+)
 
 SPEC = ContainerSpec("pve1", "local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst", "web", "local-lvm")
 
@@ -162,6 +170,7 @@ def ended(outcome: Outcome = Outcome.EXIT, status: int = 1) -> StepEnd:
         ("sh: 2: frobnicate: not found", "a command is missing in the guest: frobnicate"),
         ("connect: Network is unreachable", "a server cannot be reached"),
         ("mount: permission denied", "does not permit"),
+        ("touch: cannot touch '/etc/x': Read-only file system", "file system of the container is read-only"),
         ("Failed to connect to system scope bus via local transport: Host is down", "systemd does not run"),
         ("Failed to connect to bus: No such file or directory", "systemd does not run"),
         ("curl: (7) Failed to connect to example.org port 80", "a server cannot be reached"),
@@ -182,6 +191,24 @@ def test_what_nobody_knows_is_not_guessed() -> None:
     assert "memory" in explain("x", ended(status=137), []).message
     for outcome in (Outcome.TIMEOUT, Outcome.LOST, Outcome.CANCELLED):
         assert explain("x", ended(outcome), ["No space left on device"]).message.startswith("x ")
+
+
+@pytest.mark.parametrize("outcome", [Outcome.STOPPED, Outcome.RESTARTED])
+def test_a_guest_that_went_under_a_step_is_named_with_it(outcome: Outcome) -> None:
+    cause = explain("20-x.sh", ended(outcome), ["No space left on device"], guest="CT 101")
+    assert cause.message.startswith(f"CT 101 was {outcome} while 20-x.sh ran: a script ")
+    assert "retry" in cause.remedy
+
+
+def test_what_a_guest_says_of_a_file_is_cut_and_cleaned() -> None:
+    entry = FileEntry("app.conf", "/etc/app", FilePolicy.REPLACE, b"")
+    said = "\x1b[31mmv: cannot move\x07\n\n" + "y" * 5000 + "\nmore\n" * 50
+    error = unwritable(Phase.DEPLOYING, entry, CommandFailedError("Writing", 1, said))
+    assert error.user_message.startswith(
+        "app.conf cannot be written to /etc/app/app.conf in the guest: mv: cannot move; yyy"
+    )
+    assert len(error.user_message) < 400
+    assert "status 7" in unwritable(Phase.DEPLOYING, entry, CommandFailedError("Writing", 7, "")).user_message
 
 
 CONTENT = TemplateContent(

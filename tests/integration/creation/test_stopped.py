@@ -1,0 +1,108 @@
+"""A guest that goes down while a step runs in it, by both doors: noticed within 15 s, named, and started again by a retry."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lxc_dashboard.db.models import CreationState
+from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.services.creation import service
+from tests.integration.creation.conftest import content_of, register
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from lxc_dashboard.sandbox.guests.base import GuestHost
+    from lxc_dashboard.sandbox.node import SandboxNode
+    from lxc_dashboard.services.creation.service import JobView
+    from lxc_dashboard.settings import Settings
+    from tests.integration.creation.conftest import Lab
+
+NOTICED_WITHIN_S = 15
+WAITS = content_of(
+    ("10-web.sh", "#!/bin/sh\necho run >> /root/runs\n[ -e /root/mended ] && exit\necho waits\nsleep 600\n")
+)
+POWERS_OFF = content_of(
+    (
+        "10-web.sh",
+        "#!/bin/sh\necho run >> /root/runs\n[ -e /root/mended ] && exit\necho waits\npoweroff -f\nsleep 600\n",
+    )
+)
+
+
+@pytest.fixture(params=[("*",), ()], ids=["pct", "ssh"])
+async def rt(
+    request: pytest.FixtureRequest, settings: Settings, sandbox: SandboxNode, guests: GuestHost
+) -> AsyncIterator[Runtime]:
+    if guests.kind.startswith("rootless"):
+        pytest.skip("guests of this kind have no address that this machine reaches")
+    async with Runtime.open(settings) as runtime:
+        await register(runtime, sandbox, *request.param)
+        yield runtime
+
+
+async def begun(lab: Lab, creation_id: UUID) -> tuple[asyncio.Task[None], int]:
+    work = lab.work(creation_id)
+    await lab.until_said(creation_id, "waits")
+    return work, (await service.get_job(lab.rt, lab.session, creation_id)).vmid
+
+
+async def failed(lab: Lab, creation_id: UUID, work: asyncio.Task[None]) -> JobView:
+    async with asyncio.timeout(NOTICED_WITHIN_S):
+        await work
+    job = await service.get_job(lab.rt, lab.session, creation_id)
+    assert job.state is CreationState.FAILED
+    assert job.error is not None
+    return job
+
+
+async def mended(lab: Lab, creation_id: UUID, vmid: int) -> None:
+    """Started again by the retry, and its step run anew."""
+    await service.retry(lab.rt, lab.session, creation_id)
+    work = lab.work(creation_id)
+    await lab.until(lambda: lab.guests.is_running(vmid), "started again")
+    await lab.in_guest(vmid, "touch", "/root/mended")
+    await work
+    assert (await service.get_job(lab.rt, lab.session, creation_id)).state is CreationState.READY
+
+
+async def test_a_script_that_powers_the_guest_off_is_told_so(lab: Lab) -> None:
+    creation_id = await lab.request(POWERS_OFF)
+    work, vmid = await begun(lab, creation_id)
+    job = await failed(lab, creation_id, work)
+    assert job.error
+    assert job.error.message == (
+        f"CT {vmid} was stopped while 10-web.sh ran: a script powered it off, or somebody stopped it"
+    )
+    assert job.error.step == "10-web.sh"
+    assert "starts it again" in job.error.remedy
+    assert not (await (await lab.pve()).lxc.status(job.node, vmid)).running
+
+
+async def test_a_guest_that_somebody_stops_is_told_so_and_started_by_a_retry(lab: Lab) -> None:
+    creation_id = await lab.request(WAITS)
+    work, vmid = await begun(lab, creation_id)
+    client = await lab.pve()
+    await client.tasks.wait(await client.lxc.stop("pve1", vmid), deadline_s=30)
+    job = await failed(lab, creation_id, work)
+    assert job.error
+    assert job.error.message.startswith(f"CT {vmid} was stopped while 10-web.sh ran")
+    await mended(lab, creation_id, vmid)
+    assert (await lab.in_guest(vmid, "cat", "/root/runs")).split() == ["run", "run"]
+
+
+async def test_a_guest_that_is_restarted_is_told_so(lab: Lab) -> None:
+    creation_id = await lab.request(WAITS)
+    work, vmid = await begun(lab, creation_id)
+    await lab.guests.stop(vmid)
+    await lab.guests.start(vmid)
+    job = await failed(lab, creation_id, work)
+    assert job.error
+    assert job.error.message == (
+        f"CT {vmid} was restarted while 10-web.sh ran: a script rebooted it, or somebody restarted it"
+    )
+    assert (await lab.in_guest(vmid, "cat", "/root/runs")).split() == ["run"]
