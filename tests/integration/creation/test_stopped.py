@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from lxc_dashboard.sandbox.guests.base import GuestHost
+    from lxc_dashboard.sandbox.guests.namespaced import NamespaceHost
     from lxc_dashboard.sandbox.node import SandboxNode
+    from lxc_dashboard.sandbox.openssh import SshServer
     from lxc_dashboard.services.creation.service import JobView
     from lxc_dashboard.settings import Settings
     from tests.integration.creation.conftest import Lab
@@ -31,6 +33,9 @@ POWERS_OFF = content_of(
         "10-web.sh",
         "#!/bin/sh\necho run >> /root/runs\n[ -e /root/mended ] && exit\necho waits\npoweroff -f\nsleep 600\n",
     )
+)
+SILENT = content_of(
+    ("10-web.sh", "#!/bin/sh\necho waits\nwhile [ ! -e /root/mended ]; do sleep 0.1; done\necho goes on\n")
 )
 
 
@@ -58,6 +63,18 @@ async def failed(lab: Lab, creation_id: UUID, work: asyncio.Task[None]) -> JobVi
     assert job.state is CreationState.FAILED
     assert job.error is not None
     return job
+
+
+def server_of(lab: Lab, vmid: int) -> SshServer:
+    """The SSH server by which the guest is entered."""
+    inside = cast("NamespaceHost", lab.guests)._running[vmid].ssh
+    server = inside or lab.sandbox._door
+    assert server is not None
+    return server
+
+
+def statuses_asked(lab: Lab, vmid: int) -> int:
+    return sum(path.endswith(f"/lxc/{vmid}/status/current") for _, path, *_ in lab.sandbox.api.requests)
 
 
 async def mended(lab: Lab, creation_id: UUID, vmid: int) -> None:
@@ -106,3 +123,17 @@ async def test_a_guest_that_is_restarted_is_told_so(lab: Lab) -> None:
         f"CT {vmid} was restarted while 10-web.sh ran: a script rebooted it, or somebody restarted it"
     )
     assert (await lab.in_guest(vmid, "cat", "/root/runs")).split() == ["run"]
+
+
+async def test_a_guest_that_is_merely_silent_is_waited_for(lab: Lab) -> None:
+    creation_id = await lab.request(SILENT)
+    work, vmid = await begun(lab, creation_id)
+    asked, door = statuses_asked(lab, vmid), server_of(lab, vmid)
+    door.latency_s = 8
+    await lab.until(lambda: statuses_asked(lab, vmid) > asked, "PVE is asked")
+    door.latency_s = 0
+    await lab.in_guest(vmid, "touch", "/root/mended")
+    await work
+    assert (await service.get_job(lab.rt, lab.session, creation_id)).state is CreationState.READY
+    assert await lab.log_of(creation_id, "10-web.sh") == ["waits", "goes on"]
+    assert not any("again" in event.message for event in await lab.events(creation_id))
