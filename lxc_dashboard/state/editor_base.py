@@ -97,6 +97,10 @@ class EditorBase(PageState, mixin=True):
             await self._open()
         return bool(self.draft_id)
 
+    def _draft(self) -> UUID:
+        """The open draft's id. Raises ``NotFoundError`` where none is open: it was saved or discarded a moment ago."""
+        return uuid_of(self.draft_id, text.DRAFT_NONE)
+
     def _begin(self, draft: Draft) -> None:
         """Opens a draft. Where nobody has stored it since this tab did, what the tab has typed stays."""
         same = self.draft_id == str(draft.id) and self._seen == draft.updated_at
@@ -176,7 +180,7 @@ class EditorBase(PageState, mixin=True):
         if not self.draft_id or (content == self._stored and not mine):
             return True
         try:
-            kept = await drafts.store(rt, who, UUID(self.draft_id), content, seen=None if mine else self._seen)
+            kept = await drafts.store(rt, who, self._draft(), content, seen=None if mine else self._seen)
         except SessionExpiredError:
             raise
         except DashboardError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-from uuid import UUID
 
 from lxc_dashboard import routes
 from lxc_dashboard.components.code import PLAIN, language_of
@@ -104,14 +103,14 @@ class FilesPart(EditorBase, mixin=True):
         taken = {item.name for item in self._work.files}
         stem, _, suffix = NEW_FILE.rpartition(".")
         names = (NEW_FILE, *(f"{stem}-{n}.{suffix}" for n in range(2, len(taken) + 3)))
-        sha256 = await drafts.put_file(runtime(), session(), UUID(self.draft_id), b"")
+        sha256 = await drafts.put_file(runtime(), session(), self._draft(), b"")
         return await self._take_file(next(name for name in names if name not in taken), sha256, 0)
 
     @requires()
     async def uploaded(self, name: str, sha256: str, size: int) -> Any:
         """A file was sent: it is new, or other content for the one of its name. How long it is, the draft says."""
         del size
-        data = await drafts.read_file(runtime(), session(), UUID(self.draft_id), str(sha256))
+        data = await drafts.read_file(runtime(), session(), self._draft(), str(sha256))
         return await self._take_file(str(name)[:NAME_CHARS], str(sha256), len(data))
 
     @requires()
@@ -145,7 +144,7 @@ class FilesPart(EditorBase, mixin=True):
         for key, written in self._typed_files.items() if self.draft_id else ():
             data = written.encode()
             try:
-                sha256 = await drafts.put_file(rt, who, UUID(self.draft_id), data)
+                sha256 = await drafts.put_file(rt, who, self._draft(), data)
             except SessionExpiredError:
                 raise
             except DashboardError as error:
@@ -178,7 +177,7 @@ class FilesPart(EditorBase, mixin=True):
             return self._typed_files[item.key]
         if item.size > TEXT_BYTES:
             return None
-        data = await drafts.read_file(runtime(), session(), UUID(self.draft_id), item.sha256)
+        data = await drafts.read_file(runtime(), session(), self._draft(), item.sha256)
         try:
             found = data.decode("utf-8")
         except UnicodeDecodeError:

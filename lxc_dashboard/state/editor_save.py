@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID
 
 import reflex as rx
 
@@ -67,12 +66,12 @@ class SavePart(ScriptsPart, PackagesPart, FilesPart, mixin=True):
         if not await self._keep_now(runtime(), session()):
             return
         try:
-            preview = await authoring.preview(runtime(), session(), UUID(self.draft_id))
+            preview = await authoring.preview(runtime(), session(), self._draft())
         except InvalidInputError as error:
             yield await self._refuse(error.fields)
             return
         self.found = [finding_row(finding) for finding in preview.warnings]
-        self.blocks = blocks_of(await editing.difference(runtime(), session(), UUID(self.draft_id)))
+        self.blocks = blocks_of(await editing.difference(runtime(), session(), self._draft()))
         self.name, self.note_error, self.dialog = self._work.name, "", "save"
 
     @requires()
@@ -101,7 +100,7 @@ class SavePart(ScriptsPart, PackagesPart, FilesPart, mixin=True):
         """From the revision that somebody else saved to this draft."""
         if not await self._keep_now(runtime(), session()):
             return
-        found = await editing.difference(runtime(), session(), UUID(self.draft_id), self.overtaken.number)
+        found = await editing.difference(runtime(), session(), self._draft(), self.overtaken.number)
         self.blocks, self.dialog = blocks_of(found), "compare"
 
     @requires()
@@ -109,7 +108,7 @@ class SavePart(ScriptsPart, PackagesPart, FilesPart, mixin=True):
         """Puts what somebody else saved into this draft."""
         if not await self._keep_now(runtime(), session()):
             return
-        draft_id = UUID(self.draft_id)
+        draft_id = self._draft()
         taken = await editing.take_over(runtime(), session(), draft_id, seen=self.overtaken.number)
         draft = await drafts.get_draft(runtime(), session(), draft_id)
         self._begin(draft)
@@ -125,7 +124,7 @@ class SavePart(ScriptsPart, PackagesPart, FilesPart, mixin=True):
     @requires()
     async def discard(self) -> AsyncIterator[Any]:
         """Forgets the draft."""
-        await drafts.discard(runtime(), session(), UUID(self.draft_id))
+        await drafts.discard(runtime(), session(), self._draft())
         self._forget()
         yield said(text.DRAFT_DISCARDED)
         yield rx.redirect(self._leads_to)
@@ -136,7 +135,7 @@ class SavePart(ScriptsPart, PackagesPart, FilesPart, mixin=True):
         self.note, self.saving, self.note_error = note, True, ""
         yield
         try:
-            saved = await authoring.save(runtime(), session(), UUID(self.draft_id), note, over=over)
+            saved = await authoring.save(runtime(), session(), self._draft(), note, over=over)
         except InvalidInputError as error:
             yield await self._refuse(error.fields)
             return

@@ -22,6 +22,7 @@ DISCARD_DRAFT: Final = "Discard draft"
 DISCARD_TITLE: Final = "Discard the draft of {name}?"
 DISCARD_CONSEQUENCE: Final = "All changes since the last save are lost. Saved revisions stay."
 DRAFT_DISCARDED: Final = "Discarded the draft"
+DRAFT_NONE: Final = "No draft is open here any more: it was saved or discarded. Open the template to edit it again"
 LEAVE_TITLE: Final = "Leave with unsaved changes?"
 LEAVE_CONSEQUENCE: Final = (
     "The changes are not saved as a revision. The draft is kept: open the editor again and go on where you stopped."

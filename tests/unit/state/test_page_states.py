@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -17,6 +18,7 @@ from structlog.testing import capture_logs
 from lxc_dashboard import routes, text
 from lxc_dashboard.app import app
 from lxc_dashboard.db.models import new_id
+from lxc_dashboard.errors import NotFoundError
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation.downloads import FetchState
 from lxc_dashboard.state import base, guard
@@ -26,6 +28,8 @@ from lxc_dashboard.state.batch import BatchState
 from lxc_dashboard.state.console import ConsoleState
 from lxc_dashboard.state.create import CreateState
 from lxc_dashboard.state.editor import EditorState
+from lxc_dashboard.state.editor_files import FileForm
+from lxc_dashboard.state.editor_items import FileItem
 from lxc_dashboard.state.editor_work import Work
 from lxc_dashboard.state.job import JobState
 from lxc_dashboard.state.sources import SourcesState
@@ -115,6 +119,32 @@ async def test_nothing_stays_busy_whose_work_has_failed(
     with pytest.raises(RuntimeError, match=WORDS):
         await finished(state_class.event_handlers[handler].fn(state, *arguments))
     assert not attrgetter(flag)(state)
+
+
+@pytest.mark.usefixtures("_broken")
+@pytest.mark.parametrize(
+    ("handler", "arguments"),
+    [
+        ("add_text_file", []),
+        ("uploaded", ["motd", "0" * 64, 3]),
+        ("replaced", ["motd", "0" * 64, 3]),
+        ("choose_file", ["b"]),
+        ("save", [{}]),
+        ("save_over", []),
+        ("compare", []),
+        ("take_over", []),
+        ("discard", []),
+    ],
+)
+async def test_an_act_of_the_editor_without_an_open_draft_says_that_it_is_gone(
+    handler: str, arguments: list[Any]
+) -> None:
+    state = state_of(EditorState)
+    state._work = Work(files=(FileItem("a", "motd"), FileItem("b", "issue")))
+    state.file = FileForm(key="a", name="motd")
+    with pytest.raises(NotFoundError, match=re.escape(text.DRAFT_NONE)):
+        await finished(EditorState.event_handlers[handler].fn(state, *arguments))
+    assert not state.saving
 
 
 def state_of(state_class: type[Any]) -> Any:
