@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from lxc_dashboard import routes
-from lxc_dashboard.state import jobs
+from lxc_dashboard.services.creation import listing
 from lxc_dashboard.state.jobs import JobsState
 from lxc_dashboard.state.templates import TemplatesState
 from tests.unit.state.test_page_states import broken, finished, go, state_of
@@ -24,7 +24,7 @@ def _nothing_found(monkeypatch: pytest.MonkeyPatch) -> None:
     async def nothing(*_: Any, **__: Any) -> Any:
         return SimpleNamespace(jobs=(), nodes=(), templates=(), own_only=False, total=0)
 
-    monkeypatch.setattr(jobs.listing, "page_of", nothing)
+    monkeypatch.setattr(listing, "page_of", nothing)
     monkeypatch.setattr(JobsState, "_remember", nothing)
     monkeypatch.setattr(TemplatesState, "_read", nothing)
     monkeypatch.setattr(TemplatesState, "_look_deeper", nothing)
