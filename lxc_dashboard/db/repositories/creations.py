@@ -60,6 +60,13 @@ class CreationRepository(TicketRepository):
             raise NotFoundError("This job does not exist, or not any more")
         return creation
 
+    async def locked(self, creation_id: UUID) -> Creation:
+        """As ``get``, and nobody else changes it before this transaction ends."""
+        creation = await self._session.get(Creation, creation_id, populate_existing=True, with_for_update=True)
+        if creation is None:
+            raise NotFoundError("This job does not exist, or not any more")
+        return creation
+
     async def standing(self, creation_id: UUID) -> Standing:
         """Asked each second for each run: not the whole row, whose checkpoint alone is long. Raises ``NotFoundError``."""
         connection = await self._session.connection()

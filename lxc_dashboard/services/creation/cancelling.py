@@ -19,6 +19,7 @@ from lxc_dashboard.services.creation.phases import create, deploy, finalize, sta
 from lxc_dashboard.services.creation.tasks import stop_task
 
 if TYPE_CHECKING:
+    from lxc_dashboard.services.creation.checkpoint import Checkpoint
     from lxc_dashboard.services.creation.progress import Recorder
 
 log = structlog.get_logger(__name__)
@@ -73,7 +74,7 @@ def stop_without_pve(recorder: Recorder, error: DashboardError) -> Left:
     if active in TASKS or active.startswith(IN_GUEST):
         what = "Its task in PVE" if active in TASKS else "What ran in the guest"
         recorder.tell(MAY_GO_ON.format(what=what, why=error.user_message), EventType.WARNING)
-    return Left(remains=True, owes=False)
+    return Left(remains=_may_be_made(recorder.checkpoint), owes=False)
 
 
 async def _look(ctx: RunContext) -> bool:
@@ -130,8 +131,7 @@ async def _clear(ctx: RunContext) -> None:
 
 async def _remains(ctx: RunContext) -> bool:
     guest = ctx.guest
-    checkpoint = ctx.checkpoint
-    if not checkpoint.is_done(create.CREATE) and create.CREATE not in {*checkpoint.intent, *checkpoint.runs}:
+    if not _may_be_made(ctx.checkpoint):
         return False
     place = await ownership.locate(ctx.client, guest.node, guest.vmid)
     claim = ownership.claim_of(ctx)
@@ -140,6 +140,11 @@ async def _remains(ctx: RunContext) -> bool:
     if place.guest.lock == ownership.CREATE_LOCK and await ownership.lock_is_ours(ctx.client, claim, place.node):
         await _lift_lock(ctx)
     return True
+
+
+def _may_be_made(checkpoint: Checkpoint) -> bool:
+    """Whether PVE was asked for the container, by this try or one before."""
+    return checkpoint.is_done(create.CREATE) or create.CREATE in {*checkpoint.intent, *checkpoint.runs}
 
 
 async def _lift_lock(ctx: RunContext) -> None:

@@ -20,6 +20,7 @@ from lxc_dashboard.errors import (
     ServiceUnavailableError,
     TaskFailedError,
 )
+from lxc_dashboard.services.creation.phases import create
 from lxc_dashboard.services.creation.progress import LeaseLostError, Recorder
 from lxc_dashboard.services.creation.spec import PasswordMode
 
@@ -89,7 +90,10 @@ async def cancelled(
     rt: Runtime, creation: Creation, recorder: Recorder, owner: str, *, remains: bool, owes: bool = False
 ) -> None:
     """``remains`` says whether a container is left in PVE; where none is, its vmid is free again. ``owes``: see ``settling``."""
-    left = "the container is kept as it is" if remains else "no container remains"
+    left = "no container remains"
+    if remains:
+        made = recorder.checkpoint.is_done(create.CREATE)
+        left = "the container is kept as it is" if made else "what PVE has made of the container is kept as it is"
     by = creation.cancelled_by or creation.userid
     message = f"Cancelled by {by}: {left}"
     await recorder.flush()

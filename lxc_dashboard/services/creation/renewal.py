@@ -37,13 +37,24 @@ async def renew_due(rt: Runtime) -> int:
         while True:
             async with rt.db.transaction() as tx:
                 found = await tx.creations.lent_tickets(after, LOOKED_AT_ONCE)
-            renewed += sum(await asyncio.gather(*(_look_at(rt, lent, few) for lent in found)))
+            renewed += sum(await asyncio.gather(*(_quietly(rt, lent, few) for lent in found)))
             if len(found) < LOOKED_AT_ONCE:
                 return renewed
             after = found[-1].creation_id
     except ServiceUnavailableError as error:
         log.warning("no more tickets of jobs renewed", why=str(error))
         return renewed
+
+
+async def _quietly(rt: Runtime, lent: LentTicket, few: asyncio.Semaphore) -> bool:
+    """``_look_at``, whose errors hinder no other run: each is logged, and tried again in the next turn."""
+    try:
+        return await _look_at(rt, lent, few)
+    except DashboardError as error:
+        log.warning("ticket of a job not looked at", creation_id=str(lent.creation_id), why=str(error))
+    except Exception:
+        log.exception("ticket of a job not looked at", creation_id=str(lent.creation_id))
+    return False
 
 
 async def _look_at(rt: Runtime, lent: LentTicket, few: asyncio.Semaphore) -> bool:

@@ -120,7 +120,6 @@ async def retry(rt: Runtime, session: Session, creation_id: UUID) -> JobView:
     """
     creation, container, template = await _visible(rt, session, creation_id)
     await _require_same_user(rt, session, creation, container)
-    checkpoint = from_failed_step(Checkpoint.from_json(creation.checkpoint)).to_json()
     async with (
         guest_lock(rt.bus, session.endpoint_id, container.vmid, container.hostname),
         lending(rt, session) as lent,
@@ -128,9 +127,12 @@ async def retry(rt: Runtime, session: Session, creation_id: UUID) -> JobView:
         present = await lent.tx.containers.get(container.id)
         if present.deleted_at is not None:
             raise ConflictError("Its container is gone: create a new one")
+        # As it failed last: another retry may have run, and failed, since it was seen.
+        creation = await lent.tx.creations.locked(creation_id)
         if _misses_password(creation, present):
             raise ConflictError(f"{create.PASSWORD_GONE}. {create.GIVE_IT_AGAIN}")
-        await lent.tx.creations.reopen(creation_id, checkpoint)
+        checkpoint = from_failed_step(Checkpoint.from_json(creation.checkpoint))
+        await lent.tx.creations.reopen(creation_id, checkpoint.to_json())
         again = await lent.give(creation_id)
         await lent.tx.containers.set_lifecycle(container.id, Lifecycle.CREATING)
         await audit(lent.tx, session, container, "creation.retry", job=creation_id)

@@ -59,7 +59,10 @@ async def _settle(rt: Runtime, creation: Creation, few: asyncio.Semaphore) -> bo
                 return await _try(rt, creation)
     except (DashboardError, TimeoutError) as error:
         log.info("cancelled creation not settled yet", creation_id=str(creation.id), why=str(error))
-        return False
+    except Exception:
+        # One run hinders no other, whatever it brings.
+        log.exception("cancelled creation not settled", creation_id=str(creation.id))
+    return False
 
 
 async def _try(rt: Runtime, creation: Creation) -> bool:

@@ -148,7 +148,9 @@ async def update(rt: Runtime, session: Session, source_id: UUID, wanted: WantedS
     async with rights.authored(rt, session, "source.change", wanted.name[:63]):
         async with rt.db.transaction() as tx:
             source = await _changeable(tx, source_id)
-            known = KnownSource(source.location, source.host_key, tx.sources.secrets(source))
+            # Where others are given, those that cannot be read any more are no hindrance.
+            stored = tx.sources.secrets(source) if wanted.secrets is None else GitSecrets()
+            known = KnownSource(source.location, source.host_key, stored)
         checked = check_source(wanted, known)
         _write(source, checked)
         await _try(rt, session, source, checked)

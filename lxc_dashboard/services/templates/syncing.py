@@ -3,7 +3,7 @@
 Who wants a pass leaves a mark with a name of its own in Redis. Whoever holds the source's lease takes what mark there is, makes the
 pass, and removes the mark if it is still the same: a wish that came in the middle of a pass leads to another one, which costs a
 listing of refs where nothing has changed. The mark is removed where the pass has come to something that stands in the source's row.
-Of a pass that was cancelled, or died with its process or a service, it stays, and the schedule finds it within a minute.
+Of a pass that was cancelled or overtaken, or died with its process or a service, it stays, and the schedule finds it within a minute.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -33,7 +33,7 @@ from lxc_dashboard.errors import (
 )
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.templates import rights, sync, wishes
+from lxc_dashboard.services.templates import rights, sync, unread, wishes
 from lxc_dashboard.services.templates.fingerprint import FORMAT
 from lxc_dashboard.services.templates.folder import Discovery, Refusal, discover
 from lxc_dashboard.services.templates.git import reading
@@ -48,7 +48,6 @@ PASSES_AT_ONCE: Final = 2
 SCHEDULE: Final = "schedule"
 START: Final = "start"
 NOBODY: Final = frozenset({SCHEDULE, START})
-UNEXPECTED: Final = "It could not be read: an error that nobody expected, which the log of the worker tells"
 COMMIT_CHARS: Final = 12
 
 log = structlog.get_logger(__name__)
@@ -165,8 +164,6 @@ async def _quietly(rt: Runtime, source_id: UUID, gate: asyncio.Semaphore | None 
         except Exception:
             # One source hinders no other, whatever it brings.
             log.exception("template source not read", source_id=str(source_id))
-            with suppress(DashboardError):
-                await sync.store_failure(rt.db, source_id, UNEXPECTED)
 
 
 async def _wished(rt: Runtime, source: TemplateSource, asker: Asker) -> DiscoveryReport:
@@ -209,6 +206,12 @@ async def _fulfilled(rt: Runtime, source_id: UUID, wish: str, asker: Asker) -> D
     except (SourceError, NotFoundError):
         await wishes.fulfil(rt.bus, source_id, wish)
         raise
+    except unread.STILL_WANTED:
+        raise
+    except Exception as error:
+        await sync.store_failure(rt.db, source_id, unread.told(error))
+        await wishes.fulfil(rt.bus, source_id, wish)
+        raise
     await wishes.fulfil(rt.bus, source_id, wish)
     return report
 
@@ -246,7 +249,7 @@ async def _stored(
         rt.db, source, sync.Reading(found, source.location, note, fingerprints), asker.tell
     )
     if stored is None:
-        raise ConflictError("The templates were read by another process at the same time", detail=source.name)
+        raise unread.OvertakenPassError(detail=source.name)
     return stored
 
 

@@ -10,9 +10,11 @@ from uuid import UUID
 
 import pytest
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
 from lxc_dashboard.db.models import CreationState, now
-from lxc_dashboard.db.repositories.tickets import JobTicket
+from lxc_dashboard.db.repositories.tickets import JobTicket, LentTicket
+from lxc_dashboard.errors import ConflictError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth import acting, renewal, sessions
@@ -185,3 +187,23 @@ async def test_a_run_whose_ticket_cannot_be_read_hinders_no_other(
         (found,) = [one for one in await tx.creations.lent_tickets(UUID(int=0), 10) if one.creation_id == whole]
         (await tx.creations.get(broken)).ticket_enc = found.sealed
     assert await job_renewal.renew_due(rt) == 1
+
+
+@pytest.mark.parametrize("error", [RuntimeError("frobnicated"), ConflictError("frobnicated")])
+async def test_what_nobody_expected_of_one_run_hides_no_other(
+    rt: Runtime, begin: Begin, sandbox: SandboxNode, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    session, _ = await begun_ago(begin, sandbox, 1.1 * HOUR_S)
+    broken, whole = await lent(rt, session, 901), await lent(rt, session, 902)
+    before, renew = await ticket_of(rt, whole), job_renewal._renew
+
+    async def renew_one(rt: Runtime, lent: LentTicket, present: JobTicket) -> bool:
+        if lent.creation_id == broken:
+            raise error
+        return await renew(rt, lent, present)
+
+    monkeypatch.setattr(job_renewal, "_renew", renew_one)
+    with capture_logs() as logged:
+        assert await job_renewal.renew_due(rt) == 1
+    assert [line["creation_id"] for line in logged if line["event"] == "ticket of a job not looked at"] == [str(broken)]
+    assert await ticket_of(rt, whole) != before

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
@@ -133,6 +133,27 @@ async def test_a_failed_script_is_explained_and_retried_from_there(lab: Lab) -> 
     job = await lab.finish(creation_id)
     assert await lab.in_guest(job.vmid, "cat", "/root/runs") == "first\nflaky\nflaky\nlast\n"
     assert all(step.state is StepState.DONE for step in job.steps)
+
+
+async def test_a_retry_that_another_overtook_begins_where_that_one_failed(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    creation_id = await lab.request(FLAKY)
+    job = await lab.finish(creation_id, state=CreationState.FAILED)
+    looked, overtaken = service._require_same_user, False
+
+    async def look_slowly(*args: Any) -> None:
+        nonlocal overtaken
+        await looked(*args)
+        if not overtaken:
+            overtaken = True
+            await service.retry(lab.rt, lab.session, creation_id)
+            await lab.finish(creation_id, state=CreationState.FAILED)
+
+    monkeypatch.setattr(service, "_require_same_user", look_slowly)
+    await service.retry(lab.rt, lab.session, creation_id)
+    await lab.finish(creation_id, state=CreationState.FAILED)
+    assert await lab.in_guest(job.vmid, "cat", "/root/runs") == "first\nflaky\nflaky\nflaky\n"
 
 
 async def test_a_retry_starts_a_container_that_was_stopped_meanwhile(lab: Lab) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 
 from lxc_dashboard.db.models import CreationState, PackageManager
 from lxc_dashboard.errors import ConflictError, DashboardError
@@ -18,13 +19,16 @@ from lxc_dashboard.services.auth.model import ABSOLUTE_LIFETIME
 from lxc_dashboard.services.creation import discovery, service, settling
 from lxc_dashboard.services.creation.phases import deploy, start
 from lxc_dashboard.services.templates.model import Bucket, PackageEntry
+from tests.integration.auth.runs import lent
 from tests.integration.creation.conftest import BASIC, content_of
 from tests.integration.endpoints import sign_in
 
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from lxc_dashboard.db.models import Creation
     from lxc_dashboard.guest.files import Placement
+    from lxc_dashboard.runtime import Runtime
     from tests.integration.creation.conftest import Lab
 
 CANCEL_WITHIN_S = 15.0
@@ -105,7 +109,9 @@ async def test_while_pve_hangs_names_the_task_that_may_go_on(lab: Lab, kind: str
     lab.sandbox.mute()
     job = await cancel(lab, creation_id)
     assert job.exists
-    assert f"The task of CT {job.vmid} in PVE could not be stopped" in await said(lab, creation_id)
+    told = await said(lab, creation_id)
+    assert f"The task of CT {job.vmid} in PVE could not be stopped" in told
+    assert ("what PVE has made of the container is kept as it is" in told) == (kind == "vzcreate")
     lab.sandbox.mute(False)
     await check_settled(lab, creation_id, settling.TASK_ENDED.format(vmid=job.vmid))
     assert [task for task in _tasks(lab, kind) if task["status"] == "running"] == []
@@ -382,6 +388,24 @@ async def test_what_is_owed_in_a_container_that_is_destroyed_is_nothing(lab: Lab
     job = await cancelled_while_pve_hangs(lab)
     await service.destroy(lab.rt, lab.session, job.id)
     await check_settled(lab, job.id, settling.GONE.format(vmid=job.vmid))
+
+
+async def test_what_nobody_expected_of_one_run_hides_no_other(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken, whole = await lent(lab.rt, lab.session, 901), await lent(lab.rt, lab.session, 902)
+    async with lab.rt.db.transaction() as tx:
+        for creation_id in (broken, whole):
+            (await tx.creations.get(creation_id)).state = CreationState.CANCELLED.value
+
+    async def end(_rt: Runtime, creation: Creation) -> str:
+        if creation.id == broken:
+            raise RuntimeError("frobnicated")
+        return settling.GUEST_ENDED
+
+    monkeypatch.setattr(settling, "_end", end)
+    with capture_logs() as logged:
+        assert await settling.settle_due(lab.rt) == 1
+    assert [line["creation_id"] for line in logged if line.get("exc_info")] == [str(broken)]
+    assert [(await owed(lab, each))[1] is None for each in (broken, whole)] == [False, True]
 
 
 async def owed(lab: Lab, creation_id: UUID) -> tuple[str, str | None, str | None]:

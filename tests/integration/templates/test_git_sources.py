@@ -24,10 +24,11 @@ from lxc_dashboard.errors import (
     RateLimitedError,
     SourceError,
     SourceGoneError,
+    TamperedError,
 )
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.templates import service, shellcheck, sources, sync, syncing, webhooks, wishes
+from lxc_dashboard.services.templates import service, shellcheck, sources, sync, syncing, unread, webhooks, wishes
 from lxc_dashboard.services.templates.folder import Refusal
 from lxc_dashboard.services.templates.report import DiscoveryReport
 from lxc_dashboard.services.templates.sources import GitSecrets, SourceView, WantedSource
@@ -614,7 +615,30 @@ async def test_what_nobody_expected_of_one_source_hinders_no_other(
         source.secret_enc = tx.sources._secret.seal_json({"of": "another version"}, broken)
     await syncing.sync_due(rt)
     assert (await view(rt, ann, "whole")).templates == 1
-    assert (await view(rt, ann)).error == syncing.UNEXPECTED
+    assert (await view(rt, ann)).error == unread.UNEXPECTED
+    assert not await wishes.pending(rt.bus, broken), "it is tried again when its schedule says so"
+
+
+async def test_secrets_that_cannot_be_read_are_told_with_what_to_do_and_wait_for_the_schedule(
+    rt: Runtime, ann: Session, wanted: WantedSource, https: HttpsGit
+) -> None:
+    source_id = await sources.add_git(rt, ann, wanted)
+    async with rt.db.transaction() as tx:
+        (await tx.sources.get(source_id)).secret_enc = tx.sources._secret.seal_json({}, uuid4())
+    asked = len(https.requests)
+    await syncing.wish(rt, source_id)
+    await syncing.grant(rt, str(source_id))
+    told = await view(rt, ann)
+    assert told.error == unread.SECRETS_UNREADABLE.format(why=TamperedError.default_message)
+    assert told.tried_at
+    assert not await wishes.pending(rt.bus, source_id)
+    with pytest.raises(TamperedError):
+        await sources.sync(rt, ann, source_id)
+    assert not await wishes.pending(rt.bus, source_id)
+    assert len(https.requests) == asked
+    await sources.update(rt, ann, source_id, dataclasses.replace(wanted, secrets=GitSecrets()))
+    assert (await sources.sync(rt, ann, source_id)).added == ("web",)
+    assert (await view(rt, ann)).error == ""
 
 
 async def test_what_is_read_at_the_start_is_audited_where_it_changed_anything(rt: Runtime) -> None:
