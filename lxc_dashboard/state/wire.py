@@ -98,8 +98,15 @@ def _is_place(place: Any) -> bool:
         all(isinstance(text, str) and len(text) <= ADDRESS_CHARS for text in (path, address))
         and isinstance(query, dict)
         and len(query) <= QUERY_FIELDS
-        and all(isinstance(value, SCALARS) for value in query.values())
+        and all(_is_part(value) for value in query.values())
     )
+
+
+def _is_part(value: Any) -> bool:
+    """The rest of an address that names no page comes cut at its slashes."""
+    if isinstance(value, list):
+        return len(value) <= ADDRESS_CHARS and all(isinstance(piece, str) for piece in value)
+    return isinstance(value, SCALARS)
 
 
 def _connects(payload: Mapping[str, Any]) -> bool:

@@ -46,7 +46,7 @@ FRAMES: dict[str, list[str]] = {
     "router data": [event(router_data=odd) for odd in NOT_DICTS],
     "path": [event(router_data={**PLACE, "pathname": odd}) for odd in each(None, 5, [], {}, "x" * 100_000)],
     "address": [event(router_data={**PLACE, "asPath": odd}) for odd in each(None, 5, [], {}, "x" * 100_000)],
-    "query": [event(router_data={**PLACE, "query": odd}) for odd in each(*NOT_DICTS, {"a": {}}, {"a": []}, HUGE)],
+    "query": [event(router_data={**PLACE, "query": odd}) for odd in each(*NOT_DICTS, {"a": {}}, {"a": [{}]}, HUGE)],
     "name": [event(name=odd) for odd in each(*ODD, "no.such.handler", "\0", "\ud800", "line\nforged")],
     "event": [sent("event", odd) for odd in each(*ODD, "{}")],
     "number of arguments": [sent("event"), sent("event", {}, {}), sent("client_error"), sent("client_error", 1, 2)],

@@ -67,6 +67,13 @@ def test_a_page_connects_with_its_hashes_and_brings_no_vars() -> None:
     assert fault_of({"name": HYDRATE}) == ""
 
 
+def test_an_address_that_names_no_page_comes_in_pieces() -> None:
+    place = {"pathname": "*", "asPath": "/no/such/page?a=b", "query": {"a": "b", "splat": ["no", "such", "page"]}}
+    assert fault_of({"name": HYDRATE, "router_data": place}) == ""
+    for odd in (["no", None], [["no"]], [{}], ["no"] * 20_000):
+        assert fault_of({"name": HYDRATE, "router_data": {**place, "query": {"splat": odd}}}) == f"address of {HYDRATE}"
+
+
 @given(JSON, st.sampled_from(sorted(handlers())), JSON, JSON)
 def test_nothing_breaks_the_reader_and_no_word_of_it_is_repeated(
     whole: Any, name: str, payload: Any, place: Any
