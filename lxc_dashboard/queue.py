@@ -9,11 +9,16 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final, TypeVar
 
+import structlog
 from celery import Celery
 from kombu.exceptions import OperationalError
+from kombu.transport import TRANSPORT_ALIASES
+from kombu.transport import redis as over_redis
 from redis.exceptions import RedisError
 
 from lxc_dashboard.errors import ServiceUnavailableError
+
+log = structlog.get_logger(__name__)
 
 AnyCelery = TypeVar("AnyCelery", bound=Celery)
 
@@ -55,6 +60,31 @@ _SHARED: Final[dict[str, Any]] = {
     "enable_utc": True,
     "timezone": "UTC",
 }
+
+
+class QoS(over_redis.QoS):
+    """What a worker has fetched and not begun. Given back when its connection is closed, if that can be done.
+
+    Where Redis is gone it cannot, and a worker ended for that. The message comes again by itself: see ``VISIBILITY_TIMEOUT_S``.
+    """
+
+    def restore_unacked_once(self, stderr: Any = None) -> None:
+        try:
+            super().restore_unacked_once(stderr)
+        except Exception as error:  # noqa: BLE001 - kombu raises what it stumbles over
+            log.warning("messages not given back", why=str(error))
+
+
+class Channel(over_redis.Channel):
+    QoS = QoS
+
+
+class Transport(over_redis.Transport):
+    Channel = Channel
+
+
+# Kombu takes a transport by its address's scheme, and whether there is TLS by that name.
+TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), f"{__name__}:{Transport.__name__}"))
 
 
 class Queue:

@@ -115,12 +115,12 @@ function Filters({ view, change, found, inputRef, words }) {
       h("option", { value: "" }, words[`any_${key}`]), ...found[key].map((value) => h("option", { key: value, value }, key === "status" ? words[value] || value : value)))));
 }
 
-function Nothing({ feed, failure, load, clear, createUrl, icon, words }) {
+function Nothing({ feed, failure, load, clear, icon, words }) {
   if (feed.v < 0) return failure ? null : h(Skeleton, { words });
   if (feed.rows.size > 0) return h("div", { className: "empty" }, h("p", null, words.no_match), h("button", { type: "button", className: "button", onClick: clear }, words.clear));
   if (isUnanswered(feed)) return h(Unanswered, { meta: feed.meta, load, icon, words });
   if (failure || feed.meta.error) return null;
-  return h("div", { className: "empty" }, h("p", null, words.empty), h(Link, { className: "button", to: createUrl }, words.create));
+  return h("div", { className: "empty" }, h("p", null, words.empty));
 }
 
 function Confirm({ asked, close, onAct, words }) {
@@ -197,7 +197,7 @@ function counted(shown, feed, words) {
   return fill(all === 1 ? words.counted_one : words.counted, { all: count(all) });
 }
 
-export function GuestTable({ snapshotUrl, createUrl, consoleUrl, patch, words, onAct, onWatch, onLeave, children }) {
+export function GuestTable({ snapshotUrl, consoleUrl, patch, words, onAct, onWatch, onLeave, children }) {
   const [feed, version, failure, load] = useFeed(snapshotUrl, patch, words, onWatch, onLeave);
   const [view, setView] = useState(readView);
   useLedTo(setView);
@@ -219,7 +219,7 @@ export function GuestTable({ snapshotUrl, createUrl, consoleUrl, patch, words, o
     h("p", { className: "count", role: "status" }, counted(shown, feed, words)),
     feed.v >= 0 && feed.rows.size === 0 ? null : h(Filters, { view, change, found, inputRef, words }),
     h(Notes, { failure, meta: feed.meta, load, words }),
-    shown.length === 0 ? h(Nothing, { feed, failure, load, clear, createUrl, icon: children, words }) : null,
+    shown.length === 0 ? h(Nothing, { feed, failure, load, clear, icon: children, words }) : null,
     h("div", { role: "table", "aria-label": words.title, "aria-rowcount": shown.length + 1, className: "guest-table", hidden: shown.length === 0 },
       narrow ? null : h(Head, { view, change, words }),
       h("div", { ref: box, className: "guest-rows", onScroll, tabIndex: 0, role: "rowgroup", "aria-label": words.rows },

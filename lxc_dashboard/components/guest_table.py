@@ -38,7 +38,6 @@ class GuestTable(NoSSRComponent):
     tag = "GuestTable"
 
     snapshot_url: rx.Var[str] = field()
-    create_url: rx.Var[str] = field()
     console_url: rx.Var[str] = field()
     patch: rx.Var[dict[str, Any]] = field()
     words: rx.Var[dict[str, str]] = field()

@@ -21,7 +21,6 @@ def containers() -> rx.Component:
     """The table fetches its snapshot by itself and is told of changes while it is shown."""
     return guest_table(
         snapshot_url=routes.FEED,
-        create_url=routes.CREATE,
         console_url=routes.console("{vmid}"),
         patch=FeedState.patch,
         on_act=ContainersState.act,

@@ -32,7 +32,7 @@ def jobs() -> rx.Component:
 
 
 def _no_jobs() -> rx.Component:
-    return empty_block(text.NO_JOBS, text.NO_JOBS_NEXT, link_button(text.NEW_CONTAINER, routes.CREATE))
+    return empty_block(text.NO_JOBS, text.NO_JOBS_NEXT)
 
 
 def _list() -> rx.Component:

@@ -132,9 +132,10 @@ def _restore() -> rx.Component:
                 hint=text.RESTORE_NOTE_HINT,
                 field_id=NOTE_ID,
             ),
+            rx.el.div(rx.cond(state.refusal != "", note(state.refusal, tone="bad")), role="alert"),
             rx.el.div(
                 button(text.CANCEL, on_click=state.ask_restore(0)),
-                button(text.RESTORE, kind="primary", type="submit"),
+                button(text.RESTORE, kind="primary", type="submit", disabled=state.acting),
                 class_name="dialog-actions",
             ),
             on_submit=state.restore,

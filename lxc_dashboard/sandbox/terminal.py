@@ -67,11 +67,18 @@ class Terminal:
                     break
                 if not data:
                     break
-                for listener in list(self.listeners):
-                    await listener(data)
+                await self._tell(data)
         finally:
             self._shut()
             self.ended.set()
+
+    async def _tell(self, data: bytes) -> None:
+        """Who left just now is no reason to end what the others watch."""
+        for listener in list(self.listeners):
+            try:
+                await listener(data)
+            except OSError:
+                self.listeners.discard(listener)
 
     async def _ready(self, *, writing: bool) -> None:
         loop = asyncio.get_running_loop()

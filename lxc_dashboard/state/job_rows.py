@@ -92,6 +92,10 @@ class View:
             given["page"] = view.page
         return f"{routes.JOBS}?{urlencode(given)}" if given else routes.JOBS
 
+    def typed_over(self, led: View | None, typed: str) -> View:
+        """This view, with what was typed while a choice ``led`` to it: that came later than the choice."""
+        return replace(self, q=typed, page=1) if self == led and typed != self.q else self
+
     @property
     def narrows(self) -> bool:
         return replace(self, page=1) != View()

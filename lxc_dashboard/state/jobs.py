@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
 from typing import Any
 
 import reflex as rx
@@ -16,7 +16,7 @@ from lxc_dashboard.state.job_rows import FILTERS, PAGE_ROWS, QUERY_CHARS, View, 
 
 
 class JobsState(FollowedJobs, rx.State):
-    """``rows`` are those of the page that is shown."""
+    """``rows`` are those of the page that is shown. ``_led``: what a choice leads to, until the address follows."""
 
     q: str = ""
     state: str = ""
@@ -30,24 +30,31 @@ class JobsState(FollowedJobs, rx.State):
     older_href: str = ""
     clear_href: str = View().address()
     _view: View = View()
+    _led: View | None = None
 
     @requires()
-    async def load(self) -> None:
-        """Shows what the address asks for."""
-        self._view = View.of(self.router.url.query_parameters)
+    async def load(self) -> Any:
+        """Shows what the address asks for, and what was typed since."""
+        asked = View.of(self.router.url.query_parameters)
+        self._view, self._led = asked.typed_over(self._led, self._view.q), None
         async with self._filling():
             await self._read()
+        return None if self._view == asked else self._lead(self._view, replace=True)
 
     @requires()
     async def search(self, query: str) -> None:
         """Filters as one types. The address follows there."""
-        self._view = replace(self._view, q=query[:QUERY_CHARS], page=1)
+        self._view = dataclasses.replace(self._view, q=query[:QUERY_CHARS], page=1)
         await self._read()
 
     @requires()
     async def narrow(self, name: str, value: str) -> Any:
         """Sets one of ``FILTERS``; empty: any."""
-        return rx.redirect(self._view.address(**{name: value})) if name in FILTERS else None
+        return self._lead(dataclasses.replace(self._view, page=1, **{name: value})) if name in FILTERS else None
+
+    def _lead(self, view: View, *, replace: bool = False) -> Any:
+        self._led = view
+        return rx.redirect(view.address(page=view.page), replace=replace)
 
     async def _read(self) -> None:
         view = self._view

@@ -53,14 +53,14 @@ class SourcesState(PageState, rx.State):
 
     @requires()
     async def load(self) -> None:
-        """The list, and the source that the address names."""
+        """The list, and the source that the address names. A form that is open stays: a page that connects again loads, too."""
         wanted = str(self.router.url.query_parameters.get("source", ""))
         async with self._filling():
-            if wanted != self.chosen or wanted == NEW:
+            is_other, self.chosen = wanted != self.chosen, wanted
+            if is_other:
                 self.editing = False
-            self.chosen = wanted
             await self._read(runtime(), session())
-            if self.chosen == NEW:
+            if is_other and self.chosen == NEW:
                 self._form()
             self._show(empty=not self.rows and self.chosen != NEW)
 

@@ -10,10 +10,12 @@ from uuid import UUID
 import reflex as rx
 
 from lxc_dashboard import routes, text
+from lxc_dashboard.errors import DashboardError, OvertakenError, SessionExpiredError
 from lxc_dashboard.services.templates import authoring, history, service
 from lxc_dashboard.services.templates.report import RevisionSummary
 from lxc_dashboard.state.base import PageState, requires, runtime, said, session
 from lxc_dashboard.state.editor_diff import DiffBlock, blocks_of
+from lxc_dashboard.state.problems import message_of
 from lxc_dashboard.state.template import Address, number_of
 
 NOTE_CHARS: Final = 2000
@@ -33,7 +35,10 @@ class RevisionRow:
 
 
 class TemplateRevisionsState(PageState, rx.State):
-    """``old`` and ``new`` are the revisions that are compared, empty where none are. ``restoring``: asked about, 0: none."""
+    """``old`` and ``new`` are the revisions that are compared, empty where none are. ``restoring``: asked about, 0: none.
+
+    ``refusal``: why it was not restored. ``acting``: it is being restored.
+    """
 
     rows: list[RevisionRow] = []
     numbers: list[str] = []
@@ -43,6 +48,8 @@ class TemplateRevisionsState(PageState, rx.State):
     title: str = ""
     blocks: list[DiffBlock] = []
     restoring: int = 0
+    refusal: str = ""
+    acting: bool = False
     _template_id: UUID | None = None
 
     @requires()
@@ -54,10 +61,7 @@ class TemplateRevisionsState(PageState, rx.State):
         async with self._filling():
             asked = Address.of(str(self.router.url.path), query)
             self._template_id = asked.template_id
-            detail = await service.get_template(session(), runtime().db, asked.template_id)
-            self.current = detail.revisions[0].number
-            self.rows = revision_rows(asked.template_id, detail.revisions)
-            self.numbers = [str(row.number) for row in self.rows]
+            await self._list(asked.template_id)
             await self._compare(query)
             self._show()
 
@@ -81,19 +85,46 @@ class TemplateRevisionsState(PageState, rx.State):
     @requires()
     async def ask_restore(self, number: int) -> None:
         """Asks for the note before revision ``number`` is restored; 0: not any more."""
-        self.restoring = number if str(number) in self.numbers else 0
+        self.restoring, self.refusal = number if str(number) in self.numbers else 0, ""
 
     @requires()
     async def restore(self, form: dict[str, Any]) -> AsyncIterator[Any]:
-        """Makes a new revision of what an older one held."""
-        number, self.restoring = self.restoring, 0
-        yield
-        if self._template_id is None or not number:
+        """Makes a new revision of what an older one held. A refusal stands in the dialog, beside the note."""
+        number, template_id = self.restoring, self._template_id
+        if template_id is None or not number:
             return
-        note = str(form.get("note", "")).strip()[:NOTE_CHARS]
-        made = await authoring.restore(runtime(), session(), self._template_id, number, note, expected=self.current)
-        yield said(text.RESTORED.format(number=number, made=made.number))
-        yield rx.redirect(routes.template_tab(self._template_id, "revisions", old=self.current, new=made.number))
+        self.acting, self.refusal = True, ""
+        yield
+        try:
+            made = await self._restore(template_id, number, str(form.get("note", "")))
+        finally:
+            self.acting = False
+        if made:
+            self.restoring = 0
+            yield said(text.RESTORED.format(number=number, made=made))
+            yield rx.redirect(routes.template_tab(template_id, "revisions", old=self.current, new=made))
+
+    async def _restore(self, template_id: UUID, number: int, note: str) -> int:
+        """The number of the revision that was made, 0 where that was refused."""
+        note = note.strip()[:NOTE_CHARS]
+        try:
+            made = await authoring.restore(runtime(), session(), template_id, number, note, expected=self.current)
+        except SessionExpiredError:
+            raise
+        except OvertakenError as error:
+            self.refusal = message_of(error)
+            await self._list(template_id)
+            return 0
+        except DashboardError as error:
+            self.refusal = message_of(error)
+            return 0
+        return made.number
+
+    async def _list(self, template_id: UUID) -> None:
+        detail = await service.get_template(session(), runtime().db, template_id)
+        self.current = detail.revisions[0].number
+        self.rows = revision_rows(template_id, detail.revisions)
+        self.numbers = [str(row.number) for row in self.rows]
 
     async def _compare(self, query: Mapping[str, Any]) -> None:
         old, new = number_of(query.get("old", "")), number_of(query.get("new", ""))

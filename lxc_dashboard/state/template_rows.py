@@ -95,6 +95,10 @@ class View:
             layout=given["layout"] if given["layout"] in LAYOUTS else "",
         )
 
+    def typed_over(self, led: View | None, typed: str) -> View:
+        """This view, with what was typed while a choice ``led`` to it: that came later than the choice."""
+        return replace(self, q=typed, page=1) if self == led and typed != self.q else self
+
     def address(self, **changed: Any) -> str:
         """The list's address with this view, and ``changed`` in it; another filter or order begins at its first page."""
         view = replace(self, **({"page": 1} | changed))

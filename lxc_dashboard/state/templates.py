@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Any, Final
 
 import reflex as rx
@@ -34,7 +34,10 @@ CHOSEN_AT_MOST: Final = 1000
 
 
 class TemplatesState(PageState, rx.State):
-    """``rows`` are those of the page that is shown, of the ``found`` that match. ``chosen``: ids, over all pages."""
+    """``rows`` are those of the page that is shown, of the ``found`` that match. ``chosen``: ids, over all pages.
+
+    ``_led``: what a choice leads to, until the address follows.
+    """
 
     rows: list[TemplateRow] = []
     refused: list[Refused] = []
@@ -59,6 +62,7 @@ class TemplatesState(PageState, rx.State):
     chosen: list[str] = []
     page_chosen: bool = False
     _view: View = View()
+    _led: View | None = None
     # Tuples, which Reflex does not watch: looking through a list of its own costs twenty times as much.
     _all: tuple[TemplateRow, ...] = ()
     _page: tuple[TemplateRow, ...] = ()
@@ -66,8 +70,9 @@ class TemplatesState(PageState, rx.State):
 
     @requires()
     async def load(self) -> AsyncIterator[Any]:
-        """Shows what the address asks for: at once from what is known, then as it is now."""
-        before, self._view = self._view.q, View.of(self.router.url.query_parameters)
+        """Shows what the address asks for, and what was typed since: at once from what is known, then as it is now."""
+        before, asked = self._view.q, View.of(self.router.url.query_parameters)
+        self._view, self._led = asked.typed_over(self._led, before), None
         self._deep = self._deep if before == self._view.q else frozenset()
         self.layout = self._view.layout or self.layout
         if self._all:
@@ -78,11 +83,13 @@ class TemplatesState(PageState, rx.State):
             await self._look_deeper()
             self._apply()
             self._show(empty=not self._all and not self.refused)
+        if self._view != asked:
+            yield self._lead(self._view, replace=True)
 
     @requires()
     async def search(self, query: str) -> AsyncIterator[Any]:
         """Filters as one types: at once by what the list shows, then by packages and scripts. The address follows there."""
-        self._view, self._deep = replace(self._view, q=query[:QUERY_CHARS], page=1), frozenset()
+        self._view, self._deep = dataclasses.replace(self._view, q=query[:QUERY_CHARS], page=1), frozenset()
         self._apply()
         yield
         await self._look_deeper()
@@ -91,14 +98,14 @@ class TemplatesState(PageState, rx.State):
     @requires()
     async def narrow(self, name: str, value: str) -> Any:
         """Sets one of ``FILTERS``; empty: any."""
-        return rx.redirect(self._view.address(**{name: value})) if name in FILTERS else None
+        return self._lead(self._with(**{name: value})) if name in FILTERS else None
 
     @requires()
     async def sort_by(self, key: str) -> Any:
         """Sorts; a second time the other way round."""
         if key not in SORTS:
             return None
-        return rx.redirect(self._view.address(sort=key, down=key == self._view.sort and not self._view.down))
+        return self._lead(self._with(sort=key, down=key == self._view.sort and not self._view.down))
 
     @requires()
     async def remember(self, layout: str) -> None:
@@ -109,7 +116,7 @@ class TemplatesState(PageState, rx.State):
     @requires()
     async def lay_out(self, layout: str) -> Any:
         """Table or cards."""
-        return rx.redirect(self._view.address(layout=layout, page=self._view.page)) if layout in LAYOUTS else None
+        return self._lead(self._with(layout=layout, page=self._view.page)) if layout in LAYOUTS else None
 
     @requires()
     async def pick(self, template_id: str) -> None:
@@ -149,6 +156,13 @@ class TemplatesState(PageState, rx.State):
         }
         yield said(text.FOLDERS_READ.format(**counts))
         yield TemplatesState.load
+
+    def _with(self, **changed: Any) -> View:
+        return dataclasses.replace(self._view, **({"page": 1} | changed))
+
+    def _lead(self, view: View, *, replace: bool = False) -> Any:
+        self._led = view
+        return rx.redirect(view.address(page=view.page), replace=replace)
 
     async def _read(self) -> None:
         db = runtime().db

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from lxc_dashboard.text.common import CANCEL, FAILED_TITLE, NEW_CONTAINER, REMEDY_RETRY, REMEDY_UNREACHABLE, RETRY
+from lxc_dashboard.text.common import CANCEL, FAILED_TITLE, REMEDY_RETRY, REMEDY_UNREACHABLE, RETRY
 
 # What each live page says of its feed
 FEED_WORDS: Final = {
@@ -23,7 +23,6 @@ FEED_WORDS: Final = {
     "unreadable": "The list cannot be read ({status})",
     "silent": "The dashboard does not answer",
     "empty": "No containers that you may see. A container is made from a template, in five steps.",
-    "create": NEW_CONTAINER,
     "of_cores": "of {cores} cores",
     "used_of": "{used} of {total}",
 }

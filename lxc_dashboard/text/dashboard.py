@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from lxc_dashboard.text.common import NEW_CONTAINER
 from lxc_dashboard.text.containers import FEED_WORDS
 
 DASHBOARD_TITLE: Final = "Dashboard"
@@ -35,6 +36,7 @@ NODE_WORDS: Final = {
     "containers_unknown": "Containers unknown",
     "online": ONLINE,
     "offline": "Offline",
+    "create": NEW_CONTAINER,
     "no_nodes": "No node is visible to this user",
     "no_nodes_next": "Ask an administrator of PVE for Sys.Audit on the nodes.",
 }

@@ -216,7 +216,12 @@ def test_no_containers_at_all_lead_to_the_wizard(fresh_page: Page, stack: Stack,
         expect(fresh_page.locator(".count")).to_have_text("0 containers")
         expect(fresh_page.get_by_role("search")).to_have_count(0)
         keep_picture(fresh_page, "containers-none")
-        fresh_page.locator(".empty").get_by_role("link", name=WORDS["create"]).click()
+        create = fresh_page.get_by_role("link", name=text.NEW_CONTAINER)
+        expect(create).to_have_count(1)
+        visit(fresh_page, routes.JOBS)
+        expect(fresh_page.get_by_text(text.NO_JOBS, exact=True)).to_be_visible()
+        expect(create).to_have_count(1)
+        create.click()
         expect(fresh_page.get_by_role("heading", level=1)).to_have_text(text.CREATE_TITLE)
 
 

@@ -20,6 +20,7 @@ from playwright.sync_api import Locator, Page, expect
 from lxc_dashboard import routes, text
 from tests import git_servers
 from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, fits, keep_picture, reload, visit
+from tests.e2e.page_wire import PageWire
 from tests.e2e.stack import Stack
 from tests.git_servers import Repository, SshGit, ssh_git
 
@@ -169,6 +170,22 @@ def test_the_key_of_an_ssh_server_is_shown_and_pinned_with_the_second_press(page
         submit(page, text.SOURCE_SAVE)
         expect(page.get_by_text("Changed by-ssh")).to_be_visible(timeout=READ_TIMEOUT_MS)
         expect(page.get_by_role("region", name="by-ssh").get_by_text("Every hour")).to_be_visible()
+
+
+def test_what_is_typed_into_the_form_outlasts_a_connection_that_breaks(page: Page) -> None:
+    wire = PageWire(page)
+    visit(page, routes.source("new"))
+    page.get_by_label(text.SOURCE_NAME, exact=True).fill("half-typed")
+    page.get_by_label(text.SOURCE_ACCESS).select_option("password")
+    page.get_by_label(text.SOURCE_PASSWORD, exact=True).fill(HOOK)
+    submit(page)
+    told = page.locator("#location-error")
+    expect(told).not_to_be_empty()
+    wire.cut()
+    page.get_by_label(text.SOURCE_REF).fill("main")
+    expect(page.get_by_label(text.SOURCE_NAME, exact=True)).to_have_value("half-typed")
+    expect(page.get_by_label(text.SOURCE_PASSWORD, exact=True)).to_have_value(HOOK)
+    expect(told).not_to_be_empty()
 
 
 def test_a_signed_push_is_read_by_the_worker(page: Page, stack: Stack, repository: Repository) -> None:

@@ -12,6 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 from lxc_dashboard import routes, text
 from tests.e2e import recipes
 from tests.e2e.conftest import NewPage, SignedInAs, keep_picture, visit
+from tests.e2e.page_wire import PageWire
 from tests.e2e.stack import Stack
 
 
@@ -100,6 +101,21 @@ def test_the_address_tells_all_that_is_shown_and_the_way_back(page: Page, new_pa
     page.go_back()
     query(page, "source=templates-dir")
     expect(search(page)).to_have_value("")
+
+
+def test_what_is_typed_before_the_page_has_followed_a_choice_stays(page: Page) -> None:
+    wire = PageWire(page)
+    visit(page, routes.TEMPLATES)
+    expect(line(page, "web")).to_be_visible()
+    wire.hold()
+    page.get_by_label(text.BY_TAG).select_option("team")
+    search(page).fill("web")
+    wire.let_go()
+    query(page, "q=web&tag=team")
+    expect(line(page, "db")).to_have_count(0)
+    expect(line(page, "web")).to_be_visible()
+    expect(search(page)).to_have_value("web")
+    expect(page.get_by_label(text.BY_TAG)).to_have_value("team")
 
 
 def test_rows_are_sorted_by_their_heads_and_by_the_choice(page: Page) -> None:

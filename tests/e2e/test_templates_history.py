@@ -10,7 +10,7 @@ from playwright.sync_api import Locator, Page, expect
 from lxc_dashboard import routes, text
 from lxc_dashboard.sandbox.seed import FIRST_VMID, demo_guest
 from tests.e2e import recipes
-from tests.e2e.conftest import NewPage, SignedInAs, reload, visit
+from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, keep_picture, reload, visit
 from tests.e2e.stack import Stack
 
 
@@ -81,6 +81,29 @@ def test_an_older_revision_is_restored_with_a_note(page: Page, template: tuple[s
     expect(page.locator(".compared")).to_contain_text(text.COMPARED.format(old=3, new=4))
     page.locator(".tabs").get_by_role("link", name=text.CONFIG).click()
     expect(page.get_by_role("table", name=text.CONFIG)).to_contain_text("512 MiB")
+
+
+def test_a_refusal_to_restore_stands_in_the_dialog_and_the_note_stays(
+    page: Page, new_page: NewPage, template: tuple[str, str]
+) -> None:
+    visit(page, routes.template_tab(template[0], "revisions"))
+    revision(page, 1).get_by_role("button", name=text.RESTORE).click()
+    dialog = page.get_by_role("dialog", name="Restore revision r1?")
+    dialog.get_by_label(text.RESTORE_NOTE, exact=True).fill("The memory was not needed")
+    other = new_page(storage_state=page.context.storage_state())
+    visit(other, routes.template_tab(template[0], "revisions"))
+    revision(other, 2).get_by_role("button", name=text.RESTORE).click()
+    other.get_by_role("dialog").get_by_role("button", name=text.RESTORE).click()
+    expect(other.get_by_text(text.RESTORED.format(number=2, made=4))).to_be_visible()
+    dialog.get_by_role("button", name=text.RESTORE).click()
+    expect(dialog.get_by_role("alert").filter(has_text="root@pam saved revision 4 in the meantime")).to_be_visible()
+    expect(dialog.get_by_label(text.RESTORE_NOTE, exact=True)).to_have_value("The memory was not needed")
+    assert accessibility_faults(page) == []
+    keep_picture(page, "template-restore-refused")
+    dialog.get_by_role("button", name=text.RESTORE).click()
+    expect(page.get_by_text(text.RESTORED.format(number=1, made=5))).to_be_visible()
+    expect(dialog).to_have_count(0)
+    expect(revision(page, 5)).to_contain_text("The memory was not needed")
 
 
 def test_containers_of_an_older_revision_are_marked_and_lead_to_what_would_change(

@@ -9,14 +9,16 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from celery import Celery
 from redis.asyncio import Redis
 
 from lxc_dashboard.bus import BEGINNING, Bus
 from lxc_dashboard.embedded import EmbeddedServices
 from lxc_dashboard.errors import ServiceUnavailableError
-from lxc_dashboard.queue import Queue
+from lxc_dashboard.queue import QUEUE_NAME, Queue, create_celery
 from lxc_dashboard.settings import Settings
 from tasks.loop import HEARTBEAT_KEY
 from tests.integration.conftest import Services
@@ -167,6 +169,20 @@ async def test_the_clock_goes_on_after_redis_has_lost_all_that_it_held(
     async with Redis.from_url(redis_url) as redis:
         await redis.flushdb()
     await until_said(bus, lambda said: said.count("reap") >= 2, within_s=60)
+
+
+async def test_a_connection_that_broke_is_closed_and_keeps_what_it_had_fetched(redis_url: str) -> None:
+    """As Celery leaves it when Redis goes away: the worker went away with it."""
+    app = create_celery(redis_url, Celery)
+    app.send_task("probe.say", kwargs={"word": "kept"})
+    connection = app.connection_for_read()
+    channel: Any = connection.default_channel
+    assert channel.basic_get(QUEUE_NAME)
+    connection.transport.client = None
+    connection.close()
+    app.close()
+    async with Redis.from_url(redis_url) as redis:
+        assert await redis.exists("unacked")
 
 
 async def test_a_queue_that_is_gone_is_named_within_seconds(redis_url: str) -> None:

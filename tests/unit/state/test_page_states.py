@@ -67,8 +67,8 @@ def test_the_page_states_are_found() -> None:
     assert {"JobState", "CreateState", "EditorState", "TemplateContainersState"} <= {s.__name__ for s in page_states()}
 
 
-@pytest.fixture
-def _broken() -> Iterator[None]:
+@pytest.fixture(name="_broken")
+def broken() -> Iterator[None]:
     """A signed-in caller in a process that has a fault."""
     process: Any = SimpleNamespace(runtime=BrokenRuntime())
     token = guard._CALLER.set(guard.Caller(process, someone()))
@@ -147,17 +147,21 @@ async def test_an_act_of_the_editor_without_an_open_draft_says_that_it_is_gone(
     assert not state.saving
 
 
-def state_of(state_class: type[Any]) -> Any:
+def state_of(state_class: type[Any], address: str = ADDRESS) -> Any:
     """A tab's state on the page that it fills."""
     root = rx.State(_reflex_internal_init=True)  # type: ignore[call-arg] # as Reflex makes them
     state = root.get_substate(state_class.get_full_name().split("."))
-    path, _, query = ADDRESS.partition("?")
+    path, _, query = address.partition("?")
     tab = TABS.get(state_class.__name__, "")
     path = PATHS.get(state_class.__name__, path)
-    root.router = RouterData.from_router_data(
-        {"asPath": f"{path}?{query}&tab={tab}", "pathname": path, "headers": {"origin": "http://x"}}
-    )
+    go(state, f"{path}?{query}&tab={tab}")
     return state
+
+
+def go(state: Any, address: str) -> None:
+    """The browser shows this address now."""
+    place = {"asPath": address, "pathname": address.partition("?")[0], "headers": {"origin": "http://x"}}
+    state._get_root_state().router = RouterData.from_router_data(place)
 
 
 def someone() -> Session:
@@ -176,10 +180,7 @@ def someone() -> Session:
     )
 
 
-async def finished(begun: Any) -> None:
-    """A handler to its end, whichever kind it is of."""
-    if inspect.isasyncgen(begun):
-        async for _ in begun:
-            assert begun
-    else:
-        await begun
+async def finished(begun: Any) -> list[Any]:
+    """A handler to its end, whichever kind it is of, and the events that it gave."""
+    given = [event async for event in begun] if inspect.isasyncgen(begun) else [await begun]
+    return [event for event in given if event is not None]

@@ -1,0 +1,87 @@
+"""The lists that an address filters: a choice leads to its address, and what is typed until the page is there comes on top."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from lxc_dashboard import routes
+from lxc_dashboard.services.creation import listing
+from lxc_dashboard.state.jobs import JobsState
+from lxc_dashboard.state.templates import TemplatesState
+from tests.unit.state.test_page_states import broken, finished, go, state_of
+
+__all__ = ["broken"]
+
+
+@pytest.fixture
+def _nothing_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No service is asked."""
+
+    async def nothing(*_: Any, **__: Any) -> Any:
+        return SimpleNamespace(jobs=(), nodes=(), templates=(), own_only=False, total=0)
+
+    monkeypatch.setattr(listing, "page_of", nothing)
+    monkeypatch.setattr(JobsState, "_remember", nothing)
+    monkeypatch.setattr(TemplatesState, "_read", nothing)
+    monkeypatch.setattr(TemplatesState, "_look_deeper", nothing)
+
+
+async def called(state: Any, handler: str, *arguments: str) -> list[tuple[str, bool]]:
+    """Where the handler leads to, and whether that stands in the history in place of the address before."""
+    events = await finished(type(state).event_handlers[handler].fn(state, *arguments))
+    given = [{str(name): value._var_value for name, value in event.args} for event in events]
+    return [(redirect["path"], redirect["replace"]) for redirect in given]
+
+
+CHOICES = pytest.mark.parametrize(
+    ("state_class", "path", "handler", "arguments", "name"),
+    [
+        (JobsState, routes.JOBS, "narrow", ("state", "failed"), "state"),
+        (TemplatesState, routes.TEMPLATES, "narrow", ("tag", "edge"), "tag"),
+        (TemplatesState, routes.TEMPLATES, "sort_by", ("os",), "sort"),
+        (TemplatesState, routes.TEMPLATES, "lay_out", ("cards",), "layout"),
+    ],
+)
+
+
+@pytest.mark.usefixtures("_broken", "_nothing_found")
+@CHOICES
+async def test_what_is_typed_before_the_page_has_followed_a_choice_stays(
+    state_class: type[Any], path: str, handler: str, arguments: tuple[str, ...], name: str
+) -> None:
+    state = state_of(state_class, f"{path}?q=w")
+    await called(state, "load")
+    ((chosen, _),) = await called(state, handler, *arguments)
+    await called(state, "search", "we")
+    go(state, chosen)
+    ((over, replaced),) = await called(state, "load")
+    assert (state.q, getattr(state, name), replaced) == ("we", arguments[-1], True)
+    # More was typed until the page is there, too.
+    await called(state, "search", "web")
+    go(state, over)
+    ((last, replaced),) = await called(state, "load")
+    assert (state.q, getattr(state, name), replaced) == ("web", arguments[-1], True)
+    assert parse_qs(urlsplit(last).query) == {"q": ["web"], name: [arguments[-1]]}
+    go(state, last)
+    assert await called(state, "load") == []
+    assert (state.q, getattr(state, name)) == ("web", arguments[-1])
+
+
+@pytest.mark.usefixtures("_broken", "_nothing_found")
+@CHOICES
+async def test_the_way_back_shows_what_the_address_says_and_not_what_was_typed_later(
+    state_class: type[Any], path: str, handler: str, arguments: tuple[str, ...], name: str
+) -> None:
+    state = state_of(state_class, path)
+    await called(state, "load")
+    ((chosen, _),) = await called(state, handler, *arguments)
+    go(state, chosen)
+    assert await called(state, "load") == []
+    await called(state, "search", "web")
+    go(state, chosen)
+    assert await called(state, "load") == []
+    assert (state.q, getattr(state, name)) == ("", arguments[-1])
