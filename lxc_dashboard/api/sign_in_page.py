@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -155,4 +156,7 @@ def _realms(realms: Sequence[Realm], chosen: str) -> Markup:
         )
         for realm in realms
     ]
-    return tag("select", *options, id="realm", name="realm", class_="select", data_source=routes.REALMS)
+    usual = json.dumps([{"name": realm.name, "comment": realm.comment} for realm in USUAL_REALMS])
+    return tag(
+        "select", *options, id="realm", name="realm", class_="select", data_source=routes.REALMS, data_usual=usual
+    )

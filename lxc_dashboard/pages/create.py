@@ -33,7 +33,7 @@ def _actions() -> rx.Component:
         kind="plain",
         on_confirm=CreateState.start_again,
     )
-    return rx.fragment(presets_button(), begun.link_button(), start_again)
+    return rx.cond(CreateState.phase == "ready", rx.fragment(presets_button(), begun.link_button(), start_again))
 
 
 @page(

@@ -17,6 +17,8 @@ from tests.e2e.stack import Stack
 from tests.e2e.wizard import at, fault, fill, forward, holds, start, step, to_review
 
 PASSWORD = "Never-stored-31415"
+# The first question has 8 s. One that is not bounded has 20.
+TOLD_WITHIN_MS = 16_000
 
 
 @pytest.fixture
@@ -269,3 +271,22 @@ def test_what_is_typed_while_a_slow_node_answers_stays_and_so_does_the_cursor(
     finally:
         other.let(lambda slow: slow.slow(0))
     holds(fresh_page, node=node, hostname="typed-on")
+
+
+def test_a_silent_pve_is_named_soon_and_the_head_offers_nothing_until_it_answers(
+    fresh_page: Page, other: OtherNode
+) -> None:
+    sign_in_at(fresh_page, "other", routes.JOBS, text.NAV_JOBS)
+    heads = [fresh_page.get_by_role("button", name=name) for name in (text.PRESETS, text.SHARE_LINK, text.START_OVER)]
+    other.let(lambda node: node.mute())
+    try:
+        visit(fresh_page, routes.CREATE)
+        block = fresh_page.locator(".block")
+        expect(block).to_contain_text(text.REMEDY_UNREACHABLE, timeout=TOLD_WITHIN_MS)
+        for head in heads:
+            expect(head).to_have_count(0)
+    finally:
+        other.let(lambda node: node.mute(muted=False))
+    block.get_by_role("button", name=text.RETRY).click()
+    for head in heads:
+        expect(head).to_be_visible()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from lxc_dashboard.db.models import Container
 from lxc_dashboard.errors import ApiError, NotFoundError, PrivilegeError, UnreachableError
+from lxc_dashboard.proxmox.client import GET_DEADLINE_S
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.sandbox.seed import Seed
@@ -81,6 +83,20 @@ async def test_without_a_node_the_roomiest_that_answers_is_taken(
         sandbox.node_offline(node.name)
     with pytest.raises((NotFoundError, UnreachableError)):
         await choices.choices(rt, session)
+
+
+async def test_a_silent_pve_is_told_soon_not_after_the_time_of_an_ordinary_question(
+    rt: Runtime, session: Session, sandbox: SandboxNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert choices.NODES_WITHIN_S < GET_DEADLINE_S / 2
+    monkeypatch.setattr(choices, "NODES_WITHIN_S", 0.3)
+    sandbox.mute()
+    try:
+        async with asyncio.timeout(GET_DEADLINE_S / 2):
+            with pytest.raises(UnreachableError):
+                await choices.choices(rt, session)
+    finally:
+        sandbox.mute(False)
 
 
 async def test_one_who_may_see_nothing_is_told_what_could_not_be_read(rt: Runtime, sandbox: SandboxNode) -> None:
