@@ -70,7 +70,8 @@ def test_a_page_connects_with_its_hashes_and_brings_no_vars() -> None:
 def test_an_address_that_names_no_page_comes_in_pieces() -> None:
     place = {"pathname": "*", "asPath": "/no/such/page?a=b", "query": {"a": "b", "splat": ["no", "such", "page"]}}
     assert fault_of({"name": HYDRATE, "router_data": place}) == ""
-    for odd in (["no", None], [["no"]], [{}], ["no"] * 20_000):
+    odds: list[list[Any]] = [["no", None], [["no"]], [{}], ["no"] * 20_000]
+    for odd in odds:
         assert fault_of({"name": HYDRATE, "router_data": {**place, "query": {"splat": odd}}}) == f"address of {HYDRATE}"
 
 
