@@ -69,7 +69,7 @@ def test_one_template(page: Page, look: Look) -> None:
     visit(page, f"{routes.TEMPLATES}?q=world&layout=table")
     page.get_by_role("link", name="web", exact=True).click()
     expect(page.get_by_role("table", name=text.CONFIG)).to_be_visible()
-    expect(page.get_by_role("link", name=text.EDIT_COPY)).to_be_visible()
+    expect(page.get_by_text(text.EDIT_COPY)).to_be_attached()  # on a phone it stands in the menu of the lesser acts
     look.at("template-config")
     tabs = page.locator(".tabs")
     tabs.get_by_role("link", name=text.SCRIPTS).click()
