@@ -76,6 +76,6 @@ lock: .venv/.installed ## requirements.lock anew from pyproject.toml, with the n
 		--no-emit-index-url --no-emit-find-links pyproject.toml --extra sandbox --group dev -o requirements.lock
 
 clean: ## Remove what was built and cached; the demo's data in .run stays
-	rm -rf .venv .web .states build dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .web .web.lock .states build dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	rm -rf tests/artefacts assets/external
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

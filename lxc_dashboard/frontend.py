@@ -29,7 +29,8 @@ BUILD_ORIGIN: Final = "http://build.invalid"
 BUILD_TIMEOUT_S: Final = 600
 SYSTEM_NPMRC: Final = Path("/etc/npmrc")
 STAMP: Final = "lxc-dashboard-stamp"
-BUILD_LOCK: Final = "lxc-dashboard-build.lock"
+# Beside ``.web``: Reflex makes that folder anew, and a lock that is gone keeps nobody out.
+BUILD_LOCK: Final = ".web.lock"
 # What reaches the bundle. Everything else can change without a build.
 SOURCES: Final = (
     "rxconfig.py",
@@ -118,8 +119,8 @@ def ensure_built(
     Two processes may call it at once: the second waits, and finds the bundle. Raises ``FrontendError`` with the end of
     the build's output.
     """
-    web_folder().mkdir(exist_ok=True)
-    with _locked(web_folder() / BUILD_LOCK):
+    with _locked(root() / BUILD_LOCK):
+        web_folder().mkdir(exist_ok=True)
         if not force and is_built():
             return False
         say("Building the pages (once, 20 to 60 s)")

@@ -129,9 +129,16 @@ def test_a_build_is_ended_when_it_takes_too_long(tmp_path: Path, monkeypatch: py
 
 
 def test_two_at_once_build_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    root = project(tmp_path, monkeypatch, "import time; time.sleep(0.3)\n" + COUNTING)
+    """Also who comes when the first has made the folder anew, as Reflex does."""
+    anew = (
+        "import os, shutil, time; shutil.rmtree('.web'); os.mkdir('.web'); open('begun', 'w').close(); time.sleep(1)\n"
+    )
+    root = project(tmp_path, monkeypatch, anew + COUNTING)
     threads = [threading.Thread(target=frontend.ensure_built, args=(ENVIRON,)) for _ in range(3)]
-    for thread in threads:
+    threads[0].start()
+    while not (root / "begun").exists():
+        threads[0].join(0.01)
+    for thread in threads[1:]:
         thread.start()
     for thread in threads:
         thread.join()
