@@ -26,8 +26,14 @@ LARGEST_MESSAGE_BYTES = 128 * 1024
 LARGEST_SIZE = 1000
 MESSAGE = re.compile(rb"0:(?P<length>\d{1,6}):|1:(?P<columns>\d{1,4}):(?P<rows>\d{1,4}):")
 UNFINISHED = re.compile(rb"0(:\d{0,6})?|1(:\d{0,4}(:\d{0,4})?)?")
-# The guest's own pty, where it has ``script``: only there does a shell find its terminal under /dev/pts.
-ON_A_PTY = 'export SHELL=/bin/sh; command -v script >/dev/null && exec script -qfc "$0" /dev/null; exec /bin/sh -c "$0"'
+# The guest's own pty, where it has ``script``: only there does a shell find its terminal under /dev/pts. ``script`` is asked
+# for the size once it listens: one that was set after it had looked and before it listened would be lost.
+ON_A_PTY = """
+export SHELL=/bin/sh
+command -v script >/dev/null && exec script -qfc "kill -WINCH \\$PPID
+$0" /dev/null
+exec /bin/sh -c "$0"
+"""
 # su asks for the password since nobody is not root: the guest itself decides who comes in. Where it has one uid only,
 # there is nobody to ask, and nobody to keep out.
 LOGIN = """
