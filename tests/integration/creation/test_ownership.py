@@ -201,7 +201,8 @@ async def test_a_guest_lock_is_held_for_as_long_as_the_act_takes(lab: Lab, monke
     key = f"guest-lock:{endpoint_id}:100"
 
     async def is_whole_again() -> bool:
-        return await bus._client.pttl(key) > HALF_A_LEASE_S * 1000
+        left_ms: int = await bus._client.pttl(key)
+        return left_ms > HALF_A_LEASE_S * 1000
 
     async with guest_lock(bus, endpoint_id, 100):
         for _ in range(3):
