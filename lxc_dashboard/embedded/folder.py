@@ -18,6 +18,8 @@ from lxc_dashboard.errors import ConflictError, ServiceUnavailableError
 _ENDING_SERVERS_S = 20
 _POLL_S = 0.05
 _LOG_LIMIT_BYTES = 5 * 1024 * 1024
+# Below those that the system gives to whoever connects: while a server is away, nobody gets its port by chance.
+_FIRST_PORT, _PORTS, _PORT_TRIES = 20_000, 10_000, 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,8 @@ def write_private(file: Path, text: str) -> None:
 
 def free_port(preferred: int = 0) -> int:
     """A loopback port that nobody listens on: ``preferred`` if it can be had. Another may still take it before it is used."""
-    for port in (preferred, 0):
+    others = (_FIRST_PORT + secrets.randbelow(_PORTS) for _ in range(_PORT_TRIES))
+    for port in (*([preferred] if preferred else ()), *others, 0):
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
