@@ -20,7 +20,7 @@ from lxc_dashboard.services.creation.findings import FindingSeverity
 from lxc_dashboard.services.creation.phases import finalize
 from lxc_dashboard.services.creation.spec import IpMode, IpSettings
 from tests.integration.creation.conftest import BASIC, content_of, register, spec_of, store
-from tests.integration.creation.test_resume import Killed, check_exact, counting
+from tests.integration.creation.test_resume import Killed, check_exact, counting, let_go
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -109,18 +109,19 @@ async def test_a_worker_killed_in_mid_script_is_replaced_over_ssh(lab: Lab, sett
 
 
 async def test_connections_to_the_guest_that_are_cut_run_nothing_twice(lab: Lab) -> None:
-    creation_id = await lab.request(counting("one"))
+    creation_id = await lab.request(counting("one", held=True))
     vmid = (await service.get_job(lab.rt, lab.session, creation_id)).vmid
     work = lab.work(creation_id)
     for moment in ("one line 10", "one line 30"):
         await lab.until_said(creation_id, moment)
         assert server_of(lab, vmid).drop_connections() > 0
+    await let_go(lab, creation_id, "one")
     await work
     await check_exact(lab, creation_id, "one")
 
 
 async def test_another_host_key_than_the_first_stops_the_run(lab: Lab) -> None:
-    creation_id = await lab.request(counting("one"))
+    creation_id = await lab.request(counting("one", held=True))
     vmid = (await service.get_job(lab.rt, lab.session, creation_id)).vmid
     work = lab.work(creation_id)
     await lab.until_said(creation_id, "one line 10")
@@ -133,11 +134,12 @@ async def test_another_host_key_than_the_first_stops_the_run(lab: Lab) -> None:
 
 
 async def test_a_guest_with_another_marker_is_not_entered_by_ssh(lab: Lab) -> None:
-    creation_id = await lab.request(counting("one", "two"))
+    creation_id = await lab.request(counting("one", "two", held=True))
     vmid = (await service.get_job(lab.rt, lab.session, creation_id)).vmid
     work = lab.work(creation_id)
     await lab.until_said(creation_id, "one line 10")
     await lab.in_guest(vmid, "sh", "-c", f"rm -f {MARKER_FILE}; echo other > {MARKER_FILE}")
+    await let_go(lab, creation_id, "one")
     await work
     job = await service.get_job(lab.rt, lab.session, creation_id)
     assert job.state is CreationState.FAILED

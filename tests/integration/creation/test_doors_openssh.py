@@ -15,7 +15,7 @@ from lxc_dashboard.sandbox.guests.base import run_in
 from lxc_dashboard.sandbox.guests.running import RunningGuest
 from lxc_dashboard.services.creation import contact, service
 from tests.integration.creation.conftest import register
-from tests.integration.creation.test_resume import check_exact, counting
+from tests.integration.creation.test_resume import check_exact, counting, let_go
 
 if TYPE_CHECKING:
     from lxc_dashboard.sandbox.guests.base import GuestHost
@@ -68,7 +68,7 @@ async def start_sshd(lab: Lab, vmid: int) -> None:
 
 @pytest.mark.usefixtures("_no_server_of_the_sandbox")
 async def test_a_real_openssh_server_is_entered_cut_off_and_left_clean(lab: Lab) -> None:
-    creation_id = await lab.request(counting("one", "two"))
+    creation_id = await lab.request(counting("one", "two", held=True))
     vmid = (await service.get_job(lab.rt, lab.session, creation_id)).vmid
     work = lab.work(creation_id)
     await lab.until_said(creation_id, "Its address is")
@@ -79,6 +79,7 @@ async def test_a_real_openssh_server_is_entered_cut_off_and_left_clean(lab: Lab)
     assert keys.count("ssh-ed25519 ") == 1
     mine = (await lab.in_guest(vmid, "ssh-keygen", "-lf", "/root/.ssh/authorized_keys")).split()[1]
     await lab.in_guest(vmid, "pkill", "-KILL", "-f", "^sshd(-session)?: root")
+    await let_go(lab, creation_id, "one", "two")
     async with asyncio.timeout(INSTALLED_WITHIN_S):
         await work
 

@@ -18,7 +18,7 @@ from lxc_dashboard.errors import ServiceUnavailableError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.creation import identity, pipeline, service
 from lxc_dashboard.settings import Settings
-from tests.integration.creation.conftest import BASIC, content_of, entered_again_until_it_ends
+from tests.integration.creation.conftest import BASIC, DEADLINE_S, content_of, entered_again_until_it_ends
 from tests.integration.endpoints import sign_in
 
 if TYPE_CHECKING:
@@ -31,12 +31,23 @@ if TYPE_CHECKING:
 
 LINES = 60
 COUNTING = "#!/bin/sh\necho {name} >> /root/runs\ni=0\nwhile [ $i -lt {lines} ]; do i=$((i + 1)); echo {name} line $i; sleep 0.02; done\n"
+HELD = "until [ -e /root/go.{name} ]; do sleep 0.05; done\n"
 
 
-def counting(*names: str, lines: int = LINES) -> TemplateContent:
-    """Scripts that print numbered lines slowly and note each run in ``/root/runs``."""
-    scripts = [(f"{at}0-{name}.sh", COUNTING.format(name=name, lines=lines)) for at, name in enumerate(names, 1)]
+def counting(*names: str, lines: int = LINES, held: bool = False) -> TemplateContent:
+    """Scripts that print numbered lines slowly and note each run in ``/root/runs``.
+
+    ``held``: each ends no sooner than ``let_go`` says, so that what a test does in its middle never comes too late.
+    """
+    text = COUNTING + (HELD if held else "")
+    scripts = [(f"{at}0-{name}.sh", text.format(name=name, lines=lines)) for at, name in enumerate(names, 1)]
     return content_of(*scripts, files=BASIC.files[:1], buckets=BASIC.buckets)
+
+
+async def let_go(lab: Lab, creation_id: UUID, *names: str) -> None:
+    """Let scripts that are held end."""
+    vmid = (await service.get_job(lab.rt, lab.session, creation_id)).vmid
+    await lab.in_guest(vmid, "touch", *(f"/root/go.{name}" for name in names))
 
 
 async def check_exact(lab: Lab, creation_id: UUID, *names: str, lines: int = LINES) -> None:
@@ -134,29 +145,32 @@ async def test_the_reaper_hands_out_what_a_dead_worker_held(lab: Lab, settings: 
 
 
 async def test_a_second_worker_leaves_at_once(lab: Lab) -> None:
-    creation_id = await lab.request(counting("one"))
+    creation_id = await lab.request(counting("one", held=True))
     first = lab.work(creation_id)
     await lab.until_said(creation_id, "one line 5")
     await lab.work(creation_id)
     assert not first.done()
+    await let_go(lab, creation_id, "one")
     await first
     await check_exact(lab, creation_id, "one")
 
 
 async def test_dropped_connections_never_run_a_script_twice(lab: Lab) -> None:
-    creation_id = await lab.request(counting("one", "two"))
+    creation_id = await lab.request(counting("one", "two", held=True))
     work = lab.work(creation_id)
     door = lab.sandbox._door
     assert door
-    for moment in ("one line 10", "one line 30", "two line 1", "two line 40"):
-        await lab.until_said(creation_id, moment)
-        assert door.drop_connections() > 0
+    for name, moments in (("one", (10, 30)), ("two", (1, 40))):
+        for moment in moments:
+            await lab.until_said(creation_id, f"{name} line {moment}")
+            assert door.drop_connections() > 0
+        await let_go(lab, creation_id, name)
     await work
     await check_exact(lab, creation_id, "one", "two")
 
 
 async def test_a_door_that_is_shut_for_a_while_is_waited_for(lab: Lab) -> None:
-    creation_id = await lab.request(counting("one"))
+    creation_id = await lab.request(counting("one", held=True))
     work = lab.work(creation_id)
     door = lab.sandbox._door
     assert door
@@ -165,6 +179,7 @@ async def test_a_door_that_is_shut_for_a_while_is_waited_for(lab: Lab) -> None:
     door.drop_connections()
     await lab.until(lambda: door.refused >= 3, "it was tried again")
     door.refuse = False
+    await let_go(lab, creation_id, "one")
     await work
     await check_exact(lab, creation_id, "one")
 
@@ -194,7 +209,7 @@ async def test_redis_is_not_needed_to_finish(lab: Lab, settings_with: Callable[.
 
 
 async def test_an_ended_ticket_makes_the_job_wait_and_a_sign_in_goes_on(lab: Lab) -> None:
-    creation_id = await lab.request(counting("one", "two", lines=600))
+    creation_id = await lab.request(counting("one", "two", lines=200, held=True))
     work = lab.work(creation_id)
     await lab.until_said(creation_id, "one line 10")
     lab.sandbox.expire_tickets()
@@ -202,21 +217,23 @@ async def test_an_ended_ticket_makes_the_job_wait_and_a_sign_in_goes_on(lab: Lab
     assert (await service.get_job(lab.rt, lab.session, creation_id)).state is CreationState.WAITING
     lab.session = await sign_in(lab.rt, lab.sandbox)
     assert await service.resume_after_sign_in(lab.rt, lab.session) == 1
+    await let_go(lab, creation_id, "one", "two")
     await lab.finish(creation_id)
-    await check_exact(lab, creation_id, "one", "two", lines=600)
+    await check_exact(lab, creation_id, "one", "two", lines=200)
 
 
 async def test_a_session_that_ends_takes_its_jobs_tickets_along(lab: Lab) -> None:
-    creation_id = await lab.request(counting("one", lines=200))
+    creation_id = await lab.request(counting("one", lines=200, held=True))
     work = lab.work(creation_id)
     await lab.until_said(creation_id, "one line 10")
     async with lab.rt.db.transaction() as tx:
         assert await tx.creations.wipe_tickets_of_session(lab.session.id) == [creation_id]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE_S):
         await work
     assert (await service.get_job(lab.rt, lab.session, creation_id)).state is CreationState.WAITING
     lab.session = await sign_in(lab.rt, lab.sandbox)
     assert await service.resume_after_sign_in(lab.rt, lab.session) == 1
+    await let_go(lab, creation_id, "one")
     await lab.finish(creation_id)
     await check_exact(lab, creation_id, "one", lines=200)
 
