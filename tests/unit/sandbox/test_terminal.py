@@ -110,4 +110,6 @@ async def test_who_types_when_it_ends_leaves_nothing_behind(tmp_path: Path) -> N
     async with asyncio.timeout(60):
         await typing
     await terminal.close()
-    assert not asyncio.get_running_loop().remove_writer(number), "whoever gets this descriptor next could not be waited for"
+    assert not asyncio.get_running_loop().remove_writer(number), (
+        "whoever gets this descriptor next could not be waited for"
+    )
