@@ -66,6 +66,7 @@ class Console(Backups):
         super().__init__(*args, **kwargs)
         self._waiting: dict[int, Waiting] = {}
         self._terminals: dict[int, Terminal] = {}
+        self._opening = asyncio.Lock()
 
     def _routes_console(self) -> Routes:
         return [("POST", "/nodes/{node}/lxc/{vmid}/termproxy", self._lxc_termproxy)]
@@ -144,16 +145,20 @@ class Console(Backups):
             await asyncio.gather(typing, ended, return_exceptions=True)
 
     async def _terminal(self, vmid: int) -> Terminal:
-        """The session of a guest: the last one's shell, where it still runs."""
-        terminal = self._terminals.get(vmid)
-        guest = self.ct(vmid)
-        if terminal is None or terminal.ended.is_set():
-            if self.machine is None or guest is None:
-                raise PveError(500, f"CT {vmid} not running")
-            command = SHELL if guest.config.get("cmode") == "shell" else LOGIN
-            terminal = self._terminals[vmid] = Terminal()
-            await terminal.open(self.machine.argv(vmid, ["/bin/sh", "-c", ON_A_PTY, command], tty=True))
-        return terminal
+        """The session of a guest: the last one's shell, where it still runs. Who comes while it opens waits: what is typed
+        before there is a pty would be lost.
+        """
+        async with self._opening:
+            terminal = self._terminals.get(vmid)
+            guest = self.ct(vmid)
+            if terminal is None or terminal.ended.is_set():
+                if self.machine is None or guest is None:
+                    raise PveError(500, f"CT {vmid} not running")
+                command = SHELL if guest.config.get("cmode") == "shell" else LOGIN
+                terminal = Terminal()
+                await terminal.open(self.machine.argv(vmid, ["/bin/sh", "-c", ON_A_PTY, command], tty=True))
+                self._terminals[vmid] = terminal
+            return terminal
 
     async def _type(self, socket: web.WebSocketResponse, terminal: Terminal, rest: bytes) -> None:
         """``0:LEN:DATA`` types, ``1:COLS:ROWS:`` resizes, ``2`` keeps the connection alive."""

@@ -23,6 +23,7 @@ class Terminal:
         self.ended = asyncio.Event()
         self.listeners: set[Listener] = set()
         self._master = -1
+        self._typing = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
         self._pump: asyncio.Task[None] | None = None
 
@@ -46,14 +47,15 @@ class Terminal:
             fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     async def write(self, data: bytes) -> None:
-        """Type ``data``; waits while the other end does not read."""
-        while data and self._master >= 0:
-            try:
-                data = data[os.write(self._master, data) :]
-            except BlockingIOError:
-                await self._ready(writing=True)
-            except OSError:
-                return
+        """Type ``data`` in one piece, whoever else types; waits while the other end does not read."""
+        async with self._typing:
+            while data and self._master >= 0:
+                try:
+                    data = data[os.write(self._master, data) :]
+                except BlockingIOError:
+                    await self._ready(writing=True)
+                except OSError:
+                    return
 
     async def _read(self) -> None:
         try:
@@ -93,6 +95,7 @@ class Terminal:
 
     def _shut(self) -> None:
         if self._master >= 0:
+            asyncio.get_running_loop().remove_writer(self._master)  # of one who types: its number will be another's
             os.close(self._master)
             self._master = -1
 

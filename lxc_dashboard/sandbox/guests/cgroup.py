@@ -10,7 +10,7 @@ from pathlib import Path
 
 _PREFIX = "lxcdb"
 _DELEGATED = ("cgroup.procs", "cgroup.subtree_control", "cgroup.threads")
-_EMPTY_TIMEOUT_S = 5
+_EMPTY_TIMEOUT_S = 30
 _POLL_S = 0.01
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import ipaddress
 import os
@@ -20,6 +21,7 @@ from lxc_dashboard.sandbox.guests.relay import Relay
 from lxc_dashboard.sandbox.guests.tree import TreeRules, tops
 
 _PROJECT = Path(__file__).resolve().parents[3]
+_NETWORKS_TRIED = 10
 
 
 class Ground:
@@ -58,7 +60,6 @@ class Ground:
                 self.prefix = await asyncio.to_thread(prefix, self.folder)
             if self.flavor.boots:
                 self.cgroups = CgroupFolder(self._data_dir)
-            self.gateway = choose_gateway(self._data_dir)
             await self._start_keeper()
         except BaseException:
             await self.close()
@@ -78,9 +79,7 @@ class Ground:
             self._keeper = keeper
             await keeper.hear()
             await self.flavor.map_ids(keeper.process.pid)
-            if self.flavor.shift >= 0:
-                self.line = HostLine(self._data_dir, self.gateway)
-                self.line.lay(keeper.process.pid)
+            self._take_network(keeper.process.pid)
             host_address = str(self.line.address) if self.line else ""
             keeper.tell({"many_ids": self.flavor.many_ids, "gateway": str(self.gateway), "host_address": host_address})
             report = await keeper.hear()
@@ -90,6 +89,18 @@ class Ground:
         tcp, dns = keeper.passed
         self._relay = Relay(tcp, dns, str(self.gateway.ip))
         await self._relay.start()
+
+    def _take_network(self, router_pid: int) -> None:
+        """One that another sandbox takes between our look and our route is passed over, as that look would have done."""
+        for _ in range(_NETWORKS_TRIED):
+            self.gateway = choose_gateway(self._data_dir)
+            if self.flavor.shift < 0:
+                return
+            self.line = HostLine(self._data_dir, self.gateway)
+            with contextlib.suppress(FileExistsError):
+                self.line.lay(router_pid)
+                return
+        raise GuestError("Other sandboxes took each network for guests that was free")
 
     async def remove_folder(self, folder: Path) -> None:
         """Files of ids that only exist inside the guests are removed from inside."""

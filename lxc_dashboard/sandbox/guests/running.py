@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 GUEST_PATH = "/sbin:/bin:/usr/sbin:/usr/bin"  # as Proxmox VE's pct exec has it: nothing of /usr/local
 _SHUTDOWN_S = 5
-_BOOT_S = 20
+_BOOT_S = 60
 _POLL_S = 0.02
 
 
@@ -84,7 +84,7 @@ class RunningGuest:
     async def start_services(self) -> None:
         """As a boot does: what the guest's own packages put into runlevel 2. Does not wait for them.
 
-        With systemd the boot has begun already: returns when units can be asked for. ``GuestError`` after 20 s.
+        With systemd the boot has begun already: returns when units can be asked for. ``GuestError`` after 60 s.
         """
         if self._boots:
             await self._hear_systemd()

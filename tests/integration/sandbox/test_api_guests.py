@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -15,6 +15,7 @@ import pytest
 from lxc_dashboard.sandbox.guests import pick_host
 from lxc_dashboard.sandbox.guests.base import GuestHost, run_in
 from lxc_dashboard.sandbox.node import SandboxNode
+from lxc_dashboard.sandbox.terminal import Terminal
 from tests.integration.sandbox.api_session import Session, signed_in, until
 
 PASSWORD = "a-root-password"
@@ -68,7 +69,7 @@ async def test_the_address_that_the_machine_gave_is_among_the_interfaces(it: Ses
 
 async def test_figures_are_measured(it: Session) -> None:
     await running(it)
-    burn = asyncio.create_task(run_in(machine_of(it), 900, ["timeout", "3", "sh", "-c", "while :; do :; done"]))
+    burn = asyncio.create_task(run_in(machine_of(it), 900, ["sh", "-c", "until [ -e /root/enough ]; do :; done"]))
 
     async def busy() -> bool:
         current = await it.data("/nodes/pve1/lxc/900/status/current")
@@ -77,6 +78,7 @@ async def test_figures_are_measured(it: Session) -> None:
     await until(busy)
     await until(lambda: it.node.api.guest_stats.get(900, {}).get("cpu", 0) > 0)
     assert any(len(point) > 1 for point in await it.data("/nodes/pve1/lxc/900/rrddata", timeframe="hour"))
+    await run_in(machine_of(it), 900, ["touch", "/root/enough"])
     await burn
 
 
@@ -214,6 +216,26 @@ async def test_two_tabs_share_one_session_which_outlives_them(it: Session) -> No
     async with console(it) as third:
         await type_in(third, "echo still $shared\n")
         await read_until(third, b"still by-42")
+
+
+async def test_who_comes_while_the_session_opens_waits_for_it(it: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    await running(it, cmode="shell")
+    opening, goes_on, opened = asyncio.Event(), asyncio.Event(), Terminal.open
+
+    async def slowly(terminal: Terminal, argv: Sequence[str]) -> None:
+        opening.set()
+        await goes_on.wait()
+        await opened(terminal, argv)
+
+    monkeypatch.setattr(Terminal, "open", slowly)
+    first = asyncio.create_task(it.node.api._terminal(900))
+    await opening.wait()
+    second = asyncio.create_task(it.node.api._terminal(900))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not second.done(), "what is typed before there is a pty is lost"
+    goes_on.set()
+    assert await first is await second
 
 
 async def test_a_wrong_console_ticket_opens_nothing(it: Session) -> None:

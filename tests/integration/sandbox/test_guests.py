@@ -260,7 +260,7 @@ async def test_guests_have_a_layer_and_an_address_each_and_reach_each_other(gues
     assert first != second
     # As on one bridge of Proxmox VE. Nothing listens there: the refusal comes from the other guest.
     script = f"exec 3<>/dev/tcp/{second.split('/')[0]}/9"
-    status, output = await run_in(guest, VMID, ["timeout", "5", "bash", "-c", script])
+    status, output = await run_in(guest, VMID, ["timeout", str(DEADLINE_S), "bash", "-c", script])
     assert status != 124
     assert b"refused" in output
 
@@ -342,7 +342,8 @@ async def test_a_service_that_a_guest_installed_starts_with_it(guest: GuestHost)
     assert await said(guest, "cat /run/served") == "start"
 
 
-async def test_shutdown_lets_processes_end_by_themselves(guest: GuestHost) -> None:
+async def test_shutdown_lets_processes_end_by_themselves(guest: GuestHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lxc_dashboard.sandbox.guests.running._SHUTDOWN_S", DEADLINE_S)
     script = "trap 'echo ended >/root/ended; exit' TERM; echo ready >/root/ready; while :; do sleep 0.05; done"
     running = asyncio.create_task(run_in(guest, VMID, ["sh", "-c", script]))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import os
 import re
 from collections.abc import AsyncIterator
@@ -11,10 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from lxc_dashboard.sandbox.guests import flavor, pick_host
+from lxc_dashboard.sandbox.guests import flavor, network, pick_host
 from lxc_dashboard.sandbox.guests.base import GuestHost, GuestSpec, run_in
 from lxc_dashboard.sandbox.guests.namespaced import NamespaceHost
-from lxc_dashboard.sandbox.guests.network import link_name
+from lxc_dashboard.sandbox.guests.network import link_name, routed_networks
 from tests.integration.sandbox.mirrors import mirror_is_near
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="guests that the machine reaches by network need root")
@@ -82,6 +83,30 @@ async def test_the_line_to_the_guests_is_the_only_thing_on_the_machine(host: Gue
     await host.create(GuestSpec(VMID, "web-01"))
     await host.start(VMID)
     assert interfaces(link) == before
+
+
+async def test_two_sandboxes_that_look_for_a_network_at_once_have_one_each(
+    host: GuestHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(host, NamespaceHost)
+    other = tmp_path / "other"
+    (other / "guests").mkdir(parents=True)
+    (other / "guests" / "network").write_text(str(host._ground.gateway))
+    looked: list[Path] = []
+
+    def look() -> list[ipaddress.IPv4Network]:
+        """The first one comes before the other's route."""
+        looked.append(other)
+        return routed_networks() if len(looked) > 1 else []
+
+    monkeypatch.setattr(network, "routed_networks", look)
+    second = NamespaceHost(other, flavor.ROOT)
+    await second.open()
+    try:
+        assert len(looked) == 2
+        assert second._ground.gateway != host._ground.gateway
+    finally:
+        await second.close()
 
 
 async def test_a_guests_layer_belongs_to_nobody_of_the_machine(host: GuestHost, tmp_path: Path) -> None:

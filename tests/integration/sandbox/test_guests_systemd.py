@@ -41,9 +41,11 @@ async def run(host: GuestHost, script: str) -> str:
     return output.decode()
 
 
-def groups() -> set[str]:
+def groups(of: Path) -> set[str]:
+    """Those of the guests in this folder. Sandboxes of other tests have theirs, which come and go."""
     top = hierarchy(Path("/proc/self/mounts").read_text(encoding="utf-8"))
-    return {path.name for path in top.iterdir() if path.is_dir()}
+    prefix = CgroupFolder(of)._prefix
+    return {path.name for path in top.iterdir() if path.name.startswith(prefix)}
 
 
 async def test_an_enabled_unit_comes_back_after_a_restart_of_the_guest(host: GuestHost) -> None:
@@ -56,11 +58,11 @@ async def test_an_enabled_unit_comes_back_after_a_restart_of_the_guest(host: Gue
     assert await run(host, "systemctl is-active probe") == "active\n"
 
 
-async def test_its_control_groups_are_its_own_and_go_with_it(host: GuestHost) -> None:
-    before = groups()
+async def test_its_control_groups_are_its_own_and_go_with_it(host: GuestHost, tmp_path: Path) -> None:
+    assert len(groups(tmp_path)) == 1
     assert await run(host, "cat /proc/1/cgroup | tail -n 1") == "0::/init.scope\n"
     await host.stop(VMID)
-    assert len(before - groups()) == 1
+    assert groups(tmp_path) == set()
 
 
 async def test_what_a_killed_sandbox_left_is_removed(host: GuestHost, tmp_path: Path) -> None:
