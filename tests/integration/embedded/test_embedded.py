@@ -22,7 +22,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError
 
-from lxc_dashboard.embedded import EmbeddedServices, binaries
+from lxc_dashboard.embedded import EmbeddedServices, binaries, folder
 from lxc_dashboard.errors import ConflictError, ServiceUnavailableError
 
 Hold = Callable[..., Any]
@@ -145,6 +145,15 @@ async def test_a_port_that_was_taken_meanwhile_is_replaced(tmp_path: Path) -> No
             assert services.database_url != first
             with psycopg.connect(services.database_url) as connection:
                 assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_port_is_none_that_the_system_gives_to_whoever_asks_for_any() -> None:
+    low, high = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split())
+    if low <= folder._FIRST_PORT + folder._PORTS:
+        pytest.skip("this machine gives away all of them")
+    assert not [port for port in (folder.free_port() for _ in range(20)) if low <= port <= high]
+    preferred = folder.free_port()
+    assert folder.free_port(preferred) == preferred
 
 
 async def test_ports_stay_the_same_while_they_are_free(tmp_path: Path) -> None:
