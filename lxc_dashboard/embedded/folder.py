@@ -18,8 +18,8 @@ from lxc_dashboard.errors import ConflictError, ServiceUnavailableError
 _ENDING_SERVERS_S = 20
 _POLL_S = 0.05
 _LOG_LIMIT_BYTES = 5 * 1024 * 1024
-_FIRST_PORT, _PORTS = 20_000, 10_000
-_PORTS_TRIED = 20
+# Below those that the system gives to whoever connects: while a server is away, nobody gets its port by chance.
+_FIRST_PORT, _PORTS, _PORT_TRIES = 20_000, 10_000, 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +133,9 @@ def write_private(file: Path, text: str) -> None:
 
 
 def free_port(preferred: int = 0) -> int:
-    """A loopback port that nobody listens on: ``preferred`` if it can be had. Another may still take it before it is used.
-
-    Rather none that the system gives away by itself: a server that is started again finds its own free.
-    """
-    others = [_FIRST_PORT + secrets.randbelow(_PORTS) for _ in range(_PORTS_TRIED)]
-    for port in (*filter(None, [preferred]), *others, 0):
+    """A loopback port that nobody listens on: ``preferred`` if it can be had. Another may still take it before it is used."""
+    others = (_FIRST_PORT + secrets.randbelow(_PORTS) for _ in range(_PORT_TRIES))
+    for port in (*([preferred] if preferred else ()), *others, 0):
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

@@ -20,11 +20,16 @@ READY_TIMEOUT_S = 60
 _POLL_S = 0.03
 _TAIL_LINES = 12
 _TAIL_BYTES = 8192
+_FORMER = "pre-existing shared memory block"  # as PostgreSQL calls what its own processes still hold
 _ENVIRONMENT = {"LC_ALL": "C.UTF-8", "PATH": "/usr/local/bin:/usr/bin:/bin", "TZ": "UTC"}
 
 
 class PortTakenError(ServiceUnavailableError):
     """Somebody took the port between our look and the server's."""
+
+
+class FormerServerError(ServiceUnavailableError):
+    """Processes of a server that was killed have not ended yet, and have its data still."""
 
 
 class Server(ABC):
@@ -47,7 +52,22 @@ class Server(ABC):
         return self.process is not None and self.process.poll() is None
 
     async def start(self, access: Access) -> None:
-        """``PortTakenError`` where the port was lost; ``ServiceUnavailableError`` with the log's end where it does not come up."""
+        """Once the processes of one that was killed have ended, too.
+
+        ``PortTakenError`` where the port was lost; ``ServiceUnavailableError`` with the log's end where it does not come up.
+        """
+        deadline = asyncio.get_running_loop().time() + READY_TIMEOUT_S
+        while True:
+            try:
+                await self._start(access)
+            except FormerServerError:
+                if asyncio.get_running_loop().time() >= deadline:
+                    raise
+                await asyncio.sleep(_POLL_S)
+            else:
+                return
+
+    async def _start(self, access: Access) -> None:
         place = self.folder.part(self.name, self.account)
         descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -107,6 +127,8 @@ class Server(ABC):
                 tail = self.log_tail()
                 if "ddress already in use" in tail:
                     raise PortTakenError(f"The port of {self.name} was taken", detail=tail)
+                if _FORMER in tail:
+                    raise FormerServerError(f"Former processes of {self.name} have not ended yet", detail=tail)
                 raise ServiceUnavailableError(f"{self.name} ended at its start", detail=tail)
             if asyncio.get_running_loop().time() >= deadline:
                 raise ServiceUnavailableError(f"{self.name} does not answer", detail=self.log_tail())

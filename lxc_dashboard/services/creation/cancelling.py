@@ -37,6 +37,7 @@ LATER: Final = "It is ended as soon as that works, while the sign-in of this job
 # With the second that it takes to notice, 15 s in all. PVE gives a task 5 s to end, the supervisor a script.
 STOP_WITHIN_S: Final = 9.5
 LOOK_WITHIN_S: Final = 2.5
+LOOK_AGAIN_WITHIN_S: Final = 1.0  # at what did not answer in all that time
 CLEAR_WITHIN_S: Final = 1.0
 IN_GUEST: Final = ("packages.", "script.")
 TASKS: Final = {
@@ -61,7 +62,8 @@ async def stop(ctx: RunContext) -> Left:
     stopped = await _stop_step(ctx, ctx.checkpoint.active)
     if stopped:
         await _clear(ctx)
-    remains, locked = await asyncio.gather(_look(ctx), _lock(ctx))
+    within_s = LOOK_WITHIN_S if stopped else LOOK_AGAIN_WITHIN_S
+    remains, locked = await asyncio.gather(_look(ctx, within_s), _lock(ctx, within_s))
     key_owed = remains and not locked and finalize.was_tried(ctx)
     if remains and not locked:
         ctx.tell(KEY_STAYS_YET if key_owed else KEY_STAYS, EventType.WARNING)
@@ -77,23 +79,23 @@ def stop_without_pve(recorder: Recorder, error: DashboardError) -> Left:
     return Left(remains=_may_be_made(recorder.checkpoint), owes=False)
 
 
-async def _look(ctx: RunContext) -> bool:
+async def _look(ctx: RunContext, within_s: float) -> bool:
     try:
-        async with asyncio.timeout(LOOK_WITHIN_S):
+        async with asyncio.timeout(within_s):
             return await _remains(ctx)
     except (DashboardError, TimeoutError) as error:
         log.warning("container not looked for", creation_id=str(ctx.creation_id), why=str(error))
         return True
 
 
-async def _lock(ctx: RunContext) -> bool:
+async def _lock(ctx: RunContext, within_s: float) -> bool:
     """A cancelled run is not run again: its key goes out of the guest. False where it stays there."""
     if ctx.door_key is None:
         return True
     if ctx.door is None or not ctx.checkpoint.is_done(deploy.PREPARE):
         return False
     try:
-        async with asyncio.timeout(LOOK_WITHIN_S):
+        async with asyncio.timeout(within_s):
             await finalize.lock(ctx, ctx.door)
     except (DashboardError, TimeoutError) as error:
         log.warning("key not taken out", creation_id=str(ctx.creation_id), why=str(error))

@@ -16,7 +16,7 @@ from lxc_dashboard.db.models import CreationState, PackageManager
 from lxc_dashboard.errors import ConflictError, DashboardError
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import ABSOLUTE_LIFETIME
-from lxc_dashboard.services.creation import discovery, service, settling
+from lxc_dashboard.services.creation import cancelling, discovery, service, settling
 from lxc_dashboard.services.creation.phases import deploy, start
 from lxc_dashboard.services.templates.model import Bucket, PackageEntry
 from tests.integration.auth.runs import lent
@@ -115,6 +115,19 @@ async def test_while_pve_hangs_names_the_task_that_may_go_on(lab: Lab, kind: str
     lab.sandbox.mute(False)
     await check_settled(lab, creation_id, settling.TASK_ENDED.format(vmid=job.vmid))
     assert [task for task in _tasks(lab, kind) if task["status"] == "running"] == []
+
+
+async def test_who_does_not_answer_the_stop_is_asked_shortly_what_remains(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cancelling, "STOP_WITHIN_S", 0.2)
+    monkeypatch.setattr(cancelling, "LOOK_WITHIN_S", CANCEL_WITHIN_S)
+    lab.sandbox.hang_task("vzstart")
+    creation_id = await lab.request(None)
+    lab.work(creation_id)
+    await lab.until(lambda: _tasks(lab, "vzstart"), "the task runs")
+    lab.sandbox.mute()
+    assert (await cancel(lab, creation_id)).exists
 
 
 async def test_between_two_tries_of_a_pve_that_cannot_be_reached(lab: Lab) -> None:

@@ -22,7 +22,8 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError
 
-from lxc_dashboard.embedded import EmbeddedServices, binaries, folder
+from lxc_dashboard.embedded import EmbeddedServices, binaries
+from lxc_dashboard.embedded.folder import free_port
 from lxc_dashboard.errors import ConflictError, ServiceUnavailableError
 
 Hold = Callable[..., Any]
@@ -147,15 +148,6 @@ async def test_a_port_that_was_taken_meanwhile_is_replaced(tmp_path: Path) -> No
                 assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
-def test_a_port_is_none_that_the_system_gives_to_whoever_asks_for_any() -> None:
-    low, high = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split())
-    if low <= folder._FIRST_PORT + folder._PORTS:
-        pytest.skip("this machine gives away all of them")
-    assert not [port for port in (folder.free_port() for _ in range(20)) if low <= port <= high]
-    preferred = folder.free_port()
-    assert folder.free_port(preferred) == preferred
-
-
 async def test_ports_stay_the_same_while_they_are_free(tmp_path: Path) -> None:
     urls = []
     for _ in range(2):
@@ -205,6 +197,34 @@ async def test_a_killed_server_is_revived_on_its_port_with_its_data(tmp_path: Pa
         assert (services.database_url, services.redis_url) == before
         row, _ = await read(services.database_url, services.redis_url)
         assert row == ("stays",)
+
+
+async def test_a_killed_server_is_revived_when_the_last_of_its_processes_has_ended(tmp_path: Path) -> None:
+    async with EmbeddedServices(tmp_path / "data") as services:
+        server = services._postgres
+        assert server is not None
+        assert server.process is not None
+        with psycopg.connect(services.database_url) as client:
+            slow_to_end = client.info.backend_pid
+            os.kill(slow_to_end, signal.SIGSTOP)
+            server.process.kill()
+            server.process.wait()
+            reviving = asyncio.create_task(services.revive())
+            try:
+                async with asyncio.timeout(60):
+                    while "still in use" not in server.log_tail():
+                        await asyncio.sleep(0.01)
+            finally:
+                os.kill(slow_to_end, signal.SIGCONT)
+            assert await reviving == ["postgres"]
+
+
+def test_a_free_port_is_none_that_the_system_gives_away_and_the_preferred_one_where_it_is_free() -> None:
+    port = free_port()
+    assert 20_000 <= port < 30_000
+    assert free_port(port) == port
+    with socket.create_server(("127.0.0.1", port)):
+        assert free_port(port) != port
 
 
 async def test_a_thread_may_not_start_servers(tmp_path: Path) -> None:

@@ -79,9 +79,13 @@ async def test_a_pve_whose_clock_is_hours_off_makes_no_difference(lab: Lab, off_
 
 
 async def test_a_storage_that_fills_up_meanwhile_fails_in_pve_and_goes_on_when_it_has_room(lab: Lab) -> None:
-    await lab.need_worker()
-    job = await lab.request()
-    lab.sandbox.fill_storage("local-lvm")
+    worker = await lab.need_worker()
+    worker.pause()  # it does not come to it before the storage is full
+    try:
+        job = await lab.request()
+        lab.sandbox.fill_storage("local-lvm")
+    finally:
+        worker.resume()
     await lab.until_state(job, CreationState.FAILED)
     assert "local-lvm" in (await lab.row(job)).error["message"]
     assert not lab.exists(job)

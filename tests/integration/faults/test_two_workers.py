@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+from sqlalchemy import text
 
 from lxc_dashboard.db.models import CreationState, new_id
 from lxc_dashboard.services.creation.handing import RUN_TASK
@@ -15,6 +16,10 @@ from tests.integration.faults.lab import Job, Lab
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 DELIVERIES = 4
+OPEN_TRANSACTIONS = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'"
+    " AND xact_start IS NOT NULL AND pid <> pg_backend_pid()"
+)
 
 
 async def two_workers(lab: Lab) -> Sequence[Child]:
@@ -36,17 +41,27 @@ def times_said(workers: Sequence[Child], job: Job, text: str) -> int:
     return sum(text in line and str(job.id) in line for line in lines)
 
 
+async def stands_still(lab: Lab, worker: Child) -> bool:
+    """Paused, unless in the middle of a transaction: its locks are a fault of another kind."""
+    worker.pause()
+    async with lab.rt.db.transaction() as tx:
+        open_now = await tx.session.scalar(text(OPEN_TRANSACTIONS))
+    if open_now:
+        worker.resume()
+    return not open_now
+
+
 async def test_what_is_delivered_again_and_again_is_done_once(lab: Lab) -> None:
     workers = await two_workers(lab)
     job = await lab.request("waits")
     await deliver(lab, job)
     await lab.until_said(job, "installing")
     await deliver(lab, job)
-    await lab.until(lambda: times_said(workers, job, "creation not taken") == 2 * DELIVERIES, "all others have left")
+    await lab.until(lambda: times_said(workers, job, "creation not taken") >= 2 * DELIVERIES, "all others have left")
     await lab.go(job, "tool", "first", "second")
     await lab.until_state(job, CreationState.READY)
     await deliver(lab, job)
-    await lab.until(lambda: times_said(workers, job, "creation not taken") == 3 * DELIVERIES, "nothing is left to do")
+    await lab.until(lambda: times_said(workers, job, "creation not taken") >= 3 * DELIVERIES, "nothing is left to do")
     assert times_said(workers, job, "creation taken") == (await lab.row(job)).attempt == 1
     await lab.check_nothing_lost_or_repeated(job)
 
@@ -56,7 +71,7 @@ async def test_a_worker_that_stood_still_finds_the_creation_with_another_one_and
     job = await lab.in_the_first_script()
     workers = await two_workers(lab)
     former = next(worker for worker in workers if times_said([worker], job, "creation taken"))
-    former.pause()
+    await lab.until(lambda: stands_still(lab, former), "it stands still")
     try:
         await lab.until_taken_again(job, 2)
     finally:

@@ -149,7 +149,7 @@ async def test_the_next_worker_makes_it_ready_and_nothing_is_lost_or_repeated(
     lab: Lab, all_killed: Recovered, moment: str
 ) -> None:
     killed = all_killed[0][moment]
-    await lab.until_state(killed.job, CreationState.READY, within_s=1)
+    await lab.until_state(killed.job, CreationState.READY, within_s=10)
     assert killed.recovered_s < RECOVERY_S
     await lab.check_nothing_lost_or_repeated(killed.job)
 
