@@ -19,6 +19,7 @@ from lxc_dashboard.services.auth.model import ABSOLUTE_LIFETIME, IDLE_LIFETIME, 
 from tests.integration.auth.conftest import Begin
 
 HOUR_S = 3600.0
+PATIENCE_S = 30
 
 
 @pytest.fixture
@@ -92,13 +93,13 @@ async def test_a_use_prolongs_a_session_to_two_hours_again(rt: Runtime, begin: B
     assert await sessions.find(rt, cookie, used=False)
     assert max([await redis.ttl(key) for key in keys]) <= 100
     assert await sessions.find(rt, cookie)
-    assert min([await redis.ttl(key) for key in keys]) > IDLE_LIFETIME.total_seconds() - 10
+    assert min([await redis.ttl(key) for key in keys]) > IDLE_LIFETIME.total_seconds() - PATIENCE_S
 
 
 async def test_an_idle_session_is_gone(rt: Runtime, begin: Begin, redis: Redis) -> None:
     session, cookie = await begin()
     await redis.pexpire(sessions._identity_key(session.key), 1)
-    await asyncio.wait_for(_until_gone(redis, sessions._identity_key(session.key)), 5)
+    await asyncio.wait_for(_until_gone(redis, sessions._identity_key(session.key)), PATIENCE_S)
     assert await sessions.find(rt, cookie) is None
     assert await sessions.list_of(rt, session.endpoint_id, "root@pam") == []
 
@@ -128,7 +129,7 @@ async def test_an_ended_session_is_gone_at_once_and_announced(rt: Runtime, begin
     session, cookie = await begin()
     async with rt.bus.listen(sessions.ENDED_CHANNEL) as heard:
         await sessions.end(rt, session)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             assert await anext(heard) == (sessions.ENDED_CHANNEL, str(session.id).encode())
     assert await sessions.find(rt, cookie) is None
     assert [key async for key in redis.scan_iter("*")] == []
@@ -150,12 +151,11 @@ async def test_a_ticket_past_half_its_life_is_renewed_once_however_many_ask(
     session, cookie = await begin(issued_at=began - 1.5 * HOUR_S)
     sandbox.slow(0.3)
     found = await asyncio.gather(*(sessions.find(rt, cookie) for _ in range(20)))
-    renewed = [one for one in found if one and one.ticket_issued_at >= began]
-    assert len(renewed) == 1
+    (renewed,) = {one.ticket for one in found if one and one.ticket_issued_at >= began}
     assert all(found)
     kept = await sessions.find(rt, cookie)
     assert kept
-    assert kept.ticket == renewed[0].ticket
+    assert kept.ticket == renewed
     assert kept.signed_in_at == session.signed_in_at
 
 

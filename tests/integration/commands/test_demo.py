@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from lxc_dashboard import frontend
+from lxc_dashboard.embedded.folder import free_port
 
 PROJECT = Path(__file__).parents[3]
 UP_WITHIN_S = 90
@@ -89,11 +90,6 @@ def wait_until_gone(pids: set[int]) -> None:
         return [command_line(pid) for pid in pids if alive(pid)]
 
     until(lambda: not left(), GONE_WITHIN_S, left)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 @pytest.fixture(scope="module", autouse=True)

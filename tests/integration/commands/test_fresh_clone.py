@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.commands.test_demo import PROJECT, Demo, command_line, free_port, wait_until_gone
+from lxc_dashboard.embedded.folder import free_port
+from tests.integration.commands.test_demo import PROJECT, Demo, command_line, wait_until_gone
 
 MADE_WITHIN_S = 600
 USER = "daemon"  # an account that every Linux has, and that owns nothing

@@ -56,7 +56,7 @@ def lock_awaited(database: DatabaseService) -> Callable[[], Awaitable[None]]:
         waiting = text(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         )
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             found = 0
             while not found:
                 async with database.transaction() as tx:

@@ -36,7 +36,7 @@ async def within(database: DatabaseService, work: Callable[[Transaction], Awaita
 async def cut_connection(tx: Transaction, url: str) -> None:
     pid = await tx.session.scalar(text("SELECT pg_backend_pid()"))
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as other:
-        await other.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+        await other.execute("SELECT pg_terminate_backend(%s, 60000)", (pid,))
 
 
 async def test_a_transaction_commits_at_its_end(database: DatabaseService) -> None:
@@ -178,7 +178,7 @@ async def test_a_lost_connection_is_unavailable_and_the_next_transaction_works(
 
 async def test_connections_lost_while_idle_are_replaced_unseen(database: DatabaseService, database_url: str) -> None:
     await asyncio.gather(*(database.ping() for _ in range(5)))
-    cut = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'lxc-dashboard'"
+    cut = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE application_name = 'lxc-dashboard'"
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as other:
         await other.execute(cut)
     await asyncio.gather(*(database.ping() for _ in range(5)))

@@ -211,7 +211,7 @@ async def test_who_is_in_a_hurry_ends_the_pause(
     await journal.write(says(runs[0], "first"), at_once=False)
     waits = asyncio.create_task(journal.write(says(runs[0], "second"), at_once=False))
     await asyncio.sleep(0)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         if hurries == "who waits":
             journal.hurry()
         else:

@@ -71,8 +71,10 @@ async def hub_of(rt: Runtime, seen: Seen) -> AsyncIterator[FeedHub]:
 
 
 async def looking(hub: FeedHub, session: Session, seen: Seen) -> None:
+    """With all rows: a snapshot waits for 5 s, then it gives what there is."""
     hub.watch(session, "socket")
     seen.start(await hub.snapshot(session))
+    await seen.until(lambda: bool(seen.rows))
 
 
 def requests(sandbox: SandboxNode, path: str) -> int:
@@ -203,7 +205,10 @@ async def test_a_container_that_starts_is_counted_with_its_node_at_once(
     assert {node["name"]: node["running"] for node in seen.meta["nodes"]} == counted
 
 
-async def test_the_nodes_alone_come_from_the_same_feed(rt: Runtime, sign_in: SignIn, sandbox: SandboxNode) -> None:
+async def test_the_nodes_alone_come_from_the_same_feed(
+    rt: Runtime, sign_in: SignIn, sandbox: SandboxNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lxc_dashboard.services.monitor.poller.RESOURCES_EVERY_S", 3600.0)
     seen, session = Seen(), await sign_in(rt, "root@pam")
     async with hub_of(rt, seen) as hub:
         await looking(hub, session, seen)
@@ -246,8 +251,9 @@ async def test_when_pve_never_answers_the_cause_is_named_and_the_rows_stay(
 
 
 async def test_two_processes_poll_once_and_the_second_goes_on_when_the_first_ends(
-    rt: Runtime, sign_in: SignIn, sandbox: SandboxNode
+    rt: Runtime, sign_in: SignIn, sandbox: SandboxNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("lxc_dashboard.services.monitor.poller.RESOURCES_EVERY_S", 3600.0)
     first, second = Seen(), Seen()
     session = await sign_in(rt, "root@pam")
     async with hub_of(rt, second) as other:
@@ -298,4 +304,5 @@ async def test_each_user_sees_his_own_list(rt: Runtime, sign_in: SignIn, sandbox
         root_session, viewer_session = await sign_in(rt, "root@pam"), await sign_in(rt, "viewer@pve")
         assert one.watch(root_session, "socket") != two.watch(viewer_session, "socket")
         viewer.start(await two.snapshot(viewer_session))
+        await viewer.until(lambda: bool(viewer.rows))
     assert len(viewer.rows) == 12

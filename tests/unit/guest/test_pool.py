@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import asyncssh
@@ -67,9 +68,14 @@ async def test_commands_share_one_connection(node: Node, pool: SshPool) -> None:
     assert node.accepted == 1
 
 
-async def test_more_commands_than_sessions_open_another_connection(node: Node, pool: SshPool) -> None:
-    results = await asyncio.gather(*(output_of(pool, node.address(), f"sleep 0.2; echo {n}") for n in range(25)))
-    assert [out for out, _, _ in results] == [f"{n}\n".encode() for n in range(25)]
+async def test_more_commands_than_sessions_open_another_connection(node: Node, pool: SshPool, tmp_path: Path) -> None:
+    wait = f"until [ -e {tmp_path}/go ]; do sleep 0.02; done"
+    asking = asyncio.gather(*(output_of(pool, node.address(), f"{wait}; echo {n}") for n in range(25)))
+    async with asyncio.timeout(60):
+        while len(node.commands) < 25:
+            await asyncio.sleep(0.01)
+    (tmp_path / "go").touch()
+    assert [out for out, _, _ in await asking] == [f"{n}\n".encode() for n in range(25)]
     assert node.accepted == 3
 
 

@@ -87,7 +87,6 @@ class Judge:
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "QUIET_AFTER_S", 0.05)
     monkeypatch.setattr(supervisor, "ASK_EVERY_S", 0.05)
-    monkeypatch.setattr(supervisor, "SILENCE_LIMIT_S", 0.5)
     monkeypatch.setattr(patience, "_BACKOFF_S", (0.01,))
     monkeypatch.setattr(patience, "RESTARTED_WAIT_S", 0.1)
 
@@ -139,7 +138,8 @@ async def test_one_that_is_slow_is_waited_for(judge: Judge) -> None:
     assert (door.entered, judge.asked > 0) == (1, True)
 
 
-async def test_one_that_hangs_and_runs_is_entered_anew() -> None:
+async def test_one_that_hangs_and_runs_is_entered_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "SILENCE_LIMIT_S", 0.5)
     door = Door([[b"one\n", HANGS], [b"!"]])
     assert await followed(door, Judge([None])) == [b"one\n", b"!", ENDED]
 

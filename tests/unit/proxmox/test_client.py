@@ -212,7 +212,7 @@ def records(identity: Identity) -> Iterator[tuple[Endpoint, list[bytes]]]:
     def serve() -> None:
         connection, _ = listening.accept()
         with context.wrap_socket(connection, server_side=True) as secured:
-            secured.settimeout(5)
+            secured.settimeout(60)
             received.append(secured.recv(1 << 16))
             body = data(UPID).body
             secured.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)

@@ -67,7 +67,7 @@ async def test_a_line_that_stays_the_last_one_is_shown_at_the_next_poll(pool: Pr
     task = Task([(["creating"], "")])
     async with RawServer(identity, task) as server:
         waiter = asyncio.create_task(client_of(pool, server).tasks.wait(UPID, on_lines=reader))
-        await asyncio.wait_for(reader.first.wait(), 5)
+        await asyncio.wait_for(reader.first.wait(), 30)
         assert reader.text == ["creating"]
         task.moments = [(["creating", "TASK OK"], "OK")]
         await waiter

@@ -14,7 +14,7 @@ from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.settings import Settings
 from tasks.loop import WorkerLoop
 
-PATIENCE_S = 10
+PATIENCE_S = 60
 
 
 @pytest.fixture

@@ -94,7 +94,7 @@ def test_two_changes_near_each_other_have_no_gap_between() -> None:
 
 def test_texts_made_to_be_slow_are_compared_in_a_moment() -> None:
     differ = LineDiffer()
-    begun = time.monotonic()
+    begun = time.process_time()
     for old, new in (
         ("\n" * 200_000, "x\n" * 100_000),
         ("fi\n" * 5_000, "fi\ndone\n" * 5_000),
@@ -107,7 +107,7 @@ def test_texts_made_to_be_slow_are_compared_in_a_moment() -> None:
         assert len(diff.lines) <= MAX_LINES_OF_TEXT
     for _ in range(60):
         differ.compare("x\n" * 500_000, "y\n" * 500_000)
-    assert time.monotonic() - begun < 20
+    assert time.process_time() - begun < 20
 
 
 def test_many_texts_show_no_more_lines_than_a_page_can_hold() -> None:
