@@ -63,6 +63,7 @@ async def test_all_windows_share_it_and_the_last_one_logs_out(lab: Lab) -> None:
         async with console(lab.rt, lab.session, vmid) as second:
             await said(second, 'echo "<$SECRET>"\n', "<planted>")
         await said(first, 'echo "still <$SECRET>"\n', "still <planted>")
+    await lab.until(lab.sandbox.api._terminals[vmid].ended.is_set, "its shell has ended")
     async with console(lab.rt, lab.session, vmid) as later:
         await said(later, 'echo "now <$SECRET>"\n', "now <>")
 
