@@ -74,6 +74,7 @@ class Journal:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+        _fail(self._waiting, asyncio.CancelledError())  # a task that was cancelled before its first step told nobody
 
     async def _write_on(self) -> None:
         """However it ends, nobody is left waiting."""

@@ -26,7 +26,6 @@ log = structlog.get_logger(__name__)
 DEFAULT_TIME_SCALE = 0.1
 DEFAULT_STATS_INTERVAL_S = 10.0
 PVE_LOCK_WAIT_S = 10
-SHORTEST_LOCK_WAIT_S = 2.0
 
 
 class SandboxNode:
@@ -72,7 +71,7 @@ class SandboxNode:
         api.stats_interval_s = stats_interval_s
         api.auth_delay_s = auth_delay_s
         if self.guests is not None:
-            api.lock_wait = max(PVE_LOCK_WAIT_S, SHORTEST_LOCK_WAIT_S / time_scale)
+            api.lock_wait = PVE_LOCK_WAIT_S / min(time_scale, 1)  # what holds the lock takes its real time
         return api
 
     # ----------------------------------------------------------- lifecycle

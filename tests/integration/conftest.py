@@ -7,6 +7,7 @@ import itertools
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -19,6 +20,16 @@ from lxc_dashboard.settings import Settings
 
 MIGRATED = "migrated"
 LOGICAL_DATABASES = 64
+# Whoever asks for a stack first builds the pages, which may take minutes beside other tests.
+WITH_PAGES_S = 400
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        asked = getattr(item, "fixturenames", ())
+        if item.path.is_relative_to(here) and "stack" in asked and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(WITH_PAGES_S))
 
 
 @dataclass

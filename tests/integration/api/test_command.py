@@ -9,8 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from lxc_dashboard import routes
 from tests.integration.api.conftest import DEADLINE_S, Api
 from tests.integration.api.test_runs import WAITS
@@ -101,7 +99,6 @@ def test_ctrl_c_leaves_the_job_running_and_says_so(api: Api, tmp_path: Path) -> 
     assert api.until_ended(creation_id)["state"] == "ready"
 
 
-@pytest.mark.timeout(240)
 def test_a_web_server_that_restarts_breaks_no_log(api: Api, tmp_path: Path) -> None:
     process = started(api, "-t", api.template(tmp_path, waits=WAITS), "-s", "hostname=restarted", *SMALL)
     assert process.stdout is not None

@@ -98,6 +98,12 @@ async def test_a_start_waits_for_the_create_that_still_runs(it: Session) -> None
     assert machine_of(it).is_running(900)
 
 
+@pytest.mark.parametrize("time_scale", [0.01, 1])
+async def test_a_lock_is_waited_for_as_long_as_pve_does(tmp_path: Path, time_scale: float) -> None:
+    node = SandboxNode(tmp_path, guests=await pick_host(tmp_path / "machine", "simulated"), time_scale=time_scale)
+    assert node.api.lock_wait * time_scale == pytest.approx(10), "in real seconds: real guests take them"
+
+
 async def test_a_guest_of_the_seed_becomes_real_when_it_is_started(it: Session) -> None:
     assert await it.run("/nodes/pve1/lxc/110/status/start") == "OK"
     code, output = await run_in(machine_of(it), 110, ["hostname"])

@@ -28,7 +28,7 @@ from tests.e2e.stack import Child, Stack
 
 OSTEMPLATE = "local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst"
 USER = "root@pam"
-BUILT_WITHIN_S = 240.0
+BUILT_WITHIN_S = 480.0
 COMMAND_S = 120.0
 POLL_S = 0.25
 AGAIN = "/root/again"

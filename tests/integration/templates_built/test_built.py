@@ -15,7 +15,7 @@ from lxc_dashboard.db.models import CreationState
 from tests.integration.templates_built.conftest import PACKAGES, SETTINGS_OF_WIREGUARD, UNKNOWN_PACKAGE
 from tests.integration.templates_built.lab import Job, Lab
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(900)]
 
 OK, UNAUTHORIZED = 200, 401
 ANSWER_S = 15

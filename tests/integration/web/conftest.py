@@ -19,7 +19,9 @@ from lxc_dashboard.services.auth import sessions
 from lxc_dashboard.settings import Settings
 from tests.e2e.stack import Stack, running_stack
 
-HYDRATE = "reflex___state____state.hydrate_and_load"
+ROOT_STATE = "reflex___state____state"
+HYDRATE = f"{ROOT_STATE}.hydrate_and_load"
+IS_HYDRATED = "is_hydrated_rx_state_"
 QUIET_S = 0.4
 
 
@@ -121,8 +123,8 @@ class Tab:
         return found
 
     async def settled(self) -> list[dict[str, Any]]:
-        """All that a page is told when it is opened: the first update may take long, then no other follows."""
-        return [*await self.until(bool), *await self.updates(SETTLED_S)]
+        """All that a page is told when it is opened: until it has loaded, and what follows at once."""
+        return [*await self.until(has_loaded), *await self.updates()]
 
     async def updates(self, quiet_s: float = QUIET_S) -> list[dict[str, Any]]:
         """All updates until none came for ``quiet_s``, or the server closed."""
@@ -131,7 +133,7 @@ class Tab:
             found.append(update)
         return found
 
-    async def update(self, within_s: float = 5) -> dict[str, Any] | None:
+    async def update(self, within_s: float = PATIENCE_S) -> dict[str, Any] | None:
         """The next update, None when none comes in time or the server closed."""
         try:
             async with asyncio.timeout(within_s):
@@ -154,6 +156,11 @@ class Tab:
 
     def _router_data(self) -> dict[str, Any]:
         return {"pathname": self.path, "asPath": self.path, "query": {}}
+
+
+def has_loaded(updates: list[dict[str, Any]]) -> bool:
+    """Whether all that a page does when it is opened is done: Reflex says so last."""
+    return any((update.get("delta") or {}).get(ROOT_STATE, {}).get(IS_HYDRATED) for update in updates)
 
 
 @asynccontextmanager

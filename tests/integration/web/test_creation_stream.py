@@ -136,7 +136,7 @@ async def test_a_job_that_stands_otherwise_without_a_word_is_told_of(rt: Runtime
             assert (await anext(following))["data"]["lines"] == []  # the first look at it
         async with job.rt.db.transaction() as tx:
             await tx.creations.request_cancel(job.row.id, "root@pam")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             event = await anext(following)
     assert event["data"] == {"lines": [], "last": 0, "spans": [], "changed": True}
 
