@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PAUSE_S: Final = 0.02
 # A busy process gathers more for each write.
-PAUSE_GROWTH: Final = 2.0
+PAUSE_GROWTH: Final = 4.0
 LONGEST_PAUSE_S: Final = 0.1
 
 
