@@ -44,7 +44,7 @@ function Hits({ groups, active, id, choose, go }) {
       }))));
 }
 
-function Finder({ pages, found, of, failure, words, chars, onLoad, onFind, go }) {
+function Finder({ pages, found, of, failure, words, chars, onLoad, onFind, go, close }) {
   const [query, setQuery] = useState("");
   const [active, setActive] = useState(0);
   const waiting = useRef(false);
@@ -76,11 +76,11 @@ function Finder({ pages, found, of, failure, words, chars, onLoad, onFind, go })
   };
   return h("div", { className: "palette" },
     h("label", { id: `${id}-label`, className: "unseen", htmlFor: `${id}-input` }, words.label),
-    h("input", {
+    h("div", { className: "palette-field" }, h("input", {
       id: `${id}-input`, className: "input", role: "combobox", autoComplete: "off", spellCheck: false, maxLength: chars, placeholder: words.hint, value: query,
       "aria-expanded": hits.length > 0, "aria-controls": hits.length ? id : undefined, "aria-autocomplete": "list", "aria-activedescendant": hits.length ? `${id}-${at}` : undefined,
       onChange: (event) => { setQuery(event.target.value); setActive(0); waiting.current = false; }, onKeyDown: press,
-    }),
+    }), h("button", { type: "button", className: "button palette-close", onClick: close }, words.close)),
     failure ? h("p", { className: "note bad", role: "alert" }, failure) : null,
     hits.length ? h(Hits, { groups, active: at, id, choose: setActive, go }) : null,
     known && !failure && !hits.length ? h("p", { className: "soft" }, words.none) : null);
@@ -95,5 +95,5 @@ export function Palette({ pages, found, of, failure, words, chars, onLoad, onFin
     h("button", { type: "button", className: "button quiet search", "aria-haspopup": "dialog", "aria-keyshortcuts": "Control+K", title: words.label, onClick: () => setOpen(true) },
       children, h("span", { className: "tool-word" }, words.verb), h("kbd", { className: "tool-key", "aria-hidden": true }, words.key)),
     h(Dialog, { open, title: words.label, onClose: () => setOpen(false), className: "search-dialog" },
-      h(Finder, { pages, found, of, failure, words, chars, onLoad, onFind, go })));
+      h(Finder, { pages, found, of, failure, words, chars, onLoad, onFind, go, close: () => setOpen(false) })));
 }

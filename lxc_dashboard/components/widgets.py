@@ -164,11 +164,12 @@ def confirm_button(
     expected: Any = None,
     kind: str = "danger",
     disabled: Any = False,
+    cancel: Any = text.CANCEL,
 ) -> rx.Component:
     """A button that asks first. ``title`` names the object ("Delete CT 101 web-01?"), ``consequence`` what is lost.
 
     ``expected`` (a vmid) must be typed before ``verb`` can be pressed; ``ask`` says so. ``on_typed`` gets what was typed, for a
-    service that compares it itself.
+    service that compares it itself. ``cancel`` closes the question: another word where ``verb`` itself is to cancel.
     """
     wanted: dict[str, Any] = {"on_confirm": on_confirm, "on_typed": on_typed, "expected": expected}
     return ConfirmWidget.create(
@@ -176,7 +177,7 @@ def confirm_button(
         title=title,
         consequence=consequence,
         verb=verb,
-        cancel=text.CANCEL,
+        cancel=cancel,
         ask=ask,
         kind=kind,
         disabled=disabled,

@@ -29,6 +29,7 @@ def _actions() -> rx.Component:
                 title=BatchState.cancel_title,
                 consequence=text.BATCH_CANCEL_CONSEQUENCE,
                 verb=text.BATCH_CANCEL_VERB,
+                cancel=text.DO_NOT_CANCEL,
                 on_confirm=BatchState.cancel_all,
                 disabled=busy,
             ),

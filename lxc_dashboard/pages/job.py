@@ -24,6 +24,7 @@ def _actions() -> rx.Component:
             title=named(text.CANCEL_JOB_TITLE),
             consequence=text.CANCEL_JOB_CONSEQUENCE,
             verb=text.CANCEL_JOB_VERB,
+            cancel=text.DO_NOT_CANCEL,
             on_confirm=JobState.cancel,
         ),
     )

@@ -157,6 +157,8 @@ def shown_nav() -> list[NavItem]:
 
 
 def _is_current(item: NavItem, route: str) -> bool:
+    if route == routes.BATCH:  # jobs that were asked for together
+        return item.route == routes.JOBS
     return route == item.route or (item.route != routes.DASHBOARD and route.startswith(f"{item.route}/"))
 
 

@@ -18,6 +18,7 @@ from lxc_dashboard.state.base import READY, regretted, requires, runtime, said, 
 from lxc_dashboard.state.ids import id_in, uuid_of
 from lxc_dashboard.state.job_room import JobRoom
 from lxc_dashboard.state.job_rows import JobRow, row_of
+from lxc_dashboard.state.template_rows import counted
 
 FULL = 100
 
@@ -75,7 +76,7 @@ class BatchState(JobRoom, rx.State):
         finally:
             async with self:
                 self.acting = ""
-        for told in _told(outcome, text.BATCH_CANCELLED):
+        for told in told_of(outcome, text.BATCH_CANCELLED, "job"):
             yield told
         yield BatchState.follow
 
@@ -92,7 +93,7 @@ class BatchState(JobRoom, rx.State):
         finally:
             async with self:
                 self.acting = ""
-        for told in _told(outcome, text.BATCH_RETRIED):
+        for told in told_of(outcome, text.BATCH_RETRIED, "failed job"):
             yield told
         yield BatchState.follow
 
@@ -131,7 +132,11 @@ class BatchState(JobRoom, rx.State):
         self.ended = self.total - self.ready - self.failed - self.running
         parts = [each.job.percent if each.is_open else FULL for each in jobs]
         self.percent = sum(parts) // len(parts) if parts else 0
-        self.cancel_title = text.BATCH_CANCEL_TITLE.format(count=self.running, pattern=self.pattern)
+        self.cancel_title = cancel_title(self.running, self.pattern)
+
+
+def cancel_title(running: int, pattern: str) -> str:
+    return text.BATCH_CANCEL_TITLE.format(containers=counted(running, "container"), pattern=pattern)
 
 
 def batch_row(found: BatchJob, at: datetime) -> BatchRow:
@@ -147,8 +152,8 @@ def _still(row: BatchRow) -> tuple[object, ...]:
     return (row.id, row.word, row.vmid, row.node, row.address, row.cause, row.ticking, row.lost)
 
 
-def _told(outcome: Outcome, sentence: str) -> list[Any]:
-    told = [said(sentence.format(count=len(outcome.done)))] if outcome.done else []
+def told_of(outcome: Outcome, sentence: str, noun: str) -> list[Any]:
+    told = [said(sentence.format(jobs=counted(len(outcome.done), noun)))] if outcome.done else []
     if outcome.refused:
         name, why = outcome.refused[0]
         told.append(regretted(text.BATCH_REFUSED.format(count=len(outcome.refused), name=name, why=why)))

@@ -16,6 +16,8 @@ SIGNED_IN_AS: Final = "Signed in as"
 SIGN_OUT: Final = "Sign out"
 CANCEL: Final = "Cancel"
 CLOSE: Final = "Close"
+# Where the question is whether to cancel
+DO_NOT_CANCEL: Final = "Do not cancel"
 MORE_ACTIONS: Final = "More actions"
 RETRY: Final = "Retry"
 COPY: Final = "Copy"
@@ -48,8 +50,10 @@ TO_DASHBOARD: Final = "Go to the dashboard"
 # What is counted, one and many
 COUNTED: Final = {
     "container": ("1 container", "{count} containers"),
+    "failed job": ("1 failed job", "{count} failed jobs"),
     "file": ("1 file", "{count} files"),
     "finding": ("1 finding", "{count} findings"),
+    "job": ("1 job", "{count} jobs"),
     "package": ("1 package", "{count} packages"),
     "script": ("1 script", "{count} scripts"),
     "template": ("1 template", "{count} templates"),

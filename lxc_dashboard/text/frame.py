@@ -28,7 +28,8 @@ SEARCH_WORDS: Final = {
     "verb": "Search",
     "key": "Ctrl K",
     "label": "Search pages, containers, templates and jobs",
-    "hint": "Page, vmid, name, address, template, job",
+    "hint": "Name, vmid, address",
     "pages": "Pages",
     "none": "Nothing of this name that you may see",
+    "close": CLOSE,
 }

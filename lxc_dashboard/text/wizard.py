@@ -49,7 +49,7 @@ COPY_COMMAND: Final = "Copy command"
 PRESETS: Final = "Presets"
 PRESETS_LEAD: Final = (
     "What is chosen here, to start from the next time: all fields but hostname, CT ID and addresses, with template, packages and scripts. "
-    "A password is in none."
+    "Passwords are not kept."
 )
 PRESET_NAME: Final = "Name"
 PRESET_SHARE: Final = "Share with all who use this endpoint"

@@ -60,6 +60,7 @@ def test_a_batch_is_watched_to_its_end_by_two_viewers(page: Page, new_page: NewP
     visit(page, routes.batch(batch))
     expect(page.get_by_role("heading", level=1)).to_have_text("seen-{01..03}")
     expect(rows(page)).to_have_count(3)
+    expect(page.locator(".nav [aria-current=page]")).to_have_text(text.NAV_JOBS)
     other = new_page()
     sign_in(other, stack, "operator@pve", routes.batch(batch))
     for viewer in (page, other):
@@ -83,6 +84,7 @@ def test_all_that_has_not_ended_is_cancelled_at_once(page: Page, stack: Stack, t
     expect(page.get_by_role("progressbar")).to_be_visible()
     page.get_by_role("button", name=text.BATCH_CANCEL).click()
     dialog = page.get_by_role("dialog", name="Cancel the creation of 2 containers of held-{a,b}?")
+    expect(dialog.get_by_role("button", name=text.DO_NOT_CANCEL)).to_be_visible()
     dialog.get_by_role("button", name=text.BATCH_CANCEL_VERB).click()
     expect(page.get_by_text("Asked 2 jobs to stop")).to_be_visible()
     expect(totals(page)).to_contain_text("2 cancelled or destroyed", timeout=RUN_MS)

@@ -13,13 +13,15 @@ from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.spec import ContainerSpec
 from tests.e2e import job_runs
-from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, fits, keep_picture, visit
+from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, fits, keep_picture, until, visit
 from tests.e2e.job_runs import RUN_MS, in_services
 from tests.e2e.stack import Stack
 
 ANSWERS_MS = 60_000
 LOOK_MS = 100
 SOON_OVER_S = 600
+LINES_WHOLE = """screen =>
+  screen.querySelector(".xterm-screen").getBoundingClientRect().bottom <= screen.getBoundingClientRect().bottom"""
 
 
 @pytest.fixture
@@ -87,6 +89,7 @@ def test_a_console_is_opened_from_its_job_and_typed_into(page: Page, stack: Stac
     page.set_viewport_size({"width": 390, "height": 844})
     keep_picture(page, "console-phone")
     fits(page)
+    until(page, lambda: page.locator(".console-screen").evaluate(LINES_WHOLE), "the last line is cut off")
 
 
 def test_a_stopped_container_says_so_and_the_list_leads_to_a_running_one(page: Page) -> None:

@@ -126,6 +126,9 @@ def test_another_endpoint_is_chosen_in_the_sidebar(
     if width < 700:
         page.get_by_role("button", name=text.OPEN_NAVIGATION).click()
     menu = page.locator(".endpoint-button")
+    assert menu.evaluate("one => one.querySelector('.grow').offsetHeight <= one.clientHeight"), (
+        "its words stand out of it"
+    )
     menu.click()
     expect(page.get_by_role("link", name=elsewhere.name)).to_be_visible()
     look(page, f"endpoints-{width}-{scheme}")

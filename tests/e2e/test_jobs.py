@@ -6,12 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, ViewportSize, expect
 
 from lxc_dashboard import routes, text
 from lxc_dashboard.db.models import CreationState, EventType, Phase
 from lxc_dashboard.db.repositories.events import NewEvent
-from tests.e2e.conftest import SIGN_IN_TIMEOUT_MS, NewPage, accessibility_faults, fits, reload, sign_in, visit
+from tests.e2e.conftest import SIGN_IN_TIMEOUT_MS, NewPage, accessibility_faults, fits, reload, sign_in, until, visit
 from tests.e2e.job_runs import (
     GATE,
     RUN_MS,
@@ -30,6 +30,15 @@ from tests.e2e.stack import Stack
 # Without word from the worker, and with it.
 AT_ONCE_MS = 10_000
 SOON_MS = 60_000
+PHONE: ViewportSize = {"width": 390, "height": 844}
+# Of more lines on a phone than are shown at once
+LONG = " ".join(["before it, in a line that no phone is wide enough for"] * 12)
+END_SEEN = """shown =>
+  shown.firstChild.getBoundingClientRect().bottom <= shown.getBoundingClientRect().bottom"""
+HELD_BY_ITS_DIALOG = """button => {
+  const box = button.getBoundingClientRect(), dialog = button.closest("dialog").getBoundingClientRect();
+  return box.left > dialog.left && box.right < dialog.right;
+}"""
 
 
 def test_a_job_is_watched_live_after_a_reload_and_by_a_second_viewer(
@@ -76,7 +85,7 @@ def test_a_failed_job_says_why_and_is_retried_from_the_step_that_failed(
 ) -> None:
     scripts = {
         "10-first.sh": "echo first >> /root/runs\n",
-        "20-fails.sh": "echo before\n[ -e /root/tried ] && exit 0\ntouch /root/tried\n"
+        "20-fails.sh": f"echo {LONG}\n[ -e /root/tried ] && exit 0\ntouch /root/tried\n"
         "echo 'E: Unable to locate package nginxx'\nexit 100\n",
         "30-last.sh": 'echo "first ran $(wc -l < /root/runs) times"\n',
     }
@@ -87,12 +96,16 @@ def test_a_failed_job_says_why_and_is_retried_from_the_step_that_failed(
     expect(failure).to_contain_text("Failed at 20-fails.sh")
     expect(failure).to_contain_text("a package does not exist for this OS: nginxx")
     expect(failure).to_contain_text("What to do")
-    expect(failure.get_by_label("Last lines")).to_have_text("before\nE: Unable to locate package nginxx")
+    expect(failure.get_by_label("Last lines")).to_have_text(f"{LONG}\nE: Unable to locate package nginxx")
     expect(step(page, "20-fails.sh, 2 of 3")).to_contain_text("Failed")
     assert accessibility_faults(page) == []
-    other = new_page()
+    other = new_page(viewport=PHONE)
     sign_in(other, stack, "viewer@pve", routes.job(job))
     expect(other.locator(".failure")).to_contain_text("Failed at 20-fails.sh")
+    last = other.get_by_label("Last lines")
+    until(other, lambda: last.evaluate("one => one.scrollWidth <= one.clientWidth"), "the last lines are cut off")
+    assert last.evaluate("one => one.firstChild.offsetHeight > one.clientHeight"), "all of it is seen anyhow"
+    assert last.evaluate(END_SEEN), "what it ended with is out of sight"
     expect(other.get_by_role("button", name="Retry from 20-fails.sh")).to_have_count(0)
     page.get_by_role("button", name="Retry from 20-fails.sh").click()
     for viewer in (page, other):
@@ -107,6 +120,9 @@ def test_what_a_failed_job_left_is_destroyed_once_its_vmid_is_typed(page: Page, 
     vmid = page.locator(".job-subject .mono").first.inner_text()
     page.get_by_role("button", name="Destroy", exact=True).click()
     dialog = page.get_by_role("dialog", name=f"Destroy CT {vmid} destroyed-01?")
+    page.set_viewport_size(PHONE)
+    keep = dialog.get_by_role("button", name="Cancel", exact=True)
+    until(page, lambda: keep.evaluate(HELD_BY_ITS_DIALOG), "a button is cut off")
     verb = dialog.get_by_role("button", name=f"Destroy CT {vmid} destroyed-01")
     dialog.get_by_label(f"Type {vmid} to confirm").fill("1")
     expect(verb).to_be_disabled()
@@ -135,7 +151,7 @@ def test_cancelling_is_confirmed_acknowledged_at_once_and_done_soon(page: Page, 
     visit(page, routes.job(job))
     expect(line(page, "waiting")).to_be_visible(timeout=RUN_MS)
     page.get_by_role("button", name="Cancel", exact=True).click()
-    page.get_by_role("dialog").get_by_role("button", name="Cancel", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name="Do not cancel").click()
     expect(state(page)).to_contain_text("syncing")
     page.get_by_role("button", name="Cancel", exact=True).click()
     page.get_by_role("button", name="Cancel the creation").click()

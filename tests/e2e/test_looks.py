@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 from lxc_dashboard import routes, text
 from lxc_dashboard.db.models import EventType, PackageManager, Phase
 from lxc_dashboard.db.repositories.events import NewEvent
-from tests.e2e import buckets, recipes
+from tests.e2e import buckets, editor, recipes
 from tests.e2e.conftest import NewPage, SignedInAs, until, visit
 from tests.e2e.job_runs import write
 from tests.e2e.stack import Stack
@@ -31,6 +31,11 @@ TAGS_WHOLE = """cell => {
   const box = cell.getBoundingClientRect();
   return [...cell.querySelectorAll('.badge')].map((tag) => tag.getBoundingClientRect()).every(
     (tag) => tag.right <= box.right || tag.top >= box.bottom);
+}"""
+# What one sees in the middle of it is the field itself.
+SEEN = """field => {
+  const box = field.getBoundingClientRect();
+  return document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2) === field;
 }"""
 TOO_WIDE = "found => found.filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.ariaLabel)"
 
@@ -149,3 +154,40 @@ def test_a_template_of_no_known_os_shows_no_empty_mark(page: Page, stack: Stack)
     marks = card.locator(".badge")
     expect(marks.first).to_be_visible()
     assert "" not in [mark.strip() for mark in marks.all_inner_texts()]
+
+
+def test_what_a_page_belongs_to_is_named_whole_on_a_phone(new_page: NewPage, signed_in_as: SignedInAs) -> None:
+    page = new_page(storage_state=signed_in_as(), viewport=PHONE)
+    visit(page, routes.BUCKETS)
+    crumb = page.locator(".crumbs li").first
+    expect(crumb).to_have_text(text.NAV_TEMPLATES)
+    until(page, lambda: crumb.evaluate("one => one.scrollWidth <= one.clientWidth"), "it is cut off")
+
+
+def test_the_list_beside_an_open_bucket_is_not_too_wide(page: Page, stack: Stack) -> None:
+    page.set_viewport_size({"width": 1440, "height": 900})
+    bucket = buckets.made(
+        stack, f"a-bucket-with-a-long-name-{secrets.token_hex(3)}", "jq\n", manager=PackageManager.APT
+    )
+    visit(page, routes.bucket(bucket))
+    expect(page.locator(".table-scroll").first).to_be_visible()
+    none_too_wide(page)
+
+
+def test_a_wrong_field_is_led_to_where_a_phone_shows_it(
+    new_page: NewPage, signed_in_as: SignedInAs, stack: Stack
+) -> None:
+    page = new_page(storage_state=signed_in_as(), viewport=PHONE)
+    visit(page, routes.DASHBOARD)
+    editor.without_drafts(stack, page)
+    editor.begin(page, routes.new_template(editor.id_of(stack, page, "nginx-web")))
+    editor.fill(page, cpu="0")
+    editor.kept(page)
+    page.evaluate("scrollTo(0, 0)")
+    page.locator("#save").click()
+    wrong = editor.field(page, "config.cpu")
+    expect(wrong).to_be_focused()
+    until(page, lambda: wrong.evaluate(SEEN), "the field is hidden")
+    tabs = page.locator(".editor-tabs")
+    until(page, lambda: tabs.evaluate("one => one.scrollWidth <= one.clientWidth"), "the parts are cut off")
+    editor.without_drafts(stack, page)

@@ -95,6 +95,16 @@ def test_escape_closes_and_gives_the_focus_back(page: Page) -> None:
     expect(button).to_be_focused()
 
 
+def test_a_phone_has_a_button_that_closes_it(new_page: NewPage, signed_in_as: SignedInAs) -> None:
+    page = new_page(storage_state=signed_in_as(), viewport=SIZES["phone"])
+    visit(page, routes.TEMPLATES)
+    page.get_by_role("button", name=WORDS["verb"], exact=True).click()
+    field = page.get_by_role("combobox", name=WORDS["label"])
+    expect(field).to_be_focused()
+    page.get_by_role("dialog").get_by_role("button", name=WORDS["close"]).click()
+    expect(field).to_be_hidden()
+
+
 def test_what_nobody_has_is_said(page: Page) -> None:
     visit(page, routes.TEMPLATES)
     search(page).fill("zzqqxx")
