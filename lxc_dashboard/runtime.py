@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lxc_dashboard.bus import Bus
+from lxc_dashboard.bus.outbox import Outbox
 from lxc_dashboard.crypto import Keyring
 from lxc_dashboard.db.database import DatabaseService
 from lxc_dashboard.db.engine import create_engine
 from lxc_dashboard.db.journal import Journal
+from lxc_dashboard.db.standings import Standings
 from lxc_dashboard.guest.pool import SshPool
 from lxc_dashboard.proxmox.client import ProxmoxPool
 from lxc_dashboard.queue import Queue
@@ -37,7 +39,9 @@ class Runtime:
     keyring: Keyring
     db: DatabaseService
     journal: Journal
+    standings: Standings
     bus: Bus
+    outbox: Outbox
     queue: Queue
     pve: ProxmoxPool
     ssh: SshPool
@@ -55,15 +59,19 @@ class Runtime:
             stack.push_async_callback(database.close)
             journal = Journal(database)
             stack.push_async_callback(journal.close)
+            standings = Standings(database)
+            stack.push_async_callback(standings.close)
             bus = Bus(redis_url)
             stack.push_async_callback(bus.close)
+            outbox = Outbox(bus)
+            stack.push_async_callback(outbox.close)
             queue = Queue(redis_url)
             stack.callback(queue.close)
             pve = ProxmoxPool()
             stack.push_async_callback(pve.aclose)
             ssh = SshPool()
             stack.push_async_callback(ssh.close)
-            yield Runtime(settings, keyring, database, journal, bus, queue, pve, ssh)
+            yield Runtime(settings, keyring, database, journal, standings, bus, outbox, queue, pve, ssh)
 
 
 def keyring_of(settings: Settings) -> Keyring:

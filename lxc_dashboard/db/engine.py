@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Final
 
 from sqlalchemy import event, make_url
 from sqlalchemy.engine import URL, ExceptionContext
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from lxc_dashboard.db.errors import translate
 from lxc_dashboard.errors import InvalidInputError
@@ -21,6 +24,7 @@ POOL_SIZE: Final = (
 POOL_OVERFLOW: Final = 10
 POOL_TIMEOUT_S: Final = 10
 POOL_RECYCLE_S: Final = 1800
+RESTED_AFTER_S: Final = 1.0
 CONNECT_TIMEOUT_S: Final = 5
 STATEMENT_TIMEOUT_S: Final = 30
 IDLE_IN_TRANSACTION_TIMEOUT_S: Final = 60
@@ -59,10 +63,10 @@ def create_engine(
         max_overflow=max_overflow,
         pool_timeout=POOL_TIMEOUT_S,
         pool_recycle=POOL_RECYCLE_S,
-        pool_pre_ping=True,
         connect_args=_connect_args(parsed, statement_timeout_s, application_name),
     )
     event.listen(engine.sync_engine, "handle_error", _translate_at_the_door, retval=True)
+    _ping_after_a_rest(engine)
     return engine
 
 
@@ -85,7 +89,27 @@ def _connect_args(url: URL, statement_timeout_s: float, application_name: str) -
     }
 
 
+def _ping_after_a_rest(engine: AsyncEngine) -> None:
+    """A connection that was not used for ``RESTED_AFTER_S`` is asked before it is used, and one that is dead replaced. SQLAlchemy's
+    own ``pool_pre_ping`` asks each time: of a busy worker's statements that is every third.
+    """
+    dialect, clock = engine.dialect, time.monotonic
+
+    def checked_in(_connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+        record.info["used_at"] = clock()
+
+    def checked_out(connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
+        used_at = record.info.get("used_at")
+        if used_at is None or clock() - used_at < RESTED_AFTER_S:
+            return
+        try:
+            dialect.do_ping(connection)
+        except dialect.loaded_dbapi.Error as error:
+            raise InvalidatePoolError from error  # the others were made before it died, too
+
+    event.listen(engine.sync_engine, "checkin", checked_in)
+    event.listen(engine.sync_engine, "checkout", checked_out)
+
+
 def _translate_at_the_door(context: ExceptionContext) -> BaseException | None:
-    if context.is_pre_ping:  # the pool itself answers to a dead connection: it takes a new one
-        return None
     return translate(context.original_exception, statement=context.statement or "")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PAUSE_S: Final = 0.02
 # A busy process gathers more for each write.
-PAUSE_GROWTH: Final = 2.0
+PAUSE_GROWTH: Final = 4.0
 LONGEST_PAUSE_S: Final = 0.1
 
 
@@ -74,6 +74,7 @@ class Journal:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+        _fail(self._waiting, asyncio.CancelledError())  # a task that was cancelled before its first step told nobody
 
     async def _write_on(self) -> None:
         """However it ends, nobody is left waiting."""

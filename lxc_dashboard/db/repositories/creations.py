@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import bindparam, case, func, outerjoin, select, update
+from sqlalchemy import ARRAY, Uuid, bindparam, case, func, outerjoin, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -24,8 +24,12 @@ FINISHED: Final = frozenset({CreationState.READY, CreationState.FAILED, Creation
 FULL_PERCENT: Final = 100
 _STANDING: Final = (CreationState.WAITING.value, CreationState.PAUSED.value)
 _STANDING_OF: Final = select(
-    col(Creation.state), col(Creation.cancel_requested_at), col(Creation.ticket_enc), col(Creation.signed_in_at)
-).where(col(Creation.id) == bindparam("creation_id"))
+    col(Creation.id),
+    col(Creation.state),
+    col(Creation.cancel_requested_at),
+    col(Creation.ticket_enc),
+    col(Creation.signed_in_at),
+).where(col(Creation.id) == func.any(bindparam("creation_ids", type_=ARRAY(Uuid))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +71,11 @@ class CreationRepository(TicketRepository):
             raise NotFoundError("This job does not exist, or not any more")
         return creation
 
-    async def standing(self, creation_id: UUID) -> Standing:
-        """Asked each second for each run: not the whole row, whose checkpoint alone is long. Raises ``NotFoundError``."""
+    async def standings(self, creation_ids: Sequence[UUID]) -> dict[UUID, Standing]:
+        """Of those that there are. Asked each second: not the whole rows, whose checkpoints alone are long."""
         connection = await self._session.connection()
-        row = (await connection.execute(_STANDING_OF, {"creation_id": creation_id})).one_or_none()
-        if row is None:
-            raise NotFoundError("This job does not exist, or not any more")
-        return Standing(*row)
+        rows = await connection.execute(_STANDING_OF, {"creation_ids": creation_ids})
+        return {row[0]: Standing(*row[1:]) for row in rows}
 
     async def list(
         self,

@@ -8,6 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, select, tuple_, update
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from lxc_dashboard.db.models import Creation, CreationState
@@ -31,43 +32,56 @@ class Place:
     node: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A run and who holds its lease."""
+
+    id: UUID
+    endpoint_id: UUID
+    owner: str
+
+
 class SlotRepository(LeaseRepository):
     """The part of ``CreationRepository`` that says who may load a node. A slot is its run's while that one's lease is live."""
 
-    async def take_slot(self, creation_id: UUID, owner: str, node: str, limit: int, *, anyway: bool = False) -> int:
+    async def take_slot(self, run: Held, node: str, limit: int, *, anyway: bool = False) -> int:
         """0: the run has its slot on ``node``. Else how many come before it there, and nothing was changed.
 
         ``anyway``: what the slot is for has begun already. Raises ``ConflictError`` without the lease.
         """
-        mine = (
-            await self._session.execute(select(col(Creation.endpoint_id), *_AGE).where(col(Creation.id) == creation_id))
-        ).one()
-        await self._lock(mine[0], node)
-        older = is_in_line() & (tuple_(*_AGE) < tuple_(mine[1], mine[2]))
-        ahead = await self._count(mine[0], node, _is_live() & (col(Creation.id) != creation_id))
-        ahead += await self._count(mine[0], node, older)
+        await self._lock(run.endpoint_id, node)
+        mine = aliased(Creation)
+        older = is_in_line() & (tuple_(*_AGE) < tuple_(col(mine.created_at), col(mine.id)))
+        before = (_is_live() & (col(Creation.id) != run.id)) | older
+        counted = select(func.count()).select_from(Creation).join(mine, col(mine.id) == run.id)
+        ahead = await self._session.scalar(counted.where(*_on(run.endpoint_id, node), before)) or 0
         if ahead >= limit and not anyway:
             return ahead
-        await self._update_held(creation_id, owner, slot_node=node)
+        await self._update_held(run.id, run.owner, slot_node=node)
         return 0
 
-    async def wait_in_line(self, creation_id: UUID, owner: str, node: str, limit: int) -> bool:
+    async def wait_in_line(self, run: Held, node: str, limit: int) -> bool:
         """``take_slot``, but where others come before it the run is given back until it is woken. Whether it was."""
-        if await self.take_slot(creation_id, owner, node, limit) == 0:
+        if await self.take_slot(run, node, limit) == 0:
             return False
         freed = {**dict.fromkeys(LEASE), "slot_node": node, "enqueued_at": None}
-        await self._update_held(creation_id, owner, state=CreationState.QUEUED.value, **freed)
+        await self._update_held(run.id, run.owner, state=CreationState.QUEUED.value, **freed)
         return True
 
-    async def give_slot(self, creation_id: UUID, owner: str) -> None:
-        """Raises ``ConflictError`` without the lease."""
-        await self._update_held(creation_id, owner, slot_node=None)
+    async def give_slot(self, run: Held, node: str, limit: int) -> Sequence[UUID]:
+        """Those that ``node`` has room for then, as ``wake``. Raises ``ConflictError`` without the lease."""
+        await self._lock(run.endpoint_id, node)
+        await self._update_held(run.id, run.owner, slot_node=None)
+        return await self._due(run.endpoint_id, node, limit, ENQUEUE_AGAIN_S)
 
     async def wake(
         self, endpoint_id: UUID, node: str, limit: int, *, again_after_s: float = ENQUEUE_AGAIN_S
     ) -> Sequence[UUID]:
         """The oldest runs that ``node`` has room for now, to be handed to the queue, each once in ``again_after_s``."""
         await self._lock(endpoint_id, node)
+        return await self._due(endpoint_id, node, limit, again_after_s)
+
+    async def _due(self, endpoint_id: UUID, node: str, limit: int, again_after_s: float) -> Sequence[UUID]:
         enqueued_at = col(Creation.enqueued_at)
         was_woken = enqueued_at.is_not(None) & (enqueued_at > in_seconds(-again_after_s))
         busy = await self._count(endpoint_id, node, _is_live() | (is_in_line() & was_woken))
@@ -75,8 +89,9 @@ class SlotRepository(LeaseRepository):
             return []
         due = select(col(Creation.id)).where(*_on(endpoint_id, node), is_in_line(), ~was_woken)
         ids = (await self._session.scalars(due.order_by(*_AGE).limit(limit - busy))).all()
-        stamped = update(Creation).where(col(Creation.id).in_(ids)).values(enqueued_at=database_now())
-        await self._session.execute(stamped, execution_options={"synchronize_session": False})
+        if ids:
+            stamped = update(Creation).where(col(Creation.id).in_(ids)).values(enqueued_at=database_now())
+            await self._session.execute(stamped, execution_options={"synchronize_session": False})
         return ids
 
     async def nodes_in_demand(self) -> Sequence[tuple[UUID, str]]:

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-WATCH_EVERY_S: Final = 1.0
 # So soon a run notices, in the middle of a long script, that PVE takes its ticket or token no more.
 KEEP_TICKET_EVERY_S: Final = 60.0
 PATIENCE_S: Final = 180.0
@@ -185,7 +184,6 @@ class _Run:
                 keep_ticket_at = loop.time() + KEEP_TICKET_EVERY_S
                 if not await _keep_ticket(self._ctx):
                     return Interruption.SIGN_IN
-            await asyncio.sleep(WATCH_EVERY_S)
             known = await self._look(known)
             if CreationState(known.state) in FINISHED:
                 # Its ticket and lease are gone because it has ended: only its last words are still on their way.
@@ -193,8 +191,7 @@ class _Run:
 
     async def _look(self, known: Creation | Standing) -> Creation | Standing:
         try:
-            async with self._rt.db.transaction() as tx:
-                return await tx.creations.standing(self._creation.id)
+            return await self._rt.standings.next(self._creation.id)
         except ServiceUnavailableError as error:
             log.warning("creation not looked at", creation_id=str(self._creation.id), why=str(error))
             return known

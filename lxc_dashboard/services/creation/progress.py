@@ -17,7 +17,6 @@ from lxc_dashboard.services.creation import events
 from lxc_dashboard.services.creation.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
-    from lxc_dashboard.bus import Bus
     from lxc_dashboard.db.database import Transaction
     from lxc_dashboard.runtime import Runtime
 
@@ -28,11 +27,7 @@ CHUNK_CHARS: Final = 64 * 1024
 BUFFER_CHARS: Final = 2 * 1024 * 1024
 RETRY_S: Final = (0.1, 0.25, 0.5, 1.0)
 RENEWALS: Final = 3
-STREAM_LIFETIME_S: Final = 48 * 3600
-STREAM_ENTRIES: Final = 20_000
-STREAM_BYTES: Final = 8 * 1024 * 1024
-PUBLISH_PAUSE_S: Final = 5.0
-PUBLISH_BACKLOG: Final = 5_000
+LAST_WORDS_WITHIN_S: Final = 1.0
 
 
 class LeaseLostError(Exception):
@@ -65,7 +60,7 @@ class Recorder:
         self._batch = self._empty()
         self._failure: BaseException | None = None
         self._writer: asyncio.Task[None] | None = None
-        self._publisher = _Publisher(rt.bus, creation_id)
+        self._stream = events.stream_of(creation_id)
 
     async def start(self, phase: Phase, percent: int) -> None:
         self.phase, self.percent = phase, percent
@@ -80,7 +75,6 @@ class Recorder:
             self._writer.cancel()
             await asyncio.wait([self._writer])
             self._writer = None
-        await self._publisher.close()
 
     def tell(self, message: str, kind: EventType = EventType.STEP, **place: Any) -> None:
         """One event; ``place`` is script, script_index, script_total."""
@@ -141,8 +135,13 @@ class Recorder:
         )
 
     async def pass_on(self, rows: Sequence[StoredEvent]) -> None:
-        """Rows of ``append_rest``, after their transaction, to those who follow."""
-        await self._publisher.send_at_once(rows)
+        """Rows of ``append_rest``, after their transaction, to those who follow: before this returns, if that is quick."""
+        self._put(rows)
+        if not await self._rt.outbox.sent(LAST_WORDS_WITHIN_S):
+            log.info("the end not passed on yet", stream=self._stream)
+
+    def _put(self, rows: Sequence[StoredEvent]) -> None:
+        self._rt.outbox.put(self._stream, [events.encode(events.of_row(row)) for row in rows])
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
@@ -171,7 +170,7 @@ class Recorder:
         rows = await self._write()
         self._seq += sum(event.lines for event in self._batch.events)
         self._batch = self._empty()
-        self._publisher.put(rows)
+        self._put(rows)
         if self._chars <= BUFFER_CHARS:
             self._room.set()
         async with self._written:
@@ -218,55 +217,3 @@ class Recorder:
     async def _renew(self) -> bool:
         async with self._rt.db.transaction() as tx:
             return await tx.creations.renew_lease(self._id, self.owner, self._lease_s)
-
-
-class _Publisher:
-    """Passes events on in order. Where Redis is away they are dropped: who follows finds the gap and asks PostgreSQL."""
-
-    def __init__(self, bus: Bus, creation_id: UUID) -> None:
-        self._bus = bus
-        self._stream = events.stream_of(creation_id)
-        self._waiting: deque[bytes] = deque(maxlen=PUBLISH_BACKLOG)
-        self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-
-    def put(self, rows: Sequence[StoredEvent]) -> None:
-        if not rows:
-            return
-        self._waiting.extend(events.encode(events.of_row(row)) for row in rows)
-        self._wake.set()
-        if self._task is None:
-            self._task = asyncio.create_task(self._run())
-
-    async def _run(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            entries = list(self._waiting)
-            self._waiting.clear()
-            try:
-                await self._send(entries)
-            except ServiceUnavailableError as error:
-                log.info("progress not passed on", stream=self._stream, why=str(error))
-                await asyncio.sleep(PUBLISH_PAUSE_S)
-
-    async def _send(self, entries: Sequence[bytes]) -> None:
-        await self._bus.publish(
-            self._stream, entries, maxlen=STREAM_ENTRIES, ttl_s=STREAM_LIFETIME_S, max_bytes=STREAM_BYTES
-        )
-
-    async def send_at_once(self, rows: Sequence[StoredEvent]) -> None:
-        """After ``close``: what still waits and these, if that is quick."""
-        self._waiting.extend(events.encode(events.of_row(row)) for row in rows)
-        try:
-            async with asyncio.timeout(1):
-                await self._send(list(self._waiting))
-        except (ServiceUnavailableError, TimeoutError) as error:
-            log.info("progress not passed on", stream=self._stream, why=str(error))
-        self._waiting.clear()
-
-    async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-            self._task = None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
+from lxc_dashboard.db.repositories.slots import Held
 from lxc_dashboard.services.creation.events import TURN
 from lxc_dashboard.services.creation.handing import enqueue
 
@@ -23,7 +25,7 @@ async def take(ctx: RunContext, *, begun: bool) -> None:
     """A slot on the run's node. ``begun``: PVE was asked already. Raises ``InLineError``."""
     node, limit = ctx.guest.node, ctx.rt.settings.CREATES_PER_NODE
     async with ctx.rt.db.transaction() as tx:
-        ahead = await tx.creations.take_slot(ctx.creation_id, ctx.recorder.owner, node, limit, anyway=begun)
+        ahead = await tx.creations.take_slot(_held(ctx), node, limit, anyway=begun)
     if ahead:
         await _wait(ctx, ahead)
     ctx.holds_slot = True
@@ -37,7 +39,7 @@ async def _wait(ctx: RunContext, ahead: int) -> None:
     ctx.tell_once(SLOT, f"{waits_for(ahead, node)} {TURN}")
     await ctx.recorder.flush()
     async with ctx.rt.db.transaction() as tx:
-        waits = await tx.creations.wait_in_line(ctx.creation_id, ctx.recorder.owner, node, limit)
+        waits = await tx.creations.wait_in_line(_held(ctx), node, limit)
     if waits:
         raise InLineError
 
@@ -52,17 +54,16 @@ async def give(ctx: RunContext) -> None:
     if not ctx.holds_slot:
         return
     async with ctx.rt.db.transaction() as tx:
-        await tx.creations.give_slot(ctx.creation_id, ctx.recorder.owner)
+        ids = await tx.creations.give_slot(_held(ctx), ctx.guest.node, ctx.rt.settings.CREATES_PER_NODE)
     ctx.holds_slot = False
-    await wake(ctx.rt, ctx.endpoint_id, ctx.guest.node)
+    await _hand_out(ctx.rt, ids)
 
 
 async def wake(rt: Runtime, endpoint_id: UUID, node: str) -> int:
     """Hand out the oldest runs that the node has room for. How many there were."""
     async with rt.db.transaction() as tx:
         ids = await tx.creations.wake(endpoint_id, node, rt.settings.CREATES_PER_NODE)
-    for creation_id in ids:
-        await enqueue(rt, creation_id)
+    await _hand_out(rt, ids)
     return len(ids)
 
 
@@ -71,3 +72,12 @@ async def wake_all(rt: Runtime) -> int:
     async with rt.db.transaction() as tx:
         wanted = await tx.creations.nodes_in_demand()
     return sum([await wake(rt, endpoint_id, node) for endpoint_id, node in wanted])
+
+
+def _held(ctx: RunContext) -> Held:
+    return Held(ctx.creation_id, ctx.endpoint_id, ctx.recorder.owner)
+
+
+async def _hand_out(rt: Runtime, ids: Sequence[UUID]) -> None:
+    for creation_id in ids:
+        await enqueue(rt, creation_id)

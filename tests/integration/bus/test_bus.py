@@ -51,6 +51,15 @@ class TestStreams:
         assert await bus.last_id("s") == last
         assert await bus.publish("s", [], maxlen=100, ttl_s=60) == last
 
+    async def test_many_streams_are_told_in_one_call_each_its_own_in_order(self, bus: Bus) -> None:
+        told = {"s": [b"1", b"2"], "t": [b"3"], "u": [b"%d" % number for number in range(9000)]}
+        last = await bus.publish_all(told, maxlen=10_000, ttl_s=60, max_bytes=8 * 1024 * 1024)
+        for stream, entries in told.items():
+            found = await bus.read_after(stream, BEGINNING, count=10_000)
+            assert [data for _, data in found] == entries
+            assert 0 < await bus._client.pttl(stream) <= 60_000
+        assert await bus.last_id("u") == last
+
     async def test_a_waiting_reader_is_woken_by_an_entry(self, bus: Bus) -> None:
         waiting = asyncio.create_task(bus.read_after("s", BEGINNING, block_ms=10_000))
         await bus.publish("s", [b"now"], maxlen=100, ttl_s=60)

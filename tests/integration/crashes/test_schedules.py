@@ -21,10 +21,13 @@ from uuid import UUID
 
 import pytest
 
+from lxc_dashboard.bus import Bus
+from lxc_dashboard.bus.outbox import Outbox
 from lxc_dashboard.db.database import DatabaseService
 from lxc_dashboard.db.journal import Journal
 from lxc_dashboard.db.models import Creation, CreationState, EventType, FilePolicy, ProxmoxNode
 from lxc_dashboard.db.repositories.nodes import NodeSecrets
+from lxc_dashboard.db.standings import Standings
 from lxc_dashboard.proxmox.auth import Ticket
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import sessions
@@ -137,10 +140,13 @@ class Worlds:
 
     def _runtime(self, world: World, gate: Gate) -> Runtime:
         database = cast("DatabaseService", GatedDatabase(self.rt.db, gate))
+        bus = cast("Bus", GatedBus(self.rt.bus, gate))
         parts: dict[str, Any] = {
             "db": database,
             "journal": Journal(database),
-            "bus": GatedBus(self.rt.bus, gate),
+            "standings": Standings(database),
+            "bus": bus,
+            "outbox": Outbox(bus),
             "pve": ModelPve(world, gate),
             "ssh": ModelSsh(world, gate),
         }
@@ -193,7 +199,7 @@ async def test_a_death_at_any_call_before_or_after_it_took_effect(worlds: Worlds
     world, creation_id, vmid = await worlds.ask()
     calls = (await worlds.live(world, creation_id, None)).calls
     await worlds.check(world, creation_id, vmid, "nobody died")
-    assert {"redis publish", "database"} < set(calls), calls
+    assert {"redis publish_all", "database"} < set(calls), calls
     for number in range(len(calls)):
         for after in (False, True):
             await worlds.survive([(number, after)])

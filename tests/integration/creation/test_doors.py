@@ -114,7 +114,7 @@ async def test_connections_to_the_guest_that_are_cut_run_nothing_twice(lab: Lab)
     work = lab.work(creation_id)
     for moment in ("one line 10", "one line 30"):
         await lab.until_said(creation_id, moment)
-        assert server_of(lab, vmid).drop_connections() > 0
+        await lab.until(lambda: server_of(lab, vmid).drop_connections(), "there is a connection to cut")
     await let_go(lab, creation_id, "one")
     await work
     await check_exact(lab, creation_id, "one")

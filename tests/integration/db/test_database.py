@@ -10,9 +10,11 @@ from typing import Any
 import psycopg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import ProgrammingError
 
 from lxc_dashboard.crypto import Keyring
+from lxc_dashboard.db import engine
 from lxc_dashboard.db.database import DatabaseService, Transaction
 from lxc_dashboard.db.engine import create_engine
 from lxc_dashboard.db.models import Container, Preset, ProxmoxNode, new_id
@@ -176,12 +178,29 @@ async def test_a_lost_connection_is_unavailable_and_the_next_transaction_works(
     assert await names(database) == []
 
 
-async def test_connections_lost_while_idle_are_replaced_unseen(database: DatabaseService, database_url: str) -> None:
+async def test_connections_lost_while_idle_are_replaced_unseen(
+    database: DatabaseService, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "RESTED_AFTER_S", 0.0)
     await asyncio.gather(*(database.ping() for _ in range(5)))
     cut = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE application_name = 'lxc-dashboard'"
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as other:
         await other.execute(cut)
     await asyncio.gather(*(database.ping() for _ in range(5)))
+
+
+async def test_a_connection_that_was_just_used_is_not_asked_whether_it_lives(
+    database: DatabaseService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pings: list[object] = []
+    monkeypatch.setattr(PGDialect_psycopg, "do_ping", lambda _, connection: pings.append(connection))
+    monkeypatch.setattr(engine, "RESTED_AFTER_S", 3600.0)
+    for _ in range(3):
+        await database.ping()
+    assert pings == []
+    monkeypatch.setattr(engine, "RESTED_AFTER_S", 0.0)
+    await database.ping()
+    assert len(pings) == 1
 
 
 async def test_a_server_that_is_not_there_is_unavailable(keyring: Keyring) -> None:

@@ -173,6 +173,14 @@ async def test_whatever_ends_the_writing_nobody_is_left_waiting(
     assert await stored(database, runs[2]) == [(1, "after")]
 
 
+async def test_closed_before_it_began_it_leaves_nobody_waiting(journal: Journal, runs: list[Creation]) -> None:
+    waiting = asyncio.create_task(journal.write(says(runs[0], "waits"), at_once=False))
+    await asyncio.sleep(0)
+    await journal.close()
+    await asyncio.wait([waiting], timeout=10)
+    assert waiting.cancelled()
+
+
 async def test_a_database_that_is_away_is_told_to_each(
     counted: Counted, journal: Journal, runs: list[Creation]
 ) -> None:

@@ -6,11 +6,14 @@ import asyncio
 import gzip
 import socket
 import struct
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.abc import MetaPathFinder
 
 import httpcore
 import pytest
+from httpcore._synchronization import current_async_library
 
 from lxc_dashboard.errors import UnreachableError
 from lxc_dashboard.proxmox import Endpoint, ProxmoxPool, transport
@@ -139,3 +142,16 @@ async def test_what_is_not_packed_as_it_says_is_given_up(pool: ProxmoxPool, iden
     async with RawServer(identity, lambda _: answer) as server:
         with pytest.raises(UnreachableError):
             await pool.client(server.endpoint).version()
+
+
+async def test_a_request_looks_for_no_library_on_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_for: list[str] = []
+
+    class Finder(MetaPathFinder):
+        def find_spec(self, fullname: str, *_: object) -> None:
+            looked_for.append(fullname)
+
+    current_async_library()
+    monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
+    current_async_library()
+    assert looked_for == []

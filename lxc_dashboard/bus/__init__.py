@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar, cast
 
@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from lxc_dashboard.bus import scripts
 from lxc_dashboard.errors import ServiceUnavailableError
 
 T = TypeVar("T")
@@ -35,66 +36,6 @@ BEGINNING: Final = "0-0"
 _LOST = (exceptions.ConnectionError, exceptions.TimeoutError, TimeoutError, OSError)
 _REFUSING = (exceptions.OutOfMemoryError, exceptions.ReadOnlyError, exceptions.NoPermissionError)
 
-# KEYS: stream. ARGV: maxlen, ttl ms, max bytes (0: none), entries...
-_PUBLISH = """
-local id
-for i = 4, #ARGV do id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', 'd', ARGV[i]) end
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
-local most = tonumber(ARGV[3])
-if most > 0 then
-  local used = redis.call('MEMORY', 'USAGE', KEYS[1], 'SAMPLES', 5)
-  if used > most then
-    local keep = math.floor(redis.call('XLEN', KEYS[1]) * most / used * 0.8)
-    redis.call('XTRIM', KEYS[1], 'MAXLEN', math.max(keep, 1))
-  end
-end
-return id
-"""
-# KEYS: lease. ARGV: owner, ttl ms, whether a free one may be taken
-_HOLD = """
-local holder = redis.call('GET', KEYS[1])
-if holder == ARGV[1] or (not holder and ARGV[3] == '1') then
-  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-  return 1
-end
-return 0
-"""
-_RELEASE = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
-return 0
-"""
-# KEYS: counter. ARGV: limit, window ms. Answers the ms to wait, 0 when within the limit.
-_HIT = """
-local hits = redis.call('INCR', KEYS[1])
-if hits == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
-if hits <= tonumber(ARGV[1]) then return 0 end
-return math.max(redis.call('PTTL', KEYS[1]), 1)
-"""
-# KEYS: counter. Gives one attempt back, of those in the present window.
-_UNHIT = """
-if tonumber(redis.call('GET', KEYS[1]) or '0') > 0 then return redis.call('DECR', KEYS[1]) end
-return 0
-"""
-# KEYS: blob, other. ARGV: value. The blob ends with the other; where that is gone, it is not set.
-_SET_WITH = """
-local left = redis.call('PTTL', KEYS[2])
-if left <= 0 then return 0 end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', left)
-return 1
-"""
-# KEYS: timetable. ARGV: until, again at, count
-_TAKE_DUE = """
-local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[3])
-for _, member in ipairs(due) do redis.call('ZADD', KEYS[1], ARGV[2], member) end
-return due
-"""
-# KEYS: collection. ARGV: ttl ms, command, its arguments...
-_ADD = """
-redis.call(ARGV[2], KEYS[1], unpack(ARGV, 3))
-if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
-return 1
-"""
-
 
 class Bus:
     """One per process. Connects on first use; every call may raise ``ServiceUnavailableError``."""
@@ -109,14 +50,14 @@ class Bus:
             max_connections=MAX_CONNECTIONS,
             health_check_interval=LISTEN_PING_S,
         )
-        self._publish = self._client.register_script(_PUBLISH)
-        self._hold = self._client.register_script(_HOLD)
-        self._release = self._client.register_script(_RELEASE)
-        self._hit = self._client.register_script(_HIT)
-        self._add = self._client.register_script(_ADD)
-        self._unhit = self._client.register_script(_UNHIT)
-        self._set_with = self._client.register_script(_SET_WITH)
-        self._take_due = self._client.register_script(_TAKE_DUE)
+        self._publish = self._client.register_script(scripts.PUBLISH)
+        self._hold = self._client.register_script(scripts.HOLD)
+        self._release = self._client.register_script(scripts.RELEASE)
+        self._hit = self._client.register_script(scripts.HIT)
+        self._add = self._client.register_script(scripts.ADD)
+        self._unhit = self._client.register_script(scripts.UNHIT)
+        self._set_with = self._client.register_script(scripts.SET_WITH)
+        self._take_due = self._client.register_script(scripts.TAKE_DUE)
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -140,8 +81,16 @@ class Bus:
         """
         if not entries:
             return await self.last_id(stream)
-        arguments: list[int | bytes] = [maxlen, _ms(ttl_s), max_bytes, *entries]
-        return _text(await self._call(lambda: self._publish(keys=[stream], args=arguments)))
+        return await self.publish_all({stream: entries}, maxlen=maxlen, ttl_s=ttl_s, max_bytes=max_bytes)
+
+    async def publish_all(
+        self, entries: Mapping[str, Sequence[bytes]], *, maxlen: int, ttl_s: float, max_bytes: int = 0
+    ) -> str:
+        """``publish`` to many streams, all or none of it; the last id of the last stream. ``entries``: by stream, at least one each."""
+        arguments: list[int | bytes] = [maxlen, _ms(ttl_s), max_bytes]
+        for several in entries.values():
+            arguments += [len(several), *several]
+        return _text(await self._call(lambda: self._publish(keys=list(entries), args=arguments)))
 
     async def read_after(
         self, stream: str, after: str, *, block_ms: int = 0, count: int = 1000

@@ -1,0 +1,91 @@
+"""What all runs of one process tell, passed on by their Redis streams: whatever waits goes in one call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from lxc_dashboard.errors import ServiceUnavailableError
+
+if TYPE_CHECKING:
+    from lxc_dashboard.bus import Bus
+
+log = structlog.get_logger(__name__)
+
+STREAM_LIFETIME_S: Final = 48 * 3600
+STREAM_ENTRIES: Final = 20_000
+STREAM_BYTES: Final = 8 * 1024 * 1024
+AT_ONCE_BYTES: Final = 1024 * 1024
+PAUSE_S: Final = 5.0
+BACKLOG: Final = 5_000
+
+
+class Outbox:
+    """One per process and event loop. Each stream keeps its order. Where Redis is away, entries are dropped: who follows
+    finds the gap and asks PostgreSQL.
+    """
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._waiting: dict[str, deque[bytes]] = {}
+        self._sent_next, self._sent = asyncio.Event(), asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def put(self, stream: str, entries: Sequence[bytes]) -> None:
+        """Has them sent; of more than ``BACKLOG`` that wait in one stream the oldest are dropped."""
+        if not entries:
+            return
+        self._waiting.setdefault(stream, deque(maxlen=BACKLOG)).extend(entries)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._send_on())
+
+    async def sent(self, within_s: float) -> bool:
+        """Once what waits now was sent, or dropped; False where that took longer than ``within_s``."""
+        if self._task is None or self._task.done():
+            return True
+        sent = self._sent_next if self._waiting else self._sent
+        try:
+            async with asyncio.timeout(within_s):
+                await sent.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _send_on(self) -> None:
+        while self._waiting:
+            taken, self._waiting = self._waiting, {}
+            self._sent, self._sent_next = self._sent_next, asyncio.Event()
+            try:
+                for some in _portions(taken):
+                    await self._bus.publish_all(
+                        some, maxlen=STREAM_ENTRIES, ttl_s=STREAM_LIFETIME_S, max_bytes=STREAM_BYTES
+                    )
+            except ServiceUnavailableError as error:
+                log.info("progress not passed on", streams=len(taken), why=str(error))
+                self._sent.set()
+                await asyncio.sleep(PAUSE_S)
+            self._sent.set()
+
+
+def _portions(waiting: dict[str, deque[bytes]]) -> Iterator[dict[str, list[bytes]]]:
+    """All of it, in parts of about ``AT_ONCE_BYTES``."""
+    portion: dict[str, list[bytes]] = {}
+    size = 0
+    for stream, entries in waiting.items():
+        for entry in entries:
+            portion.setdefault(stream, []).append(entry)
+            size += len(entry)
+            if size >= AT_ONCE_BYTES:
+                yield portion
+                portion, size = {}, 0
+    if portion:
+        yield portion

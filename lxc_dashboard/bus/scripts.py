@@ -1,0 +1,70 @@
+"""What Redis does in one go: scripts in its Lua. A number that a script answers is a whole one."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# KEYS: streams. ARGV: maxlen, ttl ms, max bytes (0: none), and for each stream how many entries, and those. Answers the last id.
+PUBLISH: Final = """
+local id
+local at = 4
+for _, stream in ipairs(KEYS) do
+  local last = at + ARGV[at]
+  for i = at + 1, last do id = redis.call('XADD', stream, 'MAXLEN', '~', ARGV[1], '*', 'd', ARGV[i]) end
+  redis.call('PEXPIRE', stream, ARGV[2])
+  local most = tonumber(ARGV[3])
+  if most > 0 then
+    local used = redis.call('MEMORY', 'USAGE', stream, 'SAMPLES', 5)
+    if used > most then
+      local keep = math.floor(redis.call('XLEN', stream) * most / used * 0.8)
+      redis.call('XTRIM', stream, 'MAXLEN', math.max(keep, 1))
+    end
+  end
+  at = last + 1
+end
+return id
+"""
+# KEYS: lease. ARGV: owner, ttl ms, whether a free one may be taken
+HOLD: Final = """
+local holder = redis.call('GET', KEYS[1])
+if holder == ARGV[1] or (not holder and ARGV[3] == '1') then
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+  return 1
+end
+return 0
+"""
+RELEASE: Final = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0
+"""
+# KEYS: counter. ARGV: limit, window ms. Answers the ms to wait, 0 when within the limit.
+HIT: Final = """
+local hits = redis.call('INCR', KEYS[1])
+if hits == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+if hits <= tonumber(ARGV[1]) then return 0 end
+return math.max(redis.call('PTTL', KEYS[1]), 1)
+"""
+# KEYS: counter. Gives one attempt back, of those in the present window.
+UNHIT: Final = """
+if tonumber(redis.call('GET', KEYS[1]) or '0') > 0 then return redis.call('DECR', KEYS[1]) end
+return 0
+"""
+# KEYS: blob, other. ARGV: value. The blob ends with the other; where that is gone, it is not set.
+SET_WITH: Final = """
+local left = redis.call('PTTL', KEYS[2])
+if left <= 0 then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', left)
+return 1
+"""
+# KEYS: timetable. ARGV: until, again at, count
+TAKE_DUE: Final = """
+local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[3])
+for _, member in ipairs(due) do redis.call('ZADD', KEYS[1], ARGV[2], member) end
+return due
+"""
+# KEYS: collection. ARGV: ttl ms, command, its arguments...
+ADD: Final = """
+redis.call(ARGV[2], KEYS[1], unpack(ARGV, 3))
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
+return 1
+"""

@@ -1,0 +1,75 @@
+"""How the runs of one process stand, asked for all of them in one query a second."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from lxc_dashboard.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from lxc_dashboard.db.database import DatabaseService
+    from lxc_dashboard.db.repositories.creations import Standing
+
+EVERY_S: Final = 1.0
+
+
+class Standings:
+    """One per process and event loop. Nothing is asked while nobody waits."""
+
+    def __init__(self, database: DatabaseService) -> None:
+        self._database = database
+        self._waiting: dict[asyncio.Future[Standing], UUID] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def next(self, creation_id: UUID) -> Standing:
+        """As it is up to ``EVERY_S`` from now. Raises ``NotFoundError``, ``ServiceUnavailableError``."""
+        answer: asyncio.Future[Standing] = asyncio.get_running_loop().create_future()
+        self._waiting[answer] = creation_id
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._ask_on())
+        try:
+            return await answer
+        finally:
+            self._waiting.pop(answer, None)
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        for answer in self._waiting:  # a task that was cancelled before its first step told nobody
+            answer.cancel()
+
+    async def _ask_on(self) -> None:
+        """However it ends, nobody is left waiting."""
+        asked = dict[asyncio.Future["Standing"], UUID]()
+        try:
+            while self._waiting:
+                await asyncio.sleep(EVERY_S)
+                asked, self._waiting = self._waiting, {}
+                await self._ask(asked)
+        except BaseException:
+            for answer in (*asked, *self._waiting):
+                answer.cancel()
+            raise
+
+    async def _ask(self, asked: Mapping[asyncio.Future[Standing], UUID]) -> None:
+        try:
+            async with self._database.transaction() as tx:
+                found = await tx.creations.standings(list(asked.values()))
+        except Exception as error:  # noqa: BLE001 - whatever it is, each that asked is told
+            for answer in asked:
+                _fail(answer, error)
+            return
+        for answer, creation_id in asked.items():
+            if creation_id not in found:
+                _fail(answer, NotFoundError("This job does not exist, or not any more"))
+            elif not answer.done():
+                answer.set_result(found[creation_id])
+
+
+def _fail(answer: asyncio.Future[Standing], error: Exception) -> None:
+    if not answer.done():
+        answer.set_exception(error)
