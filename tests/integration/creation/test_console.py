@@ -28,13 +28,13 @@ async def running_guest(lab: Lab) -> int:
     return job.vmid
 
 
-async def said(terminal: ConsoleSocket, typed: str, wanted: str) -> str:
-    """What the terminal shows until ``wanted`` is there."""
+async def said(terminal: ConsoleSocket, typed: str, wanted: str, then: str = "") -> str:
+    """What the terminal shows until ``wanted`` is there, and ``then`` behind it."""
     await terminal.type(typed.encode())
     shown = ""
     try:
         async with asyncio.timeout(ANSWERS_WITHIN_S):
-            while wanted not in shown:
+            while wanted not in shown or then not in shown.partition(wanted)[2]:
                 output = await terminal.read()
                 assert output, shown
                 shown += output.decode("utf-8", "replace")
@@ -59,10 +59,11 @@ async def test_it_is_a_shell_of_the_asked_size_and_is_audited(lab: Lab) -> None:
 async def test_all_windows_share_it_and_the_last_one_logs_out(lab: Lab) -> None:
     vmid = await running_guest(lab)
     async with console(lab.rt, lab.session, vmid) as first:
-        await said(first, "SECRET=planted; echo re''ady\n", "ready")
+        await said(first, "PS1=at'-'prompt; SECRET=planted; echo re''ady\n", "ready")
         async with console(lab.rt, lab.session, vmid) as second:
             await said(second, 'echo "<$SECRET>"\n', "<planted>")
-        await said(first, 'echo "still <$SECRET>"\n', "still <planted>")
+        # Left at its prompt: what is typed before the shell reads by characters is no end of input to it.
+        await said(first, 'echo "still <$SECRET>"\n', "still <planted>", then="at-prompt")
     await lab.until(lab.sandbox.api._terminals[vmid].ended.is_set, "its shell has ended")
     async with console(lab.rt, lab.session, vmid) as later:
         await said(later, 'echo "now <$SECRET>"\n', "now <>")

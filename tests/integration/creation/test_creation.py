@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import pytest
+
 from lxc_dashboard.db.models import CreationState, EventType, Lifecycle
 from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.spec import IpMode, IpSettings, PasswordMode
@@ -98,6 +100,7 @@ async def test_a_static_address_is_the_one_that_was_asked_for(lab: Lab) -> None:
     assert job.result.address == f"{base}.200"
 
 
+@pytest.mark.timeout(300)  # 16 s of work for two cores, which may have other work
 async def test_twenty_at_once_each_get_their_own(lab: Lab) -> None:
     ids = await asyncio.gather(*(lab.request(hostname=f"many-{n:02d}") for n in range(20)))
     # A node makes a few at once: the others are given back and handed out again.

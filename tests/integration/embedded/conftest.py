@@ -28,12 +28,12 @@ class Holder:
     def ready(self) -> dict[str, Any]:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert line, self.process.communicate(timeout=30)[1]
+        assert line, self.process.communicate(timeout=60)[1]
         self.said = json.loads(line)
         return self.said
 
     def finish(self) -> int:
-        self.process.communicate("\n", timeout=30)
+        self.process.communicate("\n", timeout=60)
         return self.process.returncode
 
 
@@ -58,4 +58,4 @@ def hold() -> Iterator[Callable[..., Holder]]:
     yield start
     for holder in started:
         holder.process.kill()
-        holder.process.communicate(timeout=30)
+        holder.process.communicate(timeout=60)

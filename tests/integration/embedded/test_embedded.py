@@ -28,7 +28,7 @@ from lxc_dashboard.errors import ConflictError, ServiceUnavailableError
 
 Hold = Callable[..., Any]
 LIBRARIES = [entry for entry in sys.path if entry.endswith("site-packages")]  # of use to another interpreter too
-GONE_WITHIN_S = 20
+GONE_WITHIN_S = 60
 
 
 async def write(services: EmbeddedServices) -> None:

@@ -20,7 +20,8 @@ from tests.integration.faults.gates import CREATE, START, Gate
 from tests.integration.faults.lab import RECOVERY_S, Job, Lab
 from tests.integration.faults.templates import LINES
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+# The first test waits for both rounds: 42 s, and more than twice that where the machine has other work.
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400)]
 
 
 @dataclass(frozen=True)
