@@ -99,11 +99,17 @@ class RunContext:
         low, high = BANDS[self.recorder.phase]
         self.recorder.percent = max(self.recorder.percent, low + round((high - low) * min(max(share, 0.0), 1.0)))
 
-    async def once(self, step: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Do ``work`` unless it was done before; it must bear being done twice where a worker dies in the middle."""
+    async def once(self, step: str, work: Callable[[], Awaitable[None]], *, fenced: bool = False) -> None:
+        """Do ``work`` unless it was done before; it must bear being done twice where a worker dies before that is stored.
+
+        ``fenced``: return when it is stored; who has lost the lease goes no further. Where it is not, only the next flush
+        says so: none may be missing before an act that another worker must not meet.
+        """
         if self.checkpoint.is_done(step):
             return
         self.checkpoint.active = step
         await work()
         self.checkpoint.mark_done(step)
-        await self.recorder.flush()
+        self.recorder.touch()
+        if fenced:
+            await self.recorder.flush()

@@ -129,7 +129,7 @@ class _Run:
                 await pause.run(ctx)
             self._recorder.phase = phase
             ctx.reach(0)
-            await ctx.once(f"begin.{phase}", lambda title=title: _say(ctx, title))  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+            await ctx.once(f"begin.{phase}", lambda title=title: _say(ctx, title), fenced=True)  # type: ignore[misc]  # mypy cannot infer a lambda with a default
             await self._patiently(ctx, run_phase)
             ctx.checkpoint.mark_done(f"phase.{phase}")
         self._completing = True

@@ -131,6 +131,7 @@ async def _create(ctx: RunContext) -> None:
 async def _forget_password(ctx: RunContext) -> None:
     """One that its user gave has served: the container has it, and nobody needs it of us any more."""
     if ctx.spec.password_mode is PasswordMode.GIVEN and ctx.password is not None:
+        await ctx.recorder.flush()  # that the container is there
         async with ctx.rt.db.transaction() as tx:
             await tx.containers.set_root_password(ctx.guest.container_id, None)
         ctx.password = None

@@ -40,6 +40,7 @@ async def run(ctx: RunContext) -> None:
     await ctx.once(NOTES, lambda: _write_notes(ctx))
     ctx.reach(0.7)
     if ctx.spec.enters_guest:
+        await ctx.recorder.flush()  # what was done must be known before the guest forgets it
         await ctx.once(CLEAR, lambda: _clear(ctx))
     door = ctx.door
     if ctx.door_key is not None and door is not None:

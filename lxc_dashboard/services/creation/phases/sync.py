@@ -31,7 +31,7 @@ async def run(ctx: RunContext) -> None:
     supervisor = Supervisor(door)
     steps = steps_of(ctx)
     for number, step in enumerate(steps):
-        await ctx.once(step.key, lambda step=step: _run(ctx, supervisor, step))  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+        await ctx.once(step.key, lambda step=step: _run(ctx, supervisor, step), fenced=True)  # type: ignore[misc]  # mypy cannot infer a lambda with a default
         ctx.reach((number + 1) / (len(steps) + 1))
     await ctx.once(HELD_BACK, lambda: _place_held(ctx, door))
     ctx.reach(1)
