@@ -11,7 +11,7 @@ import asyncio
 import ssl
 import zlib
 from collections.abc import AsyncIterable, Iterable
-from typing import Any
+from typing import Any, cast
 
 import httpcore
 import httpx
@@ -45,8 +45,9 @@ class _Wire(asyncio.Protocol):
         self._drain: asyncio.Future[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what asyncio promises to a stream protocol
-        self.transport = transport
+        self.transport = cast(
+            "asyncio.Transport", transport
+        )  # other loops' transports, such as uvloop's, are not of its class
 
     def data_received(self, data: bytes) -> None:
         self._chunks.append(data)

@@ -155,3 +155,10 @@ async def test_a_request_looks_for_no_library_on_the_disk(monkeypatch: pytest.Mo
     monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
     current_async_library()
     assert looked_for == []
+
+
+def test_a_transport_of_another_event_loop_will_do() -> None:
+    """None of uvloop's is an ``asyncio.Transport``; granian takes uvloop wherever it is installed."""
+    wire, foreign = transport._Wire(), asyncio.BaseTransport()
+    wire.connection_made(foreign)
+    assert wire.transport is foreign
