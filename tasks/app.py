@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar, cast
 import structlog
 from celery import Celery, beat, current_app, signals
 from celery.exceptions import SecurityWarning
+from kombu import Connection
 from redbeat import RedBeatScheduler
 
 from lxc_dashboard.queue import create_celery
@@ -33,9 +34,18 @@ SETTLE_EVERY_S: Final = 15
 BEAT_MAX_LOOP_S: Final = 1
 BEAT_LOCK_S: Final = 6
 BEAT_RESTART_AFTER_S: Final = 1
+# Kombu waits longer from time to time, up to 30 s: as long as a run may take to go on after Redis is back.
+LOOK_FOR_REDIS: Final = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 3.0}
 SPARE_THREADS: Final = 4  # for short tasks while all creations run
 
 TASK_MODULES: Final = ("tasks.auth", "tasks.creation", "tasks.templates")
+
+
+class PersistentConnection(Connection):
+    """The worker's to its queue: looked for at the same pace however long Redis is away."""
+
+    def ensure_connection(self, *args: Any, **options: Any) -> Any:
+        return super().ensure_connection(*args, **LOOK_FOR_REDIS | options)
 
 
 class WorkerApp(Celery):
@@ -48,6 +58,7 @@ def create_app(settings: Settings, *, task_modules: Sequence[str] = TASK_MODULES
     """The worker's Celery: threads, the schedule, and the loop (opened when the worker starts)."""
     redis_url = settings.REDIS_URL.get_secret_value()
     app = create_celery(redis_url, WorkerApp)
+    app.amqp.Connection = PersistentConnection
     app.conf.update(
         imports=task_modules,
         worker_pool="threads",
