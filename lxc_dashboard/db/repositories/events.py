@@ -9,6 +9,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import msgspec
+from psycopg import AsyncConnection
 from sqlalchemy import func, select, text
 from sqlmodel import col
 
@@ -24,9 +25,9 @@ SCRIPT_CHARS: Final = 255
 # Written out, and what is given as one JSON text, since twenty runs at once send them many times a second: to build
 # them anew, and arrays in PostgreSQL's own notation, would cost more than running them.
 # Rows are locked in the order of their ids, so that no two writers wait for each other. The fence is that of ``is_held_by``.
-_HOLD: Final = text("""
+_HOLD: Final = """
 WITH given AS (
-    SELECT * FROM jsonb_to_recordset(CAST(:given AS jsonb))
+    SELECT * FROM jsonb_to_recordset(CAST(%(given)s AS jsonb))
         AS given (id uuid, owner text, checkpoint jsonb, phase text, percent integer)
 ), locked AS MATERIALIZED (
     SELECT id FROM creation WHERE id IN (SELECT id FROM given) ORDER BY id FOR NO KEY UPDATE
@@ -39,17 +40,18 @@ FROM given JOIN locked ON locked.id = given.id
 WHERE creation.id = given.id
     AND creation.lease_owner = given.owner
     AND creation.lease_until > clock_timestamp()
-    AND creation.state = ANY(CAST(:takeable AS text[]))
+    AND creation.state = ANY(CAST(%(takeable)s AS text[]))
 RETURNING creation.id, creation.lease_owner
-""")
-# After the lock, in a snapshot of its own: the last number is that of whoever held the lock before. ``place``: how many
-# lines of the same batch come before.
-_STORE: Final = text("""
+"""
+# After the lock, in a snapshot of its own: the last number is that of whoever held the lock before. Of the runs whose rows this
+# very transaction has changed, by their owners. ``place``: how many lines of the same batch come before.
+_STORE: Final = """
 WITH event AS MATERIALIZED (
-    SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS event (
-        creation_id uuid, place bigint, lines integer, type text, phase text, percent integer, message text,
+    SELECT event.* FROM jsonb_to_recordset(CAST(%(rows)s AS jsonb)) AS event (
+        creation_id uuid, owner text, place bigint, lines integer, type text, phase text, percent integer, message text,
         script text, script_index integer, script_total integer, at timestamptz
-    )
+    ) JOIN creation AS run ON run.id = event.creation_id AND run.lease_owner = event.owner
+    WHERE run.xmin = CAST(pg_current_xact_id() AS xid)
 ), next AS MATERIALIZED (
     SELECT run.id, coalesce(
         (SELECT seq + lines FROM creation_event WHERE creation_id = run.id ORDER BY seq DESC LIMIT 1), 1
@@ -61,6 +63,18 @@ SELECT event.creation_id, next.seq + event.place, event.lines, event.type, event
     event.script, event.script_index, event.script_total, event.at
 FROM event JOIN next ON next.id = event.creation_id
 RETURNING creation_id, seq
+"""
+# To a run that nobody holds, whose row is locked.
+_ADD: Final = text("""
+INSERT INTO creation_event (creation_id, seq, lines, type, phase, percent, message, script, script_index, script_total, at)
+SELECT event.creation_id, coalesce(
+        (SELECT seq + lines FROM creation_event WHERE creation_id = event.creation_id ORDER BY seq DESC LIMIT 1), 1
+    ), event.lines, event.type, event.phase, event.percent, event.message, event.script, event.script_index,
+    event.script_total, event.at
+FROM jsonb_to_record(CAST(:row AS jsonb)) AS event (
+    creation_id uuid, lines integer, type text, phase text, percent integer, message text,
+    script text, script_index integer, script_total integer, at timestamptz
+)
 """)
 
 
@@ -132,14 +146,17 @@ class EventRepository(JobListRepository):
 
         A run's phase and percent follow its last event. The first number is 1, and none is left out.
         """
-        held = await self._hold(batches)
-        told = [list(_placed(batch)) if (batch.creation_id, batch.owner) in held else None for batch in batches]
-        first = await self._store([row for rows in told for row in rows or ()])
-        return [None if rows is None else [_numbered(row, first) for row in rows] for rows in told]
+        told = [list(_placed(batch)) for batch in batches]
+        held, first = await self._write(batches, [row for rows in told for row in rows])
+        return [
+            [_numbered(row, first) for row in rows] if (batch.creation_id, batch.owner) in held else None
+            for batch, rows in zip(batches, told, strict=True)
+        ]
 
     async def _append(self, creation_id: UUID, event: NewEvent) -> None:
         """To a run that nobody holds, whose row this transaction has locked."""
-        await self._store(list(_placed(Batch(creation_id, "", (event,)))))
+        row = next(_placed(Batch(creation_id, "", (event,))))
+        await (await self._session.connection()).execute(_ADD, {"row": _json(row)})
 
     async def events_after(self, creation_id: UUID, seq: int, limit: int = 500) -> Sequence[CreationEvent]:
         """Rows that hold any line after number ``seq``, in order: the first may begin at or before it (a log chunk)."""
@@ -196,24 +213,29 @@ class EventRepository(JobListRepository):
         )
         return await self._session.scalar(last) or 0
 
-    async def _hold(self, batches: Sequence[Batch]) -> set[tuple[UUID, str]]:
-        """The fence: which runs are held by which owners, their rows locked to the end of the transaction: that keeps the
-        numbers in one line.
-        """
-        given = msgspec.json.encode([_given(batch) for batch in batches]).decode()
-        connection = await self._session.connection()
-        found = await connection.execute(_HOLD, {"given": given, "takeable": list(TAKEABLE)})
-        return {(row[0], row[1]) for row in found}
+    async def _write(
+        self, batches: Sequence[Batch], rows: Sequence[Mapping[str, Any]]
+    ) -> tuple[set[tuple[UUID, str]], dict[UUID, int]]:
+        """Which runs are held by which owners, and the number that the first of each run's rows was given.
 
-    async def _store(self, rows: Sequence[Mapping[str, Any]]) -> dict[UUID, int]:
-        """The number that the first of each run's rows was given."""
-        if not rows:
-            return {}
-        connection = await self._session.connection()
+        The rows of the runs are locked to the end of the transaction: that keeps the numbers in one line. Both statements,
+        and the begin of the transaction, go to PostgreSQL together.
+        """
+        connection = (await (await self._session.connection()).get_raw_connection()).driver_connection
+        assert isinstance(connection, AsyncConnection)  # noqa: S101 - the driver that ``db.engine`` chooses
+        given = _json([_given(batch) for batch in batches])
+        async with connection.pipeline():
+            holding = await connection.execute(_HOLD, {"given": given, "takeable": list(TAKEABLE)})
+            storing = await connection.execute(_STORE, {"rows": _json(rows)}) if rows else None
+        held = {(row[0], row[1]) for row in await holding.fetchall()}
         first: dict[UUID, int] = {}
-        for creation_id, seq in await connection.execute(_STORE, {"rows": msgspec.json.encode(rows).decode()}):
+        for creation_id, seq in await storing.fetchall() if storing is not None else ():
             first[creation_id] = min(seq, first.get(creation_id, seq))
-        return first
+        return held, first
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _given(batch: Batch) -> dict[str, Any]:
@@ -235,11 +257,12 @@ def _as_json(checkpoint: Mapping[str, Any]) -> bytes:
 
 
 def _placed(batch: Batch) -> Iterator[dict[str, Any]]:
-    """Columns of its rows, ``place`` instead of the number: how many lines come before."""
+    """Columns of its rows, ``owner``, and ``place`` instead of the number: how many lines come before."""
     place = 0
     for event in batch.events:
         yield {
             "creation_id": batch.creation_id,
+            "owner": batch.owner,
             "place": place,
             "lines": event.lines,
             "type": event.type.value,
@@ -255,5 +278,5 @@ def _placed(batch: Batch) -> Iterator[dict[str, Any]]:
 
 
 def _numbered(row: Mapping[str, Any], first: Mapping[UUID, int]) -> NumberedEvent:
-    columns = {name: value for name, value in row.items() if name != "place"}
+    columns = {name: value for name, value in row.items() if name not in {"place", "owner"}}
     return NumberedEvent(seq=first[row["creation_id"]] + row["place"], **columns)
