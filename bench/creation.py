@@ -34,6 +34,7 @@ from sqlmodel import col
 from lxc_dashboard.db.models import Creation, CreationState
 from lxc_dashboard.db.repositories.creations import FINISHED
 from lxc_dashboard.proxmox.auth import login
+from lxc_dashboard.proxmox.waiting import FIRST_POLL_S, POLL_GROWTH, SLOWEST_POLL_S
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import endpoints, sessions
 from lxc_dashboard.services.auth.model import Session
@@ -230,7 +231,7 @@ class BareScript:
         answer = await self.api.request(method, path, data=data)
         answer.raise_for_status()
         upid = answer.json()["data"]
-        task, wait_s, first = f"/nodes/{upid.split(':')[1]}/tasks/{upid}", 0.1, 0
+        task, wait_s, first = f"/nodes/{upid.split(':')[1]}/tasks/{upid}", FIRST_POLL_S, 0
         while True:
             status, log = await asyncio.gather(
                 self._get(f"{task}/status"), self._get(f"{task}/log?start={first}&limit=500")
@@ -239,7 +240,7 @@ class BareScript:
             if status["status"] == "stopped":
                 break
             await asyncio.sleep(wait_s)
-            wait_s = min(2.0, wait_s * 1.5)
+            wait_s = min(SLOWEST_POLL_S, wait_s * POLL_GROWTH)
         if not status["exitstatus"].startswith(("OK", "WARNINGS")):
             raise SystemExit(f"{upid}: {status['exitstatus']}")
 

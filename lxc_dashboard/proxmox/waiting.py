@@ -29,7 +29,7 @@ OnSilence = Callable[[UnreachableError], None]
 
 FIRST_POLL_S = 0.1
 SLOWEST_POLL_S = 2.0
-POLL_GROWTH = 1.5
+POLL_GROWTH = 1.25
 DEADLINE_S = 3600.0
 # PVE gives a task 5 s to end after a stop, then kills it.
 STOP_GRACE_S = 8.0
@@ -39,7 +39,7 @@ LOG_TAIL_LINES = 20
 # What PVE answers for a log that is still empty. It is line 1, until the first real line takes its place.
 EMPTY_LOG = "no content"
 # Between the end of a worker and its entry in the task index PVE may know no exit status. These take 3 s at least.
-POLLS_WITHOUT_OUTCOME = 8
+POLLS_WITHOUT_OUTCOME = 10
 UNKNOWN_OUTCOME = "unexpected status"
 
 

@@ -13,6 +13,7 @@ from lxc_dashboard.guest.pct import address_of
 from lxc_dashboard.services.creation.spec import IpMode
 
 if TYPE_CHECKING:
+    from lxc_dashboard.db.database import Transaction
     from lxc_dashboard.guest.connection import SshAddress
     from lxc_dashboard.proxmox.client import ProxmoxClient
     from lxc_dashboard.proxmox.schemas import GuestStatus
@@ -59,8 +60,14 @@ class NoWay:
 
 async def choose(rt: Runtime, endpoint_id: UUID, node: str, spec: ContainerSpec) -> Way | NoWay:
     """The way into a guest of ``node`` that ``spec`` describes, by what exists now."""
+    async with rt.db.transaction() as tx:
+        return await choose_in(tx, endpoint_id, node, spec)
+
+
+async def choose_in(tx: Transaction, endpoint_id: UUID, node: str, spec: ContainerSpec) -> Way | NoWay:
+    """``choose`` in a transaction."""
     try:
-        address = await door_address(rt, endpoint_id, node)
+        address = await _door_address(tx, endpoint_id, node)
     except GuestError as fault:
         return NoWay(fault.user_message, REGISTER.format(node=node))
     if address is not None:
@@ -75,8 +82,12 @@ async def choose(rt: Runtime, endpoint_id: UUID, node: str, spec: ContainerSpec)
 async def door_address(rt: Runtime, endpoint_id: UUID, node: str) -> SshAddress | None:
     """The SSH door of ``node``, None where the endpoint has none. Raises ``HostKeyError`` for one never confirmed."""
     async with rt.db.transaction() as tx:
-        endpoint = await tx.nodes.get(endpoint_id)
-        key = tx.nodes.secrets(endpoint).ssh_key
+        return await _door_address(tx, endpoint_id, node)
+
+
+async def _door_address(tx: Transaction, endpoint_id: UUID, node: str) -> SshAddress | None:
+    endpoint = await tx.nodes.get(endpoint_id)
+    key = tx.nodes.secrets(endpoint).ssh_key
     return address_of(endpoint.doors, node, user=endpoint.ssh_user, private_key=key)
 
 

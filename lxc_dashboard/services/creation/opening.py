@@ -15,7 +15,7 @@ from lxc_dashboard.services.creation.spec import ContainerSpec
 from lxc_dashboard.services.templates.service import load_revision
 
 if TYPE_CHECKING:
-    from lxc_dashboard.proxmox.client import ProxmoxClient
+    from lxc_dashboard.db.database import Transaction
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.creation.progress import Recorder
 
@@ -33,8 +33,14 @@ async def open_context(rt: Runtime, creation: Creation, recorder: Recorder, owne
         password = tx.containers.root_password(container)
         endpoint = await tx.nodes.get(creation.endpoint_id)
         revision = await load_revision(tx, creation.revision_id) if creation.revision_id else None
+        way = await doors.choose_in(tx, creation.endpoint_id, container.node, spec)
+        key = await _door_key(tx, creation, recorder, way, spec)
     guest = Guest(container.id, container.vmid, container.node, str(container.marker))
-    entrance, key = await _entrance(rt, creation, recorder, guest, client)
+    way = _barred(way, key, guest.node)
+    entrance = way if isinstance(way, NoWay) else Entrance(rt, client, endpoint.id, guest, way=way, key=key)
+    if isinstance(entrance, Entrance):
+        facts = recorder.checkpoint.facts
+        entrance.lead_to(facts.get("address", ""), facts.get("host_key", ""))
     return RunContext(
         rt=rt,
         creation_id=creation.id,
@@ -52,36 +58,26 @@ async def open_context(rt: Runtime, creation: Creation, recorder: Recorder, owne
     )
 
 
-async def _entrance(
-    rt: Runtime, creation: Creation, recorder: Recorder, guest: Guest, client: ProxmoxClient
-) -> tuple[Entrance | NoWay, KeyPair | None]:
-    spec = ContainerSpec.from_json(creation.spec)
-    way = await doors.choose(rt, creation.endpoint_id, guest.node, spec)
-    key = await _door_key(rt, creation, recorder, way, spec)
-    if isinstance(way, NoWay):
-        return way, key
-    if way.kind is WayKind.SSH and key is None:
-        cause = f"There is no key to enter it by, or not any more, and node {guest.node} has no SSH door"
-        return NoWay(cause, REGISTER.format(node=guest.node)), None
-    entrance = Entrance(rt, client, creation.endpoint_id, guest, way=way, key=key)
-    facts = recorder.checkpoint.facts
-    entrance.lead_to(facts.get("address", ""), facts.get("host_key", ""))
-    return entrance, key
+def _barred(way: Way | NoWay, key: KeyPair | None, node: str) -> Way | NoWay:
+    """``way``, or why nobody enters by it."""
+    if isinstance(way, NoWay) or way.kind is not WayKind.SSH or key is not None:
+        return way
+    cause = f"There is no key to enter it by, or not any more, and node {node} has no SSH door"
+    return NoWay(cause, REGISTER.format(node=node))
 
 
 async def _door_key(
-    rt: Runtime, creation: Creation, recorder: Recorder, way: Way | NoWay, spec: ContainerSpec
+    tx: Transaction, creation: Creation, recorder: Recorder, way: Way | NoWay, spec: ContainerSpec
 ) -> KeyPair | None:
     """The creation's own key, made before its container is where the guest will be entered by SSH."""
-    async with rt.db.transaction() as tx:
-        secrets = await tx.creations.get_secrets(creation.id)
-        if DOOR_KEY in secrets:
-            return KeyPair(*secrets[DOOR_KEY])
-        enters = isinstance(way, Way) and way.kind is WayKind.SSH and spec.enters_guest
-        if not enters or create.CREATE in recorder.checkpoint.intent or recorder.checkpoint.is_done(create.CREATE):
-            return None
-        key = KeyPair.make(KEY_COMMENT.format(id=creation.id))
-        await tx.creations.seal_secrets(creation.id, recorder.owner, secrets | {DOOR_KEY: [key.public, key.private]})
+    secrets = await tx.creations.get_secrets(creation.id)
+    if DOOR_KEY in secrets:
+        return KeyPair(*secrets[DOOR_KEY])
+    enters = isinstance(way, Way) and way.kind is WayKind.SSH and spec.enters_guest
+    if not enters or create.CREATE in recorder.checkpoint.intent or recorder.checkpoint.is_done(create.CREATE):
+        return None
+    key = KeyPair.make(KEY_COMMENT.format(id=creation.id))
+    await tx.creations.seal_secrets(creation.id, recorder.owner, secrets | {DOOR_KEY: [key.public, key.private]})
     return key
 
 
