@@ -31,7 +31,8 @@ WAITS = content_of(
 POWERS_OFF = content_of(
     (
         "10-web.sh",
-        "#!/bin/sh\necho run >> /root/runs\n[ -e /root/mended ] && exit\necho waits\npoweroff -f\nsleep 600\n",
+        # What it printed just before may be lost with the guest.
+        "#!/bin/sh\necho run >> /root/runs\n[ -e /root/mended ] && exit\npoweroff -f\nsleep 600\n",
     )
 )
 SILENT = content_of(
@@ -89,7 +90,10 @@ async def mended(lab: Lab, creation_id: UUID, vmid: int) -> None:
 
 async def test_a_script_that_powers_the_guest_off_is_told_so(lab: Lab) -> None:
     creation_id = await lab.request(POWERS_OFF)
-    work, vmid = await begun(lab, creation_id)
+    work = lab.work(creation_id)
+    await lab.until_said(creation_id, "Running 10-web.sh")
+    vmid = (await service.get_job(lab.rt, lab.session, creation_id)).vmid
+    await lab.until(lambda: not lab.guests.is_running(vmid), "powered off")
     job = await failed(lab, creation_id, work)
     assert job.error
     assert job.error.message == (
