@@ -23,9 +23,6 @@ APPLIANCE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 BRIDGE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,14}")
 _TAG: Final = re.compile(r"[a-z0-9_][a-z0-9_.+-]*")
 POOL: Final = re.compile(r"[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+){0,2}")
-_SSH_KEY: Final = re.compile(
-    r"(?:[a-zA-Z0-9=\",._ -]+ )?(?:ssh-(?:rsa|ed25519|dss)|ecdsa-sha2-nistp(?:256|384|521)|sk-[a-z0-9@.-]+) [A-Za-z0-9+/]+=*(?: .*)?"
-)
 _PACKAGE: Final = re.compile(r"[A-Za-z0-9@][A-Za-z0-9@/._+:~=<>!,*\[\]^-]*")
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off", ""})
@@ -179,12 +176,7 @@ def one_of(kind: type[Member], default: Member) -> Callable[[object], Member]:
     return read
 
 
-def _lines(value: object) -> list[str]:
-    parts: Sequence[object] = value.splitlines() if isinstance(value, str) else _sequence(value)
-    return [text for part in parts if (text := plain(part))]
-
-
-def _sequence(value: object) -> Sequence[object]:
+def sequence(value: object) -> Sequence[object]:
     if value is None:
         return ()
     if not isinstance(value, (list, tuple)):
@@ -192,18 +184,8 @@ def _sequence(value: object) -> Sequence[object]:
     return value
 
 
-def ssh_keys(value: object) -> tuple[str, ...]:
-    keys = [key for key in _lines(value) if not key.startswith("#")]
-    for number, key in enumerate(keys, 1):
-        if "PRIVATE KEY" in key:
-            raise WrongError("This is a private key: enter the public one, which ends with .pub")
-        if not _SSH_KEY.fullmatch(key):
-            raise WrongError(f"Key {number} is no public SSH key, such as ssh-ed25519 AAAA... name")
-    return tuple(dict.fromkeys(keys))
-
-
 def tags(value: object) -> tuple[str, ...]:
-    parts = re.split(r"[;,\s]+", value) if isinstance(value, str) else _sequence(value)
+    parts = re.split(r"[;,\s]+", value) if isinstance(value, str) else sequence(value)
     tags = [plain(part).lower() for part in parts if plain(part)]
     for tag in tags:
         if not _TAG.fullmatch(tag):
@@ -247,7 +229,7 @@ def uuid(value: object) -> UUID | None:
 
 
 def each(read: Callable[[object], T]) -> Callable[[object], tuple[T, ...]]:
-    return lambda value: tuple(dict.fromkeys(read(part) for part in _sequence(value)))
+    return lambda value: tuple(dict.fromkeys(read(part) for part in sequence(value)))
 
 
 def _manager(value: object) -> PackageManager:
@@ -283,7 +265,7 @@ def extra_package(value: object) -> ExtraPackage:
 def script_names(value: object) -> tuple[str, ...] | None:
     if value is None:
         return None
-    names = [plain(name) for name in _sequence(value)]
+    names = [plain(name) for name in sequence(value)]
     if len(set(names)) != len(names):
         raise WrongError("Each script runs once")
     return tuple(names)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from lxc_dashboard.errors import InvalidInputError
-from lxc_dashboard.services.creation import fields, mount_fields
+from lxc_dashboard.services.creation import fields, mount_fields, ssh_key_fields
 from lxc_dashboard.services.creation.fields import Form
 from lxc_dashboard.services.creation.spec import (
     ContainerSpec,
@@ -41,7 +41,7 @@ def validate(raw: Mapping[str, object]) -> ContainerSpec:
         vmid=form.take("vmid", fields.maybe(fields.number(100, 999_999_999)), None),
         storage=form.take("storage", fields.matching(fields.STORAGE, "Choose a storage for the disk"), ""),
         password_mode=form.take("password_mode", fields.one_of(PasswordMode, PasswordMode.NONE), PasswordMode.NONE),
-        ssh_keys=form.take("ssh_keys", fields.ssh_keys, _NO_TEXTS),
+        ssh_keys=form.take("ssh_keys", ssh_key_fields.ssh_keys, _NO_TEXTS),
         **_resources(form),
         **_network(form),
         **_options(form),

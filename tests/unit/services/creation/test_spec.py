@@ -170,7 +170,7 @@ def test_all_that_is_missing_is_named_at_once() -> None:
         ("searchdomain", ["a_b", "-a.org"]),
         ("unprivileged", ["perhaps", 7]),
         ("password_mode", ["always"]),
-        ("ssh_keys", ["not a key", "ssh-ed25519", "-----BEGIN OPENSSH PRIVATE KEY-----"]),
+        ("ssh_keys", ["not a key", "ssh-ed25519", "ssh-ed25519 AAAAC3Nz me", "-----BEGIN OPENSSH PRIVATE KEY-----"]),
         ("revision_id", ["7"]),
         ("description", ["x" * 8001]),
         ("packages_off", [[{"bucket": "b", "manager": "yum", "spec": "x"}], "text", [7]]),
