@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from lxc_dashboard.services.templates.text import is_unicode
 
 T = TypeVar("T")
 
-_LABEL: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+LABEL: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 NODE: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 STORAGE: Final = re.compile(r"[A-Za-z][A-Za-z0-9._-]*[A-Za-z0-9]")
 VOLID: Final = re.compile(r"[A-Za-z][A-Za-z0-9._-]*:vztmpl/[A-Za-z0-9._+-]+")
@@ -58,49 +57,11 @@ def hostname(value: object) -> str:
         raise WrongError("Enter a hostname")
     if len(text) > HOSTNAME_MAX_CHARS:
         raise WrongError(f"At most {HOSTNAME_MAX_CHARS} characters")
-    if not all(_LABEL.fullmatch(label) for label in text.split(".")):
+    if not all(LABEL.fullmatch(label) for label in text.split(".")):
         raise WrongError("Letters, digits and hyphens; each part begins and ends with a letter or digit, 63 at most")
     if text.rpartition(".")[2].isdecimal():
         raise WrongError("The last part cannot be a number alone")
     return text.lower()
-
-
-def cidr(value: object, version: int) -> str:
-    text = plain(value)
-    try:
-        interface = ipaddress.ip_interface(text)
-    except ValueError:
-        raise WrongError(f"Enter an IPv{version} address with its prefix, such as {_EXAMPLES[version]}") from None
-    if interface.version != version or "/" not in text:
-        raise WrongError(f"Enter an IPv{version} address with its prefix, such as {_EXAMPLES[version]}")
-    network = interface.network
-    if network.prefixlen < network.max_prefixlen - 1 and interface.ip == network.network_address:
-        raise WrongError("This is the network's own address")
-    if version == 4 and network.prefixlen < 31 and interface.ip == network.broadcast_address:  # noqa: PLR2004
-        raise WrongError("This is the network's broadcast address")
-    return str(interface)
-
-
-_EXAMPLES: Final = {4: "10.0.0.5/24", 6: "fd00::5/64"}
-
-
-def gateway(value: object, version: int, address: str) -> str:
-    text = plain(value)
-    if not text:
-        return ""
-    try:
-        gateway = ipaddress.ip_address(text)
-    except ValueError:
-        raise WrongError(f"Enter an IPv{version} address without a prefix") from None
-    if gateway.version != version:
-        raise WrongError(f"Enter an IPv{version} address without a prefix")
-    if address:
-        interface = ipaddress.ip_interface(address)
-        if gateway == interface.ip:
-            raise WrongError("The gateway is another machine than this one")
-        if gateway not in interface.network and not gateway.is_link_local:
-            raise WrongError(f"The gateway is not in {interface.network}")
-    return str(gateway)
 
 
 def plain(value: object) -> str:
@@ -191,24 +152,6 @@ def tags(value: object) -> tuple[str, ...]:
         if not _TAG.fullmatch(tag):
             raise WrongError(f"{tag!r} is no tag: letters, digits, and _ . + - after the first")
     return tuple(dict.fromkeys(tags))
-
-
-def addresses(value: object) -> str:
-    words = re.split(r"[,;\s]+", plain(value))
-    for word in filter(None, words):
-        try:
-            ipaddress.ip_address(word)
-        except ValueError:
-            raise WrongError(f"{word!r} is no address: enter addresses, parted by a space") from None
-    return " ".join(filter(None, words))
-
-
-def domain(value: object) -> str:
-    words = plain(value).split()
-    for word in words:
-        if len(word) > HOSTNAME_MAX_CHARS or not all(_LABEL.fullmatch(label) for label in word.split(".")):
-            raise WrongError(f"{word!r} is no domain")
-    return " ".join(words)
 
 
 def description(value: object) -> str:
