@@ -65,7 +65,7 @@ def fault(value: Any) -> str:
     return raised.value.fields["ssh_keys"]
 
 
-@pytest.mark.parametrize("key", [*KEYS.values(), *WITH_TOKENS])
+@pytest.mark.parametrize("key", [*KEYS.values(), *WITH_TOKENS], ids=[*KEYS, SK_ED, SK_EC])
 @pytest.mark.parametrize(
     "options",
     [
