@@ -23,6 +23,7 @@ SOME_DATA: dict[str, Any] = {
     "config": {"lock": "create"},
     "termproxy": TERMINAL,
     "ip_configs": {"lock": "clone"},
+    "options": {"allowed-tags": ["web"]},
 }
 A_TASK = {"start", "stop", "shutdown", "reboot", "create", "restore", "create_snapshot", "rollback", "clone", "migrate",
           "delete_snapshot", "delete", "resize", "download_appliance"}  # fmt: skip
@@ -42,6 +43,7 @@ CALLS: list[Case] = [
     ("cluster.status", lambda c: c.cluster.status(), "GET /cluster/status", {}),
     ("cluster.tasks", lambda c: c.cluster.tasks(), "GET /cluster/tasks", {}),
     ("cluster.vnets", lambda c: c.cluster.vnets(), "GET /cluster/sdn/vnets", {}),
+    ("cluster.options", lambda c: c.cluster.options(), "GET /cluster/options", {}),
     ("cluster.nextid", lambda c: c.cluster.nextid(), "GET /cluster/nextid", {}),
     ("cluster.vmid_is_free", lambda c: c.cluster.vmid_is_free(555), "GET /cluster/nextid", {"vmid": "555"}),
     ("nodes.list", lambda c: c.nodes.list(), "GET /nodes", {}),
