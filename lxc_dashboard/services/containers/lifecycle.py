@@ -54,7 +54,7 @@ async def find(rt: Runtime, session: Session, vmid: int) -> Guest:
     """The guest by the node and name that PVE tells the user. Raises ``NotFoundError``."""
     client = await acting.client(rt, session)
     found = await client.cluster.find_guest(vmid)
-    if found is None:
+    if found is None or found.type != "lxc":
         raise NotFoundError(f"There is no CT {vmid}, or you may not see it")
     return Guest(vmid, found.node, found.name)
 

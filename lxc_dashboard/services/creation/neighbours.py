@@ -14,7 +14,7 @@ from lxc_dashboard.services.creation.asking import told_by_pve
 
 if TYPE_CHECKING:
     from lxc_dashboard.proxmox.client import ProxmoxClient
-    from lxc_dashboard.proxmox.schemas import Resource
+    from lxc_dashboard.proxmox.schemas import Interface, Resource
 
 log = structlog.get_logger(__name__)
 
@@ -130,14 +130,24 @@ async def _of_container(client: ProxmoxClient, guest: Resource, silent: set[int]
     nets = config.nets.values()
     texts = [net.get(key, "") for net in nets for key in ("ip", "ip6")]
     if guest.status == "running":
-        interfaces = await told_by_pve(client, guest.node, guest.vmid)
-        if interfaces is None and any(word in texts for word in ("dhcp", "auto")):
-            silent.add(guest.vmid)
-        interfaces = interfaces or []
+        interfaces = await _interfaces(client, guest, silent, dynamic=any(word in texts for word in ("dhcp", "auto")))
         texts += [text for each in interfaces for text in (each.inet, each.inet6)]
         texts += [address.address for each in interfaces for address in each.addresses]
     gateways = [net.get(key, "") for net in nets for key in ("gw", "gw6")]
     return _held(f"CT {guest.vmid} {guest.name} on {guest.node}", guest, texts, gateways)
+
+
+async def _interfaces(client: ProxmoxClient, guest: Resource, silent: set[int], *, dynamic: bool) -> list[Interface]:
+    """None where PVE does not tell: what the guest is configured with counts all the same."""
+    try:
+        told = await told_by_pve(client, guest.node, guest.vmid)
+    except (ProxmoxError, PrivilegeError) as error:
+        log.info("interfaces not told", vmid=guest.vmid, why=str(error))
+        silent.add(guest.vmid)
+        return []
+    if told is None and dynamic:
+        silent.add(guest.vmid)
+    return told or []
 
 
 def _held(holder: str, guest: Resource, texts: Sequence[str], gateways: Sequence[str]) -> list[Held]:

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from lxc_dashboard.errors import NotFoundError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.sandbox.seed import Seed
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.creation import choices, preflight
+from lxc_dashboard.services.containers import lifecycle
+from lxc_dashboard.services.creation import choices, doors, preflight
 from lxc_dashboard.services.creation.neighbours import addresses_seen
 from lxc_dashboard.settings import Settings
 from tests.integration.creation.conftest import register, spec_of
@@ -139,3 +141,18 @@ async def test_addresses_are_those_of_the_configurations_where_pve_tells_no_othe
     assert static
     assert static <= {held.vmid for held in after.held}
     assert before.unasked < after.unasked <= len(sandbox.api.cts) - len(static)
+
+
+async def test_a_virtual_machine_with_the_vmid_is_not_the_guest(rt: Runtime, session: Session, other: OtherPve) -> None:
+    other.changes += [as_machine, refused("/status/current", 500, "Configuration file does not exist")]
+    with pytest.raises(NotFoundError):
+        await lifecycle.find(rt, session, 101)
+    client = await acting.client(rt, session)
+    assert await doors.find(client, 101, "pve1") == (None, None)
+
+
+def as_machine(answer: Answer) -> None:
+    if answer.path == "/cluster/resources":
+        for entry in answer.body["data"]:
+            if entry.get("vmid") == 101:
+                entry["type"] = "qemu"
