@@ -105,7 +105,7 @@ async def test_a_guest_that_does_not_take_the_helpers_says_why(
 async def test_of_a_held_back_file_it_is_told_what_became_of_it(
     lab: Lab, policy: FilePolicy, holds: str, kind: EventType, told: str
 ) -> None:
-    script = ("10-package.sh", "#!/bin/sh\nmkdir -p /opt/app\necho \"the package's\" >/opt/app/app.conf\n")
+    script = ("10-package.sh", '#!/bin/sh\nmkdir -p /opt/app\necho "the package\'s" >/opt/app/app.conf\n')
     creation_id = await lab.request(content_of(script, files=[FileEntry("app.conf", "/opt/app", policy, b"ours\n")]))
     job = await lab.finish(creation_id)
     assert await lab.in_guest(job.vmid, "cat", "/opt/app/app.conf") == f"{holds}\n"
