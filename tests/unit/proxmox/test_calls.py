@@ -10,7 +10,7 @@ import pytest
 
 from lxc_dashboard.proxmox import ProxmoxClient, ProxmoxPool, TaskResult, TokenAuth
 from lxc_dashboard.proxmox.caller import Noun
-from lxc_dashboard.proxmox.schemas import LogPage, TerminalTicket
+from lxc_dashboard.proxmox.schemas import ClusterOptions, LogPage, TerminalTicket
 from tests.unit.proxmox.replay import UPID, Answer, Identity, RawServer, data
 
 QUOTED_UPID = "UPID%3Apve1%3A000002C1%3A00067CE3%3A6B04B4F4%3Avzcreate%3A120%3Aroot%40pam%3A"
@@ -251,6 +251,7 @@ def expected(name: str) -> Any:
     values: dict[str, Any] = {
         "permissions": {"VM.Audit", "VM.Console"},
         "nextid": 100,
+        "options": ClusterOptions(allowed_tags=["web"]),
         "vmid_is_free": True,
         "find": None,
         "find_guest": None,
