@@ -107,7 +107,7 @@ def needed(spec: ContainerSpec, vmid: int, zone: str = LOCAL_ZONE) -> Iterator[N
         yield Need("Datastore.AllocateTemplate", (source,), "ostemplate_download")
     if zone:
         bridge = f"/sdn/zones/{zone}/{spec.bridge}"
-        yield Need("SDN.Use", (f"{bridge}/{spec.vlan}", bridge) if spec.vlan else (bridge,), "bridge", since=8)
+        yield Need("SDN.Use", (f"{bridge}/{spec.vlan}" if spec.vlan else bridge,), "bridge", since=8)
     if not spec.unprivileged:
         yield Need("Sys.Modify", ("/",), "unprivileged", since=9)
 

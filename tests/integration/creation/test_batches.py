@@ -117,6 +117,18 @@ async def test_two_batches_of_one_range_at_once_share_no_address(lab: Lab) -> No
     assert len(set(given)) == 10
 
 
+async def test_addresses_that_go_to_others_each_time_are_said_beside_the_range(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lose(*_: object, **__: object) -> None:
+        raise InvalidInputError({"ipv4_address": "10.9.0.10 is the address of CT 101 other"})
+
+    monkeypatch.setattr(requesting, "reserve_all", lose)
+    with pytest.raises(InvalidInputError) as refused:
+        await ask(lab, "web-{1..2}", ipv4=STATIC, ipv4_range="10.9.0.10-40/24")
+    assert refused.value.fields == {"ipv4_range": "10.9.0.10 is the address of CT 101 other"}
+
+
 @pytest.mark.parametrize(
     ("pattern", "given", "field"),
     [

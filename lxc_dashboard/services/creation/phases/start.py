@@ -33,8 +33,9 @@ ADDRESS_WAIT_S: Final = 30.0
 ENTRY_ADDRESS_WAIT_S: Final = 90.0
 ADDRESS_POLL_S: Final = (0.1, 0.2, 0.5, 1.0)
 
-# systemd says itself when it is up, and is called init, or as what starts it, before it names itself; another init counts
-# as up when the guest can be entered.
+# systemd says itself when it is up, and is called init, or as what starts it, before it names itself. OpenRC, as in Alpine, is
+# up when its runlevel `default` has been started: the network belongs to one before it. Another init counts as up when the
+# guest can be entered.
 _WAIT_FOR_INIT: Final = """
 left=$1
 while [ "$left" -gt 0 ]; do
@@ -43,7 +44,16 @@ while [ "$left" -gt 0 ]; do
         case $state in running | degraded | maintenance) echo "$state"; exit 0 ;; esac
     elif read -r init </proc/1/comm; then
         [ "$init" != init ] || init=$(readlink -f /sbin/init 2>/dev/null)
-        case $init in systemd | */systemd | lxc*) ;; *) echo running; exit 0 ;; esac
+        case $init in
+        systemd | */systemd | lxc*) ;;
+        *)
+            if [ -d /run/openrc ] || grep -qs '^[^#]*openrc' /etc/inittab; then
+                { read -r state </run/openrc/softlevel; } 2>/dev/null
+                [ "$state" = default ] && [ ! -e /run/openrc/rc.starting ] || init=
+            fi
+            [ -z "$init" ] || { echo running; exit 0; }
+            ;;
+        esac
     fi
     sleep 0.2 2>/dev/null || sleep 1
     left=$((left - 1))
