@@ -75,6 +75,7 @@ def test_a_pool_that_a_link_names_and_that_is_not_seen_stays(page: Page) -> None
     page.get_by_role("button", name=text.SHARE_LINK).click()
     own = links.decode(page.locator("#shared-link").input_value().partition("from=")[2])
     assert own is not None
+    close_dialog(page)
     named = links.encode(Filled.from_json(own.to_json() | {"form": {**own.form, "pool": "not-seen"}}))
     visit(page, routes.shared_creation(named.coded))
     at(page, "review")
