@@ -13,9 +13,7 @@ SYSTEM_MANAGERS: Final = {
     PackageManager.DNF: ("fedora", "almalinux", "rockylinux", "centos", "openeuler"),
 }
 # Known, and with a manager that no list is for.
-OTHER_SYSTEMS: Final = frozenset(
-    {"arch", "archlinux", "gentoo", "nixos", "opensuse", "slackware", "void", "voidlinux"}
-)
+OTHER_SYSTEMS: Final = frozenset({"arch", "archlinux", "gentoo", "nixos", "opensuse", "slackware", "void", "voidlinux"})
 
 
 def unfit(os_family: str, managers: Iterable[PackageManager]) -> tuple[PackageManager, ...]:
