@@ -11,14 +11,15 @@ import pytest
 
 HELPERS = Path(__file__).parents[3] / "lxc_dashboard" / "guest" / "helpers.sh"
 Run = Callable[..., subprocess.CompletedProcess[str]]
-SHELLS = [name for name in ("dash", "bash") if shutil.which(name)]
+SHELLS = [[name] for name in ("dash", "bash") if shutil.which(name)]
+SHELLS += [["busybox", "sh"]] if shutil.which("busybox") else []
 
 
-@pytest.fixture(params=SHELLS)
+@pytest.fixture(params=SHELLS, ids=lambda shell: shell[0])
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
     def call(script: str, *, flags: str = "-eu") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [request.param, flags, "-c", f". {HELPERS}\n{script}"],
+            [*request.param, flags, "-c", f". {HELPERS}\n{script}"],
             capture_output=True,
             text=True,
             timeout=30,
@@ -27,6 +28,12 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
         )
 
     return call
+
+
+def test_busybox_is_among_the_shells() -> None:
+    if not shutil.which("busybox"):
+        pytest.skip("this machine has no busybox: no helper is tried in its shell")
+    assert ["busybox", "sh"] in SHELLS
 
 
 def test_the_guest_is_described(run: Run) -> None:
