@@ -1,7 +1,7 @@
 """Every error the product raises, in one tree.
 
     DashboardError                 user_message: safe to show; retryable
-    ├ NotFoundError  InvalidInputError(fields)  RateLimitedError(retry_after_s)
+    ├ NotFoundError  InvalidInputError(fields)  RateLimitedError(retry_after_s): TooManyAtOnceError
     ├ ConflictError: OvertakenError(number, author, at, changes)
     ├ AuthError: InvalidCredentialsError  TfaRequiredError  SessionExpiredError  TokenRefusedError
     │            PrivilegeError(privilege, path)
@@ -69,9 +69,16 @@ class InvalidInputError(DashboardError):
 
 
 class RateLimitedError(DashboardError):
-    def __init__(self, retry_after_s: int) -> None:
+    def __init__(self, retry_after_s: int, user_message: str = "") -> None:
         self.retry_after_s = retry_after_s
-        super().__init__(f"Too many attempts. Try again in {retry_after_s} s")
+        super().__init__(user_message or f"Too many attempts. Try again in {retry_after_s} s")
+
+
+class TooManyAtOnceError(RateLimitedError):
+    """One caller holds as many of ``what`` as he may."""
+
+    def __init__(self, what: str, most: int) -> None:
+        super().__init__(5, f"You have {most} {what}, and no more are given to one caller. Try again later")
 
 
 class ServiceUnavailableError(DashboardError):
@@ -109,15 +116,16 @@ class TokenRefusedError(AuthError):
 
 
 class PrivilegeError(AuthError):
-    """The user lacks ``privilege`` at ``path`` (both may be empty when PVE did not say)."""
+    """The user lacks ``privilege`` at ``path``; both are empty where PVE names none, and ``said`` is its own sentence then.
 
-    def __init__(self, privilege: str, path: str, detail: str = "") -> None:
+    ``purpose``: what PVE asks for it for, "for modifying tag 'web'".
+    """
+
+    def __init__(self, privilege: str, path: str, detail: str = "", *, purpose: str = "", said: str = "") -> None:
         self.privilege = privilege
         self.path = path
-        message = (
-            f"{privilege or 'A privilege'} at {path or 'this object'} is missing. An administrator can grant it in PVE"
-        )
-        super().__init__(message, detail=detail)
+        lack = f"{privilege or 'A privilege'} at {path or 'this object'} is missing {purpose}".strip()
+        super().__init__(said or f"{lack}. An administrator can grant it in PVE", detail=detail)
 
 
 class ProxmoxError(DashboardError):

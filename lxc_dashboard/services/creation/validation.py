@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from lxc_dashboard.errors import InvalidInputError
-from lxc_dashboard.services.creation import fields, mount_fields
+from lxc_dashboard.services.creation import address_fields, fields, mount_fields, ssh_key_fields
 from lxc_dashboard.services.creation.fields import Form
 from lxc_dashboard.services.creation.spec import (
     ContainerSpec,
@@ -18,7 +18,7 @@ from lxc_dashboard.services.creation.spec import (
 )
 
 PASSWORD_MIN_CHARS: Final = 5  # PVE's own
-PASSWORD_MAX_CHARS: Final = 64
+PASSWORD_MAX_BYTES: Final = 500  # libcrypt refuses more than 511; PVE knows no end
 _NO_TEXTS: Final[tuple[str, ...]] = ()
 _NO_REFS: Final[tuple[PackageRef, ...]] = ()
 _NO_EXTRAS: Final[tuple[ExtraPackage, ...]] = ()
@@ -33,7 +33,7 @@ def validate(raw: Mapping[str, object]) -> ContainerSpec:
     form = Form(raw)
     spec = ContainerSpec(
         node=form.take("node", fields.matching(fields.NODE, "Choose a node"), ""),
-        ostemplate=form.take("ostemplate", fields.matching(fields.VOLID, "Choose an OS template"), ""),
+        ostemplate=form.take("ostemplate", fields.volid, ""),
         ostemplate_download=form.take(
             "ostemplate_download", fields.optional(fields.APPLIANCE, "This is no OS template"), ""
         ),
@@ -41,7 +41,7 @@ def validate(raw: Mapping[str, object]) -> ContainerSpec:
         vmid=form.take("vmid", fields.maybe(fields.number(100, 999_999_999)), None),
         storage=form.take("storage", fields.matching(fields.STORAGE, "Choose a storage for the disk"), ""),
         password_mode=form.take("password_mode", fields.one_of(PasswordMode, PasswordMode.NONE), PasswordMode.NONE),
-        ssh_keys=form.take("ssh_keys", fields.ssh_keys, _NO_TEXTS),
+        ssh_keys=form.take("ssh_keys", ssh_key_fields.ssh_keys, _NO_TEXTS),
         **_resources(form),
         **_network(form),
         **_options(form),
@@ -59,8 +59,10 @@ def check_password(mode: PasswordMode, password: str | None) -> None:
         return
     if not password:
         raise InvalidInputError({"password": "Enter a password, or have one made"})
-    if not PASSWORD_MIN_CHARS <= len(password) <= PASSWORD_MAX_CHARS:
-        raise InvalidInputError({"password": f"PVE takes {PASSWORD_MIN_CHARS} to {PASSWORD_MAX_CHARS} characters"})
+    if len(password) < PASSWORD_MIN_CHARS:
+        raise InvalidInputError({"password": f"PVE takes no less than {PASSWORD_MIN_CHARS} characters"})
+    if len(password.encode(errors="replace")) > PASSWORD_MAX_BYTES:
+        raise InvalidInputError({"password": f"At most {PASSWORD_MAX_BYTES} bytes: Linux takes no longer password"})
     if not password.isprintable():
         raise InvalidInputError({"password": "Only characters that can be typed"})
 
@@ -81,8 +83,8 @@ def _network(form: Form) -> dict[str, Any]:
         "vlan": form.take("vlan", fields.maybe(fields.number(1, 4094)), None),
         "ipv4": _ip(form, 4, IpMode.DHCP),
         "ipv6": _ip(form, 6, IpMode.NONE),
-        "nameserver": form.take("nameserver", fields.addresses, ""),
-        "searchdomain": form.take("searchdomain", fields.domain, ""),
+        "nameserver": form.take("nameserver", address_fields.nameservers, ""),
+        "searchdomain": form.take("searchdomain", address_fields.domains, ""),
         "mtu": form.take("mtu", fields.maybe(fields.number(576, 65_535)), None),
         "firewall": form.take("firewall", fields.flag(False), False),
     }
@@ -125,6 +127,6 @@ def _ip(form: Form, version: int, default: IpMode) -> IpSettings:
         form.faults[f"{prefix}_mode"] = "IPv4 has no such mode: DHCP, static or none"
     if mode is not IpMode.STATIC:
         return IpSettings(mode)
-    address = form.take(f"{prefix}_address", lambda value: fields.cidr(value, version), "")
-    gateway = form.take(f"{prefix}_gateway", lambda value: fields.gateway(value, version, address), "")
+    address = form.take(f"{prefix}_address", lambda value: address_fields.cidr(value, version), "")
+    gateway = form.take(f"{prefix}_gateway", lambda value: address_fields.gateway(value, version, address), "")
     return IpSettings(mode, address, gateway)

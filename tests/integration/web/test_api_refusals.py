@@ -57,11 +57,11 @@ def address(version: int) -> st.SearchStrategy[dict[str, Any]]:
     """A static address that no interface can have."""
     mode, name, gateway = f"ipv{version}_mode", f"ipv{version}_address", f"ipv{version}_gateway"
     wrong = {
-        4: ["", "10.0.0.5", "10.0.0.0/24", "10.0.0.255/24", "10.0.0.300/24", "10.0.0.5/33", "fd00::5/64", "10.0.0.5/x"],
-        6: ["", "fd00::5", "fd00::/64", "fd00::zz/64", "fd00::5/129", "10.0.0.5/24", "fd00::5/64/64"],
+        4: ["", "10.0.0.5", "10.0.0.0/24", "10.0.0.255/24", "10.0.0.300/24", "10.0.0.5/33", "10.0.0.5/7", "fd00::5/64"],
+        6: ["", "fd00::5", "fd00::/64", "fd00::zz/64", "fd00::5/129", "fd00::5%x/64", "10.0.0.5/24", "fd00::5/64/64"],
     }[version]
     right = {4: "10.0.0.5/24", 6: "fd00::5/64"}[version]
-    gateways = {4: ["10.0.0.5", "10.0.1.1", "10.0.0.1/24", "fd00::1"], 6: ["fd00::5", "fd01::1", "10.0.0.1"]}[version]
+    gateways = {4: ["10.0.0.5", "10.0.0.1/24", "fd00::1"], 6: ["fd00::5", "fe80::1%eth0", "10.0.0.1"]}[version]
     return st.one_of(
         st.sampled_from(wrong).map(lambda given: {mode: "static", name: given}),
         st.sampled_from(gateways).map(lambda given: {mode: "static", name: right, gateway: given}),
@@ -91,10 +91,10 @@ WRONG: Final[Mapping[str, st.SearchStrategy[Any]]] = {
     "searchdomain": st.one_of(st.just("a..b"), st.just("-x"), st.integers(64, 99).map(lambda n: "d" * n), NO_TEXT),
     "tags": st.one_of(st.sampled_from(["a!", "-a", "ü", "a/b"]), st.lists(st.integers(), min_size=1), st.none()),
     "ssh_keys": st.one_of(WORDS, st.just(PRIVATE_KEY), st.just(["ssh-ed25519"]), st.lists(st.integers(), min_size=1)),
-    "description": st.one_of(st.integers(8001, 9000).map(lambda length: "d" * length), NO_TEXT),
+    "description": st.one_of(st.integers(7801, 9000).map(lambda length: "d" * length), NO_TEXT),
     "pool": st.one_of(st.sampled_from(["a b", "a/b/c/d", "ü", "no-such-pool"]), NO_TEXT),
     "password": st.one_of(
-        st.text(string.ascii_letters, max_size=4), st.just("p" * 65), st.just("tab\tbed-in"), NO_TEXT
+        st.text(string.ascii_letters, max_size=4), st.just("p" * 501), st.just("tab\tbed-in"), NO_TEXT
     ),
     "password_mode": st.one_of(WORDS.filter(lambda word: word not in {"given", "generated", "none"}), NO_TEXT),
     "template": st.one_of(WORDS.map(lambda word: f"no-{word}"), NO_TEXT),

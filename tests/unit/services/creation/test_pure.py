@@ -15,7 +15,7 @@ from lxc_dashboard.db.models import Creation, EventType, FilePolicy, PackageMana
 from lxc_dashboard.errors import CommandFailedError, PhaseFailedError, PreflightError, TaskFailedError
 from lxc_dashboard.guest.steps import Outcome, StepEnd
 from lxc_dashboard.proxmox.schemas import Interface
-from lxc_dashboard.services.creation import asking, discovery, ending, identity, notes, passwords, rights
+from lxc_dashboard.services.creation import asking, discovery, ending, fields, identity, notes, passwords, rights
 from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.events import ProgressEvent, decode, encode
 from lxc_dashboard.services.creation.explain import explain, likely_cause
@@ -330,9 +330,23 @@ def test_notes_tell_whose_container_it_is() -> None:
     assert marks.without_lines(ready) == (
         "My notes\n\n---\n\nBuilt by LXC Dashboard from **web r3**, 2026-11-24 09:05 UTC, by root@pam"
     )
+    assert notes.when_ready(ready, mine, built_from="web r4", userid="b@pam", at=datetime.now(UTC)) == ready
     assert marks.without_lines(
         notes.when_ready("", mine, built_from="", userid="a@pve", at=datetime.now(UTC))
     ).startswith("Created")
+
+
+def test_the_longest_notes_fit_with_ours_behind_them_into_what_pve_takes() -> None:
+    made = uuid4()
+    ready = notes.when_ready(
+        notes.while_creating("x" * fields.DESCRIPTION_MAX_CHARS, made),
+        made,
+        built_from=f"{'n' * 63} r{10**9}",
+        userid="u" * 64,
+        at=datetime.now(UTC),
+    )
+    assert notes.is_of(ready, made)
+    assert len(ready) <= 8192
 
 
 def test_a_tickets_age_is_read_from_itself() -> None:
@@ -385,8 +399,14 @@ def test_each_wish_needs_its_own_rights() -> None:
     assert ("SDN.Use", "/sdn/zones/localnetwork/vmbr0") in plain
     assert ("VM.Console", "/vms/101") in needs(revision_id=uuid4()) - plain
     assert ("Sys.Modify", "/") in needs(unprivileged=False) - plain
-    assert ("SDN.Use", "/sdn/zones/localnetwork/vmbr0/30") in needs(vlan=30)
+    [tagged] = [need for need in rights.needed(replace(SPEC, vlan=30), 101) if need.privilege == "SDN.Use"]
+    assert tagged.paths == ("/sdn/zones/localnetwork/vmbr0/30",)
     assert ("Datastore.AllocateTemplate", "/storage/local") in needs(ostemplate_download="x") - plain
+    far = {("Datastore.AllocateSpace", "/storage/iso"), ("Datastore.AllocateTemplate", "/storage/iso")}
+    assert far <= needs(ostemplate="iso:vztmpl/x.tar.zst", ostemplate_download="x.tar.zst") - plain
+    assert ("Sys.Modify", "/") in {
+        (need.privilege, need.paths[0]) for need in rights.needed(SPEC, 101, guarded_tags=("prod",))
+    }
     pooled = next(need for need in rights.needed(replace(SPEC, pool="lab"), 101) if need.privilege == "VM.Allocate")
     assert pooled.paths == ("/vms/101", "/pool/lab")
 
