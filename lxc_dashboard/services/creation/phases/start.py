@@ -9,6 +9,7 @@ import structlog
 
 from lxc_dashboard.db.models import EventType, Phase
 from lxc_dashboard.errors import ApiError, PhaseFailedError, TaskFailedError
+from lxc_dashboard.services.containers import power
 from lxc_dashboard.services.creation import asking, contact
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.doors import NoWay
@@ -100,14 +101,18 @@ async def _start(ctx: RunContext) -> None:
     except (TaskFailedError, ApiError) as error:
         if (await ctx.client.lxc.status(guest.node, guest.vmid)).running:
             return
-        raise PhaseFailedError(
-            Phase.STARTING.value,
-            error.user_message,
-            step="start",
-            remedy="The log shows what PVE did. Mend it, then retry",
-        ) from error
+        raise _not_started(error.user_message) from error
+    if power.was_handed_to_ha(result.upid) and not await power.reached(
+        ctx.client, guest.vmid, guest.node, running=True, within_s=START_DEADLINE_S
+    ):
+        raise _not_started(f"HA was asked to start CT {guest.vmid}, which does not run after {START_DEADLINE_S:.0f} s")
     if result.warnings:
         ctx.tell(f"PVE started it with {result.warnings} warnings", EventType.WARNING)
+
+
+def _not_started(why: str) -> PhaseFailedError:
+    remedy = "The log shows what PVE did. Mend it, then retry"
+    return PhaseFailedError(Phase.STARTING.value, why, step="start", remedy=remedy)
 
 
 async def _enter(ctx: RunContext, door: Door) -> None:
