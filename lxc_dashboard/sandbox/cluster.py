@@ -207,9 +207,12 @@ class Cluster(Statistics):
         now = int(time.time())
         return {"time": now, "localtime": now, "timezone": "UTC"}
 
-    async def _options(self, _v: Values, _user: str) -> Values:
+    async def _options(self, _v: Values, user: str) -> Values:
         text = "The sandbox node of LXC Template Manager Dashboard: a test double\n"
-        return {"description": text, "mac_prefix": "BC:24:11", "allowed-tags": []}
+        told: Values = {"description": text, "mac_prefix": "BC:24:11", "allowed-tags": []}
+        if self.registered_tags and self.allowed(user, "/", "Sys.Audit"):
+            told["registered-tags"] = sorted(self.registered_tags)
+        return told
 
     # ------------------------------------------------------------- indexes
 

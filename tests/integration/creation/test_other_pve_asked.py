@@ -65,6 +65,14 @@ def lacking(*privileges: str) -> Change:
     return change
 
 
+def with_options(options: dict[str, Any]) -> Change:
+    def change(answer: Answer) -> None:
+        if answer.path == "/cluster/options":
+            answer.body["data"] = options
+
+    return change
+
+
 def with_vnet(answer: Answer) -> None:
     """vmbr0 is a virtual network of the zone far."""
     if answer.path == "/nodes/pve1/network":
@@ -118,6 +126,40 @@ async def test_only_what_this_pve_asks_for_is_named_as_missing(
     operator = await sign_in(rt, sandbox, "operator@pve")
     other.changes += [of_version(version), lacking("SDN.Use", "Sys.Modify")]
     assert [field for _, field, _ in await told(rt, operator, unprivileged=False)] == missing
+
+
+async def test_the_os_template_is_to_be_read_by_either_right_at_its_storage(
+    rt: Runtime, sandbox: SandboxNode, other: OtherPve
+) -> None:
+    operator = await sign_in(rt, sandbox, "operator@pve")
+    other.changes.append(lacking("Datastore.AllocateSpace"))
+    assert await told(rt, operator) == [
+        ("error", "storage", "You lack Datastore.AllocateSpace at /storage/local-lvm"),
+    ]
+    other.changes.append(lacking("Datastore.Audit"))
+    assert (
+        "error",
+        "ostemplate",
+        "You lack Datastore.AllocateSpace or Datastore.Audit at /storage/local",
+    ) in await told(rt, operator)
+
+
+async def test_a_tag_that_is_the_administrators_needs_their_right(
+    rt: Runtime, sandbox: SandboxNode, other: OtherPve
+) -> None:
+    operator = await sign_in(rt, sandbox, "operator@pve")
+    tags = ("web", "prod")
+    cause = "You lack Sys.Modify at /, which PVE asks of whoever sets"
+    assert await told(rt, operator, tags=tags) == []
+    other.changes.append(with_options({"registered-tags": ["Prod"], "allowed-tags": []}))
+    assert await told(rt, operator, tags=tags) == [("error", "tags", f"{cause} prod")]
+    assert await told(rt, operator, tags=tags, pool="staging") == [("warning", "tags", f"{cause} prod")]
+    assert await told(rt, operator, tags=("web",)) == []
+    other.changes.append(with_options({"user-tag-access": {"user-allow": "list"}, "allowed-tags": ["web"]}))
+    assert await told(rt, operator, tags=(*tags, "other")) == [("error", "tags", f"{cause} prod, other")]
+    assert await told(rt, await sign_in(rt, sandbox), tags=tags) == []
+    other.changes.append(refused("/cluster/options", 403, "Permission check failed"))
+    assert await told(rt, operator, tags=tags) == []
 
 
 async def test_a_virtual_network_is_asked_for_in_its_own_zone(

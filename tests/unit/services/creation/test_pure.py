@@ -402,6 +402,11 @@ def test_each_wish_needs_its_own_rights() -> None:
     [tagged] = [need for need in rights.needed(replace(SPEC, vlan=30), 101) if need.privilege == "SDN.Use"]
     assert tagged.paths == ("/sdn/zones/localnetwork/vmbr0/30",)
     assert ("Datastore.AllocateTemplate", "/storage/local") in needs(ostemplate_download="x") - plain
+    far = {("Datastore.AllocateSpace", "/storage/iso"), ("Datastore.AllocateTemplate", "/storage/iso")}
+    assert far <= needs(ostemplate="iso:vztmpl/x.tar.zst", ostemplate_download="x.tar.zst") - plain
+    assert ("Sys.Modify", "/") in {
+        (need.privilege, need.paths[0]) for need in rights.needed(SPEC, 101, guarded_tags=("prod",))
+    }
     pooled = next(need for need in rights.needed(replace(SPEC, pool="lab"), 101) if need.privilege == "VM.Allocate")
     assert pooled.paths == ("/vms/101", "/pool/lab")
 
