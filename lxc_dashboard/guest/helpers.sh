@@ -65,8 +65,10 @@ ensure_installed() {
         if [ -z "$(find /var/lib/apt/lists -maxdepth 1 -name '*_Packages*' -mmin -60 2>/dev/null | head -n 1)" ]; then
             apt-get -o DPkg::Lock::Timeout=300 update || return 1
         fi
-        apt-get -y -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
-            install "$@"
+        lxcd_finish_dpkg || return 1
+        # Without a terminal of its own dpkg stays in the step's session, and ends with it.
+        apt-get -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
+            -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install "$@"
     elif command -v apk >/dev/null 2>&1; then
         apk add "$@"
     elif command -v dnf >/dev/null 2>&1; then
@@ -88,15 +90,16 @@ run_as_user() {
     lxcd_user=${lxcd_entry%%:*}
     lxcd_home=${lxcd_entry#*:}
     # shellcheck disable=SC2016
-    set -- sh -c 'cd "$HOME" 2>/dev/null || cd /; exec "$@"' sh "$@"
+    set -- env HOME="$lxcd_home" USER="$lxcd_user" LOGNAME="$lxcd_user" PATH="$PATH" \
+        sh -c 'cd "$HOME" 2>/dev/null || cd /; exec "$@"' sh "$@"
     if command -v runuser >/dev/null 2>&1; then
-        runuser -u "$lxcd_user" -- env HOME="$lxcd_home" USER="$lxcd_user" LOGNAME="$lxcd_user" "$@"
+        runuser -u "$lxcd_user" -- "$@"
     elif command -v setpriv >/dev/null 2>&1 && setpriv --help 2>&1 | grep -q -- --init-groups; then
-        setpriv --reuid="$lxcd_user" --regid="$(id -g "$lxcd_user")" --init-groups \
-            env HOME="$lxcd_home" USER="$lxcd_user" LOGNAME="$lxcd_user" "$@"
+        setpriv --reuid="$lxcd_user" --regid="$(id -g "$lxcd_user")" --init-groups "$@"
     else
+        # Each su, busybox's too, takes as its own every option that stands before a --, also behind the user's name.
         # shellcheck disable=SC2016
-        su -s /bin/sh "$lxcd_user" -c 'exec "$@"' sh env HOME="$lxcd_home" "$@"
+        su -s /bin/sh -c 'exec "$@"' -- "$lxcd_user" sh "$@"
     fi
 }
 
@@ -130,6 +133,19 @@ lxcd_apt_is_locked() {
         fi
     done
     return 1
+}
+
+# What an apt that was killed has begun: until it is done, apt-get refuses to install anything.
+lxcd_finish_dpkg() {
+    if [ -z "$(ls /var/lib/dpkg/updates 2>/dev/null)" ]; then
+        # shellcheck disable=SC2016
+        case $(dpkg-query -W -f '${db:Status-Status}\n' 2>/dev/null) in *unpacked* | *half-* | *triggers-*) ;; *) return 0 ;; esac
+    fi
+    log_info "dpkg was interrupted: finishing what it had begun"
+    dpkg --force-confdef --force-confold --configure -a && return 0
+    # What was unpacked may want what was not yet.
+    apt-get -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
+        -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold --fix-broken install
 }
 
 # generate_password [LENGTH]: letters and digits from the kernel's random source, 24 by default.

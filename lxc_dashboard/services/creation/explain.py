@@ -28,7 +28,8 @@ _CAUSES: Final[tuple[tuple[re.Pattern[str], str, str], ...]] = tuple(
         (
             (
                 r"temporary failure (?:in name )?resol|could not resolve|name or service not known|bad address|"
-                r"\bENOTFOUND\b|\bEAI_AGAIN\b|DNS lookup error"
+                r"\bENOTFOUND\b|\bEAI_AGAIN\b|DNS lookup error|"
+                r"\bDNS: (?:transient error|no address|name does not|address family|non-recoverable)"
             ),
             "names cannot be resolved in the guest",
             "Check the nameserver and the gateway of the container, then retry",
@@ -50,7 +51,9 @@ _CAUSES: Final[tuple[tuple[re.Pattern[str], str, str], ...]] = tuple(
             (
                 r"network is unreachable|no route to host|connection timed out|connection refused|"
                 r"failed to connect(?! to (?:system scope |user scope )?bus)|"
-                r"\bE(?:TIMEDOUT|CONNREFUSED|HOSTUNREACH|NETUNREACH)\b|network error|could ?n[o']t connect to server"
+                r"\bE(?:TIMEDOUT|CONNREFUSED|HOSTUNREACH|NETUNREACH)\b|network error|could ?n[o']t connect to server|"
+                # apk 2 has these words for names, too
+                r"temporary error \(try again later\)"
             ),
             "a server cannot be reached from the guest",
             "Check the container's network, gateway and firewall, then retry",
@@ -64,8 +67,14 @@ _CAUSES: Final[tuple[tuple[re.Pattern[str], str, str], ...]] = tuple(
             "Retry when it has ended",
         ),
         (
+            r"dpkg was interrupted",
+            "an installation in the guest was interrupted and is not finished",
+            "Run dpkg --configure -a in its console, then retry. Packages of a template do so by themselves",
+        ),
+        (
             (
                 r"certificate (?:verify failed|is not yet valid|has expired)|release file .* is not valid yet|"
+                r"TLS: server (?:certificate not trusted|hostname mismatch)|"
                 r"\b(?:UNABLE_TO_VERIFY_LEAF_SIGNATURE|SELF_SIGNED_CERT_IN_CHAIN|CERT_NOT_YET_VALID)\b"
             ),
             "a certificate is refused in the guest",

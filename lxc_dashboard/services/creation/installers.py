@@ -26,7 +26,8 @@ if [ "$#" -eq 0 ]; then
 fi
 log_info "Installing $# of $wanted packages: $*"
 """
-# A pin may ask for an older version than the one that is there.
+# A pin may ask for an older version than the one that is there; of what release a package is, only apt knows. Without a
+# terminal of its own dpkg stays in the step's session, and ends with it.
 _APT: Final = (
     """
 has() {
@@ -34,6 +35,7 @@ has() {
     [ "${found%% *}" = installed ] || return 1
     case $1 in
     *=*) case ${found#* } in ${1#*=}) return 0 ;; *) return 1 ;; esac ;;
+    */*) return 1 ;;
     esac
     return 0
 }
@@ -42,7 +44,8 @@ has() {
     + f"""
 wait_for_apt_lock {LOCK_WAIT_S}
 apt-get -o DPkg::Lock::Timeout={LOCK_WAIT_S} -o Acquire::Retries=3 update
-apt-get -y -o DPkg::Lock::Timeout={LOCK_WAIT_S} -o Acquire::Retries=3 --allow-downgrades \\
+lxcd_finish_dpkg
+apt-get -y -o DPkg::Lock::Timeout={LOCK_WAIT_S} -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 --allow-downgrades \\
     -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install -- "$@"
 """
 )
@@ -52,11 +55,12 @@ _APK: Final = (
     + _KEEP_MISSING
     + f'apk add --update-cache --wait {LOCK_WAIT_S} "$@"\n'
 )
-# dnf waits for its lock by itself. What rpm does not know by this name (a group, a path) is dnf's to judge.
+# dnf waits for its lock by itself. What rpm does not know by this name (a group, a path) is dnf's to judge. No `--` before the
+# packages: dnf5 knows none before 5.4.3, and no list holds an option.
 _DNF: Final = (
     'has() { rpm -q --quiet -- "$1" >/dev/null 2>&1; }\n'
     + _KEEP_MISSING
-    + 'dnf -y --setopt=retries=3 install -- "$@"\n'
+    + 'dnf -y --setopt=retries=3 install "$@"\n'
 )
 _NPM: Final = (
     'has() { npm ls --global --depth=0 -- "$1" >/dev/null 2>&1; }\n'
