@@ -25,6 +25,10 @@ UNAUTHORIZED = 401
 FORBIDDEN = 403
 # 595, 596 and 599 are pveproxy's own for a peer or daemon that is down; 502 to 504 come from a proxy before PVE.
 UNREACHABLE_STATUSES = frozenset({502, 503, 504, 595, 596, 597, 598, 599})
+SERVER_ERROR = 500
+# How PVE refuses every call while pmxcfs restarts: before it looks at what was asked, in the reason phrase alone.
+WITHOUT_FILESYSTEM = "RPCEnvironment init request failed"
+FILESYSTEM_DOWN = "The cluster filesystem of PVE does not answer"
 
 _PRIVILEGE = re.compile(r"\((?P<path>/[^,\s]*), *(?P<privileges>[A-Z][A-Za-z]*\.[A-Za-z.|, ]*)\)")
 _NODE_IN_PATH = re.compile(r"^/nodes/([^/?]+)")
@@ -38,6 +42,8 @@ def from_response(*, status: int, reason: str, body: bytes, node: str, path: str
         return SessionExpiredError(detail=reason)
     if status in UNREACHABLE_STATUSES:
         return _unreachable_behind(status, reason, node=node, path=path)
+    if status == SERVER_ERROR and reason.startswith(WITHOUT_FILESYSTEM):
+        return UnreachableError(FILESYSTEM_DOWN, node=node, path=path, detail=f"{node} {path}: {status} {reason}")
     answer = _json_object(body)
     message = _message(answer, reason, body)
     if status == FORBIDDEN:

@@ -21,7 +21,8 @@ class WriteFault:
 
 @dataclass(slots=True)
 class Faults:
-    """``drop_share`` of requests lose their connection; ``mute`` accepts requests and never answers them.
+    """``drop_share`` of requests lose their connection; ``mute`` accepts requests and never answers them;
+    ``filesystem_down`` refuses every call, as PVE does while pmxcfs restarts.
 
     ``unanswered`` counts those that were left so.
     """
@@ -30,6 +31,7 @@ class Faults:
     drop_share: float = 0.0
     mute: bool = False
     stale_stats: bool = False
+    filesystem_down: bool = False
     unanswered: int = 0
     writes: list[WriteFault] = field(default_factory=list)
     hanging: list[str] = field(default_factory=list)
@@ -39,7 +41,7 @@ class Faults:
     def clear(self) -> None:
         """Everything works again; requests that were left unanswered lose their connection."""
         self.latency_s = self.drop_share = 0.0
-        self.stale_stats = False
+        self.stale_stats = self.filesystem_down = False
         self.writes.clear()
         self.hanging.clear()
         self.unmute()

@@ -252,6 +252,10 @@ class SandboxNode:
     def regain_quorum(self) -> None:
         self.api.regain_quorum()
 
+    def filesystem_down(self, down: bool = True) -> None:
+        """Every call is refused, as while pmxcfs restarts; tasks and guests go on."""
+        self.faults.filesystem_down = down
+
     def freeze_statistics(self, frozen: bool = True) -> None:
         """As if pvestatd were dead: figures and states in ``/cluster/resources`` stand still."""
         self.faults.stale_stats = frozen

@@ -21,6 +21,7 @@ UNANSWERED = range(595, 600)  # the peer or its daemon did not answer: no body
 SMALLEST_GZIP_BYTES = 1024
 GZIP_LEVEL = 1
 TICKET_PATHS = tuple(prefix + "/access/ticket" for prefix in FORMATS)
+FILESYSTEM_DOWN = "RPCEnvironment init request failed: Unable to load access control list: Connection refused"
 FAILED_SIGN_IN_PVE_S = 3.0
 UNANSWERED_PVE_S = 3.0  # a peer without a route; one that refuses is told at once
 
@@ -47,6 +48,8 @@ class Wire(FakePve):
     async def _front(self, request: web.Request, handler: Any) -> web.StreamResponse:
         if await self.faults.strikes(request):
             return _cut(request)
+        if self.faults.filesystem_down:
+            return web.Response(status=500, reason=FILESYSTEM_DOWN)
         if request.method not in METHODS:
             return web.Response(status=501, reason=f"method '{request.method}' not available")
         try:

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.db.models import AuditResult, Container, Creation, CreationState
 from lxc_dashboard.errors import ConflictError, DashboardError, PrivilegeError
-from lxc_dashboard.services.auth import acting
+from lxc_dashboard.services.auth import acting, privileges
 from lxc_dashboard.services.creation import leftovers
 from lxc_dashboard.services.creation.auditing import audit
+from lxc_dashboard.services.creation.identity import owns
+from lxc_dashboard.services.creation.sight import MANAGE_PRIVILEGE
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import Transaction
@@ -21,7 +23,9 @@ LEFT_BEHIND: Final = frozenset({CreationState.FAILED, CreationState.CANCELLED})
 async def delete_left(rt: Runtime, session: Session, creation: Creation, container: Container) -> bool:
     """``leftovers.delete`` as the session's user, who holds the guest's lock; a refusal is audited. False where it was gone.
 
-    Raises ``ConflictError`` (the job runs again, the vmid is another container by now), what PVE says.
+    Another's job needs VM.Allocate on its container, also where PVE has that one no more: what follows ends the job for its user.
+
+    Raises ``ConflictError`` (the job runs again, the vmid is another container by now), ``PrivilegeError``, what PVE says.
     """
     client = await acting.client(rt, session)
     async with rt.db.transaction() as tx:
@@ -29,6 +33,8 @@ async def delete_left(rt: Runtime, session: Session, creation: Creation, contain
     if state not in LEFT_BEHIND:
         raise ConflictError(f"Only what a failed or cancelled job left is destroyed; this one is {state}")
     try:
+        if not owns(session, creation):
+            await privileges.require(rt, session, f"/vms/{container.vmid}", MANAGE_PRIVILEGE)
         return await leftovers.delete(rt, client, creation, container)
     except DashboardError as error:
         result = AuditResult.REFUSED if isinstance(error, PrivilegeError) else AuditResult.FAILED

@@ -215,6 +215,25 @@ async def test_what_a_failed_job_left_is_destroyed_and_its_vmid_free(lab: Lab) -
     assert actions == ["creation.destroy", "creation.failed", "creation.request"]
 
 
+async def test_a_viewer_does_not_write_off_anothers_job_whose_container_is_gone(lab: Lab) -> None:
+    creation_id = await lab.request(content_of(("10-bad.sh", "exit 1")))
+    job = await lab.finish(creation_id, state=CreationState.FAILED)
+    client = await acting.client(lab.rt, lab.session)
+    await client.tasks.wait(await client.lxc.stop(job.node, job.vmid))
+    await client.tasks.wait(await client.lxc.delete(job.node, job.vmid, purge=True))
+    viewer = await sign_in(lab.rt, lab.sandbox, "viewer@pve")
+    with pytest.raises(PrivilegeError, match=r"VM\.Allocate"):
+        await service.destroy(lab.rt, viewer, creation_id)
+    async with lab.rt.db.transaction() as tx:
+        left = await tx.containers.get(job.container_id)
+        [refused] = await tx.audit.list(action="creation.destroy")
+    assert left.deleted_at is None
+    assert (refused.userid, refused.result) == ("viewer@pve", "refused")
+    assert (await service.get_job(lab.rt, lab.session, creation_id)).may_retry
+    operator = await sign_in(lab.rt, lab.sandbox, "operator@pve")
+    assert "gone already" in await service.destroy(lab.rt, operator, creation_id)
+
+
 async def test_a_ready_container_is_not_destroyed_by_its_job(lab: Lab) -> None:
     creation_id = await lab.request(None)
     job = await lab.finish(creation_id)

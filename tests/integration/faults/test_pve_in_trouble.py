@@ -56,6 +56,21 @@ async def test_a_node_that_goes_offline_while_it_creates_is_waited_for(lab: Lab)
     await ready(lab, job)
 
 
+async def test_a_restart_of_the_cluster_filesystem_during_a_task_and_a_script_is_waited_for(lab: Lab) -> None:
+    job, gate = await lab.request_held("waits", CREATE)
+    lab.sandbox.filesystem_down()
+    await lab.until_said(job, "The cluster filesystem of PVE does not answer: waiting for its task")
+    gate.open()
+    lab.sandbox.filesystem_down(False)
+    await lab.until_said(job, "installing")
+    lab.sandbox.filesystem_down()
+    await lab.go(job, "tool", "first", "second")
+    await lab.until_said(job, "The cluster filesystem of PVE does not answer: trying again")
+    assert await lab.state(job) is CreationState.RUNNING
+    lab.sandbox.filesystem_down(False)
+    await ready(lab, job)
+
+
 async def test_a_guest_that_is_locked_fails_with_its_lock_and_goes_on_when_it_is_lifted(lab: Lab) -> None:
     job, gate = await lab.request_held("steps", CREATE)
     lab.sandbox.fail("POST", f"/lxc/{job.vmid}/status/start", 500, "CT is locked (backup)")

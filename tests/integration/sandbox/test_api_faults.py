@@ -29,6 +29,16 @@ async def test_an_offline_node_answers_595_without_a_body(it: Session) -> None:
     assert await it.data("/nodes/pve2/lxc")
 
 
+async def test_without_its_cluster_filesystem_every_call_is_refused_in_the_status_line_alone(it: Session) -> None:
+    it.node.filesystem_down()
+    for path in ("/version", "/nodes/pve1/lxc"):
+        answer = await it.http.get(path)
+        assert (answer.status_code, answer.content) == (500, b"")
+        assert answer.reason_phrase.startswith("RPCEnvironment init request failed: ")
+    it.node.heal()
+    assert await it.data("/version")
+
+
 async def test_slow_answers_come_late(it: Session) -> None:
     it.node.slow(0.2)
     started = time.monotonic()

@@ -4,8 +4,8 @@ Each scene starts from the lab's machine and replays its exchanges in the order 
 recording, and why:
 
 - ``auth_login_*`` and ``token_*`` exchanges keep their meaning, but send this lab's own secrets (they were masked).
-- ``pmxcfs_down_*``, ``backend_*``, ``cluster2_pve2_proxy_down_*``: daemons that can be stopped one by one are not
-  simulated; an unreachable node (595, no body) is, and so are lost connections.
+- ``backend_*``, ``cluster2_pve2_proxy_down_*``: daemons that can be stopped one by one are not simulated; an
+  unreachable node (595, no body) is, and so are lost connections. ``pmxcfs_down_*`` is tested elsewhere.
 - ``pvestatd_down_*``: figures that stand still have no shape of their own; ``freeze_statistics`` is tested elsewhere.
 - ``quorum_lost_config_put``, ``quorum_lost_delete_local``: the fake refuses every write with ``no quorum``, where PVE
   fails on the file and has already removed a disk.
