@@ -58,9 +58,7 @@ _APK: Final = (
 # dnf waits for its lock by itself. What rpm does not know by this name (a group, a path) is dnf's to judge. No `--` before the
 # packages: dnf5 knows none before 5.4.3, and no list holds an option.
 _DNF: Final = (
-    'has() { rpm -q --quiet -- "$1" >/dev/null 2>&1; }\n'
-    + _KEEP_MISSING
-    + 'dnf -y --setopt=retries=3 install "$@"\n'
+    'has() { rpm -q --quiet -- "$1" >/dev/null 2>&1; }\n' + _KEEP_MISSING + 'dnf -y --setopt=retries=3 install "$@"\n'
 )
 _NPM: Final = (
     'has() { npm ls --global --depth=0 -- "$1" >/dev/null 2>&1; }\n'
