@@ -111,7 +111,8 @@ async def test_a_vmid_that_is_reserved_by_hand_while_a_run_moves_to_it_is_left_t
     creation_id = await asked(lab)
     taken = (await service.get_job(lab.rt, lab.session, creation_id)).vmid
     await make_in_pve(lab, taken)
-    whole, by_hand = moving._take, []
+    whole = moving._take
+    by_hand: list[UUID] = []
 
     async def take(ctx: RunContext, vmid: int) -> None:
         if not by_hand:
