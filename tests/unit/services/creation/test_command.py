@@ -176,10 +176,11 @@ def test_an_os_template_is_fetched_once_for_several(node: Path) -> None:
 
 def test_what_no_token_may_have_is_said_where_one_is_used(node: Path) -> None:
     bind = Mount("/tank/a\nb", "/media")
-    for changes, named in [
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"keyctl": True, "mounts": (bind,)}, "keyctl, folders of the node"),
         ({"unprivileged": False, "nesting": True}, "nesting"),
-    ]:
+    ]
+    for changes, named in cases:
         made = spec(**changes)
         for lines in (command.api_call(made, VMID, at=AT), command.api_calls([made, made], at=AT)):
             assert lines.startswith(
