@@ -115,15 +115,16 @@ class TokenRefusedError(AuthError):
 
 
 class PrivilegeError(AuthError):
-    """The user lacks ``privilege`` at ``path`` (both may be empty when PVE did not say)."""
+    """The user lacks ``privilege`` at ``path``; both are empty where PVE names none, and ``said`` is its own sentence then.
 
-    def __init__(self, privilege: str, path: str, detail: str = "") -> None:
+    ``purpose``: what PVE asks for it for, "for modifying tag 'web'".
+    """
+
+    def __init__(self, privilege: str, path: str, detail: str = "", *, purpose: str = "", said: str = "") -> None:
         self.privilege = privilege
         self.path = path
-        message = (
-            f"{privilege or 'A privilege'} at {path or 'this object'} is missing. An administrator can grant it in PVE"
-        )
-        super().__init__(message, detail=detail)
+        lack = f"{privilege or 'A privilege'} at {path or 'this object'} is missing {purpose}".strip()
+        super().__init__(said or f"{lack}. An administrator can grant it in PVE", detail=detail)
 
 
 class ProxmoxError(DashboardError):

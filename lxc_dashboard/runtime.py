@@ -32,7 +32,8 @@ class Runtime:
     """One per process; opened by the web app's lifespan, the worker's loop, or a command.
 
     ``checks``: how many requests may be checked against PVE at once; a hundred would wait for each other's connections.
-    ``asked``: by endpoint, the question to PVE that several wait for.
+    ``asked``: by endpoint, the question to PVE that several wait for. ``verifying``: by API token and network, the same.
+    ``token_tries``: by endpoint, how many tokens that PVE does not know yet it may be asked about at once.
     """
 
     settings: Settings
@@ -47,6 +48,8 @@ class Runtime:
     ssh: SshPool
     checks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CHECKS_AT_ONCE))
     asked: dict[UUID, asyncio.Task[Any]] = field(default_factory=dict)
+    verifying: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    token_tries: dict[UUID, asyncio.Semaphore] = field(default_factory=dict)
 
     @staticmethod
     @asynccontextmanager

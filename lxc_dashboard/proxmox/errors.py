@@ -30,7 +30,12 @@ SERVER_ERROR = 500
 WITHOUT_FILESYSTEM = "RPCEnvironment init request failed"
 FILESYSTEM_DOWN = "The cluster filesystem of PVE does not answer"
 
-_PRIVILEGE = re.compile(r"\((?P<path>/[^,\s]*), *(?P<privileges>[A-Z][A-Za-z]*\.[A-Za-z.|, ]*)\)")
+_PRIVILEGE = re.compile(
+    r"\((?P<path>/[^,\s]*), *(?P<privileges>[A-Z][A-Za-z]*\.[A-Za-z.]+(?:[|, ]+[A-Z][A-Za-z]*\.[A-Za-z.]+)*)"
+    r"(?: (?P<purpose>[^)]*))?\)"
+)
+# What PVE says where it says nothing of what is missing.
+_BARE_REFUSAL = "Permission check failed"
 _NODE_IN_PATH = re.compile(r"^/nodes/([^/?]+)")
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 
@@ -80,9 +85,10 @@ def _unreachable_behind(status: int, reason: str, *, node: str, path: str) -> Un
 def _privilege_error(message: str) -> PrivilegeError:
     found = _PRIVILEGE.search(message)
     if found is None:
-        return PrivilegeError("", "", message)
-    privileges = re.split(r"[|, ]+", found["privileges"].strip(" |,"))
-    return PrivilegeError(" or ".join(privileges), found["path"], message)
+        said = " ".join(message.split())
+        return PrivilegeError("", "", message, said="" if said == _BARE_REFUSAL else said)
+    privileges = re.split(r"[|, ]+", found["privileges"])
+    return PrivilegeError(" or ".join(privileges), found["path"], message, purpose=found["purpose"] or "")
 
 
 def _json_object(body: bytes) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from fakepve.lxc import ostype_of
 from fakepve.model import PveError, TaskError
 
 from lxc_dashboard.sandbox.checks import Values
-from lxc_dashboard.sandbox.containers import Containers
+from lxc_dashboard.sandbox.containers import Containers, tags_of
 from lxc_dashboard.sandbox.creation import Order, keys_are_valid, unpacked_lines, volume_lines
 from lxc_dashboard.sandbox.tasks import Body, say
 
@@ -39,6 +39,7 @@ class Building(Containers):
         if v.get("tags"):
             # The guest is in no pool yet: rights through one do not help.
             self.require(user, f"/vms/{v['vmid']}", "VM.Config.Options")
+            self.need_tags(user, tags_of(v["tags"]))
         vmid = int(v["vmid"])
         self._orders[vmid] = Order(v)
         try:

@@ -24,6 +24,10 @@ CHECKPOINT_FAILED = "command 'lxc-checkpoint -n {vmid} -s -D /var/lib/vz/dump' f
 NOT_REAL = "the sandbox cannot {act} a guest in which commands really run"
 
 
+def tags_of(value: object) -> set[str]:
+    return {tag for tag in re.split(r"[;, ]+", str(value or "").lower()) if tag}
+
+
 class Containers(Access, Tasks):
     """``machine`` runs the guests in ``hosted``; the others are figures alone."""
 
@@ -36,6 +40,7 @@ class Containers(Access, Tasks):
         self.hosted: set[int] = set()
         self._templates: dict[int, str] = {}
         self._stopping: set[int] = set()
+        self.registered_tags: set[str] = set()
 
     def guest_changed(self, vmid: int) -> None:
         """A container came, went or changed."""
@@ -169,6 +174,19 @@ class Containers(Access, Tasks):
         if config.get("description"):
             config["description"] = config["description"].rstrip("\n") + "\n"
         return config
+
+    async def _lxc_config_put(self, user: str, v: Values) -> None:
+        guest = self._find_ct(v["node"], v["vmid"])
+        held = tags_of(guest.config.get("tags"))
+        if "tags" in v:
+            self.need_tags(user, held ^ tags_of(v["tags"]))
+        await super()._lxc_config_put(user, v)
+
+    def need_tags(self, user: str, changed: set[str]) -> None:
+        """Whether the user may set or take away these tags."""
+        for tag in sorted(changed & self.registered_tags):
+            if not self.allowed(user, "/", "Sys.Modify"):
+                raise PveError(403, f"Permission check failed (/, Sys.Modify for modifying tag '{tag}')")
 
     # ------------------------------------------------------------- destroy
 

@@ -69,13 +69,13 @@ def test_a_fault_among_the_advanced_fields_opens_them(page: Page) -> None:
 def test_nothing_typed_is_lost_by_going_back_another_template_another_node_or_a_reload(page: Page) -> None:
     start(page, "hello")
     page.locator("#password_mode").select_option("given")
-    fill(page, hostname="kept", memory_mib="777", ssh_keys="ssh-ed25519 AAAAC3Nz me", password=PASSWORD)
+    fill(page, hostname="kept", memory_mib="777", ssh_keys=wizard.KEY, password=PASSWORD)
     forward(page, "packages")
     wizard.back(page, "configure")
     wizard.back(page, "template")
     wizard.choose(page, "nginx-web")
     forward(page, "configure")
-    typed = {"memory_mib": "777", "ssh_keys": "ssh-ed25519 AAAAC3Nz me", "password": PASSWORD}
+    typed = {"memory_mib": "777", "ssh_keys": wizard.KEY, "password": PASSWORD}
     holds(page, **typed, hostname="kept", disk_gib="4", swap_mib="256")
     page.locator("#node").select_option("pve2")
     page.locator("#hostname").press("End")

@@ -13,7 +13,7 @@ from lxc_dashboard.services.creation import presets
 from tests.e2e import job_runs
 from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults
 from tests.e2e.stack import Stack
-from tests.e2e.wizard import at, close_dialog, fill, start, type_a_container
+from tests.e2e.wizard import KEY, at, close_dialog, fill, start, type_a_container
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_a_preset_is_saved_used_marked_renamed_shared_and_deleted(
     row.get_by_role("button", name=text.PRESET_USE).click()
     at(other, "configure")
     expect(other.locator(".wizard-aside")).to_contain_text("hello r1")
-    values = {"hostname": "others-own", "memory_mib": "777", "ssh_keys": "ssh-ed25519 AAAAC3Nz me", "password": ""}
+    values = {"hostname": "others-own", "memory_mib": "777", "ssh_keys": KEY, "password": ""}
     for name, value in values.items():
         expect(other.locator(f"#{name}")).to_have_value(value)
     back = text.RESET_FIELD.format(field="Memory (MiB)")

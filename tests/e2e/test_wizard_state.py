@@ -65,7 +65,7 @@ def test_a_new_tab_of_the_same_user_goes_on_and_start_again_forgets(
     expect(other.get_by_text(re.compile("^Filled in from your draft"))).to_be_visible()
     other.get_by_role("button", name=text.STEP_NAMES["configure"], exact=True).click()
     at(other, "configure")
-    values = {"hostname": "other-tab", "memory_mib": "777", "ssh_keys": "ssh-ed25519 AAAAC3Nz me", "password": ""}
+    values = {"hostname": "other-tab", "memory_mib": "777", "ssh_keys": wizard.KEY, "password": ""}
     for name, value in values.items():
         expect(other.locator(f"#{name}")).to_have_value(value)
     other.get_by_role("button", name=text.START_OVER).click()

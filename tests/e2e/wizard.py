@@ -11,6 +11,7 @@ from tests.e2e.conftest import visit
 
 CHECKED_WITHIN_MS = 60_000
 BUILT_WITHIN_MS = 150_000
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl me"
 PASSWORD = "Never-kept-27182"
 STEPS = ("template", "configure", "packages", "scripts", "review")
 
@@ -101,7 +102,7 @@ def type_a_container(page: Page, hostname: str) -> None:
     """On to the packages."""
     start(page, "hello")
     page.locator("#password_mode").select_option("given")
-    fill(page, hostname=hostname, memory_mib="777", ssh_keys="ssh-ed25519 AAAAC3Nz me", password=PASSWORD)
+    fill(page, hostname=hostname, memory_mib="777", ssh_keys=KEY, password=PASSWORD)
     forward(page, "packages")
 
 

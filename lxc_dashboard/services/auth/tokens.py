@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Final
 from uuid import UUID, uuid5
 
@@ -17,15 +19,16 @@ import structlog
 from lxc_dashboard.db.models import AuditResult
 from lxc_dashboard.db.storable import storable_text
 from lxc_dashboard.errors import (
+    ApiError,
     InvalidInputError,
     NotFoundError,
-    RateLimitedError,
     ServiceUnavailableError,
     SessionExpiredError,
+    TlsError,
     TokenRefusedError,
     UnreachableError,
 )
-from lxc_dashboard.services.auth import acting, limits
+from lxc_dashboard.services.auth import acting, limits, token_tries
 from lxc_dashboard.services.auth.model import Session
 
 if TYPE_CHECKING:
@@ -36,12 +39,9 @@ log = structlog.get_logger(__name__)
 
 HOLDS_FOR_S: Final = 10.0
 ANSWER_TAKES_AT_MOST_S: Final = 15.0
-# Nobody guesses a uuid: the limits keep a script with an old token from asking PVE all day. So they are an address's own.
-REFUSALS_PER_TOKEN: Final = 10
-REFUSALS_PER_ADDRESS: Final = 30
-REFUSALS_WINDOW_S: Final = 600
 HEADER_CHARS: Final = 400
 NAME_CHARS: Final = 64
+PATH: Final = "/version"
 _HEADER: Final = re.compile(
     r"PVEAPIToken=(?P<tokenid>[^\s:/!=;,]{1,64}@[A-Za-z][A-Za-z0-9.\-_]{1,31}![A-Za-z][A-Za-z0-9.\-_]{1,63})"
     r"=(?P<secret>[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})"
@@ -52,15 +52,14 @@ async def session_of(rt: Runtime, header: str, endpoint_name: str, origin: Origi
     """Who sent ``Authorization: PVEAPIToken=user@realm!name=uuid``, at the endpoint of that name or at the default one.
 
     ``GET /version`` with the token. Raises ``TokenRefusedError`` (one for whatever PVE refuses), ``RateLimitedError``,
-    ``InvalidInputError`` (``endpoint``), ``NotFoundError`` (none is registered), ``UnreachableError``, ``TlsError``.
+    ``InvalidInputError`` (``endpoint``), ``NotFoundError`` (none is registered), ``UnreachableError``, ``TlsError``,
+    ``ApiError``, and ``ServiceUnavailableError`` (too many new tokens at once).
     """
     found = _HEADER.fullmatch(header) if len(header) <= HEADER_CHARS else None
     tokenid, secret = (found["tokenid"], found["secret"]) if found else ("", "")
     if found is None:
-        counters = _counters("", origin.address)
-        await _refuse_if_limited(rt, counters)
         if header:
-            await _count(rt, counters)
+            await token_tries.count_malformed(rt, origin.address)
         raise TokenRefusedError(detail="no token" if not header else "no PVE API token")
     endpoint_id, known_as = await _endpoint(rt, endpoint_name)
     session = Session(
@@ -79,28 +78,79 @@ async def session_of(rt: Runtime, header: str, endpoint_name: str, origin: Origi
 
 
 async def verify(rt: Runtime, session: Session) -> None:
-    """Whether PVE takes the token still. Raises as ``session_of``."""
+    """Whether PVE takes the token still. All who send it at once wait for one answer. Raises as ``session_of``.
+
+    Without Redis PVE is asked each time, and nothing is counted.
+    """
     said = f"{session.endpoint_id} {session.tokenid} {session.token_secret}"
-    known = f"auth:token:{hashlib.sha256(said.encode()).hexdigest()}"
-    if await rt.bus.get(known) is not None:
-        return
-    counters = _counters(session.tokenid, session.address)
-    await _refuse_if_limited(rt, counters)
-    await _ask(rt, session, counters)
-    await rt.bus.set(known, b"1", ttl_s=HOLDS_FOR_S)
-
-
-async def _ask(rt: Runtime, session: Session, counters: dict[str, int]) -> None:
-    client = await acting.client(rt, session)
+    digest = hashlib.sha256(said.encode()).hexdigest()
+    remembers = True
     try:
+        if await rt.bus.get(_held(digest)) is not None:
+            return
+    except ServiceUnavailableError:
+        remembers = False
+    key = f"{digest} {limits.network(session.address)}"
+    asking = rt.verifying.get(key)
+    if asking is None:
+        verifying = _verify(rt, session, digest) if remembers else _verify_unremembered(rt, session)
+        asking = rt.verifying[key] = asyncio.create_task(verifying, name="token")
+        asking.add_done_callback(partial(_settle, rt, key))
+    await asyncio.shield(asking)
+
+
+async def _verify(rt: Runtime, session: Session, digest: str) -> None:
+    if await rt.bus.get(_accepted(digest)) is None:
+        async with token_tries.counted(rt, session):
+            await _ask(rt, session)
+    else:
+        try:
+            await _ask(rt, session)
+        except TokenRefusedError:
+            with suppress(ServiceUnavailableError):
+                await rt.bus.delete(_accepted(digest))
+            raise
+    with suppress(ServiceUnavailableError):
+        await rt.bus.set(_held(digest), b"1", ttl_s=HOLDS_FOR_S)
+        await rt.bus.set(_accepted(digest), b"1", ttl_s=token_tries.ACCEPTED_S)
+
+
+async def _verify_unremembered(rt: Runtime, session: Session) -> None:
+    async with token_tries.place(rt, session.endpoint_id):
+        await _ask(rt, session)
+
+
+def _settle(rt: Runtime, key: str, asked: asyncio.Task[None]) -> None:
+    """Who waited may be gone: nobody else would look at the error."""
+    rt.verifying.pop(key, None)
+    if not asked.cancelled():
+        asked.exception()
+
+
+def _held(digest: str) -> str:
+    return f"auth:token:{digest}"
+
+
+def _accepted(digest: str) -> str:
+    return f"auth:token-accepted:{digest}"
+
+
+async def _ask(rt: Runtime, session: Session) -> None:
+    """PVE's own words are for the log: who asks may be anybody."""
+    try:
+        client = await acting.client(rt, session)
         async with asyncio.timeout(ANSWER_TAKES_AT_MOST_S):
             await client.version()
     except TimeoutError as error:
-        raise UnreachableError(node=session.endpoint_name, path="/version", detail="no answer") from error
+        raise UnreachableError(node=session.endpoint_name, path=PATH, detail="no answer") from error
     except SessionExpiredError as error:
-        await _count(rt, counters)
         await _audit_refusal(rt, session)
         raise TokenRefusedError(detail=error.detail) from None
+    except TlsError as error:
+        raise TlsError(node=session.endpoint_name, path=PATH, detail=str(error)) from error
+    except ApiError as error:
+        log.warning("token not checked", tokenid=session.tokenid, why=str(error))
+        raise ApiError(error.status, "", node=session.endpoint_name, path=PATH) from error
 
 
 async def _endpoint(rt: Runtime, name: str) -> tuple[UUID, str]:
@@ -111,24 +161,6 @@ async def _endpoint(rt: Runtime, name: str) -> tuple[UUID, str]:
     if name:
         raise InvalidInputError({"endpoint": "No PVE endpoint is registered by this name"})
     raise NotFoundError("No PVE endpoint is registered as the default one: name one with ?endpoint=")
-
-
-def _counters(tokenid: str, address: str) -> dict[str, int]:
-    network = limits.network(address)
-    token = hashlib.sha256(f"{tokenid.lower()} {network}".encode()).hexdigest()
-    of_token = {f"auth:token-refusals:{token}": REFUSALS_PER_TOKEN} if tokenid else {}
-    return {**of_token, f"auth:token-refusals:from:{network}": REFUSALS_PER_ADDRESS}
-
-
-async def _refuse_if_limited(rt: Runtime, counters: dict[str, int]) -> None:
-    for key, limit in counters.items():
-        if int(await rt.bus.get(key) or 0) >= limit:
-            raise RateLimitedError(max(1, await rt.bus.hit(key, limit, REFUSALS_WINDOW_S)))
-
-
-async def _count(rt: Runtime, counters: dict[str, int]) -> None:
-    for key, limit in counters.items():
-        await rt.bus.hit(key, limit, REFUSALS_WINDOW_S)
 
 
 async def _audit_refusal(rt: Runtime, session: Session) -> None:

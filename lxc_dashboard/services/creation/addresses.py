@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.errors import InvalidInputError
 from lxc_dashboard.services.auth import acting
+from lxc_dashboard.services.creation.address_fields import PREFIX_MIN
 from lxc_dashboard.services.creation.neighbours import addresses_seen
 
 if TYPE_CHECKING:
@@ -104,8 +105,8 @@ def _wrong_pair(first: Address, last: Address, version: int | None) -> str:
 
 
 def _wrong_size(first: Address, last: Address, prefix: int) -> str:
-    if prefix > first.max_prefixlen:
-        return f"The prefix is at most /{first.max_prefixlen}"
+    if not PREFIX_MIN <= prefix <= first.max_prefixlen:
+        return f"PVE takes a prefix from /{PREFIX_MIN} to /{first.max_prefixlen}"
     if ipaddress.ip_interface(f"{first}/{prefix}").network != ipaddress.ip_interface(f"{last}/{prefix}").network:
         return f"{first} and {last} are not in one network of /{prefix}"
     if int(last) - int(first) >= RANGE_MAX:

@@ -14,7 +14,8 @@ SCRIPT: Final = """
 echo "== tcp"; cat /proc/net/tcp /proc/net/tcp6 2>/dev/null
 echo "== ss"; ss -H -t -l -n -p 2>/dev/null
 echo "== units"
-[ -d /run/systemd/system ] && systemctl list-units --type=service --state=running --no-legend --plain --no-pager 2>/dev/null
+bounded=$(command -v timeout)  # a systemd that hangs lists no units
+[ -d /run/systemd/system ] && ${bounded:+"$bounded" 10} systemctl list-units --type=service --state=running --no-legend --plain --no-pager 2>/dev/null
 exit 0
 """
 _LISTENING: Final = "0A"

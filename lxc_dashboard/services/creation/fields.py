@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from lxc_dashboard.services.templates.text import is_unicode
 
 T = TypeVar("T")
 
-_LABEL: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+LABEL: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 NODE: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 STORAGE: Final = re.compile(r"[A-Za-z][A-Za-z0-9._-]*[A-Za-z0-9]")
 VOLID: Final = re.compile(r"[A-Za-z][A-Za-z0-9._-]*:vztmpl/[A-Za-z0-9._+-]+")
@@ -23,9 +22,6 @@ APPLIANCE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 BRIDGE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,14}")
 _TAG: Final = re.compile(r"[a-z0-9_][a-z0-9_.+-]*")
 POOL: Final = re.compile(r"[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+){0,2}")
-_SSH_KEY: Final = re.compile(
-    r"(?:[a-zA-Z0-9=\",._ -]+ )?(?:ssh-(?:rsa|ed25519|dss)|ecdsa-sha2-nistp(?:256|384|521)|sk-[a-z0-9@.-]+) [A-Za-z0-9+/]+=*(?: .*)?"
-)
 _PACKAGE: Final = re.compile(r"[A-Za-z0-9@][A-Za-z0-9@/._+:~=<>!,*\[\]^-]*")
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off", ""})
@@ -61,49 +57,11 @@ def hostname(value: object) -> str:
         raise WrongError("Enter a hostname")
     if len(text) > HOSTNAME_MAX_CHARS:
         raise WrongError(f"At most {HOSTNAME_MAX_CHARS} characters")
-    if not all(_LABEL.fullmatch(label) for label in text.split(".")):
+    if not all(LABEL.fullmatch(label) for label in text.split(".")):
         raise WrongError("Letters, digits and hyphens; each part begins and ends with a letter or digit, 63 at most")
     if text.rpartition(".")[2].isdecimal():
         raise WrongError("The last part cannot be a number alone")
     return text.lower()
-
-
-def cidr(value: object, version: int) -> str:
-    text = plain(value)
-    try:
-        interface = ipaddress.ip_interface(text)
-    except ValueError:
-        raise WrongError(f"Enter an IPv{version} address with its prefix, such as {_EXAMPLES[version]}") from None
-    if interface.version != version or "/" not in text:
-        raise WrongError(f"Enter an IPv{version} address with its prefix, such as {_EXAMPLES[version]}")
-    network = interface.network
-    if network.prefixlen < network.max_prefixlen - 1 and interface.ip == network.network_address:
-        raise WrongError("This is the network's own address")
-    if version == 4 and network.prefixlen < 31 and interface.ip == network.broadcast_address:  # noqa: PLR2004
-        raise WrongError("This is the network's broadcast address")
-    return str(interface)
-
-
-_EXAMPLES: Final = {4: "10.0.0.5/24", 6: "fd00::5/64"}
-
-
-def gateway(value: object, version: int, address: str) -> str:
-    text = plain(value)
-    if not text:
-        return ""
-    try:
-        gateway = ipaddress.ip_address(text)
-    except ValueError:
-        raise WrongError(f"Enter an IPv{version} address without a prefix") from None
-    if gateway.version != version:
-        raise WrongError(f"Enter an IPv{version} address without a prefix")
-    if address:
-        interface = ipaddress.ip_interface(address)
-        if gateway == interface.ip:
-            raise WrongError("The gateway is another machine than this one")
-        if gateway not in interface.network and not gateway.is_link_local:
-            raise WrongError(f"The gateway is not in {interface.network}")
-    return str(gateway)
 
 
 def plain(value: object) -> str:
@@ -179,12 +137,7 @@ def one_of(kind: type[Member], default: Member) -> Callable[[object], Member]:
     return read
 
 
-def _lines(value: object) -> list[str]:
-    parts: Sequence[object] = value.splitlines() if isinstance(value, str) else _sequence(value)
-    return [text for part in parts if (text := plain(part))]
-
-
-def _sequence(value: object) -> Sequence[object]:
+def sequence(value: object) -> Sequence[object]:
     if value is None:
         return ()
     if not isinstance(value, (list, tuple)):
@@ -192,41 +145,13 @@ def _sequence(value: object) -> Sequence[object]:
     return value
 
 
-def ssh_keys(value: object) -> tuple[str, ...]:
-    keys = [key for key in _lines(value) if not key.startswith("#")]
-    for number, key in enumerate(keys, 1):
-        if "PRIVATE KEY" in key:
-            raise WrongError("This is a private key: enter the public one, which ends with .pub")
-        if not _SSH_KEY.fullmatch(key):
-            raise WrongError(f"Key {number} is no public SSH key, such as ssh-ed25519 AAAA... name")
-    return tuple(dict.fromkeys(keys))
-
-
 def tags(value: object) -> tuple[str, ...]:
-    parts = re.split(r"[;,\s]+", value) if isinstance(value, str) else _sequence(value)
+    parts = re.split(r"[;,\s]+", value) if isinstance(value, str) else sequence(value)
     tags = [plain(part).lower() for part in parts if plain(part)]
     for tag in tags:
         if not _TAG.fullmatch(tag):
             raise WrongError(f"{tag!r} is no tag: letters, digits, and _ . + - after the first")
     return tuple(dict.fromkeys(tags))
-
-
-def addresses(value: object) -> str:
-    words = re.split(r"[,;\s]+", plain(value))
-    for word in filter(None, words):
-        try:
-            ipaddress.ip_address(word)
-        except ValueError:
-            raise WrongError(f"{word!r} is no address: enter addresses, parted by a space") from None
-    return " ".join(filter(None, words))
-
-
-def domain(value: object) -> str:
-    words = plain(value).split()
-    for word in words:
-        if len(word) > HOSTNAME_MAX_CHARS or not all(_LABEL.fullmatch(label) for label in word.split(".")):
-            raise WrongError(f"{word!r} is no domain")
-    return " ".join(words)
 
 
 def description(value: object) -> str:
@@ -247,7 +172,7 @@ def uuid(value: object) -> UUID | None:
 
 
 def each(read: Callable[[object], T]) -> Callable[[object], tuple[T, ...]]:
-    return lambda value: tuple(dict.fromkeys(read(part) for part in _sequence(value)))
+    return lambda value: tuple(dict.fromkeys(read(part) for part in sequence(value)))
 
 
 def _manager(value: object) -> PackageManager:
@@ -283,7 +208,7 @@ def extra_package(value: object) -> ExtraPackage:
 def script_names(value: object) -> tuple[str, ...] | None:
     if value is None:
         return None
-    names = [plain(name) for name in _sequence(value)]
+    names = [plain(name) for name in sequence(value)]
     if len(set(names)) != len(names):
         raise WrongError("Each script runs once")
     return tuple(names)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from lxc_dashboard.services.monitor.marks import creations_of, line_of
+
+_MADE: Final = re.compile(r"(?:Built|Created) by LXC Dashboard\b.*\Z")
 
 
 def while_creating(description: str, creation_id: UUID) -> str:
@@ -17,8 +21,15 @@ def is_of(notes: str, creation_id: UUID) -> bool:
     return creation_id in creations_of(notes)
 
 
-def when_ready(description: str, creation_id: UUID, *, built_from: str, userid: str, at: datetime) -> str:
-    """Markdown, as PVE shows it."""
+def when_ready(found: str, creation_id: UUID, *, built_from: str, userid: str, at: datetime) -> str:
+    """Markdown, as PVE shows it: ``found``, the notes as they stand, and above the line what made the container.
+
+    What somebody wrote around the line meanwhile stays.
+    """
+    line = line_of(creation_id)
+    before, _, after = (part.strip() for part in found.partition(line))
+    if _MADE.search(before):
+        return found  # written before, by a worker that died with it
     made = f"Built by LXC Dashboard from **{built_from}**" if built_from else "Created by LXC Dashboard"
-    lines = [description, "---" if description else "", f"{made}, {at:%Y-%m-%d %H:%M} UTC, by {userid}"]
-    return while_creating("\n\n".join(line for line in lines if line), creation_id)
+    said = f"{made}, {at:%Y-%m-%d %H:%M} UTC, by {userid}"
+    return "\n\n".join(part for part in (before, "---" if before else "", said, line, after) if part)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from lxc_dashboard.errors import InvalidInputError
-from lxc_dashboard.services.creation import fields, mount_fields
+from lxc_dashboard.services.creation import address_fields, fields, mount_fields, ssh_key_fields
 from lxc_dashboard.services.creation.fields import Form
 from lxc_dashboard.services.creation.spec import (
     ContainerSpec,
@@ -41,7 +41,7 @@ def validate(raw: Mapping[str, object]) -> ContainerSpec:
         vmid=form.take("vmid", fields.maybe(fields.number(100, 999_999_999)), None),
         storage=form.take("storage", fields.matching(fields.STORAGE, "Choose a storage for the disk"), ""),
         password_mode=form.take("password_mode", fields.one_of(PasswordMode, PasswordMode.NONE), PasswordMode.NONE),
-        ssh_keys=form.take("ssh_keys", fields.ssh_keys, _NO_TEXTS),
+        ssh_keys=form.take("ssh_keys", ssh_key_fields.ssh_keys, _NO_TEXTS),
         **_resources(form),
         **_network(form),
         **_options(form),
@@ -81,8 +81,8 @@ def _network(form: Form) -> dict[str, Any]:
         "vlan": form.take("vlan", fields.maybe(fields.number(1, 4094)), None),
         "ipv4": _ip(form, 4, IpMode.DHCP),
         "ipv6": _ip(form, 6, IpMode.NONE),
-        "nameserver": form.take("nameserver", fields.addresses, ""),
-        "searchdomain": form.take("searchdomain", fields.domain, ""),
+        "nameserver": form.take("nameserver", address_fields.nameservers, ""),
+        "searchdomain": form.take("searchdomain", address_fields.domains, ""),
         "mtu": form.take("mtu", fields.maybe(fields.number(576, 65_535)), None),
         "firewall": form.take("firewall", fields.flag(False), False),
     }
@@ -125,6 +125,6 @@ def _ip(form: Form, version: int, default: IpMode) -> IpSettings:
         form.faults[f"{prefix}_mode"] = "IPv4 has no such mode: DHCP, static or none"
     if mode is not IpMode.STATIC:
         return IpSettings(mode)
-    address = form.take(f"{prefix}_address", lambda value: fields.cidr(value, version), "")
-    gateway = form.take(f"{prefix}_gateway", lambda value: fields.gateway(value, version, address), "")
+    address = form.take(f"{prefix}_address", lambda value: address_fields.cidr(value, version), "")
+    gateway = form.take(f"{prefix}_gateway", lambda value: address_fields.gateway(value, version, address), "")
     return IpSettings(mode, address, gateway)

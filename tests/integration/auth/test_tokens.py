@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
 import pytest
 
-from lxc_dashboard.errors import InvalidInputError, RateLimitedError, TokenRefusedError, UnreachableError
+from lxc_dashboard.errors import (
+    ApiError,
+    InvalidInputError,
+    RateLimitedError,
+    ServiceUnavailableError,
+    TlsError,
+    TokenRefusedError,
+    UnreachableError,
+)
+from lxc_dashboard.proxmox import ProxmoxClient
+from lxc_dashboard.proxmox.schemas import Version
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.sandbox.directory import Token
 from lxc_dashboard.sandbox.node import SandboxNode
-from lxc_dashboard.services.auth import privileges, tokens
+from lxc_dashboard.services.auth import privileges, token_tries, tokens
+from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.auth.sign_in import Origin
+from lxc_dashboard.settings import Settings
+from tests.integration.endpoints import runtime_over
 
 ORIGIN = Origin("192.0.2.9", "ci")
 
@@ -22,6 +38,50 @@ def made(sandbox: SandboxNode, userid: str = "root@pam", name: str = "ci", *, pr
     sandbox.api.directory.users[userid].tokens[name] = Token(secret, privsep, expire)
     sandbox.api.directory.changed()
     return f"PVEAPIToken={userid}!{name}={secret}"
+
+
+def made_up(name: str = "") -> str:
+    return f"PVEAPIToken=root@pam!{name or f'x{uuid4().hex}'}={uuid4()}"
+
+
+@dataclass
+class Asked:
+    """What PVE is asked about tokens: how often, and how often at once. ``held`` keeps made-up ones waiting until it is set."""
+
+    held: asyncio.Event = field(default_factory=asyncio.Event)
+    times: int = 0
+    now: int = 0
+    most: int = 0
+
+    async def __call__(self, rt: Runtime, session: Session) -> None:
+        self.times, self.now = self.times + 1, self.now + 1
+        self.most = max(self.most, self.now)
+        try:
+            if session.tokenid.startswith("root@pam!x"):
+                await self.held.wait()
+            await _ask(rt, session)
+        finally:
+            self.now -= 1
+
+
+_ask = tokens._ask
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
+    counted = Asked()
+    monkeypatch.setattr(tokens, "_ask", counted)
+    return counted
+
+
+async def outcomes(rt: Runtime, headers: Sequence[str], origins: Sequence[Origin] = (ORIGIN,)) -> list[object]:
+    """Of requests at once, by turns from ``origins``."""
+    each = (tokens.session_of(rt, header, "", origins[at % len(origins)]) for at, header in enumerate(headers))
+    return list(await asyncio.gather(*each, return_exceptions=True))
+
+
+def of_kind(found: Sequence[object], kind: type) -> int:
+    return sum(isinstance(each, kind) for each in found)
 
 
 async def test_a_token_that_pve_takes_acts_as_its_user_with_its_own_rights(
@@ -69,7 +129,7 @@ async def test_refusals_are_limited_by_token_and_address_and_hold_up_nobody_else
 ) -> None:
     header = made(sandbox)
     wrong = header[:-36] + str(uuid4())
-    for _ in range(tokens.REFUSALS_PER_TOKEN):
+    for _ in range(token_tries.REFUSALS_PER_TOKEN):
         with pytest.raises(TokenRefusedError):
             await tokens.session_of(rt, wrong, "", ORIGIN)
     with pytest.raises(RateLimitedError) as limited:
@@ -81,7 +141,7 @@ async def test_refusals_are_limited_by_token_and_address_and_hold_up_nobody_else
 
 @pytest.mark.usefixtures("endpoint_id")
 async def test_another_address_of_the_same_ipv6_network_is_no_other_caller(rt: Runtime) -> None:
-    for number in range(tokens.REFUSALS_PER_ADDRESS):
+    for number in range(token_tries.REFUSALS_PER_ADDRESS):
         with pytest.raises(TokenRefusedError):
             await tokens.session_of(rt, "Bearer x", "", Origin(f"2001:db8:7::{number:x}"))
     with pytest.raises(RateLimitedError):
@@ -93,7 +153,7 @@ async def test_another_address_of_the_same_ipv6_network_is_no_other_caller(rt: R
 @pytest.mark.usefixtures("endpoint_id")
 async def test_calls_with_a_good_token_are_not_counted(rt: Runtime, sandbox: SandboxNode) -> None:
     header = made(sandbox)
-    for _ in range(tokens.REFUSALS_PER_ADDRESS * 2):
+    for _ in range(token_tries.REFUSALS_PER_ADDRESS * 2):
         await tokens.session_of(rt, header, "", ORIGIN)
 
 
@@ -113,3 +173,110 @@ async def test_a_pve_that_is_away_refuses_no_token(rt: Runtime, sandbox: Sandbox
     await sandbox.close()
     with pytest.raises(UnreachableError):
         await tokens.session_of(rt, header, "", ORIGIN)
+
+
+@pytest.mark.usefixtures("endpoint_id")
+async def test_made_up_tokens_at_once_are_counted_before_pve_is_asked(
+    rt: Runtime, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(token_tries, "PLACE_WITHIN_S", 60.0)
+    asked.held.set()
+    found = await outcomes(rt, [made_up() for _ in range(2 * token_tries.REFUSALS_PER_ADDRESS)])
+    assert asked.times == of_kind(found, TokenRefusedError) == token_tries.REFUSALS_PER_ADDRESS
+    assert of_kind(found, RateLimitedError) == token_tries.REFUSALS_PER_ADDRESS
+    asked.times = 0
+    found = await outcomes(rt, [made_up("xold") for _ in range(50)], [Origin("192.0.2.77")])
+    assert asked.times == of_kind(found, TokenRefusedError) == token_tries.REFUSALS_PER_TOKEN
+
+
+@pytest.mark.usefixtures("endpoint_id")
+async def test_made_up_tokens_from_everywhere_leave_pve_to_those_that_it_knows(
+    rt: Runtime, sandbox: SandboxNode, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "HOLDS_FOR_S", 0.001)
+    monkeypatch.setattr(token_tries, "PLACE_WITHIN_S", 0.2)
+    good = made(sandbox)
+    await tokens.session_of(rt, good, "", ORIGIN)
+    origins = [Origin(f"198.51.100.{number}") for number in range(40)]
+
+    async def known_ones_meanwhile() -> None:
+        while asked.now < token_tries.AT_ONCE:
+            await asyncio.sleep(0.01)
+        assert (await tokens.session_of(rt, good, "", ORIGIN)).userid == "root@pam"
+        with pytest.raises(ServiceUnavailableError):
+            await tokens.session_of(rt, made(sandbox, name="new"), "", ORIGIN)
+        while len(rt.verifying) > token_tries.AT_ONCE:
+            await asyncio.sleep(0.01)
+        asked.held.set()
+
+    async with asyncio.timeout(30):
+        found, _ = await asyncio.gather(outcomes(rt, [made_up() for _ in origins], origins), known_ones_meanwhile())
+    assert (of_kind(found, ServiceUnavailableError), of_kind(found, TokenRefusedError)) == (
+        40 - token_tries.AT_ONCE, token_tries.AT_ONCE,
+    )  # fmt: skip
+    assert asked.most == token_tries.AT_ONCE + 1
+    assert (await tokens.session_of(rt, made(sandbox, name="newer"), "", ORIGIN)).userid == "root@pam"
+
+
+@pytest.mark.usefixtures("endpoint_id")
+async def test_a_new_token_that_comes_a_hundred_times_at_once_is_asked_about_once(
+    rt: Runtime, sandbox: SandboxNode, asked: Asked
+) -> None:
+    found = await outcomes(rt, [made(sandbox)] * 100)
+    assert of_kind(found, Session) == 100
+    assert asked.times == 1
+
+
+@pytest.mark.usefixtures("endpoint_id")
+async def test_who_shares_an_address_locks_out_no_token_that_pve_has_accepted(
+    rt: Runtime, sandbox: SandboxNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "HOLDS_FOR_S", 0.001)
+    for _ in range(token_tries.REFUSALS_PER_ADDRESS + 1):
+        with pytest.raises((TokenRefusedError, RateLimitedError)):
+            await tokens.session_of(rt, "Bearer x", "", ORIGIN)
+    good = made(sandbox)
+    await tokens.session_of(rt, good, "", ORIGIN)
+    for _ in range(token_tries.REFUSALS_PER_ADDRESS):
+        with pytest.raises(TokenRefusedError):
+            await tokens.session_of(rt, made_up(), "", ORIGIN)
+    with pytest.raises(RateLimitedError):
+        await tokens.session_of(rt, made_up(), "", ORIGIN)
+    assert (await tokens.session_of(rt, good, "", ORIGIN)).userid == "root@pam"
+    del sandbox.api.directory.users["root@pam"].tokens["ci"]
+    sandbox.api.directory.changed()
+    with pytest.raises(TokenRefusedError):
+        await tokens.session_of(rt, good, "", ORIGIN)
+    with pytest.raises(RateLimitedError):
+        await tokens.session_of(rt, good, "", ORIGIN)
+
+
+@pytest.mark.usefixtures("endpoint_id")
+@pytest.mark.parametrize(
+    "said",
+    [
+        lambda: TlsError("issued by the secret CA", node="10.1.2.3:8006"),
+        lambda: ApiError(500, "unable to open /etc/pve/secret", node="10.1.2.3:8006"),
+    ],
+)
+async def test_words_of_pve_are_not_for_who_it_has_not_let_in(
+    rt: Runtime, monkeypatch: pytest.MonkeyPatch, said: Callable[[], Exception]
+) -> None:
+    async def version(_: ProxmoxClient) -> Version:
+        raise said()
+
+    monkeypatch.setattr(ProxmoxClient, "version", version)
+    with pytest.raises((TlsError, ApiError)) as raised:
+        await tokens.session_of(rt, made_up(), "", ORIGIN)
+    assert "secret" not in raised.value.user_message
+    assert raised.value.user_message
+
+
+async def test_without_redis_pve_decides_on_tokens_all_the_same(
+    settings_with: Callable[..., Settings], sandbox: SandboxNode
+) -> None:
+    async with runtime_over(settings_with(REDIS_URL="redis://127.0.0.1:1/0"), sandbox) as rt:
+        good, wrong, none = await outcomes(rt, [made(sandbox), made_up(), "Bearer x"])
+    assert isinstance(good, Session)
+    assert isinstance(wrong, TokenRefusedError)
+    assert isinstance(none, TokenRefusedError)

@@ -136,6 +136,11 @@ async def test_a_free_address_with_the_usual_gateway_is_no_finding(rt: Runtime, 
     [
         (replace(FREE, gateway=""), "ipv4_gateway", "Without a gateway it reaches nothing but 10.66.0.0/16"),
         (replace(FREE, gateway="10.66.200.1"), "ipv4_gateway", f"Others in 10.66.0.0/16 go by {GATEWAY}, and none by"),
+        (
+            replace(FREE, gateway="10.9.0.1"),
+            "ipv4_gateway",
+            "10.9.0.1 is not in 10.66.0.0/16: the container gets a route",
+        ),
         (replace(FREE, address="10.9.0.5/24", gateway="10.9.0.1"), "ipv4_address", "is not in 10.66.0.0/16"),
     ],
 )
@@ -144,6 +149,14 @@ async def test_what_is_not_likely_of_an_address_warns(
 ) -> None:
     [(severity, named, cause)] = await told(rt, session, ipv4=ip)
     assert (severity, named, part in cause) == ("warning", field, True), cause
+
+
+async def test_a_gateway_outside_of_the_network_is_sound_where_others_go_by_it(
+    rt: Runtime, session: Session, sandbox: SandboxNode
+) -> None:
+    static_guest(sandbox).config["net0"] += ",ip6=fd66::5/128,gw6=fd01::1"
+    assert await told(rt, session, ipv6=IpSettings(IpMode.STATIC, "fd66::7/128", "fd01::1")) == []
+    assert await told(rt, session, ipv6=IpSettings(IpMode.STATIC, "fd66::7/128", "fe80::1")) == []
 
 
 async def test_a_gateway_that_is_a_container_by_which_nobody_goes_warns(

@@ -57,11 +57,11 @@ def address(version: int) -> st.SearchStrategy[dict[str, Any]]:
     """A static address that no interface can have."""
     mode, name, gateway = f"ipv{version}_mode", f"ipv{version}_address", f"ipv{version}_gateway"
     wrong = {
-        4: ["", "10.0.0.5", "10.0.0.0/24", "10.0.0.255/24", "10.0.0.300/24", "10.0.0.5/33", "fd00::5/64", "10.0.0.5/x"],
-        6: ["", "fd00::5", "fd00::/64", "fd00::zz/64", "fd00::5/129", "10.0.0.5/24", "fd00::5/64/64"],
+        4: ["", "10.0.0.5", "10.0.0.0/24", "10.0.0.255/24", "10.0.0.300/24", "10.0.0.5/33", "10.0.0.5/7", "fd00::5/64"],
+        6: ["", "fd00::5", "fd00::/64", "fd00::zz/64", "fd00::5/129", "fd00::5%x/64", "10.0.0.5/24", "fd00::5/64/64"],
     }[version]
     right = {4: "10.0.0.5/24", 6: "fd00::5/64"}[version]
-    gateways = {4: ["10.0.0.5", "10.0.1.1", "10.0.0.1/24", "fd00::1"], 6: ["fd00::5", "fd01::1", "10.0.0.1"]}[version]
+    gateways = {4: ["10.0.0.5", "10.0.0.1/24", "fd00::1"], 6: ["fd00::5", "fe80::1%eth0", "10.0.0.1"]}[version]
     return st.one_of(
         st.sampled_from(wrong).map(lambda given: {mode: "static", name: given}),
         st.sampled_from(gateways).map(lambda given: {mode: "static", name: right, gateway: given}),

@@ -27,6 +27,7 @@ def privilege_error(message: str) -> errors.PrivilegeError:
         ("Permission check failed (/vms/100, VM.Config.Disk|VM.Config.CPU)", "VM.Config.Disk or VM.Config.CPU", "/vms/100"),
         ("Permission check failed (/sdn/zones/localnetwork/vmbr0/12, SDN.Use)", "SDN.Use", "/sdn/zones/localnetwork/vmbr0/12"),
         ("Permission check failed (/, Sys.Audit)", "Sys.Audit", "/"),
+        ("Permission check failed (/, Sys.Modify for modifying tag 'web')", "Sys.Modify", "/"),
         ("Permission check failed (/pool/lab, VM.Allocate, Pool.Allocate)", "VM.Allocate or Pool.Allocate", "/pool/lab"),
         ("Permission check failed (changing feature flags (except nesting) is only allowed for root@pam)", "", ""),
         ("Permission check failed (user != root@pam)", "", ""),
@@ -37,6 +38,29 @@ def privilege_error(message: str) -> errors.PrivilegeError:
 def test_a_403_names_privilege_and_path_where_pve_does(message: str, privilege: str, path: str) -> None:
     error = privilege_error(message)
     assert (error.privilege, error.path, error.detail) == (privilege, path, message.strip())
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("Permission check failed (user != root@pam)\n", "Permission check failed (user != root@pam)"),
+        (
+            "Permission check failed (URI '/access/password' not available with API token, need proper ticket.\n)\n",
+            "Permission check failed (URI '/access/password' not available with API token, need proper ticket. )",
+        ),
+        (
+            "Permission check failed (/, Sys.Modify for modifying tag 'web')",
+            "Sys.Modify at / is missing for modifying tag 'web'. An administrator can grant it in PVE",
+        ),
+        (
+            "Permission check failed\n",
+            "A privilege at this object is missing. An administrator can grant it in PVE",
+        ),
+        ("", "A privilege at this object is missing. An administrator can grant it in PVE"),
+    ],
+)
+def test_a_403_shows_what_pve_says_where_it_names_no_privilege(message: str, shown: str) -> None:
+    assert privilege_error(message).user_message == shown
 
 
 @pytest.mark.parametrize("status", [502, 503, 504, 595, 596, 599])

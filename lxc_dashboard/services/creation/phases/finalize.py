@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from lxc_dashboard.db.models import EventType, Phase, now
-from lxc_dashboard.errors import ApiError, CommandFailedError, KeyRefusedError
+from lxc_dashboard.db.models import EventType
+from lxc_dashboard.errors import GuestError, HostKeyError, KeyRefusedError, WrongGuestError
 from lxc_dashboard.guest.base import CREDENTIALS_FOLDER
 from lxc_dashboard.guest.ssh import remove_key
 from lxc_dashboard.guest.supervisor import Supervisor
-from lxc_dashboard.services.creation import discovery, notes
+from lxc_dashboard.services.creation import discovery, labels
 from lxc_dashboard.services.creation.context import RunContext
-from lxc_dashboard.services.creation.ownership import ensure_ours
 
 if TYPE_CHECKING:
     from lxc_dashboard.guest.base import Door
@@ -20,7 +19,6 @@ DISCOVER: Final = "finalize.discover"
 NOTES: Final = "finalize.notes"
 CLEAR: Final = "finalize.clear"
 LOCK: Final = "finalize.lock"
-WRITE_AGAIN: Final = 3  # where somebody else changes the configuration at the same time
 
 LOCKING: Final = "locking"
 _READ_CREDENTIALS: Final = f"""
@@ -37,7 +35,7 @@ async def run(ctx: RunContext) -> None:
     if ctx.spec.enters_guest:
         await ctx.once(DISCOVER, lambda: _discover(ctx))
     ctx.reach(0.4)
-    await ctx.once(NOTES, lambda: _write_notes(ctx))
+    await ctx.once(NOTES, lambda: labels.write(ctx))
     ctx.reach(0.7)
     if ctx.spec.enters_guest:
         await ctx.recorder.flush()  # what was done must be known before the guest forgets it
@@ -51,14 +49,9 @@ async def _discover(ctx: RunContext) -> None:
     door = ctx.door
     if door is None:
         return
-    try:
-        result = await door.run(["/bin/sh", "-c", discovery.SCRIPT])
-        found = discovery.parse(result.text)
-        stored = await door.run(["/bin/sh", "-c", _READ_CREDENTIALS])
-    except CommandFailedError as error:
-        ctx.tell(f"Its services could not be listed: {error.user_message}", EventType.WARNING)
-        return
-    credentials = discovery.parse_credentials(stored.text)
+    found = discovery.parse(await _told(ctx, door, discovery.SCRIPT, "Its services could not be listed"))
+    stored = await _told(ctx, door, _READ_CREDENTIALS, "Its credentials could not be read")
+    credentials = discovery.parse_credentials(stored)
     async with ctx.rt.db.transaction() as tx:
         await tx.containers.set_services(ctx.guest.container_id, found)
         await tx.containers.set_credentials(ctx.guest.container_id, credentials)
@@ -70,26 +63,15 @@ async def _discover(ctx: RunContext) -> None:
         ctx.tell(f"Credentials kept of {', '.join(sorted(credentials))}")
 
 
-async def _write_notes(ctx: RunContext) -> None:
-    revision = ctx.revision
-    text = notes.when_ready(
-        ctx.spec.description,
-        ctx.creation_id,
-        built_from=f"{revision.content.name} r{revision.number}" if revision else "",
-        userid=ctx.userid,
-        at=now(),
-    )
-    wanted = {"description": text, **({"tags": ";".join(ctx.spec.tags)} if ctx.spec.tags else {})}
-    for last in (*[False] * WRITE_AGAIN, True):
-        config = await ensure_ours(ctx, Phase.FINALIZING, "notes")
-        try:
-            await ctx.client.lxc.set_config(ctx.guest.node, ctx.guest.vmid, {**wanted, "digest": config.digest or None})
-        except ApiError:
-            changed = (await ctx.client.lxc.config(ctx.guest.node, ctx.guest.vmid)).digest != config.digest
-            if last or not changed:
-                raise
-        else:
-            return
+async def _told(ctx: RunContext, door: Door, script: str, failure: str) -> str:
+    """What the script prints in the guest; nothing, and a warning, where the guest answers in a way that is of no use."""
+    try:
+        return (await door.run(["/bin/sh", "-c", script])).text
+    except GuestError as error:
+        if error.retryable or isinstance(error, (HostKeyError, KeyRefusedError, WrongGuestError)):
+            raise
+        ctx.tell_once(f"{DISCOVER}:{failure}", f"{failure}: {error.user_message}", EventType.WARNING)
+        return ""
 
 
 async def _clear(ctx: RunContext) -> None:

@@ -12,6 +12,7 @@ from lxc_dashboard.proxmox.auth import TokenAuth
 from lxc_dashboard.services.creation import addresses as known
 from lxc_dashboard.services.creation.findings import Finding, error, warning
 from lxc_dashboard.services.creation.neighbours import Held, Seen, addresses_seen
+from lxc_dashboard.services.creation.spec import NETWORK_DEVICE
 
 if TYPE_CHECKING:
     from lxc_dashboard.proxmox.schemas import NetworkDevice
@@ -91,9 +92,14 @@ def _gateway(family: str, ip: IpSettings, held: Sequence[Held]) -> Iterator[Find
         yield warning(field, f"Without a gateway it reaches nothing but {network}", "Enter one, if it is to reach more")
         return
     wanted = ipaddress.ip_address(ip.gateway)
-    usual = {address for each in held if each.is_gateway and (address := _address(each.address)) in network}
-    if wanted in usual:
+    gateways = {address for each in held if each.is_gateway and (address := _address(each.address))}
+    if wanted in gateways:
         return
+    if wanted not in network and not wanted.is_link_local:
+        cause = f"{wanted} is not in {network}: the container gets a route to it through {NETWORK_DEVICE} of its own"
+        yield warning(field, cause, "Check it, unless your provider or router is made for that")
+        return
+    usual = {address for address in gateways if address in network}
     holder = next((each.holder for each in held if each.vmid and _address(each.address) == wanted), "")
     if holder:
         yield warning(field, f"{wanted} is the address of {holder}, by which nobody else goes", "Check it")

@@ -15,6 +15,7 @@ HELPERS = """
 log_info() { echo "[info] $*"; }
 log_error() { echo "[error] $*" >&2; }
 wait_for_apt_lock() { echo "waited $*" >>"$CALLS"; }
+lxcd_finish_dpkg() { echo "finished what was begun" >>"$CALLS"; }
 """
 # Writes down its name and words; what asks whether a package is there is answered from $THERE, one line each.
 STAND_IN = """#!/bin/sh
@@ -81,14 +82,15 @@ def guest(tmp_path: Path) -> Guest:
             [
                 "waited 600",
                 "apt-get -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3 update",
+                "finished what was begun",
                 (
-                    "apt-get -y -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3 --allow-downgrades"
+                    "apt-get -y -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 --allow-downgrades"
                     " -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install -- nginx=1.2.* it's"
                 ),
             ],
         ),
         (PackageManager.APK, ["curl"], ["apk add --update-cache --wait 600 nginx=1.2.* it's"]),
-        (PackageManager.DNF, ["curl"], ["dnf -y --setopt=retries=3 install -- nginx=1.2.* it's"]),
+        (PackageManager.DNF, ["curl"], ["dnf -y --setopt=retries=3 install nginx=1.2.* it's"]),
         (PackageManager.NPM, ["curl"], ["npm install --global --no-fund --no-audit --no-progress -- nginx=1.2.* it's"]),
     ],
 )
@@ -116,6 +118,12 @@ def test_nothing_is_asked_of_a_server_where_all_is_there(
     done = guest.run(install_script(manager, ["curl", "nginx=1.2.*"]), *there)
     assert (done.returncode, done.stderr, guest.calls) == (0, "", [])
     assert "All 2 packages are installed already" in done.stdout
+
+
+def test_of_which_release_a_package_is_apt_is_asked_though_it_is_there(guest: Guest) -> None:
+    done = guest.run(install_script(PackageManager.APT, ["curl", "nginx/stable"]), "curl 8.14.1-2", "nginx 1.26.3-3")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert guest.calls[-1].endswith("install -- nginx/stable")
 
 
 @pytest.mark.parametrize("manager", [PackageManager.APK, PackageManager.DNF])

@@ -330,6 +330,7 @@ def test_notes_tell_whose_container_it_is() -> None:
     assert marks.without_lines(ready) == (
         "My notes\n\n---\n\nBuilt by LXC Dashboard from **web r3**, 2026-11-24 09:05 UTC, by root@pam"
     )
+    assert notes.when_ready(ready, mine, built_from="web r4", userid="b@pam", at=datetime.now(UTC)) == ready
     assert marks.without_lines(
         notes.when_ready("", mine, built_from="", userid="a@pve", at=datetime.now(UTC))
     ).startswith("Created")

@@ -50,7 +50,7 @@ def test_a_range_counts_only_where_addresses_are_static() -> None:
         ({"vmid": "105"}, {"vmid"}),
         ({"ipv4_mode": "static"}, {"ipv4_range"}),
         (STATIC | {"ipv4_range": "nonsense"}, {"ipv4_range"}),
-        (STATIC | {"ipv4_gateway": "10.9.0.1"}, {"ipv4_gateway"}),
+        (STATIC | {"ipv4_gateway": "10.9.0.1/24"}, {"ipv4_gateway"}),
         ({"ipv6_mode": "static", "ipv6_range": "10.0.0.1-9/24"}, {"ipv6_range"}),
         ({"hostname_pattern": "{1..101}", "cores": "0", "vmid": "1"}, {"hostname_pattern", "cores", "vmid"}),
     ],

@@ -166,11 +166,11 @@ def test_all_that_is_missing_is_named_at_once() -> None:
         ("ostemplate", ["", "debian", "local:iso/x.iso", "local:vztmpl/../x", "local:vztmpl/a b"]),
         ("tags", ["-a", "a!b", "a/b"]),
         ("pool", ["a b", "a/b/c/d"]),
-        ("nameserver", ["dns.example.org", "1.2.3.4.5"]),
-        ("searchdomain", ["a_b", "-a.org"]),
+        ("nameserver", ["dns.example.org", "1.2.3.4.5", "fd00::1%eth0", "fe80::1%", "fe80::1%a b", "febf::1%eth0"]),
+        ("searchdomain", ["a_b", "-a.org", "a.org,-b.org"]),
         ("unprivileged", ["perhaps", 7]),
         ("password_mode", ["always"]),
-        ("ssh_keys", ["not a key", "ssh-ed25519", "-----BEGIN OPENSSH PRIVATE KEY-----"]),
+        ("ssh_keys", ["not a key", "ssh-ed25519", "ssh-ed25519 AAAAC3Nz me", "-----BEGIN OPENSSH PRIVATE KEY-----"]),
         ("revision_id", ["7"]),
         ("description", ["x" * 8001]),
         ("packages_off", [[{"bucket": "b", "manager": "yum", "spec": "x"}], "text", [7]]),
@@ -199,7 +199,11 @@ def test_a_wrong_value_is_named_by_its_field(field: str, values: list[Any]) -> N
         ({"ipv4_mode": "static", "ipv4_address": "10.0.0.0/24"}, "ipv4_address"),
         ({"ipv4_mode": "static", "ipv4_address": "10.0.0.255/24"}, "ipv4_address"),
         ({"ipv4_mode": "static", "ipv4_address": "fd00::1/64"}, "ipv4_address"),
-        ({"ipv4_mode": "static", "ipv4_address": "10.0.0.5/24", "ipv4_gateway": "10.0.1.1"}, "ipv4_gateway"),
+        ({"ipv4_mode": "static", "ipv4_address": "10.0.0.5/7"}, "ipv4_address"),
+        ({"ipv6_mode": "static", "ipv6_address": "fd00::5/7"}, "ipv6_address"),
+        ({"ipv6_mode": "static", "ipv6_address": "fd00::5%eth0/64"}, "ipv6_address"),
+        ({"ipv6_mode": "static", "ipv6_address": "fd00::5%a,tag=7/64"}, "ipv6_address"),
+        ({"ipv6_mode": "static", "ipv6_address": "fd00::5/64", "ipv6_gateway": "fe80::1%eth0"}, "ipv6_gateway"),
         ({"ipv4_mode": "static", "ipv4_address": "10.0.0.5/24", "ipv4_gateway": "10.0.0.5"}, "ipv4_gateway"),
         ({"ipv4_mode": "static", "ipv4_address": "10.0.0.5/24", "ipv4_gateway": "fe80::1"}, "ipv4_gateway"),
         ({"ipv6_mode": "static", "ipv6_address": "10.0.0.5/24"}, "ipv6_address"),
@@ -218,12 +222,19 @@ def test_fields_that_do_not_go_together_are_named(changes: dict[str, Any], field
         {"ipv4_mode": "static", "ipv4_address": "10.0.0.5/31"},
         {"ipv4_mode": "static", "ipv4_address": "10.0.0.5/32"},
         {"ipv6_mode": "static", "ipv6_address": "fd00::5/64", "ipv6_gateway": "fe80::1"},
+        {"ipv4_mode": "static", "ipv4_address": "10.5.5.5/32", "ipv4_gateway": "10.0.0.1"},
         {"ipv4_mode": "none", "ipv6_mode": "dhcp"},
         {"hostname": "Web-01.Example.org"},
     ],
 )
 def test_unusual_and_right_is_taken(changes: dict[str, Any]) -> None:
     validate(LEAST | changes)
+
+
+def test_name_servers_and_domains_are_parted_as_pve_parts_them() -> None:
+    spec = validate(LEAST | {"nameserver": "FE80::1%eth0;9.9.9.9, fd00::1", "searchdomain": "a.org, b.org;c  d"})
+    assert spec.nameserver == "fe80::1%eth0 9.9.9.9 fd00::1"
+    assert spec.searchdomain == "a.org b.org c d"
 
 
 @given(

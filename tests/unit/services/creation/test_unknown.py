@@ -51,6 +51,21 @@ ENDED = StepEnd(Outcome.EXIT, 100, 0, 0, 0)
             ["WARNING: fetching https://dl.example.org/main: DNS lookup error", "ERROR: unable to select packages:", "  ngnix (no such package):"],
             NO_NAMES,
         ),
+        # apk 2, and apk 3
+        (
+            [
+                "WARNING: updating and opening https://dl.example.org/main: temporary error (try again later)",
+                "ERROR: unable to select packages:",
+                "  nginx (no such package):",
+            ],
+            UNREACHABLE,
+        ),
+        *(
+            ([f"WARNING: updating and opening https://dl.example.org/main/x86_64/APKINDEX.tar.gz: DNS: {said}", "  nginx (no such package):"], NO_NAMES)
+            for said in ("transient error (try again later)", "no address for host", "name does not exist", "non-recoverable failure")
+        ),
+        (["WARNING: updating and opening https://dl.example.org/main: TLS: server certificate not trusted", "  nginx (no such package):"], "a certificate is refused"),
+        (["E: dpkg was interrupted, you must manually run 'dpkg --configure -a' to correct the problem."], "was interrupted"),
         (["ERROR: unable to select packages:", "  ngnix (no such package):", "    required by: world[ngnix]"], "this OS: ngnix"),
         (["ERROR: Unable to lock database: temporarily unavailable"], LOCKED),
         (["  nginx-1.26.3-r0:", "    breaks: world[nginx=9.9]"], "version is not offered: nginx=9.9"),
