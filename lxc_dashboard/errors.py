@@ -1,7 +1,7 @@
 """Every error the product raises, in one tree.
 
     DashboardError                 user_message: safe to show; retryable
-    ├ NotFoundError  InvalidInputError(fields)  RateLimitedError(retry_after_s)
+    ├ NotFoundError  InvalidInputError(fields)  RateLimitedError(retry_after_s): TooManyAtOnceError
     ├ ConflictError: OvertakenError(number, author, at, changes)  LeaseGoneError
     ├ AuthError: InvalidCredentialsError  TfaRequiredError  SessionExpiredError  TokenRefusedError
     │            PrivilegeError(privilege, path)
@@ -75,9 +75,16 @@ class InvalidInputError(DashboardError):
 
 
 class RateLimitedError(DashboardError):
-    def __init__(self, retry_after_s: int) -> None:
+    def __init__(self, retry_after_s: int, user_message: str = "") -> None:
         self.retry_after_s = retry_after_s
-        super().__init__(f"Too many attempts. Try again in {retry_after_s} s")
+        super().__init__(user_message or f"Too many attempts. Try again in {retry_after_s} s")
+
+
+class TooManyAtOnceError(RateLimitedError):
+    """One caller holds as many of ``what`` as he may."""
+
+    def __init__(self, what: str, most: int) -> None:
+        super().__init__(5, f"You have {most} {what}, and no more are given to one caller. Try again later")
 
 
 class ServiceUnavailableError(DashboardError):

@@ -7,6 +7,7 @@
 - Whatever is not in ``PUBLIC`` needs a session: a page leads to the sign-in page, everything else answers 401. So a new
   route is closed until it is named here.
 - What is sent is taken at the pace of ``flow``: a body that does not come is given up, a socket that floods waits.
+- What one session or token holds at a time is bounded by ``shares``.
 - Every answer carries the security headers. An error of ours becomes its status and its ``user_message``, with a
   reference that stands in the log.
 """
@@ -29,6 +30,7 @@ from lxc_dashboard.api import flow
 from lxc_dashboard.api import headers as security
 from lxc_dashboard.api.address import Trust, client_address, headers_of, is_https, is_own_origin
 from lxc_dashboard.api.away_page import away_page
+from lxc_dashboard.api.shares import Shares
 from lxc_dashboard.api.v1 import answers
 from lxc_dashboard.errors import (
     ConflictError,
@@ -39,6 +41,7 @@ from lxc_dashboard.errors import (
     RateLimitedError,
     ServiceUnavailableError,
     SessionExpiredError,
+    TooManyAtOnceError,
 )
 from lxc_dashboard.services.auth import sessions, tokens
 from lxc_dashboard.services.auth.sign_in import Origin
@@ -137,6 +140,7 @@ class Door:
         self._process = process
         self._scripts = scripts
         self._allowances = flow.Allowances()
+        self._shares = Shares()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"}:
@@ -172,8 +176,7 @@ class Door:
         if session is None and not (is_open(path) and (path in PUBLIC or scope["method"] == "POST")):
             await _to_sign_in(scope, headers)(scope, receive, send)
             return
-        scope[CALLER] = Caller(self._process, session)
-        await self._app(scope, receive, send)
+        await self._answer(scope, session, receive, send)
 
     async def _by_token(self, scope: Scope, headers: Mapping[str, str], receive: Receive, send: Send) -> None:
         """A foreign page can send no token that it does not know, so any origin will do."""
@@ -182,8 +185,12 @@ class Door:
             endpoint = Request(scope).query_params.get("endpoint", "")
             origin = Origin(client_address(scope, headers, self._trust()), headers.get("user-agent", ""))
             session = await tokens.session_of(self._process.runtime, headers.get("authorization", ""), endpoint, origin)
+        await self._answer(scope, session, receive, send)
+
+    async def _answer(self, scope: Scope, session: Session | None, receive: Receive, send: Send) -> None:
         scope[CALLER] = Caller(self._process, session)
-        await self._app(scope, receive, send)
+        async with self._shares.request(scope["path"], session.id if session else None):
+            await self._app(scope, receive, send)
 
     async def _websocket(self, scope: Scope, headers: Mapping[str, str], receive: Receive, send: Send) -> None:
         try:
@@ -194,13 +201,18 @@ class Door:
             log.warning("websocket refused", why=str(error))
             session = None
         if session is None:
-            await receive()
-            await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+            await _close(receive, send)
             return
         scope[CALLER] = Caller(self._process, session)
         binary = scope["path"].startswith(f"{routes.CONSOLE_SOCKET}/")
         allowance = self._allowances.of(session.id)
-        await self._app(scope, flow.paced(receive, allowance, most_bytes=MAX_EVENT_BYTES, binary=binary), send)
+        paced = flow.paced(receive, allowance, most_bytes=MAX_EVENT_BYTES, binary=binary)
+        try:
+            async with self._shares.socket(scope, session.id):
+                await self._app(scope, paced, send)
+        except TooManyAtOnceError as error:
+            log.warning("websocket refused", why=str(error))
+            await _close(receive, send)
 
     def _comes_from_us(self, path: str, headers: Mapping[str, str]) -> bool:
         origin = headers.get("origin", "")
@@ -246,6 +258,11 @@ def is_open(path: str) -> bool:
 def is_public_file(path: str) -> bool:
     """A file of the bundle: the same for everybody, and without a word of PVE."""
     return path in PUBLIC_FILES or (path.startswith(PUBLIC_FOLDERS) and "/." not in path)
+
+
+async def _close(receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "websocket.close", "code": POLICY_VIOLATION})
 
 
 def _add(message: MutableMapping[str, Any], wanted: Mapping[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -23,10 +24,12 @@ from lxc_dashboard.errors import (
 )
 from lxc_dashboard.guest.connection import SshAddress
 from lxc_dashboard.proxmox.auth import TokenAuth
+from lxc_dashboard.proxmox.endpoint import peer_authority
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.endpoints import endpoint_of
 
 ENDPOINT_WITHIN_S: Final = 8
+ONE_CLUSTER: Final = "register a cluster once: vmids, addresses and whoever works on a container are kept apart by endpoint, and would collide"
 
 
 class Verdict(StrEnum):
@@ -79,6 +82,28 @@ async def check_endpoint(runtime: Runtime, node: ProxmoxNode, secrets: NodeSecre
     for name, door in node.doors.items():
         checks.append(await _door(runtime, node, name, door, secrets.ssh_key or ""))
     return checks
+
+
+async def check_clusters(nodes: Sequence[ProxmoxNode]) -> list[Check]:
+    """A warning for each PVE that is registered more than once, as the certificates of its nodes tell."""
+    together: dict[str, list[str]] = {}
+    for node, authority in zip(nodes, await asyncio.gather(*map(_authority, nodes)), strict=True):
+        if authority:
+            together.setdefault(authority, []).append(node.name)
+    several = [sorted(names) for names in together.values() if len(names) > 1]
+    return [
+        Check(
+            "endpoints", "clusters", Verdict.WARNING, f"{' and '.join(names)} are one PVE or one cluster", ONE_CLUSTER
+        )
+        for names in several
+    ]
+
+
+async def _authority(node: ProxmoxNode) -> str:
+    try:
+        return await peer_authority(node.host, node.port)
+    except DashboardError:
+        return ""
 
 
 def _area(node: ProxmoxNode) -> str:

@@ -13,7 +13,7 @@ from typing import Final
 from sqlalchemy import text
 
 from lxc_dashboard import frontend, routes
-from lxc_dashboard.commands.checks import Check, Verdict, check_endpoint, show_checks
+from lxc_dashboard.commands.checks import Check, Verdict, check_clusters, check_endpoint, show_checks
 from lxc_dashboard.commands.listening import answers
 from lxc_dashboard.commands.terminal import run as run_async
 from lxc_dashboard.crypto import Keyring
@@ -167,7 +167,7 @@ async def _endpoints(runtime: Runtime) -> list[Check]:
         remedy = "`lxc-dashboard node add`, or PVE_HOST and PVE_FINGERPRINT in the environment"
         return [Check("endpoints", "registered", Verdict.WRONG, "none: nobody can sign in", remedy)]
     found = await asyncio.gather(*(check_endpoint(runtime, node, secrets) for node, secrets in known))
-    return [check for checks in found for check in checks]
+    return [*(check for checks in found for check in checks), *await check_clusters([node for node, _ in known])]
 
 
 def _told(error: DashboardError) -> str:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import typer
+from rich.markup import escape
 
-from lxc_dashboard.commands.checks import Check, check_endpoint, show_checks
+from lxc_dashboard.commands.checks import Check, check_clusters, check_endpoint, show_checks
 from lxc_dashboard.commands.terminal import columns, err, out, run
 from lxc_dashboard.db.models import ProxmoxNode
 from lxc_dashboard.db.repositories.nodes import NodeSecrets
@@ -139,6 +140,10 @@ async def _add(settings: Settings, wanted: Wanted) -> None:
             doors=doors,
         )
         await _store(runtime, node, secrets, default=wanted.default)
+        async with runtime.db.transaction() as tx:
+            known = await tx.nodes.list()
+    for check in await check_clusters(known):
+        err.print(f"Warning: {escape(check.found)}: {check.remedy}")
 
 
 async def _store(runtime: Runtime, node: ProxmoxNode, secrets: NodeSecrets, *, default: bool) -> None:

@@ -200,7 +200,6 @@ def password_field() -> rx.Component:
         type="password",
         class_name="input",
         auto_complete="new-password",
-        max_length=64,
     )
     labelled = field(text.FIELD_LABELS["password"], control, error=_error("password"), field_id="password")
     return rx.el.div(labelled, hidden=CreateState.form["password_mode"] != PasswordMode.GIVEN.value)

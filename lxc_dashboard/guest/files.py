@@ -43,7 +43,7 @@ if [ -n "$4" ] && ! said=$(chown "$4" "$new" 2>&1); then
 fi
 cat >"$new" || exit 1
 [ "$(sum "$new")" = "$6" ] || exit 92
-chown "${4:-$(stat -c %u:%g "$1")}" "$new" && chmod "$3" "$new" || exit 1
+chown "${4:-$(stat -L -c %u:%g "$1")}" "$new" && chmod "$3" "$new" || exit 1
 said=written
 if [ "$5" = backup ] && { [ -e "$target" ] || [ -L "$target" ]; }; then
     said=saved

@@ -7,14 +7,15 @@ from typing import Literal
 
 from lxc_dashboard.errors import ApiError
 from lxc_dashboard.proxmox.caller import Noun
-from lxc_dashboard.proxmox.decoding import many, plain
-from lxc_dashboard.proxmox.schemas import ClusterEntry, Resource, TaskInfo, Vnet
+from lxc_dashboard.proxmox.decoding import many, one, plain
+from lxc_dashboard.proxmox.schemas import ClusterEntry, ClusterOptions, Resource, TaskInfo, Vnet
 
 _RESOURCES = many(Resource)
 _STATUS = many(ClusterEntry)
 _TASKS = many(TaskInfo)
 _NEXTID = plain(int)
 _VNETS = many(Vnet)
+_OPTIONS = one(ClusterOptions)
 _TAKEN = re.compile(r"\b(VM|CT) \d+ already exists")
 
 
@@ -39,6 +40,10 @@ class Cluster(Noun):
     async def vnets(self) -> list[Vnet]:
         """``GET /cluster/sdn/vnets``: the virtual networks that the user may see."""
         return await self._caller.get("/cluster/sdn/vnets", _VNETS)
+
+    async def options(self) -> ClusterOptions:
+        """``GET /cluster/options``: the datacenter's settings, as far as the user may see them."""
+        return await self._caller.get("/cluster/options", _OPTIONS)
 
     async def nextid(self) -> int:
         """``GET /cluster/nextid``: the lowest free vmid. It is not reserved."""

@@ -8,12 +8,16 @@ import hmac
 import ssl
 from dataclasses import dataclass, field
 
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
 from lxc_dashboard.errors import InvalidInputError, TlsError
 from lxc_dashboard.proxmox import errors
 
 DEFAULT_PORT = 8006
 FINGERPRINT_HEX_LENGTH = 64
 CERTIFICATE_TIMEOUT_S = 5.0
+PVE_AUTHORITY = "PVE Cluster Manager CA"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,24 @@ async def peer_fingerprint(host: str, port: int = DEFAULT_PORT) -> str:
 
     Raises UnreachableError, TlsError.
     """
+    return fingerprint_of(await _peer_certificate(host, port))
+
+
+async def peer_authority(host: str, port: int = DEFAULT_PORT) -> str:
+    """The name of the CA that signed what ``host`` shows, where PVE made it: each cluster has one of its own, with a uuid in it.
+
+    Empty for a certificate of any other CA. Raises UnreachableError, TlsError.
+    """
+    try:
+        issuer = x509.load_der_x509_certificate(await _peer_certificate(host, port)).issuer
+    except ValueError:
+        return ""
+    organizations = {attribute.value for attribute in issuer.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)}
+    return issuer.rfc4514_string() if PVE_AUTHORITY in organizations else ""
+
+
+async def _peer_certificate(host: str, port: int) -> bytes:
+    """The leaf certificate, in DER. Raises UnreachableError, TlsError."""
     endpoint = Endpoint(host, port, verify_tls=False)
     try:
         async with asyncio.timeout(CERTIFICATE_TIMEOUT_S):
@@ -103,7 +125,8 @@ async def peer_fingerprint(host: str, port: int = DEFAULT_PORT) -> str:
     except (OSError, ssl.SSLError) as error:
         raise errors.from_transport(error, endpoint.authority) from error
     try:
-        return fingerprint_of(writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
+        shown: bytes = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        return shown
     finally:
         writer.transport.abort()
         await asyncio.sleep(0)  # the loop closes the socket in its next turn

@@ -6,6 +6,7 @@ import datetime as dt
 import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -16,6 +17,7 @@ from lxc_dashboard.sandbox.files import write_atomically
 
 LIFETIME = dt.timedelta(days=3650)
 PUBLIC = 0o644
+AUTHORITY = "PVE Cluster Manager CA"  # by this and the uuid beside it nodes of one cluster are known
 LOCAL_NAMES = ("localhost",)
 LOCAL_ADDRESSES = ("127.0.0.1", "::1")
 
@@ -41,7 +43,13 @@ def node_certificate(folder: Path, names: tuple[str, ...] = ()) -> Certificate:
 
 def _make(ca_file: Path, cert_file: Path, key_file: Path, names: tuple[str, ...]) -> None:
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    ca_name = _name("Sandbox node authority")
+    ca_name = x509.Name(
+        [
+            *_name("Sandbox node authority"),
+            x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, str(uuid4())),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, AUTHORITY),
+        ]
+    )
     authority = (
         _builder(ca_name, ca_name, ca_key.public_key(), ca_key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)

@@ -22,11 +22,12 @@ ONLY_ALIVE = ("cpu", "mem", "disk", "uptime")
 
 
 class Cluster(Statistics):
-    """``fingerprint`` is that of the certificate which all nodes show; ``vlan_aware`` and ``portless`` are bridges."""
+    """``fingerprint`` is that of the certificate which all nodes show; ``vlan_aware``, ``portless`` and ``down`` are bridges."""
 
     fingerprint = ""
     vlan_aware: tuple[str, ...] = ("vmbr1",)
     portless: tuple[str, ...] = ("vmbr1",)
+    down: tuple[str, ...] = ()
 
     def _routes_cluster_state(self) -> Routes:
         node = "/nodes/{node}"
@@ -197,6 +198,7 @@ class Cluster(Statistics):
                         f"10.{66 + number}.0.1",
                         vlan_aware=bridge in self.vlan_aware,
                         port=f"eno{number + 1}" * (bridge not in self.portless),
+                        up=bridge not in self.down,
                     )
                 )
         return listed
@@ -205,9 +207,12 @@ class Cluster(Statistics):
         now = int(time.time())
         return {"time": now, "localtime": now, "timezone": "UTC"}
 
-    async def _options(self, _v: Values, _user: str) -> Values:
+    async def _options(self, _v: Values, user: str) -> Values:
         text = "The sandbox node of LXC Template Manager Dashboard: a test double\n"
-        return {"description": text, "mac_prefix": "BC:24:11", "allowed-tags": []}
+        told: Values = {"description": text, "mac_prefix": "BC:24:11", "allowed-tags": []}
+        if self.registered_tags and self.allowed(user, "/", "Sys.Audit"):
+            told["registered-tags"] = sorted(self.registered_tags)
+        return told
 
     # ------------------------------------------------------------- indexes
 
@@ -223,13 +228,13 @@ class Cluster(Statistics):
         return web.json_response({"data": [{"subdir": name} for name in names]})
 
 
-def _bridge(name: str, address: str, *, vlan_aware: bool, port: str) -> Values:
+def _bridge(name: str, address: str, *, vlan_aware: bool, port: str, up: bool) -> Values:
     vlans = {"bridge_vlan_aware": 1, "bridge_vids": "2-4094"} if vlan_aware else {}
     return {
         **vlans,
+        **({"active": 1} if up else {}),
         "iface": name,
         "type": "bridge",
-        "active": 1,
         "autostart": 1,
         "priority": 3,
         "method": "static",

@@ -6,7 +6,7 @@ Sizes are bytes, times epoch seconds of the node's clock, ``cpu`` a fraction of 
 from __future__ import annotations
 
 from lxc_dashboard.proxmox.schemas.access import Domain, SignIn
-from lxc_dashboard.proxmox.schemas.cluster import ClusterEntry, Pool, Resource, Vnet
+from lxc_dashboard.proxmox.schemas.cluster import ClusterEntry, ClusterOptions, Pool, Resource, Vnet
 from lxc_dashboard.proxmox.schemas.lxc import (
     Guest,
     GuestStatus,
@@ -36,6 +36,7 @@ from lxc_dashboard.proxmox.schemas.tasks import LogLine, LogPage, TaskInfo, Task
 __all__ = [
     "Appliance",
     "ClusterEntry",
+    "ClusterOptions",
     "Content",
     "CpuInfo",
     "Domain",

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
-from msgspec import Struct
+from collections.abc import Iterable
+from typing import Final
+
+from msgspec import Struct, field
 
 from lxc_dashboard.proxmox.schemas.text import words
 
@@ -73,6 +76,33 @@ class Vnet(Struct, frozen=True):
 
     vnet: str
     zone: str = ""
+
+
+class TagAccess(Struct, frozen=True):
+    """Who may set tags without ``Sys.Modify`` on ``/``: free, existing, list or none."""
+
+    user_allow: str = field(default="free", name="user-allow")
+
+
+class ClusterOptions(Struct, frozen=True):
+    """``GET /cluster/options``, of it what concerns tags. Without ``Sys.Audit`` on ``/`` PVE tells ``allowed_tags`` alone."""
+
+    allowed_tags: list[str] = field(default_factory=list, name="allowed-tags")
+    registered_tags: list[str] = field(default_factory=list, name="registered-tags")
+    user_tag_access: TagAccess = field(default_factory=TagAccess, name="user-tag-access")
+
+    def guarded(self, tags: Iterable[str]) -> tuple[str, ...]:
+        """Those of ``tags`` that PVE lets nobody set who lacks ``Sys.Modify`` on ``/``, as far as it tells."""
+        registered, allowed = _lower(self.registered_tags), _lower(self.allowed_tags)
+        is_bound = self.user_tag_access.user_allow in _BOUND
+        return tuple(tag for tag in tags if tag in registered or (is_bound and tag not in allowed))
+
+
+_BOUND: Final = frozenset({"none", "list", "existing"})
+
+
+def _lower(tags: Iterable[str]) -> frozenset[str]:
+    return frozenset(tag.lower() for tag in tags)
 
 
 class Pool(Struct, frozen=True):

@@ -6,8 +6,9 @@ import ipaddress
 import re
 from typing import Final
 
-from lxc_dashboard.services.creation.fields import HOSTNAME_MAX_CHARS, LABEL, WrongError, plain
+from lxc_dashboard.services.creation.fields import LABEL, WrongError, plain
 
+DOMAIN_MAX_CHARS: Final = 253
 PREFIX_MIN: Final = 8  # PVE's own, of both families
 _EXAMPLES: Final = {4: "10.0.0.5/24", 6: "fd00::5/64"}
 _PARTED: Final = re.compile(r"[,;\s]+")
@@ -68,6 +69,6 @@ def _nameserver(word: str) -> str:
 def domains(value: object) -> str:
     words = [word for word in _PARTED.split(plain(value)) if word]
     for word in words:
-        if len(word) > HOSTNAME_MAX_CHARS or not all(LABEL.fullmatch(label) for label in word.split(".")):
+        if len(word) > DOMAIN_MAX_CHARS or not all(LABEL.fullmatch(label) for label in word.split(".")):
             raise WrongError(f"{word!r} is no domain")
     return " ".join(words)

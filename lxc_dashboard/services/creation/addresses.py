@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from lxc_dashboard.errors import InvalidInputError
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation.address_fields import PREFIX_MIN
-from lxc_dashboard.services.creation.neighbours import addresses_seen
+from lxc_dashboard.services.creation.neighbours import SEEN_HOLDS_S, seen_lately
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -135,7 +135,8 @@ async def next_free(
     """
     async with rt.db.transaction() as tx:
         ours = [text for _, texts in await tx.creations.addresses_in_use(session.endpoint_id) for text in texts]
-    seen = await addresses_seen(await acting.client(rt, session))
+    client = await acting.client(rt, session)
+    seen = await seen_lately(rt.pve, client, session.endpoint_id, session.userid, SEEN_HOLDS_S)
     taken = {address for text in (*ours, *seen.addresses, gateway) if (address := _plain(text)) is not None}
     free = tuple(wanted.cidr(address) for address in islice((a for a in wanted if a not in taken), count))
     if len(free) < count:

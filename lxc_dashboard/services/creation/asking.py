@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from lxc_dashboard.proxmox.client import ProxmoxClient
     from lxc_dashboard.services.creation.context import RunContext
 
-NOT_IMPLEMENTED: Final = 501
+# PVE says 501 to what it does not know; a proxy before it, and what else speaks its API, says the others.
+NO_SUCH_CALL: Final = frozenset({404, 405, 501})
 _LIST: Final = "ip -o addr show 2>/dev/null || hostname -I 2>/dev/null | tr ' ' '\\n' | sed 's/^./0: eth0 inet &/'"
 _FIELDS: Final = 4
 
@@ -22,7 +23,7 @@ async def told_by_pve(client: ProxmoxClient, node: str, vmid: int) -> list[Inter
     try:
         return await client.lxc.interfaces(node, vmid)
     except ApiError as error:
-        if error.status == NOT_IMPLEMENTED:
+        if error.status in NO_SUCH_CALL:
             return None
         raise
 

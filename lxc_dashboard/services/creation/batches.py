@@ -100,7 +100,11 @@ async def check(rt: Runtime, session: Session, planned: Plan) -> list[Finding]:
 
 def _of_several(finding: Finding) -> Finding:
     """Several have a range where one has an address: only that field is there to be mended."""
-    return replace(finding, field=finding.field.replace("_address", "_range"))
+    return replace(finding, field=_ranged(finding.field))
+
+
+def _ranged(field: str) -> str:
+    return field.replace("_address", "_range")
 
 
 async def look(
@@ -151,9 +155,9 @@ async def request_batch(
         await _approve(rt, session, planned)
         try:
             orders = await _store(rt, session, planned, secrets, wanted)
-        except InvalidInputError:
+        except InvalidInputError as refused:
             if last:
-                raise
+                raise InvalidInputError({_ranged(field): cause for field, cause in refused.fields.items()}) from None
         else:
             break  # else an address was promised to somebody else in between
     for order in orders:

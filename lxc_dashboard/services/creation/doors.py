@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from lxc_dashboard.errors import ApiError, GuestError
+from lxc_dashboard.errors import ApiError, GuestError, UnreachableError
 from lxc_dashboard.guest.pct import address_of
 from lxc_dashboard.services.creation.spec import IpMode
 
@@ -26,6 +26,7 @@ REGISTER: Final = (
 # PVE's own OS templates by the words of their names; what stands in neither is not known to us.
 WITH_SSH_SERVER: Final = ("debian-", "ubuntu-", "devuan-")
 WITH_SSH_SERVER_KIND: Final = "-standard_"
+CONTAINER: Final = "lxc"
 WITHOUT_SSH_SERVER: Final = ("alpine-",)
 
 
@@ -134,10 +135,14 @@ async def find(client: ProxmoxClient, vmid: int, known: str) -> tuple[str | None
     """The node that the guest is on by now, ``known`` being that of the last time, and how it stands there.
 
     None where it is on none, and where ``known`` has no answer.
-    ``GET .../status/current``, and ``GET /cluster/resources`` where that node has no answer.
+    ``GET .../status/current``, and ``GET /cluster/resources`` where that node has no answer. Raises ``UnreachableError``
+    for a node that is down, unless the guest is on another by now: HA may have recovered it there.
     """
     try:
         return known, await client.lxc.status(known, vmid)
-    except ApiError:
+    except (ApiError, UnreachableError) as error:
         found = await client.cluster.find_guest(vmid)
-        return found.node if found is not None else None, None
+        node = found.node if found is not None and found.type == CONTAINER else None
+        if isinstance(error, UnreachableError) and node in {None, known}:
+            raise
+        return node, None

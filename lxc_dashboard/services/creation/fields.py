@@ -10,6 +10,7 @@ from uuid import UUID
 
 from lxc_dashboard.db.models import PackageManager
 from lxc_dashboard.services.creation.spec import ExtraPackage, IpMode, PackageRef, PasswordMode
+from lxc_dashboard.services.templates.packages import checked_spec
 from lxc_dashboard.services.templates.text import is_unicode
 
 T = TypeVar("T")
@@ -17,7 +18,8 @@ T = TypeVar("T")
 LABEL: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 NODE: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 STORAGE: Final = re.compile(r"[A-Za-z][A-Za-z0-9._-]*[A-Za-z0-9]")
-VOLID: Final = re.compile(r"[A-Za-z][A-Za-z0-9._-]*:vztmpl/[A-Za-z0-9._+-]+")
+_VOLID: Final = re.compile(r"[A-Za-z][A-Za-z0-9._-]*[A-Za-z0-9]:vztmpl/(?!\.\.?\Z)[^/,]+")
+VOLID_MAX_CHARS: Final = 255  # PVE's own
 APPLIANCE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 BRIDGE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,14}")
 _TAG: Final = re.compile(r"[a-z0-9_][a-z0-9_.+-]*")
@@ -25,9 +27,9 @@ POOL: Final = re.compile(r"[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+){0,2}")
 _PACKAGE: Final = re.compile(r"[A-Za-z0-9@][A-Za-z0-9@/._+:~=<>!,*\[\]^-]*")
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off", ""})
-HOSTNAME_MAX_CHARS: Final = 253
+HOSTNAME_MAX_CHARS: Final = 64  # of Linux: LXC could not start a container of a longer name
 DISK_MAX_GIB: Final = 131_072
-DESCRIPTION_MAX_CHARS: Final = 8000  # PVE takes 8,192, and the notes get a few lines more at the end
+DESCRIPTION_MAX_CHARS: Final = 7800  # PVE takes 8,192, and the notes get a few lines more at the end
 
 
 class WrongError(Exception):
@@ -51,17 +53,27 @@ class Form:
 
 
 def hostname(value: object) -> str:
-    """RFC 1123: letters, digits and hyphens, labels of 63, 253 in all."""
+    """RFC 1123: letters, digits and hyphens, labels of 63; in all what Linux takes."""
     text = plain(value)
     if not text:
         raise WrongError("Enter a hostname")
     if len(text) > HOSTNAME_MAX_CHARS:
-        raise WrongError(f"At most {HOSTNAME_MAX_CHARS} characters")
+        raise WrongError(f"At most {HOSTNAME_MAX_CHARS} characters, domain included: Linux takes no longer name")
     if not all(LABEL.fullmatch(label) for label in text.split(".")):
         raise WrongError("Letters, digits and hyphens; each part begins and ends with a letter or digit, 63 at most")
     if text.rpartition(".")[2].isdecimal():
         raise WrongError("The last part cannot be a number alone")
     return text.lower()
+
+
+def volid(value: object) -> str:
+    """An OS template as PVE lists it: its file may have any name."""
+    text = plain(value)
+    if not _VOLID.fullmatch(text) or not text.isprintable():
+        raise WrongError("Choose an OS template")
+    if len(text) > VOLID_MAX_CHARS:
+        raise WrongError(f"PVE takes {VOLID_MAX_CHARS} characters at most: give the file a shorter name")
+    return text
 
 
 def plain(value: object) -> str:
@@ -157,7 +169,7 @@ def tags(value: object) -> tuple[str, ...]:
 def description(value: object) -> str:
     text = plain(value)
     if len(text) > DESCRIPTION_MAX_CHARS:
-        raise WrongError(f"At most {DESCRIPTION_MAX_CHARS} characters")
+        raise WrongError(f"At most {DESCRIPTION_MAX_CHARS:,} characters")
     return text
 
 
@@ -202,7 +214,10 @@ def extra_package(value: object) -> ExtraPackage:
         raise WrongError("A package with commands of its own can only come from a template")
     if not _PACKAGE.fullmatch(spec):
         raise WrongError(f"{spec!r} is no package of {manager.value}")
-    return ExtraPackage(manager, spec)
+    try:
+        return ExtraPackage(manager, checked_spec(spec, manager))
+    except ValueError as refused:
+        raise WrongError(str(refused)) from None
 
 
 def script_names(value: object) -> tuple[str, ...] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.errors import ConflictError
+from lxc_dashboard.services.containers import power
 from lxc_dashboard.services.creation import ownership
 from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.entrance import unlock
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
 
 DELETE_DEADLINE_S: Final = 300.0
+STOP_WITHIN_S: Final = 120.0  # HA takes its time
 
 
 async def delete(rt: Runtime, client: ProxmoxClient, creation: Creation, container: Container) -> bool:
@@ -37,6 +39,8 @@ async def delete(rt: Runtime, client: ProxmoxClient, creation: Creation, contain
     if place.guest.running:
         upid = await client.lxc.stop(place.node, container.vmid)
         await client.tasks.wait(upid, deadline_s=DELETE_DEADLINE_S)
+        if not await power.reached(client, container.vmid, place.node, running=False, within_s=STOP_WITHIN_S):
+            raise ConflictError(f"CT {container.vmid} still runs, though PVE was asked to stop it: nothing was deleted")
     upid = await client.lxc.delete(place.node, container.vmid, purge=True)
     await client.tasks.wait(upid, deadline_s=DELETE_DEADLINE_S)
     return True

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary
 
 import structlog
 
 from lxc_dashboard.errors import PrivilegeError, ProxmoxError
+from lxc_dashboard.proxmox.auth import TokenAuth
 from lxc_dashboard.services.creation.asking import told_by_pve
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from lxc_dashboard.proxmox.client import ProxmoxClient
-    from lxc_dashboard.proxmox.schemas import Resource
+    from lxc_dashboard.proxmox.schemas import Interface, Resource
 
 log = structlog.get_logger(__name__)
 
 GUESTS_MAX: Final = 1000
 AT_ONCE: Final = 16
 WITHIN_S: Final = 20.0
+# A page that looks again every few seconds asks each guest for its addresses this often.
+SEEN_HOLDS_S: Final = 60.0
+# Of workers, who begin many at once; each run looks again among what we have promised.
+SEEN_HOLDS_FOR_WORKERS_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +46,15 @@ class Held:
     is_gateway: bool = False
 
 
+@dataclass(slots=True)
+class _Sweep:
+    """The last one, and whoever makes the next."""
+
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    at: float = -math.inf
+    seen: Seen | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """``unasked``: guests whose addresses could not be learned."""
@@ -47,6 +65,27 @@ class Seen:
     @property
     def addresses(self) -> tuple[str, ...]:
         return tuple(each.address for each in self.held)
+
+
+# By what keeps the connections to PVE, then by endpoint, who asks and how old it may be.
+_Key = tuple[object, str, float]
+_sweeps: WeakKeyDictionary[object, dict[_Key, _Sweep]] = WeakKeyDictionary()
+
+
+async def seen_lately(pve: object, client: ProxmoxClient, endpoint_id: UUID, userid: str, holds_s: float) -> Seen:
+    """``addresses_seen``, up to ``holds_s`` old: asked once for all who ask at once. A token may see less than its user."""
+    loop = asyncio.get_running_loop()
+    kept = _sweeps.setdefault(pve, {})
+    who = client.auth.tokenid if isinstance(client.auth, TokenAuth) else userid
+    for old in [key for key, sweep in kept.items() if not sweep.turn.locked() and loop.time() - sweep.at >= key[2]]:
+        del kept[old]
+    sweep = kept.setdefault((endpoint_id, who, holds_s), _Sweep())
+    async with sweep.turn:
+        if sweep.seen is None or loop.time() - sweep.at >= holds_s:
+            begun = loop.time()
+            sweep.seen = await addresses_seen(client)
+            sweep.at = begun
+        return sweep.seen
 
 
 async def addresses_seen(client: ProxmoxClient) -> Seen:
@@ -130,14 +169,24 @@ async def _of_container(client: ProxmoxClient, guest: Resource, silent: set[int]
     nets = config.nets.values()
     texts = [net.get(key, "") for net in nets for key in ("ip", "ip6")]
     if guest.status == "running":
-        interfaces = await told_by_pve(client, guest.node, guest.vmid)
-        if interfaces is None and any(word in texts for word in ("dhcp", "auto")):
-            silent.add(guest.vmid)
-        interfaces = interfaces or []
+        interfaces = await _interfaces(client, guest, silent, dynamic=any(word in texts for word in ("dhcp", "auto")))
         texts += [text for each in interfaces for text in (each.inet, each.inet6)]
         texts += [address.address for each in interfaces for address in each.addresses]
     gateways = [net.get(key, "") for net in nets for key in ("gw", "gw6")]
     return _held(f"CT {guest.vmid} {guest.name} on {guest.node}", guest, texts, gateways)
+
+
+async def _interfaces(client: ProxmoxClient, guest: Resource, silent: set[int], *, dynamic: bool) -> list[Interface]:
+    """None where PVE does not tell: what the guest is configured with counts all the same."""
+    try:
+        told = await told_by_pve(client, guest.node, guest.vmid)
+    except (ProxmoxError, PrivilegeError) as error:
+        log.info("interfaces not told", vmid=guest.vmid, why=str(error))
+        silent.add(guest.vmid)
+        return []
+    if told is None and dynamic:
+        silent.add(guest.vmid)
+    return told or []
 
 
 def _held(holder: str, guest: Resource, texts: Sequence[str], gateways: Sequence[str]) -> list[Held]:

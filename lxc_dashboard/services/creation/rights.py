@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -36,48 +36,60 @@ GUEST_PRIVILEGES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """``privilege`` at any one of ``paths``; the first is the one to name. ``since``: the PVE that began to ask for it."""
+    """``privilege`` at any one of ``paths``, or ``instead``; the first path is the one to name.
+
+    ``since``: the PVE that began to ask for it. ``because``: what it is for, where that is not plain. ``later``: PVE asks when the container is there.
+    """
 
     privilege: str
     paths: tuple[str, ...]
     field: str = ""
     since: int = 0
+    instead: str = ""
+    because: str = ""
+    later: bool = False
+
+    @property
+    def named(self) -> str:
+        return f"{self.privilege} or {self.instead}" if self.instead else self.privilege
 
 
 @dataclass(frozen=True, slots=True)
 class Lack:
-    """What is missing, and who can help. ``field`` is the wizard's, empty where it is none's."""
+    """What is missing, and who can help. ``field`` is the wizard's, empty where it is none's. ``later``: the container is made without."""
 
     field: str
     cause: str
     remedy: str
+    later: bool = False
 
 
 async def missing(client: ProxmoxClient, spec: ContainerSpec, vmid: int, userid: str) -> list[Lack]:
-    """What the user lacks for this, once a path. Asks ``GET /access/permissions`` once a path, ``GET /version``, ``.../network``."""
+    """What the user lacks for this, once a path. Asks ``GET /access/permissions`` once a path, ``GET /version``, ``.../network``, ``/cluster/options``."""
     if userid == ROOT and not isinstance(client.auth, TokenAuth):
         return []
-    version, zone = await asyncio.gather(client.version(), _zone(client, spec))
-    needs = [need for need in needed(spec, vmid, zone) if need.since <= (version.major or need.since)]
+    version, zone, tags = await asyncio.gather(client.version(), _zone(client, spec), _guarded_tags(client, spec))
+    needs = [need for need in needed(spec, vmid, zone, tags) if need.since <= (version.major or need.since)]
     paths = sorted({path for need in needs for path in need.paths})
     answers = await asyncio.gather(*(client.access.permissions(path) for path in paths))
     held = dict(zip(paths, answers, strict=True))
-    unmet: dict[tuple[str, ...], list[Need]] = {}
+    unmet: dict[tuple[tuple[str, ...], str, str], list[Need]] = {}
     for need in needs:
-        if not any(need.privilege in held[path] for path in need.paths):
-            unmet.setdefault(need.paths, []).append(need)
-    return [_lack(paths, together) for paths, together in unmet.items()] + list(_only_root(spec))
+        if not any({need.privilege, need.instead} & held[path] for path in need.paths):
+            unmet.setdefault((need.paths, need.instead, need.because), []).append(need)
+    return [_lack(together) for together in unmet.values()] + list(_only_root(spec))
 
 
-def _lack(paths: tuple[str, ...], needs: list[Need]) -> Lack:
+def _lack(needs: list[Need]) -> Lack:
     """PVE lets whoever holds ``Permissions.Modify`` at a path grant what he holds there."""
-    *others, last = dict.fromkeys(need.privilege for need in needs)
+    first = needs[0]
+    *others, last = dict.fromkeys(need.named for need in needs)
     named, grant = f"{', '.join(others)} and {last}" if others else last, "them" if others else "it"
-    where = " or ".join(paths)
+    where = " or ".join(first.paths)
     remedy = (
         f"root@pam, or whoever has Permissions.Modify there, can grant {grant} in PVE under Datacenter, Permissions"
     )
-    return Lack(needs[0].field, f"You lack {named} at {where}", remedy)
+    return Lack(first.field, f"You lack {named} at {where}{first.because}", remedy, first.later)
 
 
 async def _zone(client: ProxmoxClient, spec: ContainerSpec) -> str:
@@ -92,7 +104,16 @@ async def _zone(client: ProxmoxClient, spec: ContainerSpec) -> str:
         return ""
 
 
-def needed(spec: ContainerSpec, vmid: int, zone: str = LOCAL_ZONE) -> Iterator[Need]:
+async def _guarded_tags(client: ProxmoxClient, spec: ContainerSpec) -> tuple[str, ...]:
+    """Those that not everybody may set, as far as that is told."""
+    try:
+        return (await client.cluster.options()).guarded(spec.tags) if spec.tags else ()
+    except (ApiError, PrivilegeError) as error:
+        log.info("guarded tags not told", why=str(error))
+        return ()
+
+
+def needed(spec: ContainerSpec, vmid: int, zone: str = LOCAL_ZONE, guarded_tags: Sequence[str] = ()) -> Iterator[Need]:
     """Rights at a pool count for the guest in it. ``zone`` of the bridge: empty where it is not known, and not asked for."""
     guest = (f"/vms/{vmid}", f"/pool/{spec.pool}") if spec.pool else (f"/vms/{vmid}",)
     for privilege, field in GUEST_PRIVILEGES:
@@ -102,14 +123,24 @@ def needed(spec: ContainerSpec, vmid: int, zone: str = LOCAL_ZONE) -> Iterator[N
             yield Need(privilege, guest)
     for storage, field in {volume.storage: volume.field for volume in reversed(spec.volumes)}.items():
         yield Need("Datastore.AllocateSpace", (f"/storage/{storage}",), field)
-    source = f"/storage/{spec.ostemplate.partition(':')[0]}"
-    if spec.ostemplate_download:
-        yield Need("Datastore.AllocateTemplate", (source,), "ostemplate_download")
+    yield from _of_os_template(spec)
     if zone:
         bridge = f"/sdn/zones/{zone}/{spec.bridge}"
-        yield Need("SDN.Use", (f"{bridge}/{spec.vlan}", bridge) if spec.vlan else (bridge,), "bridge", since=8)
+        yield Need("SDN.Use", (f"{bridge}/{spec.vlan}" if spec.vlan else bridge,), "bridge", since=8)
     if not spec.unprivileged:
         yield Need("Sys.Modify", ("/",), "unprivileged", since=9)
+    if guarded_tags:
+        because = f", which PVE asks of whoever sets {', '.join(guarded_tags)}"
+        yield Need("Sys.Modify", ("/",), "tags", because=because, later=bool(spec.pool))
+
+
+def _of_os_template(spec: ContainerSpec) -> Iterator[Need]:
+    """To read it, unless its storage is one that the container is to have a disk on; and to fetch it."""
+    storage = spec.ostemplate.partition(":")[0]
+    if spec.ostemplate_download:
+        yield Need("Datastore.AllocateTemplate", (f"/storage/{storage}",), "ostemplate_download")
+    if storage not in {volume.storage for volume in spec.volumes}:
+        yield Need("Datastore.AllocateSpace", (f"/storage/{storage}",), "ostemplate", instead="Datastore.Audit")
 
 
 def _only_root(spec: ContainerSpec) -> Iterator[Lack]:

@@ -18,7 +18,7 @@ from lxc_dashboard.services.creation.spec import (
 )
 
 PASSWORD_MIN_CHARS: Final = 5  # PVE's own
-PASSWORD_MAX_CHARS: Final = 64
+PASSWORD_MAX_BYTES: Final = 500  # libcrypt refuses more than 511; PVE knows no end
 _NO_TEXTS: Final[tuple[str, ...]] = ()
 _NO_REFS: Final[tuple[PackageRef, ...]] = ()
 _NO_EXTRAS: Final[tuple[ExtraPackage, ...]] = ()
@@ -33,7 +33,7 @@ def validate(raw: Mapping[str, object]) -> ContainerSpec:
     form = Form(raw)
     spec = ContainerSpec(
         node=form.take("node", fields.matching(fields.NODE, "Choose a node"), ""),
-        ostemplate=form.take("ostemplate", fields.matching(fields.VOLID, "Choose an OS template"), ""),
+        ostemplate=form.take("ostemplate", fields.volid, ""),
         ostemplate_download=form.take(
             "ostemplate_download", fields.optional(fields.APPLIANCE, "This is no OS template"), ""
         ),
@@ -59,8 +59,10 @@ def check_password(mode: PasswordMode, password: str | None) -> None:
         return
     if not password:
         raise InvalidInputError({"password": "Enter a password, or have one made"})
-    if not PASSWORD_MIN_CHARS <= len(password) <= PASSWORD_MAX_CHARS:
-        raise InvalidInputError({"password": f"PVE takes {PASSWORD_MIN_CHARS} to {PASSWORD_MAX_CHARS} characters"})
+    if len(password) < PASSWORD_MIN_CHARS:
+        raise InvalidInputError({"password": f"PVE takes no less than {PASSWORD_MIN_CHARS} characters"})
+    if len(password.encode(errors="replace")) > PASSWORD_MAX_BYTES:
+        raise InvalidInputError({"password": f"At most {PASSWORD_MAX_BYTES} bytes: Linux takes no longer password"})
     if not password.isprintable():
         raise InvalidInputError({"password": "Only characters that can be typed"})
 

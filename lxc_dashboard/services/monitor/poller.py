@@ -154,7 +154,7 @@ class Poller:
             async with limit:
                 try:
                     live = await self._live(vmid, node)
-                except UnreachableError as error:  # its node is away: the list says so, and the others are there
+                except (UnreachableError, ApiError) as error:  # the list says where it is, and the others are there
                     log.info("guest not asked", vmid=vmid, cause=str(error))
                     return
                 self._overlays[vmid] = _Overlay(time.monotonic() + OVERLAY_S, live)
@@ -162,7 +162,9 @@ class Poller:
         await asyncio.gather(*(ask(vmid, node) for vmid, node in guests.items()))
 
     async def _live(self, vmid: int, node: str) -> Row | None:
-        """None where it is on no node that shows it. A task names the node that it ran on: a guest may have left that by it."""
+        """None where it is on no node that shows it, or a template. A task names the node that it ran on: a guest may have
+        left that by it. Raises ``UnreachableError``, ``ApiError`` where it is still there and does not tell how it stands.
+        """
         before = self.rows.get(vmid, {})
         at = before.get("node") or node
         try:
@@ -170,13 +172,15 @@ class Poller:
                 status = await self.client.lxc.status(at, vmid)
             except ApiError:
                 found = await self.client.cluster.find_guest(vmid)
-                if found is None or found.node == at or found.type != "lxc":
+                if found is None or found.type != "lxc":
                     return None
+                if found.node == at:
+                    raise
                 at = found.node
                 status = await self.client.lxc.status(at, vmid)
-        except (ApiError, PrivilegeError):
+        except PrivilegeError:
             return None
-        return live_fields(status, at, before, time.time())
+        return None if status.template else live_fields(status, at, before, time.time())
 
     async def _show(self, tasks: list[TaskInfo], *, whole: bool) -> None:
         at, busy = time.time(), busy_guests(tasks)

@@ -143,8 +143,9 @@ def _number(lowest: int, highest: int, unit: str) -> Callable[[str], int]:
     return read
 
 
-def _matching(pattern: str, what: str) -> Callable[[str], str]:
+def _matching(pattern: str, what: str, *, lowered: bool = False) -> Callable[[str], str]:
     def read(value: str) -> str:
+        value = value.lower() if lowered else value
         if not re.fullmatch(pattern, value, re.ASCII):
             raise ValueError(f"must be {what}, not {_shown(value)}")
         return value
@@ -190,7 +191,9 @@ _KEYS = {
     "TEMPLATE_RAM": _Key("ram_mib", _number(16, 64 << 20, "MiB")),
     "TEMPLATE_DISK": _Key("disk_gib", _number(1, 1 << 20, "GiB")),
     "TEMPLATE_SWAP": _Key("swap_mib", _number(0, 64 << 20, "MiB")),
-    "TEMPLATE_OS": _Key("os", _matching(r"[a-z][a-z0-9_\-]{0,31}", "the name of a distribution such as debian")),
+    "TEMPLATE_OS": _Key(
+        "os", _matching(r"[a-z][a-z0-9_\-]{0,31}", "the name of a distribution such as debian", lowered=True)
+    ),
     "TEMPLATE_VERSION": _Key("version", _matching(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,31}", "a version such as 13")),
     "TEMPLATE_STORAGE": _Key("storage", _matching(r"[A-Za-z][A-Za-z0-9._\-]{0,98}[A-Za-z0-9]", "a storage's name")),
     "TEMPLATE_BRIDGE": _Key("bridge", _matching(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,14}", "a bridge's name such as vmbr0")),

@@ -95,6 +95,8 @@ def _buckets(tree: Tree, folder: Entry, warnings: list[Finding]) -> tuple[Bucket
         if entry.is_dir or entry.name.startswith(".") or suffix not in set(PackageManager):
             _leave_out(entry, warnings)
             continue
+        if not name:
+            raise TemplateError(entry.shown, 0, f"needs a name in front of its manager: base.{suffix}, say")
         if len(name) > MAX_BUCKET_NAME_CHARS:
             raise TemplateError(entry.shown, 0, f"needs a name of at most {MAX_BUCKET_NAME_CHARS} characters")
         data, _ = tree.read(entry, MAX_LIST_BYTES)

@@ -12,10 +12,12 @@ SYSTEM_MANAGERS: Final = {
     PackageManager.APK: ("alpine",),
     PackageManager.DNF: ("fedora", "almalinux", "rockylinux", "centos", "openeuler"),
 }
+# Known, and with a manager that no list is for.
+OTHER_SYSTEMS: Final = frozenset({"arch", "archlinux", "gentoo", "nixos", "opensuse", "slackware", "void", "voidlinux"})
 
 
 def unfit(os_family: str, managers: Iterable[PackageManager]) -> tuple[PackageManager, ...]:
     """Those of ``managers``, by name, that belong to another system. None where ``os_family`` (``debian``) is not known."""
     fitting = {manager for manager, families in SYSTEM_MANAGERS.items() if os_family in families}
-    foreign = SYSTEM_MANAGERS.keys() - fitting if fitting else set()
+    foreign = SYSTEM_MANAGERS.keys() - fitting if fitting or os_family in OTHER_SYSTEMS else set()
     return tuple(sorted(foreign & set(managers)))

@@ -90,10 +90,11 @@ def check_bucket(bucket: Bucket) -> None:
 
 
 def _plain(line: str, manager: PackageManager) -> PackageEntry:
-    return PackageEntry(_spec(_COMMENT.sub("", line).strip(), manager))
+    return PackageEntry(checked_spec(_COMMENT.sub("", line).strip(), manager))
 
 
-def _spec(spec: str, manager: PackageManager) -> str:
+def checked_spec(spec: str, manager: PackageManager) -> str:
+    """Raises ``ValueError`` with a sentence where it is no package, or more than one."""
     if len(spec) > MAX_SPEC_CHARS or _CONTROL.search(spec):
         raise ValueError(f"a package is at most {MAX_SPEC_CHARS} characters of plain text")
     if spec.startswith("-"):
@@ -125,7 +126,7 @@ def _custom(line: str, manager: PackageManager) -> PackageEntry:
     if len(line) > MAX_COMMAND_CHARS or _CONTROL.search(line):
         raise ValueError(f"a custom package is at most {MAX_COMMAND_CHARS} characters of plain text")
     seconds = parse_seconds(timeout.group(1)) if timeout else PACKAGE_TIMEOUT_S
-    return PackageEntry(_spec(name, manager), check, install, seconds)
+    return PackageEntry(checked_spec(name, manager), check, install, seconds)
 
 
 def parse_seconds(text: str) -> int:

@@ -80,3 +80,17 @@ def test_a_second_node_add_replaces_the_registration(node_side: dict[str, Any]) 
     assert call(["node", "add", "home", *api]).exit_code == 0
     (node,) = json.loads(call(["node", "list", "--json"]).stdout)
     assert node["doors"] == {}
+
+
+@pytest.mark.usefixtures("_environment")
+def test_a_cluster_that_is_registered_twice_is_told(node_side: dict[str, Any]) -> None:
+    api = ["--port", str(node_side["api_port"]), "--fingerprint", node_side["fingerprint"]]
+    assert call(["migrate"]).exit_code == 0
+    first = call(["node", "add", "home", "--host", "127.0.0.1", *api])
+    second = call(["node", "add", "work", "--host", "localhost", *api])
+    assert "one cluster" not in first.output
+    assert second.exit_code == 0
+    assert "home and work are one PVE or one cluster" in " ".join(second.output.split())
+    checks = json.loads(call(["doctor", "--json"]).stdout)["checks"]
+    (told,) = [check for check in checks if check["name"] == "clusters"]
+    assert (told["verdict"], told["found"]) == ("warning", "home and work are one PVE or one cluster")

@@ -76,6 +76,17 @@ async def test_an_address_that_a_guest_got_by_dhcp_is_left_out(
         await next_free(rt, session, parse_range(f"{address}-{address}/{prefix}"))
 
 
+async def test_what_a_container_is_configured_with_counts_where_pve_does_not_tell_its_interfaces(
+    rt: Runtime, session: Session, sandbox: SandboxNode
+) -> None:
+    running = next(guest for guest in sandbox.api.cts if guest.status == "running")
+    running.config["net0"] = "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:01,ip=10.9.0.1/24,type=veth"
+    sandbox.fail("GET", f"/{running.vmid}/interfaces", 500, "unable to get the namespace")
+    found = await next_free(rt, session, parse_range("10.9.0.1-20/24"))
+    assert found.addresses == ("10.9.0.2/24",)
+    assert found.unasked == 1
+
+
 async def test_what_was_promised_to_a_run_that_has_not_begun_is_left_out(rt: Runtime, session: Session) -> None:
     spec = spec_of(None, ipv4=static("10.9.0.3/24", "10.9.0.1"), ipv6=static("fd09::2/64"))
     await requesting.request(rt, session, spec)

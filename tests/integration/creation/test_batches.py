@@ -17,7 +17,7 @@ from lxc_dashboard.errors import ConflictError, InvalidInputError, NotFoundError
 from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.sandbox.seed import Seed
 from lxc_dashboard.services.auth import acting
-from lxc_dashboard.services.creation import batch_views, batches, requesting, service
+from lxc_dashboard.services.creation import batch_views, batches, neighbours, requesting, service
 from lxc_dashboard.services.creation.requesting import Secrets
 from lxc_dashboard.services.creation.spec import IpMode, IpSettings, PasswordMode
 from tests.integration.creation.conftest import OSTEMPLATE, Lab, spec_of
@@ -115,6 +115,39 @@ async def test_two_batches_of_one_range_at_once_share_no_address(lab: Lab) -> No
     )
     given = [each.address for batch_id in ids for each in (await view(lab, batch_id)).jobs]
     assert len(set(given)) == 10
+
+
+async def test_one_look_at_everybodys_addresses_does_for_both_families_and_all_checks(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    async def counted(client: Any) -> neighbours.Seen:
+        made.append(client)
+        return await look(client)
+
+    look = neighbours.addresses_seen
+    monkeypatch.setattr(neighbours, "addresses_seen", counted)
+    six = IpSettings(IpMode.STATIC, "fd09::5/64", "fd09::1")
+    ranges = {"ipv4_range": "10.9.0.10-40/24", "ipv6_range": "fd09::10-40/64"}
+    for _ in range(2):
+        planned, _found = await batches.look(
+            lab.rt, lab.session, "web-{1..3}", spec_of(None, ipv4=STATIC, ipv6=six), **ranges
+        )
+        assert planned is not None
+    assert len(made) == 1
+
+
+async def test_addresses_that_go_to_others_each_time_are_said_beside_the_range(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lose(*_: object, **__: object) -> None:
+        raise InvalidInputError({"ipv4_address": "10.9.0.10 is the address of CT 101 other"})
+
+    monkeypatch.setattr(requesting, "reserve_all", lose)
+    with pytest.raises(InvalidInputError) as refused:
+        await ask(lab, "web-{1..2}", ipv4=STATIC, ipv4_range="10.9.0.10-40/24")
+    assert refused.value.fields == {"ipv4_range": "10.9.0.10 is the address of CT 101 other"}
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,13 @@ from uuid import uuid4
 
 import pytest
 
-from lxc_dashboard.errors import PrivilegeError
+from lxc_dashboard.errors import PrivilegeError, UnreachableError
 from lxc_dashboard.guest.connection import SshAddress
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.sandbox.seed import Seed
 from lxc_dashboard.services.auth import acting
+from lxc_dashboard.services.creation import doors
 from lxc_dashboard.services.creation.context import Guest
 from lxc_dashboard.services.creation.doors import Way, WayKind
 from lxc_dashboard.services.creation.entrance import RIGHTS_HOLD_FOR_S, Entrance
@@ -113,3 +114,16 @@ async def test_each_door_asks_for_itself(rt: Runtime, entrance: Entrance, sandbo
     await entrance.door(MARKER)
     await other.door(MARKER)
     assert rights_asked(sandbox) - before == 2
+
+
+async def test_a_guest_that_ha_recovered_from_a_node_that_is_down_is_found(
+    entrance: Entrance, sandbox: SandboxNode
+) -> None:
+    guest = sandbox.api.cts.get(VMID)
+    assert guest
+    left, other = guest.node, next(node for node in sandbox.api.nodes if node != guest.node)
+    sandbox.node_offline(left)
+    with pytest.raises(UnreachableError):
+        await doors.find(entrance._client, VMID, left)
+    guest.node = other
+    assert await doors.find(entrance._client, VMID, left) == (other, None)

@@ -18,8 +18,9 @@ async def test_a_template_is_built_however_the_answers_are_written(lab: Lab, oth
     assert any(call.startswith("POST /nodes/pve1/lxc") for call in other.asked)
 
 
-async def test_where_pve_has_no_call_for_addresses_the_guest_is_asked(lab: Lab, other: OtherPve) -> None:
-    other.changes.append(refused("/interfaces", 501, "Method 'GET /nodes/pve1/lxc/100/interfaces' not implemented"))
+@pytest.mark.parametrize("status", [404, 501])
+async def test_where_pve_has_no_call_for_addresses_the_guest_is_asked(lab: Lab, other: OtherPve, status: int) -> None:
+    other.changes.append(refused("/interfaces", status, "Method 'GET /nodes/pve1/lxc/100/interfaces' not implemented"))
     job = await lab.finish(await lab.request())
     assert job.result
     assert job.result.address in (await lab.in_guest(job.vmid, "hostname", "-I")).split()

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from lxc_dashboard.errors import NotFoundError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.sandbox.seed import Seed
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.creation import choices, preflight
+from lxc_dashboard.services.containers import lifecycle
+from lxc_dashboard.services.creation import choices, doors, preflight
 from lxc_dashboard.services.creation.neighbours import addresses_seen
 from lxc_dashboard.settings import Settings
 from tests.integration.creation.conftest import register, spec_of
@@ -59,6 +61,14 @@ def lacking(*privileges: str) -> Change:
         if answer.path == "/access/permissions" and answer.status == OK:
             for path, held in answer.body["data"].items():
                 answer.body["data"][path] = dict.fromkeys(held.keys() - set(privileges))
+
+    return change
+
+
+def with_options(options: dict[str, Any]) -> Change:
+    def change(answer: Answer) -> None:
+        if answer.path == "/cluster/options":
+            answer.body["data"] = options
 
     return change
 
@@ -118,6 +128,40 @@ async def test_only_what_this_pve_asks_for_is_named_as_missing(
     assert [field for _, field, _ in await told(rt, operator, unprivileged=False)] == missing
 
 
+async def test_the_os_template_is_to_be_read_by_either_right_at_its_storage(
+    rt: Runtime, sandbox: SandboxNode, other: OtherPve
+) -> None:
+    operator = await sign_in(rt, sandbox, "operator@pve")
+    other.changes.append(lacking("Datastore.AllocateSpace"))
+    assert await told(rt, operator) == [
+        ("error", "storage", "You lack Datastore.AllocateSpace at /storage/local-lvm"),
+    ]
+    other.changes.append(lacking("Datastore.Audit"))
+    assert (
+        "error",
+        "ostemplate",
+        "You lack Datastore.AllocateSpace or Datastore.Audit at /storage/local",
+    ) in await told(rt, operator)
+
+
+async def test_a_tag_that_is_the_administrators_needs_their_right(
+    rt: Runtime, sandbox: SandboxNode, other: OtherPve
+) -> None:
+    operator = await sign_in(rt, sandbox, "operator@pve")
+    tags = ("web", "prod")
+    cause = "You lack Sys.Modify at /, which PVE asks of whoever sets"
+    assert await told(rt, operator, tags=tags) == []
+    other.changes.append(with_options({"registered-tags": ["Prod"], "allowed-tags": []}))
+    assert await told(rt, operator, tags=tags) == [("error", "tags", f"{cause} prod")]
+    assert await told(rt, operator, tags=tags, pool="staging") == [("warning", "tags", f"{cause} prod")]
+    assert await told(rt, operator, tags=("web",)) == []
+    other.changes.append(with_options({"user-tag-access": {"user-allow": "list"}, "allowed-tags": ["web"]}))
+    assert await told(rt, operator, tags=(*tags, "other")) == [("error", "tags", f"{cause} prod, other")]
+    assert await told(rt, await sign_in(rt, sandbox), tags=tags) == []
+    other.changes.append(refused("/cluster/options", 403, "Permission check failed"))
+    assert await told(rt, operator, tags=tags) == []
+
+
 async def test_a_virtual_network_is_asked_for_in_its_own_zone(
     rt: Runtime, sandbox: SandboxNode, other: OtherPve
 ) -> None:
@@ -139,3 +183,18 @@ async def test_addresses_are_those_of_the_configurations_where_pve_tells_no_othe
     assert static
     assert static <= {held.vmid for held in after.held}
     assert before.unasked < after.unasked <= len(sandbox.api.cts) - len(static)
+
+
+async def test_a_virtual_machine_with_the_vmid_is_not_the_guest(rt: Runtime, session: Session, other: OtherPve) -> None:
+    other.changes += [as_machine, refused("/status/current", 500, "Configuration file does not exist")]
+    with pytest.raises(NotFoundError):
+        await lifecycle.find(rt, session, 101)
+    client = await acting.client(rt, session)
+    assert await doors.find(client, 101, "pve1") == (None, None)
+
+
+def as_machine(answer: Answer) -> None:
+    if answer.path == "/cluster/resources":
+        for entry in answer.body["data"]:
+            if entry.get("vmid") == 101:
+                entry["type"] = "qemu"

@@ -57,6 +57,17 @@ async def test_what_was_migrated_meanwhile_is_destroyed_where_it_is(lab: Lab) ->
     assert await client.cluster.vmid_is_free(job.vmid)
 
 
+async def test_what_ha_keeps_is_deleted_once_ha_has_stopped_it(lab: Lab) -> None:
+    job = await failed(lab)
+    api = lab.sandbox.api
+    guest = api.cts.get(job.vmid)
+    assert guest
+    api.hosted.discard(job.vmid)  # from now on its figures alone: HA stops these
+    guest.ha_state, api.ha_delay = "started", 1 / api.time_scale
+    assert await service.destroy(lab.rt, lab.session, job.id) == f"Destroyed CT {job.vmid} {job.hostname}"
+    assert lab.containers_named(job.hostname) == []
+
+
 async def test_what_is_gone_from_pve_is_called_gone_and_not_destroyed(lab: Lab) -> None:
     job = await failed(lab)
     await remove(lab, job)

@@ -14,6 +14,7 @@ from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import ending, service
 from lxc_dashboard.services.creation.phases.pause import PAUSE
 from lxc_dashboard.services.creation.report import Mark, report
+from lxc_dashboard.services.creation.spec import IpMode, IpSettings
 from lxc_dashboard.services.creation.views import StepState
 from tests.integration.creation.conftest import BASIC
 from tests.integration.endpoints import sign_in
@@ -185,3 +186,17 @@ async def test_one_that_may_not_see_it_cannot_let_it_go_on(lab: Lab) -> None:
     lab.sandbox.api.directory.changed()
     with pytest.raises(NotFoundError):
         await service.go_on(lab.rt, viewer, creation_id)
+
+
+async def test_one_that_was_given_to_ha_meanwhile_is_ready_once_ha_has_started_it(lab: Lab) -> None:
+    address = IpSettings(IpMode.STATIC, "10.9.0.5/24")
+    creation_id = await lab.request(None, pause_after_create=True, ipv4=address)
+    job = await lab.finish(creation_id, state=CreationState.PAUSED)
+    api = lab.sandbox.api
+    guest = api.cts.get(job.vmid)
+    assert guest
+    api.hosted.discard(job.vmid)  # from now on its figures alone: HA starts these
+    guest.ha_state, api.ha_delay = "stopped", 1 / api.time_scale
+    await service.go_on(lab.rt, lab.session, creation_id)
+    await lab.finish(creation_id)
+    assert guest.status == "running"

@@ -178,6 +178,13 @@ async def test_a_tag_needs_a_bridge_that_can_carry_it(rt: Runtime, session: Sess
     assert (severity, field, "no port" in cause) == ("error", "vlan", True)
 
 
+async def test_a_bridge_that_is_not_up_warns(rt: Runtime, session: Session, sandbox: SandboxNode) -> None:
+    sandbox.api.down = ("vmbr1",)
+    [(severity, field, cause)] = await told(rt, session, bridge="vmbr1")
+    assert (severity, field, "vmbr1 of pve1 is not up" in cause) == ("warning", "bridge", True)
+    assert await told(rt, session, bridge="vmbr0") == []
+
+
 @pytest.mark.parametrize(
     ("changes", "field", "part"),
     [

@@ -145,6 +145,16 @@ async def test_an_act_of_ours_is_done_shown_and_audited(rt: Runtime, sign_in: Si
     assert (entry.userid, entry.result, entry.subject) == ("operator@pve", "ok", f"CT {vmid} web-01")
 
 
+async def test_what_ha_does_later_is_waited_for(rt: Runtime, sandbox: SandboxNode, sign_in: SignIn) -> None:
+    session = await sign_in(rt, "root@pam")
+    held = next(guest for guest in sandbox.api.cts if guest.status == "running")
+    held.ha_state, sandbox.api.ha_delay = "started", 1 / sandbox.api.time_scale
+    guest = Guest(held.vmid, held.node, "kept")
+    for act, said, status in ((Act.STOP, "Stopped", "stopped"), (Act.START, "Started", "running")):
+        assert await lifecycle.act(rt, session, guest, act) == f"{said} CT {held.vmid} kept"
+        assert held.status == status
+
+
 async def test_an_act_without_the_privilege_is_refused_by_pve_and_audited(rt: Runtime, sign_in: SignIn) -> None:
     session = await sign_in(rt, "viewer@pve")
     with pytest.raises(PrivilegeError) as caught:

@@ -91,10 +91,10 @@ WRONG: Final[Mapping[str, st.SearchStrategy[Any]]] = {
     "searchdomain": st.one_of(st.just("a..b"), st.just("-x"), st.integers(64, 99).map(lambda n: "d" * n), NO_TEXT),
     "tags": st.one_of(st.sampled_from(["a!", "-a", "ü", "a/b"]), st.lists(st.integers(), min_size=1), st.none()),
     "ssh_keys": st.one_of(WORDS, st.just(PRIVATE_KEY), st.just(["ssh-ed25519"]), st.lists(st.integers(), min_size=1)),
-    "description": st.one_of(st.integers(8001, 9000).map(lambda length: "d" * length), NO_TEXT),
+    "description": st.one_of(st.integers(7801, 9000).map(lambda length: "d" * length), NO_TEXT),
     "pool": st.one_of(st.sampled_from(["a b", "a/b/c/d", "ü", "no-such-pool"]), NO_TEXT),
     "password": st.one_of(
-        st.text(string.ascii_letters, max_size=4), st.just("p" * 65), st.just("tab\tbed-in"), NO_TEXT
+        st.text(string.ascii_letters, max_size=4), st.just("p" * 501), st.just("tab\tbed-in"), NO_TEXT
     ),
     "password_mode": st.one_of(WORDS.filter(lambda word: word not in {"given", "generated", "none"}), NO_TEXT),
     "template": st.one_of(WORDS.map(lambda word: f"no-{word}"), NO_TEXT),

@@ -35,6 +35,33 @@ def test_the_guest_is_described(run: Run) -> None:
     assert said[1] == "3"
 
 
+SYSTEMS = {
+    'NAME="Debian"\nVERSION_ID="13"\nID=debian\nID_LIKE=x\n': "debian|13",
+    "ID='alpine'\nVERSION_ID=3.22.1": "alpine|3.22.1",
+    'ID="rocky"\nPRETTY_NAME="a=b $(touch /never) ID=x"\nVERSION_ID="9.5"\n': "rocky|9.5",
+    'NAME="Arch Linux"\nID=arch\n': "arch|",
+    "NAME=none\n": "unknown|",
+}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(("release", "described"), SYSTEMS.items())
+def test_the_system_and_its_first_user_are_found(shell: str, release: str, described: str, tmp_path: Path) -> None:
+    (tmp_path / "os-release").write_text(release)
+    (tmp_path / "passwd").write_text(
+        "root:x:0:0:root:/root:/bin/sh\n\nnew:x:1000:1000:,,,:/home/new:/bin/sh\nz:x:1001:1000::/:\n"
+    )
+    helpers = tmp_path / "helpers.sh"
+    helpers.write_text(
+        HELPERS.read_text()
+        .replace("/etc/os-release", f"{tmp_path}/os-release")
+        .replace("/etc/passwd", f"{tmp_path}/passwd")
+    )
+    script = f'. {helpers}\necho "$CONTAINER_OS|$CONTAINER_OS_VERSION|$CONTAINER_USER"'
+    said = subprocess.run([shell, "-eu", "-c", script], capture_output=True, text=True, timeout=30, check=False)
+    assert (said.stdout, said.stderr) == (f"{described}|new\n", "")
+
+
 def test_a_command_counts_as_installed_and_an_unknown_name_does_not(run: Run) -> None:
     assert run("is_installed sh").returncode == 0
     assert run("is_installed no-such-thing-here").returncode == 1

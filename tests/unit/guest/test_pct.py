@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -120,6 +121,45 @@ async def test_a_file_arrives_byte_for_byte_with_its_mode(door: PctDoor, tmp_pat
     assert (tmp_path / "app.conf").stat().st_mode & 0o7777 == 0o640
     assert await files.read(door, str(tmp_path / "app.conf")) == content
     assert [path.name for path in tmp_path.iterdir() if path.name != "bin"] == ["app.conf"]
+
+
+async def test_a_mode_that_gives_its_owners_rights_to_others_arrives_too(door: PctDoor, tmp_path: Path) -> None:
+    """After the owner: a change of owner takes it away."""
+    assert await files.place(door, file_of(tmp_path, mode=0o4755)) is Placement.WRITTEN
+    assert (tmp_path / "app.conf").stat().st_mode & 0o7777 == 0o4755
+
+
+@pytest.mark.parametrize("linked", [False, True], ids=["directory", "link to it"])
+async def test_a_file_belongs_to_its_directorys_owner(door: PctDoor, tmp_path: Path, *, linked: bool) -> None:
+    if os.geteuid():
+        pytest.skip("only root gives files away")
+    folder, link = tmp_path / "folder", tmp_path / "link"
+    folder.mkdir()
+    os.chown(folder, 4321, 1234)
+    link.symlink_to(folder)
+    assert await files.place(door, file_of(link if linked else folder)) is Placement.WRITTEN
+    placed = (folder / "app.conf").stat()
+    assert (placed.st_uid, placed.st_gid) == (4321, 1234)
+
+
+@pytest.mark.parametrize(
+    ("policy", "said"),
+    [("replace", Placement.WRITTEN), ("default", Placement.KEPT), ("backup", Placement.SAVED)],
+)
+@pytest.mark.parametrize("leads", [True, False], ids=["to a file", "nowhere"])
+async def test_a_link_in_the_files_place_is_treated_as_what_exists_and_never_followed(
+    door: PctDoor, tmp_path: Path, policy: str, said: Placement, *, leads: bool
+) -> None:
+    elsewhere, target = tmp_path / "elsewhere", tmp_path / "app.conf"
+    if leads:
+        elsewhere.write_bytes(b"old\n")
+    target.symlink_to(elsewhere)
+    assert await files.place(door, file_of(tmp_path, policy=policy)) is said
+    assert target.is_symlink() == (policy == "default")
+    assert policy == "default" or target.read_bytes() == b"new\n"
+    assert elsewhere.read_bytes() == b"old\n" if leads else not elsewhere.exists()
+    backup = tmp_path / "app.conf.backup-20261124-101500"
+    assert backup.is_symlink() == (policy == "backup")
 
 
 async def test_an_equal_file_is_left_alone(door: PctDoor, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from lxc_dashboard.proxmox import ProxmoxClient, ProxmoxPool, TaskResult, TokenAuth
 from lxc_dashboard.proxmox.caller import Noun
-from lxc_dashboard.proxmox.schemas import LogPage, TerminalTicket
+from lxc_dashboard.proxmox.schemas import ClusterOptions, LogPage, TerminalTicket
 from tests.unit.proxmox.replay import UPID, Answer, Identity, RawServer, data
 
 QUOTED_UPID = "UPID%3Apve1%3A000002C1%3A00067CE3%3A6B04B4F4%3Avzcreate%3A120%3Aroot%40pam%3A"
@@ -23,6 +23,7 @@ SOME_DATA: dict[str, Any] = {
     "config": {"lock": "create"},
     "termproxy": TERMINAL,
     "ip_configs": {"lock": "clone"},
+    "options": {"allowed-tags": ["web"]},
 }
 A_TASK = {"start", "stop", "shutdown", "reboot", "create", "restore", "create_snapshot", "rollback", "clone", "migrate",
           "delete_snapshot", "delete", "resize", "download_appliance"}  # fmt: skip
@@ -42,6 +43,7 @@ CALLS: list[Case] = [
     ("cluster.status", lambda c: c.cluster.status(), "GET /cluster/status", {}),
     ("cluster.tasks", lambda c: c.cluster.tasks(), "GET /cluster/tasks", {}),
     ("cluster.vnets", lambda c: c.cluster.vnets(), "GET /cluster/sdn/vnets", {}),
+    ("cluster.options", lambda c: c.cluster.options(), "GET /cluster/options", {}),
     ("cluster.nextid", lambda c: c.cluster.nextid(), "GET /cluster/nextid", {}),
     ("cluster.vmid_is_free", lambda c: c.cluster.vmid_is_free(555), "GET /cluster/nextid", {"vmid": "555"}),
     ("nodes.list", lambda c: c.nodes.list(), "GET /nodes", {}),
@@ -249,6 +251,7 @@ def expected(name: str) -> Any:
     values: dict[str, Any] = {
         "permissions": {"VM.Audit", "VM.Console"},
         "nextid": 100,
+        "options": ClusterOptions(allowed_tags=["web"]),
         "vmid_is_free": True,
         "find": None,
         "find_guest": None,

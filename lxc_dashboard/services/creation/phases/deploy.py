@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from lxc_dashboard.db.models import Phase
-from lxc_dashboard.errors import CommandFailedError, PhaseFailedError
+from lxc_dashboard.errors import CommandFailedError, PhaseFailedError, WrongGuestError
+from lxc_dashboard.guest import former
+from lxc_dashboard.guest.base import GUEST_FOLDER, STATE_FOLDER
 from lxc_dashboard.guest.files import GuestFile, Placement, place
 from lxc_dashboard.guest.supervisor import Supervisor
 from lxc_dashboard.services.creation.context import RunContext
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
     from lxc_dashboard.services.templates.model import FileEntry
 
 PREPARE: Final = "deploy.prepare"
-SAID_LINES: Final = 4  # of what a guest says of a file that it does not take
+STAMP: Final = "stamp"  # since when the guest has its marker; names the backups of files, too
+SAID_LINES: Final = 4  # of what a guest says of what it does not take
 SAID_CHARS: Final = 200
 READ_CHARS: Final = 4096
 _SAID: Final = {
@@ -61,9 +64,30 @@ async def _prepare(ctx: RunContext) -> None:
     if door is None:
         return
     await ensure_ours(ctx, Phase.DEPLOYING, "prepare")
-    await Supervisor(door).install(ctx.guest.marker)
-    ctx.checkpoint.facts.setdefault("stamp", datetime.now(UTC).strftime("%Y%m%d-%H%M%S"))
+    try:
+        await _install(ctx, door)
+    except CommandFailedError as error:
+        raise unprepared(ctx.recorder.phase, error) from error
+    ctx.checkpoint.facts.setdefault(STAMP, datetime.now(UTC).strftime("%Y%m%d-%H%M%S"))
     ctx.tell("Helpers are in the guest")
+
+
+async def _install(ctx: RunContext, door: Door) -> None:
+    """A marker that is there before ours came with the OS template, if PVE calls the guest ours after it was read.
+
+    Raises ``WrongGuestError`` where ours was there before, or the guest is another one by now.
+    """
+    supervisor = Supervisor(door)
+    try:
+        await supervisor.install(ctx.guest.marker)
+    except WrongGuestError:
+        if STAMP in ctx.checkpoint.facts:
+            raise
+        marker = await former.marker_of(door)
+        await ensure_ours(ctx, Phase.DEPLOYING, "prepare")
+        await former.forget(door, marker)
+        await supervisor.install(ctx.guest.marker)
+        ctx.tell("Its OS template was made from a container built here: what that one's job had left was taken out")
 
 
 async def _place(ctx: RunContext, door: Door, entry: FileEntry) -> None:
@@ -82,7 +106,7 @@ async def place_entry(ctx: RunContext, door: Door, entry: FileEntry) -> Placemen
         name=entry.name,
         content=entry.content,
         policy=entry.policy.value,
-        stamp=str(ctx.checkpoint.facts["stamp"]),
+        stamp=str(ctx.checkpoint.facts[STAMP]),
         mode=entry.mode,
         owner=entry.owner,
     )
@@ -94,16 +118,31 @@ async def place_entry(ctx: RunContext, door: Door, entry: FileEntry) -> Placemen
 
 def unwritable(phase: Phase, entry: FileEntry, error: CommandFailedError) -> PhaseFailedError:
     """Names the file, its target and, cut short, what the guest said of it."""
-    lines = [
-        plain(shown(line, SAID_CHARS)).strip() for line in error.output_tail[:READ_CHARS].splitlines()[:SAID_LINES]
-    ]
-    said = "; ".join(line for line in lines if line) or f"it ended with status {error.exit_status}"
-    likely = likely_cause(lines)
+    said, remedy = _words(error)
     return PhaseFailedError(
         phase.value,
         f"{entry.name} cannot be written to {entry.target} in the guest: {said}",
         step=entry.name,
-        remedy=likely.remedy
-        if likely
-        else "Mend the file's .path or owner, or what is in its way in the guest, then retry",
+        remedy=remedy or "Mend the file's .path or owner, or what is in its way in the guest, then retry",
     )
+
+
+def unprepared(phase: Phase, error: CommandFailedError) -> PhaseFailedError:
+    """Names what the guest said, cut short, of the helpers and the marker."""
+    said, remedy = _words(error)
+    return PhaseFailedError(
+        phase.value,
+        f"The helpers cannot be put into the guest: {said}",
+        step="prepare",
+        remedy=remedy or f"Mend what is in the way of {GUEST_FOLDER} and {STATE_FOLDER} in the guest, then retry",
+    )
+
+
+def _words(error: CommandFailedError) -> tuple[str, str]:
+    """What a guest said, cut and cleaned, and what helps against it where that is known."""
+    lines = [
+        plain(shown(line, SAID_CHARS)).strip() for line in error.output_tail[:READ_CHARS].splitlines()[:SAID_LINES]
+    ]
+    likely = likely_cause(lines)
+    said = "; ".join(line for line in lines if line) or f"it ended with status {error.exit_status}"
+    return said, likely.remedy if likely else ""

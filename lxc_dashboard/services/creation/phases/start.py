@@ -9,6 +9,7 @@ import structlog
 
 from lxc_dashboard.db.models import EventType, Phase
 from lxc_dashboard.errors import ApiError, PhaseFailedError, TaskFailedError
+from lxc_dashboard.services.containers import power
 from lxc_dashboard.services.creation import asking, contact
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.doors import NoWay
@@ -32,8 +33,9 @@ ADDRESS_WAIT_S: Final = 30.0
 ENTRY_ADDRESS_WAIT_S: Final = 90.0
 ADDRESS_POLL_S: Final = (0.1, 0.2, 0.5, 1.0)
 
-# systemd says itself when it is up, and is called init, or as what starts it, before it names itself; another init counts
-# as up when the guest can be entered.
+# systemd says itself when it is up, and is called init, or as what starts it, before it names itself. OpenRC, as in Alpine, is
+# up when its runlevel `default` has been started: the network belongs to one before it. Another init counts as up when the
+# guest can be entered.
 _WAIT_FOR_INIT: Final = """
 left=$1
 while [ "$left" -gt 0 ]; do
@@ -42,7 +44,16 @@ while [ "$left" -gt 0 ]; do
         case $state in running | degraded | maintenance) echo "$state"; exit 0 ;; esac
     elif read -r init </proc/1/comm; then
         [ "$init" != init ] || init=$(readlink -f /sbin/init 2>/dev/null)
-        case $init in systemd | */systemd | lxc*) ;; *) echo running; exit 0 ;; esac
+        case $init in
+        systemd | */systemd | lxc*) ;;
+        *)
+            if [ -d /run/openrc ] || grep -qs '^[^#]*openrc' /etc/inittab; then
+                { read -r state </run/openrc/softlevel; } 2>/dev/null
+                [ "$state" = default ] && [ ! -e /run/openrc/rc.starting ] || init=
+            fi
+            [ -z "$init" ] || { echo running; exit 0; }
+            ;;
+        esac
     fi
     sleep 0.2 2>/dev/null || sleep 1
     left=$((left - 1))
@@ -90,14 +101,18 @@ async def _start(ctx: RunContext) -> None:
     except (TaskFailedError, ApiError) as error:
         if (await ctx.client.lxc.status(guest.node, guest.vmid)).running:
             return
-        raise PhaseFailedError(
-            Phase.STARTING.value,
-            error.user_message,
-            step="start",
-            remedy="The log shows what PVE did. Mend it, then retry",
-        ) from error
+        raise _not_started(error.user_message) from error
+    if power.was_handed_to_ha(result.upid) and not await power.reached(
+        ctx.client, guest.vmid, guest.node, running=True, within_s=START_DEADLINE_S
+    ):
+        raise _not_started(f"HA was asked to start CT {guest.vmid}, which does not run after {START_DEADLINE_S:.0f} s")
     if result.warnings:
         ctx.tell(f"PVE started it with {result.warnings} warnings", EventType.WARNING)
+
+
+def _not_started(why: str) -> PhaseFailedError:
+    remedy = "The log shows what PVE did. Mend it, then retry"
+    return PhaseFailedError(Phase.STARTING.value, why, step="start", remedy=remedy)
 
 
 async def _enter(ctx: RunContext, door: Door) -> None:

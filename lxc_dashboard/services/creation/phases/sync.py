@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from lxc_dashboard.db.models import Phase
+from lxc_dashboard.db.models import EventType, Phase
 from lxc_dashboard.errors import PhaseFailedError
 from lxc_dashboard.guest.files import Placement
 from lxc_dashboard.guest.supervisor import Supervisor
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from lxc_dashboard.services.templates.model import Script, TemplateContent
 
 HELD_BACK: Final = "sync.held"
+_SAID: Final = {
+    Placement.SAME: "is there already after the scripts",
+    Placement.KEPT: "is there by now, from a package or script, and is kept: only policy replace or backup writes the template's",
+    Placement.WRITTEN: "written after the scripts",
+    Placement.SAVED: "written after the scripts, the former one kept beside it",
+}
 
 
 async def run(ctx: RunContext) -> None:
@@ -91,4 +97,5 @@ async def _place_held(ctx: RunContext, door: Door) -> None:
                 step=entry.name,
                 remedy="Have a script or a package make the directory, or mend the file's .path",
             )
-        ctx.tell_once(f"{HELD_BACK}:{entry.name}", f"{entry.target}: written after the scripts")
+        kind = EventType.WARNING if placement is Placement.KEPT else EventType.STEP
+        ctx.tell_once(f"{HELD_BACK}:{entry.name}", f"{entry.target}: {_SAID[placement]}", kind)

@@ -54,7 +54,7 @@ async def rights_held(question: Question) -> list[Finding]:
     """What is missing, once a path."""
     vmid = question.vmid or await question.client.cluster.nextid()
     missing = await rights.missing(question.client, question.spec, vmid, question.userid)
-    return [error(lack.field, lack.cause, lack.remedy) for lack in missing]
+    return [(warning if lack.later else error)(lack.field, lack.cause, lack.remedy) for lack in missing]
 
 
 async def vmid(question: Question) -> list[Finding]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING
 
-from lxc_dashboard.proxmox.auth import TokenAuth
 from lxc_dashboard.services.creation import addresses as known
 from lxc_dashboard.services.creation.findings import Finding, error, warning
-from lxc_dashboard.services.creation.neighbours import Held, Seen, addresses_seen
+from lxc_dashboard.services.creation.neighbours import SEEN_HOLDS_FOR_WORKERS_S, SEEN_HOLDS_S, Held, Seen, seen_lately
 from lxc_dashboard.services.creation.spec import NETWORK_DEVICE
 
 if TYPE_CHECKING:
@@ -21,10 +18,6 @@ if TYPE_CHECKING:
 
 Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-# A page that looks again every few seconds asks each container for its addresses this often. A worker asks anew.
-SEEN_HOLDS_S: Final = 60.0
-_seen: WeakKeyDictionary[object, dict[tuple[object, str], tuple[float, Seen]]] = WeakKeyDictionary()
 
 
 async def addresses(question: Question) -> list[Finding]:
@@ -49,17 +42,9 @@ async def addresses(question: Question) -> list[Finding]:
 
 
 async def _look(question: Question) -> Seen:
-    """As it was up to a minute ago, for a user who only looks; a token may see less than its user."""
-    if question.own is not None or isinstance(question.client.auth, TokenAuth):
-        return await addresses_seen(question.client)
-    now = asyncio.get_running_loop().time()
-    kept = _seen.setdefault(question.rt.pve, {})
-    key = (question.endpoint_id, question.userid)
-    for old in [other for other, (at, _) in kept.items() if now - at >= SEEN_HOLDS_S]:
-        del kept[old]
-    if key not in kept:
-        kept[key] = (now, await addresses_seen(question.client))
-    return kept[key][1]
+    """As it was a moment ago: hours may lie between a request and its run, but not between runs that begin together."""
+    holds_s = SEEN_HOLDS_S if question.own is None else SEEN_HOLDS_FOR_WORKERS_S
+    return await seen_lately(question.rt.pve, question.client, question.endpoint_id, question.userid, holds_s)
 
 
 def _taken(family: str, ip: IpSettings, held: Sequence[Held]) -> Iterator[Finding]:

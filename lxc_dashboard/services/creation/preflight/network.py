@@ -19,8 +19,8 @@ async def bridge(question: Question) -> list[Finding]:
     """There, as far as may be seen, and fit for the VLAN tag and the MTU."""
     spec = question.spec
     bridges = {device.iface: device for device in await question.client.nodes.network(spec.node, "any_bridge")}
-    if spec.bridge in bridges:
-        return [*_vlan(spec, bridges[spec.bridge]), *_mtu(spec, bridges[spec.bridge])]
+    if (device := bridges.get(spec.bridge)) is not None:
+        return [*_active(spec, device), *_vlan(spec, device), *_mtu(spec, device)]
     if not bridges:
         return [warning("bridge", f"No bridge of {spec.node} may be seen: {spec.bridge} could not be checked")]
     return [
@@ -28,6 +28,12 @@ async def bridge(question: Question) -> list[Finding]:
             "bridge", f"No bridge {spec.bridge} is seen on {spec.node}", f"Choose one of {', '.join(sorted(bridges))}"
         )
     ]
+
+
+def _active(spec: ContainerSpec, device: NetworkDevice) -> Iterator[Finding]:
+    if not device.active:
+        cause = f"{device.iface} of {spec.node} is not up: the container cannot start on it"
+        yield warning("bridge", cause, "Apply the node's network configuration in PVE, or choose another bridge")
 
 
 def _vlan(spec: ContainerSpec, device: NetworkDevice) -> Iterator[Finding]:

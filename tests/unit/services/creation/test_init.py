@@ -27,9 +27,47 @@ def test_an_init_that_is_not_systemd_is_up_at_once(tmp_path: Path, comm: str, in
     (tmp_path / "comm").write_text(f"{comm}\n")
     (tmp_path / init).touch()
     (tmp_path / "init").symlink_to(tmp_path / init)
-    script = start._WAIT_FOR_INIT
-    for place, ours in {"/proc/1/comm": "comm", "/sbin/init": "init", "/run/systemd/system": "none"}.items():
-        assert place in script
-        script = script.replace(place, str(tmp_path / ours))
-    done = subprocess.run(["/bin/sh", "-c", script, "sh", ROUNDS], capture_output=True, text=True, check=False)
+    done = wait_for_init(tmp_path)
     assert (done.returncode, done.stdout) == ((0, "running\n") if is_up else (1, "starting\n"))
+
+
+@pytest.mark.parametrize(
+    ("inittab", "softlevel", "starts", "said"),
+    [
+        ("::wait:/sbin/openrc default\n", None, False, "starting"),  # /run is not made yet
+        ("", "", False, "starting"),
+        ("", "sysinit", True, "sysinit"),
+        ("", "boot", False, "boot"),
+        ("", "default", True, "default"),
+        ("", "default", False, ""),
+        ("# no openrc here\n", None, False, ""),
+    ],
+)
+def test_openrc_is_up_when_its_default_runlevel_was_started(
+    tmp_path: Path, inittab: str, softlevel: str | None, starts: bool, said: str
+) -> None:
+    (tmp_path / "comm").write_text("init\n")
+    (tmp_path / "init").symlink_to("/bin/busybox")
+    (tmp_path / "inittab").write_text(inittab)
+    if softlevel is not None:
+        (tmp_path / "openrc").mkdir()
+        (tmp_path / "openrc/softlevel").write_text(softlevel)
+    if starts:
+        (tmp_path / "openrc/rc.starting").mkdir()
+    done = wait_for_init(tmp_path)
+    assert (done.returncode, done.stdout) == ((1, f"{said}\n") if said else (0, "running\n"))
+
+
+def wait_for_init(folder: Path) -> subprocess.CompletedProcess[str]:
+    """In a guest whose first process, and what it leaves in /run and /etc, are those of ``folder``."""
+    script = start._WAIT_FOR_INIT
+    for place, ours in {
+        "/proc/1/comm": "comm",
+        "/sbin/init": "init",
+        "/run/systemd/system": "none",
+        "/run/openrc": "openrc",
+        "/etc/inittab": "inittab",
+    }.items():
+        assert place in script
+        script = script.replace(place, str(folder / ours))
+    return subprocess.run(["/bin/sh", "-c", script, "sh", ROUNDS], capture_output=True, text=True, check=False)

@@ -50,7 +50,7 @@ def test_a_pattern_names_each_container(pattern: str, names: tuple[str, ...]) ->
         ("web_{1..2}", "web_1: Letters, digits and hyphens"),
         ("web.{1..2}", "web.1: The last part cannot be a number alone"),
         ("x" * 300 + "{1..2}", "At most 255 characters"),
-        ("x" * 70 + "{1..2}", "63 at most"),
+        ("x" * 63 + "{1..2}", "63 at most"),
         ("web-{1..2}\0", "web-1\0: Only characters that can be typed"),
     ],
 )

@@ -15,7 +15,7 @@ from lxc_dashboard.db.models import Creation, EventType, FilePolicy, PackageMana
 from lxc_dashboard.errors import CommandFailedError, PhaseFailedError, PreflightError, TaskFailedError
 from lxc_dashboard.guest.steps import Outcome, StepEnd
 from lxc_dashboard.proxmox.schemas import Interface
-from lxc_dashboard.services.creation import asking, discovery, ending, identity, notes, passwords, rights
+from lxc_dashboard.services.creation import asking, discovery, ending, fields, identity, notes, passwords, rights
 from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.events import ProgressEvent, decode, encode
 from lxc_dashboard.services.creation.explain import explain, likely_cause
@@ -155,7 +155,7 @@ def test_a_retry_of_the_create_looks_at_everything_again() -> None:
 
 
 def ended(outcome: Outcome = Outcome.EXIT, status: int = 1) -> StepEnd:
-    return StepEnd(outcome, status, 0, 0, 0)
+    return StepEnd(outcome, status, 0)
 
 
 @pytest.mark.parametrize(
@@ -336,6 +336,19 @@ def test_notes_tell_whose_container_it_is() -> None:
     ).startswith("Created")
 
 
+def test_the_longest_notes_fit_with_ours_behind_them_into_what_pve_takes() -> None:
+    made = uuid4()
+    ready = notes.when_ready(
+        notes.while_creating("x" * fields.DESCRIPTION_MAX_CHARS, made),
+        made,
+        built_from=f"{'n' * 63} r{10**9}",
+        userid="u" * 64,
+        at=datetime.now(UTC),
+    )
+    assert notes.is_of(ready, made)
+    assert len(ready) <= 8192
+
+
 def test_a_tickets_age_is_read_from_itself() -> None:
     present = 1_800_000_000.0
     assert identity.issued_at(f"PVE:root@pam:{int(present) - 600:08X}::c2ln", present=present) == present - 600
@@ -386,8 +399,14 @@ def test_each_wish_needs_its_own_rights() -> None:
     assert ("SDN.Use", "/sdn/zones/localnetwork/vmbr0") in plain
     assert ("VM.Console", "/vms/101") in needs(revision_id=uuid4()) - plain
     assert ("Sys.Modify", "/") in needs(unprivileged=False) - plain
-    assert ("SDN.Use", "/sdn/zones/localnetwork/vmbr0/30") in needs(vlan=30)
+    [tagged] = [need for need in rights.needed(replace(SPEC, vlan=30), 101) if need.privilege == "SDN.Use"]
+    assert tagged.paths == ("/sdn/zones/localnetwork/vmbr0/30",)
     assert ("Datastore.AllocateTemplate", "/storage/local") in needs(ostemplate_download="x") - plain
+    far = {("Datastore.AllocateSpace", "/storage/iso"), ("Datastore.AllocateTemplate", "/storage/iso")}
+    assert far <= needs(ostemplate="iso:vztmpl/x.tar.zst", ostemplate_download="x.tar.zst") - plain
+    assert ("Sys.Modify", "/") in {
+        (need.privilege, need.paths[0]) for need in rights.needed(SPEC, 101, guarded_tags=("prod",))
+    }
     pooled = next(need for need in rights.needed(replace(SPEC, pool="lab"), 101) if need.privilege == "VM.Allocate")
     assert pooled.paths == ("/vms/101", "/pool/lab")
 

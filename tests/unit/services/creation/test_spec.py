@@ -154,7 +154,7 @@ def test_all_that_is_missing_is_named_at_once() -> None:
 @pytest.mark.parametrize(
     ("field", "values"),
     [
-        ("hostname", ["", "-a", "a-", "a_b", "a..b", "x" * 64, ".".join(["a" * 60] * 5), "10.0.0.1", "a b", "ä"]),
+        ("hostname", ["", "-a", "a-", "a_b", "a..b", "x" * 64, ".".join(["a" * 32, "b" * 32]), "10.0.0.1", "a b", "ä"]),
         ("vmid", ["99", "1000000000", "abc", "1.5", True, "-120"]),
         ("cores", ["0", "x", "99999999999999"]),
         ("memory_mib", ["15", "1e3"]),
@@ -163,7 +163,20 @@ def test_all_that_is_missing_is_named_at_once() -> None:
         ("mtu", ["100", "70000"]),
         ("bridge", ["", "vmbr0;x", "x" * 16, "1br"]),
         ("storage", ["", "a", "-x", "a b"]),
-        ("ostemplate", ["", "debian", "local:iso/x.iso", "local:vztmpl/../x", "local:vztmpl/a b"]),
+        (
+            "ostemplate",
+            [
+                "",
+                "debian",
+                "local:iso/x.iso",
+                "local:vztmpl/../x",
+                "local:vztmpl/..",
+                "local:vztmpl/a,b",
+                "local:vztmpl/a\nb",
+                "l:vztmpl/a",
+                "local:vztmpl/" + "a" * 243,
+            ],
+        ),
         ("tags", ["-a", "a!b", "a/b"]),
         ("pool", ["a b", "a/b/c/d"]),
         ("nameserver", ["dns.example.org", "1.2.3.4.5", "fd00::1%eth0", "fe80::1%", "fe80::1%a b", "febf::1%eth0"]),
@@ -172,7 +185,7 @@ def test_all_that_is_missing_is_named_at_once() -> None:
         ("password_mode", ["always"]),
         ("ssh_keys", ["not a key", "ssh-ed25519", "ssh-ed25519 AAAAC3Nz me", "-----BEGIN OPENSSH PRIVATE KEY-----"]),
         ("revision_id", ["7"]),
-        ("description", ["x" * 8001]),
+        ("description", ["x" * 7801]),
         ("packages_off", [[{"bucket": "b", "manager": "yum", "spec": "x"}], "text", [7]]),
         (
             "packages_extra",
@@ -180,6 +193,8 @@ def test_all_that_is_missing_is_named_at_once() -> None:
                 [{"manager": "custom", "spec": "x"}],
                 [{"manager": "apt", "spec": "-y"}],
                 [{"manager": "apt", "spec": "a; rm"}],
+                [{"manager": "apt", "spec": "nginx-"}],
+                [{"manager": "apt", "spec": "a" * 256}],
             ],
         ),
         ("scripts", [["a", "a"], "a"]),
@@ -225,6 +240,10 @@ def test_fields_that_do_not_go_together_are_named(changes: dict[str, Any], field
         {"ipv4_mode": "static", "ipv4_address": "10.5.5.5/32", "ipv4_gateway": "10.0.0.1"},
         {"ipv4_mode": "none", "ipv6_mode": "dhcp"},
         {"hostname": "Web-01.Example.org"},
+        {"hostname": ".".join(["a" * 32, "b" * 31])},
+        {"ostemplate": "local:vztmpl/my~own (2) système@home.tar.zst"},
+        {"ostemplate": "local:vztmpl/" + "a" * 242},
+        {"packages_extra": [{"manager": "apk", "spec": "nginx-"}]},
     ],
 )
 def test_unusual_and_right_is_taken(changes: dict[str, Any]) -> None:
@@ -259,7 +278,7 @@ def test_json_of_another_version_is_read() -> None:
     assert ContainerSpec.from_json({key: LEAST[key] for key in LEAST}).ipv4 == IpSettings(IpMode.DHCP)
 
 
-@pytest.mark.parametrize("password", [None, "", "four", "x" * 65, "tab\there"])
+@pytest.mark.parametrize("password", [None, "", "four", "ä" * 251, "tab\there"])
 def test_a_given_password_is_checked_and_never_shown(password: str | None) -> None:
     with pytest.raises(InvalidInputError) as raised:
         check_password(PasswordMode.GIVEN, password)
@@ -267,6 +286,7 @@ def test_a_given_password_is_checked_and_never_shown(password: str | None) -> No
     assert not password or password not in str(raised.value)
     check_password(PasswordMode.NONE, password)
     check_password(PasswordMode.GIVEN, "correct horse")
+    check_password(PasswordMode.GIVEN, "x" * 500)
 
 
 @pytest.mark.parametrize("field", ["description", "ssh_keys", "searchdomain", "pool"])

@@ -39,6 +39,8 @@ class Pve:
     tasks: list[dict[str, Any]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     away: str = ""
+    silent: set[int] = field(default_factory=set)
+    templates: set[int] = field(default_factory=set)
 
     def __call__(self, seen: Seen) -> Answer:
         if seen.path == "/version":
@@ -47,16 +49,24 @@ class Pve:
             return data(self.tasks)
         if seen.path == "/cluster/resources":
             guests = [
-                {"type": "lxc", "vmid": vmid, "node": at, "status": "stopped"} for vmid, at in self.places.items()
+                {"type": "lxc", "vmid": vmid, "node": at, "status": "stopped", "template": int(vmid in self.templates)}
+                for vmid, at in self.places.items()
             ]
             return data([*({"type": "node", "node": node, "status": "online"} for node in ("pve1", "pve2")), *guests])
         self.asked.append(seen.path)
         _, _, node, _, vmid, *_ = seen.path.split("/")
+        return self._status(node, int(vmid))
+
+    def _status(self, node: str, vmid: int) -> Answer:
         if node == self.away:
             return Answer("595 No route to host", headers=())
-        if self.places.get(int(vmid)) != node:
+        if self.places.get(vmid) != node:
             return refusal("500 no such guest", f"Configuration file 'nodes/{node}/lxc/{vmid}.conf' does not exist")
-        return data({"vmid": int(vmid), "status": "running"})
+        if vmid in self.silent:
+            return refusal("500 no", "can't lock file - got timeout")
+        if vmid in self.templates:
+            return data({"vmid": vmid, "status": "stopped", "template": 1})
+        return data({"vmid": vmid, "status": "running"})
 
 
 @dataclass
@@ -141,3 +151,23 @@ async def test_a_guest_whose_node_went_away_hinders_no_look(identity: Identity) 
         changed, gone = await looks.another(103)
     assert changed[103]["status"] == "running"
     assert not gone
+
+
+async def test_a_guest_that_does_not_tell_how_it_stands_stays_in_the_list(identity: Identity) -> None:
+    pve = Pve({101: "pve1", 103: "pve1"}, tasks=[task(1, 101, running=True)])
+    async with looking(identity, pve) as looks:
+        await looks.next()
+        pve.silent, pve.tasks = {101}, [task(1, 101)]
+        changed, gone = await looks.another(103)
+        assert changed[103]["status"] == "running"
+        assert not gone
+        assert 101 in looks.poller.rows
+
+
+async def test_a_template_whose_backup_ends_is_no_container(identity: Identity) -> None:
+    pve = Pve({101: "pve1", 103: "pve1"}, tasks=[task(1, 101, "vzdump", running=True)], templates={101})
+    async with looking(identity, pve) as looks:
+        await looks.next()
+        pve.tasks = [task(1, 101, "vzdump")]
+        changed, _ = await looks.another(103)
+        assert set(changed) == set(looks.poller.rows) == {103}

@@ -50,6 +50,8 @@ def test_a_privileged_template_is_told() -> None:
         ("debian", PackageManager.CUSTOM, True),
         ("", PackageManager.APK, True),
         ("plan9", PackageManager.APT, True),
+        *((system, PackageManager.APT, False) for system in ("archlinux", "gentoo", "opensuse", "voidlinux")),
+        ("archlinux", PackageManager.PIP, True),
     ],
 )
 def test_only_another_known_systems_manager_does_not_fit(system: str, manager: PackageManager, fits: bool) -> None:

@@ -241,7 +241,7 @@ def test_a_file_that_is_no_plain_text_is_refused(data: bytes, line: int, why: st
         ("TEMPLATE_SWAP=-1", "MiB"),
         (f"TEMPLATE_RAM={'9' * 5000}", "MiB"),
         ("TEMPLATE_TAGS='a b'", "tags"),
-        ("TEMPLATE_OS=Debian", "distribution"),
+        ("TEMPLATE_OS='Debian 13'", "distribution"),
         ("TEMPLATE_VERSION='13 '", "version"),
         ("TEMPLATE_STORAGE=-x", "storage"),
         ("TEMPLATE_BRIDGE='vmbr0,tag=1'", "bridge"),
@@ -254,6 +254,11 @@ def test_a_value_that_its_key_cannot_hold_is_refused(line: str, why: str) -> Non
     error = refusal(f"\n\n{line}\n")
     assert error.line == 3
     assert why in error.message
+
+
+def test_a_distribution_may_be_written_in_any_case() -> None:
+    config, _ = parse_conf(b"TEMPLATE_APP=x\nTEMPLATE_OS=Debian\n", file="t/c")
+    assert config.os == "debian"
 
 
 def test_unknown_repeated_and_unused_names_are_warnings() -> None:

@@ -346,6 +346,7 @@ def test_what_cannot_be_read_is_refused_and_tried_again(write_tree: WriteTree, m
         (f"{CONFIGS}/scripts/1.sh", b"echo\n\0", "NUL byte"),
         (f"{CONFIGS}/scripts/1.sh", b"echo \xe4\n", "not UTF-8"),
         (f"{CONFIGS}/packages/{'x' * 64}.apt", "nginx\n", "needs a name of at most 63"),
+        (f"{CONFIGS}/packages/apt", "nginx\n", "needs a name in front of its manager: base.apt, say"),
     ],
 )
 def test_what_is_too_large_or_no_text_is_refused(write_tree: WriteTree, path: str, content: bytes, why: str) -> None:

@@ -1,0 +1,126 @@
+"""What one caller may hold at a time, and that it takes nothing from another one."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack, ExitStack
+from uuid import uuid4
+
+import pytest
+
+from lxc_dashboard import routes
+from lxc_dashboard.api import shares
+from lxc_dashboard.api.shares import Places, Shares, Tabs
+from lxc_dashboard.errors import RateLimitedError, TooManyAtOnceError
+
+
+async def test_one_more_than_a_caller_may_hold_is_refused_until_he_lets_one_go() -> None:
+    places, one, other = Places("things", 2), uuid4(), uuid4()
+    async with AsyncExitStack() as held:
+        await held.enter_async_context(places.taken(one))
+        async with places.taken(one):
+            with pytest.raises(TooManyAtOnceError, match="You have 2 things"):
+                await held.enter_async_context(places.taken(one))
+            await held.enter_async_context(places.taken(other))
+        await held.enter_async_context(places.taken(one))
+    assert places._rows == {}
+
+
+async def test_some_wait_for_their_turn_and_come_in_order() -> None:
+    places, who, served = Places("requests", 1, waiting=2, within_s=60.0), uuid4(), list[int]()
+
+    async def ask(number: int) -> None:
+        async with places.taken(who):
+            served.append(number)
+            await asyncio.sleep(0)
+
+    outcomes = await asyncio.gather(*(ask(number) for number in range(4)), return_exceptions=True)
+    assert served == [0, 1, 2]
+    assert [type(each) for each in outcomes] == [type(None)] * 3 + [TooManyAtOnceError]
+    assert places._rows == {}
+
+
+async def test_who_waits_too_long_is_told_when_to_come_again() -> None:
+    places, who = Places("requests", 1, waiting=2, within_s=0.01), uuid4()
+    async with places.taken(who):
+        with pytest.raises(RateLimitedError) as late:
+            async with places.taken(who):
+                raise AssertionError
+    assert late.value.retry_after_s > 0
+    async with places.taken(who):
+        pass
+
+
+def test_a_tab_that_comes_again_makes_no_new_state_and_a_new_one_does() -> None:
+    now = 1000.0
+    tabs, who = Tabs(most=2, clock=lambda: now), uuid4()
+    for _ in range(5):
+        with tabs.opened(who, "one"):
+            pass
+    with tabs.opened(who, "two"), pytest.raises(TooManyAtOnceError), tabs.opened(who, "three"):
+        raise AssertionError
+    with tabs.opened(uuid4(), "three"):
+        pass
+    now += shares.STATE_KEPT_S + 1
+    with tabs.opened(who, "three"):
+        pass
+
+
+def test_a_tab_that_is_there_already_makes_a_state_for_whoever_comes_by_its_name() -> None:
+    tabs, who = Tabs(most=3), uuid4()
+    with ExitStack() as sockets:
+        sockets.enter_context(tabs.opened(who, "one"))
+        for _ in range(2):
+            with tabs.opened(who, "one"):
+                pass
+        with pytest.raises(TooManyAtOnceError):
+            sockets.enter_context(tabs.opened(who, "one"))
+
+
+def test_sessions_that_were_long_unused_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shares, "REMEMBERED", 2)
+    tabs = Tabs()
+    for _ in range(5):
+        with tabs.opened(uuid4(), "one"):
+            pass
+    assert len(tabs._known) == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "most"),
+    [
+        (f"{routes.CREATIONS}/01/events", shares.STREAMS),
+        (f"{routes.API_CREATIONS}/01/log", shares.STREAMS),
+        (f"{routes.CREATIONS}/01/log.txt", shares.STREAMS),
+        (routes.API_CREATIONS, shares.REQUESTS + shares.REQUESTS_WAITING),
+    ],
+)
+async def test_each_kind_of_request_has_its_own_bound(path: str, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shares, "REQUEST_WITHIN_S", 60.0)
+    held, who, go = Shares(), uuid4(), asyncio.Event()
+
+    async def ask() -> None:
+        async with held.request(path, who):
+            await go.wait()
+
+    asking = [asyncio.create_task(ask()) for _ in range(most)]
+    await asyncio.sleep(0)
+    with pytest.raises(TooManyAtOnceError):
+        async with held.request(path, who):
+            raise AssertionError
+    async with held.request(routes.JOBS, who), held.request(path, uuid4()):
+        go.set()
+    await asyncio.gather(*asking)
+
+
+async def test_sockets_are_counted_by_session_and_new_tabs_too() -> None:
+    held, who = Shares(), uuid4()
+    async with AsyncExitStack() as open_:
+        for number in range(shares.SOCKETS):
+            scope = {"path": "/_event/", "query_string": b"token=%d" % number}
+            await open_.enter_async_context(held.socket(scope, who))
+        with pytest.raises(TooManyAtOnceError):
+            await open_.enter_async_context(held.socket({"path": f"{routes.CONSOLE_SOCKET}/7"}, who))
+    for _ in range(shares.NEW_TABS + 1):
+        async with held.socket({"path": f"{routes.CONSOLE_SOCKET}/7"}, who):
+            pass
