@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 Network = IPv4Network | IPv6Network
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+_PORTS = {"http": ":80", "https": ":443"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +84,21 @@ def host_of(authority: str) -> str:
 
 
 def is_own_origin(origin: str, headers: Mapping[str, str], trust: Trust) -> bool:
-    """Whether a page of ours asked: the one of PUBLIC_URL, or of the very host that was asked. A missing one is not ours."""
+    """Whether a page of ours asked: the one of PUBLIC_URL, or of the very host that was asked. A missing one is not ours.
+
+    Where PUBLIC_URL is set that host counts on this very machine alone: any name may be led to our address by its owner.
+    """
     if trust.public_url and origin == origin_of(trust.public_url):
         return True
     parts = urlsplit(origin)
     host = headers.get("host", "")
+    if trust.public_url and host_of(host) not in LOCAL_HOSTS:
+        return False
     return parts.scheme in {"http", "https"} and bool(host) and origin == f"{parts.scheme}://{host}"
 
 
 def origin_of(url: str) -> str:
+    """As a browser writes it: in lower case, without a port that goes without saying, without what stands before an ``@``."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
+    host = parts.netloc.rpartition("@")[2].lower()
+    return f"{parts.scheme}://{host.removesuffix(_PORTS.get(parts.scheme, ''))}"

@@ -151,7 +151,7 @@ class Line(msgspec.Struct, frozen=True, tag="line"):
 
 
 class End(msgspec.Struct, frozen=True, tag="end"):
-    """The last object of a log. ``state`` is the run's, empty where the caller may not see it any more, as ``message`` says."""
+    """The last object of a log. ``state`` is the run's, empty where its log cannot be read any more, as ``message`` says."""
 
     state: str
     message: str = ""

@@ -11,12 +11,19 @@ import msgspec
 import structlog
 
 from lxc_dashboard.api.v1.answers import End, Line
-from lxc_dashboard.errors import DashboardError, NotFoundError, PrivilegeError, SessionExpiredError, TokenRefusedError
+from lxc_dashboard.errors import (
+    DashboardError,
+    NotFoundError,
+    PrivilegeError,
+    ServiceUnavailableError,
+    SessionExpiredError,
+    TokenRefusedError,
+)
 from lxc_dashboard.services.auth import tokens
 from lxc_dashboard.services.creation import log as job_log
 from lxc_dashboard.services.creation import service
-from lxc_dashboard.services.creation.follow import follow
-from lxc_dashboard.services.creation.lines import LogLine, lines_of, plain
+from lxc_dashboard.services.creation.follow import DATABASE_AWAY_S, follow
+from lxc_dashboard.services.creation.lines import LogLine, in_turns, lines_of, plain
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
@@ -38,9 +45,12 @@ class LogStream:
 
     async def stored(self, after: int) -> AsyncIterator[bytes]:
         """What there is after number ``after``."""
-        while (page := await self._page(after)).lines:
-            after = page.lines[-1].seq
-            yield _written(page.lines)
+        try:
+            async for lines in job_log.stored(self._rt, self._id, after):
+                yield _written(lines)
+        except DashboardError as error:
+            yield _failed(error)
+            return
         yield await self._end()
 
     async def follow(self, after: int) -> AsyncIterator[bytes]:
@@ -55,23 +65,25 @@ class LogStream:
                 if loop.time() - looked_at >= LOOKED_EVERY_S:
                     looked_at = loop.time()
                     if (lost := await self._lost()) is not None:
-                        yield _json(End("", lost.user_message))
+                        yield _failed(lost)
                         return
                     yield b"\n"
                 if done:
                     batch = coming.result()
                     if batch is None:
                         break
-                    yield _written(lines_of(batch, batch[0].seq, batch[-1].last))
+                    for group in in_turns(batch):
+                        yield _written(lines_of(group, group[0].seq, group[-1].last))
+                        await asyncio.sleep(0)
                     coming = asyncio.ensure_future(anext(following, None))
+        except DashboardError as error:
+            yield _failed(error)
+            return
         finally:
             coming.cancel()
             await asyncio.gather(coming, return_exceptions=True)
             await following.aclose()
         yield await self._end()
-
-    async def _page(self, after: int) -> job_log.LogPage:
-        return await job_log.page_of(self._rt, self._id, after=after, limit=job_log.LINES_AT_ONCE)
 
     async def _lost(self) -> DashboardError | None:
         """Why the caller may not see it any more. A PVE that is away takes nothing from him."""
@@ -85,8 +97,27 @@ class LogStream:
         return None
 
     async def _end(self) -> bytes:
-        view = await service.get_job(self._rt, self._session, self._id)
-        return _json(End(view.state.value))
+        """A PVE that is away takes nothing from the caller, and PostgreSQL is waited for, as by the log."""
+        try:
+            await service.get_job(self._rt, self._session, self._id)
+        except _LOST as error:
+            return _failed(error)
+        except DashboardError as error:
+            log.info("reader not looked at", why=str(error))
+        while True:
+            try:
+                async with self._rt.db.transaction() as tx:
+                    return _json(End((await tx.creations.get(self._id)).state))
+            except NotFoundError as error:
+                return _failed(error)
+            except ServiceUnavailableError:
+                await asyncio.sleep(DATABASE_AWAY_S)
+
+
+def _failed(error: DashboardError) -> bytes:
+    """The answer has begun: no status can tell any more."""
+    log.info("log ended early", why=str(error))
+    return _json(End("", error.user_message))
 
 
 def _written(lines: Iterable[LogLine]) -> bytes:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-PAGE: Final = 500
+# Each row holds up to 500 lines, or 64 KiB.
+PAGE: Final = 100
 BLOCK_MS: Final = 2000
 POLL_WITHOUT_REDIS_S: Final = 0.5
 REDIS_AWAY_S: Final = 5.0

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 LINE_CHARS: Final = 8000
+# As much as one event holds at most.
+LINES_A_TURN: Final = 500
+CHARS_A_TURN: Final = 64 * 1024
 _CUT: Final = " …"
 
 # CSI, OSC, other strings, then any escape of two or three characters.
@@ -38,6 +41,9 @@ class Event(Protocol):
     def at(self) -> datetime: ...
 
 
+E = TypeVar("E", bound=Event)
+
+
 @dataclass(frozen=True, slots=True)
 class LogLine:
     """``type`` is a progress event's: step, log, warning, error or complete. ``text`` may hold colours (SGR), no other escape."""
@@ -59,6 +65,20 @@ class Span:
     last: int
 
 
+def in_turns(events: Iterable[E]) -> Iterator[list[E]]:
+    """``events`` in groups of about what one may hold: so much is made of a log before others have their turn."""
+    group: list[E] = []
+    lines = chars = 0
+    for event in events:
+        lines, chars = lines + event.lines, chars + len(event.message)
+        if group and (lines > LINES_A_TURN or chars > CHARS_A_TURN):
+            yield group
+            group, lines, chars = [], event.lines, len(event.message)
+        group.append(event)
+    if group:
+        yield group
+
+
 def lines_of(events: Iterable[Event], first: int, last: int, *, chars: int = LINE_CHARS) -> tuple[LogLine, ...]:
     """The lines of ``events`` with the numbers ``first`` to ``last``, each cut to ``chars``."""
     found: list[LogLine] = []
@@ -69,6 +89,14 @@ def lines_of(events: Iterable[Event], first: int, last: int, *, chars: int = LIN
             line = shown(texts[seq - event.seq], chars)
             found.append(LogLine(seq, event.at, str(event.type), str(event.phase), event.script, line))
     return tuple(found)
+
+
+def lines_with(event: Event, text: str, first: int, last: int) -> list[int]:
+    """The numbers ``first`` to ``last`` of those lines of ``event`` that show ``text``, whatever its case."""
+    wanted = range(max(event.seq, first), min(event.seq + event.lines - 1, last) + 1)
+    texts = _split(event.message, event.lines) if wanted else ()
+    low = text.lower()
+    return [seq for seq in wanted if low in plain(shown(texts[seq - event.seq])).lower()]
 
 
 def spans_of(events: Iterable[Event]) -> tuple[Span, ...]:
@@ -97,7 +125,7 @@ def shown(line: str, chars: int = LINE_CHARS) -> str:
 
 def plain(text: str) -> str:
     """A shown line without its colours."""
-    return _COLOUR.sub("", text)
+    return _COLOUR.sub("", text) if "\x1b" in text else text
 
 
 def _kept(escape: re.Match[str]) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from lxc_dashboard.services.creation import service
-from lxc_dashboard.services.creation.lines import LogLine, Span, lines_of, plain
+from lxc_dashboard.services.creation.lines import LINE_CHARS, LogLine, Span, in_turns, lines_of, lines_with, plain
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
 LINES_AT_ONCE: Final = 1000
 MATCHES_AT_MOST: Final = 1000
 QUERY_CHARS: Final = 200
-SEARCHED_ROWS_AT_ONCE: Final = 50
-DOWNLOADED_AT_ONCE: Final = 2_000
+# Each holds up to 500 lines, or 64 KiB.
+SEARCHED_ROWS_AT_ONCE: Final = 20
+SEARCHED_ROWS_AT_MOST: Final = MATCHES_AT_MOST
+READ_ROWS_AT_ONCE: Final = 20
 DOWNLOADED_LINE_CHARS: Final = 1024 * 1024
 
 
@@ -53,13 +56,12 @@ async def tail(rt: Runtime, session: Session, creation_id: UUID, *, limit: int) 
     return await page_of(rt, creation_id, after=max(0, last - _within(limit)), limit=_within(limit))
 
 
-async def page_of(rt: Runtime, creation_id: UUID, *, after: int, limit: int, chars: int | None = None) -> LogPage:
+async def page_of(rt: Runtime, creation_id: UUID, *, after: int, limit: int) -> LogPage:
     """``page`` for a caller that has checked whether its user may see this."""
     async with rt.db.transaction() as tx:
         rows = await tx.creations.events_between(creation_id, after + 1, after + limit)
         last = await tx.creations.last_seq(creation_id)
-    cut = {} if chars is None else {"chars": chars}
-    return LogPage(lines_of(rows, after + 1, after + limit, **cut), last)
+    return LogPage(lines_of(rows, after + 1, after + limit), last)
 
 
 async def spans(rt: Runtime, session: Session, creation_id: UUID) -> tuple[Span, ...]:
@@ -70,22 +72,26 @@ async def spans(rt: Runtime, session: Session, creation_id: UUID) -> tuple[Span,
 
 
 async def search(rt: Runtime, session: Session, creation_id: UUID, query: str, *, after: int = 0) -> Matches:
-    """The lines after number ``after`` that hold ``query``, whatever its case. Raises NotFoundError, PrivilegeError."""
+    """The lines after number ``after`` that hold ``query``, whatever its case. Raises NotFoundError, PrivilegeError.
+
+    ``more`` also where so many rows hold it in what is not shown that others were not looked at.
+    """
     await service.get_job(rt, session, creation_id)
     wanted = query[:QUERY_CHARS]
     async with rt.db.transaction() as tx:
         last = await tx.creations.last_seq(creation_id)
     found: list[int] = []
     at = after
-    while wanted and at < last and len(found) <= MATCHES_AT_MOST:
+    for _ in range(SEARCHED_ROWS_AT_MOST // SEARCHED_ROWS_AT_ONCE + 1):
+        if not wanted or at >= last or len(found) > MATCHES_AT_MOST:
+            break
         async with rt.db.transaction() as tx:
             rows = await tx.creations.events_with(creation_id, wanted, SEARCHED_ROWS_AT_ONCE, after=at)
-        lines = lines_of(rows, after + 1, last)
-        found += [line.seq for line in lines if wanted.lower() in plain(line.text).lower()]
-        if len(rows) < SEARCHED_ROWS_AT_ONCE:
-            break
-        at = rows[-1].seq + rows[-1].lines - 1
-    return Matches(tuple(found[:MATCHES_AT_MOST]), len(found) > MATCHES_AT_MOST, last)
+        for row in rows:
+            found += lines_with(row, wanted, after + 1, last)
+            await asyncio.sleep(0)
+        at = rows[-1].seq + rows[-1].lines - 1 if len(rows) == SEARCHED_ROWS_AT_ONCE else last
+    return Matches(tuple(found[:MATCHES_AT_MOST]), len(found) > MATCHES_AT_MOST or (bool(wanted) and at < last), last)
 
 
 async def whole(rt: Runtime, session: Session, creation_id: UUID) -> AsyncIterator[bytes]:
@@ -95,13 +101,23 @@ async def whole(rt: Runtime, session: Session, creation_id: UUID) -> AsyncIterat
 
 
 async def _pieces(rt: Runtime, creation_id: UUID) -> AsyncIterator[bytes]:
-    after = 0
+    async for lines in stored(rt, creation_id, 0, chars=DOWNLOADED_LINE_CHARS):
+        yield "".join(map(_written, lines)).encode()
+
+
+async def stored(
+    rt: Runtime, creation_id: UUID, after: int, *, chars: int = LINE_CHARS
+) -> AsyncIterator[tuple[LogLine, ...]]:
+    """What there is after number ``after``, a few hundred lines at a time, for a caller that has checked whether its user may see this."""
     while True:
-        found = await page_of(rt, creation_id, after=after, limit=DOWNLOADED_AT_ONCE, chars=DOWNLOADED_LINE_CHARS)
-        if not found.lines:
+        async with rt.db.transaction() as tx:
+            rows = await tx.creations.events_after(creation_id, after, READ_ROWS_AT_ONCE)
+        for group in in_turns(rows):
+            yield lines_of(group, after + 1, group[-1].seq + group[-1].lines - 1, chars=chars)
+            await asyncio.sleep(0)
+        if len(rows) < READ_ROWS_AT_ONCE:
             return
-        after = found.lines[-1].seq
-        yield "".join(_written(line) for line in found.lines).encode()
+        after = rows[-1].seq + rows[-1].lines - 1
 
 
 def _written(line: LogLine) -> str:

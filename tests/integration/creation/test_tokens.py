@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
 from dataclasses import replace
 from uuid import UUID, uuid4
 
 import pytest
 
+from lxc_dashboard.api.v1 import stream
 from lxc_dashboard.db.models import CreationState, now
 from lxc_dashboard.errors import ConflictError, NotFoundError, PreflightError, PrivilegeError
 from lxc_dashboard.runtime import Runtime
@@ -15,7 +18,7 @@ from lxc_dashboard.sandbox.directory import Token
 from lxc_dashboard.services.auth import tokens
 from lxc_dashboard.services.auth.model import ABSOLUTE_LIFETIME, Session
 from lxc_dashboard.services.auth.sign_in import Origin
-from lxc_dashboard.services.creation import service
+from lxc_dashboard.services.creation import service, sight
 from tests.integration.creation.conftest import Lab, content_of, spec_of, store
 from tests.integration.endpoints import sign_in
 
@@ -135,3 +138,22 @@ async def test_a_token_sees_its_own_runs_and_of_its_users_others_what_pve_shows_
 async def _ended(lab: Lab, creation_id: UUID) -> service.JobView | None:
     job = await service.get_job(lab.rt, lab.session, creation_id)
     return job if job.finished_at is not None else None
+
+
+async def test_a_reader_who_loses_the_right_to_see_a_run_is_told_so_in_the_middle_of_its_log(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "LOOKED_EVERY_S", 0.05)
+    monkeypatch.setattr(sight, "HOLDS_FOR_S", 0.001)
+    creation_id = await lab.request(None)
+    reader = await with_token(lab, "viewer@pve")
+    following = stream.LogStream(lab.rt, reader, creation_id).follow(0)
+    async with asyncio.timeout(30):
+        assert await anext(following) == b"\n"
+        lab.sandbox.api.directory.acl[:] = [
+            entry for entry in lab.sandbox.api.directory.acl if entry.ugid != "viewer@pve"
+        ]
+        lab.sandbox.api.directory.changed()
+        left = [piece async for piece in following]
+    assert set(left[:-1]) <= {b"\n"}
+    assert json.loads(left[-1]) == {"type": "end", "state": "", "message": "This job does not exist, or not any more"}

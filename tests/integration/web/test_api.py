@@ -171,6 +171,46 @@ async def test_a_body_that_is_no_small_json_object_is_refused(
     error_of(answer)
 
 
+async def test_the_same_request_twice_at_once_makes_one(program: Program) -> None:
+    key = str(uuid4())
+    answers = await asyncio.gather(*(program.create(key, hostname="at-once") for _ in range(2)))
+    assert {answer.status_code for answer in answers} <= {200, 202}, [answer.text for answer in answers]
+    assert {answer.json()["id"] for answer in answers} == {key}
+    assert len({answer.json()["vmid"] for answer in answers}) == 1
+    listed = (await program.get(routes.API_CREATIONS, params={"limit": "500"})).json()["creations"]
+    assert [one["id"] for one in listed if one["hostname"] == "at-once"] == [key]
+
+
+async def test_a_key_as_long_as_a_body_may_be_is_refused_by_its_length(program: Program) -> None:
+    answer = await program.create(hostname="keyed", ssh_keys=["ssh-rsa A " * 100_000 + "\nx"])
+    assert answer.status_code == 422
+    assert error_of(answer)["fields"] == {"ssh_keys": "Key 1 is longer than 16,384 characters"}
+
+
+async def test_a_token_without_rights_can_do_nothing_with_anothers_run(
+    program: Program, stack: Stack, node: NodeSide
+) -> None:
+    made = (await program.create(hostname="not-yours", pause_after_create=True)).json()
+    blind, viewer = Program(stack, node.new_token(privsep=1)), Program(stack, node.new_token("viewer@pve"))
+    at, vmid = routes.api_creation(made["id"]), {"vmid": str(made["vmid"])}
+    assert ((await blind.get(at)).status_code, (await viewer.get(at)).status_code) == (404, 200)
+    seen = (await viewer.get(at)).json()
+    assert not any(seen[may] for may in ("may_cancel", "may_retry", "may_go_on", "may_destroy"))
+    acts: list[tuple[str, str, dict[str, Any], set[int]]] = [
+        ("POST", "/credentials", {"json": {"name": "root"}}, {403}),
+        ("POST", "/go-on", {}, {409}),
+        ("POST", "/retry", {}, {409}),
+        ("POST", "/cancel", {}, {403}),
+        ("DELETE", "", {"params": vmid}, {403, 409}),
+    ]
+    for method, act, sent, refused in acts:
+        assert (await blind.ask(method, f"{at}{act}", **sent)).status_code == 404, act
+        answer = await viewer.ask(method, f"{at}{act}", **sent)
+        assert answer.status_code in refused, (act, answer.text)
+        error_of(answer)
+    assert (await program.get(at)).json() == made
+
+
 async def test_other_methods_and_paths_are_told_as_json(program: Program) -> None:
     other = await program.ask("PUT", routes.API_CREATIONS, json={})
     assert (other.status_code, other.headers["allow"]) == (405, "GET, HEAD, POST")

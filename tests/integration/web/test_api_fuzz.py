@@ -95,6 +95,12 @@ def fuzz(api: Fuzzed, method: str, path: str, mode: GenerationMode, **fixed: Any
     return answers
 
 
+def test_every_operation_that_is_described_is_tried(stack: Stack) -> None:
+    paths = requests.get(f"{stack.url}{routes.API_DOCUMENT}", timeout=ANSWER_S).json()["paths"]
+    described = {(method.upper(), path) for path, methods in paths.items() for method in methods}
+    assert described - {("GET", routes.API_DOCUMENT)} == set(OPERATIONS)
+
+
 @pytest.mark.parametrize("operation", OPERATIONS, ids=" ".join)
 @pytest.mark.parametrize("mode", list(GenerationMode))
 @pytest.mark.timeout(400)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
+from uuid import uuid4
 
 import pytest
 
-from lxc_dashboard.db.models import Phase
+from lxc_dashboard.api.v1.stream import LogStream
+from lxc_dashboard.db.models import CreationState, Phase
+from lxc_dashboard.errors import UnreachableError
 from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.services.creation import log as job_log
+from lxc_dashboard.services.creation import service
 from lxc_dashboard.settings import Settings
 from tests.integration.web.conftest import Visitor
-from tests.integration.web.told_jobs import begin, log, read, step, texts
+from tests.integration.web.told_jobs import begin, log, read, session_of, step, texts
 
 
 @pytest.fixture
@@ -60,6 +66,56 @@ async def test_more_matches_than_can_be_told_are_named_as_more(rt: Runtime, sign
     await job.tell(log("\n".join(["same"] * 1500), 1500))
     found = await read(signed_in, f"{job.base}/log/search?q=same")
     assert (len(found["seqs"]), found["more"]) == (1000, True)
+
+
+async def test_a_search_looks_at_so_many_rows_and_says_that_there_are_others(
+    rt: Runtime, signed_in: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_log, "SEARCHED_ROWS_AT_MOST", 40)
+    job, session = await begin(rt, signed_in), await session_of(rt, signed_in)
+    await job.tell(*(log(f"\x1b[32mx{number}") for number in range(50)))
+    hidden = await job_log.search(rt, session, job.row.id, "32m")
+    assert (hidden.seqs, hidden.more) == ((), False)
+    await job.tell(*(log(f"\x1b[32mx{number}") for number in range(50)))
+    hidden = await job_log.search(rt, session, job.row.id, "32m")
+    assert (hidden.seqs, hidden.more) == ((), True)
+    shown = await job_log.search(rt, session, job.row.id, "x49")
+    assert (shown.seqs, shown.more) == ((50, 100), False)
+
+
+async def test_a_long_log_is_read_in_small_pieces(rt: Runtime, signed_in: Visitor) -> None:
+    job, session = await begin(rt, signed_in), await session_of(rt, signed_in)
+    await job.tell(*(log("\n".join(["x"] * 500), 500) for _ in range(50)))
+    await job.tell(*(log("y" * 60_000) for _ in range(30)))
+    pieces = [piece async for piece in await job_log.whole(rt, session, job.row.id)]
+    assert sum(piece.count(b"\n") for piece in pieces) == 50 * 500 + 30
+    assert max(piece.count(b"\n") for piece in pieces) <= 500
+    assert max(map(len, pieces)) < 100_000
+    stream = LogStream(rt, session, job.row.id)
+    stored = [piece async for piece in stream.stored(0)]
+    await job.finish(CreationState.READY)
+    followed = [piece async for piece in stream.follow(0)]
+    for found, lines in ((stored, 25_030), (followed, 25_031)):
+        assert sum(piece.count(b"\n") for piece in found) == lines + 1
+        assert max(piece.count(b"\n") for piece in found) <= 500
+
+
+async def test_a_log_that_cannot_be_read_to_its_end_says_so_in_its_last_object(
+    rt: Runtime, signed_in: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, session = await begin(rt, signed_in), await session_of(rt, signed_in)
+    await job.tell(log("a"))
+    for read_through in (LogStream(rt, session, uuid4()).stored, LogStream(rt, session, uuid4()).follow):
+        (end,) = [json.loads(piece) async for piece in read_through(0)]
+        assert (end["type"], end["state"]) == ("end", "")
+        assert end["message"]
+
+    async def away(*_: object) -> None:
+        raise UnreachableError
+
+    monkeypatch.setattr(service, "get_job", away)
+    line, end = [json.loads(piece) async for piece in LogStream(rt, session, job.row.id).stored(0)]
+    assert (line["text"], end) == ("a", {"type": "end", "state": "running", "message": ""})
 
 
 async def test_each_phase_knows_its_lines(rt: Runtime, signed_in: Visitor) -> None:

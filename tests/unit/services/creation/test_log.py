@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 
 from lxc_dashboard.db.models import EventType, Phase
 from lxc_dashboard.services.creation.events import ProgressEvent
-from lxc_dashboard.services.creation.lines import Span, lines_of, plain, shown, spans_of
+from lxc_dashboard.services.creation.lines import (
+    CHARS_A_TURN,
+    LINES_A_TURN,
+    Span,
+    in_turns,
+    lines_of,
+    lines_with,
+    plain,
+    shown,
+    spans_of,
+)
 
 AT = datetime(2026, 11, 24, tzinfo=UTC)
 RED = "\x1b[31m"
@@ -107,6 +117,34 @@ def test_every_wanted_number_has_its_line_whatever_the_messages_hold(
         seq += lines
     wanted = [number for number in range(1, seq) if first <= number <= last]
     assert [line.seq for line in lines_of(events, first, last)] == wanted
+
+
+@pytest.mark.parametrize(
+    ("sizes", "groups"),
+    [
+        ([], []),
+        ([(1, 10)] * 3, [3]),
+        ([(LINES_A_TURN, 10)] * 3, [1, 1, 1]),
+        ([(1, 10)] * 1200, [500, 500, 200]),
+        ([(1, CHARS_A_TURN)] * 2, [1, 1]),
+        ([(1, 10), (2 * LINES_A_TURN, 10), (1, 2 * CHARS_A_TURN), (1, 10)], [1, 1, 1, 1]),
+    ],
+)
+def test_what_is_made_of_a_log_at_a_time_is_bounded(sizes: list[tuple[int, int]], groups: list[int]) -> None:
+    events, seq = [], 1
+    for lines, chars in sizes:
+        events.append(chunk(seq, "x" * chars, lines))
+        seq += lines
+    found = list(in_turns(events))
+    assert [len(group) for group in found] == groups
+    assert [event for group in found for event in group] == events
+
+
+def test_lines_that_show_a_text_are_found_by_number() -> None:
+    event = chunk(5, f"Setting up {RED}nginx{RESET}\nngi{RED}nx\n{RED}NGINX\nnginx\rgone", 4)
+    assert lines_with(event, "nginx", 1, 100) == [5, 6, 7]
+    assert lines_with(event, "Nginx", 6, 6) == [6]
+    assert lines_with(event, "31m", 1, 100) == []
 
 
 def test_neighbouring_lines_of_one_phase_are_one_span() -> None:
