@@ -9,15 +9,28 @@
 unset BASH_ENV
 export DEBIAN_FRONTEND=noninteractive
 
-CONTAINER_OS=unknown
+CONTAINER_OS=
 CONTAINER_OS_VERSION=
-if [ -r /etc/os-release ]; then
-    # shellcheck source=/dev/null
-    CONTAINER_OS=$(unset ID; . /etc/os-release && printf '%s' "${ID:-unknown}")
-    # shellcheck source=/dev/null
-    CONTAINER_OS_VERSION=$(unset VERSION_ID; . /etc/os-release && printf '%s' "${VERSION_ID:-}")
-fi
-CONTAINER_USER=$(awk -F: '$3 == 1000 { print $1; exit }' /etc/passwd 2>/dev/null || :)
+CONTAINER_USER=
+# Read by the shell itself: a process for each answer would cost a guest more than most scripts do.
+lxcd_find_system() {
+    while IFS='=' read -r lxcd_key lxcd_value || [ -n "$lxcd_key" ]; do
+        lxcd_value=${lxcd_value#[\"\']}
+        lxcd_value=${lxcd_value%[\"\']}
+        case $lxcd_key in
+        ID) CONTAINER_OS=$lxcd_value ;;
+        VERSION_ID) CONTAINER_OS_VERSION=$lxcd_value ;;
+        esac
+    done </etc/os-release
+}
+lxcd_find_user() {
+    while IFS=: read -r lxcd_name _ lxcd_id _; do
+        [ "$lxcd_id" != 1000 ] || { CONTAINER_USER=$lxcd_name && return; }
+    done </etc/passwd
+}
+[ ! -r /etc/os-release ] || lxcd_find_system
+[ ! -r /etc/passwd ] || lxcd_find_user
+: "${CONTAINER_OS:=unknown}"
 export CONTAINER_OS CONTAINER_OS_VERSION CONTAINER_USER
 
 log_info() {

@@ -48,13 +48,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class StepEnd:
-    """``size`` is the length of all output in bytes, ``started``/``ended`` the guest's epoch seconds, 0 unknown."""
+    """``size`` is the length of all output in bytes."""
 
     outcome: Outcome
     exit_status: int
     size: int
-    started: int
-    ended: int
 
     @property
     def ok(self) -> bool:
@@ -63,4 +61,4 @@ class StepEnd:
 
 def judged(outcome: Outcome) -> StepEnd:
     """The end of a step by what is known from elsewhere."""
-    return StepEnd(outcome, 0, 0, 0, 0)
+    return StepEnd(outcome, 0, 0)

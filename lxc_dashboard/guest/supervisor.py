@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
@@ -27,8 +26,9 @@ STOP_TIMEOUT_S: Final = 14.0
 _WORDS_LOGGED: Final = 20
 _SCRIPT: Final = f"{STATE_FOLDER}/supervisor.sh"
 _OTHER_MARKER: Final = 96
-_END: Final = re.compile(r"(exit|timeout|cancelled|restarted|lost)" + r" ([0-9]{1,18})" * 4)
+_END: Final = re.compile(r"(exit|timeout|cancelled|restarted|lost)" + r" ([0-9]{1,18})" * 2)
 _EXIT_MEANINGS: Final = {
+    92: "the script cannot be stored in the guest: its disk is full, or read-only",
     93: "the supervisor in the guest did not start",
     94: "the script arrived damaged",
     95: "setsid is missing in this guest (package util-linux)",
@@ -110,7 +110,7 @@ class _Attempt:
         self._control = b""
         self._argv = [
             "/bin/sh", _SCRIPT, "run", self._nonce, step.id, step.name, str(step.timeout_s), str(offset),
-            hashlib.sha256(step.script).hexdigest(),
+            str(len(step.script)),
         ]  # fmt: skip
         self.end: StepEnd | None = None
 

@@ -2,9 +2,10 @@
 # Runs a step of a template in this guest so that it outlives the connection that asked for it.
 # Placed by the dashboard beside helpers.sh in a folder of mode 0700, and removed with it when the container is ready.
 #
-#   supervisor.sh run NONCE ID NAME TIMEOUT_S OFFSET SHA256 < script
+#   supervisor.sh run NONCE ID NAME TIMEOUT_S OFFSET LENGTH < script
 #       starts step ID unless it is known, then prints its output from byte OFFSET on stdout until it has ended.
-#       On stderr, each line led by NONCE: "beat", and at last "end OUTCOME EXIT_STATUS SIZE STARTED ENDED".
+#       On stderr, each line led by NONCE: "beat", and at last "end OUTCOME EXIT_STATUS SIZE".
+#       LENGTH: of the script in bytes; of one that is cut off nothing runs.
 #   supervisor.sh stop ID
 #       ends step ID with all of its processes; one that never started never will.
 #
@@ -21,6 +22,7 @@ idle_tick_s=0.05
 start_ticks=500     # of tick_s: how long a supervisor may take to come up
 
 # What follows answers in a variable: a subshell for each answer would cost a guest more than most steps' own commands.
+# What is said in a file is one line: it is there once its end is, so nobody reads half of it.
 
 # started_at PID: $start, the start time of a process. With its pid it names one process for as long as the node is up.
 started_at() {
@@ -45,13 +47,17 @@ this_boot() {
     boot="$boot_id $start"
 }
 
-put() { # FILE TEXT: seen whole or not at all
-    printf '%s\n' "$2" >"$1.$$" && mv -f "$1.$$" "$1"
+first_line() { # FILE: $got; false where there is none yet
+    got=
+    { IFS= read -r got <"$1"; } 2>/dev/null
 }
 
-first_line() { # FILE: $got
-    got=
-    { IFS= read -r got <"$1"; } 2>/dev/null || :
+told() { # DIR: whether its end is, $got
+    first_line "$1/status"
+}
+
+tell() { # DIR OUTCOME EXIT_STATUS SIZE: over what was there, so that a full disk cannot stop it
+    printf '%s\n' "$2 $3 $4" 1<>"$1/status"
 }
 
 claim() { # FILE: true for one of all that ever ask
@@ -66,8 +72,11 @@ nap() { # SECONDS, or what this guest's sleep can do
     sleep "$1" 2>/dev/null || usleep 20000 2>/dev/null || sleep 1
 }
 
-seconds_up() { # $up
-    IFS=' .' read -r up _ </proc/uptime
+supervised() { # DIR: $sup_pid $sup_start
+    first_line "$1/supervisor" || return 1
+    sup_pid=${got%% *}
+    got=${got#* }
+    sup_start=${got%% *}
 }
 
 of_this_boot() { # DIR: whether its supervisor was started since the guest came up
@@ -77,26 +86,35 @@ of_this_boot() { # DIR: whether its supervisor was started since the guest came 
 }
 
 has_ended() { # DIR: also where the supervisor is gone without a word
-    [ -e "$1/status" ] && return 0
-    if [ -e "$1/supervisor" ]; then
-        IFS=' ' read -r sup_pid sup_start _ <"$1/supervisor"
-        of_this_boot "$1" && is_alive "$sup_pid" "$sup_start" && return 1
-    fi
+    told "$1" && return 0
+    supervised "$1" && of_this_boot "$1" && is_alive "$sup_pid" "$sup_start" && return 1
     return 0
 }
 
+# signal NAME DIR: to the step's group, and to what left it for a session of its own, as dpkg does below apt. False where
+# nobody is left.
+signal() {
+    kill "-$1" "-$group" 2>/dev/null
+    somebody=$?
+    # shellcheck disable=SC2013
+    for place in $(grep -lsF "LXC_DASHBOARD_STEP=$2/" /proc/[0-9]*/environ); do
+        place=${place%/environ}
+        kill "-$1" "${place#/proc/}" 2>/dev/null && somebody=0
+    done
+    return "$somebody"
+}
+
 end_group() { # DIR: TERM to all processes of the step, KILL to what is left
-    [ -s "$1/group" ] || return 1
-    of_this_boot "$1" || return 0
-    first_line "$1/group"
+    first_line "$1/group" || return 1
     group=$got
-    kill -TERM "-$group" 2>/dev/null
+    of_this_boot "$1" || return 0
+    signal TERM "$1"
     waited=0
-    while kill -0 "-$group" 2>/dev/null && [ "$waited" -lt "$grace_ticks" ]; do
+    while signal 0 "$1" && [ "$waited" -lt "$grace_ticks" ]; do
         nap 0.1
         waited=$((waited + 1))
     done
-    kill -KILL "-$group" 2>/dev/null
+    signal KILL "$1"
     return 0
 }
 
@@ -106,7 +124,7 @@ watch_deadline() { # DIR TIMEOUT_S
     sleep "$2" &
     sleeping=$!
     wait "$sleeping"
-    [ -e "$1/status" ] && return
+    told "$1" && return
     : >"$1/timeout"
     end_group "$1"
 }
@@ -117,6 +135,15 @@ watch_deadline() { # DIR TIMEOUT_S
 sourcing='{ lxcd_asked=$- && set +x; } 2>/dev/null; . "$1"; shift
 case $lxcd_asked in *x*) set -x; { . "$0" 2>&3 3>&-; } 3>&2 2>/dev/null ;; *) . "$0" ;; esac'
 
+# A shell starts what it backgrounds with INT and QUIT ignored, which daemons started by the script would inherit.
+find_plain_signals() { # $plain_signals: what undoes it, where this guest has such; asked once
+    if ! first_line "$base/plain_signals"; then
+        env --default-signal=INT,QUIT true 2>/dev/null && got='env --default-signal=INT,QUIT'
+        printf '%s\n' "$got" 2>/dev/null >"$base/plain_signals"
+    fi
+    plain_signals=$got
+}
+
 # The step's own process: leader of its session and group.
 step() { # DIR NAME
     printf '%s\n' "$$" >"$1/group"
@@ -124,9 +151,9 @@ step() { # DIR NAME
     umask 022 # what a step makes is for the guest, as after a login; only what lies here is ours
     cd /root 2>/dev/null || cd /
     script=$1/$2
-    plain_signals=
-    # A shell starts what it backgrounds with INT and QUIT ignored, which daemons started by the script would inherit.
-    env --default-signal=INT,QUIT true 2>/dev/null && plain_signals='env --default-signal=INT,QUIT'
+    LXC_DASHBOARD_STEP=$1/
+    export LXC_DASHBOARD_STEP
+    find_plain_signals
     IFS= read -r shebang <"$script" || :
     interpreter=
     case $shebang in
@@ -197,14 +224,12 @@ supervise() { # ID NAME TIMEOUT_S INCOMING
         return
     fi
     : >"$dir/out"
+    printf '%-63s' '' >"$dir/status" # room for the end, should the step fill the disk
     this_boot
     started_at $$
-    put "$dir/supervisor" "$$ $start $boot"
+    printf '%s\n' "$$ $start $boot" >"$dir/supervisor"
     mv -f "$4" "$dir/$2"
     claim "$dir/begun" || return # somebody gave this step up for lost
-    began=$(date +%s)
-    seconds_up
-    began_up=$up
     watch_deadline "$dir" "$3" &
     watcher=$!
     setsid sh "$0" step "$dir" "$2" </dev/null >>"$dir/out" 2>&1
@@ -214,30 +239,27 @@ supervise() { # ID NAME TIMEOUT_S INCOMING
     if [ -e "$dir/cancel" ]; then outcome='cancelled'; fi
     [ "$outcome" = exit ] || end_group "$dir" # its leader is gone, others may not be
     size=$(wc -c <"$dir/out")
-    seconds_up
-    put "$dir/status" "$outcome $code $((size)) $began $((began + up - began_up))"
+    tell "$dir" "$outcome" "$code" "$((size))"
     kill "$watcher" 2>/dev/null
 }
 
-launch() { # ID NAME TIMEOUT_S SHA256, script on stdin
-    command -v setsid >/dev/null 2>&1 || {
-        echo "setsid is missing in this guest (package util-linux)" >&2
-        exit 95
-    }
+give_up() { # EXIT_STATUS REASON
+    rm -f "$incoming"
+    echo "$2" >&2
+    exit "$1"
+}
+
+launch() { # ID NAME TIMEOUT_S LENGTH, script on stdin
     incoming=$base/incoming.$1.$$
-    cat >"$incoming"
-    sum=$(sha256sum <"$incoming")
-    if [ "${sum%% *}" != "$4" ]; then
-        rm -f "$incoming"
-        echo "the script arrived damaged" >&2
-        exit 94
-    fi
+    command -v setsid >/dev/null 2>&1 || give_up 95 "setsid is missing in this guest (package util-linux)"
+    cat >"$incoming" || give_up 92 "the script cannot be stored in this guest"
+    [ "$(($(wc -c <"$incoming")))" = "$4" ] || give_up 94 "the script arrived damaged"
     setsid sh "$0" supervise "$1" "$2" "$3" "$incoming" </dev/null >/dev/null 2>&1 &
 }
 
 await_supervisor() { # DIR
     waited=0
-    while [ ! -e "$1/supervisor" ] && [ ! -e "$1/status" ] && [ "$waited" -lt "$start_ticks" ]; do
+    until first_line "$1/supervisor" || told "$1" || [ "$waited" -ge "$start_ticks" ]; do
         nap "$tick_s"
         waited=$((waited + 1))
     done
@@ -245,10 +267,9 @@ await_supervisor() { # DIR
 
 follow() { # NONCE DIR OFFSET
     if ! has_ended "$2"; then
-        IFS=' ' read -r sup_pid _ <"$2/supervisor"
         follow_with_tail "$@" "$sup_pid" || follow_by_turns "$@"
-    elif [ -e "$2/status" ]; then
-        IFS=' ' read -r _ _ size _ <"$2/status"
+    elif told "$2"; then
+        size=${got##* }
         [ "$size" -gt "$3" ] && tail -c "+$(($3 + 1))" "$2/out" | head -c "$((size - $3))"
     fi
 }
@@ -262,7 +283,7 @@ follow_with_tail() { # NONCE DIR OFFSET PID
         while sleep 3 >/dev/null 2>&1; do
             kill -0 "$tailing" 2>/dev/null || exit
             # The pid belongs to another process now, or nobody listens any more.
-            if { [ -e "$2/status" ] && [ -e "/proc/$4" ]; } || ! printf '%s beat\n' "$1" >&2; then
+            if { told "$2" && [ -e "/proc/$4" ]; } || ! printf '%s beat\n' "$1" >&2; then
                 kill "$tailing" 2>/dev/null
                 exit
             fi
@@ -293,25 +314,24 @@ follow_by_turns() { # NONCE DIR OFFSET
 }
 
 conclude() { # DIR: a step whose supervisor is gone has no status and never will have one
-    if [ ! -e "$1/status" ] && has_ended "$1" && [ ! -e "$1/status" ]; then
-        [ -e "$1/supervisor" ] || claim "$1/begun" || return
+    if ! told "$1" && has_ended "$1" && ! told "$1"; then
+        first_line "$1/supervisor" || claim "$1/begun" || return
         end_group "$1"
         size=0
         [ -e "$1/out" ] && size=$(wc -c <"$1/out")
         gone='lost'
-        [ -e "$1/supervisor" ] && ! of_this_boot "$1" && gone='restarted'
-        put "$1/status" "$gone 0 $((size)) 0 $(date +%s)"
+        first_line "$1/supervisor" && ! of_this_boot "$1" && gone='restarted'
+        tell "$1" "$gone" 0 "$((size))"
     fi
 }
 
-run() { # NONCE ID NAME TIMEOUT_S OFFSET SHA256
+run() { # NONCE ID NAME TIMEOUT_S OFFSET LENGTH
     dir=$steps/$2
     [ -d "$dir" ] || launch "$2" "$3" "$4" "$6"
     await_supervisor "$dir"
     follow "$1" "$dir" "$5"
     conclude "$dir"
-    [ -e "$dir/status" ] || exit 93
-    first_line "$dir/status"
+    told "$dir" || exit 93
     printf '%s end %s\n' "$1" "$got" >&2
 }
 
@@ -320,17 +340,17 @@ stop() { # ID
     mkdir -p "$steps"
     if mkdir "$dir" 2>/dev/null; then
         : >"$dir/out"
-        put "$dir/status" "cancelled 143 0 0 $(date +%s)"
+        tell "$dir" cancelled 143 0
         return
     fi
     : >"$dir/cancel"
     await_supervisor "$dir"
     waited=0
-    while [ ! -s "$dir/group" ] && ! has_ended "$dir" && [ "$waited" -lt 100 ]; do
+    while ! first_line "$dir/group" && ! has_ended "$dir" && [ "$waited" -lt 100 ]; do
         nap "$tick_s"
         waited=$((waited + 1))
     done
-    [ -e "$dir/status" ] || end_group "$dir"
+    told "$dir" || end_group "$dir"
     waited=0
     while ! has_ended "$dir" && [ "$waited" -lt 100 ]; do
         nap "$tick_s"

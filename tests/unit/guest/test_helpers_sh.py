@@ -11,14 +11,15 @@ import pytest
 
 HELPERS = Path(__file__).parents[3] / "lxc_dashboard" / "guest" / "helpers.sh"
 Run = Callable[..., subprocess.CompletedProcess[str]]
-SHELLS = [name for name in ("dash", "bash") if shutil.which(name)]
+SHELLS = [[name] for name in ("dash", "bash") if shutil.which(name)]
+SHELLS += [[found, "sh"]] if (found := shutil.which("busybox")) else []
 
 
-@pytest.fixture(params=SHELLS)
+@pytest.fixture(params=SHELLS, ids=" ".join)
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
     def call(script: str, *, flags: str = "-eu") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [request.param, flags, "-c", f". {HELPERS}\n{script}"],
+            [*request.param, flags, "-c", f". {HELPERS}\n{script}"],
             capture_output=True,
             text=True,
             timeout=30,
@@ -29,10 +30,46 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
     return call
 
 
+def test_busybox_is_among_the_shells() -> None:
+    found = shutil.which("busybox")
+    if not found:
+        pytest.skip("this machine has no busybox: no helper is tried in its shell")
+    assert [found, "sh"] in SHELLS
+
+
 def test_the_guest_is_described(run: Run) -> None:
     said = run('echo "$CONTAINER_OS|$DEBIAN_FRONTEND"; env | grep -c "^CONTAINER_"').stdout.split()
     assert said[0].endswith("|noninteractive")
     assert said[1] == "3"
+
+
+SYSTEMS = {
+    'NAME="Debian"\nVERSION_ID="13"\nID=debian\nID_LIKE=x\n': "debian|13",
+    "ID='alpine'\nVERSION_ID=3.22.1": "alpine|3.22.1",
+    'ID="rocky"\nPRETTY_NAME="a=b $(touch /never) ID=x"\nVERSION_ID="9.5"\n': "rocky|9.5",
+    'NAME="Arch Linux"\nID=arch\n': "arch|",
+    "NAME=none\n": "unknown|",
+}
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
+@pytest.mark.parametrize(("release", "described"), SYSTEMS.items())
+def test_the_system_and_its_first_user_are_found(
+    shell: list[str], release: str, described: str, tmp_path: Path
+) -> None:
+    (tmp_path / "os-release").write_text(release)
+    (tmp_path / "passwd").write_text(
+        "root:x:0:0:root:/root:/bin/sh\n\nnew:x:1000:1000:,,,:/home/new:/bin/sh\nz:x:1001:1000::/:\n"
+    )
+    helpers = tmp_path / "helpers.sh"
+    helpers.write_text(
+        HELPERS.read_text()
+        .replace("/etc/os-release", f"{tmp_path}/os-release")
+        .replace("/etc/passwd", f"{tmp_path}/passwd")
+    )
+    script = f'. {helpers}\necho "$CONTAINER_OS|$CONTAINER_OS_VERSION|$CONTAINER_USER"'
+    said = subprocess.run([*shell, "-eu", "-c", script], capture_output=True, text=True, timeout=30, check=False)
+    assert (said.stdout, said.stderr) == (f"{described}|new\n", "")
 
 
 def test_a_command_counts_as_installed_and_an_unknown_name_does_not(run: Run) -> None:

@@ -155,7 +155,7 @@ def test_a_retry_of_the_create_looks_at_everything_again() -> None:
 
 
 def ended(outcome: Outcome = Outcome.EXIT, status: int = 1) -> StepEnd:
-    return StepEnd(outcome, status, 0, 0, 0)
+    return StepEnd(outcome, status, 0)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ NO_NAMES = "names cannot be resolved"
 UNREACHABLE = "a server cannot be reached"
 FULL = "disk of the container is full"
 LOCKED = "another package manager"
-ENDED = StepEnd(Outcome.EXIT, 100, 0, 0, 0)
+ENDED = StepEnd(Outcome.EXIT, 100, 0)
 
 
 @pytest.mark.parametrize(
