@@ -2,7 +2,7 @@
 
     DashboardError                 user_message: safe to show; retryable
     ├ NotFoundError  InvalidInputError(fields)  RateLimitedError(retry_after_s): TooManyAtOnceError
-    ├ ConflictError: OvertakenError(number, author, at, changes)
+    ├ ConflictError: OvertakenError(number, author, at, changes)  LeaseGoneError
     ├ AuthError: InvalidCredentialsError  TfaRequiredError  SessionExpiredError  TokenRefusedError
     │            PrivilegeError(privilege, path)
     ├ ProxmoxError(node, path): UnreachableError  TlsError  ApiError(status, fields)
@@ -56,6 +56,12 @@ class OvertakenError(ConflictError):
         self.at = at
         self.changes = list(changes)
         super().__init__(f"{author} saved revision {number} in the meantime. Look at it before yours replaces it")
+
+
+class LeaseGoneError(ConflictError):
+    """A worker's lease on a run has run out, or was taken away: see ``db.repositories.leases``."""
+
+    default_message = "This job is no longer held by this worker"
 
 
 class InvalidInputError(DashboardError):

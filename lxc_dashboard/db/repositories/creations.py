@@ -43,7 +43,7 @@ class Standing:
 
 
 class CreationRepository(TicketRepository):
-    """A method that takes an ``owner`` raises ``ConflictError`` once that owner holds no live lease, and changes nothing."""
+    """A method that takes an ``owner`` raises ``LeaseGoneError`` once that owner holds no live lease, and changes nothing."""
 
     def __init__(self, session: AsyncSession, keyring: Keyring) -> None:
         super().__init__(session, keyring)

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from lxc_dashboard.db.models import Creation, CreationState
-from lxc_dashboard.errors import ConflictError
+from lxc_dashboard.errors import LeaseGoneError
 
 # What a worker may take; a paused run is nobody's until its user lets it go on.
 TAKEABLE: Final = (CreationState.QUEUED.value, CreationState.RUNNING.value, CreationState.WAITING.value)
@@ -56,8 +56,8 @@ def is_held_by(owner: str) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def lease_gone(creation_id: UUID, owner: str) -> ConflictError:
-    return ConflictError("This job is no longer held by this worker", detail=f"{creation_id} {owner}")
+def lease_gone(creation_id: UUID, owner: str) -> LeaseGoneError:
+    return LeaseGoneError(detail=f"{creation_id} {owner}")
 
 
 class LeaseRepository:
@@ -144,7 +144,7 @@ class LeaseRepository:
         )
 
     async def _update_held(self, creation_id: UUID, owner: str, **values: Any) -> Creation:
-        """The fence: changes the run only while ``owner`` holds a live lease. Raises ``ConflictError``."""
+        """The fence: changes the run only while ``owner`` holds a live lease. Raises ``LeaseGoneError``."""
         creation = await self._update(creation_id, *is_held_by(owner), **values)
         if creation is None:
             raise lease_gone(creation_id, owner)

@@ -47,7 +47,7 @@ class SlotRepository(LeaseRepository):
     async def take_slot(self, run: Held, node: str, limit: int, *, anyway: bool = False) -> int:
         """0: the run has its slot on ``node``. Else how many come before it there, and nothing was changed.
 
-        ``anyway``: what the slot is for has begun already. Raises ``ConflictError`` without the lease.
+        ``anyway``: what the slot is for has begun already. Raises ``LeaseGoneError`` without the lease.
         """
         await self._lock(run.endpoint_id, node)
         mine = aliased(Creation)
@@ -69,7 +69,7 @@ class SlotRepository(LeaseRepository):
         return True
 
     async def give_slot(self, run: Held, node: str, limit: int) -> Sequence[UUID]:
-        """Those that ``node`` has room for then, as ``wake``. Raises ``ConflictError`` without the lease."""
+        """Those that ``node`` has room for then, as ``wake``. Raises ``LeaseGoneError`` without the lease."""
         await self._lock(run.endpoint_id, node)
         await self._update_held(run.id, run.owner, slot_node=None)
         return await self._due(run.endpoint_id, node, limit, ENQUEUE_AGAIN_S)
@@ -88,7 +88,10 @@ class SlotRepository(LeaseRepository):
         if busy >= limit:
             return []
         due = select(col(Creation.id)).where(*_on(endpoint_id, node), is_in_line(), ~was_woken)
-        ids = (await self._session.scalars(due.order_by(*_AGE).limit(limit - busy))).all()
+        # One that somebody holds, such as a sign-in or its end, is woken by the next turn: who waits here for it may hold what
+        # the other one waits for.
+        oldest = due.order_by(*_AGE).limit(limit - busy).with_for_update(skip_locked=True, key_share=True)
+        ids = (await self._session.scalars(oldest)).all()
         if ids:
             stamped = update(Creation).where(col(Creation.id).in_(ids)).values(enqueued_at=database_now())
             await self._session.execute(stamped, execution_options={"synchronize_session": False})

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from lxc_dashboard.db.models import EventType
+from lxc_dashboard.db.models import EventType, Phase
 from lxc_dashboard.errors import DashboardError
 from lxc_dashboard.guest.supervisor import Supervisor
 from lxc_dashboard.services.creation import ownership
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.entrance import unlock
 from lxc_dashboard.services.creation.guest_steps import fit_name
-from lxc_dashboard.services.creation.phases import create, deploy, finalize, start
+from lxc_dashboard.services.creation.phases import create, deploy, finalize, start, sync
 from lxc_dashboard.services.creation.tasks import stop_task
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Left:
 
 async def stop(ctx: RunContext) -> Left:
     """End the step that is under way, and clear our own from the guest."""
-    stopped = await _stop_step(ctx, ctx.checkpoint.active)
+    stopped = await _stop_step(ctx, _under_way(ctx))
     if stopped:
         await _clear(ctx)
     within_s = LOOK_WITHIN_S if stopped else LOOK_AGAIN_WITHIN_S
@@ -73,10 +73,26 @@ async def stop(ctx: RunContext) -> Left:
 def stop_without_pve(recorder: Recorder, error: DashboardError) -> Left:
     """The run has nothing to enter PVE with: what is under way is named, for people to end."""
     active = recorder.checkpoint.active
-    if active in TASKS or active.startswith(IN_GUEST):
+    if active in TASKS or runs_in_guest(recorder.checkpoint):
         what = "Its task in PVE" if active in TASKS else "What ran in the guest"
         recorder.tell(MAY_GO_ON.format(what=what, why=error.user_message), EventType.WARNING)
     return Left(remains=_may_be_made(recorder.checkpoint), owes=False)
+
+
+def _under_way(ctx: RunContext) -> str:
+    """The step to be ended; empty where there is none. What runs in the guest may have begun a moment before its worker
+    died, with no word of it stored: to end one that never began is to keep it from beginning.
+    """
+    checkpoint = ctx.checkpoint
+    if checkpoint.active.startswith(IN_GUEST) or not runs_in_guest(checkpoint):
+        return checkpoint.active
+    return next((step.key for step in sync.steps_of(ctx) if not checkpoint.is_done(step.key)), "")
+
+
+def runs_in_guest(checkpoint: Checkpoint) -> bool:
+    """Whether packages and scripts have had their turn and are not known to be over."""
+    begun, over = (checkpoint.is_done(f"{edge}.{Phase.SYNCING}") for edge in ("begin", "phase"))
+    return begun and not over and checkpoint.is_done(deploy.PREPARE)
 
 
 async def _look(ctx: RunContext, within_s: float) -> bool:

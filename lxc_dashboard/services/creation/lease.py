@@ -54,12 +54,13 @@ class Lease:
     async def _keep(self) -> None:
         while True:
             await asyncio.sleep(RENEW_EVERY_S)
-            if not await self._renew():
+            if not await self.renew():
                 log.warning("lease lost", creation_id=str(self._id), owner=self.owner)
                 self.lost.set()
                 return
 
-    async def _renew(self) -> bool:
+    async def renew(self) -> bool:
+        """Once the database answers: whether it is held still. It may have run out, as long as nobody else took the run."""
         while True:
             try:
                 async with self._rt.db.transaction() as tx:

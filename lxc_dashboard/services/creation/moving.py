@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NoReturn
 
+import structlog
+
 from lxc_dashboard.db.models import AuditResult, EventType, Phase
-from lxc_dashboard.errors import ConflictError, PhaseFailedError
+from lxc_dashboard.errors import ConflictError, LeaseGoneError, PhaseFailedError
 from lxc_dashboard.services.creation import notes, vmids
 
 if TYPE_CHECKING:
     from lxc_dashboard.services.creation.context import RunContext
+
+log = structlog.get_logger(__name__)
 
 ASKED: Final = "asked_vmid"
 
@@ -56,22 +60,34 @@ async def move(ctx: RunContext, step: str) -> NoReturn:
     ctx.checkpoint.facts.pop(ASKED, None)
     ctx.checkpoint.again(step)
     await ctx.recorder.flush()
-    async with vmids.offered(ctx.rt, ctx.client, ctx.endpoint_id) as free:
-        await _take(ctx, free[0])
-    ctx.tell(
-        f"The vmid {taken} was taken by somebody else in the meantime: going on as CT {free[0]}", EventType.WARNING
-    )
+    vmid = await _take_next(ctx)
+    ctx.tell(f"The vmid {taken} was taken by somebody else in the meantime: going on as CT {vmid}", EventType.WARNING)
     await ctx.recorder.flush()
     raise MovedError
 
 
+async def _take_next(ctx: RunContext) -> int:
+    """The next vmid that nobody has; one that is reserved by hand while it is offered to us is left to whoever did so."""
+    for _ in range(vmids.TRIES):
+        async with vmids.offered(ctx.rt, ctx.client, ctx.endpoint_id) as free:
+            try:
+                await _take(ctx, free[0])
+            except LeaseGoneError:
+                raise
+            except ConflictError as error:
+                log.info("vmid not taken", creation_id=str(ctx.creation_id), vmid=free[0], why=str(error))
+            else:
+                return free[0]
+    raise ConflictError("No vmid could be reserved", detail=f"{vmids.TRIES} tries")
+
+
 async def _take(ctx: RunContext, vmid: int) -> None:
-    """Raises ``ConflictError`` where another worker has the run, or a row of ours the vmid, by now."""
+    """Raises ``LeaseGoneError`` where another worker has the run, ``ConflictError`` where a row of ours has the vmid by now."""
     guest = ctx.guest
     async with ctx.rt.db.transaction() as tx:
         creation = await tx.creations.get(ctx.creation_id)
         if creation.lease_owner != ctx.recorder.owner:
-            raise ConflictError("This job is no longer held by this worker")
+            raise LeaseGoneError
         container = await tx.containers.set_vmid(guest.container_id, vmid, instead_of=guest.vmid)
         await tx.containers.add_event(container.id, "moved", f"CT {guest.vmid} was taken: it is CT {vmid}")
         await tx.audit.append(

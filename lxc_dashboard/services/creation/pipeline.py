@@ -12,7 +12,7 @@ import structlog
 
 from lxc_dashboard.db.models import Creation, CreationState, EventType, Phase
 from lxc_dashboard.db.repositories.creations import FINISHED, Standing
-from lxc_dashboard.errors import DashboardError, ServiceUnavailableError, SessionExpiredError
+from lxc_dashboard.errors import DashboardError, LeaseGoneError, ServiceUnavailableError, SessionExpiredError
 from lxc_dashboard.services.creation import cancelling, ending, entrance, identity, liveness, slots
 from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.context import RunContext
@@ -140,9 +140,16 @@ class _Run:
         while True:
             try:
                 return await open_context(self._rt, self._creation, self._recorder, self._lease.owner)
+            except LeaseGoneError as error:
+                await self._hold_again(error)
             except ServiceUnavailableError as error:
                 log.warning("creation not opened yet", creation_id=str(self._creation.id), why=str(error))
                 await asyncio.sleep(ending.AGAIN_AFTER_S)
+
+    async def _hold_again(self, error: LeaseGoneError) -> None:
+        """The lease may only have run out while the database was away: where nobody else has it, it is ours again."""
+        if not await self._lease.renew():
+            raise LeaseLostError from error
 
     async def _patiently(self, ctx: RunContext, run_phase: PhaseRun) -> None:
         """A phase may be begun again at any time: what did not answer is tried again from the last checkpoint."""
@@ -150,9 +157,7 @@ class _Run:
         tries, until, reached = 0, 0.0, ctx.checkpoint.to_json()
         while True:
             try:
-                if ctx.checkpoint.is_done(create.CREATE):
-                    await entrance.follow(ctx.rt, ctx.client, ctx.guest)
-                await run_phase(ctx)
+                await self._held_through(ctx, run_phase)
             except DashboardError as error:
                 if not error.retryable:
                     raise
@@ -168,10 +173,27 @@ class _Run:
             else:
                 return
 
+    async def _held_through(self, ctx: RunContext, run_phase: PhaseRun) -> None:
+        while True:
+            try:
+                if ctx.checkpoint.is_done(create.CREATE):
+                    await entrance.follow(ctx.rt, ctx.client, ctx.guest)
+                await run_phase(ctx)
+            except LeaseGoneError as error:
+                await self._hold_again(error)
+            else:
+                return
+
     async def _watch(self) -> Interruption:
         """What ends the work from outside."""
-        loop = asyncio.get_running_loop()
-        keep_ticket_at = loop.time() + KEEP_TICKET_EVERY_S
+        ticket_ended = asyncio.create_task(self._until_ticket_ends())  # beside: a PVE that hangs holds up no cancel
+        try:
+            return await self._watch_beside(ticket_ended)
+        finally:
+            ticket_ended.cancel()
+            await asyncio.wait([ticket_ended])
+
+    async def _watch_beside(self, ticket_ended: asyncio.Task[None]) -> Interruption:
         known: Creation | Standing = self._creation
         while True:
             if self._lease.lost.is_set():
@@ -180,14 +202,19 @@ class _Run:
                 return Interruption.CANCEL
             if identity.has_ended(known):
                 return Interruption.SIGN_IN
-            if loop.time() >= keep_ticket_at and self._ctx is not None:
-                keep_ticket_at = loop.time() + KEEP_TICKET_EVERY_S
-                if not await _keep_ticket(self._ctx):
-                    return Interruption.SIGN_IN
+            if ticket_ended.done():
+                ticket_ended.result()
+                return Interruption.SIGN_IN
             known = await self._look(known)
             if CreationState(known.state) in FINISHED:
                 # Its ticket and lease are gone because it has ended: only its last words are still on their way.
                 await asyncio.Event().wait()
+
+    async def _until_ticket_ends(self) -> None:
+        while True:
+            await asyncio.sleep(KEEP_TICKET_EVERY_S)
+            if self._ctx is not None and not await _keep_ticket(self._ctx):
+                return
 
     async def _look(self, known: Creation | Standing) -> Creation | Standing:
         try:
@@ -219,8 +246,8 @@ class _Run:
         )
 
     async def _failed(self, error: BaseException) -> None:
-        if isinstance(error, LeaseLostError):
-            raise error
+        if isinstance(error, LeaseLostError | LeaseGoneError):
+            raise LeaseLostError from error
         if isinstance(error, SessionExpiredError):
             await self._wait_for_sign_in()
             return

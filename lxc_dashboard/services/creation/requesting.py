@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import structlog
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from lxc_dashboard.services.creation.preflight.question import Leaving
 
 log = structlog.get_logger(__name__)
-
-VMID_TRIES: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +144,7 @@ async def reserve_all(
     """The rows of all ``orders`` or of none, in one transaction; as ``reserve``. Nothing where the first is known."""
     client = await acting.client(rt, session)
     automatic = [order for order in orders if order.spec.vmid is None]
-    for _ in range(VMID_TRIES):
+    for _ in range(vmids.TRIES):
         async with vmids.offered(rt, client, session.endpoint_id, len(automatic), freed=freed) as free:
             given = dict(zip((order.creation_id for order in automatic), free, strict=True))
             try:
@@ -161,7 +159,7 @@ async def reserve_all(
                     raise InvalidInputError({"vmid": f"{orders[0].spec.vmid} was taken in the meantime"}) from error
             else:
                 return
-    raise ConflictError("No vmid could be reserved", detail=f"{VMID_TRIES} tries")
+    raise ConflictError("No vmid could be reserved", detail=f"{vmids.TRIES} tries")
 
 
 async def _store_all(lent: Lending, orders: Sequence[Order], given: Mapping[UUID, int]) -> None:

@@ -151,9 +151,11 @@ async def go_on(rt: Runtime, session: Session, creation_id: UUID) -> JobView:
     """End the pause of a job of one's own: it goes on with this session's sign-in. Raises as ``retry``."""
     creation, container, template = await _visible(rt, session, creation_id)
     await _require_same_user(rt, session, creation, container)
-    checkpoint = Checkpoint.from_json(creation.checkpoint)
-    checkpoint.mark_done(pause.PAUSE)
     async with lending(rt, session) as lent:
+        # As it stands now: it may have gone on, and paused only then, since it was seen.
+        creation = await lent.tx.creations.locked(creation_id)
+        checkpoint = Checkpoint.from_json(creation.checkpoint)
+        checkpoint.mark_done(pause.PAUSE)
         await lent.tx.creations.go_on(creation_id, checkpoint.to_json())
         queued = await lent.give(creation_id)
         await audit(lent.tx, session, container, "creation.go-on", job=creation_id)

@@ -95,7 +95,7 @@ async def _end_in_guest(ctx: RunContext) -> str:
     place = await ownership.locate(ctx.client, ctx.guest.node, ctx.guest.vmid)
     if place is None or not await ownership.is_ours(ctx.client, ownership.claim_of(ctx), place.node):
         return GONE.format(vmid=ctx.guest.vmid)
-    in_guest = ctx.checkpoint.active.startswith(cancelling.IN_GUEST)
+    in_guest = cancelling.runs_in_guest(ctx.checkpoint)
     if place.guest.running and (await cancelling.stop(ctx)).owes:
         return ""
     if not place.guest.running and ctx.door_key is not None:

@@ -21,6 +21,7 @@ log = structlog.get_logger(__name__)
 VMID_MAX: Final = 999_999_999
 LEASE_S: Final = 60.0
 ASK_AT_ONCE: Final = 16
+TRIES: Final = 10  # at storing what is offered: one reserved by hand goes by no offer
 
 
 @asynccontextmanager

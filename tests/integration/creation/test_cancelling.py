@@ -16,8 +16,9 @@ from lxc_dashboard.db.models import CreationState, PackageManager
 from lxc_dashboard.errors import ConflictError, DashboardError
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import ABSOLUTE_LIFETIME
-from lxc_dashboard.services.creation import cancelling, discovery, service, settling
-from lxc_dashboard.services.creation.phases import deploy, start
+from lxc_dashboard.services.creation import cancelling, discovery, pipeline, service, settling
+from lxc_dashboard.services.creation.checkpoint import Checkpoint
+from lxc_dashboard.services.creation.phases import deploy, start, sync
 from lxc_dashboard.services.templates.model import Bucket, PackageEntry
 from tests.integration.auth.runs import lent
 from tests.integration.creation.conftest import BASIC, content_of
@@ -365,6 +366,65 @@ async def test_in_a_script_while_pve_hangs_what_runs_is_named_and_ended_when_pve
     assert "987" in await lab.in_guest(job.vmid, "sh", "-c", ALL_PROCESSES)
     await check_settled(lab, creation_id, settling.GUEST_ENDED)
     await check_clean(lab, job)
+
+
+async def test_while_pve_hangs_over_the_look_at_the_ticket(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    creation_id = await lab.request(content_of(("10-long.sh", STUBBORN)))
+    monkeypatch.setattr(pipeline, "KEEP_TICKET_EVERY_S", 0.2)
+    lab.work(creation_id)
+    await lab.until_said(creation_id, "begun")
+    lab.sandbox.mute()
+    await lab.until(lambda: lab.sandbox.faults.unanswered, "PVE was asked whether it takes the ticket")
+    await cancel(lab, creation_id)
+
+
+async def test_a_script_that_began_as_its_worker_died_does_not_go_on_unnamed(lab: Lab) -> None:
+    creation_id = await lab.request(content_of(("10-short.sh", "true"), ("20-long.sh", STUBBORN)))
+    work = lab.work(creation_id)
+    await lab.until_said(creation_id, "begun")
+    work.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await work
+    await forget_what_was_told_of(lab, creation_id, "script.002.20-long.sh")
+    await service.cancel(lab.rt, lab.session, creation_id)
+    job = await lab.finish(creation_id, state=CreationState.CANCELLED)
+    await check_clean(lab, job)
+
+
+async def test_a_script_that_had_not_begun_when_its_worker_died_never_does(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begins = asyncio.Event()
+
+    async def never(*_: object) -> None:
+        begins.set()
+        await asyncio.Event().wait()
+
+    creation_id = await lab.request(content_of(("10-first.sh", "#!/bin/sh\ntouch /root/ran\n")))
+    with monkeypatch.context() as patched:
+        patched.setattr(sync, "run_step", never)
+        work = lab.work(creation_id)
+        await begins.wait()
+        work.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await work
+    await service.cancel(lab.rt, lab.session, creation_id)
+    job = await lab.finish(creation_id, state=CreationState.CANCELLED)
+    await check_clean(lab, job)
+    assert "could not be stopped" not in await said(lab, creation_id)
+    assert await lab.in_guest(job.vmid, "sh", "-c", "ls /root/ran 2>/dev/null; true") == ""
+
+
+async def forget_what_was_told_of(lab: Lab, creation_id: UUID, step: str) -> None:
+    """As the row stands where the worker died before the journal had written that the step began."""
+    async with lab.rt.db.transaction() as tx:
+        creation = await tx.creations.get(creation_id)
+        checkpoint = Checkpoint.from_json(creation.checkpoint)
+        assert checkpoint.active == step
+        checkpoint.active = ""
+        checkpoint.offset.pop(step, None)
+        checkpoint.told.remove(step)
+        creation.checkpoint = checkpoint.to_json()
 
 
 async def cancelled_while_pve_hangs(lab: Lab) -> service.JobView:

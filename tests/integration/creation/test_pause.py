@@ -75,6 +75,24 @@ async def test_a_sign_out_leaves_it_paused_and_it_goes_on_with_the_next_sign_in(
     await lab.finish(creation_id)
 
 
+async def test_who_saw_it_before_it_paused_takes_nothing_back_that_was_done_since(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    creation_id = await lab.request(BASIC, pause_after_create=True)
+    whole = service._require_same_user
+
+    async def pauses_meanwhile(*args: object) -> None:
+        await whole(*args)  # type: ignore[arg-type]  # as they came
+        await lab.finish(creation_id, state=CreationState.PAUSED)
+
+    monkeypatch.setattr(service, "_require_same_user", pauses_meanwhile)
+    await service.go_on(lab.rt, lab.session, creation_id)
+    job = await lab.finish(creation_id)
+    assert lab.containers_named(job.hostname) == [job.vmid]
+    said = [event.message for event in await lab.events(creation_id)]
+    assert len([message for message in said if message.startswith("Creating CT")]) == 1
+
+
 async def test_only_its_own_user_lets_it_go_on_and_only_while_it_is_paused(lab: Lab) -> None:
     creation_id, _ = await paused(lab)
     operator = await sign_in(lab.rt, lab.sandbox, "operator@pve")

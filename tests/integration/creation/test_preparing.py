@@ -112,3 +112,10 @@ async def test_of_a_held_back_file_it_is_told_what_became_of_it(
     said = [event for event in await lab.events(creation_id) if event.message.startswith("/opt/app/app.conf: ")]
     assert [told in event.message for event in said] == [False, True]
     assert said[-1].type is kind
+
+
+async def test_a_guest_without_setsid_is_told_to_have_it(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    has_at_its_start(lab, monkeypatch, 'rm "$(command -v setsid)"')
+    job = await lab.finish(await lab.request(ONE_SCRIPT), state=CreationState.FAILED)
+    assert job.error
+    assert "setsid is missing in this guest (package util-linux)" in job.error.message

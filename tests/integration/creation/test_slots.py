@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import text
 
-from lxc_dashboard.db.models import CreationState
+from lxc_dashboard.db.models import CreationState, now
 from lxc_dashboard.db.repositories.slots import Place
-from lxc_dashboard.services.creation import service, slots
+from lxc_dashboard.services.creation import lease, service, slots
 from lxc_dashboard.services.creation.report import report
 from lxc_dashboard.settings import Settings
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from lxc_dashboard.db.models import Creation
+    from lxc_dashboard.services.creation.context import RunContext
     from tests.integration.creation.conftest import Lab
 
 NODE = "pve1"
@@ -89,6 +90,22 @@ async def test_the_second_waits_without_a_worker_and_says_for_whom(lab: Lab) -> 
     assert set(await woken(lab)) == {third}
     await lab.finish(third)
     assert await places(lab) == {}
+
+
+@pytest.mark.usefixtures("one_at_a_time")
+async def test_one_whose_row_somebody_holds_is_woken_later_and_nobody_waits_for_it(lab: Lab) -> None:
+    first, work = await creating(lab)
+    second = await lab.request(None)
+    await lab.work(second)
+    async with lab.rt.db.transaction() as tx:
+        await tx.creations.locked(second)
+        async with asyncio.timeout(10):
+            await service.cancel(lab.rt, lab.session, first)
+            await work
+        assert await woken(lab) == []
+    await slots.wake_all(lab.rt)
+    assert await woken(lab) == [second]
+    await lab.finish(second)
 
 
 @pytest.mark.usefixtures("one_at_a_time")
@@ -187,3 +204,39 @@ async def test_so_many_at_once_as_the_setting_says(lab: Lab, settings_with: Call
 
 def _creates(task: dict[str, str]) -> bool:
     return task["type"] == "vzcreate" and task["status"] == "running"
+
+
+@pytest.mark.parametrize("act", ["take", "give"])
+async def test_a_lease_that_ran_out_while_nobody_took_the_run_ends_no_run(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    monkeypatch.setattr(lease, "RENEW_EVERY_S", 600)
+    outlive_its_lease(lab, monkeypatch, act, lease_until=now())
+    await lab.finish(await lab.request(None))
+
+
+@pytest.mark.parametrize("act", ["take", "give"])
+async def test_a_run_that_another_worker_took_is_left_to_that_one(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    outlive_its_lease(lab, monkeypatch, act, lease_owner="another")
+    creation_id = await lab.request(None)
+    async with asyncio.timeout(10):
+        await lab.work(creation_id)
+    held = await row(lab, creation_id)
+    assert (held.state, held.lease_owner, held.error) == (CreationState.RUNNING.value, "another", {})
+
+
+def outlive_its_lease(lab: Lab, monkeypatch: pytest.MonkeyPatch, act: str, **changes: Any) -> None:
+    """When the run takes or gives its slot the first time, its row says something else of its lease."""
+    whole, kept = getattr(slots, act), [changes]
+
+    async def late(ctx: RunContext, **named: Any) -> None:
+        if kept:
+            async with lab.rt.db.transaction() as tx:
+                creation = await tx.creations.get(ctx.creation_id)
+                for name, value in kept.pop().items():
+                    setattr(creation, name, value)
+        await whole(ctx, **named)
+
+    monkeypatch.setattr(slots, act, late)

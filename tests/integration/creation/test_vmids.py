@@ -105,6 +105,27 @@ async def test_a_vmid_taken_between_the_check_and_the_create_is_replaced(
     assert await moves(lab) == [(str(job.vmid), taken)]
 
 
+async def test_a_vmid_that_is_reserved_by_hand_while_a_run_moves_to_it_is_left_to_its_owner(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    creation_id = await asked(lab)
+    taken = (await service.get_job(lab.rt, lab.session, creation_id)).vmid
+    await make_in_pve(lab, taken)
+    whole = moving._take
+    by_hand: list[UUID] = []
+
+    async def take(ctx: RunContext, vmid: int) -> None:
+        if not by_hand:
+            by_hand.append(await asked(lab, vmid=vmid))
+        await whole(ctx, vmid)
+
+    monkeypatch.setattr(moving, "_take", take)
+    job = await lab.finish(creation_id)
+    assert job.vmid == taken + 2
+    assert await moves(lab) == [(str(job.vmid), taken)]
+    assert (await service.get_job(lab.rt, lab.session, by_hand[0])).vmid == taken + 1
+
+
 async def test_a_vmid_whose_other_container_is_still_being_made_is_replaced(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
