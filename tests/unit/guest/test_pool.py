@@ -65,7 +65,9 @@ async def test_large_output_arrives_whole_and_waits_for_its_reader(node: Node, p
 async def test_what_is_at_hand_wakes_no_thread(node: Node, pool: SshPool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread for each line would cost more than what becomes of it."""
     waked: list[object] = []
-    async with pool.channel(node.address(), "for n in 1 2 3 4 5; do echo $n; sleep 0.05; done; echo end >&2") as channel:
+    async with pool.channel(
+        node.address(), "for n in 1 2 3 4 5; do echo $n; sleep 0.05; done; echo end >&2"
+    ) as channel:
         await channel.send(b"")
         with monkeypatch.context() as during:
             during.setattr(channel, "_call", waked.append)
