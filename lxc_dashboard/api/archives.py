@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import IO, TYPE_CHECKING, Any, Final, NoReturn
 from uuid import UUID
 
 import msgspec
@@ -18,7 +19,7 @@ from starlette.routing import BaseRoute, Route
 
 from lxc_dashboard import routes, text
 from lxc_dashboard.api.door import caller_of
-from lxc_dashboard.errors import InvalidInputError, NotFoundError, SessionExpiredError
+from lxc_dashboard.errors import InvalidInputError, NotFoundError, ServiceUnavailableError, SessionExpiredError
 from lxc_dashboard.services.templates import importing, rights
 from lxc_dashboard.services.templates.archive import KINDS
 from lxc_dashboard.services.templates.unpacking import MAX_ARCHIVE_BYTES
@@ -63,12 +64,13 @@ class Archives:
         ids = [_id(value) for value in request.query_params.getlist("id")]
         async with self._gate:
             exported = await importing.export_templates(rt, session, ids, kind)
+            file = await asyncio.to_thread(_kept, exported.data)
         headers = {
             **NO_STORE,
             "Content-Disposition": f'attachment; filename="{exported.filename}"',
             "Content-Length": str(len(exported.data)),
         }
-        return StreamingResponse(_pieces(exported.data), media_type=TYPES[kind], headers=headers)
+        return StreamingResponse(_pieces(file), media_type=TYPES[kind], headers=headers)
 
     async def take(self, request: Request) -> Response:
         """Form field ``archive``, a file: ``{added, changed, removed, refused: [{file, line, why, name}]}``.
@@ -130,10 +132,21 @@ async def _refuse(request: Request) -> NoReturn:
     raise InvalidInputError({FIELD: "is too large"}, TOO_LARGE)
 
 
-def _pieces(data: bytes) -> Iterator[bytes]:
-    view = memoryview(data)
-    for start in range(0, len(view), PIECE_BYTES):
-        yield bytes(view[start : start + PIECE_BYTES])
+def _kept(data: bytes) -> IO[bytes]:
+    """In a file that nobody else can open, and that goes with its last reader: who reads slowly holds no memory."""
+    try:
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by who reads it
+        file.write(data)
+        file.seek(0)
+    except OSError as error:
+        raise ServiceUnavailableError(text.ARCHIVE_NOT_KEPT, detail=str(error)) from error
+    return file
+
+
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    with file:
+        while piece := file.read(PIECE_BYTES):
+            yield piece
 
 
 def _id(value: str) -> UUID:

@@ -20,6 +20,8 @@ from lxc_dashboard import routes
 from lxc_dashboard.errors import TooManyAtOnceError
 
 STREAMS: Final = 20
+EXPORTS: Final = 2
+EXPORTS_WAITING: Final = 20
 SOCKETS: Final = 50
 # A program that asks for a hundred containers at once is served in turns.
 REQUESTS: Final = 8
@@ -117,6 +119,7 @@ class Shares:
 
     def __init__(self) -> None:
         self._streams = Places("open logs", STREAMS)
+        self._exports = Places("exports under way", EXPORTS, waiting=EXPORTS_WAITING, within_s=REQUEST_WITHIN_S)
         self._requests = Places("requests under way", REQUESTS, waiting=REQUESTS_WAITING, within_s=REQUEST_WITHIN_S)
         self._sockets = Places("open tabs and consoles", SOCKETS)
         self._tabs = Tabs()
@@ -127,6 +130,8 @@ class Shares:
             return nullcontext()
         if _STREAM.fullmatch(path):
             return self._streams.taken(who)
+        if path == routes.TEMPLATE_EXPORT:
+            return self._exports.taken(who)
         return self._requests.taken(who) if path.startswith(f"{routes.API_V1}/") else nullcontext()
 
     @asynccontextmanager

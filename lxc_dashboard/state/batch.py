@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import reflex as rx
 
 from lxc_dashboard import text
 from lxc_dashboard.db.models import now
+from lxc_dashboard.errors import NotFoundError
 from lxc_dashboard.services.creation import batch_views
 from lxc_dashboard.services.creation.batch_views import BatchJob, Outcome
 from lxc_dashboard.state.base import READY, regretted, requires, runtime, said, session
@@ -101,6 +103,7 @@ class BatchState(JobRoom, rx.State):
         return id_in(self.router.url.path, self.router.url.query_parameters, "batch_id")
 
     async def _read(self) -> None:
+        self._read_at = time.monotonic()
         found = await batch_views.get_batch(runtime(), session(), uuid_of(self.id, text.NO_SUCH_BATCH))
         self.pattern, self.userid, self.hidden = found.pattern, found.userid, found.hidden
         self.created_at = found.created_at.isoformat()
@@ -108,8 +111,14 @@ class BatchState(JobRoom, rx.State):
         self._fill(found.jobs, now())
 
     async def _follow(self) -> None:
-        """What is shown already from the batch's rows alone; one that was not shown has the whole batch read again."""
+        """What is shown already from the batch's rows alone; one that was not shown has the whole batch read again, and so has time."""
         if self.phase != READY:
+            return
+        try:
+            if await self._read_again():
+                return
+        except NotFoundError as error:
+            await self._lose(error)
             return
         found = await batch_views.jobs_now(runtime(), uuid_of(self.id, text.NO_SUCH_BATCH))
         shown = {row.id for row in self.rows}
@@ -117,6 +126,14 @@ class BatchState(JobRoom, rx.State):
             await self._read()
             return
         self._fill([each for each in found if str(each.job.id) in shown], now())
+
+    async def _lose(self, error: NotFoundError) -> None:
+        """Nothing of it may be seen any more."""
+        wanted = self.id
+        self.reset()
+        self.id = wanted
+        async with self._filling():
+            raise error
 
     def _fill(self, jobs: Sequence[BatchJob], at: datetime) -> None:
         rows = [batch_row(each, at) for each in jobs]

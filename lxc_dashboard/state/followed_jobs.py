@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from uuid import UUID
 
 from lxc_dashboard.db.models import now
@@ -18,16 +19,15 @@ class FollowedJobs(JobRoom, mixin=True):
     own_only: bool = False
     _known: frozenset[UUID] = frozenset()
 
-    async def _read(self) -> None:
-        """Reads what the list holds now."""
-        raise NotImplementedError
-
     async def _remember(self) -> None:
         """Before a reading: which jobs there are, so that a new one is noticed."""
+        self._read_at = time.monotonic()
         self._known = frozenset(job.id for job in await pulse(runtime(), session().endpoint_id))
 
     async def _follow(self) -> None:
-        """Rows from their pulse alone; where a job is new, or in another state than it was, all is read again."""
+        """Rows from their pulse alone; where a job is new, or in another state than it was, all is read again, and now and then."""
+        if await self._read_again():
+            return
         endpoint_id = session().endpoint_id
         newest = frozenset(job.id for job in await pulse(runtime(), endpoint_id))
         there = {

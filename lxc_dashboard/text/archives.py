@@ -6,6 +6,7 @@ from typing import Final
 
 from lxc_dashboard.text.common import CANCEL, CLOSE, REFERENCE_LABEL
 
+ARCHIVE_NOT_KEPT: Final = "The server has no room for the archive at the moment"
 ARCHIVE_TOO_LARGE: Final = "An archive is at most {mib} MiB. Import fewer templates at once"
 ARCHIVE_MISSING: Final = "Choose an archive first"
 IMPORT_TEMPLATES: Final = "Import"

@@ -330,6 +330,10 @@ async def test_an_operator_creates_and_is_told_what_only_root_may(lab: Lab) -> N
     lab.session = await sign_in(lab.rt, lab.sandbox, "operator@pve")
     assert list(await findings(lab, keyctl=True)) == ["keyctl"]
     assert set(await findings(lab, unprivileged=False)) == {"unprivileged"}
+    assert await findings(lab, nesting=True) == {}
+    privileged = await findings(lab, unprivileged=False, nesting=True)
+    assert set(privileged) == {"unprivileged", "nesting"}
+    assert "Only root@pam may switch on nesting of a privileged container" in privileged["nesting"]
     await lab.finish(await lab.request())
 
 
