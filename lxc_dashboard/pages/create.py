@@ -241,7 +241,12 @@ def _advanced() -> rx.Component:
         part.text_field("nameserver"),
         part.text_field("searchdomain"),
         part.text_field("mtu"),
-        part.select_field("pool", rx.el.option(text.NO_POOL, value=""), rx.foreach(CreateState.pools, part.option)),
+        part.choice_field(
+            "pool",
+            CreateState.pools.length() > 0,
+            rx.el.option(text.NO_POOL, value=""),
+            rx.foreach(CreateState.pools, part.option),
+        ),
         part.text_field("tags"),
         part.text_field("start_order"),
         *(part.flag_field(name) for name in ("unprivileged", "nesting", "keyctl", "fuse", "firewall", "onboot")),

@@ -177,6 +177,7 @@ class WizardBase(Offer, PageState, mixin=True):
         self.summary = summary_lines(self.form, self.template_name, self._choices)
         self.mounts = mount_rows.shown(self.form.get(mount_rows.FIELD, ""))
         self._list_downloads()
+        self._list_pools()
         self._tell_moved_on()
 
     def _tell_moved_on(self) -> None:

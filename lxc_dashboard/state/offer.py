@@ -63,7 +63,7 @@ class Offer(rx.State, mixin=True):
         self.bridges = summary.bridge_options(found)
         self.os_present = summary.os_options(found, download=False)
         self._list_downloads()
-        self.pools = [Option(name, name) for name in found.pools]
+        self._list_pools()
         self.next_vmid = str(found.next_vmid or "")
         self.missing = list(found.missing)
         self._find()
@@ -76,6 +76,12 @@ class Offer(rx.State, mixin=True):
         if offered and split_os_template(chosen)[1] and not listed and offered.has_os_template(chosen):
             options.append(Option(chosen, summary.os_name(chosen.rpartition("/")[2])))
         self.os_downloads = options
+
+    def _list_pools(self) -> None:
+        """Those that the user may see, with the one that a preset, a link or a job names. None where none is seen: then it is typed."""
+        seen, chosen = self._choices.pools if self._choices else (), self.form.get("pool", "")
+        names = sorted({*seen, chosen} - {""}) if seen else []
+        self.pools = [Option(name, name) for name in names]
 
     def _find(self) -> None:
         """What the search finds in what the node offers."""

@@ -10,6 +10,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from lxc_dashboard import routes, text
+from lxc_dashboard.services.creation import links
+from lxc_dashboard.services.creation.filled import Filled
 from tests.e2e import job_runs, wizard
 from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, fill_sign_in, reload, visit
 from tests.e2e.stack import Stack
@@ -65,6 +67,23 @@ def test_a_link_that_cannot_be_read_says_so_and_the_wizard_works(page: Page, cod
     wizard.choose(page, "hello")
     forward(page, "configure")
     expect(page.locator("#hostname")).to_have_value("hello")
+
+
+def test_a_pool_that_a_link_names_and_that_is_not_seen_stays(page: Page) -> None:
+    start(page, "hello")
+    fill(page, hostname="in-a-pool")
+    page.get_by_role("button", name=text.SHARE_LINK).click()
+    own = links.decode(page.locator("#shared-link").input_value().partition("from=")[2])
+    assert own is not None
+    close_dialog(page)
+    named = links.encode(Filled.from_json(own.to_json() | {"form": {**own.form, "pool": "not-seen"}}))
+    visit(page, routes.shared_creation(named.coded))
+    at(page, "review")
+    page.get_by_role("button", name=text.STEP_NAMES["configure"], exact=True).click()
+    at(page, "configure")
+    page.get_by_text(text.ADVANCED, exact=True).click()
+    expect(page.locator("#pool")).to_have_value("not-seen")
+    expect(page.locator("#pool option")).to_contain_text([text.NO_POOL, "not-seen"])
 
 
 def test_a_link_too_long_for_its_keys_says_so(page: Page) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.services.auth import endpoints
+from lxc_dashboard.services.creation.rights import ROOT, root_features
 from lxc_dashboard.services.creation.spec import ContainerSpec, PasswordMode, pve_parameters
 
 if TYPE_CHECKING:
@@ -55,14 +56,26 @@ def api_call(spec: ContainerSpec, vmid: int, *, at: str) -> str:
 
     An API call ends when its task has begun, so what goes before or after it stands apart, each under the word for when.
     """
-    return _api(spec, str(vmid), at)
+    return "\n".join([*_no_token(spec), _api(spec, str(vmid), at)])
 
 
 def api_calls(specs: Sequence[ContainerSpec], *, at: str) -> str:
     """``api_call`` one after another, each with the vmid that ``GET /cluster/nextid`` says then."""
     header = f'--header "Authorization: PVEAPIToken={_CALLER}"'
     asked = f"VMID=$(curl --fail-with-body --silent {header}{_NEXT}{shlex.quote(f'{at}/api2/json/cluster/nextid')} | tr -dc 0-9)"
-    return "\n".join(f"{asked}\n{_api(spec, _VMID, at)}" for spec in _once_downloaded(specs))
+    calls = [f"{asked}\n{_api(spec, _VMID, at)}" for spec in _once_downloaded(specs)]
+    return "\n".join([*(_no_token(specs[0]) if specs else ()), *calls])
+
+
+def _no_token(spec: ContainerSpec) -> list[str]:
+    """What no token may have, in comments of bash."""
+    wanted = [*root_features(spec), *(["folders of the node"] if any(mount.is_bind for mount in spec.mounts) else [])]
+    if not wanted:
+        return []
+    return [
+        f"# PVE refuses {', '.join(wanted)} to every API token, also to those of {ROOT}.",
+        f"# It takes them from {ROOT} itself: with a ticket and its CSRF token, or by pct on the node.",
+    ]
 
 
 def _once_downloaded(specs: Sequence[ContainerSpec]) -> list[ContainerSpec]:

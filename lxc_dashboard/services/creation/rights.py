@@ -143,13 +143,17 @@ def _of_os_template(spec: ContainerSpec) -> Iterator[Need]:
         yield Need("Datastore.AllocateSpace", (f"/storage/{storage}",), "ostemplate", instead="Datastore.Audit")
 
 
+def root_features(spec: ContainerSpec) -> tuple[str, ...]:
+    """Those of the features asked for that PVE lets root@pam alone switch on, by password and not by token."""
+    guarded = ("keyctl", "fuse") if spec.unprivileged else ("nesting", "keyctl", "fuse")
+    return tuple(name for name in guarded if getattr(spec, name))
+
+
 def _only_root(spec: ContainerSpec) -> Iterator[Lack]:
-    """PVE lets root@pam alone switch these on, by password and not by token."""
-    for name in ("keyctl", "fuse") if spec.unprivileged else ("nesting", "keyctl", "fuse"):
-        if getattr(spec, name):
-            kind = "an unprivileged" if spec.unprivileged else "a privileged"
-            cause = f"Only {ROOT} may switch on {name} of {kind} container"
-            yield Lack(name, cause, f"Switch it off, or have {ROOT} create it")
+    for name in root_features(spec):
+        kind = "an unprivileged" if spec.unprivileged else "a privileged"
+        cause = f"Only {ROOT} may switch on {name} of {kind} container"
+        yield Lack(name, cause, f"Switch it off, or have {ROOT} create it")
     for at, mount in enumerate(spec.mounts):
         if mount.is_bind:
             cause = f"Only {ROOT} may mount a folder of the node, such as {mount.source}"

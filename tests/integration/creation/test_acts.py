@@ -272,7 +272,7 @@ async def test_a_vmid_that_is_taken_is_refused_before_anything_is_made(lab: Lab)
 
 async def test_a_given_password_must_be_one_that_pve_takes(lab: Lab) -> None:
     spec = spec_of(None, password_mode=PasswordMode.GIVEN)
-    for password in (None, "", "four", "x" * 65):
+    for password in (None, "", "four", "x" * 501):
         with pytest.raises(InvalidInputError) as raised:
             await service.request(lab.rt, lab.session, spec, Secrets(password))
         assert list(raised.value.fields) == ["password"]
@@ -330,6 +330,10 @@ async def test_an_operator_creates_and_is_told_what_only_root_may(lab: Lab) -> N
     lab.session = await sign_in(lab.rt, lab.sandbox, "operator@pve")
     assert list(await findings(lab, keyctl=True)) == ["keyctl"]
     assert set(await findings(lab, unprivileged=False)) == {"unprivileged"}
+    assert await findings(lab, nesting=True) == {}
+    privileged = await findings(lab, unprivileged=False, nesting=True)
+    assert set(privileged) == {"unprivileged", "nesting"}
+    assert "Only root@pam may switch on nesting of a privileged container" in privileged["nesting"]
     await lab.finish(await lab.request())
 
 

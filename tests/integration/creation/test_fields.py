@@ -31,6 +31,44 @@ async def test_mount_points_are_made_and_there_before_the_scripts_run(lab: Lab) 
     assert await lab.in_guest(job.vmid, "ls", "/srv/data", "/media")
 
 
+async def test_network_pool_tags_and_start_order_are_pves_then(lab: Lab) -> None:
+    creation_id = await lab.request(
+        None,
+        bridge="vmbr1",
+        vlan=30,
+        mtu=1400,
+        firewall=True,
+        nameserver="9.9.9.9 2620:fe::fe",
+        searchdomain="example.org lab.example.org",
+        onboot=True,
+        start_order=3,
+        pool="staging",
+        tags=("web", "edge"),
+    )
+    job = await lab.finish(creation_id)
+    client = await lab.pve()
+    config = await client.lxc.config(job.node, job.vmid)
+    net = config.nets[0]
+    assert {key: net[key] for key in ("bridge", "tag", "mtu", "firewall", "ip")} == {
+        "bridge": "vmbr1",
+        "tag": "30",
+        "mtu": "1400",
+        "firewall": "1",
+        "ip": "dhcp",
+    }
+    said = ("nameserver", "searchdomain", "onboot", "startup")
+    assert [config.text(name) for name in said] == [
+        "9.9.9.9 2620:fe::fe",
+        "example.org lab.example.org",
+        "1",
+        "order=3",
+    ]
+    assert set(config.tags) == {"web", "edge"}
+    guest = await client.cluster.find_guest(job.vmid)
+    assert guest
+    assert guest.pool == "staging"
+
+
 async def test_an_operator_is_told_that_only_root_mounts_a_folder_of_the_node(lab: Lab) -> None:
     lab.session = await sign_in(lab.rt, lab.sandbox, "operator@pve")
     found = await errors(lab, mounts=(DATA, MEDIA))

@@ -32,3 +32,15 @@ async def test_a_password_is_asked_for_where_one_is_to_be_given() -> None:
     with pytest.raises(InvalidInputError) as refused:
         await state_with(password_mode="generated")._checked_spec("")
     assert "password" not in refused.value.fields
+
+
+def test_a_pool_that_is_not_seen_stays_and_where_none_is_seen_it_is_typed() -> None:
+    state = state_with(pool="hidden")
+    state._take_offer(Choices("pve1", (), pools=("lab", "staging")))
+    assert [option.value for option in state.pools] == ["hidden", "lab", "staging"]
+    state.form["pool"] = "lab"
+    state._sum_up()
+    assert [option.value for option in state.pools] == ["lab", "staging"]
+    state.form["pool"] = "hidden"
+    state._take_offer(Choices("pve1", ()))
+    assert state.pools == []

@@ -174,6 +174,24 @@ def test_an_os_template_is_fetched_once_for_several(node: Path) -> None:
     assert len(fetched) == 1
 
 
+def test_what_no_token_may_have_is_said_where_one_is_used(node: Path) -> None:
+    bind = Mount("/tank/a\nb", "/media")
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"keyctl": True, "mounts": (bind,)}, "keyctl, folders of the node"),
+        ({"unprivileged": False, "nesting": True}, "nesting"),
+    ]
+    for changes, named in cases:
+        made = spec(**changes)
+        for lines in (command.api_call(made, VMID, at=AT), command.api_calls([made, made], at=AT)):
+            assert lines.startswith(
+                f"# PVE refuses {named} to every API token, also to those of root@pam.\n# It takes them"
+            )
+            assert lines.count("# PVE refuses") == 1
+            assert next(as_curl_got_it(call) for call in run(node, lines) if "POST" in call) == as_sent(made)
+        assert "#" not in command.pct_create(made, VMID)
+    assert "#" not in command.api_call(spec(nesting=True), VMID, at=AT)
+
+
 def test_a_command_reads_like_one() -> None:
     made = spec(password_mode=PasswordMode.GENERATED, ssh_keys=("ssh-ed25519 AAAA ann",), description="two\nlines")
     assert command.pct_create(made, VMID).splitlines() == [
