@@ -26,6 +26,7 @@ APP_NAME: Final = "lxc-dashboard"
 QUEUE_NAME: Final = "lxc-dashboard"
 # After this long a message that a dead worker had fetched and not begun comes again.
 VISIBILITY_TIMEOUT_S: Final = 300
+ANSWER_TIMEOUT_S: Final = 2  # times the retries; what is not sent is found by the reaper
 SEND_RETRIES: Final = {"max_retries": 4, "interval_start": 0.05, "interval_step": 0.2, "interval_max": 0.5}
 
 
@@ -92,6 +93,9 @@ class Queue:
 
     def __init__(self, redis_url: str) -> None:
         self._celery = create_celery(redis_url, Celery)
+        # The sender's alone: a worker's connection waits for its next message.
+        answering = {"socket_timeout": ANSWER_TIMEOUT_S, "retry_on_timeout": False}
+        self._celery.conf.broker_transport_options = _SHARED["broker_transport_options"] | answering
 
     async def enqueue(self, name: str, **ids: str) -> None:
         """Have a worker run the task ``name`` with ``ids``. ``ServiceUnavailableError`` when the queue takes nothing."""

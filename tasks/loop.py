@@ -101,6 +101,8 @@ class WorkerLoop:
                 await runtime.bus.set(HEARTBEAT_KEY, self._name.encode(), ttl_s=3 * HEARTBEAT_S)
             except ServiceUnavailableError as error:
                 log.warning("redis does not answer", cause=error.detail)
+            except Exception:
+                log.exception("heartbeat not told")
             await asyncio.sleep(HEARTBEAT_S)
 
 

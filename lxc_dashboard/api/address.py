@@ -8,6 +8,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
+from lxc_dashboard import text
+
 Network = IPv4Network | IPv6Network
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
@@ -95,6 +97,11 @@ def is_own_origin(origin: str, headers: Mapping[str, str], trust: Trust) -> bool
     if trust.public_url and host_of(host) not in LOCAL_HOSTS:
         return False
     return parts.scheme in {"http", "https"} and bool(host) and origin == f"{parts.scheme}://{host}"
+
+
+def refusal_of(trust: Trust) -> str:
+    """What to tell who comes from elsewhere: it may be a user who typed another name of ours."""
+    return text.WRONG_ADDRESS.format(address=origin_of(trust.public_url)) if trust.public_url else text.WRONG_ORIGIN
 
 
 def origin_of(url: str) -> str:

@@ -28,7 +28,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lxc_dashboard import routes, text
 from lxc_dashboard.api import flow
 from lxc_dashboard.api import headers as security
-from lxc_dashboard.api.address import Trust, client_address, headers_of, is_https, is_own_origin
+from lxc_dashboard.api.address import Trust, client_address, headers_of, is_https, is_own_origin, refusal_of
 from lxc_dashboard.api.away_page import away_page
 from lxc_dashboard.api.shares import Shares
 from lxc_dashboard.api.v1 import answers
@@ -167,7 +167,7 @@ class Door:
             return
         if scope["method"] not in SAFE_METHODS and not self._comes_from_us(path, headers):
             log.warning("request of another origin refused", path=path, origin=headers.get("origin", "")[:200])
-            await _error(403, text.WRONG_ORIGIN)(scope, receive, send)
+            await _error(403, refusal_of(self._trust()))(scope, receive, send)
             return
         if is_public_file(path) and scope["method"] in SAFE_METHODS:
             await self._app(scope, receive, send)

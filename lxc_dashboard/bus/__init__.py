@@ -35,6 +35,7 @@ BEGINNING: Final = "0-0"
 
 _LOST = (exceptions.ConnectionError, exceptions.TimeoutError, TimeoutError, OSError)
 _REFUSING = (exceptions.OutOfMemoryError, exceptions.ReadOnlyError, exceptions.NoPermissionError)
+_NOT_WRITTEN: Final = "MISCONF"  # its disk is full: the library has no error of its own for that
 
 
 class Bus:
@@ -240,6 +241,10 @@ async def _translated(call: Callable[[], Awaitable[T]], within_s: float | None) 
             return await call()
     except (*_LOST, *_REFUSING) as error:
         raise ServiceUnavailableError("Redis does not answer", detail=f"{type(error).__name__}: {error}") from error
+    except exceptions.ResponseError as error:
+        if _NOT_WRITTEN not in str(error):
+            raise
+        raise ServiceUnavailableError("Redis cannot write to its disk", detail=str(error)) from error
 
 
 def _ms(seconds: float) -> int:

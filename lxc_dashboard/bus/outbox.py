@@ -22,6 +22,7 @@ STREAM_BYTES: Final = 8 * 1024 * 1024
 AT_ONCE_BYTES: Final = 1024 * 1024
 PAUSE_S: Final = 5.0
 BACKLOG: Final = 5_000
+BACKLOG_BYTES: Final = 2 * 1024 * 1024
 
 
 class Outbox:
@@ -31,15 +32,15 @@ class Outbox:
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._waiting: dict[str, deque[bytes]] = {}
+        self._waiting: dict[str, _Backlog] = {}
         self._sent_next, self._sent = asyncio.Event(), asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def put(self, stream: str, entries: Sequence[bytes]) -> None:
-        """Has them sent; of more than ``BACKLOG`` that wait in one stream the oldest are dropped."""
+        """Has them sent; of more than ``BACKLOG`` or ``BACKLOG_BYTES`` that wait in one stream the oldest are dropped."""
         if not entries:
             return
-        self._waiting.setdefault(stream, deque(maxlen=BACKLOG)).extend(entries)
+        self._waiting.setdefault(stream, _Backlog()).extend(entries)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._send_on())
 
@@ -76,12 +77,26 @@ class Outbox:
             self._sent.set()
 
 
-def _portions(waiting: dict[str, deque[bytes]]) -> Iterator[dict[str, list[bytes]]]:
+class _Backlog:
+    """What waits in one stream: the newest of it, and one entry in any case."""
+
+    def __init__(self) -> None:
+        self.entries: deque[bytes] = deque()
+        self._size = 0
+
+    def extend(self, entries: Sequence[bytes]) -> None:
+        self.entries.extend(entries)
+        self._size += sum(map(len, entries))
+        while len(self.entries) > BACKLOG or (self._size > BACKLOG_BYTES and len(self.entries) > 1):
+            self._size -= len(self.entries.popleft())
+
+
+def _portions(waiting: dict[str, _Backlog]) -> Iterator[dict[str, list[bytes]]]:
     """All of it, in parts of about ``AT_ONCE_BYTES``."""
     portion: dict[str, list[bytes]] = {}
     size = 0
-    for stream, entries in waiting.items():
-        for entry in entries:
+    for stream, backlog in waiting.items():
+        for entry in backlog.entries:
             portion.setdefault(stream, []).append(entry)
             size += len(entry)
             if size >= AT_ONCE_BYTES:

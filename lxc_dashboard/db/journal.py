@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 PAUSE_S: Final = 0.02
 # A busy process gathers more for each write.
-PAUSE_GROWTH: Final = 4.0
-LONGEST_PAUSE_S: Final = 0.1
+PAUSE_GROWTH: Final = 8.0
+LONGEST_PAUSE_S: Final = 0.08
 
 
 @dataclass(eq=False, slots=True)

@@ -103,20 +103,30 @@ class SshChannel:
         while True:
             if self._is_quiet():
                 await self._wait_readable()
-            out, err, ended = await self._call(lambda: self._take(limit_bytes))
+            if self._is_at_hand(limit_bytes):
+                out, err, ended = self._take(limit_bytes)
+            else:
+                out, err, ended = await self._call(lambda: self._take(limit_bytes))
             if out or err or ended:
                 return out, err
 
     def _is_quiet(self) -> bool:
-        """Asked on the loop, since it waits for nobody: a thread is woken only for what is there."""
+        """Asked on the loop, since it waits for nobody."""
         channel = self._channel
         return not (channel.closed or channel.eof_received or channel.recv_ready() or channel.recv_stderr_ready())
+
+    def _is_at_hand(self, limit_bytes: int) -> bool:
+        """Whether to take it sends nothing: paramiko tells the server of the room made after each tenth of its window."""
+        channel = self._channel
+        ready = min(limit_bytes, len(channel.in_buffer)) + min(limit_bytes, len(channel.in_stderr_buffer))
+        return channel.in_window_sofar + ready <= channel.in_window_threshold
 
     def _take(self, limit_bytes: int) -> tuple[bytes, bytes, bool]:
         # The end is asked before the data: asked after, bytes that came in between would be lost.
         ended = bool(self._channel.eof_received or self._channel.closed)
-        out = self._channel.recv(limit_bytes) if self._channel.recv_ready() else b""
-        err = self._channel.recv_stderr(limit_bytes) if self._channel.recv_stderr_ready() else b""
+        ready, told = len(self._channel.in_buffer), len(self._channel.in_stderr_buffer)
+        out = self._channel.recv(min(ready, limit_bytes)) if ready else b""
+        err = self._channel.recv_stderr(min(told, limit_bytes)) if told else b""
         return out, err, ended
 
     async def _wait_readable(self) -> None:
@@ -131,7 +141,8 @@ class SshChannel:
 
     async def exit_status(self) -> int:
         """Raises ``GuestUnreachableError`` where the connection went before the status came."""
-        while not await self._threads.call(lambda: self._channel.status_event.wait(STATUS_WAIT_S)):
+        told = self._channel.status_event
+        while not (told.is_set() or await self._threads.call(lambda: told.wait(STATUS_WAIT_S))):
             continue
         status = self._channel.exit_status
         if status < 0:

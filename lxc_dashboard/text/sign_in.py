@@ -36,6 +36,7 @@ SIGN_IN_ELSEWHERE: Final = (
 )
 TFA_EXPIRED: Final = "The second factor took too long. Sign in again"
 BODY_TOO_SLOW: Final = "What you sent did not arrive in time. Send it again"
+WRONG_ADDRESS: Final = "This form did not come from {address}, where this dashboard is to be reached. Open it there"
 WRONG_ORIGIN: Final = "This form did not come from this site. Open the sign-in page again"
 NEEDS_TLS: Final = (
     "This address is plain http, where a browser does not keep the session cookie. Put a proxy with TLS before the "

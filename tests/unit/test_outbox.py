@@ -107,6 +107,22 @@ async def test_while_redis_is_away_the_newest_are_kept(
     assert bus.calls[1:] == [{"a": [b"3", b"4"]}]
 
 
+async def test_while_redis_is_away_no_more_is_kept_than_memory_allows(
+    box: Outbox, bus: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "PAUSE_S", 0.05)
+    monkeypatch.setattr(outbox, "BACKLOG_BYTES", 5)
+    bus.away = True
+    box.put("a", [b"1"])
+    assert await box.sent(10)
+    box.put("a", [b"222", b"33"])
+    box.put("a", [b"44"])
+    box.put("b", [b"5555555"])
+    bus.away = False
+    assert await box.sent(10)
+    assert bus.calls[1:] == [{"a": [b"33", b"44"], "b": [b"5555555"]}]
+
+
 async def test_nothing_to_send_is_sent(box: Outbox, bus: Calls) -> None:
     box.put("a", [])
     assert await box.sent(0)

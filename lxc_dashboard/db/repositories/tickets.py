@@ -13,12 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from lxc_dashboard.crypto import Keyring
-from lxc_dashboard.db.models import Creation, CreationState
+from lxc_dashboard.db.models import Creation, CreationState, EventType, Phase
 from lxc_dashboard.db.repositories.events import EventRepository, NewEvent
-from lxc_dashboard.db.repositories.leases import LEASE, TAKEABLE, UNFINISHED, lease_is_over, unless_cancelled
+from lxc_dashboard.db.repositories.leases import LEASE, TAKEABLE, UNFINISHED, unless_cancelled
 from lxc_dashboard.db.sealing import SealedColumn
 from lxc_dashboard.errors import CryptoError, NotFoundError
 
+SIGN_IN_ENDED: Final = "The sign-in of this job's user has ended: it goes on after the next one"
 _KEEPS_ITS_STATE: Final = (CreationState.PAUSED.value, CreationState.CANCELLED.value)
 _WAITS_FOR_SIGN_IN: Final = case(
     (col(Creation.state).in_(_KEEPS_ITS_STATE), col(Creation.state)),
@@ -38,7 +39,7 @@ class JobTicket:
 
 @dataclass(frozen=True, slots=True)
 class LentTicket:
-    """A ticket of a run that no worker holds, None where it cannot be read. ``sealed`` is what stands in the row."""
+    """The ticket that a run holds, None where it cannot be read. ``sealed`` is what stands in the row."""
 
     creation_id: UUID
     endpoint_id: UUID
@@ -97,18 +98,19 @@ class TicketRepository(EventRepository):
         return await self._update(creation_id, *held, ticket_enc=sealed) is not None
 
     async def replace_ticket(self, lent: LentTicket, ticket: JobTicket) -> bool:
-        """The renewal of one that no worker holds. False where that very ticket stands there no more."""
+        """The renewal by schedule. False where that very ticket stands there no more."""
         same = col(Creation.ticket_enc) == lent.sealed
         sealed = self._seal_ticket(lent.creation_id, ticket)
         return await self._update(lent.creation_id, same, ticket_enc=sealed) is not None
 
     async def lent_tickets(self, after: UUID, limit: int) -> Sequence[LentTicket]:
-        """What sessions lent to runs that no worker holds, unfinished or owing, by the runs' ids."""
+        """What sessions lent to runs, unfinished or owing, by the runs' ids. Also to those that a worker holds: it renews what
+        the run had when it was taken, and not what a later sign-in lent.
+        """
         wanted = (
             col(Creation.id) > after,
             col(Creation.state).in_(UNFINISHED) | _owes(),
             col(Creation.ticket_enc).is_not(None),
-            lease_is_over(),
         )
         found = select(Creation).where(*wanted).order_by(col(Creation.id)).limit(limit)
         return [self._lent(creation) for creation in await self._session.scalars(found)]
@@ -149,13 +151,22 @@ class TicketRepository(EventRepository):
 
     async def _wipe(self, *theirs: ColumnElement[bool]) -> Sequence[UUID]:
         # in one order, as those who lend lock them: neither waits for the other
-        found = select(col(Creation.id)).where(*theirs).order_by(col(Creation.id)).with_for_update().cte("found")
+        told = select(col(Creation.id), col(Creation.state), col(Creation.phase), col(Creation.percent))
+        found = (await self._session.execute(told.where(*theirs).order_by(col(Creation.id)).with_for_update())).all()
         wiped: dict[str, Any] = dict.fromkeys(("ticket_enc", *LEASE, "session_id"))
         wiped["secrets_enc"] = case((_owes(), None), else_=col(Creation.secrets_enc))
-        waiting = update(Creation).where(col(Creation.id).in_(select(found.c.id)))
+        waiting = update(Creation).where(col(Creation.id).in_([run.id for run in found]))
         waiting = waiting.values(state=_WAITS_FOR_SIGN_IN, **wiped)
-        returning = waiting.returning(col(Creation.id)).execution_options(synchronize_session=False)
-        return (await self._session.scalars(returning)).all()
+        returning = waiting.returning(col(Creation.id), col(Creation.state)).execution_options(
+            synchronize_session=False
+        )
+        state = {row[0]: row[1] for row in await self._session.execute(returning)}
+        for run in found:
+            if state[run.id] == CreationState.WAITING.value != run.state:
+                # its worker cannot say so any more, nor would one that stood in line
+                ended = NewEvent(EventType.WARNING, Phase(run.phase), run.percent, SIGN_IN_ENDED)
+                await self._append(run.id, ended)
+        return list(state)
 
     async def owing(self, limit: int) -> Sequence[Creation]:
         """Cancelled runs that keep their ticket: what they had begun could not be ended yet. In no order."""

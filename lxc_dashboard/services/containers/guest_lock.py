@@ -37,7 +37,11 @@ async def guest_lock(bus: Bus, endpoint_id: UUID, vmid: int, name: str = "") -> 
     finally:
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
-        await bus.release_lease(key, owner)
+        try:
+            await bus.release_lease(key, owner)
+        except ServiceUnavailableError as error:
+            # what was done within is done: the lease ends by itself
+            log.warning("guest lock not given back", key=key, why=str(error))
 
 
 async def _keep(bus: Bus, key: str, owner: str) -> None:

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 LEFT_BEHIND: Final = frozenset({CreationState.FAILED, CreationState.CANCELLED})
 
 
-async def delete_left(rt: Runtime, session: Session, creation: Creation, container: Container) -> bool:
-    """``leftovers.delete`` as the session's user, who holds the guest's lock; a refusal is audited. False where it was gone.
+async def delete_left(
+    rt: Runtime, session: Session, creation: Creation, container: Container
+) -> tuple[str, ...] | None:
+    """``leftovers.delete`` as the session's user, who holds the guest's lock; a refusal is audited. None where it was gone.
 
     Another's job needs VM.Allocate on its container, also where PVE has that one no more: what follows ends the job for its user.
 

@@ -8,11 +8,11 @@ import msgspec
 
 from lxc_dashboard.db.models import EventType, Phase
 from lxc_dashboard.db.repositories.events import StoredEvent
+from lxc_dashboard.db.repositories.tickets import SIGN_IN_ENDED
 
 STREAM_PREFIX = "creation:"
 # What a run says last before it stands still: the time until its next word is nobody's work.
 PAUSED = "paused until its user lets it go on"
-SIGN_IN_ENDED = "The sign-in of this job's user has ended: it goes on after the next one"
 TURN = "before its turn comes"
 _STANDSTILLS = (PAUSED, SIGN_IN_ENDED, TURN)
 

@@ -12,12 +12,12 @@ import structlog
 
 from lxc_dashboard.db.models import Creation, CreationState, EventType, Phase
 from lxc_dashboard.db.repositories.creations import FINISHED, Standing
+from lxc_dashboard.db.repositories.tickets import SIGN_IN_ENDED
 from lxc_dashboard.errors import DashboardError, LeaseGoneError, ServiceUnavailableError, SessionExpiredError
 from lxc_dashboard.services.creation import cancelling, ending, entrance, identity, liveness, slots
 from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.doors import NoWay
-from lxc_dashboard.services.creation.events import SIGN_IN_ENDED
 from lxc_dashboard.services.creation.lease import LEASE_S, Lease, new_owner
 from lxc_dashboard.services.creation.moving import MovedError
 from lxc_dashboard.services.creation.opening import open_context, plan

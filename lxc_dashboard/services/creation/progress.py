@@ -11,7 +11,7 @@ from uuid import UUID
 import structlog
 
 from lxc_dashboard.db.models import EventType, Phase
-from lxc_dashboard.db.repositories.events import Batch, NewEvent, StoredEvent
+from lxc_dashboard.db.repositories.events import Batch, NewEvent, StoredEvent, lease_gone
 from lxc_dashboard.errors import ConflictError, ServiceUnavailableError
 from lxc_dashboard.services.creation import events
 from lxc_dashboard.services.creation.checkpoint import Checkpoint
@@ -210,7 +210,9 @@ class Recorder:
     async def _write_again(self, batch: Batch) -> Sequence[StoredEvent]:
         async with self._rt.db.transaction() as tx:
             if batch.events and await tx.creations.last_seq(self._id) > self._seq:
-                # The connection was lost after the commit: they are there already.
+                # The connection was lost after the commit: they are there already, unless others wrote since they hold the run.
+                if not await tx.creations.renew_lease(self._id, self.owner, self._lease_s):
+                    raise lease_gone(self._id, self.owner)
                 return await tx.creations.events_after(self._id, self._seq, limit=len(batch.events))
             return await tx.creations.append_events(self._id, self.owner, batch.events, checkpoint=batch.checkpoint)
 

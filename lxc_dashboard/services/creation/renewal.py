@@ -1,4 +1,4 @@
-"""Tickets of runs that no worker holds, renewed by schedule: a run may stand in line, or be paused, longer than 2 h."""
+"""Tickets of runs, renewed by schedule: a run may stand in line, or be paused, longer than 2 h."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ RENEWAL_TAKES_AT_MOST_S: Final = 5.0
 async def renew_due(rt: Runtime) -> int:
     """Renews each ticket past half of its life, and wipes those whose last real sign-in is 12 h ago. How many are new.
 
-    A run that a worker holds is left to that one, an API token to itself. What was wiped or lent anew meanwhile stays so.
+    A run's worker does the same for what the run had when it was taken. An API token is left to itself. What was wiped or
+    lent anew meanwhile stays so.
     """
     few, renewed, after = asyncio.Semaphore(RENEW_AT_ONCE), 0, UUID(int=0)
     try:

@@ -190,11 +190,18 @@ async def destroy(rt: Runtime, session: Session, creation_id: UUID) -> str:
     if container.deleted_at is not None:
         return f"CT {container.vmid} {container.hostname} is gone already"
     async with guest_lock(rt.bus, session.endpoint_id, container.vmid, container.hostname):
-        was_there = await clearing.delete_left(rt, session, creation, container)
+        stays = await clearing.delete_left(rt, session, creation, container)
         async with rt.db.transaction() as tx:
             await clearing.forget(tx, session, creation, container)
     name = f"CT {container.vmid} {container.hostname}"
-    return f"Destroyed {name}" if was_there else f"{name} is gone already"
+    if stays is None:
+        return f"{name} is gone already"
+    left = (
+        f". Of its vmid {', '.join(stays)} is still there: if no other guest has that, remove it in PVE"
+        if stays
+        else ""
+    )
+    return f"Destroyed {name}{left}"
 
 
 async def resume_after_sign_in(rt: Runtime, session: Session) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Final
+from uuid import uuid4
 
 import structlog
 
@@ -14,7 +15,7 @@ from lxc_dashboard.db.models import AuditResult, Creation, EventType, Phase
 from lxc_dashboard.db.repositories.events import NewEvent
 from lxc_dashboard.errors import DashboardError, ServiceUnavailableError, SessionExpiredError, TokenRefusedError
 from lxc_dashboard.services.containers.guest_lock import guest_lock
-from lxc_dashboard.services.creation import cancelling, ending, ownership
+from lxc_dashboard.services.creation import alone, cancelling, ending, ownership
 from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.doors import NoWay
 from lxc_dashboard.services.creation.lease import LEASE_S, new_owner
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+TURN_KEY: Final = "creations-settle"
 LOOKED_AT_ONCE: Final = 200
 TRIED_AT_ONCE: Final = 10
 TRY_WITHIN_S: Final = 20.0
@@ -39,14 +41,25 @@ GONE: Final = "CT {vmid} is gone from PVE, or is another one by now: nothing of 
 
 
 async def settle_due(rt: Runtime) -> int:
-    """Try to end all that is owed. How many runs owe nothing any more."""
-    few = asyncio.Semaphore(TRIED_AT_ONCE)
+    """Try to end all that is owed. How many runs owe nothing any more; none where another pass is at it.
+
+    One pass at a time: with a PVE that hangs it takes longer than the schedule's next turn, and each holds a thread.
+    """
+    turn = (rt.bus, TURN_KEY, uuid4().hex)
     try:
-        async with rt.db.transaction() as tx:
-            owing = await tx.creations.owing(LOOKED_AT_ONCE)
+        if not await alone.is_first(*turn):
+            return 0
+        async with alone.kept(*turn):
+            return await _settle_all(rt)
     except ServiceUnavailableError as error:
         log.warning("nothing settled", why=str(error))
         return 0
+
+
+async def _settle_all(rt: Runtime) -> int:
+    few = asyncio.Semaphore(TRIED_AT_ONCE)
+    async with rt.db.transaction() as tx:
+        owing = await tx.creations.owing(LOOKED_AT_ONCE)
     return sum(await asyncio.gather(*(_settle(rt, creation, few) for creation in owing)))
 
 

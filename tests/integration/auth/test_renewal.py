@@ -141,6 +141,44 @@ async def test_a_run_in_line_keeps_a_ticket_that_pve_takes(rt: Runtime, begin: B
     assert "VM.Allocate" in await client.access.permissions("/vms/901")
 
 
+async def test_what_a_later_sign_in_lent_to_a_run_is_renewed_while_a_worker_holds_it(
+    rt: Runtime, begin: Begin, sandbox: SandboxNode
+) -> None:
+    first, _ = await begin()
+    creation_id = await lent(rt, first, 901)
+    await held_by(rt, creation_id, "a worker")
+    later, _ = await begun_ago(begin, sandbox, 1.1 * HOUR_S)
+    async with identity.lending(rt, later) as lending:
+        await lending.give(creation_id)
+    before = await ticket_of(rt, creation_id)
+    assert await job_renewal.renew_due(rt) == 1
+    assert await ticket_of(rt, creation_id) != before
+
+
+@pytest.mark.parametrize("lent_anew", [False, True])
+async def test_a_worker_renews_the_ticket_that_it_acts_with_and_stores_it_unless_another_was_lent(
+    rt: Runtime, begin: Begin, sandbox: SandboxNode, lent_anew: bool
+) -> None:
+    session, _ = await begun_ago(begin, sandbox, 1.1 * HOUR_S)
+    creation_id = await lent(rt, session, 901)
+    await held_by(rt, creation_id, "a worker")
+    client = await identity.client_of(rt, await run_of(rt, creation_id), "a worker")
+    if lent_anew:
+        async with identity.lending(rt, (await begin())[0]) as lending:
+            await lending.give(creation_id)
+    before = await ticket_of(rt, creation_id)
+    await client.version()
+    after = await ticket_of(rt, creation_id)
+    assert after
+    assert (after == before) == lent_anew
+    assert time.time() - identity.issued_at(after.ticket) < HOUR_S
+
+
+async def held_by(rt: Runtime, creation_id: UUID, owner: str) -> None:
+    async with rt.db.transaction() as tx:
+        assert await tx.creations.acquire_lease(creation_id, owner, 60)
+
+
 async def test_an_api_token_in_line_is_neither_renewed_nor_wiped(rt: Runtime, begin: Begin) -> None:
     session, _ = await begin()
     creation_id = await lent(rt, session, 901)

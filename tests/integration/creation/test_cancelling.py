@@ -481,6 +481,27 @@ async def test_what_nobody_expected_of_one_run_hides_no_other(lab: Lab, monkeypa
     assert [(await owed(lab, each))[1] is None for each in (broken, whole)] == [False, True]
 
 
+async def test_one_pass_at_a_time_tries_to_end_what_is_owed(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    creation_id = await lent(lab.rt, lab.session, 901)
+    async with lab.rt.db.transaction() as tx:
+        (await tx.creations.get(creation_id)).state = CreationState.CANCELLED.value
+    begun, ends = asyncio.Event(), asyncio.Event()
+
+    async def hangs(*_: object) -> bool:
+        begun.set()
+        await ends.wait()
+        return True
+
+    monkeypatch.setattr(settling, "_settle", hangs)
+    first = asyncio.create_task(settling.settle_due(lab.rt))
+    await begun.wait()
+    async with asyncio.timeout(5):
+        assert await settling.settle_due(lab.rt) == 0
+    ends.set()
+    assert await first == 1
+    assert await settling.settle_due(lab.rt) == 1
+
+
 async def owed(lab: Lab, creation_id: UUID) -> tuple[str, str | None, str | None]:
     async with lab.rt.db.transaction() as tx:
         creation = await tx.creations.get(creation_id)

@@ -170,6 +170,16 @@ async def test_the_lock_of_the_jobs_own_killed_create_is_lifted(lab: Lab) -> Non
     assert lab.containers_named(job.hostname) == []
 
 
+async def test_a_disk_that_a_killed_create_left_is_named_and_not_destroyed(lab: Lab) -> None:
+    job = await stopped_create(lab)
+    volumes = lab.sandbox.api.storages["local-lvm"]["volumes"]
+    name = f"vm-{job.vmid}-disk-0"
+    volumes[name] = {"content": "rootdir", "format": "raw", "size": 1 << 30, "ctime": 1, "vmid": job.vmid}
+    said = await service.destroy(lab.rt, lab.session, job.id)
+    assert said.startswith(f"Destroyed CT {job.vmid} {job.hostname}. Of its vmid local-lvm:{name} is still there")
+    assert name in volumes
+
+
 async def test_a_retry_forgets_none_of_the_jobs_own_creates(lab: Lab) -> None:
     job = await stopped_create(lab)
     await service.retry(lab.rt, lab.session, job.id)

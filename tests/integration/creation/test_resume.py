@@ -8,15 +8,21 @@ import os
 import random
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from lxc_dashboard.db.models import CreationState
+from lxc_dashboard.db.models import CreationState, EventType, Phase
+from lxc_dashboard.db.repositories.events import NewEvent
+from lxc_dashboard.db.repositories.tickets import SIGN_IN_ENDED
 from lxc_dashboard.errors import ServiceUnavailableError
 from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.services.auth.model import ABSOLUTE_LIFETIME
 from lxc_dashboard.services.creation import identity, pipeline, service
+from lxc_dashboard.services.creation.checkpoint import Checkpoint
+from lxc_dashboard.services.creation.progress import LeaseLostError, Recorder
 from lxc_dashboard.settings import Settings
 from tests.integration.creation.conftest import BASIC, DEADLINE_S, content_of, entered_again_until_it_ends
 from tests.integration.endpoints import sign_in
@@ -24,6 +30,7 @@ from tests.integration.endpoints import sign_in
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from lxc_dashboard.db.journal import Journal
     from lxc_dashboard.db.models import Creation
     from lxc_dashboard.proxmox.client import ProxmoxClient
     from lxc_dashboard.services.templates.model import TemplateContent
@@ -222,6 +229,66 @@ async def test_an_ended_ticket_makes_the_job_wait_and_a_sign_in_goes_on(lab: Lab
     await check_exact(lab, creation_id, "one", "two", lines=200)
 
 
+async def test_an_ended_ticket_is_noticed_in_the_middle_of_a_script(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "KEEP_TICKET_EVERY_S", 0.2)
+    creation_id = await lab.request(counting("one", lines=20, held=True))
+    work = lab.work(creation_id)
+    await lab.until_said(creation_id, "one line 10")
+    lab.sandbox.expire_tickets()
+    async with asyncio.timeout(DEADLINE_S):
+        await work
+    await goes_on_after_the_next_sign_in(lab, creation_id)
+
+
+async def test_twelve_hours_after_the_sign_in_a_run_that_works_waits_for_the_next_one(lab: Lab) -> None:
+    creation_id = await lab.request(counting("one", lines=20, held=True))
+    work = lab.work(creation_id)
+    await lab.until_said(creation_id, "one line 10")
+    async with lab.rt.db.transaction() as tx:
+        (await tx.creations.locked(creation_id)).signed_in_at -= ABSOLUTE_LIFETIME
+    async with asyncio.timeout(DEADLINE_S):
+        await work
+    await goes_on_after_the_next_sign_in(lab, creation_id)
+
+
+async def goes_on_after_the_next_sign_in(lab: Lab, creation_id: UUID) -> None:
+    assert (await service.get_job(lab.rt, lab.session, creation_id)).state is CreationState.WAITING
+    assert [event.message for event in await lab.events(creation_id)].count(SIGN_IN_ENDED) == 1
+    lab.session = await sign_in(lab.rt, lab.sandbox)
+    assert await service.resume_after_sign_in(lab.rt, lab.session) == 1
+    await let_go(lab, creation_id, "one")
+    await lab.finish(creation_id)
+    await check_exact(lab, creation_id, "one", lines=20)
+
+
+async def test_what_another_worker_wrote_is_not_taken_for_ones_own(lab: Lab) -> None:
+    creation_id = await lab.request(None)
+    async with lab.rt.db.transaction() as tx:
+        assert await tx.creations.acquire_lease(creation_id, "former", 60)
+    former = Recorder(replace(lab.rt, journal=cast("Journal", Cut())), creation_id, "former", Checkpoint(), 60)
+    await former.start(Phase.CREATING, 0)
+    async with lab.rt.db.transaction() as tx:
+        assert await tx.creations.release_lease(creation_id, "former")
+        assert await tx.creations.acquire_lease(creation_id, "later", 60)
+        await tx.creations.append_events(creation_id, "later", [NewEvent(EventType.STEP, Phase.CREATING, 1, "later's")])
+    former.tell("former's")
+    with pytest.raises(LeaseLostError):
+        await former.flush()
+    await former.close()
+    assert [event.message for event in await lab.events(creation_id)] == ["later's"]
+
+
+class Cut:
+    """A journal whose connection breaks before it has written anything."""
+
+    def hurry(self) -> None:
+        pass
+
+    async def write(self, take: Callable[[], object], *, at_once: bool) -> None:
+        take()
+        raise ServiceUnavailableError("PostgreSQL does not answer", detail=str(at_once))
+
+
 async def test_a_session_that_ends_takes_its_jobs_tickets_along(lab: Lab) -> None:
     creation_id = await lab.request(counting("one", lines=200, held=True))
     work = lab.work(creation_id)
@@ -231,6 +298,7 @@ async def test_a_session_that_ends_takes_its_jobs_tickets_along(lab: Lab) -> Non
     async with asyncio.timeout(DEADLINE_S):
         await work
     assert (await service.get_job(lab.rt, lab.session, creation_id)).state is CreationState.WAITING
+    assert [event.message for event in await lab.events(creation_id)].count(SIGN_IN_ENDED) == 1
     lab.session = await sign_in(lab.rt, lab.sandbox)
     assert await service.resume_after_sign_in(lab.rt, lab.session) == 1
     await let_go(lab, creation_id, "one")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from uuid import UUID, uuid4
 
@@ -19,18 +20,23 @@ from lxc_dashboard.services.auth import tokens
 from lxc_dashboard.services.auth.model import ABSOLUTE_LIFETIME, Session
 from lxc_dashboard.services.auth.sign_in import Origin
 from lxc_dashboard.services.creation import service, sight
+from lxc_dashboard.settings import Settings
 from tests.integration.creation.conftest import Lab, content_of, spec_of, store
 from tests.integration.endpoints import sign_in
 
 WAITS = content_of(("10-waits.sh", "#!/bin/sh\necho begun\nuntil test -e /root/go; do sleep 0.05; done\n"))
 
 
-async def with_token(lab: Lab, userid: str = "root@pam", name: str = "ci", *, privsep: int = 0) -> Session:
-    """As one who sends a new token of ``userid`` along."""
+def new_header(lab: Lab, userid: str = "root@pam", name: str = "ci", *, privsep: int = 0) -> str:
     secret = str(uuid4())
     lab.sandbox.api.directory.users[userid].tokens[name] = Token(secret, privsep=privsep)
     lab.sandbox.api.directory.changed()
-    return await tokens.session_of(lab.rt, f"PVEAPIToken={userid}!{name}={secret}", "", Origin("192.0.2.9"))
+    return f"PVEAPIToken={userid}!{name}={secret}"
+
+
+async def with_token(lab: Lab, userid: str = "root@pam", name: str = "ci", *, privsep: int = 0) -> Session:
+    """As one who sends a new token of ``userid`` along."""
+    return await tokens.session_of(lab.rt, new_header(lab, userid, name, privsep=privsep), "", Origin("192.0.2.9"))
 
 
 def revoke(lab: Lab, session: Session) -> None:
@@ -157,3 +163,16 @@ async def test_a_reader_who_loses_the_right_to_see_a_run_is_told_so_in_the_middl
         left = [piece async for piece in following]
     assert set(left[:-1]) <= {b"\n"}
     assert json.loads(left[-1]) == {"type": "end", "state": "", "message": "This job does not exist, or not any more"}
+
+
+async def test_without_redis_a_program_orders_a_container_whose_vmid_it_names(
+    lab: Lab, settings_with: Callable[..., Settings]
+) -> None:
+    key = lab.rt.settings.ENCRYPTION_KEY.get_secret_value()
+    settings = settings_with(REDIS_URL="redis://127.0.0.1:1/0", ENCRYPTION_KEY=key)
+    async with Runtime.open(settings) as without:
+        caller = await tokens.session_of(without, new_header(lab), "", Origin("192.0.2.9"))
+        creation_id = await service.request(without, caller, spec_of(None, vmid=7100))
+        assert (await service.get_job(without, caller, creation_id)).vmid == 7100
+    job = await lab.finish(creation_id)
+    assert lab.containers_named(job.hostname) == [7100]

@@ -13,7 +13,7 @@ from lxc_dashboard.db.database import DatabaseService
 from lxc_dashboard.db.models import Container, Creation, CreationState, EventType, Phase, ProxmoxNode, new_id
 from lxc_dashboard.db.repositories.events import NewEvent
 from lxc_dashboard.db.repositories.nodes import NodeSecrets
-from lxc_dashboard.db.repositories.tickets import JobTicket
+from lxc_dashboard.db.repositories.tickets import SIGN_IN_ENDED, JobTicket
 from lxc_dashboard.db.rotation import RotationReport, encrypted_columns, rotate_secrets
 from lxc_dashboard.errors import ConflictError, NotFoundError
 
@@ -250,6 +250,25 @@ async def test_runs_of_an_ended_session_lose_their_ticket_and_wait_for_a_sign_in
     assert (await sign_in(database, creation, new_id())).state == "queued"
 
 
+async def test_the_end_of_a_session_is_told_once_by_the_runs_that_wait_for_the_next_one(
+    database: DatabaseService, creation: Creation
+) -> None:
+    session = new_id()
+    for _ in range(2):
+        await sign_in(database, creation, session)
+        async with database.transaction() as tx:
+            await tx.creations.wipe_tickets_of_session(session)
+            await tx.creations.wipe_tickets_of_session(session)
+    async with database.transaction() as tx:
+        told = [event.message for event in await tx.creations.events_after(creation.id, 0)]
+        assert told == [SIGN_IN_ENDED] * 2
+        (await tx.creations.get(creation.id)).state = "paused"
+    await sign_in(database, creation, session)
+    async with database.transaction() as tx:
+        assert list(await tx.creations.wipe_tickets_of_session(session)) == [creation.id]
+        assert len(await tx.creations.events_after(creation.id, 0)) == 2, "one that is paused waits for nothing else"
+
+
 async def test_a_renewed_ticket_never_brings_back_a_wiped_one(database: DatabaseService, creation: Creation) -> None:
     session, later = new_id(), new_id()
     await hold(database, creation)
@@ -268,7 +287,7 @@ async def test_a_renewed_ticket_never_brings_back_a_wiped_one(database: Database
         assert await tx.creations.get_ticket(creation.id) == TICKET
 
 
-async def test_a_renewal_without_a_worker_replaces_that_very_ticket_or_nothing(
+async def test_a_renewal_by_schedule_replaces_that_very_ticket_or_nothing(
     database: DatabaseService, creation: Creation
 ) -> None:
     session = new_id()
@@ -285,7 +304,8 @@ async def test_a_renewal_without_a_worker_replaces_that_very_ticket_or_nothing(
     await sign_in(database, creation, new_id())
     await hold(database, creation)
     async with database.transaction() as tx:
-        assert await tx.creations.lent_tickets(UUID(int=0), 10) == [], "its worker renews it"
+        (held,) = await tx.creations.lent_tickets(UUID(int=0), 10)
+        assert await tx.creations.replace_ticket(held, JobTicket("new", "csrf")), "also while a worker holds it"
 
 
 async def test_a_run_given_back_for_a_sign_in_keeps_no_ticket_unless_a_later_sign_in_brought_it(

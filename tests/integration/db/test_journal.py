@@ -14,7 +14,7 @@ from lxc_dashboard.db.database import DatabaseService, Transaction
 from lxc_dashboard.db.journal import Journal
 from lxc_dashboard.db.models import Container, Creation, EventType, Phase
 from lxc_dashboard.db.repositories.events import Batch, NewEvent
-from lxc_dashboard.errors import ConflictError, DashboardError, ServiceUnavailableError
+from lxc_dashboard.errors import DashboardError, LeaseGoneError, ServiceUnavailableError
 
 OWNER = "a"
 RUNS = 6
@@ -108,7 +108,7 @@ async def test_a_run_whose_lease_is_gone_is_told_so_and_the_others_are_stored(
         *(journal.write(says(run, "told"), at_once=False) for run in others),
         return_exceptions=True,
     )
-    assert [type(result) for result in results[:2]] == [ConflictError, ConflictError]
+    assert [type(result) for result in results[:2]] == [LeaseGoneError, LeaseGoneError]
     assert await stored(database, late) == []
     assert await stored(database, same) == [(1, "mine")]
     assert [await stored(database, run) for run in others] == [[(1, "told")]] * len(others)

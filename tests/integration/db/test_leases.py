@@ -189,13 +189,18 @@ async def test_a_former_owner_changes_nothing(database: DatabaseService, creatio
 
     await lose(database, creation, lost)
     before = await now_of(database, creation)
+    told = await told_of(database, creation)
     for act in FENCED:
         with pytest.raises(ConflictError, match="no longer held"):
             await late(act)
     after = await now_of(database, creation)
     assert after.model_dump() == before.model_dump()
+    assert await told_of(database, creation) == told
+
+
+async def told_of(database: DatabaseService, creation: Creation) -> list[str]:
     async with database.transaction() as tx:
-        assert await tx.creations.last_seq(creation.id) == 0
+        return [event.message for event in await tx.creations.events_after(creation.id, 0)]
 
 
 async def lose(database: DatabaseService, creation: Creation, how: str) -> None:

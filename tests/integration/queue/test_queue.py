@@ -25,6 +25,7 @@ from tests.integration.conftest import Services
 
 PROJECT = Path(__file__).parents[3]
 STREAM = "probe"
+STANDSTILL_NAMED_WITHIN_S = 30
 StartWorker = Callable[..., subprocess.Popen[bytes]]
 
 
@@ -198,6 +199,24 @@ class TestLostServer:
     async def embedded(self, tmp_path: Path) -> AsyncIterator[EmbeddedServices]:
         async with EmbeddedServices(tmp_path / "data") as embedded:
             yield embedded
+
+    async def test_a_server_that_stands_still_is_named_and_work_is_handed_out_when_it_goes_on(
+        self, embedded: EmbeddedServices
+    ) -> None:
+        queue = Queue(embedded.redis_url)
+        await queue.enqueue("probe.say", word="before")
+        valkey = embedded._valkey
+        assert valkey is not None
+        assert valkey.process is not None
+        valkey.process.send_signal(signal.SIGSTOP)
+        try:
+            async with asyncio.timeout(STANDSTILL_NAMED_WITHIN_S):
+                with pytest.raises(ServiceUnavailableError):
+                    await queue.enqueue("probe.say", word="meanwhile")
+        finally:
+            valkey.process.send_signal(signal.SIGCONT)
+        await queue.enqueue("probe.say", word="after")
+        queue.close()
 
     async def test_worker_and_clock_go_on_when_valkey_is_back(
         self, embedded: EmbeddedServices, start_worker: StartWorker

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -72,6 +73,21 @@ async def test_before_the_process_is_up_a_websocket_is_closed() -> None:
     scope = {"type": "websocket", "path": "/_event/", "headers": [(b"origin", SITE.encode())]}
     await Door(inside, WebProcess(never), ())(scope, receive, send)
     assert sent == [{"type": "websocket.close", "code": 1008}]
+
+
+@pytest.mark.parametrize(
+    ("public_url", "told"),
+    [("https://LXC.example.org:443", "https://lxc.example.org, where"), ("", "This form did not come from this site")],
+)
+async def test_who_typed_another_name_of_ours_is_told_the_one_to_use(public_url: str, told: str) -> None:
+    settings = SimpleNamespace(TRUSTED_PROXIES="", PUBLIC_URL=public_url)
+    process: Any = SimpleNamespace(runtime=SimpleNamespace(settings=settings), is_open=True)
+    transport = httpx.ASGITransport(Door(inside, process, ()))
+    async with httpx.AsyncClient(transport=transport, base_url="http://10.0.0.1:3001") as visitor:
+        origin = "http://10.0.0.1:3001" if public_url else "http://elsewhere.example"
+        answer = await visitor.post(routes.SIGN_IN, headers={"Origin": origin})
+    assert answer.status_code == 403
+    assert told in answer.json()["error"]
 
 
 async def test_the_lifespan_passes() -> None:

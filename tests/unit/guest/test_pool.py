@@ -62,6 +62,23 @@ async def test_large_output_arrives_whole_and_waits_for_its_reader(node: Node, p
     assert digest.hexdigest() == hashlib.sha256(expected).hexdigest()
 
 
+async def test_what_is_at_hand_wakes_no_thread(node: Node, pool: SshPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread for each line would cost more than what becomes of it."""
+    waked: list[object] = []
+    async with pool.channel(
+        node.address(), "for n in 1 2 3 4 5; do echo $n; sleep 0.05; done; echo end >&2"
+    ) as channel:
+        await channel.send(b"")
+        with monkeypatch.context() as during:
+            during.setattr(channel, "_call", waked.append)
+            said = [await channel.read()]
+            while any(said[-1]):
+                said.append(await channel.read())
+    assert b"".join(out for out, _ in said) == b"1\n2\n3\n4\n5\n"
+    assert b"".join(err for _, err in said) == b"end\n"
+    assert waked == []
+
+
 async def test_commands_share_one_connection(node: Node, pool: SshPool) -> None:
     for _ in range(5):
         await output_of(pool, node.address(), "true")

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.settings import Settings
+from tasks import loop as worker_loop
 from tasks.loop import WorkerLoop
 
 PATIENCE_S = 60
@@ -53,6 +54,23 @@ def test_so_many_creations_run_at_once_and_those_beyond_are_left(loop: WorkerLoo
     more.clear()
     loop.run_in_place(short)
     assert more.is_set()
+
+
+def test_the_heartbeat_outlives_an_error_that_nobody_expected(
+    loop: WorkerLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beats = threading.Semaphore(0)
+
+    async def breaks(*_: object, **__: object) -> None:
+        beats.release()
+        raise RuntimeError("frobnicated")
+
+    async def breaks_from_now_on(rt: Runtime) -> None:
+        monkeypatch.setattr(rt.bus, "set", breaks)
+
+    monkeypatch.setattr(worker_loop, "HEARTBEAT_S", 0.01)
+    loop.run(breaks_from_now_on)
+    assert all(beats.acquire(timeout=PATIENCE_S) for _ in range(3))
 
 
 def test_a_creation_that_breaks_gives_its_place_back(loop: WorkerLoop) -> None:

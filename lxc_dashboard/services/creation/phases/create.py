@@ -70,11 +70,12 @@ def download_step(ctx: RunContext) -> PveStep:
 async def _download(ctx: RunContext) -> None:
     """One run at a time for one OS template: the others of its batch find it there."""
     key = f"download:{ctx.endpoint_id}:{ctx.guest.node}:{ctx.spec.ostemplate}"
-    while not await alone.is_first(ctx, key):
+    turn = (ctx.rt.bus, key, str(ctx.creation_id))
+    while not await alone.is_first(*turn):
         ctx.tell_once(f"{DOWNLOAD}:waits", f"Another job downloads {ctx.spec.ostemplate_download}: waiting for it")
         await ctx.recorder.flush()
         await asyncio.sleep(DOWNLOAD_LOOK_EVERY_S)
-    async with alone.kept(ctx, key):
+    async with alone.kept(*turn):
         await _download_alone(ctx)
 
 
