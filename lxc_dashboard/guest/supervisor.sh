@@ -97,7 +97,7 @@ signal() {
     kill "-$1" "-$group" 2>/dev/null
     somebody=$?
     # shellcheck disable=SC2013
-    for place in $(grep -lsF "LXC_DASHBOARD_STEP=$2/" /proc/[0-9]*/environ); do
+    for place in $(grep -zlsF "LXC_DASHBOARD_STEP=$2/" /proc/[0-9]*/environ); do
         place=${place%/environ}
         kill "-$1" "${place#/proc/}" 2>/dev/null && somebody=0
     done
