@@ -142,6 +142,25 @@ async def test_a_vmid_whose_other_container_is_still_being_made_is_replaced(
     assert [vmid for vmid, _ in await moves(lab)] == [str(job.vmid)]
 
 
+async def test_a_storage_that_fills_up_between_the_check_and_the_create_fails_in_pve_and_a_retry_goes_on(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    creation_id = await asked(lab)
+
+    async def fill(_: RunContext) -> None:
+        lab.sandbox.fill_storage("local-lvm")
+
+    after_the_check(monkeypatch, fill)
+    job = await lab.finish(creation_id, state=CreationState.FAILED)
+    assert job.error
+    assert job.error.step == "create"
+    assert await moves(lab) == []
+    lab.sandbox.empty_storage("local-lvm")
+    await service.retry(lab.rt, lab.session, creation_id)
+    again = await lab.finish(creation_id)
+    assert lab.containers_named(again.hostname) == [job.vmid]
+
+
 @pytest.mark.parametrize("moment", ["before", "after"])
 async def test_a_worker_that_dies_while_it_moves_leaves_one_container(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, moment: str
