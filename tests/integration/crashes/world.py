@@ -216,7 +216,7 @@ class World:
             guest.begun[name] += 1
             guest.steps[step_id] = Step(script)
             guest.folders.add("/opt/late")
-        end = f"{nonce} end exit 0 {len(guest.steps[step_id].output)} 1 2\n".encode()
+        end = f"{nonce} end exit 0 {len(guest.steps[step_id].output)}\n".encode()
         return Entered(b"", b"", guest.steps[step_id], offset=int(offset), end=end)
 
 
