@@ -15,6 +15,9 @@ import pytest
 
 from lxc_dashboard.guest.connection import SshAddress
 from lxc_dashboard.guest.pool import SshPool
+from tests.unit.guest.supervised import guest, shell, without_gnu_tail
+
+__all__ = ["guest", "shell", "without_gnu_tail"]
 
 PCT = """#!/bin/sh
 # pct exec VMID --keep-env 0 -- COMMAND...
