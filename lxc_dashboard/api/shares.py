@@ -19,16 +19,16 @@ from starlette.types import Scope
 from lxc_dashboard import routes
 from lxc_dashboard.errors import TooManyAtOnceError
 
-STREAMS: Final = 20
+STREAMS: Final = 250
 EXPORTS: Final = 2
 EXPORTS_WAITING: Final = 20
-SOCKETS: Final = 50
+SOCKETS: Final = 250
 # A program that asks for a hundred containers at once is served in turns.
 REQUESTS: Final = 8
 REQUESTS_WAITING: Final = 200
 REQUEST_WITHIN_S: Final = 30.0
 # A tab's state is kept for an hour after its last use, whether the tab is still there or not.
-NEW_TABS: Final = 600
+NEW_TABS: Final = 2000
 STATE_KEPT_S: Final = 3600.0
 REMEMBERED: Final = 1000
 _STREAM: Final = re.compile(rf"{routes.CREATIONS}/[^/]+/(events|log\.txt)|{routes.API_CREATIONS}/[^/]+/log")

@@ -47,13 +47,15 @@ async def test_a_session_follows_so_many_logs_and_no_more_and_others_are_served(
 ) -> None:
     async with Runtime.open(settings) as rt, AsyncExitStack() as open_:
         events = f"{(await begin(rt, signed_in)).base}/events"
-        client = await open_.enter_async_context(httpx.AsyncClient(base_url=signed_in.stack.url, timeout=60))
+        client = await open_.enter_async_context(
+            httpx.AsyncClient(base_url=signed_in.stack.url, timeout=60, limits=httpx.Limits(max_connections=None))
+        )
         headers = {"Cookie": signed_in.header, "Accept": "text/event-stream"}
         for _ in range(shares.STREAMS):
             answer = await open_.enter_async_context(client.stream("GET", events, headers=headers))
             assert answer.status_code == 200
         refused = await signed_in.get(events)
-        assert (refused.status_code, refused.json()["error"][:32]) == (429, "You have 20 open logs, and no mo")
+        assert (refused.status_code, refused.json()["error"][:33]) == (429, "You have 250 open logs, and no mo")
         assert (await signed_in.get(f"{events.removesuffix('/events')}/log")).status_code == 200
         await visitor.sign_in()
         async with client.stream("GET", events, headers=headers | {"Cookie": visitor.header}) as answer:
