@@ -27,7 +27,8 @@ _OTHER_TIMEOUT = re.compile(r"\|\s*(time_?out\w*)\s*[=:]\s*[^\s|]*$", re.IGNOREC
 # What a shell or a list of another make would understand, and what cannot be seen.
 _NO_PART_OF_A_NAME = re.compile(r"[^\x21-\x7e]|[#;&|`\"'\\,]|\$(?=[({A-Za-z_])")
 _OF_DISTRIBUTIONS = frozenset({PackageManager.APT, PackageManager.APK, PackageManager.DNF})
-_CUSTOM_TIMEOUT = re.compile(r"\|\s*timeout_s\s*=\s*([^|]*)$")
+# Blanks stand in one part of it alone: in two, each way to share them out would be tried.
+_CUSTOM_TIMEOUT = re.compile(r"\|\s*timeout_s\s*=([^|]*)$")
 
 
 def parse_packages(name: str, manager: PackageManager, data: bytes, file: str) -> tuple[Bucket, tuple[Finding, ...]]:
