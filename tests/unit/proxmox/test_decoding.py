@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lxc_dashboard.proxmox import schemas
-from lxc_dashboard.proxmox.decoding import NOTHING, decoded, many, mended, one, plain, whole
+from lxc_dashboard.proxmox.decoding import NOTHING, Shape, decoded, many, mended, one, plain, whole
 from lxc_dashboard.proxmox.schemas import (
     Appliance,
     Guest,
@@ -114,7 +114,8 @@ def test_any_json_is_a_value_or_a_decode_error(found: Any) -> None:
 
 @given(st.binary(max_size=40))
 def test_any_bytes_are_a_value_or_an_error_that_the_client_knows(found: bytes) -> None:
-    for shape in (RESOURCES, plain(str), MAYBE_UPID):
+    shapes: tuple[Shape[Any], ...] = (RESOURCES, plain(str), MAYBE_UPID)
+    for shape in shapes:
         try:
             decoded(found, shape)
         except (msgspec.DecodeError, UnicodeDecodeError):
