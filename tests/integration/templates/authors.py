@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from lxc_dashboard.db.models import AuditEntry, FilePolicy
+from lxc_dashboard.db.models import AuditEntry, FilePolicy, PackageManager
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.templates import authoring, drafts
@@ -17,6 +17,7 @@ from lxc_dashboard.services.templates.report import RevisionSummary
 SignIn = Callable[..., Awaitable[Session]]
 
 ANN, BEN, VIEWER = "root@pam", "operator@pve", "viewer@pve"
+APT = PackageManager.APT
 
 
 def content(name: str = "web", scripts: Mapping[str, str] | None = None, **config: Any) -> DraftContent:
@@ -62,6 +63,11 @@ async def audited(rt: Runtime, action: str = "template") -> Sequence[AuditEntry]
     """The newest first."""
     async with rt.db.transaction() as tx:
         return await tx.audit.list(action=action)
+
+
+async def bucket_audit(rt: Runtime, action: str = "bucket") -> list[tuple[str, str, str]]:
+    """Action, subject and result; the oldest first."""
+    return [(entry.action, entry.subject, entry.result) for entry in reversed(await audited(rt, action))]
 
 
 def bucket(name: str, manager: Any, *packages: Any, shared_id: UUID | None = None) -> Bucket:

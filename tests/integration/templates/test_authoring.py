@@ -2,43 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
-from datetime import timedelta
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
-from lxc_dashboard.db.models import AuditResult, Container, FilePolicy, PackageManager, SourceKind, Template, now
-from lxc_dashboard.errors import (
-    ConflictError,
-    InvalidInputError,
-    NotFoundError,
-    OvertakenError,
-    PrivilegeError,
-    SessionExpiredError,
-)
+from lxc_dashboard.db.models import AuditResult, FilePolicy, SourceKind
+from lxc_dashboard.errors import InvalidInputError, NotFoundError, OvertakenError, PrivilegeError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.templates import authoring, buckets, drafts, importing, service
-from lxc_dashboard.services.templates.model import PackageEntry, Script, TemplateConfig, TemplateContent
-from lxc_dashboard.services.templates.report import RevisionSummary
-from lxc_dashboard.services.templates.rows import revision_rows
-from lxc_dashboard.services.templates.sync import sync_folder
-from tests.integration.templates.authors import (
-    ANN,
-    BEN,
-    audited,
-    bucket,
-    content,
-    put,
-    saved,
-    stored,
-    template_of,
-)
-from tests.trees import WriteTree
-
-APT = PackageManager.APT
+from lxc_dashboard.services.templates import authoring, buckets, drafts, service
+from lxc_dashboard.services.templates.model import PackageEntry
+from tests.integration.templates.authors import ANN, APT, BEN, audited, bucket, content, put, saved, stored, template_of
 
 
 async def test_a_new_template_holds_what_was_drafted(rt: Runtime, ann: Session) -> None:
@@ -200,85 +175,6 @@ async def test_a_rename_is_not_undone_by_a_draft_that_began_before_it(rt: Runtim
     assert (await service.get_template(ann, rt.db, web)).summary.name == "mine"
 
 
-async def container_of(rt: Runtime, who: Session, revision_id: UUID, vmid: int = 901) -> Container:
-    container = Container(
-        endpoint_id=who.endpoint_id, vmid=vmid, node="pve1", hostname="web-01", template_revision_id=revision_id
-    )
-    async with rt.db.transaction() as tx:
-        return await tx.containers.reserve(container)
-
-
-async def test_a_template_that_nothing_was_built_from_is_gone_with_its_revisions(rt: Runtime, ann: Session) -> None:
-    revision = await saved(rt, ann, None, content())
-    web = await template_of(rt, revision)
-    with pytest.raises(InvalidInputError):
-        await authoring.delete(rt, ann, web, name="another")
-    assert await authoring.delete(rt, ann, web, name="web") == authoring.Deleted("web", kept=False)
-    with pytest.raises(NotFoundError):
-        await service.get_revision(ann, rt.db, revision.id)
-    assert (await audited(rt))[0].action == "template.delete"
-
-
-async def test_what_containers_were_built_from_outlives_the_template(rt: Runtime, ann: Session) -> None:
-    revision = await saved(rt, ann, None, content())
-    web = await template_of(rt, revision)
-    container = await container_of(rt, ann, revision.id)
-    assert (await authoring.delete(rt, ann, web, name="web")).kept
-    assert await service.list_templates(ann, rt.db) == []
-    async with rt.db.transaction() as tx:
-        assert (await tx.containers.get(container.id)).template_revision_id == revision.id
-    assert (await service.get_revision(ann, rt.db, revision.id)).content.name == "web"
-    for change in (lambda: drafts.open_draft(rt, ann, web), lambda: authoring.delete(rt, ann, web, name="web")):
-        with pytest.raises(NotFoundError):
-            await change()
-
-    again = await saved(rt, ann, None, content(cpu=2))
-    assert (await template_of(rt, again), again.number) == (web, 2)
-    assert (await authoring.delete(rt, ann, web, name="web")).kept
-    assert (await authoring.restore(rt, ann, web, 1, "")).number == 3
-    assert [summary.name for summary in await service.list_templates(ann, rt.db)] == ["web"]
-
-
-async def test_drafts_of_a_deleted_template_become_drafts_of_a_new_one(rt: Runtime, ann: Session, ben: Session) -> None:
-    web = await template_of(rt, await saved(rt, ann, None, content()))
-    of_ben = await stored(rt, ben, await drafts.open_draft(rt, ben, web), content(cpu=5))
-    await authoring.delete(rt, ann, web, name="web")
-    left = await drafts.get_draft(rt, ben, of_ben.id)
-    assert (left.template_id, left.base_number, left.overtaken) == (None, 0, None)
-    assert left.content == of_ben.content
-    assert (await authoring.save(rt, ben, of_ben.id, "")).number == 1
-
-
-async def test_templates_of_a_folder_are_not_changed_here_but_copied(
-    rt: Runtime, ann: Session, write_tree: WriteTree
-) -> None:
-    files: dict[str, str | bytes] = {
-        "web/template.conf": "TEMPLATE_APP=Web\nTEMPLATE_CONFIG_PATH=web/container-configs\n",
-        "web/container-configs/scripts/1-a.sh": "true\n",
-        "web/container-configs/files/x": b"\0\xff",
-        "web/container-configs/files/x.path": "/srv",
-    }
-    await sync_folder(rt.db, "lab", write_tree(files))
-    (of_folder,) = await service.list_templates(ann, rt.db)
-    for change in (
-        lambda: drafts.open_draft(rt, ann, of_folder.id),
-        lambda: authoring.rename(rt, ann, of_folder.id, "x"),
-        lambda: authoring.delete(rt, ann, of_folder.id, name="web"),
-        lambda: authoring.restore(rt, ann, of_folder.id, 1, ""),
-    ):
-        with pytest.raises(ConflictError):
-            await change()
-
-    copy = await drafts.open_draft(rt, ann, None, copy_of=of_folder.id)
-    assert await drafts.open_draft(rt, ann, None, copy_of=of_folder.id) == copy
-    assert (copy.template_id, copy.copy_of, copy.content.name) == (None, of_folder.id, "web")
-    revision = await authoring.save(rt, ann, copy.id, "")
-    original = await service.get_revision(ann, rt.db, of_folder.revision_id)
-    copied = await service.get_revision(ann, rt.db, revision.id)
-    assert replace(original.content, config=replace(original.content.config, config_path="")) == copied.content
-    assert (await drafts.open_draft(rt, ann, None, copy_of=of_folder.id)).content.name == "web-copy"
-
-
 async def test_a_revision_holds_what_its_shared_bucket_held(rt: Runtime, ann: Session) -> None:
     shared = await buckets.create(rt, ann, "base", "apt", "nginx\ncurl\n")
     with_bucket = replace(content(), buckets=(bucket("base", APT, PackageEntry("stale"), shared_id=shared.id),))
@@ -307,157 +203,3 @@ async def test_to_refer_to_a_shared_bucket_of_the_same_packages_is_a_change(rt: 
     linked = replace(content(), buckets=(bucket("base", APT, shared_id=shared.id),))
     assert (await saved(rt, ann, web, linked)).number == 2
     assert (await saved(rt, ann, web, linked)).unchanged
-
-
-async def test_every_fault_is_named_by_its_field_and_nothing_is_saved(rt: Runtime, ann: Session) -> None:
-    draft = await drafts.open_draft(rt, ann, None)
-    file = await put(rt, ann, draft.id, "a", b"x")
-    scripts = content(scripts={"20-b.sh": "", "10-a.sh": "# timeout: never\n", "x.py": ""}).scripts
-    wrong = replace(
-        content("no name!", cpu=0, ram_mib=1, storage="a b", tags=("x y",), description="\x1b[0m"),
-        scripts=(replace(scripts[0], timeout_s=0, description="a\nb"), *scripts[1:]),
-        files=(
-            replace(file, target_dir="etc", mode=0o10000, owner="a b"),
-            replace(file, name="../b"),
-            file,
-        ),
-        buckets=(
-            bucket("base", APT, PackageEntry("-y")),
-            bucket("twice", APT, PackageEntry("a"), PackageEntry("a")),
-            bucket("own", PackageManager.CUSTOM, PackageEntry("tool", "", "x")),
-            bucket(".x", APT),
-        ),
-    )
-    await drafts.store(rt, ann, draft.id, wrong)
-    with pytest.raises(InvalidInputError) as refused:
-        await authoring.save(rt, ann, draft.id, "")
-    assert set(refused.value.fields) == {
-        "name",
-        "config.cpu",
-        "config.ram_mib",
-        "config.storage",
-        "config.tags",
-        "config.description",
-        "scripts.20-b.sh.timeout_s",
-        "scripts.20-b.sh.description",
-        "scripts.10-a.sh.name",
-        "scripts.10-a.sh.content",
-        "scripts.x.py.name",
-        "files.a.target_dir",
-        "files.a.mode",
-        "files.a.owner",
-        "files.a.name",
-        "files.../b.name",
-        "packages.base.apt",
-        "packages.twice.apt",
-        "packages.own.custom",
-        "packages..x.apt",
-    }
-    assert await service.list_templates(ann, rt.db) == []
-    assert (await drafts.get_draft(rt, ann, draft.id)).content == wrong
-
-
-async def test_the_audit_holds_no_secret(rt: Runtime, ann: Session) -> None:
-    secret = "hunter2-in-plain"
-    web = await template_of(
-        rt,
-        await saved(
-            rt,
-            ann,
-            None,
-            replace(
-                content(description=secret, scripts={"1-a.sh": f"TOKEN={secret}\n"}),
-                buckets=(bucket("base", PackageManager.PIP, PackageEntry(f"a @ git+https://u:{secret}@host/a")),),
-            ),
-        ),
-    )
-    draft = await drafts.open_draft(rt, ann, web)
-    file = await put(rt, ann, draft.id, "key", secret.encode())
-    await drafts.store(rt, ann, draft.id, replace(content(scripts={"1-a.sh": secret}), files=(file,)))
-    await authoring.save(rt, ann, draft.id, "")
-    for wrong in (
-        content(storage=f" {secret}"),
-        replace(content(), buckets=(bucket("base", APT, PackageEntry(f"-{secret}")),)),
-        content(scripts={"1-a.sh": f"# timeout: {secret}"}),
-    ):
-        with pytest.raises(InvalidInputError):
-            await saved(rt, ann, web, wrong)
-    entries = await audited(rt)
-    assert {entry.result for entry in entries} == {AuditResult.OK, AuditResult.FAILED}
-    assert all(secret not in repr(entry) for entry in entries)
-    assert entries[-1].detail == {"number": 1, "config": [], "scripts": 1, "files": 0, "packages": 1}
-
-
-async def test_a_save_and_a_deletion_at_once_leave_a_template_or_a_new_one(
-    rt: Runtime, ann: Session, ben: Session
-) -> None:
-    for round_ in range(5):
-        name = f"web{round_}"
-        web = await template_of(rt, await saved(rt, ann, None, content(name)))
-        of_ben = await stored(rt, ben, await drafts.open_draft(rt, ben, web), content(name, cpu=2))
-        results = await asyncio.gather(
-            authoring.delete(rt, ann, web, name=name), authoring.save(rt, ben, of_ben.id, ""), return_exceptions=True
-        )
-        assert [type(result) for result in results] == [authoring.Deleted, RevisionSummary]
-        left = [summary.id for summary in await service.list_templates(ann, rt.db) if summary.name == name]
-        assert web not in left
-        assert len(left) == (1 if isinstance(results[1], RevisionSummary) and results[1].number == 1 else 0)
-
-
-async def test_an_imported_template_is_edited_where_it_is(rt: Runtime, ann: Session) -> None:
-    held = TemplateContent("web", TemplateConfig(app="Web", config_path="x"))
-    async with rt.db.transaction() as tx:
-        source = await tx.templates.own_source(SourceKind.IMPORTED)
-        assert source.id == (await tx.templates.own_source(SourceKind.IMPORTED)).id
-        template = Template(source_id=source.id, name="web")
-        await tx.templates.add([template])
-        await tx.templates.add_revisions([revision_rows(template.id, 1, held, author="x", note="")])
-    assert (await saved(rt, ann, template.id, content(cpu=2))).number == 2
-    assert (await saved(rt, ann, None, content())).number == 1
-    both = await service.list_templates(ann, rt.db)
-    assert [(summary.name, summary.source_name) for summary in both] == [("web", "custom"), ("web", "imported")]
-    assert not (await authoring.delete(rt, ann, template.id, name="web")).kept
-
-
-async def test_a_git_source_called_custom_stands_in_nobodys_way_but_is_named(rt: Runtime, ann: Session) -> None:
-    async with rt.db.transaction() as tx:
-        await tx.templates.source("custom", SourceKind.GIT, "https://192.0.2.1/x.git")
-    with pytest.raises(ConflictError, match="git source is called custom"):
-        await saved(rt, ann, None, content())
-
-
-async def test_what_is_restored_is_checked_as_it_is_today(rt: Runtime, ann: Session) -> None:
-    held = TemplateContent("web", TemplateConfig(app="Web"), (Script("1.sh", "unused=1\n", 0),))
-    web = await template_of(rt, await saved(rt, ann, None, content()))
-    async with rt.db.transaction() as tx:
-        (await tx.templates.get(web)).template.revision_number = 3
-        of_old = [revision_rows(web, 2, held, author="x", note=""), revision_rows(web, 3, held, author="x", note="")]
-        await tx.templates.add_revisions(of_old)
-    await saved(rt, ann, web, content(cpu=2))
-    restored = await authoring.restore(rt, ann, web, 2, "")
-    found = (await service.get_revision(ann, rt.db, restored.id)).content.warnings
-    assert [finding.code for finding in found] == ["SC2034"]
-
-
-async def test_what_would_not_be_saved_today_is_not_restored(rt: Runtime, ann: Session) -> None:
-    web = await template_of(rt, await saved(rt, ann, None, content()))
-    scripts = (Script("1.sh", "true\n", 0), Script("0.sh", "true\n", 1))
-    held = TemplateContent("web", TemplateConfig(app="Web", cpu=100_000), scripts)
-    async with rt.db.transaction() as tx:
-        (await tx.templates.get(web)).template.revision_number = 2
-        await tx.templates.add_revisions([revision_rows(web, 2, held, author="x", note="")])
-    await saved(rt, ann, web, content(cpu=2))
-    with pytest.raises(InvalidInputError, match="revision 2 cannot be saved") as refused:
-        await authoring.restore(rt, ann, web, 2, "")
-    assert set(refused.value.fields) == {"config.cpu", "scripts.0.sh.name"}
-    detail = await service.get_template(ann, rt.db, web)
-    assert [revision.number for revision in detail.revisions] == [3, 2, 1]
-    assert [entry.result for entry in await audited(rt, "template.restore")] == [AuditResult.FAILED]
-
-
-async def test_a_session_that_has_ended_exports_nothing(rt: Runtime, ann: Session, viewer: Session) -> None:
-    web = await template_of(rt, await saved(rt, ann, None, content()))
-    assert (await importing.export_templates(rt, viewer, [web], "zip")).filename == "web.zip"
-    ended = replace(ann, signed_in_at=now() - timedelta(hours=13))
-    with pytest.raises(SessionExpiredError):
-        await importing.export_templates(rt, ended, [web], "zip")

@@ -1,0 +1,35 @@
+"""What tests look at of a source, and a pass that is held in its middle."""
+
+from __future__ import annotations
+
+import asyncio
+
+from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.services.auth.model import Session
+from lxc_dashboard.services.templates import sources
+from lxc_dashboard.services.templates.sources import SourceView
+from tests.git_servers import HttpsGit
+
+HOOK = "planted-hook-secret-4711"
+
+
+async def view(rt: Runtime, session: Session, name: str = "team") -> SourceView:
+    return next(found for found in await sources.list_sources(rt, session) if found.name == name)
+
+
+async def audited(rt: Runtime, action: str) -> list[tuple[str, str, str]]:
+    async with rt.db.transaction() as tx:
+        return [(entry.userid, entry.subject, entry.result) for entry in await tx.audit.list(action=action)]
+
+
+async def asked_anew(https: HttpsGit, asked: int) -> None:
+    """Until a request beyond these has come, which is held."""
+    async with asyncio.timeout(60):
+        while len(https.requests) == asked:
+            await asyncio.sleep(0.01)
+
+
+def go_on(https: HttpsGit) -> None:
+    assert https.hold
+    https.hold.set()
+    https.hold = None
