@@ -11,9 +11,11 @@ from typing import Final
 from lxc_dashboard.db.models import PackageManager
 from lxc_dashboard.errors import TemplateError
 from lxc_dashboard.services.templates.model import PackageEntry
-from lxc_dashboard.services.templates.packages import MAX_LIST_BYTES, parse_packages
+from lxc_dashboard.services.templates.packages import MAX_LIST_BYTES, MAX_PACKAGES, parse_packages
 
 MAX_FAULTS: Final = 50
+# A list whose lines all end in CR and LF is shorter as it is kept.
+MAX_TYPED_CHARS: Final = 2 * MAX_LIST_BYTES
 
 _BOM: Final = codecs.BOM_UTF8.decode()
 _APT = re.compile(r"[=/]")
@@ -47,7 +49,7 @@ def read_listing(name: str, manager: PackageManager, text: str) -> Listing:
 
     A package may stand in it once, under whatever pin: which of two counts is not ours to guess.
     """
-    kept = re.sub(r"\r+\n", "\n", text.replace(_BOM, ""))
+    kept = _unix(text.replace(_BOM, "")) if len(text) <= MAX_TYPED_CHARS else text
     data = kept.encode("utf-8", "surrogatepass")
     file = f"{name}.{manager.value}"
     if len(data) > MAX_LIST_BYTES:
@@ -61,11 +63,22 @@ def read_listing(name: str, manager: PackageManager, text: str) -> Listing:
     return Listing(kept, faults=tuple(faults[:MAX_FAULTS]))
 
 
+def _unix(text: str) -> str:
+    """With LF at the ends of lines. A pattern would look through a text of CRs once for each of them."""
+    *lines, last = text.split("\n")
+    return "\n".join([*(line.rstrip("\r") for line in lines), last])
+
+
 def _faults(manager: PackageManager, text: str, file: str) -> list[Fault]:
+    """Of what is wrong as much as is told: a list is read with each pause of its typing."""
     found: list[Fault] = []
     seen: dict[str, tuple[int, str]] = {}
     for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
+        if len(found) >= MAX_FAULTS:
+            break
+        if len(seen) > MAX_PACKAGES:
+            return [*found, Fault(number - 1, f"holds more than {MAX_PACKAGES:,} packages")]
+        if not line.strip() or line.lstrip().startswith("#"):
             continue
         try:
             bucket, _ = parse_packages("", manager, line.encode("utf-8", "surrogatepass"), file)

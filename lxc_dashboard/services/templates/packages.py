@@ -21,7 +21,8 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 # A comment in a custom package starts where bash would start one: not inside quotes, not behind a backslash.
 _CUSTOM_CODE = re.compile(r"""(?:\\.|'[^']*'|"(?:\\.|[^"\\])*"|(?<!\s)\#|[^\#])*""")
 _CUSTOM_FIELD = re.compile(r"((?:\\.|[^|\\])*)\|")
-_CUSTOM_TIMEOUT = re.compile(r"\|\s*timeout_s\s*=\s*([^|]*)$")
+# Blanks stand in one part of it alone: in two, each way to share them out would be tried.
+_CUSTOM_TIMEOUT = re.compile(r"\|\s*timeout_s\s*=([^|]*)$")
 
 
 def parse_packages(name: str, manager: PackageManager, data: bytes, file: str) -> tuple[Bucket, tuple[Finding, ...]]:
