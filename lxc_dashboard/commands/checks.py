@@ -150,11 +150,15 @@ async def check_door(ssh: SshPool, node: ProxmoxNode, name: str, door: dict[str,
         return Check(_area(node), what, Verdict.WRONG, _told(error), _remedy(error))
     except TimeoutError:
         remedy = "look at the node itself: its cluster filesystem may hang"
-        return Check(_area(node), what, Verdict.WRONG, f"signed in, but pct says nothing for {DOOR_WITHIN_S:g} s", remedy)
+        return Check(
+            _area(node), what, Verdict.WRONG, f"signed in, but pct says nothing for {DOOR_WITHIN_S:g} s", remedy
+        )
     if status != 0 and by_root:
         return Check(_area(node), what, Verdict.WRONG, "signed in, but there is no pct", "is it a PVE node?")
     if status != 0:
-        remedy = f"on the node: echo '{node.ssh_user} ALL=(root) NOPASSWD: /usr/sbin/pct' > /etc/sudoers.d/lxc-dashboard"
+        remedy = (
+            f"on the node: echo '{node.ssh_user} ALL=(root) NOPASSWD: /usr/sbin/pct' > /etc/sudoers.d/lxc-dashboard"
+        )
         return Check(_area(node), what, Verdict.WRONG, "signed in, but sudo and pct do not do", remedy)
     return Check(_area(node), what, Verdict.OK, "signed in, pct is there")
 

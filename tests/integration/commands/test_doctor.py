@@ -153,7 +153,11 @@ def test_rotating_without_the_old_key_names_what_cannot_be_read(environment: pyt
 
 @pytest.mark.parametrize(
     ("given", "host", "port"),
-    [(["https://127.0.0.1:7"], "127.0.0.1", 7), (["[::1]:7", "--port", "7"], "::1", 7), (["::1", "--port", "8"], "::1", 8)],
+    [
+        (["https://127.0.0.1:7"], "127.0.0.1", 7),
+        (["[::1]:7", "--port", "7"], "::1", 7),
+        (["::1", "--port", "8"], "::1", 8),
+    ],
 )
 def test_a_host_may_come_from_an_address_bar(
     environment: pytest.MonkeyPatch, given: list[str], host: str, port: int
