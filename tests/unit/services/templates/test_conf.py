@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lxc_dashboard.errors import TemplateError
+from lxc_dashboard.errors import InvalidInputError, TemplateError
+from lxc_dashboard.services.creation.validation import validate
 from lxc_dashboard.services.templates.assignments import MAX_CONF_BYTES, read_assignments
 from lxc_dashboard.services.templates.conf import parse_conf
 from lxc_dashboard.services.templates.model import TemplateConfig
@@ -244,6 +245,13 @@ def test_a_slip_within_a_value_is_told_with_its_key(text: str, line: int, why: s
     assert why.removesuffix("...") in error.message
 
 
+@pytest.mark.parametrize("char", ["\u3000", "\u200b", "\xa0", "\ufeff"])
+def test_a_character_that_cannot_be_seen_is_named(char: str) -> None:
+    error = refusal(f"TEMPLATE_APP=x\n{char}TEMPLATE_CPU=2\n")
+    assert error.line == 2
+    assert error.message == f"a word begins with the character {char!a}, which cannot be seen: take it out"
+
+
 def test_a_command_on_a_line_of_its_own_is_no_part_of_the_value_before() -> None:
     assert refusal("TEMPLATE_CPU=1\nid\n").message.endswith("only assignments are read")
 
@@ -252,7 +260,7 @@ def test_every_wrong_value_is_told_with_its_line_the_first_one_first() -> None:
     error = refusal("TEMPLATE_DISK=0\nTEMPLATE_OS=debian\n\nTEMPLATE_CPU=two\n")
     assert error.line == 1
     assert error.message == (
-        "TEMPLATE_DISK must be a whole number of GiB from 1 to 1048576, not '0'; "
+        "TEMPLATE_DISK must be a whole number of GiB from 1 to 131072, not '0'; "
         "line 4: TEMPLATE_CPU must be a whole number of cores from 1 to 8192, not 'two'"
     )
 
@@ -294,6 +302,7 @@ def test_a_file_that_is_no_plain_text_is_refused(data: bytes, line: int, why: st
         ("TEMPLATE_VERSION='13 '", "version"),
         ("TEMPLATE_STORAGE=-x", "storage"),
         ("TEMPLATE_BRIDGE='vmbr0,tag=1'", "bridge"),
+        ("TEMPLATE_BRIDGE=0br", "bridge"),
         ("TEMPLATE_APP='two\nlines'", "one line"),
         ("TEMPLATE_CONFIG_PATH=/etc", "below the root"),
         ("TEMPLATE_CONFIG_PATH=a/../../etc", "below the root"),
@@ -378,3 +387,22 @@ def test_a_configuration_survives_json() -> None:
     assert TemplateConfig.from_json({"app": "x", "of_a_newer_version": 1}) == TemplateConfig(app="x")
     with pytest.raises(dataclasses.FrozenInstanceError):
         whole.cpu = 3  # type: ignore[misc] # that it is refused is the point
+
+
+@pytest.mark.parametrize(
+    ("key", "field"),
+    [("CPU", "cores"), ("RAM", "memory_mib"), ("SWAP", "swap_mib"), ("DISK", "disk_gib")],
+)
+def test_the_most_that_a_template_may_ask_for_is_the_most_that_a_container_may_get(key: str, field: str) -> None:
+    said = refusal(f"TEMPLATE_{key}={10**11}\n").message
+    most = int(said.partition(" to ")[2].partition(",")[0])
+    with pytest.raises(InvalidInputError) as refused:
+        validate({field: str(most + 1)})
+    assert refused.value.fields[field].endswith(f" to {most}")
+    assert (
+        getattr(
+            config(f"TEMPLATE_{key}={most}\n"),
+            {"CPU": "cpu", "RAM": "ram_mib", "SWAP": "swap_mib"}.get(key, "disk_gib"),
+        )
+        == most
+    )
