@@ -11,6 +11,7 @@ import asyncio
 import ssl
 import zlib
 from collections.abc import AsyncIterable, Iterable
+from functools import partial
 from typing import Any, cast
 
 import httpcore
@@ -18,6 +19,7 @@ import httpx
 
 from lxc_dashboard.errors import TlsError
 from lxc_dashboard.proxmox import errors
+from lxc_dashboard.proxmox.connections import Connections
 from lxc_dashboard.proxmox.endpoint import Endpoint, check_pin, ssl_context
 
 API_ROOT = "/api2/json"
@@ -213,12 +215,13 @@ class EndpointTransport(httpx.AsyncBaseTransport):
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._pool = httpcore.AsyncConnectionPool(
+        connect = partial(
+            httpcore.AsyncHTTPConnection,
             ssl_context=ssl_context(endpoint),
-            max_connections=MAX_CONNECTIONS,
             keepalive_expiry=KEEPALIVE_EXPIRY_S,
             network_backend=EndpointBackend(endpoint),
         )
+        self._connections = Connections(connect, MAX_CONNECTIONS)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         url = request.url
@@ -229,13 +232,10 @@ class EndpointTransport(httpx.AsyncBaseTransport):
             content=request.content,
             extensions=request.extensions,
         )
+        wait_s = request.extensions.get("timeout", {}).get("pool")
         try:
-            response = await self._pool.handle_async_request(core)
-            assert isinstance(response.stream, AsyncIterable)  # noqa: S101 - what httpcore promises
-            try:
-                body = _unpacked(await _bounded(response.stream), response.headers)
-            finally:
-                await response.aclose()
+            async with self._connections.one(core.url.origin, wait_s) as connection:
+                response, body = await _answer(connection, core)
         except TlsError:
             raise
         except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError) as error:
@@ -247,7 +247,19 @@ class EndpointTransport(httpx.AsyncBaseTransport):
         return httpx.Response(response.status, headers=headers, content=body, extensions=response.extensions)
 
     async def aclose(self) -> None:
-        await self._pool.aclose()
+        await self._connections.aclose()
+
+
+async def _answer(
+    connection: httpcore.AsyncHTTPConnection, request: httpcore.Request
+) -> tuple[httpcore.Response, bytes]:
+    """With its body, whole."""
+    response = await connection.handle_async_request(request)
+    assert isinstance(response.stream, AsyncIterable)  # noqa: S101 - what httpcore promises
+    try:
+        return response, _unpacked(await _bounded(response.stream), response.headers)
+    finally:
+        await response.aclose()
 
 
 def _unpacked(body: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
