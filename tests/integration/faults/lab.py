@@ -64,10 +64,15 @@ class Lab:
 
     # --------------------------------------------------------------- workers
 
-    def start_worker(self) -> Child:
+    def start_worker(self, clock_off_by_s: int = 0) -> Child:
         """Another worker, with its beat, as the operator's command starts it. Not yet ready when this returns."""
         name = f"worker-{len(self.workers) + 1}"
-        worker = self.stack.start(name, [sys.executable, "-m", "lxc_dashboard.commands.worker"], self.stack.environ)
+        command = ["lxc_dashboard.commands.worker"]
+        if clock_off_by_s:
+            clock = self.stack.folder / f"{name}.clock"
+            clock.write_text(str(clock_off_by_s), encoding="ascii")
+            command = ["tests.integration.shifted", str(clock), *command]
+        worker = self.stack.start(name, [sys.executable, "-m", *command], self.stack.environ)
         self.workers.append(worker)
         return worker
 
@@ -187,11 +192,11 @@ class Lab:
             lines = [f"{event.seq} {event.type.value} {event.message[-200:]}" for event in events[-20:]]
             raise AssertionError("\n".join([str(error), row.state, str(row.error), *lines])) from None
 
-    async def until_taken_again(self, job: Job, attempt: int) -> None:
+    async def until_taken_again(self, job: Job, attempt: int, *, within_s: float = DEADLINE_S) -> None:
         async def taken() -> bool:
             return (await self.row(job)).attempt >= attempt
 
-        await self.until(taken, f"{job.hostname} is taken for the {attempt}. time")
+        await self.until(taken, f"{job.hostname} is taken for the {attempt}. time", within_s=within_s)
 
     # -------------------------------------------------------------- the guest
 
