@@ -69,7 +69,7 @@ export function useStatusLine(feed, version, words) {
       const age = Math.max(0, Math.round(Date.now() / 1000 - (feed.meta.at || 0)));
       const old = feed.meta.at ? fill(words.age, { seconds: age }) : "";
       const nodes = feed.meta.nodes || [];
-      const up = nodes.length ? fill(words.nodes, { up: nodes.filter((node) => !node.down).length, all: nodes.length }) : "";
+      const up = nodes.length ? fill(nodes.length === 1 ? words.nodes_one : words.nodes, { up: nodes.filter((node) => !node.down).length, all: nodes.length }) : "";
       line.textContent = [old, feed.meta.version && `PVE ${feed.meta.version}`, up].filter(Boolean).join(" · ");
       line.classList.toggle("stale", Boolean(old) && age >= STALE_S);
     };

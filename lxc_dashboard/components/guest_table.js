@@ -193,7 +193,7 @@ function useLedTo(setView) {
 function counted(shown, feed, words) {
   if (feed.v < 0 || isUnanswered(feed)) return "";
   const all = feed.rows.size;
-  if (shown.length !== all) return fill(words.counted_some, { shown: count(shown.length), all: count(all) });
+  if (shown.length !== all) return fill(all === 1 ? words.counted_some_one : words.counted_some, { shown: count(shown.length), all: count(all) });
   return fill(all === 1 ? words.counted_one : words.counted, { all: count(all) });
 }
 

@@ -110,9 +110,14 @@ def _rows() -> rx.Component:
     return table(head, rx.foreach(BatchState.rows, _row), label=text.BATCH_CONTAINERS)
 
 
+def _cause_below(row: rx.Var[BatchRow]) -> rx.Component:
+    """Where a phone has no column for it."""
+    return rx.cond(row.cause != "", rx.el.div(row.cause, class_name="narrow batch-cause"))
+
+
 def _row(row: rx.Var[BatchRow]) -> rx.Component:
     return rx.el.tr(
-        rx.el.td(job_state(row.dot, row.word)),
+        rx.el.td(job_state(row.dot, row.word), _cause_below(row)),
         rx.el.td(row.percent, " %", class_name="num wide"),
         rx.el.td(link(row.name, row.href)),
         rx.el.td(rx.cond(row.lost, "", mono(row.vmid)), class_name="num wide"),

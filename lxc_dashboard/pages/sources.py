@@ -20,8 +20,9 @@ OPENED: Final = SourcesState.opened
 
 
 def _add() -> rx.Component:
+    """Not beside an open form: that has the page's primary button."""
     return rx.cond(
-        AuthoringState.may_author & (SourcesState.chosen != NEW),
+        AuthoringState.may_author & (SourcesState.chosen != NEW) & ~SourcesState.editing,
         link_button(text.SOURCE_ADD, routes.source(NEW), kind="primary"),
     )
 

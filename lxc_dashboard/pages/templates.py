@@ -12,7 +12,7 @@ from lxc_dashboard.components.blocks import empty_block, page_states, panel, tab
 from lxc_dashboard.components.controls import badge, button, link, link_button
 from lxc_dashboard.components.findings import findings
 from lxc_dashboard.components.template_list import layout_switch, list_keys, search_box
-from lxc_dashboard.components.widgets import ago
+from lxc_dashboard.components.widgets import ago, more
 from lxc_dashboard.pages.shell import page
 from lxc_dashboard.state.template_rights import AuthoringState
 from lxc_dashboard.state.template_rows import QUERY_CHARS, Mark, TemplateRow
@@ -21,17 +21,14 @@ from lxc_dashboard.state.templates import TemplatesState
 
 def _actions() -> rx.Component:
     """What changes templates is shown to who may; the services ask again."""
+    may_author = AuthoringState.may_author
     return rx.fragment(
-        link_button(text.SOURCES, routes.SOURCES),
-        link_button(text.BUCKETS, routes.BUCKETS),
-        rx.cond(
-            AuthoringState.may_author,
-            rx.fragment(
-                _read_folders(),
-                import_button(on_done=TemplatesState.load),
-                link_button(text.NEW_TEMPLATE, routes.TEMPLATE_NEW, kind="primary"),
-            ),
+        more(
+            link_button(text.SOURCES, routes.SOURCES),
+            link_button(text.BUCKETS, routes.BUCKETS),
+            rx.cond(may_author, rx.fragment(_read_folders(), import_button(on_done=TemplatesState.load))),
         ),
+        rx.cond(may_author, link_button(text.NEW_TEMPLATE, routes.TEMPLATE_NEW, kind="primary")),
     )
 
 

@@ -40,7 +40,7 @@ class Addresses(Mounts, mixin=True):
                 self._take_address(family, found.addresses[0])
                 await self._keep_draft()
             if found.unasked:
-                yield warned(text.ADDRESS_UNASKED.format(count=found.unasked))
+                yield warned(unasked(found.unasked))
         finally:
             async with self:
                 self.asking_for = ""
@@ -50,3 +50,8 @@ class Addresses(Mounts, mixin=True):
         self._changed_here(f"{family}_address")
         self._mended(f"{family}_range")
         self._mended(f"{family}_address")
+
+
+def unasked(count: int) -> str:
+    """That the addresses of so many containers are not known."""
+    return text.ADDRESS_UNASKED["one" if count == 1 else "many"].format(count=f"{count:,}")

@@ -11,6 +11,7 @@ from lxc_dashboard.services.creation import batches, command, editing, preflight
 from lxc_dashboard.services.creation.several import Several
 from lxc_dashboard.state.appliances import Appliances
 from lxc_dashboard.state.base import runtime, session
+from lxc_dashboard.state.template_rows import counted
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
@@ -88,8 +89,9 @@ def titled(rows: list[PlannedRow]) -> str:
     first, last = rows[0], rows[-1]
     spans = [(first.hostname, last.hostname)]
     spans += [(a, b) for a, b in ((first.ipv4, last.ipv4), (first.ipv6, last.ipv6)) if a != b]
-    shown = ", ".join(f"{a.partition('/')[0]} … {b.partition('/')[0]}" for a, b in spans)
-    return text.SEVERAL_TITLE.format(count=len(rows), spans=shown)
+    bare = [(a.partition("/")[0], b.partition("/")[0]) for a, b in spans]
+    shown = ", ".join(a if a == b else f"{a} … {b}" for a, b in bare)
+    return text.SEVERAL_TITLE.format(containers=counted(len(rows), "container"), spans=shown)
 
 
 def _ip(settings: IpSettings) -> str:

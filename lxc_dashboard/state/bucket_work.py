@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,6 +10,7 @@ from typing import Final
 from lxc_dashboard import routes, text
 from lxc_dashboard.db.models import PackageManager
 from lxc_dashboard.services.templates.buckets import BucketDetail, BucketSummary, BucketUse
+from lxc_dashboard.services.templates.linediff import LineDiffer, LineKind
 from lxc_dashboard.services.templates.listing import Listing, read_listing
 from lxc_dashboard.services.templates.model import PackageEntry
 from lxc_dashboard.state.template_rows import counted
@@ -18,6 +18,7 @@ from lxc_dashboard.state.template_rows import counted
 NEW: Final = "new"
 NAMED_AT_ONCE: Final = 6
 DIFF_LINES: Final = 200
+SIGNS: Final = {LineKind.ADDED: "+", LineKind.REMOVED: "-"}
 QUERY_CHARS: Final = 200
 
 
@@ -170,7 +171,7 @@ def touches(work: Work, found: Listing, uses: Sequence[BucketUse]) -> str:
 
 
 def changed_lines(old: str, new: str) -> list[DiffLine]:
-    """The lines that differ, in their order."""
-    compared = difflib.ndiff(old.splitlines(), new.splitlines())
-    found = [DiffLine(line[0], line[2:]) for line in compared if line[0] in "+-"]
+    """The lines that differ, in their order, as many as are shown."""
+    compared = LineDiffer().compare(old, new).lines
+    found = [DiffLine(SIGNS[line.kind], line.text) for line in compared if line.kind in SIGNS]
     return found[:DIFF_LINES]

@@ -17,6 +17,7 @@ from lxc_dashboard.services.creation.views import JobView
 from lxc_dashboard.state.base import READY, PageState, requires, runtime, said, session
 from lxc_dashboard.state.ids import id_in, uuid_of
 from lxc_dashboard.state.job_rows import DOTS, OPEN_STATES, line_of, word_of
+from lxc_dashboard.state.template_rows import counted
 
 
 @dataclass(frozen=True)
@@ -218,10 +219,8 @@ def _waiting_note(state: str, *, own: bool) -> str:
 
 
 def phase_row(phase: PhaseReport) -> PhaseRow:
-    counts = phase.counts
     done = phase.mark in {"done", "warned"}
-    words = text.STEP_COUNTS_DONE if done else text.STEP_COUNTS
-    note = ", ".join(words[kind].format(done=have, all=count) for kind, (have, count) in counts.items())
+    note = ", ".join(_counted(kind, have, count, done=done) for kind, (have, count) in phase.counts.items())
     scripts = [step for step in phase.steps if step.key.startswith("script.")]
     steps = [_step_row(step, scripts) for step in phase.steps if _is_shown(step)]
     return PhaseRow(
@@ -234,6 +233,12 @@ def phase_row(phase: PhaseReport) -> PhaseRow:
         note=note,
         steps=steps,
     )
+
+
+def _counted(kind: str, have: int, count: int, *, done: bool) -> str:
+    """``0 of 1 file``; ``1 file`` once all is done."""
+    of_them = counted(count, text.STEP_NOUNS[kind])
+    return of_them if done else text.STEP_COUNTS[kind].format(done=have, all=count, counted=of_them)
 
 
 def _is_shown(step: StepReport) -> bool:

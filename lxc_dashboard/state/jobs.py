@@ -49,8 +49,11 @@ class JobsState(FollowedJobs, rx.State):
 
     @requires()
     async def narrow(self, name: str, value: str) -> Any:
-        """Sets one of ``FILTERS``; empty: any."""
-        return self._lead(dataclasses.replace(self._view, page=1, **{name: value})) if name in FILTERS else None
+        """Sets one of ``FILTERS``; empty: any. What was chosen a moment ago, and not followed yet, stays."""
+        if name not in FILTERS:
+            return None
+        coming = self._view if self._led is None else self._led.typed_over(self._led, self._view.q)
+        return self._lead(dataclasses.replace(coming, page=1, **{name: value}))
 
     def _lead(self, view: View, *, replace: bool = False) -> Any:
         self._led = view

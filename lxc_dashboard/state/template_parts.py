@@ -206,9 +206,9 @@ def shown_file(file: FileSummary, content: bytes, revision_id: str) -> Shown:
         download_href=routes.template_file(revision_id, file.name),
     )
     if not is_text(content):
-        note, body = text.BINARY_FILE.format(size=f"{len(content):,}"), ""
+        note, body = text.BINARY_FILE.format(size=counted(len(content), "byte")), ""
     elif len(content) > SHOWN_BYTES:
-        note, body = text.LONG_FILE.format(size=f"{len(content):,}"), ""
+        note, body = text.LONG_FILE.format(size=counted(len(content), "byte")), ""
     else:
         note, body = "", content.decode()
     return Shown(**{**vars(shown), "note": note, "body": body})

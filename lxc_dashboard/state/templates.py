@@ -105,7 +105,8 @@ class TemplatesState(PageState, rx.State):
         """Sorts; a second time the other way round."""
         if key not in SORTS:
             return None
-        return self._lead(self._with(sort=key, down=key == self._view.sort and not self._view.down))
+        view = self._coming()
+        return self._lead(self._with(sort=key, down=key == view.sort and not view.down))
 
     @requires()
     async def remember(self, layout: str) -> None:
@@ -116,7 +117,7 @@ class TemplatesState(PageState, rx.State):
     @requires()
     async def lay_out(self, layout: str) -> Any:
         """Table or cards."""
-        return self._lead(self._with(layout=layout, page=self._view.page)) if layout in LAYOUTS else None
+        return self._lead(self._with(layout=layout, page=self._coming().page)) if layout in LAYOUTS else None
 
     @requires()
     async def pick(self, template_id: str) -> None:
@@ -157,8 +158,12 @@ class TemplatesState(PageState, rx.State):
         yield said(text.FOLDERS_READ.format(**counts))
         yield TemplatesState.load
 
+    def _coming(self) -> View:
+        """The view that the last choice leads to, with what was typed since; the present one where it has been followed."""
+        return self._view if self._led is None else self._led.typed_over(self._led, self._view.q)
+
     def _with(self, **changed: Any) -> View:
-        return dataclasses.replace(self._view, **({"page": 1} | changed))
+        return dataclasses.replace(self._coming(), **({"page": 1} | changed))
 
     def _lead(self, view: View, *, replace: bool = False) -> Any:
         self._led = view
@@ -169,7 +174,7 @@ class TemplatesState(PageState, rx.State):
         found = await service.list_templates(session(), db)
         sources = await service.list_sources(session(), db)
         built = await history.counts(session(), db)
-        drafted = {draft.template_id for draft in await drafts.list_drafts(runtime(), session())}
+        drafted = {draft.template_id for draft in await drafts.list_drafts(runtime(), session()) if draft.touched}
         self._all = tuple(row_of(s, built.get(s.id, 0), drafted=s.id in drafted) for s in found)
         refused = refusals_of(source.report for source in sources)
         more = max(0, len(refused) - REFUSED_SHOWN)
@@ -225,5 +230,5 @@ class TemplatesState(PageState, rx.State):
 
 def _counted(found: int, total: int) -> str:
     if found != total:
-        return text.TEMPLATES_SOME.format(found=f"{found:,}", total=f"{total:,}")
-    return text.TEMPLATES_ONE if total == 1 else text.TEMPLATES_ALL.format(total=f"{total:,}")
+        return text.TEMPLATES_SOME.format(found=f"{found:,}", total=counted(total, "template"))
+    return counted(total, "template")

@@ -22,11 +22,15 @@ log = structlog.get_logger(__name__)
 
 ADDRESS_CHARS: Final = 16_384
 QUERY_FIELDS: Final = 100
+# What the path names stands in it a second time.
+QUERY_CHARS: Final = 2 * ADDRESS_CHARS
 HASHES_AT_MOST: Final = 1000
 SCALARS: Final = (str, int, float, bool)
 EVENT, CLIENT_ERROR, CONNECT, DISCONNECT = "event", "client_error", "connect", "disconnect"
 BOOT: Final = "event"
 FIELDS: Final = ("name", "payload", "router_data")
+# Of where a page is; whatever else came with it, its state would keep.
+PLACE_FIELDS: Final = frozenset({"pathname", "asPath", "query"})
 
 
 class Checked(AsyncNamespace):
@@ -91,7 +95,7 @@ def _boot_fault(auth: Any) -> str:
 
 
 def _is_place(place: Any) -> bool:
-    if not isinstance(place, dict):
+    if not isinstance(place, dict) or not place.keys() <= PLACE_FIELDS:
         return False
     path, address, query = place.get("pathname", ""), place.get("asPath", ""), place.get("query", {})
     return (
@@ -99,14 +103,20 @@ def _is_place(place: Any) -> bool:
         and isinstance(query, dict)
         and len(query) <= QUERY_FIELDS
         and all(_is_part(value) for value in query.values())
+        and sum(len(name) + _size(value) for name, value in query.items()) <= QUERY_CHARS
     )
 
 
 def _is_part(value: Any) -> bool:
     """The rest of an address that names no page comes cut at its slashes."""
     if isinstance(value, list):
-        return len(value) <= ADDRESS_CHARS and all(isinstance(piece, str) for piece in value)
+        return all(isinstance(piece, str) for piece in value)
     return isinstance(value, SCALARS)
+
+
+def _size(value: Any) -> int:
+    """In characters."""
+    return sum(len(piece) + 1 for piece in value) if isinstance(value, list) else len(str(value))
 
 
 def _connects(payload: Mapping[str, Any]) -> bool:

@@ -9,7 +9,7 @@ SEVERAL_LEAD: Final = (
     "A container for each name, all alike but for their addresses: by DHCP, or static from a range, lowest first. "
     "Each gets the next free CT ID."
 )
-SEVERAL_TITLE: Final = "{count} containers: {spans}"
+SEVERAL_TITLE: Final = "{containers}: {spans}"
 SEVERAL_COUNTED: Final = "{pattern}, {count} containers"
 SEVERAL_PLANNED: Final = "Containers that will be made"
 IP_WORDS: Final = {"dhcp": "DHCP", "auto": "SLAAC", "none": "None", "static": ""}

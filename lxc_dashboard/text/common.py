@@ -49,12 +49,14 @@ TO_DASHBOARD: Final = "Go to the dashboard"
 
 # What is counted, one and many
 COUNTED: Final = {
+    "byte": ("1 byte", "{count} bytes"),
     "container": ("1 container", "{count} containers"),
     "failed job": ("1 failed job", "{count} failed jobs"),
     "file": ("1 file", "{count} files"),
     "finding": ("1 finding", "{count} findings"),
     "job": ("1 job", "{count} jobs"),
     "package": ("1 package", "{count} packages"),
+    "package step": ("1 package step", "{count} package steps"),
     "script": ("1 script", "{count} scripts"),
     "template": ("1 template", "{count} templates"),
 }

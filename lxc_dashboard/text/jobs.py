@@ -66,11 +66,12 @@ STEP_MARKS: Final = {
 }
 STEP_NUMBERED: Final = "{title}, {number} of {all}"
 STEP_COUNTS: Final = {
-    "files": "{done} of {all} files",
+    "files": "{done} of {counted}",
     "packages": "packages {done}/{all}",
     "scripts": "scripts {done}/{all}",
 }
-STEP_COUNTS_DONE: Final = {"files": "{all} files", "packages": "{all} package steps", "scripts": "{all} scripts"}
+# Of what, as it is counted
+STEP_NOUNS: Final = {"files": "file", "packages": "package step", "scripts": "script"}
 SHOW_IN_LOG: Final = "Show in the log"
 CANCEL_JOB: Final = "Cancel"
 CANCEL_JOB_TITLE: Final = "Cancel the creation of CT {vmid} {name}?"

@@ -193,7 +193,10 @@ FIELD_HINTS: Final = {
 }
 TAKE_FREE: Final = "Take the next free {family} address"
 TAKING_FREE: Final = "Looking for one"
-ADDRESS_UNASKED: Final = "The addresses of {count} containers could not be seen: this one may be taken by one of them"
+ADDRESS_UNASKED: Final = {
+    "one": "The addresses of 1 container could not be seen: this one may be taken by it",
+    "many": "The addresses of {count} containers could not be seen: this one may be taken by one of them",
+}
 MOUNTS_LEAD: Final = "Further volumes, and folders of the node, each seen at its own place in the container."
 MOUNT: Final = "Mount point {number}"
 MOUNT_ADD: Final = "Add a mount point"

@@ -52,9 +52,10 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 
 @contextlib.contextmanager
-def other_node(stack: Stack, folder: Path, name: str, containers: int) -> Iterator[OtherNode]:
+def other_node(stack: Stack, folder: Path, name: str, containers: int, nodes: int = 3) -> Iterator[OtherNode]:
     """Registered for as long as it is there."""
-    node = SandboxNode(folder, seed=Seed(containers=containers), time_scale=0.05, stats_interval_s=1, auth_delay_s=0)
+    seed = Seed(nodes, containers)
+    node = SandboxNode(folder, seed=seed, time_scale=0.05, stats_interval_s=1, auth_delay_s=0)
     loop = _loop()
     asyncio.run_coroutine_threadsafe(node.start(), loop).result(STARTS_WITHIN_S)
     try:

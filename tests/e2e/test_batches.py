@@ -120,6 +120,8 @@ def test_the_page_of_a_batch_can_be_read_by_everybody(
         visit(viewer, routes.batch(batch))
         expect(totals(viewer)).to_contain_text("1 failed", timeout=RUN_MS)
         expect(totals(viewer)).to_contain_text("2 ready", timeout=RUN_MS)
+        cause = rows(viewer).nth(1).get_by_text("10-script.sh ended with status 3").locator("visible=true")
+        expect(cause).to_have_count(1)
         keep_picture(viewer, f"batch-{size}-{scheme}")
         assert accessibility_faults(viewer) == []
         fits(viewer)

@@ -235,7 +235,7 @@ def test_deleting_names_the_templates_and_leaves_them_their_packages(page: Page,
     template = f"web-{new_id().hex[-8:]}"
     open_bucket(page, made(stack, "base", "curl\n", template), "base.apt")
     button(page, text.BUCKET_DELETE).click()
-    expect(page.get_by_role("dialog")).to_contain_text(f"1 template will keep its packages as their own: {template}")
+    expect(page.get_by_role("dialog")).to_contain_text(f"Its packages stay in 1 template: {template}")
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
     delete(page, "base")

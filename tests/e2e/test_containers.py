@@ -225,6 +225,15 @@ def test_no_containers_at_all_lead_to_the_wizard(fresh_page: Page, stack: Stack,
         expect(fresh_page.get_by_role("heading", level=1)).to_have_text(text.CREATE_TITLE)
 
 
+def test_a_single_one_is_counted_as_one(fresh_page: Page, stack: Stack, tmp_path: Path) -> None:
+    with other_node(stack, tmp_path, "single", 1, nodes=1):
+        sign_in_at(fresh_page, "single")
+        expect(fresh_page.locator(".count")).to_have_text("1 container")
+        expect(fresh_page.locator("#feed-status")).to_have_text(re.compile("1/1 node$"))
+        fresh_page.get_by_label(WORDS["filter"]).fill("nothing-of-this-name")
+        expect(fresh_page.locator(".count")).to_have_text("0 of 1 container")
+
+
 def test_five_thousand_are_listed_filtered_and_scrolled_with_few_rows_in_the_page(
     fresh_page: Page, stack: Stack, tmp_path: Path
 ) -> None:

@@ -161,7 +161,26 @@ def test_what_a_page_belongs_to_is_named_whole_on_a_phone(new_page: NewPage, sig
     visit(page, routes.BUCKETS)
     crumb = page.locator(".crumbs li").first
     expect(crumb).to_have_text(text.NAV_TEMPLATES)
+    # From then on there is no more beside it.
+    expect(page.locator(".button.running .num")).not_to_be_empty()
     until(page, lambda: crumb.evaluate("one => one.scrollWidth <= one.clientWidth"), "it is cut off")
+
+
+def test_a_phone_holds_all_that_can_be_done_with_templates(
+    new_page: NewPage, signed_in_as: SignedInAs, stack: Stack
+) -> None:
+    page = new_page(storage_state=signed_in_as(), viewport=PHONE)
+    visit(page, routes.TEMPLATES)
+    expect(page.get_by_role("link", name=text.NEW_TEMPLATE)).to_be_visible()
+    no_higher(page.locator(".page-actions"), 40)
+    page.get_by_role("button", name=text.MORE_ACTIONS).click()
+    page.get_by_role("button", name=text.IMPORT_TEMPLATES, exact=True).click()
+    expect(page.get_by_role("dialog", name=text.IMPORT_WORDS["title"])).to_be_visible()
+    template_id, _ = recipes.custom(stack, page)
+    visit(page, routes.template(template_id))
+    tabs = page.locator(".tabs")
+    expect(tabs.get_by_role("link", name=text.TEMPLATE_TABS["containers"])).to_be_visible()
+    until(page, lambda: tabs.evaluate("one => one.scrollWidth <= one.clientWidth"), "the tabs are cut off")
 
 
 def test_the_list_beside_an_open_bucket_is_not_too_wide(page: Page, stack: Stack) -> None:

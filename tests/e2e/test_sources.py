@@ -124,6 +124,8 @@ def test_a_source_from_its_adding_to_its_removing(page: Page, repository: Reposi
 
     every, told = list(text.SOURCE_SCHEDULES.items())[-1]
     page.get_by_role("button", name=text.SOURCE_CHANGE, exact=True).click()
+    expect(page.get_by_role("button", name=text.SOURCE_SAVE)).to_be_visible()
+    expect(page.locator(".button.primary")).to_have_text([text.SOURCE_SAVE])
     page.get_by_label(text.SOURCE_SCHEDULE).select_option(every)
     submit(page, text.SOURCE_SAVE)
     facts = page.get_by_role("region", name="team").locator(".facts").first

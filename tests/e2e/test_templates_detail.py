@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from lxc_dashboard import routes, text
+from lxc_dashboard.state.template_rows import counted
 from tests.e2e import recipes, wizard
 from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, reload, visit
 from tests.e2e.stack import Stack
@@ -110,7 +111,7 @@ def test_files_tell_where_they_go_and_binary_ones_are_only_downloaded(page: Page
     logo = page.get_by_role("row").filter(has=page.get_by_role("link", name="logo.gz"))
     expect(logo).to_contain_text(text.KIND_BINARY)
     logo.get_by_role("link").click()
-    expect(page.locator(".panel")).to_contain_text(text.BINARY_FILE.format(size=len(recipes.BINARY)))
+    expect(page.locator(".panel")).to_contain_text(text.BINARY_FILE.format(size=counted(len(recipes.BINARY), "byte")))
     with page.expect_download() as downloading:
         page.get_by_role("link", name=text.DOWNLOAD).click()
     assert downloading.value.suggested_filename == "logo.gz"

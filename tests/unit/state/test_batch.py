@@ -16,7 +16,9 @@ from lxc_dashboard.services.creation import batch_views
 from lxc_dashboard.services.creation.batch_views import BatchJob, BatchView, Outcome
 from lxc_dashboard.services.creation.views import job_view
 from lxc_dashboard.state import base, guard, job_room
+from lxc_dashboard.state.addresses import unasked
 from lxc_dashboard.state.batch import BatchState, cancel_title, told_of
+from lxc_dashboard.state.batch_part import PlannedRow, titled
 from tests.unit.state.test_page_states import someone, state_of
 
 
@@ -43,6 +45,22 @@ def test_the_question_counts_what_would_be_cancelled(running: int, title: str) -
 def test_the_answer_counts_what_was_done(done: tuple[str, ...], sentence: str, noun: str, said: str) -> None:
     (told,) = told_of(Outcome(done=done), sentence, noun)
     assert said in repr(told)
+
+
+@pytest.mark.parametrize(
+    ("names", "title"),
+    [
+        (("web-1",), "1 container: web-1"),
+        (("web-1", "web-2"), "2 containers: web-1 … web-2"),
+    ],
+)
+def test_the_plan_counts_what_will_be_made(names: tuple[str, ...], title: str) -> None:
+    assert titled([PlannedRow(name, "DHCP", "None") for name in names]) == title
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, "1 container could"), (2, "2 containers could")])
+def test_those_whose_addresses_are_not_known_are_counted(count: int, said: str) -> None:
+    assert said in unasked(count)
 
 
 def some_job() -> BatchJob:

@@ -79,8 +79,22 @@ def test_a_phase_lists_scripts_always_and_other_steps_while_they_matter() -> Non
     assert [shown.title for shown in running.steps] == ["create.container"]
     entered = phase_row(PhaseReport(Phase.STARTING, Mark.DONE, None, 0, {}, (step("start.init", Mark.DONE),)))
     assert [shown.title for shown in entered.steps] == ["start.init"], "which way leads in is shown to the end"
-    done = phase_row(PhaseReport(Phase.DEPLOYING, Mark.DONE, 1.0, 1, {"files": (4, 4)}, ()))
-    assert done.note == "4 files"
+
+
+@pytest.mark.parametrize(
+    ("mark", "counts", "note"),
+    [
+        (Mark.DONE, {"files": (4, 4)}, "4 files"),
+        (Mark.DONE, {"files": (1, 1)}, "1 file"),
+        (Mark.DONE, {"packages": (1, 1), "scripts": (1, 1)}, "1 package step, 1 script"),
+        (Mark.DONE, {"packages": (2, 2), "scripts": (5, 5)}, "2 package steps, 5 scripts"),
+        (Mark.ACTIVE, {"files": (0, 1)}, "0 of 1 file"),
+        (Mark.ACTIVE, {"files": (1, 3)}, "1 of 3 files"),
+        (Mark.ACTIVE, {"packages": (1, 1), "scripts": (0, 1)}, "packages 1/1, scripts 0/1"),
+    ],
+)
+def test_a_phase_counts_what_it_does(mark: Mark, counts: dict[str, tuple[int, int]], note: str) -> None:
+    assert phase_row(PhaseReport(Phase.DEPLOYING, mark, 1.0, 1, counts, ())).note == note
 
 
 @pytest.mark.parametrize(

@@ -85,3 +85,21 @@ async def test_the_way_back_shows_what_the_address_says_and_not_what_was_typed_l
     go(state, chosen)
     assert await called(state, "load") == []
     assert (state.q, getattr(state, name)) == ("", arguments[-1])
+
+
+@pytest.mark.usefixtures("_broken", "_nothing_found")
+@CHOICES
+async def test_what_is_chosen_before_the_page_has_followed_the_choice_before_comes_on_top(
+    state_class: type[Any], path: str, handler: str, arguments: tuple[str, ...], name: str
+) -> None:
+    state = state_of(state_class, f"{path}?page=2")
+    await called(state, "load")
+    first, value = ("node", "pve1") if state_class is JobsState else ("source", "mine")
+    ((before, _),) = await called(state, "narrow", first, value)
+    await called(state, "search", "web")
+    ((chosen, _),) = await called(state, handler, *arguments)
+    assert parse_qs(urlsplit(chosen).query) == {first: [value], "q": ["web"], name: [arguments[-1]]}
+    for address in (before, chosen):
+        go(state, address)
+        assert await called(state, "load") == []
+    assert (getattr(state, first), state.q, getattr(state, name)) == (value, "web", arguments[-1])

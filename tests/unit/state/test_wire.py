@@ -75,6 +75,21 @@ def test_an_address_that_names_no_page_comes_in_pieces() -> None:
         assert fault_of({"name": HYDRATE, "router_data": {**place, "query": {"splat": odd}}}) == f"address of {HYDRATE}"
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"more": "x"},
+        {"token": "another's"},
+        {"headers": {"cookie": "another's"}},
+        {"query": {"q": "x" * 40_000}},
+        {"query": {f"q{number}": "x" * 1000 for number in range(50)}},
+        {"query": {"x" * 40_000: ""}},
+    ],
+)
+def test_of_an_address_nothing_is_taken_that_its_state_would_keep_for_nothing(odd: dict[str, Any]) -> None:
+    assert fault_of({"name": HYDRATE, "router_data": {**PLACE, **odd}}) == f"address of {HYDRATE}"
+
+
 @given(JSON, st.sampled_from(sorted(handlers())), JSON, JSON)
 def test_nothing_breaks_the_reader_and_no_word_of_it_is_repeated(
     whole: Any, name: str, payload: Any, place: Any

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lxc_dashboard.db.models import PackageManager
-from lxc_dashboard.services.templates.listing import MAX_FAULTS, Listing, package_name, read_listing
+from lxc_dashboard.services.templates.listing import MAX_FAULTS, Listing, read_listing
+from lxc_dashboard.services.templates.package_names import package_name
 from lxc_dashboard.services.templates.packages import MAX_LIST_BYTES, MAX_PACKAGES, parse_packages
 
 APT, APK, DNF = PackageManager.APT, PackageManager.APK, PackageManager.DNF
@@ -99,6 +102,21 @@ def test_bounds_are_faults() -> None:
     assert line == MAX_PACKAGES + 1
     assert "more than 2,000" in message
     assert len(faults("-y\n" * 500)) == MAX_FAULTS
+
+
+@pytest.mark.parametrize(
+    ("text", "manager"),
+    [
+        ("\r" * 1_500_000, APT),
+        ("\r" * MAX_LIST_BYTES, APT),
+        ("a|b|c|timeout_s=" + " " * 200_000 + "|x", CUSTOM),
+    ],
+    ids=["no end of a line", "as many as are read", "blanks"],
+)
+def test_no_list_takes_long_however_it_was_made(text: str, manager: PackageManager) -> None:
+    begun = time.process_time()
+    read(text, manager)
+    assert time.process_time() - begun < 1
 
 
 @pytest.mark.parametrize("text", ["a\ud800", "# \ud800", "a\0b", "# a\0b"])
