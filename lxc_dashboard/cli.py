@@ -166,7 +166,7 @@ def node_list(as_json: AsJson = False) -> None:
 def node_add(
     name: Name,
     *,
-    host: Annotated[str, typer.Option(help="Address of the API.")],
+    host: Annotated[str, typer.Option(help="Address of the API: a name, an address, or https://HOST:PORT.")],
     port: Annotated[int, typer.Option(help="Port of the API.", min=1, max=65535)] = 8006,
     fingerprint: options.Fingerprint = "",
     ca_file: options.CaFile = None,

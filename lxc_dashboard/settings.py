@@ -21,6 +21,8 @@ from lxc_dashboard.errors import InvalidInputError
 
 SECRET_VARIABLES = ("DATABASE_URL", "REDIS_URL", "ENCRYPTION_KEY", "OLD_ENCRYPTION_KEYS")
 HTTPS_PORT = 443
+# A name or an address, with a zone behind it at most.
+_HOST = re.compile(r"[\w.:-]+(?:%[\w.-]+)?")
 _ADDRESS = "must be a host name or address, with https:// before and a port behind it at most"
 _HEX_KEY = re.compile(r"[0-9a-fA-F]{64}")
 _FINGERPRINT = re.compile(r"(?:[0-9a-fA-F]{2}:?){31}[0-9a-fA-F]{2}")
@@ -98,8 +100,16 @@ class Settings(BaseSettings):
     @field_validator("REDIS_URL")
     @classmethod
     def _redis(cls, value: SecretStr) -> SecretStr:
-        if urlsplit(value.get_secret_value()).scheme not in {"redis", "rediss", "unix"}:
+        parts = urlsplit(value.get_secret_value())
+        if parts.scheme not in {"redis", "rediss"}:
             raise ValueError("must begin with redis:// or rediss://")
+        database = parts.path.removeprefix("/")
+        if database and not database.isdecimal():
+            raise ValueError("must end with the number of a database, such as /0")
+        try:
+            parts.port  # noqa: B018 - asked for its error
+        except ValueError:
+            raise ValueError("must have a port from 0 to 65535") from None
         return value
 
     @field_validator("ENCRYPTION_KEY")
@@ -215,22 +225,43 @@ def _read(environ: Mapping[str, str]) -> dict[str, str]:
 
 def _part_address(values: dict[str, str]) -> dict[str, str]:
     """``PVE_HOST`` without what an address bar has around it, its port in ``PVE_PORT``; the faults."""
-    given = values.get("PVE_HOST", "")
-    if set(given).isdisjoint(":/[@?") or _is_ipv6(given):  # as it stands
+    if not values.get("PVE_HOST"):
         return {}
     try:
-        parts = urlsplit(given if "://" in given else f"//{given}")
-        host, port = parts.hostname, parts.port or (HTTPS_PORT if parts.scheme else None)
-    except ValueError:
-        return {"PVE_HOST": _ADDRESS}
-    if not host or parts.scheme not in {"", "https"} or parts.username or parts.path.strip("/") or parts.query:
-        return {"PVE_HOST": _ADDRESS}
-    if parts.port and values.get("PVE_PORT", str(parts.port)) != str(parts.port):
+        host, port, is_named = part_address(values["PVE_HOST"])
+    except ValueError as error:
+        return {"PVE_HOST": str(error)}
+    if is_named and values.get("PVE_PORT", str(port)) != str(port):
         return {"PVE_PORT": "must not be another port than the one in PVE_HOST"}
     values["PVE_HOST"] = host
     if port:
         values.setdefault("PVE_PORT", str(port))
     return {}
+
+
+def part_address(given: str) -> tuple[str, int, bool]:
+    """Host and port of what may come from an address bar, and whether that port is named there; 0 where nothing tells one.
+
+    Raises ``ValueError`` with what is wrong.
+    """
+    if set(given).isdisjoint(":/[@?") or _is_ipv6(given):  # as it stands
+        host, port, is_named = given, 0, False
+    else:
+        host, port, is_named = _of_address(given)
+    if not _HOST.fullmatch(host):
+        raise ValueError(_ADDRESS)
+    return host, port, is_named
+
+
+def _of_address(given: str) -> tuple[str, int, bool]:
+    try:
+        parts = urlsplit(given if "://" in given else f"//{given}")
+        host, named = parts.hostname or "", parts.port
+    except ValueError:
+        raise ValueError(_ADDRESS) from None
+    if parts.scheme not in {"", "https"} or parts.username or parts.path.strip("/") or parts.query:
+        raise ValueError(_ADDRESS)
+    return host, named or (HTTPS_PORT if parts.scheme else 0), bool(named)
 
 
 def _is_ipv6(text: str) -> bool:

@@ -8,15 +8,17 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 import warnings
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar, cast
 
 import structlog
 from celery import Celery, beat, current_app, signals
 from celery.exceptions import SecurityWarning
 from kombu import Connection
-from redbeat import RedBeatScheduler
+from redbeat import RedBeatScheduler, RedBeatSchedulerEntry
 
 from lxc_dashboard.queue import create_celery
 from lxc_dashboard.runtime import Runtime
@@ -37,6 +39,8 @@ BEAT_RESTART_AFTER_S: Final = 1
 # Kombu waits longer from time to time, up to 30 s: as long as a run may take to go on after Redis is back.
 LOOK_FOR_REDIS: Final = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 3.0}
 SPARE_THREADS: Final = 4  # for short tasks while all creations run
+BEGAN_AT: Final = datetime.now(UTC)
+BEGAN_S: Final = time.monotonic()
 
 TASK_MODULES: Final = ("tasks.auth", "tasks.creation", "tasks.templates")
 
@@ -53,6 +57,10 @@ class WorkerApp(Celery):
 
     worker_loop: WorkerLoop
 
+    def now(self) -> datetime:
+        """The schedule's clock: it goes on where the host's is set back."""
+        return BEGAN_AT + timedelta(seconds=time.monotonic() - BEGAN_S)
+
 
 def create_app(settings: Settings, *, task_modules: Sequence[str] = TASK_MODULES) -> WorkerApp:
     """The worker's Celery: threads, the schedule, and the loop (opened when the worker starts)."""
@@ -64,7 +72,7 @@ def create_app(settings: Settings, *, task_modules: Sequence[str] = TASK_MODULES
         worker_pool="threads",
         worker_concurrency=settings.CREATIONS_PER_WORKER + SPARE_THREADS,
         beat_schedule={
-            "reap creations": _every(REAP_EVERY_S, "creation.reap", expires_s=2 * REAP_EVERY_S),
+            "reap creations": _every(REAP_EVERY_S, "creation.reap"),
             "read template sources": _every(READ_SOURCES_EVERY_S, "templates.sync_due"),
             "renew tickets of sessions": _every(RENEW_TICKETS_EVERY_S, "auth.renew"),
             "end what cancelled creations left": _every(SETTLE_EVERY_S, "creation.settle"),
@@ -82,9 +90,11 @@ def create_app(settings: Settings, *, task_modules: Sequence[str] = TASK_MODULES
     return app
 
 
-def _every(seconds: int, task: str, *, expires_s: int = 0) -> dict[str, Any]:
-    """An entry of the schedule. A turn that nobody took by ``expires_s`` (else by the next one) is left out."""
-    return {"task": task, "schedule": seconds, "options": {"expires": expires_s or seconds, "ignore_result": True}}
+def _every(seconds: int, task: str) -> dict[str, Any]:
+    """An entry of the schedule. No turn expires: who takes it would judge that by another host's clock. Each is short where
+    another one was just before it.
+    """
+    return {"task": task, "schedule": seconds, "options": {"ignore_result": True}}
 
 
 def in_runtime(work: Callable[[Runtime], Awaitable[T]]) -> T:
@@ -136,6 +146,9 @@ def _connect(app: WorkerApp) -> Receivers:
         log.info("worker ready", concurrency=app.conf.worker_concurrency)
         app.send_task("creation.reap", ignore_result=True)
 
+    def ticking(sender: beat.Service, **_: Any) -> None:
+        _make_due(app, sender.scheduler)
+
     def ending(**_: Any) -> None:
         # the pool waits for its threads, and those wait for the loop
         app.worker_loop.stop()
@@ -149,6 +162,7 @@ def _connect(app: WorkerApp) -> Receivers:
     receivers: Receivers = [
         (signals.setup_logging, logs_as_they_are),
         (signals.worker_ready, ready),
+        (signals.beat_init, ticking),
         (signals.worker_shutting_down, ending),
         (signals.task_prerun, begun),
         (signals.task_postrun, done),
@@ -161,6 +175,15 @@ def _connect(app: WorkerApp) -> Receivers:
 def _disconnect(receivers: Receivers) -> None:
     for signal, receiver in receivers:
         signal.disconnect(receiver)
+
+
+def _make_due(app: WorkerApp, scheduler: RedBeatScheduler) -> None:
+    """All of the schedule, once the beat has its lock: the one before it may have lived by another clock."""
+    if scheduler.lock is None:
+        return
+    for name, entry in app.conf.beat_schedule.items():
+        known = RedBeatSchedulerEntry.from_key(RedBeatSchedulerEntry.generate_key(app, name), app=app)
+        known.reschedule(app.now() - timedelta(seconds=entry["schedule"]))
 
 
 def _beat(app: WorkerApp, ending: threading.Event) -> None:

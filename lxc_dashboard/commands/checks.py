@@ -23,12 +23,14 @@ from lxc_dashboard.errors import (
     UnreachableError,
 )
 from lxc_dashboard.guest.connection import SshAddress
+from lxc_dashboard.guest.pool import SshPool
 from lxc_dashboard.proxmox.auth import TokenAuth
 from lxc_dashboard.proxmox.endpoint import peer_authority
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.endpoints import endpoint_of
 
 ENDPOINT_WITHIN_S: Final = 8
+DOOR_WITHIN_S: Final = 15.0
 ONE_CLUSTER: Final = "register a cluster once: vmids, addresses and whoever works on a container are kept apart by endpoint, and would collide"
 
 
@@ -80,7 +82,7 @@ async def check_endpoint(runtime: Runtime, node: ProxmoxNode, secrets: NodeSecre
         remedy = "containers are entered by their own SSH server only, if they have one: lxc-dashboard node add ... --door --ssh-key-file"
         checks.append(Check(_area(node), "SSH door", Verdict.WARNING, "none", remedy))
     for name, door in node.doors.items():
-        checks.append(await _door(runtime, node, name, door, secrets.ssh_key or ""))
+        checks.append(await check_door(runtime.ssh, node, name, door, secrets.ssh_key or ""))
     return checks
 
 
@@ -132,19 +134,32 @@ async def _token(runtime: Runtime, node: ProxmoxNode, tokenid: str, secret: str)
     return Check(_area(node), f"token {tokenid}", Verdict.OK, f"accepted, PVE {version.version}")
 
 
-async def _door(runtime: Runtime, node: ProxmoxNode, name: str, door: dict[str, Any], key: str) -> Check:
+async def check_door(ssh: SshPool, node: ProxmoxNode, name: str, door: dict[str, Any], key: str) -> Check:
+    """Whether the door lets us in, and runs ``pct`` as a creation will."""
     what = f"SSH door {name} {node.ssh_user}@{door.get('host')}:{door.get('port')}"
     if not key:
         remedy = "register it again with --ssh-key-file"
         return Check(_area(node), what, Verdict.WRONG, "the endpoint has no SSH key", remedy)
     address = SshAddress(str(door["host"]), int(door["port"]), node.ssh_user, str(door.get("host_key", "")), key)
+    by_root = node.ssh_user == "root"
+    command = "command -v pct" if by_root else "sudo -n LC_ALL=C pct list >/dev/null"
     try:
-        async with runtime.ssh.channel(address, "command -v pct") as channel:
+        async with asyncio.timeout(DOOR_WITHIN_S), ssh.channel(address, command) as channel:
             status = await channel.exit_status()
     except DashboardError as error:
         return Check(_area(node), what, Verdict.WRONG, _told(error), _remedy(error))
+    except TimeoutError:
+        remedy = "look at the node itself: its cluster filesystem may hang"
+        return Check(
+            _area(node), what, Verdict.WRONG, f"signed in, but pct says nothing for {DOOR_WITHIN_S:g} s", remedy
+        )
+    if status != 0 and by_root:
+        return Check(_area(node), what, Verdict.WRONG, "signed in, but there is no pct", "is it a PVE node?")
     if status != 0:
-        return Check(_area(node), what, Verdict.WRONG, "signed in, but there is no pct", "is it a PVE node, and root?")
+        remedy = (
+            f"on the node: echo '{node.ssh_user} ALL=(root) NOPASSWD: /usr/sbin/pct' > /etc/sudoers.d/lxc-dashboard"
+        )
+        return Check(_area(node), what, Verdict.WRONG, "signed in, but sudo and pct do not do", remedy)
     return Check(_area(node), what, Verdict.OK, "signed in, pct is there")
 
 

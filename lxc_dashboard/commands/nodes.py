@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,9 +17,9 @@ from lxc_dashboard.db.models import ProxmoxNode
 from lxc_dashboard.db.repositories.nodes import NodeSecrets
 from lxc_dashboard.errors import InvalidInputError, NotFoundError
 from lxc_dashboard.guest.keys import private_key_of
-from lxc_dashboard.proxmox.endpoint import normal_fingerprint, peer_fingerprint
+from lxc_dashboard.proxmox.endpoint import DEFAULT_PORT, normal_fingerprint, peer_fingerprint
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.settings import Settings
+from lxc_dashboard.settings import Settings, part_address
 
 SSH_PORT: Final = 22
 PORT_MAX: Final = 65535
@@ -77,7 +77,7 @@ def show(*, as_json: bool) -> None:
 
 def add(wanted: Wanted) -> None:
     """Register or change. ``InvalidInputError`` names the option; asks before it pins what it was shown."""
-    run(_add(Settings.load(), wanted))
+    run(_add(Settings.load(), _addressed(wanted)))
     out.print(f"Registered. Try it: lxc-dashboard node test {wanted.name}")
 
 
@@ -90,6 +90,17 @@ def remove(name: str) -> None:
 def test(name: str) -> int:
     """Try the API and the doors; 1 when something is wrong."""
     return show_checks(run(_test(Settings.load(), name)), as_json=False)
+
+
+def _addressed(wanted: Wanted) -> Wanted:
+    """``wanted`` with host and port parted, where both come from an address bar."""
+    try:
+        host, port, is_named = part_address(wanted.host.strip())
+    except ValueError as error:
+        raise InvalidInputError({"--host": str(error)}) from error
+    if is_named and wanted.port not in {port, DEFAULT_PORT}:
+        raise InvalidInputError({"--port": "must not be another port than the one in --host"})
+    return replace(wanted, host=host, port=port if port and wanted.port == DEFAULT_PORT else wanted.port)
 
 
 async def _list() -> Sequence[ProxmoxNode]:

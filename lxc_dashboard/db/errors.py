@@ -46,6 +46,14 @@ USED_BY: Final = {
 _TRY_AGAIN_CLASSES: Final = frozenset({"08", "40", "53", "57", "58"})
 _TRY_AGAIN_CODES: Final = frozenset({"55P03", "25P03"})
 
+_UNMIGRATED: Final = "The database is not migrated to this version. Run: lxc-dashboard migrate"
+_ADVICE: Final = {
+    "42P01": _UNMIGRATED,
+    "42703": _UNMIGRATED,
+    "42501": "The role in DATABASE_URL lacks a right in its database. Make it the owner: ALTER DATABASE ... OWNER TO ...",
+    "25006": "The database takes no writes: it is a standby, or set to read only",
+}
+
 
 def translate(error: BaseException, *, statement: str = "") -> DashboardError | None:
     """The product's error for ``error``; None for what is no condition of the database but a mistake in our code."""
@@ -66,10 +74,8 @@ def _of_postgres(error: psycopg.Error, statement: str) -> DashboardError | None:
         return _of_integrity(error, statement)
     if code[:2] in _TRY_AGAIN_CLASSES or code in _TRY_AGAIN_CODES:
         return ServiceUnavailableError("The database is busy or restarting", detail=_detail(error))
-    if code in {"42P01", "42703"}:
-        return ServiceUnavailableError(
-            "The database is not migrated to this version. Run: lxc-dashboard migrate", detail=_detail(error)
-        )
+    if code in _ADVICE:
+        return ServiceUnavailableError(_ADVICE[code], detail=_detail(error))
     if isinstance(error, psycopg.DataError):
         return InvalidInputError({error.diag.column_name or "value": "does not fit"}, "A value cannot be stored")
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):

@@ -16,7 +16,7 @@ import structlog
 
 from lxc_dashboard.errors import ApiError, AuthError, DashboardError, InvalidCredentialsError, TfaRequiredError
 from lxc_dashboard.proxmox.caller import Caller
-from lxc_dashboard.proxmox.decoding import one
+from lxc_dashboard.proxmox.decoding import decoded, one
 from lxc_dashboard.proxmox.schemas import SignIn
 
 log = structlog.get_logger(__name__)
@@ -128,12 +128,13 @@ class TicketAuth(httpx.Auth):
             log.warning("ticket not renewed", userid=self.userid, status=response.status_code)
             return
         try:
-            answer = _SIGN_IN.decode(response.content)
-        except msgspec.DecodeError as error:
+            answer = decoded(response.content, _SIGN_IN)
+        except (msgspec.DecodeError, RecursionError) as error:
             log.warning("ticket not renewed", userid=self.userid, why=str(error))
             return
         if not answer.need_tfa:
-            self._ticket = Ticket(self.userid, answer.ticket, answer.csrf_token, now, self._ticket.clustername)
+            csrf_token = answer.csrf_token or self._ticket.csrf_token
+            self._ticket = Ticket(self.userid, answer.ticket, csrf_token, now, self._ticket.clustername)
             await self._tell_owner()
 
     async def _tell_owner(self) -> None:

@@ -15,7 +15,7 @@ from lxc_dashboard.proxmox import errors
 from lxc_dashboard.proxmox.access import Access
 from lxc_dashboard.proxmox.caller import Form, encode_form
 from lxc_dashboard.proxmox.cluster import Cluster
-from lxc_dashboard.proxmox.decoding import Shape, one
+from lxc_dashboard.proxmox.decoding import Shape, decoded, one
 from lxc_dashboard.proxmox.endpoint import Endpoint
 from lxc_dashboard.proxmox.lxc import Lxc
 from lxc_dashboard.proxmox.nodes import Nodes
@@ -39,6 +39,7 @@ GET_RETRY_INITIAL_S = 0.1
 GET_RETRY_MAX_S = 2.0
 # PVE itself waits 10 s for a guest's lock and 30 s for another node.
 WRITE_TIMEOUT_S = 60.0
+WRITE_DEADLINE_S = CONNECT_TIMEOUT_S + POOL_TIMEOUT_S + WRITE_TIMEOUT_S
 
 _VERSION = one(Version)
 _FORM_HEADERS = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -134,13 +135,23 @@ class ProxmoxClient:
             raise errors.from_transport(error, self.endpoint.authority, path) from error
 
     async def post(self, path: str, shape: Shape[T], form: Form | None = None) -> T:
-        return await self._call("POST", path, shape, form=form)
+        return await self._write("POST", path, shape, form=form)
 
     async def put(self, path: str, shape: Shape[T], form: Form | None = None) -> T:
-        return await self._call("PUT", path, shape, form=form)
+        return await self._write("PUT", path, shape, form=form)
 
     async def delete(self, path: str, shape: Shape[T], params: Form | None = None) -> T:
-        return await self._call("DELETE", path, shape, params=params)
+        return await self._write("DELETE", path, shape, params=params)
+
+    async def _write(
+        self, method: str, path: str, shape: Shape[T], *, params: Form | None = None, form: Form | None = None
+    ) -> T:
+        """Once, and with an end: an answer may also come byte by byte."""
+        try:
+            async with asyncio.timeout(WRITE_DEADLINE_S):
+                return await self._call(method, path, shape, params=params, form=form)
+        except TimeoutError as error:
+            raise errors.from_transport(error, self.endpoint.authority, path) from error
 
     async def _get_patiently(
         self, path: str, shape: Shape[T], params: Form | None, failures: list[UnreachableError]
@@ -164,15 +175,19 @@ class ProxmoxClient:
     async def _call(
         self, method: str, path: str, shape: Shape[T], *, params: Form | None = None, form: Form | None = None
     ) -> T:
-        response = await self._https.send(self._request(method, path, params, form), auth=self.auth)
         node = self.endpoint.authority
+        try:
+            request = self._request(method, path, params, form)
+        except httpx.InvalidURL as error:
+            raise errors.from_transport(error, node, path) from error
+        response = await self._https.send(request, auth=self.auth)
         if not response.is_success:
             reason = response.extensions.get("reason_phrase", b"").decode(errors="replace")
             raise errors.from_response(
                 status=response.status_code, reason=reason, body=response.content, node=node, path=path
             )
         try:
-            return shape.decode(response.content or b'{"data":null}')
+            return decoded(response.content or b'{"data":null}', shape)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise errors.not_understood(error, status=response.status_code, node=node, path=path) from error
 

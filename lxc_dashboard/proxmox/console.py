@@ -120,8 +120,7 @@ class ConsoleSocket:
         while True:
             while not self._events:
                 data = await self._received()
-                self._wire.receive_data(data or None)
-                self._events += list(self._wire.events())
+                self._events += self._understood(data)
                 if not data and not self._events:
                     return None
             event = self._events.pop(0)
@@ -130,6 +129,15 @@ class ConsoleSocket:
             if not isinstance(event, Ping):
                 return event
             await self._send(event.response())
+
+    def _understood(self, data: bytes) -> list[Event]:
+        try:
+            self._wire.receive_data(data or None)
+            return list(self._wire.events())
+        except wsproto.utilities.ProtocolError as error:
+            if not data:  # whoever hangs up in the middle of his answer has said nothing
+                return []
+            raise errors.from_transport(error, self._where) from error
 
     async def _received(self) -> bytes:
         try:
@@ -172,7 +180,7 @@ async def connect(client: ProxmoxClient) -> ConsoleSocket:
             reader, writer = await asyncio.open_connection(
                 endpoint.host, endpoint.port, ssl=ssl_context(endpoint), server_hostname=endpoint.host
             )
-    except (OSError, ssl.SSLError, TimeoutError) as error:
+    except (OSError, ValueError) as error:  # the latter of a host that is no name at all
         raise errors.from_transport(error, endpoint.authority) from error
     try:
         check_pin(endpoint, _certificate(writer))

@@ -9,6 +9,8 @@ cannot be read is left out; a single value that cannot be read is an error.
 from __future__ import annotations
 
 import functools
+import json
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar, get_args, get_origin
 
@@ -88,6 +90,37 @@ def whole(kind: type[S]) -> Shape[S]:
     return Shape(decode)
 
 
+def decoded(body: bytes, shape: Shape[T]) -> T:
+    """What ``body`` holds, be it JSON only nearly. Raises what ``shape.decode`` raises, and RecursionError."""
+    try:
+        return shape.decode(body)
+    except msgspec.ValidationError:
+        raise
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return shape.decode(_cleaned(body))
+
+
+def _plain(raw: msgspec.Raw) -> Any:
+    try:
+        return msgspec.json.decode(raw)
+    except msgspec.DecodeError:  # a number that no float holds
+        return msgspec.json.decode(_cleaned(bytes(raw)))
+
+
+def _cleaned(body: bytes) -> bytes:
+    """``body`` with null for figures that are none (NaN), and a mark for what is no text (half of a pair, another encoding)."""
+    try:
+        found = json.loads(body.decode(errors="replace"), parse_constant=lambda _: None, parse_float=_finite)
+    except ValueError as error:
+        raise msgspec.DecodeError(str(error)) from error
+    return json.dumps(found, ensure_ascii=False).encode(errors="replace")
+
+
+def _finite(text: str) -> float | None:
+    figure = float(text)
+    return figure if math.isfinite(figure) else None
+
+
 def _nothing(body: bytes) -> None:
     del body
 
@@ -122,8 +155,8 @@ def _item(raw: msgspec.Raw, single: msgspec.json.Decoder[S]) -> S | None:
     except msgspec.ValidationError:
         kind: type[S] = single.type
         try:
-            return mended(msgspec.json.decode(raw), kind)
-        except msgspec.ValidationError as error:
+            return mended(_plain(raw), kind)
+        except msgspec.DecodeError as error:
             log.warning("item left out", kind=kind.__name__, why=str(error))
             return None
 
@@ -143,7 +176,8 @@ def _value(found: Any, annotation: Any) -> Any:
             return _list(found, wanted[0])
         if origin is dict:
             return _dict(found, wanted[1])
-        return _scalar(found, next(t for t in wanted if t is not type(None)))
+        kind = next(t for t in wanted if t is not type(None))
+        return _scalar(found, getattr(kind, "__origin__", kind))  # a figure within its bounds is a float
 
 
 def _list(found: Any, kind: Any) -> list[Any]:
@@ -179,9 +213,12 @@ def _scalar(found: Any, kind: Any) -> Any:
 
 def _number(found: str | float, kind: type[float]) -> float:
     try:
-        return kind(float(found))
+        number = kind(float(found))
     except (ValueError, OverflowError) as error:
         raise msgspec.ValidationError(f"Expected `{kind.__name__}`, got {found!r}") from error
+    if not math.isfinite(number):
+        raise msgspec.ValidationError(f"Expected a figure, got {found!r}")
+    return number
 
 
 def _flag(found: str | float) -> bool:

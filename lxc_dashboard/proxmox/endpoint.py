@@ -122,7 +122,7 @@ async def _peer_certificate(host: str, port: int) -> bytes:
     try:
         async with asyncio.timeout(CERTIFICATE_TIMEOUT_S):
             _, writer = await asyncio.open_connection(host, port, ssl=ssl_context(endpoint))
-    except (OSError, ssl.SSLError) as error:
+    except (OSError, ValueError) as error:  # the latter of a host that is no name at all
         raise errors.from_transport(error, endpoint.authority) from error
     try:
         shown: bytes = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)

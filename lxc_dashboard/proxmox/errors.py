@@ -21,6 +21,7 @@ from lxc_dashboard.errors import (
 )
 
 MESSAGE_CHARACTERS = 500
+SAID_CHARACTERS = 4_000
 UNAUTHORIZED = 401
 FORBIDDEN = 403
 # 595, 596 and 599 are pveproxy's own for a peer or daemon that is down; 502 to 504 come from a proxy before PVE.
@@ -101,14 +102,15 @@ def _json_object(body: bytes) -> dict[str, Any]:
 def _message(answer: dict[str, Any], reason: str, body: bytes) -> str:
     said = answer.get("message")
     if isinstance(said, str) and said.strip():
-        return said.strip()
+        return said.strip()[:SAID_CHARACTERS]
     # A reverse proxy's error page says less than the reason phrase of its status line.
-    return reason.strip() or ("" if answer else body.decode(errors="replace").strip()[:MESSAGE_CHARACTERS])
+    said_nothing = bool(answer) or body.lstrip().startswith(b"{")
+    return reason.strip() or ("" if said_nothing else body.decode(errors="replace").strip()[:MESSAGE_CHARACTERS])
 
 
 def _fields(answer: dict[str, Any]) -> dict[str, str]:
     named = answer.get("errors")
-    return {str(k): str(v).strip() for k, v in named.items()} if isinstance(named, dict) else {}
+    return {str(k): str(v).strip()[:SAID_CHARACTERS] for k, v in named.items()} if isinstance(named, dict) else {}
 
 
 def _tls_cause(error: BaseException) -> ssl.SSLError | None:

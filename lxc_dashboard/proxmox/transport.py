@@ -205,7 +205,7 @@ class EndpointBackend(httpcore.AsyncNetworkBackend):
                 _, wire = await asyncio.get_running_loop().create_connection(_Wire, host, port)
         except TimeoutError as error:
             raise httpcore.ConnectTimeout(f"no connection within {timeout} s") from error
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # the latter of a host that is no name at all
             raise httpcore.ConnectError(str(error)) from error
         return _Stream(self._endpoint, wire)
 
@@ -265,7 +265,7 @@ async def _answer(
 def _unpacked(body: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     """Of a proxy before PVE that packs all the same. httpx would unpack without a bound."""
     encodings = {value.strip().lower() for name, value in headers if name.lower() == b"content-encoding"}
-    if not encodings & {b"gzip", b"x-gzip", b"deflate"}:
+    if not body or not encodings & {b"gzip", b"x-gzip", b"deflate"}:
         return body
     stream = zlib.decompressobj(GZIP_OR_ZLIB)
     try:

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 import structlog
 
 from lxc_dashboard.errors import (
+    ApiError,
     AuthError,
     ProxmoxError,
     TaskCancelledError,
@@ -135,7 +136,11 @@ class Waiter:
     async def _new_lines(self) -> list[LogLine]:
         lines: list[LogLine] = []
         while True:
-            page = await self._tasks.log(self._upid, start=self._follower.start + len(lines))
+            try:
+                page = await self._tasks.log(self._upid, start=self._follower.start + len(lines))
+            except ApiError as error:  # whoever has no log of a task may still know how it ended
+                log.info("task log not read", upid=self._upid, why=str(error))
+                return lines
             lines += page.data
             if len(page.data) < LOG_PAGE_LINES:
                 return lines

@@ -53,6 +53,18 @@ class EditorState(SavePart, PageState, rx.State):
             self.part = part
 
     @requires()
+    async def reopen(self, part: str, script: str, file: str) -> Any:
+        """What this tab had open, by their names, before the server was started again."""
+        await self.go(part)
+        found = self._work.script("", script)
+        if found is not None and found.key != self.script.key:
+            self._open_script(found)
+        kept = self._work.file("", file)
+        if kept is not None and kept.key != self.file.key:
+            await self._open_file(kept)
+        return EditorState.check_script
+
+    @requires()
     async def keep_again(self) -> None:
         """Tries to keep the draft once more."""
         await self._keep_now(runtime(), session())

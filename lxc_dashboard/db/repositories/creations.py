@@ -50,11 +50,11 @@ class CreationRepository(TicketRepository):
         self._secrets = SealedColumn(keyring, "creation", "secrets_enc")
 
     async def add(self, creation: Creation, secrets: Mapping[str, Any] | None = None) -> Creation:
-        """A new run, about to be handed to the queue. Raises ``NotFoundError`` where its container or endpoint is gone."""
+        """A new run, about to be handed to the queue, its age by the database's clock. Raises ``NotFoundError`` where its container or endpoint is gone."""
         creation.secrets_enc = self._secrets.seal_json(secrets, creation.id)
         self._session.add(creation)
         await self._session.flush()
-        stamped = await self._update(creation.id, enqueued_at=database_now())
+        stamped = await self._update(creation.id, created_at=database_now(), enqueued_at=database_now())
         return stamped or creation
 
     async def get(self, creation_id: UUID) -> Creation:

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from lxc_dashboard.crypto import Keyring
-from lxc_dashboard.db.models import Container, ProxmoxNode, now
+from lxc_dashboard.db.models import Container, CreationBatch, ProxmoxNode, now
 from lxc_dashboard.db.sealing import SealedColumn
 from lxc_dashboard.errors import ConflictError, NotFoundError
 
@@ -122,7 +122,8 @@ class NodeRepository:
         if await self._session.scalar(locked) is None:
             raise NotFoundError("This endpoint is not registered, or not any more")
         await self._refuse_used(node_id)
-        await self._session.execute(delete(Container).where(col(Container.endpoint_id) == node_id))
+        for remembered in (Container, CreationBatch):  # the runs of both go with their containers
+            await self._session.execute(delete(remembered).where(col(remembered.endpoint_id) == node_id))
         await self._session.execute(delete(ProxmoxNode).where(col(ProxmoxNode.id) == node_id))
 
     async def _refuse_used(self, node_id: UUID) -> None:

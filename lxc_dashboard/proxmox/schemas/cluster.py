@@ -5,6 +5,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
+from lxc_dashboard.proxmox.schemas.figures import Figure
 from lxc_dashboard.proxmox.schemas.text import words
 
 
@@ -25,8 +26,8 @@ class Resource(Struct, frozen=True, gc=False):
     lock: str = ""
     hastate: str = ""
     template: bool = False
-    cpu: float = 0.0
-    maxcpu: float = 0.0
+    cpu: Figure = 0.0
+    maxcpu: Figure = 0.0
     mem: int = 0
     maxmem: int = 0
     memhost: int = 0

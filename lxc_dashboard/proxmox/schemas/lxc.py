@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
+from lxc_dashboard.proxmox.schemas.figures import Figure
 from lxc_dashboard.proxmox.schemas.text import words
 
 
@@ -14,8 +15,8 @@ class Guest(Struct, frozen=True, gc=False):
     tags: str = ""
     lock: str = ""
     template: bool = False
-    cpu: float = 0.0
-    cpus: float = 0.0
+    cpu: Figure = 0.0
+    cpus: Figure = 0.0
     mem: int = 0
     maxmem: int = 0
     swap: int = 0
@@ -28,12 +29,12 @@ class Guest(Struct, frozen=True, gc=False):
     netout: int = 0
     uptime: int = 0
     pid: int | None = None
-    pressurecpusome: float | None = None
-    pressurecpufull: float | None = None
-    pressurememorysome: float | None = None
-    pressurememoryfull: float | None = None
-    pressureiosome: float | None = None
-    pressureiofull: float | None = None
+    pressurecpusome: Figure | None = None
+    pressurecpufull: Figure | None = None
+    pressurememorysome: Figure | None = None
+    pressurememoryfull: Figure | None = None
+    pressureiosome: Figure | None = None
+    pressureiofull: Figure | None = None
 
     @property
     def running(self) -> bool:
@@ -103,19 +104,19 @@ class RrdPoint(Struct, frozen=True, gc=False):
     """One sample of ``GET .../rrddata``. In a hole of the record only ``time`` is there."""
 
     time: int
-    cpu: float | None = None
-    maxcpu: float | None = None
-    mem: float | None = None
-    maxmem: float | None = None
-    disk: float | None = None
-    maxdisk: float | None = None
-    diskread: float | None = None
-    diskwrite: float | None = None
-    netin: float | None = None
-    netout: float | None = None
-    pressurecpusome: float | None = None
-    pressurememorysome: float | None = None
-    pressureiosome: float | None = None
+    cpu: Figure | None = None
+    maxcpu: Figure | None = None
+    mem: Figure | None = None
+    maxmem: Figure | None = None
+    disk: Figure | None = None
+    maxdisk: Figure | None = None
+    diskread: Figure | None = None
+    diskwrite: Figure | None = None
+    netin: Figure | None = None
+    netout: Figure | None = None
+    pressurecpusome: Figure | None = None
+    pressurememorysome: Figure | None = None
+    pressureiosome: Figure | None = None
 
 
 class TerminalTicket(Struct, frozen=True):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
+from lxc_dashboard.proxmox.schemas.figures import Figure
 from lxc_dashboard.proxmox.schemas.text import words
 
 
@@ -24,7 +25,7 @@ class Node(Struct, frozen=True, gc=False):
 
     node: str
     status: str = "unknown"
-    cpu: float = 0.0
+    cpu: Figure = 0.0
     maxcpu: int = 0
     mem: int = 0
     maxmem: int = 0
@@ -54,16 +55,16 @@ class CpuInfo(Struct, frozen=True):
     cores: int = 0
     sockets: int = 0
     model: str = ""
-    mhz: float = 0.0
+    mhz: Figure = 0.0
 
 
 class NodeStatus(Struct, frozen=True):
     """``GET /nodes/{node}/status``."""
 
-    cpu: float = 0.0
-    wait: float = 0.0
+    cpu: Figure = 0.0
+    wait: Figure = 0.0
     uptime: int = 0
-    loadavg: list[float] = field(default_factory=list)
+    loadavg: list[Figure] = field(default_factory=list)
     memory: Space = Space()
     swap: Space = Space()
     rootfs: Space = Space()
@@ -102,7 +103,7 @@ class NodeStorage(Struct, frozen=True):
     total: int = 0
     used: int = 0
     avail: int = 0
-    used_fraction: float = 0.0
+    used_fraction: Figure = 0.0
 
     def holds(self, content_type: str) -> bool:
         """``content_type``: rootdir, vztmpl, backup, ..."""

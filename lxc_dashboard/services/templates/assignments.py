@@ -126,7 +126,7 @@ class _Reader(Cursor):
             self._pos += 1
             self._assign(name, start)
         elif name and following in {"[", "+"}:
-            self._refuse_computed("an array" if following == "[" else "+=", start)
+            self._refuse_computed(f"an array, {name}," if following == "[" else f"{name}+=", start)
         elif following and following not in " \t\n;":
             self._refuse_command(start)
         elif name == "export" and start == statement_start:
@@ -139,12 +139,14 @@ class _Reader(Cursor):
     def _assign(self, name: str, start: int) -> None:
         if _MAGIC.fullmatch(name):
             self._refuse(f"{name} belongs to bash itself and cannot be assigned", start)
+        self._whose = name
         if self._peek() == "(":
             self._refuse_computed("an array", start)
         value = self._piece(VALUE, self._pos)
         if self._peek() not in {"", "\n", " ", "\t", ";"}:
             self._refuse(f"the character {self._peek()} must be quoted here")
         assignment = Assignment(value, self._line(start))
+        self._is_read(name, value, assignment.line)
         if self._exporting:
             self._exported.append((name, assignment))
         else:

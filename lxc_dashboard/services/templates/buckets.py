@@ -5,7 +5,6 @@ A change of a bucket gives every template that refers to it a new revision, in t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -22,15 +21,13 @@ from lxc_dashboard.services.templates import rights
 from lxc_dashboard.services.templates.checks import rechecked
 from lxc_dashboard.services.templates.listing import Listing, read_listing
 from lxc_dashboard.services.templates.model import Bucket, PackageEntry, TemplateContent
+from lxc_dashboard.services.templates.package_names import without_logins
 from lxc_dashboard.services.templates.packages import check_bucket_name
 from lxc_dashboard.services.templates.rows import package_rows, read_packages, revision_rows
 from lxc_dashboard.services.templates.service import load_revision
 
 TAKEN: Final = "There is a shared {manager} bucket of this name already"
 NOTE_CHARS: Final = 300
-
-# What stands before the @ of an address may be a password: it has no place in a note or in the audit.
-_LOGIN = re.compile(r"://[^/\s@]*@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +211,7 @@ def _change(before: Bucket, after: Bucket) -> str:
     ]
     if not parts:
         parts = ["another order"] if before.packages != after.packages else ["comments"]
-    said = _LOGIN.sub("://…@", "; ".join(parts))
+    said = without_logins("; ".join(parts))
     return said if len(said) <= NOTE_CHARS else f"{said[: NOTE_CHARS - 1].rstrip()}…"
 
 

@@ -14,9 +14,10 @@ from typing import Any
 
 from lxc_dashboard.errors import TemplateError
 from lxc_dashboard.services.templates.assignments import CONTROL, MAX_CONF_BYTES, Assignments, read_assignments
+from lxc_dashboard.services.templates.cursor import swallows
 from lxc_dashboard.services.templates.model import Finding, TemplateConfig
 from lxc_dashboard.services.templates.secrets import find_secrets
-from lxc_dashboard.services.templates.text import decode, is_unicode
+from lxc_dashboard.services.templates.text import decode, is_unicode, refuse_lines
 
 CONF_NAME = "template.conf"
 MAX_DESCRIPTION_CHARS = 8_000
@@ -36,6 +37,7 @@ def parse_conf(data: bytes, *, file: str = CONF_NAME, app: str = "") -> tuple[Te
     """
     read = read_assignments(data, file)
     values: dict[str, Any] = {"app": app}
+    wrong: list[tuple[int, str]] = []
     for key, rule in _KEYS.items():
         assigned = read.values.get(key)
         if assigned is None or not assigned.value:
@@ -43,7 +45,9 @@ def parse_conf(data: bytes, *, file: str = CONF_NAME, app: str = "") -> tuple[Te
         try:
             values[rule.field] = rule.read(assigned.value)
         except ValueError as error:
-            raise TemplateError(file, assigned.line, f"{key} {error}") from error
+            wrong.append((assigned.line, f"{key} {error}"))
+    if wrong:
+        refuse_lines(file, wrong)
     if not values["app"]:
         raise TemplateError(file, 0, "TEMPLATE_APP is missing")
     return TemplateConfig(**values), (*_warnings(read, file), *_secrets(data, file))
@@ -96,6 +100,11 @@ def _warnings(read: Assignments, file: str) -> tuple[Finding, ...]:
         (name, assigned.line)
         for name, assigned in read.values.items()
         if name not in _KEYS and (name not in read.used or name.startswith("TEMPLATE_"))
+    ]
+    found += [
+        Finding(file, assigned.line, f"{name} holds another assignment: is its quote closed where it should be?")
+        for name, assigned in read.values.items()
+        if name in _KEYS and swallows(assigned.value)
     ]
     for name, line in ignored[:MAX_WARNINGS]:
         meant = _meant(name[:100].upper())

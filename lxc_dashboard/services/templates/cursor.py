@@ -12,6 +12,7 @@ DIGITS = "0123456789"
 
 _NAME_PART = re.compile(r"[A-Za-z0-9_]+")
 _WORD = re.compile(r"\S*")
+_SWALLOWED = re.compile(r"\n[ \t]*(?:export[ \t]+)?TEMPLATE_[A-Z_]+=")
 
 
 class Cursor:
@@ -22,6 +23,10 @@ class Cursor:
         self._file = file
         self._pos = 0
         self._newlines = [match.start() for match in re.finditer("\n", text)]
+        # Whose value is being read; whose was read last, what it is, and the line that it ends in; whose quote ends late.
+        self._whose = ""
+        self._last = ("", "", 0)
+        self._open = ""
 
     def _peek(self) -> str:
         """The next character, past line continuations; empty at the end."""
@@ -51,8 +56,15 @@ class Cursor:
     def _line(self, pos: int) -> int:
         return bisect_left(self._newlines, pos) + 1
 
+    def _is_read(self, name: str, value: str, line: int) -> None:
+        """A value is through, which began in ``line``."""
+        self._whose, self._last = "", (name, value, self._line(self._pos))
+        if not self._open and swallows(value):
+            self._open = f"; is the quote of {name} in line {line} closed where it should be?"
+
     def _refuse(self, why: str, pos: int | None = None) -> NoReturn:
-        raise TemplateError(self._file, self._line(self._pos if pos is None else pos), why)
+        whose = f"{self._whose}: " if self._whose else ""
+        raise TemplateError(self._file, self._line(self._pos if pos is None else pos), f"{whose}{why}{self._open}")
 
     def _refuse_computed(self, what: str, pos: int | None = None) -> NoReturn:
         self._refuse(
@@ -62,4 +74,18 @@ class Cursor:
     def _refuse_command(self, pos: int) -> NoReturn:
         word = _WORD.match(self._text, pos)
         shown = word.group()[:40] if word else ""
-        self._refuse(f"{shown} is a command, and commands are never run: only assignments are read", pos)
+        why = f"{shown} is a command, and commands are never run: only assignments are read"
+        self._refuse(f"{why}{self._meant_for(pos)}", pos)
+
+    def _meant_for(self, pos: int) -> str:
+        """What helps where a value without quotes ended too early."""
+        name, value, line = self._last
+        if line != self._line(pos):
+            return ""
+        wrong = "put that in quotes" if value else "no blank may stand behind its ="
+        return f"; if this is part of the value of {name}, {wrong}"
+
+
+def swallows(value: str) -> bool:
+    """Whether another assignment of a template stands in it, as behind a quote that was never closed."""
+    return _SWALLOWED.search(value) is not None

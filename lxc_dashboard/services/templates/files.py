@@ -17,6 +17,7 @@ MAX_SIDECAR_BYTES = 8 << 10
 MAX_TARGET_CHARS = 1_000
 
 _OWNER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,30}\$?(:[A-Za-z0-9_][A-Za-z0-9_.\-]{0,30})?")
+_COMPUTED = re.compile(r"\$[({\w]|`")
 _SIDECARS = (".path", ".policy")
 _LITTER = {".gitkeep", ".DS_Store", "Thumbs.db", "README.md", "README"}
 
@@ -32,6 +33,9 @@ def read_files(tree: Tree, folder: Entry) -> tuple[tuple[FileEntry, ...], tuple[
         if posixpath.basename(file.target_dir) == file.name:
             said = f"{file.target_dir} is read as a directory: the file will be {file.target}"
             warnings.append(Finding(f"{entry.shown}.path", 1, said))
+        if _COMPUTED.search(file.target_dir):
+            said = f"{file.target_dir} is taken as it stands: nothing in a .path is put in or computed"
+            warnings.append(Finding(f"{entry.shown}.path", 0, said))
         found[file.name] = (file, entry.shown)
         if len(found) > MAX_FILES:
             raise TemplateError(folder.shown, 0, f"holds more than {MAX_FILES} files")
@@ -63,6 +67,8 @@ def _is_content(entry: Entry, siblings: dict[str, Entry]) -> bool:
         return entry.name not in _LITTER and not entry.name.startswith("._")
     if stem not in siblings:
         raise TemplateError(entry.shown, 0, f"belongs to a file {stem} that is not there")
+    if siblings[stem].is_dir:
+        raise TemplateError(entry.shown, 0, f"belongs to {stem}, which is a folder: each file in it has its own")
     return False
 
 
@@ -111,6 +117,8 @@ def read_target_dir(value: str, file: str, line: int) -> str:
         raise TemplateError(file, line, f"must be one path of at most {MAX_TARGET_CHARS} characters")
     if not value.startswith("/"):
         raise TemplateError(file, line, f"must be an absolute directory in the guest, not {value!r}")
+    if " #" in value:
+        raise TemplateError(file, line, "must not hold a # behind a blank: a comment stands on a line of its own")
     if ".." in value.split("/"):
         raise TemplateError(file, line, f"must not hold .., as {value!r} does")
     return "/" + posixpath.normpath(value).lstrip("/")

@@ -12,7 +12,7 @@ from typing import Any
 from lxc_dashboard.services.templates.tree import is_inside
 
 # Counted up when the same files are read differently than before, so that all are read again.
-FORMAT = 2
+FORMAT = 3
 MAX_DEPTH = 10
 MAX_ENTRIES = 20_000
 

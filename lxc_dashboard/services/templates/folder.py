@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lxc_dashboard.errors import TemplateError
 from lxc_dashboard.services.templates.assignments import MAX_CONF_BYTES
 from lxc_dashboard.services.templates.conf import CONF_NAME, parse_conf
-from lxc_dashboard.services.templates.content import config_paths, read_content
+from lxc_dashboard.services.templates.content import CONFIGS_NAME, config_paths, read_content
 from lxc_dashboard.services.templates.fingerprint import Fingerprint
 from lxc_dashboard.services.templates.model import TemplateContent, is_template_name
 from lxc_dashboard.services.templates.tree import Tree, is_inside, plain_text
@@ -22,6 +23,8 @@ MAX_DISCOVERY_BYTES = 256 << 20
 
 Fingerprints = Mapping[str, Fingerprint]
 
+# As others, and editors of other systems, write its name.
+_CONF_MISNAMED = re.compile(r"template[._-]?conf(?:\.txt|\.sh|ig)?", re.IGNORECASE)
 _NOT_SEARCHED = {"node_modules", "__pycache__"}
 
 
@@ -113,12 +116,33 @@ class _Pass:
             self._refuse_unreadable(folder, folder.rpartition("/")[2], error)
             self._complete = False
             return
+        entries.sort(key=lambda entry: os.fsencode(entry.name))
         if any(entry.name == CONF_NAME for entry in entries):
+            self._refuse_inner(folder, entries)
             yield folder
             return
-        for entry in sorted(entries, key=lambda entry: os.fsencode(entry.name)):
+        self._refuse_misnamed(folder, entries)
+        for entry in entries:
             if self._may_hold_templates(entry) and depth < MAX_SEARCH_DEPTH:
                 yield from self._search(_below(folder, entry.name), depth + 1)
+
+    def _refuse_inner(self, folder: str, entries: Sequence[os.DirEntry[str]]) -> None:
+        """A template inside of another would be hidden by it without a word."""
+        for entry in entries:
+            hidden = entry.name.startswith(".") or entry.name in {CONFIGS_NAME, *_NOT_SEARCHED}
+            if hidden or not entry.is_dir(follow_symlinks=False) or not os.path.lexists(f"{entry.path}/{CONF_NAME}"):
+                continue
+            why = f"stands inside of the template {plain_text(Path(self._root, folder).name)}: put it beside that"
+            self._refuse(Refusal(plain_text(_below(folder, f"{entry.name}/{CONF_NAME}")), 0, why))
+
+    def _refuse_misnamed(self, folder: str, entries: Sequence[os.DirEntry[str]]) -> None:
+        """Where ``container-configs`` lies, too, it is meant to be a template's."""
+        if not any(entry.name == CONFIGS_NAME for entry in entries):
+            return
+        for entry in entries:
+            if _CONF_MISNAMED.fullmatch(entry.name) and entry.is_file():
+                why = f"is not read: a template's is called {CONF_NAME}"
+                self._refuse(Refusal(plain_text(_below(folder, entry.name)), 0, why))
 
     def _may_hold_templates(self, entry: os.DirEntry[str]) -> bool:
         if entry.name.startswith(".") or entry.name in _NOT_SEARCHED:

@@ -7,7 +7,8 @@ import re
 from lxc_dashboard.db.models import PackageManager
 from lxc_dashboard.errors import TemplateError
 from lxc_dashboard.services.templates.model import MAX_TIMEOUT_S, PACKAGE_TIMEOUT_S, Bucket, Finding, PackageEntry
-from lxc_dashboard.services.templates.text import decode
+from lxc_dashboard.services.templates.package_names import package_name, without_logins
+from lxc_dashboard.services.templates.text import decode, refuse_lines
 from lxc_dashboard.services.templates.tree import check_file_name
 
 MAX_LIST_BYTES = 256 << 10
@@ -21,6 +22,11 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 # A comment in a custom package starts where bash would start one: not inside quotes, not behind a backslash.
 _CUSTOM_CODE = re.compile(r"""(?:\\.|'[^']*'|"(?:\\.|[^"\\])*"|(?<!\s)\#|[^\#])*""")
 _CUSTOM_FIELD = re.compile(r"((?:\\.|[^|\\])*)\|")
+# A pipe into it would do nothing but hide that the command before it failed.
+_OTHER_TIMEOUT = re.compile(r"\|\s*(time_?out\w*)\s*[=:]\s*[^\s|]*$", re.IGNORECASE)
+# What a shell or a list of another make would understand, and what cannot be seen.
+_NO_PART_OF_A_NAME = re.compile(r"[^\x21-\x7e]|[#;&|`\"'\\,]|\$(?=[({A-Za-z_])")
+_OF_DISTRIBUTIONS = frozenset({PackageManager.APT, PackageManager.APK, PackageManager.DNF})
 # Blanks stand in one part of it alone: in two, each way to share them out would be tried.
 _CUSTOM_TIMEOUT = re.compile(r"\|\s*timeout_s\s*=([^|]*)$")
 
@@ -28,19 +34,30 @@ _CUSTOM_TIMEOUT = re.compile(r"\|\s*timeout_s\s*=([^|]*)$")
 def parse_packages(name: str, manager: PackageManager, data: bytes, file: str) -> tuple[Bucket, tuple[Finding, ...]]:
     """The bucket ``name`` and the warnings about it. Raises ``TemplateError`` with ``file`` and line."""
     packages: dict[str, PackageEntry] = {}
-    warnings = []
+    names: dict[str, tuple[str, int]] = {}
+    warnings: list[Finding] = []
+    wrong: list[tuple[int, str]] = []
     for number, line in enumerate(decode(data, file, MAX_LIST_BYTES).split("\n"), start=1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         try:
             package = read_line(line, manager)
         except ValueError as error:
-            raise TemplateError(file, number, str(error)) from error
-        if package.spec in packages:
-            warnings.append(Finding(file, number, f"{package.spec} is listed twice: the first one counts"))
-        packages.setdefault(package.spec, package)
+            wrong.append((number, without_logins(str(error))))
+            continue
+        spec = package.spec
+        before, first = names.setdefault(package_name(spec, manager), (spec, number))
+        said = ""
+        if spec in packages:
+            said = f"{spec} is listed twice: the first one counts"
+        elif before != spec:
+            said = f"{spec} is in line {first} already, as {before}: keep one of the two"
+        warnings += [Finding(file, number, without_logins(said))] if said else []
+        packages.setdefault(spec, package)
         if len(packages) > MAX_PACKAGES:
             raise TemplateError(file, number, f"holds more than {MAX_PACKAGES:,} packages")
+    if wrong:
+        refuse_lines(file, wrong)
     return Bucket(name, manager, tuple(packages.values())), tuple(warnings)
 
 
@@ -102,10 +119,27 @@ def checked_spec(spec: str, manager: PackageManager) -> str:
         raise ValueError(f"{spec} is an option, and only packages stand here")
     if manager is PackageManager.APT and spec.endswith("-"):
         raise ValueError(f"{spec} would remove a package: apt reads a - at the end so")
+    if manager is PackageManager.APK and spec.startswith("!"):
+        raise ValueError(f"{spec} would remove a package: apk reads a ! at the beginning so")
+    if manager is PackageManager.PIP and re.search(r"\s-", spec):
+        raise ValueError(f"{spec} holds an option, and only packages stand here")
     grouped = manager is PackageManager.DNF and spec.startswith("@")
     if manager is not PackageManager.PIP and not grouped and re.search(r"\s", spec):
         raise ValueError(f"{spec!r} is more than one word: one package a line")
+    _check_characters(spec, grouped or manager not in _OF_DISTRIBUTIONS)
     return spec
+
+
+def _check_characters(spec: str, is_free: bool) -> None:
+    """``is_free``: an address may be in it, a condition, or words."""
+    if is_free:
+        unseen = next((char for char in spec if not char.isprintable()), "")
+    else:
+        found = _NO_PART_OF_A_NAME.search(spec)
+        unseen = found.group() if found else ""
+    if unseen:
+        hint = ": a comment starts behind a blank" if unseen == "#" else ""
+        raise ValueError(f"{spec!r} holds {unseen!a}, which no package has in its name{hint}")
 
 
 def _custom(line: str, manager: PackageManager) -> PackageEntry:
@@ -122,16 +156,20 @@ def _custom(line: str, manager: PackageManager) -> PackageEntry:
     timeout = _CUSTOM_TIMEOUT.search(rest)
     install = (rest[: timeout.start()] if timeout else rest).strip()
     name, check = fields
-    if not name or not check or not install:
-        raise ValueError("a custom package needs a name, a check and an install command")
+    other = None if timeout else _OTHER_TIMEOUT.search(rest)
+    if other:
+        raise ValueError(f"{other.group(1)} is no setting of a custom package: write timeout_s=SECONDS")
+    empty = [part for part, said in (("name", name), ("check", check), ("install", install)) if not said]
+    if empty:
+        raise ValueError(f"a custom package needs a name, a check and an install command: {empty[0]} is empty")
     if len(line) > MAX_COMMAND_CHARS or _CONTROL.search(line):
         raise ValueError(f"a custom package is at most {MAX_COMMAND_CHARS} characters of plain text")
-    seconds = parse_seconds(timeout.group(1)) if timeout else PACKAGE_TIMEOUT_S
+    seconds = parse_seconds(timeout.group(1), "timeout_s") if timeout else PACKAGE_TIMEOUT_S
     return PackageEntry(checked_spec(name, manager), check, install, seconds)
 
 
-def parse_seconds(text: str) -> int:
-    """A timeout. Raises ``ValueError`` with a sentence."""
+def parse_seconds(text: str, name: str = "a timeout") -> int:
+    """A timeout, which is called ``name``. Raises ``ValueError`` with a sentence."""
     if not re.fullmatch(r"[0-9]{1,6}", text.strip()) or not 1 <= int(text) <= MAX_TIMEOUT_S:
-        raise ValueError(f"a timeout is a whole number of seconds from 1 to {MAX_TIMEOUT_S}, not {text.strip()[:40]!r}")
+        raise ValueError(f"{name} is a whole number of seconds from 1 to {MAX_TIMEOUT_S}, not {text.strip()[:40]!r}")
     return int(text)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from lxc_dashboard.errors import TemplateError
 from lxc_dashboard.services.templates.model import SCRIPT_TIMEOUT_S, Finding, Script
 from lxc_dashboard.services.templates.packages import parse_seconds
 from lxc_dashboard.services.templates.text import decode
@@ -16,6 +15,8 @@ HEADER_LINES = 20
 MAX_DESCRIPTION_CHARS = 500
 
 _COMMENT = re.compile(r"\s*#+(?!!)\s*(.*)")
+# What follows may be a file's text, whose comments say nothing about the script.
+_HERE_DOCUMENT = re.compile(r"(?<!<)<<-?\s*[\\'\"A-Za-z_]")
 # More than one word behind the colon is a sentence, not a setting.
 _SETTING = re.compile(r"(timeout|optional)\s*:\s*(\S+)", re.IGNORECASE)
 _YES = {"yes", "true", "1"}
@@ -27,6 +28,7 @@ class _Header:
     description: str = ""
     timeout_s: int = SCRIPT_TIMEOUT_S
     optional: bool = False
+    warnings: list[Finding] = field(default_factory=list)
 
 
 def is_script_name(name: str) -> bool:
@@ -57,6 +59,7 @@ def parse_script(name: str, position: int, data: bytes, file: str) -> tuple[Scri
     if not content.strip():
         warnings.append(Finding(file, 0, "is empty"))
     header = _header(content, file)
+    warnings += header.warnings
     script = Script(
         name=name,
         content=content,
@@ -73,22 +76,27 @@ def _header(content: str, file: str) -> _Header:
     header = _Header()
     for number, line in enumerate(content.split("\n", HEADER_LINES)[:HEADER_LINES], start=1):
         comment = _COMMENT.fullmatch(line)
+        if not comment and _HERE_DOCUMENT.search(line):
+            break
         text = comment.group(1).strip() if comment else ""
         setting = _SETTING.fullmatch(text)
         if setting:
-            _set(header, setting.group(1).lower(), setting.group(2), file, number)
+            wrong = _set(header, setting.group(1).lower(), setting.group(2))
+            header.warnings += [Finding(file, number, f"{wrong}: this comment sets nothing")] if wrong else []
         elif not header.description and re.search(r"\w", text) and not text.startswith("shellcheck "):
             header.description = text[:MAX_DESCRIPTION_CHARS]
     return header
 
 
-def _set(header: _Header, key: str, value: str, file: str, line: int) -> None:
-    try:
-        if key == "timeout":
-            header.timeout_s = parse_seconds(value)
-        elif value.strip().lower() in _YES | _NO:
-            header.optional = value.strip().lower() in _YES
-        else:
-            raise TemplateError(file, line, f"optional is yes or no, not {value.strip()[:40]!r}")
-    except ValueError as error:
-        raise TemplateError(file, line, str(error)) from error
+def _set(header: _Header, key: str, value: str) -> str:
+    """What is wrong with the value, empty where it counts. A comment of anybody's is no reason to refuse his template."""
+    if key == "timeout":
+        try:
+            header.timeout_s = parse_seconds(value, key)
+        except ValueError as error:
+            return str(error)
+    elif value.lower() in _YES | _NO:
+        header.optional = value.lower() in _YES
+    else:
+        return f"optional is yes or no, not {value[:40]!r}"
+    return ""

@@ -32,7 +32,7 @@ BATCH_CHARS: Final = 64 << 10
 _AT_ONCE: Final = 2
 _MEMORY_KIB: Final = 512 << 10
 _OUTPUT_KIB: Final = 16 << 10
-_ARGUMENTS: Final = ("--norc", "--shell=bash", "--format=json1")
+_ARGUMENTS: Final = ("--norc", "--format=json1")
 # The limits stand before ShellCheck starts, and also for one that outlives us.
 _LIMITED: Final = (
     f'ulimit -d {_MEMORY_KIB}; ulimit -f {_OUTPUT_KIB * 2}; ulimit -t {int(LINT_TIMEOUT_S) + 2}; exec "$@"'
@@ -41,6 +41,10 @@ _LIMITED: Final = (
 _GIVEN: Final = ("CONTAINER_OS", "CONTAINER_OS_VERSION", "CONTAINER_USER", "DEBIAN_FRONTEND")
 _UNASSIGNED: Final = re.compile(rf"(?:{'|'.join(_GIVEN)}) is referenced but not assigned\b.*", re.DOTALL)
 _NO_SOURCE_CODES: Final = frozenset({1090, 1091})  # a file of the guest, which nobody can look into from here
+
+_SHEBANG: Final = re.compile(r"\ufeff?#![ \t]*(?:\S*/env[ \t]+(?:-S[ \t]+)?)?(?:\S*/)?(\S+)")
+# What runs a script (``guest/supervisor.sh``), as ShellCheck calls it: a system's sh knows ``local``, as dash does.
+_DIALECTS: Final = {"bash": "bash", "sh": "dash", "dash": "dash", "ash": "dash"}
 
 # Shared by all loops of the process: its size is the bound.
 _POOL: Final = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="shellcheck")
@@ -78,14 +82,21 @@ async def lint_each(texts: Sequence[str], *, within_s: float = 60.0) -> list[Fin
     """Of several, in their order. What is not reached within ``within_s`` is told as unchecked."""
     loop = asyncio.get_running_loop()
     deadline = time.monotonic() + within_s
-    wanted = list(dict.fromkeys(text for text in texts if text.strip()))
+    wanted = list(dict.fromkeys(text for text in texts if text.strip() and _dialect(text)))
     found = {text: known for text in wanted if (known := _kept.get(_digest(text))) is not None}
     new = [text for text in wanted if text not in found]
-    batches = (loop.run_in_executor(_POOL, _lint_batch, batch, deadline) for batch in _batches(new))
+    parted = [[text for text in new if _dialect(text) == dialect] for dialect in ("bash", "dash")]
+    batches = (loop.run_in_executor(_POOL, _lint_batch, batch, deadline) for part in parted for batch in _batches(part))
     for part in await asyncio.gather(*batches):
         found.update(part)
         _keep(part)
     return [found.get(text, ()) for text in texts]
+
+
+def _dialect(text: str) -> str:
+    """Empty for a script that no shell runs, but what its first line names."""
+    asked = _SHEBANG.match(text)
+    return _DIALECTS.get(asked.group(1), "") if asked else "bash"
 
 
 def unchecked(why: str) -> Findings:
@@ -144,7 +155,7 @@ def _run(texts: list[str], deadline: float) -> dict[str, Findings] | str:
     if seconds <= 0:
         return "there was no time left"
     with tempfile.TemporaryDirectory(prefix="lxc-dashboard-lint-") as folder:
-        names = [f"{number}.sh" for number in range(len(texts))]
+        names = [f"{number}.{_dialect(texts[0])}" for number in range(len(texts))]
         for name, text in zip(names, texts, strict=True):
             Path(folder, name).write_bytes(text.encode("utf-8", "replace"))
         output = Path(folder, "findings")
@@ -159,12 +170,21 @@ def _run(texts: list[str], deadline: float) -> dict[str, Findings] | str:
 
 
 def _process(names: list[str], folder: str, output: Path, seconds: float) -> str:
-    """Empty, or why ShellCheck did not come to an end."""
+    """Empty, or why ShellCheck did not come to an end. All ``names`` end in one dialect."""
     binary = Path(sysconfig.get_path("scripts"), "shellcheck")
     if not binary.exists():
         log.warning("shellcheck_missing", expected=str(binary))
         return "it is not installed beside the dashboard"
-    command = ["/bin/sh", "-c", _LIMITED, "sh", str(binary), *_ARGUMENTS, *names]
+    command = [
+        "/bin/sh",
+        "-c",
+        _LIMITED,
+        "sh",
+        str(binary),
+        *_ARGUMENTS,
+        f"--shell={Path(names[0]).suffix[1:]}",
+        *names,
+    ]
     environ = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "HOME": folder}
     try:
         with output.open("wb") as written:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import codecs
+from collections.abc import Sequence
+from typing import Final, NoReturn
 
 from lxc_dashboard.errors import TemplateError
+
+MAX_TOLD: Final = 10
 
 
 def is_unicode(text: str) -> bool:
@@ -27,3 +31,12 @@ def decode(data: bytes, file: str, limit: int) -> str:
         return data.decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise TemplateError(file, data.count(b"\n", 0, error.start) + 1, "is not UTF-8 text") from error
+
+
+def refuse_lines(file: str, wrong: Sequence[tuple[int, str]]) -> NoReturn:
+    """Raises ``TemplateError`` for the first of these lines, which tells of the others too."""
+    (line, first), *others = sorted(wrong)
+    told = [first, *(f"line {number}: {why}" for number, why in others[:MAX_TOLD])]
+    if len(others) > MAX_TOLD:
+        told.append(f"and {len(others) - MAX_TOLD} more")
+    raise TemplateError(file, line, "; ".join(told))

@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 from lxc_dashboard import cli
 from lxc_dashboard.db import migrate
+from lxc_dashboard.errors import InvalidInputError
 from lxc_dashboard.settings import Settings
 
 KEY = "cd" * 32
@@ -148,3 +149,25 @@ def test_rotating_without_the_old_key_names_what_cannot_be_read(environment: pyt
     result = call("secrets", "rotate")
     assert result.exit_code != 0
     assert "proxmox_node.token_secret_enc" in result.output
+
+
+@pytest.mark.parametrize(
+    ("given", "host", "port"),
+    [
+        (["https://127.0.0.1:7"], "127.0.0.1", 7),
+        (["[::1]:7", "--port", "7"], "::1", 7),
+        (["::1", "--port", "8"], "::1", 8),
+    ],
+)
+def test_a_host_may_come_from_an_address_bar(
+    environment: pytest.MonkeyPatch, given: list[str], host: str, port: int
+) -> None:
+    assert call("node", "add", "bar", "--fingerprint", FINGERPRINT, "--host", *given).exit_code == 0
+    assert [(node["host"], node["port"]) for node in listed()] == [(host, port)]
+
+
+@pytest.mark.parametrize("given", [["http://127.0.0.1:7"], ["pve one"], ["pve:7", "--port", "8"]])
+def test_a_host_that_is_none_is_not_registered(environment: pytest.MonkeyPatch, given: list[str]) -> None:
+    refused = CliRunner().invoke(cli.app, ["node", "add", "bar", "--fingerprint", FINGERPRINT, "--host", *given])
+    assert isinstance(refused.exception, InvalidInputError)
+    assert listed() == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from lxc_dashboard.crypto import Keyring
 from lxc_dashboard.db.database import DatabaseService
-from lxc_dashboard.db.models import Container, Creation, CreationState, EventType, Phase, ProxmoxNode, new_id
+from lxc_dashboard.db.models import Container, Creation, CreationState, EventType, Phase, ProxmoxNode, new_id, now
 from lxc_dashboard.db.repositories.events import NewEvent
 from lxc_dashboard.db.repositories.nodes import NodeSecrets
 from lxc_dashboard.db.repositories.tickets import SIGN_IN_ENDED, JobTicket
@@ -39,6 +39,24 @@ async def test_a_new_run_is_queued_and_stamped(database: DatabaseService, creati
     assert (creation.state, creation.phase, creation.percent, creation.attempt) == ("queued", "creating", 0, 0)
     assert creation.enqueued_at is not None
     assert creation.spec == {"cores": 2}
+
+
+async def test_a_host_whose_clock_is_wrong_puts_no_run_before_or_behind_others(
+    database: DatabaseService, creation: Creation
+) -> None:
+    runs = [creation]
+    for vmid, off_by in ((102, timedelta(minutes=-10)), (103, timedelta(minutes=10)), (104, timedelta())):
+        async with database.transaction() as tx:
+            guest = Container(endpoint_id=creation.endpoint_id, vmid=vmid, node="pve1", hostname=f"ct-{vmid}")
+            await tx.containers.reserve(guest)
+            at = now() + off_by
+            asked = Creation(endpoint_id=creation.endpoint_id, container_id=guest.id, userid="root@pam", created_at=at)
+            runs.append(await tx.creations.add(asked))
+    async with database.transaction() as tx:
+        places = await tx.creations.places(creation.endpoint_id)
+        listed = await tx.creations.list(creation.endpoint_id)
+    assert [places[run.id].ahead for run in runs] == [0, 1, 2, 3]
+    assert [run.id for run in listed] == [run.id for run in reversed(runs)]
 
 
 async def test_runs_are_listed_newest_first_by_state_user_and_container(

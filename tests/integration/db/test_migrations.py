@@ -194,3 +194,20 @@ def test_the_audit_log_can_only_be_added_to(migrated: psycopg.Connection) -> Non
             migrated.execute(forbidden)
     row = migrated.execute("SELECT count(*) FROM audit_entry").fetchone()
     assert row == (1,)
+
+
+def test_a_role_without_rights_is_told_to_become_the_owner(empty_database_url: str) -> None:
+    """As with ``CREATE DATABASE`` by somebody else: since 15 others may make no tables in it."""
+    with psycopg.connect(empty_database_url, autocommit=True) as connection:
+        connection.execute("CREATE ROLE no_owner LOGIN PASSWORD 'word'")
+        try:
+            url = with_driver(empty_database_url).set(drivername="postgresql", username="no_owner", password="word")
+            with pytest.raises(ServiceUnavailableError, match="OWNER TO"):
+                migrate.upgrade(url.render_as_string(hide_password=False))
+        finally:
+            connection.execute("DROP ROLE no_owner")
+
+
+def test_a_database_that_takes_no_writes_is_named(empty_database_url: str) -> None:
+    with pytest.raises(ServiceUnavailableError, match="takes no writes"):
+        migrate.upgrade(f"{empty_database_url}?options=-c%20default_transaction_read_only%3Don")

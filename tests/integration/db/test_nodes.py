@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from lxc_dashboard.db.database import DatabaseService
-from lxc_dashboard.db.models import Container, Creation, ProxmoxNode, new_id
+from lxc_dashboard.db.models import Container, Creation, CreationBatch, ProxmoxNode, new_id
 from lxc_dashboard.db.repositories.nodes import NodeSecrets
 from lxc_dashboard.errors import ConflictError, InvalidInputError, NotFoundError, TamperedError
 
@@ -153,6 +153,22 @@ async def test_an_endpoint_goes_with_what_is_remembered_of_deleted_containers(
         assert await tx.nodes.list() == []
         with pytest.raises(NotFoundError):
             await tx.creations.get(creation.id)
+
+
+async def test_an_endpoint_goes_with_the_batches_that_were_asked_for_at_it(
+    database: DatabaseService, endpoint: ProxmoxNode, creation: Creation
+) -> None:
+    batch = CreationBatch(endpoint_id=endpoint.id, userid="ann@pve", pattern="web-{01..20}")
+    async with database.transaction() as tx:
+        await tx.batches.add(batch)
+        (await tx.creations.get(creation.id)).batch_id = batch.id
+        await tx.containers.mark_deleted(creation.container_id)
+    async with database.transaction() as tx:
+        await tx.nodes.delete(endpoint.id)
+    async with database.transaction() as tx:
+        assert await tx.nodes.list() == []
+        with pytest.raises(NotFoundError):
+            await tx.batches.get(batch.id)
 
 
 async def test_a_container_made_while_its_endpoint_is_deleted_is_refused(

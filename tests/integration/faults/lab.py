@@ -64,10 +64,15 @@ class Lab:
 
     # --------------------------------------------------------------- workers
 
-    def start_worker(self) -> Child:
+    def start_worker(self, clock_off_by_s: int = 0) -> Child:
         """Another worker, with its beat, as the operator's command starts it. Not yet ready when this returns."""
         name = f"worker-{len(self.workers) + 1}"
-        worker = self.stack.start(name, [sys.executable, "-m", "lxc_dashboard.commands.worker"], self.stack.environ)
+        command = ["lxc_dashboard.commands.worker"]
+        if clock_off_by_s:
+            clock = self.stack.folder / f"{name}.clock"
+            clock.write_text(str(clock_off_by_s), encoding="ascii")
+            command = ["tests.integration.shifted", str(clock), *command]
+        worker = self.stack.start(name, [sys.executable, "-m", *command], self.stack.environ)
         self.workers.append(worker)
         return worker
 
@@ -187,11 +192,11 @@ class Lab:
             lines = [f"{event.seq} {event.type.value} {event.message[-200:]}" for event in events[-20:]]
             raise AssertionError("\n".join([str(error), row.state, str(row.error), *lines])) from None
 
-    async def until_taken_again(self, job: Job, attempt: int) -> None:
+    async def until_taken_again(self, job: Job, attempt: int, *, within_s: float = DEADLINE_S) -> None:
         async def taken() -> bool:
             return (await self.row(job)).attempt >= attempt
 
-        await self.until(taken, f"{job.hostname} is taken for the {attempt}. time")
+        await self.until(taken, f"{job.hostname} is taken for the {attempt}. time", within_s=within_s)
 
     # -------------------------------------------------------------- the guest
 
@@ -265,6 +270,10 @@ class Lab:
             assert [line for line in told if not line.startswith("[info]")] == printed
         tasks = [*self.tasks_of(job, "vzcreate"), *self.tasks_of(job, "vzstart")]
         assert await self.told(job, "") == [line for task in tasks for line in task["log"]]
+        await self.check_told_once(job, EventType.COMPLETE)
+
+    async def check_told_once(self, job: Job, end: EventType) -> None:
+        """Numbers without a gap, no step twice, no way back, and one ``end``."""
         events = await self.events(job)
         numbers = [number for event in events for number in range(event.seq, event.seq + event.lines)]
         assert numbers == list(range(1, len(numbers) + 1))
@@ -272,9 +281,8 @@ class Lab:
         steps = Counter((event.message, event.script) for event in events if event.type is EventType.STEP)
         twice = [step for step, times in steps.items() if times > 1]
         assert twice == []
-        assert [event.type for event in events if event.type in {EventType.COMPLETE, EventType.ERROR}] == [
-            EventType.COMPLETE
-        ]
+        ends = [event.type for event in events if event.type in {EventType.COMPLETE, EventType.ERROR}]
+        assert ends == [end]
 
     async def check_nothing_held(self, job: Job) -> None:
         row = await self.row(job)

@@ -29,9 +29,10 @@ STANDSTILL_NAMED_WITHIN_S = 30
 StartWorker = Callable[..., subprocess.Popen[bytes]]
 
 
-def spawn_worker(environ: dict[str, str], log_file: Path) -> subprocess.Popen[bytes]:
+def spawn_worker(environ: dict[str, str], log_file: Path, clock: Path | None = None) -> subprocess.Popen[bytes]:
     with log_file.open("ab") as log:
-        command = [sys.executable, "-m", "tests.integration.queue.worker"]
+        shifted = ["tests.integration.shifted", str(clock)] if clock else []
+        command = [sys.executable, "-m", *shifted, "tests.integration.queue.worker"]
         return subprocess.Popen(command, cwd=PROJECT, env=os.environ | environ, stdout=log, stderr=log)
 
 
@@ -50,11 +51,11 @@ def start_worker(settings: Settings, tmp_path: Path) -> Iterator[StartWorker]:
     """Workers over this test's own Valkey."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(**environ: str) -> subprocess.Popen[bytes]:
+    def start(clock: Path | None = None, **environ: str) -> subprocess.Popen[bytes]:
         secrets = {
             name: getattr(settings, name).get_secret_value() for name in ("DATABASE_URL", "REDIS_URL", "ENCRYPTION_KEY")
         }
-        started.append(spawn_worker(secrets | environ, tmp_path / "worker.log"))
+        started.append(spawn_worker(secrets | environ, tmp_path / "worker.log", clock))
         return started[-1]
 
     yield start
@@ -236,3 +237,29 @@ class TestLostServer:
         assert worker.poll() is None
         queue.close()
         await bus.close()
+
+
+async def test_a_clock_that_is_set_back_does_not_hold_up_the_schedule(
+    start_worker: StartWorker, bus: Bus, tmp_path: Path
+) -> None:
+    clock = tmp_path / "clock"
+    clock.write_text("0", encoding="ascii")
+    start_worker(clock=clock)
+    await until_said(bus, lambda said: said.count("reap") >= 2)
+    clock.write_text("-3600", encoding="ascii")
+    await bus.delete(STREAM)
+    await until_said(bus, lambda said: said.count("reap") >= 2)
+
+
+async def test_the_next_beat_need_not_wait_for_the_hour_of_one_whose_clock_was_ahead(
+    start_worker: StartWorker, bus: Bus, tmp_path: Path
+) -> None:
+    clock = tmp_path / "clock"
+    clock.write_text("3600", encoding="ascii")
+    ahead = start_worker(clock=clock)
+    await until_said(bus, lambda said: said.count("reap") >= 2)
+    start_worker()
+    ahead.kill()
+    ahead.wait()
+    await bus.delete(STREAM)
+    await until_said(bus, lambda said: said.count("reap") >= 3)

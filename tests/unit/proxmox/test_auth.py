@@ -88,6 +88,15 @@ async def test_an_old_ticket_is_renewed_with_itself_before_the_next_call(pool: P
     )
 
 
+async def test_a_renewal_without_a_csrf_token_leaves_the_old_one(pool: ProxmoxPool, identity: Identity) -> None:
+    renewed = data({"ticket": RENEWED["ticket"], "username": "alice@pve"})
+    async with RawServer(identity, renewing(renewed)) as server:
+        auth = TicketAuth(TICKET, clock=Clock(TICKET_RENEW_AFTER_S))
+        await pool.client(server.endpoint, auth).lxc.start("pve1", 101)
+    assert server.seen[-1].headers["csrfpreventiontoken"] == TICKET.csrf_token
+    assert auth.ticket.ticket == RENEWED["ticket"]
+
+
 async def test_many_calls_at_once_renew_once(pool: ProxmoxPool, identity: Identity) -> None:
     async with RawServer(identity, renewing(data(RENEWED))) as server:
         client = pool.client(server.endpoint, TicketAuth(TICKET, clock=Clock(TICKET_RENEW_AFTER_S + 5)))
@@ -117,6 +126,8 @@ async def test_a_ticket_too_young_or_already_dead_is_not_renewed(
         data({"NeedTFA": 1, "ticket": "PVE:!tfa!x", "username": "alice@pve"}),
         data({"no": "ticket"}),
         Answer(body=b"<html>"),
+        Answer(body=b'{"data":{"ticket":' + b"[" * 100_000),
+        Answer(body=b"\xff"),
     ],
 )
 async def test_a_renewal_that_fails_leaves_the_old_ticket_and_is_tried_again_later(

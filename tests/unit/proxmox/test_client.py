@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from lxc_dashboard.errors import ApiError, PrivilegeError, SessionExpiredError, UnreachableError
-from lxc_dashboard.proxmox import Endpoint, ProxmoxPool, TicketAuth, TokenAuth
+from lxc_dashboard.proxmox import Endpoint, ProxmoxPool, TicketAuth, TokenAuth, client
 from lxc_dashboard.proxmox.auth import Ticket
 from lxc_dashboard.proxmox.caller import Form
 from tests.unit.proxmox.replay import HANG_UP, UPID, Answer, Identity, RawServer, Seen, data, refusal
@@ -64,6 +64,17 @@ async def test_no_write_is_ever_repeated(failure: Answer, pool: ProxmoxPool, ide
             with pytest.raises(UnreachableError):
                 await write
             assert len(server.seen) == number + 1
+
+
+async def test_a_write_whose_answer_never_ends_is_given_up(
+    pool: ProxmoxPool, identity: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "WRITE_DEADLINE_S", 0.3)
+    never = Answer(body=b'{"data":', headers=(("Content-Length", "1000"),))
+    async with RawServer(identity, lambda _: never) as server, asyncio.timeout(NAMED_WITHIN_S):
+        for write in (pool.client(server.endpoint, TOKEN).lxc.start, pool.client(server.endpoint, TOKEN).lxc.delete):
+            with pytest.raises(UnreachableError, match="in time"):
+                await write("pve1", 1)
 
 
 async def test_an_endpoint_that_accepts_and_never_answers_is_named_within_the_deadline(

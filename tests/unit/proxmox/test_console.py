@@ -1,15 +1,17 @@
-"""The console's handshake, of a PVE that answers in pieces."""
+"""The console's handshake, of a PVE that answers in pieces, or with something else."""
 
 from __future__ import annotations
 
 import ssl
 
+import pytest
 from aiohttp import web
 
+from lxc_dashboard.errors import UnreachableError
 from lxc_dashboard.proxmox import Endpoint, ProxmoxPool, TicketAuth
 from lxc_dashboard.proxmox.auth import Ticket
 from lxc_dashboard.proxmox.console import open_console
-from tests.unit.proxmox.replay import UPID, Identity
+from tests.unit.proxmox.replay import HANG_UP, UPID, Answer, Identity, RawServer, data
 
 NODE = "/api2/json/nodes/pve1/lxc/101"
 
@@ -47,3 +49,22 @@ async def test_a_greeting_in_pieces_and_an_answer_without_a_user(pool: ProxmoxPo
     finally:
         await runner.cleanup()
     assert said == ["root@pam:PVEVNC:x\n"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "cause"),
+    [
+        (HANG_UP, "ended the console before it began"),
+        (Answer("101 Sw", headers=(("Upgrade", "websocket"), ("Sec-WebSocket-Accept", "AAAA"))), "cannot be reached"),
+        (Answer("no status"), "cannot be reached"),
+    ],
+)
+async def test_a_handshake_that_is_none_is_an_endpoint_that_is_not_reached(
+    answer: Answer, cause: str, pool: ProxmoxPool, identity: Identity
+) -> None:
+    terminal = data({"ticket": "PVEVNC:x", "port": 5900, "user": "root@pam", "upid": UPID})
+    async with RawServer(identity, lambda seen: terminal if seen.method == "POST" else answer) as server:
+        client = pool.client(server.endpoint, TicketAuth(Ticket("root@pam", "PVE:root@pam:x", "csrf", 2e9)))
+        with pytest.raises(UnreachableError, match=cause):
+            async with open_console(client, "pve1", 101):
+                pytest.fail("there is no console")

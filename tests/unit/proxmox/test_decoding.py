@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lxc_dashboard.proxmox import schemas
-from lxc_dashboard.proxmox.decoding import NOTHING, many, mended, one, plain, whole
+from lxc_dashboard.proxmox.decoding import NOTHING, Shape, decoded, many, mended, one, plain, whole
 from lxc_dashboard.proxmox.schemas import (
     Appliance,
     Guest,
@@ -51,7 +51,7 @@ def value_of(annotation: Any) -> st.SearchStrategy[Any]:
         float: st.floats(0, 1e12),
         bool: st.booleans(),
     }
-    return strategies[kind]
+    return strategies[getattr(kind, "__origin__", kind)]
 
 
 def written_otherwise(value: Any) -> st.SearchStrategy[Any]:
@@ -114,9 +114,10 @@ def test_any_json_is_a_value_or_a_decode_error(found: Any) -> None:
 
 @given(st.binary(max_size=40))
 def test_any_bytes_are_a_value_or_an_error_that_the_client_knows(found: bytes) -> None:
-    for shape in (RESOURCES, plain(str), MAYBE_UPID):
+    shapes: tuple[Shape[Any], ...] = (RESOURCES, plain(str), MAYBE_UPID)
+    for shape in shapes:
         try:
-            shape.decode(found)
+            decoded(found, shape)
         except (msgspec.DecodeError, UnicodeDecodeError):
             continue
 
@@ -153,6 +154,26 @@ def test_nested_objects_and_lists_are_mended_too() -> None:
     assert (status.memory.total, status.memory.used, status.memory.free) == (100, 0, 12)
     assert (status.cpuinfo.cpus, status.cpuinfo.model) == (8, "9")
     assert (status.swap.total, status.rootfs.total) == (0, 0)
+
+
+@pytest.mark.parametrize("word", ["nan", "NaN", "-inf", "Infinity", "1e400"])
+def test_what_is_written_for_no_figure_is_none(word: str) -> None:
+    (guest,) = GUESTS.decode(body([{"vmid": 101, "cpu": word, "pressurecpusome": word, "mem": 5}]))
+    assert (guest.cpu, guest.pressurecpusome, guest.mem) == (0.0, None, 5)
+    assert one(NodeStatus).decode(body({"loadavg": [1.5, word], "cpu": word})) == NodeStatus(loadavg=[1.5])
+
+
+@pytest.mark.parametrize(
+    ("found", "guests"),
+    [
+        (b'{"data":[{"vmid":101,"cpu":NaN},{"vmid":102,"cpu":-Infinity}]}', [Guest(101), Guest(102)]),
+        (b'{"data":[{"vmid":101,"cpu":1e400,"mem":7}]}', [Guest(101, mem=7)]),
+        (b'{"data":[{"vmid":101,"name":"caf\xe9"}]}', [Guest(101, name="caf\N{REPLACEMENT CHARACTER}")]),
+        (b'{"data":[{"vmid":101,"name":"\\ud800x"}]}', [Guest(101, name="?x")]),
+    ],
+)
+def test_json_only_nearly_is_read_all_the_same(found: bytes, guests: list[Guest]) -> None:
+    assert decoded(found, GUESTS) == guests
 
 
 def test_permissions_may_be_flags_or_numbers() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from lxc_dashboard.errors import InvalidInputError, TlsError, UnreachableError
 from lxc_dashboard.proxmox import Endpoint, ProxmoxPool, normal_fingerprint, peer_fingerprint
+from lxc_dashboard.proxmox.console import connect
 from tests.unit.proxmox.replay import Identity, RawServer, data
 
 VERSION = data({"version": "9.1.4"})
@@ -123,6 +124,27 @@ async def test_the_fingerprint_shown_for_confirmation_is_the_one_to_pin(identity
         assert server.seen == []
     with pytest.raises(UnreachableError):
         await peer_fingerprint("127.0.0.1", server.port)
+
+
+NO_NAMES = ["", "pve..example", "a" * 64 + ".example", "[::1]", "\0", "\u00e4" * 64]
+
+
+@pytest.mark.parametrize("host", NO_NAMES)
+async def test_a_host_that_is_no_name_is_unreachable(
+    host: str, pool: ProxmoxPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def looked_up(name: str, *_: object, **__: object) -> None:
+        name.encode("idna")  # as the library's own does first
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", looked_up)
+    with pytest.raises(UnreachableError):
+        await peer_fingerprint(host)
+    client = pool.client(Endpoint(host))
+    with pytest.raises(UnreachableError):
+        await client.version()
+    with pytest.raises(UnreachableError):
+        await connect(client)
 
 
 async def test_an_unreadable_ca_is_a_tls_error(pool: ProxmoxPool) -> None:

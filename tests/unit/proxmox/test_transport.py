@@ -15,7 +15,7 @@ import httpcore
 import pytest
 from httpcore._synchronization import current_async_library
 
-from lxc_dashboard.errors import UnreachableError
+from lxc_dashboard.errors import SessionExpiredError, UnreachableError
 from lxc_dashboard.proxmox import Endpoint, ProxmoxPool, transport
 from lxc_dashboard.proxmox.decoding import NOTHING
 from lxc_dashboard.proxmox.endpoint import ssl_context
@@ -141,6 +141,13 @@ async def test_what_is_not_packed_as_it_says_is_given_up(pool: ProxmoxPool, iden
     answer = Answer(body=b'{"data":{"version":"9"}}', headers=(("Content-Encoding", "gzip"),))
     async with RawServer(identity, lambda _: answer) as server:
         with pytest.raises(UnreachableError):
+            await pool.client(server.endpoint).version()
+
+
+async def test_nothing_packed_is_nothing(pool: ProxmoxPool, identity: Identity) -> None:
+    refused = Answer("401 No ticket", headers=(("Content-Encoding", "gzip"),))
+    async with RawServer(identity, lambda _: refused) as server:
+        with pytest.raises(SessionExpiredError):
             await pool.client(server.endpoint).version()
 
 

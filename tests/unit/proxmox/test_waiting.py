@@ -150,6 +150,17 @@ async def test_a_double_that_puts_the_exit_text_into_status_is_understood(
         assert (await client_of(pool, server).tasks.wait(UPID)).exitstatus == "OK"
 
 
+async def test_a_task_without_a_log_still_ends_as_it_does(pool: ProxmoxPool, identity: Identity) -> None:
+    task, reader = Task([([], ""), ([], "OK")]), Reader()
+
+    def respond(seen: Seen) -> Answer:
+        return refusal("501 Method not implemented") if seen.path.endswith("/log") else task(seen)
+
+    async with RawServer(identity, respond) as server:
+        assert (await client_of(pool, server).tasks.wait(UPID, on_lines=reader)).exitstatus == "OK"
+    assert reader.text == []
+
+
 async def test_polls_that_reach_nobody_go_on_until_someone_answers(pool: ProxmoxPool, identity: Identity) -> None:
     task = Task([(["TASK OK"], "OK")])
     silent = 8

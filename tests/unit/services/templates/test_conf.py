@@ -215,6 +215,55 @@ def test_a_command_or_a_slip_is_refused_with_its_line(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "line", "why"),
+    [
+        ("TEMPLATE_DESCRIPTION='a' # b\nTEMPLATE_RAM=$((2*512))", 2, "TEMPLATE_RAM: $(..."),
+        ('TEMPLATE_DESCRIPTION="made\nby `id`"', 2, "TEMPLATE_DESCRIPTION: a command in backticks"),
+        ("TEMPLATE_TAGS=(web nginx)", 1, "TEMPLATE_TAGS: an array"),
+        ("TEMPLATE_TAGS[0]=web", 1, "an array, TEMPLATE_TAGS,"),
+        ("TEMPLATE_TAGS+=web", 1, "TEMPLATE_TAGS+="),
+        ("export TEMPLATE_APP=a&b", 1, "TEMPLATE_APP: the character & must be quoted"),
+        ("TEMPLATE_APP='it's'", 1, "TEMPLATE_APP: a quote is opened here and never closed"),
+        (
+            "TEMPLATE_CPU=1\nTEMPLATE_TAGS=web;nginx",
+            2,
+            "if this is part of the value of TEMPLATE_TAGS, put that in quotes",
+        ),
+        (
+            "TEMPLATE_APP=Web server # x",
+            1,
+            "server is a command, and commands are never run: only assignments are read; if",
+        ),
+        ("TEMPLATE_CPU= 2", 1, "part of the value of TEMPLATE_CPU, no blank may stand behind its ="),
+        ('TEMPLATE_APP="a\nTEMPLATE_OS="b"\nTEMPLATE_TAGS="c;d"', 3, "is the quote of TEMPLATE_APP in line 1 closed"),
+    ],
+)
+def test_a_slip_within_a_value_is_told_with_its_key(text: str, line: int, why: str) -> None:
+    error = refusal(text)
+    assert error.line == line
+    assert why.removesuffix("...") in error.message
+
+
+def test_a_command_on_a_line_of_its_own_is_no_part_of_the_value_before() -> None:
+    assert refusal("TEMPLATE_CPU=1\nid\n").message.endswith("only assignments are read")
+
+
+def test_every_wrong_value_is_told_with_its_line_the_first_one_first() -> None:
+    error = refusal("TEMPLATE_DISK=0\nTEMPLATE_OS=debian\n\nTEMPLATE_CPU=two\n")
+    assert error.line == 1
+    assert error.message == (
+        "TEMPLATE_DISK must be a whole number of GiB from 1 to 1048576, not '0'; "
+        "line 4: TEMPLATE_CPU must be a whole number of cores from 1 to 8192, not 'two'"
+    )
+
+
+def test_a_value_that_swallowed_another_assignment_is_said() -> None:
+    text = b'TEMPLATE_APP=x\nTEMPLATE_DESCRIPTION="a\nTEMPLATE_UNPRIVILEGED=1\n"\n'
+    _, warnings = parse_conf(text, file="t/c")
+    assert [(w.line, "holds another assignment" in w.message) for w in warnings] == [(2, True)]
+
+
+@pytest.mark.parametrize(
     ("data", "line", "why"),
     [
         (b"A=1\nB=\x00\n", 2, "NUL byte"),

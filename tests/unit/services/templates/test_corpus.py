@@ -176,7 +176,6 @@ def test_a_conf_that_cannot_be_read_is_a_clear_error_at_every_door(
         ("scripts/1.sh", "true\n".encode("utf-16"), 1, "NUL byte"),
         ("scripts/1.sh", b"#" * TEN_MB, 0, "is larger than the 1,048,576 bytes"),
         ("scripts/1.sh", "# timeout: $(touch proof)\n", None, ""),
-        ("scripts/1.sh", "# timeout: 1e9\n", 1, "whole number of seconds"),
         ("packages/base.apt", "nginx\n$(touch proof)\n", 2, "more than one word"),
         ("packages/base.apt", "nginx\n-o=Dpkg::Pre-Invoke::=id\n", 2, "is an option"),
         ("packages/base.apt", b"nginx\nx\xff\n", 2, "is not UTF-8 text"),

@@ -55,6 +55,9 @@ def test_the_target_is_a_directory(read: Read, path: str, target: str) -> None:
         ({"x.path": "etc"}, "x.path", 1, "absolute directory"),
         ({"x.path": "~/x"}, "x.path", 1, "absolute directory"),
         ({"x.path": "\n/etc/../root"}, "x.path", 2, "must not hold .."),
+        ({"x.path": "# where\n/etc/nginx # its own\n"}, "x.path", 2, "a comment stands on a line of its own"),
+        ({"x.path": "/etc", "x.policy": "replace # it"}, "x.policy", 1, "not 'replace # it'"),
+        ({"x.path": "/etc", "d/y": "", "d/y.path": "/etc", "d.path": "/srv"}, "d.path", 0, "d, which is a folder"),
         ({"x.path": "/e\x1btc"}, "x.path", 1, "must be one path"),
         ({"x.path": "/" + "a" * 1000}, "x.path", 1, "at most 1000"),
         (
@@ -106,3 +109,15 @@ def test_files_may_stand_in_folders_but_each_name_once(read: Read) -> None:
 def test_a_path_that_names_the_file_itself_is_doubted(read: Read) -> None:
     _, (warning,) = read({"nginx.conf": "", "nginx.conf.path": "/etc/nginx/nginx.conf"})
     assert warning.message.endswith("the file will be /etc/nginx/nginx.conf/nginx.conf")
+
+
+@pytest.mark.parametrize("target", ["/home/$USER", "/srv/${NAME:-x}", "/opt/$(id -un)", "/opt/`id`"])
+def test_a_path_that_bash_would_compute_is_doubted(read: Read, target: str) -> None:
+    ((file,), (warning,)) = read({"x": "", "x.path": target})
+    assert file.target_dir == target
+    assert (warning.file, "is taken as it stands" in warning.message) == ("files/x.path", True)
+
+
+def test_a_path_may_hold_a_dollar_and_a_hash_of_its_own(read: Read) -> None:
+    ((file,), warnings) = read({"x": "", "x.path": "/srv/c#/a$"})
+    assert (file.target_dir, warnings) == ("/srv/c#/a$", ())

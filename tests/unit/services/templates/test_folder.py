@@ -141,9 +141,34 @@ def test_configs_that_are_nowhere_are_an_error_only_when_named(write_tree: Write
 
 
 def test_a_root_that_is_a_template_itself_is_one(write_tree: WriteTree) -> None:
-    root = write_tree({"template.conf": CONF, "container-configs/scripts/1.sh": "true\n", "sub/template.conf": CONF})
+    root = write_tree({"template.conf": CONF, "container-configs/scripts/1.sh": "true\n", "docs/a/template.conf": CONF})
     template = only(discover(root))
     assert (template.name, len(template.scripts)) == ("templates", 1)
+
+
+def test_a_template_that_another_one_hides_is_named(write_tree: WriteTree) -> None:
+    root = write_tree(
+        {
+            "template.conf": CONF,
+            "container-configs/files/template.conf": "x",
+            "container-configs/files/template.conf.path": "/srv",
+            "web/template.conf": CONF,
+            ".git/template.conf": CONF,
+        }
+    )
+    (root / "elsewhere").symlink_to("/")
+    discovery = discover(root)
+    assert [content.name for content in discovery.found] == ["templates"]
+    assert refusal(discovery).file == "web/template.conf"
+    assert refusal(discovery).why == "stands inside of the template templates: put it beside that"
+
+
+@pytest.mark.parametrize("name", ["Template.conf", "template.conf.txt", "template.config", "TEMPLATE_CONF"])
+def test_a_template_conf_of_another_name_is_named(write_tree: WriteTree, name: str) -> None:
+    root = write_tree({f"web/{name}": CONF, f"{CONFIGS}/scripts/1.sh": "true\n", "other/Template.conf": "x"})
+    discovery = discover(root)
+    assert (discovery.found, refusal(discovery).file) == ((), f"web/{name}")
+    assert "is called template.conf" in refusal(discovery).why
 
 
 def test_hidden_folders_and_templates_within_templates_are_not_searched(write_tree: WriteTree) -> None:
@@ -152,7 +177,7 @@ def test_hidden_folders_and_templates_within_templates_are_not_searched(write_tr
             ".git/x/template.conf": CONF,
             "node_modules/x/template.conf": CONF,
             "deep/er/web/template.conf": CONF,
-            "deep/er/web/inner/template.conf": CONF,
+            "deep/er/web/in/ner/template.conf": CONF,
         }
     )
     assert only(discover(root)).name == "web"

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lxc_dashboard.db.models import PackageManager
-from lxc_dashboard.services.templates.listing import MAX_FAULTS, Listing, package_name, read_listing
+from lxc_dashboard.services.templates.listing import MAX_FAULTS, Listing, read_listing
+from lxc_dashboard.services.templates.package_names import package_name
 from lxc_dashboard.services.templates.packages import MAX_LIST_BYTES, MAX_PACKAGES, parse_packages
 
 APT, APK, DNF = PackageManager.APT, PackageManager.APK, PackageManager.DNF

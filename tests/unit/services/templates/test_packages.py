@@ -49,6 +49,12 @@ def test_comments_blank_lines_and_line_ends_are_left_out() -> None:
         (DNF, "@Development Tools # a group", "@Development Tools"),
         (APT, "libc6:i386", "libc6:i386"),
         (APT, "nginx/trixie-backports", "nginx/trixie-backports"),
+        (APT, "nginx=1:1.26.*~bpo12+1", "nginx=1:1.26.*~bpo12+1"),
+        (DNF, "perl(JSON::PP)", "perl(JSON::PP)"),
+        (DNF, "@Books & Guides, more", "@Books & Guides, more"),
+        (PackageManager.APK, "so:libssl.so.3", "so:libssl.so.3"),
+        (PackageManager.APK, "nginx=~1.26@edge", "nginx=~1.26@edge"),
+        (PackageManager.NPM, "git+https://h/a.git?x=1&y=2#main", "git+https://h/a.git?x=1&y=2#main"),
     ],
 )
 def test_a_hash_starts_a_comment_only_behind_a_blank(manager: PackageManager, line: str, spec: str) -> None:
@@ -67,6 +73,15 @@ def test_a_hash_starts_a_comment_only_behind_a_blank(manager: PackageManager, li
         (DNF, "nginx curl", "more than one word"),
         (APT, "x" * 256, "at most 255"),
         (APT, "a\x07b", "plain text"),
+        (PackageManager.APK, "!nginx", "would remove"),
+        (APT, "curl#x", "'#', which no package has in its name: a comment starts behind a blank"),
+        (APT, "nginx,curl", "holds ','"),
+        (APT, '"nginx"', "holds '\"'"),
+        (DNF, "curl;id", "holds ';'"),
+        (PackageManager.APK, "$(id)", "holds '$'"),
+        (APT, "nginx\u200b", "holds '\\u200b'"),
+        (PIP, "flask\ufeff", "holds '\\ufeff'"),
+        (PIP, "flask==3.0 --hash=sha256:0f", "holds an option"),
     ],
 )
 def test_what_is_no_package_is_refused_with_its_line(manager: PackageManager, line: str, why: str) -> None:
@@ -79,6 +94,29 @@ def test_a_package_that_is_listed_twice_counts_once() -> None:
     bucket, warnings = parse_packages("base", APT, b"a\nb\na # again\n", "p/base.apt")
     assert [package.spec for package in bucket.packages] == ["a", "b"]
     assert [(warning.file, warning.line) for warning in warnings] == [("p/base.apt", 3)]
+
+
+def test_a_package_under_two_pins_is_told_with_both() -> None:
+    bucket, warnings = parse_packages("base", APT, b"nginx=1.26.*\ncurl\nlibc6\nlibc6:i386\nnginx\n", "p/base.apt")
+    assert len(bucket.packages) == 5
+    assert [(w.line, w.message) for w in warnings] == [
+        (5, "nginx is in line 1 already, as nginx=1.26.*: keep one of the two")
+    ]
+
+
+def test_what_is_told_of_a_package_holds_no_login_of_its_address() -> None:
+    address = "a @ git+https://me:hunter2@h/a.git"
+    bucket, warnings = parse_packages("base", PIP, f"{address}\n{address}\na==1\n".encode(), "p/base.pip")
+    assert len(bucket.packages) == 2
+    assert [w.message.count("https://…@h/a.git") for w in warnings] == [1, 1]
+    assert "hunter2" not in refusal(PIP, f"{address} -y\n").message
+
+
+def test_every_wrong_line_is_told_the_first_one_first() -> None:
+    error = refusal(APT, "-y\nok\na b\n" + "x,\n" * 12)
+    assert error.line == 1
+    assert error.message.startswith("-y is an option, and only packages stand here; line 3: 'a b' is more than one")
+    assert error.message.endswith("line 12: 'x,' holds ',', which no package has in its name; and 3 more")
 
 
 @pytest.mark.parametrize(
@@ -98,6 +136,8 @@ def test_a_package_that_is_listed_twice_counts_once() -> None:
         ("tool|true|false|timeout_s=5 # why", ("tool", "true", "false", 5)),
         ("""tool|grep -q ' # ' /x|echo "it's # x" # why""", ("tool", "grep -q ' # ' /x", """echo "it's # x\"""", 300)),
         ("tool|true|echo a#b # don't", ("tool", "true", "echo a#b", 300)),
+        ("tool|true|a | timeout 5 b", ("tool", "true", "a | timeout 5 b", 300)),
+        ("tool|true|a | TIMEOUT=5 b", ("tool", "true", "a | TIMEOUT=5 b", 300)),
         (r"tool|true|echo \# x", ("tool", "true", r"echo \# x", 300)),
         ("tool|true|echo 'unclosed # x", ("tool", "true", "echo 'unclosed", 300)),
     ],
@@ -112,9 +152,12 @@ def test_custom_packages_have_a_check_and_an_install_command(line: str, entry: t
     [
         ("tool", "is name|check|install"),
         ("tool|check", "is name|check|install"),
-        ("tool||install", "needs a name, a check and an install"),
-        ("tool|check|", "needs a name, a check and an install"),
-        ("|check|install", "needs a name, a check and an install"),
+        ("tool||install", "an install command: check is empty"),
+        ("tool|check|", "an install command: install is empty"),
+        ("|check|install", "an install command: name is empty"),
+        ("tool|check|install|timeout_s=", "timeout_s is a whole number"),
+        ("tool|check|install|timeout=600", "timeout is no setting of a custom package: write timeout_s=SECONDS"),
+        ("tool|check|install | Timeout_S: 600 # why", "Timeout_S is no setting"),
         ("tool|check|install|timeout_s=soon", "whole number of seconds"),
         ("tool|check|install|timeout_s=0", "whole number of seconds"),
         ("tool|check|install|timeout_s=86401", "whole number of seconds"),

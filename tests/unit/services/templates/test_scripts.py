@@ -39,6 +39,11 @@ def test_the_first_comment_describes_the_script(text: str, description: str) -> 
         ("true # timeout: 5\n", 1800, False),
         ("\n" * 20 + "# timeout: 5\n", 1800, False),
         ("# Optional: installs the extras\n# timeout: see below\n", 1800, False),
+        ("cat >/etc/x.conf <<'EOF'\n# timeout: 5\n# optional: yes\nEOF\n", 1800, False),
+        ("cat <<-EOF\n# timeout: 5\nEOF\n", 1800, False),
+        ("# written with << EOF\n# timeout: 5\n", 5, False),
+        ('read -r a <<<"$b"\n# timeout: 5\n', 5, False),
+        ("echo $((1 << 4))\n# timeout: 5\n", 5, False),
     ],
 )
 def test_header_comments_set_timeout_and_optional(text: str, timeout_s: int, optional: bool) -> None:
@@ -47,12 +52,21 @@ def test_header_comments_set_timeout_and_optional(text: str, timeout_s: int, opt
 
 
 @pytest.mark.parametrize(
-    "line", ["# timeout: soon", "# timeout: 0", "# timeout: 10m", "# timeout: 86401", "# optional: maybe"]
+    ("line", "said"),
+    [
+        ("# timeout: soon", "not 'soon'"),
+        ("# timeout: 0", "timeout is a whole number of seconds from 1 to 86400, not '0'"),
+        ("# Timeout: 10m", "not '10m'"),
+        ("# timeout: 86401", "not '86401'"),
+        ("# Optional: nginx", "optional is yes or no, not 'nginx'"),
+    ],
 )
-def test_a_header_that_says_nothing_known_is_refused(line: str) -> None:
-    with pytest.raises(TemplateError) as caught:
-        script(f"#!/bin/bash\n{line}\n")
-    assert (caught.value.file, caught.value.line) == ("s/10-x.sh", 2)
+def test_a_comment_that_only_looks_like_a_setting_is_told_and_refuses_nothing(line: str, said: str) -> None:
+    read, warnings = parse_script("10-x.sh", 0, f"#!/bin/bash\n{line}\n".encode(), "s/10-x.sh")
+    assert (read.timeout_s, read.optional) == (1800, False)
+    assert [(w.file, w.line) for w in warnings] == [("s/10-x.sh", 2)]
+    assert said in warnings[0].message
+    assert "sets nothing" in warnings[0].message
 
 
 def test_crlf_and_bom_are_taken_off_and_said() -> None:

@@ -42,9 +42,19 @@ async def test_a_syntax_error_is_an_error_with_its_line() -> None:
     assert ("error", 2) in {(f.level, f.line) for f in found}
 
 
-async def test_scripts_are_bash_whatever_their_first_line_says() -> None:
-    assert await lint('#!/bin/sh\nif [[ "$HOME" == /* ]]; then echo "$HOME"; fi\n') == ()
+async def test_a_script_is_read_as_the_shell_that_runs_it() -> None:
+    test = 'if [[ -n "$HOME" ]]; then echo "$HOME"; fi\n'
+    assert await lint(test) == ()
+    assert await lint(f"#!/usr/bin/env bash\n{test}") == ()
+    assert [(f.line, f.code) for f in await lint(f"#!/bin/sh\n{test}")] == [(2, "SC3010")]
+    assert await lint('#!/bin/sh -eu\nf() { local a=1; echo "$a"; }\nf\n') == ()
     assert await lint('words=(a b)\necho "${words[@]}"\n') == ()
+
+
+@pytest.mark.parametrize("first", ["#!/usr/bin/env python3", "#! /usr/bin/python3 -u", "#!/usr/bin/env -S perl -w"])
+async def test_a_script_that_no_shell_runs_is_not_checked(first: str) -> None:
+    wrong = 'print("a" if True else\n'
+    assert [found for found in await lint_each([f"{first}\n{wrong}", wrong]) if found] == [await lint(wrong)]
 
 
 async def test_what_the_product_gives_to_a_script_is_known() -> None:

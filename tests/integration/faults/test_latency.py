@@ -1,0 +1,79 @@
+"""Every answer of PVE's API and of the node's SSH comes five seconds late, from the request of a container to its end.
+
+One creation alone would wait for some forty answers, minutes long. So several run beside each other, and each has another
+part of the way before it when the node becomes slow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from lxc_dashboard.db.models import CreationState
+from tests.integration.faults.gates import Gate
+from tests.integration.faults.lab import Job, Lab
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+
+LATE_S = 5.0
+# The door holds a command back before it starts, and what it prints.
+DOOR_LATE_S = LATE_S / 2
+PART_WITHIN_S = 200.0
+INIT_IS_ASKED, PORTS_ARE_READ = "is-system-running", "/proc/net/tcp"
+
+
+@asynccontextmanager
+async def slow_node(lab: Lab) -> AsyncIterator[None]:
+    door = lab.sandbox._door
+    assert door is not None
+    lab.sandbox.slow(LATE_S)
+    door.latency_s = DOOR_LATE_S
+    try:
+        yield
+    finally:
+        lab.sandbox.slow(0)
+        door.latency_s = 0
+
+
+async def held_at(lab: Lab, words: str) -> tuple[Job, Gate]:
+    """A creation whose next command in the guest is held."""
+    vmid = lab.next_vmid()
+    gate = lab.gates.hold(vmid, words)
+    job = await lab.request("steps", vmid)
+    await lab.until(gate.reached.is_set, words)
+    return job, gate
+
+
+async def installing(lab: Lab) -> Job:
+    job = await lab.request("waits")
+    await lab.until_said(job, "installing")
+    return job
+
+
+async def until_said(lab: Lab, job: Job, text: str) -> None:
+    await lab.until(lambda: lab.has_said(job, text), f"{job.hostname} said {text!r}", within_s=PART_WITHIN_S)
+
+
+async def test_a_creation_is_only_slower_where_every_answer_takes_five_seconds(lab: Lab) -> None:
+    await lab.need_worker()
+    (booting, init), (finishing, ports), syncing = await asyncio.gather(
+        held_at(lab, INIT_IS_ASKED), held_at(lab, PORTS_ARE_READ), installing(lab)
+    )
+    async with slow_node(lab):
+        init.open()
+        ports.open()
+        asked, _ = await asyncio.gather(lab.request("steps"), lab.go(syncing, "tool", "first", "second"))
+        await asyncio.gather(
+            until_said(lab, asked, "PVE started it"),
+            until_said(lab, booting, "/etc/notice.txt: written"),
+            until_said(lab, syncing, "/opt/late/late.txt: written after the scripts"),
+            lab.until_state(finishing, CreationState.READY, within_s=PART_WITHIN_S),
+        )
+        assert await lab.state(asked) is CreationState.RUNNING
+    for job in (asked, booting, syncing, finishing):
+        await lab.until_state(job, CreationState.READY)
+        await lab.check_nothing_lost_or_repeated(job)
+        assert (await lab.row(job)).attempt == 1
