@@ -25,7 +25,6 @@ MAX_APP_CHARS = 100
 MAX_TAGS = 50
 MAX_WARNINGS = 50
 MAX_SHOWN_CHARS = 60
-
 _TRUE = {"1", "yes", "true"}
 _FALSE = {"0", "no", "false"}
 
