@@ -24,7 +24,7 @@ class Faults:
     """``drop_share`` of requests lose their connection; ``mute`` accepts requests and never answers them;
     ``filesystem_down`` refuses every call, as PVE does while pmxcfs restarts.
 
-    ``unanswered`` counts those that were left so.
+    ``unanswered`` counts those that were left so, ``lost`` those that ``drop_share`` took.
     """
 
     latency_s: float = 0.0
@@ -33,6 +33,7 @@ class Faults:
     stale_stats: bool = False
     filesystem_down: bool = False
     unanswered: int = 0
+    lost: int = 0
     writes: list[WriteFault] = field(default_factory=list)
     hanging: list[str] = field(default_factory=list)
     chance: random.Random = field(default_factory=random.Random)
@@ -60,6 +61,7 @@ class Faults:
             await self.heard.wait()
             return True
         if self.drop_share and self.chance.random() < self.drop_share:
+            self.lost += 1
             return True
         return self._takes(request, before=True)
 

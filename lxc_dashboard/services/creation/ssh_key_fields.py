@@ -19,7 +19,7 @@ KEYS_MAX: Final = 100
 KEY_MAX_CHARS: Final = 16 * 1024
 ALL_MAX_CHARS: Final = 128 * 1024  # PVE takes a body of 512 KiB at most
 _RSA_BITS: Final = range(1024, 16_384 + 1)  # OpenSSH's own
-_DSA_PARTS: Final = 4
+_FORMER: Final = "ssh-dss"
 _ED25519_BYTES: Final = 32
 _UNCOMPRESSED: Final = b"\x04"
 _CURVES: Final[Mapping[str, ec.EllipticCurve]] = {
@@ -39,6 +39,8 @@ def ssh_keys(value: object) -> tuple[str, ...]:
     for number, line in enumerate(lines, 1):
         if len(line) > KEY_MAX_CHARS:
             raise WrongError(f"Key {number} is longer than {KEY_MAX_CHARS:,} characters")
+        if _is_former_kind(line):
+            raise WrongError(f"Key {number} is a DSA key, which OpenSSH takes no more: use one such as ssh-ed25519")
         if not line.isprintable() or not _is_key(line):
             raise WrongError(f"Key {number} is no whole public SSH key, such as ssh-ed25519 AAAA... name")
     if sum(map(len, lines)) > ALL_MAX_CHARS:
@@ -56,6 +58,10 @@ def _lines(value: object) -> Iterator[str]:
 def _is_key(line: str) -> bool:
     """Whether a key stands at the line's begin, or behind options for whoever signs in with it."""
     return _begins_with_key(line) or _begins_with_key(line[_options_end(line) + 1 :])
+
+
+def _is_former_kind(line: str) -> bool:
+    return any(text.partition(" ")[0] == _FORMER for text in (line, line[_options_end(line) + 1 :]))
 
 
 def _begins_with_key(text: str) -> bool:
@@ -99,10 +105,6 @@ def _is_rsa(parts: list[bytes]) -> bool:
     return exponent > 0 and modulus.bit_length() in _RSA_BITS
 
 
-def _is_dsa(parts: list[bytes]) -> bool:
-    return len(parts) == _DSA_PARTS and all(_positive(part) for part in parts)
-
-
 def _positive(part: bytes) -> int:
     number = int.from_bytes(part, signed=True)
     if number < 0:
@@ -138,7 +140,6 @@ def _on_curve(name: str) -> Callable[[list[bytes]], bool]:
 
 _READERS: Final[Mapping[str, Callable[[list[bytes]], bool]]] = {
     "ssh-rsa": _is_rsa,
-    "ssh-dss": _is_dsa,
     "ssh-ed25519": _is_ed25519,
     **{f"ecdsa-sha2-{name}": _on_curve(name) for name in _CURVES},
     "sk-ssh-ed25519@openssh.com": _is_sk_ed25519,

@@ -270,6 +270,10 @@ class Lab:
             assert [line for line in told if not line.startswith("[info]")] == printed
         tasks = [*self.tasks_of(job, "vzcreate"), *self.tasks_of(job, "vzstart")]
         assert await self.told(job, "") == [line for task in tasks for line in task["log"]]
+        await self.check_told_once(job, EventType.COMPLETE)
+
+    async def check_told_once(self, job: Job, end: EventType) -> None:
+        """Numbers without a gap, no step twice, no way back, and one ``end``."""
         events = await self.events(job)
         numbers = [number for event in events for number in range(event.seq, event.seq + event.lines)]
         assert numbers == list(range(1, len(numbers) + 1))
@@ -277,9 +281,8 @@ class Lab:
         steps = Counter((event.message, event.script) for event in events if event.type is EventType.STEP)
         twice = [step for step, times in steps.items() if times > 1]
         assert twice == []
-        assert [event.type for event in events if event.type in {EventType.COMPLETE, EventType.ERROR}] == [
-            EventType.COMPLETE
-        ]
+        ends = [event.type for event in events if event.type in {EventType.COMPLETE, EventType.ERROR}]
+        assert ends == [end]
 
     async def check_nothing_held(self, job: Job) -> None:
         row = await self.row(job)

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from lxc_dashboard.db.models import CreationState
+from lxc_dashboard.db.models import CreationState, EventType
 from lxc_dashboard.services.creation import service
 from tests.integration.faults.gates import CREATE
 from tests.integration.faults.lab import Job, Lab
@@ -24,6 +24,7 @@ async def cancel(lab: Lab, job: Job) -> None:
     row = await lab.row(job)
     assert lab.exists(job) == row.error["remains"]
     assert [task for task in lab.sandbox.api.tasklog if task["status"] == "running"] == []
+    await lab.check_told_once(job, EventType.ERROR)
     await lab.check_nothing_held(job)
 
 

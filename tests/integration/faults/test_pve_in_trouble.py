@@ -33,9 +33,11 @@ async def ready_after_retry(lab: Lab, job: Job) -> None:
 
 async def test_a_third_of_all_requests_is_lost_and_it_is_only_slower(lab: Lab) -> None:
     await lab.need_worker()
+    lost = lab.sandbox.faults.lost
     job = await lab.request()
     lab.sandbox.drop(0.3, seed=7)
     await ready(lab, job)
+    assert lab.sandbox.faults.lost > lost
 
 
 async def test_a_node_that_goes_offline_while_it_creates_is_waited_for(lab: Lab) -> None:

@@ -84,8 +84,12 @@ def test_two_blanks_before_the_key_and_no_name_and_a_tab_are_taken() -> None:
     kind, encoded, _ = KEY.split()
     assert taken(f"{kind}  {encoded}") == (f"{kind}  {encoded}",)
     assert taken(f"{kind}\t{encoded}\tme") == (f"{kind} {encoded} me",)
-    dsa = f"ssh-dss {packed(b'ssh-dss', b'7', b'7', b'7', b'7')}"
-    assert taken([dsa, KEY]) == (dsa, KEY)
+
+
+@pytest.mark.parametrize("before", ["", 'from="10.0.0.1" '])
+def test_a_dsa_key_is_refused_by_its_number_and_kind(before: str) -> None:
+    dsa = f"{before}ssh-dss {packed(b'ssh-dss', b'7', b'7', b'7', b'7')} me"
+    assert fault([KEY, dsa]).startswith("Key 2 is a DSA key, which OpenSSH takes no more")
 
 
 def broken() -> dict[str, str]:
@@ -108,7 +112,6 @@ def broken() -> dict[str, str]:
         "a point in short": f"{ec[0].decode()} {packed(ec[0], ec[1], bytes([2]) + ec[2][1:33])} me",
         "another curve": f"{ec[0].decode()} {packed(ec[0], b'nistp384', ec[2])} me",
         "no application": f"{SK_ED} {packed(SK_ED.encode(), ed[1], b'')} me",
-        "three numbers of four": f"ssh-dss {packed(b'ssh-dss', b'7', b'7', b'7')}",
         "a quote that stays open": f'from="x {KEY}',
         "blanks outside of quotes": f"a b {KEY}",
         "no blob": kind,
