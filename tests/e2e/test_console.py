@@ -93,8 +93,8 @@ def test_a_console_is_opened_from_its_job_and_typed_into(page: Page, stack: Stac
     keep_picture(page, "console-phone")
     fits(page)
     until(page, lambda: page.locator(".console-screen").evaluate(LINES_WHOLE), "the last line is cut off")
-    for size in ({"width": 390, "height": 844}, {"width": 1440, "height": 900}):
-        page.set_viewport_size(size)
+    for width, height in ((390, 844), (1440, 900)):
+        page.set_viewport_size({"width": width, "height": height})
         until(page, lambda: page.locator(".console-screen").evaluate(AS_HIGH_AS_CAN_BE), "it ends elsewhere")
 
 
