@@ -8,6 +8,7 @@ import { tooLong } from "$/public/external/lxc_dashboard/components/code/long_te
 const TELL_AFTER_MS = 350;
 const STAYED_AFTER_MS = 5000;
 const UNSENT = "editor-unsent";
+const OPEN = "editor-open";
 
 // What was typed when the tab was closed or loaded again, and may not have been told any more: told at the next load.
 function remember(draft, path, value) {
@@ -90,6 +91,20 @@ export function Typed({ form, onField, epoch, draft, longSaid }) {
       window.removeEventListener("beforeunload", onGone, { capture: true });
     };
   }, [form, draft, longSaid]);
+  return null;
+}
+
+// Remembers what is open, so that a server that was started again, and does not know, is told.
+export function Opened({ draft, epoch, part, script, file, onReopen }) {
+  const tell = useRef(onReopen);
+  tell.current = onReopen;
+  useEffect(() => {
+    if (!draft) return;
+    const before = JSON.parse(sessionStorage.getItem(OPEN) || "{}");
+    sessionStorage.setItem(OPEN, JSON.stringify({ draft, epoch, part, script, file }));
+    const other = before.part !== part || before.script !== script || before.file !== file;
+    if (before.draft === draft && before.epoch !== epoch && other) tell.current(before.part, before.script, before.file);
+  }, [draft, epoch, part, script, file]);
   return null;
 }
 

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     OnField = rx.EventHandler
     OnMove = rx.EventHandler
     OnDone = rx.EventHandler
+    OnReopen = rx.EventHandler
 else:
     OnField = rx.EventHandler[rx.event.passthrough_event_spec(str, str, str)]
     OnMove = rx.EventHandler[rx.event.passthrough_event_spec(str, int)]
     OnDone = rx.EventHandler[rx.event.passthrough_event_spec(str, str, int)]
+    OnReopen = rx.EventHandler[rx.event.passthrough_event_spec(str, str, str)]
 
 FORM_ID: Final = "editor"
 SAVE_ID: Final = "save"
@@ -43,6 +45,16 @@ class TypedGuide(Guide):
     draft: rx.Var[str] = field()
     long_said: rx.Var[str] = field()
     on_field: OnField
+
+
+class OpenedGuide(Guide):
+    tag = "Opened"
+    epoch: rx.Var[str] = field()
+    draft: rx.Var[str] = field()
+    part: rx.Var[str] = field()
+    script: rx.Var[str] = field()
+    file: rx.Var[str] = field()
+    on_reopen: OnReopen
 
 
 class MendedGuide(Guide):
@@ -96,6 +108,14 @@ def guides() -> rx.Component:
             draft=EditorState.draft_id,
             long_said=text.CODE_TOO_LONG,
             on_field=EditorState.typed,
+        ),
+        OpenedGuide.create(
+            epoch=EditorState.epoch,
+            draft=EditorState.draft_id,
+            part=EditorState.part,
+            script=EditorState.script.name,
+            file=EditorState.file.name,
+            on_reopen=EditorState.reopen,
         ),
         MendedGuide.create(form=FORM_ID, save=SAVE_ID, refusals=EditorState.refusals),
         LeavingGuide.create(

@@ -34,18 +34,15 @@ TAKEN: Final = {
     "pk_creation_event": "The job's output was written by another worker in the meantime",
     "audit_entry_append_only": "The audit log can only be added to",
 }
-
 # Referring constraints: what still uses a row that was to go.
 USED_BY: Final = {
     "fk_container_endpoint_id_proxmox_node": "Containers of this endpoint still exist",
     "fk_creation_endpoint_id_proxmox_node": "Jobs of this endpoint still exist",
     "fk_creation_revision_id_template_revision": "Jobs were built from this template",
 }
-
 # SQLSTATE classes and codes after which the same work may succeed on a new try.
 _TRY_AGAIN_CLASSES: Final = frozenset({"08", "40", "53", "57", "58"})
 _TRY_AGAIN_CODES: Final = frozenset({"55P03", "25P03"})
-
 _UNMIGRATED: Final = "The database is not migrated to this version. Run: lxc-dashboard migrate"
 _ADVICE: Final = {
     "42P01": _UNMIGRATED,

@@ -35,7 +35,8 @@ def _actions() -> rx.Component:
         on_confirm=EditorState.discard,
     )
     save = button(text.SAVE, kind="primary", id=SAVE_ID, on_click=EditorState.ask_save, disabled=EditorState.saving)
-    return rx.cond(EditorState.phase == "ready", rx.fragment(discard, save))
+    typed = EditorState.dirty | (EditorState.keep_trouble != "")
+    return rx.cond(EditorState.phase == "ready", rx.fragment(rx.cond(typed, discard), save))
 
 
 @page(

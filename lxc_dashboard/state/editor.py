@@ -39,7 +39,7 @@ class EditorState(SavePart, PageState, rx.State):
             yield await self._write_script(epoch, key, "", value)
         elif (part, name) == ("files", "content"):
             yield await self._write_file(epoch, key, "", value)
-        else:
+        elif self._work.has(path):
             keep = self._change(self._work.typed(path, str(value)), path)
             if epoch != self.epoch:
                 self._shown_anew(path)
@@ -51,6 +51,18 @@ class EditorState(SavePart, PageState, rx.State):
         """Shows a part of the template."""
         if part in PARTS:
             self.part = part
+
+    @requires()
+    async def reopen(self, part: str, script: str, file: str) -> Any:
+        """What this tab had open, by their names, before the server was started again."""
+        await self.go(part)
+        found = self._work.script("", script)
+        if found is not None and found.key != self.script.key:
+            self._open_script(found)
+        kept = self._work.file("", file)
+        if kept is not None and kept.key != self.file.key:
+            await self._open_file(kept)
+        return EditorState.check_script
 
     @requires()
     async def keep_again(self) -> None:

@@ -68,6 +68,7 @@ class EditorBase(PageState, mixin=True):
     other_window: bool = False
     _leads_to: str = routes.TEMPLATES
     _stored: DraftContent | None = None
+    _saved: DraftContent | None = None
     _seen: datetime | None = None
     _waiting: bool = False
     _touched: frozenset[str] = frozenset()
@@ -85,8 +86,9 @@ class EditorBase(PageState, mixin=True):
         self._leads_to = routes.template(shown) if shown else routes.TEMPLATES
         self.begun_from = text.EDITOR_OF.format(number=draft.base_number) if draft.template_id else ""
         self.name = draft.content.name
-        self.resumed = draft.updated_at != draft.created_at and str(draft.id) != self.draft_id
+        other = str(draft.id) != self.draft_id
         self._begin(draft)
+        self.resumed = self.dirty and other
 
     async def _opened(self, epoch: str = "") -> bool:
         """Whether there is a draft to work on. A server that was started again opens it before it takes what was typed.
@@ -112,9 +114,14 @@ class EditorBase(PageState, mixin=True):
         if self.draft_id != str(draft.id):
             self.part = PARTS[0]
         self.draft_id, self._seen = str(draft.id), draft.updated_at
-        self.dirty = draft.updated_at != draft.created_at
-        self.kept_at = draft.updated_at.isoformat() if self.dirty else ""
+        self._saved = Work.of(draft.saved).content() if draft.saved else None
+        self._kept(self._work.content(), draft.updated_at)
         self._draw()
+
+    def _kept(self, content: DraftContent, at: datetime) -> None:
+        """Whether what is kept differs from what is saved; what does not is as good as not begun."""
+        self.dirty = content != self._saved
+        self.kept_at = at.isoformat() if self.dirty else ""
 
     def _draw(self) -> None:
         """From the work to what the page shows of it. Each part adds its own."""
@@ -186,8 +193,9 @@ class EditorBase(PageState, mixin=True):
         except DashboardError as error:
             self._not_kept(error)
             return False
-        self._stored, self._seen, self.kept_at = content, kept, kept.isoformat()
-        self.keep_trouble, self.other_window, self.dirty = "", False, True
+        self._stored, self._seen = content, kept
+        self.keep_trouble, self.other_window = "", False
+        self._kept(content, kept)
         return True
 
     def _not_kept(self, error: DashboardError) -> None:

@@ -174,7 +174,7 @@ class TemplatesState(PageState, rx.State):
         found = await service.list_templates(session(), db)
         sources = await service.list_sources(session(), db)
         built = await history.counts(session(), db)
-        drafted = {draft.template_id for draft in await drafts.list_drafts(runtime(), session())}
+        drafted = {draft.template_id for draft in await drafts.list_drafts(runtime(), session()) if draft.touched}
         self._all = tuple(row_of(s, built.get(s.id, 0), drafted=s.id in drafted) for s in found)
         refused = refusals_of(source.report for source in sources)
         more = max(0, len(refused) - REFUSED_SHOWN)

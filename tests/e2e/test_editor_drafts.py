@@ -10,7 +10,7 @@ from playwright.sync_api import Dialog, Page, expect
 
 from lxc_dashboard import routes, text
 from tests.e2e import editor
-from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, keep_picture, reload, until, visit
+from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, keep_picture, reload, visit
 from tests.e2e.stack import Stack
 
 SCRIPT = "#!/bin/bash\necho as it was\n"
@@ -136,6 +136,8 @@ def test_leaving_asks_says_that_the_draft_is_kept_and_keeps_it(page: Page, templ
 def test_a_server_that_was_started_again_loses_nothing(page: Page, stack: Stack, template: str) -> None:
     editor.begin(page, routes.edit_template(template))
     editor.part(page, "scripts")
+    page.get_by_role("button", name=text.SCRIPT_ADD).click()
+    expect(editor.scripts(page)).to_have_count(2)
     editor.write(page, "#!/bin/bash\necho kept before\n")
     editor.kept(page)
     before = editor.kept_at(page)
@@ -144,17 +146,30 @@ def test_a_server_that_was_started_again_loses_nothing(page: Page, stack: Stack,
     page.keyboard.press("ControlOrMeta+End")
     page.keyboard.insert_text("echo typed while it was away\n")
     stack.start_web(stack.port)
-
-    def shown_again() -> bool:
-        """The new server knows the draft, and not which part of it was open."""
-        page.locator(".editor-tab", has_text=text.EDITOR_PARTS["scripts"]).click()
-        shown = page.locator(".cm-content").locator("visible=true").all_text_contents()
-        return any("echo typed while it was away" in content for content in shown)
-
-    until(page, shown_again, "what was typed is not shown", within_ms=editor.SAVED_WITHIN_MS)
     editor.kept(page, since=before)
+    expect(page.locator(".editor-tab.current")).to_contain_text(text.EDITOR_PARTS["scripts"])
+    shown = page.locator(".cm-content").locator("visible=true")
+    expect(shown).to_contain_text("echo typed while it was away", timeout=editor.SAVED_WITHIN_MS)
     content = editor.current(stack, page, editor.save(page))
-    assert content.scripts[0].content == "#!/bin/bash\necho kept before\necho typed while it was away\n"
+    assert content.scripts[1].content == "#!/bin/bash\necho kept before\necho typed while it was away\n"
+
+
+def test_a_draft_that_differs_in_nothing_cannot_be_discarded(page: Page, template: str) -> None:
+    discard = page.get_by_role("button", name=text.DISCARD_DRAFT)
+    editor.begin(page, routes.edit_template(template))
+    expect(page.locator("#draft-kept")).to_have_text(text.DRAFT_NOTHING)
+    expect(discard).to_have_count(0)
+    editor.fill(page, app="Typed")
+    editor.kept(page)
+    expect(discard).to_be_visible()
+    editor.fill(page, app="Shared")
+    expect(page.locator("#draft-kept")).to_have_text(text.DRAFT_NOTHING, timeout=editor.KEPT_WITHIN_MS)
+    expect(discard).to_have_count(0)
+    reload(page)
+    expect(editor.field(page, "config.app")).to_have_value("Shared")
+    expect(page.locator("#draft-kept")).to_have_text(text.DRAFT_NOTHING)
+    expect(page.get_by_text(text.DRAFT_RESUMED)).to_have_count(0)
+    expect(discard).to_have_count(0)
 
 
 def overtake(page: Page, other: Page, template: str) -> None:

@@ -36,6 +36,7 @@ class DraftRow:
     name: str
     base_number: int
     current_number: int | None
+    created_at: datetime
     updated_at: datetime
 
 
@@ -133,7 +134,9 @@ def _of(owner: Owner) -> tuple[Any, ...]:
 
 
 def _described() -> Any:
-    columns = [col(getattr(TemplateDraft, name)) for name in ("id", "template_id", "base_number", "updated_at")]
+    columns = [
+        col(getattr(TemplateDraft, name)) for name in ("id", "template_id", "base_number", "created_at", "updated_at")
+    ]
     name = col(TemplateDraft.content)["name"].astext.label("name")
     current: Any = col(Template.revision_number).label("current_number")
     joined = select(*columns, name, current).select_from(TemplateDraft)

@@ -238,9 +238,14 @@ def best_os_template(offered: tuple[OsTemplateChoice, ...], os: str, version: st
 
     One that is there goes before one to be fetched, a plain system before an appliance made of it, then the newest.
     """
-    wanted = f"{os}-{version}" if version else os
-    fitting = [t for t in offered if os and (t.name == wanted or t.name.startswith((f"{wanted}-", f"{wanted}.")))]
+    fitting = [template for template in offered if os and is_system(template.name, os, version)]
     return max(fitting, key=_fitness).value if fitting else ""
+
+
+def is_system(name: str, os: str, version: str) -> bool:
+    """Whether an OS template of this name is of a template's OS; an empty version is any."""
+    wanted = f"{os}-{version}" if version else os
+    return name == wanted or name.startswith((f"{wanted}-", f"{wanted}."))
 
 
 def _fitness(offered: OsTemplateChoice) -> tuple[bool, bool, list[int]]:

@@ -65,6 +65,13 @@ def of_node(offered: Choices, wanted: TemplateConfig) -> dict[str, str]:
     }
 
 
+def system_missing(offered: Choices, wanted: TemplateConfig) -> str:
+    """The OS that a template is made for where the node has none of its kind, such as ``debian 13``."""
+    if not wanted.os or best_os_template(offered.ostemplates, wanted.os, wanted.version):
+        return ""
+    return f"{wanted.os} {wanted.version}".strip()
+
+
 def host_name(name: str) -> str:
     """A host name out of any name: letters, digits and single hyphens, 63 at most, and not a number alone."""
     found = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:HOSTNAME_CHARS].strip("-")

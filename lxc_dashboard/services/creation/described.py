@@ -15,7 +15,7 @@ import msgspec
 
 from lxc_dashboard.errors import InvalidInputError
 from lxc_dashboard.services.creation.choices import Choices, choices, split_os_template
-from lxc_dashboard.services.creation.defaults import defaults
+from lxc_dashboard.services.creation.defaults import defaults, system_missing
 from lxc_dashboard.services.creation.requesting import Secrets
 from lxc_dashboard.services.creation.spec import ContainerSpec, IpMode, PasswordMode
 from lxc_dashboard.services.creation.validation import check_password, validate
@@ -105,6 +105,10 @@ async def _template(rt: Runtime, session: Session, name: str, faults: dict[str, 
 def _validated(
     sound: Mapping[str, Any], summary: TemplateSummary | None, offered: Choices, faults: dict[str, str]
 ) -> ContainerSpec | None:
+    if summary and "ostemplate" not in sound and (missing := system_missing(offered, summary.config)):
+        faults.setdefault(
+            "ostemplate", f"{summary.name} is made for {missing}, which {offered.node} has not: name another"
+        )
     form = {**defaults(summary, offered), **sound}
     ostemplate, download = split_os_template(form["ostemplate"])
     raw = {

@@ -25,7 +25,6 @@ MAX_APP_CHARS = 100
 MAX_TAGS = 50
 MAX_WARNINGS = 50
 MAX_SHOWN_CHARS = 60
-
 _TRUE = {"1", "yes", "true"}
 _FALSE = {"0", "no", "false"}
 
@@ -197,15 +196,15 @@ _KEYS = {
     "TEMPLATE_DESCRIPTION": _Key("description", _description),
     "TEMPLATE_CONFIG_PATH": _Key("config_path", _config_path),
     "TEMPLATE_CPU": _Key("cpu", _number(1, 8192, "cores")),
-    "TEMPLATE_RAM": _Key("ram_mib", _number(16, 64 << 20, "MiB")),
-    "TEMPLATE_DISK": _Key("disk_gib", _number(1, 1 << 20, "GiB")),
-    "TEMPLATE_SWAP": _Key("swap_mib", _number(0, 64 << 20, "MiB")),
+    "TEMPLATE_RAM": _Key("ram_mib", _number(16, 16 << 20, "MiB")),
+    "TEMPLATE_DISK": _Key("disk_gib", _number(1, 128 << 10, "GiB")),
+    "TEMPLATE_SWAP": _Key("swap_mib", _number(0, 16 << 20, "MiB")),
     "TEMPLATE_OS": _Key(
         "os", _matching(r"[a-z][a-z0-9_\-]{0,31}", "the name of a distribution such as debian", lowered=True)
     ),
     "TEMPLATE_VERSION": _Key("version", _matching(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,31}", "a version such as 13")),
     "TEMPLATE_STORAGE": _Key("storage", _matching(r"[A-Za-z][A-Za-z0-9._\-]{0,98}[A-Za-z0-9]", "a storage's name")),
-    "TEMPLATE_BRIDGE": _Key("bridge", _matching(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,14}", "a bridge's name such as vmbr0")),
+    "TEMPLATE_BRIDGE": _Key("bridge", _matching(r"[A-Za-z][A-Za-z0-9._\-]{0,14}", "a bridge's name such as vmbr0")),
     "TEMPLATE_UNPRIVILEGED": _Key("unprivileged", _flag),
     "TEMPLATE_NESTING": _Key("nesting", _flag),
     "TEMPLATE_KEYCTL": _Key("keyctl", _flag),

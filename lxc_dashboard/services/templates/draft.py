@@ -114,7 +114,8 @@ class Overtaken:
 class Draft:
     """``template_id`` None: a template to be made, ``copy_of`` another where there is one. ``base_number`` 0: begun from nothing saved.
 
-    ``updated_at`` equals ``created_at`` until something is stored.
+    ``updated_at`` equals ``created_at`` until something is stored. ``saved``: what it was begun from, as a draft that changes
+    nothing would hold it; None of a copy in which something was stored.
     """
 
     id: UUID
@@ -125,11 +126,15 @@ class Draft:
     overtaken: Overtaken | None
     created_at: datetime
     copy_of: UUID | None = None
+    saved: DraftContent | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DraftSummary:
-    """A draft as lists show it. ``overtaken``: its template has a newer revision than the one that it was begun from."""
+    """A draft as lists show it. ``overtaken``: its template has a newer revision than the one that it was begun from.
+
+    ``touched``: something was stored in it.
+    """
 
     id: UUID
     template_id: UUID | None
@@ -137,6 +142,7 @@ class DraftSummary:
     base_number: int
     overtaken: bool
     updated_at: datetime
+    touched: bool
 
 
 def moved(scripts: Sequence[Script], name: str, to: int) -> tuple[Script, ...]:

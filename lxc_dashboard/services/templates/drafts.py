@@ -30,6 +30,7 @@ MAX_DRAFTS: Final = 20
 MAX_NAME_CHARS: Final = 63
 OWN_KINDS: Final = frozenset({SourceKind.CUSTOM, SourceKind.IMPORTED})
 GONE: Final = "This template was deleted"
+_EMPTY: Final = DraftContent(name="", config=TemplateConfig(app=""))
 
 
 def owner_of(session: Session) -> Owner:
@@ -57,10 +58,11 @@ async def get_draft(rt: Runtime, session: Session, draft_id: UUID) -> Draft:
     async with rt.db.transaction() as tx:
         row = await tx.drafts.get(owner_of(session), draft_id)
         content = DraftContent.from_json(row.content)
-        overtaken = None
+        overtaken, saved = None, _begun(row, content)
         if row.template_id is not None:
             rows = await tx.templates.get(row.template_id)
             overtaken = await overtaken_by(tx, row.base_number, rows)
+            saved = await _content(tx, rows, row.base_number)
             if content.name == row.base_name:
                 content = replace(content, name=rows.template.name)
     return Draft(
@@ -72,6 +74,7 @@ async def get_draft(rt: Runtime, session: Session, draft_id: UUID) -> Draft:
         overtaken=overtaken,
         created_at=row.created_at,
         copy_of=row.copy_of,
+        saved=saved,
     )
 
 
@@ -87,6 +90,7 @@ async def list_drafts(rt: Runtime, session: Session) -> list[DraftSummary]:
                 base_number=row.base_number,
                 overtaken=row.current_number is not None and row.current_number > row.base_number,
                 updated_at=row.updated_at,
+                touched=row.updated_at != row.created_at,
             )
             for row in await tx.drafts.list(owner_of(session))
         ]
@@ -207,7 +211,7 @@ def refuse_foreign(rows: TemplateRows) -> None:
 
 
 async def _begin(tx: Transaction, owner: Owner, rows: TemplateRows) -> UUID:
-    draft = _row(owner, await _content(tx, rows), rows.revision.number, rows.template)
+    draft = _row(owner, await _content(tx, rows, rows.revision.number), rows.revision.number, rows.template)
     if not await tx.drafts.add(draft):
         begun = await tx.drafts.of_template(owner, rows.template.id)
         if begun is None:
@@ -218,7 +222,7 @@ async def _begin(tx: Transaction, owner: Owner, rows: TemplateRows) -> UUID:
 
 
 async def _begin_copy(tx: Transaction, owner: Owner, rows: TemplateRows) -> UUID:
-    content = await _content(tx, rows)
+    content = await _content(tx, rows, rows.revision.number)
     source = await tx.templates.own_source(SourceKind.CUSTOM)
     name = _free_name(content.name, await tx.templates.names(source.id))
     content = replace(content, name=name, config=replace(content.config, config_path=""))
@@ -230,7 +234,7 @@ async def _begin_copy(tx: Transaction, owner: Owner, rows: TemplateRows) -> UUID
 
 
 async def _begin_empty(tx: Transaction, owner: Owner) -> UUID:
-    draft = _row(owner, DraftContent(name="", config=TemplateConfig(app="")), 0)
+    draft = _row(owner, _EMPTY, 0)
     await tx.drafts.add(draft)
     return draft.id
 
@@ -249,8 +253,17 @@ def _row(owner: Owner, content: DraftContent, base_number: int, template: Templa
     )
 
 
-async def _content(tx: Transaction, rows: TemplateRows) -> DraftContent:
-    side = await load_side(tx, rows.revision)
+def _begun(row: TemplateDraft, content: DraftContent) -> DraftContent | None:
+    """What a draft of a template to be made was begun with, where that is known."""
+    if row.updated_at == row.created_at:
+        return content
+    return None if row.copy_of else _EMPTY
+
+
+async def _content(tx: Transaction, rows: TemplateRows, number: int) -> DraftContent:
+    """Of revision ``number``, under the template's present name."""
+    current = rows.revision.number == number
+    side = await load_side(tx, rows.revision if current else await tx.templates.numbered(rows.template.id, number))
     files = tuple(of.file for of in side.files)
     return DraftContent(rows.template.name, side.config, tuple(side.scripts), files, tuple(side.buckets))
 

@@ -21,3 +21,8 @@ def unfit(os_family: str, managers: Iterable[PackageManager]) -> tuple[PackageMa
     fitting = {manager for manager, families in SYSTEM_MANAGERS.items() if os_family in families}
     foreign = SYSTEM_MANAGERS.keys() - fitting if fitting or os_family in OTHER_SYSTEMS else set()
     return tuple(sorted(foreign & set(managers)))
+
+
+def is_known(os_family: str) -> bool:
+    """Whether it is an OS that is called so, and not a name of anybody's."""
+    return os_family in OTHER_SYSTEMS or any(os_family in families for families in SYSTEM_MANAGERS.values())

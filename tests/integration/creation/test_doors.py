@@ -20,7 +20,7 @@ from lxc_dashboard.services.creation.findings import FindingSeverity
 from lxc_dashboard.services.creation.phases import finalize
 from lxc_dashboard.services.creation.spec import IpMode, IpSettings
 from tests.integration.creation.conftest import BASIC, content_of, register, spec_of, store
-from tests.integration.creation.test_resume import Killed, check_exact, counting, let_go
+from tests.integration.creation.counting import Killed, check_exact, counting, let_go
 
 if TYPE_CHECKING:
     from uuid import UUID

@@ -15,7 +15,7 @@ from lxc_dashboard.sandbox.guests.base import run_in
 from lxc_dashboard.sandbox.guests.running import RunningGuest
 from lxc_dashboard.services.creation import contact, service
 from tests.integration.creation.conftest import register
-from tests.integration.creation.test_resume import check_exact, counting, let_go
+from tests.integration.creation.counting import check_exact, counting, let_go
 
 if TYPE_CHECKING:
     from lxc_dashboard.sandbox.guests.base import GuestHost
@@ -34,7 +34,6 @@ apt-get $fetch --error-on=any update && apt-get $fetch install -y --no-install-r
 mkdir -p /run/sshd
 /usr/sbin/sshd -E {SSHD_LOG} -o LogLevel=VERBOSE
 """
-
 pytestmark = pytest.mark.timeout(420)
 
 

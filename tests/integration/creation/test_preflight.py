@@ -11,15 +11,16 @@ import pytest
 from fakepve.model import FakeVm
 
 from lxc_dashboard.db.models import Container
+from lxc_dashboard.errors import InvalidInputError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.sandbox.seed import Seed
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.creation import preflight
+from lxc_dashboard.services.creation import described, preflight
 from lxc_dashboard.services.creation.findings import Finding
 from lxc_dashboard.services.creation.spec import IpMode, IpSettings, Mount
 from lxc_dashboard.settings import Settings
-from tests.integration.creation.conftest import OSTEMPLATE, spec_of
+from tests.integration.creation.conftest import BASIC, OSTEMPLATE, spec_of, store
 from tests.integration.endpoints import runtime_over, sign_in
 
 GATEWAY = "10.66.0.1"
@@ -235,3 +236,24 @@ async def test_one_who_sees_little_is_told_what_could_not_be_seen(rt: Runtime, s
     found = await preflight.check(rt, await sign_in(rt, sandbox, "viewer@pve"), replace(spec_of(None), pool="staging"))
     assert any("No pool staging is seen" in str(finding) for finding in found)
     assert any("staging" in str(finding) or "lack" in str(finding) for finding in found if isinstance(finding, Finding))
+
+
+async def test_an_os_that_the_template_is_not_made_for_is_told_and_never_taken_unasked(
+    rt: Runtime, session: Session
+) -> None:
+    config = replace(BASIC.config, os="ubuntu", version="99.04")
+    revision_id = await store(rt, replace(BASIC, config=config, files=(), buckets=()))
+    found = await told(rt, session, revision_id=revision_id)
+    name = OSTEMPLATE.rpartition("/")[2]
+    cause = f"The template is made for ubuntu 99.04, and {name} is another system"
+    assert ("warning", "ostemplate", cause) in found
+    async with rt.db.transaction() as tx:
+        template, _ = await tx.templates.revision(revision_id)
+    asked = {"hostname": "web", "template": str(template.id), "node": "pve1"}
+    with pytest.raises(InvalidInputError) as refused:
+        await described.completed(rt, session, asked)
+    assert refused.value.fields == {
+        "ostemplate": f"{template.name} is made for ubuntu 99.04, which pve1 has not: name another"
+    }
+    spec, _ = await described.completed(rt, session, {**asked, "ostemplate": OSTEMPLATE})
+    assert spec.ostemplate == OSTEMPLATE

@@ -4,69 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import random
-import sys
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from lxc_dashboard.db.models import CreationState, EventType, Phase
 from lxc_dashboard.db.repositories.events import NewEvent
-from lxc_dashboard.db.repositories.tickets import SIGN_IN_ENDED
 from lxc_dashboard.errors import ServiceUnavailableError
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.services.auth.model import ABSOLUTE_LIFETIME
 from lxc_dashboard.services.creation import identity, pipeline, service
 from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.progress import LeaseLostError, Recorder
 from lxc_dashboard.settings import Settings
-from tests.integration.creation.conftest import BASIC, DEADLINE_S, content_of, entered_again_until_it_ends
-from tests.integration.endpoints import sign_in
+from tests.integration.creation.conftest import content_of
+from tests.integration.creation.counting import Killed, check_exact, counting, let_go
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from lxc_dashboard.db.journal import Journal
     from lxc_dashboard.db.models import Creation
     from lxc_dashboard.proxmox.client import ProxmoxClient
-    from lxc_dashboard.services.templates.model import TemplateContent
     from tests.integration.creation.conftest import Lab
-
-LINES = 60
-COUNTING = "#!/bin/sh\necho {name} >> /root/runs\ni=0\nwhile [ $i -lt {lines} ]; do i=$((i + 1)); echo {name} line $i; sleep 0.02; done\n"
-HELD = "until [ -e /root/go.{name} ]; do sleep 0.05; done\n"
-
-
-def counting(*names: str, lines: int = LINES, held: bool = False) -> TemplateContent:
-    """Scripts that print numbered lines slowly and note each run in ``/root/runs``.
-
-    ``held``: each ends no sooner than ``let_go`` says, so that what a test does in its middle never comes too late.
-    """
-    text = COUNTING + (HELD if held else "")
-    scripts = [(f"{at}0-{name}.sh", text.format(name=name, lines=lines)) for at, name in enumerate(names, 1)]
-    return content_of(*scripts, files=BASIC.files[:1], buckets=BASIC.buckets)
-
-
-async def let_go(lab: Lab, creation_id: UUID, *names: str) -> None:
-    """Let scripts that are held end."""
-    vmid = (await service.get_job(lab.rt, lab.session, creation_id)).vmid
-    await lab.in_guest(vmid, "touch", *(f"/root/go.{name}" for name in names))
-
-
-async def check_exact(lab: Lab, creation_id: UUID, *names: str, lines: int = LINES) -> None:
-    """Each script ran once, and each of its lines was told once, in order."""
-    job = await service.get_job(lab.rt, lab.session, creation_id)
-    assert (await lab.in_guest(job.vmid, "cat", "/root/runs")).split() == list(names)
-    for at, name in enumerate(names, 1):
-        assert await lab.log_of(creation_id, f"{at}0-{name}.sh") == [f"{name} line {n}" for n in range(1, lines + 1)]
-    assert lab.containers_named(job.hostname) == [job.vmid]
-    events = await lab.events(creation_id)
-    numbers = [number for event in events for number in range(event.seq, event.seq + event.lines)]
-    assert numbers == list(range(1, len(numbers) + 1))
 
 
 @pytest.mark.timeout(300)  # what an interruption leaves held has to run out, and on a slow machine more of them do
@@ -104,19 +64,6 @@ async def test_a_database_that_is_busy_when_a_run_is_taken_fails_nothing(
     monkeypatch.setattr(identity, "client_of", client_of)
     await lab.finish(creation_id)
     assert not refusals
-
-
-class Killed:
-    """A worker in a process of its own."""
-
-    def __init__(self, settings: Settings) -> None:
-        secret = ("DATABASE_URL", "REDIS_URL", "ENCRYPTION_KEY")
-        self._environ = {name: getattr(settings, name).get_secret_value() for name in secret}
-
-    async def start(self, creation_id: UUID) -> asyncio.subprocess.Process:
-        worker = Path(__file__).with_name("worker.py")
-        environ = {**os.environ, **self._environ, "PYTHONPATH": str(Path(__file__).parents[3])}
-        return await asyncio.create_subprocess_exec(sys.executable, str(worker), str(creation_id), env=environ)
 
 
 @pytest.mark.parametrize(
@@ -215,52 +162,6 @@ async def test_redis_is_not_needed_to_finish(lab: Lab, settings_with: Callable[.
     await check_exact(lab, creation_id, "one", lines=20)
 
 
-async def test_an_ended_ticket_makes_the_job_wait_and_a_sign_in_goes_on(lab: Lab) -> None:
-    creation_id = await lab.request(counting("one", "two", lines=200, held=True))
-    work = lab.work(creation_id)
-    await lab.until_said(creation_id, "one line 10")
-    lab.sandbox.expire_tickets()
-    await entered_again_until_it_ends(lab, work)
-    assert (await service.get_job(lab.rt, lab.session, creation_id)).state is CreationState.WAITING
-    lab.session = await sign_in(lab.rt, lab.sandbox)
-    assert await service.resume_after_sign_in(lab.rt, lab.session) == 1
-    await let_go(lab, creation_id, "one", "two")
-    await lab.finish(creation_id)
-    await check_exact(lab, creation_id, "one", "two", lines=200)
-
-
-async def test_an_ended_ticket_is_noticed_in_the_middle_of_a_script(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "KEEP_TICKET_EVERY_S", 0.2)
-    creation_id = await lab.request(counting("one", lines=20, held=True))
-    work = lab.work(creation_id)
-    await lab.until_said(creation_id, "one line 10")
-    lab.sandbox.expire_tickets()
-    async with asyncio.timeout(DEADLINE_S):
-        await work
-    await goes_on_after_the_next_sign_in(lab, creation_id, lines=20)
-
-
-async def test_twelve_hours_after_the_sign_in_a_run_that_works_waits_for_the_next_one(lab: Lab) -> None:
-    creation_id = await lab.request(counting("one", lines=20, held=True))
-    work = lab.work(creation_id)
-    await lab.until_said(creation_id, "one line 10")
-    async with lab.rt.db.transaction() as tx:
-        (await tx.creations.locked(creation_id)).signed_in_at -= ABSOLUTE_LIFETIME
-    async with asyncio.timeout(DEADLINE_S):
-        await work
-    await goes_on_after_the_next_sign_in(lab, creation_id, lines=20)
-
-
-async def goes_on_after_the_next_sign_in(lab: Lab, creation_id: UUID, *, lines: int) -> None:
-    assert (await service.get_job(lab.rt, lab.session, creation_id)).state is CreationState.WAITING
-    assert [event.message for event in await lab.events(creation_id)].count(SIGN_IN_ENDED) == 1
-    lab.session = await sign_in(lab.rt, lab.sandbox)
-    assert await service.resume_after_sign_in(lab.rt, lab.session) == 1
-    await let_go(lab, creation_id, "one")
-    await lab.finish(creation_id)
-    await check_exact(lab, creation_id, "one", lines=lines)
-
-
 async def test_what_another_worker_wrote_is_not_taken_for_ones_own(lab: Lab) -> None:
     creation_id = await lab.request(None)
     async with lab.rt.db.transaction() as tx:
@@ -287,17 +188,6 @@ class Cut:
     async def write(self, take: Callable[[], object], *, at_once: bool) -> None:
         take()
         raise ServiceUnavailableError("PostgreSQL does not answer", detail=str(at_once))
-
-
-async def test_a_session_that_ends_takes_its_jobs_tickets_along(lab: Lab) -> None:
-    creation_id = await lab.request(counting("one", lines=200, held=True))
-    work = lab.work(creation_id)
-    await lab.until_said(creation_id, "one line 10")
-    async with lab.rt.db.transaction() as tx:
-        assert await tx.creations.wipe_tickets_of_session(lab.session.id) == [creation_id]
-    async with asyncio.timeout(DEADLINE_S):
-        await work
-    await goes_on_after_the_next_sign_in(lab, creation_id, lines=200)
 
 
 async def test_twenty_megabytes_of_output_arrive_whole(lab: Lab) -> None:

@@ -19,7 +19,6 @@ from lxc_dashboard.db.models import Table
 from lxc_dashboard.errors import InvalidInputError, ServiceUnavailableError
 
 ROOT = Path(__file__).resolve().parents[3]
-
 TABLES = """
 SELECT relname, '', '' FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"""
 COLUMNS = """
@@ -35,7 +34,6 @@ SELECT c.relname, i.relname, pg_get_indexdef(x.indexrelid) || ' ' || x.indisuniq
        || ' ' || coalesce(pg_get_expr(x.indpred, x.indrelid), '')
 FROM pg_index x JOIN pg_class c ON c.oid = x.indrelid JOIN pg_class i ON i.oid = x.indexrelid
 WHERE c.relnamespace = 'public'::regnamespace"""
-
 Catalogue = set[tuple[str, str, str]]
 
 

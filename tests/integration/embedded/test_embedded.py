@@ -4,72 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
-import pwd
-import shutil
-import signal
 import socket
 import stat
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError
 
-from lxc_dashboard.embedded import EmbeddedServices, binaries
+from lxc_dashboard.embedded import EmbeddedServices
 from lxc_dashboard.embedded.folder import free_port
 from lxc_dashboard.errors import ConflictError, ServiceUnavailableError
-
-Hold = Callable[..., Any]
-LIBRARIES = [entry for entry in sys.path if entry.endswith("site-packages")]  # of use to another interpreter too
-GONE_WITHIN_S = 60
-
-
-async def write(services: EmbeddedServices) -> None:
-    with psycopg.connect(services.database_url) as connection:
-        connection.execute("CREATE TABLE kept (word text)")
-        connection.execute("INSERT INTO kept VALUES ('stays')")
-    client = Redis.from_url(services.redis_url)
-    await client.set("kept", "stays")
-    await client.aclose()
-
-
-async def read(database_url: str, redis_url: str) -> tuple[Any, Any]:
-    with psycopg.connect(database_url) as connection:
-        row = connection.execute("SELECT word FROM kept").fetchone()
-    client = Redis.from_url(redis_url)
-    word = await client.get("kept")
-    await client.aclose()
-    return row, word
-
-
-def alive(pid: int) -> bool:
-    try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def wait_until_gone(pids: list[int]) -> None:
-    deadline = time.monotonic() + GONE_WITHIN_S
-    while left := [pid for pid in pids if alive(pid)]:
-        assert time.monotonic() < deadline, f"still alive: {left}"
-        os.sched_yield()
-
-
-def server_pids(said: dict[str, Any]) -> list[int]:
-    """The servers and all their children."""
-    pids = list(said["pids"])
-    for pid in said["pids"]:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
-        pids += [int(word) for word in children.split()]
-    return pids
+from tests.integration.embedded.kept import read, write
 
 
 async def test_a_second_start_finds_what_the_first_one_wrote(tmp_path: Path) -> None:
@@ -184,41 +131,6 @@ async def test_a_server_that_cannot_start_is_named_with_its_last_words(tmp_path:
     assert "incompatible with server" in caught.value.detail
 
 
-async def test_a_killed_server_is_revived_on_its_port_with_its_data(tmp_path: Path) -> None:
-    async with EmbeddedServices(tmp_path / "data") as services:
-        await write(services)
-        before = (services.database_url, services.redis_url)
-        assert await services.revive() == []
-        for server in services._servers():
-            assert server.process is not None
-            server.process.kill()
-            server.process.wait()
-        assert await services.revive() == ["postgres", "valkey"]
-        assert (services.database_url, services.redis_url) == before
-        row, _ = await read(services.database_url, services.redis_url)
-        assert row == ("stays",)
-
-
-async def test_a_killed_server_is_revived_when_the_last_of_its_processes_has_ended(tmp_path: Path) -> None:
-    async with EmbeddedServices(tmp_path / "data") as services:
-        server = services._postgres
-        assert server is not None
-        assert server.process is not None
-        with psycopg.connect(services.database_url) as client:
-            slow_to_end = client.info.backend_pid
-            os.kill(slow_to_end, signal.SIGSTOP)
-            server.process.kill()
-            server.process.wait()
-            reviving = asyncio.create_task(services.revive())
-            try:
-                async with asyncio.timeout(60):
-                    while "still in use" not in server.log_tail():
-                        await asyncio.sleep(0.01)
-            finally:
-                os.kill(slow_to_end, signal.SIGCONT)
-            assert await reviving == ["postgres"]
-
-
 def test_a_free_port_is_none_that_the_system_gives_away_and_the_preferred_one_where_it_is_free() -> None:
     port = free_port()
     assert 20_000 <= port < 30_000
@@ -233,83 +145,3 @@ async def test_a_thread_may_not_start_servers(tmp_path: Path) -> None:
 
     with pytest.raises(RuntimeError, match="main thread"):
         await asyncio.to_thread(start)
-
-
-async def test_killing_the_command_ends_every_server_and_the_next_start_finds_the_data(
-    tmp_path: Path, hold: Hold
-) -> None:
-    async with EmbeddedServices(tmp_path / "data") as services:
-        await write(services)
-    holder = hold(tmp_path / "data")
-    pids = server_pids(holder.ready())
-    assert len(pids) > 4
-    holder.process.send_signal(signal.SIGKILL)
-    holder.process.wait()
-    wait_until_gone(pids)
-    async with EmbeddedServices(tmp_path / "data") as services:
-        assert await read(services.database_url, services.redis_url) == (("stays",), b"stays")
-
-
-async def test_a_start_right_after_a_kill_waits_for_the_old_servers(tmp_path: Path, hold: Hold) -> None:
-    holder = hold(tmp_path / "data")
-    holder.ready()
-    holder.process.send_signal(signal.SIGKILL)
-    holder.process.wait()
-    async with EmbeddedServices(tmp_path / "data") as services:
-        await write(services)
-
-
-def test_a_normal_end_leaves_no_server(tmp_path: Path, hold: Hold) -> None:
-    holder = hold(tmp_path / "data")
-    pids = server_pids(holder.ready())
-    assert holder.finish() == 0
-    assert not [pid for pid in pids if alive(pid)]
-
-
-def open_python() -> str | None:
-    """An interpreter that another account may run with our libraries."""
-    environment = {"PYTHONPATH": os.pathsep.join(LIBRARIES)}
-    for candidate in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):
-        path = Path(candidate).resolve()
-        if path.exists() and all(parent.stat().st_mode & stat.S_IXOTH for parent in path.parents):
-            probe = [candidate, "-c", "import psycopg, redis.asyncio"]
-            if subprocess.run(probe, env=environment, stderr=subprocess.DEVNULL, check=False).returncode == 0:
-                return candidate
-    return None
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="this run is an ordinary user's already")
-def test_an_ordinary_user_needs_no_privileges(hold: Hold) -> None:
-    python = open_python()
-    if python is None:
-        pytest.skip("no interpreter that another account may run with our libraries")
-    user = pwd.getpwnam("daemon")  # initdb asks for an account with a name
-    home = Path(tempfile.mkdtemp(prefix="lxc-dashboard-user-"))
-    os.chown(home, user.pw_uid, user.pw_gid)
-    try:
-        holder = hold(home / "data", python=python, user=user.pw_uid, group=user.pw_gid, extra_groups=[], cwd="/")
-        pids = holder.ready()["pids"]
-        assert {Path(f"/proc/{pid}").stat().st_uid for pid in pids} == {user.pw_uid}
-        assert holder.finish() == 0
-    finally:
-        shutil.rmtree(home)
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs servers as another account")
-async def test_root_runs_the_servers_from_a_closed_installation(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place = tmp_path / "copies"
-    place.mkdir()
-    for parent in (place, *place.parents):
-        if parent.stat().st_uid == 0 and parent != Path("/"):
-            parent.chmod(parent.stat().st_mode | 0o711)
-    monkeypatch.setattr(binaries, "_open_to_all", lambda _program: False)
-    monkeypatch.setattr(binaries, "_COPY_PLACES", (place,))
-    async with EmbeddedServices(tmp_path / "data", durable=False) as services:
-        (copy,) = place.iterdir()
-        for server in services._servers():
-            assert server.process is not None
-            assert Path(f"/proc/{server.process.pid}/exe").readlink().is_relative_to(copy)
-    async with EmbeddedServices(tmp_path / "data", durable=False):
-        assert list(place.iterdir()) == [copy]

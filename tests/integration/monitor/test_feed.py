@@ -1,80 +1,19 @@
+"""What viewers are told of PVE, and what PVE is asked for it."""
+
 from __future__ import annotations
 
 import asyncio
-import gzip
 import json
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 
-from lxc_dashboard.errors import ApiError, ConflictError, PrivilegeError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.containers import lifecycle
-from lxc_dashboard.services.containers.lifecycle import Act, Guest
-from lxc_dashboard.services.monitor.feed import FeedHub, feed_key
+from lxc_dashboard.services.monitor.feed import feed_key
 from tests.integration.monitor.conftest import SignIn
-
-PATIENCE_S = 20
-
-
-@dataclass
-class Seen:
-    """A viewer that merges what it is told, as the page does."""
-
-    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
-    meta: dict[str, Any] = field(default_factory=dict)
-    v: int = 0
-    missed: list[int] = field(default_factory=list)
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def start(self, body: bytes) -> None:
-        snapshot = json.loads(gzip.decompress(body))
-        self.rows, self.meta, self.v = snapshot["rows"], snapshot["meta"], snapshot["v"]
-
-    async def patch(self, _key: str, patch: dict[str, Any]) -> None:
-        if patch["v"] <= self.v:
-            return
-        if self.v and patch["prev"] != self.v:
-            self.missed.append(patch["prev"])
-        for vmid, fields in patch["rows"].items():
-            self.rows[vmid] = {**self.rows.get(vmid, {}), **fields}
-        for vmid in patch["gone"]:
-            self.rows.pop(str(vmid), None)
-        self.meta.update(patch["meta"] or {})
-        self.v = patch["v"]
-        self.changed.set()
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(PATIENCE_S):
-            while not condition():
-                self.changed.clear()
-                await self.changed.wait()
-
-
-@asynccontextmanager
-async def hub_of(rt: Runtime, seen: Seen) -> AsyncIterator[FeedHub]:
-    there: set[str] = {"socket"}
-    hub = FeedHub(rt, seen.patch, there.__contains__)
-    task = asyncio.create_task(hub.run())
-    try:
-        yield hub
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-async def looking(hub: FeedHub, session: Session, seen: Seen) -> None:
-    """With all rows: a snapshot waits for 5 s, then it gives what there is."""
-    hub.watch(session, "socket")
-    seen.start(await hub.snapshot(session))
-    await seen.until(lambda: bool(seen.rows))
+from tests.integration.monitor.viewers import PATIENCE_S, Seen, hub_of, looking
 
 
 def requests(sandbox: SandboxNode, path: str) -> int:
@@ -131,75 +70,6 @@ async def lifecycle_request(rt: Runtime, session: Session, vmid: int, node: str)
     await client.tasks.wait(await client.lxc.start(node, vmid), deadline_s=PATIENCE_S)
 
 
-async def test_an_act_of_ours_is_done_shown_and_audited(rt: Runtime, sign_in: SignIn) -> None:
-    seen = Seen()
-    async with hub_of(rt, seen) as hub:
-        session = await sign_in(rt, "operator@pve")
-        await looking(hub, session, seen)
-        vmid, row = next((vmid, row) for vmid, row in seen.rows.items() if row["name"] == "web-01")
-        said = await lifecycle.act(rt, session, Guest(int(vmid), row["node"], "web-01"), Act.STOP)
-        assert said == f"Stopped CT {vmid} web-01"
-        await seen.until(lambda: seen.rows[vmid]["status"] == "stopped")
-    async with rt.db.transaction() as tx:
-        (entry,) = await tx.audit.list(action="container.stop")
-    assert (entry.userid, entry.result, entry.subject) == ("operator@pve", "ok", f"CT {vmid} web-01")
-
-
-async def test_what_ha_does_later_is_waited_for(rt: Runtime, sandbox: SandboxNode, sign_in: SignIn) -> None:
-    session = await sign_in(rt, "root@pam")
-    held = next(guest for guest in sandbox.api.cts if guest.status == "running")
-    held.ha_state, sandbox.api.ha_delay = "started", 1 / sandbox.api.time_scale
-    guest = Guest(held.vmid, held.node, "kept")
-    for act, said, status in ((Act.STOP, "Stopped", "stopped"), (Act.START, "Started", "running")):
-        assert await lifecycle.act(rt, session, guest, act) == f"{said} CT {held.vmid} kept"
-        assert held.status == status
-
-
-async def test_an_act_without_the_privilege_is_refused_by_pve_and_audited(rt: Runtime, sign_in: SignIn) -> None:
-    session = await sign_in(rt, "viewer@pve")
-    with pytest.raises(PrivilegeError) as caught:
-        await lifecycle.act(rt, session, Guest(101, "pve2", "x"), Act.STOP)
-    assert caught.value.privilege == "VM.PowerMgmt"
-    async with rt.db.transaction() as tx:
-        (entry,) = await tx.audit.list(action="container.stop")
-    assert entry.result == "refused"
-
-
-async def test_the_same_button_twice_acts_once(rt: Runtime, sign_in: SignIn) -> None:
-    session = await sign_in(rt, "root@pam")
-    client = await acting.client(rt, session)
-    stopped = next(guest for guest in await client.cluster.resources("vm") if guest.status == "stopped")
-    guest = Guest(stopped.vmid, stopped.node, "twice")
-    results = await asyncio.gather(
-        lifecycle.act(rt, session, guest, Act.START),
-        lifecycle.act(rt, session, guest, Act.START),
-        return_exceptions=True,
-    )
-    assert [isinstance(result, str) for result in results].count(True) == 1
-    assert any(isinstance(result, ConflictError | ApiError) for result in results)
-
-
-def down(seen: Seen) -> list[str]:
-    return [node["name"] for node in seen.meta["nodes"] if node["down"]]
-
-
-async def test_whoever_polls_next_knows_since_when_a_node_is_down(
-    rt: Runtime, sign_in: SignIn, sandbox: SandboxNode
-) -> None:
-    sandbox.node_offline("pve2")
-    first, second = Seen(), Seen()
-    session = await sign_in(rt, "root@pam")
-    async with hub_of(rt, first) as hub:
-        await looking(hub, session, first)
-        told = [node for node in first.meta["nodes"] if node["down"]]
-    assert [(node["name"], node["longer"]) for node in told] == [("pve2", True)]
-    async with hub_of(rt, second) as hub:
-        await looking(hub, session, second)
-        before = second.v
-        await second.until(lambda: second.v > before)
-        assert [node["down"] for node in second.meta["nodes"] if node["down"]] == [told[0]["down"]]
-
-
 async def test_a_container_that_starts_is_counted_with_its_node_at_once(
     rt: Runtime, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,37 +97,6 @@ async def test_the_nodes_alone_come_from_the_same_feed(
     assert found["v"] >= seen.v
     assert [node["name"] for node in found["meta"]["nodes"]] == ["pve1", "pve2", "pve3"]
     assert requests(sandbox, "/cluster/resources") == 1
-
-
-async def test_guests_of_a_node_that_is_down_are_unknown_and_the_rest_is_there(
-    rt: Runtime, sign_in: SignIn, sandbox: SandboxNode
-) -> None:
-    seen = Seen()
-    async with hub_of(rt, seen) as hub:
-        await looking(hub, await sign_in(rt, "root@pam"), seen)
-        sandbox.node_offline("pve2")
-        await seen.until(lambda: down(seen) == ["pve2"])
-    (node,) = [node for node in seen.meta["nodes"] if node["down"]]
-    assert abs(node["down"] - time.time()) < PATIENCE_S
-    assert not node["longer"], "it was seen to go"
-    assert node["containers"] == sum(row["node"] == "pve2" for row in seen.rows.values())
-    for row in seen.rows.values():
-        assert (row["status"] == "unknown") == (row["node"] == "pve2")
-
-
-async def test_when_pve_never_answers_the_cause_is_named_and_the_rows_stay(
-    rt: Runtime, sign_in: SignIn, sandbox: SandboxNode
-) -> None:
-    seen = Seen()
-    async with hub_of(rt, seen) as hub:
-        await looking(hub, await sign_in(rt, "root@pam"), seen)
-        sandbox.mute()
-        await seen.until(lambda: bool(seen.meta.get("error")))
-        assert "cannot be reached" in seen.meta["error"] or "does not answer" in seen.meta["error"]
-        assert abs(seen.meta["failing"] - time.time()) < PATIENCE_S
-        assert len(seen.rows) == 12
-        sandbox.mute(muted=False)
-        await seen.until(lambda: not seen.meta["error"])
 
 
 async def test_two_processes_poll_once_and_the_second_goes_on_when_the_first_ends(

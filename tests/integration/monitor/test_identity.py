@@ -20,7 +20,7 @@ from lxc_dashboard.services.creation.spec import ContainerSpec
 from lxc_dashboard.services.monitor.identity import Identities
 from lxc_dashboard.services.monitor.marks import line_of
 from tests.integration.monitor.conftest import SignIn
-from tests.integration.monitor.test_feed import PATIENCE_S, Seen, hub_of, looking
+from tests.integration.monitor.viewers import PATIENCE_S, Seen, hub_of, looking
 
 OSTEMPLATE = "local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst"
 SPEC = ContainerSpec("pve1", OSTEMPLATE, "our-own", "local-lvm")

@@ -66,6 +66,27 @@ async def test_a_draft_that_nothing_was_stored_in_follows_its_template(rt: Runti
     assert [draft.overtaken for draft in await drafts.list_drafts(rt, ben)] == [True]
 
 
+async def test_a_draft_knows_what_it_was_begun_from(rt: Runtime, ann: Session, ben: Session) -> None:
+    new = await drafts.open_draft(rt, ann, None)
+    assert new.saved == new.content
+    one = await put(rt, ann, new.id, "one", b"same")
+    held = replace(content(), files=(one, replace(one, name="two")))
+    await drafts.store(rt, ann, new.id, held)
+    assert (await drafts.get_draft(rt, ann, new.id)).saved == new.saved
+    web = await template_of(rt, await authoring.save(rt, ann, new.id, ""))
+    begun = await drafts.open_draft(rt, ben, web)
+    assert begun.saved == begun.content == held
+    await drafts.store(rt, ben, begun.id, content(cpu=3))
+    await saved(rt, ann, web, content(cpu=4))
+    kept = await drafts.get_draft(rt, ben, begun.id)
+    assert (kept.saved, kept.content) == (held, content(cpu=3))
+    copy = await drafts.open_draft(rt, ben, None, copy_of=web)
+    assert copy.saved == copy.content
+    assert [draft.touched for draft in await drafts.list_drafts(rt, ben)] == [False, True]
+    await drafts.store(rt, ben, copy.id, content("other"))
+    assert (await drafts.get_draft(rt, ben, copy.id)).saved is None
+
+
 async def test_nobody_else_can_open_a_draft(rt: Runtime, ann: Session, ben: Session, sign_in: SignIn) -> None:
     draft = await drafts.open_draft(rt, ann, None)
     file = await put(rt, ann, draft.id, "key", b"mine alone")

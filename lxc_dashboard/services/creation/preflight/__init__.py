@@ -91,7 +91,8 @@ async def inspect(question: Question) -> list[Finding]:
     of_node = results[0]
     if any(finding.severity is FindingSeverity.ERROR for finding in of_node):
         results = [of_node]  # what was asked of a node that is not there says nothing
-    found = [finding for result in results for finding in result] + inside.managers(question) + inside.scripts(question)
+    found = [finding for result in results for finding in result]
+    found += [*inside.system(question), *inside.managers(question), *inside.scripts(question)]
     unique = list(dict.fromkeys(found))
     return sorted(unique, key=lambda finding: tuple(FindingSeverity).index(finding.severity))
 

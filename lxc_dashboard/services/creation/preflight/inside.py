@@ -6,10 +6,11 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.errors import GuestError
+from lxc_dashboard.services.creation.choices import is_system
 from lxc_dashboard.services.creation.doors import REGISTER, NoWay, brings_ssh_server
 from lxc_dashboard.services.creation.findings import Finding, error, note, warning
 from lxc_dashboard.services.creation.packages import batches
-from lxc_dashboard.services.templates.managers import unfit
+from lxc_dashboard.services.templates.managers import is_known, unfit
 
 if TYPE_CHECKING:
     from lxc_dashboard.guest.connection import SshAddress
@@ -51,6 +52,23 @@ async def _pct(question: Question, address: SshAddress) -> list[Finding]:
 def os_family(ostemplate: str) -> str:
     """``debian`` of ``local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst``."""
     return ostemplate.rpartition("/")[2].partition("-")[0].lower()
+
+
+def system(question: Question) -> list[Finding]:
+    """What the template is made for, where that and what is chosen are known."""
+    config = question.content.config if question.content else None
+    name = question.spec.ostemplate.rpartition("/")[2]
+    family, _, rest = name.partition("-")
+    if config is None or not is_known(config.os) or not is_known(family.lower()):
+        return []
+    version = config.version if rest[:1].isdigit() else ""
+    if is_system(name.lower(), config.os, version.lower()):
+        return []
+    wanted = f"{config.os} {config.version}".strip()
+    cause = f"The template is made for {wanted}, and {name} is another system"
+    return [
+        warning("ostemplate", cause, f"Choose an OS template of {wanted}, or see that its scripts do with this one")
+    ]
 
 
 def managers(question: Question) -> list[Finding]:

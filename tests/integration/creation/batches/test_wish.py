@@ -1,52 +1,25 @@
-"""Batches: many containers from one wish, all of them or none, seen and acted on together."""
+"""Batches: many containers from one wish, all of them or none."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
 
 from lxc_dashboard.db.models import CreationState, new_id
 from lxc_dashboard.errors import ConflictError, InvalidInputError, NotFoundError, PreflightError
-from lxc_dashboard.sandbox.node import SandboxNode
-from lxc_dashboard.sandbox.seed import Seed
 from lxc_dashboard.services.auth import acting
-from lxc_dashboard.services.creation import batch_views, batches, neighbours, requesting, service
+from lxc_dashboard.services.creation import batches, neighbours, requesting, service
 from lxc_dashboard.services.creation.requesting import Secrets
 from lxc_dashboard.services.creation.spec import IpMode, IpSettings, PasswordMode
-from tests.integration.creation.conftest import OSTEMPLATE, Lab, spec_of
+from tests.integration.creation.batches.asking import NO_NETWORK, ask, view
+from tests.integration.creation.conftest import Lab, spec_of
 from tests.integration.endpoints import sign_in
 
-NO_NETWORK = IpSettings(IpMode.NONE)
 STATIC = IpSettings(IpMode.STATIC, "10.9.0.10/24", "10.9.0.1")
-
-
-@pytest.fixture
-async def guests() -> None:
-    """None: these containers exist in PVE alone."""
-
-
-@pytest.fixture
-async def sandbox(tmp_path: Path) -> AsyncIterator[SandboxNode]:
-    seed = Seed(containers=2)
-    async with SandboxNode(tmp_path / "node", seed=seed, time_scale=0.01, stats_interval_s=1, auth_delay_s=0) as node:
-        yield node
-
-
-async def ask(lab: Lab, pattern: str = "web-{1..3}", **given: Any) -> UUID:
-    changes = {name: given.pop(name) for name in ("ipv4", "ipv6", "disk_gib", "vmid", "password_mode") if name in given}
-    spec = spec_of(None, **{"ipv4": NO_NETWORK, **changes})
-    return await batches.request_batch(lab.rt, lab.session, pattern, spec, **given)
-
-
-async def view(lab: Lab, batch_id: UUID) -> batch_views.BatchView:
-    return await batch_views.get_batch(lab.rt, lab.session, batch_id)
 
 
 async def rows(lab: Lab) -> int:
@@ -239,36 +212,6 @@ async def test_a_given_password_is_that_of_all(lab: Lab) -> None:
             assert tx.containers.root_password(await tx.containers.get(each.job.container_id)) == "hunter22"
 
 
-async def test_cancelling_all_ends_each_that_has_not_ended(lab: Lab) -> None:
-    batch_id = await ask(lab)
-    first, *rest = (each.job for each in (await view(lab, batch_id)).jobs)
-    await lab.finish(first.id)
-    outcome = await batch_views.cancel_all(lab.rt, lab.session, batch_id)
-    assert (outcome.done, outcome.refused) == (("web-2", "web-3"), ())
-    for job in rest:
-        await lab.finish(job.id, state=CreationState.CANCELLED)
-    assert lab.containers_named("web-1") == [first.vmid]
-    assert lab.containers_named("web-2") == lab.containers_named("web-3") == []
-    assert (await batch_views.cancel_all(lab.rt, lab.session, batch_id)).done == ()
-
-
-async def test_all_that_failed_are_retried_and_the_rest_is_left_alone(lab: Lab) -> None:
-    batch_id = await ask(lab)
-    jobs = [each.job for each in (await view(lab, batch_id)).jobs]
-    await lab.finish(jobs[0].id)
-    volumes = lab.sandbox.api.storages["local"]["volumes"]
-    name = OSTEMPLATE.partition(":")[2]
-    taken_away = volumes.pop(name)
-    for job in jobs[1:]:
-        await lab.finish(job.id, state=CreationState.FAILED)
-    volumes[name] = taken_away
-    outcome = await batch_views.retry_failed(lab.rt, lab.session, batch_id)
-    assert (outcome.done, outcome.refused) == (("web-2", "web-3"), ())
-    for job in jobs[1:]:
-        await lab.finish(job.id)
-    assert all(lab.containers_named(f"web-{number}") for number in (1, 2, 3))
-
-
 async def test_an_os_template_that_all_of_them_ask_for_is_downloaded_once(lab: Lab) -> None:
     client = await acting.client(lab.rt, lab.session)
     name = next(each.template for each in await client.nodes.aplinfo("pve1"))
@@ -280,35 +223,3 @@ async def test_an_os_template_that_all_of_them_ask_for_is_downloaded_once(lab: L
     await asyncio.gather(*(lab.finish(job.id) for job in jobs))
     tasks = await client.tasks.list("pve1", typefilter="download", limit=100)
     assert [task.id for task in tasks] == [name]
-
-
-async def test_others_see_what_pve_lets_them_see_and_touch_nothing(lab: Lab) -> None:
-    batch_id = await ask(lab)
-    first, *_ = (each.job for each in (await view(lab, batch_id)).jobs)
-    await lab.finish(first.id)
-    lab.session = await sign_in(lab.rt, lab.sandbox, "viewer@pve")
-    found = await view(lab, batch_id)
-    assert [each.job.hostname for each in found.jobs] == ["web-1"]
-    assert found.hidden == 2
-    assert (await batch_views.cancel_all(lab.rt, lab.session, batch_id)).done == ()
-
-
-async def test_who_sees_a_guest_does_not_see_the_job_that_had_its_vmid_before(lab: Lab) -> None:
-    batch_id = await ask(lab)
-    first, *_ = (each.job for each in (await view(lab, batch_id)).jobs)
-    await lab.finish(first.id)
-    client = await acting.client(lab.rt, lab.session)
-    await client.lxc.set_config(first.node, first.vmid, {"description": "somebody else's"})
-    lab.session = await sign_in(lab.rt, lab.sandbox, "viewer@pve")
-    with pytest.raises(NotFoundError):
-        await view(lab, batch_id)
-
-
-async def test_a_batch_that_may_not_be_seen_is_as_one_that_is_not_there(lab: Lab) -> None:
-    batch_id = await ask(lab)
-    lab.session = await sign_in(lab.rt, lab.sandbox, "viewer@pve")
-    for wanted in (batch_id, new_id()):
-        with pytest.raises(NotFoundError):
-            await view(lab, wanted)
-        with pytest.raises(NotFoundError):
-            await batch_views.cancel_all(lab.rt, lab.session, wanted)

@@ -1,0 +1,67 @@
+"""Runs that are cancelled: asked in time, and what is looked at afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from lxc_dashboard.db.models import CreationState
+from lxc_dashboard.services.creation import service, settling
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from tests.integration.creation.conftest import Lab
+
+CANCEL_WITHIN_S = 15.0
+ACKNOWLEDGED_WITHIN_S = 5.0  # before anything is stopped: what hangs or is deaf takes longer than that
+STUBBORN = (
+    "#!/bin/sh\ntrap '' TERM INT HUP\n(trap '' TERM INT HUP; sleep 987) &\necho begun\nwhile :; do sleep 987; done\n"
+)
+ALL_PROCESSES = "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '; true"
+NOTHING_OF_OURS = "ls -d /var/lib/lxc-dashboard 2>/dev/null; true"
+
+
+async def cancel(lab: Lab, creation_id: UUID) -> service.JobView:
+    """Ask, be told at once, and wait for the end, which must come in time."""
+    async with asyncio.timeout(CANCEL_WITHIN_S):
+        async with asyncio.timeout(ACKNOWLEDGED_WITHIN_S):
+            asked = await service.cancel(lab.rt, lab.session, creation_id)
+        assert asked.cancel_requested
+        await lab.until(lambda: _is(lab, creation_id, CreationState.CANCELLED), "it is cancelled")
+    return await service.get_job(lab.rt, lab.session, creation_id)
+
+
+async def _is(lab: Lab, creation_id: UUID, state: CreationState) -> bool:
+    return (await service.get_job(lab.rt, lab.session, creation_id)).state is state
+
+
+async def said(lab: Lab, creation_id: UUID) -> str:
+    return "\n".join(event.message for event in await lab.events(creation_id))
+
+
+async def check_clean(lab: Lab, job: service.JobView, *words: str) -> None:
+    """The container is there, nothing of the run is alive in it, and nothing of ours lies about."""
+    assert lab.containers_named(job.hostname) == [job.vmid]
+    processes = await lab.in_guest(job.vmid, "sh", "-c", ALL_PROCESSES)
+    assert [word for word in ("987", *words) if word in processes] == [], processes
+    assert await lab.in_guest(job.vmid, "sh", "-c", NOTHING_OF_OURS) == ""
+    assert job.may_destroy
+
+
+def tasks_of(lab: Lab, kind: str) -> list[dict[str, str]]:
+    return [task for task in lab.sandbox.api.tasklog if task["type"] == kind]
+
+
+async def owed(lab: Lab, creation_id: UUID) -> tuple[str, str | None, str | None]:
+    async with lab.rt.db.transaction() as tx:
+        creation = await tx.creations.get(creation_id)
+    return creation.state, creation.ticket_enc, creation.secrets_enc
+
+
+async def check_settled(lab: Lab, creation_id: UUID, told: str) -> None:
+    """By the schedule, once, and said in the log; no ticket is kept after that."""
+    await lab.until(lambda: settling.settle_due(lab.rt), "settled")
+    assert await owed(lab, creation_id) == (CreationState.CANCELLED.value, None, None)
+    assert await settling.settle_due(lab.rt) == 0
+    assert (await said(lab, creation_id)).split("\n").count(told) == 1

@@ -1,0 +1,64 @@
+"""Scripts that count their runs and lines, and a worker that can be killed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lxc_dashboard.services.creation import service
+from lxc_dashboard.settings import Settings
+from tests.integration.creation.conftest import BASIC, content_of
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from lxc_dashboard.services.templates.model import TemplateContent
+    from tests.integration.creation.conftest import Lab
+
+LINES = 60
+COUNTING = "#!/bin/sh\necho {name} >> /root/runs\ni=0\nwhile [ $i -lt {lines} ]; do i=$((i + 1)); echo {name} line $i; sleep 0.02; done\n"
+HELD = "until [ -e /root/go.{name} ]; do sleep 0.05; done\n"
+
+
+def counting(*names: str, lines: int = LINES, held: bool = False) -> TemplateContent:
+    """Scripts that print numbered lines slowly and note each run in ``/root/runs``.
+
+    ``held``: each ends no sooner than ``let_go`` says, so that what a test does in its middle never comes too late.
+    """
+    text = COUNTING + (HELD if held else "")
+    scripts = [(f"{at}0-{name}.sh", text.format(name=name, lines=lines)) for at, name in enumerate(names, 1)]
+    return content_of(*scripts, files=BASIC.files[:1], buckets=BASIC.buckets)
+
+
+async def let_go(lab: Lab, creation_id: UUID, *names: str) -> None:
+    """Let scripts that are held end."""
+    vmid = (await service.get_job(lab.rt, lab.session, creation_id)).vmid
+    await lab.in_guest(vmid, "touch", *(f"/root/go.{name}" for name in names))
+
+
+async def check_exact(lab: Lab, creation_id: UUID, *names: str, lines: int = LINES) -> None:
+    """Each script ran once, and each of its lines was told once, in order."""
+    job = await service.get_job(lab.rt, lab.session, creation_id)
+    assert (await lab.in_guest(job.vmid, "cat", "/root/runs")).split() == list(names)
+    for at, name in enumerate(names, 1):
+        assert await lab.log_of(creation_id, f"{at}0-{name}.sh") == [f"{name} line {n}" for n in range(1, lines + 1)]
+    assert lab.containers_named(job.hostname) == [job.vmid]
+    events = await lab.events(creation_id)
+    numbers = [number for event in events for number in range(event.seq, event.seq + event.lines)]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+class Killed:
+    """A worker in a process of its own."""
+
+    def __init__(self, settings: Settings) -> None:
+        secret = ("DATABASE_URL", "REDIS_URL", "ENCRYPTION_KEY")
+        self._environ = {name: getattr(settings, name).get_secret_value() for name in secret}
+
+    async def start(self, creation_id: UUID) -> asyncio.subprocess.Process:
+        worker = Path(__file__).with_name("worker.py")
+        environ = {**os.environ, **self._environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+        return await asyncio.create_subprocess_exec(sys.executable, str(worker), str(creation_id), env=environ)

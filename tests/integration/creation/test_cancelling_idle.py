@@ -1,0 +1,73 @@
+"""Cancel where nobody works on the run: it ends at once, or a worker looks at what it may have left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lxc_dashboard.db.models import CreationState
+from lxc_dashboard.errors import ConflictError
+from lxc_dashboard.services.auth import acting
+from lxc_dashboard.services.creation import service
+from tests.integration.creation.cancelled import said, tasks_of
+from tests.integration.creation.conftest import content_of
+from tests.integration.endpoints import sign_in
+
+if TYPE_CHECKING:
+    from tests.integration.creation.conftest import Lab
+
+
+async def test_a_queued_run_ends_at_once_without_any_worker(lab: Lab) -> None:
+    creation_id = await lab.request(None)
+    await service.cancel(lab.rt, lab.session, creation_id)
+    job = await service.get_job(lab.rt, lab.session, creation_id)
+    assert (job.state, job.exists) == (CreationState.CANCELLED, False)
+    assert "no container remains" in await said(lab, creation_id)
+    await lab.work(creation_id)
+    assert lab.containers_named(job.hostname) == []
+
+
+async def test_a_paused_run_ends_at_once_without_any_worker(lab: Lab) -> None:
+    creation_id = await lab.request(None, pause_after_create=True)
+    await lab.finish(creation_id, state=CreationState.PAUSED)
+    operator = await sign_in(lab.rt, lab.sandbox, "operator@pve")
+    await service.cancel(lab.rt, operator, creation_id)
+    job = await service.get_job(lab.rt, lab.session, creation_id)
+    assert (job.state, job.exists, job.may_destroy) == (CreationState.CANCELLED, True, True)
+    assert lab.containers_named(job.hostname) == [job.vmid]
+
+
+async def test_a_retry_whose_create_may_have_left_something_is_looked_at_by_a_worker(lab: Lab) -> None:
+    lab.sandbox.hang_task("vzcreate")
+    creation_id = await lab.request(None)
+    work = lab.work(creation_id)
+    await lab.until(lambda: tasks_of(lab, "vzcreate"), "the task runs")
+    client = await acting.client(lab.rt, lab.session)
+    await client.tasks.stop(tasks_of(lab, "vzcreate")[0]["upid"])
+    await work
+    await service.retry(lab.rt, lab.session, creation_id)
+    await service.cancel(lab.rt, lab.session, creation_id)
+    assert (await service.get_job(lab.rt, lab.session, creation_id)).state is CreationState.QUEUED
+    job = await lab.finish(creation_id, state=CreationState.CANCELLED)
+    assert job.exists == bool(lab.sandbox.api.cts.get(job.vmid))
+
+
+async def test_one_that_waits_for_a_sign_in_is_cancelled_by_who_may_manage_it(lab: Lab) -> None:
+    creation_id = await lab.request(content_of(("10-long.sh", "#!/bin/sh\necho begun\nsleep 987\n")))
+    work = lab.work(creation_id)
+    await lab.until_said(creation_id, "begun")
+    async with lab.rt.db.transaction() as tx:
+        await tx.creations.wipe_tickets_of_session(lab.session.id)
+    await work
+    operator = await sign_in(lab.rt, lab.sandbox, "operator@pve")
+    await service.cancel(lab.rt, operator, creation_id)
+    job = await lab.finish(creation_id, state=CreationState.CANCELLED)
+    assert job.exists
+
+
+async def test_one_that_is_over_says_so(lab: Lab) -> None:
+    creation_id = await lab.request(None)
+    await service.cancel(lab.rt, lab.session, creation_id)
+    with pytest.raises(ConflictError, match="has ended: cancelled"):
+        await service.cancel(lab.rt, lab.session, creation_id)

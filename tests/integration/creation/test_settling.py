@@ -1,0 +1,96 @@
+"""What a cancelled run still owes: by whom it is settled, until when, and one pass at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+from structlog.testing import capture_logs
+
+from lxc_dashboard.db.models import CreationState
+from lxc_dashboard.services.auth.model import ABSOLUTE_LIFETIME
+from lxc_dashboard.services.creation import service, settling
+from tests.integration.auth.runs import lent
+from tests.integration.creation.cancelled import ALL_PROCESSES, STUBBORN, cancel, check_settled, owed, said
+from tests.integration.creation.conftest import content_of
+
+if TYPE_CHECKING:
+    from lxc_dashboard.db.models import Creation
+    from lxc_dashboard.runtime import Runtime
+    from tests.integration.creation.conftest import Lab
+
+
+async def cancelled_while_pve_hangs(lab: Lab) -> service.JobView:
+    """In a script that goes on."""
+    creation_id = await lab.request(content_of(("10-long.sh", STUBBORN)))
+    lab.work(creation_id)
+    await lab.until_said(creation_id, "begun")
+    await asyncio.sleep(5.1)  # an answer about the user's rights holds for 5 s
+    lab.sandbox.mute()
+    job = await cancel(lab, creation_id)
+    lab.sandbox.mute(False)
+    return job
+
+
+async def test_what_is_owed_ends_with_the_session_that_lent_the_ticket(lab: Lab) -> None:
+    job = await cancelled_while_pve_hangs(lab)
+    assert (await owed(lab, job.id))[1] is not None
+    async with lab.rt.db.transaction() as tx:
+        await tx.creations.wipe_tickets_of_session(lab.session.id)
+    assert await owed(lab, job.id) == (CreationState.CANCELLED.value, None, None)
+    assert await settling.settle_due(lab.rt) == 0
+    assert settling.GUEST_ENDED not in await said(lab, job.id)
+
+
+async def test_what_is_owed_is_given_up_twelve_hours_after_the_sign_in(lab: Lab) -> None:
+    job = await cancelled_while_pve_hangs(lab)
+    async with lab.rt.db.transaction() as tx:
+        (await tx.creations.get(job.id)).signed_in_at -= ABSOLUTE_LIFETIME
+    await check_settled(lab, job.id, settling.GIVEN_UP)
+    assert "987" in await lab.in_guest(job.vmid, "sh", "-c", ALL_PROCESSES)
+
+
+async def test_what_is_owed_in_a_container_that_is_destroyed_is_nothing(lab: Lab) -> None:
+    job = await cancelled_while_pve_hangs(lab)
+    await service.destroy(lab.rt, lab.session, job.id)
+    await check_settled(lab, job.id, settling.GONE.format(vmid=job.vmid))
+
+
+async def test_what_nobody_expected_of_one_run_hides_no_other(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken, whole = await lent(lab.rt, lab.session, 901), await lent(lab.rt, lab.session, 902)
+    async with lab.rt.db.transaction() as tx:
+        for creation_id in (broken, whole):
+            (await tx.creations.get(creation_id)).state = CreationState.CANCELLED.value
+
+    async def end(_rt: Runtime, creation: Creation) -> str:
+        if creation.id == broken:
+            raise RuntimeError("frobnicated")
+        return settling.GUEST_ENDED
+
+    monkeypatch.setattr(settling, "_end", end)
+    with capture_logs() as logged:
+        assert await settling.settle_due(lab.rt) == 1
+    assert [line["creation_id"] for line in logged if line.get("exc_info")] == [str(broken)]
+    assert [(await owed(lab, each))[1] is None for each in (broken, whole)] == [False, True]
+
+
+async def test_one_pass_at_a_time_tries_to_end_what_is_owed(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    creation_id = await lent(lab.rt, lab.session, 901)
+    async with lab.rt.db.transaction() as tx:
+        (await tx.creations.get(creation_id)).state = CreationState.CANCELLED.value
+    begun, ends = asyncio.Event(), asyncio.Event()
+
+    async def hangs(*_: object) -> bool:
+        begun.set()
+        await ends.wait()
+        return True
+
+    monkeypatch.setattr(settling, "_settle", hangs)
+    first = asyncio.create_task(settling.settle_due(lab.rt))
+    await begun.wait()
+    async with asyncio.timeout(5):
+        assert await settling.settle_due(lab.rt) == 0
+    ends.set()
+    assert await first == 1
+    assert await settling.settle_due(lab.rt) == 1

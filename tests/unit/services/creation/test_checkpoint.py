@@ -1,0 +1,82 @@
+"""Events and checkpoints: as they were after the stream and the database, and where a retry begins."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from lxc_dashboard.db.models import EventType, Phase
+from lxc_dashboard.services.creation.checkpoint import Checkpoint
+from lxc_dashboard.services.creation.events import ProgressEvent, decode, encode
+from lxc_dashboard.services.creation.service import from_failed_step
+
+
+def event(seq: int, *lines: str) -> ProgressEvent:
+    return ProgressEvent(
+        seq, EventType.LOG, Phase.SYNCING, 70, "\n".join(lines), datetime.now(UTC), lines=len(lines), script="a.sh"
+    )
+
+
+def test_an_event_survives_the_stream() -> None:
+    first = event(7, "a", "ü")
+    assert decode(encode(first)) == first
+
+
+def test_the_rest_of_a_chunk_follows_a_number_in_it() -> None:
+    chunk = event(10, "a", "b", "", "d")
+    assert chunk.last == 13
+    assert chunk.after(9) == chunk
+    rest = chunk.after(11)
+    assert rest
+    assert (rest.seq, rest.lines, rest.message) == (12, 2, "\nd")
+    assert chunk.after(13) is None
+
+
+def test_a_checkpoint_survives_the_database_and_is_a_copy() -> None:
+    checkpoint = Checkpoint(done=["a"], upid={"b": "UPID"}, offset={"c": 7}, facts={"held": ["x"]})
+    values = checkpoint.to_json()
+    checkpoint.facts["held"].append("y")
+    assert values["facts"] == {"held": ["x"]}
+    assert Checkpoint.from_json(values | {"later": 1}).to_json() == values
+
+
+def test_a_step_that_is_run_again_has_another_name_and_starts_from_nothing() -> None:
+    checkpoint = Checkpoint(done=["s"], upid={"s": "U"}, intent={"s": []}, offset={"s": 9}, lines={"s": 3}, active="s")
+    checkpoint.told = ["s", "s:warnings", "st"]
+    assert checkpoint.run_of("s") == "s"
+    checkpoint.again("s")
+    assert checkpoint.run_of("s") == "s.2"
+    assert not checkpoint.is_done("s")
+    assert not checkpoint.upid | checkpoint.intent | checkpoint.offset | checkpoint.lines
+    assert checkpoint.told == ["st"]
+    assert not checkpoint.active
+
+
+def test_a_retry_begins_at_the_failed_step() -> None:
+    done = ["create.check", "create.container", "phase.creating", "start.container", "start.init", "phase.starting"]
+    done += ["deploy.prepare", "deploy.file.x", "script.001.a.sh"]
+    checkpoint = from_failed_step(Checkpoint(done=done, failed="script.002.b.sh", active="script.002.b.sh"))
+    assert checkpoint.done == ["create.check", "create.container", "deploy.file.x", "script.001.a.sh"]
+    assert checkpoint.run_of("script.002.b.sh") == "script.002.b.sh.2"
+    assert checkpoint.run_of("script.001.a.sh") == "script.001.a.sh"
+
+
+def test_a_step_that_was_only_cut_off_is_adopted_by_a_retry() -> None:
+    cut_off = Checkpoint(
+        done=["create.check", "create.container"], active="script.001.a.sh", offset={"script.001.a.sh": 7}
+    )
+    checkpoint = from_failed_step(cut_off)
+    assert checkpoint.run_of("script.001.a.sh") == "script.001.a.sh"
+    assert checkpoint.offset == {"script.001.a.sh": 7}
+
+
+def test_a_retry_of_the_create_looks_at_everything_again() -> None:
+    checkpoint = from_failed_step(
+        Checkpoint(
+            done=["create.check"],
+            failed="create.container",
+            intent={"create.container": ["U1"]},
+            upid={"create.container": "U2"},
+        )
+    )
+    assert checkpoint.done == []
+    assert "create.container" not in checkpoint.intent

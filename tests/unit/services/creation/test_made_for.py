@@ -1,0 +1,67 @@
+"""What system a template is made for, held against the one that is chosen, and against those that a node has."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from lxc_dashboard.services.creation.choices import Choices, OsTemplateChoice
+from lxc_dashboard.services.creation.defaults import system_missing
+from lxc_dashboard.services.creation.doors import NoWay
+from lxc_dashboard.services.creation.preflight import inside
+from lxc_dashboard.services.creation.preflight.question import Question
+from lxc_dashboard.services.creation.spec import ContainerSpec
+from lxc_dashboard.services.templates.model import TemplateConfig, TemplateContent
+
+DEBIAN = "debian-13-standard_13.1-2_amd64.tar.zst"
+SPEC = ContainerSpec("pve1", "", "web", "local-lvm")
+NOBODY = cast("Any", None)  # nothing is asked of it
+
+
+def told(name: str, os: str, version: str) -> list[tuple[str, str, str]]:
+    spec = replace(SPEC, ostemplate=f"local:vztmpl/{name}")
+    content = TemplateContent("web", TemplateConfig("Web", os=os, version=version))
+    question = Question(NOBODY, NOBODY, NOBODY, "root@pam", spec, None, NoWay("", ""), content)
+    return [(f.severity.value, f.field, f.cause) for f in inside.system(question)]
+
+
+@pytest.mark.parametrize(
+    ("name", "os", "version"),
+    [
+        (DEBIAN, "debian", "13"),
+        (DEBIAN, "debian", ""),
+        (DEBIAN, "", "13"),
+        (DEBIAN, "mine", "1"),
+        ("alpine-3.22-default_20250617_amd64.tar.xz", "alpine", "3.22"),
+        ("alpine-3.22-default_20250617_amd64.tar.xz", "alpine", "3"),
+        ("debian-mine.tar.zst", "debian", "13"),
+        ("golden.tar.zst", "debian", "13"),
+    ],
+)
+def test_the_system_that_the_template_is_made_for_or_one_that_nobody_knows_is_not_told(
+    name: str, os: str, version: str
+) -> None:
+    assert told(name, os, version) == []
+
+
+@pytest.mark.parametrize(("os", "version"), [("debian", "12"), ("alpine", "3.22"), ("ubuntu", ""), ("debian", "1")])
+def test_another_system_than_the_templates_is_a_warning(os: str, version: str) -> None:
+    wanted = f"{os} {version}".strip()
+    cause = f"The template is made for {wanted}, and {DEBIAN} is another system"
+    assert told(DEBIAN, os, version) == [("warning", "ostemplate", cause)]
+
+
+def test_without_a_template_there_is_nothing_to_tell() -> None:
+    question = Question(NOBODY, NOBODY, NOBODY, "root@pam", SPEC, None, NoWay("", ""), None)
+    assert inside.system(question) == []
+
+
+@pytest.mark.parametrize(
+    ("os", "version", "missing"),
+    [("debian", "13", ""), ("", "", ""), ("debian", "12", "debian 12"), ("alpine", "", "alpine")],
+)
+def test_a_system_that_a_node_has_not_is_named(os: str, version: str, missing: str) -> None:
+    offered = Choices("pve1", (), ostemplates=(OsTemplateChoice(f"local:vztmpl/{DEBIAN}", DEBIAN, "local"),))
+    assert system_missing(offered, TemplateConfig("Web", os=os, version=version)) == missing

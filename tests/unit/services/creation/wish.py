@@ -1,0 +1,7 @@
+"""A container that is wished for."""
+
+from __future__ import annotations
+
+from lxc_dashboard.services.creation.spec import ContainerSpec
+
+SPEC = ContainerSpec("pve1", "local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst", "web", "local-lvm")
