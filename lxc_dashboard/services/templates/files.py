@@ -57,10 +57,11 @@ def _walk(tree: Tree, folder: Entry, faults: Faults, depth: int = 0) -> list[tup
     siblings = {entry.name: entry for entry in tree.entries(folder)}
     found = []
     for entry in siblings.values():
+        if entry.is_dir:
+            found += _walk(tree, entry, faults, depth + 1)
+            continue
         with faults.noted():
-            if entry.is_dir:
-                found += _walk(tree, entry, faults, depth + 1)
-            elif _is_content(entry, siblings):
+            if _is_content(entry, siblings):
                 found.append((entry, siblings))
     return found
 

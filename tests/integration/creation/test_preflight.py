@@ -241,12 +241,13 @@ async def test_one_who_sees_little_is_told_what_could_not_be_seen(rt: Runtime, s
 async def test_an_os_that_the_template_is_not_made_for_is_told_and_never_taken_unasked(
     rt: Runtime, session: Session
 ) -> None:
-    config = replace(BASIC.config, os="ubuntu", version="99.04")
+    config = replace(BASIC.config, os="ubuntu", version="99.04", storage="tank")
     revision_id = await store(rt, replace(BASIC, config=config, files=(), buckets=()))
     found = await told(rt, session, revision_id=revision_id)
     name = OSTEMPLATE.rpartition("/")[2]
     cause = f"The template is made for ubuntu 99.04, and {name} is another system"
     assert ("warning", "ostemplate", cause) in found
+    assert ("note", "", "The template names storage tank, and local-lvm is taken") in found
     async with rt.db.transaction() as tx:
         template, _ = await tx.templates.revision(revision_id)
     asked = {"hostname": "web", "template": str(template.id), "node": "pve1"}
