@@ -78,6 +78,7 @@ async def test_a_retry_starts_a_container_that_was_stopped_meanwhile(lab: Lab) -
     await client.tasks.wait(await client.lxc.stop(job.node, job.vmid))
     await service.retry(lab.rt, lab.session, creation_id)
     await lab.finish(creation_id)
+    assert await lab.in_guest(job.vmid, "cat", "/root/runs") == "first\nflaky\nflaky\nlast\n"
 
 
 async def test_an_optional_script_may_fail(lab: Lab) -> None:
@@ -133,3 +134,5 @@ async def test_a_failed_create_is_retried_with_a_new_task(lab: Lab) -> None:
         lab.sandbox.api.cts.remove(left)
     await service.retry(lab.rt, lab.session, creation_id)
     await lab.finish(creation_id)
+    assert len(await client.tasks.list("pve1", typefilter="vzcreate")) == 2
+    assert lab.containers_named(job.hostname) == [job.vmid]
