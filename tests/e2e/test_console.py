@@ -92,6 +92,11 @@ def test_a_console_is_opened_from_its_job_and_typed_into(page: Page, stack: Stac
     fits(page)
     until(page, lambda: page.locator(".console-screen").evaluate(LINES_WHOLE), "the last line is cut off")
     until(page, lambda: page.evaluate(NOT_TOO_HIGH), "the page is higher than the screen")
+    page.evaluate("() => { window.WebSocket = class { close() {} }; }")
+    again = page.get_by_role("button", name=text.CONSOLE_WORDS["again"])
+    again.press("Enter")
+    expect(page.locator(".console-bar [role=status]")).to_have_text(text.CONSOLE_WORDS["connecting"])
+    expect(again).to_be_focused()
 
 
 def test_a_stopped_container_says_so_and_the_list_leads_to_a_running_one(page: Page) -> None:
