@@ -72,6 +72,9 @@ class Cursor:
         )
 
     def _refuse_command(self, pos: int) -> NoReturn:
+        char = self._text[pos]
+        if not char.isprintable():
+            self._refuse(f"a word begins with the character {char!a}, which cannot be seen: take it out", pos)
         word = _WORD.match(self._text, pos)
         shown = word.group()[:40] if word else ""
         why = f"{shown} is a command, and commands are never run: only assignments are read"
