@@ -23,6 +23,7 @@ CONF_NAME = "template.conf"
 MAX_DESCRIPTION_CHARS = 8_000
 MAX_APP_CHARS = 100
 MAX_TAGS = 50
+MAX_PATH_CHARS = 1_000
 MAX_WARNINGS = 50
 MAX_SHOWN_CHARS = 60
 _TRUE = {"1", "yes", "true"}
@@ -185,6 +186,8 @@ def _tags(value: str) -> tuple[str, ...]:
 
 def _config_path(value: str) -> str:
     parts = [part for part in value.split("/") if part not in {"", "."}]
+    if len(value) > MAX_PATH_CHARS:
+        raise ValueError(f"must be at most {MAX_PATH_CHARS:,} characters long, not {len(value):,}")
     if value.startswith("/") or ".." in parts or "\n" in value or "\\" in value:
         raise ValueError(f"must be a path below the root of the templates, not {_shown(value)}")
     return "/".join(parts)

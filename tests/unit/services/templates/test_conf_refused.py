@@ -276,3 +276,24 @@ def test_the_most_that_a_template_may_ask_for_is_the_most_that_a_container_may_g
     with pytest.raises(InvalidInputError) as refused:
         validate({field: str(most + 1)})
     assert refused.value.fields[field].endswith(f" to {most}")
+
+
+LONG = "A" * 200_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{LONG}=$(id)",
+        f"{LONG} =1",
+        f"{LONG}[0]=1",
+        f"{LONG}=a b",
+        f"{LONG}='\nTEMPLATE_CPU=1' id",
+        f"X=$BASH{LONG}",
+        f"BASH{LONG}=1",
+        f"TEMPLATE_CONFIG_PATH={LONG}",
+        f"TEMPLATE_TAGS={LONG}",
+    ],
+)
+def test_an_error_is_short_however_long_what_is_wrong(text: str) -> None:
+    assert len(refusal(text).message) < 400
