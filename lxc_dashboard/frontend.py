@@ -27,6 +27,7 @@ from lxc_dashboard.errors import DashboardError
 
 BUILD_ORIGIN: Final = "http://build.invalid"
 BUILD_TIMEOUT_S: Final = 600
+REGISTRY_TIMEOUT_S: Final = 60
 SYSTEM_NPMRC: Final = Path("/etc/npmrc")
 STAMP: Final = "lxc-dashboard-stamp"
 # Beside ``.web``: Reflex makes that folder anew, and a lock that is gone keeps nobody out.
@@ -116,9 +117,11 @@ def ensure_built(
 ) -> bool:
     """Builds the bundle unless it is there. Whether it was built now. ``environ`` is the child's environment.
 
-    Two processes may call it at once: the second waits, and finds the bundle. Raises ``FrontendError`` with the end of
-    the build's output.
+    Two processes may call it at once: the second waits, and finds the bundle. Where it is there nothing is written: who
+    serves it need not own it. Raises ``FrontendError`` with the end of the build's output.
     """
+    if not force and is_built():
+        return False
     with _locked(root() / BUILD_LOCK):
         web_folder().mkdir(exist_ok=True)
         if not force and is_built():
@@ -146,7 +149,12 @@ def _rewrite_unchanged(before: Mapping[Path, bytes]) -> None:
 
 @contextmanager
 def _locked(file: Path) -> Iterator[None]:
-    with file.open("a") as handle:
+    try:
+        handle = file.open("a")
+    except OSError as error:
+        said = f"The pages are not built yet, and {file.parent} cannot be written: `lxc-dashboard web` as its owner builds them"
+        raise FrontendError(said, detail=str(error)) from error
+    with handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
@@ -201,15 +209,19 @@ def _build_environ(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _registry(environ: Mapping[str, str]) -> str:
-    return subprocess.run(
-        ["npm", "config", "get", "registry"],  # noqa: S607 found on the PATH that we made
-        env=dict(environ),
-        cwd="/",
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    ).stdout.strip()
+    try:
+        told = subprocess.run(
+            ["npm", "config", "get", "registry"],  # noqa: S607 found on the PATH that we made
+            env=dict(environ),
+            cwd="/",
+            capture_output=True,
+            text=True,
+            timeout=REGISTRY_TIMEOUT_S,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise FrontendError(detail=f"npm does not say which registry is this machine's: {error}") from error
+    return told.stdout.strip()
 
 
 def serve_command(host: str, port: int, *, workers: int = 1) -> list[str]:

@@ -29,6 +29,7 @@ LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 SCHEME: Final = "PVEAPIToken="
 STDIN: Final = "-"
 AWAY: Final = frozenset({502, 503, 504})
+SHOWN: Final = frozenset({"id", "vmid", "hostname", "node", "state"})
 
 
 class Ending(IntEnum):
@@ -69,7 +70,7 @@ def run(wanted: Wanted) -> int:
         answer = _ask(client, body)
         if not answer.is_success:
             return _refused(answer)
-        made = _object(answer)
+        made = _made(answer)
         page = f"{url}{routes.job(made['id'])}"
         err.print(f"CT {made['vmid']} {made['hostname']} on {made['node']}: {page}", markup=False)
         if not wanted.follow:
@@ -128,10 +129,15 @@ def token_of(wanted: Wanted) -> str:
 
 def url_of(wanted: Wanted) -> str:
     """Without a slash at the end. Plain http goes to this very machine only, unless it is asked for: it shows the token."""
-    parts = urlsplit(wanted.url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(wanted.url)
+        scheme, host = parts.scheme, parts.hostname or ""
+        httpx.URL(wanted.url)
+    except (ValueError, httpx.InvalidURL):
+        scheme = host = ""
+    if scheme not in {"http", "https"} or not host:
         raise InvalidInputError({"--url": "is not an address such as https://dashboard.example"})
-    if parts.scheme == "http" and parts.hostname not in LOCAL and not wanted.plain_http:
+    if scheme == "http" and host not in LOCAL and not wanted.plain_http:
         raise InvalidInputError({"--url": "plain http would show the token to the network: use https, or --plain-http"})
     return wanted.url.rstrip("/")
 
@@ -185,10 +191,19 @@ def _object(answer: httpx.Response) -> dict[str, Any]:
     try:
         found = answer.json()
     except ValueError as error:
-        raise DashboardError(
-            "No dashboard answers there", detail=f"{answer.status_code} from {answer.url.host}"
-        ) from error
+        raise _stranger(answer) from error
     return found if isinstance(found, dict) else {}
+
+
+def _made(answer: httpx.Response) -> dict[str, Any]:
+    made = _object(answer)
+    if not made.keys() >= SHOWN:
+        raise _stranger(answer)
+    return made
+
+
+def _stranger(answer: httpx.Response) -> DashboardError:
+    return DashboardError("No dashboard answers there", detail=f"{answer.status_code} from {answer.url.host}")
 
 
 def _followed(client: httpx.Client, made: Mapping[str, Any], *, as_json: bool) -> int:
@@ -244,8 +259,13 @@ def _entries(client: httpx.Client, creation_id: str, after: int) -> Iterator[dic
             yield {"type": "end", "state": "", "message": str(_object(answer).get("error", {}).get("message", ""))}
             return
         for line in answer.iter_lines():
-            if line.strip():
-                yield json.loads(line)
+            if not line.strip():
+                continue
+            try:
+                entry = json.loads(line)
+            except ValueError:  # broken off in the middle of a line, by a proxy that does not say so
+                return
+            yield entry
 
 
 def _told(creation: Mapping[str, Any], *, as_json: bool) -> int:

@@ -75,6 +75,6 @@ def mono(value: Any, **props: Any) -> rx.Component:
     return rx.el.span(value, class_name="mono", **props)
 
 
-def code_block(value: Any, *, label: Any = "") -> rx.Component:
+def code_block(value: Any, *, label: Any) -> rx.Component:
     """Text as it is, scrolled within its frame."""
-    return rx.el.pre(rx.el.code(value), class_name="code", tab_index=0, aria_label=label)
+    return rx.el.pre(rx.el.code(value), class_name="code", tab_index=0, role="region", aria_label=label)

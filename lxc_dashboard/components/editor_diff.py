@@ -24,7 +24,13 @@ def _block(block: rx.Var[DiffBlock]) -> rx.Component:
         ),
         rx.cond(
             block.lines.length() > 0,
-            rx.el.pre(rx.foreach(block.lines, _line), class_name="code diff", tab_index=0, aria_label=block.title),
+            rx.el.pre(
+                rx.foreach(block.lines, _line),
+                class_name="code diff",
+                tab_index=0,
+                role="region",
+                aria_label=block.title,
+            ),
         ),
         class_name="diff-block",
     )

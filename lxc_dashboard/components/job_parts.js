@@ -64,9 +64,9 @@ function Secret({ name, base, words, shown, show }) {
   }, [shown]);
   const reveal = async () => {
     setFault("");
-    const answer = await fetch(`${base}/credentials`, { method: "POST", credentials: "same-origin", body: new URLSearchParams({ name }) });
-    const body = await answer.json().catch(() => ({}));
-    if (!answer.ok) { setFault([body.error || words.failed, body.reference].filter(Boolean).join(", ")); return; }
+    const answer = await fetch(`${base}/credentials`, { method: "POST", credentials: "same-origin", body: new URLSearchParams({ name }) }).catch(() => null);
+    const body = await answer?.json().catch(() => null) || {};
+    if (!answer?.ok || !body.values) { setFault([body.error || words.failed, body.reference].filter(Boolean).join(", ")); return; }
     setValues(body.values);
     show(name);
   };

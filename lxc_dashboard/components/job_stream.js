@@ -34,14 +34,15 @@ function useSparing(call, ms) {
   }, [ms]);
 }
 
-// Follows the stream while the page is seen: a hidden tab costs nothing, and comes back to where it was.
+// Follows the stream while the page is seen: a hidden tab costs nothing, and comes back to where it was. What was asked for
+// before the last stop comes to nothing: there is one stream at most, and none that nobody closes.
 function useStream(base, log, readSpans, tell, changed, fail) {
   useEffect(() => {
     let stream = null;
     let timer = null;
-    let over = false;
-    const stop = () => { clearTimeout(timer); stream?.close(); stream = null; };
-    const again = (error) => { fail(error); if (!over && !FINAL.includes(error.status)) timer = setTimeout(begin, AGAIN_MS); };
+    let turn = 0;
+    const stop = () => { turn += 1; clearTimeout(timer); stream?.close(); stream = null; };
+    const again = (error) => { fail(error); if (!FINAL.includes(error.status)) timer = setTimeout(begin, AGAIN_MS); };
     const open = () => {
       stream = new EventSource(`${base}/events?after=${log.lines.last}`);
       stream.onmessage = (event) => {
@@ -52,22 +53,23 @@ function useStream(base, log, readSpans, tell, changed, fail) {
         if (body.changed) changed();
       };
       stream.addEventListener("end", () => { stop(); changed(); });
-      stream.addEventListener("signed-out", () => { stop(); fail({ status: 401 }); });
+      // The session is over, or the job may not be seen any more: the page looks which.
+      stream.addEventListener("signed-out", () => { stop(); fail({ status: 401 }); changed(); });
       stream.onerror = () => { stop(); timer = setTimeout(begin, AGAIN_MS); };
     };
     const begin = () => {
       stop();
-      if (over) return;
+      const mine = turn;
       const query = log.loaded ? `after=${log.lines.last}&limit=${PAGE}` : `tail=${PAGE}`;
       read(`${base}/log?${query}`).then((body) => {
-        if (over) return;
+        if (mine !== turn) return;
         log.loaded = true;
         log.lines.put(body.lines, body.last);
         if (log.spans) readSpans();
         fail(null);
         tell();
         open();
-      }, again);
+      }, (error) => { if (mine === turn) again(error); });
     };
     const seen = () => {
       clearTimeout(timer);
@@ -76,7 +78,7 @@ function useStream(base, log, readSpans, tell, changed, fail) {
     };
     begin();
     document.addEventListener("visibilitychange", seen);
-    return () => { over = true; stop(); document.removeEventListener("visibilitychange", seen); };
+    return () => { stop(); document.removeEventListener("visibilitychange", seen); };
   }, [base, log, readSpans, tell, changed, fail]);
 }
 

@@ -151,20 +151,26 @@ const AWAY = "service-away";
 const BACK = "service-back";
 const LOOK_MS = 1000;
 
+// The server's last word that was answered: it stands in the state of the tab, and comes again with each page that is gone to.
+let answered = 0;
+
 // Shown from when a page finds that PostgreSQL or Redis does not answer until both do; `since` is the server's word for it.
 export function Away({ since, message, source }) {
   const [away, setAway] = useState(false);
+  const known = useRef(since);
+  known.current = since;
   useEffect(() => {
     const begin = () => setAway(true);
     window.addEventListener(AWAY, begin);
     return () => window.removeEventListener(AWAY, begin);
   }, []);
-  useEffect(() => { if (since) setAway(true); }, [since]);
+  useEffect(() => { if (since && since !== answered) setAway(true); }, [since]);
   useEffect(() => {
     if (!away) return undefined;
     let over = false;
     const look = () => fetch(source, { headers: { Accept: "application/json" } }).then((answer) => {
       if (!answer.ok || over) return;
+      answered = known.current;
       setAway(false);
       window.dispatchEvent(new Event(BACK));
     }).catch(() => null);

@@ -8,7 +8,7 @@ import reflex as rx
 
 from lxc_dashboard import routes, text
 from lxc_dashboard.components.blocks import panel
-from lxc_dashboard.components.controls import button, link_button, mono
+from lxc_dashboard.components.controls import button, code_block, link_button, mono
 from lxc_dashboard.components.forms import native_link
 from lxc_dashboard.components.job_parts import credentials
 from lxc_dashboard.components.widgets import confirm_button, copy_button
@@ -110,7 +110,7 @@ def _last_lines() -> rx.Component:
             ),
             class_name="row",
         ),
-        rx.el.pre(rx.el.code(failure.tail), class_name="code", tab_index=0, aria_label=text.LAST_LINES),
+        code_block(failure.tail, label=text.LAST_LINES),
     )
 
 

@@ -268,7 +268,9 @@ def _topbar(title: Any, crumbs: Sequence[tuple[Any, Any]]) -> rx.Component:
             aria_label=text.OPEN_NAVIGATION,
             custom_attrs={"popoverTarget": SIDEBAR_ID},
         ),
-        rx.el.nav(rx.el.ol(*trail, rx.el.li(title, aria_current="page"), class_name="crumbs"), aria_label="Breadcrumb"),
+        rx.el.nav(
+            rx.el.ol(*trail, rx.el.li(title, aria_current="page"), class_name="crumbs"), aria_label=text.BREADCRUMB
+        ),
         rx.el.div(
             _search(),
             running_now(RunningState.now, on_watch=RunningState.watch, on_leave=RunningState.leave),

@@ -42,6 +42,9 @@ EMPTY_LOG = "no content"
 # Between the end of a worker and its entry in the task index PVE may know no exit status. These take 3 s at least.
 POLLS_WITHOUT_OUTCOME = 10
 UNKNOWN_OUTCOME = "unexpected status"
+# A busy PVE answers 500 ("got timeout", "got lock request timeout") now and then. These take 3 s at least.
+ERRORS_BORNE = 10
+SERVER_ERROR, NOT_IMPLEMENTED = 500, 501
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ class Waiter:
         self._on_silence = on_silence
         self._follower = LogFollower(first_line)
         self._cancel = cancel
+        self._errors = 0
         self._seen: deque[str] = deque(maxlen=LOG_TAIL_LINES)
 
     async def wait(self, deadline_s: float, *, stop_on_cancellation: bool) -> TaskResult:
@@ -123,7 +127,7 @@ class Waiter:
 
     async def _poll(self) -> tuple[TaskStatus, list[LogLine]]:
         try:
-            status = await self._tasks.status(self._upid)
+            status = await self._status()
             if self._on_lines is None:
                 return status, []
             return status, self._follower.take(await self._new_lines(), ended=status.ended)
@@ -132,6 +136,20 @@ class Waiter:
             if self._on_silence is not None:
                 self._on_silence(error)
             return TaskStatus(), []
+
+    async def _status(self) -> TaskStatus:
+        """As PVE tells it; as if it ran where PVE stumbles, a few times in a row."""
+        try:
+            status = await self._tasks.status(self._upid)
+        except ApiError as error:
+            self._errors += 1
+            lasts = error.status < SERVER_ERROR or error.status == NOT_IMPLEMENTED or self._errors >= ERRORS_BORNE
+            if lasts:
+                raise
+            log.info("task poll failed", upid=self._upid, why=error.message)
+            return TaskStatus()
+        self._errors = 0
+        return status
 
     async def _new_lines(self) -> list[LogLine]:
         lines: list[LogLine] = []

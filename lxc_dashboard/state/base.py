@@ -131,6 +131,14 @@ class PageState(rx.State, mixin=True):
         self.phase = EMPTY if empty else READY
         self.problem = Problem()
 
+    async def _lose(self, error: Exception, **kept: Any) -> None:
+        """What was shown may be seen no more: nothing stays but what is ``kept``, by name, and why is told."""
+        self.reset()
+        for name, value in kept.items():
+            setattr(self, name, value)
+        async with self._filling():
+            raise error
+
     @asynccontextmanager
     async def _filling(self) -> AsyncIterator[None]:
         """Around the filling of a page, which no error leaves loading. A session that ended is no problem of the page: it rises."""

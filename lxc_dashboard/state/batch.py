@@ -118,7 +118,7 @@ class BatchState(JobRoom, rx.State):
             if await self._read_again():
                 return
         except NotFoundError as error:
-            await self._lose(error)
+            await self._lose(error, id=self.id)
             return
         found = await batch_views.jobs_now(runtime(), uuid_of(self.id, text.NO_SUCH_BATCH))
         shown = {row.id for row in self.rows}
@@ -126,14 +126,6 @@ class BatchState(JobRoom, rx.State):
             await self._read()
             return
         self._fill([each for each in found if str(each.job.id) in shown], now())
-
-    async def _lose(self, error: NotFoundError) -> None:
-        """Nothing of it may be seen any more."""
-        wanted = self.id
-        self.reset()
-        self.id = wanted
-        async with self._filling():
-            raise error
 
     def _fill(self, jobs: Sequence[BatchJob], at: datetime) -> None:
         rows = [batch_row(each, at) for each in jobs]

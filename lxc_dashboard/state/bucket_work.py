@@ -11,8 +11,9 @@ from lxc_dashboard import routes, text
 from lxc_dashboard.db.models import PackageManager
 from lxc_dashboard.services.templates.buckets import BucketDetail, BucketSummary, BucketUse
 from lxc_dashboard.services.templates.linediff import LineDiffer, LineKind
-from lxc_dashboard.services.templates.listing import Listing, read_listing
+from lxc_dashboard.services.templates.listing import MAX_TYPED_CHARS, Listing, read_listing
 from lxc_dashboard.services.templates.model import PackageEntry
+from lxc_dashboard.services.templates.packages import MAX_BUCKET_NAME_CHARS
 from lxc_dashboard.state.template_rows import counted
 
 NEW: Final = "new"
@@ -20,6 +21,9 @@ NAMED_AT_ONCE: Final = 6
 DIFF_LINES: Final = 200
 SIGNS: Final = {LineKind.ADDED: "+", LineKind.REMOVED: "-"}
 QUERY_CHARS: Final = 200
+# One more than each may have, so that it is told.
+LISTING_CHARS: Final = MAX_TYPED_CHARS + 1
+NAME_CHARS: Final = MAX_BUCKET_NAME_CHARS + 1
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,11 @@ class Work:
     def rebased(self, base: Base) -> Work:
         """What was typed, from now on as a change of ``base``."""
         return replace(self, base=base)
+
+
+def name_of(typed: str) -> str:
+    """What a bucket is to be called."""
+    return typed.strip()[:NAME_CHARS]
 
 
 def row_of(bucket: BucketSummary) -> BucketRow:

@@ -19,6 +19,7 @@ from lxc_dashboard.services.templates import buckets
 from lxc_dashboard.services.templates.buckets import BucketDetail, BucketUse
 from lxc_dashboard.state.base import PageState, requires, runtime, said, session, warned
 from lxc_dashboard.state.bucket_work import (
+    LISTING_CHARS,
     NEW,
     QUERY_CHARS,
     Base,
@@ -29,6 +30,7 @@ from lxc_dashboard.state.bucket_work import (
     Work,
     changed_lines,
     fault_rows,
+    name_of,
     named,
     row_of,
     said_of,
@@ -93,14 +95,14 @@ class BucketsState(PageState, rx.State):
     async def typed(self, key: str, listing: str) -> None:
         """What the list of the bucket ``key`` says now."""
         if key in self._works:
-            self._works[key] = replace(self._works[key], listing=listing)
+            self._works[key] = replace(self._works[key], listing=listing[:LISTING_CHARS])
             self._look(key)
 
     @requires()
     async def renamed(self, key: str, name: str) -> None:
         """What the bucket ``key`` is to be called."""
         if key in self._works:
-            self._works[key] = replace(self._works[key], name=name.strip())
+            self._works[key] = replace(self._works[key], name=name_of(name))
             self.name_fault = ""
             self._look(key)
 
@@ -139,7 +141,7 @@ class BucketsState(PageState, rx.State):
         key, work = str(data.get("key", "")), self._works.get(self.chosen)
         if key != self.chosen or work is None:
             return
-        work = replace(work, name=str(data.get("name", work.name)).strip())
+        work = replace(work, name=name_of(str(data.get("name", work.name))))
         self._works[key] = work
         self._look(key)
         if self.faults:

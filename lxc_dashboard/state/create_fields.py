@@ -25,7 +25,8 @@ class FieldsPart(Selection, mixin=True):
     async def keep(self, name: str, value: str | bool) -> None:
         """A field was left: its value is kept, and the summary follows."""
         if name in self.initial:
-            self.form[name] = ("on" if value else "") if isinstance(value, bool) else str(value)
+            said = ("on" if value else "") if isinstance(value, bool) else str(value)
+            self.form[name] = wizard.bounded(name, said)
             self._mended(name)
             await self._keep_draft()
 
@@ -41,6 +42,7 @@ class FieldsPart(Selection, mixin=True):
     @requires()
     async def change_node(self, node: str) -> None:
         """Offers what the other node has; choices that it does not have fall back to its own."""
+        node = wizard.bounded("node", node)
         found = await self._offer(node)
         fallback = defaults(None, found)
         self.form["node"] = node

@@ -42,9 +42,9 @@ class ReviewPart(BatchPart, mixin=True):
     _checks: int = 0
     _watcher: int = 0
 
-    @requires(background=True)
+    @requires(background=True, supersedes=True)
     async def check_now(self) -> AsyncIterator[Any]:
-        """Preflight: what would fail, before anything is made. A later check makes an earlier one's findings void."""
+        """Preflight: what would fail, before anything is made. A later check ends an earlier one, so that a tab asks PVE once at a time."""
         rt, who = runtime(), session()
         endpoint = await command.address(rt, who)
         async with self:
@@ -63,7 +63,7 @@ class ReviewPart(BatchPart, mixin=True):
             async with self:
                 self.checking = self.checking and mine != self._checks
 
-    @requires(background=True)
+    @requires(background=True, supersedes=True)
     async def watch_review(self) -> None:
         """Preflight again and again, as long as the review is open: it ends with the page, and takes nothing away meanwhile."""
         rt, who = runtime(), session()

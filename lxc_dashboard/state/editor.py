@@ -39,7 +39,7 @@ class EditorState(SavePart, PageState, rx.State):
             yield await self._write_script(epoch, key, "", value)
         elif (part, name) == ("files", "content"):
             yield await self._write_file(epoch, key, "", value)
-        else:
+        elif self._work.has(path):
             keep = self._change(self._work.typed(path, str(value)), path)
             if epoch != self.epoch:
                 self._shown_anew(path)

@@ -80,7 +80,7 @@ class SavePart(ScriptsPart, PackagesPart, FilesPart, mixin=True):
 
     @requires()
     async def write_note(self, note: str) -> None:
-        self.note = note
+        self.note = note[: authoring.MAX_NOTE_CHARS + 1]
 
     @requires()
     async def save(self, data: dict[str, Any]) -> AsyncIterator[Any]:
@@ -132,7 +132,7 @@ class SavePart(ScriptsPart, PackagesPart, FilesPart, mixin=True):
     async def _save(self, note: str, over: int | None) -> AsyncIterator[Any]:
         if self.saving or not await self._keep_now(runtime(), session()):
             return
-        self.note, self.saving, self.note_error = note, True, ""
+        self.note, self.saving, self.note_error = note[: authoring.MAX_NOTE_CHARS + 1], True, ""
         yield
         try:
             saved = await authoring.save(runtime(), session(), self._draft(), note, over=over)

@@ -131,9 +131,9 @@ class ScriptsPart(EditorBase, mixin=True):
         """Leads the cursor to a line of the open script."""
         self.go_to = {"line": int(line), "asked": self.go_to.get("asked", 0) + 1}
 
-    @requires(background=True)
+    @requires(background=True, supersedes=True)
     async def check_script(self) -> None:
-        """ShellCheck over the open script. What was asked before and answers later says nothing."""
+        """ShellCheck over the open script. A later one ends an earlier one, whose answer would say nothing."""
         async with self:
             self._lints += 1
             mine, item = self._lints, self._work.script(self.script.key)

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 from lxc_dashboard.services.templates import draft
 from lxc_dashboard.services.templates.draft import DraftContent
 from lxc_dashboard.services.templates.model import script_order
+from lxc_dashboard.services.templates.packages import MAX_LIST_BYTES
 from lxc_dashboard.state.editor_items import (
     FLAGS,
     NEW_SCRIPT,
@@ -37,7 +38,13 @@ from lxc_dashboard.state.editor_items import (
 FIELD_CHARS: Final = 10_000
 # One more than a script may have: the check of a save refuses what was cut, where the page let it through.
 TEXT_CHARS: Final = (1 << 20) + 1
+LIST_CHARS: Final = MAX_LIST_BYTES + 1
 
+_CHARS: Final = {"content": TEXT_CHARS, "lines": LIST_CHARS}
+# Set by what is sent or chosen, never typed.
+_GIVEN: Final = frozenset({"key", "sha256", "size", "shared_id"})
+LISTS: Final = frozenset({"scripts", "files", "packages"})
+CONFIG: Final = frozenset({*NUMBERS, *FLAGS, *TEXTS, "tags"})
 _PREFIX: Final = re.compile(r"([0-9]{1,6})")
 
 Item = TypeVar("Item", ScriptItem, FileItem, ListItem)
@@ -77,7 +84,7 @@ class Work:
         part, _, rest = path.partition(".")
         if part == "name" and not rest:
             return replace(self, name=value[:FIELD_CHARS])
-        if part == "config" and rest in {*NUMBERS, *FLAGS, *TEXTS, "tags"}:
+        if part == "config" and rest in CONFIG:
             return replace(self, config={**self.config, rest: value[:FIELD_CHARS]})
         key, _, name = rest.partition(".")
         if part == "scripts":
@@ -88,6 +95,13 @@ class Work:
         if part == "packages":
             return replace(self, packages=_set(self.packages, key, name, value))
         return self
+
+    def has(self, path: str) -> bool:
+        """Whether there is such a field to type into."""
+        part, _, rest = path.partition(".")
+        key, _, name = rest.partition(".")
+        items: Sequence[ScriptItem | FileItem | ListItem] = getattr(self, part) if part in LISTS else ()
+        return path == "name" or (part == "config" and rest in CONFIG) or any(name in _typed(i, key) for i in items)
 
     # Scripts
 
@@ -180,14 +194,18 @@ def ordered(scripts: Iterable[ScriptItem]) -> tuple[ScriptItem, ...]:
 
 def _set(items: tuple[Item, ...], key: str, name: str, value: str) -> tuple[Item, ...]:
     def changed(item: Item) -> Item:
-        known = {known.name: known.type for known in fields(item)} if item.key == key else {}
-        if name not in known or name in {"key", "sha256", "size", "shared_id"}:
+        if name not in _typed(item, key):
             return item
-        limit = TEXT_CHARS if name in {"content", "lines"} else FIELD_CHARS
+        limit = _CHARS.get(name, FIELD_CHARS)
         given: Any = value == ON if isinstance(getattr(item, name), bool) else value[:limit]
         return replace(item, **{name: given})
 
     return tuple(map(changed, items))
+
+
+def _typed(item: ScriptItem | FileItem | ListItem, key: str) -> frozenset[str]:
+    """The fields of the item that are typed; none where ``key`` is another's."""
+    return frozenset(field.name for field in fields(item)) - _GIVEN if item.key == key else frozenset()
 
 
 def _found(items: tuple[Item, ...], key: str, name: str) -> Item | None:

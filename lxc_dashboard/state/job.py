@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import reflex as rx
+import structlog
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.errors import ServiceUnavailableError, UnreachableError
+from lxc_dashboard.errors import NotFoundError, ServiceUnavailableError, UnreachableError
 from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.report import JobReport, PhaseReport, StepReport, report
 from lxc_dashboard.services.creation.views import JobView
@@ -18,6 +18,8 @@ from lxc_dashboard.state.base import READY, PageState, requires, runtime, said, 
 from lxc_dashboard.state.ids import id_in, uuid_of
 from lxc_dashboard.state.job_rows import DOTS, OPEN_STATES, line_of, word_of
 from lxc_dashboard.state.template_rows import counted
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -108,11 +110,15 @@ class JobState(PageState, rx.State):
 
     @requires(unattended=True)
     async def refresh(self) -> None:
-        """The log's stream tells of a change. What does not answer now is asked at the next one."""
+        """The log's stream tells of a change, or that it ends. What does not answer now is asked at the next one."""
         if self.phase != READY:
             return
-        with suppress(ServiceUnavailableError, UnreachableError):
+        try:
             self._fill(await report(runtime(), session(), uuid_of(self.id, text.NO_SUCH_JOB)))
+        except NotFoundError as error:
+            await self._lose(error, id=self.id)
+        except (ServiceUnavailableError, UnreachableError) as error:
+            log.info("job not looked at", why=str(error))
 
     @requires()
     async def cancel(self) -> AsyncIterator[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
@@ -64,7 +65,8 @@ class JobsHub:
     async def _look(self, endpoint_id: UUID) -> None:
         room = room_of(endpoint_id)
         known: tuple[JobPulse, ...] | None = None
-        tick = 0
+        # A number that a tab still holds from an earlier watch, here or in another process, would tell it nothing.
+        tick = time.time_ns() // 1_000_000
         while self._sockets.count(room) or self._sockets.count(attending(endpoint_id)):
             found = await self._pulse(endpoint_id)
             if known is not None and found is not None and found != known:

@@ -8,12 +8,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from lxc_dashboard import text
+from lxc_dashboard.services.creation.mount_fields import MOUNTS_MAX
 
 FIELD: Final = "mounts"
 # What stands for a folder of the node where a storage is chosen: how its path begins.
 NODE_FOLDER: Final = "/"
 DEFAULT_SIZE_GIB: Final = "8"
 _CHARS: Final = 4096
+_DIGITS: Final = 9
 _TEXTS: Final = ("source", "path", "size_gib")
 _FLAGS: Final = ("backup", "read_only")
 
@@ -39,13 +41,13 @@ class ShownMount(MountRow):
 
 
 def rows_of(kept: str) -> list[MountRow]:
-    """What ``text_of`` wrote; nothing for anything else."""
+    """What ``text_of`` wrote, no more than is one too many; nothing for anything else."""
     try:
         found = json.loads(kept) if kept else []
     except (ValueError, RecursionError):
         return []
     rows = found if isinstance(found, list) else []
-    return [_row(row) for row in rows if isinstance(row, dict)]
+    return [_row(row) for row in rows[: MOUNTS_MAX + 1] if isinstance(row, dict)]
 
 
 def _row(values: Mapping[str, Any]) -> MountRow:
@@ -125,4 +127,9 @@ def place_of(field: str) -> str:
 
 def size_on(kept: str, storage: str) -> int:
     """GiB that the mount points take on a storage."""
-    return sum(int(row.size_gib) for row in rows_of(kept) if row.source == storage and row.size_gib.isdecimal())
+    return sum(whole(row.size_gib) for row in rows_of(kept) if row.source == storage)
+
+
+def whole(typed: str) -> int:
+    """A number as it was typed; 0 for what is none, or more than anything has."""
+    return int(typed) if typed.isdecimal() and len(typed) <= _DIGITS else 0

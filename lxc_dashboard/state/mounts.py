@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lxc_dashboard.services.creation.mount_fields import MOUNTS_MAX
 from lxc_dashboard.state import mount_rows
 from lxc_dashboard.state.base import requires
 from lxc_dashboard.state.create_fields import FieldsPart
@@ -14,7 +15,7 @@ class Mounts(FieldsPart, mixin=True):
     @requires()
     async def add_mount(self) -> None:
         """One more, a volume on the storage that holds the disk."""
-        rows = self._rows()
+        rows = self._rows()[:MOUNTS_MAX]
         self._keep_rows([*rows, MountRow(source=self.form.get("storage", ""))])
         self._mended(FIELD)
         await self._keep_draft()

@@ -56,7 +56,8 @@ class Sockets:
             return
         await self.enter(sid, f"{_SESSION_ROOM}{session.id}")
         self._keys[session.id] = session.key
-        await server.save_session(sid, {"address": address}, namespace=NAMESPACE)
+        with suppress(KeyError):  # it is closing just now
+            await server.save_session(sid, {"address": address}, namespace=NAMESPACE)
 
     def is_there(self, sid: str) -> bool:
         return bool(self._server.manager.is_connected(sid, NAMESPACE))
@@ -87,21 +88,23 @@ class Sockets:
                         async for _, message in announcements:
                             leaving = asyncio.create_task(self.leave_all(UUID(message.decode())))
                             self._leaving.add(leaving)
-                            leaving.add_done_callback(self._leaving.discard)
+                            leaving.add_done_callback(self._left)
                 await asyncio.sleep(LISTEN_AGAIN_S)
         finally:
             sweeping.cancel()
 
     async def leave_all(self, session_id: UUID) -> int:
-        """Sends each socket of the session to the sign-in page, then closes it. How many there were."""
-        self._keys.pop(session_id, None)
+        """Sends each socket of the session to the sign-in page, then closes it. How many there were.
+
+        Any of them may close by itself meanwhile, which holds up none of the others.
+        """
         server = self._server
         sids = [sid for sid, _ in server.manager.get_participants(NAMESPACE, f"{_SESSION_ROOM}{session_id}")]
         for sid in sids:
-            address = (await server.get_session(sid, namespace=NAMESPACE)).get("address", "")
             for room in [room for room in server.rooms(sid, NAMESPACE) if room != sid]:
                 await self.quit(sid, room)
-            await server.emit(EVENT, to_sign_in(address), to=sid, namespace=NAMESPACE)
+        for sid in sids:
+            await server.emit(EVENT, to_sign_in(await self._address(sid)), to=sid, namespace=NAMESPACE)
         if sids:
             # The redirect must be out before the close: an emit only queues it.
             await asyncio.sleep(LAST_WORD_S)
@@ -110,6 +113,7 @@ class Sockets:
             await server.disconnect(sid, namespace=NAMESPACE)
             if transport is not None:
                 await server.eio.disconnect(transport)
+        self._keys.pop(session_id, None)
         return len(sids)
 
     async def sweep(self, runtime: Runtime) -> None:
@@ -123,8 +127,24 @@ class Sockets:
     async def _sweep_always(self, runtime: Runtime) -> None:
         while True:
             await asyncio.sleep(SWEEP_S)
-            with suppress(ServiceUnavailableError):
+            try:
                 await self.sweep(runtime)
+            except ServiceUnavailableError as error:
+                log.info("sessions not looked at", why=str(error))
+            except Exception:
+                log.exception("sessions not looked at")
+
+    async def _address(self, sid: str) -> str:
+        """What the socket's page shows; the first page where it is closing just now."""
+        try:
+            return str((await self._server.get_session(sid, namespace=NAMESPACE)).get("address", ""))
+        except KeyError:
+            return routes.DASHBOARD
+
+    def _left(self, leaving: asyncio.Task[int]) -> None:
+        self._leaving.discard(leaving)
+        if not leaving.cancelled() and (error := leaving.exception()) is not None:
+            log.error("sockets of an ended session not closed", exc_info=error)
 
     @property
     def _server(self) -> Any:

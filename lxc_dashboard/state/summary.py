@@ -110,9 +110,9 @@ def cost(offered: Choices, form: Mapping[str, str]) -> list[Line]:
     """What is left on the node and the storage afterwards."""
     lines = []
     node = next((n for n in offered.nodes if n.name == form.get("node")), None)
-    memory = form.get("memory_mib", "")
-    if node and node.memory_total and memory.isdecimal():
-        left = max(0.0, node.memory_free / GIB - count(form) * int(memory) / 1024)
+    memory = mount_rows.whole(form.get("memory_mib", ""))
+    if node and node.memory_total and memory:
+        left = max(0.0, node.memory_free / GIB - count(form) * memory / 1024)
         lines.append(Line(text.MEMORY, text.LEFT_OF.format(left=f"{left:.1f}", free=f"{node.memory_free / GIB:.1f}")))
     return lines + [line for storage in offered.storages if (line := _storage_line(storage, form))]
 
@@ -120,7 +120,7 @@ def cost(offered: Choices, form: Mapping[str, str]) -> list[Line]:
 def _storage_line(storage: StorageChoice, form: Mapping[str, str]) -> Line | None:
     """Of a storage on which the disk or a mount point is asked for. Yet to be downloaded OS templates lie elsewhere."""
     disk = form.get("disk_gib", "") if storage.name == form.get("storage") else ""
-    wanted = mount_rows.size_on(form.get(mount_rows.FIELD, ""), storage.name) + (int(disk) if disk.isdecimal() else 0)
+    wanted = mount_rows.size_on(form.get(mount_rows.FIELD, ""), storage.name) + mount_rows.whole(disk)
     if not wanted:
         return None
     left = max(0.0, storage.free / GIB - count(form) * wanted)

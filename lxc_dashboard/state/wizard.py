@@ -10,6 +10,8 @@ from typing import Any, Final
 from lxc_dashboard import text
 from lxc_dashboard.services.creation.choices import Choices, split_os_template
 from lxc_dashboard.services.creation.defaults import ticked
+from lxc_dashboard.services.creation.filled import MAX_ITEMS, VALUE_CHARS
+from lxc_dashboard.services.creation.ssh_key_fields import KEY_MAX_CHARS, KEYS_MAX
 from lxc_dashboard.services.templates.report import TemplateDetail
 from lxc_dashboard.state import mount_rows
 
@@ -22,6 +24,8 @@ STEP_OF: Final = {
     "packages_extra": "packages",
     "scripts": "scripts",
 }
+# All keys for root, each in a line.
+KEYS_CHARS: Final = KEYS_MAX * (KEY_MAX_CHARS + 1)
 # Fields that the services tell apart and the form does not.
 SHOWN_AS: Final = {"ostemplate_download": "ostemplate", "packages": "packages_extra"}
 
@@ -113,8 +117,13 @@ def switched(rows: Sequence[Any], name: str, attribute: str) -> list[Any]:
 
 
 def with_extras(rows: Sequence[ExtraRow], manager: str, typed: str) -> list[ExtraRow]:
-    """``rows`` and what was typed after them, each once."""
-    return list(dict.fromkeys([*rows, *(ExtraRow(manager, spec) for spec in typed.split())]))
+    """``rows`` and what was typed after them, each once, as many as a draft keeps."""
+    return list(dict.fromkeys([*rows, *(ExtraRow(manager, spec) for spec in typed.split())]))[:MAX_ITEMS]
+
+
+def bounded(name: str, value: str) -> str:
+    """What was typed into a field; of what is too long for it so much that this is told."""
+    return value[: (KEYS_CHARS if name == "ssh_keys" else VALUE_CHARS) + 1]
 
 
 def taken(form: Mapping[str, str], versions: Mapping[str, int], data: Mapping[str, Any]) -> dict[str, str]:
@@ -125,7 +134,7 @@ def taken(form: Mapping[str, str], versions: Mapping[str, int], data: Mapping[st
     """
     known = _versions(data.get("versions"))
     current = {name for name in form if known.get(name, 0) == versions.get(name, 0)}
-    typed = {name: str(data[name]) for name in current if name in data and name not in FLAGS}
+    typed = {name: bounded(name, str(data[name])) for name in current if name in data and name not in FLAGS}
     if mount_rows.FIELD in current:
         typed[mount_rows.FIELD] = mount_rows.taken(form[mount_rows.FIELD], data)
     return {**typed, **{name: ticked(bool(data.get(name))) for name in current if name in FLAGS}}

@@ -77,6 +77,42 @@ def test_a_long_log_is_scrolled_searched_and_filtered_with_few_lines_in_the_page
     until_seen(page, f"line {LONG}")
 
 
+# Counts streams, and holds what is read of the log until it is let go.
+HELD = """
+  window.made = 0; window.read = 0; window.held = [];
+  window.EventSource = class extends EventSource { constructor(...all) { super(...all); window.made += 1; } };
+  const own = window.fetch;
+  window.fetch = async (address, ...rest) => {
+    if (!String(address).includes("/log?")) return own(address, ...rest);
+    await new Promise((go) => window.held.push(go));
+    const answer = await own(address, ...rest);
+    const body = await answer.json();
+    return { ok: true, json: async () => { window.read += 1; return body; } };
+  };
+"""
+LOOKED_AWAY = """() => {
+  for (const hidden of [true, false]) {
+    Object.defineProperty(document, "hidden", { get: () => hidden, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+  }
+}"""
+
+
+def test_who_looks_away_while_the_log_is_read_has_one_stream_of_it(page: Page, stack: Stack) -> None:
+    page.add_init_script(HELD)
+    job = write(stack, page, 9012, printed(3), hostname="long-12")
+    visit(page, routes.job(job))
+    until(page, lambda: page.evaluate("window.held.length") == 1, "the log is not asked for")
+    page.evaluate(LOOKED_AWAY)
+    until(page, lambda: page.evaluate("window.held.length") == 2, "the log is not asked for again")
+    page.evaluate("window.held[1]()")
+    until(page, lambda: page.evaluate("window.read") == 1, "the log is not read")
+    page.evaluate("window.held[0]()")
+    until(page, lambda: page.evaluate("window.read") == 2, "the log is not read again")
+    until_seen(page, "line 3")
+    assert page.evaluate("window.made") == 1
+
+
 def test_matches_are_stepped_through(page: Page, stack: Stack) -> None:
     job = write(stack, page, 9002, printed(3000), hostname="long-02")
     visit(page, routes.job(job))

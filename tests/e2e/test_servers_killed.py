@@ -57,6 +57,14 @@ def opened(new_page: NewPage, signed_in_as: SignedInAs, stack: Stack) -> Opened:
     return on
 
 
+# What is over is not told again by the next page.
+AWAY_IS_NOTED = """() => {
+  window.toldAway = false;
+  const look = () => { window.toldAway = window.toldAway || Boolean(document.querySelector(".away")?.textContent); };
+  new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true });
+}"""
+
+
 def away(page: Page) -> None:
     """It says what is wrong, in words."""
     expect(page.locator(".away", has_text=text.AWAY)).to_be_visible(timeout=RECOVERY_MS)
@@ -157,3 +165,8 @@ def test_a_list_of_an_earlier_visit_is_read_again_when_valkey_is_back(
     back(page)
     expect(page.get_by_role("link", name="aa-late", exact=True)).to_be_visible(timeout=RECOVERY_MS)
     expect(known).to_be_visible()
+    page.evaluate(AWAY_IS_NOTED)
+    page.get_by_role("link", name=text.NAV_DASHBOARD).first.click()
+    expect(page.locator("h1")).to_have_text(text.DASHBOARD_TITLE)
+    expect(page.locator(".figures")).to_be_visible()
+    assert not page.evaluate("window.toldAway")

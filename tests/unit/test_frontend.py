@@ -94,6 +94,20 @@ def test_what_does_not_reach_the_bundle_is_not_built(
     assert frontend.is_built()
 
 
+def test_who_may_not_write_there_serves_what_is_built_and_is_told_to_have_it_built_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = project(tmp_path, monkeypatch, COUNTING)
+    frontend.ensure_built(ENVIRON)
+    lock = root / frontend.BUILD_LOCK
+    lock.unlink()
+    lock.mkdir()  # opens for nobody, root neither
+    assert not frontend.ensure_built(ENVIRON)
+    (root / "assets" / "x.css").write_text("changed")
+    with pytest.raises(FrontendError, match="as its owner"):
+        frontend.ensure_built(ENVIRON)
+
+
 def test_a_lock_that_the_build_mended_is_taken_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project(tmp_path, monkeypatch, "import pathlib; pathlib.Path('reflex.lock/package.json').write_text('[1]')")
     frontend.ensure_built(ENVIRON)

@@ -45,7 +45,8 @@ EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 
 _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
 _GZIP: Final = b"\x1f\x8b"
-_SUFFIX = re.compile(r"\.(zip|tar\.gz|tgz)$", re.IGNORECASE)
+# A browser numbers what it fetches again.
+_SUFFIX = re.compile(r"(?: ?\([0-9]{1,3}\))?\.(zip|tgz|tar(?: ?\([0-9]{1,3}\))?\.gz)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +179,7 @@ def _read(unpacking: Unpacking, name: str) -> ImportResult:
 
 def _root(folder: Path) -> Path:
     """Where the templates begin: within the one folder that is around all, unless that is a template itself."""
-    entries = list(folder.iterdir())
+    entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
     if len(entries) == 1 and entries[0].is_dir() and not (entries[0] / CONF_NAME).exists():
         return entries[0]
     return folder

@@ -23,6 +23,7 @@ CONF_NAME = "template.conf"
 MAX_DESCRIPTION_CHARS = 8_000
 MAX_APP_CHARS = 100
 MAX_TAGS = 50
+MAX_PATH_CHARS = 1_000
 MAX_WARNINGS = 50
 MAX_SHOWN_CHARS = 60
 _TRUE = {"1", "yes", "true"}
@@ -185,6 +186,8 @@ def _tags(value: str) -> tuple[str, ...]:
 
 def _config_path(value: str) -> str:
     parts = [part for part in value.split("/") if part not in {"", "."}]
+    if len(value) > MAX_PATH_CHARS:
+        raise ValueError(f"must be at most {MAX_PATH_CHARS:,} characters long, not {len(value):,}")
     if value.startswith("/") or ".." in parts or "\n" in value or "\\" in value:
         raise ValueError(f"must be a path below the root of the templates, not {_shown(value)}")
     return "/".join(parts)
@@ -196,15 +199,15 @@ _KEYS = {
     "TEMPLATE_DESCRIPTION": _Key("description", _description),
     "TEMPLATE_CONFIG_PATH": _Key("config_path", _config_path),
     "TEMPLATE_CPU": _Key("cpu", _number(1, 8192, "cores")),
-    "TEMPLATE_RAM": _Key("ram_mib", _number(16, 64 << 20, "MiB")),
-    "TEMPLATE_DISK": _Key("disk_gib", _number(1, 1 << 20, "GiB")),
-    "TEMPLATE_SWAP": _Key("swap_mib", _number(0, 64 << 20, "MiB")),
+    "TEMPLATE_RAM": _Key("ram_mib", _number(16, 16 << 20, "MiB")),
+    "TEMPLATE_DISK": _Key("disk_gib", _number(1, 128 << 10, "GiB")),
+    "TEMPLATE_SWAP": _Key("swap_mib", _number(0, 16 << 20, "MiB")),
     "TEMPLATE_OS": _Key(
         "os", _matching(r"[a-z][a-z0-9_\-]{0,31}", "the name of a distribution such as debian", lowered=True)
     ),
     "TEMPLATE_VERSION": _Key("version", _matching(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,31}", "a version such as 13")),
     "TEMPLATE_STORAGE": _Key("storage", _matching(r"[A-Za-z][A-Za-z0-9._\-]{0,98}[A-Za-z0-9]", "a storage's name")),
-    "TEMPLATE_BRIDGE": _Key("bridge", _matching(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,14}", "a bridge's name such as vmbr0")),
+    "TEMPLATE_BRIDGE": _Key("bridge", _matching(r"[A-Za-z][A-Za-z0-9._\-]{0,14}", "a bridge's name such as vmbr0")),
     "TEMPLATE_UNPRIVILEGED": _Key("unprivileged", _flag),
     "TEMPLATE_NESTING": _Key("nesting", _flag),
     "TEMPLATE_KEYCTL": _Key("keyctl", _flag),

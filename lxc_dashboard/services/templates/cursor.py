@@ -12,6 +12,7 @@ DIGITS = "0123456789"
 
 _NAME_PART = re.compile(r"[A-Za-z0-9_]+")
 _WORD = re.compile(r"\S*")
+_LONG = re.compile(r"(\w{60})\w{41,}")
 _SWALLOWED = re.compile(r"\n[ \t]*(?:export[ \t]+)?TEMPLATE_[A-Z_]+=")
 
 
@@ -64,7 +65,8 @@ class Cursor:
 
     def _refuse(self, why: str, pos: int | None = None) -> NoReturn:
         whose = f"{self._whose}: " if self._whose else ""
-        raise TemplateError(self._file, self._line(self._pos if pos is None else pos), f"{whose}{why}{self._open}")
+        told = _LONG.sub(r"\1...", f"{whose}{why}{self._open}")
+        raise TemplateError(self._file, self._line(self._pos if pos is None else pos), told)
 
     def _refuse_computed(self, what: str, pos: int | None = None) -> NoReturn:
         self._refuse(
@@ -72,6 +74,9 @@ class Cursor:
         )
 
     def _refuse_command(self, pos: int) -> NoReturn:
+        char = self._text[pos]
+        if not char.isprintable():
+            self._refuse(f"a word begins with the character {char!a}, which cannot be seen: take it out", pos)
         word = _WORD.match(self._text, pos)
         shown = word.group()[:40] if word else ""
         why = f"{shown} is a command, and commands are never run: only assignments are read"

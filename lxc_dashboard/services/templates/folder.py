@@ -88,7 +88,7 @@ class _Pass:
             name = plain_text(self._root.name if location == "." else location.rpartition("/")[2])
             conf = _below(location, CONF_NAME)
             if not is_template_name(name):
-                why = "stands in a folder whose name is not 1 to 63 letters, digits and . _ -"
+                why = "stands in a folder whose name is not 1 to 63 of a-z, A-Z, 0-9 and . _ -"
                 self._refuse(Refusal(plain_text(conf), 0, why))
             elif name in self._taken:
                 self._refuse(Refusal(conf, 0, f"is a second template {name}: the first is {self._taken[name]}"))

@@ -23,10 +23,12 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _CUSTOM_CODE = re.compile(r"""(?:\\.|'[^']*'|"(?:\\.|[^"\\])*"|(?<!\s)\#|[^\#])*""")
 _CUSTOM_FIELD = re.compile(r"((?:\\.|[^|\\])*)\|")
 # A pipe into it would do nothing but hide that the command before it failed.
-_OTHER_TIMEOUT = re.compile(r"\|\s*(time_?out\w*)\s*[=:]\s*[^\s|]*$", re.IGNORECASE)
+_OTHER_TIMEOUT = re.compile(r"\|\s*(time_?out\w{0,20})\s*[=:]\s*[^\s|]*$", re.IGNORECASE)
 # What a shell or a list of another make would understand, and what cannot be seen.
 _NO_PART_OF_A_NAME = re.compile(r"[^\x21-\x7e]|[#;&|`\"'\\,]|\$(?=[({A-Za-z_])")
 _OF_DISTRIBUTIONS = frozenset({PackageManager.APT, PackageManager.APK, PackageManager.DNF})
+# A requirement of pip may have blanks in it, and a custom package is called as its author likes.
+_OF_WORDS = frozenset({PackageManager.PIP, PackageManager.CUSTOM})
 # Blanks stand in one part of it alone: in two, each way to share them out would be tried.
 _CUSTOM_TIMEOUT = re.compile(r"\|\s*timeout_s\s*=([^|]*)$")
 
@@ -124,7 +126,7 @@ def checked_spec(spec: str, manager: PackageManager) -> str:
     if manager is PackageManager.PIP and re.search(r"\s-", spec):
         raise ValueError(f"{spec} holds an option, and only packages stand here")
     grouped = manager is PackageManager.DNF and spec.startswith("@")
-    if manager is not PackageManager.PIP and not grouped and re.search(r"\s", spec):
+    if not grouped and manager not in _OF_WORDS and re.search(r"\s", spec):
         raise ValueError(f"{spec!r} is more than one word: one package a line")
     _check_characters(spec, grouped or manager not in _OF_DISTRIBUTIONS)
     return spec

@@ -7,6 +7,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from io import BytesIO
 from typing import Final
@@ -16,6 +17,8 @@ from lxc_dashboard.services.templates.files import MAX_FILE_BYTES
 from lxc_dashboard.services.templates.unpacking import MAX_MEMBERS, Kind, Member, check_ratio, check_unpacked, shown
 
 UNIX: Final = 3
+FAT: Final = 0
+NAMED_IN_UTF8: Final = 0x800
 ENCRYPTED: Final = 0x1 | 0x40 | 0x2000
 METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
@@ -48,9 +51,17 @@ def zip_members(data: bytes, file: str) -> Iterator[Member]:
         listed = opened.infolist()
         _check(listed, len(data))
         for info in listed:
-            yield Member(
-                info.orig_filename, _kind(info), info.file_size, _is_executable(info), partial(_read, opened, info)
-            )
+            name = _name(info)
+            yield Member(name, _kind(info, name), info.file_size, _is_executable(info), partial(_read, opened, info))
+
+
+def _name(info: zipfile.ZipInfo) -> str:
+    r"""As it was meant: a Mac does not say that its names are UTF-8, and some of Windows' packers part folders by ``\``."""
+    name = info.orig_filename
+    if not info.flag_bits & NAMED_IN_UTF8 and not name.isascii():
+        with suppress(UnicodeError):
+            name = name.encode("cp437").decode("utf-8")
+    return name.replace("\\", "/") if info.create_system == FAT and "/" not in name else name
 
 
 def _check(listed: list[zipfile.ZipInfo], packed: int) -> None:
@@ -67,13 +78,13 @@ def _check(listed: list[zipfile.ZipInfo], packed: int) -> None:
         check_ratio(max(listed, key=lambda info: info.file_size).orig_filename, packed, total)
 
 
-def _kind(info: zipfile.ZipInfo) -> Kind:
+def _kind(info: zipfile.ZipInfo, name: str) -> Kind:
     kind = stat.S_IFMT(info.external_attr >> 16) if info.create_system == UNIX else 0
     if kind == stat.S_IFLNK:
         return Kind.LINK
     if kind not in {0, stat.S_IFREG, stat.S_IFDIR}:
         return Kind.OTHER
-    return Kind.FOLDER if info.orig_filename.endswith("/") or kind == stat.S_IFDIR else Kind.FILE
+    return Kind.FOLDER if name.endswith("/") or kind == stat.S_IFDIR else Kind.FILE
 
 
 def _is_executable(info: zipfile.ZipInfo) -> bool:

@@ -12,7 +12,7 @@ import pytest
 
 from lxc_dashboard.commands import create
 from lxc_dashboard.commands.create import Wanted, body_of, token_of, url_of
-from lxc_dashboard.errors import InvalidInputError, ServiceUnavailableError
+from lxc_dashboard.errors import DashboardError, InvalidInputError, ServiceUnavailableError
 
 TOKEN = "ci@pve!builds=01a20ac9-09fe-7108-a38a-673353762100"
 
@@ -93,7 +93,17 @@ def test_tls_or_this_very_machine_is_asked(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://dashboard.example", "http://localhost.example", "dashboard.example", "ftp://x", ""]
+    "url",
+    [
+        "http://dashboard.example",
+        "http://localhost.example",
+        "dashboard.example",
+        "ftp://x",
+        "",
+        "https://x:port",
+        "https://[::1",
+        "https://\0",
+    ],
 )
 def test_nothing_else_gets_the_token(url: str) -> None:
     with pytest.raises(InvalidInputError) as wrong:
@@ -125,17 +135,21 @@ LOG: list[dict[str, object]] = [
 
 
 class Failing(BaseHTTPRequestHandler):
-    """Takes the creation on, breaks its log off after the first line, and is never there to tell of the run."""
+    """Takes the creation on, breaks its log off within the second line, and is never there to tell of the run."""
+
+    made = MADE
+    rest = b'\n{"type": "line", "se'
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
-        self._answer(202, [MADE])
+        self._answer(202, [self.made])
 
     def do_GET(self) -> None:
         if "/log" not in self.path:
             return  # no answer at all
         known = int(self.path.rpartition("after=")[2])
         self._answer(200, LOG[known:] if known else LOG[:1])
+        self.wfile.write(b"" if known else self.rest)
 
     def _answer(self, status: int, objects: list[dict[str, object]]) -> None:
         self.send_response(status)
@@ -161,3 +175,9 @@ def test_a_log_that_breaks_off_is_taken_up_and_its_end_counts(failing: str, caps
     said = capsys.readouterr()
     assert said.out.split() == ["first", "second"]
     assert "CT 105 web: failed" in said.err
+
+
+def test_another_program_at_that_address_is_no_dashboard(failing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Failing, "made", {"hello": "world"})
+    with pytest.raises(DashboardError, match="No dashboard answers there"):
+        create.run(wanted(url=failing))

@@ -178,11 +178,36 @@ async def test_polls_that_reach_nobody_go_on_until_someone_answers(pool: Proxmox
     assert reader.text == ["TASK OK"]
 
 
+async def test_an_error_of_a_busy_pve_is_borne_a_few_times_in_a_row(
+    pool: ProxmoxPool, identity: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "FIRST_POLL_S", 0.001)
+    monkeypatch.setattr(waiting, "POLL_GROWTH", 1)
+    task = Task([([], ""), ([], "OK")])
+    asked = 0
+
+    def respond(seen: Seen) -> Answer:
+        nonlocal asked
+        asked += 1
+        stumbles = is_dead or asked % waiting.ERRORS_BORNE
+        return refusal("500 got timeout", "got timeout\n") if stumbles else task(seen)
+
+    is_dead = False
+    async with RawServer(identity, respond) as server:
+        assert (await client_of(pool, server).tasks.wait(UPID)).exitstatus == "OK"
+        assert asked == 2 * waiting.ERRORS_BORNE
+        is_dead, asked = True, 0
+        with pytest.raises(ApiError, match="got timeout"):
+            await client_of(pool, server).tasks.wait(UPID)
+        assert asked == waiting.ERRORS_BORNE
+
+
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
         (refusal("401 permission denied - invalid PVE ticket"), SessionExpiredError),
         (refusal("400 Parameter verification failed.", "x", {"upid": "no such task"}), ApiError),
+        (refusal("501 Method not implemented", "x"), ApiError),
     ],
 )
 async def test_what_pve_refuses_ends_the_wait_and_stops_nothing(

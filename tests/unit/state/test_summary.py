@@ -51,6 +51,15 @@ def test_more_than_there_is_leaves_nothing() -> None:
     }
 
 
+def test_a_number_that_no_computer_has_is_left_out() -> None:
+    mounts = '[{"source":"fast","size_gib":"%s"}]' % ("9" * 400)
+    lines = shown(
+        summary.summary_lines({**FORM, "memory_mib": "9" * 400, "disk_gib": "9" * 5000, "mounts": mounts}, "", OFFERED)
+    )
+    assert text.MEMORY not in lines
+    assert text.DISK not in lines
+
+
 def test_one_core_is_one_and_what_is_empty_is_shown_as_such() -> None:
     assert summary.resources(FORM | {"cores": "1"}) == "1 core, 2048 MiB, 8 GiB"
     assert summary.resources({}) == "… cores, … MiB, … GiB"

@@ -17,6 +17,7 @@ from lxc_dashboard.services.templates import manifest as manifests
 from lxc_dashboard.services.templates import unpacking
 from lxc_dashboard.services.templates.archive import KINDS, ArchiveKind, export, read
 from lxc_dashboard.services.templates.model import FileEntry, Script, TemplateConfig, TemplateContent
+from lxc_dashboard.services.templates.zipped import FAT
 from tests.unit.services.templates.archives import FOLDER, packed, tarred, zipped
 from tests.unit.services.templates.contents import contents
 
@@ -113,6 +114,9 @@ def test_config_paths_begin_within_the_one_folder_of_a_git_host() -> None:
         ("web.tar.gz", "web"),
         ("My-site.ZIP", "My-site"),
         ("/home/a\\b/site.tgz", "site"),
+        ("web (1).tgz", "web"),
+        ("web.tar (12).gz", "web"),
+        ("web(2).tar.gz", "web"),
         ("..", "archive"),
         ("", "archive"),
     ],
@@ -125,6 +129,34 @@ def test_a_template_in_the_very_root_is_called_as_the_archive(filename: str, nam
 def test_a_folder_packed_on_a_mac_comes_in() -> None:
     notes = {"__MACOSX/web/._template.conf": b"\0\5", "__MACOSX/._web": b"\0"}
     assert [content.name for content in read(zipped({**FOLDER, **notes})).found] == ["web"]
+
+
+def test_names_that_a_mac_writes_as_utf8_without_a_word_are_its_own() -> None:
+    name, placeholder = "größe.txt".encode(), b"gr@@@@e.txt"
+    files = {"web/template.conf": b"", "web/container-configs/files/gr@@@@e.txt": b"x"}
+    data = zipped({**files, "web/container-configs/files/gr@@@@e.txt.path": b"/etc\n", ".DS_Store": b"\0"})
+    (found,) = read(data.replace(placeholder, name)).found
+    assert [file.target for file in found.files] == ["/etc/größe.txt"]
+
+
+def test_hidden_files_beside_the_one_folder_are_no_part_of_it() -> None:
+    conf = b"TEMPLATE_CONFIG_PATH=lxc/web/container-configs\n"
+    files = {
+        "repo/web/template.conf": conf,
+        "repo/lxc/web/container-configs/scripts/1.sh": b"true\n",
+        ".DS_Store": b"\0",
+    }
+    assert [script.name for script in read(zipped(files)).found[0].scripts] == ["1.sh"]
+
+
+def test_folders_that_a_packer_of_windows_parts_by_backslashes_are_folders() -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as made:
+        for path, content in FOLDER.items():
+            info = zipfile.ZipInfo("x")
+            info.filename, info.create_system = path.replace("/", "\\"), FAT
+            made.writestr(info, content)
+    assert read(out.getvalue()).found == read(zipped(FOLDER)).found
 
 
 def test_a_folder_that_was_exported_and_packed_again_keeps_its_manifest() -> None:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lxc_dashboard.errors import TemplateError
+from lxc_dashboard.errors import InvalidInputError, TemplateError
+from lxc_dashboard.services.creation.validation import validate
 from lxc_dashboard.services.templates.assignments import MAX_CONF_BYTES
 from lxc_dashboard.services.templates.conf import parse_conf
 from lxc_dashboard.services.templates.model import TemplateConfig
@@ -157,6 +158,13 @@ def test_a_slip_within_a_value_is_told_with_its_key(text: str, line: int, why: s
     assert why.removesuffix("...") in error.message
 
 
+@pytest.mark.parametrize("char", ["\u3000", "\u200b", "\xa0", "\ufeff"])
+def test_a_character_that_cannot_be_seen_is_named(char: str) -> None:
+    error = refusal(f"TEMPLATE_APP=x\n{char}TEMPLATE_CPU=2\n")
+    assert error.line == 2
+    assert error.message == f"a word begins with the character {char!a}, which cannot be seen: take it out"
+
+
 def test_a_command_on_a_line_of_its_own_is_no_part_of_the_value_before() -> None:
     assert refusal("TEMPLATE_CPU=1\nid\n").message.endswith("only assignments are read")
 
@@ -165,7 +173,7 @@ def test_every_wrong_value_is_told_with_its_line_the_first_one_first() -> None:
     error = refusal("TEMPLATE_DISK=0\nTEMPLATE_OS=debian\n\nTEMPLATE_CPU=two\n")
     assert error.line == 1
     assert error.message == (
-        "TEMPLATE_DISK must be a whole number of GiB from 1 to 1048576, not '0'; "
+        "TEMPLATE_DISK must be a whole number of GiB from 1 to 131072, not '0'; "
         "line 4: TEMPLATE_CPU must be a whole number of cores from 1 to 8192, not 'two'"
     )
 
@@ -207,6 +215,7 @@ def test_a_file_that_is_no_plain_text_is_refused(data: bytes, line: int, why: st
         ("TEMPLATE_VERSION='13 '", "version"),
         ("TEMPLATE_STORAGE=-x", "storage"),
         ("TEMPLATE_BRIDGE='vmbr0,tag=1'", "bridge"),
+        ("TEMPLATE_BRIDGE=0br", "bridge"),
         ("TEMPLATE_APP='two\nlines'", "one line"),
         ("TEMPLATE_CONFIG_PATH=/etc", "below the root"),
         ("TEMPLATE_CONFIG_PATH=a/../../etc", "below the root"),
@@ -247,3 +256,44 @@ def test_the_largest_file_is_read_in_a_moment(unit: str) -> None:
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     read = outcome(data)
     assert isinstance(read, TemplateConfig) or read.file == "template.conf"
+
+
+@pytest.mark.parametrize(
+    ("key", "said", "field"),
+    [
+        ("CPU", "cpu", "cores"),
+        ("RAM", "ram_mib", "memory_mib"),
+        ("SWAP", "swap_mib", "swap_mib"),
+        ("DISK", "disk_gib", "disk_gib"),
+    ],
+)
+def test_the_most_that_a_template_may_ask_for_is_the_most_that_a_container_may_get(
+    key: str, said: str, field: str
+) -> None:
+    why = refusal(f"TEMPLATE_{key}={10**11}\n").message
+    most = int(why.partition(" to ")[2].partition(",")[0])
+    assert getattr(config(f"TEMPLATE_{key}={most}\n"), said) == most
+    with pytest.raises(InvalidInputError) as refused:
+        validate({field: str(most + 1)})
+    assert refused.value.fields[field].endswith(f" to {most}")
+
+
+LONG = "A" * 200_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{LONG}=$(id)",
+        f"{LONG} =1",
+        f"{LONG}[0]=1",
+        f"{LONG}=a b",
+        f"{LONG}='\nTEMPLATE_CPU=1' id",
+        f"X=$BASH{LONG}",
+        f"BASH{LONG}=1",
+        f"TEMPLATE_CONFIG_PATH={LONG}",
+        f"TEMPLATE_TAGS={LONG}",
+    ],
+)
+def test_an_error_is_short_however_long_what_is_wrong(text: str) -> None:
+    assert len(refusal(text).message) < 400

@@ -136,6 +136,7 @@ def test_every_wrong_line_is_told_the_first_one_first() -> None:
         ("tool|true|false|timeout_s=5 # why", ("tool", "true", "false", 5)),
         ("""tool|grep -q ' # ' /x|echo "it's # x" # why""", ("tool", "grep -q ' # ' /x", """echo "it's # x\"""", 300)),
         ("tool|true|echo a#b # don't", ("tool", "true", "echo a#b", 300)),
+        ("Node.js LTS (übrig)|node -v|a", ("Node.js LTS (übrig)", "node -v", "a", 300)),
         ("tool|true|a | timeout 5 b", ("tool", "true", "a | timeout 5 b", 300)),
         ("tool|true|a | TIMEOUT=5 b", ("tool", "true", "a | TIMEOUT=5 b", 300)),
         (r"tool|true|echo \# x", ("tool", "true", r"echo \# x", 300)),
@@ -162,7 +163,7 @@ def test_custom_packages_have_a_check_and_an_install_command(line: str, entry: t
         ("tool|check|install|timeout_s=0", "whole number of seconds"),
         ("tool|check|install|timeout_s=86401", "whole number of seconds"),
         ("tool|check|" + "x" * 8000, "at most 8000"),
-        ("two words|check|install", "more than one word"),
+        ("two\u200b|check|install", "holds '\\u200b'"),
     ],
 )
 def test_a_custom_package_that_is_incomplete_is_refused(line: str, why: str) -> None:

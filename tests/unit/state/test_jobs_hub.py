@@ -1,0 +1,54 @@
+"""How tabs are told that a job has moved."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from lxc_dashboard.state import jobs_hub
+from lxc_dashboard.state.jobs_hub import JobsHub
+
+ENDPOINT = uuid4()
+
+
+class Rooms:
+    """Those that one socket is in."""
+
+    def __init__(self) -> None:
+        self.entered: set[str] = set()
+
+    async def enter(self, _sid: str, room: str) -> None:
+        self.entered.add(room)
+
+    async def quit(self, _sid: str, room: str) -> None:
+        self.entered.discard(room)
+
+    def count(self, room: str) -> int:
+        return int(room in self.entered)
+
+
+async def test_who_comes_again_is_told_a_number_that_he_does_not_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    moves, told = iter(range(1_000_000)), asyncio.Queue[int]()
+
+    async def pulse(_runtime: Any, _endpoint_id: UUID) -> Any:
+        return (next(moves),)
+
+    async def tell(_room: str, tick: int) -> None:
+        told.put_nowait(tick)
+
+    monkeypatch.setattr(jobs_hub, "pulse", pulse)
+    monkeypatch.setattr(jobs_hub, "LOOK_EVERY_S", 0.005)
+    rooms: Any = Rooms()
+    hub = JobsHub(lambda: None, rooms, tell, lambda _: None)  # type: ignore[arg-type, return-value]  # nothing is asked of it
+    held: list[int] = []
+    for _ in range(2):
+        await hub.watch("sid", ENDPOINT)
+        held.append(await told.get())
+        await hub.leave("sid", ENDPOINT)
+        await hub._lookers[ENDPOINT]
+        while not told.empty():
+            held.append(told.get_nowait())
+    assert len(set(held)) == len(held)

@@ -1,0 +1,80 @@
+"""The end of a session's sockets, on the real websocket server with lines that end here."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import socketio  # type: ignore[import-untyped]
+from reflex_base.utils.format import json_dumps
+
+from lxc_dashboard.services.auth.model import Session
+from lxc_dashboard.state import sockets
+from lxc_dashboard.state.sockets import NAMESPACE, Sockets
+
+FEED = "feed"
+
+
+class Line:
+    """Of a browser."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.session: dict[str, Any] = {}
+        self.told: list[str] = []
+
+    async def send(self, packet: Any) -> None:
+        self.told.append(str(packet.data))
+
+    async def close(self, **_: Any) -> None:
+        self.closed = True
+
+
+class Tabs:
+    """Those of a signed-in user."""
+
+    def __init__(self) -> None:
+        self.server = socketio.AsyncServer(async_mode="asgi", json=SimpleNamespace(dumps=json_dumps, loads=json.loads))
+        self.sockets = Sockets(SimpleNamespace(sio=self.server))  # type: ignore[arg-type]  # no other part of it is used
+        self.session = Session(uuid4(), uuid4(), "pve", "op@pve", datetime.now(UTC), key="key")
+
+    async def opened(self) -> tuple[str, Line]:
+        line, name = Line(), uuid4().hex
+        self.server.eio.sockets[name] = line
+        sid = await self.server.manager.connect(name, NAMESPACE)
+        await self.sockets.join(sid, self.session, "/jobs")
+        await self.sockets.enter(sid, FEED)
+        return sid, line
+
+
+@pytest.fixture
+def tabs(monkeypatch: pytest.MonkeyPatch) -> Tabs:
+    monkeypatch.setattr(sockets, "LAST_WORD_S", 0.0)
+    return Tabs()
+
+
+async def test_all_sockets_of_an_ended_session_are_led_away_and_closed(tabs: Tabs) -> None:
+    lines = [(await tabs.opened())[1] for _ in range(3)]
+    assert tabs.sockets.count(FEED) == 3
+    assert await tabs.sockets.leave_all(tabs.session.id) == 3
+    assert tabs.sockets.count(FEED) == 0
+    assert all(line.closed and "/sign-in?next=%2Fjobs" in "".join(line.told) for line in lines)
+
+
+async def test_one_that_is_closing_holds_up_none_of_the_others(tabs: Tabs) -> None:
+    (_, going), (_, staying) = await tabs.opened(), await tabs.opened()
+    going.closed = True  # and not taken out of its rooms yet
+    await tabs.sockets.leave_all(tabs.session.id)
+    assert tabs.sockets.count(FEED) == 0
+    assert staying.closed
+    assert "/sign-in" in "".join(staying.told)
+
+
+async def test_a_socket_that_is_closing_is_no_fault_of_its_event(tabs: Tabs) -> None:
+    sid, line = await tabs.opened()
+    line.closed = True
+    await tabs.sockets.join(sid, tabs.session, "/templates")
