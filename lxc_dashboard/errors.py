@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
+NOT_IMPLEMENTED = 501
+
+
 class DashboardError(Exception):
     """Base of all. ``str(error)`` is for the log, ``user_message`` for the page."""
 
@@ -168,6 +171,8 @@ class ApiError(ProxmoxError):
         self.message = message
         self.fields = dict(fields or {})
         shown = message if not self.fields else "; ".join(f"{k}: {v}" for k, v in self.fields.items())
+        if status == NOT_IMPLEMENTED and path and path not in shown:  # "Not implemented" alone would say nothing
+            shown = f"This PVE knows no {path}: {shown or status}"
         super().__init__(shown or f"PVE answered {status}", node=node, path=path, detail=f"{status} {path}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,11 +18,12 @@ from lxc_dashboard.db.models import ProxmoxNode
 from lxc_dashboard.db.repositories.nodes import NodeSecrets
 from lxc_dashboard.errors import InvalidInputError, NotFoundError
 from lxc_dashboard.guest.keys import private_key_of
-from lxc_dashboard.proxmox.endpoint import DEFAULT_PORT, normal_fingerprint, peer_fingerprint
+from lxc_dashboard.proxmox.endpoint import DEFAULT_PORT, Endpoint, normal_fingerprint, peer_fingerprint, ssl_context
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.settings import Settings, part_address
 
 SSH_PORT: Final = 22
+_TOKENID: Final = re.compile(r"[^@!\s]+@[^@!\s]+![^!\s]+")
 PORT_MAX: Final = 65535
 
 
@@ -134,6 +136,8 @@ async def _add(settings: Settings, wanted: Wanted) -> None:
         token_secret=_read(wanted.token.secret_file, "--token-secret-file"),
         ssh_key=_read(wanted.ssh.key_file, "--ssh-key-file"),
     )
+    _refuse_halves(wanted.token, secrets.token_secret)
+    ssl_context(Endpoint(wanted.host, wanted.port, ca_pem=ca_pem))  # whether it can be read
     if secrets.ssh_key is not None:
         private_key_of(secrets.ssh_key)
     async with Runtime.open(settings) as runtime:
@@ -155,6 +159,13 @@ async def _add(settings: Settings, wanted: Wanted) -> None:
             known = await tx.nodes.list()
     for check in await check_clusters(known):
         err.print(f"Warning: {escape(check.found)}: {check.remedy}")
+
+
+def _refuse_halves(token: Token, secret: str | None) -> None:
+    if token.id and not secret:
+        raise InvalidInputError({"--token-secret-file": "name the file that holds the secret of --tokenid"})
+    if secret and not _TOKENID.fullmatch(token.id):
+        raise InvalidInputError({"--tokenid": "is not of the form user@realm!name"})
 
 
 async def _store(runtime: Runtime, node: ProxmoxNode, secrets: NodeSecrets, *, default: bool) -> None:

@@ -23,7 +23,7 @@ def script_list() -> rx.Component:
     )
 
 
-def _script(row: rx.Var[ScriptRow]) -> rx.Component:
+def _script(row: rx.Var[ScriptRow], place: rx.Var[int]) -> rx.Component:
     return rx.el.li(
         rx.el.div(
             rx.el.label(
@@ -32,8 +32,8 @@ def _script(row: rx.Var[ScriptRow]) -> rx.Component:
                 class_name="check",
             ),
             rx.el.span(row.description, class_name="soft script-about"),
-            _move_button("↑", text.MOVE_UP, row, -1),
-            _move_button("↓", text.MOVE_DOWN, row, 1),
+            _move_button("↑", text.MOVE_UP, row, -1, is_end=place == 0),
+            _move_button("↓", text.MOVE_DOWN, row, 1, is_end=place == CreateState.scripts.length() - 1),
             class_name="script-head",
         ),
         rx.el.details(rx.el.summary(text.SHOW_SCRIPT), code_block(row.content, label=row.name)),
@@ -41,9 +41,15 @@ def _script(row: rx.Var[ScriptRow]) -> rx.Component:
     )
 
 
-def _move_button(sign: str, verb: str, row: Any, by: int) -> rx.Component:
+def _move_button(sign: str, verb: str, row: Any, by: int, *, is_end: Any) -> rx.Component:
+    """At the end of the list it does nothing, and keeps the focus."""
     return button(
-        sign, small=True, kind="quiet", aria_label=verb + " " + row.name, on_click=CreateState.move_script(row.name, by)
+        sign,
+        small=True,
+        kind="quiet",
+        aria_label=verb + " " + row.name,
+        aria_disabled=rx.cond(is_end, "true", "false"),
+        on_click=CreateState.move_script(row.name, by),
     )
 
 

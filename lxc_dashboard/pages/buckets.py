@@ -22,7 +22,8 @@ TITLE_ID: Final = "bucket-title"
 
 
 def _new_bucket() -> rx.Component:
-    return rx.cond(AuthoringState.may_author, link_button(text.BUCKET_NEW, routes.bucket(NEW)))
+    may = AuthoringState.may_author & (BucketsState.chosen != NEW)
+    return rx.cond(may, link_button(text.BUCKET_NEW, routes.bucket(NEW)))
 
 
 @page(

@@ -129,7 +129,7 @@ def _table() -> rx.Component:
     head = [
         rx.el.th(_pick_page(), class_name="pick"),
         _sorted_head("name", text.TEMPLATE),
-        (text.DESCRIPTION, "wide"),
+        (text.DESCRIPTION, "about wide"),
         (text.TAGS, "wider"),
         _sorted_head("os", text.OS, "wide"),
         (text.HOLDS, "wider"),

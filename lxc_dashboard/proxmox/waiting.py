@@ -11,8 +11,10 @@ from typing import Any, Protocol, TypeVar
 import structlog
 
 from lxc_dashboard.errors import (
+    NOT_IMPLEMENTED,
     ApiError,
     AuthError,
+    PrivilegeError,
     ProxmoxError,
     TaskCancelledError,
     TaskFailedError,
@@ -44,7 +46,7 @@ POLLS_WITHOUT_OUTCOME = 10
 UNKNOWN_OUTCOME = "unexpected status"
 # A busy PVE answers 500 ("got timeout", "got lock request timeout") now and then. These take 3 s at least.
 ERRORS_BORNE = 10
-SERVER_ERROR, NOT_IMPLEMENTED = 500, 501
+SERVER_ERROR = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,7 @@ class Waiter:
         while True:
             try:
                 page = await self._tasks.log(self._upid, start=self._follower.start + len(lines))
-            except ApiError as error:  # whoever has no log of a task may still know how it ended
+            except (ApiError, PrivilegeError) as error:  # who shows no log of a task may still tell how it ended
                 log.info("task log not read", upid=self._upid, why=str(error))
                 return lines
             lines += page.data

@@ -49,6 +49,7 @@ def test_the_list_of_templates_leads_to_the_buckets(page: Page) -> None:
     expect(page.get_by_role("heading", name=text.BUCKETS_NONE)).to_be_visible()
     page.locator(".block").get_by_role("link", name=text.BUCKET_NEW).click()
     expect(page.get_by_label(text.BUCKET_FIELDS["name"], exact=True)).to_be_visible()
+    expect(page.get_by_role("link", name=text.BUCKET_NEW)).to_have_count(0)
 
 
 def test_a_list_is_pasted_with_comments_and_pins_and_kept_so(page: Page) -> None:

@@ -113,6 +113,23 @@ def test_a_phone_holds_each_table_of(new_page: NewPage, signed_in_as: SignedInAs
     none_too_wide(page)
 
 
+def test_a_small_window_holds_the_list_of_templates(page: Page, stack: Stack) -> None:
+    page.set_viewport_size({"width": 900, "height": 800})
+    visit(page, routes.DASHBOARD)
+    _, name = recipes.custom(stack, page)
+    visit(page, f"{routes.TEMPLATES}?layout=table&q={name}")
+    expect(page.locator("[data-line]")).to_have_count(1)
+    none_too_wide(page)
+
+
+def test_a_phone_holds_the_log_with_its_bar(new_page: NewPage, signed_in_as: SignedInAs, stack: Stack) -> None:
+    page = new_page(storage_state=signed_in_as(), viewport=PHONE)
+    visit(page, routes.job(ended_job(stack, page, "phone-log")))
+    bar = page.get_by_role("toolbar", name=text.LOG_WORDS["log"])
+    expect(bar).to_be_visible()
+    no_higher(bar, 88)
+
+
 def test_a_phone_holds_the_config_of_a_template(new_page: NewPage, signed_in_as: SignedInAs, stack: Stack) -> None:
     page = new_page(storage_state=signed_in_as(), viewport=PHONE)
     visit(page, routes.DASHBOARD)

@@ -150,6 +150,8 @@ def test_keys_alone_lead_through_the_wizard(page: Page) -> None:
     page.locator("#extra-spec").press_sequentially("jq")
     page.keyboard.press("Control+Enter")
     expect(step(page, "scripts")).to_be_focused()
+    for verb, name, is_end in ((text.MOVE_UP, "00-check.sh", "true"), (text.MOVE_UP, "10-greeting.sh", "false")):
+        expect(page.get_by_role("button", name=f"{verb} {name}")).to_have_attribute("aria-disabled", is_end)
     page.get_by_role("button", name=f"{text.MOVE_DOWN} 00-check.sh").press("Enter")
     expect(page.locator(".script .mono").first).to_have_text("10-greeting.sh")
     page.keyboard.press("Control+Enter")

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from lxc_dashboard import cli
 from lxc_dashboard.db import migrate
-from lxc_dashboard.errors import InvalidInputError
+from lxc_dashboard.errors import InvalidInputError, TlsError
 from lxc_dashboard.settings import Settings
 
 KEY = "cd" * 32
@@ -123,9 +123,27 @@ def test_a_table_of_nodes_cuts_no_address(environment: pytest.MonkeyPatch) -> No
     assert "pve1 -> a-rather-long-name.of-a-node.example.org:2222" in shown
 
 
-def test_a_token_without_its_secret_is_refused(environment: pytest.MonkeyPatch) -> None:
-    result = add("home", "--tokenid", "root@pam!x")
-    assert result.exit_code != 0
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        (["--tokenid", "root@pam!x"], "--token-secret-file"),
+        (["--tokenid", "root@pam", "--token-secret-file", "FILE"], "--tokenid"),
+        (["--token-secret-file", "FILE"], "--tokenid"),
+    ],
+)
+def test_half_a_token_is_refused(environment: pytest.MonkeyPatch, tmp_path: Any, given: list[str], named: str) -> None:
+    file = tmp_path / "secret"
+    file.write_text("planted-secret")
+    result = add("home", *(word.replace("FILE", str(file)) for word in given))
+    assert isinstance(result.exception, InvalidInputError)
+    assert list(result.exception.fields) == [named]
+    assert listed() == []
+
+
+def test_a_ca_file_that_holds_no_certificate_is_refused(environment: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    (tmp_path / "ca.pem").write_text("no certificate")
+    result = call("node", "add", "home", "--host", "127.0.0.1", "--ca-file", str(tmp_path / "ca.pem"))
+    assert isinstance(result.exception, TlsError)
     assert listed() == []
 
 

@@ -95,6 +95,19 @@ def test_statuses_of_other_doubles_are_refusals_with_their_message(status: int) 
     assert (error.status, error.message) == (status, "no such guest")
 
 
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        ("Not implemented", "This PVE knows no /nodes/pve1/tasks: Not implemented"),
+        ("", "This PVE knows no /nodes/pve1/tasks: 501"),
+        ("Method 'GET /nodes/pve1/tasks' not implemented", "Method 'GET /nodes/pve1/tasks' not implemented"),
+    ],
+)
+def test_a_call_that_pve_does_not_know_is_named(reason: str, shown: str) -> None:
+    error = from_response(status=501, reason=reason, body=b"", node="pve1:8006", path="/nodes/pve1/tasks")
+    assert error.user_message == shown
+
+
 def test_a_refusal_without_any_words_still_says_its_status() -> None:
     error = from_response(status=500, reason="", body=b"", node="pve1:8006", path="/x")
     assert error.user_message == "PVE answered 500"

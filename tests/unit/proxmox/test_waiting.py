@@ -150,11 +150,12 @@ async def test_a_double_that_puts_the_exit_text_into_status_is_understood(
         assert (await client_of(pool, server).tasks.wait(UPID)).exitstatus == "OK"
 
 
-async def test_a_task_without_a_log_still_ends_as_it_does(pool: ProxmoxPool, identity: Identity) -> None:
+@pytest.mark.parametrize("status", ["501 Method not implemented", "403 Permission check failed"])
+async def test_a_task_without_a_log_still_ends_as_it_does(status: str, pool: ProxmoxPool, identity: Identity) -> None:
     task, reader = Task([([], ""), ([], "OK")]), Reader()
 
     def respond(seen: Seen) -> Answer:
-        return refusal("501 Method not implemented") if seen.path.endswith("/log") else task(seen)
+        return refusal(status) if seen.path.endswith("/log") else task(seen)
 
     async with RawServer(identity, respond) as server:
         assert (await client_of(pool, server).tasks.wait(UPID, on_lines=reader)).exitstatus == "OK"
