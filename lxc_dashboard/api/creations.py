@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from lxc_dashboard import routes
 from lxc_dashboard.api.door import asked_for
+from lxc_dashboard.api.leaving import unless_left
 from lxc_dashboard.errors import DashboardError, InvalidInputError, NotFoundError, SessionExpiredError
 from lxc_dashboard.services.auth import sessions
 from lxc_dashboard.services.creation import credentials, service, watch
@@ -36,6 +37,7 @@ log = structlog.get_logger(__name__)
 NO_STORE: Final = {"Cache-Control": "no-store"}
 LOOKED_EVERY_S: Final = 3.0
 SILENT_AT_MOST_S: Final = 15.0
+CLIENT_LEFT: Final = 499  # as others log it; nobody reads it
 RETRY_MS: Final = 1000
 # Of a run that prints faster than anybody reads the newest lines are sent; the page fetches others where it shows them.
 LINES_PER_EVENT: Final = 200
@@ -76,7 +78,9 @@ async def search(request: Request) -> Response:
     """``?q=&after=``: ``{seqs, more, last}``."""
     rt, session, creation_id = asked_for(request, "creation_id")
     after = _number(request.query_params.get("after", ""), 0)
-    return _json(await job_log.search(rt, session, creation_id, request.query_params.get("q", ""), after=after))
+    searching = job_log.search(rt, session, creation_id, request.query_params.get("q", ""), after=after)
+    found = await unless_left(request, searching)
+    return Response(status_code=CLIENT_LEFT) if found is None else _json(found)
 
 
 async def phases(request: Request) -> Response:

@@ -96,6 +96,9 @@ has_ended() { # DIR: also where the supervisor is gone without a word
 signal() {
     kill "-$1" "-$group" 2>/dev/null
     somebody=$?
+    if [ "$somebody" -ne 0 ] && is_alive "$group" "$leads_since"; then # not yet the leader of a group of its own
+        kill "-$1" "$group" 2>/dev/null && somebody=0
+    fi
     # shellcheck disable=SC2013
     for place in $(grep -zlsF "LXC_DASHBOARD_STEP=$2/" /proc/[0-9]*/environ); do
         place=${place%/environ}
@@ -106,7 +109,8 @@ signal() {
 
 end_group() { # DIR: TERM to all processes of the step, KILL to what is left
     first_line "$1/group" || return 1
-    group=$got
+    group=${got%% *}
+    leads_since=${got#* }
     of_this_boot "$1" || return 0
     signal TERM "$1"
     waited=0
@@ -144,9 +148,8 @@ find_plain_signals() { # $plain_signals: what undoes it, where this guest has su
     plain_signals=$got
 }
 
-# The step's own process: leader of its session and group.
+# The step's own process, which becomes the leader of its session and group.
 step() { # DIR NAME
-    printf '%s\n' "$$" >"$1/group"
     [ -e "$1/cancel" ] && exit 143
     umask 022 # what a step makes is for the guest, as after a login; only what lies here is ours
     cd /root 2>/dev/null || cd /
@@ -154,6 +157,7 @@ step() { # DIR NAME
     LXC_DASHBOARD_STEP=$1/
     export LXC_DASHBOARD_STEP
     find_plain_signals
+    apart="setsid $plain_signals" # in a session and group of its own
     IFS= read -r shebang <"$script" || :
     interpreter=
     case $shebang in
@@ -195,11 +199,11 @@ step() { # DIR NAME
         fi
         BASH_ENV=$base/helpers.sh
         export BASH_ENV
-        exec $plain_signals bash "$@" "$script"
+        exec $apart bash "$@" "$script"
         ;;
     sh | dash | ash)
         # shellcheck disable=SC2016
-        exec $plain_signals sh "$@" -c "$sourcing" "$script" "$base/helpers.sh"
+        exec $apart sh "$@" -c "$sourcing" "$script" "$base/helpers.sh"
         ;;
     *)
         case $asked in
@@ -210,7 +214,7 @@ step() { # DIR NAME
         } ;;
         esac
         chmod 700 "$script"
-        exec $plain_signals "$script"
+        exec $apart "$script"
         ;;
     esac
 }
@@ -228,11 +232,16 @@ supervise() { # ID NAME TIMEOUT_S INCOMING
     this_boot
     started_at $$
     printf '%s\n' "$$ $start $boot" >"$dir/supervisor"
+    exec >/dev/null # who waits for this by the other end may go on
     mv -f "$4" "$dir/$2"
     claim "$dir/begun" || return # somebody gave this step up for lost
     watch_deadline "$dir" "$3" &
     watcher=$!
-    setsid sh "$0" step "$dir" "$2" </dev/null >>"$dir/out" 2>&1
+    (step "$dir" "$2") </dev/null >>"$dir/out" 2>&1 &
+    leader=$!
+    started_at "$leader"
+    printf '%s\n' "$leader $start" >"$dir/group"
+    wait "$leader"
     code=$?
     outcome='exit'
     if [ -e "$dir/timeout" ]; then outcome='timeout'; fi
@@ -254,7 +263,7 @@ launch() { # ID NAME TIMEOUT_S LENGTH, script on stdin
     command -v setsid >/dev/null 2>&1 || give_up 95 "setsid is missing in this guest (package util-linux)"
     cat >"$incoming" || give_up 92 "the script cannot be stored in this guest"
     [ "$(($(wc -c <"$incoming")))" = "$4" ] || give_up 94 "the script arrived damaged"
-    setsid sh "$0" supervise "$1" "$2" "$3" "$incoming" </dev/null >/dev/null 2>&1 &
+    : "$(setsid sh "$0" supervise "$1" "$2" "$3" "$incoming" </dev/null 2>/dev/null &)" # until it has said who it is
 }
 
 await_supervisor() { # DIR
@@ -365,6 +374,5 @@ case $verb in
 run) run "$@" ;;
 stop) stop "$@" ;;
 supervise) supervise "$@" ;;
-step) step "$@" ;;
 *) exit 64 ;;
 esac

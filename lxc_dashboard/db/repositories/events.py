@@ -166,12 +166,22 @@ class EventRepository(JobListRepository):
         after = (of_run, number >= func.coalesce(chunk_begin, 0), number + col(CreationEvent.lines) > seq + 1)
         return (await self._session.scalars(select(CreationEvent).where(*after).order_by(number).limit(limit))).all()
 
-    async def events_between(self, creation_id: UUID, first: int, last: int) -> Sequence[CreationEvent]:
-        """Rows that hold any of the lines ``first`` to ``last``, in order."""
-        number = col(CreationEvent.seq)
+    async def events_between(
+        self, creation_id: UUID, first: int, last: int, *, most_bytes: int | None = None
+    ) -> Sequence[CreationEvent]:
+        """Rows that hold any of the lines ``first`` to ``last``, in order.
+
+        ``most_bytes``: none behind the one with which so many are reached, whose messages may be longer than what is shown.
+        """
+        number, message = col(CreationEvent.seq), col(CreationEvent.message)
         of_run = col(CreationEvent.creation_id) == creation_id
         chunk_begin = select(func.max(number)).where(of_run, number <= first).scalar_subquery()
-        within = (of_run, number >= func.coalesce(chunk_begin, 0), number <= last)
+        within = [of_run, number >= func.coalesce(chunk_begin, 0), number <= last]
+        if most_bytes is not None:
+            own = func.octet_length(message)
+            before = func.sum(own).over(order_by=number) - own
+            sized = select(number.label("seq"), before.label("before")).where(*within).subquery()
+            within = [of_run, number.in_(select(sized.c.seq).where(sized.c.before < most_bytes))]
         return (await self._session.scalars(select(CreationEvent).where(*within).order_by(number))).all()
 
     async def events_with(self, creation_id: UUID, text: str, limit: int, *, after: int = 0) -> Sequence[CreationEvent]:

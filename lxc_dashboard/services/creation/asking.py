@@ -32,6 +32,7 @@ async def interfaces_of(ctx: RunContext) -> list[Interface] | None:
     """Those of the run's container; None where nobody can be asked."""
     told = await told_by_pve(ctx.client, ctx.guest.node, ctx.guest.vmid)
     if told is not None:
+        ctx.guest.seen()
         return told
     door = ctx.unmarked_door
     if door is None or ctx.by_ssh or not ctx.spec.enters_guest:

@@ -59,7 +59,7 @@ class Left:
 
 async def stop(ctx: RunContext) -> Left:
     """End the step that is under way, and clear our own from the guest."""
-    stopped = await _stop_step(ctx, _under_way(ctx))
+    stopped = await _stop_step(ctx, under_way(ctx))
     if stopped:
         await _clear(ctx)
     within_s = LOOK_WITHIN_S if stopped else LOOK_AGAIN_WITHIN_S
@@ -79,12 +79,13 @@ def stop_without_pve(recorder: Recorder, error: DashboardError) -> Left:
     return Left(remains=_may_be_made(recorder.checkpoint), owes=False)
 
 
-def _under_way(ctx: RunContext) -> str:
+def under_way(ctx: RunContext) -> str:
     """The step to be ended; empty where there is none. What runs in the guest may have begun a moment before its worker
     died, with no word of it stored: to end one that never began is to keep it from beginning.
     """
     checkpoint = ctx.checkpoint
-    if checkpoint.active.startswith(IN_GUEST) or not runs_in_guest(checkpoint):
+    is_known = checkpoint.active.startswith(IN_GUEST) or checkpoint.active in checkpoint.intent
+    if is_known or not runs_in_guest(checkpoint):
         return checkpoint.active
     return next((step.key for step in sync.steps_of(ctx) if not checkpoint.is_done(step.key)), "")
 
@@ -92,7 +93,13 @@ def _under_way(ctx: RunContext) -> str:
 def runs_in_guest(checkpoint: Checkpoint) -> bool:
     """Whether packages and scripts have had their turn and are not known to be over."""
     begun, over = (checkpoint.is_done(f"{edge}.{Phase.SYNCING}") for edge in ("begin", "phase"))
-    return begun and not over and checkpoint.is_done(deploy.PREPARE)
+    return begun and not over and (checkpoint.is_done(deploy.PREPARE) or _was_left(checkpoint))
+
+
+def _was_left(checkpoint: Checkpoint) -> bool:
+    """Whether the try before this one lost the guest in the middle of a step, and this one has not come to it yet."""
+    told = (key for key in checkpoint.told if key.startswith(IN_GUEST))
+    return deploy.was_prepared(checkpoint) and any(not checkpoint.is_done(key.partition(":")[0]) for key in told)
 
 
 async def _look(ctx: RunContext, within_s: float) -> bool:
@@ -138,7 +145,7 @@ async def _stop_step(ctx: RunContext, active: str) -> bool:
 
 async def _clear(ctx: RunContext) -> None:
     """A cancelled run is not taken up again: supervisor, helpers and output have no more use in the guest."""
-    if ctx.door is None or not ctx.checkpoint.is_done(deploy.PREPARE):
+    if ctx.door is None or not deploy.was_prepared(ctx.checkpoint):
         return
     try:
         async with asyncio.timeout(CLEAR_WITHIN_S):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -34,13 +36,25 @@ BANDS: Final = {
 class Guest:
     """The container that the run makes. ``container_id`` is our own, ``marker`` what it carries inside.
 
-    ``node`` is where it was when last looked for: see ``Entrance.follow``.
+    ``node`` is where it was when last looked for: see ``Entrance.follow``. ``seen_at``, by the monotonic clock: when PVE last
+    answered for it there.
     """
 
     container_id: UUID
     vmid: int
     node: str
     marker: str
+    seen_at: float = -math.inf
+
+    def seen(self) -> None:
+        self.seen_at = time.monotonic()
+
+    def lost(self) -> None:
+        """It may be on another node by now."""
+        self.seen_at = -math.inf
+
+    def was_seen_within(self, seconds: float) -> bool:
+        return time.monotonic() - self.seen_at < seconds
 
 
 @dataclass

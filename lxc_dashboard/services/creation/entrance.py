@@ -52,7 +52,10 @@ class Entrance:
         async with self._asking:
             if asyncio.get_running_loop().time() - self._asked_at >= RIGHTS_HOLD_FOR_S:
                 await check_rights(self._client, self._guest.vmid)
-                await self.look()
+                if self._guest.was_seen_within(RIGHTS_HOLD_FOR_S):
+                    await self._turn_to_its_node()
+                else:
+                    await self.look()
                 self._asked_at = asyncio.get_running_loop().time()
         if self.way.kind is WayKind.SSH:
             return SshDoor(self._rt.ssh, self._ssh_address(), self._guest.vmid, marker=marker)
@@ -63,14 +66,17 @@ class Entrance:
     async def look(self) -> GuestStatus | None:
         """As ``follow``; the way leads there from now on. Raises ``GuestError`` where the guest's node has no door."""
         status = await follow(self._rt, self._client, self._guest)
+        await self._turn_to_its_node()
+        return status
+
+    async def _turn_to_its_node(self) -> None:
         node = self._guest.node
         if self.way.kind is WayKind.SSH or self.way.node == node:
-            return status
+            return
         address = await door_address(self._rt, self._endpoint_id, node)
         if address is None:
             raise GuestError(f"CT {self._guest.vmid} was moved to {node}, which has no SSH door at the endpoint")
         self.way = Way(WayKind.PCT, node, address)
-        return status
 
     def lead_to(self, host: str, host_key: str) -> None:
         """The guest's address and the host key of its SSH server, for the way ``ssh``."""
@@ -130,6 +136,7 @@ async def follow(rt: Runtime, client: ProxmoxClient, guest: Guest) -> GuestStatu
         async with rt.db.transaction() as tx:
             await tx.containers.set_node(guest.container_id, node)
         guest.node = node
+    guest.seen()
     return status
 
 

@@ -22,6 +22,7 @@ QUERY_CHARS: Final = 200
 SEARCHED_ROWS_AT_ONCE: Final = 20
 SEARCHED_ROWS_AT_MOST: Final = MATCHES_AT_MOST
 READ_ROWS_AT_ONCE: Final = 20
+READ_BYTES_AT_ONCE: Final = 1024 * 1024
 DOWNLOADED_LINE_CHARS: Final = 1024 * 1024
 
 
@@ -57,11 +58,18 @@ async def tail(rt: Runtime, session: Session, creation_id: UUID, *, limit: int) 
 
 
 async def page_of(rt: Runtime, creation_id: UUID, *, after: int, limit: int) -> LogPage:
-    """``page`` for a caller that has checked whether its user may see this."""
+    """``page`` for a caller that has checked whether its user may see this. Long lines are read a few at a time."""
     async with rt.db.transaction() as tx:
-        rows = await tx.creations.events_between(creation_id, after + 1, after + limit)
         last = await tx.creations.last_seq(creation_id)
-    return LogPage(lines_of(rows, after + 1, after + limit), last)
+    at, until = after + 1, min(after + limit, last)
+    found: list[LogLine] = []
+    while at <= until:
+        async with rt.db.transaction() as tx:
+            rows = await tx.creations.events_between(creation_id, at, until, most_bytes=READ_BYTES_AT_ONCE)
+        found += lines_of(rows, at, until)
+        at = rows[-1].seq + rows[-1].lines if rows else until + 1
+        await asyncio.sleep(0)
+    return LogPage(tuple(found), last)
 
 
 async def spans(rt: Runtime, session: Session, creation_id: UUID) -> tuple[Span, ...]:

@@ -76,6 +76,8 @@ def _source(value: object) -> str:
     path = _clean(text)
     if path == "/":
         raise WrongError("Enter the whole path of a folder on the node")
+    if "=" in path:  # PVE takes what stands before it for the name of an option
+        raise WrongError("PVE mounts no folder whose path holds =")
     return path
 
 

@@ -31,6 +31,8 @@ log = structlog.get_logger(__name__)
 
 # So soon a run notices, in the middle of a long script, that PVE takes its ticket or token no more.
 KEEP_TICKET_EVERY_S: Final = 60.0
+# One phase begins where another has just ended: PVE need not be asked again where the guest is.
+JUST_S: Final = 1.0
 PATIENCE_S: Final = 180.0
 BACKOFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 GIVE_BACK_WITHIN_S: Final = 3.0
@@ -161,6 +163,7 @@ class _Run:
             except DashboardError as error:
                 if not error.retryable:
                     raise
+                ctx.guest.lost()
                 await liveness.refuse_stopped(ctx, error)
                 if tries == 0 or ctx.checkpoint.to_json() != reached:
                     tries, until, reached = 0, loop.time() + PATIENCE_S, ctx.checkpoint.to_json()
@@ -176,7 +179,7 @@ class _Run:
     async def _held_through(self, ctx: RunContext, run_phase: PhaseRun) -> None:
         while True:
             try:
-                if ctx.checkpoint.is_done(create.CREATE):
+                if ctx.checkpoint.is_done(create.CREATE) and not ctx.guest.was_seen_within(JUST_S):
                     await entrance.follow(ctx.rt, ctx.client, ctx.guest)
                 await run_phase(ctx)
             except LeaseGoneError as error:

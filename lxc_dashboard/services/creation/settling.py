@@ -95,8 +95,7 @@ async def _end(rt: Runtime, creation: Creation) -> str:
     recorder.phase, recorder.percent = Phase(creation.phase), creation.percent
     ctx = await open_context(rt, creation, recorder, owner)
     try:
-        active = ctx.checkpoint.active
-        if active in cancelling.TASKS:
+        if cancelling.under_way(ctx) in cancelling.TASKS:
             return "" if (await cancelling.stop(ctx)).owes else TASK_ENDED.format(vmid=ctx.guest.vmid)
         return await _end_in_guest(ctx)
     finally:

@@ -20,7 +20,7 @@ _IDLE: Final = frozenset({"", slots.SLOT, create.CHECK, pause.PAUSE})
 
 def is_idle(checkpoint: Checkpoint) -> bool:
     """Whether neither PVE nor the guest does anything for the run, and nothing of ours is in the guest."""
-    if checkpoint.is_done(deploy.PREPARE) or _may_have_left_something(checkpoint):
+    if deploy.was_prepared(checkpoint) or _may_have_left_something(checkpoint):
         return False
     return checkpoint.active in _IDLE or checkpoint.active.startswith("begin.")
 

@@ -53,6 +53,12 @@ def parse_conf(data: bytes, *, file: str = CONF_NAME, app: str = "") -> tuple[Te
     return TemplateConfig(**values), (*_warnings(read, file), *_secrets(data, file))
 
 
+def line_of(data: bytes, key: str) -> int:
+    """Where a file that can be read gives the key its value; 0 where it does not."""
+    assigned = read_assignments(data, CONF_NAME).values.get(key)
+    return assigned.line if assigned else 0
+
+
 def check_config(config: TemplateConfig) -> tuple[TemplateConfig, dict[str, str]]:
     """The configuration as it would be read from a file that says it, and what is wrong by field."""
     values: dict[str, Any] = {}

@@ -6,6 +6,8 @@ from pathlib import PurePosixPath
 
 from lxc_dashboard.db.models import PackageManager
 from lxc_dashboard.errors import TemplateError
+from lxc_dashboard.services.templates.assignments import MAX_CONF_BYTES
+from lxc_dashboard.services.templates.conf import line_of
 from lxc_dashboard.services.templates.files import read_files
 from lxc_dashboard.services.templates.model import (
     Bucket,
@@ -21,6 +23,7 @@ from lxc_dashboard.services.templates.scripts import MAX_SCRIPT_BYTES, is_script
 from lxc_dashboard.services.templates.tree import Entry, Tree
 
 CONFIGS_NAME = "container-configs"
+CONFIG_PATH = "TEMPLATE_CONFIG_PATH"
 MAX_SCRIPTS = 200
 MAX_BUCKETS = 100
 
@@ -59,16 +62,19 @@ def _configs(tree: Tree, config: TemplateConfig, conf: Entry, warnings: list[Fin
     if not entry and fallback:
         entry = tree.below(fallback[0])
         if entry:
-            warnings.append(
-                Finding(conf.shown, 0, f"TEMPLATE_CONFIG_PATH names {said}, which is not there: {fallback[0]} is read")
-            )
+            told = f"{CONFIG_PATH} names {said}, which is not there: {fallback[0]} is read"
+            warnings.append(Finding(conf.shown, _line(tree, conf), told))
     if entry and not entry.is_dir:
         raise TemplateError(entry.shown, 0, "must be a folder")
     if not entry and config.config_path:
-        raise TemplateError(conf.shown, 0, f"TEMPLATE_CONFIG_PATH names {said}, which is not there")
+        raise TemplateError(conf.shown, _line(tree, conf), f"{CONFIG_PATH} names {said}, which is not there")
     if not entry:
         warnings.append(Finding(conf.shown, 0, f"has no {CONFIGS_NAME}: nothing will be installed"))
     return entry
+
+
+def _line(tree: Tree, conf: Entry) -> int:
+    return line_of(tree.read(conf, MAX_CONF_BYTES)[0], CONFIG_PATH)
 
 
 def _scripts(tree: Tree, folder: Entry, warnings: list[Finding]) -> tuple[Script, ...]:

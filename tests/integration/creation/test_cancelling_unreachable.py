@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lxc_dashboard.db.models import CreationState
+from lxc_dashboard.guest import patience
 from lxc_dashboard.services.creation import pipeline, service, settling
 from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.phases import sync
@@ -132,6 +133,27 @@ async def test_a_script_that_began_as_its_worker_died_does_not_go_on_unnamed(lab
     await forget_what_was_told_of(lab, creation_id, "script.002.20-long.sh")
     await service.cancel(lab.rt, lab.session, creation_id)
     job = await lab.finish(creation_id, state=CreationState.CANCELLED)
+    await check_clean(lab, job)
+
+
+async def test_a_script_that_runs_since_its_door_went_away_is_ended_where_the_retry_is_cancelled_at_once(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    creation_id = await lab.request(content_of(("10-short.sh", "true"), ("20-long.sh", STUBBORN)))
+    work, door = lab.work(creation_id), lab.sandbox._door
+    assert door
+    await lab.until_said(creation_id, "begun")
+    with monkeypatch.context() as patched:
+        patched.setattr(patience, "RECONNECT_FOR_S", 0.0)
+        patched.setattr(pipeline, "PATIENCE_S", 0.0)
+        door.refuse = True
+        door.drop_connections()
+        await work
+    door.refuse = False
+    await service.retry(lab.rt, lab.session, creation_id)
+    await service.cancel(lab.rt, lab.session, creation_id)
+    job = await lab.finish(creation_id, state=CreationState.CANCELLED)
+    assert "could not be stopped" not in await said(lab, creation_id)
     await check_clean(lab, job)
 
 

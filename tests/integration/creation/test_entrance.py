@@ -59,6 +59,10 @@ def rights_asked(sandbox: SandboxNode) -> int:
     return sum(path.endswith("/access/permissions") for _, path, *_ in sandbox.api.requests)
 
 
+def looked_for(sandbox: SandboxNode) -> int:
+    return sum(path.endswith(f"/lxc/{VMID}/status/current") for _, path, *_ in sandbox.api.requests)
+
+
 def let_pass(entrance: Entrance, seconds: float) -> None:
     entrance._asked_at -= seconds
 
@@ -106,6 +110,19 @@ async def test_rights_that_were_taken_away_are_noticed_within_five_seconds(
         with pytest.raises(PrivilegeError):
             await entrance.door(MARKER)
     assert rights_asked(sandbox) - before == 3
+
+
+async def test_a_guest_that_pve_has_just_answered_for_is_not_looked_for(
+    entrance: Entrance, sandbox: SandboxNode
+) -> None:
+    before = looked_for(sandbox)
+    entrance._guest.seen()
+    await entrance.door(MARKER)
+    assert looked_for(sandbox) == before
+    entrance._guest.lost()
+    let_pass(entrance, FIVE_S)
+    await entrance.door(MARKER)
+    assert looked_for(sandbox) - before == 1
 
 
 async def test_each_door_asks_for_itself(rt: Runtime, entrance: Entrance, sandbox: SandboxNode) -> None:

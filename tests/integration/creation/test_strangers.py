@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lxc_dashboard.db.models import CreationState, EventType, FilePolicy
-from lxc_dashboard.services.templates.model import FileEntry
+from lxc_dashboard.db.models import CreationState, EventType, FilePolicy, PackageManager
+from lxc_dashboard.services.templates.model import Bucket, FileEntry, PackageEntry
 from tests.integration.creation.conftest import content_of
 
 if TYPE_CHECKING:
@@ -59,6 +59,20 @@ async def test_scripts_as_strangers_write_them(lab: Lab) -> None:
     assert sorted(told) == sorted(FAIL)
     assert [name for name, (_, why) in FAIL.items() if why not in told[name]] == []
     assert (await lab.in_guest(job.vmid, "pgrep", "-fc", "sleep 30[01]")).strip() == "2"
+
+
+async def test_packages_and_files_as_strangers_name_them(lab: Lab) -> None:
+    named = PackageEntry("Node.js LTS (übrig) $x", "test -d '/opt/ü x'", "mkdir -p '/opt/ü x' | cat")
+    files = (
+        FileEntry("größe 1.txt", "/opt/ü x", FilePolicy.DEFAULT, b"late\n"),
+        FileEntry("-rf", "/etc", FilePolicy.REPLACE, b""),
+        FileEntry("$(id) `id` 'q' \"d\".conf", "/etc", FilePolicy.BACKUP, b"\0\xff"),
+    )
+    content = content_of(files=files, buckets=[Bucket("größe list", PackageManager.CUSTOM, (named,))])
+    job = await lab.finish(await lab.request(content))
+    assert await lab.in_guest(job.vmid, "cat", "/opt/ü x/größe 1.txt") == "late\n"
+    sizes = await lab.in_guest(job.vmid, "stat", "-c", "%s", "/etc/-rf", "/etc/$(id) `id` 'q' \"d\".conf")
+    assert sizes.split() == ["0", "2"]
 
 
 async def test_a_file_waits_for_its_owner(lab: Lab) -> None:

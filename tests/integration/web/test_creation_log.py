@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 
 from lxc_dashboard.api.v1.stream import LogStream
-from lxc_dashboard.db.models import CreationState, Phase
+from lxc_dashboard.db.models import CreationEvent, CreationState, Phase
+from lxc_dashboard.db.repositories.events import EventRepository
 from lxc_dashboard.errors import UnreachableError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.creation import log as job_log
@@ -17,6 +21,11 @@ from lxc_dashboard.services.creation import service
 from lxc_dashboard.settings import Settings
 from tests.integration.web.conftest import Visitor
 from tests.integration.web.told_jobs import begin, log, read, session_of, step, texts
+
+WAITING = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    " AND query LIKE '%creation_event%'"
+)
 
 
 @pytest.fixture
@@ -44,6 +53,50 @@ async def test_a_page_is_no_longer_than_it_may_be_and_odd_numbers_are_passed_ove
     await job.tell(log("\n".join(map(str, range(3000))), 3000))
     assert len((await read(signed_in, f"{job.base}/log?limit=999999"))["lines"]) == 1000
     assert (await read(signed_in, f"{job.base}/log?after=-3&limit=x"))["lines"][0]["seq"] == 1
+
+
+async def test_a_page_of_long_lines_is_read_a_megabyte_at_a_time_and_is_whole(
+    rt: Runtime, signed_in: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, session = await begin(rt, signed_in), await session_of(rt, signed_in)
+    await job.tell(log("short\nshorter", 2), *(log("y" * 60_000) for _ in range(60)), log("a\nb\nc", 3))
+    loaded: list[int] = []
+    between = EventRepository.events_between
+
+    async def counted(*args: Any, **options: Any) -> Sequence[CreationEvent]:
+        rows = await between(*args, **options)
+        loaded.append(sum(len(row.message) for row in rows))
+        return rows
+
+    monkeypatch.setattr(EventRepository, "events_between", counted)
+    page = await job_log.page(rt, session, job.row.id, after=1, limit=63)
+    assert [line.seq for line in page.lines] == list(range(2, 65))
+    assert (page.lines[0].text, page.lines[-1].text, page.last) == ("shorter", "b", 65)
+    assert len(loaded) > 2
+    assert max(loaded) < job_log.READ_BYTES_AT_ONCE + 60_000
+
+
+async def test_a_search_ends_when_its_client_leaves(rt: Runtime, signed_in: Visitor) -> None:
+    job = await begin(rt, signed_in)
+    await job.tell(log("a"))
+
+    async def waiting() -> int:
+        """How many wait for this test's lock: the server's one search."""
+        async with rt.db.transaction() as tx:
+            return await tx.session.scalar(text(WAITING)) or 0
+
+    async def until_waiting(count: int) -> None:
+        async with asyncio.timeout(20):
+            while await waiting() != count:
+                await asyncio.sleep(0.02)
+
+    async with rt.db.transaction() as tx:
+        await tx.session.execute(text("LOCK TABLE creation_event IN ACCESS EXCLUSIVE MODE"))
+        asking = asyncio.create_task(signed_in.get(f"{job.base}/log/search?q=a"))
+        await until_waiting(1)
+        asking.cancel()
+        await until_waiting(0)
+    assert (await read(signed_in, f"{job.base}/log/search?q=a"))["seqs"] == [1]
 
 
 async def test_search_finds_what_is_shown_whatever_its_case_and_goes_on_where_it_stopped(

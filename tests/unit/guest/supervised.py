@@ -103,7 +103,7 @@ def guest(tmp_path: Path, shell: list[str]) -> Iterator[Guest]:
     guest.hurries("grace_ticks=50 ", "grace_ticks=10 ")
     yield guest
     for group in tmp_path.glob("steps/*/group"):
-        with_group(int(group.read_text()), signal.SIGKILL)
+        with_group(int(group.read_text().split()[0]), signal.SIGKILL)
 
 
 def with_group(group: int, number: signal.Signals) -> bool:

@@ -18,7 +18,7 @@ from tests.unit.guest.supervised import DEADLINE_S, NAMESPACES, Guest, until_gon
 async def test_a_timeout_ends_the_whole_group(guest: Guest) -> None:
     _, end = await guest.run("sleep 300 & sleep 300", timeout_s=1)
     assert end[0] == "timeout"
-    await until_gone(int((guest.folder / "steps/s1/group").read_text()))
+    await until_gone(int((guest.folder / "steps/s1/group").read_text().split()[0]))
 
 
 @pytest.mark.parametrize("how", ["timeout", "cancelled"])

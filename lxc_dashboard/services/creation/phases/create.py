@@ -127,6 +127,7 @@ async def _create(ctx: RunContext) -> None:
     config = await ctx.client.lxc.config(guest.node, guest.vmid)
     if not notes.is_of(config.description, ctx.creation_id):
         await moving.move(ctx, CREATE)
+    guest.seen()
 
 
 async def _forget_password(ctx: RunContext) -> None:

@@ -19,6 +19,7 @@ from lxc_dashboard.services.creation.ownership import ensure_ours
 
 if TYPE_CHECKING:
     from lxc_dashboard.guest.base import Door
+    from lxc_dashboard.services.creation.checkpoint import Checkpoint
     from lxc_dashboard.services.templates.model import FileEntry
 
 PREPARE: Final = "deploy.prepare"
@@ -49,6 +50,11 @@ async def run(ctx: RunContext) -> None:
         await ctx.once(f"deploy.file.{entry.name}", lambda entry=entry: _place(ctx, door, entry))  # type: ignore[misc]  # mypy cannot infer a lambda with a default
         ctx.reach(0.3 + 0.7 * number / len(files))
     ctx.reach(1)
+
+
+def was_prepared(checkpoint: Checkpoint) -> bool:
+    """Whether something of ours is in the guest, be it of a try before this one, which prepares it again."""
+    return checkpoint.is_done(PREPARE) or PREPARE in checkpoint.runs
 
 
 def door_of(ctx: RunContext, phase: Phase) -> Door:

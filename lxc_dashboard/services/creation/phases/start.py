@@ -102,9 +102,9 @@ async def _start(ctx: RunContext) -> None:
         if (await ctx.client.lxc.status(guest.node, guest.vmid)).running:
             return
         raise _not_started(error.user_message) from error
-    if power.was_handed_to_ha(result.upid) and not await power.reached(
-        ctx.client, guest.vmid, guest.node, running=True, within_s=START_DEADLINE_S
-    ):
+    if not power.was_handed_to_ha(result.upid):
+        guest.seen()
+    elif not await power.reached(ctx.client, guest.vmid, guest.node, running=True, within_s=START_DEADLINE_S):
         raise _not_started(f"HA was asked to start CT {guest.vmid}, which does not run after {START_DEADLINE_S:.0f} s")
     if result.warnings:
         ctx.tell(f"PVE started it with {result.warnings} warnings", EventType.WARNING)

@@ -56,6 +56,7 @@ def test_what_is_no_list_of_mount_points_is_named(value: Any) -> None:
         ({**BIND, "source": "/"}, "source"),
         ({**BIND, "source": "/tank/../etc"}, "source"),
         ({**BIND, "source": "/tank,ro=1"}, "source"),
+        ({**BIND, "source": "/tank/a=b"}, "source"),
         ({**VOLUME, "path": ""}, "path"),
         ({**VOLUME, "path": "srv"}, "path"),
         ({**VOLUME, "path": "/"}, "path"),

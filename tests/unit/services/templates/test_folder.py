@@ -114,13 +114,15 @@ def test_configs_that_are_not_where_the_template_says_are_looked_for_beside_it(w
     template = only(discover(root))
     assert template.scripts[0].content == "right\n"
     assert "which is not there" in template.warnings[0].message
+    assert template.warnings[0].line == 2
 
 
 def test_configs_that_are_nowhere_are_an_error_only_when_named(write_tree: WriteTree) -> None:
     root = write_tree({"web/template.conf": CONF})
     assert "nothing will be installed" in only(discover(root)).warnings[0].message
-    root = write_tree({"web/template.conf": "TEMPLATE_CONFIG_PATH=gone\n"})
+    root = write_tree({"web/template.conf": "# first\nTEMPLATE_CONFIG_PATH=gone\n"})
     assert "names gone, which is not there" in refusal(discover(root)).why
+    assert refusal(discover(root)).line == 2
 
 
 def test_a_root_that_is_a_template_itself_is_one(write_tree: WriteTree) -> None:
