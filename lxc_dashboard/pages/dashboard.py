@@ -38,7 +38,9 @@ def _jobs() -> rx.Component:
     state = DashboardJobsState
     head = [text.JOB_STATE, text.JOB_NAME, (text.CT, "num"), (text.NODE, "wide spare"), (text.TEMPLATE, "wide")]
     listed = table(
-        [*head, (text.USER, "wide spare"), (text.TOOK, "num wide")], rx.foreach(state.rows, _job), label=text.JOBS_TO_SEE
+        [*head, (text.USER, "wide spare"), (text.TOOK, "num wide")],
+        rx.foreach(state.rows, _job),
+        label=text.JOBS_TO_SEE,
     )
     return rx.el.section(
         watch(state.tick, on_watch=state.watch, on_tick=state.follow, on_leave=state.leave),
