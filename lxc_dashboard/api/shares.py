@@ -22,6 +22,9 @@ from lxc_dashboard.errors import TooManyAtOnceError
 STREAMS: Final = 250
 EXPORTS: Final = 2
 EXPORTS_WAITING: Final = 20
+# Each may be as large in memory as a file of a template may be.
+UPLOADS: Final = 4
+UPLOADS_WAITING: Final = 20
 SOCKETS: Final = 250
 # A program that asks for a hundred containers at once is served in turns.
 REQUESTS: Final = 8
@@ -31,6 +34,7 @@ REQUEST_WITHIN_S: Final = 30.0
 NEW_TABS: Final = 2000
 STATE_KEPT_S: Final = 3600.0
 REMEMBERED: Final = 1000
+_UPLOAD: Final = re.compile(rf"{routes.TEMPLATE_IMPORT}|{routes.DRAFTS}/[^/]+/files")
 _STREAM: Final = re.compile(rf"{routes.CREATIONS}/[^/]+/(events|log\.txt)|{routes.API_CREATIONS}/[^/]+/log")
 
 
@@ -120,6 +124,7 @@ class Shares:
     def __init__(self) -> None:
         self._streams = Places("open logs", STREAMS)
         self._exports = Places("exports under way", EXPORTS, waiting=EXPORTS_WAITING, within_s=REQUEST_WITHIN_S)
+        self._uploads = Places("uploads under way", UPLOADS, waiting=UPLOADS_WAITING, within_s=REQUEST_WITHIN_S)
         self._requests = Places("requests under way", REQUESTS, waiting=REQUESTS_WAITING, within_s=REQUEST_WITHIN_S)
         self._sockets = Places("open tabs and consoles", SOCKETS)
         self._tabs = Tabs()
@@ -132,6 +137,8 @@ class Shares:
             return self._streams.taken(who)
         if path == routes.TEMPLATE_EXPORT:
             return self._exports.taken(who)
+        if _UPLOAD.fullmatch(path):
+            return self._uploads.taken(who)
         return self._requests.taken(who) if path.startswith(f"{routes.API_V1}/") else nullcontext()
 
     @asynccontextmanager

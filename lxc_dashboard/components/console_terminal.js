@@ -73,11 +73,13 @@ export default function ConsoleTerminal({ url, label, words }) {
   }, [label]);
   useEffect(() => (terminal ? connect(terminal, url, setNow) : undefined), [terminal, url, tries]);
   const again = useCallback(() => { setNow({ state: "connecting", cause: "" }); setTries((count) => count + 1); }, []);
+  const waits = now.state === "connecting";
   return h("div", { className: "console-box" },
     h("div", { className: "console-bar" },
       h("span", { className: `dot ${{ open: "running", connecting: "changing", closed: "stopped" }[now.state]}`, "aria-hidden": true }),
       h("span", { role: "status", className: "grow" }, words[now.state]),
-      h("button", { type: "button", ref: out, className: "button small", onClick: again, disabled: now.state === "connecting" }, words.again)),
+      // Where the terminal is left to: it keeps the focus while it does nothing.
+      h("button", { type: "button", ref: out, className: "button small", onClick: waits ? undefined : again, "aria-disabled": waits }, words.again)),
     now.cause ? h("div", { className: "note bad", role: "alert" }, now.cause) : null,
     h("div", { className: "console-screen", ref: screen }));
 }

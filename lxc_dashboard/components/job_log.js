@@ -1,12 +1,11 @@
 // The log of a creation, drawn: only the lines near the visible ones are in the page, whatever the whole is.
 import { createElement as h, memo, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { LINE_PX, Position, Rows, marked, pieces, plain } from "$/public/external/lxc_dashboard/components/job_log/job_lines.js";
-import { copyText } from "$/public/external/lxc_dashboard/components/widgets/copy_text.js";
+import { useCopied } from "$/public/external/lxc_dashboard/components/widgets/widgets.js";
 import { WORD_CHARS, useLog, useSearch } from "$/public/external/lxc_dashboard/components/job_log/job_stream.js";
 
 const OVERSCAN = 30;
 const FLOWING_ROWS = 500;
-const COPIED_MS = 4000;
 const ROOM_PX = 280;
 const BELOW_PX = 44;
 
@@ -47,7 +46,7 @@ function Bar({ words, phases, follow, setFollow, fresh, phase, setPhase, word, s
     found.seqs.length > 1 && small("↓", () => step(1), { "aria-label": words.next, title: words.next }),
     h("span", { className: "grow" }),
     small(wrap ? `${words.wrap} ✓` : words.wrap, () => setWrap(!wrap), { "aria-pressed": wrap, title: words.wrap_hint }),
-    small(copied ? words.copied : words.copy, copy, { title: words.copy_hint }),
+    small({ copied: words.copied, failed: words.copy_failed }[copied] || words.copy, copy, { title: words.copy_hint }),
     h("a", { className: "button small", href: `${base}/log.txt`, download: "" }, words.download));
 }
 
@@ -130,18 +129,15 @@ function drawing(view, line) {
 }
 
 function useCopy(view, rows, log) {
-  const [copied, setCopied] = useState(false);
-  const copy = async () => {
+  const [outcome, copy] = useCopied();
+  return [outcome, () => {
     const from = view.flows ? 0 : view.top;
     const to = Math.min(rows.count, view.flows ? rows.count : view.top + view.seen);
     const seen = [];
     for (let row = from; row < to; row += 1) seen.push(log.lines.get(rows.seq(row)));
     const selected = String(window.getSelection());
-    await copyText(selected || seen.filter(Boolean).map((line) => plain(line.text)).join("\n"));
-    setCopied(true);
-    setTimeout(() => setCopied(false), COPIED_MS);
-  };
-  return [copied, copy];
+    copy(selected || seen.filter(Boolean).map((line) => plain(line.text)).join("\n"));
+  }];
 }
 
 // A click on anything of the page that names a line (data-log-seq) shows that line.

@@ -78,7 +78,7 @@ function Secret({ name, base, words, shown, show }) {
         shown ? words.hide : words.reveal, h("span", { className: "unseen" }, ` ${name}`))),
     fault ? h("p", { className: "field-error", role: "alert" }, fault) : null,
     rows.map(([key, value]) => h("div", { key, className: "row secret-value" },
-      h("span", { className: "soft" }, key), h("code", { className: "grow" }, value), h(CopyButton, { value, label: words.copy, done: words.copied }))));
+      h("span", { className: "soft" }, key), h("code", { className: "grow" }, value), h(CopyButton, { value, label: words.copy, done: words.copied, failed: words.copy_failed }))));
 }
 
 // Secrets are asked for one by one, live in this component only, and hide by themselves.

@@ -1,5 +1,5 @@
 // The few things plain HTML cannot do alone: a time that grows older, a dialog that traps the focus, a copy button.
-import { Component, createElement as h, useEffect, useId, useRef, useState } from "react";
+import { Component, createElement as h, useCallback, useEffect, useId, useRef, useState } from "react";
 import { useLocation } from "react-router";
 import { copyText } from "$/public/external/lxc_dashboard/components/widgets/copy_text.js";
 
@@ -59,19 +59,26 @@ export function Meter({ value, total, label, detail }) {
     h("span", { className: "usage-text", "aria-hidden": true }, `${percent} %${level === "high" ? " !" : ""}`));
 }
 
-// `atOnce` copies as soon as it is there, where the browser lets it.
-export function CopyButton({ value, label, done, atOnce }) {
-  const [copied, setCopied] = useState(false);
-  const copy = async () => {
-    await copyText(value);
-    setCopied(true);
-    setTimeout(() => setCopied(false), COPIED_MS);
-  };
-  useEffect(() => {
-    if (atOnce) copy().catch(() => setCopied(false));
-  }, [atOnce, value]);
-  return h("button", { type: "button", className: "button quiet small", onClick: copy },
-    h("span", { "aria-live": "polite" }, copied ? done : label));
+// [outcome, copy]: what came of the last `copy(text)`, for a moment: copied, or failed, as a browser may refuse it.
+export function useCopied() {
+  const [outcome, setOutcome] = useState("");
+  const timer = useRef(null);
+  useEffect(() => () => clearTimeout(timer.current), []);
+  const copy = useCallback(async (text) => {
+    const came = await copyText(text).then(() => "copied", () => "failed");
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => setOutcome(""), COPIED_MS);
+    setOutcome(came);
+  }, []);
+  return [outcome, copy];
+}
+
+// `atOnce` copies as soon as it is there.
+export function CopyButton({ value, label, done, failed, atOnce }) {
+  const [outcome, copy] = useCopied();
+  useEffect(() => { if (atOnce) copy(value); }, [atOnce, value, copy]);
+  return h("button", { type: "button", className: "button quiet small", onClick: () => copy(value) },
+    h("span", { "aria-live": "polite" }, { copied: done, failed }[outcome] || label));
 }
 
 // A modal on the browser's own <dialog>: focus stays inside, Escape closes, the page behind is inert.

@@ -44,6 +44,7 @@ class CopyWidget(Widget):
     value: rx.Var[str] = field()
     label: rx.Var[str] = field()
     done: rx.Var[str] = field()
+    failed: rx.Var[str] = field()
     at_once: rx.Var[bool] = field()
 
 
@@ -144,7 +145,7 @@ def size(value: Any) -> rx.Component:
 
 def copy_button(value: Any, label: Any = text.COPY, *, at_once: bool = False) -> rx.Component:
     """``at_once`` copies when it comes to be shown, too: a click has asked for that."""
-    return CopyWidget.create(value=value, label=label, done=text.COPIED, at_once=at_once)
+    return CopyWidget.create(value=value, label=label, done=text.COPIED, failed=text.NOT_COPIED, at_once=at_once)
 
 
 def dialog(*children: Any, is_open: Any, title: Any, on_close: Any) -> rx.Component:

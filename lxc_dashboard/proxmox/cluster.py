@@ -51,10 +51,17 @@ class Cluster(Noun):
 
     async def vmid_is_free(self, vmid: int) -> bool:
         """``GET /cluster/nextid?vmid=``, which refuses the field where the vmid is taken or no valid one."""
+        return await self._free(vmid) is not None
+
+    async def has_no_guest(self, vmid: int) -> bool:
+        """As ``vmid_is_free``, and for sure: some doubles offer the next free vmid whatever they are asked, and say nothing of this one."""
+        return await self._free(vmid) == vmid
+
+    async def _free(self, vmid: int) -> int | None:
+        """The vmid that is offered: ``vmid`` itself, by who looks at what is asked; None where that is refused."""
         try:
-            await self._caller.get("/cluster/nextid", _NEXTID, {"vmid": vmid})
+            return await self._caller.get("/cluster/nextid", _NEXTID, {"vmid": vmid})
         except ApiError as error:
             if "vmid" in error.fields or _TAKEN.search(error.message):
-                return False
+                return None
             raise
-        return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from lxc_dashboard.text.common import COPIED, COPY, LOADING
+from lxc_dashboard.text.common import COPIED, COPY, LOADING, NOT_COPIED
 
 JOB: Final = "Job"
 JOB_STATE: Final = "State"
@@ -135,6 +135,7 @@ CREDENTIAL_WORDS: Final = {
     "hide": "Hide",
     "copy": COPY,
     "copied": COPIED,
+    "copy_failed": NOT_COPIED,
     "failed": "It cannot be shown now",
 }
 LOG_WORDS: Final = {
@@ -154,6 +155,7 @@ LOG_WORDS: Final = {
     "wrap_hint": "Break long lines",
     "copy": COPY,
     "copied": COPIED,
+    "copy_failed": NOT_COPIED,
     "copy_hint": "Copy the selection, or the lines that are seen",
     "download": "Download",
     "empty": "Nothing printed yet.",

@@ -96,6 +96,11 @@ def test_a_console_is_opened_from_its_job_and_typed_into(page: Page, stack: Stac
     for width, height in ((390, 844), (1440, 900)):
         page.set_viewport_size({"width": width, "height": height})
         until(page, lambda: page.locator(".console-screen").evaluate(AS_HIGH_AS_CAN_BE), "it ends elsewhere")
+    page.evaluate("() => { window.WebSocket = class { close() {} }; }")
+    again = page.get_by_role("button", name=text.CONSOLE_WORDS["again"])
+    again.press("Enter")
+    expect(page.locator(".console-bar [role=status]")).to_have_text(text.CONSOLE_WORDS["connecting"])
+    expect(again).to_be_focused()
 
 
 def test_a_stopped_container_says_so_and_the_list_leads_to_a_running_one(page: Page) -> None:

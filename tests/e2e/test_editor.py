@@ -31,28 +31,37 @@ def name() -> str:
     return f"e2e-{secrets.token_hex(4)}"
 
 
-@pytest.mark.timeout(300)
-def test_a_template_made_from_nothing_makes_a_container(page: Page, stack: Stack, tmp_path: Path, name: str) -> None:
-    editor.begin(page)
-    editor.fill(
-        page, name=name, app="From nothing", tags="made;here", ram_mib="256", disk_gib="2", os="debian", version="13"
-    )
+def add_a_script(page: Page) -> None:
     editor.part(page, "scripts")
     page.get_by_role("button", name=text.SCRIPT_ADD).click()
     editor.labelled(page, text.SCRIPT_FIELDS["name"][0]).fill("20-mark.sh")
     editor.labelled(page, text.SCRIPT_FIELDS["description"][0]).fill("Leaves a mark")
     editor.write(page, '#!/bin/bash\nset -euo pipefail\necho "made by $CONTAINER_OS" > /opt/mark\n')
+
+
+def add_files(page: Page, folder: Path) -> None:
+    """One that is typed, and one that is no text."""
     editor.part(page, "files")
     page.get_by_role("button", name=text.FILE_ADD_TEXT).click()
     editor.labelled(page, text.FILE_FIELDS["name"][0]).fill("hello.conf")
     editor.labelled(page, text.FILE_FIELDS["target_dir"][0]).fill("/etc")
     editor.labelled(page, text.FILE_FIELDS["mode"][0]).fill("0600")
     editor.write(page, "greeting = kept as it was typed\n")
-    binary = tmp_path / "blob.bin"
+    binary = folder / "blob.bin"
     binary.write_bytes(BINARY)
     page.locator("input[type=file][multiple]").set_input_files(binary)
     expect(page.get_by_text(text.FILE_BINARY)).to_be_visible()
     editor.labelled(page, text.FILE_FIELDS["target_dir"][0]).fill("/opt")
+
+
+@pytest.mark.timeout(300)
+def test_a_template_made_from_nothing_makes_a_container(page: Page, stack: Stack, tmp_path: Path, name: str) -> None:
+    editor.begin(page)
+    editor.fill(
+        page, name=name, app="From nothing", tags="made;here", ram_mib="256", disk_gib="2", os="debian", version="13"
+    )
+    add_a_script(page)
+    add_files(page, tmp_path)
     editor.kept(page)
     keep_picture(page, "editor-files")
     template_id = editor.save(page, "The first one")

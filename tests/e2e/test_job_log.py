@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from lxc_dashboard import routes
+from lxc_dashboard import routes, text
 from lxc_dashboard.db.models import EventType, Phase
 from lxc_dashboard.db.repositories.events import NewEvent
 from tests.e2e.conftest import NewPage, sign_in, until, visit
@@ -208,6 +208,9 @@ def test_the_log_is_copied_and_downloaded(new_page: NewPage, stack: Stack) -> No
     page.get_by_role("button", name="Copy", exact=True).last.click()
     until(page, lambda: page.evaluate("window.copied"), "nothing says that it was copied")
     assert page.evaluate("() => navigator.clipboard.readText()") == "line 1\nline 2\nline 3\nline 4\nline 5"
+    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('refused')); }")
+    page.get_by_title(text.LOG_WORDS["copy_hint"]).click()
+    expect(page.get_by_role("button", name=text.NOT_COPIED)).to_be_visible()
     with page.expect_download() as download:
         page.get_by_role("link", name="Download").click()
     assert download.value.suggested_filename == f"creation-{job}.log"

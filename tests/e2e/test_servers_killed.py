@@ -18,6 +18,7 @@ from lxc_dashboard.services.templates import sync
 from lxc_dashboard.settings import Settings
 from tests.e2e import wizard
 from tests.e2e.conftest import NewPage, SignedInAs, visit
+from tests.e2e.followed import check_not_reloaded, mark, printing
 from tests.e2e.job_runs import NODE, RUN_MS, begin, in_services, line, state, write_template
 from tests.e2e.servers import POSTGRES, VALKEY, MortalServers
 from tests.e2e.stack import Stack, running_stack
@@ -25,8 +26,6 @@ from tests.e2e.stack import Stack, running_stack
 # Within this a page must be right again, on a machine that runs much else.
 RECOVERY_MS = 60_000
 LINES = 100
-SCRIPT = f"for n in $(seq 1 {LINES}); do echo line $n; sleep 0.5; done\n"
-NOT_RELOADED = "window.notReloaded"
 
 Opened = Callable[[str], Page]
 
@@ -87,20 +86,40 @@ def appear(stack: Stack, folder: Path, name: str) -> None:
         thread.submit(lambda: asyncio.run(read())).result()
 
 
+def check_typed_is_kept(typing: Page) -> None:
+    """In the wizard, forth and back."""
+    expect(typing.locator("#hostname")).to_have_value("typed-meanwhile")
+    expect(typing.locator("#memory_mib")).to_have_value("777")
+    if wizard.step(typing, "configure").is_visible():  # without Redis nobody gets on, without PostgreSQL one may
+        wizard.forward(typing, "packages")
+    typing.get_by_role("button", name=text.BACK).click()
+    expect(wizard.step(typing, "configure")).to_be_visible()
+    expect(typing.locator("#hostname")).to_have_value("typed-meanwhile")
+
+
+def check_stop_is_shown(stack: Stack, page: Page, hostname: str) -> None:
+    """The list of containers shows what is done to one of them."""
+    row = page.locator("[data-vmid]", has_text=hostname)
+    expect(row).to_have_attribute("data-status", "running")
+    guest = Guest(int(row.get_attribute("data-vmid") or 0), NODE, hostname)
+    in_services(stack, page, lambda rt, session: lifecycle.act(rt, session, guest, Act.STOP))
+    expect(row).to_have_attribute("data-status", "stopped")
+
+
 @pytest.mark.parametrize("name", [VALKEY, POSTGRES])
 @pytest.mark.timeout(400)
 def test_open_pages_go_on_by_themselves_when_a_server_is_back(
     opened: Opened, servers: MortalServers, stack: Stack, tmp_path: Path, name: str
 ) -> None:
     containers = opened(routes.CONTAINERS)
-    job_id = begin(stack, containers, tmp_path, {"10-prints.sh": SCRIPT}, hostname=f"{name}-killed")
+    job_id = begin(stack, containers, tmp_path, {"10-prints.sh": printing(LINES)}, hostname=f"{name}-killed")
     job, typing, going = opened(routes.job(job_id)), opened(routes.CREATE), opened(routes.DASHBOARD)
     wizard.start(typing, "hello")
     expect(line(job, "line 2")).to_be_visible(timeout=RUN_MS)
     expect(containers.get_by_role("link", name=f"{name}-killed", exact=True)).to_be_visible()
     pages = (containers, job, typing, going)
     for page in pages:
-        page.evaluate(f"{NOT_RELOADED} = true")
+        mark(page)
 
     servers.kill(name)
     wizard.fill(typing, hostname="typed-meanwhile", memory_mib="777")
@@ -118,25 +137,15 @@ def test_open_pages_go_on_by_themselves_when_a_server_is_back(
         back(page)
     expect(going.get_by_role("link", name="hello", exact=True)).to_be_visible(timeout=RECOVERY_MS)
     expect(late.get_by_role("link", name=f"{name}-killed", exact=True)).to_be_visible(timeout=RECOVERY_MS)
-    expect(typing.locator("#hostname")).to_have_value("typed-meanwhile")
-    expect(typing.locator("#memory_mib")).to_have_value("777")
-    if wizard.step(typing, "configure").is_visible():  # without Redis nobody gets on, without PostgreSQL one may
-        wizard.forward(typing, "packages")
-    typing.get_by_role("button", name=text.BACK).click()
-    expect(wizard.step(typing, "configure")).to_be_visible()
-    expect(typing.locator("#hostname")).to_have_value("typed-meanwhile")
+    check_typed_is_kept(typing)
     expect(state(job)).to_have_text("Ready", timeout=2 * RUN_MS)
     expect(line(job, f"line {LINES}")).to_be_visible(timeout=RECOVERY_MS)
     job.get_by_label("Search the log").fill("line 1")
     expect(job.locator(".log-found")).to_have_text(f"1 of {1 + 10 + 1}")  # line 1, lines 10 to 19, line 100
-    row = containers.locator("[data-vmid]", has_text=f"{name}-killed")
-    expect(row).to_have_attribute("data-status", "running")
-    guest = Guest(int(row.get_attribute("data-vmid") or 0), NODE, f"{name}-killed")
-    in_services(stack, containers, lambda rt, session: lifecycle.act(rt, session, guest, Act.STOP))
-    expect(row).to_have_attribute("data-status", "stopped")
+    check_stop_is_shown(stack, containers, f"{name}-killed")
     expect(containers.locator("main")).not_to_contain_text("does not answer")
     for page in pages:
-        assert page.evaluate(NOT_RELOADED)
+        check_not_reloaded(page)
 
 
 def test_a_list_of_an_earlier_visit_is_read_again_when_valkey_is_back(

@@ -91,7 +91,8 @@ def add(page: Page, name: str, location: str) -> None:
     submit(page)
 
 
-def test_a_source_from_its_adding_to_its_removing(page: Page, repository: Repository) -> None:
+def add_after_a_slip(page: Page, repository: Repository) -> None:
+    """From the list of templates, with a secret for webhooks; what was typed stays beside what is wrong of it."""
     visit(page, routes.TEMPLATES)
     page.get_by_role("link", name=text.SOURCES, exact=True).click()
     expect(row(page, "shipped")).to_contain_text(text.SOURCE_STATES["ok"])
@@ -106,6 +107,17 @@ def test_a_source_from_its_adding_to_its_removing(page: Page, repository: Reposi
     page.get_by_label(text.SOURCE_HOOKS).select_option("secret")
     page.get_by_label(text.SOURCE_HOOK_SECRET).fill(HOOK)
     submit(page)
+
+
+def remove(page: Page, name: str) -> None:
+    page.get_by_role("button", name=text.SOURCE_REMOVE, exact=True).click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label(f"Type {name} to confirm").fill(name)
+    dialog.get_by_role("button", name=text.SOURCE_REMOVE).click()
+
+
+def test_a_source_from_its_adding_to_its_removing(page: Page, repository: Repository) -> None:
+    add_after_a_slip(page, repository)
     expect(page.get_by_text("Read team: 1 added, 0 changed, 0 removed, 1 refused")).to_be_visible(
         timeout=READ_TIMEOUT_MS
     )
@@ -137,10 +149,7 @@ def test_a_source_from_its_adding_to_its_removing(page: Page, repository: Reposi
     expect(row(page, "team")).to_contain_text("1 of 1 missing", timeout=READ_TIMEOUT_MS)
     expect(page.get_by_role("region", name="team").get_by_text("There is no repository in this folder")).to_be_visible()
 
-    page.get_by_role("button", name=text.SOURCE_REMOVE, exact=True).click()
-    dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Type team to confirm").fill("team")
-    dialog.get_by_role("button", name=text.SOURCE_REMOVE).click()
+    remove(page, "team")
     expect(page.get_by_text("Removed team and 1 of its templates")).to_be_visible()
     expect(row(page, "team")).to_have_count(0)
 

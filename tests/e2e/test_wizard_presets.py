@@ -36,24 +36,8 @@ def save_preset(page: Page, name: str, *, shared: bool = False) -> None:
     expect(page.locator("#preset_name")).to_have_value("")
 
 
-def test_a_preset_is_saved_used_marked_renamed_shared_and_deleted(
-    page: Page, new_page: NewPage, signed_in_as: SignedInAs
-) -> None:
-    type_a_container(page, "for-preset")
-    save_preset(page, "big hello")
-    page.locator("#preset_name").fill("big hello")
-    page.get_by_role("button", name=text.PRESET_SAVE).click()
-    expect(page.locator("#preset_name-error")).to_have_text("You have a preset with this name already")
-    assert accessibility_faults(page) == []
-    page.get_by_role("button", name=f"{text.PRESET_RENAME} big hello").click()
-    page.locator("#new_name").fill("bigger hello")
-    page.locator("#new_name").press("Enter")
-    expect(preset(page, "bigger hello")).to_be_visible()
-    page.get_by_role("button", name=f"{text.PRESET_SHARE_ONE} bigger hello").click()
-    expect(preset(page, "bigger hello")).to_contain_text(text.PRESET_SHARED)
-    close_dialog(page)
-
-    other = new_page(storage_state=signed_in_as("operator@pve"))
+def check_used_by_another(other: Page) -> None:
+    """Whose it is stands there, it fills in all but the name, and what it filled in is marked."""
     start(other, text.NO_TEMPLATE)
     fill(other, hostname="others-own")
     other.get_by_role("button", name=text.PRESETS, exact=True).click()
@@ -72,6 +56,27 @@ def test_a_preset_is_saved_used_marked_renamed_shared_and_deleted(
     fill(other, memory_mib="900")
     other.locator("#cores").focus()
     expect(other.get_by_role("button", name=f"{text.CHANGED}: {back}")).to_be_visible()
+
+
+def test_a_preset_is_saved_used_marked_renamed_shared_and_deleted(
+    page: Page, new_page: NewPage, signed_in_as: SignedInAs
+) -> None:
+    type_a_container(page, "for-preset")
+    save_preset(page, "big hello")
+    page.locator("#preset_name").fill("big hello")
+    page.get_by_role("button", name=text.PRESET_SAVE).click()
+    expect(page.locator("#preset_name-error")).to_have_text("You have a preset with this name already")
+    assert accessibility_faults(page) == []
+    page.get_by_role("button", name=f"{text.PRESET_RENAME} big hello").click()
+    page.locator("#new_name").fill("bigger hello")
+    page.locator("#new_name").press("Enter")
+    expect(preset(page, "bigger hello")).to_be_visible()
+    page.get_by_role("button", name=f"{text.PRESET_SHARE_ONE} bigger hello").click()
+    expect(preset(page, "bigger hello")).to_contain_text(text.PRESET_SHARED)
+    close_dialog(page)
+
+    other = new_page(storage_state=signed_in_as("operator@pve"))
+    check_used_by_another(other)
 
     page.get_by_role("button", name=text.PRESETS, exact=True).click()
     preset(page, "bigger hello").get_by_role("button", name=text.PRESET_DELETE).click()

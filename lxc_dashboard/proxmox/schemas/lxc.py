@@ -51,8 +51,12 @@ class HaState(Struct, frozen=True):
 
 
 class GuestStatus(Guest, frozen=True):
-    """``GET /nodes/{node}/lxc/{vmid}/status/current``. ``cpu`` is 0 in an API worker's first sample."""
+    """``GET /nodes/{node}/lxc/{vmid}/status/current``. ``cpu`` is 0 in an API worker's first sample.
 
+    ``vmid`` is 0 where the answer does not repeat it.
+    """
+
+    vmid: int = 0
     ha: HaState = HaState()
 
 

@@ -81,7 +81,7 @@ async def _standing(client: ProxmoxClient, guest: KnownGuest, listed: Resource |
     if listed is None:
         if not guest.was_made:
             return Standing.COMING
-        return Standing.GONE if await client.cluster.vmid_is_free(guest.vmid) else Standing.UNSEEN
+        return Standing.GONE if await client.cluster.has_no_guest(guest.vmid) else Standing.UNSEEN
     if listed.type != "lxc":
         return Standing.REPLACED if guest.was_made else Standing.STRANGE
     config = await client.lxc.config(listed.node, guest.vmid)

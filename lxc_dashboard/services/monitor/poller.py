@@ -97,7 +97,7 @@ class Poller:
                     next_resources = started + RESOURCES_EVERY_S
                 self._recovered()
                 pause = TASKS_EVERY_S - (time.monotonic() - started)
-            except ProxmoxError as error:
+            except (ProxmoxError, PrivilegeError) as error:
                 pause = await self._failed(error)
                 next_resources = 0.0
             await self._sleep(max(0.0, pause))
@@ -228,8 +228,8 @@ class Poller:
             )
         self._failures = 0
 
-    async def _failed(self, error: ProxmoxError) -> float:
-        """Told once in the log and, with the time it began, on the page; the rows stay, with their age."""
+    async def _failed(self, error: ProxmoxError | PrivilegeError) -> float:
+        """A refusal is told as a silence is: the user's other sessions may do no more. Told once in the log and, with the time it began, on the page; the rows stay, with their age."""
         if not self._failures:
             self._failing_since = time.time()
             log.warning("pve does not answer", endpoint=self.client.endpoint.name, cause=str(error))

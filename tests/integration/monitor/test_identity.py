@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -19,6 +20,7 @@ from lxc_dashboard.services.creation.listing import Wanted, page_of
 from lxc_dashboard.services.creation.spec import ContainerSpec
 from lxc_dashboard.services.monitor.identity import Identities
 from lxc_dashboard.services.monitor.marks import line_of
+from tests.integration.creation.other_pve import Answer, other_pve
 from tests.integration.monitor.conftest import SignIn
 from tests.integration.monitor.viewers import PATIENCE_S, Seen, hub_of, looking
 
@@ -151,6 +153,27 @@ async def test_what_one_may_not_see_is_not_called_deleted(
     client = await acting.client(rt, viewer)
     identities = Identities(client, rt.db, viewer.endpoint_id)
     assert await identities.known(await client.cluster.resources()) == {}
+    assert not await made.is_marked_deleted()
+
+
+async def test_what_is_not_listed_for_a_moment_is_not_called_deleted_where_any_vmid_is_called_free(
+    rt: Runtime, session: Session, made: Made, sandbox: SandboxNode, tmp_path: Path
+) -> None:
+    """As of a double whose ``nextid`` offers the lowest free vmid, whatever it is asked."""
+
+    def offered(answer: Answer) -> None:
+        if answer.path == "/cluster/nextid":
+            answer.status, answer.body = 200, {"data": "99999"}
+
+    async with other_pve(sandbox, tmp_path / "other") as other:
+        other.changes.append(offered)
+        async with rt.db.transaction() as tx:
+            fingerprint = other.certificate.fingerprint
+            await tx.nodes.update(session.endpoint_id, host="localhost", port=other.port, fingerprint=fingerprint)
+        client = await acting.client(rt, session)
+        others = [entry for entry in await client.cluster.resources() if entry.vmid != made.vmid]
+        assert await Identities(client, rt.db, session.endpoint_id).known(others) == {}
+        assert "GET /cluster/nextid" in " ".join(other.asked)
     assert not await made.is_marked_deleted()
 
 

@@ -93,6 +93,8 @@ def test_sessions_that_were_long_unused_are_forgotten(monkeypatch: pytest.Monkey
         (f"{routes.API_CREATIONS}/01/log", shares.STREAMS),
         (f"{routes.CREATIONS}/01/log.txt", shares.STREAMS),
         (routes.TEMPLATE_EXPORT, shares.EXPORTS + shares.EXPORTS_WAITING),
+        (routes.TEMPLATE_IMPORT, shares.UPLOADS + shares.UPLOADS_WAITING),
+        (f"{routes.DRAFTS}/01/files", shares.UPLOADS + shares.UPLOADS_WAITING),
         (routes.API_CREATIONS, shares.REQUESTS + shares.REQUESTS_WAITING),
     ],
 )

@@ -33,9 +33,26 @@ async def test_a_guest_is_found_wherever_it_is(pool: ProxmoxPool, identity: Iden
 async def test_a_vmid_is_taken_however_that_is_said(taken: Answer, pool: ProxmoxPool, identity: Identity) -> None:
     async with RawServer(identity, lambda _: taken) as server:
         assert not await pool.client(server.endpoint).cluster.vmid_is_free(101)
+        assert not await pool.client(server.endpoint).cluster.has_no_guest(101)
     async with RawServer(identity, lambda _: refusal("500 no quorum")) as server:
         with pytest.raises(ApiError):
             await pool.client(server.endpoint).cluster.vmid_is_free(101)
+
+
+async def test_an_offer_of_another_vmid_says_nothing_of_the_one_that_was_asked_for(
+    pool: ProxmoxPool, identity: Identity
+) -> None:
+    async with RawServer(identity, lambda _: data("103")) as server:
+        cluster = pool.client(server.endpoint).cluster
+        assert await cluster.vmid_is_free(101)
+        assert not await cluster.has_no_guest(101)
+        assert await cluster.has_no_guest(103)
+
+
+async def test_a_status_without_a_vmid_is_one_all_the_same(pool: ProxmoxPool, identity: Identity) -> None:
+    async with RawServer(identity, lambda _: data({"status": "running", "name": "web"})) as server:
+        status = await pool.client(server.endpoint).lxc.status("pve1", 101)
+    assert (status.running, status.name) == (True, "web")
 
 
 @pytest.mark.parametrize(

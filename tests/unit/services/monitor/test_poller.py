@@ -41,8 +41,11 @@ class Pve:
     away: str = ""
     silent: set[int] = field(default_factory=set)
     templates: set[int] = field(default_factory=set)
+    refuses: str = ""
 
     def __call__(self, seen: Seen) -> Answer:
+        if seen.path == self.refuses:
+            return refusal("403 Forbidden", "Permission check failed (/, Sys.Audit)")
         if seen.path == "/version":
             return data({"version": "9.1.4"})
         if seen.path == "/cluster/tasks":
@@ -75,6 +78,7 @@ class Looks:
 
     poller: Poller
     published: asyncio.Queue[tuple[dict[int, Row], list[int]]]
+    told: list[dict[str, Any]] = field(default_factory=list)
 
     async def next(self) -> tuple[dict[int, Row], list[int]]:
         async with asyncio.timeout(PATIENCE_S):
@@ -90,7 +94,8 @@ async def looking(identity: Identity, pve: Pve) -> AsyncIterator[Looks]:
     async def known(_: list[Resource]) -> Mapping[int, Known]:
         return {}
 
-    async def publish(changed: dict[int, Row], gone: list[int], _: dict[str, Any] | None) -> None:
+    async def publish(changed: dict[int, Row], gone: list[int], meta: dict[str, Any] | None) -> None:
+        looks.told.append(meta or {})
         looks.published.put_nowait((changed, gone))
 
     async with RawServer(identity, pve) as server, ProxmoxPool() as pool:
@@ -171,3 +176,13 @@ async def test_a_template_whose_backup_ends_is_no_container(identity: Identity) 
         pve.tasks = [task(1, 101, "vzdump")]
         changed, _ = await looks.another(103)
         assert set(changed) == set(looks.poller.rows) == {103}
+
+
+async def test_a_pve_that_lets_the_user_list_nothing_is_named_as_the_cause(identity: Identity) -> None:
+    pve = Pve({101: "pve1"}, refuses="/cluster/resources")
+    async with looking(identity, pve) as looks:
+        await looks.next()
+        assert "Sys.Audit" in looks.told[-1]["error"]
+        pve.refuses = ""
+        rows, _ = await looks.another(101)
+    assert list(rows) == [101]
