@@ -15,6 +15,7 @@ from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.templates import authoring, drafts, importing, service
 from lxc_dashboard.services.templates.model import PackageEntry, Script, TemplateConfig, TemplateContent
 from lxc_dashboard.services.templates.rows import revision_rows
+from lxc_dashboard.services.templates.scripts import MAX_SCRIPT_BYTES
 from tests.integration.templates.authors import APT, audited, bucket, content, put, saved, template_of
 
 # The fields of the draft below, each with a fault of its own.
@@ -45,7 +46,7 @@ FAULTY: Final = {
 async def test_every_fault_is_named_by_its_field_and_nothing_is_saved(rt: Runtime, ann: Session) -> None:
     draft = await drafts.open_draft(rt, ann, None)
     file = await put(rt, ann, draft.id, "a", b"x")
-    scripts = content(scripts={"20-b.sh": "", "10-a.sh": "# timeout: never\n", "x.py": ""}).scripts
+    scripts = content(scripts={"20-b.sh": "", "10-a.sh": "#" * (MAX_SCRIPT_BYTES + 1), "x.py": ""}).scripts
     wrong = replace(
         content("no name!", cpu=0, ram_mib=1, storage="a b", tags=("x y",), description="\x1b[0m"),
         scripts=(replace(scripts[0], timeout_s=0, description="a\nb"), *scripts[1:]),
@@ -90,7 +91,7 @@ async def test_the_audit_holds_no_secret(rt: Runtime, ann: Session) -> None:
     for wrong in (
         content(storage=f" {secret}"),
         replace(content(), buckets=(bucket("base", APT, PackageEntry(f"-{secret}")),)),
-        content(scripts={"1-a.sh": f"# timeout: {secret}"}),
+        content(scripts={"1-a.sh": f"# {secret}".ljust(MAX_SCRIPT_BYTES + 1)}),
     ):
         with pytest.raises(InvalidInputError):
             await saved(rt, ann, web, wrong)
