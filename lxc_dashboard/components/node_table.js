@@ -5,7 +5,7 @@ import { Meter, iec as bytes, span } from "$/public/external/lxc_dashboard/compo
 import { useFeed } from "$/public/external/lxc_dashboard/components/guest_table/guest_feed.js";
 import { Notes, Skeleton, Unanswered, fill, isUnanswered, useStatusLine } from "$/public/external/lxc_dashboard/components/guest_table/feed_notes.js";
 
-const COLUMNS = [["node", ""], ["state", ""], ["cpu", ""], ["mem", ""], ["mem_total", "num wide"], ["containers", "num"], ["uptime", "num wide"]];
+const COLUMNS = [["node", ""], ["state", ""], ["cpu", ""], ["mem", ""], ["mem_total", "num wide spare"], ["containers", "num"], ["uptime", "num wide"]];
 
 function count(number) {
   return number.toLocaleString("en");
@@ -42,7 +42,7 @@ function Line({ node, listUrl, words }) {
     h("td", null, h("span", { className: `dot ${node.down ? "unknown" : "running"}`, "aria-hidden": true }), " ", node.down ? words.offline : words.online),
     h("td", null, node.down ? null : h(Meter, { value: node.cpu, label: words.cpu, detail: fill(words.of_cores, { cores: node.maxcpu }) })),
     h("td", null, node.down ? null : h(Meter, { value: node.mem, total: node.maxmem, label: words.mem, detail })),
-    h("td", { className: "num wide" }, node.maxmem ? bytes(node.maxmem) : null),
+    h("td", { className: "num wide spare" }, node.maxmem ? bytes(node.maxmem) : null),
     h("td", { className: "num" }, `${node.down ? "?" : count(node.running)}/${count(node.containers)}`),
     h("td", { className: "num wide" }, node.since ? span(Date.now() / 1000 - node.since) : null));
 }

@@ -36,9 +36,11 @@ def dashboard() -> rx.Component:
 
 def _jobs() -> rx.Component:
     state = DashboardJobsState
-    head = [text.JOB_STATE, text.JOB_NAME, (text.CT, "num"), (text.NODE, "wide"), (text.TEMPLATE, "wide")]
+    head = [text.JOB_STATE, text.JOB_NAME, (text.CT, "num"), (text.NODE, "wide spare"), (text.TEMPLATE, "wide")]
     listed = table(
-        [*head, (text.USER, "wide"), (text.TOOK, "num wide")], rx.foreach(state.rows, _job), label=text.JOBS_TO_SEE
+        [*head, (text.USER, "wide spare"), (text.TOOK, "num wide")],
+        rx.foreach(state.rows, _job),
+        label=text.JOBS_TO_SEE,
     )
     return rx.el.section(
         watch(state.tick, on_watch=state.watch, on_tick=state.follow, on_leave=state.leave),
@@ -64,9 +66,9 @@ def _job(row: rx.Var[JobRow]) -> rx.Component:
         rx.el.td(job_state(row.dot, row.word)),
         rx.el.td(job_name(row)),
         rx.el.td(mono(row.vmid), class_name="num"),
-        rx.el.td(mono(row.node), class_name="wide"),
+        rx.el.td(mono(row.node), class_name="wide spare"),
         rx.el.td(row.template, class_name="wide"),
-        rx.el.td(mono(row.userid), class_name="wide"),
+        rx.el.td(mono(row.userid), class_name="wide spare"),
         rx.el.td(elapsed(row.seconds, row.ticking), class_name="num wide"),
         key=row.id,
     )

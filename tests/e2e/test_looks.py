@@ -122,6 +122,23 @@ def test_a_small_window_holds_the_list_of_templates(page: Page, stack: Stack) ->
     none_too_wide(page)
 
 
+def test_a_small_window_holds_nodes_and_jobs(page: Page, stack: Stack) -> None:
+    name = f"small-window-{secrets.token_hex(3)}"
+    ended_job(stack, page, name)
+    page.set_viewport_size({"width": 760, "height": 800})
+    visit(page, f"{routes.JOBS}?q={name}")
+    jobs = page.get_by_role("table", name=text.NAV_JOBS)
+    expect(jobs.get_by_role("link", name=name)).to_be_visible()
+    shown = [text.JOB_STATE, text.JOB_NAME, text.CT, text.TEMPLATE, text.STARTED, text.TOOK]
+    expect(jobs.get_by_role("columnheader")).to_have_text(shown)
+    none_too_wide(page)
+    visit(page, routes.DASHBOARD)
+    nodes = page.get_by_role("table", name=text.NODES_TITLE)
+    expect(nodes.get_by_role("link", name="pve1")).to_be_visible()
+    expect(nodes.get_by_role("columnheader", name=text.NODE_WORDS["mem_total"])).to_have_count(0)
+    expect(nodes.get_by_role("columnheader", name=text.NODE_WORDS["uptime"])).to_be_visible()
+
+
 def test_a_phone_holds_the_log_with_its_bar(new_page: NewPage, signed_in_as: SignedInAs, stack: Stack) -> None:
     page = new_page(storage_state=signed_in_as(), viewport=PHONE)
     visit(page, routes.job(ended_job(stack, page, "phone-log")))
