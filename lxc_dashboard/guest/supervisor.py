@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
+import shlex
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from contextlib import aclosing, asynccontextmanager
 from importlib.resources import files
@@ -34,6 +35,15 @@ _EXIT_MEANINGS: Final = {
     95: "setsid is missing in this guest (package util-linux)",
     127: "the supervisor is not in the guest any more",
 }
+# Over what may be running nothing is written: a shell reads its script as it goes. cat says why where printf cannot.
+_PUT: Final = """
+put() {
+    place=$1
+    [ ! -e "$1" ] || place=$1.$$
+    printf %s "$2" >"$place" || printf %s "$2" | cat >"$place"
+    [ "$place" = "$1" ] || mv -f "$place" "$1"
+}
+"""
 T = TypeVar("T")
 
 
@@ -203,17 +213,19 @@ async def _running(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T
 def _install_script(marker: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9-]+", marker):
         raise GuestError("The marker is not one")
-    fence = f"END-{secrets.token_hex(8)}"
+    # With the shell's own means: in a guest that has just started, each process more is one that others wait for.
     parts = [
-        "set -eu; umask 077",
-        f"mkdir -p {GUEST_FOLDER} {STATE_FOLDER}; chmod 700 {STATE_FOLDER}; chmod 755 {GUEST_FOLDER}",
-        f"printf '%s\\n' {marker} > {MARKER_FILE}.$$; chmod 444 {MARKER_FILE}.$$",
+        "set -eu",
+        f"[ ! -d {GUEST_FOLDER} ] || chmod 755 {GUEST_FOLDER}; [ ! -d {STATE_FOLDER} ] || chmod 700 {STATE_FOLDER}",
+        f"umask 022; [ -d {GUEST_FOLDER} ] || mkdir -p {GUEST_FOLDER}",
+        f"umask 077; [ -d {STATE_FOLDER} ] || mkdir -p {STATE_FOLDER}",
         # A hard link is made only where there is no marker yet, and whole.
-        f"ln {MARKER_FILE}.$$ {MARKER_FILE} 2>/dev/null || :; rm -f {MARKER_FILE}.$$",
+        f"if [ ! -e {MARKER_FILE} ]; then umask 222; printf '%s\\n' {marker} > {MARKER_FILE}.$$; umask 077",
+        f"ln {MARKER_FILE}.$$ {MARKER_FILE} 2>/dev/null || :; rm -f {MARKER_FILE}.$$; fi",
         f'read -r found < {MARKER_FILE}; [ "$found" = {marker} ] || {{ echo "marker $found" >&2; exit {_OTHER_MARKER}; }}',
+        _PUT,
     ]
     for name in ("helpers.sh", "supervisor.sh"):
         content = files("lxc_dashboard.guest").joinpath(name).read_text(encoding="utf-8")
-        place = f"{STATE_FOLDER}/{name}"
-        parts.append(f"cat > {place}.$$ <<'{fence}'\n{content}{fence}\nmv -f {place}.$$ {place}")
+        parts.append(f"put {STATE_FOLDER}/{name} {shlex.quote(content)}")
     return "\n".join(parts) + "\n"

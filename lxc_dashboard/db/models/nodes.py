@@ -20,7 +20,7 @@ class AuditResult(StrEnum):
 
 
 class ProxmoxNode(Table, table=True):
-    """A registered PVE endpoint. TLS: ``ca_pem``, else ``fingerprint`` (SHA-256), else the system's CAs; off only by ``verify_tls``.
+    """A registered PVE endpoint. TLS: ``fingerprint`` (SHA-256) alone where there is one, else ``ca_pem``, else the system's CAs; off only by ``verify_tls``.
 
     ``doors`` maps a node's name in the cluster to ``{"host", "port", "host_key"}`` of its SSH; ``*`` stands for nodes not named.
     Encrypted: ``token_secret_enc``, ``ssh_key_enc``.

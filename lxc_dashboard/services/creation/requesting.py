@@ -60,9 +60,9 @@ async def request(
     """
     secrets = secrets or Secrets()
     check_password(spec.password_mode, secrets.password)
+    if creation_id is not None and await is_known(rt, session, creation_id):
+        return creation_id
     wanted = creation_id or new_id()
-    if await is_known(rt, session, wanted):
-        return wanted
     try:
         await refuse_unsound(rt, session, spec)
     except PreflightError:

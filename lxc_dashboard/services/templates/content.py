@@ -8,6 +8,7 @@ from lxc_dashboard.db.models import PackageManager
 from lxc_dashboard.errors import TemplateError
 from lxc_dashboard.services.templates.assignments import MAX_CONF_BYTES
 from lxc_dashboard.services.templates.conf import line_of
+from lxc_dashboard.services.templates.faults import Faults
 from lxc_dashboard.services.templates.files import read_files
 from lxc_dashboard.services.templates.model import (
     Bucket,
@@ -41,9 +42,11 @@ def read_content(tree: Tree, name: str, config: TemplateConfig, conf: Entry) -> 
             _leave_out(entry, warnings)
         elif not entry.is_dir:
             raise TemplateError(entry.shown, 0, "must be a folder")
-    scripts = _scripts(tree, parts["scripts"], warnings) if "scripts" in parts else ()
-    buckets = _buckets(tree, parts["packages"], warnings) if "packages" in parts else ()
-    found, said = read_files(tree, parts["files"]) if "files" in parts else ((), ())
+    faults = Faults()
+    scripts = _scripts(tree, parts["scripts"], warnings, faults) if "scripts" in parts else ()
+    buckets = _buckets(tree, parts["packages"], warnings, faults) if "packages" in parts else ()
+    found, said = read_files(tree, parts["files"], faults) if "files" in parts else ((), ())
+    faults.refuse()
     origin = Origin(conf.shown, configs.shown if configs else "")
     return TemplateContent(name, config, scripts, found, buckets, (*warnings, *said), origin)
 
@@ -77,7 +80,7 @@ def _line(tree: Tree, conf: Entry) -> int:
     return line_of(tree.read(conf, MAX_CONF_BYTES)[0], CONFIG_PATH)
 
 
-def _scripts(tree: Tree, folder: Entry, warnings: list[Finding]) -> tuple[Script, ...]:
+def _scripts(tree: Tree, folder: Entry, warnings: list[Finding], faults: Faults) -> tuple[Script, ...]:
     found = []
     for entry in tree.entries(folder):
         if entry.is_dir or not is_script_name(entry.name):
@@ -88,30 +91,36 @@ def _scripts(tree: Tree, folder: Entry, warnings: list[Finding]) -> tuple[Script
         raise TemplateError(folder.shown, 0, f"holds more than {MAX_SCRIPTS} scripts")
     scripts = []
     for position, entry in enumerate(sorted(found, key=lambda script: script_order(script.name))):
-        script, said = parse_script(entry.name, position, tree.read(entry, MAX_SCRIPT_BYTES)[0], entry.shown)
-        scripts.append(script)
-        warnings.extend(said)
+        with faults.noted():
+            script, said = parse_script(entry.name, position, tree.read(entry, MAX_SCRIPT_BYTES)[0], entry.shown)
+            scripts.append(script)
+            warnings.extend(said)
     return tuple(scripts)
 
 
-def _buckets(tree: Tree, folder: Entry, warnings: list[Finding]) -> tuple[Bucket, ...]:
+def _buckets(tree: Tree, folder: Entry, warnings: list[Finding], faults: Faults) -> tuple[Bucket, ...]:
     buckets = []
     for entry in tree.entries(folder):
-        name, _, suffix = entry.name.rpartition(".")
+        suffix = entry.name.rpartition(".")[2]
         if entry.is_dir or entry.name.startswith(".") or suffix not in set(PackageManager):
             _leave_out(entry, warnings)
             continue
-        if not name:
-            raise TemplateError(entry.shown, 0, f"needs a name in front of its manager: base.{suffix}, say")
-        if len(name) > MAX_BUCKET_NAME_CHARS:
-            raise TemplateError(entry.shown, 0, f"needs a name of at most {MAX_BUCKET_NAME_CHARS} characters")
-        data, _ = tree.read(entry, MAX_LIST_BYTES)
-        bucket, said = parse_packages(name, PackageManager(suffix), data, entry.shown)
-        buckets.append(bucket)
-        warnings.extend(said)
+        with faults.noted():
+            bucket, said = _bucket(tree, entry, PackageManager(suffix))
+            buckets.append(bucket)
+            warnings.extend(said)
     if len(buckets) > MAX_BUCKETS:
         raise TemplateError(folder.shown, 0, f"holds more than {MAX_BUCKETS} lists")
     return tuple(sorted(buckets, key=lambda bucket: (bucket.name, bucket.manager)))
+
+
+def _bucket(tree: Tree, entry: Entry, manager: PackageManager) -> tuple[Bucket, tuple[Finding, ...]]:
+    name = entry.name.rpartition(".")[0]
+    if not name:
+        raise TemplateError(entry.shown, 0, f"needs a name in front of its manager: base.{manager.value}, say")
+    if len(name) > MAX_BUCKET_NAME_CHARS:
+        raise TemplateError(entry.shown, 0, f"needs a name of at most {MAX_BUCKET_NAME_CHARS} characters")
+    return parse_packages(name, manager, tree.read(entry, MAX_LIST_BYTES)[0], entry.shown)
 
 
 def _leave_out(entry: Entry, warnings: list[Finding]) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Iterator
 
 from lxc_dashboard.db.models import FilePolicy
 from lxc_dashboard.errors import TemplateError
+from lxc_dashboard.services.templates.faults import Faults
 from lxc_dashboard.services.templates.model import FileEntry, Finding
 from lxc_dashboard.services.templates.text import decode
 from lxc_dashboard.services.templates.tree import MAX_DEPTH, MAX_NAME_BYTES, Entry, Tree, check_file_name
@@ -22,27 +24,33 @@ _SIDECARS = (".path", ".policy")
 _LITTER = {".gitkeep", ".DS_Store", "Thumbs.db", "README.md", "README"}
 
 
-def read_files(tree: Tree, folder: Entry) -> tuple[tuple[FileEntry, ...], tuple[Finding, ...]]:
-    """The files below ``folder`` by name, and the warnings about them. Raises ``TemplateError``."""
+def read_files(tree: Tree, folder: Entry, faults: Faults) -> tuple[tuple[FileEntry, ...], tuple[Finding, ...]]:
+    """The files below ``folder`` by name, and the warnings about them. What is wrong with one is noted in ``faults``."""
     found: dict[str, tuple[FileEntry, str]] = {}
     warnings: list[Finding] = []
-    for entry, siblings in _walk(tree, folder):
-        file = _file(tree, entry, siblings)
-        if file.name in found:
-            raise TemplateError(entry.shown, 0, f"has the same name as {found[file.name][1]}")
-        if posixpath.basename(file.target_dir) == file.name:
-            said = f"{file.target_dir} is read as a directory: the file will be {file.target}"
-            warnings.append(Finding(f"{entry.shown}.path", 1, said))
-        if _COMPUTED.search(file.target_dir):
-            said = f"{file.target_dir} is taken as it stands: nothing in a .path is put in or computed"
-            warnings.append(Finding(f"{entry.shown}.path", 0, said))
-        found[file.name] = (file, entry.shown)
+    for entry, siblings in _walk(tree, folder, faults):
+        with faults.noted():
+            file = _file(tree, entry, siblings)
+            if file.name in found:
+                raise TemplateError(entry.shown, 0, f"has the same name as {found[file.name][1]}")
+            warnings += _doubts(file, entry)
+            found[file.name] = (file, entry.shown)
         if len(found) > MAX_FILES:
             raise TemplateError(folder.shown, 0, f"holds more than {MAX_FILES} files")
     return tuple(file for _, (file, _) in sorted(found.items())), tuple(warnings)
 
 
-def _walk(tree: Tree, folder: Entry, depth: int = 0) -> list[tuple[Entry, dict[str, Entry]]]:
+def _doubts(file: FileEntry, entry: Entry) -> Iterator[Finding]:
+    """What its author is likely to have meant otherwise."""
+    if posixpath.basename(file.target_dir) == file.name:
+        said = f"{file.target_dir} is read as a directory: the file will be {file.target}"
+        yield Finding(f"{entry.shown}.path", 1, said)
+    if _COMPUTED.search(file.target_dir):
+        said = f"{file.target_dir} is taken as it stands: nothing in a .path is put in or computed"
+        yield Finding(f"{entry.shown}.path", 0, said)
+
+
+def _walk(tree: Tree, folder: Entry, faults: Faults, depth: int = 0) -> list[tuple[Entry, dict[str, Entry]]]:
     """Every content file with its neighbours by name."""
     if depth > MAX_DEPTH:
         raise TemplateError(folder.shown, 0, f"is nested more than {MAX_DEPTH} folders deep")
@@ -50,9 +58,11 @@ def _walk(tree: Tree, folder: Entry, depth: int = 0) -> list[tuple[Entry, dict[s
     found = []
     for entry in siblings.values():
         if entry.is_dir:
-            found += _walk(tree, entry, depth + 1)
-        elif _is_content(entry, siblings):
-            found.append((entry, siblings))
+            found += _walk(tree, entry, faults, depth + 1)
+            continue
+        with faults.noted():
+            if _is_content(entry, siblings):
+                found.append((entry, siblings))
     return found
 
 

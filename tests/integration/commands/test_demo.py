@@ -18,6 +18,7 @@ import pytest
 
 from lxc_dashboard import frontend
 from lxc_dashboard.embedded.folder import free_port
+from tests.processes import alive
 
 PROJECT = Path(__file__).parents[3]
 UP_WITHIN_S = 90
@@ -62,13 +63,6 @@ class Demo:
         while more := {pid for pid, parent in parents.items() if parent in family} - family:
             family |= more
         return family
-
-
-def alive(pid: int) -> bool:
-    try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def command_line(pid: int) -> bytes:

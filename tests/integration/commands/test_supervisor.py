@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from lxc_dashboard.commands.supervisor import Child, Supervisor
+from tests.processes import alive
 
 PROJECT = Path(__file__).parents[3]
 ENVIRON = {"PATH": os.environ["PATH"]}
@@ -31,13 +32,6 @@ async def main():
 
 asyncio.run(main())
 """
-
-
-def alive(pid: int) -> bool:
-    try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -83,12 +77,15 @@ async def test_pauses_grow_while_a_child_keeps_failing(supervisor: Supervisor, s
 async def test_what_a_dead_child_had_started_ends_before_its_successor_begins(
     supervisor: Supervisor, tmp_path: Path
 ) -> None:
-    file = tmp_path / "grandchild"
-    supervisor.keep(Child("parent", script(f"sleep 3600 & echo $! > {file}; wait"), ENVIRON))
+    file, seen = tmp_path / "grandchild", tmp_path / "seen"
+    look = f"[ ! -e {file} ] || {{ grep -s ^State: /proc/$(cat {file})/status; echo looked; }} > {seen}"
+    supervisor.keep(Child("parent", script(f"{look}; sleep 3600 & echo $! > {file}; wait"), ENVIRON))
     await until(lambda: file.exists() and file.read_text().endswith("\n"))
     grandchild = int(file.read_text())
     os.kill(supervisor.pids()["parent"], signal.SIGKILL)
-    await until(lambda: not alive(grandchild))
+    await until(lambda: seen.exists() and seen.read_text().endswith("looked\n"))
+    assert not alive(grandchild)
+    assert seen.read_text() == "looked\n" or "zombie" in seen.read_text()
 
 
 async def test_stopping_ends_all_children_even_those_that_do_not_listen(

@@ -68,6 +68,14 @@ async def sandbox(tmp_path: Path, guests: GuestHost) -> AsyncIterator[SandboxNod
         yield node
 
 
+@contextlib.asynccontextmanager
+async def pve_alone(folder: Path, *, containers: int) -> AsyncIterator[SandboxNode]:
+    """A sandbox whose containers exist in PVE alone: nothing enters one."""
+    seed = Seed(containers=containers)
+    async with SandboxNode(folder, seed=seed, time_scale=0.01, stats_interval_s=1, auth_delay_s=0) as node:
+        yield node
+
+
 async def register(rt: Runtime, sandbox: SandboxNode, *nodes: str) -> None:
     """The sandbox as an endpoint, with the SSH doors of these nodes: ``*`` is all of them."""
     door = {"host": "127.0.0.1", "port": sandbox.ssh_port, "host_key": sandbox.ssh_host_key}

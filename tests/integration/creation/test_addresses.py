@@ -12,22 +12,18 @@ import pytest
 from lxc_dashboard.errors import InvalidInputError, PreflightError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.sandbox.node import SandboxNode
-from lxc_dashboard.sandbox.seed import Seed
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation import requesting
 from lxc_dashboard.services.creation.addresses import next_free, parse_range
 from lxc_dashboard.services.creation.spec import IpMode, IpSettings
 from lxc_dashboard.settings import Settings
-from tests.integration.creation.conftest import register, spec_of
-from tests.integration.endpoints import sign_in
+from tests.integration.creation.conftest import pve_alone, register, spec_of
 
 
 @pytest.fixture
 async def sandbox(tmp_path: Path) -> AsyncIterator[SandboxNode]:
-    """Without guests: nothing here enters one."""
-    seed = Seed(containers=12)
-    async with SandboxNode(tmp_path / "node", seed=seed, time_scale=0.01, stats_interval_s=1, auth_delay_s=0) as node:
+    async with pve_alone(tmp_path / "node", containers=12) as node:
         yield node
 
 
@@ -36,11 +32,6 @@ async def rt(settings: Settings, sandbox: SandboxNode) -> AsyncIterator[Runtime]
     async with Runtime.open(settings) as runtime:
         await register(runtime, sandbox)
         yield runtime
-
-
-@pytest.fixture
-async def session(rt: Runtime, sandbox: SandboxNode) -> Session:
-    return await sign_in(rt, sandbox)
 
 
 def static(address: str, gateway: str = "") -> IpSettings:

@@ -13,12 +13,12 @@ from lxc_dashboard.errors import ApiError, NotFoundError, PrivilegeError, Unreac
 from lxc_dashboard.proxmox.client import GET_DEADLINE_S
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.sandbox.node import SandboxNode
-from lxc_dashboard.sandbox.seed import Seed
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation import choices, downloads
 from lxc_dashboard.services.creation.choices import BridgeChoice
 from lxc_dashboard.services.creation.downloads import Fetch, FetchState, Order
 from lxc_dashboard.settings import Settings
+from tests.integration.creation.conftest import pve_alone
 from tests.integration.endpoints import runtime_over, sign_in
 
 GIB = 1024**3
@@ -26,9 +26,7 @@ GIB = 1024**3
 
 @pytest.fixture
 async def sandbox(tmp_path: Path) -> AsyncIterator[SandboxNode]:
-    """Without guests: nothing here enters one."""
-    seed = Seed(containers=3)
-    async with SandboxNode(tmp_path / "node", seed=seed, time_scale=0.01, stats_interval_s=1, auth_delay_s=0) as node:
+    async with pve_alone(tmp_path / "node", containers=3) as node:
         yield node
 
 
@@ -36,11 +34,6 @@ async def sandbox(tmp_path: Path) -> AsyncIterator[SandboxNode]:
 async def rt(settings: Settings, sandbox: SandboxNode) -> AsyncIterator[Runtime]:
     async with runtime_over(settings, sandbox) as runtime:
         yield runtime
-
-
-@pytest.fixture
-async def session(rt: Runtime, sandbox: SandboxNode) -> Session:
-    return await sign_in(rt, sandbox)
 
 
 async def test_everything_the_node_has_is_offered(rt: Runtime, session: Session) -> None:

@@ -66,6 +66,8 @@ async def test_a_backup_that_holds_the_container_at_the_end_is_waited_for(lab: L
     lab.sandbox.unlock_guest(job.vmid)
     await work
     await lab.finish(creation_id)
+    config = await (await lab.pve()).lxc.config(job.node, job.vmid)
+    assert config.description.startswith("Built by LXC Dashboard")
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,13 @@ import pytest
 from lxc_dashboard.errors import NotFoundError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.sandbox.node import SandboxNode
-from lxc_dashboard.sandbox.seed import Seed
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.containers import lifecycle
 from lxc_dashboard.services.creation import choices, doors, preflight
 from lxc_dashboard.services.creation.neighbours import addresses_seen
 from lxc_dashboard.settings import Settings
-from tests.integration.creation.conftest import register, spec_of
+from tests.integration.creation.conftest import pve_alone, register, spec_of
 from tests.integration.creation.other_pve import OK, Answer, Change, OtherPve, refused, without, written_otherwise
 from tests.integration.endpoints import sign_in
 
@@ -28,9 +27,7 @@ STORAGES = "/nodes/pve1/storage"
 
 @pytest.fixture
 async def sandbox(tmp_path: Path) -> AsyncIterator[SandboxNode]:
-    """Without real guests: nothing here enters one."""
-    seed = Seed(containers=6)
-    async with SandboxNode(tmp_path / "node", seed=seed, time_scale=0.01, stats_interval_s=1, auth_delay_s=0) as node:
+    async with pve_alone(tmp_path / "node", containers=6) as node:
         yield node
 
 
@@ -39,11 +36,6 @@ async def rt(settings: Settings, sandbox: SandboxNode) -> AsyncIterator[Runtime]
     async with Runtime.open(settings) as runtime:
         await register(runtime, sandbox)
         yield runtime
-
-
-@pytest.fixture
-async def session(rt: Runtime, sandbox: SandboxNode) -> Session:
-    return await sign_in(rt, sandbox)
 
 
 def of_version(version: str) -> Change:

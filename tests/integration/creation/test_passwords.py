@@ -8,12 +8,13 @@ import pytest
 
 from lxc_dashboard.db.models import CreationState
 from lxc_dashboard.errors import ConflictError, NotFoundError
-from lxc_dashboard.services.auth import acting, sessions
+from lxc_dashboard.services.auth import sessions
 from lxc_dashboard.services.creation import credentials, service
 from lxc_dashboard.services.creation.report import ROOT_PASSWORD, report
 from lxc_dashboard.services.creation.service import Secrets
 from lxc_dashboard.services.creation.spec import PasswordMode
 from tests.integration.creation.conftest import content_of, spec_of, store
+from tests.integration.creation.failed import stop_the_create
 from tests.integration.endpoints import sign_in
 
 if TYPE_CHECKING:
@@ -59,19 +60,7 @@ async def failed_before_it_was_created(lab: Lab) -> UUID:
     lab.sandbox.hang_task("vzcreate")
     spec = spec_of(None, password_mode=PasswordMode.GIVEN)
     creation_id = await service.request(lab.rt, lab.session, spec, Secrets(GIVEN))
-    work = lab.work(creation_id)
-    client = await acting.client(lab.rt, lab.session)
-
-    async def running() -> str:
-        tasks = await client.tasks.list("pve1", typefilter="vzcreate")
-        return next((task.upid for task in tasks if task.running), "")
-
-    await client.tasks.stop(await lab.until(running, "the task"))
-    await work
-    job = await lab.finish(creation_id, state=CreationState.FAILED)
-    left = lab.sandbox.api.cts.get(job.vmid)
-    if left is not None:  # PVE itself removes what a stopped create has begun
-        lab.sandbox.api.cts.remove(left)
+    await stop_the_create(lab, creation_id)
     return creation_id
 
 

@@ -14,13 +14,12 @@ from lxc_dashboard.db.models import Container
 from lxc_dashboard.errors import InvalidInputError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.sandbox.node import SandboxNode
-from lxc_dashboard.sandbox.seed import Seed
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation import described, preflight
 from lxc_dashboard.services.creation.findings import Finding
 from lxc_dashboard.services.creation.spec import IpMode, IpSettings, Mount
 from lxc_dashboard.settings import Settings
-from tests.integration.creation.conftest import BASIC, OSTEMPLATE, spec_of, store
+from tests.integration.creation.conftest import BASIC, OSTEMPLATE, pve_alone, spec_of, store
 from tests.integration.endpoints import runtime_over, sign_in
 
 GATEWAY = "10.66.0.1"
@@ -29,9 +28,7 @@ FREE = IpSettings(IpMode.STATIC, "10.66.200.7/16", GATEWAY)
 
 @pytest.fixture
 async def sandbox(tmp_path: Path) -> AsyncIterator[SandboxNode]:
-    """Without real guests: nothing here enters one."""
-    seed = Seed(containers=6)
-    async with SandboxNode(tmp_path / "node", seed=seed, time_scale=0.01, stats_interval_s=1, auth_delay_s=0) as node:
+    async with pve_alone(tmp_path / "node", containers=6) as node:
         yield node
 
 
@@ -39,11 +36,6 @@ async def sandbox(tmp_path: Path) -> AsyncIterator[SandboxNode]:
 async def rt(settings: Settings, sandbox: SandboxNode) -> AsyncIterator[Runtime]:
     async with runtime_over(settings, sandbox) as runtime:
         yield runtime
-
-
-@pytest.fixture
-async def session(rt: Runtime, sandbox: SandboxNode) -> Session:
-    return await sign_in(rt, sandbox)
 
 
 async def told(rt: Runtime, session: Session, **changes: Any) -> list[tuple[str, str, str]]:
@@ -241,12 +233,13 @@ async def test_one_who_sees_little_is_told_what_could_not_be_seen(rt: Runtime, s
 async def test_an_os_that_the_template_is_not_made_for_is_told_and_never_taken_unasked(
     rt: Runtime, session: Session
 ) -> None:
-    config = replace(BASIC.config, os="ubuntu", version="99.04")
+    config = replace(BASIC.config, os="ubuntu", version="99.04", storage="tank")
     revision_id = await store(rt, replace(BASIC, config=config, files=(), buckets=()))
     found = await told(rt, session, revision_id=revision_id)
     name = OSTEMPLATE.rpartition("/")[2]
     cause = f"The template is made for ubuntu 99.04, and {name} is another system"
     assert ("warning", "ostemplate", cause) in found
+    assert ("note", "", "The template names storage tank, and local-lvm is taken") in found
     async with rt.db.transaction() as tx:
         template, _ = await tx.templates.revision(revision_id)
     asked = {"hostname": "web", "template": str(template.id), "node": "pve1"}

@@ -12,6 +12,7 @@ from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.views import StepState
 from tests.integration.creation.conftest import BASIC, content_of, script
+from tests.integration.creation.failed import stop_the_create
 
 if TYPE_CHECKING:
     from tests.integration.creation.conftest import Lab
@@ -78,6 +79,7 @@ async def test_a_retry_starts_a_container_that_was_stopped_meanwhile(lab: Lab) -
     await client.tasks.wait(await client.lxc.stop(job.node, job.vmid))
     await service.retry(lab.rt, lab.session, creation_id)
     await lab.finish(creation_id)
+    assert await lab.in_guest(job.vmid, "cat", "/root/runs") == "first\nflaky\nflaky\nlast\n"
 
 
 async def test_an_optional_script_may_fail(lab: Lab) -> None:
@@ -117,19 +119,8 @@ async def test_scripts_run_as_the_user_ordered_them(lab: Lab) -> None:
 async def test_a_failed_create_is_retried_with_a_new_task(lab: Lab) -> None:
     lab.sandbox.hang_task("vzcreate")
     creation_id = await lab.request(None)
-    work = lab.work(creation_id)
-    await lab.until_said(creation_id, "Creating CT")
-    client = await acting.client(lab.rt, lab.session)
-
-    async def running() -> str:
-        tasks = await client.tasks.list("pve1", typefilter="vzcreate")
-        return next((task.upid for task in tasks if task.running), "")
-
-    await client.tasks.stop(await lab.until(running, "the task"))
-    await work
-    job = await lab.finish(creation_id, state=CreationState.FAILED)
-    left = lab.sandbox.api.cts.get(job.vmid)
-    if left is not None:  # PVE itself removes what a stopped create has begun
-        lab.sandbox.api.cts.remove(left)
+    job = await stop_the_create(lab, creation_id)
     await service.retry(lab.rt, lab.session, creation_id)
     await lab.finish(creation_id)
+    assert len(await (await lab.pve()).tasks.list("pve1", typefilter="vzcreate")) == 2
+    assert lab.containers_named(job.hostname) == [job.vmid]

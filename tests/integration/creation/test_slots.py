@@ -163,6 +163,8 @@ async def test_who_takes_up_what_pve_has_begun_does_not_wait(lab: Lab) -> None:
     await lab.until(holds, "it is counted again")
     await service.cancel(lab.rt, lab.session, first)
     await again
+    ended = await row(lab, first)
+    assert (ended.state, ended.slot_node) == (CreationState.CANCELLED.value, None)
 
 
 @pytest.mark.usefixtures("one_at_a_time")

@@ -14,11 +14,10 @@ import pytest
 from lxc_dashboard.db.models import CreationState, EventType
 from lxc_dashboard.errors import InvalidInputError, PreflightError
 from lxc_dashboard.sandbox.node import SandboxNode
-from lxc_dashboard.sandbox.seed import Seed
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import moving, preflight, requesting, service, vmids
 from lxc_dashboard.services.creation.spec import IpMode, IpSettings
-from tests.integration.creation.conftest import OSTEMPLATE, Lab, spec_of
+from tests.integration.creation.conftest import OSTEMPLATE, Lab, pve_alone, spec_of
 
 if TYPE_CHECKING:
     from lxc_dashboard.services.creation.context import RunContext
@@ -34,8 +33,7 @@ async def guests() -> None:
 
 @pytest.fixture
 async def sandbox(tmp_path: Path) -> AsyncIterator[SandboxNode]:
-    seed = Seed(containers=0)
-    async with SandboxNode(tmp_path / "node", seed=seed, time_scale=0.01, stats_interval_s=1, auth_delay_s=0) as node:
+    async with pve_alone(tmp_path / "node", containers=0) as node:
         yield node
 
 

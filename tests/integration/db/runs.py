@@ -1,16 +1,28 @@
-"""Runs that are held by a worker, and that somebody has lent a ticket to."""
+"""Runs that wait, that are held by a worker, and that somebody has lent a ticket to."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from uuid import UUID
 
 from lxc_dashboard.db.database import DatabaseService
-from lxc_dashboard.db.models import Creation
+from lxc_dashboard.db.models import Container, Creation
 from lxc_dashboard.db.repositories.tickets import JobTicket
 
 LEASE_S = 60
 TICKET = JobTicket("PVE:root@pam:hunter2", "csrf-hunter2")
+
+
+async def queued(database: DatabaseService, container: Container, userids: Iterable[str]) -> list[Creation]:
+    """A run of each of these users."""
+    async with database.transaction() as tx:
+        return [
+            await tx.creations.add(
+                Creation(endpoint_id=container.endpoint_id, container_id=container.id, userid=userid)
+            )
+            for userid in userids
+        ]
 
 
 async def hold(database: DatabaseService, creation: Creation) -> None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
 
 import pytest
 
 from lxc_dashboard.db import journal as journals
-from lxc_dashboard.db.database import DatabaseService, Transaction
+from lxc_dashboard.db.database import DatabaseService
 from lxc_dashboard.db.journal import Journal
 from lxc_dashboard.db.models import Container, Creation, EventType, Phase
 from lxc_dashboard.db.repositories.events import Batch, NewEvent
 from lxc_dashboard.errors import DashboardError, LeaseGoneError, ServiceUnavailableError
+from tests.integration.db.counted import Counted
+from tests.integration.db.runs import queued
 
 OWNER = "a"
 RUNS = 6
@@ -22,26 +23,6 @@ RUNS = 6
 
 class Fatal(BaseException):
     """Nothing that the journal knows how to go on after."""
-
-
-class Counted:
-    """The database, its transactions counted, held back and refused as a test wants."""
-
-    def __init__(self, database: DatabaseService) -> None:
-        self._database = database
-        self.begun = 0
-        self.goes_on = asyncio.Event()
-        self.goes_on.set()
-        self.refusal: BaseException | None = None
-
-    @contextlib.asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction]:
-        self.begun += 1
-        await self.goes_on.wait()
-        if self.refusal is not None:
-            raise self.refusal
-        async with self._database.transaction() as tx:
-            yield tx
 
 
 @pytest.fixture
@@ -58,11 +39,9 @@ async def journal(counted: Counted) -> AsyncIterator[Journal]:
 
 @pytest.fixture
 async def runs(database: DatabaseService, container: Container) -> list[Creation]:
-    made = []
+    made = await queued(database, container, ["root@pam"] * RUNS)
     async with database.transaction() as tx:
-        for _ in range(RUNS):
-            row = Creation(endpoint_id=container.endpoint_id, container_id=container.id, userid="root@pam")
-            made.append(await tx.creations.add(row))
+        for row in made:
             await tx.creations.acquire_lease(row.id, OWNER, 60)
     return made
 

@@ -3,36 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from typing import cast
 
 import pytest
 
 from lxc_dashboard.db import standings as module
-from lxc_dashboard.db.database import DatabaseService, Transaction
+from lxc_dashboard.db.database import DatabaseService
 from lxc_dashboard.db.models import Container, Creation, CreationState, new_id
 from lxc_dashboard.db.standings import Standings
 from lxc_dashboard.errors import NotFoundError, ServiceUnavailableError
+from tests.integration.db.counted import Counted
+from tests.integration.db.runs import queued
 
 RUNS = 6
-
-
-class Counted:
-    """The database, its transactions counted and refused as a test wants."""
-
-    def __init__(self, database: DatabaseService) -> None:
-        self._database = database
-        self.begun = 0
-        self.refusal: Exception | None = None
-
-    @contextlib.asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction]:
-        self.begun += 1
-        if self.refusal is not None:
-            raise self.refusal
-        async with self._database.transaction() as tx:
-            yield tx
 
 
 @pytest.fixture
@@ -50,12 +34,7 @@ async def standings(counted: Counted) -> AsyncIterator[Standings]:
 
 @pytest.fixture
 async def runs(database: DatabaseService, container: Container) -> list[Creation]:
-    made = []
-    async with database.transaction() as tx:
-        for number in range(RUNS):
-            row = Creation(endpoint_id=container.endpoint_id, container_id=container.id, userid=f"u{number}@pam")
-            made.append(await tx.creations.add(row))
-    return made
+    return await queued(database, container, [f"u{number}@pam" for number in range(RUNS)])
 
 
 async def test_many_are_one_question_and_each_is_told_its_own(

@@ -13,15 +13,9 @@ import psycopg
 
 from lxc_dashboard.embedded import EmbeddedServices
 from tests.integration.embedded.kept import Hold, read, write
+from tests.processes import alive
 
 GONE_WITHIN_S = 60
-
-
-def alive(pid: int) -> bool:
-    try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def wait_until_gone(pids: list[int]) -> None:
@@ -92,10 +86,11 @@ async def test_killing_the_command_ends_every_server_and_the_next_start_finds_th
 
 async def test_a_start_right_after_a_kill_waits_for_the_old_servers(tmp_path: Path, hold: Hold) -> None:
     holder = hold(tmp_path / "data")
-    holder.ready()
+    servers = holder.ready()["pids"]
     holder.process.send_signal(signal.SIGKILL)
     holder.process.wait()
     async with EmbeddedServices(tmp_path / "data") as services:
+        assert [pid for pid in servers if alive(pid)] == []
         await write(services)
 
 

@@ -92,7 +92,8 @@ async def inspect(question: Question) -> list[Finding]:
     if any(finding.severity is FindingSeverity.ERROR for finding in of_node):
         results = [of_node]  # what was asked of a node that is not there says nothing
     found = [finding for result in results for finding in result]
-    found += [*inside.system(question), *inside.managers(question), *inside.scripts(question)]
+    for of_template in (inside.system, inside.wishes, inside.managers, inside.scripts):
+        found += of_template(question)
     unique = list(dict.fromkeys(found))
     return sorted(unique, key=lambda finding: tuple(FindingSeverity).index(finding.severity))
 

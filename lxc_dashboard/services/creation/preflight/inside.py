@@ -71,6 +71,19 @@ def system(question: Question) -> list[Finding]:
     ]
 
 
+def wishes(question: Question) -> list[Finding]:
+    """The storage and the bridge that the template names, where others were chosen or the node has them not."""
+    config, spec = question.content.config if question.content else None, question.spec
+    if config is None:
+        return []
+    named = (("storage", config.storage, spec.storage), ("bridge", config.bridge, spec.bridge))
+    return [
+        note(f"The template names {what} {wanted}, and {taken} is taken")
+        for what, wanted, taken in named
+        if wanted and wanted != taken
+    ]
+
+
 def managers(question: Question) -> list[Finding]:
     """Where the OS is known, its packages must be of its manager."""
     family = os_family(question.spec.ostemplate)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lxc_dashboard.sandbox.node import SandboxNode
-from lxc_dashboard.sandbox.seed import Seed
+from tests.integration.creation.conftest import pve_alone
 
 
 @pytest.fixture
@@ -18,6 +18,5 @@ async def guests() -> None:
 
 @pytest.fixture
 async def sandbox(tmp_path: Path) -> AsyncIterator[SandboxNode]:
-    seed = Seed(containers=2)
-    async with SandboxNode(tmp_path / "node", seed=seed, time_scale=0.01, stats_interval_s=1, auth_delay_s=0) as node:
+    async with pve_alone(tmp_path / "node", containers=2) as node:
         yield node

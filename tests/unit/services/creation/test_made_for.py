@@ -65,3 +65,18 @@ def test_without_a_template_there_is_nothing_to_tell() -> None:
 def test_a_system_that_a_node_has_not_is_named(os: str, version: str, missing: str) -> None:
     offered = Choices("pve1", (), ostemplates=(OsTemplateChoice(f"local:vztmpl/{DEBIAN}", DEBIAN, "local"),))
     assert system_missing(offered, TemplateConfig("Web", os=os, version=version)) == missing
+
+
+def test_a_storage_and_a_bridge_that_the_template_names_and_that_are_not_taken_are_noted() -> None:
+    spec = replace(SPEC, bridge="vmbr0")
+    config = TemplateConfig("Web", storage="tank", bridge="vmbr9")
+    for wanted, said in (
+        (config, ["storage tank, and local-lvm is taken", "bridge vmbr9, and vmbr0 is taken"]),
+        (TemplateConfig("Web", storage="local-lvm", bridge="vmbr0"), []),
+        (TemplateConfig("Web"), []),
+    ):
+        question = Question(
+            NOBODY, NOBODY, NOBODY, "root@pam", spec, None, NoWay("", ""), TemplateContent("web", wanted)
+        )
+        found = [(f.severity.value, f.cause) for f in inside.wishes(question)]
+        assert found == [("note", f"The template names {cause}") for cause in said]

@@ -7,6 +7,7 @@ import pytest
 
 from lxc_dashboard.db.models import FilePolicy
 from lxc_dashboard.errors import TemplateError
+from lxc_dashboard.services.templates.faults import Faults
 from lxc_dashboard.services.templates.files import read_files
 from lxc_dashboard.services.templates.model import FileEntry, Finding
 from lxc_dashboard.services.templates.tree import Entry, Tree
@@ -20,7 +21,10 @@ Read = Callable[[Files], tuple[tuple[FileEntry, ...], tuple[Finding, ...]]]
 def read(write_tree: WriteTree) -> Read:
     def read(files: Files) -> tuple[tuple[FileEntry, ...], tuple[Finding, ...]]:
         root = write_tree({f"files/{name}": content for name, content in files.items()})
-        return read_files(Tree(root), Entry("files", str(root / "files"), "files", is_dir=True))
+        faults = Faults()
+        found = read_files(Tree(root), Entry("files", str(root / "files"), "files", is_dir=True), faults)
+        faults.refuse()
+        return found
 
     return read
 

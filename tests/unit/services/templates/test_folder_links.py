@@ -98,7 +98,7 @@ def test_a_pipe_is_refused_without_waiting_for_it(write_tree: WriteTree, path: s
     root = write_tree({"web/template.conf": CONF, f"{CONFIGS}/scripts/0.sh": "", f"{CONFIGS}/files/x.path": "/etc"})
     (root / path).unlink(missing_ok=True)
     os.mkfifo(root / path)
-    assert refusal(discover(root)).why == "is no regular file"
+    assert refusal(discover(root)).why.startswith("is no regular file")
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_folder_where_a_file_belongs_is_refused(write_tree: WriteTree, path: s
     root = write_tree({f"{CONFIGS}/files/x": "", path: ""})
     if not (root / "web/template.conf").exists():
         write_tree({"web/template.conf": CONF})
-    assert refusal(discover(root)).why == "is no regular file"
+    assert refusal(discover(root)).why.startswith("is no regular file")
 
 
 def test_what_is_not_read_is_a_finding_unless_it_is_a_note(write_tree: WriteTree) -> None:

@@ -1,0 +1,32 @@
+"""Runs that failed before there was a container."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lxc_dashboard.db.models import CreationState
+from lxc_dashboard.services.auth import acting
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from lxc_dashboard.services.creation import service
+    from tests.integration.creation.conftest import Lab
+
+
+async def stop_the_create(lab: Lab, creation_id: UUID) -> service.JobView:
+    """The run whose create hangs, once somebody has stopped the task in PVE."""
+    work = lab.work(creation_id)
+    client = await acting.client(lab.rt, lab.session)
+
+    async def running() -> str:
+        tasks = await client.tasks.list("pve1", typefilter="vzcreate")
+        return next((task.upid for task in tasks if task.running), "")
+
+    await client.tasks.stop(await lab.until(running, "the task"))
+    await work
+    job = await lab.finish(creation_id, state=CreationState.FAILED)
+    left = lab.sandbox.api.cts.get(job.vmid)
+    if left is not None:  # PVE itself removes what a stopped create has begun
+        lab.sandbox.api.cts.remove(left)
+    return job
