@@ -184,7 +184,12 @@ class ProxmoxClient:
         if not response.is_success:
             reason = response.extensions.get("reason_phrase", b"").decode(errors="replace")
             raise errors.from_response(
-                status=response.status_code, reason=reason, body=response.content, node=node, path=path
+                status=response.status_code,
+                reason=reason,
+                body=response.content,
+                node=node,
+                path=path,
+                reading=method == "GET",
             )
         try:
             return decoded(response.content or b'{"data":null}', shape)

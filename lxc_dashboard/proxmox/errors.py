@@ -29,6 +29,7 @@ UNREACHABLE_STATUSES = frozenset({502, 503, 504, 595, 596, 597, 598, 599})
 SERVER_ERROR = 500
 # How PVE refuses every call while pmxcfs restarts: before it looks at what was asked, in the reason phrase alone.
 WITHOUT_FILESYSTEM = "RPCEnvironment init request failed"
+BUSY = "PVE is too busy to answer"
 FILESYSTEM_DOWN = "The cluster filesystem of PVE does not answer"
 
 _PRIVILEGE = re.compile(
@@ -38,11 +39,15 @@ _PRIVILEGE = re.compile(
 # What PVE says where it says nothing of what is missing.
 _BARE_REFUSAL = "Permission check failed"
 _NODE_IN_PATH = re.compile(r"^/nodes/([^/?]+)")
+# How PVE ends a call that waited for a lock, a storage or a daemon. Whoever only asked may ask again.
+_TIMEOUT = re.compile(r"\b(?:got timeout|timed out)\b", re.IGNORECASE)
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 
 
-def from_response(*, status: int, reason: str, body: bytes, node: str, path: str) -> DashboardError:
-    """The error of an answer that is no success. ``node`` is ``host:port``, ``path`` the API path."""
+def from_response(
+    *, status: int, reason: str, body: bytes, node: str, path: str, reading: bool = False
+) -> DashboardError:
+    """The error of an answer that is no success. ``node`` is ``host:port``, ``path`` the API path; ``reading``: of a GET."""
     if status == UNAUTHORIZED:
         # An API call's 401 has an empty body: the cause stands in the reason phrase alone.
         return SessionExpiredError(detail=reason)
@@ -54,6 +59,8 @@ def from_response(*, status: int, reason: str, body: bytes, node: str, path: str
     message = _message(answer, reason, body)
     if status == FORBIDDEN:
         return _privilege_error(message)
+    if reading and status == SERVER_ERROR and _TIMEOUT.search(message):
+        return UnreachableError(BUSY, node=node, path=path, detail=f"{node} {path}: {status} {message}")
     return ApiError(status, message, fields=_fields(answer), node=node, path=path)
 
 

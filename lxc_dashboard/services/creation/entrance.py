@@ -51,17 +51,19 @@ class Entrance:
         """
         async with self._asking:
             if asyncio.get_running_loop().time() - self._asked_at >= RIGHTS_HOLD_FOR_S:
-                await check_rights(self._client, self._guest.vmid)
-                if self._guest.was_seen_within(RIGHTS_HOLD_FOR_S):
-                    await self._turn_to_its_node()
-                else:
-                    await self.look()
+                await asyncio.gather(check_rights(self._client, self._guest.vmid), self._find())
                 self._asked_at = asyncio.get_running_loop().time()
         if self.way.kind is WayKind.SSH:
             return SshDoor(self._rt.ssh, self._ssh_address(), self._guest.vmid, marker=marker)
         if self.way.address is None:
             raise GuestError(f"There is no way into guests of node {self._guest.node}")
         return PctDoor(self._rt.ssh, self.way.address, self._guest.vmid, marker=marker)
+
+    async def _find(self) -> None:
+        if self._guest.was_seen_within(RIGHTS_HOLD_FOR_S):
+            await self._turn_to_its_node()
+        else:
+            await self.look()
 
     async def look(self) -> GuestStatus | None:
         """As ``follow``; the way leads there from now on. Raises ``GuestError`` where the guest's node has no door."""

@@ -47,7 +47,7 @@ async def locate(client: ProxmoxClient, node: str, vmid: int) -> Place | None:
     ``GET /cluster/nextid?vmid=``, ``/nodes/{node}/lxc``, ``/cluster/resources``. Raises ``ConflictError`` where the vmid
     is taken and no node that answers shows the user its container, and what PVE says.
     """
-    if await client.cluster.vmid_is_free(vmid):
+    if await client.cluster.has_no_guest(vmid):
         return None
     resources = await client.cluster.resources()
     listed = next((each for each in resources if each.is_guest and each.vmid == vmid), None)

@@ -13,6 +13,17 @@ from lxc_dashboard.proxmox.errors import from_response
 from tests.unit.proxmox.replay import HANG_UP, Answer, Identity, RawServer, data, refusal
 
 
+@pytest.mark.parametrize("message", ["got timeout\n", "can't lock file '/x' - got timeout", "command 'lvs' timed out"])
+def test_a_pve_that_was_too_slow_to_tell_is_asked_again_but_not_told_again(message: str) -> None:
+    body = json.dumps({"data": None, "message": message}).encode()
+    asked = from_response(status=500, reason=message, body=body, node="pve1:8006", path="/x", reading=True)
+    assert isinstance(asked, errors.UnreachableError)
+    assert asked.user_message == "PVE is too busy to answer"
+    assert message.strip() in asked.detail
+    told = from_response(status=500, reason=message, body=body, node="pve1:8006", path="/x")
+    assert isinstance(told, errors.ApiError)
+
+
 def privilege_error(message: str) -> errors.PrivilegeError:
     body = json.dumps({"data": None, "message": message}).encode()
     error = from_response(status=403, reason=message, body=body, node="pve1:8006", path="/nodes/pve1/lxc")

@@ -191,14 +191,14 @@ async def test_an_error_of_a_busy_pve_is_borne_a_few_times_in_a_row(
         nonlocal asked
         asked += 1
         stumbles = is_dead or asked % waiting.ERRORS_BORNE
-        return refusal("500 got timeout", "got timeout\n") if stumbles else task(seen)
+        return refusal("500 no worker", "unable to fork worker\n") if stumbles else task(seen)
 
     is_dead = False
     async with RawServer(identity, respond) as server:
         assert (await client_of(pool, server).tasks.wait(UPID)).exitstatus == "OK"
         assert asked == 2 * waiting.ERRORS_BORNE
         is_dead, asked = True, 0
-        with pytest.raises(ApiError, match="got timeout"):
+        with pytest.raises(ApiError, match="unable to fork worker"):
             await client_of(pool, server).tasks.wait(UPID)
         assert asked == waiting.ERRORS_BORNE
 
