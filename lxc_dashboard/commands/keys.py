@@ -21,11 +21,13 @@ def generate() -> None:
 def rotate() -> None:
     """``CryptoError`` when some secrets cannot be read: they are left as they are, all others are moved."""
     report = run(_rotate(Settings.load()))
-    out.print(f"{report.rotated} stored secrets moved to the current key")
+    out.print(f"Stored secrets moved to the current key: {report.rotated}")
     if report.unreadable:
         for line in report.unreadable:
             err.print(f"  {line}", markup=False)
-        raise CryptoError(f"{len(report.unreadable)} secrets cannot be read: their key is missing or they were altered")
+        raise CryptoError(
+            f"Their key is missing or they were altered. Secrets that cannot be read: {len(report.unreadable)}"
+        )
     out.print("OLD_ENCRYPTION_KEYS is needed no longer")
 
 

@@ -67,7 +67,8 @@ def export(names: Sequence[str], target: Path, kind: archive.ArchiveKind, *, eve
         target.write_bytes(data)
     except OSError as error:
         raise InvalidInputError({"--output": f"{target} cannot be written: {error.strerror}"}) from error
-    err.print(f"{len(chosen)} templates in {target}, {len(data):,} bytes", markup=False)
+    count = "1 template" if len(chosen) == 1 else f"{len(chosen):,} templates"
+    err.print(f"{count} in {target}, {len(data):,} bytes", markup=False)
 
 
 def take_in(files: Sequence[Path], *, as_json: bool) -> int:

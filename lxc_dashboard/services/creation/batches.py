@@ -93,7 +93,7 @@ async def check(rt: Runtime, session: Session, planned: Plan) -> list[Finding]:
     )
     found = [_of_several(finding) for finding in common if finding.field != "hostname"] + own
     if planned.unasked:
-        told = f"{planned.unasked} guests could not be asked for their addresses"
+        told = f"Not every guest could be asked for its addresses ({planned.unasked} could not)"
         found.append(warning(IPV4_RANGE, told, "See that none of them has one of these"))
     return sorted(found, key=lambda finding: finding.severity is not FindingSeverity.ERROR)
 

@@ -105,7 +105,9 @@ def _shell(content: TemplateContent, said: Said) -> Iterator[Finding]:
             message = f"{found.message} ({found.code})" if found.code.startswith("SC") else found.message
             yield Finding(file, found.line, message, found.code or SHELL)
         if len(serious) > MAX_SHELL_FINDINGS:
-            yield Finding(file, 0, f"has {len(serious) - MAX_SHELL_FINDINGS} findings of ShellCheck more", SHELL)
+            yield Finding(
+                file, 0, f"ShellCheck has more to say of it: {len(serious) - MAX_SHELL_FINDINGS} in all", SHELL
+            )
 
 
 def _config(content: TemplateContent) -> Iterator[Finding]:

@@ -217,7 +217,7 @@ def _read(name: str, comments: list[dict[str, Any]]) -> Findings:
     ]
     if len(own) > MAX_FINDINGS:
         left = len(own) - MAX_FINDINGS
-        found.append(ShellFinding(0, 0, "warning", "", f"has {left:,} findings of ShellCheck more"))
+        found.append(ShellFinding(0, 0, "warning", "", f"ShellCheck has more to say of it: {left:,} in all"))
     return tuple(found)
 
 

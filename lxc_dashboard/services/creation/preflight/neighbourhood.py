@@ -36,7 +36,7 @@ async def addresses(question: Question) -> list[Finding]:
         found += [] if f"{family}_address" in ours else _taken(family, ip, held)
         found += [*_off_bridge(question, family, ip, devices), *_gateway(family, ip, held)]
         if seen.unasked:
-            cause = f"{seen.unasked} guests did not tell their addresses: one of them may have {_plain(ip)}"
+            cause = f"Not every guest told its addresses ({seen.unasked} did not): one of them may have {_plain(ip)}"
             found.append(warning(f"{family}_address", cause))
     return found
 
