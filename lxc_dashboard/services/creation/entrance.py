@@ -51,13 +51,20 @@ class Entrance:
         """
         async with self._asking:
             if asyncio.get_running_loop().time() - self._asked_at >= RIGHTS_HOLD_FOR_S:
-                await asyncio.gather(check_rights(self._client, self._guest.vmid), self._find())
+                await self._ask()
                 self._asked_at = asyncio.get_running_loop().time()
         if self.way.kind is WayKind.SSH:
             return SshDoor(self._rt.ssh, self._ssh_address(), self._guest.vmid, marker=marker)
         if self.way.address is None:
             raise GuestError(f"There is no way into guests of node {self._guest.node}")
         return PctDoor(self._rt.ssh, self.way.address, self._guest.vmid, marker=marker)
+
+    async def _ask(self) -> None:
+        """Both at once; of two refusals the one that says what is missing to enter."""
+        asked = check_rights(self._client, self._guest.vmid), self._find()
+        for told in await asyncio.gather(*asked, return_exceptions=True):
+            if told is not None:
+                raise told
 
     async def _find(self) -> None:
         if self._guest.was_seen_within(RIGHTS_HOLD_FOR_S):

@@ -40,8 +40,21 @@ def test_an_error_wrapped_by_sqlalchemy_is_the_one_inside() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [ValueError("ours"), psycopg.errors.SyntaxError(), psycopg.errors.InsufficientPrivilege()]
+    ("error", "advice"),
+    [
+        (psycopg.errors.UndefinedTable(), "lxc-dashboard migrate"),
+        (psycopg.errors.UndefinedColumn(), "lxc-dashboard migrate"),
+        (psycopg.errors.InsufficientPrivilege(), "ALTER DATABASE"),
+        (psycopg.errors.ReadOnlySqlTransaction(), "standby"),
+    ],
 )
+def test_what_the_operator_can_mend_in_the_database_is_told(error: Exception, advice: str) -> None:
+    translated = translate(error)
+    assert type(translated) is ServiceUnavailableError
+    assert advice in translated.user_message
+
+
+@pytest.mark.parametrize("error", [ValueError("ours"), psycopg.errors.SyntaxError()])
 def test_a_mistake_of_ours_is_not_translated(error: Exception) -> None:
     assert translate(error) is None
 
