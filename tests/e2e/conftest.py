@@ -248,9 +248,9 @@ def until(page: Page, holds: Callable[[], bool], why: str, within_ms: float = PA
     pytest.fail(why)
 
 
-def accessibility_faults(page: Page) -> list[str]:
-    """WCAG 2.2 A and AA, by axe: rule, element, and what is wrong with it."""
-    found = Axe().run(page, options={"runOnly": {"type": "tag", "values": AXE_TAGS}})
+def accessibility_faults(page: Page, within: str | None = None) -> list[str]:
+    """WCAG 2.2 A and AA, by axe: rule, element, and what is wrong with it. ``within``: a selector, else the whole page."""
+    found = Axe().run(page, within, options={"runOnly": {"type": "tag", "values": AXE_TAGS}})
     return [
         f"{violation['id']}: {node['target']} {node.get('failureSummary', '')}"
         for violation in found.response["violations"]
