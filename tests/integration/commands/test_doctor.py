@@ -153,7 +153,7 @@ def test_secrets_move_to_a_new_key(environment: pytest.MonkeyPatch, tmp_path: An
     add("home", "--tokenid", "root@pam!x", "--token-secret-file", str(secret))
     environment.setenv("ENCRYPTION_KEY", OTHER_KEY)
     environment.setenv("OLD_ENCRYPTION_KEYS", KEY)
-    assert call("secrets", "rotate").stdout.startswith("1 stored secrets")
+    assert call("secrets", "rotate").stdout.startswith("Stored secrets moved to the current key: 1")
     environment.delenv("OLD_ENCRYPTION_KEYS")
     _, checks = examined()
     assert checks["encryption key"]["verdict"] == "ok"
