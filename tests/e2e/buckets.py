@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
@@ -84,6 +84,13 @@ def delete_all(stack: Stack) -> None:
             await tx.session.execute(sql_delete(Template).where(col(Template.id).in_(mine)))
 
     stored(stack, empty)
+
+
+def emptied(stack: Stack) -> Iterator[None]:
+    """Around a test: no bucket is left from another one, nor for the next."""
+    delete_all(stack)
+    yield
+    delete_all(stack)
 
 
 def rename_table(stack: Stack, old: str, new: str) -> None:

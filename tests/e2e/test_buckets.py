@@ -13,7 +13,7 @@ from lxc_dashboard.db.models import PackageManager, new_id
 from tests.e2e.buckets import (
     button,
     delete,
-    delete_all,
+    emptied,
     listing,
     made,
     open_bucket,
@@ -31,10 +31,7 @@ SIZES = {"desk": {"width": 1440, "height": 900}, "phone": {"width": 390, "height
 
 @pytest.fixture(autouse=True)
 def _emptied(stack: Stack) -> Iterator[None]:
-    """No bucket is left from another test, nor for the next one."""
-    delete_all(stack)
-    yield
-    delete_all(stack)
+    yield from emptied(stack)
 
 
 @pytest.fixture

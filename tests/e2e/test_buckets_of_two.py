@@ -8,17 +8,14 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from lxc_dashboard import text
-from tests.e2e.buckets import button, confirm_delete, delete, delete_all, listing, made, open_bucket, row, write
+from tests.e2e.buckets import button, confirm_delete, delete, emptied, listing, made, open_bucket, row, write
 from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, keep_picture
 from tests.e2e.stack import Stack
 
 
 @pytest.fixture(autouse=True)
 def _emptied(stack: Stack) -> Iterator[None]:
-    """No bucket is left from another test, nor for the next one."""
-    delete_all(stack)
-    yield
-    delete_all(stack)
+    yield from emptied(stack)
 
 
 @pytest.fixture

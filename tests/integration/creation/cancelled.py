@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lxc_dashboard.db.models import CreationState
 from lxc_dashboard.services.creation import service, settling
+from tests.integration.creation.conftest import content_of
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -34,6 +35,17 @@ async def cancel(lab: Lab, creation_id: UUID) -> service.JobView:
 
 async def _is(lab: Lab, creation_id: UUID, state: CreationState) -> bool:
     return (await service.get_job(lab.rt, lab.session, creation_id)).state is state
+
+
+async def waiting_for_sign_in(lab: Lab) -> UUID:
+    """One whose session ended in the middle of a script that goes on in the guest."""
+    creation_id = await lab.request(content_of(("10-long.sh", "#!/bin/sh\necho begun\nsleep 987\n")))
+    work = lab.work(creation_id)
+    await lab.until_said(creation_id, "begun")
+    async with lab.rt.db.transaction() as tx:
+        await tx.creations.wipe_tickets_of_session(lab.session.id)
+    await work
+    return creation_id
 
 
 async def said(lab: Lab, creation_id: UUID) -> str:

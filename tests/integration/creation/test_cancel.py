@@ -11,7 +11,7 @@ from lxc_dashboard.db.models import CreationState
 from lxc_dashboard.errors import ConflictError
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import service
-from tests.integration.creation.cancelled import ALL_PROCESSES
+from tests.integration.creation.cancelled import ALL_PROCESSES, waiting_for_sign_in
 from tests.integration.creation.conftest import content_of
 from tests.integration.endpoints import sign_in
 
@@ -79,12 +79,7 @@ async def test_cancel_before_a_worker_came_frees_the_vmid(lab: Lab) -> None:
 
 
 async def test_cancel_while_it_waits_for_a_sign_in(lab: Lab) -> None:
-    creation_id = await lab.request(content_of(("10-long.sh", "#!/bin/sh\necho begun\nsleep 987\n")))
-    work = lab.work(creation_id)
-    await lab.until_said(creation_id, "begun")
-    async with lab.rt.db.transaction() as tx:
-        await tx.creations.wipe_tickets_of_session(lab.session.id)
-    await work
+    creation_id = await waiting_for_sign_in(lab)
     lab.session = await sign_in(lab.rt, lab.sandbox)
     await service.cancel(lab.rt, lab.session, creation_id)
     job = await lab.finish(creation_id, state=CreationState.CANCELLED)

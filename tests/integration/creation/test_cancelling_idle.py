@@ -10,8 +10,7 @@ from lxc_dashboard.db.models import CreationState
 from lxc_dashboard.errors import ConflictError
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import service
-from tests.integration.creation.cancelled import said, tasks_of
-from tests.integration.creation.conftest import content_of
+from tests.integration.creation.cancelled import said, tasks_of, waiting_for_sign_in
 from tests.integration.endpoints import sign_in
 
 if TYPE_CHECKING:
@@ -54,12 +53,7 @@ async def test_a_retry_whose_create_may_have_left_something_is_looked_at_by_a_wo
 
 
 async def test_one_that_waits_for_a_sign_in_is_cancelled_by_who_may_manage_it(lab: Lab) -> None:
-    creation_id = await lab.request(content_of(("10-long.sh", "#!/bin/sh\necho begun\nsleep 987\n")))
-    work = lab.work(creation_id)
-    await lab.until_said(creation_id, "begun")
-    async with lab.rt.db.transaction() as tx:
-        await tx.creations.wipe_tickets_of_session(lab.session.id)
-    await work
+    creation_id = await waiting_for_sign_in(lab)
     operator = await sign_in(lab.rt, lab.sandbox, "operator@pve")
     await service.cancel(lab.rt, operator, creation_id)
     job = await lab.finish(creation_id, state=CreationState.CANCELLED)
