@@ -222,7 +222,9 @@ def columns(rows: Rows) -> dict[str, list[Any]]:
     """
     vmids = sorted(rows)
     listed = [rows[vmid] for vmid in vmids]
-    found = {name: [row.get(name, default) for row in listed] for name, default in complete({}).items()}
+    found: dict[str, list[Any]] = {
+        name: [row.get(name, default) for row in listed] for name, default in complete({}).items()
+    }
     found["vmid"] = [vmid - before for before, vmid in zip([0, *vmids], vmids, strict=False)]
     for name in IN_MIB:
         found[name] = [size // MIB for size in found[name]]

