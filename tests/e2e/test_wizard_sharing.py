@@ -86,7 +86,7 @@ def test_a_pool_that_a_link_names_and_that_is_not_seen_stays(page: Page) -> None
     expect(page.locator("#pool")).to_have_value("not-seen")
     expect(page.locator("#pool option")).to_contain_text([text.NO_POOL, "not-seen"])
     changed = page.get_by_role("button", name=text.RESET_FIELD.format(field=text.FIELD_LABELS["pool"]))
-    page.locator("details.advanced").evaluate("part => { part.open = true; }")
+    page.locator("details.advanced:not(.appliances)").evaluate("part => { part.open = true; }")
     page.locator("#pool").select_option(label=text.NO_POOL)
     expect(changed).to_be_hidden()
     page.locator("#pool").select_option("not-seen")
