@@ -1,8 +1,8 @@
 """Twenty containers at once, five scripts each: the product against a bare script that makes the same calls.
 
 Measured is the wall from the first request until the last container is ready, once for each, one after the other against
-one sandbox with real guests. Each script prints a line every 0.1 s for 3 s. The bare script asks PVE what preflight asks,
-posts, polls and enters the guest as often as the product does, at the same concurrency, and does nothing else: no database,
+one sandbox with real guests. Each script prints a line every 0.1 s for 3 s. The bare script (``bench/parts``) asks PVE what
+the product asks, and posts, polls and enters the guest as often, at the same concurrency, and does nothing else: no database,
 no queue, no stream, no supervisor. No page is open, and no web server runs. Before that each of both makes one container
 that is not counted, so that neither pays for its first connections. Beside the walls stands what the worker used of a core
 meanwhile: on a machine that others load, that is what two measurements can be compared by.
@@ -13,33 +13,28 @@ meanwhile: on a machine that others load, that is what two measurements can be c
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import os
-import shlex
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
-import asyncssh
-import httpx
 from sqlalchemy import select
 from sqlmodel import col
 
+from bench.parts.bare_script import OSTEMPLATE, STORAGE, BareScript, bare_script, placed
 from lxc_dashboard.db.models import Creation, CreationState
 from lxc_dashboard.db.repositories.creations import FINISHED
 from lxc_dashboard.proxmox.auth import login
-from lxc_dashboard.proxmox.waiting import FIRST_POLL_S, POLL_GROWTH, SLOWEST_POLL_S
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import endpoints, sessions
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.creation import discovery, service
-from lxc_dashboard.services.creation.phases.start import _WAIT_FOR_INIT as WAIT_FOR_INIT
+from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.spec import ContainerSpec
 from lxc_dashboard.services.templates import service as templates
 from lxc_dashboard.services.templates import sync
@@ -55,9 +50,6 @@ ENDS_WITHIN_S = 120.0
 SESSIONS_A_CONNECTION = 4  # of the 10 that a server allows: one that has ended counts until both sides know
 USER = "root@pam"
 TEMPLATE = "bench-creation"
-NODES = ("pve1", "pve2", "pve3")
-OSTEMPLATE = "local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst"
-STORAGE = "local-lvm"
 FIRST_VMID = 7001
 WARMING = "true\n"
 SCRIPT = f"set -e\nfor n in $(seq {LINES}); do echo line $n; sleep {GAP_S}; done\n"
@@ -85,14 +77,14 @@ class Measured:
 async def measure(stack: Stack, folder: Path) -> tuple[Measured, Measured]:
     """Of the bare script and of the product."""
     vmids = itertools.count(FIRST_VMID)
-    async with Runtime.open(Settings.load(stack.environ)) as rt, bare_script(stack) as script:
+    async with Runtime.open(Settings.load(stack.environ)) as rt, script_of(stack) as script:
         session = await signed_in(rt, stack)
         warming, measured = await revisions(rt, session, folder)
         first, second = ([next(vmids)] for _ in range(2))
-        await asyncio.gather(script.make(first, WARMING), made(rt, session, warming, second))
+        await asyncio.gather(script.make(first, WARMING, 1), made(rt, session, warming, second))
         await asyncio.gather(script.clear(first), script.clear(second))
         bare = list(itertools.islice(vmids, AT_ONCE))
-        by_script = await timed(stack, script.make(bare, SCRIPT))
+        by_script = await timed(stack, script.make(bare, SCRIPT, SCRIPTS))
         await script.clear(bare)
         return by_script, await timed(stack, made(rt, session, measured, list(itertools.islice(vmids, AT_ONCE))))
 
@@ -163,122 +155,14 @@ async def states_of(rt: Runtime, jobs: Sequence[UUID]) -> list[CreationState]:
         return [CreationState(state) for state in found]
 
 
-def placed(vmids: list[int]) -> Iterator[tuple[int, str]]:
-    return ((vmid, NODES[number % len(NODES)]) for number, vmid in enumerate(vmids))
+def script_of(stack: Stack) -> AbstractAsyncContextManager[BareScript]:
+    return bare_script(stack.sandbox, USER, stack.users[USER], -(-AT_ONCE // SESSIONS_A_CONNECTION))
 
 
 def spec_of(vmid: int, node: str, revision_id: UUID) -> ContainerSpec:
     return ContainerSpec(
         node, OSTEMPLATE, f"bench-{vmid}", STORAGE, vmid=vmid, disk_gib=1, memory_mib=256, revision_id=revision_id
     )
-
-
-# ------------------------------------------------------------------ the bare script
-
-
-@dataclass
-class BareScript:
-    """``shells``: SSH connections to the node, each shared by as many entries as the server allows."""
-
-    api: httpx.AsyncClient
-    shells: list[asyncssh.SSHClientConnection] = field(default_factory=list)
-
-    async def make(self, vmids: list[int], script: str) -> None:
-        await asyncio.gather(*(self._make(vmid, node, script) for vmid, node in placed(vmids)))
-
-    async def clear(self, vmids: list[int]) -> None:
-        """So that nothing is measured beside the guests of what came before."""
-        await asyncio.gather(*(self._clear(vmid, node) for vmid, node in placed(vmids)))
-
-    async def _make(self, vmid: int, node: str, script: str) -> None:
-        await self._look(vmid, node)  # as the page that asks
-        await self._look(vmid, node)  # as the worker that makes
-        guest = f"/nodes/{node}/lxc/{vmid}"
-        body = {
-            "vmid": vmid, "ostemplate": OSTEMPLATE, "hostname": f"bench-{vmid}", "unprivileged": 1, "cores": 1,
-            "memory": 256, "swap": 512, "rootfs": f"{STORAGE}:1", "net0": "name=eth0,bridge=vmbr0,ip=dhcp,type=veth",
-            "description": "bench",
-        }  # fmt: skip
-        await self._task("POST", f"/nodes/{node}/lxc", body)
-        await self._get(f"{guest}/config")
-        await self._get(f"{guest}/status/current")
-        await self._task("POST", f"{guest}/status/start")
-        await self._enter(vmid, WAIT_FOR_INIT, "450")
-        await self._get(f"{guest}/interfaces")
-        await self._get(f"{guest}/config")
-        await self._enter(vmid, "cat > /root/prepared", stdin=SCRIPT * 10)  # as the supervisor and its helpers
-        for _ in range(SCRIPTS):
-            await self._enter(vmid, "exec bash -s", stdin=script)
-        await self._enter(vmid, discovery.SCRIPT)
-        await self._enter(vmid, "cat /etc/lxc-dashboard/credentials/* 2>/dev/null || :")
-        (await self.api.put(f"{guest}/config", data={"description": "bench, ready"})).raise_for_status()
-        await self._enter(vmid, "rm -f /root/prepared")
-
-    async def _look(self, vmid: int, node: str) -> None:
-        paths = (
-            "/nodes", "/access/permissions", f"/cluster/nextid?vmid={vmid}", "/cluster/resources?type=vm",
-            f"/nodes/{node}/storage", f"/nodes/{node}/network?type=any_bridge",
-            f"/nodes/{node}/storage/local/content?content=vztmpl",
-        )  # fmt: skip
-        await asyncio.gather(*(self._get(path) for path in paths))
-
-    async def _get(self, path: str) -> Any:
-        answer = await self.api.get(path)
-        answer.raise_for_status()
-        return answer.json()["data"]
-
-    async def _task(self, method: str, path: str, data: dict[str, Any] | None = None) -> None:
-        answer = await self.api.request(method, path, data=data)
-        answer.raise_for_status()
-        upid = answer.json()["data"]
-        task, wait_s, first = f"/nodes/{upid.split(':')[1]}/tasks/{upid}", FIRST_POLL_S, 0
-        while True:
-            status, log = await asyncio.gather(
-                self._get(f"{task}/status"), self._get(f"{task}/log?start={first}&limit=500")
-            )
-            first += len(log)
-            if status["status"] == "stopped":
-                break
-            await asyncio.sleep(wait_s)
-            wait_s = min(SLOWEST_POLL_S, wait_s * POLL_GROWTH)
-        if not status["exitstatus"].startswith(("OK", "WARNINGS")):
-            raise SystemExit(f"{upid}: {status['exitstatus']}")
-
-    async def _enter(self, vmid: int, script: str, *argv: str, stdin: str = "") -> None:
-        command = shlex.join(["pct", "exec", str(vmid), "--", "/bin/sh", "-c", script, "sh", *argv])
-        shell = self.shells[vmid % len(self.shells)]
-        result = await shell.run(command, input=stdin)
-        if result.exit_status:
-            raise SystemExit(f"{script[:40]} in {vmid}: {result.exit_status} {result.stderr!r}")
-
-    async def _clear(self, vmid: int, node: str) -> None:
-        await self._task("POST", f"/nodes/{node}/lxc/{vmid}/status/stop")
-        await self._task("DELETE", f"/nodes/{node}/lxc/{vmid}")
-
-
-@contextlib.asynccontextmanager
-async def bare_script(stack: Stack) -> AsyncIterator[BareScript]:
-    """Signed in and connected, as the product's pools are before they are measured."""
-    sandbox = stack.sandbox
-    base = f"https://127.0.0.1:{sandbox['api_port']}/api2/json"
-    key = asyncssh.import_private_key(sandbox["ssh_client_key"])
-    known = asyncssh.import_known_hosts(f"[127.0.0.1]:{sandbox['ssh_port']} {sandbox['ssh_host_key']}")
-    async with (
-        httpx.AsyncClient(base_url=base, verify=False, timeout=60) as api,  # noqa: S501 - the sandbox on loopback
-        contextlib.AsyncExitStack() as connections,
-    ):
-        ticket = (await api.post("/access/ticket", data={"username": USER, "password": stack.users[USER]})).json()[
-            "data"
-        ]
-        api.cookies.set("PVEAuthCookie", ticket["ticket"])
-        api.headers["CSRFPreventionToken"] = ticket["CSRFPreventionToken"]
-        script = BareScript(api)
-        for _ in range(-(-AT_ONCE // SESSIONS_A_CONNECTION)):
-            connecting = asyncssh.connect(
-                "127.0.0.1", sandbox["ssh_port"], username="root", client_keys=[key], known_hosts=known
-            )
-            script.shells.append(await connections.enter_async_context(connecting))
-        yield script
 
 
 def report(bare: Measured, product: Measured) -> bool:
