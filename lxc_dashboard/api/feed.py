@@ -23,7 +23,7 @@ def feed_routes() -> list[BaseRoute]:
 
 
 async def snapshot(request: Request) -> Response:
-    """``GET /api/containers``: ``{v, rows: {vmid: row}, meta}``, gzipped once for all viewers."""
+    """``GET /api/containers``: ``{v, columns: {field: [value]}, meta}``, gzipped once for all viewers."""
     caller = caller_of(request)
     if caller.session is None:
         raise SessionExpiredError

@@ -15,6 +15,7 @@ import reflex as rx
 from reflex_base.components.component import field
 
 from lxc_dashboard import routes, text
+from lxc_dashboard.components.scripts import script
 from lxc_dashboard.services.templates.archive import KINDS
 from lxc_dashboard.services.templates.unpacking import MAX_ARCHIVE_BYTES
 
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
 else:
     NoArgs = rx.EventHandler[rx.event.no_args_event_spec]
 
-_ARCHIVES = rx.asset("archives.js", shared=True)
+_ARCHIVES = script(__name__, "archives.js")
 
 
 class ImportButton(rx.Component):
     """Sends a file to ``address`` and shows what came of it; ``on_done`` when a template was added or changed."""
 
-    library = _ARCHIVES.importable_path
+    library = _ARCHIVES
     tag = "ImportButton"
 
     address: rx.Var[str] = field()
@@ -43,7 +44,7 @@ class ImportButton(rx.Component):
 class ExportButton(rx.Component):
     """Fetches the templates ``ids`` from ``address`` as one file."""
 
-    library = _ARCHIVES.importable_path
+    library = _ARCHIVES
     tag = "ExportButton"
 
     address: rx.Var[str] = field()

@@ -7,13 +7,15 @@ from typing import Any
 import reflex as rx
 from reflex_base.components.component import field
 
-_BUCKET_GUIDE = rx.asset("bucket_guide.js", shared=True)
+from lxc_dashboard.components.scripts import script
+
+_BUCKET_GUIDE = script(__name__, "bucket_guide.js")
 
 
 class BucketGuide(rx.Component):
     """Shows nothing."""
 
-    library = _BUCKET_GUIDE.importable_path
+    library = _BUCKET_GUIDE
     tag = "BucketGuide"
 
     form: rx.Var[str] = field()

@@ -25,6 +25,7 @@ import reflex as rx
 from reflex_base.components.component import field
 
 from lxc_dashboard import text
+from lxc_dashboard.components.scripts import script
 
 # mypy takes Reflex's annotation of an event trigger for a value.
 if TYPE_CHECKING:
@@ -33,9 +34,9 @@ else:
     WithText = rx.EventHandler[rx.event.passthrough_event_spec(str)]
 
 # code.js fetches this one late, from beside itself; that one, and the editor's fields, take the other.
-rx.asset("code_mirror.js", shared=True)
-rx.asset("long_text.js", shared=True)
-_CODE = rx.asset("code.js", shared=True)
+script(__name__, "code_mirror.js")
+script(__name__, "long_text.js")
+_CODE = script(__name__, "code.js")
 
 LANGUAGES: Final = {
     "sh": "shell",
@@ -86,7 +87,7 @@ class CodeFinding:
 class Code(rx.Component):
     """See the module's text."""
 
-    library = _CODE.importable_path
+    library = _CODE
     tag = "Code"
     lib_dependencies: list[str] = field(
         default_factory=lambda: [

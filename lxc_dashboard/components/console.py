@@ -8,16 +8,17 @@ import reflex as rx
 from reflex_base.components.component import NoSSRComponent, field
 
 from lxc_dashboard import text
+from lxc_dashboard.components.scripts import script
 
 # console.js fetches this one late, from beside itself.
-rx.asset("console_terminal.js", shared=True)
-_CONSOLE = rx.asset("console.js", shared=True)
+script(__name__, "console_terminal.js")
+_CONSOLE = script(__name__, "console.js")
 
 
 class Console(NoSSRComponent):
     """Connects to ``url`` (a path of this site) while it is shown; an empty one shows nothing."""
 
-    library = _CONSOLE.importable_path
+    library = _CONSOLE
     tag = "Console"
     lib_dependencies: list[str] = field(default_factory=lambda: ["@xterm/addon-fit@^0.11.0", "@xterm/xterm@^6.0.0"])
 

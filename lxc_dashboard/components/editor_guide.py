@@ -9,6 +9,7 @@ from reflex_base.components.component import field
 
 from lxc_dashboard import text
 from lxc_dashboard.components import widgets
+from lxc_dashboard.components.scripts import script
 from lxc_dashboard.state.editor import EditorState
 
 # mypy takes Reflex's annotation of an event trigger for a value.
@@ -27,7 +28,7 @@ FORM_ID: Final = "editor"
 SAVE_ID: Final = "save"
 MAX_FILE_BYTES: Final = 16 << 20
 
-_GUIDE = rx.asset("editor_guide.js", shared=True)
+_GUIDE = script(__name__, "editor_guide.js")
 # editor_guide.js takes its dialog from there.
 _DIALOG = widgets.DialogWidget
 
@@ -35,7 +36,7 @@ _DIALOG = widgets.DialogWidget
 class Guide(rx.Component):
     """One export of ``editor_guide.js``."""
 
-    library = _GUIDE.importable_path
+    library = _GUIDE
 
 
 class TypedGuide(Guide):

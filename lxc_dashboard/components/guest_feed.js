@@ -1,7 +1,8 @@
 // The rows of the live list, kept outside of React's state: a patch touches a few of thousands.
-// A snapshot comes over HTTP ({v, rows: {vmid: row}, meta}, or without rows where they are not wanted), then patches ({v, prev, rows: {vmid: fields}, gone: [vmid], meta}), each of
+// A snapshot comes over HTTP ({v, columns: {field: [value]}, meta}, or without columns where no rows are wanted), then patches ({v, prev, rows: {vmid: fields}, gone: [vmid], meta}), each of
 // which names the one before it: where that is not the last one merged, something was missed and all is fetched again.
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { rowsOf } from "$/public/external/lxc_dashboard/components/guest_table/guest_rows.js";
 
 const SILENT_AFTER_MS = 9000;
 export const FILTERS = ["status", "node", "pool", "tag"];
@@ -94,8 +95,8 @@ export function useFeed(snapshotUrl, patch, words, onWatch, onLeave) {
     try {
       const body = await snapshot(snapshotUrl, words);
       if (!body) return;
-      feed.listed = body.rows !== undefined;
-      feed.rows = new Map(Object.values(body.rows || {}).map((row) => [String(row.vmid), withText(row)]));
+      feed.listed = body.columns !== undefined;
+      feed.rows = new Map(rowsOf(body.columns || {}).map((row) => [String(row.vmid), withText(row)]));
       feed.v = body.v;
       feed.meta = body.meta;
       feed.heard = Date.now();

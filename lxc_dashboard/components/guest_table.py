@@ -9,11 +9,13 @@ from reflex_base.components.component import NoSSRComponent, field
 
 from lxc_dashboard import text
 from lxc_dashboard.components.controls import icon
+from lxc_dashboard.components.scripts import script
 
 # What guest_table.js imports must lie beside it.
-rx.asset("guest_feed.js", shared=True)
-rx.asset("feed_notes.js", shared=True)
-_GUEST_TABLE = rx.asset("guest_table.js", shared=True)
+script(__name__, "guest_feed.js")
+script(__name__, "guest_rows.js")
+script(__name__, "feed_notes.js")
+_GUEST_TABLE = script(__name__, "guest_table.js")
 
 
 def _act_arguments(
@@ -34,7 +36,7 @@ else:
 class GuestTable(NoSSRComponent):
     """A windowed table that merges ``patch`` into the rows of ``snapshot_url``. Its child is the mark of a failure."""
 
-    library = _GUEST_TABLE.importable_path
+    library = _GUEST_TABLE
     tag = "GuestTable"
 
     snapshot_url: rx.Var[str] = field()

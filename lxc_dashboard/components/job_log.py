@@ -8,6 +8,7 @@ import reflex as rx
 from reflex_base.components.component import field
 
 from lxc_dashboard import text
+from lxc_dashboard.components.scripts import script
 
 # mypy takes Reflex's annotation of an event trigger for a value.
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ else:
 
 # What job_log.js imports must lie beside it.
 for _name in ("job_lines.js", "job_stream.js"):
-    rx.asset(_name, shared=True)
-_JOB_LOG = rx.asset("job_log.js", shared=True)
+    script(__name__, _name)
+_JOB_LOG = script(__name__, "job_log.js")
 
 
 class JobLog(rx.Component):
@@ -27,7 +28,7 @@ class JobLog(rx.Component):
     A click on anything of the page with ``data-log-seq`` shows the line of that number.
     """
 
-    library = _JOB_LOG.importable_path
+    library = _JOB_LOG
     tag = "JobLog"
 
     base: rx.Var[str] = field()

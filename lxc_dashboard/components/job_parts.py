@@ -9,6 +9,7 @@ from reflex_base.components.component import field
 
 from lxc_dashboard import text
 from lxc_dashboard.components.controls import link
+from lxc_dashboard.components.scripts import script
 
 # mypy takes Reflex's annotation of an event trigger for a value.
 if TYPE_CHECKING:
@@ -16,13 +17,13 @@ if TYPE_CHECKING:
 else:
     NoArgs = rx.EventHandler[rx.event.no_args_event_spec]
 
-_JOB_PARTS = rx.asset("job_parts.js", shared=True)
+_JOB_PARTS = script(__name__, "job_parts.js")
 
 
 class JobPart(rx.Component):
     """One export of ``job_parts.js``."""
 
-    library = _JOB_PARTS.importable_path
+    library = _JOB_PARTS
 
 
 class ElapsedPart(JobPart):

@@ -9,8 +9,9 @@ from reflex_base.components.component import NoSSRComponent, field
 
 from lxc_dashboard import text
 from lxc_dashboard.components.controls import icon
+from lxc_dashboard.components.scripts import script
 
-_NODE_TABLE = rx.asset("node_table.js", shared=True)
+_NODE_TABLE = script(__name__, "node_table.js")
 
 # mypy takes Reflex's annotation of an event trigger for a value.
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ else:
 class NodeTable(NoSSRComponent):
     """Nodes and counts of ``snapshot_url``, moved by ``patch``. Its child is the mark of a failure."""
 
-    library = _NODE_TABLE.importable_path
+    library = _NODE_TABLE
     tag = "NodeTable"
 
     snapshot_url: rx.Var[str] = field()

@@ -10,6 +10,7 @@ from reflex_base.components.component import field
 
 from lxc_dashboard import text
 from lxc_dashboard.components.controls import icon
+from lxc_dashboard.components.scripts import script
 
 # mypy takes Reflex's annotation of an event trigger for a value.
 if TYPE_CHECKING:
@@ -19,13 +20,13 @@ else:
     NoArgs = rx.EventHandler[rx.event.no_args_event_spec]
     WithText = rx.EventHandler[rx.event.passthrough_event_spec(str)]
 
-_PALETTE = rx.asset("palette.js", shared=True)
+_PALETTE = script(__name__, "palette.js")
 
 
 class PaletteDialog(rx.Component):
     """A button, its key, and the dialog that both open."""
 
-    library = _PALETTE.importable_path
+    library = _PALETTE
     tag = "Palette"
 
     pages: rx.Var[list[dict[str, str]]] = field()

@@ -8,6 +8,7 @@ import reflex as rx
 from reflex_base.components.component import field
 
 from lxc_dashboard import routes, text
+from lxc_dashboard.components.scripts import script
 
 # mypy takes Reflex's annotation of an event trigger for a value.
 if TYPE_CHECKING:
@@ -15,13 +16,13 @@ if TYPE_CHECKING:
 else:
     NoArgs = rx.EventHandler[rx.event.no_args_event_spec]
 
-_RUNNING = rx.asset("running.js", shared=True)
+_RUNNING = script(__name__, "running.js")
 
 
 class RunningNow(rx.Component):
     """A button with the number of what runs, and the drawer that it opens."""
 
-    library = _RUNNING.importable_path
+    library = _RUNNING
     tag = "Running"
 
     now: rx.Var[dict[str, Any]] = field()

@@ -8,8 +8,9 @@ import reflex as rx
 from reflex_base.components.component import field
 
 from lxc_dashboard import text
+from lxc_dashboard.components.scripts import script
 
-_TEMPLATE_LIST = rx.asset("template_list.js", shared=True)
+_TEMPLATE_LIST = script(__name__, "template_list.js")
 
 
 def _one_text(value: rx.Var[str]) -> tuple[rx.Var[str]]:
@@ -26,7 +27,7 @@ else:
 class ListPart(rx.Component):
     """One export of ``template_list.js``."""
 
-    library = _TEMPLATE_LIST.importable_path
+    library = _TEMPLATE_LIST
 
 
 class SearchPart(ListPart):

@@ -9,6 +9,7 @@ from reflex_base.components.component import field
 from reflex_components_core.core.banner import connection_errors_count  # type: ignore[import-untyped] # no marker
 
 from lxc_dashboard import routes, text
+from lxc_dashboard.components.scripts import script
 
 # mypy takes Reflex's annotation of an event trigger for a value.
 if TYPE_CHECKING:
@@ -19,14 +20,14 @@ else:
     WithText = rx.EventHandler[rx.event.passthrough_event_spec(str)]
 
 # widgets.js, the log and the console take it from beside the first.
-rx.asset("copy_text.js", shared=True)
-_WIDGETS = rx.asset("widgets.js", shared=True)
+script(__name__, "copy_text.js")
+_WIDGETS = script(__name__, "widgets.js")
 
 
 class Widget(rx.Component):
     """One export of ``widgets.js``."""
 
-    library = _WIDGETS.importable_path
+    library = _WIDGETS
 
 
 class AgoWidget(Widget):

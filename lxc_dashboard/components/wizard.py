@@ -10,6 +10,7 @@ from reflex_base.components.component import field as prop
 
 from lxc_dashboard import text
 from lxc_dashboard.components.controls import badge, button, field
+from lxc_dashboard.components.scripts import script
 from lxc_dashboard.services.creation.spec import PasswordMode
 from lxc_dashboard.state.create import CreateState
 from lxc_dashboard.state.selection import EXTRA_MANAGERS
@@ -26,7 +27,7 @@ EASILY_SEEN = 6
 class WizardGuide(rx.Component):
     """Leads the focus, and knows the wizard's keys."""
 
-    library = rx.asset("wizard_guide.js", shared=True).importable_path
+    library = script(__name__, "wizard_guide.js")
     tag = "WizardGuide"
 
     form: rx.Var[str] = prop()

@@ -43,6 +43,7 @@ ANSWER_WITHIN_S = 4.0
 PATCHES_KEPT = 300
 PATCHES_KEPT_S = 120
 SNAPSHOT_KEPT_S = 600
+GZIP_LEVEL = 6
 
 
 def feed_key(endpoint_id: UUID, userid: str) -> str:
@@ -105,13 +106,13 @@ class FeedHub:
         return (await self._told(session)).rows
 
     async def snapshot(self, session: Session) -> bytes:
-        """The whole list as gzipped JSON ``{v, rows: {vmid: row}, meta}``, encoded once for all viewers.
+        """The whole list as gzipped JSON ``{v, columns: {field: [value]}, meta}``, encoded once for all viewers.
 
         Before the first answer of PVE it waits up to 5 s, then gives what there is, with the cause in ``meta.error``.
         """
         replica = await self._told(session)
         if replica.encoded[0] != replica.v or not replica.ready.is_set():
-            replica.encoded = (replica.v, gzip.compress(msgspec.json.encode(replica.body()), compresslevel=1))
+            replica.encoded = (replica.v, gzip.compress(msgspec.json.encode(replica.body()), compresslevel=GZIP_LEVEL))
         return replica.encoded[1]
 
     async def glance(self, session: Session) -> bytes:

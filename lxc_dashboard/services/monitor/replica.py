@@ -14,7 +14,7 @@ import structlog
 
 from lxc_dashboard.bus import BEGINNING, Bus
 from lxc_dashboard.errors import ServiceUnavailableError
-from lxc_dashboard.services.monitor.rows import Rows
+from lxc_dashboard.services.monitor.rows import Rows, columns
 
 if TYPE_CHECKING:
     from lxc_dashboard.services.auth.model import Session
@@ -59,7 +59,7 @@ class Replica:
         self.v = patch["v"]
 
     def body(self) -> Patch:
-        return {"v": self.v, "rows": self.rows, "meta": self.meta}
+        return {"v": self.v, "columns": columns(self.rows), "meta": self.meta}
 
 
 async def follow(bus: Bus, replica: Replica, on_patch: OnPatch) -> None:

@@ -14,6 +14,8 @@ Rows = dict[int, Row]
 MIB = 1024 * 1024
 BOOT_TIME_SLACK_S = 15
 RATE_STEP_BYTES = 64
+# Whole MiB in every row, and told as such to a page that begins.
+IN_MIB = ("mem", "disk")
 # What a running PVE task does to its guest, by the task's type. A type that is not listed still shows as "busy".
 DOING = {
     "vzstart": "starting",
@@ -211,3 +213,19 @@ def difference(old: Mapping[int, Row], new: Mapping[int, Row]) -> tuple[dict[int
         elif before != row:
             changed[vmid] = {key: value for key, value in row.items() if before.get(key) != value}
     return changed, [vmid for vmid in old if vmid not in new]
+
+
+def columns(rows: Rows) -> dict[str, list[Any]]:
+    """All rows, sorted by vmid, field by field: like beside like is a third of the size once it is compressed.
+
+    ``vmid`` tells how much more each is than the one before, ``IN_MIB`` are told in MiB.
+    """
+    vmids = sorted(rows)
+    listed = [rows[vmid] for vmid in vmids]
+    found: dict[str, list[Any]] = {
+        name: [row.get(name, default) for row in listed] for name, default in complete({}).items()
+    }
+    found["vmid"] = [vmid - before for before, vmid in zip([0, *vmids], vmids, strict=False)]
+    for name in IN_MIB:
+        found[name] = [size // MIB for size in found[name]]
+    return found

@@ -13,8 +13,20 @@ from typing import Any
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.monitor.feed import FeedHub
+from lxc_dashboard.services.monitor.rows import IN_MIB, MIB
 
 PATIENCE_S = 20
+
+
+def rows_of(columns: dict[str, list[Any]]) -> dict[str, dict[str, Any]]:
+    """What the page makes of a snapshot's columns."""
+    rows: dict[str, dict[str, Any]] = {}
+    vmid = 0
+    for values in zip(*columns.values(), strict=True):
+        row = dict(zip(columns, values, strict=True))
+        vmid += row["vmid"]
+        rows[str(vmid)] = row | {"vmid": vmid} | {name: row[name] * MIB for name in IN_MIB}
+    return rows
 
 
 @dataclass
@@ -29,7 +41,7 @@ class Seen:
 
     def start(self, body: bytes) -> None:
         snapshot = json.loads(gzip.decompress(body))
-        self.rows, self.meta, self.v = snapshot["rows"], snapshot["meta"], snapshot["v"]
+        self.rows, self.meta, self.v = rows_of(snapshot["columns"]), snapshot["meta"], snapshot["v"]
 
     async def patch(self, _key: str, patch: dict[str, Any]) -> None:
         if patch["v"] <= self.v:

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import gzip
+import json
+import random
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lxc_dashboard.proxmox.schemas import GuestStatus, Resource, TaskInfo
+from lxc_dashboard.services.monitor.feed import GZIP_LEVEL
 from lxc_dashboard.services.monitor.rows import (
     Known,
     Rates,
     busy_guests,
+    columns,
     complete,
     difference,
     from_resources,
@@ -18,6 +23,8 @@ from lxc_dashboard.services.monitor.rows import (
 )
 
 MIB = 1024 * 1024
+# Of the 350 kB that a first load may weigh; the rest is for the page itself (tests/e2e/test_weight.py).
+LIST_BYTES = 100_000
 
 
 def guest(vmid: int = 101, **fields: Any) -> Resource:
@@ -128,3 +135,18 @@ def test_what_runs_in_pve_is_listed_the_oldest_first_without_consoles() -> None:
         "user": "root@pam",
         "since": 20,
     }
+
+
+def test_a_list_of_thousands_that_move_is_light() -> None:
+    chance = random.Random(5)  # noqa: S311 - figures of a test
+
+    def moving(vmid: int) -> dict[str, Any]:
+        figures = {"cpu": chance.randrange(100) / 100, "maxmem": 2048 * MIB, "maxdisk": 16384 * MIB, "maxcpu": 2}
+        sizes = {"mem": chance.randrange(2048) * MIB, "disk": chance.randrange(16384) * MIB}
+        rates = {"rx": chance.randrange(1000) * 64, "tx": chance.randrange(1000) * 64}
+        where = {"node": f"pve{chance.randrange(16)}", "status": "running", "since": 1_790_000_000 - vmid * 977}
+        named = {"vmid": vmid, "name": f"web-{vmid}", "tags": ["web"], "pool": "production"}
+        return complete(figures | sizes | rates | where | named)
+
+    told = columns({vmid: moving(vmid) for vmid in range(101, 5101)})
+    assert len(gzip.compress(json.dumps(told, separators=(",", ":")).encode(), GZIP_LEVEL)) <= LIST_BYTES
