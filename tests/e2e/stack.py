@@ -31,7 +31,7 @@ STOPS_WITHIN_S = 15.0
 POLL_S = 0.05
 FIRST_PORT, PORTS = 20_000, 10_000
 # What a child needs of ours, and what lets coverage follow it.
-PASSED_ON = {"PATH", "HOME", "LANG", "TMPDIR", "COVERAGE_PROCESS_START", "COVERAGE_FILE"}
+PASSED_ON = {"PATH", "HOME", "LANG", "TMPDIR", "COVERAGE_PROCESS_CONFIG", "COVERAGE_FILE"}
 
 
 @dataclass

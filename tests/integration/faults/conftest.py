@@ -20,7 +20,7 @@ from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.sandbox.seed import Seed
 from lxc_dashboard.services.templates.sync import sync_folder
 from lxc_dashboard.settings import Settings
-from tests.e2e.stack import Stack
+from tests.e2e.stack import PASSED_ON, Stack
 from tests.integration.conftest import LOGICAL_DATABASES, Services
 from tests.integration.faults import templates
 from tests.integration.faults.gates import GatedHost
@@ -28,8 +28,6 @@ from tests.integration.faults.lab import Lab
 
 if TYPE_CHECKING:
     from lxc_dashboard.sandbox.guests.base import GuestHost
-
-PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR")
 
 
 @asynccontextmanager

@@ -24,11 +24,10 @@ from lxc_dashboard.services.creation.spec import ExtraPackage
 from lxc_dashboard.services.templates.folder import discover
 from lxc_dashboard.services.templates.sync import sync_folder
 from lxc_dashboard.settings import Settings
-from tests.e2e.stack import Stack
+from tests.e2e.stack import PASSED_ON, Stack
 from tests.integration.conftest import LOGICAL_DATABASES, Services
 from tests.integration.templates_built.lab import Lab, connect, sign_in
 
-PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR")
 TRIAL_VMID = 7000
 FIRST_VMID = 7001
 TRIAL_S = 90
