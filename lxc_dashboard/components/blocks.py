@@ -8,7 +8,7 @@ from typing import Any
 import reflex as rx
 
 from lxc_dashboard import text
-from lxc_dashboard.components.controls import button, icon
+from lxc_dashboard.components.controls import button, icon, link_button
 from lxc_dashboard.components.widgets import again, here
 
 SKELETON_ROWS = 8
@@ -19,20 +19,26 @@ def page_states(
     content: Callable[[], rx.Component],
     *,
     empty: Callable[[], rx.Component] | None = None,
+    missing: rx.Component | None = None,
     retry: Any,
     skeleton: Callable[[], rx.Component] | None = None,
     kept: bool = False,
 ) -> rx.Component:
-    """The right one of loading, empty, failed, forbidden and ``content``, by a ``PageState``'s ``phase``.
+    """The right one of loading, empty, missing, failed, forbidden and ``content``, by a ``PageState``'s ``phase``.
 
     ``retry`` is the handler that fills the page. ``empty`` is left out where a page has something or fails. ``skeleton`` draws
-    the page's own outline, by default rows. It is loading, too, while the state is still that of another address. ``kept``: what
+    the page's own outline, by default rows. ``missing``: what a page about one thing shows in place of a failure where there is
+    no such thing. It is loading, too, while the state is still that of another address. ``kept``: what
     is shown may be that of an earlier visit, so it is read again, too, when PostgreSQL and Redis are back.
     """
     back = state.fill_again
 
     def outline() -> rx.Component:
         return rx.fragment((skeleton or loading_rows)(), again(back))
+
+    def refused() -> rx.Component:
+        ended = failed(state.problem, retry, back)
+        return rx.cond(state.problem.missing, missing, ended) if missing is not None else ended
 
     def shown(part: Callable[[], rx.Component]) -> rx.Component:
         return rx.fragment(part(), again(back)) if kept else part()
@@ -43,7 +49,7 @@ def page_states(
             state.phase,
             ("ready", shown(content)),
             *([("empty", shown(empty))] if empty else []),
-            ("failed", failed(state.problem, retry, back)),
+            ("failed", refused()),
             ("forbidden", forbidden(state.problem, retry)),
             outline(),
         ),
@@ -64,6 +70,11 @@ def loading_rows(rows: int = SKELETON_ROWS) -> rx.Component:
 def empty_block(title: Any, detail: Any, *actions: rx.Component) -> rx.Component:
     """What this page is for, and the one next step."""
     return _block("inbox", title, rx.el.p(detail), *actions)
+
+
+def missing_block(title: Any, detail: Any, label: Any, href: str) -> rx.Component:
+    """What the address names is not there. ``label`` and ``href`` lead to the list of what there is."""
+    return _block("search-x", title, rx.el.p(detail), link_button(label, href), role="alert")
 
 
 def failed(problem: Any, retry: Any, back: Any) -> rx.Component:

@@ -22,6 +22,8 @@ ADD_ID = "add-extra"
 # wizard_guide.js knows it too.
 FIND_ID = "find-template"
 EASILY_SEEN = 6
+# Fields of which a template may name what a node has not.
+WISHED = frozenset({"ostemplate", "storage", "bridge"})
 
 
 class WizardGuide(rx.Component):
@@ -60,7 +62,8 @@ def _key(name: str) -> Any:
 
 def _common(name: str, *, described: bool = True) -> dict[str, Any]:
     """What every input has."""
-    about = f"{name}-hint {name}-error" if name in text.FIELD_HINTS else f"{name}-error"
+    hint = f"{name}-hint " if name in text.FIELD_HINTS else ""
+    about = f"{hint}{name}-error" + (f" {name}-stand-in" if name in WISHED else "")
     return {
         "id": name,
         "name": name,
@@ -102,7 +105,14 @@ def _labelled(name: str, control: rx.Component) -> rx.Component:
         error=_error(name),
         field_id=name,
     )
-    return rx.el.div(labelled, reset(name), class_name="wizard-field")
+    beside = [_stand_in(name)] if name in WISHED else []
+    return rx.el.div(labelled, *beside, reset(name), class_name="wizard-field")
+
+
+def _stand_in(name: str) -> rx.Component:
+    """What the template names for the field, where the node has no such one."""
+    told = rx.cond(CreateState.stand_ins.contains(name), CreateState.stand_ins[name].to(str), "")
+    return rx.el.span(told, class_name="field-stand-in", role="status", id=f"{name}-stand-in")
 
 
 def text_field(name: str, *, kind: str = "text", **props: Any) -> rx.Component:

@@ -7,7 +7,7 @@ from typing import Any
 import reflex as rx
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.components.blocks import note, page_states, table
+from lxc_dashboard.components.blocks import missing_block, note, page_states, table
 from lxc_dashboard.components.controls import button, link, link_button, mono
 from lxc_dashboard.components.job_parts import elapsed, job_state, progress_bar, watch
 from lxc_dashboard.components.widgets import ago, confirm_button
@@ -50,8 +50,12 @@ def _actions() -> rx.Component:
 def batch() -> rx.Component:
     return rx.fragment(
         watch(BatchState.tick, on_watch=BatchState.watch, on_tick=BatchState.follow, on_leave=BatchState.leave),
-        page_states(BatchState, _batch, retry=BatchState.load),
+        page_states(BatchState, _batch, missing=_missing(), retry=BatchState.load),
     )
+
+
+def _missing() -> rx.Component:
+    return missing_block(text.MISSING_BATCH, text.MISSING_BATCH_DETAIL, text.ALL_JOBS_THERE, routes.JOBS)
 
 
 def _batch() -> rx.Component:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import reflex as rx
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.components.blocks import empty_block, page_states
+from lxc_dashboard.components.blocks import empty_block, missing_block, page_states
 from lxc_dashboard.components.console import console as terminal
 from lxc_dashboard.components.controls import button, mono
 from lxc_dashboard.pages.shell import page
@@ -21,7 +21,8 @@ from lxc_dashboard.state.console import ConsoleState
     of=ConsoleState,
 )
 def console() -> rx.Component:
-    return page_states(ConsoleState, _console, empty=_stopped, retry=ConsoleState.load)
+    gone = missing_block(text.NO_SUCH_GUEST, text.MISSING_GUEST_DETAIL, text.ALL_CONTAINERS, routes.CONTAINERS)
+    return page_states(ConsoleState, _console, empty=_stopped, missing=gone, retry=ConsoleState.load)
 
 
 def _console() -> rx.Component:

@@ -10,7 +10,7 @@ from lxc_dashboard import routes, text
 from lxc_dashboard.components import wizard as part
 from lxc_dashboard.components import wizard_begun as begun
 from lxc_dashboard.components import wizard_lists as lists
-from lxc_dashboard.components.blocks import note, page_states, panel
+from lxc_dashboard.components.blocks import missing_block, note, page_states, panel
 from lxc_dashboard.components.controls import badge, button
 from lxc_dashboard.components.widgets import confirm_button
 from lxc_dashboard.components.wizard_appliances import appliance_search
@@ -44,7 +44,8 @@ def _actions() -> rx.Component:
     actions=_actions,
 )
 def create() -> rx.Component:
-    return page_states(CreateState, _wizard, retry=CreateState.load)
+    gone = missing_block(CreateState.problem.cause, text.MISSING_BEGUN_DETAIL, text.NEW_CONTAINER, routes.CREATE)
+    return page_states(CreateState, _wizard, missing=gone, retry=CreateState.load)
 
 
 def _wizard() -> rx.Component:

@@ -16,6 +16,7 @@ from lxc_dashboard.components.editor_scripts import scripts_part
 from lxc_dashboard.components.findings import findings
 from lxc_dashboard.components.widgets import ago, confirm_button, dialog
 from lxc_dashboard.pages.shell import page
+from lxc_dashboard.pages.template import gone
 from lxc_dashboard.state.editor import EditorState
 from lxc_dashboard.state.editor_base import PARTS
 from lxc_dashboard.state.editor_save import NOTE
@@ -47,7 +48,7 @@ def _actions() -> rx.Component:
     actions=_actions,
 )
 def template_new() -> rx.Component:
-    return page_states(EditorState, _editor, retry=EditorState.load)
+    return page_states(EditorState, _editor, missing=gone(EditorState.problem), retry=EditorState.load)
 
 
 @page(
@@ -60,7 +61,7 @@ def template_new() -> rx.Component:
     actions=_actions,
 )
 def template_edit() -> rx.Component:
-    return page_states(EditorState, _editor, retry=EditorState.load)
+    return page_states(EditorState, _editor, missing=gone(EditorState.problem), retry=EditorState.load)
 
 
 def _editor() -> rx.Component:

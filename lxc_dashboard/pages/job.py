@@ -5,7 +5,7 @@ from __future__ import annotations
 import reflex as rx
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.components.blocks import page_states, panel
+from lxc_dashboard.components.blocks import missing_block, page_states, panel
 from lxc_dashboard.components.controls import icon, link, mono
 from lxc_dashboard.components.job_log import job_log
 from lxc_dashboard.components.job_parts import elapsed, job_state, progress_bar
@@ -40,7 +40,11 @@ def _actions() -> rx.Component:
     actions=_actions,
 )
 def job() -> rx.Component:
-    return page_states(JobState, _job, retry=JobState.load)
+    return page_states(JobState, _job, missing=_missing(), retry=JobState.load)
+
+
+def _missing() -> rx.Component:
+    return missing_block(text.MISSING_JOB, text.MISSING_JOB_DETAIL, text.ALL_JOBS_THERE, routes.JOBS)
 
 
 def _job() -> rx.Component:

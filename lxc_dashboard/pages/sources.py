@@ -39,7 +39,8 @@ def sources() -> rx.Component:
 
 
 def _none() -> rx.Component:
-    return empty_block(text.SOURCES_NONE, text.SOURCES_NONE_NEXT, _add())
+    gone = rx.cond(SourcesState.gone, note(text.SOURCE_GONE, tone="warm"))
+    return rx.fragment(gone, empty_block(text.SOURCES_NONE, text.SOURCES_NONE_NEXT, _add()))
 
 
 def _content() -> rx.Component:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import reflex as rx
 
 from lxc_dashboard import routes, text
 from lxc_dashboard.components.archives import export_button
-from lxc_dashboard.components.blocks import empty_block, note, page_states, panel, table
+from lxc_dashboard.components.blocks import missing_block, note, page_states, panel, table
 from lxc_dashboard.components.controls import badge, link, link_button
 from lxc_dashboard.components.findings import findings
 from lxc_dashboard.components.widgets import confirm_button, more
@@ -65,11 +67,12 @@ def _delete() -> rx.Component:
     actions=_actions,
 )
 def template() -> rx.Component:
-    return page_states(TemplateState, _template, empty=_gone, retry=TemplateState.load)
+    return page_states(TemplateState, _template, missing=gone(TemplateState.problem), retry=TemplateState.load)
 
 
-def _gone() -> rx.Component:
-    return empty_block(text.NO_SUCH_TEMPLATE, "", link(text.NAV_TEMPLATES, routes.TEMPLATES, class_name="button"))
+def gone(problem: Any) -> rx.Component:
+    """The template, or the revision of it, that is not there."""
+    return missing_block(problem.cause, text.MISSING_TEMPLATE_DETAIL, text.ALL_TEMPLATES, routes.TEMPLATES)
 
 
 def _template() -> rx.Component:

@@ -24,8 +24,8 @@ MESSAGE_CHARACTERS = 500
 SAID_CHARACTERS = 4_000
 UNAUTHORIZED = 401
 FORBIDDEN = 403
-# 595, 596 and 599 are pveproxy's own for a peer or daemon that is down; 502 to 504 come from a proxy before PVE.
-UNREACHABLE_STATUSES = frozenset({502, 503, 504, 595, 596, 597, 598, 599})
+# 595, 596 and 599 are pveproxy's own for a peer or daemon that is down; the others come from a proxy before PVE, or one in a cloud.
+UNREACHABLE_STATUSES = frozenset({408, 429, *range(502, 505), *range(520, 525), *range(595, 600)})
 SERVER_ERROR = 500
 # How PVE refuses every call while pmxcfs restarts: before it looks at what was asked, in the reason phrase alone.
 WITHOUT_FILESYSTEM = "RPCEnvironment init request failed"
@@ -40,7 +40,15 @@ _PRIVILEGE = re.compile(
 _BARE_REFUSAL = "Permission check failed"
 _NODE_IN_PATH = re.compile(r"^/nodes/([^/?]+)")
 # How PVE ends a call that waited for a lock, a storage or a daemon. Whoever only asked may ask again.
-_TIMEOUT = re.compile(r"\b(?:got timeout|timed out)\b", re.IGNORECASE)
+_TIMEOUT = re.compile(r"\b(?:got (?:lock request )?timeout|timed out)\b", re.IGNORECASE)
+# What its daemons say while the node is short of something, or pmxcfs comes back: all of it passes.
+_PASSING = re.compile(
+    r"\b(?:Transport endpoint is not connected|Resource temporarily unavailable|Cannot allocate memory"
+    r"|Interrupted system call|Connection reset by peer|Broken pipe|ipcc_send_rec)\b",
+    re.IGNORECASE,
+)
+# Refused before anything was done: whoever wanted it may want it again, and a cluster that restarts a node has its quorum soon.
+_NO_QUORUM = "cluster not ready - no quorum"
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -59,9 +67,19 @@ def from_response(
     message = _message(answer, reason, body)
     if status == FORBIDDEN:
         return _privilege_error(message)
-    if reading and status == SERVER_ERROR and _TIMEOUT.search(message):
-        return UnreachableError(BUSY, node=node, path=path, detail=f"{node} {path}: {status} {message}")
+    passing = _passing(message, reading=reading) if status == SERVER_ERROR else ""
+    if passing:
+        return UnreachableError(passing, node=node, path=path, detail=f"{node} {path}: {status} {message}")
     return ApiError(status, message, fields=_fields(answer), node=node, path=path)
+
+
+def _passing(message: str, *, reading: bool) -> str:
+    """What to say of a 500 that is worth another try, empty for one that is not."""
+    if reading and _TIMEOUT.search(message):
+        return BUSY
+    if message.startswith(_NO_QUORUM) or (reading and _PASSING.search(message)):
+        return f"PVE: {' '.join(message.split())}"
+    return ""
 
 
 def from_transport(error: BaseException, node: str, path: str = "") -> UnreachableError | TlsError:

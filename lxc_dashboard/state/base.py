@@ -41,6 +41,7 @@ import reflex as rx
 from lxc_dashboard import text
 from lxc_dashboard.errors import (
     DashboardError,
+    NotFoundError,
     PrivilegeError,
     ServiceUnavailableError,
     SessionExpiredError,
@@ -77,7 +78,10 @@ FORBIDDEN: Final = "forbidden"
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a page cannot show what it is for. All of it may be read by the user. ``away``: PostgreSQL or Redis is."""
+    """Why a page cannot show what it is for. All of it may be read by the user. ``away``: PostgreSQL or Redis is.
+
+    ``missing``: what the address names is not there, or not for this user to see.
+    """
 
     cause: str = ""
     remedy: str = ""
@@ -85,6 +89,7 @@ class Problem:
     path: str = ""
     reference: str = ""
     away: bool = False
+    missing: bool = False
 
 
 def runtime() -> Runtime:
@@ -108,7 +113,8 @@ def problem_of(error: Exception) -> Problem:
     remedy = text.REMEDY_UNREACHABLE if isinstance(error, UnreachableError) else ""
     is_worth_retrying = not isinstance(error, DashboardError) or error.retryable
     remedy = remedy or (text.REMEDY_RETRY if is_worth_retrying else "")
-    return Problem(cause, remedy, reference=shown, away=isinstance(error, ServiceUnavailableError))
+    away, missing = isinstance(error, ServiceUnavailableError), isinstance(error, NotFoundError)
+    return Problem(cause, remedy, reference=shown, away=away, missing=missing)
 
 
 class PageState(rx.State, mixin=True):

@@ -11,10 +11,12 @@ import reflex as rx
 
 from lxc_dashboard import routes, text
 from lxc_dashboard.services.creation import drafts
-from lxc_dashboard.services.creation.defaults import defaults
+from lxc_dashboard.services.creation.choices import Choices
+from lxc_dashboard.services.creation.defaults import defaults, of_node
 from lxc_dashboard.services.creation.filled import Filled
 from lxc_dashboard.services.creation.several import validate
 from lxc_dashboard.services.creation.spec import ContainerSpec
+from lxc_dashboard.services.templates.model import TemplateConfig
 from lxc_dashboard.services.templates.report import TemplateDetail
 from lxc_dashboard.state import mount_rows, wizard, wizard_filled
 from lxc_dashboard.state.base import PageState, runtime, session
@@ -47,7 +49,8 @@ class WizardBase(Offer, PageState, mixin=True):
 
     ``versions`` counts, by field, how often the server has set it; ``refusals`` how often something was to be mended.
     ``told``: what could not be filled in as it was kept. ``draft_at``: when the draft that this began with was kept. ``edits``: the
-    failed job that is to be replaced; ``moved_on``: its template has since. ``preset_values``: what a preset has set otherwise than the template.
+    failed job that is to be replaced; ``moved_on``: its template has since. ``stand_ins``: by field, what the node has not of what the
+    template names. ``preset_values``: what a preset has set otherwise than the template.
     """
 
     step: str = wizard.STEPS[0]
@@ -71,9 +74,11 @@ class WizardBase(Offer, PageState, mixin=True):
     moved_on: str = ""
     moved_on_href: str = ""
     preset_values: dict[str, str] = {}
+    stand_ins: dict[str, str] = {}
     told: list[str] = []
     draft_at: str = ""
     from_link: bool = False
+    _wanted: TemplateConfig = TemplateConfig(app="")
     _revision_id: str = ""
     _revision_number: int = 0
     _edited_template: str = ""
@@ -121,10 +126,9 @@ class WizardBase(Offer, PageState, mixin=True):
         await self._take_template(found)
         node = filled.form.get("node", "")
         offered = await self._offer(node) if node != self.form["node"] else (self._choices or await self._offer(node))
-        fallback = defaults(None, offered)
-        self.initial.update(wizard.refitted(self.initial, offered, fallback))
+        self._move_form(offered)
         form = {**self.form, **{name: value for name, value in filled.form.items() if name in self.initial}}
-        changed = wizard.refitted(form, offered, fallback)
+        changed = wizard.refitted(form, offered, of_node(offered, self._wanted))
         self.told += wizard_filled.fallen_back(form, changed)
         self.form = {**form, **changed}
         self.extras = wizard_filled.extras(filled)
@@ -140,6 +144,7 @@ class WizardBase(Offer, PageState, mixin=True):
         detail = await wizard_filled.detail_of(template_id)
         offered = self._choices or await self._offer("")
         fresh = defaults(detail.summary if detail else None, offered)
+        self._wanted = detail.summary.config if detail else TemplateConfig(app="")
         typed = {name: value for name, value in self.form.items() if value != self.initial.get(name, value)}
         before, self.initial = self.form, fresh
         self.form = {**fresh, **{name: value for name, value in typed.items() if name in fresh}}
@@ -150,6 +155,13 @@ class WizardBase(Offer, PageState, mixin=True):
         self._revision_number = detail.summary.revision_number if detail else 0
         self._take_selection(detail)
         self._mark({})
+
+    def _move_form(self, offered: Choices) -> list[str]:
+        """Fits what is chosen to the node that is offered now. The fields that changed by that."""
+        initial, form = wizard.moved_to(self.form, self.initial, offered, self._wanted)
+        self.initial.update(initial)
+        self.form.update(form)
+        return list(form)
 
     def _take_selection(self, detail: TemplateDetail | None) -> None:
         """The packages and scripts of another template, or of none. What was added beyond it stays."""
@@ -179,6 +191,8 @@ class WizardBase(Offer, PageState, mixin=True):
         self._list_downloads()
         self._list_pools()
         self._tell_moved_on()
+        offered = self._choices
+        self.stand_ins = wizard_filled.stand_ins(self.form, offered, self._wanted) if offered else {}
 
     def _tell_moved_on(self) -> None:
         """Where the failed job was asked for with another revision of the template than the one that is taken here."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from lxc_dashboard.services.creation.defaults import defaults
 from lxc_dashboard.state import wizard
 from lxc_dashboard.state.base import requires
 from lxc_dashboard.state.selection import Selection
@@ -44,12 +43,8 @@ class FieldsPart(Selection, mixin=True):
         """Offers what the other node has; choices that it does not have fall back to its own."""
         node = wizard.bounded("node", node)
         found = await self._offer(node)
-        fallback = defaults(None, found)
         self.form["node"] = node
-        self.initial.update(wizard.refitted(self.initial, found, fallback))
-        changed = wizard.refitted(self.form, found, fallback)
-        self.form.update(changed)
-        self._changed_here(*changed)
+        self._changed_here(*self._move_form(found))
         self._sum_up()
         await self._keep_draft()
 

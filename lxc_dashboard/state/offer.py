@@ -13,6 +13,7 @@ from lxc_dashboard.state.base import runtime, session
 from lxc_dashboard.state.summary import Option
 
 SHOWN_AT_ONCE: Final = 20
+UNSEEN_POOLS: Final = 10
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Offer(rx.State, mixin=True):
     template_storages: list[Option] = []
     template_storage: str = ""
     _choices: Choices | None = None
+    _unseen_pools: tuple[str, ...] = ()
 
     if TYPE_CHECKING:
         form: dict[str, str]
@@ -78,9 +80,11 @@ class Offer(rx.State, mixin=True):
         self.os_downloads = options
 
     def _list_pools(self) -> None:
-        """Those that the user may see, with the one that a preset, a link or a job names. None where none is seen: then it is typed."""
+        """Those that the user may see, with what a preset, a link or a job has named. None where none is seen: then it is typed."""
         seen, chosen = self._choices.pools if self._choices else (), self.form.get("pool", "")
-        names = sorted({*seen, chosen} - {""}) if seen else []
+        if seen and chosen not in {"", *seen, *self._unseen_pools}:
+            self._unseen_pools = (*self._unseen_pools, chosen)[-UNSEEN_POOLS:]
+        names = sorted({*seen, *self._unseen_pools}) if seen else []
         self.pools = [Option(name, name) for name in names]
 
     def _find(self) -> None:

@@ -9,9 +9,10 @@ from typing import Any, Final
 
 from lxc_dashboard import text
 from lxc_dashboard.services.creation.choices import Choices, split_os_template
-from lxc_dashboard.services.creation.defaults import ticked
+from lxc_dashboard.services.creation.defaults import granted, of_node, ticked
 from lxc_dashboard.services.creation.filled import MAX_ITEMS, VALUE_CHARS
 from lxc_dashboard.services.creation.ssh_key_fields import KEY_MAX_CHARS, KEYS_MAX
+from lxc_dashboard.services.templates.model import TemplateConfig
 from lxc_dashboard.services.templates.report import TemplateDetail
 from lxc_dashboard.state import mount_rows
 
@@ -87,6 +88,18 @@ def refitted(form: Mapping[str, str], offered: Choices, fallback: Mapping[str, s
         refitted_mounts = mount_rows.refitted(mounts, there["storage"], fallback["storage"])
         changed |= {mount_rows.FIELD: refitted_mounts} if refitted_mounts != mounts else {}
     return changed if form.get("node") == offered.node else {"node": offered.node, **changed}
+
+
+def moved_to(
+    form: Mapping[str, str], initial: Mapping[str, str], offered: Choices, wanted: TemplateConfig
+) -> tuple[dict[str, str], dict[str, str]]:
+    """What changes in ``initial`` and in ``form`` where ``offered`` is that of another node.
+
+    What nobody has changed is what the template names where this node has it; else it stays where it is there.
+    """
+    fallback, met = of_node(offered, wanted), granted(offered, wanted)
+    untouched = {name: value for name, value in met.items() if form.get(name) == initial.get(name)}
+    return refitted(initial, offered, fallback) | met, refitted(form, offered, fallback) | untouched
 
 
 def package_rows(detail: TemplateDetail) -> list[PackageRow]:

@@ -8,8 +8,11 @@ from uuid import UUID
 
 from lxc_dashboard import text
 from lxc_dashboard.errors import NotFoundError
+from lxc_dashboard.services.creation.choices import Choices, is_system
+from lxc_dashboard.services.creation.defaults import lacking
 from lxc_dashboard.services.creation.filled import Filled
 from lxc_dashboard.services.templates import service as templates
+from lxc_dashboard.services.templates.model import TemplateConfig
 from lxc_dashboard.services.templates.report import TemplateDetail
 from lxc_dashboard.state.base import runtime, session
 from lxc_dashboard.state.summary import worded
@@ -44,6 +47,17 @@ def fallen_back(form: Mapping[str, str], changed: Mapping[str, str]) -> list[str
         for name, now in changed.items()
         if form.get(name) and form[name] != now
     ]
+
+
+def stand_ins(form: Mapping[str, str], offered: Choices, wanted: TemplateConfig) -> dict[str, str]:
+    """What is told beside a field whose node has not what the template names for it: what that is, and what is chosen instead."""
+    told = {}
+    for name, wish in lacking(offered, wanted).items():
+        chosen = form.get(name, "")
+        is_met = name == "ostemplate" and is_system(chosen.rpartition("/")[2], wanted.os, wanted.version)
+        if chosen and not is_met:
+            told[name] = text.STANDS_IN[name].format(wish=wish, node=offered.node, now=worded(name, chosen))
+    return told
 
 
 def extras(filled: Filled) -> list[ExtraRow]:

@@ -44,4 +44,9 @@ BATCH_CANCELLED: Final = "Asked {jobs} to stop"
 BATCH_REFUSED: Final = "{count} refused, {name} first: {why}"
 BATCH_NOTHING_TO_DO: Final = "There was nothing left to do"
 NO_SUCH_BATCH: Final = "This batch is not there, or not any more"
+MISSING_BATCH: Final = "There is no such batch"
+MISSING_BATCH_DETAIL: Final = (
+    "The address is wrong, the batch is gone, or you may not see any of its jobs: those of other users show to those whom PVE lets see "
+    "the containers."
+)
 PERCENT: Final = "Done"

@@ -82,6 +82,10 @@ GUEST_WORDS: Final = {
 CONSOLE: Final = "Console"
 OPEN_CONSOLE: Final = "Open console"
 NO_SUCH_GUEST: Final = "There is no such container"
+MISSING_GUEST_DETAIL: Final = (
+    "The address is wrong, the container is gone, or you may not see it: in PVE that takes VM.Audit on it."
+)
+ALL_CONTAINERS: Final = "All containers"
 CONSOLE_LABEL: Final = "Terminal of the container"
 CONSOLE_SHARED: Final = "PVE keeps one terminal for each container: all who open it see and type in the same one. Closing the last window logs out"
 CONSOLE_KEYS: Final = "Ctrl-Shift-X leaves the terminal by keyboard, Ctrl-Shift-C copies, Ctrl-Shift-V pastes"

@@ -130,6 +130,8 @@ IN_LINE: Final = "A node makes only so many containers at once, so that its stor
 QUEUED_NOTE: Final = "It waits for a free worker."
 OWN_JOBS_ONLY: Final = "PVE does not answer: only your own jobs are shown"
 NO_SUCH_JOB: Final = "This job is not there, or not any more"
+MISSING_JOB: Final = "There is no such job"
+MISSING_JOB_DETAIL: Final = "The address is wrong, the job is gone, or you may not see it: jobs of other users show to those whom PVE lets see the container."
 CREDENTIAL_WORDS: Final = {
     "reveal": "Reveal",
     "hide": "Hide",

@@ -40,6 +40,8 @@ SCRIPT_TIMEOUT: Final = "{seconds} s at most"
 OWNER_OF_FOLDER: Final = "as its folder"
 BINARY_FILE: Final = "A binary file of {size}"
 NO_SUCH_TEMPLATE: Final = "This template is not there, or not any more"
+MISSING_TEMPLATE_DETAIL: Final = "The address is wrong, or what it names is gone."
+ALL_TEMPLATES: Final = "All templates"
 
 # Templates: the list and one template in its tabs
 TEMPLATE_LAYOUT: Final = "Layout"

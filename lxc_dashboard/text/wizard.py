@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 CREATE_TITLE: Final = "New container"
+MISSING_BEGUN_DETAIL: Final = "The address is wrong, or what it names is gone, or not for you to see."
 STEP_NAMES: Final = {
     "template": "Template",
     "configure": "Configure",
@@ -34,6 +35,12 @@ CHANGED: Final = "changed"
 RESET_FIELD: Final = "Reset {field} to the template's default"
 TEMPLATE_GONE: Final = "{template} is not there any more: no template is chosen"
 FELL_BACK: Final = "{field} {was} is not there on {node} any more: {now} stands in its place"
+# Beside the field: what the template names, where the node has no such one
+STANDS_IN: Final = {
+    "ostemplate": "The template is made for {wish}, and {node} has no such OS template, nor does PVE offer one: {now} is chosen instead",
+    "storage": "The template names the storage {wish}, which {node} does not have: {now} is chosen instead",
+    "bridge": "The template names the bridge {wish}, which {node} does not have: {now} is chosen instead",
+}
 SCRIPTS_GONE: Final = "The template has no such script any more: {scripts}"
 NOT_AS_KEPT: Final = "Not everything could be filled in:"
 FROM_DRAFT: Final = "Filled in from your draft, kept {ago}. Start again for an empty form."

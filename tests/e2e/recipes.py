@@ -126,6 +126,17 @@ def custom(stack: Stack, page: Page) -> tuple[str, str]:
     return in_services(stack, page, make), name
 
 
+def wishing(stack: Stack, page: Page, **wishes: str) -> tuple[str, str]:
+    """A custom template that names an ``os``, ``storage`` or ``bridge``; its id and name."""
+    name = f"zz-wish-{secrets.token_hex(4)}"
+
+    async def make(rt: Runtime, session: Session) -> str:
+        content = DraftContent(name=name, config=TemplateConfig(app=name, **wishes))  # type: ignore[arg-type] # texts
+        return str(await _saved(rt, session, content, None, "First"))
+
+    return in_services(stack, page, make), name
+
+
 async def _saved(
     rt: Runtime,
     session: Session,

@@ -10,7 +10,6 @@ from pathlib import Path
 from playwright.sync_api import Locator, Page, expect
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.db.models import new_id
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
@@ -125,14 +124,6 @@ def test_the_page_of_a_batch_can_be_read_by_everybody(
         keep_picture(viewer, f"batch-{size}-{scheme}")
         assert accessibility_faults(viewer) == []
         fits(viewer)
-
-
-def test_a_batch_that_is_not_there_is_said_to_be_missing(page: Page) -> None:
-    for wanted in (routes.batch(new_id()), routes.batch("nonsense")):
-        visit(page, wanted)
-        expect(page.get_by_role("alert")).to_contain_text(
-            "does not exist" if wanted[-8:] != "nonsense" else "not there"
-        )
 
 
 def test_the_wizard_makes_three_from_a_pattern_and_a_range(page: Page, stack: Stack) -> None:

@@ -234,13 +234,6 @@ def test_credentials_are_revealed_one_at_a_time_and_stand_in_no_page_before(
     assert not any("hunter2" in frame for frame in frames)
 
 
-def test_a_job_that_is_not_there_is_named_as_such(page: Page) -> None:
-    visit(page, routes.job("00000000-0000-0000-0000-000000000000"))
-    expect(page.get_by_text("This job does not exist, or not any more")).to_be_visible()
-    visit(page, routes.job("nonsense"))
-    expect(page.get_by_text("This job is not there, or not any more")).to_be_visible()
-
-
 def test_the_list_shows_the_newest_first_moves_by_itself_and_is_filtered(
     page: Page, new_page: NewPage, stack: Stack, tmp_path: Path
 ) -> None:

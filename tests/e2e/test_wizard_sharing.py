@@ -85,6 +85,13 @@ def test_a_pool_that_a_link_names_and_that_is_not_seen_stays(page: Page) -> None
     page.get_by_text(text.ADVANCED, exact=True).click()
     expect(page.locator("#pool")).to_have_value("not-seen")
     expect(page.locator("#pool option")).to_contain_text([text.NO_POOL, "not-seen"])
+    changed = page.get_by_role("button", name=text.RESET_FIELD.format(field=text.FIELD_LABELS["pool"]))
+    page.locator("details.advanced:not(.appliances)").evaluate("part => { part.open = true; }")
+    page.locator("#pool").select_option(label=text.NO_POOL)
+    expect(changed).to_be_hidden()
+    page.locator("#pool").select_option("not-seen")
+    expect(changed).to_be_visible()
+    expect(page.locator("#pool")).to_have_value("not-seen")
 
 
 def test_a_link_too_long_for_its_keys_says_so(page: Page) -> None:

@@ -50,6 +50,8 @@ class Checkpoint:
             self.done.append(step)
         if self.active == step:
             self.active = ""
+        if self.failed == step:  # its task did, and what it was for is there all the same
+            self.failed = ""
 
     def begin(self, step: str, upid: str) -> None:
         """``upid`` is the step's task from now on."""

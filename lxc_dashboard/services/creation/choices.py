@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 
-from lxc_dashboard.errors import ApiError, NotFoundError, PrivilegeError, UnreachableError
+from lxc_dashboard.errors import ApiError, ConflictError, PrivilegeError, UnreachableError
 from lxc_dashboard.services.auth import acting
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ async def choices(rt: Runtime, session: Session, node: str = "") -> Choices:
     """What ``node`` offers; without one, the online node with the most free memory.
 
     ``GET /nodes``, ``/nodes/{node}/storage``, ``/network``, ``/storage/{s}/content``, ``/aplinfo``, ``/pools``, ``/cluster/nextid``.
-    Raises UnreachableError, NotFoundError where no node is online.
+    Raises UnreachableError, ConflictError where no node is online.
     """
     client = await acting.client(rt, session)
     listed = await client.within(NODES_WITHIN_S).nodes.list()
@@ -150,7 +150,7 @@ async def choices(rt: Runtime, session: Session, node: str = "") -> Choices:
 def _roomiest(nodes: tuple[NodeChoice, ...]) -> str:
     online = [node for node in nodes if node.online]
     if not online:
-        raise NotFoundError("No node is online, or none may be seen by this user")
+        raise ConflictError("No node is online, or none may be seen by this user")
     return max(online, key=lambda node: (node.memory_free, node.name)).name
 
 

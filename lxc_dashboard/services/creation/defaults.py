@@ -56,20 +56,39 @@ def _network_defaults() -> dict[str, str]:
 
 def of_node(offered: Choices, wanted: TemplateConfig) -> dict[str, str]:
     """What depends on the node: the template's wish where the node has it, else what the node offers first."""
-    storages = [storage.name for storage in offered.storages]
-    bridges = [bridge.name for bridge in offered.bridges]
     return {
-        "ostemplate": best_os_template(offered.ostemplates, wanted.os, wanted.version) or _first(offered.ostemplates),
-        "storage": wanted.storage if wanted.storage in storages else next(iter(storages), ""),
-        "bridge": wanted.bridge if wanted.bridge in bridges else next(iter(bridges), "vmbr0"),
+        "ostemplate": _first(offered.ostemplates),
+        "storage": next((storage.name for storage in offered.storages), ""),
+        "bridge": next((bridge.name for bridge in offered.bridges), "vmbr0"),
+        **granted(offered, wanted),
     }
+
+
+def granted(offered: Choices, wanted: TemplateConfig) -> dict[str, str]:
+    """What the template names and the node has, by the form's field."""
+    found = {
+        "ostemplate": best_os_template(offered.ostemplates, wanted.os, wanted.version),
+        "storage": next((storage.name for storage in offered.storages if storage.name == wanted.storage), ""),
+        "bridge": next((bridge.name for bridge in offered.bridges if bridge.name == wanted.bridge), ""),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def lacking(offered: Choices, wanted: TemplateConfig) -> dict[str, str]:
+    """What the template names and the node has not, by the form's field. Nothing of what PVE did not say."""
+    known = {"ostemplate": offered.ostemplates, "storage": offered.storages, "bridge": offered.bridges}
+    wishes = {"ostemplate": _system(wanted), "storage": wanted.storage, "bridge": wanted.bridge}
+    met = granted(offered, wanted)
+    return {name: wish for name, wish in wishes.items() if wish and known[name] and name not in met}
 
 
 def system_missing(offered: Choices, wanted: TemplateConfig) -> str:
     """The OS that a template is made for where the node has none of its kind, such as ``debian 13``."""
-    if not wanted.os or best_os_template(offered.ostemplates, wanted.os, wanted.version):
-        return ""
-    return f"{wanted.os} {wanted.version}".strip()
+    return "" if "ostemplate" in granted(offered, wanted) else _system(wanted)
+
+
+def _system(wanted: TemplateConfig) -> str:
+    return f"{wanted.os} {wanted.version}".strip() if wanted.os else ""
 
 
 def host_name(name: str) -> str:

@@ -31,6 +31,11 @@ LOOK_FOR_S: Final = 6.0
 # A later worker need not wait as long: PVE itself refuses a second create or start of one guest, and is then asked again.
 LOOK_AGAIN_FOR_S: Final = 2.0
 _LOOK_EVERY_S: Final = 0.5
+# PVE knows a task by its log, and that may be gone: a node was installed anew, or keeps its logs in memory and was restarted.
+FORGOTTEN: Final = "it does not know the task any more"
+# What nobody saw the end of, in PVE's own words: its node was restarted in the middle.
+_ENDS_UNSEEN: Final = (FORGOTTEN, "unexpected status", "unable to read tail")
+NOT_FOUND: Final = 404  # what other doubles answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ class PveStep:
 async def run_task(ctx: RunContext, step: PveStep) -> TaskResult:
     """Start the task, or adopt it where it was started before, and wait for its end, its log told on the way.
 
-    Raises what the POST raises, ``TaskFailedError``, ``TaskTimeoutError``.
+    Raises what the POST raises, ``TaskFailedError`` (also of a task that PVE has forgotten), ``TaskTimeoutError``.
     """
     checkpoint = ctx.checkpoint
     upid = checkpoint.upid.get(step.name) or await _begin(ctx, step)
@@ -69,6 +74,16 @@ async def run_task(ctx: RunContext, step: PveStep) -> TaskResult:
     except (TaskFailedError, TaskTimeoutError):
         checkpoint.failed = step.name  # it is over: a retry starts another one
         raise
+    except ApiError as error:
+        if "upid" not in error.fields and error.status != NOT_FOUND:
+            raise
+        checkpoint.failed = step.name
+        raise TaskFailedError(upid, FORGOTTEN, node=error.node) from error
+
+
+def ended_unseen(error: TaskFailedError) -> bool:
+    """Whether the task may have done its work all the same: PVE does not know how it ended."""
+    return error.exitstatus.startswith(_ENDS_UNSEEN)
 
 
 def _tell_silence(ctx: RunContext, step: PveStep, error: UnreachableError) -> None:

@@ -64,6 +64,15 @@ async def test_a_restart_of_the_cluster_filesystem_during_a_task_and_a_script_is
     await ready(lab, job)
 
 
+async def test_a_cluster_without_quorum_is_waited_for(lab: Lab) -> None:
+    job, gate = await lab.request_held("steps", CREATE)
+    lab.sandbox.lose_quorum()
+    gate.open()
+    await lab.until_said(job, "cluster not ready - no quorum?: trying again")
+    lab.sandbox.regain_quorum()
+    await ready(lab, job)
+
+
 async def test_a_guest_that_is_locked_fails_with_its_lock_and_goes_on_when_it_is_lifted(lab: Lab) -> None:
     job, gate = await lab.request_held("steps", CREATE)
     lab.sandbox.fail("POST", f"/lxc/{job.vmid}/status/start", 500, "CT is locked (backup)")

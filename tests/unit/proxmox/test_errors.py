@@ -13,7 +13,15 @@ from lxc_dashboard.proxmox.errors import from_response
 from tests.unit.proxmox.replay import HANG_UP, Answer, Identity, RawServer, data, refusal
 
 
-@pytest.mark.parametrize("message", ["got timeout\n", "can't lock file '/x' - got timeout", "command 'lvs' timed out"])
+@pytest.mark.parametrize(
+    "message",
+    [
+        "got timeout\n",
+        "can't lock file '/x' - got timeout",
+        "command 'lvs' timed out",
+        "error during cfs-locked 'storage-x' operation: got lock request timeout",
+    ],
+)
 def test_a_pve_that_was_too_slow_to_tell_is_asked_again_but_not_told_again(message: str) -> None:
     body = json.dumps({"data": None, "message": message}).encode()
     asked = from_response(status=500, reason=message, body=body, node="pve1:8006", path="/x", reading=True)
@@ -22,6 +30,34 @@ def test_a_pve_that_was_too_slow_to_tell_is_asked_again_but_not_told_again(messa
     assert message.strip() in asked.detail
     told = from_response(status=500, reason=message, body=body, node="pve1:8006", path="/x")
     assert isinstance(told, errors.ApiError)
+
+
+@pytest.mark.parametrize(
+    ("message", "passes"),
+    [
+        ("unable to open file '/etc/pve/user.cfg' - Transport endpoint is not connected\n", 1),
+        ("ipcc_send_rec[1] failed: Connection refused\n", 1),
+        ("can't fork: Resource temporarily unavailable", 1),
+        ("can't fork: Cannot allocate memory", 1),
+        ("cluster not ready - no quorum?\n", 1),
+        ("Configuration file 'nodes/pve1/lxc/999.conf' does not exist\n", 0),
+        ("storage 'nfs' is not online", 0),
+        ("mount error: mount.nfs: Connection refused", 0),
+        ("CT is locked (backup)\n", 0),
+    ],
+)
+def test_what_passes_is_asked_again_and_what_stays_is_told(message: str, passes: int) -> None:
+    body = json.dumps({"data": None, "message": message}).encode()
+    error = from_response(status=500, reason="", body=body, node="pve1:8006", path="/x", reading=True)
+    assert error.retryable is bool(passes)
+    assert error.user_message == f"{'PVE: ' * passes}{message.strip()}"
+
+
+def test_what_a_cluster_without_quorum_refuses_is_wanted_again() -> None:
+    message = "cluster not ready - no quorum?"
+    body = json.dumps({"data": None, "message": f"{message}\n"}).encode()
+    refused = from_response(status=500, reason=message, body=body, node="pve1:8006", path="/x")
+    assert (refused.retryable, refused.user_message) == (True, f"PVE: {message}")
 
 
 def privilege_error(message: str) -> errors.PrivilegeError:
@@ -74,7 +110,7 @@ def test_a_403_shows_what_pve_says_where_it_names_no_privilege(message: str, sho
     assert privilege_error(message).user_message == shown
 
 
-@pytest.mark.parametrize("status", [502, 503, 504, 595, 596, 599])
+@pytest.mark.parametrize("status", [408, 429, 502, 503, 504, 520, 524, 595, 596, 599])
 def test_what_stands_for_a_peer_that_is_down_is_unreachable(status: int) -> None:
     error = from_response(status=status, reason="no", body=b"<html>", node="pve1:8006", path="/nodes/pve%202/lxc")
     assert isinstance(error, errors.UnreachableError)

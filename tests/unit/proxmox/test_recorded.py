@@ -143,9 +143,10 @@ async def test_a_recorded_403_names_privilege_and_path(name: str, pool: ProxmoxP
 
 
 FILESYSTEM_DOWN = [name for name in of_status(500) if name.startswith("pmxcfs_down")]
+NO_QUORUM = [name for name in of_status(500) if "no quorum" in RECORDED[name].reason]
 
 
-@pytest.mark.parametrize("name", of_status(595) + FILESYSTEM_DOWN)
+@pytest.mark.parametrize("name", of_status(595) + FILESYSTEM_DOWN + NO_QUORUM)
 async def test_a_recorded_silence_is_unreachable_and_only_a_get_is_repeated(
     name: str, pool: ProxmoxPool, identity: Identity
 ) -> None:
@@ -165,7 +166,7 @@ async def test_a_recorded_400_keeps_the_errors_by_field(name: str, pool: Proxmox
     assert all(field in error.user_message for field in error.fields)
 
 
-@pytest.mark.parametrize("name", [name for name in of_status(500, 501, 506) if name not in FILESYSTEM_DOWN])
+@pytest.mark.parametrize("name", [name for name in of_status(500, 501, 506) if name not in FILESYSTEM_DOWN + NO_QUORUM])
 async def test_a_recorded_refusal_keeps_the_message_of_pve(name: str, pool: ProxmoxPool, identity: Identity) -> None:
     exchange = RECORDED[name]
     error, server = await replay(pool, identity, exchange)

@@ -43,8 +43,9 @@ async def test_a_failed_page_names_cause_remedy_and_reference(state: FilledState
     assert "8006" not in state.problem.remedy, "an endpoint may have another port"
     assert len(state.problem.reference) == 8
     assert "192.0.2.1" not in str(state.problem)
+    assert not state.problem.missing
     assert await fill(state, NotFoundError()) == base.FAILED
-    assert state.problem.remedy == ""
+    assert (state.problem.remedy, state.problem.missing) == ("", True)
 
 
 async def test_a_page_that_failed_once_is_right_again_after_the_next_filling(state: FilledState) -> None:

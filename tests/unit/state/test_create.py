@@ -8,6 +8,7 @@ from lxc_dashboard.errors import InvalidInputError
 from lxc_dashboard.services.creation.choices import Choices
 from lxc_dashboard.services.creation.defaults import defaults
 from lxc_dashboard.state.create import CreateState
+from lxc_dashboard.state.offer import UNSEEN_POOLS
 
 
 def state_with(**typed: str) -> CreateState:
@@ -40,7 +41,17 @@ def test_a_pool_that_is_not_seen_stays_and_where_none_is_seen_it_is_typed() -> N
     assert [option.value for option in state.pools] == ["hidden", "lab", "staging"]
     state.form["pool"] = "lab"
     state._sum_up()
-    assert [option.value for option in state.pools] == ["lab", "staging"]
+    assert [option.value for option in state.pools] == ["hidden", "lab", "staging"], "it can be gone back to"
     state.form["pool"] = "hidden"
     state._take_offer(Choices("pve1", ()))
     assert state.pools == []
+
+
+def test_of_pools_that_are_not_seen_only_the_last_few_are_kept() -> None:
+    state = state_with()
+    state._take_offer(Choices("pve1", (), pools=("lab",)))
+    for number in range(UNSEEN_POOLS + 3):
+        state.form["pool"] = f"hidden-{number:02}"
+        state._sum_up()
+    shown = [option.value for option in state.pools]
+    assert shown == [*(f"hidden-{number:02}" for number in range(3, UNSEEN_POOLS + 3)), "lab"]

@@ -135,6 +135,23 @@ def test_another_node_changes_only_what_it_does_not_have() -> None:
     assert wizard.refitted(form, other, fallback)["node"] == "pve3"
 
 
+def test_a_node_that_has_what_the_template_names_gives_it_where_nobody_chose_otherwise() -> None:
+    config = replace(CONFIG, storage="nvme", bridge="vmbr9")
+    form = initial = defaults(summary(config=config), OFFERED)
+    has_it = replace(OFFERED, node="pve3", storages=(*OFFERED.storages, StorageChoice("nvme", "zfspool", GIB, GIB)))
+    assert wizard.moved_to(form, initial, has_it, config)[1].items() >= {"storage": "nvme"}.items()
+    changes, chosen = wizard.moved_to(form | {"storage": "slow"}, initial, has_it, config)
+    assert ("storage" in chosen, changes["storage"]) == (False, "nvme"), "what was chosen stays, to be put back"
+    assert "bridge" not in changes, "it has not that either"
+
+
+def test_on_another_node_an_untouched_os_template_is_one_of_the_templates_system() -> None:
+    other = OsTemplateChoice("nfs:vztmpl/debian-13-standard_13.2-1_amd64.tar.zst", "debian-13-standard_13.2-1", "nfs")
+    there = replace(OFFERED, node="pve3", ostemplates=(ALPINE, other))
+    initial = defaults(summary(), OFFERED)
+    assert wizard.moved_to(initial, initial, there, CONFIG)[1]["ostemplate"] == other.value
+
+
 def test_an_os_template_that_was_found_by_searching_stays_where_it_can_be_fetched() -> None:
     fallback = defaults(None, OFFERED)
     form = {**fallback, "ostemplate": "download:local:vztmpl/wordpress.tar.gz"}

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from lxc_dashboard.services.creation.choices import Choices
+from lxc_dashboard.services.creation.defaults import defaults
 from lxc_dashboard.services.creation.filled import Filled
+from lxc_dashboard.services.templates.model import TemplateConfig
 from lxc_dashboard.state import wizard_filled
 from lxc_dashboard.state.wizard import PackageRow, ScriptRow
+from tests.unit.state.test_wizard import OFFERED, summary
 
 SCRIPTS = [ScriptRow(name, "", "") for name in ("10-a.sh", "20-b.sh", "30-c.sh")]
 
@@ -39,3 +45,29 @@ def test_each_field_that_got_something_else_is_told_with_both_values() -> None:
         "Storage fast is not there on pve1 any more: local-lvm stands in its place",
         "Pool dev is not there on pve1 any more: None stands in its place",
     ]
+
+
+WISHED = TemplateConfig(app="web", os="plan", version="9", storage="nvme", bridge="vmbr9")
+
+
+def test_what_the_node_has_not_of_what_the_template_names_is_told_beside_each_field() -> None:
+    told = wizard_filled.stand_ins(defaults(summary(config=WISHED), OFFERED), OFFERED, WISHED)
+    assert told == {
+        "ostemplate": "The template is made for plan 9, and pve1 has no such OS template, nor does PVE offer one: "
+        "debian-13-standard_13.1-2 is chosen instead",
+        "storage": "The template names the storage nvme, which pve1 does not have: fast is chosen instead",
+        "bridge": "The template names the bridge vmbr9, which pve1 does not have: vmbr0 is chosen instead",
+    }
+
+
+def test_nothing_is_told_of_a_wish_that_is_met_or_of_what_pve_did_not_say() -> None:
+    form = defaults(summary(), OFFERED)
+    met = replace(WISHED, os="debian", version="13", storage="slow", bridge="vmbr1")
+    assert wizard_filled.stand_ins(form, OFFERED, met) == {}
+    assert wizard_filled.stand_ins(form, OFFERED, TemplateConfig(app="")) == {}
+    assert wizard_filled.stand_ins(form, Choices("pve1", ()), WISHED) == {}
+
+
+def test_an_os_template_that_was_found_by_searching_may_be_what_the_template_is_made_for() -> None:
+    found = {"ostemplate": "download:local:vztmpl/plan-9-turnkey_1.tar.gz", "storage": "fast", "bridge": "vmbr0"}
+    assert "ostemplate" not in wizard_filled.stand_ins(found, OFFERED, WISHED)

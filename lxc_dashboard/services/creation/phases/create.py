@@ -12,7 +12,7 @@ from lxc_dashboard.services.creation import alone, moving, notes, preflight, slo
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.findings import FindingSeverity
 from lxc_dashboard.services.creation.spec import PasswordMode, pve_parameters
-from lxc_dashboard.services.creation.tasks import PveStep, run_task
+from lxc_dashboard.services.creation.tasks import PveStep, ended_unseen, run_task
 
 if TYPE_CHECKING:
     from lxc_dashboard.proxmox.tasks import TaskResult
@@ -24,6 +24,7 @@ DOWNLOAD_DEADLINE_S: Final = 3600.0
 DOWNLOAD_LOOK_EVERY_S: Final = 0.5
 CREATE_DEADLINE_S: Final = 1800.0
 PASSWORD_GONE: Final = "The root password that was given for it is not kept any longer"  # noqa: S105 what is told of it
+LEFT_BEHIND: Final = "An earlier try of this job has left something of it: destroy that, then create again"
 GIVE_IT_AGAIN: Final = "Edit the job and give the password again"
 
 
@@ -48,8 +49,11 @@ async def _check(ctx: RunContext) -> None:
         if finding.severity is FindingSeverity.WARNING:
             ctx.tell(str(finding), EventType.WARNING)
     errors = [finding for finding in findings if finding.severity is FindingSeverity.ERROR]
-    if ctx.spec.vmid is None and any(error.field == "vmid" for error in errors) and await moving.is_taken(ctx):
-        await moving.move(ctx, CHECK)
+    if any(error.field == "vmid" for error in errors):
+        if not await moving.is_taken(ctx):  # what has it is what an earlier try of this run has begun
+            errors = [error for error in errors if error.field != "vmid"]
+        elif ctx.spec.vmid is None:
+            await moving.move(ctx, CHECK)
     if errors:
         raise PreflightError(errors)
 
@@ -117,17 +121,34 @@ async def _create(ctx: RunContext) -> None:
     except (ApiError, TaskFailedError) as error:
         if await moving.is_taken(ctx):
             await moving.move(ctx, CREATE)
-        if isinstance(error, ApiError):
-            raise
-        raise PhaseFailedError(
-            Phase.CREATING.value, error.user_message, step="create", remedy=_remedy(error.exitstatus)
-        ) from error
-    if result.warnings:
-        ctx.tell_once(f"{CREATE}:warnings", f"PVE created it with {result.warnings} warnings", EventType.WARNING)
+        await _adopt(ctx, error)
+    else:
+        if result.warnings:
+            ctx.tell_once(f"{CREATE}:warnings", f"PVE created it with {result.warnings} warnings", EventType.WARNING)
     config = await ctx.client.lxc.config(guest.node, guest.vmid)
     if not notes.is_of(config.description, ctx.creation_id):
         await moving.move(ctx, CREATE)
     guest.seen()
+
+
+async def _adopt(ctx: RunContext, error: ApiError | TaskFailedError) -> None:
+    """The container that is there all the same: an earlier try made it, or nobody saw the end of its task.
+
+    Raises ``error``, or ``PhaseFailedError``, where there is none, or only what a create that was killed has left.
+    """
+    guest = ctx.guest
+    left = (
+        None if await ctx.client.cluster.has_no_guest(guest.vmid) else await ctx.client.cluster.find_guest(guest.vmid)
+    )
+    if left is not None and (isinstance(error, ApiError) or ended_unseen(error)):
+        config = await ctx.client.lxc.config(left.node, guest.vmid)
+        if notes.is_of(config.description, ctx.creation_id) and not config.lock:
+            ctx.tell_once(f"{CREATE}:adopted", f"{error.user_message}, and CT {guest.vmid} is there: going on with it")
+            return
+    if isinstance(error, ApiError) and left is None:
+        raise error
+    remedy = _remedy(error.exitstatus) if isinstance(error, TaskFailedError) else LEFT_BEHIND
+    raise PhaseFailedError(Phase.CREATING.value, error.user_message, step="create", remedy=remedy) from error
 
 
 async def _forget_password(ctx: RunContext) -> None:

@@ -1,0 +1,60 @@
+"""What a template names and the chosen node has not: said beside the field, at once."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.e2e import recipes, wizard
+from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, fits, keep_picture
+from tests.e2e.stack import Stack
+from tests.e2e.test_accessible import SIZES
+
+WISHES = {"os": "plan", "version": "9", "storage": "nvme-pool", "bridge": "vmbr77"}
+NAMED = {"ostemplate": "plan 9", "storage": "nvme-pool", "bridge": "vmbr77"}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", list(SIZES))
+def test_each_field_says_what_was_asked_for_and_what_is_chosen_instead(
+    new_page: NewPage, signed_in_as: SignedInAs, stack: Stack, scheme: str, size: str
+) -> None:
+    page = new_page(storage_state=signed_in_as(), color_scheme=scheme, viewport=SIZES[size])
+    _, name = recipes.wishing(stack, page, **WISHES)
+    wizard.start(page, name)
+    node = page.locator("#node").input_value()
+    for field, wish in NAMED.items():
+        told = page.locator(f"#{field}-stand-in")
+        expect(told).to_contain_text(wish)
+        expect(told).to_contain_text(node)
+        expect(told).to_contain_text("is chosen instead")
+        assert f"{field}-stand-in" in str(page.locator(f"#{field}").get_attribute("aria-describedby")).split()
+    expect(page.locator("#storage-stand-in")).to_contain_text(
+        f"{page.locator('#storage').input_value()} is chosen instead"
+    )
+    keep_picture(page, f"wizard-wishes-{size}-{scheme}")
+    assert accessibility_faults(page) == []
+    fits(page)
+
+
+def test_it_names_what_is_chosen_by_then_and_goes_with_the_template(
+    new_page: NewPage, signed_in_as: SignedInAs, stack: Stack
+) -> None:
+    page = new_page(storage_state=signed_in_as())
+    _, name = recipes.wishing(stack, page, **WISHES)
+    wizard.start(page, name)
+    told = page.locator("#ostemplate-stand-in")
+    expect(told).to_contain_text("plan 9")
+    page.locator("#ostemplate").select_option(value=_another(page))
+    chosen = page.locator("#ostemplate option:checked").inner_text().split(" ")[0]
+    expect(told).to_contain_text(f"{chosen} is chosen instead")
+    wizard.back(page, "template")
+    wizard.choose(page, "hello")
+    wizard.forward(page, "configure")
+    for field in NAMED:
+        expect(page.locator(f"#{field}-stand-in")).to_be_hidden()
+
+
+def _another(page: Page) -> str:
+    """An OS template that is not chosen."""
+    return str(page.locator("#ostemplate option:not(:checked)").first.get_attribute("value"))

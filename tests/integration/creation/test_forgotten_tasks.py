@@ -1,0 +1,92 @@
+"""Creates whose task nobody saw the end of, or whose answer came to nobody: what PVE has made all the same is gone on with."""
+
+from __future__ import annotations
+
+import pytest
+
+from lxc_dashboard.db.models import CreationState, EventType
+from lxc_dashboard.services.creation import pipeline, service
+from tests.integration.creation.conftest import Lab
+from tests.integration.creation.other_pve import Answer, Change, OtherPve
+
+
+def forgotten(kind: str) -> Change:
+    """The node keeps its logs in memory and was restarted: it knows tasks of this kind no more."""
+
+    def change(answer: Answer) -> None:
+        if "/tasks/UPID" not in answer.path or f":{kind}:" not in answer.path:
+            return
+        if answer.path.endswith("/status"):
+            answer.status, answer.reason = 400, "Parameter verification failed."
+            answer.body = {"data": None, "message": answer.reason, "errors": {"upid": "no such task"}}
+        else:
+            answer.body = {"data": [{"n": 1, "t": "unable to open file - No such file or directory"}], "total": 1}
+
+    return change
+
+
+def unseen(answer: Answer) -> None:
+    """The node was restarted as the task of a create ended."""
+    if ":vzcreate:" in answer.path and answer.path.endswith("/status"):
+        answer.body["data"]["exitstatus"] = "unexpected status"
+
+
+@pytest.mark.parametrize(
+    "end", [forgotten("vzcreate"), unseen, forgotten("vzstart")], ids=["create", "unseen", "start"]
+)
+async def test_what_a_task_has_done_is_gone_on_with(lab: Lab, other: OtherPve, end: Change) -> None:
+    other.changes += [end, held_until_ended(lab)]
+    creation_id = await lab.request(None)
+    job = await lab.finish(creation_id)
+    assert lab.containers_named(job.hostname) == [job.vmid]
+    assert [call for call in other.asked if call == "POST /nodes/pve1/lxc"] == ["POST /nodes/pve1/lxc"]
+
+
+def held_until_ended(lab: Lab) -> Change:
+    """Nobody hears of a task before it has ended, however slow this machine is."""
+
+    def change(answer: Answer) -> None:
+        upid = answer.path.split("/")[4] if "/tasks/UPID" in answer.path else ""
+        if upid and lab.sandbox.api.tasks[upid]["status"] == "running":
+            answer.status, answer.reason, answer.body = 595, "Connection refused", None
+
+    return change
+
+
+async def test_a_retry_finds_what_was_made_while_pve_was_away(
+    lab: Lab, other: OtherPve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "PATIENCE_S", 0.0)
+    is_away = False
+
+    def away(answer: Answer) -> None:
+        nonlocal is_away
+        is_away = is_away or (answer.method == "POST" and answer.path.endswith("/lxc"))
+        if is_away:
+            answer.status, answer.reason, answer.body = 595, "Connection refused", None
+
+    other.changes.append(away)
+    creation_id = await lab.request(None)
+    job = await lab.finish(creation_id, state=CreationState.FAILED)
+    other.changes.clear()
+    await service.retry(lab.rt, lab.session, creation_id)
+    job = await lab.finish(creation_id)
+    assert lab.containers_named(job.hostname) == [job.vmid]
+    assert [event for event in await lab.events(creation_id) if event.type is EventType.ERROR][1:] == []
+
+
+async def test_what_a_killed_create_has_left_is_named_to_whoever_retries(lab: Lab, other: OtherPve) -> None:
+    lab.sandbox.hang_task("vzcreate")
+    creation_id = await lab.request(None)
+    work = lab.work(creation_id)
+    await lab.until(lambda: any(":vzcreate:" in call for call in other.asked), "the task is waited for")
+    other.changes.append(forgotten("vzcreate"))
+    await work
+    failed = await lab.finish(creation_id, state=CreationState.FAILED)
+    assert failed.error
+    assert failed.error.message == "PVE: it does not know the task any more"
+    await service.retry(lab.rt, lab.session, creation_id)
+    failed = await lab.finish(creation_id, state=CreationState.FAILED)
+    assert failed.error
+    assert failed.error.message == f"CT {failed.vmid} already exists on node 'pve1'"
+    assert failed.error.remedy.startswith("An earlier try of this job has left something of it: destroy that")
