@@ -11,9 +11,13 @@ PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.14 pyth
 	&& command -v $$candidate && break; done)
 
 # Tests wait more than they compute, so several files run at once; those of one file stay together and share its servers.
+# Which begin first is said in tests/conftest.py: by itself xdist goes by the number of tests, and the longest files have few.
 # Each of the browser's workers runs a stack of its own.
-SEVERAL := -n 3 --dist loadfile
+SEVERAL := -n 3 --dist loadfile --no-loadscope-reorder
 BROWSERS := -n 2 --dist loadfile
+
+# Tests leave orphans and wait for their end; not every init is quick to see it.
+PYTEST := $(BIN)/python -I -S scripts/reaped.py $(BIN)/pytest
 
 export REFLEX_TELEMETRY_ENABLED := false
 
@@ -48,22 +52,22 @@ imports: .venv/.installed
 	$(BIN)/lint-imports
 
 unit: .venv/.installed
-	$(BIN)/pytest $(SEVERAL) tests/unit
+	$(PYTEST) $(SEVERAL) tests/unit
 
 integration: .venv/.installed ## Tests with real servers, worker, SSH and sandbox guests
-	$(BIN)/pytest $(SEVERAL) tests/integration
+	$(PYTEST) $(SEVERAL) tests/integration
 
 e2e: .venv/.installed ## Browser tests over the running stack
-	@chromium="$$($(BIN)/python scripts/chromium.py)" || exit 0; CHROMIUM="$$chromium" $(BIN)/pytest $(BROWSERS) tests/e2e
+	@chromium="$$($(BIN)/python scripts/chromium.py)" || exit 0; CHROMIUM="$$chromium" $(PYTEST) $(BROWSERS) tests/e2e
 
 test: lint types imports ## Everything: check, integration, browser
-	$(BIN)/pytest $(SEVERAL) tests/unit tests/integration
-	@chromium="$$($(BIN)/python scripts/chromium.py)" || exit 0; CHROMIUM="$$chromium" $(BIN)/pytest $(BROWSERS) tests/e2e
+	$(PYTEST) $(SEVERAL) tests/unit tests/integration
+	@chromium="$$($(BIN)/python scripts/chromium.py)" || exit 0; CHROMIUM="$$chromium" $(PYTEST) $(BROWSERS) tests/e2e
 
 # Apart from `test`: tracing slows the workers whose recovery is timed there.
 coverage: .venv/.installed ## Unit and integration tests with the branches they reach
 	$(BIN)/coverage erase
-	$(BIN)/pytest tests/unit tests/integration --cov --cov-report=term
+	$(PYTEST) tests/unit tests/integration --cov --cov-report=term
 
 bench: .venv/.installed ## All benchmarks, one after the other
 	@for program in bench/*.py; do $(BIN)/python $$program || exit 1; done

@@ -28,7 +28,7 @@ AT = "https://pve1.example:8006"
 PASSWORD = 'it\'s $HOME & "more"'
 NAMES = ("pct", "pveam", "pvesh", "curl")
 # Appends its own name and arguments to a file, with what stands in files that it is given. Asked for a vmid it says one.
-STAND_IN = """#!{python}
+STAND_IN = """#!{python} -IS
 import json, os, sys
 read = [open(a, encoding="utf-8").read() if a.startswith("/dev/fd/") else a for a in sys.argv[1:]]
 with open(os.environ["TOLD"], "a", encoding="utf-8") as told:

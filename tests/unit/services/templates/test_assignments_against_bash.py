@@ -69,15 +69,14 @@ def value(draw: st.DrawFn) -> str:
 
 @st.composite
 def conf(draw: st.DrawFn) -> str:
-    text = ""
+    text, behind = "", ""
     for _ in range(draw(st.integers(1, 5))):
         between = ["", "", "  ", "\t", "# note 'a\n", "\n"]
         # Behind an assignment on the same line, export would be a command with that assignment as its environment.
-        text += draw(
-            st.sampled_from(between if text.endswith(" ") and not text.endswith("; ") else [*between, "export "])
-        )
+        text += draw(st.sampled_from(between if behind == " " else [*between, "export "]))
         text += f"{draw(NAMES)}={draw(value())}"
-        text += draw(st.sampled_from(["\n", "\n", " # it's a note\n", ";\n", "; ", " ", " \\\n\n", " ;# x\n"]))
+        behind = draw(st.sampled_from(["\n", "\n", " # it's a note\n", ";\n", "; ", " ", " \\\n\n", " ;# x\n"]))
+        text += behind
     return text
 
 
