@@ -16,7 +16,6 @@ from lxc_dashboard.errors import (
     ConflictError,
     DashboardError,
     PhaseFailedError,
-    PreflightError,
     ServiceUnavailableError,
     TaskFailedError,
 )
@@ -152,8 +151,6 @@ def describe(error: BaseException, phase: Phase, step: str) -> dict[str, Any]:
         told = {"message": error.user_message, "remedy": ""}
     if isinstance(error, PhaseFailedError):
         told["remedy"] = error.remedy
-    if isinstance(error, PreflightError):
-        told["message"] = "; ".join(str(finding) for finding in error.findings)
     if isinstance(error, TaskFailedError):
         told["tail"] = list(error.log_tail)[-20:]
     return {"tail": [], **told, "phase": phase.value, "step": getattr(error, "step", "") or step}

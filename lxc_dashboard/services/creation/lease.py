@@ -38,7 +38,7 @@ class Lease:
         self._id = creation_id
         self.owner = owner
         self.lost = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None]
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._keep())
@@ -47,9 +47,8 @@ class Lease:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        self._task.cancel()
+        await asyncio.wait([self._task])
 
     async def _keep(self) -> None:
         while True:

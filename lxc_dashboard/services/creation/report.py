@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from itertools import pairwise
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
@@ -170,9 +170,7 @@ def _phase_mark(view: JobView, distance: int, *, begun: bool) -> Mark:
 def _phase_times(told: Sequence[CreationEvent], end: datetime) -> dict[Phase, float]:
     """Seconds that each phase took, without what lies between a failure and the retry, and without standing still."""
     spent: dict[Phase, float] = {}
-    for event, following in pairwise([*told, None]):
-        if event is None:
-            continue
+    for event, following in zip_longest(told, told[1:]):
         over = event.type in {EventType.ERROR, EventType.COMPLETE} or stands_still(event.message)
         until = event.at if over else following.at if following is not None else end
         phase = Phase(event.phase)

@@ -12,6 +12,7 @@ import pytest
 from lxc_dashboard.errors import (
     ApiError,
     InvalidInputError,
+    NotFoundError,
     RateLimitedError,
     ServiceUnavailableError,
     TlsError,
@@ -157,6 +158,11 @@ async def test_calls_with_a_good_token_are_not_counted(rt: Runtime, sandbox: San
         assert (await tokens.session_of(rt, header, "", ORIGIN)).authid == "root@pam!ci"
 
 
+async def test_where_no_endpoint_is_registered_one_is_to_be_named(rt: Runtime) -> None:
+    with pytest.raises(NotFoundError, match="name one with"):
+        await tokens.session_of(rt, made_up(), "", ORIGIN)
+
+
 @pytest.mark.usefixtures("endpoint_id")
 @pytest.mark.parametrize("name", ["elsewhere", "nul\0", "x" * 5000])
 async def test_an_endpoint_that_is_not_registered_is_named_as_the_field(
@@ -165,6 +171,14 @@ async def test_an_endpoint_that_is_not_registered_is_named_as_the_field(
     with pytest.raises(InvalidInputError) as unknown:
         await tokens.session_of(rt, made(sandbox), name, ORIGIN)
     assert set(unknown.value.fields) == {"endpoint"}
+
+
+async def test_a_question_that_was_cancelled_is_forgotten_like_any_other(rt: Runtime) -> None:
+    asked = rt.verifying["x"] = asyncio.create_task(asyncio.sleep(3600))
+    asked.cancel()
+    await asyncio.wait([asked])
+    tokens._settle(rt, "x", asked)
+    assert not rt.verifying
 
 
 @pytest.mark.usefixtures("endpoint_id")

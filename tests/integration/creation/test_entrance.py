@@ -19,6 +19,7 @@ from lxc_dashboard.services.creation import doors
 from lxc_dashboard.services.creation.context import Guest
 from lxc_dashboard.services.creation.doors import Way, WayKind
 from lxc_dashboard.services.creation.entrance import RIGHTS_HOLD_FOR_S, Entrance
+from lxc_dashboard.services.creation.spec import ContainerSpec, IpMode, IpSettings
 from lxc_dashboard.settings import Settings
 from tests.integration.creation.conftest import register
 from tests.integration.endpoints import sign_in
@@ -144,3 +145,9 @@ async def test_a_guest_that_ha_recovered_from_a_node_that_is_down_is_found(
         await doors.find(entrance._client, VMID, left)
     guest.node = other
     assert await doors.find(entrance._client, VMID, left) == (other, None)
+
+
+def test_an_address_to_which_no_route_leads_closes_the_way_by_ssh() -> None:
+    static = IpSettings(IpMode.STATIC, "255.255.255.255/24")  # no host, on any machine
+    spec = ContainerSpec("pve1", "local:vztmpl/other-1.tar.zst", "web", "local-lvm", ipv4=static)
+    assert doors._closed(spec) == "no route leads from here to 255.255.255.255"

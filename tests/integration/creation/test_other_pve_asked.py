@@ -88,7 +88,9 @@ async def test_the_wizard_offers_the_same_however_it_is_written(rt: Runtime, ses
     other.changes.append(written_otherwise)
     after = await choices.choices(rt, session, "pve1")
     assert [node.name for node in after.nodes if not node.online] == ["Pve-2"]
-    assert replace(after, nodes=before.nodes) == before
+    assert replace(after, nodes=before.nodes, storages=before.storages) == before
+    told = [(storage.name, storage.total, type(storage.free)) for storage in after.storages]  # they fill meanwhile
+    assert told == [(storage.name, storage.total, int) for storage in before.storages]
     assert before.missing == ()
 
 

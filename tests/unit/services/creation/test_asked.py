@@ -10,6 +10,7 @@ from uuid import uuid4
 from lxc_dashboard.db.models import Creation
 from lxc_dashboard.services.creation import identity, passwords, rights
 from lxc_dashboard.services.creation.preflight.inside import os_family
+from lxc_dashboard.services.creation.spec import Mount
 from tests.unit.services.creation.wish import SPEC
 
 
@@ -50,6 +51,26 @@ def test_each_wish_needs_its_own_rights() -> None:
     }
     pooled = next(need for need in rights.needed(replace(SPEC, pool="lab"), 101) if need.privilege == "VM.Allocate")
     assert pooled.paths == ("/vms/101", "/pool/lab")
+
+
+def test_a_bridge_whose_zone_is_not_told_needs_no_right() -> None:
+    assert "SDN.Use" not in {need.privilege for need in rights.needed(SPEC, 101, zone="")}
+
+
+def test_an_os_template_beside_the_disk_needs_no_right_of_its_own() -> None:
+    together = replace(SPEC, ostemplate="local-lvm:vztmpl/x.tar.zst")
+    assert [need.paths for need in rights.needed(together, 101) if need.privilege == "Datastore.AllocateSpace"] == [
+        ("/storage/local-lvm",)
+    ]
+
+
+def test_what_only_root_may_is_named_by_its_field() -> None:
+    mounts = (Mount("local-lvm", "/data", size_gib=4), Mount("/srv/media", "/media"))
+    lacks = {lack.field: lack.cause for lack in rights._only_root(replace(SPEC, fuse=True, mounts=mounts))}
+    assert lacks == {
+        "fuse": "Only root@pam may switch on fuse of an unprivileged container",
+        "mounts.1.source": "Only root@pam may mount a folder of the node, such as /srv/media",
+    }
 
 
 def test_the_os_is_read_from_the_templates_name() -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
 
 from lxc_dashboard.db.models import EventType, Phase
 from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.events import ProgressEvent, decode, encode
+from lxc_dashboard.services.creation.follow import _Follower
 from lxc_dashboard.services.creation.service import from_failed_step
 
 
@@ -29,6 +32,14 @@ def test_the_rest_of_a_chunk_follows_a_number_in_it() -> None:
     assert rest
     assert (rest.seq, rest.lines, rest.message) == (12, 2, "\nd")
     assert chunk.after(13) is None
+
+
+def test_of_events_with_a_gap_those_before_it_are_taken_and_each_number_once() -> None:
+    nowhere: Any = None
+    follower = _Follower(nowhere, uuid4(), 7)
+    taken = follower._take([event(6, "old", "told"), event(8, "new"), event(10, "behind a gap")])
+    assert [each.message for each in taken] == ["new"]
+    assert follower._take([event(9, "between"), event(10, "behind a gap")])[-1].seq == 10
 
 
 def test_a_checkpoint_survives_the_database_and_is_a_copy() -> None:
@@ -80,3 +91,17 @@ def test_a_retry_of_the_create_looks_at_everything_again() -> None:
     )
     assert checkpoint.done == []
     assert "create.container" not in checkpoint.intent
+
+
+def test_a_step_that_is_over_stands_there_once_however_often_that_is_told() -> None:
+    checkpoint = Checkpoint(done=["a"], active="a")
+    checkpoint.mark_done("a")
+    assert (checkpoint.done, checkpoint.active) == (["a"], "")
+
+
+def test_a_task_that_is_adopted_again_stands_there_once() -> None:
+    checkpoint = Checkpoint()
+    for upid in ("U1", "U2", "U2"):
+        checkpoint.begin("create.container", upid)
+    assert checkpoint.upid == {"create.container": "U2"}
+    assert checkpoint.begun == {"create.container": ["U1", "U2"]}

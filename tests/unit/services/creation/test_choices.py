@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from lxc_dashboard.services.creation.choices import DOWNLOAD_PREFIX, OsTemplateChoice, best_os_template
+import pytest
+
+from lxc_dashboard.proxmox.schemas import NetworkDevice
+from lxc_dashboard.services.creation import choices
+from lxc_dashboard.services.creation.choices import DOWNLOAD_PREFIX, BridgeChoice, OsTemplateChoice, best_os_template
 
 OLD = "debian-13-standard_13.9-1_amd64.tar.zst"
 NEW = "debian-13-standard_13.10-1_amd64.tar.zst"
@@ -33,3 +37,12 @@ def test_one_that_is_there_before_a_newer_one_to_be_fetched() -> None:
 
 def test_none_of_another_version() -> None:
     assert best(OTHER) == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "aware", "offered"),
+    [("OVSBridge", False, True), ("bridge", True, True), ("bridge", False, False), ("vnet", False, None)],
+)
+def test_a_bridge_is_offered_with_whether_it_carries_tags(kind: str, aware: bool, offered: bool | None) -> None:
+    device = NetworkDevice("vmbr0", kind, bridge_vlan_aware=aware)
+    assert choices._bridge(device) == BridgeChoice("vmbr0", offered)

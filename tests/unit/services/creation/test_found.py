@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,6 +41,12 @@ def test_ports_and_units_are_told_from_what_the_kernel_and_systemd_say() -> None
     }
     assert [each["name"] for each in found if each["kind"] == "unit"] == ["nginx.service", "cron.service"]
     assert discovery.parse("") == []
+
+
+@pytest.mark.parametrize("port", ["http", "1234567", "\u0662\u0662"])
+def test_a_process_whose_port_is_no_number_names_none(port: str) -> None:
+    socket = f'LISTEN 0 511 0.0.0.0:{port} 0.0.0.0:* users:(("nginx",pid=812,fd=6))'
+    assert discovery._process_names([socket, 'LISTEN 0 1 *:22 *:* users:(("sshd",pid=1,fd=3))']) == {22: "sshd"}
 
 
 def test_credentials_are_read_by_service_and_key() -> None:

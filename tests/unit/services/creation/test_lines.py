@@ -41,6 +41,12 @@ def test_a_line_without_end_is_cut_between_characters() -> None:
     assert reader.offset == 1 + 2 * LINE_LIMIT_BYTES
 
 
+def test_a_line_without_end_and_without_characters_is_cut_where_it_is_too_long() -> None:
+    reader = LineReader(0)
+    lines = reader.feed(b"\x80" * (LINE_LIMIT_BYTES + 1))
+    assert (len(lines), reader.offset) == (1, LINE_LIMIT_BYTES)
+
+
 @given(st.text())
 def test_any_name_becomes_one_that_a_guest_can_bear(text: str) -> None:
     name = fit_name(text)

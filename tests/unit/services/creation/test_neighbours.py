@@ -82,3 +82,7 @@ async def test_one_that_is_too_old_and_one_that_failed_are_made_again(looks: Loo
         await seen_lately(pve, client(), ENDPOINT, "a@pam", 60)
     looks.fails = False
     assert (await seen_lately(pve, client(), ENDPOINT, "a@pam", 60)).addresses == ("10.0.0.4",)
+
+
+async def test_where_there_is_nobody_to_ask_nothing_is_waited_for() -> None:
+    await neighbours._all_of([])

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from lxc_dashboard.db.models import Container, Creation, new_id
+from lxc_dashboard.errors import ConflictError
+from lxc_dashboard.services.creation import editing
 from lxc_dashboard.services.creation.spec import ContainerSpec
 from lxc_dashboard.services.creation.views import job_view
 
@@ -36,3 +38,5 @@ def test_a_jobs_spec_is_what_was_asked_for() -> None:
 def test_a_spec_that_cannot_be_read_hides_no_job(spec: dict[str, Any]) -> None:
     view = job_view(*job_of(spec), "web r1", own=True)
     assert (view.vmid, view.hostname, view.spec) == (101, "web-01", None)
+    with pytest.raises(ConflictError, match="not known any more"):
+        editing._spec_of(view)
