@@ -47,6 +47,7 @@ UNKNOWN_OUTCOME = "unexpected status"
 # A busy PVE answers 500 ("got timeout", "got lock request timeout") now and then. These take 3 s at least.
 ERRORS_BORNE = 10
 SERVER_ERROR = 500
+NOT_FOUND = 404  # what other doubles answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +190,11 @@ class Waiter:
                 while True:
                     status = await self._tasks.status(self._upid)
                     if status.ended:
-                        return status.outcome
+                        return status.outcome or UNKNOWN_OUTCOME
                     await asyncio.sleep(FIRST_POLL_S)
+        except ApiError as error:
+            log.warning("task not stopped", upid=self._upid, why=str(error))
+            return UNKNOWN_OUTCOME if is_forgotten(error) else ""
         except (ProxmoxError, AuthError, TimeoutError) as error:
             log.warning("task not stopped", upid=self._upid, why=str(error))
             return ""
@@ -208,6 +212,11 @@ class Waiter:
         except (ProxmoxError, AuthError) as error:
             log.warning("task log not read", upid=self._upid, why=str(error))
             return []
+
+
+def is_forgotten(error: ApiError) -> bool:
+    """Whether PVE refused since it knows the task no more: it knows it by its log, which may be gone with its node's memory."""
+    return "upid" in error.fields or error.status == NOT_FOUND
 
 
 class LogFollower:

@@ -18,6 +18,7 @@ from lxc_dashboard.errors import (
     UnreachableError,
 )
 from lxc_dashboard.proxmox.schemas import LogLine
+from lxc_dashboard.proxmox.waiting import is_forgotten
 from lxc_dashboard.services.creation.context import RunContext
 
 if TYPE_CHECKING:
@@ -31,11 +32,9 @@ LOOK_FOR_S: Final = 6.0
 # A later worker need not wait as long: PVE itself refuses a second create or start of one guest, and is then asked again.
 LOOK_AGAIN_FOR_S: Final = 2.0
 _LOOK_EVERY_S: Final = 0.5
-# PVE knows a task by its log, and that may be gone: a node was installed anew, or keeps its logs in memory and was restarted.
 FORGOTTEN: Final = "it does not know the task any more"
 # What nobody saw the end of, in PVE's own words: its node was restarted in the middle.
 _ENDS_UNSEEN: Final = (FORGOTTEN, "unexpected status", "unable to read tail")
-NOT_FOUND: Final = 404  # what other doubles answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ async def run_task(ctx: RunContext, step: PveStep) -> TaskResult:
         checkpoint.failed = step.name  # it is over: a retry starts another one
         raise
     except ApiError as error:
-        if "upid" not in error.fields and error.status != NOT_FOUND:
+        if not is_forgotten(error):
             raise
         checkpoint.failed = step.name
         raise TaskFailedError(upid, FORGOTTEN, node=error.node) from error

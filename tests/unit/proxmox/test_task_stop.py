@@ -8,7 +8,7 @@ import pytest
 from lxc_dashboard.errors import TaskCancelledError, TaskTimeoutError
 from lxc_dashboard.proxmox import ProxmoxClient, ProxmoxPool
 from lxc_dashboard.proxmox.schemas import LogLine
-from tests.unit.proxmox.replay import UPID, Answer, Identity, RawServer, Seen, refusal
+from tests.unit.proxmox.replay import UPID, Answer, Identity, RawServer, Seen, data, refusal
 from tests.unit.proxmox.task_double import Task, client_of, wait
 
 
@@ -66,6 +66,24 @@ async def test_cancelling_where_the_stop_is_refused_says_that_it_may_still_run(
     async with RawServer(identity, respond) as server:
         error = await cancelled_by_event(client_of(pool, server), task)
     assert (error.exitstatus, task.stops) == ("", 0)
+
+
+@pytest.mark.parametrize(
+    "gone",
+    [refusal("400 Parameter verification failed.", "x", {"upid": "no such task"}), data({"status": "stopped"})],
+    ids=["forgotten", "no-exitstatus"],
+)
+async def test_a_task_that_is_over_in_whatever_way_does_not_go_on(
+    gone: Answer, pool: ProxmoxPool, identity: Identity
+) -> None:
+    task = Task([(["working"], "")])
+
+    def respond(seen: Seen) -> Answer:
+        return gone if seen.path.endswith("/status") and task.stops else task(seen)
+
+    async with RawServer(identity, respond) as server:
+        error = await cancelled_by_event(client_of(pool, server), task)
+    assert (error.exitstatus, task.stops) == ("unexpected status", 1)
 
 
 async def test_cancelling_does_not_wait_for_an_endpoint_that_hangs(pool: ProxmoxPool, identity: Identity) -> None:
