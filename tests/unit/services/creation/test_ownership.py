@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
@@ -15,21 +14,13 @@ from lxc_dashboard.proxmox.schemas import LxcConfig, Resource
 from lxc_dashboard.services.creation import labels, notes, ownership
 from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.ownership import Claim
+from tests.unit.services.creation.doubles import always
 from tests.unit.services.creation.wish import SPEC
 
 VMID = 101
 NODE = Resource("node", node="pve1", status="online")
 MACHINE = Resource("qemu", node="pve1", vmid=VMID)
 CONTAINER = Resource("lxc", node="pve1", vmid=VMID)
-
-
-def always(value: object) -> Callable[..., Any]:
-    async def said(*_: object, **__: object) -> object:
-        if isinstance(value, Exception):
-            raise value
-        return value
-
-    return said
 
 
 def pve(*resources: Resource, free: bool = False) -> Any:

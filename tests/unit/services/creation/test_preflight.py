@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -18,16 +17,10 @@ from lxc_dashboard.services.creation.preflight import identity, inside, neighbou
 from lxc_dashboard.services.creation.preflight.question import Question
 from lxc_dashboard.services.creation.preflight.volumes import GIB
 from lxc_dashboard.services.creation.spec import ContainerSpec, IpMode, IpSettings
+from tests.unit.services.creation.doubles import always
 from tests.unit.services.creation.wish import SPEC
 
 DISK_GIB = SPEC.disk_gib
-
-
-def always(value: object) -> Callable[..., Any]:
-    async def said(*_: object, **__: object) -> object:
-        return value
-
-    return said
 
 
 def question(spec: ContainerSpec = SPEC, **client: Any) -> Question:
