@@ -119,7 +119,7 @@ async def _lock(ctx: RunContext, within_s: float) -> bool:
         return False
     try:
         async with asyncio.timeout(within_s):
-            await finalize.lock(ctx, ctx.door)
+            await finalize.lock(ctx, ctx.door, ctx.door_key)
     except (DashboardError, TimeoutError) as error:
         log.warning("key not taken out", creation_id=str(ctx.creation_id), why=str(error))
         return False

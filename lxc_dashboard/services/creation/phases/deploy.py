@@ -43,7 +43,7 @@ async def run(ctx: RunContext) -> None:
         ctx.reach(1)
         return
     door = door_of(ctx, Phase.DEPLOYING)
-    await ctx.once(PREPARE, lambda: _prepare(ctx))
+    await ctx.once(PREPARE, lambda: _prepare(ctx, door_of(ctx, Phase.DEPLOYING, marked=False)))
     ctx.reach(0.3)
     files = ctx.revision.content.files if ctx.revision else ()
     for number, entry in enumerate(files, 1):
@@ -57,18 +57,17 @@ def was_prepared(checkpoint: Checkpoint) -> bool:
     return checkpoint.is_done(PREPARE) or PREPARE in checkpoint.runs
 
 
-def door_of(ctx: RunContext, phase: Phase) -> Door:
-    if isinstance(ctx.way, NoWay) or ctx.door is None:
+def door_of(ctx: RunContext, phase: Phase, *, marked: bool = True) -> Door:
+    """Not ``marked``: before the guest has its marker. Raises ``PhaseFailedError`` where there is no way in."""
+    door = ctx.door if marked else ctx.unmarked_door
+    if isinstance(ctx.way, NoWay) or door is None:
         told = ctx.way if isinstance(ctx.way, NoWay) else NoWay("There is no way into this guest", "")
         raise PhaseFailedError(phase.value, told.cause, remedy=f"{told.remedy}, then retry")
-    return ctx.door
+    return door
 
 
-async def _prepare(ctx: RunContext) -> None:
+async def _prepare(ctx: RunContext, door: Door) -> None:
     """The marker goes only into the very container that this run has made."""
-    door = ctx.unmarked_door
-    if door is None:
-        return
     await ensure_ours(ctx, Phase.DEPLOYING, "prepare")
     try:
         await _install(ctx, door)

@@ -14,6 +14,7 @@ from lxc_dashboard.services.creation.context import RunContext
 
 if TYPE_CHECKING:
     from lxc_dashboard.guest.base import Door
+    from lxc_dashboard.guest.keys import KeyPair
 
 DISCOVER: Final = "finalize.discover"
 NOTES: Final = "finalize.notes"
@@ -40,9 +41,9 @@ async def run(ctx: RunContext) -> None:
     if ctx.spec.enters_guest:
         await ctx.recorder.flush()  # what was done must be known before the guest forgets it
         await ctx.once(CLEAR, lambda: _clear(ctx))
-    door = ctx.door
-    if ctx.door_key is not None and door is not None:
-        await ctx.once(LOCK, lambda: lock(ctx, door))
+    door, key = ctx.door, ctx.door_key
+    if key is not None and door is not None:
+        await ctx.once(LOCK, lambda: lock(ctx, door, key))
 
 
 async def _discover(ctx: RunContext) -> None:
@@ -84,16 +85,14 @@ def was_tried(ctx: RunContext) -> bool:
     return bool(ctx.checkpoint.facts.get(LOCKING))
 
 
-async def lock(ctx: RunContext, door: Door) -> None:
+async def lock(ctx: RunContext, door: Door, key: KeyPair) -> None:
     """Take the creation's key out of the guest. Done too where it is refused by now: an earlier try took it out."""
-    if ctx.door_key is None:
-        return
     tried = was_tried(ctx)
     if not tried:
         ctx.checkpoint.facts[LOCKING] = True
         await ctx.recorder.flush()
     try:
-        await remove_key(door, ctx.door_key.public)
+        await remove_key(door, key.public)
     except KeyRefusedError:
         if not tried:
             raise

@@ -20,6 +20,7 @@ from lxc_dashboard.services.creation.tasks import PveStep, run_task
 if TYPE_CHECKING:
     from lxc_dashboard.guest.base import Door
     from lxc_dashboard.proxmox.schemas import Interface
+    from lxc_dashboard.services.creation.entrance import Entrance
 
 log = structlog.get_logger(__name__)
 
@@ -67,11 +68,11 @@ async def run(ctx: RunContext) -> None:
     """``POST .../status/start``, ``GET .../interfaces``. Raises ``PhaseFailedError`` and what PVE says."""
     await ctx.once(START, lambda: _start(ctx))
     ctx.reach(0.5)
-    door = ctx.unmarked_door
-    if door is not None and ctx.spec.enters_guest:
+    entrance, door = ctx.entrance, ctx.unmarked_door
+    if door is not None and not isinstance(entrance, NoWay) and ctx.spec.enters_guest:
         if ctx.by_ssh:
             await ctx.once(ADDRESS, lambda: _find_address(ctx))
-        await ctx.once(INIT, lambda: _enter(ctx, door))
+        await ctx.once(INIT, lambda: _enter(ctx, entrance, door))
     ctx.reach(0.75)
     await ctx.once(ADDRESS, lambda: _find_address(ctx))
     ctx.reach(1)
@@ -115,16 +116,14 @@ def _not_started(why: str) -> PhaseFailedError:
     return PhaseFailedError(Phase.STARTING.value, why, step="start", remedy=remedy)
 
 
-async def _enter(ctx: RunContext, door: Door) -> None:
-    if isinstance(ctx.entrance, NoWay):
-        return
-    title = f"Way in: {ctx.entrance.way.title}"
+async def _enter(ctx: RunContext, entrance: Entrance, door: Door) -> None:
+    title = f"Way in: {entrance.way.title}"
     for entry in ctx.checkpoint.facts.get("plan", ()):
         if entry["key"] == INIT:
             entry["title"] = title  # another one, maybe, than when the job began
     ctx.tell_once(INIT, title)
     if ctx.by_ssh:
-        await contact.meet(ctx, ctx.entrance, door)
+        await contact.meet(ctx, entrance, door)
     await _wait_for_init(ctx, door)
 
 

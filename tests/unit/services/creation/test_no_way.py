@@ -1,0 +1,69 @@
+"""A guest that cannot be entered, or not any more."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lxc_dashboard.db.models import Phase
+from lxc_dashboard.errors import KeyRefusedError, PhaseFailedError
+from lxc_dashboard.guest.keys import KeyPair
+from lxc_dashboard.services.creation.checkpoint import Checkpoint
+from lxc_dashboard.services.creation.doors import NoWay
+from lxc_dashboard.services.creation.phases import finalize
+from lxc_dashboard.services.creation.phases.deploy import door_of
+
+KEY = KeyPair("ssh-ed25519 AAAA job", "")
+
+
+class Shut:
+    """A door behind which the key is refused."""
+
+    async def run(self, _argv: list[str]) -> None:
+        raise KeyRefusedError
+
+
+def run(**facts: bool) -> Any:
+    async def flush() -> None:
+        pass
+
+    told: list[str] = []
+    return SimpleNamespace(
+        way=NoWay("Node pve1 has no SSH door", "Register one"),
+        door=None,
+        unmarked_door=None,
+        checkpoint=Checkpoint(facts=dict(facts)),
+        recorder=SimpleNamespace(flush=flush),
+        tell_once=lambda _key, message: told.append(message),
+        told=told,
+    )
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_what_bars_the_way_is_told_with_what_opens_it(marked: bool) -> None:
+    with pytest.raises(PhaseFailedError, match="has no SSH door") as failed:
+        door_of(run(), Phase.DEPLOYING, marked=marked)
+    assert failed.value.remedy == "Register one, then retry"
+
+
+async def test_a_finished_guest_that_cannot_be_entered_any_more_keeps_what_it_offers_to_itself() -> None:
+    job = run()
+    await finalize._discover(job)
+    await finalize._clear(job)
+    assert not job.checkpoint.facts
+    assert not job.told
+
+
+async def test_a_key_that_is_refused_before_it_was_taken_out_is_told() -> None:
+    door: Any = Shut()
+    with pytest.raises(KeyRefusedError):
+        await finalize.lock(run(), door, KEY)
+
+
+async def test_a_key_that_is_refused_after_a_try_to_take_it_out_is_out() -> None:
+    door: Any = Shut()
+    job = run(**{finalize.LOCKING: True})
+    await finalize.lock(job, door, KEY)
+    assert job.told == ["The key of this creation is out of the guest"]
