@@ -20,6 +20,7 @@ from lxc_dashboard.state.feed import update_of
 from lxc_dashboard.state.guard import Guard
 from lxc_dashboard.state.problems import quiet_reflex, show_problem
 from lxc_dashboard.state.process import WebProcess
+from lxc_dashboard.state.running_hub import Telling
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
@@ -66,7 +67,12 @@ async def _running() -> AsyncIterator[None]:
             async with (
                 process.feeding(lambda room, patch: process.sockets.push(room, update_of(patch))),
                 process.telling_jobs(lambda room, tick: process.sockets.push(room, ticks.update_of(tick))),
-                process.telling_running(lambda room, shown: process.sockets.push(room, running.update_of(shown))),
+                process.telling_running(
+                    Telling(
+                        shown=lambda room, shown: process.sockets.push(room, running.update_of(shown)),
+                        status=lambda room, status: process.sockets.push(room, running.feed_update_of(status)),
+                    )
+                ),
             ):
                 yield
         finally:

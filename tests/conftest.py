@@ -6,6 +6,7 @@ import functools
 import ipaddress
 import logging
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -43,9 +44,11 @@ LONGEST = (
 )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Several workers take file after file in this order: the longest, then what has servers, then all else."""
-    items.sort(key=lambda item: begins(item.path))  # stable: else as random as they were
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Several workers take file after file: the longest, then what has servers, then all else; of these the largest first."""
+    if hasattr(config, "workerinput"):
+        tests = Counter(item.path for item in items)
+        items.sort(key=lambda item: (begins(item.path), -tests[item.path]))
 
 
 def begins(path: Path) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +28,8 @@ AGAIN_AFTER_S: Final = (0.5, 1.0, 2.0, 5.0)
 ASKED_AT_MOST: Final = 3
 LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 SCHEME: Final = "PVEAPIToken="
+# A user's own name may hold "!", "@" and "=" too.
+_TOKEN: Final = re.compile(r".+@[^@!=]+![^!=]+=.*")
 STDIN: Final = "-"
 AWAY: Final = frozenset({502, 503, 504})
 SHOWN: Final = frozenset({"id", "vmid", "hostname", "node", "state"})
@@ -121,8 +124,7 @@ def token_of(wanted: Wanted) -> str:
     token = given.strip().removeprefix(SCHEME)
     if not token:
         raise InvalidInputError({"PVE_API_TOKEN": "set it to user@realm!name=uuid, or name a file with --token-file"})
-    userid, _, rest = token.partition("!")
-    if "@" not in userid or "=" not in rest or not token.isascii() or not token.isprintable():
+    if not _TOKEN.fullmatch(token) or not token.isascii() or not token.isprintable():
         raise InvalidInputError({"PVE_API_TOKEN": "is not of the form user@realm!name=uuid"})
     return token
 

@@ -23,7 +23,7 @@ from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.settings import Settings, part_address
 
 SSH_PORT: Final = 22
-_TOKENID: Final = re.compile(r"[^@!\s]+@[^@!\s]+![^!\s]+")
+_TOKENID: Final = re.compile(r"[^\s:/]+@[^@!\s:/]+![^@!\s]+")
 PORT_MAX: Final = 65535
 
 

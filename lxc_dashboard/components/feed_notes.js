@@ -1,7 +1,5 @@
-// What every live page says of its feed: what does not answer since when, how old it all is, and why there is nothing yet.
-import { createElement as h, useEffect } from "react";
-
-const STALE_S = 15;
+// What every live page says of its feed: what does not answer since when, and why there is nothing yet.
+import { createElement as h } from "react";
 
 export function fill(text, values) {
   return text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
@@ -58,23 +56,4 @@ export function isUnanswered(feed) {
 export function Skeleton({ words }) {
   return h("div", { className: "skeleton", "aria-busy": true, role: "status" },
     h("span", { className: "unseen" }, words.loading), ...[0, 1, 2, 3, 4, 5].map((n) => h("div", { key: n, className: "skeleton-row" })));
-}
-
-// Age, version and nodes go to the frame's status line, which every page has.
-export function useStatusLine(feed, version, words) {
-  useEffect(() => {
-    const show = () => {
-      const line = document.getElementById("feed-status");
-      if (!line || feed.v < 0) return;
-      const age = Math.max(0, Math.round(Date.now() / 1000 - (feed.meta.at || 0)));
-      const old = feed.meta.at ? fill(words.age, { seconds: age }) : "";
-      const nodes = feed.meta.nodes || [];
-      const up = nodes.length ? fill(nodes.length === 1 ? words.nodes_one : words.nodes, { up: nodes.filter((node) => !node.down).length, all: nodes.length }) : "";
-      line.textContent = [old, feed.meta.version && `PVE ${feed.meta.version}`, up].filter(Boolean).join(" · ");
-      line.classList.toggle("stale", Boolean(old) && age >= STALE_S);
-    };
-    show();
-    const timer = setInterval(show, 1000);
-    return () => clearInterval(timer);
-  }, [feed, version, words]);
 }

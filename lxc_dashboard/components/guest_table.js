@@ -3,7 +3,8 @@ import { createElement as h, useCallback, useEffect, useMemo, useRef, useState }
 import { Link, useLocation, useNavigate } from "react-router";
 import { Dialog, Meter, iec as bytes, span } from "$/public/external/lxc_dashboard/components/widgets/widgets.js";
 import { FILTERS, choices, readView, stateOf, useFeed, useShown, writeView } from "$/public/external/lxc_dashboard/components/guest_table/guest_feed.js";
-import { Notes, Skeleton, Unanswered, fill, isUnanswered, useStatusLine } from "$/public/external/lxc_dashboard/components/guest_table/feed_notes.js";
+import { Notes, Skeleton, Unanswered, fill, isUnanswered } from "$/public/external/lxc_dashboard/components/guest_table/feed_notes.js";
+import { isAlone, singleKeys, typing, useSingleKeys } from "$/public/external/lxc_dashboard/components/shortcuts/keys.js";
 
 const ROW_PX = 32;
 const CARD_PX = 76;
@@ -107,7 +108,7 @@ function Head({ view, change, words }) {
 function Filters({ view, change, found, inputRef, words }) {
   return h("div", { className: "filter-row", role: "search" },
     h("input", {
-      ref: inputRef, type: "search", className: "input", placeholder: words.filter_hint, "aria-label": words.filter, "aria-keyshortcuts": "/", value: view.q,
+      ref: inputRef, type: "search", className: "input", placeholder: words.filter_hint, "aria-label": words.filter, "aria-keyshortcuts": useSingleKeys() ? "/" : undefined, value: view.q,
       onChange: (event) => change({ q: event.target.value }),
       onKeyDown: (event) => { if (event.key === "Escape" || event.key === "Enter") event.target.blur(); },
     }),
@@ -171,11 +172,11 @@ function useKeys(rows, vmid, choose, inputRef, box, rowPx) {
       else if ((next + 1) * rowPx > element.scrollTop + element.clientHeight) element.scrollTop = (next + 1) * rowPx - element.clientHeight;
     };
     const press = (event) => {
-      const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) || event.target.isContentEditable;
-      if (typing || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-      if (event.key === "/") { event.preventDefault(); inputRef.current?.focus(); }
-      else if (event.key === "j") move(at + 1);
-      else if (event.key === "k") move(at < 0 ? 0 : at - 1);
+      if (typing(event.target) || !isAlone(event)) return;
+      const single = singleKeys() ? event.key : "";
+      if (single === "/") { event.preventDefault(); inputRef.current?.focus(); }
+      else if (single === "j") move(at + 1);
+      else if (single === "k") move(at < 0 ? 0 : at - 1);
       else if (event.key === "Enter" && (event.target === document.body || event.target === box.current) && rows[at]?.job) navigate(`/jobs/${rows[at].job}`);
     };
     window.addEventListener("keydown", press);
@@ -211,7 +212,6 @@ export function GuestTable({ snapshotUrl, consoleUrl, patch, words, onAct, onWat
   const found = useMemo(() => choices(feed.rows, view), [feed, version, ...FILTERS.map((name) => view[name])]);
   const { box, first, last, onScroll } = useWindow(shown.length, rowPx);
   useKeys(shown, chosen, choose, inputRef, box, rowPx);
-  useStatusLine(feed, version, words);
   const act = (row, action) => (words[`${action}_means`] ? setAsked({ row, action }) : onAct(row.vmid, row.node, row.name, action));
   const clear = () => change({ q: "", status: "", node: "", pool: "", tag: "" });
   const lines = shown.slice(first, last).map((row, offset) => h(Line, { key: row.vmid, row, index: first + offset, rowPx, narrow, chosen: row.vmid === chosen, choose, act, consoleUrl, words }));

@@ -3,7 +3,7 @@ import { createElement as h } from "react";
 import { Link } from "react-router";
 import { Meter, iec as bytes, span } from "$/public/external/lxc_dashboard/components/widgets/widgets.js";
 import { useFeed } from "$/public/external/lxc_dashboard/components/guest_table/guest_feed.js";
-import { Notes, Skeleton, Unanswered, fill, isUnanswered, useStatusLine } from "$/public/external/lxc_dashboard/components/guest_table/feed_notes.js";
+import { Notes, Skeleton, Unanswered, fill, isUnanswered } from "$/public/external/lxc_dashboard/components/guest_table/feed_notes.js";
 
 const COLUMNS = [["node", ""], ["state", ""], ["cpu", ""], ["mem", ""], ["mem_total", "num wide spare"], ["containers", "num"], ["uptime", "num wide"]];
 
@@ -67,8 +67,7 @@ function Shown({ nodes, listUrl, createUrl, words }) {
 }
 
 export function NodeTable({ snapshotUrl, listUrl, createUrl, patch, words, onWatch, onLeave, children }) {
-  const [feed, version, failure, load] = useFeed(snapshotUrl, patch, words, onWatch, onLeave);
-  useStatusLine(feed, version, words);
+  const [feed, , failure, load] = useFeed(snapshotUrl, patch, words, onWatch, onLeave);
   const nodes = feed.meta.nodes;
   return h("div", { className: "stack" },
     h(Notes, { failure, meta: feed.meta, load, words }),

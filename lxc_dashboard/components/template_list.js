@@ -1,6 +1,7 @@
 // What the list of templates needs beside plain HTML: a search field that keeps pace with typing, the layout that this browser
 // had last, and keys.
 import { createElement as h, useEffect, useRef, useState } from "react";
+import { isAlone, singleKeys, typing, useSingleKeys } from "$/public/external/lxc_dashboard/components/shortcuts/keys.js";
 
 const LAYOUT_KEY = "templates-layout";
 
@@ -12,10 +13,6 @@ function writeQuery(value) {
   const text = query.toString();
   // React Router's own state stays, so that going back still works. Each letter is no place to go back to.
   window.history.replaceState(window.history.state, "", window.location.pathname + (text ? `?${text}` : ""));
-}
-
-function typing(target) {
-  return /^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName) || target.isContentEditable;
 }
 
 // value is what the server has: the echo of what was typed here changes nothing, anything else (going back) is shown.
@@ -30,7 +27,7 @@ export function SearchBox({ value, label, placeholder, chars, onSearch }) {
   }, [value]);
   useEffect(() => {
     const press = (event) => {
-      if (event.key !== "/" || typing(event.target) || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+      if (event.key !== "/" || !singleKeys() || typing(event.target) || !isAlone(event)) return;
       event.preventDefault();
       input.current?.focus();
     };
@@ -44,7 +41,7 @@ export function SearchBox({ value, label, placeholder, chars, onSearch }) {
     onSearch(next);
   };
   return h("input", {
-    ref: input, type: "search", className: "input", value: typed, placeholder, maxLength: chars, "aria-label": label, "aria-keyshortcuts": "/", autoComplete: "off",
+    ref: input, type: "search", className: "input", value: typed, placeholder, maxLength: chars, "aria-label": label, "aria-keyshortcuts": useSingleKeys() ? "/" : undefined, autoComplete: "off",
     onChange: (event) => change(event.target.value),
     onBlur: () => { sent.current = []; },
     onKeyDown: (event) => { if (event.key === "Escape" || event.key === "Enter") event.target.blur(); },
@@ -65,7 +62,7 @@ export function LayoutSwitch({ layout, labels, label, onChoose, onRemembered }) 
 export function ListKeys() {
   useEffect(() => {
     const press = (event) => {
-      if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+      if (!singleKeys() || !isAlone(event)) return;
       const box = event.target.type === "checkbox";
       if (typing(event.target) && !box) return;
       const lines = [...document.querySelectorAll("[data-line]")];

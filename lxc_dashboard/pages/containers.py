@@ -7,7 +7,7 @@ import reflex as rx
 from lxc_dashboard import routes, text
 from lxc_dashboard.components.controls import link_button
 from lxc_dashboard.components.guest_table import guest_table
-from lxc_dashboard.pages.shell import feed_age, page
+from lxc_dashboard.pages.shell import page
 from lxc_dashboard.state.containers import ContainersState
 from lxc_dashboard.state.feed import FeedState
 
@@ -16,7 +16,7 @@ def _new_container() -> rx.Component:
     return link_button(text.NEW_CONTAINER, routes.CREATE, kind="primary")
 
 
-@page(routes.CONTAINERS, text.NAV_CONTAINERS, actions=_new_container, status=feed_age)
+@page(routes.CONTAINERS, text.NAV_CONTAINERS, actions=_new_container)
 def containers() -> rx.Component:
     """The table fetches its snapshot by itself and is told of changes while it is shown."""
     return guest_table(

@@ -9,7 +9,7 @@ from lxc_dashboard.components.blocks import loading_rows, note, table
 from lxc_dashboard.components.controls import link, mono
 from lxc_dashboard.components.job_parts import elapsed, job_name, job_state, watch
 from lxc_dashboard.components.node_table import node_table
-from lxc_dashboard.pages.shell import feed_age, page
+from lxc_dashboard.pages.shell import page
 from lxc_dashboard.state.dashboard_jobs import DashboardJobsState
 from lxc_dashboard.state.feed import FeedState
 from lxc_dashboard.state.job_rows import JobRow
@@ -19,7 +19,6 @@ from lxc_dashboard.state.job_rows import JobRow
     routes.DASHBOARD,
     text.DASHBOARD_TITLE,
     on_load=DashboardJobsState.load,
-    status=feed_age,
 )
 def dashboard() -> rx.Component:
     """The nodes fetch their figures by themselves and are told of changes; the jobs stand there too while PVE is silent."""

@@ -11,8 +11,7 @@
 - The sidebar lists the entries of ``NAV`` whose page is there. ``/templates/[name]`` lights the entry of ``/templates``.
 - ``title`` is text, or a Var (``TemplateState.name``) for a page about one thing; ``tab_title`` then stands for it in page
   and tab while it is empty. ``of`` is the ``PageState`` that title and actions are of: neither shows of one thing what belongs to another.
-- ``crumbs`` are ``(text, href)`` before the title; ``actions`` gives what stands right of it, one primary button at most;
-  ``status`` gives the status line's left part, such as ``feed_age``.
+- ``crumbs`` are ``(text, href)`` before the title; ``actions`` gives what stands right of it, one primary button at most.
 - ``rx.State.<argument>`` of a dynamic route exists only once the app has added its pages: in a handler read
   ``self.router.url.query_parameters`` or ``self.router.page.params``.
 - Whoever is not signed in never sees a page: the server sends them to sign in, and back afterwards.
@@ -32,6 +31,8 @@ from lxc_dashboard.components.controls import icon, link
 from lxc_dashboard.components.forms import native_form, native_link
 from lxc_dashboard.components.palette import palette
 from lxc_dashboard.components.running import running_now
+from lxc_dashboard.components.shortcuts import shortcuts
+from lxc_dashboard.components.status_line import status_line
 from lxc_dashboard.components.theme import theme_toggle
 from lxc_dashboard.components.widgets import away_note, here, name_in_tab, notices, offline_note
 from lxc_dashboard.routes import NavItem
@@ -72,7 +73,6 @@ def page(
     tab_title: str = "",
     crumbs: Sequence[tuple[Any, Any]] = (),
     actions: Render | None = None,
-    status: Render | None = None,
 ) -> Callable[[Render], Render]:
     """Registers a page within the frame. See the module's text."""
 
@@ -83,7 +83,7 @@ def page(
             found = None if actions is None else lambda: of_it(actions(), "")
             in_tab = of_it(name_in_tab(name), name_in_tab(tab_title)) if isinstance(title, rx.Var) else rx.fragment()
             shown = rx.fragment(in_tab, content())
-            return frame(route, of_it(name, tab_title), shown, crumbs=crumbs, actions=found, status=status)
+            return frame(route, of_it(name, tab_title), shown, crumbs=crumbs, actions=found)
 
         render.__module__, render.__name__ = content.__module__, content.__name__
         loads = [] if on_load is None else list(on_load) if isinstance(on_load, (list, tuple)) else [on_load]
@@ -98,11 +98,6 @@ def page(
     return register
 
 
-def feed_age() -> rx.Component:
-    """The status line of a live page, which its script fills."""
-    return rx.el.span(id="feed-status")
-
-
 def _as_it_is(shown: Any, _other: Any) -> Any:
     return shown
 
@@ -114,7 +109,6 @@ def frame(
     *,
     crumbs: Sequence[tuple[Any, Any]] = (),
     actions: Render | None = None,
-    status: Render | None = None,
 ) -> rx.Component:
     return rx.el.div(
         native_link(text.SKIP_TO_CONTENT, href=f"#{CONTENT_ID}", class_name="skip"),
@@ -125,8 +119,8 @@ def frame(
             _topbar(title, crumbs),
             _main(title, content, actions),
             rx.el.footer(
-                rx.el.div(*([status()] if status else []), class_name="status-left"),
-                rx.el.div(SessionState.endpoint_name, class_name="status-right"),
+                status_line(RunningState.feed),
+                rx.el.div(SessionState.endpoint_name, class_name="status-right", title=SessionState.endpoint_name),
                 class_name="status-line",
             ),
             class_name="column",
@@ -230,6 +224,7 @@ def _foot() -> rx.Component:
             rx.el.span(SessionState.userid, class_name="user mono", title=SessionState.userid),
             class_name="nav-text",
         ),
+        shortcuts(),
         native_form(
             rx.el.button(
                 icon("log-out"),

@@ -18,6 +18,7 @@ from lxc_dashboard.errors import ApiError, AuthError, DashboardError, InvalidCre
 from lxc_dashboard.proxmox.caller import Caller
 from lxc_dashboard.proxmox.decoding import decoded, one
 from lxc_dashboard.proxmox.schemas import SignIn
+from lxc_dashboard.proxmox.upid import user_of
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +55,7 @@ class TokenAuth(httpx.Auth):
 
     @property
     def userid(self) -> str:
-        return self.tokenid.partition("!")[0]
+        return user_of(self.tokenid)
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         request.headers["Authorization"] = self._header

@@ -13,6 +13,12 @@ _UPID = re.compile(
 )
 
 
+def user_of(authid: str) -> str:
+    """``user@realm`` of it, and of ``user@realm!token``: a user's own name may hold ``!`` and ``@`` too, a realm's may not."""
+    name, at, realm = authid.rpartition("@")
+    return f"{name}{at}{realm.partition('!')[0]}"
+
+
 @dataclass(frozen=True, slots=True)
 class Upid:
     """``starttime`` is epoch seconds of the node's clock, ``pstart`` the kernel's start time of ``pid``.

@@ -150,7 +150,7 @@ class SignIn(Access):
         if found is None or "!" not in found.group(1):
             raise PveError(401, "no tokenid specified")
         authid, secret = found.groups()
-        userid, _, tokenid = authid.partition("!")
+        userid, _, tokenid = authid.rpartition("!")
         user = self.directory.users.get(userid)
         if user is None:
             raise PveError(401, f"no such user ('{userid}')")

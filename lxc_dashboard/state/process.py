@@ -11,7 +11,7 @@ from lxc_dashboard.errors import ServiceUnavailableError
 from lxc_dashboard.services.monitor.feed import FeedHub
 from lxc_dashboard.services.monitor.replica import OnPatch
 from lxc_dashboard.state.jobs_hub import JobsHub, OnTick
-from lxc_dashboard.state.running_hub import OnShown, RunningHub, sid_of
+from lxc_dashboard.state.running_hub import RunningHub, Telling, sid_of
 from lxc_dashboard.state.seats import Seats
 from lxc_dashboard.state.sockets import Sockets
 from lxc_dashboard.state.wire import Checked
@@ -106,8 +106,8 @@ class WebProcess:
             self._jobs = None
 
     @asynccontextmanager
-    async def telling_running(self, tell: OnShown) -> AsyncIterator[None]:
-        """Tells pages what runs: within ``feeding`` and ``telling_jobs``, by which it is moved."""
+    async def telling_running(self, tell: Telling) -> AsyncIterator[None]:
+        """Tells pages what runs, and of each look at PVE: within ``feeding`` and ``telling_jobs``, by which it is moved."""
         self._running_now = RunningHub(self.runtime, self.sockets, self.hub, self.jobs, tell)
         try:
             yield
@@ -126,7 +126,7 @@ class WebProcess:
         async def told(key: str, patch: Patch) -> None:
             await tell(key, patch)
             if self._running_now is not None:
-                self._running_now.on_patch(key, patch)
+                await self._running_now.on_patch(key, patch)
 
         self._hub = FeedHub(self.runtime, told, lambda viewer: self.sockets.is_there(sid_of(viewer)))
         running = asyncio.create_task(self._hub.run(), name="feeds")

@@ -1,4 +1,4 @@
-"""What runs at the endpoint, for the frame of every page."""
+"""What runs at the endpoint, and how old what is known of it is, for the frame of every page."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from lxc_dashboard.state.running_rows import Shown
 
 
 class RunningState(rx.State):
-    """``now`` is never set here: the hub pushes it to all pages of the user."""
+    """``now`` and ``feed`` are never set here: the hub pushes them to all pages of the user."""
 
     now: dict[str, Any] = {}
+    feed: dict[str, Any] = {}
 
     @requires(unattended=True)
     async def watch(self) -> None:
-        """From now on this socket is told what runs."""
+        """From now on this socket is told what runs, and of each look at PVE."""
         await caller().process.running_now.watch(session(), self.router.session.session_id)
 
     @requires(unattended=True)
@@ -31,3 +32,8 @@ class RunningState(rx.State):
 def update_of(shown: Shown) -> StateUpdate:
     """A push as Reflex's frontend takes it."""
     return StateUpdate(delta={RunningState.get_full_name(): {f"now{FIELD_MARKER}": shown}})
+
+
+def feed_update_of(status: dict[str, Any]) -> StateUpdate:
+    """A push of ``status.status_of``."""
+    return StateUpdate(delta={RunningState.get_full_name(): {f"feed{FIELD_MARKER}": status}})

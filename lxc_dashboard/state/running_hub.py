@@ -1,6 +1,6 @@
-"""Tells every open page of a user what runs at his endpoint: looked for once for all his tabs, and only when something moved.
+"""Tells every open page of a user what runs at his endpoint, and how old what is known of it is: looked for once for all his tabs.
 
-The jobs' hub and the user's feed say when: this asks the database alone, and PVE nothing beyond what the feed does.
+The jobs' hub and the user's feed say when something moved: this asks the database alone, and PVE nothing beyond what the feed does.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import structlog
 from lxc_dashboard.errors import ServiceUnavailableError
 from lxc_dashboard.services.creation import glance
 from lxc_dashboard.state.running_rows import Shown, shown_of
+from lxc_dashboard.state.status import status_of
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from lxc_dashboard.services.monitor.feed import FeedHub
     from lxc_dashboard.state.jobs_hub import JobsHub
     from lxc_dashboard.state.sockets import Sockets
-
-OnShown = Callable[[str, Shown], Awaitable[None]]
 
 log = structlog.get_logger(__name__)
 
@@ -36,18 +35,26 @@ _FRAME: Final = "/frame"
 _TELLING: Final = frozenset({"job", "lifecycle", "name"})
 
 
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """What brings what runs, and ``status.status_of``, to the sockets of a room."""
+
+    shown: Callable[[str, Shown], Awaitable[None]]
+    status: Callable[[str, dict[str, Any]], Awaitable[None]]
+
+
 @dataclass(slots=True)
 class _Room:
-    endpoint_id: UUID
+    session: Session
     looker: asyncio.Task[None] | None = None
     shown: Shown | None = None
     stirred: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class RunningHub:
-    """One per web process. ``tell(room, shown)`` reaches the room's sockets; a socket is a room of its own, too."""
+    """One per web process. ``tell`` reaches a room's sockets; a socket is a room of its own, too."""
 
-    def __init__(self, rt: Runtime, sockets: Sockets, feeds: FeedHub, jobs: JobsHub, tell: OnShown) -> None:
+    def __init__(self, rt: Runtime, sockets: Sockets, feeds: FeedHub, jobs: JobsHub, tell: Telling) -> None:
         self._rt = rt
         self._sockets = sockets
         self._feeds = feeds
@@ -60,9 +67,10 @@ class RunningHub:
         key = self._feeds.watch(session, f"{sid}{_FRAME}")
         await self._jobs.attend(sid, session.endpoint_id)
         await self._sockets.enter(sid, room_of(key))
-        room = self._rooms.setdefault(key, _Room(session.endpoint_id))
+        room = self._rooms.setdefault(key, _Room(session))
+        await self._pass_status(sid, session)
         if room.shown is not None:
-            await self._tell(sid, room.shown)
+            await self._tell.shown(sid, room.shown)
         if room.looker is None or room.looker.done():
             room.looker = asyncio.create_task(self._look(key, room, session), name=f"running of {key}")
 
@@ -74,14 +82,23 @@ class RunningHub:
     def on_jobs(self, endpoint_id: UUID) -> None:
         """A job has moved."""
         for room in self._rooms.values():
-            if room.endpoint_id == endpoint_id:
+            if room.session.endpoint_id == endpoint_id:
                 room.stirred.set()
 
-    def on_patch(self, key: str, patch: dict[str, Any]) -> None:
+    async def on_patch(self, key: str, patch: dict[str, Any]) -> None:
         """A feed has moved; most patches say nothing of what runs."""
-        tells = {"tasks", "error"} & (patch.get("meta") or {}).keys()
-        if key in self._rooms and (tells or any(_TELLING & row.keys() for row in patch.get("rows", {}).values())):
-            self._rooms[key].stirred.set()
+        room, said = self._rooms.get(key), (patch.get("meta") or {}).keys()
+        if room is None:
+            return
+        if {"at", "error"} & said:
+            await self._pass_status(room_of(key), room.session)
+        if {"tasks", "error"} & said or any(_TELLING & row.keys() for row in patch.get("rows", {}).values()):
+            room.stirred.set()
+
+    async def _pass_status(self, to: str, session: Session) -> None:
+        status = status_of(self._feeds.known(session)[1])
+        if status:
+            await self._tell.status(to, status)
 
     async def close(self) -> None:
         lookers = [room.looker for room in self._rooms.values() if room.looker]
@@ -96,7 +113,7 @@ class RunningHub:
                 shown = await self._found(session)
                 if shown is not None and shown != room.shown:
                     room.shown = shown
-                    await self._tell(room_of(key), shown)
+                    await self._tell.shown(room_of(key), shown)
                 await asyncio.sleep(AT_MOST_EVERY_S)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_AGAIN_S):

@@ -15,6 +15,7 @@ from lxc_dashboard.text.dashboard import *
 from lxc_dashboard.text.editor import *
 from lxc_dashboard.text.frame import *
 from lxc_dashboard.text.jobs import *
+from lxc_dashboard.text.shortcuts import *
 from lxc_dashboard.text.sign_in import *
 from lxc_dashboard.text.sources import *
 from lxc_dashboard.text.templates import *

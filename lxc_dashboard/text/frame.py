@@ -23,6 +23,13 @@ RUNNING_WORDS: Final = {
 PVE_TASK: Final = "PVE {type}"
 TASK_RUNNING: Final = "running"
 
+# The words of the status line, by the names that status_line.js has for them
+STATUS_WORDS: Final = {
+    "age": "Feed age {seconds} s",
+    "nodes": "{up}/{all} nodes",
+    "nodes_one": "{up}/{all} node",
+}
+
 # The words of the search, by the names that palette.js has for them
 SEARCH_WORDS: Final = {
     "verb": "Search",

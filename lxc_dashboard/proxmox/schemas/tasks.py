@@ -4,6 +4,8 @@ import re
 
 from msgspec import Struct, field
 
+from lxc_dashboard.proxmox.upid import user_of
+
 _WARNINGS = re.compile(r"^WARNINGS: *(\d+)$", re.IGNORECASE)
 _RUNNING = frozenset({"", "running"})
 
@@ -66,7 +68,7 @@ class TaskInfo(Struct, frozen=True, gc=False):
 
     def is_of(self, userid: str) -> bool:
         """Whether the user began it, with a ticket or by an API token."""
-        return self.user.partition("!")[0] == userid
+        return user_of(self.user) == userid
 
 
 class LogLine(Struct, frozen=True, gc=False):

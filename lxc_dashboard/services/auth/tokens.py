@@ -28,6 +28,7 @@ from lxc_dashboard.errors import (
     TokenRefusedError,
     UnreachableError,
 )
+from lxc_dashboard.proxmox.upid import user_of
 from lxc_dashboard.services.auth import acting, limits, token_tries
 from lxc_dashboard.services.auth.model import Session
 
@@ -43,7 +44,7 @@ HEADER_CHARS: Final = 400
 NAME_CHARS: Final = 64
 PATH: Final = "/version"
 _HEADER: Final = re.compile(
-    r"PVEAPIToken=(?P<tokenid>[^\s:/!=;,]{1,64}@[A-Za-z][A-Za-z0-9.\-_]{1,31}![A-Za-z][A-Za-z0-9.\-_]{1,63})"
+    r"PVEAPIToken=(?P<tokenid>[^\s:/]{1,64}@[A-Za-z][A-Za-z0-9.\-_]{1,31}![A-Za-z][A-Za-z0-9.\-_]{1,63})"
     r"=(?P<secret>[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})"
 )
 
@@ -66,7 +67,7 @@ async def session_of(rt: Runtime, header: str, endpoint_name: str, origin: Origi
         id=uuid5(endpoint_id, tokenid),
         endpoint_id=endpoint_id,
         endpoint_name=known_as,
-        userid=tokenid.partition("!")[0],
+        userid=user_of(tokenid),
         signed_in_at=datetime.now(UTC),
         address=origin.address,
         user_agent=origin.user_agent[:200],

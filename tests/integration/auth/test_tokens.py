@@ -22,7 +22,7 @@ from lxc_dashboard.errors import (
 from lxc_dashboard.proxmox import ProxmoxClient
 from lxc_dashboard.proxmox.schemas import Version
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.sandbox.directory import Token
+from lxc_dashboard.sandbox.directory import Token, User
 from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth import privileges, token_tries, tokens
 from lxc_dashboard.services.auth.model import Session
@@ -94,6 +94,16 @@ async def test_a_token_that_pve_takes_acts_as_its_user_with_its_own_rights(
     parted = await tokens.session_of(rt, made(sandbox, name="parted", privsep=1), "sandbox", ORIGIN)
     assert not await privileges.held(rt, parted, "/vms")
     assert whole.token_secret not in repr(whole)
+
+
+@pytest.mark.usefixtures("endpoint_id")
+@pytest.mark.parametrize("userid", ["a!b@pve", "ann@example.com@pve", "auth0|a=1;b,c@pve"])
+async def test_a_users_name_may_hold_what_parts_it_from_the_tokens(
+    rt: Runtime, sandbox: SandboxNode, userid: str
+) -> None:
+    sandbox.api.directory.users[userid] = User()
+    found = await tokens.session_of(rt, made(sandbox, userid), "", ORIGIN)
+    assert (found.userid, found.authid) == (userid, f"{userid}!ci")
 
 
 @pytest.mark.usefixtures("endpoint_id")

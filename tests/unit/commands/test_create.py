@@ -67,6 +67,11 @@ def test_a_token_is_taken_as_pve_shows_it_or_as_its_header(given: str) -> None:
     assert token_of(wanted(token=given)) == TOKEN
 
 
+@pytest.mark.parametrize("userid", ["a!b@pve", "ann@example.com@oidc", "auth0|a=1;b,c@oidc"])
+def test_a_users_name_may_hold_what_parts_it_from_the_tokens(userid: str) -> None:
+    assert token_of(wanted(token=f"{userid}!ci=1")) == f"{userid}!ci=1"
+
+
 @pytest.mark.parametrize("given", ["", "ci@pve", "ci!builds=x", "ci@pve!builds", "ci@pve!b=x\ny", "ci@pve!b=\u00e9"])
 def test_what_is_no_token_is_refused_unseen(given: str) -> None:
     with pytest.raises(InvalidInputError) as wrong:

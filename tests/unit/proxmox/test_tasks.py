@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from lxc_dashboard.errors import InvalidInputError
-from lxc_dashboard.proxmox import ProxmoxPool
+from lxc_dashboard.proxmox import ProxmoxPool, TokenAuth
 from lxc_dashboard.proxmox.schemas import TaskInfo
+from lxc_dashboard.proxmox.upid import user_of
 from tests.unit.proxmox.replay import UPID, Identity, RawServer, data
 from tests.unit.proxmox.task_double import client_of
 
@@ -41,3 +42,10 @@ async def test_what_is_no_upid_is_refused_before_a_call(pool: ProxmoxPool, ident
 def test_a_task_is_of_the_user_who_began_it_by_ticket_or_token() -> None:
     users = ("ann@pve", "ann@pve!ci", "joann@pve", "ann@pve.test")
     assert [TaskInfo("x", user=user).is_of("ann@pve") for user in users] == [True, True, False, False]
+
+
+@pytest.mark.parametrize("userid", ["a!b@pve", "ann@example.com@oidc", "root@pam!x@pve", "auth0|a=1;b,c@oidc"])
+def test_a_users_name_may_hold_what_parts_it_from_a_tokens(userid: str) -> None:
+    assert [user_of(authid) for authid in (userid, f"{userid}!ci")] == [userid, userid]
+    assert TokenAuth(f"{userid}!ci", "s").userid == userid
+    assert TaskInfo("x", user=f"{userid}!ci").is_of(userid)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -16,8 +17,9 @@ from lxc_dashboard.errors import ServiceUnavailableError
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation.views import JobView
 from lxc_dashboard.state import running_hub
-from lxc_dashboard.state.running_hub import RunningHub, sid_of
+from lxc_dashboard.state.running_hub import RunningHub, Telling, sid_of
 from lxc_dashboard.state.running_rows import LISTED, shown_of
+from lxc_dashboard.state.status import status_of
 
 BEGIN = datetime(2026, 11, 24, 12, tzinfo=UTC)
 JOB = JobView(
@@ -96,6 +98,7 @@ class Fake:
     viewers: list[str] = field(default_factory=list)
     attending: list[str] = field(default_factory=list)
     told: list[tuple[str, int]] = field(default_factory=list)
+    statuses: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     looked: int = 0
     away: bool = False
     moved: asyncio.Event = field(default_factory=asyncio.Event)
@@ -118,8 +121,6 @@ class Fake:
         return [KEY]
 
     def known(self, _session: Session) -> tuple[dict[int, Any], dict[str, Any]]:
-        self.looked += 1
-        self.moved.set()
         return ROWS, self.meta
 
     async def attend(self, sid: str, _endpoint_id: Any) -> None:
@@ -131,6 +132,9 @@ class Fake:
     async def tell(self, room: str, shown: dict[str, Any]) -> None:
         self.told.append((room, shown["count"]))
         self.moved.set()
+
+    async def tell_status(self, room: str, status: dict[str, Any]) -> None:
+        self.statuses.append((room, status))
 
     async def until(self, holds: Callable[[], bool]) -> None:
         async with asyncio.timeout(30):
@@ -144,6 +148,8 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
     there = Fake()
 
     async def none_of_ours(*_: Any) -> tuple[JobView, ...]:
+        there.looked += 1
+        there.moved.set()
         if there.away:
             raise ServiceUnavailableError
         return ()
@@ -156,7 +162,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
 @pytest.fixture
 async def hub(fake: Fake) -> AsyncIterator[RunningHub]:
     made: Any = fake
-    opened = RunningHub(made, made, made, made, fake.tell)
+    opened = RunningHub(made, made, made, made, Telling(fake.tell, fake.tell_status))
     yield opened
     await opened.close()
 
@@ -179,7 +185,7 @@ async def test_only_what_has_changed_is_told(fake: Fake, hub: RunningHub) -> Non
     hub.on_jobs(ANN.endpoint_id)
     await fake.until(lambda: fake.looked == 2)
     fake.meta = {"tasks": [task()]}
-    hub.on_patch(KEY, {"meta": {"at": 1, "tasks": []}, "rows": {}})
+    await hub.on_patch(KEY, {"meta": {"at": 1, "tasks": []}, "rows": {}})
     await fake.until(lambda: len(fake.told) > 1)
     assert fake.told == [(ROOM, 0), (ROOM, 1)]
 
@@ -189,10 +195,10 @@ async def test_figures_that_move_and_other_endpoints_wake_nobody(fake: Fake, hub
     await fake.until(lambda: fake.told == [(ROOM, 0)])
     room = hub._rooms[KEY]
     hub.on_jobs(new_id())
-    hub.on_patch("feed:of another", {"meta": {"tasks": []}, "rows": {}})
-    hub.on_patch(KEY, {"meta": {"at": 1}, "rows": {102: {"cpu": 0.3}}})
+    await hub.on_patch("feed:of another", {"meta": {"tasks": []}, "rows": {}})
+    await hub.on_patch(KEY, {"meta": {"at": 1}, "rows": {102: {"cpu": 0.3}}})
     assert not room.stirred.is_set()
-    hub.on_patch(KEY, {"meta": None, "rows": {102: {"job": "x"}}})
+    await hub.on_patch(KEY, {"meta": None, "rows": {102: {"job": "x"}}})
     assert room.stirred.is_set()
 
 
@@ -219,6 +225,30 @@ async def test_when_the_last_tab_has_left_nothing_is_looked_for(fake: Fake, hub:
     async with asyncio.timeout(30):
         await looker
     assert (fake.looked, hub._rooms) == (1, {})
+
+
+async def test_each_look_at_pve_is_told_and_a_tab_begins_with_the_last_one(fake: Fake, hub: RunningHub) -> None:
+    await hub.watch(ANN, "one")
+    assert fake.statuses == [], "PVE was not asked yet"
+    fake.meta = {"at": time.time(), "version": "9.1.4", "nodes": [{"down": 0}, {"down": 5}], "error": ""}
+    await hub.on_patch(KEY, {"meta": {"at": fake.meta["at"]}, "rows": {}})
+    await hub.on_patch(KEY, {"meta": None, "rows": {102: {"cpu": 0.3}}})
+    await hub.watch(ANN, "two")
+    assert [room for room, _ in fake.statuses] == [ROOM, "two"]
+    assert fake.statuses[0][1].items() >= {"version": "9.1.4", "up": 1, "all": 2, "error": ""}.items()
+    await hub.on_patch("feed:of another", {"meta": {"at": 9}, "rows": {}})
+    assert len(fake.statuses) == 2
+
+
+def test_a_status_tells_an_age_and_not_a_time() -> None:
+    assert status_of({"at": time.time() - 30})["age"] == pytest.approx(30, abs=5)
+    assert status_of({"at": time.time() + 30})["age"] == 0, "of another host, whose clock is ahead"
+
+
+def test_a_pve_that_has_never_answered_has_no_age() -> None:
+    assert status_of({}) == {}
+    silent = status_of({"error": "PVE cannot be reached", "failing": 5, "away": True})
+    assert silent == {"age": -1, "version": "", "up": 0, "all": 0, "error": "PVE cannot be reached"}
 
 
 def test_a_job_that_is_being_cancelled_says_so() -> None:

@@ -1,0 +1,24 @@
+"""What the status line of every page says of the feed. No Reflex here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+
+def status_of(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """``age`` of what is known in seconds, -1 where nothing is; PVE's ``version``; ``up`` of ``all`` nodes; ``error`` while PVE is silent.
+
+    Empty as long as PVE was not asked. An age and not a time: the clock of a browser may be another.
+    """
+    if "at" not in meta and not meta.get("error"):
+        return {}
+    nodes = meta.get("nodes", [])
+    return {
+        "age": round(max(0.0, time.time() - meta["at"]), 1) if "at" in meta else -1,
+        "version": meta.get("version", ""),
+        "up": sum(not node["down"] for node in nodes),
+        "all": len(nodes),
+        "error": meta.get("error", ""),
+    }

@@ -1,0 +1,42 @@
+"""The keys, as the list of them names them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from lxc_dashboard.text.common import CLOSE, NAV_CONTAINERS, NAV_TEMPLATES
+from lxc_dashboard.text.containers import CONSOLE
+from lxc_dashboard.text.wizard import CREATE_TITLE
+
+# The words of the list, by the names that shortcuts.js has for them
+SHORTCUT_WORDS: Final = {
+    "title": "Keyboard shortcuts",
+    "single": "Single-key shortcuts",
+    "single_hint": "Off, only Enter and keys with Ctrl or Alt work, and this list is opened from the menu. Kept in this browser.",
+    "off": "off",
+    "close": CLOSE,
+}
+# Where they work: the keys, what they do, and whether they work alone, without Ctrl or Alt
+SHORTCUTS: Final = {
+    "Everywhere": (
+        ("Ctrl K", "Search", False),
+        ("?", "Show this list", True),
+    ),
+    f"{NAV_CONTAINERS}, {NAV_TEMPLATES.lower()}, buckets": (
+        ("/", "Filter", True),
+        ("j", "Next line", True),
+        ("k", "Line before", True),
+        ("Enter", "Open the line", False),
+        ("x", "Choose a template", True),
+    ),
+    CREATE_TITLE: (("Ctrl Enter", "Next step", False),),
+    "Editor, buckets": (
+        ("Ctrl S", "Save", False),
+        ("Alt \u2191 \u2193", "Move a script", False),
+    ),
+    CONSOLE: (
+        ("Ctrl Shift X", "Leave the terminal", False),
+        ("Ctrl Shift C", "Copy", False),
+        ("Ctrl Shift V", "Paste", False),
+    ),
+}

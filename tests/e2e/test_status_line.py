@@ -1,0 +1,119 @@
+"""The status line: on every page, live, and right while a node or all of PVE is silent."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from lxc_dashboard import routes
+from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, fits, keep_picture, visit
+from tests.e2e.other_nodes import OtherNode, other_node, sign_in_at
+from tests.e2e.stack import Stack
+from tests.e2e.test_accessible import SIZES
+
+ID = "00000000-0000-0000-0000-000000000000"
+PAGES = (
+    routes.DASHBOARD,
+    routes.CONTAINERS,
+    routes.CREATE,
+    routes.TEMPLATES,
+    routes.TEMPLATE_NEW,
+    routes.template(ID),
+    routes.edit_template(ID),
+    routes.BUCKETS,
+    routes.SOURCES,
+    routes.JOBS,
+    routes.job(ID),
+    routes.batch(ID),
+    routes.console(101),
+    "/there-is-no-such-page",
+)
+WHOLE = re.compile(r"^Feed age \d+ s · PVE \S+ · 3/3 nodes$")
+# A whole look at PVE comes every 12 s; after a silence it is tried again within 10 s.
+TOLD_WITHIN_MS = 90_000
+
+
+@pytest.fixture
+def elsewhere(stack: Stack, tmp_path: Path) -> Iterator[OtherNode]:
+    with other_node(stack, tmp_path / "node", f"elsewhere-{secrets.token_hex(3)}", 3) as node:
+        yield node
+
+
+def line(page: Page) -> Locator:
+    return page.locator(".status-left")
+
+
+def test_it_stands_on_every_page(new_page: NewPage, signed_in_as: SignedInAs) -> None:
+    page = new_page(storage_state=signed_in_as())
+    for address in PAGES:
+        visit(page, address)
+        expect(line(page), address).to_have_text(WHOLE)
+
+
+def test_its_age_begins_anew_with_each_look_at_pve(new_page: NewPage, signed_in_as: SignedInAs) -> None:
+    page = new_page(storage_state=signed_in_as())
+    visit(page, routes.SOURCES)
+    for _ in range(2):
+        expect(line(page)).to_have_text(re.compile("^Feed age [2-9] s"))
+        expect(line(page)).to_have_text(re.compile("^Feed age [01] s"))
+
+
+def test_the_next_page_begins_with_what_is_known(new_page: NewPage, signed_in_as: SignedInAs) -> None:
+    page = new_page(storage_state=signed_in_as())
+    visit(page, routes.JOBS)
+    expect(line(page)).to_have_text(WHOLE)
+    page.evaluate(
+        """() => {
+            window.seen = [];
+            const note = () => window.seen.push(document.querySelector('#feed-status')?.textContent);
+            new MutationObserver(note).observe(document.body, { childList: true, subtree: true, characterData: true });
+        }"""
+    )
+    page.get_by_role("link", name="Templates", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Templates")
+    expect(line(page)).to_have_text(WHOLE)
+    assert "" not in page.evaluate("window.seen")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", list(SIZES))
+def test_a_node_that_is_down_is_counted_and_nothing_is_pushed_away(
+    new_page: NewPage, elsewhere: OtherNode, scheme: str, size: str
+) -> None:
+    page = new_page(viewport=SIZES[size], color_scheme=scheme)
+    sign_in_at(page, elsewhere.name)
+    visit(page, routes.JOBS)
+    expect(line(page)).to_have_text(WHOLE)
+    elsewhere.let(lambda node: node.node_offline("pve2"))
+    expect(line(page)).to_contain_text("2/3 nodes", timeout=TOLD_WITHIN_MS)
+    keep_picture(page, f"status-line-node-down-{size}-{scheme}")
+    assert accessibility_faults(page) == []
+    fits(page)
+    box = page.locator(".status-line").bounding_box()
+    assert box is not None
+    assert box["height"] < 32, "it is one line"
+    assert box["y"] + box["height"] == SIZES[size]["height"]
+
+
+def test_a_silent_pve_is_named_with_how_old_all_is(new_page: NewPage, elsewhere: OtherNode) -> None:
+    page = new_page(viewport=SIZES["phone"])
+    sign_in_at(page, elsewhere.name)
+    visit(page, routes.JOBS)
+    expect(line(page)).to_have_text(WHOLE)
+    elsewhere.let(lambda node: node.mute())
+    stale = page.locator("#feed-status.stale")
+    try:
+        expect(stale).to_have_text(re.compile(r"^Feed age \d\d+ s · PVE [^/]+$"), timeout=TOLD_WITHIN_MS)
+        keep_picture(page, "status-line-silent-phone")
+        assert line(page).evaluate("element => element.scrollWidth <= element.clientWidth"), "the cause is cut"
+        assert accessibility_faults(page) == []
+        fits(page)
+    finally:
+        elsewhere.let(lambda node: node.mute(muted=False))
+    expect(line(page)).to_have_text(WHOLE, timeout=TOLD_WITHIN_MS)
+    expect(stale).to_have_count(0)
