@@ -27,9 +27,8 @@ def page_states(
     """The right one of loading, empty, missing, failed, forbidden and ``content``, by a ``PageState``'s ``phase``.
 
     ``retry`` is the handler that fills the page. ``empty`` is left out where a page has something or fails. ``skeleton`` draws
-    the page's own outline, by default rows. ``missing``: what a page about one thing shows in place of a failure where there is
-    no such thing. It is loading, too, while the state is still that of another address. ``kept``: what
-    is shown may be that of an earlier visit, so it is read again, too, when PostgreSQL and Redis are back.
+    the page's own outline, by default rows; it is loading, too, while the state is still that of another address. ``missing``
+    stands in place of a failure where there is no such thing. ``kept``: read again, too, when PostgreSQL and Redis are back.
     """
     back = state.fill_again
 

@@ -98,9 +98,7 @@ async def test_a_token_that_pve_takes_acts_as_its_user_with_its_own_rights(
 
 @pytest.mark.usefixtures("endpoint_id")
 @pytest.mark.parametrize("userid", ["a!b@pve", "ann@example.com@pve", "auth0|a=1;b,c@pve"])
-async def test_a_users_name_may_hold_what_parts_it_from_the_tokens(
-    rt: Runtime, sandbox: SandboxNode, userid: str
-) -> None:
+async def test_a_users_own_name_may_hold_any_mark(rt: Runtime, sandbox: SandboxNode, userid: str) -> None:
     sandbox.api.directory.users[userid] = User()
     found = await tokens.session_of(rt, made(sandbox, userid), "", ORIGIN)
     assert (found.userid, found.authid) == (userid, f"{userid}!ci")
@@ -127,11 +125,9 @@ async def test_any_other_header_is_refused_with_one_message(rt: Runtime, header:
 
 @pytest.mark.usefixtures("endpoint_id")
 async def test_a_token_that_was_changed_or_has_expired_is_refused(rt: Runtime, sandbox: SandboxNode) -> None:
-    header = made(sandbox)
-    with pytest.raises(TokenRefusedError):
-        await tokens.session_of(rt, header[:-4] + "ffff", "", ORIGIN)
-    with pytest.raises(TokenRefusedError):
-        await tokens.session_of(rt, made(sandbox, name="old", expire=1), "", ORIGIN)
+    for header in (made(sandbox)[:-4] + "ffff", made(sandbox, name="old", expire=1)):
+        with pytest.raises(TokenRefusedError):
+            await tokens.session_of(rt, header, "", ORIGIN)
 
 
 @pytest.mark.usefixtures("endpoint_id")
@@ -235,9 +231,8 @@ async def test_made_up_tokens_from_everywhere_leave_pve_to_those_that_it_knows(
 
     async with asyncio.timeout(30):
         found, _ = await asyncio.gather(outcomes(rt, [made_up() for _ in origins], origins), known_ones_meanwhile())
-    assert (of_kind(found, ServiceUnavailableError), of_kind(found, TokenRefusedError)) == (
-        40 - token_tries.AT_ONCE, token_tries.AT_ONCE,
-    )  # fmt: skip
+    unavailable, refused = of_kind(found, ServiceUnavailableError), of_kind(found, TokenRefusedError)
+    assert (unavailable, refused) == (40 - token_tries.AT_ONCE, token_tries.AT_ONCE)
     assert asked.most == token_tries.AT_ONCE + 1
     assert (await tokens.session_of(rt, made(sandbox, name="newer"), "", ORIGIN)).userid == "root@pam"
 
@@ -302,5 +297,4 @@ async def test_without_redis_pve_decides_on_tokens_all_the_same(
     async with runtime_over(settings_with(REDIS_URL="redis://127.0.0.1:1/0"), sandbox) as rt:
         good, wrong, none = await outcomes(rt, [made(sandbox), made_up(), "Bearer x"])
     assert isinstance(good, Session)
-    assert isinstance(wrong, TokenRefusedError)
-    assert isinstance(none, TokenRefusedError)
+    assert of_kind([wrong, none], TokenRefusedError) == 2
