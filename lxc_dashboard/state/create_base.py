@@ -49,8 +49,8 @@ class WizardBase(Offer, PageState, mixin=True):
 
     ``versions`` counts, by field, how often the server has set it; ``refusals`` how often something was to be mended.
     ``told``: what could not be filled in as it was kept. ``draft_at``: when the draft that this began with was kept. ``edits``: the
-    failed job that is to be replaced; ``moved_on``: its template has since. ``stand_ins``: by field, what the node has not of what the
-    template names. ``preset_values``: what a preset has set otherwise than the template.
+    failed job that is to be replaced; ``moved_on``: its template has since. ``stand_ins``: by field, what the node has not of what was
+    chosen or the template names. ``preset_values``: what a preset has set otherwise than the template.
     """
 
     step: str = wizard.STEPS[0]
@@ -79,6 +79,7 @@ class WizardBase(Offer, PageState, mixin=True):
     draft_at: str = ""
     from_link: bool = False
     _wanted: TemplateConfig = TemplateConfig(app="")
+    _replaced: dict[str, wizard_filled.Replaced] = {}
     _revision_id: str = ""
     _revision_number: int = 0
     _edited_template: str = ""
@@ -159,6 +160,7 @@ class WizardBase(Offer, PageState, mixin=True):
     def _move_form(self, offered: Choices) -> list[str]:
         """Fits what is chosen to the node that is offered now. The fields that changed by that."""
         initial, form = wizard.moved_to(self.form, self.initial, offered, self._wanted)
+        self._replaced = wizard_filled.replaced(self.form, self.initial, form)
         self.initial.update(initial)
         self.form.update(form)
         return list(form)
@@ -192,7 +194,7 @@ class WizardBase(Offer, PageState, mixin=True):
         self._list_pools()
         self._tell_moved_on()
         offered = self._choices
-        self.stand_ins = wizard_filled.stand_ins(self.form, offered, self._wanted) if offered else {}
+        self.stand_ins = wizard_filled.stand_ins(self.form, offered, self._wanted, self._replaced) if offered else {}
 
     def _tell_moved_on(self) -> None:
         """Where the failed job was asked for with another revision of the template than the one that is taken here."""

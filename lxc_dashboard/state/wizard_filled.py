@@ -18,6 +18,8 @@ from lxc_dashboard.state.base import runtime, session
 from lxc_dashboard.state.summary import worded
 from lxc_dashboard.state.wizard import ExtraRow, PackageRow, ScriptRow
 
+Replaced = tuple[str, str]
+
 
 async def detail_of(template_id: str) -> TemplateDetail | None:
     """The template, or None for no template. Raises NotFoundError."""
@@ -49,14 +51,28 @@ def fallen_back(form: Mapping[str, str], changed: Mapping[str, str]) -> list[str
     ]
 
 
-def stand_ins(form: Mapping[str, str], offered: Choices, wanted: TemplateConfig) -> dict[str, str]:
-    """What is told beside a field whose node has not what the template names for it: what that is, and what is chosen instead."""
+def replaced(form: Mapping[str, str], initial: Mapping[str, str], changed: Mapping[str, str]) -> dict[str, Replaced]:
+    """What somebody chose in ``form`` and another node has not, by field, and what ``changed`` has for it."""
+    chosen = {name: form.get(name, "") for name in text.STANDS_IN if form.get(name) != initial.get(name)}
+    return {name: (was, changed[name]) for name, was in chosen.items() if was and changed.get(name, was) != was}
+
+
+def stand_ins(
+    form: Mapping[str, str], offered: Choices, wanted: TemplateConfig, before: Mapping[str, Replaced]
+) -> dict[str, str]:
+    """What is told beside a field whose node has not what was chosen there, or what the template names: what that is, and what is
+    chosen instead. ``before`` is what ``replaced`` found.
+    """
     told = {}
     for name, wish in lacking(offered, wanted).items():
         chosen = form.get(name, "")
         is_met = name == "ostemplate" and is_system(chosen.rpartition("/")[2], wanted.os, wanted.version)
         if chosen and not is_met:
             told[name] = text.STANDS_IN[name].format(wish=wish, node=offered.node, now=worded(name, chosen))
+    for name, (was, now) in before.items():
+        if form.get(name) == now:
+            words = {"was": worded(name, was), "node": offered.node, "now": worded(name, now) or text.NOTHING}
+            told[name] = text.REPLACED.format(**words)
     return told
 
 

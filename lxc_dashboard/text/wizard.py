@@ -41,6 +41,7 @@ STANDS_IN: Final = {
     "storage": "The template names the storage {wish}, which {node} does not have: {now} is chosen instead",
     "bridge": "The template names the bridge {wish}, which {node} does not have: {now} is chosen instead",
 }
+REPLACED: Final = "{was} was chosen, which {node} does not have: {now} is chosen instead"
 SCRIPTS_GONE: Final = "The template has no such script any more: {scripts}"
 NOT_AS_KEPT: Final = "Not everything could be filled in:"
 FROM_DRAFT: Final = "Filled in from your draft, kept {ago}. Start again for an empty form."

@@ -1,12 +1,16 @@
-"""What a template names and the chosen node has not: said beside the field, at once."""
+"""What a template names, or somebody chose, and the chosen node has not: said beside the field, at once."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from lxc_dashboard import text
 from tests.e2e import recipes, wizard
 from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, fits, keep_picture
+from tests.e2e.other_nodes import OtherNode, other_node, sign_in_at
 from tests.e2e.stack import Stack
 from tests.e2e.test_accessible import SIZES
 
@@ -53,6 +57,34 @@ def test_it_names_what_is_chosen_by_then_and_goes_with_the_template(
     wizard.forward(page, "configure")
     for field in NAMED:
         expect(page.locator(f"#{field}-stand-in")).to_be_hidden()
+
+
+def _have_a_storage_on(node: str, other: OtherNode) -> None:
+    """``ssd``, which no other node has."""
+    other.let(lambda pve: pve.api.storages.update(ssd=pve.api.storages["local-lvm"] | {"nodes": node}))
+
+
+def test_what_was_chosen_and_the_next_node_has_not_is_named_until_something_else_is_chosen(
+    fresh_page: Page, stack: Stack, tmp_path: Path
+) -> None:
+    page = fresh_page
+    with other_node(stack, tmp_path, "with-ssd", 0) as other:
+        _have_a_storage_on("pve1", other)
+        sign_in_at(page, "with-ssd")
+        wizard.start(page, text.NO_TEMPLATE)
+        page.locator("#node").select_option("pve1")
+        page.locator("#storage").select_option("ssd")
+        expect(page.locator(".wizard-aside")).to_contain_text("ssd")
+        page.locator("#node").select_option("pve2")
+        told = page.locator("#storage-stand-in")
+        expect(told).to_have_text(text.REPLACED.format(was="ssd", node="pve2", now="local-lvm"))
+        page.locator("#hostname").fill("edited-meanwhile")
+        page.locator("#hostname").press("Tab")
+        expect(page.locator(".wizard-aside")).to_contain_text("edited-meanwhile")
+        expect(told).to_be_visible()
+        page.locator("#node").select_option("pve3")
+        expect(page.locator(".wizard-aside")).to_contain_text("pve3")
+        expect(told).to_be_hidden()
 
 
 def _another(page: Page) -> str:

@@ -51,7 +51,7 @@ WISHED = TemplateConfig(app="web", os="plan", version="9", storage="nvme", bridg
 
 
 def test_what_the_node_has_not_of_what_the_template_names_is_told_beside_each_field() -> None:
-    told = wizard_filled.stand_ins(defaults(summary(config=WISHED), OFFERED), OFFERED, WISHED)
+    told = wizard_filled.stand_ins(defaults(summary(config=WISHED), OFFERED), OFFERED, WISHED, {})
     assert told == {
         "ostemplate": "The template is made for plan 9, and pve1 has no such OS template, nor does PVE offer one: "
         "debian-13-standard_13.1-2 is chosen instead",
@@ -63,11 +63,27 @@ def test_what_the_node_has_not_of_what_the_template_names_is_told_beside_each_fi
 def test_nothing_is_told_of_a_wish_that_is_met_or_of_what_pve_did_not_say() -> None:
     form = defaults(summary(), OFFERED)
     met = replace(WISHED, os="debian", version="13", storage="slow", bridge="vmbr1")
-    assert wizard_filled.stand_ins(form, OFFERED, met) == {}
-    assert wizard_filled.stand_ins(form, OFFERED, TemplateConfig(app="")) == {}
-    assert wizard_filled.stand_ins(form, Choices("pve1", ()), WISHED) == {}
+    assert wizard_filled.stand_ins(form, OFFERED, met, {}) == {}
+    assert wizard_filled.stand_ins(form, OFFERED, TemplateConfig(app=""), {}) == {}
+    assert wizard_filled.stand_ins(form, Choices("pve1", ()), WISHED, {}) == {}
 
 
 def test_an_os_template_that_was_found_by_searching_may_be_what_the_template_is_made_for() -> None:
     found = {"ostemplate": "download:local:vztmpl/plan-9-turnkey_1.tar.gz", "storage": "fast", "bridge": "vmbr0"}
-    assert "ostemplate" not in wizard_filled.stand_ins(found, OFFERED, WISHED)
+    assert "ostemplate" not in wizard_filled.stand_ins(found, OFFERED, WISHED, {})
+
+
+def test_what_was_chosen_and_another_node_has_not_is_told_as_long_as_the_other_stands_there() -> None:
+    initial = defaults(summary(), OFFERED)
+    before = wizard_filled.replaced(initial | {"storage": "slow"}, initial, {"storage": "fast", "bridge": "vmbr1"})
+    assert before == {"storage": ("slow", "fast")}, "the bridge was nobody's choice"
+    there = replace(OFFERED, node="pve3")
+    told = wizard_filled.stand_ins(initial | {"storage": "fast"}, there, TemplateConfig(app=""), before)
+    assert told == {"storage": "slow was chosen, which pve3 does not have: fast is chosen instead"}
+    assert wizard_filled.stand_ins(initial | {"storage": "nvme"}, there, TemplateConfig(app=""), before) == {}
+
+
+def test_nothing_is_told_of_what_the_other_node_has_too_or_of_what_was_empty() -> None:
+    initial = defaults(summary(), OFFERED)
+    assert wizard_filled.replaced(initial | {"storage": "slow"}, initial, {"bridge": "vmbr1"}) == {}
+    assert wizard_filled.replaced(initial | {"storage": ""}, initial, {"storage": "fast"}) == {}
