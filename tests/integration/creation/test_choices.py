@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lxc_dashboard.db.models import Container
-from lxc_dashboard.errors import ApiError, NotFoundError, PrivilegeError, UnreachableError
+from lxc_dashboard.errors import ApiError, ConflictError, PrivilegeError, UnreachableError
 from lxc_dashboard.proxmox.client import GET_DEADLINE_S
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.sandbox.node import SandboxNode
@@ -74,7 +74,7 @@ async def test_without_a_node_the_roomiest_that_answers_is_taken(
     assert [node.name for node in again.nodes if not node.online] == [roomiest.name]
     for node in again.nodes:
         sandbox.node_offline(node.name)
-    with pytest.raises((NotFoundError, UnreachableError)):
+    with pytest.raises((ConflictError, UnreachableError)):
         await choices.choices(rt, session)
 
 

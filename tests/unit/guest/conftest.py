@@ -39,6 +39,7 @@ class Node:
     server: asyncssh.SSHAcceptor | None = None
     connections: set[asyncssh.SSHServerConnection] = field(default_factory=set)
     commands: list[str] = field(default_factory=list)
+    starting: set[asyncio.Task[asyncio.subprocess.Process]] = field(default_factory=set)
     running: set[asyncio.subprocess.Process] = field(default_factory=set)
     accepted: int = 0
     cut_at_auth: bool = False
@@ -79,6 +80,8 @@ class Node:
         if self.server is not None:
             self.server.close()
             await self.server.wait_closed()
+        if self.starting:  # cancelled in the middle of it, Python would wait for good
+            await asyncio.wait(self.starting)
         for process in tuple(self.running):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -88,17 +91,10 @@ class Node:
     async def serve(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         command = process.command or ""
         self.commands.append(command)
-        child = await asyncio.create_subprocess_exec(
-            "/bin/sh",
-            "-c",
-            command,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={"PATH": f"{self.folder}:/usr/sbin:/usr/bin:/sbin:/bin"},
-            start_new_session=True,
-        )
-        self.running.add(child)
+        starting = asyncio.create_task(self._start(command))
+        self.starting.add(starting)
+        starting.add_done_callback(self.starting.discard)
+        child = await asyncio.shield(starting)
         assert child.stdin
         assert child.stdout
         assert child.stderr
@@ -110,6 +106,20 @@ class Node:
         await asyncio.wait([feeding])
         if child.returncode is not None:
             self.running.discard(child)
+
+    async def _start(self, command: str) -> asyncio.subprocess.Process:
+        child = await asyncio.create_subprocess_exec(
+            "/bin/sh",
+            "-c",
+            command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={"PATH": f"{self.folder}:/usr/sbin:/usr/bin:/sbin:/bin"},
+            start_new_session=True,
+        )
+        self.running.add(child)
+        return child
 
 
 class _Server(asyncssh.SSHServer):
