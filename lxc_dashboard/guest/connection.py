@@ -89,7 +89,7 @@ class SshChannel:
                 self._channel.sendall(data)
             finally:
                 self._channel.settimeout(None)
-            self._channel.shutdown_write()
+            self._end_input()
 
         try:
             await self._call(work)
@@ -97,6 +97,15 @@ class SshChannel:
             # A command may end without reading its input: then its exit status is the answer, not the closed pipe.
             if not self._transport.is_active():
                 raise
+
+    def _end_input(self) -> None:
+        """As paramiko's ``shutdown_write``, which lets go of the lock before it sends: the server may close the channel in between,
+        and ends the whole connection, other channels with it, for what comes after the answer to that.
+        """
+        with self._channel.lock:
+            end = self._channel._send_eof()  # type: ignore[attr-defined] # noqa: SLF001 - as paramiko does
+            if end is not None:
+                self._transport._send_user_message(end)  # type: ignore[attr-defined] # noqa: SLF001
 
     async def read(self, limit_bytes: int = 65536) -> tuple[bytes, bytes]:
         """The next bytes of stdout and stderr; two empty ones at the end."""
