@@ -9,16 +9,17 @@ from reflex_base.components.component import field
 
 from lxc_dashboard import text
 from lxc_dashboard.components.controls import icon
+from lxc_dashboard.components.scripts import script
 
 # The lists take it from beside the first.
-rx.asset("keys.js", shared=True)
-_SHORTCUTS = rx.asset("shortcuts.js", shared=True)
+script(__name__, "keys.js")
+_SHORTCUTS = script(__name__, "shortcuts.js")
 
 
 class ShortcutList(rx.Component):
     """A button, its key, and the dialog that both open. Its child is the button's icon."""
 
-    library = _SHORTCUTS.importable_path
+    library = _SHORTCUTS
     tag = "Shortcuts"
 
     groups: rx.Var[list[dict[str, Any]]] = field()

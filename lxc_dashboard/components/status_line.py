@@ -8,14 +8,15 @@ import reflex as rx
 from reflex_base.components.component import field
 
 from lxc_dashboard import text
+from lxc_dashboard.components.scripts import script
 
-_STATUS_LINE = rx.asset("status_line.js", shared=True)
+_STATUS_LINE = script(__name__, "status_line.js")
 
 
 class StatusLine(rx.Component):
     """How old what is known of PVE is, its version, and how many nodes answer."""
 
-    library = _STATUS_LINE.importable_path
+    library = _STATUS_LINE
     tag = "StatusLine"
 
     feed: rx.Var[dict[str, Any]] = field()

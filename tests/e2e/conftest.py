@@ -43,6 +43,13 @@ SIGN_IN_TIMEOUT_MS = 60_000
 POLL_MS = 100
 NETWORK_CHANGES = 5
 NETWORK_CHANGED = "ERR_NETWORK_CHANGED"
+# A page comes drawn and is brought to life later, in a batch of tasks: what is pressed before that is lost, as it would be a person's.
+# The sign-in page needs no life.
+TAKES_INPUT = (
+    """() => !window.__reactRouterContext || Object.keys(document.body).some((key) => key.startsWith("__reactFiber"))"""
+)
+LED_ON = "Execution context was destroyed"
+IS_IDLE = "() => new Promise((idle) => requestIdleCallback(idle))"
 
 # What a browser says of a refusal that a test provokes.
 EXPECTED_IN_CONSOLE = re.compile(
@@ -196,13 +203,31 @@ def fill_sign_in(page: Page, userid: str, password: str) -> None:
 
 
 def visit(page: Page, path: str) -> None:
-    """``goto``, again where Chromium dropped its connections because a guest's network interface came or went."""
+    """``goto``, again where Chromium dropped its connections because a guest's network interface came or went.
+
+    It ends when the page takes keys and clicks.
+    """
     _until_nothing_is_dropped(page, lambda: page.goto(path))
+    _until_it_takes_input(page)
 
 
 def reload(page: Page) -> None:
     """As ``visit``, for the page that is open."""
     _until_nothing_is_dropped(page, page.reload)
+    _until_it_takes_input(page)
+
+
+def _until_it_takes_input(page: Page) -> None:
+    """Under a page that leads to another one in this moment, it is the other one that is waited for."""
+    for left in reversed(range(NETWORK_CHANGES)):
+        try:
+            page.wait_for_function(TAKES_INPUT)
+            page.evaluate(IS_IDLE)
+        except PlaywrightError as error:
+            if LED_ON not in str(error) or not left:
+                raise
+        else:
+            return
 
 
 def _until_nothing_is_dropped(page: Page, go: Callable[[], object]) -> None:
