@@ -19,7 +19,7 @@ exit 7
 
 def test_orphans_come_to_it_and_are_gone_once_they_end_and_the_status_is_the_commands() -> None:
     with subprocess.Popen([*REAPED, ORPHAN], stdout=subprocess.PIPE, text=True) as process:
-        said, _ = process.communicate(timeout=30)
+        said, _ = process.communicate(timeout=60)
     assert (said.split(), process.returncode) == (["PPid:", str(process.pid)], 7)
 
 
@@ -28,5 +28,5 @@ def test_whoever_ends_it_ends_the_command() -> None:
         assert process.stdout
         command = int(process.stdout.readline())
         process.terminate()
-        assert process.wait(timeout=30) == 128 + signal.SIGTERM
+        assert process.wait(timeout=60) == 128 + signal.SIGTERM
     assert not Path(f"/proc/{command}").exists()

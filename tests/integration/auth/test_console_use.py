@@ -15,7 +15,7 @@ from lxc_dashboard.services.auth import sessions
 from tests.integration.auth.conftest import Begin
 
 SOON_OVER_S = 100
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 
 class Browser:

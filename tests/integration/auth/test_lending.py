@@ -36,7 +36,7 @@ async def test_what_is_lent_while_the_session_ends_is_wiped_by_that_end(rt: Runt
     creation_id = await stored(rt, session, 901)
     async with identity.lending(rt, session) as lending:
         ending = asyncio.create_task(sessions.end(rt, session))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while await sessions.is_open(rt, session.key):
                 await asyncio.sleep(0.005)
         await asyncio.wait({ending}, timeout=0.2)
@@ -50,7 +50,7 @@ async def test_what_is_lent_while_the_session_ends_is_wiped_by_that_end(rt: Runt
 async def test_many_lend_at_once(rt: Runtime, begin: Begin) -> None:
     session, _ = await begin()
     first, second = await stored(rt, session, 901), await stored(rt, session, 902)
-    async with identity.lending(rt, session) as one, asyncio.timeout(30), identity.lending(rt, session) as other:
+    async with identity.lending(rt, session) as one, asyncio.timeout(60), identity.lending(rt, session) as other:
         await one.give(first)
         await other.give(second)
     assert await ticket_of(rt, first)

@@ -19,7 +19,7 @@ from lxc_dashboard.services.auth.model import ABSOLUTE_LIFETIME, IDLE_LIFETIME, 
 from tests.integration.auth.conftest import Begin
 
 HOUR_S = 3600.0
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 
 @pytest.fixture

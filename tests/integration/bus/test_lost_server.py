@@ -16,7 +16,7 @@ from lxc_dashboard.errors import ServiceUnavailableError
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not holds():
             await asyncio.sleep(0.005)
 
@@ -86,7 +86,7 @@ class TestLostServer:
                     heard.append(error)
 
         tasks = [asyncio.create_task(read()), asyncio.create_task(listen())]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not await self.are_waiting(bus):
                 await asyncio.sleep(0.005)
         self.kill(embedded)

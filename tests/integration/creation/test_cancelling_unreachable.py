@@ -13,7 +13,7 @@ import pytest
 
 from lxc_dashboard.db.models import CreationState
 from lxc_dashboard.guest import patience
-from lxc_dashboard.services.creation import pipeline, service, settling
+from lxc_dashboard.services.creation import entrance, pipeline, service, settling
 from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.phases import sync
 from tests.integration.creation.cancelled import ALL_PROCESSES, STUBBORN, cancel, check_clean, check_settled, said
@@ -97,16 +97,21 @@ async def test_with_a_door_that_is_shut_names_what_may_go_on_in_the_guest(lab: L
     assert "987" in await lab.in_guest(job.vmid, "sh", "-c", ALL_PROCESSES)
 
 
-async def test_in_a_script_while_pve_hangs_what_runs_is_named_and_ended_when_pve_answers(lab: Lab) -> None:
+async def test_in_a_script_while_pve_hangs_what_runs_is_named_and_ended_when_pve_answers(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
     creation_id = await lab.request(content_of(("10-long.sh", STUBBORN)))
     lab.work(creation_id)
     await lab.until_said(creation_id, "begun")
-    await asyncio.sleep(5.1)  # an answer about the user's rights holds for 5 s
     lab.sandbox.mute()
-    job = await cancel(lab, creation_id)
+    with monkeypatch.context() as forgetful:
+        forgetful.setattr(entrance, "RIGHTS_HOLD_FOR_S", 0.0)
+        job = await cancel(lab, creation_id)
     assert "What ran in the guest could not be stopped" in await said(lab, creation_id)
     assert job.may_destroy
-    assert await settling.settle_due(lab.rt) == 0
+    with monkeypatch.context() as hasty:
+        hasty.setattr(settling, "TRY_WITHIN_S", 0.5)
+        assert await settling.settle_due(lab.rt) == 0
     lab.sandbox.mute(False)
     assert "987" in await lab.in_guest(job.vmid, "sh", "-c", ALL_PROCESSES)
     await check_settled(lab, creation_id, settling.GUEST_ENDED)

@@ -15,7 +15,7 @@ from lxc_dashboard.services.containers.console import console
 from tests.integration.creation.conftest import Lab
 from tests.integration.endpoints import sign_in
 
-ANSWERS_WITHIN_S = 30
+ANSWERS_WITHIN_S = 60
 
 
 async def running_guest(lab: Lab) -> int:

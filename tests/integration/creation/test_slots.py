@@ -70,7 +70,7 @@ async def test_the_second_waits_without_a_worker_and_says_for_whom(lab: Lab) -> 
     first, work = await creating(lab)
     second, third, elsewhere = [await lab.request(None, node=node) for node in (NODE, NODE, "pve2")]
     for creation_id in (second, third):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await lab.work(creation_id)
         held = await row(lab, creation_id)
         assert (held.state, held.lease_owner, held.slot_node) == (CreationState.QUEUED.value, None, NODE)
@@ -99,7 +99,7 @@ async def test_one_whose_row_somebody_holds_is_woken_later_and_nobody_waits_for_
     await lab.work(second)
     async with lab.rt.db.transaction() as tx:
         await tx.creations.locked(second)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(25):
             await service.cancel(lab.rt, lab.session, first)
             await work
         assert await woken(lab) == []
@@ -223,7 +223,7 @@ async def test_a_run_that_another_worker_took_is_left_to_that_one(
 ) -> None:
     outlive_its_lease(lab, monkeypatch, act, lease_owner="another")
     creation_id = await lab.request(None)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await lab.work(creation_id)
     held = await row(lab, creation_id)
     assert (held.state, held.lease_owner, held.error) == (CreationState.RUNNING.value, "another", {})

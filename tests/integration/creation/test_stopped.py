@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 NOTICED_WITHIN_S = 15
 WAITS = content_of(
-    ("10-web.sh", "#!/bin/sh\necho run >> /root/runs\n[ -e /root/mended ] && exit\necho waits\nsleep 600\n")
+    ("10-web.sh", "#!/bin/sh\necho run >> /root/runs\necho waits\nuntil [ -e /root/mended ]; do sleep 0.1; done\n")
 )
 POWERS_OFF = content_of(
     (

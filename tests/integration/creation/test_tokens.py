@@ -154,7 +154,7 @@ async def test_a_reader_who_loses_the_right_to_see_a_run_is_told_so_in_the_middl
     creation_id = await lab.request(None)
     reader = await with_token(lab, "viewer@pve")
     following = stream.LogStream(lab.rt, reader, creation_id).follow(0)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         assert await anext(following) == b"\n"
         lab.sandbox.api.directory.acl[:] = [
             entry for entry in lab.sandbox.api.directory.acl if entry.ugid != "viewer@pve"

@@ -114,7 +114,7 @@ async def test_what_one_run_cannot_tell_is_not_the_others_fault(
     def unable() -> Batch:
         raise ValueError("nothing to tell")
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         results = await asyncio.gather(
             journal.write(unable, at_once=False),
             *(journal.write(says(run, "told"), at_once=False) for run in runs[1:]),
@@ -142,7 +142,7 @@ async def test_whatever_ends_the_writing_nobody_is_left_waiting(
         counted.goes_on.set()
     else:
         await journal.close()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         results = await asyncio.gather(taken, waits, return_exceptions=True)
     wanted = Fatal if end == "a fault of ours" else asyncio.CancelledError
     assert [type(result) for result in results] == [wanted, wanted]
@@ -156,7 +156,7 @@ async def test_closed_before_it_began_it_leaves_nobody_waiting(journal: Journal,
     waiting = asyncio.create_task(journal.write(says(runs[0], "waits"), at_once=False))
     await asyncio.sleep(0)
     await journal.close()
-    await asyncio.wait([waiting], timeout=10)
+    await asyncio.wait([waiting], timeout=60)
     assert waiting.cancelled()
 
 
@@ -198,7 +198,7 @@ async def test_who_is_in_a_hurry_ends_the_pause(
     await journal.write(says(runs[0], "first"), at_once=False)
     waits = asyncio.create_task(journal.write(says(runs[0], "second"), at_once=False))
     await asyncio.sleep(0)
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(50):
         if hurries == "who waits":
             journal.hurry()
         else:

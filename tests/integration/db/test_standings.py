@@ -89,5 +89,5 @@ async def test_closed_it_leaves_nobody_waiting(standings: Standings, runs: list[
     waiting = asyncio.create_task(standings.next(runs[0].id))
     await asyncio.sleep(0)
     await standings.close()
-    await asyncio.wait([waiting], timeout=10)
+    await asyncio.wait([waiting], timeout=60)
     assert waiting.cancelled()

@@ -16,7 +16,7 @@ from lxc_dashboard.db.models import CreationState
 from tests.integration.faults.gates import Gate
 from tests.integration.faults.lab import Job, Lab
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400)]
 
 LATE_S = 5.0
 # The door holds a command back before it starts, and what it prints.

@@ -13,7 +13,7 @@ from tests.integration.faults.gates import CREATE
 if TYPE_CHECKING:
     from tests.integration.faults.lab import Job, Lab
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 CLOCK_OFF_BY_S = 6 * 3600
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.sandbox.node import SandboxNode
 from tests.integration.monitor.conftest import SignIn
@@ -32,8 +34,10 @@ async def test_whoever_polls_next_knows_since_when_a_node_is_down(
 
 
 async def test_guests_of_a_node_that_is_down_are_unknown_and_the_rest_is_there(
-    rt: Runtime, sign_in: SignIn, sandbox: SandboxNode
+    rt: Runtime, sign_in: SignIn, sandbox: SandboxNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("lxc_dashboard.services.monitor.poller.RESOURCES_EVERY_S", 0.2)
+    monkeypatch.setattr("lxc_dashboard.services.monitor.poller.TASKS_EVERY_S", 0.2)
     seen = Seen()
     async with hub_of(rt, seen) as hub:
         await looking(hub, await sign_in(rt, "root@pam"), seen)

@@ -15,7 +15,7 @@ from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.monitor.feed import FeedHub
 from lxc_dashboard.services.monitor.rows import IN_MIB, MIB
 
-PATIENCE_S = 20
+PATIENCE_S = 60
 
 
 def rows_of(columns: dict[str, list[Any]]) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""A worker of the tests' own tasks, as a command of its own."""
+"""A worker of the tests' own tasks, as a command of its own. It reaps each second: the tests wait for its clock."""
 
 from __future__ import annotations
 
@@ -9,4 +9,6 @@ from tasks.app import create_app, run_worker
 if __name__ == "__main__":
     settings = Settings.load()
     logs.configure(settings.LOG_LEVEL)
-    run_worker(create_app(settings, task_modules=["tests.integration.queue.probe_tasks"]))
+    app = create_app(settings, task_modules=["tests.integration.queue.probe_tasks"])
+    app.conf.beat_schedule["reap creations"]["schedule"] = 1
+    run_worker(app)

@@ -16,7 +16,7 @@ import httpx
 from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.sandbox.seed import DEMO_PASSWORD, OS_TEMPLATES
 
-DEADLINE_S = 20
+DEADLINE_S = 60
 TEMPLATE = f"local:vztmpl/{OS_TEMPLATES[1]}"
 
 
@@ -86,7 +86,7 @@ async def signed_in(
 @asynccontextmanager
 async def anonymous(node: SandboxNode) -> AsyncIterator[Session]:
     trust = ssl.create_default_context(cafile=str(node.ca_file))
-    async with httpx.AsyncClient(base_url=f"{node.url}/api2/json", verify=trust, trust_env=False, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=f"{node.url}/api2/json", verify=trust, trust_env=False, timeout=60) as http:
         yield Session(node, http)
 
 

@@ -169,7 +169,7 @@ async def type_in(socket: aiohttp.ClientWebSocketResponse, text: str) -> None:
 
 async def read_until(socket: aiohttp.ClientWebSocketResponse, wanted: bytes) -> bytes:
     seen = b""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while wanted not in seen:
             message = await socket.receive()
             assert message.type is aiohttp.WSMsgType.BINARY, seen

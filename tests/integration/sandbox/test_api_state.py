@@ -15,7 +15,7 @@ from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.sandbox.seed import Seed
 from tests.integration.sandbox.api_session import signed_in, until
 
-START_DEADLINE_S = 30
+START_DEADLINE_S = 60
 OFFERED = "alpine-3.23-default_20260116_amd64.tar.xz"
 
 

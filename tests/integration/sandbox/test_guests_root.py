@@ -21,7 +21,7 @@ from tests.integration.sandbox.mirrors import mirror_is_near
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="guests that the machine reaches by network need root")
 
 VMID = 101
-DEADLINE_S = 20
+DEADLINE_S = 60
 # Serves one page to each connection, with what every guest has.
 SERVER = """
 import socket

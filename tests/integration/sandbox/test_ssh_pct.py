@@ -22,7 +22,7 @@ from lxc_dashboard.sandbox.ssh import SshDoor
 
 VMID, STOPPED, MISSING = 101, 102, 999
 NAMES = {VMID: "web-01", STOPPED: "web-02"}
-DEADLINE_S = 20
+DEADLINE_S = 60
 REFUSALS = [
     ("pct exec 102 -- true", 255, "container '102' not running!\n"),
     ("pct exec 999 -- true", 2, "Configuration file 'nodes/pve1/lxc/999.conf' does not exist\n"),

@@ -52,7 +52,7 @@ class Visitor:
         """One request without following redirects. ``origin``: this site's own; empty leaves it out."""
         headers = {"Accept": "text/html", "Cookie": self.header, **options.pop("headers", {})}
         given = self.stack.url if origin is None else origin
-        async with httpx.AsyncClient(base_url=self.stack.url, timeout=20) as client:
+        async with httpx.AsyncClient(base_url=self.stack.url, timeout=60) as client:
             response = await client.request(
                 method, path, headers={**headers, **({"Origin": given} if given else {})}, **options
             )
@@ -91,7 +91,7 @@ class Visitor:
 
 
 NEW_TOKEN = "new_token"
-PATIENCE_S = 30
+PATIENCE_S = 60
 SETTLED_S = 1.5
 
 

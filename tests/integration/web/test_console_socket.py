@@ -18,7 +18,7 @@ async def first_message(visitor: Visitor, vmid: int, origin: str = "") -> dict[s
     address = f"{visitor.stack.url}{routes.console_socket(vmid)}"
     headers = {"Cookie": visitor.header, "Origin": origin or visitor.stack.url}
     async with aiohttp.ClientSession() as client, client.ws_connect(address, headers=headers) as socket:
-        message = await socket.receive(timeout=20)
+        message = await socket.receive(timeout=60)
         assert message.type is aiohttp.WSMsgType.TEXT, message
         return dict(json.loads(message.data))
 

@@ -34,7 +34,7 @@ async def stream(visitor: Visitor, job: Job, after: int = 0) -> AsyncIterator[As
     """Its events as ``{"event", "id", "data"}``."""
     headers = {"Cookie": visitor.header, "Accept": "text/event-stream"}
     async with (
-        httpx.AsyncClient(base_url=visitor.stack.url, timeout=20) as client,
+        httpx.AsyncClient(base_url=visitor.stack.url, timeout=60) as client,
         client.stream("GET", f"{job.base}/events?after={after}", headers=headers) as response,
     ):
         assert response.status_code == 200
@@ -54,7 +54,7 @@ async def parsed(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
 async def upcoming(following: AsyncIterator[dict[str, Any]], last: int) -> list[dict[str, Any]]:
     """The messages until line ``last`` was told."""
     found = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async for event in following:
             found.append(event)
             if event["event"] != "message" or event["data"]["last"] >= last:
@@ -92,7 +92,7 @@ async def test_the_stream_ends_with_a_job_that_is_ready(rt: Runtime, signed_in: 
     job = await begin(rt, signed_in)
     async with stream(signed_in, job) as following:
         await job.finish(CreationState.READY, address="10.0.0.5")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             told = [event async for event in following]
     assert told[-1]["event"] == "end"
     lines = [line for event in told[:-1] for line in event["data"]["lines"]]
@@ -121,7 +121,7 @@ async def test_a_retry_that_ended_between_two_looks_is_told_whole(rt: Runtime, s
         first = await upcoming(following, 3)
         await again(job, signed_in)
         await job.finish(CreationState.READY)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             rest = [event async for event in following]
     told = [line["text"] for event in (*first, *rest[:-1]) for line in event["data"]["lines"]]
     assert told == ["quick", "the end", "the end"]
@@ -136,7 +136,7 @@ async def test_a_job_that_stands_otherwise_without_a_word_is_told_of(rt: Runtime
             assert (await anext(following))["data"]["lines"] == []  # the first look at it
         async with job.rt.db.transaction() as tx:
             await tx.creations.request_cancel(job.row.id, "root@pam")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             event = await anext(following)
     assert event["data"] == {"lines": [], "last": 0, "spans": [], "changed": True}
 
@@ -149,7 +149,7 @@ async def test_a_session_that_ends_ends_its_streams(rt: Runtime, signed_in: Visi
         # Something is told all the time: that must not keep the end from being noticed.
         talking = asyncio.create_task(keep_talking(job))
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 kinds = [event["event"] async for event in following]
         finally:
             talking.cancel()

@@ -69,7 +69,7 @@ WRONG = [
 
 
 async def told(stack: Stack, source_id: object, headers: dict[str, str], body: bytes = BODY) -> httpx.Response:
-    async with httpx.AsyncClient(base_url=stack.url, timeout=20) as client:
+    async with httpx.AsyncClient(base_url=stack.url, timeout=60) as client:
         return await client.post(routes.webhook(str(source_id)), headers=headers, content=body)
 
 

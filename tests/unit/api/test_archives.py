@@ -38,7 +38,7 @@ async def test_an_export_that_is_read_slowly_is_not_kept_in_memory(monkeypatch: 
     monkeypatch.setattr(importing, "export_templates", exported)
     references = sys.getrefcount(data)
     answer = await Archives().export(request())
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while sys.getrefcount(data) > references:  # the thread that has written it may hold it a moment longer
             await asyncio.sleep(0.01)
     assert isinstance(answer, StreamingResponse)

@@ -77,7 +77,7 @@ async def test_uses_are_noted_once_in_a_while_however_much_is_typed(monkeypatch:
     typed = asyncio.Event()
     noting = asyncio.create_task(console._note_uses(cast("Any", None), cast("Any", SomeSession()), typed))
     typed.set()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await paused.wait()
         typed.set()
         assert noted == [KEY]

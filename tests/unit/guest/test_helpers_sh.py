@@ -22,7 +22,7 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
             [*request.param, flags, "-c", f". {HELPERS}\n{script}"],
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=60,
             check=False,
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LXC_DASHBOARD_CREDENTIALS": str(tmp_path / "credentials")},
         )
@@ -68,7 +68,7 @@ def test_the_system_and_its_first_user_are_found(
         .replace("/etc/passwd", f"{tmp_path}/passwd")
     )
     script = f'. {helpers}\necho "$CONTAINER_OS|$CONTAINER_OS_VERSION|$CONTAINER_USER"'
-    said = subprocess.run([*shell, "-eu", "-c", script], capture_output=True, text=True, timeout=30, check=False)
+    said = subprocess.run([*shell, "-eu", "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert (said.stdout, said.stderr) == (f"{described}|new\n", "")
 
 

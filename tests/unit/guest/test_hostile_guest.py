@@ -56,7 +56,7 @@ class Hostile:
 
 
 async def followed(door: Hostile) -> list[bytes | StepEnd]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         return [item async for item in Supervisor(door).follow(STEP)]
 
 

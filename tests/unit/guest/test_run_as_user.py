@@ -56,7 +56,7 @@ class Guest:
             input="said\n",
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=60,
             check=False,
         )
 

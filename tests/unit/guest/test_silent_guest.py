@@ -92,7 +92,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def followed(door: Door, judge: Judge) -> list[bytes | StepEnd]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         return [item async for item in Supervisor(door).follow(STEP, 0, judge)]
 
 

@@ -28,8 +28,8 @@ MANY_BYTES = 32 << 20
 @asynccontextmanager
 async def stream_to(server: RawServer) -> AsyncIterator[httpcore.AsyncNetworkStream]:
     endpoint = server.endpoint
-    raw = await EndpointBackend(endpoint).connect_tcp(endpoint.host, endpoint.port, timeout=5)
-    stream = await raw.start_tls(ssl_context(endpoint), server_hostname=endpoint.host, timeout=5)
+    raw = await EndpointBackend(endpoint).connect_tcp(endpoint.host, endpoint.port, timeout=60)
+    stream = await raw.start_tls(ssl_context(endpoint), server_hostname=endpoint.host, timeout=60)
     try:
         yield stream
     finally:
@@ -42,12 +42,12 @@ async def test_what_is_not_read_is_not_piled_up(identity: Identity) -> None:
         stream_to(server) as stream,
     ):
         await stream.write(b"GET /api2/json/version HTTP/1.1\r\n\r\n")
-        arrived = len(await stream.read(1, timeout=5))
+        arrived = len(await stream.read(1, timeout=60))
         await asyncio.sleep(0.2)  # for the sender to send as much as it is let
-        waiting = len(await stream.read(1, timeout=5))
+        waiting = len(await stream.read(1, timeout=60))
         assert waiting < 2 * READ_AHEAD_BYTES
         while arrived + waiting < MANY_BYTES:
-            arrived += len(await stream.read(1, timeout=5))
+            arrived += len(await stream.read(1, timeout=60))
 
 
 async def test_nothing_is_sent_before_the_answer_is_asked_for(identity: Identity) -> None:
@@ -56,7 +56,7 @@ async def test_nothing_is_sent_before_the_answer_is_asked_for(identity: Identity
         await stream.write(b"a=1")
         await asyncio.sleep(0.05)
         assert server.seen == []
-        await stream.read(1, timeout=5)
+        await stream.read(1, timeout=60)
         assert server.seen[0].body == b"a=1"
 
 

@@ -26,7 +26,7 @@ async def test_who_leaves_while_it_says_something_ends_it_for_nobody() -> None:
     terminal.listeners |= {left, stays}
     await terminal.open(SAYS_WHAT_IT_IS_TOLD)
     await terminal.write(b"\n")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while b"one" not in seen:
             await asyncio.sleep(0.01)
         assert terminal.listeners == {stays}
@@ -61,7 +61,7 @@ async def test_a_size_that_is_set_before_the_guests_pty_listens_arrives(
 
     terminal.listeners.add(see)
     await terminal.open(["/bin/sh", "-c", ON_A_PTY, "sleep 0.3"])
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await terminal.ended.wait()
     await terminal.close()
     assert seen.split() == [b"0", b"0", b"43", b"132"]
@@ -81,7 +81,7 @@ async def deaf(terminal: Terminal, go: Path, then: str) -> bytearray:
 
     terminal.listeners.add(see)
     await terminal.open(["/bin/sh", "-c", DEAF.format(go, then)])
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await said.wait()
     return seen
 

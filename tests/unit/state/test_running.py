@@ -137,7 +137,7 @@ class Fake:
         self.statuses.append((room, status))
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not holds():
                 self.moved.clear()
                 await self.moved.wait()
@@ -222,7 +222,7 @@ async def test_when_the_last_tab_has_left_nothing_is_looked_for(fake: Fake, hub:
     await hub.leave(ANN, "one")
     assert (fake.viewers, fake.attending) == ([], [])
     hub.on_jobs(ANN.endpoint_id)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await looker
     assert (fake.looked, hub._rooms) == (1, {})
 

@@ -10,7 +10,7 @@ from lxc_dashboard.sandbox.guests.base import GuestHost, run_in
 
 PROJECT = Path(__file__).resolve().parents[4]
 VMID = 101
-DEADLINE_S = 20
+DEADLINE_S = 60
 
 
 async def said(host: GuestHost, script: str, vmid: int = VMID) -> str:

@@ -82,7 +82,8 @@ async def test_shutdown_lets_processes_end_by_themselves(guest: GuestHost, monke
     assert await said(guest, "cat /root/ended") == "ended"
 
 
-async def test_shutdown_ends_what_does_not_listen(guest: GuestHost) -> None:
+async def test_shutdown_ends_what_does_not_listen(guest: GuestHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lxc_dashboard.sandbox.guests.running._SHUTDOWN_S", 1)
     script = "trap '' TERM; echo ready >/root/ready; while :; do sleep 0.05; done"
     running = asyncio.create_task(run_in(guest, VMID, ["sh", "-c", script]))
 
@@ -92,7 +93,7 @@ async def test_shutdown_ends_what_does_not_listen(guest: GuestHost) -> None:
     await until(ready)
     begin = time.monotonic()
     await guest.shutdown(VMID)
-    assert 4 < time.monotonic() - begin < 15
+    assert time.monotonic() - begin > 1
     assert (await running)[0] != 0
 
 

@@ -11,7 +11,7 @@ import asyncssh
 from lxc_dashboard.sandbox.ssh import SshDoor
 
 VMID = 101
-DEADLINE_S = 20
+DEADLINE_S = 60
 
 
 @asynccontextmanager

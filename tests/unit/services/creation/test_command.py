@@ -56,7 +56,7 @@ def run(node: Path, typed: str) -> list[list[str]]:
     told.write_text("", encoding="utf-8")
     environ = os.environ | {"PATH": f"{node}:{os.environ['PATH']}", "TOLD": str(told), "LC_ALL": "C.UTF-8"}
     environ |= {"ROOT_PASSWORD": PASSWORD, "PVE_API_TOKEN": "ann@pve!cli=1234"}
-    subprocess.run(["bash", "-euc", typed], env=environ, check=True, timeout=30)
+    subprocess.run(["bash", "-euc", typed], env=environ, check=True, timeout=60)
     return [json.loads(line) for line in told.read_text(encoding="utf-8").splitlines()]
 
 

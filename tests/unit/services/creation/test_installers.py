@@ -53,7 +53,7 @@ class Guest:
             capture_output=True,
             text=True,
             check=False,
-            timeout=20,
+            timeout=60,
         )
 
     @property
@@ -149,7 +149,7 @@ def test_a_guest_without_the_manager_says_so(guest: Guest, manager: PackageManag
 @pytest.mark.parametrize("manager", [manager for manager in PackageManager if manager is not PackageManager.CUSTOM])
 @pytest.mark.parametrize("shell", ["sh", "bash"])
 def test_every_script_is_sound_shell(manager: PackageManager, shell: str) -> None:
-    subprocess.run([shell, "-n"], input=install_script(manager, ["a", "it's; $(x)"]), check=True, timeout=10)
+    subprocess.run([shell, "-n"], input=install_script(manager, ["a", "it's; $(x)"]), check=True, timeout=60)
 
 
 def test_a_custom_package_is_installed_only_where_its_check_fails(guest: Guest) -> None:

@@ -17,7 +17,7 @@ from lxc_dashboard.services.monitor.poller import Poller
 from lxc_dashboard.services.monitor.rows import Known, Row
 from tests.unit.proxmox.replay import Answer, Identity, RawServer, Seen, data, make_identity, refusal
 
-PATIENCE_S = 10
+PATIENCE_S = 60
 
 
 @pytest.fixture(scope="module")

@@ -89,7 +89,7 @@ def bash_says(text: str, names: list[str]) -> tuple[list[str], str]:
             env={"LC_ALL": "C.UTF-8", "PATH": os.defpath},
             cwd=folder,
             capture_output=True,
-            timeout=10,
+            timeout=60,
             check=False,
         )
     return done.stdout.decode().split("\0")[:-1], done.stderr.decode()

@@ -157,7 +157,7 @@ generate_password() {{ echo word; }}
 """
     script = stubs + content.replace("/root/.ssh", str(root))
     for _ in range(2):
-        subprocess.run(["bash"], input=script, text=True, check=True, timeout=30)
+        subprocess.run(["bash"], input=script, text=True, check=True, timeout=60)
     assert (tmp_path / ".ssh" / "authorized_keys").read_text() == f"{own}\n"
 
 

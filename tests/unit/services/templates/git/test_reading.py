@@ -267,7 +267,7 @@ async def test_who_stops_waiting_leaves_no_process(https: HttpsGit, repository: 
     repository.commit(WEB)
     https.hold = threading.Event()
     task = asyncio.create_task(reading.read(over_https(https)))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not https.requests:
             await asyncio.sleep(0.01)
     task.cancel()
