@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import pytest
+
 from lxc_dashboard.db.models import CreationState
-from lxc_dashboard.services.creation import service, settling
+from lxc_dashboard.services.creation import cancelling, entrance, service, settling
 from tests.integration.creation.conftest import content_of
 
 if TYPE_CHECKING:
@@ -35,6 +39,18 @@ async def cancel(lab: Lab, creation_id: UUID) -> service.JobView:
 
 async def _is(lab: Lab, creation_id: UUID, state: CreationState) -> bool:
     return (await service.get_job(lab.rt, lab.session, creation_id)).state is state
+
+
+@contextmanager
+def pve_hangs_and_is_given_up_soon(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """For a cancel of which it is no matter how long it tries: sooner than it does, and no answer of before holds."""
+    lab.sandbox.mute()
+    with monkeypatch.context() as hasty:
+        hasty.setattr(entrance, "RIGHTS_HOLD_FOR_S", 0.0)
+        hasty.setattr(cancelling, "STOP_WITHIN_S", 0.5)
+        hasty.setattr(cancelling, "LOOK_AGAIN_WITHIN_S", 0.1)
+        yield
+    lab.sandbox.mute(False)
 
 
 async def waiting_for_sign_in(lab: Lab) -> UUID:

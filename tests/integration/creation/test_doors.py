@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, cast
 
@@ -19,6 +18,7 @@ from lxc_dashboard.services.creation import cancelling, preflight, service, sett
 from lxc_dashboard.services.creation.findings import FindingSeverity
 from lxc_dashboard.services.creation.phases import finalize
 from lxc_dashboard.services.creation.spec import IpMode, IpSettings
+from tests.integration.creation.cancelled import pve_hangs_and_is_given_up_soon
 from tests.integration.creation.conftest import BASIC, content_of, register, spec_of, store
 from tests.integration.creation.counting import Killed, check_exact, counting, let_go
 
@@ -181,16 +181,16 @@ async def test_cancelling_takes_the_key_out_of_the_guest(lab: Lab) -> None:
     assert await secrets_of(lab, creation_id) == {}
 
 
-async def test_a_key_that_a_cancel_could_not_take_out_goes_when_pve_answers(lab: Lab) -> None:
+async def test_a_key_that_a_cancel_could_not_take_out_goes_when_pve_answers(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
     creation_id = await lab.request(counting("one", lines=2000))
     vmid = (await service.get_job(lab.rt, lab.session, creation_id)).vmid
     work = lab.work(creation_id)
     await lab.until_said(creation_id, "one line 10")
-    await asyncio.sleep(5.1)  # an answer about the user's rights holds for 5 s
-    lab.sandbox.mute()
-    await service.cancel(lab.rt, lab.session, creation_id)
-    await work
-    lab.sandbox.mute(False)
+    with pve_hangs_and_is_given_up_soon(lab, monkeypatch):
+        await service.cancel(lab.rt, lab.session, creation_id)
+        await work
     assert cancelling.KEY_STAYS_YET in await told(lab, creation_id)
     assert await has(lab, vmid, "/root/.ssh/authorized_keys")
     await lab.until(lambda: settling.settle_due(lab.rt), "settled")

@@ -10,9 +10,17 @@ from structlog.testing import capture_logs
 
 from lxc_dashboard.db.models import CreationState
 from lxc_dashboard.services.auth.model import ABSOLUTE_LIFETIME
-from lxc_dashboard.services.creation import cancelling, entrance, service, settling
+from lxc_dashboard.services.creation import service, settling
 from tests.integration.auth.runs import lent
-from tests.integration.creation.cancelled import ALL_PROCESSES, STUBBORN, cancel, check_settled, owed, said
+from tests.integration.creation.cancelled import (
+    ALL_PROCESSES,
+    STUBBORN,
+    cancel,
+    check_settled,
+    owed,
+    pve_hangs_and_is_given_up_soon,
+    said,
+)
 from tests.integration.creation.conftest import content_of
 
 if TYPE_CHECKING:
@@ -22,18 +30,12 @@ if TYPE_CHECKING:
 
 
 async def cancelled_while_pve_hangs(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> service.JobView:
-    """In a script that goes on. Given up sooner than it is: how long a cancel takes is no matter here."""
+    """In a script that goes on."""
     creation_id = await lab.request(content_of(("10-long.sh", STUBBORN)))
     lab.work(creation_id)
     await lab.until_said(creation_id, "begun")
-    lab.sandbox.mute()
-    with monkeypatch.context() as hasty:
-        hasty.setattr(entrance, "RIGHTS_HOLD_FOR_S", 0.0)
-        hasty.setattr(cancelling, "STOP_WITHIN_S", 0.5)
-        hasty.setattr(cancelling, "LOOK_AGAIN_WITHIN_S", 0.1)
-        job = await cancel(lab, creation_id)
-    lab.sandbox.mute(False)
-    return job
+    with pve_hangs_and_is_given_up_soon(lab, monkeypatch):
+        return await cancel(lab, creation_id)
 
 
 async def test_what_is_owed_ends_with_the_session_that_lent_the_ticket(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from lxc_dashboard.sandbox.seed import Seed
 from tests.integration.sandbox.api_session import Session, signed_in, until
 
 NEVER_S = 3600.0
-QUICK_CPU_S = 0.08  # of both ends; how long it takes is the machine's affair, too
+QUICK = 2  # times what reading and writing such an answer costs this machine: it takes little more than half of that
 LIMITS = Limits(4, 2 * GIB, 16 * GIB)
 
 
@@ -116,13 +117,16 @@ def test_counters_never_fall_and_shares_stay_shares(vmid: int, now: float, uptim
 async def test_five_thousand_containers_are_listed_quickly(tmp_path: Path) -> None:
     seed = Seed(nodes=16, containers=5000)
     async with SandboxNode(tmp_path, time_scale=0, stats_interval_s=NEVER_S, seed=seed) as node, signed_in(node) as it:
-        times = []
+        times, yardstick = [], []
         for _ in range(5):
             started = time.process_time()
             answer = await it.http.get("/cluster/resources", headers={"Accept-Encoding": "identity"})
             times.append(time.process_time() - started)
+            started = time.process_time()
+            json.dumps(json.loads(answer.content))
+            yardstick.append(time.process_time() - started)
         assert sum(item["type"] == "lxc" for item in answer.json()["data"]) == 5000
-        assert min(times) < QUICK_CPU_S
+        assert min(times) < QUICK * min(yardstick)
 
 
 async def test_a_cluster_may_be_empty(tmp_path: Path) -> None:

@@ -43,8 +43,17 @@ def test_a_bucket_lets_a_burst_through_and_then_only_what_flows_in() -> None:
     assert bucket.spend(1) > 0
 
 
-async def test_messages_wait_where_they_come_too_fast() -> None:
+def stopped_allowance() -> Allowance:
+    """In which nothing flows while the test is held up."""
     allowance = Allowance()
+    for bucket in (allowance._bytes, allowance._messages):
+        bucket._clock = lambda: 0.0
+        bucket._at = 0.0
+    return allowance
+
+
+async def test_messages_wait_where_they_come_too_fast() -> None:
+    allowance = stopped_allowance()
     assert allowance.spend(flow.BURST_BYTES) == 0
     receive = paced(told(text("4" * (400 << 10))), allowance, most_bytes=1 << 20, binary=False)
     began = asyncio.get_running_loop().time()
@@ -53,7 +62,7 @@ async def test_messages_wait_where_they_come_too_fast() -> None:
 
 
 def test_many_small_messages_count_too() -> None:
-    allowance = Allowance()
+    allowance = stopped_allowance()
     assert all(allowance.spend(1) == 0 for _ in range(flow.BURST_MESSAGES))
     assert [allowance.spend(1) for _ in range(50)][-1] > 0
 

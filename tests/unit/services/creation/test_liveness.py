@@ -64,7 +64,8 @@ async def test_one_that_stays_stopped_is_stopped() -> None:
     assert pve.asked >= 2
 
 
-async def test_one_that_comes_up_again_was_restarted() -> None:
+async def test_one_that_comes_up_again_was_restarted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(liveness, "STOPPED_FOR_S", LONG_S)
     pve = Pve(STOPPED, STOPPED, GuestStatus(101, "running", uptime=1))
     assert await judged(pve, watched_s=LONG_S) is Outcome.RESTARTED
 
