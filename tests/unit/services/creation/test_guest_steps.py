@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from lxc_dashboard.db.models import EventType, Phase
+from lxc_dashboard.db.models import EventType, PackageManager, Phase
 from lxc_dashboard.errors import PhaseFailedError
+from lxc_dashboard.guest.base import CommandResult
 from lxc_dashboard.guest.steps import Outcome, StepEnd
 from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.guest_steps import GuestStep, run_step
+from tests.unit.services.creation.doubles import always
 
 PLACE = {"script": "20-extra.sh"}
 
@@ -44,8 +46,8 @@ def guest(*output: bytes | StepEnd) -> Any:
     return SimpleNamespace(follow=follow)
 
 
-def step(*, optional: bool) -> GuestStep:
-    return GuestStep("script.001", "20-extra.sh", b"exit 3\n", 60, PLACE, optional)
+def step(*, optional: bool, manager: PackageManager | None = None) -> GuestStep:
+    return GuestStep("script.001", "20-extra.sh", b"exit 3\n", 60, PLACE, optional, manager)
 
 
 FAILED = StepEnd(Outcome.EXIT, 3, 16)
@@ -76,3 +78,14 @@ async def test_a_script_that_is_needed_ends_the_run_and_so_does_a_guest_that_is_
         await run_step(job, guest(end), step(optional=optional))
     assert failed.value.step == "20-extra.sh"
     assert job.checkpoint.failed == "script.001"
+
+
+@pytest.mark.parametrize(("known", "named"), [(b"nginx\nredis\n", True), (b"redis\n", False)])
+async def test_a_package_that_is_not_known_is_told_with_names_that_are_like_it(known: bytes, named: bool) -> None:
+    job = run()
+    job.door = SimpleNamespace(run=always(CommandResult(0, known, b"")))
+    output = guest(b"E: Unable to locate package ngnix\n", StepEnd(Outcome.EXIT, 100, 34))
+    with pytest.raises(PhaseFailedError) as failed:
+        await run_step(job, output, step(optional=False, manager=PackageManager.APT))
+    assert "ngnix" in failed.value.user_message
+    assert failed.value.remedy.startswith("Names like it: nginx. ") is named

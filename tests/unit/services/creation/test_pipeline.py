@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from structlog.testing import capture_logs
 
-from lxc_dashboard.db.models import Creation, CreationState, EventType, now
+from lxc_dashboard.db.models import Creation, CreationState, EventType, Phase, now
 from lxc_dashboard.db.repositories.creations import Standing
 from lxc_dashboard.errors import (
     ConflictError,
@@ -24,7 +26,7 @@ from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.context import Guest
 from lxc_dashboard.services.creation.pipeline import Interruption
 from lxc_dashboard.services.creation.progress import LeaseLostError
-from tests.unit.services.creation.doubles import Saying, always
+from tests.unit.services.creation.doubles import Saying, always, database
 
 SILENT = UnreachableError("pve1 cannot be reached")
 WITHIN_S = 60
@@ -154,3 +156,34 @@ async def test_a_run_that_another_worker_has_ends_without_a_word() -> None:
             await held()._failed(lost)
     with pytest.raises(LeaseLostError):
         await held()._interrupted(Interruption.LEASE_LOST)
+
+
+async def test_a_fault_of_ours_ends_the_run_and_only_the_log_names_it() -> None:
+    run, ends = held(), list[dict[str, Any]]()
+
+    async def write(take: Callable[[], object], **_: object) -> list[object]:
+        take()
+        return []
+
+    async def finish(*_: object, error: dict[str, Any]) -> None:
+        ends.append(error)
+
+    named = SimpleNamespace(vmid=101, hostname="web", name="pve")
+    creations = SimpleNamespace(last_seq=always(0), append_events=always([]), finish=finish)
+    rt: Any = run._rt
+    rt.db = database(
+        creations=creations,
+        containers=SimpleNamespace(set_lifecycle=always(None), add_event=always(None), get=always(named)),
+        nodes=SimpleNamespace(get=always(named)),
+        audit=SimpleNamespace(append=always(None)),
+    )
+    rt.journal = SimpleNamespace(write=write, hurry=bool)
+    rt.outbox = SimpleNamespace(put=lambda *_: None, sent=always(True))
+    await run._recorder.start(Phase.SYNCING, 70)
+    with capture_logs() as logged:
+        await run._failed(KeyError("secret"))
+    assert [entry["event"] for entry in logged] == ["creation broke"]
+    assert [(end["message"], end["phase"]) for end in ends] == [
+        ("Something went wrong in the dashboard itself", "syncing")
+    ]
+    assert "secret" not in str(ends)
