@@ -93,6 +93,12 @@ def test_a_retry_of_the_create_looks_at_everything_again() -> None:
     assert "create.container" not in checkpoint.intent
 
 
+def test_a_step_that_is_there_all_the_same_has_not_failed() -> None:
+    checkpoint = Checkpoint(active="start.container", failed="start.container")
+    checkpoint.mark_done("start.container")
+    assert (checkpoint.done, checkpoint.active, checkpoint.failed) == (["start.container"], "", "")
+
+
 def test_a_step_that_is_over_stands_there_once_however_often_that_is_told() -> None:
     checkpoint = Checkpoint(done=["a"], active="a")
     checkpoint.mark_done("a")

@@ -137,6 +137,26 @@ async def test_output_waits_while_too_much_of_it_is_unwritten() -> None:
         await task
 
 
+async def test_output_that_comes_while_other_output_is_written_waits_for_its_own_turn() -> None:
+    turns = asyncio.Semaphore(0)
+
+    async def store(*_: object) -> list[NumberedEvent]:
+        await turns.acquire()
+        return []
+
+    async with recording(Journal(store)) as (recorder, _):
+        first = asyncio.create_task(recorder.flush())
+        for _turn in range(8):
+            await asyncio.sleep(0)
+        task = asyncio.create_task(recorder.log(["x" * (BUFFER_CHARS + 1)]))
+        await asyncio.sleep(0)
+        turns.release()
+        await first
+        assert not task.done()
+        turns.release()
+        await task
+
+
 async def test_what_is_not_passed_on_in_time_holds_up_no_end() -> None:
     async with recording(Journal(always([]))) as (recorder, passed):
         await recorder.pass_on([row(1, "Ready")])
