@@ -38,7 +38,7 @@ LATER: Final = "It is ended as soon as that works, while the sign-in of this job
 STOP_WITHIN_S: Final = 9.5
 LOOK_WITHIN_S: Final = 2.5
 LOOK_AGAIN_WITHIN_S: Final = 1.0  # at what did not answer in all that time
-CLEAR_WITHIN_S: Final = 1.0
+CLEAR_WITHIN_S: Final = 1.0  # and whatever the stop did not need
 IN_GUEST: Final = ("packages.", "script.")
 TASKS: Final = {
     create.DOWNLOAD: create.download_step,
@@ -59,9 +59,10 @@ class Left:
 
 async def stop(ctx: RunContext) -> Left:
     """End the step that is under way, and clear our own from the guest."""
+    until = asyncio.get_running_loop().time() + STOP_WITHIN_S + CLEAR_WITHIN_S
     stopped = await _stop_step(ctx, under_way(ctx))
     if stopped:
-        await _clear(ctx)
+        await _clear(ctx, until)
     within_s = LOOK_WITHIN_S if stopped else LOOK_AGAIN_WITHIN_S
     remains, locked = await asyncio.gather(_look(ctx, within_s), _lock(ctx, within_s))
     key_owed = remains and not locked and finalize.was_tried(ctx)
@@ -143,12 +144,12 @@ async def _stop_step(ctx: RunContext, active: str) -> bool:
     return True
 
 
-async def _clear(ctx: RunContext) -> None:
+async def _clear(ctx: RunContext, until: float) -> None:
     """A cancelled run is not taken up again: supervisor, helpers and output have no more use in the guest."""
     if ctx.door is None or not deploy.was_prepared(ctx.checkpoint):
         return
     try:
-        async with asyncio.timeout(CLEAR_WITHIN_S):
+        async with asyncio.timeout_at(until):
             await Supervisor(ctx.door).remove()
     except (DashboardError, TimeoutError) as error:
         log.info("guest not cleared", creation_id=str(ctx.creation_id), why=str(error))

@@ -1,4 +1,4 @@
-"""What was sound when it was asked for and is not when its worker comes: nothing is made, and the job says why."""
+"""What was sound when it was asked for and is not when its worker comes: nothing is made, and the job says why or waits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import pytest
 
 from lxc_dashboard.db.models import CreationState
 from lxc_dashboard.sandbox import cluster
+from lxc_dashboard.services.creation import pipeline
+from tests.integration.creation.cancelled import cancel
 from tests.integration.creation.conftest import Lab
+from tests.integration.creation.other_pve import Answer, Change, OtherPve
 from tests.integration.endpoints import sign_in
 
 
@@ -51,3 +54,53 @@ async def test_what_was_taken_away_meanwhile_is_found_before_anything_is_made(
     told = [job.error.message, *[event.message for event in await lab.events(creation_id)]]
     assert any(why in text for text in told), told
     assert [task for task in lab.sandbox.api.tasklog if task["type"] == "vzcreate"] == []
+
+
+def with_node(status: str) -> Change:
+    """The list of nodes calls each of them so; all else goes on, as while pvestatd is restarted."""
+
+    def change(answer: Answer) -> None:
+        if answer.path == "/nodes":
+            for node in answer.body["data"]:
+                node["status"] = status
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [("offline", "Node pve1 is offline"), ("unknown", "PVE does not know the state of node pve1")],
+)
+async def test_a_node_that_is_not_online_in_that_moment_is_waited_for(
+    lab: Lab, other: OtherPve, status: str, told: str
+) -> None:
+    creation_id = await lab.request(None)
+    other.changes.append(with_node(status))
+    work = lab.work(creation_id)
+    await lab.until_said(creation_id, f"{told}: trying again")
+    assert not lab.sandbox.api.tasklog
+    other.changes.clear()
+    await work
+    async with lab.rt.db.transaction() as tx:
+        assert (await tx.creations.get(creation_id)).state == CreationState.READY.value
+
+
+async def test_a_node_that_stays_offline_fails_the_job_with_that_cause(
+    lab: Lab, other: OtherPve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    creation_id = await lab.request(None)
+    other.changes.append(with_node("offline"))
+    monkeypatch.setattr(pipeline, "PATIENCE_S", 0.5)
+    job = await lab.finish(creation_id, state=CreationState.FAILED)
+    assert job.error
+    assert job.error.message == "Node pve1 is offline"
+    assert not lab.sandbox.api.tasklog
+
+
+async def test_a_job_that_waits_for_its_node_is_cancelled(lab: Lab, other: OtherPve) -> None:
+    creation_id = await lab.request(None)
+    other.changes.append(with_node("offline"))
+    lab.work(creation_id)
+    await lab.until_said(creation_id, "Node pve1 is offline: trying again")
+    await cancel(lab, creation_id)
+    assert not lab.sandbox.api.tasklog

@@ -169,6 +169,16 @@ async def test_in_a_script(lab: Lab, text: str) -> None:
     await check_clean(lab, await cancel(lab, creation_id))
 
 
+async def test_what_lies_in_the_guest_may_be_cleared_for_as_long_as_the_stop_did_not_need(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cancelling, "CLEAR_WITHIN_S", 0.0)
+    creation_id = await lab.request(content_of(("10-long.sh", "#!/bin/sh\necho begun\nexec sleep 987\n")))
+    lab.work(creation_id)
+    await lab.until_said(creation_id, "begun")
+    await check_clean(lab, await cancel(lab, creation_id))
+
+
 async def test_while_services_are_looked_for(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(discovery, "SCRIPT", "touch /root/looking; sleep 20")
     creation_id = await lab.request(content_of(("10-short.sh", "true")))

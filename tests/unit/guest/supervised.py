@@ -16,7 +16,8 @@ import pytest
 SOURCES = Path(__file__).parents[3] / "lxc_dashboard" / "guest"
 SHELLS = [[name] for name in ("dash", "bash") if shutil.which(name)]
 SHELLS += [["busybox", "sh"]] if shutil.which("busybox") else []
-DEADLINE_S = 20
+DEADLINE_S = 60  # a guard: nothing here takes as long
+GRACE_TICKS = 10
 NAMESPACES = (
     shutil.which("unshare")
     and not subprocess.run(
@@ -77,7 +78,9 @@ class Guest:
         return out, ends[0]
 
     async def stop(self, step: str = "s1") -> None:
-        process = await asyncio.create_subprocess_exec(*self.shell, str(self.folder / "supervisor.sh"), "stop", step)
+        process = await asyncio.create_subprocess_exec(
+            *self.shell, str(self.folder / "supervisor.sh"), "stop", step, env={"PATH": self.path}
+        )
         async with asyncio.timeout(DEADLINE_S):
             await process.wait()
 
@@ -100,7 +103,7 @@ def guest(tmp_path: Path, shell: list[str]) -> Iterator[Guest]:
     for name in ("supervisor.sh", "helpers.sh"):
         shutil.copy(SOURCES / name, tmp_path)
     guest = Guest(tmp_path, shell)
-    guest.hurries("grace_ticks=50 ", "grace_ticks=10 ")
+    guest.hurries("grace_ticks=50 ", f"grace_ticks={GRACE_TICKS} ")
     yield guest
     for group in tmp_path.glob("steps/*/group"):
         with_group(int(group.read_text().split()[0]), signal.SIGKILL)

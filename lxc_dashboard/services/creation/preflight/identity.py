@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from lxc_dashboard.errors import UnreachableError
 from lxc_dashboard.services.creation import rights
 from lxc_dashboard.services.creation.findings import Finding, error, warning
 
@@ -14,17 +15,22 @@ if TYPE_CHECKING:
     from lxc_dashboard.services.creation.preflight.question import Question
 
 MIB: Final = 1024**2
+UNKNOWN: Final = "unknown"
+UNKNOWN_STATE: Final = "PVE does not know the state of node {}"
 
 
 async def node(question: Question) -> list[Finding]:
-    """There, online, and large enough."""
+    """There, online, and large enough. Raises ``UnreachableError`` to a worker where it is not online."""
     spec = question.spec
     nodes = {node.node: node for node in await question.client.nodes.list()}
     node = nodes.get(spec.node)
     if node is None:
         return [error("node", f"There is no node {spec.node}", f"Choose one of {', '.join(sorted(nodes))}")]
     if not node.online:
-        return [error("node", f"Node {spec.node} is {node.status}", "Choose another one, or wait until it is back")]
+        cause = f"Node {spec.node} is {node.status}" if node.status != UNKNOWN else UNKNOWN_STATE.format(spec.node)
+        if question.own is not None:
+            raise UnreachableError(cause, path="/nodes")  # a worker has time, and pvestatd may only be restarting
+        return [error("node", cause, "Choose another one, or wait until it is back")]
     return list(_size(question, node))
 
 
