@@ -111,3 +111,11 @@ def test_a_task_that_is_adopted_again_stands_there_once() -> None:
         checkpoint.begin("create.container", upid)
     assert checkpoint.upid == {"create.container": "U2"}
     assert checkpoint.begun == {"create.container": ["U1", "U2"]}
+
+
+def test_a_task_that_came_to_nothing_is_not_taken_for_the_next_one_of_its_step() -> None:
+    checkpoint = Checkpoint(intent={"a": ["older"]}, lines={"a": 3}, failed="a")
+    checkpoint.begin("a", "refused")
+    checkpoint.came_to_nothing("a")
+    checkpoint.came_to_nothing("a")
+    assert checkpoint == Checkpoint(intent={"a": ["older", "refused"]}, begun={"a": ["refused"]})

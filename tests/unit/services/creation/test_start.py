@@ -67,6 +67,12 @@ async def test_a_start_that_failed_of_a_guest_that_runs_all_the_same_is_none() -
     assert job.told == ["Starting CT 101"]
 
 
+async def test_a_container_that_somebody_else_has_started_while_ours_was_refused_runs() -> None:
+    job = run(TaskFailedError("U", "CT is locked (backup)"), running=True)
+    await start._start(job)
+    assert job.told == ["Starting CT 101"]
+
+
 async def test_a_start_that_failed_is_told_with_what_pve_says() -> None:
     with pytest.raises(PhaseFailedError, match="startup for container '101' failed"):
         await start._start(run(TaskFailedError("U", "startup for container '101' failed"), running=False))
