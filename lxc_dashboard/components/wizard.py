@@ -105,14 +105,14 @@ def _labelled(name: str, control: rx.Component) -> rx.Component:
         error=_error(name),
         field_id=name,
     )
-    beside = [_stand_in(name)] if name in WISHED else []
+    beside = [stand_in(name)] if name in WISHED else []
     return rx.el.div(labelled, *beside, reset(name), class_name="wizard-field")
 
 
-def _stand_in(name: str) -> rx.Component:
-    """What the template names for the field, where the node has no such one."""
+def stand_in(name: Any) -> rx.Component:
+    """What was chosen in the field or the template names for it, where the node has no such one. ``name`` may be a variable."""
     told = rx.cond(CreateState.stand_ins.contains(name), CreateState.stand_ins[name].to(str), "")
-    return rx.el.span(told, class_name="field-stand-in", role="status", id=f"{name}-stand-in")
+    return rx.el.span(told, class_name="field-stand-in", role="status", id=name + "-stand-in")
 
 
 def text_field(name: str, *, kind: str = "text", **props: Any) -> rx.Component:

@@ -8,7 +8,7 @@ import reflex as rx
 
 from lxc_dashboard import text
 from lxc_dashboard.components.controls import button, field
-from lxc_dashboard.components.wizard import option, reset, step_error
+from lxc_dashboard.components.wizard import option, reset, stand_in, step_error
 from lxc_dashboard.state.create import CreateState
 from lxc_dashboard.state.mount_rows import FIELD, NODE_FOLDER, ShownMount
 
@@ -45,6 +45,7 @@ def _mount(row: rx.Var[ShownMount], at: rx.Var[int]) -> rx.Component:
             _text(row, at, "path", row.path),
             class_name="fields",
         ),
+        stand_in(row.key + ".source"),
         rx.el.div(
             rx.cond(row.is_bind, rx.fragment(), _flag(row, at, "backup", row.backup)),
             _flag(row, at, "read_only", row.read_only),
@@ -72,6 +73,7 @@ def _chosen_source(row: rx.Var[ShownMount], at: rx.Var[int]) -> rx.Component:
         class_name="select",
         default_value=rx.cond(row.is_bind, NODE_FOLDER, row.source),
         aria_invalid=~row.is_bind & CreateState.errors.contains(row.key + ".source"),
+        aria_describedby=row.key + ".source-stand-in",
         on_change=lambda value: CreateState.keep_mount(at, "from", value),
     )
     wrong = rx.cond(row.is_bind, "", _error(row, "source"))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from lxc_dashboard import text
 from lxc_dashboard.services.creation.mount_fields import MOUNTS_MAX
+
+T = TypeVar("T")
 
 FIELD: Final = "mounts"
 # What stands for a folder of the node where a storage is chosen: how its path begins.
@@ -123,6 +125,24 @@ def place_of(field: str) -> str:
     name, _, rest = field.partition(".")
     at = rest.partition(".")[0]
     return text.MOUNT.format(number=int(at) + 1) if name == FIELD and at.isdecimal() else ""
+
+
+def sources(kept: str) -> dict[str, str]:
+    """What each row takes its volume or folder from, by the name of its field: ``mounts.0.source``."""
+    return {f"{FIELD}.{at}.source": row.source for at, row in enumerate(rows_of(kept))}
+
+
+def closed_up(fields: Mapping[str, T], gone: int) -> dict[str, T]:
+    """``fields`` as they are called once the row at ``gone`` is taken out."""
+    kept: dict[str, T] = {}
+    for name, value in fields.items():
+        field, _, rest = name.partition(".")
+        at, _, part = rest.partition(".")
+        if field != FIELD or not at.isdecimal() or int(at) < gone:
+            kept[name] = value
+        elif int(at) > gone:
+            kept[f"{FIELD}.{int(at) - 1}.{part}"] = value
+    return kept
 
 
 def size_on(kept: str, storage: str) -> int:

@@ -23,8 +23,9 @@ class Mounts(FieldsPart, mixin=True):
     @requires()
     async def remove_mount(self, at: int) -> None:
         """Takes one out. Faults of the others no longer stand where they stood: the next check names them again."""
-        rows = self._rows()
-        self._keep_rows(rows[: max(at, 0)] + rows[max(at, 0) + 1 :])
+        rows, gone = self._rows(), max(at, 0)
+        self._keep_rows(rows[:gone] + rows[gone + 1 :])
+        self._replaced = mount_rows.closed_up(self._replaced, gone)
         self._changed_here(FIELD)
         self._mark({name: fault for name, fault in self.errors.items() if not name.startswith(f"{FIELD}.")})
         self._mended(FIELD)

@@ -14,6 +14,7 @@ from lxc_dashboard.services.creation.filled import Filled
 from lxc_dashboard.services.templates import service as templates
 from lxc_dashboard.services.templates.model import TemplateConfig
 from lxc_dashboard.services.templates.report import TemplateDetail
+from lxc_dashboard.state import mount_rows
 from lxc_dashboard.state.base import runtime, session
 from lxc_dashboard.state.summary import worded
 from lxc_dashboard.state.wizard import ExtraRow, PackageRow, ScriptRow
@@ -52,9 +53,11 @@ def fallen_back(form: Mapping[str, str], changed: Mapping[str, str]) -> list[str
 
 
 def replaced(form: Mapping[str, str], initial: Mapping[str, str], changed: Mapping[str, str]) -> dict[str, Replaced]:
-    """What somebody chose in ``form`` and another node has not, by field, and what ``changed`` has for it."""
+    """What somebody chose in ``form`` and another node has not, by field, and what ``changed`` has for it. Mount points are chosen."""
     chosen = {name: form.get(name, "") for name in text.STANDS_IN if form.get(name) != initial.get(name)}
-    return {name: (was, changed[name]) for name, was in chosen.items() if was and changed.get(name, was) != was}
+    chosen |= mount_rows.sources(form.get(mount_rows.FIELD, ""))
+    instead = {**changed, **mount_rows.sources(changed.get(mount_rows.FIELD, ""))}
+    return {name: (was, instead[name]) for name, was in chosen.items() if was and instead.get(name, was) != was}
 
 
 def stand_ins(
@@ -69,8 +72,9 @@ def stand_ins(
         is_met = name == "ostemplate" and is_system(chosen.rpartition("/")[2], wanted.os, wanted.version)
         if chosen and not is_met:
             told[name] = text.STANDS_IN[name].format(wish=wish, node=offered.node, now=worded(name, chosen))
+    stands = {**form, **mount_rows.sources(form.get(mount_rows.FIELD, ""))}
     for name, (was, now) in before.items():
-        if form.get(name) == now:
+        if stands.get(name) == now:
             words = {"was": worded(name, was), "node": offered.node, "now": worded(name, now) or text.NOTHING}
             told[name] = text.REPLACED.format(**words)
     return told

@@ -49,7 +49,7 @@ TAKES_INPUT = (
     """() => !window.__reactRouterContext || Object.keys(document.body).some((key) => key.startsWith("__reactFiber"))"""
 )
 LED_ON = "Execution context was destroyed"
-IS_IDLE = "() => new Promise((idle) => requestIdleCallback(idle))"
+IS_IDLE = "() => new Promise((idle) => requestIdleCallback(idle, { timeout: 10000 }))"
 
 # What a browser says of a refusal that a test provokes.
 EXPECTED_IN_CONSOLE = re.compile(
@@ -191,6 +191,7 @@ def sign_in(page: Page, stack: Stack, userid: str = "root@pam", path: str = "/")
                     raise
                 page.context.clear_cookies()
             else:
+                until_it_takes_input(page)
                 return
 
 
@@ -208,16 +209,16 @@ def visit(page: Page, path: str) -> None:
     It ends when the page takes keys and clicks.
     """
     _until_nothing_is_dropped(page, lambda: page.goto(path))
-    _until_it_takes_input(page)
+    until_it_takes_input(page)
 
 
 def reload(page: Page) -> None:
     """As ``visit``, for the page that is open."""
     _until_nothing_is_dropped(page, page.reload)
-    _until_it_takes_input(page)
+    until_it_takes_input(page)
 
 
-def _until_it_takes_input(page: Page) -> None:
+def until_it_takes_input(page: Page) -> None:
     """Under a page that leads to another one in this moment, it is the other one that is waited for."""
     for left in reversed(range(NETWORK_CHANGES)):
         try:

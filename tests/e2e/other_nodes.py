@@ -18,7 +18,7 @@ from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.sandbox.seed import Seed
 from lxc_dashboard.settings import Settings
-from tests.e2e.conftest import SIGN_IN_TIMEOUT_MS, visit
+from tests.e2e.conftest import SIGN_IN_TIMEOUT_MS, until_it_takes_input, visit
 from tests.e2e.stack import Stack
 
 STARTS_WITHIN_S = 120
@@ -81,10 +81,11 @@ async def _forget(stack: Stack, name: str) -> None:
 
 
 def sign_in_at(page: Page, endpoint: str, path: str = routes.CONTAINERS, title: str = text.NAV_CONTAINERS) -> None:
-    """As root@pam at another endpoint; ends on the page of ``path``."""
+    """As root@pam at another endpoint; ends on the page of ``path``, live."""
     visit(page, routes.sign_in(path))
     page.get_by_label(text.ENDPOINT).select_option(label=endpoint)
     page.get_by_label(text.USER).fill("root")
     page.get_by_label(text.PASSWORD).fill("sandbox")
     page.get_by_role("button", name=text.SIGN_IN).click()
     expect(page.get_by_role("heading", level=1)).to_have_text(title, timeout=SIGN_IN_TIMEOUT_MS)
+    until_it_takes_input(page)

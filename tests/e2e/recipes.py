@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
-import psycopg
 from playwright.sync_api import Page
 
 from lxc_dashboard.db.models import (
@@ -29,7 +28,7 @@ from lxc_dashboard.services.templates import authoring, drafts, service
 from lxc_dashboard.services.templates.draft import DraftContent, DraftFile
 from lxc_dashboard.services.templates.model import Bucket, PackageEntry, Script, TemplateConfig
 from tests.e2e.job_runs import in_services
-from tests.e2e.stack import Stack, until
+from tests.e2e.stack import Stack, are_read, until
 
 BINARY = b"\x1f\x8b\x00\xff picture"
 INSTALL = """#!/bin/bash
@@ -84,21 +83,13 @@ def served(stack: Stack, root: Path) -> Iterator[None]:
     try:
         stack.children["web"].stop()
         web = stack.start_web(stack.port)
-        until(lambda: _are_read(stack, root), web)  # it serves pages before, where reading takes its time
+        until(lambda: are_read(stack, root), web)
         yield
     finally:
         stack.environ.clear()
         stack.environ.update(before)
         stack.children["web"].stop()
         stack.start_web(stack.port)
-
-
-def _are_read(stack: Stack, root: Path) -> bool:
-    """The templates of ``FOLDER``, as they are below ``root``."""
-    wanted = "SELECT count(*) FROM template_source s JOIN template t ON t.source_id = s.id WHERE s.location = %s"
-    with psycopg.connect(stack.environ["DATABASE_URL"]) as database:
-        row = database.execute(wanted, [str(root)]).fetchone()
-    return row is not None and row[0] >= len({name.partition("/")[0] for name in FOLDER})
 
 
 def content_of(name: str, *, ram_mib: int, greeting: str, packages: tuple[str, ...]) -> DraftContent:

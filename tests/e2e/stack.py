@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 
 from lxc_dashboard import frontend
 from lxc_dashboard.commands.prepare import register_sandbox
@@ -164,6 +165,14 @@ def answers(url: str, *, verify: bool = True) -> bool:
         return False
 
 
+def are_read(stack: Stack, root: Path) -> bool:
+    """The templates below ``root``. The web server serves pages before, where reading takes its time."""
+    wanted = "SELECT count(*) FROM template_source s JOIN template t ON t.source_id = s.id WHERE s.location = %s"
+    with psycopg.connect(stack.environ["DATABASE_URL"]) as database:
+        row = database.execute(wanted, [str(root)]).fetchone()
+    return row is not None and row[0] >= len(list(root.glob("*/template.conf")))
+
+
 def free_port() -> int:
     """Below those that the system gives away by itself: a server that is started again finds its own free."""
     while True:
@@ -216,5 +225,7 @@ def running_stack(
         if worker:
             stack.start_worker()
         if web:
-            stack.start_web()
+            shipped = dict(Settings.load(stack.environ).template_folders())["shipped"]
+            served = stack.start_web()
+            until(lambda: are_read(stack, shipped), served)
         yield stack

@@ -11,15 +11,23 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from lxc_dashboard import routes, text
-from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, fill_sign_in, keep_picture, visit
-from tests.e2e.job_runs import RUN_MS, begin
-from tests.e2e.node_side import NodeSide
+from tests.e2e.conftest import (
+    NewPage,
+    SignedInAs,
+    accessibility_faults,
+    fill_sign_in,
+    fits,
+    keep_picture,
+    until,
+    visit,
+)
+from tests.e2e.job_runs import GATE, RUN_MS, begin, let_go, vmid_of
 from tests.e2e.other_nodes import OtherNode, other_node, sign_in_at
 from tests.e2e.stack import Stack
 
 SIZES = {"desk": {"width": 1440, "height": 900}, "phone": {"width": 390, "height": 844}}
-GATE = "until [ -e /root/go ]; do sleep 0.1; done"
 WORDS = text.RUNNING_WORDS
+HOLDS_ITS_WORDS = "one => one.querySelector('.grow').offsetHeight <= one.clientHeight"
 
 
 @pytest.fixture
@@ -49,7 +57,7 @@ def entry(page: Page, title: str) -> Locator:
 def look(page: Page, name: str) -> None:
     keep_picture(page, name)
     assert accessibility_faults(page) == []
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name} is too wide"
+    fits(page)
 
 
 def test_a_job_is_listed_while_it_runs_and_leads_to_its_page(
@@ -59,7 +67,7 @@ def test_a_job_is_listed_while_it_runs_and_leads_to_its_page(
     other = new_page(storage_state=signed_in_as("viewer@pve"))
     visit(other, routes.DASHBOARD)
     hostname = f"frame-{secrets.token_hex(3)}"
-    job = begin(stack, page, tmp_path, {"10-waits.sh": f"echo waiting\n{GATE}\n"}, hostname=hostname)
+    job = begin(stack, page, tmp_path, {"10-waits.sh": f"echo waiting\n{GATE}"}, hostname=hostname)
     running_button(page).click()
     expect(entry(page, hostname)).to_contain_text("syncing", timeout=RUN_MS)
     expect(entry(page, hostname)).to_contain_text("root@pam")
@@ -70,8 +78,7 @@ def test_a_job_is_listed_while_it_runs_and_leads_to_its_page(
     entry(page, hostname).get_by_role("link", name=hostname).click()
     expect(page).to_have_url(f"{stack.url}{routes.job(job)}")
     expect(drawer(page)).to_be_hidden()
-    vmid = int(page.locator(".job-subject .mono").first.inner_text())
-    NodeSide(stack).run(vmid, "touch /root/go")
+    let_go(stack, vmid_of(stack, page, job))
     expect(entry(other, hostname)).to_have_count(0, timeout=RUN_MS)
 
 
@@ -126,9 +133,7 @@ def test_another_endpoint_is_chosen_in_the_sidebar(
     if width < 700:
         page.get_by_role("button", name=text.OPEN_NAVIGATION).click()
     menu = page.locator(".endpoint-button")
-    assert menu.evaluate("one => one.querySelector('.grow').offsetHeight <= one.clientHeight"), (
-        "its words stand out of it"
-    )
+    until(page, lambda: menu.evaluate(HOLDS_ITS_WORDS), "its words stand out of it")
     menu.click()
     expect(page.get_by_role("link", name=elsewhere.name)).to_be_visible()
     look(page, f"endpoints-{width}-{scheme}")

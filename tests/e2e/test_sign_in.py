@@ -22,6 +22,7 @@ from tests.e2e.conftest import (
     fits,
     reload,
     sign_in,
+    until_it_takes_input,
     visit,
 )
 from tests.e2e.stack import Stack
@@ -143,6 +144,7 @@ def sign_in_anywhere(page: Page, stack: Stack) -> None:
     """Where the sidebar is folded away, its user name is not to be seen."""
     fill_sign_in(page, "root@pam", stack.users["root@pam"])
     expect(page.get_by_role("heading", level=1)).to_have_text(text.DASHBOARD_TITLE, timeout=SIGN_IN_TIMEOUT_MS)
+    until_it_takes_input(page)
 
 
 def test_on_a_phone_the_navigation_is_a_drawer(new_page: NewPage, stack: Stack) -> None:

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from lxc_dashboard import routes
-from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, fits, keep_picture, visit
+from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, fits, keep_picture, until, visit
 from tests.e2e.other_nodes import OtherNode, other_node, sign_in_at
 from tests.e2e.stack import Stack
 from tests.e2e.test_accessible import SIZES
@@ -48,6 +48,25 @@ def line(page: Page) -> Locator:
     return page.locator(".status-left")
 
 
+def age(page: Page) -> int:
+    """In seconds, as it is shown; -1 where it is not."""
+    shown = re.match(r"Feed age (\d+) s", line(page).inner_text())
+    return int(shown[1]) if shown else -1
+
+
+def begins_anew(page: Page) -> None:
+    """Waits until it has fallen by more than a clock's rounding. To what: a busy machine is told late of a look."""
+    highest = age(page)
+
+    def has_fallen() -> bool:
+        nonlocal highest
+        now = age(page)
+        highest = max(highest, now)
+        return 0 <= now <= highest - 2
+
+    until(page, has_fallen, "it only grows", TOLD_WITHIN_MS)
+
+
 def test_it_stands_on_every_page(new_page: NewPage, signed_in_as: SignedInAs) -> None:
     page = new_page(storage_state=signed_in_as())
     for address in PAGES:
@@ -59,8 +78,7 @@ def test_its_age_begins_anew_with_each_look_at_pve(new_page: NewPage, signed_in_
     page = new_page(storage_state=signed_in_as())
     visit(page, routes.SOURCES)
     for _ in range(2):
-        expect(line(page)).to_have_text(re.compile("^Feed age [2-9] s"))
-        expect(line(page)).to_have_text(re.compile("^Feed age [01] s"))
+        begins_anew(page)
 
 
 def test_the_next_page_begins_with_what_is_known(new_page: NewPage, signed_in_as: SignedInAs) -> None:

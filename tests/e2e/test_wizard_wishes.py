@@ -87,6 +87,37 @@ def test_what_was_chosen_and_the_next_node_has_not_is_named_until_something_else
         expect(told).to_be_hidden()
 
 
+def test_a_mount_point_whose_storage_the_next_node_has_not_is_named_beside_it(
+    fresh_page: Page, stack: Stack, tmp_path: Path
+) -> None:
+    page = fresh_page
+    with other_node(stack, tmp_path, "with-ssd-mounts", 0) as other:
+        _have_a_storage_on("pve1", other)
+        sign_in_at(page, "with-ssd-mounts")
+        wizard.start(page, text.NO_TEMPLATE)
+        page.locator("#node").select_option("pve1")
+        expect(page.locator(".wizard-aside")).to_contain_text("pve1")
+        free = page.locator(".wizard-aside").get_by_text(" GiB free on local-lvm")
+        for number in range(2):
+            page.get_by_role("button", name=text.MOUNT_ADD, exact=True).click()
+            expect(page.locator(f"[id='mounts.{number}.from']")).to_have_value("local-lvm")
+        expect(free).to_contain_text("8168 of")
+        page.locator("[id='mounts.1.from']").select_option("ssd")
+        expect(free).to_contain_text("8176 of")
+        page.locator("#node").select_option("pve2")
+        said = text.REPLACED.format(was="ssd", node="pve2", now="local-lvm")
+        expect(page.locator("[id='mounts.1.source-stand-in']")).to_have_text(said)
+        expect(page.locator("[id='mounts.1.from']")).to_have_value("local-lvm")
+        expect(page.locator("[id='mounts.0.source-stand-in']")).to_be_hidden()
+        assert accessibility_faults(page) == []
+        page.get_by_role("button", name=f"{text.MOUNT_REMOVE} 1", exact=True).click()
+        told = page.locator("[id='mounts.0.source-stand-in']")
+        expect(told).to_have_text(said)
+        page.locator("#node").select_option("pve3")
+        expect(page.locator(".wizard-aside")).to_contain_text("pve3")
+        expect(told).to_be_hidden()
+
+
 def _another(page: Page) -> str:
     """An OS template that is not chosen."""
     return str(page.locator("#ostemplate option:not(:checked)").first.get_attribute("value"))

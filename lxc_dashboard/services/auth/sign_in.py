@@ -41,6 +41,8 @@ REFUSAL_TAKES_S: Final = 4.0
 ANSWER_TAKES_AT_MOST_S: Final = 15.0
 USERID_CHARS: Final = 64
 PASSWORD_CHARS: Final = 4096
+# Every PVE has these two, so that a name which ends with one of them is not meant as a name in another realm.
+BUILT_IN_REALMS: Final = ("pam", "pve")
 ANSWERABLE_KINDS: Final = ("totp", "recovery", "yubico")
 
 
@@ -76,7 +78,7 @@ async def sign_in(
     ``NotFoundError`` (no such endpoint).
     """
     endpoint = await endpoints.endpoint(runtime, endpoint_id)
-    userid = f"{user.strip()}@{realm}"
+    userid = userid_of(user, realm)
     async with _tried(runtime, endpoint, endpoint_id, userid, origin) as ask:
         if len(userid) > USERID_CHARS or len(password) > PASSWORD_CHARS:
             raise InvalidCredentialsError(detail="too long")
@@ -85,6 +87,16 @@ async def sign_in(
         except TfaRequiredError as asked:
             return await _second_step(runtime, endpoint_id, userid, asked)
         return await _signed_in(runtime, endpoint_id, endpoint, ticket, origin)
+
+
+def userid_of(user: str, realm: str) -> str:
+    """``user`` in ``realm``. Where the name ends with ``@`` and that realm, or one of PVE's own two, it says all by itself.
+
+    Other realms are not looked for in it: ``ann@example.com`` may be a name in one, and ``example.com`` another realm.
+    """
+    typed = user.strip()
+    name, _, ending = typed.rpartition("@")
+    return typed if name and ending in {realm, *BUILT_IN_REALMS} else f"{typed}@{realm}"
 
 
 async def second_step(runtime: Runtime, token: str) -> SecondStep | None:

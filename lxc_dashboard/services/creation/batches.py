@@ -150,13 +150,15 @@ async def request_batch(
     wanted = batch_id or new_id()
     if await _is_known(rt, session, wanted):
         return wanted
-    for last in (*[False] * (ADDRESS_TRIES - 1), True):
+    tries = 0
+    while True:
         planned = await plan(rt, session, pattern, spec, ipv4_range=ipv4_range, ipv6_range=ipv6_range)
         await _approve(rt, session, planned)
+        tries += 1
         try:
             orders = await _store(rt, session, planned, secrets, wanted)
         except InvalidInputError as refused:
-            if last:
+            if tries == ADDRESS_TRIES:
                 raise InvalidInputError({_ranged(field): cause for field, cause in refused.fields.items()}) from None
         else:
             break  # else an address was promised to somebody else in between

@@ -60,6 +60,15 @@ class Checkpoint:
         if upid not in begun:
             begun.append(upid)
 
+    def came_to_nothing(self, step: str) -> None:
+        """The step's task, if there was one, has ended without doing anything: another one may be started for it."""
+        upid = self.upid.pop(step, None)
+        if upid is not None:
+            self.intent[step] = [*self.intent.get(step, ()), upid]
+        self.lines.pop(step, None)
+        if self.failed == step:
+            self.failed = ""
+
     def run_of(self, step: str) -> str:
         """The step's name in the guest, another one for each time that the user asked for it."""
         number = self.runs.get(step, 1)

@@ -50,9 +50,7 @@ class Entrance:
         has no door, what PVE says.
         """
         async with self._asking:
-            if asyncio.get_running_loop().time() - self._asked_at >= RIGHTS_HOLD_FOR_S:
-                await self._ask()
-                self._asked_at = asyncio.get_running_loop().time()
+            await self._ask()
         if self.way.kind is WayKind.SSH:
             return SshDoor(self._rt.ssh, self._ssh_address(), self._guest.vmid, marker=marker)
         if self.way.address is None:
@@ -60,11 +58,15 @@ class Entrance:
         return PctDoor(self._rt.ssh, self.way.address, self._guest.vmid, marker=marker)
 
     async def _ask(self) -> None:
-        """Both at once; of two refusals the one that says what is missing to enter."""
+        """Both at once, where that was not just told; of two refusals the one that says what is missing to enter."""
+        clock = asyncio.get_running_loop().time
+        if clock() - self._asked_at < RIGHTS_HOLD_FOR_S:
+            return
         asked = check_rights(self._client, self._guest.vmid), self._find()
         for told in await asyncio.gather(*asked, return_exceptions=True):
             if told is not None:
                 raise told
+        self._asked_at = clock()
 
     async def _find(self) -> None:
         if self._guest.was_seen_within(RIGHTS_HOLD_FOR_S):

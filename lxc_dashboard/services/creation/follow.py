@@ -105,7 +105,7 @@ class _Follower:
             batch = self._take(found)
             if batch:
                 yield batch
-            if any(event.type in _ENDS for event in found) or (found and found[-1].last > self._seq):
+            if any(event.type in _ENDS for event in found) or found[-1].last > self._seq:
                 return
 
     async def _read(self) -> list[ProgressEvent]:

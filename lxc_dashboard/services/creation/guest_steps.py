@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from lxc_dashboard.db.models import EventType, PackageManager
-from lxc_dashboard.errors import GuestError, PhaseFailedError
+from lxc_dashboard.errors import PhaseFailedError
 from lxc_dashboard.guest.steps import Outcome, Step, StepEnd
 from lxc_dashboard.guest.supervisor import Supervisor
 from lxc_dashboard.services.creation.context import RunContext
@@ -116,12 +116,10 @@ async def _follow(ctx: RunContext, supervisor: Supervisor, step: GuestStep, tail
     guest_step = Step(run, fit_name(step.title), step.script, step.timeout_s)
     judge = Liveness(ctx.entrance).judge if isinstance(ctx.entrance, Entrance) else None
     async with aclosing(supervisor.follow(guest_step, reader.offset, judge)) as output:
-        async for item in output:
-            if isinstance(item, StepEnd):
-                await _tell(ctx, step, reader, reader.close(), tail)
-                return item
+        while not isinstance(item := await anext(output), StepEnd):
             await _tell(ctx, step, reader, reader.feed(item), tail)
-    raise GuestError("The step ended without a word", detail=step.key)
+    await _tell(ctx, step, reader, reader.close(), tail)
+    return item
 
 
 async def _tell(ctx: RunContext, step: GuestStep, reader: LineReader, lines: list[str], tail: deque[str]) -> None:

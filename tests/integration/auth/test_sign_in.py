@@ -60,6 +60,17 @@ async def test_the_right_password_opens_a_session(rt: Runtime, endpoint_id: UUID
     assert (entry.action, entry.result, entry.userid, entry.address) == ("auth.sign_in", "ok", "root@pam", "192.0.2.7")
 
 
+@pytest.mark.parametrize("realm", ["pam", "pve"])
+async def test_who_types_his_realm_behind_his_name_is_signed_in_and_counted_as_who_does_not(
+    rt: Runtime, endpoint_id: UUID, realm: str
+) -> None:
+    result = await tried(rt, endpoint_id, " root@pam ", realm)
+    assert isinstance(result, SignedIn)
+    assert result.session.userid == "root@pam"
+    (entry,) = await audited(rt)
+    assert (entry.result, entry.userid) == ("ok", "root@pam")
+
+
 async def test_every_refusal_is_one_error_with_one_message_after_one_time(
     rt: Runtime, endpoint_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,3 +88,14 @@ def test_another_node_takes_its_own_storage_and_leaves_folders_alone() -> None:
 def test_they_are_told_in_few_words_and_counted_by_storage() -> None:
     assert mount_rows.worded(KEPT) == "/srv/data: 4 GiB on fast, backup; /media: /tank, read-only"
     assert mount_rows.size_on(mount_rows.text_of([VOLUME, VOLUME, replace(VOLUME, size_gib="?")]), "fast") == 8
+
+
+def test_what_is_said_of_a_row_goes_with_it_and_what_is_said_of_the_next_ones_moves_up() -> None:
+    said = {"storage": "a", "mounts": "b", "mounts.0.source": "c", "mounts.1.source": "d", "mounts.2.path": "e"}
+    assert mount_rows.closed_up(said, 1) == {
+        "storage": "a",
+        "mounts": "b",
+        "mounts.0.source": "c",
+        "mounts.1.path": "e",
+    }
+    assert mount_rows.closed_up(said, 7) == said

@@ -8,7 +8,8 @@ from lxc_dashboard.services.creation.choices import Choices
 from lxc_dashboard.services.creation.defaults import defaults
 from lxc_dashboard.services.creation.filled import Filled
 from lxc_dashboard.services.templates.model import TemplateConfig
-from lxc_dashboard.state import wizard_filled
+from lxc_dashboard.state import mount_rows, wizard_filled
+from lxc_dashboard.state.mount_rows import MountRow
 from lxc_dashboard.state.wizard import PackageRow, ScriptRow
 from tests.unit.state.test_wizard import OFFERED, summary
 
@@ -87,3 +88,19 @@ def test_nothing_is_told_of_what_the_other_node_has_too_or_of_what_was_empty() -
     initial = defaults(summary(), OFFERED)
     assert wizard_filled.replaced(initial | {"storage": "slow"}, initial, {"bridge": "vmbr1"}) == {}
     assert wizard_filled.replaced(initial | {"storage": ""}, initial, {"storage": "fast"}) == {}
+
+
+def test_a_mount_point_whose_storage_another_node_has_not_is_told_as_long_as_the_other_stands_there() -> None:
+    initial = defaults(summary(), OFFERED)
+    kept = mount_rows.text_of(
+        [MountRow("/tank", "/media"), MountRow("slow", "/a"), MountRow("ssd", "/b"), MountRow("")]
+    )
+    form = initial | {"mounts": kept}
+    moved = form | {"mounts": mount_rows.refitted(kept, {"slow", "fast"}, "fast")}
+    before = wizard_filled.replaced(form, initial, {"mounts": moved["mounts"]})
+    assert before == {"mounts.2.source": ("ssd", "fast")}
+    there, nothing_wished = replace(OFFERED, node="pve3"), TemplateConfig(app="")
+    told = wizard_filled.stand_ins(moved, there, nothing_wished, before)
+    assert told == {"mounts.2.source": "ssd was chosen, which pve3 does not have: fast is chosen instead"}
+    assert wizard_filled.stand_ins(form, there, nothing_wished, before) == {}
+    assert wizard_filled.stand_ins(initial, there, nothing_wished, before) == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -20,6 +21,7 @@ from lxc_dashboard.services.creation.tasks import PveStep, run_task
 if TYPE_CHECKING:
     from lxc_dashboard.guest.base import Door
     from lxc_dashboard.proxmox.schemas import Interface
+    from lxc_dashboard.proxmox.tasks import TaskResult
     from lxc_dashboard.services.creation.entrance import Entrance
 
 log = structlog.get_logger(__name__)
@@ -28,12 +30,16 @@ START: Final = "start.container"
 INIT: Final = "start.init"
 ADDRESS: Final = "start.address"
 START_DEADLINE_S: Final = 300.0
+BUSY_FOR_S: Final = 180.0
+BUSY_LOOK_S: Final = (0.5, 1.0, 2.0, 5.0)
 INIT_WAIT_S: Final = 90.0
 INIT_LOOK_S: Final = 3  # an entry that looks no longer than this: where the run is cancelled, it soon ends by itself
 ADDRESS_WAIT_S: Final = 30.0
 ENTRY_ADDRESS_WAIT_S: Final = 90.0
 ADDRESS_POLL_S: Final = (0.1, 0.2, 0.5, 1.0)
 
+# What PVE says, of the POST or as the end of the task, while something else works on the container: a backup for one.
+_BUSY: Final = re.compile(r"CT is locked|got (?:lock request )?timeout")
 # systemd says itself when it is up, and is called init, or as what starts it, before it names itself. OpenRC, as in Alpine, is
 # up when its runlevel `default` has been started: the network belongs to one before it. Another init counts as up when the
 # guest can be entered.
@@ -97,18 +103,46 @@ async def _start(ctx: RunContext) -> None:
         ctx.tell(f"CT {guest.vmid} runs already")
         return
     ctx.tell_once(START, f"Starting CT {guest.vmid}")
-    try:
-        result = await run_task(ctx, start_step(ctx))
-    except (TaskFailedError, ApiError) as error:
-        if (await ctx.client.lxc.status(guest.node, guest.vmid)).running:
-            return
-        raise _not_started(error.user_message) from error
+    result = await _ask(ctx)
+    if result is None:
+        return
     if not power.was_handed_to_ha(result.upid):
         guest.seen()
     elif not await power.reached(ctx.client, guest.vmid, guest.node, running=True, within_s=START_DEADLINE_S):
         raise _not_started(f"HA was asked to start CT {guest.vmid}, which does not run after {START_DEADLINE_S:.0f} s")
     if result.warnings:
         ctx.tell(f"PVE started it with {result.warnings} warnings", EventType.WARNING)
+
+
+async def _ask(ctx: RunContext) -> TaskResult | None:
+    """The task that has started it, None where it runs all the same; again for ``BUSY_FOR_S`` where something else has it."""
+    loop = asyncio.get_running_loop()
+    until, tries = loop.time() + BUSY_FOR_S, 0
+    while True:
+        try:
+            return await run_task(ctx, start_step(ctx))
+        except (TaskFailedError, ApiError) as error:
+            if (await ctx.client.lxc.status(ctx.guest.node, ctx.guest.vmid)).running:
+                return None
+            if loop.time() >= until or not _BUSY.search(error.user_message):
+                raise _not_started(error.user_message) from error
+            ctx.tell_once(f"{START}:busy", f"{error.user_message}: trying again", EventType.WARNING)
+            await ctx.recorder.flush()
+        await _wait_for_lock(ctx, tries, until)
+        ctx.checkpoint.came_to_nothing(START)
+        tries += 1
+
+
+async def _wait_for_lock(ctx: RunContext, tries: int, until: float) -> None:
+    """A moment, and until PVE shows no lock on the container: each start that is refused is a failed task in PVE's log."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(BUSY_LOOK_S[min(tries, len(BUSY_LOOK_S) - 1)])
+        status = await ctx.client.lxc.status(ctx.guest.node, ctx.guest.vmid)
+        if not status.lock or loop.time() >= until:
+            break
+        tries += 1
+    await ensure_ours(ctx, Phase.STARTING, "start")
 
 
 def _not_started(why: str) -> PhaseFailedError:

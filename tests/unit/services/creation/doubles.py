@@ -19,6 +19,21 @@ def always(value: object) -> Callable[..., Any]:
     return said
 
 
+class Saying:
+    """An async call that says one thing after the other, or raises it, and the last one for ever; ``calls`` counts."""
+
+    def __init__(self, *answers: object) -> None:
+        self._answers = list(answers)
+        self.calls = 0
+
+    async def __call__(self, *_: object, **__: object) -> Any:
+        self.calls += 1
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
 def database(**repositories: object) -> Any:
     """A runtime's database whose transactions hold these repositories."""
 

@@ -93,6 +93,12 @@ def test_a_retry_of_the_create_looks_at_everything_again() -> None:
     assert "create.container" not in checkpoint.intent
 
 
+def test_a_step_that_is_there_all_the_same_has_not_failed() -> None:
+    checkpoint = Checkpoint(active="start.container", failed="start.container")
+    checkpoint.mark_done("start.container")
+    assert (checkpoint.done, checkpoint.active, checkpoint.failed) == (["start.container"], "", "")
+
+
 def test_a_step_that_is_over_stands_there_once_however_often_that_is_told() -> None:
     checkpoint = Checkpoint(done=["a"], active="a")
     checkpoint.mark_done("a")
@@ -105,3 +111,11 @@ def test_a_task_that_is_adopted_again_stands_there_once() -> None:
         checkpoint.begin("create.container", upid)
     assert checkpoint.upid == {"create.container": "U2"}
     assert checkpoint.begun == {"create.container": ["U1", "U2"]}
+
+
+def test_a_task_that_came_to_nothing_is_not_taken_for_the_next_one_of_its_step() -> None:
+    checkpoint = Checkpoint(intent={"a": ["older"]}, lines={"a": 3}, failed="a")
+    checkpoint.begin("a", "refused")
+    checkpoint.came_to_nothing("a")
+    checkpoint.came_to_nothing("a")
+    assert checkpoint == Checkpoint(intent={"a": ["older", "refused"]}, begun={"a": ["refused"]})

@@ -53,8 +53,22 @@ async def test_a_start_with_warnings_tells_of_them() -> None:
     assert job.told == ["Starting CT 101", "seen", "PVE started it with 2 warnings"]
 
 
+async def test_a_container_that_somebody_has_started_is_not_started_again() -> None:
+    job = run(ended("vzstart"), running=True)
+    job.checkpoint = Checkpoint()
+    await start._start(job)
+    assert job.told == ["CT 101 runs already"]
+    assert job.checkpoint == Checkpoint()
+
+
 async def test_a_start_that_failed_of_a_guest_that_runs_all_the_same_is_none() -> None:
     job = run(TaskFailedError("U", "CT is already running"), running=True)
+    await start._start(job)
+    assert job.told == ["Starting CT 101"]
+
+
+async def test_a_container_that_somebody_else_has_started_while_ours_was_refused_runs() -> None:
+    job = run(TaskFailedError("U", "CT is locked (backup)"), running=True)
     await start._start(job)
     assert job.told == ["Starting CT 101"]
 

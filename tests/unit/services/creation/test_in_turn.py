@@ -1,0 +1,80 @@
+"""What waits for its turn, or for that of another, and goes on without waiting."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from lxc_dashboard.db.models import Creation, EventType
+from lxc_dashboard.services.creation import settling, slots
+from lxc_dashboard.services.creation.checkpoint import Checkpoint
+from lxc_dashboard.services.creation.slots import InLineError
+from tests.unit.services.creation.doubles import Saying, always, database
+
+
+def run(**creations: object) -> Any:
+    told: list[str] = []
+    return SimpleNamespace(
+        rt=SimpleNamespace(
+            db=database(creations=SimpleNamespace(**creations)),
+            settings=SimpleNamespace(CREATES_PER_NODE=2),
+            queue=SimpleNamespace(enqueue=Saying(None)),
+        ),
+        creation_id=uuid4(),
+        endpoint_id=uuid4(),
+        guest=SimpleNamespace(node="pve1"),
+        recorder=SimpleNamespace(owner="me", flush=always(None)),
+        checkpoint=Checkpoint(),
+        holds_slot=False,
+        tell_once=lambda _key, message: told.append(message),
+        told=told,
+    )
+
+
+async def test_a_run_that_others_are_before_is_given_back_and_says_so() -> None:
+    job = run(take_slot=always(1), wait_in_line=always(True))
+    with pytest.raises(InLineError):
+        await slots.take(job, begun=False)
+    assert (job.holds_slot, job.checkpoint.active) == (False, slots.SLOT)
+    assert job.told == ["Waits for 1 other on pve1 before its turn comes"]
+
+
+async def test_a_run_whose_turn_comes_as_it_is_about_to_wait_goes_on() -> None:
+    job = run(take_slot=always(2), wait_in_line=always(False))
+    await slots.take(job, begun=False)
+    assert (job.holds_slot, job.checkpoint.active) == (True, "")
+
+
+async def test_who_gives_a_slot_back_wakes_the_next_and_gives_it_once() -> None:
+    job = run(take_slot=always(0), give_slot=always([uuid4()]))
+    await slots.take(job, begun=False)
+    for _ in range(2):
+        await slots.give(job)
+    assert job.rt.queue.enqueue.calls == 1
+
+
+async def test_while_one_pass_ends_what_is_owed_another_one_does_nothing() -> None:
+    rt: Any = SimpleNamespace(bus=SimpleNamespace(acquire_lease=always(False)))
+    assert await settling.settle_due(rt) == 0
+
+
+@pytest.mark.parametrize("settled", [True, False])
+async def test_what_was_ended_is_audited_once(settled: bool) -> None:
+    append = Saying(None)
+    named = SimpleNamespace(vmid=101, hostname="web", name="pve")
+    rt: Any = SimpleNamespace(
+        db=database(
+            creations=SimpleNamespace(settle=always(settled)),
+            containers=SimpleNamespace(get=always(named)),
+            nodes=SimpleNamespace(get=always(named)),
+            audit=SimpleNamespace(append=append),
+        )
+    )
+    creation = Creation(
+        id=uuid4(), endpoint_id=uuid4(), container_id=uuid4(), userid="root@pam", phase="syncing", percent=70
+    )
+    assert await settling._write(rt, creation, settling.GIVEN_UP, EventType.WARNING) is settled
+    assert append.calls == settled

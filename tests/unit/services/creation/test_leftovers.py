@@ -1,0 +1,89 @@
+"""Destroying what a job has left, by what PVE says of it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from lxc_dashboard.db.models import Container, Creation
+from lxc_dashboard.errors import ConflictError, PrivilegeError
+from lxc_dashboard.proxmox.schemas import Content, Guest, GuestStatus, LxcConfig, Resource, TaskInfo
+from lxc_dashboard.services.creation import leftovers, notes
+from lxc_dashboard.services.creation.phases.create import CREATE
+from tests.unit.services.creation.doubles import Saying, always, without_doors
+from tests.unit.services.creation.wish import SPEC
+
+VMID = 101
+ID = uuid4()
+CREATION = Creation(
+    id=ID,
+    endpoint_id=uuid4(),
+    container_id=uuid4(),
+    userid="root@pam",
+    spec=SPEC.to_json(),
+    checkpoint={"begun": {CREATE: ["U"]}},
+)
+ROW = Container(endpoint_id=CREATION.endpoint_id, vmid=VMID, node="pve1", hostname="web", created_by="root@pam")
+OURS = LxcConfig.of({"description": notes.while_creating("", ID), "hostname": "web"})
+BARE = LxcConfig.of({"lock": "create"})
+MAKING = TaskInfo("U", type="vzcreate", id=str(VMID), user="root@pam", status="unexpected status", endtime=1)
+DISK = Content("local-lvm:vm-101-disk-0", content="rootdir", vmid=VMID)
+OTHERS = Content("local-lvm:vm-102-disk-0", content="rootdir", vmid=102)
+
+
+def pve(guest: Guest, config: LxcConfig = OURS, *, runs_on: bool = False, content: object = ()) -> Any:
+    """``runs_on``: it runs after PVE was asked to stop it, too."""
+    left = GuestStatus(VMID, "running" if runs_on else "stopped")
+    node = Resource("node", node="pve1", status="online")
+    return SimpleNamespace(
+        cluster=SimpleNamespace(has_no_guest=always(False), resources=always([node])),
+        lxc=SimpleNamespace(
+            find=always(guest), config=always(config), status=always(left), stop=Saying("U1"), delete=Saying("U2")
+        ),
+        storage=SimpleNamespace(content=always(content)),
+        tasks=SimpleNamespace(wait=always(None), list=always([MAKING])),
+    )
+
+
+async def delete(client: Any) -> tuple[str, ...] | None:
+    return await leftovers.delete(without_doors(), client, CREATION, ROW)
+
+
+async def test_a_container_that_stands_still_is_deleted_without_a_stop() -> None:
+    client = pve(Guest(VMID, "stopped"))
+    assert await delete(client) == ()
+    assert (client.lxc.stop.calls, client.lxc.delete.calls) == (0, 1)
+
+
+async def test_a_container_that_runs_is_stopped_first() -> None:
+    client = pve(Guest(VMID, "running"))
+    assert await delete(client) == ()
+    assert (client.lxc.stop.calls, client.lxc.delete.calls) == (1, 1)
+
+
+async def test_a_container_that_goes_on_running_is_not_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leftovers, "STOP_WITHIN_S", 0.0)
+    client = pve(Guest(VMID, "running"), runs_on=True)
+    with pytest.raises(ConflictError, match="CT 101 still runs, though PVE was asked to stop it"):
+        await delete(client)
+    assert client.lxc.delete.calls == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "stays"), [([DISK, OTHERS], (DISK.volid,)), (PrivilegeError("Datastore.Audit", "/storage/x"), ())]
+)
+async def test_disks_that_stand_in_no_configuration_are_named_as_far_as_they_are_seen(
+    content: object, stays: tuple[str, ...]
+) -> None:
+    assert await delete(pve(Guest(VMID, "stopped"), BARE, content=content)) == stays
+
+
+async def test_a_lock_that_this_job_has_not_left_keeps_the_container() -> None:
+    client = pve(Guest(VMID, "stopped", lock="create"))
+    client.tasks.list = always([])
+    with pytest.raises(ConflictError, match="is locked by what this job did not do"):
+        await delete(client)
+    assert client.lxc.delete.calls == 0

@@ -1,0 +1,70 @@
+"""A run whose vmid somebody else has taken: on to the next that nobody has."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from lxc_dashboard.db.models import Container, Creation
+from lxc_dashboard.errors import ConflictError, LeaseGoneError
+from lxc_dashboard.services.creation import moving, vmids
+from lxc_dashboard.services.creation.checkpoint import Checkpoint
+from lxc_dashboard.services.creation.context import Guest
+from lxc_dashboard.services.creation.phases.create import CREATE
+from tests.unit.services.creation.doubles import Saying, always, database
+from tests.unit.services.creation.wish import SPEC
+
+RESERVED = ConflictError("The vmid is taken")
+ROW = Container(endpoint_id=uuid4(), vmid=102, node="pve1", hostname="web", created_by="root@pam")
+
+
+def run(set_vmid: Saying, owner: str = "me") -> Any:
+    """A run as CT 101, whose worker is ``owner``; each vmid after that is free, and offered once."""
+    told: list[str] = []
+    creation = Creation(endpoint_id=uuid4(), container_id=uuid4(), userid="root@pam", lease_owner="me")
+    containers = SimpleNamespace(set_vmid=set_vmid, add_event=always(None))
+    creations = SimpleNamespace(get=always(creation), reserved_vmids=always(frozenset[int]()))
+    audit = SimpleNamespace(append=always(None))
+    free = Saying(*range(102, 102 + 2 * vmids.TRIES))
+    return SimpleNamespace(
+        rt=SimpleNamespace(
+            db=database(creations=creations, containers=containers, audit=audit),
+            bus=SimpleNamespace(acquire_lease=always(True), release_lease=always(None)),
+        ),
+        client=SimpleNamespace(cluster=SimpleNamespace(nextid=free, resources=always([]))),
+        creation_id=uuid4(),
+        endpoint_id=uuid4(),
+        endpoint_name="pve",
+        userid="root@pam",
+        spec=SPEC,
+        guest=Guest(uuid4(), 101, "pve1", "marker"),
+        checkpoint=Checkpoint(facts={moving.ASKED: 101}, intent={CREATE: []}),
+        recorder=SimpleNamespace(owner=owner, flush=always(None)),
+        tell=lambda message, *_: told.append(message),
+        told=told,
+    )
+
+
+async def test_a_run_goes_on_with_the_next_vmid_and_asks_pve_anew() -> None:
+    job = run(Saying(RESERVED, ROW))
+    with pytest.raises(moving.MovedError):
+        await moving.move(job, CREATE)
+    assert job.told == ["The vmid 101 was taken by somebody else in the meantime: going on as CT 103"]
+    assert (job.checkpoint.facts, job.checkpoint.intent) == ({}, {})
+
+
+async def test_a_run_that_another_worker_has_is_not_moved() -> None:
+    moved = Saying(ROW)
+    with pytest.raises(LeaseGoneError):
+        await moving.move(run(moved, owner="former"), CREATE)
+    assert moved.calls == 0
+
+
+async def test_where_each_vmid_is_reserved_by_hand_meanwhile_that_is_said() -> None:
+    moved = Saying(RESERVED)
+    with pytest.raises(ConflictError, match="No vmid could be reserved"):
+        await moving.move(run(moved), CREATE)
+    assert moved.calls == vmids.TRIES

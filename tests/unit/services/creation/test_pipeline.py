@@ -1,0 +1,189 @@
+"""When a run tries again, goes on, or ends: by what PVE, the database and its lease say, without them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from structlog.testing import capture_logs
+
+from lxc_dashboard.db.models import Creation, CreationState, EventType, Phase, now
+from lxc_dashboard.db.repositories.creations import Standing
+from lxc_dashboard.errors import (
+    ConflictError,
+    LeaseGoneError,
+    ServiceUnavailableError,
+    SessionExpiredError,
+    UnreachableError,
+)
+from lxc_dashboard.services.creation import pipeline
+from lxc_dashboard.services.creation.checkpoint import Checkpoint
+from lxc_dashboard.services.creation.context import Guest
+from lxc_dashboard.services.creation.pipeline import Interruption
+from lxc_dashboard.services.creation.progress import LeaseLostError
+from tests.unit.services.creation.doubles import Saying, always, database
+
+SILENT = UnreachableError("pve1 cannot be reached")
+WITHIN_S = 60
+TURNS = 8
+
+
+def standing(**changes: Any) -> Standing:
+    """How a run's row is when it is looked at next."""
+    return Standing(
+        **{"state": "running", "cancel_requested_at": None, "ticket_enc": "x", "signed_in_at": now(), **changes}
+    )
+
+
+def held(*seen: Standing | Exception, renewed: bool = True, cancel: bool = False) -> pipeline._Run:
+    """A run that a worker holds; ``seen``: what it finds as it looks at its row, the last of it for ever."""
+    creation = Creation(
+        id=uuid4(), endpoint_id=uuid4(), container_id=uuid4(), userid="root@pam", checkpoint={}, ticket_enc="x"
+    )
+    creation.signed_in_at, creation.cancel_requested_at = now(), now() if cancel else None
+    rt: Any = SimpleNamespace(standings=SimpleNamespace(next=Saying(*seen)))
+    lease: Any = SimpleNamespace(owner="me", lost=asyncio.Event(), renew=always(renewed))
+    return pipeline._Run(rt, creation, lease)
+
+
+def context(version: Saying | None = None) -> Any:
+    told: list[tuple[str, EventType]] = []
+    return SimpleNamespace(
+        creation_id=uuid4(),
+        checkpoint=Checkpoint(),
+        guest=Guest(uuid4(), 101, "pve1", "marker"),
+        entrance=None,
+        client=SimpleNamespace(version=version),
+        tell=lambda message, kind: told.append((message, kind)),
+        told=told,
+    )
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "BACKOFF_S", (0.0,))
+    monkeypatch.setattr(pipeline, "KEEP_TICKET_EVERY_S", 0.0)
+
+
+async def test_a_phase_that_is_not_answered_in_all_that_time_ends_with_what_was_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pipeline, "PATIENCE_S", 0.0)
+    job, phase = context(), Saying(SILENT)
+    with pytest.raises(UnreachableError):
+        await held()._patiently(job, phase)
+    assert job.told == [("pve1 cannot be reached: trying again", EventType.WARNING)]
+
+
+async def test_a_phase_that_gets_nowhere_is_tried_again_and_told_of_once() -> None:
+    job, phase = context(), Saying(SILENT, SILENT, SILENT, None)
+    await held()._patiently(job, phase)
+    assert phase.calls == 4
+    assert len(job.told) == 1
+
+
+async def test_what_no_time_mends_is_not_tried_again() -> None:
+    phase = Saying(ConflictError("Taken"))
+    with pytest.raises(ConflictError):
+        await held()._patiently(context(), phase)
+    assert phase.calls == 1
+
+
+async def test_a_lease_that_merely_ran_out_is_held_again_and_the_phase_goes_on() -> None:
+    phase = Saying(LeaseGoneError(), None)
+    await held()._held_through(context(), phase)
+    assert phase.calls == 2
+
+
+async def test_a_run_that_another_worker_has_by_now_is_left_to_that_one() -> None:
+    phase = Saying(LeaseGoneError(), None)
+    with pytest.raises(LeaseLostError):
+        await held(renewed=False)._held_through(context(), phase)
+    assert phase.calls == 1
+
+
+async def test_a_ticket_that_pve_takes_no_more_ends_the_work_and_a_pve_that_is_silent_does_not() -> None:
+    version = Saying(SILENT, None, SessionExpiredError())
+    run = held()
+    run._ctx = context(version)
+    async with asyncio.timeout(WITHIN_S):
+        await run._until_ticket_ends()
+    assert version.calls == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"cancel_requested_at": datetime(2026, 11, 27, tzinfo=UTC)}, Interruption.CANCEL),
+        ({"ticket_enc": None}, Interruption.SIGN_IN),
+        ({"signed_in_at": datetime(2026, 1, 1, tzinfo=UTC)}, Interruption.SIGN_IN),
+    ],
+)
+async def test_what_others_do_to_a_run_interrupts_it(changes: dict[str, Any], why: Interruption) -> None:
+    async with asyncio.timeout(WITHIN_S):
+        assert await held(standing(**changes))._watch() is why
+
+
+async def test_a_run_whose_lease_is_lost_is_interrupted_whatever_else_there_is() -> None:
+    run = held(cancel=True)
+    run._lease.lost.set()
+    assert await run._watch() is Interruption.LEASE_LOST
+
+
+async def test_a_database_that_is_away_interrupts_nothing() -> None:
+    run = held(ServiceUnavailableError("away"), standing(ticket_enc=None))
+    async with asyncio.timeout(WITHIN_S):
+        assert await run._watch() is Interruption.SIGN_IN
+
+
+async def test_a_run_that_has_just_ended_is_not_interrupted_for_its_ticket_that_is_wiped() -> None:
+    watch = asyncio.create_task(held(standing(state=CreationState.READY.value, ticket_enc=None))._watch())
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
+    assert not watch.done()
+    watch.cancel()
+    await asyncio.wait([watch])
+
+
+async def test_a_run_that_another_worker_has_ends_without_a_word() -> None:
+    for lost in (LeaseGoneError(), LeaseLostError()):
+        with pytest.raises(LeaseLostError):
+            await held()._failed(lost)
+    with pytest.raises(LeaseLostError):
+        await held()._interrupted(Interruption.LEASE_LOST)
+
+
+async def test_a_fault_of_ours_ends_the_run_and_only_the_log_names_it() -> None:
+    run, ends = held(), list[dict[str, Any]]()
+
+    async def write(take: Callable[[], object], **_: object) -> list[object]:
+        take()
+        return []
+
+    async def finish(*_: object, error: dict[str, Any]) -> None:
+        ends.append(error)
+
+    named = SimpleNamespace(vmid=101, hostname="web", name="pve")
+    creations = SimpleNamespace(last_seq=always(0), append_events=always([]), finish=finish)
+    rt: Any = run._rt
+    rt.db = database(
+        creations=creations,
+        containers=SimpleNamespace(set_lifecycle=always(None), add_event=always(None), get=always(named)),
+        nodes=SimpleNamespace(get=always(named)),
+        audit=SimpleNamespace(append=always(None)),
+    )
+    rt.journal = SimpleNamespace(write=write, hurry=bool)
+    rt.outbox = SimpleNamespace(put=lambda *_: None, sent=always(True))
+    await run._recorder.start(Phase.SYNCING, 70)
+    with capture_logs() as logged:
+        await run._failed(KeyError("secret"))
+    assert [entry["event"] for entry in logged] == ["creation broke"]
+    assert [(end["message"], end["phase"]) for end in ends] == [
+        ("Something went wrong in the dashboard itself", "syncing")
+    ]
+    assert "secret" not in str(ends)
