@@ -50,3 +50,23 @@ def without_doors() -> Any:
     endpoint = SimpleNamespace(doors={}, ssh_user="root")
     nodes = SimpleNamespace(get=always(endpoint), secrets=lambda _: SimpleNamespace(ssh_key=""))
     return SimpleNamespace(db=database(nodes=nodes), ssh=None)
+
+
+class Node:
+    """A node's SSH door: ``commands`` were run on it, each without a word."""
+
+    def __init__(self) -> None:
+        self.commands: list[str] = []
+
+    @asynccontextmanager
+    async def channel(self, _address: object, command: str) -> AsyncIterator[Any]:
+        self.commands.append(command)
+        yield SimpleNamespace(send=always(None), read=always((b"", b"")), exit_status=always(0))
+
+
+def with_door(node: Node) -> Any:
+    """A runtime over one endpoint whose nodes are all entered by this door."""
+    doors = {"*": {"host": "127.0.0.1", "host_key": "ssh-ed25519 AAAA"}}
+    endpoint = SimpleNamespace(doors=doors, ssh_user="root")
+    nodes = SimpleNamespace(get=always(endpoint), secrets=lambda _: SimpleNamespace(ssh_key="key"))
+    return SimpleNamespace(db=database(nodes=nodes), ssh=node)

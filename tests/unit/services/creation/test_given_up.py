@@ -14,11 +14,12 @@ from lxc_dashboard.guest.keys import KeyPair
 from lxc_dashboard.proxmox.schemas import Guest, LxcConfig, Resource, TaskInfo
 from lxc_dashboard.services.creation import cancelling, leftovers, notes, settling, tasks, unattended
 from lxc_dashboard.services.creation.checkpoint import Checkpoint
+from lxc_dashboard.services.creation.entrance import ENTRY_PRIVILEGES
 from lxc_dashboard.services.creation.ownership import CREATE_LOCK, Claim
 from lxc_dashboard.services.creation.phases import deploy, finalize
 from lxc_dashboard.services.creation.phases.create import CREATE
 from lxc_dashboard.services.creation.progress import LeaseLostError, Recorder
-from tests.unit.services.creation.doubles import always, database, without_doors
+from tests.unit.services.creation.doubles import Node, always, database, with_door, without_doors
 
 VMID = 101
 KEY = KeyPair("ssh-ed25519 AAAA job", "")
@@ -65,6 +66,15 @@ async def test_a_lock_on_a_node_without_a_door_is_left_to_its_root() -> None:
     job = run()
     await cancelling._lift_lock(job)
     assert job.told == ["CT 101 keeps the lock 'create'. On pve1, root lifts it with: pct unlock 101"]
+
+
+async def test_a_lock_is_lifted_where_its_node_has_a_door() -> None:
+    node = Node()
+    job = run(rt=with_door(node))
+    job.client.access = SimpleNamespace(permissions=always(frozenset(ENTRY_PRIVILEGES)))
+    await cancelling._lift_lock(job)
+    assert job.told == ["The lock that the stopped task left was lifted"]
+    assert len(node.commands) == 1
 
 
 async def test_what_keeps_a_lock_that_nobody_can_lift_is_not_deleted() -> None:

@@ -12,8 +12,9 @@ from lxc_dashboard.db.models import Container, Creation
 from lxc_dashboard.errors import ConflictError, PrivilegeError
 from lxc_dashboard.proxmox.schemas import Content, Guest, GuestStatus, LxcConfig, Resource, TaskInfo
 from lxc_dashboard.services.creation import leftovers, notes
+from lxc_dashboard.services.creation.entrance import ENTRY_PRIVILEGES
 from lxc_dashboard.services.creation.phases.create import CREATE
-from tests.unit.services.creation.doubles import Saying, always, without_doors
+from tests.unit.services.creation.doubles import Node, Saying, always, with_door, without_doors
 from tests.unit.services.creation.wish import SPEC
 
 VMID = 101
@@ -87,3 +88,19 @@ async def test_a_lock_that_this_job_has_not_left_keeps_the_container() -> None:
     with pytest.raises(ConflictError, match="is locked by what this job did not do"):
         await delete(client)
     assert client.lxc.delete.calls == 0
+
+
+async def test_the_lock_that_a_killed_create_of_this_job_has_left_is_lifted_on_the_node() -> None:
+    client, node = pve(Guest(VMID, "stopped", lock="create")), Node()
+    client.access = SimpleNamespace(permissions=always(frozenset(ENTRY_PRIVILEGES)))
+    assert await leftovers.delete(with_door(node), client, CREATION, ROW) == ()
+    assert [command.endswith("pct unlock 101") for command in node.commands] == [True]
+    assert client.lxc.delete.calls == 1
+
+
+async def test_a_lock_is_not_lifted_for_one_who_may_not_enter_the_container() -> None:
+    client, node = pve(Guest(VMID, "stopped", lock="create")), Node()
+    client.access = SimpleNamespace(permissions=always(frozenset({"VM.Console"})))
+    with pytest.raises(PrivilegeError):
+        await leftovers.delete(with_door(node), client, CREATION, ROW)
+    assert (node.commands, client.lxc.delete.calls) == ([], 0)

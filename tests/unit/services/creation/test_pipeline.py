@@ -46,7 +46,13 @@ def held(*seen: Standing | Exception, renewed: bool = True, cancel: bool = False
         id=uuid4(), endpoint_id=uuid4(), container_id=uuid4(), userid="root@pam", checkpoint={}, ticket_enc="x"
     )
     creation.signed_in_at, creation.cancel_requested_at = now(), now() if cancel else None
-    rt: Any = SimpleNamespace(standings=SimpleNamespace(next=Saying(*seen)))
+    looks = Saying(*seen)
+
+    async def look(_: object) -> Any:
+        await asyncio.sleep(0)
+        return await looks()
+
+    rt: Any = SimpleNamespace(standings=SimpleNamespace(next=look))
     lease: Any = SimpleNamespace(owner="me", lost=asyncio.Event(), renew=always(renewed))
     return pipeline._Run(rt, creation, lease)
 
@@ -114,6 +120,13 @@ async def test_a_ticket_that_pve_takes_no_more_ends_the_work_and_a_pve_that_is_s
     async with asyncio.timeout(WITHIN_S):
         await run._until_ticket_ends()
     assert version.calls == 3
+
+
+async def test_a_ticket_that_pve_takes_no_more_has_the_run_wait_for_a_sign_in() -> None:
+    run = held(standing())
+    run._ctx = context(Saying(SessionExpiredError()))
+    async with asyncio.timeout(WITHIN_S):
+        assert await run._watch() is Interruption.SIGN_IN
 
 
 @pytest.mark.parametrize(

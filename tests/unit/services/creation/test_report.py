@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from lxc_dashboard.db.models import CreationEvent, CreationState, EventType, Phase, new_id
-from lxc_dashboard.services.creation.report import Mark, PhaseReport, counts_of, links_of, phases_of
+from lxc_dashboard.db.models import Container, Creation, CreationEvent, CreationState, EventType, Phase, new_id
+from lxc_dashboard.services.auth.model import Session
+from lxc_dashboard.services.creation.report import Mark, PhaseReport, counts_of, links_of, phases_of, report
 from lxc_dashboard.services.creation.views import JobView, StepState, StepView
+from tests.unit.services.creation.doubles import always, database
+from tests.unit.services.creation.wish import SPEC
 
 BEGIN = datetime(2026, 11, 24, 12, tzinfo=UTC)
 CREATE = StepView("create.container", Phase.CREATING, "Create", StepState.DONE)
@@ -152,3 +156,46 @@ def test_links_go_by_the_usual_ports() -> None:
     ]
     assert list(links_of("fd00::5", (8443,))) == ["https://[fd00::5]:8443"]
     assert list(links_of("", (80,))) == []
+
+
+def failed_job(**error: Any) -> tuple[Session, Any]:
+    """A job that failed in its second script, in a container that listens and keeps a credential."""
+    session = Session(new_id(), new_id(), "pve", "root@pam", BEGIN)
+    row = Container(
+        id=new_id(), endpoint_id=session.endpoint_id, vmid=101, node="pve1", hostname="web", created_by="root@pam"
+    )
+    row.services = [
+        {"kind": "port", "port": 80, "public": True},
+        {"kind": "port", "port": 5432, "public": False},
+        {"kind": "unit", "name": "nginx"},
+    ]
+    creation = Creation(
+        id=new_id(), endpoint_id=row.endpoint_id, container_id=row.id, userid="root@pam", state="failed",
+        phase="syncing", percent=80, checkpoint={}, spec=SPEC.to_json(), error={"message": "It failed", **error},
+    )  # fmt: skip
+    log = {"type": EventType.LOG.value}
+    events = told(
+        (1, Phase.SYNCING, "first", {**log, "script": "10-a.sh"}),
+        (2, Phase.SYNCING, "second\nwrong", {**log, "script": "20-b.sh", "lines": 2}),
+    )
+    end = told((4, Phase.SYNCING, "It failed", {"type": EventType.ERROR.value}))
+    end[0].seq = 4
+    creations = SimpleNamespace(get=always(creation), told=always(end), events_between=always(events))
+    containers = SimpleNamespace(get=always(row), credentials=lambda _: {"web": {"password": "secret"}})
+    return session, SimpleNamespace(db=database(creations=creations, containers=containers))
+
+
+@pytest.mark.parametrize(
+    ("error", "tail"),
+    [
+        ({"phase": "syncing", "step": "20-b.sh"}, ("second", "wrong")),
+        ({"phase": "syncing", "step": "sync.held"}, ("first", "second", "wrong")),
+        ({"phase": "creating", "step": "create", "tail": ["TASK ERROR: no space"]}, ("TASK ERROR: no space",)),
+    ],
+)
+async def test_a_failed_job_shows_the_end_of_what_failed(error: dict[str, Any], tail: tuple[str, ...]) -> None:
+    session, rt = failed_job(**error)
+    found = await report(rt, session, new_id())
+    assert found.tail == tail
+    assert (found.ports, found.links, found.credentials) == ((80,), (), ("web",))
+    assert "secret" not in repr(found)
