@@ -82,7 +82,8 @@ async def test_what_was_stored_when_the_connection_broke_is_not_stored_again() -
 
 
 async def test_what_was_stored_is_another_workers_where_the_lease_cannot_be_renewed() -> None:
-    there = {"last_seq": Saying(0, 1), "renew_lease": always(False)}
+    theirs = always([row(1, "Theirs")])
+    there = {"last_seq": Saying(0, 1), "renew_lease": always(False), "events_after": theirs}
     async with recording(Journal(always(AWAY)), **there) as (recorder, passed):
         recorder.tell("Created")
         with pytest.raises(LeaseLostError):
