@@ -8,16 +8,19 @@ from playwright.sync_api import Page, expect
 
 from lxc_dashboard import routes
 from tests.e2e.conftest import visit
-from tests.e2e.job_runs import RUN_MS, begin, line, state
+from tests.e2e.job_runs import GATE, RUN_MS, begin, let_go, line, state, vmid_of
 from tests.e2e.stack import Stack
 
 LINES = 40
+# With it a script waits to be let go: however slow the page is, there is more to come when something fails.
+BEGUN = "line 3"
 NOT_RELOADED = "window.notReloaded"
 
 
 def printing(lines: int) -> str:
-    """A script that prints so many numbered lines, two a second."""
-    return f"for n in $(seq 1 {lines}); do echo line $n; sleep 0.5; done\n"
+    """A script that prints so many numbered lines, two a second, once it was let go at ``BEGUN``."""
+    wait = f'[ "line $n" != "{BEGUN}" ] || {GATE}'
+    return f"for n in $(seq 1 {lines}); do\necho line $n\n{wait}sleep 0.5\ndone\n"
 
 
 def mark(page: Page) -> None:
@@ -29,11 +32,12 @@ def check_not_reloaded(page: Page) -> None:
 
 
 def follow(stack: Stack, page: Page, folder: Path, hostname: str) -> None:
-    """A job on its page, when it has begun to print; the page is marked."""
+    """A job on its page, when it has begun to print and goes on; the page is marked."""
     job = begin(stack, page, folder, {"10-prints.sh": printing(LINES)}, hostname=hostname)
     visit(page, routes.job(job))
-    expect(line(page, "line 3")).to_be_visible(timeout=RUN_MS)
+    expect(line(page, BEGUN)).to_be_visible(timeout=RUN_MS)
     mark(page)
+    let_go(stack, vmid_of(stack, page, job))
 
 
 def check_followed(page: Page) -> None:

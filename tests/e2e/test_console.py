@@ -58,10 +58,10 @@ def left_s(page: Page, stack: Stack, expire_s: int = 0) -> int:
     """How long the page's session lasts without a use; before that, let it last ``expire_s`` only."""
     cookie = next(cookie for cookie in page.context.cookies() if cookie["name"] == sessions.COOKIE_NAME)
     key = sessions._identity_key(sessions.key_of(cookie["value"]))
-    with Redis.from_url(stack.environ["REDIS_URL"]) as redis:
+    with Redis.from_url(stack.environ["REDIS_URL"]) as redis, redis.pipeline() as at_once:
         if expire_s:
-            redis.expire(key, expire_s)
-        return int(redis.ttl(key))
+            at_once.expire(key, expire_s)
+        return int(at_once.ttl(key).execute()[-1])
 
 
 def soon_over(page: Page, stack: Stack) -> None:

@@ -17,7 +17,7 @@ from tests.e2e.other_nodes import OtherNode, other_node, sign_in_at
 from tests.e2e.stack import Stack
 
 WORDS = text.NODE_WORDS
-TOLD_WITHIN_MS = 30_000
+TOLD_WITHIN_MS = 60_000
 
 
 @pytest.fixture

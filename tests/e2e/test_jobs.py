@@ -105,7 +105,7 @@ def test_a_failed_job_says_why_and_is_retried_from_the_step_that_failed(
     last = other.get_by_label("Last lines")
     until(other, lambda: last.evaluate("one => one.scrollWidth <= one.clientWidth"), "the last lines are cut off")
     assert last.evaluate("one => one.firstChild.offsetHeight > one.clientHeight"), "all of it is seen anyhow"
-    assert last.evaluate(END_SEEN), "what it ended with is out of sight"
+    until(other, lambda: last.evaluate(END_SEEN), "what it ended with is out of sight")
     expect(other.get_by_role("button", name="Retry from 20-fails.sh")).to_have_count(0)
     page.get_by_role("button", name="Retry from 20-fails.sh").click()
     for viewer in (page, other):

@@ -18,8 +18,8 @@ from lxc_dashboard.services.templates import sync
 from lxc_dashboard.settings import Settings
 from tests.e2e import wizard
 from tests.e2e.conftest import NewPage, SignedInAs, visit
-from tests.e2e.followed import check_not_reloaded, mark, printing
-from tests.e2e.job_runs import NODE, RUN_MS, begin, in_services, line, state, write_template
+from tests.e2e.followed import BEGUN, check_not_reloaded, mark, printing
+from tests.e2e.job_runs import NODE, RUN_MS, begin, in_services, let_go, line, state, vmid_of, write_template
 from tests.e2e.servers import POSTGRES, VALKEY, MortalServers
 from tests.e2e.stack import Stack, running_stack
 
@@ -115,11 +115,12 @@ def test_open_pages_go_on_by_themselves_when_a_server_is_back(
     job_id = begin(stack, containers, tmp_path, {"10-prints.sh": printing(LINES)}, hostname=f"{name}-killed")
     job, typing, going = opened(routes.job(job_id)), opened(routes.CREATE), opened(routes.DASHBOARD)
     wizard.start(typing, "hello")
-    expect(line(job, "line 2")).to_be_visible(timeout=RUN_MS)
+    expect(line(job, BEGUN)).to_be_visible(timeout=RUN_MS)
     expect(containers.get_by_role("link", name=f"{name}-killed", exact=True)).to_be_visible()
     pages = (containers, job, typing, going)
     for page in pages:
         mark(page)
+    let_go(stack, vmid_of(stack, containers, job_id))
 
     servers.kill(name)
     wizard.fill(typing, hostname="typed-meanwhile", memory_mib="777")
