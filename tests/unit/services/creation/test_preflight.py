@@ -16,7 +16,7 @@ from lxc_dashboard.services.creation.neighbours import Held
 from lxc_dashboard.services.creation.preflight import identity, inside, neighbourhood, volumes
 from lxc_dashboard.services.creation.preflight.question import Question
 from lxc_dashboard.services.creation.preflight.volumes import GIB
-from lxc_dashboard.services.creation.spec import ContainerSpec, IpMode, IpSettings
+from lxc_dashboard.services.creation.spec import ContainerSpec, IpMode, IpSettings, Mount
 from tests.unit.services.creation.doubles import always
 from tests.unit.services.creation.wish import SPEC
 
@@ -104,3 +104,13 @@ async def test_a_download_that_cannot_be_is_an_error(offered: list[Any], storage
     nodes = SimpleNamespace(aplinfo=always(offered), storage=always(storages))
     found = await volumes.os_template(question(spec, nodes=nodes, storage=SimpleNamespace(content=always([]))))
     assert told(found) == [("error", "ostemplate_download", cause)]
+
+
+async def test_mount_points_that_find_no_room_are_named_together() -> None:
+    spec = replace(SPEC, mounts=(Mount("tank", "/srv", 8), Mount("tank", "/data", 4)))
+    seen = [
+        NodeStorage(name, "lvm", content="rootdir", active=True, enabled=True, avail=room * GIB, total=99 * GIB)
+        for name, room in ((SPEC.storage, 50), ("tank", 10))
+    ]
+    [found] = await volumes.storage(question(spec, nodes=SimpleNamespace(storage=always(seen))))
+    assert found.cause == "Storage tank has 10.0 GiB free, the mount points are 12 GiB"
