@@ -13,11 +13,9 @@ from lxc_dashboard.db.repositories.creations import FINISHED
 from lxc_dashboard.errors import ConflictError, NotFoundError, ServiceUnavailableError
 from lxc_dashboard.services.auth import privileges
 from lxc_dashboard.services.containers.guest_lock import guest_lock
-from lxc_dashboard.services.creation import clearing, events, listing, sight, slots, unattended
+from lxc_dashboard.services.creation import clearing, listing, sight, slots, unattended
 from lxc_dashboard.services.creation.auditing import audit
 from lxc_dashboard.services.creation.checkpoint import Checkpoint
-from lxc_dashboard.services.creation.events import ProgressEvent
-from lxc_dashboard.services.creation.follow import follow as follow_events
 from lxc_dashboard.services.creation.handing import enqueue
 from lxc_dashboard.services.creation.identity import lending, owns, tokenid_of
 from lxc_dashboard.services.creation.phases import create, deploy, finalize, pause, start
@@ -27,14 +25,12 @@ from lxc_dashboard.services.creation.spec import PasswordMode
 from lxc_dashboard.services.creation.views import JobView, job_view
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from lxc_dashboard.db.database import Transaction
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.model import Session
 
 __all__ = [
-    "JobView", "Secrets", "cancel", "destroy", "events_after", "follow", "get_job", "go_on", "list_jobs", "reap", "request",
+    "JobView", "Secrets", "cancel", "destroy", "get_job", "go_on", "list_jobs", "reap", "request",
     "resume_after_sign_in", "retry",
 ]  # fmt: skip
 
@@ -71,25 +67,6 @@ async def list_jobs(
     """Jobs at the session's endpoint that the user may see, newest first; ``before``: from behind that one on."""
     wanted = listing.Wanted(states=UNFINISHED if unfinished else (), before=before)
     return list((await listing.page_of(rt, session, wanted, limit=limit)).jobs)
-
-
-async def events_after(
-    rt: Runtime, session: Session, creation_id: UUID, seq: int, limit: int = 500
-) -> list[ProgressEvent]:
-    """What the job told after number ``seq``, from PostgreSQL. Raises ``NotFoundError``."""
-    await _visible(rt, session, creation_id)
-    async with rt.db.transaction() as tx:
-        rows = await tx.creations.events_after(creation_id, seq, limit)
-    return [rest for row in rows if (rest := events.of_row(row).after(seq)) is not None]
-
-
-async def follow(
-    rt: Runtime, session: Session, creation_id: UUID, after_seq: int = 0
-) -> AsyncIterator[list[ProgressEvent]]:
-    """``follow.follow`` for one who may see the job. Raises ``NotFoundError``."""
-    await _visible(rt, session, creation_id)
-    async for batch in follow_events(rt, creation_id, after_seq):
-        yield batch
 
 
 async def cancel(rt: Runtime, session: Session, creation_id: UUID) -> JobView:

@@ -65,8 +65,6 @@ async def test_a_viewer_goes_on_after_any_number(lab: Lab) -> None:
     everything = await stored(lab, creation_id)
     for after in (0, 1, 7, 40, len(everything) - 1, len(everything)):
         assert await seen_by(lab.rt, creation_id, after) == everything[after:]
-    tail = await service.events_after(lab.rt, lab.session, creation_id, 40)
-    assert [line for event in tail for line in numbered(event)] == everything[40:]
 
 
 async def test_a_stream_that_lost_its_beginning_is_filled_from_the_database(lab: Lab) -> None:

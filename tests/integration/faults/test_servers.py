@@ -14,8 +14,8 @@ from lxc_dashboard.db import migrate
 from lxc_dashboard.db.models import CreationState
 from lxc_dashboard.embedded import EmbeddedServices
 from lxc_dashboard.errors import ServiceUnavailableError
-from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.events import ProgressEvent
+from lxc_dashboard.services.creation.follow import follow
 from lxc_dashboard.services.creation.lease import LEASE_S
 from tests.integration.faults.conftest import open_lab
 from tests.integration.faults.lab import RECOVERY_S, Job, Lab
@@ -58,7 +58,7 @@ async def viewer(lab: Lab, job: Job) -> AsyncIterator[asyncio.Task[list[Progress
     seen: list[ProgressEvent] = []
 
     async def watch() -> list[ProgressEvent]:
-        async for batch in service.follow(lab.rt, lab.session, job.id):
+        async for batch in follow(lab.rt, job.id):
             seen.extend(batch)
         return seen
 
