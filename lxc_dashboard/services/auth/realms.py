@@ -55,33 +55,39 @@ async def realms(runtime: Runtime, endpoint_id: UUID) -> list[Realm]:
     ``UnreachableError``, ``TlsError`` or another ``ProxmoxError``.
     """
     endpoint = await endpoints.endpoint(runtime, endpoint_id)
-    with suppress(ServiceUnavailableError):
-        if known := await runtime.bus.get(_key(endpoint_id)):
-            return _told(_OUTCOME.decode(known), endpoint)
     asking = runtime.asked.get(endpoint_id)
     if asking is None:
-        asking = asyncio.create_task(_ask(runtime, endpoint, endpoint_id), name="realms")
+        asking = asyncio.create_task(_outcome(runtime, endpoint, endpoint_id), name="realms")
         runtime.asked[endpoint_id] = asking
         asking.add_done_callback(partial(_forget, runtime, endpoint_id))
     return _told(await asyncio.shield(asking), endpoint)
 
 
-async def _ask(runtime: Runtime, endpoint: Endpoint, endpoint_id: UUID) -> _Outcome:
-    """Who began to ask may be gone by the end; the others still want to know."""
+async def _outcome(runtime: Runtime, endpoint: Endpoint, endpoint_id: UUID) -> _Outcome:
+    """What is remembered is looked at in here, where one at a time looks: an answer to a look from before would come too late.
+
+    Who began may be gone by the end; the others still want to know.
+    """
+    with suppress(ServiceUnavailableError):
+        if known := await runtime.bus.get(_key(endpoint_id)):
+            return _OUTCOME.decode(known)
+    outcome = await _ask(runtime, endpoint)
+    with suppress(ServiceUnavailableError):
+        await runtime.bus.set(_key(endpoint_id), msgspec.json.encode(outcome), ttl_s=HOLD_FOR_S)
+    return outcome
+
+
+async def _ask(runtime: Runtime, endpoint: Endpoint) -> _Outcome:
     try:
         async with asyncio.timeout(TAKE_AT_MOST_S):
             domains = await runtime.pve.client(endpoint).access.domains()
     except TimeoutError:
-        outcome = _Outcome([], UnreachableError.__name__)
+        return _Outcome([], UnreachableError.__name__)
     except DashboardError as error:
         log.warning("realms not read", endpoint=endpoint.name, why=str(error))
-        outcome = _Outcome([], next((kind for kind in FAILURES if isinstance(error, kind)), ProxmoxError).__name__)
-    else:
-        found = [Realm(domain.realm, domain.comment, domain.default) for domain in domains if domain.type != "openid"]
-        outcome = _Outcome(sorted(found, key=lambda realm: (not realm.is_default, realm.name)))
-    with suppress(ServiceUnavailableError):
-        await runtime.bus.set(_key(endpoint_id), msgspec.json.encode(outcome), ttl_s=HOLD_FOR_S)
-    return outcome
+        return _Outcome([], next((kind for kind in FAILURES if isinstance(error, kind)), ProxmoxError).__name__)
+    found = [Realm(domain.realm, domain.comment, domain.default) for domain in domains if domain.type != "openid"]
+    return _Outcome(sorted(found, key=lambda realm: (not realm.is_default, realm.name)))
 
 
 def _told(outcome: _Outcome, endpoint: Endpoint) -> list[Realm]:

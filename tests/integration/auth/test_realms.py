@@ -59,6 +59,29 @@ async def test_many_who_ask_at_once_and_later_ask_pve_once(
     assert not rt.asked
 
 
+@pytest.mark.usefixtures("unhurried")
+async def test_what_was_looked_up_before_the_answer_and_read_after_it_asks_no_second_time(
+    rt: Runtime, endpoint_id: UUID, sandbox: SandboxNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    get, first_answered = rt.bus.get, asyncio.Event()
+    looks: list[str] = []
+
+    async def read_late(key: str) -> bytes | None:
+        looks.append(key)
+        found, is_later = await get(key), len(looks) > 1
+        if is_later:
+            await first_answered.wait()
+        return found
+
+    monkeypatch.setattr(rt.bus, "get", read_late)
+    first, second = (asyncio.create_task(realms.realms(rt, endpoint_id)) for _ in range(2))
+    await asyncio.wait([first, second], return_when=asyncio.FIRST_COMPLETED)
+    await sandbox.close()
+    first_answered.set()
+    assert await second == await first
+    assert looks
+
+
 async def test_a_silent_pve_is_waited_for_once_and_then_said_to_be_silent_at_once(
     rt: Runtime, endpoint_id: UUID, sandbox: SandboxNode
 ) -> None:
