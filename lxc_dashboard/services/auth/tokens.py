@@ -85,22 +85,27 @@ async def verify(rt: Runtime, session: Session) -> None:
     """
     said = f"{session.endpoint_id} {session.tokenid} {session.token_secret}"
     digest = hashlib.sha256(said.encode()).hexdigest()
-    remembers = True
-    try:
-        if await rt.bus.get(_held(digest)) is not None:
-            return
-    except ServiceUnavailableError:
-        remembers = False
     key = f"{digest} {limits.network(session.address)}"
     asking = rt.verifying.get(key)
     if asking is None:
-        verifying = _verify(rt, session, digest) if remembers else _verify_unremembered(rt, session)
-        asking = rt.verifying[key] = asyncio.create_task(verifying, name="token")
+        asking = rt.verifying[key] = asyncio.create_task(_verify(rt, session, digest), name="token")
         asking.add_done_callback(partial(_settle, rt, key))
     await asyncio.shield(asking)
 
 
 async def _verify(rt: Runtime, session: Session, digest: str) -> None:
+    """What was accepted lately is looked at in here, where one at a time looks: an answer to a look from before would come too late."""
+    try:
+        if await rt.bus.get(_held(digest)) is not None:
+            return
+    except ServiceUnavailableError:
+        asking = _ask_unremembered(rt, session)
+    else:
+        asking = _ask_remembered(rt, session, digest)
+    await asking
+
+
+async def _ask_remembered(rt: Runtime, session: Session, digest: str) -> None:
     if await rt.bus.get(_accepted(digest)) is None:
         async with token_tries.counted(rt, session):
             await _ask(rt, session)
@@ -116,7 +121,7 @@ async def _verify(rt: Runtime, session: Session, digest: str) -> None:
         await rt.bus.set(_accepted(digest), b"1", ttl_s=token_tries.ACCEPTED_S)
 
 
-async def _verify_unremembered(rt: Runtime, session: Session) -> None:
+async def _ask_unremembered(rt: Runtime, session: Session) -> None:
     async with token_tries.place(rt, session.endpoint_id):
         await _ask(rt, session)
 

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
-from lxc_dashboard.errors import ConflictError, PrivilegeError, ProxmoxError
+from lxc_dashboard.errors import ConflictError
 from lxc_dashboard.services.containers import power
-from lxc_dashboard.services.creation import ownership
+from lxc_dashboard.services.creation import orphans, ownership
 from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.entrance import unlock
 from lxc_dashboard.services.creation.ownership import CREATE_LOCK, Claim
-from lxc_dashboard.services.creation.spec import ContainerSpec
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.models import Container, Creation
     from lxc_dashboard.proxmox.client import ProxmoxClient
     from lxc_dashboard.runtime import Runtime
 
-log = structlog.get_logger(__name__)
-
-DISKS: Final = frozenset({"images", "rootdir"})
 DELETE_DEADLINE_S: Final = 300.0
 STOP_WITHIN_S: Final = 120.0  # HA takes its time
 
@@ -43,7 +37,7 @@ async def delete(
         raise ConflictError(
             f"CT {container.vmid} is another container by now, or says nothing of this job: nothing was deleted"
         )
-    stays = await _unreferenced(client, creation, place.node, container.vmid)
+    found = await orphans.unreferenced(client, creation, place.node, container.vmid)
     if place.guest.lock == CREATE_LOCK:
         # All that a killed create left is this lock, which blocks the delete. Only the node's root can lift it.
         await _unlock(rt, client, creation, claim, place.node)
@@ -52,24 +46,10 @@ async def delete(
         await client.tasks.wait(upid, deadline_s=DELETE_DEADLINE_S)
         if not await power.reached(client, container.vmid, place.node, running=False, within_s=STOP_WITHIN_S):
             raise ConflictError(f"CT {container.vmid} still runs, though PVE was asked to stop it: nothing was deleted")
+    stays = await orphans.remove(client, claim, place.node, found)
     upid = await client.lxc.delete(place.node, container.vmid, purge=True)
     await client.tasks.wait(upid, deadline_s=DELETE_DEADLINE_S)
     return stays
-
-
-async def _unreferenced(client: ProxmoxClient, creation: Creation, node: str, vmid: int) -> tuple[str, ...]:
-    """``GET .../storage/{storage}/content``: the disks of this vmid, of which a bare configuration knows nothing."""
-    if not (await client.lxc.config(node, vmid)).is_bare:
-        return ()
-    found: list[str] = []
-    for storage in dict.fromkeys(volume.storage for volume in ContainerSpec.from_json(creation.spec).volumes):
-        try:
-            listed = await client.storage.content(node, storage, vmid=vmid)
-        except (ProxmoxError, PrivilegeError) as error:
-            log.info("volumes not listed", storage=storage, vmid=vmid, why=str(error))
-            continue
-        found += [volume.volid for volume in listed if volume.vmid == vmid and volume.content in DISKS]
-    return tuple(found)
 
 
 async def _unlock(rt: Runtime, client: ProxmoxClient, creation: Creation, claim: Claim, node: str) -> None:

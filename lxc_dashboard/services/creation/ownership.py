@@ -83,6 +83,11 @@ async def lock_is_ours(client: ProxmoxClient, claim: Claim, node: str) -> bool:
     return all(_is_of(task, claim) and not task.succeeded for task in making)
 
 
+async def own_makings(client: ProxmoxClient, claim: Claim, node: str) -> list[TaskInfo]:
+    """The run's own among the last tasks that made a container with its vmid."""
+    return [task for task in await _newest_making(client, claim, node) if _is_of(task, claim)]
+
+
 async def _is_left_by(client: ProxmoxClient, claim: Claim, node: str) -> bool:
     """Nothing in a bare configuration says whose it is: it is the run's if nobody made one with this vmid after it."""
     making = await _newest_making(client, claim, node)

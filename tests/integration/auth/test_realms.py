@@ -28,6 +28,12 @@ async def asked(rt: Runtime, endpoint_id: UUID) -> str:
     return ""
 
 
+@pytest.fixture(autouse=True)
+def _long_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was told is remembered, however slow the machine is."""
+    monkeypatch.setattr(realms, "HOLD_FOR_S", 600.0)
+
+
 @pytest.fixture
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """PVE answers, however slow the machine is."""

@@ -170,14 +170,38 @@ async def test_the_lock_of_the_jobs_own_killed_create_is_lifted(lab: Lab) -> Non
     assert lab.containers_named(job.hostname) == []
 
 
-async def test_a_disk_that_a_killed_create_left_is_named_and_not_destroyed(lab: Lab) -> None:
-    job = await stopped_create(lab)
+async def left_disk(lab: Lab, job: service.JobView, *, before_it: bool = False) -> str:
+    """The volid of a disk with the job's vmid, as its killed create has left one, or a guest from before it."""
+    client = await acting.client(lab.rt, lab.session)
+    (task,) = await client.tasks.list(job.node, vmid=job.vmid, typefilter="vzcreate")
     volumes = lab.sandbox.api.storages["local-lvm"]["volumes"]
-    name = f"vm-{job.vmid}-disk-0"
-    volumes[name] = {"content": "rootdir", "format": "raw", "size": 1 << 30, "ctime": 1, "vmid": job.vmid}
+    name = f"vm-{job.vmid}-disk-{len(volumes)}"
+    ctime = task.starttime - 1 if before_it else task.endtime
+    volumes[name] = {"content": "rootdir", "format": "raw", "size": 1 << 30, "ctime": ctime, "vmid": job.vmid}
+    return f"local-lvm:{name}"
+
+
+async def disks_of(lab: Lab, job: service.JobView) -> list[str]:
+    client = await acting.client(lab.rt, lab.session)
+    return [volume.volid for volume in await client.storage.content(job.node, "local-lvm", vmid=job.vmid)]
+
+
+async def test_a_disk_that_the_killed_create_made_is_destroyed_and_one_from_before_it_is_named(lab: Lab) -> None:
+    job = await stopped_create(lab)
+    old, made = await left_disk(lab, job, before_it=True), await left_disk(lab, job)
+    assert await disks_of(lab, job) == [old, made]
     said = await service.destroy(lab.rt, lab.session, job.id)
-    assert said.startswith(f"Destroyed CT {job.vmid} {job.hostname}. Of its vmid local-lvm:{name} is still there")
-    assert name in volumes
+    assert said.startswith(f"Destroyed CT {job.vmid} {job.hostname}. Of its vmid {old} is still there")
+    assert await disks_of(lab, job) == [old]
+
+
+async def test_a_disk_that_pve_will_not_delete_is_named(lab: Lab) -> None:
+    job = await stopped_create(lab)
+    made = await left_disk(lab, job)
+    lab.sandbox.api.storages["local-lvm"]["volumes"][made.partition(":")[2]]["protected"] = True
+    assert f"Of its vmid {made} is still there" in await service.destroy(lab.rt, lab.session, job.id)
+    assert await disks_of(lab, job) == [made]
+    assert lab.containers_named(job.hostname) == []
 
 
 async def test_a_retry_forgets_none_of_the_jobs_own_creates(lab: Lab) -> None:

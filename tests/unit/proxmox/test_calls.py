@@ -71,6 +71,12 @@ CALLS: list[Case] = [
         "GET /nodes/pve1/storage/local/content",
         {"content": "backup", "vmid": "101"},
     ),
+    (
+        "storage.delete",
+        lambda c: c.storage.delete("pve1", "local-lvm", "local-lvm:vm-101-disk-0"),
+        "DELETE /nodes/pve1/storage/local-lvm/content/local-lvm%3Avm-101-disk-0",
+        {},
+    ),
     ("storage.status", lambda c: c.storage.status("pve1", "local"), "GET /nodes/pve1/storage/local/status", {}),
     ("pools.list", lambda c: c.pools.list(), "GET /pools", {}),
     ("lxc.list", lambda c: c.lxc.list("pve1"), "GET /nodes/pve1/lxc", {}),
