@@ -12,7 +12,7 @@ import structlog
 
 from lxc_dashboard.db.models import CreationEvent, EventType
 from lxc_dashboard.db.repositories.creations import FINISHED
-from lxc_dashboard.errors import ServiceUnavailableError
+from lxc_dashboard.errors import NotFoundError, ServiceUnavailableError
 from lxc_dashboard.services.creation import events
 from lxc_dashboard.services.creation.events import ProgressEvent
 
@@ -24,6 +24,8 @@ log = structlog.get_logger(__name__)
 # Each row holds up to 500 lines, or 64 KiB.
 PAGE: Final = 100
 BLOCK_MS: Final = 2000
+# What the stream has lost, the database tells; with many who look at a job that says nothing, asking it is what they cost.
+SILENT_READS: Final = 3
 POLL_WITHOUT_REDIS_S: Final = 0.5
 REDIS_AWAY_S: Final = 5.0
 # One that is reached and says nothing must not hold up what PostgreSQL has: that is sooner told than the bus gives up.
@@ -63,9 +65,13 @@ class _Follower:
         while True:
             try:
                 async with self._rt.db.transaction() as tx:
-                    return (await tx.creations.get(self._id)).state in FINISHED
+                    standing = (await tx.creations.standings([self._id])).get(self._id)
             except ServiceUnavailableError:
                 await asyncio.sleep(DATABASE_AWAY_S)
+            else:
+                if standing is None:
+                    raise NotFoundError("This job does not exist, or not any more")
+                return standing.state in FINISHED
 
     async def _newest(self) -> str:
         """Where the stream is now, asked before PostgreSQL is read: what comes later comes from the stream."""
@@ -97,36 +103,38 @@ class _Follower:
                 await asyncio.sleep(DATABASE_AWAY_S)
 
     async def streamed(self) -> AsyncIterator[list[ProgressEvent]]:
-        """Until nothing comes, something is missing, or the run may have ended: then PostgreSQL is asked again."""
-        while True:
+        """Until nothing has come for a while, something is missing, or the run may have ended: then PostgreSQL is asked again."""
+        silent = 0
+        while silent < SILENT_READS:
             found = await self._read()
-            if not found or found[0].seq > self._seq + 1:
+            if found is None or (found and found[0].seq > self._seq + 1):
                 return
+            silent = 0 if found else silent + 1
             batch = self._take(found)
             if batch:
                 yield batch
-            if any(event.type in _ENDS for event in found) or found[-1].last > self._seq:
+            if any(event.type in _ENDS or event.last > self._seq for event in found):
                 return
 
-    async def _read(self) -> list[ProgressEvent]:
-        """The next entries; empty after ``BLOCK_MS`` without any, and while Redis is away."""
+    async def _read(self) -> list[ProgressEvent] | None:
+        """The next entries; empty after ``BLOCK_MS`` without any. None where PostgreSQL has to tell: Redis is away, or not understood."""
         if not self._at:
             await asyncio.sleep(POLL_WITHOUT_REDIS_S)
-            return []
+            return None
         try:
             async with asyncio.timeout(BLOCK_MS / 1000 + REDIS_ANSWERS_WITHIN_S):
                 entries = await self._rt.bus.read_after(self._stream, self._at, block_ms=BLOCK_MS)
         except (ServiceUnavailableError, TimeoutError) as error:
             log.info("stream not read", stream=self._stream, why=str(error))
             self._at = ""
-            return []
+            return None
         if entries:
             self._at = entries[-1][0]
         try:
             return [events.decode(data) for _, data in entries]
         except msgspec.DecodeError as error:
             log.warning("stream not understood", stream=self._stream, why=str(error))
-            return []
+            return None
 
     def _take(self, found: list[ProgressEvent]) -> list[ProgressEvent]:
         """What is new of ``found``, as far as no number is missing."""

@@ -20,6 +20,8 @@ from tests.integration.web.conftest import PATIENCE_S, Visitor, tab
 from tests.integration.web.programs import Program
 from tests.integration.web.told_jobs import begin
 
+BUSY = 503
+
 
 async def test_a_binary_message_ends_a_pages_socket(signed_in: Visitor) -> None:
     async with tab(signed_in, "/nowhere") as opened:
@@ -52,8 +54,12 @@ async def test_a_session_follows_so_many_logs_and_no_more_and_others_are_served(
         )
         headers = {"Cookie": signed_in.header, "Accept": "text/event-stream"}
         for _ in range(shares.STREAMS):
-            answer = await open_.enter_async_context(client.stream("GET", events, headers=headers))
-            assert answer.status_code == 200
+            status = BUSY
+            while (
+                status == BUSY
+            ):  # says a server that waits for its database too long, on a machine with much else to do
+                status = (await open_.enter_async_context(client.stream("GET", events, headers=headers))).status_code
+            assert status == 200
         refused = await signed_in.get(events)
         assert (refused.status_code, refused.json()["error"][:33]) == (429, "You have 250 open logs, and no mo")
         assert (await signed_in.get(f"{events.removesuffix('/events')}/log")).status_code == 200

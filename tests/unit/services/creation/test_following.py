@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from types import SimpleNamespace
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
-from lxc_dashboard.db.models import Creation, CreationEvent, CreationState, now
-from lxc_dashboard.errors import ServiceUnavailableError
+from lxc_dashboard.db.models import CreationEvent, CreationState, now
+from lxc_dashboard.db.repositories.creations import Standing
+from lxc_dashboard.errors import NotFoundError, ServiceUnavailableError
 from lxc_dashboard.services.creation import follow as following
 from lxc_dashboard.services.creation.events import encode, of_row
-from lxc_dashboard.services.creation.follow import PAGE, follow
+from lxc_dashboard.services.creation.follow import PAGE, SILENT_READS, follow
 from tests.unit.services.creation.doubles import Saying, database
 
 ID = uuid4()
@@ -22,8 +23,8 @@ WITHIN_S = 60
 Entries = list[tuple[str, bytes]]
 
 
-def job(state: CreationState) -> Creation:
-    return Creation(id=ID, endpoint_id=uuid4(), container_id=uuid4(), userid="root@pam", state=state)
+def job(state: CreationState) -> dict[UUID, Standing]:
+    return {ID: Standing(state, None, None, now())}
 
 
 RUNNING, READY = job(CreationState.RUNNING), job(CreationState.READY)
@@ -44,13 +45,13 @@ def entry(seq: int, kind: str = "step") -> tuple[str, bytes]:
 
 
 async def seen(
-    *looks: Creation | Exception,
+    *looks: dict[UUID, Standing] | Exception,
     stored: list[list[CreationEvent] | Exception],
     streamed: list[Entries | Exception],
     newest: list[str | Exception] | None = None,
 ) -> list[list[str]]:
     """What a viewer gets: ``looks`` at the row, ``stored`` and ``streamed`` as they are read one after the other."""
-    creations = SimpleNamespace(get=Saying(*looks), events_after=Saying(*stored))
+    creations = SimpleNamespace(standings=Saying(*looks), events_after=Saying(*stored))
     bus = SimpleNamespace(last_id=Saying(*(newest or ["0-0"])), read_after=Saying(*streamed))
     rt: Any = SimpleNamespace(db=database(creations=creations), bus=bus)
     async with asyncio.timeout(WITHIN_S):
@@ -79,9 +80,19 @@ async def test_the_end_in_the_stream_has_the_database_asked_whether_that_is_all(
     assert await seen(RUNNING, READY, stored=[[]], streamed=streamed) == [["1"]]
 
 
-@pytest.mark.parametrize("nothing", [[], [("1-0", b"{")], AWAY])
-async def test_a_stream_that_is_silent_or_not_understood_or_away_holds_nothing_up(nothing: Any) -> None:
+@pytest.mark.parametrize("nothing", [[("1-0", b"{")], AWAY])
+async def test_a_stream_that_is_not_understood_or_away_holds_nothing_up(nothing: Any) -> None:
     assert await seen(RUNNING, READY, stored=[[], rows(1)], streamed=[nothing], newest=["0-0", AWAY]) == [["1"]]
+
+
+async def test_a_stream_that_is_silent_for_a_while_has_the_database_asked() -> None:
+    streamed: list[Entries | Exception] = [[], [], [entry(1)], *[[]] * SILENT_READS]
+    assert await seen(RUNNING, READY, stored=[[], rows(2)], streamed=streamed) == [["1"], ["2"]]
+
+
+async def test_a_job_that_is_not_there_any_more_is_followed_no_further() -> None:
+    with pytest.raises(NotFoundError):
+        await seen({}, stored=[], streamed=[])
 
 
 async def test_without_the_stream_the_database_is_asked_again_and_again() -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from lxc_dashboard.db.models import Creation, CreationEvent, CreationState, now
+from lxc_dashboard.db.repositories.creations import Standing
 from lxc_dashboard.errors import NotFoundError, ServiceUnavailableError
 from lxc_dashboard.services.creation import watch as watching
 from lxc_dashboard.services.creation.watch import watch
@@ -34,7 +36,12 @@ def event(seq: int, kind: str) -> CreationEvent:
 
 async def seen(*looks: Creation | Exception, told: list[list[CreationEvent]]) -> list[list[str]]:
     """``looks``: its row each time that it is looked at; ``told``: what there is to read each time that it is read."""
-    creations = SimpleNamespace(get=Saying(*looks), events_after=Saying(*told))
+    look = Saying(*looks)
+
+    async def standings(ids: Sequence[UUID]) -> dict[UUID, Standing]:
+        return {ID: Standing((await look()).state, None, None, now())}
+
+    creations = SimpleNamespace(get=look, standings=standings, events_after=Saying(*told))
     rt: Any = SimpleNamespace(db=database(creations=creations), bus=SimpleNamespace(last_id=always("0-0")))
     async with asyncio.timeout(WITHIN_S):
         return [[each.message for each in batch] async for batch in watch(rt, ID, 0)]
