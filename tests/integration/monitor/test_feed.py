@@ -16,6 +16,13 @@ from tests.integration.monitor.conftest import SignIn
 from tests.integration.monitor.viewers import PATIENCE_S, Seen, hub_of, looking
 
 
+@pytest.fixture
+def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PVE answers, the list is read once and the lease holds, however slow the machine is."""
+    for name in ("feed.ANSWER_WITHIN_S", "feed.LEASE_S", "poller.RESOURCES_EVERY_S"):
+        monkeypatch.setattr(f"lxc_dashboard.services.monitor.{name}", 3600.0)
+
+
 def requests(sandbox: SandboxNode, path: str) -> int:
     return sum(1 for _, asked, _ in sandbox.api.requests if asked.endswith(path))
 
@@ -85,10 +92,8 @@ async def test_a_container_that_starts_is_counted_with_its_node_at_once(
     assert {node["name"]: node["running"] for node in seen.meta["nodes"]} == counted
 
 
-async def test_the_nodes_alone_come_from_the_same_feed(
-    rt: Runtime, sign_in: SignIn, sandbox: SandboxNode, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("lxc_dashboard.services.monitor.poller.RESOURCES_EVERY_S", 3600.0)
+@pytest.mark.usefixtures("_unhurried")
+async def test_the_nodes_alone_come_from_the_same_feed(rt: Runtime, sign_in: SignIn, sandbox: SandboxNode) -> None:
     seen, session = Seen(), await sign_in(rt, "root@pam")
     async with hub_of(rt, seen) as hub:
         await looking(hub, session, seen)
@@ -99,10 +104,10 @@ async def test_the_nodes_alone_come_from_the_same_feed(
     assert requests(sandbox, "/cluster/resources") == 1
 
 
+@pytest.mark.usefixtures("_unhurried")
 async def test_two_processes_poll_once_and_the_second_goes_on_when_the_first_ends(
-    rt: Runtime, sign_in: SignIn, sandbox: SandboxNode, monkeypatch: pytest.MonkeyPatch
+    rt: Runtime, sign_in: SignIn, sandbox: SandboxNode
 ) -> None:
-    monkeypatch.setattr("lxc_dashboard.services.monitor.poller.RESOURCES_EVERY_S", 3600.0)
     first, second = Seen(), Seen()
     session = await sign_in(rt, "root@pam")
     async with hub_of(rt, second) as other:
