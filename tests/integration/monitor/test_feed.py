@@ -17,10 +17,11 @@ from tests.integration.monitor.viewers import PATIENCE_S, Seen, hub_of, looking
 
 
 @pytest.fixture
-def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """PVE answers, the list is read once and the lease holds, however slow the machine is."""
-    for name in ("feed.ANSWER_WITHIN_S", "feed.LEASE_S", "poller.RESOURCES_EVERY_S"):
-        monkeypatch.setattr(f"lxc_dashboard.services.monitor.{name}", 3600.0)
+def polled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever polls keeps its turn, and waits for its one answer, however slow the machine is."""
+    monkeypatch.setattr("lxc_dashboard.services.monitor.poller.RESOURCES_EVERY_S", 3600.0)
+    monkeypatch.setattr("lxc_dashboard.services.monitor.feed.LEASE_S", 3600.0)
+    monkeypatch.setattr("lxc_dashboard.services.monitor.feed.ANSWER_WITHIN_S", 60.0)
 
 
 def requests(sandbox: SandboxNode, path: str) -> int:
@@ -92,7 +93,7 @@ async def test_a_container_that_starts_is_counted_with_its_node_at_once(
     assert {node["name"]: node["running"] for node in seen.meta["nodes"]} == counted
 
 
-@pytest.mark.usefixtures("_unhurried")
+@pytest.mark.usefixtures("polled_once")
 async def test_the_nodes_alone_come_from_the_same_feed(rt: Runtime, sign_in: SignIn, sandbox: SandboxNode) -> None:
     seen, session = Seen(), await sign_in(rt, "root@pam")
     async with hub_of(rt, seen) as hub:
@@ -104,7 +105,7 @@ async def test_the_nodes_alone_come_from_the_same_feed(rt: Runtime, sign_in: Sig
     assert requests(sandbox, "/cluster/resources") == 1
 
 
-@pytest.mark.usefixtures("_unhurried")
+@pytest.mark.usefixtures("polled_once")
 async def test_two_processes_poll_once_and_the_second_goes_on_when_the_first_ends(
     rt: Runtime, sign_in: SignIn, sandbox: SandboxNode
 ) -> None:
