@@ -180,7 +180,7 @@ class SshConnection:
         self.capacity = SESSIONS_PER_CONNECTION
         self.used = 0  # sessions open or asked for
         self.opened = 0
-        self.idle_since = 0.0
+        self.idle_since = asyncio.get_running_loop().time()
 
     @property
     def alive(self) -> bool:

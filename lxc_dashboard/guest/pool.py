@@ -92,10 +92,10 @@ class _Address:
             self._freed.notify()
 
     async def close_idle(self, now: float) -> None:
-        for connection in tuple(self.connections):
-            if connection.used == 0 and now - connection.idle_since > IDLE_LIFETIME_S:
-                self.connections.remove(connection)
-                await connection.close()
+        """Each is looked for anew: while the one before is closed, others may be taken, lost, or closed by somebody else."""
+        while idle := next((known for known in self.connections if _is_idle(known, now)), None):
+            self.connections.remove(idle)
+            await idle.close()
 
     async def close(self) -> None:
         for task in (self.knocking, self._connecting):
@@ -105,6 +105,10 @@ class _Address:
         for connection in self.connections:
             await connection.close()
         self.connections.clear()
+
+
+def _is_idle(connection: SshConnection, now: float) -> bool:
+    return connection.used == 0 and now - connection.idle_since > IDLE_LIFETIME_S
 
 
 def _look_at(task: asyncio.Task[None]) -> None:

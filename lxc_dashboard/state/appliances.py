@@ -69,7 +69,7 @@ class Appliances(Addresses, mixin=True):
             if not known or self.fetching.state == FetchState.RUNNING:
                 return
             order = Order(self.form.get("node", ""), self.template_storage, template)
-            self.fetching = Fetching(FetchState.RUNNING.value, order.node, order.storage, template)
+            asked = self.fetching = Fetching(FetchState.RUNNING.value, order.node, order.storage, template)
             tab = self._tab()
         upid = ""
         try:
@@ -77,7 +77,8 @@ class Appliances(Addresses, mixin=True):
             await downloads.remember(rt, who, tab, Begun(order, upid))
         finally:
             async with self:
-                self.fetching = replace(self.fetching, upid=upid) if upid else Fetching()
+                # What stands there by now may be of a reload, which could not know of it yet.
+                self.fetching = replace(asked, upid=upid) if upid else Fetching()
         await self._follow(rt, who)
 
     @requires(background=True)

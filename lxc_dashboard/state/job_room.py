@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 
 from lxc_dashboard.errors import ServiceUnavailableError, UnreachableError
-from lxc_dashboard.state.base import EMPTY, READY, PageState, caller, requires, session
+from lxc_dashboard.state.base import EMPTY, LOADING, READY, PageState, caller, requires, session
 
 log = structlog.get_logger(__name__)
 
@@ -37,8 +37,9 @@ class JobRoom(PageState, mixin=True):
 
     @requires(unattended=True)
     async def follow(self) -> None:
-        """Something changed at this endpoint."""
-        await self._follow()
+        """Something changed at this endpoint. What is being read for the first time will have it anyway."""
+        if self.phase != LOADING:
+            await self._follow()
 
     async def _follow(self) -> None:
         """Reads what has changed."""

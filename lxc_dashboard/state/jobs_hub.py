@@ -69,7 +69,8 @@ class JobsHub:
         tick = time.time_ns() // 1_000_000
         while self._sockets.count(room) or self._sockets.count(attending(endpoint_id)):
             found = await self._pulse(endpoint_id)
-            if known is not None and found is not None and found != known:
+            # The first look is told, too: something may have moved since the page that began it was read.
+            if found is not None and found != known:
                 tick += 1
                 self._changed(endpoint_id)
                 await self._tell(room, tick)

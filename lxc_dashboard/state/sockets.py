@@ -113,7 +113,8 @@ class Sockets:
             await server.disconnect(sid, namespace=NAMESPACE)
             if transport is not None:
                 await server.eio.disconnect(transport)
-        self._keys.pop(session_id, None)
+        if not self.count(f"{_SESSION_ROOM}{session_id}"):  # one that came meanwhile is left to the next sweep
+            self._keys.pop(session_id, None)
         return len(sids)
 
     async def sweep(self, runtime: Runtime) -> None:

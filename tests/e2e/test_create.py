@@ -145,7 +145,7 @@ def what_pve_knows_of_hello(side: NodeSide, node: str, vmid: int) -> None:
     assert "by root@pam" in config["description"]
 
 
-@pytest.mark.timeout(500)
+@pytest.mark.timeout(800)
 def test_nginx_web_serves_its_page(page: Page, node_side: NodeSide, mirror: None) -> None:
     wizard.start(page, "nginx-web")
     wizard.fill(page, hostname="e2e-nginx")
@@ -164,7 +164,7 @@ def test_nginx_web_serves_its_page(page: Page, node_side: NodeSide, mirror: None
     assert set(node_side.config(guest["node"], vmid)["tags"].split(";")) == {"web", "nginx"}
 
 
-@pytest.mark.timeout(500)
+@pytest.mark.timeout(800)
 def test_python_app_runs_as_its_own_user_and_knows_its_token(page: Page, node_side: NodeSide, mirror: None) -> None:
     wizard.start(page, "python-app")
     wizard.fill(page, hostname="e2e-python")

@@ -13,7 +13,7 @@ from playwright.sync_api import Locator, Page, expect
 from lxc_dashboard import routes, text
 from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, keep_picture, visit
 from tests.e2e.job_runs import RUN_MS, begin
-from tests.e2e.other_nodes import OtherNode, other_node, sign_in_at
+from tests.e2e.other_nodes import OtherNode, other_node, sign_in_at, sign_in_unseen_at
 from tests.e2e.stack import Stack
 
 WORDS = text.NODE_WORDS
@@ -72,7 +72,7 @@ def test_a_node_that_goes_down_is_told_of_by_itself(fresh_page: Page, small: Oth
     try:
         expect(figure(fresh_page, WORDS["nodes_online"])).to_have_text("2/3", timeout=TOLD_WITHIN_MS)
         note = fresh_page.get_by_text(
-            re.compile(r"^pve2 does not answer since \d\d:\d\d.*; 1 container on it is shown as unknown$")
+            re.compile(r"^pve2 does not answer since .*\d\d:\d\d.*; 1 container on it is shown as unknown$")
         )
         expect(note).to_be_visible()
         expect(figure(fresh_page, WORDS["containers_unknown"])).to_have_text("1")
@@ -88,7 +88,7 @@ def test_a_node_that_goes_down_is_told_of_by_itself(fresh_page: Page, small: Oth
 
 def test_a_pve_that_never_answered_is_named_with_what_to_do(fresh_page: Page, stack: Stack, tmp_path: Path) -> None:
     with other_node(stack, tmp_path, "silent", 3) as silent:
-        sign_in_at(fresh_page, "silent", routes.JOBS, text.NAV_JOBS)
+        sign_in_unseen_at(fresh_page, "silent")
         silent.let(lambda node: node.mute())
         try:
             visit(fresh_page, routes.DASHBOARD)

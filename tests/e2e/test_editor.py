@@ -54,7 +54,6 @@ def add_files(page: Page, folder: Path) -> None:
     editor.labelled(page, text.FILE_FIELDS["target_dir"][0]).fill("/opt")
 
 
-@pytest.mark.timeout(300)
 def test_a_template_made_from_nothing_makes_a_container(page: Page, stack: Stack, tmp_path: Path, name: str) -> None:
     editor.begin(page)
     editor.fill(

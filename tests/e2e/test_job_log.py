@@ -22,6 +22,8 @@ SEEN = """() => {
     .map((line) => line.querySelector(".log-text").textContent);
 }"""
 
+LOOKS_AT_REST = 5
+
 
 def seen(page: Page) -> list[str]:
     """The texts of the lines within the log's window."""
@@ -34,15 +36,16 @@ def until_seen(page: Page, text: str) -> None:
 
 
 def at_rest(page: Page) -> list[str]:
-    """What is seen once it neither scrolls nor waits for lines."""
-    shown: list[list[str]] = [[], []]
+    """What is seen once it neither scrolls nor waits for lines: a busy browser may scroll a while after it was told to."""
+    shown: list[list[str]] = []
 
     def rests() -> bool:
-        shown[:] = [shown[1], seen(page)]
-        return bool(shown[1]) and shown[0] == shown[1] and "…" not in shown[1]
+        shown.append(seen(page))
+        last = shown[-LOOKS_AT_REST:]
+        return bool(last[-1]) and last == [last[-1]] * LOOKS_AT_REST and "…" not in last[-1]
 
     until(page, rests, "the log does not come to rest")
-    return shown[1]
+    return shown[-1]
 
 
 def number_of(text: str) -> int:

@@ -90,7 +90,9 @@ def check_typed_is_kept(typing: Page) -> None:
     """In the wizard, forth and back."""
     expect(typing.locator("#hostname")).to_have_value("typed-meanwhile")
     expect(typing.locator("#memory_mib")).to_have_value("777")
-    if wizard.step(typing, "configure").is_visible():  # without Redis nobody gets on, without PostgreSQL one may
+    stands_at = typing.locator("#step-configure, #step-packages").locator("visible=true")
+    expect(stands_at).to_have_count(1)
+    if stands_at.get_attribute("id") == "step-configure":  # without Redis nobody gets on, without PostgreSQL one may
         wizard.forward(typing, "packages")
     typing.get_by_role("button", name=text.BACK).click()
     expect(wizard.step(typing, "configure")).to_be_visible()
@@ -100,14 +102,14 @@ def check_typed_is_kept(typing: Page) -> None:
 def check_stop_is_shown(stack: Stack, page: Page, hostname: str) -> None:
     """The list of containers shows what is done to one of them."""
     row = page.locator("[data-vmid]", has_text=hostname)
-    expect(row).to_have_attribute("data-status", "running")
+    expect(row).to_have_attribute("data-status", "running", timeout=RECOVERY_MS)
     guest = Guest(int(row.get_attribute("data-vmid") or 0), NODE, hostname)
     in_services(stack, page, lambda rt, session: lifecycle.act(rt, session, guest, Act.STOP))
-    expect(row).to_have_attribute("data-status", "stopped")
+    expect(row).to_have_attribute("data-status", "stopped", timeout=RECOVERY_MS)
 
 
 @pytest.mark.parametrize("name", [VALKEY, POSTGRES])
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_open_pages_go_on_by_themselves_when_a_server_is_back(
     opened: Opened, servers: MortalServers, stack: Stack, tmp_path: Path, name: str
 ) -> None:

@@ -11,7 +11,7 @@ from lxc_dashboard.db.models import CreationState
 from lxc_dashboard.errors import ConflictError
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import service
-from tests.integration.creation.cancelled import ALL_PROCESSES, waiting_for_sign_in
+from tests.integration.creation.cancelled import ALL_PROCESSES, SLEEPS, waiting_for_sign_in
 from tests.integration.creation.conftest import content_of
 from tests.integration.endpoints import sign_in
 
@@ -39,7 +39,7 @@ async def test_cancel_in_a_script_ends_its_processes_and_keeps_the_container(lab
     work = lab.work(creation_id)
     await lab.until_said(creation_id, "begun")
     job = await cancel(lab, creation_id, work)
-    assert "987" not in await lab.in_guest(job.vmid, "sh", "-c", ALL_PROCESSES)
+    assert SLEEPS not in await lab.in_guest(job.vmid, "sh", "-c", ALL_PROCESSES)
     assert lab.containers_named(job.hostname) == [job.vmid]
     assert job.may_destroy
     assert not job.may_retry
@@ -51,7 +51,7 @@ async def test_cancel_in_a_script_that_ignores_term_is_in_time(lab: Lab) -> None
     work = lab.work(creation_id)
     await lab.until_said(creation_id, "begun")
     job = await cancel(lab, creation_id, work)
-    assert "987" not in await lab.in_guest(job.vmid, "sh", "-c", ALL_PROCESSES)
+    assert SLEEPS not in await lab.in_guest(job.vmid, "sh", "-c", ALL_PROCESSES)
 
 
 @pytest.mark.parametrize(("task", "moment"), [("vzcreate", "Creating CT"), ("vzstart", "Starting CT")])
@@ -83,7 +83,7 @@ async def test_cancel_while_it_waits_for_a_sign_in(lab: Lab) -> None:
     lab.session = await sign_in(lab.rt, lab.sandbox)
     await service.cancel(lab.rt, lab.session, creation_id)
     job = await lab.finish(creation_id, state=CreationState.CANCELLED)
-    assert "987" not in await lab.in_guest(job.vmid, "sh", "-c", ALL_PROCESSES)
+    assert SLEEPS not in await lab.in_guest(job.vmid, "sh", "-c", ALL_PROCESSES)
 
 
 async def test_an_ended_job_is_not_cancelled(lab: Lab) -> None:

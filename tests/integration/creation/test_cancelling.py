@@ -59,6 +59,7 @@ async def test_in_the_very_moment_at_which_pve_is_asked_to_create(lab: Lab) -> N
     assert [task["status"] for task in tasks_of(lab, "vzcreate") if task["status"] == "running"] == []
 
 
+@pytest.mark.usefixtures("sooner_given_up")
 @pytest.mark.parametrize(("kind", "moment"), [("vzcreate", "Creating CT"), ("vzstart", "Starting CT")])
 async def test_while_pve_hangs_names_the_task_that_may_go_on(lab: Lab, kind: str, moment: str) -> None:
     lab.sandbox.hang_task(kind)

@@ -16,7 +16,15 @@ from lxc_dashboard.guest import patience
 from lxc_dashboard.services.creation import entrance, pipeline, service, settling
 from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.phases import sync
-from tests.integration.creation.cancelled import ALL_PROCESSES, STUBBORN, cancel, check_clean, check_settled, said
+from tests.integration.creation.cancelled import (
+    ALL_PROCESSES,
+    SLEEPS,
+    STUBBORN,
+    cancel,
+    check_clean,
+    check_settled,
+    said,
+)
 from tests.integration.creation.conftest import content_of
 
 if TYPE_CHECKING:
@@ -69,6 +77,7 @@ async def relayed(lab: Lab) -> AsyncIterator[Relay]:
         server.close()
 
 
+@pytest.mark.usefixtures("sooner_given_up")
 async def test_with_a_door_that_hangs_names_what_may_go_on_in_the_guest(lab: Lab) -> None:
     async with relayed(lab) as relay:
         creation_id = await lab.request(content_of(("10-long.sh", STUBBORN)))
@@ -94,9 +103,10 @@ async def test_with_a_door_that_is_shut_names_what_may_go_on_in_the_guest(lab: L
     job = await cancel(lab, creation_id)
     assert "What ran in the guest could not be stopped" in await said(lab, creation_id)
     door.refuse = False
-    assert "987" in await lab.in_guest(job.vmid, "sh", "-c", ALL_PROCESSES)
+    assert SLEEPS in await lab.in_guest(job.vmid, "sh", "-c", ALL_PROCESSES)
 
 
+@pytest.mark.usefixtures("sooner_given_up")
 async def test_in_a_script_while_pve_hangs_what_runs_is_named_and_ended_when_pve_answers(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,11 +123,12 @@ async def test_in_a_script_while_pve_hangs_what_runs_is_named_and_ended_when_pve
         hasty.setattr(settling, "TRY_WITHIN_S", 0.5)
         assert await settling.settle_due(lab.rt) == 0
     lab.sandbox.mute(False)
-    assert "987" in await lab.in_guest(job.vmid, "sh", "-c", ALL_PROCESSES)
+    assert SLEEPS in await lab.in_guest(job.vmid, "sh", "-c", ALL_PROCESSES)
     await check_settled(lab, creation_id, settling.GUEST_ENDED)
     await check_clean(lab, job)
 
 
+@pytest.mark.usefixtures("sooner_given_up")
 async def test_while_pve_hangs_over_the_look_at_the_ticket(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     creation_id = await lab.request(content_of(("10-long.sh", STUBBORN)))
     monkeypatch.setattr(pipeline, "KEEP_TICKET_EVERY_S", 0.2)

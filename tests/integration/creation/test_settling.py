@@ -14,6 +14,7 @@ from lxc_dashboard.services.creation import service, settling
 from tests.integration.auth.runs import lent
 from tests.integration.creation.cancelled import (
     ALL_PROCESSES,
+    SLEEPS,
     STUBBORN,
     cancel,
     check_settled,
@@ -57,7 +58,7 @@ async def test_what_is_owed_is_given_up_twelve_hours_after_the_sign_in(
     async with lab.rt.db.transaction() as tx:
         (await tx.creations.get(job.id)).signed_in_at -= ABSOLUTE_LIFETIME
     await check_settled(lab, job.id, settling.GIVEN_UP)
-    assert "987" in await lab.in_guest(job.vmid, "sh", "-c", ALL_PROCESSES)
+    assert SLEEPS in await lab.in_guest(job.vmid, "sh", "-c", ALL_PROCESSES)
 
 
 async def test_what_is_owed_in_a_container_that_is_destroyed_is_nothing(

@@ -16,6 +16,14 @@ from tests.integration.monitor.conftest import SignIn
 from tests.integration.monitor.viewers import PATIENCE_S, Seen, hub_of, looking
 
 
+@pytest.fixture
+def polled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever polls keeps its turn, and waits for its one answer, however slow the machine is."""
+    monkeypatch.setattr("lxc_dashboard.services.monitor.poller.RESOURCES_EVERY_S", 3600.0)
+    monkeypatch.setattr("lxc_dashboard.services.monitor.feed.LEASE_S", 3600.0)
+    monkeypatch.setattr("lxc_dashboard.services.monitor.feed.ANSWER_WITHIN_S", 60.0)
+
+
 def requests(sandbox: SandboxNode, path: str) -> int:
     return sum(1 for _, asked, _ in sandbox.api.requests if asked.endswith(path))
 
@@ -85,10 +93,8 @@ async def test_a_container_that_starts_is_counted_with_its_node_at_once(
     assert {node["name"]: node["running"] for node in seen.meta["nodes"]} == counted
 
 
-async def test_the_nodes_alone_come_from_the_same_feed(
-    rt: Runtime, sign_in: SignIn, sandbox: SandboxNode, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("lxc_dashboard.services.monitor.poller.RESOURCES_EVERY_S", 3600.0)
+@pytest.mark.usefixtures("polled_once")
+async def test_the_nodes_alone_come_from_the_same_feed(rt: Runtime, sign_in: SignIn, sandbox: SandboxNode) -> None:
     seen, session = Seen(), await sign_in(rt, "root@pam")
     async with hub_of(rt, seen) as hub:
         await looking(hub, session, seen)
@@ -99,10 +105,10 @@ async def test_the_nodes_alone_come_from_the_same_feed(
     assert requests(sandbox, "/cluster/resources") == 1
 
 
+@pytest.mark.usefixtures("polled_once")
 async def test_two_processes_poll_once_and_the_second_goes_on_when_the_first_ends(
-    rt: Runtime, sign_in: SignIn, sandbox: SandboxNode, monkeypatch: pytest.MonkeyPatch
+    rt: Runtime, sign_in: SignIn, sandbox: SandboxNode
 ) -> None:
-    monkeypatch.setattr("lxc_dashboard.services.monitor.poller.RESOURCES_EVERY_S", 3600.0)
     first, second = Seen(), Seen()
     session = await sign_in(rt, "root@pam")
     async with hub_of(rt, second) as other:

@@ -12,9 +12,9 @@ import asyncssh
 import pytest
 
 from lxc_dashboard.errors import GuestError, GuestUnreachableError, HostKeyError
-from lxc_dashboard.guest.connection import SshAddress
+from lxc_dashboard.guest.connection import SshAddress, connect
 from lxc_dashboard.guest.keys import private_key_of
-from lxc_dashboard.guest.pool import SshPool
+from lxc_dashboard.guest.pool import IDLE_LIFETIME_S, SshPool, _Address
 
 if TYPE_CHECKING:
     from tests.unit.guest.conftest import Node
@@ -195,6 +195,41 @@ async def test_a_cancelled_reader_gives_its_session_back(node: Node, pool: SshPo
     with pytest.raises(asyncio.CancelledError):
         await reading
     assert (await output_of(pool, node.address(), "echo free"))[0] == b"free\n"
+
+
+class IdleConnection:
+    """One that nobody uses any more; its closing lasts until ``closed`` is set."""
+
+    used, idle_since, alive = 0, 0.0, True
+
+    def __init__(self) -> None:
+        self.closing, self.closed = asyncio.Event(), asyncio.Event()
+
+    async def close(self) -> None:
+        self.closing.set()
+        await self.closed.wait()
+
+
+async def test_two_who_clear_away_at_once_close_each_idle_connection_once(node: Node, pool: SshPool) -> None:
+    first, second = IdleConnection(), IdleConnection()
+    known = _Address(node.address(), pool._threads)
+    known.connections = [first, second]  # type: ignore[list-item]  # nothing else is asked of them
+    clearing = asyncio.create_task(known.close_idle(IDLE_LIFETIME_S + 1))
+    await first.closing.wait()
+    second.closed.set()
+    await known.close_idle(IDLE_LIFETIME_S + 1)
+    first.closed.set()
+    await clearing
+    assert known.connections == []
+
+
+async def test_a_connection_that_was_just_opened_is_no_idle_one(node: Node, pool: SshPool) -> None:
+    opened = await connect(node.address(), pool._threads)
+    known = _Address(node.address(), pool._threads)
+    known.connections = [opened]
+    await known.close_idle(asyncio.get_running_loop().time())
+    assert known.connections == [opened]
+    await known.close()
 
 
 @pytest.mark.parametrize(

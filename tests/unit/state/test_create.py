@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 
 from lxc_dashboard.errors import InvalidInputError
-from lxc_dashboard.services.creation.choices import Choices
+from lxc_dashboard.services.creation import downloads
+from lxc_dashboard.services.creation.choices import ApplianceChoice, Choices
 from lxc_dashboard.services.creation.defaults import defaults
+from lxc_dashboard.services.creation.downloads import Fetch, FetchState
+from lxc_dashboard.state import appliances
 from lxc_dashboard.state.create import CreateState
 from lxc_dashboard.state.offer import UNSEEN_POOLS
 
@@ -55,3 +61,37 @@ def test_of_pools_that_are_not_seen_only_the_last_few_are_kept() -> None:
         state._sum_up()
     shown = [option.value for option in state.pools]
     assert shown == [*(f"hidden-{number:02}" for number in range(3, UNSEEN_POOLS + 3)), "lab"]
+
+
+async def test_a_download_that_a_reload_could_not_know_of_yet_is_shown_once_pve_has_begun_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked, begun = asyncio.Event(), asyncio.Event()
+
+    async def begin(*_: Any) -> str:
+        asked.set()
+        await begun.wait()
+        return "UPID:pve1:"
+
+    async def nothing(*_: Any) -> None:
+        return None
+
+    async def goes_on(*_: Any) -> Fetch:
+        return Fetch(FetchState.RUNNING)
+
+    for name in ("remember", "remembered", "forget"):
+        monkeypatch.setattr(downloads, name, nothing)
+    monkeypatch.setattr(downloads, "begin", begin)
+    monkeypatch.setattr(downloads, "follow", goes_on)
+    for name in ("runtime", "session"):
+        monkeypatch.setattr(appliances, name, lambda: None)
+    state = state_with()
+    state._choices = Choices("pve1", (), appliances=(ApplianceChoice("debian.tar.zst", "debian", "", "", ""),))
+    handlers = CreateState.event_handlers
+    downloading = asyncio.create_task(handlers["download_now"].fn(state, "debian.tar.zst"))
+    await asked.wait()
+    await handlers["resume_download"].fn(state)
+    begun.set()
+    await downloading
+    shown = state.fetching
+    assert (shown.state, shown.template, shown.upid) == (FetchState.RUNNING, "debian.tar.zst", "UPID:pve1:")

@@ -52,3 +52,25 @@ async def test_who_comes_again_is_told_a_number_that_he_does_not_hold(monkeypatc
         while not told.empty():
             held.append(told.get_nowait())
     assert len(set(held)) == len(held)
+
+
+async def test_what_moved_between_the_reading_of_the_page_and_the_first_look_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    state, told, changed = ["running"], asyncio.Queue[str](), list[UUID]()
+
+    async def pulse(_runtime: Any, _endpoint_id: UUID) -> Any:
+        return (state[0],)
+
+    async def tell(room: str, _tick: int) -> None:
+        told.put_nowait(room)
+
+    monkeypatch.setattr(jobs_hub, "pulse", pulse)
+    rooms: Any = Rooms()
+    hub = JobsHub(lambda: None, rooms, tell, changed.append)  # type: ignore[arg-type, return-value]  # as above
+    await hub.watch("sid", ENDPOINT)
+    state[0] = "ready"  # the page has read before, and the looker has not begun
+    async with asyncio.timeout(60):
+        assert await told.get() == jobs_hub.room_of(ENDPOINT)
+    await hub.close()
+    assert changed == [ENDPOINT]

@@ -32,6 +32,7 @@ from lxc_dashboard.state.editor_files import FileForm
 from lxc_dashboard.state.editor_items import FileItem
 from lxc_dashboard.state.editor_work import Work
 from lxc_dashboard.state.job import JobState
+from lxc_dashboard.state.jobs import JobsState
 from lxc_dashboard.state.sources import SourcesState
 
 WORDS = "a fault of ours, with a secret in its words"
@@ -119,6 +120,13 @@ async def test_nothing_stays_busy_whose_work_has_failed(
     with pytest.raises(RuntimeError, match=WORDS):
         await finished(state_class.event_handlers[handler].fn(state, *arguments))
     assert not attrgetter(flag)(state)
+
+
+@pytest.mark.usefixtures("_broken")
+async def test_a_list_that_is_being_read_for_the_first_time_follows_nothing_yet() -> None:
+    state = state_of(JobsState)
+    await finished(JobsState.event_handlers["follow"].fn(state))
+    assert state.phase == base.LOADING
 
 
 @pytest.mark.usefixtures("_broken")

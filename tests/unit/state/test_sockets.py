@@ -78,3 +78,25 @@ async def test_a_socket_that_is_closing_is_no_fault_of_its_event(tabs: Tabs) -> 
     sid, line = await tabs.opened()
     line.closed = True
     await tabs.sockets.join(sid, tabs.session, "/templates")
+
+
+async def test_one_that_comes_while_the_others_are_led_away_is_led_away_by_the_next_sweep(
+    tabs: Tabs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emit, late = tabs.server.emit, list[Line]()
+
+    async def emit_late(*told: Any, **to: Any) -> None:
+        if not late:
+            late.append((await tabs.opened())[1])
+        await emit(*told, **to)
+
+    async def nothing(_key: str) -> None:
+        return None
+
+    await tabs.opened()
+    monkeypatch.setattr(tabs.server, "emit", emit_late)
+    assert await tabs.sockets.leave_all(tabs.session.id) == 1
+    assert tabs.sockets.count(FEED) == 1
+    await tabs.sockets.sweep(SimpleNamespace(bus=SimpleNamespace(get=nothing)))  # type: ignore[arg-type]  # as above
+    assert tabs.sockets.count(FEED) == 0
+    assert late[0].closed
