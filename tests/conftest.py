@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import ipaddress
 import logging
-import signal
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,10 +16,6 @@ import pytest
 import structlog
 
 UNIT_TESTS = Path(__file__).parent / "unit"
-
-# What a shell has in its background ignores Ctrl-C, and so would all that the tests start.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No deadline: two cores run several things at once, and a slow example is no wrong one.
 hypothesis.settings.register_profile("default", deadline=None, max_examples=100, print_blob=True)

@@ -70,8 +70,15 @@ class _Address:
             if len(self.connections) < CONNECTIONS_PER_ADDRESS:
                 await self._connect_once()
             else:
-                async with self._freed:
-                    await self._freed.wait()
+                await self._until_freed()
+
+    async def _until_freed(self) -> None:
+        async with self._freed:
+            try:
+                await self._freed.wait()
+            except asyncio.CancelledError:
+                self._freed.notify()  # who was told, and goes, took the word from the next one
+                raise
 
     async def _connect_once(self) -> None:
         """One handshake at a time, whose failure all that wait for it share: OpenSSH drops a crowd of them."""

@@ -112,9 +112,8 @@ class Stack:
         """A sandbox node; its one line of JSON is ``sandbox``."""
         command = [sys.executable, "-m", "lxc_dashboard.sandbox", "--data", str(self.folder / "sandbox")]
         child = self.start("sandbox", [*command, "--stats-interval", str(stats_interval_s), *options], self.environ)
-        until(lambda: '{"sandbox"' in child.said(), child)
-        line = next(line for line in child.said().splitlines() if line.startswith('{"sandbox"'))
-        self.sandbox = json.loads(line)
+        until(lambda: bool(description(child)), child)
+        self.sandbox = json.loads(description(child))
         return child
 
     def start_worker(self) -> Child:
@@ -147,6 +146,12 @@ class Stack:
         child = self.start("secure web", [*command[:-1], *options, command[-1]], environ)
         until(lambda: answers(f"https://127.0.0.1:{port}/api/ready", verify=False), child)
         return port
+
+
+def description(sandbox: Child) -> str:
+    """What the sandbox says of itself, once the whole line stands there."""
+    lines = sandbox.said().splitlines(keepends=True)
+    return next((line for line in lines if line.startswith('{"sandbox"') and line.endswith("\n")), "")
 
 
 def until(condition: Callable[[], bool], child: Child, within_s: float = STARTS_WITHIN_S) -> None:

@@ -81,7 +81,7 @@ def found_of(planted: dict[str, str], stack: Stack, page: Page, heard: list[str]
     places = {
         "logs": "".join(child.said() for name, child in stack.children.items() if name != "sandbox"),
         "Valkey": in_valkey(stack),
-        "PostgreSQL": in_postgresql(stack),
+        "PostgreSQL": in_postgresql(stack, planted),
         "browser": "\n".join([*heard, page.content(), storage]),
     }
     assert all(places.values())
@@ -109,8 +109,13 @@ def in_valkey(stack: Stack) -> str:
     return "\n".join(kept)
 
 
-def in_postgresql(stack: Stack) -> str:
+def in_postgresql(stack: Stack, planted: dict[str, str]) -> str:
+    """The tables, and each row that holds one of the secrets: other tests may have logged hundreds of megabytes."""
+    holds = "SELECT t::text FROM {} t WHERE EXISTS (SELECT FROM unnest(%s::text[]) s WHERE strpos(t::text, s) > 0)"
     with psycopg.connect(stack.environ["DATABASE_URL"]) as database:
-        names = database.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
-        tables = [sql.SQL("SELECT t::text FROM {} t").format(sql.Identifier(name)) for (name,) in names]
-        return "\n".join(row for table in tables for (row,) in database.execute(table))
+        named = database.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+        names = [name for (name,) in named]
+        tables = [sql.SQL(holds).format(sql.Identifier(name)) for name in names]
+        return "\n".join(
+            [*names, *(row for table in tables for (row,) in database.execute(table, [[*planted.values()]]))]
+        )

@@ -14,6 +14,7 @@ from lxc_dashboard.errors import CryptoError, InvalidInputError, TamperedError, 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 keys = st.binary(min_size=32, max_size=32).map(bytes.hex)
+two_keys = st.lists(keys, min_size=2, max_size=2, unique=True).map(lambda two: (two[0], two[1]))
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 rows = st.one_of(st.uuids(), names)
 places = st.fixed_dictionaries({"table": names, "column": names, "row": rows})
@@ -101,19 +102,19 @@ def test_the_key_id_is_authenticated() -> None:
         both.decrypt(f"{version}.{both.key_id}.{nonce}.{ciphertext}", **PLACE)
 
 
-@given(key=keys, other=keys)
-def test_an_unknown_key_is_told_from_tampering(key: str, other: str) -> None:
-    assume(key != other)
+@given(two=two_keys)
+def test_an_unknown_key_is_told_from_tampering(two: tuple[str, str]) -> None:
+    key, other = two
     token = Keyring.from_hex(key).encrypt(b"secret", **PLACE)
     with pytest.raises(WrongKeyError, match=Keyring.from_hex(key).key_id):
         Keyring.from_hex(other).decrypt(token, **PLACE)
 
 
-@given(old=keys, new=keys, plaintext=st.binary(max_size=60), place=places)
+@given(two=two_keys, plaintext=st.binary(max_size=60), place=places)
 def test_rotation_moves_a_secret_to_the_primary_key(
-    old: str, new: str, plaintext: bytes, place: dict[str, str]
+    two: tuple[str, str], plaintext: bytes, place: dict[str, str]
 ) -> None:
-    assume(old != new)
+    old, new = two
     before, during, after = Keyring.from_hex(old), Keyring.from_hex(new, old), Keyring.from_hex(new)
     token = before.encrypt(plaintext, **place)
     assert during.needs_rotation(token)

@@ -75,11 +75,20 @@ class NamespaceHost:
             except ValueError as error:
                 raise InvalidInputError({"address": str(error)}) from error
             self._records[spec.vmid] = record  # its address is taken from now on
+            building = asyncio.ensure_future(asyncio.to_thread(self._build, record))
             try:
-                await asyncio.to_thread(self._build, record)
+                await asyncio.shield(building)
             except BaseException:
-                del self._records[spec.vmid]
+                await self._give_up(spec.vmid, building)
                 raise
+
+    async def _give_up(self, vmid: int, building: asyncio.Future[None]) -> None:
+        """A thread goes on though its task was cancelled: who makes this guest anew meets neither it nor what it leaves."""
+        await asyncio.gather(building, return_exceptions=True)
+        for left in (self._folder(vmid).with_suffix(".new"), self._folder(vmid)):
+            if await asyncio.to_thread(left.exists):
+                await self._ground.remove_folder(left)
+        del self._records[vmid]
 
     def _build(self, record: GuestRecord) -> None:
         """Whole or not at all, in place of what was there."""

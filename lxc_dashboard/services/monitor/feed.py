@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 from uuid import UUID, uuid4
+from weakref import WeakValueDictionary
 
 import msgspec
 import structlog
@@ -75,6 +76,7 @@ class FeedHub:
         self._is_there = is_there
         self._replicas: dict[str, Replica] = {}
         self._owner = uuid4().hex
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def watch(self, session: Session, viewer: str) -> str:
         """``viewer`` (a socket) sees the feed of the session's user from now on. Returns the feed's key."""
@@ -166,20 +168,27 @@ class FeedHub:
         await asyncio.gather(*replica.tasks, return_exceptions=True)
 
     async def _lead(self, replica: Replica, first: Session) -> None:
-        """Polls while this process holds the feed's lease; else looks again every second."""
-        lease = f"{replica.key}:lease"
-        while True:
-            try:
-                if await self._bus.acquire_lease(lease, self._owner, LEASE_S):
-                    try:
-                        await self._poll_while_leased(replica, lease, first)
-                    finally:
-                        await asyncio.shield(self._bus.release_lease(lease, self._owner))
-            except DashboardError as error:
-                log.warning("feed is not polled", cause=str(error))
-            except Exception:
-                log.exception("poller failed")
-            await asyncio.sleep(RETRY_S)
+        """Polls while this process holds the feed's lease; else looks again every second.
+
+        Who was closed just now gives the lease back first: both hold it under one name.
+        """
+        turn = self._turns.setdefault(replica.key, asyncio.Lock())
+        async with turn:
+            while True:
+                await self._lead_once(replica, f"{replica.key}:lease", first)
+                await asyncio.sleep(RETRY_S)
+
+    async def _lead_once(self, replica: Replica, lease: str, first: Session) -> None:
+        try:
+            if await self._bus.acquire_lease(lease, self._owner, LEASE_S):
+                try:
+                    await self._poll_while_leased(replica, lease, first)
+                finally:
+                    await asyncio.shield(self._bus.release_lease(lease, self._owner))
+        except DashboardError as error:
+            log.warning("feed is not polled", cause=str(error))
+        except Exception:
+            log.exception("poller failed")
 
     async def _poll_while_leased(self, replica: Replica, lease: str, first: Session) -> None:
         await catch_up(self._bus, replica)

@@ -7,7 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from lxc_dashboard import routes
 from tests.integration.api.conftest import DEADLINE_S, Api
@@ -83,6 +86,15 @@ def test_no_follow_ends_at_once_and_the_token_may_come_by_file_or_stdin(api: Api
     assert (status, "missing, wrong, or not valid" in err) == (1, True)
 
 
+@pytest.fixture
+def _interruptible() -> Iterator[None]:
+    """As in a terminal, whoever started the tests: what a shell runs in its background ignores Ctrl-C, and so does all below it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interruptible")
 def test_ctrl_c_leaves_the_job_running_and_says_so(api: Api, tmp_path: Path) -> None:
     process = started(api, "-t", api.template(tmp_path, waits=WAITS), "-s", "hostname=left", *SMALL)
     assert process.stdout is not None

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import asyncssh
 import pytest
@@ -221,6 +221,34 @@ async def test_two_who_clear_away_at_once_close_each_idle_connection_once(node: 
     first.closed.set()
     await clearing
     assert known.connections == []
+
+
+class SingleConnection:
+    """One that has room for one session, which is taken."""
+
+    used, alive, idle_since = 1, True, 0.0
+
+    @property
+    def free(self) -> bool:
+        return self.used == 0
+
+
+async def test_a_session_given_back_to_one_who_goes_is_the_next_ones(
+    node: Node, pool: SshPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lxc_dashboard.guest.pool.CONNECTIONS_PER_ADDRESS", 1)
+    known = _Address(node.address(), pool._threads)
+    only: Any = SingleConnection()
+    known.connections = [only]
+    first, second = (asyncio.create_task(known._slot()) for _ in range(2))
+    while len(known._freed._waiters) < 2:
+        await asyncio.sleep(0)
+    await known.release(only)
+    first.cancel()
+    async with asyncio.timeout(60):
+        assert await second is only
+    with pytest.raises(asyncio.CancelledError):
+        await first
 
 
 async def test_a_connection_that_was_just_opened_is_no_idle_one(node: Node, pool: SshPool) -> None:

@@ -25,7 +25,7 @@ async def test_a_timeout_ends_the_whole_group(guest: Guest) -> None:
 async def test_what_left_the_group_for_a_session_of_its_own_is_ended_too(guest: Guest, how: str) -> None:
     """As dpkg does below apt."""
     own = f"sh -c 'trap \"\" TERM; echo $$ > {guest.folder}/own; while :; do sleep 0.2; done'"
-    process = await guest.start(f"setsid {own} & sleep 300", timeout_s=3 if how == "timeout" else 100)
+    process = await guest.start(f"setsid {own} & sleep 300", timeout_s=6 if how == "timeout" else 100)
     await guest.until_exists("own", "steps/s1/group")
     if how == "cancelled":
         await guest.stop()

@@ -99,7 +99,7 @@ async def test_the_deadline_does_not_hide_what_an_earlier_attempt_met(pool: Prox
 
     async with RawServer(identity, respond) as server:
         with pytest.raises(UnreachableError, match="Node pve2 does not answer"):
-            await pool.client(server.endpoint, TOKEN).within(3).lxc.list("pve2")
+            await pool.client(server.endpoint, TOKEN).within(6).lxc.list("pve2")
         assert len(server.seen) == 2
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import signal
 import sys
 import time
@@ -19,6 +20,7 @@ from lxc_dashboard.sandbox.guests.network import link_name
 from tests.integration.sandbox.guests.entered import DEADLINE_S, PROJECT, VMID, said, status_of, until
 
 MANY = 6
+SLEEPS = f"sleep {1_000_000 + secrets.randbelow(9_000_000)}"  # as no other run of these tests on this machine does
 SANDBOX_PROGRAM = """
 import asyncio, sys
 from pathlib import Path
@@ -28,7 +30,7 @@ async def main():
     host = await pick_host(Path(sys.argv[1]))
     await host.create(GuestSpec(101, "doomed"))
     await host.start(101)
-    await run_in(host, 101, ["sh", "-c", "echo kept >/etc/kept; (setsid sleep 1234567 >/dev/null 2>&1 &)"])
+    await run_in(host, 101, ["sh", "-c", f"echo kept >/etc/kept; (setsid {sys.argv[2]} >/dev/null 2>&1 &)"])
     print("up", flush=True)
     await asyncio.Event().wait()
 asyncio.run(main())
@@ -140,11 +142,11 @@ async def test_many_guests_start_at_once(host: GuestHost) -> None:
 
 
 async def test_destroy_leaves_nothing_of_a_guest(guest: GuestHost, folder: Path) -> None:
-    await said(guest, "mkdir -m 0 /root/closed; touch /etc/x; rm -r /etc/apt; (setsid sleep 7654321 >/dev/null 2>&1 &)")
+    await said(guest, f"mkdir -m 0 /root/closed; touch /etc/x; rm -r /etc/apt; (setsid {SLEEPS} >/dev/null 2>&1 &)")
     await guest.destroy(VMID)
     assert not guest.exists(VMID)
     assert [path.name for path in (folder / "guests").iterdir() if path.name.startswith(str(VMID))] == []
-    assert processes_with("7654321") == []
+    assert processes_with(SLEEPS) == []
     assert mounts_with(str(folder)) == []
     await guest.create(GuestSpec(VMID, "new"))
     await guest.start(VMID)
@@ -162,10 +164,10 @@ async def test_close_ends_everything_and_the_layers_stay(folder: Path) -> None:
         pytest.skip("this machine allows no real guests")
     await first.create(GuestSpec(VMID, "web-01"))
     await first.start(VMID)
-    await said(first, "echo kept >/etc/kept; (setsid sleep 2345678 >/dev/null 2>&1 &)")
+    await said(first, f"echo kept >/etc/kept; (setsid {SLEEPS} >/dev/null 2>&1 &)")
     address = await first.address(VMID)
     await first.close()
-    assert processes_with("2345678") == []
+    assert processes_with(SLEEPS) == []
     assert mounts_with(str(folder)) == []
     assert not Path("/sys/class/net", link_name(folder)).exists()
     second = await pick_host(folder)
@@ -185,6 +187,7 @@ async def test_a_killed_sandbox_leaves_nothing_but_the_layers(folder: Path) -> N
         "-c",
         SANDBOX_PROGRAM,
         str(folder),
+        SLEEPS,
         stdout=asyncio.subprocess.PIPE,
         cwd=PROJECT,
         env={**os.environ, "PYTHONPATH": str(PROJECT)},
@@ -195,12 +198,12 @@ async def test_a_killed_sandbox_leaves_nothing_but_the_layers(folder: Path) -> N
         process.kill()
         await process.wait()
         pytest.skip("this machine allows no real guests")
-    assert processes_with("1234567")
+    assert processes_with(SLEEPS)
     process.kill()
     await process.wait()
 
     async def gone() -> bool:
-        return not processes_with("1234567") and not Path("/sys/class/net", link_name(folder)).exists()
+        return not processes_with(SLEEPS) and not Path("/sys/class/net", link_name(folder)).exists()
 
     await until(gone)
     assert mounts_with(str(folder)) == []
