@@ -17,6 +17,8 @@ PLACE = {"pathname": "/", "asPath": "/", "query": {}}
 NOTICES = "reflex___state____state.lxc_dashboard___state___notices____notice_state.show"
 LINE_CHARS = 400
 LINES_AT_MOST = 2
+TRIES = 3
+"""For a line of another task of the server, written meanwhile: one of the frame's own would come each time."""
 HUGE = {f"{n}{'a' * 1000}": "b" for n in range(500)}
 
 
@@ -103,13 +105,17 @@ async def test_a_frame_that_no_page_sends_is_a_short_line_of_the_log(
 async def test_what_is_no_message_of_a_page_at_all_ends_the_socket_and_no_more(
     signed_in: Visitor, stack: Stack, frame: str
 ) -> None:
-    async with tab(signed_in, "/nowhere") as opened:
-        await opened.settled()
-        before = len(stack.children["web"].said())
-        await opened.socket.send_str(frame)
-        assert await opened.update(PATIENCE_S) is None
-        assert opened.ended or opened.socket.closed
-    assert new_lines(stack, before) == []
+    for _ in range(TRIES):
+        async with tab(signed_in, "/nowhere") as opened:
+            await opened.settled()
+            before = len(stack.children["web"].said())
+            await opened.socket.send_str(frame)
+            assert await opened.update(PATIENCE_S) is None
+            assert opened.ended or opened.socket.closed
+        lines = new_lines(stack, before)
+        if not lines:
+            break
+    assert lines == []
 
 
 @pytest.mark.parametrize("said", BEGINNINGS)
