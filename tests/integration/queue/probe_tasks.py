@@ -51,8 +51,8 @@ def meet(number: str, of: str) -> None:
 @shared_task(name="probe.sleep")
 def sleep() -> None:
     async def doze(rt: Runtime) -> None:
-        await note(rt, "asleep")
         try:
+            await note(rt, "asleep")  # may be read, and this be cancelled, before it is answered
             await asyncio.sleep(3600)
         finally:
             await note(rt, "woken")
