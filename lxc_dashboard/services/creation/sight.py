@@ -8,9 +8,10 @@ from uuid import UUID
 
 import structlog
 
-from lxc_dashboard.errors import ServiceUnavailableError
+from lxc_dashboard.errors import ServiceUnavailableError, UnreachableError
 from lxc_dashboard.services.auth import acting, privileges
-from lxc_dashboard.services.monitor.identity import ITS_OWN, Standing, standings
+from lxc_dashboard.services.monitor import identity
+from lxc_dashboard.services.monitor.identity import ITS_OWN, Standing
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.models import Container
@@ -25,13 +26,15 @@ SEE_PRIVILEGE: Final = "VM.Audit"
 MANAGE_PRIVILEGE: Final = "VM.Allocate"  # as PVE asks for the deletion of a guest
 CONSOLE_PRIVILEGE: Final = "VM.Console"
 HOLDS_FOR_S: Final = 15.0
+NOT_TOLD: Final = "PVE does not tell now whether CT {vmid} is still the container of this job"
 ALL_GUESTS: Final = "/vms"  # where one may see every guest, what is left of one that is gone may be seen too
 
 
 async def held(rt: Runtime, session: Session, container: Container) -> frozenset[str]:
     """What the user may do with a job of somebody else's: to see it, to manage it, to open its console, or nothing.
 
-    An answer holds for ``HOLDS_FOR_S``: a log is read in many small pieces.
+    An answer holds for ``HOLDS_FOR_S``: a log is read in many small pieces. Raises ``UnreachableError`` where PVE does not tell,
+    to those who may see the guest of its vmid.
     """
     key = f"creation:held:{session.id}:{container.id}:{container.deleted_at is not None}"
     try:
@@ -51,8 +54,12 @@ async def _held(rt: Runtime, session: Session, container: Container) -> frozense
     if not gone and SEE_PRIVILEGE in found:
         client = await acting.client(rt, session)
         resources = await client.cluster.resources()
-        if _lists(resources, container) and not await _own_ones(rt, session, client, [container], resources):
-            return frozenset()
+        if _lists(resources, container):
+            standing = (await _standings(rt, session, client, [container], resources)).get(container.id)
+            if standing is Standing.UNKNOWN:
+                raise UnreachableError(NOT_TOLD.format(vmid=container.vmid))
+            if standing not in ITS_OWN:
+                return frozenset()
     return found & {SEE_PRIVILEGE, MANAGE_PRIVILEGE, CONSOLE_PRIVILEGE}
 
 
@@ -63,7 +70,8 @@ async def seen(rt: Runtime, session: Session, containers: Sequence[Container]) -
     client = await acting.client(rt, session)
     resources = await client.cluster.resources()
     there = [each for each in containers if each.deleted_at is None and _lists(resources, each)]
-    found = await _own_ones(rt, session, client, there, resources)
+    standings = await _standings(rt, session, client, there, resources)
+    found = frozenset(container_id for container_id, standing in standings.items() if standing in ITS_OWN)
     gone = frozenset(each.id for each in containers if each.deleted_at is not None)
     if gone and SEE_PRIVILEGE in await privileges.held(rt, session, ALL_GUESTS):
         return found | gone
@@ -74,25 +82,23 @@ def _lists(resources: Sequence[Resource], container: Container) -> bool:
     return any(entry.is_guest and entry.vmid == container.vmid for entry in resources)
 
 
-async def _own_ones(
+async def _standings(
     rt: Runtime,
     session: Session,
     client: ProxmoxClient,
     containers: Sequence[Container],
     resources: Sequence[Resource],
-) -> frozenset[UUID]:
-    """Those that are the guests which PVE lists. That holds for ``HOLDS_FOR_S``, for whoever asks."""
-    remembered = {each.id: await _remembered(rt, each.id) for each in containers}
-    asked = [each.id for each in containers if remembered[each.id] is None]
+) -> dict[UUID, Standing]:
+    """How those that we know stand, by their ids. That one is ours holds for ``HOLDS_FOR_S``, for whoever asks."""
+    ours = {each.id for each in containers if await _remembered(rt, each.id) is not None}
+    asked = [each.id for each in containers if each.id not in ours]
     async with rt.db.transaction() as tx:
         known = await tx.monitor.known(session.endpoint_id, asked) if asked else []
-    found = await standings(client, known, resources)
+    found = await identity.standings(client, known, resources)
     for container_id, standing in found.items():
         if standing is Standing.OURS:
             await _remember(rt, container_id)
-    return frozenset(
-        each.id for each in containers if remembered[each.id] or found.get(each.id, Standing.UNKNOWN) in ITS_OWN
-    )
+    return found | dict.fromkeys(ours, Standing.OURS)
 
 
 async def _remembered(rt: Runtime, container_id: UUID) -> bytes | None:

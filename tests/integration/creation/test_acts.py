@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from lxc_dashboard.db.models import CreationState
-from lxc_dashboard.errors import ConflictError, NotFoundError, PreflightError, PrivilegeError
+from lxc_dashboard.errors import ConflictError, NotFoundError, PreflightError, PrivilegeError, UnreachableError
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import listing, service
 from tests.integration.creation.conftest import BASIC, content_of, entered_again_until_it_ends, spec_of, store
@@ -121,6 +121,21 @@ async def test_others_jobs_are_seen_only_with_audit_on_the_container(lab: Lab) -
     with pytest.raises(NotFoundError):
         await service.get_job(lab.rt, viewer, creation_id)
     assert await service.list_jobs(lab.rt, viewer) == []
+
+
+async def test_a_job_whose_node_is_down_is_not_lost_to_others_and_refused_to_who_may_not_see_it(lab: Lab) -> None:
+    job = await lab.finish(await lab.request(None))
+    operator = await sign_in(lab.rt, lab.sandbox, "operator@pve")
+    viewer = await sign_in(lab.rt, lab.sandbox, "viewer@pve")
+    lab.sandbox.api.directory.acl[:] = [entry for entry in lab.sandbox.api.directory.acl if entry.ugid != "viewer@pve"]
+    lab.sandbox.api.directory.changed()
+    lab.sandbox.node_offline(job.node)
+    with pytest.raises(UnreachableError, match=f"whether CT {job.vmid} is still the container of this job"):
+        await service.get_job(lab.rt, operator, job.id)
+    with pytest.raises(NotFoundError):
+        await service.get_job(lab.rt, viewer, job.id)
+    lab.sandbox.node_offline(job.node, offline=False)
+    assert (await service.get_job(lab.rt, operator, job.id)).id == job.id
 
 
 async def test_while_pve_is_silent_ones_own_jobs_are_listed_and_that_is_said(lab: Lab) -> None:
