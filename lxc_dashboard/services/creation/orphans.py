@@ -51,7 +51,7 @@ async def remove(client: ProxmoxClient, claim: Claim, node: str, found: tuple[Co
     making = await ownership.own_makings(client, claim, node)
     stays: list[str] = []
     for volume in found:
-        made_here = any(task.starttime <= volume.ctime <= task.endtime for task in making)
+        made_here = any(0 < task.starttime <= volume.ctime <= task.endtime for task in making)  # 0: not told
         if not (made_here and await _is_deleted(client, node, volume.volid)):
             stays.append(volume.volid)
     return tuple(stays)

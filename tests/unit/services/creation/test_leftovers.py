@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from msgspec.structs import replace
 
 from lxc_dashboard.db.models import Container, Creation
 from lxc_dashboard.errors import ConflictError, PrivilegeError
@@ -30,7 +31,10 @@ CREATION = Creation(
 ROW = Container(endpoint_id=CREATION.endpoint_id, vmid=VMID, node="pve1", hostname="web", created_by="root@pam")
 OURS = LxcConfig.of({"description": notes.while_creating("", ID), "hostname": "web"})
 BARE = LxcConfig.of({"lock": "create"})
-MAKING = TaskInfo("U", type="vzcreate", id=str(VMID), user="root@pam", status="unexpected status", endtime=1)
+BEGAN, ENDED = 1000, 1007
+MAKING = TaskInfo(
+    "U", type="vzcreate", id=str(VMID), user="root@pam", status="unexpected status", starttime=BEGAN, endtime=ENDED
+)
 DISK = Content("local-lvm:vm-101-disk-0", content="rootdir", vmid=VMID)
 OTHERS = Content("local-lvm:vm-102-disk-0", content="rootdir", vmid=102)
 
@@ -44,7 +48,7 @@ def pve(guest: Guest, config: LxcConfig = OURS, *, runs_on: bool = False, conten
         lxc=SimpleNamespace(
             find=always(guest), config=always(config), status=always(left), stop=Saying("U1"), delete=Saying("U2")
         ),
-        storage=SimpleNamespace(content=always(content)),
+        storage=SimpleNamespace(content=always(content), delete=Saying("U3")),
         tasks=SimpleNamespace(wait=always(None), list=always([MAKING])),
     )
 
@@ -80,6 +84,36 @@ async def test_disks_that_stand_in_no_configuration_are_named_as_far_as_they_are
     content: object, stays: tuple[str, ...]
 ) -> None:
     assert await delete(pve(Guest(VMID, "stopped"), BARE, content=content)) == stays
+
+
+@pytest.mark.parametrize(
+    ("ctime", "is_its_own"), [(BEGAN - 1, False), (BEGAN, True), (ENDED, True), (ENDED + 1, False), (0, False)]
+)
+async def test_a_disk_is_deleted_where_its_date_is_within_the_jobs_own_create(ctime: int, is_its_own: bool) -> None:
+    client = pve(Guest(VMID, "stopped"), BARE, content=[replace(DISK, ctime=ctime)])
+    assert await delete(client) == (() if is_its_own else (DISK.volid,))
+    assert client.storage.delete.calls == is_its_own
+
+
+async def test_a_disk_without_a_date_is_left_where_the_task_has_none_either() -> None:
+    client = pve(Guest(VMID, "stopped"), BARE, content=[DISK])
+    client.tasks.list = always([replace(MAKING, starttime=0)])
+    assert await delete(client) == (DISK.volid,)
+
+
+async def test_a_disk_that_its_user_may_not_delete_is_named() -> None:
+    client = pve(Guest(VMID, "stopped"), BARE, content=[replace(DISK, ctime=BEGAN)])
+    client.storage.delete = Saying(PrivilegeError("Datastore.Allocate", "/storage/local-lvm"))
+    assert await delete(client) == (DISK.volid,)
+    assert client.lxc.delete.calls == 1
+
+
+async def test_a_version_of_pve_that_deletes_a_disk_at_once_is_waited_for_no_more() -> None:
+    client = pve(Guest(VMID, "stopped"), BARE, content=[replace(DISK, ctime=BEGAN)])
+    client.storage.delete, waited = Saying(None), Saying(None)
+    client.tasks.wait = waited
+    assert await delete(client) == ()
+    assert waited.calls == 1  # for the container's own
 
 
 async def test_a_lock_that_this_job_has_not_left_keeps_the_container() -> None:
