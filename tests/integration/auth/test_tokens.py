@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from uuid import UUID, uuid4
 
 import pytest
@@ -14,7 +13,6 @@ from lxc_dashboard.errors import (
     InvalidInputError,
     NotFoundError,
     RateLimitedError,
-    ServiceUnavailableError,
     TlsError,
     TokenRefusedError,
     UnreachableError,
@@ -22,79 +20,14 @@ from lxc_dashboard.errors import (
 from lxc_dashboard.proxmox import ProxmoxClient
 from lxc_dashboard.proxmox.schemas import Version
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.sandbox.directory import Token, User
+from lxc_dashboard.sandbox.directory import User
 from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth import privileges, token_tries, tokens
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.auth.sign_in import Origin
 from lxc_dashboard.settings import Settings
+from tests.integration.auth.token_callers import ORIGIN, made, made_up, of_kind, outcomes
 from tests.integration.endpoints import runtime_over
-
-ORIGIN = Origin("192.0.2.9", "ci")
-
-
-def made(sandbox: SandboxNode, userid: str = "root@pam", name: str = "ci", *, privsep: int = 0, expire: int = 0) -> str:
-    """The header of a new token."""
-    secret = str(uuid4())
-    sandbox.api.directory.users[userid].tokens[name] = Token(secret, privsep, expire)
-    sandbox.api.directory.changed()
-    return f"PVEAPIToken={userid}!{name}={secret}"
-
-
-def made_up(name: str = "") -> str:
-    return f"PVEAPIToken=root@pam!{name or f'x{uuid4().hex}'}={uuid4()}"
-
-
-@dataclass
-class Asked:
-    """What PVE is asked about tokens: how often, and how often at once. ``held`` keeps made-up ones waiting until it is set."""
-
-    held: asyncio.Event = field(default_factory=asyncio.Event)
-    times: int = 0
-    now: int = 0
-    most: int = 0
-
-    async def __call__(self, rt: Runtime, session: Session) -> None:
-        self.times, self.now = self.times + 1, self.now + 1
-        self.most = max(self.most, self.now)
-        try:
-            if session.tokenid.startswith("root@pam!x"):
-                await self.held.wait()
-            await _ask(rt, session)
-        finally:
-            self.now -= 1
-
-
-_ask = tokens._ask
-
-
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
-    counted = Asked()
-    monkeypatch.setattr(tokens, "_ask", counted)
-    return counted
-
-
-@pytest.fixture
-def asked_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What PVE has just said is found by nobody, however soon he asks."""
-    monkeypatch.setattr(tokens, "_held", lambda _digest: f"auth:token:{uuid4()}")
-
-
-@pytest.fixture
-def long_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What PVE has accepted is remembered, however slow the machine is."""
-    monkeypatch.setattr(tokens, "HOLDS_FOR_S", 600.0)
-
-
-async def outcomes(rt: Runtime, headers: Sequence[str], origins: Sequence[Origin] = (ORIGIN,)) -> list[object]:
-    """Of requests at once, by turns from ``origins``."""
-    each = (tokens.session_of(rt, header, "", origins[at % len(origins)]) for at, header in enumerate(headers))
-    return list(await asyncio.gather(*each, return_exceptions=True))
-
-
-def of_kind(found: Sequence[object], kind: type) -> int:
-    return sum(isinstance(each, kind) for each in found)
 
 
 async def test_a_token_that_pve_takes_acts_as_its_user_with_its_own_rights(
@@ -205,105 +138,6 @@ async def test_a_pve_that_is_away_refuses_no_token(rt: Runtime, sandbox: Sandbox
     await sandbox.close()
     with pytest.raises(UnreachableError):
         await tokens.session_of(rt, header, "", ORIGIN)
-
-
-@pytest.mark.usefixtures("endpoint_id")
-async def test_made_up_tokens_at_once_are_counted_before_pve_is_asked(
-    rt: Runtime, asked: Asked, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(token_tries, "PLACE_WITHIN_S", 60.0)
-    asked.held.set()
-    found = await outcomes(rt, [made_up() for _ in range(2 * token_tries.REFUSALS_PER_ADDRESS)])
-    assert asked.times == of_kind(found, TokenRefusedError) == token_tries.REFUSALS_PER_ADDRESS
-    assert of_kind(found, RateLimitedError) == token_tries.REFUSALS_PER_ADDRESS
-    asked.times = 0
-    found = await outcomes(rt, [made_up("xold") for _ in range(50)], [Origin("192.0.2.77")])
-    assert asked.times == of_kind(found, TokenRefusedError) == token_tries.REFUSALS_PER_TOKEN
-
-
-@pytest.mark.usefixtures("endpoint_id", "asked_each_time")
-async def test_made_up_tokens_from_everywhere_leave_pve_to_those_that_it_knows(
-    rt: Runtime, sandbox: SandboxNode, asked: Asked, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(token_tries, "PLACE_WITHIN_S", 0.2)
-    good = made(sandbox)
-    await tokens.session_of(rt, good, "", ORIGIN)
-    origins = [Origin(f"198.51.100.{number}") for number in range(40)]
-    strangers = [asyncio.create_task(tokens.session_of(rt, made_up(), "", origin)) for origin in origins]
-
-    async def known_ones_meanwhile() -> None:
-        while asked.now < token_tries.AT_ONCE:
-            await asyncio.sleep(0.01)
-        assert (await tokens.session_of(rt, good, "", ORIGIN)).userid == "root@pam"
-        with pytest.raises(ServiceUnavailableError):
-            await tokens.session_of(rt, made(sandbox, name="new"), "", ORIGIN)
-        while sum(stranger.done() for stranger in strangers) < len(strangers) - token_tries.AT_ONCE:
-            await asyncio.sleep(0.01)
-        asked.held.set()
-
-    async with asyncio.timeout(60):
-        await known_ones_meanwhile()
-        found = await asyncio.gather(*strangers, return_exceptions=True)
-    unavailable, refused = of_kind(found, ServiceUnavailableError), of_kind(found, TokenRefusedError)
-    assert (unavailable, refused) == (40 - token_tries.AT_ONCE, token_tries.AT_ONCE)
-    assert asked.most == token_tries.AT_ONCE + 1
-    assert (await tokens.session_of(rt, made(sandbox, name="newer"), "", ORIGIN)).userid == "root@pam"
-
-
-@pytest.mark.usefixtures("endpoint_id", "long_held")
-async def test_a_new_token_that_comes_a_hundred_times_at_once_is_asked_about_once(
-    rt: Runtime, sandbox: SandboxNode, asked: Asked
-) -> None:
-    found = await outcomes(rt, [made(sandbox)] * 100)
-    assert of_kind(found, Session) == 100
-    assert asked.times == 1
-
-
-@pytest.mark.usefixtures("endpoint_id", "long_held")
-async def test_what_was_looked_up_before_the_answer_and_read_after_it_asks_no_second_time(
-    rt: Runtime, sandbox: SandboxNode, asked: Asked, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    header, get, first_answered = made(sandbox), rt.bus.get, asyncio.Event()
-    looks: list[str] = []
-
-    async def read_late(key: str) -> bytes | None:
-        found, is_later = await get(key), bool(looks)
-        if key.startswith("auth:token:"):
-            looks.append(key)
-            if is_later:
-                await first_answered.wait()
-        return found
-
-    monkeypatch.setattr(rt.bus, "get", read_late)
-    both = [asyncio.create_task(tokens.session_of(rt, header, "", ORIGIN)) for _ in range(2)]
-    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-    first_answered.set()
-    assert {session.userid for session in await asyncio.gather(*both)} == {"root@pam"}
-    assert looks
-    assert asked.times == 1
-
-
-@pytest.mark.usefixtures("endpoint_id", "asked_each_time")
-async def test_who_shares_an_address_locks_out_no_token_that_pve_has_accepted(
-    rt: Runtime, sandbox: SandboxNode
-) -> None:
-    for _ in range(token_tries.REFUSALS_PER_ADDRESS + 1):
-        with pytest.raises((TokenRefusedError, RateLimitedError)):
-            await tokens.session_of(rt, "Bearer x", "", ORIGIN)
-    good = made(sandbox)
-    await tokens.session_of(rt, good, "", ORIGIN)
-    for _ in range(token_tries.REFUSALS_PER_ADDRESS):
-        with pytest.raises(TokenRefusedError):
-            await tokens.session_of(rt, made_up(), "", ORIGIN)
-    with pytest.raises(RateLimitedError):
-        await tokens.session_of(rt, made_up(), "", ORIGIN)
-    assert (await tokens.session_of(rt, good, "", ORIGIN)).userid == "root@pam"
-    del sandbox.api.directory.users["root@pam"].tokens["ci"]
-    sandbox.api.directory.changed()
-    with pytest.raises(TokenRefusedError):
-        await tokens.session_of(rt, good, "", ORIGIN)
-    with pytest.raises(RateLimitedError):
-        await tokens.session_of(rt, good, "", ORIGIN)
 
 
 @pytest.mark.usefixtures("endpoint_id")
