@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -31,6 +32,8 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--password", default=DEMO_PASSWORD, help="of every user")
     parser.add_argument("--time-scale", type=float, default=DEFAULT_TIME_SCALE)
     parser.add_argument("--stats-interval", type=float, default=DEFAULT_STATS_INTERVAL_S, metavar="SECONDS")
+    start_s = float(os.environ.get("SANDBOX_PCT_S", "0"))
+    parser.add_argument("--pct-s", type=float, default=start_s, metavar="SECONDS", help="what each call of pct costs")
     return parser.parse_args(argv)
 
 
@@ -56,6 +59,7 @@ async def serve(options: argparse.Namespace) -> None:
         seed=seed,
         time_scale=options.time_scale,
         stats_interval_s=options.stats_interval,
+        pct_s=options.pct_s,
     )
     try:
         await node.start()

@@ -33,6 +33,7 @@ class SandboxNode:
 
     After ``start``: ``api_port``, ``ssh_port`` (0 without guests), ``fingerprint`` (SHA-256), ``ca_file``,
     ``ssh_host_key`` (public key line), ``ssh_client_key`` (private OpenSSH key that may log in as root).
+    ``pct_s``: what each call of ``pct`` costs before it does anything, in real seconds.
     The faults of a test are methods here; times in them are real seconds.
     """
 
@@ -48,6 +49,7 @@ class SandboxNode:
         time_scale: float = DEFAULT_TIME_SCALE,
         stats_interval_s: float = DEFAULT_STATS_INTERVAL_S,
         auth_delay_s: float | None = None,
+        pct_s: float = 0.0,
     ) -> None:
         if not ipaddress.ip_address(host).is_loopback:
             raise ValueError(f"the sandbox listens on loopback only, not on {host}")
@@ -62,6 +64,7 @@ class SandboxNode:
         self.seed = seed or Seed()
         self.office = TicketOffice(data_dir / "authkey")
         self.api = self._new_api(time_scale, stats_interval_s, auth_delay_s)
+        self._pct_s = pct_s
         self._certificate: Certificate | None = None
         self._door: SshDoor | None = None
 
@@ -96,6 +99,7 @@ class SandboxNode:
             node_of=self.node_of,
             name_of=self.name_of,
             unlock=self._pct_unlock,
+            pct_s=self._pct_s,
         )
         await self._door.start()
         self.ssh_port = self._door.port
@@ -129,6 +133,11 @@ class SandboxNode:
     @property
     def ssh_host_key(self) -> str:
         return self._door.host_key if self._door else ""
+
+    @property
+    def pct_calls(self) -> list[tuple[str, ...]]:
+        """The arguments of each call of ``pct`` through the SSH door."""
+        return self._door.pct.calls if self._door else []
 
     @property
     def ssh_client_key(self) -> str:

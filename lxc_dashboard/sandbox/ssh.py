@@ -51,6 +51,7 @@ class SshDoor(SshServer):
         node_of: Callable[[int], str],
         name_of: Callable[[int], str] | None = None,
         unlock: Callable[[int], bool] | None = None,
+        pct_s: float = 0.0,
     ) -> None:
         folder = data_dir / "ssh"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -59,7 +60,8 @@ class SshDoor(SshServer):
         self._allowed = asyncssh.import_private_key(self.client_key).public_data
         self._host = host
         self.port = port
-        self._node_shell = NodeShell(folder, Pct(guests, node_of, name_of, unlock))
+        self.pct = Pct(guests, node_of, name_of, unlock, pct_s)
+        self._node_shell = NodeShell(folder, self.pct)
         super().__init__(self._node_shell)
 
     @property
