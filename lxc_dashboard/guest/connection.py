@@ -80,8 +80,13 @@ class SshChannel:
         await self._call(lambda: self._channel.exec_command(command))
         self._descriptor = self._channel.fileno()  # a pipe of paramiko's, readable while data or the end is there
 
-    async def send(self, data: bytes) -> None:
-        """All of ``data``, then the end of input."""
+    @property
+    def ended(self) -> bool:
+        """Whether the server has closed it, or said that no more output follows."""
+        return bool(self._channel.closed or self._channel.eof_received)
+
+    async def send(self, data: bytes, *, end: bool = True) -> None:
+        """Send all of ``data`` and, with ``end``, the end of input."""
 
         def work() -> None:
             self._channel.settimeout(SEND_TIMEOUT_S)
@@ -89,7 +94,8 @@ class SshChannel:
                 self._channel.sendall(data)
             finally:
                 self._channel.settimeout(None)
-            self._end_input()
+            if end:
+                self._end_input()
 
         try:
             await self._call(work)

@@ -1,13 +1,15 @@
-"""Commands in a guest over channels of an SSH server, whichever server that is: the same way in, the same marker check."""
+"""Commands in a guest through an SSH server: one shell in the guest carries them all, see ``conversation.sh``."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 import shlex
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from importlib.resources import files
 from typing import Final
 
 from lxc_dashboard.errors import GuestError, GuestUnreachableError, WrongGuestError
@@ -18,22 +20,32 @@ from lxc_dashboard.guest.base import (
     OUTPUT_LIMIT_BYTES,
     CommandResult,
 )
-from lxc_dashboard.guest.connection import SshAddress, SshChannel
-from lxc_dashboard.guest.pool import SshPool
+from lxc_dashboard.guest.connection import SshAddress
+from lxc_dashboard.guest.pool import PooledChannel, SshPool
 
-# Runs before each command, in the same exec: says on both outputs where the command's own begins (what fails before is
-# the door's fault, and the two outputs arrive in any order), and refuses a guest that carries another marker.
-# ``$1`` nonce, ``$2`` marker or empty.
-_ENTER: Final = f"""
-found=; if [ -r {MARKER_FILE} ]; then read -r found < {MARKER_FILE} || :; fi
-if [ -n "$2" ] && [ "$found" != "$2" ]; then echo "$1 other $found" >&2; exit 96; fi
-echo "$1 entered"; echo "$1 entered" >&2; shift 2; exec "$@"
-"""
 NOISE_LIMIT_BYTES: Final = 16384
+_LEFT: Final = re.compile(rb" left ([0-9]{1,3})")
+
+
+def conversation() -> list[str]:
+    """The command that starts a conversation in a guest, with nothing of the environment that it is called from."""
+    pairs = [f"{key}={value}" for key, value in ENVIRONMENT.items()]
+    script = files("lxc_dashboard.guest").joinpath("conversation.sh").read_text(encoding="utf-8")
+    code = "\n".join(line for line in script.splitlines() if line and not line.startswith("#"))
+    return ["/usr/bin/env", "-i", *pairs, "/bin/sh", "-c", f"marker_file={MARKER_FILE}\n{code}"]
+
+
+def request(nonce: str, marker: str, argv: Sequence[str], stdin: bytes) -> bytes:
+    """A command as ``conversation.sh`` reads it."""
+    quoted = f"{shlex.join(argv)} {nonce}".encode("utf-8", "surrogateescape")
+    return f"{nonce} {marker or '-'} {len(quoted)} {len(stdin)}\n".encode() + quoted + stdin
 
 
 class EntryDoor(ABC):
-    """A ``Door`` through an SSH server. ``marker`` is what the guest must carry; None only before it has one."""
+    """A ``Door`` through an SSH server. ``marker`` is what the guest must carry; None only before it has one.
+
+    Commands that run at the same time have a conversation each. One that is idle stays open until ``close``.
+    """
 
     kind: str
 
@@ -44,8 +56,8 @@ class EntryDoor(ABC):
         self._marker = marker or ""
 
     @abstractmethod
-    def command(self, argv: Sequence[str], nonce: str) -> str:
-        """The command line for the server's shell. Nothing secret may stand in ``argv``: others can list processes."""
+    def command(self) -> str:
+        """The command line that starts a conversation, for the server's shell."""
 
     async def run(
         self,
@@ -66,80 +78,151 @@ class EntryDoor(ABC):
     @asynccontextmanager
     async def stream(self, argv: Sequence[str], *, stdin: bytes = b"") -> AsyncIterator[EntryStream]:
         nonce = secrets.token_hex(8)
-        async with self._pool.channel(self._address, self.command(argv, nonce)) as channel:
-            sending = asyncio.create_task(channel.send(stdin))
-            try:
-                yield EntryStream(channel, nonce, sending, f"CT {self._vmid}", self.kind)
-            finally:
-                sending.cancel()
-                await asyncio.wait([sending])
-                if not sending.cancelled():
-                    sending.exception()  # told already by the stream, where it mattered
+        stream = EntryStream(self, nonce, request(nonce, self._marker, argv, stdin))
+        await stream.begin()
+        try:
+            yield stream
+        finally:
+            await stream.leave()
 
-    def _entry(self, argv: Sequence[str], nonce: str) -> list[str]:
-        """What runs in the guest, with nothing of the environment that it is called from."""
-        pairs = [f"{key}={value}" for key, value in ENVIRONMENT.items()]
-        return ["/usr/bin/env", "-i", *pairs, "/bin/sh", "-c", _ENTER, "sh", nonce, self._marker, *argv]
+    async def take(self) -> PooledChannel:
+        """A conversation that nobody uses. Raises as ``SshPool.channel``."""
+        return await self._pool.take(self._address, self.command())
+
+    async def give_back(self, pooled: PooledChannel, *, idle: bool) -> None:
+        """``idle``: its last command has ended, so it can take another one."""
+        if idle:
+            self._pool.keep(pooled)
+        else:
+            await self._pool.drop(pooled)
+
+    async def close(self) -> None:
+        """End the idle conversations with this guest."""
+        await self._pool.end(self._address, self.command())
+
+    def unreachable(self, cause: str, detail: str) -> GuestUnreachableError:
+        """The error of an entry that fails."""
+        return GuestUnreachableError(f"CT {self._vmid} cannot be entered: {cause}", detail=detail)
 
 
 class _Gate:
-    """One output of the command: what came before its own first byte is noise of the server, kept for the error."""
+    """One output of a conversation: what of it is the command's own. What comes before is noise, kept for the error."""
 
     def __init__(self, nonce: str) -> None:
         self._nonce = nonce.encode()
+        self._rest = b""
         self.open = False
         self.noise = b""
+        self.exit_status: int | None = None
 
     def passed(self, data: bytes) -> bytes:
-        """What of ``data`` the command printed. Raises ``WrongGuestError`` where the guest carries another marker."""
-        if self.open:
-            return data
-        self.noise += data
-        before, found, after = self.noise.partition(self._nonce)
-        said, ended, rest = after.partition(b"\n")
-        if not (found and ended):
-            self.noise = self.noise[-NOISE_LIMIT_BYTES:]
+        """The command's part of ``data``. Raises ``WrongGuestError`` for another marker, ``GuestError``."""
+        self._rest += data
+        if self.exit_status is not None or not (self.open or self._opened()):
             return b""
-        if said.strip() != b"entered":
-            other = said.decode("ascii", "replace").strip()
+        inside, found, after = self._rest.partition(self._nonce)
+        word, ended, _ = after.partition(b"\n")
+        if found and ended:
+            self._leave(word)
+        elif found:
+            self._rest = found + after
+        else:  # the nonce may be cut between two reads
+            held = next((n for n in range(len(self._nonce) - 1, 0, -1) if inside.endswith(self._nonce[:n])), 0)
+            inside, self._rest = inside[: len(inside) - held], inside[len(inside) - held :]
+        return inside
+
+    def _opened(self) -> bool:
+        before, found, after = self._rest.partition(self._nonce)
+        word, ended, rest = after.partition(b"\n")
+        if not (found and ended):
+            self._rest = self.noise = self._rest[-NOISE_LIMIT_BYTES:]
+            return False
+        if word != b" entered":
+            other = word.decode("ascii", "replace").strip()
             raise WrongGuestError(detail=f"the guest carries {other or 'no marker'}")
-        self.open, self.noise = True, before
-        return rest
+        self.open, self.noise, self._rest = True, before, rest
+        return True
+
+    def _leave(self, word: bytes) -> None:
+        found = _LEFT.fullmatch(word)
+        if found is None:
+            raise GuestError("The shell in the guest was replaced: its answer is invalid", detail=repr(word[:200]))
+        self.exit_status = int(found[1])
 
 
 class EntryStream:
-    """A command in the guest. ``guest`` and ``kind`` are for the error of an entry that fails."""
+    """A command in the guest."""
 
-    def __init__(self, channel: SshChannel, nonce: str, sending: asyncio.Task[None], guest: str, kind: str) -> None:
-        self._channel = channel
-        self._stdout, self._stderr = _Gate(nonce), _Gate(nonce)
-        self._sending = sending
-        self._guest = guest
-        self._kind = kind
+    def __init__(self, door: EntryDoor, nonce: str, sent: bytes) -> None:
+        self._door = door
+        self._nonce = nonce
+        self._request = sent
+        self._conversation: PooledChannel | None = None
+
+    async def begin(self) -> None:
+        """Send the request. Raises as ``SshPool.channel``."""
+        self._conversation = await self._door.take()
+        self._channel = self._conversation.channel
+        self._stdout, self._stderr = _Gate(self._nonce), _Gate(self._nonce)
+        self._sending = asyncio.create_task(self._channel.send(self._request, end=False))
+
+    async def leave(self) -> None:
+        """Keep the conversation where the command has ended; else close it, and the command may go on in the guest."""
+        conversation, self._conversation = self._conversation, None
+        if conversation is None:
+            return
+        await self._end_sending()
+        await self._door.give_back(conversation, idle=self._idle)
+
+    @property
+    def _ended(self) -> bool:
+        return self._stdout.exit_status is not None and self._stderr.exit_status is not None
+
+    @property
+    def _idle(self) -> bool:
+        return self._ended and not self._sending.cancelled() and self._sending.exception() is None
+
+    async def _end_sending(self) -> None:
+        self._sending.cancel()
+        await asyncio.wait([self._sending])
+        if not self._sending.cancelled():
+            self._sending.exception()  # the stream has raised it where it mattered
 
     async def read(self, limit_bytes: int = 65536) -> tuple[bytes, bytes]:
         """The next bytes of the command's stdout and stderr; two empty ones at the end."""
-        while True:
+        while not self._ended:
             out, err = await self._channel.read(limit_bytes)
-            if not (out or err):
-                if not (self._stdout.open and self._stderr.open):
-                    await self._refuse()
-                return b"", b""
-            out, err = self._stdout.passed(out), self._stderr.passed(err)
             if out or err:
-                return out, err
+                out, err = self._stdout.passed(out), self._stderr.passed(err)
+                if out or err:
+                    return out, err
+            else:
+                await self._begin_anew()
+        await asyncio.wait([self._sending])  # the guest reads what its command left of the input
+        return b"", b""
+
+    async def _begin_anew(self) -> None:
+        """Use another conversation where this one was over before the command began. Raises ``GuestUnreachableError``."""
+        if self._stdout.open or self._stderr.open:
+            raise GuestUnreachableError("The connection into the guest was lost")
+        if self._conversation is None or self._conversation.uses == 1:
+            await self._refuse()
+        await self.leave()
+        await self.begin()
 
     async def _refuse(self) -> None:
         status = await self._channel.exit_status()
         said = self._stderr.noise.decode("utf-8", "replace").strip()
         message = next((line for line in reversed(said.splitlines()) if line.strip()), "")
-        why = message or f"{self._kind} ended with status {status}"
-        raise GuestUnreachableError(f"{self._guest} cannot be entered: {why}", detail=said[-2000:])
+        raise self._door.unreachable(message or f"{self._door.kind} ended with status {status}", said[-2000:])
 
     async def exit_status(self) -> int:
+        """After the end of output. Raises ``GuestUnreachableError`` where the input was not sent whole."""
         if self._sending.done() and not self._sending.cancelled() and (error := self._sending.exception()):
             raise error
-        return await self._channel.exit_status()
+        if self._stdout.exit_status is None:
+            raise GuestUnreachableError("The connection into the guest was lost")
+        return self._stdout.exit_status
 
 
 async def _to_the_end(stream: EntryStream, limit_bytes: int) -> CommandResult:

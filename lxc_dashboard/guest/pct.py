@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from lxc_dashboard.errors import CommandFailedError, HostKeyError
 from lxc_dashboard.guest.base import COMMAND_TIMEOUT_S
 from lxc_dashboard.guest.connection import SshAddress
-from lxc_dashboard.guest.entry import NOISE_LIMIT_BYTES, EntryDoor
+from lxc_dashboard.guest.entry import NOISE_LIMIT_BYTES, EntryDoor, conversation
 
 
 class PctDoor(EntryDoor):
@@ -36,10 +36,10 @@ class PctDoor(EntryDoor):
     def _prefix(self) -> list[str]:
         return ["env", "LC_ALL=C"] if self._address.user == "root" else ["sudo", "-n", "LC_ALL=C"]
 
-    def command(self, argv: Sequence[str], nonce: str) -> str:
-        """As ``EntryDoor.command``: a shell on the node."""
+    def command(self) -> str:
+        """As ``EntryDoor.command``: a shell on the node. ``pct`` checks that the guest is here and runs."""
         pct = ["pct", "exec", str(self._vmid), "--keep-env", "0", "--"]
-        return shlex.join([*self._prefix(), *pct, *self._entry(argv, nonce)])
+        return shlex.join([*self._prefix(), *pct, *conversation()])
 
 
 def address_of(

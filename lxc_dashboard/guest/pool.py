@@ -7,6 +7,7 @@ import itertools
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -132,13 +133,28 @@ async def _close(known: _Address) -> None:
         log.warning("ssh close failed", error=str(error))
 
 
+@dataclass(slots=True)
+class PooledChannel:
+    """A channel with the connection that it belongs to. ``uses`` counts how often it was taken."""
+
+    address: SshAddress
+    command: str
+    connection: SshConnection
+    channel: SshChannel
+    uses: int = 1
+
+
 class SshPool:
-    """All SSH connections of one process. Channels are handed out under each server's session limit."""
+    """All SSH connections of one process. Channels are handed out under each server's session limit.
+
+    A channel whose command serves several callers in turn is kept between them: ``take``, then ``keep`` or ``drop``.
+    """
 
     def __init__(self, *, threads: int = THREADS) -> None:
         self._executor = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="ssh")
         self._threads = Threads(self._executor)
         self._addresses: dict[SshAddress, _Address] = {}
+        self._kept: dict[tuple[SshAddress, str], list[PooledChannel]] = {}
         self._uses = itertools.count(1)
 
     @asynccontextmanager
@@ -147,25 +163,58 @@ class SshPool:
 
         Raises ``GuestUnreachableError``, ``HostKeyError``, ``KeyRefusedError``, ``GuestError``.
         """
+        opened = await self._open(address, command)
+        try:
+            yield opened.channel
+        finally:
+            await self.drop(opened)
+
+    async def take(self, address: SshAddress, command: str) -> PooledChannel:
+        """A kept channel of ``command`` that is still open, else a new one. Raises as ``channel``."""
+        while kept := self._kept.get((address, command)):
+            pooled = kept.pop()
+            if pooled.connection.alive and not pooled.channel.ended:
+                pooled.uses += 1
+                return pooled
+            await self.drop(pooled)
+        return await self._open(address, command)
+
+    def keep(self, pooled: PooledChannel) -> None:
+        """Keep a channel for the next ``take``, until ``end``."""
+        self._kept.setdefault((pooled.address, pooled.command), []).append(pooled)
+
+    async def end(self, address: SshAddress, command: str) -> None:
+        """Close the kept channels of ``command``."""
+        for pooled in self._kept.pop((address, command), ()):
+            await self.drop(pooled)
+
+    async def drop(self, pooled: PooledChannel) -> None:
+        """Close a channel."""
+        await asyncio.shield(self._give_back(pooled))
+
+    async def _open(self, address: SshAddress, command: str) -> PooledChannel:
         known = self._addresses.setdefault(address, _Address(address, self._threads))
         await self._sweep()
         try:
             connection, channel = await known.acquire()
         except TimeoutError:
             raise GuestUnreachableError(f"All SSH sessions of {address.name} are in use") from None
+        pooled = PooledChannel(address, command, connection, channel)
         try:
             await channel.start(command)
-            yield channel
-        finally:
-            await asyncio.shield(self._give_back(known, connection, channel))
+        except BaseException:
+            await self.drop(pooled)
+            raise
+        return pooled
 
-    @staticmethod
-    async def _give_back(known: _Address, connection: SshConnection, channel: SshChannel) -> None:
+    async def _give_back(self, pooled: PooledChannel) -> None:
+        known = self._addresses.get(pooled.address)
         try:
-            await channel.close()
+            await pooled.channel.close()
         finally:
-            connection.opened -= 1
-            await known.release(connection)
+            pooled.connection.opened -= 1
+            if known is not None:
+                await known.release(pooled.connection)
 
     async def knock(self, address: SshAddress) -> None:
         """See that the server lets us in and runs a command. A crowd that asks at once has one answer. Raises as ``channel``."""
@@ -196,11 +245,13 @@ class SshPool:
 
     async def forget(self, address: SshAddress) -> None:
         """Close what is open to an address that is needed no more."""
+        self._kept = {key: kept for key, kept in self._kept.items() if key[0] != address}
         if known := self._addresses.pop(address, None):
             await _close(known)
 
     async def close(self) -> None:
         """Close all; running commands go on in their guests."""
+        self._kept.clear()
         for known in self._addresses.values():
             await _close(known)
         self._addresses.clear()

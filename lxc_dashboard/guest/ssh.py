@@ -9,7 +9,7 @@ from typing import Final
 
 from lxc_dashboard.errors import CommandFailedError, HostKeyError, KeyRefusedError
 from lxc_dashboard.guest.base import Door
-from lxc_dashboard.guest.entry import EntryDoor, EntryStream
+from lxc_dashboard.guest.entry import EntryDoor, EntryStream, conversation
 
 SSH_PORT: Final = 22
 _KEYS: Final = "/root/.ssh/authorized_keys"
@@ -39,9 +39,9 @@ class SshDoor(EntryDoor):
 
     kind = "ssh"
 
-    def command(self, argv: Sequence[str], nonce: str) -> str:
+    def command(self) -> str:
         """As ``EntryDoor.command``: root's shell in the guest."""
-        return shlex.join(self._entry(argv, nonce))
+        return shlex.join(conversation())
 
     @asynccontextmanager
     async def stream(self, argv: Sequence[str], *, stdin: bytes = b"") -> AsyncIterator[EntryStream]:

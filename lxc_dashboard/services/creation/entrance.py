@@ -11,6 +11,7 @@ from uuid import UUID
 from lxc_dashboard.errors import GuestError, GuestUnreachableError, PrivilegeError
 from lxc_dashboard.guest.base import COMMAND_TIMEOUT_S, OUTPUT_LIMIT_BYTES, CommandResult, Door, GuestStream
 from lxc_dashboard.guest.connection import SshAddress
+from lxc_dashboard.guest.entry import EntryDoor
 from lxc_dashboard.guest.pct import PctDoor
 from lxc_dashboard.guest.ssh import SSH_PORT, SshDoor
 from lxc_dashboard.services.creation.doors import Way, WayKind, door_address, find
@@ -51,6 +52,9 @@ class Entrance:
         """
         async with self._asking:
             await self._ask()
+        return self._door(marker)
+
+    def _door(self, marker: str | None) -> EntryDoor:
         if self.way.kind is WayKind.SSH:
             return SshDoor(self._rt.ssh, self._ssh_address(), self._guest.vmid, marker=marker)
         if self.way.address is None:
@@ -103,7 +107,9 @@ class Entrance:
         return SshAddress(self._host, SSH_PORT, "root", self._host_key, self._key.private)
 
     async def close(self) -> None:
-        """Connections to the guest itself are nobody else's."""
+        """Leave the guest. Connections to the guest itself are nobody else's."""
+        if self.way.address is not None:
+            await self._door(None).close()
         if self._key is not None and self._host:
             await self._rt.ssh.forget(self._ssh_address())
 

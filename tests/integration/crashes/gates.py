@@ -105,15 +105,29 @@ class ModelSsh:
         self._world = world
         self._gate = gate
         self._connected: set[SshAddress] = set()
+        self._kept: dict[tuple[SshAddress, str], list[ModelPooled]] = {}
 
     @contextlib.asynccontextmanager
     async def channel(self, address: SshAddress, command: str) -> AsyncIterator[ModelChannel]:
-        words = shlex.split(command)
-        enter: Callable[[bytes], Entered] = lambda stdin: self._world.enter(words, stdin)  # noqa: E731
-        if address.host != NODE_HOST:
-            guest = self._connect(address)
-            enter = lambda stdin: self._world.enter_guest(guest, words, stdin)  # noqa: E731
-        yield ModelChannel(enter, self._gate, shlex.join(words[-4:])[:60])
+        yield self._open(address, command)
+
+    def _open(self, address: SshAddress, command: str) -> ModelChannel:
+        here = address.host == NODE_HOST
+        guest = self._world.entered(shlex.split(command)) if here else self._connect(address)
+        return ModelChannel(self._world, guest, self._gate)
+
+    async def take(self, address: SshAddress, command: str) -> ModelPooled:
+        kept = self._kept.get((address, command))
+        return kept.pop() if kept else ModelPooled(address, command, self._open(address, command))
+
+    def keep(self, pooled: ModelPooled) -> None:
+        self._kept.setdefault((pooled.address, pooled.command), []).append(pooled)
+
+    async def drop(self, pooled: ModelPooled) -> None:
+        pass
+
+    async def end(self, address: SshAddress, command: str) -> None:
+        self._kept.pop((address, command), None)
 
     def _connect(self, address: SshAddress) -> Guest:
         number = None if address in self._connected else self._gate.before("ssh connect")
@@ -142,24 +156,41 @@ class ModelSsh:
         self._connected.discard(address)
 
 
+@dataclass
+class ModelPooled:
+    """As ``PooledChannel``; no conversation of the model is lost but with its worker."""
+
+    address: SshAddress
+    command: str
+    channel: ModelChannel
+    uses: int = 1
+
+
 class ModelChannel:
-    def __init__(self, enter: Callable[[bytes], Entered], gate: Gate, name: str) -> None:
-        self._enter = enter
+    def __init__(self, world: World, guest: Guest | None, gate: Gate) -> None:
+        self._world = world
+        self._guest = guest
         self._gate = gate
-        self._name = name
-        self._sent: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._sent: asyncio.Queue[bytes] = asyncio.Queue()
         self._entered: Entered | None = None
 
-    async def send(self, data: bytes) -> None:
-        self._sent.set_result(data)
+    async def send(self, data: bytes, *, end: bool = True) -> None:
+        del end
+        self._sent.put_nowait(data)
 
     async def read(self, _: int = 65536) -> tuple[bytes, bytes]:
         if self._entered is not None and self._entered.step is not None:
             await self._gate.until_written()
-        number = self._gate.before(f"guest {self._name}")
         if self._entered is None:
-            self._entered = self._enter(await self._sent)
+            sent = await self._sent.get()
+            number = self._gate.before(f"guest {shlex.join(sent[:200].decode('utf-8', 'replace').split()[-4:])[:60]}")
+            guest = self._guest
+            self._entered = Entered(b"", b"", None) if guest is None else self._world.answer_request(guest, sent)
+        else:
+            number = self._gate.before("guest reads")
         said = self._entered.read()
+        if self._entered.has_left:
+            self._entered = None
         self._gate.after(number)
         return said
 

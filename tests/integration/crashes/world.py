@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -151,20 +152,18 @@ class World:
 
     # -------------------------------------------------------------------- guest
 
-    def enter(self, words: list[str], stdin: bytes) -> Entered:
-        """A command on the node: ``pct exec`` in what the words name, as the door writes them."""
-        if "pct" not in words:
-            return Entered(b"", b"", None)
-        return self.enter_guest(self.guests[int(words[words.index("pct") + 2])], words, stdin)
+    def entered(self, words: list[str]) -> Guest | None:
+        """The guest that a command on the node enters: ``pct exec``, as the door writes it."""
+        return self.guests[int(words[words.index("pct") + 2])] if "pct" in words else None
 
-    def enter_guest(self, guest: Guest, words: list[str], stdin: bytes) -> Entered:
-        """What the words run there, behind the look at the marker."""
-        enter = next(number for number, word in enumerate(words) if "entered" in word)
-        nonce, marker, *argv = words[enter + 2 :]
-        if marker and marker != guest.marker:
-            return Entered(b"", f"{nonce} other {guest.marker}\n".encode(), None, 96)
-        hello = f"{nonce} entered\n".encode()
-        return self._run(guest, argv, stdin).led_by(hello)
+    def answer_request(self, guest: Guest, sent: bytes) -> Entered:
+        """What the shell of a conversation answers to a request, behind the look at the marker."""
+        head, _, rest = sent.partition(b"\n")
+        nonce, marker, argv_bytes, _ = head.decode().split()
+        argv = shlex.split(rest[: int(argv_bytes)].decode())[:-1]
+        if marker not in {"-", guest.marker}:
+            return Entered(b"", f"{nonce} other {guest.marker}\n".encode(), None)
+        return self._run(guest, argv, rest[int(argv_bytes) :]).between(nonce)
 
     def at(self, host: str) -> Guest | None:
         """The guest whose SSH server answers at this address."""
@@ -230,22 +229,30 @@ class Entered:
     status: int = 0
     offset: int = 0
     end: bytes = b""
+    left: bytes = b""
+    has_left: bool = False
 
-    def led_by(self, hello: bytes) -> Entered:
+    def between(self, nonce: str) -> Entered:
+        """Led and followed by what the shell says on both outputs."""
+        hello = f"{nonce} entered\n".encode()
         self.out, self.err = hello + self.out, hello + self.err
+        self.left = f"{nonce} left {self.status}\n".encode()
         return self
 
     def read(self) -> tuple[bytes, bytes]:
-        if self.out or self.err:
-            said = self.out, self.err
-            self.out = self.err = b""
-            return said
-        if self.step is None:
-            return b"", b""
-        if self.offset >= self.step.printed:
-            self.step.grow()
-        part, self.offset = self.step.output[self.offset : self.step.printed], self.step.printed
-        if not self.step.ended:
+        out, err, self.out, self.err = self.out, self.err, b"", b""
+        if not (out or err) and self.step is not None:
+            out, err = self._grown(self.step)
+        if self.step is None and self.left:
+            self.has_left = True
+            out, err = out + self.left, err + self.left
+        return out, err
+
+    def _grown(self, step: Step) -> tuple[bytes, bytes]:
+        if self.offset >= step.printed:
+            step.grow()
+        part, self.offset = step.output[self.offset : step.printed], step.printed
+        if not step.ended:
             return part, b""
         self.step = None
         return part, self.end

@@ -39,7 +39,7 @@ async def open_lab(folder: Path, database_url: str, redis_url: str) -> AsyncIter
         pytest.skip("this machine allows no real guests")
     (folder / "templates").mkdir()
     templates.write(folder / "templates")
-    gates = GatedHost(host, folder)
+    gates = GatedHost(host)
     stack = Stack(folder, environ_of(database_url, redis_url, folder / "templates"))
     settings = Settings.load(stack.environ)
     node = SandboxNode(
@@ -50,7 +50,7 @@ async def open_lab(folder: Path, database_url: str, redis_url: str) -> AsyncIter
         stats_interval_s=2.0,
         auth_delay_s=0.0,
     )
-    async with node, Runtime.open(settings) as rt:
+    async with gates.listen(), node, Runtime.open(settings) as rt:
         await register_sandbox(settings, node.describe())
         lab = Lab(rt, None, node, gates, stack, await revisions(rt, settings))  # type: ignore[arg-type]  # the next line's
         try:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+import json
+import shlex
+import sys
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+from lxc_dashboard.guest.entry import conversation
 from lxc_dashboard.sandbox.guests.base import GuestHost, GuestSpec
+from tests.integration.faults import gate_proxy
 
 CREATE = "create"
 START = "start"
-
-# Around a command that is about to enter a guest: ``$1`` is the gate's file.
-_BEFORE = 'until [ -e "$1" ]; do sleep 0.02; done; shift; exec "$@"'
-_AFTER = 'gate=$1; shift; "$@"; status=$?; until [ -e "$gate" ]; do sleep 0.02; done; exit "$status"'
+END = ";"  # follows the last word of a command
 
 
 @dataclass
@@ -27,13 +29,11 @@ class Gate:
 
     vmid: int
     where: str
-    file: Path
     after: bool = False
     reached: asyncio.Event = field(default_factory=asyncio.Event)
     opened: asyncio.Event = field(default_factory=asyncio.Event)
 
     def open(self) -> None:
-        self.file.touch()
         self.opened.set()
 
     def fits(self, words: str) -> bool:
@@ -47,26 +47,29 @@ class Gate:
         if not self.after:
             await act
 
-    def argv(self, argv: Sequence[str]) -> list[str]:
-        self.reached.set()
-        return ["/bin/sh", "-c", _AFTER if self.after else _BEFORE, "sh", str(self.file), *argv]
-
 
 class GatedHost:
-    """A host of guests, its acts held where a gate stands. Stands in for the one that it is made of."""
+    """A host of guests, its acts held where a gate stands. Stands in for the one that it is made of.
 
-    def __init__(self, host: GuestHost, folder: Path) -> None:
+    The commands of a conversation pass through ``gate_proxy.py``, which asks here. Begins with ``listen``.
+    """
+
+    def __init__(self, host: GuestHost) -> None:
         self._host = host
-        self._folder = folder
         self._gates: list[Gate] = []
-        self._number = 0
+        self._port = 0
+
+    @asynccontextmanager
+    async def listen(self) -> AsyncIterator[None]:
+        async with await asyncio.start_server(self._answer, "127.0.0.1", 0) as server:
+            self._port = server.sockets[0].getsockname()[1]
+            yield
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._host, name)
 
     def hold(self, vmid: int, where: str, *, after: bool = False) -> Gate:
-        self._number += 1
-        gate = Gate(vmid, where, self._folder / f"gate-{self._number}", after)
+        gate = Gate(vmid, where, after)
         self._gates.append(gate)
         return gate
 
@@ -83,8 +86,23 @@ class GatedHost:
 
     def argv(self, vmid: int, command: Sequence[str], *, tty: bool = False) -> list[str]:
         argv = self._host.argv(vmid, command, tty=tty)
-        gate = self._take(vmid, " ".join(command))
-        return argv if gate is None else gate.argv(argv)
+        if list(command) != conversation():
+            return argv
+        return [sys.executable, "-I", "-S", gate_proxy.__file__, str(self._port), str(vmid), *argv]
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = json.loads(await reader.readline())
+        argv = shlex.split(asked["words"])[:-1]
+        gate = self._take(asked["vmid"], " ".join(argv) + END)
+        if gate is not None and gate.after:
+            writer.write(gate_proxy.HOLD)
+            await reader.readline()
+        if gate is not None:
+            gate.reached.set()
+            await gate.opened.wait()
+        writer.write(gate_proxy.GO)
+        await writer.drain()
+        writer.close()
 
     async def _around(self, vmid: int, act_name: str, act: Awaitable[None]) -> None:
         gate = self._take(vmid, act_name)

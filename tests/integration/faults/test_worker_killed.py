@@ -45,7 +45,7 @@ MOMENTS = (
     Moment("starting: the task runs on", START, late=True),
     Moment("starting: the task ends unseen", START),
     Moment("starting: init is waited for", "is-system-running"),
-    Moment("deploying: the helpers are about to be put there", " /bin/sh", late=True),
+    Moment("deploying: the helpers are about to be put there", "/bin/sh;", late=True),
     Moment("deploying: a file has been put there", ".lxc-dashboard-", after=True),
     Moment("syncing: a package is installed, which ends unseen", step="tool"),
     Moment("syncing: between the packages and the scripts", "script.001"),

@@ -11,7 +11,6 @@ import paramiko
 import pytest
 from paramiko.common import cMSG_CHANNEL_EOF
 
-from lxc_dashboard.guest.pct import PctDoor
 from lxc_dashboard.guest.pool import SshPool
 
 if TYPE_CHECKING:
@@ -25,7 +24,11 @@ SENT_WITHIN_S = 30.0
 async def test_it_does_not_end_the_connection_that_other_entries_share(
     node: Node, pool: SshPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    door = PctDoor(pool, node.address(), 101, marker=None)
+    async def said(command: str) -> bytes:
+        async with pool.channel(node.address(), command) as channel:
+            await channel.send(b"")
+            return (await channel.read())[0]
+
     send = getattr(paramiko.Transport, SENDS)
     late, sent = threading.Event(), threading.Event()
 
@@ -39,10 +42,10 @@ async def test_it_does_not_end_the_connection_that_other_entries_share(
             sent.set()
 
     monkeypatch.setattr(paramiko.Transport, SENDS, send_late)
-    async with door.stream(["sh", "-c", "echo begun; exec sleep 60"]) as other:
+    async with pool.channel(node.address(), "echo begun; exec sleep 60") as other:
         assert (await other.read())[0] == b"begun\n"
         late.set()
-        assert (await door.run(["echo", "short"])).text == "short\n"
+        assert await said("echo short") == b"short\n"
         assert await asyncio.to_thread(sent.wait, SENT_WITHIN_S)
-        assert (await door.run(["echo", "next"])).text == "next\n"
+        assert await said("echo next") == b"next\n"
         assert node.accepted == 1, "all by one connection, which is there still"

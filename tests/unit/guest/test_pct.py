@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,8 @@ import pytest
 
 from lxc_dashboard.errors import CommandFailedError, GuestError, GuestUnreachableError, HostKeyError, WrongGuestError
 from lxc_dashboard.guest import files
-from lxc_dashboard.guest.base import ENVIRONMENT
+from lxc_dashboard.guest.base import ENVIRONMENT, MARKER_FILE
+from lxc_dashboard.guest.entry import conversation, request
 from lxc_dashboard.guest.files import GuestFile, Placement
 from lxc_dashboard.guest.pct import PctDoor, address_of
 from lxc_dashboard.guest.pool import SshPool
@@ -20,6 +22,17 @@ from lxc_dashboard.guest.steps import Step
 
 if TYPE_CHECKING:
     from tests.unit.guest.conftest import Node
+
+# Has the guest's marker in another place.
+MARKED_PCT = f"""#!/bin/sh
+shift 5
+for word; do
+    case $word in marker_file={MARKER_FILE}*) word="marker_file={{marker}}${{{{word#marker_file={MARKER_FILE}}}}}" ;; esac
+    set -- "$@" "$word"
+    shift
+done
+exec "$@"
+"""
 
 
 @pytest.fixture
@@ -60,17 +73,23 @@ async def test_the_call_on_the_node_is_pct_exec_without_its_environment(door: Pc
     ]
 
 
-@pytest.mark.parametrize("late", ["1", "2"])
+SLOW = 'while IFS= read -r line; do sleep 0.3; echo "$line"; done'
+
+
+@pytest.mark.parametrize(
+    "late",
+    [f'"$0.plain" "$@" | {SLOW}', f'{{ "$0.plain" "$@" 2>&1 >&3 | {SLOW} >&2; }} 3>&1'],
+    ids=["stdout", "stderr"],
+)
 async def test_neither_output_waits_for_the_other(door: PctDoor, node: Node, late: str) -> None:
     """The node may hand on one output long before the other: nothing of either is lost."""
-    other = node.folder / "pct.plain"
-    (node.folder / "pct").rename(other)
-    (node.folder / "pct").write_text(
-        f'#!/bin/sh\n{{ "{other}" "$@" {late}>&3 | cat; }} 3>"$0.late"; cat "$0.late" >&{late}\n'
-    )
-    (node.folder / "pct").chmod(0o755)
-    result = await door.run(["sh", "-c", "echo out; echo err >&2"])
-    assert (result.stdout, result.stderr) == (b"out\n", b"err\n")
+    shim = node.folder / "pct"
+    shim.rename(node.folder / "pct.plain")
+    shim.write_text(f"#!/bin/sh\n{late}\n")
+    shim.chmod(0o755)
+    for _ in range(2):
+        result = await door.run(["sh", "-c", "echo out; echo err >&2"])
+        assert (result.stdout, result.stderr) == (b"out\n", b"err\n")
 
 
 async def test_what_the_node_prints_before_the_guest_is_entered_is_not_the_commands(door: PctDoor, node: Node) -> None:
@@ -81,7 +100,7 @@ async def test_what_the_node_prints_before_the_guest_is_entered_is_not_the_comma
 
 
 async def test_another_user_than_root_asks_sudo(node: Node, pool: SshPool) -> None:
-    command = PctDoor(pool, node.address(user="lxcd"), 101, marker=None).command(["true"], "n")
+    command = PctDoor(pool, node.address(user="lxcd"), 101, marker=None).command()
     assert shlex.split(command)[:6] == ["sudo", "-n", "LC_ALL=C", "pct", "exec", "101"]
 
 
@@ -274,3 +293,83 @@ def test_a_door_whose_host_key_was_never_confirmed_stays_shut() -> None:
 async def test_twenty_entries_at_once(door: PctDoor) -> None:
     results = await asyncio.gather(*(door.run(["echo", str(n)]) for n in range(20)))
     assert [result.text.strip() for result in results] == [str(n) for n in range(20)]
+
+
+# One conversation for all commands
+
+
+async def test_commands_one_after_the_other_enter_once(door: PctDoor, node: Node, tmp_path: Path) -> None:
+    for number in range(5):
+        assert (await door.run(["sh", "-c", f"cat; exit {number}"], stdin=b"x" * 70_000)).exit_status == number
+        await files.place(door, file_of(tmp_path, f"{number}\n".encode()))
+    assert len(node.commands) == 1
+
+
+@pytest.mark.parametrize("size", [1, 65_535, 65_536, 65_537, 1_000_000])
+async def test_input_that_a_command_leaves_unread_is_not_the_next_request(door: PctDoor, node: Node, size: int) -> None:
+    content = b"a request of mine 1 1\n" * size
+    assert (await door.run(["true"], stdin=content[:size])).exit_status == 0
+    assert (await door.run(["cat"], stdin=content[:size])).stdout == content[:size]
+    assert len(node.commands) == 1
+
+
+async def test_output_without_a_final_newline_ends_where_the_command_ends(door: PctDoor) -> None:
+    content = os.urandom(300_000)
+    for _ in range(3):
+        result = await door.run(["sh", "-c", "cat; printf err >&2"], stdin=content)
+        assert (result.stdout, result.stderr) == (content, b"err")
+
+
+async def test_a_marker_that_changes_between_two_commands_ends_the_conversation(
+    node: Node, pool: SshPool, tmp_path: Path
+) -> None:
+    (node.folder / "pct").write_text(MARKED_PCT.format(marker=tmp_path / "id"))
+    (tmp_path / "id").write_text("mine\n")
+    door = PctDoor(pool, node.address(), 101, marker="mine")
+    assert (await door.run(["true"])).exit_status == 0
+    (tmp_path / "id").write_text("other\n")
+    with pytest.raises(WrongGuestError, match="carries other"):
+        await door.run(["touch", str(tmp_path / "touched")])
+    assert not (tmp_path / "touched").exists()
+
+
+async def test_a_conversation_that_was_lost_while_idle_is_opened_anew(door: PctDoor, node: Node) -> None:
+    await door.run(["true"])
+    for process in tuple(node.running):
+        os.killpg(process.pid, signal.SIGKILL)
+    assert (await door.run(["echo", "again"])).text == "again\n"
+    node.cut()
+    assert (await door.run(["echo", "again"])).text == "again\n"
+    assert len(node.commands) == 3
+
+
+async def test_a_conversation_that_is_lost_under_a_command_fails_it(door: PctDoor, node: Node, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    with pytest.raises(GuestUnreachableError):
+        await door.run(["sh", "-c", f"echo run >>{runs}; kill -KILL $PPID"])
+    assert runs.read_text() == "run\n", "a command that began is not sent again"
+    assert (await door.run(["echo", "again"])).text == "again\n"
+
+
+async def test_a_command_that_is_left_alone_takes_its_conversation_with_it(door: PctDoor, node: Node) -> None:
+    async with door.stream(["sh", "-c", "echo begun; exec sleep 60"]) as stream:
+        assert await stream.read() == (b"begun\n", b"")
+        assert (await door.run(["echo", "beside"])).text == "beside\n"
+    assert (await door.run(["echo", "next"])).text == "next\n"
+    assert len(node.commands) == 2
+
+
+async def test_a_door_that_is_closed_leaves_no_shell_in_the_guest(door: PctDoor, node: Node) -> None:
+    await door.run(["true"])
+    await door.close()
+    async with asyncio.timeout(10):
+        while any(process.returncode is None for process in node.running):
+            await asyncio.sleep(0.01)
+
+
+async def test_a_request_that_is_cut_off_runs_nothing(tmp_path: Path) -> None:
+    touched = tmp_path / "touched"
+    whole = request("n" * 16, "", ["touch", str(touched)], b"")
+    process = await asyncio.create_subprocess_exec(*conversation(), stdin=asyncio.subprocess.PIPE)
+    await process.communicate(whole[:-1])
+    assert not touched.exists()
