@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import shlex
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from typing import Any
 import asyncssh
 import httpx
 
+from lxc_dashboard.guest.entry import conversation, request
 from lxc_dashboard.proxmox.waiting import FIRST_POLL_S, POLL_GROWTH, SLOWEST_POLL_S
 from lxc_dashboard.services.creation import discovery
 from lxc_dashboard.services.creation.entrance import RIGHTS_HOLD_FOR_S
@@ -34,10 +36,14 @@ def placed(vmids: Sequence[int]) -> Iterator[tuple[int, str]]:
 
 @dataclass
 class BareScript:
-    """``shells``: SSH connections to the node, each shared by as many entries as the server allows."""
+    """``shells``: SSH connections to the node, each shared by as many guests as the server allows sessions.
+
+    A guest is entered once, as by the product: ``conversations`` are the shells in the guests, by vmid.
+    """
 
     api: httpx.AsyncClient
     shells: list[asyncssh.SSHClientConnection] = field(default_factory=list)
+    conversations: dict[int, asyncssh.SSHClientProcess[bytes]] = field(default_factory=dict)
     asked_at: dict[int, float] = field(default_factory=dict)
     seen_at: dict[int, float] = field(default_factory=dict)
 
@@ -67,6 +73,12 @@ class BareScript:
         await self._get(f"{guest}/config")
         (await self.api.put(f"{guest}/config", data={"description": "bench, ready"})).raise_for_status()
         await self._enter(vmid, node, "rm -f /root/prepared")
+        self.conversations.pop(vmid).close()
+
+    async def create_and_start(self, vmid: int, node: str) -> None:
+        """PVE's two tasks alone."""
+        await self._create(vmid, node)
+        await self._task("POST", f"/nodes/{node}/lxc/{vmid}/status/start", vmid, "vzstart")
 
     async def _create(self, vmid: int, node: str) -> None:
         body = {
@@ -127,11 +139,17 @@ class BareScript:
         """As who has to know that he may, and where the guest is, no longer ago than the product lets it be."""
         if time.perf_counter() - self.asked_at.get(vmid, -RIGHTS_HOLD_FOR_S) >= RIGHTS_HOLD_FOR_S:
             await asyncio.gather(self._ask(vmid), self._find(vmid, node, RIGHTS_HOLD_FOR_S))
-        command = shlex.join(["pct", "exec", str(vmid), "--", "/bin/sh", "-c", script, "sh", *argv])
-        shell = self.shells[vmid % len(self.shells)]
-        result = await shell.run(command, input=stdin)
-        if result.exit_status:
-            raise SystemExit(f"{script[:40]} in {vmid}: {result.exit_status} {result.stderr!r}")
+        if vmid not in self.conversations:
+            command = shlex.join(["pct", "exec", str(vmid), "--", *conversation()])
+            shell = self.shells[vmid % len(self.shells)]
+            self.conversations[vmid] = await shell.create_process(command, encoding=None)
+        process, nonce = self.conversations[vmid], secrets.token_hex(8)
+        process.stdin.write(request(nonce, "", ["/bin/sh", "-c", script, "sh", *argv], stdin.encode()))
+        end = f"{nonce} left ".encode()
+        _, said = await asyncio.gather(process.stdout.readuntil(end), process.stderr.readuntil(end))
+        status, _ = await asyncio.gather(process.stdout.readline(), process.stderr.readline())
+        if status != b"0\n":
+            raise SystemExit(f"{script[:40]} in {vmid}: {status!r} {said!r}")
 
     async def _ask(self, vmid: int) -> None:
         await self._get(f"/access/permissions?path=/vms/{vmid}")
