@@ -28,6 +28,7 @@ app.add_typer(secrets, name="secrets")
 template = typer.Typer(no_args_is_help=True, help="Templates: read, checked, taken in and out.")
 app.add_typer(template, name="template")
 
+PROGRAM = "lxc-dashboard"
 DEFAULT_PORT = 3001
 DEFAULT_URL = f"http://localhost:{DEFAULT_PORT}"
 
@@ -35,7 +36,7 @@ DEFAULT_URL = f"http://localhost:{DEFAULT_PORT}"
 def main() -> None:
     """Entry point: an error of ours becomes a message and status 1."""
     try:
-        app()
+        app(prog_name=PROGRAM)
     except DashboardError as error:
         explain(error)
         sys.exit(1)

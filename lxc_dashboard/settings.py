@@ -259,6 +259,8 @@ def _of_address(given: str) -> tuple[str, int, bool]:
         host, named = parts.hostname or "", parts.port
     except ValueError:
         raise ValueError(_ADDRESS) from None
+    if named == 0:
+        raise ValueError("must not have the port 0")
     if parts.scheme not in {"", "https"} or parts.username or parts.path.strip("/") or parts.query:
         raise ValueError(_ADDRESS)
     return host, named or (HTTPS_PORT if parts.scheme else 0), bool(named)

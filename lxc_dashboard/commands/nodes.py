@@ -50,6 +50,16 @@ class Ssh:
 
 
 @dataclass(frozen=True, slots=True)
+class Door:
+    """The SSH door of ``node``. ``key``: its host key, empty where that is still to be asked for."""
+
+    node: str
+    host: str
+    port: int
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """An endpoint as the command line describes it. ``yes``: what is shown is pinned without a question."""
 
@@ -78,7 +88,7 @@ def show(*, as_json: bool) -> None:
 
 
 def add(wanted: Wanted) -> None:
-    """Register or change. ``InvalidInputError`` names the option; asks before it pins what it was shown."""
+    """Register or change. ``InvalidInputError`` names the option, before anything is connected to; asks before it pins what it was shown."""
     run(_add(Settings.load(), _addressed(wanted)))
     out.print(f"Registered. Try it: lxc-dashboard node test {wanted.name}")
 
@@ -137,12 +147,13 @@ async def _add(settings: Settings, wanted: Wanted) -> None:
         ssh_key=_read(wanted.ssh.key_file, "--ssh-key-file"),
     )
     _refuse_halves(wanted.token, secrets.token_secret)
+    given = _doors_of(wanted.ssh)
     ssl_context(Endpoint(wanted.host, wanted.port, ca_pem=ca_pem))  # whether it can be read
     if secrets.ssh_key is not None:
         private_key_of(secrets.ssh_key)
     async with Runtime.open(settings) as runtime:
         fingerprint = await _pinned_certificate(wanted, ca_pem)
-        doors = await _doors(runtime, wanted)
+        doors = {door.node: await _pinned(runtime, door, yes=wanted.yes) for door in given}
         node = ProxmoxNode(
             name=wanted.name,
             host=wanted.host,
@@ -204,22 +215,28 @@ async def _pinned_certificate(wanted: Wanted, ca_pem: str | None) -> str | None:
     return shown
 
 
-async def _doors(runtime: Runtime, wanted: Wanted) -> dict[str, dict[str, Any]]:
-    keys = dict(_pair(text, "--host-key") for text in wanted.ssh.host_keys)
-    doors: dict[str, dict[str, Any]] = {}
-    for text in wanted.ssh.doors:
+def _doors_of(ssh: Ssh) -> list[Door]:
+    """The doors with the host keys that are given for them. Raises ``InvalidInputError``."""
+    keys = dict(_pair(text, "--host-key") for text in ssh.host_keys)
+    doors = []
+    for text in ssh.doors:
         name, address = _pair(text, "--door")
         host, port = _address(address)
-        key = keys.pop(name, "")
-        if not key:
-            key = await runtime.ssh.host_key(host, port)
-            err.print(f"{host}:{port} shows the SSH host key\n  {key}")
-            err.print("On the node: cat /etc/ssh/ssh_host_*_key.pub")
-            _confirm("Is it the same", "--host-key", yes=wanted.yes)
-        doors[name] = {"host": host, "port": port, "host_key": key}
+        doors.append(Door(name, host, port, keys.pop(name, "")))
     if keys:
         raise InvalidInputError({"--host-key": f"no --door is named {', '.join(keys)}"})
     return doors
+
+
+async def _pinned(runtime: Runtime, door: Door, *, yes: bool) -> dict[str, Any]:
+    """The door as it is stored. Its host key is asked for where none is given."""
+    key = door.key
+    if not key:
+        key = await runtime.ssh.host_key(door.host, door.port)
+        err.print(f"{door.host}:{door.port} shows the SSH host key\n  {key}")
+        err.print("On the node: cat /etc/ssh/ssh_host_*_key.pub")
+        _confirm("Is it the same", "--host-key", yes=yes)
+    return {"host": door.host, "port": door.port, "host_key": key}
 
 
 def _confirm(question: str, option: str, *, yes: bool) -> None:

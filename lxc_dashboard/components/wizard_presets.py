@@ -9,6 +9,7 @@ import reflex as rx
 from lxc_dashboard import text
 from lxc_dashboard.components.controls import badge, button, field
 from lxc_dashboard.components.widgets import confirm_button, dialog
+from lxc_dashboard.services.creation.presets import SHARE_PRIVILEGE
 from lxc_dashboard.state.create import CreateState
 from lxc_dashboard.state.create_presets import PresetRow
 
@@ -42,9 +43,13 @@ def _new() -> rx.Component:
             field_id="preset_name",
         ),
         rx.el.label(
-            rx.el.input(type="checkbox", name="preset_shared"),
+            rx.el.input(type="checkbox", name="preset_shared", disabled=CreateState.may_share != "yes"),
             text.PRESET_SHARE,
             class_name="check",
+        ),
+        rx.cond(
+            CreateState.may_share == "no",
+            rx.el.span(text.PRESET_SHARE_NEEDS.format(privilege=SHARE_PRIVILEGE), class_name="field-hint"),
         ),
         rx.el.div(button(text.PRESET_SAVE, kind="primary", type="submit"), class_name="row"),
         on_submit=CreateState.save_preset,
@@ -76,7 +81,13 @@ def _row(row: rx.Var[PresetRow]) -> rx.Component:
 
 def _shown(row: rx.Var[PresetRow]) -> rx.Component:
     return rx.fragment(
-        rx.el.span(rx.el.strong(row.name), " ", badge(row.about), class_name="preset-name"),
+        rx.el.span(
+            rx.el.strong(row.name),
+            " ",
+            badge(row.about),
+            rx.cond(row.right != "", rx.el.span(" ", row.right, class_name="soft")),
+            class_name="preset-name",
+        ),
         rx.el.span(
             _small(text.PRESET_USE, row, CreateState.use_preset(row.id)),
             rx.cond(row.mine, rx.fragment(*_own(row))),
@@ -91,7 +102,10 @@ def _own(row: rx.Var[PresetRow]) -> list[rx.Component]:
         rx.cond(
             row.shared,
             _small(text.PRESET_UNSHARE, row, CreateState.share_preset(row.id, False)),
-            _small(text.PRESET_SHARE_ONE, row, CreateState.share_preset(row.id, True)),
+            rx.cond(
+                CreateState.may_share == "yes",
+                _small(text.PRESET_SHARE_ONE, row, CreateState.share_preset(row.id, True)),
+            ),
         ),
         confirm_button(
             text.PRESET_OVERWRITE,

@@ -17,6 +17,7 @@ from lxc_dashboard.components.wizard_appliances import appliance_search
 from lxc_dashboard.components.wizard_command import as_commands
 from lxc_dashboard.components.wizard_mounts import mount_list
 from lxc_dashboard.components.wizard_presets import presets_button
+from lxc_dashboard.components.wizard_proposal import proposal
 from lxc_dashboard.components.wizard_several import one_only, planned, several_block
 from lxc_dashboard.pages.shell import page
 from lxc_dashboard.state.create import CreateState
@@ -49,7 +50,7 @@ def create() -> rx.Component:
 
 
 def _wizard() -> rx.Component:
-    return rx.el.div(begun.notes(), _form(), class_name="stack")
+    return rx.el.div(begun.notes(), _form(), proposal(), class_name="stack")
 
 
 def _form() -> rx.Component:

@@ -26,6 +26,13 @@ class Access(Noun):
         """``GET /access/domains``: the realms; needs no sign-in."""
         return await self._caller.get("/access/domains", _DOMAINS)
 
+    async def all_permissions(self) -> dict[str, frozenset[str]]:
+        """``GET /access/permissions``: the user's own privileges at each path that PVE knows and where they hold any.
+
+        The paths of all pools are among them. What is inherited below a path that is not listed is not in it.
+        """
+        return await self._caller.get("/access/permissions", _PERMISSIONS)
+
     async def permissions(self, path: str) -> frozenset[str]:
         """``GET /access/permissions?path=``: the user's own privileges at exactly ``path`` (``/vms/101``).
 

@@ -1,4 +1,4 @@
-"""``python -m lxc_dashboard.sandbox``: a sandbox node in its own process, described in one line of JSON when ready."""
+"""A sandbox node in its own process, described in one line of JSON when ready."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KINDS = ("auto", "root", "systemd", "rootless", "simulated", "none")
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m lxc_dashboard.sandbox", description=__doc__)
+    parser = argparse.ArgumentParser(prog="lxc-dashboard sandbox", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder for everything that is kept")
     parser.add_argument("--api-port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--ssh-port", type=int, default=0, help="0 takes a free one")

@@ -44,6 +44,7 @@ class CreateState(SharingPart, rx.State):
             if self._is_unchecked():
                 yield CreateState.check_now
             return
+        self._withdraw()
         if self.form and not coded and asked.edit == self.edits and asked.template in {"", self.template_id}:
             self._stand(asked)
             yield
@@ -52,7 +53,8 @@ class CreateState(SharingPart, rx.State):
             await self._begin(asked, coded)
             self._sum_up()
             self._show()
-            leads_to = self._there(replace=True)
+            # The address keeps the link until the user has answered: a reload shows it again.
+            leads_to = None if self.proposal else self._there(replace=True)
             yield leads_to
             # What is begun here ends when the address changes: then it begins there.
             if self.step == "review" and leads_to is None:

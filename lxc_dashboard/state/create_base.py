@@ -224,10 +224,14 @@ class WizardBase(Offer, PageState, mixin=True):
         self.reached = max(self.reached, wizard.STEPS.index(step))
 
     def _there(self, *, replace: bool = False) -> Any:
-        """To the address of where the wizard stands, unless the browser is there. ``_pushed`` are the ones on their way."""
+        """To the address of where the wizard stands, unless the browser is there. ``_pushed`` are the ones on their way.
+
+        An address that holds a link is left.
+        """
         begins = self.step == wizard.STEPS[0] and not self.template_id
         here = Asked("" if begins else self.step, self.template_id, self.edits)
-        if here == Asked.of(self.router.url.query_parameters):
+        parameters = self.router.url.query_parameters
+        if here == Asked.of(parameters) and not parameters.get("from"):
             return None
         self._pushed = (*self._pushed, here)[-PUSHED_AT_MOST:]
         return rx.redirect(routes.create(here.template, here.step, edit=here.edit), replace=replace)

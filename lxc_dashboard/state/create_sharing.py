@@ -36,6 +36,25 @@ class SharingPart(PresetsPart, mixin=True):
         self.link, self.link_lacks = "", ""
 
     @requires()
+    async def accept_proposal(self) -> Any:
+        """Fills the form with what was shown."""
+        filled, name = self._withdraw()
+        if filled is None:
+            return None
+        if name:
+            return await self._take_preset(name, filled)
+        self.presets_open = False
+        await self._take_link(filled)
+        self._sum_up()
+        return self._there(replace=True)
+
+    @requires()
+    async def decline_proposal(self) -> Any:
+        """What is here stays."""
+        self._withdraw()
+        return self._there(replace=True)
+
+    @requires()
     async def start_again(self) -> Any:
         """Forgets what was chosen and typed, the draft too. Of a failed job, what it was asked for stands again."""
         self._clear()
@@ -58,20 +77,19 @@ class SharingPart(PresetsPart, mixin=True):
         return self._there()
 
     async def _begin(self, asked: Asked, coded: str) -> None:
-        """What a link says; else what is here, where it belongs to what is asked for; else the draft; else nothing."""
-        found = links.decode(coded) if coded else None
-        if found is not None:
-            await self._take_link(found)
-            return
+        """What is here, where it belongs to what is asked for; else the draft; else nothing. What a link says is proposed over it."""
         if asked.edit != self.edits:
             self._clear()
         if not self.form:
             await self._resume(asked.edit)
         if asked.template and asked.template != self.template_id:
             await self._take_template(asked.template)
-        if coded:
-            self.told = [text.LINK_UNREADABLE, *self.told]
         self._stand(asked)
+        found = links.decode(coded) if coded else None
+        if found is not None:
+            await self._propose(found, text.PROPOSED_LINK, text.PROPOSED_LINK_BY)
+        elif coded:
+            self.told = [text.LINK_UNREADABLE, *self.told]
 
     def _stand(self, asked: Asked) -> None:
         """At the step that is asked for, as far as the steps before it are done. What is filled in leads to its values."""

@@ -61,6 +61,7 @@ PRESETS_LEAD: Final = (
 )
 PRESET_NAME: Final = "Name"
 PRESET_SHARE: Final = "Share with all who use this endpoint"
+PRESET_SHARE_NEEDS: Final = "Sharing needs {privilege} at /vms or at a pool in PVE"
 PRESET_SAVE: Final = "Save as preset"
 PRESET_SAVED: Final = "Saved the preset {name}"
 PRESET_USED: Final = "Filled in from the preset {name}"
@@ -77,6 +78,27 @@ PRESET_DELETE_LOSS: Final = "Nobody can start from it any more. Containers stay 
 PRESET_MINE: Final = "yours"
 PRESET_SHARED: Final = "yours, shared"
 PRESET_OF: Final = "shared by {owner}"
+PRESET_RIGHT: Final = "with {privilege} at {path}"
+PROPOSED_PRESET: Final = "Use the preset {name}?"
+PROPOSED_BY: Final = "Shared by {owner}, who held {privilege} at {path} when it was last changed"
+PROPOSED_LINK: Final = "Fill in the form from this link?"
+PROPOSED_LINK_BY: Final = (
+    "Anybody can write a link, without any right in PVE. Use it only if you trust who gave it to you."
+)
+PROPOSED_CHANGES: Final = "Beyond the defaults it sets"
+PROPOSED_NOTHING: Final = "It sets nothing beyond the defaults."
+PROPOSED_USE: Final = "Use this preset"
+PROPOSED_USE_LINK: Final = "Fill in the form"
+PRIVILEGED_MEANS: Final = "Its root is the node's root"
+SWITCHED_ON: Final = "On"
+SWITCHED_OFF: Final = "Off"
+CHANGED_LISTS: Final = {
+    "extras": "Packages added",
+    "packages_off": "Packages left out",
+    "scripts_on": "Scripts switched on",
+    "scripts_off": "Scripts switched off",
+    "scripts": "Order of scripts",
+}
 NO_PRESETS: Final = "There is none yet, of yours or shared at this endpoint."
 NO_SUCH_PRESET: Final = "This preset is not there, or not any more"
 FROM_PRESET: Final = "preset"

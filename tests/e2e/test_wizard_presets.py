@@ -6,14 +6,16 @@ import msgspec
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from lxc_dashboard import text
+from lxc_dashboard import routes, text
+from lxc_dashboard.db.models import Preset
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.creation import presets
+from lxc_dashboard.services.creation import links, presets
+from lxc_dashboard.services.creation.filled import Filled
 from tests.e2e import job_runs
-from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults
+from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, visit
 from tests.e2e.stack import Stack
-from tests.e2e.wizard import KEY, at, close_dialog, fill, start, type_a_container
+from tests.e2e.wizard import KEY, accept_link, at, close_dialog, fill, holds, proposed, start, type_a_container
 
 
 @pytest.fixture
@@ -37,15 +39,27 @@ def save_preset(page: Page, name: str, *, shared: bool = False) -> None:
 
 
 def check_used_by_another(other: Page) -> None:
-    """Whose it is stands there, it fills in all but the name, and what it filled in is marked."""
+    """The list names the sharer and their right. What it changes is shown, its keys first, before it fills all but the name."""
     start(other, text.NO_TEMPLATE)
     fill(other, hostname="others-own")
     other.get_by_role("button", name=text.PRESETS, exact=True).click()
     row = preset(other, "bigger hello")
     expect(row).to_contain_text(text.PRESET_OF.format(owner="root@pam"))
+    expect(row).to_contain_text("VM.Allocate at /vms")
     expect(row.get_by_role("button")).to_have_count(1)
     row.get_by_role("button", name=text.PRESET_USE).click()
+    asked = proposed(other)
+    expect(asked).to_contain_text("Shared by root@pam, who held VM.Allocate at /vms")
+    expect(asked.locator(".note").first).to_contain_text(KEY)
+    expect(asked).to_contain_text("777")
+    assert accessibility_faults(other) == []
+    asked.get_by_role("button", name=text.CANCEL).click()
+    expect(asked).to_be_hidden()
+    holds(other, ssh_keys="", memory_mib="512")
+    row.get_by_role("button", name=text.PRESET_USE).click()
+    proposed(other).get_by_role("button", name=text.PROPOSED_USE).click()
     at(other, "configure")
+    expect(other.get_by_role("dialog")).to_have_count(0)
     expect(other.locator(".wizard-aside")).to_contain_text("hello r1")
     values = {"hostname": "others-own", "memory_mib": "777", "ssh_keys": KEY, "password": ""}
     for name, value in values.items():
@@ -84,6 +98,29 @@ def test_a_preset_is_saved_used_marked_renamed_shared_and_deleted(
     expect(preset(page, "bigger hello")).to_be_hidden()
 
 
+def test_who_may_create_no_container_is_not_offered_to_share(new_page: NewPage, signed_in_as: SignedInAs) -> None:
+    page = new_page(storage_state=signed_in_as("viewer@pve"))
+    start(page, text.NO_TEMPLATE)
+    save_preset(page, "own alone")
+    expect(page.get_by_label(text.PRESET_SHARE)).to_be_disabled()
+    expect(page.get_by_text(text.PRESET_SHARE_NEEDS.format(privilege="VM.Allocate"))).to_be_visible()
+    expect(preset(page, "own alone").get_by_role("button", name=text.PRESET_SHARE_ONE)).to_have_count(0)
+
+
+def test_a_link_that_is_opened_over_a_preset_is_filled_in_as_a_link(page: Page, stack: Stack) -> None:
+    start(page, text.NO_TEMPLATE)
+    job_runs.in_services(stack, page, _shared_by_another)
+    page.get_by_role("button", name=text.PRESETS, exact=True).click()
+    preset(page, "of another").get_by_role("button", name=text.PRESET_USE).click()
+    expect(proposed(page)).to_contain_text("4096")
+    visit(page, routes.shared_creation(links.encode(Filled(form={"hostname": "by-link", "cores": "3"})).coded))
+    accept_link(page)
+    expect(page.get_by_text(text.FROM_LINK)).to_be_visible()
+    at(page, "review")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    holds(page, hostname="by-link", cores="3", memory_mib="512")
+
+
 def test_a_preset_whose_storage_is_gone_falls_back_and_says_so(page: Page, stack: Stack) -> None:
     start(page, "hello")
     fill(page, cores="2")
@@ -93,6 +130,18 @@ def test_a_preset_whose_storage_is_gone_falls_back_and_says_so(page: Page, stack
     expect(page.get_by_text("Storage gone-storage is not there on")).to_be_visible()
     expect(page.locator("#cores")).to_have_value("2")
     expect(page.locator("#storage")).not_to_have_value("gone-storage")
+
+
+async def _shared_by_another(rt: Runtime, session: Session) -> None:
+    row = Preset(
+        endpoint_id=session.endpoint_id,
+        owner="ann@pve",
+        name="of another",
+        shared_path="/pool/dev",
+        fields={"form": {"memory_mib": "4096"}},
+    )
+    async with rt.db.transaction() as tx:
+        await tx.presets.add(row)
 
 
 async def _let_storage_go(rt: Runtime, session: Session) -> None:

@@ -34,6 +34,11 @@ def test_a_link_fills_the_wizard_for_another_user_without_the_password(
     close_dialog(page)
     other = new_page(storage_state=signed_in_as("operator@pve"))
     visit(other, link)
+    expect(wizard.proposed(other).locator(".note").first).to_contain_text(wizard.KEY)
+    expect(other.locator("#ssh_keys")).to_have_value("")
+    assert accessibility_faults(other) == []
+    reload(other)
+    wizard.accept_link(other)
     at(other, "configure")
     values = {"hostname": "shared-by-link", "memory_mib": "777", "ssh_keys": wizard.KEY, "password": ""}
     for name, value in values.items():
@@ -44,6 +49,7 @@ def test_a_link_fills_the_wizard_for_another_user_without_the_password(
     again = other.locator("#shared-link").input_value()
     third = new_page(storage_state=signed_in_as())
     visit(third, again)
+    wizard.accept_link(third)
     at(third, "review")
     expect(step(third, "review")).to_contain_text("shared-by-link")
     expect(third.get_by_text(text.FROM_LINK)).to_be_visible()
@@ -56,8 +62,28 @@ def test_a_link_leads_through_the_sign_in(page: Page, fresh_page: Page, stack: S
     link = page.locator("#shared-link").input_value()
     visit(fresh_page, link)
     fill_sign_in(fresh_page, "operator@pve", stack.users["operator@pve"])
+    wizard.accept_link(fresh_page)
     at(fresh_page, "configure")
     expect(fresh_page.locator("#hostname")).to_have_value("after-sign-in")
+
+
+def test_a_link_that_is_declined_changes_nothing(page: Page) -> None:
+    start(page, "hello")
+    fill(page, hostname="kept-as-it-is", memory_mib="640")
+    forward(page, "packages")
+    form = {"ssh_keys": wizard.KEY, "unprivileged": "", "memory_mib": "64", "description": "\n".join("abcdefghij" * 6)}
+    hostile = links.encode(Filled(form=form))
+    visit(page, routes.shared_creation(hostile.coded))
+    asked = wizard.proposed(page)
+    expect(asked).to_contain_text(text.PROPOSED_LINK_BY)
+    expect(asked.locator(".note")).to_contain_text([text.PRIVILEGED_MEANS, wizard.KEY])
+    for first in asked.locator(".note").all():
+        expect(first).to_be_in_viewport(ratio=1)
+    expect(asked.get_by_role("button", name=text.PROPOSED_USE_LINK)).to_be_in_viewport(ratio=1)
+    asked.get_by_role("button", name=text.CANCEL).click()
+    expect(page).not_to_have_url(re.compile("from="))
+    forward(page, "configure")
+    wizard.holds(page, hostname="kept-as-it-is", memory_mib="640", ssh_keys="")
 
 
 @pytest.mark.parametrize("coded", ["nonsense", "1", "1AAAA", "1eNqrVgIAAKoAow", "x" * 4000])
@@ -78,6 +104,7 @@ def test_a_pool_that_a_link_names_and_that_is_not_seen_stays(page: Page) -> None
     close_dialog(page)
     named = links.encode(Filled.from_json(own.to_json() | {"form": {**own.form, "pool": "not-seen"}}))
     visit(page, routes.shared_creation(named.coded))
+    wizard.accept_link(page)
     at(page, "review")
     # The check names the pool: from then on the step is one to mend.
     page.get_by_role("button", name=re.compile(f"^{text.STEP_NAMES['configure']}\\b")).click()

@@ -106,6 +106,17 @@ def type_a_container(page: Page, hostname: str) -> None:
     forward(page, "packages")
 
 
+def proposed(page: Page) -> Locator:
+    """The dialog that lists what somebody else's preset or link changes."""
+    dialog = page.get_by_role("dialog").filter(has=page.locator(".proposed"))
+    expect(dialog).to_be_visible()
+    return dialog
+
+
+def accept_link(page: Page) -> None:
+    proposed(page).get_by_role("button", name=text.PROPOSED_USE_LINK).click()
+
+
 def close_dialog(page: Page) -> None:
     """Notices have a button of this name, too."""
     page.get_by_role("dialog").last.get_by_role("button", name=text.CLOSE, exact=True).click()

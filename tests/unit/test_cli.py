@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +50,21 @@ def test_help_names_every_command() -> None:
     shown = CliRunner().invoke(cli.app, ["--help"]).output
     for command in ("demo", "web", "worker", "migrate", "sandbox", "node", "secrets", "doctor", "create"):
         assert re.search(rf"\b{command}\b", shown)
+
+
+@pytest.mark.parametrize(
+    ("words", "usage"),
+    [
+        (["node", "add"], "Usage: lxc-dashboard node add [OPTIONS]"),
+        (["--help"], "Usage: lxc-dashboard [OPTIONS] COMMAND"),
+        (["sandbox", "--help"], "usage: lxc-dashboard sandbox [-h]"),
+    ],
+)
+def test_a_usage_line_names_the_command_as_it_is_typed(words: list[str], usage: str) -> None:
+    """The installed command runs the module, as this does."""
+    command = [sys.executable, "-m", "lxc_dashboard.cli", *words]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert usage in " ".join((shown.stdout + shown.stderr).split())
 
 
 def test_a_kind_of_guests_that_there_is_not_is_refused_before_anything_starts(listener: int) -> None:

@@ -39,6 +39,8 @@ def test_each_missing_variable_is_named() -> None:
         ("PVE_HOST", "http://pve.lan", "https://"),
         ("PVE_HOST", "https://root@pve.lan/api2/json", "https://"),
         ("PVE_HOST", "pve.lan:x", "https://"),
+        ("PVE_HOST", "https://pve.lan:0", "port 0"),
+        ("PVE_HOST", "pve.lan:0", "port 0"),
         ("PVE_HOST", "[::1", "https://"),
         ("PVE_HOST", "pve one", "https://"),
         ("PVE_HOST", "https://pve one:8006", "https://"),

@@ -195,7 +195,10 @@ class CreationEvent(Table, table=True):
 
 
 class Preset(Table, table=True):
-    """Wizard fields to start from, of one user at an endpoint, or shared with all who use it. ``fields`` holds no secret."""
+    """Wizard fields to start from, of one user at an endpoint, or shared with all who use it. ``fields`` holds no secret.
+
+    ``shared_path``: where PVE let its owner create containers when they shared it, ``/vms`` or ``/pool/dev``. Empty: not shared.
+    """
 
     __tablename__ = "preset"
     __table_args__ = (UniqueConstraint("endpoint_id", "owner", "name"),)
@@ -204,7 +207,7 @@ class Preset(Table, table=True):
     endpoint_id: UUID = _refers("proxmox_node", "CASCADE", index=False)
     owner: str = Field(max_length=255)
     name: str = Field(max_length=63)
-    shared: bool = False
+    shared_path: str = Field(default="", max_length=255)
     fields: dict[str, Any] = json_field()
     created_at: datetime = time_field()
     updated_at: datetime = time_field()

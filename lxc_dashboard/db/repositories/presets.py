@@ -33,7 +33,7 @@ class PresetRepository:
 
     async def list(self, endpoint_id: UUID, userid: str) -> Sequence[Preset]:
         """The user's own and the shared ones of the endpoint, by name."""
-        seen = (col(Preset.owner) == userid) | col(Preset.shared)
+        seen = (col(Preset.owner) == userid) | (col(Preset.shared_path) != "")
         presets = select(Preset).where(col(Preset.endpoint_id) == endpoint_id, seen)
         presets = presets.order_by(col(Preset.name), col(Preset.owner))
         return (await self._session.scalars(presets)).all()
@@ -43,15 +43,15 @@ class PresetRepository:
         preset_id: UUID,
         *,
         name: str | None = None,
-        shared: bool | None = None,
+        shared_path: str | None = None,
         fields: Mapping[str, Any] | None = None,
     ) -> Preset:
         """Changes what is given. Raises ``NotFoundError``, ``ConflictError`` as ``add``."""
         preset = await self.get(preset_id)
         if name is not None:
             preset.name = name
-        if shared is not None:
-            preset.shared = shared
+        if shared_path is not None:
+            preset.shared_path = shared_path
         if fields is not None:
             preset.fields = dict(fields)
         preset.updated_at = now()

@@ -18,6 +18,15 @@ async def held(runtime: Runtime, session: Session, path: str) -> frozenset[str]:
     return await client.access.permissions(path)
 
 
+async def path_of_any(runtime: Runtime, session: Session, privilege: str, path: str, below: str) -> str:
+    """``path`` where the user holds ``privilege`` there, else the first path below ``below`` where they do, else an empty text."""
+    client = await acting.client(runtime, session)
+    if privilege in await client.access.permissions(path):
+        return path
+    held = await client.access.all_permissions()
+    return min((each for each in held if each.startswith(f"{below}/") and privilege in held[each]), default="")
+
+
 async def require(runtime: Runtime, session: Session, path: str, *privileges: str) -> None:
     """Raises ``PrivilegeError`` naming the first of ``privileges`` that the user lacks at ``path``."""
     present = await held(runtime, session, path)

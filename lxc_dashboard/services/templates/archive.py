@@ -160,7 +160,7 @@ def _read(unpacking: Unpacking, name: str) -> ImportResult:
     root = _root(unpacking.folder)
     around = "" if root == unpacking.folder else f"{root.name}/"
     discovery = discover(root)
-    says = _manifest(root)
+    says = _manifest(root, f"{around}{MANIFEST_NAME}")
     kept: list[TemplateContent] = []
     refused = [replace(refusal, file=f"{around}{refusal.file}") for refusal in discovery.refused]
     incomplete = _incomplete(discovery, unpacking.left_out, around)
@@ -185,9 +185,9 @@ def _root(folder: Path) -> Path:
     return folder
 
 
-def _manifest(root: Path) -> Manifest | None:
+def _manifest(root: Path, name: str) -> Manifest | None:
     path = root / MANIFEST_NAME
-    return manifest.decode(path.read_bytes()) if path.is_file() else None
+    return manifest.decode(path.read_bytes(), name) if path.is_file() else None
 
 
 def _take(

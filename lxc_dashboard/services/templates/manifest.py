@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Final
@@ -28,7 +29,7 @@ VERSION: Final = 1
 MAX_MANIFEST_BYTES: Final = 16 << 20
 
 
-class ScriptSays(msgspec.Struct, omit_defaults=True, frozen=True):
+class ScriptSays(msgspec.Struct, omit_defaults=True, frozen=True, forbid_unknown_fields=True):
     """What differs from what the script's own comments and name say."""
 
     position: Annotated[int, msgspec.Meta(ge=0, lt=MAX_SCRIPTS)] | None = None
@@ -38,14 +39,14 @@ class ScriptSays(msgspec.Struct, omit_defaults=True, frozen=True):
     optional: bool | None = None
 
 
-class FileSays(msgspec.Struct, omit_defaults=True, frozen=True):
+class FileSays(msgspec.Struct, omit_defaults=True, frozen=True, forbid_unknown_fields=True):
     """``mode`` in octal, where it is neither 0644 nor 0755."""
 
     mode: Annotated[str, msgspec.Meta(pattern="^[0-7]{4}$")] | None = None
     owner: str | None = None
 
 
-class TemplateSays(msgspec.Struct, omit_defaults=True, frozen=True):
+class TemplateSays(msgspec.Struct, omit_defaults=True, frozen=True, forbid_unknown_fields=True):
     """``checksum`` is ``TemplateContent.checksum``. ``config_path`` is where its source had the folder that now lies beside."""
 
     name: str
@@ -55,7 +56,7 @@ class TemplateSays(msgspec.Struct, omit_defaults=True, frozen=True):
     files: dict[str, FileSays] = {}
 
 
-class Manifest(msgspec.Struct, frozen=True):
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: str
     version: int
     templates: list[TemplateSays]
@@ -68,15 +69,17 @@ def encode(contents: Sequence[TemplateContent]) -> bytes:
 
 
 def decode(data: bytes, file: str = MANIFEST_NAME) -> Manifest | None:
-    """None where the file is somebody else's. Raises ``TemplateError`` for one of ours that cannot be read, and for one too long."""
+    """None where the file is another program's: JSON that names neither our format nor templates.
+
+    Raises ``TemplateError`` for one that is too long or no JSON, with its line, and for one of ours that is not as ``Manifest`` has it.
+    """
     if len(data) > MAX_MANIFEST_BYTES:
         raise TemplateError(file, 0, f"is {len(data):,} bytes long, and at most {MAX_MANIFEST_BYTES:,} are read")
-    try:
-        read: Any = msgspec.json.decode(data)
-    except (msgspec.DecodeError, RecursionError, ValueError):
+    read = _json(data, file)
+    if not isinstance(read, dict) or (read.get("format") != FORMAT and "templates" not in read):
         return None
-    if not isinstance(read, dict) or read.get("format") != FORMAT:
-        return None
+    if read.get("format") != FORMAT:
+        raise TemplateError(file, 0, f'names no "format": "{FORMAT}"')
     version = read.get("version")
     if not isinstance(version, int) or version < 1:
         raise TemplateError(file, 0, "names no version of its format")
@@ -86,6 +89,18 @@ def decode(data: bytes, file: str = MANIFEST_NAME) -> Manifest | None:
         return msgspec.convert(read, Manifest)
     except msgspec.ValidationError as error:
         raise TemplateError(file, 0, f"cannot be read: {error}") from error
+
+
+def _json(data: bytes, file: str) -> Any:
+    try:
+        return json.loads(data)
+    except json.JSONDecodeError as error:
+        raise TemplateError(file, error.lineno, f"is not valid JSON: {error.msg} (column {error.colno})") from error
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise TemplateError(file, line, "is not valid JSON: this line is not UTF-8") from error
+    except RecursionError as error:
+        raise TemplateError(file, 0, "is not valid JSON: it is nested too deep") from error
 
 
 def applied(content: TemplateContent, says: TemplateSays) -> TemplateContent:

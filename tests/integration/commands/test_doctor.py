@@ -184,7 +184,7 @@ def test_a_host_may_come_from_an_address_bar(
     assert [(node["host"], node["port"]) for node in listed()] == [(host, port)]
 
 
-@pytest.mark.parametrize("given", [["http://127.0.0.1:7"], ["pve one"], ["pve:7", "--port", "8"]])
+@pytest.mark.parametrize("given", [["http://127.0.0.1:7"], ["pve one"], ["pve:7", "--port", "8"], ["https://pve:0"]])
 def test_a_host_that_is_none_is_not_registered(environment: pytest.MonkeyPatch, given: list[str]) -> None:
     refused = CliRunner().invoke(cli.app, ["node", "add", "bar", "--fingerprint", FINGERPRINT, "--host", *given])
     assert isinstance(refused.exception, InvalidInputError)

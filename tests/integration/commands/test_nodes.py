@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from lxc_dashboard import cli
+from lxc_dashboard.errors import InvalidInputError
 from lxc_dashboard.settings import Settings
 from tests.unit.test_docs import ROOT, fenced
 
@@ -80,6 +82,27 @@ def test_a_second_node_add_replaces_the_registration(node_side: dict[str, Any]) 
     assert call(["node", "add", "home", *api]).exit_code == 0
     (node,) = json.loads(call(["node", "list", "--json"]).stdout)
     assert node["doors"] == {}
+
+
+@pytest.mark.usefixtures("_environment")
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        (["--door", "nope"], "--door"),
+        (["--door", "pve1=h:0"], "--door"),
+        (["--host-key", "pve1=ssh-ed25519 AAAA"], "--host-key"),
+        (["--door", "pve1=127.0.0.1", "--host-key", "nope"], "--host-key"),
+    ],
+)
+def test_wrong_options_are_refused_before_anything_is_connected_to(options: list[str], field: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as pve:
+        port = str(pve.getsockname()[1])
+        refused = call(["node", "add", "home", "--host", "127.0.0.1", "--port", port, "--yes", *options])
+        assert isinstance(refused.exception, InvalidInputError)
+        assert list(refused.exception.fields) == [field]
+        pve.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            pve.accept()
 
 
 @pytest.mark.usefixtures("_environment")

@@ -85,10 +85,10 @@ async def test_presets_are_seen_by_their_owner_and_shared_ones_by_all(
 ) -> None:
     async with database.transaction() as tx:
         await tx.presets.add(Preset(endpoint_id=endpoint.id, owner="root@pam", name="small", fields={"cores": 1}))
-        await tx.presets.add(Preset(endpoint_id=endpoint.id, owner="root@pam", name="large", shared=True))
+        await tx.presets.add(Preset(endpoint_id=endpoint.id, owner="root@pam", name="large", shared_path="/vms"))
         await tx.presets.add(Preset(endpoint_id=endpoint.id, owner="eve@pve", name="small"))
         other = await tx.nodes.add(ProxmoxNode(name="other", host="other.example"))
-        await tx.presets.add(Preset(endpoint_id=other.id, owner="root@pam", name="foreign", shared=True))
+        await tx.presets.add(Preset(endpoint_id=other.id, owner="root@pam", name="foreign", shared_path="/vms"))
     async with database.transaction() as tx:
         assert [(row.owner, row.name) for row in await tx.presets.list(endpoint.id, "eve@pve")] == [
             ("root@pam", "large"),
@@ -104,10 +104,10 @@ async def test_a_preset_changes_and_goes(database: DatabaseService, endpoint: Pr
         )
     async with database.transaction() as tx:
         await tx.presets.update(preset.id, fields={"cores": 2})
-        await tx.presets.update(preset.id, name="tiny", shared=True)
+        await tx.presets.update(preset.id, name="tiny", shared_path="/vms")
     async with database.transaction() as tx:
         found = await tx.presets.get(preset.id)
-        assert (found.name, found.shared, found.fields) == ("tiny", True, {"cores": 2})
+        assert (found.name, found.shared_path, found.fields) == ("tiny", "/vms", {"cores": 2})
         await tx.presets.delete(preset.id)
     async with database.transaction() as tx:
         for call in (tx.presets.get, tx.presets.delete, tx.presets.update):

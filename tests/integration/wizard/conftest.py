@@ -1,38 +1,46 @@
-"""A database, Valkey, two endpoints, and people who are signed in at them."""
+"""A database, Valkey, two endpoints, one of them a sandbox node, and people who are signed in at them."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from lxc_dashboard.db.models import ProxmoxNode
 from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.settings import Settings
+from tests.integration import endpoints
 from tests.integration.wizard.people import People
 
 
 @pytest.fixture
-async def rt(settings: Settings) -> AsyncIterator[Runtime]:
-    async with Runtime.open(settings) as runtime:
+async def sandbox(tmp_path: Path) -> AsyncIterator[SandboxNode]:
+    async with SandboxNode(tmp_path / "sandbox", time_scale=0.01, stats_interval_s=0) as node:
+        yield node
+
+
+@pytest.fixture
+async def rt(settings: Settings, sandbox: SandboxNode) -> AsyncIterator[Runtime]:
+    async with endpoints.runtime_over(settings, sandbox) as runtime:
         async with runtime.db.transaction() as tx:
-            for name in ("lab", "other"):
-                await tx.nodes.add(ProxmoxNode(name=name, host=f"{name}.example", port=8006, verify_tls=True))
+            await tx.nodes.add(ProxmoxNode(name="other", host="other.example", port=8006, verify_tls=True))
         yield runtime
 
 
 @pytest.fixture
 async def people(rt: Runtime) -> People:
     async with rt.db.transaction() as tx:
-        endpoints = {node.name: node.id for node in await tx.nodes.list()}
+        known = {node.name: node.id for node in await tx.nodes.list()}
 
-    def sign_in(userid: str, endpoint: str = "lab") -> Session:
+    def sign_in(userid: str, endpoint: str = "sandbox") -> Session:
         return Session(
             id=uuid4(),
-            endpoint_id=endpoints[endpoint],
+            endpoint_id=known[endpoint],
             endpoint_name=endpoint,
             userid=userid,
             signed_in_at=datetime.now(UTC),
@@ -43,10 +51,18 @@ async def people(rt: Runtime) -> People:
 
 
 @pytest.fixture
-def ann(people: People) -> Session:
-    return people("ann@pve")
+async def ann(rt: Runtime, sandbox: SandboxNode) -> Session:
+    """May create containers."""
+    return await endpoints.sign_in(rt, sandbox, "operator@pve")
 
 
 @pytest.fixture
-def ben(people: People) -> Session:
-    return people("ben@pve")
+async def ben(rt: Runtime, sandbox: SandboxNode) -> Session:
+    """May create containers, too."""
+    return await endpoints.sign_in(rt, sandbox, "root@pam")
+
+
+@pytest.fixture
+async def eve(rt: Runtime, sandbox: SandboxNode) -> Session:
+    """May look, and create nothing."""
+    return await endpoints.sign_in(rt, sandbox, "viewer@pve")

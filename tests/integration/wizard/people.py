@@ -6,5 +6,5 @@ from collections.abc import Callable
 
 from lxc_dashboard.services.auth.model import Session
 
-# A user at an endpoint, ``lab`` or ``other``.
+# A user at an endpoint, ``sandbox`` or ``other``, whom PVE has not let in.
 People = Callable[..., Session]

@@ -10,8 +10,16 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from lxc_dashboard.errors import ConflictError, DashboardError, InvalidInputError, NotFoundError, SessionExpiredError
+from lxc_dashboard.errors import (
+    ConflictError,
+    DashboardError,
+    InvalidInputError,
+    NotFoundError,
+    PrivilegeError,
+    SessionExpiredError,
+)
 from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth.model import ABSOLUTE_LIFETIME, Session
 from lxc_dashboard.services.creation import presets
 from lxc_dashboard.services.creation.filled import Filled
@@ -22,6 +30,7 @@ SMALL = Filled(form=FORM, template_id=uuid4(), extras=(("apt", "htop"),), script
 Change = Callable[[Runtime, Session, UUID], Awaitable[None]]
 CHANGES: list[Change] = [
     lambda rt, who, preset: presets.rename(rt, who, preset, "stolen"),
+    lambda rt, who, preset: presets.share(rt, who, preset, shared=True),
     lambda rt, who, preset: presets.share(rt, who, preset, shared=False),
     lambda rt, who, preset: presets.overwrite(rt, who, preset, Filled()),
     presets.delete,
@@ -29,7 +38,12 @@ CHANGES: list[Change] = [
 
 
 async def names(rt: Runtime, who: Session) -> list[tuple[str, str, bool, bool]]:
-    return [(p.name, p.owner, p.shared, p.mine) for p in await presets.list_presets(rt, who)]
+    return [(p.name, p.owner, p.shared_path != "", p.mine) for p in await presets.list_presets(rt, who)]
+
+
+async def content(rt: Runtime, who: Session, preset: UUID) -> tuple[str, Filled]:
+    summary, filled = await presets.read(rt, who, preset)
+    return summary.name, filled
 
 
 async def audited(rt: Runtime) -> list[tuple[str, str, str]]:
@@ -49,7 +63,7 @@ async def test_a_preset_comes_back_without_what_is_one_containers_alone_and_with
         "password": "hunter2",
     }
     preset = await presets.save(rt, ann, "  small   web ", replace_form(SMALL, FORM | alone))
-    assert await presets.read(rt, ann, preset) == ("small web", SMALL)
+    assert await content(rt, ann, preset) == ("small web", SMALL)
     async with rt.db.transaction() as tx:
         assert "hunter2" not in str((await tx.presets.get(preset)).fields)
 
@@ -67,8 +81,8 @@ async def test_others_see_a_preset_while_it_is_shared_and_only_at_its_endpoint(
     ours = await presets.save(rt, ann, "ours", SMALL, shared=True)
     assert await names(rt, ann) == [("mine", ann.userid, False, True), ("ours", ann.userid, True, True)]
     assert await names(rt, ben) == [("ours", ann.userid, True, False)]
-    assert await presets.read(rt, ben, ours) == ("ours", SMALL)
-    elsewhere = people("ann@pve", "other")
+    assert await content(rt, ben, ours) == ("ours", SMALL)
+    elsewhere = people(ann.userid, "other")
     assert await names(rt, elsewhere) == []
     for stranger, preset in ((ben, mine), (elsewhere, mine), (elsewhere, ours)):
         with pytest.raises(NotFoundError):
@@ -86,7 +100,7 @@ async def test_only_its_owner_changes_a_preset(
     with pytest.raises(ConflictError if shared else NotFoundError):
         await change(rt, ben, preset)
     assert await names(rt, ann) == [("ours", ann.userid, shared, True)]
-    assert await presets.read(rt, ann, preset) == ("ours", SMALL)
+    assert await content(rt, ann, preset) == ("ours", SMALL)
 
 
 async def test_a_name_is_used_once_by_each_user(rt: Runtime, ann: Session, ben: Session) -> None:
@@ -122,7 +136,7 @@ async def test_changes_are_kept_and_those_of_shared_ones_audited(rt: Runtime, an
     mine = await presets.save(rt, ann, "mine", SMALL)
     await presets.overwrite(rt, ann, mine, Filled(form={"cores": "8"}))
     await presets.rename(rt, ann, mine, "own")
-    assert await presets.read(rt, ann, mine) == ("own", Filled(form={"cores": "8"}))
+    assert await content(rt, ann, mine) == ("own", Filled(form={"cores": "8"}))
     await presets.delete(rt, ann, mine)
     assert await audited(rt) == []
     ours = await presets.save(rt, ann, "ours", SMALL, shared=True)
@@ -143,9 +157,60 @@ async def test_changes_are_kept_and_those_of_shared_ones_audited(rt: Runtime, an
     ]
 
 
+async def test_who_may_create_no_container_shares_nothing_and_the_try_is_audited(
+    rt: Runtime, eve: Session, ben: Session
+) -> None:
+    own = await presets.save(rt, eve, "mine", SMALL)
+    tries: list[Awaitable[object]] = [
+        presets.save(rt, eve, "Company standard", SMALL, shared=True),
+        presets.share(rt, eve, own, shared=True),
+    ]
+    for act in tries:
+        with pytest.raises(PrivilegeError) as refused:
+            await act
+        assert refused.value.privilege == "VM.Allocate"
+    assert await names(rt, ben) == []
+    assert await names(rt, eve) == [("mine", eve.userid, False, True)]
+    async with rt.db.transaction() as tx:
+        entries = [(e.action, e.subject, e.result) for e in await tx.audit.list()]
+    assert sorted(entries) == [
+        ("preset.share", "preset Company standard", "refused"),
+        ("preset.share", "preset mine", "refused"),
+    ]
+
+
+async def test_a_pool_in_which_one_may_create_is_enough_and_others_see_which(
+    rt: Runtime, eve: Session, ben: Session, sandbox: SandboxNode
+) -> None:
+    sandbox.api.grant(eve.userid, "/pool/staging", "VM.Allocate")
+    await presets.save(rt, eve, "team", SMALL, shared=True)
+    await presets.save(rt, ben, "all", SMALL, shared=True)
+    found = {p.name: (p.owner, p.shared_path) for p in await presets.list_presets(rt, ben)}
+    assert found == {"team": (eve.userid, "/pool/staging"), "all": (ben.userid, "/vms")}
+
+
+async def test_who_has_lost_the_right_changes_no_shared_preset_and_can_withdraw_it(
+    rt: Runtime, eve: Session, ben: Session, sandbox: SandboxNode
+) -> None:
+    sandbox.api.grant(eve.userid, "/pool/staging", "VM.Allocate")
+    team = await presets.save(rt, eve, "team", SMALL, shared=True)
+    sandbox.api.directory.drop_path("/pool/staging")
+    for change in (
+        presets.overwrite(rt, eve, team, Filled(form={"ssh_keys": "ssh-ed25519 AAAA eve"})),
+        presets.rename(rt, eve, team, "Company standard"),
+        presets.share(rt, eve, team, shared=True),
+    ):
+        with pytest.raises(PrivilegeError):
+            await change
+    assert await content(rt, ben, team) == ("team", SMALL)
+    await presets.share(rt, eve, team, shared=False)
+    assert await names(rt, ben) == []
+    await presets.rename(rt, eve, team, "own")
+
+
 async def test_a_user_has_a_bounded_number(rt: Runtime, ann: Session, ben: Session) -> None:
     for number in range(presets.MAX_PRESETS):
-        await presets.save(rt, ann, f"p{number}", Filled(), shared=True)
+        await presets.save(rt, ann, f"p{number}", Filled())
     with pytest.raises(InvalidInputError, match="delete one first"):
         await presets.save(rt, ann, "one more", Filled())
     await presets.save(rt, ben, "mine", Filled())

@@ -111,10 +111,10 @@ def _parsed(location: str) -> GitAddress:
                 raise _wrong(
                     "must hold no user and no password: they have fields of their own, where they are encrypted"
                 )
-            return GitAddress("https", _host(host), port or PORTS["https"], "", parts.path)
+            return GitAddress("https", _host(host), _port(port, "https"), "", parts.path)
         case "ssh":
             return _ssh(
-                parts.username, parts.password, GitAddress("ssh", _host(host), port or PORTS["ssh"], "", parts.path)
+                parts.username, parts.password, GitAddress("ssh", _host(host), _port(port, "ssh"), "", parts.path)
             )
         case "file":
             return _file(parts.netloc, unquote(parts.path))
@@ -123,6 +123,12 @@ def _parsed(location: str) -> GitAddress:
                 "must begin with https:// or ssh://: on the way of any other, others could change what runs as root"
             )
     raise _wrong("must be https://host/path, ssh://user@host/path, user@host:path or file:///path")
+
+
+def _port(port: int | None, scheme: str) -> int:
+    if port == 0:
+        raise _wrong("must not have the port 0")
+    return port or PORTS[scheme]
 
 
 def _ssh(user: str | None, password: str | None, address: GitAddress) -> GitAddress:

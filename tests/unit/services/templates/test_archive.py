@@ -223,6 +223,12 @@ def test_two_scripts_cannot_have_one_position() -> None:
             {"version": 1, "templates": [{"name": "web", "checksum": "", "files": {"a": {"mode": "9"}}}]},
             "cannot be read",
         ),
+        (
+            {"version": 1, "templates": [{"name": "web", "checksum": "", "scripts": {"a.sh": {"enabeld": False}}}]},
+            "unknown field `enabeld`",
+        ),
+        ({"version": 1, "templates": [], "comment": "mine"}, "unknown field `comment`"),
+        ({"format": "lxc-dashboard-template", "version": 1, "templates": []}, 'names no "format"'),
     ],
 )
 def test_a_manifest_of_ours_that_cannot_be_read_refuses_the_archive(manifest: dict[str, object], why: str) -> None:
@@ -232,7 +238,37 @@ def test_a_manifest_of_ours_that_cannot_be_read_refuses_the_archive(manifest: di
     assert caught.value.file == "manifest.json"
 
 
-@pytest.mark.parametrize("data", [b"{", b"[]", b'{"name": "An app"}', b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize("around", ["", "repo/"])
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        (b'{\n"format": "lxc-dashboard-templates",, \n"version": 1}', 2),
+        (b'{\n"templates": [],}', 2),
+        (b"{", 1),
+        (b'{\n\n"name": "\xff"}', 3),
+        (b"", 1),
+        (b"[" * 100_000, 0),
+    ],
+)
+def test_a_manifest_that_is_no_json_refuses_the_archive_with_its_line(data: bytes, line: int, around: str) -> None:
+    files = {f"{around}{path}": content for path, content in {**FOLDER, "manifest.json": data}.items()}
+    with pytest.raises(TemplateError, match="is not valid JSON") as caught:
+        read(zipped(files))
+    assert (caught.value.file, caught.value.line) == (f"{around}manifest.json", line)
+
+
+def test_one_comma_too_many_in_an_exported_manifest_enables_no_disabled_script() -> None:
+    content = replace(WEB, scripts=(Script("1.sh", "", 0, enabled=False),))
+    files = members(export([content], "zip"))
+    broken = files["manifest.json"].replace(b'"enabled": false', b'"enabled": false,')
+    assert broken != files["manifest.json"]
+    with pytest.raises(TemplateError, match="is not valid JSON") as caught:
+        read(zipped({**files, "manifest.json": broken}))
+    at = broken[: broken.index(b'"enabled": false,')].count(b"\n") + 1
+    assert caught.value.line in {at, at + 1}, "the comma's, or that of what follows it, by the version of Python"
+
+
+@pytest.mark.parametrize("data", [b"[]", b'{"name": "An app"}', b'{"format": "other", "version": 3}'])
 def test_a_manifest_of_somebody_else_is_no_business_of_ours(data: bytes) -> None:
     assert [content.name for content in read(zipped({**FOLDER, "manifest.json": data})).found] == ["web"]
 

@@ -61,6 +61,20 @@ def test_a_hash_starts_a_comment_only_behind_a_blank(manager: PackageManager, li
     assert specs(manager, line + "\n") == [spec]
 
 
+@pytest.mark.parametrize("spec", ["curl#x", "a,b", '"a"', "'a'", "a;b", "a&b", "a|b", "a`b", "a\\b", "$HOME", "\u00e9"])
+@pytest.mark.parametrize("manager", list(PackageManager))
+def test_only_the_managers_of_distributions_refuse_what_addresses_and_markers_need(
+    manager: PackageManager, spec: str
+) -> None:
+    """As docs/template-format.md says."""
+    if manager in {APT, DNF, PackageManager.APK}:
+        assert "which no package has in its name" in refusal(manager, f"{spec}\n").message
+    elif manager is not CUSTOM:
+        assert specs(manager, f"{spec}\n") == [spec]
+    elif "|" not in spec:
+        assert specs(manager, f"{spec}|true|true\n") == [spec]
+
+
 @pytest.mark.parametrize(
     ("manager", "line", "why"),
     [

@@ -51,6 +51,8 @@ def test_what_may_be_typed(typed: str, shown: str | None, server: tuple[str, str
         "https://git.example.org/r?x=1",
         "https://git.example.org/r#x",
         "https://git.example.org:99999/r",
+        "https://git.example.org:0/r",
+        "ssh://git@git.example.org:0/r",
         "https://a b/r",
         "https://git.example.org/r\n",
         "git@git.example.org:it's",
