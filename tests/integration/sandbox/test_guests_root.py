@@ -113,7 +113,7 @@ async def test_a_guests_layer_belongs_to_nobody_of_the_machine(host: GuestHost, 
     await host.create(GuestSpec(VMID, "web-01"))
     await host.start(VMID)
     assert (await run(host, "sh", "-c", "cp /bin/sh /root/shell && chmod 4755 /root/shell"))[0] == 0
-    assert (tmp_path / f"guests/{VMID}/root/root/shell").stat().st_uid >= 100_000
+    assert (tmp_path / f"guests/{VMID}/upper/root/shell").stat().st_uid >= 100_000
 
 
 async def test_a_user_of_a_guest_is_no_root(host: GuestHost) -> None:
