@@ -22,6 +22,7 @@ _OPEN_FOLDERS = (
     *("boot", "dev", "etc", "home", "media", "mnt", "opt", "proc", "run", "srv", "sys", "usr", "usr/local", "var"),
     *("var/cache", "var/lib", "var/log", "var/spool"),
 )
+_LINKS = {"var/lock": "../run/lock", "var/run": "../run"}
 _FOLDERS = {**dict.fromkeys(_OPEN_FOLDERS, 0o755), "root": 0o700, "tmp": 0o1777, "var/tmp": 0o1777}
 
 
@@ -33,16 +34,16 @@ class BaseArchive:
         self._hidden = hidden
         self._machine = machine
         self._folders: set[str] = set()
-        self._links = {name for name in _MERGED if (machine / name).is_symlink()}
+        self._merged = {name for name in _MERGED if (machine / name).is_symlink()}
 
     def __enter__(self) -> Self:
         for name, mode in _FOLDERS.items():
             self.folder(name, mode)
-        for name in sorted(self._links):
+        for name in sorted(self._merged):
             self.folder(f"usr/{name}")
             self._link(name, f"usr/{name}")
-        self._link("var/run", "/run")
-        self._link("var/lock", "/run/lock")
+        for name, target in _LINKS.items():
+            self._link(name, target)
         return self
 
     def __exit__(
@@ -108,8 +109,8 @@ class BaseArchive:
             self._add(member)
 
     def _add(self, member: tarfile.TarInfo, content: IO[bytes] | None = None) -> None:
-        """Once for a folder; nothing for the links of the merged ``usr`` and for what is left out."""
-        if member.issym() and member.name in self._links:
+        """Once for a folder; not what stands in place of the links that each base has, and not what is left out."""
+        if member.name in _LINKS or (member.issym() and member.name in self._merged):
             return
         member.name = self._place(member.name) if "/" in member.name or member.isdir() else member.name
         if member.isdir():
@@ -121,4 +122,4 @@ class BaseArchive:
         self._tar.addfile(member, content)
 
     def _place(self, path: str) -> str:
-        return f"usr/{path}" if path.partition("/")[0] in self._links else path
+        return f"usr/{path}" if path.partition("/")[0] in self._merged else path

@@ -38,9 +38,9 @@ _APT_OPTIONS = {
 _APT_VALUES = {
     "APT::Install-Recommends": "false",
     "APT::Sandbox::User": "",
-    "Acquire::Retries": "1",
-    "Acquire::http::Timeout": "10",
-    "Acquire::https::Timeout": "10",
+    "Acquire::Retries": "3",
+    "Acquire::http::Timeout": "30",
+    "Acquire::https::Timeout": "30",
 }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -94,13 +93,12 @@ class NamespaceHost:
         del self._records[vmid]
 
     def _build(self, record: GuestRecord) -> None:
-        """Whole or not at all, in place of what was there."""
+        """Whole or not at all."""
         ground, new = self._ground, self._folder(record.spec.vmid).with_suffix(".new")
         new.mkdir(mode=0o755)
         build_layer(new, self._flavor.owner)
         write_identity(new, record, str(ground.gateway.ip), self._flavor.owner)
         record.save(new)
-        shutil.rmtree(self._folder(record.spec.vmid), ignore_errors=True)  # of a simulated guest
         new.rename(self._folder(record.spec.vmid))
 
     async def start(self, vmid: int) -> None:
@@ -108,8 +106,7 @@ class NamespaceHost:
         async with self._lock(vmid):
             if self.is_running(vmid):
                 return
-            record, base = await asyncio.to_thread(self._with_base, self._record(vmid))
-            self._records[vmid] = record
+            record, base = await self._settle(self._record(vmid))
             config = await asyncio.to_thread(self._launch_config, record, base)
             self._running[vmid] = await RunningGuest.start(config, self._folder(vmid), self._ground.prefix)
             if self._ground.line:
@@ -118,18 +115,20 @@ class NamespaceHost:
                 await self._finish_first_start(record)
             await self._running[vmid].start_services()
 
-    def _with_base(self, record: GuestRecord) -> tuple[GuestRecord, Base]:
-        """A guest without a layer, or whose base is gone, is built anew."""
-        base = self._ground.base
-        if record.base != base.name and (own := load_base(base.folder.parent / record.base)) and record.base:
-            return record, own
-        if record.base == base.name and (self._folder(record.spec.vmid) / "upper").is_dir():
+    async def _settle(self, record: GuestRecord) -> tuple[GuestRecord, Base]:
+        """The record and its base. A guest that was simulated, or whose base is gone, is built anew."""
+        ground, folder = self._ground, self._folder(record.spec.vmid)
+        base = await asyncio.to_thread(load_base, ground.base.folder.parent / record.base)
+        layered: bool = await asyncio.to_thread((folder / "upper").is_dir)
+        if base and layered:
             return record, base
         if record.base:
             log.warning("guest lost its base", vmid=record.spec.vmid, base=record.base)
-        anew = replace(record, base=base.name)
-        self._build(anew)
-        return anew, base
+        await ground.remove_folder(folder)
+        anew = replace(record, base=ground.base.name)
+        await asyncio.to_thread(self._build, anew)
+        self._records[record.spec.vmid] = anew
+        return anew, ground.base
 
     def _launch_config(self, record: GuestRecord, base: Base) -> Mapping[str, Any]:
         cgroups, vmid = self._ground.cgroups, record.spec.vmid
