@@ -59,6 +59,7 @@ class Base:
     folder: Path
     source: str
     made: str
+    id_map: str
 
     @property
     def name(self) -> str:
@@ -116,7 +117,7 @@ async def find_base(builder: Builder) -> Base:
     async with _locked(folder / "lock"):
         if found := load_base(place):
             return found
-        for left in await asyncio.to_thread(lambda: list(unused_bases(folder))):
+        for left in await asyncio.to_thread(lambda: list(unused_bases(folder, builder.flavor.id_map))):
             await builder.remove_folder(left)
         return await _make(place, builder, settings)
 
@@ -125,15 +126,16 @@ def load_base(place: Path) -> Base | None:
     """``None`` where there is none, or one that was not finished."""
     try:
         document = json.loads((place / _FILE).read_text(encoding="utf-8"))
-        return Base(place, document["source"], document["made"])
+        return Base(place, document["source"], document["made"], document["id_map"])
     except (OSError, ValueError, KeyError):
         return None
 
 
-def unused_bases(folder: Path) -> Iterator[Path]:
-    """Bases that no guest lies over, and what a killed run left. Nobody makes one meanwhile."""
+def unused_bases(folder: Path, id_map: str) -> Iterator[Path]:
+    """Bases of ``id_map`` that no guest lies over, and what a killed run left. Nobody makes one meanwhile."""
     for path in folder.iterdir():
-        if path.is_dir() and not _is_used(path):
+        base = load_base(path)
+        if path.suffix == _LEFT or (base and base.id_map == id_map and not _is_used(path)):
             left = path.with_suffix(_LEFT)
             path.rename(left)  # one that is half removed is no base
             yield left
@@ -202,10 +204,13 @@ async def _make(place: Path, builder: Builder, settings: _Settings) -> Base:
             refusals.append(f"{source}: {error.user_message if isinstance(error, GuestError) else error}")
             log.warning("base not possible", source=source, error=str(error))
             continue
-        made = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
-        (new / _FILE).write_text(json.dumps({"source": source, "made": made}), encoding="utf-8")
+        base = Base(place, source, f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", builder.flavor.id_map)
+        document = {"source": base.source, "made": base.made, "id_map": base.id_map}
+        (new / _FILE).write_text(json.dumps(document), encoding="utf-8")
+        if await asyncio.to_thread(place.exists):  # a base that another version made, or that lost its description
+            await builder.remove_folder(place)
         new.rename(place)
-        return Base(place, source, made)
+        return base
     await builder.remove_folder(new)
     raise GuestError("No base for guests can be made", detail="; ".join(refusals))
 

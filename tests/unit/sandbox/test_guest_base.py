@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import tarfile
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from lxc_dashboard.sandbox.guests.archive import BaseArchive
 from lxc_dashboard.sandbox.guests.base import GuestSpec
 from lxc_dashboard.sandbox.guests.debian import Control, Database
 from lxc_dashboard.sandbox.guests.record import GuestRecord
-from lxc_dashboard.sandbox.guests.rootfs import Base, unused_bases
+from lxc_dashboard.sandbox.guests.rootfs import Base, load_base, unused_bases
 
 PASSWD = "root:x:0:0:root:/root:/bin/bash\ndaemon:x:1:1::/:/bin/false\nada:x:1000:1000::/home/ada:/bin/bash\n+::::::\n"
 GROUP = "root:x:0:\nadm:x:4:ada\nada:x:1000:\n"
@@ -117,9 +118,12 @@ def test_dpkg_knows_the_files_and_triggers_of_a_package_that_was_unpacked(root: 
         assert text_of(tar, f"{database}/triggers/File") == "/usr/share/probe probe:amd64\n"
 
 
-def made(folder: Path, name: str) -> Base:
+def made(folder: Path, name: str, id_map: str = "0") -> Base:
     (folder / name).mkdir(parents=True)
-    return Base(folder / name, "test", "today")
+    (folder / name / "base.json").write_text(json.dumps({"source": "test", "made": "today", "id_map": id_map}))
+    found = load_base(folder / name)
+    assert found
+    return found
 
 
 def test_bases_that_no_guest_lies_over_are_named_for_removal(tmp_path: Path) -> None:
@@ -131,9 +135,10 @@ def test_bases_that_no_guest_lies_over_are_named_for_removal(tmp_path: Path) -> 
     for base in (old, in_use):
         os.close(base.hold(guests))
     held = open_one.hold(tmp_path / "others")
+    made(bases, "another-users", "1000")
     (bases / "killed.left").mkdir()
-    assert {path.name for path in unused_bases(bases)} == {"old.left", "killed.left"}
+    assert {path.name for path in unused_bases(bases, "0")} == {"old.left", "killed.left"}
     assert not old.folder.exists()  # a removal that is killed leaves no half of a base
     fcntl.flock(held, fcntl.LOCK_UN)
     os.close(held)
-    assert {path.name for path in unused_bases(bases)} == {"old.left", "killed.left", "open.left"}
+    assert {path.name for path in unused_bases(bases, "0")} == {"old.left", "killed.left", "open.left"}

@@ -14,7 +14,7 @@ from lxc_dashboard.sandbox.guests.namespaced import NamespaceHost
 from lxc_dashboard.sandbox.guests.record import GuestRecord
 from lxc_dashboard.sandbox.guests.rootfs import Base
 
-BASE = Base(Path("/nowhere/base"), "test", "today")
+BASE = Base(Path("/nowhere/base"), "test", "today", "0")
 SPEC = GuestSpec(vmid=100, hostname="web", address="10.9.9.10/24")
 
 
