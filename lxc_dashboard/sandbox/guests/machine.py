@@ -77,6 +77,9 @@ def write_system(archive: BaseArchive, root: Path = Path("/")) -> None:
     for path in _walk(root):
         if path.rstrip("-") not in _NOT_COPIED:
             archive.copy(path)
+    for setting in sorted((root / "etc/skel").glob("*")):  # names with a dot are among them
+        if setting.is_file():
+            archive.file(f"root/{setting.name}", setting.read_bytes())
     for name, content in _accounts(root / "etc").items():
         archive.file(f"etc/{name}", content.encode(), _ACCOUNT_FILES[name])
 

@@ -39,6 +39,7 @@ def root(tmp_path: Path) -> Path:
         "etc/shadow": "root:secret:::::::\n",
         "etc/subuid": "ada:100000:65536\n",
         "etc/open": "open",
+        "etc/skel/.profile": "profile",
         "etc/private": "secret",
         "etc/closed/inner": "secret",
         "usr/bin/program": "program",
@@ -77,6 +78,7 @@ def test_a_copy_of_the_machine_holds_its_system_and_nothing_of_its_people(root: 
         assert tar.getmember("usr/bin/alias").linkname == "program"
         assert tar.getmember("bin").linkname == "usr/bin"
         assert text_of(tar, "etc/open") == "open"
+        assert text_of(tar, "root/.profile") == "profile"
         everything = "".join(text_of(tar, member.name) for member in tar if member.isfile())
         assert "secret" not in everything
         assert "ada" not in everything
