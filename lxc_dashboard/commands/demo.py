@@ -28,6 +28,8 @@ from lxc_dashboard.errors import ServiceUnavailableError
 HOST: Final = "127.0.0.1"
 CONTAINERS: Final = 12
 READY_WITHIN_S: Final = 120
+SANDBOX_WITHIN_S: Final = 600
+SANDBOX_USUALLY_S: Final = 5
 REVIVE_LOOK_S: Final = 1.0
 CHANGES_NAMED: Final = 3
 _POLL_S: Final = 0.05
@@ -162,7 +164,12 @@ class Demo:
         async def is_told() -> bool:
             return said.exists() and said.read_bytes().endswith(b"\n")
 
-        await _until(is_told, "The sandbox")
+        slow = "[dim]The sandbox makes the system of its guests: up to a minute, once[/]"
+        notice = asyncio.get_running_loop().call_later(SANDBOX_USUALLY_S, out.print, slow)
+        try:
+            await _until(is_told, "The sandbox", SANDBOX_WITHIN_S)
+        finally:
+            notice.cancel()
         described: dict[str, Any] = json.loads(said.read_text(encoding="utf-8").splitlines()[-1])
         return described
 
@@ -245,13 +252,13 @@ async def _together(*works: Coroutine[Any, Any, Any]) -> list[Any]:
     return [task.result() for task in tasks]
 
 
-async def _until(holds: Callable[[], Awaitable[bool]], what: str) -> None:
+async def _until(holds: Callable[[], Awaitable[bool]], what: str, within_s: float = READY_WITHIN_S) -> None:
     try:
-        async with asyncio.timeout(READY_WITHIN_S):
+        async with asyncio.timeout(within_s):
             while not await holds():  # noqa: ASYNC110 -- another process's state
                 await asyncio.sleep(_POLL_S)
     except TimeoutError:
-        raise ServiceUnavailableError(f"{what} does not answer after {READY_WITHIN_S} s; see its log") from None
+        raise ServiceUnavailableError(f"{what} does not answer after {within_s:.0f} s; see its log") from None
 
 
 def _sources() -> list[Path]:

@@ -18,18 +18,27 @@ _FIRST_ID = 100000
 
 @dataclass(frozen=True, slots=True)
 class Flavor:
-    """``shift``: what is added to an owner inside to get the one on the machine, -1 where all files are ours.
+    """``shift``: what is added to a user inside to get the one on the machine, -1 where the guest's root is ourselves.
 
-    ``idmapped``: the machine's files show their owners inside; else they seem nobody's, and what the guest's root must
-    write to is copied. ``many_ids``: there are other users inside than root. ``boots``: the init is systemd.
+    ``many_ids``: there are other users inside than root. ``boots``: the init is systemd.
     """
 
     kind: str
     description: str
     shift: int
-    idmapped: bool
     many_ids: bool
     boots: bool = False
+
+    @property
+    def owner(self) -> int:
+        """Whom the files of a guest's root belong to on the machine."""
+        return self.shift if self.shift >= 0 else os.geteuid()
+
+    @property
+    def id_map(self) -> str:
+        """Differs where files of one guest would have other owners in another."""
+        granted = f" {_granted('/etc/subuid')} {_granted('/etc/subgid')}" if self.many_ids and self.shift < 0 else ""
+        return f"{self.owner}{granted}" if self.many_ids else f"{self.owner} alone"
 
     async def map_ids(self, pid: int) -> None:
         """Give the user namespace of ``pid`` its ids. ``OSError`` or ``GuestError`` when the machine refuses."""
@@ -73,24 +82,14 @@ _OUTSIDE = "packages install from the machine's own mirrors (TCP and DNS only); 
 
 ROOT = Flavor(
     "root",
-    f"Root guests over this machine's own system: commands, services and users are real, {_OUTSIDE}.",
+    f"Root guests: commands, services and users are real, {_OUTSIDE}.",
     _FIRST_ID,
-    idmapped=True,
-    many_ids=True,
-)
-ROOT_COPIED = Flavor(
-    "root",
-    f"Root guests with a copy of this machine's settings, since its file system maps no owners: {_OUTSIDE}; "
-    "the machine's programs seem to be nobody's.",
-    _FIRST_ID,
-    idmapped=False,
     many_ids=True,
 )
 ROOTLESS = Flavor(
     "rootless",
     f"Rootless guests with their own users: {_OUTSIDE}; guests are not reachable from this machine by network.",
     -1,
-    idmapped=False,
     many_ids=True,
 )
 ROOTLESS_SINGLE = Flavor(
@@ -98,16 +97,14 @@ ROOTLESS_SINGLE = Flavor(
     f"Rootless guests with one user: commands are real, everything belongs to root in them (a change of owner or user "
     f"seems to work and does nothing); {_OUTSIDE}; guests are not reachable from this machine by network.",
     -1,
-    idmapped=False,
     many_ids=False,
 )
 
 SYSTEMD = Flavor(
     "systemd",
-    "Root guests over this machine's own system with systemd as their init: services are units, packages install from "
+    "Root guests with systemd as their init: services are units, packages install from "
     "the machine's own mirrors (TCP and DNS only); no ping to the world.",
     _FIRST_ID,
-    idmapped=True,
     many_ids=True,
     boots=True,
 )
@@ -116,7 +113,7 @@ SYSTEMD = Flavor(
 def candidates(kind: str) -> list[Flavor]:
     """What to try for ``kind`` (``auto``: all), best first."""
     # Never one user as root: that user would be the machine's own root, to whom its settings under /proc belong.
-    mine = [ROOT, ROOT_COPIED] if os.geteuid() == 0 else [ROOTLESS, ROOTLESS_SINGLE]
+    mine = [ROOT] if os.geteuid() == 0 else [ROOTLESS, ROOTLESS_SINGLE]
     if kind == SYSTEMD.kind:
         return [SYSTEMD] if os.geteuid() == 0 else []
     return [flavor for flavor in mine if kind in {"auto", flavor.kind}]

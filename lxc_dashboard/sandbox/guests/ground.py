@@ -1,4 +1,4 @@
-"""What all guests of a run stand on: the mask, the user namespace and router held by the keeper, the way out."""
+"""What all guests of a run share: their base, the user namespace and router held by the keeper, the way out."""
 
 from __future__ import annotations
 
@@ -8,20 +8,26 @@ import fcntl
 import ipaddress
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from lxc_dashboard.errors import ConflictError, GuestError
+from lxc_dashboard.sandbox.guests.base import GuestSpec
 from lxc_dashboard.sandbox.guests.cgroup import CgroupFolder
 from lxc_dashboard.sandbox.guests.flavor import Flavor
-from lxc_dashboard.sandbox.guests.mask import Mask
 from lxc_dashboard.sandbox.guests.network import HostLine, choose_gateway
 from lxc_dashboard.sandbox.guests.pretence import prefix
 from lxc_dashboard.sandbox.guests.process import Launcher, tool
+from lxc_dashboard.sandbox.guests.record import GuestRecord, choose_address
 from lxc_dashboard.sandbox.guests.relay import Relay
-from lxc_dashboard.sandbox.guests.tree import TreeRules, tops
+from lxc_dashboard.sandbox.guests.rootfs import Base, find_base
+from lxc_dashboard.sandbox.guests.running import RunningGuest
 
 _PROJECT = Path(__file__).resolve().parents[3]
 _NETWORKS_TRIED = 10
+_BASE_VMID = 0  # no guest of Proxmox VE has it
+_SCRIPT_TIMEOUT_S = 600
 
 
 class Ground:
@@ -31,9 +37,7 @@ class Ground:
         self._data_dir = data_dir.resolve()
         self.folder = self._data_dir / "guests"
         self.flavor = flavor
-        hidden = (self._data_dir, _PROJECT) if (_PROJECT / "pyproject.toml").exists() else (self._data_dir,)
-        self.rules = TreeRules(flavor.shift, not flavor.idmapped, hidden)
-        self.tops = tops(hidden)
+        self.hidden = (self._data_dir, _PROJECT) if (_PROJECT / "pyproject.toml").exists() else (self._data_dir,)
         self.gateway = ipaddress.IPv4Interface("127.0.0.1")
         self.line: HostLine | None = None
         self.cgroups: CgroupFolder | None = None  # of guests with systemd
@@ -42,6 +46,15 @@ class Ground:
         self._keeper: Launcher | None = None
         self._relay: Relay | None = None
         self._lock_file = -1
+        self._base: Base | None = None
+        self._base_lock = -1
+
+    @property
+    def base(self) -> Base:
+        """``GuestError`` while the host is closed."""
+        if self._base is None:
+            raise GuestError("The guests' host is closed")
+        return self._base
 
     @property
     def keeper_pid(self) -> int:
@@ -55,12 +68,13 @@ class Ground:
         await asyncio.to_thread(self.folder.mkdir, mode=0o755, parents=True, exist_ok=True)
         self._take_lock()
         try:
-            await asyncio.to_thread(Mask(self.folder / "mask", self.rules).build, self.tops)
             if not self.flavor.many_ids:
                 self.prefix = await asyncio.to_thread(prefix, self.folder)
             if self.flavor.boots:
                 self.cgroups = CgroupFolder(self._data_dir)
             await self._start_keeper()
+            self._base = await find_base(self)
+            self._base_lock = self._base.hold(self.folder)
         except BaseException:
             await self.close()
             raise
@@ -102,14 +116,55 @@ class Ground:
                 return
         raise GuestError("Other sandboxes took each network for guests that was free")
 
+    def launch_config(self, record: GuestRecord, directory: Path) -> dict[str, Any]:
+        """As ``launch.launch`` reads it, for a guest whose whole system is ``directory``."""
+        return {
+            "base": "",
+            "cgroup": "",
+            "directory": str(directory),
+            "vmid": record.spec.vmid,
+            "hostname": record.spec.hostname,
+            "keeper": self.keeper_pid,
+            "privileged": self.flavor.shift >= 0,
+            "many_ids": self.flavor.many_ids,
+            "address": record.address,
+            "gateway": str(self.gateway),
+            "mac": record.mac,
+            "ssh": bool(record.spec.ssh_public_keys.strip()),
+        }
+
+    def as_guest_root(self, command: Sequence[str]) -> list[str]:
+        """``command`` of this machine, with the users of the guests' namespace and nothing else of a guest."""
+        keep = [] if self.flavor.many_ids else ["--preserve-credentials"]
+        return [*self.prefix, tool("nsenter"), "--target", str(self.keeper_pid), "--user", *keep, "--", *command]
+
+    async def run_in_tree(self, tree: Path, script: str) -> None:
+        """Run ``script`` in a guest whose whole system is ``tree``. ``GuestError`` with its output when it fails."""
+        spec = GuestSpec(_BASE_VMID, "base")
+        record = GuestRecord(spec, choose_address(spec, self.gateway, set()))
+        guest = await RunningGuest.start(self.launch_config(record, tree), tree.parent, self.prefix)
+        try:
+            async with asyncio.timeout(_SCRIPT_TIMEOUT_S):
+                process = await asyncio.create_subprocess_exec(
+                    *guest.argv(["sh", "-c", script], {}, tty=False),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=asyncio.subprocess.STDOUT,
+                )
+                output, _ = await process.communicate()
+        except TimeoutError as error:
+            raise GuestError("A script in the guests' base did not end") from error
+        finally:
+            await guest.kill()
+        if process.returncode:
+            raise GuestError("A script in the guests' base failed", detail=output.decode(errors="replace"))
+
     async def remove_folder(self, folder: Path) -> None:
         """Files of ids that only exist inside the guests are removed from inside."""
         if self.flavor.shift >= 0:
             await asyncio.to_thread(shutil.rmtree, folder)
             return
-        keep = [] if self.flavor.many_ids else ["--preserve-credentials"]
-        enter = [tool("nsenter"), "--target", str(self.keeper_pid), "--user", *keep, "--"]
-        process = await asyncio.create_subprocess_exec(*enter, tool("rm"), "-rf", "--", str(folder))
+        process = await asyncio.create_subprocess_exec(*self.as_guest_root([tool("rm"), "-rf", "--", str(folder)]))
         if await process.wait():
             raise GuestError("A guest's folder could not be removed", detail=str(folder))
 
@@ -120,6 +175,8 @@ class Ground:
             self.line.remove()
         if self._keeper:
             await self._keeper.end()
-        if self._lock_file >= 0:
-            os.close(self._lock_file)
-        self._relay, self.line, self._keeper, self._lock_file = None, None, None, -1
+        for descriptor in (self._lock_file, self._base_lock):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._relay, self.line, self._keeper, self._base = None, None, None, None
+        self._lock_file, self._base_lock = -1, -1

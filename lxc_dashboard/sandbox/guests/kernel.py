@@ -31,30 +31,10 @@ MNT_DETACH = 0x2
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
-_AT_FDCWD = -100
-_AT_EMPTY_PATH = 0x1000
-_AT_RECURSIVE = 0x8000
-_OPEN_TREE_CLONE = 1
-_OPEN_TREE_CLOEXEC = os.O_CLOEXEC
-_MOVE_MOUNT_F_EMPTY_PATH = 0x4
-_MOUNT_ATTR_IDMAP = 0x00100000
-# These three have one number on every architecture.
-_SYS_OPEN_TREE = 428
-_SYS_MOVE_MOUNT = 429
-_SYS_MOUNT_SETATTR = 442
 # (clone, pivot_root): architectures outside this table get the simulated guests.
 _NUMBERS = {"x86_64": (56, 155), "aarch64": (220, 41), "riscv64": (220, 41)}
 
 _libc = ctypes.CDLL(None, use_errno=True)
-
-
-class _MountAttr(ctypes.Structure):
-    _fields_ = (
-        ("attr_set", ctypes.c_uint64),
-        ("attr_clr", ctypes.c_uint64),
-        ("propagation", ctypes.c_uint64),
-        ("userns_fd", ctypes.c_uint64),
-    )
 
 
 def supported() -> bool:
@@ -101,39 +81,6 @@ def unmount(target: str, flags: int = MNT_DETACH) -> None:
 
 def pivot_root(new_root: str, put_old: str) -> None:
     _syscall(_NUMBERS[platform.machine()][1], "pivot_root", new_root.encode(), put_old.encode())
-
-
-def mount_idmapped(source: str, target: str, userns: int) -> None:
-    """Show ``source`` at ``target`` with its owners as the user namespace of descriptor ``userns`` sees them."""
-    tree = _syscall(
-        _SYS_OPEN_TREE,
-        f"open_tree {source}",
-        ctypes.c_int(_AT_FDCWD),
-        source.encode(),
-        ctypes.c_uint(_OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC),
-    )
-    try:
-        attributes = _MountAttr(attr_set=_MOUNT_ATTR_IDMAP, userns_fd=userns)
-        _syscall(
-            _SYS_MOUNT_SETATTR,
-            f"idmap of {source}",
-            ctypes.c_int(tree),
-            b"",
-            ctypes.c_uint(_AT_EMPTY_PATH),
-            ctypes.byref(attributes),
-            ctypes.c_size_t(ctypes.sizeof(attributes)),
-        )
-        _syscall(
-            _SYS_MOVE_MOUNT,
-            f"move_mount to {target}",
-            ctypes.c_int(tree),
-            b"",
-            ctypes.c_int(_AT_FDCWD),
-            target.encode(),
-            ctypes.c_uint(_MOVE_MOUNT_F_EMPTY_PATH),
-        )
-    finally:
-        os.close(tree)
 
 
 def die_with_parent() -> None:

@@ -130,14 +130,14 @@ def launch(control: socket.socket) -> None:
     keeper = f"/proc/{config['keeper']}/ns/"
     user, router = os.open(keeper + "user", os.O_RDONLY), os.open(keeper + "net", os.O_RDONLY)
     os.chdir(config["directory"])
-    if config["idmapped"]:  # the layers are mounted with the machine's rights, the rest with the guest's
-        _assemble(config, user)
+    if config["privileged"]:  # the layers are mounted with the machine's rights, the rest with the guest's
+        _assemble(config["base"], "redirect_dir=on,index=off,metacopy=off")
         kernel.setns(user, kernel.CLONE_NEWUSER)
         _become_root(config)
     else:
         kernel.setns(user, kernel.CLONE_NEWUSER)
         _become_root(config)
-        _assemble(config, -1)
+        _assemble(config["base"], "userxattr")
     kernel.setns(router, kernel.CLONE_NEWNET)
     with RouteSocket() as outside:
         kernel.unshare(_OWN_NAMESPACES)
@@ -157,23 +157,22 @@ def _report(control: socket.socket, pid: int, listener: socket.socket | None) ->
     control.sendmsg([json.dumps({"pid": pid}).encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
 
 
-def _assemble(config: Mapping[str, Any], userns: int) -> None:
-    """Put the guest's tree together at ``_WORKSPACE/root``. The current folder is the guest's own."""
+def _assemble(base: str, options: str) -> None:
+    """Put the guest's tree together at ``_WORKSPACE/root``: the layer in the current folder over the folder ``base``.
+
+    Without a base the current folder is the tree.
+    """
     kernel.unshare(kernel.CLONE_NEWNS)
     kernel.mount("none", "/", "", kernel.MS_REC | kernel.MS_PRIVATE)
     kernel.mount("tmpfs", _WORKSPACE, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=755")
     root = f"{_WORKSPACE}/root"
     os.mkdir(root)  # noqa: PTH102
-    kernel.mount("root", root, "", kernel.MS_BIND)
-    for top in config["tops"]:
-        lower = f"/{top}"
-        if userns >= 0:
-            lower = f"{_WORKSPACE}/lower/{top}"
-            os.makedirs(lower)  # noqa: PTH103
-            kernel.mount_idmapped(f"/{top}", lower, userns)
-        layers = f"lowerdir=../mask/{top}:{lower},upperdir=upper/{top},workdir=work/{top}"
-        options = ",redirect_dir=on,index=off,metacopy=off" if userns >= 0 else ",userxattr"
-        kernel.mount("overlay", f"{root}/{top}", "overlay", 0, layers + options)
+    if not base:
+        kernel.mount(".", root, "", kernel.MS_BIND)
+        return
+    lower = os.open(base, os.O_PATH)  # in the list of options a colon or comma of its path would end it
+    layers = f"lowerdir=/proc/self/fd/{lower},upperdir=upper,workdir=work"
+    kernel.mount("overlay", root, "overlay", 0, f"{layers},{options}")
 
 
 def _connect(config: Mapping[str, Any], outside: RouteSocket) -> None:

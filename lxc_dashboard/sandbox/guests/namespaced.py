@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import os
-import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,10 @@ from lxc_dashboard.sandbox.guests.base import GuestSpec, GuestUsage
 from lxc_dashboard.sandbox.guests.flavor import Flavor
 from lxc_dashboard.sandbox.guests.ground import Ground
 from lxc_dashboard.sandbox.guests.record import GuestRecord, choose_address
+from lxc_dashboard.sandbox.guests.rootfs import Base, load_base
 from lxc_dashboard.sandbox.guests.running import RunningGuest
 from lxc_dashboard.sandbox.guests.settings import write_identity
-from lxc_dashboard.sandbox.guests.tree import build_guest
+from lxc_dashboard.sandbox.guests.tree import build_layer
 from lxc_dashboard.sandbox.guests.usage import DiskMeter
 
 log = structlog.get_logger(__name__)
@@ -43,6 +43,7 @@ class NamespaceHost:
         sandbox uses the data folder.
         """
         await self._ground.open()
+        self.description += f" {self._ground.base.description}"
         if self._ground.no_way_out:
             self.description += f" No network outside: {self._ground.no_way_out}."
 
@@ -71,9 +72,10 @@ class NamespaceHost:
                 raise ConflictError(f"CT {spec.vmid} already exists")
             taken = {record.address for record in self._records.values()}
             try:
-                record = GuestRecord(spec, choose_address(spec, self._ground.gateway, taken))
+                address = choose_address(spec, self._ground.gateway, taken)
             except ValueError as error:
                 raise InvalidInputError({"address": str(error)}) from error
+            record = GuestRecord(spec, address, base=self._ground.base.name)
             self._records[spec.vmid] = record  # its address is taken from now on
             building = asyncio.ensure_future(asyncio.to_thread(self._build, record))
             try:
@@ -91,17 +93,12 @@ class NamespaceHost:
         del self._records[vmid]
 
     def _build(self, record: GuestRecord) -> None:
-        """Whole or not at all, in place of what was there."""
+        """Whole or not at all."""
         ground, new = self._ground, self._folder(record.spec.vmid).with_suffix(".new")
         new.mkdir(mode=0o755)
-        build_guest(new, ground.tops, ground.rules)
-        write_identity(new, record, str(ground.gateway.ip), ground.rules)
+        build_layer(new, self._flavor.owner)
+        write_identity(new, record, str(ground.gateway.ip), self._flavor.owner)
         record.save(new)
-        if ground.rules.copies and ground.rules.shift >= 0:  # here the guest's root mounts its own layers
-            for path in (new, *new.rglob("*")):
-                if path.lstat().st_uid < ground.rules.shift:
-                    os.chown(path, ground.rules.shift, ground.rules.shift, follow_symlinks=False)
-        shutil.rmtree(self._folder(record.spec.vmid), ignore_errors=True)  # of a simulated guest
         new.rename(self._folder(record.spec.vmid))
 
     async def start(self, vmid: int) -> None:
@@ -109,10 +106,8 @@ class NamespaceHost:
         async with self._lock(vmid):
             if self.is_running(vmid):
                 return
-            record = self._record(vmid)
-            if not await asyncio.to_thread((self._folder(vmid) / "upper").is_dir):
-                await asyncio.to_thread(self._build, record)
-            config = await asyncio.to_thread(self._launch_config, record)
+            record, base = await self._settle(self._record(vmid))
+            config = await asyncio.to_thread(self._launch_config, record, base)
             self._running[vmid] = await RunningGuest.start(config, self._folder(vmid), self._ground.prefix)
             if self._ground.line:
                 self._ground.line.lead_to(ipaddress.IPv4Interface(record.address).ip)
@@ -120,22 +115,25 @@ class NamespaceHost:
                 await self._finish_first_start(record)
             await self._running[vmid].start_services()
 
-    def _launch_config(self, record: GuestRecord) -> Mapping[str, Any]:
-        cgroups = self._ground.cgroups
-        return {
-            "cgroup": str(cgroups.make(record.spec.vmid, self._flavor.shift)) if cgroups else "",
-            "vmid": record.spec.vmid,
-            "hostname": record.spec.hostname,
-            "keeper": self._ground.keeper_pid,
-            "directory": str(self._folder(record.spec.vmid)),
-            "idmapped": self._flavor.idmapped,
-            "many_ids": self._flavor.many_ids,
-            "tops": self._ground.tops,
-            "address": record.address,
-            "gateway": str(self._ground.gateway),
-            "mac": record.mac,
-            "ssh": bool(record.spec.ssh_public_keys.strip()),
-        }
+    async def _settle(self, record: GuestRecord) -> tuple[GuestRecord, Base]:
+        """The record and its base. A guest that was simulated, or whose base is gone, is built anew."""
+        ground, folder = self._ground, self._folder(record.spec.vmid)
+        base = await asyncio.to_thread(load_base, ground.base.folder.parent / record.base)
+        layered: bool = await asyncio.to_thread((folder / "upper").is_dir)
+        if base and layered:
+            return record, base
+        if record.base:
+            log.warning("guest lost its base", vmid=record.spec.vmid, base=record.base)
+        await ground.remove_folder(folder)
+        anew = replace(record, base=ground.base.name)
+        await asyncio.to_thread(self._build, anew)
+        self._records[record.spec.vmid] = anew
+        return anew, ground.base
+
+    def _launch_config(self, record: GuestRecord, base: Base) -> Mapping[str, Any]:
+        cgroups, vmid = self._ground.cgroups, record.spec.vmid
+        cgroup = str(cgroups.make(vmid, self._flavor.shift)) if cgroups else ""
+        return self._ground.launch_config(record, self._folder(vmid)) | {"base": str(base.tree), "cgroup": cgroup}
 
     async def _finish_first_start(self, record: GuestRecord) -> None:
         if record.spec.root_password:
@@ -182,7 +180,7 @@ class NamespaceHost:
         self._record(vmid)
         if self.is_running(vmid):
             return await self._running[vmid].usage()
-        disk = DiskMeter(self._folder(vmid) / "root", self._folder(vmid) / "upper")
+        disk = DiskMeter(self._folder(vmid) / "upper")
         return GuestUsage(0, 0, await asyncio.to_thread(disk.read), 0, 0, 0)
 
     def argv(self, vmid: int, command: Sequence[str], *, tty: bool = False) -> list[str]:

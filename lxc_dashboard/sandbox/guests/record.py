@@ -18,11 +18,15 @@ _MAC_PREFIX = "bc:24:11"  # Proxmox's own
 
 @dataclass(frozen=True, slots=True)
 class GuestRecord:
-    """``address`` is the one the guest has, given or wanted. ``fresh`` until its first start has set it up."""
+    """``address`` is the one the guest has, given or wanted. ``fresh`` until its first start has set it up.
+
+    ``base`` names the base that its layer lies over, empty for a simulated guest.
+    """
 
     spec: GuestSpec
     address: str
     fresh: bool = True
+    base: str = ""
 
     @property
     def mac(self) -> str:
@@ -46,7 +50,7 @@ class GuestRecord:
         """``None`` where there is no guest, or one whose record cannot be read."""
         try:
             document = json.loads((folder / _FILE).read_text(encoding="utf-8"))
-            return cls(GuestSpec(**document["spec"]), document["address"], document["fresh"])
+            return cls(GuestSpec(**document["spec"]), document["address"], document["fresh"], document.get("base", ""))
         except (OSError, ValueError, TypeError, KeyError):
             return None
 

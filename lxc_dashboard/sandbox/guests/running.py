@@ -38,7 +38,7 @@ class RunningGuest:
         self._ssh_end: asyncio.Task[None] | None = None
         self._since = time.monotonic()
         self._meter = ProcessMeter(process.pid)
-        self._disk = DiskMeter(folder / "root", folder / "upper")
+        self._disk = DiskMeter(folder / "upper")
         keep = [] if many_ids else ["--preserve-credentials"]
         spaces = ("--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup")
         self._environment_tool = tool("env")

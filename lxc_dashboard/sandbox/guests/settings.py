@@ -8,11 +8,11 @@ import uuid
 from pathlib import Path
 
 from lxc_dashboard.sandbox.guests.record import GuestRecord
-from lxc_dashboard.sandbox.guests.tree import TreeRules, write_file
+from lxc_dashboard.sandbox.guests.tree import make_folder, write_file
 
 
-def write_identity(folder: Path, record: GuestRecord, nameserver: str, rules: TreeRules) -> None:
-    """Into the layers of a guest that has not been started yet."""
+def write_identity(folder: Path, record: GuestRecord, nameserver: str, owner: int) -> None:
+    """Into the layer of a guest that has not been started yet."""
     etc, spec = folder / "upper/etc", record.spec
     files = {
         "hostname": f"{spec.hostname}\n",
@@ -22,19 +22,14 @@ def write_identity(folder: Path, record: GuestRecord, nameserver: str, rules: Tr
         "fstab": "",
     }
     for name, text in files.items():
-        write_file(etc / name, text, rules)
-    for path in (etc / ".updated", folder / "root/var/.updated"):  # what systemd does at the first boot is done
-        write_file(path, "", rules)
+        write_file(etc / name, text, owner)
+    for path in (etc / ".updated", folder / "upper/var/.updated"):  # what systemd does at the first boot is done
+        write_file(path, "", owner)
     if spec.ssh_public_keys.strip():
-        ssh = folder / "root/root/.ssh"
-        ssh.mkdir()
+        ssh = folder / "upper/root/.ssh"
+        make_folder(ssh, owner, 0o700)
         keys = f"# --- BEGIN PVE ---\n{spec.ssh_public_keys.strip()}\n# --- END PVE ---\n"  # as PVE writes them
-        write_file(ssh / "authorized_keys", keys, rules, 0o600)
-        ssh.chmod(0o700)
-        if rules.shift >= 0:
-            import os
-
-            os.chown(ssh, rules.shift, rules.shift)
+        write_file(ssh / "authorized_keys", keys, owner, 0o600)
 
 
 def _hosts(record: GuestRecord) -> str:

@@ -248,7 +248,7 @@ async def test_with_a_door_of_its_node_no_key_is_made(lab: Lab, doors: tuple[str
     way = "Way in: pct over SSH to pve1 (root@127.0.0.1)"
     assert way in [step.title for step in job.steps]
     assert way in await told(lab, creation_id)
-    assert not await has(lab, job.vmid, "/root/.ssh")
+    assert not await has(lab, job.vmid, "/root/.ssh/authorized_keys")
 
 
 async def moved(lab: Lab) -> tuple[UUID, int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -100,8 +99,7 @@ async def request_all(lab: Lab) -> None:
         lab.jobs[name] = await lab.request(name, vmid)
     vmid = FIRST_VMID + len(names)
     lab.jobs[SETTINGS_OF_WIREGUARD] = await lab.request("wireguard", vmid, without=WIREGUARD_SCRIPTS)
-    tools = ["python3-pip", "jq", *([] if shutil.which("npm") else ["npm"])]  # guests have what this machine has
-    apt = [ExtraPackage(PackageManager.APT, tool) for tool in tools]
+    apt = [ExtraPackage(PackageManager.APT, tool) for tool in ("python3-pip", "jq", "npm")]
     pinned = (ExtraPackage(PackageManager.NPM, "is-number@7.0.0"), ExtraPackage(PackageManager.PIP, "iniconfig==2.0.0"))
     await lab.request_packages(PACKAGES, vmid + 1, *apt, *pinned)
     await lab.request_packages(UNKNOWN_PACKAGE, vmid + 2, ExtraPackage(PackageManager.APT, "postgres-common"))

@@ -12,7 +12,9 @@ from lxc_dashboard.sandbox.guests.base import GuestSpec
 from lxc_dashboard.sandbox.guests.flavor import ROOT
 from lxc_dashboard.sandbox.guests.namespaced import NamespaceHost
 from lxc_dashboard.sandbox.guests.record import GuestRecord
+from lxc_dashboard.sandbox.guests.rootfs import Base
 
+BASE = Base(Path("/nowhere/base"), "test", "today", "0")
 SPEC = GuestSpec(vmid=100, hostname="web", address="10.9.9.10/24")
 
 
@@ -20,6 +22,7 @@ async def test_who_makes_a_guest_anew_meets_nothing_of_one_whose_making_was_canc
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = NamespaceHost(tmp_path, ROOT)
+    host._ground._base = BASE
     folder = host._folder(SPEC.vmid)
     folder.parent.mkdir()
     begun, go_on = threading.Event(), threading.Event()
@@ -51,6 +54,7 @@ async def test_what_a_making_that_failed_has_left_is_not_in_the_way_of_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = NamespaceHost(tmp_path, ROOT)
+    host._ground._base = BASE
     new = host._folder(SPEC.vmid).with_suffix(".new")
     new.parent.mkdir()
     faults = [OSError("disk full")]

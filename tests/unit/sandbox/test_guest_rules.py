@@ -15,7 +15,6 @@ from lxc_dashboard.sandbox.guests import netlink, pretence
 from lxc_dashboard.sandbox.guests.base import GuestSpec
 from lxc_dashboard.sandbox.guests.record import GuestRecord, choose_address
 from lxc_dashboard.sandbox.guests.relay import is_refused, nameservers
-from lxc_dashboard.sandbox.guests.tree import holds, tops
 
 GATEWAY = ipaddress.IPv4Interface("10.77.5.1/24")
 
@@ -73,13 +72,6 @@ def test_nameservers_are_read_in_order(tmp_path: Path) -> None:
     path.write_text("# x\nsearch a\nnameserver 192.0.2.1\n nameserver 2001:db8::1 \nnameserver\noptions x\n")
     assert nameservers(path) == ["192.0.2.1", "2001:db8::1"]
     assert nameservers(tmp_path / "missing") == []
-
-
-def test_a_folder_that_holds_the_guests_is_not_shared_with_them(tmp_path: Path) -> None:
-    assert "usr" in tops([tmp_path])
-    assert "usr" not in tops([Path("/usr/share/sandbox")])
-    assert holds(tmp_path, tmp_path / "a")
-    assert not holds(tmp_path / "a", tmp_path)
 
 
 @given(st.binary(max_size=64))

@@ -14,7 +14,7 @@ from tests.integration.sandbox.guests.entered import VMID
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One for all tests: what ordinary users' guests stand on takes seconds to copy."""
+    """One for all tests, each of which leaves no guest in it."""
     return tmp_path_factory.mktemp("sandbox")
 
 
