@@ -56,6 +56,7 @@ class Bus:
         self._release = self._client.register_script(scripts.RELEASE)
         self._hit = self._client.register_script(scripts.HIT)
         self._add = self._client.register_script(scripts.ADD)
+        self._pace = self._client.register_script(scripts.PACE)
         self._unhit = self._client.register_script(scripts.UNHIT)
         self._set_with = self._client.register_script(scripts.SET_WITH)
         self._take_due = self._client.register_script(scripts.TAKE_DUE)
@@ -159,6 +160,16 @@ class Bus:
     async def unhit(self, key: str) -> None:
         """Give one attempt back, where any is counted; the window stays."""
         await self._call(lambda: self._unhit(keys=[key]))
+
+    async def pace(self, key: str, *, at_once: int, each_s: float, patience_s: float) -> tuple[bool, float]:
+        """Let one more in: ``at_once`` without a wait, then one each ``each_s``.
+
+        Whether it is let in, and the seconds that it has to wait before. Nobody is let in who would wait longer than
+        ``patience_s``; that takes no place from others.
+        """
+        limits = (at_once, _ms(each_s), _ms(patience_s))
+        wait_ms = int(await self._call(lambda: self._pace(keys=[key], args=limits)))
+        return wait_ms >= 0, abs(wait_ms) / 1000
 
     # Blobs
 
