@@ -14,6 +14,7 @@ from lxc_dashboard.services.creation import presets
 from lxc_dashboard.services.creation.presets import PresetSummary
 from lxc_dashboard.state.base import requires, runtime, said, session
 from lxc_dashboard.state.create_review import ReviewPart
+from lxc_dashboard.state.ids import uuid_of
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class PresetsPart(ReviewPart, mixin=True):
         """Fills it in over what is here; without a template of its own, the one that is chosen stays."""
         name, filled = await presets.read(runtime(), session(), self._preset(preset_id))
         if filled.template_id is None and self.template_id:
-            filled = msgspec.structs.replace(filled, template_id=UUID(self.template_id))
+            filled = msgspec.structs.replace(filled, template_id=uuid_of(self.template_id, text.NO_SUCH_TEMPLATE))
         await self._fill(filled)
         self.preset_values = {
             field: self.form[field]
@@ -123,7 +124,7 @@ class PresetsPart(ReviewPart, mixin=True):
     def _preset(self, preset_id: str) -> UUID:
         if preset_id not in {row.id for row in self.presets}:
             raise NotFoundError(text.NO_SUCH_PRESET)
-        return UUID(preset_id)
+        return uuid_of(preset_id, text.NO_SUCH_PRESET)
 
 
 def _row(preset: PresetSummary) -> PresetRow:
