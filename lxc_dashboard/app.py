@@ -63,6 +63,7 @@ async def _running() -> AsyncIterator[None]:
         reading = asyncio.create_task(_read_templates(runtime), name="templates")
         await asyncio.wait({reading}, timeout=TEMPLATES_READ_WITHIN_S)
         following = asyncio.create_task(process.sockets.follow_ends(runtime), name="session ends")
+        closing = asyncio.create_task(process.tabs.follow(), name="closed tabs")
         try:
             async with (
                 process.feeding(lambda room, patch: process.sockets.push(room, update_of(patch))),
@@ -76,9 +77,9 @@ async def _running() -> AsyncIterator[None]:
             ):
                 yield
         finally:
-            following.cancel()
-            reading.cancel()
-            await asyncio.gather(following, reading, return_exceptions=True)
+            for task in (following, closing, reading):
+                task.cancel()
+            await asyncio.gather(following, closing, reading, return_exceptions=True)
 
 
 quiet_reflex()

@@ -200,6 +200,10 @@ class Bus:
         """Have ``key`` end ``ttl_s`` from now; whether it is there."""
         return bool(await self._call(lambda: self._client.pexpire(key, _ms(ttl_s))))
 
+    async def lasts_s(self, key: str) -> float:
+        """How long ``key`` is there yet, 0 where it is not."""
+        return float(max(await self._call(lambda: self._client.pttl(key)), 0)) / 1000
+
     async def delete(self, *keys: str) -> int:
         """How many of them there were."""
         return int(await self._call(lambda: self._client.delete(*keys))) if keys else 0
