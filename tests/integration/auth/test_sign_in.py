@@ -116,6 +116,22 @@ async def test_every_refusal_is_one_error_with_one_message_after_one_time(
     assert not any("wrong" in str(entry) for entry in await audited(rt))
 
 
+@pytest.mark.usefixtures("soon_refused")
+@pytest.mark.parametrize("hidden", ["\u202emap@toor", "ro\u200bot", "root\x1b[2J", "ro\not"])
+async def test_a_name_with_characters_that_do_not_show_is_refused_and_stands_escaped_in_the_audit(
+    rt: Runtime, endpoint_id: UUID, sandbox: SandboxNode, hidden: str
+) -> None:
+    asked = len(sandbox.api.requests)
+    with pytest.raises(InvalidCredentialsError) as refused:
+        await tried(rt, endpoint_id, hidden)
+    assert refused.value.user_message == InvalidCredentialsError.default_message
+    assert len(sandbox.api.requests) == asked
+    (entry,) = await audited(rt)
+    assert entry.result == "refused"
+    assert entry.userid.isprintable()
+    assert entry.userid == f"{hidden.encode('unicode_escape').decode().replace(chr(92) + 'n', chr(92) + 'x0a')}@pam"
+
+
 async def test_a_pve_that_cannot_be_reached_is_told_apart(rt: Runtime, endpoint_id: UUID, sandbox: SandboxNode) -> None:
     await sandbox.close()
     with pytest.raises(UnreachableError):
