@@ -15,6 +15,7 @@ import pytest
 
 from lxc_dashboard import routes
 from lxc_dashboard.api.connections import SILENT_PER_ADDRESS
+from lxc_dashboard.api.flow import SILENT_PAGE_S
 from tests.e2e.stack import Stack
 from tests.integration.web.conftest import PATIENCE_S, Visitor, tab
 
@@ -23,7 +24,6 @@ SILENT = 1200
 STRANGER = "127.0.0.2"
 SIGN_IN_WITHIN_S = 20
 HEADERS_WITHIN_S = 30
-SOCKET_WITHIN_S = 45
 Opens = Callable[[int], list[socket.socket]]
 
 
@@ -85,13 +85,13 @@ async def test_silent_connections_of_one_address_keep_nobody_from_signing_in(
 
 
 async def silent_socket_ends(visitor: Visitor) -> None:
-    """The server of the pages asks now and then whether somebody is there."""
+    """A page's socket that answers no ping."""
     address = f"{visitor.stack.url}/_event/?token=silent&EIO=4&transport=websocket"
     headers = {"Cookie": visitor.header, "Origin": visitor.stack.url}
     async with (
         aiohttp.ClientSession() as client,
         client.ws_connect(address, headers=headers) as socket,
-        asyncio.timeout(SOCKET_WITHIN_S + PATIENCE_S),
+        asyncio.timeout(SILENT_PAGE_S + PATIENCE_S),
     ):
         while not socket.closed:
             await socket.receive()
