@@ -11,7 +11,8 @@ import reflex as rx
 import structlog
 
 from lxc_dashboard import frontend, logs, pages
-from lxc_dashboard.api.door import accepts_origin
+from lxc_dashboard.api.connections import Connections
+from lxc_dashboard.api.door import accepts_origin, trust_of
 from lxc_dashboard.api.site import around
 from lxc_dashboard.components.widgets import boundary
 from lxc_dashboard.errors import DashboardError
@@ -63,6 +64,8 @@ async def _running() -> AsyncIterator[None]:
         reading = asyncio.create_task(_read_templates(runtime), name="templates")
         await asyncio.wait({reading}, timeout=TEMPLATES_READ_WITHIN_S)
         following = asyncio.create_task(process.sockets.follow_ends(runtime), name="session ends")
+        closing = asyncio.create_task(process.tabs.follow(), name="closed tabs")
+        bounding = asyncio.create_task(connections.follow(), name="connections")
         try:
             async with (
                 process.feeding(lambda room, patch: process.sockets.push(room, update_of(patch))),
@@ -76,13 +79,15 @@ async def _running() -> AsyncIterator[None]:
             ):
                 yield
         finally:
-            following.cancel()
-            reading.cancel()
-            await asyncio.gather(following, reading, return_exceptions=True)
+            tasks = (following, closing, bounding, reading)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 quiet_reflex()
 process = WebProcess(_open_runtime)
+connections = Connections(lambda: trust_of(process))
 app = rx.App(
     html_lang="en",
     stylesheets=["/dashboard.css", "/live.css", "/editor.css", "/templates.css", "/buckets.css", "/sources.css"],
@@ -92,7 +97,7 @@ app = rx.App(
     app_wraps={(55, "ErrorBoundary"): lambda _stateful: boundary()},
     head_components=[rx.el.link(rel="icon", href="/favicon.svg", type="image/svg+xml")],
     backend_exception_handler=show_problem,
-    api_transformer=around(process, frontend.static_folder()),
+    api_transformer=around(process, frontend.static_folder(), connections),
 )
 process.attach(app, accepts_origin(process))
 app.add_middleware(Guard(process))

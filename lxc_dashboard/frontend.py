@@ -28,6 +28,8 @@ from lxc_dashboard.errors import DashboardError
 BUILD_ORIGIN: Final = "http://build.invalid"
 BUILD_TIMEOUT_S: Final = 600
 REGISTRY_TIMEOUT_S: Final = 60
+# Of each process. What one address may hold of them is bounded in api/connections.py.
+CONNECTIONS: Final = 4096
 SYSTEM_NPMRC: Final = Path("/etc/npmrc")
 STAMP: Final = "lxc-dashboard-stamp"
 # Beside ``.web``: Reflex makes that folder anew, and a lock that is gone keeps nobody out.
@@ -229,6 +231,8 @@ def serve_command(host: str, port: int, *, workers: int = 1) -> list[str]:
     return [
         *(sys.executable, "-m", "granian", "--interface", "asgi", "--factory"),
         *("--host", host, "--port", str(port), "--workers", str(workers)),
+        # HTTP/1 alone: while granian waits to see which version comes, a silent connection has no timeout.
+        *("--http", "1", "--backlog", str(CONNECTIONS), "--backpressure", str(CONNECTIONS)),
         *("--no-access-log", "--log-level", "warning", "--workers-kill-timeout", "5"),
         "lxc_dashboard.commands.serve:app",
     ]

@@ -10,11 +10,10 @@ from typing import Final, TextIO
 import structlog
 from structlog.typing import EventDict, ExcInfo, Processor
 
+from lxc_dashboard.printable import printable, printable_lines
+
 # Libraries that tell of each request or heartbeat at INFO.
 _TALKATIVE: Final = ("httpx", "httpcore", "paramiko", "asyncssh", "alembic", "kombu", "redbeat", "celery.beat")
-# What would move an operator's cursor, or begin a line that nobody has logged. JSON escapes it by itself.
-_CONTROL: Final = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)}
-_WITHIN_A_LINE: Final = {code: shown for code, shown in _CONTROL.items() if chr(code) not in "\n\t"}
 
 
 def configure(level: str = "INFO", *, json: bool = False) -> None:
@@ -65,11 +64,11 @@ def _take_over(handler: logging.Handler, level: str) -> None:
 
 def _on_one_line(_logger: object, _method: str, event: EventDict) -> EventDict:
     """Paths, headers and names come from strangers: each stays within its own place of its own line."""
-    return {key: value.translate(_CONTROL) if isinstance(value, str) else value for key, value in event.items()}
+    return {key: printable(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
 def _traceback(out: TextIO, error: ExcInfo) -> None:
     """The messages of errors quote what strangers sent."""
     written = StringIO()
     structlog.dev.plain_traceback(written, error)
-    out.write(written.getvalue().translate(_WITHIN_A_LINE))
+    out.write(printable_lines(written.getvalue()))

@@ -208,7 +208,7 @@ class Door:
         allowance = self._allowances.of(session.id)
         paced = flow.paced(receive, allowance, most_bytes=MAX_EVENT_BYTES, binary=binary)
         try:
-            async with self._shares.socket(scope, session.id):
+            async with self._shares.socket(session):
                 await self._app(scope, paced, send)
         except TooManyAtOnceError as error:
             log.warning("websocket refused", why=str(error))

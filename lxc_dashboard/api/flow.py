@@ -20,10 +20,13 @@ REMEMBERED: Final = 1000
 # A sign-in form and a webhook are small: who takes longer holds one of the server's places and nothing else.
 OPEN_BODY_S: Final = 15.0
 SILENT_BODY_S: Final = 30.0
+# A page answers a ping each 25 s. Reflex itself would wait 145 s for it.
+SILENT_PAGE_S: Final = 60.0
 
 RECEIVED: Final = "websocket.receive"
 # Of Engine.IO, which the pages speak: what begins otherwise it cannot read, and fails.
 PAGE_MESSAGES: Final = frozenset("0123456")
+GOING_AWAY: Final = 1001
 UNSUPPORTED: Final = 1003
 TOO_BIG: Final = 1009
 
@@ -67,14 +70,22 @@ class Allowances:
         return found
 
 
-def paced(receive: Receive, allowance: Allowance, *, most_bytes: int, binary: bool) -> Receive:
+def paced(
+    receive: Receive, allowance: Allowance, *, most_bytes: int, binary: bool, silent_s: float = SILENT_PAGE_S
+) -> Receive:
     """A websocket's messages at the pace of ``allowance``; one that is too large, or where none may be ``binary`` no page's, ends it.
+
+    So does a page that says nothing for ``silent_s``. Who looks at a console may be silent for hours.
 
     Binary messages are gathered in memory by the server of the pages until as many came as the first had promised.
     """
 
     async def receive_paced() -> Message:
-        message = await receive()
+        try:
+            async with asyncio.timeout(None if binary else silent_s):
+                message = await receive()
+        except TimeoutError:
+            return _ended(GOING_AWAY)
         if message["type"] != RECEIVED:
             return message
         data, text = message.get("bytes"), message.get("text")

@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Mount, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lxc_dashboard.api.archives import archive_routes
+from lxc_dashboard.api.connections import Connections
 from lxc_dashboard.api.console import console_routes
 from lxc_dashboard.api.creations import creation_routes
 from lxc_dashboard.api.door import Door
@@ -45,12 +46,12 @@ def site_routes() -> list[BaseRoute]:
     ]
 
 
-def around(process: WebProcess, bundle: Path) -> Callable[[ASGIApp], ASGIApp]:
+def around(process: WebProcess, bundle: Path, connections: Connections) -> Callable[[ASGIApp], ASGIApp]:
     """For Reflex's ``api_transformer``. ``bundle`` is the folder of the compiled pages, looked at when the server starts."""
 
     def transform(reflex_app: ASGIApp) -> ASGIApp:
         router = Router(routes=[*site_routes(), Mount("", app=Pages(reflex_app, bundle))])
-        return Door(router, process, inline_scripts(bundle))
+        return connections.around(Door(router, process, inline_scripts(bundle)))
 
     return transform
 

@@ -56,6 +56,7 @@ class Bus:
         self._release = self._client.register_script(scripts.RELEASE)
         self._hit = self._client.register_script(scripts.HIT)
         self._add = self._client.register_script(scripts.ADD)
+        self._pace = self._client.register_script(scripts.PACE)
         self._unhit = self._client.register_script(scripts.UNHIT)
         self._set_with = self._client.register_script(scripts.SET_WITH)
         self._take_due = self._client.register_script(scripts.TAKE_DUE)
@@ -160,6 +161,16 @@ class Bus:
         """Give one attempt back, where any is counted; the window stays."""
         await self._call(lambda: self._unhit(keys=[key]))
 
+    async def pace(self, key: str, *, at_once: int, each_s: float, patience_s: float) -> tuple[bool, float]:
+        """Let one more in: ``at_once`` without a wait, then one each ``each_s``.
+
+        Whether it is let in, and the seconds that it has to wait before. Nobody is let in who would wait longer than
+        ``patience_s``; that takes no place from others.
+        """
+        limits = (at_once, _ms(each_s), _ms(patience_s))
+        wait_ms = int(await self._call(lambda: self._pace(keys=[key], args=limits)))
+        return wait_ms >= 0, abs(wait_ms) / 1000
+
     # Blobs
 
     async def get(self, key: str) -> bytes | None:
@@ -188,6 +199,10 @@ class Bus:
     async def prolong(self, key: str, ttl_s: float) -> bool:
         """Have ``key`` end ``ttl_s`` from now; whether it is there."""
         return bool(await self._call(lambda: self._client.pexpire(key, _ms(ttl_s))))
+
+    async def lasts_s(self, key: str) -> float:
+        """How long ``key`` is there yet, 0 where it is not."""
+        return float(max(await self._call(lambda: self._client.pttl(key)), 0)) / 1000
 
     async def delete(self, *keys: str) -> int:
         """How many of them there were."""

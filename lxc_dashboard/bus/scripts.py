@@ -49,6 +49,18 @@ UNHIT: Final = """
 if tonumber(redis.call('GET', KEYS[1]) or '0') > 0 then return redis.call('DECR', KEYS[1]) end
 return 0
 """
+# KEYS: pacer. ARGV: how many at once, ms for each, longest wait in ms. Holds the time at which all that it let in are worked off.
+# Answers the ms to wait; below 0 when it let nobody in: then the ms until the last that had to wait.
+PACE: Final = """
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local each = tonumber(ARGV[2])
+local idle_at = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now)
+local wait = idle_at - (ARGV[1] - 1) * each - now
+if wait > tonumber(ARGV[3]) then return -wait end
+redis.call('SET', KEYS[1], idle_at + each, 'PX', idle_at + each - now)
+return math.max(wait, 0)
+"""
 # KEYS: blob, other. ARGV: value. The blob ends with the other; where that is gone, it is not set.
 SET_WITH: Final = """
 local left = redis.call('PTTL', KEYS[2])

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lxc_dashboard import routes
-from lxc_dashboard.commands.listening import answers, refuse_taken
+from lxc_dashboard.commands.listening import answers, hold
 from lxc_dashboard.commands.prepared import stamp
 from lxc_dashboard.commands.supervisor import Child, Supervisor
 from lxc_dashboard.commands.terminal import err, explain, out
@@ -65,7 +65,11 @@ def default_data() -> Path:
 
 async def run(options: Options) -> None:
     """Until SIGINT, SIGTERM or SIGHUP. ``ConflictError`` for a port or folder that is taken."""
-    refuse_taken(HOST, options.port)
+    with hold(HOST, options.port):
+        await _run(options)
+
+
+async def _run(options: Options) -> None:
     demo = Demo(options)
     ending = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import sys
 from typing import TYPE_CHECKING, Final
@@ -21,6 +22,12 @@ def leave_out_unused() -> None:
         sys.modules.setdefault(name, None)  # type: ignore[arg-type] # what Python takes for a module that is not there
 
 
+def allow_descriptors() -> None:
+    """As many as the system allows: where it begins with 1,024, connections would fail for want of them."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def app() -> ASGIApp:
     """For ``granian --factory``.
 
@@ -28,6 +35,7 @@ def app() -> ASGIApp:
     """
     die_with_parent(signal.SIGKILL)
     leave_out_unused()
+    allow_descriptors()
     from lxc_dashboard.app import app as application
 
     return application()

@@ -8,17 +8,19 @@ from collections.abc import Mapping
 from typing import NoReturn
 
 from lxc_dashboard import frontend
+from lxc_dashboard.commands.listening import hold
 from lxc_dashboard.commands.terminal import err
 from lxc_dashboard.settings import Settings
 
 
 def run(host: str) -> NoReturn:
-    """Build the pages where that is needed, then become the server. ``InvalidInputError``, ``FrontendError``."""
+    """Hold the port, build the pages where needed, become the server. ``ConflictError``, ``InvalidInputError``, ``FrontendError``."""
     settings = Settings.load()
-    build(os.environ)
-    command = frontend.serve_command(host, settings.PORT, workers=settings.WEB_WORKERS)
-    os.chdir(frontend.root())
-    os.execve(command[0], command, frontend.serve_environ(os.environ))  # noqa: S606 -- becoming the server
+    with hold(host, settings.PORT):
+        build(os.environ)
+        command = frontend.serve_command(host, settings.PORT, workers=settings.WEB_WORKERS)
+        os.chdir(frontend.root())
+        os.execve(command[0], command, frontend.serve_environ(os.environ))  # noqa: S606 -- becoming the server
 
 
 def build(environ: Mapping[str, str]) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
-from uuid import UUID
 
 import reflex as rx
 
@@ -38,6 +37,7 @@ from lxc_dashboard.state.bucket_work import (
     touches,
     use_rows,
 )
+from lxc_dashboard.state.ids import uuid_of
 from lxc_dashboard.state.template_rows import counted
 
 
@@ -166,7 +166,9 @@ class BucketsState(PageState, rx.State):
             return
         version = work.base.version
         try:
-            uses = await buckets.delete(runtime(), session(), UUID(key), name=typed, version=version)
+            uses = await buckets.delete(
+                runtime(), session(), uuid_of(key, text.BUCKET_GONE), name=typed, version=version
+            )
         except ConflictError:
             if not await self._overtake(key):
                 raise
@@ -192,7 +194,7 @@ class BucketsState(PageState, rx.State):
             return []
         try:
             edited = await buckets.edit(
-                runtime(), session(), UUID(key), work.name, work.listing, version=work.base.version
+                runtime(), session(), uuid_of(key, text.BUCKET_GONE), work.name, work.listing, version=work.base.version
             )
         except ConflictError:
             if not await self._overtake(key):
@@ -216,7 +218,7 @@ class BucketsState(PageState, rx.State):
 
     async def _overtake(self, key: str) -> bool:
         """Whether somebody has changed the bucket since it was opened; then what they changed is shown."""
-        theirs, work = await buckets.get_bucket(runtime(), session(), UUID(key)), self._works[key]
+        theirs, work = await buckets.get_bucket(runtime(), session(), uuid_of(key, text.BUCKET_GONE)), self._works[key]
         if theirs.updated_at == work.base.version:
             return False
         self._theirs = theirs
@@ -247,8 +249,8 @@ class BucketsState(PageState, rx.State):
 
     async def _find(self, key: str) -> BucketDetail | None:
         try:
-            return await buckets.get_bucket(runtime(), session(), UUID(key))
-        except (ValueError, NotFoundError):
+            return await buckets.get_bucket(runtime(), session(), uuid_of(key, text.BUCKET_GONE))
+        except NotFoundError:
             return None
 
     def _take(self, bucket: BucketDetail | None) -> None:

@@ -12,6 +12,7 @@ from lxc_dashboard.errors import NotFoundError
 from lxc_dashboard.services.containers import console, lifecycle
 from lxc_dashboard.services.containers.lifecycle import Act, Guest
 from lxc_dashboard.state.base import PageState, requires, runtime, said, session
+from lxc_dashboard.state.ids import id_in
 
 VMID_DIGITS = 9
 
@@ -50,7 +51,8 @@ class ConsoleState(PageState, rx.State):
         yield ConsoleState.load
 
     async def _look(self) -> None:
-        wanted = str(self.router.url.query_parameters.get("vmid", "")) or str(self.router.url.path).split("/")[-2]
+        path = str(self.router.url.path).rstrip("/").removesuffix("/console")
+        wanted = id_in(path, self.router.url.query_parameters, "vmid")
         if not (wanted.isascii() and wanted.isdigit() and len(wanted) <= VMID_DIGITS):
             raise NotFoundError(text.NO_SUCH_GUEST)
         guest, runs = await console.find(runtime(), session(), int(wanted))

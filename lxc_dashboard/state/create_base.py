@@ -20,6 +20,7 @@ from lxc_dashboard.services.templates.model import TemplateConfig
 from lxc_dashboard.services.templates.report import TemplateDetail
 from lxc_dashboard.state import mount_rows, wizard, wizard_filled
 from lxc_dashboard.state.base import PageState, runtime, session
+from lxc_dashboard.state.ids import uuid_of
 from lxc_dashboard.state.mount_rows import ShownMount
 from lxc_dashboard.state.offer import Offer
 from lxc_dashboard.state.summary import Line, summary_lines
@@ -98,7 +99,7 @@ class WizardBase(Offer, PageState, mixin=True):
 
     def _edited(self) -> UUID | None:
         """The failed job that is to be replaced."""
-        return UUID(self.edits) if self.edits else None
+        return uuid_of(self.edits, text.NO_SUCH_JOB) if self.edits else None
 
     def _clear(self) -> None:
         """As nothing was chosen or typed."""
@@ -110,7 +111,7 @@ class WizardBase(Offer, PageState, mixin=True):
     def _filled(self) -> Filled:
         return Filled(
             form=dict(self.form),
-            template_id=UUID(self.template_id) if self.template_id else None,
+            template_id=uuid_of(self.template_id, text.NO_SUCH_TEMPLATE) if self.template_id else None,
             template_name=self.template_name,
             packages_off=tuple(row.key for row in self.packages if not row.on),
             extras=tuple((row.manager, row.spec) for row in self.extras),

@@ -19,6 +19,7 @@ from lxc_dashboard.services.creation.filled import Filled
 from lxc_dashboard.services.creation.presets import SHARE_PRIVILEGE, PresetSummary
 from lxc_dashboard.state.base import requires, runtime, said, session
 from lxc_dashboard.state.create_proposal import ProposalPart
+from lxc_dashboard.state.ids import uuid_of
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class PresetsPart(ProposalPart, mixin=True):
         """Fills in one's own over what is here, and proposes somebody else's. Without a template of its own, the chosen one stays."""
         preset, filled = await presets.read(runtime(), session(), self._preset(preset_id))
         if filled.template_id is None and self.template_id:
-            filled = msgspec.structs.replace(filled, template_id=UUID(self.template_id))
+            filled = msgspec.structs.replace(filled, template_id=uuid_of(self.template_id, text.NO_SUCH_TEMPLATE))
         if preset.mine:
             return await self._take_preset(preset.name, filled)
         about = text.PROPOSED_BY.format(owner=preset.owner, privilege=SHARE_PRIVILEGE, path=preset.shared_path)
@@ -144,7 +145,7 @@ class PresetsPart(ProposalPart, mixin=True):
     def _preset(self, preset_id: str) -> UUID:
         if preset_id not in {row.id for row in self.presets}:
             raise NotFoundError(text.NO_SUCH_PRESET)
-        return UUID(preset_id)
+        return uuid_of(preset_id, text.NO_SUCH_PRESET)
 
 
 def _row(preset: PresetSummary) -> PresetRow:

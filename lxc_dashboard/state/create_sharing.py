@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.errors import NotFoundError
 from lxc_dashboard.services.creation import drafts, links, refilling
 from lxc_dashboard.services.creation.filled import Filled
 from lxc_dashboard.services.creation.spec import PasswordMode
@@ -14,6 +12,7 @@ from lxc_dashboard.state import wizard
 from lxc_dashboard.state.base import requires, runtime, session
 from lxc_dashboard.state.create_base import Asked
 from lxc_dashboard.state.create_presets import PresetsPart
+from lxc_dashboard.state.ids import uuid_of
 
 
 class SharingPart(PresetsPart, mixin=True):
@@ -120,7 +119,7 @@ class SharingPart(PresetsPart, mixin=True):
 
     async def _take_job(self, creation_id: str, kept: Filled | None = None) -> None:
         """What a failed job was asked for, or what was ``kept`` of the changes to it."""
-        job = await refilling.of_job(runtime(), session(), UUID(creation_id))
+        job = await refilling.of_job(runtime(), session(), uuid_of(creation_id, text.NO_SUCH_JOB))
         self.edited_name = job.hostname
         self._edited_template, self._edited_revision = str(job.filled.template_id or ""), job.revision_number
         await self._fill(kept or job.filled)
@@ -129,7 +128,4 @@ class SharingPart(PresetsPart, mixin=True):
 
 def _job_id(text_of_it: str) -> str:
     """As it stands in addresses, or nothing. Raises ``NotFoundError`` for what is none."""
-    try:
-        return str(UUID(text_of_it)) if text_of_it else ""
-    except ValueError:
-        raise NotFoundError(text.NO_SUCH_JOB) from None
+    return str(uuid_of(text_of_it, text.NO_SUCH_JOB)) if text_of_it else ""

@@ -6,12 +6,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from uuid import UUID
 
+from lxc_dashboard import text
 from lxc_dashboard.db.models import FilePolicy, PackageManager
 from lxc_dashboard.services.templates.draft import DraftFile
 from lxc_dashboard.services.templates.model import SCRIPT_TIMEOUT_S, Bucket, PackageEntry, Script, TemplateConfig
 from lxc_dashboard.services.templates.packages import read_line, written
+from lxc_dashboard.state.ids import uuid_of
 
 NUMBERS: Final = ("cpu", "ram_mib", "disk_gib", "swap_mib")
 FLAGS: Final = ("unprivileged", "nesting", "keyctl", "fuse")
@@ -117,7 +118,7 @@ def _line(package: PackageEntry, manager: PackageManager) -> str:
 def bucket_of(item: ListItem) -> Bucket:
     manager = PackageManager(item.manager)
     lines = [line for line in item.lines.split("\n") if line.strip() and not line.lstrip().startswith("#")]
-    shared = UUID(item.shared_id) if item.shared_id else None
+    shared = uuid_of(item.shared_id, text.BUCKET_GONE) if item.shared_id else None
     return Bucket(item.name, manager, tuple(_package(line, manager) for line in lines), shared)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Final
-from uuid import UUID
 
 from lxc_dashboard import text
 from lxc_dashboard.db.models import PackageManager
@@ -15,6 +14,7 @@ from lxc_dashboard.state.base import requires, runtime, session
 from lxc_dashboard.state.editor_base import EditorBase, parts_of
 from lxc_dashboard.state.editor_items import ListItem
 from lxc_dashboard.state.editor_work import Work
+from lxc_dashboard.state.ids import uuid_of
 
 MANAGERS: Final = tuple(manager.value for manager in PackageManager)
 LISTED_NAME: Final = "packages"
@@ -65,7 +65,7 @@ class PackagesPart(EditorBase, mixin=True):
 
     async def _read_shared(self, bucket_id: str) -> None:
         try:
-            detail = await buckets.get_bucket(runtime(), session(), UUID(bucket_id))
+            detail = await buckets.get_bucket(runtime(), session(), uuid_of(bucket_id, text.BUCKET_GONE))
         except NotFoundError:
             return
         self._shared = {**self._shared, bucket_id: detail.listing}

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from uuid import UUID
 
+from lxc_dashboard import text
 from lxc_dashboard.db.models import now
 from lxc_dashboard.services.creation.pulse import pulse, pulse_of
 from lxc_dashboard.state.base import runtime, session
+from lxc_dashboard.state.ids import uuid_of
 from lxc_dashboard.state.job_room import JobRoom
 from lxc_dashboard.state.job_rows import JobRow, moved
 
@@ -30,9 +32,8 @@ class FollowedJobs(JobRoom, mixin=True):
             return
         endpoint_id = session().endpoint_id
         newest = frozenset(job.id for job in await pulse(runtime(), endpoint_id))
-        there = {
-            str(job.id): job for job in await pulse_of(runtime(), endpoint_id, [UUID(row.id) for row in self.rows])
-        }
+        shown = [uuid_of(row.id, text.NO_SUCH_JOB) for row in self.rows]
+        there = {str(job.id): job for job in await pulse_of(runtime(), endpoint_id, shown)}
         if newest - self._known or any(there[row.id].state != row.state for row in self.rows if row.id in there):
             await self._read()
             return

@@ -34,6 +34,7 @@ from lxc_dashboard.services.auth import privileges, sessions
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.state.process import WebProcess
 from lxc_dashboard.state.sockets import Sockets, to_sign_in
+from lxc_dashboard.state.tabs import StateOwner
 from lxc_dashboard.state.wire import connecting_events
 
 if TYPE_CHECKING:
@@ -229,7 +230,7 @@ async def _bind(state: BaseState, session: Session | None, *, afresh: bool) -> N
     wanted = str(session.id) if session else ""
     if afresh or owner._session_id != wanted:  # noqa: SLF001
         state._get_root_state().reset()  # noqa: SLF001
-        owner._session_id = wanted  # noqa: SLF001
+        owner._give_to(session)  # noqa: SLF001
 
 
 class AwayState(rx.State):
@@ -241,9 +242,3 @@ class AwayState(rx.State):
     def update(cls) -> StateUpdate:
         """Has the page say that a service of ours does not answer, and look for its return."""
         return StateUpdate(delta={cls.get_full_name(): {f"since{FIELD_MARKER}": time.time_ns() // 1_000_000}})
-
-
-class StateOwner(rx.State):
-    """Whose state this tab's is. It has no handler and sends nothing."""
-
-    _session_id: str = ""

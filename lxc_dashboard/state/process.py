@@ -14,6 +14,7 @@ from lxc_dashboard.state.jobs_hub import JobsHub, OnTick
 from lxc_dashboard.state.running_hub import RunningHub, Telling, sid_of
 from lxc_dashboard.state.seats import Seats
 from lxc_dashboard.state.sockets import Sockets
+from lxc_dashboard.state.tabs import Tabs
 from lxc_dashboard.state.wire import Checked
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class WebProcess:
         self._open_runtime = open_runtime
         self._runtime: Runtime | None = None
         self._sockets: Sockets | None = None
+        self._tabs: Tabs | None = None
         self._hub: FeedHub | None = None
         self._jobs: JobsHub | None = None
         self._running_now: RunningHub | None = None
@@ -49,6 +51,7 @@ class WebProcess:
         # Set here and not in the environment, which only some ways of starting the server would bring.
         app.sio.eio.max_http_buffer_size = MAX_EVENT_BYTES
         self._sockets = Sockets(app)
+        self._tabs = Tabs(app)
 
     @property
     def is_open(self) -> bool:
@@ -66,6 +69,12 @@ class WebProcess:
         if self._sockets is None:
             raise RuntimeError("the process is not attached to an app")
         return self._sockets
+
+    @property
+    def tabs(self) -> Tabs:
+        if self._tabs is None:
+            raise RuntimeError("the process is not attached to an app")
+        return self._tabs
 
     @property
     def hub(self) -> FeedHub:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from lxc_dashboard.bus import Bus
 
-# Longer than Reflex keeps a state that nobody uses (1 h).
+# Longer than any process keeps the state of a tab that has gone elsewhere (state/tabs.py).
 REMEMBERED_S: Final = 7_200.0
 
 

@@ -124,7 +124,9 @@ class TemplateState(PageState, rx.State):
     @requires()
     async def delete(self, typed: str) -> AsyncIterator[Any]:
         """After its name was typed; the service asks PVE whether this user may."""
-        gone = await authoring.delete(runtime(), session(), UUID(self.template_id), name=typed)
+        gone = await authoring.delete(
+            runtime(), session(), uuid_of(self.template_id, text.NO_SUCH_TEMPLATE), name=typed
+        )
         yield said((text.DELETED_KEPT if gone.kept else text.DELETED_TEMPLATE).format(name=gone.name))
         yield rx.redirect(routes.TEMPLATES)
 
@@ -176,5 +178,7 @@ class TemplateState(PageState, rx.State):
             self.shown = shown_script(script, self.revision_id)
         elif asked.tab == "files" and detail.files:
             file = next((file for file in detail.files if file.name == asked.item), detail.files[0])
-            entry = await service.get_file(session(), runtime().db, UUID(self.revision_id), file.name)
+            entry = await service.get_file(
+                session(), runtime().db, uuid_of(self.revision_id, text.NO_SUCH_TEMPLATE), file.name
+            )
             self.shown = shown_file(file, entry.content, self.revision_id)

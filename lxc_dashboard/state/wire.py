@@ -7,9 +7,10 @@ short line of the log, and nothing comes of it.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from functools import cache, partial
-from types import NoneType, UnionType
+from types import UnionType
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
 import structlog
@@ -26,6 +27,10 @@ QUERY_FIELDS: Final = 100
 QUERY_CHARS: Final = 2 * ADDRESS_CHARS
 HASHES_AT_MOST: Final = 1000
 SCALARS: Final = (str, int, float, bool)
+# What a browser counts exactly.
+LARGEST_NUMBER: Final = 2**53
+UNREADABLE: Final = object()
+_WHOLE: Final = re.compile(r"-?[0-9]{1,15}")
 EVENT, CLIENT_ERROR, CONNECT, DISCONNECT = "event", "client_error", "connect", "disconnect"
 BOOT: Final = "event"
 FIELDS: Final = ("name", "payload", "router_data")
@@ -45,7 +50,7 @@ class Checked(AsyncNamespace):
         sid, *data = args
         fault = self._fault(event, sid, data)
         if not fault:
-            return await self._inner.trigger_event(event, *args)
+            return await self._inner.trigger_event(event, sid, *_read(event, data))
         log.warning("message of a page refused", sid=sid, why=fault)
         return False if self._is_ours(event, sid, data) else None
 
@@ -63,6 +68,23 @@ class Checked(AsyncNamespace):
         if event == CONNECT:
             return bool(data) and data[0] is self.server.get_environ(sid, self.namespace)
         return event == DISCONNECT and not self.server.manager.is_connected(sid, self.namespace)
+
+
+def _read(event: Any, data: list[Any]) -> list[Any]:
+    """What came without fault, with the arguments of its handler as the kinds that it declares."""
+    if event == EVENT:
+        return [as_declared(data[0])]
+    if event == CONNECT and len(data) > 1 and data[1] and data[1].get(BOOT) is not None:
+        return [data[0], {**data[1], BOOT: as_declared(data[1][BOOT])}]
+    return data
+
+
+def as_declared(event: Mapping[str, Any]) -> dict[str, Any]:
+    """An event without fault, its payload as its handler declares it: a number where one is meant, a text where a text is."""
+    if event["name"] in connecting_events():
+        return dict(event)
+    function = RegistrationContext.get().event_handlers[event["name"]].handler.fn
+    return {**event, "payload": _payload(function, event.get("payload", {}))}
 
 
 def fault_of(event: Any) -> str:
@@ -147,16 +169,34 @@ def _types(hint: Any) -> tuple[Any, ...]:
 
 
 def _takes(function: Callable[..., Any], payload: Mapping[str, Any]) -> bool:
-    """Whether each argument is there and of a kind that the handler reads; numbers, texts and null stand for each other."""
+    """Whether each argument is there and of a kind that the handler reads."""
+    return _payload(function, payload) is not None
+
+
+def _payload(function: Callable[..., Any], payload: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The arguments as the handler declares them, None where one is missing, too many, or cannot be read as such."""
     known = _parameters(function)
-    if not payload.keys() <= known.keys():
-        return False
-    return all(
-        _fits(payload[name], types) if name in payload else not needed for name, (needed, types) in known.items()
-    )
+    read = {name: _as_kind(value, known[name][1]) for name, value in payload.items() if name in known}
+    is_whole = payload.keys() <= known.keys() and all(name in payload for name, (needed, _) in known.items() if needed)
+    return read if is_whole and UNREADABLE not in read.values() else None
 
 
-def _fits(value: Any, types: tuple[Any, ...]) -> bool:
-    if not types or isinstance(value, types):
-        return True
-    return isinstance(value, (*SCALARS, NoneType)) and any(each in SCALARS for each in types)
+def _as_kind(value: Any, kinds: tuple[Any, ...]) -> Any:
+    """``value`` as one of ``kinds``, else ``UNREADABLE``. An input gives a text where a number is meant, a lost value is null."""
+    if not kinds or (type(value) in kinds and not _is_too_large(value)):
+        return value
+    if str in kinds:
+        return "" if value is None else str(value) if isinstance(value, (int, float)) else UNREADABLE
+    if int in kinds:
+        return _whole_number(value)
+    return False if bool in kinds and value is None else UNREADABLE
+
+
+def _whole_number(value: Any) -> Any:
+    if isinstance(value, str) and _WHOLE.fullmatch(value):
+        return int(value)
+    return int(value) if isinstance(value, float) and value.is_integer() and not _is_too_large(value) else UNREADABLE
+
+
+def _is_too_large(value: Any) -> bool:
+    return isinstance(value, (int, float)) and abs(value) > LARGEST_NUMBER

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from uuid import UUID
 
 from lxc_dashboard import text
-from lxc_dashboard.errors import NotFoundError
 from lxc_dashboard.services.creation.choices import Choices, is_system
 from lxc_dashboard.services.creation.defaults import lacking
 from lxc_dashboard.services.creation.filled import Filled
@@ -16,6 +14,7 @@ from lxc_dashboard.services.templates.model import TemplateConfig
 from lxc_dashboard.services.templates.report import TemplateDetail
 from lxc_dashboard.state import mount_rows
 from lxc_dashboard.state.base import runtime, session
+from lxc_dashboard.state.ids import uuid_of
 from lxc_dashboard.state.summary import worded
 from lxc_dashboard.state.wizard import ExtraRow, PackageRow, ScriptRow
 
@@ -26,10 +25,7 @@ async def detail_of(template_id: str) -> TemplateDetail | None:
     """The template, or None for no template. Raises NotFoundError."""
     if not template_id:
         return None
-    try:
-        wanted = UUID(template_id)
-    except ValueError:
-        raise NotFoundError(text.NO_SUCH_TEMPLATE) from None
+    wanted = uuid_of(template_id, text.NO_SUCH_TEMPLATE)
     return await templates.get_template(session(), runtime().db, wanted)
 
 

@@ -15,8 +15,9 @@ from typer.testing import CliRunner
 
 from lxc_dashboard import cli
 from lxc_dashboard.commands.checks import Check, Verdict, show_checks
-from lxc_dashboard.commands.listening import answers, refuse_taken
+from lxc_dashboard.commands.listening import answers, hold
 from lxc_dashboard.commands.nodes import _address, _pair
+from lxc_dashboard.embedded.folder import free_port
 from lxc_dashboard.errors import ConflictError, InvalidInputError
 from lxc_dashboard.settings import Settings
 
@@ -140,8 +141,8 @@ def test_demo_names_a_port_that_is_taken_and_another_one(
     assert f"Port {listener} is taken" in shown
     other = re.search(r"PORT=(\d+)", shown)
     assert other is not None
-    refuse_taken("127.0.0.1", int(other[1]))
-    assert not (tmp_path / "demo").exists()
+    with hold("127.0.0.1", int(other[1])):
+        assert not (tmp_path / "demo").exists()
 
 
 def test_a_port_that_listens_on_the_other_loopback_is_taken_too() -> None:
@@ -149,8 +150,29 @@ def test_a_port_that_listens_on_the_other_loopback_is_taken_too() -> None:
         server = socket.create_server(("::1", 0), family=socket.AF_INET6)
     except OSError:
         pytest.skip("no IPv6 here")
-    with server, pytest.raises(ConflictError, match="is taken"):
-        refuse_taken("127.0.0.1", server.getsockname()[1])
+    port = server.getsockname()[1]
+    with server, pytest.raises(ConflictError, match="is taken"), hold("127.0.0.1", port):
+        raise AssertionError
+
+
+def test_a_port_is_held_once_and_only_a_server_of_the_same_user_binds_it() -> None:
+    port = free_port()
+    with hold("127.0.0.1", port):
+        for host in ("127.0.0.1", "0.0.0.0"):  # noqa: S104 -- as an operator asks for it
+            with pytest.raises(ConflictError, match=rf"^Port {port} is taken"), hold(host, port):
+                raise AssertionError
+        with socket.create_server(("127.0.0.1", port), reuse_port=True) as server:
+            socket.create_connection(server.getsockname()).close()
+            server.accept()[0].close()
+    with hold("127.0.0.1", port):
+        """Connections that the last server closed do not count."""
+
+
+@pytest.mark.parametrize("host", ["localhost", "192.0.2.1"])
+def test_a_host_that_cannot_be_bound_is_named(host: str) -> None:
+    with pytest.raises(InvalidInputError) as refused, hold(host, free_port()):
+        raise AssertionError
+    assert "address" in refused.value.fields["--host"]
 
 
 async def test_what_does_not_speak_http_does_not_answer(listener: int) -> None:

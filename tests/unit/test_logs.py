@@ -12,7 +12,7 @@ import structlog
 
 from lxc_dashboard import logs
 
-HOSTILE = "/\x1b]0;owned\x07\x9b31m\r\n2026-11-26 [info] signed in userid=root@pam\u2028\x7f"
+HOSTILE = "/\x1b]0;owned\x07\x9b31m\r\n2026-11-26 [info] signed in userid=root@pam\u2028\x7f\u202emap@toor\u2066"
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from sqlmodel import col
 
 from lxc_dashboard.db.models import AuditEntry, AuditResult
 from lxc_dashboard.db.storable import storable, storable_text
+from lxc_dashboard.printable import all_printable, printable
 
 
 class AuditRepository:
@@ -33,16 +34,16 @@ class AuditRepository:
         """Writes one entry. Text too long for its column is cut, never refused: what was typed may not stop the record.
 
         ``userid`` as PVE names it; ``action`` like ``container.start``; ``subject`` what it was done to; ``address`` from
-        where. ``detail`` holds no secret.
+        where. ``detail`` holds no secret. Characters that hide or turn text stand as escapes.
         """
         entry = AuditEntry(
-            userid=storable_text(userid, 255),
+            userid=storable_text(printable(userid), 255),
             action=storable_text(action, 63),
             result=result.value,
-            endpoint_name=storable_text(endpoint_name, 63),
-            subject=storable_text(subject, 255),
-            address=storable_text(address, 64),
-            detail=storable(dict(detail or {})),
+            endpoint_name=storable_text(printable(endpoint_name), 63),
+            subject=storable_text(printable(subject), 255),
+            address=storable_text(printable(address), 64),
+            detail=storable(all_printable(dict(detail or {}))),
         )
         self._session.add(entry)
         await self._session.flush()

@@ -41,6 +41,7 @@ DUE_KEY: Final = "auth:renewals"
 ENDED_KEY: Final = "auth:tickets-to-wipe"
 RENEW_AGAIN_AFTER_S: Final = 60
 RENEWAL_TAKES_AT_MOST_S: Final = 5
+SESSIONS_PER_USER: Final = 50
 
 
 class _Identity(msgspec.Struct, frozen=True):
@@ -97,6 +98,7 @@ async def begin(
     await _store_ticket(runtime, session)
     lasts_s = (session.ends_at - session.signed_in_at).total_seconds()
     await runtime.bus.add_member(_user_key(endpoint_id, session.userid), session.key, ttl_s=lasts_s)
+    await _bound(runtime, session)
     return session, cookie_value
 
 
@@ -208,6 +210,23 @@ async def renew(runtime: Runtime, session: Session) -> Session:
     except TimeoutError as error:
         raise UnreachableError(node=endpoint.authority, path=SIGN_IN_PATH, detail="no answer") from error
     return await keep_ticket(runtime, session, ticket.ticket, ticket.csrf_token)
+
+
+async def _bound(runtime: Runtime, newest: Session) -> None:
+    """End the user's sessions beyond ``SESSIONS_PER_USER``: those that would end first anyway, by their time or for want of use."""
+    user_key = _user_key(newest.endpoint_id, newest.userid)
+    others = await runtime.bus.members(user_key) - {newest.key}
+    if len(others) < SESSIONS_PER_USER:
+        return
+    lasts_s = await asyncio.gather(*(runtime.bus.lasts_s(_identity_key(key)) for key in others))
+    by_end = [key for _, key in sorted(zip(lasts_s, others, strict=True))]
+    for key in by_end[: len(others) - SESSIONS_PER_USER + 1]:
+        found = await load(runtime, key)
+        if found is None:
+            await runtime.bus.remove_member(user_key, key)
+        else:
+            log.warning("session ended for a newer one", userid=found.userid, session=str(found.id))
+            await end(runtime, found)
 
 
 async def _used(runtime: Runtime, session: Session) -> Session:

@@ -24,6 +24,7 @@ from lxc_dashboard.errors import (
     TfaRequiredError,
     UnreachableError,
 )
+from lxc_dashboard.printable import has_hidden
 from lxc_dashboard.proxmox.auth import SIGN_IN_PATH, Ticket, answer_tfa, login
 from lxc_dashboard.services.auth import acting, challenges, endpoints, limits, sessions
 from lxc_dashboard.services.auth.challenges import Challenge
@@ -80,8 +81,8 @@ async def sign_in(
     endpoint = await endpoints.endpoint(runtime, endpoint_id)
     userid = userid_of(user, realm)
     async with _tried(runtime, endpoint, endpoint_id, userid, origin) as ask:
-        if len(userid) > USERID_CHARS or len(password) > PASSWORD_CHARS:
-            raise InvalidCredentialsError(detail="too long")
+        if len(userid) > USERID_CHARS or len(password) > PASSWORD_CHARS or has_hidden(userid):
+            raise InvalidCredentialsError(detail="too long, or a name with characters that do not show")
         try:
             ticket = await login(ask, userid, password)
         except TfaRequiredError as asked:

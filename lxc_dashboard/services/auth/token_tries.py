@@ -39,7 +39,7 @@ async def counted(rt: Runtime, session: Session) -> AsyncIterator[None]:
     Raises ``RateLimitedError``, and ``ServiceUnavailableError`` where too many are under way.
     """
     counters = _counters(session.tokenid, session.address)
-    await _hit(rt, counters)
+    await limits.hit_all(rt.bus, counters, REFUSALS_WINDOW_S)
     try:
         async with place(rt, session.endpoint_id):
             yield
@@ -83,17 +83,6 @@ def _counters(tokenid: str, address: str) -> dict[str, int]:
     }
 
 
-async def _hit(rt: Runtime, counters: dict[str, int]) -> None:
-    """One over its own limit does not use up that of its address."""
-    done: dict[str, int] = {}
-    for key, limit in counters.items():
-        if wait_s := await rt.bus.hit(key, limit, REFUSALS_WINDOW_S):
-            await _give_back(rt, done)
-            raise RateLimitedError(wait_s)
-        done[key] = limit
-
-
 async def _give_back(rt: Runtime, counters: dict[str, int]) -> None:
     with suppress(ServiceUnavailableError):
-        for key in counters:
-            await rt.bus.unhit(key)
+        await limits.give_back(rt.bus, counters)

@@ -28,6 +28,7 @@ from lxc_dashboard.errors import (
     TokenRefusedError,
     UnreachableError,
 )
+from lxc_dashboard.printable import has_hidden
 from lxc_dashboard.proxmox.upid import user_of
 from lxc_dashboard.services.auth import acting, limits, token_tries
 from lxc_dashboard.services.auth.model import Session
@@ -56,7 +57,7 @@ async def session_of(rt: Runtime, header: str, endpoint_name: str, origin: Origi
     ``InvalidInputError`` (``endpoint``), ``NotFoundError`` (none is registered), ``UnreachableError``, ``TlsError``,
     ``ApiError``, and ``ServiceUnavailableError`` (too many new tokens at once).
     """
-    found = _HEADER.fullmatch(header) if len(header) <= HEADER_CHARS else None
+    found = _HEADER.fullmatch(header) if len(header) <= HEADER_CHARS and not has_hidden(header) else None
     tokenid, secret = (found["tokenid"], found["secret"]) if found else ("", "")
     if found is None:
         if header:

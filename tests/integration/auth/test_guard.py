@@ -18,8 +18,9 @@ from lxc_dashboard.errors import PrivilegeError, SessionExpiredError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import sessions
 from lxc_dashboard.state.base import session
-from lxc_dashboard.state.guard import Guard, StateOwner, caller, public, requires
+from lxc_dashboard.state.guard import Guard, caller, public, requires
 from lxc_dashboard.state.process import WebProcess
+from lxc_dashboard.state.tabs import StateOwner
 from tests.integration.auth.conftest import Begin
 
 

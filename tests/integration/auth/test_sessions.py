@@ -144,6 +144,24 @@ async def test_all_sessions_of_a_user_end_and_nobody_elses(rt: Runtime, begin: B
     assert await sessions.find(rt, other)
 
 
+async def test_one_session_too_many_ends_the_users_longest_unused_one_and_nobody_elses(
+    rt: Runtime, begin: Begin, redis: Redis
+) -> None:
+    others, _ = await begin("viewer@pve")
+    mine = [(await begin())[0] for _ in range(sessions.SESSIONS_PER_USER)]
+    assert all([await sessions.is_open(rt, session.key) for session in mine])
+    unused, ended_by_time = mine[7], mine[9]
+    await redis.expire(sessions._identity_key(unused.key), 3600)
+    newest, _ = await begin()
+    open_now = [session for session in mine if await sessions.is_open(rt, session.key)]
+    assert open_now == [session for session in mine if session is not unused]
+    await redis.delete(sessions._identity_key(ended_by_time.key))
+    await begin()
+    assert len(await sessions.list_of(rt, newest.endpoint_id, newest.userid)) == sessions.SESSIONS_PER_USER
+    assert await sessions.is_open(rt, newest.key)
+    assert await sessions.is_open(rt, others.key)
+
+
 async def test_a_ticket_past_half_its_life_is_renewed_once_however_many_ask(
     rt: Runtime, begin: Begin, sandbox: SandboxNode
 ) -> None:

@@ -44,6 +44,13 @@ async def tried(
     return await sign_in.sign_in(rt, endpoint_id, user=user, realm=realm, password=password, origin=origin)
 
 
+async def guessed(rt: Runtime, endpoint_id: UUID, origin: Origin) -> type[BaseException]:
+    """How a wrong password of root@pam is refused."""
+    with pytest.raises((InvalidCredentialsError, RateLimitedError)) as refused:
+        await tried(rt, endpoint_id, password="wrong", origin=origin)
+    return refused.type
+
+
 async def audited(rt: Runtime) -> Sequence[AuditEntry]:
     async with rt.db.transaction() as tx:
         return await tx.audit.list()
@@ -107,6 +114,22 @@ async def test_every_refusal_is_one_error_with_one_message_after_one_time(
     assert all(told >= due for told, due in zip(sorted(times_s), sorted(taken_s), strict=True))
     assert {entry.result for entry in await audited(rt)} == {"refused"}
     assert not any("wrong" in str(entry) for entry in await audited(rt))
+
+
+@pytest.mark.usefixtures("soon_refused")
+@pytest.mark.parametrize("hidden", ["\u202emap@toor", "ro\u200bot", "root\x1b[2J", "ro\not"])
+async def test_a_name_with_characters_that_do_not_show_is_refused_and_stands_escaped_in_the_audit(
+    rt: Runtime, endpoint_id: UUID, sandbox: SandboxNode, hidden: str
+) -> None:
+    asked = len(sandbox.api.requests)
+    with pytest.raises(InvalidCredentialsError) as refused:
+        await tried(rt, endpoint_id, hidden)
+    assert refused.value.user_message == InvalidCredentialsError.default_message
+    assert len(sandbox.api.requests) == asked
+    (entry,) = await audited(rt)
+    assert entry.result == "refused"
+    assert entry.userid.isprintable()
+    assert entry.userid == f"{hidden.encode('unicode_escape').decode().replace(chr(92) + 'n', chr(92) + 'x0a')}@pam"
 
 
 async def test_a_pve_that_cannot_be_reached_is_told_apart(rt: Runtime, endpoint_id: UUID, sandbox: SandboxNode) -> None:
@@ -186,22 +209,58 @@ async def test_a_challenge_that_is_over_or_invented_is_none(rt: Runtime, endpoin
 
 
 @pytest.mark.usefixtures("soon_refused")
-async def test_an_account_is_tried_only_so_often_from_wherever(
+async def test_wrong_passwords_from_one_address_keep_nobody_else_out_of_the_account(
     rt: Runtime, endpoint_id: UUID, sandbox: SandboxNode
 ) -> None:
-    async def refused(number: int) -> type[Exception]:
-        with pytest.raises((InvalidCredentialsError, RateLimitedError)) as caught:
-            await tried(rt, endpoint_id, "victim", password="wrong", origin=Origin(f"192.0.2.{number}"))
-        return caught.type
-
-    found = await asyncio.gather(*(refused(number) for number in range(limits.TRIES_PER_ACCOUNT + 5)))
-    assert found.count(RateLimitedError) == 5
+    there = Origin("203.0.113.1")
+    guesses = [guessed(rt, endpoint_id, there) for _ in range(limits.TRIES_PER_ACCOUNT_AND_ADDRESS + 5)]
+    assert (await asyncio.gather(*guesses)).count(RateLimitedError) == 5
     asked = len(sandbox.api.requests)
     with pytest.raises(RateLimitedError) as limited:
-        await tried(rt, endpoint_id, "VICTIM")
+        await tried(rt, endpoint_id, "ROOT", origin=there)
     assert len(sandbox.api.requests) == asked, "one who is over the limit waits for nothing"
     assert 0 < limited.value.retry_after_s <= limits.TRIES_WINDOW_S
+    async with asyncio.timeout(limits.ACCOUNT_TRY_EVERY_S / 2):
+        assert isinstance(await tried(rt, endpoint_id, origin=Origin("198.51.100.1")), SignedIn)
+
+
+@pytest.mark.usefixtures("soon_refused")
+async def test_many_addresses_together_are_slowed_at_an_account_but_not_one_that_signed_in_before(
+    rt: Runtime, endpoint_id: UUID, sandbox: SandboxNode
+) -> None:
+    assert isinstance(await tried(rt, endpoint_id, origin=HERE), SignedIn)
+    at_once = limits.ACCOUNT_TRIES_AT_ONCE - 1  # that sign-in was one of them
+    guesses = [
+        asyncio.create_task(guessed(rt, endpoint_id, Origin(f"203.0.113.{number}"))) for number in range(at_once + 9)
+    ]
+    try:
+        # One waits for its turn in ACCOUNT_TRY_EVERY_S. Nobody waits behind it.
+        async with asyncio.timeout(limits.ACCOUNT_TRY_EVERY_S / 2):
+            while len(ended := [guess for guess in guesses if guess.done()]) < len(guesses) - 1:
+                await asyncio.wait(set(guesses) - set(ended), return_when=asyncio.FIRST_COMPLETED)
+            outcomes = [guess.result() for guess in ended]
+            assert outcomes.count(InvalidCredentialsError) == at_once
+            assert outcomes.count(RateLimitedError) == 8
+            asked = len(sandbox.api.requests)
+            there = Origin("198.51.100.1")
+            for _ in range(limits.TRIES_PER_ADDRESS + 1):
+                assert await guessed(rt, endpoint_id, there) is RateLimitedError
+            assert len(sandbox.api.requests) == asked
+            assert isinstance(await tried(rt, endpoint_id, "viewer", "pve", origin=there), SignedIn)
+            assert isinstance(await tried(rt, endpoint_id, origin=HERE), SignedIn)
+    finally:
+        for guess in guesses:
+            guess.cancel()
+        await asyncio.gather(*guesses, return_exceptions=True)
+
+
+@pytest.mark.usefixtures("soon_refused")
+async def test_an_address_that_signed_in_before_has_its_own_limit_at_the_account(
+    rt: Runtime, endpoint_id: UUID
+) -> None:
     assert isinstance(await tried(rt, endpoint_id), SignedIn)
+    guesses = [guessed(rt, endpoint_id, HERE) for _ in range(limits.TRIES_PER_ACCOUNT_AND_ADDRESS + 2)]
+    assert (await asyncio.gather(*guesses)).count(RateLimitedError) == 2
 
 
 @pytest.mark.usefixtures("soon_refused")
@@ -218,8 +277,8 @@ async def test_an_address_tries_only_so_often_whatever_account(rt: Runtime, endp
     assert isinstance(await tried(rt, endpoint_id, origin=Origin("192.0.2.99")), SignedIn)
 
 
-async def test_a_sign_in_clears_the_count_of_its_account(rt: Runtime, endpoint_id: UUID) -> None:
-    for _ in range(3 * limits.TRIES_PER_ACCOUNT):
+async def test_a_sign_in_clears_the_count_of_its_account_at_its_address(rt: Runtime, endpoint_id: UUID) -> None:
+    for _ in range(3 * limits.TRIES_PER_ACCOUNT_AND_ADDRESS):
         assert isinstance(await tried(rt, endpoint_id), SignedIn)
 
 
@@ -261,7 +320,7 @@ async def test_who_is_over_the_limit_of_his_address_locks_nobody_out(
     monkeypatch.setattr(limits, "TRIES_PER_ADDRESS", 1)
     with pytest.raises(InvalidCredentialsError):
         await tried(rt, endpoint_id, "nobody", password="wrong")
-    for _ in range(limits.TRIES_PER_ACCOUNT + 1):
+    for _ in range(limits.TRIES_PER_ACCOUNT_AND_ADDRESS + 1):
         with pytest.raises(RateLimitedError):
             await tried(rt, endpoint_id, password="wrong")
     assert isinstance(await tried(rt, endpoint_id, origin=Origin("192.0.2.99")), SignedIn)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from lxc_dashboard.bus import BEGINNING, Bus
 
@@ -143,6 +144,22 @@ class TestLimits:
         assert await bus.hit("r", 2, 60) == 0
         assert await bus.hit("r", 2, 60) > 0
         assert await bus._client.pttl("r") > 0
+
+    async def test_who_is_paced_comes_in_at_once_then_one_after_the_other_and_nobody_waits_too_long(
+        self, bus: Bus
+    ) -> None:
+        taken = [await bus.pace("p", at_once=3, each_s=60, patience_s=125) for _ in range(7)]
+        assert [let_in for let_in, _ in taken] == [True] * 5 + [False] * 2
+        assert [round(wait_s, -1) for _, wait_s in taken] == [0, 0, 0, 60, 120, 180, 180]
+        assert (await bus.pace("q", at_once=3, each_s=60, patience_s=125))[0]
+
+    async def test_the_pace_holds_however_fast_they_come(self, bus: Bus) -> None:
+        began, let_in = time.monotonic(), 0
+        while let_in < 12:
+            came, wait_s = await bus.pace("p", at_once=4, each_s=0.05, patience_s=0)
+            let_in += came
+            await asyncio.sleep(0 if came else wait_s / 10)
+        assert time.monotonic() - began >= 8 * 0.05 - 0.01
 
     async def test_attempts_at_once_are_all_counted(self, bus: Bus) -> None:
         waits = await asyncio.gather(*(bus.hit("r", 10, 60) for _ in range(50)))

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import aiohttp
 import httpx
@@ -155,7 +156,8 @@ class Tab:
             return None
 
     def _router_data(self) -> dict[str, Any]:
-        return {"pathname": self.path, "asPath": self.path, "query": {}}
+        place = urlsplit(self.path)
+        return {"pathname": place.path, "asPath": self.path, "query": dict(parse_qsl(place.query))}
 
 
 def has_loaded(updates: list[dict[str, Any]]) -> bool:

@@ -24,6 +24,7 @@ from tests.integration.web.conftest import HYDRATE, PATIENCE_S, QUIET_S, SETTLED
 
 SESSION_STATE = "reflex___state____state.lxc_dashboard___state___session____session_state"
 EDITOR_STATE = "reflex___state____state.lxc_dashboard___state___editor____editor_state"
+BUCKETS_STATE = "reflex___state____state.lxc_dashboard___state___buckets____buckets_state"
 CONTAINERS_STATE = "reflex___state____state.lxc_dashboard___state___containers____containers_state"
 DASHBOARD_STATE = "reflex___state____state.lxc_dashboard___state___dashboard_jobs____dashboard_jobs_state"
 FILLED = {"ready", "empty"}
@@ -199,6 +200,15 @@ async def test_connecting_again_is_no_use_of_the_session_and_going_to_another_pa
             async with asyncio.timeout(PATIENCE_S):
                 while await redis.ttl(key) <= SOON_OVER_S:
                     await again.update(QUIET_S)
+
+
+async def test_a_tab_that_lost_its_connection_for_a_moment_finds_what_was_typed(signed_in: Visitor) -> None:
+    async with tab(signed_in, "/nowhere") as opened:
+        await opened.settled()
+        await opened.send(f"{BUCKETS_STATE}.search", {"query": "typed before"})
+        await opened.until(lambda found: vars_of(found, BUCKETS_STATE).get("query") == "typed before")
+    async with tab(signed_in, "/nowhere", opened.token) as again:
+        assert vars_of(await again.settled(), BUCKETS_STATE)["query"] == "typed before"
 
 
 async def test_signing_out_leads_every_tab_of_the_session_away_and_closes_it(stack: Stack) -> None:

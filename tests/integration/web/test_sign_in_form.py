@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
 
 import pytest
 from redis.asyncio import Redis
@@ -12,7 +13,7 @@ from lxc_dashboard.db.models import ProxmoxNode
 from lxc_dashboard.errors import InvalidCredentialsError, UnreachableError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.sandbox import totp
-from lxc_dashboard.services.auth import sessions
+from lxc_dashboard.services.auth import limits, sessions
 from lxc_dashboard.settings import Settings
 from tests.e2e.stack import Stack, free_port
 from tests.integration.web.conftest import Visitor
@@ -221,13 +222,9 @@ async def test_signing_out_takes_cookie_and_session(signed_in: Visitor, rt: Runt
 
 
 async def test_too_many_tries_are_told_with_the_time_to_wait(visitor: Visitor, settings: Settings) -> None:
-    from hashlib import sha256
-
-    from lxc_dashboard.services.auth.limits import TRIES_PER_ACCOUNT
-
-    account = sha256(f"{await visitor.endpoint_id()} victim@pam".encode()).hexdigest()
+    of_both = limits._of_both(limits._account(UUID(await visitor.endpoint_id()), "victim@pam"), "127.0.0.1")
     async with Redis.from_url(settings.REDIS_URL.get_secret_value()) as redis:
-        await redis.set(f"auth:tries:account:{account}", TRIES_PER_ACCOUNT, ex=300)
+        await redis.set(of_both, limits.TRIES_PER_ACCOUNT_AND_ADDRESS, ex=300)
     refused = await visitor.sign_in("victim@pam", "wrong")
     assert refused.status_code == 429
     assert "Too many attempts" in refused.text

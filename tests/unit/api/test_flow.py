@@ -85,6 +85,16 @@ async def test_a_console_may_send_bytes() -> None:
     assert await paced(told(message), Allowance(), most_bytes=10, binary=True)() == message
 
 
+async def test_a_page_that_says_nothing_for_long_ends_its_socket_and_a_console_does_not() -> None:
+    page = paced(told(text("3")), Allowance(), most_bytes=10, binary=False, silent_s=0.01)
+    assert await page() == text("3")
+    assert await page() == {"type": "websocket.disconnect", "code": flow.GOING_AWAY}
+    console = asyncio.ensure_future(paced(told(), Allowance(), most_bytes=10, binary=True, silent_s=0.01)())
+    await asyncio.wait({console}, timeout=0.1)
+    assert not console.done()
+    console.cancel()
+
+
 def test_a_new_socket_of_the_session_begins_no_new_allowance(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flow, "REMEMBERED", 2)
     allowances, one, two, three = Allowances(), uuid4(), uuid4(), uuid4()

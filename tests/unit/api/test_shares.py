@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack, ExitStack
-from uuid import uuid4
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
 
 import pytest
 
 from lxc_dashboard import routes
 from lxc_dashboard.api import shares
-from lxc_dashboard.api.shares import Places, Shares, Tabs
+from lxc_dashboard.api.shares import Places, Shares
 from lxc_dashboard.errors import RateLimitedError, TooManyAtOnceError
+from lxc_dashboard.services.auth.model import Session
 
 
 async def test_one_more_than_a_caller_may_hold_is_refused_until_he_lets_one_go() -> None:
@@ -51,41 +53,6 @@ async def test_who_waits_too_long_is_told_when_to_come_again() -> None:
         pass
 
 
-def test_a_tab_that_comes_again_makes_no_new_state_and_a_new_one_does() -> None:
-    now = 1000.0
-    tabs, who = Tabs(most=2, clock=lambda: now), uuid4()
-    for _ in range(5):
-        with tabs.opened(who, "one"):
-            pass
-    with tabs.opened(who, "two"), pytest.raises(TooManyAtOnceError), tabs.opened(who, "three"):
-        raise AssertionError
-    with tabs.opened(uuid4(), "three"):
-        pass
-    now += shares.STATE_KEPT_S + 1
-    with tabs.opened(who, "three"):
-        pass
-
-
-def test_a_tab_that_is_there_already_makes_a_state_for_whoever_comes_by_its_name() -> None:
-    tabs, who = Tabs(most=3), uuid4()
-    with ExitStack() as sockets:
-        sockets.enter_context(tabs.opened(who, "one"))
-        for _ in range(2):
-            with tabs.opened(who, "one"):
-                pass
-        with pytest.raises(TooManyAtOnceError):
-            sockets.enter_context(tabs.opened(who, "one"))
-
-
-def test_sessions_that_were_long_unused_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shares, "REMEMBERED", 2)
-    tabs = Tabs()
-    for _ in range(5):
-        with tabs.opened(uuid4(), "one"):
-            pass
-    assert len(tabs._known) == 2
-
-
 @pytest.mark.parametrize(
     ("path", "most"),
     [
@@ -116,14 +83,21 @@ async def test_each_kind_of_request_has_its_own_bound(path: str, most: int, monk
     await asyncio.gather(*asking)
 
 
-async def test_sockets_are_counted_by_session_and_new_tabs_too() -> None:
-    held, who = Shares(), uuid4()
+def session_of(userid: str) -> Session:
+    return Session(uuid4(), UUID(int=1), "pve", userid, datetime.now(UTC))
+
+
+async def test_sockets_are_counted_by_session_and_by_user() -> None:
+    held, one, other = Shares(), session_of("op@pve"), session_of("op@pve")
     async with AsyncExitStack() as open_:
-        for number in range(shares.SOCKETS):
-            scope = {"path": "/_event/", "query_string": b"token=%d" % number}
-            await open_.enter_async_context(held.socket(scope, who))
+        for _ in range(shares.SOCKETS):
+            await open_.enter_async_context(held.socket(one))
         with pytest.raises(TooManyAtOnceError):
-            await open_.enter_async_context(held.socket({"path": f"{routes.CONSOLE_SOCKET}/7"}, who))
-    for _ in range(shares.NEW_TABS + 1):
-        async with held.socket({"path": f"{routes.CONSOLE_SOCKET}/7"}, who):
-            pass
+            await open_.enter_async_context(held.socket(one))
+        for _ in range(shares.SOCKETS_PER_USER - shares.SOCKETS):
+            await open_.enter_async_context(held.socket(other))
+        with pytest.raises(TooManyAtOnceError):
+            await open_.enter_async_context(held.socket(session_of("op@pve")))
+        await open_.enter_async_context(held.socket(session_of("viewer@pve")))
+    async with held.socket(one):
+        """All places are free again."""

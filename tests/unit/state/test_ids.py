@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import ast
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 
+from lxc_dashboard import state
 from lxc_dashboard.errors import NotFoundError
 from lxc_dashboard.state.ids import id_in, uuid_of
 
@@ -22,3 +25,14 @@ def test_the_id_of_an_address(path: str, query: dict[str, str]) -> None:
 def test_what_is_no_id_is_not_found(value: str) -> None:
     with pytest.raises(NotFoundError, match="gone"):
         uuid_of(value, "gone")
+
+
+def test_states_read_ids_in_one_place() -> None:
+    """``UUID(...)`` of anything else raises ``ValueError`` for a wrong or missing id. A socket's message is one of ours."""
+    found = {
+        file.name
+        for file in Path(state.__file__).parent.glob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "UUID"
+    }
+    assert found == {"ids.py", "sockets.py"}

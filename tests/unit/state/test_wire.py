@@ -14,10 +14,20 @@ from reflex_base.registry import RegistrationContext
 from lxc_dashboard.app import app
 from lxc_dashboard.state.base import PageState
 from lxc_dashboard.state.guard import access_of
-from lxc_dashboard.state.wire import SCALARS, Checked, _parameters, connecting_events, fault_of
+from lxc_dashboard.state.wire import Checked, _parameters, as_declared, connecting_events, fault_of
 from tests.unit.state.test_page_states import page_states
 
 VALUES: dict[Any, Any] = {str: "text", int: 7, bool: True, dict: {"a": "b"}, list: ["a"], NoneType: None}
+# Which of some values are read as what a handler declares.
+READ_AS: dict[Any, set[str]] = {
+    (str,): {"'7'", "'x'", "7", "7.5", repr(10**30), "True", "None"},
+    (str, bool): {"'7'", "'x'", "7", "7.5", repr(10**30), "True", "None"},
+    (int,): {"'7'", "7"},
+    (bool,): {"True", "None"},
+    (dict,): set(),
+    (dict, NoneType): {"None"},
+    (list, NoneType): {"None"},
+}
 PLACE = {"pathname": "/templates", "asPath": "/templates?q=a#b", "query": {"q": "a", "page": "2"}}
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -54,10 +64,22 @@ def test_a_handler_is_sent_its_own_arguments_and_no_others(name: str) -> None:
         missing = fault_of({"name": name, "payload": without, "router_data": PLACE})
         assert missing == (f"payload of {name}" if needed else "")
         assert fault(**{argument: [{}]}) == f"payload of {name}"
-        if set(types) & set(SCALARS):  # an input gives a text, a program may give a number, a lost value is null
-            assert {fault(**{argument: given}) for given in ("7", 7, 7.5, False, None)} == {""}
-        else:
-            assert {fault(**{argument: given}) for given in ("7", 7, None)} == {f"payload of {name}"}
+        read = {repr(given): fault(**{argument: given}) == "" for given in ("7", "x", 7, 7.5, 10**30, True, None)}
+        assert {given for given, is_read in read.items() if is_read} == READ_AS[types]
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "read"), [("7", int, 7), (7.0, int, 7), (7, str, "7"), (None, str, ""), (None, bool, False)]
+)
+def test_a_handler_gets_the_kind_of_value_that_it_declares(given: Any, kind: type, read: Any) -> None:
+    name, argument = next(
+        (name, argument)
+        for name, function in handlers().items()
+        for argument, (_, types) in _parameters(function).items()
+        if types == (kind,) and len(_parameters(function)) == 1
+    )
+    event = as_declared({"name": name, "payload": {argument: given}, "router_data": PLACE})
+    assert (event["payload"], type(event["payload"][argument]), event["router_data"]) == ({argument: read}, kind, PLACE)
 
 
 def test_a_page_connects_with_its_hashes_and_brings_no_vars() -> None:
