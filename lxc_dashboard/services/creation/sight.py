@@ -8,7 +8,7 @@ from uuid import UUID
 
 import structlog
 
-from lxc_dashboard.errors import AuthError, ProxmoxError, ServiceUnavailableError, UnreachableError
+from lxc_dashboard.errors import AuthError, NotFoundError, ProxmoxError, ServiceUnavailableError, UnreachableError
 from lxc_dashboard.services.auth import acting, privileges
 from lxc_dashboard.services.monitor import identity
 from lxc_dashboard.services.monitor.identity import ITS_OWN, Standing
@@ -86,7 +86,7 @@ async def is_lost(rt: Runtime, session: Session, container: Container) -> bool:
     try:
         client = (await acting.client(rt, session)).within(ANSWER_WITHIN_S)
         found = {guest.container_id: await identity.standing_at(client, guest, container.node) for guest in known}
-    except (ProxmoxError, AuthError) as error:
+    except (ProxmoxError, AuthError, NotFoundError) as error:
         log.info("container not looked for", vmid=container.vmid, why=str(error))
         return False
     await identity.forget_lost(rt.db, known, found)
