@@ -270,6 +270,7 @@ class _Run:
             log.error("creation broke", creation_id=str(self._creation.id), exc_info=error)
         remains = await self._remains(error)
         if self._ctx is not None and not remains and self._recorder.checkpoint.is_done(create.CREATE):
+            log.info("container deleted in PVE", creation_id=str(self._creation.id), why=str(error))
             error = await ownership.deleted(self._ctx)
         await ending.failed(self._rt, self._creation, self._recorder, self._lease.owner, error, remains=remains)
 

@@ -45,7 +45,10 @@ async def hold_again(tx: Transaction, creation: Creation, container: Container, 
     faults = await addresses.faults(tx, creation.endpoint_id, [spec], own=container.id)
     if faults:
         raise ConflictError(f"{'; '.join(faults.values())}. Edit the job and choose another address")
+    former = container.vmid
     await tx.containers.hold_again(container.id, vmid)
+    if vmid != former:
+        await tx.containers.add_event(container.id, "moved", f"CT {former} was taken: it is CT {vmid}")
 
 
 def begin_anew(checkpoint: Checkpoint) -> None:
