@@ -8,7 +8,8 @@
     ├ ProxmoxError(node, path): UnreachableError  TlsError  ApiError(status, fields)
     │                           TaskFailedError(upid, exitstatus, log_tail)  TaskTimeoutError(upid)
     │                           TaskCancelledError(upid, exitstatus)
-    ├ GuestError: GuestUnreachableError  HostKeyError  KeyRefusedError  WrongGuestError  CommandFailedError(exit_status)
+    ├ GuestError: GuestUnreachableError  GuestGoneError(vmid)  HostKeyError  KeyRefusedError  WrongGuestError
+    │             CommandFailedError(exit_status)
     ├ TemplateError(file, line)
     ├ SourceError: SourceGoneError   a source of templates cannot be read, or is not there any more
     ├ CreationError: PreflightError(findings)  PhaseFailedError(phase)
@@ -210,6 +211,14 @@ class GuestError(DashboardError):
 class GuestUnreachableError(GuestError):
     default_message = "The door into the guest cannot be reached"
     retryable = True
+
+
+class GuestGoneError(GuestError):
+    """PVE has no guest with ``vmid``: it was deleted there."""
+
+    def __init__(self, vmid: int) -> None:
+        self.vmid = vmid
+        super().__init__(f"CT {vmid} was deleted in PVE")
 
 
 class HostKeyError(GuestError):

@@ -32,6 +32,7 @@ REAP_EVERY_S: Final = 5
 READ_SOURCES_EVERY_S: Final = 60
 RENEW_TICKETS_EVERY_S: Final = 60
 SETTLE_EVERY_S: Final = 15
+FORGET_EVERY_S: Final = 60
 # redbeat's own defaults would keep a dead beat's lock for 25 minutes.
 BEAT_MAX_LOOP_S: Final = 1
 BEAT_LOCK_S: Final = 6
@@ -42,7 +43,7 @@ SPARE_THREADS: Final = 4  # for short tasks while all creations run
 BEGAN_AT: Final = datetime.now(UTC)
 BEGAN_S: Final = time.monotonic()
 
-TASK_MODULES: Final = ("tasks.auth", "tasks.creation", "tasks.templates")
+TASK_MODULES: Final = ("tasks.auth", "tasks.creation", "tasks.monitor", "tasks.templates")
 
 
 class PersistentConnection(Connection):
@@ -77,6 +78,7 @@ def create_app(settings: Settings, *, task_modules: Sequence[str] = TASK_MODULES
             "renew tickets of sessions": _every(RENEW_TICKETS_EVERY_S, "auth.renew"),
             "end what cancelled creations left": _every(SETTLE_EVERY_S, "creation.settle"),
             "renew tickets of creations": _every(RENEW_TICKETS_EVERY_S, "creation.renew"),
+            "forget containers deleted in PVE": _every(FORGET_EVERY_S, "monitor.forget"),
         },
         beat_scheduler=RedBeatScheduler,
         beat_max_loop_interval=BEAT_MAX_LOOP_S,

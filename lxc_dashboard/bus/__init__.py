@@ -219,6 +219,10 @@ class Bus:
         taken = await self._call(lambda: self._take_due(keys=[key], args=(until, again_at, count)))
         return [_text(member) for member in taken]
 
+    async def due(self, key: str, count: int) -> list[str]:
+        """Up to ``count`` members, the one that is due last first. They stay as they are."""
+        return [_text(member) for member in await self._call(lambda: self._client.zrevrange(key, 0, count - 1))]
+
     async def drop_due(self, key: str, member: str) -> bool:
         return bool(await self._call(lambda: self._client.zrem(key, member)))
 

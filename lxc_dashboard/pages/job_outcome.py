@@ -128,10 +128,10 @@ def _choices() -> rx.Component:
         rx.cond(JobState.may_retry, button(JobState.retry_label, kind="primary", on_click=JobState.retry)),
         rx.cond(
             JobState.edit_href != "",
-            link_button(rx.cond(JobState.exists, text.EDIT_AND_RETRY, text.CREATE_AGAIN), JobState.edit_href),
+            link_button(rx.cond(JobState.lost, text.CREATE_AGAIN, text.EDIT_AND_RETRY), JobState.edit_href),
         ),
         rx.cond(JobState.may_keep, button(text.KEEP, on_click=JobState.keep(True))),
-        rx.cond(~JobState.exists, rx.el.span(text.JOB_GONE, class_name="soft")),
+        rx.cond(JobState.lost, rx.el.span(text.JOB_GONE, class_name="soft")),
         _console(),
         rx.cond(
             JobState.may_destroy,

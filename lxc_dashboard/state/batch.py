@@ -150,7 +150,7 @@ def cancel_title(running: int, pattern: str) -> str:
 
 def batch_row(found: BatchJob, at: datetime) -> BatchRow:
     job = found.job
-    lost = not job.exists and job.state.value == "failed"
+    lost = job.state.value == "failed" and not job.retryable
     values = {name: getattr(row_of(job, at), name) for name in JobRow.__dataclass_fields__}
     word = {"word": text.BATCH_LOST} if lost else {}
     return BatchRow(**(values | word), address=found.address, cause=job.error.message if job.error else "", lost=lost)

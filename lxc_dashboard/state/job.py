@@ -78,7 +78,7 @@ class JobState(PageState, rx.State):
     seconds: float = -1.0
     ticking: bool = False
     is_open: bool = False
-    exists: bool = True
+    lost: bool = False
     may_cancel: bool = False
     may_retry: bool = False
     may_go_on: bool = False
@@ -176,7 +176,8 @@ class JobState(PageState, rx.State):
         self.may_cancel = view.may_cancel and not view.cancel_requested
         self.may_go_on = view.may_go_on
         self.edit_href = routes.edit_creation(view.id) if view.may_edit else ""
-        self.may_retry, self.may_destroy, self.exists = view.may_retry, view.may_destroy, view.exists
+        self.may_retry, self.may_destroy = view.may_retry, view.may_destroy
+        self.lost = not (view.exists or view.retryable)
         self.may_keep, self.barred = view.exists and (view.may_retry or view.may_destroy), barred(view)
         self.phases = [phase_row(phase) for phase in found.phases]
         self.failure = failure_of(found)

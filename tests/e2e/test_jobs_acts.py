@@ -10,8 +10,11 @@ from playwright.sync_api import Page, expect
 from lxc_dashboard import routes
 from lxc_dashboard.db.models import CreationState
 from tests.e2e.conftest import NewPage, accessibility_faults, reload, sign_in, visit
-from tests.e2e.job_runs import RUN_MS, begin, line, printed, state, state_of, step, write, write_many
+from tests.e2e.job_runs import GATE, RUN_MS, begin, line, printed, state, state_of, step, vmid_of, write, write_many
+from tests.e2e.node_side import NodeSide
 from tests.e2e.stack import Stack
+
+ENDS_MS = 20_000  # 15 s to its end, and the page's own way
 
 
 def test_a_job_paused_after_the_create_goes_on_when_its_user_says_so(
@@ -43,6 +46,22 @@ def test_a_paused_job_is_cancelled(page: Page, stack: Stack, tmp_path: Path) -> 
     expect(state(page)).to_have_text("Cancelled", timeout=RUN_MS)
     expect(page.get_by_role("button", name="Destroy", exact=True)).to_be_visible()
     assert state_of(stack, page, job) == "cancelled"
+
+
+def test_a_job_whose_container_is_deleted_in_pve_says_by_whom_and_offers_to_create_again(
+    page: Page, stack: Stack, tmp_path: Path
+) -> None:
+    job = begin(stack, page, tmp_path, {"10-waits.sh": f"echo waiting\n{GATE}"}, hostname="gone-01")
+    visit(page, routes.job(job))
+    expect(line(page, "waiting")).to_be_visible(timeout=RUN_MS)
+    vmid = vmid_of(stack, page, job)
+    NodeSide(stack).ask("DELETE", f"/nodes/pve1/lxc/{vmid}?force=1&purge=1")
+    outcome = page.locator(".failure")
+    expect(outcome).to_contain_text(f"CT {vmid} was deleted in PVE by root@pam", timeout=ENDS_MS)
+    expect(outcome.get_by_role("link", name="Create again")).to_be_visible()
+    expect(outcome.get_by_text("The container is gone")).to_be_visible()
+    expect(outcome.get_by_role("button", name=re.compile("Retry|Keep|Destroy"))).to_have_count(0)
+    assert accessibility_faults(page) == []
 
 
 def test_jobs_are_found_by_what_the_address_says(page: Page, stack: Stack) -> None:

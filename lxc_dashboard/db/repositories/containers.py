@@ -65,17 +65,32 @@ class ContainerRepository:
         gone_at = (await self.get(container_id)).deleted_at or now()
         return await self._set(container_id, deleted_at=gone_at, credentials_enc=None, root_password_enc=None)
 
-    async def mark_lost(self, container_id: UUID) -> bool:
-        """As ``mark_deleted`` for one that PVE has no more; False where it is marked already, or a job works on it."""
+    async def mark_lost(self, container_id: UUID, *, for_good: bool = True) -> bool:
+        """Free the vmid of a container that PVE does not have; False where it is marked already, or a job works on it.
+
+        ``for_good`` wipes its secrets as well; else ``hold_again`` may follow.
+        """
         of_it = (col(Creation.container_id) == container_id, col(Creation.finished_at).is_(None))
         working = select(col(Creation.id)).where(*of_it).exists()
+        wiped = {"credentials_enc": None, "root_password_enc": None} if for_good else {}
         lost = (
             update(Container)
             .where(col(Container.id) == container_id, col(Container.deleted_at).is_(None), ~working)
-            .values(deleted_at=now(), credentials_enc=None, root_password_enc=None)
+            .values(deleted_at=now(), **wiped)
             .returning(col(Container.id))
         )
         return await self._session.scalar(lost.execution_options(synchronize_session=False)) is not None
+
+    async def hold_again(self, container_id: UUID, vmid: int) -> Container:
+        """A container that was marked lost, and not for good, is to be made after all, with ``vmid``.
+
+        Raises ``ConflictError`` where another container has the vmid.
+        """
+        container = await self.get(container_id)
+        holder = await self.by_vmid(container.endpoint_id, vmid)
+        if holder is not None and holder.id != container_id:
+            raise ConflictError(f"The vmid {vmid} is taken on this endpoint")
+        return await self._set(container_id, deleted_at=None, vmid=vmid)
 
     async def set_lifecycle(self, container_id: UUID, lifecycle: Lifecycle) -> Container:
         return await self._set(container_id, lifecycle=lifecycle.value)

@@ -22,6 +22,7 @@ from lxc_dashboard.errors import ConflictError, NotFoundError
 
 FINISHED: Final = frozenset({CreationState.READY, CreationState.FAILED, CreationState.CANCELLED})
 FULL_PERCENT: Final = 100
+GIVEN_UP: Final = "given_up"  # a key of ``error``
 _STANDING: Final = (CreationState.WAITING.value, CreationState.PAUSED.value)
 _STANDING_OF: Final = select(
     col(Creation.id),
@@ -170,6 +171,16 @@ class CreationRepository(TicketRepository):
         if creation is None:
             raise ConflictError(f"Only a failed job is run again; this one is {(await self.get(creation_id)).state}")
         return creation
+
+    async def give_up(self, creation_id: UUID) -> None:
+        """Keep a failed or cancelled run from being run again.
+
+        Raises ``NotFoundError``, ``ConflictError`` (it runs again, or is ready).
+        """
+        over = col(Creation.state).in_([CreationState.FAILED.value, CreationState.CANCELLED.value])
+        creation = await self.locked(creation_id)
+        if await self._update(creation_id, over, error={**creation.error, GIVEN_UP: True}) is None:
+            raise ConflictError(f"Only a failed or cancelled job is replaced; this one is {creation.state}")
 
     async def go_on(self, creation_id: UUID, checkpoint: Mapping[str, Any]) -> Creation:
         """A paused run, queued again from ``checkpoint``; it needs a ticket, in the same transaction.

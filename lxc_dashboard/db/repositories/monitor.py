@@ -19,7 +19,7 @@ MADE: Final = ["create.container"]
 
 @dataclass(frozen=True, slots=True)
 class KnownGuest:
-    """``creation_id`` is the latest of its ``creations``; ``was_made``: that one has made it in PVE, and has ended."""
+    """``creation_id`` is the latest of its ``creations``. ``has_ended``: that one has ended. ``was_made``: it has made it in PVE, too."""
 
     container_id: UUID
     vmid: int
@@ -30,6 +30,7 @@ class KnownGuest:
     creation_id: UUID | None
     creations: frozenset[UUID] = frozenset()
     was_made: bool = False
+    has_ended: bool = False
 
 
 class MonitorRepository:
@@ -53,6 +54,7 @@ class MonitorRepository:
                 latest.c.id,
                 runs.c.ids,
                 latest.c.made,
+                latest.c.ended,
             )
             .outerjoin(TemplateRevision, col(TemplateRevision.id) == col(Container.template_revision_id))
             .outerjoin(Template, col(Template.id) == col(TemplateRevision.template_id))
@@ -62,9 +64,20 @@ class MonitorRepository:
         )
         return [
             KnownGuest(
-                container_id, vmid, life, address, name or "", number or 0, run, frozenset(ids or ()), bool(made)
+                container_id,
+                vmid,
+                life,
+                address,
+                name or "",
+                number or 0,
+                run,
+                frozenset(ids or ()),
+                bool(made),
+                bool(ended),
             )
-            for container_id, vmid, life, address, name, number, run, ids, made in await self._session.execute(query)
+            for container_id, vmid, life, address, name, number, run, ids, made, ended in await self._session.execute(
+                query
+            )
         ]
 
 
@@ -79,10 +92,11 @@ def _runs(endpoint_id: UUID) -> Subquery:
 
 
 def _latest(endpoint_id: UUID) -> Subquery:
-    """For each container its latest creation, and whether that one has made it and has ended."""
-    made = and_(col(Creation.checkpoint)["done"].contains(MADE), col(Creation.finished_at).is_not(None))
+    """For each container its latest creation, whether that one has made it and has ended, and whether it has ended."""
+    ended = col(Creation.finished_at).is_not(None)
+    made = and_(col(Creation.checkpoint)["done"].contains(MADE), ended)
     return (
-        select(col(Creation.container_id), col(Creation.id), made.label("made"))
+        select(col(Creation.container_id), col(Creation.id), made.label("made"), ended.label("ended"))
         .ext(distinct_on(col(Creation.container_id)))
         .where(col(Creation.endpoint_id) == endpoint_id)
         .order_by(col(Creation.container_id), col(Creation.created_at).desc())

@@ -40,6 +40,7 @@ ENDED_CHANNEL: Final = "auth:ended"
 DUE_KEY: Final = "auth:renewals"
 ENDED_KEY: Final = "auth:tickets-to-wipe"
 RENEW_AGAIN_AFTER_S: Final = 60
+LOOKED_AT: Final = 200
 RENEWAL_TAKES_AT_MOST_S: Final = 5
 SESSIONS_PER_USER: Final = 50
 
@@ -130,6 +131,12 @@ async def list_of(runtime: Runtime, endpoint_id: UUID, userid: str) -> list[Sess
     keys = await runtime.bus.members(_user_key(endpoint_id, userid))
     found = await asyncio.gather(*(load(runtime, key) for key in keys))
     return sorted((session for session in found if session), key=lambda session: session.signed_in_at, reverse=True)
+
+
+async def open_at(runtime: Runtime, endpoint_id: UUID) -> list[Session]:
+    """Open sessions at the endpoint, the freshest tickets first, of the newest ``LOOKED_AT`` of all. No use of them."""
+    found = [await load(runtime, key) for key in await runtime.bus.due(DUE_KEY, LOOKED_AT)]
+    return [session for session in found if session is not None and session.endpoint_id == endpoint_id]
 
 
 async def end(runtime: Runtime, session: Session) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from lxc_dashboard.errors import ProxmoxError
+from lxc_dashboard.errors import ApiError, ProxmoxError
 from lxc_dashboard.proxmox.upid import Upid
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def was_handed_to_ha(upid: str) -> bool:
 
 
 async def reached(client: ProxmoxClient, vmid: int, node: str, *, running: bool, within_s: float) -> bool:
-    """Wait until the guest runs, or is stopped; False where it does not within the time.
+    """Wait until the guest runs, or is stopped; False where it does not within the time. One that is gone is stopped.
 
     ``GET .../status/current``, of the node that it was on or is on by now: HA may start it elsewhere.
     """
@@ -37,6 +37,8 @@ async def reached(client: ProxmoxClient, vmid: int, node: str, *, running: bool,
                 return True
         except ProxmoxError as error:
             log.info("guest not looked at", vmid=vmid, why=str(error))
+            if isinstance(error, ApiError) and await client.cluster.has_no_guest(vmid):
+                return not running
             node = await _place(client, vmid) or node
         if loop.time() >= until:
             return False

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.errors import InvalidInputError
 from lxc_dashboard.services.auth import acting
+from lxc_dashboard.services.creation import holders
 from lxc_dashboard.services.creation.address_fields import PREFIX_MIN
 from lxc_dashboard.services.creation.neighbours import SEEN_HOLDS_S, seen_lately
 
@@ -133,12 +134,21 @@ async def next_free(
 
     Nothing is reserved: ``requesting`` looks among ours again as it stores the row. Raises ``InvalidInputError`` for ``field`` where there are fewer, what PVE says of its list of guests.
     """
-    async with rt.db.transaction() as tx:
-        ours = [text for _, texts in await tx.creations.addresses_in_use(session.endpoint_id) for text in texts]
     client = await acting.client(rt, session)
     seen = await seen_lately(rt.pve, client, session.endpoint_id, session.userid, SEEN_HOLDS_S)
-    taken = {address for text in (*ours, *seen.addresses, gateway) if (address := _plain(text)) is not None}
-    free = tuple(wanted.cidr(address) for address in islice((a for a in wanted if a not in taken), count))
+
+    async def find() -> tuple[str, ...]:
+        async with rt.db.transaction() as tx:
+            ours = [text for _, texts in await tx.creations.addresses_in_use(session.endpoint_id) for text in texts]
+        taken = {address for text in (*ours, *seen.addresses, gateway) if (address := _plain(text)) is not None}
+        return tuple(wanted.cidr(address) for address in islice((a for a in wanted if a not in taken), count))
+
+    def is_wanted(text: str) -> bool:
+        return _plain(text) in wanted
+
+    free = await find()
+    if len(free) < count and await holders.forget_gone(rt, client, session.endpoint_id, is_wanted=is_wanted):
+        free = await find()
     if len(free) < count:
         needed = "it is all taken" if count == 1 else f"{len(free)} of its addresses are free, {count} are needed"
         raise InvalidInputError({field: needed[:1].upper() + needed[1:]})

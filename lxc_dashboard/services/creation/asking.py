@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from lxc_dashboard.db.models import EventType
 from lxc_dashboard.errors import ApiError
 from lxc_dashboard.proxmox.schemas import Interface, InterfaceAddress
+from lxc_dashboard.services.creation.entrance import follow
 
 if TYPE_CHECKING:
     from lxc_dashboard.proxmox.client import ProxmoxClient
@@ -29,10 +30,13 @@ async def told_by_pve(client: ProxmoxClient, node: str, vmid: int) -> list[Inter
 
 
 async def interfaces_of(ctx: RunContext) -> list[Interface] | None:
-    """Those of the run's container; None where nobody can be asked."""
+    """Those of the run's container; None where nobody can be asked. Raises ``GuestGoneError``."""
     told = await told_by_pve(ctx.client, ctx.guest.node, ctx.guest.vmid)
-    if told is not None:
+    if told:
         ctx.guest.seen()
+    elif told is not None:  # PVE answers so of a guest that does not run, and of one that is not there
+        await follow(ctx.rt, ctx.client, ctx.guest)
+    if told is not None:
         return told
     door = ctx.unmarked_door
     if door is None or ctx.by_ssh or not ctx.spec.enters_guest:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from lxc_dashboard.db.models import Container, Creation, CreationState
+from lxc_dashboard.db.models import Container, Creation
 from lxc_dashboard.db.repositories.creations import FINISHED
 from lxc_dashboard.errors import DashboardError, NotFoundError
 from lxc_dashboard.services.creation import service, sight
@@ -37,7 +37,7 @@ class BatchJob:
     @property
     def is_failed(self) -> bool:
         """Not where what it left was destroyed, or made anew."""
-        return self.job.state is CreationState.FAILED and self.job.exists
+        return self.job.retryable
 
 
 @dataclass(frozen=True, slots=True)

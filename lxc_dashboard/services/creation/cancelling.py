@@ -60,15 +60,20 @@ class Left:
 async def stop(ctx: RunContext) -> Left:
     """End the step that is under way, and clear our own from the guest."""
     until = asyncio.get_running_loop().time() + STOP_WITHIN_S + CLEAR_WITHIN_S
-    stopped = await _stop_step(ctx, under_way(ctx))
-    if stopped:
+    active = under_way(ctx)
+    hindrance = await _stop_step(ctx, active)
+    if not hindrance:
         await _clear(ctx, until)
-    within_s = LOOK_WITHIN_S if stopped else LOOK_AGAIN_WITHIN_S
+    within_s = LOOK_AGAIN_WITHIN_S if hindrance else LOOK_WITHIN_S
     remains, locked = await asyncio.gather(_look(ctx, within_s), _lock(ctx, within_s))
+    goes_on = bool(hindrance) and (remains or active in TASKS)
+    if goes_on:
+        what = f"The task of CT {ctx.guest.vmid} in PVE" if active in TASKS else "What ran in the guest"
+        ctx.tell(f"{MAY_GO_ON.format(what=what, why=hindrance)}. {LATER}", EventType.WARNING)
     key_owed = remains and not locked and finalize.was_tried(ctx)
     if remains and not locked:
         ctx.tell(KEY_STAYS_YET if key_owed else KEY_STAYS, EventType.WARNING)
-    return Left(remains, owes=not stopped or key_owed)
+    return Left(remains, owes=goes_on or key_owed)
 
 
 def stop_without_pve(recorder: Recorder, error: DashboardError) -> Left:
@@ -77,7 +82,7 @@ def stop_without_pve(recorder: Recorder, error: DashboardError) -> Left:
     if active in TASKS or runs_in_guest(recorder.checkpoint):
         what = "Its task in PVE" if active in TASKS else "What ran in the guest"
         recorder.tell(MAY_GO_ON.format(what=what, why=error.user_message), EventType.WARNING)
-    return Left(remains=_may_be_made(recorder.checkpoint), owes=False)
+    return Left(remains=ownership.may_be_made(recorder.checkpoint), owes=False)
 
 
 def under_way(ctx: RunContext) -> str:
@@ -127,8 +132,8 @@ async def _lock(ctx: RunContext, within_s: float) -> bool:
     return True
 
 
-async def _stop_step(ctx: RunContext, active: str) -> bool:
-    """False where it may still be under way."""
+async def _stop_step(ctx: RunContext, active: str) -> str:
+    """Why the step may still be under way; empty where it is not."""
     try:
         async with asyncio.timeout(STOP_WITHIN_S):
             if active in TASKS:
@@ -138,10 +143,8 @@ async def _stop_step(ctx: RunContext, active: str) -> bool:
     except (DashboardError, TimeoutError) as error:
         why = error.user_message if isinstance(error, DashboardError) else "no answer in time"
         log.warning("step not stopped", creation_id=str(ctx.creation_id), step=active, why=str(error))
-        what = f"The task of CT {ctx.guest.vmid} in PVE" if active in TASKS else "What ran in the guest"
-        ctx.tell(f"{MAY_GO_ON.format(what=what, why=why)}. {LATER}", EventType.WARNING)
-        return False
-    return True
+        return why
+    return ""
 
 
 async def _clear(ctx: RunContext, until: float) -> None:
@@ -157,7 +160,7 @@ async def _clear(ctx: RunContext, until: float) -> None:
 
 async def _remains(ctx: RunContext) -> bool:
     guest = ctx.guest
-    if not _may_be_made(ctx.checkpoint):
+    if not ownership.may_be_made(ctx.checkpoint):
         return False
     place = await ownership.locate(ctx.client, guest.node, guest.vmid)
     claim = ownership.claim_of(ctx)
@@ -166,11 +169,6 @@ async def _remains(ctx: RunContext) -> bool:
     if place.guest.lock == ownership.CREATE_LOCK and await ownership.lock_is_ours(ctx.client, claim, place.node):
         await _lift_lock(ctx)
     return True
-
-
-def _may_be_made(checkpoint: Checkpoint) -> bool:
-    """Whether PVE was asked for the container, by this try or one before."""
-    return checkpoint.is_done(create.CREATE) or create.CREATE in {*checkpoint.intent, *checkpoint.runs}
 
 
 async def _lift_lock(ctx: RunContext) -> None:

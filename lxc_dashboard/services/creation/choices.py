@@ -12,6 +12,7 @@ import structlog
 
 from lxc_dashboard.errors import ApiError, ConflictError, PrivilegeError, UnreachableError
 from lxc_dashboard.services.auth import acting
+from lxc_dashboard.services.creation import holders
 
 if TYPE_CHECKING:
     from lxc_dashboard.proxmox.client import ProxmoxClient
@@ -217,11 +218,12 @@ def _texts(appliance: ApplianceChoice) -> str:
 
 async def vmid_fault(rt: Runtime, session: Session, vmid: int) -> str:
     """Why a container cannot have this vmid, or nothing. ``GET /cluster/nextid?vmid=``."""
+    client = await acting.client(rt, session)
+    await holders.forget_gone(rt, client, session.endpoint_id, vmid=vmid)
     async with rt.db.transaction() as tx:
         holder = await tx.containers.by_vmid(session.endpoint_id, vmid)
     if holder is not None:
         return f"{vmid} is held by a container of this dashboard"
-    client = await acting.client(rt, session)
     return "" if await client.cluster.vmid_is_free(vmid) else f"{vmid} is taken in PVE"
 
 

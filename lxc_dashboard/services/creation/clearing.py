@@ -47,6 +47,12 @@ async def delete_left(
 
 async def forget(tx: Transaction, session: Session, creation: Creation, container: Container) -> None:
     """The container is gone: its vmid is free again."""
-    await tx.containers.mark_deleted(container.id)
+    await write_off(tx, creation, container)
     await tx.containers.add_event(container.id, "destroyed", "Destroyed", userid=session.userid)
     await audit(tx, session, container, "creation.destroy", job=creation.id)
+
+
+async def write_off(tx: Transaction, creation: Creation, container: Container) -> None:
+    """The job is not run again, and holds no vmid. Raises ``ConflictError`` where it runs again already."""
+    await tx.creations.give_up(creation.id)
+    await tx.containers.mark_deleted(container.id)

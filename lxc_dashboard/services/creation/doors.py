@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from lxc_dashboard.errors import ApiError, GuestError, UnreachableError
+from lxc_dashboard.errors import ApiError, GuestError, GuestGoneError, PrivilegeError, UnreachableError
 from lxc_dashboard.guest.pct import address_of
 from lxc_dashboard.services.creation.spec import IpMode
 
@@ -28,6 +29,7 @@ WITH_SSH_SERVER: Final = ("debian-", "ubuntu-", "devuan-")
 WITH_SSH_SERVER_KIND: Final = "-standard_"
 CONTAINER: Final = "lxc"
 WITHOUT_SSH_SERVER: Final = ("alpine-",)
+GONE_AGAIN_AFTER_S: Final = 1.0
 
 
 class WayKind(StrEnum):
@@ -136,13 +138,33 @@ async def find(client: ProxmoxClient, vmid: int, known: str) -> tuple[str | None
 
     None where it is on none, and where ``known`` has no answer.
     ``GET .../status/current``, and ``GET /cluster/resources`` where that node has no answer. Raises ``UnreachableError``
-    for a node that is down, unless the guest is on another by now: HA may have recovered it there.
+    for a node that is down, unless the guest is on another by now: HA may have recovered it there. Raises
+    ``GuestGoneError`` where PVE has no such container.
     """
     try:
         return known, await client.lxc.status(known, vmid)
-    except (ApiError, UnreachableError) as error:
-        found = await client.cluster.find_guest(vmid)
-        node = found.node if found is not None and found.type == CONTAINER else None
-        if isinstance(error, UnreachableError) and node in {None, known}:
+    except UnreachableError:
+        node = await _node_of(client, vmid)
+        if node in {None, known}:
             raise
-        return node, None
+    except (ApiError, PrivilegeError) as error:
+        node = await _node_of(client, vmid)
+        if node is None and await is_gone(client, vmid):
+            raise GuestGoneError(vmid) from error
+        if isinstance(error, PrivilegeError):
+            raise
+    return node, None
+
+
+async def _node_of(client: ProxmoxClient, vmid: int) -> str | None:
+    """The node of the container with ``vmid``; None where the user is shown none."""
+    found = await client.cluster.find_guest(vmid)
+    return found.node if found is not None and found.type == CONTAINER else None
+
+
+async def is_gone(client: ProxmoxClient, vmid: int) -> bool:
+    """Whether PVE says twice that it has no guest with ``vmid``, whatever the user may see. ``GET /cluster/nextid?vmid=``."""
+    if not await client.cluster.has_no_guest(vmid):
+        return False
+    await asyncio.sleep(GONE_AGAIN_AFTER_S)
+    return await client.cluster.has_no_guest(vmid)

@@ -64,18 +64,24 @@ async def replace(
 
 
 async def _instead(rt: Runtime, session: Session, view: JobView, new: UUID) -> Reservation:
-    """What the job left is gone after this; its row follows in the transaction that makes the new one."""
+    """What the job left is gone after this; its row follows in the transaction that makes the new one.
+
+    Of a job that left nothing only the row is written off.
+    """
     async with rt.db.transaction() as tx:
         creation = await tx.creations.get(view.id)
         container = await tx.containers.get(view.container_id)
-    if not view.exists:
-        return Reservation(new, creation.batch_id)
-    await clearing.delete_left(rt, session, creation, container)
+    if view.exists:
+        await clearing.delete_left(rt, session, creation, container)
 
     async def forget(tx: Transaction) -> None:
-        await clearing.forget(tx, session, creation, container)
+        if view.exists:
+            await clearing.forget(tx, session, creation, container)
+        else:
+            await clearing.write_off(tx, creation, container)
 
-    return Reservation(new, creation.batch_id, freed=container.vmid, first=forget)
+    freed = container.vmid if container.deleted_at is None else None
+    return Reservation(new, creation.batch_id, freed=freed, first=forget)
 
 
 async def _own(rt: Runtime, session: Session, creation_id: UUID) -> JobView:

@@ -65,9 +65,15 @@ async def complete(ctx: RunContext) -> None:
     await _write(ctx.rt, ctx.creation_id, CreationState.READY, recorder, write)
 
 
-async def failed(rt: Runtime, creation: Creation, recorder: Recorder, owner: str, error: BaseException) -> None:
-    """The run ends; the container stays as it is, to be retried, kept or destroyed."""
+async def failed(
+    rt: Runtime, creation: Creation, recorder: Recorder, owner: str, error: BaseException, *, remains: bool = True
+) -> None:
+    """The run ends; the container stays as it is, to be retried, kept or destroyed.
+
+    ``remains``: PVE has a container of it. Where it has none, vmid and address are free for others.
+    """
     told = describe(error, recorder.phase, recorder.checkpoint.failed or recorder.checkpoint.active)
+    made = recorder.checkpoint.is_done(create.CREATE)
     await recorder.flush()
     recorder.tell(told["message"], EventType.ERROR)
     await recorder.close()
@@ -77,6 +83,8 @@ async def failed(rt: Runtime, creation: Creation, recorder: Recorder, owner: str
         await tx.containers.set_lifecycle(creation.container_id, Lifecycle.ERROR)
         await tx.containers.add_event(creation.container_id, "creation-failed", told["message"], userid=creation.userid)
         await tx.creations.finish(creation.id, owner, CreationState.FAILED, error=told)
+        if not remains:
+            await tx.containers.mark_lost(creation.container_id, for_good=made)
         await audit(
             tx, creation, "creation.failed", AuditResult.FAILED, {"step": told["step"], "cause": told["message"]}
         )

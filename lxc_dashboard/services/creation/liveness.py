@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from lxc_dashboard.errors import DashboardError, GuestUnreachableError, PhaseFailedError
+from lxc_dashboard.errors import DashboardError, GuestGoneError, GuestUnreachableError, PhaseFailedError
 from lxc_dashboard.guest.steps import Outcome
 from lxc_dashboard.services.creation.entrance import Entrance
 from lxc_dashboard.services.creation.phases.start import START
@@ -34,7 +34,7 @@ class Liveness:
     async def judge(self) -> Outcome | None:
         """``STOPPED``, ``RESTARTED``, or None: also where PVE does not say, or works on the guest itself.
 
-        ``GET .../status/current``, for ``STOPPED_FOR_S`` where it is stopped.
+        ``GET .../status/current``, for ``STOPPED_FOR_S`` where it is stopped. Raises ``GuestGoneError``.
         """
         clock = asyncio.get_running_loop().time
         began = clock()
@@ -55,6 +55,8 @@ class Liveness:
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 return await self._entrance.look()
+        except GuestGoneError:
+            raise
         except (DashboardError, TimeoutError) as error:
             log.info("guest not looked at", why=str(error))
             return None

@@ -5,21 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from lxc_dashboard.db.models import Phase
-from lxc_dashboard.errors import ConflictError, PhaseFailedError
+import structlog
+
+from lxc_dashboard.db.models import CreationState, Phase
+from lxc_dashboard.db.repositories.creations import GIVEN_UP
+from lxc_dashboard.errors import ConflictError, PhaseFailedError, PrivilegeError, ProxmoxError
 from lxc_dashboard.proxmox.schemas import Guest, LxcConfig, TaskInfo
-from lxc_dashboard.services.creation import notes
+from lxc_dashboard.proxmox.upid import Upid
+from lxc_dashboard.services.creation import doors, notes
 from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.phases.create import CREATE
 
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from lxc_dashboard.db.models import Container, Creation
     from lxc_dashboard.proxmox.client import ProxmoxClient
     from lxc_dashboard.services.creation.context import RunContext
 
+log = structlog.get_logger(__name__)
+
 CREATE_LOCK: Final = "create"
+ANSWER_WITHIN_S: Final = 4.0  # the error stands without it, too
 _MAKING: Final = frozenset({"vzcreate", "vzrestore"})
+_DESTROY: Final = "vzdestroy"
 _TASKS_LOOKED_AT: Final = 100
 
 
@@ -110,6 +119,60 @@ def _is_of(task: TaskInfo, claim: Claim) -> bool:
     intent = checkpoint.intent.get(CREATE)
     lost = intent is not None and CREATE not in checkpoint.upid
     return lost and task.is_of(claim.userid) and task.upid not in (intent or ())
+
+
+def may_be_made(checkpoint: Checkpoint) -> bool:
+    """Whether PVE was asked for the container, by this try or one before."""
+    return checkpoint.is_done(CREATE) or CREATE in {*checkpoint.intent, *checkpoint.runs}
+
+
+def is_retryable(creation: Creation, container: Container) -> bool:
+    """Whether the job may be run again: it failed, and its container is there or was never made."""
+    if creation.state != CreationState.FAILED.value:
+        return False
+    if container.deleted_at is None:
+        return True
+    return not Checkpoint.from_json(creation.checkpoint).is_done(CREATE) and GIVEN_UP not in creation.error
+
+
+async def remains(ctx: RunContext) -> bool:
+    """Whether PVE has a container of the run. Raises what PVE says, ``ConflictError`` as ``locate``.
+
+    A container that was made counts as the run's until PVE says that its vmid is free.
+    """
+    if not may_be_made(ctx.checkpoint):
+        return False
+    if ctx.checkpoint.is_done(CREATE):
+        return not await doors.is_gone(ctx.client, ctx.guest.vmid)
+    place = await locate(ctx.client, ctx.guest.node, ctx.guest.vmid)
+    return place is not None and await is_ours(ctx.client, claim_of(ctx), place.node)
+
+
+async def deleted(ctx: RunContext) -> PhaseFailedError:
+    """The error of a run whose container was deleted in PVE. Names who did it, where PVE shows the task."""
+    user = await _deleter(ctx)
+    by = f" by {user}" if user else ""
+    message = f"CT {ctx.guest.vmid} was deleted in PVE{by}"
+    return PhaseFailedError(ctx.recorder.phase.value, message, remedy="Create it again")
+
+
+async def _deleter(ctx: RunContext) -> str:
+    """The user of the newest ``vzdestroy`` task since the container was made; empty where PVE shows none.
+
+    ``GET /nodes/{node}/tasks``, which without ``Sys.Audit`` shows a user's own tasks alone.
+    """
+    made = ctx.checkpoint.upid.get(CREATE)
+    if made is None:
+        return ""
+    guest = ctx.guest
+    try:
+        tasks = ctx.client.within(ANSWER_WITHIN_S).tasks
+        found = await tasks.list(guest.node, vmid=guest.vmid, typefilter=_DESTROY, since=Upid.parse(made).starttime)
+    except (ProxmoxError, PrivilegeError) as error:
+        log.info("deletion not found", vmid=guest.vmid, why=str(error))
+        return ""
+    done = [task for task in found if task.type == _DESTROY and (task.running or task.succeeded)]
+    return max(done, key=lambda task: task.starttime).user if done else ""
 
 
 def claim_of(ctx: RunContext) -> Claim:

@@ -13,8 +13,14 @@ import structlog
 from lxc_dashboard.db.models import Creation, CreationState, EventType, Phase
 from lxc_dashboard.db.repositories.creations import FINISHED, Standing
 from lxc_dashboard.db.repositories.tickets import SIGN_IN_ENDED
-from lxc_dashboard.errors import DashboardError, LeaseGoneError, ServiceUnavailableError, SessionExpiredError
-from lxc_dashboard.services.creation import cancelling, ending, entrance, identity, liveness, slots
+from lxc_dashboard.errors import (
+    DashboardError,
+    GuestGoneError,
+    LeaseGoneError,
+    ServiceUnavailableError,
+    SessionExpiredError,
+)
+from lxc_dashboard.services.creation import cancelling, ending, entrance, identity, liveness, ownership, slots
 from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.doors import NoWay
@@ -36,6 +42,7 @@ JUST_S: Final = 1.0
 PATIENCE_S: Final = 180.0
 BACKOFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 GIVE_BACK_WITHIN_S: Final = 3.0
+LOOK_WITHIN_S: Final = 5.0
 
 PhaseRun = Callable[[RunContext], Awaitable[None]]
 PHASES: Final[tuple[tuple[Phase, PhaseRun, str], ...]] = (
@@ -261,14 +268,32 @@ class _Run:
             return
         if not isinstance(error, DashboardError):
             log.error("creation broke", creation_id=str(self._creation.id), exc_info=error)
-        await ending.failed(self._rt, self._creation, self._recorder, self._lease.owner, error)
+        remains = await self._remains(error)
+        if self._ctx is not None and not remains and self._recorder.checkpoint.is_done(create.CREATE):
+            log.info("container deleted in PVE", creation_id=str(self._creation.id), why=str(error))
+            error = await ownership.deleted(self._ctx)
+        await ending.failed(self._rt, self._creation, self._recorder, self._lease.owner, error, remains=remains)
+
+    async def _remains(self, error: BaseException) -> bool:
+        """Whether PVE has a container of the run; True as well where PVE does not say."""
+        if isinstance(error, GuestGoneError):
+            return False
+        if self._ctx is None:
+            return ownership.may_be_made(self._recorder.checkpoint)
+        try:
+            async with asyncio.timeout(LOOK_WITHIN_S):
+                return await ownership.remains(self._ctx)
+        except (DashboardError, TimeoutError) as fault:
+            log.warning("container not looked for", creation_id=str(self._creation.id), why=str(fault))
+            return True
 
     async def _wait_for_sign_in(self) -> None:
         async with self._rt.db.transaction() as tx:
             tokenid = await identity.tokenid_of(tx, self._creation.id)
         if tokenid:
             ended = identity.token_ended(self._creation, tokenid)
-            await ending.failed(self._rt, self._creation, self._recorder, self._lease.owner, ended)
+            remains = ownership.may_be_made(self._recorder.checkpoint)
+            await ending.failed(self._rt, self._creation, self._recorder, self._lease.owner, ended, remains=remains)
             return
         self._recorder.tell(SIGN_IN_ENDED, EventType.WARNING)
         await self._recorder.flush()

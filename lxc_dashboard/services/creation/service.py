@@ -13,7 +13,7 @@ from lxc_dashboard.db.repositories.creations import FINISHED
 from lxc_dashboard.errors import ConflictError, NotFoundError, ServiceUnavailableError
 from lxc_dashboard.services.auth import privileges
 from lxc_dashboard.services.containers.guest_lock import guest_lock
-from lxc_dashboard.services.creation import clearing, listing, sight, slots, unattended
+from lxc_dashboard.services.creation import clearing, listing, reserving, sight, slots, unattended
 from lxc_dashboard.services.creation.auditing import audit
 from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.handing import enqueue
@@ -46,9 +46,11 @@ UNFINISHED: Final = tuple(state for state in CreationState if state not in FINIS
 async def get_job(rt: Runtime, session: Session, creation_id: UUID) -> JobView:
     """One job at the session's endpoint: one's own, or of a container that PVE lets the user see.
 
-    Raises ``NotFoundError``, also for what may not be seen.
+    Of one that has ended PVE is asked whether its container is still there. Raises ``NotFoundError``, also for what may not be seen.
     """
     creation, container, template = await _visible(rt, session, creation_id)
+    if creation.finished_at and container.deleted_at is None and await sight.is_lost(rt, session, container):
+        creation, container, template = await _visible(rt, session, creation_id)
     own = owns(session, creation)
     held = frozenset() if own else await sight.held(rt, session, container)
     manages, enters = MANAGE_PRIVILEGE in held, own or sight.CONSOLE_PRIVILEGE in held
@@ -99,16 +101,18 @@ async def retry(rt: Runtime, session: Session, creation_id: UUID) -> JobView:
     await _require_same_user(rt, session, creation, container)
     async with (
         guest_lock(rt.bus, session.endpoint_id, container.vmid, container.hostname),
+        reserving.vmid_for(rt, session, creation, container) as vmid,
         lending(rt, session) as lent,
     ):
-        present = await lent.tx.containers.get(container.id)
-        if present.deleted_at is not None:
-            raise ConflictError("Its container is gone: create a new one")
         # As it failed last: another retry may have run, and failed, since it was seen.
         creation = await lent.tx.creations.locked(creation_id)
+        present = await lent.tx.containers.get(container.id)
+        checkpoint = from_failed_step(Checkpoint.from_json(creation.checkpoint))
+        if present.deleted_at is not None:
+            await reserving.hold_again(lent.tx, creation, present, vmid)
+            reserving.begin_anew(checkpoint)
         if _misses_password(creation, present):
             raise ConflictError(f"{create.PASSWORD_GONE}. {create.GIVE_IT_AGAIN}")
-        checkpoint = from_failed_step(Checkpoint.from_json(creation.checkpoint))
         await lent.tx.creations.reopen(creation_id, checkpoint.to_json())
         again = await lent.give(creation_id)
         await lent.tx.containers.set_lifecycle(container.id, Lifecycle.CREATING)

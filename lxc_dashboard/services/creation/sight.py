@@ -8,7 +8,7 @@ from uuid import UUID
 
 import structlog
 
-from lxc_dashboard.errors import ServiceUnavailableError, UnreachableError
+from lxc_dashboard.errors import AuthError, NotFoundError, ProxmoxError, ServiceUnavailableError, UnreachableError
 from lxc_dashboard.services.auth import acting, privileges
 from lxc_dashboard.services.monitor import identity
 from lxc_dashboard.services.monitor.identity import ITS_OWN, Standing
@@ -26,6 +26,7 @@ SEE_PRIVILEGE: Final = "VM.Audit"
 MANAGE_PRIVILEGE: Final = "VM.Allocate"  # as PVE asks for the deletion of a guest
 CONSOLE_PRIVILEGE: Final = "VM.Console"
 HOLDS_FOR_S: Final = 15.0
+ANSWER_WITHIN_S: Final = 2.0  # the page of a job is shown without it, too
 NOT_TOLD: Final = "PVE does not tell now whether CT {vmid} is still the container of this job"
 ALL_GUESTS: Final = "/vms"  # where one may see every guest, what is left of one that is gone may be seen too
 
@@ -76,6 +77,20 @@ async def seen(rt: Runtime, session: Session, containers: Sequence[Container]) -
     if gone and SEE_PRIVILEGE in await privileges.held(rt, session, ALL_GUESTS):
         return found | gone
     return found
+
+
+async def is_lost(rt: Runtime, session: Session, container: Container) -> bool:
+    """Whether PVE says that the container of an ended job is not there; it is then marked deleted. False where PVE does not say."""
+    async with rt.db.transaction() as tx:
+        known = await tx.monitor.known(session.endpoint_id, [container.id])
+    try:
+        client = (await acting.client(rt, session)).within(ANSWER_WITHIN_S)
+        found = {guest.container_id: await identity.standing_at(client, guest, container.node) for guest in known}
+    except (ProxmoxError, AuthError, NotFoundError) as error:
+        log.info("container not looked for", vmid=container.vmid, why=str(error))
+        return False
+    await identity.forget_lost(rt.db, known, found)
+    return found.get(container.id) in identity.LOST
 
 
 def _lists(resources: Sequence[Resource], container: Container) -> bool:

@@ -15,6 +15,7 @@ from lxc_dashboard.db.models import Container, Creation, CreationState, Lifecycl
 from lxc_dashboard.db.repositories.creations import FINISHED
 from lxc_dashboard.db.repositories.slots import Place
 from lxc_dashboard.services.creation.checkpoint import Checkpoint
+from lxc_dashboard.services.creation.ownership import is_retryable
 from lxc_dashboard.services.creation.slots import SLOT
 from lxc_dashboard.services.creation.spec import ContainerSpec
 
@@ -59,6 +60,7 @@ class JobResult:
 @dataclass(frozen=True, slots=True)
 class JobView:
     """``ahead``: how many come before a queued one, on ``slot_node`` where it waits for room there, else for a worker; else -1.
+    ``exists``: PVE has, or is to get, a container of the job, as it said last. ``retryable``: it failed, and a retry by its user may help.
     ``may_*`` say what the page may offer to the one who asked; PVE still has the last word.
     """
 
@@ -81,6 +83,7 @@ class JobView:
     error: JobError | None = None
     result: JobResult | None = None
     exists: bool = True
+    retryable: bool = False
     own: bool = False
     manages: bool = False
     may_cancel: bool = False
@@ -124,6 +127,7 @@ def job_view(creation: Creation, container: Container, template: str, *, own: bo
         error=_error(creation.error) if over else None,
         result=_result(creation.result) if state is CreationState.READY else None,
         exists=container.deleted_at is None,
+        retryable=is_retryable(creation, container),
         own=own,
         manages=manages,
         batch_id=creation.batch_id,
@@ -142,7 +146,7 @@ def _offering(view: JobView, *, left: bool) -> JobView:
         may_cancel=(own or manages) and state not in FINISHED,
         may_edit=own and over,
         may_go_on=own and state is CreationState.PAUSED and not view.cancel_requested,
-        may_retry=own and view.exists and state is CreationState.FAILED,
+        may_retry=own and view.retryable,
         may_destroy=(own or manages) and over and left,
     )
 

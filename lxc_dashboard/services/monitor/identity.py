@@ -11,7 +11,7 @@ from uuid import UUID
 
 import structlog
 
-from lxc_dashboard.errors import PrivilegeError, ProxmoxError
+from lxc_dashboard.errors import ApiError, PrivilegeError, ProxmoxError
 from lxc_dashboard.services.monitor.marks import creations_of
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ ASKED_AT_A_LOOK: Final = 200
 class Standing(StrEnum):
     """What PVE says of a container of ours.
 
-    ``coming``: it is being made, or was not made yet. ``gone``: PVE has no guest of its vmid. ``replaced``: its vmid is a
+    ``coming``: it is being made, or was not made yet. ``gone``: its job has ended, and PVE has no guest of its vmid. ``replaced``: its vmid is a
     guest that is surely another. ``strange``: a guest whose notes name no creation. ``unseen``: PVE shows the user none.
     ``unknown``: PVE did not say.
     """
@@ -48,6 +48,7 @@ LOST: Final = {
     Standing.GONE: "Deleted in PVE",
     Standing.REPLACED: "Deleted in PVE, which gave its vmid to another guest",
 }
+NEVER_MADE: Final = "Its job left no container in PVE"
 
 
 async def standings(
@@ -79,12 +80,30 @@ async def standings(
 
 async def _standing(client: ProxmoxClient, guest: KnownGuest, listed: Resource | None) -> Standing:
     if listed is None:
-        if not guest.was_made:
+        if not guest.has_ended:
             return Standing.COMING
         return Standing.GONE if await client.cluster.has_no_guest(guest.vmid) else Standing.UNSEEN
     if listed.type != "lxc":
         return Standing.REPLACED if guest.was_made else Standing.STRANGE
-    config = await client.lxc.config(listed.node, guest.vmid)
+    return await _standing_of(client, guest, listed.node)
+
+
+async def standing_at(client: ProxmoxClient, guest: KnownGuest, node: str) -> Standing:
+    """As ``standings`` for one container, without a list: asked on ``node``, where it was last. Raises what PVE says.
+
+    ``GET /nodes/{node}/lxc/{vmid}/config``, and ``/cluster/nextid?vmid=`` where that is refused.
+    """
+    try:
+        return await _standing_of(client, guest, node)
+    except (ApiError, PrivilegeError):
+        if guest.has_ended and await client.cluster.has_no_guest(guest.vmid):
+            return Standing.GONE
+        return Standing.UNKNOWN
+
+
+async def _standing_of(client: ProxmoxClient, guest: KnownGuest, node: str) -> Standing:
+    """Of a vmid that a container on ``node`` has."""
+    config = await client.lxc.config(node, guest.vmid)
     if config.is_bare:  # it is being made, or restored
         return Standing.UNKNOWN if guest.was_made else Standing.COMING
     named = creations_of(config.description)
@@ -94,14 +113,14 @@ async def _standing(client: ProxmoxClient, guest: KnownGuest, listed: Resource |
 
 
 async def forget_lost(db: DatabaseService, known: Iterable[KnownGuest], found: Mapping[UUID, Standing]) -> None:
-    """Those that PVE has no more are marked deleted, unless a job works on them."""
+    """Mark those deleted that PVE does not have, unless a job works on them. One that was never made keeps its secrets for a retry."""
     lost = [guest for guest in known if found.get(guest.container_id) in LOST]
     if not lost:
         return
     async with db.transaction() as tx:
         for guest in lost:
-            why = LOST[found[guest.container_id]]
-            if await tx.containers.mark_lost(guest.container_id):
+            why = LOST[found[guest.container_id]] if guest.was_made else NEVER_MADE
+            if await tx.containers.mark_lost(guest.container_id, for_good=guest.was_made):
                 await tx.containers.add_event(guest.container_id, "gone", why)
                 log.info("container is gone from pve", vmid=guest.vmid, why=why)
 

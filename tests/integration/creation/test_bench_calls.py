@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import re
 from collections import Counter
@@ -9,9 +10,10 @@ from collections import Counter
 import pytest
 
 from bench.parts import bare_script
+from lxc_dashboard.db.models import CreationState
 from lxc_dashboard.sandbox.node import SandboxNode
-from lxc_dashboard.services.creation import entrance, pipeline
-from tests.integration.creation.conftest import Lab, content_of
+from lxc_dashboard.services.creation import entrance, pipeline, service
+from tests.integration.creation.conftest import DEADLINE_S, Lab, content_of
 
 NOTHING = "true\n"
 SCRIPTS = 2
@@ -44,5 +46,7 @@ async def test_the_bare_script_makes_the_calls_that_the_product_makes(
     asked = await lab.request(
         content_of(*((f"{number}0-script.sh", NOTHING) for number in range(1, SCRIPTS + 1))), vmid=FIRST_VMID + 1
     )
-    await lab.finish(asked)
+    async with asyncio.timeout(DEADLINE_S):
+        await lab.work(asked)
     assert calls(sandbox) == by_script
+    assert (await service.get_job(lab.rt, lab.session, asked)).state is CreationState.READY

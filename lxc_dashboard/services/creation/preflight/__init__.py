@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lxc_dashboard.errors import NotFoundError, PrivilegeError, ProxmoxError
 from lxc_dashboard.services.auth import acting
-from lxc_dashboard.services.creation import doors
+from lxc_dashboard.services.creation import doors, holders
 from lxc_dashboard.services.creation.findings import Finding, FindingSeverity, error, warning
 from lxc_dashboard.services.creation.preflight import identity, inside, neighbourhood, network, volumes
 from lxc_dashboard.services.creation.preflight.question import Leaving, Question
@@ -74,7 +74,8 @@ async def check_again(ctx: RunContext) -> list[Finding]:
 
 
 async def inspect(question: Question) -> list[Finding]:
-    """All checks at once."""
+    """All checks at once, after what PVE does not have is forgotten: it is in nobody's way."""
+    await _tolerant(_forget_gone(question), question)
     checks: Sequence[Coroutine[None, None, list[Finding]]] = (
         identity.node(question),
         identity.rights_held(question),
@@ -96,6 +97,12 @@ async def inspect(question: Question) -> list[Finding]:
         found += of_template(question)
     unique = list(dict.fromkeys(found))
     return sorted(unique, key=lambda finding: tuple(FindingSeverity).index(finding.severity))
+
+
+async def _forget_gone(question: Question) -> list[Finding]:
+    wanted = holders.address_test(question.spec)
+    await holders.forget_gone(question.rt, question.client, question.endpoint_id, vmid=question.vmid, is_wanted=wanted)
+    return []
 
 
 async def _tolerant(part: Coroutine[None, None, list[Finding]], question: Question) -> list[Finding]:

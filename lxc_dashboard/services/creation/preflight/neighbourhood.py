@@ -30,6 +30,7 @@ async def addresses(question: Question) -> list[Finding]:
     seen = await _look(question)
     devices = await question.client.nodes.network(question.spec.node, "any_bridge")
     own = {question.vmid, question.leaving.vmid if question.leaving else None}
+    own |= await _deleted(question, seen, {_plain(ip) for _, ip in static})
     held = [each for each in seen.held if each.vmid not in own]
     found = [error(field, cause, "Choose another address") for field, cause in ours.items()]
     for family, ip in static:
@@ -45,6 +46,12 @@ async def _look(question: Question) -> Seen:
     """As it was a moment ago: hours may lie between a request and its run, but not between runs that begin together."""
     holds_s = SEEN_HOLDS_S if question.own is None else SEEN_HOLDS_FOR_WORKERS_S
     return await seen_lately(question.rt.pve, question.client, question.endpoint_id, question.userid, holds_s)
+
+
+async def _deleted(question: Question, seen: Seen, wanted: set[Address]) -> set[int]:
+    """Of the guests that had a wanted address when PVE was looked at, those that it does not have now."""
+    holders = {each.vmid for each in seen.held if each.vmid and _address(each.address) in wanted}
+    return {vmid for vmid in holders if await question.client.cluster.has_no_guest(vmid)}
 
 
 def _taken(family: str, ip: IpSettings, held: Sequence[Held]) -> Iterator[Finding]:

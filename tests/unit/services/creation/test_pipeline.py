@@ -186,7 +186,9 @@ async def test_a_fault_of_ours_ends_the_run_and_only_the_log_names_it() -> None:
     rt: Any = run._rt
     rt.db = database(
         creations=creations,
-        containers=SimpleNamespace(set_lifecycle=always(None), add_event=always(None), get=always(named)),
+        containers=SimpleNamespace(
+            set_lifecycle=always(None), add_event=always(None), get=always(named), mark_lost=always(True)
+        ),
         nodes=SimpleNamespace(get=always(named)),
         audit=SimpleNamespace(append=always(None)),
     )

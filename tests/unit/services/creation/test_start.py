@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
@@ -9,16 +10,17 @@ from uuid import uuid4
 import pytest
 
 from lxc_dashboard.db.models import Phase
-from lxc_dashboard.errors import PhaseFailedError, TaskFailedError
+from lxc_dashboard.errors import ApiError, PhaseFailedError, TaskFailedError
 from lxc_dashboard.guest.base import CommandResult
 from lxc_dashboard.proxmox.schemas import GuestStatus, Interface, LxcConfig
 from lxc_dashboard.proxmox.waiting import TaskResult
 from lxc_dashboard.services.creation import notes
 from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.phases import start
-from tests.unit.services.creation.doubles import always, database
+from tests.unit.services.creation.doubles import Saying, always, database
 from tests.unit.services.creation.wish import SPEC
 
+WITHIN_S = 10
 UPID = "UPID:pve1:000A1B2C:00D3E4F5:6920C0DE:{kind}:101:root@pam:"
 
 
@@ -82,6 +84,17 @@ async def test_a_start_that_was_handed_to_ha_is_waited_for() -> None:
     job = run(ended("hastart"), running=True)
     await start._start(job)
     assert job.told == ["Starting CT 101"]
+
+
+async def test_a_guest_that_is_deleted_before_ha_starts_it_is_not_waited_for() -> None:
+    job = run(ended("hastart"), running=False)
+    looks = Saying(
+        GuestStatus(101, "stopped"), ApiError(500, "Configuration file 'nodes/pve1/lxc/101.conf' does not exist")
+    )
+    job.client.lxc.status, job.client.cluster = looks, SimpleNamespace(has_no_guest=always(True))
+    async with asyncio.timeout(WITHIN_S):
+        with pytest.raises(PhaseFailedError, match="HA was asked"):
+            await start._start(job)
 
 
 async def test_a_guest_that_ha_does_not_start_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,7 +109,8 @@ async def test_a_guest_is_followed_to_the_node_that_it_is_on_by_now(
 ) -> None:
     guest = Resource("lxc", node=found_on, vmid=101) if found_on else None
     client: Any = SimpleNamespace(
-        lxc=SimpleNamespace(status=always(answer)), cluster=SimpleNamespace(find_guest=always(guest))
+        lxc=SimpleNamespace(status=always(answer)),
+        cluster=SimpleNamespace(find_guest=always(guest), has_no_guest=always(False)),
     )
     assert (await doors.find(client, 101, "pve1"))[0] == node
 

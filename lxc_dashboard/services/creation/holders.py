@@ -1,0 +1,50 @@
+"""Containers of ours that hold a vmid or an address though PVE does not have them: forgotten before anything is called taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from lxc_dashboard.services.monitor.identity import LOST, forget_lost, standings
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from lxc_dashboard.proxmox.client import ProxmoxClient
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.creation.spec import ContainerSpec
+
+AddressTest = Callable[[str], bool]
+
+
+async def forget_gone(
+    rt: Runtime,
+    client: ProxmoxClient,
+    endpoint_id: UUID,
+    *,
+    vmid: int | None = None,
+    is_wanted: AddressTest | None = None,
+) -> bool:
+    """Ask PVE for the holders of ``vmid`` and of addresses that ``is_wanted``; forget those that it does not have.
+
+    Whether there were any. PVE is asked only where there is a holder whose job has ended. Raises what PVE says of its list.
+    """
+    async with rt.db.transaction() as tx:
+        holder = await tx.containers.by_vmid(endpoint_id, vmid) if vmid is not None else None
+        ids = {holder.id} if holder is not None else set()
+        if is_wanted is not None:
+            in_use = await tx.creations.addresses_in_use(endpoint_id)
+            ids |= {container.id for container, texts in in_use if any(map(is_wanted, texts))}
+        known = await tx.monitor.known(endpoint_id, ids) if ids else []
+    ended = [guest for guest in known if guest.has_ended]
+    if not ended:
+        return False
+    found = await standings(client, ended, await client.cluster.resources())
+    await forget_lost(rt.db, ended, found)
+    return any(standing in LOST for standing in found.values())
+
+
+def address_test(spec: ContainerSpec) -> AddressTest | None:
+    """Whether an address is one that ``spec`` asks for; None where it asks for none."""
+    static = {ip.address.partition("/")[0] for ip in (spec.ipv4, spec.ipv6) if ip.address}
+    return static.__contains__ if static else None

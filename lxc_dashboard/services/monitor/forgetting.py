@@ -1,0 +1,82 @@
+"""Containers that were deleted in PVE, forgotten by schedule: no page has to be open for it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from lxc_dashboard.errors import AuthError, DashboardError, ServiceUnavailableError
+from lxc_dashboard.proxmox.auth import TokenAuth
+from lxc_dashboard.services.auth import acting, endpoints, sessions
+from lxc_dashboard.services.monitor.identity import LOST, forget_lost, standings
+
+if TYPE_CHECKING:
+    from lxc_dashboard.db.models import ProxmoxNode
+    from lxc_dashboard.proxmox.client import ProxmoxClient
+    from lxc_dashboard.runtime import Runtime
+
+log = structlog.get_logger(__name__)
+
+ENDPOINT_WITHIN_S: Final = 20.0
+ANSWER_WITHIN_S: Final = 8.0
+ASKED_AT_A_LOOK: Final = 50
+SESSIONS_TRIED: Final = 3
+
+
+async def forget_due(rt: Runtime) -> int:
+    """Ask each endpoint for containers that its list does not show; forget those that it does not have. How many there were."""
+    try:
+        async with rt.db.transaction() as tx:
+            nodes = await tx.nodes.list()
+        return sum(await asyncio.gather(*(_quietly(rt, node) for node in nodes)))
+    except ServiceUnavailableError as error:
+        log.warning("deleted containers not looked for", why=str(error))
+        return 0
+
+
+async def _quietly(rt: Runtime, node: ProxmoxNode) -> int:
+    """``_look_at``, whose errors hinder no other endpoint."""
+    try:
+        async with asyncio.timeout(ENDPOINT_WITHIN_S):
+            return await _look_at(rt, node)
+    except (DashboardError, TimeoutError) as error:
+        log.info("deleted containers not looked for", endpoint=node.name, why=str(error))
+        return 0
+
+
+async def _look_at(rt: Runtime, node: ProxmoxNode) -> int:
+    """``GET /cluster/resources``, and ``/cluster/nextid?vmid=`` for ``ASKED_AT_A_LOOK`` containers at most.
+
+    The list is cut to what its user may see. So it only tells which containers need no question: ``nextid`` decides.
+    """
+    async with rt.db.transaction() as tx:
+        known = [guest for guest in await tx.monitor.known(node.id) if guest.has_ended]
+    if not known:
+        return 0
+    async for client in _clients(rt, node):
+        try:
+            resources = await client.cluster.resources()
+        except AuthError as error:
+            log.info("credentials refused", endpoint=node.name, why=str(error))
+            continue
+        listed = {entry.vmid for entry in resources if entry.is_guest}
+        unlisted = [guest for guest in known if guest.vmid not in listed]
+        asked = random.sample(unlisted, min(len(unlisted), ASKED_AT_A_LOOK))
+        found = await standings(client, asked, resources)
+        await forget_lost(rt.db, asked, found)
+        return sum(standing in LOST for standing in found.values())
+    return 0
+
+
+async def _clients(rt: Runtime, node: ProxmoxNode) -> AsyncIterator[ProxmoxClient]:
+    """PVE as the endpoint's own API token, then as users who are signed in there; see ADR 15."""
+    async with rt.db.transaction() as tx:
+        secret = tx.nodes.secrets(node).token_secret
+    if node.tokenid and secret:
+        yield rt.pve.client(endpoints.endpoint_of(node), TokenAuth(node.tokenid, secret)).within(ANSWER_WITHIN_S)
+    for session in (await sessions.open_at(rt, node.id))[:SESSIONS_TRIED]:
+        yield (await acting.client(rt, session)).within(ANSWER_WITHIN_S)
