@@ -73,7 +73,7 @@ async def _look_at(rt: Runtime, node: ProxmoxNode) -> int:
 
 
 async def _clients(rt: Runtime, node: ProxmoxNode) -> AsyncIterator[ProxmoxClient]:
-    """PVE as the endpoint's own API token, then as users who are signed in there; see ADR 15."""
+    """PVE as the endpoint's own API token, then as users who are signed in there; see ADR 16."""
     async with rt.db.transaction() as tx:
         secret = tx.nodes.secrets(node).token_secret
     if node.tokenid and secret:
