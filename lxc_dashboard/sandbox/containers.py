@@ -23,6 +23,12 @@ BRIDGES = ("vmbr0", "vmbr1")
 PORTS = ("eno1", "eno2")
 DEFAULT_MTU = 1500
 CHECKPOINT_FAILED = "command 'lxc-checkpoint -n {vmid} -s -D /var/lib/vz/dump' failed: exit code 1"
+# The guest's own layers, not what it has in memory.
+MAKE_READ_ONLY = """
+while read -r _ at type _; do
+    case $at:$type in /:* | *:overlay) mount -o remount,bind,ro "$at" ;; esac
+done </proc/self/mounts
+"""
 NOT_REAL = "the sandbox cannot {act} a guest in which commands really run"
 
 
@@ -46,6 +52,7 @@ class Containers(Access, Tasks):
         self._templates: dict[int, str] = {}
         self._stopping: set[int] = set()
         self.mtus: dict[str, int] = {}
+        self.broken_off: set[int] = set()
         self.registered_tags: set[str] = set()
 
     def guest_changed(self, vmid: int) -> None:
@@ -114,6 +121,8 @@ class Containers(Access, Tasks):
                 await self._house(ct.vmid, ct.config, limits_of(ct.config, self.node_processors).disk_bytes)
             await self.machine.start(ct.vmid)
             await self._mount_in(self.machine, ct)
+            if ct.vmid in self.broken_off:
+                await run_in(self.machine, ct.vmid, ["sh", "-c", MAKE_READ_ONLY])
         self._mark(ct, running=True)
 
     @staticmethod
@@ -245,6 +254,7 @@ class Containers(Access, Tasks):
             await self.machine.destroy(guest.vmid)
         self.hosted.discard(guest.vmid)
         self._templates.pop(guest.vmid, None)
+        self.broken_off.discard(guest.vmid)
         self.directory.drop_path(f"/vms/{guest.vmid}")
         self._drop(guest)
 

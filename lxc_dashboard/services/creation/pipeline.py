@@ -13,8 +13,14 @@ import structlog
 from lxc_dashboard.db.models import Creation, CreationState, EventType, Phase
 from lxc_dashboard.db.repositories.creations import FINISHED, Standing
 from lxc_dashboard.db.repositories.tickets import SIGN_IN_ENDED
-from lxc_dashboard.errors import DashboardError, LeaseGoneError, ServiceUnavailableError, SessionExpiredError
-from lxc_dashboard.services.creation import cancelling, ending, entrance, identity, liveness, slots
+from lxc_dashboard.errors import (
+    DashboardError,
+    LeaseGoneError,
+    PhaseFailedError,
+    ServiceUnavailableError,
+    SessionExpiredError,
+)
+from lxc_dashboard.services.creation import cancelling, ending, entrance, full_storage, identity, liveness, slots
 from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.doors import NoWay
@@ -259,6 +265,8 @@ class _Run:
         if isinstance(error, pause.PausedError):
             await ending.pause(self._rt, self._creation.id, self._lease.owner)
             return
+        if self._ctx is not None and isinstance(error, PhaseFailedError):
+            error = await full_storage.named(self._ctx, error)
         if not isinstance(error, DashboardError):
             log.error("creation broke", creation_id=str(self._creation.id), exc_info=error)
         await ending.failed(self._rt, self._creation, self._recorder, self._lease.owner, error)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lxc_dashboard.errors import ApiError
+from lxc_dashboard.errors import ApiError, TaskFailedError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth import acting
@@ -21,6 +21,7 @@ from tests.integration.creation.conftest import pve_alone, spec_of
 from tests.integration.endpoints import runtime_over
 
 VMID = 7001
+GIB = 1024**3
 
 
 @pytest.fixture
@@ -73,3 +74,28 @@ async def test_a_bridge_without_an_mtu_has_that_of_its_port(
     assert await create(rt, session, spec) == "OK"
     [error] = await found(rt, session, replace(spec, mtu=9001))
     assert (error.severity, error.field) == (FindingSeverity.ERROR, "mtu")
+
+
+async def test_a_thin_storage_below_the_size_of_the_disk_warns_as_pve_accepts_it(
+    rt: Runtime, session: Session, sandbox: SandboxNode
+) -> None:
+    sandbox.fill_storage("local-lvm", GIB // 2)
+    spec = spec_of(None, disk_gib=2)
+    [warning] = await found(rt, session, spec)
+    assert (warning.severity, warning.field) == (FindingSeverity.WARNING, "disk_gib")
+    assert warning.cause == "Storage local-lvm has 0.5 GiB free, the disk is 2 GiB"
+    assert "becomes read-only" in warning.remedy
+    assert await create(rt, session, spec) == "OK"
+
+
+@pytest.mark.parametrize(("type_", "free_bytes"), [("lvm", GIB), ("lvmthin", 0)])
+async def test_a_storage_on_which_pve_can_make_no_disk_is_an_error(
+    rt: Runtime, session: Session, sandbox: SandboxNode, type_: str, free_bytes: int
+) -> None:
+    sandbox.api.storages["local-lvm"]["type"] = type_
+    sandbox.fill_storage("local-lvm", free_bytes)
+    spec = spec_of(None, disk_gib=2)
+    [error] = await found(rt, session, spec)
+    assert (error.severity, error.field) == (FindingSeverity.ERROR, "disk_gib")
+    with pytest.raises(TaskFailedError, match="insufficient free space"):
+        await create(rt, session, spec)

@@ -147,7 +147,7 @@ async def _wait_for_lock(ctx: RunContext, tries: int, until: float) -> None:
 
 def _not_started(why: str) -> PhaseFailedError:
     remedy = "The log shows what PVE did. Mend it, then retry"
-    return PhaseFailedError(Phase.STARTING.value, why, step="start", remedy=remedy)
+    return PhaseFailedError(Phase.STARTING.value, why, step="start", remedy=remedy, of_disk=True)
 
 
 async def _enter(ctx: RunContext, entrance: Entrance, door: Door) -> None:

@@ -19,6 +19,8 @@ UNPACKED_AT_LEAST: Final = 3
 # Most OS templates are smaller than the first, none than the second.
 DOWNLOAD_BYTES: Final = 512 * MIB
 LEAST_DOWNLOAD_BYTES: Final = 2 * MIB
+# PVE puts a file system on a disk before it unpacks anything: with less than this that fails.
+FORMATTED_BYTES: Final = 2 * MIB
 THICK_STORAGES: Final = frozenset({"lvm", "iscsi", "iscsidirect"})
 
 
@@ -59,9 +61,10 @@ def _room(storage: NodeStorage, volumes: Sequence[Volume], count: int) -> list[F
         return [warning(volumes[0].field, cause, "See that there is enough")]
     cause = f"Storage {storage.storage} has {storage.avail / GIB:.1f} GiB free, {_named(volumes, count)} {wanted} GiB"
     field = max(volumes, key=lambda volume: volume.size_gib).size_field
-    if storage.type in THICK_STORAGES or storage.avail < GIB:
+    if storage.type in THICK_STORAGES or storage.avail < FORMATTED_BYTES:
         return [error(field, cause, "Free some, or choose another storage")]
-    return [warning(field, cause, "It fits only as long as it stays thin")]
+    remedy = "PVE creates it all the same. If the storage fills up, the container's file system becomes read-only"
+    return [warning(field, cause, remedy)]
 
 
 def _named(volumes: Sequence[Volume], count: int) -> str:

@@ -1,0 +1,63 @@
+"""A storage without room for a container's disk. PVE ends the create task with OK all the same, and the guest's file
+system then becomes read-only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from lxc_dashboard.errors import PhaseFailedError, PrivilegeError, ProxmoxError
+
+if TYPE_CHECKING:
+    from lxc_dashboard.proxmox.schemas import NodeStorage
+    from lxc_dashboard.services.creation.context import RunContext
+
+log = structlog.get_logger(__name__)
+
+FACT: Final = "full_storage"
+# A pool of LVM tells its use in hundredths of a percent, and the last blocks of a storage are often kept back.
+FULL_SHARE: Final = 0.001
+FULL_BYTES: Final = 16 * 1024**2
+REMEDY: Final = (
+    "Free space on storage {name} or choose another storage. Then destroy this container and create it again: "
+    "its disk may be incomplete"
+)
+
+
+def is_full(storage: NodeStorage) -> bool:
+    """False for one that does not tell its size."""
+    return bool(storage.total) and storage.avail < max(FULL_BYTES, storage.total * FULL_SHARE)
+
+
+async def find(ctx: RunContext) -> str:
+    """The storage of this container that is full, or was when this run looked before; empty where none is.
+
+    ``GET /nodes/{node}/storage``.
+    """
+    facts = ctx.checkpoint.facts
+    if FACT not in facts:
+        own = {volume.storage for volume in ctx.spec.volumes}
+        try:
+            seen = await ctx.client.nodes.storage(ctx.guest.node)
+        except (ProxmoxError, PrivilegeError) as error:
+            log.info("storages not told", creation_id=str(ctx.creation_id), why=str(error))
+            return ""
+        full = [storage.storage for storage in seen if storage.storage in own and is_full(storage)]
+        if not full:
+            return ""
+        facts[FACT] = full[0]
+    return str(facts[FACT])
+
+
+async def named(ctx: RunContext, error: PhaseFailedError) -> PhaseFailedError:
+    """``error``, or the same with the full storage that is behind it."""
+    name = await find(ctx) if error.of_disk else ""
+    return told(name, error) if name else error
+
+
+def told(name: str, error: PhaseFailedError) -> PhaseFailedError:
+    """``error`` as caused by the full storage ``name``."""
+    message = f"Storage {name} is full. {error.user_message}"
+    return PhaseFailedError(error.phase, message, step=error.step, remedy=REMEDY.format(name=name))
