@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fakepve.model import FakeVm
 
-from lxc_dashboard.errors import ApiError, TaskFailedError
+from lxc_dashboard.errors import ApiError, PreflightError, TaskFailedError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.creation import preflight
+from lxc_dashboard.services.creation import preflight, service
 from lxc_dashboard.services.creation.findings import Finding, FindingSeverity
-from lxc_dashboard.services.creation.spec import ContainerSpec, pve_parameters
+from lxc_dashboard.services.creation.spec import ContainerSpec, IpMode, IpSettings, pve_parameters
 from lxc_dashboard.settings import Settings
 from tests.integration.creation.conftest import pve_alone, spec_of
 from tests.integration.endpoints import runtime_over
@@ -71,9 +73,9 @@ async def test_a_bridge_without_an_mtu_has_that_of_its_port(
     sandbox.api.mtus["eno1"] = 9000
     spec = spec_of(None, mtu=9000)
     assert await found(rt, session, spec) == []
-    assert await create(rt, session, spec) == "OK"
     [error] = await found(rt, session, replace(spec, mtu=9001))
     assert (error.severity, error.field) == (FindingSeverity.ERROR, "mtu")
+    assert await create(rt, session, spec) == "OK"
 
 
 async def test_a_thin_storage_below_the_size_of_the_disk_warns_as_pve_accepts_it(
@@ -99,3 +101,71 @@ async def test_a_storage_on_which_pve_can_make_no_disk_is_an_error(
     assert (error.severity, error.field) == (FindingSeverity.ERROR, "disk_gib")
     with pytest.raises(TaskFailedError, match="insufficient free space"):
         await create(rt, session, spec)
+
+
+def static_guest(sandbox: SandboxNode) -> tuple[Any, IpSettings]:
+    """A container of the sandbox on vmbr0, and its address."""
+    guest = next(guest for guest in sandbox.api.cts if "ip=10." in guest.config["net0"])
+    parts = dict(part.split("=", 1) for part in guest.config["net0"].split(","))
+    return guest, IpSettings(IpMode.STATIC, parts["ip"], parts["gw"])
+
+
+async def of_address(rt: Runtime, session: Session, spec: ContainerSpec) -> list[tuple[str, str]]:
+    """Severity and cause of what preflight says of the address itself."""
+    findings = await found(rt, session, spec)
+    told = [(each.severity.value, each.cause) for each in findings if each.field == "ipv4_address"]
+    return [(severity, cause) for severity, cause in told if "is the address of" in cause]
+
+
+@pytest.mark.parametrize("elsewhere", [{"bridge": "vmbr1"}, {"bridge": "vmbr0", "vlan": 30}])
+async def test_an_address_in_use_on_another_bridge_or_vlan_warns_as_pve_accepts_it(
+    rt: Runtime, session: Session, sandbox: SandboxNode, elsewhere: dict[str, Any]
+) -> None:
+    guest, taken = static_guest(sandbox)
+    spec = spec_of(None, ipv4=taken, **elsewhere)
+    address = taken.address.partition("/")[0]
+    holder = f"{address} is the address of CT {guest.vmid} {guest.config['hostname']} on {guest.node}"
+    assert set(await of_address(rt, session, spec)) == {("warning", f"{holder} on bridge vmbr0")}
+    assert await of_address(rt, session, replace(spec, bridge="vmbr0", vlan=None)) == [("error", holder)]
+    assert await create(rt, session, spec) == "OK"
+
+
+async def test_the_vlan_of_the_one_who_has_the_address_is_told(
+    rt: Runtime, session: Session, sandbox: SandboxNode
+) -> None:
+    guest, taken = static_guest(sandbox)
+    guest.config["net0"] += ",tag=30"
+    [(severity, cause)] = await of_address(rt, session, spec_of(None, ipv4=taken))
+    assert (severity, cause.endswith(" on bridge vmbr0, VLAN 30")) == ("warning", True)
+    [(severity, _)] = await of_address(rt, session, spec_of(None, ipv4=taken, vlan=30))
+    assert severity == "error"
+
+
+async def test_the_address_of_a_node_on_another_bridge_warns(rt: Runtime, session: Session) -> None:
+    of_node = IpSettings(IpMode.STATIC, "10.67.0.1/16", "10.67.0.2")
+    told = await of_address(rt, session, spec_of(None, ipv4=of_node, bridge="vmbr0"))
+    assert ("warning", "10.67.0.1 is the address of node pve1 on bridge vmbr1") in told
+    assert {severity for severity, _ in told} == {"warning"}
+
+
+async def test_an_address_that_a_virtual_machine_has_on_another_bridge_warns(
+    rt: Runtime, session: Session, sandbox: SandboxNode
+) -> None:
+    config = {"ipconfig1": "ip=10.66.200.9/16", "name": "db", "net0": "virtio,bridge=vmbr0"}
+    config["net1"] = "virtio=BC:24:11:00:00:01,bridge=vmbr1,tag=7"
+    sandbox.api.vms.append(FakeVm(300, "db", node="pve2", status="running", config=config))
+    await sandbox.api.take_statistics()
+    spec = spec_of(None, ipv4=IpSettings(IpMode.STATIC, "10.66.200.9/16", "10.66.0.1"))
+    cause = "10.66.200.9 is the address of VM 300 db on pve2"
+    assert await of_address(rt, session, spec) == [("warning", f"{cause} on bridge vmbr1, VLAN 7")]
+
+
+async def test_an_address_that_a_job_of_ours_promised_on_one_bridge_is_free_on_another(
+    rt: Runtime, session: Session
+) -> None:
+    spec = spec_of(None, ipv4=IpSettings(IpMode.STATIC, "10.66.200.7/16", "10.66.0.1"))
+    await service.request(rt, session, spec)
+    with pytest.raises(PreflightError, match=r"10\.66\.200\.7 is the address of CT"):
+        await service.request(rt, session, replace(spec, hostname="second"))
+    assert await of_address(rt, session, replace(spec, hostname="second", bridge="vmbr1")) == []
+    await service.request(rt, session, replace(spec, hostname="second", bridge="vmbr1"))

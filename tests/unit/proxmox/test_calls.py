@@ -23,13 +23,13 @@ SOME_DATA: dict[str, Any] = {
     "permissions": {"/vms/101": {"VM.Audit": 0, "VM.Console": 1}, "/vms": {"VM.Clone": 1}},
     "config": {"lock": "create"},
     "termproxy": TERMINAL,
-    "ip_configs": {"lock": "clone"},
+    "cards": {"lock": "clone"},
     "options": {"allowed-tags": ["web"]},
 }
 A_TASK = {"start", "stop", "shutdown", "reboot", "create", "restore", "create_snapshot", "rollback", "clone", "migrate",
           "delete_snapshot", "delete", "resize", "download_appliance"}  # fmt: skip
 A_LIST = {"list", "domains", "resources", "tasks", "network", "storage", "aplinfo", "content", "interfaces", "snapshots",
-          "pending", "rrddata", "ip_configs", "find", "find_guest", "log", "tail", "vnets"}  # fmt: skip
+          "pending", "rrddata", "cards", "find", "find_guest", "log", "tail", "vnets"}  # fmt: skip
 
 Call = Callable[[ProxmoxClient], Awaitable[Any]]
 Case = tuple[str, Call, str, dict[str, str]]
@@ -193,7 +193,7 @@ CALLS: list[Case] = [
         {"timeframe": "day", "cf": "MAX"},
     ),
     ("lxc.termproxy", lambda c: c.lxc.termproxy("pve1", 101), "POST /nodes/pve1/lxc/101/termproxy", {}),
-    ("qemu.ip_configs", lambda c: c.qemu.ip_configs("pve1", 102), "GET /nodes/pve1/qemu/102/config", {}),
+    ("qemu.cards", lambda c: c.qemu.cards("pve1", 102), "GET /nodes/pve1/qemu/102/config", {}),
     (
         "vzdump.create",
         lambda c: c.vzdump.create("pve1", 101, "local", mode="stop", options={"compress": "zstd"}),
