@@ -10,20 +10,31 @@ from typing import Any
 import pytest
 from fakepve.model import FakeVm
 
-from lxc_dashboard.errors import ApiError, PreflightError, TaskFailedError
+from lxc_dashboard.errors import ApiError, InvalidInputError, PreflightError, TaskFailedError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.creation import preflight, service
+from lxc_dashboard.services.creation import choices, described, preflight, service
 from lxc_dashboard.services.creation.findings import Finding, FindingSeverity
 from lxc_dashboard.services.creation.spec import ContainerSpec, IpMode, IpSettings, pve_parameters
 from lxc_dashboard.settings import Settings
-from tests.integration.creation.conftest import pve_alone, spec_of
-from tests.integration.endpoints import runtime_over
+from tests.integration.creation.conftest import BASIC, OSTEMPLATE, pve_alone, spec_of, store
+from tests.integration.endpoints import runtime_over, sign_in
 
 VMID = 7001
 GIB = 1024**3
+GUEST = (
+    "VM.Allocate",
+    "VM.Audit",
+    "VM.Console",
+    "VM.PowerMgmt",
+    "VM.Config.CPU",
+    "VM.Config.Memory",
+    "VM.Config.Disk",
+    "VM.Config.Network",
+    "VM.Config.Options",
+)
 
 
 @pytest.fixture
@@ -169,3 +180,48 @@ async def test_an_address_that_a_job_of_ours_promised_on_one_bridge_is_free_on_a
         await service.request(rt, session, replace(spec, hostname="second"))
     assert await of_address(rt, session, replace(spec, hostname="second", bridge="vmbr1")) == []
     await service.request(rt, session, replace(spec, hostname="second", bridge="vmbr1"))
+
+
+async def with_rights(rt: Runtime, sandbox: SandboxNode, **paths: tuple[str, ...]) -> Session:
+    """A session of somebody who holds exactly this, and what a container needs but its storages."""
+    directory = sandbox.api.directory
+    directory.acl[:] = [entry for entry in directory.acl if entry.ugid != "viewer@pve"]
+    sandbox.api.grant("viewer@pve", "/sdn", "SDN.Use")
+    for path, privileges in paths.items():
+        sandbox.api.grant("viewer@pve", path, *privileges)
+    return await sign_in(rt, sandbox, "viewer@pve")
+
+
+async def test_a_storage_of_os_templates_that_the_user_does_not_see_is_told_with_the_privilege(
+    rt: Runtime, sandbox: SandboxNode
+) -> None:
+    made_for = replace(BASIC, config=replace(BASIC.config, os="debian", version="13"))
+    revision_id = await store(rt, made_for)
+    async with rt.db.transaction() as tx:
+        template, _ = await tx.templates.revision(revision_id)
+    asked = {"hostname": "web", "template": str(template.id), "node": "pve1"}
+    disks = ("Datastore.AllocateSpace", "Datastore.Audit")
+    session = await with_rights(rt, sandbox, **{"/vms": GUEST, "/storage/local-lvm": disks})
+    with pytest.raises(InvalidInputError) as refused:
+        await described.completed(rt, session, asked)
+    assert refused.value.fields["ostemplate"] == (
+        f"{template.name} is made for debian 13, which no storage that you see on pve1 has. Name another OS template, "
+        "or have Datastore.Audit granted to you at the storage that has it (/storage/NAME)"
+    )
+    offered = await choices.choices(rt, session, "pve1")
+    assert [line for line in offered.missing if "Datastore.Audit" in line] == [
+        "OS templates: you see no storage on pve1 that holds any. You need Datastore.Audit at one that does (/storage/NAME)"
+    ]
+    sandbox.api.grant("viewer@pve", "/storage/local", "Datastore.Audit")
+    spec, _ = await described.completed(rt, session, asked)
+    assert spec.ostemplate == OSTEMPLATE
+
+
+async def test_a_storage_for_disks_that_the_user_does_not_see_is_not_told_as_missing(
+    rt: Runtime, sandbox: SandboxNode
+) -> None:
+    session = await with_rights(rt, sandbox, **{"/vms": GUEST, "/storage/local": ("Datastore.Audit",)})
+    findings = await found(rt, session, spec_of(None))
+    assert [finding.cause for finding in findings if "local-lvm" in finding.cause] == [
+        "You lack Datastore.AllocateSpace at /storage/local-lvm"
+    ]

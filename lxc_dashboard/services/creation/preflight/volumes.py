@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from lxc_dashboard.services.creation.choices import SEES_STORAGE
 from lxc_dashboard.services.creation.findings import Finding, error, warning
 
 if TYPE_CHECKING:
@@ -28,8 +29,16 @@ async def storage(question: Question) -> list[Finding]:
     """Each storage is there, holds container disks, and has room for all that is asked of it."""
     node = question.spec.node
     seen = {storage.storage: storage for storage in await question.client.nodes.storage(node)}
-    asked = _by_storage(question.spec)
-    return [finding for volumes in asked for finding in _of_storage(node, seen, volumes, question.count)]
+    found: list[Finding] = []
+    for volumes in _by_storage(question.spec):
+        if volumes[0].storage in seen or await _would_be_seen(question, volumes[0].storage):
+            found += _of_storage(node, seen, volumes, question.count)
+    return found
+
+
+async def _would_be_seen(question: Question, name: str) -> bool:
+    """Where it would not, ``identity.rights_held`` names the privilege."""
+    return not SEES_STORAGE.isdisjoint(await question.client.access.permissions(f"/storage/{name}"))
 
 
 def _by_storage(spec: ContainerSpec) -> list[list[Volume]]:
