@@ -33,3 +33,7 @@ class Access(Noun):
         """
         found = await self._caller.get("/access/permissions", _PERMISSIONS, {"path": path})
         return found.get(path, frozenset())
+
+    async def all_permissions(self) -> dict[str, frozenset[str]]:
+        """``GET /access/permissions``: by path, without those paths at which the user has none."""
+        return await self._caller.get("/access/permissions", _PERMISSIONS)

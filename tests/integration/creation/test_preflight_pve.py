@@ -6,18 +6,21 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from fakepve.model import FakeVm
 
-from lxc_dashboard.errors import ApiError, InvalidInputError, PreflightError, TaskFailedError
+from lxc_dashboard.errors import ApiError, InvalidInputError, PreflightError, PrivilegeError, TaskFailedError
 from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.sandbox.directory import Token
 from lxc_dashboard.sandbox.node import SandboxNode
-from lxc_dashboard.services.auth import acting
+from lxc_dashboard.services.auth import acting, tokens
 from lxc_dashboard.services.auth.model import Session
+from lxc_dashboard.services.auth.sign_in import Origin
 from lxc_dashboard.services.creation import choices, described, preflight, service
 from lxc_dashboard.services.creation.findings import Finding, FindingSeverity
-from lxc_dashboard.services.creation.spec import ContainerSpec, IpMode, IpSettings, pve_parameters
+from lxc_dashboard.services.creation.spec import ContainerSpec, IpMode, IpSettings, Mount, pve_parameters
 from lxc_dashboard.settings import Settings
 from tests.integration.creation.conftest import BASIC, OSTEMPLATE, pve_alone, spec_of, store
 from tests.integration.endpoints import runtime_over, sign_in
@@ -225,3 +228,46 @@ async def test_a_storage_for_disks_that_the_user_does_not_see_is_not_told_as_mis
     assert [finding.cause for finding in findings if "local-lvm" in finding.cause] == [
         "You lack Datastore.AllocateSpace at /storage/local-lvm"
     ]
+
+
+async def test_a_user_with_rights_through_a_pool_who_chose_none_is_told_to_choose_it(
+    rt: Runtime, sandbox: SandboxNode
+) -> None:
+    disks = ("Datastore.AllocateSpace", "Datastore.Audit")
+    paths = {"/pool/staging": GUEST, "/storage": disks, "/nodes": ("Sys.Audit",)}
+    session = await with_rights(rt, sandbox, **paths)
+    spec = spec_of(None, vmid=VMID)
+    with pytest.raises(PrivilegeError):
+        await create(rt, session, spec)
+    [lack] = [finding for finding in await found(rt, session, spec) if finding.severity is FindingSeverity.ERROR]
+    assert lack.field == "pool"
+    assert lack.cause.startswith("You lack VM.Allocate, ")
+    assert lack.cause.endswith(f" at /vms/{VMID}, and hold VM.Allocate only at /pool/staging")
+    assert lack.remedy == "Choose the pool staging"
+    sandbox.api.grant("viewer@pve", "/pool/platform", "VM.Allocate")
+    [lack] = [finding for finding in await found(rt, session, spec) if finding.field == "pool"]
+    assert lack.remedy == "Choose one of the pools platform, staging"
+    chosen = replace(spec, pool="staging")
+    assert [finding for finding in await found(rt, session, chosen) if finding.severity is FindingSeverity.ERROR] == []
+    assert await create(rt, session, chosen) == "OK"
+
+
+async def test_a_token_of_root_is_told_that_pve_needs_a_ticket_for_what_only_root_may(
+    rt: Runtime, sandbox: SandboxNode
+) -> None:
+    secret = str(uuid4())
+    sandbox.api.directory.users["root@pam"].tokens["ci"] = Token(secret, privsep=0)
+    sandbox.api.directory.changed()
+    session = await tokens.session_of(rt, f"PVEAPIToken=root@pam!ci={secret}", "", Origin("192.0.2.9"))
+    spec = spec_of(None, keyctl=True, mounts=(Mount("/tank/media", "/media"),))
+    with pytest.raises(PrivilegeError):
+        await create(rt, session, replace(spec, mounts=()))
+    findings = {finding.field: finding for finding in await found(rt, session, spec)}
+    assert findings["keyctl"].cause == (
+        "Only root@pam may switch on keyctl of an unprivileged container, and PVE refuses API tokens for it"
+    )
+    assert findings["keyctl"].remedy == ("Switch it off, or sign in as root@pam with the password and create it then")
+    assert findings["mounts.0.source"].remedy == (
+        "Take a volume of a storage, or sign in as root@pam with the password and create it then"
+    )
+    assert "mounts.0.source" not in {each.field for each in await found(rt, await sign_in(rt, sandbox), spec)}

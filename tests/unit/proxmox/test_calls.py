@@ -21,6 +21,7 @@ SOME_DATA: dict[str, Any] = {
     "vmid_is_free": "555",
     "has_no_guest": "555",
     "permissions": {"/vms/101": {"VM.Audit": 0, "VM.Console": 1}, "/vms": {"VM.Clone": 1}},
+    "all_permissions": {"/vms/101": {"VM.Audit": 0}, "/pool/lab": {"VM.Allocate": 1}},
     "config": {"lock": "create"},
     "termproxy": TERMINAL,
     "cards": {"lock": "clone"},
@@ -38,6 +39,7 @@ Case = tuple[str, Call, str, dict[str, str]]
 CALLS: list[Case] = [
     ("version", lambda c: c.version(), "GET /version", {}),
     ("access.domains", lambda c: c.access.domains(), "GET /access/domains", {}),
+    ("access.all_permissions", lambda c: c.access.all_permissions(), "GET /access/permissions", {}),
     ("access.permissions", lambda c: c.access.permissions("/vms/101"), "GET /access/permissions", {"path": "/vms/101"}),
     ("cluster.resources", lambda c: c.cluster.resources("vm"), "GET /cluster/resources", {"type": "vm"}),
     ("cluster.find_guest", lambda c: c.cluster.find_guest(101), "GET /cluster/resources", {"type": "vm"}),
@@ -258,6 +260,7 @@ def expected(name: str) -> Any:
     call = name.rpartition(".")[2]
     values: dict[str, Any] = {
         "permissions": {"VM.Audit", "VM.Console"},
+        "all_permissions": {"/vms/101": {"VM.Audit"}, "/pool/lab": {"VM.Allocate"}},
         "nextid": 100,
         "options": ClusterOptions(allowed_tags=["web"]),
         "vmid_is_free": True,
