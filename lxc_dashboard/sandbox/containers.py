@@ -38,12 +38,13 @@ def tags_of(value: object) -> set[str]:
 
 class Containers(Access, Tasks):
     """``machine`` runs the guests in ``hosted``; the others are figures alone. ``mtus``: by interface, where
-    one is configured; ``portless`` are bridges.
+    one is configured; ``portless`` and ``without_dhcp`` (no server answers there) are bridges.
     """
 
     machine: GuestHost | None = None
     node_processors = 16
     portless: tuple[str, ...] = ("vmbr1",)
+    without_dhcp: tuple[str, ...] = ()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -275,6 +276,8 @@ class Containers(Access, Tasks):
 
     async def lease_of(self, guest: Any) -> str:
         """The address that DHCP gave, in CIDR form; "" while there is none."""
+        if split_props(guest.config.get("net0", ""))[1].get("bridge") in self.without_dhcp:
+            return ""
         if guest.vmid in self.hosted and self.machine is not None:
             return await self.machine.address(guest.vmid)
         third, fourth = divmod(guest.vmid, 250)

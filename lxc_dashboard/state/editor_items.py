@@ -14,7 +14,7 @@ from lxc_dashboard.services.templates.model import SCRIPT_TIMEOUT_S, Bucket, Pac
 from lxc_dashboard.services.templates.packages import read_line, written
 
 NUMBERS: Final = ("cpu", "ram_mib", "disk_gib", "swap_mib")
-FLAGS: Final = ("unprivileged", "nesting", "keyctl", "fuse")
+FLAGS: Final = ("unprivileged", "nesting", "keyctl", "fuse", "network")
 TEXTS: Final = ("app", "description", "os", "version", "storage", "bridge")
 ON: Final = "on"
 NO_MODE: Final = -1

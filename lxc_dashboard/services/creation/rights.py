@@ -170,7 +170,7 @@ def root_features(spec: ContainerSpec) -> tuple[str, ...]:
     return tuple(name for name in guarded if getattr(spec, name))
 
 
-def _only_root(spec: ContainerSpec, *, by_token: bool) -> Iterator[Lack]:
+def _only_root(spec: ContainerSpec, *, by_token: bool = False) -> Iterator[Lack]:
     """PVE asks for a ticket of root@pam here. ``by_token``: it is root@pam who asks, with an API token."""
     but = ", and PVE refuses API tokens for it" if by_token else ""
     create = f"sign in as {ROOT} with the password and create it then" if by_token else f"have {ROOT} create it"
