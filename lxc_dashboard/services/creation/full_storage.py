@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from lxc_dashboard.errors import PhaseFailedError, PrivilegeError, ProxmoxError
+from lxc_dashboard.errors import DashboardError, PhaseFailedError
 
 if TYPE_CHECKING:
     from lxc_dashboard.proxmox.schemas import NodeStorage
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-FACT: Final = "full_storage"
 # A pool of LVM tells its use in hundredths of a percent, and the last blocks of a storage are often kept back.
 FULL_SHARE: Final = 0.001
 FULL_BYTES: Final = 16 * 1024**2
@@ -32,23 +31,17 @@ def is_full(storage: NodeStorage) -> bool:
 
 
 async def find(ctx: RunContext) -> str:
-    """The storage of this container that is full, or was when this run looked before; empty where none is.
+    """The first storage of this container that is full; empty where none is, or PVE does not tell.
 
     ``GET /nodes/{node}/storage``.
     """
-    facts = ctx.checkpoint.facts
-    if FACT not in facts:
-        own = {volume.storage for volume in ctx.spec.volumes}
-        try:
-            seen = await ctx.client.nodes.storage(ctx.guest.node)
-        except (ProxmoxError, PrivilegeError) as error:
-            log.info("storages not told", creation_id=str(ctx.creation_id), why=str(error))
-            return ""
-        full = [storage.storage for storage in seen if storage.storage in own and is_full(storage)]
-        if not full:
-            return ""
-        facts[FACT] = full[0]
-    return str(facts[FACT])
+    own = {volume.storage for volume in ctx.spec.volumes}
+    try:
+        seen = await ctx.client.nodes.storage(ctx.guest.node)
+    except DashboardError as error:
+        log.info("storages not told", creation_id=str(ctx.creation_id), why=str(error))
+        return ""
+    return next((storage.storage for storage in seen if storage.storage in own and is_full(storage)), "")
 
 
 async def named(ctx: RunContext, error: PhaseFailedError) -> PhaseFailedError:

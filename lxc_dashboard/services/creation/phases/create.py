@@ -21,6 +21,7 @@ CHECK: Final = "create.check"
 DOWNLOAD: Final = "create.download"
 CREATE: Final = "create.container"
 SHORT: Final = "short_of_room"  # the check found a storage that may not hold what is asked of it
+FULL: Final = "full_storage"  # that was full after the create: a retry does not make the disk whole
 DOWNLOAD_DEADLINE_S: Final = 3600.0
 DOWNLOAD_LOOK_EVERY_S: Final = 0.5
 CREATE_DEADLINE_S: Final = 1800.0
@@ -139,7 +140,9 @@ async def _create(ctx: RunContext) -> None:
 
 async def _refuse_unwritten(ctx: RunContext) -> None:
     """Raises ``PhaseFailedError`` where its storage was short of room before, and has none left: PVE says OK to that."""
-    if name := await full_storage.find(ctx):
+    facts = ctx.checkpoint.facts
+    facts[FULL] = facts.get(FULL) or await full_storage.find(ctx)
+    if name := facts[FULL]:
         said = f"PVE ended the task of CT {ctx.guest.vmid} with OK, but its disk may be incomplete"
         raise full_storage.told(name, PhaseFailedError(Phase.CREATING.value, said, step="create"))
 
