@@ -282,12 +282,16 @@ class PreflightError(CreationError):
 
 
 class PhaseFailedError(CreationError):
-    """A phase ended for good. ``step`` names what failed in it (a script, a package batch)."""
+    """A phase ended for good. ``step`` names what failed in it (a script, a package batch).
 
-    def __init__(self, phase: str, message: str, *, step: str = "", remedy: str = "") -> None:
+    ``of_disk``: the guest could not write to its disk, so its storage may be full.
+    """
+
+    def __init__(self, phase: str, message: str, *, step: str = "", remedy: str = "", of_disk: bool = False) -> None:
         self.phase = phase
         self.step = step
         self.remedy = remedy
+        self.of_disk = of_disk
         super().__init__(message, detail=f"{phase} {step}".strip())
 
 

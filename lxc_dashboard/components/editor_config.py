@@ -19,7 +19,7 @@ def config_part() -> rx.Component:
             "features",
             *(
                 flag_field(f"config.{name}", EditorState.form[name] != "", text.CONFIG_FIELDS[name])
-                for name in ("unprivileged", "nesting", "keyctl", "fuse")
+                for name in ("unprivileged", "nesting", "keyctl", "fuse", "network")
             ),
         ),
         rx.cond(EditorState.form["unprivileged"] == "", note(text.PRIVILEGED_WARNING, tone="warm")),

@@ -18,6 +18,8 @@ UNPACK_PVE_S = 3
 FORBIDDEN = 403
 GIB = 1024**3
 DEFAULT_DISK_GIB = 4
+UNPACKED = 3  # times the size of the archive
+THICK = ("lvm", "iscsi", "iscsidirect")  # what is asked of these is taken at once
 
 
 class Building(Containers):
@@ -103,6 +105,14 @@ class Building(Containers):
                 "tar: Exiting with failure status due to previous errors",
             )
             raise TaskError(order.unpack_failure("exit code 2"))
+        self._write(int(order.values["vmid"]), order.volumes()[0].rpartition(":")[0], volume["size"] * UNPACKED)
+
+    def _write(self, vmid: int, sid: str, written_bytes: int) -> None:
+        """A thin storage that fills up meanwhile: PVE notices nothing, and the guest's file system breaks off."""
+        store = self.storages[sid or "local"]
+        if written_bytes > self._space(store)[2]:
+            store["avail"] = 0
+            self.broken_off.add(vmid)
 
     def _make_volumes(self, vmid: int, order: Order) -> int:
         """Allocate the root's volume and those of the mount points; the root's size in bytes."""
@@ -116,7 +126,7 @@ class Building(Containers):
             sizes.append(int(float(gib) * GIB) if re.fullmatch(r"\d+(\.\d+)?", gib) else DEFAULT_DISK_GIB * GIB)
             wanted[sid] = wanted.get(sid, 0) + sizes[-1]
             store = self.storages[sid]
-            if wanted[sid] > self._space(store)[2]:
+            if (wanted[sid] if store.get("type") in THICK else 1) > self._space(store)[2]:
                 pool = f"{store.get('vgname', 'pve')}/vm-{vmid}-disk-{sids.count(sid)}"
                 raise TaskError(f"lvcreate '{pool}' error:   insufficient free space on storage '{sid}'")
             volid = f"{sid}:{self._ct_volume_name(vmid, sid, sids.count(sid))}"

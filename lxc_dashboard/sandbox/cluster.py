@@ -10,7 +10,7 @@ from fakepve import schema as pve_schema
 
 from lxc_dashboard.sandbox.access import Routes
 from lxc_dashboard.sandbox.checks import Values
-from lxc_dashboard.sandbox.containers import BRIDGES
+from lxc_dashboard.sandbox.containers import BRIDGES, PORTS
 from lxc_dashboard.sandbox.figures import GIB
 from lxc_dashboard.sandbox.pvestatd import NODE_DISK_BYTES, Statistics
 
@@ -22,11 +22,10 @@ ONLY_ALIVE = ("cpu", "mem", "disk", "uptime")
 
 
 class Cluster(Statistics):
-    """``fingerprint`` is that of the certificate which all nodes show; ``vlan_aware``, ``portless`` and ``down`` are bridges."""
+    """``fingerprint`` is that of the certificate which all nodes show; ``vlan_aware`` and ``down`` are bridges."""
 
     fingerprint = ""
     vlan_aware: tuple[str, ...] = ("vmbr1",)
-    portless: tuple[str, ...] = ("vmbr1",)
     down: tuple[str, ...] = ()
 
     def _routes_cluster_state(self) -> Routes:
@@ -184,24 +183,33 @@ class Cluster(Statistics):
 
     async def _networks(self, v: Values, user: str) -> list[Values]:
         kind = v.get("type")
+        if kind == "eth":
+            return [self._port(port) for port in PORTS]
         if kind not in (None, "bridge", "any_bridge", "any_local_bridge", "include_sdn"):
             return []
-        listed = []
+        listed = [self._port(port) for port in PORTS] if kind is None else []
         for number, bridge in enumerate(BRIDGES):
             seen = any(
                 self.allowed(user, f"/sdn/zones/{ZONE}/{bridge}", priv) for priv in ("SDN.Audit", "SDN.Use")
             ) or self.allowed(user, f"/nodes/{v['node']}", "Sys.Audit")
             if seen:
-                listed.append(
-                    _bridge(
-                        bridge,
-                        f"10.{66 + number}.0.1",
-                        vlan_aware=bridge in self.vlan_aware,
-                        port=f"eno{number + 1}" * (bridge not in self.portless),
-                        up=bridge not in self.down,
-                    )
+                made = _bridge(
+                    bridge,
+                    f"10.{66 + number}.0.1",
+                    vlan_aware=bridge in self.vlan_aware,
+                    port=self.port_of(bridge),
+                    up=bridge not in self.down,
                 )
+                listed.append(made | self._mtu(bridge))
         return listed
+
+    def _port(self, name: str) -> Values:
+        quiet = {"active": 1, "exists": 1, "priority": 3, "method": "manual", "method6": "manual", "families": ["inet"]}
+        return {"iface": name, "type": "eth", **quiet, **self._mtu(name)}
+
+    def _mtu(self, name: str) -> Values:
+        """PVE tells what is configured, and nothing of the default."""
+        return {"mtu": str(self.mtus[name])} if name in self.mtus else {}
 
     async def _node_time(self, _v: Values, _user: str) -> Values:
         now = int(time.time())

@@ -20,7 +20,15 @@ from lxc_dashboard.sandbox.roster import Roster
 from lxc_dashboard.sandbox.tasks import CURRENT, Body, Tasks, say
 
 BRIDGES = ("vmbr0", "vmbr1")
+PORTS = ("eno1", "eno2")
+DEFAULT_MTU = 1500
 CHECKPOINT_FAILED = "command 'lxc-checkpoint -n {vmid} -s -D /var/lib/vz/dump' failed: exit code 1"
+# The guest's own layers, not what it has in memory.
+MAKE_READ_ONLY = """
+while read -r _ at type _; do
+    case $at:$type in /:* | *:overlay) mount -o remount,bind,ro "$at" ;; esac
+done </proc/self/mounts
+"""
 NOT_REAL = "the sandbox cannot {act} a guest in which commands really run"
 
 
@@ -29,10 +37,14 @@ def tags_of(value: object) -> set[str]:
 
 
 class Containers(Access, Tasks):
-    """``machine`` runs the guests in ``hosted``; the others are figures alone."""
+    """``machine`` runs the guests in ``hosted``; the others are figures alone. ``mtus``: by interface, where
+    one is configured; ``portless`` and ``without_dhcp`` (no server answers there) are bridges.
+    """
 
     machine: GuestHost | None = None
     node_processors = 16
+    portless: tuple[str, ...] = ("vmbr1",)
+    without_dhcp: tuple[str, ...] = ()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -40,6 +52,8 @@ class Containers(Access, Tasks):
         self.hosted: set[int] = set()
         self._templates: dict[int, str] = {}
         self._stopping: set[int] = set()
+        self.mtus: dict[str, int] = {}
+        self.broken_off: set[int] = set()
         self.registered_tags: set[str] = set()
 
     def guest_changed(self, vmid: int) -> None:
@@ -108,6 +122,8 @@ class Containers(Access, Tasks):
                 await self._house(ct.vmid, ct.config, limits_of(ct.config, self.node_processors).disk_bytes)
             await self.machine.start(ct.vmid)
             await self._mount_in(self.machine, ct)
+            if ct.vmid in self.broken_off:
+                await run_in(self.machine, ct.vmid, ["sh", "-c", MAKE_READ_ONLY])
         self._mark(ct, running=True)
 
     @staticmethod
@@ -116,6 +132,24 @@ class Containers(Access, Tasks):
         for key, value in sorted(ct.config.items()):
             if MOUNT.fullmatch(key):
                 await run_in(machine, ct.vmid, ["mkdir", "-p", "--", split_props(value)[1]["mp"]])
+
+    def _check_modify_perm(self, user: str, vmid: int, pool: Any, *changes: Any) -> None:
+        """PVE compares the MTU with the bridge's when it creates or changes a container."""
+        super()._check_modify_perm(user, vmid, pool, *changes)
+        _old, new, *_ = changes
+        for key in sorted(k for k in new if re.fullmatch(r"net\d+", k)):
+            net = split_props(new[key])[1]
+            bridge, mtu = net.get("bridge"), int(net.get("mtu") or 0)
+            if bridge in BRIDGES and mtu > (of_bridge := self.mtu_of(bridge)):
+                raise PveError(500, f"{key}: MTU size '{mtu}' is bigger than bridge MTU '{of_bridge}'")
+
+    def mtu_of(self, bridge: str) -> int:
+        """The bridge's own, or its port's: without a setting a bridge follows its port."""
+        return self.mtus.get(bridge) or self.mtus.get(self.port_of(bridge), DEFAULT_MTU)
+
+    def port_of(self, bridge: str) -> str:
+        """Its network card; "" where it has none."""
+        return "" if bridge in self.portless else PORTS[BRIDGES.index(bridge)]
 
     @staticmethod
     def _need_bridges(ct: Any) -> None:
@@ -221,6 +255,7 @@ class Containers(Access, Tasks):
             await self.machine.destroy(guest.vmid)
         self.hosted.discard(guest.vmid)
         self._templates.pop(guest.vmid, None)
+        self.broken_off.discard(guest.vmid)
         self.directory.drop_path(f"/vms/{guest.vmid}")
         self._drop(guest)
 
@@ -241,6 +276,8 @@ class Containers(Access, Tasks):
 
     async def lease_of(self, guest: Any) -> str:
         """The address that DHCP gave, in CIDR form; "" while there is none."""
+        if split_props(guest.config.get("net0", ""))[1].get("bridge") in self.without_dhcp:
+            return ""
         if guest.vmid in self.hosted and self.machine is not None:
             return await self.machine.address(guest.vmid)
         third, fourth = divmod(guest.vmid, 250)

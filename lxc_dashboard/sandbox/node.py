@@ -247,9 +247,9 @@ class SandboxNode:
         self.api.guest_changed(vmid)
         self.api.keep_changes()
 
-    def fill_storage(self, storage: str) -> None:
-        """No byte is free on it."""
-        self.api.storages[storage]["avail"] = 0
+    def fill_storage(self, storage: str, free_bytes: int = 0) -> None:
+        """No more than ``free_bytes`` are free on it."""
+        self.api.storages[storage]["avail"] = free_bytes
 
     def empty_storage(self, storage: str) -> None:
         """There is room again."""

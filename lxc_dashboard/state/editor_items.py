@@ -15,7 +15,7 @@ from lxc_dashboard.services.templates.packages import read_line, written
 from lxc_dashboard.state.ids import uuid_of
 
 NUMBERS: Final = ("cpu", "ram_mib", "disk_gib", "swap_mib")
-FLAGS: Final = ("unprivileged", "nesting", "keyctl", "fuse")
+FLAGS: Final = ("unprivileged", "nesting", "keyctl", "fuse", "network")
 TEXTS: Final = ("app", "description", "os", "version", "storage", "bridge")
 ON: Final = "on"
 NO_MODE: Final = -1

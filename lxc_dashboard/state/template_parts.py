@@ -102,6 +102,7 @@ def config_rows(config: TemplateConfig) -> list[ConfigRow]:
         "nesting": _said(config.nesting),
         "keyctl": _said(config.keyctl),
         "fuse": _said(config.fuse),
+        "network": _said(config.network),
     }
     return [
         ConfigRow(

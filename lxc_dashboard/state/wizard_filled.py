@@ -63,11 +63,12 @@ def stand_ins(
     chosen instead. ``before`` is what ``replaced`` found.
     """
     told = {}
+    texts = {**text.STANDS_IN, **(text.STANDS_IN_UNSEEN if offered.hides_storages else {})}
     for name, wish in lacking(offered, wanted).items():
         chosen = form.get(name, "")
         is_met = name == "ostemplate" and is_system(chosen.rpartition("/")[2], wanted.os, wanted.version)
         if chosen and not is_met:
-            told[name] = text.STANDS_IN[name].format(wish=wish, node=offered.node, now=worded(name, chosen))
+            told[name] = texts[name].format(wish=wish, node=offered.node, now=worded(name, chosen))
     stands = {**form, **mount_rows.sources(form.get(mount_rows.FIELD, ""))}
     for name, (was, now) in before.items():
         if stands.get(name) == now:

@@ -81,6 +81,10 @@ CONFIG_FIELDS: Final = {
     "nesting": ("Nesting", "PVE: features nesting=1. For systemd in newer guests, and for containers inside"),
     "keyctl": ("keyctl", "PVE: features keyctl=1. For Docker in an unprivileged container; only root@pam may set it"),
     "fuse": ("FUSE", "PVE: features fuse=1. For FUSE file systems; only root@pam may set it"),
+    "network": (
+        "Scripts need the network",
+        "Off: where no packages are installed, a job that enters the guest by pct does not wait for its address",
+    ),
 }
 PRIVILEGED_WARNING: Final = "Privileged: root in the guest is root on the node."
 SCRIPTS_HINT: Final = (

@@ -109,6 +109,7 @@ TEMPLATE_FIELDS: Final = {
     "nesting": ("Nesting", "", "features: lets systemd of newer guests work, and containers within"),
     "keyctl": ("keyctl", "", "features: lets Docker work in an unprivileged container. Only root@pam may set it"),
     "fuse": ("FUSE", "", "features: lets it mount FUSE file systems. Only root@pam may set it"),
+    "network": ("Scripts need the network", "", "if not, a job without packages does not wait for an address"),
 }
 DOWNLOAD: Final = "Download"
 FILE: Final = "File"

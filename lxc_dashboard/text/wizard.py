@@ -41,6 +41,11 @@ STANDS_IN: Final = {
     "storage": "The template names the storage {wish}, which {node} does not have: {now} is chosen instead",
     "bridge": "The template names the bridge {wish}, which {node} does not have: {now} is chosen instead",
 }
+# The same for somebody who may not see every storage
+STANDS_IN_UNSEEN: Final = {
+    "ostemplate": "The template is made for {wish}. No storage that you see on {node} has such an OS template, nor does PVE offer one: {now} is chosen instead. You need Datastore.Audit at a storage to see it",
+    "storage": "The template names the storage {wish}. You do not see it on {node}: it is not there, or you lack Datastore.Audit at /storage/{wish}. {now} is chosen instead",
+}
 REPLACED: Final = "{was} was chosen, which {node} does not have: {now} is chosen instead"
 SCRIPTS_GONE: Final = "The template has no such script any more: {scripts}"
 NOT_AS_KEPT: Final = "Not everything could be filled in:"

@@ -43,6 +43,20 @@ class Standing:
     signed_in_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class InUse:
+    """The addresses of a container, without prefix length. ``bridge`` is where its job put it, empty where there is none."""
+
+    container: Container
+    addresses: frozenset[str]
+    bridge: str = ""
+    vlan: int | None = None
+
+
+def _plain_addresses(*texts: str | None) -> frozenset[str]:
+    return frozenset(text.partition("/")[0] for text in texts if text)
+
+
 class CreationRepository(TicketRepository):
     """A method that takes an ``owner`` raises ``LeaseGoneError`` once that owner holds no live lease, and changes nothing."""
 
@@ -114,18 +128,22 @@ class CreationRepository(TicketRepository):
         existing = (col(Container.endpoint_id) == endpoint_id, col(Container.deleted_at).is_(None))
         return frozenset(await self._session.scalars(select(col(Container.vmid)).where(*existing)))
 
-    async def addresses_in_use(self, endpoint_id: UUID) -> Sequence[tuple[Container, frozenset[str]]]:
-        """By container that exists: the address that it has, and those that its unfinished or failed run is to give it,
-        without prefix length. Who asks next waits for the end of this transaction.
+    async def addresses_in_use(self, endpoint_id: UUID) -> Sequence[InUse]:
+        """By container that exists: the address that it has, and those that its unfinished or failed run is to give it.
+
+        Who asks next waits for the end of this transaction.
         """
         await self._session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(str(endpoint_id), 0))))
-        specs = [col(Creation.spec)[family]["address"].astext for family in ("ipv4", "ipv6")]
-        promised = col(Creation.state) != CreationState.READY.value
+        spec, promised = col(Creation.spec), col(Creation.state) != CreationState.READY.value
+        texts = [case((promised, spec[family]["address"].astext)) for family in ("ipv4", "ipv6")]
         existing = (col(Container.endpoint_id) == endpoint_id, col(Container.deleted_at).is_(None))
-        joined = outerjoin(Container, Creation, (col(Creation.container_id) == col(Container.id)) & promised)
-        rows = await self._session.execute(select(Container, *specs).select_from(joined).where(*existing))
-        told = [(container, (container.address, *promised)) for container, *promised in rows]
-        return [(container, frozenset(text.partition("/")[0] for text in texts if text)) for container, texts in told]
+        joined = outerjoin(Container, Creation, col(Creation.container_id) == col(Container.id))
+        columns = (Container, spec["bridge"].astext, spec["vlan"].astext, *texts)
+        rows = await self._session.execute(select(*columns).select_from(joined).where(*existing))
+        return [
+            InUse(container, _plain_addresses(container.address, *promises), bridge or "", int(vlan) if vlan else None)
+            for container, bridge, vlan, *promises in rows
+        ]
 
     async def finish(
         self,

@@ -14,11 +14,13 @@ from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import holders
 from lxc_dashboard.services.creation.address_fields import PREFIX_MIN
 from lxc_dashboard.services.creation.neighbours import SEEN_HOLDS_S, seen_lately
+from lxc_dashboard.services.creation.spec import Segment
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from lxc_dashboard.db.database import Transaction
+    from lxc_dashboard.db.repositories.creations import InUse
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.model import Session
     from lxc_dashboard.services.creation.spec import ContainerSpec
@@ -139,7 +141,9 @@ async def next_free(
 
     async def find() -> tuple[str, ...]:
         async with rt.db.transaction() as tx:
-            ours = [text for _, texts in await tx.creations.addresses_in_use(session.endpoint_id) for text in texts]
+            ours = [
+                text for each in await tx.creations.addresses_in_use(session.endpoint_id) for text in each.addresses
+            ]
         taken = {address for text in (*ours, *seen.addresses, gateway) if (address := _plain(text)) is not None}
         return tuple(wanted.cidr(address) for address in islice((a for a in wanted if a not in taken), count))
 
@@ -166,19 +170,23 @@ def _plain(text: str) -> Address | None:
 async def faults(
     tx: Transaction, endpoint_id: UUID, specs: Sequence[ContainerSpec], *, own: UUID | None = None
 ) -> dict[str, str]:
-    """By field, which static address of ``specs`` another container than ``own`` has, or is to get; the last is named.
+    """By field, which static address of ``specs`` another container than ``own`` has in the same segment, or is to get
+    there; the last is named.
 
     Within the transaction that stores rows it holds to its end: no two runs are promised one address.
     """
-    wanted = [pair for spec in specs for pair in _static(spec)]
+    wanted = [(*pair, spec.segment) for spec in specs for pair in _static(spec)]
     if not wanted:
         return {}
-    known = await tx.creations.addresses_in_use(endpoint_id)
-    held = {address: container for container, texts in known for address in texts if container.id != own}
+    held: dict[str, list[InUse]] = {}
+    for known in await tx.creations.addresses_in_use(endpoint_id):
+        for address in known.addresses if known.container.id != own else ():
+            held.setdefault(address, []).append(known)
     return {
-        field: f"{address} is the address of CT {held[address].vmid} {held[address].hostname}"
-        for field, address in wanted
-        if address in held
+        field: f"{address} is the address of CT {each.container.vmid} {each.container.hostname}"
+        for field, address, segment in wanted
+        for each in held.get(address, ())
+        if not each.bridge or Segment(each.bridge, each.vlan) == segment
     }
 
 

@@ -27,6 +27,9 @@ T = TypeVar("T")
 DOWNLOAD_PREFIX: Final = "download:"
 # The page is empty until then. Whoever answers this one answers the others, or is named by them.
 NODES_WITHIN_S: Final = 8.0
+# Who has any one of these at a storage sees it.
+SEES_STORAGE: Final = frozenset({"Datastore.Audit", "Datastore.AllocateSpace"})
+NO_TEMPLATES_SEEN: Final = "OS templates: you see no storage on {node} that holds any. You need Datastore.Audit at one that does (/storage/NAME)"
 PLAIN_SYSTEMS: Final = ("-standard", "-default", "-base")
 # A date has eight digits; longer ones are no number that anybody counts with.
 NUMBER: Final = re.compile(r"[0-9]{1,9}")
@@ -90,6 +93,7 @@ class Choices:
     """``missing`` names what could not be read, with the cause: there the user types instead of choosing.
 
     ``ostemplates``: those that are there, and of the section system those that are not. ``appliances``: all that PVE offers.
+    ``hides_storages``: there may be storages that this user does not see.
     """
 
     node: str
@@ -102,6 +106,7 @@ class Choices:
     pools: tuple[str, ...] = ()
     next_vmid: int | None = None
     missing: tuple[str, ...] = ()
+    hides_storages: bool = False
 
     def has_os_template(self, value: str) -> bool:
         """It is there, or can be fetched to that storage."""
@@ -115,7 +120,8 @@ class Choices:
 async def choices(rt: Runtime, session: Session, node: str = "") -> Choices:
     """What ``node`` offers; without one, the online node with the most free memory.
 
-    ``GET /nodes``, ``/nodes/{node}/storage``, ``/network``, ``/storage/{s}/content``, ``/aplinfo``, ``/pools``, ``/cluster/nextid``.
+    ``GET /nodes``, ``/nodes/{node}/storage``, ``/network``, ``/storage/{s}/content``, ``/aplinfo``, ``/pools``, ``/cluster/nextid``,
+    ``/access/permissions``.
     Raises UnreachableError, ConflictError where no node is online.
     """
     client = await acting.client(rt, session)
@@ -123,13 +129,16 @@ async def choices(rt: Runtime, session: Session, node: str = "") -> Choices:
     nodes = tuple(NodeChoice(n.node, n.online, max(0, n.maxmem - n.mem), n.maxmem) for n in listed)
     chosen = node if any(n.name == node and n.online for n in nodes) else _roomiest(nodes)
     missing: list[str] = []
-    storages, bridges, pools, vmid = await asyncio.gather(
+    storages, hides_storages, bridges, pools, vmid = await asyncio.gather(
         _or(client.nodes.storage(chosen), [], "storages", missing),
+        _or(_hides_storages(client), False, "rights at storages", missing),
         _or(client.nodes.network(chosen, "any_bridge"), [], "bridges", missing),
         _or(client.pools.list(), [], "pools", missing),
         _or(client.cluster.nextid(), None, "the next vmid", missing),
     )
     holders = _holding(storages, "vztmpl")
+    if hides_storages and not holders:
+        missing.append(NO_TEMPLATES_SEEN.format(node=chosen))
     present, appliances = await asyncio.gather(
         _present_on(client, chosen, holders, missing),
         _or(client.nodes.aplinfo(chosen), [], "OS templates to download", missing),
@@ -145,7 +154,13 @@ async def choices(rt: Runtime, session: Session, node: str = "") -> Choices:
         pools=tuple(sorted(pool.poolid for pool in pools)),
         next_vmid=vmid,
         missing=tuple(missing),
+        hides_storages=hides_storages,
     )
+
+
+async def _hides_storages(client: ProxmoxClient) -> bool:
+    """PVE's list leaves out the storages that a user may not see."""
+    return SEES_STORAGE.isdisjoint(await client.access.permissions("/storage"))
 
 
 def _roomiest(nodes: tuple[NodeChoice, ...]) -> str:

@@ -106,9 +106,7 @@ def _validated(
     sound: Mapping[str, Any], summary: TemplateSummary | None, offered: Choices, faults: dict[str, str]
 ) -> ContainerSpec | None:
     if summary and "ostemplate" not in sound and (missing := system_missing(offered, summary.config)):
-        faults.setdefault(
-            "ostemplate", f"{summary.name} is made for {missing}, which {offered.node} has not: name another"
-        )
+        faults.setdefault("ostemplate", _lacks_system(summary.name, missing, offered))
     form = {**defaults(summary, offered), **sound}
     ostemplate, download = split_os_template(form["ostemplate"])
     raw = {
@@ -124,6 +122,15 @@ def _validated(
         for name, fault in error.fields.items():
             faults.setdefault(name, fault)
         return None
+
+
+def _lacks_system(name: str, system: str, offered: Choices) -> str:
+    if offered.hides_storages:
+        return (
+            f"{name} is made for {system}, which no storage that you see on {offered.node} has. Name another OS template, "
+            "or have Datastore.Audit granted to you at the storage that has it (/storage/NAME)"
+        )
+    return f"{name} is made for {system}, which {offered.node} has not: name another"
 
 
 def _password_mode(sound: Mapping[str, Any]) -> PasswordMode:

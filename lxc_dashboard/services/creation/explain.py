@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from lxc_dashboard.guest.steps import Outcome, StepEnd
@@ -17,14 +17,17 @@ _NOT_EXECUTABLE: Final = 126
 
 @dataclass(frozen=True, slots=True)
 class Cause:
+    """``of_disk``: the guest could not write to its disk."""
+
     message: str
     remedy: str = ""
+    of_disk: bool = False
 
 
 # In the order of what lies deeper: without names or a network nothing else a package manager says is to be believed.
-_CAUSES: Final[tuple[tuple[re.Pattern[str], str, str], ...]] = tuple(
-    (re.compile(pattern, re.IGNORECASE), message, remedy)
-    for pattern, message, remedy in (
+_CAUSES: Final[tuple[tuple[re.Pattern[str], Cause], ...]] = tuple(
+    (re.compile(pattern, re.IGNORECASE), Cause(*cause))
+    for pattern, *cause in (
         (
             (
                 r"temporary failure (?:in name )?resol|could not resolve|name or service not known|bad address|"
@@ -41,11 +44,13 @@ _CAUSES: Final[tuple[tuple[re.Pattern[str], str, str], ...]] = tuple(
             ),
             "the disk of the container is full",
             "Give it a larger disk, then retry",
+            True,
         ),
         (
             r"read-only file system|\bEROFS\b",
             "a file system of the container is read-only",
             "Make it writable (a mount point may be set to ro), or write elsewhere, then retry",
+            True,
         ),
         (
             (
@@ -163,30 +168,30 @@ def explain(
     likely = (deepest_cause(tail) if installs else likely_cause(tail)) or _by_status(end.exit_status)
     if likely is None:
         return Cause(f"{title} ended with status {end.exit_status}", "Its last lines stand in the log")
-    return Cause(f"{title} ended with status {end.exit_status}: {likely.message}", likely.remedy)
+    return replace(likely, message=f"{title} ended with status {end.exit_status}: {likely.message}")
 
 
 def likely_cause(tail: Sequence[str]) -> Cause | None:
     """What the last lines of a script speak of, the newest first; None where they say nothing known."""
     for line in reversed(tail):
-        for pattern, message, remedy in _CAUSES:
+        for pattern, cause in _CAUSES:
             if found := pattern.search(line[: unknown.READ_CHARS]):
-                return _told(found, message, remedy)
+                return _told(found, cause)
     return None
 
 
 def deepest_cause(tail: Sequence[str]) -> Cause | None:
     """What explains the rest: a manager that reached no server goes on to say that it knows no package."""
-    for pattern, message, remedy in _CAUSES:
+    for pattern, cause in _CAUSES:
         for line in reversed(tail):
             if found := pattern.search(line[: unknown.READ_CHARS]):
-                return _told(found, message, remedy)
+                return _told(found, cause)
     return None
 
 
-def _told(found: re.Match[str], message: str, remedy: str) -> Cause:
+def _told(found: re.Match[str], cause: Cause) -> Cause:
     what = next((value for value in found.groups() if value), "")
-    return Cause(message.format(what=what) if "{" in message else message, remedy)
+    return replace(cause, message=cause.message.format(what=what) if "{" in cause.message else cause.message)
 
 
 def _by_status(status: int) -> Cause | None:

@@ -97,7 +97,9 @@ async def run_step(ctx: RunContext, supervisor: Supervisor, step: GuestStep) -> 
         ctx.tell(f"{cause.message}. It is optional: the run goes on", kind=EventType.WARNING, **step.place)
         return
     ctx.checkpoint.failed = step.key
-    raise PhaseFailedError(ctx.recorder.phase.value, cause.message, step=step.title, remedy=cause.remedy)
+    raise PhaseFailedError(
+        ctx.recorder.phase.value, cause.message, step=step.title, remedy=cause.remedy, of_disk=cause.of_disk
+    )
 
 
 async def _cause(ctx: RunContext, step: GuestStep, end: StepEnd, tail: list[str]) -> Cause:

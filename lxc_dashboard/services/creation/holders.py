@@ -34,7 +34,7 @@ async def forget_gone(
         ids = {holder.id} if holder is not None else set()
         if is_wanted is not None:
             in_use = await tx.creations.addresses_in_use(endpoint_id)
-            ids |= {container.id for container, texts in in_use if any(map(is_wanted, texts))}
+            ids |= {each.container.id for each in in_use if any(map(is_wanted, each.addresses))}
         known = await tx.monitor.known(endpoint_id, ids) if ids else []
     ended = [guest for guest in known if guest.has_ended]
     if not ended:

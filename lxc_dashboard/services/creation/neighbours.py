@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
@@ -14,6 +14,7 @@ import structlog
 from lxc_dashboard.errors import PrivilegeError, ProxmoxError
 from lxc_dashboard.proxmox.auth import TokenAuth
 from lxc_dashboard.services.creation.asking import told_by_pve
+from lxc_dashboard.services.creation.spec import Segment
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -26,6 +27,7 @@ log = structlog.get_logger(__name__)
 GUESTS_MAX: Final = 1000
 AT_ONCE: Final = 16
 WITHIN_S: Final = 20.0
+BRIDGES: Final = frozenset({"bridge", "OVSBridge"})
 # A page that looks again every few seconds asks each guest for its addresses this often.
 SEEN_HOLDS_S: Final = 60.0
 # Of workers, who begin many at once; each run looks again among what we have promised.
@@ -36,7 +38,7 @@ SEEN_HOLDS_FOR_WORKERS_S: Final = 10.0
 class Held:
     """An address as PVE writes it, perhaps with a prefix. ``holder``: ``CT 101 web-01 on pve2``, ``VM 102 db on pve2`` or ``node pve1``.
 
-    ``vmid`` 0: a node. ``is_gateway``: the holder goes by it, whoever has it.
+    ``vmid`` 0: a node. ``is_gateway``: the holder goes by it, whoever has it. ``segment`` None: PVE does not tell it.
     """
 
     address: str
@@ -44,6 +46,7 @@ class Held:
     vmid: int = 0
     running: bool = True
     is_gateway: bool = False
+    segment: Segment | None = None
 
 
 @dataclass(slots=True)
@@ -143,11 +146,21 @@ async def _in_turn(turn: asyncio.Semaphore, asking: Coroutine[None, None, list[H
 
 async def _of_node(client: ProxmoxClient, node: str) -> list[Held]:
     holder = f"node {node}"
+    devices = await client.nodes.network(node)
+    bridges = {device.iface for device in devices if device.type in BRIDGES}
     return [
-        Held(text, holder, is_gateway=text in {device.gateway, device.gateway6})
-        for device in await client.nodes.network(node)
+        Held(text, holder, is_gateway=text in {device.gateway, device.gateway6}, segment=segment)
+        for device, segment in ((device, _segment_of_device(device.iface, bridges)) for device in devices)
         for text in (device.address, device.cidr, device.gateway, device.cidr6, device.gateway6)
     ]
+
+
+def _segment_of_device(name: str, bridges: Collection[str]) -> Segment | None:
+    """Of a bridge, and of a VLAN on one, such as ``vmbr0.30``."""
+    if name in bridges:
+        return Segment(name)
+    bridge, _, vlan = name.rpartition(".")
+    return Segment(bridge, int(vlan)) if bridge in bridges and vlan.isdecimal() else None
 
 
 async def _of_guest(client: ProxmoxClient, guest: Resource, silent: set[int]) -> list[Held]:
@@ -158,22 +171,38 @@ async def _of_guest(client: ProxmoxClient, guest: Resource, silent: set[int]) ->
 
 
 async def _of_machine(client: ProxmoxClient, guest: Resource) -> list[Held]:
-    cards = await client.qemu.ip_configs(guest.node, guest.vmid)
-    texts = [card.get(key, "") for card in cards for key in ("ip", "ip6")]
-    gateways = [card.get(key, "") for card in cards for key in ("gw", "gw6")]
-    return _held(f"VM {guest.vmid} {guest.name} on {guest.node}", guest, texts, gateways)
+    holder = f"VM {guest.vmid} {guest.name} on {guest.node}"
+    return [held for card in await client.qemu.cards(guest.node, guest.vmid) for held in _of_card(holder, guest, card)]
 
 
 async def _of_container(client: ProxmoxClient, guest: Resource, silent: set[int]) -> list[Held]:
-    config = await client.lxc.config(guest.node, guest.vmid)
-    nets = config.nets.values()
-    texts = [net.get(key, "") for net in nets for key in ("ip", "ip6")]
-    if guest.status == "running":
-        interfaces = await _interfaces(client, guest, silent, dynamic=any(word in texts for word in ("dhcp", "auto")))
-        texts += [text for each in interfaces for text in (each.inet, each.inet6)]
-        texts += [address.address for each in interfaces for address in each.addresses]
-    gateways = [net.get(key, "") for net in nets for key in ("gw", "gw6")]
-    return _held(f"CT {guest.vmid} {guest.name} on {guest.node}", guest, texts, gateways)
+    holder = f"CT {guest.vmid} {guest.name} on {guest.node}"
+    nets = (await client.lxc.config(guest.node, guest.vmid)).nets.values()
+    configured = [held for net in nets for held in _of_card(holder, guest, net)]
+    if guest.status != "running":
+        return configured
+    dynamic = any(net.get(key) in {"dhcp", "auto"} for net in nets for key in ("ip", "ip6"))
+    segments = {net.get("name", ""): _segment(net) for net in nets}
+    interfaces = await _interfaces(client, guest, silent, dynamic=dynamic)
+    return configured + [
+        Held(text, holder, guest.vmid, segment=segments.get(each.name))
+        for each in interfaces
+        for text in (each.inet, each.inet6, *(address.address for address in each.addresses))
+    ]
+
+
+def _of_card(holder: str, guest: Resource, card: Mapping[str, str]) -> list[Held]:
+    """What a network card is configured with."""
+    running, segment = guest.status == "running", _segment(card)
+    return [
+        Held(card.get(key, ""), holder, guest.vmid, running, is_gateway=key.startswith("gw"), segment=segment)
+        for key in ("ip", "ip6", "gw", "gw6")
+    ]
+
+
+def _segment(card: Mapping[str, str]) -> Segment | None:
+    tag = card.get("tag", "")
+    return Segment(card["bridge"], int(tag) if tag.isdecimal() else None) if card.get("bridge") else None
 
 
 async def _interfaces(client: ProxmoxClient, guest: Resource, silent: set[int], *, dynamic: bool) -> list[Interface]:
@@ -187,11 +216,3 @@ async def _interfaces(client: ProxmoxClient, guest: Resource, silent: set[int], 
     if told is None and dynamic:
         silent.add(guest.vmid)
     return told or []
-
-
-def _held(holder: str, guest: Resource, texts: Sequence[str], gateways: Sequence[str]) -> list[Held]:
-    running = guest.status == "running"
-    return [
-        *(Held(text, holder, guest.vmid, running) for text in texts),
-        *(Held(text, holder, guest.vmid, running, is_gateway=True) for text in gateways),
-    ]

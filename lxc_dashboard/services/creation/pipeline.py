@@ -17,10 +17,20 @@ from lxc_dashboard.errors import (
     DashboardError,
     GuestGoneError,
     LeaseGoneError,
+    PhaseFailedError,
     ServiceUnavailableError,
     SessionExpiredError,
 )
-from lxc_dashboard.services.creation import cancelling, ending, entrance, identity, liveness, ownership, slots
+from lxc_dashboard.services.creation import (
+    cancelling,
+    ending,
+    entrance,
+    full_storage,
+    identity,
+    liveness,
+    ownership,
+    slots,
+)
 from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.doors import NoWay
@@ -266,6 +276,8 @@ class _Run:
         if isinstance(error, pause.PausedError):
             await ending.pause(self._rt, self._creation.id, self._lease.owner)
             return
+        if self._ctx is not None and isinstance(error, PhaseFailedError):
+            error = await full_storage.named(self._ctx, error)
         if not isinstance(error, DashboardError):
             log.error("creation broke", creation_id=str(self._creation.id), exc_info=error)
         remains = await self._remains(error)

@@ -22,8 +22,10 @@ log = structlog.get_logger(__name__)
 ROOT: Final = "root@pam"
 LOCAL_ZONE: Final = "localnetwork"
 VNET: Final = "vnet"
+ALLOCATE: Final = "VM.Allocate"
+POOL: Final = "/pool/"
 GUEST_PRIVILEGES: Final = (
-    ("VM.Allocate", ""),
+    (ALLOCATE, ""),
     ("VM.Audit", ""),
     ("VM.PowerMgmt", ""),
     ("VM.Config.CPU", "cores"),
@@ -65,7 +67,7 @@ class Lack:
 
 
 async def missing(client: ProxmoxClient, spec: ContainerSpec, vmid: int, userid: str) -> list[Lack]:
-    """What the user lacks for this, once a path. Asks ``GET /access/permissions`` once a path, ``GET /version``, ``.../network``, ``/cluster/options``."""
+    """What the user lacks for this, once a path. Asks ``GET /access/permissions`` once a path and, for the pools, for all, ``GET /version``, ``.../network``, ``/cluster/options``."""
     if userid == ROOT and not isinstance(client.auth, TokenAuth):
         return []
     version, zone, tags = await asyncio.gather(client.version(), _zone(client, spec), _guarded_tags(client, spec))
@@ -77,7 +79,22 @@ async def missing(client: ProxmoxClient, spec: ContainerSpec, vmid: int, userid:
     for need in needs:
         if not any({need.privilege, need.instead} & held[path] for path in need.paths):
             unmet.setdefault((need.paths, need.instead, need.because), []).append(need)
-    return [_lack(together) for together in unmet.values()] + list(_only_root(spec))
+    lacks = [_lack(together) for together in unmet.values()]
+    of_guest = (_guest_paths(spec, vmid), "", "")
+    if not spec.pool and any(need.privilege == ALLOCATE for need in unmet.get(of_guest, ())):
+        at = list(unmet).index(of_guest)
+        lacks[at] = await _through_pool(client, lacks[at])
+    return lacks + list(_only_root(spec, by_token=userid == ROOT))
+
+
+async def _through_pool(client: ProxmoxClient, lack: Lack) -> Lack:
+    """``lack``, or the pools by which the user may create the container all the same, where they choose one."""
+    held = await client.access.all_permissions()
+    pools = [path.removeprefix(POOL) for path in sorted(held) if path.startswith(POOL) and ALLOCATE in held[path]]
+    if not pools:
+        return lack
+    named = f"the pool {pools[0]}" if len(pools) == 1 else f"one of the pools {', '.join(pools)}"
+    return Lack("pool", f"{lack.cause}, and hold {ALLOCATE} only at {POOL}{', /pool/'.join(pools)}", f"Choose {named}")
 
 
 def _lack(needs: list[Need]) -> Lack:
@@ -115,7 +132,7 @@ async def _guarded_tags(client: ProxmoxClient, spec: ContainerSpec) -> tuple[str
 
 def needed(spec: ContainerSpec, vmid: int, zone: str = LOCAL_ZONE, guarded_tags: Sequence[str] = ()) -> Iterator[Need]:
     """Rights at a pool count for the guest in it. ``zone`` of the bridge: empty where it is not known, and not asked for."""
-    guest = (f"/vms/{vmid}", f"/pool/{spec.pool}") if spec.pool else (f"/vms/{vmid}",)
+    guest = _guest_paths(spec, vmid)
     for privilege, field in GUEST_PRIVILEGES:
         yield Need(privilege, guest, field)
     if spec.enters_guest:
@@ -134,6 +151,10 @@ def needed(spec: ContainerSpec, vmid: int, zone: str = LOCAL_ZONE, guarded_tags:
         yield Need("Sys.Modify", ("/",), "tags", because=because, later=bool(spec.pool))
 
 
+def _guest_paths(spec: ContainerSpec, vmid: int) -> tuple[str, ...]:
+    return (f"/vms/{vmid}", f"{POOL}{spec.pool}") if spec.pool else (f"/vms/{vmid}",)
+
+
 def _of_os_template(spec: ContainerSpec) -> Iterator[Need]:
     """To read it, unless its storage is one that the container is to have a disk on; and to fetch it."""
     storage = spec.ostemplate.partition(":")[0]
@@ -149,12 +170,15 @@ def root_features(spec: ContainerSpec) -> tuple[str, ...]:
     return tuple(name for name in guarded if getattr(spec, name))
 
 
-def _only_root(spec: ContainerSpec) -> Iterator[Lack]:
+def _only_root(spec: ContainerSpec, *, by_token: bool = False) -> Iterator[Lack]:
+    """PVE asks for a ticket of root@pam here. ``by_token``: it is root@pam who asks, with an API token."""
+    but = ", and PVE refuses API tokens for it" if by_token else ""
+    create = f"sign in as {ROOT} with the password and create it then" if by_token else f"have {ROOT} create it"
     for name in root_features(spec):
         kind = "an unprivileged" if spec.unprivileged else "a privileged"
-        cause = f"Only {ROOT} may switch on {name} of {kind} container"
-        yield Lack(name, cause, f"Switch it off, or have {ROOT} create it")
+        cause = f"Only {ROOT} may switch on {name} of {kind} container{but}"
+        yield Lack(name, cause, f"Switch it off, or {create}")
     for at, mount in enumerate(spec.mounts):
         if mount.is_bind:
-            cause = f"Only {ROOT} may mount a folder of the node, such as {mount.source}"
-            yield Lack(f"mounts.{at}.source", cause, f"Take a volume of a storage, or have {ROOT} create it")
+            cause = f"Only {ROOT} may mount a folder of the node, such as {mount.source}{but}"
+            yield Lack(f"mounts.{at}.source", cause, f"Take a volume of a storage, or {create}")

@@ -48,6 +48,17 @@ class IpSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Segment:
+    """Where a network card hangs. An address is taken only within its segment."""
+
+    bridge: str
+    vlan: int | None = None
+
+    def __str__(self) -> str:
+        return f"bridge {self.bridge}, VLAN {self.vlan}" if self.vlan else f"bridge {self.bridge}"
+
+
+@dataclass(frozen=True, slots=True)
 class PackageRef:
     """A package of the template, by its bucket."""
 
@@ -153,6 +164,10 @@ class ContainerSpec:
     def enters_guest(self) -> bool:
         """Whether anything is to be done inside the guest, for which a door is needed."""
         return self.revision_id is not None or bool(self.packages_extra)
+
+    @property
+    def segment(self) -> Segment:
+        return Segment(self.bridge, self.vlan)
 
     @property
     def volumes(self) -> tuple[Volume, ...]:

@@ -218,6 +218,7 @@ _KEYS = {
     "TEMPLATE_NESTING": _Key("nesting", _flag),
     "TEMPLATE_KEYCTL": _Key("keyctl", _flag),
     "TEMPLATE_FUSE": _Key("fuse", _flag),
+    "TEMPLATE_NETWORK": _Key("network", _flag),
 }
 # As other tools call them.
 _OTHER_NAMES = {

@@ -37,7 +37,7 @@ _BOM: Final = "\ufeff"
 # What stands in a template.conf, and how: ``config_path`` does not, since container-configs is written beside it.
 _TEXTS: Final = ("app", "tags", "description", "os", "version", "storage", "bridge")
 _NUMBERS: Final = {"cpu": "CPU", "ram_mib": "RAM", "disk_gib": "DISK", "swap_mib": "SWAP"}
-_FLAGS: Final = ("unprivileged", "nesting", "keyctl", "fuse")
+_FLAGS: Final = ("unprivileged", "nesting", "keyctl", "fuse", "network")
 _NEEDS_SINGLE: Final = re.compile(r'["\\$`!]')
 
 

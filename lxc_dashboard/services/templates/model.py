@@ -37,6 +37,7 @@ class TemplateConfig:
     """The container that a template asks for. Empty text means that the wizard asks for it.
 
     ``tags``: in their order, each once; ``os``, ``version``: as in the names of OS templates (``debian``, ``13``).
+    ``network``: its scripts may need the network.
     """
 
     app: str
@@ -55,6 +56,7 @@ class TemplateConfig:
     nesting: bool = False
     keyctl: bool = False
     fuse: bool = False
+    network: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """JSON of the same keys; ``from_json`` reads it back."""

@@ -181,7 +181,6 @@ async def test_a_bridge_that_is_not_up_warns(rt: Runtime, session: Session, sand
 @pytest.mark.parametrize(
     ("changes", "field", "part"),
     [
-        ({"mtu": 9000}, "mtu", "as a rule 1500, and 9000 is more"),
         ({"cores": 900}, "cores", "cores in all"),
         ({"memory_mib": 63_000}, "memory_mib", "MiB free, 63000 MiB are asked for"),
         ({"memory_mib": 9_000_000}, "memory_mib", "MiB in all"),

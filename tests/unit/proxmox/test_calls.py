@@ -24,13 +24,13 @@ SOME_DATA: dict[str, Any] = {
     "all_permissions": {"/vms": {"VM.Clone": 1}, "/pool/dev": {"VM.Allocate": 0}},
     "config": {"lock": "create"},
     "termproxy": TERMINAL,
-    "ip_configs": {"lock": "clone"},
+    "cards": {"lock": "clone"},
     "options": {"allowed-tags": ["web"]},
 }
 A_TASK = {"start", "stop", "shutdown", "reboot", "create", "restore", "create_snapshot", "rollback", "clone", "migrate",
           "delete_snapshot", "delete", "resize", "download_appliance"}  # fmt: skip
 A_LIST = {"list", "domains", "resources", "tasks", "network", "storage", "aplinfo", "content", "interfaces", "snapshots",
-          "pending", "rrddata", "ip_configs", "find", "find_guest", "log", "tail", "vnets"}  # fmt: skip
+          "pending", "rrddata", "cards", "find", "find_guest", "log", "tail", "vnets"}  # fmt: skip
 
 Call = Callable[[ProxmoxClient], Awaitable[Any]]
 Case = tuple[str, Call, str, dict[str, str]]
@@ -195,7 +195,7 @@ CALLS: list[Case] = [
         {"timeframe": "day", "cf": "MAX"},
     ),
     ("lxc.termproxy", lambda c: c.lxc.termproxy("pve1", 101), "POST /nodes/pve1/lxc/101/termproxy", {}),
-    ("qemu.ip_configs", lambda c: c.qemu.ip_configs("pve1", 102), "GET /nodes/pve1/qemu/102/config", {}),
+    ("qemu.cards", lambda c: c.qemu.cards("pve1", 102), "GET /nodes/pve1/qemu/102/config", {}),
     (
         "vzdump.create",
         lambda c: c.vzdump.create("pve1", 101, "local", mode="stop", options={"compress": "zstd"}),

@@ -61,6 +61,16 @@ def test_what_the_node_has_not_of_what_the_template_names_is_told_beside_each_fi
     }
 
 
+def test_what_the_user_may_not_see_is_told_with_the_privilege_that_shows_it() -> None:
+    hidden = replace(OFFERED, hides_storages=True)
+    told = wizard_filled.stand_ins(defaults(summary(config=WISHED), hidden), hidden, WISHED, {})
+    assert told["storage"] == (
+        "The template names the storage nvme. You do not see it on pve1: it is not there, or you lack Datastore.Audit "
+        "at /storage/nvme. fast is chosen instead"
+    )
+    assert told["ostemplate"].endswith("You need Datastore.Audit at a storage to see it")
+
+
 def test_nothing_is_told_of_a_wish_that_is_met_or_of_what_pve_did_not_say() -> None:
     form = defaults(summary(), OFFERED)
     met = replace(WISHED, os="debian", version="13", storage="slow", bridge="vmbr1")

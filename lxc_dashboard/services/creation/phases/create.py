@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.db.models import EventType, Phase
 from lxc_dashboard.errors import ApiError, PhaseFailedError, PreflightError, TaskFailedError
-from lxc_dashboard.services.creation import alone, moving, notes, preflight, slots
+from lxc_dashboard.services.creation import alone, full_storage, moving, notes, preflight, slots
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.findings import FindingSeverity
 from lxc_dashboard.services.creation.spec import PasswordMode, pve_parameters
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 CHECK: Final = "create.check"
 DOWNLOAD: Final = "create.download"
 CREATE: Final = "create.container"
+SHORT: Final = "short_of_room"  # the check found a storage that may not hold what is asked of it
+FULL: Final = "full_storage"  # that was full after the create: a retry does not make the disk whole
 DOWNLOAD_DEADLINE_S: Final = 3600.0
 DOWNLOAD_LOOK_EVERY_S: Final = 0.5
 CREATE_DEADLINE_S: Final = 1800.0
@@ -48,6 +50,9 @@ async def _check(ctx: RunContext) -> None:
     for finding in findings:
         if finding.severity is FindingSeverity.WARNING:
             ctx.tell(str(finding), EventType.WARNING)
+    sizes = {volume.size_field for volume in ctx.spec.volumes}
+    if any(finding.field in sizes for finding in findings):
+        ctx.checkpoint.facts[SHORT] = True
     errors = [finding for finding in findings if finding.severity is FindingSeverity.ERROR]
     if any(error.field == "vmid" for error in errors):
         if not await moving.is_taken(ctx):  # what has it is what an earlier try of this run has begun
@@ -129,6 +134,17 @@ async def _create(ctx: RunContext) -> None:
     if not notes.is_of(config.description, ctx.creation_id):
         await moving.move(ctx, CREATE)
     guest.seen()
+    if ctx.checkpoint.facts.get(SHORT):
+        await _refuse_unwritten(ctx)
+
+
+async def _refuse_unwritten(ctx: RunContext) -> None:
+    """Raises ``PhaseFailedError`` where its storage was short of room before, and has none left: PVE says OK to that."""
+    facts = ctx.checkpoint.facts
+    facts[FULL] = facts.get(FULL) or await full_storage.find(ctx)
+    if name := facts[FULL]:
+        said = f"PVE ended the task of CT {ctx.guest.vmid} with OK, but its disk may be incomplete"
+        raise full_storage.told(name, PhaseFailedError(Phase.CREATING.value, said, step="create"))
 
 
 async def _adopt(ctx: RunContext, error: ApiError | TaskFailedError) -> None:

@@ -13,7 +13,7 @@ from lxc_dashboard.guest.files import GuestFile, Placement, place
 from lxc_dashboard.guest.supervisor import Supervisor
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.doors import NoWay
-from lxc_dashboard.services.creation.explain import likely_cause
+from lxc_dashboard.services.creation.explain import Cause, likely_cause
 from lxc_dashboard.services.creation.lines import plain, shown
 from lxc_dashboard.services.creation.ownership import ensure_ours
 
@@ -123,31 +123,34 @@ async def place_entry(ctx: RunContext, door: Door, entry: FileEntry) -> Placemen
 
 def unwritable(phase: Phase, entry: FileEntry, error: CommandFailedError) -> PhaseFailedError:
     """Names the file, its target and, cut short, what the guest said of it."""
-    said, remedy = _words(error)
+    said, likely = _words(error)
     return PhaseFailedError(
         phase.value,
         f"{entry.name} cannot be written to {entry.target} in the guest: {said}",
         step=entry.name,
-        remedy=remedy or "Mend the file's .path or owner, or what is in its way in the guest, then retry",
+        remedy=likely.remedy or "Mend the file's .path or owner, or what is in its way in the guest, then retry",
+        of_disk=likely.of_disk,
     )
 
 
 def unprepared(phase: Phase, error: CommandFailedError) -> PhaseFailedError:
     """Names what the guest said, cut short, of the helpers and the marker."""
-    said, remedy = _words(error)
+    said, likely = _words(error)
     return PhaseFailedError(
         phase.value,
         f"The helpers cannot be put into the guest: {said}",
         step="prepare",
-        remedy=remedy or f"Mend what is in the way of {GUEST_FOLDER} and {STATE_FOLDER} in the guest, then retry",
+        remedy=likely.remedy
+        or f"Mend what is in the way of {GUEST_FOLDER} and {STATE_FOLDER} in the guest, then retry",
+        of_disk=likely.of_disk,
     )
 
 
-def _words(error: CommandFailedError) -> tuple[str, str]:
-    """What a guest said, cut and cleaned, and what helps against it where that is known."""
+def _words(error: CommandFailedError) -> tuple[str, Cause]:
+    """What a guest said, cut and cleaned, and the likely cause, empty where none is known."""
     lines = [
         plain(shown(line, SAID_CHARS)).strip() for line in error.output_tail[:READ_CHARS].splitlines()[:SAID_LINES]
     ]
-    likely = likely_cause(lines)
+    likely = likely_cause(lines) or Cause("")
     said = "; ".join(line for line in lines if line) or f"it ended with status {error.exit_status}"
-    return said, likely.remedy if likely else ""
+    return said, likely

@@ -9,13 +9,15 @@ from lxc_dashboard.errors import GuestError, HostKeyError, KeyRefusedError, Wron
 from lxc_dashboard.guest.base import CREDENTIALS_FOLDER
 from lxc_dashboard.guest.ssh import remove_key
 from lxc_dashboard.guest.supervisor import Supervisor
-from lxc_dashboard.services.creation import discovery, labels
+from lxc_dashboard.services.creation import asking, discovery, labels
 from lxc_dashboard.services.creation.context import RunContext
+from lxc_dashboard.services.creation.phases import start
 
 if TYPE_CHECKING:
     from lxc_dashboard.guest.base import Door
     from lxc_dashboard.guest.keys import KeyPair
 
+ADDRESS: Final = "finalize.address"
 DISCOVER: Final = "finalize.discover"
 NOTES: Final = "finalize.notes"
 CLEAR: Final = "finalize.clear"
@@ -33,6 +35,8 @@ done
 
 async def run(ctx: RunContext) -> None:
     """``PUT .../config`` for notes and tags. Raises what PVE and the door raise."""
+    if ctx.spec.enters_guest and start.is_dynamic(ctx.spec) and not ctx.checkpoint.facts.get("address"):
+        await ctx.once(ADDRESS, lambda: _look_for_address(ctx))
     if ctx.spec.enters_guest:
         await ctx.once(DISCOVER, lambda: _discover(ctx))
     ctx.reach(0.4)
@@ -44,6 +48,18 @@ async def run(ctx: RunContext) -> None:
     door, key = ctx.door, ctx.door_key
     if key is not None and door is not None:
         await ctx.once(LOCK, lambda: lock(ctx, door, key))
+
+
+async def _look_for_address(ctx: RunContext) -> None:
+    """Once more: it may have come while the scripts ran."""
+    told = await asking.interfaces_of(ctx)
+    if told is None:
+        return
+    address, _ = start.best_address(ctx.spec, told)
+    if address:
+        await start.keep_address(ctx, address)
+    else:
+        start.tell_no_address(ctx)
 
 
 async def _discover(ctx: RunContext) -> None:

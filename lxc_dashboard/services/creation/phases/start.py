@@ -15,6 +15,7 @@ from lxc_dashboard.services.creation import asking, contact
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.doors import NoWay
 from lxc_dashboard.services.creation.ownership import ensure_ours
+from lxc_dashboard.services.creation.packages import batches
 from lxc_dashboard.services.creation.spec import NETWORK_DEVICE, IpMode
 from lxc_dashboard.services.creation.tasks import PveStep, run_task
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from lxc_dashboard.proxmox.schemas import Interface
     from lxc_dashboard.proxmox.tasks import TaskResult
     from lxc_dashboard.services.creation.entrance import Entrance
+    from lxc_dashboard.services.creation.spec import ContainerSpec
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +38,7 @@ INIT_WAIT_S: Final = 90.0
 INIT_LOOK_S: Final = 3  # an entry that looks no longer than this: where the run is cancelled, it soon ends by itself
 ADDRESS_WAIT_S: Final = 30.0
 ENTRY_ADDRESS_WAIT_S: Final = 90.0
+TELL_WAIT_AFTER_S: Final = 1.0
 ADDRESS_POLL_S: Final = (0.1, 0.2, 0.5, 1.0)
 
 # What PVE says, of the POST or as the end of the task, while something else works on the container: a backup for one.
@@ -147,7 +150,7 @@ async def _wait_for_lock(ctx: RunContext, tries: int, until: float) -> None:
 
 def _not_started(why: str) -> PhaseFailedError:
     remedy = "The log shows what PVE did. Mend it, then retry"
-    return PhaseFailedError(Phase.STARTING.value, why, step="start", remedy=remedy)
+    return PhaseFailedError(Phase.STARTING.value, why, step="start", remedy=remedy, of_disk=True)
 
 
 async def _enter(ctx: RunContext, entrance: Entrance, door: Door) -> None:
@@ -179,15 +182,27 @@ async def _wait_for_init(ctx: RunContext, door: Door) -> None:
 
 
 async def _find_address(ctx: RunContext) -> None:
-    if IpMode.DHCP not in {ctx.spec.ipv4.mode, ctx.spec.ipv6.mode} and ctx.spec.ipv6.mode is not IpMode.AUTO:
+    if not is_dynamic(ctx.spec):
         static = ctx.spec.ipv4.address or ctx.spec.ipv6.address
-        await _keep(ctx, static.partition("/")[0])
+        await keep_address(ctx, static.partition("/")[0])
         return
-    address = await _wait_for_address(ctx)
-    if not address and address is not None:
-        message = f"It has no address after {_address_wait_s(ctx):.0f} s: is there a DHCP server?"
-        ctx.tell_once(f"{ADDRESS}:none", message, EventType.WARNING)
-    await _keep(ctx, address or "")
+    needed, wait_s = _needs_address(ctx), _address_wait_s(ctx)
+    address = await _wait_for_address(ctx, wait_s if needed else 0.0)
+    if address == "" and needed:
+        tell_no_address(ctx, f" after {wait_s:.0f} s")
+    elif address == "":
+        ctx.tell_once(f"{ADDRESS}:later", "It has no address yet. The template needs no network: going on")
+    await keep_address(ctx, address or "")
+
+
+def is_dynamic(spec: ContainerSpec) -> bool:
+    """Whether the guest gets an address by DHCP or SLAAC."""
+    return not {IpMode.DHCP, IpMode.AUTO}.isdisjoint((spec.ipv4.mode, spec.ipv6.mode))
+
+
+def tell_no_address(ctx: RunContext, when: str = "") -> None:
+    message = f"It has no address{when}: is there a DHCP server on {ctx.spec.segment}?"
+    ctx.tell_once(f"{ADDRESS}:none", message, EventType.WARNING)
 
 
 def _address_wait_s(ctx: RunContext) -> float:
@@ -195,24 +210,43 @@ def _address_wait_s(ctx: RunContext) -> float:
     return ENTRY_ADDRESS_WAIT_S if ctx.by_ssh else ADDRESS_WAIT_S
 
 
-async def _wait_for_address(ctx: RunContext) -> str | None:
+def _needs_address(ctx: RunContext) -> bool:
+    """Not where nothing that the job does needs the network: it enters by ``pct``, and the template says so of its scripts."""
+    content = ctx.revision.content if ctx.revision else None
+    return ctx.by_ssh or content is None or content.config.network or bool(batches(ctx.spec, content))
+
+
+async def _wait_for_address(ctx: RunContext, wait_s: float) -> str | None:
     """Empty where it has none in time, None where nobody can be asked."""
     loop = asyncio.get_running_loop()
-    until = loop.time() + _address_wait_s(ctx)
+    begun = loop.time()
     tries = 0
-    wants_ipv4 = ctx.spec.ipv4.mode is not IpMode.NONE
     while True:
         told = await asking.interfaces_of(ctx)
         if told is None:
             return None
-        found = global_addresses(told)
-        ipv4 = next((address for address in found if ":" not in address), "")
-        if ipv4 or (found and not wants_ipv4):
-            return ipv4 or found[0]
-        if loop.time() >= until:
-            return found[0] if found else ""
+        address, is_final = best_address(ctx.spec, told)
+        waited = loop.time() - begun
+        if is_final or waited >= wait_s:
+            return address
+        if waited >= TELL_WAIT_AFTER_S:
+            message = f"Waiting up to {wait_s:.0f} s for an address by {_ways(ctx.spec)} on {ctx.spec.segment}"
+            ctx.tell_once(f"{ADDRESS}:waits", message)
         await asyncio.sleep(ADDRESS_POLL_S[min(tries, len(ADDRESS_POLL_S) - 1)])
         tries += 1
+
+
+def best_address(spec: ContainerSpec, interfaces: list[Interface]) -> tuple[str, bool]:
+    """The address by which others reach the guest, "" for none, and whether no better one is to be expected."""
+    found = global_addresses(interfaces)
+    ipv4 = next((address for address in found if ":" not in address), "")
+    is_final = bool(ipv4 or (found and spec.ipv4.mode is IpMode.NONE))
+    return ipv4 or next(iter(found), ""), is_final
+
+
+def _ways(spec: ContainerSpec) -> str:
+    names = {IpMode.DHCP: "DHCP", IpMode.AUTO: "SLAAC"}
+    return " or ".join(dict.fromkeys(names[mode] for mode in (spec.ipv4.mode, spec.ipv6.mode) if mode in names))
 
 
 def global_addresses(interfaces: list[Interface]) -> list[str]:
@@ -230,7 +264,7 @@ def global_addresses(interfaces: list[Interface]) -> list[str]:
     return sorted(dict.fromkeys(reachable), key=lambda address: ":" in address)
 
 
-async def _keep(ctx: RunContext, address: str) -> None:
+async def keep_address(ctx: RunContext, address: str) -> None:
     async with ctx.rt.db.transaction() as tx:
         await tx.containers.set_address(ctx.guest.container_id, address)
     ctx.checkpoint.facts["address"] = address

@@ -14,7 +14,7 @@ from lxc_dashboard.services.creation.spec import NETWORK_DEVICE
 if TYPE_CHECKING:
     from lxc_dashboard.proxmox.schemas import NetworkDevice
     from lxc_dashboard.services.creation.preflight.question import Question
-    from lxc_dashboard.services.creation.spec import IpSettings
+    from lxc_dashboard.services.creation.spec import IpSettings, Segment
 
 Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -34,7 +34,7 @@ async def addresses(question: Question) -> list[Finding]:
     held = [each for each in seen.held if each.vmid not in own]
     found = [error(field, cause, "Choose another address") for field, cause in ours.items()]
     for family, ip in static:
-        found += [] if f"{family}_address" in ours else _taken(family, ip, held)
+        found += [] if f"{family}_address" in ours else _taken(family, ip, held, question.spec.segment)
         found += [*_off_bridge(question, family, ip, devices), *_gateway(family, ip, held)]
         if seen.unasked:
             cause = f"Not every guest told its addresses ({seen.unasked} did not): one of them may have {_plain(ip)}"
@@ -54,18 +54,20 @@ async def _deleted(question: Question, seen: Seen, wanted: set[Address]) -> set[
     return {vmid for vmid in holders if await question.client.cluster.has_no_guest(vmid)}
 
 
-def _taken(family: str, ip: IpSettings, held: Sequence[Held]) -> Iterator[Finding]:
-    mine = _plain(ip)
+def _taken(family: str, ip: IpSettings, held: Sequence[Held], own: Segment) -> Iterator[Finding]:
+    """An address of another segment warns alone: both can be on their networks."""
+    mine, field = _plain(ip), f"{family}_address"
     for each in held:
         if _address(each.address) != mine:
             continue
-        if each.is_gateway:
-            yield error(f"{family}_address", f"{mine} is the gateway of {each.holder}", "Choose another address")
-        elif each.running:
-            yield error(f"{family}_address", f"{mine} is the address of {each.holder}", "Choose another address")
+        cause = f"{mine} is the {'gateway' if each.is_gateway else 'address'} of {each.holder}"
+        if each.segment not in {None, own}:
+            remedy = f"PVE accepts it on {own}. Choose another address if anything routes between the two networks"
+            yield warning(field, f"{cause} on {each.segment}", remedy)
+        elif each.running or each.is_gateway:
+            yield error(field, cause, "Choose another address")
         else:
-            cause = f"{mine} is the address of {each.holder}, which does not run"
-            yield warning(f"{family}_address", cause, "Only one of them can be on the network")
+            yield warning(field, f"{cause}, which does not run", "Only one of them can be on the network")
 
 
 def _off_bridge(question: Question, family: str, ip: IpSettings, devices: Sequence[NetworkDevice]) -> Iterator[Finding]:

@@ -20,7 +20,7 @@ async def bridge(question: Question) -> list[Finding]:
     spec = question.spec
     bridges = {device.iface: device for device in await question.client.nodes.network(spec.node, "any_bridge")}
     if (device := bridges.get(spec.bridge)) is not None:
-        return [*_active(spec, device), *_vlan(spec, device), *_mtu(spec, device)]
+        return [*_active(spec, device), *_vlan(spec, device), *await _mtu(question, device)]
     if not bridges:
         return [warning("bridge", f"No bridge of {spec.node} may be seen: {spec.bridge} could not be checked")]
     return [
@@ -48,7 +48,27 @@ def _vlan(spec: ContainerSpec, device: NetworkDevice) -> Iterator[Finding]:
         yield error("vlan", cause, "Leave the tag out, or choose a VLAN aware bridge")
 
 
-def _mtu(spec: ContainerSpec, device: NetworkDevice) -> Iterator[Finding]:
-    if spec.mtu is not None and spec.mtu > (device.mtu or USUAL_MTU):
-        cause = f"The MTU of {device.iface} is {device.mtu or f'not said, as a rule {USUAL_MTU}'}"
-        yield warning("mtu", f"{cause}, and {spec.mtu} is more", "Leave it empty for the bridge's own")
+async def _mtu(question: Question, device: NetworkDevice) -> list[Finding]:
+    """PVE refuses to create a container whose MTU is above the bridge's."""
+    wanted = question.spec.mtu
+    if wanted is None:
+        return []
+    of_bridge = device.mtu or await _mtu_of_ports(question, device)
+    if of_bridge is None and wanted > USUAL_MTU:
+        cause = f"The MTU of {device.iface} is not known, and PVE refuses {wanted} if it is above that"
+        return [warning("mtu", cause, "Leave it empty for the bridge's own")]
+    if of_bridge is None or wanted <= of_bridge:
+        return []
+    cause = f"MTU {wanted} is above the MTU of bridge {device.iface}, {of_bridge}: PVE refuses to create the container"
+    return [error("mtu", cause, f"Leave it empty for the bridge's own, or enter {of_bridge} at most")]
+
+
+async def _mtu_of_ports(question: Question, device: NetworkDevice) -> int | None:
+    """What a bridge without an MTU of its own has: the lowest of its ports. None where PVE does not tell."""
+    if device.type != "bridge":
+        return None
+    known = {each.iface: each.mtu or USUAL_MTU for each in await question.client.nodes.network(question.spec.node)}
+    ports = device.bridge_ports.split()
+    if not known.keys() >= set(ports):
+        return None
+    return min((known[port] for port in ports), default=USUAL_MTU)

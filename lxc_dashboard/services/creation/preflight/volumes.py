@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from lxc_dashboard.services.creation.choices import SEES_STORAGE
 from lxc_dashboard.services.creation.findings import Finding, error, warning
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ UNPACKED_AT_LEAST: Final = 3
 # Most OS templates are smaller than the first, none than the second.
 DOWNLOAD_BYTES: Final = 512 * MIB
 LEAST_DOWNLOAD_BYTES: Final = 2 * MIB
+# PVE puts a file system on a disk before it unpacks anything: with less than this that fails.
+FORMATTED_BYTES: Final = 2 * MIB
 THICK_STORAGES: Final = frozenset({"lvm", "iscsi", "iscsidirect"})
 
 
@@ -26,8 +29,16 @@ async def storage(question: Question) -> list[Finding]:
     """Each storage is there, holds container disks, and has room for all that is asked of it."""
     node = question.spec.node
     seen = {storage.storage: storage for storage in await question.client.nodes.storage(node)}
-    asked = _by_storage(question.spec)
-    return [finding for volumes in asked for finding in _of_storage(node, seen, volumes, question.count)]
+    found: list[Finding] = []
+    for volumes in _by_storage(question.spec):
+        if volumes[0].storage in seen or await _would_be_seen(question, volumes[0].storage):
+            found += _of_storage(node, seen, volumes, question.count)
+    return found
+
+
+async def _would_be_seen(question: Question, name: str) -> bool:
+    """Where it would not, ``identity.rights_held`` names the privilege."""
+    return not SEES_STORAGE.isdisjoint(await question.client.access.permissions(f"/storage/{name}"))
 
 
 def _by_storage(spec: ContainerSpec) -> list[list[Volume]]:
@@ -59,9 +70,10 @@ def _room(storage: NodeStorage, volumes: Sequence[Volume], count: int) -> list[F
         return [warning(volumes[0].field, cause, "See that there is enough")]
     cause = f"Storage {storage.storage} has {storage.avail / GIB:.1f} GiB free, {_named(volumes, count)} {wanted} GiB"
     field = max(volumes, key=lambda volume: volume.size_gib).size_field
-    if storage.type in THICK_STORAGES or storage.avail < GIB:
+    if storage.type in THICK_STORAGES or storage.avail < FORMATTED_BYTES:
         return [error(field, cause, "Free some, or choose another storage")]
-    return [warning(field, cause, "It fits only as long as it stays thin")]
+    remedy = "PVE creates it all the same. If the storage fills up, the container's file system becomes read-only"
+    return [warning(field, cause, remedy)]
 
 
 def _named(volumes: Sequence[Volume], count: int) -> str:

@@ -45,6 +45,23 @@ def test_the_last_lines_tell_the_cause(line: str, message: str) -> None:
     assert cause.remedy
 
 
+@pytest.mark.parametrize(
+    ("line", "of_disk"),
+    [
+        ("cp: error writing 'x': No space left on device", True),
+        ("touch: cannot touch '/etc/x': Read-only file system", True),
+        ("mount: permission denied", False),
+    ],
+)
+def test_only_what_cannot_be_written_to_the_disk_may_come_from_a_full_storage(line: str, of_disk: bool) -> None:
+    cause = likely_cause([line])
+    assert cause is not None
+    assert cause.of_disk is of_disk
+    assert explain("20-x.sh", ended(), [line]).of_disk is of_disk
+    entry = FileEntry("app.conf", "/etc", FilePolicy.REPLACE, b"x")
+    assert unwritable(Phase.DEPLOYING, entry, CommandFailedError("Writing", 1, line)).of_disk is of_disk
+
+
 def test_what_nobody_knows_is_not_guessed() -> None:
     assert likely_cause(["hello", ""]) is None
     assert explain("x", ended(status=5), []).message == "x ended with status 5"

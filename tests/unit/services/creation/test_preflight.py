@@ -62,7 +62,9 @@ def test_a_script_that_the_template_has_no_more_is_an_error() -> None:
 )
 def test_an_address_that_somebody_has_is_named_with_its_holder(held: Held, severity: str, cause: str) -> None:
     mine = IpSettings(IpMode.STATIC, "10.0.0.5/24")
-    [found] = neighbourhood._taken("ipv4", mine, [Held("10.0.0.6/24", "node pve1"), Held("dhcp", "CT 103"), held])
+    [found] = neighbourhood._taken(
+        "ipv4", mine, [Held("10.0.0.6/24", "node pve1"), Held("dhcp", "CT 103"), held], SPEC.segment
+    )
     assert (found.severity.value, found.field) == (severity, "ipv4_address")
     assert cause in found.cause
 

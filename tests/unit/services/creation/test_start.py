@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from lxc_dashboard.db.models import Phase
+from lxc_dashboard.db.models import PackageManager, Phase
 from lxc_dashboard.errors import ApiError, PhaseFailedError, TaskFailedError
 from lxc_dashboard.guest.base import CommandResult
 from lxc_dashboard.proxmox.schemas import GuestStatus, Interface, LxcConfig
@@ -17,6 +18,8 @@ from lxc_dashboard.proxmox.waiting import TaskResult
 from lxc_dashboard.services.creation import notes
 from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.phases import start
+from lxc_dashboard.services.creation.spec import ExtraPackage
+from lxc_dashboard.services.templates.model import TemplateConfig, TemplateContent
 from tests.unit.services.creation.doubles import Saying, always, database
 from tests.unit.services.creation.wish import SPEC
 
@@ -137,7 +140,7 @@ async def test_an_init_that_is_not_up_yet_is_asked_again() -> None:
 @pytest.mark.parametrize(
     ("interfaces", "kept", "told"),
     [
-        ([], "", ["It has no address after 0 s: is there a DHCP server?"]),
+        ([], "", ["It has no address after 0 s: is there a DHCP server on bridge vmbr0?"]),
         ([Interface("eth0", inet6="fd00::5/64")], "fd00::5", ["Its address is fd00::5"]),
         ([Interface("eth0", inet="10.0.0.5/24")], "10.0.0.5", ["Its address is 10.0.0.5"]),
     ],
@@ -147,9 +150,28 @@ async def test_what_it_has_when_the_time_is_up_is_its_address(
 ) -> None:
     monkeypatch.setattr(start, "ADDRESS_WAIT_S", 0.0)
     job = run(ended("vzstart"), running=True)
-    job.spec, job.by_ssh, job.guest.container_id = SPEC, False, None
+    job.spec, job.by_ssh, job.guest.container_id, job.revision = SPEC, False, None, None
     job.client.lxc.interfaces = always(interfaces)
     job.rt = SimpleNamespace(db=database(containers=SimpleNamespace(set_address=always(None))))
     await start._find_address(job)
     assert job.checkpoint.facts["address"] == kept
     assert [text for text in job.told if text != "seen"] == told
+
+
+@pytest.mark.parametrize(
+    ("needs_network", "by_ssh", "extra", "waits"),
+    [
+        (False, False, (), False),
+        (True, False, (), True),
+        (False, True, (), True),
+        (False, False, (ExtraPackage(PackageManager.APT, "curl"),), True),
+    ],
+    ids=["nothing needs it", "scripts", "entered by SSH", "an added package"],
+)
+def test_an_address_is_waited_for_where_something_needs_it(
+    needs_network: bool, by_ssh: bool, extra: tuple[ExtraPackage, ...], waits: bool
+) -> None:
+    content = TemplateContent("web", TemplateConfig(app="web", network=needs_network))
+    spec = replace(SPEC, packages_extra=extra)
+    job: Any = SimpleNamespace(spec=spec, by_ssh=by_ssh, revision=SimpleNamespace(content=content))
+    assert start._needs_address(job) is waits

@@ -42,6 +42,7 @@ KEYS = [
     "TEMPLATE_NESTING",
     "TEMPLATE_KEYCTL",
     "TEMPLATE_FUSE",
+    "TEMPLATE_NETWORK",
 ]
 PRINT_VALUES = 'source "$1"; shift; for name in "$@"; do printf "%s\\0" "${!name-}"; done'
 A_FILE = FileEntry("site.conf", "/etc/nginx", FilePolicy.DEFAULT, b"x")
@@ -84,7 +85,7 @@ def test_template_conf_says_the_same_to_our_parser_and_to_bash(config: TemplateC
         config.bridge,
     ]
     numbers = [config.cpu, config.ram_mib, config.disk_gib, config.swap_mib]
-    flags = [int(flag) for flag in (config.unprivileged, config.nesting, config.keyctl, config.fuse)]
+    flags = [int(flag) for flag in (config.unprivileged, config.nesting, config.keyctl, config.fuse, config.network)]
     assert said_by_bash(data) == texts + [str(number) for number in (*numbers, *flags)]
 
 

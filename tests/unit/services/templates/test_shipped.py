@@ -137,6 +137,12 @@ def test_only_docker_asks_for_more_than_nesting(shipped: dict[str, TemplateConte
     assert more == {"docker"}
 
 
+def test_hello_alone_waits_for_no_address(shipped: dict[str, TemplateContent]) -> None:
+    offline = {name: template for name, template in shipped.items() if not template.config.network}
+    assert set(offline) == {"hello"}
+    assert not offline["hello"].buckets
+
+
 @pytest.mark.parametrize("name", ["node-dev", "python-dev"])
 def test_the_key_that_a_creation_comes_in_with_is_not_handed_on(
     shipped: dict[str, TemplateContent], name: str, tmp_path: Path

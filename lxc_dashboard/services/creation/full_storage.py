@@ -1,0 +1,56 @@
+"""A storage without room for a container's disk. PVE ends the create task with OK all the same, and the guest's file
+system then becomes read-only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from lxc_dashboard.errors import DashboardError, PhaseFailedError
+
+if TYPE_CHECKING:
+    from lxc_dashboard.proxmox.schemas import NodeStorage
+    from lxc_dashboard.services.creation.context import RunContext
+
+log = structlog.get_logger(__name__)
+
+# A pool of LVM tells its use in hundredths of a percent, and the last blocks of a storage are often kept back.
+FULL_SHARE: Final = 0.001
+FULL_BYTES: Final = 16 * 1024**2
+REMEDY: Final = (
+    "Free space on storage {name} or choose another storage. Then destroy this container and create it again: "
+    "its disk may be incomplete"
+)
+
+
+def is_full(storage: NodeStorage) -> bool:
+    """False for one that does not tell its size."""
+    return bool(storage.total) and storage.avail < max(FULL_BYTES, storage.total * FULL_SHARE)
+
+
+async def find(ctx: RunContext) -> str:
+    """The first storage of this container that is full; empty where none is, or PVE does not tell.
+
+    ``GET /nodes/{node}/storage``.
+    """
+    own = {volume.storage for volume in ctx.spec.volumes}
+    try:
+        seen = await ctx.client.nodes.storage(ctx.guest.node)
+    except DashboardError as error:
+        log.info("storages not told", creation_id=str(ctx.creation_id), why=str(error))
+        return ""
+    return next((storage.storage for storage in seen if storage.storage in own and is_full(storage)), "")
+
+
+async def named(ctx: RunContext, error: PhaseFailedError) -> PhaseFailedError:
+    """``error``, or the same with the full storage that is behind it."""
+    name = await find(ctx) if error.of_disk else ""
+    return told(name, error) if name else error
+
+
+def told(name: str, error: PhaseFailedError) -> PhaseFailedError:
+    """``error`` as caused by the full storage ``name``."""
+    message = f"Storage {name} is full. {error.user_message}"
+    return PhaseFailedError(error.phase, message, step=error.step, remedy=REMEDY.format(name=name))
