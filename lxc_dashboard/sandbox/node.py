@@ -219,6 +219,11 @@ class SandboxNode:
         """The next task of this type (``vzcreate``, ``vzstart``) runs until it is stopped."""
         self.faults.hanging.append(ttype)
 
+    def power_off(self, vmid: int) -> None:
+        """A guest without processes powers itself off: no task says so."""
+        self.api.power_off(vmid)
+        self._keep(vmid)
+
     def lock_guest(self, vmid: int, lock: str = "backup") -> None:
         self.api.snapshot_lock(vmid, lock)
         self._keep(vmid)

@@ -193,7 +193,7 @@ class FeedHub:
     async def _poll_while_leased(self, replica: Replica, lease: str, first: Session) -> None:
         await catch_up(self._bus, replica)
         session = next(iter(replica.viewers.values()), first)
-        poller = _Publisher(self._bus, replica).poller(
+        poller = Publisher(self._bus, replica).poller(
             (await acting.client(self._rt, session)).within(ANSWER_WITHIN_S), self._rt.db
         )
         tasks = {
@@ -236,7 +236,7 @@ async def _until_refused(poller: Poller) -> None:
         log.info("feed's session is not taken any more", cause=str(error))
 
 
-class _Publisher:
+class Publisher:
     """Numbers patches, keeps the snapshot that a new process begins with."""
 
     def __init__(self, bus: Bus, replica: Replica) -> None:
