@@ -82,7 +82,7 @@ async function snapshot(url, words) {
 
 // [feed, version, failure, load]: version grows with each change of feed.
 export function useFeed(snapshotUrl, patch, words, onWatch, onLeave) {
-  const store = useRef({ v: -1, listed: true, rows: new Map(), meta: {}, heard: 0, loading: false, later: [] });
+  const store = useRef({ v: -1, here: false, listed: true, rows: new Map(), meta: {}, heard: 0, loading: false, later: [] });
   const [version, setVersion] = useState(0);
   const [failure, setFailure] = useState("");
   const bump = useCallback(() => setVersion((n) => n + 1), []);
@@ -108,12 +108,18 @@ export function useFeed(snapshotUrl, patch, words, onWatch, onLeave) {
       setFailure(error instanceof TypeError || !error.message ? words.silent : error.message);
     } finally {
       feed.loading = false;
+      // The room is entered with the version that is known by now, so that the server sends what came since.
+      if (feed.here) onWatch(feed.v);
       bump();
     }
     if (missed) await load();
   }, [snapshotUrl, bump]);
 
-  useEffect(() => { onWatch(); load(); return () => onLeave(); }, [load]);
+  useEffect(() => {
+    store.current.here = true;
+    load();
+    return () => { store.current.here = false; onLeave(); };
+  }, [load]);
   useEffect(() => {
     const feed = store.current;
     if (!patch || patch.v === undefined || patch.v <= feed.v) return;
@@ -129,11 +135,10 @@ export function useFeed(snapshotUrl, patch, words, onWatch, onLeave) {
     const timer = setInterval(() => {
       if (Date.now() - store.current.heard < SILENT_AFTER_MS || document.hidden) return;
       store.current.heard = Date.now();
-      onWatch();
       load();
     }, 1000);
     return () => clearInterval(timer);
-  }, [load, onWatch]);
+  }, [load]);
   return [store.current, version, failure, load];
 }
 

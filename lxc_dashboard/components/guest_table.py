@@ -28,9 +28,11 @@ def _act_arguments(
 if TYPE_CHECKING:
     Acting = rx.EventHandler
     NoArgs = rx.EventHandler
+    OfVersion = rx.EventHandler
 else:
     Acting = rx.EventHandler[_act_arguments]
     NoArgs = rx.EventHandler[rx.event.no_args_event_spec]
+    OfVersion = rx.EventHandler[rx.event.passthrough_event_spec(int)]
 
 
 class GuestTable(NoSSRComponent):
@@ -44,7 +46,7 @@ class GuestTable(NoSSRComponent):
     patch: rx.Var[dict[str, Any]] = field()
     words: rx.Var[dict[str, str]] = field()
     on_act: Acting = field()
-    on_watch: NoArgs = field()
+    on_watch: OfVersion = field()
     on_leave: NoArgs = field()
 
 

@@ -3,7 +3,7 @@ import { createElement as h, useEffect, useState } from "react";
 
 const STALE_S = 15;
 
-// What was told last, and when what it tells of was true, by this browser's clock: the next page begins with it.
+// The last push (its ``at`` differs with each look at PVE), and when its look was, by this browser's clock: the next page begins with it.
 let told = null;
 let known = { all: 0 };
 

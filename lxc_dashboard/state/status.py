@@ -10,13 +10,15 @@ from typing import Any
 def status_of(meta: Mapping[str, Any]) -> dict[str, Any]:
     """``age`` of what is known in seconds, -1 where nothing is; PVE's ``version``; ``up`` of ``all`` nodes; ``error`` while PVE is silent.
 
-    Empty as long as PVE was not asked. An age and not a time: the clock of a browser may be another.
+    Empty as long as PVE was not asked. An age and not a time: the clock of a browser may be another. ``at`` is the time of
+    the look by the server's clock. It makes each look's status differ: Reflex keeps the old object for a delta that equals it.
     """
     if "at" not in meta and not meta.get("error"):
         return {}
     nodes = meta.get("nodes", [])
     return {
         "age": round(max(0.0, time.time() - meta["at"]), 1) if "at" in meta else -1,
+        "at": meta.get("at", 0),
         "version": meta.get("version", ""),
         "up": sum(not node["down"] for node in nodes),
         "all": len(nodes),

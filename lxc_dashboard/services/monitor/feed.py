@@ -30,7 +30,7 @@ from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.monitor.identity import Identities
 from lxc_dashboard.services.monitor.known import known_of
 from lxc_dashboard.services.monitor.poller import Poller
-from lxc_dashboard.services.monitor.replica import BLOCK_MS, RETRY_S, OnPatch, Replica, catch_up, follow
+from lxc_dashboard.services.monitor.replica import BLOCK_MS, RETRY_S, OnPatch, Patch, Replica, catch_up, follow
 from lxc_dashboard.services.monitor.rows import Known, Row, Rows
 
 log = structlog.get_logger(__name__)
@@ -102,6 +102,11 @@ class FeedHub:
         """Rows and ``meta`` of the user's feed as they are now; empty where nobody watches it through this process."""
         replica = self._replicas.get(feed_key(session.endpoint_id, session.userid))
         return (replica.rows, replica.meta) if replica else ({}, {})
+
+    def since(self, key: str, v: int) -> list[Patch]:
+        """The patches of a watched feed that follow version ``v``, for who enters its room after reading the snapshot."""
+        replica = self._replicas.get(key)
+        return replica.since(v) if replica else []
 
     async def rows(self, session: Session) -> Rows:
         """All that the user sees; before the first answer of PVE it waits up to 5 s, then gives what there is."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ BLOCK_MS = 1000
 RETRY_S = 1.0
 CAUGHT_UP_WITHIN_S = 2.0
 BEGIN_AGAIN_AFTER_S = 0.2
+# A page reads the snapshot, then enters the room: these cover the time between, some 20 s.
+PATCHES_REPEATED = 8
 
 Patch = dict[str, Any]
 OnPatch = Callable[[str, Patch], Awaitable[None]]
@@ -32,7 +35,10 @@ OnPatch = Callable[[str, Patch], Awaitable[None]]
 
 @dataclass(slots=True)
 class Replica:
-    """``last_id``: the entry of the stream that was applied last. ``encoded``: the version that was encoded last, and its bytes."""
+    """``last_id``: the entry of the stream that was applied last. ``encoded``: the version that was encoded last, and its bytes.
+
+    ``recent``: the last patches, oldest first.
+    """
 
     key: str
     endpoint_id: UUID
@@ -45,6 +51,7 @@ class Replica:
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     empty_since: float | None = None
     encoded: tuple[int, bytes] = (-1, b"")
+    recent: deque[Patch] = field(default_factory=lambda: deque(maxlen=PATCHES_REPEATED))
 
     def follows(self, patch: Patch) -> bool:
         """Whether the patch is the next one; it says itself which one it comes after."""
@@ -57,6 +64,12 @@ class Replica:
             self.rows.pop(int(vmid), None)
         self.meta = {**self.meta, **(patch.get("meta") or {})}
         self.v = patch["v"]
+        self.recent.append(patch)
+
+    def since(self, v: int) -> list[Patch]:
+        """The patches that follow version ``v``, oldest first; empty where the first of them is no longer kept."""
+        later = [patch for patch in self.recent if patch["v"] > v]
+        return later if later and later[0]["prev"] == v else []
 
     def body(self) -> Patch:
         return {"v": self.v, "columns": columns(self.rows), "meta": self.meta}

@@ -245,10 +245,16 @@ def test_a_status_tells_an_age_and_not_a_time() -> None:
     assert status_of({"at": time.time() + 30})["age"] == 0, "of another host, whose clock is ahead"
 
 
+def test_no_two_looks_at_pve_have_the_same_status() -> None:
+    now = time.time()
+    first, second = status_of({"at": now - 2}), status_of({"at": now})
+    assert first | {"age": 0} != second | {"age": 0}
+
+
 def test_a_pve_that_has_never_answered_has_no_age() -> None:
     assert status_of({}) == {}
     silent = status_of({"error": "PVE cannot be reached", "failing": 5, "away": True})
-    assert silent == {"age": -1, "version": "", "up": 0, "all": 0, "error": "PVE cannot be reached"}
+    assert silent == {"age": -1, "at": 0, "version": "", "up": 0, "all": 0, "error": "PVE cannot be reached"}
 
 
 def test_a_job_that_is_being_cancelled_says_so() -> None:
