@@ -50,7 +50,7 @@ class Viewer:
         """As the list and its frame do when they are drawn."""
         await self.tab.until(has_loaded)
         for state in (RunningState, FeedState):
-            await self.tab.send(f"{state.get_full_name()}.watch")
+            await self.tab.send(f"{state.get_full_name()}.watch", {"v": 0} if state is FeedState else None)
 
 
 @asynccontextmanager

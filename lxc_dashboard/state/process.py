@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from reflex.app import App
 
     from lxc_dashboard.runtime import Runtime
-    from lxc_dashboard.services.monitor.replica import Patch
+    from lxc_dashboard.services.monitor.patch import Patch
 
 # A script of 1 MiB as an event's JSON, its line ends written as two characters; longer texts are refused by the page itself.
 MAX_EVENT_BYTES: Final = 3 << 20

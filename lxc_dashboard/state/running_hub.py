@@ -16,6 +16,7 @@ import structlog
 
 from lxc_dashboard.errors import ServiceUnavailableError
 from lxc_dashboard.services.creation import glance
+from lxc_dashboard.services.monitor.patch import changed_fields
 from lxc_dashboard.state.running_rows import Shown, shown_of
 from lxc_dashboard.state.status import status_of
 
@@ -92,7 +93,7 @@ class RunningHub:
             return
         if {"at", "error"} & said:
             await self._pass_status(room_of(key), room.session)
-        if {"tasks", "error"} & said or any(_TELLING & row.keys() for row in patch.get("rows", {}).values()):
+        if {"tasks", "error"} & said or _TELLING & changed_fields(patch):
             room.stirred.set()
 
     async def _pass_status(self, to: str, session: Session) -> None:

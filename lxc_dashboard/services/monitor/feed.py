@@ -8,7 +8,6 @@ viewer has gone, nothing polls.
 from __future__ import annotations
 
 import asyncio
-import gzip
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -29,8 +28,9 @@ from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.monitor.identity import Identities
 from lxc_dashboard.services.monitor.known import known_of
+from lxc_dashboard.services.monitor.patch import Patch, patch_of
 from lxc_dashboard.services.monitor.poller import Poller
-from lxc_dashboard.services.monitor.replica import BLOCK_MS, RETRY_S, OnPatch, Patch, Replica, catch_up, follow
+from lxc_dashboard.services.monitor.replica import BLOCK_MS, RETRY_S, OnPatch, Replica, catch_up, follow
 from lxc_dashboard.services.monitor.rows import Known, Row, Rows
 
 log = structlog.get_logger(__name__)
@@ -44,7 +44,8 @@ ANSWER_WITHIN_S = 4.0
 PATCHES_KEPT = 300
 PATCHES_KEPT_S = 120
 SNAPSHOT_KEPT_S = 600
-GZIP_LEVEL = 6
+# What came since is in the stream, which keeps many more patches than are told meanwhile.
+SNAPSHOT_EVERY_S = 30.0
 
 
 def feed_key(endpoint_id: UUID, userid: str) -> str:
@@ -113,14 +114,11 @@ class FeedHub:
         return (await self._told(session)).rows
 
     async def snapshot(self, session: Session) -> bytes:
-        """The whole list as gzipped JSON ``{v, columns: {field: [value]}, meta}``, encoded once for all viewers.
+        """The whole list as gzipped JSON ``{columns: {field: [value]}, v, meta}``, its rows encoded once for all viewers.
 
         Before the first answer of PVE it waits up to 5 s, then gives what there is, with the cause in ``meta.error``.
         """
-        replica = await self._told(session)
-        if replica.encoded[0] != replica.v or not replica.ready.is_set():
-            replica.encoded = (replica.v, gzip.compress(msgspec.json.encode(replica.body()), compresslevel=GZIP_LEVEL))
-        return replica.encoded[1]
+        return (await self._told(session)).snapshot()
 
     async def glance(self, session: Session) -> bytes:
         """What there is beside the rows, as JSON ``{v, meta}``; else as ``snapshot``."""
@@ -249,6 +247,7 @@ class Publisher:
         self._replica = replica
         # Numbers go past those that a lost Redis forgot; each patch names the one that it comes after.
         self._prev, self._v = replica.v, max(replica.v, int(time.time()))
+        self._next_snapshot = 0.0
 
     def poller(self, client: ProxmoxClient, db: DatabaseService) -> Poller:
         identities = Identities(client, db, self._replica.endpoint_id)
@@ -256,18 +255,18 @@ class Publisher:
         async def known(resources: list[Resource]) -> Mapping[int, Known]:
             return {vmid: known_of(guest) for vmid, guest in (await identities.known(resources)).items()}
 
-        rows = {vmid: dict(row) for vmid, row in self._replica.rows.items()}
         nodes = list(self._replica.meta.get("nodes", []))
-        self._poller = Poller(client, known, self.publish, rows, nodes, identities.doubt)
+        self._poller = Poller(client, known, self.publish, dict(self._replica.rows), nodes, identities.doubt)
         return self._poller
 
     async def publish(self, changed: dict[int, Row], gone: list[int], meta: dict[str, Any] | None) -> None:
         self._v += 1
-        patch = {"v": self._v, "prev": self._prev, "rows": changed, "gone": gone, "meta": meta}
+        patch = patch_of(self._v, self._prev, changed, gone, meta or {})
         self._prev = self._v
         entry_id = await self._bus.publish(
             self._replica.key, [msgspec.json.encode(patch)], maxlen=PATCHES_KEPT, ttl_s=PATCHES_KEPT_S
         )
-        if meta is not None and "version" in meta:
+        if meta is not None and "version" in meta and time.monotonic() >= self._next_snapshot:
+            self._next_snapshot = time.monotonic() + SNAPSHOT_EVERY_S
             whole = {"v": self._v, "rows": self._poller.rows, "meta": meta, "after": entry_id}
             await self._bus.set(f"{self._replica.key}:snapshot", msgspec.json.encode(whole), ttl_s=SNAPSHOT_KEPT_S)

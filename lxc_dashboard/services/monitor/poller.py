@@ -1,12 +1,15 @@
 """One poller: keeps the rows of one user at one endpoint true, with at most 30 requests a minute while nothing happens.
 
 ``/cluster/resources`` is whole but up to 10 s old, ``/cluster/tasks`` tells of starts and ends at once, and ``status/current`` is live:
-what a task just touched is asked there and laid over the old rows until these must have caught up.
+what a task just touched is asked there and laid over the old rows until these must have caught up. A guest that powers itself off
+leaves no task. So the whole list is asked when PVE has just measured anew (``refreshes``), and in between the live list of one
+node after the other.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +20,8 @@ import structlog
 from lxc_dashboard.errors import ApiError, PrivilegeError, ProxmoxError, UnreachableError
 from lxc_dashboard.proxmox.client import ProxmoxClient
 from lxc_dashboard.proxmox.schemas import Resource, TaskInfo
-from lxc_dashboard.services.monitor.overview import nodes_of
+from lxc_dashboard.services.monitor.overview import UP, nodes_of
+from lxc_dashboard.services.monitor.refreshes import Refreshes
 from lxc_dashboard.services.monitor.rows import (
     Known,
     Rates,
@@ -33,8 +37,14 @@ from lxc_dashboard.services.monitor.rows import (
 
 log = structlog.get_logger(__name__)
 
-TASKS_EVERY_S = 2.4
-RESOURCES_EVERY_S = 12.0
+# At most; three looks, five requests, in the 10 s in which PVE measures once.
+TASKS_EVERY_S = 3.5
+# While a short task is young, so that its end is seen soon.
+YOUNG_EVERY_S = 1.0
+YOUNG_S = 8.0
+RESOURCES_EVERY_S = 10.0
+RESOURCES_AT_LEAST_AFTER_S = 5.0
+BETWEEN = 0.6  # of the time from one whole list to the next, when a node's own list is asked
 # PVE refreshes its figures every 10 s; past this what it lists is newer than what we asked live.
 OVERLAY_S = 11.0
 # Before the first look, of which the list may not know yet; by two clocks that need not agree.
@@ -46,6 +56,8 @@ Publish = Callable[[dict[int, Row], list[int], dict[str, Any] | None], Awaitable
 KnownGuests = Callable[[list[Resource]], Awaitable[Mapping[int, Known]]]
 # Tasks after which a vmid may be another guest, or none.
 REPLACING = frozenset({"vzcreate", "vzrestore", "vzdestroy", "qmcreate", "qmrestore", "qmdestroy"})
+# Tasks that end soon and leave the guest in another state.
+SHORT = frozenset({"vzstart", "vzstop", "vzshutdown", "vzreboot", "vzsuspend", "vzresume", "vzdestroy"})
 
 
 @dataclass(slots=True)
@@ -76,6 +88,12 @@ class Poller:
     _listed: list[Row] = field(default_factory=list)
     _touched: dict[int, str] = field(default_factory=dict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _refreshes: Refreshes = field(default_factory=Refreshes)
+    _next_whole: float = 0.0
+    _next_between: float = 0.0
+    _nodes_asked: int = 0
+    _first_seen: dict[str, float] = field(default_factory=dict)
+    _busy: dict[int, str] = field(default_factory=dict)
     _resources: list[Resource] = field(default_factory=list)
     _failures: int = 0
     _failing_since: float = 0.0
@@ -87,20 +105,23 @@ class Poller:
 
     async def run(self) -> None:
         """Poll until cancelled. Raises AuthError when the ticket is no longer taken: another session must lend its own."""
-        next_resources = 0.0
         while True:
-            started = time.monotonic()
             try:
-                whole = started >= next_resources
-                await self._look(whole=whole)
-                if whole:
-                    next_resources = started + RESOURCES_EVERY_S
+                await self._look()
                 self._recovered()
-                pause = TASKS_EVERY_S - (time.monotonic() - started)
+                pause = self._pause()
             except (ProxmoxError, PrivilegeError) as error:
                 pause = await self._failed(error)
-                next_resources = 0.0
-            await self._sleep(max(0.0, pause))
+                self._next_whole = 0.0
+            await self._sleep(pause)
+
+    def _pause(self) -> float:
+        """Until the next look, so that the one at the whole list comes in its time."""
+        present = time.monotonic()
+        left = max(0.0, self._next_whole - present)
+        if any(present - seen < YOUNG_S for seen in self._first_seen.values()):
+            return min(left, YOUNG_EVERY_S)
+        return left / max(1, math.ceil(left / TASKS_EVERY_S))
 
     async def _sleep(self, seconds: float) -> None:
         try:
@@ -109,18 +130,62 @@ class Poller:
         except TimeoutError:
             return
 
-    async def _look(self, *, whole: bool) -> None:
+    async def _look(self) -> None:
         self._wake.clear()
         if not self._version:
             self._version = (await self.client.version()).version
         tasks = await self._tasks()
         ended = self._ended(tasks)
+        whole = self._is_whole()
         if whole:
             self._resources = await self.client.cluster.resources()
+            self._plan()
+        elif time.monotonic() >= self._next_between:
+            self._next_between = math.inf
+            await self._ask_node()
         touched = {**ended, **self._touched}
         self._touched.clear()
         await self._ask_live(touched)
         await self._show(tasks, whole=whole)
+
+    def _is_whole(self) -> bool:
+        """Whether the whole list is asked now: in its turn, or between two where a node has measured since."""
+        present = time.monotonic()
+        between = present >= self._next_between and self._refreshes.is_due(time.time(), RESOURCES_EVERY_S)
+        return present >= self._next_whole or between
+
+    def _plan(self) -> None:
+        """After the whole list: when it is asked next, and when what stands between."""
+        at = time.time()
+        self._refreshes.see_listed(self._resources, at)
+        newer = self._refreshes.next(RESOURCES_EVERY_S)
+        after = RESOURCES_EVERY_S if newer is None else max(RESOURCES_AT_LEAST_AFTER_S, newer - at)
+        self._next_whole = time.monotonic() + after
+        # A short way leaves no request for it.
+        short = after < (1 + BETWEEN) * RESOURCES_AT_LEAST_AFTER_S
+        self._next_between = math.inf if short else time.monotonic() + BETWEEN * after
+
+    async def _ask_node(self) -> None:
+        """``GET /nodes/{node}/lxc`` of the next node in turn: which guests are in another state than the whole list says."""
+        nodes = sorted(r.node for r in self._resources if r.type == "node" and r.status in UP)
+        if not nodes:
+            return
+        node = nodes[self._nodes_asked % len(nodes)]
+        self._nodes_asked += 1
+        try:
+            guests = await self.client.lxc.list(node)
+        except (UnreachableError, ApiError, PrivilegeError) as error:
+            log.info("node not asked", node=node, cause=str(error))
+            return
+        at = time.time()
+        self._refreshes.see_live(guests, at)
+        for guest in guests:
+            row = self.rows.get(guest.vmid)
+            if row and row["node"] == node and guest.status not in {"", row["status"]}:
+                self._lay(guest.vmid, live_fields(guest, node, row, at))
+
+    def _lay(self, vmid: int, fields: Row | None) -> None:
+        self._overlays[vmid] = _Overlay(time.monotonic() + OVERLAY_S, fields)
 
     async def _tasks(self) -> list[TaskInfo]:
         """The cluster's tasks; none where this user may not list them."""
@@ -141,6 +206,9 @@ class Poller:
                 self.doubt(int(task.id))
         ended = {int(task.id): task.node for task in over}
         self._ran = {task.upid: task.running for task in tasks}
+        seen = time.monotonic() if self._tasks_seen else -math.inf
+        running = [task.upid for task in tasks if task.running and task.type in SHORT]
+        self._first_seen = {upid: self._first_seen.get(upid, seen) for upid in running}
         self._tasks_seen = True
         return ended
 
@@ -157,7 +225,7 @@ class Poller:
                 except (UnreachableError, ApiError) as error:  # the list says where it is, and the others are there
                     log.info("guest not asked", vmid=vmid, cause=str(error))
                     return
-                self._overlays[vmid] = _Overlay(time.monotonic() + OVERLAY_S, live)
+                self._lay(vmid, live)
 
         await asyncio.gather(*(ask(vmid, node) for vmid, node in guests.items()))
 
@@ -184,13 +252,14 @@ class Poller:
 
     async def _show(self, tasks: list[TaskInfo], *, whole: bool) -> None:
         at, busy = time.time(), busy_guests(tasks)
+        new = dict(self.rows)
         if whole:
             new = from_resources(self._resources, await self.known(self._resources), self.rows, self._rates, at)
-        else:
-            new = {vmid: dict(row) for vmid, row in self.rows.items()}
         self._lay_over(new)
-        for vmid, row in new.items():
-            row["busy"] = busy.get(vmid, "")
+        for vmid in busy.keys() | self._busy.keys():
+            if vmid in new:
+                new[vmid] = {**new[vmid], "busy": busy.get(vmid, "")}
+        self._busy = busy
         changed, gone = difference(self.rows, new)
         self.rows = new
         meta = self._meta(at, whole=whole, counted=bool(changed or gone))

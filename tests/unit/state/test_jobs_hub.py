@@ -8,10 +8,16 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from lxc_dashboard.db.models import CreationState, Phase
+from lxc_dashboard.services.creation.pulse import JobPulse
 from lxc_dashboard.state import jobs_hub
 from lxc_dashboard.state.jobs_hub import JobsHub
 
 ENDPOINT = uuid4()
+
+
+def running(percent: int = 0) -> JobPulse:
+    return JobPulse(UUID(int=1), CreationState.RUNNING, Phase.CREATING, percent, None, None, cancel_requested=False)
 
 
 class Rooms:
@@ -34,7 +40,7 @@ async def test_who_comes_again_is_told_a_number_that_he_does_not_hold(monkeypatc
     moves, told = iter(range(1_000_000)), asyncio.Queue[int]()
 
     async def pulse(_runtime: Any, _endpoint_id: UUID) -> Any:
-        return (next(moves),)
+        return (running(next(moves)),)
 
     async def tell(_room: str, tick: int) -> None:
         told.put_nowait(tick)
@@ -57,7 +63,7 @@ async def test_who_comes_again_is_told_a_number_that_he_does_not_hold(monkeypatc
 async def test_what_moved_between_the_reading_of_the_page_and_the_first_look_is_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    state, told, changed = ["running"], asyncio.Queue[str](), list[UUID]()
+    state, told, changed = [running()], asyncio.Queue[str](), list[UUID]()
 
     async def pulse(_runtime: Any, _endpoint_id: UUID) -> Any:
         return (state[0],)
@@ -69,7 +75,7 @@ async def test_what_moved_between_the_reading_of_the_page_and_the_first_look_is_
     rooms: Any = Rooms()
     hub = JobsHub(lambda: None, rooms, tell, changed.append)  # type: ignore[arg-type, return-value]  # as above
     await hub.watch("sid", ENDPOINT)
-    state[0] = "ready"  # the page has read before, and the looker has not begun
+    state[0] = running(100)  # the page has read before, and the looker has not begun
     async with asyncio.timeout(60):
         assert await told.get() == jobs_hub.room_of(ENDPOINT)
     await hub.close()

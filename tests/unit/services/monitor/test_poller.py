@@ -13,6 +13,7 @@ import pytest
 
 from lxc_dashboard.proxmox import ProxmoxPool, TokenAuth
 from lxc_dashboard.proxmox.schemas import Resource
+from lxc_dashboard.services.monitor import poller
 from lxc_dashboard.services.monitor.poller import Poller
 from lxc_dashboard.services.monitor.rows import Known, Row
 from tests.unit.proxmox.replay import Answer, Identity, RawServer, Seen, data, make_identity, refusal
@@ -57,6 +58,9 @@ class Pve:
             ]
             return data([*({"type": "node", "node": node, "status": "online"} for node in ("pve1", "pve2")), *guests])
         self.asked.append(seen.path)
+        if seen.path.endswith("/lxc"):
+            node = seen.path.split("/")[2]
+            return data([{"vmid": vmid, "status": "running"} for vmid, at in self.places.items() if at == node])
         _, _, node, _, vmid, *_ = seen.path.split("/")
         return self._status(node, int(vmid))
 
@@ -186,3 +190,38 @@ async def test_a_pve_that_lets_the_user_list_nothing_is_named_as_the_cause(ident
         pve.refuses = ""
         rows, _ = await looks.another(101)
     assert list(rows) == [101]
+
+
+async def test_a_guest_that_changed_without_a_task_shows_by_its_nodes_own_list(
+    identity: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(poller, "RESOURCES_EVERY_S", 3600.0)
+    monkeypatch.setattr(poller, "BETWEEN", 0.0)
+    pve = Pve({101: "pve1", 102: "pve2"})
+    async with looking(identity, pve) as looks:
+        await looks.next()
+        assert looks.poller.rows[102]["status"] == "stopped"
+        changed, _ = await looks.another(101)
+        assert changed[101]["status"] == "running"
+    assert pve.asked == ["/nodes/pve1/lxc", "/nodes/pve1/lxc/101/status/current"]
+
+
+async def test_a_look_at_the_tasks_leaves_every_row_as_it_is(identity: Identity) -> None:
+    pve = Pve({101: "pve1", 102: "pve1", 103: "pve1"})
+    async with looking(identity, pve) as looks:
+        await looks.next()
+        before = dict(looks.poller.rows)
+        pve.tasks = [task(1, 102, running=True)]
+        changed, _ = await looks.another(103)
+        assert changed == {102: {"busy": "starting"}, 103: {"status": "running"}}
+        assert looks.poller.rows[101] is before[101]
+
+
+async def test_the_end_of_a_start_is_looked_for_sooner_than_other_tasks(identity: Identity) -> None:
+    pve = Pve({101: "pve1", 103: "pve1"}, tasks=[task(1, 101, "vzdump", running=True)])
+    async with looking(identity, pve) as looks:
+        await looks.next()
+        assert looks.poller._pause() > poller.YOUNG_EVERY_S
+        pve.tasks = [task(2, 101, running=True)]
+        await looks.another(103)
+        assert looks.poller._pause() == poller.YOUNG_EVERY_S
