@@ -2,6 +2,8 @@
 
 ``/cluster/resources`` is whole but up to 10 s old, ``/cluster/tasks`` tells of starts and ends at once, and ``status/current`` is live:
 what a task just touched is asked there and laid over the old rows until these must have caught up.
+
+pveproxy answers the first two by itself. ``/nodes/{node}/lxc``, asked of one node in turn, shows whether that node's pvedaemon runs, without which every act fails.
 """
 
 from __future__ import annotations
@@ -10,14 +12,14 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
 from lxc_dashboard.errors import ApiError, PrivilegeError, ProxmoxError, UnreachableError
 from lxc_dashboard.proxmox.client import ProxmoxClient
 from lxc_dashboard.proxmox.schemas import Resource, TaskInfo
-from lxc_dashboard.services.monitor.overview import nodes_of
+from lxc_dashboard.services.monitor.overview import UP, nodes_of
 from lxc_dashboard.services.monitor.rows import (
     Known,
     Rates,
@@ -33,7 +35,7 @@ from lxc_dashboard.services.monitor.rows import (
 
 log = structlog.get_logger(__name__)
 
-TASKS_EVERY_S = 2.4
+TASKS_EVERY_S = 3.0
 RESOURCES_EVERY_S = 12.0
 # PVE refreshes its figures every 10 s; past this what it lists is newer than what we asked live.
 OVERLAY_S = 11.0
@@ -43,6 +45,7 @@ RETRY_AFTER_S = (2.0, 4.0, 8.0, 10.0)
 LIVE_AT_ONCE = 8
 
 Publish = Callable[[dict[int, Row], list[int], dict[str, Any] | None], Awaitable[None]]
+T = TypeVar("T")
 KnownGuests = Callable[[list[Resource]], Awaitable[Mapping[int, Known]]]
 # Tasks after which a vmid may be another guest, or none.
 REPLACING = frozenset({"vzcreate", "vzrestore", "vzdestroy", "qmcreate", "qmrestore", "qmdestroy"})
@@ -77,6 +80,8 @@ class Poller:
     _touched: dict[int, str] = field(default_factory=dict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _resources: list[Resource] = field(default_factory=list)
+    _heard: dict[str, bool] = field(default_factory=dict)
+    _turn: int = 0
     _failures: int = 0
     _failing_since: float = 0.0
     _version: str = ""
@@ -121,6 +126,30 @@ class Poller:
         self._touched.clear()
         await self._ask_live(touched)
         await self._show(tasks, whole=whole)
+        if whole:
+            await self._ask_daemon()
+
+    async def _ask_daemon(self) -> None:
+        """Ask one node that is up, the next one each time. The next look shows what came of it."""
+        up = [r.node for r in self._resources if r.type == "node" and r.status in UP]
+        if not up:
+            return
+        self._turn = (self._turn + 1) % len(up)
+        node = up[self._turn]
+        try:
+            await self._hear(node, self.client.lxc.list(node))
+        except (ProxmoxError, PrivilegeError) as error:
+            log.info("pvedaemon not heard", cause=str(error))
+
+    async def _hear(self, node: str, call: Awaitable[T]) -> T:
+        """The result of a call that PVE hands to the pvedaemon of ``node``. Notes whether one came."""
+        try:
+            answer = await call
+        except UnreachableError:
+            self._heard[node] = False
+            raise
+        self._heard[node] = True
+        return answer
 
     async def _tasks(self) -> list[TaskInfo]:
         """The cluster's tasks; none where this user may not list them."""
@@ -169,7 +198,7 @@ class Poller:
         at = before.get("node") or node
         try:
             try:
-                status = await self.client.lxc.status(at, vmid)
+                status = await self._hear(at, self.client.lxc.status(at, vmid))
             except ApiError:
                 found = await self.client.cluster.find_guest(vmid)
                 if found is None or found.type != "lxc":
@@ -177,7 +206,7 @@ class Poller:
                 if found.node == at:
                     raise
                 at = found.node
-                status = await self.client.lxc.status(at, vmid)
+                status = await self._hear(at, self.client.lxc.status(at, vmid))
         except PrivilegeError:
             return None
         return None if status.template else live_fields(status, at, before, time.time())
@@ -212,9 +241,13 @@ class Poller:
                 rows[vmid] = complete({**rows.get(vmid, {}), **overlay.fields})
 
     def _meta(self, at: float, *, whole: bool, counted: bool) -> dict[str, Any]:
-        """The age of it all; of a whole look the rest too; the nodes where a container more or less runs there."""
+        """The age of it all; of a whole look the rest too; the nodes where one of their figures changed."""
         told: dict[str, Any] = {"at": round(at, 1)}
-        nodes = nodes_of(self._resources, self.rows, self.nodes, at) if whole or counted else self.nodes
+        if whole or counted or self._heard:
+            nodes = nodes_of(self._resources, self.rows, self.nodes, at, self._heard)
+            self._heard = {}
+        else:
+            nodes = self.nodes
         if whole or nodes != self.nodes:
             self.nodes = told["nodes"] = nodes
         return told | ({"version": self._version, "error": "", "failing": 0} if whole else {})
@@ -235,6 +268,7 @@ class Poller:
             log.warning("pve does not answer", endpoint=self.client.endpoint.name, cause=str(error))
         pause = RETRY_AFTER_S[min(self._failures, len(RETRY_AFTER_S) - 1)]
         self._failures += 1
+        self._heard = {}  # nobody was heard
         cause = error.user_message.rstrip(".")
         away = isinstance(error, UnreachableError)
         await self.publish({}, [], {"error": cause, "failing": int(self._failing_since), "away": away})

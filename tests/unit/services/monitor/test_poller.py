@@ -13,7 +13,7 @@ import pytest
 
 from lxc_dashboard.proxmox import ProxmoxPool, TokenAuth
 from lxc_dashboard.proxmox.schemas import Resource
-from lxc_dashboard.services.monitor.poller import Poller
+from lxc_dashboard.services.monitor.poller import RESOURCES_EVERY_S, TASKS_EVERY_S, Poller
 from lxc_dashboard.services.monitor.rows import Known, Row
 from tests.unit.proxmox.replay import Answer, Identity, RawServer, Seen, data, make_identity, refusal
 
@@ -42,6 +42,7 @@ class Pve:
     silent: set[int] = field(default_factory=set)
     templates: set[int] = field(default_factory=set)
     refuses: str = ""
+    daemons: list[str] = field(default_factory=list)
 
     def __call__(self, seen: Seen) -> Answer:
         if seen.path == self.refuses:
@@ -56,6 +57,9 @@ class Pve:
                 for vmid, at in self.places.items()
             ]
             return data([*({"type": "node", "node": node, "status": "online"} for node in ("pve1", "pve2")), *guests])
+        if seen.path.endswith("/lxc"):
+            self.daemons.append(seen.path)
+            return data([])
         self.asked.append(seen.path)
         _, _, node, _, vmid, *_ = seen.path.split("/")
         return self._status(node, int(vmid))
@@ -186,3 +190,19 @@ async def test_a_pve_that_lets_the_user_list_nothing_is_named_as_the_cause(ident
         pve.refuses = ""
         rows, _ = await looks.another(101)
     assert list(rows) == [101]
+
+
+async def test_each_whole_look_asks_the_daemon_of_one_node_in_turn(identity: Identity) -> None:
+    pve = Pve({})
+    async with looking(identity, pve) as looks:
+        await looks.next()
+        for _ in range(2):
+            await looks.poller._ask_daemon()
+    assert pve.daemons[:3] in (
+        [f"/nodes/{node}/lxc" for node in turn] for turn in (("pve1", "pve2", "pve1"), ("pve2", "pve1", "pve2"))
+    )
+
+
+def test_a_quiet_minute_costs_pve_no_more_than_thirty_requests() -> None:
+    with_each_whole_look = ("/cluster/resources", "/nodes/{node}/lxc")
+    assert 60 / TASKS_EVERY_S + len(with_each_whole_look) * 60 / RESOURCES_EVERY_S <= 30
