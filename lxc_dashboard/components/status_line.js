@@ -27,6 +27,6 @@ export function StatusLine({ feed, words }) {
   }, []);
   take(feed);
   const age = known.at ? Math.max(0, Math.round((Date.now() - known.at) / 1000)) : 0;
-  const stale = known.at ? age >= STALE_S : Boolean(known.error);
+  const stale = Boolean(known.error) || age >= STALE_S;
   return h("div", { className: "status-left", title: known.error || undefined }, h("span", { id: "feed-status", className: stale ? "stale" : undefined }, lineOf(known, age, words)));
 }

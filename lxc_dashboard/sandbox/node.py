@@ -187,6 +187,11 @@ class SandboxNode:
         if offline:
             self.api.gone_since[node] = time.time()
 
+    def pvedaemon_down(self, node: str = "", down: bool = True) -> None:
+        """Calls that PVE hands to the pvedaemon of ``node`` get 595; the first node's where none is named. ``/cluster`` and ``/version`` answer."""
+        name = node or min(self.api.nodes)
+        (self.faults.daemons_down.add if down else self.faults.daemons_down.discard)(name)
+
     def slow(self, seconds: float) -> None:
         """Every answer comes this much later; 0 ends it."""
         self.faults.latency_s = seconds

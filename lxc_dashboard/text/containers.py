@@ -16,6 +16,7 @@ FEED_WORDS: Final = {
     "remedy_wait": REMEDY_RETRY,
     "down": "{node} does not answer since {time}",
     "down_longer": "{node} does not answer since {time} or longer",
+    "silent_daemon": "pvedaemon on {node} does not answer since {time}. Start, stop and other acts on its containers fail. Restart it on the node: systemctl restart pvedaemon",
     "down_guest": "1 container on it is shown as unknown",
     "down_guests": "{count} containers on it are shown as unknown",
     "unreadable": "The list cannot be read ({status})",

@@ -24,7 +24,7 @@ from lxc_dashboard.errors import AuthError, DashboardError
 from lxc_dashboard.proxmox.client import ProxmoxClient
 from lxc_dashboard.proxmox.schemas import Resource
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.services.auth import acting
+from lxc_dashboard.services.auth import acting, sessions, sign_in
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.monitor.identity import Identities
 from lxc_dashboard.services.monitor.known import known_of
@@ -195,12 +195,14 @@ class FeedHub:
 
     async def _poll_while_leased(self, replica: Replica, lease: str, first: Session) -> None:
         await catch_up(self._bus, replica)
-        session = next(iter(replica.viewers.values()), first)
+        session = await self._lender(replica, first)
+        if session is None:
+            return
         poller = Publisher(self._bus, replica).poller(
             (await acting.client(self._rt, session)).within(ANSWER_WITHIN_S), self._rt.db
         )
         tasks = {
-            asyncio.create_task(_until_refused(poller)),
+            asyncio.create_task(self._poll_until_refused(poller, session)),
             asyncio.create_task(self._pass_touches(replica, poller)),
             asyncio.create_task(self._keep(replica, lease, session)),
         }
@@ -212,6 +214,22 @@ class FeedHub:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _lender(self, replica: Replica, first: Session) -> Session | None:
+        """The first open session of a viewer, as it is stored now: its ticket was renewed since its page was opened."""
+        for viewer in [*replica.viewers.values(), first]:
+            session = await sessions.load(self._rt, viewer.key)
+            if session is not None:
+                return session
+        return None
+
+    async def _poll_until_refused(self, poller: Poller, session: Session) -> None:
+        """Returns when PVE refuses the ticket. Its session is ended then, which leads all its pages to the sign-in page."""
+        try:
+            await poller.run()
+        except AuthError as error:
+            log.info("feed ticket refused", session=str(session.id), cause=str(error))
+            await sign_in.verify(self._rt, session)
 
     async def _keep(self, replica: Replica, lease: str, lender: Session) -> None:
         """Returns when the lease is lost, or when the session whose ticket is used looks no more while others do."""
@@ -229,14 +247,6 @@ class FeedHub:
                 last_id = entry_id
                 touched = msgspec.json.decode(raw)
                 poller.touch(int(touched["vmid"]), str(touched["node"]))
-
-
-async def _until_refused(poller: Poller) -> None:
-    """Returns when PVE takes the ticket no longer: the next round asks another viewer's session."""
-    try:
-        await poller.run()
-    except AuthError as error:
-        log.info("feed's session is not taken any more", cause=str(error))
 
 
 class Publisher:

@@ -4,6 +4,8 @@
 what a task just touched is asked there and laid over the old rows until these must have caught up. A guest that powers itself off
 leaves no task. So the whole list is asked when PVE has just measured anew (``refreshes``), and in between the live list of one
 node after the other.
+
+pveproxy answers the cluster's lists by itself. A node's own list shows whether its pvedaemon runs, without which every act fails.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -38,13 +40,16 @@ from lxc_dashboard.services.monitor.rows import (
 log = structlog.get_logger(__name__)
 
 # At most; three looks, five requests, in the 10 s in which PVE measures once.
-TASKS_EVERY_S = 3.5
+TASKS_EVERY_S = 3.4
 # While a short task is young, so that its end is seen soon.
 YOUNG_EVERY_S = 1.0
 YOUNG_S = 8.0
 RESOURCES_EVERY_S = 10.0
-RESOURCES_AT_LEAST_AFTER_S = 5.0
-BETWEEN = 0.6  # of the time from one whole list to the next, when a node's own list is asked
+# Parts of that: the least from one whole list to the next, and the way to what is asked in between.
+AT_LEAST = 0.7
+BETWEEN = 0.6
+# A node's own list is asked after as many whole ones at most.
+WHOLE_LISTS_IN_TURN = 2
 # PVE refreshes its figures every 10 s; past this what it lists is newer than what we asked live.
 OVERLAY_S = 11.0
 # Before the first look, of which the list may not know yet; by two clocks that need not agree.
@@ -53,6 +58,7 @@ RETRY_AFTER_S = (2.0, 4.0, 8.0, 10.0)
 LIVE_AT_ONCE = 8
 
 Publish = Callable[[dict[int, Row], list[int], dict[str, Any] | None], Awaitable[None]]
+T = TypeVar("T")
 KnownGuests = Callable[[list[Resource]], Awaitable[Mapping[int, Known]]]
 # Tasks after which a vmid may be another guest, or none.
 REPLACING = frozenset({"vzcreate", "vzrestore", "vzdestroy", "qmcreate", "qmrestore", "qmdestroy"})
@@ -90,11 +96,13 @@ class Poller:
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _refreshes: Refreshes = field(default_factory=Refreshes)
     _next_whole: float = 0.0
-    _next_between: float = 0.0
+    _next_between: float = math.inf
     _nodes_asked: int = 0
+    _whole_lists: int = 0
     _first_seen: dict[str, float] = field(default_factory=dict)
     _busy: dict[int, str] = field(default_factory=dict)
     _resources: list[Resource] = field(default_factory=list)
+    _heard: dict[str, bool] = field(default_factory=dict)
     _failures: int = 0
     _failing_since: float = 0.0
     _version: str = ""
@@ -121,7 +129,7 @@ class Poller:
         left = max(0.0, self._next_whole - present)
         if any(present - seen < YOUNG_S for seen in self._first_seen.values()):
             return min(left, YOUNG_EVERY_S)
-        return left / max(1, math.ceil(left / TASKS_EVERY_S))
+        return left / max(1, round(left / TASKS_EVERY_S))
 
     async def _sleep(self, seconds: float) -> None:
         try:
@@ -136,44 +144,59 @@ class Poller:
             self._version = (await self.client.version()).version
         tasks = await self._tasks()
         ended = self._ended(tasks)
-        whole = self._is_whole()
+        present = time.monotonic()
+        between = present >= self._next_between
+        instead = between and self._is_whole_due()
+        whole = instead or present >= self._next_whole
         if whole:
             self._resources = await self.client.cluster.resources()
             self._plan()
-        elif time.monotonic() >= self._next_between:
-            self._next_between = math.inf
+        if between and not instead:
             await self._ask_node()
         touched = {**ended, **self._touched}
         self._touched.clear()
         await self._ask_live(touched)
         await self._show(tasks, whole=whole)
 
-    def _is_whole(self) -> bool:
-        """Whether the whole list is asked now: in its turn, or between two where a node has measured since."""
-        present = time.monotonic()
-        between = present >= self._next_between and self._refreshes.is_due(time.time(), RESOURCES_EVERY_S)
-        return present >= self._next_whole or between
+    async def _hear(self, node: str, call: Awaitable[T]) -> T:
+        """The result of a call that PVE hands to the pvedaemon of ``node``. Notes whether one came."""
+        try:
+            answer = await call
+        except UnreachableError:
+            self._heard[node] = False
+            raise
+        self._heard[node] = True
+        return answer
+
+    def _is_whole_due(self) -> bool:
+        """Whether a node has measured since the last whole list, and its turn has not come too often in between."""
+        in_turn = self._whole_lists < WHOLE_LISTS_IN_TURN
+        return in_turn and self._refreshes.is_due(time.time(), RESOURCES_EVERY_S)
 
     def _plan(self) -> None:
         """After the whole list: when it is asked next, and when what stands between."""
-        at = time.time()
+        at, present = time.time(), time.monotonic()
         self._refreshes.see_listed(self._resources, at)
         newer = self._refreshes.next(RESOURCES_EVERY_S)
-        after = RESOURCES_EVERY_S if newer is None else max(RESOURCES_AT_LEAST_AFTER_S, newer - at)
-        self._next_whole = time.monotonic() + after
-        # A short way leaves no request for it.
-        short = after < (1 + BETWEEN) * RESOURCES_AT_LEAST_AFTER_S
-        self._next_between = math.inf if short else time.monotonic() + BETWEEN * after
+        least = AT_LEAST * RESOURCES_EVERY_S
+        after = RESOURCES_EVERY_S if newer is None else max(least, newer - at)
+        self._next_whole, self._next_between = present + after, present + BETWEEN * after
+        self._whole_lists += 1
+        if not self._nodes_asked:  # what tells when PVE measures is asked soon
+            self._next_between = present
+        elif after < 1.1 * least and self._whole_lists < WHOLE_LISTS_IN_TURN:
+            self._next_between = math.inf
 
     async def _ask_node(self) -> None:
         """``GET /nodes/{node}/lxc`` of the next node in turn: which guests are in another state than the whole list says."""
-        nodes = sorted(r.node for r in self._resources if r.type == "node" and r.status in UP)
+        self._next_between, self._whole_lists = math.inf, 0
+        nodes = [r.node for r in self._resources if r.type == "node" and r.status in UP]
         if not nodes:
             return
         node = nodes[self._nodes_asked % len(nodes)]
         self._nodes_asked += 1
         try:
-            guests = await self.client.lxc.list(node)
+            guests = await self._hear(node, self.client.lxc.list(node))
         except (UnreachableError, ApiError, PrivilegeError) as error:
             log.info("node not asked", node=node, cause=str(error))
             return
@@ -237,7 +260,7 @@ class Poller:
         at = before.get("node") or node
         try:
             try:
-                status = await self.client.lxc.status(at, vmid)
+                status = await self._hear(at, self.client.lxc.status(at, vmid))
             except ApiError:
                 found = await self.client.cluster.find_guest(vmid)
                 if found is None or found.type != "lxc":
@@ -245,7 +268,7 @@ class Poller:
                 if found.node == at:
                     raise
                 at = found.node
-                status = await self.client.lxc.status(at, vmid)
+                status = await self._hear(at, self.client.lxc.status(at, vmid))
         except PrivilegeError:
             return None
         return None if status.template else live_fields(status, at, before, time.time())
@@ -281,9 +304,13 @@ class Poller:
                 rows[vmid] = complete({**rows.get(vmid, {}), **overlay.fields})
 
     def _meta(self, at: float, *, whole: bool, counted: bool) -> dict[str, Any]:
-        """The age of it all; of a whole look the rest too; the nodes where a container more or less runs there."""
+        """The age of it all; of a whole look the rest too; the nodes where one of their figures changed."""
         told: dict[str, Any] = {"at": round(at, 1)}
-        nodes = nodes_of(self._resources, self.rows, self.nodes, at) if whole or counted else self.nodes
+        if whole or counted or self._heard:
+            nodes = nodes_of(self._resources, self.rows, self.nodes, at, self._heard)
+            self._heard = {}
+        else:
+            nodes = self.nodes
         if whole or nodes != self.nodes:
             self.nodes = told["nodes"] = nodes
         return told | ({"version": self._version, "error": "", "failing": 0} if whole else {})
@@ -304,6 +331,7 @@ class Poller:
             log.warning("pve does not answer", endpoint=self.client.endpoint.name, cause=str(error))
         pause = RETRY_AFTER_S[min(self._failures, len(RETRY_AFTER_S) - 1)]
         self._failures += 1
+        self._heard = {}  # nobody was heard
         cause = error.user_message.rstrip(".")
         away = isinstance(error, UnreachableError)
         await self.publish({}, [], {"error": cause, "failing": int(self._failing_since), "away": away})

@@ -251,6 +251,13 @@ def test_no_two_looks_at_pve_have_the_same_status() -> None:
     assert first | {"age": 0} != second | {"age": 0}
 
 
+def test_a_pvedaemon_that_is_silent_is_named_beside_the_age_unless_all_of_pve_is() -> None:
+    nodes = [{"name": "pve1", "down": 0, "silent": 5}, {"name": "pve2", "down": 0, "silent": 0}]
+    meta = {"at": time.time(), "version": "9.1.4", "nodes": nodes, "error": ""}
+    assert status_of(meta)["error"] == "pvedaemon does not answer on pve1"
+    assert status_of(meta | {"error": "PVE cannot be reached"})["error"] == "PVE cannot be reached"
+
+
 def test_a_pve_that_has_never_answered_has_no_age() -> None:
     assert status_of({}) == {}
     silent = status_of({"error": "PVE cannot be reached", "failing": 5, "away": True})

@@ -43,3 +43,13 @@ def test_of_a_node_that_was_down_at_the_first_look_it_is_said_that_it_may_be_so_
     first = nodes_of([node("pve2", "offline")], {}, [], 1000)
     again = nodes_of([node("pve2", "offline")], {}, first, 1012)
     assert [(row["down"], row["longer"]) for row in (*first, *again)] == [(1000, True)] * 2
+
+
+def test_since_when_pvedaemon_is_silent_stays_until_it_is_heard_or_its_node_goes_down() -> None:
+    (first,) = nodes_of([node("pve1")], {}, [], 1000, {"pve1": False})
+    assert (first["silent"], first["down"]) == (1000, 0)
+    (again,) = nodes_of([node("pve1")], {}, [first], 1012, {"pve1": False})
+    (unasked,) = nodes_of([node("pve1")], {}, [again], 1024)
+    assert [again["silent"], unasked["silent"]] == [1000, 1000]
+    assert nodes_of([node("pve1")], {}, [unasked], 1036, {"pve1": True})[0]["silent"] == 0
+    assert nodes_of([node("pve1", "offline")], {}, [unasked], 1036)[0]["silent"] == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -43,6 +44,7 @@ class Pve:
     silent: set[int] = field(default_factory=set)
     templates: set[int] = field(default_factory=set)
     refuses: str = ""
+    daemons: list[str] = field(default_factory=list)
 
     def __call__(self, seen: Seen) -> Answer:
         if seen.path == self.refuses:
@@ -57,10 +59,11 @@ class Pve:
                 for vmid, at in self.places.items()
             ]
             return data([*({"type": "node", "node": node, "status": "online"} for node in ("pve1", "pve2")), *guests])
-        self.asked.append(seen.path)
         if seen.path.endswith("/lxc"):
+            self.daemons.append(seen.path)
             node = seen.path.split("/")[2]
             return data([{"vmid": vmid, "status": "running"} for vmid, at in self.places.items() if at == node])
+        self.asked.append(seen.path)
         _, _, node, _, vmid, *_ = seen.path.split("/")
         return self._status(node, int(vmid))
 
@@ -203,13 +206,14 @@ async def test_a_guest_that_changed_without_a_task_shows_by_its_nodes_own_list(
         assert looks.poller.rows[102]["status"] == "stopped"
         changed, _ = await looks.another(101)
         assert changed[101]["status"] == "running"
-    assert pve.asked == ["/nodes/pve1/lxc", "/nodes/pve1/lxc/101/status/current"]
+    assert pve.daemons == ["/nodes/pve1/lxc"]
 
 
 async def test_a_look_at_the_tasks_leaves_every_row_as_it_is(identity: Identity) -> None:
     pve = Pve({101: "pve1", 102: "pve1", 103: "pve1"})
     async with looking(identity, pve) as looks:
         await looks.next()
+        looks.poller._next_between = math.inf
         before = dict(looks.poller.rows)
         pve.tasks = [task(1, 102, running=True)]
         changed, _ = await looks.another(103)
@@ -225,3 +229,21 @@ async def test_the_end_of_a_start_is_looked_for_sooner_than_other_tasks(identity
         pve.tasks = [task(2, 101, running=True)]
         await looks.another(103)
         assert looks.poller._pause() == poller.YOUNG_EVERY_S
+
+
+async def test_the_nodes_are_asked_in_turn_for_their_own_lists(
+    identity: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(poller, "RESOURCES_EVERY_S", 3600.0)
+    pve = Pve({101: "pve1"})
+    async with looking(identity, pve) as looks:
+        await looks.next()
+        for _ in range(3):
+            looks.poller._next_between = 0.0
+            await looks.another(101)
+    assert pve.daemons == ["/nodes/pve1/lxc", "/nodes/pve2/lxc", "/nodes/pve1/lxc"]
+
+
+def test_a_quiet_minute_costs_pve_no_more_than_thirty_requests() -> None:
+    with_each_whole_look = ("/cluster/resources", "/nodes/{node}/lxc")
+    assert 60 / poller.TASKS_EVERY_S + len(with_each_whole_look) * 60 / poller.RESOURCES_EVERY_S <= 30
