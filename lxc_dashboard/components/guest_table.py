@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import reflex as rx
 from reflex_base.components.component import NoSSRComponent, field
+from reflex_base.utils.imports import ImportDict
 
 from lxc_dashboard import text
 from lxc_dashboard.components.controls import icon
@@ -49,6 +50,15 @@ class GuestTable(NoSSRComponent):
     on_watch: OfVersion = field()
     on_leave: NoArgs = field()
 
+    def add_imports(self) -> ImportDict:
+        """The script comes with the page, not when the page has come to life and asks for it."""
+        return {"": _GUEST_TABLE}
 
-def guest_table(**props: Any) -> rx.Component:
-    return GuestTable.create(icon("circle-alert", 20), words=dict(text.GUEST_WORDS), **props)
+
+def guest_table(snapshot_url: str, **props: Any) -> rx.Component:
+    """The table, and word to the browser to fetch the snapshot at once: it is there when the script wants it."""
+    table = GuestTable.create(
+        icon("circle-alert", 20), words=dict(text.GUEST_WORDS), snapshot_url=snapshot_url, **props
+    )
+    early = rx.el.link(rel="preload", href=snapshot_url, cross_origin="anonymous", custom_attrs={"as": "fetch"})
+    return rx.fragment(early, table)

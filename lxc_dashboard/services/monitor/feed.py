@@ -104,6 +104,11 @@ class FeedHub:
         replica = self._replicas.get(feed_key(session.endpoint_id, session.userid))
         return (replica.rows, replica.meta) if replica else ({}, {})
 
+    def meta(self, key: str) -> Mapping[str, Any]:
+        """``meta`` of a watched feed; empty where nobody watches it through this process."""
+        replica = self._replicas.get(key)
+        return replica.meta if replica else {}
+
     def since(self, key: str, v: int) -> list[Patch]:
         """The patches of a watched feed that follow version ``v``, for who enters its room after reading the snapshot."""
         replica = self._replicas.get(key)

@@ -133,7 +133,8 @@ class Fake:
         self.told.append((room, shown["count"]))
         self.moved.set()
 
-    async def tell_status(self, room: str, status: dict[str, Any]) -> None:
+    async def tell_status(self, room: str, status: dict[str, Any], but: str) -> None:
+        assert but == (KEY if room == ROOM else "")
         self.statuses.append((room, status))
 
     async def until(self, holds: Callable[[], bool]) -> None:
