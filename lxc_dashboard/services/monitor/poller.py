@@ -101,7 +101,7 @@ class Poller:
     _whole_lists: int = 0
     _first_seen: dict[str, float] = field(default_factory=dict)
     _busy: dict[int, str] = field(default_factory=dict)
-    _resources: list[Resource] = field(default_factory=list)
+    _nodes_listed: list[Resource] = field(default_factory=list)
     _heard: dict[str, bool] = field(default_factory=dict)
     _failures: int = 0
     _failing_since: float = 0.0
@@ -148,15 +148,15 @@ class Poller:
         between = present >= self._next_between
         instead = between and self._is_whole_due()
         whole = instead or present >= self._next_whole
-        if whole:
-            self._resources = await self.client.cluster.resources()
-            self._plan()
+        listed = await self.client.cluster.resources() if whole else None
+        if listed is not None:
+            self._plan(listed)
         if between and not instead:
             await self._ask_node()
         touched = {**ended, **self._touched}
         self._touched.clear()
         await self._ask_live(touched)
-        await self._show(tasks, whole=whole)
+        await self._show(tasks, listed)
 
     async def _hear(self, node: str, call: Awaitable[T]) -> T:
         """The result of a call that PVE hands to the pvedaemon of ``node``. Notes whether one came."""
@@ -173,10 +173,11 @@ class Poller:
         in_turn = self._whole_lists < WHOLE_LISTS_IN_TURN
         return in_turn and self._refreshes.is_due(time.time(), RESOURCES_EVERY_S)
 
-    def _plan(self) -> None:
+    def _plan(self, listed: list[Resource]) -> None:
         """After the whole list: when it is asked next, and when what stands between."""
         at, present = time.time(), time.monotonic()
-        self._refreshes.see_listed(self._resources, at)
+        self._nodes_listed = [r for r in listed if r.type == "node"]
+        self._refreshes.see_listed(listed, at)
         newer = self._refreshes.next(RESOURCES_EVERY_S)
         least = AT_LEAST * RESOURCES_EVERY_S
         after = RESOURCES_EVERY_S if newer is None else max(least, newer - at)
@@ -190,14 +191,14 @@ class Poller:
     async def _ask_node(self) -> None:
         """``GET /nodes/{node}/lxc`` of the next node in turn: which guests are in another state than the whole list says."""
         self._next_between, self._whole_lists = math.inf, 0
-        nodes = [r.node for r in self._resources if r.type == "node" and r.status in UP]
+        nodes = [r.node for r in self._nodes_listed if r.status in UP]
         if not nodes:
             return
         node = nodes[self._nodes_asked % len(nodes)]
         self._nodes_asked += 1
         try:
             guests = await self._hear(node, self.client.lxc.list(node))
-        except (UnreachableError, ApiError, PrivilegeError) as error:
+        except (ProxmoxError, PrivilegeError) as error:
             log.info("node not asked", node=node, cause=str(error))
             return
         at = time.time()
@@ -273,11 +274,13 @@ class Poller:
             return None
         return None if status.template else live_fields(status, at, before, time.time())
 
-    async def _show(self, tasks: list[TaskInfo], *, whole: bool) -> None:
+    async def _show(self, tasks: list[TaskInfo], listed: list[Resource] | None) -> None:
+        """``listed``: the whole list, where it was asked."""
+        whole = listed is not None
         at, busy = time.time(), busy_guests(tasks)
         new = dict(self.rows)
-        if whole:
-            new = from_resources(self._resources, await self.known(self._resources), self.rows, self._rates, at)
+        if listed is not None:
+            new = from_resources(listed, await self.known(listed), self.rows, self._rates, at)
         self._lay_over(new)
         for vmid in busy.keys() | self._busy.keys():
             if vmid in new:
@@ -307,7 +310,7 @@ class Poller:
         """The age of it all; of a whole look the rest too; the nodes where one of their figures changed."""
         told: dict[str, Any] = {"at": round(at, 1)}
         if whole or counted or self._heard:
-            nodes = nodes_of(self._resources, self.rows, self.nodes, at, self._heard)
+            nodes = nodes_of(self._nodes_listed, self.rows, self.nodes, at, self._heard)
             self._heard = {}
         else:
             nodes = self.nodes

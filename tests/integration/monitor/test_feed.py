@@ -52,6 +52,19 @@ async def test_what_somebody_else_does_in_pve_shows_though_the_list_lags(rt: Run
         await seen.until(lambda: seen.rows[vmid]["status"] == "running" and not seen.rows[vmid]["busy"])
 
 
+@pytest.mark.usefixtures("polled_once")
+async def test_a_guest_that_powers_itself_off_shows_though_no_task_says_so(
+    rt: Runtime, sign_in: SignIn, sandbox: SandboxNode
+) -> None:
+    seen = Seen()
+    async with hub_of(rt, seen) as hub:
+        await looking(hub, await sign_in(rt, "root@pam"), seen)
+        vmid = next(vmid for vmid, row in seen.rows.items() if (row["node"], row["status"]) == ("pve1", "running"))
+        sandbox.power_off(int(vmid))
+        await seen.until(lambda: seen.rows[vmid]["status"] == "stopped")
+    assert seen.meta["tasks"] == []
+
+
 async def test_what_runs_in_pve_is_told_until_it_ends(
     rt: Runtime, sign_in: SignIn, sandbox: SandboxNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
