@@ -103,8 +103,8 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="bench-change-") as folder,
         running_stack(Path(folder), *options, worker=False, sandbox=fleet.MODULE) as stack,
     ):
-        delays, asked = asyncio.run(measure(stack, Path(folder)))
-    return 0 if report(delays, asked) else 1
+        delays, requests_min = asyncio.run(measure(stack, Path(folder)))
+    return 0 if report(delays, requests_min) else 1
 
 
 async def measure(stack: Stack, folder: Path) -> tuple[dict[str, list[float]], float]:
@@ -116,11 +116,11 @@ async def measure(stack: Stack, folder: Path) -> tuple[dict[str, list[float]], f
         await page.evaluate(WATCH)
         bench = Bench(page, await others_client(rt, stack), fleet.Fleet(folder / "sandbox"))
         running, stopped = await guests(bench)
-        begun, asked = asyncio.get_running_loop().time(), await bench.fleet.requests()
+        begun, before = asyncio.get_running_loop().time(), await bench.fleet.requests()
         times = moments(WITHOUT_TASK, WITHOUT_TASK_IN_S)
         delays = {"without_task": await gathered(map(bench.without_task, running[:WITHOUT_TASK], times))}
         minutes = (asyncio.get_running_loop().time() - begun) / 60
-        requests = await bench.fleet.requests() - asked
+        requests = await bench.fleet.requests() - before
         stopped += running[:WITHOUT_TASK]
         times = moments(BY_OTHERS, BY_OTHERS * 0.8)
         delays["by_others"] = await gathered(map(bench.by_others, stopped[:BY_OTHERS], times))
@@ -146,28 +146,28 @@ async def others_client(rt: Runtime, stack: Stack) -> ProxmoxClient:
 
 async def guests(bench: Bench) -> tuple[list[Guest], list[Guest]]:
     """The running and the stopped ones."""
-    found = [entry for entry in await bench.pve.cluster.resources("vm") if entry.type == "lxc"]
-    random.Random(1).shuffle(found)  # noqa: S311 - an order, not secrets
+    entries = [entry for entry in await bench.pve.cluster.resources("vm") if entry.type == "lxc"]
+    random.Random(1).shuffle(entries)  # noqa: S311 - an order, not secrets
     by_status = {
-        status: [Guest(entry.vmid, entry.node) for entry in found if entry.status == status]
+        status: [Guest(entry.vmid, entry.node) for entry in entries if entry.status == status]
         for status in ("running", "stopped")
     }
     return by_status["running"], by_status["stopped"]
 
 
-def report(delays: dict[str, list[float]], asked: float) -> bool:
+def report(delays: dict[str, list[float]], requests_min: float) -> bool:
     """Print the table and the last line. Returns whether every bound was reached."""
     print(f"{CONTAINERS} containers on 3 nodes, load average {load()}; seconds until the page has painted a change")
     print(f"{'':<16}{'changes':>8}{'p50':>8}{'p95':>8}{'worst':>8}{'bound':>8}")
     p95 = {kind: percentile(values) for kind, values in delays.items()}
     for kind, values in delays.items():
-        figures = (statistics.median(values), p95[kind], max(values), MUST[kind])
-        print(f"{kind:<16}{len(values):>8}" + "".join(f"{figure:>8.2f}" for figure in figures))
+        row = (statistics.median(values), p95[kind], max(values), MUST[kind])
+        print(f"{kind:<16}{len(values):>8}" + "".join(f"{figure:>8.2f}" for figure in row))
     reached = all(p95[kind] <= bound for kind, bound in MUST.items())
-    told = " ".join(f"{kind}_p95_s={value:.2f}" for kind, value in p95.items())
+    figures_line = " ".join(f"{kind}_p95_s={value:.2f}" for kind, value in p95.items())
     p50 = statistics.median(delays["without_task"])
     print(
-        f"bench=change {told} without_task_p50_s={p50:.2f} requests_min={asked:.1f} verdict={'ok' if reached else 'short'}"
+        f"bench=change {figures_line} without_task_p50_s={p50:.2f} requests_min={requests_min:.1f} verdict={'ok' if reached else 'short'}"
     )
     return reached
 

@@ -146,20 +146,20 @@ def report(sizes: dict[int, Size]) -> bool:
     print(
         f"{'containers':<12}{'seen p50, ms':>14}{'best':>8}{'worst':>8}{'keystroke p95':>15}{'frame, worst':>14}{'first load, kB':>16}"
     )
-    p50 = {size: statistics.median(found.seen_ms) for size, found in sizes.items()}
-    for size, found in sizes.items():
+    p50 = {size: statistics.median(result.seen_ms) for size, result in sizes.items()}
+    for size, result in sizes.items():
         print(
-            f"{size:<12}{p50[size]:>14.0f}{min(found.seen_ms):>8.0f}{max(found.seen_ms):>8.0f}"
-            f"{percentile(found.keys_ms):>15.1f}{max(found.frames_ms):>14.1f}{found.first_load_kb:>16.0f}"
+            f"{size:<12}{p50[size]:>14.0f}{min(result.seen_ms):>8.0f}{max(result.seen_ms):>8.0f}"
+            f"{percentile(result.keys_ms):>15.1f}{max(result.frames_ms):>14.1f}{result.first_load_kb:>16.0f}"
         )
-    keys = max(percentile(found.keys_ms) for found in sizes.values())
-    frame = max(max(found.frames_ms) for found in sizes.values())
-    first = max(found.first_load_kb for found in sizes.values())
+    keys = max(percentile(result.keys_ms) for result in sizes.values())
+    frame = max(max(result.frames_ms) for result in sizes.values())
+    first = max(result.first_load_kb for result in sizes.values())
     reached = all(p50[size] <= bound for size, bound in VISIBLE_MS.items())
     reached = reached and keys <= KEYSTROKE_MS and frame <= FRAME_MS and first <= FIRST_LOAD_KB
-    told = " ".join(f"seen_{size}_ms={value:.0f}" for size, value in p50.items())
+    figures_line = " ".join(f"seen_{size}_ms={value:.0f}" for size, value in p50.items())
     print(
-        f"bench=page {told} keystroke_ms={keys:.1f} frame_ms={frame:.1f} first_load_kb={first:.0f}"
+        f"bench=page {figures_line} keystroke_ms={keys:.1f} frame_ms={frame:.1f} first_load_kb={first:.0f}"
         f" verdict={'ok' if reached else 'short'}"
     )
     return reached

@@ -56,7 +56,7 @@ async def _read_templates(runtime: Runtime) -> None:
 
 
 async def _push_patch(room: str, patch: dict[str, Any], status: dict[str, Any]) -> None:
-    """The list's patch and the frame's status in one push: every page of the list shows both."""
+    """Push the list's patch and the frame's status in one frame: every page that shows the list shows both."""
     beside = running.feed_update_of(status).delta if status else {}
     await process.sockets.push(room, StateUpdate(delta={**update_of(patch).delta, **beside}))
 

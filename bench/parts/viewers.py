@@ -72,10 +72,10 @@ async def viewers(visitor: Visitor, count: int) -> AsyncIterator[list[Viewer]]:
                 await viewer.watch()
             return viewer
 
-        found = await asyncio.gather(*(opened() for _ in range(count)))
-        listening = [asyncio.create_task(viewer.listen()) for viewer in found]
+        watching = await asyncio.gather(*(opened() for _ in range(count)))
+        listening = [asyncio.create_task(viewer.listen()) for viewer in watching]
         try:
-            yield list(found)
+            yield list(watching)
         finally:
             for task in listening:
                 task.cancel()

@@ -138,7 +138,7 @@ export function useFeed(snapshotUrl, patch, words, onWatch, onLeave) {
     const feed = store.current;
     if (!patch || patch.v === undefined || patch.v <= feed.v) return;
     feed.heard = Date.now();
-    // One after the other: unpacking takes its time.
+    // In their order: unpacking is asynchronous.
     feed.taking = feed.taking.then(() => take(patch)).catch(load);
   }, [patch, take, load]);
   useEffect(() => {

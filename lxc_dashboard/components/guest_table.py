@@ -51,12 +51,12 @@ class GuestTable(NoSSRComponent):
     on_leave: NoArgs = field()
 
     def add_imports(self) -> ImportDict:
-        """The script comes with the page, not when the page has come to life and asks for it."""
+        """Load the script with the page, not after the page is hydrated."""
         return {"": _GUEST_TABLE}
 
 
 def guest_table(snapshot_url: str, **props: Any) -> rx.Component:
-    """The table, and word to the browser to fetch the snapshot at once: it is there when the script wants it."""
+    """The table, and a preload of its snapshot: the browser fetches it while the scripts load."""
     table = GuestTable.create(
         icon("circle-alert", 20), words=dict(text.GUEST_WORDS), snapshot_url=snapshot_url, **props
     )

@@ -23,7 +23,7 @@ OnChange = Callable[[UUID], None]
 log = structlog.get_logger(__name__)
 
 LOOK_EVERY_S: Final = 1.0
-# Without an unfinished job there is nothing to see but a new one.
+# Without an unfinished job only a new one can change the list.
 IDLE_EVERY_S: Final = 3.0
 
 

@@ -87,7 +87,7 @@ class RunningHub:
                 room.stirred.set()
 
     async def on_patch(self, key: str, patch: dict[str, Any]) -> None:
-        """A feed has moved; most patches say nothing of what runs. Who is in the feed's room has the status with the patch."""
+        """A feed has moved; most patches say nothing of what runs. Sockets in the feed's room get the status with the patch."""
         room, said = self._rooms.get(key), (patch.get("meta") or {}).keys()
         if room is None:
             return

@@ -44,7 +44,7 @@ ANSWER_WITHIN_S = 4.0
 PATCHES_KEPT = 300
 PATCHES_KEPT_S = 120
 SNAPSHOT_KEPT_S = 600
-# What came since is in the stream, which keeps many more patches than are told meanwhile.
+# The stream keeps the patches of a much longer time.
 SNAPSHOT_EVERY_S = 30.0
 
 

@@ -1,8 +1,8 @@
 """A patch of the feed as it goes through Redis and to the browsers: what changed since the patch before it.
 
-``{v, prev, gone, meta}`` and the changed rows. Few of them stand there as they are (``rows``: fields by vmid). Many are
-``packed``: their columns as gzipped JSON in base64, with the names of the changed ``fields`` beside it. A patch is packed once
-by whoever polls, and passed on as it is.
+``{v, prev, gone, meta}`` and the changed rows. A few rows are plain JSON (``rows``: fields by vmid). Many rows are ``packed``:
+their columns as gzipped JSON in base64, beside the names of the changed ``fields``. The poller packs a patch once. Everybody
+else passes it on unchanged.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from lxc_dashboard.services.monitor.rows import Row, Rows, columns, rows_of
 
 Patch = dict[str, Any]
 
-# Below this a row costs less as it is.
+# Fewer rows are smaller as plain JSON.
 PACKED_FROM_ROWS: Final = 60
-# Each patch is made for the moment: a better level takes three times as long and saves a tenth.
+# A better level takes three times as long and saves a tenth.
 GZIP_LEVEL: Final = 1
 
 
@@ -29,9 +29,9 @@ def patch_of(v: int, prev: int, changed: Mapping[int, Row], gone: list[int], met
     head: Patch = {"v": v, "prev": prev, "gone": gone, "meta": meta}
     if len(changed) < PACKED_FROM_ROWS:
         return head | {"rows": changed}
-    told = columns(changed)
-    packed = base64.b64encode(gzip.compress(msgspec.json.encode(told), GZIP_LEVEL, mtime=0)).decode()
-    return head | {"fields": list(told), "packed": packed}
+    by_field = columns(changed)
+    packed = base64.b64encode(gzip.compress(msgspec.json.encode(by_field), GZIP_LEVEL, mtime=0)).decode()
+    return head | {"fields": list(by_field), "packed": packed}
 
 
 def changed_rows(patch: Patch) -> Rows:

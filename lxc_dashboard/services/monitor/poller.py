@@ -1,9 +1,10 @@
 """One poller: keeps the rows of one user at one endpoint true, with at most 30 requests a minute while nothing happens.
 
 ``/cluster/resources`` is whole but up to 10 s old, ``/cluster/tasks`` tells of starts and ends at once, and ``status/current`` is live:
-what a task just touched is asked there and laid over the old rows until these must have caught up. A guest that powers itself off
-leaves no task. So the whole list is asked when PVE has just measured anew (``refreshes``), and in between the live list of one
-node after the other.
+what a task just touched is asked there and laid over the old rows until these must have caught up.
+
+A guest that powers itself off leaves no task. So the poller asks for the whole list when PVE has just measured
+(``refreshes``), and in between for the live list of one node in turn.
 
 pveproxy answers the cluster's lists by itself. A node's own list shows whether its pvedaemon runs, without which every act fails.
 """
@@ -39,16 +40,16 @@ from lxc_dashboard.services.monitor.rows import (
 
 log = structlog.get_logger(__name__)
 
-# At most; three looks, five requests, in the 10 s in which PVE measures once.
+# Three looks with five requests in the 10 s in which PVE measures once.
 TASKS_EVERY_S = 3.4
-# While a short task is young, so that its end is seen soon.
+# A short task that has just begun is followed this closely, for so long.
 YOUNG_EVERY_S = 1.0
 YOUNG_S = 8.0
 RESOURCES_EVERY_S = 10.0
-# Parts of that: the least from one whole list to the next, and the way to what is asked in between.
+# Shares of that: the shortest time between two whole lists, and when in between a node's own list is requested.
 AT_LEAST = 0.7
 BETWEEN = 0.6
-# A node's own list is asked after as many whole ones at most.
+# At most so many whole lists without the list of one node.
 WHOLE_LISTS_IN_TURN = 2
 # PVE refreshes its figures every 10 s; past this what it lists is newer than what we asked live.
 OVERLAY_S = 11.0
@@ -124,7 +125,7 @@ class Poller:
             await self._sleep(pause)
 
     def _pause(self) -> float:
-        """Until the next look, so that the one at the whole list comes in its time."""
+        """Seconds until the next look. Looks divide the time until the next whole list evenly."""
         present = time.monotonic()
         left = max(0.0, self._next_whole - present)
         if any(present - seen < YOUNG_S for seen in self._first_seen.values()):
@@ -169,12 +170,12 @@ class Poller:
         return answer
 
     def _is_whole_due(self) -> bool:
-        """Whether a node has measured since the last whole list, and its turn has not come too often in between."""
+        """Whether a node has measured since the last whole list, and the list of one node can wait."""
         in_turn = self._whole_lists < WHOLE_LISTS_IN_TURN
         return in_turn and self._refreshes.is_due(time.time(), RESOURCES_EVERY_S)
 
     def _plan(self, listed: list[Resource]) -> None:
-        """After the whole list: when it is asked next, and when what stands between."""
+        """Set when the next whole list is requested, and when the list of one node before it."""
         at, present = time.time(), time.monotonic()
         self._nodes_listed = [r for r in listed if r.type == "node"]
         self._refreshes.see_listed(listed, at)
@@ -183,13 +184,13 @@ class Poller:
         after = RESOURCES_EVERY_S if newer is None else max(least, newer - at)
         self._next_whole, self._next_between = present + after, present + BETWEEN * after
         self._whole_lists += 1
-        if not self._nodes_asked:  # what tells when PVE measures is asked soon
+        if not self._nodes_asked:  # the first list of a node shows when PVE measures
             self._next_between = present
         elif after < 1.1 * least and self._whole_lists < WHOLE_LISTS_IN_TURN:
             self._next_between = math.inf
 
     async def _ask_node(self) -> None:
-        """``GET /nodes/{node}/lxc`` of the next node in turn: which guests are in another state than the whole list says."""
+        """``GET /nodes/{node}/lxc`` of the next node in turn. Guests in another state than their row are laid over it."""
         self._next_between, self._whole_lists = math.inf, 0
         nodes = [r.node for r in self._nodes_listed if r.status in UP]
         if not nodes:
@@ -275,7 +276,7 @@ class Poller:
         return None if status.template else live_fields(status, at, before, time.time())
 
     async def _show(self, tasks: list[TaskInfo], listed: list[Resource] | None) -> None:
-        """``listed``: the whole list, where it was asked."""
+        """Publish what changed. ``listed``: the whole list, None for a look at the tasks alone."""
         whole = listed is not None
         at, busy = time.time(), busy_guests(tasks)
         new = dict(self.rows)

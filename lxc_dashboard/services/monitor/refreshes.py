@@ -1,7 +1,7 @@
-"""When PVE measures what ``/cluster/resources`` tells: pvestatd does so every 10 s, on each node at a moment of its own.
+"""When PVE measured the figures in ``/cluster/resources``: pvestatd does so every 10 s, on each node at another moment.
 
-The answer carries no time. But the uptime of a guest there is as old as its figures, and ``/nodes/{node}/lxc`` tells its true
-one: both together say when the node measured.
+The answer has no time of measurement. A guest's uptime in it is as old as the figures; its uptime in ``/nodes/{node}/lxc`` is
+live. The difference of both shows when the node measured.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 
 from lxc_dashboard.proxmox.schemas import Guest, Resource
 
-# pvestatd may take that long to hand on what it measured.
-HANDED_ON_WITHIN_S = 1.5
-# A guest whose uptime does not fit was started again since.
+# pvestatd takes up to that long to publish what it measured.
+PUBLISHED_WITHIN_S = 1.5
+# A guest with an older time of measurement was restarted.
 OLDEST_S = 60.0
 
 
 @dataclass(slots=True)
 class Refreshes:
-    """``measured``: when each node last measured, in epoch seconds; nodes of which no guest was seen live are left out."""
+    """``measured``: when each node last measured, in epoch seconds; without nodes of which no guest was seen live."""
 
     measured: dict[str, float] = field(default_factory=dict)
     _started: dict[int, float] = field(default_factory=dict)
@@ -39,9 +39,9 @@ class Refreshes:
         self.measured = {node: statistics.median(moments) for node, moments in measured.items()}
 
     def next(self, every_s: float) -> float | None:
-        """When one node, always the same, has handed on its next figures; None while that is unknown."""
-        return self.measured[min(self.measured)] + every_s + HANDED_ON_WITHIN_S if self.measured else None
+        """When the first node by name publishes its next figures; None while that is unknown."""
+        return self.measured[min(self.measured)] + every_s + PUBLISHED_WITHIN_S if self.measured else None
 
     def is_due(self, at: float, every_s: float) -> bool:
-        """Whether any node has handed on newer figures by now than those that were listed last."""
-        return any(moment + every_s + HANDED_ON_WITHIN_S <= at for moment in self.measured.values())
+        """Whether any node has published newer figures by ``at`` than those that were listed last."""
+        return any(moment + every_s + PUBLISHED_WITHIN_S <= at for moment in self.measured.values())

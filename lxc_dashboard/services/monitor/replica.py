@@ -42,7 +42,7 @@ OnPatch = Callable[[str, Patch], Awaitable[None]]
 class Replica:
     """``last_id``: the entry of the stream that was applied last. ``recent``: the last patches, oldest first.
 
-    ``listed``: the compressor of a snapshot after the rows, whose bytes are ``listed_head``; None once a row has changed.
+    ``listed_head``: the compressed rows of a snapshot, ``listed`` the compressor after them; None once a row has changed.
     """
 
     key: str
@@ -81,7 +81,7 @@ class Replica:
         return later if later and later[0]["prev"] == v else []
 
     def snapshot(self) -> bytes:
-        """The whole list as gzipped JSON ``{columns, v, meta}``. The rows are compressed once for all versions that have them."""
+        """The whole list as gzipped JSON ``{columns, v, meta}``. The rows are compressed again only after one changed."""
         if self.listed is None:
             self.listed = zlib.compressobj(GZIP_LEVEL, wbits=GZIP_WBITS)
             self.listed_head = self.listed.compress(b'{"columns":' + msgspec.json.encode(columns(self.rows)))

@@ -15,7 +15,7 @@ Rows = dict[int, Row]
 MIB = 1024 * 1024
 BOOT_TIME_SLACK_S = 15
 RATE_STEP_BYTES = 64
-# A figure stays as it was shown while the true one is nearer than this: nobody could see the difference.
+# A shown figure stays while the true one differs by less: nobody could see the difference.
 CPU_STEP = 0.01
 SIZE_STEP = 1 / 128  # of what the guest may have at most
 RATE_STEP = 1 / 8  # of the rate that is shown
@@ -234,23 +234,22 @@ def difference(old: Mapping[int, Row], new: Mapping[int, Row]) -> tuple[dict[int
 
 
 def columns(rows: Mapping[int, Row]) -> dict[str, list[Any]]:
-    """Rows, or parts of rows, sorted by vmid, field by field: like beside like is a third of the size once it is compressed.
+    """Rows, or parts of rows, as one list a field, sorted by vmid: compressed, columns take a third of what rows take.
 
-    ``None`` stands for a field that a row does not have. ``vmid`` tells how much more each is than the one before, ``IN_MIB``
-    are told in MiB.
+    ``None``: the row does not have the field. ``vmid`` holds the difference to the vmid before. Fields in ``IN_MIB`` are in MiB.
     """
     vmids = sorted(rows)
     listed = [rows[vmid] for vmid in vmids]
     names = dict.fromkeys(name for row in listed for name in row if name != "vmid")
     steps = [vmid - before for before, vmid in zip([0, *vmids], vmids, strict=False)]
-    found: dict[str, list[Any]] = {"vmid": steps} | {name: [row.get(name) for row in listed] for name in names}
+    by_field: dict[str, list[Any]] = {"vmid": steps} | {name: [row.get(name) for row in listed] for name in names}
     for name in IN_MIB & names.keys():
-        found[name] = [None if size is None else size // MIB for size in found[name]]
-    return found
+        by_field[name] = [None if size is None else size // MIB for size in by_field[name]]
+    return by_field
 
 
 def rows_of(columns: Mapping[str, list[Any]]) -> Rows:
-    """What ``columns`` was made of; each row has its ``vmid``."""
+    """The reverse of ``columns``; each row has its ``vmid``."""
     vmids = list(accumulate(columns["vmid"]))
     names = [name for name in columns if name != "vmid"]
     rows: Rows = {vmid: {"vmid": vmid} for vmid in vmids}

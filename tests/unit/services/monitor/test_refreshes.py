@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lxc_dashboard.proxmox.schemas import Guest, Resource
-from lxc_dashboard.services.monitor.refreshes import HANDED_ON_WITHIN_S, Refreshes
+from lxc_dashboard.services.monitor.refreshes import PUBLISHED_WITHIN_S, Refreshes
 
 
 def listed(vmid: int, node: str, uptime: int) -> Resource:
@@ -24,7 +24,7 @@ def test_the_uptime_in_the_list_tells_when_the_node_measured() -> None:
     refreshes.see_live([Guest(101, uptime=1000), Guest(102, uptime=50), Guest(103)], 1_000_000.0)
     refreshes.see_listed([listed(101, "pve1", 1003), listed(102, "pve1", 53), listed(103, "pve1", 0)], 1_000_007.0)
     assert refreshes.measured == {"pve1": 1_000_003.0}
-    assert refreshes.next(10.0) == 1_000_013.0 + HANDED_ON_WITHIN_S
+    assert refreshes.next(10.0) == 1_000_013.0 + PUBLISHED_WITHIN_S
     assert not refreshes.is_due(1_000_014.0, 10.0)
     assert refreshes.is_due(1_000_015.0, 10.0)
 
