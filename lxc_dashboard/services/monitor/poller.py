@@ -17,9 +17,10 @@ from typing import Any, TypeVar
 import structlog
 
 from lxc_dashboard.errors import ApiError, PrivilegeError, ProxmoxError, UnreachableError
+from lxc_dashboard.proxmox.access import Grants
 from lxc_dashboard.proxmox.client import ProxmoxClient
 from lxc_dashboard.proxmox.schemas import Resource, TaskInfo
-from lxc_dashboard.services.monitor.overview import UP, nodes_of
+from lxc_dashboard.services.monitor.overview import UP, consoles_of, nodes_of
 from lxc_dashboard.services.monitor.rows import (
     Known,
     Rates,
@@ -37,6 +38,8 @@ log = structlog.get_logger(__name__)
 
 TASKS_EVERY_S = 3.0
 RESOURCES_EVERY_S = 12.0
+# Of the whole looks, every fifth asks what the user may do, in place of a node's daemon.
+GRANTS_EVERY_LOOKS = 5
 # PVE refreshes its figures every 10 s; past this what it lists is newer than what we asked live.
 OVERLAY_S = 11.0
 # Before the first look, of which the list may not know yet; by two clocks that need not agree.
@@ -82,6 +85,8 @@ class Poller:
     _resources: list[Resource] = field(default_factory=list)
     _heard: dict[str, bool] = field(default_factory=dict)
     _turn: int = 0
+    _whole_looks: int = 0
+    _grants: Grants | None = None
     _failures: int = 0
     _failing_since: float = 0.0
     _version: str = ""
@@ -120,14 +125,24 @@ class Poller:
             self._version = (await self.client.version()).version
         tasks = await self._tasks()
         ended = self._ended(tasks)
+        asks_grants = whole and self._whole_looks % GRANTS_EVERY_LOOKS == 0
         if whole:
             self._resources = await self.client.cluster.resources()
+        if asks_grants:
+            await self._ask_grants()
         touched = {**ended, **self._touched}
         self._touched.clear()
         await self._ask_live(touched)
         await self._show(tasks, whole=whole)
-        if whole:
+        if whole and (not asks_grants or not self._whole_looks):
             await self._ask_daemon()
+        self._whole_looks += whole
+
+    async def _ask_grants(self) -> None:
+        try:
+            self._grants = await self.client.access.grants()
+        except (ApiError, PrivilegeError) as error:
+            log.info("permissions not told", cause=str(error))
 
     async def _ask_daemon(self) -> None:
         """Ask one node that is up, the next one each time. The next look shows what came of it."""
@@ -250,6 +265,8 @@ class Poller:
             nodes = self.nodes
         if whole or nodes != self.nodes:
             self.nodes = told["nodes"] = nodes
+        if whole and self._grants is not None:
+            told["consoles"] = consoles_of(self._grants, self.rows)
         return told | ({"version": self._version, "error": "", "failing": 0} if whole else {})
 
     def _recovered(self) -> None:

@@ -7,17 +7,19 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from lxc_dashboard.proxmox import ProxmoxPool, TokenAuth
 from lxc_dashboard.proxmox.schemas import Resource
-from lxc_dashboard.services.monitor.poller import RESOURCES_EVERY_S, TASKS_EVERY_S, Poller
+from lxc_dashboard.services.monitor.poller import GRANTS_EVERY_LOOKS, RESOURCES_EVERY_S, TASKS_EVERY_S, Poller
 from lxc_dashboard.services.monitor.rows import Known, Row
 from tests.unit.proxmox.replay import Answer, Identity, RawServer, Seen, data, make_identity, refusal
 
 PATIENCE_S = 60
+ALWAYS = {"/version": {"version": "9.1.4"}, "/access/permissions": {"/vms": {"VM.Audit": 1}}}
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +45,14 @@ class Pve:
     templates: set[int] = field(default_factory=set)
     refuses: str = ""
     daemons: list[str] = field(default_factory=list)
+    grants: int = 0
 
     def __call__(self, seen: Seen) -> Answer:
         if seen.path == self.refuses:
             return refusal("403 Forbidden", "Permission check failed (/, Sys.Audit)")
-        if seen.path == "/version":
-            return data({"version": "9.1.4"})
+        self.grants += seen.path == "/access/permissions"
+        if seen.path in ALWAYS:
+            return data(ALWAYS[seen.path])
         if seen.path == "/cluster/tasks":
             return data(self.tasks)
         if seen.path == "/cluster/resources":
@@ -192,15 +196,18 @@ async def test_a_pve_that_lets_the_user_list_nothing_is_named_as_the_cause(ident
     assert list(rows) == [101]
 
 
-async def test_each_whole_look_asks_the_daemon_of_one_node_in_turn(identity: Identity) -> None:
-    pve = Pve({})
+async def test_each_whole_look_asks_one_daemon_in_turn_and_now_and_then_what_the_user_may_do(
+    identity: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lxc_dashboard.services.monitor.poller.RESOURCES_EVERY_S", 0.0)
+    pve = Pve({101: "pve1"})
     async with looking(identity, pve) as looks:
         await looks.next()
-        for _ in range(2):
-            await looks.poller._ask_daemon()
-    assert pve.daemons[:3] in (
-        [f"/nodes/{node}/lxc" for node in turn] for turn in (("pve1", "pve2", "pve1"), ("pve2", "pve1", "pve2"))
-    )
+        for _ in range(2 * GRANTS_EVERY_LOOKS - 1):
+            await looks.another(101)
+        assert pve.grants == 2
+        assert 2 * GRANTS_EVERY_LOOKS - 2 <= len(pve.daemons) < 2 * GRANTS_EVERY_LOOKS
+    assert all(one != other for one, other in pairwise(pve.daemons))
 
 
 def test_a_quiet_minute_costs_pve_no_more_than_thirty_requests() -> None:
