@@ -30,6 +30,9 @@ FEED_WORDS: Final = {
 GUEST_WORDS: Final = {
     **FEED_WORDS,
     "console": "Console",
+    "no_console": "VM.Console at /vms/{vmid} is missing. An administrator can grant it in PVE",
+    "lock": "locked: {lock}",
+    "locked": "Locked: {lock}. PVE refuses most acts until the lock is gone",
     "title": "Containers",
     "rows": "Rows",
     "counted": "{all} containers",

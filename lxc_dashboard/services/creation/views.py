@@ -59,7 +59,8 @@ class JobResult:
 @dataclass(frozen=True, slots=True)
 class JobView:
     """``ahead``: how many come before a queued one, on ``slot_node`` where it waits for room there, else for a worker; else -1.
-    ``may_*`` say what the page may offer to the one who asked; PVE still has the last word.
+    ``may_*`` say what the page may offer to the one who asked; PVE still has the last word. ``may_console`` of one's own job is
+    asked for by ``report`` alone.
     """
 
     id: UUID

@@ -5,10 +5,15 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.proxmox.schemas import Resource
 from lxc_dashboard.services.monitor.rows import MIB, Row, boot_time
 
+if TYPE_CHECKING:
+    from lxc_dashboard.proxmox.access import Grants
+
+CONSOLE_PRIVILEGE: Final = "VM.Console"
 UP = frozenset({"online", ""})
 
 
@@ -21,7 +26,8 @@ def nodes_of(
 ) -> list[Row]:
     """All nodes, in the order in which they are read. ``before``: what this said the last time. ``at``: epoch seconds.
 
-    ``cpu`` is a share of 1, memory in bytes, ``since`` when it was started; all of them 0 while it is down. ``down`` is when it was
+    ``cpu`` is a share of 1, memory in bytes, ``since`` when it was started; all of them 0 while it is down. ``maxmem`` is 0
+    where PVE tells the user none of its figures, for want of Sys.Audit. ``down`` is when it was
     first seen to be down, 0 while it is up; ``longer``: it was down already when it was first looked at.
 
     ``heard``: by node, whether its pvedaemon has answered since the last time. ``silent``: since when that of a node which is
@@ -50,6 +56,13 @@ def _silent_since(r: Resource, before: Row, at: float, heard: bool | None) -> in
 def as_read(name: str) -> list[tuple[int, str]]:
     """Sort key: pve2 comes before pve10."""
     return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"([0-9]+)", name)]
+
+
+def consoles_of(grants: Grants, rows: Iterable[int]) -> Row:
+    """Whose console the user may open: ``usual`` says it of most of ``rows``, the vmids in ``others`` are the opposite."""
+    may = {vmid: CONSOLE_PRIVILEGE in grants.at_guest(vmid) for vmid in rows}
+    usual = 2 * sum(may.values()) >= len(may)
+    return {"usual": usual, "others": sorted(vmid for vmid, allowed in may.items() if allowed is not usual)}
 
 
 def _figures(r: Resource, before: Row, at: float) -> Row:

@@ -21,9 +21,10 @@ from typing import Any, TypeVar
 import structlog
 
 from lxc_dashboard.errors import ApiError, PrivilegeError, ProxmoxError, UnreachableError
+from lxc_dashboard.proxmox.access import Grants
 from lxc_dashboard.proxmox.client import ProxmoxClient
 from lxc_dashboard.proxmox.schemas import Resource, TaskInfo
-from lxc_dashboard.services.monitor.overview import UP, nodes_of
+from lxc_dashboard.services.monitor.overview import UP, consoles_of, nodes_of
 from lxc_dashboard.services.monitor.refreshes import Refreshes
 from lxc_dashboard.services.monitor.rows import (
     Known,
@@ -51,6 +52,8 @@ AT_LEAST = 0.7
 BETWEEN = 0.6
 # At most so many whole lists without the list of one node.
 WHOLE_LISTS_IN_TURN = 2
+# In place of every fifth list of a node, PVE is asked what the user may do.
+GRANTS_EVERY_TURNS = 5
 # PVE refreshes its figures every 10 s; past this what it lists is newer than what we asked live.
 OVERLAY_S = 11.0
 # Before the first look, of which the list may not know yet; by two clocks that need not agree.
@@ -104,6 +107,8 @@ class Poller:
     _busy: dict[int, str] = field(default_factory=dict)
     _nodes_listed: list[Resource] = field(default_factory=list)
     _heard: dict[str, bool] = field(default_factory=dict)
+    _turns: int = 0
+    _grants: Grants | None = None
     _failures: int = 0
     _failing_since: float = 0.0
     _version: str = ""
@@ -147,17 +152,36 @@ class Poller:
         ended = self._ended(tasks)
         present = time.monotonic()
         between = present >= self._next_between
+        if between:
+            self._next_between = math.inf
         instead = between and self._is_whole_due()
         whole = instead or present >= self._next_whole
         listed = await self.client.cluster.resources() if whole else None
         if listed is not None:
             self._plan(listed)
+            if not self._turns and self._grants is None:
+                await self._ask_grants()
         if between and not instead:
-            await self._ask_node()
+            await self._ask_between()
         touched = {**ended, **self._touched}
         self._touched.clear()
         await self._ask_live(touched)
         await self._show(tasks, listed)
+
+    async def _ask_between(self) -> None:
+        self._whole_lists = 0
+        self._turns += 1
+        if self._turns % GRANTS_EVERY_TURNS == 0:
+            await self._ask_grants()
+        else:
+            await self._ask_node()
+
+    async def _ask_grants(self) -> None:
+        """``GET /access/permissions``: what the user may do."""
+        try:
+            self._grants = await self.client.access.grants()
+        except (ApiError, PrivilegeError) as error:
+            log.info("permissions not listed", cause=str(error))
 
     async def _hear(self, node: str, call: Awaitable[T]) -> T:
         """The result of a call that PVE hands to the pvedaemon of ``node``. Notes whether one came."""
@@ -191,7 +215,6 @@ class Poller:
 
     async def _ask_node(self) -> None:
         """``GET /nodes/{node}/lxc`` of the next node in turn. Guests in another state than their row are laid over it."""
-        self._next_between, self._whole_lists = math.inf, 0
         nodes = [r.node for r in self._nodes_listed if r.status in UP]
         if not nodes:
             return
@@ -317,6 +340,8 @@ class Poller:
             nodes = self.nodes
         if whole or nodes != self.nodes:
             self.nodes = told["nodes"] = nodes
+        if whole and self._grants is not None:
+            told["consoles"] = consoles_of(self._grants, self.rows)
         return told | ({"version": self._version, "error": "", "failing": 0} if whole else {})
 
     def _recovered(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lxc_dashboard.proxmox import ProxmoxClient, ProxmoxPool, TaskResult, TokenAuth
+from lxc_dashboard.proxmox.access import Grants
 from lxc_dashboard.proxmox.caller import Noun
 from lxc_dashboard.proxmox.schemas import ClusterOptions, LogPage, TerminalTicket
 from tests.unit.proxmox.replay import UPID, Answer, Identity, RawServer, data
@@ -39,6 +40,7 @@ CALLS: list[Case] = [
     ("version", lambda c: c.version(), "GET /version", {}),
     ("access.domains", lambda c: c.access.domains(), "GET /access/domains", {}),
     ("access.permissions", lambda c: c.access.permissions("/vms/101"), "GET /access/permissions", {"path": "/vms/101"}),
+    ("access.grants", lambda c: c.access.grants(), "GET /access/permissions", {}),
     ("cluster.resources", lambda c: c.cluster.resources("vm"), "GET /cluster/resources", {"type": "vm"}),
     ("cluster.find_guest", lambda c: c.cluster.find_guest(101), "GET /cluster/resources", {"type": "vm"}),
     ("cluster.status", lambda c: c.cluster.status(), "GET /cluster/status", {}),
@@ -258,6 +260,7 @@ def expected(name: str) -> Any:
     call = name.rpartition(".")[2]
     values: dict[str, Any] = {
         "permissions": {"VM.Audit", "VM.Console"},
+        "grants": Grants({}),
         "nextid": 100,
         "options": ClusterOptions(allowed_tags=["web"]),
         "vmid_is_free": True,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from lxc_dashboard.proxmox.access import Grants
 from lxc_dashboard.proxmox.schemas import Resource
-from lxc_dashboard.services.monitor.overview import as_read, nodes_of
+from lxc_dashboard.services.monitor.overview import as_read, consoles_of, nodes_of
 from lxc_dashboard.services.monitor.rows import Row
 
 
@@ -53,3 +54,10 @@ def test_since_when_pvedaemon_is_silent_stays_until_it_is_heard_or_its_node_goes
     assert [again["silent"], unasked["silent"]] == [1000, 1000]
     assert nodes_of([node("pve1")], {}, [unasked], 1036, {"pve1": True})[0]["silent"] == 0
     assert nodes_of([node("pve1", "offline")], {}, [unasked], 1036)[0]["silent"] == 0
+
+
+def test_whose_console_may_be_opened_is_told_by_the_fewer() -> None:
+    grants = Grants({"/vms": {"VM.Console": 1}, "/vms/102": {"VM.Audit": 1}})
+    assert consoles_of(grants, [101, 102, 103]) == {"usual": True, "others": [102]}
+    grants = Grants({"/vms": {"VM.Audit": 1}, "/vms/102": {"VM.Console": 0}})
+    assert consoles_of(grants, [101, 102, 103]) == {"usual": False, "others": [102]}

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from lxc_dashboard.services.monitor.rows import Known, Row
 from tests.unit.proxmox.replay import Answer, Identity, RawServer, Seen, data, make_identity, refusal
 
 PATIENCE_S = 60
+ALWAYS = {"/version": {"version": "9.1.4"}, "/access/permissions": {"/vms": {"VM.Audit": 1}}}
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +47,14 @@ class Pve:
     templates: set[int] = field(default_factory=set)
     refuses: str = ""
     daemons: list[str] = field(default_factory=list)
+    grants: int = 0
 
     def __call__(self, seen: Seen) -> Answer:
         if seen.path == self.refuses:
             return refusal("403 Forbidden", "Permission check failed (/, Sys.Audit)")
-        if seen.path == "/version":
-            return data({"version": "9.1.4"})
+        self.grants += seen.path == "/access/permissions"
+        if seen.path in ALWAYS:
+            return data(ALWAYS[seen.path])
         if seen.path == "/cluster/tasks":
             return data(self.tasks)
         if seen.path == "/cluster/resources":
@@ -231,17 +235,18 @@ async def test_the_end_of_a_start_is_looked_for_sooner_than_other_tasks(identity
         assert looks.poller._pause() == poller.YOUNG_EVERY_S
 
 
-async def test_the_nodes_are_asked_in_turn_for_their_own_lists(
+async def test_the_nodes_are_asked_in_turn_for_their_lists_and_now_and_then_pve_for_what_the_user_may_do(
     identity: Identity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(poller, "RESOURCES_EVERY_S", 3600.0)
+    monkeypatch.setattr(poller, "RESOURCES_EVERY_S", 0.0)
     pve = Pve({101: "pve1"})
     async with looking(identity, pve) as looks:
         await looks.next()
-        for _ in range(3):
-            looks.poller._next_between = 0.0
+        for _ in range(2 * poller.GRANTS_EVERY_TURNS - 1):
             await looks.another(101)
-    assert pve.daemons == ["/nodes/pve1/lxc", "/nodes/pve2/lxc", "/nodes/pve1/lxc"]
+        assert pve.grants == 2
+        assert 2 * poller.GRANTS_EVERY_TURNS - 2 <= len(pve.daemons) < 2 * poller.GRANTS_EVERY_TURNS
+    assert all(one != other for one, other in pairwise(pve.daemons))
 
 
 def test_a_quiet_minute_costs_pve_no_more_than_thirty_requests() -> None:
