@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -80,3 +82,26 @@ async def test_what_moved_between_the_reading_of_the_page_and_the_first_look_is_
         assert await told.get() == jobs_hub.room_of(ENDPOINT)
     await hub.close()
     assert changed == [ENDPOINT]
+
+
+async def test_an_endpoint_without_an_unfinished_job_is_looked_at_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks, told = list[int](), asyncio.Queue[int]()
+
+    async def pulse(_runtime: Any, _endpoint_id: UUID) -> Any:
+        looks.append(1)
+        return (replace(running(100), finished_at=datetime.now(UTC)),)
+
+    async def tell(_room: str, tick: int) -> None:
+        told.put_nowait(tick)
+
+    monkeypatch.setattr(jobs_hub, "pulse", pulse)
+    monkeypatch.setattr(jobs_hub, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(jobs_hub, "IDLE_EVERY_S", 3600.0)
+    rooms: Any = Rooms()
+    hub = JobsHub(lambda: None, rooms, tell, lambda _: None)  # type: ignore[arg-type, return-value]  # as above
+    await hub.watch("sid", ENDPOINT)
+    await told.get()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    await hub.close()
+    assert len(looks) == 1
