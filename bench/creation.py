@@ -31,6 +31,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from bench.parts.bare_script import NODES, OSTEMPLATE, STORAGE, BareScript, bare_script, placed
+from bench.parts.usage import cpu_s
 from lxc_dashboard.db.models import Creation, CreationState
 from lxc_dashboard.db.repositories.creations import FINISHED
 from lxc_dashboard.proxmox.auth import login
@@ -112,12 +113,6 @@ async def timed(stack: Stack, work: Awaitable[None]) -> Measured:
     used, begun = cpu_s(pid), time.perf_counter()
     await work
     return Measured(time.perf_counter() - begun, cpu_s(pid) - used)
-
-
-def cpu_s(pid: int) -> float:
-    """What a process has used until now, from ``/proc``."""
-    words = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
 # ------------------------------------------------------------------ the product

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import reflex as rx
 import structlog
+from reflex.state import StateUpdate
 
 from lxc_dashboard import frontend, logs, pages
 from lxc_dashboard.api.connections import Connections
@@ -55,6 +56,12 @@ async def _read_templates(runtime: Runtime) -> None:
         log.warning("templates not read at the start", cause=str(error))
 
 
+async def _push_patch(room: str, patch: dict[str, Any], status: dict[str, Any]) -> None:
+    """Push the list's patch and the frame's status in one frame: every page that shows the list shows both."""
+    beside = running.feed_update_of(status).delta if status else {}
+    await process.sockets.push(room, StateUpdate(delta={**update_of(patch).delta, **beside}))
+
+
 @asynccontextmanager
 async def _running() -> AsyncIterator[None]:
     from lxc_dashboard.services.auth.endpoints import ensure_endpoint_from_settings
@@ -68,12 +75,14 @@ async def _running() -> AsyncIterator[None]:
         bounding = asyncio.create_task(connections.follow(), name="connections")
         try:
             async with (
-                process.feeding(lambda room, patch: process.sockets.push(room, update_of(patch))),
+                process.feeding(_push_patch),
                 process.telling_jobs(lambda room, tick: process.sockets.push(room, ticks.update_of(tick))),
                 process.telling_running(
                     Telling(
                         shown=lambda room, shown: process.sockets.push(room, running.update_of(shown)),
-                        status=lambda room, status: process.sockets.push(room, running.feed_update_of(status)),
+                        status=lambda room, status, but: process.sockets.push(
+                            room, running.feed_update_of(status), but=but
+                        ),
                     )
                 ),
             ):

@@ -23,6 +23,10 @@ function downLine(node, words) {
   return `${since}; ${fill(node.containers === 1 ? words.down_guest : words.down_guests, { count: node.containers.toLocaleString("en") })}`;
 }
 
+function silentLine(node, words) {
+  return fill(words.silent_daemon, { node: node.name, time: clock(node.silent) });
+}
+
 function failing(meta, words) {
   return meta.failing ? fill(words.failing, { cause: meta.error, time: clock(meta.failing) }) : meta.error;
 }
@@ -36,8 +40,8 @@ export function Notes({ failure, meta, load, words }) {
   return h("div", { className: "stack-small" },
     failure ? h("div", { className: "note bad", role: "alert" }, h("span", { className: "grow" }, failure), again(load, words)) : null,
     meta.error && known ? h("div", { className: "note bad", role: "alert", title: meta.failing ? exact(meta.failing) : undefined }, `${failing(meta, words)}. ${words.as_old}`) : null,
-    ...(meta.nodes || []).filter((node) => node.down).map((node) =>
-      h("div", { key: node.name, className: "note warm", role: "status", title: exact(node.down) }, downLine(node, words))));
+    ...(meta.nodes || []).filter((node) => node.down || node.silent).map((node) =>
+      h("div", { key: node.name, className: "note warm", role: "status", title: exact(node.down || node.silent) }, node.down ? downLine(node, words) : silentLine(node, words))));
 }
 
 // Where PVE has told nothing yet: the cause, what to do about it, and a way to ask again. `icon`: what stands before it.

@@ -1,8 +1,8 @@
 // The rows of the live list, kept outside of React's state: a patch touches a few of thousands.
-// A snapshot comes over HTTP ({v, columns: {field: [value]}, meta}, or without columns where no rows are wanted), then patches ({v, prev, rows: {vmid: fields}, gone: [vmid], meta}), each of
+// A snapshot comes over HTTP ({v, columns: {field: [value]}, meta}, or without columns where no rows are wanted), then patches ({v, prev, rows or packed, gone: [vmid], meta}), each of
 // which names the one before it: where that is not the last one merged, something was missed and all is fetched again.
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
-import { rowsOf } from "$/public/external/lxc_dashboard/components/guest_table/guest_rows.js";
+import { changesOf, rowsOf } from "$/public/external/lxc_dashboard/components/guest_table/guest_rows.js";
 
 const SILENT_AFTER_MS = 9000;
 export const FILTERS = ["status", "node", "pool", "tag"];
@@ -36,8 +36,10 @@ function matches(row, view, wanted) {
   return wanted.every((word) => row.text.includes(word));
 }
 
+const SEARCHED = ["name", "node", "address", "pool", "recipe", "tags"];
+
 function withText(row) {
-  row.text = [row.vmid, row.name, row.node, row.address, row.pool, row.recipe, ...(row.tags || [])].join(" ").toLowerCase();
+  row.text = [row.vmid, ...SEARCHED.map((name) => row[name]).flat()].join(" ").toLowerCase();
   return row;
 }
 
@@ -59,9 +61,9 @@ export function writeView(view) {
 }
 
 function merge(feed, patch) {
-  for (const [vmid, fields] of feed.listed ? Object.entries(patch.rows || {}) : []) {
+  for (const [vmid, fields] of feed.listed ? patch.changes : []) {
     const row = { ...(feed.rows.get(vmid) || {}), ...fields };
-    feed.rows.set(vmid, withText(row));
+    feed.rows.set(vmid, SEARCHED.some((name) => name in fields) ? withText(row) : row);
   }
   for (const vmid of patch.gone || []) feed.rows.delete(String(vmid));
   if (patch.meta) feed.meta = { ...feed.meta, ...patch.meta };
@@ -82,7 +84,7 @@ async function snapshot(url, words) {
 
 // [feed, version, failure, load]: version grows with each change of feed.
 export function useFeed(snapshotUrl, patch, words, onWatch, onLeave) {
-  const store = useRef({ v: -1, listed: true, rows: new Map(), meta: {}, heard: 0, loading: false, later: [] });
+  const store = useRef({ v: -1, here: false, listed: true, rows: new Map(), meta: {}, heard: 0, loading: false, later: [], taking: Promise.resolve() });
   const [version, setVersion] = useState(0);
   const [failure, setFailure] = useState("");
   const bump = useCallback(() => setVersion((n) => n + 1), []);
@@ -108,32 +110,45 @@ export function useFeed(snapshotUrl, patch, words, onWatch, onLeave) {
       setFailure(error instanceof TypeError || !error.message ? words.silent : error.message);
     } finally {
       feed.loading = false;
+      // The room is entered with the version that is known by now, so that the server sends what came since.
+      if (feed.here) onWatch(feed.v);
       bump();
     }
     if (missed) await load();
   }, [snapshotUrl, bump]);
 
-  useEffect(() => { onWatch(); load(); return () => onLeave(); }, [load]);
+  const take = useCallback(async (patch) => {
+    const feed = store.current;
+    const entry = { ...patch, changes: feed.listed ? await changesOf(patch) : [] };
+    if (entry.v <= feed.v) return;
+    if (feed.loading) { feed.later.push(entry); return; }
+    // Missed, or never had: what could not be read at first is read with the next push.
+    if (entry.prev !== feed.v) { load(); return; }
+    merge(feed, entry);
+    setFailure("");
+    bump();
+  }, [load, bump]);
+
+  useEffect(() => {
+    store.current.here = true;
+    load();
+    return () => { store.current.here = false; onLeave(); };
+  }, [load]);
   useEffect(() => {
     const feed = store.current;
     if (!patch || patch.v === undefined || patch.v <= feed.v) return;
     feed.heard = Date.now();
-    if (feed.loading) { feed.later.push(patch); return; }
-    // Missed, or never had: what could not be read at first is read with the next push.
-    if (patch.prev !== feed.v) { load(); return; }
-    merge(feed, patch);
-    setFailure("");
-    bump();
-  }, [patch, load, bump]);
+    // In their order: unpacking is asynchronous.
+    feed.taking = feed.taking.then(() => take(patch)).catch(load);
+  }, [patch, take, load]);
   useEffect(() => {
     const timer = setInterval(() => {
       if (Date.now() - store.current.heard < SILENT_AFTER_MS || document.hidden) return;
       store.current.heard = Date.now();
-      onWatch();
       load();
     }, 1000);
     return () => clearInterval(timer);
-  }, [load, onWatch]);
+  }, [load]);
   return [store.current, version, failure, load];
 }
 

@@ -44,9 +44,15 @@ function meterOf(used, total, label, words) {
   return h(Meter, { value: used, total, label, detail: fill(words.used_of, { used: bytes(used), total: bytes(total) }) });
 }
 
+// The lock that PVE holds on a guest (backup, snapshot, migrate) stands in place of its tags, so that a long name leaves room for it.
+function marks(row, words) {
+  if (row.lock) return [h("span", { key: "lock", className: "badge warm lock", title: fill(words.locked, { lock: row.lock }) }, fill(words.lock, { lock: row.lock }))];
+  return (row.tags || []).slice(0, 3).map((tag) => h("span", { key: tag, className: "badge" }, tag));
+}
+
 function name(row, words) {
   const shown = row.job ? h(Link, { to: `/jobs/${row.job}`, title: words.how_created }, row.name) : h("span", { title: row.name }, row.name);
-  return h("span", { className: "guest-name", title: [row.name, ...(row.tags || [])].join(", ") }, shown, ...(row.tags || []).slice(0, 3).map((tag) => h("span", { key: tag, className: "badge" }, tag)));
+  return h("span", { className: "guest-name", title: [row.name, ...(row.tags || [])].join(", ") }, shown, ...marks(row, words));
 }
 
 function cell(row, key, words) {
@@ -61,16 +67,27 @@ function cell(row, key, words) {
   return row[key] ? h("span", { title: row[key] }, row[key]) : "";
 }
 
-function Acts({ row, act, consoleUrl, words }) {
+// Whether the user may open its console. Before PVE has told, the console's own page says so.
+function mayConsole({ consoles }, vmid) {
+  return !consoles || consoles.usual !== consoles.others.includes(vmid);
+}
+
+function Console({ row, allowed, consoleUrl, words }) {
+  const label = `${words.console} CT ${row.vmid} ${row.name}`;
+  const shared = { className: "button small mono", title: allowed ? words.console : fill(words.no_console, { vmid: row.vmid }), onClick: (event) => event.stopPropagation() };
+  if (allowed) return h(Link, { ...shared, to: fill(consoleUrl, { vmid: row.vmid }), "aria-label": label }, ">_");
+  return h("button", { ...shared, type: "button", disabled: true, "aria-label": `${label}. ${shared.title}` }, ">_");
+}
+
+function Acts({ row, act, allowed, consoleUrl, words }) {
   const idle = !row.busy && row.status !== "unknown" && row.lifecycle !== "creating";
   const button = (action) => h("button", {
     key: action, type: "button", className: "button small", disabled: !idle, "aria-label": `${words[action]} CT ${row.vmid} ${row.name}`,
     onClick: (event) => { event.stopPropagation(); act(row, action); },
   }, words[action]);
   if (row.status !== "running") return h("span", { className: "guest-acts" }, button("start"));
-  const label = `${words.console} CT ${row.vmid} ${row.name}`;
   return h("span", { className: "guest-acts" },
-    h(Link, { className: "button small mono", to: fill(consoleUrl, { vmid: row.vmid }), "aria-label": label, title: words.console, onClick: (event) => event.stopPropagation() }, ">_"),
+    h(Console, { row, allowed, consoleUrl, words }),
     ["shutdown", "stop"].map(button));
 }
 
@@ -79,7 +96,7 @@ function Mark({ row, words }) {
   return h("span", { className: `dot ${shape}`, title: word, role: "img", "aria-label": word });
 }
 
-function Line({ row, index, rowPx, narrow, chosen, choose, act, consoleUrl, words }) {
+function Line({ row, index, rowPx, narrow, chosen, choose, act, allowed, consoleUrl, words }) {
   const props = {
     role: "row", "aria-rowindex": index + 2, "aria-current": chosen ? "true" : undefined, "data-vmid": row.vmid, "data-status": row.status,
     className: `${narrow ? "guest-card" : "guest-row"}${chosen ? " selected" : ""}`, style: { top: index * rowPx }, onClick: () => choose(row.vmid),
@@ -87,12 +104,12 @@ function Line({ row, index, rowPx, narrow, chosen, choose, act, consoleUrl, word
   if (narrow) {
     return h("div", props,
       h("div", { role: "cell", className: "guest-card-head" }, h(Mark, { row, words }), h("span", { className: "num" }, row.vmid), name(row, words), h("span", { className: "soft" }, stateOf(row, words)[1])),
-      h("div", { role: "cell", className: "guest-card-foot" }, h("span", { className: "mono" }, [row.node, row.address].filter(Boolean).join(" · ")), h(Acts, { row, act, consoleUrl, words })));
+      h("div", { role: "cell", className: "guest-card-foot" }, h("span", { className: "mono" }, [row.node, row.address].filter(Boolean).join(" · ")), h(Acts, { row, act, allowed, consoleUrl, words })));
   }
   return h("div", props,
     h("div", { role: "cell", className: "guest-cell mark" }, h(Mark, { row, words })),
     ...COLUMNS.map(([key, kind]) => h("div", { key, role: "cell", className: `guest-cell ${kind} col-${key}` }, cell(row, key, words))),
-    h("div", { role: "cell", className: "guest-cell acts" }, h(Acts, { row, act, consoleUrl, words })));
+    h("div", { role: "cell", className: "guest-cell acts" }, h(Acts, { row, act, allowed, consoleUrl, words })));
 }
 
 function Head({ view, change, words }) {
@@ -214,7 +231,7 @@ export function GuestTable({ snapshotUrl, consoleUrl, patch, words, onAct, onWat
   useKeys(shown, chosen, choose, inputRef, box, rowPx);
   const act = (row, action) => (words[`${action}_means`] ? setAsked({ row, action }) : onAct(row.vmid, row.node, row.name, action));
   const clear = () => change({ q: "", status: "", node: "", pool: "", tag: "" });
-  const lines = shown.slice(first, last).map((row, offset) => h(Line, { key: row.vmid, row, index: first + offset, rowPx, narrow, chosen: row.vmid === chosen, choose, act, consoleUrl, words }));
+  const lines = shown.slice(first, last).map((row, offset) => h(Line, { key: row.vmid, row, index: first + offset, rowPx, narrow, chosen: row.vmid === chosen, choose, act, allowed: mayConsole(feed.meta, row.vmid), consoleUrl, words }));
   return h("section", { className: `guests${narrow ? " narrow" : ""}`, "aria-label": words.title },
     h("p", { className: "count", role: "status" }, counted(shown, feed, words)),
     feed.v >= 0 && feed.rows.size === 0 ? null : h(Filters, { view, change, found, inputRef, words }),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import reflex as rx
 from reflex_base.components.component import NoSSRComponent, field
+from reflex_base.utils.imports import ImportDict
 
 from lxc_dashboard import text
 from lxc_dashboard.components.controls import icon
@@ -28,9 +29,11 @@ def _act_arguments(
 if TYPE_CHECKING:
     Acting = rx.EventHandler
     NoArgs = rx.EventHandler
+    OfVersion = rx.EventHandler
 else:
     Acting = rx.EventHandler[_act_arguments]
     NoArgs = rx.EventHandler[rx.event.no_args_event_spec]
+    OfVersion = rx.EventHandler[rx.event.passthrough_event_spec(int)]
 
 
 class GuestTable(NoSSRComponent):
@@ -44,9 +47,18 @@ class GuestTable(NoSSRComponent):
     patch: rx.Var[dict[str, Any]] = field()
     words: rx.Var[dict[str, str]] = field()
     on_act: Acting = field()
-    on_watch: NoArgs = field()
+    on_watch: OfVersion = field()
     on_leave: NoArgs = field()
 
+    def add_imports(self) -> ImportDict:
+        """Load the script with the page, not after the page is hydrated."""
+        return {"": _GUEST_TABLE}
 
-def guest_table(**props: Any) -> rx.Component:
-    return GuestTable.create(icon("circle-alert", 20), words=dict(text.GUEST_WORDS), **props)
+
+def guest_table(snapshot_url: str, **props: Any) -> rx.Component:
+    """The table, and a preload of its snapshot: the browser fetches it while the scripts load."""
+    table = GuestTable.create(
+        icon("circle-alert", 20), words=dict(text.GUEST_WORDS), snapshot_url=snapshot_url, **props
+    )
+    early = rx.el.link(rel="preload", href=snapshot_url, cross_origin="anonymous", custom_attrs={"as": "fetch"})
+    return rx.fragment(early, table)

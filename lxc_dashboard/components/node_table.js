@@ -35,13 +35,19 @@ function Figures({ nodes, listUrl, words }) {
     unknown ? h(Figure, { label: words.containers_unknown }, link("unknown", unknown)) : null);
 }
 
+// A node's figure: nothing while it is down, and no number where PVE tells the user none.
+function Known({ node, words, children }) {
+  if (node.down) return null;
+  return node.maxmem ? children : h("span", { className: "soft", title: fill(words.no_figures, { node: node.name }) }, words.unknown);
+}
+
 function Line({ node, listUrl, words }) {
   const detail = fill(words.used_of, { used: bytes(node.mem), total: bytes(node.maxmem) });
   return h("tr", null,
     h("td", null, h(Link, { className: "mono", to: listed(listUrl, "node", node.name) }, node.name)),
     h("td", null, h("span", { className: `dot ${node.down ? "unknown" : "running"}`, "aria-hidden": true }), " ", node.down ? words.offline : words.online),
-    h("td", null, node.down ? null : h(Meter, { value: node.cpu, label: words.cpu, detail: fill(words.of_cores, { cores: node.maxcpu }) })),
-    h("td", null, node.down ? null : h(Meter, { value: node.mem, total: node.maxmem, label: words.mem, detail })),
+    h("td", null, h(Known, { node, words }, h(Meter, { value: node.cpu, label: words.cpu, detail: fill(words.of_cores, { cores: node.maxcpu }) }))),
+    h("td", null, h(Known, { node, words }, h(Meter, { value: node.mem, total: node.maxmem, label: words.mem, detail }))),
     h("td", { className: "num wide spare" }, node.maxmem ? bytes(node.maxmem) : null),
     h("td", { className: "num" }, `${node.down ? "?" : count(node.running)}/${count(node.containers)}`),
     h("td", { className: "num wide" }, node.since ? span(Date.now() / 1000 - node.since) : null));

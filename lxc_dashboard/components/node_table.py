@@ -16,8 +16,10 @@ _NODE_TABLE = script(__name__, "node_table.js")
 # mypy takes Reflex's annotation of an event trigger for a value.
 if TYPE_CHECKING:
     NoArgs = rx.EventHandler
+    OfVersion = rx.EventHandler
 else:
     NoArgs = rx.EventHandler[rx.event.no_args_event_spec]
+    OfVersion = rx.EventHandler[rx.event.passthrough_event_spec(int)]
 
 
 class NodeTable(NoSSRComponent):
@@ -31,7 +33,7 @@ class NodeTable(NoSSRComponent):
     create_url: rx.Var[str] = field()
     patch: rx.Var[dict[str, Any]] = field()
     words: rx.Var[dict[str, str]] = field()
-    on_watch: NoArgs = field()
+    on_watch: OfVersion = field()
     on_leave: NoArgs = field()
 
 

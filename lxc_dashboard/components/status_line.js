@@ -3,7 +3,7 @@ import { createElement as h, useEffect, useState } from "react";
 
 const STALE_S = 15;
 
-// What was told last, and when what it tells of was true, by this browser's clock: the next page begins with it.
+// The last push (its ``at`` differs with each look at PVE), and when its look was, by this browser's clock: the next page begins with it.
 let told = null;
 let known = { all: 0 };
 
@@ -27,6 +27,6 @@ export function StatusLine({ feed, words }) {
   }, []);
   take(feed);
   const age = known.at ? Math.max(0, Math.round((Date.now() - known.at) / 1000)) : 0;
-  const stale = known.at ? age >= STALE_S : Boolean(known.error);
+  const stale = Boolean(known.error) || age >= STALE_S;
   return h("div", { className: "status-left", title: known.error || undefined }, h("span", { id: "feed-status", className: stale ? "stale" : undefined }, lineOf(known, age, words)));
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from lxc_dashboard.proxmox.caller import Noun
@@ -12,13 +14,35 @@ _DOMAINS = many(Domain)
 _ANYTHING = plain(Any)
 
 
-def _held(body: bytes) -> dict[str, frozenset[str]]:
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """What a user holds: by path, each privilege and whether it propagates to the paths below."""
+
+    by_path: Mapping[str, Mapping[str, Any]]
+
+    def at(self, path: str) -> frozenset[str]:
+        """The privileges at exactly ``path``."""
+        return frozenset(self.by_path.get(path, ()))
+
+    def at_guest(self, vmid: int) -> frozenset[str]:
+        """The privileges on a guest that PVE lists for the user.
+
+        PVE leaves out a path that has no ACL of its own, and one where nothing is held. A listed guest is never the second:
+        VM.Audit is held there. So what propagates from ``/vms`` holds.
+        """
+        own = self.by_path.get(f"/vms/{vmid}")
+        if own is not None:
+            return frozenset(own)
+        return frozenset(privilege for privilege, propagates in self.by_path.get("/vms", {}).items() if propagates)
+
+
+def _grants(body: bytes) -> Grants:
     found = _ANYTHING.decode(body)
     paths = found.items() if isinstance(found, dict) else ()
-    return {path: frozenset(privileges) for path, privileges in paths if isinstance(privileges, dict)}
+    return Grants({path: privileges for path, privileges in paths if isinstance(privileges, dict)})
 
 
-_PERMISSIONS: Shape[dict[str, frozenset[str]]] = Shape(_held)
+_GRANTS: Shape[Grants] = Shape(_grants)
 
 
 class Access(Noun):
@@ -26,17 +50,14 @@ class Access(Noun):
         """``GET /access/domains``: the realms; needs no sign-in."""
         return await self._caller.get("/access/domains", _DOMAINS)
 
-    async def all_permissions(self) -> dict[str, frozenset[str]]:
-        """``GET /access/permissions``: the user's own privileges at each path that PVE knows and where they hold any.
-
-        The paths of all pools are among them. What is inherited below a path that is not listed is not in it.
-        """
-        return await self._caller.get("/access/permissions", _PERMISSIONS)
-
     async def permissions(self, path: str) -> frozenset[str]:
         """``GET /access/permissions?path=``: the user's own privileges at exactly ``path`` (``/vms/101``).
 
         A privilege is held where its key is present; PVE's value is only the propagate flag: 1, 0 or null.
         """
-        found = await self._caller.get("/access/permissions", _PERMISSIONS, {"path": path})
-        return found.get(path, frozenset())
+        found = await self._caller.get("/access/permissions", _GRANTS, {"path": path})
+        return found.at(path)
+
+    async def grants(self) -> Grants:
+        """``GET /access/permissions``: the user's own privileges at every path of the ACL, pool members among them."""
+        return await self._caller.get("/access/permissions", _GRANTS)

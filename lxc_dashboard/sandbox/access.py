@@ -96,14 +96,16 @@ class Access(Checks):
         ]
 
     async def _permissions(self, v: Values, user: str) -> dict[str, dict[str, int]]:
-        """``{path: {privilege: propagate}}``; a whole dump leaves out the paths without any."""
+        """``{path: {privilege: propagate}}``; a whole dump has the paths of the ACL and of pool members, without the empty ones."""
         who = v.get("userid") or user
         if who != user and who.partition("!")[0] != user:
             self.require(user, "/access", "Sys.Audit")
         if v.get("path"):
             return {v["path"]: dict(self.privileges(who, v["path"]))}
         pools = [f"/pool/{name}" for name in self.pools]
-        held = {path: dict(self.privileges(who, path)) for path in [*self.directory.known_paths(), *pools]}
+        members = [f"/vms/{vmid}" for vmids in self.pools.values() for vmid in vmids]
+        paths = {*self.directory.known_paths(), *pools, *members}
+        held = {path: dict(self.privileges(who, path)) for path in sorted(paths)}
         return {path: privs for path, privs in held.items() if privs}
 
     async def _domains(self, _v: Values, _user: str) -> list[dict[str, str]]:

@@ -12,7 +12,8 @@ from fakepve.model import PveError
 from fakepve.server import API, USER, FakePve, params
 
 from lxc_dashboard.sandbox.directory import ROOT
-from lxc_dashboard.sandbox.wire import json_answer
+from lxc_dashboard.sandbox.faults import Faults
+from lxc_dashboard.sandbox.wire import DAEMON_DOWN, json_answer
 
 FORM_TYPES = ("application/x-www-form-urlencoded", "application/octet-stream", "multipart/form-data")
 LARGEST_FORM_BYTES = 512 * 1024
@@ -23,6 +24,8 @@ Call = Callable[[Any, Values], Awaitable[Any]]
 
 class Checks(FakePve):
     """The schema's checks of fakepve, in PVE's order: method, token, privileges, node, parameters."""
+
+    faults: Faults
 
     async def checked(self, request: web.Request, call: Callable[[Values, str], Awaitable[Any]]) -> web.Response:
         """Judge ``request``, then answer with what ``call(values, user)`` gives."""
@@ -93,7 +96,14 @@ class Checks(FakePve):
         refusal = await _unreadable(request)
         if refusal is not None:
             return refusal
+        if self._needs_daemon(request) and (path_node or min(self.nodes)) in self.faults.daemons_down:
+            return web.Response(status=595, reason=DAEMON_DOWN)
         return await super()._answer(request, handler, generic, path_node)
+
+    def _needs_daemon(self, request: web.Request) -> bool:
+        """Whether pveproxy hands this call to pvedaemon: those that PVE's schema marks as protected."""
+        match = self.resolve(request, API)
+        return bool(match and match.methods.get(request.method, {}).get("protected"))
 
 
 def _relative(request: web.Request) -> str:

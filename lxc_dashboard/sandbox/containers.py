@@ -79,6 +79,10 @@ class Containers(Access, Tasks):
         if running != (guest.status == "running"):
             self._mark(guest, running=running)
 
+    def power_off(self, vmid: int) -> None:
+        """End a guest without processes as its own ``poweroff`` does."""
+        self._mark(self.cts.get(vmid), running=False)
+
     def _mark(self, guest: Any, *, running: bool) -> None:
         guest.status = "running" if running else "stopped"
         guest.started_at = time.time() if running else None

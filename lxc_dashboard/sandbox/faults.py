@@ -22,7 +22,8 @@ class WriteFault:
 @dataclass(slots=True)
 class Faults:
     """``drop_share`` of requests lose their connection; ``mute`` accepts requests and never answers them;
-    ``filesystem_down`` refuses every call, as PVE does while pmxcfs restarts.
+    ``filesystem_down`` refuses every call, as PVE does while pmxcfs restarts; ``daemons_down`` names the nodes whose
+    pvedaemon does not run.
 
     ``unanswered`` counts those that were left so, ``lost`` those that ``drop_share`` took.
     """
@@ -32,6 +33,7 @@ class Faults:
     mute: bool = False
     stale_stats: bool = False
     filesystem_down: bool = False
+    daemons_down: set[str] = field(default_factory=set)
     unanswered: int = 0
     lost: int = 0
     writes: list[WriteFault] = field(default_factory=list)
@@ -45,6 +47,7 @@ class Faults:
         self.stale_stats = self.filesystem_down = False
         self.writes.clear()
         self.hanging.clear()
+        self.daemons_down.clear()
         self.unmute()
 
     def unmute(self) -> None:

@@ -196,6 +196,11 @@ class SandboxNode:
         if offline:
             self.api.gone_since[node] = time.time()
 
+    def pvedaemon_down(self, node: str = "", down: bool = True) -> None:
+        """Calls that PVE hands to the pvedaemon of ``node`` get 595; the first node's where none is named. ``/cluster`` and ``/version`` answer."""
+        name = node or min(self.api.nodes)
+        (self.faults.daemons_down.add if down else self.faults.daemons_down.discard)(name)
+
     def slow(self, seconds: float) -> None:
         """Every answer comes this much later; 0 ends it."""
         self.faults.latency_s = seconds
@@ -227,6 +232,11 @@ class SandboxNode:
     def hang_task(self, ttype: str) -> None:
         """The next task of this type (``vzcreate``, ``vzstart``) runs until it is stopped."""
         self.faults.hanging.append(ttype)
+
+    def power_off(self, vmid: int) -> None:
+        """A guest without processes powers itself off: no task says so."""
+        self.api.power_off(vmid)
+        self._keep(vmid)
 
     def lock_guest(self, vmid: int, lock: str = "backup") -> None:
         self.api.snapshot_lock(vmid, lock)

@@ -23,6 +23,7 @@ GZIP_LEVEL = 1
 TICKET_PATHS = tuple(prefix + "/access/ticket" for prefix in FORMATS)
 FILESYSTEM_DOWN = "RPCEnvironment init request failed: Unable to load access control list: Connection refused"
 FAILED_SIGN_IN_PVE_S = 3.0
+DAEMON_DOWN = "Connection refused"
 UNANSWERED_PVE_S = 3.0  # a peer without a route; one that refuses is told at once
 
 
@@ -66,7 +67,8 @@ class Wire(FakePve):
             await asyncio.sleep(delay)
             return response if request.path in TICKET_PATHS else _bare(response)
         if response.status in UNANSWERED:
-            await self.pause(UNANSWERED_PVE_S)
+            if response.reason != DAEMON_DOWN:
+                await self.pause(UNANSWERED_PVE_S)
             return _bare(response)
         if response.status == web.HTTPNotImplemented.status_code and response.content_type == "application/json":
             body = json.loads(response.text or "{}")

@@ -9,6 +9,7 @@ import reflex as rx
 
 from lxc_dashboard import routes, text
 from lxc_dashboard.errors import NotFoundError
+from lxc_dashboard.services.auth import privileges
 from lxc_dashboard.services.containers import console, lifecycle
 from lxc_dashboard.services.containers.lifecycle import Act, Guest
 from lxc_dashboard.state.base import PageState, requires, runtime, said, session
@@ -56,5 +57,6 @@ class ConsoleState(PageState, rx.State):
         if not (wanted.isascii() and wanted.isdigit() and len(wanted) <= VMID_DIGITS):
             raise NotFoundError(text.NO_SUCH_GUEST)
         guest, runs = await console.find(runtime(), session(), int(wanted))
+        await privileges.require(runtime(), session(), f"/vms/{guest.vmid}", console.PRIVILEGE)
         self.vmid, self.name, self.node, self.title = guest.vmid, guest.name, guest.node, str(guest)
         self.url = routes.console_socket(guest.vmid) if runs else ""

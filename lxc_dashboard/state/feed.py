@@ -20,11 +20,13 @@ class FeedState(rx.State):
     patch: dict[str, Any] = {}
 
     @requires(unattended=True)
-    async def watch(self) -> None:
-        """From now on this socket is told of changes."""
+    async def watch(self, v: int) -> None:
+        """Send this socket every change from now on, beginning with those since version ``v`` of the snapshot."""
         sid = self.router.session.session_id
         room = caller().hub.watch(session(), sid)
         await caller().sockets.enter(sid, room)
+        for patch in caller().hub.since(room, v):
+            await caller().sockets.push(sid, update_of(patch))
 
     @requires(unattended=True)
     async def leave(self) -> None:

@@ -23,6 +23,8 @@ OnChange = Callable[[UUID], None]
 log = structlog.get_logger(__name__)
 
 LOOK_EVERY_S: Final = 1.0
+# Without an unfinished job only a new one can change the list.
+IDLE_EVERY_S: Final = 3.0
 
 
 class JobsHub:
@@ -75,7 +77,8 @@ class JobsHub:
                 self._changed(endpoint_id)
                 await self._tell(room, tick)
             known = found if found is not None else known
-            await asyncio.sleep(LOOK_EVERY_S)
+            busy = known is None or any(job.finished_at is None for job in known)
+            await asyncio.sleep(LOOK_EVERY_S if busy else IDLE_EVERY_S)
 
     async def _pulse(self, endpoint_id: UUID) -> tuple[JobPulse, ...] | None:
         try:

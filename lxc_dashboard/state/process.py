@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from lxc_dashboard.errors import ServiceUnavailableError
 from lxc_dashboard.services.monitor.feed import FeedHub
-from lxc_dashboard.services.monitor.replica import OnPatch
 from lxc_dashboard.state.jobs_hub import JobsHub, OnTick
 from lxc_dashboard.state.running_hub import RunningHub, Telling, sid_of
 from lxc_dashboard.state.seats import Seats
 from lxc_dashboard.state.sockets import Sockets
+from lxc_dashboard.state.status import status_of
 from lxc_dashboard.state.tabs import Tabs
 from lxc_dashboard.state.wire import Checked
 
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from reflex.app import App
 
     from lxc_dashboard.runtime import Runtime
-    from lxc_dashboard.services.monitor.replica import Patch
+    from lxc_dashboard.services.monitor.patch import Patch
 
+OnStatus = Callable[[str, "Patch", dict[str, Any]], Awaitable[None]]
 # A script of 1 MiB as an event's JSON, its line ends written as two characters; longer texts are refused by the page itself.
 MAX_EVENT_BYTES: Final = 3 << 20
 
@@ -129,11 +130,11 @@ class WebProcess:
             self._running_now.on_jobs(endpoint_id)
 
     @asynccontextmanager
-    async def feeding(self, tell: OnPatch) -> AsyncIterator[None]:
-        """Keeps the feeds; ``tell(room, patch)`` brings each patch to the room's sockets."""
+    async def feeding(self, tell: OnStatus) -> AsyncIterator[None]:
+        """Keeps the feeds; ``tell(room, patch, status)`` brings each patch, and ``status_of`` the feed, to the room's sockets."""
 
         async def told(key: str, patch: Patch) -> None:
-            await tell(key, patch)
+            await tell(key, patch, status_of(self.hub.meta(key)))
             if self._running_now is not None:
                 await self._running_now.on_patch(key, patch)
 

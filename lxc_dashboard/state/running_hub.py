@@ -16,6 +16,7 @@ import structlog
 
 from lxc_dashboard.errors import ServiceUnavailableError
 from lxc_dashboard.services.creation import glance
+from lxc_dashboard.services.monitor.patch import changed_fields
 from lxc_dashboard.state.running_rows import Shown, shown_of
 from lxc_dashboard.state.status import status_of
 
@@ -37,10 +38,10 @@ _TELLING: Final = frozenset({"job", "lifecycle", "name"})
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """What brings what runs, and ``status.status_of``, to the sockets of a room."""
+    """What brings what runs, and ``status.status_of``, to the sockets of a room; the status to those that are not in another room."""
 
     shown: Callable[[str, Shown], Awaitable[None]]
-    status: Callable[[str, dict[str, Any]], Awaitable[None]]
+    status: Callable[[str, dict[str, Any], str], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -86,19 +87,19 @@ class RunningHub:
                 room.stirred.set()
 
     async def on_patch(self, key: str, patch: dict[str, Any]) -> None:
-        """A feed has moved; most patches say nothing of what runs."""
+        """A feed has moved; most patches say nothing of what runs. Sockets in the feed's room get the status with the patch."""
         room, said = self._rooms.get(key), (patch.get("meta") or {}).keys()
         if room is None:
             return
         if {"at", "error"} & said:
-            await self._pass_status(room_of(key), room.session)
-        if {"tasks", "error"} & said or any(_TELLING & row.keys() for row in patch.get("rows", {}).values()):
+            await self._pass_status(room_of(key), room.session, but=key)
+        if {"tasks", "error"} & said or _TELLING & changed_fields(patch):
             room.stirred.set()
 
-    async def _pass_status(self, to: str, session: Session) -> None:
+    async def _pass_status(self, to: str, session: Session, but: str = "") -> None:
         status = status_of(self._feeds.known(session)[1])
         if status:
-            await self._tell.status(to, status)
+            await self._tell.status(to, status, but)
 
     async def close(self) -> None:
         lookers = [room.looker for room in self._rooms.values() if room.looker]

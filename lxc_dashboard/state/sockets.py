@@ -13,8 +13,11 @@ from uuid import UUID
 
 import reflex as rx
 import structlog
+from engineio import packet as eio_packet  # type: ignore[import-untyped]
+from engineio.exceptions import SocketIsClosedError  # type: ignore[import-untyped]
 from reflex.event import Event
 from reflex.state import StateUpdate
+from socketio import packet  # type: ignore[import-untyped]
 
 from lxc_dashboard import routes
 from lxc_dashboard.errors import ServiceUnavailableError
@@ -70,9 +73,19 @@ class Sockets:
     async def quit(self, sid: str, room: str) -> None:
         await self._server.leave_room(sid, room, namespace=NAMESPACE)
 
-    async def push(self, room: str, update: StateUpdate) -> None:
-        """One emit for all of the room, encoded once; no tab's state is loaded."""
-        await self._server.emit(EVENT, update, room=room, namespace=NAMESPACE)
+    async def push(self, room: str, update: StateUpdate, *, but: str = "") -> None:
+        """Send one frame to all of the room that are not in ``but``, encoded once; no tab's state is loaded.
+
+        The server's own ``emit`` would make a task for each socket, which costs a third of it all.
+        """
+        manager, eio = self._server.manager, self._server.eio
+        left_out = {sid for sid, _ in manager.get_participants(NAMESPACE, but)} if but else set()
+        encoded = self._server.packet_class(packet.EVENT, namespace=NAMESPACE, data=[EVENT, update]).encode()
+        frame = eio_packet.Packet(eio_packet.MESSAGE, encoded)
+        for sid, transport in list(manager.get_participants(NAMESPACE, room)):
+            if sid not in left_out:
+                with suppress(SocketIsClosedError):
+                    await eio.send_packet(transport, frame)
 
     def count(self, room: str) -> int:
         """How many sockets of this process are in the room."""

@@ -16,6 +16,7 @@ FEED_WORDS: Final = {
     "remedy_wait": REMEDY_RETRY,
     "down": "{node} does not answer since {time}",
     "down_longer": "{node} does not answer since {time} or longer",
+    "silent_daemon": "pvedaemon on {node} does not answer since {time}. Start, stop and other acts on its containers fail. Restart it on the node: systemctl restart pvedaemon",
     "down_guest": "1 container on it is shown as unknown",
     "down_guests": "{count} containers on it are shown as unknown",
     "unreadable": "The list cannot be read ({status})",
@@ -29,6 +30,9 @@ FEED_WORDS: Final = {
 GUEST_WORDS: Final = {
     **FEED_WORDS,
     "console": "Console",
+    "no_console": "VM.Console at /vms/{vmid} is missing. An administrator can grant it in PVE",
+    "lock": "locked: {lock}",
+    "locked": "Locked: {lock}. PVE refuses most acts until the lock is gone",
     "title": "Containers",
     "rows": "Rows",
     "counted": "{all} containers",

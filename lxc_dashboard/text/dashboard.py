@@ -36,6 +36,8 @@ NODE_WORDS: Final = {
     "containers_unknown": "Containers unknown",
     "online": ONLINE,
     "offline": "Offline",
+    "unknown": "unknown",
+    "no_figures": "PVE shows the figures of {node} with Sys.Audit at /nodes/{node}",
     "create": NEW_CONTAINER,
     "no_nodes": "No node is visible to this user",
     "no_nodes_next": "Ask an administrator of PVE for Sys.Audit on the nodes.",

@@ -30,6 +30,8 @@ STATUS_WORDS: Final = {
     "nodes_one": "{up}/{all} node",
 }
 
+DAEMON_SILENT: Final = "pvedaemon does not answer on {nodes}"
+
 # The words of the search, by the names that palette.js has for them
 SEARCH_WORDS: Final = {
     "verb": "Search",

@@ -80,9 +80,15 @@ async def _forget(stack: Stack, name: str) -> None:
             await tx.nodes.delete(known.id)
 
 
-def sign_in_at(page: Page, endpoint: str, path: str = routes.CONTAINERS, title: str = text.NAV_CONTAINERS) -> None:
-    """As root@pam at another endpoint; ends on the page of ``path``, live."""
-    _fill_sign_in_at(page, endpoint, path)
+def sign_in_at(
+    page: Page,
+    endpoint: str,
+    path: str = routes.CONTAINERS,
+    title: str = text.NAV_CONTAINERS,
+    userid: str = "root@pam",
+) -> None:
+    """At another endpoint; ends on the page of ``path``, live."""
+    _fill_sign_in_at(page, endpoint, path, userid)
     expect(page.get_by_role("heading", level=1)).to_have_text(title, timeout=SIGN_IN_TIMEOUT_MS)
     until_it_takes_input(page)
 
@@ -93,9 +99,10 @@ def sign_in_unseen_at(page: Page, endpoint: str) -> None:
     page.wait_for_url(f"**{routes.LIVE}", timeout=SIGN_IN_TIMEOUT_MS)
 
 
-def _fill_sign_in_at(page: Page, endpoint: str, path: str) -> None:
+def _fill_sign_in_at(page: Page, endpoint: str, path: str, userid: str = "root@pam") -> None:
     visit(page, routes.sign_in(path))
     page.get_by_label(text.ENDPOINT).select_option(label=endpoint)
-    page.get_by_label(text.USER).fill("root")
+    # With its realm: the choice of another endpoint has the realms read again, which may undo one that was chosen.
+    page.get_by_label(text.USER).fill(userid)
     page.get_by_label(text.PASSWORD).fill("sandbox")
     page.get_by_role("button", name=text.SIGN_IN).click()

@@ -27,6 +27,7 @@ from lxc_dashboard.db import migrate
 from lxc_dashboard.embedded import EmbeddedServices
 from lxc_dashboard.settings import Settings
 
+SANDBOX = "lxc_dashboard.sandbox"
 STARTS_WITHIN_S = 120.0
 STOPS_WITHIN_S = 15.0
 POLL_S = 0.05
@@ -108,9 +109,9 @@ class Stack:
         for child in reversed(self.children.values()):
             child.stop()
 
-    def start_sandbox(self, *options: str, stats_interval_s: float = 2.0) -> Child:
+    def start_sandbox(self, *options: str, stats_interval_s: float = 2.0, module: str = SANDBOX) -> Child:
         """A sandbox node; its one line of JSON is ``sandbox``."""
-        command = [sys.executable, "-m", "lxc_dashboard.sandbox", "--data", str(self.folder / "sandbox")]
+        command = [sys.executable, "-m", module, "--data", str(self.folder / "sandbox")]
         child = self.start("sandbox", [*command, "--stats-interval", str(stats_interval_s), *options], self.environ)
         until(lambda: bool(description(child)), child)
         self.sandbox = json.loads(description(child))
@@ -202,10 +203,11 @@ def running_stack(
     web: bool = True,
     settings: Mapping[str, str] | None = None,
     servers: tuple[str, str] | None = None,
+    sandbox: str = SANDBOX,
 ) -> Iterator[Stack]:
     """Everything started, with the sandbox registered as ``make demo`` does; everything ended at the end.
 
-    ``servers``: the addresses of a PostgreSQL and a Valkey that are there already.
+    ``servers``: the addresses of a PostgreSQL and a Valkey that are there already. ``sandbox``: the module that is run as one.
     """
     stack = Stack(folder)
     with asyncio.Runner() as runner, ExitStack() as ending:
@@ -222,7 +224,7 @@ def running_stack(
             **(settings or {}),
         }
         ending.callback(stack.stop)
-        stack.start_sandbox(*sandbox_options)
+        stack.start_sandbox(*sandbox_options, module=sandbox)
         stack.environ["SANDBOX"] = "true"
         runner.run(register_sandbox(Settings.load(stack.environ), stack.sandbox))
         if web:

@@ -39,6 +39,14 @@ ONE_LINE_AT_THE_END = """element => {
 }"""
 NOT_CUT = "element => element.scrollWidth <= element.clientWidth"
 WHOLE = re.compile(r"^Feed age \d+ s · PVE \S+ · 3/3 nodes$")
+QUIET_S = 60
+# A look at the tasks comes every 3 s; the rest is for a machine that is busy.
+FRESH_S = 8
+SAMPLE = """() => {
+  window.samples = [];
+  const line = () => document.querySelector("#feed-status");
+  setInterval(() => window.samples.push([line().textContent, line().classList.contains("stale")]), 500);
+}"""
 # A whole look at PVE comes every 12 s; after a silence it is tried again within 10 s.
 TOLD_WITHIN_MS = 90_000
 
@@ -46,6 +54,12 @@ TOLD_WITHIN_MS = 90_000
 @pytest.fixture
 def elsewhere(stack: Stack, tmp_path: Path) -> Iterator[OtherNode]:
     with other_node(stack, tmp_path / "node", f"elsewhere-{secrets.token_hex(3)}", 3) as node:
+        yield node
+
+
+@pytest.fixture
+def alone(stack: Stack, tmp_path: Path) -> Iterator[OtherNode]:
+    with other_node(stack, tmp_path / "node", f"alone-{secrets.token_hex(3)}", 3, nodes=1) as node:
         yield node
 
 
@@ -86,6 +100,19 @@ def test_its_age_begins_anew_with_each_look_at_pve(new_page: NewPage, signed_in_
         begins_anew(page)
 
 
+def test_it_stays_fresh_while_looks_at_pve_bring_no_news(new_page: NewPage, elsewhere: OtherNode) -> None:
+    elsewhere.let(lambda node: node.freeze_statistics())
+    page = new_page()
+    sign_in_at(page, elsewhere.name)
+    expect(line(page)).to_have_text(WHOLE)
+    page.evaluate(SAMPLE)
+    page.wait_for_function(f"() => window.samples.length >= {2 * QUIET_S}", timeout=TOLD_WITHIN_MS + 1000 * QUIET_S)
+    samples = page.evaluate("window.samples")
+    ages = [int(re.sub(r"\D*(\d+).*", r"\1", shown)) for shown, _ in samples]
+    assert max(ages) <= FRESH_S, ages
+    assert not any(stale for _, stale in samples)
+
+
 def test_the_next_page_begins_with_what_is_known(new_page: NewPage, signed_in_as: SignedInAs) -> None:
     page = new_page(storage_state=signed_in_as())
     visit(page, routes.JOBS)
@@ -119,6 +146,37 @@ def test_a_node_that_is_down_is_counted_and_nothing_is_pushed_away(
     fits(page)
     status_line = page.locator(".status-line")
     until(page, lambda: status_line.evaluate(ONE_LINE_AT_THE_END), "it is not one line at the window's end")
+
+
+@pytest.mark.parametrize(("size", "scheme"), [("desk", "dark"), ("phone", "light")])
+def test_a_silent_pvedaemon_is_named_while_pve_answers(
+    new_page: NewPage, alone: OtherNode, scheme: str, size: str
+) -> None:
+    page = new_page(viewport=SIZES[size], color_scheme=scheme)
+    sign_in_at(page, alone.name)
+    alone.let(lambda node: node.pvedaemon_down())
+    stale = page.locator("#feed-status.stale")
+    expect(stale).to_have_text(
+        re.compile(r"^Feed age \d s · pvedaemon does not answer on pve1$"), timeout=TOLD_WITHIN_MS
+    )
+    note = page.get_by_text(re.compile(r"^pvedaemon on pve1 does not answer since .*: systemctl restart pvedaemon$"))
+    expect(note).to_be_visible()
+    keep_picture(page, f"status-line-pvedaemon-{size}-{scheme}")
+    until(page, lambda: line(page).evaluate(NOT_CUT), "the cause is cut")
+    assert accessibility_faults(page) == []
+    fits(page)
+    alone.let(lambda node: node.heal())
+    expect(line(page)).to_have_text(re.compile(r"1/1 node$"), timeout=TOLD_WITHIN_MS)
+    expect(note).to_have_count(0)
+
+
+def test_a_page_whose_ticket_pve_refuses_is_led_to_the_sign_in(new_page: NewPage, elsewhere: OtherNode) -> None:
+    page = new_page()
+    sign_in_at(page, elsewhere.name)
+    visit(page, routes.JOBS)
+    expect(line(page)).to_have_text(WHOLE)
+    elsewhere.let(lambda node: node.expire_tickets())
+    page.wait_for_url(re.compile(r"/sign-in\?"), timeout=TOLD_WITHIN_MS)
 
 
 def test_a_silent_pve_is_named_with_how_old_all_is(new_page: NewPage, elsewhere: OtherNode) -> None:

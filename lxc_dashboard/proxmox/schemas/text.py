@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _SEPARATOR = re.compile(r"[;,\s]+")
 
 
+@lru_cache(maxsize=4096)
 def words(text: str) -> tuple[str, ...]:
     """Tags and content types: parted by semicolon, comma or space, in their order."""
     return tuple(word for word in _SEPARATOR.split(text) if word)

@@ -23,7 +23,7 @@ async def path_of_any(runtime: Runtime, session: Session, privilege: str, path: 
     client = await acting.client(runtime, session)
     if privilege in await client.access.permissions(path):
         return path
-    held = await client.access.all_permissions()
+    held = (await client.access.grants()).by_path
     return min((each for each in held if each.startswith(f"{below}/") and privilege in held[each]), default="")
 
 

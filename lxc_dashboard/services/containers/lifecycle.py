@@ -84,8 +84,8 @@ async def act(rt: Runtime, session: Session, guest: Guest, what: Act) -> str:
 
 async def _do(rt: Runtime, client: ProxmoxClient, session: Session, guest: Guest, what: Act) -> bool:
     """False where HA has it still to do."""
-    upid = await _request(client, guest, what)
     try:
+        upid = await _request(client, guest, what)
         await client.tasks.wait(upid, deadline_s=TASK_DEADLINE_S)
         if not power.was_handed_to_ha(upid):
             return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from itertools import zip_longest
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from lxc_dashboard.db.models import CreationEvent, CreationState, EventType, Phase, now
-from lxc_dashboard.services.creation import service
+from lxc_dashboard.db.repositories.creations import FINISHED
+from lxc_dashboard.services.creation import service, sight
 from lxc_dashboard.services.creation.events import stands_still
 from lxc_dashboard.services.creation.lines import lines_of, plain
 from lxc_dashboard.services.creation.spec import PasswordMode
@@ -88,6 +89,8 @@ class JobReport:
 async def report(rt: Runtime, session: Session, creation_id: UUID) -> JobReport:
     """Raises ``NotFoundError``."""
     view = await service.get_job(rt, session, creation_id)
+    if view.own and view.exists and view.state in FINISHED:
+        view = replace(view, may_console=await sight.may_open_console(rt, session, view.vmid))
     async with rt.db.transaction() as tx:
         told = await tx.creations.told(creation_id)
         container = await tx.containers.get(view.container_id)

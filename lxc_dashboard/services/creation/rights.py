@@ -89,7 +89,7 @@ async def missing(client: ProxmoxClient, spec: ContainerSpec, vmid: int, userid:
 
 async def _through_pool(client: ProxmoxClient, lack: Lack) -> Lack:
     """``lack``, or the pools by which the user may create the container all the same, where they choose one."""
-    held = await client.access.all_permissions()
+    held = (await client.access.grants()).by_path
     pools = [path.removeprefix(POOL) for path in sorted(held) if path.startswith(POOL) and ALLOCATE in held[path]]
     if not pools:
         return lack

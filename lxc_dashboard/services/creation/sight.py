@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 import structlog
 
-from lxc_dashboard.errors import AuthError, NotFoundError, ProxmoxError, ServiceUnavailableError, UnreachableError
+from lxc_dashboard.errors import (
+    AuthError,
+    DashboardError,
+    NotFoundError,
+    ProxmoxError,
+    ServiceUnavailableError,
+    UnreachableError,
+)
 from lxc_dashboard.services.auth import acting, privileges
 from lxc_dashboard.services.monitor import identity
 from lxc_dashboard.services.monitor.identity import ITS_OWN, Standing
@@ -26,7 +34,7 @@ SEE_PRIVILEGE: Final = "VM.Audit"
 MANAGE_PRIVILEGE: Final = "VM.Allocate"  # as PVE asks for the deletion of a guest
 CONSOLE_PRIVILEGE: Final = "VM.Console"
 HOLDS_FOR_S: Final = 15.0
-ANSWER_WITHIN_S: Final = 2.0  # the page of a job is shown without it, too
+ANSWER_WITHIN_S: Final = 2.0  # the page of a job is shown without the answer, too
 NOT_TOLD: Final = "PVE does not tell now whether CT {vmid} is still the container of this job"
 ALL_GUESTS: Final = "/vms"  # where one may see every guest, what is left of one that is gone may be seen too
 
@@ -62,6 +70,16 @@ async def _held(rt: Runtime, session: Session, container: Container) -> frozense
             if standing not in ITS_OWN:
                 return frozenset()
     return found & {SEE_PRIVILEGE, MANAGE_PRIVILEGE, CONSOLE_PRIVILEGE}
+
+
+async def may_open_console(rt: Runtime, session: Session, vmid: int) -> bool:
+    """Whether the user may open the console of a guest; False where PVE does not tell within ``ANSWER_WITHIN_S``."""
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN_S):
+            return CONSOLE_PRIVILEGE in await privileges.held(rt, session, f"/vms/{vmid}")
+    except (TimeoutError, DashboardError) as error:
+        log.info("console privilege not told", vmid=vmid, why=str(error))
+        return False
 
 
 async def seen(rt: Runtime, session: Session, containers: Sequence[Container]) -> frozenset[UUID]:

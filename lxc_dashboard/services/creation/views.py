@@ -62,6 +62,7 @@ class JobView:
     """``ahead``: how many come before a queued one, on ``slot_node`` where it waits for room there, else for a worker; else -1.
     ``exists``: PVE has, or is to get, a container of the job, as it said last. ``retryable``: it failed, and a retry by its user may help.
     ``may_*`` say what the page may offer to the one who asked; PVE still has the last word.
+    ``may_console`` of one's own job is asked for by ``report`` alone.
     """
 
     id: UUID

@@ -8,7 +8,6 @@ viewer has gone, nothing polls.
 from __future__ import annotations
 
 import asyncio
-import gzip
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -25,10 +24,11 @@ from lxc_dashboard.errors import AuthError, DashboardError
 from lxc_dashboard.proxmox.client import ProxmoxClient
 from lxc_dashboard.proxmox.schemas import Resource
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.services.auth import acting
+from lxc_dashboard.services.auth import acting, sessions, sign_in
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.monitor.identity import Identities
 from lxc_dashboard.services.monitor.known import known_of
+from lxc_dashboard.services.monitor.patch import Patch, patch_of
 from lxc_dashboard.services.monitor.poller import Poller
 from lxc_dashboard.services.monitor.replica import BLOCK_MS, RETRY_S, OnPatch, Replica, catch_up, follow
 from lxc_dashboard.services.monitor.rows import Known, Row, Rows
@@ -44,7 +44,8 @@ ANSWER_WITHIN_S = 4.0
 PATCHES_KEPT = 300
 PATCHES_KEPT_S = 120
 SNAPSHOT_KEPT_S = 600
-GZIP_LEVEL = 6
+# The stream keeps the patches of a much longer time.
+SNAPSHOT_EVERY_S = 30.0
 
 
 def feed_key(endpoint_id: UUID, userid: str) -> str:
@@ -103,19 +104,26 @@ class FeedHub:
         replica = self._replicas.get(feed_key(session.endpoint_id, session.userid))
         return (replica.rows, replica.meta) if replica else ({}, {})
 
+    def meta(self, key: str) -> Mapping[str, Any]:
+        """``meta`` of a watched feed; empty where nobody watches it through this process."""
+        replica = self._replicas.get(key)
+        return replica.meta if replica else {}
+
+    def since(self, key: str, v: int) -> list[Patch]:
+        """The patches of a watched feed that follow version ``v``, for who enters its room after reading the snapshot."""
+        replica = self._replicas.get(key)
+        return replica.since(v) if replica else []
+
     async def rows(self, session: Session) -> Rows:
         """All that the user sees; before the first answer of PVE it waits up to 5 s, then gives what there is."""
         return (await self._told(session)).rows
 
     async def snapshot(self, session: Session) -> bytes:
-        """The whole list as gzipped JSON ``{v, columns: {field: [value]}, meta}``, encoded once for all viewers.
+        """The whole list as gzipped JSON ``{columns: {field: [value]}, v, meta}``, its rows encoded once for all viewers.
 
         Before the first answer of PVE it waits up to 5 s, then gives what there is, with the cause in ``meta.error``.
         """
-        replica = await self._told(session)
-        if replica.encoded[0] != replica.v or not replica.ready.is_set():
-            replica.encoded = (replica.v, gzip.compress(msgspec.json.encode(replica.body()), compresslevel=GZIP_LEVEL))
-        return replica.encoded[1]
+        return (await self._told(session)).snapshot()
 
     async def glance(self, session: Session) -> bytes:
         """What there is beside the rows, as JSON ``{v, meta}``; else as ``snapshot``."""
@@ -192,12 +200,14 @@ class FeedHub:
 
     async def _poll_while_leased(self, replica: Replica, lease: str, first: Session) -> None:
         await catch_up(self._bus, replica)
-        session = next(iter(replica.viewers.values()), first)
-        poller = _Publisher(self._bus, replica).poller(
+        session = await self._lender(replica, first)
+        if session is None:
+            return
+        poller = Publisher(self._bus, replica).poller(
             (await acting.client(self._rt, session)).within(ANSWER_WITHIN_S), self._rt.db
         )
         tasks = {
-            asyncio.create_task(_until_refused(poller)),
+            asyncio.create_task(self._poll_until_refused(poller, session)),
             asyncio.create_task(self._pass_touches(replica, poller)),
             asyncio.create_task(self._keep(replica, lease, session)),
         }
@@ -209,6 +219,22 @@ class FeedHub:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _lender(self, replica: Replica, first: Session) -> Session | None:
+        """The first open session of a viewer, as it is stored now: its ticket was renewed since its page was opened."""
+        for viewer in [*replica.viewers.values(), first]:
+            session = await sessions.load(self._rt, viewer.key)
+            if session is not None:
+                return session
+        return None
+
+    async def _poll_until_refused(self, poller: Poller, session: Session) -> None:
+        """Returns when PVE refuses the ticket. Its session is ended then, which leads all its pages to the sign-in page."""
+        try:
+            await poller.run()
+        except AuthError as error:
+            log.info("feed ticket refused", session=str(session.id), cause=str(error))
+            await sign_in.verify(self._rt, session)
 
     async def _keep(self, replica: Replica, lease: str, lender: Session) -> None:
         """Returns when the lease is lost, or when the session whose ticket is used looks no more while others do."""
@@ -228,15 +254,7 @@ class FeedHub:
                 poller.touch(int(touched["vmid"]), str(touched["node"]))
 
 
-async def _until_refused(poller: Poller) -> None:
-    """Returns when PVE takes the ticket no longer: the next round asks another viewer's session."""
-    try:
-        await poller.run()
-    except AuthError as error:
-        log.info("feed's session is not taken any more", cause=str(error))
-
-
-class _Publisher:
+class Publisher:
     """Numbers patches, keeps the snapshot that a new process begins with."""
 
     def __init__(self, bus: Bus, replica: Replica) -> None:
@@ -244,6 +262,7 @@ class _Publisher:
         self._replica = replica
         # Numbers go past those that a lost Redis forgot; each patch names the one that it comes after.
         self._prev, self._v = replica.v, max(replica.v, int(time.time()))
+        self._next_snapshot = 0.0
 
     def poller(self, client: ProxmoxClient, db: DatabaseService) -> Poller:
         identities = Identities(client, db, self._replica.endpoint_id)
@@ -251,18 +270,18 @@ class _Publisher:
         async def known(resources: list[Resource]) -> Mapping[int, Known]:
             return {vmid: known_of(guest) for vmid, guest in (await identities.known(resources)).items()}
 
-        rows = {vmid: dict(row) for vmid, row in self._replica.rows.items()}
         nodes = list(self._replica.meta.get("nodes", []))
-        self._poller = Poller(client, known, self.publish, rows, nodes, identities.doubt)
+        self._poller = Poller(client, known, self.publish, dict(self._replica.rows), nodes, identities.doubt)
         return self._poller
 
     async def publish(self, changed: dict[int, Row], gone: list[int], meta: dict[str, Any] | None) -> None:
         self._v += 1
-        patch = {"v": self._v, "prev": self._prev, "rows": changed, "gone": gone, "meta": meta}
+        patch = patch_of(self._v, self._prev, changed, gone, meta or {})
         self._prev = self._v
         entry_id = await self._bus.publish(
             self._replica.key, [msgspec.json.encode(patch)], maxlen=PATCHES_KEPT, ttl_s=PATCHES_KEPT_S
         )
-        if meta is not None and "version" in meta:
+        if meta is not None and "version" in meta and time.monotonic() >= self._next_snapshot:
+            self._next_snapshot = time.monotonic() + SNAPSHOT_EVERY_S
             whole = {"v": self._v, "rows": self._poller.rows, "meta": meta, "after": entry_id}
             await self._bus.set(f"{self._replica.key}:snapshot", msgspec.json.encode(whole), ttl_s=SNAPSHOT_KEPT_S)

@@ -5,31 +5,64 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.proxmox.schemas import Resource
 from lxc_dashboard.services.monitor.rows import MIB, Row, boot_time
 
+if TYPE_CHECKING:
+    from lxc_dashboard.proxmox.access import Grants
+
+CONSOLE_PRIVILEGE: Final = "VM.Console"
 UP = frozenset({"online", ""})
 
 
-def nodes_of(resources: Iterable[Resource], rows: Mapping[int, Row], before: Iterable[Row], at: float) -> list[Row]:
+def nodes_of(
+    resources: Iterable[Resource],
+    rows: Mapping[int, Row],
+    before: Iterable[Row],
+    at: float,
+    heard: Mapping[str, bool] | None = None,
+) -> list[Row]:
     """All nodes, in the order in which they are read. ``before``: what this said the last time. ``at``: epoch seconds.
 
-    ``cpu`` is a share of 1, memory in bytes, ``since`` when it was started; all of them 0 while it is down. ``down`` is when it was
+    ``cpu`` is a share of 1, memory in bytes, ``since`` when it was started; all of them 0 while it is down. ``maxmem`` is 0
+    where PVE tells the user none of its figures, for want of Sys.Audit. ``down`` is when it was
     first seen to be down, 0 while it is up; ``longer``: it was down already when it was first looked at.
+
+    ``heard``: by node, whether its pvedaemon has answered since the last time. ``silent``: since when that of a node which is
+    up does not, 0 while it does.
     """
     counts = Counter((row["node"], row["status"]) for row in rows.values())
     last = {node["name"]: node for node in before}
     found = [r for r in resources if r.type == "node"]
     return [
-        {**_figures(r, last.get(r.node, {}), at), **_counted(r.node, counts), **_downtime(r, last.get(r.node), at)}
+        {
+            **_figures(r, last.get(r.node, {}), at),
+            **_counted(r.node, counts),
+            **_downtime(r, last.get(r.node), at),
+            "silent": _silent_since(r, last.get(r.node, {}), at, (heard or {}).get(r.node)),
+        }
         for r in sorted(found, key=lambda r: as_read(r.node))
     ]
+
+
+def _silent_since(r: Resource, before: Row, at: float, heard: bool | None) -> int:
+    if r.status not in UP or heard:
+        return 0
+    return before.get("silent", 0) or (0 if heard is None else int(at))
 
 
 def as_read(name: str) -> list[tuple[int, str]]:
     """Sort key: pve2 comes before pve10."""
     return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"([0-9]+)", name)]
+
+
+def consoles_of(grants: Grants, rows: Iterable[int]) -> Row:
+    """Whose console the user may open: ``usual`` says it of most of ``rows``, the vmids in ``others`` are the opposite."""
+    may = {vmid: CONSOLE_PRIVILEGE in grants.at_guest(vmid) for vmid in rows}
+    usual = 2 * sum(may.values()) >= len(may)
+    return {"usual": usual, "others": sorted(vmid for vmid, allowed in may.items() if allowed is not usual)}
 
 
 def _figures(r: Resource, before: Row, at: float) -> Row:

@@ -2,22 +2,30 @@
 
 ``/cluster/resources`` is whole but up to 10 s old, ``/cluster/tasks`` tells of starts and ends at once, and ``status/current`` is live:
 what a task just touched is asked there and laid over the old rows until these must have caught up.
+
+A guest that powers itself off leaves no task. So the poller asks for the whole list when PVE has just measured
+(``refreshes``), and in between for the live list of one node in turn.
+
+pveproxy answers the cluster's lists by itself. A node's own list shows whether its pvedaemon runs, without which every act fails.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
 from lxc_dashboard.errors import ApiError, PrivilegeError, ProxmoxError, UnreachableError
+from lxc_dashboard.proxmox.access import Grants
 from lxc_dashboard.proxmox.client import ProxmoxClient
 from lxc_dashboard.proxmox.schemas import Resource, TaskInfo
-from lxc_dashboard.services.monitor.overview import nodes_of
+from lxc_dashboard.services.monitor.overview import UP, consoles_of, nodes_of
+from lxc_dashboard.services.monitor.refreshes import Refreshes
 from lxc_dashboard.services.monitor.rows import (
     Known,
     Rates,
@@ -33,8 +41,19 @@ from lxc_dashboard.services.monitor.rows import (
 
 log = structlog.get_logger(__name__)
 
-TASKS_EVERY_S = 2.4
-RESOURCES_EVERY_S = 12.0
+# Three looks with five requests in the 10 s in which PVE measures once.
+TASKS_EVERY_S = 3.4
+# A short task that has just begun is followed this closely, for so long.
+YOUNG_EVERY_S = 1.0
+YOUNG_S = 8.0
+RESOURCES_EVERY_S = 10.0
+# Shares of that: the shortest time between two whole lists, and when in between a node's own list is requested.
+AT_LEAST = 0.7
+BETWEEN = 0.6
+# At most so many whole lists without the list of one node.
+WHOLE_LISTS_IN_TURN = 2
+# In place of every fifth list of a node, PVE is asked what the user may do.
+GRANTS_EVERY_TURNS = 5
 # PVE refreshes its figures every 10 s; past this what it lists is newer than what we asked live.
 OVERLAY_S = 11.0
 # Before the first look, of which the list may not know yet; by two clocks that need not agree.
@@ -43,9 +62,12 @@ RETRY_AFTER_S = (2.0, 4.0, 8.0, 10.0)
 LIVE_AT_ONCE = 8
 
 Publish = Callable[[dict[int, Row], list[int], dict[str, Any] | None], Awaitable[None]]
+T = TypeVar("T")
 KnownGuests = Callable[[list[Resource]], Awaitable[Mapping[int, Known]]]
 # Tasks after which a vmid may be another guest, or none.
 REPLACING = frozenset({"vzcreate", "vzrestore", "vzdestroy", "qmcreate", "qmrestore", "qmdestroy"})
+# Tasks that end soon and leave the guest in another state.
+SHORT = frozenset({"vzstart", "vzstop", "vzshutdown", "vzreboot", "vzsuspend", "vzresume", "vzdestroy"})
 
 
 @dataclass(slots=True)
@@ -76,7 +98,17 @@ class Poller:
     _listed: list[Row] = field(default_factory=list)
     _touched: dict[int, str] = field(default_factory=dict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
-    _resources: list[Resource] = field(default_factory=list)
+    _refreshes: Refreshes = field(default_factory=Refreshes)
+    _next_whole: float = 0.0
+    _next_between: float = math.inf
+    _nodes_asked: int = 0
+    _whole_lists: int = 0
+    _first_seen: dict[str, float] = field(default_factory=dict)
+    _busy: dict[int, str] = field(default_factory=dict)
+    _nodes_listed: list[Resource] = field(default_factory=list)
+    _heard: dict[str, bool] = field(default_factory=dict)
+    _turns: int = 0
+    _grants: Grants | None = None
     _failures: int = 0
     _failing_since: float = 0.0
     _version: str = ""
@@ -87,20 +119,23 @@ class Poller:
 
     async def run(self) -> None:
         """Poll until cancelled. Raises AuthError when the ticket is no longer taken: another session must lend its own."""
-        next_resources = 0.0
         while True:
-            started = time.monotonic()
             try:
-                whole = started >= next_resources
-                await self._look(whole=whole)
-                if whole:
-                    next_resources = started + RESOURCES_EVERY_S
+                await self._look()
                 self._recovered()
-                pause = TASKS_EVERY_S - (time.monotonic() - started)
+                pause = self._pause()
             except (ProxmoxError, PrivilegeError) as error:
                 pause = await self._failed(error)
-                next_resources = 0.0
-            await self._sleep(max(0.0, pause))
+                self._next_whole = 0.0
+            await self._sleep(pause)
+
+    def _pause(self) -> float:
+        """Seconds until the next look. Looks divide the time until the next whole list evenly."""
+        present = time.monotonic()
+        left = max(0.0, self._next_whole - present)
+        if any(present - seen < YOUNG_S for seen in self._first_seen.values()):
+            return min(left, YOUNG_EVERY_S)
+        return left / max(1, round(left / TASKS_EVERY_S))
 
     async def _sleep(self, seconds: float) -> None:
         try:
@@ -109,18 +144,96 @@ class Poller:
         except TimeoutError:
             return
 
-    async def _look(self, *, whole: bool) -> None:
+    async def _look(self) -> None:
         self._wake.clear()
         if not self._version:
             self._version = (await self.client.version()).version
         tasks = await self._tasks()
         ended = self._ended(tasks)
-        if whole:
-            self._resources = await self.client.cluster.resources()
+        present = time.monotonic()
+        between = present >= self._next_between
+        if between:
+            self._next_between = math.inf
+        instead = between and self._is_whole_due()
+        whole = instead or present >= self._next_whole
+        listed = await self.client.cluster.resources() if whole else None
+        if listed is not None:
+            self._plan(listed)
+            if not self._turns and self._grants is None:
+                await self._ask_grants()
+        if between and not instead:
+            await self._ask_between()
         touched = {**ended, **self._touched}
         self._touched.clear()
         await self._ask_live(touched)
-        await self._show(tasks, whole=whole)
+        await self._show(tasks, listed)
+
+    async def _ask_between(self) -> None:
+        self._whole_lists = 0
+        self._turns += 1
+        if self._turns % GRANTS_EVERY_TURNS == 0:
+            await self._ask_grants()
+        else:
+            await self._ask_node()
+
+    async def _ask_grants(self) -> None:
+        """``GET /access/permissions``: what the user may do."""
+        try:
+            self._grants = await self.client.access.grants()
+        except (ApiError, PrivilegeError) as error:
+            log.info("permissions not listed", cause=str(error))
+
+    async def _hear(self, node: str, call: Awaitable[T]) -> T:
+        """The result of a call that PVE hands to the pvedaemon of ``node``. Notes whether one came."""
+        try:
+            answer = await call
+        except UnreachableError:
+            self._heard[node] = False
+            raise
+        self._heard[node] = True
+        return answer
+
+    def _is_whole_due(self) -> bool:
+        """Whether a node has measured since the last whole list, and the list of one node can wait."""
+        in_turn = self._whole_lists < WHOLE_LISTS_IN_TURN
+        return in_turn and self._refreshes.is_due(time.time(), RESOURCES_EVERY_S)
+
+    def _plan(self, listed: list[Resource]) -> None:
+        """Set when the next whole list is requested, and when the list of one node before it."""
+        at, present = time.time(), time.monotonic()
+        self._nodes_listed = [r for r in listed if r.type == "node"]
+        self._refreshes.see_listed(listed, at)
+        newer = self._refreshes.next(RESOURCES_EVERY_S)
+        least = AT_LEAST * RESOURCES_EVERY_S
+        after = RESOURCES_EVERY_S if newer is None else max(least, newer - at)
+        self._next_whole, self._next_between = present + after, present + BETWEEN * after
+        self._whole_lists += 1
+        if not self._nodes_asked:  # the first list of a node shows when PVE measures
+            self._next_between = present
+        elif after < 1.1 * least and self._whole_lists < WHOLE_LISTS_IN_TURN:
+            self._next_between = math.inf
+
+    async def _ask_node(self) -> None:
+        """``GET /nodes/{node}/lxc`` of the next node in turn. Guests in another state than their row are laid over it."""
+        nodes = [r.node for r in self._nodes_listed if r.status in UP]
+        if not nodes:
+            return
+        node = nodes[self._nodes_asked % len(nodes)]
+        self._nodes_asked += 1
+        try:
+            guests = await self._hear(node, self.client.lxc.list(node))
+        except (ProxmoxError, PrivilegeError) as error:
+            log.info("node not asked", node=node, cause=str(error))
+            return
+        at = time.time()
+        self._refreshes.see_live(guests, at)
+        for guest in guests:
+            row = self.rows.get(guest.vmid)
+            if row and row["node"] == node and guest.status not in {"", row["status"]}:
+                self._lay(guest.vmid, live_fields(guest, node, row, at))
+
+    def _lay(self, vmid: int, fields: Row | None) -> None:
+        self._overlays[vmid] = _Overlay(time.monotonic() + OVERLAY_S, fields)
 
     async def _tasks(self) -> list[TaskInfo]:
         """The cluster's tasks; none where this user may not list them."""
@@ -141,6 +254,9 @@ class Poller:
                 self.doubt(int(task.id))
         ended = {int(task.id): task.node for task in over}
         self._ran = {task.upid: task.running for task in tasks}
+        seen = time.monotonic() if self._tasks_seen else -math.inf
+        running = [task.upid for task in tasks if task.running and task.type in SHORT]
+        self._first_seen = {upid: self._first_seen.get(upid, seen) for upid in running}
         self._tasks_seen = True
         return ended
 
@@ -157,7 +273,7 @@ class Poller:
                 except (UnreachableError, ApiError) as error:  # the list says where it is, and the others are there
                     log.info("guest not asked", vmid=vmid, cause=str(error))
                     return
-                self._overlays[vmid] = _Overlay(time.monotonic() + OVERLAY_S, live)
+                self._lay(vmid, live)
 
         await asyncio.gather(*(ask(vmid, node) for vmid, node in guests.items()))
 
@@ -169,7 +285,7 @@ class Poller:
         at = before.get("node") or node
         try:
             try:
-                status = await self.client.lxc.status(at, vmid)
+                status = await self._hear(at, self.client.lxc.status(at, vmid))
             except ApiError:
                 found = await self.client.cluster.find_guest(vmid)
                 if found is None or found.type != "lxc":
@@ -177,20 +293,23 @@ class Poller:
                 if found.node == at:
                     raise
                 at = found.node
-                status = await self.client.lxc.status(at, vmid)
+                status = await self._hear(at, self.client.lxc.status(at, vmid))
         except PrivilegeError:
             return None
         return None if status.template else live_fields(status, at, before, time.time())
 
-    async def _show(self, tasks: list[TaskInfo], *, whole: bool) -> None:
+    async def _show(self, tasks: list[TaskInfo], listed: list[Resource] | None) -> None:
+        """Publish what changed. ``listed``: the whole list, None for a look at the tasks alone."""
+        whole = listed is not None
         at, busy = time.time(), busy_guests(tasks)
-        if whole:
-            new = from_resources(self._resources, await self.known(self._resources), self.rows, self._rates, at)
-        else:
-            new = {vmid: dict(row) for vmid, row in self.rows.items()}
+        new = dict(self.rows)
+        if listed is not None:
+            new = from_resources(listed, await self.known(listed), self.rows, self._rates, at)
         self._lay_over(new)
-        for vmid, row in new.items():
-            row["busy"] = busy.get(vmid, "")
+        for vmid in busy.keys() | self._busy.keys():
+            if vmid in new:
+                new[vmid] = {**new[vmid], "busy": busy.get(vmid, "")}
+        self._busy = busy
         changed, gone = difference(self.rows, new)
         self.rows = new
         meta = self._meta(at, whole=whole, counted=bool(changed or gone))
@@ -212,11 +331,17 @@ class Poller:
                 rows[vmid] = complete({**rows.get(vmid, {}), **overlay.fields})
 
     def _meta(self, at: float, *, whole: bool, counted: bool) -> dict[str, Any]:
-        """The age of it all; of a whole look the rest too; the nodes where a container more or less runs there."""
+        """The age of it all; of a whole look the rest too; the nodes where one of their figures changed."""
         told: dict[str, Any] = {"at": round(at, 1)}
-        nodes = nodes_of(self._resources, self.rows, self.nodes, at) if whole or counted else self.nodes
+        if whole or counted or self._heard:
+            nodes = nodes_of(self._nodes_listed, self.rows, self.nodes, at, self._heard)
+            self._heard = {}
+        else:
+            nodes = self.nodes
         if whole or nodes != self.nodes:
             self.nodes = told["nodes"] = nodes
+        if whole and self._grants is not None:
+            told["consoles"] = consoles_of(self._grants, self.rows)
         return told | ({"version": self._version, "error": "", "failing": 0} if whole else {})
 
     def _recovered(self) -> None:
@@ -235,6 +360,7 @@ class Poller:
             log.warning("pve does not answer", endpoint=self.client.endpoint.name, cause=str(error))
         pause = RETRY_AFTER_S[min(self._failures, len(RETRY_AFTER_S) - 1)]
         self._failures += 1
+        self._heard = {}  # nobody was heard
         cause = error.user_message.rstrip(".")
         away = isinstance(error, UnreachableError)
         await self.publish({}, [], {"error": cause, "failing": int(self._failing_since), "away": away})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,6 +16,7 @@ import structlog
 
 from lxc_dashboard.bus import BEGINNING, Bus
 from lxc_dashboard.errors import ServiceUnavailableError
+from lxc_dashboard.services.monitor.patch import Patch, changed_rows
 from lxc_dashboard.services.monitor.rows import Rows, columns
 
 if TYPE_CHECKING:
@@ -25,14 +28,22 @@ BLOCK_MS = 1000
 RETRY_S = 1.0
 CAUGHT_UP_WITHIN_S = 2.0
 BEGIN_AGAIN_AFTER_S = 0.2
+# A page reads the snapshot, then enters the room: these cover the time between, some 20 s.
+PATCHES_REPEATED = 8
 
-Patch = dict[str, Any]
+# The header and the trailer of gzip.
+GZIP_WBITS = 31
+GZIP_LEVEL = 6
+
 OnPatch = Callable[[str, Patch], Awaitable[None]]
 
 
 @dataclass(slots=True)
 class Replica:
-    """``last_id``: the entry of the stream that was applied last. ``encoded``: the version that was encoded last, and its bytes."""
+    """``last_id``: the entry of the stream that was applied last. ``recent``: the last patches, oldest first.
+
+    ``listed_head``: the compressed rows of a snapshot, ``listed`` the compressor after them; None once a row has changed.
+    """
 
     key: str
     endpoint_id: UUID
@@ -44,22 +55,40 @@ class Replica:
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     empty_since: float | None = None
-    encoded: tuple[int, bytes] = (-1, b"")
+    listed: zlib._Compress | None = None
+    listed_head: bytes = b""
+    recent: deque[Patch] = field(default_factory=lambda: deque(maxlen=PATCHES_REPEATED))
 
     def follows(self, patch: Patch) -> bool:
         """Whether the patch is the next one; it says itself which one it comes after."""
         return bool(patch["prev"] == self.v)
 
     def merge(self, patch: Patch) -> None:
-        for vmid, fields in patch.get("rows", {}).items():
-            self.rows[int(vmid)] = {**self.rows.get(int(vmid), {}), **fields}
-        for vmid in patch.get("gone", ()):
+        changed, gone = changed_rows(patch), patch.get("gone", ())
+        for vmid, fields in changed.items():
+            self.rows[vmid] = {**self.rows.get(vmid, {}), **fields}
+        for vmid in gone:
             self.rows.pop(int(vmid), None)
         self.meta = {**self.meta, **(patch.get("meta") or {})}
         self.v = patch["v"]
+        if changed or gone:
+            self.listed = None
+        self.recent.append(patch)
 
-    def body(self) -> Patch:
-        return {"v": self.v, "columns": columns(self.rows), "meta": self.meta}
+    def since(self, v: int) -> list[Patch]:
+        """The patches that follow version ``v``, oldest first; empty where the first of them is no longer kept."""
+        later = [patch for patch in self.recent if patch["v"] > v]
+        return later if later and later[0]["prev"] == v else []
+
+    def snapshot(self) -> bytes:
+        """The whole list as gzipped JSON ``{columns, v, meta}``. The rows are compressed again only after one changed."""
+        if self.listed is None:
+            self.listed = zlib.compressobj(GZIP_LEVEL, wbits=GZIP_WBITS)
+            self.listed_head = self.listed.compress(b'{"columns":' + msgspec.json.encode(columns(self.rows)))
+            self.listed_head += self.listed.flush(zlib.Z_SYNC_FLUSH)
+        rest = self.listed.copy()
+        tail = msgspec.json.encode({"v": self.v, "meta": self.meta})
+        return self.listed_head + rest.compress(b"," + tail[1:]) + rest.flush()
 
 
 async def follow(bus: Bus, replica: Replica, on_patch: OnPatch) -> None:
@@ -107,7 +136,7 @@ async def _begin(bus: Bus, replica: Replica, *, anew: bool) -> None:
     replica.last_id = str(stored["after"])
     if anew or stored["v"] > replica.v:
         replica.rows = {int(vmid): row for vmid, row in stored["rows"].items()}
-        replica.meta, replica.v = stored["meta"], stored["v"]
+        replica.meta, replica.v, replica.listed = stored["meta"], stored["v"], None
         replica.ready.set()
 
 

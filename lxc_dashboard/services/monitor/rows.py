@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
-from lxc_dashboard.proxmox.schemas import GuestStatus, Resource, TaskInfo
+from lxc_dashboard.proxmox.schemas import Guest, Resource, TaskInfo
 
 Row = dict[str, Any]
 Rows = dict[int, Row]
@@ -14,8 +15,12 @@ Rows = dict[int, Row]
 MIB = 1024 * 1024
 BOOT_TIME_SLACK_S = 15
 RATE_STEP_BYTES = 64
+# A shown figure stays while the true one differs by less: nobody could see the difference.
+CPU_STEP = 0.01
+SIZE_STEP = 1 / 128  # of what the guest may have at most
+RATE_STEP = 1 / 8  # of the rate that is shown
 # Whole MiB in every row, and told as such to a page that begins.
-IN_MIB = ("mem", "disk")
+IN_MIB = frozenset({"mem", "disk"})
 # What a running PVE task does to its guest, by the task's type. A type that is not listed still shows as "busy".
 DOING = {
     "vzstart": "starting",
@@ -65,12 +70,25 @@ class Rates:
         elif (netin, netout) != before[1:] and at > before[0]:
             seconds = at - before[0]
             self.last[vmid] = (at, netin, netout)
-            self.shown[vmid] = (_coarse((netin - before[1]) / seconds), _coarse((netout - before[2]) / seconds))
+            rx, tx = self.shown[vmid]
+            self.shown[vmid] = (_rate(rx, (netin - before[1]) / seconds), _rate(tx, (netout - before[2]) / seconds))
         return self.shown[vmid]
 
 
-def _coarse(rate: float) -> int:
+def _rate(shown: int, rate: float) -> int:
+    if abs(rate - shown) < max(RATE_STEP_BYTES, shown * RATE_STEP):
+        return shown if rate >= RATE_STEP_BYTES else 0
     return round(rate / RATE_STEP_BYTES) * RATE_STEP_BYTES
+
+
+def _cpu(shown: float, cpu: float) -> float:
+    return shown if cpu and abs(cpu - shown) < CPU_STEP else round(cpu, 2)
+
+
+def _size(shown: int, size: int, most: int) -> int:
+    """Whole MiB; ``shown`` while ``size`` is near to it."""
+    near = shown and size and abs(size - shown) < most * SIZE_STEP
+    return shown if near else size // MIB * MIB
 
 
 def from_resources(
@@ -99,11 +117,11 @@ def _row(r: Resource, status: str, before: Row, rates: Rates, at: float) -> Row:
         "name": r.name or before.get("name") or f"CT {r.vmid}",
         "node": r.node,
         "status": status,
-        "cpu": round(r.cpu, 2),
+        "cpu": _cpu(before.get("cpu", 0.0), r.cpu),
         "maxcpu": r.maxcpu,
-        "mem": r.mem // MIB * MIB,
+        "mem": _size(before.get("mem", 0), r.mem, r.maxmem),
         "maxmem": r.maxmem,
-        "disk": r.disk // MIB * MIB,
+        "disk": _size(before.get("disk", 0), r.disk, r.maxdisk),
         "maxdisk": r.maxdisk,
         "rx": rx,
         "tx": tx,
@@ -111,7 +129,7 @@ def _row(r: Resource, status: str, before: Row, rates: Rates, at: float) -> Row:
         "tags": list(r.tag_list),
         "pool": r.pool,
         "lock": r.lock,
-        "busy": before.get("busy", ""),
+        "busy": "",
     }
 
 
@@ -135,8 +153,8 @@ def _known(known: Known | None) -> Row:
     }
 
 
-def live_fields(status: GuestStatus, node: str, before: Mapping[str, Any], at: float) -> Row:
-    """What ``status/current`` says now, to lay over a row that still says what was 10 s ago."""
+def live_fields(status: Guest, node: str, before: Mapping[str, Any], at: float) -> Row:
+    """What ``status/current``, or a node's list, says now, to lay over a row that still says what was 10 s ago."""
     live: Row = {
         "vmid": status.vmid,
         "node": node,
@@ -210,22 +228,34 @@ def difference(old: Mapping[int, Row], new: Mapping[int, Row]) -> tuple[dict[int
         before = old.get(vmid)
         if before is None:
             changed[vmid] = row
-        elif before != row:
+        elif before is not row and before != row:
             changed[vmid] = {key: value for key, value in row.items() if before.get(key) != value}
     return changed, [vmid for vmid in old if vmid not in new]
 
 
-def columns(rows: Rows) -> dict[str, list[Any]]:
-    """All rows, sorted by vmid, field by field: like beside like is a third of the size once it is compressed.
+def columns(rows: Mapping[int, Row]) -> dict[str, list[Any]]:
+    """Rows, or parts of rows, as one list a field, sorted by vmid: compressed, columns take a third of what rows take.
 
-    ``vmid`` tells how much more each is than the one before, ``IN_MIB`` are told in MiB.
+    ``None``: the row does not have the field. ``vmid`` holds the difference to the vmid before. Fields in ``IN_MIB`` are in MiB.
     """
     vmids = sorted(rows)
     listed = [rows[vmid] for vmid in vmids]
-    found: dict[str, list[Any]] = {
-        name: [row.get(name, default) for row in listed] for name, default in complete({}).items()
-    }
-    found["vmid"] = [vmid - before for before, vmid in zip([0, *vmids], vmids, strict=False)]
-    for name in IN_MIB:
-        found[name] = [size // MIB for size in found[name]]
-    return found
+    names = dict.fromkeys(name for row in listed for name in row if name != "vmid")
+    steps = [vmid - before for before, vmid in zip([0, *vmids], vmids, strict=False)]
+    by_field: dict[str, list[Any]] = {"vmid": steps} | {name: [row.get(name) for row in listed] for name in names}
+    for name in IN_MIB & names.keys():
+        by_field[name] = [None if size is None else size // MIB for size in by_field[name]]
+    return by_field
+
+
+def rows_of(columns: Mapping[str, list[Any]]) -> Rows:
+    """The reverse of ``columns``; each row has its ``vmid``."""
+    vmids = list(accumulate(columns["vmid"]))
+    names = [name for name in columns if name != "vmid"]
+    rows: Rows = {vmid: {"vmid": vmid} for vmid in vmids}
+    for name in names:
+        unit = MIB if name in IN_MIB else None
+        for vmid, value in zip(vmids, columns[name], strict=True):
+            if value is not None:
+                rows[vmid][name] = value * unit if unit else value
+    return rows

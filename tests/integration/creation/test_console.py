@@ -10,12 +10,15 @@ import pytest
 from lxc_dashboard.errors import ConflictError, NotFoundError, PrivilegeError, TlsError
 from lxc_dashboard.proxmox.client import ProxmoxClient
 from lxc_dashboard.proxmox.console import ConsoleSocket, connect
+from lxc_dashboard.sandbox.seed import OPERATOR_PRIVILEGES
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.containers.console import console
+from lxc_dashboard.services.creation.report import report
 from tests.integration.creation.conftest import Lab
 from tests.integration.endpoints import sign_in
 
 ANSWERS_WITHIN_S = 60
+CREATOR = OPERATOR_PRIVILEGES.split()
 
 
 async def running_guest(lab: Lab) -> int:
@@ -79,6 +82,18 @@ async def test_a_stopped_or_unknown_guest_has_none(lab: Lab) -> None:
     with pytest.raises(NotFoundError, match="no CT 999"):
         async with console(lab.rt, lab.session, 999):
             pytest.fail("it does not exist")
+
+
+async def test_the_page_of_ones_own_job_offers_it_to_who_holds_the_right(lab: Lab) -> None:
+    lab.sandbox.api.directory.acl[:] = [e for e in lab.sandbox.api.directory.acl if e.ugid != "viewer@pve"]
+    lab.sandbox.api.grant("viewer@pve", "/", *CREATOR)
+    lab.session = await sign_in(lab.rt, lab.sandbox, "viewer@pve")
+    creation_id = await lab.request(None)
+    await lab.finish(creation_id)
+    assert (await report(lab.rt, lab.session, creation_id)).view.may_console
+    lab.sandbox.api.directory.acl[:] = [e for e in lab.sandbox.api.directory.acl if e.ugid != "viewer@pve"]
+    lab.sandbox.api.grant("viewer@pve", "/", *(privilege for privilege in CREATOR if privilege != "VM.Console"))
+    assert not (await report(lab.rt, lab.session, creation_id)).view.may_console
 
 
 async def test_one_without_the_right_is_refused_and_that_is_audited(lab: Lab) -> None:

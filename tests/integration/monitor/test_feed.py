@@ -52,6 +52,19 @@ async def test_what_somebody_else_does_in_pve_shows_though_the_list_lags(rt: Run
         await seen.until(lambda: seen.rows[vmid]["status"] == "running" and not seen.rows[vmid]["busy"])
 
 
+@pytest.mark.usefixtures("polled_once")
+async def test_a_guest_that_powers_itself_off_shows_though_no_task_says_so(
+    rt: Runtime, sign_in: SignIn, sandbox: SandboxNode
+) -> None:
+    seen = Seen()
+    async with hub_of(rt, seen) as hub:
+        await looking(hub, await sign_in(rt, "root@pam"), seen)
+        vmid = next(vmid for vmid, row in seen.rows.items() if (row["node"], row["status"]) == ("pve1", "running"))
+        sandbox.power_off(int(vmid))
+        await seen.until(lambda: seen.rows[vmid]["status"] == "stopped")
+    assert seen.meta["tasks"] == []
+
+
 async def test_what_runs_in_pve_is_told_until_it_ends(
     rt: Runtime, sign_in: SignIn, sandbox: SandboxNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,3 +174,38 @@ async def test_each_user_sees_his_own_list(rt: Runtime, sign_in: SignIn, sandbox
         viewer.start(await two.snapshot(viewer_session))
         await viewer.until(lambda: bool(viewer.rows))
     assert len(viewer.rows) == 12
+
+
+async def test_whose_console_the_user_may_open_is_what_pve_says_of_each_guest(
+    rt: Runtime, sign_in: SignIn, sandbox: SandboxNode
+) -> None:
+    sandbox.api.grant("viewer@pve", "/pool/staging", "VM.Audit", "VM.Console")
+    sandbox.api.grant("viewer@pve", "/vms/102", "VM.Audit", "VM.Console")
+    for userid, count in (("root@pam", 12), ("operator@pve", 12), ("viewer@pve", 2)):
+        seen, session = Seen(), await sign_in(rt, userid)
+        client = await acting.client(rt, session)
+        async with hub_of(rt, seen) as hub:
+            await looking(hub, session, seen)
+        usual, others = seen.meta["consoles"]["usual"], seen.meta["consoles"]["others"]
+        told = {vmid for vmid in map(int, seen.rows) if usual is not (vmid in others)}
+        held = {vmid for vmid in map(int, seen.rows) if "VM.Console" in await client.access.permissions(f"/vms/{vmid}")}
+        assert (told, len(told)) == (held, count)
+
+
+async def test_a_node_whose_figures_pve_does_not_tell_has_no_size(
+    rt: Runtime, sign_in: SignIn, sandbox: SandboxNode
+) -> None:
+    sandbox.api.directory.acl[:] = [entry for entry in sandbox.api.directory.acl if entry.ugid != "viewer@pve"]
+    sandbox.api.grant("viewer@pve", "/vms", "VM.Audit")
+    seen = Seen()
+    async with hub_of(rt, seen) as hub:
+        await looking(hub, await sign_in(rt, "viewer@pve"), seen)
+    assert [(node["down"], node["maxmem"]) for node in seen.meta["nodes"]] == [(0, 0)] * 3
+
+
+async def test_the_lock_of_a_guest_is_in_its_row(rt: Runtime, sign_in: SignIn, sandbox: SandboxNode) -> None:
+    sandbox.lock_guest(102, "backup")
+    seen = Seen()
+    async with hub_of(rt, seen) as hub:
+        await looking(hub, await sign_in(rt, "root@pam"), seen)
+    assert {vmid: row["lock"] for vmid, row in seen.rows.items() if row["lock"]} == {"102": "backup"}

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 
+from lxc_dashboard.errors import UnreachableError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.sandbox.node import SandboxNode
+from lxc_dashboard.services.auth import sessions
+from lxc_dashboard.services.containers import lifecycle
+from lxc_dashboard.services.containers.lifecycle import Act, Guest
 from tests.integration.monitor.conftest import SignIn
 from tests.integration.monitor.viewers import PATIENCE_S, Seen, hub_of, looking
 
@@ -49,6 +55,67 @@ async def test_guests_of_a_node_that_is_down_are_unknown_and_the_rest_is_there(
     assert node["containers"] == sum(row["node"] == "pve2" for row in seen.rows.values())
     for row in seen.rows.values():
         assert (row["status"] == "unknown") == (row["node"] == "pve2")
+
+
+def silent(seen: Seen) -> list[str]:
+    return [node["name"] for node in seen.meta["nodes"] if node["silent"]]
+
+
+async def test_a_pvedaemon_that_is_down_is_told_while_all_else_of_pve_answers(
+    rt: Runtime, sign_in: SignIn, sandbox: SandboxNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lxc_dashboard.services.monitor.poller.RESOURCES_EVERY_S", 0.2)
+    monkeypatch.setattr("lxc_dashboard.services.monitor.poller.TASKS_EVERY_S", 0.2)
+    seen = Seen()
+    async with hub_of(rt, seen) as hub:
+        await looking(hub, await sign_in(rt, "viewer@pve"), seen)
+        sandbox.pvedaemon_down("pve2")
+        await seen.until(lambda: silent(seen) == ["pve2"])
+        assert (seen.meta["error"], down(seen), len(seen.rows)) == ("", [], 12)
+        sandbox.heal()
+        await seen.until(lambda: silent(seen) == [])
+
+
+async def test_an_act_that_pvedaemon_does_not_take_tells_of_it_at_once(
+    rt: Runtime, sign_in: SignIn, sandbox: SandboxNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lxc_dashboard.services.monitor.poller.RESOURCES_EVERY_S", 3600.0)
+    seen, session = Seen(), await sign_in(rt, "root@pam")
+    async with hub_of(rt, seen) as hub:
+        await looking(hub, session, seen)
+        await seen.until(lambda: bool(asked(sandbox, "/lxc")))
+        vmid, row = next((vmid, row) for vmid, row in seen.rows.items() if row["status"] == "stopped")
+        sandbox.pvedaemon_down(row["node"])
+        with pytest.raises(UnreachableError):
+            await lifecycle.act(rt, session, Guest(int(vmid), row["node"], row["name"]), Act.START)
+        await seen.until(lambda: silent(seen) == [row["node"]])
+
+
+def asked(sandbox: SandboxNode, path: str) -> list[str]:
+    return [found for _, found, _ in sandbox.api.requests if found.endswith(path)]
+
+
+async def test_a_session_whose_ticket_pve_refuses_is_ended_by_the_next_look(
+    rt: Runtime, sign_in: SignIn, sandbox: SandboxNode
+) -> None:
+    seen, session = Seen(), await sign_in(rt, "root@pam")
+    async with hub_of(rt, seen) as hub, rt.bus.listen(sessions.ENDED_CHANNEL) as ended:
+        await looking(hub, session, seen)
+        sandbox.expire_tickets()
+        async with asyncio.timeout(PATIENCE_S):
+            _, told = await anext(aiter(ended))
+    assert told.decode() == str(session.id)
+    assert not await sessions.is_open(rt, session.key)
+
+
+async def test_a_page_that_was_opened_before_its_ticket_was_renewed_polls_with_the_new_one(
+    rt: Runtime, sign_in: SignIn
+) -> None:
+    seen, session = Seen(), await sign_in(rt, "root@pam")
+    async with hub_of(rt, seen) as hub:
+        await looking(hub, replace(session, ticket="PVE:root@pam:0:of long ago"), seen)
+    assert len(seen.rows) == 12
+    assert await sessions.is_open(rt, session.key)
 
 
 async def test_when_pve_never_answers_the_cause_is_named_and_the_rows_stay(

@@ -13,20 +13,15 @@ from typing import Any
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.monitor.feed import FeedHub
-from lxc_dashboard.services.monitor.rows import IN_MIB, MIB
+from lxc_dashboard.services.monitor.patch import changed_rows
+from lxc_dashboard.services.monitor.rows import rows_of
 
 PATIENCE_S = 60
 
 
-def rows_of(columns: dict[str, list[Any]]) -> dict[str, dict[str, Any]]:
+def listed(columns: dict[str, list[Any]]) -> dict[str, dict[str, Any]]:
     """What the page makes of a snapshot's columns."""
-    rows: dict[str, dict[str, Any]] = {}
-    vmid = 0
-    for values in zip(*columns.values(), strict=True):
-        row = dict(zip(columns, values, strict=True))
-        vmid += row["vmid"]
-        rows[str(vmid)] = row | {"vmid": vmid} | {name: row[name] * MIB for name in IN_MIB}
-    return rows
+    return {str(vmid): row for vmid, row in rows_of(columns).items()}
 
 
 @dataclass
@@ -41,15 +36,15 @@ class Seen:
 
     def start(self, body: bytes) -> None:
         snapshot = json.loads(gzip.decompress(body))
-        self.rows, self.meta, self.v = rows_of(snapshot["columns"]), snapshot["meta"], snapshot["v"]
+        self.rows, self.meta, self.v = listed(snapshot["columns"]), snapshot["meta"], snapshot["v"]
 
     async def patch(self, _key: str, patch: dict[str, Any]) -> None:
         if patch["v"] <= self.v:
             return
         if self.v and patch["prev"] != self.v:
             self.missed.append(patch["prev"])
-        for vmid, fields in patch["rows"].items():
-            self.rows[vmid] = {**self.rows.get(vmid, {}), **fields}
+        for vmid, fields in changed_rows(patch).items():
+            self.rows[str(vmid)] = {**self.rows.get(str(vmid), {}), **fields}
         for vmid in patch["gone"]:
             self.rows.pop(str(vmid), None)
         self.meta.update(patch["meta"] or {})

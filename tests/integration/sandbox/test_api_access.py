@@ -123,3 +123,14 @@ async def test_a_guest_moves_to_another_node(it: Session) -> None:
 async def test_notes_end_with_a_line_break(it: Session) -> None:
     await it.write("PUT", "/nodes/pve1/lxc/101/config", description="kept by us")
     assert (await it.data("/nodes/pve1/lxc/101/config"))["description"] == "kept by us\n"
+
+
+async def test_all_that_a_user_holds_has_the_members_of_pools_and_no_empty_path(it: Session) -> None:
+    """As PVE 9.2.11 was recorded: CT 105 of a pool stands beside ``/vms``, which speaks for all others."""
+    await it.post("/access/users", userid="new@pve", password="new-password")
+    await it.write("PUT", "/access/acl", path="/vms", roles="PVEVMUser", users="new@pve")
+    await it.write("PUT", "/access/acl", path="/vms/112", roles="NoAccess", users="new@pve")
+    async with signed_in(it.node, "new@pve", "new-password") as member:
+        held = await member.data("/access/permissions")
+    assert "VM.Console" in held["/vms/101"]
+    assert {"/vms/112", "/"}.isdisjoint(held)

@@ -29,6 +29,18 @@ async def test_an_offline_node_answers_595_without_a_body(it: Session) -> None:
     assert await it.data("/nodes/pve2/lxc")
 
 
+async def test_without_pvedaemon_its_calls_get_595_at_once_and_pveproxy_still_answers(it: Session) -> None:
+    it.node.pvedaemon_down("pve1")
+    start, sign_in = "/nodes/pve1/lxc/101/status/start", "/access/ticket"
+    for method, path in (("GET", "/nodes/pve1/lxc"), ("POST", start), ("POST", sign_in)):
+        answer = await it.http.request(method, path, data={"username": "root@pam"} if path == sign_in else None)
+        assert (answer.status_code, answer.reason_phrase, answer.content) == (595, "Connection refused", b""), path
+    for path in ("/version", "/cluster/resources", "/cluster/tasks", "/nodes/pve1/lxc/101/config", "/nodes/pve2/lxc"):
+        assert await it.data(path) is not None
+    it.node.heal()
+    assert await it.data("/nodes/pve1/lxc")
+
+
 async def test_without_its_cluster_filesystem_every_call_is_refused_in_the_status_line_alone(it: Session) -> None:
     it.node.filesystem_down()
     for path in ("/version", "/nodes/pve1/lxc"):

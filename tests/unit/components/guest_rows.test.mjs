@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import test from "node:test";
 import { pathToFileURL } from "node:url";
 
-const { rowsOf } = await import(pathToFileURL(process.env.GUEST_ROWS));
+const { changesOf, rowsOf } = await import(pathToFileURL(process.env.GUEST_ROWS));
 
 test("the page reads the very rows that the server has", () => {
   const { columns, rows } = JSON.parse(readFileSync(process.env.GUEST_COLUMNS, "utf8"));
@@ -14,4 +14,12 @@ test("the page reads the very rows that the server has", () => {
 
 test("no rows are none", () => {
   assert.deepEqual(rowsOf({}), []);
+});
+
+test("the page reads a packed patch, and one that is not", async () => {
+  const { packed, plain, changed } = JSON.parse(readFileSync(process.env.GUEST_COLUMNS, "utf8"));
+  const found = (await changesOf(packed)).map(([vmid, { vmid: _, ...fields }]) => [vmid, fields]);
+  assert.ok(packed.packed);
+  assert.deepEqual(Object.fromEntries(found), changed);
+  assert.deepEqual(Object.fromEntries(await changesOf(plain)), { 101: { cpu: 0.5 } });
 });

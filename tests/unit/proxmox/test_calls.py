@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lxc_dashboard.proxmox import ProxmoxClient, ProxmoxPool, TaskResult, TokenAuth
+from lxc_dashboard.proxmox.access import Grants
 from lxc_dashboard.proxmox.caller import Noun
 from lxc_dashboard.proxmox.schemas import ClusterOptions, LogPage, TerminalTicket
 from tests.unit.proxmox.replay import UPID, Answer, Identity, RawServer, data
@@ -21,7 +22,6 @@ SOME_DATA: dict[str, Any] = {
     "vmid_is_free": "555",
     "has_no_guest": "555",
     "permissions": {"/vms/101": {"VM.Audit": 0, "VM.Console": 1}, "/vms": {"VM.Clone": 1}},
-    "all_permissions": {"/vms": {"VM.Clone": 1}, "/pool/dev": {"VM.Allocate": 0}},
     "config": {"lock": "create"},
     "termproxy": TERMINAL,
     "cards": {"lock": "clone"},
@@ -39,8 +39,8 @@ Case = tuple[str, Call, str, dict[str, str]]
 CALLS: list[Case] = [
     ("version", lambda c: c.version(), "GET /version", {}),
     ("access.domains", lambda c: c.access.domains(), "GET /access/domains", {}),
-    ("access.all_permissions", lambda c: c.access.all_permissions(), "GET /access/permissions", {}),
     ("access.permissions", lambda c: c.access.permissions("/vms/101"), "GET /access/permissions", {"path": "/vms/101"}),
+    ("access.grants", lambda c: c.access.grants(), "GET /access/permissions", {}),
     ("cluster.resources", lambda c: c.cluster.resources("vm"), "GET /cluster/resources", {"type": "vm"}),
     ("cluster.find_guest", lambda c: c.cluster.find_guest(101), "GET /cluster/resources", {"type": "vm"}),
     ("cluster.status", lambda c: c.cluster.status(), "GET /cluster/status", {}),
@@ -260,7 +260,7 @@ def expected(name: str) -> Any:
     call = name.rpartition(".")[2]
     values: dict[str, Any] = {
         "permissions": {"VM.Audit", "VM.Console"},
-        "all_permissions": {"/vms": {"VM.Clone"}, "/pool/dev": {"VM.Allocate"}},
+        "grants": Grants({}),
         "nextid": 100,
         "options": ClusterOptions(allowed_tags=["web"]),
         "vmid_is_free": True,

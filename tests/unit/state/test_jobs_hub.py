@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
+from lxc_dashboard.db.models import CreationState, Phase
+from lxc_dashboard.services.creation.pulse import JobPulse
 from lxc_dashboard.state import jobs_hub
 from lxc_dashboard.state.jobs_hub import JobsHub
 
 ENDPOINT = uuid4()
+
+
+def running(percent: int = 0) -> JobPulse:
+    return JobPulse(UUID(int=1), CreationState.RUNNING, Phase.CREATING, percent, None, None, cancel_requested=False)
 
 
 class Rooms:
@@ -34,7 +42,7 @@ async def test_who_comes_again_is_told_a_number_that_he_does_not_hold(monkeypatc
     moves, told = iter(range(1_000_000)), asyncio.Queue[int]()
 
     async def pulse(_runtime: Any, _endpoint_id: UUID) -> Any:
-        return (next(moves),)
+        return (running(next(moves)),)
 
     async def tell(_room: str, tick: int) -> None:
         told.put_nowait(tick)
@@ -57,7 +65,7 @@ async def test_who_comes_again_is_told_a_number_that_he_does_not_hold(monkeypatc
 async def test_what_moved_between_the_reading_of_the_page_and_the_first_look_is_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    state, told, changed = ["running"], asyncio.Queue[str](), list[UUID]()
+    state, told, changed = [running()], asyncio.Queue[str](), list[UUID]()
 
     async def pulse(_runtime: Any, _endpoint_id: UUID) -> Any:
         return (state[0],)
@@ -69,8 +77,31 @@ async def test_what_moved_between_the_reading_of_the_page_and_the_first_look_is_
     rooms: Any = Rooms()
     hub = JobsHub(lambda: None, rooms, tell, changed.append)  # type: ignore[arg-type, return-value]  # as above
     await hub.watch("sid", ENDPOINT)
-    state[0] = "ready"  # the page has read before, and the looker has not begun
+    state[0] = running(100)  # the page has read before, and the looker has not begun
     async with asyncio.timeout(60):
         assert await told.get() == jobs_hub.room_of(ENDPOINT)
     await hub.close()
     assert changed == [ENDPOINT]
+
+
+async def test_an_endpoint_without_an_unfinished_job_is_looked_at_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks, told = list[int](), asyncio.Queue[int]()
+
+    async def pulse(_runtime: Any, _endpoint_id: UUID) -> Any:
+        looks.append(1)
+        return (replace(running(100), finished_at=datetime.now(UTC)),)
+
+    async def tell(_room: str, tick: int) -> None:
+        told.put_nowait(tick)
+
+    monkeypatch.setattr(jobs_hub, "pulse", pulse)
+    monkeypatch.setattr(jobs_hub, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(jobs_hub, "IDLE_EVERY_S", 3600.0)
+    rooms: Any = Rooms()
+    hub = JobsHub(lambda: None, rooms, tell, lambda _: None)  # type: ignore[arg-type, return-value]  # as above
+    await hub.watch("sid", ENDPOINT)
+    await told.get()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    await hub.close()
+    assert len(looks) == 1

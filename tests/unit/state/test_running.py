@@ -133,7 +133,8 @@ class Fake:
         self.told.append((room, shown["count"]))
         self.moved.set()
 
-    async def tell_status(self, room: str, status: dict[str, Any]) -> None:
+    async def tell_status(self, room: str, status: dict[str, Any], but: str) -> None:
+        assert but == (KEY if room == ROOM else "")
         self.statuses.append((room, status))
 
     async def until(self, holds: Callable[[], bool]) -> None:
@@ -245,10 +246,23 @@ def test_a_status_tells_an_age_and_not_a_time() -> None:
     assert status_of({"at": time.time() + 30})["age"] == 0, "of another host, whose clock is ahead"
 
 
+def test_no_two_looks_at_pve_have_the_same_status() -> None:
+    now = time.time()
+    first, second = status_of({"at": now - 2}), status_of({"at": now})
+    assert first | {"age": 0} != second | {"age": 0}
+
+
+def test_a_pvedaemon_that_is_silent_is_named_beside_the_age_unless_all_of_pve_is() -> None:
+    nodes = [{"name": "pve1", "down": 0, "silent": 5}, {"name": "pve2", "down": 0, "silent": 0}]
+    meta = {"at": time.time(), "version": "9.1.4", "nodes": nodes, "error": ""}
+    assert status_of(meta)["error"] == "pvedaemon does not answer on pve1"
+    assert status_of(meta | {"error": "PVE cannot be reached"})["error"] == "PVE cannot be reached"
+
+
 def test_a_pve_that_has_never_answered_has_no_age() -> None:
     assert status_of({}) == {}
     silent = status_of({"error": "PVE cannot be reached", "failing": 5, "away": True})
-    assert silent == {"age": -1, "version": "", "up": 0, "all": 0, "error": "PVE cannot be reached"}
+    assert silent == {"age": -1, "at": 0, "version": "", "up": 0, "all": 0, "error": "PVE cannot be reached"}
 
 
 def test_a_job_that_is_being_cancelled_says_so() -> None:

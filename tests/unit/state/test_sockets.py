@@ -10,6 +10,8 @@ from uuid import uuid4
 
 import pytest
 import socketio  # type: ignore[import-untyped]
+from engineio.exceptions import SocketIsClosedError  # type: ignore[import-untyped]
+from reflex.state import StateUpdate
 from reflex_base.utils.format import json_dumps
 
 from lxc_dashboard.services.auth.model import Session
@@ -28,6 +30,8 @@ class Line:
         self.told: list[str] = []
 
     async def send(self, packet: Any) -> None:
+        if self.closed:
+            raise SocketIsClosedError
         self.told.append(str(packet.data))
 
     async def close(self, **_: Any) -> None:
@@ -100,3 +104,13 @@ async def test_one_that_comes_while_the_others_are_led_away_is_led_away_by_the_n
     await tabs.sockets.sweep(SimpleNamespace(bus=SimpleNamespace(get=nothing)))  # type: ignore[arg-type]  # as above
     assert tabs.sockets.count(FEED) == 0
     assert late[0].closed
+
+
+async def test_a_push_reaches_all_of_a_room_but_those_who_are_in_another(tabs: Tabs) -> None:
+    (listing, told_elsewhere), (_, told) = await tabs.opened(), await tabs.opened()
+    (_, closing) = await tabs.opened()
+    closing.closed = True
+    await tabs.sockets.enter(listing, "list")
+    await tabs.sockets.push(FEED, StateUpdate(delta={"state": {"feed": 1}}), but="list")
+    assert [json.loads(line.partition(",")[2]) for line in told.told] == [["event", {"delta": {"state": {"feed": 1}}}]]
+    assert told_elsewhere.told == closing.told == []

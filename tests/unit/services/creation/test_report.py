@@ -5,10 +5,21 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from lxc_dashboard.db.models import Container, Creation, CreationEvent, CreationState, EventType, Phase, new_id
+from lxc_dashboard.db.models import (
+    Container,
+    Creation,
+    CreationEvent,
+    CreationState,
+    EventType,
+    Phase,
+    ProxmoxNode,
+    new_id,
+)
+from lxc_dashboard.errors import NotFoundError
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation.report import Mark, PhaseReport, counts_of, links_of, phases_of, report
 from lxc_dashboard.services.creation.views import JobView, StepState, StepView
@@ -158,6 +169,10 @@ def test_links_go_by_the_usual_ports() -> None:
     assert list(links_of("", (80,))) == []
 
 
+async def _not_registered(_: UUID) -> ProxmoxNode:
+    raise NotFoundError("No such endpoint")
+
+
 def failed_job(**error: Any) -> tuple[Session, Any]:
     """A job that failed in its second script, in a container that listens and keeps a credential."""
     session = Session(new_id(), new_id(), "pve", "root@pam", BEGIN)
@@ -182,7 +197,8 @@ def failed_job(**error: Any) -> tuple[Session, Any]:
     end[0].seq = 4
     creations = SimpleNamespace(get=always(creation), told=always(end), events_between=always(events))
     containers = SimpleNamespace(get=always(row), credentials=lambda _: {"web": {"password": "secret"}})
-    return session, SimpleNamespace(db=database(creations=creations, containers=containers))
+    nodes = SimpleNamespace(get=_not_registered)
+    return session, SimpleNamespace(db=database(creations=creations, containers=containers, nodes=nodes))
 
 
 @pytest.mark.parametrize(
@@ -197,5 +213,6 @@ async def test_a_failed_job_shows_the_end_of_what_failed(error: dict[str, Any], 
     session, rt = failed_job(**error)
     found = await report(rt, session, new_id())
     assert found.tail == tail
+    assert not found.view.may_console, "its endpoint is not registered any more"
     assert (found.ports, found.links, found.credentials) == ((80,), (), ("web",))
     assert "secret" not in repr(found)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from lxc_dashboard.proxmox.access import Grants
 from lxc_dashboard.proxmox.schemas import Resource
-from lxc_dashboard.services.monitor.overview import as_read, nodes_of
+from lxc_dashboard.services.monitor.overview import as_read, consoles_of, nodes_of
 from lxc_dashboard.services.monitor.rows import Row
 
 
@@ -43,3 +44,20 @@ def test_of_a_node_that_was_down_at_the_first_look_it_is_said_that_it_may_be_so_
     first = nodes_of([node("pve2", "offline")], {}, [], 1000)
     again = nodes_of([node("pve2", "offline")], {}, first, 1012)
     assert [(row["down"], row["longer"]) for row in (*first, *again)] == [(1000, True)] * 2
+
+
+def test_since_when_pvedaemon_is_silent_stays_until_it_is_heard_or_its_node_goes_down() -> None:
+    (first,) = nodes_of([node("pve1")], {}, [], 1000, {"pve1": False})
+    assert (first["silent"], first["down"]) == (1000, 0)
+    (again,) = nodes_of([node("pve1")], {}, [first], 1012, {"pve1": False})
+    (unasked,) = nodes_of([node("pve1")], {}, [again], 1024)
+    assert [again["silent"], unasked["silent"]] == [1000, 1000]
+    assert nodes_of([node("pve1")], {}, [unasked], 1036, {"pve1": True})[0]["silent"] == 0
+    assert nodes_of([node("pve1", "offline")], {}, [unasked], 1036)[0]["silent"] == 0
+
+
+def test_whose_console_may_be_opened_is_told_by_the_fewer() -> None:
+    grants = Grants({"/vms": {"VM.Console": 1}, "/vms/102": {"VM.Audit": 1}})
+    assert consoles_of(grants, [101, 102, 103]) == {"usual": True, "others": [102]}
+    grants = Grants({"/vms": {"VM.Audit": 1}, "/vms/102": {"VM.Console": 0}})
+    assert consoles_of(grants, [101, 102, 103]) == {"usual": False, "others": [102]}

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from lxc_dashboard.proxmox import ProxmoxPool, TokenAuth
 from lxc_dashboard.proxmox.schemas import Resource
+from lxc_dashboard.services.monitor import poller
 from lxc_dashboard.services.monitor.poller import Poller
 from lxc_dashboard.services.monitor.rows import Known, Row
 from tests.unit.proxmox.replay import Answer, Identity, RawServer, Seen, data, make_identity, refusal
 
 PATIENCE_S = 60
+ALWAYS = {"/version": {"version": "9.1.4"}, "/access/permissions": {"/vms": {"VM.Audit": 1}}}
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +46,15 @@ class Pve:
     silent: set[int] = field(default_factory=set)
     templates: set[int] = field(default_factory=set)
     refuses: str = ""
+    daemons: list[str] = field(default_factory=list)
+    grants: int = 0
 
     def __call__(self, seen: Seen) -> Answer:
         if seen.path == self.refuses:
             return refusal("403 Forbidden", "Permission check failed (/, Sys.Audit)")
-        if seen.path == "/version":
-            return data({"version": "9.1.4"})
+        self.grants += seen.path == "/access/permissions"
+        if seen.path in ALWAYS:
+            return data(ALWAYS[seen.path])
         if seen.path == "/cluster/tasks":
             return data(self.tasks)
         if seen.path == "/cluster/resources":
@@ -56,6 +63,10 @@ class Pve:
                 for vmid, at in self.places.items()
             ]
             return data([*({"type": "node", "node": node, "status": "online"} for node in ("pve1", "pve2")), *guests])
+        if seen.path.endswith("/lxc"):
+            self.daemons.append(seen.path)
+            node = seen.path.split("/")[2]
+            return data([{"vmid": vmid, "status": "running"} for vmid, at in self.places.items() if at == node])
         self.asked.append(seen.path)
         _, _, node, _, vmid, *_ = seen.path.split("/")
         return self._status(node, int(vmid))
@@ -186,3 +197,58 @@ async def test_a_pve_that_lets_the_user_list_nothing_is_named_as_the_cause(ident
         pve.refuses = ""
         rows, _ = await looks.another(101)
     assert list(rows) == [101]
+
+
+async def test_a_guest_that_changed_without_a_task_shows_by_its_nodes_own_list(
+    identity: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(poller, "RESOURCES_EVERY_S", 3600.0)
+    monkeypatch.setattr(poller, "BETWEEN", 0.0)
+    pve = Pve({101: "pve1", 102: "pve2"})
+    async with looking(identity, pve) as looks:
+        await looks.next()
+        assert looks.poller.rows[102]["status"] == "stopped"
+        changed, _ = await looks.another(101)
+        assert changed[101]["status"] == "running"
+    assert pve.daemons == ["/nodes/pve1/lxc"]
+
+
+async def test_a_look_at_the_tasks_leaves_every_row_as_it_is(identity: Identity) -> None:
+    pve = Pve({101: "pve1", 102: "pve1", 103: "pve1"})
+    async with looking(identity, pve) as looks:
+        await looks.next()
+        looks.poller._next_between = math.inf
+        before = dict(looks.poller.rows)
+        pve.tasks = [task(1, 102, running=True)]
+        changed, _ = await looks.another(103)
+        assert changed == {102: {"busy": "starting"}, 103: {"status": "running"}}
+        assert looks.poller.rows[101] is before[101]
+
+
+async def test_the_end_of_a_start_is_looked_for_sooner_than_other_tasks(identity: Identity) -> None:
+    pve = Pve({101: "pve1", 103: "pve1"}, tasks=[task(1, 101, "vzdump", running=True)])
+    async with looking(identity, pve) as looks:
+        await looks.next()
+        assert looks.poller._pause() > poller.YOUNG_EVERY_S
+        pve.tasks = [task(2, 101, running=True)]
+        await looks.another(103)
+        assert looks.poller._pause() == poller.YOUNG_EVERY_S
+
+
+async def test_the_nodes_are_asked_in_turn_for_their_lists_and_now_and_then_pve_for_what_the_user_may_do(
+    identity: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(poller, "RESOURCES_EVERY_S", 0.0)
+    pve = Pve({101: "pve1"})
+    async with looking(identity, pve) as looks:
+        await looks.next()
+        for _ in range(2 * poller.GRANTS_EVERY_TURNS - 1):
+            await looks.another(101)
+        assert pve.grants == 2
+        assert 2 * poller.GRANTS_EVERY_TURNS - 2 <= len(pve.daemons) < 2 * poller.GRANTS_EVERY_TURNS
+    assert all(one != other for one, other in pairwise(pve.daemons))
+
+
+def test_a_quiet_minute_costs_pve_no_more_than_thirty_requests() -> None:
+    with_each_whole_look = ("/cluster/resources", "/nodes/{node}/lxc")
+    assert 60 / poller.TASKS_EVERY_S + len(with_each_whole_look) * 60 / poller.RESOURCES_EVERY_S <= 30

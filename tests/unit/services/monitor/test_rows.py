@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lxc_dashboard.proxmox.schemas import GuestStatus, Resource, TaskInfo
-from lxc_dashboard.services.monitor.feed import GZIP_LEVEL
+from lxc_dashboard.services.monitor.replica import GZIP_LEVEL
 from lxc_dashboard.services.monitor.rows import (
     Known,
     Rates,
@@ -81,6 +81,24 @@ def test_rates_come_from_counters_and_hold_while_these_stand_still() -> None:
     assert rates.of(1, 10.0, 1000 + 64000, 6400) == (6400, 640)
     assert rates.of(1, 12.0, 65000, 6400) == (6400, 640)
     assert rates.of(1, 20.0, 10, 5) == (0, 0)
+
+
+def test_a_figure_moves_only_where_somebody_could_see_it() -> None:
+    limits = {"maxmem": 1024 * MIB, "maxdisk": 8192 * MIB}
+    first = rows(guest(101, cpu=0.123, mem=300 * MIB, disk=999 * MIB, **limits))
+    near = rows(guest(101, cpu=0.128, mem=305 * MIB + 1, disk=1020 * MIB, **limits), previous=first)
+    assert difference(first, near) == ({}, [])
+    far = rows(guest(101, cpu=0.135, mem=309 * MIB + 1, disk=1100 * MIB, **limits), previous=near)
+    assert difference(near, far)[0] == {101: {"cpu": 0.14, "mem": 309 * MIB, "disk": 1100 * MIB}}
+    idle = rows(guest(101, cpu=0.0, mem=0, disk=1100 * MIB, **limits), previous=rows(guest(101, cpu=0.005, mem=MIB)))
+    assert (idle[101]["cpu"], idle[101]["mem"]) == (0, 0)
+
+
+def test_a_rate_that_falls_to_nothing_is_shown_as_nothing() -> None:
+    rates = Rates()
+    rates.of(1, 0.0, 0, 0)
+    assert rates.of(1, 10.0, 1_000_000, 640) == (99_968, 64)
+    assert rates.of(1, 20.0, 2_040_000, 641) == (99_968, 0)
 
 
 def test_live_fields_lie_over_an_old_row() -> None:

@@ -1,0 +1,92 @@
+"""The sandbox node of a bench: guests without processes, and a socket by which the bench changes one and counts requests.
+
+The stack runs it as ``python -m bench.parts.fleet`` with the options of ``lxc_dashboard.sandbox``. ``Fleet`` is the bench's side.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lxc_dashboard.parent import die_with_parent
+from lxc_dashboard.sandbox.__main__ import arguments
+from lxc_dashboard.sandbox.node import SandboxNode
+from lxc_dashboard.sandbox.seed import Seed
+
+MODULE = "bench.parts.fleet"
+SOCKET = "fleet.sock"
+KEPT_REQUESTS = 1_000_000
+LOOK_EVERY_S = 0.002
+CHANGES_WITHIN_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """``folder`` is the data folder of the fleet's process."""
+
+    folder: Path
+
+    async def power_off(self, vmid: int) -> float:
+        """Have a guest power itself off, without a task. Returns when it did, in epoch seconds."""
+        return float(await self._ask("power_off", vmid))
+
+    async def changed(self, vmid: int, status: str) -> float:
+        """Wait until a guest's status is ``status``. Returns when it became so, in epoch seconds."""
+        return float(await self._ask("changed", vmid, status))
+
+    async def requests(self) -> int:
+        """The number of requests that the API has answered."""
+        return int(await self._ask("requests"))
+
+    async def _ask(self, verb: str, *about: Any) -> Any:
+        reader, writer = await asyncio.open_unix_connection(self.folder / SOCKET)
+        with contextlib.closing(writer):
+            writer.write(json.dumps([verb, *about]).encode() + b"\n")
+            return json.loads(await reader.readline())
+
+
+async def answer(node: SandboxNode, verb: str, vmid: int = 0, status: str = "") -> float:
+    if verb == "requests":
+        return len(node.api.requests)
+    if verb == "power_off":
+        node.power_off(vmid)
+        return time.time()
+    async with asyncio.timeout(CHANGES_WITHIN_S):
+        while (guest := node.api.cts.get(vmid)) is None or guest.status != status:  # noqa: ASYNC110 - fakepve says nothing of a change
+            await asyncio.sleep(LOOK_EVERY_S)
+    return time.time()
+
+
+async def serve() -> None:
+    """Serve until SIGTERM."""
+    options = arguments()
+    asked_to_end = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asked_to_end.set)
+    die_with_parent(signal.SIGTERM)
+    node = SandboxNode(
+        options.data,
+        seed=Seed(options.nodes, options.containers),
+        time_scale=options.time_scale,
+        stats_interval_s=options.stats_interval,
+        auth_delay_s=0,
+    )
+    node.api.max_requests = KEPT_REQUESTS
+
+    async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer):
+            writer.write(json.dumps(await answer(node, *json.loads(await reader.readline()))).encode() + b"\n")
+            await writer.drain()
+
+    async with node, await asyncio.start_unix_server(serve_one, options.data / SOCKET):
+        print(json.dumps(node.describe()), flush=True)
+        await asked_to_end.wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve())

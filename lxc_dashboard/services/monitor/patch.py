@@ -1,0 +1,46 @@
+"""A patch of the feed as it goes through Redis and to the browsers: what changed since the patch before it.
+
+``{v, prev, gone, meta}`` and the changed rows. A few rows are plain JSON (``rows``: fields by vmid). Many rows are ``packed``:
+their columns as gzipped JSON in base64, beside the names of the changed ``fields``. The poller packs a patch once. Everybody
+else passes it on unchanged.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from lxc_dashboard.services.monitor.rows import Row, Rows, columns, rows_of
+
+Patch = dict[str, Any]
+
+# Fewer rows are smaller as plain JSON.
+PACKED_FROM_ROWS: Final = 60
+# A better level takes three times as long and saves a tenth.
+GZIP_LEVEL: Final = 1
+
+
+def patch_of(v: int, prev: int, changed: Mapping[int, Row], gone: list[int], meta: Mapping[str, Any]) -> Patch:
+    """``prev``: the number of the patch before it."""
+    head: Patch = {"v": v, "prev": prev, "gone": gone, "meta": meta}
+    if len(changed) < PACKED_FROM_ROWS:
+        return head | {"rows": changed}
+    by_field = columns(changed)
+    packed = base64.b64encode(gzip.compress(msgspec.json.encode(by_field), GZIP_LEVEL, mtime=0)).decode()
+    return head | {"fields": list(by_field), "packed": packed}
+
+
+def changed_rows(patch: Patch) -> Rows:
+    """The changed fields by vmid."""
+    if "packed" in patch:
+        return rows_of(msgspec.json.decode(gzip.decompress(base64.b64decode(patch["packed"]))))
+    return {int(vmid): fields for vmid, fields in patch.get("rows", {}).items()}
+
+
+def changed_fields(patch: Patch) -> set[str]:
+    """The names of the fields that changed in any row."""
+    return {name for fields in patch.get("rows", {}).values() for name in fields} | set(patch.get("fields", ()))

@@ -1,0 +1,82 @@
+"""The list and the dashboard of a user who sees containers, and holds neither VM.Console nor Sys.Audit."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from lxc_dashboard import routes, text
+from lxc_dashboard.sandbox.node import SandboxNode
+from tests.e2e.conftest import NewPage, accessibility_faults, fits, keep_picture, visit
+from tests.e2e.other_nodes import OtherNode, other_node, sign_in_at
+from tests.e2e.stack import Stack
+from tests.e2e.test_accessible import SIZES
+
+TOLD_WITHIN_MS = 60_000
+MAY_NOT, MAY, LOCKED = 101, 102, 103
+WORDS = text.GUEST_WORDS
+
+
+def _few_rights(node: SandboxNode) -> None:
+    node.api.directory.acl[:] = [entry for entry in node.api.directory.acl if entry.ugid != "viewer@pve"]
+    node.api.grant("viewer@pve", "/vms", "VM.Audit")
+    node.api.grant("viewer@pve", f"/vms/{MAY}", "VM.Audit", "VM.Console")
+    node.lock_guest(LOCKED, "backup")
+
+
+@pytest.fixture(scope="module")
+def elsewhere(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OtherNode]:
+    with other_node(stack, tmp_path_factory.mktemp("node"), f"few-{secrets.token_hex(3)}", 6) as node:
+        node.let(_few_rights)
+        yield node
+
+
+def row(page: Page, vmid: int) -> Locator:
+    return page.locator(f"[data-vmid='{vmid}']")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", list(SIZES))
+def test_the_list_offers_only_consoles_that_may_be_opened_and_shows_locks(
+    new_page: NewPage, elsewhere: OtherNode, scheme: str, size: str
+) -> None:
+    page = new_page(viewport=SIZES[size], color_scheme=scheme)
+    sign_in_at(page, elsewhere.name, userid="viewer@pve")
+    barred = row(page, MAY_NOT).get_by_role("button", name=f"VM.Console at /vms/{MAY_NOT} is missing")
+    expect(barred).to_be_disabled(timeout=TOLD_WITHIN_MS)
+    expect(row(page, MAY_NOT).get_by_role("link", name=WORDS["console"])).to_have_count(0)
+    expect(row(page, MAY).get_by_role("link", name=WORDS["console"])).to_be_visible()
+    expect(row(page, LOCKED).get_by_text("locked: backup")).to_be_visible()
+    keep_picture(page, f"few-rights-list-{size}-{scheme}")
+    assert accessibility_faults(page) == []
+    fits(page)
+
+
+def test_the_page_of_a_console_that_may_not_be_opened_names_privilege_and_path(
+    new_page: NewPage, elsewhere: OtherNode
+) -> None:
+    page = new_page()
+    sign_in_at(page, elsewhere.name, userid="viewer@pve")
+    visit(page, routes.console(MAY_NOT))
+    expect(page.get_by_text("VM.Console", exact=True)).to_be_visible()
+    expect(page.get_by_text(f"/vms/{MAY_NOT}", exact=True)).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", list(SIZES))
+def test_figures_of_nodes_that_pve_does_not_tell_are_unknown(
+    new_page: NewPage, elsewhere: OtherNode, scheme: str, size: str
+) -> None:
+    page = new_page(viewport=SIZES[size], color_scheme=scheme)
+    sign_in_at(page, elsewhere.name, userid="viewer@pve")
+    visit(page, routes.DASHBOARD)
+    node = page.get_by_role("table", name=text.NODES_TITLE).get_by_role("row", name="pve2")
+    expect(node).to_contain_text("pve2", timeout=TOLD_WITHIN_MS)
+    expect(node.get_by_text("unknown", exact=True)).to_have_count(2)
+    expect(node).not_to_contain_text("%")
+    keep_picture(page, f"few-rights-nodes-{size}-{scheme}")
+    assert accessibility_faults(page) == []
+    fits(page)

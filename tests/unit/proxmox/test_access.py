@@ -1,0 +1,23 @@
+"""What a user holds, as the whole of ``GET /access/permissions`` tells it."""
+
+from __future__ import annotations
+
+from lxc_dashboard.proxmox.access import Grants
+
+# Recorded from PVE 9.2.11: a user with a role at /vms, and CT 105, which is in a pool.
+RECORDED = Grants({"/vms/105": {"VM.PowerMgmt": 1, "VM.Audit": 1}, "/vms": {"VM.Audit": 1, "VM.PowerMgmt": 1}})
+
+
+def test_a_guest_without_an_acl_of_its_own_has_what_propagates_from_all_guests() -> None:
+    assert RECORDED.at_guest(101) == {"VM.Audit", "VM.PowerMgmt"}
+    assert Grants({"/vms": {"VM.Audit": 1, "VM.Console": 0}}).at_guest(101) == {"VM.Audit"}
+
+
+def test_what_stands_at_the_guest_itself_counts_alone_and_whatever_its_propagate_flag() -> None:
+    grants = Grants({"/vms": {"VM.Audit": 1, "VM.Console": 1}, "/vms/105": {"VM.Audit": 0}})
+    assert grants.at_guest(105) == {"VM.Audit"}
+    assert Grants({"/vms/105": {"VM.Console": 0}}).at_guest(105) == {"VM.Console"}
+
+
+def test_who_holds_nothing_at_guests_holds_nothing_at_one() -> None:
+    assert Grants({"/": {"Sys.Audit": 1}}).at_guest(105) == frozenset()

@@ -1,0 +1,53 @@
+"""What a page begins with: the snapshot, and the patches that it is sent again since it enters the room later."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from uuid import uuid4
+
+from lxc_dashboard.services.monitor.patch import Patch
+from lxc_dashboard.services.monitor.replica import PATCHES_REPEATED, Replica
+from lxc_dashboard.services.monitor.rows import rows_of
+
+
+def patch(v: int) -> Patch:
+    return {"v": v, "prev": v - 1, "rows": {str(100 + v): {"status": "running"}}, "gone": [], "meta": {"at": v}}
+
+
+def replica_at(v: int) -> Replica:
+    replica = Replica("feed", uuid4())
+    for number in range(1, v + 1):
+        replica.merge(patch(number))
+    return replica
+
+
+def test_the_patches_after_a_version_are_repeated_in_order() -> None:
+    assert [found["v"] for found in replica_at(5).since(3)] == [4, 5]
+
+
+def test_nothing_is_repeated_to_a_page_that_has_the_newest_version() -> None:
+    assert replica_at(5).since(5) == []
+
+
+def test_nothing_is_repeated_where_the_next_patch_is_no_longer_kept() -> None:
+    replica = replica_at(PATCHES_REPEATED + 3)
+    assert replica.since(2) == []
+    assert [found["v"] for found in replica.since(3)] == list(range(4, PATCHES_REPEATED + 4))
+
+
+def test_a_snapshot_has_the_rows_and_the_newest_version_though_its_rows_are_compressed_once() -> None:
+    replica = replica_at(2)
+    replica.snapshot()
+    listed = replica.listed
+    replica.merge({"v": 3, "prev": 2, "rows": {}, "gone": [], "meta": {"at": 99}})
+    told = json.loads(gzip.decompress(replica.snapshot()))
+    assert replica.listed is listed
+    assert (told["v"], told["meta"]) == (3, {"at": 99})
+    assert rows_of(told["columns"]) == {
+        101: {"vmid": 101, "status": "running"},
+        102: {"vmid": 102, "status": "running"},
+    }
+    replica.merge({"v": 4, "prev": 3, "rows": {"101": {"status": "stopped"}}, "gone": [102], "meta": {}})
+    told = json.loads(gzip.decompress(replica.snapshot()))
+    assert rows_of(told["columns"]) == {101: {"vmid": 101, "status": "stopped"}}
