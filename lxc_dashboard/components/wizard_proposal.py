@@ -27,6 +27,7 @@ def proposal() -> rx.Component:
                 rx.el.dl(rx.foreach(CreateState.proposed, _plain), class_name="summary"),
                 class_name="proposed stack-small",
                 tab_index=0,
+                role="region",
                 aria_label=text.PROPOSED_CHANGES,
             ),
             rx.el.p(text.PROPOSED_NOTHING, class_name="proposed"),
