@@ -171,8 +171,10 @@ class EntryStream:
         conversation, self._conversation = self._conversation, None
         if conversation is None:
             return
-        await self._end_sending()
-        await self._door.give_back(conversation, idle=self._idle)
+        try:
+            await self._end_sending()
+        finally:
+            await self._door.give_back(conversation, idle=self._idle)
 
     @property
     def _ended(self) -> bool:
@@ -180,7 +182,8 @@ class EntryStream:
 
     @property
     def _idle(self) -> bool:
-        return self._ended and not self._sending.cancelled() and self._sending.exception() is None
+        sent = self._sending.done() and not self._sending.cancelled() and self._sending.exception() is None
+        return self._ended and sent
 
     async def _end_sending(self) -> None:
         self._sending.cancel()

@@ -32,7 +32,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--password", default=DEMO_PASSWORD, help="of every user")
     parser.add_argument("--time-scale", type=float, default=DEFAULT_TIME_SCALE)
     parser.add_argument("--stats-interval", type=float, default=DEFAULT_STATS_INTERVAL_S, metavar="SECONDS")
-    start_s = float(os.environ.get("SANDBOX_PCT_S", "0"))
+    start_s = os.environ.get("SANDBOX_PCT_S", "0")
     parser.add_argument("--pct-s", type=float, default=start_s, metavar="SECONDS", help="what each call of pct costs")
     return parser.parse_args(argv)
 

@@ -37,12 +37,21 @@ async def reached(client: ProxmoxClient, vmid: int, node: str, *, running: bool,
                 return True
         except ProxmoxError as error:
             log.info("guest not looked at", vmid=vmid, why=str(error))
-            if isinstance(error, ApiError) and await client.cluster.has_no_guest(vmid):
+            if isinstance(error, ApiError) and await _is_gone(client, vmid):
                 return not running
             node = await _place(client, vmid) or node
         if loop.time() >= until:
             return False
         await asyncio.sleep(LOOK_EVERY_S)
+
+
+async def _is_gone(client: ProxmoxClient, vmid: int) -> bool:
+    """False as well where PVE does not say."""
+    try:
+        return await client.cluster.has_no_guest(vmid)
+    except ProxmoxError as error:
+        log.info("guest not looked for", vmid=vmid, why=str(error))
+        return False
 
 
 async def _place(client: ProxmoxClient, vmid: int) -> str:

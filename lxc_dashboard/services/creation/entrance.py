@@ -91,6 +91,7 @@ class Entrance:
         address = await door_address(self._rt, self._endpoint_id, node)
         if address is None:
             raise GuestError(f"CT {self._guest.vmid} was moved to {node}, which has no SSH door at the endpoint")
+        await self._leave_node()
         self.way = Way(WayKind.PCT, node, address)
 
     def lead_to(self, host: str, host_key: str) -> None:
@@ -108,10 +109,14 @@ class Entrance:
 
     async def close(self) -> None:
         """Leave the guest. Connections to the guest itself are nobody else's."""
-        if self.way.address is not None:
-            await self._door(None).close()
+        await self._leave_node()
         if self._key is not None and self._host:
             await self._rt.ssh.forget(self._ssh_address())
+
+    async def _leave_node(self) -> None:
+        """End the idle conversations through the node of the present way."""
+        if self.way.address is not None:
+            await self._door(None).close()
 
 
 class GuardedDoor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.services.monitor.identity import LOST, forget_lost, standings
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.creation.spec import ContainerSpec
 
+ASKED_AT_ONCE: Final = 50  # those that PVE does not list come first
 AddressTest = Callable[[str], bool]
 
 
@@ -39,8 +40,11 @@ async def forget_gone(
     ended = [guest for guest in known if guest.has_ended]
     if not ended:
         return False
-    found = await standings(client, ended, await client.cluster.resources())
-    await forget_lost(rt.db, ended, found)
+    resources = await client.cluster.resources()
+    listed = {entry.vmid for entry in resources if entry.is_guest}
+    asked = sorted(ended, key=lambda guest: guest.vmid in listed)[:ASKED_AT_ONCE]
+    found = await standings(client, asked, resources)
+    await forget_lost(rt.db, asked, found)
     return any(standing in LOST for standing in found.values())
 
 

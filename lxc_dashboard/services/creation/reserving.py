@@ -53,6 +53,7 @@ async def hold_again(tx: Transaction, creation: Creation, container: Container, 
 
 def begin_anew(checkpoint: Checkpoint) -> None:
     """Forget an earlier create: nothing of it is left, and the vmid may be another one."""
-    checkpoint.facts.pop(moving.ASKED, None)
+    for fact in (moving.ASKED, create.SHORT, create.FULL):
+        checkpoint.facts.pop(fact, None)
     if create.CREATE in checkpoint.intent:
         checkpoint.again(create.CREATE)

@@ -229,12 +229,16 @@ class FeedHub:
         return None
 
     async def _poll_until_refused(self, poller: Poller, session: Session) -> None:
-        """Returns when PVE refuses the ticket. Its session is ended then, which leads all its pages to the sign-in page."""
+        """Returns when PVE refuses the ticket. A session whose stored ticket is refused too is ended, which leads all its pages
+        to the sign-in page.
+        """
         try:
             await poller.run()
         except AuthError as error:
             log.info("feed ticket refused", session=str(session.id), cause=str(error))
-            await sign_in.verify(self._rt, session)
+            current = await sessions.load(self._rt, session.key)
+            if current is not None:
+                await sign_in.verify(self._rt, current)
 
     async def _keep(self, replica: Replica, lease: str, lender: Session) -> None:
         """Returns when the lease is lost, or when the session whose ticket is used looks no more while others do."""

@@ -99,8 +99,9 @@ def _json(data: bytes, file: str) -> Any:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise TemplateError(file, line, "is not valid JSON: this line is not UTF-8") from error
-    except RecursionError as error:
-        raise TemplateError(file, 0, "is not valid JSON: it is nested too deep") from error
+    except (RecursionError, ValueError) as error:
+        cause = "is not valid JSON: it is nested too deep, or a number in it is too long"
+        raise TemplateError(file, 0, cause) from error
 
 
 def applied(content: TemplateContent, says: TemplateSays) -> TemplateContent:
