@@ -32,8 +32,8 @@ from sqlmodel import col
 
 from bench.parts.bare_script import NODES, OSTEMPLATE, STORAGE, BareScript, bare_script, placed
 from bench.parts.usage import cpu_s
-from lxc_dashboard.db.models import Creation, CreationState
-from lxc_dashboard.db.repositories.creations import FINISHED
+from lxc_dashboard.db.models import Job, JobState
+from lxc_dashboard.db.repositories.jobs import FINISHED
 from lxc_dashboard.proxmox.auth import login
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import endpoints, sessions
@@ -157,15 +157,15 @@ async def made(rt: Runtime, session: Session, revision_id: UUID, vmids: list[int
             if FINISHED.issuperset(states):
                 break
             await asyncio.sleep(0.1)
-    if any(state is not CreationState.READY for state in states):
+    if any(state is not JobState.DONE for state in states):
         raise SystemExit(f"not all became ready: {', '.join(states)}")
 
 
-async def states_of(rt: Runtime, jobs: Sequence[UUID]) -> list[CreationState]:
+async def states_of(rt: Runtime, jobs: Sequence[UUID]) -> list[JobState]:
     """In one query of one column, since the machine that measures is the one that is measured."""
     async with rt.db.transaction() as tx:
-        found = await tx.session.scalars(select(col(Creation.state)).where(col(Creation.id).in_(jobs)))
-        return [CreationState(state) for state in found]
+        found = await tx.session.scalars(select(col(Job.state)).where(col(Job.id).in_(jobs)))
+        return [JobState(state) for state in found]
 
 
 def script_of(stack: Stack) -> AbstractAsyncContextManager[BareScript]:

@@ -95,13 +95,13 @@ async def measure(stack: Stack, folder: Path) -> list[Delay]:
         browser = await playwright.chromium.launch(executable_path=find(), args=ARGUMENTS)
         try:
             page, session = await signed_in(browser, stack, rt)
-            creation_id = await begin(rt, session, folder)
-            await page.goto(f"{stack.url}/jobs/{creation_id}")
+            job_id = await begin(rt, session, folder)
+            await page.goto(f"{stack.url}/jobs/{job_id}")
             await expect(page.locator(".log-line").first).to_be_visible()
             await page.evaluate(WATCH)
             await expect(page.locator(".job-state")).to_contain_text("Ready", timeout=ENDS_WITHIN_S * 1000)
             seen: dict[str, list[Any]] = await page.evaluate("() => window.seen")
-            return await parted(rt, creation_id, seen)
+            return await parted(rt, job_id, seen)
         finally:
             await browser.close()
 
@@ -140,9 +140,9 @@ async def begin(rt: Runtime, session: Session, folder: Path) -> UUID:
     return await service.request(rt, session, spec)
 
 
-async def parted(rt: Runtime, creation_id: UUID, seen: dict[str, list[Any]]) -> list[Delay]:
+async def parted(rt: Runtime, job_id: UUID, seen: dict[str, list[Any]]) -> list[Delay]:
     """The delays of the lines that the page has painted; what was printed at its very end may never be on a screen."""
-    page = await log.page_of(rt, creation_id, after=0, limit=LINES * 10)
+    page = await log.page_of(rt, job_id, after=0, limit=LINES * 10)
     taken: dict[str, datetime] = {
         line.text.split()[2]: line.at for line in page.lines if line.text.startswith("tick ") and line.type == "log"
     }

@@ -18,7 +18,7 @@ TEMPLATE_EDIT: Final = "/templates/[template_id]/edit"
 DRAFTS: Final = "/api/drafts"
 BUCKETS: Final = "/templates/buckets"
 JOBS: Final = "/jobs"
-JOB: Final = "/jobs/[creation_id]"
+JOB: Final = "/jobs/[job_id]"
 BATCH: Final = "/batches/[batch_id]"
 # A guest's console
 CONSOLE: Final = "/containers/[vmid]/console"
@@ -113,8 +113,8 @@ def webhook(source_id: UUID | str) -> str:
     return f"{WEBHOOKS}/templates/{source_id}"
 
 
-def job(creation_id: UUID | str) -> str:
-    return f"/jobs/{creation_id}"
+def job(job_id: UUID | str) -> str:
+    return f"/jobs/{job_id}"
 
 
 def batch(batch_id: UUID | str) -> str:
@@ -136,9 +136,9 @@ def create(template_id: UUID | str = "", step: str = "", *, edit: UUID | str = "
     return f"{CREATE}?{query}" if query else CREATE
 
 
-def edit_creation(creation_id: UUID | str) -> str:
+def edit_creation(job_id: UUID | str) -> str:
     """The wizard on what a failed or cancelled job was asked for, to be changed and asked for again."""
-    return create(edit=creation_id)
+    return create(edit=job_id)
 
 
 def shared_creation(coded: str) -> str:
@@ -146,9 +146,9 @@ def shared_creation(coded: str) -> str:
     return f"{CREATE}?{urlencode({'from': coded})}"
 
 
-def api_creation(creation_id: UUID | str) -> str:
+def api_creation(job_id: UUID | str) -> str:
     """A run in the API for programs."""
-    return f"{API_CREATIONS}/{creation_id}"
+    return f"{API_CREATIONS}/{job_id}"
 
 
 def sign_in(next_path: str = "") -> str:

@@ -9,8 +9,8 @@ from tasks.app import in_place, in_runtime
 
 
 @shared_task(name="creation.run")
-def run(creation_id: str) -> None:
-    in_place(lambda rt: pipeline.run(rt, creation_id))
+def run(job_id: str) -> None:
+    in_place(lambda rt: pipeline.run(rt, job_id))
 
 
 @shared_task(name="creation.reap")

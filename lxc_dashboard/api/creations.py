@@ -50,7 +50,7 @@ STREAM_LIFETIME_S: Final = 1800.0
 
 
 def creation_routes() -> list[Route]:
-    base = f"{routes.CREATIONS}/{{creation_id}}"
+    base = f"{routes.CREATIONS}/{{job_id}}"
     return [
         Route(f"{base}/log", lines, methods=["GET"]),
         Route(f"{base}/log/search", search, methods=["GET"]),
@@ -63,44 +63,44 @@ def creation_routes() -> list[Route]:
 
 async def lines(request: Request) -> Response:
     """``?after=&limit=`` or ``?tail=``: ``{lines, last}``."""
-    rt, session, creation_id = asked_for(request, "creation_id")
+    rt, session, job_id = asked_for(request, "job_id")
     if "tail" in request.query_params:
         limit = _number(request.query_params.get("tail", ""), job_log.LINES_AT_ONCE)
-        found = await job_log.tail(rt, session, creation_id, limit=limit)
+        found = await job_log.tail(rt, session, job_id, limit=limit)
     else:
         after = _number(request.query_params.get("after", ""), 0)
         limit = _number(request.query_params.get("limit", ""), job_log.LINES_AT_ONCE)
-        found = await job_log.page(rt, session, creation_id, after=after, limit=limit)
+        found = await job_log.page(rt, session, job_id, after=after, limit=limit)
     return _json(found)
 
 
 async def search(request: Request) -> Response:
     """``?q=&after=``: ``{seqs, more, last}``."""
-    rt, session, creation_id = asked_for(request, "creation_id")
+    rt, session, job_id = asked_for(request, "job_id")
     after = _number(request.query_params.get("after", ""), 0)
-    searching = job_log.search(rt, session, creation_id, request.query_params.get("q", ""), after=after)
+    searching = job_log.search(rt, session, job_id, request.query_params.get("q", ""), after=after)
     found = await unless_left(request, searching)
     return Response(status_code=CLIENT_LEFT) if found is None else _json(found)
 
 
 async def phases(request: Request) -> Response:
     """``{spans: [[phase, first, last]]}``."""
-    rt, session, creation_id = asked_for(request, "creation_id")
-    return _json({"spans": _spans(await job_log.spans(rt, session, creation_id))})
+    rt, session, job_id = asked_for(request, "job_id")
+    return _json({"spans": _spans(await job_log.spans(rt, session, job_id))})
 
 
 async def download(request: Request) -> Response:
     """All of it as a text file."""
-    rt, session, creation_id = asked_for(request, "creation_id")
-    pieces = await job_log.whole(rt, session, creation_id)
-    headers = {**NO_STORE, "Content-Disposition": f'attachment; filename="creation-{creation_id}.log"'}
+    rt, session, job_id = asked_for(request, "job_id")
+    pieces = await job_log.whole(rt, session, job_id)
+    headers = {**NO_STORE, "Content-Disposition": f'attachment; filename="creation-{job_id}.log"'}
     return StreamingResponse(pieces, media_type="text/plain; charset=utf-8", headers=headers)
 
 
 async def reveal(request: Request) -> Response:
     """Form field ``name``: ``{values: {key: secret}}``."""
-    rt, session, creation_id = asked_for(request, "creation_id")
-    return _json({"values": await credentials.reveal(rt, session, creation_id, await _service(request))})
+    rt, session, job_id = asked_for(request, "job_id")
+    return _json({"values": await credentials.reveal(rt, session, job_id, await _service(request))})
 
 
 async def _service(request: Request) -> str:
@@ -120,12 +120,12 @@ async def events(request: Request) -> Response:
 
     ``changed`` says that more than the log did: a phase, a percent, the result. ``signed-out`` ends it with the session.
     """
-    rt, session, creation_id = asked_for(request, "creation_id")
-    await service.get_job(rt, session, creation_id)  # refused before the answer begins
+    rt, session, job_id = asked_for(request, "job_id")
+    await service.get_job(rt, session, job_id)  # refused before the answer begins
     after = _number(request.query_params.get("after", ""), 0)
     after = max(after, _number(request.headers.get("last-event-id", ""), 0))
     headers = {**NO_STORE, "X-Accel-Buffering": "no"}
-    stream = _Stream(rt, session, creation_id)
+    stream = _Stream(rt, session, job_id)
     return StreamingResponse(stream.run(after), media_type="text/event-stream", headers=headers)
 
 
@@ -140,10 +140,10 @@ class _Sight(Enum):
 class _Stream:
     """One viewer's events, as long as he may see them."""
 
-    def __init__(self, rt: Runtime, session: Session, creation_id: UUID) -> None:
+    def __init__(self, rt: Runtime, session: Session, job_id: UUID) -> None:
         self._rt = rt
         self._session = session
-        self._id = creation_id
+        self._id = job_id
         self._percent = -1
         self._standing: tuple[Any, ...] | None = None
 

@@ -230,12 +230,12 @@ def _ended(client: httpx.Client, made: Mapping[str, Any], state: str) -> Mapping
     return {**made, "state": state, "result": None, "error": None}
 
 
-def _log_to_end(client: httpx.Client, creation_id: str, *, show: bool) -> dict[str, Any]:
+def _log_to_end(client: httpx.Client, job_id: str, *, show: bool) -> dict[str, Any]:
     """The stream's last object. A stream that breaks off is taken up after the last line that came."""
     after, tries, seen_at = 0, 0, time.monotonic()
     while True:
         try:
-            for entry in _entries(client, creation_id, after):
+            for entry in _entries(client, job_id, after):
                 tries, seen_at = 0, time.monotonic()
                 if entry["type"] == "end":
                     return entry
@@ -250,8 +250,8 @@ def _log_to_end(client: httpx.Client, creation_id: str, *, show: bool) -> dict[s
         tries += 1
 
 
-def _entries(client: httpx.Client, creation_id: str, after: int) -> Iterator[dict[str, Any]]:
-    path = f"{routes.api_creation(creation_id)}/log"
+def _entries(client: httpx.Client, job_id: str, after: int) -> Iterator[dict[str, Any]]:
+    path = f"{routes.api_creation(job_id)}/log"
     timeout = httpx.Timeout(ASK_TIMEOUT_S, read=SILENT_AT_MOST_S)
     with client.stream("GET", path, params={"after": after}, timeout=timeout) as answer:
         if answer.status_code in AWAY:
@@ -274,7 +274,7 @@ def _told(creation: Mapping[str, Any], *, as_json: bool) -> int:
     """Says how the run stands, and the status for it. One that was only asked for is as good as it can be."""
     if as_json:
         out.print_json(json.dumps(creation))
-    ending = {"ready": Ending.READY, "failed": Ending.FAILED, "cancelled": Ending.CANCELLED}.get(creation["state"])
+    ending = {"done": Ending.READY, "failed": Ending.FAILED, "cancelled": Ending.CANCELLED}.get(creation["state"])
     name = f"CT {creation['vmid']} {creation['hostname']}"
     if ending is Ending.READY:
         address = (creation["result"] or {}).get("address")

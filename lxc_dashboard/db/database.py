@@ -16,8 +16,8 @@ from lxc_dashboard.db.repositories.audit import AuditRepository
 from lxc_dashboard.db.repositories.batches import BatchRepository
 from lxc_dashboard.db.repositories.buckets import BucketRepository
 from lxc_dashboard.db.repositories.containers import ContainerRepository
-from lxc_dashboard.db.repositories.creations import CreationRepository
 from lxc_dashboard.db.repositories.drafts import DraftRepository
+from lxc_dashboard.db.repositories.jobs import JobRepository
 from lxc_dashboard.db.repositories.monitor import MonitorRepository
 from lxc_dashboard.db.repositories.nodes import NodeRepository
 from lxc_dashboard.db.repositories.presets import PresetRepository
@@ -67,8 +67,8 @@ class Transaction:
         return ContainerRepository(self.session, self._keyring)
 
     @cached_property
-    def creations(self) -> CreationRepository:
-        return CreationRepository(self.session, self._keyring)
+    def jobs(self) -> JobRepository:
+        return JobRepository(self.session, self._keyring)
 
     @cached_property
     def batches(self) -> BatchRepository:

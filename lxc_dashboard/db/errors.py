@@ -31,7 +31,7 @@ TAKEN: Final = {
     "uq_alert_rule_name": "An alert rule with this name exists already",
     "uq_alert_unresolved": "This alert is firing already",
     "uq_notification_channel_name": "A notification channel with this name exists already",
-    "pk_creation_event": "The job's output was written by another worker in the meantime",
+    "pk_job_event": "The job's output was written by another worker in the meantime",
     "audit_entry_append_only": "The audit log can only be added to",
 }
 # Referring constraints: what still uses a row that was to go.

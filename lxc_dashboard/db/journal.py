@@ -33,7 +33,7 @@ class _Turn:
 
     def give(self, rows: Sequence[StoredEvent] | None, batch: Batch) -> None:
         if rows is None:
-            self.fail(lease_gone(batch.creation_id, batch.owner))
+            self.fail(lease_gone(batch.job_id, batch.owner))
         elif not self.rows.done():
             self.rows.set_result(rows)
 
@@ -112,7 +112,7 @@ class Journal:
             return
         try:
             async with self._database.transaction() as tx:
-                written = await tx.creations.append_batches([batch for _, batch in group])
+                written = await tx.jobs.append_batches([batch for _, batch in group])
         except Exception as error:  # noqa: BLE001 - each run is told what became of its own
             if len(group) == 1 or isinstance(error, ServiceUnavailableError):
                 _fail([turn for turn, _ in group], error)

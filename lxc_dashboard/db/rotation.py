@@ -59,6 +59,11 @@ def encrypted_columns() -> Iterator[tuple[Table, str]]:
                 yield table, column.name
 
 
+def sealed_as(table: Table) -> str:
+    """The name that the table's secrets are bound to: the one that it had when it was made."""
+    return str(table.info.get("sealed_as", table.name))
+
+
 async def _rotate_batch(session: AsyncSession, keyring: Keyring, table: Table, column: str, after: UUID) -> _Batch:
     secret, row_id = table.c[column], table.c.id
     due = select(row_id, secret).where(secret.is_not(None), secret != "")
@@ -68,7 +73,7 @@ async def _rotate_batch(session: AsyncSession, keyring: Keyring, table: Table, c
     unreadable = []
     for row, token in rows:
         try:
-            fresh = keyring.rotate(token, table=table.name, column=column, row=row)
+            fresh = keyring.rotate(token, table=sealed_as(table), column=column, row=row)
         except CryptoError as error:
             unreadable.append(f"{table.name}.{column} {row}: {error.user_message}")
         else:

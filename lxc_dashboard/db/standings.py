@@ -11,7 +11,7 @@ from lxc_dashboard.errors import NotFoundError
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import DatabaseService
-    from lxc_dashboard.db.repositories.creations import Standing
+    from lxc_dashboard.db.repositories.jobs import Standing
 
 EVERY_S: Final = 1.0
 
@@ -24,10 +24,10 @@ class Standings:
         self._waiting: dict[asyncio.Future[Standing], UUID] = {}
         self._task: asyncio.Task[None] | None = None
 
-    async def next(self, creation_id: UUID) -> Standing:
+    async def next(self, job_id: UUID) -> Standing:
         """As it is up to ``EVERY_S`` from now. Raises ``NotFoundError``, ``ServiceUnavailableError``."""
         answer: asyncio.Future[Standing] = asyncio.get_running_loop().create_future()
-        self._waiting[answer] = creation_id
+        self._waiting[answer] = job_id
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._ask_on())
         try:
@@ -58,16 +58,16 @@ class Standings:
     async def _ask(self, asked: Mapping[asyncio.Future[Standing], UUID]) -> None:
         try:
             async with self._database.transaction() as tx:
-                found = await tx.creations.standings(list(asked.values()))
+                found = await tx.jobs.standings(list(asked.values()))
         except Exception as error:  # noqa: BLE001 - whatever it is, each that asked is told
             for answer in asked:
                 _fail(answer, error)
             return
-        for answer, creation_id in asked.items():
-            if creation_id not in found:
+        for answer, job_id in asked.items():
+            if job_id not in found:
                 _fail(answer, NotFoundError("This job does not exist, or not any more"))
             elif not answer.done():
-                answer.set_result(found[creation_id])
+                answer.set_result(found[job_id])
 
 
 def _fail(answer: asyncio.Future[Standing], error: Exception) -> None:

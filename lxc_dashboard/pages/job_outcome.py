@@ -18,7 +18,7 @@ from lxc_dashboard.state.job import JobState
 def outcome() -> rx.Component:
     return rx.match(
         JobState.state,
-        ("ready", _ready()),
+        ("done", _ready()),
         ("failed", _failed()),
         ("cancelled", _failed()),
         ("waiting", _waiting()),

@@ -135,7 +135,7 @@ class BatchState(JobRoom, rx.State):
 
     def _count(self, jobs: Sequence[BatchJob]) -> None:
         states = Counter(each.job.state.value for each in jobs)
-        self.total, self.ready = len(jobs), states["ready"]
+        self.total, self.ready = len(jobs), states["done"]
         self.failed = sum(each.is_failed for each in jobs)
         self.running = sum(each.is_open for each in jobs)
         self.ended = self.total - self.ready - self.failed - self.running

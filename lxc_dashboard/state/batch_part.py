@@ -64,7 +64,7 @@ class BatchPart(Appliances, mixin=True):
         if edited is not None:
             return routes.job(await editing.replace(runtime(), session(), edited, spec, secrets, wanted=wanted))
         if asked is None:
-            return routes.job(await service.request(runtime(), session(), spec, secrets, creation_id=wanted))
+            return routes.job(await service.request(runtime(), session(), spec, secrets, job_id=wanted))
         batch_id = await batches.request_batch(
             runtime(), session(), spec=spec, secrets=secrets, batch_id=wanted, **asdict(asked)
         )

@@ -117,9 +117,9 @@ class SharingPart(PresetsPart, mixin=True):
             self.draft_at = draft.kept_at.isoformat()
             self.reached = max(self.reached, min(draft.reached, len(wizard.STEPS) - 1))
 
-    async def _take_job(self, creation_id: str, kept: Filled | None = None) -> None:
+    async def _take_job(self, job_id: str, kept: Filled | None = None) -> None:
         """What a failed job was asked for, or what was ``kept`` of the changes to it."""
-        job = await refilling.of_job(runtime(), session(), uuid_of(creation_id, text.NO_SUCH_JOB))
+        job = await refilling.of_job(runtime(), session(), uuid_of(job_id, text.NO_SUCH_JOB))
         self.edited_name = job.hostname
         self._edited_template, self._edited_revision = str(job.filled.template_id or ""), job.revision_number
         await self._fill(kept or job.filled)

@@ -7,7 +7,7 @@ from typing import Final
 
 import reflex as rx
 
-from lxc_dashboard.db.models import CreationState, now
+from lxc_dashboard.db.models import JobState, now
 from lxc_dashboard.services.creation import listing
 from lxc_dashboard.services.creation.listing import Wanted
 from lxc_dashboard.state.base import requires, runtime, session
@@ -16,7 +16,7 @@ from lxc_dashboard.state.job_rows import OPEN_STATES, row_of
 
 SHOWN: Final = 8
 FAILED_SINCE: Final = timedelta(hours=24)
-_WANTED: Final = Wanted(states=(*(CreationState(state) for state in sorted(OPEN_STATES)), CreationState.FAILED))
+_WANTED: Final = Wanted(states=(*(JobState(state) for state in sorted(OPEN_STATES)), JobState.FAILED))
 
 
 class DashboardJobsState(FollowedJobs, rx.State):

@@ -163,7 +163,7 @@ class JobState(PageState, rx.State):
         yield JobState.refresh
 
     def _wanted(self) -> str:
-        return id_in(self.router.url.path, self.router.url.query_parameters, "creation_id")
+        return id_in(self.router.url.path, self.router.url.query_parameters, "job_id")
 
     def _fill(self, found: JobReport) -> None:
         view = found.view

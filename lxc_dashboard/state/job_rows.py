@@ -9,7 +9,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.db.models import CreationState
+from lxc_dashboard.db.models import JobState
 from lxc_dashboard.services.creation.listing import Wanted
 from lxc_dashboard.services.creation.pulse import JobPulse
 from lxc_dashboard.services.creation.slots import waits_for
@@ -28,15 +28,15 @@ DOTS: Final = {
     "running": "changing",
     "waiting": "unknown",
     "paused": "stopped",
-    "ready": "running",
+    "done": "running",
     "failed": "error",
     "cancelled": "stopped",
 }
 
 
-STATES: Final[Mapping[str, tuple[CreationState, ...]]] = {
-    "open": tuple(CreationState(state) for state in sorted(OPEN_STATES)),
-    **{state: (CreationState(state),) for state in ("paused", "ready", "failed", "cancelled")},
+STATES: Final[Mapping[str, tuple[JobState, ...]]] = {
+    "open": tuple(JobState(state) for state in sorted(OPEN_STATES)),
+    **{state: (JobState(state),) for state in ("paused", "done", "failed", "cancelled")},
 }
 
 

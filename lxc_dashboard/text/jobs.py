@@ -17,7 +17,7 @@ JOBS_OF_STATE: Final = "Show"
 JOB_FILTERS: Final = {
     "open": "Running or waiting",
     "paused": "Paused",
-    "ready": "Ready",
+    "done": "Ready",
     "failed": "Failed",
     "cancelled": "Cancelled",
 }
@@ -41,7 +41,7 @@ JOB_STATES: Final = {
     "running": "Running",
     "waiting": "Waits for sign-in",
     "paused": "Paused",
-    "ready": "Ready",
+    "done": "Ready",
     "failed": "Failed",
     "cancelled": "Cancelled",
 }

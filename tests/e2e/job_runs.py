@@ -13,7 +13,7 @@ from uuid import UUID
 
 from playwright.sync_api import Locator, Page
 
-from lxc_dashboard.db.models import Container, Creation, CreationState, EventType, Phase
+from lxc_dashboard.db.models import CREATE_KIND, Container, EventType, Job, JobState, Phase
 from lxc_dashboard.db.repositories.events import NewEvent
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import acting, sessions
@@ -94,7 +94,7 @@ def write(
     page: Page,
     vmid: int,
     events: Sequence[NewEvent],
-    state: CreationState = CreationState.READY,
+    state: JobState = JobState.DONE,
     *,
     hostname: str = "job-01",
 ) -> str:
@@ -107,7 +107,7 @@ def write_many(
     page: Page,
     guests: Mapping[int, str],
     events: Sequence[NewEvent],
-    state: CreationState = CreationState.READY,
+    state: JobState = JobState.DONE,
 ) -> list[str]:
     """As ``write``, one after the other: a job for each vmid and host name."""
 
@@ -120,26 +120,24 @@ def write_many(
 
 
 async def _stored(
-    rt: Runtime, session: Session, vmid: int, hostname: str, *, events: Sequence[NewEvent], state: CreationState
+    rt: Runtime, session: Session, vmid: int, hostname: str, *, events: Sequence[NewEvent], state: JobState
 ) -> str:
     spec = ContainerSpec(NODE, "local:vztmpl/debian.tar.zst", hostname, "local-lvm")
     async with rt.db.transaction() as tx:
         container = await tx.containers.reserve(
             Container(endpoint_id=session.endpoint_id, vmid=vmid, node=NODE, hostname=hostname)
         )
-        row = Creation(
-            endpoint_id=session.endpoint_id, container_id=container.id, userid=session.userid, spec=spec.to_json()
-        )
-        await tx.creations.add(row)
-        assert await tx.creations.acquire_lease(row.id, OWNER, 60)
-        await tx.creations.append_events(row.id, OWNER, events)
-        await tx.creations.finish(row.id, OWNER, state)
+        row = Job.about(container, CREATE_KIND, step="creating", userid=session.userid, params=spec.to_json())
+        await tx.jobs.add(row)
+        assert await tx.jobs.acquire_lease(row.id, OWNER, 60)
+        await tx.jobs.append_events(row.id, OWNER, events)
+        await tx.jobs.finish(row.id, OWNER, state)
     return str(row.id)
 
 
-def vmid_of(stack: Stack, page: Page, creation_id: str) -> int:
+def vmid_of(stack: Stack, page: Page, job_id: str) -> int:
     async def read(rt: Runtime, session: Session) -> int:
-        return (await service.get_job(rt, session, UUID(creation_id))).vmid
+        return (await service.get_job(rt, session, UUID(job_id))).vmid
 
     return in_services(stack, page, read)
 
@@ -149,9 +147,9 @@ def let_go(stack: Stack, vmid: int) -> None:
     NodeSide(stack).run(vmid, "touch /root/go")
 
 
-def state_of(stack: Stack, page: Page, creation_id: str) -> str:
+def state_of(stack: Stack, page: Page, job_id: str) -> str:
     async def read(rt: Runtime, session: Session) -> str:
-        return (await service.get_job(rt, session, UUID(creation_id))).state.value
+        return (await service.get_job(rt, session, UUID(job_id))).state.value
 
     return in_services(stack, page, read)
 

@@ -11,10 +11,11 @@ from uuid import UUID
 from playwright.sync_api import Page
 
 from lxc_dashboard.db.models import (
+    CREATE_KIND,
     Container,
-    Creation,
-    CreationState,
     FilePolicy,
+    Job,
+    JobState,
     Lifecycle,
     PackageManager,
     now,
@@ -167,13 +168,14 @@ def built_from(
                     created_by=session.userid,
                 )
             )
-            job = await tx.creations.add(
-                Creation(
-                    endpoint_id=session.endpoint_id,
-                    container_id=container.id,
+            job = await tx.jobs.add(
+                Job.about(
+                    container,
+                    CREATE_KIND,
+                    step="creating",
                     userid=session.userid,
-                    spec=ContainerSpec("pve1", "local:vztmpl/x.tar.zst", container.hostname, "local-lvm").to_json(),
-                    state=CreationState.READY.value,
+                    params=ContainerSpec("pve1", "local:vztmpl/x.tar.zst", container.hostname, "local-lvm").to_json(),
+                    state=JobState.DONE.value,
                     checkpoint={"done": ["create.container"]},
                     finished_at=now(),
                 )

@@ -49,7 +49,7 @@ def made(stack: Stack, page: Page, hostname: str) -> int:
 
     job, vmid = in_services(stack, page, request)
     visit(page, routes.job(job))
-    expect(job_runs.state(page)).to_have_text(text.JOB_STATES["ready"], timeout=RUN_MS)
+    expect(job_runs.state(page)).to_have_text(text.JOB_STATES["done"], timeout=RUN_MS)
     in_services(stack, page, shell)
     return vmid
 

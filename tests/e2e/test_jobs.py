@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, ViewportSize, expect
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.db.models import CreationState, EventType, Phase
+from lxc_dashboard.db.models import EventType, JobState, Phase
 from lxc_dashboard.db.repositories.events import NewEvent
 from tests.e2e.conftest import SIGN_IN_TIMEOUT_MS, NewPage, accessibility_faults, fits, reload, sign_in, until, visit
 from tests.e2e.job_runs import (
@@ -237,7 +237,7 @@ def test_credentials_are_revealed_one_at_a_time_and_stand_in_no_page_before(
 def test_the_list_shows_the_newest_first_moves_by_itself_and_is_filtered(
     page: Page, new_page: NewPage, stack: Stack, tmp_path: Path
 ) -> None:
-    write(stack, page, 9004, printed(1), CreationState.FAILED, hostname="older-01")
+    write(stack, page, 9004, printed(1), JobState.FAILED, hostname="older-01")
     visit(page, routes.JOBS)
     rows = page.locator("tbody tr")
     expect(rows.first).to_contain_text("older-01")
@@ -277,7 +277,7 @@ def test_the_pages_of_jobs_are_accessible_and_fit(new_page: NewPage, stack: Stac
         NewEvent(EventType.WARNING, Phase.SYNCING, 70, "a warning"),
         NewEvent(EventType.ERROR, Phase.SYNCING, 70, "an error"),
     ]
-    job = write(stack, page, vmid, events, CreationState.FAILED, hostname="axe-01")
+    job = write(stack, page, vmid, events, JobState.FAILED, hostname="axe-01")
     for path in (routes.JOBS, routes.job(job)):
         visit(page, path)
         expect(page.get_by_text("axe-01").first).to_be_visible()

@@ -8,7 +8,7 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 from lxc_dashboard import routes
-from lxc_dashboard.db.models import CreationState
+from lxc_dashboard.db.models import JobState
 from tests.e2e.conftest import NewPage, accessibility_faults, reload, sign_in, visit
 from tests.e2e.job_runs import GATE, RUN_MS, begin, line, printed, state, state_of, step, vmid_of, write, write_many
 from tests.e2e.node_side import NodeSide
@@ -65,8 +65,8 @@ def test_a_job_whose_container_is_deleted_in_pve_says_by_whom_and_offers_to_crea
 
 
 def test_jobs_are_found_by_what_the_address_says(page: Page, stack: Stack) -> None:
-    write(stack, page, 9601, printed(1), CreationState.FAILED, hostname="find-failed")
-    write(stack, page, 9602, printed(1), CreationState.READY, hostname="find-ready")
+    write(stack, page, 9601, printed(1), JobState.FAILED, hostname="find-failed")
+    write(stack, page, 9602, printed(1), JobState.DONE, hostname="find-ready")
     visit(page, routes.JOBS)
     rows = page.locator("tbody tr")
     search = page.get_by_role("searchbox")

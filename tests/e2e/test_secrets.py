@@ -55,9 +55,9 @@ def secrets_of(stack: Stack, page: Page, job: str) -> dict[str, str]:
 
     async def read(rt: Runtime, session: Session) -> dict[str, str]:
         async with rt.db.transaction() as tx:
-            creation = await tx.creations.get(UUID(job))
-            lent = await tx.creations.get_ticket(creation.id)
-            password = tx.containers.root_password(await tx.containers.get(creation.container_id))
+            creation = await tx.jobs.get(UUID(job))
+            lent = await tx.jobs.get_ticket(creation.id)
+            password = tx.containers.root_password(await tx.containers.get(creation.own_container_id))
         assert lent
         assert password
         return {"ticket": session.ticket, "csrf": session.csrf_token, "lent": lent.ticket, "password": password}
@@ -71,7 +71,7 @@ def secrets_of(stack: Stack, page: Page, job: str) -> dict[str, str]:
 async def credential_of(rt: Runtime, job: str) -> str:
     """What the script has made in the guest."""
     async with rt.db.transaction() as tx:
-        container = await tx.containers.get((await tx.creations.get(UUID(job))).container_id)
+        container = await tx.containers.get((await tx.jobs.get(UUID(job))).own_container_id)
     return tx.containers.credentials(container)["web"]["PASSWORD"]
 
 

@@ -11,7 +11,7 @@ import structlog
 from starlette.responses import Response
 
 from lxc_dashboard.api.v1 import words
-from lxc_dashboard.db.models import CreationState, Phase
+from lxc_dashboard.db.models import JobState, Phase
 from lxc_dashboard.errors import (
     ConflictError,
     DashboardError,
@@ -100,7 +100,7 @@ class Creation(msgspec.Struct, frozen=True):
     """A run. ``spec``: what was asked for, without secrets."""
 
     id: UUID
-    state: CreationState
+    state: JobState
     phase: Phase
     percent: int
     vmid: int

@@ -37,16 +37,16 @@ async def create(request: Request) -> Response:
     """202 with the run; 200 where the same ``Idempotency-Key`` has brought it before."""
     rt, session = _asked(request)
     key = request.headers.get(IDEMPOTENCY_KEY, "")
-    creation_id = _uuid(key, IDEMPOTENCY_KEY) if key else new_id()
-    if key and await requesting.is_known(rt, session, creation_id):
-        return answer(creation_of(await service.get_job(rt, session, creation_id)))
+    job_id = _uuid(key, IDEMPOTENCY_KEY) if key else new_id()
+    if key and await requesting.is_known(rt, session, job_id):
+        return answer(creation_of(await service.get_job(rt, session, job_id)))
     body = await _object(request)
     if isinstance(body, Response):
         return body
     spec, secrets = await described.completed(rt, session, body)
-    await service.request(rt, session, spec, secrets, creation_id=creation_id)
-    made = await service.get_job(rt, session, creation_id)
-    return answer(creation_of(made), 202, Location=routes.api_creation(creation_id))
+    await service.request(rt, session, spec, secrets, job_id=job_id)
+    made = await service.get_job(rt, session, job_id)
+    return answer(creation_of(made), 202, Location=routes.api_creation(job_id))
 
 
 async def listed(request: Request) -> Response:
@@ -61,27 +61,27 @@ async def listed(request: Request) -> Response:
 
 
 async def read(request: Request) -> Response:
-    rt, session, creation_id = _named(request)
-    return answer(creation_of(await service.get_job(rt, session, creation_id)))
+    rt, session, job_id = _named(request)
+    return answer(creation_of(await service.get_job(rt, session, job_id)))
 
 
 async def log(request: Request) -> Response:
     """``?after=&follow=true|false``: the lines after a number as NDJSON, the last object an ``End``."""
-    rt, session, creation_id = _named(request, "after", "follow")
+    rt, session, job_id = _named(request, "after", "follow")
     after = _number(request, "after", 0, least=0, most=SEQ_MAX)
     follow = _flag(request, "follow", default=True)
-    await service.get_job(rt, session, creation_id)  # refused before the answer begins
+    await service.get_job(rt, session, job_id)  # refused before the answer begins
     headers = {**NO_STORE, "X-Accel-Buffering": "no"}
     if request.method == "HEAD":
         return Response(media_type=NDJSON, headers=headers)
-    stream = LogStream(rt, session, creation_id)
+    stream = LogStream(rt, session, job_id)
     lines = stream.follow(after) if follow else stream.stored(after)
     return StreamingResponse(lines, media_type=NDJSON, headers=headers)
 
 
 async def reveal(request: Request) -> Response:
     """``{"name"}``: the credentials of one service."""
-    rt, session, creation_id = _named(request)
+    rt, session, job_id = _named(request)
     body = await _object(request)
     if isinstance(body, Response):
         return body
@@ -90,31 +90,31 @@ async def reveal(request: Request) -> Response:
         raise InvalidInputError({"name": f"Name a service, with {NAME_CHARS} characters at most"})
     if unknown := body.keys() - {"name"}:
         raise InvalidInputError(dict.fromkeys(sorted(unknown), NO_FIELD))
-    return answer(Secrets(await credentials.reveal(rt, session, creation_id, name)))
+    return answer(Secrets(await credentials.reveal(rt, session, job_id, name)))
 
 
 async def cancel(request: Request) -> Response:
-    rt, session, creation_id = _named(request)
-    return answer(creation_of(await service.cancel(rt, session, creation_id)), 202)
+    rt, session, job_id = _named(request)
+    return answer(creation_of(await service.cancel(rt, session, job_id)), 202)
 
 
 async def retry(request: Request) -> Response:
-    rt, session, creation_id = _named(request)
-    return answer(creation_of(await service.retry(rt, session, creation_id)), 202)
+    rt, session, job_id = _named(request)
+    return answer(creation_of(await service.retry(rt, session, job_id)), 202)
 
 
 async def go_on(request: Request) -> Response:
-    rt, session, creation_id = _named(request)
-    return answer(creation_of(await service.go_on(rt, session, creation_id)), 202)
+    rt, session, job_id = _named(request)
+    return answer(creation_of(await service.go_on(rt, session, job_id)), 202)
 
 
 async def destroy(request: Request) -> Response:
     """``?vmid=`` names once more what is destroyed."""
-    rt, session, creation_id = _named(request, "vmid")
-    view = await service.get_job(rt, session, creation_id)
+    rt, session, job_id = _named(request, "vmid")
+    view = await service.get_job(rt, session, job_id)
     if request.query_params.get("vmid", "") != str(view.vmid):
         raise InvalidInputError({"vmid": f"Name the container that is destroyed: ?vmid={view.vmid}"})
-    return answer(Done(await service.destroy(rt, session, creation_id)))
+    return answer(Done(await service.destroy(rt, session, job_id)))
 
 
 def _asked(request: Request, *known: str) -> tuple[Runtime, Session]:
@@ -131,7 +131,7 @@ def _asked(request: Request, *known: str) -> tuple[Runtime, Session]:
 def _named(request: Request, *known: str) -> tuple[Runtime, Session, UUID]:
     rt, session = _asked(request, *known)
     try:
-        return rt, session, UUID(request.path_params["creation_id"])
+        return rt, session, UUID(request.path_params["job_id"])
     except ValueError:
         raise NotFoundError("This job does not exist, or not any more") from None
 

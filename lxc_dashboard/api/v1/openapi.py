@@ -32,8 +32,8 @@ _NAME_ALONE: Final = {
 }
 _ALWAYS: Final = (401, 422, 429, 502, 503)
 _OF_ONE: Final = (403, 404)
-_ONE: Final = f"{routes.API_CREATIONS}/{{creation_id}}"
-_ID: Final = {"name": "creation_id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
+_ONE: Final = f"{routes.API_CREATIONS}/{{job_id}}"
+_ID: Final = {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
 
 
 @cache

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
-_ONE: Final = f"{routes.API_CREATIONS}/{{creation_id}}"
+_ONE: Final = f"{routes.API_CREATIONS}/{{job_id}}"
 
 
 def v1_routes() -> list[BaseRoute]:

@@ -38,10 +38,10 @@ _LOST: Final = (NotFoundError, PrivilegeError, SessionExpiredError, TokenRefused
 class LogStream:
     """For one who was let see the run. A blank line says, while nothing is printed, that the connection is alive."""
 
-    def __init__(self, rt: Runtime, session: Session, creation_id: UUID) -> None:
+    def __init__(self, rt: Runtime, session: Session, job_id: UUID) -> None:
         self._rt = rt
         self._session = session
-        self._id = creation_id
+        self._id = job_id
 
     async def stored(self, after: int) -> AsyncIterator[bytes]:
         """What there is after number ``after``."""
@@ -107,7 +107,7 @@ class LogStream:
         while True:
             try:
                 async with self._rt.db.transaction() as tx:
-                    return _json(End((await tx.creations.get(self._id)).state))
+                    return _json(End((await tx.jobs.get(self._id)).state))
             except NotFoundError as error:
                 return _failed(error)
             except ServiceUnavailableError:

@@ -4,15 +4,12 @@ from lxc_dashboard.db.models.base import Table, new_id, now
 from lxc_dashboard.db.models.containers import (
     Container,
     ContainerEvent,
-    Creation,
     CreationBatch,
-    CreationEvent,
-    CreationState,
-    EventType,
     Lifecycle,
     Phase,
     Preset,
 )
+from lxc_dashboard.db.models.jobs import CREATE_KIND, EventType, Job, JobEvent, JobState
 from lxc_dashboard.db.models.monitor import Alert, AlertRule, AlertState, NotificationChannel, Severity
 from lxc_dashboard.db.models.nodes import AuditEntry, AuditResult, ProxmoxNode
 from lxc_dashboard.db.models.templates import (
@@ -32,6 +29,7 @@ from lxc_dashboard.db.models.templates import (
 )
 
 __all__ = [
+    "CREATE_KIND",
     "SOURCE_REMOVED",
     "Alert",
     "AlertRule",
@@ -40,12 +38,12 @@ __all__ = [
     "AuditResult",
     "Container",
     "ContainerEvent",
-    "Creation",
     "CreationBatch",
-    "CreationEvent",
-    "CreationState",
     "EventType",
     "FilePolicy",
+    "Job",
+    "JobEvent",
+    "JobState",
     "Lifecycle",
     "NotificationChannel",
     "Package",

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Column, DateTime, Text, Uuid
+from sqlalchemy import CheckConstraint, Column, DateTime, ForeignKey, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, MetaData, SQLModel
 from uuid_utils.compat import uuid7
@@ -60,3 +60,12 @@ def text_field(default: str | None = "", *, nullable: bool = False) -> Any:
 
 def json_field(default: type[dict[str, Any] | list[Any]] = dict) -> Any:
     return Field(default_factory=default, sa_column=Column(JSONB, nullable=False))
+
+
+def reference(table: str, ondelete: str, *, nullable: bool = False, index: bool = True) -> Any:
+    """A foreign key to ``table.id``."""
+    default: dict[str, Any] = {"default": None} if nullable else {}
+    return Field(
+        **default,
+        sa_column=Column(Uuid, ForeignKey(f"{table}.id", ondelete=ondelete), nullable=nullable, index=index),
+    )

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from lxc_dashboard.db.models import Container, Creation, CreationBatch
+from lxc_dashboard.db.models import Container, CreationBatch, Job
 from lxc_dashboard.errors import NotFoundError
 
 
@@ -30,11 +30,11 @@ class BatchRepository:
             raise NotFoundError("This batch does not exist, or not any more")
         return batch
 
-    async def runs(self, batch_id: UUID) -> Sequence[tuple[Creation, Container]]:
+    async def runs(self, batch_id: UUID) -> Sequence[tuple[Job, Container]]:
         """In the order in which they were asked for."""
-        joined = select(Creation, Container).join(Container, col(Container.id) == col(Creation.container_id))
+        joined = select(Job, Container).join(Container, col(Container.id) == col(Job.container_id))
         rows = await self._session.execute(
-            joined.where(col(Creation.batch_id) == batch_id).order_by(col(Creation.created_at)),
+            joined.where(col(Job.batch_id) == batch_id).order_by(col(Job.created_at)),
             execution_options={"populate_existing": True},
         )
         return [(creation, container) for creation, container in rows]

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from lxc_dashboard.crypto import Keyring
-from lxc_dashboard.db.models import Container, ContainerEvent, Creation, CreationState, Lifecycle, now
+from lxc_dashboard.db.models import Container, ContainerEvent, Job, JobState, Lifecycle, now
 from lxc_dashboard.db.sealing import SealedColumn
 from lxc_dashboard.db.storable import storable, storable_text
 from lxc_dashboard.errors import ConflictError, NotFoundError
@@ -70,8 +70,8 @@ class ContainerRepository:
 
         ``for_good`` wipes its secrets as well; else ``hold_again`` may follow.
         """
-        of_it = (col(Creation.container_id) == container_id, col(Creation.finished_at).is_(None))
-        working = select(col(Creation.id)).where(*of_it).exists()
+        of_it = (col(Job.container_id) == container_id, col(Job.finished_at).is_(None))
+        working = select(col(Job.id)).where(*of_it).exists()
         wiped = {"credentials_enc": None, "root_password_enc": None} if for_good else {}
         lost = (
             update(Container)
@@ -140,10 +140,10 @@ class ContainerRepository:
 
     async def forget_given_passwords(self, keep_s: float) -> int:
         """Those that users gave for runs that failed and were not run again for ``keep_s`` seconds. How many."""
-        left = select(col(Creation.container_id)).where(
-            col(Creation.state) == CreationState.FAILED.value,
-            col(Creation.spec)["password_mode"].astext == GIVEN,
-            col(Creation.finished_at) < func.clock_timestamp() - func.make_interval(0, 0, 0, 0, 0, 0, keep_s),
+        left = select(col(Job.container_id)).where(
+            col(Job.state) == JobState.FAILED.value,
+            col(Job.params)["password_mode"].astext == GIVEN,
+            col(Job.finished_at) < func.clock_timestamp() - func.make_interval(0, 0, 0, 0, 0, 0, keep_s),
         )
         held = (col(Container.root_password_enc).is_not(None), col(Container.id).in_(left))
         forgotten = update(Container).where(*held).values(root_password_enc=None).returning(col(Container.id))

@@ -13,7 +13,7 @@ from psycopg import AsyncConnection
 from sqlalchemy import func, select, text
 from sqlmodel import col
 
-from lxc_dashboard.db.models import CreationEvent, EventType, Phase, now
+from lxc_dashboard.db.models import EventType, JobEvent, now
 from lxc_dashboard.db.repositories.job_lists import JobListRepository
 from lxc_dashboard.db.repositories.leases import TAKEABLE, lease_gone
 from lxc_dashboard.db.storable import storable, storable_text
@@ -28,51 +28,51 @@ SCRIPT_CHARS: Final = 255
 _HOLD: Final = """
 WITH given AS (
     SELECT * FROM jsonb_to_recordset(CAST(%(given)s AS jsonb))
-        AS given (id uuid, owner text, checkpoint jsonb, phase text, percent integer)
+        AS given (id uuid, owner text, checkpoint jsonb, step text, percent integer)
 ), locked AS MATERIALIZED (
-    SELECT id FROM creation WHERE id IN (SELECT id FROM given) ORDER BY id FOR NO KEY UPDATE
+    SELECT id FROM job WHERE id IN (SELECT id FROM given) ORDER BY id FOR NO KEY UPDATE
 )
-UPDATE creation SET
-    checkpoint = coalesce(given.checkpoint, creation.checkpoint),
-    phase = coalesce(given.phase, creation.phase),
-    percent = coalesce(given.percent, creation.percent)
+UPDATE job SET
+    checkpoint = coalesce(given.checkpoint, job.checkpoint),
+    step = coalesce(given.step, job.step),
+    percent = coalesce(given.percent, job.percent)
 FROM given JOIN locked ON locked.id = given.id
-WHERE creation.id = given.id
-    AND creation.lease_owner = given.owner
-    AND creation.lease_until > clock_timestamp()
-    AND creation.state = ANY(CAST(%(takeable)s AS text[]))
-RETURNING creation.id, creation.lease_owner
+WHERE job.id = given.id
+    AND job.lease_owner = given.owner
+    AND job.lease_until > clock_timestamp()
+    AND job.state = ANY(CAST(%(takeable)s AS text[]))
+RETURNING job.id, job.lease_owner
 """
 # After the lock, in a snapshot of its own: the last number is that of whoever held the lock before. Of the runs whose rows this
 # very transaction has changed, by their owners. ``place``: how many lines of the same batch come before.
 _STORE: Final = """
 WITH event AS MATERIALIZED (
     SELECT event.* FROM jsonb_to_recordset(CAST(%(rows)s AS jsonb)) AS event (
-        creation_id uuid, owner text, place bigint, lines integer, type text, phase text, percent integer, message text,
+        job_id uuid, owner text, place bigint, lines integer, type text, step text, percent integer, message text,
         script text, script_index integer, script_total integer, at timestamptz
-    ) JOIN creation AS run ON run.id = event.creation_id AND run.lease_owner = event.owner
+    ) JOIN job AS run ON run.id = event.job_id AND run.lease_owner = event.owner
     WHERE run.xmin = CAST(pg_current_xact_id() AS xid)
 ), next AS MATERIALIZED (
     SELECT run.id, coalesce(
-        (SELECT seq + lines FROM creation_event WHERE creation_id = run.id ORDER BY seq DESC LIMIT 1), 1
-    ) AS seq FROM (SELECT DISTINCT creation_id AS id FROM event) AS run
+        (SELECT seq + lines FROM job_event WHERE job_id = run.id ORDER BY seq DESC LIMIT 1), 1
+    ) AS seq FROM (SELECT DISTINCT job_id AS id FROM event) AS run
 )
-INSERT INTO creation_event
-    (creation_id, seq, lines, type, phase, percent, message, script, script_index, script_total, at)
-SELECT event.creation_id, next.seq + event.place, event.lines, event.type, event.phase, event.percent, event.message,
+INSERT INTO job_event
+    (job_id, seq, lines, type, step, percent, message, script, script_index, script_total, at)
+SELECT event.job_id, next.seq + event.place, event.lines, event.type, event.step, event.percent, event.message,
     event.script, event.script_index, event.script_total, event.at
-FROM event JOIN next ON next.id = event.creation_id
-RETURNING creation_id, seq
+FROM event JOIN next ON next.id = event.job_id
+RETURNING job_id, seq
 """
 # To a run that nobody holds, whose row is locked.
 _ADD: Final = text("""
-INSERT INTO creation_event (creation_id, seq, lines, type, phase, percent, message, script, script_index, script_total, at)
-SELECT event.creation_id, coalesce(
-        (SELECT seq + lines FROM creation_event WHERE creation_id = event.creation_id ORDER BY seq DESC LIMIT 1), 1
-    ), event.lines, event.type, event.phase, event.percent, event.message, event.script, event.script_index,
+INSERT INTO job_event (job_id, seq, lines, type, step, percent, message, script, script_index, script_total, at)
+SELECT event.job_id, coalesce(
+        (SELECT seq + lines FROM job_event WHERE job_id = event.job_id ORDER BY seq DESC LIMIT 1), 1
+    ), event.lines, event.type, event.step, event.percent, event.message, event.script, event.script_index,
     event.script_total, event.at
 FROM jsonb_to_record(CAST(:row AS jsonb)) AS event (
-    creation_id uuid, lines integer, type text, phase text, percent integer, message text,
+    job_id uuid, lines integer, type text, step text, percent integer, message text,
     script text, script_index integer, script_total integer, at timestamptz
 )
 """)
@@ -83,7 +83,7 @@ class NewEvent:
     """An event without its number. ``message`` of a log chunk holds ``lines`` lines, each of which takes a number."""
 
     type: EventType
-    phase: Phase
+    step: str
     percent: int
     message: str
     lines: int = 1
@@ -95,13 +95,13 @@ class NewEvent:
 
 @dataclass(frozen=True, slots=True)
 class NumberedEvent:
-    """As it was stored: the columns of ``CreationEvent`` by their names."""
+    """As it was stored: the columns of ``JobEvent`` by their names."""
 
-    creation_id: UUID
+    job_id: UUID
     seq: int
     lines: int
     type: str
-    phase: str
+    step: str
     percent: int
     message: str
     script: str
@@ -110,34 +110,34 @@ class NumberedEvent:
     at: datetime
 
 
-StoredEvent = CreationEvent | NumberedEvent
+StoredEvent = JobEvent | NumberedEvent
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """What the owner of a run tells. Without a ``checkpoint`` the run keeps the one that it has."""
 
-    creation_id: UUID
+    job_id: UUID
     owner: str
     events: Sequence[NewEvent]
     checkpoint: Mapping[str, Any] | None = None
 
 
 class EventRepository(JobListRepository):
-    """The part of ``CreationRepository`` that holds a run's events."""
+    """The part of ``JobRepository`` that holds a run's events."""
 
     async def append_events(
         self,
-        creation_id: UUID,
+        job_id: UUID,
         owner: str,
         events: Sequence[NewEvent],
         *,
         checkpoint: Mapping[str, Any] | None = None,
     ) -> Sequence[NumberedEvent]:
         """``append_batches`` for one run. Raises ``ConflictError`` where ``owner`` holds no live lease."""
-        rows = (await self.append_batches([Batch(creation_id, owner, events, checkpoint)]))[0]
+        rows = (await self.append_batches([Batch(job_id, owner, events, checkpoint)]))[0]
         if rows is None:
-            raise lease_gone(creation_id, owner)
+            raise lease_gone(job_id, owner)
         return rows
 
     async def append_batches(self, batches: Sequence[Batch]) -> list[Sequence[NumberedEvent] | None]:
@@ -149,32 +149,32 @@ class EventRepository(JobListRepository):
         told = [list(_placed(batch)) for batch in batches]
         held, first = await self._write(batches, [row for rows in told for row in rows])
         return [
-            [_numbered(row, first) for row in rows] if (batch.creation_id, batch.owner) in held else None
+            [_numbered(row, first) for row in rows] if (batch.job_id, batch.owner) in held else None
             for batch, rows in zip(batches, told, strict=True)
         ]
 
-    async def _append(self, creation_id: UUID, event: NewEvent) -> None:
+    async def _append(self, job_id: UUID, event: NewEvent) -> None:
         """To a run that nobody holds, whose row this transaction has locked."""
-        row = next(_placed(Batch(creation_id, "", (event,))))
+        row = next(_placed(Batch(job_id, "", (event,))))
         await (await self._session.connection()).execute(_ADD, {"row": _json(row)})
 
-    async def events_after(self, creation_id: UUID, seq: int, limit: int = 500) -> Sequence[CreationEvent]:
+    async def events_after(self, job_id: UUID, seq: int, limit: int = 500) -> Sequence[JobEvent]:
         """Rows that hold any line after number ``seq``, in order: the first may begin at or before it (a log chunk)."""
-        number = col(CreationEvent.seq)
-        of_run = col(CreationEvent.creation_id) == creation_id
+        number = col(JobEvent.seq)
+        of_run = col(JobEvent.job_id) == job_id
         chunk_begin = select(func.max(number)).where(of_run, number <= seq).scalar_subquery()
-        after = (of_run, number >= func.coalesce(chunk_begin, 0), number + col(CreationEvent.lines) > seq + 1)
-        return (await self._session.scalars(select(CreationEvent).where(*after).order_by(number).limit(limit))).all()
+        after = (of_run, number >= func.coalesce(chunk_begin, 0), number + col(JobEvent.lines) > seq + 1)
+        return (await self._session.scalars(select(JobEvent).where(*after).order_by(number).limit(limit))).all()
 
     async def events_between(
-        self, creation_id: UUID, first: int, last: int, *, most_bytes: int | None = None
-    ) -> Sequence[CreationEvent]:
+        self, job_id: UUID, first: int, last: int, *, most_bytes: int | None = None
+    ) -> Sequence[JobEvent]:
         """Rows that hold any of the lines ``first`` to ``last``, in order.
 
         ``most_bytes``: none behind the one with which so many are reached, whose messages may be longer than what is shown.
         """
-        number, message = col(CreationEvent.seq), col(CreationEvent.message)
-        of_run = col(CreationEvent.creation_id) == creation_id
+        number, message = col(JobEvent.seq), col(JobEvent.message)
+        of_run = col(JobEvent.job_id) == job_id
         chunk_begin = select(func.max(number)).where(of_run, number <= first).scalar_subquery()
         within = [of_run, number >= func.coalesce(chunk_begin, 0), number <= last]
         if most_bytes is not None:
@@ -182,43 +182,41 @@ class EventRepository(JobListRepository):
             before = func.sum(own).over(order_by=number) - own
             sized = select(number.label("seq"), before.label("before")).where(*within).subquery()
             within = [of_run, number.in_(select(sized.c.seq).where(sized.c.before < most_bytes))]
-        return (await self._session.scalars(select(CreationEvent).where(*within).order_by(number))).all()
+        return (await self._session.scalars(select(JobEvent).where(*within).order_by(number))).all()
 
-    async def events_with(self, creation_id: UUID, text: str, limit: int, *, after: int = 0) -> Sequence[CreationEvent]:
+    async def events_with(self, job_id: UUID, text: str, limit: int, *, after: int = 0) -> Sequence[JobEvent]:
         """Rows whose message holds ``text``, whatever its case, in order, with any line after number ``after``."""
-        number = col(CreationEvent.seq)
-        holds = col(CreationEvent.message).icontains(storable_text(text), autoescape=True)
-        of_run = (col(CreationEvent.creation_id) == creation_id, number + col(CreationEvent.lines) > after + 1)
-        wanted = select(CreationEvent).where(*of_run, holds).order_by(number).limit(limit)
+        number = col(JobEvent.seq)
+        holds = col(JobEvent.message).icontains(storable_text(text), autoescape=True)
+        of_run = (col(JobEvent.job_id) == job_id, number + col(JobEvent.lines) > after + 1)
+        wanted = select(JobEvent).where(*of_run, holds).order_by(number).limit(limit)
         return (await self._session.scalars(wanted)).all()
 
-    async def told(self, creation_id: UUID) -> Sequence[CreationEvent]:
+    async def told(self, job_id: UUID) -> Sequence[JobEvent]:
         """All but the output: steps, warnings, errors and the end, in order."""
-        of_run = (col(CreationEvent.creation_id) == creation_id, col(CreationEvent.type) != EventType.LOG.value)
-        return (
-            await self._session.scalars(select(CreationEvent).where(*of_run).order_by(col(CreationEvent.seq)))
-        ).all()
+        of_run = (col(JobEvent.job_id) == job_id, col(JobEvent.type) != EventType.LOG.value)
+        return (await self._session.scalars(select(JobEvent).where(*of_run).order_by(col(JobEvent.seq)))).all()
 
-    async def phase_spans(self, creation_id: UUID) -> Sequence[tuple[str, int, int]]:
+    async def phase_spans(self, job_id: UUID) -> Sequence[tuple[str, int, int]]:
         """``(phase, first line, last line)`` for each run of neighbouring rows of one phase, in order."""
-        number = col(CreationEvent.seq)
-        phase = col(CreationEvent.phase)
-        of_run = col(CreationEvent.creation_id) == creation_id
+        number = col(JobEvent.seq)
+        phase = col(JobEvent.step)
+        of_run = col(JobEvent.job_id) == job_id
         # Two countings differ by the same within one run of neighbours, and by another number in the next.
         island = func.row_number().over(order_by=number) - func.row_number().over(partition_by=phase, order_by=number)
-        last = number + col(CreationEvent.lines) - 1
+        last = number + col(JobEvent.lines) - 1
         rows = select(phase.label("phase"), number.label("first"), last.label("last"), island.label("island"))
         found = rows.where(of_run).subquery()
         first_line, last_line = func.min(found.c.first), func.max(found.c.last)
         spans = select(found.c.phase, first_line, last_line).group_by(found.c.phase, found.c.island)
         return [(row[0], row[1], row[2]) for row in await self._session.execute(spans.order_by(first_line))]
 
-    async def last_seq(self, creation_id: UUID) -> int:
+    async def last_seq(self, job_id: UUID) -> int:
         """The number of the last line; 0 where there is none."""
         last = (
-            select(col(CreationEvent.seq) + col(CreationEvent.lines) - 1)
-            .where(col(CreationEvent.creation_id) == creation_id)
-            .order_by(col(CreationEvent.seq).desc())
+            select(col(JobEvent.seq) + col(JobEvent.lines) - 1)
+            .where(col(JobEvent.job_id) == job_id)
+            .order_by(col(JobEvent.seq).desc())
             .limit(1)
         )
         return await self._session.scalar(last) or 0
@@ -239,8 +237,8 @@ class EventRepository(JobListRepository):
             storing = await connection.execute(_STORE, {"rows": _json(rows)}) if rows else None
         held = {(row[0], row[1]) for row in await holding.fetchall()}
         first: dict[UUID, int] = {}
-        for creation_id, seq in await storing.fetchall() if storing is not None else ():
-            first[creation_id] = min(seq, first.get(creation_id, seq))
+        for job_id, seq in await storing.fetchall() if storing is not None else ():
+            first[job_id] = min(seq, first.get(job_id, seq))
         return held, first
 
 
@@ -249,9 +247,9 @@ def _json(value: object) -> str:
 
 
 def _given(batch: Batch) -> dict[str, Any]:
-    given: dict[str, Any] = {"id": batch.creation_id, "owner": batch.owner}
+    given: dict[str, Any] = {"id": batch.job_id, "owner": batch.owner}
     if batch.events:
-        given |= {"phase": batch.events[-1].phase.value, "percent": batch.events[-1].percent}
+        given |= {"step": str(batch.events[-1].step), "percent": batch.events[-1].percent}
     if batch.checkpoint is not None:
         given["checkpoint"] = msgspec.Raw(_as_json(batch.checkpoint))
     return given
@@ -271,12 +269,12 @@ def _placed(batch: Batch) -> Iterator[dict[str, Any]]:
     place = 0
     for event in batch.events:
         yield {
-            "creation_id": batch.creation_id,
+            "job_id": batch.job_id,
             "owner": batch.owner,
             "place": place,
             "lines": event.lines,
             "type": event.type.value,
-            "phase": event.phase.value,
+            "step": str(event.step),
             "percent": event.percent,
             "message": storable_text(event.message),
             "script": storable_text(event.script, SCRIPT_CHARS),
@@ -289,4 +287,4 @@ def _placed(batch: Batch) -> Iterator[dict[str, Any]]:
 
 def _numbered(row: Mapping[str, Any], first: Mapping[UUID, int]) -> NumberedEvent:
     columns = {name: value for name, value in row.items() if name not in {"place", "owner"}}
-    return NumberedEvent(seq=first[row["creation_id"]] + row["place"], **columns)
+    return NumberedEvent(seq=first[row["job_id"]] + row["place"], **columns)

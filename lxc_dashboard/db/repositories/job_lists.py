@@ -10,12 +10,12 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, String, and_, case, cast, func, or_, select
 from sqlmodel import col
 
-from lxc_dashboard.db.models import Container, Creation, CreationState, Template, TemplateRevision
+from lxc_dashboard.db.models import Container, Job, JobState, Template, TemplateRevision
 from lxc_dashboard.db.repositories.leases import UNFINISHED
 from lxc_dashboard.db.repositories.slots import SlotRepository
 from lxc_dashboard.db.storable import storable_text
 
-Named = tuple[Creation, Container, str]
+Named = tuple[Job, Container, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Wanted:
     ``before``: those that stand behind this one in the list.
     """
 
-    states: tuple[CreationState, ...] = ()
+    states: tuple[JobState, ...] = ()
     node: str = ""
     template: str = ""
     mine: bool = False
@@ -51,13 +51,13 @@ class Wanted:
 
 
 class JobListRepository(SlotRepository):
-    """The part of ``CreationRepository`` that lists."""
+    """The part of ``JobRepository`` that lists."""
 
     async def list_named(self, viewer: Viewer, wanted: Wanted, *, limit: int, offset: int = 0) -> Sequence[Named]:
         """Newest first, each with its container and its template's name and revision (``nginx-web r7``)."""
-        columns = (Creation, Container, col(Template.name), col(TemplateRevision.number))
+        columns = (Job, Container, col(Template.name), col(TemplateRevision.number))
         found = _joined(*columns).where(*_visible(viewer), *_matching(viewer, wanted))
-        newest = found.order_by(col(Creation.created_at).desc(), col(Creation.id).desc())
+        newest = found.order_by(col(Job.created_at).desc(), col(Job.id).desc())
         rows = await self._session.execute(newest.limit(limit).offset(offset))
         return [(row[0], row[1], f"{row[2]} r{row[3]}" if row[2] else "") for row in rows]
 
@@ -75,26 +75,26 @@ class JobListRepository(SlotRepository):
 
     async def pulse(self, endpoint_id: UUID, limit: int) -> Sequence[tuple[Any, ...]]:
         """``(id, state, phase, percent, started_at, finished_at, cancel_requested_at)``: what runs first, then the newest."""
-        state = col(Creation.state)
-        running = case((state == CreationState.RUNNING.value, 0), (state.in_(UNFINISHED), 1), else_=2)
-        first = _pulses().where(col(Creation.endpoint_id) == endpoint_id)
-        rows = await self._session.execute(first.order_by(running, col(Creation.created_at).desc()).limit(limit))
+        state = col(Job.state)
+        running = case((state == JobState.RUNNING.value, 0), (state.in_(UNFINISHED), 1), else_=2)
+        first = _pulses().where(col(Job.endpoint_id) == endpoint_id)
+        rows = await self._session.execute(first.order_by(running, col(Job.created_at).desc()).limit(limit))
         return [tuple(row) for row in rows]
 
     async def pulse_of(self, endpoint_id: UUID, ids: Collection[UUID]) -> Sequence[tuple[Any, ...]]:
         """As ``pulse``, of these runs."""
-        these = (col(Creation.endpoint_id) == endpoint_id, col(Creation.id).in_(ids))
+        these = (col(Job.endpoint_id) == endpoint_id, col(Job.id).in_(ids))
         return [tuple(row) for row in await self._session.execute(_pulses().where(*these))]
 
 
 _PULSE: Final = (
-    Creation.id,
-    Creation.state,
-    Creation.phase,
-    Creation.percent,
-    Creation.started_at,
-    Creation.finished_at,
-    Creation.cancel_requested_at,
+    Job.id,
+    Job.state,
+    Job.step,
+    Job.percent,
+    Job.started_at,
+    Job.finished_at,
+    Job.cancel_requested_at,
 )
 
 
@@ -106,16 +106,16 @@ def _pulses() -> Select[Any]:
 def _joined(*columns: Any) -> Select[Any]:
     return (
         select(*columns)
-        .select_from(Creation)
-        .join(Container, col(Container.id) == col(Creation.container_id))
-        .outerjoin(TemplateRevision, col(TemplateRevision.id) == col(Creation.revision_id))
+        .select_from(Job)
+        .join(Container, col(Container.id) == col(Job.container_id))
+        .outerjoin(TemplateRevision, col(TemplateRevision.id) == col(Job.revision_id))
         .outerjoin(Template, col(Template.id) == col(TemplateRevision.template_id))
     )
 
 
 def _own(viewer: Viewer) -> ColumnElement[bool]:
-    own = col(Creation.userid) == viewer.userid
-    return own if viewer.session_id is None else and_(own, col(Creation.session_id) == viewer.session_id)
+    own = col(Job.userid) == viewer.userid
+    return own if viewer.session_id is None else and_(own, col(Job.session_id) == viewer.session_id)
 
 
 def _visible(viewer: Viewer) -> list[ColumnElement[bool]]:
@@ -124,15 +124,15 @@ def _visible(viewer: Viewer) -> list[ColumnElement[bool]]:
     seen = [
         _own(viewer),
         and_(exists, col(Container.vmid).in_(viewer.seen), ~hidden),
-        col(Creation.id).in_(viewer.runs),
+        col(Job.id).in_(viewer.runs),
     ]
-    return [col(Creation.endpoint_id) == viewer.endpoint_id, or_(*seen, *([~exists] if viewer.gone else []))]
+    return [col(Job.endpoint_id) == viewer.endpoint_id, or_(*seen, *([~exists] if viewer.gone else []))]
 
 
 def _matching(viewer: Viewer, wanted: Wanted) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if wanted.states:
-        conditions.append(col(Creation.state).in_([state.value for state in wanted.states]))
+        conditions.append(col(Job.state).in_([state.value for state in wanted.states]))
     if wanted.node:
         conditions.append(col(Container.node) == storable_text(wanted.node))
     if wanted.template:
@@ -142,15 +142,15 @@ def _matching(viewer: Viewer, wanted: Wanted) -> list[ColumnElement[bool]]:
     if wanted.before:
         conditions.append(_behind(wanted.before))
     for word in storable_text(wanted.text).split():
-        texts = (col(Container.hostname), cast(col(Container.vmid), String), col(Template.name), col(Creation.userid))
+        texts = (col(Container.hostname), cast(col(Container.vmid), String), col(Template.name), col(Job.userid))
         conditions.append(or_(*(text.icontains(word, autoescape=True) for text in texts)))
     named = storable_text(wanted.hostname).split()
     conditions.extend(col(Container.hostname).icontains(word, autoescape=True) for word in named)
     return conditions
 
 
-def _behind(creation_id: UUID) -> ColumnElement[bool]:
+def _behind(job_id: UUID) -> ColumnElement[bool]:
     """As ``list_named`` orders them."""
-    at = select(col(Creation.created_at)).where(col(Creation.id) == creation_id).scalar_subquery()
-    same_moment = and_(col(Creation.created_at) == at, col(Creation.id) < creation_id)
-    return or_(col(Creation.created_at) < at, same_moment)
+    at = select(col(Job.created_at)).where(col(Job.id) == job_id).scalar_subquery()
+    same_moment = and_(col(Job.created_at) == at, col(Job.id) < job_id)
+    return or_(col(Job.created_at) < at, same_moment)

@@ -11,12 +11,12 @@ from sqlalchemy import ColumnElement, case, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from lxc_dashboard.db.models import Creation, CreationState
+from lxc_dashboard.db.models import Job, JobState
 from lxc_dashboard.errors import LeaseGoneError
 
 # What a worker may take; a paused run is nobody's until its user lets it go on.
-TAKEABLE: Final = (CreationState.QUEUED.value, CreationState.RUNNING.value, CreationState.WAITING.value)
-UNFINISHED: Final = (*TAKEABLE, CreationState.PAUSED.value)
+TAKEABLE: Final = (JobState.QUEUED.value, JobState.RUNNING.value, JobState.WAITING.value)
+UNFINISHED: Final = (*TAKEABLE, JobState.PAUSED.value)
 ENQUEUE_AGAIN_S: Final = 8
 LEASE: Final = ("lease_owner", "lease_until", "slot_node")
 
@@ -31,37 +31,37 @@ def in_seconds(seconds: float) -> ColumnElement[datetime]:
     return database_now() + func.make_interval(0, 0, 0, 0, 0, 0, seconds)
 
 
-def unless_cancelled(state: CreationState) -> ColumnElement[str]:
+def unless_cancelled(state: JobState) -> ColumnElement[str]:
     """A run that somebody asked to cancel is for a worker to end, whatever it stopped for."""
-    return case((col(Creation.cancel_requested_at).is_(None), state.value), else_=CreationState.QUEUED.value)
+    return case((col(Job.cancel_requested_at).is_(None), state.value), else_=JobState.QUEUED.value)
 
 
 def lease_is_over() -> ColumnElement[bool]:
-    until = col(Creation.lease_until)
+    until = col(Job.lease_until)
     return until.is_(None) | (until <= database_now())
 
 
 def is_in_line() -> ColumnElement[bool]:
     """Whether the run waits until its node has room for it."""
-    queued = col(Creation.state) == CreationState.QUEUED.value
-    return queued & col(Creation.slot_node).is_not(None) & col(Creation.lease_owner).is_(None)
+    queued = col(Job.state) == JobState.QUEUED.value
+    return queued & col(Job.slot_node).is_not(None) & col(Job.lease_owner).is_(None)
 
 
 def is_held_by(owner: str) -> tuple[ColumnElement[bool], ...]:
     """The fence's conditions."""
     return (
-        col(Creation.lease_owner) == owner,
-        col(Creation.lease_until) > database_now(),
-        col(Creation.state).in_(TAKEABLE),
+        col(Job.lease_owner) == owner,
+        col(Job.lease_until) > database_now(),
+        col(Job.state).in_(TAKEABLE),
     )
 
 
-def lease_gone(creation_id: UUID, owner: str) -> LeaseGoneError:
-    return LeaseGoneError(detail=f"{creation_id} {owner}")
+def lease_gone(job_id: UUID, owner: str) -> LeaseGoneError:
+    return LeaseGoneError(detail=f"{job_id} {owner}")
 
 
 class LeaseRepository:
-    """The part of ``CreationRepository`` that says who works on a run.
+    """The part of ``JobRepository`` that says who works on a run.
 
     ``owner`` names one attempt of one worker, never used again (a worker's id and a random part): a run delivered twice
     to one worker is held once.
@@ -70,82 +70,78 @@ class LeaseRepository:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def acquire_lease(self, creation_id: UUID, owner: str, lease_s: float) -> Creation | None:
+    async def acquire_lease(self, job_id: UUID, owner: str, lease_s: float) -> Job | None:
         """Takes the run for ``lease_s`` seconds and sets it ``running``; None where it is held, paused, finished or unknown."""
-        free = (col(Creation.state).in_(TAKEABLE), lease_is_over())
+        free = (col(Job.state).in_(TAKEABLE), lease_is_over())
         taken = {
             "lease_owner": owner,
             "lease_until": in_seconds(lease_s),
-            "attempt": col(Creation.attempt) + 1,
-            "state": CreationState.RUNNING.value,
-            "started_at": func.coalesce(col(Creation.started_at), database_now()),
+            "attempt": col(Job.attempt) + 1,
+            "state": JobState.RUNNING.value,
+            "started_at": func.coalesce(col(Job.started_at), database_now()),
             "enqueued_at": None,
             "slot_node": None,
         }
-        return await self._update(creation_id, *free, **taken)
+        return await self._update(job_id, *free, **taken)
 
-    async def renew_lease(self, creation_id: UUID, owner: str, lease_s: float) -> bool:
+    async def renew_lease(self, job_id: UUID, owner: str, lease_s: float) -> bool:
         """Prolongs the lease to ``lease_s`` seconds from now; False where it was taken away.
 
         A late renewal succeeds as long as nobody else took the run: a worker outlives a short absence of the database.
         """
-        still_mine = (col(Creation.lease_owner) == owner, col(Creation.state).in_(TAKEABLE))
-        renewed = (
-            update(Creation).where(col(Creation.id) == creation_id, *still_mine).values(lease_until=in_seconds(lease_s))
-        )
+        still_mine = (col(Job.lease_owner) == owner, col(Job.state).in_(TAKEABLE))
+        renewed = update(Job).where(col(Job.id) == job_id, *still_mine).values(lease_until=in_seconds(lease_s))
         unread = {"synchronize_session": False}
-        return await self._session.scalar(renewed.returning(col(Creation.id)), execution_options=unread) is not None
+        return await self._session.scalar(renewed.returning(col(Job.id)), execution_options=unread) is not None
 
-    async def release_lease(
-        self, creation_id: UUID, owner: str, *, state: CreationState = CreationState.QUEUED
-    ) -> bool:
+    async def release_lease(self, job_id: UUID, owner: str, *, state: JobState = JobState.QUEUED) -> bool:
         """Gives the run back, ``queued`` (the reaper hands it out at once), ``waiting`` or ``paused``; False where it was not held.
 
         Queued in any case where somebody asked to cancel it. A paused run keeps no ticket: who lets it go on brings his.
         """
-        if state not in {CreationState.QUEUED, CreationState.WAITING, CreationState.PAUSED}:
+        if state not in {JobState.QUEUED, JobState.WAITING, JobState.PAUSED}:
             raise ValueError(f"a run is given back queued, waiting or paused, not {state}")
         free: dict[str, Any] = {**dict.fromkeys(LEASE), "state": unless_cancelled(state)}
-        if state is CreationState.PAUSED:
-            uncancelled = col(Creation.cancel_requested_at).is_(None)
-            free["ticket_enc"] = case((uncancelled, None), else_=col(Creation.ticket_enc))
-        return await self._update(creation_id, col(Creation.lease_owner) == owner, **free) is not None
+        if state is JobState.PAUSED:
+            uncancelled = col(Job.cancel_requested_at).is_(None)
+            free["ticket_enc"] = case((uncancelled, None), else_=col(Job.ticket_enc))
+        return await self._update(job_id, col(Job.lease_owner) == owner, **free) is not None
 
-    async def expired(self, limit: int, *, again_after_s: float = ENQUEUE_AGAIN_S) -> Sequence[Creation]:
+    async def expired(self, limit: int, *, again_after_s: float = ENQUEUE_AGAIN_S) -> Sequence[Job]:
         """Runs to hand to the queue again: their worker is gone, or their delivery was lost. Not those that wait for a slot.
 
         Each is handed out once in ``again_after_s`` seconds, however many reapers ask; oldest first.
         """
         patience = in_seconds(-again_after_s)
-        enqueued_at = col(Creation.enqueued_at)
+        enqueued_at = col(Job.enqueued_at)
         due = (
-            select(col(Creation.id))
+            select(col(Job.id))
             .where(
-                col(Creation.state).in_((CreationState.QUEUED.value, CreationState.RUNNING.value)),
+                col(Job.state).in_((JobState.QUEUED.value, JobState.RUNNING.value)),
                 lease_is_over(),
                 enqueued_at.is_(None) | (enqueued_at <= patience),
-                ~is_in_line() | col(Creation.cancel_requested_at).is_not(None),
+                ~is_in_line() | col(Job.cancel_requested_at).is_not(None),
             )
-            .order_by(col(Creation.created_at))
+            .order_by(col(Job.created_at))
             .limit(limit)
             .with_for_update(skip_locked=True)
             .cte("due")  # PostgreSQL may run a mere subquery again for each row, past its limit
         )
-        stamped = update(Creation).where(col(Creation.id).in_(select(due.c.id))).returning(Creation)
+        stamped = update(Job).where(col(Job.id).in_(select(due.c.id))).returning(Job)
         rows = await self._session.scalars(
             stamped.values(enqueued_at=database_now()), execution_options={"populate_existing": True}
         )
         return sorted(rows, key=lambda creation: creation.created_at)
 
-    async def _update(self, creation_id: UUID, *conditions: ColumnElement[bool], **values: Any) -> Creation | None:
-        changed = update(Creation).where(col(Creation.id) == creation_id, *conditions).values(**values)
+    async def _update(self, job_id: UUID, *conditions: ColumnElement[bool], **values: Any) -> Job | None:
+        changed = update(Job).where(col(Job.id) == job_id, *conditions).values(**values)
         return await self._session.scalar(
-            changed.returning(Creation), execution_options={"populate_existing": True, "synchronize_session": False}
+            changed.returning(Job), execution_options={"populate_existing": True, "synchronize_session": False}
         )
 
-    async def _update_held(self, creation_id: UUID, owner: str, **values: Any) -> Creation:
+    async def _update_held(self, job_id: UUID, owner: str, **values: Any) -> Job:
         """The fence: changes the run only while ``owner`` holds a live lease. Raises ``LeaseGoneError``."""
-        creation = await self._update(creation_id, *is_held_by(owner), **values)
+        creation = await self._update(job_id, *is_held_by(owner), **values)
         if creation is None:
-            raise lease_gone(creation_id, owner)
+            raise lease_gone(job_id, owner)
         return creation

@@ -12,14 +12,14 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from lxc_dashboard.db.models import Container, Creation, Template, TemplateRevision
+from lxc_dashboard.db.models import Container, Job, Template, TemplateRevision
 
 MADE: Final = ["create.container"]
 
 
 @dataclass(frozen=True, slots=True)
 class KnownGuest:
-    """``creation_id`` is the latest of its ``creations``. ``has_ended``: that one has ended. ``was_made``: it has made it in PVE, too."""
+    """``job_id`` is the latest of its ``creations``. ``has_ended``: that one has ended. ``was_made``: it has made it in PVE, too."""
 
     container_id: UUID
     vmid: int
@@ -27,7 +27,7 @@ class KnownGuest:
     address: str
     template: str
     revision: int
-    creation_id: UUID | None
+    job_id: UUID | None
     creations: frozenset[UUID] = frozenset()
     was_made: bool = False
     has_ended: bool = False
@@ -84,21 +84,21 @@ class MonitorRepository:
 def _runs(endpoint_id: UUID) -> Subquery:
     """For each container the ids of all its creations."""
     return (
-        select(col(Creation.container_id), func.array_agg(col(Creation.id)).label("ids"))
-        .where(col(Creation.endpoint_id) == endpoint_id)
-        .group_by(col(Creation.container_id))
+        select(col(Job.container_id), func.array_agg(col(Job.id)).label("ids"))
+        .where(col(Job.endpoint_id) == endpoint_id)
+        .group_by(col(Job.container_id))
         .subquery()
     )
 
 
 def _latest(endpoint_id: UUID) -> Subquery:
     """For each container its latest creation, whether that one has made it and has ended, and whether it has ended."""
-    ended = col(Creation.finished_at).is_not(None)
-    made = and_(col(Creation.checkpoint)["done"].contains(MADE), ended)
+    ended = col(Job.finished_at).is_not(None)
+    made = and_(col(Job.checkpoint)["done"].contains(MADE), ended)
     return (
-        select(col(Creation.container_id), col(Creation.id), made.label("made"), ended.label("ended"))
-        .ext(distinct_on(col(Creation.container_id)))
-        .where(col(Creation.endpoint_id) == endpoint_id)
-        .order_by(col(Creation.container_id), col(Creation.created_at).desc())
+        select(col(Job.container_id), col(Job.id), made.label("made"), ended.label("ended"))
+        .ext(distinct_on(col(Job.container_id)))
+        .where(col(Job.endpoint_id) == endpoint_id)
+        .order_by(col(Job.container_id), col(Job.created_at).desc())
         .subquery()
     )

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from lxc_dashboard.crypto import Keyring
-from lxc_dashboard.db.models import Container, Creation, SourceKind, Template, TemplateRevision, TemplateSource
+from lxc_dashboard.db.models import Container, Job, SourceKind, Template, TemplateRevision, TemplateSource
 from lxc_dashboard.db.sealing import SealedColumn
 from lxc_dashboard.errors import NotFoundError
 
@@ -113,7 +113,7 @@ class SourceRepository:
     async def remove_unused(self, source_id: UUID) -> tuple[Sequence[str], Sequence[str]]:
         """Deletes the source's templates of which no container and no job is known; names of those deleted, and of those kept."""
         built = select(col(Container.template_revision_id)).where(col(Container.template_revision_id).is_not(None))
-        jobs = select(col(Creation.revision_id)).where(col(Creation.revision_id).is_not(None))
+        jobs = select(col(Job.revision_id)).where(col(Job.revision_id).is_not(None))
         used = select(col(TemplateRevision.template_id)).where(
             or_(col(TemplateRevision.id).in_(built), col(TemplateRevision.id).in_(jobs))
         )

@@ -13,7 +13,7 @@ from sqlmodel import col
 
 from lxc_dashboard.db.models import (
     Container,
-    Creation,
+    Job,
     Package,
     PackageBucket,
     Template,
@@ -55,7 +55,7 @@ class TemplateUseRepository:
         """Whether a container or a job, of today or once, refers to one of the template's revisions."""
         its = select(col(TemplateRevision.id)).where(col(TemplateRevision.template_id) == template_id)
         container = select(col(Container.id)).where(col(Container.template_revision_id).in_(its)).exists()
-        creation = select(col(Creation.id)).where(col(Creation.revision_id).in_(its)).exists()
+        creation = select(col(Job.id)).where(col(Job.revision_id).in_(its)).exists()
         return bool(await self._session.scalar(select(or_(container, creation))))
 
     async def search(self, words: Sequence[str]) -> set[UUID]:

@@ -13,17 +13,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from lxc_dashboard.crypto import Keyring
-from lxc_dashboard.db.models import Creation, CreationState, EventType, Phase
+from lxc_dashboard.db.models import EventType, Job, JobState
+from lxc_dashboard.db.models.jobs import SEALED_AS
 from lxc_dashboard.db.repositories.events import EventRepository, NewEvent
 from lxc_dashboard.db.repositories.leases import LEASE, TAKEABLE, UNFINISHED, unless_cancelled
 from lxc_dashboard.db.sealing import SealedColumn
 from lxc_dashboard.errors import CryptoError, NotFoundError
 
 SIGN_IN_ENDED: Final = "The sign-in of this job's user has ended: it goes on after the next one"
-_KEEPS_ITS_STATE: Final = (CreationState.PAUSED.value, CreationState.CANCELLED.value)
+_KEEPS_ITS_STATE: Final = (JobState.PAUSED.value, JobState.CANCELLED.value)
 _WAITS_FOR_SIGN_IN: Final = case(
-    (col(Creation.state).in_(_KEEPS_ITS_STATE), col(Creation.state)),
-    else_=unless_cancelled(CreationState.WAITING),
+    (col(Job.state).in_(_KEEPS_ITS_STATE), col(Job.state)),
+    else_=unless_cancelled(JobState.WAITING),
 )
 
 
@@ -41,7 +42,7 @@ class JobTicket:
 class LentTicket:
     """The ticket that a run holds, None where it cannot be read. ``sealed`` is what stands in the row."""
 
-    creation_id: UUID
+    job_id: UUID
     endpoint_id: UUID
     userid: str
     signed_in_at: datetime
@@ -50,11 +51,11 @@ class LentTicket:
 
 
 class TicketRepository(EventRepository):
-    """The part of ``CreationRepository`` that holds the runs' tickets."""
+    """The part of ``JobRepository`` that holds the runs' tickets."""
 
     def __init__(self, session: AsyncSession, keyring: Keyring) -> None:
         super().__init__(session)
-        self._ticket = SealedColumn(keyring, "creation", "ticket_enc")
+        self._ticket = SealedColumn(keyring, SEALED_AS, "ticket_enc")
 
     async def lock_session(self, session_id: UUID, *, shared: bool) -> None:
         """Until the transaction ends. Shared by those who lend the session's ticket, held alone by the one who wipes it:
@@ -63,123 +64,119 @@ class TicketRepository(EventRepository):
         lock = func.pg_advisory_xact_lock_shared if shared else func.pg_advisory_xact_lock
         await self._session.execute(select(lock(func.hashtextextended(f"session:{session_id}", 0))))
 
-    async def set_ticket(
-        self, creation_id: UUID, ticket: JobTicket, *, session_id: UUID, signed_in_at: datetime
-    ) -> Creation:
+    async def set_ticket(self, job_id: UUID, ticket: JobTicket, *, session_id: UUID, signed_in_at: datetime) -> Job:
         """A ticket from a real sign-in, of the session that it ends with; a waiting run is queued again.
 
         Call it under ``lock_session``. Raises ``NotFoundError`` where the run does not exist or has ended.
         """
         values = {
-            "ticket_enc": self._seal_ticket(creation_id, ticket),
+            "ticket_enc": self._seal_ticket(job_id, ticket),
             "session_id": session_id,
             "signed_in_at": signed_in_at,
             "state": case(
-                (col(Creation.state) == CreationState.WAITING.value, CreationState.QUEUED.value),
-                else_=col(Creation.state),
+                (col(Job.state) == JobState.WAITING.value, JobState.QUEUED.value),
+                else_=col(Job.state),
             ),
         }
-        creation = await self._update(creation_id, col(Creation.state).in_(UNFINISHED), **values)
+        creation = await self._update(job_id, col(Job.state).in_(UNFINISHED), **values)
         if creation is None:
             raise NotFoundError("This job does not exist, or has ended")
         return creation
 
-    async def renew_ticket(self, creation_id: UUID, owner: str, session_id: UUID | None, ticket: JobTicket) -> bool:
+    async def renew_ticket(self, job_id: UUID, owner: str, session_id: UUID | None, ticket: JobTicket) -> bool:
         """The worker's own renewal of what ``session_id`` lent.
 
         False where it was wiped or another session lent its own meanwhile: an ended session stays ended.
         """
         held = (
-            col(Creation.lease_owner) == owner,
-            col(Creation.ticket_enc).is_not(None),
-            col(Creation.session_id).is_not_distinct_from(session_id),
+            col(Job.lease_owner) == owner,
+            col(Job.ticket_enc).is_not(None),
+            col(Job.session_id).is_not_distinct_from(session_id),
         )
-        sealed = self._seal_ticket(creation_id, ticket)
-        return await self._update(creation_id, *held, ticket_enc=sealed) is not None
+        sealed = self._seal_ticket(job_id, ticket)
+        return await self._update(job_id, *held, ticket_enc=sealed) is not None
 
     async def replace_ticket(self, lent: LentTicket, ticket: JobTicket) -> bool:
         """The renewal by schedule. False where that very ticket stands there no more."""
-        same = col(Creation.ticket_enc) == lent.sealed
-        sealed = self._seal_ticket(lent.creation_id, ticket)
-        return await self._update(lent.creation_id, same, ticket_enc=sealed) is not None
+        same = col(Job.ticket_enc) == lent.sealed
+        sealed = self._seal_ticket(lent.job_id, ticket)
+        return await self._update(lent.job_id, same, ticket_enc=sealed) is not None
 
     async def lent_tickets(self, after: UUID, limit: int) -> Sequence[LentTicket]:
         """What sessions lent to runs, unfinished or owing, by the runs' ids. Also to those that a worker holds: it renews what
         the run had when it was taken, and not what a later sign-in lent.
         """
         wanted = (
-            col(Creation.id) > after,
-            col(Creation.state).in_(UNFINISHED) | _owes(),
-            col(Creation.ticket_enc).is_not(None),
+            col(Job.id) > after,
+            col(Job.state).in_(UNFINISHED) | _owes(),
+            col(Job.ticket_enc).is_not(None),
         )
-        found = select(Creation).where(*wanted).order_by(col(Creation.id)).limit(limit)
+        found = select(Job).where(*wanted).order_by(col(Job.id)).limit(limit)
         return [self._lent(creation) for creation in await self._session.scalars(found)]
 
-    async def get_ticket(self, creation_id: UUID) -> JobTicket | None:
+    async def get_ticket(self, job_id: UUID) -> JobTicket | None:
         """None: the run needs a sign-in. Raises ``NotFoundError``, ``WrongKeyError``, ``TamperedError``."""
-        creation = await self._session.get(Creation, creation_id, populate_existing=True)
+        creation = await self._session.get(Job, job_id, populate_existing=True)
         if creation is None:
             raise NotFoundError("This job does not exist, or not any more")
-        return self._open_ticket(creation_id, creation.ticket_enc) if creation.ticket_enc else None
+        return self._open_ticket(job_id, creation.ticket_enc) if creation.ticket_enc else None
 
     async def wipe_tickets_of_session(self, session_id: UUID) -> Sequence[UUID]:
         """The session has ended: its unfinished runs lose their ticket and their worker, and wait; a paused one stays so,
         and so does a cancelled one that owed something. Their ids.
         """
         await self.lock_session(session_id, shared=False)
-        return await self._wipe(col(Creation.session_id) == session_id, col(Creation.state).in_(UNFINISHED) | _owes())
+        return await self._wipe(col(Job.session_id) == session_id, col(Job.state).in_(UNFINISHED) | _owes())
 
     async def wipe_ticket(self, lent: LentTicket) -> bool:
         """The last sign-in for the run is too old: it waits for the next one. False as ``replace_ticket``."""
-        return bool(await self._wipe(col(Creation.id) == lent.creation_id, col(Creation.ticket_enc) == lent.sealed))
+        return bool(await self._wipe(col(Job.id) == lent.job_id, col(Job.ticket_enc) == lent.sealed))
 
-    async def wait_for_sign_in(self, creation_id: UUID, owner: str, signed_in_at: datetime) -> bool:
+    async def wait_for_sign_in(self, job_id: UUID, owner: str, signed_in_at: datetime) -> bool:
         """The worker gives the run back: what was lent after the sign-in at ``signed_in_at`` is worth nothing any more.
 
         It loses that ticket and waits, unless a later sign-in has brought another or somebody asked to cancel it: then it
         is queued. False where the worker did not hold it.
         """
-        newer = (col(Creation.signed_in_at) > signed_in_at) & col(Creation.ticket_enc).is_not(None)
+        newer = (col(Job.signed_in_at) > signed_in_at) & col(Job.ticket_enc).is_not(None)
         values = {
-            "state": case((newer, CreationState.QUEUED.value), else_=unless_cancelled(CreationState.WAITING)),
-            "ticket_enc": case((newer, col(Creation.ticket_enc)), else_=None),
-            "session_id": case((newer, col(Creation.session_id)), else_=None),
+            "state": case((newer, JobState.QUEUED.value), else_=unless_cancelled(JobState.WAITING)),
+            "ticket_enc": case((newer, col(Job.ticket_enc)), else_=None),
+            "session_id": case((newer, col(Job.session_id)), else_=None),
             **dict.fromkeys(LEASE),
         }
-        held = (col(Creation.lease_owner) == owner, col(Creation.state).in_(TAKEABLE))
-        return await self._update(creation_id, *held, **values) is not None
+        held = (col(Job.lease_owner) == owner, col(Job.state).in_(TAKEABLE))
+        return await self._update(job_id, *held, **values) is not None
 
     async def _wipe(self, *theirs: ColumnElement[bool]) -> Sequence[UUID]:
         # in one order, as those who lend lock them: neither waits for the other
-        told = select(col(Creation.id), col(Creation.state), col(Creation.phase), col(Creation.percent))
-        found = (await self._session.execute(told.where(*theirs).order_by(col(Creation.id)).with_for_update())).all()
+        told = select(col(Job.id), col(Job.state), col(Job.step), col(Job.percent))
+        found = (await self._session.execute(told.where(*theirs).order_by(col(Job.id)).with_for_update())).all()
         wiped: dict[str, Any] = dict.fromkeys(("ticket_enc", *LEASE, "session_id"))
-        wiped["secrets_enc"] = case((_owes(), None), else_=col(Creation.secrets_enc))
-        waiting = update(Creation).where(col(Creation.id).in_([run.id for run in found]))
+        wiped["secrets_enc"] = case((_owes(), None), else_=col(Job.secrets_enc))
+        waiting = update(Job).where(col(Job.id).in_([run.id for run in found]))
         waiting = waiting.values(state=_WAITS_FOR_SIGN_IN, **wiped)
-        returning = waiting.returning(col(Creation.id), col(Creation.state)).execution_options(
-            synchronize_session=False
-        )
+        returning = waiting.returning(col(Job.id), col(Job.state)).execution_options(synchronize_session=False)
         state = {row[0]: row[1] for row in await self._session.execute(returning)}
         for run in found:
-            if state[run.id] == CreationState.WAITING.value != run.state:
+            if state[run.id] == JobState.WAITING.value != run.state:
                 # its worker cannot say so any more, nor would one that stood in line
-                ended = NewEvent(EventType.WARNING, Phase(run.phase), run.percent, SIGN_IN_ENDED)
+                ended = NewEvent(EventType.WARNING, run.step, run.percent, SIGN_IN_ENDED)
                 await self._append(run.id, ended)
         return list(state)
 
-    async def owing(self, limit: int) -> Sequence[Creation]:
+    async def owing(self, limit: int) -> Sequence[Job]:
         """Cancelled runs that keep their ticket: what they had begun could not be ended yet. In no order."""
-        return (await self._session.scalars(select(Creation).where(_owes()).order_by(func.random()).limit(limit))).all()
+        return (await self._session.scalars(select(Job).where(_owes()).order_by(func.random()).limit(limit))).all()
 
-    async def settle(self, creation_id: UUID, event: NewEvent) -> bool:
+    async def settle(self, job_id: UUID, event: NewEvent) -> bool:
         """All that the run owed is done, as ``event`` says: ticket and secrets go. False where that was done before."""
-        if await self._update(creation_id, _owes(), ticket_enc=None, secrets_enc=None) is None:
+        if await self._update(job_id, _owes(), ticket_enc=None, secrets_enc=None) is None:
             return False
-        await self._append(creation_id, event)
+        await self._append(job_id, event)
         return True
 
-    def _lent(self, creation: Creation) -> LentTicket:
+    def _lent(self, creation: Job) -> LentTicket:
         sealed = creation.ticket_enc or ""
         try:
             ticket = self._open_ticket(creation.id, sealed)
@@ -187,13 +184,13 @@ class TicketRepository(EventRepository):
             ticket = None
         return LentTicket(creation.id, creation.endpoint_id, creation.userid, creation.signed_in_at, ticket, sealed)
 
-    def _seal_ticket(self, creation_id: UUID, ticket: JobTicket) -> str | None:
+    def _seal_ticket(self, job_id: UUID, ticket: JobTicket) -> str | None:
         parts = [ticket.ticket, ticket.csrf_token, ticket.tokenid, ticket.token_secret]
-        return self._ticket.seal_json(parts, creation_id)
+        return self._ticket.seal_json(parts, job_id)
 
-    def _open_ticket(self, creation_id: UUID, sealed: str) -> JobTicket:
-        return JobTicket(*self._ticket.open_json(sealed, creation_id))
+    def _open_ticket(self, job_id: UUID, sealed: str) -> JobTicket:
+        return JobTicket(*self._ticket.open_json(sealed, job_id))
 
 
 def _owes() -> ColumnElement[bool]:
-    return (col(Creation.state) == CreationState.CANCELLED.value) & col(Creation.ticket_enc).is_not(None)
+    return (col(Job.state) == JobState.CANCELLED.value) & col(Job.ticket_enc).is_not(None)

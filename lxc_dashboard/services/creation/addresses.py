@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from lxc_dashboard.db.database import Transaction
-    from lxc_dashboard.db.repositories.creations import InUse
+    from lxc_dashboard.db.repositories.jobs import InUse
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.model import Session
     from lxc_dashboard.services.creation.spec import ContainerSpec
@@ -141,9 +141,7 @@ async def next_free(
 
     async def find() -> tuple[str, ...]:
         async with rt.db.transaction() as tx:
-            ours = [
-                text for each in await tx.creations.addresses_in_use(session.endpoint_id) for text in each.addresses
-            ]
+            ours = [text for each in await tx.jobs.addresses_in_use(session.endpoint_id) for text in each.addresses]
         taken = {address for text in (*ours, *seen.addresses, gateway) if (address := _plain(text)) is not None}
         return tuple(wanted.cidr(address) for address in islice((a for a in wanted if a not in taken), count))
 
@@ -179,7 +177,7 @@ async def faults(
     if not wanted:
         return {}
     held: dict[str, list[InUse]] = {}
-    for known in await tx.creations.addresses_in_use(endpoint_id):
+    for known in await tx.jobs.addresses_in_use(endpoint_id):
         for address in known.addresses if known.container.id != own else ():
             held.setdefault(address, []).append(known)
     return {

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from lxc_dashboard.db.models import Container, Creation
-from lxc_dashboard.db.repositories.creations import FINISHED
+from lxc_dashboard.db.models import Container, Job
+from lxc_dashboard.db.repositories.jobs import FINISHED
 from lxc_dashboard.errors import DashboardError, NotFoundError
 from lxc_dashboard.services.creation import service, sight
 from lxc_dashboard.services.creation.identity import owns
@@ -101,8 +101,8 @@ async def retry_failed(rt: Runtime, session: Session, batch_id: UUID) -> Outcome
     return await _each(failed, lambda job: service.retry(rt, session, job.id))
 
 
-def _address(creation: Creation, container: Container) -> str:
-    promised = [creation.spec.get(family, {}).get("address", "") for family in ("ipv4", "ipv6")]
+def _address(creation: Job, container: Container) -> str:
+    promised = [creation.params.get(family, {}).get("address", "") for family in ("ipv4", "ipv6")]
     return container.address or next((text.partition("/")[0] for text in promised if text), "")
 
 

@@ -163,7 +163,7 @@ async def request_batch(
         else:
             break  # else an address was promised to somebody else in between
     for order in orders:
-        await enqueue(rt, order.creation_id)
+        await enqueue(rt, order.job_id)
     return wanted
 
 

@@ -113,7 +113,7 @@ async def _look(ctx: RunContext, within_s: float) -> bool:
         async with asyncio.timeout(within_s):
             return await _remains(ctx)
     except (DashboardError, TimeoutError) as error:
-        log.warning("container not looked for", creation_id=str(ctx.creation_id), why=str(error))
+        log.warning("container not looked for", job_id=str(ctx.job_id), why=str(error))
         return True
 
 
@@ -127,7 +127,7 @@ async def _lock(ctx: RunContext, within_s: float) -> bool:
         async with asyncio.timeout(within_s):
             await finalize.lock(ctx, ctx.door, ctx.door_key)
     except (DashboardError, TimeoutError) as error:
-        log.warning("key not taken out", creation_id=str(ctx.creation_id), why=str(error))
+        log.warning("key not taken out", job_id=str(ctx.job_id), why=str(error))
         return False
     return True
 
@@ -142,7 +142,7 @@ async def _stop_step(ctx: RunContext, active: str) -> str:
                 await Supervisor(deploy.door_of(ctx, ctx.recorder.phase)).stop(fit_name(ctx.checkpoint.run_of(active)))
     except (DashboardError, TimeoutError) as error:
         why = error.user_message if isinstance(error, DashboardError) else "no answer in time"
-        log.warning("step not stopped", creation_id=str(ctx.creation_id), step=active, why=str(error))
+        log.warning("step not stopped", job_id=str(ctx.job_id), step=active, why=str(error))
         return why
     return ""
 
@@ -155,7 +155,7 @@ async def _clear(ctx: RunContext, until: float) -> None:
         async with asyncio.timeout_at(until):
             await Supervisor(ctx.door).remove()
     except (DashboardError, TimeoutError) as error:
-        log.info("guest not cleared", creation_id=str(ctx.creation_id), why=str(error))
+        log.info("guest not cleared", job_id=str(ctx.job_id), why=str(error))
 
 
 async def _remains(ctx: RunContext) -> bool:
@@ -179,7 +179,7 @@ async def _lift_lock(ctx: RunContext) -> None:
             ctx.tell("The lock that the stopped task left was lifted")
             return
     except DashboardError as error:
-        log.warning("lock not lifted", creation_id=str(ctx.creation_id), why=str(error))
+        log.warning("lock not lifted", job_id=str(ctx.job_id), why=str(error))
     ctx.tell(
         f"CT {guest.vmid} keeps the lock 'create'. On {guest.node}, root lifts it with: pct unlock {guest.vmid}",
         EventType.WARNING,

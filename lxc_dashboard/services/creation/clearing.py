@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from lxc_dashboard.db.models import AuditResult, Container, Creation, CreationState
+from lxc_dashboard.db.models import AuditResult, Container, Job, JobState
 from lxc_dashboard.errors import ConflictError, DashboardError, PrivilegeError
 from lxc_dashboard.services.auth import acting, privileges
 from lxc_dashboard.services.creation import leftovers
@@ -17,12 +17,10 @@ if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.model import Session
 
-LEFT_BEHIND: Final = frozenset({CreationState.FAILED, CreationState.CANCELLED})
+LEFT_BEHIND: Final = frozenset({JobState.FAILED, JobState.CANCELLED})
 
 
-async def delete_left(
-    rt: Runtime, session: Session, creation: Creation, container: Container
-) -> tuple[str, ...] | None:
+async def delete_left(rt: Runtime, session: Session, creation: Job, container: Container) -> tuple[str, ...] | None:
     """``leftovers.delete`` as the session's user, who holds the guest's lock; a refusal is audited. None where it was gone.
 
     Another's job needs VM.Allocate on its container, also where PVE has that one no more: what follows ends the job for its user.
@@ -31,7 +29,7 @@ async def delete_left(
     """
     client = await acting.client(rt, session)
     async with rt.db.transaction() as tx:
-        state = CreationState((await tx.creations.get(creation.id)).state)
+        state = JobState((await tx.jobs.get(creation.id)).state)
     if state not in LEFT_BEHIND:
         raise ConflictError(f"Only what a failed or cancelled job left is destroyed; this one is {state}")
     try:
@@ -45,14 +43,14 @@ async def delete_left(
         raise
 
 
-async def forget(tx: Transaction, session: Session, creation: Creation, container: Container) -> None:
+async def forget(tx: Transaction, session: Session, creation: Job, container: Container) -> None:
     """The container is gone: its vmid is free again."""
     await write_off(tx, creation, container)
     await tx.containers.add_event(container.id, "destroyed", "Destroyed", userid=session.userid)
     await audit(tx, session, container, "creation.destroy", job=creation.id)
 
 
-async def write_off(tx: Transaction, creation: Creation, container: Container) -> None:
+async def write_off(tx: Transaction, creation: Job, container: Container) -> None:
     """The job is not run again, and holds no vmid. Raises ``ConflictError`` where it runs again already."""
-    await tx.creations.give_up(creation.id)
+    await tx.jobs.give_up(creation.id)
     await tx.containers.mark_deleted(container.id)

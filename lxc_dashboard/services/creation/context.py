@@ -62,7 +62,7 @@ class RunContext:
     """``revision`` None: no template. ``door_key``: made for this creation, where its guest is entered by SSH."""
 
     rt: Runtime
-    creation_id: UUID
+    job_id: UUID
     userid: str
     endpoint_id: UUID
     endpoint_name: str

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lxc_dashboard.services.creation.views import JobView
 
 
-async def reveal(rt: Runtime, session: Session, creation_id: UUID, name: str) -> dict[str, str]:
+async def reveal(rt: Runtime, session: Session, job_id: UUID, name: str) -> dict[str, str]:
     """The secrets of one service by their names; ``root`` is the password that was made for it. Every call is audited.
 
     A password that its user gave is never shown: who gave it knows it.
@@ -27,7 +27,7 @@ async def reveal(rt: Runtime, session: Session, creation_id: UUID, name: str) ->
     Asks PVE whether the user may enter the guest as root, and whether the vmid is still this very container. Raises
     ``NotFoundError``, ``PrivilegeError``, ``ConflictError``.
     """
-    view = await service.get_job(rt, session, creation_id)
+    view = await service.get_job(rt, session, job_id)
     try:
         await _check(rt, session, view)
         found = await _read(rt, view, name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from lxc_dashboard.db.models import CreationState, new_id
+from lxc_dashboard.db.models import JobState, new_id
 from lxc_dashboard.errors import ConflictError
 from lxc_dashboard.services.containers.guest_lock import guest_lock
 from lxc_dashboard.services.creation import clearing, preflight, requesting, service
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
     from lxc_dashboard.services.creation.views import JobView
 
 
-async def editable(rt: Runtime, session: Session, creation_id: UUID) -> ContainerSpec:
+async def editable(rt: Runtime, session: Session, job_id: UUID) -> ContainerSpec:
     """What was asked for, to be changed. It holds no password: one that was given is given again.
 
     Raises ``NotFoundError``, ``ConflictError`` (somebody else's job, one that has not ended, one that is ready).
     """
-    return _spec_of(await _own(rt, session, creation_id))
+    return _spec_of(await _own(rt, session, job_id))
 
 
-async def check(rt: Runtime, session: Session, creation_id: UUID, spec: ContainerSpec) -> list[Finding]:
+async def check(rt: Runtime, session: Session, job_id: UUID, spec: ContainerSpec) -> list[Finding]:
     """``preflight.check`` of a spec that replaces the job: what the job left is not in the way. Raises as ``editable``."""
-    return await preflight.check(rt, session, spec, leaving=_leaving(await _own(rt, session, creation_id)))
+    return await preflight.check(rt, session, spec, leaving=_leaving(await _own(rt, session, job_id)))
 
 
 async def replace(
     rt: Runtime,
     session: Session,
-    creation_id: UUID,
+    job_id: UUID,
     spec: ContainerSpec,
     secrets: Secrets | None = None,
     *,
@@ -50,7 +50,7 @@ async def replace(
     All is checked before anything is destroyed. A job of a batch is replaced in its batch. The same ``wanted`` twice
     makes one. Raises as ``editable``, ``service.destroy`` and ``service.request``.
     """
-    view = await _own(rt, session, creation_id)
+    view = await _own(rt, session, job_id)
     secrets = secrets or Secrets()
     check_password(spec.password_mode, secrets.password)
     new = wanted or new_id()
@@ -69,7 +69,7 @@ async def _instead(rt: Runtime, session: Session, view: JobView, new: UUID) -> R
     Of a job that left nothing only the row is written off.
     """
     async with rt.db.transaction() as tx:
-        creation = await tx.creations.get(view.id)
+        creation = await tx.jobs.get(view.id)
         container = await tx.containers.get(view.container_id)
     if view.exists:
         await clearing.delete_left(rt, session, creation, container)
@@ -84,13 +84,13 @@ async def _instead(rt: Runtime, session: Session, view: JobView, new: UUID) -> R
     return Reservation(new, creation.batch_id, freed=freed, first=forget)
 
 
-async def _own(rt: Runtime, session: Session, creation_id: UUID) -> JobView:
-    view = await service.get_job(rt, session, creation_id)
+async def _own(rt: Runtime, session: Session, job_id: UUID) -> JobView:
+    view = await service.get_job(rt, session, job_id)
     if not view.own:
         raise ConflictError(
             "A job acts as who asked for it: only that user, or that token, can change it and run it again"
         )
-    if view.state not in {CreationState.FAILED, CreationState.CANCELLED}:
+    if view.state not in {JobState.FAILED, JobState.CANCELLED}:
         raise ConflictError(f"Only a failed or cancelled job is changed and run again; this one is {view.state}")
     return view
 

@@ -9,9 +9,9 @@ from uuid import UUID
 
 import structlog
 
-from lxc_dashboard.db.models import AuditResult, Creation, CreationState, EventType, Lifecycle, Phase
-from lxc_dashboard.db.repositories.creations import FULL_PERCENT
+from lxc_dashboard.db.models import AuditResult, EventType, Job, JobState, Lifecycle, Phase
 from lxc_dashboard.db.repositories.events import StoredEvent
+from lxc_dashboard.db.repositories.jobs import FULL_PERCENT
 from lxc_dashboard.errors import (
     ConflictError,
     DashboardError,
@@ -58,15 +58,15 @@ async def complete(ctx: RunContext) -> None:
         await tx.containers.set_lifecycle(guest.container_id, Lifecycle.READY)
         await tx.containers.set_revision(guest.container_id, ctx.revision.id if ctx.revision else None)
         await tx.containers.add_event(guest.container_id, "created", f"Created {name}", userid=ctx.userid)
-        creation = await tx.creations.finish(ctx.creation_id, recorder.owner, CreationState.READY, result=result)
+        creation = await tx.jobs.finish(ctx.job_id, recorder.owner, JobState.DONE, result=result)
         await audit(tx, creation, "creation.ready", AuditResult.OK, {})
         return rows
 
-    await _write(ctx.rt, ctx.creation_id, CreationState.READY, recorder, write)
+    await _write(ctx.rt, ctx.job_id, JobState.DONE, recorder, write)
 
 
 async def failed(
-    rt: Runtime, creation: Creation, recorder: Recorder, owner: str, error: BaseException, *, remains: bool = True
+    rt: Runtime, creation: Job, recorder: Recorder, owner: str, error: BaseException, *, remains: bool = True
 ) -> None:
     """The run ends; the container stays as it is, to be retried, kept or destroyed.
 
@@ -80,21 +80,23 @@ async def failed(
 
     async def write(tx: Transaction) -> Sequence[StoredEvent]:
         rows = await recorder.append_rest(tx)
-        await tx.containers.set_lifecycle(creation.container_id, Lifecycle.ERROR)
-        await tx.containers.add_event(creation.container_id, "creation-failed", told["message"], userid=creation.userid)
-        await tx.creations.finish(creation.id, owner, CreationState.FAILED, error=told)
+        await tx.containers.set_lifecycle(creation.own_container_id, Lifecycle.ERROR)
+        await tx.containers.add_event(
+            creation.own_container_id, "creation-failed", told["message"], userid=creation.userid
+        )
+        await tx.jobs.finish(creation.id, owner, JobState.FAILED, error=told)
         if not remains:
-            await tx.containers.mark_lost(creation.container_id, for_good=made)
+            await tx.containers.mark_lost(creation.own_container_id, for_good=made)
         await audit(
             tx, creation, "creation.failed", AuditResult.FAILED, {"step": told["step"], "cause": told["message"]}
         )
         return rows
 
-    await _write(rt, creation.id, CreationState.FAILED, recorder, write)
+    await _write(rt, creation.id, JobState.FAILED, recorder, write)
 
 
 async def cancelled(
-    rt: Runtime, creation: Creation, recorder: Recorder, owner: str, *, remains: bool, owes: bool = False
+    rt: Runtime, creation: Job, recorder: Recorder, owner: str, *, remains: bool, owes: bool = False
 ) -> None:
     """``remains`` says whether a container is left in PVE; where none is, its vmid is free again. ``owes``: see ``settling``."""
     left = "no container remains"
@@ -109,41 +111,37 @@ async def cancelled(
 
     async def write(tx: Transaction) -> Sequence[StoredEvent]:
         rows = await recorder.append_rest(tx)
-        await tx.containers.set_lifecycle(creation.container_id, Lifecycle.ERROR)
-        await tx.containers.add_event(creation.container_id, "creation-cancelled", message, userid=by)
+        await tx.containers.set_lifecycle(creation.own_container_id, Lifecycle.ERROR)
+        await tx.containers.add_event(creation.own_container_id, "creation-cancelled", message, userid=by)
         if not remains:
-            await tx.containers.mark_deleted(creation.container_id)
-        elif creation.spec.get("password_mode") == PasswordMode.GIVEN.value:
-            await tx.containers.set_root_password(creation.container_id, None)  # it is run no more
+            await tx.containers.mark_deleted(creation.own_container_id)
+        elif creation.params.get("password_mode") == PasswordMode.GIVEN.value:
+            await tx.containers.set_root_password(creation.own_container_id, None)  # it is run no more
         error = {"message": message, "phase": recorder.phase.value, "step": "", "remedy": "", "remains": remains}
-        await tx.creations.finish(creation.id, owner, CreationState.CANCELLED, error=error, owes=owes)
+        await tx.jobs.finish(creation.id, owner, JobState.CANCELLED, error=error, owes=owes)
         await audit(tx, creation, "creation.cancelled", AuditResult.OK, {"by": by, "remains": remains})
         return rows
 
-    await _write(rt, creation.id, CreationState.CANCELLED, recorder, write)
+    await _write(rt, creation.id, JobState.CANCELLED, recorder, write)
 
 
-async def pause(rt: Runtime, creation_id: UUID, owner: str) -> None:
+async def pause(rt: Runtime, job_id: UUID, owner: str) -> None:
     """The row waits for its user's word; whatever worker is free then goes on."""
-    await _give_back(
-        rt, creation_id, lambda tx: tx.creations.release_lease(creation_id, owner, state=CreationState.PAUSED)
-    )
+    await _give_back(rt, job_id, lambda tx: tx.jobs.release_lease(job_id, owner, state=JobState.PAUSED))
 
 
-async def wait_for_sign_in(rt: Runtime, creation: Creation, owner: str) -> None:
+async def wait_for_sign_in(rt: Runtime, creation: Job, owner: str) -> None:
     """The row waits, whatever worker is free when its user is back, and keeps no ticket; unless he is back by now."""
-    await _give_back(
-        rt, creation.id, lambda tx: tx.creations.wait_for_sign_in(creation.id, owner, creation.signed_in_at)
-    )
+    await _give_back(rt, creation.id, lambda tx: tx.jobs.wait_for_sign_in(creation.id, owner, creation.signed_in_at))
 
 
-async def _give_back(rt: Runtime, creation_id: UUID, give: Callable[[Transaction], Awaitable[bool]]) -> None:
+async def _give_back(rt: Runtime, job_id: UUID, give: Callable[[Transaction], Awaitable[bool]]) -> None:
     while True:
         try:
             async with rt.db.transaction() as tx:
                 await give(tx)
         except ServiceUnavailableError as error:
-            log.warning("creation not released", creation_id=str(creation_id), why=str(error))
+            log.warning("creation not released", job_id=str(job_id), why=str(error))
             await asyncio.sleep(AGAIN_AFTER_S)
         else:
             return
@@ -164,11 +162,9 @@ def describe(error: BaseException, phase: Phase, step: str) -> dict[str, Any]:
     return {"tail": [], **told, "phase": phase.value, "step": getattr(error, "step", "") or step}
 
 
-async def audit(
-    tx: Transaction, creation: Creation, action: str, result: AuditResult, detail: Mapping[str, Any]
-) -> None:
+async def audit(tx: Transaction, creation: Job, action: str, result: AuditResult, detail: Mapping[str, Any]) -> None:
     """What was done for the run, on its user's behalf."""
-    container = await tx.containers.get(creation.container_id)
+    container = await tx.containers.get(creation.own_container_id)
     endpoint = await tx.nodes.get(creation.endpoint_id)
     await tx.audit.append(
         userid=creation.userid,
@@ -180,17 +176,17 @@ async def audit(
     )
 
 
-async def _write(rt: Runtime, creation_id: UUID, state: CreationState, recorder: Recorder, write: Writing) -> None:
+async def _write(rt: Runtime, job_id: UUID, state: JobState, recorder: Recorder, write: Writing) -> None:
     """Until it is written, by us or, where only the answer was lost, already."""
     while True:
         try:
             async with rt.db.transaction() as tx:
                 rows = await write(tx)
         except ServiceUnavailableError as error:
-            log.warning("end not written yet", creation_id=str(creation_id), state=state.value, why=str(error))
+            log.warning("end not written yet", job_id=str(job_id), state=state.value, why=str(error))
             await asyncio.sleep(AGAIN_AFTER_S)
         except ConflictError as error:
-            if not await _is(rt, creation_id, state):
+            if not await _is(rt, job_id, state):
                 raise LeaseLostError from error
             return
         else:
@@ -198,6 +194,6 @@ async def _write(rt: Runtime, creation_id: UUID, state: CreationState, recorder:
             return
 
 
-async def _is(rt: Runtime, creation_id: UUID, state: CreationState) -> bool:
+async def _is(rt: Runtime, job_id: UUID, state: JobState) -> bool:
     async with rt.db.transaction() as tx:
-        return (await tx.creations.get(creation_id)).state == state.value
+        return (await tx.jobs.get(job_id)).state == state.value

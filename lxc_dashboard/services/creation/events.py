@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from lxc_dashboard.db.models import EventType, Phase
+from lxc_dashboard.db.models import EventType
 from lxc_dashboard.db.repositories.events import StoredEvent
 from lxc_dashboard.db.repositories.tickets import SIGN_IN_ENDED
 
@@ -25,7 +25,7 @@ class ProgressEvent(msgspec.Struct, frozen=True, gc=False):
 
     seq: int
     type: EventType
-    phase: Phase
+    step: str
     percent: int
     message: str
     at: datetime
@@ -58,7 +58,7 @@ def of_row(row: StoredEvent) -> ProgressEvent:
     return ProgressEvent(
         seq=row.seq,
         type=EventType(row.type),
-        phase=Phase(row.phase),
+        step=row.step,
         percent=row.percent,
         message=row.message,
         at=row.at,
@@ -83,5 +83,5 @@ def decode(data: bytes) -> ProgressEvent:
     return _DECODER.decode(data)
 
 
-def stream_of(creation_id: object) -> str:
-    return f"{STREAM_PREFIX}{creation_id}"
+def stream_of(job_id: object) -> str:
+    return f"{STREAM_PREFIX}{job_id}"

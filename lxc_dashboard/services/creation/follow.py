@@ -10,8 +10,8 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from lxc_dashboard.db.models import CreationEvent, EventType
-from lxc_dashboard.db.repositories.creations import FINISHED
+from lxc_dashboard.db.models import EventType, JobEvent
+from lxc_dashboard.db.repositories.jobs import FINISHED
 from lxc_dashboard.errors import NotFoundError, ServiceUnavailableError
 from lxc_dashboard.services.creation import events
 from lxc_dashboard.services.creation.events import ProgressEvent
@@ -34,13 +34,13 @@ DATABASE_AWAY_S: Final = 1.0
 _ENDS: Final = frozenset({EventType.COMPLETE, EventType.ERROR})
 
 
-async def follow(rt: Runtime, creation_id: UUID, after_seq: int = 0) -> AsyncGenerator[list[ProgressEvent], None]:
+async def follow(rt: Runtime, job_id: UUID, after_seq: int = 0) -> AsyncGenerator[list[ProgressEvent], None]:
     """Events after number ``after_seq``, in order and without a gap, until the run has ended and all is told.
 
     From PostgreSQL first, then from the Redis stream; without Redis PostgreSQL is asked twice a second. Who may see it
     is the caller's question (``service.get_job``). Raises ``NotFoundError``.
     """
-    follower = _Follower(rt, creation_id, after_seq)
+    follower = _Follower(rt, job_id, after_seq)
     while True:
         ended = await follower.has_ended()  # asked before reading: what was told until then is then read for sure
         async for batch in follower.stored():
@@ -52,10 +52,10 @@ async def follow(rt: Runtime, creation_id: UUID, after_seq: int = 0) -> AsyncGen
 
 
 class _Follower:
-    def __init__(self, rt: Runtime, creation_id: UUID, seq: int) -> None:
+    def __init__(self, rt: Runtime, job_id: UUID, seq: int) -> None:
         self._rt = rt
-        self._id = creation_id
-        self._stream = events.stream_of(creation_id)
+        self._id = job_id
+        self._stream = events.stream_of(job_id)
         self._seq = seq
         self._at = ""
         self._ask_redis_from = 0.0
@@ -65,7 +65,7 @@ class _Follower:
         while True:
             try:
                 async with self._rt.db.transaction() as tx:
-                    standing = (await tx.creations.standings([self._id])).get(self._id)
+                    standing = (await tx.jobs.standings([self._id])).get(self._id)
             except ServiceUnavailableError:
                 await asyncio.sleep(DATABASE_AWAY_S)
             else:
@@ -94,11 +94,11 @@ class _Follower:
             if len(rows) < PAGE:
                 return
 
-    async def _page(self) -> list[CreationEvent]:
+    async def _page(self) -> list[JobEvent]:
         while True:
             try:
                 async with self._rt.db.transaction() as tx:
-                    return list(await tx.creations.events_after(self._id, self._seq, PAGE))
+                    return list(await tx.jobs.events_after(self._id, self._seq, PAGE))
             except ServiceUnavailableError:
                 await asyncio.sleep(DATABASE_AWAY_S)
 

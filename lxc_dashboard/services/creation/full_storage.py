@@ -39,7 +39,7 @@ async def find(ctx: RunContext) -> str:
     try:
         seen = await ctx.client.nodes.storage(ctx.guest.node)
     except DashboardError as error:
-        log.info("storages not told", creation_id=str(ctx.creation_id), why=str(error))
+        log.info("storages not told", job_id=str(ctx.job_id), why=str(error))
         return ""
     return next((storage.storage for storage in seen if storage.storage in own and is_full(storage)), "")
 

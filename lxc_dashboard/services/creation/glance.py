@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from lxc_dashboard.db.models import CreationState, Lifecycle
+from lxc_dashboard.db.models import JobState, Lifecycle
 from lxc_dashboard.db.repositories.job_lists import Viewer, Wanted
 from lxc_dashboard.services.creation.identity import owns
 from lxc_dashboard.services.creation.views import JobView, job_view
@@ -27,7 +27,7 @@ NAMED_AT_MOST: Final = 200
 async def running(rt: Runtime, session: Session, rows: Rows) -> tuple[JobView, ...]:
     """The jobs that a worker works on now, newest first."""
     unfinished = [row["job"] for row in rows.values() if row.get("job") and row.get("lifecycle") != Lifecycle.READY]
-    return await _listed(rt, session, unfinished, Wanted((CreationState.RUNNING,)), RUNNING_AT_MOST)
+    return await _listed(rt, session, unfinished, Wanted((JobState.RUNNING,)), RUNNING_AT_MOST)
 
 
 async def named(rt: Runtime, session: Session, rows: Rows, hostname: str, limit: int) -> tuple[JobView, ...]:
@@ -48,7 +48,7 @@ async def _listed(rt: Runtime, session: Session, runs: list[str], wanted: Wanted
         runs=frozenset(map(UUID, runs)),
     )
     async with rt.db.transaction() as tx:
-        found = await tx.creations.list_named(viewer, wanted, limit=limit)
+        found = await tx.jobs.list_named(viewer, wanted, limit=limit)
     return tuple(
         job_view(creation, container, template, own=owns(session, creation)) for creation, container, template in found
     )

@@ -17,9 +17,9 @@ log = structlog.get_logger(__name__)
 RUN_TASK: Final = "creation.run"
 
 
-async def enqueue(rt: Runtime, creation_id: UUID) -> None:
+async def enqueue(rt: Runtime, job_id: UUID) -> None:
     """Hand the job to a worker. Where the queue is away, the reaper finds the row."""
     try:
-        await rt.queue.enqueue(RUN_TASK, creation_id=str(creation_id))
+        await rt.queue.enqueue(RUN_TASK, job_id=str(job_id))
     except ServiceUnavailableError as error:
-        log.warning("creation not enqueued", creation_id=str(creation_id), why=str(error))
+        log.warning("creation not enqueued", job_id=str(job_id), why=str(error))

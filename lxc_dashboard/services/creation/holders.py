@@ -34,7 +34,7 @@ async def forget_gone(
         holder = await tx.containers.by_vmid(endpoint_id, vmid) if vmid is not None else None
         ids = {holder.id} if holder is not None else set()
         if is_wanted is not None:
-            in_use = await tx.creations.addresses_in_use(endpoint_id)
+            in_use = await tx.jobs.addresses_in_use(endpoint_id)
             ids |= {each.container.id for each in in_use if any(map(is_wanted, each.addresses))}
         known = await tx.monitor.known(endpoint_id, ids) if ids else []
     ended = [guest for guest in known if guest.has_ended]

@@ -15,8 +15,8 @@ from uuid import UUID
 
 import structlog
 
-from lxc_dashboard.db.models import Creation, now
-from lxc_dashboard.db.repositories.creations import Standing
+from lxc_dashboard.db.models import Job, now
+from lxc_dashboard.db.repositories.jobs import Standing
 from lxc_dashboard.db.repositories.tickets import JobTicket
 from lxc_dashboard.errors import CryptoError, PhaseFailedError, SessionExpiredError
 from lxc_dashboard.proxmox.auth import TICKET_LIFETIME_S, TICKET_RENEW_AFTER_S, Ticket, TicketAuth, TokenAuth
@@ -41,13 +41,11 @@ class Lending:
     tx: Transaction
     session: Session
 
-    async def give(self, creation_id: UUID) -> Creation:
+    async def give(self, job_id: UUID) -> Job:
         """A waiting run is queued again. Raises ``NotFoundError`` where it has ended."""
         session = self.session
         ticket = JobTicket(session.ticket, session.csrf_token, session.tokenid, session.token_secret)
-        return await self.tx.creations.set_ticket(
-            creation_id, ticket, session_id=session.id, signed_in_at=session.signed_in_at
-        )
+        return await self.tx.jobs.set_ticket(job_id, ticket, session_id=session.id, signed_in_at=session.signed_in_at)
 
 
 @asynccontextmanager
@@ -60,62 +58,62 @@ async def lending(rt: Runtime, session: Session) -> AsyncIterator[Lending]:
     Raises ``SessionExpiredError``, and ``ServiceUnavailableError`` where Redis cannot say: it may have ended a moment ago.
     """
     async with rt.db.transaction() as tx:
-        await tx.creations.lock_session(session.id, shared=True)
+        await tx.jobs.lock_session(session.id, shared=True)
         if not session.tokenid and not await sessions.is_open(rt, session.key):
             raise SessionExpiredError(detail="ended in the meantime")
         yield Lending(tx, session)
 
 
-def owns(session: Session, creation: Creation) -> bool:
+def owns(session: Session, creation: Job) -> bool:
     """Whether the run is the caller's own. A user's are those of his tokens too; of a token only what it asked for itself."""
     if creation.userid != session.userid:
         return False
     return not session.tokenid or creation.session_id == session.id
 
 
-async def tokenid_of(tx: Transaction, creation_id: UUID) -> str:
+async def tokenid_of(tx: Transaction, job_id: UUID) -> str:
     """The API token that an unfinished run acts with; empty where it acts with a ticket, or with nothing."""
     try:
-        held = await tx.creations.get_ticket(creation_id)
+        held = await tx.jobs.get_ticket(job_id)
     except CryptoError as error:
-        log.warning("a run's ticket cannot be read", creation_id=str(creation_id), why=str(error))
+        log.warning("a run's ticket cannot be read", job_id=str(job_id), why=str(error))
         return ""
     return held.tokenid if held else ""
 
 
-def token_ended(creation: Creation, tokenid: str) -> PhaseFailedError:
+def token_ended(creation: Job, tokenid: str) -> PhaseFailedError:
     """Why a token's run ends where another would wait for a sign-in."""
     remedy = "Retry it with a token that is valid, or after signing in"
     if has_ended(creation):
         return PhaseFailedError(
-            creation.phase,
+            creation.step,
             f"A run acts with an API token for {ABSOLUTE_LIFETIME.total_seconds() / 3600:.0f} h at most",
             remedy=remedy,
         )
-    return PhaseFailedError(creation.phase, f"PVE takes the API token {tokenid} no more", remedy=remedy)
+    return PhaseFailedError(creation.step, f"PVE takes the API token {tokenid} no more", remedy=remedy)
 
 
-def has_ended(creation: Creation | Standing) -> bool:
+def has_ended(creation: Job | Standing) -> bool:
     """Whether 12 h have passed since the last real sign-in for this run, or its session was ended."""
     return creation.ticket_enc is None or now() >= creation.signed_in_at + ABSOLUTE_LIFETIME
 
 
-async def client_of(rt: Runtime, creation: Creation, owner: str) -> ProxmoxClient:
+async def client_of(rt: Runtime, creation: Job, owner: str) -> ProxmoxClient:
     """PVE as the run's user. A renewed ticket is stored with the run, unless its session was ended meanwhile.
 
     Raises ``SessionExpiredError`` where a new sign-in is needed.
     """
     async with rt.db.transaction() as tx:
-        held = await tx.creations.get_ticket(creation.id)
+        held = await tx.jobs.get_ticket(creation.id)
     if held is None or has_ended(creation):
         raise SessionExpiredError
 
     async def keep(ticket: str, csrf_token: str) -> None:
         async with rt.db.transaction() as tx:
             renewed = JobTicket(ticket, csrf_token)
-            kept = await tx.creations.renew_ticket(creation.id, owner, creation.session_id, renewed)
+            kept = await tx.jobs.renew_ticket(creation.id, owner, creation.session_id, renewed)
         if not kept:
-            log.info("renewed ticket not kept", creation_id=str(creation.id))
+            log.info("renewed ticket not kept", job_id=str(creation.id))
 
     endpoint = await endpoints.endpoint(rt, creation.endpoint_id)
     if held.tokenid:

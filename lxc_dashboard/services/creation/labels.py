@@ -54,7 +54,7 @@ async def _put(ctx: RunContext, config: LxcConfig) -> None:
     revision = ctx.revision
     text = notes.when_ready(
         config.description,
-        ctx.creation_id,
+        ctx.job_id,
         built_from=f"{revision.content.name} r{revision.number}" if revision else "",
         userid=ctx.userid,
         at=now(),

@@ -33,9 +33,9 @@ def new_owner() -> str:
 class Lease:
     """Held from the acquisition on. While PostgreSQL is away nobody else can take it either."""
 
-    def __init__(self, rt: Runtime, creation_id: UUID, owner: str) -> None:
+    def __init__(self, rt: Runtime, job_id: UUID, owner: str) -> None:
         self._rt = rt
-        self._id = creation_id
+        self._id = job_id
         self.owner = owner
         self.lost = asyncio.Event()
         self._task: asyncio.Task[None]
@@ -54,7 +54,7 @@ class Lease:
         while True:
             await asyncio.sleep(RENEW_EVERY_S)
             if not await self.renew():
-                log.warning("lease lost", creation_id=str(self._id), owner=self.owner)
+                log.warning("lease lost", job_id=str(self._id), owner=self.owner)
                 self.lost.set()
                 return
 
@@ -63,7 +63,7 @@ class Lease:
         while True:
             try:
                 async with self._rt.db.transaction() as tx:
-                    return await tx.creations.renew_lease(self._id, self.owner, LEASE_S)
+                    return await tx.jobs.renew_lease(self._id, self.owner, LEASE_S)
             except ServiceUnavailableError as error:
-                log.warning("lease not renewed", creation_id=str(self._id), why=str(error))
+                log.warning("lease not renewed", job_id=str(self._id), why=str(error))
                 await asyncio.sleep(AGAIN_AFTER_S)

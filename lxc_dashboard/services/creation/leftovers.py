@@ -12,7 +12,7 @@ from lxc_dashboard.services.creation.entrance import unlock
 from lxc_dashboard.services.creation.ownership import CREATE_LOCK, Claim
 
 if TYPE_CHECKING:
-    from lxc_dashboard.db.models import Container, Creation
+    from lxc_dashboard.db.models import Container, Job
     from lxc_dashboard.proxmox.client import ProxmoxClient
     from lxc_dashboard.runtime import Runtime
 
@@ -20,9 +20,7 @@ DELETE_DEADLINE_S: Final = 300.0
 STOP_WITHIN_S: Final = 120.0  # HA takes its time
 
 
-async def delete(
-    rt: Runtime, client: ProxmoxClient, creation: Creation, container: Container
-) -> tuple[str, ...] | None:
+async def delete(rt: Runtime, client: ProxmoxClient, creation: Job, container: Container) -> tuple[str, ...] | None:
     """``POST .../status/stop``, ``DELETE /nodes/{node}/lxc/{vmid}``, as ``client``'s user. None where PVE has it no more, else
     the volumes that stay. Of a create that was killed they stand in no configuration, and nothing tells them from those of
     another guest that had the vmid, here or in a cluster that shares the storage: people decide.
@@ -52,7 +50,7 @@ async def delete(
     return stays
 
 
-async def _unlock(rt: Runtime, client: ProxmoxClient, creation: Creation, claim: Claim, node: str) -> None:
+async def _unlock(rt: Runtime, client: ProxmoxClient, creation: Job, claim: Claim, node: str) -> None:
     if not await ownership.lock_is_ours(client, claim, node):
         raise ConflictError(
             f"CT {claim.vmid} is locked by what this job did not do, or PVE is still at work on it: nothing was deleted"

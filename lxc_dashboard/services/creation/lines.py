@@ -32,7 +32,7 @@ class Event(Protocol):
     @property
     def type(self) -> str: ...
     @property
-    def phase(self) -> str: ...
+    def step(self) -> str: ...
     @property
     def script(self) -> str: ...
     @property
@@ -87,7 +87,7 @@ def lines_of(events: Iterable[Event], first: int, last: int, *, chars: int = LIN
         texts = _split(event.message, event.lines) if wanted else ()
         for seq in wanted:
             line = shown(texts[seq - event.seq], chars)
-            found.append(LogLine(seq, event.at, str(event.type), str(event.phase), event.script, line))
+            found.append(LogLine(seq, event.at, str(event.type), str(event.step), event.script, line))
     return tuple(found)
 
 
@@ -104,7 +104,7 @@ def spans_of(events: Iterable[Event]) -> tuple[Span, ...]:
     found: list[Span] = []
     for event in events:
         last = event.seq + event.lines - 1
-        phase = str(event.phase)
+        phase = str(event.step)
         if found and found[-1].phase == phase and found[-1].last + 1 == event.seq:
             found[-1] = Span(phase, found[-1].first, last)
         else:

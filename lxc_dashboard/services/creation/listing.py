@@ -51,9 +51,9 @@ async def page_of(rt: Runtime, session: Session, wanted: Wanted, *, limit: int, 
     shown, own_only = await _viewer(rt, session)
     viewer, rows = await _seen(rt, session, shown, wanted, limit=limit, offset=offset)
     async with rt.db.transaction() as tx:
-        total = await tx.creations.count_named(viewer, wanted)
-        nodes, templates = await tx.creations.values_of_named(viewer)
-        places = await tx.creations.places(session.endpoint_id)
+        total = await tx.jobs.count_named(viewer, wanted)
+        nodes, templates = await tx.jobs.values_of_named(viewer)
+        places = await tx.jobs.places(session.endpoint_id)
     views = (
         job_view(creation, container, template, own=owns(session, creation)) for creation, container, template in rows
     )
@@ -68,7 +68,7 @@ async def _seen(
     viewer = replace(shown, hidden=known)
     while True:
         async with rt.db.transaction() as tx:
-            rows = await tx.creations.list_named(viewer, wanted, limit=limit, offset=offset)
+            rows = await tx.jobs.list_named(viewer, wanted, limit=limit, offset=offset)
         others = {container.id: container for creation, container, _ in rows if not owns(session, creation)}
         seen |= await sight.seen(rt, session, [each for each in others.values() if each.id not in seen])
         hidden = others.keys() - seen

@@ -43,58 +43,58 @@ class Matches:
     last: int
 
 
-async def page(rt: Runtime, session: Session, creation_id: UUID, *, after: int, limit: int) -> LogPage:
+async def page(rt: Runtime, session: Session, job_id: UUID, *, after: int, limit: int) -> LogPage:
     """Up to ``limit`` lines after number ``after``. Raises NotFoundError, PrivilegeError."""
-    await service.get_job(rt, session, creation_id)
-    return await page_of(rt, creation_id, after=max(0, after), limit=_within(limit))
+    await service.get_job(rt, session, job_id)
+    return await page_of(rt, job_id, after=max(0, after), limit=_within(limit))
 
 
-async def tail(rt: Runtime, session: Session, creation_id: UUID, *, limit: int) -> LogPage:
+async def tail(rt: Runtime, session: Session, job_id: UUID, *, limit: int) -> LogPage:
     """The last lines. Raises NotFoundError, PrivilegeError."""
-    await service.get_job(rt, session, creation_id)
+    await service.get_job(rt, session, job_id)
     async with rt.db.transaction() as tx:
-        last = await tx.creations.last_seq(creation_id)
-    return await page_of(rt, creation_id, after=max(0, last - _within(limit)), limit=_within(limit))
+        last = await tx.jobs.last_seq(job_id)
+    return await page_of(rt, job_id, after=max(0, last - _within(limit)), limit=_within(limit))
 
 
-async def page_of(rt: Runtime, creation_id: UUID, *, after: int, limit: int) -> LogPage:
+async def page_of(rt: Runtime, job_id: UUID, *, after: int, limit: int) -> LogPage:
     """``page`` for a caller that has checked whether its user may see this. Long lines are read a few at a time."""
     async with rt.db.transaction() as tx:
-        last = await tx.creations.last_seq(creation_id)
+        last = await tx.jobs.last_seq(job_id)
     at, until = after + 1, min(after + limit, last)
     found: list[LogLine] = []
     while at <= until:
         async with rt.db.transaction() as tx:
-            rows = await tx.creations.events_between(creation_id, at, until, most_bytes=READ_BYTES_AT_ONCE)
+            rows = await tx.jobs.events_between(job_id, at, until, most_bytes=READ_BYTES_AT_ONCE)
         found += lines_of(rows, at, until)
         at = rows[-1].seq + rows[-1].lines if rows else until + 1
         await asyncio.sleep(0)
     return LogPage(tuple(found), last)
 
 
-async def spans(rt: Runtime, session: Session, creation_id: UUID) -> tuple[Span, ...]:
+async def spans(rt: Runtime, session: Session, job_id: UUID) -> tuple[Span, ...]:
     """Which lines are of which phase, in order. Raises NotFoundError, PrivilegeError."""
-    await service.get_job(rt, session, creation_id)
+    await service.get_job(rt, session, job_id)
     async with rt.db.transaction() as tx:
-        return tuple(Span(*found) for found in await tx.creations.phase_spans(creation_id))
+        return tuple(Span(*found) for found in await tx.jobs.phase_spans(job_id))
 
 
-async def search(rt: Runtime, session: Session, creation_id: UUID, query: str, *, after: int = 0) -> Matches:
+async def search(rt: Runtime, session: Session, job_id: UUID, query: str, *, after: int = 0) -> Matches:
     """The lines after number ``after`` that hold ``query``, whatever its case. Raises NotFoundError, PrivilegeError.
 
     ``more`` also where so many rows hold it in what is not shown that others were not looked at.
     """
-    await service.get_job(rt, session, creation_id)
+    await service.get_job(rt, session, job_id)
     wanted = query[:QUERY_CHARS]
     async with rt.db.transaction() as tx:
-        last = await tx.creations.last_seq(creation_id)
+        last = await tx.jobs.last_seq(job_id)
     found: list[int] = []
     at = after
     for _ in range(SEARCHED_ROWS_AT_MOST // SEARCHED_ROWS_AT_ONCE + 1):
         if not wanted or at >= last or len(found) > MATCHES_AT_MOST:
             break
         async with rt.db.transaction() as tx:
-            rows = await tx.creations.events_with(creation_id, wanted, SEARCHED_ROWS_AT_ONCE, after=at)
+            rows = await tx.jobs.events_with(job_id, wanted, SEARCHED_ROWS_AT_ONCE, after=at)
         for row in rows:
             found += lines_with(row, wanted, after + 1, last)
             await asyncio.sleep(0)
@@ -102,24 +102,24 @@ async def search(rt: Runtime, session: Session, creation_id: UUID, query: str, *
     return Matches(tuple(found[:MATCHES_AT_MOST]), len(found) > MATCHES_AT_MOST or (bool(wanted) and at < last), last)
 
 
-async def whole(rt: Runtime, session: Session, creation_id: UUID) -> AsyncIterator[bytes]:
+async def whole(rt: Runtime, session: Session, job_id: UUID) -> AsyncIterator[bytes]:
     """All of it as text, piece by piece. What raises does so before the first piece."""
-    await service.get_job(rt, session, creation_id)
-    return _pieces(rt, creation_id)
+    await service.get_job(rt, session, job_id)
+    return _pieces(rt, job_id)
 
 
-async def _pieces(rt: Runtime, creation_id: UUID) -> AsyncIterator[bytes]:
-    async for lines in stored(rt, creation_id, 0, chars=DOWNLOADED_LINE_CHARS):
+async def _pieces(rt: Runtime, job_id: UUID) -> AsyncIterator[bytes]:
+    async for lines in stored(rt, job_id, 0, chars=DOWNLOADED_LINE_CHARS):
         yield "".join(map(_written, lines)).encode()
 
 
 async def stored(
-    rt: Runtime, creation_id: UUID, after: int, *, chars: int = LINE_CHARS
+    rt: Runtime, job_id: UUID, after: int, *, chars: int = LINE_CHARS
 ) -> AsyncIterator[tuple[LogLine, ...]]:
     """What there is after number ``after``, a few hundred lines at a time, for a caller that has checked whether its user may see this."""
     while True:
         async with rt.db.transaction() as tx:
-            rows = await tx.creations.events_after(creation_id, after, READ_ROWS_AT_ONCE)
+            rows = await tx.jobs.events_after(job_id, after, READ_ROWS_AT_ONCE)
         for group in in_turns(rows):
             yield lines_of(group, after + 1, group[-1].seq + group[-1].lines - 1, chars=chars)
             await asyncio.sleep(0)

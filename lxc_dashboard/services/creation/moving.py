@@ -39,7 +39,7 @@ async def is_taken(ctx: RunContext) -> bool:
     if guest.type != "lxc":
         return True
     config = await ctx.client.lxc.config(guest.node, vmid)
-    return not config.is_bare and not notes.is_of(config.description, ctx.creation_id)
+    return not config.is_bare and not notes.is_of(config.description, ctx.job_id)
 
 
 async def move(ctx: RunContext, step: str) -> NoReturn:
@@ -75,7 +75,7 @@ async def _take_next(ctx: RunContext) -> int:
             except LeaseGoneError:
                 raise
             except ConflictError as error:
-                log.info("vmid not taken", creation_id=str(ctx.creation_id), vmid=free[0], why=str(error))
+                log.info("vmid not taken", job_id=str(ctx.job_id), vmid=free[0], why=str(error))
             else:
                 return free[0]
     raise ConflictError("No vmid could be reserved", detail=f"{vmids.TRIES} tries")
@@ -85,10 +85,11 @@ async def _take(ctx: RunContext, vmid: int) -> None:
     """Raises ``LeaseGoneError`` where another worker has the run, ``ConflictError`` where a row of ours has the vmid by now."""
     guest = ctx.guest
     async with ctx.rt.db.transaction() as tx:
-        creation = await tx.creations.get(ctx.creation_id)
+        creation = await tx.jobs.get(ctx.job_id)
         if creation.lease_owner != ctx.recorder.owner:
             raise LeaseGoneError
         container = await tx.containers.set_vmid(guest.container_id, vmid, instead_of=guest.vmid)
+        await tx.jobs.set_vmid(ctx.job_id, vmid)
         await tx.containers.add_event(container.id, "moved", f"CT {guest.vmid} was taken: it is CT {vmid}")
         await tx.audit.append(
             userid=ctx.userid,
@@ -96,5 +97,5 @@ async def _take(ctx: RunContext, vmid: int) -> None:
             action="creation.move",
             subject=f"CT {vmid} {container.hostname}",
             result=AuditResult.OK,
-            detail={"creation": str(ctx.creation_id), "taken": guest.vmid},
+            detail={"creation": str(ctx.job_id), "taken": guest.vmid},
         )

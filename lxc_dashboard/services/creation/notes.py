@@ -12,21 +12,21 @@ from lxc_dashboard.services.monitor.marks import creations_of, line_of
 _MADE: Final = re.compile(r"(?:Built|Created) by LXC Dashboard\b.*\Z")
 
 
-def while_creating(description: str, creation_id: UUID) -> str:
+def while_creating(description: str, job_id: UUID) -> str:
     """The user's notes, and a line by which a later worker knows that this container is the one it asked for."""
-    return f"{description}\n\n{line_of(creation_id)}".strip()
+    return f"{description}\n\n{line_of(job_id)}".strip()
 
 
-def is_of(notes: str, creation_id: UUID) -> bool:
-    return creation_id in creations_of(notes)
+def is_of(notes: str, job_id: UUID) -> bool:
+    return job_id in creations_of(notes)
 
 
-def when_ready(found: str, creation_id: UUID, *, built_from: str, userid: str, at: datetime) -> str:
+def when_ready(found: str, job_id: UUID, *, built_from: str, userid: str, at: datetime) -> str:
     """Markdown, as PVE shows it: ``found``, the notes as they stand, and above the line what made the container.
 
     What somebody wrote around the line meanwhile stays.
     """
-    line = line_of(creation_id)
+    line = line_of(job_id)
     before, _, after = (part.strip() for part in found.partition(line))
     if _MADE.search(before):
         return found  # written before, by a worker that died with it

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from lxc_dashboard.db.models import Creation, Phase
+from lxc_dashboard.db.models import Job, Phase
 from lxc_dashboard.guest.keys import KeyPair
 from lxc_dashboard.services.creation import doors, identity, slots
 from lxc_dashboard.services.creation.context import Guest, RunContext
@@ -24,12 +24,12 @@ DOOR_KEY: Final = "door_key"
 KEY_COMMENT: Final = "lxc-dashboard creation {id}: goes when it is ready"
 
 
-async def open_context(rt: Runtime, creation: Creation, recorder: Recorder, owner: str) -> RunContext:
+async def open_context(rt: Runtime, creation: Job, recorder: Recorder, owner: str) -> RunContext:
     """Raises ``SessionExpiredError`` where the run needs a sign-in, ``NotFoundError`` where its endpoint is gone."""
     client = await identity.client_of(rt, creation, owner)
-    spec = ContainerSpec.from_json(creation.spec)
+    spec = ContainerSpec.from_json(creation.params)
     async with rt.db.transaction() as tx:
-        container = await tx.containers.get(creation.container_id)
+        container = await tx.containers.get(creation.own_container_id)
         password = tx.containers.root_password(container)
         endpoint = await tx.nodes.get(creation.endpoint_id)
         revision = await load_revision(tx, creation.revision_id) if creation.revision_id else None
@@ -43,7 +43,7 @@ async def open_context(rt: Runtime, creation: Creation, recorder: Recorder, owne
         entrance.lead_to(facts.get("address", ""), facts.get("host_key", ""))
     return RunContext(
         rt=rt,
-        creation_id=creation.id,
+        job_id=creation.id,
         userid=creation.userid,
         endpoint_id=creation.endpoint_id,
         endpoint_name=endpoint.name,
@@ -67,17 +67,17 @@ def _barred(way: Way | NoWay, key: KeyPair | None, node: str) -> Way | NoWay:
 
 
 async def _door_key(
-    tx: Transaction, creation: Creation, recorder: Recorder, way: Way | NoWay, spec: ContainerSpec
+    tx: Transaction, creation: Job, recorder: Recorder, way: Way | NoWay, spec: ContainerSpec
 ) -> KeyPair | None:
     """The creation's own key, made before its container is where the guest will be entered by SSH."""
-    secrets = await tx.creations.get_secrets(creation.id)
+    secrets = await tx.jobs.get_secrets(creation.id)
     if DOOR_KEY in secrets:
         return KeyPair(*secrets[DOOR_KEY])
     enters = isinstance(way, Way) and way.kind is WayKind.SSH and spec.enters_guest
     if not enters or create.CREATE in recorder.checkpoint.intent or recorder.checkpoint.is_done(create.CREATE):
         return None
     key = KeyPair.make(KEY_COMMENT.format(id=creation.id))
-    await tx.creations.seal_secrets(creation.id, recorder.owner, secrets | {DOOR_KEY: [key.public, key.private]})
+    await tx.jobs.seal_secrets(creation.id, recorder.owner, secrets | {DOOR_KEY: [key.public, key.private]})
     return key
 
 

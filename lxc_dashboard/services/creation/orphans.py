@@ -15,7 +15,7 @@ from lxc_dashboard.services.creation import ownership
 from lxc_dashboard.services.creation.spec import ContainerSpec
 
 if TYPE_CHECKING:
-    from lxc_dashboard.db.models import Creation
+    from lxc_dashboard.db.models import Job
     from lxc_dashboard.proxmox.client import ProxmoxClient
     from lxc_dashboard.proxmox.schemas import Content
     from lxc_dashboard.services.creation.ownership import Claim
@@ -26,12 +26,12 @@ DISKS: Final = frozenset({"images", "rootdir"})
 DELETE_DEADLINE_S: Final = 300.0
 
 
-async def unreferenced(client: ProxmoxClient, creation: Creation, node: str, vmid: int) -> tuple[Content, ...]:
+async def unreferenced(client: ProxmoxClient, creation: Job, node: str, vmid: int) -> tuple[Content, ...]:
     """``GET .../storage/{storage}/content``: the disks of this vmid, of which a bare configuration knows nothing."""
     if not (await client.lxc.config(node, vmid)).is_bare:
         return ()
     found: list[Content] = []
-    for storage in dict.fromkeys(volume.storage for volume in ContainerSpec.from_json(creation.spec).volumes):
+    for storage in dict.fromkeys(volume.storage for volume in ContainerSpec.from_json(creation.params).volumes):
         try:
             listed = await client.storage.content(node, storage, vmid=vmid)
         except (ProxmoxError, PrivilegeError) as error:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from lxc_dashboard.db.models import CreationState, Phase
-from lxc_dashboard.db.repositories.creations import GIVEN_UP
+from lxc_dashboard.db.models import JobState, Phase
+from lxc_dashboard.db.repositories.jobs import GIVEN_UP
 from lxc_dashboard.errors import ConflictError, PhaseFailedError, PrivilegeError, ProxmoxError
 from lxc_dashboard.proxmox.schemas import Guest, LxcConfig, TaskInfo
 from lxc_dashboard.proxmox.upid import Upid
@@ -19,7 +19,7 @@ from lxc_dashboard.services.creation.phases.create import CREATE
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from lxc_dashboard.db.models import Container, Creation
+    from lxc_dashboard.db.models import Container, Job
     from lxc_dashboard.proxmox.client import ProxmoxClient
     from lxc_dashboard.services.creation.context import RunContext
 
@@ -44,7 +44,7 @@ class Place:
 class Claim:
     """What a run knows of the container that it asked for. ``userid``: whose its tasks are."""
 
-    creation_id: UUID
+    job_id: UUID
     userid: str
     vmid: int
     checkpoint: Checkpoint
@@ -80,7 +80,7 @@ async def is_ours(client: ProxmoxClient, claim: Claim, node: str) -> bool:
     config = await client.lxc.config(node, claim.vmid)
     if config.is_bare:
         return await _is_left_by(client, claim, node)
-    return notes.is_of(config.description, claim.creation_id)
+    return notes.is_of(config.description, claim.job_id)
 
 
 async def lock_is_ours(client: ProxmoxClient, claim: Claim, node: str) -> bool:
@@ -126,9 +126,9 @@ def may_be_made(checkpoint: Checkpoint) -> bool:
     return checkpoint.is_done(CREATE) or CREATE in {*checkpoint.intent, *checkpoint.runs}
 
 
-def is_retryable(creation: Creation, container: Container) -> bool:
+def is_retryable(creation: Job, container: Container) -> bool:
     """Whether the job may be run again: it failed, and its container is there or was never made."""
-    if creation.state != CreationState.FAILED.value:
+    if creation.state != JobState.FAILED.value:
         return False
     if container.deleted_at is None:
         return True
@@ -176,13 +176,13 @@ async def _deleter(ctx: RunContext) -> str:
 
 
 def claim_of(ctx: RunContext) -> Claim:
-    return Claim(ctx.creation_id, ctx.userid, ctx.guest.vmid, ctx.checkpoint)
+    return Claim(ctx.job_id, ctx.userid, ctx.guest.vmid, ctx.checkpoint)
 
 
 async def ensure_ours(ctx: RunContext, phase: Phase, step: str) -> LxcConfig:
     """The configuration of the run's container. Raises ``PhaseFailedError`` where its notes say that it is not the run's."""
     config = await ctx.client.lxc.config(ctx.guest.node, ctx.guest.vmid)
-    if notes.is_of(config.description, ctx.creation_id):
+    if notes.is_of(config.description, ctx.job_id):
         return config
     raise PhaseFailedError(
         phase.value,

@@ -10,8 +10,8 @@ from uuid import UUID
 
 import structlog
 
-from lxc_dashboard.db.models import Creation, CreationState, EventType, Phase
-from lxc_dashboard.db.repositories.creations import FINISHED, Standing
+from lxc_dashboard.db.models import EventType, Job, JobState, Phase
+from lxc_dashboard.db.repositories.jobs import FINISHED, Standing
 from lxc_dashboard.db.repositories.tickets import SIGN_IN_ENDED
 from lxc_dashboard.errors import (
     DashboardError,
@@ -72,25 +72,25 @@ class Interruption(StrEnum):
     SIGN_IN = "sign in"
 
 
-async def run(rt: Runtime, creation_id: UUID | str) -> None:
+async def run(rt: Runtime, job_id: UUID | str) -> None:
     """Work on the run until it ends, pauses, waits for a sign-in, or is another worker's. Leaves at once where it is held.
 
     Cancelled itself (the worker ends), it gives the run back; nothing that PVE or the guest does is stopped then.
     """
-    known = UUID(str(creation_id))
+    known = UUID(str(job_id))
     owner = new_owner()
     async with rt.db.transaction() as tx:
-        creation = await tx.creations.acquire_lease(known, owner, LEASE_S)
+        creation = await tx.jobs.acquire_lease(known, owner, LEASE_S)
     if creation is None:
-        log.info("creation not taken", creation_id=str(known))
+        log.info("creation not taken", job_id=str(known))
         return
-    log.info("creation taken", creation_id=str(known), owner=owner, attempt=creation.attempt)
+    log.info("creation taken", job_id=str(known), owner=owner, attempt=creation.attempt)
     async with Lease(rt, known, owner) as lease:
         await _Run(rt, creation, lease).execute()
 
 
 class _Run:
-    def __init__(self, rt: Runtime, creation: Creation, lease: Lease) -> None:
+    def __init__(self, rt: Runtime, creation: Job, lease: Lease) -> None:
         self._rt = rt
         self._creation = creation
         self._lease = lease
@@ -101,12 +101,12 @@ class _Run:
 
     async def execute(self) -> None:
         try:
-            await self._recorder.start(Phase(self._creation.phase), self._creation.percent)
+            await self._recorder.start(Phase(self._creation.step), self._creation.percent)
             await self._until_end()
             if self._ctx is not None and self._ctx.holds_slot:
                 await slots.wake(self._rt, self._creation.endpoint_id, self._ctx.guest.node)
         except LeaseLostError:
-            log.warning("creation left to another worker", creation_id=str(self._creation.id))
+            log.warning("creation left to another worker", job_id=str(self._creation.id))
         except asyncio.CancelledError:
             await self._give_back()
             raise
@@ -162,7 +162,7 @@ class _Run:
             except LeaseGoneError as error:
                 await self._hold_again(error)
             except ServiceUnavailableError as error:
-                log.warning("creation not opened yet", creation_id=str(self._creation.id), why=str(error))
+                log.warning("creation not opened yet", job_id=str(self._creation.id), why=str(error))
                 await asyncio.sleep(ending.AGAIN_AFTER_S)
 
     async def _hold_again(self, error: LeaseGoneError) -> None:
@@ -187,7 +187,7 @@ class _Run:
                     ctx.tell(f"{error.user_message}: trying again", EventType.WARNING)
                 if loop.time() >= until:
                     raise
-                log.info("phase begins again", creation_id=str(ctx.creation_id), tries=tries, why=str(error))
+                log.info("phase begins again", job_id=str(ctx.job_id), tries=tries, why=str(error))
                 await asyncio.sleep(BACKOFF_S[min(tries, len(BACKOFF_S) - 1)])
                 tries += 1
             else:
@@ -214,7 +214,7 @@ class _Run:
             await asyncio.wait([ticket_ended])
 
     async def _watch_beside(self, ticket_ended: asyncio.Task[None]) -> Interruption:
-        known: Creation | Standing = self._creation
+        known: Job | Standing = self._creation
         while True:
             if self._lease.lost.is_set():
                 return Interruption.LEASE_LOST
@@ -226,7 +226,7 @@ class _Run:
                 ticket_ended.result()
                 return Interruption.SIGN_IN
             known = await self._look(known)
-            if CreationState(known.state) in FINISHED:
+            if JobState(known.state) in FINISHED:
                 # Its ticket and lease are gone because it has ended: only its last words are still on their way.
                 await asyncio.Event().wait()
 
@@ -236,15 +236,15 @@ class _Run:
             if self._ctx is not None and not await _keep_ticket(self._ctx):
                 return
 
-    async def _look(self, known: Creation | Standing) -> Creation | Standing:
+    async def _look(self, known: Job | Standing) -> Job | Standing:
         try:
             return await self._rt.standings.next(self._creation.id)
         except ServiceUnavailableError as error:
-            log.warning("creation not looked at", creation_id=str(self._creation.id), why=str(error))
+            log.warning("creation not looked at", job_id=str(self._creation.id), why=str(error))
             return known
 
     async def _interrupted(self, why: Interruption) -> None:
-        log.info("creation interrupted", creation_id=str(self._creation.id), why=why.value)
+        log.info("creation interrupted", job_id=str(self._creation.id), why=why.value)
         if why is Interruption.LEASE_LOST:
             raise LeaseLostError
         if why is Interruption.SIGN_IN:
@@ -257,10 +257,10 @@ class _Run:
             ctx = self._ctx = self._ctx or await self._open()
             left = await cancelling.stop(ctx)
         except DashboardError as error:
-            log.warning("cancelled without PVE", creation_id=str(self._creation.id), why=str(error))
+            log.warning("cancelled without PVE", job_id=str(self._creation.id), why=str(error))
             left = cancelling.stop_without_pve(self._recorder, error)
         async with self._rt.db.transaction() as tx:
-            creation = await tx.creations.get(self._creation.id)
+            creation = await tx.jobs.get(self._creation.id)
         await ending.cancelled(
             self._rt, creation, self._recorder, self._lease.owner, remains=left.remains, owes=left.owes
         )
@@ -279,10 +279,10 @@ class _Run:
         if self._ctx is not None and isinstance(error, PhaseFailedError):
             error = await full_storage.named(self._ctx, error)
         if not isinstance(error, DashboardError):
-            log.error("creation broke", creation_id=str(self._creation.id), exc_info=error)
+            log.error("creation broke", job_id=str(self._creation.id), exc_info=error)
         remains = await self._remains(error)
         if self._ctx is not None and not remains and self._recorder.checkpoint.is_done(create.CREATE):
-            log.info("container deleted in PVE", creation_id=str(self._creation.id), why=str(error))
+            log.info("container deleted in PVE", job_id=str(self._creation.id), why=str(error))
             error = await ownership.deleted(self._ctx)
         await ending.failed(self._rt, self._creation, self._recorder, self._lease.owner, error, remains=remains)
 
@@ -296,7 +296,7 @@ class _Run:
             async with asyncio.timeout(LOOK_WITHIN_S):
                 return await ownership.remains(self._ctx)
         except (DashboardError, TimeoutError) as fault:
-            log.warning("container not looked for", creation_id=str(self._creation.id), why=str(fault))
+            log.warning("container not looked for", job_id=str(self._creation.id), why=str(fault))
             return True
 
     async def _wait_for_sign_in(self) -> None:
@@ -315,9 +315,9 @@ class _Run:
         """For the next worker to take at once; what PVE and the guest do goes on."""
         try:
             async with asyncio.timeout(GIVE_BACK_WITHIN_S), self._rt.db.transaction() as tx:
-                await tx.creations.release_lease(self._creation.id, self._lease.owner)
+                await tx.jobs.release_lease(self._creation.id, self._lease.owner)
         except (ServiceUnavailableError, TimeoutError) as error:
-            log.warning("creation not given back", creation_id=str(self._creation.id), why=str(error))
+            log.warning("creation not given back", job_id=str(self._creation.id), why=str(error))
 
 
 async def _say(ctx: RunContext, title: str) -> None:
@@ -331,5 +331,5 @@ async def _keep_ticket(ctx: RunContext) -> bool:
     except SessionExpiredError:
         return False
     except DashboardError as error:
-        log.info("ticket not kept alive", creation_id=str(ctx.creation_id), why=str(error))
+        log.info("ticket not kept alive", job_id=str(ctx.job_id), why=str(error))
     return True

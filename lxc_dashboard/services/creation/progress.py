@@ -41,9 +41,9 @@ class Recorder:
     bounded by ``BUFFER_CHARS``.
     """
 
-    def __init__(self, rt: Runtime, creation_id: UUID, owner: str, checkpoint: Checkpoint, lease_s: float) -> None:
+    def __init__(self, rt: Runtime, job_id: UUID, owner: str, checkpoint: Checkpoint, lease_s: float) -> None:
         self._rt = rt
-        self._id = creation_id
+        self._id = job_id
         self.owner = owner
         self._lease_s = lease_s
         self.checkpoint = checkpoint
@@ -60,12 +60,12 @@ class Recorder:
         self._batch = self._empty()
         self._failure: BaseException | None = None
         self._writer: asyncio.Task[None] | None = None
-        self._stream = events.stream_of(creation_id)
+        self._stream = events.stream_of(job_id)
 
     async def start(self, phase: Phase, percent: int) -> None:
         self.phase, self.percent = phase, percent
         async with self._rt.db.transaction() as tx:
-            self._seq = await tx.creations.last_seq(self._id)
+            self._seq = await tx.jobs.last_seq(self._id)
         self._room.set()
         self._writer = asyncio.create_task(self._write_on())
 
@@ -130,7 +130,7 @@ class Recorder:
 
     async def append_rest(self, tx: Transaction) -> Sequence[StoredEvent]:
         """What was told and not written, and the checkpoint, in the transaction that ends the run. Close it first."""
-        return await tx.creations.append_events(
+        return await tx.jobs.append_events(
             self._id, self.owner, list(self._events), checkpoint=self.checkpoint.to_json()
         )
 
@@ -157,7 +157,7 @@ class Recorder:
         except (ConflictError, LeaseLostError) as error:
             await self._fail(error)
         except Exception as error:
-            log.exception("progress not written", creation_id=str(self._id))
+            log.exception("progress not written", job_id=str(self._id))
             await self._fail(error)
 
     async def _fail(self, error: Exception) -> None:
@@ -198,7 +198,7 @@ class Recorder:
                 return await self._rt.journal.write(self._take, at_once=self._asked > self._answered)
             except ServiceUnavailableError as error:
                 delay_s = RETRY_S[min(tries, len(RETRY_S) - 1)]
-                log.warning("progress waits for the database", creation_id=str(self._id), why=str(error), tries=tries)
+                log.warning("progress waits for the database", job_id=str(self._id), why=str(error), tries=tries)
                 await asyncio.sleep(delay_s)
             except ConflictError:
                 # The lease may only have run out while the database was away: nobody else has it, then it is ours again.
@@ -209,13 +209,13 @@ class Recorder:
 
     async def _write_again(self, batch: Batch) -> Sequence[StoredEvent]:
         async with self._rt.db.transaction() as tx:
-            if batch.events and await tx.creations.last_seq(self._id) > self._seq:
+            if batch.events and await tx.jobs.last_seq(self._id) > self._seq:
                 # The connection was lost after the commit: they are there already, unless others wrote since they hold the run.
-                if not await tx.creations.renew_lease(self._id, self.owner, self._lease_s):
+                if not await tx.jobs.renew_lease(self._id, self.owner, self._lease_s):
                     raise lease_gone(self._id, self.owner)
-                return await tx.creations.events_after(self._id, self._seq, limit=len(batch.events))
-            return await tx.creations.append_events(self._id, self.owner, batch.events, checkpoint=batch.checkpoint)
+                return await tx.jobs.events_after(self._id, self._seq, limit=len(batch.events))
+            return await tx.jobs.append_events(self._id, self.owner, batch.events, checkpoint=batch.checkpoint)
 
     async def _renew(self) -> bool:
         async with self._rt.db.transaction() as tx:
-            return await tx.creations.renew_lease(self._id, self.owner, self._lease_s)
+            return await tx.jobs.renew_lease(self._id, self.owner, self._lease_s)

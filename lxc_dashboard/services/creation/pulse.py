@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from lxc_dashboard.db.models import CreationState, Phase
+from lxc_dashboard.db.models import JobState, Phase
 from lxc_dashboard.db.repositories.slots import Place
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class JobPulse:
     """``place`` is where a queued one stands."""
 
     id: UUID
-    state: CreationState
+    state: JobState
     phase: Phase
     percent: int
     started_at: datetime | None
@@ -34,19 +34,17 @@ class JobPulse:
 async def pulse(rt: Runtime, endpoint_id: UUID) -> tuple[JobPulse, ...]:
     """What runs, and the newest jobs. Not asked of anybody's rights: only for ids that were shown before, and to see that any changed."""
     async with rt.db.transaction() as tx:
-        return _pulses(await tx.creations.pulse(endpoint_id, NEWEST), await tx.creations.places(endpoint_id))
+        return _pulses(await tx.jobs.pulse(endpoint_id, NEWEST), await tx.jobs.places(endpoint_id))
 
 
 async def pulse_of(rt: Runtime, endpoint_id: UUID, ids: Collection[UUID]) -> tuple[JobPulse, ...]:
     """As ``pulse``, of these jobs."""
     async with rt.db.transaction() as tx:
-        return _pulses(await tx.creations.pulse_of(endpoint_id, ids), await tx.creations.places(endpoint_id))
+        return _pulses(await tx.jobs.pulse_of(endpoint_id, ids), await tx.jobs.places(endpoint_id))
 
 
 def _pulses(rows: Sequence[tuple[Any, ...]], places: Mapping[UUID, Place]) -> tuple[JobPulse, ...]:
     return tuple(
-        JobPulse(
-            id_, CreationState(state), Phase(phase), percent, started, finished, cancelled is not None, places.get(id_)
-        )
+        JobPulse(id_, JobState(state), Phase(phase), percent, started, finished, cancelled is not None, places.get(id_))
         for id_, state, phase, percent, started, finished, cancelled in rows
     )

@@ -33,12 +33,12 @@ class Refilled:
     revision_number: int = 0
 
 
-async def of_job(rt: Runtime, session: Session, creation_id: UUID) -> Refilled:
+async def of_job(rt: Runtime, session: Session, job_id: UUID) -> Refilled:
     """What a failed or cancelled job of one's own was asked for. Raises as ``editing.editable``.
 
     Of the template, its current revision: a script that came since the job is off where the job named its scripts.
     """
-    spec = await editing.editable(rt, session, creation_id)
+    spec = await editing.editable(rt, session, job_id)
     number, detail = await _template_of(rt, session, spec)
     return Refilled(spec.hostname, filled_of(spec, detail), number)
 

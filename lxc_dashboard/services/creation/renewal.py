@@ -37,11 +37,11 @@ async def renew_due(rt: Runtime) -> int:
     try:
         while True:
             async with rt.db.transaction() as tx:
-                found = await tx.creations.lent_tickets(after, LOOKED_AT_ONCE)
+                found = await tx.jobs.lent_tickets(after, LOOKED_AT_ONCE)
             renewed += sum(await asyncio.gather(*(_quietly(rt, lent, few) for lent in found)))
             if len(found) < LOOKED_AT_ONCE:
                 return renewed
-            after = found[-1].creation_id
+            after = found[-1].job_id
     except ServiceUnavailableError as error:
         log.warning("no more tickets of jobs renewed", why=str(error))
         return renewed
@@ -52,9 +52,9 @@ async def _quietly(rt: Runtime, lent: LentTicket, few: asyncio.Semaphore) -> boo
     try:
         return await _look_at(rt, lent, few)
     except DashboardError as error:
-        log.warning("ticket of a job not looked at", creation_id=str(lent.creation_id), why=str(error))
+        log.warning("ticket of a job not looked at", job_id=str(lent.job_id), why=str(error))
     except Exception:
-        log.exception("ticket of a job not looked at", creation_id=str(lent.creation_id))
+        log.exception("ticket of a job not looked at", job_id=str(lent.job_id))
     return False
 
 
@@ -65,8 +65,8 @@ async def _look_at(rt: Runtime, lent: LentTicket, few: asyncio.Semaphore) -> boo
     async with few:
         if now() >= lent.signed_in_at + ABSOLUTE_LIFETIME:
             async with rt.db.transaction() as tx:
-                await tx.creations.wipe_ticket(lent)
-            log.info("creation waits for a sign-in", creation_id=str(lent.creation_id))
+                await tx.jobs.wipe_ticket(lent)
+            log.info("creation waits for a sign-in", job_id=str(lent.job_id))
             return False
         if lent.ticket is None or time.time() - issued_at(lent.ticket.ticket) < TICKET_RENEW_AFTER_S:
             return False
@@ -79,7 +79,7 @@ async def _renew(rt: Runtime, lent: LentTicket, present: JobTicket) -> bool:
         async with asyncio.timeout(RENEWAL_TAKES_AT_MOST_S):
             ticket = await login(client, lent.userid, present.ticket)
     except (DashboardError, TimeoutError) as error:
-        log.warning("ticket of a job not renewed", creation_id=str(lent.creation_id), why=str(error))
+        log.warning("ticket of a job not renewed", job_id=str(lent.job_id), why=str(error))
         return False
     async with rt.db.transaction() as tx:
-        return await tx.creations.replace_ticket(lent, JobTicket(ticket.ticket, ticket.csrf_token))
+        return await tx.jobs.replace_ticket(lent, JobTicket(ticket.ticket, ticket.csrf_token))

@@ -10,8 +10,8 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from lxc_dashboard.db.models import CreationEvent, CreationState, EventType, Phase, now
-from lxc_dashboard.db.repositories.creations import FINISHED
+from lxc_dashboard.db.models import EventType, JobEvent, JobState, Phase, now
+from lxc_dashboard.db.repositories.jobs import FINISHED
 from lxc_dashboard.services.creation import service, sight
 from lxc_dashboard.services.creation.events import stands_still
 from lxc_dashboard.services.creation.lines import lines_of, plain
@@ -30,7 +30,7 @@ PACKAGE_STEP: Final = "packages."
 SCRIPT_STEP: Final = "script."
 _HTTPS_PORTS: Final = frozenset({443, 8443, 9443})
 _HTTP_PORTS: Final = frozenset({80, 3000, 5000, 8000, 8008, 8080, 8081, 8888, 9000, 9090})
-_GOES_ON: Final = frozenset({CreationState.QUEUED, CreationState.RUNNING})
+_GOES_ON: Final = frozenset({JobState.QUEUED, JobState.RUNNING})
 
 
 class Mark(StrEnum):
@@ -86,17 +86,17 @@ class JobReport:
     credentials: tuple[str, ...]
 
 
-async def report(rt: Runtime, session: Session, creation_id: UUID) -> JobReport:
+async def report(rt: Runtime, session: Session, job_id: UUID) -> JobReport:
     """Raises ``NotFoundError``."""
-    view = await service.get_job(rt, session, creation_id)
+    view = await service.get_job(rt, session, job_id)
     if view.own and view.exists and view.state in FINISHED:
         view = replace(view, may_console=await sight.may_open_console(rt, session, view.vmid))
     async with rt.db.transaction() as tx:
-        told = await tx.creations.told(creation_id)
+        told = await tx.jobs.told(job_id)
         container = await tx.containers.get(view.container_id)
         kept = tx.containers.credentials(container) if view.exists else {}
         failed_seq = told[-1].seq if told and view.error else 0
-        output = await tx.creations.events_between(creation_id, failed_seq - LOOKED_BACK_LINES, failed_seq)
+        output = await tx.jobs.events_between(job_id, failed_seq - LOOKED_BACK_LINES, failed_seq)
     phases = phases_of(view, told, now())
     ports = tuple(found["port"] for found in container.services if found.get("kind") == "port" and found.get("public"))
     address = view.result.address if view.result else ""
@@ -114,7 +114,7 @@ async def report(rt: Runtime, session: Session, creation_id: UUID) -> JobReport:
 
 def _has_password(view: JobView) -> bool:
     made = view.spec is not None and view.spec.password_mode is PasswordMode.GENERATED
-    return made and view.exists and view.state is CreationState.READY
+    return made and view.exists and view.state is JobState.DONE
 
 
 def links_of(address: str, ports: Sequence[int]) -> Iterator[str]:
@@ -127,7 +127,7 @@ def links_of(address: str, ports: Sequence[int]) -> Iterator[str]:
             yield f"{scheme}://{host}" if port == usual else f"{scheme}://{host}:{port}"
 
 
-def phases_of(view: JobView, told: Sequence[CreationEvent], at: datetime) -> tuple[PhaseReport, ...]:
+def phases_of(view: JobView, told: Sequence[JobEvent], at: datetime) -> tuple[PhaseReport, ...]:
     """All phases, done and to come. ``at`` is the present, up to which what runs has taken its time."""
     end = at if view.state in _GOES_ON else (told[-1].at if told else at)
     times = _phase_times(told, end)
@@ -139,7 +139,7 @@ def phases_of(view: JobView, told: Sequence[CreationEvent], at: datetime) -> tup
         mark = _phase_mark(view, order.index(phase) - order.index(view.phase), begun=phase in times)
         if mark is Mark.DONE and any(step.mark is Mark.WARNED for step in steps):
             mark = Mark.WARNED
-        seq = next((event.seq for event in told if event.phase == phase.value), 0)
+        seq = next((event.seq for event in told if event.step == phase.value), 0)
         found.append(PhaseReport(phase, mark, times.get(phase), seq, counts_of(mine), steps))
     return tuple(found)
 
@@ -156,38 +156,38 @@ def counts_of(steps: Sequence[StepView]) -> dict[str, tuple[int, int]]:
 
 
 def _phase_mark(view: JobView, distance: int, *, begun: bool) -> Mark:
-    if view.state is CreationState.READY or distance < 0:
+    if view.state is JobState.DONE or distance < 0:
         return Mark.DONE
     if distance > 0:
         return Mark.TODO
     ends = {
-        CreationState.FAILED: Mark.FAILED,
-        CreationState.CANCELLED: Mark.STOPPED if begun else Mark.TODO,
-        CreationState.WAITING: Mark.WAITING,
-        CreationState.PAUSED: Mark.WAITING,
-        CreationState.QUEUED: Mark.WAITING if begun else Mark.TODO,
+        JobState.FAILED: Mark.FAILED,
+        JobState.CANCELLED: Mark.STOPPED if begun else Mark.TODO,
+        JobState.WAITING: Mark.WAITING,
+        JobState.PAUSED: Mark.WAITING,
+        JobState.QUEUED: Mark.WAITING if begun else Mark.TODO,
     }
     return ends.get(view.state, Mark.ACTIVE)
 
 
-def _phase_times(told: Sequence[CreationEvent], end: datetime) -> dict[Phase, float]:
+def _phase_times(told: Sequence[JobEvent], end: datetime) -> dict[Phase, float]:
     """Seconds that each phase took, without what lies between a failure and the retry, and without standing still."""
     spent: dict[Phase, float] = {}
     for event, following in zip_longest(told, told[1:]):
         over = event.type in {EventType.ERROR, EventType.COMPLETE} or stands_still(event.message)
         until = event.at if over else following.at if following is not None else end
-        phase = Phase(event.phase)
+        phase = Phase(event.step)
         spent[phase] = spent.get(phase, 0.0) + max(0.0, (until - event.at).total_seconds())
     return spent
 
 
-def _step(view: JobView, step: StepView, told: Sequence[CreationEvent], end: datetime) -> StepReport:
+def _step(view: JobView, step: StepView, told: Sequence[JobEvent], end: datetime) -> StepReport:
     """What runs in the guest names itself in its events; of the others only their state is known."""
     begins = [index for index, event in enumerate(told) if _is_begin(event, step)]
     mark = _STEP_MARKS[step.state]
-    if step.state is StepState.ACTIVE and view.state in {CreationState.WAITING, CreationState.PAUSED}:
+    if step.state is StepState.ACTIVE and view.state in {JobState.WAITING, JobState.PAUSED}:
         mark = Mark.WAITING
-    if step.state is StepState.FAILED and view.state is CreationState.CANCELLED:
+    if step.state is StepState.FAILED and view.state is JobState.CANCELLED:
         mark = Mark.STOPPED
     if not begins:
         return StepReport(step.key, step.title, mark, None, 0)
@@ -200,11 +200,11 @@ def _step(view: JobView, step: StepView, told: Sequence[CreationEvent], end: dat
     return StepReport(step.key, step.title, mark, max(0.0, (until - begin.at).total_seconds()), begin.seq)
 
 
-def _is_begin(event: CreationEvent, step: StepView) -> bool:
+def _is_begin(event: JobEvent, step: StepView) -> bool:
     return bool(event.script) and event.script == step.title and event.type == EventType.STEP
 
 
-def _tail(view: JobView, output: Sequence[CreationEvent], failed_seq: int) -> tuple[str, ...]:
+def _tail(view: JobView, output: Sequence[JobEvent], failed_seq: int) -> tuple[str, ...]:
     """The last lines of the step that failed, as they stand in the log."""
     if view.error is None:
         return ()

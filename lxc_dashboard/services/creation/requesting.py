@@ -9,7 +9,7 @@ from uuid import UUID
 
 import structlog
 
-from lxc_dashboard.db.models import AuditResult, Container, Creation, new_id
+from lxc_dashboard.db.models import CREATE_KIND, AuditResult, Container, Job, Phase, new_id
 from lxc_dashboard.errors import (
     ConflictError,
     InvalidInputError,
@@ -51,18 +51,18 @@ async def request(
     spec: ContainerSpec,
     secrets: Secrets | None = None,
     *,
-    creation_id: UUID | None = None,
+    job_id: UUID | None = None,
 ) -> UUID:
-    """Have a container made; the job's id. The same ``creation_id`` twice (a button pressed twice) makes one.
+    """Have a container made; the job's id. The same ``job_id`` twice (a button pressed twice) makes one.
 
     Raises ``InvalidInputError`` (the password; the vmid or an address where it is taken), ``PreflightError`` with all findings that
     stop it, what PVE says, ``ServiceUnavailableError``.
     """
     secrets = secrets or Secrets()
     check_password(spec.password_mode, secrets.password)
-    if creation_id is not None and await is_known(rt, session, creation_id):
-        return creation_id
-    wanted = creation_id or new_id()
+    if job_id is not None and await is_known(rt, session, job_id):
+        return job_id
+    wanted = job_id or new_id()
     try:
         await refuse_unsound(rt, session, spec)
     except PreflightError:
@@ -83,11 +83,11 @@ async def refuse_unsound(rt: Runtime, session: Session, spec: ContainerSpec, *, 
         raise PreflightError(errors)
 
 
-async def is_known(rt: Runtime, session: Session, creation_id: UUID) -> bool:
+async def is_known(rt: Runtime, session: Session, job_id: UUID) -> bool:
     """Whether this very request was made before. Raises ``ConflictError`` where the id is somebody else's."""
     try:
         async with rt.db.transaction() as tx:
-            creation = await tx.creations.get(creation_id)
+            creation = await tx.jobs.get(job_id)
     except NotFoundError:
         return False
     if creation.endpoint_id != session.endpoint_id or not owns(session, creation):
@@ -99,7 +99,7 @@ async def is_known(rt: Runtime, session: Session, creation_id: UUID) -> bool:
 class Reservation:
     """Which row is to be made. ``first`` is done in its transaction; ``freed`` is a vmid that is free once it was."""
 
-    creation_id: UUID
+    job_id: UUID
     batch_id: UUID | None = None
     freed: int | None = None
     first: Callable[[Transaction], Awaitable[None]] | None = None
@@ -110,15 +110,15 @@ class Order:
     """One run as it is to be stored."""
 
     spec: ContainerSpec
-    creation_id: UUID
+    job_id: UUID
     batch_id: UUID | None = None
     password: str | None = field(default=None, repr=False)
 
     @classmethod
-    def of(cls, spec: ContainerSpec, secrets: Secrets, creation_id: UUID, batch_id: UUID | None = None) -> Order:
+    def of(cls, spec: ContainerSpec, secrets: Secrets, job_id: UUID, batch_id: UUID | None = None) -> Order:
         """With the password that the spec asks for: the one given, one made for this run alone, or none."""
         passwords = {PasswordMode.GIVEN: secrets.password, PasswordMode.GENERATED: generate()}
-        return cls(spec, creation_id, batch_id, passwords.get(spec.password_mode))
+        return cls(spec, job_id, batch_id, passwords.get(spec.password_mode))
 
 
 async def reserve(
@@ -129,7 +129,7 @@ async def reserve(
     Raises ``InvalidInputError`` (the vmid or an address is taken), ``ConflictError`` (none is free), ``SessionExpiredError``
     (the session ended meanwhile), what PVE says.
     """
-    order = Order.of(spec, secrets, reservation.creation_id, reservation.batch_id)
+    order = Order.of(spec, secrets, reservation.job_id, reservation.batch_id)
     await reserve_all(rt, session, [order], freed=reservation.freed, first=reservation.first)
 
 
@@ -146,14 +146,14 @@ async def reserve_all(
     automatic = [order for order in orders if order.spec.vmid is None]
     for _ in range(vmids.TRIES):
         async with vmids.offered(rt, client, session.endpoint_id, len(automatic), freed=freed) as free:
-            given = dict(zip((order.creation_id for order in automatic), free, strict=True))
+            given = dict(zip((order.job_id for order in automatic), free, strict=True))
             try:
                 async with lending(rt, session) as lent:
                     if first is not None:
                         await first(lent.tx)
                     await _store_all(lent, orders, given)
             except ConflictError as error:
-                if await is_known(rt, session, orders[0].creation_id):
+                if await is_known(rt, session, orders[0].job_id):
                     return  # the same request, a moment earlier
                 if not automatic:
                     raise InvalidInputError({"vmid": f"{orders[0].spec.vmid} was taken in the meantime"}) from error
@@ -166,19 +166,20 @@ async def _store_all(lent: Lending, orders: Sequence[Order], given: Mapping[UUID
     if faults := await addresses.faults(lent.tx, lent.session.endpoint_id, [order.spec for order in orders]):
         raise InvalidInputError(faults)
     for order in orders:
-        await _store(lent.tx, lent.session, order, vmid=order.spec.vmid or given[order.creation_id])
-        await lent.give(order.creation_id)
+        await _store(lent.tx, lent.session, order, vmid=order.spec.vmid or given[order.job_id])
+        await lent.give(order.job_id)
 
 
-def _creation(session: Session, order: Order, container_id: UUID) -> Creation:
-    return Creation(
-        id=order.creation_id,
-        endpoint_id=session.endpoint_id,
-        container_id=container_id,
+def _creation(session: Session, order: Order, container: Container) -> Job:
+    return Job.about(
+        container,
+        CREATE_KIND,
+        id=order.job_id,
         revision_id=order.spec.revision_id,
         batch_id=order.batch_id,
         userid=session.userid,
-        spec=order.spec.to_json(),
+        params=order.spec.to_json(),
+        step=Phase.CREATING.value,
         signed_in_at=session.signed_in_at,
         session_id=session.id,
     )
@@ -197,7 +198,7 @@ async def _store(tx: Transaction, session: Session, order: Order, *, vmid: int) 
         ),
         root_password=order.password,
     )
-    await tx.creations.add(_creation(session, order, container.id))
+    await tx.jobs.add(_creation(session, order, container))
     await tx.audit.append(
         userid=session.authid,
         endpoint_name=session.endpoint_name,
@@ -205,5 +206,5 @@ async def _store(tx: Transaction, session: Session, order: Order, *, vmid: int) 
         subject=f"CT {vmid} {spec.hostname}",
         address=session.address,
         result=AuditResult.OK,
-        detail={"creation": str(order.creation_id), "spec": spec.to_json()},
+        detail={"creation": str(order.job_id), "spec": spec.to_json()},
     )

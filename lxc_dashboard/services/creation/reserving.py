@@ -15,21 +15,21 @@ from lxc_dashboard.services.creation.spec import ContainerSpec
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import Transaction
-    from lxc_dashboard.db.models import Container, Creation
+    from lxc_dashboard.db.models import Container, Job
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.model import Session
     from lxc_dashboard.services.creation.checkpoint import Checkpoint
 
 
 @asynccontextmanager
-async def vmid_for(rt: Runtime, session: Session, creation: Creation, container: Container) -> AsyncIterator[int]:
+async def vmid_for(rt: Runtime, session: Session, creation: Job, container: Container) -> AsyncIterator[int]:
     """The vmid that the job had. Where another container of ours has it by now, the next free one, unless the user chose it.
 
     Raises as ``vmids.offered``.
     """
     async with rt.db.transaction() as tx:
         holder = await tx.containers.by_vmid(creation.endpoint_id, container.vmid)
-    if holder is None or holder.id == container.id or creation.spec.get("vmid") is not None:
+    if holder is None or holder.id == container.id or creation.params.get("vmid") is not None:
         yield container.vmid
         return
     client = await acting.client(rt, session)
@@ -37,11 +37,11 @@ async def vmid_for(rt: Runtime, session: Session, creation: Creation, container:
         yield free[0]
 
 
-async def hold_again(tx: Transaction, creation: Creation, container: Container, vmid: int) -> None:
+async def hold_again(tx: Transaction, creation: Job, container: Container, vmid: int) -> None:
     """Raises ``ConflictError`` where the container was deleted, or another has its vmid or an address by now."""
     if not is_retryable(creation, container):
         raise ConflictError("Its container is gone: create a new one")
-    spec = ContainerSpec.from_json(creation.spec)
+    spec = ContainerSpec.from_json(creation.params)
     faults = await addresses.faults(tx, creation.endpoint_id, [spec], own=container.id)
     if faults:
         raise ConflictError(f"{'; '.join(faults.values())}. Edit the job and choose another address")

@@ -8,8 +8,8 @@ from uuid import UUID
 
 import structlog
 
-from lxc_dashboard.db.models import Container, Creation, CreationState, Lifecycle
-from lxc_dashboard.db.repositories.creations import FINISHED
+from lxc_dashboard.db.models import Container, Job, JobState, Lifecycle
+from lxc_dashboard.db.repositories.jobs import FINISHED
 from lxc_dashboard.errors import ConflictError, NotFoundError, ServiceUnavailableError
 from lxc_dashboard.services.auth import privileges
 from lxc_dashboard.services.containers.guest_lock import guest_lock
@@ -40,27 +40,27 @@ REAP_AT_ONCE: Final = 200
 SECRETS_OF_FAILED_S: Final = 7 * 24 * 3600.0
 GIVE_AT_ONCE: Final = 200
 GIVEN_PASSWORD_OF_FAILED_S: Final = 12 * 3600.0
-UNFINISHED: Final = tuple(state for state in CreationState if state not in FINISHED)
+UNFINISHED: Final = tuple(state for state in JobState if state not in FINISHED)
 
 
-async def get_job(rt: Runtime, session: Session, creation_id: UUID) -> JobView:
+async def get_job(rt: Runtime, session: Session, job_id: UUID) -> JobView:
     """One job at the session's endpoint: one's own, or of a container that PVE lets the user see.
 
     Of one that has ended PVE is asked whether its container is still there. Raises ``NotFoundError``, also for what may not be seen.
     """
-    creation, container, template = await _visible(rt, session, creation_id)
+    creation, container, template = await _visible(rt, session, job_id)
     if creation.finished_at and container.deleted_at is None and await sight.is_lost(rt, session, container):
-        creation, container, template = await _visible(rt, session, creation_id)
+        creation, container, template = await _visible(rt, session, job_id)
     own = owns(session, creation)
     held = frozenset() if own else await sight.held(rt, session, container)
     manages, enters = MANAGE_PRIVILEGE in held, sight.CONSOLE_PRIVILEGE in held
     own = own or (manages and creation.userid == session.userid)
     view = job_view(creation, container, template, own=own, manages=manages)
     view = replace(view, may_console=view.exists and enters)
-    if view.state is not CreationState.QUEUED:
+    if view.state is not JobState.QUEUED:
         return view
     async with rt.db.transaction() as tx:
-        return view.placed(await tx.creations.places(session.endpoint_id))
+        return view.placed(await tx.jobs.places(session.endpoint_id))
 
 
 async def list_jobs(
@@ -71,33 +71,33 @@ async def list_jobs(
     return list((await listing.page_of(rt, session, wanted, limit=limit)).jobs)
 
 
-async def cancel(rt: Runtime, session: Session, creation_id: UUID) -> JobView:
+async def cancel(rt: Runtime, session: Session, job_id: UUID) -> JobView:
     """Ask the job to stop; its worker does so within 15 s, and where it has none and nothing is under way it ends here.
 
     One's own job, or with VM.Allocate on its container.
 
     Raises ``NotFoundError``, ``PrivilegeError``, ``ConflictError`` (it has ended).
     """
-    creation, container, template = await _visible(rt, session, creation_id)
+    creation, container, template = await _visible(rt, session, job_id)
     own = owns(session, creation)
     if not own:
         await privileges.require(rt, session, f"/vms/{container.vmid}", MANAGE_PRIVILEGE)
     async with lending(rt, session) as lent:
-        asked = await lent.tx.creations.request_cancel(creation_id, session.authid)
+        asked = await lent.tx.jobs.request_cancel(job_id, session.authid)
         if own:  # a job that waits for a sign-in has no ticket to stop anything with
-            asked = await lent.give(creation_id)
-        await audit(lent.tx, session, container, "creation.cancel", job=creation_id)
+            asked = await lent.give(job_id)
+        await audit(lent.tx, session, container, "creation.cancel", job=job_id)
     if asked.lease_owner is None and not await unattended.end(rt, asked):
-        await enqueue(rt, creation_id)
+        await enqueue(rt, job_id)
     return job_view(asked, container, template, own=own, manages=not own)
 
 
-async def retry(rt: Runtime, session: Session, creation_id: UUID) -> JobView:
+async def retry(rt: Runtime, session: Session, job_id: UUID) -> JobView:
     """Run a failed job of one's own again, from the step that failed.
 
     Raises ``NotFoundError``, ``ConflictError``, ``PrivilegeError`` (another token of the same user).
     """
-    creation, container, template = await _visible(rt, session, creation_id)
+    creation, container, template = await _visible(rt, session, job_id)
     await _require_same_user(rt, session, creation, container)
     async with (
         guest_lock(rt.bus, session.endpoint_id, container.vmid, container.hostname),
@@ -105,7 +105,7 @@ async def retry(rt: Runtime, session: Session, creation_id: UUID) -> JobView:
         lending(rt, session) as lent,
     ):
         # As it failed last: another retry may have run, and failed, since it was seen.
-        creation = await lent.tx.creations.locked(creation_id)
+        creation = await lent.tx.jobs.locked(job_id)
         present = await lent.tx.containers.get(container.id)
         checkpoint = from_failed_step(Checkpoint.from_json(creation.checkpoint))
         if present.deleted_at is not None:
@@ -113,34 +113,34 @@ async def retry(rt: Runtime, session: Session, creation_id: UUID) -> JobView:
             reserving.begin_anew(checkpoint)
         if _misses_password(creation, present):
             raise ConflictError(f"{create.PASSWORD_GONE}. {create.GIVE_IT_AGAIN}")
-        await lent.tx.creations.reopen(creation_id, checkpoint.to_json())
-        again = await lent.give(creation_id)
+        await lent.tx.jobs.reopen(job_id, checkpoint.to_json())
+        again = await lent.give(job_id)
         await lent.tx.containers.set_lifecycle(container.id, Lifecycle.CREATING)
-        await audit(lent.tx, session, container, "creation.retry", job=creation_id)
-    await enqueue(rt, creation_id)
+        await audit(lent.tx, session, container, "creation.retry", job=job_id)
+    await enqueue(rt, job_id)
     return job_view(again, container, template, own=True)
 
 
-def _misses_password(creation: Creation, container: Container) -> bool:
+def _misses_password(creation: Job, container: Container) -> bool:
     """Whether the container is yet to be created with a password that its user gave, and that is forgotten by now."""
-    given = creation.spec.get("password_mode") == PasswordMode.GIVEN.value
+    given = creation.params.get("password_mode") == PasswordMode.GIVEN.value
     made = Checkpoint.from_json(creation.checkpoint).is_done(create.CREATE)
     return given and not made and container.root_password_enc is None
 
 
-async def go_on(rt: Runtime, session: Session, creation_id: UUID) -> JobView:
+async def go_on(rt: Runtime, session: Session, job_id: UUID) -> JobView:
     """End the pause of a job of one's own: it goes on with this session's sign-in. Raises as ``retry``."""
-    creation, container, template = await _visible(rt, session, creation_id)
+    creation, container, template = await _visible(rt, session, job_id)
     await _require_same_user(rt, session, creation, container)
     async with lending(rt, session) as lent:
         # As it stands now: it may have gone on, and paused only then, since it was seen.
-        creation = await lent.tx.creations.locked(creation_id)
+        creation = await lent.tx.jobs.locked(job_id)
         checkpoint = Checkpoint.from_json(creation.checkpoint)
         checkpoint.mark_done(pause.PAUSE)
-        await lent.tx.creations.go_on(creation_id, checkpoint.to_json())
-        queued = await lent.give(creation_id)
-        await audit(lent.tx, session, container, "creation.go-on", job=creation_id)
-    await enqueue(rt, creation_id)
+        await lent.tx.jobs.go_on(job_id, checkpoint.to_json())
+        queued = await lent.give(job_id)
+        await audit(lent.tx, session, container, "creation.go-on", job=job_id)
+    await enqueue(rt, job_id)
     return job_view(queued, container, template, own=True)
 
 
@@ -161,13 +161,13 @@ def from_failed_step(checkpoint: Checkpoint) -> Checkpoint:
     return checkpoint
 
 
-async def destroy(rt: Runtime, session: Session, creation_id: UUID) -> str:
+async def destroy(rt: Runtime, session: Session, job_id: UUID) -> str:
     """Delete what a failed or cancelled job has left, as the user who asks; what to tell him.
 
     ``POST .../status/stop``, ``DELETE /nodes/{node}/lxc/{vmid}``. Raises ``NotFoundError``, ``ConflictError`` (the job
     runs or succeeded, or the vmid is another container by now), what PVE says.
     """
-    creation, container, _ = await _visible(rt, session, creation_id)
+    creation, container, _ = await _visible(rt, session, job_id)
     if container.deleted_at is not None:
         return f"CT {container.vmid} {container.hostname} is gone already"
     async with guest_lock(rt.bus, session.endpoint_id, container.vmid, container.hostname):
@@ -193,11 +193,11 @@ async def resume_after_sign_in(rt: Runtime, session: Session) -> int:
     count, after = 0, UUID(int=0)
     while True:
         async with lending(rt, session) as lent:
-            found = await lent.tx.creations.unfinished_of(session.endpoint_id, session.userid, after, GIVE_AT_ONCE)
+            found = await lent.tx.jobs.unfinished_of(session.endpoint_id, session.userid, after, GIVE_AT_ONCE)
             theirs = [creation.id for creation in found if not await tokenid_of(lent.tx, creation.id)]
-            given = [await lent.give(creation_id) for creation_id in theirs]
+            given = [await lent.give(job_id) for job_id in theirs]
         for creation in given:
-            if creation.state == CreationState.QUEUED.value and creation.lease_owner is None:
+            if creation.state == JobState.QUEUED.value and creation.lease_owner is None:
                 await enqueue(rt, creation.id)
         count += len(given)
         if len(found) < GIVE_AT_ONCE:
@@ -212,11 +212,11 @@ async def reap(rt: Runtime) -> int:
     """
     try:
         async with rt.db.transaction() as tx:
-            found = await tx.creations.expired(REAP_AT_ONCE)
-            await tx.creations.wipe_stale_secrets(SECRETS_OF_FAILED_S)
+            found = await tx.jobs.expired(REAP_AT_ONCE)
+            await tx.jobs.wipe_stale_secrets(SECRETS_OF_FAILED_S)
             await tx.containers.forget_given_passwords(GIVEN_PASSWORD_OF_FAILED_S)
         for creation in found:
-            log.info("creation handed out again", creation_id=str(creation.id), attempt=creation.attempt)
+            log.info("creation handed out again", job_id=str(creation.id), attempt=creation.attempt)
             await enqueue(rt, creation.id)
         await slots.wake_all(rt)
     except ServiceUnavailableError as error:
@@ -225,7 +225,7 @@ async def reap(rt: Runtime) -> int:
     return len(found)
 
 
-async def _require_same_user(rt: Runtime, session: Session, creation: Creation, container: Container) -> None:
+async def _require_same_user(rt: Runtime, session: Session, creation: Job, container: Container) -> None:
     """A job goes on as its own user, with what that one came with now: a token that did not ask for it must manage it."""
     if creation.userid != session.userid:
         raise ConflictError("A job acts as its own user: only that one can let it go on")
@@ -233,9 +233,9 @@ async def _require_same_user(rt: Runtime, session: Session, creation: Creation, 
         await privileges.require(rt, session, f"/vms/{container.vmid}", MANAGE_PRIVILEGE)
 
 
-async def _visible(rt: Runtime, session: Session, creation_id: UUID) -> tuple[Creation, Container, str]:
+async def _visible(rt: Runtime, session: Session, job_id: UUID) -> tuple[Job, Container, str]:
     async with rt.db.transaction() as tx:
-        creation = await tx.creations.get(creation_id)
+        creation = await tx.jobs.get(job_id)
         container, template = await _belongings(tx, creation)
     if creation.endpoint_id == session.endpoint_id:
         if owns(session, creation):
@@ -245,9 +245,9 @@ async def _visible(rt: Runtime, session: Session, creation_id: UUID) -> tuple[Cr
     raise NotFoundError("This job does not exist, or not any more")
 
 
-async def _belongings(tx: Transaction, creation: Creation) -> tuple[Container, str]:
+async def _belongings(tx: Transaction, creation: Job) -> tuple[Container, str]:
     """Its container, and the template with its revision as people name it."""
-    container = await tx.containers.get(creation.container_id)
+    container = await tx.containers.get(creation.own_container_id)
     if creation.revision_id is None:
         return container, ""
     template, revision = await tx.templates.revision(creation.revision_id)

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import structlog
 
-from lxc_dashboard.db.models import AuditResult, Creation, EventType, Phase
+from lxc_dashboard.db.models import AuditResult, EventType, Job, Phase
 from lxc_dashboard.db.repositories.events import NewEvent
 from lxc_dashboard.errors import DashboardError, ServiceUnavailableError, SessionExpiredError, TokenRefusedError
 from lxc_dashboard.services.containers.guest_lock import guest_lock
@@ -59,26 +59,26 @@ async def settle_due(rt: Runtime) -> int:
 async def _settle_all(rt: Runtime) -> int:
     few = asyncio.Semaphore(TRIED_AT_ONCE)
     async with rt.db.transaction() as tx:
-        owing = await tx.creations.owing(LOOKED_AT_ONCE)
+        owing = await tx.jobs.owing(LOOKED_AT_ONCE)
     return sum(await asyncio.gather(*(_settle(rt, creation, few) for creation in owing)))
 
 
-async def _settle(rt: Runtime, creation: Creation, few: asyncio.Semaphore) -> bool:
+async def _settle(rt: Runtime, creation: Job, few: asyncio.Semaphore) -> bool:
     try:
         async with few, asyncio.timeout(TRY_WITHIN_S):
             async with rt.db.transaction() as tx:
-                vmid = (await tx.containers.get(creation.container_id)).vmid
+                vmid = (await tx.containers.get(creation.own_container_id)).vmid
             async with guest_lock(rt.bus, creation.endpoint_id, vmid):
                 return await _try(rt, creation)
     except (DashboardError, TimeoutError) as error:
-        log.info("cancelled creation not settled yet", creation_id=str(creation.id), why=str(error))
+        log.info("cancelled creation not settled yet", job_id=str(creation.id), why=str(error))
     except Exception:
         # One run hinders no other, whatever it brings.
-        log.exception("cancelled creation not settled", creation_id=str(creation.id))
+        log.exception("cancelled creation not settled", job_id=str(creation.id))
     return False
 
 
-async def _try(rt: Runtime, creation: Creation) -> bool:
+async def _try(rt: Runtime, creation: Job) -> bool:
     try:
         told = await _end(rt, creation)
     except (SessionExpiredError, TokenRefusedError):
@@ -86,13 +86,13 @@ async def _try(rt: Runtime, creation: Creation) -> bool:
     return bool(told) and await _write(rt, creation, told)
 
 
-async def _end(rt: Runtime, creation: Creation) -> str:
+async def _end(rt: Runtime, creation: Job) -> str:
     """What there is to say of it when all is over; empty where it is not."""
     owner = new_owner()
     # Never started: what a try has to say is for nobody.
     recorder = Recorder(rt, creation.id, owner, Checkpoint.from_json(creation.checkpoint), LEASE_S)
     recorder.checkpoint.facts[finalize.LOCKING] = True  # an answer that was lost: refused by now, it is out
-    recorder.phase, recorder.percent = Phase(creation.phase), creation.percent
+    recorder.phase, recorder.percent = Phase(creation.step), creation.percent
     ctx = await open_context(rt, creation, recorder, owner)
     try:
         if cancelling.under_way(ctx) in cancelling.TASKS:
@@ -115,10 +115,10 @@ async def _end_in_guest(ctx: RunContext) -> str:
     return GUEST_ENDED if in_guest else KEY_OUT
 
 
-async def _write(rt: Runtime, creation: Creation, told: str, kind: EventType = EventType.STEP) -> bool:
-    event = NewEvent(kind, Phase(creation.phase), creation.percent, told)
+async def _write(rt: Runtime, creation: Job, told: str, kind: EventType = EventType.STEP) -> bool:
+    event = NewEvent(kind, Phase(creation.step), creation.percent, told)
     async with rt.db.transaction() as tx:
-        settled = await tx.creations.settle(creation.id, event)
+        settled = await tx.jobs.settle(creation.id, event)
         if settled:
             result = AuditResult.OK if kind is EventType.STEP else AuditResult.FAILED
             await ending.audit(tx, creation, "creation.settled", result, {"told": told})

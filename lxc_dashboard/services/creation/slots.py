@@ -25,7 +25,7 @@ async def take(ctx: RunContext, *, begun: bool) -> None:
     """A slot on the run's node. ``begun``: PVE was asked already. Raises ``InLineError``."""
     node, limit = ctx.guest.node, ctx.rt.settings.CREATES_PER_NODE
     async with ctx.rt.db.transaction() as tx:
-        ahead = await tx.creations.take_slot(_held(ctx), node, limit, anyway=begun)
+        ahead = await tx.jobs.take_slot(_held(ctx), node, limit, anyway=begun)
     if ahead:
         await _wait(ctx, ahead)
     ctx.holds_slot = True
@@ -39,7 +39,7 @@ async def _wait(ctx: RunContext, ahead: int) -> None:
     ctx.tell_once(SLOT, f"{waits_for(ahead, node)} {TURN}")
     await ctx.recorder.flush()
     async with ctx.rt.db.transaction() as tx:
-        waits = await tx.creations.wait_in_line(_held(ctx), node, limit)
+        waits = await tx.jobs.wait_in_line(_held(ctx), node, limit)
     if waits:
         raise InLineError
 
@@ -54,7 +54,7 @@ async def give(ctx: RunContext) -> None:
     if not ctx.holds_slot:
         return
     async with ctx.rt.db.transaction() as tx:
-        ids = await tx.creations.give_slot(_held(ctx), ctx.guest.node, ctx.rt.settings.CREATES_PER_NODE)
+        ids = await tx.jobs.give_slot(_held(ctx), ctx.guest.node, ctx.rt.settings.CREATES_PER_NODE)
     ctx.holds_slot = False
     await _hand_out(ctx.rt, ids)
 
@@ -62,7 +62,7 @@ async def give(ctx: RunContext) -> None:
 async def wake(rt: Runtime, endpoint_id: UUID, node: str) -> int:
     """Hand out the oldest runs that the node has room for. How many there were."""
     async with rt.db.transaction() as tx:
-        ids = await tx.creations.wake(endpoint_id, node, rt.settings.CREATES_PER_NODE)
+        ids = await tx.jobs.wake(endpoint_id, node, rt.settings.CREATES_PER_NODE)
     await _hand_out(rt, ids)
     return len(ids)
 
@@ -70,14 +70,14 @@ async def wake(rt: Runtime, endpoint_id: UUID, node: str) -> int:
 async def wake_all(rt: Runtime) -> int:
     """``wake`` wherever runs wait: for slots whose holder died with its worker."""
     async with rt.db.transaction() as tx:
-        wanted = await tx.creations.nodes_in_demand()
+        wanted = await tx.jobs.nodes_in_demand()
     return sum([await wake(rt, endpoint_id, node) for endpoint_id, node in wanted])
 
 
 def _held(ctx: RunContext) -> Held:
-    return Held(ctx.creation_id, ctx.endpoint_id, ctx.recorder.owner)
+    return Held(ctx.job_id, ctx.endpoint_id, ctx.recorder.owner)
 
 
 async def _hand_out(rt: Runtime, ids: Sequence[UUID]) -> None:
-    for creation_id in ids:
-        await enqueue(rt, creation_id)
+    for job_id in ids:
+        await enqueue(rt, job_id)

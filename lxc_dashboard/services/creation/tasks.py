@@ -115,7 +115,7 @@ async def _post(ctx: RunContext, step: PveStep, known: Sequence[str]) -> str:
         upid = await _look(ctx, step, known, LOOK_FOR_S if isinstance(error, UnreachableError) else 0.0)
         if upid is None:
             raise
-        log.info("task adopted", creation_id=str(ctx.creation_id), upid=upid)
+        log.info("task adopted", job_id=str(ctx.job_id), upid=upid)
         return upid
 
 

@@ -12,7 +12,7 @@ from lxc_dashboard.services.creation.phases import create, deploy, pause
 from lxc_dashboard.services.creation.progress import LeaseLostError, Recorder
 
 if TYPE_CHECKING:
-    from lxc_dashboard.db.models import Creation
+    from lxc_dashboard.db.models import Job
     from lxc_dashboard.runtime import Runtime
 
 _IDLE: Final = frozenset({"", slots.SLOT, create.CHECK, pause.PAUSE})
@@ -31,7 +31,7 @@ def _may_have_left_something(checkpoint: Checkpoint) -> bool:
     return began and not checkpoint.is_done(create.CREATE)
 
 
-async def end(rt: Runtime, creation: Creation) -> bool:
+async def end(rt: Runtime, creation: Job) -> bool:
     """Whether the run, which was asked to stop, has ended. False: a worker has to do it, or does it already."""
     checkpoint = Checkpoint.from_json(creation.checkpoint)
     keeps_a_key = checkpoint.is_done(create.CREATE) and creation.secrets_enc is not None
@@ -39,12 +39,12 @@ async def end(rt: Runtime, creation: Creation) -> bool:
         return False
     owner = new_owner()
     async with rt.db.transaction() as tx:
-        taken = await tx.creations.acquire_lease(creation.id, owner, LEASE_S)
+        taken = await tx.jobs.acquire_lease(creation.id, owner, LEASE_S)
     if taken is None:
         return False
     recorder = Recorder(rt, taken.id, owner, checkpoint, LEASE_S)
     try:
-        await recorder.start(Phase(taken.phase), taken.percent)
+        await recorder.start(Phase(taken.step), taken.percent)
         await ending.cancelled(rt, taken, recorder, owner, remains=checkpoint.is_done(create.CREATE))
     except LeaseLostError:
         return False

@@ -11,8 +11,8 @@ from uuid import UUID
 
 import structlog
 
-from lxc_dashboard.db.models import Container, Creation, CreationState, Lifecycle, Phase
-from lxc_dashboard.db.repositories.creations import FINISHED
+from lxc_dashboard.db.models import Container, Job, JobState, Lifecycle, Phase
+from lxc_dashboard.db.repositories.jobs import FINISHED
 from lxc_dashboard.db.repositories.slots import Place
 from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.ownership import is_retryable
@@ -73,7 +73,7 @@ class JobView:
     hostname: str
     template: str
     userid: str
-    state: CreationState
+    state: JobState
     phase: Phase
     percent: int
     created_at: datetime
@@ -104,10 +104,10 @@ class JobView:
         return self if place is None else replace(self, ahead=place.ahead, slot_node=place.node)
 
 
-def job_view(creation: Creation, container: Container, template: str, *, own: bool, manages: bool = False) -> JobView:
+def job_view(creation: Job, container: Container, template: str, *, own: bool, manages: bool = False) -> JobView:
     """``own``: it is the job of who asks. ``manages``: one whose job it is not may stop and destroy it all the same."""
-    state = CreationState(creation.state)
-    over = state in {CreationState.FAILED, CreationState.CANCELLED}
+    state = JobState(creation.state)
+    over = state in {JobState.FAILED, JobState.CANCELLED}
     view = JobView(
         id=creation.id,
         endpoint_id=creation.endpoint_id,
@@ -118,7 +118,7 @@ def job_view(creation: Creation, container: Container, template: str, *, own: bo
         template=template,
         userid=creation.userid,
         state=state,
-        phase=Phase(creation.phase),
+        phase=Phase(creation.step),
         percent=creation.percent,
         created_at=creation.created_at,
         started_at=creation.started_at,
@@ -126,7 +126,7 @@ def job_view(creation: Creation, container: Container, template: str, *, own: bo
         cancel_requested=creation.cancel_requested_at is not None,
         steps=_steps(Checkpoint.from_json(creation.checkpoint), state),
         error=_error(creation.error) if over else None,
-        result=_result(creation.result) if state is CreationState.READY else None,
+        result=_result(creation.result) if state is JobState.DONE else None,
         exists=container.deleted_at is None,
         retryable=is_retryable(creation, container),
         own=own,
@@ -141,27 +141,27 @@ def job_view(creation: Creation, container: Container, template: str, *, own: bo
 def _offering(view: JobView, *, left: bool) -> JobView:
     """With what the page may offer. ``left``: a container that came to nothing is there."""
     own, manages, state = view.own, view.manages, view.state
-    over = state in {CreationState.FAILED, CreationState.CANCELLED}
+    over = state in {JobState.FAILED, JobState.CANCELLED}
     return replace(
         view,
         may_cancel=(own or manages) and state not in FINISHED,
         may_edit=own and over,
-        may_go_on=own and state is CreationState.PAUSED and not view.cancel_requested,
+        may_go_on=own and state is JobState.PAUSED and not view.cancel_requested,
         may_retry=own and view.retryable,
         may_destroy=(own or manages) and over and left,
     )
 
 
-def _spec(creation: Creation) -> ContainerSpec | None:
+def _spec(creation: Job) -> ContainerSpec | None:
     """None where it cannot be read, as one that a newer version wrote: that hides neither the job nor those beside it."""
     try:
-        return ContainerSpec.from_json(creation.spec)
+        return ContainerSpec.from_json(creation.params)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         log.warning("spec not readable", creation=str(creation.id), error=type(error).__name__)
         return None
 
 
-def _steps(checkpoint: Checkpoint, state: CreationState) -> tuple[StepView, ...]:
+def _steps(checkpoint: Checkpoint, state: JobState) -> tuple[StepView, ...]:
     failed = checkpoint.failed or checkpoint.active
     views = []
     for entry in checkpoint.facts.get("plan", ()):
@@ -171,7 +171,7 @@ def _steps(checkpoint: Checkpoint, state: CreationState) -> tuple[StepView, ...]
         step_state = StepState.WAITING
         if checkpoint.is_done(key):
             step_state = StepState.DONE
-        elif key == failed and state in {CreationState.FAILED, CreationState.CANCELLED}:
+        elif key == failed and state in {JobState.FAILED, JobState.CANCELLED}:
             step_state = StepState.FAILED
         elif key == checkpoint.active and state not in FINISHED:
             step_state = StepState.ACTIVE

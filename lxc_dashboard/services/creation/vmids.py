@@ -63,7 +63,7 @@ class _Search:
 
     async def _reserved(self) -> frozenset[int]:
         async with self._rt.db.transaction() as tx:
-            return await tx.creations.reserved_vmids(self._endpoint_id) - {self._freed}
+            return await tx.jobs.reserved_vmids(self._endpoint_id) - {self._freed}
 
     async def _lease(self, candidates: Iterator[int], count: int) -> list[int]:
         leased: list[int] = []

@@ -16,5 +16,5 @@ def known_of(guest: KnownGuest) -> Known:
         lifecycle=guest.lifecycle,
         address=guest.address,
         recipe=f"{guest.template} r{guest.revision}" if guest.template else "",
-        creation_id=str(guest.creation_id) if guest.creation_id else "",
+        job_id=str(guest.job_id) if guest.job_id else "",
     )

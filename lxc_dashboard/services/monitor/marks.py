@@ -6,12 +6,12 @@ import re
 from typing import Final
 from uuid import UUID
 
-_LINE: Final = "<!-- lxc-dashboard creation {creation_id} -->"
+_LINE: Final = "<!-- lxc-dashboard creation {job_id} -->"
 _ANY: Final = re.compile(r"\n*<!-- lxc-dashboard creation ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}) -->")
 
 
-def line_of(creation_id: UUID) -> str:
-    return _LINE.format(creation_id=creation_id)
+def line_of(job_id: UUID) -> str:
+    return _LINE.format(job_id=job_id)
 
 
 def creations_of(notes: str) -> frozenset[UUID]:

@@ -51,7 +51,7 @@ class Known:
     lifecycle: str
     address: str = ""
     recipe: str = ""
-    creation_id: str = ""
+    job_id: str = ""
 
 
 @dataclass(slots=True)
@@ -149,7 +149,7 @@ def _known(known: Known | None) -> Row:
         "lifecycle": known.lifecycle,
         "address": known.address,
         "recipe": known.recipe,
-        "job": known.creation_id,
+        "job": known.job_id,
     }
 
 

@@ -24,7 +24,7 @@ from tests.e2e.stack import Stack, running_stack
 # A run looks once a minute whether PVE still takes its token.
 DEADLINE_S = 150.0
 POLL_S = 0.1
-ENDED = frozenset({"ready", "failed", "cancelled"})
+ENDED = frozenset({"done", "failed", "cancelled"})
 
 
 @pytest.fixture(scope="session")
@@ -52,14 +52,14 @@ class Api:
         assert answer.status_code == 202, answer.text
         return dict(answer.json())
 
-    def read(self, creation_id: str) -> dict[str, Any]:
-        return dict(self.ask("GET", routes.api_creation(creation_id)).raise_for_status().json())
+    def read(self, job_id: str) -> dict[str, Any]:
+        return dict(self.ask("GET", routes.api_creation(job_id)).raise_for_status().json())
 
-    def until_ended(self, creation_id: str) -> dict[str, Any]:
-        return dict(self.until(lambda: found if (found := self.read(creation_id))["state"] in ENDED else None))
+    def until_ended(self, job_id: str) -> dict[str, Any]:
+        return dict(self.until(lambda: found if (found := self.read(job_id))["state"] in ENDED else None))
 
-    def until_said(self, creation_id: str, text: str) -> None:
-        path = f"{routes.api_creation(creation_id)}/log"
+    def until_said(self, job_id: str, text: str) -> None:
+        path = f"{routes.api_creation(job_id)}/log"
         self.until(lambda: text in self.ask("GET", path, params={"follow": "false"}).text)
 
     def until(self, condition: Callable[[], Any]) -> Any:

@@ -106,9 +106,9 @@ def test_ctrl_c_leaves_the_job_running_and_says_so(api: Api, tmp_path: Path) -> 
     assert (process.returncode, "The job goes on: " in err) == (130, True), err
     (guest,) = api.node.guests("left")
     listed = api.ask("GET", routes.API_CREATIONS, params={"unfinished": "true"}).json()["creations"]
-    creation_id = next(one["id"] for one in listed if one["vmid"] == guest["vmid"])
+    job_id = next(one["id"] for one in listed if one["vmid"] == guest["vmid"])
     api.node.run(guest["vmid"], "touch /root/go")
-    assert api.until_ended(creation_id)["state"] == "ready"
+    assert api.until_ended(job_id)["state"] == "done"
 
 
 def test_a_web_server_that_restarts_breaks_no_log(api: Api, tmp_path: Path) -> None:

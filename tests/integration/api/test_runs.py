@@ -26,10 +26,10 @@ def reader() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-def read_log(api: Api, creation_id: str, **params: Any) -> list[dict[str, Any]]:
+def read_log(api: Api, job_id: str, **params: Any) -> list[dict[str, Any]]:
     """The stream to its end."""
     headers = {"Authorization": f"PVEAPIToken={api.token}"}
-    url = f"{api.stack.url}{routes.api_creation(creation_id)}/log"
+    url = f"{api.stack.url}{routes.api_creation(job_id)}/log"
     with httpx.stream("GET", url, headers=headers, params=params, timeout=90) as answer:
         assert answer.headers["content-type"] == "application/x-ndjson"
         return [json.loads(line) for line in answer.iter_lines() if line.strip()]
@@ -39,13 +39,13 @@ def test_a_template_becomes_a_container_and_its_log_is_followed_to_the_end(api: 
     made = api.create(template="hello", hostname="by-token", cores=1, memory_mib="256", tags="ci")
     assert made["template"].startswith("hello r")
     lines = read_log(api, made["id"])
-    assert lines[-1] == {"type": "end", "state": "ready", "message": ""}
+    assert lines[-1] == {"type": "end", "state": "done", "message": ""}
     numbers = [line["seq"] for line in lines[:-1]]
     assert numbers == list(range(1, len(numbers) + 1))
     said = [line["text"] for line in lines[:-1] if line["script"] == "50-count.sh"]
     assert [text for text in said if text.endswith("of 3")] == ["1 of 3", "2 of 3", "3 of 3"]
     done = api.read(made["id"])
-    assert (done["state"], done["percent"], done["error"]) == ("ready", 100, None)
+    assert (done["state"], done["percent"], done["error"]) == ("done", 100, None)
     assert "hello" in done["result"]["credentials"]
     assert {step["state"] for step in done["steps"]} == {"done"}
     assert api.node.run(made["vmid"], "cat /opt/hello/greeting.txt").strip()
@@ -86,7 +86,7 @@ def test_a_token_that_is_revoked_ends_its_run_and_its_readers_and_another_one_re
     assert other.ask("POST", f"{routes.api_creation(made['id'])}/retry").status_code == 202
     api.node.run(made["vmid"], "touch /root/go")
     lines = read_log(other, made["id"])
-    assert lines[-1]["state"] == "ready"
+    assert lines[-1]["state"] == "done"
     assert [line["text"] for line in lines[:-1]].count("begun") == 1
 
 
@@ -95,7 +95,7 @@ def test_a_run_that_pauses_goes_on_when_it_is_told_to(api: Api) -> None:
     paused = api.until(lambda: found if (found := api.read(made["id"]))["state"] == "paused" else None)
     assert paused["may_go_on"]
     assert api.ask("POST", f"{routes.api_creation(made['id'])}/go-on").status_code == 202
-    assert api.until_ended(made["id"])["state"] == "ready"
+    assert api.until_ended(made["id"])["state"] == "done"
 
 
 def test_no_secret_of_a_program_stands_where_it_may_be_read(api: Api, tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_no_secret_of_a_program_stands_where_it_may_be_read(api: Api, tmp_path: 
     for secret in planted:
         assert secret not in everything_kept(api)
     api.node.run(made["vmid"], "touch /root/go")
-    assert api.until_ended(made["id"])["state"] == "ready"
+    assert api.until_ended(made["id"])["state"] == "done"
     log = api.ask("GET", f"{routes.api_creation(made['id'])}/log", params={"follow": "false"}).text
     for secret in planted:
         assert secret not in everything_kept(api) + log

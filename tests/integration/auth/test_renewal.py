@@ -12,7 +12,7 @@ import pytest
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
-from lxc_dashboard.db.models import CreationState, now
+from lxc_dashboard.db.models import JobState, now
 from lxc_dashboard.db.repositories.tickets import JobTicket, LentTicket
 from lxc_dashboard.errors import ConflictError
 from lxc_dashboard.runtime import Runtime
@@ -127,17 +127,17 @@ async def test_an_ended_session_is_never_given_a_ticket_again_not_for_an_instant
 
 async def test_a_run_in_line_keeps_a_ticket_that_pve_takes(rt: Runtime, begin: Begin, sandbox: SandboxNode) -> None:
     session, _ = await begun_ago(begin, sandbox, 1.1 * HOUR_S)
-    creation_id = await lent(rt, session, 901)
+    job_id = await lent(rt, session, 901)
     young_id = await lent(rt, (await begin())[0], 902)
-    before, young = await ticket_of(rt, creation_id), await ticket_of(rt, young_id)
+    before, young = await ticket_of(rt, job_id), await ticket_of(rt, young_id)
     assert await job_renewal.renew_due(rt) == 1
-    after = await ticket_of(rt, creation_id)
+    after = await ticket_of(rt, job_id)
     assert before
     assert after
     assert before.ticket != after.ticket
     assert await ticket_of(rt, young_id) == young
     sandbox.office.skew_s = HOUR_S
-    client = await identity.client_of(rt, await run_of(rt, creation_id), "a worker")
+    client = await identity.client_of(rt, await run_of(rt, job_id), "a worker")
     assert "VM.Allocate" in await client.access.permissions("/vms/901")
 
 
@@ -145,14 +145,14 @@ async def test_what_a_later_sign_in_lent_to_a_run_is_renewed_while_a_worker_hold
     rt: Runtime, begin: Begin, sandbox: SandboxNode
 ) -> None:
     first, _ = await begin()
-    creation_id = await lent(rt, first, 901)
-    await held_by(rt, creation_id, "a worker")
+    job_id = await lent(rt, first, 901)
+    await held_by(rt, job_id, "a worker")
     later, _ = await begun_ago(begin, sandbox, 1.1 * HOUR_S)
     async with identity.lending(rt, later) as lending:
-        await lending.give(creation_id)
-    before = await ticket_of(rt, creation_id)
+        await lending.give(job_id)
+    before = await ticket_of(rt, job_id)
     assert await job_renewal.renew_due(rt) == 1
-    assert await ticket_of(rt, creation_id) != before
+    assert await ticket_of(rt, job_id) != before
 
 
 @pytest.mark.parametrize("lent_anew", [False, True])
@@ -160,59 +160,59 @@ async def test_a_worker_renews_the_ticket_that_it_acts_with_and_stores_it_unless
     rt: Runtime, begin: Begin, sandbox: SandboxNode, lent_anew: bool
 ) -> None:
     session, _ = await begun_ago(begin, sandbox, 1.1 * HOUR_S)
-    creation_id = await lent(rt, session, 901)
-    await held_by(rt, creation_id, "a worker")
-    client = await identity.client_of(rt, await run_of(rt, creation_id), "a worker")
+    job_id = await lent(rt, session, 901)
+    await held_by(rt, job_id, "a worker")
+    client = await identity.client_of(rt, await run_of(rt, job_id), "a worker")
     if lent_anew:
         async with identity.lending(rt, (await begin())[0]) as lending:
-            await lending.give(creation_id)
-    before = await ticket_of(rt, creation_id)
+            await lending.give(job_id)
+    before = await ticket_of(rt, job_id)
     await client.version()
-    after = await ticket_of(rt, creation_id)
+    after = await ticket_of(rt, job_id)
     assert after
     assert (after == before) == lent_anew
     assert time.time() - identity.issued_at(after.ticket) < HOUR_S
 
 
-async def held_by(rt: Runtime, creation_id: UUID, owner: str) -> None:
+async def held_by(rt: Runtime, job_id: UUID, owner: str) -> None:
     async with rt.db.transaction() as tx:
-        assert await tx.creations.acquire_lease(creation_id, owner, 60)
+        assert await tx.jobs.acquire_lease(job_id, owner, 60)
 
 
 async def test_an_api_token_in_line_is_neither_renewed_nor_wiped(rt: Runtime, begin: Begin) -> None:
     session, _ = await begin()
-    creation_id = await lent(rt, session, 901)
+    job_id = await lent(rt, session, 901)
     token = JobTicket(tokenid="root@pam!ci", token_secret="a-uuid")
     earlier = now() - ABSOLUTE_LIFETIME - timedelta(seconds=1)
     async with rt.db.transaction() as tx:
-        await tx.creations.set_ticket(creation_id, token, session_id=session.id, signed_in_at=earlier)
+        await tx.jobs.set_ticket(job_id, token, session_id=session.id, signed_in_at=earlier)
     assert await job_renewal.renew_due(rt) == 0
-    assert await ticket_of(rt, creation_id) == token
+    assert await ticket_of(rt, job_id) == token
 
 
 async def test_twelve_hours_after_the_sign_in_a_run_in_line_waits_for_the_next_one(rt: Runtime, begin: Begin) -> None:
     session, _ = await begin()
-    creation_id, other_id = await lent(rt, session, 901), await lent(rt, session, 902)
+    job_id, other_id = await lent(rt, session, 901), await lent(rt, session, 902)
     async with rt.db.transaction() as tx:
         ticket = JobTicket(session.ticket, session.csrf_token)
         earlier = now() - ABSOLUTE_LIFETIME - timedelta(seconds=1)
-        await tx.creations.set_ticket(creation_id, ticket, session_id=session.id, signed_in_at=earlier)
+        await tx.jobs.set_ticket(job_id, ticket, session_id=session.id, signed_in_at=earlier)
     await job_renewal.renew_due(rt)
-    run = await run_of(rt, creation_id)
-    assert (run.state, run.ticket_enc) == (CreationState.WAITING.value, None)
-    assert (await run_of(rt, other_id)).state == CreationState.QUEUED.value
+    run = await run_of(rt, job_id)
+    assert (run.state, run.ticket_enc) == (JobState.WAITING.value, None)
+    assert (await run_of(rt, other_id)).state == JobState.QUEUED.value
 
 
 async def test_what_an_ended_session_lent_is_wiped_when_postgresql_is_back(
     rt: Runtime, begin: Begin, redis: Redis
 ) -> None:
     session, _ = await begin()
-    creation_id = await lent(rt, session, 901)
+    job_id = await lent(rt, session, 901)
     await redis.delete(sessions._identity_key(session.key))  # the end came as far as this
     await rt.bus.add_member(sessions.ENDED_KEY, str(session.id), ttl_s=60)
     await renewal.renew_due(rt)
-    assert await ticket_of(rt, creation_id) is None
-    assert (await run_of(rt, creation_id)).state == CreationState.WAITING.value
+    assert await ticket_of(rt, job_id) is None
+    assert (await run_of(rt, job_id)).state == JobState.WAITING.value
     assert await redis.exists(sessions.ENDED_KEY) == 0
 
 
@@ -222,8 +222,8 @@ async def test_a_run_whose_ticket_cannot_be_read_hinders_no_other(
     session, _ = await begun_ago(begin, sandbox, 1.1 * HOUR_S)
     broken, whole = await lent(rt, session, 901), await lent(rt, session, 902)
     async with rt.db.transaction() as tx:
-        (found,) = [one for one in await tx.creations.lent_tickets(UUID(int=0), 10) if one.creation_id == whole]
-        (await tx.creations.get(broken)).ticket_enc = found.sealed
+        (found,) = [one for one in await tx.jobs.lent_tickets(UUID(int=0), 10) if one.job_id == whole]
+        (await tx.jobs.get(broken)).ticket_enc = found.sealed
     assert await job_renewal.renew_due(rt) == 1
 
 
@@ -236,12 +236,12 @@ async def test_what_nobody_expected_of_one_run_hides_no_other(
     before, renew = await ticket_of(rt, whole), job_renewal._renew
 
     async def renew_one(rt: Runtime, lent: LentTicket, present: JobTicket) -> bool:
-        if lent.creation_id == broken:
+        if lent.job_id == broken:
             raise error
         return await renew(rt, lent, present)
 
     monkeypatch.setattr(job_renewal, "_renew", renew_one)
     with capture_logs() as logged:
         assert await job_renewal.renew_due(rt) == 1
-    assert [line["creation_id"] for line in logged if line["event"] == "ticket of a job not looked at"] == [str(broken)]
+    assert [line["job_id"] for line in logged if line["event"] == "ticket of a job not looked at"] == [str(broken)]
     assert await ticket_of(rt, whole) != before

@@ -25,7 +25,7 @@ from lxc_dashboard.bus import Bus
 from lxc_dashboard.bus.outbox import Outbox
 from lxc_dashboard.db.database import DatabaseService
 from lxc_dashboard.db.journal import Journal
-from lxc_dashboard.db.models import Creation, CreationState, EventType, FilePolicy, ProxmoxNode
+from lxc_dashboard.db.models import EventType, FilePolicy, Job, JobState, ProxmoxNode
 from lxc_dashboard.db.repositories.nodes import NodeSecrets
 from lxc_dashboard.db.standings import Standings
 from lxc_dashboard.proxmox.auth import Ticket
@@ -87,11 +87,11 @@ class Worlds:
         models: dict[str, Any] = {"pve": ModelPve(world, Gate()), "ssh": ModelSsh(world, Gate())}
         return world, await service.request(replace(self.rt, **models), self.session, spec), self.vmid
 
-    async def live(self, world: World, creation_id: UUID, dies_at: tuple[int, bool] | None) -> Gate:
+    async def live(self, world: World, job_id: UUID, dies_at: tuple[int, bool] | None) -> Gate:
         """One worker's life, to its death or to the end of the run."""
         gate = Gate(dies_at)
         rt = self._runtime(world, gate)
-        run = asyncio.create_task(pipeline.run(rt, creation_id))
+        run = asyncio.create_task(pipeline.run(rt, job_id))
         died = asyncio.create_task(gate.died.wait())
         async with asyncio.timeout(EACH_WITHIN_S):
             await asyncio.wait((run, died), return_when=asyncio.FIRST_COMPLETED)
@@ -99,7 +99,7 @@ class Worlds:
             if gate.died.is_set():
                 run.cancel()
                 await asyncio.wait((run,))
-                await self._let_lease_run_out(creation_id)
+                await self._let_lease_run_out(job_id)
         with contextlib.suppress(Death, asyncio.CancelledError):
             await run
         self.deaths += gate.died.is_set()
@@ -108,17 +108,17 @@ class Worlds:
 
     async def survive(self, schedule: Schedule) -> None:
         """Workers die as the schedule says, a last one lives; then all is as if nobody had died."""
-        world, creation_id, vmid = await self.ask()
+        world, job_id, vmid = await self.ask()
         for dies_at in schedule:
-            await self.live(world, creation_id, dies_at)
-        last = await self.live(world, creation_id, None)
-        await self.check(world, creation_id, vmid, f"{schedule}; the last one: {last.calls[:3]}")
+            await self.live(world, job_id, dies_at)
+        last = await self.live(world, job_id, None)
+        await self.check(world, job_id, vmid, f"{schedule}; the last one: {last.calls[:3]}")
 
-    async def check(self, world: World, creation_id: UUID, vmid: int, why: str) -> None:
+    async def check(self, world: World, job_id: UUID, vmid: int, why: str) -> None:
         async with self.rt.db.transaction() as tx:
-            creation = await tx.creations.get(creation_id)
-            events = await tx.creations.events_after(creation_id, 0, 10_000)
-        assert creation.state == CreationState.READY.value, (why, creation.error)
+            creation = await tx.jobs.get(job_id)
+            events = await tx.jobs.events_after(job_id, 0, 10_000)
+        assert creation.state == JobState.DONE.value, (why, creation.error)
         assert creation.lease_owner is None, why
         assert (creation.ticket_enc, creation.secrets_enc) == (None, None), why
         assert (world.made, set(world.guests)) == (1, {vmid}), why
@@ -128,7 +128,7 @@ class Worlds:
         assert guest.files == {"/etc/notice.txt": b"notice\n", "/opt/late/late.txt": b"late\n"}, why
         assert guest.keys == {USER_KEY.split()[1]}, why
         assert (guest.helpers, guest.steps, bool(guest.marker)) == (False, {}, True), why
-        assert str(creation_id) in guest.config["description"], why
+        assert str(job_id) in guest.config["description"], why
         numbers = [number for event in events for number in range(event.seq, event.seq + event.lines)]
         assert numbers == list(range(1, len(numbers) + 1)), why
         for name in SCRIPTS:
@@ -152,9 +152,9 @@ class Worlds:
         }
         return replace(self.rt, **parts)
 
-    async def _let_lease_run_out(self, creation_id: UUID) -> None:
+    async def _let_lease_run_out(self, job_id: UUID) -> None:
         async with self.rt.db.transaction() as tx:
-            creation = cast("Creation", await tx.session.get(Creation, creation_id))
+            creation = cast("Job", await tx.session.get(Job, job_id))
             if creation.lease_until is not None:
                 creation.lease_until = creation.created_at
 
@@ -196,9 +196,9 @@ def _but_deaths(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> Non
 
 @pytest.mark.timeout(1200)
 async def test_a_death_at_any_call_before_or_after_it_took_effect(worlds: Worlds) -> None:
-    world, creation_id, vmid = await worlds.ask()
-    calls = (await worlds.live(world, creation_id, None)).calls
-    await worlds.check(world, creation_id, vmid, "nobody died")
+    world, job_id, vmid = await worlds.ask()
+    calls = (await worlds.live(world, job_id, None)).calls
+    await worlds.check(world, job_id, vmid, "nobody died")
     assert {"redis publish_all", "database"} < set(calls), calls
     for number in range(len(calls)):
         for after in (False, True):
@@ -210,8 +210,8 @@ async def test_a_death_at_any_call_before_or_after_it_took_effect(worlds: Worlds
 async def test_generated_schedules_of_two_and_three_deaths(worlds: Worlds) -> None:
     seed = secrets.randbits(32) if GENERATED else 20
     chance = random.Random(seed)  # noqa: S311 - a schedule that failed can be tried again
-    world, creation_id, _ = await worlds.ask()
-    calls = len((await worlds.live(world, creation_id, None)).calls)
+    world, job_id, _ = await worlds.ask()
+    calls = len((await worlds.live(world, job_id, None)).calls)
     for number in range(GENERATED or USUAL):
         schedule = [(chance.randrange(calls), chance.random() < 0.5) for _ in range(chance.choice((2, 3)))]
         try:

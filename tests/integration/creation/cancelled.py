@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lxc_dashboard.db.models import CreationState
+from lxc_dashboard.db.models import JobState
 from lxc_dashboard.services.creation import cancelling, entrance, service, settling
 from tests.integration.creation.conftest import content_of
 
@@ -28,18 +28,18 @@ ALL_PROCESSES = "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '; true"
 NOTHING_OF_OURS = "ls -d /var/lib/lxc-dashboard 2>/dev/null; true"
 
 
-async def cancel(lab: Lab, creation_id: UUID) -> service.JobView:
+async def cancel(lab: Lab, job_id: UUID) -> service.JobView:
     """Ask, be told at once, and wait for the end, which must come in time."""
     async with asyncio.timeout(CANCEL_WITHIN_S):
         async with asyncio.timeout(ACKNOWLEDGED_WITHIN_S):
-            asked = await service.cancel(lab.rt, lab.session, creation_id)
+            asked = await service.cancel(lab.rt, lab.session, job_id)
         assert asked.cancel_requested
-        await lab.until(lambda: _is(lab, creation_id, CreationState.CANCELLED), "it is cancelled")
-    return await service.get_job(lab.rt, lab.session, creation_id)
+        await lab.until(lambda: _is(lab, job_id, JobState.CANCELLED), "it is cancelled")
+    return await service.get_job(lab.rt, lab.session, job_id)
 
 
-async def _is(lab: Lab, creation_id: UUID, state: CreationState) -> bool:
-    return (await service.get_job(lab.rt, lab.session, creation_id)).state is state
+async def _is(lab: Lab, job_id: UUID, state: JobState) -> bool:
+    return (await service.get_job(lab.rt, lab.session, job_id)).state is state
 
 
 @contextmanager
@@ -56,17 +56,17 @@ def pve_hangs_and_is_given_up_soon(lab: Lab, monkeypatch: pytest.MonkeyPatch) ->
 
 async def waiting_for_sign_in(lab: Lab) -> UUID:
     """One whose session ended in the middle of a script that goes on in the guest."""
-    creation_id = await lab.request(content_of(("10-long.sh", "#!/bin/sh\necho begun\nsleep 987\n")))
-    work = lab.work(creation_id)
-    await lab.until_said(creation_id, "begun")
+    job_id = await lab.request(content_of(("10-long.sh", "#!/bin/sh\necho begun\nsleep 987\n")))
+    work = lab.work(job_id)
+    await lab.until_said(job_id, "begun")
     async with lab.rt.db.transaction() as tx:
-        await tx.creations.wipe_tickets_of_session(lab.session.id)
+        await tx.jobs.wipe_tickets_of_session(lab.session.id)
     await work
-    return creation_id
+    return job_id
 
 
-async def said(lab: Lab, creation_id: UUID) -> str:
-    return "\n".join(event.message for event in await lab.events(creation_id))
+async def said(lab: Lab, job_id: UUID) -> str:
+    return "\n".join(event.message for event in await lab.events(job_id))
 
 
 async def check_clean(lab: Lab, job: service.JobView, *words: str) -> None:
@@ -82,15 +82,15 @@ def tasks_of(lab: Lab, kind: str) -> list[dict[str, str]]:
     return [task for task in lab.sandbox.api.tasklog if task["type"] == kind]
 
 
-async def owed(lab: Lab, creation_id: UUID) -> tuple[str, str | None, str | None]:
+async def owed(lab: Lab, job_id: UUID) -> tuple[str, str | None, str | None]:
     async with lab.rt.db.transaction() as tx:
-        creation = await tx.creations.get(creation_id)
+        creation = await tx.jobs.get(job_id)
     return creation.state, creation.ticket_enc, creation.secrets_enc
 
 
-async def check_settled(lab: Lab, creation_id: UUID, told: str) -> None:
+async def check_settled(lab: Lab, job_id: UUID, told: str) -> None:
     """By the schedule, once, and said in the log; no ticket is kept after that."""
     await lab.until(lambda: settling.settle_due(lab.rt), "settled")
-    assert await owed(lab, creation_id) == (CreationState.CANCELLED.value, None, None)
+    assert await owed(lab, job_id) == (JobState.CANCELLED.value, None, None)
     assert await settling.settle_due(lab.rt) == 0
-    assert (await said(lab, creation_id)).split("\n").count(told) == 1
+    assert (await said(lab, job_id)).split("\n").count(told) == 1

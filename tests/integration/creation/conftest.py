@@ -13,9 +13,9 @@ from uuid import UUID
 import pytest
 
 from lxc_dashboard.db.models import (
-    CreationState,
     EventType,
     FilePolicy,
+    JobState,
     PackageManager,
     SourceKind,
     Template,
@@ -192,27 +192,27 @@ class Lab:
         revision_id = await store(self.rt, content) if content else None
         return await service.request(self.rt, self.session, spec_of(revision_id, **changes))
 
-    def work(self, creation_id: UUID) -> asyncio.Task[None]:
+    def work(self, job_id: UUID) -> asyncio.Task[None]:
         """A worker on the run; cancelled at the test's end."""
-        task = asyncio.create_task(pipeline.run(self.rt, creation_id))
+        task = asyncio.create_task(pipeline.run(self.rt, job_id))
         self.running.append(task)
         return task
 
-    async def finish(self, creation_id: UUID, *, state: CreationState = CreationState.READY) -> service.JobView:
+    async def finish(self, job_id: UUID, *, state: JobState = JobState.DONE) -> service.JobView:
         """Work on the run to its end, which must be ``state``."""
         async with asyncio.timeout(DEADLINE_S):
-            await self.work(creation_id)
-        job = await service.get_job(self.rt, self.session, creation_id)
-        assert job.state is state, (job.state, job.error, await self.log_of(creation_id))
+            await self.work(job_id)
+        job = await service.get_job(self.rt, self.session, job_id)
+        assert job.state is state, (job.state, job.error, await self.log_of(job_id))
         return job
 
-    async def events(self, creation_id: UUID) -> list[ProgressEvent]:
+    async def events(self, job_id: UUID) -> list[ProgressEvent]:
         async with self.rt.db.transaction() as tx:
-            return [of_row(row) for row in await tx.creations.events_after(creation_id, 0, 100_000)]
+            return [of_row(row) for row in await tx.jobs.events_after(job_id, 0, 100_000)]
 
-    async def log_of(self, creation_id: UUID, name: str | None = None) -> list[str]:
+    async def log_of(self, job_id: UUID, name: str | None = None) -> list[str]:
         """The lines of output, of one script or of all."""
-        found = [event for event in await self.events(creation_id) if event.type is EventType.LOG]
+        found = [event for event in await self.events(job_id) if event.type is EventType.LOG]
         return [line for event in found if name in (None, event.script) for line in event.message.split("\n")]
 
     async def pve(self) -> ProxmoxClient:
@@ -237,9 +237,9 @@ class Lab:
                 await asyncio.sleep(every_s)
         raise AssertionError(why)
 
-    async def until_said(self, creation_id: UUID, text: str) -> None:
+    async def until_said(self, job_id: UUID, text: str) -> None:
         async def said() -> bool:
-            return any(text in event.message for event in await self.events(creation_id))
+            return any(text in event.message for event in await self.events(job_id))
 
         await self.until(said, text)
 

@@ -33,20 +33,20 @@ def counting(*names: str, lines: int = LINES, held: bool = False) -> TemplateCon
     return content_of(*scripts, files=BASIC.files[:1], buckets=BASIC.buckets)
 
 
-async def let_go(lab: Lab, creation_id: UUID, *names: str) -> None:
+async def let_go(lab: Lab, job_id: UUID, *names: str) -> None:
     """Let scripts that are held end."""
-    vmid = (await service.get_job(lab.rt, lab.session, creation_id)).vmid
+    vmid = (await service.get_job(lab.rt, lab.session, job_id)).vmid
     await lab.in_guest(vmid, "touch", *(f"/root/go.{name}" for name in names))
 
 
-async def check_exact(lab: Lab, creation_id: UUID, *names: str, lines: int = LINES) -> None:
+async def check_exact(lab: Lab, job_id: UUID, *names: str, lines: int = LINES) -> None:
     """Each script ran once, and each of its lines was told once, in order."""
-    job = await service.get_job(lab.rt, lab.session, creation_id)
+    job = await service.get_job(lab.rt, lab.session, job_id)
     assert (await lab.in_guest(job.vmid, "cat", "/root/runs")).split() == list(names)
     for at, name in enumerate(names, 1):
-        assert await lab.log_of(creation_id, f"{at}0-{name}.sh") == [f"{name} line {n}" for n in range(1, lines + 1)]
+        assert await lab.log_of(job_id, f"{at}0-{name}.sh") == [f"{name} line {n}" for n in range(1, lines + 1)]
     assert lab.containers_named(job.hostname) == [job.vmid]
-    events = await lab.events(creation_id)
+    events = await lab.events(job_id)
     numbers = [number for event in events for number in range(event.seq, event.seq + event.lines)]
     assert numbers == list(range(1, len(numbers) + 1))
 
@@ -58,7 +58,7 @@ class Killed:
         secret = ("DATABASE_URL", "REDIS_URL", "ENCRYPTION_KEY")
         self._environ = {name: getattr(settings, name).get_secret_value() for name in secret}
 
-    async def start(self, creation_id: UUID) -> asyncio.subprocess.Process:
+    async def start(self, job_id: UUID) -> asyncio.subprocess.Process:
         worker = Path(__file__).with_name("worker.py")
         environ = {**os.environ, **self._environ, "PYTHONPATH": str(Path(__file__).parents[3])}
-        return await asyncio.create_subprocess_exec(sys.executable, str(worker), str(creation_id), env=environ)
+        return await asyncio.create_subprocess_exec(sys.executable, str(worker), str(job_id), env=environ)

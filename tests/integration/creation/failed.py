@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lxc_dashboard.db.models import CreationState
+from lxc_dashboard.db.models import JobState
 from lxc_dashboard.services.auth import acting
 
 if TYPE_CHECKING:
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from tests.integration.creation.conftest import Lab
 
 
-async def stop_the_create(lab: Lab, creation_id: UUID) -> service.JobView:
+async def stop_the_create(lab: Lab, job_id: UUID) -> service.JobView:
     """The run whose create hangs, once somebody has stopped the task in PVE."""
-    work = lab.work(creation_id)
+    work = lab.work(job_id)
     client = await acting.client(lab.rt, lab.session)
 
     async def running() -> str:
@@ -25,7 +25,7 @@ async def stop_the_create(lab: Lab, creation_id: UUID) -> service.JobView:
 
     await client.tasks.stop(await lab.until(running, "the task"))
     await work
-    job = await lab.finish(creation_id, state=CreationState.FAILED)
+    job = await lab.finish(job_id, state=JobState.FAILED)
     left = lab.sandbox.api.cts.get(job.vmid)
     if left is not None:  # PVE itself removes what a stopped create has begun
         lab.sandbox.api.cts.remove(left)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lxc_dashboard.db.models import CreationState
+from lxc_dashboard.db.models import JobState
 from lxc_dashboard.sandbox import cluster
 from lxc_dashboard.services.creation import pipeline
 from tests.integration.creation.cancelled import cancel
@@ -47,11 +47,11 @@ async def test_what_was_taken_away_meanwhile_is_found_before_anything_is_made(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, take_away: Callable[[Lab, pytest.MonkeyPatch], Any], why: str
 ) -> None:
     lab.session = await sign_in(lab.rt, lab.sandbox, "operator@pve")
-    creation_id = await lab.request(None)
+    job_id = await lab.request(None)
     take_away(lab, monkeypatch)
-    job = await lab.finish(creation_id, state=CreationState.FAILED)
+    job = await lab.finish(job_id, state=JobState.FAILED)
     assert job.error
-    told = [job.error.message, *[event.message for event in await lab.events(creation_id)]]
+    told = [job.error.message, *[event.message for event in await lab.events(job_id)]]
     assert any(why in text for text in told), told
     assert [task for task in lab.sandbox.api.tasklog if task["type"] == "vzcreate"] == []
 
@@ -74,33 +74,33 @@ def with_node(status: str) -> Change:
 async def test_a_node_that_is_not_online_in_that_moment_is_waited_for(
     lab: Lab, other: OtherPve, status: str, told: str
 ) -> None:
-    creation_id = await lab.request(None)
+    job_id = await lab.request(None)
     other.changes.append(with_node(status))
-    work = lab.work(creation_id)
-    await lab.until_said(creation_id, f"{told}: trying again")
+    work = lab.work(job_id)
+    await lab.until_said(job_id, f"{told}: trying again")
     assert not lab.sandbox.api.tasklog
     other.changes.clear()
     await work
     async with lab.rt.db.transaction() as tx:
-        assert (await tx.creations.get(creation_id)).state == CreationState.READY.value
+        assert (await tx.jobs.get(job_id)).state == JobState.DONE.value
 
 
 async def test_a_node_that_stays_offline_fails_the_job_with_that_cause(
     lab: Lab, other: OtherPve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    creation_id = await lab.request(None)
+    job_id = await lab.request(None)
     other.changes.append(with_node("offline"))
     monkeypatch.setattr(pipeline, "PATIENCE_S", 0.5)
-    job = await lab.finish(creation_id, state=CreationState.FAILED)
+    job = await lab.finish(job_id, state=JobState.FAILED)
     assert job.error
     assert job.error.message == "Node pve1 is offline"
     assert not lab.sandbox.api.tasklog
 
 
 async def test_a_job_that_waits_for_its_node_is_cancelled(lab: Lab, other: OtherPve) -> None:
-    creation_id = await lab.request(None)
+    job_id = await lab.request(None)
     other.changes.append(with_node("offline"))
-    lab.work(creation_id)
-    await lab.until_said(creation_id, "Node pve1 is offline: trying again")
-    await cancel(lab, creation_id)
+    lab.work(job_id)
+    await lab.until_said(job_id, "Node pve1 is offline: trying again")
+    await cancel(lab, job_id)
     assert not lab.sandbox.api.tasklog

@@ -10,7 +10,7 @@ from collections import Counter
 import pytest
 
 from bench.parts import bare_script
-from lxc_dashboard.db.models import CreationState
+from lxc_dashboard.db.models import JobState
 from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.creation import entrance, pipeline, service
 from tests.integration.creation.conftest import DEADLINE_S, Lab, content_of
@@ -49,4 +49,4 @@ async def test_the_bare_script_makes_the_calls_that_the_product_makes(
     async with asyncio.timeout(DEADLINE_S):
         await lab.work(asked)
     assert calls(sandbox) == by_script
-    assert (await service.get_job(lab.rt, lab.session, asked)).state is CreationState.READY
+    assert (await service.get_job(lab.rt, lab.session, asked)).state is JobState.DONE

@@ -37,23 +37,23 @@ DOWNLOAD = "ubuntu-25.04-standard_25.04-1.1_amd64.tar.zst"
 
 async def test_in_the_download_of_an_os_template(lab: Lab) -> None:
     lab.sandbox.hang_task("download")
-    creation_id = await lab.request(None, ostemplate=f"local:vztmpl/{DOWNLOAD}", ostemplate_download=DOWNLOAD)
-    lab.work(creation_id)
-    await lab.until_said(creation_id, "Downloading")
+    job_id = await lab.request(None, ostemplate=f"local:vztmpl/{DOWNLOAD}", ostemplate_download=DOWNLOAD)
+    lab.work(job_id)
+    await lab.until_said(job_id, "Downloading")
     await lab.until(lambda: tasks_of(lab, "download"), "it is downloaded")
-    job = await cancel(lab, creation_id)
+    job = await cancel(lab, job_id)
     assert not job.exists
     assert [task["status"] for task in tasks_of(lab, "download")] == ["stopped"]
 
 
 async def test_in_the_very_moment_at_which_pve_is_asked_to_create(lab: Lab) -> None:
-    creation_id = await lab.request(None)
+    job_id = await lab.request(None)
     lab.sandbox.hang_task("vzcreate")
-    lab.work(creation_id)
-    await lab.until_said(creation_id, "Creating the container")
+    lab.work(job_id)
+    await lab.until_said(job_id, "Creating the container")
     lab.sandbox.slow(0.5)
-    await lab.until_said(creation_id, "Creating CT")
-    job = await cancel(lab, creation_id)
+    await lab.until_said(job_id, "Creating CT")
+    job = await cancel(lab, job_id)
     lab.sandbox.slow(0)
     assert job.exists == bool(lab.sandbox.api.cts.get(job.vmid))
     assert [task["status"] for task in tasks_of(lab, "vzcreate") if task["status"] == "running"] == []
@@ -63,18 +63,18 @@ async def test_in_the_very_moment_at_which_pve_is_asked_to_create(lab: Lab) -> N
 @pytest.mark.parametrize(("kind", "moment"), [("vzcreate", "Creating CT"), ("vzstart", "Starting CT")])
 async def test_while_pve_hangs_names_the_task_that_may_go_on(lab: Lab, kind: str, moment: str) -> None:
     lab.sandbox.hang_task(kind)
-    creation_id = await lab.request(None)
-    lab.work(creation_id)
-    await lab.until_said(creation_id, moment)
+    job_id = await lab.request(None)
+    lab.work(job_id)
+    await lab.until_said(job_id, moment)
     await lab.until(lambda: tasks_of(lab, kind), "the task runs")
     lab.sandbox.mute()
-    job = await cancel(lab, creation_id)
+    job = await cancel(lab, job_id)
     assert job.exists
-    told = await said(lab, creation_id)
+    told = await said(lab, job_id)
     assert f"The task of CT {job.vmid} in PVE could not be stopped" in told
     assert ("what PVE has made of the container is kept as it is" in told) == (kind == "vzcreate")
     lab.sandbox.mute(False)
-    await check_settled(lab, creation_id, settling.TASK_ENDED.format(vmid=job.vmid))
+    await check_settled(lab, job_id, settling.TASK_ENDED.format(vmid=job.vmid))
     assert [task for task in tasks_of(lab, kind) if task["status"] == "running"] == []
 
 
@@ -84,19 +84,19 @@ async def test_who_does_not_answer_the_stop_is_asked_shortly_what_remains(
     monkeypatch.setattr(cancelling, "STOP_WITHIN_S", 0.2)
     monkeypatch.setattr(cancelling, "LOOK_WITHIN_S", CANCEL_WITHIN_S)
     lab.sandbox.hang_task("vzstart")
-    creation_id = await lab.request(None)
-    lab.work(creation_id)
+    job_id = await lab.request(None)
+    lab.work(job_id)
     await lab.until(lambda: tasks_of(lab, "vzstart"), "the task runs")
     lab.sandbox.mute()
-    assert (await cancel(lab, creation_id)).exists
+    assert (await cancel(lab, job_id)).exists
 
 
 async def test_between_two_tries_of_a_pve_that_cannot_be_reached(lab: Lab) -> None:
-    creation_id = await lab.request(None)
+    job_id = await lab.request(None)
     lab.sandbox.drop(1.0)
-    lab.work(creation_id)
-    await lab.until_said(creation_id, "trying again")
-    job = await cancel(lab, creation_id)
+    lab.work(job_id)
+    await lab.until_said(job_id, "trying again")
+    job = await cancel(lab, job_id)
     assert not job.exists
 
 
@@ -106,9 +106,9 @@ async def test_between_two_tries_of_a_pve_that_cannot_be_reached(lab: Lab) -> No
 async def test_while_init_is_waited_for(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     never = "echo still-starting; n=$1; while [ $n -gt 0 ]; do sleep 0.2; n=$((n - 1)); done; exit 1 # waits-for-init"
     monkeypatch.setattr(start, "_WAIT_FOR_INIT", never)
-    creation_id = await lab.request()
-    lab.work(creation_id)
-    job = await service.get_job(lab.rt, lab.session, creation_id)
+    job_id = await lab.request()
+    lab.work(job_id)
+    job = await service.get_job(lab.rt, lab.session, job_id)
 
     async def waits() -> bool:
         with contextlib.suppress(DashboardError):  # it does not run yet
@@ -116,7 +116,7 @@ async def test_while_init_is_waited_for(lab: Lab, monkeypatch: pytest.MonkeyPatc
         return False
 
     await lab.until(waits, "init is waited for")
-    job = await cancel(lab, creation_id)
+    job = await cancel(lab, job_id)
 
     async def is_over() -> bool:
         return "waits-for-init" not in await lab.in_guest(job.vmid, "sh", "-c", ALL_PROCESSES)
@@ -128,10 +128,10 @@ async def test_while_init_is_waited_for(lab: Lab, monkeypatch: pytest.MonkeyPatc
 
 async def test_while_an_address_is_waited_for(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(start, "global_addresses", lambda _: [])
-    creation_id = await lab.request()
-    lab.work(creation_id)
-    await lab.until_said(creation_id, "Its init is up")
-    await check_clean(lab, await cancel(lab, creation_id))
+    job_id = await lab.request()
+    lab.work(job_id)
+    await lab.until_said(job_id, "Its init is up")
+    await check_clean(lab, await cancel(lab, job_id))
 
 
 # ----------------------------------------------------------------------------- deploying to finalizing
@@ -146,44 +146,44 @@ async def test_in_the_placing_of_a_file(lab: Lab, monkeypatch: pytest.MonkeyPatc
         raise AssertionError
 
     monkeypatch.setattr(deploy, "place", hangs)
-    creation_id = await lab.request(BASIC)
-    lab.work(creation_id)
+    job_id = await lab.request(BASIC)
+    lab.work(job_id)
     await placing.wait()
-    await check_clean(lab, await cancel(lab, creation_id))
+    await check_clean(lab, await cancel(lab, job_id))
 
 
 async def test_in_an_installation_that_ignores_term(lab: Lab) -> None:
     install = "trap '' TERM INT HUP; echo installing; while :; do sleep 987; done"
     tool = PackageEntry("stubborn-tool", check="false", install=install)
     content = content_of(buckets=[Bucket("tools", PackageManager.CUSTOM, (tool,))])
-    creation_id = await lab.request(content)
-    lab.work(creation_id)
-    await lab.until_said(creation_id, "installing")
-    await check_clean(lab, await cancel(lab, creation_id))
+    job_id = await lab.request(content)
+    lab.work(job_id)
+    await lab.until_said(job_id, "installing")
+    await check_clean(lab, await cancel(lab, job_id))
 
 
 @pytest.mark.parametrize("text", [STUBBORN, "#!/bin/sh\necho begun\nexec sleep 987\n"], ids=["ignores-term", "hangs"])
 async def test_in_a_script(lab: Lab, text: str) -> None:
-    creation_id = await lab.request(content_of(("10-long.sh", text)))
-    lab.work(creation_id)
-    await lab.until_said(creation_id, "begun")
-    await check_clean(lab, await cancel(lab, creation_id))
+    job_id = await lab.request(content_of(("10-long.sh", text)))
+    lab.work(job_id)
+    await lab.until_said(job_id, "begun")
+    await check_clean(lab, await cancel(lab, job_id))
 
 
 async def test_what_lies_in_the_guest_may_be_cleared_for_as_long_as_the_stop_did_not_need(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cancelling, "CLEAR_WITHIN_S", 0.0)
-    creation_id = await lab.request(content_of(("10-long.sh", "#!/bin/sh\necho begun\nexec sleep 987\n")))
-    lab.work(creation_id)
-    await lab.until_said(creation_id, "begun")
-    await check_clean(lab, await cancel(lab, creation_id))
+    job_id = await lab.request(content_of(("10-long.sh", "#!/bin/sh\necho begun\nexec sleep 987\n")))
+    lab.work(job_id)
+    await lab.until_said(job_id, "begun")
+    await check_clean(lab, await cancel(lab, job_id))
 
 
 async def test_while_services_are_looked_for(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(discovery, "SCRIPT", "touch /root/looking; sleep 20")
-    creation_id = await lab.request(content_of(("10-short.sh", "true")))
-    lab.work(creation_id)
-    await lab.until_said(creation_id, "Finishing")
-    job = await cancel(lab, creation_id)
+    job_id = await lab.request(content_of(("10-short.sh", "true")))
+    lab.work(job_id)
+    await lab.until_said(job_id, "Finishing")
+    job = await cancel(lab, job_id)
     assert lab.containers_named(job.hostname) == [job.vmid]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lxc_dashboard.db.models import CreationState
+from lxc_dashboard.db.models import JobState
 from lxc_dashboard.guest import patience
 from lxc_dashboard.services.creation import entrance, pipeline, service, settling
 from lxc_dashboard.services.creation.checkpoint import Checkpoint
@@ -80,28 +80,28 @@ async def relayed(lab: Lab) -> AsyncIterator[Relay]:
 @pytest.mark.usefixtures("sooner_given_up")
 async def test_with_a_door_that_hangs_names_what_may_go_on_in_the_guest(lab: Lab) -> None:
     async with relayed(lab) as relay:
-        creation_id = await lab.request(content_of(("10-long.sh", STUBBORN)))
-        lab.work(creation_id)
-        await lab.until_said(creation_id, "begun")
+        job_id = await lab.request(content_of(("10-long.sh", STUBBORN)))
+        lab.work(job_id)
+        await lab.until_said(job_id, "begun")
         relay.going.clear()
-        job = await cancel(lab, creation_id)
-        assert "What ran in the guest could not be stopped" in await said(lab, creation_id)
+        job = await cancel(lab, job_id)
+        assert "What ran in the guest could not be stopped" in await said(lab, job_id)
         assert job.may_destroy
         relay.going.set()
-        await check_settled(lab, creation_id, settling.GUEST_ENDED)
+        await check_settled(lab, job_id, settling.GUEST_ENDED)
         await check_clean(lab, job)
 
 
 async def test_with_a_door_that_is_shut_names_what_may_go_on_in_the_guest(lab: Lab) -> None:
-    creation_id = await lab.request(content_of(("10-long.sh", STUBBORN)))
-    lab.work(creation_id)
-    await lab.until_said(creation_id, "begun")
+    job_id = await lab.request(content_of(("10-long.sh", STUBBORN)))
+    lab.work(job_id)
+    await lab.until_said(job_id, "begun")
     door = lab.sandbox._door
     assert door
     door.refuse = True
     door.drop_connections()
-    job = await cancel(lab, creation_id)
-    assert "What ran in the guest could not be stopped" in await said(lab, creation_id)
+    job = await cancel(lab, job_id)
+    assert "What ran in the guest could not be stopped" in await said(lab, job_id)
     door.refuse = False
     assert SLEEPS in await lab.in_guest(job.vmid, "sh", "-c", ALL_PROCESSES)
 
@@ -110,55 +110,55 @@ async def test_with_a_door_that_is_shut_names_what_may_go_on_in_the_guest(lab: L
 async def test_in_a_script_while_pve_hangs_what_runs_is_named_and_ended_when_pve_answers(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    creation_id = await lab.request(content_of(("10-long.sh", STUBBORN)))
-    lab.work(creation_id)
-    await lab.until_said(creation_id, "begun")
+    job_id = await lab.request(content_of(("10-long.sh", STUBBORN)))
+    lab.work(job_id)
+    await lab.until_said(job_id, "begun")
     lab.sandbox.mute()
     with monkeypatch.context() as forgetful:
         forgetful.setattr(entrance, "RIGHTS_HOLD_FOR_S", 0.0)
-        job = await cancel(lab, creation_id)
-    assert "What ran in the guest could not be stopped" in await said(lab, creation_id)
+        job = await cancel(lab, job_id)
+    assert "What ran in the guest could not be stopped" in await said(lab, job_id)
     assert job.may_destroy
     with monkeypatch.context() as hasty:
         hasty.setattr(settling, "TRY_WITHIN_S", 0.5)
         assert await settling.settle_due(lab.rt) == 0
     lab.sandbox.mute(False)
     assert SLEEPS in await lab.in_guest(job.vmid, "sh", "-c", ALL_PROCESSES)
-    await check_settled(lab, creation_id, settling.GUEST_ENDED)
+    await check_settled(lab, job_id, settling.GUEST_ENDED)
     await check_clean(lab, job)
 
 
 @pytest.mark.usefixtures("sooner_given_up")
 async def test_while_pve_hangs_over_the_look_at_the_ticket(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    creation_id = await lab.request(content_of(("10-long.sh", STUBBORN)))
+    job_id = await lab.request(content_of(("10-long.sh", STUBBORN)))
     monkeypatch.setattr(pipeline, "KEEP_TICKET_EVERY_S", 0.2)
-    lab.work(creation_id)
-    await lab.until_said(creation_id, "begun")
+    lab.work(job_id)
+    await lab.until_said(job_id, "begun")
     lab.sandbox.mute()
     await lab.until(lambda: lab.sandbox.faults.unanswered, "PVE was asked whether it takes the ticket")
-    await cancel(lab, creation_id)
+    await cancel(lab, job_id)
 
 
 async def test_a_script_that_began_as_its_worker_died_does_not_go_on_unnamed(lab: Lab) -> None:
-    creation_id = await lab.request(content_of(("10-short.sh", "true"), ("20-long.sh", STUBBORN)))
-    work = lab.work(creation_id)
-    await lab.until_said(creation_id, "begun")
+    job_id = await lab.request(content_of(("10-short.sh", "true"), ("20-long.sh", STUBBORN)))
+    work = lab.work(job_id)
+    await lab.until_said(job_id, "begun")
     work.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await work
-    await forget_what_was_told_of(lab, creation_id, "script.002.20-long.sh")
-    await service.cancel(lab.rt, lab.session, creation_id)
-    job = await lab.finish(creation_id, state=CreationState.CANCELLED)
+    await forget_what_was_told_of(lab, job_id, "script.002.20-long.sh")
+    await service.cancel(lab.rt, lab.session, job_id)
+    job = await lab.finish(job_id, state=JobState.CANCELLED)
     await check_clean(lab, job)
 
 
 async def test_a_script_that_runs_since_its_door_went_away_is_ended_where_the_retry_is_cancelled_at_once(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    creation_id = await lab.request(content_of(("10-short.sh", "true"), ("20-long.sh", STUBBORN)))
-    work, door = lab.work(creation_id), lab.sandbox._door
+    job_id = await lab.request(content_of(("10-short.sh", "true"), ("20-long.sh", STUBBORN)))
+    work, door = lab.work(job_id), lab.sandbox._door
     assert door
-    await lab.until_said(creation_id, "begun")
+    await lab.until_said(job_id, "begun")
     with monkeypatch.context() as patched:
         patched.setattr(patience, "RECONNECT_FOR_S", 0.0)
         patched.setattr(pipeline, "PATIENCE_S", 0.0)
@@ -166,10 +166,10 @@ async def test_a_script_that_runs_since_its_door_went_away_is_ended_where_the_re
         door.drop_connections()
         await work
     door.refuse = False
-    await service.retry(lab.rt, lab.session, creation_id)
-    await service.cancel(lab.rt, lab.session, creation_id)
-    job = await lab.finish(creation_id, state=CreationState.CANCELLED)
-    assert "could not be stopped" not in await said(lab, creation_id)
+    await service.retry(lab.rt, lab.session, job_id)
+    await service.cancel(lab.rt, lab.session, job_id)
+    job = await lab.finish(job_id, state=JobState.CANCELLED)
+    assert "could not be stopped" not in await said(lab, job_id)
     await check_clean(lab, job)
 
 
@@ -182,25 +182,25 @@ async def test_a_script_that_had_not_begun_when_its_worker_died_never_does(
         begins.set()
         await asyncio.Event().wait()
 
-    creation_id = await lab.request(content_of(("10-first.sh", "#!/bin/sh\ntouch /root/ran\n")))
+    job_id = await lab.request(content_of(("10-first.sh", "#!/bin/sh\ntouch /root/ran\n")))
     with monkeypatch.context() as patched:
         patched.setattr(sync, "run_step", never)
-        work = lab.work(creation_id)
+        work = lab.work(job_id)
         await begins.wait()
         work.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await work
-    await service.cancel(lab.rt, lab.session, creation_id)
-    job = await lab.finish(creation_id, state=CreationState.CANCELLED)
+    await service.cancel(lab.rt, lab.session, job_id)
+    job = await lab.finish(job_id, state=JobState.CANCELLED)
     await check_clean(lab, job)
-    assert "could not be stopped" not in await said(lab, creation_id)
+    assert "could not be stopped" not in await said(lab, job_id)
     assert await lab.in_guest(job.vmid, "sh", "-c", "ls /root/ran 2>/dev/null; true") == ""
 
 
-async def forget_what_was_told_of(lab: Lab, creation_id: UUID, step: str) -> None:
+async def forget_what_was_told_of(lab: Lab, job_id: UUID, step: str) -> None:
     """As the row stands where the worker died before the journal had written that the step began."""
     async with lab.rt.db.transaction() as tx:
-        creation = await tx.creations.get(creation_id)
+        creation = await tx.jobs.get(job_id)
         checkpoint = Checkpoint.from_json(creation.checkpoint)
         assert checkpoint.active == step
         checkpoint.active = ""

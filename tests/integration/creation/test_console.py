@@ -88,12 +88,12 @@ async def test_the_page_of_ones_own_job_offers_it_to_who_holds_the_right(lab: La
     lab.sandbox.api.directory.acl[:] = [e for e in lab.sandbox.api.directory.acl if e.ugid != "viewer@pve"]
     lab.sandbox.api.grant("viewer@pve", "/", *CREATOR)
     lab.session = await sign_in(lab.rt, lab.sandbox, "viewer@pve")
-    creation_id = await lab.request(None)
-    await lab.finish(creation_id)
-    assert (await report(lab.rt, lab.session, creation_id)).view.may_console
+    job_id = await lab.request(None)
+    await lab.finish(job_id)
+    assert (await report(lab.rt, lab.session, job_id)).view.may_console
     lab.sandbox.api.directory.acl[:] = [e for e in lab.sandbox.api.directory.acl if e.ugid != "viewer@pve"]
     lab.sandbox.api.grant("viewer@pve", "/", *(privilege for privilege in CREATOR if privilege != "VM.Console"))
-    assert not (await report(lab.rt, lab.session, creation_id)).view.may_console
+    assert not (await report(lab.rt, lab.session, job_id)).view.may_console
 
 
 async def test_one_without_the_right_is_refused_and_that_is_audited(lab: Lab) -> None:

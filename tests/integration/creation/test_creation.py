@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lxc_dashboard.db.models import CreationState, EventType, Lifecycle
+from lxc_dashboard.db.models import EventType, JobState, Lifecycle
 from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.spec import IpMode, IpSettings, PasswordMode
 from lxc_dashboard.services.monitor import marks
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 async def test_a_template_is_really_in_the_guest(lab: Lab) -> None:
-    creation_id = await lab.request(tags=("one", "two"), description="My notes")
-    job = await lab.finish(creation_id)
+    job_id = await lab.request(tags=("one", "two"), description="My notes")
+    job = await lab.finish(job_id)
     vmid = job.vmid
 
     assert await lab.in_guest(vmid, "cat", "/root/runs") == "first\nsecond\n"
@@ -44,10 +44,10 @@ async def test_the_guest_is_left_with_nothing_of_ours_but_the_marker_and_the_cre
 
 
 async def test_what_was_made_is_recorded_and_the_secrets_are_gone(lab: Lab) -> None:
-    creation_id = await lab.request(tags=("one", "two"), description="My notes", password_mode=PasswordMode.GENERATED)
-    job = await lab.finish(creation_id)
+    job_id = await lab.request(tags=("one", "two"), description="My notes", password_mode=PasswordMode.GENERATED)
+    job = await lab.finish(job_id)
     async with lab.rt.db.transaction() as tx:
-        creation = await tx.creations.get(creation_id)
+        creation = await tx.jobs.get(job_id)
         container = await tx.containers.get(job.container_id)
         credentials = tx.containers.credentials(container)
         password = tx.containers.root_password(container)
@@ -66,20 +66,20 @@ async def test_what_was_made_is_recorded_and_the_secrets_are_gone(lab: Lab) -> N
         "My notes\n\n---\n\nBuilt by LXC Dashboard from **"
     )
     assert set(guest.config["tags"].split(";")) == {"one", "two"}
-    events = " ".join(event.message for event in await lab.events(creation_id))
+    events = " ".join(event.message for event in await lab.events(job_id))
     assert password not in events
     assert credentials["web"]["password"] not in events
 
 
 async def test_events_are_numbered_without_a_gap_and_percent_never_falls(lab: Lab) -> None:
-    creation_id = await lab.request()
-    await lab.finish(creation_id)
-    events = await lab.events(creation_id)
+    job_id = await lab.request()
+    await lab.finish(job_id)
+    events = await lab.events(job_id)
     numbers = [number for event in events for number in range(event.seq, event.seq + event.lines)]
     assert numbers == list(range(1, len(numbers) + 1))
     assert [event.percent for event in events] == sorted(event.percent for event in events)
     assert events[-1].type is EventType.COMPLETE
-    assert await lab.log_of(creation_id, "10-first.sh") == ["[info] hello from debian"]
+    assert await lab.log_of(job_id, "10-first.sh") == ["[info] hello from debian"]
 
 
 async def test_a_container_without_a_template_needs_no_door(lab: Lab) -> None:
@@ -105,8 +105,8 @@ async def test_twenty_at_once_each_get_their_own(lab: Lab) -> None:
     ids = await asyncio.gather(*(lab.request(hostname=f"many-{n:02d}") for n in range(20)))
     # A node makes a few at once: the others are given back and handed out again.
     while [job for job in await service.list_jobs(lab.rt, lab.session, unfinished=True) if job.id in ids]:
-        await asyncio.gather(*(lab.work(creation_id) for creation_id in ids))
-    jobs = [await lab.finish(creation_id, state=CreationState.READY) for creation_id in ids]
+        await asyncio.gather(*(lab.work(job_id) for job_id in ids))
+    jobs = [await lab.finish(job_id, state=JobState.DONE) for job_id in ids]
     assert len({job.vmid for job in jobs}) == 20
     assert all(lab.containers_named(f"many-{n:02d}") == [jobs[n].vmid] for n in range(20))
     for job in jobs:

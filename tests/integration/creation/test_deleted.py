@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec import structs
 
-from lxc_dashboard.db.models import CreationState
+from lxc_dashboard.db.models import JobState
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import service
@@ -47,15 +47,15 @@ async def delete(lab: Lab, vmid: int, userid: str = "operator@pve") -> None:
     await client.tasks.wait(await client.lxc.delete("pve1", vmid, purge=True, force=True), deadline_s=30)
 
 
-async def vmid_of(lab: Lab, creation_id: UUID) -> int:
-    return (await service.get_job(lab.rt, lab.session, creation_id)).vmid
+async def vmid_of(lab: Lab, job_id: UUID) -> int:
+    return (await service.get_job(lab.rt, lab.session, job_id)).vmid
 
 
-async def ended(lab: Lab, creation_id: UUID, work: asyncio.Task[None]) -> JobView:
+async def ended(lab: Lab, job_id: UUID, work: asyncio.Task[None]) -> JobView:
     async with asyncio.timeout(ENDS_WITHIN_S):
         await work
-    job = await service.get_job(lab.rt, lab.session, creation_id)
-    assert job.state is CreationState.FAILED
+    job = await service.get_job(lab.rt, lab.session, job_id)
+    assert job.state is JobState.FAILED
     assert (job.exists, job.may_retry, job.may_destroy, job.may_console) == (False, False, False, False)
     assert job.may_edit
     async with lab.rt.db.transaction() as tx:
@@ -64,12 +64,12 @@ async def ended(lab: Lab, creation_id: UUID, work: asyncio.Task[None]) -> JobVie
 
 
 async def test_while_a_script_runs_it_is_told_with_the_user_who_did_it(lab: Lab) -> None:
-    creation_id = await lab.request(WAITS)
-    work = lab.work(creation_id)
-    await lab.until_said(creation_id, "waits")
-    vmid = await vmid_of(lab, creation_id)
+    job_id = await lab.request(WAITS)
+    work = lab.work(job_id)
+    await lab.until_said(job_id, "waits")
+    vmid = await vmid_of(lab, job_id)
     await delete(lab, vmid)
-    job = await ended(lab, creation_id, work)
+    job = await ended(lab, job_id, work)
     assert job.error
     assert job.error.message == f"CT {vmid} was deleted in PVE by operator@pve"
     assert job.error.remedy == "Create it again"
@@ -77,10 +77,10 @@ async def test_while_a_script_runs_it_is_told_with_the_user_who_did_it(lab: Lab)
 
 async def test_a_user_whose_rights_went_with_the_container_is_told_of_the_container(lab: Lab) -> None:
     lab.session = await sign_in(lab.rt, lab.sandbox, "operator@pve")
-    creation_id = await lab.request(WAITS)
-    work = lab.work(creation_id)
-    await lab.until_said(creation_id, "waits")
-    vmid = await vmid_of(lab, creation_id)
+    job_id = await lab.request(WAITS)
+    work = lab.work(job_id)
+    await lab.until_said(job_id, "waits")
+    vmid = await vmid_of(lab, job_id)
     directory = lab.sandbox.api.directory
     directory.acl[:] = [
         structs.replace(entry, path=f"/vms/{vmid}") if entry.ugid == "operator@pve" else entry
@@ -88,7 +88,7 @@ async def test_a_user_whose_rights_went_with_the_container_is_told_of_the_contai
     ]
     directory.changed()
     await delete(lab, vmid, "root@pam")
-    job = await ended(lab, creation_id, work)
+    job = await ended(lab, job_id, work)
     assert job.error
     assert job.error.message.startswith(f"CT {vmid} was deleted in PVE")
 
@@ -99,33 +99,33 @@ async def test_while_it_waits_for_an_address(lab: Lab, other: OtherPve) -> None:
             answer.status, answer.body = 200, {"data": None}
 
     other.changes.append(untold)
-    creation_id = await lab.request(None)
-    work = lab.work(creation_id)
+    job_id = await lab.request(None)
+    work = lab.work(job_id)
     await lab.until(lambda: any("/interfaces" in line for line in other.asked), "asked for its address")
-    vmid = await vmid_of(lab, creation_id)
+    vmid = await vmid_of(lab, job_id)
     await delete(lab, vmid)
-    job = await ended(lab, creation_id, work)
+    job = await ended(lab, job_id, work)
     assert job.error
     assert job.error.message == f"CT {vmid} was deleted in PVE by operator@pve"
 
 
 async def test_while_it_is_paused(lab: Lab) -> None:
-    creation_id = await lab.request(None, pause_after_create=True)
-    await lab.finish(creation_id, state=CreationState.PAUSED)
-    await delete(lab, await vmid_of(lab, creation_id))
-    await service.go_on(lab.rt, lab.session, creation_id)
-    job = await ended(lab, creation_id, lab.work(creation_id))
+    job_id = await lab.request(None, pause_after_create=True)
+    await lab.finish(job_id, state=JobState.PAUSED)
+    await delete(lab, await vmid_of(lab, job_id))
+    await service.go_on(lab.rt, lab.session, job_id)
+    job = await ended(lab, job_id, lab.work(job_id))
     assert job.error
     assert job.error.message == f"CT {job.vmid} was deleted in PVE by operator@pve"
 
 
 async def test_it_is_cancelled_without_a_word_of_what_may_go_on(lab: Lab) -> None:
-    creation_id = await lab.request(WAITS)
-    work = lab.work(creation_id)
-    await lab.until_said(creation_id, "waits")
-    await delete(lab, await vmid_of(lab, creation_id))
-    await service.cancel(lab.rt, lab.session, creation_id)
+    job_id = await lab.request(WAITS)
+    work = lab.work(job_id)
+    await lab.until_said(job_id, "waits")
+    await delete(lab, await vmid_of(lab, job_id))
+    await service.cancel(lab.rt, lab.session, job_id)
     async with asyncio.timeout(ENDS_WITHIN_S):
         await work
-    assert not any("may go on" in event.message for event in await lab.events(creation_id))
-    assert not (await service.get_job(lab.rt, lab.session, creation_id)).exists
+    assert not any("may go on" in event.message for event in await lab.events(job_id))
+    assert not (await service.get_job(lab.rt, lab.session, job_id)).exists

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from lxc_dashboard.db.models import CreationState
+from lxc_dashboard.db.models import JobState
 from lxc_dashboard.errors import GuestUnreachableError
 from lxc_dashboard.guest.base import GUEST_FOLDER, MARKER_FILE
 from lxc_dashboard.guest.ssh import remove_key
@@ -60,28 +60,28 @@ def server_of(lab: Lab, vmid: int) -> GuestSshServer:
     return server
 
 
-async def secrets_of(lab: Lab, creation_id: UUID) -> dict[str, object]:
+async def secrets_of(lab: Lab, job_id: UUID) -> dict[str, object]:
     async with lab.rt.db.transaction() as tx:
-        return await tx.creations.get_secrets(creation_id)
+        return await tx.jobs.get_secrets(job_id)
 
 
 async def has(lab: Lab, vmid: int, path: str) -> bool:
     return (await lab.in_guest(vmid, "sh", "-c", f"[ ! -e {path} ] || echo there")).strip() == "there"
 
 
-async def told(lab: Lab, creation_id: UUID) -> str:
-    return "\n".join(event.message for event in await lab.events(creation_id))
+async def told(lab: Lab, job_id: UUID) -> str:
+    return "\n".join(event.message for event in await lab.events(job_id))
 
 
 async def test_without_a_door_of_its_node_a_guest_is_built_by_its_own_ssh_server(lab: Lab) -> None:
-    creation_id = await lab.request(BASIC)
-    job = await lab.finish(creation_id)
+    job_id = await lab.request(BASIC)
+    job = await lab.finish(job_id)
     assert (await lab.in_guest(job.vmid, "cat", "/root/runs")).split() == ["first", "second"]
     assert await lab.in_guest(job.vmid, "stat", "-c", "%s", "/opt/late/late.bin") == "16384\n"
     assert BY_SSH in [step.title for step in job.steps]
-    assert BY_SSH in await told(lab, creation_id)
+    assert BY_SSH in await told(lab, job_id)
     assert not await has(lab, job.vmid, "/root/.ssh")
-    assert await secrets_of(lab, creation_id) == {}
+    assert await secrets_of(lab, job_id) == {}
 
 
 async def test_the_keys_of_the_user_stay_when_ours_goes(lab: Lab) -> None:
@@ -93,116 +93,116 @@ async def test_the_keys_of_the_user_stay_when_ours_goes(lab: Lab) -> None:
 
 
 async def test_a_worker_killed_in_mid_script_is_replaced_over_ssh(lab: Lab, settings: Settings) -> None:
-    creation_id = await lab.request(counting("one", "two"))
-    process = await Killed(settings).start(creation_id)
-    await lab.until_said(creation_id, "one line 20")
+    job_id = await lab.request(counting("one", "two"))
+    process = await Killed(settings).start(job_id)
+    await lab.until_said(job_id, "one line 20")
     process.kill()
     await process.wait()
 
     async def is_ready() -> bool:
-        await lab.work(creation_id)
-        return (await service.get_job(lab.rt, lab.session, creation_id)).state is CreationState.READY
+        await lab.work(job_id)
+        return (await service.get_job(lab.rt, lab.session, job_id)).state is JobState.DONE
 
     await lab.until(is_ready, "ready")
-    await check_exact(lab, creation_id, "one", "two")
-    assert not await has(lab, (await service.get_job(lab.rt, lab.session, creation_id)).vmid, "/root/.ssh")
+    await check_exact(lab, job_id, "one", "two")
+    assert not await has(lab, (await service.get_job(lab.rt, lab.session, job_id)).vmid, "/root/.ssh")
 
 
 async def test_connections_to_the_guest_that_are_cut_run_nothing_twice(lab: Lab) -> None:
-    creation_id = await lab.request(counting("one", held=True))
-    vmid = (await service.get_job(lab.rt, lab.session, creation_id)).vmid
-    work = lab.work(creation_id)
+    job_id = await lab.request(counting("one", held=True))
+    vmid = (await service.get_job(lab.rt, lab.session, job_id)).vmid
+    work = lab.work(job_id)
     for moment in ("one line 10", "one line 30"):
-        await lab.until_said(creation_id, moment)
+        await lab.until_said(job_id, moment)
         await lab.until(lambda: server_of(lab, vmid).drop_connections(), "there is a connection to cut")
-    await let_go(lab, creation_id, "one")
+    await let_go(lab, job_id, "one")
     await work
-    await check_exact(lab, creation_id, "one")
+    await check_exact(lab, job_id, "one")
 
 
 async def test_another_host_key_than_the_first_stops_the_run(lab: Lab) -> None:
-    creation_id = await lab.request(counting("one", held=True))
-    vmid = (await service.get_job(lab.rt, lab.session, creation_id)).vmid
-    work = lab.work(creation_id)
-    await lab.until_said(creation_id, "one line 10")
+    job_id = await lab.request(counting("one", held=True))
+    vmid = (await service.get_job(lab.rt, lab.session, job_id)).vmid
+    work = lab.work(job_id)
+    await lab.until_said(job_id, "one line 10")
     await server_of(lab, vmid).renew_host_key()
     await work
-    job = await service.get_job(lab.rt, lab.session, creation_id)
-    assert job.state is CreationState.FAILED
+    job = await service.get_job(lab.rt, lab.session, job_id)
+    assert job.state is JobState.FAILED
     assert job.error is not None
     assert "shows another SSH host key than at first" in job.error.message
 
 
 async def test_a_guest_with_another_marker_is_not_entered_by_ssh(lab: Lab) -> None:
-    creation_id = await lab.request(counting("one", "two", held=True))
-    vmid = (await service.get_job(lab.rt, lab.session, creation_id)).vmid
-    work = lab.work(creation_id)
-    await lab.until_said(creation_id, "one line 10")
+    job_id = await lab.request(counting("one", "two", held=True))
+    vmid = (await service.get_job(lab.rt, lab.session, job_id)).vmid
+    work = lab.work(job_id)
+    await lab.until_said(job_id, "one line 10")
     await lab.in_guest(vmid, "sh", "-c", f"rm -f {MARKER_FILE}; echo other > {MARKER_FILE}")
-    await let_go(lab, creation_id, "one")
+    await let_go(lab, job_id, "one")
     await work
-    job = await service.get_job(lab.rt, lab.session, creation_id)
-    assert job.state is CreationState.FAILED
+    job = await service.get_job(lab.rt, lab.session, job_id)
+    assert job.state is JobState.FAILED
     assert job.error is not None
     assert "another container" in job.error.message
     assert (await lab.in_guest(vmid, "cat", "/root/runs")).split() == ["one"]
 
 
 async def test_a_failed_run_keeps_its_key_until_it_was_run_again(lab: Lab) -> None:
-    creation_id = await lab.request(BREAKING)
-    job = await lab.finish(creation_id, state=CreationState.FAILED)
-    assert "door_key" in await secrets_of(lab, creation_id)
+    job_id = await lab.request(BREAKING)
+    job = await lab.finish(job_id, state=JobState.FAILED)
+    assert "door_key" in await secrets_of(lab, job_id)
     await lab.in_guest(job.vmid, "touch", "/root/mended")
-    await service.retry(lab.rt, lab.session, creation_id)
-    await lab.finish(creation_id)
-    assert await secrets_of(lab, creation_id) == {}
+    await service.retry(lab.rt, lab.session, job_id)
+    await lab.finish(job_id)
+    assert await secrets_of(lab, job_id) == {}
     assert not await has(lab, job.vmid, "/root/.ssh")
 
 
 async def test_the_key_of_a_failed_run_goes_with_its_container(lab: Lab) -> None:
-    creation_id = await lab.request(content_of(("10-break.sh", "#!/bin/sh\nexit 1\n")))
-    await lab.finish(creation_id, state=CreationState.FAILED)
+    job_id = await lab.request(content_of(("10-break.sh", "#!/bin/sh\nexit 1\n")))
+    await lab.finish(job_id, state=JobState.FAILED)
     await service.reap(lab.rt)
-    assert "door_key" in await secrets_of(lab, creation_id), "it may be run again"
-    await service.destroy(lab.rt, lab.session, creation_id)
+    assert "door_key" in await secrets_of(lab, job_id), "it may be run again"
+    await service.destroy(lab.rt, lab.session, job_id)
     await service.reap(lab.rt)
-    assert await secrets_of(lab, creation_id) == {}
+    assert await secrets_of(lab, job_id) == {}
 
 
 async def test_cancelling_takes_the_key_out_of_the_guest(lab: Lab) -> None:
-    creation_id = await lab.request(counting("one", lines=2000))
-    vmid = (await service.get_job(lab.rt, lab.session, creation_id)).vmid
-    work = lab.work(creation_id)
-    await lab.until_said(creation_id, "one line 10")
-    await service.cancel(lab.rt, lab.session, creation_id)
+    job_id = await lab.request(counting("one", lines=2000))
+    vmid = (await service.get_job(lab.rt, lab.session, job_id)).vmid
+    work = lab.work(job_id)
+    await lab.until_said(job_id, "one line 10")
+    await service.cancel(lab.rt, lab.session, job_id)
     await work
-    assert (await service.get_job(lab.rt, lab.session, creation_id)).state is CreationState.CANCELLED
+    assert (await service.get_job(lab.rt, lab.session, job_id)).state is JobState.CANCELLED
     assert not await has(lab, vmid, "/root/.ssh")
-    assert await secrets_of(lab, creation_id) == {}
+    assert await secrets_of(lab, job_id) == {}
 
 
 async def test_a_key_that_a_cancel_could_not_take_out_goes_when_pve_answers(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    creation_id = await lab.request(counting("one", lines=2000))
-    vmid = (await service.get_job(lab.rt, lab.session, creation_id)).vmid
-    work = lab.work(creation_id)
-    await lab.until_said(creation_id, "one line 10")
+    job_id = await lab.request(counting("one", lines=2000))
+    vmid = (await service.get_job(lab.rt, lab.session, job_id)).vmid
+    work = lab.work(job_id)
+    await lab.until_said(job_id, "one line 10")
     with pve_hangs_and_is_given_up_soon(lab, monkeypatch):
-        await service.cancel(lab.rt, lab.session, creation_id)
+        await service.cancel(lab.rt, lab.session, job_id)
         await work
-    assert cancelling.KEY_STAYS_YET in await told(lab, creation_id)
+    assert cancelling.KEY_STAYS_YET in await told(lab, job_id)
     assert await has(lab, vmid, "/root/.ssh/authorized_keys")
     await lab.until(lambda: settling.settle_due(lab.rt), "settled")
     assert not await has(lab, vmid, "/root/.ssh")
-    assert await secrets_of(lab, creation_id) == {}
+    assert await secrets_of(lab, job_id) == {}
 
 
 async def test_a_guest_without_ssh_server_is_explained(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lxc_dashboard.services.creation.contact.SERVER_WAIT_S", 1.0)
-    creation_id = await lab.request(counting("one"))
-    vmid = (await service.get_job(lab.rt, lab.session, creation_id)).vmid
-    work = lab.work(creation_id)
+    job_id = await lab.request(counting("one"))
+    vmid = (await service.get_job(lab.rt, lab.session, job_id)).vmid
+    work = lab.work(job_id)
 
     async def stop_server() -> bool:
         running = cast("NamespaceHost", lab.guests)._running.get(vmid)
@@ -213,7 +213,7 @@ async def test_a_guest_without_ssh_server_is_explained(lab: Lab, monkeypatch: py
 
     await lab.until(stop_server, "the guest runs")
     await work
-    job = await service.get_job(lab.rt, lab.session, creation_id)
+    job = await service.get_job(lab.rt, lab.session, job_id)
     assert job.error is not None
     assert f"No SSH server listens on CT {vmid}" in job.error.message
     assert "openssh-server" in job.error.remedy
@@ -243,46 +243,46 @@ async def test_where_there_is_no_way_in_preflight_says_how_to_register_one(
 
 @pytest.mark.parametrize("doors", [("*",)])
 async def test_with_a_door_of_its_node_no_key_is_made(lab: Lab, doors: tuple[str, ...]) -> None:
-    creation_id = await lab.request(counting("one"))
-    job = await lab.finish(creation_id)
+    job_id = await lab.request(counting("one"))
+    job = await lab.finish(job_id)
     way = "Way in: pct over SSH to pve1 (root@127.0.0.1)"
     assert way in [step.title for step in job.steps]
-    assert way in await told(lab, creation_id)
+    assert way in await told(lab, job_id)
     assert not await has(lab, job.vmid, "/root/.ssh/authorized_keys")
 
 
 async def moved(lab: Lab) -> tuple[UUID, int]:
     """A run that failed, whose guest PVE moved to pve2 before it is run again; its vmid."""
-    creation_id = await lab.request(BREAKING)
-    job = await lab.finish(creation_id, state=CreationState.FAILED)
+    job_id = await lab.request(BREAKING)
+    job = await lab.finish(job_id, state=JobState.FAILED)
     await lab.in_guest(job.vmid, "touch", "/root/mended")
     client = await acting.client(lab.rt, lab.session)
     await client.tasks.wait(await client.lxc.migrate("pve1", job.vmid, "pve2", restart=True), deadline_s=60)
-    await service.retry(lab.rt, lab.session, creation_id)
-    return creation_id, job.vmid
+    await service.retry(lab.rt, lab.session, job_id)
+    return job_id, job.vmid
 
 
 @pytest.mark.parametrize("doors", [("pve1", "pve2")])
 async def test_a_guest_that_was_moved_is_entered_by_its_new_node(lab: Lab, doors: tuple[str, ...]) -> None:
-    creation_id, vmid = await moved(lab)
-    await lab.finish(creation_id)
-    job = await service.get_job(lab.rt, lab.session, creation_id)
+    job_id, vmid = await moved(lab)
+    await lab.finish(job_id)
+    job = await service.get_job(lab.rt, lab.session, job_id)
     assert job.node == "pve2"
     assert await lab.in_guest(vmid, "cat", f"{GUEST_FOLDER}/id")
 
 
 @pytest.mark.parametrize("doors", [("pve1",)])
 async def test_a_guest_that_was_moved_to_a_node_without_door_is_told(lab: Lab, doors: tuple[str, ...]) -> None:
-    creation_id, vmid = await moved(lab)
-    job = await lab.finish(creation_id, state=CreationState.FAILED)
+    job_id, vmid = await moved(lab)
+    job = await lab.finish(job_id, state=JobState.FAILED)
     assert job.error is not None
     assert job.error.message == f"CT {vmid} was moved to pve2, which has no SSH door at the endpoint"
 
 
 async def test_a_removal_whose_answer_was_lost_is_done(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """As when the worker dies in between: the next try finds the key refused."""
-    creation_id = await lab.request(counting("one"))
-    vmid = (await service.get_job(lab.rt, lab.session, creation_id)).vmid
+    job_id = await lab.request(counting("one"))
+    vmid = (await service.get_job(lab.rt, lab.session, job_id)).vmid
     tries = []
 
     async def lose(door: Door, public: str) -> None:
@@ -293,6 +293,6 @@ async def test_a_removal_whose_answer_was_lost_is_done(lab: Lab, monkeypatch: py
             raise GuestUnreachableError
 
     monkeypatch.setattr(finalize, "remove_key", lose)
-    await lab.finish(creation_id)
+    await lab.finish(job_id)
     assert len(tries) == 2
     assert not await has(lab, vmid, "/root/.ssh")

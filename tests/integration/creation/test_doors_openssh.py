@@ -67,25 +67,25 @@ async def start_sshd(lab: Lab, vmid: int) -> None:
 
 @pytest.mark.usefixtures("_no_server_of_the_sandbox")
 async def test_a_real_openssh_server_is_entered_cut_off_and_left_clean(lab: Lab) -> None:
-    creation_id = await lab.request(counting("one", "two", held=True))
-    vmid = (await service.get_job(lab.rt, lab.session, creation_id)).vmid
-    work = lab.work(creation_id)
-    await lab.until_said(creation_id, "Its address is")
+    job_id = await lab.request(counting("one", "two", held=True))
+    vmid = (await service.get_job(lab.rt, lab.session, job_id)).vmid
+    work = lab.work(job_id)
+    await lab.until_said(job_id, "Its address is")
     await start_sshd(lab, vmid)
 
-    await lab.until_said(creation_id, "one line 10")
+    await lab.until_said(job_id, "one line 10")
     keys = await lab.in_guest(vmid, "cat", "/root/.ssh/authorized_keys")
     assert keys.count("ssh-ed25519 ") == 1
     mine = (await lab.in_guest(vmid, "ssh-keygen", "-lf", "/root/.ssh/authorized_keys")).split()[1]
     await lab.in_guest(vmid, "pkill", "-KILL", "-f", "^sshd(-session)?: root")
-    await let_go(lab, creation_id, "one", "two")
+    await let_go(lab, job_id, "one", "two")
     async with asyncio.timeout(INSTALLED_WITHIN_S):
         await work
 
-    await check_exact(lab, creation_id, "one", "two")
+    await check_exact(lab, job_id, "one", "two")
     let_in = re.findall(r"Accepted publickey for root .* (SHA256:\S+)", await lab.in_guest(vmid, "cat", SSHD_LOG))
     assert set(let_in) == {mine}
     assert len(let_in) > 1  # it came again after the cut
     host_key = (await lab.in_guest(vmid, "ssh-keygen", "-lf", "/etc/ssh/ssh_host_ed25519_key.pub")).split()[1]
-    assert any(host_key in event.message for event in await lab.events(creation_id))
+    assert any(host_key in event.message for event in await lab.events(job_id))
     assert (await lab.in_guest(vmid, "sh", "-c", "ls -A /root/.ssh 2>/dev/null || :")).strip() == ""

@@ -32,7 +32,7 @@ async def test_mount_points_are_made_and_there_before_the_scripts_run(lab: Lab) 
 
 
 async def test_network_pool_tags_and_start_order_are_pves_then(lab: Lab) -> None:
-    creation_id = await lab.request(
+    job_id = await lab.request(
         None,
         bridge="vmbr1",
         vlan=30,
@@ -45,7 +45,7 @@ async def test_network_pool_tags_and_start_order_are_pves_then(lab: Lab) -> None
         pool="staging",
         tags=("web", "edge"),
     )
-    job = await lab.finish(creation_id)
+    job = await lab.finish(job_id)
     client = await lab.pve()
     config = await client.lxc.config(job.node, job.vmid)
     net = config.nets[0]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lxc_dashboard.db.models import CreationState
+from lxc_dashboard.db.models import JobState
 from lxc_dashboard.errors import InvalidInputError, PreflightError
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import choices, preflight
@@ -61,8 +61,8 @@ async def test_its_vmid_is_free_in_the_wizard(lab: Lab) -> None:
 
 
 async def test_the_container_of_a_failed_job_is_forgotten_too(lab: Lab) -> None:
-    creation_id = await lab.request(content_of(("10-bad.sh", "exit 1")), vmid=4711, ipv4=ADDRESS)
-    await lab.finish(creation_id, state=CreationState.FAILED)
+    job_id = await lab.request(content_of(("10-bad.sh", "exit 1")), vmid=4711, ipv4=ADDRESS)
+    await lab.finish(job_id, state=JobState.FAILED)
     await delete(lab, 4711)
     assert (await lab.finish(await lab.request(None, vmid=4711, ipv4=ADDRESS))).vmid == 4711
 

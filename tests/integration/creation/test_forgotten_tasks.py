@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lxc_dashboard.db.models import CreationState, EventType
+from lxc_dashboard.db.models import EventType, JobState
 from lxc_dashboard.services.creation import pipeline, service
 from tests.integration.creation.conftest import Lab
 from tests.integration.creation.other_pve import Answer, Change, OtherPve
@@ -36,8 +36,8 @@ def unseen(answer: Answer) -> None:
 )
 async def test_what_a_task_has_done_is_gone_on_with(lab: Lab, other: OtherPve, end: Change) -> None:
     other.changes += [end, held_until_ended(lab)]
-    creation_id = await lab.request(None)
-    job = await lab.finish(creation_id)
+    job_id = await lab.request(None)
+    job = await lab.finish(job_id)
     assert lab.containers_named(job.hostname) == [job.vmid]
     assert [call for call in other.asked if call == "POST /nodes/pve1/lxc"] == ["POST /nodes/pve1/lxc"]
 
@@ -66,27 +66,27 @@ async def test_a_retry_finds_what_was_made_while_pve_was_away(
             answer.status, answer.reason, answer.body = 595, "Connection refused", None
 
     other.changes.append(away)
-    creation_id = await lab.request(None)
-    job = await lab.finish(creation_id, state=CreationState.FAILED)
+    job_id = await lab.request(None)
+    job = await lab.finish(job_id, state=JobState.FAILED)
     other.changes.clear()
-    await service.retry(lab.rt, lab.session, creation_id)
-    job = await lab.finish(creation_id)
+    await service.retry(lab.rt, lab.session, job_id)
+    job = await lab.finish(job_id)
     assert lab.containers_named(job.hostname) == [job.vmid]
-    assert [event for event in await lab.events(creation_id) if event.type is EventType.ERROR][1:] == []
+    assert [event for event in await lab.events(job_id) if event.type is EventType.ERROR][1:] == []
 
 
 async def test_what_a_killed_create_has_left_is_named_to_whoever_retries(lab: Lab, other: OtherPve) -> None:
     lab.sandbox.hang_task("vzcreate")
-    creation_id = await lab.request(None)
-    work = lab.work(creation_id)
+    job_id = await lab.request(None)
+    work = lab.work(job_id)
     await lab.until(lambda: any(":vzcreate:" in call for call in other.asked), "the task is waited for")
     other.changes.append(forgotten("vzcreate"))
     await work
-    failed = await lab.finish(creation_id, state=CreationState.FAILED)
+    failed = await lab.finish(job_id, state=JobState.FAILED)
     assert failed.error
     assert failed.error.message == "PVE: it does not know the task any more"
-    await service.retry(lab.rt, lab.session, creation_id)
-    failed = await lab.finish(creation_id, state=CreationState.FAILED)
+    await service.retry(lab.rt, lab.session, job_id)
+    failed = await lab.finish(job_id, state=JobState.FAILED)
     assert failed.error
     assert failed.error.message == f"CT {failed.vmid} already exists on node 'pve1'"
     assert failed.error.remedy.startswith("An earlier try of this job has left something of it: destroy that")

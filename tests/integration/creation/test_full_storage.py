@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lxc_dashboard.db.models import CreationState
+from lxc_dashboard.db.models import JobState
 from lxc_dashboard.services.creation import service
 from tests.integration.creation.conftest import BASIC
 
@@ -23,8 +23,8 @@ REMEDY = (
 )
 
 
-async def failed(lab: Lab, creation_id: UUID) -> JobView:
-    return await lab.finish(creation_id, state=CreationState.FAILED)
+async def failed(lab: Lab, job_id: UUID) -> JobView:
+    return await lab.finish(job_id, state=JobState.FAILED)
 
 
 def create_tasks(lab: Lab) -> list[str]:
@@ -35,8 +35,8 @@ async def test_a_storage_that_fills_up_during_extraction_fails_the_job_with_its_
     lab: Lab,
 ) -> None:
     lab.sandbox.fill_storage("local-lvm", TOO_LITTLE)
-    creation_id = await lab.request(None)
-    job = await failed(lab, creation_id)
+    job_id = await lab.request(None)
+    job = await failed(lab, job_id)
     assert create_tasks(lab) == ["OK"]
     assert job.error
     assert job.error.message == f"{STORAGE}PVE ended the task of CT {job.vmid} with OK, but its disk may be incomplete"
@@ -45,11 +45,11 @@ async def test_a_storage_that_fills_up_during_extraction_fails_the_job_with_its_
 
 async def test_such_a_container_stays_refused_once_the_storage_has_room_again(lab: Lab) -> None:
     lab.sandbox.fill_storage("local-lvm", TOO_LITTLE)
-    creation_id = await lab.request(None)
-    await failed(lab, creation_id)
+    job_id = await lab.request(None)
+    await failed(lab, job_id)
     lab.sandbox.empty_storage("local-lvm")
-    await service.retry(lab.rt, lab.session, creation_id)
-    job = await failed(lab, creation_id)
+    await service.retry(lab.rt, lab.session, job_id)
+    job = await failed(lab, job_id)
     assert job.error
     assert job.error.remedy == REMEDY
     assert create_tasks(lab) == ["OK"]
@@ -58,12 +58,12 @@ async def test_such_a_container_stays_refused_once_the_storage_has_room_again(la
 async def test_a_guest_that_another_one_left_without_room_fails_with_the_storages_name(
     lab: Lab,
 ) -> None:
-    creation_id = await lab.request(BASIC, pause_after_create=True)
-    job = await lab.finish(creation_id, state=CreationState.PAUSED)
+    job_id = await lab.request(BASIC, pause_after_create=True)
+    job = await lab.finish(job_id, state=JobState.PAUSED)
     lab.sandbox.fill_storage("local-lvm")
     lab.sandbox.api.broken_off.add(job.vmid)
-    await service.go_on(lab.rt, lab.session, creation_id)
-    job = await failed(lab, creation_id)
+    await service.go_on(lab.rt, lab.session, job_id)
+    job = await failed(lab, job_id)
     assert job.error
     assert job.error.message.startswith(f"{STORAGE}The helpers cannot be put into the guest: ")
     assert "Read-only file system" in job.error.message
@@ -71,11 +71,11 @@ async def test_a_guest_that_another_one_left_without_room_fails_with_the_storage
 
 
 async def test_a_file_system_that_is_read_only_on_a_storage_with_room_names_no_storage(lab: Lab) -> None:
-    creation_id = await lab.request(BASIC, pause_after_create=True)
-    job = await lab.finish(creation_id, state=CreationState.PAUSED)
+    job_id = await lab.request(BASIC, pause_after_create=True)
+    job = await lab.finish(job_id, state=JobState.PAUSED)
     lab.sandbox.api.broken_off.add(job.vmid)
-    await service.go_on(lab.rt, lab.session, creation_id)
-    job = await failed(lab, creation_id)
+    await service.go_on(lab.rt, lab.session, job_id)
+    job = await failed(lab, job_id)
     assert job.error
     assert job.error.message.startswith("The helpers cannot be put into the guest: ")
     assert "local-lvm" not in job.error.remedy

@@ -14,8 +14,8 @@ import pytest
 from sqlalchemy import func, select
 from sqlmodel import col
 
-from lxc_dashboard.db.models import Creation, CreationState
-from lxc_dashboard.db.repositories.creations import FINISHED
+from lxc_dashboard.db.models import Job, JobState
+from lxc_dashboard.db.repositories.jobs import FINISHED
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.creation import service
 from tests.integration.creation.conftest import Lab, content_of, spec_of, store
@@ -63,7 +63,7 @@ async def request_all(lab: Lab, settings: Settings) -> list[UUID]:
 
 
 async def ended(lab: Lab) -> bool:
-    states = select(func.count()).where(col(Creation.state).not_in(FINISHED))
+    states = select(func.count()).where(col(Job.state).not_in(FINISHED))
     async with lab.rt.db.transaction() as tx:
         return await tx.session.scalar(states) == 0
 
@@ -87,14 +87,14 @@ async def test_a_hundred_at_once_are_a_hundred_containers(lab: Lab, settings: Se
         ]
         await lab.until(lambda: ended(lab), "all hundred ended", within_s=ALL_WITHIN_S, every_s=0.25)
         assert [process.returncode for process in processes] == [None] * WORKERS
-    jobs = [await service.get_job(lab.rt, lab.session, creation_id) for creation_id in ids]
-    assert {(job.state, job.error) for job in jobs} == {(CreationState.READY, None)}
+    jobs = [await service.get_job(lab.rt, lab.session, job_id) for job_id in ids]
+    assert {(job.state, job.error) for job in jobs} == {(JobState.DONE, None)}
     assert sorted(job.vmid for job in jobs) == list(range(100, 100 + MANY))
     made = {guest.vmid: guest.config["hostname"] for guest in lab.sandbox.api.cts}
     assert made == {job.vmid: job.hostname for job in jobs}
     async with lab.rt.db.transaction() as tx:
         containers = [await tx.containers.get(job.container_id) for job in jobs]
-        rows: list[Creation] = [await tx.creations.get(creation_id) for creation_id in ids]
+        rows: list[Job] = [await tx.jobs.get(job_id) for job_id in ids]
     assert len({container.address for container in containers} - {None, ""}) == MANY
     assert len({container.marker for container in containers}) == MANY
     found = await look_into(lab, [job.vmid for job in jobs])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lxc_dashboard.db.models import CreationState
+from lxc_dashboard.db.models import JobState
 from lxc_dashboard.errors import ConflictError
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import editing, service
@@ -29,18 +29,18 @@ def volumes(lab: Lab) -> dict[str, Any]:
 
 async def fails_in_the_check(lab: Lab, **changes: Any) -> JobView:
     """The OS template goes between the request and its run, and is back after it."""
-    creation_id = await lab.request(None, **changes)
+    job_id = await lab.request(None, **changes)
     archive = volumes(lab).pop(ARCHIVE)
-    job = await lab.finish(creation_id, state=CreationState.FAILED)
+    job = await lab.finish(job_id, state=JobState.FAILED)
     volumes(lab)[ARCHIVE] = archive
     return job
 
 
 async def fails_in_the_create(lab: Lab, **changes: Any) -> JobView:
     """The OS template is damaged until the run has failed."""
-    creation_id = await lab.request(None, **changes)
+    job_id = await lab.request(None, **changes)
     volumes(lab)[ARCHIVE]["corrupt"] = True
-    job = await lab.finish(creation_id, state=CreationState.FAILED)
+    job = await lab.finish(job_id, state=JobState.FAILED)
     volumes(lab)[ARCHIVE]["corrupt"] = False
     return job
 
@@ -105,21 +105,21 @@ async def test_one_that_was_replaced_is_not_run_again(lab: Lab, fails: Any) -> N
 
 
 async def test_a_failed_job_whose_container_is_deleted_in_pve_offers_to_create_again_alone(lab: Lab) -> None:
-    creation_id = await lab.request(content_of(("10-bad.sh", "exit 1")))
-    job = await lab.finish(creation_id, state=CreationState.FAILED)
+    job_id = await lab.request(content_of(("10-bad.sh", "exit 1")))
+    job = await lab.finish(job_id, state=JobState.FAILED)
     assert (job.exists, job.may_destroy, job.may_retry) == (True, True, True)
     client = await acting.client(lab.rt, lab.session)
     await client.tasks.wait(await client.lxc.delete(job.node, job.vmid, purge=True, force=True))
-    job = await service.get_job(lab.rt, lab.session, creation_id)
+    job = await service.get_job(lab.rt, lab.session, job_id)
     assert (job.exists, job.may_destroy, job.may_retry, job.may_edit) == (False, False, False, True)
     [listed] = await service.list_jobs(lab.rt, lab.session)
     assert (listed.exists, listed.may_destroy, listed.may_retry) == (False, False, False)
 
 
 async def test_while_pve_is_silent_a_job_is_shown_as_it_was_known(lab: Lab) -> None:
-    creation_id = await lab.request(content_of(("10-bad.sh", "exit 1")))
-    await lab.finish(creation_id, state=CreationState.FAILED)
+    job_id = await lab.request(content_of(("10-bad.sh", "exit 1")))
+    await lab.finish(job_id, state=JobState.FAILED)
     lab.sandbox.mute()
-    job = await service.get_job(lab.rt, lab.session, creation_id)
+    job = await service.get_job(lab.rt, lab.session, job_id)
     lab.sandbox.mute(False)
     assert (job.exists, job.may_destroy, job.may_retry) == (True, True, True)

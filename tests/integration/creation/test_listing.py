@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lxc_dashboard.db.models import Container, Creation, CreationState
+from lxc_dashboard.db.models import CREATE_KIND, Container, Job, JobState
 from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.listing import Wanted, page_of
 from lxc_dashboard.services.creation.pulse import pulse, pulse_of
@@ -25,7 +25,7 @@ OWNER = "test:1"
 
 
 async def add(
-    rt: Runtime, session: Session, vmid: int, state: CreationState, *, node: str = "pve1", revision: UUID | None = None
+    rt: Runtime, session: Session, vmid: int, state: JobState, *, node: str = "pve1", revision: UUID | None = None
 ) -> UUID:
     """A job that stands as it is, of the session's user."""
     spec = spec_of(revision, node=node)
@@ -33,18 +33,19 @@ async def add(
         container = await tx.containers.reserve(
             Container(endpoint_id=session.endpoint_id, vmid=vmid, node=node, hostname=f"host-{vmid}")
         )
-        row = Creation(
-            endpoint_id=session.endpoint_id,
-            container_id=container.id,
+        row = Job.about(
+            container,
+            CREATE_KIND,
+            step="creating",
             revision_id=revision,
             userid=session.userid,
-            spec=spec.to_json(),
+            params=spec.to_json(),
         )
-        await tx.creations.add(row)
-        if state is not CreationState.QUEUED:
-            await tx.creations.acquire_lease(row.id, OWNER, 60)
-        if state in {CreationState.READY, CreationState.FAILED, CreationState.CANCELLED}:
-            await tx.creations.finish(row.id, OWNER, state)
+        await tx.jobs.add(row)
+        if state is not JobState.QUEUED:
+            await tx.jobs.acquire_lease(row.id, OWNER, 60)
+        if state in {JobState.DONE, JobState.FAILED, JobState.CANCELLED}:
+            await tx.jobs.finish(row.id, OWNER, state)
         return row.id
 
 
@@ -56,10 +57,10 @@ async def names(rt: Runtime, session: Session, wanted: Wanted, **where: int) -> 
 async def test_filters_by_state_node_template_user_and_text(lab: Lab) -> None:
     revision = await store(lab.rt, content_of(("10-a.sh", "true")))
     operator = await sign_in(lab.rt, lab.sandbox, "operator@pve")
-    await add(lab.rt, lab.session, 201, CreationState.READY)
-    await add(lab.rt, lab.session, 202, CreationState.FAILED, node="pve2")
-    await add(lab.rt, lab.session, 203, CreationState.QUEUED, revision=revision)
-    await add(lab.rt, operator, 204, CreationState.RUNNING)
+    await add(lab.rt, lab.session, 201, JobState.DONE)
+    await add(lab.rt, lab.session, 202, JobState.FAILED, node="pve2")
+    await add(lab.rt, lab.session, 203, JobState.QUEUED, revision=revision)
+    await add(lab.rt, operator, 204, JobState.RUNNING)
 
     found = await page_of(lab.rt, operator, Wanted(), limit=50)
     template = found.jobs[0].template
@@ -69,7 +70,7 @@ async def test_filters_by_state_node_template_user_and_text(lab: Lab) -> None:
     assert [job.hostname for job in whole.jobs] == ["host-203", "host-202", "host-201"]
     assert (whole.nodes, len(whole.templates), template) == (("pve1", "pve2"), 1, "")
     wanted = {
-        "state": (Wanted(states=(CreationState.READY, CreationState.FAILED)), ["host-202", "host-201"]),
+        "state": (Wanted(states=(JobState.DONE, JobState.FAILED)), ["host-202", "host-201"]),
         "node": (Wanted(node="pve2"), ["host-202"]),
         "template": (Wanted(template=whole.templates[0]), ["host-203"]),
         "name": (Wanted(text="HOST-20"), ["host-203", "host-202", "host-201"]),
@@ -77,7 +78,7 @@ async def test_filters_by_state_node_template_user_and_text(lab: Lab) -> None:
         "two words": (Wanted(text="host root@pam 202"), ["host-202"]),
         "of the template": (Wanted(text="probe-"), ["host-203"]),
         "as it is written": (Wanted(text="%"), []),
-        "none": (Wanted(node="pve1", states=(CreationState.FAILED,)), []),
+        "none": (Wanted(node="pve1", states=(JobState.FAILED,)), []),
     }
     for what, (each, expected) in wanted.items():
         assert await names(lab.rt, lab.session, each) == expected, what
@@ -86,8 +87,8 @@ async def test_filters_by_state_node_template_user_and_text(lab: Lab) -> None:
 async def test_others_jobs_are_listed_where_pve_shows_their_container(lab: Lab) -> None:
     job = await lab.finish(await lab.request(None))
     operator = await sign_in(lab.rt, lab.sandbox, "operator@pve")
-    await add(lab.rt, lab.session, 9321, CreationState.RUNNING)  # not in PVE: nobody else's to see
-    await add(lab.rt, operator, 9322, CreationState.RUNNING)
+    await add(lab.rt, lab.session, 9321, JobState.RUNNING)  # not in PVE: nobody else's to see
+    await add(lab.rt, operator, 9322, JobState.RUNNING)
     assert await names(lab.rt, operator, Wanted()) == ["host-9322", job.hostname]
     assert await names(lab.rt, operator, Wanted(mine=True)) == ["host-9322"]
     assert [view.id for view in await service.list_jobs(lab.rt, operator, unfinished=True)] != []
@@ -95,7 +96,7 @@ async def test_others_jobs_are_listed_where_pve_shows_their_container(lab: Lab) 
 
 async def test_thousands_are_read_a_page_at_a_time_newest_first(lab: Lab) -> None:
     for number in range(120):
-        await add(lab.rt, lab.session, 3000 + number, CreationState.READY)
+        await add(lab.rt, lab.session, 3000 + number, JobState.DONE)
     first = await page_of(lab.rt, lab.session, Wanted(), limit=50)
     assert (first.total, len(first.jobs), first.jobs[0].hostname) == (120, 50, "host-3119")
     last = await page_of(lab.rt, lab.session, Wanted(), limit=50, offset=100)
@@ -104,26 +105,26 @@ async def test_thousands_are_read_a_page_at_a_time_newest_first(lab: Lab) -> Non
 
 
 async def test_queued_jobs_say_their_place_in_the_line(lab: Lab) -> None:
-    ids = [await add(lab.rt, lab.session, 400 + number, CreationState.QUEUED) for number in range(3)]
+    ids = [await add(lab.rt, lab.session, 400 + number, JobState.QUEUED) for number in range(3)]
     found = await page_of(lab.rt, lab.session, Wanted(), limit=50)
     assert [(job.hostname, job.ahead) for job in found.jobs] == [("host-402", 2), ("host-401", 1), ("host-400", 0)]
     async with lab.rt.db.transaction() as tx:
-        await tx.creations.acquire_lease(ids[0], OWNER, 60)
+        await tx.jobs.acquire_lease(ids[0], OWNER, 60)
     assert [(await service.get_job(lab.rt, lab.session, id_)).ahead for id_ in ids] == [-1, 0, 1]
 
 
 async def test_the_pulse_tells_what_runs_before_what_is_new(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    running = await add(lab.rt, lab.session, 500, CreationState.RUNNING)
+    running = await add(lab.rt, lab.session, 500, JobState.RUNNING)
     for number in range(5):
-        await add(lab.rt, lab.session, 501 + number, CreationState.READY)
+        await add(lab.rt, lab.session, 501 + number, JobState.DONE)
     monkeypatch.setattr("lxc_dashboard.services.creation.pulse.NEWEST", 2)
     found = await pulse(lab.rt, lab.session.endpoint_id)
     assert found[0].id == running
     assert len(found) == 2
-    assert [job.state for job in await pulse_of(lab.rt, lab.session.endpoint_id, [running])] == [CreationState.RUNNING]
+    assert [job.state for job in await pulse_of(lab.rt, lab.session.endpoint_id, [running])] == [JobState.RUNNING]
 
 
 async def test_ones_own_jobs_are_listed_while_pve_is_away(lab: Lab) -> None:
-    await add(lab.rt, lab.session, 601, CreationState.READY)
+    await add(lab.rt, lab.session, 601, JobState.DONE)
     lab.sandbox.drop(1.0)
     assert await names(lab.rt, lab.session, Wanted()) == ["host-601"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lxc_dashboard.db.models import CreationState
+from lxc_dashboard.db.models import JobState
 from lxc_dashboard.errors import ConflictError
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.containers import guest_lock as locking
@@ -28,7 +28,7 @@ HALF_A_LEASE_S = locking.LEASE_S / 2
 
 
 async def failed(lab: Lab) -> service.JobView:
-    return await lab.finish(await lab.request(FAILING), state=CreationState.FAILED)
+    return await lab.finish(await lab.request(FAILING), state=JobState.FAILED)
 
 
 async def do(lab: Lab, upid: str) -> None:
@@ -91,30 +91,30 @@ async def test_a_guest_that_is_not_the_jobs_is_not_started(lab: Lab) -> None:
     await do(lab, await client.lxc.stop(job.node, job.vmid))
     await rewrite(lab, job)
     await service.retry(lab.rt, lab.session, job.id)
-    job = await lab.finish(job.id, state=CreationState.FAILED)
+    job = await lab.finish(job.id, state=JobState.FAILED)
     assert job.error
     assert "is not the container that this job has made" in job.error.message
     assert not (await client.lxc.status(job.node, job.vmid)).running
 
 
 async def test_notes_of_a_guest_that_is_not_the_jobs_are_not_written(lab: Lab) -> None:
-    creation_id = await lab.request(WAITING)
-    work = lab.work(creation_id)
-    await lab.until_said(creation_id, "begun")
-    job = await service.get_job(lab.rt, lab.session, creation_id)
+    job_id = await lab.request(WAITING)
+    work = lab.work(job_id)
+    await lab.until_said(job_id, "begun")
+    job = await service.get_job(lab.rt, lab.session, job_id)
     await rewrite(lab, job)
     await lab.in_guest(job.vmid, "touch", "/root/go")
     await work
-    await lab.finish(creation_id, state=CreationState.FAILED)
+    await lab.finish(job_id, state=JobState.FAILED)
     client = await acting.client(lab.rt, lab.session)
     assert (await client.lxc.config(job.node, job.vmid)).description.strip() == ELSES
 
 
 async def test_notes_are_written_over_another_change_of_the_same_moment(lab: Lab) -> None:
-    creation_id = await lab.request(WAITING)
-    work = lab.work(creation_id)
-    await lab.until_said(creation_id, "begun")
-    job = await service.get_job(lab.rt, lab.session, creation_id)
+    job_id = await lab.request(WAITING)
+    work = lab.work(job_id)
+    await lab.until_said(job_id, "begun")
+    job = await service.get_job(lab.rt, lab.session, job_id)
     (guest,) = [guest for guest in lab.sandbox.api.cts if guest.vmid == job.vmid]
     true_digest, told = guest.digest, list[str]()
 
@@ -126,7 +126,7 @@ async def test_notes_are_written_over_another_change_of_the_same_moment(lab: Lab
     guest.digest = digest
     await lab.in_guest(job.vmid, "touch", "/root/go")
     await work
-    await lab.finish(creation_id)
+    await lab.finish(job_id)
     assert len(told) > 2
     assert "Built by LXC Dashboard" in guest.config["description"]
 
@@ -134,11 +134,11 @@ async def test_notes_are_written_over_another_change_of_the_same_moment(lab: Lab
 async def stopped_create(lab: Lab) -> service.JobView:
     """A job whose create task was killed; what PVE keeps of it is a lock."""
     lab.sandbox.hang_task("vzcreate")
-    creation_id = await lab.request(None)
-    work = lab.work(creation_id)
+    job_id = await lab.request(None)
+    work = lab.work(job_id)
     await stop_create(lab, "pve1")
     await work
-    job = await lab.finish(creation_id, state=CreationState.FAILED)
+    job = await lab.finish(job_id, state=JobState.FAILED)
     (guest,) = [guest for guest in lab.sandbox.api.cts if guest.vmid == job.vmid]
     assert guest.lock == "create"
     return job
@@ -207,7 +207,7 @@ async def test_a_disk_that_pve_will_not_delete_is_named(lab: Lab) -> None:
 async def test_a_retry_forgets_none_of_the_jobs_own_creates(lab: Lab) -> None:
     job = await stopped_create(lab)
     await service.retry(lab.rt, lab.session, job.id)
-    await lab.finish(job.id, state=CreationState.FAILED)  # the vmid is taken, by what was left
+    await lab.finish(job.id, state=JobState.FAILED)  # the vmid is taken, by what was left
     assert "Destroyed" in await service.destroy(lab.rt, lab.session, job.id)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lxc_dashboard.db.models import CreationState, EventType, FilePolicy
+from lxc_dashboard.db.models import EventType, FilePolicy, JobState
 from lxc_dashboard.guest import former
 from lxc_dashboard.services.templates.model import FileEntry
 from tests.integration.creation.conftest import content_of
@@ -43,12 +43,12 @@ async def test_an_os_template_made_from_a_built_container_is_built_on(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     has_at_its_start(lab, monkeypatch, BUILT_BEFORE)
-    creation_id = await lab.request(ONE_SCRIPT)
-    job = await lab.finish(creation_id)
+    job_id = await lab.request(ONE_SCRIPT)
+    job = await lab.finish(job_id)
     async with lab.rt.db.transaction() as tx:
         container = await tx.containers.get(job.container_id)
     assert await lab.in_guest(job.vmid, "cat", "/etc/lxc-dashboard/id", "/root/runs") == f"{container.marker}\nran\n"
-    told = [event.message for event in await lab.events(creation_id)]
+    told = [event.message for event in await lab.events(job_id)]
     assert "Its OS template was made from a container built here: what that one's job had left was taken out" in told
 
 
@@ -59,7 +59,7 @@ async def test_a_marker_that_is_another_one_by_now_is_left_alone(lab: Lab, monke
 
     has_at_its_start(lab, monkeypatch, BUILT_BEFORE)
     monkeypatch.setattr(former, "marker_of", read_before)
-    job = await lab.finish(await lab.request(ONE_SCRIPT), state=CreationState.FAILED)
+    job = await lab.finish(await lab.request(ONE_SCRIPT), state=JobState.FAILED)
     assert job.error
     assert "another container by now" in job.error.message
     kept = ["cat", "/etc/lxc-dashboard/id", f"/var/lib/lxc-dashboard/steps/{STEP}/status"]
@@ -87,7 +87,7 @@ async def test_a_guest_that_does_not_take_the_helpers_says_why(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, script: str, said: str, remedy: str
 ) -> None:
     has_at_its_start(lab, monkeypatch, script)
-    job = await lab.finish(await lab.request(ONE_SCRIPT), state=CreationState.FAILED)
+    job = await lab.finish(await lab.request(ONE_SCRIPT), state=JobState.FAILED)
     assert job.error
     assert job.error.message.startswith("The helpers cannot be put into the guest: ")
     assert said in job.error.message
@@ -106,16 +106,16 @@ async def test_of_a_held_back_file_it_is_told_what_became_of_it(
     lab: Lab, policy: FilePolicy, holds: str, kind: EventType, told: str
 ) -> None:
     script = ("10-package.sh", '#!/bin/sh\nmkdir -p /opt/app\necho "the package\'s" >/opt/app/app.conf\n')
-    creation_id = await lab.request(content_of(script, files=[FileEntry("app.conf", "/opt/app", policy, b"ours\n")]))
-    job = await lab.finish(creation_id)
+    job_id = await lab.request(content_of(script, files=[FileEntry("app.conf", "/opt/app", policy, b"ours\n")]))
+    job = await lab.finish(job_id)
     assert await lab.in_guest(job.vmid, "cat", "/opt/app/app.conf") == f"{holds}\n"
-    said = [event for event in await lab.events(creation_id) if event.message.startswith("/opt/app/app.conf: ")]
+    said = [event for event in await lab.events(job_id) if event.message.startswith("/opt/app/app.conf: ")]
     assert [told in event.message for event in said] == [False, True]
     assert said[-1].type is kind
 
 
 async def test_a_guest_without_setsid_is_told_to_have_it(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     has_at_its_start(lab, monkeypatch, 'rm "$(command -v setsid)"')
-    job = await lab.finish(await lab.request(ONE_SCRIPT), state=CreationState.FAILED)
+    job = await lab.finish(await lab.request(ONE_SCRIPT), state=JobState.FAILED)
     assert job.error
     assert "setsid is missing in this guest (package util-linux)" in job.error.message

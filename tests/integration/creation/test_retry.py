@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lxc_dashboard.db.models import CreationState, EventType, Lifecycle
+from lxc_dashboard.db.models import EventType, JobState, Lifecycle
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.views import StepState
@@ -29,8 +29,8 @@ FLAKY = content_of(
 
 
 async def test_a_failed_script_is_explained_and_retried_from_there(lab: Lab) -> None:
-    creation_id = await lab.request(FLAKY)
-    job = await lab.finish(creation_id, state=CreationState.FAILED)
+    job_id = await lab.request(FLAKY)
+    job = await lab.finish(job_id, state=JobState.FAILED)
     assert job.error
     assert job.error.step == "20-flaky.sh"
     assert "a command is missing in the guest: frobnicate" in job.error.message
@@ -43,9 +43,9 @@ async def test_a_failed_script_is_explained_and_retried_from_there(lab: Lab) -> 
         assert (await tx.containers.get(job.container_id)).lifecycle == Lifecycle.ERROR.value
 
     await lab.in_guest(job.vmid, "touch", "/root/mended")
-    again = await service.retry(lab.rt, lab.session, creation_id)
-    assert again.state is CreationState.QUEUED
-    job = await lab.finish(creation_id)
+    again = await service.retry(lab.rt, lab.session, job_id)
+    assert again.state is JobState.QUEUED
+    job = await lab.finish(job_id)
     assert await lab.in_guest(job.vmid, "cat", "/root/runs") == "first\nflaky\nflaky\nlast\n"
     assert all(step.state is StepState.DONE for step in job.steps)
 
@@ -53,8 +53,8 @@ async def test_a_failed_script_is_explained_and_retried_from_there(lab: Lab) -> 
 async def test_a_retry_that_another_overtook_begins_where_that_one_failed(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    creation_id = await lab.request(FLAKY)
-    job = await lab.finish(creation_id, state=CreationState.FAILED)
+    job_id = await lab.request(FLAKY)
+    job = await lab.finish(job_id, state=JobState.FAILED)
     looked, overtaken = service._require_same_user, False
 
     async def look_slowly(*args: Any) -> None:
@@ -62,23 +62,23 @@ async def test_a_retry_that_another_overtook_begins_where_that_one_failed(
         await looked(*args)
         if not overtaken:
             overtaken = True
-            await service.retry(lab.rt, lab.session, creation_id)
-            await lab.finish(creation_id, state=CreationState.FAILED)
+            await service.retry(lab.rt, lab.session, job_id)
+            await lab.finish(job_id, state=JobState.FAILED)
 
     monkeypatch.setattr(service, "_require_same_user", look_slowly)
-    await service.retry(lab.rt, lab.session, creation_id)
-    await lab.finish(creation_id, state=CreationState.FAILED)
+    await service.retry(lab.rt, lab.session, job_id)
+    await lab.finish(job_id, state=JobState.FAILED)
     assert await lab.in_guest(job.vmid, "cat", "/root/runs") == "first\nflaky\nflaky\nflaky\n"
 
 
 async def test_a_retry_starts_a_container_that_was_stopped_meanwhile(lab: Lab) -> None:
-    creation_id = await lab.request(FLAKY)
-    job = await lab.finish(creation_id, state=CreationState.FAILED)
+    job_id = await lab.request(FLAKY)
+    job = await lab.finish(job_id, state=JobState.FAILED)
     await lab.in_guest(job.vmid, "touch", "/root/mended")
     client = await acting.client(lab.rt, lab.session)
     await client.tasks.wait(await client.lxc.stop(job.node, job.vmid))
-    await service.retry(lab.rt, lab.session, creation_id)
-    await lab.finish(creation_id)
+    await service.retry(lab.rt, lab.session, job_id)
+    await lab.finish(job_id)
     assert await lab.in_guest(job.vmid, "cat", "/root/runs") == "first\nflaky\nflaky\nlast\n"
 
 
@@ -86,41 +86,41 @@ async def test_an_optional_script_may_fail(lab: Lab) -> None:
     content = replace(
         FLAKY, scripts=(script("10-may.sh", "exit 3", 0, optional=True), script("20-last.sh", "echo last", 1))
     )
-    creation_id = await lab.request(content)
-    await lab.finish(creation_id)
-    warnings = [event.message for event in await lab.events(creation_id) if event.type is EventType.WARNING]
+    job_id = await lab.request(content)
+    await lab.finish(job_id)
+    warnings = [event.message for event in await lab.events(job_id) if event.type is EventType.WARNING]
     assert any("10-may.sh ended with status 3" in message for message in warnings)
 
 
 async def test_a_script_over_its_time_is_ended_and_told(lab: Lab) -> None:
-    creation_id = await lab.request(content_of(("10-slow.sh", "#!/bin/sh\nsleep 300\n"), timeout_s=1))
-    job = await lab.finish(creation_id, state=CreationState.FAILED)
+    job_id = await lab.request(content_of(("10-slow.sh", "#!/bin/sh\nsleep 300\n"), timeout_s=1))
+    job = await lab.finish(job_id, state=JobState.FAILED)
     assert job.error
     assert "longer than it may" in job.error.message
 
 
 async def test_a_file_without_a_directory_fails_after_the_scripts(lab: Lab) -> None:
-    creation_id = await lab.request(content_of(("10-a.sh", "true"), files=BASIC.files))
-    job = await lab.finish(creation_id, state=CreationState.FAILED)
+    job_id = await lab.request(content_of(("10-a.sh", "true"), files=BASIC.files))
+    job = await lab.finish(job_id, state=JobState.FAILED)
     assert job.error
     assert "/opt/late does not exist" in job.error.message
     await lab.in_guest(job.vmid, "mkdir", "-p", "/opt/late")
-    await service.retry(lab.rt, lab.session, creation_id)
-    await lab.finish(creation_id)
+    await service.retry(lab.rt, lab.session, job_id)
+    await lab.finish(job_id)
     assert await lab.in_guest(job.vmid, "stat", "-c", "%s", "/opt/late/late.bin") == "16384\n"
 
 
 async def test_scripts_run_as_the_user_ordered_them(lab: Lab) -> None:
-    creation_id = await lab.request(BASIC, scripts=("20-second.sh", "10-first.sh"))
-    job = await lab.finish(creation_id)
+    job_id = await lab.request(BASIC, scripts=("20-second.sh", "10-first.sh"))
+    job = await lab.finish(job_id)
     assert await lab.in_guest(job.vmid, "cat", "/root/runs") == "second\nfirst\n"
 
 
 async def test_a_failed_create_is_retried_with_a_new_task(lab: Lab) -> None:
     lab.sandbox.hang_task("vzcreate")
-    creation_id = await lab.request(None)
-    job = await stop_the_create(lab, creation_id)
-    await service.retry(lab.rt, lab.session, creation_id)
-    await lab.finish(creation_id)
+    job_id = await lab.request(None)
+    job = await stop_the_create(lab, job_id)
+    await service.retry(lab.rt, lab.session, job_id)
+    await lab.finish(job_id)
     assert len(await (await lab.pve()).tasks.list("pve1", typefilter="vzcreate")) == 2
     assert lab.containers_named(job.hostname) == [job.vmid]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
-from lxc_dashboard.db.models import CreationState
+from lxc_dashboard.db.models import JobState
 from lxc_dashboard.services.auth.model import ABSOLUTE_LIFETIME
 from lxc_dashboard.services.creation import service, settling
 from tests.integration.auth.runs import lent
@@ -25,18 +25,18 @@ from tests.integration.creation.cancelled import (
 from tests.integration.creation.conftest import content_of
 
 if TYPE_CHECKING:
-    from lxc_dashboard.db.models import Creation
+    from lxc_dashboard.db.models import Job
     from lxc_dashboard.runtime import Runtime
     from tests.integration.creation.conftest import Lab
 
 
 async def cancelled_while_pve_hangs(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> service.JobView:
     """In a script that goes on."""
-    creation_id = await lab.request(content_of(("10-long.sh", STUBBORN)))
-    lab.work(creation_id)
-    await lab.until_said(creation_id, "begun")
+    job_id = await lab.request(content_of(("10-long.sh", STUBBORN)))
+    lab.work(job_id)
+    await lab.until_said(job_id, "begun")
     with pve_hangs_and_is_given_up_soon(lab, monkeypatch):
-        return await cancel(lab, creation_id)
+        return await cancel(lab, job_id)
 
 
 async def test_what_is_owed_ends_with_the_session_that_lent_the_ticket(
@@ -45,8 +45,8 @@ async def test_what_is_owed_ends_with_the_session_that_lent_the_ticket(
     job = await cancelled_while_pve_hangs(lab, monkeypatch)
     assert (await owed(lab, job.id))[1] is not None
     async with lab.rt.db.transaction() as tx:
-        await tx.creations.wipe_tickets_of_session(lab.session.id)
-    assert await owed(lab, job.id) == (CreationState.CANCELLED.value, None, None)
+        await tx.jobs.wipe_tickets_of_session(lab.session.id)
+    assert await owed(lab, job.id) == (JobState.CANCELLED.value, None, None)
     assert await settling.settle_due(lab.rt) == 0
     assert settling.GUEST_ENDED not in await said(lab, job.id)
 
@@ -56,7 +56,7 @@ async def test_what_is_owed_is_given_up_twelve_hours_after_the_sign_in(
 ) -> None:
     job = await cancelled_while_pve_hangs(lab, monkeypatch)
     async with lab.rt.db.transaction() as tx:
-        (await tx.creations.get(job.id)).signed_in_at -= ABSOLUTE_LIFETIME
+        (await tx.jobs.get(job.id)).signed_in_at -= ABSOLUTE_LIFETIME
     await check_settled(lab, job.id, settling.GIVEN_UP)
     assert SLEEPS in await lab.in_guest(job.vmid, "sh", "-c", ALL_PROCESSES)
 
@@ -72,10 +72,10 @@ async def test_what_is_owed_in_a_container_that_is_destroyed_is_nothing(
 async def test_what_nobody_expected_of_one_run_hides_no_other(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     broken, whole = await lent(lab.rt, lab.session, 901), await lent(lab.rt, lab.session, 902)
     async with lab.rt.db.transaction() as tx:
-        for creation_id in (broken, whole):
-            (await tx.creations.get(creation_id)).state = CreationState.CANCELLED.value
+        for job_id in (broken, whole):
+            (await tx.jobs.get(job_id)).state = JobState.CANCELLED.value
 
-    async def end(_rt: Runtime, creation: Creation) -> str:
+    async def end(_rt: Runtime, creation: Job) -> str:
         if creation.id == broken:
             raise RuntimeError("frobnicated")
         return settling.GUEST_ENDED
@@ -83,14 +83,14 @@ async def test_what_nobody_expected_of_one_run_hides_no_other(lab: Lab, monkeypa
     monkeypatch.setattr(settling, "_end", end)
     with capture_logs() as logged:
         assert await settling.settle_due(lab.rt) == 1
-    assert [line["creation_id"] for line in logged if line.get("exc_info")] == [str(broken)]
+    assert [line["job_id"] for line in logged if line.get("exc_info")] == [str(broken)]
     assert [(await owed(lab, each))[1] is None for each in (broken, whole)] == [False, True]
 
 
 async def test_one_pass_at_a_time_tries_to_end_what_is_owed(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    creation_id = await lent(lab.rt, lab.session, 901)
+    job_id = await lent(lab.rt, lab.session, 901)
     async with lab.rt.db.transaction() as tx:
-        (await tx.creations.get(creation_id)).state = CreationState.CANCELLED.value
+        (await tx.jobs.get(job_id)).state = JobState.CANCELLED.value
     begun, ends = asyncio.Event(), asyncio.Event()
 
     async def hangs(*_: object) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import text
 
-from lxc_dashboard.db.models import CreationState, now
+from lxc_dashboard.db.models import JobState, now
 from lxc_dashboard.db.repositories.slots import Place
 from lxc_dashboard.services.creation import lease, service, slots
 from lxc_dashboard.services.creation.report import report
@@ -19,7 +19,7 @@ from lxc_dashboard.settings import Settings
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from lxc_dashboard.db.models import Creation
+    from lxc_dashboard.db.models import Job
     from lxc_dashboard.services.creation.context import RunContext
     from tests.integration.creation.conftest import Lab
 
@@ -34,33 +34,31 @@ def one_at_a_time(lab: Lab, settings_with: Callable[..., Settings]) -> None:
     lab.rt = replace(lab.rt, settings=settings)
 
 
-async def row(lab: Lab, creation_id: UUID) -> Creation:
+async def row(lab: Lab, job_id: UUID) -> Job:
     async with lab.rt.db.transaction() as tx:
-        return await tx.creations.get(creation_id)
+        return await tx.jobs.get(job_id)
 
 
 async def places(lab: Lab) -> dict[UUID, Place]:
     async with lab.rt.db.transaction() as tx:
-        return dict(await tx.creations.places(lab.session.endpoint_id))
+        return dict(await tx.jobs.places(lab.session.endpoint_id))
 
 
 async def creating(lab: Lab) -> tuple[UUID, asyncio.Task[None]]:
     """A run whose create hangs."""
     lab.sandbox.hang_task("vzcreate")
-    creation_id = await lab.request(None)
-    work = lab.work(creation_id)
-    await lab.until_said(creation_id, "Creating CT")
+    job_id = await lab.request(None)
+    work = lab.work(job_id)
+    await lab.until_said(job_id, "Creating CT")
     await lab.until(lambda: any(_creates(task) for task in lab.sandbox.api.tasklog), "PVE creates it")
-    return creation_id, work
+    return job_id, work
 
 
 async def woken(lab: Lab) -> list[UUID]:
     """Those whose turn has come, since this was asked last."""
     async with lab.rt.db.transaction() as tx:
         found = await tx.session.execute(
-            text(
-                "SELECT id FROM creation WHERE slot_node IS NOT NULL AND lease_owner IS NULL AND enqueued_at IS NOT NULL"
-            )
+            text("SELECT id FROM job WHERE slot_node IS NOT NULL AND lease_owner IS NULL AND enqueued_at IS NOT NULL")
         )
         return [each[0] for each in found]
 
@@ -69,11 +67,11 @@ async def woken(lab: Lab) -> list[UUID]:
 async def test_the_second_waits_without_a_worker_and_says_for_whom(lab: Lab) -> None:
     first, work = await creating(lab)
     second, third, elsewhere = [await lab.request(None, node=node) for node in (NODE, NODE, "pve2")]
-    for creation_id in (second, third):
+    for job_id in (second, third):
         async with asyncio.timeout(60):
-            await lab.work(creation_id)
-        held = await row(lab, creation_id)
-        assert (held.state, held.lease_owner, held.slot_node) == (CreationState.QUEUED.value, None, NODE)
+            await lab.work(job_id)
+        held = await row(lab, job_id)
+        assert (held.state, held.lease_owner, held.slot_node) == (JobState.QUEUED.value, None, NODE)
     await lab.finish(elsewhere)
     assert await places(lab) == {second: Place(1, NODE), third: Place(2, NODE)}
     said = [event.message for event in await lab.events(third)]
@@ -98,7 +96,7 @@ async def test_one_whose_row_somebody_holds_is_woken_later_and_nobody_waits_for_
     second = await lab.request(None)
     await lab.work(second)
     async with lab.rt.db.transaction() as tx:
-        await tx.creations.locked(second)
+        await tx.jobs.locked(second)
         async with asyncio.timeout(25):
             await service.cancel(lab.rt, lab.session, first)
             await work
@@ -115,7 +113,7 @@ async def test_one_that_waits_is_cancelled_at_once(lab: Lab) -> None:
     await lab.work(second)
     await service.cancel(lab.rt, lab.session, second)
     job = await service.get_job(lab.rt, lab.session, second)
-    assert (job.state, job.exists) == (CreationState.CANCELLED, False)
+    assert (job.state, job.exists) == (JobState.CANCELLED, False)
     assert await places(lab) == {}
 
 
@@ -138,7 +136,7 @@ async def test_the_slot_of_a_dead_worker_is_free_when_its_lease_ends(lab: Lab) -
     second = await lab.request(None)
     await lab.work(second)
     async with lab.rt.db.transaction() as tx:  # as if its worker had died
-        ended = text("UPDATE creation SET lease_owner = 'dead', lease_until = clock_timestamp() WHERE id = :id")
+        ended = text("UPDATE job SET lease_owner = 'dead', lease_until = clock_timestamp() WHERE id = :id")
         await tx.session.execute(ended, {"id": first})
     assert await slots.wake_all(lab.rt) == 1
     assert await woken(lab) == [second]
@@ -164,7 +162,7 @@ async def test_who_takes_up_what_pve_has_begun_does_not_wait(lab: Lab) -> None:
     await service.cancel(lab.rt, lab.session, first)
     await again
     ended = await row(lab, first)
-    assert (ended.state, ended.slot_node) == (CreationState.CANCELLED.value, None)
+    assert (ended.state, ended.slot_node) == (JobState.CANCELLED.value, None)
 
 
 @pytest.mark.usefixtures("one_at_a_time")
@@ -191,14 +189,14 @@ async def test_so_many_at_once_as_the_setting_says(lab: Lab, settings_with: Call
             most = max(most, len([each for each in lab.sandbox.api.tasklog if _creates(each)]))
             await asyncio.sleep(0.005)
 
-    async def run(creation_id: UUID) -> None:
-        while (await row(lab, creation_id)).state != CreationState.READY.value:
-            await lab.work(creation_id)
+    async def run(job_id: UUID) -> None:
+        while (await row(lab, job_id)).state != JobState.DONE.value:
+            await lab.work(job_id)
             await asyncio.sleep(0.05)
 
     watching = asyncio.create_task(watch())
     async with asyncio.timeout(120):
-        await asyncio.gather(*(run(creation_id) for creation_id in ids))
+        await asyncio.gather(*(run(job_id) for job_id in ids))
     done.set()
     await watching
     assert 1 <= most <= 2
@@ -222,11 +220,11 @@ async def test_a_run_that_another_worker_took_is_left_to_that_one(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, act: str
 ) -> None:
     outlive_its_lease(lab, monkeypatch, act, lease_owner="another")
-    creation_id = await lab.request(None)
+    job_id = await lab.request(None)
     async with asyncio.timeout(60):
-        await lab.work(creation_id)
-    held = await row(lab, creation_id)
-    assert (held.state, held.lease_owner, held.error) == (CreationState.RUNNING.value, "another", {})
+        await lab.work(job_id)
+    held = await row(lab, job_id)
+    assert (held.state, held.lease_owner, held.error) == (JobState.RUNNING.value, "another", {})
 
 
 def outlive_its_lease(lab: Lab, monkeypatch: pytest.MonkeyPatch, act: str, **changes: Any) -> None:
@@ -236,7 +234,7 @@ def outlive_its_lease(lab: Lab, monkeypatch: pytest.MonkeyPatch, act: str, **cha
     async def late(ctx: RunContext, **named: Any) -> None:
         if kept:
             async with lab.rt.db.transaction() as tx:
-                creation = await tx.creations.get(ctx.creation_id)
+                creation = await tx.jobs.get(ctx.job_id)
                 for name, value in kept.pop().items():
                     setattr(creation, name, value)
         await whole(ctx, **named)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lxc_dashboard.db.models import CreationState
+from lxc_dashboard.db.models import JobState
 from lxc_dashboard.proxmox.schemas.tasks import is_success
 from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.phases import start
@@ -24,11 +24,11 @@ LOCK_TIMEOUT = "can't lock file '/run/lock/lxc/pve-config-100.lock' - got timeou
 
 async def made_and_locked(lab: Lab) -> tuple[UUID, int]:
     """A job that has made its container and goes on by now, while a backup holds that."""
-    creation_id = await lab.request(None, pause_after_create=True)
-    job = await lab.finish(creation_id, state=CreationState.PAUSED)
+    job_id = await lab.request(None, pause_after_create=True)
+    job = await lab.finish(job_id, state=JobState.PAUSED)
     lab.sandbox.lock_guest(job.vmid)
-    await service.go_on(lab.rt, lab.session, creation_id)
-    return creation_id, job.vmid
+    await service.go_on(lab.rt, lab.session, job_id)
+    return job_id, job.vmid
 
 
 def ends_of_starts(lab: Lab) -> list[str]:
@@ -38,14 +38,14 @@ def ends_of_starts(lab: Lab) -> list[str]:
 
 
 async def test_a_backup_that_holds_the_container_before_its_start_is_waited_for(lab: Lab) -> None:
-    creation_id, vmid = await made_and_locked(lab)
-    work = lab.work(creation_id)
-    await lab.until_said(creation_id, AGAIN)
+    job_id, vmid = await made_and_locked(lab)
+    work = lab.work(job_id)
+    await lab.until_said(job_id, AGAIN)
     lab.sandbox.unlock_guest(vmid)
     await work
-    job = await service.get_job(lab.rt, lab.session, creation_id)
-    assert job.state is CreationState.READY
-    told = [event.message for event in await lab.events(creation_id)]
+    job = await service.get_job(lab.rt, lab.session, job_id)
+    assert job.state is JobState.DONE
+    told = [event.message for event in await lab.events(job_id)]
     assert len([message for message in told if "trying again" in message]) == 1
     assert ends_of_starts(lab) == [LOCKED, "started"]
 
@@ -53,22 +53,22 @@ async def test_a_backup_that_holds_the_container_before_its_start_is_waited_for(
 async def test_a_lock_that_stays_fails_the_job_and_a_retry_goes_on_once_it_is_lifted(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    creation_id, vmid = await made_and_locked(lab)
+    job_id, vmid = await made_and_locked(lab)
     with monkeypatch.context() as patched:
         patched.setattr(start, "BUSY_FOR_S", 0.0)
-        job = await lab.finish(creation_id, state=CreationState.FAILED)
+        job = await lab.finish(job_id, state=JobState.FAILED)
     assert job.error
     assert LOCKED in job.error.message
     lab.sandbox.unlock_guest(vmid)
-    await service.retry(lab.rt, lab.session, creation_id)
-    await lab.finish(creation_id)
+    await service.retry(lab.rt, lab.session, job_id)
+    await lab.finish(job_id)
 
 
 async def test_a_job_that_waits_for_a_lock_is_cancelled(lab: Lab) -> None:
-    creation_id, _ = await made_and_locked(lab)
-    lab.work(creation_id)
-    await lab.until_said(creation_id, AGAIN)
-    job = await cancel(lab, creation_id)
+    job_id, _ = await made_and_locked(lab)
+    lab.work(job_id)
+    await lab.until_said(job_id, AGAIN)
+    job = await cancel(lab, job_id)
     assert job.exists
 
 
@@ -82,8 +82,8 @@ async def test_a_start_whose_post_is_refused_for_a_moment_is_asked_for_again(lab
 
 async def test_a_job_whose_start_is_refused_at_once_again_and_again_is_cancelled(lab: Lab) -> None:
     lab.sandbox.fail("POST", "/lxc/100/status/start", 500, "got timeout")
-    creation_id = await lab.request(None, vmid=100)
-    lab.work(creation_id)
-    await lab.until_said(creation_id, "got timeout: trying again")
-    await cancel(lab, creation_id)
+    job_id = await lab.request(None, vmid=100)
+    lab.work(job_id)
+    await lab.until_said(job_id, "got timeout: trying again")
+    await cancel(lab, job_id)
     assert ends_of_starts(lab) == []

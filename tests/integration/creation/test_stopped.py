@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from lxc_dashboard.db.models import CreationState
+from lxc_dashboard.db.models import JobState
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.creation import service
 from tests.integration.creation.conftest import content_of, register
@@ -51,17 +51,17 @@ async def rt(
         yield runtime
 
 
-async def begun(lab: Lab, creation_id: UUID) -> tuple[asyncio.Task[None], int]:
-    work = lab.work(creation_id)
-    await lab.until_said(creation_id, "waits")
-    return work, (await service.get_job(lab.rt, lab.session, creation_id)).vmid
+async def begun(lab: Lab, job_id: UUID) -> tuple[asyncio.Task[None], int]:
+    work = lab.work(job_id)
+    await lab.until_said(job_id, "waits")
+    return work, (await service.get_job(lab.rt, lab.session, job_id)).vmid
 
 
-async def failed(lab: Lab, creation_id: UUID, work: asyncio.Task[None]) -> JobView:
+async def failed(lab: Lab, job_id: UUID, work: asyncio.Task[None]) -> JobView:
     async with asyncio.timeout(NOTICED_WITHIN_S):
         await work
-    job = await service.get_job(lab.rt, lab.session, creation_id)
-    assert job.state is CreationState.FAILED
+    job = await service.get_job(lab.rt, lab.session, job_id)
+    assert job.state is JobState.FAILED
     assert job.error is not None
     return job
 
@@ -78,23 +78,23 @@ def statuses_asked(lab: Lab, vmid: int) -> int:
     return sum(path.endswith(f"/lxc/{vmid}/status/current") for _, path, *_ in lab.sandbox.api.requests)
 
 
-async def mended(lab: Lab, creation_id: UUID, vmid: int) -> None:
+async def mended(lab: Lab, job_id: UUID, vmid: int) -> None:
     """Started again by the retry, and its step run anew."""
-    await service.retry(lab.rt, lab.session, creation_id)
-    work = lab.work(creation_id)
+    await service.retry(lab.rt, lab.session, job_id)
+    work = lab.work(job_id)
     await lab.until(lambda: lab.guests.is_running(vmid), "started again")
     await lab.in_guest(vmid, "touch", "/root/mended")
     await work
-    assert (await service.get_job(lab.rt, lab.session, creation_id)).state is CreationState.READY
+    assert (await service.get_job(lab.rt, lab.session, job_id)).state is JobState.DONE
 
 
 async def test_a_script_that_powers_the_guest_off_is_told_so(lab: Lab) -> None:
-    creation_id = await lab.request(POWERS_OFF)
-    work = lab.work(creation_id)
-    await lab.until_said(creation_id, "Running 10-web.sh")
-    vmid = (await service.get_job(lab.rt, lab.session, creation_id)).vmid
+    job_id = await lab.request(POWERS_OFF)
+    work = lab.work(job_id)
+    await lab.until_said(job_id, "Running 10-web.sh")
+    vmid = (await service.get_job(lab.rt, lab.session, job_id)).vmid
     await lab.until(lambda: not lab.guests.is_running(vmid), "powered off")
-    job = await failed(lab, creation_id, work)
+    job = await failed(lab, job_id, work)
     assert job.error
     assert job.error.message == (
         f"CT {vmid} was stopped while 10-web.sh ran: a script powered it off, or somebody stopped it"
@@ -105,23 +105,23 @@ async def test_a_script_that_powers_the_guest_off_is_told_so(lab: Lab) -> None:
 
 
 async def test_a_guest_that_somebody_stops_is_told_so_and_started_by_a_retry(lab: Lab) -> None:
-    creation_id = await lab.request(WAITS)
-    work, vmid = await begun(lab, creation_id)
+    job_id = await lab.request(WAITS)
+    work, vmid = await begun(lab, job_id)
     client = await lab.pve()
     await client.tasks.wait(await client.lxc.stop("pve1", vmid), deadline_s=30)
-    job = await failed(lab, creation_id, work)
+    job = await failed(lab, job_id, work)
     assert job.error
     assert job.error.message.startswith(f"CT {vmid} was stopped while 10-web.sh ran")
-    await mended(lab, creation_id, vmid)
+    await mended(lab, job_id, vmid)
     assert (await lab.in_guest(vmid, "cat", "/root/runs")).split() == ["run", "run"]
 
 
 async def test_a_guest_that_is_restarted_is_told_so(lab: Lab) -> None:
-    creation_id = await lab.request(WAITS)
-    work, vmid = await begun(lab, creation_id)
+    job_id = await lab.request(WAITS)
+    work, vmid = await begun(lab, job_id)
     await lab.guests.stop(vmid)
     await lab.guests.start(vmid)
-    job = await failed(lab, creation_id, work)
+    job = await failed(lab, job_id, work)
     assert job.error
     assert job.error.message == (
         f"CT {vmid} was restarted while 10-web.sh ran: a script rebooted it, or somebody restarted it"
@@ -130,14 +130,14 @@ async def test_a_guest_that_is_restarted_is_told_so(lab: Lab) -> None:
 
 
 async def test_a_guest_that_is_merely_silent_is_waited_for(lab: Lab) -> None:
-    creation_id = await lab.request(SILENT)
-    work, vmid = await begun(lab, creation_id)
+    job_id = await lab.request(SILENT)
+    work, vmid = await begun(lab, job_id)
     asked, door = statuses_asked(lab, vmid), server_of(lab, vmid)
     door.latency_s = 8
     await lab.until(lambda: statuses_asked(lab, vmid) > asked, "PVE is asked")
     door.latency_s = 0
     await lab.in_guest(vmid, "touch", "/root/mended")
     await work
-    assert (await service.get_job(lab.rt, lab.session, creation_id)).state is CreationState.READY
-    assert await lab.log_of(creation_id, "10-web.sh") == ["waits", "goes on"]
-    assert not any("again" in event.message for event in await lab.events(creation_id))
+    assert (await service.get_job(lab.rt, lab.session, job_id)).state is JobState.DONE
+    assert await lab.log_of(job_id, "10-web.sh") == ["waits", "goes on"]
+    assert not any("again" in event.message for event in await lab.events(job_id))

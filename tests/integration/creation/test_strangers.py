@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lxc_dashboard.db.models import CreationState, EventType, FilePolicy, PackageManager
+from lxc_dashboard.db.models import EventType, FilePolicy, JobState, PackageManager
 from lxc_dashboard.services.templates.model import Bucket, FileEntry, PackageEntry
 from tests.integration.creation.conftest import content_of
 
@@ -51,10 +51,10 @@ FAIL = {
 async def test_scripts_as_strangers_write_them(lab: Lab) -> None:
     content = content_of(*((name, text) for name, (text, _) in {**DO, **FAIL}.items()), timeout_s=30)
     optional = tuple(replace(script, optional=script.name in FAIL) for script in content.scripts)
-    creation_id = await lab.request(replace(content, scripts=optional))
-    job = await lab.finish(creation_id)
-    assert {name: (await lab.log_of(creation_id, name))[-1] for name in DO} == {n: said for n, (_, said) in DO.items()}
-    events = await lab.events(creation_id)
+    job_id = await lab.request(replace(content, scripts=optional))
+    job = await lab.finish(job_id)
+    assert {name: (await lab.log_of(job_id, name))[-1] for name in DO} == {n: said for n, (_, said) in DO.items()}
+    events = await lab.events(job_id)
     told = {event.script: event.message for event in events if event.type is EventType.WARNING and event.script}
     assert sorted(told) == sorted(FAIL)
     assert [name for name, (_, why) in FAIL.items() if why not in told[name]] == []
@@ -84,7 +84,7 @@ async def test_a_file_waits_for_its_owner(lab: Lab) -> None:
     assert await lab.in_guest(job.vmid, "stat", "-c", "%U:%G", "/etc/app.conf") == given_to
 
     nobodys = replace(owned, owner="ghost")
-    creation_id = await lab.request(content_of(script, files=[nobodys]))
-    failed = await lab.finish(creation_id, state=CreationState.FAILED)
+    job_id = await lab.request(content_of(script, files=[nobodys]))
+    failed = await lab.finish(job_id, state=JobState.FAILED)
     assert failed.error
     assert failed.error.message == "/etc/app.conf cannot be given to ghost, who does not exist after the scripts"

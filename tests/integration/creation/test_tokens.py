@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from lxc_dashboard.api.v1 import stream
-from lxc_dashboard.db.models import CreationState, now
+from lxc_dashboard.db.models import JobState, now
 from lxc_dashboard.errors import ConflictError, NotFoundError, PreflightError, PrivilegeError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.sandbox.directory import Token
@@ -46,25 +46,25 @@ def revoke(lab: Lab, session: Session) -> None:
 
 async def begun(lab: Lab, session: Session) -> UUID:
     """A run of the token's, in the middle of a script."""
-    creation_id = await service.request(lab.rt, session, spec_of(await store(lab.rt, WAITS)))
-    lab.work(creation_id)
-    await lab.until_said(creation_id, "begun")
-    return creation_id
+    job_id = await service.request(lab.rt, session, spec_of(await store(lab.rt, WAITS)))
+    lab.work(job_id)
+    await lab.until_said(job_id, "begun")
+    return job_id
 
 
 async def test_a_run_acts_with_the_token_to_its_end_and_keeps_no_copy(lab: Lab) -> None:
     caller = await with_token(lab)
-    creation_id = await service.request(lab.rt, caller, spec_of(None))
+    job_id = await service.request(lab.rt, caller, spec_of(None))
     async with lab.rt.db.transaction() as tx:
-        sealed = (await tx.creations.get(creation_id)).ticket_enc
+        sealed = (await tx.jobs.get(job_id)).ticket_enc
     assert sealed
     assert caller.token_secret not in sealed
-    job = await lab.finish(creation_id)
+    job = await lab.finish(job_id)
     assert job.userid == "root@pam"
     creates = [task for task in lab.sandbox.api.tasklog if task["type"] == "vzcreate"]
     assert [task["user"] for task in creates] == ["root@pam!ci"]
     async with lab.rt.db.transaction() as tx:
-        assert (await tx.creations.get(creation_id)).ticket_enc is None
+        assert (await tx.jobs.get(job_id)).ticket_enc is None
         asked = [entry for entry in await tx.audit.list() if entry.action == "creation.request"]
     assert [entry.userid for entry in asked] == ["root@pam!ci"]
 
@@ -86,35 +86,35 @@ async def test_what_only_roots_password_may_is_refused_to_roots_token_beforehand
 
 async def test_a_token_that_is_revoked_in_mid_run_ends_the_run_with_its_name_and_a_retry_goes_on(lab: Lab) -> None:
     caller = await with_token(lab)
-    creation_id = await begun(lab, caller)
-    job = await service.get_job(lab.rt, lab.session, creation_id)
+    job_id = await begun(lab, caller)
+    job = await service.get_job(lab.rt, lab.session, job_id)
     revoke(lab, caller)
     await lab.in_guest(job.vmid, "touch", "/root/go")
-    job = await lab.until(lambda: _ended(lab, creation_id), "the run ends")
-    assert job.state is CreationState.FAILED
+    job = await lab.until(lambda: _ended(lab, job_id), "the run ends")
+    assert job.state is JobState.FAILED
     assert "PVE takes the API token root@pam!ci no more" in job.error.message
     assert "Retry" in job.error.remedy
-    await service.retry(lab.rt, lab.session, creation_id)
-    lab.work(creation_id)
-    done = await lab.until(lambda: _ended(lab, creation_id), "the retry ends")
-    assert done.state is CreationState.READY
-    assert (await lab.log_of(creation_id)).count("begun") == 1
+    await service.retry(lab.rt, lab.session, job_id)
+    lab.work(job_id)
+    done = await lab.until(lambda: _ended(lab, job_id), "the retry ends")
+    assert done.state is JobState.DONE
+    assert (await lab.log_of(job_id)).count("begun") == 1
 
 
 async def test_a_run_of_more_than_12_h_ends_too(lab: Lab) -> None:
     caller = await with_token(lab)
     early = replace(caller, signed_in_at=now() - ABSOLUTE_LIFETIME)
-    job = await lab.finish(await service.request(lab.rt, early, spec_of(None)), state=CreationState.FAILED)
+    job = await lab.finish(await service.request(lab.rt, early, spec_of(None)), state=JobState.FAILED)
     assert job.error is not None
     assert "for 12 h at most" in job.error.message
 
 
 async def test_a_sign_in_of_its_user_lends_a_tokens_run_nothing(lab: Lab, rt: Runtime) -> None:
     caller = await with_token(lab)
-    creation_id = await service.request(rt, caller, spec_of(None))
+    job_id = await service.request(rt, caller, spec_of(None))
     assert await service.resume_after_sign_in(rt, await sign_in(rt, lab.sandbox)) == 0
     async with rt.db.transaction() as tx:
-        held = await tx.creations.get_ticket(creation_id)
+        held = await tx.jobs.get_ticket(job_id)
     assert held is not None
     assert (held.tokenid, held.token_secret, held.ticket) == ("root@pam!ci", caller.token_secret, "")
 
@@ -141,8 +141,8 @@ async def test_a_token_sees_its_own_runs_and_of_its_users_others_what_pve_shows_
         await service.retry(lab.rt, operator, others)
 
 
-async def _ended(lab: Lab, creation_id: UUID) -> service.JobView | None:
-    job = await service.get_job(lab.rt, lab.session, creation_id)
+async def _ended(lab: Lab, job_id: UUID) -> service.JobView | None:
+    job = await service.get_job(lab.rt, lab.session, job_id)
     return job if job.finished_at is not None else None
 
 
@@ -151,9 +151,9 @@ async def test_a_reader_who_loses_the_right_to_see_a_run_is_told_so_in_the_middl
 ) -> None:
     monkeypatch.setattr(stream, "LOOKED_EVERY_S", 0.05)
     monkeypatch.setattr(sight, "HOLDS_FOR_S", 0.001)
-    creation_id = await lab.request(None)
+    job_id = await lab.request(None)
     reader = await with_token(lab, "viewer@pve")
-    following = stream.LogStream(lab.rt, reader, creation_id).follow(0)
+    following = stream.LogStream(lab.rt, reader, job_id).follow(0)
     async with asyncio.timeout(60):
         assert await anext(following) == b"\n"
         lab.sandbox.api.directory.acl[:] = [
@@ -172,7 +172,7 @@ async def test_without_redis_a_program_orders_a_container_whose_vmid_it_names(
     settings = settings_with(REDIS_URL="redis://127.0.0.1:1/0", ENCRYPTION_KEY=key)
     async with Runtime.open(settings) as without:
         caller = await tokens.session_of(without, new_header(lab), "", Origin("192.0.2.9"))
-        creation_id = await service.request(without, caller, spec_of(None, vmid=7100))
-        assert (await service.get_job(without, caller, creation_id)).vmid == 7100
-    job = await lab.finish(creation_id)
+        job_id = await service.request(without, caller, spec_of(None, vmid=7100))
+        assert (await service.get_job(without, caller, job_id)).vmid == 7100
+    job = await lab.finish(job_id)
     assert lab.containers_named(job.hostname) == [7100]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lxc_dashboard.db.models import CreationState, FilePolicy
+from lxc_dashboard.db.models import FilePolicy, JobState
 from lxc_dashboard.services.templates.model import FileEntry
 from tests.integration.creation.conftest import content_of
 
@@ -51,8 +51,8 @@ async def test_a_file_that_cannot_be_written_is_named(
     lab: Lab, file: FileEntry, options: str, cause: str, remedy: str
 ) -> None:
     content = content_of(("10-mount.sh", MOUNT.format(options=options)), files=[file])
-    creation_id = await lab.request(content)
-    job = await lab.finish(creation_id, state=CreationState.FAILED)
+    job_id = await lab.request(content)
+    job = await lab.finish(job_id, state=JobState.FAILED)
     assert job.error is not None
     assert job.error.step == "app.conf"
     assert job.error.remedy.startswith(remedy)

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import pytest
 
-from lxc_dashboard.db.models import CreationState, EventType
+from lxc_dashboard.db.models import EventType, JobState
 from lxc_dashboard.errors import InvalidInputError, PreflightError
 from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth import acting
@@ -79,25 +79,25 @@ async def test_what_pve_is_asked_for_a_vmid_does_not_grow_with_those_who_ask(lab
 
 
 async def test_a_vmid_taken_before_the_check_is_replaced(lab: Lab) -> None:
-    creation_id = await asked(lab)
-    taken = (await service.get_job(lab.rt, lab.session, creation_id)).vmid
+    job_id = await asked(lab)
+    taken = (await service.get_job(lab.rt, lab.session, job_id)).vmid
     await make_in_pve(lab, taken)
-    job = await lab.finish(creation_id)
+    job = await lab.finish(job_id)
     assert job.vmid == taken + 1
     assert lab.containers_named(job.hostname) == [job.vmid]
     assert lab.containers_named("foreign") == [taken]
     assert await moves(lab) == [(str(job.vmid), taken)]
-    told = [event.message for event in await lab.events(creation_id) if event.type is EventType.WARNING]
+    told = [event.message for event in await lab.events(job_id) if event.type is EventType.WARNING]
     assert told[:1] == [f"The vmid {taken} was taken by somebody else in the meantime: going on as CT {job.vmid}"]
 
 
 async def test_a_vmid_taken_between_the_check_and_the_create_is_replaced(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    creation_id = await asked(lab)
-    taken = (await service.get_job(lab.rt, lab.session, creation_id)).vmid
+    job_id = await asked(lab)
+    taken = (await service.get_job(lab.rt, lab.session, job_id)).vmid
     after_the_check(monkeypatch, lambda ctx: make_in_pve(lab, ctx.guest.vmid))
-    job = await lab.finish(creation_id)
+    job = await lab.finish(job_id)
     assert job.vmid == taken + 1
     assert lab.containers_named(job.hostname) == [job.vmid]
     assert await moves(lab) == [(str(job.vmid), taken)]
@@ -106,8 +106,8 @@ async def test_a_vmid_taken_between_the_check_and_the_create_is_replaced(
 async def test_a_vmid_that_is_reserved_by_hand_while_a_run_moves_to_it_is_left_to_its_owner(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    creation_id = await asked(lab)
-    taken = (await service.get_job(lab.rt, lab.session, creation_id)).vmid
+    job_id = await asked(lab)
+    taken = (await service.get_job(lab.rt, lab.session, job_id)).vmid
     await make_in_pve(lab, taken)
     whole = moving._take
     by_hand: list[UUID] = []
@@ -118,7 +118,7 @@ async def test_a_vmid_that_is_reserved_by_hand_while_a_run_moves_to_it_is_left_t
         await whole(ctx, vmid)
 
     monkeypatch.setattr(moving, "_take", take)
-    job = await lab.finish(creation_id)
+    job = await lab.finish(job_id)
     assert job.vmid == taken + 2
     assert await moves(lab) == [(str(job.vmid), taken)]
     assert (await service.get_job(lab.rt, lab.session, by_hand[0])).vmid == taken + 1
@@ -127,7 +127,7 @@ async def test_a_vmid_that_is_reserved_by_hand_while_a_run_moves_to_it_is_left_t
 async def test_a_vmid_whose_other_container_is_still_being_made_is_replaced(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    creation_id = await asked(lab)
+    job_id = await asked(lab)
 
     async def begin(ctx: RunContext) -> None:
         lab.sandbox.hang_task("vzcreate")
@@ -135,7 +135,7 @@ async def test_a_vmid_whose_other_container_is_still_being_made_is_replaced(
         await ctx.client.lxc.create("pve1", ctx.guest.vmid, OSTEMPLATE, unprivileged=True, options=options)
 
     after_the_check(monkeypatch, begin)
-    job = await lab.finish(creation_id)
+    job = await lab.finish(job_id)
     assert lab.containers_named(job.hostname) == [job.vmid]
     assert [vmid for vmid, _ in await moves(lab)] == [str(job.vmid)]
 
@@ -143,19 +143,19 @@ async def test_a_vmid_whose_other_container_is_still_being_made_is_replaced(
 async def test_a_storage_that_fills_up_between_the_check_and_the_create_fails_in_pve_and_a_retry_goes_on(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    creation_id = await asked(lab)
+    job_id = await asked(lab)
 
     async def fill(_: RunContext) -> None:
         lab.sandbox.fill_storage("local-lvm")
 
     after_the_check(monkeypatch, fill)
-    job = await lab.finish(creation_id, state=CreationState.FAILED)
+    job = await lab.finish(job_id, state=JobState.FAILED)
     assert job.error
     assert job.error.step == "create"
     assert await moves(lab) == []
     lab.sandbox.empty_storage("local-lvm")
-    await service.retry(lab.rt, lab.session, creation_id)
-    again = await lab.finish(creation_id)
+    await service.retry(lab.rt, lab.session, job_id)
+    again = await lab.finish(job_id)
     assert lab.containers_named(again.hostname) == [job.vmid]
 
 
@@ -163,8 +163,8 @@ async def test_a_storage_that_fills_up_between_the_check_and_the_create_fails_in
 async def test_a_worker_that_dies_while_it_moves_leaves_one_container(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    creation_id = await asked(lab)
-    taken = (await service.get_job(lab.rt, lab.session, creation_id)).vmid
+    job_id = await asked(lab)
+    taken = (await service.get_job(lab.rt, lab.session, job_id)).vmid
     after_the_check(monkeypatch, lambda ctx: make_in_pve(lab, ctx.guest.vmid))
     whole, deaths = moving._take, [moment]
 
@@ -178,34 +178,34 @@ async def test_a_worker_that_dies_while_it_moves_leaves_one_container(
 
     monkeypatch.setattr(moving, "_take", die)
     with suppress(asyncio.CancelledError):
-        await lab.work(creation_id)
-    job = await service.get_job(lab.rt, lab.session, creation_id)
-    assert job.state is not CreationState.READY
-    job = await lab.finish(creation_id)
+        await lab.work(job_id)
+    job = await service.get_job(lab.rt, lab.session, job_id)
+    assert job.state is not JobState.DONE
+    job = await lab.finish(job_id)
     assert job.vmid == taken + 1
     assert lab.containers_named(job.hostname) == [job.vmid]
 
 
 async def test_what_a_create_of_ours_may_have_left_is_not_left_behind(lab: Lab) -> None:
     """A killed create leaves a bare container that is nobody's by its config: the run does not go on beside it."""
-    creation_id = await asked(lab)
+    job_id = await asked(lab)
     lab.sandbox.hang_task("vzcreate")
-    work = lab.work(creation_id)
-    await lab.until_said(creation_id, "Creating CT")
-    job = await service.get_job(lab.rt, lab.session, creation_id)
+    work = lab.work(job_id)
+    await lab.until_said(job_id, "Creating CT")
+    job = await service.get_job(lab.rt, lab.session, job_id)
     await lab.until(lambda: lab.sandbox.api.cts.get(job.vmid), "the container being made")
     work.cancel()
     with suppress(asyncio.CancelledError):
         await work
     async with lab.rt.db.transaction() as tx:
-        assert (await tx.creations.get(creation_id)).checkpoint["facts"][moving.ASKED] == job.vmid
+        assert (await tx.jobs.get(job_id)).checkpoint["facts"][moving.ASKED] == job.vmid
     assert await moves(lab) == []
 
 
 async def test_a_vmid_chosen_by_hand_is_never_replaced(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    creation_id = await asked(lab, vmid=777)
+    job_id = await asked(lab, vmid=777)
     after_the_check(monkeypatch, lambda ctx: make_in_pve(lab, ctx.guest.vmid))
-    job = await lab.finish(creation_id, state=CreationState.FAILED)
+    job = await lab.finish(job_id, state=JobState.FAILED)
     assert job.error
     assert job.error.message == "CT 777 was made by somebody else in the meantime"
     assert job.error.remedy.startswith("Create again with another vmid")

@@ -32,15 +32,15 @@ def lab(lab: Lab) -> Lab:
     return lab
 
 
-async def told(lab: Lab, creation_id: UUID) -> list[str]:
-    return [event.message for event in await lab.events(creation_id)]
+async def told(lab: Lab, job_id: UUID) -> list[str]:
+    return [event.message for event in await lab.events(job_id)]
 
 
 async def test_a_template_that_needs_no_network_does_not_wait_for_an_address(lab: Lab) -> None:
-    creation_id = await lab.request(replace(content_of(SCRIPT), config=OFFLINE))
-    job = await lab.finish(creation_id)
+    job_id = await lab.request(replace(content_of(SCRIPT), config=OFFLINE))
+    job = await lab.finish(job_id)
     assert await lab.in_guest(job.vmid, "cat", "/root/x") == "x\n"
-    messages = await told(lab, creation_id)
+    messages = await told(lab, job_id)
     assert WAITS not in messages
     assert messages.count(GOES_ON) == messages.count(NONE) == 1
 
@@ -51,13 +51,13 @@ async def test_a_template_that_needs_no_network_does_not_wait_for_an_address(lab
     ids=["scripts that may need it", "packages", "no template"],
 )
 async def test_what_is_waited_for_is_told_while_it_lasts(lab: Lab, content: TemplateContent | None) -> None:
-    creation_id = await lab.request(content)
-    work = lab.work(creation_id)
-    await lab.until_said(creation_id, WAITS)
+    job_id = await lab.request(content)
+    work = lab.work(job_id)
+    await lab.until_said(job_id, WAITS)
     assert not work.done()
     lab.sandbox.api.without_dhcp = ()
     await work
-    messages = await told(lab, creation_id)
+    messages = await told(lab, job_id)
     assert messages.count(WAITS) == 1
     assert NONE not in messages
     assert any(message.startswith("Its address is ") for message in messages)
@@ -65,16 +65,16 @@ async def test_what_is_waited_for_is_told_while_it_lasts(lab: Lab, content: Temp
 
 async def test_an_address_that_comes_while_the_scripts_run_is_found_at_the_end(lab: Lab) -> None:
     content = replace(counting("slow", lines=1, held=True), config=OFFLINE, buckets=())
-    creation_id = await lab.request(content)
-    work = lab.work(creation_id)
-    await lab.until_said(creation_id, "slow line 1")
+    job_id = await lab.request(content)
+    work = lab.work(job_id)
+    await lab.until_said(job_id, "slow line 1")
     lab.sandbox.api.without_dhcp = ()
-    await let_go(lab, creation_id, "slow")
+    await let_go(lab, job_id, "slow")
     await work
-    job = await service.get_job(lab.rt, lab.session, creation_id)
+    job = await service.get_job(lab.rt, lab.session, job_id)
     address = (await lab.guests.address(job.vmid)).partition("/")[0]
     assert job.result
     assert job.result.address == address
-    messages = await told(lab, creation_id)
+    messages = await told(lab, job_id)
     assert f"Its address is {address}" in messages
     assert NONE not in messages

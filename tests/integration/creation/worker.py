@@ -10,9 +10,9 @@ from lxc_dashboard.services.creation import pipeline
 from lxc_dashboard.settings import Settings
 
 
-async def main(creation_id: str) -> None:
+async def main(job_id: str) -> None:
     async with Runtime.open(Settings.load()) as rt:
-        await pipeline.run(rt, creation_id)
+        await pipeline.run(rt, job_id)
 
 
 if __name__ == "__main__":

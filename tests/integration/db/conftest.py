@@ -11,7 +11,7 @@ from sqlalchemy import text
 from lxc_dashboard.crypto import Keyring
 from lxc_dashboard.db.database import DatabaseService
 from lxc_dashboard.db.engine import create_engine
-from lxc_dashboard.db.models import Container, Creation, ProxmoxNode
+from lxc_dashboard.db.models import CREATE_KIND, Container, Job, ProxmoxNode
 
 
 @pytest.fixture
@@ -41,10 +41,10 @@ async def container(database: DatabaseService, endpoint: ProxmoxNode) -> Contain
 
 
 @pytest.fixture
-async def creation(database: DatabaseService, container: Container) -> Creation:
+async def creation(database: DatabaseService, container: Container) -> Job:
     async with database.transaction() as tx:
-        return await tx.creations.add(
-            Creation(endpoint_id=container.endpoint_id, container_id=container.id, userid="root@pam", spec={"cores": 2})
+        return await tx.jobs.add(
+            Job.about(container, CREATE_KIND, step="creating", userid="root@pam", params={"cores": 2})
         )
 
 

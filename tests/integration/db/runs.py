@@ -7,29 +7,27 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from lxc_dashboard.db.database import DatabaseService
-from lxc_dashboard.db.models import Container, Creation
+from lxc_dashboard.db.models import CREATE_KIND, Container, Job
 from lxc_dashboard.db.repositories.tickets import JobTicket
 
 LEASE_S = 60
 TICKET = JobTicket("PVE:root@pam:hunter2", "csrf-hunter2")
 
 
-async def queued(database: DatabaseService, container: Container, userids: Iterable[str]) -> list[Creation]:
+async def queued(database: DatabaseService, container: Container, userids: Iterable[str]) -> list[Job]:
     """A run of each of these users."""
     async with database.transaction() as tx:
         return [
-            await tx.creations.add(
-                Creation(endpoint_id=container.endpoint_id, container_id=container.id, userid=userid)
-            )
+            await tx.jobs.add(Job.about(container, CREATE_KIND, step="creating", locks_guest=False, userid=userid))
             for userid in userids
         ]
 
 
-async def hold(database: DatabaseService, creation: Creation) -> None:
+async def hold(database: DatabaseService, creation: Job) -> None:
     async with database.transaction() as tx:
-        assert await tx.creations.acquire_lease(creation.id, "a", LEASE_S)
+        assert await tx.jobs.acquire_lease(creation.id, "a", LEASE_S)
 
 
-async def sign_in(database: DatabaseService, creation: Creation, session_id: UUID) -> Creation:
+async def sign_in(database: DatabaseService, creation: Job, session_id: UUID) -> Job:
     async with database.transaction() as tx:
-        return await tx.creations.set_ticket(creation.id, TICKET, session_id=session_id, signed_in_at=datetime.now(UTC))
+        return await tx.jobs.set_ticket(creation.id, TICKET, session_id=session_id, signed_in_at=datetime.now(UTC))

@@ -30,7 +30,7 @@ async def test_a_taken_vmid_conflicts_and_the_transaction_goes_on(
         next_one = await tx.containers.reserve(guest(container.endpoint_id, 102))
     async with database.transaction() as tx:
         assert (await tx.containers.get(next_one.id)).lifecycle == "creating"
-        assert await tx.creations.reserved_vmids(container.endpoint_id) == {101, 102}
+        assert await tx.jobs.reserved_vmids(container.endpoint_id) == {101, 102}
 
 
 async def test_of_many_that_want_one_vmid_one_gets_it(database: DatabaseService, endpoint: ProxmoxNode) -> None:
@@ -71,7 +71,7 @@ async def test_two_endpoints_may_have_the_same_vmid(database: DatabaseService, c
     async with database.transaction() as tx:
         other = await tx.nodes.add(ProxmoxNode(name="other", host="b"))
         await tx.containers.reserve(guest(other.id, 101))
-        assert await tx.creations.reserved_vmids(other.id) == {101}
+        assert await tx.jobs.reserved_vmids(other.id) == {101}
 
 
 async def test_a_vmid_is_given_out_again_after_a_delete(database: DatabaseService, container: Container) -> None:

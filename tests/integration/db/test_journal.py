@@ -11,7 +11,7 @@ import pytest
 from lxc_dashboard.db import journal as journals
 from lxc_dashboard.db.database import DatabaseService
 from lxc_dashboard.db.journal import Journal
-from lxc_dashboard.db.models import Container, Creation, EventType, Phase
+from lxc_dashboard.db.models import Container, EventType, Job, Phase
 from lxc_dashboard.db.repositories.events import Batch, NewEvent
 from lxc_dashboard.errors import DashboardError, LeaseGoneError, ServiceUnavailableError
 from tests.integration.db.counted import Counted
@@ -38,28 +38,26 @@ async def journal(counted: Counted) -> AsyncIterator[Journal]:
 
 
 @pytest.fixture
-async def runs(database: DatabaseService, container: Container) -> list[Creation]:
+async def runs(database: DatabaseService, container: Container) -> list[Job]:
     made = await queued(database, container, ["root@pam"] * RUNS)
     async with database.transaction() as tx:
         for row in made:
-            await tx.creations.acquire_lease(row.id, OWNER, 60)
+            await tx.jobs.acquire_lease(row.id, OWNER, 60)
     return made
 
 
-def says(
-    run: Creation, *messages: str, owner: str = OWNER, checkpoint: dict[str, Any] | None = None
-) -> Callable[[], Batch]:
+def says(run: Job, *messages: str, owner: str = OWNER, checkpoint: dict[str, Any] | None = None) -> Callable[[], Batch]:
     told = [NewEvent(EventType.LOG, Phase.SYNCING, 70, text, lines=text.count("\n") + 1) for text in messages]
     return lambda: Batch(run.id, owner, told, checkpoint)
 
 
-async def stored(database: DatabaseService, run: Creation) -> list[tuple[int, str]]:
+async def stored(database: DatabaseService, run: Job) -> list[tuple[int, str]]:
     async with database.transaction() as tx:
-        return [(row.seq, row.message) for row in await tx.creations.events_after(run.id, 0)]
+        return [(row.seq, row.message) for row in await tx.jobs.events_after(run.id, 0)]
 
 
 async def test_what_many_runs_tell_at_once_is_one_transaction(
-    database: DatabaseService, counted: Counted, journal: Journal, runs: list[Creation]
+    database: DatabaseService, counted: Counted, journal: Journal, runs: list[Job]
 ) -> None:
     for turn in range(2):
         wrote = (
@@ -72,12 +70,12 @@ async def test_what_many_runs_tell_at_once_is_one_transaction(
     for n, run in enumerate(runs):
         assert await stored(database, run) == [(1, f"{n}\n0"), (3, "last"), (4, f"{n}\n1"), (6, "last")]
         async with database.transaction() as tx:
-            found = await tx.creations.get(run.id)
-        assert (found.checkpoint, found.phase, found.percent) == ({"run": n, "turn": 1}, "syncing", 70)
+            found = await tx.jobs.get(run.id)
+        assert (found.checkpoint, found.step, found.percent) == ({"run": n, "turn": 1}, "syncing", 70)
 
 
 async def test_a_run_whose_lease_is_gone_is_told_so_and_the_others_are_stored(
-    database: DatabaseService, journal: Journal, runs: list[Creation]
+    database: DatabaseService, journal: Journal, runs: list[Job]
 ) -> None:
     late, same, *others = runs
     results = await asyncio.gather(
@@ -94,7 +92,7 @@ async def test_a_run_whose_lease_is_gone_is_told_so_and_the_others_are_stored(
 
 
 async def test_what_cannot_be_stored_of_one_run_is_not_the_others_fault(
-    database: DatabaseService, journal: Journal, runs: list[Creation]
+    database: DatabaseService, journal: Journal, runs: list[Job]
 ) -> None:
     def unfit() -> Batch:
         return Batch(runs[0].id, OWNER, [NewEvent(EventType.LOG, Phase.SYNCING, 101, "past the end")])
@@ -109,7 +107,7 @@ async def test_what_cannot_be_stored_of_one_run_is_not_the_others_fault(
 
 
 async def test_what_one_run_cannot_tell_is_not_the_others_fault(
-    database: DatabaseService, counted: Counted, journal: Journal, runs: list[Creation]
+    database: DatabaseService, counted: Counted, journal: Journal, runs: list[Job]
 ) -> None:
     def unable() -> Batch:
         raise ValueError("nothing to tell")
@@ -129,7 +127,7 @@ async def test_what_one_run_cannot_tell_is_not_the_others_fault(
 
 @pytest.mark.parametrize("end", ["a fault of ours", "the end of the process"])
 async def test_whatever_ends_the_writing_nobody_is_left_waiting(
-    database: DatabaseService, counted: Counted, journal: Journal, runs: list[Creation], end: str
+    database: DatabaseService, counted: Counted, journal: Journal, runs: list[Job], end: str
 ) -> None:
     counted.goes_on.clear()
     taken = asyncio.create_task(journal.write(says(runs[0], "taken"), at_once=False))
@@ -152,7 +150,7 @@ async def test_whatever_ends_the_writing_nobody_is_left_waiting(
     assert await stored(database, runs[2]) == [(1, "after")]
 
 
-async def test_closed_before_it_began_it_leaves_nobody_waiting(journal: Journal, runs: list[Creation]) -> None:
+async def test_closed_before_it_began_it_leaves_nobody_waiting(journal: Journal, runs: list[Job]) -> None:
     waiting = asyncio.create_task(journal.write(says(runs[0], "waits"), at_once=False))
     await asyncio.sleep(0)
     await journal.close()
@@ -160,9 +158,7 @@ async def test_closed_before_it_began_it_leaves_nobody_waiting(journal: Journal,
     assert waiting.cancelled()
 
 
-async def test_a_database_that_is_away_is_told_to_each(
-    counted: Counted, journal: Journal, runs: list[Creation]
-) -> None:
+async def test_a_database_that_is_away_is_told_to_each(counted: Counted, journal: Journal, runs: list[Job]) -> None:
     counted.refusal = ServiceUnavailableError("away")
     wrote = (journal.write(says(run, "told"), at_once=False) for run in runs)
     results = await asyncio.gather(*wrote, return_exceptions=True)
@@ -171,7 +167,7 @@ async def test_a_database_that_is_away_is_told_to_each(
 
 
 async def test_who_gives_up_before_his_turn_is_not_asked_what_he_tells(
-    database: DatabaseService, counted: Counted, journal: Journal, runs: list[Creation]
+    database: DatabaseService, counted: Counted, journal: Journal, runs: list[Job]
 ) -> None:
     counted.goes_on.clear()
     first = asyncio.create_task(journal.write(says(runs[0], "first"), at_once=False))
@@ -191,7 +187,7 @@ async def test_who_gives_up_before_his_turn_is_not_asked_what_he_tells(
 
 @pytest.mark.parametrize("hurries", ["who writes", "who waits"])
 async def test_who_is_in_a_hurry_ends_the_pause(
-    journal: Journal, runs: list[Creation], monkeypatch: pytest.MonkeyPatch, hurries: str
+    journal: Journal, runs: list[Job], monkeypatch: pytest.MonkeyPatch, hurries: str
 ) -> None:
     monkeypatch.setattr(journals, "PAUSE_S", 60.0)
     monkeypatch.setattr(journals, "LONGEST_PAUSE_S", 60.0)
@@ -207,7 +203,7 @@ async def test_who_is_in_a_hurry_ends_the_pause(
 
 
 async def test_what_postgresql_refuses_in_a_text_is_replaced_wherever_it_stands(
-    database: DatabaseService, journal: Journal, runs: list[Creation]
+    database: DatabaseService, journal: Journal, runs: list[Job]
 ) -> None:
     text = 'a NUL \0, half a pair \ud83d, a whole \U0001f600, "quoted" \\u0000 {1,2} NULL'
     told = text.replace("\0", "\N{REPLACEMENT CHARACTER}").replace("\ud83d", "\N{REPLACEMENT CHARACTER}")
@@ -215,8 +211,8 @@ async def test_what_postgresql_refuses_in_a_text_is_replaced_wherever_it_stands(
         (row,) = await journal.write(says(run, said, checkpoint={"facts": {said: [said, 1.5, None]}}), at_once=True)
         assert await stored(database, run) == [(1, row.message)]
         async with database.transaction() as tx:
-            found = (await tx.creations.get(run.id)).checkpoint
+            found = (await tx.jobs.get(run.id)).checkpoint
         assert found == {"facts": {row.message: [row.message, 1.5, None]}}
     async with database.transaction() as tx:
-        (whole,) = await tx.creations.events_after(runs[0].id, 0)
+        (whole,) = await tx.jobs.events_after(runs[0].id, 0)
     assert whole.message.replace("\N{REPLACEMENT CHARACTER}", "") == told.replace("\N{REPLACEMENT CHARACTER}", "")

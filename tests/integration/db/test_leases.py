@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from lxc_dashboard.db.database import DatabaseService, Transaction
-from lxc_dashboard.db.models import Container, Creation, CreationState, EventType, Phase, new_id
+from lxc_dashboard.db.models import CREATE_KIND, Container, EventType, Job, JobState, Phase, new_id
 from lxc_dashboard.db.repositories.events import NewEvent
 from lxc_dashboard.db.repositories.tickets import JobTicket
 from lxc_dashboard.errors import ConflictError
@@ -19,31 +19,29 @@ LEASE_S = 60
 LINE = NewEvent(EventType.LOG, Phase.SYNCING, 70, "line")
 
 
-async def acquire(
-    database: DatabaseService, creation: Creation, owner: str, lease_s: float = LEASE_S
-) -> Creation | None:
+async def acquire(database: DatabaseService, creation: Job, owner: str, lease_s: float = LEASE_S) -> Job | None:
     async with database.transaction() as tx:
-        return await tx.creations.acquire_lease(creation.id, owner, lease_s)
+        return await tx.jobs.acquire_lease(creation.id, owner, lease_s)
 
 
-async def now_of(database: DatabaseService, creation: Creation) -> Creation:
+async def now_of(database: DatabaseService, creation: Job) -> Job:
     async with database.transaction() as tx:
-        return await tx.creations.get(creation.id)
+        return await tx.jobs.get(creation.id)
 
 
-async def end_lease(database: DatabaseService, creation: Creation) -> None:
+async def end_lease(database: DatabaseService, creation: Job) -> None:
     """As if its time had passed."""
     async with database.transaction() as tx:
-        ended = text("UPDATE creation SET lease_until = clock_timestamp() - interval '1 ms' WHERE id = :id")
+        ended = text("UPDATE job SET lease_until = clock_timestamp() - interval '1 ms' WHERE id = :id")
         await tx.session.execute(ended, {"id": creation.id})
 
 
-async def expired(database: DatabaseService, limit: int = 10, again_after_s: float = LEASE_S) -> list[Creation]:
+async def expired(database: DatabaseService, limit: int = 10, again_after_s: float = LEASE_S) -> list[Job]:
     async with database.transaction() as tx:
-        return list(await tx.creations.expired(limit, again_after_s=again_after_s))
+        return list(await tx.jobs.expired(limit, again_after_s=again_after_s))
 
 
-async def test_a_run_is_taken_and_counted(database: DatabaseService, creation: Creation) -> None:
+async def test_a_run_is_taken_and_counted(database: DatabaseService, creation: Job) -> None:
     taken = await acquire(database, creation, "a")
     assert taken is not None
     assert (taken.state, taken.attempt, taken.lease_owner, taken.enqueued_at) == ("running", 1, "a", None)
@@ -53,7 +51,7 @@ async def test_a_run_is_taken_and_counted(database: DatabaseService, creation: C
     assert await acquire(database, creation, "a") is None
 
 
-async def test_a_run_whose_lease_ended_is_taken_over(database: DatabaseService, creation: Creation) -> None:
+async def test_a_run_whose_lease_ended_is_taken_over(database: DatabaseService, creation: Job) -> None:
     first = await acquire(database, creation, "a", lease_s=0)
     second = await acquire(database, creation, "b")
     assert first is not None
@@ -61,7 +59,7 @@ async def test_a_run_whose_lease_ended_is_taken_over(database: DatabaseService, 
     assert (second.attempt, second.lease_owner, second.started_at) == (2, "b", first.started_at)
 
 
-async def test_of_many_workers_one_takes_the_run(database: DatabaseService, creation: Creation) -> None:
+async def test_of_many_workers_one_takes_the_run(database: DatabaseService, creation: Job) -> None:
     for turn in range(1, 6):
         results = await asyncio.gather(*(acquire(database, creation, f"{turn}-{n}") for n in range(15)))
         (winner,) = [row for row in results if row is not None]
@@ -70,41 +68,41 @@ async def test_of_many_workers_one_takes_the_run(database: DatabaseService, crea
         await end_lease(database, creation)
 
 
-async def test_nobody_takes_a_run_that_has_ended_or_never_was(database: DatabaseService, creation: Creation) -> None:
+async def test_nobody_takes_a_run_that_has_ended_or_never_was(database: DatabaseService, creation: Job) -> None:
     await acquire(database, creation, "a")
     async with database.transaction() as tx:
-        await tx.creations.finish(creation.id, "a", CreationState.FAILED)
-        assert await tx.creations.acquire_lease(creation.id, "b", LEASE_S) is None
-        assert await tx.creations.acquire_lease(new_id(), "b", LEASE_S) is None
+        await tx.jobs.finish(creation.id, "a", JobState.FAILED)
+        assert await tx.jobs.acquire_lease(creation.id, "b", LEASE_S) is None
+        assert await tx.jobs.acquire_lease(new_id(), "b", LEASE_S) is None
 
 
-async def test_a_lease_is_renewed_by_its_owner_only(database: DatabaseService, creation: Creation) -> None:
+async def test_a_lease_is_renewed_by_its_owner_only(database: DatabaseService, creation: Job) -> None:
     await acquire(database, creation, "a", lease_s=1)
     async with database.transaction() as tx:
-        assert not await tx.creations.renew_lease(creation.id, "b", LEASE_S)
-        assert await tx.creations.renew_lease(creation.id, "a", LEASE_S)
+        assert not await tx.jobs.renew_lease(creation.id, "b", LEASE_S)
+        assert await tx.jobs.renew_lease(creation.id, "a", LEASE_S)
     until = (await now_of(database, creation)).lease_until
     assert until is not None
     assert (until - datetime.now(UTC)).total_seconds() > LEASE_S - 10
 
 
 async def test_a_late_renewal_succeeds_until_somebody_else_took_the_run(
-    database: DatabaseService, creation: Creation
+    database: DatabaseService, creation: Job
 ) -> None:
     await acquire(database, creation, "a", lease_s=0)
     async with database.transaction() as tx:
-        assert await tx.creations.renew_lease(creation.id, "a", LEASE_S)
-        await tx.creations.append_events(creation.id, "a", [], checkpoint={})
+        assert await tx.jobs.renew_lease(creation.id, "a", LEASE_S)
+        await tx.jobs.append_events(creation.id, "a", [], checkpoint={})
     await end_lease(database, creation)
     await acquire(database, creation, "b")
     async with database.transaction() as tx:
-        assert not await tx.creations.renew_lease(creation.id, "a", LEASE_S)
+        assert not await tx.jobs.renew_lease(creation.id, "a", LEASE_S)
 
 
-async def test_a_renewal_and_a_takeover_at_once_leave_one_owner(database: DatabaseService, creation: Creation) -> None:
+async def test_a_renewal_and_a_takeover_at_once_leave_one_owner(database: DatabaseService, creation: Job) -> None:
     async def renew() -> bool:
         async with database.transaction() as tx:
-            return await tx.creations.renew_lease(creation.id, "a", LEASE_S)
+            return await tx.jobs.renew_lease(creation.id, "a", LEASE_S)
 
     await acquire(database, creation, "a")
     for turn in range(10):
@@ -116,27 +114,27 @@ async def test_a_renewal_and_a_takeover_at_once_leave_one_owner(database: Databa
             assert await acquire(database, creation, "a") is not None
 
 
-async def test_a_run_given_back_is_handed_out_at_once(database: DatabaseService, creation: Creation) -> None:
+async def test_a_run_given_back_is_handed_out_at_once(database: DatabaseService, creation: Job) -> None:
     await acquire(database, creation, "a")
     async with database.transaction() as tx:
-        assert not await tx.creations.release_lease(creation.id, "b")
-        assert await tx.creations.release_lease(creation.id, "a")
+        assert not await tx.jobs.release_lease(creation.id, "b")
+        assert await tx.jobs.release_lease(creation.id, "a")
     assert (await now_of(database, creation)).state == "queued"
     assert [row.id for row in await expired(database)] == [creation.id]
 
 
-async def test_a_waiting_run_is_not_handed_out(database: DatabaseService, creation: Creation) -> None:
+async def test_a_waiting_run_is_not_handed_out(database: DatabaseService, creation: Job) -> None:
     await acquire(database, creation, "a")
     async with database.transaction() as tx:
-        await tx.creations.release_lease(creation.id, "a", state=CreationState.WAITING)
+        await tx.jobs.release_lease(creation.id, "a", state=JobState.WAITING)
     assert await expired(database, again_after_s=0) == []
     assert (await now_of(database, creation)).state == "waiting"
     async with database.transaction() as tx:
         with pytest.raises(ValueError, match="queued, waiting or paused"):
-            await tx.creations.release_lease(creation.id, "a", state=CreationState.READY)
+            await tx.jobs.release_lease(creation.id, "a", state=JobState.DONE)
 
 
-async def test_the_reaper_hands_out_each_run_once_in_a_while(database: DatabaseService, creation: Creation) -> None:
+async def test_the_reaper_hands_out_each_run_once_in_a_while(database: DatabaseService, creation: Job) -> None:
     assert await expired(database) == [], "it stands in the queue"
     assert len(await expired(database, again_after_s=0)) == 1, "its delivery was lost"
     await acquire(database, creation, "a")
@@ -149,41 +147,41 @@ async def test_the_reaper_hands_out_each_run_once_in_a_while(database: DatabaseS
 async def test_reapers_that_ask_at_once_share_the_runs(database: DatabaseService, container: Container) -> None:
     async with database.transaction() as tx:
         for _ in range(20):
-            row = Creation(endpoint_id=container.endpoint_id, container_id=container.id, userid="root@pam")
-            await tx.creations.add(row)
-        await tx.session.execute(text("UPDATE creation SET enqueued_at = NULL"))
+            row = Job.about(container, CREATE_KIND, step="creating", locks_guest=False, userid="root@pam")
+            await tx.jobs.add(row)
+        await tx.session.execute(text("UPDATE job SET enqueued_at = NULL"))
     shares = await asyncio.gather(*(expired(database, limit=4) for _ in range(8)))
     handed_out = [row.id for share in shares for row in share]
     assert len(handed_out) == len(set(handed_out))
     assert all(len(share) <= 4 for share in shares)
     async with database.transaction() as tx:
-        rest = await tx.creations.expired(20)
+        rest = await tx.jobs.expired(20)
     assert len(handed_out) + len(rest) == 20
     assert list(rest) == sorted(rest, key=lambda row: row.created_at)
 
 
-async def _checkpoint(tx: Transaction, creation: Creation) -> None:
-    await tx.creations.append_events(creation.id, "a", [], checkpoint={"done": ["late"]})
+async def _checkpoint(tx: Transaction, creation: Job) -> None:
+    await tx.jobs.append_events(creation.id, "a", [], checkpoint={"done": ["late"]})
 
 
-async def _append(tx: Transaction, creation: Creation) -> None:
-    await tx.creations.append_events(creation.id, "a", [LINE])
+async def _append(tx: Transaction, creation: Job) -> None:
+    await tx.jobs.append_events(creation.id, "a", [LINE])
 
 
-async def _append_nothing(tx: Transaction, creation: Creation) -> None:
-    await tx.creations.append_events(creation.id, "a", [])
+async def _append_nothing(tx: Transaction, creation: Job) -> None:
+    await tx.jobs.append_events(creation.id, "a", [])
 
 
-async def _finish(tx: Transaction, creation: Creation) -> None:
-    await tx.creations.finish(creation.id, "a", CreationState.READY)
+async def _finish(tx: Transaction, creation: Job) -> None:
+    await tx.jobs.finish(creation.id, "a", JobState.DONE)
 
 
 FENCED = [_checkpoint, _append, _append_nothing, _finish]
 
 
 @pytest.mark.parametrize("lost", ["never held", "ended", "taken over", "given back", "session ended", "finished"])
-async def test_a_former_owner_changes_nothing(database: DatabaseService, creation: Creation, lost: str) -> None:
-    async def late(act: Callable[[Transaction, Creation], Awaitable[None]]) -> None:
+async def test_a_former_owner_changes_nothing(database: DatabaseService, creation: Job, lost: str) -> None:
+    async def late(act: Callable[[Transaction, Job], Awaitable[None]]) -> None:
         async with database.transaction() as tx:
             await act(tx, creation)
 
@@ -198,25 +196,25 @@ async def test_a_former_owner_changes_nothing(database: DatabaseService, creatio
     assert await told_of(database, creation) == told
 
 
-async def told_of(database: DatabaseService, creation: Creation) -> list[str]:
+async def told_of(database: DatabaseService, creation: Job) -> list[str]:
     async with database.transaction() as tx:
-        return [event.message for event in await tx.creations.events_after(creation.id, 0)]
+        return [event.message for event in await tx.jobs.events_after(creation.id, 0)]
 
 
-async def lose(database: DatabaseService, creation: Creation, how: str) -> None:
+async def lose(database: DatabaseService, creation: Job, how: str) -> None:
     """``a`` holds the run, and then not any more."""
     session = new_id()
     async with database.transaction() as tx:
         signed_in = {"session_id": session, "signed_in_at": datetime.now(UTC)}
-        await tx.creations.set_ticket(creation.id, JobTicket("t", "c"), **signed_in)  # type: ignore[arg-type]
+        await tx.jobs.set_ticket(creation.id, JobTicket("t", "c"), **signed_in)  # type: ignore[arg-type]
         if how != "never held":
-            assert await tx.creations.acquire_lease(creation.id, "a", LEASE_S)
+            assert await tx.jobs.acquire_lease(creation.id, "a", LEASE_S)
         if how == "given back":
-            await tx.creations.release_lease(creation.id, "a")
+            await tx.jobs.release_lease(creation.id, "a")
         if how == "session ended":
-            await tx.creations.wipe_tickets_of_session(session)
+            await tx.jobs.wipe_tickets_of_session(session)
         if how == "finished":
-            await tx.creations.finish(creation.id, "a", CreationState.CANCELLED)
+            await tx.jobs.finish(creation.id, "a", JobState.CANCELLED)
     if how in {"ended", "taken over"}:
         await end_lease(database, creation)
     if how == "taken over":
@@ -226,35 +224,33 @@ async def lose(database: DatabaseService, creation: Creation, how: str) -> None:
 @pytest.mark.parametrize(("lease_left_s", "taken_over_with"), [(0, [3]), (LEASE_S, None)])
 async def test_a_takeover_waits_for_a_late_owner_and_sees_what_it_did(
     database: DatabaseService,
-    creation: Creation,
+    creation: Job,
     lock_awaited: Callable[[], Awaitable[None]],
     lease_left_s: int,
     taken_over_with: list[int] | None,
 ) -> None:
     async def take_over() -> list[int] | None:
         async with database.transaction() as tx:
-            if await tx.creations.acquire_lease(creation.id, "b", LEASE_S) is None:
+            if await tx.jobs.acquire_lease(creation.id, "b", LEASE_S) is None:
                 return None
-            return [row.seq for row in await tx.creations.append_events(creation.id, "b", [LINE])]
+            return [row.seq for row in await tx.jobs.append_events(creation.id, "b", [LINE])]
 
     await acquire(database, creation, "a", lease_s=0)
     async with database.transaction() as tx:
-        assert await tx.creations.renew_lease(creation.id, "a", LEASE_S)
-        rows = await tx.creations.append_events(creation.id, "a", [LINE, LINE])
-        assert await tx.creations.renew_lease(creation.id, "a", lease_left_s)
+        assert await tx.jobs.renew_lease(creation.id, "a", LEASE_S)
+        rows = await tx.jobs.append_events(creation.id, "a", [LINE, LINE])
+        assert await tx.jobs.renew_lease(creation.id, "a", lease_left_s)
         late = asyncio.create_task(take_over())
         await lock_awaited()
     assert [row.seq for row in rows] == [1, 2]
     assert await late == taken_over_with
 
 
-async def test_writes_of_one_owner_at_once_leave_no_gap_and_no_double(
-    database: DatabaseService, creation: Creation
-) -> None:
+async def test_writes_of_one_owner_at_once_leave_no_gap_and_no_double(database: DatabaseService, creation: Job) -> None:
     async def write(lines: int) -> list[tuple[int, int]]:
         async with database.transaction() as tx:
             event = NewEvent(EventType.LOG, Phase.SYNCING, 70, "x\n" * lines, lines=lines)
-            return [(row.seq, row.lines) for row in await tx.creations.append_events(creation.id, "a", [event, LINE])]
+            return [(row.seq, row.lines) for row in await tx.jobs.append_events(creation.id, "a", [event, LINE])]
 
     await acquire(database, creation, "a")
     written = await asyncio.gather(*(write(lines) for lines in range(1, 16)))
@@ -263,7 +259,7 @@ async def test_writes_of_one_owner_at_once_leave_no_gap_and_no_double(
 
 
 async def test_a_former_owner_that_keeps_writing_is_cut_off_at_the_takeover(
-    database: DatabaseService, creation: Creation
+    database: DatabaseService, creation: Job
 ) -> None:
     started, refused = asyncio.Event(), 0
 
@@ -272,9 +268,7 @@ async def test_a_former_owner_that_keeps_writing_is_cut_off_at_the_takeover(
         for _ in range(times):
             try:
                 async with database.transaction() as tx:
-                    await tx.creations.append_events(
-                        creation.id, owner, [NewEvent(EventType.LOG, Phase.SYNCING, 70, owner)]
-                    )
+                    await tx.jobs.append_events(creation.id, owner, [NewEvent(EventType.LOG, Phase.SYNCING, 70, owner)])
             except ConflictError:
                 refused += 1
             started.set()
@@ -288,7 +282,7 @@ async def test_a_former_owner_that_keeps_writing_is_cut_off_at_the_takeover(
     await acquire(database, creation, "a")
     await asyncio.gather(*(write("a", 15) for _ in range(4)), take_over())
     async with database.transaction() as tx:
-        rows = await tx.creations.events_after(creation.id, 0)
+        rows = await tx.jobs.events_after(creation.id, 0)
     owners = "".join(row.message for row in rows)
     assert owners == "a" * owners.count("a") + "b" * 10
     assert [row.seq for row in rows] == list(range(1, len(rows) + 1))

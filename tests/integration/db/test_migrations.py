@@ -104,7 +104,7 @@ def test_models_and_migrations_agree(empty_database_url: str, database_url: str)
         "ALTER TABLE container ALTER address DROP NOT NULL",
         "ALTER TABLE container ALTER address SET DEFAULT ''",
         "ALTER TABLE container DROP CONSTRAINT fk_container_endpoint_id_proxmox_node",
-        "DROP INDEX ix_creation_session_id",
+        "DROP INDEX ix_job_session_id",
         "ALTER INDEX uq_container_endpoint_vmid_existing RENAME TO other",
         "DROP INDEX uq_proxmox_node_default; CREATE UNIQUE INDEX uq_proxmox_node_default ON proxmox_node (is_default)",
         "DROP TABLE preset",
@@ -128,7 +128,7 @@ def test_processes_that_start_together_migrate_once(empty_database_url: str) -> 
 
 def test_a_migration_does_not_wait_for_a_locked_table_for_ever(database_url: str) -> None:
     with psycopg.connect(database_url) as other:
-        other.execute("LOCK TABLE preset IN ACCESS SHARE MODE")
+        other.execute("LOCK TABLE job IN ACCESS SHARE MODE")
         with pytest.raises(ServiceUnavailableError) as caught:
             migrate.downgrade(database_url, "-1")
     assert caught.value.retryable

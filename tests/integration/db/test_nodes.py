@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from lxc_dashboard.db.database import DatabaseService
-from lxc_dashboard.db.models import Container, Creation, CreationBatch, ProxmoxNode, new_id
+from lxc_dashboard.db.models import Container, CreationBatch, Job, ProxmoxNode, new_id
 from lxc_dashboard.db.repositories.nodes import NodeSecrets
 from lxc_dashboard.errors import ConflictError, InvalidInputError, NotFoundError, TamperedError
 
@@ -130,7 +130,7 @@ async def test_a_race_for_the_default_leaves_one(database: DatabaseService) -> N
 
 
 async def test_an_endpoint_in_use_stays_and_its_users_are_named(
-    database: DatabaseService, endpoint: ProxmoxNode, creation: Creation
+    database: DatabaseService, endpoint: ProxmoxNode, creation: Job
 ) -> None:
     async with database.transaction() as tx:
         for vmid in range(102, 106):
@@ -142,27 +142,27 @@ async def test_an_endpoint_in_use_stays_and_its_users_are_named(
 
 
 async def test_an_endpoint_goes_with_what_is_remembered_of_deleted_containers(
-    database: DatabaseService, endpoint: ProxmoxNode, creation: Creation
+    database: DatabaseService, endpoint: ProxmoxNode, creation: Job
 ) -> None:
     async with database.transaction() as tx:
-        await tx.containers.add_event(creation.container_id, "created", "Created CT 101")
-        await tx.containers.mark_deleted(creation.container_id)
+        await tx.containers.add_event(creation.own_container_id, "created", "Created CT 101")
+        await tx.containers.mark_deleted(creation.own_container_id)
     async with database.transaction() as tx:
         await tx.nodes.delete(endpoint.id)
     async with database.transaction() as tx:
         assert await tx.nodes.list() == []
         with pytest.raises(NotFoundError):
-            await tx.creations.get(creation.id)
+            await tx.jobs.get(creation.id)
 
 
 async def test_an_endpoint_goes_with_the_batches_that_were_asked_for_at_it(
-    database: DatabaseService, endpoint: ProxmoxNode, creation: Creation
+    database: DatabaseService, endpoint: ProxmoxNode, creation: Job
 ) -> None:
     batch = CreationBatch(endpoint_id=endpoint.id, userid="ann@pve", pattern="web-{01..20}")
     async with database.transaction() as tx:
         await tx.batches.add(batch)
-        (await tx.creations.get(creation.id)).batch_id = batch.id
-        await tx.containers.mark_deleted(creation.container_id)
+        (await tx.jobs.get(creation.id)).batch_id = batch.id
+        await tx.containers.mark_deleted(creation.own_container_id)
     async with database.transaction() as tx:
         await tx.nodes.delete(endpoint.id)
     async with database.transaction() as tx:

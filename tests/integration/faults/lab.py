@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 
 import asyncssh
 
-from lxc_dashboard.db.models import Creation, CreationState, EventType
+from lxc_dashboard.db.models import EventType, Job, JobState
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.sandbox.directory import Token
 from lxc_dashboard.sandbox.node import SandboxNode
@@ -41,7 +41,7 @@ FIRST_VMID = 5001
 
 
 @dataclass(frozen=True)
-class Job:
+class AskedJob:
     """A creation that was asked for."""
 
     id: UUID
@@ -103,10 +103,10 @@ class Lab:
         self,
         template: str = "steps",
         vmid: int | None = None,
-        creation_id: UUID | None = None,
+        job_id: UUID | None = None,
         *,
         caller: Session | None = None,
-    ) -> Job:
+    ) -> AskedJob:
         """The vmid is chosen here, so that a gate can stand before anybody comes to it."""
         vmid = vmid or self.next_vmid()
         hostname = f"ct-{vmid}"
@@ -120,11 +120,9 @@ class Lab:
             memory_mib=256,
             revision_id=self.revisions[template],
         )
-        return Job(
-            await service.request(self.rt, caller or self.session, spec, creation_id=creation_id), vmid, hostname
-        )
+        return AskedJob(await service.request(self.rt, caller or self.session, spec, job_id=job_id), vmid, hostname)
 
-    async def request_held(self, template: str, moment: str) -> tuple[Job, Gate]:
+    async def request_held(self, template: str, moment: str) -> tuple[AskedJob, Gate]:
         """A job that PVE has begun to ``create`` or ``start`` the guest of, and holds until the gate opens."""
         await self.need_worker()
         vmid = self.next_vmid()
@@ -133,7 +131,7 @@ class Lab:
         await self.until(gate.reached.is_set, f"PVE is about to {moment} it")
         return job, gate
 
-    async def in_the_first_script(self) -> Job:
+    async def in_the_first_script(self) -> AskedJob:
         """A job of the template ``waits`` whose first script has printed its first lines and waits."""
         job = await self.request("waits")
         await self.until_said(job, "installing")
@@ -141,23 +139,23 @@ class Lab:
         await self.until_said(job, f"first line {templates.LINES}")
         return job
 
-    async def row(self, job: Job) -> Creation:
+    async def row(self, job: AskedJob) -> Job:
         async with self.rt.db.transaction() as tx:
-            return await tx.creations.get(job.id)
+            return await tx.jobs.get(job.id)
 
-    async def state(self, job: Job) -> CreationState:
-        return CreationState((await self.row(job)).state)
+    async def state(self, job: AskedJob) -> JobState:
+        return JobState((await self.row(job)).state)
 
-    async def events(self, job: Job) -> list[ProgressEvent]:
+    async def events(self, job: AskedJob) -> list[ProgressEvent]:
         async with self.rt.db.transaction() as tx:
-            return [of_row(row) for row in await tx.creations.events_after(job.id, 0, 100_000)]
+            return [of_row(row) for row in await tx.jobs.events_after(job.id, 0, 100_000)]
 
-    async def told(self, job: Job, script: str) -> list[str]:
+    async def told(self, job: AskedJob, script: str) -> list[str]:
         """The lines of output of one step, as they are stored."""
         found = [event for event in await self.events(job) if event.type is EventType.LOG and event.script == script]
         return [line for event in found for line in event.message.split("\n")]
 
-    async def has_said(self, job: Job, text: str) -> bool:
+    async def has_said(self, job: AskedJob, text: str) -> bool:
         return any(text in event.message for event in await self.events(job))
 
     # ------------------------------------------------------------ conditions
@@ -178,10 +176,10 @@ class Lab:
             said = "\n".join(worker.said()[-4000:] for worker in self.workers[-2:])
             raise AssertionError(f"not within {within_s:.0f} s: {what}\n{said}") from None
 
-    async def until_said(self, job: Job, text: str) -> None:
+    async def until_said(self, job: AskedJob, text: str) -> None:
         await self.until(lambda: self.has_said(job, text), f"{job.hostname} said {text!r}")
 
-    async def until_state(self, job: Job, state: CreationState, *, within_s: float = DEADLINE_S) -> None:
+    async def until_state(self, job: AskedJob, state: JobState, *, within_s: float = DEADLINE_S) -> None:
         async def reached() -> bool:
             return await self.state(job) is state
 
@@ -192,7 +190,7 @@ class Lab:
             lines = [f"{event.seq} {event.type.value} {event.message[-200:]}" for event in events[-20:]]
             raise AssertionError("\n".join([str(error), row.state, str(row.error), *lines])) from None
 
-    async def until_taken_again(self, job: Job, attempt: int, *, within_s: float = DEADLINE_S) -> None:
+    async def until_taken_again(self, job: AskedJob, attempt: int, *, within_s: float = DEADLINE_S) -> None:
         async def taken() -> bool:
             return (await self.row(job)).attempt >= attempt
 
@@ -200,7 +198,7 @@ class Lab:
 
     # -------------------------------------------------------------- the guest
 
-    async def in_guest(self, job: Job, script: str) -> str:
+    async def in_guest(self, job: AskedJob, script: str) -> str:
         """What a command prints in the guest, by a connection of our own through the SSH door."""
         where = f"[127.0.0.1]:{self.sandbox.ssh_port} {self.sandbox.ssh_host_key}\n"
         async with asyncssh.connect(
@@ -215,11 +213,11 @@ class Lab:
             result = await connection.run(command, check=True)
         return str(result.stdout)
 
-    async def go(self, job: Job, *steps: str) -> None:
+    async def go(self, job: AskedJob, *steps: str) -> None:
         """Let the waiting steps of the template ``waits`` go on."""
         await self.in_guest(job, f"touch {shlex.join(f'/root/go.{step}' for step in steps)}")
 
-    async def until_over(self, job: Job, step: str) -> None:
+    async def until_over(self, job: AskedJob, step: str) -> None:
         """Until the step has done all its work in the guest, whether or not anybody watched."""
 
         async def over() -> bool:
@@ -227,7 +225,7 @@ class Lab:
 
         await self.until(over, f"{step} of {job.hostname} is over")
 
-    async def is_alive(self, job: Job) -> bool:
+    async def is_alive(self, job: AskedJob) -> bool:
         """Whether any process of the template ``stubborn`` lives."""
         return await self.in_guest(job, 'kill -0 -"$(cat /root/group)" 2>/dev/null && echo alive || :') == "alive\n"
 
@@ -237,22 +235,22 @@ class Lab:
         """The vmids of this name in PVE."""
         return [guest.vmid for guest in self.sandbox.api.cts if guest.config.get("hostname") == hostname]
 
-    def exists(self, job: Job) -> bool:
+    def exists(self, job: AskedJob) -> bool:
         """Whether PVE has anything of this vmid, be it no more than a lock."""
         return self.sandbox.api.cts.get(job.vmid) is not None
 
-    def tasks_of(self, job: Job, kind: str) -> list[dict[str, Any]]:
+    def tasks_of(self, job: AskedJob, kind: str) -> list[dict[str, Any]]:
         """What PVE's task list says of this guest."""
         return [task for task in self.sandbox.api.tasklog if (task["type"], task["id"]) == (kind, str(job.vmid))]
 
-    async def check_nothing_lost_or_repeated(self, job: Job) -> None:
+    async def check_nothing_lost_or_repeated(self, job: AskedJob) -> None:
         """One container; every step ran once; every line and event is there once; nothing is held any more."""
-        assert await self.state(job) is CreationState.READY
+        assert await self.state(job) is JobState.DONE
         await self.check_guest(job)
         await self.check_events(job)
         await self.check_nothing_held(job)
 
-    async def check_guest(self, job: Job) -> None:
+    async def check_guest(self, job: AskedJob) -> None:
         assert self.containers_named(job.hostname) == [job.vmid]
         assert [task["exitstatus"].partition(":")[0] for task in self.tasks_of(job, "vzcreate")] in (
             ["OK"],
@@ -263,7 +261,7 @@ class Lab:
         assert await self.in_guest(job, "cat /etc/notice.txt /opt/late/late.txt") == "notice\nlate\n"
         assert await self.in_guest(job, "ls -d /var/lib/lxc-dashboard 2>/dev/null || :") == ""
 
-    async def check_events(self, job: Job) -> None:
+    async def check_events(self, job: AskedJob) -> None:
         for step, script in (("tool", "custom-tool"), ("first", "10-first.sh"), ("second", "20-second.sh")):
             printed = (await self.in_guest(job, f"cat /root/said.{step}")).removesuffix("\n").split("\n")
             told = await self.told(job, script)
@@ -272,7 +270,7 @@ class Lab:
         assert await self.told(job, "") == [line for task in tasks for line in task["log"]]
         await self.check_told_once(job, EventType.COMPLETE)
 
-    async def check_told_once(self, job: Job, end: EventType) -> None:
+    async def check_told_once(self, job: AskedJob, end: EventType) -> None:
         """Numbers without a gap, no step twice, no way back, and one ``end``."""
         events = await self.events(job)
         numbers = [number for event in events for number in range(event.seq, event.seq + event.lines)]
@@ -284,7 +282,7 @@ class Lab:
         ends = [event.type for event in events if event.type in {EventType.COMPLETE, EventType.ERROR}]
         assert ends == [end]
 
-    async def check_nothing_held(self, job: Job) -> None:
+    async def check_nothing_held(self, job: AskedJob) -> None:
         row = await self.row(job)
         assert (row.lease_owner, row.lease_until, row.ticket_enc, row.enqueued_at) == (None, None, None, None)
         assert await self.rt.bus.lease_holder(f"guest-lock:{row.endpoint_id}:{job.vmid}") == ""

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from lxc_dashboard.db.models import CreationState
+from lxc_dashboard.db.models import JobState
 from lxc_dashboard.services.creation.lease import RENEW_EVERY_S
 from tests.e2e.stack import Child
-from tests.integration.faults.lab import RECOVERY_S, Job, Lab
+from tests.integration.faults.lab import RECOVERY_S, AskedJob, Lab
 from tests.integration.faults.test_two_workers import times_said
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400)]
@@ -24,7 +24,7 @@ async def start_worker(lab: Lab, off_by_s: int) -> Child:
     return worker
 
 
-async def until_kept(lab: Lab, job: Job) -> None:
+async def until_kept(lab: Lab, job: AskedJob) -> None:
     """Longer than from one turn of the reaper to the next, the job's worker has renewed its lease."""
 
     async def lease_until() -> datetime:
@@ -52,7 +52,7 @@ async def test_a_run_goes_from_one_worker_to_the_next_by_their_deaths_and_not_by
         await lab.until_taken_again(job, attempt, within_s=RECOVERY_S)
         worker = successor
     await lab.go(job, "first", "second")
-    await lab.until_state(job, CreationState.READY)
+    await lab.until_state(job, JobState.DONE)
     await lab.check_nothing_lost_or_repeated(job)
     said = "\n".join(each.said() for each in lab.workers)
     assert [words for words in NEVER_SAID if words in said] == []

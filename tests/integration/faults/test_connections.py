@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from lxc_dashboard.db.models import CreationState
+from lxc_dashboard.db.models import JobState
 from lxc_dashboard.sandbox.ssh import SshDoor
 from tests.integration.faults.gates import CREATE
-from tests.integration.faults.lab import Job, Lab
+from tests.integration.faults.lab import AskedJob, Lab
 from tests.integration.faults.templates import LINES
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -30,9 +30,9 @@ async def for_a_while(lab: Lab) -> None:
     await lab.until(lambda: loop.time() >= back_at, "it was away long enough")
 
 
-async def finish(lab: Lab, job: Job) -> None:
+async def finish(lab: Lab, job: AskedJob) -> None:
     await lab.go(job, "tool", "first", "second")
-    await lab.until_state(job, CreationState.READY)
+    await lab.until_state(job, JobState.DONE)
     await lab.check_nothing_lost_or_repeated(job)
 
 
@@ -83,7 +83,7 @@ async def test_an_api_that_is_away_while_pve_creates_the_container_is_waited_for
     gate.open()
     await for_a_while(lab)
     lab.sandbox.drop(0.0)
-    await lab.until_state(job, CreationState.READY)
+    await lab.until_state(job, JobState.DONE)
     await lab.check_nothing_lost_or_repeated(job)
 
 
@@ -94,7 +94,7 @@ async def test_an_answer_that_is_lost_after_it_took_effect_makes_no_second_task(
     await lab.need_worker()
     lab.sandbox.lose_write(suffix, before=False)
     job = await lab.request()
-    await lab.until_state(job, CreationState.READY)
+    await lab.until_state(job, JobState.DONE)
     assert lab.sandbox.faults.writes == []
     assert len(lab.tasks_of(job, kind)) == 1
     await lab.check_nothing_lost_or_repeated(job)

@@ -6,21 +6,21 @@ import asyncio
 
 import pytest
 
-from lxc_dashboard.db.models import CreationState, EventType
+from lxc_dashboard.db.models import EventType, JobState
 from lxc_dashboard.services.creation import service
 from tests.integration.faults.gates import CREATE
-from tests.integration.faults.lab import Job, Lab
+from tests.integration.faults.lab import AskedJob, Lab
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CANCELLED_WITHIN_S = 15.0
 
 
-async def cancel(lab: Lab, job: Job) -> None:
+async def cancel(lab: Lab, job: AskedJob) -> None:
     """Cancelled within its time, nothing held, and PVE has what the job says."""
     async with asyncio.timeout(CANCELLED_WITHIN_S):
         await service.cancel(lab.rt, lab.session, job.id)
-        await lab.until_state(job, CreationState.CANCELLED)
+        await lab.until_state(job, JobState.CANCELLED)
     row = await lab.row(job)
     assert lab.exists(job) == row.error["remains"]
     assert [task for task in lab.sandbox.api.tasklog if task["status"] == "running"] == []
@@ -69,19 +69,19 @@ async def test_a_cancelled_vmid_is_free_for_the_next_container(lab: Lab) -> None
     await service.destroy(lab.rt, lab.session, given_up.id)
     assert not lab.exists(given_up)
     job = await lab.request(vmid=given_up.vmid)
-    await lab.until_state(job, CreationState.READY)
+    await lab.until_state(job, JobState.DONE)
 
 
-async def wait_for_sign_in(lab: Lab, job: Job) -> None:
-    await lab.until_state(job, CreationState.WAITING)
+async def wait_for_sign_in(lab: Lab, job: AskedJob) -> None:
+    await lab.until_state(job, JobState.WAITING)
     row = await lab.row(job)
     assert (row.lease_owner, row.lease_until) == (None, None)
 
 
-async def go_on_after_sign_in(lab: Lab, job: Job) -> None:
+async def go_on_after_sign_in(lab: Lab, job: AskedJob) -> None:
     session = await lab.sign_in()
     assert await service.resume_after_sign_in(lab.rt, session) == 1
-    await lab.until_state(job, CreationState.READY)
+    await lab.until_state(job, JobState.DONE)
     await lab.check_nothing_lost_or_repeated(job)
 
 

@@ -12,9 +12,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from lxc_dashboard.db.models import CreationState
+from lxc_dashboard.db.models import JobState
 from tests.integration.faults.gates import Gate
-from tests.integration.faults.lab import Job, Lab
+from tests.integration.faults.lab import AskedJob, Lab
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400)]
 
@@ -38,7 +38,7 @@ async def slow_node(lab: Lab) -> AsyncIterator[None]:
         door.latency_s = 0
 
 
-async def held_at(lab: Lab, words: str) -> tuple[Job, Gate]:
+async def held_at(lab: Lab, words: str) -> tuple[AskedJob, Gate]:
     """A creation whose next command in the guest is held."""
     vmid = lab.next_vmid()
     gate = lab.gates.hold(vmid, words)
@@ -47,13 +47,13 @@ async def held_at(lab: Lab, words: str) -> tuple[Job, Gate]:
     return job, gate
 
 
-async def installing(lab: Lab) -> Job:
+async def installing(lab: Lab) -> AskedJob:
     job = await lab.request("waits")
     await lab.until_said(job, "installing")
     return job
 
 
-async def until_said(lab: Lab, job: Job, text: str) -> None:
+async def until_said(lab: Lab, job: AskedJob, text: str) -> None:
     await lab.until(lambda: lab.has_said(job, text), f"{job.hostname} said {text!r}", within_s=PART_WITHIN_S)
 
 
@@ -70,10 +70,10 @@ async def test_a_creation_is_only_slower_where_every_answer_takes_five_seconds(l
             until_said(lab, asked, "PVE started it"),
             until_said(lab, booting, "/etc/notice.txt: written"),
             until_said(lab, syncing, "/opt/late/late.txt: written after the scripts"),
-            lab.until_state(finishing, CreationState.READY, within_s=PART_WITHIN_S),
+            lab.until_state(finishing, JobState.DONE, within_s=PART_WITHIN_S),
         )
-        assert await lab.state(asked) is CreationState.RUNNING
+        assert await lab.state(asked) is JobState.RUNNING
     for job in (asked, booting, syncing, finishing):
-        await lab.until_state(job, CreationState.READY)
+        await lab.until_state(job, JobState.DONE)
         await lab.check_nothing_lost_or_repeated(job)
         assert (await lab.row(job)).attempt == 1

@@ -6,26 +6,26 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lxc_dashboard.db.models import CreationState
+from lxc_dashboard.db.models import JobState
 from lxc_dashboard.services.creation import service
 from tests.integration.faults.gates import CREATE
 
 if TYPE_CHECKING:
-    from tests.integration.faults.lab import Job, Lab
+    from tests.integration.faults.lab import AskedJob, Lab
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 CLOCK_OFF_BY_S = 6 * 3600
 
 
-async def ready(lab: Lab, job: Job) -> None:
-    await lab.until_state(job, CreationState.READY)
+async def ready(lab: Lab, job: AskedJob) -> None:
+    await lab.until_state(job, JobState.DONE)
     await lab.check_nothing_lost_or_repeated(job)
     await lab.check_nothing_held(job)
 
 
-async def ready_after_retry(lab: Lab, job: Job) -> None:
+async def ready_after_retry(lab: Lab, job: AskedJob) -> None:
     await service.retry(lab.rt, lab.session, job.id)
-    await lab.until_state(job, CreationState.READY)
+    await lab.until_state(job, JobState.DONE)
     await lab.check_guest(job)
     await lab.check_nothing_held(job)
     assert lab.containers_named(job.hostname) == [job.vmid]
@@ -59,7 +59,7 @@ async def test_a_restart_of_the_cluster_filesystem_during_a_task_and_a_script_is
     lab.sandbox.filesystem_down()
     await lab.go(job, "tool", "first", "second")
     await lab.until_said(job, "The cluster filesystem of PVE does not answer: trying again")
-    assert await lab.state(job) is CreationState.RUNNING
+    assert await lab.state(job) is JobState.RUNNING
     lab.sandbox.filesystem_down(False)
     await ready(lab, job)
 
@@ -102,7 +102,7 @@ async def test_a_storage_that_fills_up_meanwhile_fails_in_pve_and_goes_on_when_i
         lab.sandbox.fill_storage("local-lvm")
     finally:
         worker.resume()
-    await lab.until_state(job, CreationState.FAILED)
+    await lab.until_state(job, JobState.FAILED)
     assert "local-lvm" in (await lab.row(job)).error["message"]
     assert not lab.exists(job)
     lab.sandbox.empty_storage("local-lvm")

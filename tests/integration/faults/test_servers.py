@@ -11,14 +11,14 @@ import pytest
 import pytest_asyncio
 
 from lxc_dashboard.db import migrate
-from lxc_dashboard.db.models import CreationState
+from lxc_dashboard.db.models import JobState
 from lxc_dashboard.embedded import EmbeddedServices
 from lxc_dashboard.errors import ServiceUnavailableError
 from lxc_dashboard.services.creation.events import ProgressEvent
 from lxc_dashboard.services.creation.follow import follow
 from lxc_dashboard.services.creation.lease import LEASE_S
 from tests.integration.faults.conftest import open_lab
-from tests.integration.faults.lab import RECOVERY_S, Job, Lab
+from tests.integration.faults.lab import RECOVERY_S, AskedJob, Lab
 from tests.integration.faults.templates import LINES
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -53,7 +53,7 @@ async def revive(servers: EmbeddedServices, name: str) -> None:
 
 
 @asynccontextmanager
-async def viewer(lab: Lab, job: Job) -> AsyncIterator[asyncio.Task[list[ProgressEvent]]]:
+async def viewer(lab: Lab, job: AskedJob) -> AsyncIterator[asyncio.Task[list[ProgressEvent]]]:
     """Somebody who watches what happens, from before to the end."""
     seen: list[ProgressEvent] = []
 
@@ -70,7 +70,7 @@ async def viewer(lab: Lab, job: Job) -> AsyncIterator[asyncio.Task[list[Progress
         task.cancel()
 
 
-async def check_viewer(lab: Lab, job: Job, watching: asyncio.Task[list[ProgressEvent]]) -> None:
+async def check_viewer(lab: Lab, job: AskedJob, watching: asyncio.Task[list[ProgressEvent]]) -> None:
     """What was seen is what is stored, each line once and in order."""
     async with asyncio.timeout(RECOVERY_S):
         seen = await watching
@@ -89,12 +89,12 @@ async def test_a_run_goes_on_without_valkey_and_what_a_program_asked_meanwhile_i
     async with viewer(lab, job) as watching:
         kill(servers, VALKEY)
         await lab.go(job, "first", "second")
-        await lab.until_state(job, CreationState.READY)
+        await lab.until_state(job, JobState.DONE)
         with pytest.raises(ServiceUnavailableError):
             await lab.request()  # nobody can say whether that session has ended
         asked = await lab.request(caller=program)
         await revive(servers, VALKEY)
-        await lab.until_state(asked, CreationState.READY, within_s=RECOVERY_S)
+        await lab.until_state(asked, JobState.DONE, within_s=RECOVERY_S)
         await check_viewer(lab, job, watching)
     await lab.check_nothing_lost_or_repeated(job)
     await lab.check_nothing_lost_or_repeated(asked)
@@ -109,7 +109,7 @@ async def test_valkey_comes_back_in_the_middle_of_a_run(lab: Lab, servers: Embed
         await lab.until_said(job, f"second line {LINES}")
         await revive(servers, VALKEY)
         await lab.go(job, "second")
-        await lab.until_state(job, CreationState.READY)
+        await lab.until_state(job, JobState.DONE)
         await check_viewer(lab, job, watching)
     await lab.check_nothing_lost_or_repeated(job)
 
@@ -129,7 +129,7 @@ async def test_what_is_printed_while_postgresql_is_away_is_stored_when_it_is_bac
         await lab.until(lambda: loop.time() >= back_at, "it was away long enough")
         await revive(servers, POSTGRES)
         await lab.go(job, "second")
-        await lab.until_state(job, CreationState.READY, within_s=RECOVERY_S)
+        await lab.until_state(job, JobState.DONE, within_s=RECOVERY_S)
         await check_viewer(lab, job, watching)
     await lab.check_nothing_lost_or_repeated(job)
 
@@ -142,5 +142,5 @@ async def test_both_die_at_once(lab: Lab, servers: EmbeddedServices) -> None:
     await lab.go(job, "first", "second")
     await lab.until_over(job, "first")
     assert sorted(await servers.revive()) == [POSTGRES, VALKEY]
-    await lab.until_state(job, CreationState.READY, within_s=RECOVERY_S)
+    await lab.until_state(job, JobState.DONE, within_s=RECOVERY_S)
     await lab.check_nothing_lost_or_repeated(job)

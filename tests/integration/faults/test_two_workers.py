@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import pytest
 from sqlalchemy import text
 
-from lxc_dashboard.db.models import CreationState, new_id
+from lxc_dashboard.db.models import JobState, new_id
 from lxc_dashboard.services.creation.handing import RUN_TASK
 from tests.e2e.stack import Child
-from tests.integration.faults.lab import Job, Lab
+from tests.integration.faults.lab import AskedJob, Lab
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -30,13 +30,13 @@ async def two_workers(lab: Lab) -> Sequence[Child]:
     return workers
 
 
-async def deliver(lab: Lab, job: Job) -> None:
+async def deliver(lab: Lab, job: AskedJob) -> None:
     """The same message again and again, as a broker may."""
     for _ in range(DELIVERIES):
-        await lab.rt.queue.enqueue(RUN_TASK, creation_id=str(job.id))
+        await lab.rt.queue.enqueue(RUN_TASK, job_id=str(job.id))
 
 
-def times_said(workers: Sequence[Child], job: Job, text: str) -> int:
+def times_said(workers: Sequence[Child], job: AskedJob, text: str) -> int:
     lines = [line for worker in workers for line in worker.said().splitlines()]
     return sum(text in line and str(job.id) in line for line in lines)
 
@@ -59,7 +59,7 @@ async def test_what_is_delivered_again_and_again_is_done_once(lab: Lab) -> None:
     await deliver(lab, job)
     await lab.until(lambda: times_said(workers, job, "creation not taken") >= 2 * DELIVERIES, "all others have left")
     await lab.go(job, "tool", "first", "second")
-    await lab.until_state(job, CreationState.READY)
+    await lab.until_state(job, JobState.DONE)
     await deliver(lab, job)
     await lab.until(lambda: times_said(workers, job, "creation not taken") >= 3 * DELIVERIES, "nothing is left to do")
     assert times_said(workers, job, "creation taken") == (await lab.row(job)).attempt == 1
@@ -78,14 +78,14 @@ async def test_a_worker_that_stood_still_finds_the_creation_with_another_one_and
         former.resume()
     await lab.until(lambda: times_said([former], job, "left to another worker") == 1, "the former one has left")
     await lab.go(job, "first", "second")
-    await lab.until_state(job, CreationState.READY)
+    await lab.until_state(job, JobState.DONE)
     await lab.check_nothing_lost_or_repeated(job)
 
 
 async def test_a_button_that_is_pressed_twice_makes_one_container(lab: Lab) -> None:
     await two_workers(lab)
-    creation_id, vmid = new_id(), lab.next_vmid()
-    first, second = await asyncio.gather(*(lab.request(vmid=vmid, creation_id=creation_id) for _ in range(2)))
+    job_id, vmid = new_id(), lab.next_vmid()
+    first, second = await asyncio.gather(*(lab.request(vmid=vmid, job_id=job_id) for _ in range(2)))
     assert first == second
-    await lab.until_state(first, CreationState.READY)
+    await lab.until_state(first, JobState.DONE)
     await lab.check_nothing_lost_or_repeated(first)

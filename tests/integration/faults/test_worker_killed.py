@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import pytest
 import pytest_asyncio
 
-from lxc_dashboard.db.models import CreationState
+from lxc_dashboard.db.models import JobState
 from lxc_dashboard.guest.base import STATE_FOLDER
 from lxc_dashboard.services.creation import service
 from tests.integration.faults.gates import CREATE, START, Gate
-from tests.integration.faults.lab import RECOVERY_S, Job, Lab
+from tests.integration.faults.lab import RECOVERY_S, AskedJob, Lab
 from tests.integration.faults.templates import LINES
 
 # The first test waits for both rounds: 42 s, and more than twice that where the machine has other work.
@@ -66,7 +66,7 @@ class Killed:
     """A creation at its moment. ``recovered_s``: from the start of the next worker to its end."""
 
     moment: Moment
-    job: Job
+    job: AskedJob
     gate: Gate | None
     recovered_s: float = float("inf")
 
@@ -96,7 +96,7 @@ async def begin(lab: Lab, moment: Moment) -> Killed:
     return killed
 
 
-async def begin_cancelled(lab: Lab) -> Job:
+async def begin_cancelled(lab: Lab) -> AskedJob:
     """A creation that its user gives up while no worker lives."""
     job = await lab.request("stubborn")
     await lab.until_said(job, "begun")
@@ -108,15 +108,17 @@ async def recover(lab: Lab, killed: Killed, from_s: float) -> None:
     if killed.moment.late:
         await lab.until_taken_again(killed.job, 2)
         await killed.release(lab)
-    await lab.until_state(killed.job, CreationState.READY)
+    await lab.until_state(killed.job, JobState.DONE)
     killed.recovered_s = loop.time() - from_s
 
 
 # By moment; the creation that was cancelled, and how long its end took.
-Recovered = tuple[Mapping[str, Killed], Job, float]
+Recovered = tuple[Mapping[str, Killed], AskedJob, float]
 
 
-async def kill_and_recover(lab: Lab, moments: Sequence[Moment], given_up: Job | None) -> tuple[list[Killed], float]:
+async def kill_and_recover(
+    lab: Lab, moments: Sequence[Moment], given_up: AskedJob | None
+) -> tuple[list[Killed], float]:
     """The moments' creations after their recovery, and how long the end of ``given_up`` took."""
     worker = await lab.need_worker()
     found = await asyncio.gather(*(begin(lab, moment) for moment in moments))
@@ -129,7 +131,7 @@ async def kill_and_recover(lab: Lab, moments: Sequence[Moment], given_up: Job | 
     lab.start_worker()
     ending = asyncio.gather(*(recover(lab, killed, returned_s) for killed in found), return_exceptions=True)
     if given_up:
-        await lab.until_state(given_up, CreationState.CANCELLED)
+        await lab.until_state(given_up, JobState.CANCELLED)
     cancelled_s = loop.time() - returned_s
     await ending
     return found, cancelled_s
@@ -150,7 +152,7 @@ async def test_the_next_worker_makes_it_ready_and_nothing_is_lost_or_repeated(
     lab: Lab, all_killed: Recovered, moment: str
 ) -> None:
     killed = all_killed[0][moment]
-    await lab.until_state(killed.job, CreationState.READY, within_s=10)
+    await lab.until_state(killed.job, JobState.DONE, within_s=10)
     assert killed.recovered_s < RECOVERY_S
     await lab.check_nothing_lost_or_repeated(killed.job)
 

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from msgspec import structs
 
-from lxc_dashboard.db.models import Container, Creation, CreationState, Lifecycle, now
+from lxc_dashboard.db.models import CREATE_KIND, Container, Job, JobState, Lifecycle, now
 from lxc_dashboard.errors import NotFoundError
 from lxc_dashboard.proxmox.client import ProxmoxClient
 from lxc_dashboard.runtime import Runtime
@@ -51,13 +51,14 @@ class Made:
                     address="192.0.2.77",
                 )
             )
-            job = await tx.creations.add(
-                Creation(
-                    endpoint_id=self.session.endpoint_id,
-                    container_id=container.id,
+            job = await tx.jobs.add(
+                Job.about(
+                    container,
+                    CREATE_KIND,
+                    step="creating",
                     userid=self.session.userid,
-                    spec=SPEC.to_json(),
-                    state=CreationState.READY.value if finished else CreationState.RUNNING.value,
+                    params=SPEC.to_json(),
+                    state=JobState.DONE.value if finished else JobState.RUNNING.value,
                     checkpoint={"done": ["create.container"]},
                     finished_at=now() if finished else None,
                 )

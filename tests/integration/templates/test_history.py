@@ -10,9 +10,10 @@ from uuid import UUID, uuid4
 import pytest
 
 from lxc_dashboard.db.models import (
+    CREATE_KIND,
     Container,
-    Creation,
-    CreationState,
+    Job,
+    JobState,
     PackageManager,
     ProxmoxNode,
     SourceKind,
@@ -111,12 +112,13 @@ async def built(
     )
     async with rt.db.transaction() as tx:
         container = await tx.containers.reserve(container)
-        job = await tx.creations.add(
-            Creation(
-                endpoint_id=session.endpoint_id,
-                container_id=container.id,
+        job = await tx.jobs.add(
+            Job.about(
+                container,
+                CREATE_KIND,
+                step="creating",
                 userid=session.userid,
-                state=CreationState.READY.value,
+                state=JobState.DONE.value,
                 checkpoint={"done": ["create.container"]},
                 finished_at=now(),
             )

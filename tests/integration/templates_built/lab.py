@@ -15,7 +15,7 @@ from uuid import UUID
 
 import asyncssh
 
-from lxc_dashboard.db.models import Creation, CreationState, EventType
+from lxc_dashboard.db.models import EventType, Job, JobState
 from lxc_dashboard.proxmox.auth import login
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.sandbox.node import SandboxNode
@@ -33,11 +33,11 @@ COMMAND_S = 120.0
 POLL_S = 0.25
 AGAIN = "/root/again"
 HELPERS = resources.files("lxc_dashboard.guest") / "helpers.sh"
-ENDED = {CreationState.READY, CreationState.FAILED, CreationState.CANCELLED}
+ENDED = {JobState.DONE, JobState.FAILED, JobState.CANCELLED}
 
 
 @dataclass(frozen=True)
-class Job:
+class AskedJob:
     """A creation that was asked for."""
 
     id: UUID
@@ -56,7 +56,7 @@ class Lab:
     node: asyncssh.SSHClientConnection
     contents: Mapping[str, TemplateContent]
     revisions: Mapping[str, UUID]
-    jobs: dict[str, Job] = field(default_factory=dict)
+    jobs: dict[str, AskedJob] = field(default_factory=dict)
     has_wireguard: bool = False
 
     def start_worker(self) -> Child:
@@ -73,9 +73,9 @@ class Lab:
             vmid=vmid,
             packages_extra=packages,
         )
-        self.jobs[name] = Job(await service.request(self.rt, self.session, spec), name, vmid)
+        self.jobs[name] = AskedJob(await service.request(self.rt, self.session, spec), name, vmid)
 
-    async def request(self, template: str, vmid: int, *, without: tuple[str, ...] = ()) -> Job:
+    async def request(self, template: str, vmid: int, *, without: tuple[str, ...] = ()) -> AskedJob:
         """A container from ``template`` with what the template itself wants, but for the scripts ``without``."""
         content = self.contents[template]
         config = content.config
@@ -94,42 +94,42 @@ class Lab:
             revision_id=self.revisions[template],
             scripts=tuple(script.name for script in content.scripts if script.name not in without),
         )
-        return Job(await service.request(self.rt, self.session, spec), template, vmid)
+        return AskedJob(await service.request(self.rt, self.session, spec), template, vmid)
 
-    async def end_of(self, name: str) -> Creation:
+    async def end_of(self, name: str) -> Job:
         """The row of a run that has ended."""
         async with asyncio.timeout(BUILT_WITHIN_S):
             while True:
                 async with self.rt.db.transaction() as tx:
-                    row = await tx.creations.get(self.jobs[name].id)
+                    row = await tx.jobs.get(self.jobs[name].id)
                 if row.state in ENDED:
                     return row
                 await asyncio.sleep(POLL_S)
 
-    async def ready(self, name: str) -> Job:
+    async def ready(self, name: str) -> AskedJob:
         row = await self.end_of(name)
-        assert row.state == CreationState.READY, (row.error, (await self.said(name))[-40:])
+        assert row.state == JobState.DONE, (row.error, (await self.said(name))[-40:])
         return self.jobs[name]
 
     async def said(self, name: str) -> list[str]:
         """All lines of output, and what the run itself told."""
         async with self.rt.db.transaction() as tx:
-            rows = await tx.creations.events_after(self.jobs[name].id, 0, 100_000)
+            rows = await tx.jobs.events_after(self.jobs[name].id, 0, 100_000)
         return [line for row in rows for line in row.message.split("\n") if row.type != EventType.STEP]
 
-    async def secrets(self, job: Job, name: str) -> dict[str, str]:
+    async def secrets(self, job: AskedJob, name: str) -> dict[str, str]:
         """What the dashboard reveals of a service's credentials to one who may enter the guest."""
         return await credentials.reveal(self.rt, self.session, job.id, name)
 
-    async def services(self, job: Job) -> list[dict[str, Any]]:
+    async def services(self, job: AskedJob) -> list[dict[str, Any]]:
         """The ports and units that the dashboard found in the guest."""
         async with self.rt.db.transaction() as tx:
-            container = await tx.containers.get((await tx.creations.get(job.id)).container_id)
+            container = await tx.containers.get((await tx.jobs.get(job.id)).own_container_id)
         return list(container.services)
 
     # -------------------------------------------------------------- the guest
 
-    async def ask(self, job: Job, script: str, *, given: bytes = b"", expect_status: int = 0) -> str:
+    async def ask(self, job: AskedJob, script: str, *, given: bytes = b"", expect_status: int = 0) -> str:
         """What bash prints in the guest, by a connection of our own through the SSH door and ``pct``."""
         command = shlex.join(["pct", "exec", str(job.vmid), "--", "bash", "-c", script])
         result = await self.node.run(command, input=given, encoding=None, timeout=COMMAND_S)
@@ -137,7 +137,7 @@ class Lab:
         assert result.exit_status == expect_status, (script[:200], result.exit_status, said, result.stderr)
         return said
 
-    async def run_again(self, job: Job) -> str:
+    async def run_again(self, job: AskedJob) -> str:
         """All scripts of the template once more, as a step of a run has them; their output."""
         scripts = [(script.name, script.content.encode()) for script in self.contents[job.template].scripts]
         packed = io.BytesIO()
@@ -149,12 +149,12 @@ class Lab:
         run = "mkdir -p {0} && tar -C {0} -x && for s in {0}/[0-9]*.sh; do BASH_ENV={0}/helpers.sh bash $s 2>&1 || exit; done"
         return await self.ask(job, run.format(AGAIN), given=packed.getvalue())
 
-    async def state_of(self, job: Job, *folders: str) -> str:
+    async def state_of(self, job: AskedJob, *folders: str) -> str:
         """Owner, mode and checksum of every file below ``folders`` and /etc."""
         found = f"find /etc {shlex.join(folders)} -xdev -type f ! -name ld.so.cache ! -name '*-'"
         return await self.ask(job, f"{found} -printf '%u:%g %m %p\\n' | sort; {found} -exec sha256sum {{}} + | sort")
 
-    async def address(self, job: Job) -> str:
+    async def address(self, job: AskedJob) -> str:
         return (await self.ask(job, "hostname -I")).split()[0]
 
 

@@ -11,9 +11,9 @@ import psycopg
 import pytest
 import redis.asyncio
 
-from lxc_dashboard.db.models import CreationState
+from lxc_dashboard.db.models import JobState
 from tests.integration.templates_built.conftest import PACKAGES, SETTINGS_OF_WIREGUARD, UNKNOWN_PACKAGE
-from tests.integration.templates_built.lab import Job, Lab
+from tests.integration.templates_built.lab import AskedJob, Lab
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(900)]
 
@@ -21,14 +21,14 @@ OK, UNAUTHORIZED = 200, 401
 ANSWER_S = 15
 
 
-async def is_active(lab: Lab, job: Job, *units: str) -> None:
+async def is_active(lab: Lab, job: AskedJob, *units: str) -> None:
     """The units run and come back after a restart of the guest."""
     for unit in units:
         said = await lab.ask(job, f"systemctl is-active {unit}; systemctl is-enabled {unit} || :")
         assert said.split() in (["active", "enabled"], ["active", "enabled-runtime"], ["active", "alias"]), (unit, said)
 
 
-async def unchanged_by_a_second_run(lab: Lab, job: Job, *folders: str) -> None:
+async def unchanged_by_a_second_run(lab: Lab, job: AskedJob, *folders: str) -> None:
     """Every script runs again without an error, and the files are as they were: settings, keys, credentials."""
     before = await lab.state_of(job, *folders)
     said = await lab.run_again(job)
@@ -124,7 +124,7 @@ async def test_docker(lab: Lab) -> None:
     assert await lab.ask(job, started) == since  # or every container in it would have ended
 
 
-async def ssh_in(lab: Lab, job: Job, command: str) -> str:
+async def ssh_in(lab: Lab, job: AskedJob, command: str) -> str:
     """As a person does: over the network, with the password that the dashboard reveals."""
     secrets = await lab.secrets(job, "ssh")
     async with asyncssh.connect(
@@ -172,7 +172,7 @@ async def test_without_wireguard_in_the_kernel_the_run_ends_at_its_check_and_say
     if lab.has_wireguard:
         pytest.skip("this machine's kernel has WireGuard: see the test above")
     row = await lab.end_of("wireguard")
-    assert row.state == CreationState.FAILED
+    assert row.state == JobState.FAILED
     assert any("modprobe wireguard" in line for line in await lab.said("wireguard"))
 
 
@@ -222,6 +222,6 @@ async def test_packages_of_three_managers_are_installed_with_their_pins(lab: Lab
 
 async def test_a_package_that_nobody_knows_is_told_with_names_like_it(lab: Lab) -> None:
     row = await lab.end_of(UNKNOWN_PACKAGE)
-    assert row.state == CreationState.FAILED
+    assert row.state == JobState.FAILED
     assert "does not exist for this OS: postgres-common" in row.error["message"]
     assert "postgresql-common" in row.error["remedy"]

@@ -35,9 +35,9 @@ class Program:
         headers = {"Idempotency-Key": key} if key else {}
         return await self.post(routes.API_CREATIONS, json=fields, headers=headers)
 
-    async def log(self, creation_id: str, **query: Any) -> list[dict[str, Any]]:
+    async def log(self, job_id: str, **query: Any) -> list[dict[str, Any]]:
         """The stream's objects, read to its end."""
-        answer = await self.get(f"{routes.api_creation(creation_id)}/log", params=query)
+        answer = await self.get(f"{routes.api_creation(job_id)}/log", params=query)
         assert answer.status_code == 200, answer.text
         return objects(answer.text.splitlines())
 

@@ -290,8 +290,8 @@ async def test_no_secret_of_a_caller_stands_in_the_logs_or_the_rows(
     made = (await program.create(hostname="secretive", password="Planted-secret-1")).json()
     secret = program.token.partition("=")[2]
     async with Runtime.open(settings) as rt, rt.db.transaction() as tx:
-        creation = await tx.creations.get(made["id"])
-        written = json.dumps([creation.spec, creation.ticket_enc, creation.secrets_enc, creation.checkpoint])
+        creation = await tx.jobs.get(made["id"])
+        written = json.dumps([creation.params, creation.ticket_enc, creation.secrets_enc, creation.checkpoint])
     said = "".join(child.said() for child in stack.children.values())
     for planted in (secret, "Planted-secret-1"):
         assert planted not in written

@@ -29,13 +29,13 @@ LEFT_OUT = ("positive_data_acceptance", "ignored_auth", "missing_required_header
 OPERATIONS = (
     ("GET", routes.API_CREATIONS),
     ("POST", routes.API_CREATIONS),
-    ("GET", f"{routes.API_CREATIONS}/{{creation_id}}"),
-    ("DELETE", f"{routes.API_CREATIONS}/{{creation_id}}"),
-    ("GET", f"{routes.API_CREATIONS}/{{creation_id}}/log"),
-    ("POST", f"{routes.API_CREATIONS}/{{creation_id}}/credentials"),
-    ("POST", f"{routes.API_CREATIONS}/{{creation_id}}/cancel"),
-    ("POST", f"{routes.API_CREATIONS}/{{creation_id}}/go-on"),
-    ("POST", f"{routes.API_CREATIONS}/{{creation_id}}/retry"),
+    ("GET", f"{routes.API_CREATIONS}/{{job_id}}"),
+    ("DELETE", f"{routes.API_CREATIONS}/{{job_id}}"),
+    ("GET", f"{routes.API_CREATIONS}/{{job_id}}/log"),
+    ("POST", f"{routes.API_CREATIONS}/{{job_id}}/credentials"),
+    ("POST", f"{routes.API_CREATIONS}/{{job_id}}/cancel"),
+    ("POST", f"{routes.API_CREATIONS}/{{job_id}}/go-on"),
+    ("POST", f"{routes.API_CREATIONS}/{{job_id}}/retry"),
 )
 
 
@@ -71,7 +71,7 @@ def made(settings: Settings) -> set[UUID]:
         async with Runtime.open(settings) as rt, rt.db.transaction() as tx:
             endpoint = await tx.nodes.default()
             assert endpoint is not None
-            return {creation.id for creation in await tx.creations.list(endpoint.id, limit=100_000)}
+            return {creation.id for creation in await tx.jobs.list(endpoint.id, limit=100_000)}
 
     return asyncio.run(read())
 
@@ -140,8 +140,8 @@ def test_every_answer_is_as_described_and_only_what_was_accepted_is_made(
 )
 @pytest.mark.timeout(400)
 def test_acts_on_a_run_that_is_there_are_as_described(api: Fuzzed, method: str, act: str) -> None:
-    fixed: dict[str, Any] = {"path_parameters": {"creation_id": api.create()}}
+    fixed: dict[str, Any] = {"path_parameters": {"job_id": api.create()}}
     if act == "/log":
         fixed["query"] = {"follow": "false"}
-    found = fuzz(api, method, f"{routes.API_CREATIONS}/{{creation_id}}{act}", GenerationMode.POSITIVE, **fixed)
+    found = fuzz(api, method, f"{routes.API_CREATIONS}/{{job_id}}{act}", GenerationMode.POSITIVE, **fixed)
     assert {answer.status_code for answer in found} <= {200, 202, 404, 409, 422}

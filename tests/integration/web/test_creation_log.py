@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from lxc_dashboard.api.v1.stream import LogStream
-from lxc_dashboard.db.models import CreationEvent, CreationState, Phase
+from lxc_dashboard.db.models import JobEvent, JobState, Phase
 from lxc_dashboard.db.repositories.events import EventRepository
 from lxc_dashboard.errors import UnreachableError
 from lxc_dashboard.runtime import Runtime
@@ -24,7 +24,7 @@ from tests.integration.web.told_jobs import begin, log, read, session_of, step, 
 
 WAITING = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    " AND query LIKE '%creation_event%'"
+    " AND query LIKE '%job_event%'"
 )
 
 
@@ -63,7 +63,7 @@ async def test_a_page_of_long_lines_is_read_a_megabyte_at_a_time_and_is_whole(
     loaded: list[int] = []
     between = EventRepository.events_between
 
-    async def counted(*args: Any, **options: Any) -> Sequence[CreationEvent]:
+    async def counted(*args: Any, **options: Any) -> Sequence[JobEvent]:
         rows = await between(*args, **options)
         loaded.append(sum(len(row.message) for row in rows))
         return rows
@@ -91,7 +91,7 @@ async def test_a_search_ends_when_its_client_leaves(rt: Runtime, signed_in: Visi
                 await asyncio.sleep(0.02)
 
     async with rt.db.transaction() as tx:
-        await tx.session.execute(text("LOCK TABLE creation_event IN ACCESS EXCLUSIVE MODE"))
+        await tx.session.execute(text("LOCK TABLE job_event IN ACCESS EXCLUSIVE MODE"))
         asking = asyncio.create_task(signed_in.get(f"{job.base}/log/search?q=a"))
         await until_waiting(1)
         asking.cancel()
@@ -146,7 +146,7 @@ async def test_a_long_log_is_read_in_small_pieces(rt: Runtime, signed_in: Visito
     assert max(map(len, pieces)) < 100_000
     stream = LogStream(rt, session, job.row.id)
     stored = [piece async for piece in stream.stored(0)]
-    await job.finish(CreationState.READY)
+    await job.finish(JobState.DONE)
     followed = [piece async for piece in stream.follow(0)]
     for found, lines in ((stored, 25_030), (followed, 25_031)):
         assert sum(piece.count(b"\n") for piece in found) == lines + 1

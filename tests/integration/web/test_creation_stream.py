@@ -14,13 +14,13 @@ import pytest
 from redis.asyncio import Redis
 
 from lxc_dashboard import routes
-from lxc_dashboard.db.models import CreationState
+from lxc_dashboard.db.models import JobState
 from lxc_dashboard.proxmox.decoding import NOTHING
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import acting, sessions
 from lxc_dashboard.settings import Settings
 from tests.integration.web.conftest import Visitor
-from tests.integration.web.told_jobs import Job, again, begin, log, read, session_of, step, texts
+from tests.integration.web.told_jobs import ToldJob, again, begin, log, read, session_of, step, texts
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ async def rt(settings: Settings) -> AsyncIterator[Runtime]:
 
 
 @asynccontextmanager
-async def stream(visitor: Visitor, job: Job, after: int = 0) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+async def stream(visitor: Visitor, job: ToldJob, after: int = 0) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
     """Its events as ``{"event", "id", "data"}``."""
     headers = {"Cookie": visitor.header, "Accept": "text/event-stream"}
     async with (
@@ -91,7 +91,7 @@ async def test_of_a_flood_the_newest_lines_are_told_and_where_it_stands(rt: Runt
 async def test_the_stream_ends_with_a_job_that_is_ready(rt: Runtime, signed_in: Visitor) -> None:
     job = await begin(rt, signed_in)
     async with stream(signed_in, job) as following:
-        await job.finish(CreationState.READY, address="10.0.0.5")
+        await job.finish(JobState.DONE, address="10.0.0.5")
         async with asyncio.timeout(60):
             told = [event async for event in following]
     assert told[-1]["event"] == "end"
@@ -102,7 +102,7 @@ async def test_the_stream_ends_with_a_job_that_is_ready(rt: Runtime, signed_in: 
 async def test_who_looks_at_a_failed_job_sees_it_go_on_when_it_is_retried(rt: Runtime, signed_in: Visitor) -> None:
     job = await begin(rt, signed_in)
     async with stream(signed_in, job) as following:
-        await job.finish(CreationState.FAILED)
+        await job.finish(JobState.FAILED)
         await upcoming(following, 1)
         await again(job, signed_in)
         await job.tell(log("again"))
@@ -112,15 +112,15 @@ async def test_who_looks_at_a_failed_job_sees_it_go_on_when_it_is_retried(rt: Ru
 
 async def test_a_retry_that_ended_between_two_looks_is_told_whole(rt: Runtime, signed_in: Visitor) -> None:
     job = await begin(rt, signed_in)
-    await job.finish(CreationState.FAILED)
+    await job.finish(JobState.FAILED)
     async with stream(signed_in, job) as following:
         await upcoming(following, 1)
         await again(job, signed_in)
         await job.tell(log("quick"))
-        await job.finish(CreationState.FAILED)
+        await job.finish(JobState.FAILED)
         first = await upcoming(following, 3)
         await again(job, signed_in)
-        await job.finish(CreationState.READY)
+        await job.finish(JobState.DONE)
         async with asyncio.timeout(60):
             rest = [event async for event in following]
     told = [line["text"] for event in (*first, *rest[:-1]) for line in event["data"]["lines"]]
@@ -135,7 +135,7 @@ async def test_a_job_that_stands_otherwise_without_a_word_is_told_of(rt: Runtime
         if all(event["data"]["lines"] for event in await upcoming(following, 1)):
             assert (await anext(following))["data"]["lines"] == []  # the first look at it
         async with job.rt.db.transaction() as tx:
-            await tx.creations.request_cancel(job.row.id, "root@pam")
+            await tx.jobs.request_cancel(job.row.id, "root@pam")
         async with asyncio.timeout(60):
             event = await anext(following)
     assert event["data"] == {"lines": [], "last": 0, "spans": [], "changed": True}
@@ -172,7 +172,7 @@ async def test_an_open_jobs_page_is_no_use_of_the_session_and_going_to_it_is(
         assert await redis.ttl(key) > 100
 
 
-async def keep_talking(job: Job) -> None:
+async def keep_talking(job: ToldJob) -> None:
     for number in itertools.count():
         await job.tell(log(f"line {number}"))
         await asyncio.sleep(0.2)
@@ -213,7 +213,7 @@ async def test_another_user_without_rights_is_told_that_there_is_no_such_job(
     await job.tell(log("unseen"))
     client = await acting.client(rt, await session_of(rt, signed_in))
     async with job.rt.db.transaction() as tx:
-        vmid = (await tx.containers.get(job.row.container_id)).vmid
+        vmid = (await tx.containers.get(job.row.own_container_id)).vmid
     # NoAccess at the very path is stronger than what is granted above it.
     denied: dict[str, str | int] = {"path": f"/vms/{vmid}", "users": "viewer@pve", "roles": "NoAccess", "propagate": 0}
     await client.put("/access/acl", NOTHING, denied)

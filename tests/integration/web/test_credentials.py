@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from lxc_dashboard.db.models import CreationState
+from lxc_dashboard.db.models import JobState
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import notes
 from lxc_dashboard.settings import Settings
 from tests.integration.web.conftest import Visitor
-from tests.integration.web.told_jobs import Job, begin, session_of
+from tests.integration.web.told_jobs import ToldJob, begin, session_of
 
 SECRET = "hunter2-of-the-guest"
 
@@ -23,21 +23,23 @@ async def rt(settings: Settings) -> AsyncIterator[Runtime]:
         yield runtime
 
 
-async def ready_job(rt: Runtime, signed_in: Visitor, vmid: int, *, says_so: bool = True) -> Job:
+async def ready_job(rt: Runtime, signed_in: Visitor, vmid: int, *, says_so: bool = True) -> ToldJob:
     """Its container is one of the sandbox's own, with our line in its notes."""
     job = await begin(rt, signed_in, vmid)
     client = await acting.client(rt, await session_of(rt, signed_in))
     guest = next(guest for guest in await client.cluster.resources("vm") if guest.vmid == vmid)
     async with job.rt.db.transaction() as tx:
-        await tx.containers.set_node(job.row.container_id, guest.node)
-        await tx.containers.set_credentials(job.row.container_id, {"nginx": {"password": SECRET}, "db": {"key": "k"}})
+        await tx.containers.set_node(job.row.own_container_id, guest.node)
+        await tx.containers.set_credentials(
+            job.row.own_container_id, {"nginx": {"password": SECRET}, "db": {"key": "k"}}
+        )
     description = notes.while_creating("", job.row.id) if says_so else "somebody's notes"
     await client.lxc.set_config(guest.node, vmid, {"description": description})
-    await job.finish(CreationState.READY, credentials=["db", "nginx"])
+    await job.finish(JobState.DONE, credentials=["db", "nginx"])
     return job
 
 
-async def audited(job: Job, userid: str) -> list[tuple[str, str]]:
+async def audited(job: ToldJob, userid: str) -> list[tuple[str, str]]:
     async with job.rt.db.transaction() as tx:
         entries = await tx.audit.list(limit=50)
     return [

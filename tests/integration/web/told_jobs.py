@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lxc_dashboard import routes
-from lxc_dashboard.db.models import Container, Creation, CreationState, EventType, Phase
+from lxc_dashboard.db.models import CREATE_KIND, Container, EventType, Job, JobState, Phase
 from lxc_dashboard.db.repositories.events import NewEvent
 from lxc_dashboard.db.repositories.tickets import JobTicket
 from lxc_dashboard.runtime import Runtime
@@ -24,11 +24,11 @@ VMIDS = itertools.count(7000)
 
 
 @dataclass
-class Job:
+class ToldJob:
     """A run that this test works on itself."""
 
     rt: Runtime
-    row: Creation
+    row: Job
 
     @property
     def base(self) -> str:
@@ -37,21 +37,21 @@ class Job:
     async def tell(self, *events: NewEvent, checkpoint: dict[str, Any] | None = None) -> None:
         """Stored, and passed on as a worker does."""
         async with self.rt.db.transaction() as tx:
-            rows = await tx.creations.append_events(self.row.id, OWNER, events, checkpoint=checkpoint)
+            rows = await tx.jobs.append_events(self.row.id, OWNER, events, checkpoint=checkpoint)
         entries = [wire.encode(wire.of_row(row)) for row in rows]
         await self.rt.bus.publish(wire.stream_of(self.row.id), entries, maxlen=10_000, ttl_s=600)
 
-    async def finish(self, state: CreationState, **result: Any) -> None:
-        kind = EventType.COMPLETE if state is CreationState.READY else EventType.ERROR
+    async def finish(self, state: JobState, **result: Any) -> None:
+        kind = EventType.COMPLETE if state is JobState.DONE else EventType.ERROR
         event = NewEvent(kind, Phase.SYNCING, 90, "the end")
         async with self.rt.db.transaction() as tx:
-            rows = await tx.creations.append_events(self.row.id, OWNER, [event])
-            await tx.creations.finish(self.row.id, OWNER, state, result=result, error={"message": "it failed"})
+            rows = await tx.jobs.append_events(self.row.id, OWNER, [event])
+            await tx.jobs.finish(self.row.id, OWNER, state, result=result, error={"message": "it failed"})
         entries = [wire.encode(wire.of_row(row)) for row in rows]
         await self.rt.bus.publish(wire.stream_of(self.row.id), entries, maxlen=10_000, ttl_s=600)
 
 
-async def begin(rt: Runtime, visitor: Visitor, vmid: int | None = None) -> Job:
+async def begin(rt: Runtime, visitor: Visitor, vmid: int | None = None) -> ToldJob:
     """A running job of the visitor's."""
     session = await session_of(rt, visitor)
     spec = ContainerSpec(NODE, "local:vztmpl/debian.tar.zst", "web-01", "local-lvm")
@@ -59,24 +59,22 @@ async def begin(rt: Runtime, visitor: Visitor, vmid: int | None = None) -> Job:
         container = await tx.containers.reserve(
             Container(endpoint_id=session.endpoint_id, vmid=vmid or next(VMIDS), node=NODE, hostname="web-01")
         )
-        row = Creation(
-            endpoint_id=session.endpoint_id, container_id=container.id, userid=session.userid, spec=spec.to_json()
-        )
-        await tx.creations.add(row)
+        row = Job.about(container, CREATE_KIND, step="creating", userid=session.userid, params=spec.to_json())
+        await tx.jobs.add(row)
         ticket = JobTicket(session.ticket, session.csrf_token)
-        await tx.creations.set_ticket(row.id, ticket, session_id=session.id, signed_in_at=session.signed_in_at)
-        assert await tx.creations.acquire_lease(row.id, OWNER, LEASE_S)
-    return Job(rt, row)
+        await tx.jobs.set_ticket(row.id, ticket, session_id=session.id, signed_in_at=session.signed_in_at)
+        assert await tx.jobs.acquire_lease(row.id, OWNER, LEASE_S)
+    return ToldJob(rt, row)
 
 
-async def again(job: Job, visitor: Visitor) -> None:
+async def again(job: ToldJob, visitor: Visitor) -> None:
     """As a retry and a worker that takes it."""
     session = await session_of(job.rt, visitor)
     async with job.rt.db.transaction() as tx:
         ticket = JobTicket(session.ticket, session.csrf_token)
-        await tx.creations.reopen(job.row.id, {})
-        await tx.creations.set_ticket(job.row.id, ticket, session_id=session.id, signed_in_at=session.signed_in_at)
-        assert await tx.creations.acquire_lease(job.row.id, OWNER, LEASE_S)
+        await tx.jobs.reopen(job.row.id, {})
+        await tx.jobs.set_ticket(job.row.id, ticket, session_id=session.id, signed_in_at=session.signed_in_at)
+        assert await tx.jobs.acquire_lease(job.row.id, OWNER, LEASE_S)
 
 
 async def session_of(rt: Runtime, visitor: Visitor) -> Session:

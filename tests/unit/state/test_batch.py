@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from lxc_dashboard import text
-from lxc_dashboard.db.models import Container, Creation, CreationState, new_id
+from lxc_dashboard.db.models import CREATE_KIND, Container, Job, JobState, new_id
 from lxc_dashboard.errors import NotFoundError, UnreachableError
 from lxc_dashboard.services.creation import batch_views
 from lxc_dashboard.services.creation.batch_views import BatchJob, BatchView, Outcome
@@ -65,9 +65,9 @@ def test_those_whose_addresses_are_not_known_are_counted(count: int, said: str) 
 
 def some_job() -> BatchJob:
     container = Container(id=new_id(), endpoint_id=new_id(), vmid=101, node="pve1", hostname="web-01")
-    creation = Creation(
-        id=new_id(), endpoint_id=container.endpoint_id, container_id=container.id, userid="root@pam", spec={},
-        state=CreationState.RUNNING.value,
+    creation = Job.about(
+        container, CREATE_KIND, step="creating", id=new_id(), userid="root@pam", params={},
+        state=JobState.RUNNING.value,
     )  # fmt: skip
     return BatchJob(job_view(creation, container, "", own=False), "")
 

@@ -15,10 +15,10 @@ ID = "0192f0c8-1111-7000-8000-000000000000"
 
 @pytest.mark.parametrize(
     ("path", "query"),
-    [(f"/jobs/{ID}", {}), (f"/jobs/{ID}/", {}), ("/jobs/[creation_id]", {"creation_id": ID})],
+    [(f"/jobs/{ID}", {}), (f"/jobs/{ID}/", {}), ("/jobs/[job_id]", {"job_id": ID})],
 )
 def test_the_id_of_an_address(path: str, query: dict[str, str]) -> None:
-    assert uuid_of(id_in(path, query, "creation_id"), "gone") == UUID(ID)
+    assert uuid_of(id_in(path, query, "job_id"), "gone") == UUID(ID)
 
 
 @pytest.mark.parametrize("value", ["", "jobs", ID[:-1]])

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from lxc_dashboard.db.models import Container, Creation, CreationState, Phase, new_id
+from lxc_dashboard.db.models import CREATE_KIND, Container, Job, JobState, Phase, new_id
 from lxc_dashboard.db.repositories.slots import Place
 from lxc_dashboard.services.creation.listing import Wanted
 from lxc_dashboard.services.creation.pulse import JobPulse
@@ -35,7 +35,7 @@ ROW = JobRow(
     seconds=10.0,
     created_at=BEGIN.isoformat(),
 )
-PULSE = JobPulse(new_id(), CreationState.RUNNING, Phase.SYNCING, 60, BEGIN, None, cancel_requested=False)
+PULSE = JobPulse(new_id(), JobState.RUNNING, Phase.SYNCING, 60, BEGIN, None, cancel_requested=False)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ PULSE = JobPulse(new_id(), CreationState.RUNNING, Phase.SYNCING, 60, BEGIN, None
         ("waiting", True, "Cancelling"),
         ("failed", False, "Failed in syncing"),
         ("failed", True, "Failed in syncing"),
-        ("ready", False, "Ready"),
+        ("done", False, "Ready"),
         ("waiting", False, "Waits for sign-in"),
     ],
 )
@@ -61,7 +61,7 @@ def test_a_row_that_has_not_changed_is_the_same_one() -> None:
 def test_a_row_moves_with_its_job() -> None:
     row = moved(ROW, replace(PULSE, percent=70), LATER)
     assert (row.word, row.percent, row.seconds, row.ticking) == ("syncing 70 %", 70, 90.0, True)
-    ended = replace(PULSE, state=CreationState.READY, finished_at=BEGIN + timedelta(seconds=30))
+    ended = replace(PULSE, state=JobState.DONE, finished_at=BEGIN + timedelta(seconds=30))
     row = moved(ROW, ended, LATER)
     assert (row.word, row.dot, row.seconds, row.ticking) == ("Ready", "running", 30.0, False)
 
@@ -117,7 +117,7 @@ def test_a_phase_counts_what_it_does(mark: Mark, counts: dict[str, tuple[int, in
 )
 def test_the_place_in_the_line_is_told(ahead: int, node: str, line: str) -> None:
     assert line_of(ahead, node) == line
-    queued = replace(PULSE, state=CreationState.QUEUED, place=Place(ahead, node))
+    queued = replace(PULSE, state=JobState.QUEUED, place=Place(ahead, node))
     assert moved(ROW, queued, LATER).word == (line or "Queued")
 
 
@@ -126,7 +126,7 @@ def test_what_the_address_asks_for_is_what_its_view_gives_back() -> None:
     view = View.of(dict(parse_qsl(urlsplit(address).query)))
     assert view.address(page=view.page) == address
     assert view.address(node="") == "/jobs?q=web+1&state=failed&template=nginx&whose=mine"
-    assert view.wanted == Wanted((CreationState.FAILED,), "pve1", "nginx", mine=True, text="web 1")
+    assert view.wanted == Wanted((JobState.FAILED,), "pve1", "nginx", mine=True, text="web 1")
     assert view.narrows
 
 
@@ -140,9 +140,7 @@ def test_an_address_that_makes_no_sense_shows_the_first_page_of_all(page: str) -
 
 def failed_job(*, own: bool, manages: bool, may_console: bool) -> JobView:
     container = Container(endpoint_id=new_id(), vmid=101, node="pve1", hostname="web-01", lifecycle="error")
-    job = Creation(
-        endpoint_id=container.endpoint_id, container_id=container.id, userid="ann@pve", spec={}, state="failed"
-    )
+    job = Job.about(container, CREATE_KIND, step="creating", userid="ann@pve", params={}, state="failed")
     return replace(job_view(job, container, "web r1", own=own, manages=manages), may_console=may_console)
 
 

@@ -38,7 +38,7 @@ from lxc_dashboard.state.sources import SourcesState
 WORDS = "a fault of ours, with a secret in its words"
 ID = str(new_id())
 # Where a page's address says what it is of; each holds for the others too.
-ADDRESS = f"{routes.template(ID)}?creation_id={ID}&batch_id={ID}&vmid=101"
+ADDRESS = f"{routes.template(ID)}?job_id={ID}&batch_id={ID}&vmid=101"
 TABS = {"TemplateRevisionsState": "revisions", "TemplateContainersState": "containers"}
 RUNNING = Fetching(FetchState.RUNNING.value, "pve1", "local", "debian.tar.zst", upid="UPID:pve1:")
 PATHS = {"EditorState": routes.TEMPLATE_NEW}

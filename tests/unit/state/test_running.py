@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lxc_dashboard import routes
-from lxc_dashboard.db.models import CreationState, Phase, new_id
+from lxc_dashboard.db.models import JobState, Phase, new_id
 from lxc_dashboard.errors import ServiceUnavailableError
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation.views import JobView
@@ -31,7 +31,7 @@ JOB = JobView(
     hostname="web-01",
     template="nginx-web r7",
     userid="root@pam",
-    state=CreationState.RUNNING,
+    state=JobState.RUNNING,
     phase=Phase.SYNCING,
     percent=72,
     created_at=BEGIN,

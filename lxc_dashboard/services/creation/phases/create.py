@@ -79,7 +79,7 @@ def download_step(ctx: RunContext) -> PveStep:
 async def _download(ctx: RunContext) -> None:
     """One run at a time for one OS template: the others of its batch find it there."""
     key = f"download:{ctx.endpoint_id}:{ctx.guest.node}:{ctx.spec.ostemplate}"
-    turn = (ctx.rt.bus, key, str(ctx.creation_id))
+    turn = (ctx.rt.bus, key, str(ctx.job_id))
     while not await alone.is_first(*turn):
         ctx.tell_once(f"{DOWNLOAD}:waits", f"Another job downloads {ctx.spec.ostemplate_download}: waiting for it")
         await ctx.recorder.flush()
@@ -100,7 +100,7 @@ async def _download_alone(ctx: RunContext) -> None:
 
 def create_step(ctx: RunContext) -> PveStep:
     guest = ctx.guest
-    description = notes.while_creating(ctx.spec.description, ctx.creation_id)
+    description = notes.while_creating(ctx.spec.description, ctx.job_id)
     spec = ctx.spec
     if ctx.door_key is not None:
         spec = replace(spec, ssh_keys=(*spec.ssh_keys, ctx.door_key.public))
@@ -131,7 +131,7 @@ async def _create(ctx: RunContext) -> None:
         if result.warnings:
             ctx.tell_once(f"{CREATE}:warnings", f"PVE created it with {result.warnings} warnings", EventType.WARNING)
     config = await ctx.client.lxc.config(guest.node, guest.vmid)
-    if not notes.is_of(config.description, ctx.creation_id):
+    if not notes.is_of(config.description, ctx.job_id):
         await moving.move(ctx, CREATE)
     guest.seen()
     if ctx.checkpoint.facts.get(SHORT):
@@ -158,7 +158,7 @@ async def _adopt(ctx: RunContext, error: ApiError | TaskFailedError) -> None:
     )
     if left is not None and (isinstance(error, ApiError) or ended_unseen(error)):
         config = await ctx.client.lxc.config(left.node, guest.vmid)
-        if notes.is_of(config.description, ctx.creation_id) and not config.lock:
+        if notes.is_of(config.description, ctx.job_id) and not config.lock:
             ctx.tell_once(f"{CREATE}:adopted", f"{error.user_message}, and CT {guest.vmid} is there: going on with it")
             return
     if isinstance(error, ApiError) and left is None:

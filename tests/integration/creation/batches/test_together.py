@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lxc_dashboard.db.models import CreationState, new_id
+from lxc_dashboard.db.models import JobState, new_id
 from lxc_dashboard.errors import NotFoundError
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import batch_views
@@ -20,7 +20,7 @@ async def test_cancelling_all_ends_each_that_has_not_ended(lab: Lab) -> None:
     outcome = await batch_views.cancel_all(lab.rt, lab.session, batch_id)
     assert (outcome.done, outcome.refused) == (("web-2", "web-3"), ())
     for job in rest:
-        await lab.finish(job.id, state=CreationState.CANCELLED)
+        await lab.finish(job.id, state=JobState.CANCELLED)
     assert lab.containers_named("web-1") == [first.vmid]
     assert lab.containers_named("web-2") == lab.containers_named("web-3") == []
     assert (await batch_views.cancel_all(lab.rt, lab.session, batch_id)).done == ()
@@ -34,7 +34,7 @@ async def test_all_that_failed_are_retried_and_the_rest_is_left_alone(lab: Lab) 
     name = OSTEMPLATE.partition(":")[2]
     taken_away = volumes.pop(name)
     for job in jobs[1:]:
-        await lab.finish(job.id, state=CreationState.FAILED)
+        await lab.finish(job.id, state=JobState.FAILED)
     volumes[name] = taken_away
     outcome = await batch_views.retry_failed(lab.rt, lab.session, batch_id)
     assert (outcome.done, outcome.refused) == (("web-2", "web-3"), ())

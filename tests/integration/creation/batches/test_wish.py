@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lxc_dashboard.db.models import CreationState, new_id
+from lxc_dashboard.db.models import JobState, new_id
 from lxc_dashboard.errors import ConflictError, InvalidInputError, NotFoundError, PreflightError
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import batches, neighbours, requesting, service
@@ -42,7 +42,7 @@ async def test_each_name_becomes_a_container_with_its_own_vmid_and_address(lab: 
     assert {spec.ipv4.gateway for spec in specs} == {"10.9.0.1"}
     await asyncio.gather(*(lab.finish(each.job.id) for each in found.jobs))
     found = await view(lab, batch_id)
-    assert {each.job.state for each in found.jobs} == {CreationState.READY}
+    assert {each.job.state for each in found.jobs} == {JobState.DONE}
     for each in found.jobs:
         assert lab.containers_named(each.job.hostname) == [each.job.vmid]
         guest = lab.sandbox.api.cts.get(each.job.vmid)

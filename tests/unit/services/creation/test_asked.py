@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from lxc_dashboard.db.models import Creation
+from lxc_dashboard.db.models import CREATE_KIND, Job
 from lxc_dashboard.services.creation import identity, passwords, rights
 from lxc_dashboard.services.creation.preflight.inside import os_family
 from lxc_dashboard.services.creation.spec import Mount
@@ -24,7 +24,15 @@ def test_a_tickets_age_is_read_from_itself() -> None:
 
 
 def test_a_run_without_a_ticket_or_past_12_h_needs_a_sign_in() -> None:
-    creation = Creation(endpoint_id=uuid4(), container_id=uuid4(), userid="root@pam", ticket_enc="x")
+    creation = Job(
+        kind=CREATE_KIND,
+        step="creating",
+        vmid=101,
+        endpoint_id=uuid4(),
+        container_id=uuid4(),
+        userid="root@pam",
+        ticket_enc="x",
+    )
     assert not identity.has_ended(creation)
     creation.signed_in_at = datetime(2020, 1, 1, tzinfo=UTC)
     assert identity.has_ended(creation)

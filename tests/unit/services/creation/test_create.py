@@ -29,7 +29,7 @@ def run(task: object, *, free: bool = True, notes_of: UUID = ID, guest: Resource
     told: list[str] = []
     config = LxcConfig.of({"description": notes.while_creating("", notes_of), "hostname": "web"})
     return SimpleNamespace(
-        creation_id=ID,
+        job_id=ID,
         spec=replace(SPEC, vmid=VMID),
         password=None,
         door_key=None,

@@ -23,14 +23,14 @@ SINCE = {deploy.STAMP: "20261127-101500"}
 
 
 def run(**facts: object) -> Any:
-    creation_id, told = uuid4(), list[tuple[str, EventType]]()
-    config = LxcConfig.of({"description": notes.while_creating("", creation_id)})
+    job_id, told = uuid4(), list[tuple[str, EventType]]()
+    config = LxcConfig.of({"description": notes.while_creating("", job_id)})
 
     def tell(message: str, kind: EventType = EventType.STEP) -> None:
         told.append((message, kind))
 
     return SimpleNamespace(
-        creation_id=creation_id,
+        job_id=job_id,
         checkpoint=Checkpoint(facts={**SINCE, **facts}),
         recorder=SimpleNamespace(phase=Phase.DEPLOYING),
         revision=SimpleNamespace(content=SimpleNamespace(files=(LATE,))),

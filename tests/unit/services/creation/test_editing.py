@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from lxc_dashboard.db.models import Container, Creation, now
+from lxc_dashboard.db.models import CREATE_KIND, Container, Job, now
 from lxc_dashboard.errors import ConflictError, NotFoundError
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation import editing, refilling
@@ -22,16 +22,23 @@ ROW = Container(
 )
 
 
-def job(state: str = "failed", **changes: Any) -> Creation:
-    values = {"userid": SESSION.userid, "endpoint_id": SESSION.endpoint_id, "spec": SPEC.to_json(), **changes}
-    return Creation(id=uuid4(), container_id=ROW.id, state=state, phase="creating", percent=5, checkpoint={}, **values)
+def job(state: str = "failed", **changes: Any) -> Job:
+    values = {
+        "userid": SESSION.userid,
+        "endpoint_id": SESSION.endpoint_id,
+        "kind": CREATE_KIND,
+        "vmid": 101,
+        "params": SPEC.to_json(),
+        **changes,
+    }
+    return Job(id=uuid4(), container_id=ROW.id, state=state, step="creating", percent=5, checkpoint={}, **values)
 
 
-def dashboard(creation: Creation, bus: dict[str, bytes] | None = None) -> Any:
+def dashboard(creation: Job, bus: dict[str, bytes] | None = None) -> Any:
     """That knows this job, and no template any more. ``bus``: what is remembered of rights."""
     templates = SimpleNamespace(revision=always(NotFoundError()))
-    creations = SimpleNamespace(get=always(creation), places=always({}))
-    rows = database(creations=creations, containers=SimpleNamespace(get=always(ROW)), templates=templates)
+    jobs = SimpleNamespace(get=always(creation), places=always({}))
+    rows = database(jobs=jobs, containers=SimpleNamespace(get=always(ROW)), templates=templates)
 
     async def get(key: str) -> bytes | None:
         return next((value for known, value in (bus or {}).items() if key.startswith(known)), None)
@@ -39,7 +46,7 @@ def dashboard(creation: Creation, bus: dict[str, bytes] | None = None) -> Any:
     return SimpleNamespace(db=rows, bus=SimpleNamespace(get=get))
 
 
-async def refilled(creation: Creation) -> refilling.Refilled:
+async def refilled(creation: Job) -> refilling.Refilled:
     return await refilling.of_job(dashboard(creation), SESSION, creation.id)
 
 
@@ -48,12 +55,12 @@ async def test_a_job_without_a_template_or_whose_template_is_gone_is_filled_in_w
     revision_id: UUID | None,
 ) -> None:
     spec = replace(SPEC, hostname="db", memory_mib=2048, revision_id=revision_id)
-    found = await refilled(job(spec=spec.to_json(), revision_id=None))
+    found = await refilled(job(params=spec.to_json(), revision_id=None))
     assert (found.hostname, found.revision_number, found.filled.template_id) == ("db", 0, None)
     assert found.filled.form["memory_mib"] == "2048"
 
 
-@pytest.mark.parametrize("state", ["queued", "running", "paused", "ready"])
+@pytest.mark.parametrize("state", ["queued", "running", "paused", "done"])
 async def test_a_job_that_has_not_failed_is_not_changed(state: str) -> None:
     creation = job(state)
     with pytest.raises(ConflictError, match=f"this one is {state}"):
@@ -62,7 +69,7 @@ async def test_a_job_that_has_not_failed_is_not_changed(state: str) -> None:
 
 async def test_a_job_whose_wish_cannot_be_read_is_not_changed() -> None:
     with pytest.raises(ConflictError, match="not known any more"):
-        await refilled(job(spec={"later": 1}))
+        await refilled(job(params={"later": 1}))
 
 
 async def test_a_job_of_somebody_else_that_one_may_see_is_not_changed() -> None:

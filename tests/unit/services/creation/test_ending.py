@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from lxc_dashboard.db.models import Creation, CreationState, Phase
+from lxc_dashboard.db.models import CREATE_KIND, Job, JobState, Phase
 from lxc_dashboard.errors import LeaseGoneError, ServiceUnavailableError
 from lxc_dashboard.services.creation import ending
 from lxc_dashboard.services.creation.checkpoint import Checkpoint
@@ -23,9 +23,17 @@ GIVEN = replace(SPEC, password_mode=PasswordMode.GIVEN)
 NAMED = SimpleNamespace(vmid=101, hostname="web", name="pve")
 
 
-def job(state: CreationState = CreationState.RUNNING) -> Creation:
-    return Creation(
-        id=uuid4(), endpoint_id=uuid4(), container_id=uuid4(), userid="root@pam", state=state, spec=GIVEN.to_json()
+def job(state: JobState = JobState.RUNNING) -> Job:
+    return Job(
+        kind=CREATE_KIND,
+        step="creating",
+        vmid=101,
+        id=uuid4(),
+        endpoint_id=uuid4(),
+        container_id=uuid4(),
+        userid="root@pam",
+        state=state,
+        params=GIVEN.to_json(),
     )
 
 
@@ -41,7 +49,7 @@ def telling() -> Any:
     )
 
 
-def dashboard(creation: Creation, finish: Saying) -> Any:
+def dashboard(creation: Job, finish: Saying) -> Any:
     containers = SimpleNamespace(
         set_lifecycle=always(None),
         add_event=always(None),
@@ -49,10 +57,10 @@ def dashboard(creation: Creation, finish: Saying) -> Any:
         set_root_password=Saying(None),
         mark_deleted=Saying(None),
     )
-    creations = SimpleNamespace(finish=finish, get=always(creation))
+    jobs = SimpleNamespace(finish=finish, get=always(creation))
     audit, nodes = SimpleNamespace(append=always(None)), SimpleNamespace(get=always(NAMED))
     return SimpleNamespace(
-        db=database(creations=creations, containers=containers, audit=audit, nodes=nodes), containers=containers
+        db=database(jobs=jobs, containers=containers, audit=audit, nodes=nodes), containers=containers
     )
 
 
@@ -80,14 +88,14 @@ async def test_an_end_that_cannot_be_written_yet_is_written_later() -> None:
 
 
 async def test_an_end_whose_answer_was_lost_stands_and_is_not_told_again() -> None:
-    creation, recorder = job(CreationState.FAILED), telling()
+    creation, recorder = job(JobState.FAILED), telling()
     finish = Saying(ServiceUnavailableError("away"), LeaseGoneError())
     await ending.failed(dashboard(creation, finish), creation, recorder, "me", KeyError())
     assert recorder.pass_on.calls == 0
 
 
 async def test_a_run_that_another_worker_has_is_not_ended() -> None:
-    creation, recorder = job(CreationState.RUNNING), telling()
+    creation, recorder = job(JobState.RUNNING), telling()
     with pytest.raises(LeaseLostError):
         await ending.failed(dashboard(creation, Saying(LeaseGoneError())), creation, recorder, "me", KeyError())
     assert recorder.pass_on.calls == 0

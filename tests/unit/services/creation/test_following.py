@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from lxc_dashboard.db.models import CreationEvent, CreationState, now
-from lxc_dashboard.db.repositories.creations import Standing
+from lxc_dashboard.db.models import JobEvent, JobState, now
+from lxc_dashboard.db.repositories.jobs import Standing
 from lxc_dashboard.errors import NotFoundError, ServiceUnavailableError
 from lxc_dashboard.services.creation import follow as following
 from lxc_dashboard.services.creation.events import encode, of_row
@@ -23,20 +23,18 @@ WITHIN_S = 60
 Entries = list[tuple[str, bytes]]
 
 
-def job(state: CreationState) -> dict[UUID, Standing]:
+def job(state: JobState) -> dict[UUID, Standing]:
     return {ID: Standing(state, None, None, now())}
 
 
-RUNNING, READY = job(CreationState.RUNNING), job(CreationState.READY)
+RUNNING, READY = job(JobState.RUNNING), job(JobState.DONE)
 
 
-def row(seq: int, kind: str = "step") -> CreationEvent:
-    return CreationEvent(
-        creation_id=ID, seq=seq, lines=1, type=kind, phase="creating", percent=5, message=str(seq), at=now()
-    )
+def row(seq: int, kind: str = "step") -> JobEvent:
+    return JobEvent(job_id=ID, seq=seq, lines=1, type=kind, step="creating", percent=5, message=str(seq), at=now())
 
 
-def rows(*seqs: int) -> list[CreationEvent]:
+def rows(*seqs: int) -> list[JobEvent]:
     return [row(seq) for seq in seqs]
 
 
@@ -46,14 +44,14 @@ def entry(seq: int, kind: str = "step") -> tuple[str, bytes]:
 
 async def seen(
     *looks: dict[UUID, Standing] | Exception,
-    stored: list[list[CreationEvent] | Exception],
+    stored: list[list[JobEvent] | Exception],
     streamed: list[Entries | Exception],
     newest: list[str | Exception] | None = None,
 ) -> list[list[str]]:
     """What a viewer gets: ``looks`` at the row, ``stored`` and ``streamed`` as they are read one after the other."""
-    creations = SimpleNamespace(standings=Saying(*looks), events_after=Saying(*stored))
+    jobs = SimpleNamespace(standings=Saying(*looks), events_after=Saying(*stored))
     bus = SimpleNamespace(last_id=Saying(*(newest or ["0-0"])), read_after=Saying(*streamed))
-    rt: Any = SimpleNamespace(db=database(creations=creations), bus=bus)
+    rt: Any = SimpleNamespace(db=database(jobs=jobs), bus=bus)
     async with asyncio.timeout(WITHIN_S):
         return [[each.message for each in batch] async for batch in follow(rt, ID)]
 
@@ -97,7 +95,7 @@ async def test_a_job_that_is_not_there_any_more_is_followed_no_further() -> None
 
 async def test_without_the_stream_the_database_is_asked_again_and_again() -> None:
     looks = [RUNNING, RUNNING, RUNNING, READY]
-    stored: list[list[CreationEvent] | Exception] = [rows(1), [], rows(2), rows(3)]
+    stored: list[list[JobEvent] | Exception] = [rows(1), [], rows(2), rows(3)]
     assert await seen(*looks, stored=stored, streamed=[AssertionError()], newest=[AWAY]) == [["1"], ["2"], ["3"]]
 
 
@@ -106,5 +104,5 @@ async def test_a_database_that_is_away_is_waited_for() -> None:
 
 
 async def test_a_long_log_is_read_a_page_at_a_time() -> None:
-    pages: list[list[CreationEvent] | Exception] = [rows(*range(1, PAGE + 1)), rows(PAGE + 1)]
+    pages: list[list[JobEvent] | Exception] = [rows(*range(1, PAGE + 1)), rows(PAGE + 1)]
     assert [len(batch) for batch in await seen(READY, stored=pages, streamed=[[]])] == [PAGE, 1]

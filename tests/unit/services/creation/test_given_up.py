@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from lxc_dashboard.db.models import Creation
+from lxc_dashboard.db.models import CREATE_KIND, Job
 from lxc_dashboard.errors import ConflictError, GuestError, GuestUnreachableError
 from lxc_dashboard.guest.keys import KeyPair
 from lxc_dashboard.proxmox.schemas import Guest, LxcConfig, Resource, TaskInfo
@@ -27,13 +27,13 @@ KEY = KeyPair("ssh-ed25519 AAAA job", "")
 
 def run(**more: Any) -> Any:
     """A run whose container stands still in PVE, on a node without a door."""
-    creation_id, told = uuid4(), list[str]()
-    config = LxcConfig.of({"description": notes.while_creating("", more.pop("notes_of", creation_id))})
+    job_id, told = uuid4(), list[str]()
+    config = LxcConfig.of({"description": notes.while_creating("", more.pop("notes_of", job_id))})
     node = Resource("node", node="pve1", status="online")
     return SimpleNamespace(
         **{
             "rt": without_doors(),
-            "creation_id": creation_id,
+            "job_id": job_id,
             "userid": "root@pam",
             "endpoint_id": uuid4(),
             "door": None,
@@ -81,7 +81,9 @@ async def test_what_keeps_a_lock_that_nobody_can_lift_is_not_deleted() -> None:
     ours = TaskInfo("U", type="vzcreate", id=str(VMID), user="root@pam", status="unexpected status", endtime=1)
     client: Any = SimpleNamespace(tasks=SimpleNamespace(list=always([ours])))
     claim = Claim(uuid4(), "root@pam", VMID, Checkpoint(begun={CREATE: ["U"]}))
-    creation = Creation(endpoint_id=uuid4(), container_id=uuid4(), userid="root@pam")
+    creation = Job(
+        kind=CREATE_KIND, step="creating", vmid=101, endpoint_id=uuid4(), container_id=uuid4(), userid="root@pam"
+    )
     with pytest.raises(ConflictError, match=f"keeps the lock '{CREATE_LOCK}'. On pve1, root lifts it"):
         await leftovers._unlock(without_doors(), client, creation, claim, "pve1")
 
@@ -92,8 +94,16 @@ async def test_a_key_in_a_guest_that_stands_still_is_owed_until_it_runs() -> Non
 
 
 async def test_a_run_that_a_worker_has_just_taken_is_left_to_that_one() -> None:
-    rt: Any = SimpleNamespace(db=database(creations=SimpleNamespace(acquire_lease=always(None))))
-    creation = Creation(endpoint_id=uuid4(), container_id=uuid4(), userid="root@pam", checkpoint={})
+    rt: Any = SimpleNamespace(db=database(jobs=SimpleNamespace(acquire_lease=always(None))))
+    creation = Job(
+        kind=CREATE_KIND,
+        step="creating",
+        vmid=101,
+        endpoint_id=uuid4(),
+        container_id=uuid4(),
+        userid="root@pam",
+        checkpoint={},
+    )
     assert not await unattended.end(rt, creation)
 
 

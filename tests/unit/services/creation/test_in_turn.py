@@ -8,22 +8,22 @@ from uuid import uuid4
 
 import pytest
 
-from lxc_dashboard.db.models import Creation, EventType
+from lxc_dashboard.db.models import CREATE_KIND, EventType, Job
 from lxc_dashboard.services.creation import settling, slots
 from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.slots import InLineError
 from tests.unit.services.creation.doubles import Saying, always, database
 
 
-def run(**creations: object) -> Any:
+def run(**jobs: object) -> Any:
     told: list[str] = []
     return SimpleNamespace(
         rt=SimpleNamespace(
-            db=database(creations=SimpleNamespace(**creations)),
+            db=database(jobs=SimpleNamespace(**jobs)),
             settings=SimpleNamespace(CREATES_PER_NODE=2),
             queue=SimpleNamespace(enqueue=Saying(None)),
         ),
-        creation_id=uuid4(),
+        job_id=uuid4(),
         endpoint_id=uuid4(),
         guest=SimpleNamespace(node="pve1"),
         recorder=SimpleNamespace(owner="me", flush=always(None)),
@@ -67,14 +67,21 @@ async def test_what_was_ended_is_audited_once(settled: bool) -> None:
     named = SimpleNamespace(vmid=101, hostname="web", name="pve")
     rt: Any = SimpleNamespace(
         db=database(
-            creations=SimpleNamespace(settle=always(settled)),
+            jobs=SimpleNamespace(settle=always(settled)),
             containers=SimpleNamespace(get=always(named)),
             nodes=SimpleNamespace(get=always(named)),
             audit=SimpleNamespace(append=append),
         )
     )
-    creation = Creation(
-        id=uuid4(), endpoint_id=uuid4(), container_id=uuid4(), userid="root@pam", phase="syncing", percent=70
+    creation = Job(
+        kind=CREATE_KIND,
+        vmid=101,
+        id=uuid4(),
+        endpoint_id=uuid4(),
+        container_id=uuid4(),
+        userid="root@pam",
+        step="syncing",
+        percent=70,
     )
     assert await settling._write(rt, creation, settling.GIVEN_UP, EventType.WARNING) is settled
     assert append.calls == settled

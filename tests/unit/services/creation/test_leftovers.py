@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from msgspec.structs import replace
 
-from lxc_dashboard.db.models import Container, Creation
+from lxc_dashboard.db.models import CREATE_KIND, Container, Job
 from lxc_dashboard.errors import ConflictError, PrivilegeError
 from lxc_dashboard.proxmox.schemas import Content, Guest, GuestStatus, LxcConfig, Resource, TaskInfo
 from lxc_dashboard.services.creation import leftovers, notes
@@ -20,12 +20,15 @@ from tests.unit.services.creation.wish import SPEC
 
 VMID = 101
 ID = uuid4()
-CREATION = Creation(
+CREATION = Job(
+    kind=CREATE_KIND,
+    step="creating",
+    vmid=101,
     id=ID,
     endpoint_id=uuid4(),
     container_id=uuid4(),
     userid="root@pam",
-    spec=SPEC.to_json(),
+    params=SPEC.to_json(),
     checkpoint={"begun": {CREATE: ["U"]}},
 )
 ROW = Container(endpoint_id=CREATION.endpoint_id, vmid=VMID, node="pve1", hostname="web", created_by="root@pam")

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from lxc_dashboard.db.models import Container, Creation
+from lxc_dashboard.db.models import CREATE_KIND, Container, Job
 from lxc_dashboard.errors import ConflictError, LeaseGoneError
 from lxc_dashboard.services.creation import moving, vmids
 from lxc_dashboard.services.creation.checkpoint import Checkpoint
@@ -24,18 +24,26 @@ ROW = Container(endpoint_id=uuid4(), vmid=102, node="pve1", hostname="web", crea
 def run(set_vmid: Saying, owner: str = "me") -> Any:
     """A run as CT 101, whose worker is ``owner``; each vmid after that is free, and offered once."""
     told: list[str] = []
-    creation = Creation(endpoint_id=uuid4(), container_id=uuid4(), userid="root@pam", lease_owner="me")
+    creation = Job(
+        kind=CREATE_KIND,
+        step="creating",
+        vmid=101,
+        endpoint_id=uuid4(),
+        container_id=uuid4(),
+        userid="root@pam",
+        lease_owner="me",
+    )
     containers = SimpleNamespace(set_vmid=set_vmid, add_event=always(None))
-    creations = SimpleNamespace(get=always(creation), reserved_vmids=always(frozenset[int]()))
+    jobs = SimpleNamespace(get=always(creation), reserved_vmids=always(frozenset[int]()), set_vmid=always(None))
     audit = SimpleNamespace(append=always(None))
     free = Saying(*range(102, 102 + 2 * vmids.TRIES))
     return SimpleNamespace(
         rt=SimpleNamespace(
-            db=database(creations=creations, containers=containers, audit=audit),
+            db=database(jobs=jobs, containers=containers, audit=audit),
             bus=SimpleNamespace(acquire_lease=always(True), release_lease=always(None)),
         ),
         client=SimpleNamespace(cluster=SimpleNamespace(nextid=free, resources=always([]))),
-        creation_id=uuid4(),
+        job_id=uuid4(),
         endpoint_id=uuid4(),
         endpoint_name="pve",
         userid="root@pam",

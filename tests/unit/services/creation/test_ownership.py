@@ -55,10 +55,10 @@ async def test_a_lock_that_no_create_has_set_is_not_the_runs() -> None:
     "refusal", [ApiError(500, "unable to write '/etc/pve/x'"), PrivilegeError("VM.Config.Options", "/vms/101")]
 )
 async def test_notes_that_pve_refuses_for_good_are_not_written_again_and_again(refusal: DashboardError) -> None:
-    creation_id = uuid4()
-    config = LxcConfig.of({"description": notes.while_creating("", creation_id), "digest": "d"})
+    job_id = uuid4()
+    config = LxcConfig.of({"description": notes.while_creating("", job_id), "digest": "d"})
     ctx: Any = SimpleNamespace(
-        creation_id=creation_id,
+        job_id=job_id,
         userid="root@pam",
         spec=SPEC,
         revision=None,
@@ -72,7 +72,7 @@ async def test_notes_that_pve_refuses_for_good_are_not_written_again_and_again(r
 async def test_a_container_whose_notes_name_another_job_is_not_the_runs() -> None:
     config = LxcConfig.of({"description": notes.while_creating("", uuid4())})
     ctx: Any = SimpleNamespace(
-        creation_id=uuid4(),
+        job_id=uuid4(),
         guest=SimpleNamespace(vmid=VMID, node="pve1"),
         client=SimpleNamespace(lxc=SimpleNamespace(config=always(config))),
     )

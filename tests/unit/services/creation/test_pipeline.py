@@ -12,8 +12,8 @@ from uuid import uuid4
 import pytest
 from structlog.testing import capture_logs
 
-from lxc_dashboard.db.models import Creation, CreationState, EventType, Phase, now
-from lxc_dashboard.db.repositories.creations import Standing
+from lxc_dashboard.db.models import CREATE_KIND, EventType, Job, JobState, Phase, now
+from lxc_dashboard.db.repositories.jobs import Standing
 from lxc_dashboard.errors import (
     ConflictError,
     LeaseGoneError,
@@ -42,8 +42,16 @@ def standing(**changes: Any) -> Standing:
 
 def held(*seen: Standing | Exception, renewed: bool = True, cancel: bool = False) -> pipeline._Run:
     """A run that a worker holds; ``seen``: what it finds as it looks at its row, the last of it for ever."""
-    creation = Creation(
-        id=uuid4(), endpoint_id=uuid4(), container_id=uuid4(), userid="root@pam", checkpoint={}, ticket_enc="x"
+    creation = Job(
+        kind=CREATE_KIND,
+        step="creating",
+        vmid=101,
+        id=uuid4(),
+        endpoint_id=uuid4(),
+        container_id=uuid4(),
+        userid="root@pam",
+        checkpoint={},
+        ticket_enc="x",
     )
     creation.signed_in_at, creation.cancel_requested_at = now(), now() if cancel else None
     looks = Saying(*seen)
@@ -60,7 +68,7 @@ def held(*seen: Standing | Exception, renewed: bool = True, cancel: bool = False
 def context(version: Saying | None = None) -> Any:
     told: list[tuple[str, EventType]] = []
     return SimpleNamespace(
-        creation_id=uuid4(),
+        job_id=uuid4(),
         checkpoint=Checkpoint(),
         guest=Guest(uuid4(), 101, "pve1", "marker"),
         entrance=None,
@@ -155,7 +163,7 @@ async def test_a_database_that_is_away_interrupts_nothing() -> None:
 
 
 async def test_a_run_that_has_just_ended_is_not_interrupted_for_its_ticket_that_is_wiped() -> None:
-    watch = asyncio.create_task(held(standing(state=CreationState.READY.value, ticket_enc=None))._watch())
+    watch = asyncio.create_task(held(standing(state=JobState.DONE.value, ticket_enc=None))._watch())
     for _ in range(TURNS):
         await asyncio.sleep(0)
     assert not watch.done()
@@ -182,10 +190,10 @@ async def test_a_fault_of_ours_ends_the_run_and_only_the_log_names_it() -> None:
         ends.append(error)
 
     named = SimpleNamespace(vmid=101, hostname="web", name="pve")
-    creations = SimpleNamespace(last_seq=always(0), append_events=always([]), finish=finish)
+    jobs = SimpleNamespace(last_seq=always(0), append_events=always([]), finish=finish)
     rt: Any = run._rt
     rt.db = database(
-        creations=creations,
+        jobs=jobs,
         containers=SimpleNamespace(
             set_lifecycle=always(None), add_event=always(None), get=always(named), mark_lost=always(True)
         ),

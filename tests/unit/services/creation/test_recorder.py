@@ -48,11 +48,11 @@ class Journal:
 
 
 @asynccontextmanager
-async def recording(journal: Journal, **creations: object) -> AsyncIterator[tuple[Recorder, list[list[bytes]]]]:
+async def recording(journal: Journal, **jobs: object) -> AsyncIterator[tuple[Recorder, list[list[bytes]]]]:
     """A recorder that has begun, and what it passed on."""
     passed: list[list[bytes]] = []
     rt: Any = SimpleNamespace(
-        db=database(creations=SimpleNamespace(**{"last_seq": always(0), **creations})),
+        db=database(jobs=SimpleNamespace(**{"last_seq": always(0), **jobs})),
         journal=journal,
         outbox=SimpleNamespace(put=lambda _, entries: passed.append(entries), sent=always(False)),
     )
@@ -165,7 +165,7 @@ async def test_what_is_not_passed_on_in_time_holds_up_no_end() -> None:
 
 
 async def test_a_recorder_that_could_not_begin_can_be_closed() -> None:
-    rt: Any = SimpleNamespace(db=database(creations=SimpleNamespace(last_seq=always(AWAY))))
+    rt: Any = SimpleNamespace(db=database(jobs=SimpleNamespace(last_seq=always(AWAY))))
     recorder = Recorder(rt, ID, "me", Checkpoint(), 10.0)
     with pytest.raises(ServiceUnavailableError):
         await recorder.start(Phase.CREATING, 0)

@@ -10,11 +10,12 @@ from uuid import UUID
 import pytest
 
 from lxc_dashboard.db.models import (
+    CREATE_KIND,
     Container,
-    Creation,
-    CreationEvent,
-    CreationState,
     EventType,
+    Job,
+    JobEvent,
+    JobState,
     Phase,
     ProxmoxNode,
     new_id,
@@ -35,7 +36,7 @@ def script(name: str, state: StepState) -> StepView:
     return StepView(f"script.001.{name}", Phase.SYNCING, name, state)
 
 
-def view_of(state: CreationState, phase: Phase, *steps: StepView) -> JobView:
+def view_of(state: JobState, phase: Phase, *steps: StepView) -> JobView:
     return JobView(
         id=new_id(),
         endpoint_id=new_id(),
@@ -56,14 +57,14 @@ def view_of(state: CreationState, phase: Phase, *steps: StepView) -> JobView:
     )
 
 
-def told(*events: tuple[float, Phase, str, dict[str, Any]]) -> list[CreationEvent]:
+def told(*events: tuple[float, Phase, str, dict[str, Any]]) -> list[JobEvent]:
     """``(seconds after the beginning, phase, message, more)``."""
     run = new_id()
     return [
-        CreationEvent(
-            creation_id=run,
+        JobEvent(
+            job_id=run,
             seq=seq,
-            phase=phase.value,
+            step=phase.value,
             percent=1,
             message=message,
             at=BEGIN + timedelta(seconds=at),
@@ -73,12 +74,12 @@ def told(*events: tuple[float, Phase, str, dict[str, Any]]) -> list[CreationEven
     ]
 
 
-def report_of(view: JobView, events: list[CreationEvent], at_s: float = 100) -> dict[Phase, PhaseReport]:
+def report_of(view: JobView, events: list[JobEvent], at_s: float = 100) -> dict[Phase, PhaseReport]:
     return {phase.phase: phase for phase in phases_of(view, events, BEGIN + timedelta(seconds=at_s))}
 
 
 def test_a_job_that_waits_for_a_worker_has_every_phase_to_come() -> None:
-    found = report_of(view_of(CreationState.QUEUED, Phase.CREATING), [])
+    found = report_of(view_of(JobState.QUEUED, Phase.CREATING), [])
     assert {phase.mark for phase in found.values()} == {Mark.TODO}
     assert {phase.seconds for phase in found.values()} == {None}
 
@@ -92,7 +93,7 @@ def test_what_runs_counts_on_and_what_is_over_has_its_time() -> None:
         (50, Phase.SYNCING, "Running 20-b.sh", {"script": "20-b.sh"}),
     )
     view = view_of(
-        CreationState.RUNNING,
+        JobState.RUNNING,
         Phase.SYNCING,
         CREATE,
         script("10-a.sh", StepState.DONE),
@@ -113,7 +114,7 @@ def test_the_time_between_a_failure_and_its_retry_counts_for_nothing() -> None:
         (5, Phase.SYNCING, "10-a.sh ended with status 1", {"type": "error"}),
         (3605, Phase.SYNCING, "Running 10-a.sh", {"script": "10-a.sh"}),
     )
-    view = view_of(CreationState.RUNNING, Phase.SYNCING, script("10-a.sh", StepState.ACTIVE))
+    view = view_of(JobState.RUNNING, Phase.SYNCING, script("10-a.sh", StepState.ACTIVE))
     found = report_of(view, events, at_s=3615)[Phase.SYNCING]
     assert found.seconds == 15
     assert found.steps[0].seconds == 10
@@ -125,7 +126,7 @@ def test_a_failed_step_marks_itself_and_its_phase() -> None:
         (0, Phase.SYNCING, "Running 10-a.sh", {"script": "10-a.sh"}),
         (7, Phase.SYNCING, "10-a.sh ended with status 1", {"type": "error"}),
     )
-    found = report_of(view_of(CreationState.FAILED, Phase.SYNCING, script("10-a.sh", StepState.FAILED)), events)
+    found = report_of(view_of(JobState.FAILED, Phase.SYNCING, script("10-a.sh", StepState.FAILED)), events)
     assert (found[Phase.SYNCING].mark, found[Phase.FINALIZING].mark) == (Mark.FAILED, Mark.TODO)
     assert (found[Phase.SYNCING].steps[0].mark, found[Phase.SYNCING].steps[0].seconds) == (Mark.FAILED, 7)
 
@@ -136,17 +137,15 @@ def test_an_optional_script_that_failed_is_done_with_a_warning() -> None:
         (1, Phase.SYNCING, "It is optional", {"script": "10-a.sh", "type": "warning"}),
         (2, Phase.FINALIZING, "Finishing", {}),
     )
-    found = report_of(view_of(CreationState.READY, Phase.FINALIZING, script("10-a.sh", StepState.DONE)), events)
+    found = report_of(view_of(JobState.DONE, Phase.FINALIZING, script("10-a.sh", StepState.DONE)), events)
     assert found[Phase.SYNCING].mark is Mark.WARNED
     assert found[Phase.SYNCING].steps[0].mark is Mark.WARNED
     assert found[Phase.FINALIZING].mark is Mark.DONE
 
 
-@pytest.mark.parametrize(
-    ("state", "mark"), [(CreationState.CANCELLED, Mark.STOPPED), (CreationState.WAITING, Mark.WAITING)]
-)
-def test_what_was_stopped_or_waits_says_so(state: CreationState, mark: Mark) -> None:
-    step = StepState.FAILED if state is CreationState.CANCELLED else StepState.ACTIVE
+@pytest.mark.parametrize(("state", "mark"), [(JobState.CANCELLED, Mark.STOPPED), (JobState.WAITING, Mark.WAITING)])
+def test_what_was_stopped_or_waits_says_so(state: JobState, mark: Mark) -> None:
+    step = StepState.FAILED if state is JobState.CANCELLED else StepState.ACTIVE
     events = told((0, Phase.SYNCING, "Running 10-a.sh", {"script": "10-a.sh"}))
     found = report_of(view_of(state, Phase.SYNCING, script("10-a.sh", step)), events)
     assert (found[Phase.SYNCING].mark, found[Phase.SYNCING].steps[0].mark) == (mark, mark)
@@ -184,9 +183,9 @@ def failed_job(**error: Any) -> tuple[Session, Any]:
         {"kind": "port", "port": 5432, "public": False},
         {"kind": "unit", "name": "nginx"},
     ]
-    creation = Creation(
-        id=new_id(), endpoint_id=row.endpoint_id, container_id=row.id, userid="root@pam", state="failed",
-        phase="syncing", percent=80, checkpoint={}, spec=SPEC.to_json(), error={"message": "It failed", **error},
+    creation = Job.about(
+        row, CREATE_KIND, id=new_id(), userid="root@pam", state="failed",
+        step="syncing", percent=80, checkpoint={}, params=SPEC.to_json(), error={"message": "It failed", **error},
     )  # fmt: skip
     log = {"type": EventType.LOG.value}
     events = told(
@@ -195,10 +194,10 @@ def failed_job(**error: Any) -> tuple[Session, Any]:
     )
     end = told((4, Phase.SYNCING, "It failed", {"type": EventType.ERROR.value}))
     end[0].seq = 4
-    creations = SimpleNamespace(get=always(creation), told=always(end), events_between=always(events))
+    jobs = SimpleNamespace(get=always(creation), told=always(end), events_between=always(events))
     containers = SimpleNamespace(get=always(row), credentials=lambda _: {"web": {"password": "secret"}})
     nodes = SimpleNamespace(get=_not_registered)
-    return session, SimpleNamespace(db=database(creations=creations, containers=containers, nodes=nodes))
+    return session, SimpleNamespace(db=database(jobs=jobs, containers=containers, nodes=nodes))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from lxc_dashboard.db.models import Container, Creation, ProxmoxNode, now
+from lxc_dashboard.db.models import CREATE_KIND, Container, Job, ProxmoxNode, now
 from lxc_dashboard.errors import ConflictError, InvalidInputError, NotFoundError, PreflightError
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation import requesting, vmids
@@ -22,8 +22,15 @@ ID = uuid4()
 SESSION = Session(uuid4(), uuid4(), "pve", "root@pam", now(), tokenid="root@pam!ci")
 UNKNOWN = NotFoundError()
 TAKEN = ConflictError("The vmid is taken")
-MADE = Creation(
-    id=ID, endpoint_id=SESSION.endpoint_id, container_id=uuid4(), userid=SESSION.userid, session_id=SESSION.id
+MADE = Job(
+    kind=CREATE_KIND,
+    step="creating",
+    vmid=101,
+    id=ID,
+    endpoint_id=SESSION.endpoint_id,
+    container_id=uuid4(),
+    userid=SESSION.userid,
+    session_id=SESSION.id,
 )
 
 
@@ -44,7 +51,7 @@ def dashboard(known: object, stored: Containers | None = None) -> Any:
     """``known``: what there is of the creation. PVE has each vmid free from 101 on, and each is offered once."""
     endpoint = ProxmoxNode(name="pve", host="127.0.0.1", port=8006)
     free = Saying(*range(101, 101 + 2 * vmids.TRIES))
-    creations = SimpleNamespace(
+    jobs = SimpleNamespace(
         get=known,
         add=always(None),
         set_ticket=always(MADE),
@@ -54,7 +61,7 @@ def dashboard(known: object, stored: Containers | None = None) -> Any:
     client = SimpleNamespace(cluster=SimpleNamespace(nextid=free, resources=always([])))
     return SimpleNamespace(
         db=database(
-            creations=creations,
+            jobs=jobs,
             containers=stored,
             nodes=SimpleNamespace(get=always(endpoint)),
             templates=SimpleNamespace(revision=always(UNKNOWN)),
@@ -69,17 +76,17 @@ def dashboard(known: object, stored: Containers | None = None) -> Any:
 
 async def test_a_request_that_was_made_before_is_that_one() -> None:
     rt = dashboard(always(MADE))
-    assert await requesting.request(rt, SESSION, SPEC, creation_id=ID) == ID
+    assert await requesting.request(rt, SESSION, SPEC, job_id=ID) == ID
     assert rt.queue.enqueue.calls == 0
 
 
 async def test_what_is_in_the_way_of_a_request_may_be_what_the_same_one_has_made_a_moment_earlier() -> None:
     spec = replace(SPEC, revision_id=uuid4())
     rt = dashboard(Saying(UNKNOWN, MADE))
-    assert await requesting.request(rt, SESSION, spec, creation_id=ID) == ID
+    assert await requesting.request(rt, SESSION, spec, job_id=ID) == ID
     assert rt.queue.enqueue.calls == 0
     with pytest.raises(PreflightError, match="does not exist any more"):
-        await requesting.request(dashboard(always(UNKNOWN)), SESSION, spec, creation_id=ID)
+        await requesting.request(dashboard(always(UNKNOWN)), SESSION, spec, job_id=ID)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +99,7 @@ async def test_what_is_in_the_way_of_a_request_may_be_what_the_same_one_has_made
 )
 async def test_the_id_of_somebody_elses_request_is_refused(other: Session) -> None:
     with pytest.raises(ConflictError):
-        await requesting.request(dashboard(always(MADE)), other, SPEC, creation_id=ID)
+        await requesting.request(dashboard(always(MADE)), other, SPEC, job_id=ID)
 
 
 async def test_of_one_request_that_is_stored_twice_at_once_the_second_makes_nothing() -> None:

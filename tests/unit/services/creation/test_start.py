@@ -29,13 +29,13 @@ UPID = "UPID:pve1:000A1B2C:00D3E4F5:6920C0DE:{kind}:101:root@pam:"
 
 def run(task: TaskResult | TaskFailedError, *, running: bool) -> Any:
     """A run that asked PVE for the start: ``task`` is how that ended, ``running`` how the guest stands."""
-    creation_id = uuid4()
+    job_id = uuid4()
     told: list[str] = []
-    config = LxcConfig.of({"description": notes.while_creating("", creation_id)})
+    config = LxcConfig.of({"description": notes.while_creating("", job_id)})
     status = GuestStatus(101, "running" if running else "stopped")
     checkpoint = Checkpoint(upid={start.START: "U"}, intent={start.START: []})
     return SimpleNamespace(
-        creation_id=creation_id,
+        job_id=job_id,
         checkpoint=checkpoint,
         guest=SimpleNamespace(vmid=101, node="pve1", seen=lambda: told.append("seen")),
         client=SimpleNamespace(

@@ -29,7 +29,7 @@ def task(upid: str, starttime: int = 1, user: str = "root@pam") -> TaskInfo:
 def run(listed: Saying, wait: object = DONE, **checkpoint: Any) -> Any:
     """``listed``: what PVE lists of tasks each time that it is asked."""
     return SimpleNamespace(
-        creation_id=uuid4(),
+        job_id=uuid4(),
         userid="root@pam",
         checkpoint=Checkpoint(**checkpoint),
         recorder=SimpleNamespace(flush=always(None)),

@@ -48,7 +48,7 @@ def dashboard(pve: Pool) -> Any:
     return SimpleNamespace(
         pve=pve,
         db=database(
-            creations=SimpleNamespace(addresses_in_use=always([])),
+            jobs=SimpleNamespace(addresses_in_use=always([])),
             nodes=SimpleNamespace(get=always(endpoint), secrets=lambda _: SimpleNamespace(ssh_key="")),
             templates=SimpleNamespace(revision=always(NotFoundError())),
         ),

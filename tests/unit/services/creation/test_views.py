@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lxc_dashboard.db.models import Container, Creation, new_id
+from lxc_dashboard.db.models import CREATE_KIND, Container, Job, new_id
 from lxc_dashboard.errors import ConflictError
 from lxc_dashboard.services.creation import editing
 from lxc_dashboard.services.creation.spec import ContainerSpec
@@ -15,9 +15,9 @@ from lxc_dashboard.services.creation.views import job_view
 SPEC = ContainerSpec("pve1", "local:vztmpl/debian.tar.zst", "web-01", "local-lvm").to_json()
 
 
-def job_of(spec: dict[str, Any]) -> tuple[Creation, Container]:
+def job_of(spec: dict[str, Any]) -> tuple[Job, Container]:
     container = Container(endpoint_id=new_id(), vmid=101, node="pve1", hostname="web-01")
-    job = Creation(endpoint_id=container.endpoint_id, container_id=container.id, userid="root@pam", spec=spec)
+    job = Job.about(container, CREATE_KIND, step="creating", userid="root@pam", params=spec)
     return job, container
 
 

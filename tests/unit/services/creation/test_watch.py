@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from lxc_dashboard.db.models import Creation, CreationEvent, CreationState, now
-from lxc_dashboard.db.repositories.creations import Standing
+from lxc_dashboard.db.models import CREATE_KIND, Job, JobEvent, JobState, now
+from lxc_dashboard.db.repositories.jobs import Standing
 from lxc_dashboard.errors import NotFoundError, ServiceUnavailableError
 from lxc_dashboard.services.creation import watch as watching
 from lxc_dashboard.services.creation.watch import watch
@@ -21,28 +21,38 @@ ID = uuid4()
 AWAY = ServiceUnavailableError("PostgreSQL does not answer")
 GONE = NotFoundError()
 WITHIN_S = 60
-RUNNING, READY, FAILED, QUEUED = CreationState.RUNNING, CreationState.READY, CreationState.FAILED, CreationState.QUEUED
+RUNNING, READY, FAILED, QUEUED = JobState.RUNNING, JobState.DONE, JobState.FAILED, JobState.QUEUED
 
 
-def job(state: CreationState, attempt: int = 1) -> Creation:
-    return Creation(id=ID, endpoint_id=uuid4(), container_id=uuid4(), userid="root@pam", state=state, attempt=attempt)
-
-
-def event(seq: int, kind: str) -> CreationEvent:
-    return CreationEvent(
-        creation_id=ID, seq=seq, lines=1, type=kind, phase="creating", percent=5, message=f"{kind} {seq}", at=now()
+def job(state: JobState, attempt: int = 1) -> Job:
+    return Job(
+        kind=CREATE_KIND,
+        step="creating",
+        vmid=101,
+        id=ID,
+        endpoint_id=uuid4(),
+        container_id=uuid4(),
+        userid="root@pam",
+        state=state,
+        attempt=attempt,
     )
 
 
-async def seen(*looks: Creation | Exception, told: list[list[CreationEvent]]) -> list[list[str]]:
+def event(seq: int, kind: str) -> JobEvent:
+    return JobEvent(
+        job_id=ID, seq=seq, lines=1, type=kind, step="creating", percent=5, message=f"{kind} {seq}", at=now()
+    )
+
+
+async def seen(*looks: Job | Exception, told: list[list[JobEvent]]) -> list[list[str]]:
     """``looks``: its row each time that it is looked at; ``told``: what there is to read each time that it is read."""
     look = Saying(*looks)
 
     async def standings(ids: Sequence[UUID]) -> dict[UUID, Standing]:
         return {ID: Standing((await look()).state, None, None, now())}
 
-    creations = SimpleNamespace(get=look, standings=standings, events_after=Saying(*told))
-    rt: Any = SimpleNamespace(db=database(creations=creations), bus=SimpleNamespace(last_id=always("0-0")))
+    jobs = SimpleNamespace(get=look, standings=standings, events_after=Saying(*told))
+    rt: Any = SimpleNamespace(db=database(jobs=jobs), bus=SimpleNamespace(last_id=always("0-0")))
     async with asyncio.timeout(WITHIN_S):
         return [[each.message for each in batch] async for batch in watch(rt, ID, 0)]
 

@@ -13,29 +13,30 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from lxc_dashboard.crypto import Keyring
-from lxc_dashboard.db.models import Container, Creation, CreationState
+from lxc_dashboard.db.models import Container, Job, JobState
+from lxc_dashboard.db.models.jobs import SEALED_AS
 from lxc_dashboard.db.repositories.leases import LEASE, TAKEABLE, UNFINISHED, database_now
 from lxc_dashboard.db.repositories.tickets import TicketRepository
 from lxc_dashboard.db.sealing import SealedColumn
 from lxc_dashboard.db.storable import storable
 from lxc_dashboard.errors import ConflictError, NotFoundError
 
-FINISHED: Final = frozenset({CreationState.READY, CreationState.FAILED, CreationState.CANCELLED})
+FINISHED: Final = frozenset({JobState.DONE, JobState.FAILED, JobState.CANCELLED})
 FULL_PERCENT: Final = 100
 GIVEN_UP: Final = "given_up"  # a key of ``error``
-_STANDING: Final = (CreationState.WAITING.value, CreationState.PAUSED.value)
+_STANDING: Final = (JobState.WAITING.value, JobState.PAUSED.value)
 _STANDING_OF: Final = select(
-    col(Creation.id),
-    col(Creation.state),
-    col(Creation.cancel_requested_at),
-    col(Creation.ticket_enc),
-    col(Creation.signed_in_at),
-).where(col(Creation.id) == func.any(bindparam("creation_ids", type_=ARRAY(Uuid))))
+    col(Job.id),
+    col(Job.state),
+    col(Job.cancel_requested_at),
+    col(Job.ticket_enc),
+    col(Job.signed_in_at),
+).where(col(Job.id) == func.any(bindparam("job_ids", type_=ARRAY(Uuid))))
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What of a run others change while a worker is at it: the columns of ``Creation`` by their names."""
+    """What of a run others change while a worker is at it: the columns of ``Job`` by their names."""
 
     state: str
     cancel_requested_at: datetime | None
@@ -57,14 +58,14 @@ def _plain_addresses(*texts: str | None) -> frozenset[str]:
     return frozenset(text.partition("/")[0] for text in texts if text)
 
 
-class CreationRepository(TicketRepository):
+class JobRepository(TicketRepository):
     """A method that takes an ``owner`` raises ``LeaseGoneError`` once that owner holds no live lease, and changes nothing."""
 
     def __init__(self, session: AsyncSession, keyring: Keyring) -> None:
         super().__init__(session, keyring)
-        self._secrets = SealedColumn(keyring, "creation", "secrets_enc")
+        self._secrets = SealedColumn(keyring, SEALED_AS, "secrets_enc")
 
-    async def add(self, creation: Creation, secrets: Mapping[str, Any] | None = None) -> Creation:
+    async def add(self, creation: Job, secrets: Mapping[str, Any] | None = None) -> Job:
         """A new run, about to be handed to the queue, its age by the database's clock. Raises ``NotFoundError`` where its container or endpoint is gone."""
         creation.secrets_enc = self._secrets.seal_json(secrets, creation.id)
         self._session.add(creation)
@@ -72,55 +73,55 @@ class CreationRepository(TicketRepository):
         stamped = await self._update(creation.id, created_at=database_now(), enqueued_at=database_now())
         return stamped or creation
 
-    async def get(self, creation_id: UUID) -> Creation:
+    async def get(self, job_id: UUID) -> Job:
         """As it is now. Raises ``NotFoundError``."""
-        creation = await self._session.get(Creation, creation_id, populate_existing=True)
+        creation = await self._session.get(Job, job_id, populate_existing=True)
         if creation is None:
             raise NotFoundError("This job does not exist, or not any more")
         return creation
 
-    async def locked(self, creation_id: UUID) -> Creation:
+    async def locked(self, job_id: UUID) -> Job:
         """As ``get``, and nobody else changes it before this transaction ends."""
-        creation = await self._session.get(Creation, creation_id, populate_existing=True, with_for_update=True)
+        creation = await self._session.get(Job, job_id, populate_existing=True, with_for_update=True)
         if creation is None:
             raise NotFoundError("This job does not exist, or not any more")
         return creation
 
-    async def standings(self, creation_ids: Sequence[UUID]) -> dict[UUID, Standing]:
+    async def standings(self, job_ids: Sequence[UUID]) -> dict[UUID, Standing]:
         """Of those that there are. Asked each second: not the whole rows, whose checkpoints alone are long."""
         connection = await self._session.connection()
-        rows = await connection.execute(_STANDING_OF, {"creation_ids": creation_ids})
+        rows = await connection.execute(_STANDING_OF, {"job_ids": job_ids})
         return {row[0]: Standing(*row[1:]) for row in rows}
 
     async def list(
         self,
         endpoint_id: UUID,
         *,
-        states: Collection[CreationState] = (),
+        states: Collection[JobState] = (),
         userid: str | None = None,
         container_id: UUID | None = None,
         limit: int = 100,
-    ) -> Sequence[Creation]:
+    ) -> Sequence[Job]:
         """Newest first; without ``states``: all of them."""
-        wanted = [col(Creation.endpoint_id) == endpoint_id]
+        wanted = [col(Job.endpoint_id) == endpoint_id]
         if states:
-            wanted.append(col(Creation.state).in_([state.value for state in states]))
+            wanted.append(col(Job.state).in_([state.value for state in states]))
         if userid is not None:
-            wanted.append(col(Creation.userid) == userid)
+            wanted.append(col(Job.userid) == userid)
         if container_id is not None:
-            wanted.append(col(Creation.container_id) == container_id)
-        newest = select(Creation).where(*wanted).order_by(col(Creation.created_at).desc()).limit(limit)
+            wanted.append(col(Job.container_id) == container_id)
+        newest = select(Job).where(*wanted).order_by(col(Job.created_at).desc()).limit(limit)
         return (await self._session.scalars(newest)).all()
 
-    async def unfinished_of(self, endpoint_id: UUID, userid: str, after: UUID, limit: int) -> Sequence[Creation]:
+    async def unfinished_of(self, endpoint_id: UUID, userid: str, after: UUID, limit: int) -> Sequence[Job]:
         """A user's runs that have not ended and are not paused, by id, locked until the transaction ends."""
         theirs = (
-            col(Creation.endpoint_id) == endpoint_id,
-            col(Creation.userid) == userid,
-            col(Creation.state).in_(TAKEABLE),
-            col(Creation.id) > after,
+            col(Job.endpoint_id) == endpoint_id,
+            col(Job.userid) == userid,
+            col(Job.state).in_(TAKEABLE),
+            col(Job.id) > after,
         )
-        found = select(Creation).where(*theirs).order_by(col(Creation.id)).limit(limit).with_for_update()
+        found = select(Job).where(*theirs).order_by(col(Job.id)).limit(limit).with_for_update()
         return (await self._session.scalars(found)).all()
 
     async def reserved_vmids(self, endpoint_id: UUID) -> frozenset[int]:
@@ -134,10 +135,10 @@ class CreationRepository(TicketRepository):
         Who asks next waits for the end of this transaction.
         """
         await self._session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(str(endpoint_id), 0))))
-        spec, promised = col(Creation.spec), col(Creation.state) != CreationState.READY.value
+        spec, promised = col(Job.params), col(Job.state) != JobState.DONE.value
         texts = [case((promised, spec[family]["address"].astext)) for family in ("ipv4", "ipv6")]
         existing = (col(Container.endpoint_id) == endpoint_id, col(Container.deleted_at).is_(None))
-        joined = outerjoin(Container, Creation, col(Creation.container_id) == col(Container.id))
+        joined = outerjoin(Container, Job, col(Job.container_id) == col(Container.id))
         columns = (Container, spec["bridge"].astext, spec["vlan"].astext, *texts)
         rows = await self._session.execute(select(*columns).select_from(joined).where(*existing))
         return [
@@ -147,14 +148,14 @@ class CreationRepository(TicketRepository):
 
     async def finish(
         self,
-        creation_id: UUID,
+        job_id: UUID,
         owner: str,
-        state: CreationState,
+        state: JobState,
         *,
         error: Mapping[str, Any] | None = None,
         result: Mapping[str, Any] | None = None,
         owes: bool = False,
-    ) -> Creation:
+    ) -> Job:
         """Ends the run and its lease, and wipes its ticket, and its secrets unless it failed: it may be run again.
 
         One that ``owes`` keeps both, where its ticket was not taken from it: see ``owing``.
@@ -167,99 +168,101 @@ class CreationRepository(TicketRepository):
             "result": storable(dict(result or {})),
             "finished_at": database_now(),
         }
-        if state is CreationState.READY:
+        if state is JobState.DONE:
             values["percent"] = FULL_PERCENT
         wiped: dict[str, Any] = dict.fromkeys((*LEASE, "enqueued_at"))
         if not owes:
             wiped["ticket_enc"] = None
         if owes:
-            wiped["secrets_enc"] = case((col(Creation.ticket_enc).is_(None), None), else_=col(Creation.secrets_enc))
-        elif state is not CreationState.FAILED:
+            wiped["secrets_enc"] = case((col(Job.ticket_enc).is_(None), None), else_=col(Job.secrets_enc))
+        elif state is not JobState.FAILED:
             wiped["secrets_enc"] = None
-        return await self._update_held(creation_id, owner, **values, **wiped)
+        return await self._update_held(job_id, owner, **values, **wiped)
 
-    async def reopen(self, creation_id: UUID, checkpoint: Mapping[str, Any]) -> Creation:
+    async def reopen(self, job_id: UUID, checkpoint: Mapping[str, Any]) -> Job:
         """A failed run, queued again from ``checkpoint``; it needs a ticket, in the same transaction.
 
         Raises ``NotFoundError``, ``ConflictError`` (it has not failed).
         """
         cleared: dict[str, Any] = {"error": {}, "cancel_requested_at": None, "cancelled_by": "", "finished_at": None}
-        failed = col(Creation.state) == CreationState.FAILED.value
-        creation = await self._update(creation_id, failed, **_queued(checkpoint), **cleared)
+        failed = col(Job.state) == JobState.FAILED.value
+        creation = await self._update(job_id, failed, **_queued(checkpoint), **cleared)
         if creation is None:
-            raise ConflictError(f"Only a failed job is run again; this one is {(await self.get(creation_id)).state}")
+            raise ConflictError(f"Only a failed job is run again; this one is {(await self.get(job_id)).state}")
         return creation
 
-    async def give_up(self, creation_id: UUID) -> None:
+    async def give_up(self, job_id: UUID) -> None:
         """Keep a failed or cancelled run from being run again.
 
         Raises ``NotFoundError``, ``ConflictError`` (it runs again, or is ready).
         """
-        over = col(Creation.state).in_([CreationState.FAILED.value, CreationState.CANCELLED.value])
-        creation = await self.locked(creation_id)
-        if await self._update(creation_id, over, error={**creation.error, GIVEN_UP: True}) is None:
+        over = col(Job.state).in_([JobState.FAILED.value, JobState.CANCELLED.value])
+        creation = await self.locked(job_id)
+        if await self._update(job_id, over, error={**creation.error, GIVEN_UP: True}) is None:
             raise ConflictError(f"Only a failed or cancelled job is replaced; this one is {creation.state}")
 
-    async def go_on(self, creation_id: UUID, checkpoint: Mapping[str, Any]) -> Creation:
+    async def go_on(self, job_id: UUID, checkpoint: Mapping[str, Any]) -> Job:
         """A paused run, queued again from ``checkpoint``; it needs a ticket, in the same transaction.
 
         Raises ``NotFoundError``, ``ConflictError`` (it is not paused).
         """
-        paused = col(Creation.state) == CreationState.PAUSED.value
-        creation = await self._update(creation_id, paused, **_queued(checkpoint))
+        paused = col(Job.state) == JobState.PAUSED.value
+        creation = await self._update(job_id, paused, **_queued(checkpoint))
         if creation is None:
-            raise ConflictError(f"Only a paused job goes on; this one is {(await self.get(creation_id)).state}")
+            raise ConflictError(f"Only a paused job goes on; this one is {(await self.get(job_id)).state}")
         return creation
 
-    async def request_cancel(self, creation_id: UUID, userid: str) -> Creation:
+    async def set_vmid(self, job_id: UUID, vmid: int) -> None:
+        """The guest has another number now. Raises ``ConflictError`` where another job locks that one."""
+        await self._update(job_id, vmid=vmid)
+
+    async def request_cancel(self, job_id: UUID, userid: str) -> Job:
         """Asks whoever works on it to stop; the first one to ask is remembered. One that nobody works on is queued for it.
 
         Raises ``NotFoundError``, ``ConflictError`` (it has ended).
         """
         asked = {
-            "cancel_requested_at": func.coalesce(col(Creation.cancel_requested_at), database_now()),
-            "cancelled_by": case(
-                (col(Creation.cancel_requested_at).is_(None), userid), else_=col(Creation.cancelled_by)
-            ),
-            "state": case((col(Creation.state).in_(_STANDING), CreationState.QUEUED.value), else_=col(Creation.state)),
+            "cancel_requested_at": func.coalesce(col(Job.cancel_requested_at), database_now()),
+            "cancelled_by": case((col(Job.cancel_requested_at).is_(None), userid), else_=col(Job.cancelled_by)),
+            "state": case((col(Job.state).in_(_STANDING), JobState.QUEUED.value), else_=col(Job.state)),
         }
-        creation = await self._update(creation_id, col(Creation.state).in_(UNFINISHED), **asked)
+        creation = await self._update(job_id, col(Job.state).in_(UNFINISHED), **asked)
         if creation is None:
-            raise ConflictError(f"This job has ended: {(await self.get(creation_id)).state}")
+            raise ConflictError(f"This job has ended: {(await self.get(job_id)).state}")
         return creation
 
-    async def set_secrets(self, creation_id: UUID, secrets: Mapping[str, Any] | None) -> None:
+    async def set_secrets(self, job_id: UUID, secrets: Mapping[str, Any] | None) -> None:
         """Passwords and the like, as JSON, kept encrypted until the end. Raises ``NotFoundError``."""
-        sealed = self._secrets.seal_json(None if secrets is None else dict(secrets), creation_id)
-        if await self._update(creation_id, col(Creation.state).in_(UNFINISHED), secrets_enc=sealed) is None:
+        sealed = self._secrets.seal_json(None if secrets is None else dict(secrets), job_id)
+        if await self._update(job_id, col(Job.state).in_(UNFINISHED), secrets_enc=sealed) is None:
             raise NotFoundError("This job does not exist, or has ended")
 
-    async def seal_secrets(self, creation_id: UUID, owner: str, secrets: Mapping[str, Any]) -> None:
+    async def seal_secrets(self, job_id: UUID, owner: str, secrets: Mapping[str, Any]) -> None:
         """``set_secrets`` for the worker that holds the run."""
-        await self._update_held(creation_id, owner, secrets_enc=self._secrets.seal_json(dict(secrets), creation_id))
+        await self._update_held(job_id, owner, secrets_enc=self._secrets.seal_json(dict(secrets), job_id))
 
     async def wipe_stale_secrets(self, keep_s: float) -> int:
         """Of failed runs whose container is gone, and of those that nobody ran again for ``keep_s`` seconds. How many."""
         gone = select(col(Container.id)).where(col(Container.deleted_at).is_not(None))
-        old = col(Creation.finished_at) < database_now() - func.make_interval(0, 0, 0, 0, 0, 0, keep_s)
+        old = col(Job.finished_at) < database_now() - func.make_interval(0, 0, 0, 0, 0, 0, keep_s)
         stale = (
-            col(Creation.state) == CreationState.FAILED.value,
-            col(Creation.secrets_enc).is_not(None),
-            old | col(Creation.container_id).in_(gone),
+            col(Job.state) == JobState.FAILED.value,
+            col(Job.secrets_enc).is_not(None),
+            old | col(Job.container_id).in_(gone),
         )
-        wiped = update(Creation).where(*stale).values(secrets_enc=None).returning(col(Creation.id))
+        wiped = update(Job).where(*stale).values(secrets_enc=None).returning(col(Job.id))
         rows = await self._session.scalars(wiped.execution_options(synchronize_session=False))
         return len(rows.all())
 
-    async def get_secrets(self, creation_id: UUID) -> dict[str, Any]:
+    async def get_secrets(self, job_id: UUID) -> dict[str, Any]:
         """Empty where there are none. Raises ``NotFoundError``, ``WrongKeyError``, ``TamperedError``."""
-        token = (await self.get(creation_id)).secrets_enc
-        return dict(self._secrets.open_json(token, creation_id) or {})
+        token = (await self.get(job_id)).secrets_enc
+        return dict(self._secrets.open_json(token, job_id) or {})
 
 
 def _queued(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "state": CreationState.QUEUED.value,
+        "state": JobState.QUEUED.value,
         "checkpoint": storable(dict(checkpoint)),
         "enqueued_at": database_now(),
     }
