@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from lxc_dashboard.services.creation import pipeline, renewal, service, settling
+from lxc_dashboard.services.creation import pipeline, service, settling
+from lxc_dashboard.services.jobs import renewal
 from tasks.app import in_place, in_runtime
 
 

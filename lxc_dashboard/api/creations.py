@@ -21,16 +21,17 @@ from lxc_dashboard.api.door import asked_for
 from lxc_dashboard.api.leaving import unless_left
 from lxc_dashboard.errors import DashboardError, InvalidInputError, NotFoundError, SessionExpiredError
 from lxc_dashboard.services.auth import sessions
-from lxc_dashboard.services.creation import credentials, service, watch
+from lxc_dashboard.services.creation import credentials, service
 from lxc_dashboard.services.creation import log as job_log
 from lxc_dashboard.services.creation.lines import Span, lines_of, spans_of
+from lxc_dashboard.services.jobs import watch
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.model import Session
-    from lxc_dashboard.services.creation.events import ProgressEvent
+    from lxc_dashboard.services.jobs.events import ProgressEvent
 
 log = structlog.get_logger(__name__)
 

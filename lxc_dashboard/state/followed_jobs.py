@@ -7,7 +7,7 @@ from uuid import UUID
 
 from lxc_dashboard import text
 from lxc_dashboard.db.models import now
-from lxc_dashboard.services.creation.pulse import pulse, pulse_of
+from lxc_dashboard.services.jobs.pulse import pulse, pulse_of
 from lxc_dashboard.state.base import runtime, session
 from lxc_dashboard.state.ids import uuid_of
 from lxc_dashboard.state.job_room import JobRoom

@@ -11,7 +11,7 @@ from uuid import UUID
 import structlog
 
 from lxc_dashboard.errors import ServiceUnavailableError
-from lxc_dashboard.services.creation.pulse import JobPulse, pulse
+from lxc_dashboard.services.jobs.pulse import JobPulse, pulse
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime

@@ -22,8 +22,8 @@ from lxc_dashboard.errors import (
 from lxc_dashboard.services.auth import tokens
 from lxc_dashboard.services.creation import log as job_log
 from lxc_dashboard.services.creation import service
-from lxc_dashboard.services.creation.follow import DATABASE_AWAY_S, follow
 from lxc_dashboard.services.creation.lines import LogLine, in_turns, lines_of, plain
+from lxc_dashboard.services.jobs.follow import DATABASE_AWAY_S, follow
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime

@@ -13,8 +13,8 @@ from lxc_dashboard.db.models import Container, Job
 from lxc_dashboard.db.repositories.jobs import FINISHED
 from lxc_dashboard.errors import DashboardError, NotFoundError
 from lxc_dashboard.services.creation import service, sight
-from lxc_dashboard.services.creation.identity import owns
 from lxc_dashboard.services.creation.views import JobView, job_view
+from lxc_dashboard.services.jobs.ticket import owns
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime

@@ -13,11 +13,11 @@ from lxc_dashboard.errors import ConflictError, InvalidInputError, NotFoundError
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import addresses, preflight, requesting
 from lxc_dashboard.services.creation.findings import Finding, FindingSeverity, error, warning
-from lxc_dashboard.services.creation.handing import enqueue
 from lxc_dashboard.services.creation.patterns import hostnames
 from lxc_dashboard.services.creation.requesting import Order, Secrets
 from lxc_dashboard.services.creation.spec import ContainerSpec, IpMode, IpSettings
 from lxc_dashboard.services.creation.validation import check_password
+from lxc_dashboard.services.jobs.enqueue import enqueue
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import Transaction

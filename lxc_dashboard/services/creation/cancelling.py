@@ -16,11 +16,11 @@ from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.entrance import unlock
 from lxc_dashboard.services.creation.guest_steps import fit_name
 from lxc_dashboard.services.creation.phases import create, deploy, finalize, start, sync
-from lxc_dashboard.services.creation.tasks import stop_task
+from lxc_dashboard.services.jobs.pve_tasks import stop_task
 
 if TYPE_CHECKING:
-    from lxc_dashboard.services.creation.checkpoint import Checkpoint
-    from lxc_dashboard.services.creation.progress import Recorder
+    from lxc_dashboard.services.jobs.checkpoint import Checkpoint
+    from lxc_dashboard.services.jobs.recorder import Recorder
 
 log = structlog.get_logger(__name__)
 

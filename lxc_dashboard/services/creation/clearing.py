@@ -9,8 +9,8 @@ from lxc_dashboard.errors import ConflictError, DashboardError, PrivilegeError
 from lxc_dashboard.services.auth import acting, privileges
 from lxc_dashboard.services.creation import leftovers
 from lxc_dashboard.services.creation.auditing import audit
-from lxc_dashboard.services.creation.identity import owns
 from lxc_dashboard.services.creation.sight import MANAGE_PRIVILEGE
+from lxc_dashboard.services.jobs.ticket import owns
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import Transaction

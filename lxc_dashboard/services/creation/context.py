@@ -11,16 +11,16 @@ from uuid import UUID
 
 from lxc_dashboard.db.models import EventType, Phase
 from lxc_dashboard.guest.base import Door
-from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.doors import NoWay, Way, WayKind
 from lxc_dashboard.services.creation.entrance import Entrance, GuardedDoor
 from lxc_dashboard.services.creation.spec import ContainerSpec
+from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from lxc_dashboard.guest.keys import KeyPair
     from lxc_dashboard.proxmox.client import ProxmoxClient
     from lxc_dashboard.runtime import Runtime
-    from lxc_dashboard.services.creation.progress import Recorder
+    from lxc_dashboard.services.jobs.recorder import Recorder
     from lxc_dashboard.services.templates.report import RevisionContent
 
 BANDS: Final = {

@@ -9,10 +9,10 @@ from lxc_dashboard.db.models import JobState, new_id
 from lxc_dashboard.errors import ConflictError
 from lxc_dashboard.services.containers.guest_lock import guest_lock
 from lxc_dashboard.services.creation import clearing, preflight, requesting, service
-from lxc_dashboard.services.creation.handing import enqueue
 from lxc_dashboard.services.creation.preflight.question import Leaving
 from lxc_dashboard.services.creation.requesting import Reservation, Secrets
 from lxc_dashboard.services.creation.validation import check_password
+from lxc_dashboard.services.jobs.enqueue import enqueue
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import Transaction

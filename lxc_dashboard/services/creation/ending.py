@@ -20,8 +20,8 @@ from lxc_dashboard.errors import (
     TaskFailedError,
 )
 from lxc_dashboard.services.creation.phases import create
-from lxc_dashboard.services.creation.progress import LeaseLostError, Recorder
 from lxc_dashboard.services.creation.spec import PasswordMode
+from lxc_dashboard.services.jobs.recorder import LeaseLostError, Recorder
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import Transaction

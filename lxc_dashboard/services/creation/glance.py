@@ -11,8 +11,8 @@ from uuid import UUID
 
 from lxc_dashboard.db.models import JobState, Lifecycle
 from lxc_dashboard.db.repositories.job_lists import Viewer, Wanted
-from lxc_dashboard.services.creation.identity import owns
 from lxc_dashboard.services.creation.views import JobView, job_view
+from lxc_dashboard.services.jobs.ticket import owns
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime

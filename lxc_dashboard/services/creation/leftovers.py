@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 from lxc_dashboard.errors import ConflictError
 from lxc_dashboard.services.containers import power
 from lxc_dashboard.services.creation import orphans, ownership
-from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.entrance import unlock
 from lxc_dashboard.services.creation.ownership import CREATE_LOCK, Claim
+from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.models import Container, Job

@@ -13,8 +13,8 @@ from lxc_dashboard.db.repositories.job_lists import Named, Viewer, Wanted
 from lxc_dashboard.errors import ServiceUnavailableError, UnreachableError
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import sight
-from lxc_dashboard.services.creation.identity import owns
 from lxc_dashboard.services.creation.views import JobView, job_view
+from lxc_dashboard.services.jobs.ticket import owns
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime

@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.db.models import Job, Phase
 from lxc_dashboard.guest.keys import KeyPair
-from lxc_dashboard.services.creation import doors, identity, slots
+from lxc_dashboard.services.creation import doors, slots
 from lxc_dashboard.services.creation.context import Guest, RunContext
 from lxc_dashboard.services.creation.doors import REGISTER, NoWay, Way, WayKind
 from lxc_dashboard.services.creation.entrance import Entrance
 from lxc_dashboard.services.creation.phases import create, deploy, finalize, pause, start, sync
 from lxc_dashboard.services.creation.spec import ContainerSpec
+from lxc_dashboard.services.jobs import ticket
 from lxc_dashboard.services.templates.service import load_revision
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import Transaction
     from lxc_dashboard.runtime import Runtime
-    from lxc_dashboard.services.creation.progress import Recorder
+    from lxc_dashboard.services.jobs.recorder import Recorder
 
 DOOR_KEY: Final = "door_key"
 # Scripts that hand root's keys on know the passing one by its first two words.
@@ -26,7 +27,7 @@ KEY_COMMENT: Final = "lxc-dashboard creation {id}: goes when it is ready"
 
 async def open_context(rt: Runtime, creation: Job, recorder: Recorder, owner: str) -> RunContext:
     """Raises ``SessionExpiredError`` where the run needs a sign-in, ``NotFoundError`` where its endpoint is gone."""
-    client = await identity.client_of(rt, creation, owner)
+    client = await ticket.client_of(rt, creation, owner)
     spec = ContainerSpec.from_json(creation.params)
     async with rt.db.transaction() as tx:
         container = await tx.containers.get(creation.own_container_id)

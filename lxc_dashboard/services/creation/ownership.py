@@ -13,8 +13,8 @@ from lxc_dashboard.errors import ConflictError, PhaseFailedError, PrivilegeError
 from lxc_dashboard.proxmox.schemas import Guest, LxcConfig, TaskInfo
 from lxc_dashboard.proxmox.upid import Upid
 from lxc_dashboard.services.creation import doors, notes
-from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.phases.create import CREATE
+from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from uuid import UUID

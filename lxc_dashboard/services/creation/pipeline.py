@@ -21,24 +21,16 @@ from lxc_dashboard.errors import (
     ServiceUnavailableError,
     SessionExpiredError,
 )
-from lxc_dashboard.services.creation import (
-    cancelling,
-    ending,
-    entrance,
-    full_storage,
-    identity,
-    liveness,
-    ownership,
-    slots,
-)
-from lxc_dashboard.services.creation.checkpoint import Checkpoint
+from lxc_dashboard.services.creation import cancelling, ending, entrance, full_storage, liveness, ownership, slots
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.doors import NoWay
-from lxc_dashboard.services.creation.lease import LEASE_S, Lease, new_owner
 from lxc_dashboard.services.creation.moving import MovedError
 from lxc_dashboard.services.creation.opening import open_context, plan
 from lxc_dashboard.services.creation.phases import create, deploy, finalize, pause, start, sync
-from lxc_dashboard.services.creation.progress import LeaseLostError, Recorder
+from lxc_dashboard.services.jobs import ticket
+from lxc_dashboard.services.jobs.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.lease import LEASE_S, Lease, new_owner
+from lxc_dashboard.services.jobs.recorder import LeaseLostError, Recorder
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
@@ -220,7 +212,7 @@ class _Run:
                 return Interruption.LEASE_LOST
             if known.cancel_requested_at is not None and not self._completing:
                 return Interruption.CANCEL
-            if identity.has_ended(known):
+            if ticket.has_ended(known):
                 return Interruption.SIGN_IN
             if ticket_ended.done():
                 ticket_ended.result()
@@ -301,9 +293,9 @@ class _Run:
 
     async def _wait_for_sign_in(self) -> None:
         async with self._rt.db.transaction() as tx:
-            tokenid = await identity.tokenid_of(tx, self._creation.id)
+            tokenid = await ticket.tokenid_of(tx, self._creation.id)
         if tokenid:
-            ended = identity.token_ended(self._creation, tokenid)
+            ended = ticket.token_ended(self._creation, tokenid)
             remains = ownership.may_be_made(self._recorder.checkpoint)
             await ending.failed(self._rt, self._creation, self._recorder, self._lease.owner, ended, remains=remains)
             return

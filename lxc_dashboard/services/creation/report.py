@@ -13,10 +13,10 @@ from uuid import UUID
 from lxc_dashboard.db.models import EventType, JobEvent, JobState, Phase, now
 from lxc_dashboard.db.repositories.jobs import FINISHED
 from lxc_dashboard.services.creation import service, sight
-from lxc_dashboard.services.creation.events import stands_still
 from lxc_dashboard.services.creation.lines import lines_of, plain
 from lxc_dashboard.services.creation.spec import PasswordMode
 from lxc_dashboard.services.creation.views import JobView, StepState, StepView
+from lxc_dashboard.services.jobs.events import stands_still
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime

@@ -19,11 +19,11 @@ from lxc_dashboard.errors import (
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import addresses, preflight, vmids
 from lxc_dashboard.services.creation.findings import FindingSeverity
-from lxc_dashboard.services.creation.handing import enqueue
-from lxc_dashboard.services.creation.identity import Lending, lending, owns
 from lxc_dashboard.services.creation.passwords import generate
 from lxc_dashboard.services.creation.spec import ContainerSpec, PasswordMode
 from lxc_dashboard.services.creation.validation import check_password
+from lxc_dashboard.services.jobs.enqueue import enqueue
+from lxc_dashboard.services.jobs.ticket import Lending, lending, owns
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import Transaction

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lxc_dashboard.db.models import Container, Job
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.model import Session
-    from lxc_dashboard.services.creation.checkpoint import Checkpoint
+    from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 
 
 @asynccontextmanager

@@ -15,14 +15,14 @@ from lxc_dashboard.services.auth import privileges
 from lxc_dashboard.services.containers.guest_lock import guest_lock
 from lxc_dashboard.services.creation import clearing, listing, reserving, sight, slots, unattended
 from lxc_dashboard.services.creation.auditing import audit
-from lxc_dashboard.services.creation.checkpoint import Checkpoint
-from lxc_dashboard.services.creation.handing import enqueue
-from lxc_dashboard.services.creation.identity import lending, owns, tokenid_of
 from lxc_dashboard.services.creation.phases import create, deploy, finalize, pause, start
 from lxc_dashboard.services.creation.requesting import Secrets, request
 from lxc_dashboard.services.creation.sight import MANAGE_PRIVILEGE, SEE_PRIVILEGE
 from lxc_dashboard.services.creation.spec import PasswordMode
 from lxc_dashboard.services.creation.views import JobView, job_view
+from lxc_dashboard.services.jobs.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.enqueue import enqueue
+from lxc_dashboard.services.jobs.ticket import lending, owns, tokenid_of
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import Transaction

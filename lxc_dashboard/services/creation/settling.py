@@ -16,12 +16,12 @@ from lxc_dashboard.db.repositories.events import NewEvent
 from lxc_dashboard.errors import DashboardError, ServiceUnavailableError, SessionExpiredError, TokenRefusedError
 from lxc_dashboard.services.containers.guest_lock import guest_lock
 from lxc_dashboard.services.creation import alone, cancelling, ending, ownership
-from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.doors import NoWay
-from lxc_dashboard.services.creation.lease import LEASE_S, new_owner
 from lxc_dashboard.services.creation.opening import open_context
 from lxc_dashboard.services.creation.phases import finalize
-from lxc_dashboard.services.creation.progress import Recorder
+from lxc_dashboard.services.jobs.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.lease import LEASE_S, new_owner
+from lxc_dashboard.services.jobs.recorder import Recorder
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime

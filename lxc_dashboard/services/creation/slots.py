@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from lxc_dashboard.db.repositories.slots import Held
-from lxc_dashboard.services.creation.events import TURN
-from lxc_dashboard.services.creation.handing import enqueue
+from lxc_dashboard.services.jobs.enqueue import enqueue
+from lxc_dashboard.services.jobs.events import TURN
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime

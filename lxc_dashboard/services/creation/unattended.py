@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.db.models import Phase
 from lxc_dashboard.services.creation import ending, slots
-from lxc_dashboard.services.creation.checkpoint import Checkpoint
-from lxc_dashboard.services.creation.lease import LEASE_S, new_owner
 from lxc_dashboard.services.creation.phases import create, deploy, pause
-from lxc_dashboard.services.creation.progress import LeaseLostError, Recorder
+from lxc_dashboard.services.jobs.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.lease import LEASE_S, new_owner
+from lxc_dashboard.services.jobs.recorder import LeaseLostError, Recorder
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.models import Job

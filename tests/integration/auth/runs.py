@@ -8,7 +8,7 @@ from lxc_dashboard.db.models import CREATE_KIND, Container, Job
 from lxc_dashboard.db.repositories.tickets import JobTicket
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.creation import identity
+from lxc_dashboard.services.jobs import ticket
 
 
 async def stored(rt: Runtime, session: Session, vmid: int) -> UUID:
@@ -24,7 +24,7 @@ async def stored(rt: Runtime, session: Session, vmid: int) -> UUID:
 async def lent(rt: Runtime, session: Session, vmid: int) -> UUID:
     """A run with a copy of the session's ticket."""
     job_id = await stored(rt, session, vmid)
-    async with identity.lending(rt, session) as lending:
+    async with ticket.lending(rt, session) as lending:
         await lending.give(job_id)
     return job_id
 

@@ -13,7 +13,8 @@ from lxc_dashboard.db.models import JobState
 from lxc_dashboard.errors import ServiceUnavailableError, SessionExpiredError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import sessions
-from lxc_dashboard.services.creation import identity, service
+from lxc_dashboard.services.creation import service
+from lxc_dashboard.services.jobs import ticket
 from lxc_dashboard.settings import Settings
 from tests.integration.auth.conftest import Begin
 from tests.integration.auth.runs import lent, run_of, stored, ticket_of
@@ -24,7 +25,7 @@ async def test_a_session_that_has_ended_lends_nothing(rt: Runtime, begin: Begin)
     job_id = await stored(rt, session, 901)
     await sessions.end(rt, session)
     with pytest.raises(SessionExpiredError):
-        async with identity.lending(rt, session):
+        async with ticket.lending(rt, session):
             pytest.fail("it was lent")
     with pytest.raises(SessionExpiredError):
         await service.resume_after_sign_in(rt, session)
@@ -34,7 +35,7 @@ async def test_a_session_that_has_ended_lends_nothing(rt: Runtime, begin: Begin)
 async def test_what_is_lent_while_the_session_ends_is_wiped_by_that_end(rt: Runtime, begin: Begin) -> None:
     session, _ = await begin()
     job_id = await stored(rt, session, 901)
-    async with identity.lending(rt, session) as lending:
+    async with ticket.lending(rt, session) as lending:
         ending = asyncio.create_task(sessions.end(rt, session))
         async with asyncio.timeout(60):
             while await sessions.is_open(rt, session.key):
@@ -50,7 +51,7 @@ async def test_what_is_lent_while_the_session_ends_is_wiped_by_that_end(rt: Runt
 async def test_many_lend_at_once(rt: Runtime, begin: Begin) -> None:
     session, _ = await begin()
     first, second = await stored(rt, session, 901), await stored(rt, session, 902)
-    async with identity.lending(rt, session) as one, asyncio.timeout(60), identity.lending(rt, session) as other:
+    async with ticket.lending(rt, session) as one, asyncio.timeout(60), ticket.lending(rt, session) as other:
         await one.give(first)
         await other.give(second)
     assert await ticket_of(rt, first)
@@ -91,6 +92,6 @@ async def test_where_redis_cannot_say_whether_a_session_has_ended_only_a_token_i
     asking = replace(session, tokenid=tokenid, token_secret="secret" if tokenid else "")
     async with Runtime.open(settings_with(REDIS_URL="redis://127.0.0.1:1/0")) as without:
         with nullcontext() if tokenid else pytest.raises(ServiceUnavailableError):
-            async with identity.lending(without, asking) as lending:
+            async with ticket.lending(without, asking) as lending:
                 await lending.give(job_id)
     assert bool(await ticket_of(rt, job_id)) == bool(tokenid)

@@ -19,8 +19,8 @@ from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth import acting, renewal, sessions
 from lxc_dashboard.services.auth.model import ABSOLUTE_LIFETIME, Session
-from lxc_dashboard.services.creation import identity
-from lxc_dashboard.services.creation import renewal as job_renewal
+from lxc_dashboard.services.jobs import renewal as job_renewal
+from lxc_dashboard.services.jobs import ticket
 from tests.integration.auth.conftest import Begin
 from tests.integration.auth.runs import lent, run_of, ticket_of
 
@@ -137,7 +137,7 @@ async def test_a_run_in_line_keeps_a_ticket_that_pve_takes(rt: Runtime, begin: B
     assert before.ticket != after.ticket
     assert await ticket_of(rt, young_id) == young
     sandbox.office.skew_s = HOUR_S
-    client = await identity.client_of(rt, await run_of(rt, job_id), "a worker")
+    client = await ticket.client_of(rt, await run_of(rt, job_id), "a worker")
     assert "VM.Allocate" in await client.access.permissions("/vms/901")
 
 
@@ -148,7 +148,7 @@ async def test_what_a_later_sign_in_lent_to_a_run_is_renewed_while_a_worker_hold
     job_id = await lent(rt, first, 901)
     await held_by(rt, job_id, "a worker")
     later, _ = await begun_ago(begin, sandbox, 1.1 * HOUR_S)
-    async with identity.lending(rt, later) as lending:
+    async with ticket.lending(rt, later) as lending:
         await lending.give(job_id)
     before = await ticket_of(rt, job_id)
     assert await job_renewal.renew_due(rt) == 1
@@ -162,16 +162,16 @@ async def test_a_worker_renews_the_ticket_that_it_acts_with_and_stores_it_unless
     session, _ = await begun_ago(begin, sandbox, 1.1 * HOUR_S)
     job_id = await lent(rt, session, 901)
     await held_by(rt, job_id, "a worker")
-    client = await identity.client_of(rt, await run_of(rt, job_id), "a worker")
+    client = await ticket.client_of(rt, await run_of(rt, job_id), "a worker")
     if lent_anew:
-        async with identity.lending(rt, (await begin())[0]) as lending:
+        async with ticket.lending(rt, (await begin())[0]) as lending:
             await lending.give(job_id)
     before = await ticket_of(rt, job_id)
     await client.version()
     after = await ticket_of(rt, job_id)
     assert after
     assert (after == before) == lent_anew
-    assert time.time() - identity.issued_at(after.ticket) < HOUR_S
+    assert time.time() - ticket.issued_at(after.ticket) < HOUR_S
 
 
 async def held_by(rt: Runtime, job_id: UUID, owner: str) -> None:

@@ -168,7 +168,7 @@ async def worlds(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> AsyncIterator[Worlds]:
     # A task that was posted shows at once here: no need to look for one that was not.
-    monkeypatch.setattr("lxc_dashboard.services.creation.tasks.LOOK_AGAIN_FOR_S", 0.0)
+    monkeypatch.setattr("lxc_dashboard.services.jobs.pve_tasks.LOOK_AGAIN_FOR_S", 0.0)
     monkeypatch.setattr("lxc_dashboard.db.journal.PAUSE_S", 0.0)
     monkeypatch.setattr("lxc_dashboard.db.journal.PAUSE_GROWTH", 0.0)
     async with Runtime.open(settings) as rt:

@@ -31,8 +31,8 @@ from lxc_dashboard.sandbox.seed import Seed
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation import cancelling, pipeline, service
-from lxc_dashboard.services.creation.events import ProgressEvent, of_row
 from lxc_dashboard.services.creation.spec import ContainerSpec, IpMode, IpSettings
+from lxc_dashboard.services.jobs.events import ProgressEvent, of_row
 from lxc_dashboard.services.templates.model import (
     Bucket,
     FileEntry,

@@ -14,8 +14,8 @@ import pytest
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.guest import patience
 from lxc_dashboard.services.creation import entrance, pipeline, service, settling
-from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.phases import sync
+from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from tests.integration.creation.cancelled import (
     ALL_PROCESSES,
     SLEEPS,

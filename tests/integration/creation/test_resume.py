@@ -15,9 +15,10 @@ from lxc_dashboard.db.models import EventType, JobState, Phase
 from lxc_dashboard.db.repositories.events import NewEvent
 from lxc_dashboard.errors import ServiceUnavailableError
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.services.creation import identity, pipeline, service
-from lxc_dashboard.services.creation.checkpoint import Checkpoint
-from lxc_dashboard.services.creation.progress import LeaseLostError, Recorder
+from lxc_dashboard.services.creation import pipeline, service
+from lxc_dashboard.services.jobs import ticket
+from lxc_dashboard.services.jobs.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.recorder import LeaseLostError, Recorder
 from lxc_dashboard.settings import Settings
 from tests.integration.creation.conftest import content_of
 from tests.integration.creation.counting import Killed, check_exact, counting, let_go
@@ -54,14 +55,14 @@ async def test_a_database_that_is_busy_when_a_run_is_taken_fails_nothing(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job_id = await lab.request(None)
-    whole, refusals = identity.client_of, [ServiceUnavailableError("The database is busy") for _ in range(3)]
+    whole, refusals = ticket.client_of, [ServiceUnavailableError("The database is busy") for _ in range(3)]
 
     async def client_of(rt: Runtime, creation: Job, owner: str) -> ProxmoxClient:
         if refusals:
             raise refusals.pop()
         return await whole(rt, creation, owner)
 
-    monkeypatch.setattr(identity, "client_of", client_of)
+    monkeypatch.setattr(ticket, "client_of", client_of)
     await lab.finish(job_id)
     assert not refusals
 

@@ -12,8 +12,9 @@ from sqlalchemy import text
 
 from lxc_dashboard.db.models import JobState, now
 from lxc_dashboard.db.repositories.slots import Place
-from lxc_dashboard.services.creation import lease, service, slots
+from lxc_dashboard.services.creation import service, slots
 from lxc_dashboard.services.creation.report import report
+from lxc_dashboard.services.jobs import lease
 from lxc_dashboard.settings import Settings
 
 if TYPE_CHECKING:

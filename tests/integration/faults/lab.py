@@ -23,8 +23,8 @@ from lxc_dashboard.services.auth import tokens
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.auth.sign_in import Origin
 from lxc_dashboard.services.creation import service
-from lxc_dashboard.services.creation.events import ProgressEvent, of_row
 from lxc_dashboard.services.creation.spec import ContainerSpec
+from lxc_dashboard.services.jobs.events import ProgressEvent, of_row
 from tests.e2e.stack import Child, Stack
 from tests.integration.endpoints import sign_in
 from tests.integration.faults import templates

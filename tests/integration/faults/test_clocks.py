@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from lxc_dashboard.db.models import JobState
-from lxc_dashboard.services.creation.lease import RENEW_EVERY_S
+from lxc_dashboard.services.jobs.lease import RENEW_EVERY_S
 from tests.e2e.stack import Child
 from tests.integration.faults.lab import RECOVERY_S, AskedJob, Lab
 from tests.integration.faults.test_two_workers import times_said

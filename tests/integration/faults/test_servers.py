@@ -14,9 +14,9 @@ from lxc_dashboard.db import migrate
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.embedded import EmbeddedServices
 from lxc_dashboard.errors import ServiceUnavailableError
-from lxc_dashboard.services.creation.events import ProgressEvent
-from lxc_dashboard.services.creation.follow import follow
-from lxc_dashboard.services.creation.lease import LEASE_S
+from lxc_dashboard.services.jobs.events import ProgressEvent
+from lxc_dashboard.services.jobs.follow import follow
+from lxc_dashboard.services.jobs.lease import LEASE_S
 from tests.integration.faults.conftest import open_lab
 from tests.integration.faults.lab import RECOVERY_S, AskedJob, Lab
 from tests.integration.faults.templates import LINES

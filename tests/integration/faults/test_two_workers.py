@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from lxc_dashboard.db.models import JobState, new_id
-from lxc_dashboard.services.creation.handing import RUN_TASK
+from lxc_dashboard.services.jobs.enqueue import RUN_TASK
 from tests.e2e.stack import Child
 from tests.integration.faults.lab import AskedJob, Lab
 

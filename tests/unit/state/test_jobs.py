@@ -11,9 +11,9 @@ import pytest
 from lxc_dashboard.db.models import CREATE_KIND, Container, Job, JobState, Phase, new_id
 from lxc_dashboard.db.repositories.slots import Place
 from lxc_dashboard.services.creation.listing import Wanted
-from lxc_dashboard.services.creation.pulse import JobPulse
 from lxc_dashboard.services.creation.report import Mark, PhaseReport, StepReport
 from lxc_dashboard.services.creation.views import JobView, job_view
+from lxc_dashboard.services.jobs.pulse import JobPulse
 from lxc_dashboard.state.job import barred, phase_row
 from lxc_dashboard.state.job_rows import JobRow, View, line_of, moved, word_of
 

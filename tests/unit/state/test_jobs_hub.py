@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from lxc_dashboard.db.models import JobState, Phase
-from lxc_dashboard.services.creation.pulse import JobPulse
+from lxc_dashboard.services.jobs.pulse import JobPulse
 from lxc_dashboard.state import jobs_hub
 from lxc_dashboard.state.jobs_hub import JobsHub
 

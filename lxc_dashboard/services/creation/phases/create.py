@@ -12,7 +12,7 @@ from lxc_dashboard.services.creation import alone, full_storage, moving, notes, 
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.findings import FindingSeverity
 from lxc_dashboard.services.creation.spec import PasswordMode, pve_parameters
-from lxc_dashboard.services.creation.tasks import PveStep, ended_unseen, run_task
+from lxc_dashboard.services.jobs.pve_tasks import PveStep, ended_unseen, run_task
 
 if TYPE_CHECKING:
     from lxc_dashboard.proxmox.tasks import TaskResult

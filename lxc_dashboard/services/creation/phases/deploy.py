@@ -19,7 +19,7 @@ from lxc_dashboard.services.creation.ownership import ensure_ours
 
 if TYPE_CHECKING:
     from lxc_dashboard.guest.base import Door
-    from lxc_dashboard.services.creation.checkpoint import Checkpoint
+    from lxc_dashboard.services.jobs.checkpoint import Checkpoint
     from lxc_dashboard.services.templates.model import FileEntry
 
 PREPARE: Final = "deploy.prepare"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from lxc_dashboard.services.creation.events import PAUSED
+from lxc_dashboard.services.jobs.events import PAUSED
 
 if TYPE_CHECKING:
     from lxc_dashboard.services.creation.context import RunContext

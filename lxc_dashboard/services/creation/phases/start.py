@@ -17,7 +17,7 @@ from lxc_dashboard.services.creation.doors import NoWay
 from lxc_dashboard.services.creation.ownership import ensure_ours
 from lxc_dashboard.services.creation.packages import batches
 from lxc_dashboard.services.creation.spec import NETWORK_DEVICE, IpMode
-from lxc_dashboard.services.creation.tasks import PveStep, run_task
+from lxc_dashboard.services.jobs.pve_tasks import PveStep, run_task
 
 if TYPE_CHECKING:
     from lxc_dashboard.guest.base import Door

@@ -8,19 +8,20 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from lxc_dashboard.db.models import CREATE_KIND, Job
-from lxc_dashboard.services.creation import identity, passwords, rights
+from lxc_dashboard.services.creation import passwords, rights
 from lxc_dashboard.services.creation.preflight.inside import os_family
 from lxc_dashboard.services.creation.spec import Mount
+from lxc_dashboard.services.jobs import ticket
 from tests.unit.services.creation.wish import SPEC
 
 
 def test_a_tickets_age_is_read_from_itself() -> None:
     present = 1_800_000_000.0
-    assert identity.issued_at(f"PVE:root@pam:{int(present) - 600:08X}::c2ln", present=present) == present - 600
-    assert identity.issued_at(f"PVE:a:b@pam:{int(present) + 99:08X}::c2ln", present=present) == present
+    assert ticket.issued_at(f"PVE:root@pam:{int(present) - 600:08X}::c2ln", present=present) == present - 600
+    assert ticket.issued_at(f"PVE:a:b@pam:{int(present) + 99:08X}::c2ln", present=present) == present
     for unclear in ("", "PVE:root@pam:zz::x", f"PVE:root@pam:{int(present) - 99_999:08X}::c2ln"):
-        assert identity.issued_at(unclear, present=present) == present - 3600
-    assert abs(identity.issued_at("") - (time.time() - 3600)) < 60
+        assert ticket.issued_at(unclear, present=present) == present - 3600
+    assert abs(ticket.issued_at("") - (time.time() - 3600)) < 60
 
 
 def test_a_run_without_a_ticket_or_past_12_h_needs_a_sign_in() -> None:
@@ -33,9 +34,9 @@ def test_a_run_without_a_ticket_or_past_12_h_needs_a_sign_in() -> None:
         userid="root@pam",
         ticket_enc="x",
     )
-    assert not identity.has_ended(creation)
+    assert not ticket.has_ended(creation)
     creation.signed_in_at = datetime(2020, 1, 1, tzinfo=UTC)
-    assert identity.has_ended(creation)
+    assert ticket.has_ended(creation)
 
 
 def needs(**changes: object) -> set[tuple[str, str]]:

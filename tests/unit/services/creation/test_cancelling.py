@@ -9,9 +9,9 @@ import pytest
 
 from lxc_dashboard.errors import SessionExpiredError
 from lxc_dashboard.services.creation.cancelling import Left, stop_without_pve
-from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.phases.create import CREATE, DOWNLOAD
-from lxc_dashboard.services.creation.progress import Recorder
+from lxc_dashboard.services.jobs.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.recorder import Recorder
 
 
 def stopped(checkpoint: Checkpoint) -> tuple[Left, list[str]]:

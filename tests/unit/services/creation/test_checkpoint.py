@@ -7,10 +7,10 @@ from typing import Any
 from uuid import uuid4
 
 from lxc_dashboard.db.models import EventType, Phase
-from lxc_dashboard.services.creation.checkpoint import Checkpoint
-from lxc_dashboard.services.creation.events import ProgressEvent, decode, encode
-from lxc_dashboard.services.creation.follow import _Follower
 from lxc_dashboard.services.creation.service import from_failed_step
+from lxc_dashboard.services.jobs.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.events import ProgressEvent, decode, encode
+from lxc_dashboard.services.jobs.follow import _Follower
 
 
 def event(seq: int, *lines: str) -> ProgressEvent:

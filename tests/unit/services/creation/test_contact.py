@@ -10,8 +10,8 @@ import pytest
 
 from lxc_dashboard.errors import GuestError, GuestUnreachableError, PhaseFailedError
 from lxc_dashboard.services.creation import contact, doors
-from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.entrance import Entrance
+from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 
 HOST = "10.0.0.5"
 

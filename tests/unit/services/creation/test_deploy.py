@@ -13,8 +13,8 @@ from lxc_dashboard.errors import PhaseFailedError, WrongGuestError
 from lxc_dashboard.guest.base import CommandResult
 from lxc_dashboard.proxmox.schemas import LxcConfig
 from lxc_dashboard.services.creation import notes
-from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.phases import deploy, sync
+from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from lxc_dashboard.services.templates.model import FileEntry
 from tests.unit.services.creation.doubles import Saying, always
 

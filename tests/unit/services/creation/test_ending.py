@@ -12,10 +12,10 @@ import pytest
 from lxc_dashboard.db.models import CREATE_KIND, Job, JobState, Phase
 from lxc_dashboard.errors import LeaseGoneError, ServiceUnavailableError
 from lxc_dashboard.services.creation import ending
-from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.phases.create import CREATE
-from lxc_dashboard.services.creation.progress import LeaseLostError
 from lxc_dashboard.services.creation.spec import PasswordMode
+from lxc_dashboard.services.jobs.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.recorder import LeaseLostError
 from tests.unit.services.creation.doubles import Saying, always, database
 from tests.unit.services.creation.wish import SPEC
 

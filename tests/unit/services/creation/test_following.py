@@ -12,9 +12,9 @@ import pytest
 from lxc_dashboard.db.models import JobEvent, JobState, now
 from lxc_dashboard.db.repositories.jobs import Standing
 from lxc_dashboard.errors import NotFoundError, ServiceUnavailableError
-from lxc_dashboard.services.creation import follow as following
-from lxc_dashboard.services.creation.events import encode, of_row
-from lxc_dashboard.services.creation.follow import PAGE, SILENT_READS, follow
+from lxc_dashboard.services.jobs import follow as following
+from lxc_dashboard.services.jobs.events import encode, of_row
+from lxc_dashboard.services.jobs.follow import PAGE, SILENT_READS, follow
 from tests.unit.services.creation.doubles import Saying, database
 
 ID = uuid4()

@@ -12,13 +12,14 @@ from lxc_dashboard.db.models import CREATE_KIND, Job
 from lxc_dashboard.errors import ConflictError, GuestError, GuestUnreachableError
 from lxc_dashboard.guest.keys import KeyPair
 from lxc_dashboard.proxmox.schemas import Guest, LxcConfig, Resource, TaskInfo
-from lxc_dashboard.services.creation import cancelling, leftovers, notes, settling, tasks, unattended
-from lxc_dashboard.services.creation.checkpoint import Checkpoint
+from lxc_dashboard.services.creation import cancelling, leftovers, notes, settling, unattended
 from lxc_dashboard.services.creation.entrance import ENTRY_PRIVILEGES
 from lxc_dashboard.services.creation.ownership import CREATE_LOCK, Claim
 from lxc_dashboard.services.creation.phases import deploy, finalize
 from lxc_dashboard.services.creation.phases.create import CREATE
-from lxc_dashboard.services.creation.progress import LeaseLostError, Recorder
+from lxc_dashboard.services.jobs import pve_tasks
+from lxc_dashboard.services.jobs.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.recorder import LeaseLostError, Recorder
 from tests.unit.services.creation.doubles import Node, always, database, with_door, without_doors
 
 VMID = 101
@@ -133,5 +134,5 @@ async def test_a_task_whose_start_was_never_heard_of_is_looked_for_and_ended() -
 
     job = run(checkpoint=Checkpoint(intent={"start": ["U1"]}))
     job.client.tasks = SimpleNamespace(list=always([before, ours]), wait=wait)
-    await tasks.stop_task(job, tasks.PveStep("start", "vzstart", str(VMID), "pve1", 60.0, always("")))
+    await pve_tasks.stop_task(job, pve_tasks.PveStep("start", "vzstart", str(VMID), "pve1", 60.0, always("")))
     assert ended == ["U2"]

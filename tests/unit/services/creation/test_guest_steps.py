@@ -12,8 +12,8 @@ from lxc_dashboard.db.models import EventType, PackageManager, Phase
 from lxc_dashboard.errors import PhaseFailedError
 from lxc_dashboard.guest.base import CommandResult
 from lxc_dashboard.guest.steps import Outcome, StepEnd
-from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.guest_steps import GuestStep, run_step
+from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from tests.unit.services.creation.doubles import always
 
 PLACE = {"script": "20-extra.sh"}

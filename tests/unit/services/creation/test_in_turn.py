@@ -10,8 +10,8 @@ import pytest
 
 from lxc_dashboard.db.models import CREATE_KIND, EventType, Job
 from lxc_dashboard.services.creation import settling, slots
-from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.slots import InLineError
+from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from tests.unit.services.creation.doubles import Saying, always, database
 
 

@@ -13,11 +13,11 @@ from lxc_dashboard.errors import DashboardError, GuestUnreachableError, PhaseFai
 from lxc_dashboard.guest.steps import Outcome
 from lxc_dashboard.proxmox.schemas import GuestStatus
 from lxc_dashboard.services.creation import liveness
-from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.entrance import Entrance
 from lxc_dashboard.services.creation.liveness import Liveness, refuse_stopped
 from lxc_dashboard.services.creation.phases.start import START
+from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 
 LONG_S = 1000.0
 RUNNING = GuestStatus(101, "running", uptime=5000)

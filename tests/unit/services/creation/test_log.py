@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lxc_dashboard.db.models import EventType, Phase
-from lxc_dashboard.services.creation.events import ProgressEvent
 from lxc_dashboard.services.creation.lines import (
     CHARS_A_TURN,
     LINES_A_TURN,
@@ -23,6 +22,7 @@ from lxc_dashboard.services.creation.lines import (
     shown,
     spans_of,
 )
+from lxc_dashboard.services.jobs.events import ProgressEvent
 
 AT = datetime(2026, 11, 24, tzinfo=UTC)
 RED = "\x1b[31m"

@@ -11,9 +11,9 @@ import pytest
 from lxc_dashboard.db.models import CREATE_KIND, Container, Job
 from lxc_dashboard.errors import ConflictError, LeaseGoneError
 from lxc_dashboard.services.creation import moving, vmids
-from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.context import Guest
 from lxc_dashboard.services.creation.phases.create import CREATE
+from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from tests.unit.services.creation.doubles import Saying, always, database
 from tests.unit.services.creation.wish import SPEC
 

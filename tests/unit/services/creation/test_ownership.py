@@ -12,8 +12,8 @@ from lxc_dashboard.db.models import Phase
 from lxc_dashboard.errors import ApiError, ConflictError, DashboardError, PhaseFailedError, PrivilegeError
 from lxc_dashboard.proxmox.schemas import LxcConfig, Resource
 from lxc_dashboard.services.creation import labels, notes, ownership
-from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.ownership import Claim
+from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from tests.unit.services.creation.doubles import always
 from tests.unit.services.creation.wish import SPEC
 

@@ -22,10 +22,10 @@ from lxc_dashboard.errors import (
     UnreachableError,
 )
 from lxc_dashboard.services.creation import pipeline
-from lxc_dashboard.services.creation.checkpoint import Checkpoint
 from lxc_dashboard.services.creation.context import Guest
 from lxc_dashboard.services.creation.pipeline import Interruption
-from lxc_dashboard.services.creation.progress import LeaseLostError
+from lxc_dashboard.services.jobs.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.recorder import LeaseLostError
 from tests.unit.services.creation.doubles import Saying, always, database
 
 SILENT = UnreachableError("pve1 cannot be reached")

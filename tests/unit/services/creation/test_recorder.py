@@ -15,9 +15,9 @@ from structlog.testing import capture_logs
 from lxc_dashboard.db.models import Phase, now
 from lxc_dashboard.db.repositories.events import NumberedEvent
 from lxc_dashboard.errors import ConflictError, ServiceUnavailableError
-from lxc_dashboard.services.creation import progress
-from lxc_dashboard.services.creation.checkpoint import Checkpoint
-from lxc_dashboard.services.creation.progress import RENEWALS, LeaseLostError, Recorder
+from lxc_dashboard.services.jobs import recorder as recording
+from lxc_dashboard.services.jobs.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.recorder import RENEWALS, LeaseLostError, Recorder
 from tests.unit.services.creation.doubles import Saying, always, database
 
 ID = uuid4()
@@ -67,8 +67,8 @@ async def recording(journal: Journal, **jobs: object) -> AsyncIterator[tuple[Rec
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "BUFFER_CHARS", BUFFER_CHARS)
-    monkeypatch.setattr(progress, "RETRY_S", (0.0,))
+    monkeypatch.setattr(recording, "BUFFER_CHARS", BUFFER_CHARS)
+    monkeypatch.setattr(recording, "RETRY_S", (0.0,))
 
 
 async def test_what_was_stored_when_the_connection_broke_is_not_stored_again() -> None:

@@ -11,9 +11,9 @@ import pytest
 from lxc_dashboard.errors import ApiError, TaskCancelledError, TaskFailedError, UnreachableError
 from lxc_dashboard.proxmox.schemas import TaskInfo
 from lxc_dashboard.proxmox.waiting import TaskResult
-from lxc_dashboard.services.creation import tasks
-from lxc_dashboard.services.creation.checkpoint import Checkpoint
-from lxc_dashboard.services.creation.tasks import PveStep, run_task, stop_task
+from lxc_dashboard.services.jobs import pve_tasks
+from lxc_dashboard.services.jobs.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.pve_tasks import PveStep, run_task, stop_task
 from tests.unit.services.creation.doubles import Saying, always
 
 NAME = "start.container"
@@ -43,7 +43,7 @@ def step(post: Saying) -> PveStep:
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks, "_LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(pve_tasks, "_LOOK_EVERY_S", 0.0)
 
 
 async def test_a_task_whose_answer_was_lost_is_found_once_it_shows_and_not_begun_again() -> None:
@@ -54,7 +54,7 @@ async def test_a_task_whose_answer_was_lost_is_found_once_it_shows_and_not_begun
 
 
 async def test_where_no_task_shows_the_lost_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks, "LOOK_FOR_S", 0.0)
+    monkeypatch.setattr(pve_tasks, "LOOK_FOR_S", 0.0)
     job = run(Saying([]))
     with pytest.raises(UnreachableError):
         await run_task(job, step(Saying(LOST)))
@@ -76,7 +76,7 @@ async def test_a_later_worker_adopts_the_task_that_the_first_one_began() -> None
 
 
 async def test_a_later_worker_begins_what_the_first_one_did_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks, "LOOK_AGAIN_FOR_S", 0.0)
+    monkeypatch.setattr(pve_tasks, "LOOK_AGAIN_FOR_S", 0.0)
     post, job = Saying("U9"), run(Saying([task("U1")]), intent={NAME: ["U1"]})
     await run_task(job, step(post))
     assert (post.calls, job.checkpoint.upid) == (1, {NAME: "U9"})

@@ -15,7 +15,7 @@ from lxc_dashboard.errors import DashboardError, ServiceUnavailableError
 from lxc_dashboard.proxmox.auth import TICKET_RENEW_AFTER_S, login
 from lxc_dashboard.services.auth import endpoints
 from lxc_dashboard.services.auth.model import ABSOLUTE_LIFETIME
-from lxc_dashboard.services.creation.identity import issued_at
+from lxc_dashboard.services.jobs.ticket import issued_at
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime

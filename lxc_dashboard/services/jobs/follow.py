@@ -13,8 +13,8 @@ import structlog
 from lxc_dashboard.db.models import EventType, JobEvent
 from lxc_dashboard.db.repositories.jobs import FINISHED
 from lxc_dashboard.errors import NotFoundError, ServiceUnavailableError
-from lxc_dashboard.services.creation import events
-from lxc_dashboard.services.creation.events import ProgressEvent
+from lxc_dashboard.services.jobs import events
+from lxc_dashboard.services.jobs.events import ProgressEvent
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime

@@ -11,11 +11,11 @@ from uuid import UUID
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.db.repositories.jobs import FINISHED
 from lxc_dashboard.errors import NotFoundError, ServiceUnavailableError
-from lxc_dashboard.services.creation.follow import follow
+from lxc_dashboard.services.jobs.follow import follow
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
-    from lxc_dashboard.services.creation.events import ProgressEvent
+    from lxc_dashboard.services.jobs.events import ProgressEvent
 
 LOOK_AGAIN_S: Final = 2.0
 FINAL: Final = FINISHED - {JobState.FAILED}

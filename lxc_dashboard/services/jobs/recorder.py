@@ -13,8 +13,8 @@ import structlog
 from lxc_dashboard.db.models import EventType, Phase
 from lxc_dashboard.db.repositories.events import Batch, NewEvent, StoredEvent, lease_gone
 from lxc_dashboard.errors import ConflictError, ServiceUnavailableError
-from lxc_dashboard.services.creation import events
-from lxc_dashboard.services.creation.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs import events
+from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import Transaction
