@@ -6,14 +6,14 @@ from typing import Final
 
 from lxc_dashboard.db import standings
 from lxc_dashboard.services.creation import cancelling
-from lxc_dashboard.services.jobs import recorder as recording
+from lxc_dashboard.services.jobs import recorder
 
 DONE_WITHIN_S: Final = 15.0
 A_TASK_OR_SCRIPT_ENDS_WITHIN_S: Final = 5.0  # of its own will: then PVE, or the supervisor, kills it
 
 
 def test_what_a_cancel_may_take_comes_to_fifteen_seconds_whether_or_not_what_ran_could_be_stopped() -> None:
-    around = standings.EVERY_S + cancelling.STOP_WITHIN_S + recording.LAST_WORDS_WITHIN_S
+    around = standings.EVERY_S + cancelling.STOP_WITHIN_S + recorder.LAST_WORDS_WITHIN_S
     assert around + cancelling.CLEAR_WITHIN_S + cancelling.LOOK_WITHIN_S <= DONE_WITHIN_S
     assert around + cancelling.LOOK_AGAIN_WITHIN_S <= DONE_WITHIN_S
 

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from lxc_dashboard.db.models import Phase, now
 from lxc_dashboard.db.repositories.events import NumberedEvent
 from lxc_dashboard.errors import ConflictError, ServiceUnavailableError
-from lxc_dashboard.services.jobs import recorder as recording
+from lxc_dashboard.services.jobs import recorder as recorder_module
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.recorder import RENEWALS, LeaseLostError, Recorder
 from tests.unit.services.creation.doubles import Saying, always, database
@@ -67,8 +67,8 @@ async def recording(journal: Journal, **jobs: object) -> AsyncIterator[tuple[Rec
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recording, "BUFFER_CHARS", BUFFER_CHARS)
-    monkeypatch.setattr(recording, "RETRY_S", (0.0,))
+    monkeypatch.setattr(recorder_module, "BUFFER_CHARS", BUFFER_CHARS)
+    monkeypatch.setattr(recorder_module, "RETRY_S", (0.0,))
 
 
 async def test_what_was_stored_when_the_connection_broke_is_not_stored_again() -> None:
