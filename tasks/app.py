@@ -39,11 +39,11 @@ BEAT_LOCK_S: Final = 6
 BEAT_RESTART_AFTER_S: Final = 1
 # Kombu waits longer from time to time, up to 30 s: as long as a run may take to go on after Redis is back.
 LOOK_FOR_REDIS: Final = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 3.0}
-SPARE_THREADS: Final = 4  # for short tasks while all creations run
+SPARE_THREADS: Final = 4  # for short tasks while all jobs run
 BEGAN_AT: Final = datetime.now(UTC)
 BEGAN_S: Final = time.monotonic()
 
-TASK_MODULES: Final = ("tasks.auth", "tasks.creation", "tasks.monitor", "tasks.templates")
+TASK_MODULES: Final = ("tasks.auth", "tasks.jobs", "tasks.monitor", "tasks.templates")
 
 
 class PersistentConnection(Connection):
@@ -73,11 +73,11 @@ def create_app(settings: Settings, *, task_modules: Sequence[str] = TASK_MODULES
         worker_pool="threads",
         worker_concurrency=settings.CREATIONS_PER_WORKER + SPARE_THREADS,
         beat_schedule={
-            "reap creations": _every(REAP_EVERY_S, "creation.reap"),
+            "reap jobs": _every(REAP_EVERY_S, "jobs.reap"),
             "read template sources": _every(READ_SOURCES_EVERY_S, "templates.sync_due"),
             "renew tickets of sessions": _every(RENEW_TICKETS_EVERY_S, "auth.renew"),
-            "end what cancelled creations left": _every(SETTLE_EVERY_S, "creation.settle"),
-            "renew tickets of creations": _every(RENEW_TICKETS_EVERY_S, "creation.renew"),
+            "end what cancelled jobs left": _every(SETTLE_EVERY_S, "jobs.settle"),
+            "renew tickets of jobs": _every(RENEW_TICKETS_EVERY_S, "jobs.renew"),
             "forget containers deleted in PVE": _every(FORGET_EVERY_S, "monitor.forget"),
         },
         beat_scheduler=RedBeatScheduler,
@@ -146,7 +146,7 @@ def _connect(app: WorkerApp) -> Receivers:
 
     def ready(**_: Any) -> None:
         log.info("worker ready", concurrency=app.conf.worker_concurrency)
-        app.send_task("creation.reap", ignore_result=True)
+        app.send_task("jobs.reap", ignore_result=True)
 
     def ticking(sender: beat.Service, **_: Any) -> None:
         _make_due(app, sender.scheduler)

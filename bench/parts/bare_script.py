@@ -23,7 +23,7 @@ from lxc_dashboard.proxmox.waiting import FIRST_POLL_S, POLL_GROWTH, SLOWEST_POL
 from lxc_dashboard.services.creation import discovery
 from lxc_dashboard.services.creation.entrance import RIGHTS_HOLD_FOR_S
 from lxc_dashboard.services.creation.phases.start import _WAIT_FOR_INIT as WAIT_FOR_INIT
-from lxc_dashboard.services.creation.pipeline import JUST_S
+from lxc_dashboard.services.jobs.engine import JUST_S
 
 NODES = ("pve1", "pve2", "pve3")
 OSTEMPLATE = "local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst"

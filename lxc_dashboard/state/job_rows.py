@@ -11,9 +11,9 @@ from urllib.parse import urlencode
 from lxc_dashboard import routes, text
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.services.creation.listing import Wanted
-from lxc_dashboard.services.creation.slots import waits_for
 from lxc_dashboard.services.creation.views import JobView
 from lxc_dashboard.services.jobs.pulse import JobPulse
+from lxc_dashboard.services.jobs.slots import waits_for
 
 QUERY_CHARS: Final = 200
 PAGE_ROWS: Final = 50

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -16,6 +15,7 @@ from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.entrance import unlock
 from lxc_dashboard.services.creation.guest_steps import fit_name
 from lxc_dashboard.services.creation.phases import create, deploy, finalize, start, sync
+from lxc_dashboard.services.jobs.kinds import Left
 from lxc_dashboard.services.jobs.pve_tasks import stop_task
 
 if TYPE_CHECKING:
@@ -45,16 +45,6 @@ TASKS: Final = {
     create.CREATE: create.create_step,
     start.START: start.start_step,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """What a cancelled run leaves. ``remains``: a container in PVE, as far as can be told. ``owes``: something goes on, or
-    a key is in the guest, that can be ended or taken out once PVE and the door answer.
-    """
-
-    remains: bool
-    owes: bool
 
 
 async def stop(ctx: RunContext) -> Left:
@@ -139,7 +129,7 @@ async def _stop_step(ctx: RunContext, active: str) -> str:
             if active in TASKS:
                 await stop_task(ctx, TASKS[active](ctx))
             elif active.startswith(IN_GUEST):
-                await Supervisor(deploy.door_of(ctx, ctx.recorder.phase)).stop(fit_name(ctx.checkpoint.run_of(active)))
+                await Supervisor(deploy.door_of(ctx, ctx.recorder.step)).stop(fit_name(ctx.checkpoint.run_of(active)))
     except (DashboardError, TimeoutError) as error:
         why = error.user_message if isinstance(error, DashboardError) else "no answer in time"
         log.warning("step not stopped", job_id=str(ctx.job_id), step=active, why=str(error))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lxc_dashboard.proxmox.client import ProxmoxClient
     from lxc_dashboard.proxmox.schemas import GuestStatus
     from lxc_dashboard.runtime import Runtime
-    from lxc_dashboard.services.creation.context import Guest
+    from lxc_dashboard.services.jobs.run import Guest
 
 ENTRY_PRIVILEGES: Final = ("VM.Console", "VM.Config.Options")
 RIGHTS_HOLD_FOR_S: Final = 5.0
@@ -155,8 +155,9 @@ async def follow(rt: Runtime, client: ProxmoxClient, guest: Guest) -> GuestStatu
     """Have ``guest.node``, and the container's row, name the node that the guest is on by now. How it stands, as ``find``."""
     node, status = await find(client, guest.vmid, guest.node)
     if node is not None and node != guest.node:
-        async with rt.db.transaction() as tx:
-            await tx.containers.set_node(guest.container_id, node)
+        if guest.container_id is not None:
+            async with rt.db.transaction() as tx:
+                await tx.containers.set_node(guest.container_id, node)
         guest.node = node
     guest.seen()
     return status

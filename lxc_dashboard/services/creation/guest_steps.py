@@ -98,7 +98,7 @@ async def run_step(ctx: RunContext, supervisor: Supervisor, step: GuestStep) -> 
         return
     ctx.checkpoint.failed = step.key
     raise PhaseFailedError(
-        ctx.recorder.phase.value, cause.message, step=step.title, remedy=cause.remedy, of_disk=cause.of_disk
+        ctx.recorder.step, cause.message, step=step.title, remedy=cause.remedy, of_disk=cause.of_disk
     )
 
 

@@ -70,7 +70,7 @@ async def refuse_stopped(ctx: RunContext, error: DashboardError) -> None:
         return
     if await Liveness(ctx.entrance).judge() is Outcome.STOPPED:
         raise PhaseFailedError(
-            ctx.recorder.phase.value,
+            ctx.recorder.step,
             f"CT {ctx.guest.vmid} was stopped: a script powered it off, or somebody stopped it",
             remedy="Take out what powers it off, if it is that. A retry starts it again, and goes on from here",
         ) from error

@@ -9,6 +9,7 @@ import structlog
 from lxc_dashboard.db.models import AuditResult, EventType, Phase
 from lxc_dashboard.errors import ConflictError, LeaseGoneError, PhaseFailedError
 from lxc_dashboard.services.creation import notes, vmids
+from lxc_dashboard.services.jobs.kinds import BeginAgainError
 
 if TYPE_CHECKING:
     from lxc_dashboard.services.creation.context import RunContext
@@ -16,10 +17,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 ASKED: Final = "asked_vmid"
-
-
-class MovedError(Exception):
-    """The run's container has another vmid now: its context is to be opened again. Never leaves the pipeline."""
 
 
 async def is_taken(ctx: RunContext) -> bool:
@@ -46,7 +43,7 @@ async def move(ctx: RunContext, step: str) -> NoReturn:
     """On to the next free vmid, from ``step`` on; the container that is in the way is left alone.
 
     What is forgotten of ``step`` is stored first, the new vmid after it: a worker that dies in between leaves a run that
-    asks for the old vmid again, is refused again, and moves. Raises ``MovedError``, or ``PhaseFailedError`` where the
+    asks for the old vmid again, is refused again, and moves. Raises ``BeginAgainError``, or ``PhaseFailedError`` where the
     vmid was chosen by hand.
     """
     taken = ctx.guest.vmid
@@ -63,7 +60,7 @@ async def move(ctx: RunContext, step: str) -> NoReturn:
     vmid = await _take_next(ctx)
     ctx.tell(f"The vmid {taken} was taken by somebody else in the meantime: going on as CT {vmid}", EventType.WARNING)
     await ctx.recorder.flush()
-    raise MovedError
+    raise BeginAgainError
 
 
 async def _take_next(ctx: RunContext) -> int:
@@ -88,7 +85,7 @@ async def _take(ctx: RunContext, vmid: int) -> None:
         creation = await tx.jobs.get(ctx.job_id)
         if creation.lease_owner != ctx.recorder.owner:
             raise LeaseGoneError
-        container = await tx.containers.set_vmid(guest.container_id, vmid, instead_of=guest.vmid)
+        container = await tx.containers.set_vmid(ctx.container_id, vmid, instead_of=guest.vmid)
         await tx.jobs.set_vmid(ctx.job_id, vmid)
         await tx.containers.add_event(container.id, "moved", f"CT {guest.vmid} was taken: it is CT {vmid}")
         await tx.audit.append(

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.db.models import Job, Phase
 from lxc_dashboard.guest.keys import KeyPair
-from lxc_dashboard.services.creation import doors, slots
-from lxc_dashboard.services.creation.context import Guest, RunContext
+from lxc_dashboard.services.creation import doors
+from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.doors import REGISTER, NoWay, Way, WayKind
 from lxc_dashboard.services.creation.entrance import Entrance
 from lxc_dashboard.services.creation.phases import create, deploy, finalize, pause, start, sync
 from lxc_dashboard.services.creation.spec import ContainerSpec
-from lxc_dashboard.services.jobs import ticket
+from lxc_dashboard.services.jobs import slots, ticket
+from lxc_dashboard.services.jobs.run import Guest
 from lxc_dashboard.services.templates.service import load_revision
 
 if TYPE_CHECKING:
@@ -25,9 +26,9 @@ DOOR_KEY: Final = "door_key"
 KEY_COMMENT: Final = "lxc-dashboard creation {id}: goes when it is ready"
 
 
-async def open_context(rt: Runtime, creation: Job, recorder: Recorder, owner: str) -> RunContext:
+async def open_context(rt: Runtime, creation: Job, recorder: Recorder) -> RunContext:
     """Raises ``SessionExpiredError`` where the run needs a sign-in, ``NotFoundError`` where its endpoint is gone."""
-    client = await ticket.client_of(rt, creation, owner)
+    client = await ticket.client_of(rt, creation, recorder.owner)
     spec = ContainerSpec.from_json(creation.params)
     async with rt.db.transaction() as tx:
         container = await tx.containers.get(creation.own_container_id)
@@ -36,7 +37,7 @@ async def open_context(rt: Runtime, creation: Job, recorder: Recorder, owner: st
         revision = await load_revision(tx, creation.revision_id) if creation.revision_id else None
         way = await doors.choose_in(tx, creation.endpoint_id, container.node, spec)
         key = await _door_key(tx, creation, recorder, way, spec)
-    guest = Guest(container.id, container.vmid, container.node, str(container.marker))
+    guest = Guest(container.vmid, container.node, str(container.marker), container.hostname, container.id)
     way = _barred(way, key, guest.node)
     entrance = way if isinstance(way, NoWay) else Entrance(rt, client, endpoint.id, guest, way=way, key=key)
     if isinstance(entrance, Entrance):
@@ -50,6 +51,7 @@ async def open_context(rt: Runtime, creation: Job, recorder: Recorder, owner: st
         endpoint_name=endpoint.name,
         spec=spec,
         guest=guest,
+        container_id=container.id,
         client=client,
         recorder=recorder,
         entrance=entrance,

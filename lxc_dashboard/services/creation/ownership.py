@@ -153,7 +153,7 @@ async def deleted(ctx: RunContext) -> PhaseFailedError:
     user = await _deleter(ctx)
     by = f" by {user}" if user else ""
     message = f"CT {ctx.guest.vmid} was deleted in PVE{by}"
-    return PhaseFailedError(ctx.recorder.phase.value, message, remedy="Create it again")
+    return PhaseFailedError(ctx.recorder.step, message, remedy="Create it again")
 
 
 async def _deleter(ctx: RunContext) -> str:

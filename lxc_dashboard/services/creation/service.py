@@ -10,10 +10,10 @@ import structlog
 
 from lxc_dashboard.db.models import Container, Job, JobState, Lifecycle
 from lxc_dashboard.db.repositories.jobs import FINISHED
-from lxc_dashboard.errors import ConflictError, NotFoundError, ServiceUnavailableError
+from lxc_dashboard.errors import ConflictError, NotFoundError
 from lxc_dashboard.services.auth import privileges
 from lxc_dashboard.services.containers.guest_lock import guest_lock
-from lxc_dashboard.services.creation import clearing, listing, reserving, sight, slots, unattended
+from lxc_dashboard.services.creation import clearing, listing, reserving, sight, unattended
 from lxc_dashboard.services.creation.auditing import audit
 from lxc_dashboard.services.creation.phases import create, deploy, finalize, pause, start
 from lxc_dashboard.services.creation.requesting import Secrets, request
@@ -30,16 +30,13 @@ if TYPE_CHECKING:
     from lxc_dashboard.services.auth.model import Session
 
 __all__ = [
-    "JobView", "Secrets", "cancel", "destroy", "get_job", "go_on", "list_jobs", "reap", "request",
+    "JobView", "Secrets", "cancel", "destroy", "get_job", "go_on", "list_jobs", "request",
     "resume_after_sign_in", "retry",
 ]  # fmt: skip
 
 log = structlog.get_logger(__name__)
 
-REAP_AT_ONCE: Final = 200
-SECRETS_OF_FAILED_S: Final = 7 * 24 * 3600.0
 GIVE_AT_ONCE: Final = 200
-GIVEN_PASSWORD_OF_FAILED_S: Final = 12 * 3600.0
 UNFINISHED: Final = tuple(state for state in JobState if state not in FINISHED)
 
 
@@ -203,26 +200,6 @@ async def resume_after_sign_in(rt: Runtime, session: Session) -> int:
         if len(found) < GIVE_AT_ONCE:
             return count
         after = found[-1].id
-
-
-async def reap(rt: Runtime) -> int:
-    """Hand out again what no worker holds: its worker died, or its message was lost. How many there were.
-
-    What was given for a run that failed long ago is forgotten here, too.
-    """
-    try:
-        async with rt.db.transaction() as tx:
-            found = await tx.jobs.expired(REAP_AT_ONCE)
-            await tx.jobs.wipe_stale_secrets(SECRETS_OF_FAILED_S)
-            await tx.containers.forget_given_passwords(GIVEN_PASSWORD_OF_FAILED_S)
-        for creation in found:
-            log.info("creation handed out again", job_id=str(creation.id), attempt=creation.attempt)
-            await enqueue(rt, creation.id)
-        await slots.wake_all(rt)
-    except ServiceUnavailableError as error:
-        log.warning("nothing reaped", why=str(error))
-        return 0
-    return len(found)
 
 
 async def _require_same_user(rt: Runtime, session: Session, creation: Job, container: Container) -> None:

@@ -11,14 +11,15 @@ from uuid import uuid4
 
 import structlog
 
-from lxc_dashboard.db.models import AuditResult, EventType, Job, Phase
+from lxc_dashboard.db.models import AuditResult, EventType, Job
 from lxc_dashboard.db.repositories.events import NewEvent
 from lxc_dashboard.errors import DashboardError, ServiceUnavailableError, SessionExpiredError, TokenRefusedError
 from lxc_dashboard.services.containers.guest_lock import guest_lock
-from lxc_dashboard.services.creation import alone, cancelling, ending, ownership
+from lxc_dashboard.services.creation import alone, cancelling, ownership
 from lxc_dashboard.services.creation.doors import NoWay
 from lxc_dashboard.services.creation.opening import open_context
 from lxc_dashboard.services.creation.phases import finalize
+from lxc_dashboard.services.jobs import ending
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.lease import LEASE_S, new_owner
 from lxc_dashboard.services.jobs.recorder import Recorder
@@ -92,8 +93,8 @@ async def _end(rt: Runtime, creation: Job) -> str:
     # Never started: what a try has to say is for nobody.
     recorder = Recorder(rt, creation.id, owner, Checkpoint.from_json(creation.checkpoint), LEASE_S)
     recorder.checkpoint.facts[finalize.LOCKING] = True  # an answer that was lost: refused by now, it is out
-    recorder.phase, recorder.percent = Phase(creation.step), creation.percent
-    ctx = await open_context(rt, creation, recorder, owner)
+    recorder.step, recorder.percent = creation.step, creation.percent
+    ctx = await open_context(rt, creation, recorder)
     try:
         if cancelling.under_way(ctx) in cancelling.TASKS:
             return "" if (await cancelling.stop(ctx)).owes else TASK_ENDED.format(vmid=ctx.guest.vmid)
@@ -116,7 +117,7 @@ async def _end_in_guest(ctx: RunContext) -> str:
 
 
 async def _write(rt: Runtime, creation: Job, told: str, kind: EventType = EventType.STEP) -> bool:
-    event = NewEvent(kind, Phase(creation.step), creation.percent, told)
+    event = NewEvent(kind, creation.step, creation.percent, told)
     async with rt.db.transaction() as tx:
         settled = await tx.jobs.settle(creation.id, event)
         if settled:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from lxc_dashboard.db.models import Phase
-from lxc_dashboard.services.creation import ending, slots
+from lxc_dashboard.services.creation.kind import CREATION
 from lxc_dashboard.services.creation.phases import create, deploy, pause
+from lxc_dashboard.services.jobs import slots
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.ending import Ending
+from lxc_dashboard.services.jobs.kinds import Left
 from lxc_dashboard.services.jobs.lease import LEASE_S, new_owner
 from lxc_dashboard.services.jobs.recorder import LeaseLostError, Recorder
 
@@ -44,8 +46,8 @@ async def end(rt: Runtime, creation: Job) -> bool:
         return False
     recorder = Recorder(rt, taken.id, owner, checkpoint, LEASE_S)
     try:
-        await recorder.start(Phase(taken.step), taken.percent)
-        await ending.cancelled(rt, taken, recorder, owner, remains=checkpoint.is_done(create.CREATE))
+        await recorder.start(taken.step, taken.percent)
+        await Ending(CREATION, rt, taken, recorder).cancelled(Left(checkpoint.is_done(create.CREATE)))
     except LeaseLostError:
         return False
     finally:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-RUN_TASK: Final = "creation.run"
+RUN_TASK: Final = "jobs.run"
 
 
 async def enqueue(rt: Runtime, job_id: UUID) -> None:
@@ -22,4 +22,4 @@ async def enqueue(rt: Runtime, job_id: UUID) -> None:
     try:
         await rt.queue.enqueue(RUN_TASK, job_id=str(job_id))
     except ServiceUnavailableError as error:
-        log.warning("creation not enqueued", job_id=str(job_id), why=str(error))
+        log.warning("job not enqueued", job_id=str(job_id), why=str(error))

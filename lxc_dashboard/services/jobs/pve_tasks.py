@@ -19,7 +19,7 @@ from lxc_dashboard.errors import (
 )
 from lxc_dashboard.proxmox.schemas import LogLine
 from lxc_dashboard.proxmox.waiting import is_forgotten
-from lxc_dashboard.services.creation.context import RunContext
+from lxc_dashboard.services.jobs.run import Run
 
 if TYPE_CHECKING:
     from lxc_dashboard.proxmox.schemas import TaskInfo
@@ -49,23 +49,23 @@ class PveStep:
     post: Callable[[], Awaitable[str]]
 
 
-async def run_task(ctx: RunContext, step: PveStep) -> TaskResult:
+async def run_task(run: Run, step: PveStep) -> TaskResult:
     """Start the task, or adopt it where it was started before, and wait for its end, its log told on the way.
 
     Raises what the POST raises, ``TaskFailedError`` (also of a task that PVE has forgotten), ``TaskTimeoutError``.
     """
-    checkpoint = ctx.checkpoint
-    upid = checkpoint.upid.get(step.name) or await _begin(ctx, step)
+    checkpoint = run.checkpoint
+    upid = checkpoint.upid.get(step.name) or await _begin(run, step)
 
     async def tell(lines: Sequence[LogLine]) -> None:
         checkpoint.lines[step.name] = lines[-1].n
-        await ctx.recorder.log([line.t for line in lines])
+        await run.recorder.log([line.t for line in lines])
 
     try:
-        return await ctx.client.tasks.wait(
+        return await run.client.tasks.wait(
             upid,
             on_lines=tell,
-            on_silence=lambda error: _tell_silence(ctx, step, error),
+            on_silence=lambda error: _tell_silence(run, step, error),
             first_line=checkpoint.lines.get(step.name, 0),
             deadline_s=step.deadline_s,
             stop_on_cancellation=False,  # who cancels asks for it by ``stop``; a worker that ends leaves it to the next
@@ -85,46 +85,46 @@ def ended_unseen(error: TaskFailedError) -> bool:
     return error.exitstatus.startswith(_ENDS_UNSEEN)
 
 
-def _tell_silence(ctx: RunContext, step: PveStep, error: UnreachableError) -> None:
+def _tell_silence(run: Run, step: PveStep, error: UnreachableError) -> None:
     """Once a step: whoever looks must not take the silence for work."""
-    ctx.tell_once(f"{step.name}:silence", f"{error.user_message}: waiting for its task", EventType.WARNING)
+    run.tell_once(f"{step.name}:silence", f"{error.user_message}: waiting for its task", EventType.WARNING)
 
 
-async def _begin(ctx: RunContext, step: PveStep) -> str:
-    checkpoint = ctx.checkpoint
+async def _begin(run: Run, step: PveStep) -> str:
+    checkpoint = run.checkpoint
     known = checkpoint.intent.get(step.name)
     if known is None:
-        known = [task.upid for task in await _tasks(ctx, step)]
+        known = [task.upid for task in await _tasks(run, step)]
         checkpoint.intent[step.name] = known
-        await ctx.recorder.flush()  # before the POST: whoever comes after knows that it may have been sent
+        await run.recorder.flush()  # before the POST: whoever comes after knows that it may have been sent
         upid = None
     else:
-        upid = await _look(ctx, step, known, LOOK_AGAIN_FOR_S)
+        upid = await _look(run, step, known, LOOK_AGAIN_FOR_S)
     if upid is None:
-        upid = await _post(ctx, step, known)
+        upid = await _post(run, step, known)
     checkpoint.begin(step.name, upid)
-    await ctx.recorder.flush()
+    await run.recorder.flush()
     return upid
 
 
-async def _post(ctx: RunContext, step: PveStep, known: Sequence[str]) -> str:
+async def _post(run: Run, step: PveStep, known: Sequence[str]) -> str:
     try:
         return await step.post()
     except (UnreachableError, ApiError) as error:
         # The answer may have been lost after PVE had begun, here or at an earlier try: then the task is there.
-        upid = await _look(ctx, step, known, LOOK_FOR_S if isinstance(error, UnreachableError) else 0.0)
+        upid = await _look(run, step, known, LOOK_FOR_S if isinstance(error, UnreachableError) else 0.0)
         if upid is None:
             raise
-        log.info("task adopted", job_id=str(ctx.job_id), upid=upid)
+        log.info("task adopted", job_id=str(run.job_id), upid=upid)
         return upid
 
 
-async def _look(ctx: RunContext, step: PveStep, known: Sequence[str], for_s: float) -> str | None:
+async def _look(run: Run, step: PveStep, known: Sequence[str], for_s: float) -> str | None:
     """The task that our POST has started, None where there is none."""
     loop = asyncio.get_running_loop()
     until = loop.time() + for_s
     while True:
-        new = [task for task in await _tasks(ctx, step) if task.upid not in known]
+        new = [task for task in await _tasks(run, step) if task.upid not in known]
         if new:
             return max(new, key=lambda task: task.starttime).upid
         if loop.time() >= until:
@@ -132,25 +132,25 @@ async def _look(ctx: RunContext, step: PveStep, known: Sequence[str], for_s: flo
         await asyncio.sleep(_LOOK_EVERY_S)
 
 
-async def _tasks(ctx: RunContext, step: PveStep) -> list[TaskInfo]:
+async def _tasks(run: Run, step: PveStep) -> list[TaskInfo]:
     """The user's own tasks of this kind and object, on the node."""
     vmid = int(step.task_id) if step.task_id.isdecimal() else None
-    found = await ctx.client.tasks.list(step.node, vmid=vmid, typefilter=step.kind, limit=100)
-    return [task for task in found if task.type == step.kind and task.id == step.task_id and task.is_of(ctx.userid)]
+    found = await run.client.tasks.list(step.node, vmid=vmid, typefilter=step.kind, limit=100)
+    return [task for task in found if task.type == step.kind and task.id == step.task_id and task.is_of(run.userid)]
 
 
-async def stop_task(ctx: RunContext, step: PveStep) -> None:
+async def stop_task(run: Run, step: PveStep) -> None:
     """End the step's task if it runs. Raises what PVE says where it cannot be asked, ``TimeoutError`` where it goes on."""
-    upid = ctx.checkpoint.upid.get(step.name)
-    if upid is None and step.name in ctx.checkpoint.intent:
-        upid = await _look(ctx, step, ctx.checkpoint.intent[step.name], LOOK_FOR_S)
+    upid = run.checkpoint.upid.get(step.name)
+    if upid is None and step.name in run.checkpoint.intent:
+        upid = await _look(run, step, run.checkpoint.intent[step.name], LOOK_FOR_S)
     if upid is None:
         return
-    ctx.checkpoint.begin(step.name, upid)
+    run.checkpoint.begin(step.name, upid)
     asked = asyncio.Event()
     asked.set()
     try:
-        await ctx.client.tasks.wait(upid, cancel=asked)
+        await run.client.tasks.wait(upid, cancel=asked)
     except TaskCancelledError as error:
         if not error.exitstatus:
             raise TimeoutError(f"{upid} goes on") from error

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import structlog
 
-from lxc_dashboard.db.models import EventType, Phase
+from lxc_dashboard.db.models import EventType
 from lxc_dashboard.db.repositories.events import Batch, NewEvent, StoredEvent, lease_gone
 from lxc_dashboard.errors import ConflictError, ServiceUnavailableError
 from lxc_dashboard.services.jobs import events
@@ -47,7 +47,7 @@ class Recorder:
         self.owner = owner
         self._lease_s = lease_s
         self.checkpoint = checkpoint
-        self.phase = Phase.CREATING
+        self.step = ""
         self.percent = 0
         self._events: deque[NewEvent] = deque()
         self._chars = 0
@@ -62,8 +62,8 @@ class Recorder:
         self._writer: asyncio.Task[None] | None = None
         self._stream = events.stream_of(job_id)
 
-    async def start(self, phase: Phase, percent: int) -> None:
-        self.phase, self.percent = phase, percent
+    async def start(self, step: str, percent: int) -> None:
+        self.step, self.percent = step, percent
         async with self._rt.db.transaction() as tx:
             self._seq = await tx.jobs.last_seq(self._id)
         self._room.set()
@@ -78,7 +78,7 @@ class Recorder:
 
     def tell(self, message: str, kind: EventType = EventType.STEP, **place: Any) -> None:
         """One event; ``place`` is script, script_index, script_total."""
-        self._add(NewEvent(kind, self.phase, self.percent, message.replace("\n", " "), **place))
+        self._add(NewEvent(kind, self.step, self.percent, message.replace("\n", " "), **place))
 
     async def log(self, lines: Sequence[str], **place: Any) -> None:
         """Lines of output; waits while too much of it is unwritten."""
@@ -102,7 +102,7 @@ class Recorder:
             self._add(self._chunk(chunk, place))
 
     def _chunk(self, lines: list[str], place: dict[str, Any]) -> NewEvent:
-        return NewEvent(EventType.LOG, self.phase, self.percent, "\n".join(lines), lines=len(lines), **place)
+        return NewEvent(EventType.LOG, self.step, self.percent, "\n".join(lines), lines=len(lines), **place)
 
     def _add(self, event: NewEvent) -> None:
         self._raise_failure()

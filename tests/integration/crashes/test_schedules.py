@@ -32,8 +32,9 @@ from lxc_dashboard.proxmox.auth import Ticket
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import sessions
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.creation import pipeline, service
+from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.spec import ContainerSpec
+from lxc_dashboard.services.jobs import engine
 from lxc_dashboard.services.templates.model import FileEntry
 from lxc_dashboard.settings import Settings
 from tests.integration.crashes.gates import Death, Gate, GatedBus, GatedDatabase, ModelPve, ModelSsh
@@ -91,7 +92,7 @@ class Worlds:
         """One worker's life, to its death or to the end of the run."""
         gate = Gate(dies_at)
         rt = self._runtime(world, gate)
-        run = asyncio.create_task(pipeline.run(rt, job_id))
+        run = asyncio.create_task(engine.run(rt, job_id))
         died = asyncio.create_task(gate.died.wait())
         async with asyncio.timeout(EACH_WITHIN_S):
             await asyncio.wait((run, died), return_when=asyncio.FIRST_COMPLETED)

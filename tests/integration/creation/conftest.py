@@ -30,8 +30,9 @@ from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.sandbox.seed import Seed
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.creation import cancelling, pipeline, service
+from lxc_dashboard.services.creation import cancelling, service
 from lxc_dashboard.services.creation.spec import ContainerSpec, IpMode, IpSettings
+from lxc_dashboard.services.jobs import engine
 from lxc_dashboard.services.jobs.events import ProgressEvent, of_row
 from lxc_dashboard.services.templates.model import (
     Bucket,
@@ -194,7 +195,7 @@ class Lab:
 
     def work(self, job_id: UUID) -> asyncio.Task[None]:
         """A worker on the run; cancelled at the test's end."""
-        task = asyncio.create_task(pipeline.run(self.rt, job_id))
+        task = asyncio.create_task(engine.run(self.rt, job_id))
         self.running.append(task)
         return task
 

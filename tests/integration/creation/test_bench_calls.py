@@ -12,7 +12,8 @@ import pytest
 from bench.parts import bare_script
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.sandbox.node import SandboxNode
-from lxc_dashboard.services.creation import entrance, pipeline, service
+from lxc_dashboard.services.creation import entrance, service
+from lxc_dashboard.services.jobs import engine
 from tests.integration.creation.conftest import DEADLINE_S, Lab, content_of
 
 NOTHING = "true\n"
@@ -35,7 +36,7 @@ def calls(sandbox: SandboxNode) -> Counter[str]:
 async def test_the_bare_script_makes_the_calls_that_the_product_makes(
     lab: Lab, sandbox: SandboxNode, monkeypatch: pytest.MonkeyPatch, held_for_s: float
 ) -> None:
-    for module, name in itertools.product((bare_script, entrance, pipeline), ("RIGHTS_HOLD_FOR_S", "JUST_S")):
+    for module, name in itertools.product((bare_script, entrance, engine), ("RIGHTS_HOLD_FOR_S", "JUST_S")):
         monkeypatch.setattr(module, name, held_for_s, raising=False)
     sandbox.api.max_requests = 10_000
     told = sandbox.describe()

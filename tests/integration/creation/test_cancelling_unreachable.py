@@ -13,8 +13,9 @@ import pytest
 
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.guest import patience
-from lxc_dashboard.services.creation import entrance, pipeline, service, settling
+from lxc_dashboard.services.creation import entrance, service, settling
 from lxc_dashboard.services.creation.phases import sync
+from lxc_dashboard.services.jobs import engine
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from tests.integration.creation.cancelled import (
     ALL_PROCESSES,
@@ -131,7 +132,7 @@ async def test_in_a_script_while_pve_hangs_what_runs_is_named_and_ended_when_pve
 @pytest.mark.usefixtures("sooner_given_up")
 async def test_while_pve_hangs_over_the_look_at_the_ticket(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     job_id = await lab.request(content_of(("10-long.sh", STUBBORN)))
-    monkeypatch.setattr(pipeline, "KEEP_TICKET_EVERY_S", 0.2)
+    monkeypatch.setattr(engine, "KEEP_TICKET_EVERY_S", 0.2)
     lab.work(job_id)
     await lab.until_said(job_id, "begun")
     lab.sandbox.mute()
@@ -161,7 +162,7 @@ async def test_a_script_that_runs_since_its_door_went_away_is_ended_where_the_re
     await lab.until_said(job_id, "begun")
     with monkeypatch.context() as patched:
         patched.setattr(patience, "RECONNECT_FOR_S", 0.0)
-        patched.setattr(pipeline, "PATIENCE_S", 0.0)
+        patched.setattr(engine, "PATIENCE_S", 0.0)
         door.refuse = True
         door.drop_connections()
         await work

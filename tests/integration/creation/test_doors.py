@@ -18,6 +18,7 @@ from lxc_dashboard.services.creation import cancelling, preflight, service, sett
 from lxc_dashboard.services.creation.findings import FindingSeverity
 from lxc_dashboard.services.creation.phases import finalize
 from lxc_dashboard.services.creation.spec import IpMode, IpSettings
+from lxc_dashboard.services.jobs import reaper
 from tests.integration.creation.cancelled import pve_hangs_and_is_given_up_soon
 from tests.integration.creation.conftest import BASIC, content_of, register, spec_of, store
 from tests.integration.creation.counting import Killed, check_exact, counting, let_go
@@ -162,10 +163,10 @@ async def test_a_failed_run_keeps_its_key_until_it_was_run_again(lab: Lab) -> No
 async def test_the_key_of_a_failed_run_goes_with_its_container(lab: Lab) -> None:
     job_id = await lab.request(content_of(("10-break.sh", "#!/bin/sh\nexit 1\n")))
     await lab.finish(job_id, state=JobState.FAILED)
-    await service.reap(lab.rt)
+    await reaper.reap(lab.rt)
     assert "door_key" in await secrets_of(lab, job_id), "it may be run again"
     await service.destroy(lab.rt, lab.session, job_id)
-    await service.reap(lab.rt)
+    await reaper.reap(lab.rt)
     assert await secrets_of(lab, job_id) == {}
 
 

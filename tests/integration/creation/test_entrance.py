@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
@@ -17,10 +16,10 @@ from lxc_dashboard.sandbox.seed import Seed
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import doors
 from lxc_dashboard.services.creation import entrance as entrances
-from lxc_dashboard.services.creation.context import Guest
 from lxc_dashboard.services.creation.doors import Way, WayKind
 from lxc_dashboard.services.creation.entrance import RIGHTS_HOLD_FOR_S, Entrance
 from lxc_dashboard.services.creation.spec import ContainerSpec, IpMode, IpSettings
+from lxc_dashboard.services.jobs.run import Guest
 from lxc_dashboard.settings import Settings
 from tests.integration.creation.conftest import register
 from tests.integration.endpoints import sign_in
@@ -53,7 +52,7 @@ async def entrance(rt: Runtime, sandbox: SandboxNode) -> Entrance:
     client = await acting.client(rt, session)
     found = await client.cluster.find_guest(VMID)
     assert found is not None
-    guest = Guest(uuid4(), VMID, found.node, "any")
+    guest = Guest(VMID, found.node, "any")
     way = Way(WayKind.PCT, found.node, SshAddress("127.0.0.1", 22, "root", "", ""))
     return Entrance(rt, client, session.endpoint_id, guest, way=way, key=None)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lxc_dashboard.db.models import EventType, JobState
-from lxc_dashboard.services.creation import pipeline, service
+from lxc_dashboard.services.creation import service
+from lxc_dashboard.services.jobs import engine
 from tests.integration.creation.conftest import Lab
 from tests.integration.creation.other_pve import Answer, Change, OtherPve
 
@@ -56,7 +57,7 @@ def held_until_ended(lab: Lab) -> Change:
 async def test_a_retry_finds_what_was_made_while_pve_was_away(
     lab: Lab, other: OtherPve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(engine, "PATIENCE_S", 0.0)
     is_away = False
 
     def away(answer: Answer) -> None:

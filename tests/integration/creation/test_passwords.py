@@ -13,6 +13,7 @@ from lxc_dashboard.services.creation import credentials, service
 from lxc_dashboard.services.creation.report import ROOT_PASSWORD, report
 from lxc_dashboard.services.creation.service import Secrets
 from lxc_dashboard.services.creation.spec import PasswordMode
+from lxc_dashboard.services.jobs import reaper
 from tests.integration.creation.conftest import content_of, spec_of, store
 from tests.integration.creation.failed import stop_the_create
 from tests.integration.endpoints import sign_in
@@ -67,7 +68,7 @@ async def failed_before_it_was_created(lab: Lab) -> UUID:
 async def test_a_retry_that_creates_again_has_the_given_password(lab: Lab) -> None:
     job_id = await failed_before_it_was_created(lab)
     assert await kept_password(lab, job_id) == GIVEN
-    await service.reap(lab.rt)
+    await reaper.reap(lab.rt)
     await service.retry(lab.rt, lab.session, job_id)
     job = await lab.finish(job_id)
     assert await kept_password(lab, job_id) is None
@@ -78,8 +79,8 @@ async def test_a_given_password_of_a_run_that_nobody_retries_is_forgotten_and_no
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job_id = await failed_before_it_was_created(lab)
-    monkeypatch.setattr(service, "GIVEN_PASSWORD_OF_FAILED_S", 0.0)
-    await service.reap(lab.rt)
+    monkeypatch.setattr(reaper, "GIVEN_PASSWORD_OF_FAILED_S", 0.0)
+    await reaper.reap(lab.rt)
     assert await kept_password(lab, job_id) is None
     with pytest.raises(ConflictError, match="not kept any longer"):
         await service.retry(lab.rt, lab.session, job_id)

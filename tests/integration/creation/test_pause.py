@@ -11,11 +11,12 @@ import pytest
 from lxc_dashboard.db.models import EventType, JobState
 from lxc_dashboard.errors import ConflictError, NotFoundError
 from lxc_dashboard.services.auth import acting
-from lxc_dashboard.services.creation import ending, service
+from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.phases.pause import PAUSE
 from lxc_dashboard.services.creation.report import Mark, report
 from lxc_dashboard.services.creation.spec import IpMode, IpSettings
 from lxc_dashboard.services.creation.views import StepState
+from lxc_dashboard.services.jobs import ending, reaper
 from tests.integration.creation.conftest import BASIC
 from tests.integration.endpoints import sign_in
 
@@ -59,7 +60,7 @@ async def test_the_run_stops_before_its_first_start_and_goes_on_there(lab: Lab) 
 async def test_a_paused_run_is_taken_by_no_worker(lab: Lab) -> None:
     job_id, _ = await paused(lab)
     await lab.work(job_id)
-    assert await service.reap(lab.rt) == 0
+    assert await reaper.reap(lab.rt) == 0
     assert await service.resume_after_sign_in(lab.rt, await sign_in(lab.rt, lab.sandbox)) == 0
     assert (await row(lab, job_id)).state == JobState.PAUSED.value
 
@@ -117,17 +118,17 @@ async def test_a_paused_run_is_cancelled_and_what_it_made_destroyed(lab: Lab) ->
 
 async def test_a_cancel_that_comes_as_it_pauses_is_not_lost(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     job_id = await lab.request(None, pause_after_create=True)
-    pause = ending.pause
+    give_back = ending.give_back
 
     async def late(*args: object, **named: object) -> None:
         async with lab.rt.db.transaction() as tx:
             await tx.jobs.request_cancel(job_id, lab.session.userid)
-        await pause(*args, **named)  # type: ignore[arg-type]  # as they came
+        await give_back(*args, **named)  # type: ignore[arg-type]  # as they came
 
-    monkeypatch.setattr(ending, "pause", late)
+    monkeypatch.setattr(ending, "give_back", late)
     await lab.work(job_id)
     assert (await row(lab, job_id)).state == JobState.QUEUED.value
-    assert await service.reap(lab.rt) == 1
+    assert await reaper.reap(lab.rt) == 1
     await lab.finish(job_id, state=JobState.CANCELLED)
 
 

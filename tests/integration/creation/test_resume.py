@@ -15,8 +15,8 @@ from lxc_dashboard.db.models import EventType, JobState, Phase
 from lxc_dashboard.db.repositories.events import NewEvent
 from lxc_dashboard.errors import ServiceUnavailableError
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.services.creation import pipeline, service
-from lxc_dashboard.services.jobs import ticket
+from lxc_dashboard.services.creation import service
+from lxc_dashboard.services.jobs import engine, reaper, ticket
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.recorder import LeaseLostError, Recorder
 from lxc_dashboard.settings import Settings
@@ -95,8 +95,8 @@ async def test_the_reaper_hands_out_what_a_dead_worker_held(lab: Lab, settings: 
     await lab.until_said(job_id, "Creating the container")
     process.kill()
     await process.wait()
-    await lab.until(lambda: service.reap(lab.rt), "reaped")
-    assert await service.reap(lab.rt) == 0
+    await lab.until(lambda: reaper.reap(lab.rt), "reaped")
+    assert await reaper.reap(lab.rt) == 0
 
 
 async def test_a_second_worker_leaves_at_once(lab: Lab) -> None:
@@ -159,7 +159,7 @@ async def test_a_network_that_drops_requests_only_slows_it(lab: Lab) -> None:
 async def test_redis_is_not_needed_to_finish(lab: Lab, settings_with: Callable[..., Settings]) -> None:
     job_id = await lab.request(counting("one", lines=20))
     async with Runtime.open(settings_with(REDIS_URL="redis://127.0.0.1:1/0")) as without:
-        await pipeline.run(without, job_id)
+        await engine.run(without, job_id)
     await check_exact(lab, job_id, "one", lines=20)
 
 

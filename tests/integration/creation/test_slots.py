@@ -12,9 +12,9 @@ from sqlalchemy import text
 
 from lxc_dashboard.db.models import JobState, now
 from lxc_dashboard.db.repositories.slots import Place
-from lxc_dashboard.services.creation import service, slots
+from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.report import report
-from lxc_dashboard.services.jobs import lease
+from lxc_dashboard.services.jobs import lease, reaper, slots
 from lxc_dashboard.settings import Settings
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ async def test_the_second_waits_without_a_worker_and_says_for_whom(lab: Lab) -> 
     assert f"Waits for 2 others on {NODE} before its turn comes" in said
     view = await service.get_job(lab.rt, lab.session, third)
     assert (view.ahead, view.slot_node) == (2, NODE)
-    assert await service.reap(lab.rt) == 0
+    assert await reaper.reap(lab.rt) == 0
     assert await woken(lab) == []
 
     await service.cancel(lab.rt, lab.session, first)

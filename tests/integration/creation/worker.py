@@ -6,13 +6,13 @@ import asyncio
 import sys
 
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.services.creation import pipeline
+from lxc_dashboard.services.jobs import engine
 from lxc_dashboard.settings import Settings
 
 
 async def main(job_id: str) -> None:
     async with Runtime.open(Settings.load()) as rt:
-        await pipeline.run(rt, job_id)
+        await engine.run(rt, job_id)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ async def note(rt: Runtime, text: str) -> None:
     await rt.bus.publish(STREAM, [text.encode()], maxlen=10_000, ttl_s=600)
 
 
-@shared_task(name="creation.reap")
+@shared_task(name="jobs.reap")
 def reap() -> None:
     in_runtime(lambda rt: note(rt, "reap"))
 

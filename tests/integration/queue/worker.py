@@ -10,5 +10,5 @@ if __name__ == "__main__":
     settings = Settings.load()
     logs.configure(settings.LOG_LEVEL)
     app = create_app(settings, task_modules=["tests.integration.queue.probe_tasks"])
-    app.conf.beat_schedule["reap creations"]["schedule"] = 1
+    app.conf.beat_schedule["reap jobs"]["schedule"] = 1
     run_worker(app)

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.db.models import EventType, Phase
 from lxc_dashboard.errors import ApiError, PhaseFailedError, PreflightError, TaskFailedError
-from lxc_dashboard.services.creation import alone, full_storage, moving, notes, preflight, slots
+from lxc_dashboard.services.creation import alone, full_storage, moving, notes, preflight
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.findings import FindingSeverity
+from lxc_dashboard.services.creation.phases import pause
 from lxc_dashboard.services.creation.spec import PasswordMode, pve_parameters
+from lxc_dashboard.services.jobs import slots
 from lxc_dashboard.services.jobs.pve_tasks import PveStep, ended_unseen, run_task
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ GIVE_IT_AGAIN: Final = "Edit the job and give the password again"
 
 
 async def run(ctx: RunContext) -> None:
-    """``POST /nodes/{node}/aplinfo``, ``POST /nodes/{node}/lxc``. Raises ``InLineError``, ``PreflightError``, ``PhaseFailedError``, what PVE says."""
+    """``POST /nodes/{node}/aplinfo``, ``POST /nodes/{node}/lxc``. Raises ``StandstillError``, ``PreflightError``, ``PhaseFailedError``, what PVE says."""
     if not ctx.checkpoint.is_done(CREATE):
         await slots.take(ctx, begun=not {DOWNLOAD, CREATE}.isdisjoint(ctx.checkpoint.intent))
     await ctx.once(CHECK, lambda: _check(ctx))
@@ -42,6 +44,7 @@ async def run(ctx: RunContext) -> None:
     await ctx.once(CREATE, lambda: _create(ctx))
     await slots.give(ctx)
     await _forget_password(ctx)
+    await pause.run(ctx)
     ctx.reach(1)
 
 
@@ -172,7 +175,7 @@ async def _forget_password(ctx: RunContext) -> None:
     if ctx.spec.password_mode is PasswordMode.GIVEN and ctx.password is not None:
         await ctx.recorder.flush()  # that the container is there
         async with ctx.rt.db.transaction() as tx:
-            await tx.containers.set_root_password(ctx.guest.container_id, None)
+            await tx.containers.set_root_password(ctx.container_id, None)
         ctx.password = None
 
 

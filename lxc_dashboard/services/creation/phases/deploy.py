@@ -57,12 +57,12 @@ def was_prepared(checkpoint: Checkpoint) -> bool:
     return checkpoint.is_done(PREPARE) or PREPARE in checkpoint.runs
 
 
-def door_of(ctx: RunContext, phase: Phase, *, marked: bool = True) -> Door:
+def door_of(ctx: RunContext, phase: str, *, marked: bool = True) -> Door:
     """Not ``marked``: before the guest has its marker. Raises ``PhaseFailedError`` where there is no way in."""
     door = ctx.door if marked else ctx.unmarked_door
     if isinstance(ctx.way, NoWay) or door is None:
         told = ctx.way if isinstance(ctx.way, NoWay) else NoWay("There is no way into this guest", "")
-        raise PhaseFailedError(phase.value, told.cause, remedy=f"{told.remedy}, then retry")
+        raise PhaseFailedError(phase, told.cause, remedy=f"{told.remedy}, then retry")
     return door
 
 
@@ -72,7 +72,7 @@ async def _prepare(ctx: RunContext, door: Door) -> None:
     try:
         await _install(ctx, door)
     except CommandFailedError as error:
-        raise unprepared(ctx.recorder.phase, error) from error
+        raise unprepared(ctx.recorder.step, error) from error
     ctx.checkpoint.facts.setdefault(STAMP, datetime.now(UTC).strftime("%Y%m%d-%H%M%S"))
     ctx.tell("Helpers are in the guest")
 
@@ -118,14 +118,14 @@ async def place_entry(ctx: RunContext, door: Door, entry: FileEntry) -> Placemen
     try:
         return await place(door, file)
     except CommandFailedError as error:
-        raise unwritable(ctx.recorder.phase, entry, error) from error
+        raise unwritable(ctx.recorder.step, entry, error) from error
 
 
-def unwritable(phase: Phase, entry: FileEntry, error: CommandFailedError) -> PhaseFailedError:
+def unwritable(phase: str, entry: FileEntry, error: CommandFailedError) -> PhaseFailedError:
     """Names the file, its target and, cut short, what the guest said of it."""
     said, likely = _words(error)
     return PhaseFailedError(
-        phase.value,
+        phase,
         f"{entry.name} cannot be written to {entry.target} in the guest: {said}",
         step=entry.name,
         remedy=likely.remedy or "Mend the file's .path or owner, or what is in its way in the guest, then retry",
@@ -133,11 +133,11 @@ def unwritable(phase: Phase, entry: FileEntry, error: CommandFailedError) -> Pha
     )
 
 
-def unprepared(phase: Phase, error: CommandFailedError) -> PhaseFailedError:
+def unprepared(phase: str, error: CommandFailedError) -> PhaseFailedError:
     """Names what the guest said, cut short, of the helpers and the marker."""
     said, likely = _words(error)
     return PhaseFailedError(
-        phase.value,
+        phase,
         f"The helpers cannot be put into the guest: {said}",
         step="prepare",
         remedy=likely.remedy

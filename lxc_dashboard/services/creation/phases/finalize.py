@@ -70,8 +70,8 @@ async def _discover(ctx: RunContext) -> None:
     stored = await _told(ctx, door, _READ_CREDENTIALS, "Its credentials could not be read")
     credentials = discovery.parse_credentials(stored)
     async with ctx.rt.db.transaction() as tx:
-        await tx.containers.set_services(ctx.guest.container_id, found)
-        await tx.containers.set_credentials(ctx.guest.container_id, credentials)
+        await tx.containers.set_services(ctx.container_id, found)
+        await tx.containers.set_credentials(ctx.container_id, credentials)
     ports = sorted({str(service["port"]) for service in found if service["kind"] == "port"}, key=int)
     ctx.checkpoint.facts["ports"] = ports
     ctx.checkpoint.facts["credentials"] = sorted(credentials)

@@ -1,10 +1,12 @@
-"""The pause before the first start, for what its user adds in PVE meanwhile; only he ends it."""
+"""The pause before the first start, for what its user adds in PVE meanwhile; only they end it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from lxc_dashboard.db.models import JobState
 from lxc_dashboard.services.jobs.events import PAUSED
+from lxc_dashboard.services.jobs.kinds import StandstillError
 
 if TYPE_CHECKING:
     from lxc_dashboard.services.creation.context import RunContext
@@ -12,16 +14,12 @@ if TYPE_CHECKING:
 PAUSE: Final = "pause.before_start"
 
 
-class PausedError(Exception):
-    """The run stops here and gives its lease back."""
-
-
 async def run(ctx: RunContext) -> None:
-    """Nothing where no pause was asked for, or it is over. Raises ``PausedError``."""
+    """Nothing where no pause was asked for, or it is over. Raises ``StandstillError``."""
     checkpoint = ctx.checkpoint
     if not ctx.spec.pause_after_create or checkpoint.is_done(PAUSE):
         return
     checkpoint.active = PAUSE
     ctx.tell_once(PAUSE, f"CT {ctx.guest.vmid} is made and not started: {PAUSED}")
     await ctx.recorder.flush()
-    raise PausedError
+    raise StandstillError(JobState.PAUSED)

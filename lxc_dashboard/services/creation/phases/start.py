@@ -266,7 +266,7 @@ def global_addresses(interfaces: list[Interface]) -> list[str]:
 
 async def keep_address(ctx: RunContext, address: str) -> None:
     async with ctx.rt.db.transaction() as tx:
-        await tx.containers.set_address(ctx.guest.container_id, address)
+        await tx.containers.set_address(ctx.container_id, address)
     ctx.checkpoint.facts["address"] = address
     if address:
         ctx.tell(f"Its address is {address}")

@@ -68,7 +68,7 @@ async def check_again(ctx: RunContext) -> list[Finding]:
             ctx.guest.vmid,
             ctx.way,
             content,
-            own=ctx.guest.container_id,
+            own=ctx.container_id,
         )
     )
 

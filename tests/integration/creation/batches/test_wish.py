@@ -15,6 +15,7 @@ from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import batches, neighbours, requesting, service
 from lxc_dashboard.services.creation.requesting import Secrets
 from lxc_dashboard.services.creation.spec import IpMode, IpSettings, PasswordMode
+from lxc_dashboard.services.jobs import reaper
 from tests.integration.creation.batches.asking import NO_NETWORK, ask, view
 from tests.integration.creation.conftest import Lab, spec_of
 from tests.integration.endpoints import sign_in
@@ -194,7 +195,7 @@ async def test_a_web_process_that_dies_before_it_enqueues_loses_nothing(
         await ask(lab, batch_id=wanted)
     assert len((await view(lab, wanted)).jobs) == 3
     assert await ask(lab, batch_id=wanted) == wanted
-    await lab.until(lambda: service.reap(lab.rt), "handed out by the reaper")
+    await lab.until(lambda: reaper.reap(lab.rt), "handed out by the reaper")
 
 
 async def test_passwords_are_made_one_for_each(lab: Lab) -> None:

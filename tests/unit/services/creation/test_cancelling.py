@@ -8,9 +8,10 @@ from typing import Any, cast
 import pytest
 
 from lxc_dashboard.errors import SessionExpiredError
-from lxc_dashboard.services.creation.cancelling import Left, stop_without_pve
+from lxc_dashboard.services.creation.cancelling import stop_without_pve
 from lxc_dashboard.services.creation.phases.create import CREATE, DOWNLOAD
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.kinds import Left
 from lxc_dashboard.services.jobs.recorder import Recorder
 
 

@@ -32,7 +32,7 @@ def run(**facts: object) -> Any:
     return SimpleNamespace(
         job_id=job_id,
         checkpoint=Checkpoint(facts={**SINCE, **facts}),
-        recorder=SimpleNamespace(phase=Phase.DEPLOYING),
+        recorder=SimpleNamespace(step=Phase.DEPLOYING),
         revision=SimpleNamespace(content=SimpleNamespace(files=(LATE,))),
         guest=SimpleNamespace(vmid=101, node="pve1", marker="ours"),
         client=SimpleNamespace(lxc=SimpleNamespace(config=always(config))),

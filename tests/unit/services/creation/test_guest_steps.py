@@ -27,7 +27,7 @@ def run() -> Any:
 
     return SimpleNamespace(
         checkpoint=Checkpoint(),
-        recorder=SimpleNamespace(phase=Phase.SYNCING, log=log),
+        recorder=SimpleNamespace(step=Phase.SYNCING, log=log),
         guest=SimpleNamespace(vmid=101),
         entrance=None,
         door=None,

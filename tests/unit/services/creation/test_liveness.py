@@ -93,7 +93,7 @@ async def test_what_pve_does_not_know_or_does_itself_is_left(answer: GuestStatus
 
 def finishing(pve: Pve, *done: str) -> RunContext:
     """A run past its scripts."""
-    recorder = SimpleNamespace(phase=Phase.FINALIZING)
+    recorder = SimpleNamespace(step=Phase.FINALIZING)
     parts = {"entrance": pve, "checkpoint": Checkpoint(done=list(done)), "guest": SimpleNamespace(vmid=101)}
     return cast("RunContext", SimpleNamespace(recorder=recorder, **parts))
 

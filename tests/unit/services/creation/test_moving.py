@@ -11,9 +11,10 @@ import pytest
 from lxc_dashboard.db.models import CREATE_KIND, Container, Job
 from lxc_dashboard.errors import ConflictError, LeaseGoneError
 from lxc_dashboard.services.creation import moving, vmids
-from lxc_dashboard.services.creation.context import Guest
 from lxc_dashboard.services.creation.phases.create import CREATE
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.kinds import BeginAgainError
+from lxc_dashboard.services.jobs.run import Guest
 from tests.unit.services.creation.doubles import Saying, always, database
 from tests.unit.services.creation.wish import SPEC
 
@@ -48,7 +49,8 @@ def run(set_vmid: Saying, owner: str = "me") -> Any:
         endpoint_name="pve",
         userid="root@pam",
         spec=SPEC,
-        guest=Guest(uuid4(), 101, "pve1", "marker"),
+        guest=Guest(101, "pve1", "marker"),
+        container_id=uuid4(),
         checkpoint=Checkpoint(facts={moving.ASKED: 101}, intent={CREATE: []}),
         recorder=SimpleNamespace(owner=owner, flush=always(None)),
         tell=lambda message, *_: told.append(message),
@@ -58,7 +60,7 @@ def run(set_vmid: Saying, owner: str = "me") -> Any:
 
 async def test_a_run_goes_on_with_the_next_vmid_and_asks_pve_anew() -> None:
     job = run(Saying(RESERVED, ROW))
-    with pytest.raises(moving.MovedError):
+    with pytest.raises(BeginAgainError):
         await moving.move(job, CREATE)
     assert job.told == ["The vmid 101 was taken by somebody else in the meantime: going on as CT 103"]
     assert (job.checkpoint.facts, job.checkpoint.intent) == ({}, {})

@@ -38,10 +38,11 @@ def run(task: TaskResult | TaskFailedError, *, running: bool) -> Any:
         job_id=job_id,
         checkpoint=checkpoint,
         guest=SimpleNamespace(vmid=101, node="pve1", seen=lambda: told.append("seen")),
+        container_id=uuid4(),
         client=SimpleNamespace(
             lxc=SimpleNamespace(config=always(config), status=always(status)), tasks=SimpleNamespace(wait=always(task))
         ),
-        recorder=SimpleNamespace(phase=Phase.STARTING),
+        recorder=SimpleNamespace(step=Phase.STARTING),
         tell=lambda message, *_: told.append(message),
         tell_once=lambda _key, message, *_: told.append(message),
         told=told,

@@ -21,11 +21,13 @@ from lxc_dashboard.errors import (
     SessionExpiredError,
     UnreachableError,
 )
-from lxc_dashboard.services.creation import pipeline
-from lxc_dashboard.services.creation.context import Guest
-from lxc_dashboard.services.creation.pipeline import Interruption
+from lxc_dashboard.services.creation.kind import CREATION
+from lxc_dashboard.services.jobs import engine
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.engine import Interruption
+from lxc_dashboard.services.jobs.kinds import Step
 from lxc_dashboard.services.jobs.recorder import LeaseLostError
+from lxc_dashboard.services.jobs.run import Guest
 from tests.unit.services.creation.doubles import Saying, always, database
 
 SILENT = UnreachableError("pve1 cannot be reached")
@@ -40,7 +42,7 @@ def standing(**changes: Any) -> Standing:
     )
 
 
-def held(*seen: Standing | Exception, renewed: bool = True, cancel: bool = False) -> pipeline._Run:
+def held(*seen: Standing | Exception, renewed: bool = True, cancel: bool = False) -> engine.Execution:
     """A run that a worker holds; ``seen``: what it finds as it looks at its row, the last of it for ever."""
     creation = Job(
         kind=CREATE_KIND,
@@ -62,7 +64,11 @@ def held(*seen: Standing | Exception, renewed: bool = True, cancel: bool = False
 
     rt: Any = SimpleNamespace(standings=SimpleNamespace(next=look))
     lease: Any = SimpleNamespace(owner="me", lost=asyncio.Event(), renew=always(renewed))
-    return pipeline._Run(rt, creation, lease)
+    return engine.Execution(rt, creation, lease, CREATION)
+
+
+def step_of(work: Saying) -> Step[Any]:
+    return Step("creating", work, "Creating the container")
 
 
 def context(version: Saying | None = None) -> Any:
@@ -70,7 +76,7 @@ def context(version: Saying | None = None) -> Any:
     return SimpleNamespace(
         job_id=uuid4(),
         checkpoint=Checkpoint(),
-        guest=Guest(uuid4(), 101, "pve1", "marker"),
+        guest=Guest(101, "pve1", "marker"),
         entrance=None,
         client=SimpleNamespace(version=version),
         tell=lambda message, kind: told.append((message, kind)),
@@ -80,23 +86,23 @@ def context(version: Saying | None = None) -> Any:
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "BACKOFF_S", (0.0,))
-    monkeypatch.setattr(pipeline, "KEEP_TICKET_EVERY_S", 0.0)
+    monkeypatch.setattr(engine, "BACKOFF_S", (0.0,))
+    monkeypatch.setattr(engine, "KEEP_TICKET_EVERY_S", 0.0)
 
 
 async def test_a_phase_that_is_not_answered_in_all_that_time_ends_with_what_was_said(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pipeline, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(engine, "PATIENCE_S", 0.0)
     job, phase = context(), Saying(SILENT)
     with pytest.raises(UnreachableError):
-        await held()._patiently(job, phase)
+        await held()._patiently(job, step_of(phase))
     assert job.told == [("pve1 cannot be reached: trying again", EventType.WARNING)]
 
 
 async def test_a_phase_that_gets_nowhere_is_tried_again_and_told_of_once() -> None:
     job, phase = context(), Saying(SILENT, SILENT, SILENT, None)
-    await held()._patiently(job, phase)
+    await held()._patiently(job, step_of(phase))
     assert phase.calls == 4
     assert len(job.told) == 1
 
@@ -104,27 +110,27 @@ async def test_a_phase_that_gets_nowhere_is_tried_again_and_told_of_once() -> No
 async def test_what_no_time_mends_is_not_tried_again() -> None:
     phase = Saying(ConflictError("Taken"))
     with pytest.raises(ConflictError):
-        await held()._patiently(context(), phase)
+        await held()._patiently(context(), step_of(phase))
     assert phase.calls == 1
 
 
 async def test_a_lease_that_merely_ran_out_is_held_again_and_the_phase_goes_on() -> None:
     phase = Saying(LeaseGoneError(), None)
-    await held()._held_through(context(), phase)
+    await held()._held_through(context(), step_of(phase))
     assert phase.calls == 2
 
 
 async def test_a_run_that_another_worker_has_by_now_is_left_to_that_one() -> None:
     phase = Saying(LeaseGoneError(), None)
     with pytest.raises(LeaseLostError):
-        await held(renewed=False)._held_through(context(), phase)
+        await held(renewed=False)._held_through(context(), step_of(phase))
     assert phase.calls == 1
 
 
 async def test_a_ticket_that_pve_takes_no_more_ends_the_work_and_a_pve_that_is_silent_does_not() -> None:
     version = Saying(SILENT, None, SessionExpiredError())
     run = held()
-    run._ctx = context(version)
+    run._run = context(version)
     async with asyncio.timeout(WITHIN_S):
         await run._until_ticket_ends()
     assert version.calls == 3
@@ -132,7 +138,7 @@ async def test_a_ticket_that_pve_takes_no_more_ends_the_work_and_a_pve_that_is_s
 
 async def test_a_ticket_that_pve_takes_no_more_has_the_run_wait_for_a_sign_in() -> None:
     run = held(standing())
-    run._ctx = context(Saying(SessionExpiredError()))
+    run._run = context(Saying(SessionExpiredError()))
     async with asyncio.timeout(WITHIN_S):
         assert await run._watch() is Interruption.SIGN_IN
 
@@ -186,8 +192,9 @@ async def test_a_fault_of_ours_ends_the_run_and_only_the_log_names_it() -> None:
         take()
         return []
 
-    async def finish(*_: object, error: dict[str, Any]) -> None:
+    async def finish(*_: object, error: dict[str, Any], **__: object) -> Job:
         ends.append(error)
+        return run._job
 
     named = SimpleNamespace(vmid=101, hostname="web", name="pve")
     jobs = SimpleNamespace(last_seq=always(0), append_events=always([]), finish=finish)
@@ -205,7 +212,7 @@ async def test_a_fault_of_ours_ends_the_run_and_only_the_log_names_it() -> None:
     await run._recorder.start(Phase.SYNCING, 70)
     with capture_logs() as logged:
         await run._failed(KeyError("secret"))
-    assert [entry["event"] for entry in logged] == ["creation broke"]
+    assert [entry["event"] for entry in logged] == ["job broke"]
     assert [(end["message"], end["phase"]) for end in ends] == [
         ("Something went wrong in the dashboard itself", "syncing")
     ]

@@ -9,9 +9,10 @@ from uuid import uuid4
 import pytest
 
 from lxc_dashboard.db.models import CREATE_KIND, EventType, Job
-from lxc_dashboard.services.creation import settling, slots
-from lxc_dashboard.services.creation.slots import InLineError
+from lxc_dashboard.services.creation import settling
+from lxc_dashboard.services.jobs import slots
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.kinds import StandstillError
 from tests.unit.services.creation.doubles import Saying, always, database
 
 
@@ -36,7 +37,7 @@ def run(**jobs: object) -> Any:
 
 async def test_a_run_that_others_are_before_is_given_back_and_says_so() -> None:
     job = run(take_slot=always(1), wait_in_line=always(True))
-    with pytest.raises(InLineError):
+    with pytest.raises(StandstillError):
         await slots.take(job, begun=False)
     assert (job.holds_slot, job.checkpoint.active) == (False, slots.SLOT)
     assert job.told == ["Waits for 1 other on pve1 before its turn comes"]

@@ -9,39 +9,36 @@ from uuid import UUID
 from lxc_dashboard.db.repositories.slots import Held
 from lxc_dashboard.services.jobs.enqueue import enqueue
 from lxc_dashboard.services.jobs.events import TURN
+from lxc_dashboard.services.jobs.kinds import StandstillError
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
-    from lxc_dashboard.services.creation.context import RunContext
+    from lxc_dashboard.services.jobs.run import Run
 
 SLOT: Final = "create.slot"
 
 
-class InLineError(Exception):
-    """Others come first on this node: the run was given back, and is handed out again when its turn comes."""
-
-
-async def take(ctx: RunContext, *, begun: bool) -> None:
-    """A slot on the run's node. ``begun``: PVE was asked already. Raises ``InLineError``."""
-    node, limit = ctx.guest.node, ctx.rt.settings.CREATES_PER_NODE
-    async with ctx.rt.db.transaction() as tx:
-        ahead = await tx.jobs.take_slot(_held(ctx), node, limit, anyway=begun)
+async def take(run: Run, *, begun: bool) -> None:
+    """A slot on the run's node. ``begun``: PVE was asked already. Raises ``StandstillError``."""
+    node, limit = run.guest.node, run.rt.settings.CREATES_PER_NODE
+    async with run.rt.db.transaction() as tx:
+        ahead = await tx.jobs.take_slot(_held(run), node, limit, anyway=begun)
     if ahead:
-        await _wait(ctx, ahead)
-    ctx.holds_slot = True
-    if ctx.checkpoint.active == SLOT:
-        ctx.checkpoint.active = ""
+        await _wait(run, ahead)
+    run.holds_slot = True
+    if run.checkpoint.active == SLOT:
+        run.checkpoint.active = ""
 
 
-async def _wait(ctx: RunContext, ahead: int) -> None:
-    node, limit = ctx.guest.node, ctx.rt.settings.CREATES_PER_NODE
-    ctx.checkpoint.active = SLOT
-    ctx.tell_once(SLOT, f"{waits_for(ahead, node)} {TURN}")
-    await ctx.recorder.flush()
-    async with ctx.rt.db.transaction() as tx:
-        waits = await tx.jobs.wait_in_line(_held(ctx), node, limit)
+async def _wait(run: Run, ahead: int) -> None:
+    node, limit = run.guest.node, run.rt.settings.CREATES_PER_NODE
+    run.checkpoint.active = SLOT
+    run.tell_once(SLOT, f"{waits_for(ahead, node)} {TURN}")
+    await run.recorder.flush()
+    async with run.rt.db.transaction() as tx:
+        waits = await tx.jobs.wait_in_line(_held(run), node, limit)
     if waits:
-        raise InLineError
+        raise StandstillError
 
 
 def waits_for(ahead: int, node: str) -> str:
@@ -49,14 +46,14 @@ def waits_for(ahead: int, node: str) -> str:
     return f"Waits for {ahead} {'other' if ahead == 1 else 'others'} on {node}"
 
 
-async def give(ctx: RunContext) -> None:
+async def give(run: Run) -> None:
     """The node is loaded no more by this run: the next one is woken."""
-    if not ctx.holds_slot:
+    if not run.holds_slot:
         return
-    async with ctx.rt.db.transaction() as tx:
-        ids = await tx.jobs.give_slot(_held(ctx), ctx.guest.node, ctx.rt.settings.CREATES_PER_NODE)
-    ctx.holds_slot = False
-    await _hand_out(ctx.rt, ids)
+    async with run.rt.db.transaction() as tx:
+        ids = await tx.jobs.give_slot(_held(run), run.guest.node, run.rt.settings.CREATES_PER_NODE)
+    run.holds_slot = False
+    await _hand_out(run.rt, ids)
 
 
 async def wake(rt: Runtime, endpoint_id: UUID, node: str) -> int:
@@ -74,8 +71,8 @@ async def wake_all(rt: Runtime) -> int:
     return sum([await wake(rt, endpoint_id, node) for endpoint_id, node in wanted])
 
 
-def _held(ctx: RunContext) -> Held:
-    return Held(ctx.job_id, ctx.endpoint_id, ctx.recorder.owner)
+def _held(run: Run) -> Held:
+    return Held(run.job_id, run.endpoint_id, run.recorder.owner)
 
 
 async def _hand_out(rt: Runtime, ids: Sequence[UUID]) -> None:

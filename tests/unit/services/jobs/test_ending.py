@@ -9,12 +9,15 @@ from uuid import uuid4
 
 import pytest
 
-from lxc_dashboard.db.models import CREATE_KIND, Job, JobState, Phase
+from lxc_dashboard.db.models import CREATE_KIND, Job, JobState
 from lxc_dashboard.errors import LeaseGoneError, ServiceUnavailableError
-from lxc_dashboard.services.creation import ending
+from lxc_dashboard.services.creation.kind import CREATION
 from lxc_dashboard.services.creation.phases.create import CREATE
 from lxc_dashboard.services.creation.spec import PasswordMode
+from lxc_dashboard.services.jobs import ending
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.ending import Ending
+from lxc_dashboard.services.jobs.kinds import Left
 from lxc_dashboard.services.jobs.recorder import LeaseLostError
 from tests.unit.services.creation.doubles import Saying, always, database
 from tests.unit.services.creation.wish import SPEC
@@ -40,7 +43,8 @@ def job(state: JobState = JobState.RUNNING) -> Job:
 def telling() -> Any:
     return SimpleNamespace(
         checkpoint=Checkpoint(done=[CREATE]),
-        phase=Phase.SYNCING,
+        step="syncing",
+        owner="me",
         append_rest=always([]),
         flush=always(None),
         close=always(None),
@@ -75,7 +79,7 @@ async def test_a_cancelled_run_keeps_no_password_that_was_given_and_no_container
 ) -> None:
     creation, recorder = job(), telling()
     rt = dashboard(creation, Saying(creation))
-    await ending.cancelled(rt, creation, recorder, "me", remains=remains)
+    await Ending(CREATION, rt, creation, recorder).cancelled(Left(remains))
     assert (rt.containers.set_root_password.calls, rt.containers.mark_deleted.calls) == (forgotten, gone)
     assert recorder.pass_on.calls == 1
 
@@ -83,19 +87,19 @@ async def test_a_cancelled_run_keeps_no_password_that_was_given_and_no_container
 async def test_an_end_that_cannot_be_written_yet_is_written_later() -> None:
     creation, recorder = job(), telling()
     finish = Saying(ServiceUnavailableError("away"), creation)
-    await ending.failed(dashboard(creation, finish), creation, recorder, "me", KeyError())
+    await Ending(CREATION, dashboard(creation, finish), creation, recorder).failed(KeyError())
     assert (finish.calls, recorder.pass_on.calls) == (2, 1)
 
 
 async def test_an_end_whose_answer_was_lost_stands_and_is_not_told_again() -> None:
     creation, recorder = job(JobState.FAILED), telling()
     finish = Saying(ServiceUnavailableError("away"), LeaseGoneError())
-    await ending.failed(dashboard(creation, finish), creation, recorder, "me", KeyError())
+    await Ending(CREATION, dashboard(creation, finish), creation, recorder).failed(KeyError())
     assert recorder.pass_on.calls == 0
 
 
 async def test_a_run_that_another_worker_has_is_not_ended() -> None:
     creation, recorder = job(JobState.RUNNING), telling()
     with pytest.raises(LeaseLostError):
-        await ending.failed(dashboard(creation, Saying(LeaseGoneError())), creation, recorder, "me", KeyError())
+        await Ending(CREATION, dashboard(creation, Saying(LeaseGoneError())), creation, recorder).failed(KeyError())
     assert recorder.pass_on.calls == 0

@@ -1,0 +1,131 @@
+"""The creation of a container as a kind of job: five steps, and what to do where one of them ends early."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from lxc_dashboard.db.models import CREATE_KIND, JobState, Lifecycle, Phase
+from lxc_dashboard.errors import DashboardError, GuestGoneError, PhaseFailedError
+from lxc_dashboard.services.creation import cancelling, entrance, full_storage, liveness, ownership
+from lxc_dashboard.services.creation.context import RunContext
+from lxc_dashboard.services.creation.doors import NoWay
+from lxc_dashboard.services.creation.opening import open_context, plan
+from lxc_dashboard.services.creation.phases import create, deploy, finalize, start, sync
+from lxc_dashboard.services.creation.spec import PasswordMode
+from lxc_dashboard.services.jobs.kinds import End, Kind, Left, Step, register
+
+if TYPE_CHECKING:
+    from lxc_dashboard.db.database import Transaction
+    from lxc_dashboard.db.models import Job
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.jobs.recorder import Recorder
+
+log = structlog.get_logger(__name__)
+
+LOOK_WITHIN_S: Final = 5.0
+STEPS: Final = (
+    Step(Phase.CREATING, create.run, "Creating the container", (0, 20)),
+    Step(Phase.STARTING, start.run, "Starting the container", (20, 35)),
+    Step(Phase.DEPLOYING, deploy.run, "Preparing the guest", (35, 60)),
+    Step(Phase.SYNCING, sync.run, "Installing packages and running scripts", (60, 90)),
+    Step(Phase.FINALIZING, finalize.run, "Finishing", (90, 100)),
+)
+
+
+class Creation(Kind[RunContext]):
+    name = CREATE_KIND
+    action = "creation"
+    steps = STEPS
+
+    async def open(self, rt: Runtime, job: Job, recorder: Recorder) -> RunContext:
+        """Raises ``SessionExpiredError``, ``NotFoundError`` where the endpoint is gone."""
+        ctx = await open_context(rt, job, recorder)
+        if "plan" not in ctx.checkpoint.facts:
+            ctx.checkpoint.facts["plan"] = plan(ctx)
+        return ctx
+
+    async def close(self, run: RunContext) -> None:
+        if not isinstance(run.entrance, NoWay):
+            await run.entrance.close()
+
+    async def locate(self, run: RunContext) -> None:
+        if run.checkpoint.is_done(create.CREATE):
+            await entrance.follow(run.rt, run.client, run.guest)
+
+    async def examine(self, run: RunContext, error: DashboardError) -> None:
+        await liveness.refuse_stopped(run, error)
+
+    async def stop(self, run: RunContext) -> Left:
+        return await cancelling.stop(run)
+
+    def stop_without_pve(self, recorder: Recorder, error: DashboardError) -> Left:
+        return cancelling.stop_without_pve(recorder, error)
+
+    async def explain(
+        self, run: RunContext | None, recorder: Recorder, error: BaseException
+    ) -> tuple[BaseException, bool]:
+        if run is None:
+            return error, ownership.may_be_made(recorder.checkpoint) and not isinstance(error, GuestGoneError)
+        if isinstance(error, PhaseFailedError):
+            error = await full_storage.named(run, error)
+        remains = await _remains(run, error)
+        if not remains and recorder.checkpoint.is_done(create.CREATE):
+            log.info("container deleted in PVE", job_id=str(run.job_id), why=str(error))
+            error = await ownership.deleted(run)
+        return error, remains
+
+    def done(self, run: RunContext) -> End:
+        facts = run.checkpoint.facts
+        result = {
+            "vmid": run.guest.vmid,
+            "node": run.guest.node,
+            "hostname": run.spec.hostname,
+            "address": facts.get("address", ""),
+            "ports": facts.get("ports", []),
+            "credentials": facts.get("credentials", []),
+        }
+        return End(JobState.DONE, f"CT {run.guest.vmid} {run.spec.hostname} is ready", result)
+
+    def cancelled(self, by: str, recorder: Recorder, left: Left) -> str:
+        stays = "no container remains"
+        if left.remains:
+            made = recorder.checkpoint.is_done(create.CREATE)
+            stays = "the container is kept as it is" if made else "what PVE has made of the container is kept as it is"
+        return f"Cancelled by {by}: {stays}"
+
+    async def record(self, tx: Transaction, job: Job, end: End, run: RunContext | None, recorder: Recorder) -> None:
+        """A container that failed stays as it is, to be retried, kept or destroyed; where PVE has none, its vmid is free."""
+        container_id = job.own_container_id
+        by = job.cancelled_by or job.userid
+        if run is not None:
+            await tx.containers.set_lifecycle(container_id, Lifecycle.READY)
+            await tx.containers.set_revision(container_id, run.revision.id if run.revision else None)
+            await tx.containers.add_event(container_id, "created", f"Created {run.guest}", userid=job.userid)
+            return
+        await tx.containers.set_lifecycle(container_id, Lifecycle.ERROR)
+        await tx.containers.add_event(container_id, f"creation-{end.state.value}", end.message, userid=by)
+        if end.state is JobState.FAILED and not end.left.remains:
+            await tx.containers.mark_lost(container_id, for_good=recorder.checkpoint.is_done(create.CREATE))
+        elif end.state is JobState.CANCELLED and not end.left.remains:
+            await tx.containers.mark_deleted(container_id)
+        elif end.state is JobState.CANCELLED and job.params.get("password_mode") == PasswordMode.GIVEN.value:
+            await tx.containers.set_root_password(container_id, None)  # it is run no more
+
+
+async def _remains(ctx: RunContext, error: BaseException) -> bool:
+    """Whether PVE has a container of the run; True as well where PVE does not say."""
+    if isinstance(error, GuestGoneError):
+        return False
+    try:
+        async with asyncio.timeout(LOOK_WITHIN_S):
+            return await ownership.remains(ctx)
+    except (DashboardError, TimeoutError) as fault:
+        log.warning("container not looked for", job_id=str(ctx.job_id), why=str(fault))
+        return True
+
+
+CREATION: Final = Creation()
+register(CREATION)

@@ -1,0 +1,132 @@
+"""The kinds of jobs: what the engine asks of each, and where it finds them by name."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+from lxc_dashboard.db.models import JobState
+from lxc_dashboard.services.jobs.run import Run
+
+if TYPE_CHECKING:
+    from lxc_dashboard.db.database import Transaction
+    from lxc_dashboard.db.models import Job
+    from lxc_dashboard.errors import DashboardError
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.jobs.recorder import Recorder
+
+R = TypeVar("R", bound=Run)
+
+
+@dataclass(frozen=True, slots=True)
+class Step(Generic[R]):
+    """A part of a job that may be begun again at any time. ``band``: its percentages of the whole job."""
+
+    name: str
+    work: Callable[[R], Awaitable[None]]
+    title: str
+    band: tuple[int, int] = (0, 100)
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a cancelled job leaves. ``remains``: a guest in PVE, as far as is known. ``owes``: something goes on that can be
+    ended once PVE and the guest answer.
+    """
+
+    remains: bool = True
+    owes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a job ends. ``message`` is shown as its last event; ``result`` is what a job that is done found or made.
+
+    ``error``: ``{"message", "remedy", "phase", "step", "tail"}`` of one that failed or was cancelled.
+    """
+
+    state: JobState
+    message: str
+    result: Mapping[str, Any] = field(default_factory=dict)
+    error: Mapping[str, Any] = field(default_factory=dict)
+    audit: Mapping[str, Any] = field(default_factory=dict)
+    left: Left = Left()
+
+
+class StandstillError(Exception):
+    """The job gives its lease back and ends for now. ``state``: queued by others' turn, or paused by its user.
+
+    ``None``: that was stored already.
+    """
+
+    def __init__(self, state: JobState | None = None) -> None:
+        super().__init__(state)
+        self.state = state
+
+
+class BeginAgainError(Exception):
+    """The job is about another guest now: it is to be opened anew. Never leaves the engine."""
+
+
+class Kind(ABC, Generic[R]):
+    """One kind of job. ``name`` stands in the row; ``action`` begins the names of its audit entries."""
+
+    name: str
+    action: str
+    steps: tuple[Step[R], ...]
+
+    @abstractmethod
+    async def open(self, rt: Runtime, job: Job, recorder: Recorder) -> R:
+        """The run of a job whose lease is held. Raises ``SessionExpiredError`` where it needs a sign-in."""
+
+    async def close(self, run: R) -> None:
+        """Give back what ``open`` took."""
+
+    async def locate(self, run: R) -> None:
+        """Find the guest before a step is tried. Raises what PVE says."""
+
+    async def examine(self, run: R, error: DashboardError) -> None:
+        """Raise where a step that may be tried again cannot succeed."""
+
+    @abstractmethod
+    async def stop(self, run: R) -> Left:
+        """End what a cancelled job has under way. Raises what PVE says."""
+
+    @abstractmethod
+    def stop_without_pve(self, recorder: Recorder, error: DashboardError) -> Left:
+        """Tell what a cancelled job may have under way that nobody can end."""
+
+    @abstractmethod
+    async def explain(self, run: R | None, recorder: Recorder, error: BaseException) -> tuple[BaseException, bool]:
+        """The error as its user is told it, and whether PVE has the guest."""
+
+    @abstractmethod
+    def done(self, run: R) -> End:
+        """What a job whose steps are all done leaves."""
+
+    @abstractmethod
+    def cancelled(self, by: str, recorder: Recorder, left: Left) -> str:
+        """The last event of a cancelled job."""
+
+    async def record(self, tx: Transaction, job: Job, end: End, run: R | None, recorder: Recorder) -> None:
+        """What else is stored in the transaction that ends the job."""
+
+
+_KINDS: Final[dict[str, Kind[Any]]] = {}
+
+
+def register(kind: Kind[Any]) -> None:
+    """Make the engine know a kind. Raises ``ValueError`` for a name that is taken."""
+    if kind.name in _KINDS:
+        raise ValueError(f"two kinds of jobs named {kind.name}")
+    _KINDS[kind.name] = kind
+
+
+def kind_of(name: str) -> Kind[Any]:
+    """Raises ``LookupError`` for a kind of a newer version, or one whose module nobody imported."""
+    try:
+        return _KINDS[name]
+    except KeyError:
+        raise LookupError(f"no such kind of job: {name}") from None

@@ -1,0 +1,40 @@
+"""Jobs that no worker holds: handed out again by schedule, and at each worker's start."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from lxc_dashboard.errors import ServiceUnavailableError
+from lxc_dashboard.services.jobs import slots
+from lxc_dashboard.services.jobs.enqueue import enqueue
+
+if TYPE_CHECKING:
+    from lxc_dashboard.runtime import Runtime
+
+log = structlog.get_logger(__name__)
+
+REAP_AT_ONCE: Final = 200
+SECRETS_OF_FAILED_S: Final = 7 * 24 * 3600.0
+GIVEN_PASSWORD_OF_FAILED_S: Final = 12 * 3600.0
+
+
+async def reap(rt: Runtime) -> int:
+    """Hand out again what no worker holds: its worker died, or its message was lost. How many there were.
+
+    Also wipes what was given for a job that failed long ago.
+    """
+    try:
+        async with rt.db.transaction() as tx:
+            found = await tx.jobs.expired(REAP_AT_ONCE)
+            await tx.jobs.wipe_stale_secrets(SECRETS_OF_FAILED_S)
+            await tx.containers.forget_given_passwords(GIVEN_PASSWORD_OF_FAILED_S)
+        for job in found:
+            log.info("job handed out again", job_id=str(job.id), attempt=job.attempt)
+            await enqueue(rt, job.id)
+        await slots.wake_all(rt)
+    except ServiceUnavailableError as error:
+        log.warning("nothing reaped", why=str(error))
+        return 0
+    return len(found)

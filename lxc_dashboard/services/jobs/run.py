@@ -1,0 +1,98 @@
+"""What the steps of one job work with."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from lxc_dashboard.db.models import EventType
+
+if TYPE_CHECKING:
+    from lxc_dashboard.proxmox.client import ProxmoxClient
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.jobs.checkpoint import Checkpoint
+    from lxc_dashboard.services.jobs.recorder import Recorder
+
+
+@dataclass(slots=True)
+class Guest:
+    """The guest of a job. ``marker``: what a container of the product carries inside; ``container_id``: its row, None of others.
+
+    ``node`` is where PVE last had it. ``seen_at``, by the monotonic clock: when PVE last answered for it there.
+    """
+
+    vmid: int
+    node: str
+    marker: str = ""
+    name: str = ""
+    container_id: UUID | None = None
+    seen_at: float = -math.inf
+
+    def __str__(self) -> str:
+        return f"CT {self.vmid} {self.name}".strip()
+
+    def seen(self) -> None:
+        self.seen_at = time.monotonic()
+
+    def lost(self) -> None:
+        """It may be on another node by now."""
+        self.seen_at = -math.inf
+
+    def was_seen_within(self, seconds: float) -> bool:
+        return time.monotonic() - self.seen_at < seconds
+
+
+@dataclass
+class Run:
+    """A job in the hands of its worker. ``client`` is PVE as the job's user.
+
+    ``band``: the percentages, of the whole job, at which the present step begins and ends.
+    """
+
+    rt: Runtime
+    job_id: UUID
+    userid: str
+    endpoint_id: UUID
+    endpoint_name: str
+    guest: Guest
+    client: ProxmoxClient
+    recorder: Recorder
+    holds_slot: bool = field(default=False, kw_only=True)
+    band: tuple[int, int] = field(default=(0, 100), kw_only=True)
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        return self.recorder.checkpoint
+
+    def tell(self, message: str, kind: EventType = EventType.STEP, **place: Any) -> None:
+        self.recorder.tell(message, kind, **place)
+
+    def tell_once(self, key: str, message: str, kind: EventType = EventType.STEP, **place: Any) -> None:
+        """``tell``, unless it was told before its step was begun again. ``key`` as in ``Checkpoint.told``."""
+        if key not in self.checkpoint.told:
+            self.checkpoint.told.append(key)
+            self.tell(message, kind, **place)
+
+    def reach(self, share: float) -> None:
+        """How far the step is, from 0 to 1; the percentage never goes back."""
+        low, high = self.band
+        self.recorder.percent = max(self.recorder.percent, low + round((high - low) * min(max(share, 0.0), 1.0)))
+
+    async def once(self, step: str, work: Callable[[], Awaitable[None]], *, fenced: bool = False) -> None:
+        """Do ``work`` unless it was done before; it must bear being done twice where a worker dies before that is stored.
+
+        ``fenced``: return when it is stored; who has lost the lease goes no further. Where it is not, only the next flush
+        says so: none may be missing before an act that another worker must not meet.
+        """
+        if self.checkpoint.is_done(step):
+            return
+        self.checkpoint.active = step
+        await work()
+        self.checkpoint.mark_done(step)
+        self.recorder.touch()
+        if fenced:
+            await self.recorder.flush()
