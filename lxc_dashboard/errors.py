@@ -2,7 +2,7 @@
 
     DashboardError                 user_message: safe to show; retryable
     ├ NotFoundError  InvalidInputError(fields)  RateLimitedError(retry_after_s): TooManyAtOnceError
-    ├ ConflictError: OvertakenError(number, author, at, changes)  LeaseGoneError
+    ├ ConflictError: OvertakenError(number, author, at, changes)  LeaseGoneError  BusyGuestError(kind, userid, job_id)
     ├ AuthError: InvalidCredentialsError  TfaRequiredError  SessionExpiredError  TokenRefusedError
     │            PrivilegeError(privilege, path)
     ├ ProxmoxError(node, path): UnreachableError  TlsError  ApiError(status, fields)
@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
+    from uuid import UUID
 
 
 NOT_IMPLEMENTED = 501
@@ -60,6 +61,16 @@ class OvertakenError(ConflictError):
         self.at = at
         self.changes = list(changes)
         super().__init__(f"{author} saved revision {number} in the meantime. Look at it before yours replaces it")
+
+
+class BusyGuestError(ConflictError):
+    """An unfinished job locks the guest: ``kind``, ``userid`` and ``job_id`` are that job's."""
+
+    def __init__(self, guest: str, kind: str, userid: str, job_id: UUID) -> None:
+        self.kind = kind
+        self.userid = userid
+        self.job_id = job_id
+        super().__init__(f"{guest} is busy: {userid} runs {kind} on it. Wait for that job, or cancel it")
 
 
 class LeaseGoneError(ConflictError):

@@ -31,14 +31,15 @@ TAKEN: Final = {
     "uq_alert_rule_name": "An alert rule with this name exists already",
     "uq_alert_unresolved": "This alert is firing already",
     "uq_notification_channel_name": "A notification channel with this name exists already",
+    "uq_job_endpoint_id_vmid_locked": "Another job works on this container",
     "pk_job_event": "The job's output was written by another worker in the meantime",
     "audit_entry_append_only": "The audit log can only be added to",
 }
 # Referring constraints: what still uses a row that was to go.
 USED_BY: Final = {
     "fk_container_endpoint_id_proxmox_node": "Containers of this endpoint still exist",
-    "fk_creation_endpoint_id_proxmox_node": "Jobs of this endpoint still exist",
-    "fk_creation_revision_id_template_revision": "Jobs were built from this template",
+    "fk_job_endpoint_id_proxmox_node": "Jobs of this endpoint still exist",
+    "fk_job_revision_id_template_revision": "Jobs were built from this template",
 }
 # SQLSTATE classes and codes after which the same work may succeed on a new try.
 _TRY_AGAIN_CLASSES: Final = frozenset({"08", "40", "53", "57", "58"})

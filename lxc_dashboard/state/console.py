@@ -10,10 +10,13 @@ import reflex as rx
 from lxc_dashboard import routes, text
 from lxc_dashboard.errors import NotFoundError
 from lxc_dashboard.services.auth import privileges
-from lxc_dashboard.services.containers import console, lifecycle
-from lxc_dashboard.services.containers.lifecycle import Act, Guest
-from lxc_dashboard.state.base import PageState, requires, runtime, said, session
+from lxc_dashboard.services.containers import console
+from lxc_dashboard.services.containers.power import Power
+from lxc_dashboard.services.jobs.request import request
+from lxc_dashboard.services.jobs.run import Guest
+from lxc_dashboard.state.base import PageState, requires, runtime, session
 from lxc_dashboard.state.ids import id_in
+from lxc_dashboard.state.outcome import outcome
 
 VMID_DIGITS = 9
 
@@ -43,9 +46,9 @@ class ConsoleState(PageState, rx.State):
             if self.starting or not self.vmid:
                 return
             self.starting = True
-            guest = Guest(self.vmid, self.node, self.name)
+            guest = Guest(self.vmid, self.node, name=self.name)
         try:
-            yield said(await lifecycle.act(rt, current, guest, Act.START))
+            yield await outcome(rt, await request(rt, current, Power.START.act, guest))
         finally:
             async with self:
                 self.starting = False

@@ -8,9 +8,11 @@ from typing import Any
 import reflex as rx
 
 from lxc_dashboard.errors import InvalidInputError
-from lxc_dashboard.services.containers import lifecycle
-from lxc_dashboard.services.containers.lifecycle import Act
-from lxc_dashboard.state.base import requires, runtime, said, session
+from lxc_dashboard.services.containers import power
+from lxc_dashboard.services.containers.power import Power
+from lxc_dashboard.services.jobs.request import request
+from lxc_dashboard.state.base import requires, runtime, session
+from lxc_dashboard.state.outcome import outcome
 
 
 class ContainersState(rx.State):
@@ -18,13 +20,14 @@ class ContainersState(rx.State):
 
     @requires(background=True)
     async def act(self, vmid: int, node: str, name: str, action: str) -> AsyncIterator[Any]:
-        """Start, shut down or stop; tells the result when it is known. The list shows what runs meanwhile.
+        """Have a worker start, shut down or stop the guest; says how it ended. The list shows what runs meanwhile.
 
         What a browser says of the guest beside its number would stand in the audit: PVE is asked instead.
         """
         del node, name
-        if action not in {act.value for act in Act}:
+        if action not in set(Power):
             raise InvalidInputError({"action": f"{action[:40]!r} is not something to do to a container"})
         rt, who = runtime(), session()
-        guest = await lifecycle.find(rt, who, int(vmid))
-        yield said(await lifecycle.act(rt, who, guest, Act(action)))
+        guest = await power.find(rt, who, int(vmid))
+        job_id = await request(rt, who, Power(action).act, guest)
+        yield await outcome(rt, job_id)

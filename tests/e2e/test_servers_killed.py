@@ -12,8 +12,9 @@ from playwright.sync_api import Page, expect
 
 from lxc_dashboard import routes, text
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.services.containers import lifecycle
-from lxc_dashboard.services.containers.lifecycle import Act, Guest
+from lxc_dashboard.services.containers.power import Power
+from lxc_dashboard.services.jobs.request import request
+from lxc_dashboard.services.jobs.run import Guest
 from lxc_dashboard.services.templates import sync
 from lxc_dashboard.settings import Settings
 from tests.e2e import wizard
@@ -103,8 +104,8 @@ def check_stop_is_shown(stack: Stack, page: Page, hostname: str) -> None:
     """The list of containers shows what is done to one of them."""
     row = page.locator("[data-vmid]", has_text=hostname)
     expect(row).to_have_attribute("data-status", "running", timeout=RECOVERY_MS)
-    guest = Guest(int(row.get_attribute("data-vmid") or 0), NODE, hostname)
-    in_services(stack, page, lambda rt, session: lifecycle.act(rt, session, guest, Act.STOP))
+    guest = Guest(int(row.get_attribute("data-vmid") or 0), NODE, name=hostname)
+    in_services(stack, page, lambda rt, session: request(rt, session, Power.STOP.act, guest))
     expect(row).to_have_attribute("data-status", "stopped", timeout=RECOVERY_MS)
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Select, String, and_, case, cast, func, or
 from sqlmodel import col
 
 from lxc_dashboard.db.models import Container, Job, JobState, Template, TemplateRevision
-from lxc_dashboard.db.repositories.leases import UNFINISHED
+from lxc_dashboard.db.repositories.leases import UNFINISHED, is_creation
 from lxc_dashboard.db.repositories.slots import SlotRepository
 from lxc_dashboard.db.storable import storable_text
 
@@ -77,7 +77,7 @@ class JobListRepository(SlotRepository):
         """``(id, state, phase, percent, started_at, finished_at, cancel_requested_at)``: what runs first, then the newest."""
         state = col(Job.state)
         running = case((state == JobState.RUNNING.value, 0), (state.in_(UNFINISHED), 1), else_=2)
-        first = _pulses().where(col(Job.endpoint_id) == endpoint_id)
+        first = _pulses().where(is_creation(), col(Job.endpoint_id) == endpoint_id)
         rows = await self._session.execute(first.order_by(running, col(Job.created_at).desc()).limit(limit))
         return [tuple(row) for row in rows]
 
@@ -126,7 +126,7 @@ def _visible(viewer: Viewer) -> list[ColumnElement[bool]]:
         and_(exists, col(Container.vmid).in_(viewer.seen), ~hidden),
         col(Job.id).in_(viewer.runs),
     ]
-    return [col(Job.endpoint_id) == viewer.endpoint_id, or_(*seen, *([~exists] if viewer.gone else []))]
+    return [is_creation(), col(Job.endpoint_id) == viewer.endpoint_id, or_(*seen, *([~exists] if viewer.gone else []))]
 
 
 def _matching(viewer: Viewer, wanted: Wanted) -> list[ColumnElement[bool]]:

@@ -8,14 +8,14 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Uuid, bindparam, case, func, outerjoin, select, update
+from sqlalchemy import ARRAY, Uuid, and_, bindparam, case, func, outerjoin, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from lxc_dashboard.crypto import Keyring
 from lxc_dashboard.db.models import Container, Job, JobState
 from lxc_dashboard.db.models.jobs import SEALED_AS
-from lxc_dashboard.db.repositories.leases import LEASE, TAKEABLE, UNFINISHED, database_now
+from lxc_dashboard.db.repositories.leases import LEASE, TAKEABLE, UNFINISHED, database_now, is_creation
 from lxc_dashboard.db.repositories.tickets import TicketRepository
 from lxc_dashboard.db.sealing import SealedColumn
 from lxc_dashboard.db.storable import storable
@@ -138,7 +138,7 @@ class JobRepository(TicketRepository):
         spec, promised = col(Job.params), col(Job.state) != JobState.DONE.value
         texts = [case((promised, spec[family]["address"].astext)) for family in ("ipv4", "ipv6")]
         existing = (col(Container.endpoint_id) == endpoint_id, col(Container.deleted_at).is_(None))
-        joined = outerjoin(Container, Job, col(Job.container_id) == col(Container.id))
+        joined = outerjoin(Container, Job, and_(col(Job.container_id) == col(Container.id), is_creation()))
         columns = (Container, spec["bridge"].astext, spec["vlan"].astext, *texts)
         rows = await self._session.execute(select(*columns).select_from(joined).where(*existing))
         return [
@@ -211,6 +211,12 @@ class JobRepository(TicketRepository):
         if creation is None:
             raise ConflictError(f"Only a paused job goes on; this one is {(await self.get(job_id)).state}")
         return creation
+
+    async def locking(self, endpoint_id: UUID, vmid: int) -> Job | None:
+        """The unfinished job that locks the guest."""
+        of_guest = (col(Job.endpoint_id) == endpoint_id, col(Job.vmid) == vmid, col(Job.locks_guest))
+        unfinished = select(Job).where(*of_guest, col(Job.state).in_(UNFINISHED))
+        return (await self._session.scalars(unfinished)).first()
 
     async def set_vmid(self, job_id: UUID, vmid: int) -> None:
         """The guest has another number now. Raises ``ConflictError`` where another job locks that one."""

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, case, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from lxc_dashboard.db.models import Job, JobState
+from lxc_dashboard.db.models import CREATE_KIND, Job, JobState
 from lxc_dashboard.errors import LeaseGoneError
 
 # What a worker may take; a paused run is nobody's until its user lets it go on.
@@ -24,6 +24,11 @@ LEASE: Final = ("lease_owner", "lease_until", "slot_node")
 def database_now() -> ColumnElement[datetime]:
     """The database's own clock at this very row: workers' clocks differ, and a transaction may have waited for a lock."""
     return func.clock_timestamp()
+
+
+def is_creation() -> ColumnElement[bool]:
+    """Whether the job makes a container: what lists and pages of jobs show."""
+    return col(Job.kind) == CREATE_KIND
 
 
 def in_seconds(seconds: float) -> ColumnElement[datetime]:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from lxc_dashboard.db.models import Container, Job, Template, TemplateRevision
+from lxc_dashboard.db.repositories.leases import is_creation
 
 MADE: Final = ["create.container"]
 
@@ -85,7 +86,7 @@ def _runs(endpoint_id: UUID) -> Subquery:
     """For each container the ids of all its creations."""
     return (
         select(col(Job.container_id), func.array_agg(col(Job.id)).label("ids"))
-        .where(col(Job.endpoint_id) == endpoint_id)
+        .where(col(Job.endpoint_id) == endpoint_id, is_creation())
         .group_by(col(Job.container_id))
         .subquery()
     )
@@ -98,7 +99,7 @@ def _latest(endpoint_id: UUID) -> Subquery:
     return (
         select(col(Job.container_id), col(Job.id), made.label("made"), ended.label("ended"))
         .ext(distinct_on(col(Job.container_id)))
-        .where(col(Job.endpoint_id) == endpoint_id)
+        .where(col(Job.endpoint_id) == endpoint_id, is_creation())
         .order_by(col(Job.container_id), col(Job.created_at).desc())
         .subquery()
     )

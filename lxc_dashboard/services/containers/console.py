@@ -22,8 +22,8 @@ from lxc_dashboard.proxmox.console import ConsoleSocket, open_console
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import acting, privileges
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.containers import lifecycle
-from lxc_dashboard.services.containers.lifecycle import Guest
+from lxc_dashboard.services.containers import power
+from lxc_dashboard.services.jobs.run import Guest
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +53,7 @@ _REFUSALS: Final = tuple(
 
 async def find(rt: Runtime, session: Session, vmid: int) -> tuple[Guest, bool]:
     """The guest as PVE knows it, and whether it runs by ``status/current``. Raises ``NotFoundError``."""
-    guest = await lifecycle.find(rt, session, vmid)
+    guest = await power.find(rt, session, vmid)
     client = await acting.client(rt, session)
     status = await client.lxc.status(guest.node, vmid)
     return guest, status.running

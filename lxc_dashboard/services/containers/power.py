@@ -1,63 +1,110 @@
-"""Whether a guest runs by now: under HA the task of a start or stop ends when that is asked for, not when it is done."""
+"""Start, shut down, stop and restart a guest: kinds of jobs."""
 
 from __future__ import annotations
 
-import asyncio
+from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from lxc_dashboard.errors import ApiError, ProxmoxError
-from lxc_dashboard.proxmox.upid import Upid
+from lxc_dashboard.errors import NotFoundError, ServiceUnavailableError
+from lxc_dashboard.services.auth import acting
+from lxc_dashboard.services.containers import ha
+from lxc_dashboard.services.jobs.acts import ACTS, Act, ActRun, NoParams, act
+from lxc_dashboard.services.jobs.run import Guest
+from lxc_dashboard.services.monitor.feed import touch
 
 if TYPE_CHECKING:
-    from lxc_dashboard.proxmox.client import ProxmoxClient
+    from collections.abc import Awaitable, Callable
+
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.auth.model import Session
 
 log = structlog.get_logger(__name__)
 
-LOOK_EVERY_S: Final = 1.0
-_BY_HA: Final = "ha"
+SHUTDOWN_TIMEOUT_S: Final = 60
+HA_WITHIN_S: Final = 120.0
+POWER: Final = ("VM.PowerMgmt",)
 
 
-def was_handed_to_ha(upid: str) -> bool:
-    """Whether this task has merely asked HA: ``hastart``, ``hastop``, ``hashutdown``."""
-    return Upid.parse(upid).type.startswith(_BY_HA)
+class Power(StrEnum):
+    START = "start"
+    SHUTDOWN = "shutdown"
+    STOP = "stop"
+    REBOOT = "reboot"
+
+    @property
+    def act(self) -> Act:
+        return ACTS[f"container.{self.value}"]
 
 
-async def reached(client: ProxmoxClient, vmid: int, node: str, *, running: bool, within_s: float) -> bool:
-    """Wait until the guest runs, or is stopped; False where it does not within the time. One that is gone is stopped.
-
-    ``GET .../status/current``, of the node that it was on or is on by now: HA may start it elsewhere.
-    """
-    loop = asyncio.get_running_loop()
-    until = loop.time() + within_s
-    while True:
-        try:
-            if (await client.lxc.status(node, vmid)).running is running:
-                return True
-        except ProxmoxError as error:
-            log.info("guest not looked at", vmid=vmid, why=str(error))
-            if isinstance(error, ApiError) and await _is_gone(client, vmid):
-                return not running
-            node = await _place(client, vmid) or node
-        if loop.time() >= until:
-            return False
-        await asyncio.sleep(LOOK_EVERY_S)
+async def find(rt: Runtime, session: Session, vmid: int) -> Guest:
+    """The guest by the node and name that PVE tells the user. Raises ``NotFoundError``."""
+    client = await acting.client(rt, session)
+    found = await client.cluster.find_guest(vmid)
+    if found is None or found.type != "lxc":
+        raise NotFoundError(f"There is no CT {vmid}, or you may not see it")
+    return Guest(vmid, found.node, name=found.name)
 
 
-async def _is_gone(client: ProxmoxClient, vmid: int) -> bool:
-    """False as well where PVE does not say."""
+@act("container.start", title="Starting", needs=POWER)
+async def start(run: ActRun, _: NoParams) -> str:
+    """``POST /nodes/{node}/lxc/{vmid}/status/start``."""
+    lxc, guest = run.client.lxc, run.guest
+    return await _done(run, "vzstart", lambda: lxc.start(guest.node, guest.vmid), "Started", running=True)
+
+
+@act("container.shutdown", title="Shutting down", needs=POWER)
+async def shutdown(run: ActRun, _: NoParams) -> str:
+    """``POST .../status/shutdown``: after ``SHUTDOWN_TIMEOUT_S`` PVE stops it hard."""
+    lxc, guest = run.client.lxc, run.guest
+    return await _done(
+        run,
+        "vzshutdown",
+        lambda: lxc.shutdown(guest.node, guest.vmid, timeout_s=SHUTDOWN_TIMEOUT_S, force_stop=True),
+        "Shut down",
+        running=False,
+    )
+
+
+@act("container.stop", title="Stopping", needs=POWER)
+async def stop(run: ActRun, _: NoParams) -> str:
+    """``POST .../status/stop``: at once and hard."""
+    lxc, guest = run.client.lxc, run.guest
+    return await _done(run, "vzstop", lambda: lxc.stop(guest.node, guest.vmid), "Stopped", running=False)
+
+
+@act("container.reboot", title="Restarting", needs=POWER)
+async def reboot(run: ActRun, _: NoParams) -> str:
+    """``POST .../status/reboot``."""
+    lxc, guest = run.client.lxc, run.guest
+    return await _done(
+        run,
+        "vzreboot",
+        lambda: lxc.reboot(guest.node, guest.vmid, timeout_s=SHUTDOWN_TIMEOUT_S),
+        "Restarted",
+        running=True,
+    )
+
+
+async def _done(run: ActRun, task_type: str, post: Callable[[], Awaitable[str]], past: str, *, running: bool) -> str:
+    """What to tell at the end: under HA, that it was asked for where HA takes longer than ``HA_WITHIN_S``."""
+    guest = run.guest
     try:
-        return await client.cluster.has_no_guest(vmid)
-    except ProxmoxError as error:
-        log.info("guest not looked for", vmid=vmid, why=str(error))
-        return False
+        result = await run.pve_task(task_type.removeprefix("vz"), task_type, post)
+        if not ha.was_handed_over(result.upid):
+            return f"{past} {guest}"
+        await _touch(run)
+        if await ha.reached(run.client, guest.vmid, guest.node, running=running, within_s=HA_WITHIN_S):
+            return f"{past} {guest}"
+        return f"Asked HA for the {task_type.removeprefix('vz')} of {guest}: not done yet"
+    finally:
+        await _touch(run)
 
 
-async def _place(client: ProxmoxClient, vmid: int) -> str:
+async def _touch(run: ActRun) -> None:
+    """Open lists look at the guest at once."""
     try:
-        found = await client.cluster.find_guest(vmid)
-    except ProxmoxError as error:
-        log.info("guest not looked for", vmid=vmid, why=str(error))
-        return ""
-    return found.node if found is not None and found.type == "lxc" else ""
+        await touch(run.rt.bus, run.endpoint_id, run.guest.vmid, run.guest.node)
+    except ServiceUnavailableError as error:
+        log.info("feeds not told of an act", vmid=run.guest.vmid, why=str(error))

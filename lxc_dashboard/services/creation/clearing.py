@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.db.models import AuditResult, Container, Job, JobState
-from lxc_dashboard.errors import ConflictError, DashboardError, PrivilegeError
+from lxc_dashboard.errors import BusyGuestError, ConflictError, DashboardError, PrivilegeError
 from lxc_dashboard.services.auth import acting, privileges
 from lxc_dashboard.services.creation import leftovers
 from lxc_dashboard.services.creation.auditing import audit
@@ -30,8 +30,11 @@ async def delete_left(rt: Runtime, session: Session, creation: Job, container: C
     client = await acting.client(rt, session)
     async with rt.db.transaction() as tx:
         state = JobState((await tx.jobs.get(creation.id)).state)
+        busy = await tx.jobs.locking(creation.endpoint_id, container.vmid)
     if state not in LEFT_BEHIND:
         raise ConflictError(f"Only what a failed or cancelled job left is destroyed; this one is {state}")
+    if busy is not None:
+        raise BusyGuestError(f"CT {container.vmid} {container.hostname}", busy.kind, busy.userid, busy.id)
     try:
         if not owns(session, creation):
             await privileges.require(rt, session, f"/vms/{container.vmid}", MANAGE_PRIVILEGE)

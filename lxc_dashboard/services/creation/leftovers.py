@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.errors import ConflictError
-from lxc_dashboard.services.containers import power
+from lxc_dashboard.services.containers import ha
 from lxc_dashboard.services.creation import orphans, ownership
 from lxc_dashboard.services.creation.entrance import unlock
 from lxc_dashboard.services.creation.ownership import CREATE_LOCK, Claim
@@ -42,7 +42,7 @@ async def delete(rt: Runtime, client: ProxmoxClient, creation: Job, container: C
     if place.guest.running:
         upid = await client.lxc.stop(place.node, container.vmid)
         await client.tasks.wait(upid, deadline_s=DELETE_DEADLINE_S)
-        if not await power.reached(client, container.vmid, place.node, running=False, within_s=STOP_WITHIN_S):
+        if not await ha.reached(client, container.vmid, place.node, running=False, within_s=STOP_WITHIN_S):
             raise ConflictError(f"CT {container.vmid} still runs, though PVE was asked to stop it: nothing was deleted")
     stays = await orphans.remove(client, claim, place.node, found)
     upid = await client.lxc.delete(place.node, container.vmid, purge=True)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import structlog
 
-from lxc_dashboard.db.models import Container, Job, JobState, Lifecycle
+from lxc_dashboard.db.models import CREATE_KIND, Container, Job, JobState, Lifecycle
 from lxc_dashboard.db.repositories.jobs import FINISHED
 from lxc_dashboard.errors import ConflictError, NotFoundError
 from lxc_dashboard.services.auth import privileges
@@ -213,6 +213,8 @@ async def _require_same_user(rt: Runtime, session: Session, creation: Job, conta
 async def _visible(rt: Runtime, session: Session, job_id: UUID) -> tuple[Job, Container, str]:
     async with rt.db.transaction() as tx:
         creation = await tx.jobs.get(job_id)
+        if creation.kind != CREATE_KIND:
+            raise NotFoundError("This job makes no container")
         container, template = await _belongings(tx, creation)
     if creation.endpoint_id == session.endpoint_id:
         if owns(session, creation):

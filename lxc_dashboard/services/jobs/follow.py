@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from lxc_dashboard.db.models import EventType, JobEvent
+from lxc_dashboard.db.models import EventType, Job, JobEvent
 from lxc_dashboard.db.repositories.jobs import FINISHED
 from lxc_dashboard.errors import NotFoundError, ServiceUnavailableError
 from lxc_dashboard.services.jobs import events
@@ -49,6 +49,14 @@ async def follow(rt: Runtime, job_id: UUID, after_seq: int = 0) -> AsyncGenerato
             return
         async for batch in follower.streamed():
             yield batch
+
+
+async def ended(rt: Runtime, job_id: UUID) -> Job:
+    """The job once it has ended. Raises ``NotFoundError``."""
+    async for _ in follow(rt, job_id):
+        continue
+    async with rt.db.transaction() as tx:
+        return await tx.jobs.get(job_id)
 
 
 class _Follower:

@@ -123,7 +123,7 @@ async def test_only_a_job_of_ones_own_that_did_not_succeed_is_edited(lab: Lab) -
     with pytest.raises(ConflictError, match="this one is queued"):
         await editing.editable(lab.rt, lab.session, ready)
     await lab.finish(ready)
-    with pytest.raises(ConflictError, match="this one is ready"):
+    with pytest.raises(ConflictError, match="this one is done"):
         await editing.editable(lab.rt, lab.session, ready)
     job_id, _ = await failed(lab)
     operator = await sign_in(lab.rt, lab.sandbox, "operator@pve")

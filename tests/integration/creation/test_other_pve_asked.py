@@ -14,7 +14,7 @@ from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.containers import lifecycle
+from lxc_dashboard.services.containers import power
 from lxc_dashboard.services.creation import choices, doors, preflight
 from lxc_dashboard.services.creation.neighbours import addresses_seen
 from lxc_dashboard.settings import Settings
@@ -182,7 +182,7 @@ async def test_addresses_are_those_of_the_configurations_where_pve_tells_no_othe
 async def test_a_virtual_machine_with_the_vmid_is_not_the_guest(rt: Runtime, session: Session, other: OtherPve) -> None:
     other.changes += [as_machine, refused("/status/current", 500, "Configuration file does not exist")]
     with pytest.raises(NotFoundError):
-        await lifecycle.find(rt, session, 101)
+        await power.find(rt, session, 101)
     client = await acting.client(rt, session)
     assert await doors.find(client, 101, "pve1") == (None, None)
 

@@ -1,64 +1,119 @@
-"""An act on a container: done, shown and audited, once, and by who may."""
+"""An act on a container: done by a worker, shown and audited, once, and by who may."""
 
 from __future__ import annotations
 
 import asyncio
+from uuid import UUID
 
 import pytest
 
-from lxc_dashboard.errors import ApiError, ConflictError, PrivilegeError
+from lxc_dashboard.db.models import Job, JobState
+from lxc_dashboard.errors import BusyGuestError, PrivilegeError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth import acting
-from lxc_dashboard.services.containers import lifecycle
-from lxc_dashboard.services.containers.lifecycle import Act, Guest
+from lxc_dashboard.services.auth.model import Session
+from lxc_dashboard.services.containers import power
+from lxc_dashboard.services.containers.power import Power
+from lxc_dashboard.services.jobs import engine
+from lxc_dashboard.services.jobs.request import request
+from lxc_dashboard.services.jobs.run import Guest
 from tests.integration.monitor.conftest import SignIn
 from tests.integration.monitor.viewers import Seen, hub_of, looking
 
+STOPPED_WITHIN_S = 20
 
-async def test_an_act_of_ours_is_done_shown_and_audited(rt: Runtime, sign_in: SignIn) -> None:
+
+async def ended(rt: Runtime, job_id: UUID) -> Job:
+    await engine.run(rt, job_id)
+    async with rt.db.transaction() as tx:
+        return await tx.jobs.get(job_id)
+
+
+async def act(rt: Runtime, session: Session, guest: Guest, what: Power) -> Job:
+    return await ended(rt, await request(rt, session, what.act, guest))
+
+
+def task_of(sandbox: SandboxNode, vmid: int, kind: str) -> list[str]:
+    return [task["upid"] for task in sandbox.api.tasks.values() if task["type"] == kind and task["id"] == str(vmid)]
+
+
+async def test_an_act_is_done_shown_and_audited_before_and_after(rt: Runtime, sign_in: SignIn) -> None:
     seen = Seen()
     async with hub_of(rt, seen) as hub:
         session = await sign_in(rt, "operator@pve")
         await looking(hub, session, seen)
         vmid, row = next((vmid, row) for vmid, row in seen.rows.items() if row["name"] == "web-01")
-        said = await lifecycle.act(rt, session, Guest(int(vmid), row["node"], "web-01"), Act.STOP)
-        assert said == f"Stopped CT {vmid} web-01"
+        job = await act(rt, session, Guest(int(vmid), row["node"], name="web-01"), Power.STOP)
+        assert (job.state, job.result) == (JobState.DONE, {"message": f"Stopped CT {vmid} web-01"})
         await seen.until(lambda: seen.rows[vmid]["status"] == "stopped")
     async with rt.db.transaction() as tx:
-        (entry,) = await tx.audit.list(action="container.stop")
-    assert (entry.userid, entry.result, entry.subject) == ("operator@pve", "ok", f"CT {vmid} web-01")
+        after, before = await tx.audit.list(action="container.stop")
+    assert (before.action, after.action) == ("container.stop", "container.stop.done")
+    for entry in (before, after):
+        assert (entry.userid, entry.result, entry.subject) == ("operator@pve", "ok", f"CT {vmid} web-01")
 
 
 async def test_what_ha_does_later_is_waited_for(rt: Runtime, sandbox: SandboxNode, sign_in: SignIn) -> None:
     session = await sign_in(rt, "root@pam")
     held = next(guest for guest in sandbox.api.cts if guest.status == "running")
     held.ha_state, sandbox.api.ha_delay = "started", 1 / sandbox.api.time_scale
-    guest = Guest(held.vmid, held.node, "kept")
-    for act, said, status in ((Act.STOP, "Stopped", "stopped"), (Act.START, "Started", "running")):
-        assert await lifecycle.act(rt, session, guest, act) == f"{said} CT {held.vmid} kept"
+    guest = Guest(held.vmid, held.node, name="kept")
+    for what, said, status in ((Power.STOP, "Stopped", "stopped"), (Power.START, "Started", "running")):
+        assert (await act(rt, session, guest, what)).result["message"] == f"{said} CT {held.vmid} kept"
         assert held.status == status
 
 
-async def test_an_act_without_the_privilege_is_refused_by_pve_and_audited(rt: Runtime, sign_in: SignIn) -> None:
+async def test_an_act_without_the_privilege_is_refused_and_audited(rt: Runtime, sign_in: SignIn) -> None:
     session = await sign_in(rt, "viewer@pve")
     with pytest.raises(PrivilegeError) as caught:
-        await lifecycle.act(rt, session, Guest(101, "pve2", "x"), Act.STOP)
+        await request(rt, session, Power.STOP.act, Guest(101, "pve2", name="x"))
     assert caught.value.privilege == "VM.PowerMgmt"
     async with rt.db.transaction() as tx:
         (entry,) = await tx.audit.list(action="container.stop")
     assert entry.result == "refused"
 
 
-async def test_the_same_button_twice_acts_once(rt: Runtime, sign_in: SignIn) -> None:
+async def test_the_same_button_twice_acts_once_and_the_second_names_the_first(rt: Runtime, sign_in: SignIn) -> None:
     session = await sign_in(rt, "root@pam")
     client = await acting.client(rt, session)
     stopped = next(guest for guest in await client.cluster.resources("vm") if guest.status == "stopped")
-    guest = Guest(stopped.vmid, stopped.node, "twice")
-    results = await asyncio.gather(
-        lifecycle.act(rt, session, guest, Act.START),
-        lifecycle.act(rt, session, guest, Act.START),
+    guest = Guest(stopped.vmid, stopped.node, name="twice")
+    asked = await asyncio.gather(
+        request(rt, session, Power.START.act, guest),
+        request(rt, session, Power.START.act, guest),
         return_exceptions=True,
     )
-    assert [isinstance(result, str) for result in results].count(True) == 1
-    assert any(isinstance(result, ConflictError | ApiError) for result in results)
+    (first,) = [one for one in asked if isinstance(one, UUID)]
+    (refused,) = [one for one in asked if isinstance(one, BusyGuestError)]
+    assert (refused.job_id, refused.kind, refused.userid) == (first, "container.start", "root@pam")
+    job = await ended(rt, first)
+    assert job.state == JobState.DONE
+    await act(rt, session, guest, Power.STOP)
+
+
+async def test_a_guest_that_is_gone_fails_its_job(rt: Runtime, sign_in: SignIn) -> None:
+    session = await sign_in(rt, "root@pam")
+    job = await act(rt, session, Guest(7777, "pve1", name="gone"), Power.START)
+    assert (job.state, job.error["message"]) == (JobState.FAILED, "There is no CT 7777, or you may not see it")
+
+
+async def test_a_worker_that_dies_leaves_the_task_to_pve_and_the_next_one_adopts_it(
+    rt: Runtime, sign_in: SignIn, sandbox: SandboxNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = await sign_in(rt, "root@pam")
+    running = next(guest for guest in sandbox.api.cts if guest.status == "running")
+    guest = await power.find(rt, session, running.vmid)
+    known = task_of(sandbox, running.vmid, "vzshutdown")
+    monkeypatch.setattr(sandbox.api, "time_scale", 1.0)
+    job_id = await request(rt, session, Power.SHUTDOWN.act, guest)
+    worker = asyncio.create_task(engine.run(rt, job_id))
+    async with asyncio.timeout(STOPPED_WITHIN_S):
+        while len(task_of(sandbox, running.vmid, "vzshutdown")) == len(known):
+            await asyncio.sleep(0.02)
+    worker.cancel()
+    await asyncio.gather(worker, return_exceptions=True)
+    assert running.status == "running"
+    job = await ended(rt, job_id)
+    assert (job.state, running.status) == (JobState.DONE, "stopped")
+    assert len(task_of(sandbox, running.vmid, "vzshutdown")) == len(known) + 1

@@ -8,12 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from lxc_dashboard.errors import UnreachableError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth import sessions
-from lxc_dashboard.services.containers import lifecycle
-from lxc_dashboard.services.containers.lifecycle import Act, Guest
+from lxc_dashboard.services.containers.power import Power
+from lxc_dashboard.services.jobs import engine
+from lxc_dashboard.services.jobs.request import request
+from lxc_dashboard.services.jobs.run import Guest
 from tests.integration.monitor.conftest import SignIn
 from tests.integration.monitor.viewers import PATIENCE_S, Seen, hub_of, looking
 
@@ -86,9 +87,11 @@ async def test_an_act_that_pvedaemon_does_not_take_tells_of_it_at_once(
         await seen.until(lambda: bool(asked(sandbox, "/lxc")))
         vmid, row = next((vmid, row) for vmid, row in seen.rows.items() if row["status"] == "stopped")
         sandbox.pvedaemon_down(row["node"])
-        with pytest.raises(UnreachableError):
-            await lifecycle.act(rt, session, Guest(int(vmid), row["node"], row["name"]), Act.START)
+        guest = Guest(int(vmid), row["node"], name=row["name"])
+        acting = asyncio.create_task(engine.run(rt, await request(rt, session, Power.START.act, guest)))
         await seen.until(lambda: silent(seen) == [row["node"]])
+        acting.cancel()
+        await asyncio.wait([acting])
 
 
 def asked(sandbox: SandboxNode, path: str) -> list[str]:

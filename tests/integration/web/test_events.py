@@ -68,7 +68,7 @@ async def everything(rt: Runtime) -> tuple[int, ...]:
     tables = (
         *(
             "audit_entry WHERE userid = 'root@pam'",
-            "creation",
+            "job",
             "container",
             "template",
             "template_revision",

@@ -10,7 +10,7 @@ import structlog
 
 from lxc_dashboard.db.models import EventType, Phase
 from lxc_dashboard.errors import ApiError, PhaseFailedError, TaskFailedError
-from lxc_dashboard.services.containers import power
+from lxc_dashboard.services.containers import ha
 from lxc_dashboard.services.creation import asking, contact
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.doors import NoWay
@@ -109,9 +109,9 @@ async def _start(ctx: RunContext) -> None:
     result = await _ask(ctx)
     if result is None:
         return
-    if not power.was_handed_to_ha(result.upid):
+    if not ha.was_handed_over(result.upid):
         guest.seen()
-    elif not await power.reached(ctx.client, guest.vmid, guest.node, running=True, within_s=START_DEADLINE_S):
+    elif not await ha.reached(ctx.client, guest.vmid, guest.node, running=True, within_s=START_DEADLINE_S):
         raise _not_started(f"HA was asked to start CT {guest.vmid}, which does not run after {START_DEADLINE_S:.0f} s")
     if result.warnings:
         ctx.tell(f"PVE started it with {result.warnings} warnings", EventType.WARNING)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lxc_dashboard.services.containers.console import refused
-from lxc_dashboard.services.containers.lifecycle import Guest
+from lxc_dashboard.services.jobs.run import Guest
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from lxc_dashboard.services.containers.lifecycle import Guest
     ],
 )
 def test_a_refusal_names_its_cause_what_to_do_and_what_pve_said(said: str, why: str) -> None:
-    told = refused(Guest(101, "pve2", "web"), said)
+    told = refused(Guest(101, "pve2", name="web"), said)
     assert why in told
     assert said in told
     assert "onnect again" in told or "Console task in PVE on node pve2" in told

@@ -1,0 +1,162 @@
+"""Kinds of jobs that are one function: an act on a guest that PVE does as a task."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import msgspec
+import structlog
+
+from lxc_dashboard.db.models import EventType, JobState
+from lxc_dashboard.errors import DashboardError, NotFoundError
+from lxc_dashboard.services.jobs import ticket
+from lxc_dashboard.services.jobs.kinds import End, Kind, Left, Step, register
+from lxc_dashboard.services.jobs.pve_tasks import PveStep, run_task, stop_task
+from lxc_dashboard.services.jobs.run import Guest, Run
+
+if TYPE_CHECKING:
+    from lxc_dashboard.db.database import Transaction
+    from lxc_dashboard.db.models import Job
+    from lxc_dashboard.proxmox.tasks import TaskResult
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.jobs.recorder import Recorder
+
+log = structlog.get_logger(__name__)
+P = TypeVar("P", bound=msgspec.Struct)
+
+# A checkpoint's fact: the task that the act has in PVE, as ``PveStep`` names it.
+TASK: Final = "task"
+RESULT: Final = "message"
+TASK_DEADLINE_S: Final = 12 * 3600.0
+MAY_GO_ON: Final = "Its task in PVE could not be stopped ({why}) and may go on"
+STOPPED: Final = "Cancelled by {by}: its task in PVE was stopped"
+
+
+class NoParams(msgspec.Struct, frozen=True):
+    """Of an act that needs nothing but its guest."""
+
+
+@dataclass
+class ActRun(Run):
+    """The run of an act. ``params`` are those of its request."""
+
+    params: Any
+
+    async def pve_task(self, name: str, task_type: str, post: Callable[[], Awaitable[str]]) -> TaskResult:
+        """Have PVE do it and wait for its end, its log told on the way; adopted where it was begun before.
+
+        ``task_type``: as PVE names the task, such as ``vzstart``. Raises what the POST raises, ``TaskFailedError``.
+        """
+        guest = self.guest
+        self.checkpoint.facts[TASK] = [name, task_type, str(guest.vmid), guest.node]
+        self.checkpoint.active = name
+        result = await run_task(self, PveStep(name, task_type, str(guest.vmid), guest.node, TASK_DEADLINE_S, post))
+        self.checkpoint.mark_done(name)
+        return result
+
+
+Work = Callable[[ActRun, P], Awaitable[str]]
+
+
+class Act(Kind[ActRun]):
+    """``needs``: the privileges that PVE asks for at ``/vms/{vmid}``."""
+
+    def __init__(
+        self, name: str, title: str, needs: tuple[str, ...], params: type[msgspec.Struct], work: Work[Any]
+    ) -> None:
+        self.name = self.action = name
+        self.needs = needs
+        self.params = params
+        self._work = work
+        self.steps = (Step(name.rpartition(".")[2], self._do, title),)
+
+    async def open(self, rt: Runtime, job: Job, recorder: Recorder) -> ActRun:
+        client = await ticket.client_of(rt, job, recorder.owner)
+        async with rt.db.transaction() as tx:
+            endpoint = await tx.nodes.get(job.endpoint_id)
+        return ActRun(
+            rt=rt,
+            job_id=job.id,
+            userid=job.userid,
+            endpoint_id=job.endpoint_id,
+            endpoint_name=endpoint.name,
+            guest=Guest(job.vmid, job.node, name=job.name, container_id=job.container_id),
+            client=client,
+            recorder=recorder,
+            params=msgspec.convert(job.params, self.params),
+        )
+
+    async def locate(self, run: ActRun) -> None:
+        """``GET /cluster/resources``. Raises ``NotFoundError`` where PVE shows the user no such container."""
+        found = await run.client.cluster.find_guest(run.guest.vmid)
+        if found is None or found.type != "lxc":
+            raise NotFoundError(f"There is no CT {run.guest.vmid}, or you may not see it")
+        run.guest.node = found.node
+        run.guest.seen()
+
+    async def stop(self, run: ActRun) -> Left:
+        """Stop the act's task in PVE."""
+        if TASK in run.checkpoint.facts:
+            name, task_type, task_id, node = run.checkpoint.facts[TASK]
+            try:
+                await stop_task(run, PveStep(name, task_type, task_id, node, TASK_DEADLINE_S, _never))
+            except TimeoutError as error:
+                run.tell(MAY_GO_ON.format(why=error), EventType.WARNING)
+        return Left()
+
+    def stop_without_pve(self, recorder: Recorder, error: DashboardError) -> Left:
+        if TASK in recorder.checkpoint.facts:
+            recorder.tell(MAY_GO_ON.format(why=error.user_message), EventType.WARNING)
+        return Left()
+
+    async def explain(self, run: ActRun | None, recorder: Recorder, error: BaseException) -> tuple[BaseException, bool]:
+        del run, recorder
+        return error, True
+
+    def done(self, run: ActRun) -> End:
+        message = run.checkpoint.facts[RESULT]
+        return End(JobState.DONE, message, {"message": message})
+
+    def cancelled(self, by: str, recorder: Recorder, left: Left) -> str:
+        del left
+        return (STOPPED if TASK in recorder.checkpoint.facts else "Cancelled by {by}").format(by=by)
+
+    async def record(self, tx: Transaction, job: Job, end: End, run: ActRun | None, recorder: Recorder) -> None:
+        del run, recorder
+        if job.container_id is not None:
+            kind = self.name.rpartition(".")[2] if end.state is JobState.DONE else f"{self.name}-{end.state.value}"
+            await tx.containers.add_event(job.container_id, kind, end.message, userid=job.cancelled_by or job.userid)
+
+    async def _do(self, run: ActRun) -> None:
+        run.checkpoint.facts[RESULT] = await self._work(run, run.params)
+
+
+ACTS: Final[dict[str, Act]] = {}
+
+
+def act(
+    name: str, *, title: str, needs: tuple[str, ...], params: type[msgspec.Struct] = NoParams
+) -> Callable[[Work[Any]], Act]:
+    """Register a function as a kind of job. It returns what to tell the user at the end ("Started CT 101 web").
+
+    It may be begun again at any time, with the checkpoint that it had reached.
+    """
+
+    def made(work: Work[Any]) -> Act:
+        found = Act(name, title, needs, params, work)
+        register(found)
+        ACTS[name] = found
+        return found
+
+    return made
+
+
+def params_of(found: Act, values: Mapping[str, Any]) -> msgspec.Struct:
+    """Raises ``msgspec.ValidationError``."""
+    return msgspec.convert(values, found.params)
+
+
+async def _never() -> str:
+    raise AssertionError("a task that is to be stopped is not begun")

@@ -1,0 +1,83 @@
+"""From a signed-in user's wish to a job that a worker can take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import msgspec
+
+from lxc_dashboard.db.models import AuditResult, Job, new_id
+from lxc_dashboard.errors import BusyGuestError, ConflictError, PrivilegeError
+from lxc_dashboard.services.auth import privileges
+from lxc_dashboard.services.jobs.acts import Act, params_of
+from lxc_dashboard.services.jobs.enqueue import enqueue
+from lxc_dashboard.services.jobs.ticket import lending
+
+if TYPE_CHECKING:
+    from lxc_dashboard.db.database import Transaction
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.auth.model import Session
+    from lxc_dashboard.services.jobs.run import Guest
+
+
+async def request(
+    rt: Runtime, session: Session, act: Act, guest: Guest, params: Mapping[str, Any] | None = None
+) -> UUID:
+    """Have ``act`` done to the guest by a worker; the job's id.
+
+    Raises ``BusyGuestError`` where an unfinished job locks the guest, ``PrivilegeError``, ``SessionExpiredError``,
+    ``msgspec.ValidationError`` for wrong ``params``, what PVE says.
+    """
+    values = msgspec.to_builtins(params_of(act, params or {}))
+    try:
+        await privileges.require(rt, session, f"/vms/{guest.vmid}", *act.needs)
+    except PrivilegeError as error:
+        async with rt.db.transaction() as tx:
+            await _audit(tx, session, act, guest, AuditResult.REFUSED, cause=str(error))
+        raise
+    job_id = new_id()
+    try:
+        async with lending(rt, session) as lent:
+            container = await lent.tx.containers.by_vmid(session.endpoint_id, guest.vmid)
+            job = Job(
+                id=job_id,
+                kind=act.name,
+                endpoint_id=session.endpoint_id,
+                vmid=guest.vmid,
+                node=guest.node,
+                name=guest.name,
+                container_id=container.id if container else None,
+                userid=session.userid,
+                params=values,
+                signed_in_at=session.signed_in_at,
+                session_id=session.id,
+            )
+            await lent.tx.jobs.add(job)
+            await lent.give(job_id)
+            await _audit(lent.tx, session, act, guest, AuditResult.OK, job=str(job_id))
+    except ConflictError as error:
+        await _refuse_busy(rt, session, guest, error)
+    await enqueue(rt, job_id)
+    return job_id
+
+
+async def _refuse_busy(rt: Runtime, session: Session, guest: Guest, error: ConflictError) -> None:
+    async with rt.db.transaction() as tx:
+        first = await tx.jobs.locking(session.endpoint_id, guest.vmid)
+    if first is None:  # it has ended by now
+        raise error
+    raise BusyGuestError(str(guest), first.kind, first.userid, first.id) from error
+
+
+async def _audit(tx: Transaction, session: Session, act: Act, guest: Guest, result: AuditResult, **detail: str) -> None:
+    await tx.audit.append(
+        userid=session.authid,
+        endpoint_name=session.endpoint_name,
+        action=act.name,
+        subject=str(guest),
+        address=session.address,
+        result=result,
+        detail={"node": guest.node, **detail},
+    )
