@@ -22,9 +22,10 @@ from lxc_dashboard.services.templates import manifest
 from lxc_dashboard.services.templates.conf import CONF_NAME
 from lxc_dashboard.services.templates.folder import Discovery, Refusal, discover
 from lxc_dashboard.services.templates.layout import WrittenFile, folded, written
-from lxc_dashboard.services.templates.manifest import MANIFEST_NAME, Manifest, mode_of
+from lxc_dashboard.services.templates.manifest import MANIFEST_NAME, mode_of
 from lxc_dashboard.services.templates.model import TemplateContent
 from lxc_dashboard.services.templates.tarball import gunzip, tar_members
+from lxc_dashboard.services.templates.tree import Tree
 from lxc_dashboard.services.templates.unpacking import (
     MAX_ARCHIVE_BYTES,
     MAX_MEMBERS,
@@ -159,19 +160,12 @@ def _unpacked(data: bytes, name: str, root: Path) -> Unpacking:
 def _read(unpacking: Unpacking, name: str) -> ImportResult:
     root = _root(unpacking.folder)
     around = "" if root == unpacking.folder else f"{root.name}/"
+    _check_manifest(root, around)
     discovery = discover(root)
-    says = _manifest(root, f"{around}{MANIFEST_NAME}")
-    kept: list[TemplateContent] = []
     refused = [replace(refusal, file=f"{around}{refusal.file}") for refusal in discovery.refused]
     incomplete = _incomplete(discovery, unpacking.left_out, around)
-    for content in discovery.found:
-        if content.name not in incomplete:
-            _take(content, says, around, kept, refused)
+    kept = [content for content in discovery.found if content.name not in incomplete]
     refused += _left_out(unpacking.left_out, incomplete, discovery)
-    if says:
-        there = {content.name for content in discovery.found} | {refusal.name for refusal in refused}
-        gone = [told.name for told in says.templates if told.name not in there]
-        refused += [Refusal(f"{around}{MANIFEST_NAME}", 0, f"names {shown(one)}, which is not there") for one in gone]
     if not kept and not refused:
         raise TemplateError(name, 0, f"holds no template: there is no {CONF_NAME} in it")
     return ImportResult(tuple(kept), tuple(refused))
@@ -185,19 +179,12 @@ def _root(folder: Path) -> Path:
     return folder
 
 
-def _manifest(root: Path, name: str) -> Manifest | None:
-    path = root / MANIFEST_NAME
-    return manifest.decode(path.read_bytes(), name) if path.is_file() else None
-
-
-def _take(
-    content: TemplateContent, says: Manifest | None, around: str, kept: list[TemplateContent], refused: list[Refusal]
-) -> None:
-    told = next((told for told in says.templates if told.name == content.name), None) if says else None
+def _check_manifest(root: Path, around: str) -> None:
+    """Raises ``TemplateError`` for a manifest beside the templates that cannot be used: it refuses the archive whole."""
     try:
-        kept.append(manifest.applied(content, told) if told else content)
+        manifest.read_manifest(Tree(root.resolve()), ".")
     except TemplateError as error:
-        refused.append(Refusal(f"{around}{error.file}", error.line, error.message, content.name))
+        raise TemplateError(f"{around}{error.file}", error.line, error.message) from error
 
 
 def _incomplete(discovery: Discovery, left_out: Sequence[LeftOut], around: str) -> dict[str, LeftOut]:

@@ -6,13 +6,13 @@ import hashlib
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lxc_dashboard.services.templates.tree import is_inside
 
 # Counted up when the same files are read differently than before, so that all are read again.
-FORMAT = 3
+FORMAT = 4
 MAX_DEPTH = 10
 MAX_ENTRIES = 20_000
 
@@ -24,21 +24,24 @@ class Fingerprint:
     """``paths``, relative to the root, are what was looked at: the first one before all others, since it names them.
 
     ``digests`` are theirs, one for the first and one for the rest. ``refusal`` is (file, line, why) of a template that was refused.
+    ``manifest`` stands for what a manifest said of the template; empty without one.
     """
 
     name: str
     paths: tuple[str, ...]
     digests: tuple[str, ...]
     refusal: tuple[str, int, str] | None = None
+    manifest: str = ""
 
     @classmethod
-    def of(cls, name: str, root: str, path: str) -> Fingerprint:
+    def of(cls, name: str, root: str, path: str, manifest: str = "") -> Fingerprint:
         """Of one file below ``root`` (real)."""
-        return cls(name, (path,), (_digest(root, (path,), path.rpartition("/")[0]),))
+        return cls(name, (path,), (_digest(root, (path,), path.rpartition("/")[0]),), manifest=manifest)
 
     def extended(self, root: str, paths: tuple[str, ...]) -> Fingerprint:
         """With ``paths`` as they stand now, beside the first as it stood then."""
-        return Fingerprint(self.name, (*self.paths[:1], *paths), (*self.digests[:1], _digest(root, paths, self._home)))
+        digests = (*self.digests[:1], _digest(root, paths, self._home))
+        return replace(self, paths=(*self.paths[:1], *paths), digests=digests)
 
     def stands(self, root: str) -> bool:
         """Whether all is still as it was."""
@@ -59,6 +62,7 @@ class Fingerprint:
             "paths": list(self.paths),
             "digests": list(self.digests),
             "refusal": list(self.refusal) if self.refusal else None,
+            "manifest": self.manifest,
         }
 
     @classmethod
@@ -69,6 +73,7 @@ class Fingerprint:
             paths=tuple(stored.get("paths", ())),
             digests=tuple(stored.get("digests", ())),
             refusal=(str(refusal[0]), int(refusal[1]), str(refusal[2])) if refusal else None,
+            manifest=str(stored.get("manifest", "")),
         )
 
 

@@ -1,7 +1,7 @@
 """A template written as the folder that its parser reads back.
 
 What is written says all that the format can say. What it cannot (a script that is disabled, an owner, ...) stands in the
-manifest of an archive, see ``manifest.py``.
+manifest beside the folder, see ``manifest.py``.
 """
 
 from __future__ import annotations

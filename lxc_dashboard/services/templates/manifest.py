@@ -1,8 +1,9 @@
-"""``manifest.json`` of an archive: which templates it holds, their checksums, and what their folders cannot say."""
+"""``manifest.json`` beside the folders of templates: their names, their checksums, and what their folders cannot say."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Final
@@ -22,11 +23,12 @@ from lxc_dashboard.services.templates.model import (
     script_order,
 )
 from lxc_dashboard.services.templates.scripts import check_description, parse_script
+from lxc_dashboard.services.templates.tree import Tree, plain_text
 
 MANIFEST_NAME: Final = "manifest.json"
 FORMAT: Final = "lxc-dashboard-templates"
 VERSION: Final = 1
-MAX_MANIFEST_BYTES: Final = 16 << 20
+MAX_MANIFEST_BYTES: Final = 4 << 20
 
 
 class ScriptSays(msgspec.Struct, omit_defaults=True, frozen=True, forbid_unknown_fields=True):
@@ -47,10 +49,13 @@ class FileSays(msgspec.Struct, omit_defaults=True, frozen=True, forbid_unknown_f
 
 
 class TemplateSays(msgspec.Struct, omit_defaults=True, frozen=True, forbid_unknown_fields=True):
-    """``checksum`` is ``TemplateContent.checksum``. ``config_path`` is where its source had the folder that now lies beside."""
+    """``checksum`` is ``TemplateContent.checksum``, empty where it is not compared.
+
+    ``config_path`` is where its source had the folder that now lies beside.
+    """
 
     name: str
-    checksum: str
+    checksum: str = ""
     config_path: str = ""
     scripts: dict[str, ScriptSays] = {}
     files: dict[str, FileSays] = {}
@@ -65,7 +70,25 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def encode(contents: Sequence[TemplateContent]) -> bytes:
     """The manifest of an archive of these: the same bytes for the same templates."""
     manifest = Manifest(FORMAT, VERSION, [_said(content) for content in contents])
-    return msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=2) + b"\n"
+    data = msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=2) + b"\n"
+    _check_size(data, MANIFEST_NAME)
+    return data
+
+
+def read_manifest(tree: Tree, folder: str) -> Manifest | None:
+    """The manifest in ``folder``, relative to the tree's root; None where there is none of ours.
+
+    Raises ``TemplateError`` as ``decode``, and for one that cannot be read or is a link that leads out of the tree.
+    """
+    path = MANIFEST_NAME if folder == "." else f"{folder}/{MANIFEST_NAME}"
+    entry = tree.below(path)
+    if entry is None or entry.is_dir:
+        return None
+    try:
+        data, _ = tree.read(entry, MAX_MANIFEST_BYTES)
+    except OSError as error:
+        raise TemplateError(path, 0, f"cannot be read: {error.strerror}") from error
+    return decode(data, path)
 
 
 def decode(data: bytes, file: str = MANIFEST_NAME) -> Manifest | None:
@@ -73,8 +96,7 @@ def decode(data: bytes, file: str = MANIFEST_NAME) -> Manifest | None:
 
     Raises ``TemplateError`` for one that is too long or no JSON, with its line, and for one of ours that is not as ``Manifest`` has it.
     """
-    if len(data) > MAX_MANIFEST_BYTES:
-        raise TemplateError(file, 0, f"is {len(data):,} bytes long, and at most {MAX_MANIFEST_BYTES:,} are read")
+    _check_size(data, file)
     read = _json(data, file)
     if not isinstance(read, dict) or (read.get("format") != FORMAT and "templates" not in read):
         return None
@@ -86,15 +108,33 @@ def decode(data: bytes, file: str = MANIFEST_NAME) -> Manifest | None:
     if version > VERSION:
         raise TemplateError(file, 0, f"is of version {version}, and this dashboard reads {VERSION}: update it first")
     try:
-        return msgspec.convert(read, Manifest)
+        manifest = msgspec.convert(read, Manifest)
     except msgspec.ValidationError as error:
-        raise TemplateError(file, 0, f"cannot be read: {error}") from error
+        raise TemplateError(file, 0, plain_text(f"cannot be read: {error}")) from error
+    for name, count in Counter(template.name for template in manifest.templates).items():
+        if count > 1:
+            raise TemplateError(file, 0, f"names the template {name[:100]!r} twice")
+    return manifest
+
+
+def _check_size(data: bytes, file: str) -> None:
+    if len(data) > MAX_MANIFEST_BYTES:
+        raise TemplateError(file, 0, f"is {len(data):,} bytes long, and at most {MAX_MANIFEST_BYTES:,} are read")
 
 
 def _json(data: bytes, file: str) -> Any:
     try:
-        return json.loads(data)
+        read = json.loads(data)
+        # Half of a surrogate pair (\ud800) is valid JSON and no text.
+        json.dumps(read, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise TemplateError(file, 0, "is not valid JSON: an escape in it is no Unicode character") from error
     except json.JSONDecodeError as error:
+        before = error.doc[: error.pos].rstrip()
+        if before.endswith(",") and error.doc[error.pos : error.pos + 1] in {"}", "]"}:
+            # Python 3.11 and 3.12 report the place of the bracket.
+            line = before.count("\n") + 1
+            raise TemplateError(file, line, "is not valid JSON: remove the comma before the closing bracket") from error
         raise TemplateError(file, error.lineno, f"is not valid JSON: {error.msg} (column {error.colno})") from error
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
@@ -102,20 +142,21 @@ def _json(data: bytes, file: str) -> Any:
     except (RecursionError, ValueError) as error:
         cause = "is not valid JSON: it is nested too deep, or a number in it is too long"
         raise TemplateError(file, 0, cause) from error
+    return read
 
 
 def applied(content: TemplateContent, says: TemplateSays) -> TemplateContent:
     """The template as its manifest completes it. Raises ``TemplateError`` where the two do not fit each other."""
+    config_path = _config_path(says.config_path) or content.config.config_path
     whole = replace(
         content,
-        config=replace(content.config, config_path=_config_path(says.config_path)),
+        config=replace(content.config, config_path=config_path),
         scripts=_scripts(content, says),
         files=_files(content, says),
     )
-    if whole.checksum() != says.checksum:
-        raise TemplateError(
-            content.name, 0, f"is not what {MANIFEST_NAME} says of it: without that file it is read as it stands"
-        )
+    if says.checksum and whole.checksum() != says.checksum:
+        why = f"{content.name} is not what {MANIFEST_NAME} says of it. If you edited it, remove its checksum there"
+        raise TemplateError(MANIFEST_NAME, 0, why)
     return whole
 
 

@@ -39,6 +39,7 @@ from lxc_dashboard.services.templates.folder import Discovery, Refusal, discover
 from lxc_dashboard.services.templates.git import reading
 from lxc_dashboard.services.templates.git.address import parse_address
 from lxc_dashboard.services.templates.git.request import FILES, GitAnswer, GitRequest, Outcome
+from lxc_dashboard.services.templates.manifest import MANIFEST_NAME
 from lxc_dashboard.services.templates.report import DiscoveryReport
 
 LOOK_AGAIN_S: Final = 0.2
@@ -279,6 +280,7 @@ def _request(rt: Runtime, source: TemplateSource, secrets: GitSecrets, **more: s
         source.location,
         ref=source.ref,
         subfolder=source.subfolder,
+        from_above=MANIFEST_NAME,
         username=secrets.username,
         password=secrets.password,
         private_key=secrets.private_key,

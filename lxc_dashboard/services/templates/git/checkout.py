@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from dulwich.errors import NotTreeError, ObjectFormatException
@@ -53,6 +53,22 @@ def write_tree(store: BaseObjectStore, root: ObjectID, into: Path, shown: str = 
     return checkout.omitted
 
 
+def write_above(store: BaseObjectStore, root: ObjectID, into: Path, subfolder: str, name: str) -> list[Omission]:
+    """Writes the file ``name`` of each folder above ``subfolder``, which is there below ``into``; what was left out."""
+    checkout = _Checkout(store, into, "")
+    parts = PurePosixPath(subfolder).parts
+    for depth in range(len(parts)):
+        above = "/".join(parts[:depth])
+        tree = _tree(store, subtree(store, root, above))
+        if name.encode() not in tree:
+            continue
+        mode, entry_id = tree[name.encode()]
+        if not stat.S_ISDIR(mode):
+            checkout.entry(f"{above}/{name}" if above else name, mode, entry_id, depth)
+    checkout.make_links()
+    return checkout.omitted
+
+
 @dataclass(slots=True)
 class _Checkout:
     store: BaseObjectStore
@@ -79,7 +95,7 @@ class _Checkout:
             if fault:
                 self._omit(below, fault)
             else:
-                self._entry(below, mode, entry_id, depth)
+                self.entry(below, mode, entry_id, depth)
 
     def make_links(self) -> None:
         for path, target in self.links:
@@ -88,7 +104,7 @@ class _Checkout:
             except (OSError, ValueError):
                 self._omit(path, "is a link that cannot be made")
 
-    def _entry(self, path: str, mode: int, entry_id: ObjectID, depth: int) -> None:
+    def entry(self, path: str, mode: int, entry_id: ObjectID, depth: int) -> None:
         if stat.S_ISDIR(mode):
             try:
                 (self.into / path).mkdir(mode=0o755)

@@ -94,9 +94,11 @@ def read(request: GitRequest) -> GitAnswer:
             return GitAnswer(Outcome.UNCHANGED, choice.commit)
         commit = _commit(store, ObjectID(choice.commit.encode()))
         tree = checkout.subtree(store, commit.tree, request.subfolder)
-        into = Path(request.into, FILES, address.name, request.subfolder)
-        into.mkdir(parents=True)
-        omitted = checkout.write_tree(store, tree, into, request.subfolder)
+        into = Path(request.into, FILES, address.name)
+        (into / request.subfolder).mkdir(parents=True)
+        omitted = checkout.write_tree(store, tree, into / request.subfolder, request.subfolder)
+        if request.from_above:
+            omitted += checkout.write_above(store, commit.tree, into, request.subfolder, request.from_above)
     return GitAnswer(
         Outcome.READ,
         choice.commit,

@@ -21,12 +21,14 @@ class Outcome(StrEnum):
 class GitRequest:
     """``location`` as ``GitAddress.text``. ``known_commit``: nothing is fetched where the ref is still that; with ``into`` empty, never.
 
+    ``from_above`` (empty: none) names a file that is also read from each folder above ``subfolder``.
     ``file_root`` (empty: none) is the folder below which ``file://`` may be; ``ca_file`` (empty: the system's) vouches for servers.
     """
 
     location: str
     ref: str = ""
     subfolder: str = ""
+    from_above: str = ""
     known_commit: str = ""
     into: str = ""
     username: str = field(default="", repr=False)

@@ -228,6 +228,7 @@ def test_two_scripts_cannot_have_one_position() -> None:
             "unknown field `enabeld`",
         ),
         ({"version": 1, "templates": [], "comment": "mine"}, "unknown field `comment`"),
+        ({"version": 1, "templates": [{"name": "web"}, {"name": "web"}]}, "names the template 'web' twice"),
         ({"format": "lxc-dashboard-template", "version": 1, "templates": []}, 'names no "format"'),
     ],
 )
@@ -244,6 +245,9 @@ def test_a_manifest_of_ours_that_cannot_be_read_refuses_the_archive(manifest: di
     [
         (b'{\n"format": "lxc-dashboard-templates",, \n"version": 1}', 2),
         (b'{\n"templates": [],}', 2),
+        (b'{\n"templates": [1,\n\n]}', 2),
+        (b'{\n"templates": [],\r\n}', 2),
+        (b'{"name": "\\ud800"}', 0),
         (b"{", 1),
         (b'{\n\n"name": "\xff"}', 3),
         (b"", 1),
@@ -265,7 +269,7 @@ def test_one_comma_too_many_in_an_exported_manifest_enables_no_disabled_script()
     with pytest.raises(TemplateError, match="is not valid JSON") as caught:
         read(zipped({**files, "manifest.json": broken}))
     at = broken[: broken.index(b'"enabled": false,')].count(b"\n") + 1
-    assert caught.value.line in {at, at + 1}, "the comma's, or that of what follows it, by the version of Python"
+    assert (caught.value.file, caught.value.line) == ("manifest.json", at)
 
 
 @pytest.mark.parametrize("data", [b"[]", b'{"name": "An app"}', b'{"format": "other", "version": 3}'])
@@ -274,8 +278,14 @@ def test_a_manifest_of_somebody_else_is_no_business_of_ours(data: bytes) -> None
 
 
 def test_a_manifest_that_is_too_long_is_refused() -> None:
-    with pytest.raises(TemplateError, match="at most 16,777,216 are read"):
+    with pytest.raises(TemplateError, match="at most 4,194,304 are read"):
         manifests.decode(b" " * (manifests.MAX_MANIFEST_BYTES + 1))
+
+
+def test_a_manifest_that_would_not_be_imported_is_not_exported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manifests, "MAX_MANIFEST_BYTES", 100)
+    with pytest.raises(TemplateError, match="at most 100 are read"):
+        export([WEB], "zip")
 
 
 def test_a_template_that_only_the_manifest_names_is_told() -> None:

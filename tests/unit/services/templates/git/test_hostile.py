@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import stat
 import struct
@@ -181,3 +182,25 @@ def test_a_budget_ends_what_a_server_sends() -> None:
     assert budget.spend(b"12345") == b"12345"
     with pytest.raises(SourceError, match="larger"):
         budget.spend(struct.pack("6x"))
+
+
+async def test_a_manifest_above_the_subfolder_that_is_a_link_reads_nothing_elsewhere(
+    repository: Repository, into: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_text("{")
+
+    def make(repo: Repo) -> ObjectID:
+        web = tree(repo, [(b"template.conf", FILE, blob(repo, b"TEMPLATE_APP=web\n"))])
+        link = blob(repo, str(tmp_path / "secret").encode())
+        return tree(repo, [(b"manifest.json", LINK, link), (b"web", FOLDER, web)])
+
+    repository.commit_tree(make)
+    asked = dataclasses.replace(request(repository, into), subfolder="web", from_above="manifest.json")
+    answer = await reading.read(asked)
+    assert answer.omitted == ()
+    (refused,) = discover(into / "files/recipes", below="web").refused
+    assert (refused.name, refused.file, refused.why) == (
+        "web",
+        "manifest.json",
+        "is a link that leads out of the templates' folder",
+    )
