@@ -206,6 +206,8 @@ class Door:
         scope[CALLER] = Caller(self._process, session)
         binary = scope["path"].startswith(f"{routes.CONSOLE_SOCKET}/")
         allowance = self._allowances.of(session.id)
+        if not binary:  # a console holds back what its browser does not read yet
+            receive, send = flow.read_in_time(receive, send)
         paced = flow.paced(receive, allowance, most_bytes=MAX_EVENT_BYTES, binary=binary)
         try:
             async with self._shares.socket(session):

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final
 from uuid import UUID
 
-from starlette.types import Message, Receive
+from starlette.types import Message, Receive, Send
 
 # A page that sends a script of 1 MiB with each pause of its typing stays below both.
 BURST_BYTES: Final = 16 << 20
@@ -22,6 +22,8 @@ OPEN_BODY_S: Final = 15.0
 SILENT_BODY_S: Final = 30.0
 # A page answers a ping each 25 s. Reflex itself would wait 145 s for it.
 SILENT_PAGE_S: Final = 60.0
+# Engine.IO would wait for its writer without end.
+UNREAD_S: Final = 30.0
 
 RECEIVED: Final = "websocket.receive"
 # Of Engine.IO, which the pages speak: what begins otherwise it cannot read, and fails.
@@ -75,7 +77,7 @@ def paced(
 ) -> Receive:
     """A websocket's messages at the pace of ``allowance``; one that is too large, or where none may be ``binary`` no page's, ends it.
 
-    So does a page that says nothing for ``silent_s``. Who looks at a console may be silent for hours.
+    So does a page that says nothing for ``silent_s``. A console may be silent for hours.
 
     Binary messages are gathered in memory by the server of the pages until as many came as the first had promised.
     """
@@ -99,6 +101,42 @@ def paced(
         return message
 
     return receive_paced
+
+
+def read_in_time(receive: Receive, send: Send, *, within_s: float = UNREAD_S) -> tuple[Receive, Send]:
+    """The two ends of a websocket, which ends when the browser does not read what is sent for ``within_s``.
+
+    ``send`` then raises ``OSError``, as after a disconnect, and ``receive`` tells the disconnect.
+    """
+    is_stalled = False
+    receiving: asyncio.Timeout | None = None
+
+    async def send_in_time(message: Message) -> None:
+        nonlocal is_stalled
+        if is_stalled:
+            raise OSError("the browser does not read")
+        try:
+            async with asyncio.timeout(within_s):
+                await send(message)
+        except TimeoutError:
+            is_stalled = True
+            if receiving is not None:
+                receiving.reschedule(asyncio.get_running_loop().time())
+            raise OSError("the browser does not read") from None
+
+    async def receive_until_stalled() -> Message:
+        nonlocal receiving
+        if is_stalled:
+            return _ended(GOING_AWAY)
+        try:
+            async with asyncio.timeout(None) as receiving:
+                return await receive()
+        except TimeoutError:
+            return _ended(GOING_AWAY)
+        finally:
+            receiving = None
+
+    return receive_until_stalled, send_in_time
 
 
 def _ended(code: int) -> Message:

@@ -15,6 +15,7 @@ from lxc_dashboard.state.seats import Seats
 from lxc_dashboard.state.sockets import Sockets
 from lxc_dashboard.state.status import status_of
 from lxc_dashboard.state.tabs import Tabs
+from lxc_dashboard.state.unsent import UnsentQueue
 from lxc_dashboard.state.wire import Checked
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class WebProcess:
         app.sio.eio.cors_allowed_origins = accepts_origin
         # Set here and not in the environment, which only some ways of starting the server would bring.
         app.sio.eio.max_http_buffer_size = MAX_EVENT_BYTES
+        app.sio.eio.create_queue = UnsentQueue
         self._sockets = Sockets(app)
         self._tabs = Tabs(app)
 

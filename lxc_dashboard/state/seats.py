@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from lxc_dashboard.bus import Bus
 
-# Longer than any process keeps the state of a tab that has gone elsewhere (state/tabs.py).
-REMEMBERED_S: Final = 7_200.0
+# Longer than a process keeps the state of a tab that went elsewhere: until it finds the old socket silent (60 s), and 45 s more
+# (state/tabs.py). Each new tab is an entry in Valkey.
+REMEMBERED_S: Final = 600.0
 
 
 class Seats:

@@ -125,7 +125,10 @@ class Sockets:
             transport = server.manager.eio_sid_from_sid(sid, NAMESPACE)
             await server.disconnect(sid, namespace=NAMESPACE)
             if transport is not None:
-                await server.eio.disconnect(transport)
+                # It returns when the browser has read everything, so never for one that does not read.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LAST_WORD_S):
+                        await server.eio.disconnect(transport)
         if not self.count(f"{_SESSION_ROOM}{session_id}"):  # one that came meanwhile is left to the next sweep
             self._keys.pop(session_id, None)
         return len(sids)

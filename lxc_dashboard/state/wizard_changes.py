@@ -11,16 +11,17 @@ from lxc_dashboard.services.creation.choices import DOWNLOAD_PREFIX, Choices
 from lxc_dashboard.services.creation.defaults import defaults
 from lxc_dashboard.services.creation.filled import Filled
 from lxc_dashboard.services.templates.report import TemplateDetail
-from lxc_dashboard.state import wizard, wizard_filled
+from lxc_dashboard.state import mount_rows, wizard, wizard_filled
 from lxc_dashboard.state.summary import worded
 
-# Whether root in the container is root on the node, and who gets in as root. The short one first: many keys would hide it.
-RISKY: Final = ("unprivileged", "ssh_keys")
+# Whether root in the container is root on the node, which folders of the node it gets, and who gets in as root. The short ones
+# first: many keys would hide them.
+RISKY: Final = ("unprivileged", mount_rows.FIELD, "ssh_keys")
 
 
 @dataclass(frozen=True)
 class Change:
-    """``value`` may have several lines. ``risky``: of ``RISKY``."""
+    """``value`` may have several lines. ``risky``: of ``RISKY``, and mount points only with a folder of the node."""
 
     label: str
     value: str
@@ -40,9 +41,10 @@ def changes(filled: Filled, detail: TemplateDetail | None, offered: Choices) -> 
         changed["unprivileged"] = ""
     else:
         changed.pop("unprivileged", None)
-    risky = [_field(name, changed[name]) for name in RISKY if name in changed]
+    order = dict.fromkeys((*RISKY, *text.FIELD_LABELS))
+    fields = [_field(name, changed[name]) for name in order if name in changed]
     template = [Change(text.TEMPLATE, detail.summary.name)] if detail else []
-    others = [_field(name, changed[name]) for name in text.FIELD_LABELS if name in changed and name not in RISKY]
+    risky, others = [each for each in fields if each.risky], [each for each in fields if not each.risky]
     return [*risky, *template, *others, *_in_guest(filled, detail)]
 
 
@@ -51,7 +53,8 @@ def _field(name: str, value: str) -> Change:
         return Change(text.PRIVILEGED, text.PRIVILEGED_MEANS, risky=True)
     if name == "ssh_keys":
         return Change(text.FIELD_LABELS[name], value or text.NOTHING, risky=True)
-    return Change(text.FIELD_LABELS[name], _worded(name, value))
+    is_bind = name == mount_rows.FIELD and any(map(mount_rows.is_bind, mount_rows.rows_of(value)))
+    return Change(text.FIELD_LABELS[name], _worded(name, value), risky=is_bind)
 
 
 def _worded(name: str, value: str) -> str:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+from redis.asyncio import Redis
 
+from lxc_dashboard.api.flow import SILENT_PAGE_S
 from lxc_dashboard.bus import Bus
 from lxc_dashboard.state.seats import Seats
+from lxc_dashboard.state.tabs import KEPT_S
 
 
 @pytest.fixture
@@ -35,3 +38,13 @@ async def test_tabs_do_not_move_each_other(bus: Bus) -> None:
     assert not await one.take("tab")
     assert not await other.take("another")
     assert not await one.take("tab")
+
+
+async def test_a_tab_is_remembered_some_minutes_longer_than_any_process_keeps_its_state(
+    bus: Bus, redis_url: str
+) -> None:
+    await Seats(bus).take("tab of this test")
+    redis = Redis.from_url(redis_url)
+    left_s = [await redis.ttl(key) async for key in redis.scan_iter("tab:*")]
+    await redis.aclose()
+    assert 2 * (SILENT_PAGE_S + KEPT_S) < max(left_s) <= 600

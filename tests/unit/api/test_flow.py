@@ -11,7 +11,7 @@ import pytest
 from starlette.types import Message, Receive
 
 from lxc_dashboard.api import flow
-from lxc_dashboard.api.flow import Allowance, Allowances, Bucket, paced, patient
+from lxc_dashboard.api.flow import Allowance, Allowances, Bucket, paced, patient, read_in_time
 
 
 def told(*messages: Message) -> Receive:
@@ -130,3 +130,35 @@ async def test_after_its_body_a_request_may_take_its_time() -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.3):
             await receive()
+
+
+async def test_a_socket_whose_browser_does_not_read_ends() -> None:
+    async def send(_: Message) -> None:
+        await asyncio.Event().wait()
+
+    receive, send_in_time = read_in_time(told(text("42")), send, within_s=0.05)
+    assert await receive() == text("42")
+    receiving = asyncio.ensure_future(receive())
+    await asyncio.sleep(0)
+    with pytest.raises(OSError, match="does not read"):
+        await send_in_time({"type": "websocket.send", "text": "42"})
+    ended = {"type": "websocket.disconnect", "code": flow.GOING_AWAY}
+    assert await receiving == ended
+    assert await receive() == ended
+    async with asyncio.timeout(0.04):
+        with pytest.raises(OSError, match="does not read"):
+            await send_in_time({"type": "websocket.close"})
+
+
+async def test_a_socket_whose_browser_reads_stays() -> None:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    receive, send_in_time = read_in_time(told(text("42")), send, within_s=0.05)
+    for _ in range(3):
+        await send_in_time(text("42"))
+        await asyncio.sleep(0.03)
+    assert await receive() == text("42")
+    assert len(sent) == 3

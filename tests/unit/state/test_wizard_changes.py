@@ -12,6 +12,7 @@ from lxc_dashboard.services.creation.defaults import defaults
 from lxc_dashboard.services.creation.filled import Filled
 from lxc_dashboard.services.templates.model import Bucket, PackageEntry, Script
 from lxc_dashboard.services.templates.report import TemplateDetail
+from lxc_dashboard.state.mount_rows import MountRow, text_of
 from lxc_dashboard.state.wizard_changes import Change, changes
 from tests.unit.state.test_wizard import CONFIG, ID, OFFERED, summary
 
@@ -30,6 +31,20 @@ def test_that_it_is_privileged_and_its_keys_come_before_the_rest() -> None:
         Change("Cores", "8"),
         Change("Start at boot", "On"),
     ]
+
+
+def test_a_folder_of_the_node_comes_before_the_rest_and_a_volume_does_not() -> None:
+    folder, volume = MountRow("/etc", "/mnt/node"), MountRow("local-lvm", "/srv")
+    form = {"cores": "8", "ssh_keys": KEYS, "mounts": text_of([volume, folder])}
+    found = changes(Filled(form=form), None, OFFERED)
+    assert [(change.label, change.risky) for change in found] == [
+        ("Mount points", True),
+        ("SSH public keys", True),
+        ("Cores", False),
+    ]
+    assert "/etc" in found[0].value
+    volumes = changes(Filled(form=form | {"mounts": text_of([volume])}), None, OFFERED)
+    assert [change.label for change in volumes if change.risky] == ["SSH public keys"]
 
 
 def test_what_is_as_by_default_is_not_listed() -> None:
