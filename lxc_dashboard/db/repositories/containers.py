@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -65,17 +66,21 @@ class ContainerRepository:
         gone_at = (await self.get(container_id)).deleted_at or now()
         return await self._set(container_id, deleted_at=gone_at, credentials_enc=None, root_password_enc=None)
 
-    async def mark_lost(self, container_id: UUID, *, for_good: bool = True) -> bool:
-        """Free the vmid of a container that PVE does not have; False where it is marked already, or a job works on it.
+    async def mark_lost(self, container_id: UUID, ended_at: datetime, *, for_good: bool = True) -> bool:
+        """Free the vmid of a container that PVE does not have. False where it is marked already, or was worked on since.
 
-        ``for_good`` wipes its secrets as well; else ``hold_again`` may follow.
+        ``ended_at``: when its last job had ended, as read before PVE was asked. A job that runs, or that ended after it,
+        may have made the container anew. ``for_good`` wipes the secrets as well; else ``hold_again`` may follow.
         """
-        of_it = (col(Creation.container_id) == container_id, col(Creation.finished_at).is_(None))
-        working = select(col(Creation.id)).where(*of_it).exists()
+        jobs = select(col(Creation.id)).where(col(Creation.container_id) == container_id)
+        # A retry locks its job first. Without the lock, the UPDATE could wait for it and still see the job as it was.
+        await self._session.execute(jobs.with_for_update())
+        unfinished, later = col(Creation.finished_at).is_(None), col(Creation.finished_at) > ended_at
+        worked_on = jobs.where(or_(unfinished, later)).exists()
         wiped = {"credentials_enc": None, "root_password_enc": None} if for_good else {}
         lost = (
             update(Container)
-            .where(col(Container.id) == container_id, col(Container.deleted_at).is_(None), ~working)
+            .where(col(Container.id) == container_id, col(Container.deleted_at).is_(None), ~worked_on)
             .values(deleted_at=now(), **wiped)
             .returning(col(Container.id))
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -19,7 +20,7 @@ MADE: Final = ["create.container"]
 
 @dataclass(frozen=True, slots=True)
 class KnownGuest:
-    """``creation_id`` is the latest of its ``creations``. ``has_ended``: that one has ended. ``was_made``: it has made it in PVE, too."""
+    """``creation_id`` is the latest of its ``creations``, which ended at ``ended_at``. ``was_made``: it made the container in PVE."""
 
     container_id: UUID
     vmid: int
@@ -30,7 +31,11 @@ class KnownGuest:
     creation_id: UUID | None
     creations: frozenset[UUID] = frozenset()
     was_made: bool = False
-    has_ended: bool = False
+    ended_at: datetime | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        return self.ended_at is not None
 
 
 class MonitorRepository:
@@ -54,7 +59,7 @@ class MonitorRepository:
                 latest.c.id,
                 runs.c.ids,
                 latest.c.made,
-                latest.c.ended,
+                latest.c.finished_at,
             )
             .outerjoin(TemplateRevision, col(TemplateRevision.id) == col(Container.template_revision_id))
             .outerjoin(Template, col(Template.id) == col(TemplateRevision.template_id))
@@ -73,9 +78,9 @@ class MonitorRepository:
                 run,
                 frozenset(ids or ()),
                 bool(made),
-                bool(ended),
+                ended_at,
             )
-            for container_id, vmid, life, address, name, number, run, ids, made, ended in await self._session.execute(
+            for container_id, vmid, life, address, name, number, run, ids, made, ended_at in await self._session.execute(
                 query
             )
         ]
@@ -92,11 +97,10 @@ def _runs(endpoint_id: UUID) -> Subquery:
 
 
 def _latest(endpoint_id: UUID) -> Subquery:
-    """For each container its latest creation, whether that one has made it and has ended, and whether it has ended."""
-    ended = col(Creation.finished_at).is_not(None)
-    made = and_(col(Creation.checkpoint)["done"].contains(MADE), ended)
+    """For each container its latest creation, whether that one has made it and has ended, and when it ended."""
+    made = and_(col(Creation.checkpoint)["done"].contains(MADE), col(Creation.finished_at).is_not(None))
     return (
-        select(col(Creation.container_id), col(Creation.id), made.label("made"), ended.label("ended"))
+        select(col(Creation.container_id), col(Creation.id), made.label("made"), col(Creation.finished_at))
         .ext(distinct_on(col(Creation.container_id)))
         .where(col(Creation.endpoint_id) == endpoint_id)
         .order_by(col(Creation.container_id), col(Creation.created_at).desc())

@@ -82,9 +82,9 @@ async def failed(
         rows = await recorder.append_rest(tx)
         await tx.containers.set_lifecycle(creation.container_id, Lifecycle.ERROR)
         await tx.containers.add_event(creation.container_id, "creation-failed", told["message"], userid=creation.userid)
-        await tx.creations.finish(creation.id, owner, CreationState.FAILED, error=told)
-        if not remains:
-            await tx.containers.mark_lost(creation.container_id, for_good=made)
+        ended = await tx.creations.finish(creation.id, owner, CreationState.FAILED, error=told)
+        if not remains and ended.finished_at:
+            await tx.containers.mark_lost(creation.container_id, ended.finished_at, for_good=made)
         await audit(
             tx, creation, "creation.failed", AuditResult.FAILED, {"step": told["step"], "cause": told["message"]}
         )

@@ -113,14 +113,18 @@ async def _standing_of(client: ProxmoxClient, guest: KnownGuest, node: str) -> S
 
 
 async def forget_lost(db: DatabaseService, known: Iterable[KnownGuest], found: Mapping[UUID, Standing]) -> None:
-    """Mark those deleted that PVE does not have, unless a job works on them. One that was never made keeps its secrets for a retry."""
-    lost = [guest for guest in known if found.get(guest.container_id) in LOST]
+    """Mark those deleted that PVE does not have, unless a job has worked on them since they were read.
+
+    One that was never made keeps its secrets for a retry.
+    """
+    in_order = sorted(known, key=lambda guest: guest.container_id)  # of locks: two looks never wait for each other
+    lost = [(each, at) for each in in_order if found.get(each.container_id) in LOST and (at := each.ended_at)]
     if not lost:
         return
     async with db.transaction() as tx:
-        for guest in lost:
+        for guest, ended_at in lost:
             why = LOST[found[guest.container_id]] if guest.was_made else NEVER_MADE
-            if await tx.containers.mark_lost(guest.container_id, for_good=guest.was_made):
+            if await tx.containers.mark_lost(guest.container_id, ended_at, for_good=guest.was_made):
                 await tx.containers.add_event(guest.container_id, "gone", why)
                 log.info("container is gone from pve", vmid=guest.vmid, why=why)
 

@@ -183,7 +183,7 @@ async def test_a_container_that_a_job_works_on_is_never_marked_deleted(rt: Runti
     identities = Identities(made.client, rt.db, session.endpoint_id)
     await identities.known(await made.client.cluster.resources())
     async with rt.db.transaction() as tx:
-        assert not await tx.containers.mark_lost(made.container_id)
+        assert not await tx.containers.mark_lost(made.container_id, now())
     assert not await made.is_marked_deleted()
 
 
@@ -207,7 +207,7 @@ async def test_the_job_of_a_deleted_container_is_shown_to_who_may_see_every_gues
     await made.delete()
     await made.create("", "a-stranger")
     async with rt.db.transaction() as tx:
-        assert await tx.containers.mark_lost(made.container_id)
+        assert await tx.containers.mark_lost(made.container_id, now())
     viewer = await sign_in(rt, "viewer@pve")
     assert [job.id for job in await service.list_jobs(rt, viewer)] == [made.job_id]
     sandbox.api.directory.acl[:] = [

@@ -178,8 +178,9 @@ async def test_a_fault_of_ours_ends_the_run_and_only_the_log_names_it() -> None:
         take()
         return []
 
-    async def finish(*_: object, error: dict[str, Any]) -> None:
+    async def finish(*_: object, error: dict[str, Any]) -> SimpleNamespace:
         ends.append(error)
+        return SimpleNamespace(finished_at=now())
 
     named = SimpleNamespace(vmid=101, hostname="web", name="pve")
     creations = SimpleNamespace(last_seq=always(0), append_events=always([]), finish=finish)
