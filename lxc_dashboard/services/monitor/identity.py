@@ -66,26 +66,28 @@ async def standings(
     async def ask(guest: KnownGuest) -> Standing:
         if guest.vmid in listed and listed[guest.vmid].node in away:
             return Standing.UNKNOWN
-        async with turn:
-            try:
-                return await _standing(client, guest, listed.get(guest.vmid))
-            except (ProxmoxError, PrivilegeError) as error:
-                log.info("guest not identified", vmid=guest.vmid, why=str(error))
-                return Standing.UNKNOWN
+        try:
+            return await _standing(client, guest, listed.get(guest.vmid), turn)
+        except (ProxmoxError, PrivilegeError) as error:
+            log.info("guest not identified", vmid=guest.vmid, why=str(error))
+            return Standing.UNKNOWN
 
     asked = list(known)
     found = await asyncio.gather(*(ask(guest) for guest in asked))
     return {guest.container_id: standing for guest, standing in zip(asked, found, strict=True)}
 
 
-async def _standing(client: ProxmoxClient, guest: KnownGuest, listed: Resource | None) -> Standing:
+async def _standing(
+    client: ProxmoxClient, guest: KnownGuest, listed: Resource | None, turn: asyncio.Semaphore
+) -> Standing:
     if listed is None:
         if not guest.has_ended:
             return Standing.COMING
-        return Standing.GONE if await client.cluster.has_no_guest(guest.vmid) else Standing.UNSEEN
+        return Standing.GONE if await client.cluster.has_no_guest(guest.vmid, turn) else Standing.UNSEEN
     if listed.type != "lxc":
         return Standing.REPLACED if guest.was_made else Standing.STRANGE
-    return await _standing_of(client, guest, listed.node)
+    async with turn:
+        return await _standing_of(client, guest, listed.node)
 
 
 async def standing_at(client: ProxmoxClient, guest: KnownGuest, node: str) -> Standing:

@@ -15,6 +15,7 @@ from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
+from lxc_dashboard.services.containers import power
 from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.listing import Wanted, page_of
 from lxc_dashboard.services.creation.spec import ContainerSpec
@@ -174,6 +175,33 @@ async def test_what_is_not_listed_for_a_moment_is_not_called_deleted_where_any_v
         others = [entry for entry in await client.cluster.resources() if entry.vmid != made.vmid]
         assert await Identities(client, rt.db, session.endpoint_id).known(others) == {}
         assert "GET /cluster/nextid" in " ".join(other.asked)
+    assert not await made.is_marked_deleted()
+
+
+async def test_what_pve_calls_free_only_once_is_not_called_deleted(
+    rt: Runtime, session: Session, made: Made, sandbox: SandboxNode, tmp_path: Path
+) -> None:
+    answers: list[str] = []
+
+    def free_at_first(answer: Answer) -> None:
+        if answer.path.endswith((f"/lxc/{made.vmid}/config", f"/lxc/{made.vmid}/status/current")):
+            answer.status, answer.body = 500, {"data": None}
+        if answer.path == "/cluster/nextid":
+            answers.append(answer.path)
+            if len(answers) % 2:
+                answer.status, answer.body = 200, {"data": str(made.vmid)}
+
+    async with other_pve(sandbox, tmp_path / "other") as other:
+        other.changes.append(free_at_first)
+        async with rt.db.transaction() as tx:
+            fingerprint = other.certificate.fingerprint
+            await tx.nodes.update(session.endpoint_id, host="localhost", port=other.port, fingerprint=fingerprint)
+        client = await acting.client(rt, session)
+        others = [entry for entry in await client.cluster.resources() if entry.vmid != made.vmid]
+        assert await Identities(client, rt.db, session.endpoint_id).known(others) == {}  # not listed
+        assert (await service.get_job(rt, session, made.job_id)).exists  # listed, and its configuration is refused
+        assert not await power.reached(client, made.vmid, "pve1", running=False, within_s=0)
+        assert len(answers) == 6
     assert not await made.is_marked_deleted()
 
 
