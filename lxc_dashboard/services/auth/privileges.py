@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.errors import PrivilegeError
 from lxc_dashboard.services.auth import acting
+
+CONSOLE_PRIVILEGE: Final = "VM.Console"  # as PVE asks for a guest's terminal
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime

@@ -53,7 +53,7 @@ async def get_job(rt: Runtime, session: Session, creation_id: UUID) -> JobView:
         creation, container, template = await _visible(rt, session, creation_id)
     own = owns(session, creation)
     held = frozenset() if own else await sight.held(rt, session, container)
-    manages, enters = MANAGE_PRIVILEGE in held, sight.CONSOLE_PRIVILEGE in held
+    manages, enters = MANAGE_PRIVILEGE in held, privileges.CONSOLE_PRIVILEGE in held
     own = own or (manages and creation.userid == session.userid)
     view = job_view(creation, container, template, own=own, manages=manages)
     view = replace(view, may_console=view.exists and enters)
