@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "JobView", "Secrets", "cancel", "destroy", "get_job", "go_on", "list_jobs", "reap", "request",
-    "resume_after_sign_in", "retry",
+    "require_visible", "resume_after_sign_in", "retry",
 ]  # fmt: skip
 
 log = structlog.get_logger(__name__)
@@ -61,6 +61,14 @@ async def get_job(rt: Runtime, session: Session, creation_id: UUID) -> JobView:
         return view
     async with rt.db.transaction() as tx:
         return view.placed(await tx.creations.places(session.endpoint_id))
+
+
+async def require_visible(rt: Runtime, session: Session, creation_id: UUID) -> None:
+    """Raise ``NotFoundError`` where ``get_job`` would, without asking PVE for the container of an ended job.
+
+    A log is read in many small pages, none of which shows whether the container is still there.
+    """
+    await _visible(rt, session, creation_id)
 
 
 async def list_jobs(

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from msgspec import structs
 
+from lxc_dashboard.api.v1.stream import LogStream
 from lxc_dashboard.db.models import Container, Creation, CreationState, Lifecycle, now
 from lxc_dashboard.errors import NotFoundError
 from lxc_dashboard.proxmox.client import ProxmoxClient
@@ -16,6 +17,7 @@ from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.containers import power
+from lxc_dashboard.services.creation import log as job_log
 from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.listing import Wanted, page_of
 from lxc_dashboard.services.creation.spec import ContainerSpec
@@ -227,6 +229,19 @@ async def test_a_job_is_not_shown_to_who_sees_another_guest_of_its_vmid(
     with pytest.raises(NotFoundError):
         await service.get_job(rt, other, made.job_id)
     assert await service.list_jobs(rt, other) == []
+
+
+async def test_the_log_of_an_ended_job_is_read_without_a_request_to_pve(
+    rt: Runtime, session: Session, made: Made, sandbox: SandboxNode
+) -> None:
+    before = len(sandbox.api.requests)
+    await job_log.tail(rt, session, made.job_id, limit=10)
+    await job_log.page(rt, session, made.job_id, after=0, limit=10)
+    await job_log.spans(rt, session, made.job_id)
+    await job_log.search(rt, session, made.job_id, "x")
+    await job_log.whole(rt, session, made.job_id)
+    assert [piece async for piece in LogStream(rt, session, made.job_id).stored(0)]
+    assert sandbox.api.requests[before:] == []
 
 
 async def test_the_job_of_a_deleted_container_is_shown_to_who_may_see_every_guest(
