@@ -149,7 +149,7 @@ async def _wait_for_lock(ctx: RunContext, tries: int, until: float) -> None:
 
 
 def _not_started(why: str) -> PhaseFailedError:
-    remedy = "The log shows what PVE did. Mend it, then retry"
+    remedy = "The log shows what PVE did. Fix the cause, then retry"
     return PhaseFailedError(Phase.STARTING.value, why, step="start", remedy=remedy, of_disk=True)
 
 
@@ -223,10 +223,10 @@ async def _wait_for_address(ctx: RunContext, wait_s: float) -> str | None:
     begun = loop.time()
     tries = 0
     while True:
-        told = await asking.interfaces_of(ctx)
-        if told is None:
+        interfaces = await asking.interfaces_of(ctx)
+        if interfaces is None:
             return None
-        address, is_final = best_address(ctx.spec, told)
+        address, is_final = best_address(ctx.spec, interfaces)
         waited = loop.time() - begun
         if is_final or waited >= wait_s:
             return address
