@@ -20,7 +20,7 @@ from lxc_dashboard import routes
 from lxc_dashboard.api.door import CALLER
 from lxc_dashboard.errors import DashboardError, PrivilegeError, ServiceUnavailableError, SessionExpiredError
 from lxc_dashboard.services.auth import privileges, sessions
-from lxc_dashboard.services.containers.console import PRIVILEGE, console
+from lxc_dashboard.services.containers.console import console
 from lxc_dashboard.state.problems import message_of
 
 if TYPE_CHECKING:
@@ -154,5 +154,5 @@ async def _watch(rt: Runtime, session: Session, vmid: int) -> None:
             raise SessionExpiredError
         if loop.time() - asked_at >= RIGHTS_EVERY_S:
             asked_at = loop.time()
-            if PRIVILEGE not in await privileges.held(rt, session, f"/vms/{vmid}"):
-                raise PrivilegeError(PRIVILEGE, f"/vms/{vmid}")
+            if privileges.CONSOLE_PRIVILEGE not in await privileges.held(rt, session, f"/vms/{vmid}"):
+                raise PrivilegeError(privileges.CONSOLE_PRIVILEGE, f"/vms/{vmid}")

@@ -122,7 +122,7 @@ async def events(request: Request) -> Response:
     ``changed`` says that more than the log did: a phase, a percent, the result. ``signed-out`` ends it with the session.
     """
     rt, session, job_id = asked_for(request, "job_id")
-    await service.get_job(rt, session, job_id)  # refused before the answer begins
+    await service.require_visible(rt, session, job_id)  # refused before the answer begins
     after = _number(request.query_params.get("after", ""), 0)
     after = max(after, _number(request.headers.get("last-event-id", ""), 0))
     headers = {**NO_STORE, "X-Accel-Buffering": "no"}

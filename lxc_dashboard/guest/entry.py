@@ -215,9 +215,9 @@ class EntryStream:
 
     async def _refuse(self) -> None:
         status = await self._channel.exit_status()
-        said = self._stderr.noise.decode("utf-8", "replace").strip()
-        message = next((line for line in reversed(said.splitlines()) if line.strip()), "")
-        raise self._door.unreachable(message or f"{self._door.kind} ended with status {status}", said[-2000:])
+        errors = self._stderr.noise.decode("utf-8", "replace").strip()
+        message = next((line for line in reversed(errors.splitlines()) if line.strip()), "")
+        raise self._door.unreachable(message or f"{self._door.kind} ended with status {status}", errors[-2000:])
 
     async def exit_status(self) -> int:
         """After the end of output. Raises ``GuestUnreachableError`` where the input was not sent whole."""

@@ -35,6 +35,12 @@ class Grants:
             return frozenset(own)
         return frozenset(privilege for privilege, propagates in self.by_path.get("/vms", {}).items() if propagates)
 
+    def below(self, path: str, privilege: str) -> list[str]:
+        """Names below ``path`` where ``privilege`` is held, sorted: ``dev`` for ``/pool/dev`` below ``/pool``."""
+        start = f"{path}/"
+        held = (each for each, privileges in self.by_path.items() if privilege in privileges)
+        return sorted(each.removeprefix(start) for each in held if each.startswith(start))
+
 
 def _grants(body: bytes) -> Grants:
     found = _ANYTHING.decode(body)

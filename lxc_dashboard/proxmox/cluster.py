@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from typing import Literal
+from contextlib import nullcontext
+from typing import Final, Literal
 
 from lxc_dashboard.errors import ApiError
 from lxc_dashboard.proxmox.caller import Noun
 from lxc_dashboard.proxmox.decoding import many, one, plain
 from lxc_dashboard.proxmox.schemas import ClusterEntry, ClusterOptions, Resource, TaskInfo, Vnet
 
+GONE_AGAIN_AFTER_S: Final = 1.0
 _RESOURCES = many(Resource)
 _STATUS = many(ClusterEntry)
 _TASKS = many(TaskInfo)
@@ -53,9 +56,20 @@ class Cluster(Noun):
         """``GET /cluster/nextid?vmid=``, which refuses the field where the vmid is taken or no valid one."""
         return await self._free(vmid) is not None
 
-    async def has_no_guest(self, vmid: int) -> bool:
-        """As ``vmid_is_free``, and for sure: some doubles offer the next free vmid whatever they are asked, and say nothing of this one."""
-        return await self._free(vmid) == vmid
+    async def has_no_guest(self, vmid: int, turn: asyncio.Semaphore | None = None) -> bool:
+        """Whether two answers of ``/cluster/nextid``, ``GONE_AGAIN_AFTER_S`` apart, offer ``vmid`` itself.
+
+        Unlike ``vmid_is_free`` it is sure enough to call a guest deleted: some doubles of PVE offer another vmid than
+        they are asked for. ``turn`` bounds the requests and is free between them.
+        """
+        if not await self._is_offered(vmid, turn):
+            return False
+        await asyncio.sleep(GONE_AGAIN_AFTER_S)
+        return await self._is_offered(vmid, turn)
+
+    async def _is_offered(self, vmid: int, turn: asyncio.Semaphore | None) -> bool:
+        async with turn or nullcontext():
+            return await self._free(vmid) == vmid
 
     async def _free(self, vmid: int) -> int | None:
         """The vmid that is offered: ``vmid`` itself, by who looks at what is asked; None where that is refused."""

@@ -60,6 +60,6 @@ class ConsoleState(PageState, rx.State):
         if not (wanted.isascii() and wanted.isdigit() and len(wanted) <= VMID_DIGITS):
             raise NotFoundError(text.NO_SUCH_GUEST)
         guest, runs = await console.find(runtime(), session(), int(wanted))
-        await privileges.require(runtime(), session(), f"/vms/{guest.vmid}", console.PRIVILEGE)
+        await privileges.require(runtime(), session(), f"/vms/{guest.vmid}", privileges.CONSOLE_PRIVILEGE)
         self.vmid, self.name, self.node, self.title = guest.vmid, guest.name, guest.node, str(guest)
         self.url = routes.console_socket(guest.vmid) if runs else ""

@@ -70,7 +70,7 @@ async def log(request: Request) -> Response:
     rt, session, job_id = _named(request, "after", "follow")
     after = _number(request, "after", 0, least=0, most=SEQ_MAX)
     follow = _flag(request, "follow", default=True)
-    await service.get_job(rt, session, job_id)  # refused before the answer begins
+    await service.require_visible(rt, session, job_id)  # refused before the answer begins
     headers = {**NO_STORE, "X-Accel-Buffering": "no"}
     if request.method == "HEAD":
         return Response(media_type=NDJSON, headers=headers)

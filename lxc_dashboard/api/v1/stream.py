@@ -89,7 +89,7 @@ class LogStream:
         """Why the caller may not see it any more. A PVE that is away takes nothing from him."""
         try:
             await tokens.verify(self._rt, self._session)
-            await service.get_job(self._rt, self._session, self._id)
+            await service.require_visible(self._rt, self._session, self._id)
         except _LOST as error:
             return error
         except DashboardError as error:
@@ -99,7 +99,7 @@ class LogStream:
     async def _end(self) -> bytes:
         """A PVE that is away takes nothing from the caller, and PostgreSQL is waited for, as by the log."""
         try:
-            await service.get_job(self._rt, self._session, self._id)
+            await service.require_visible(self._rt, self._session, self._id)
         except _LOST as error:
             return _failed(error)
         except DashboardError as error:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from lxc_dashboard.crypto import Keyring
 from lxc_dashboard.db.models import Container, ContainerEvent, Job, JobState, Lifecycle, now
+from lxc_dashboard.db.repositories.leases import is_creation
 from lxc_dashboard.db.sealing import SealedColumn
 from lxc_dashboard.db.storable import storable, storable_text
 from lxc_dashboard.errors import ConflictError, NotFoundError
@@ -65,17 +67,21 @@ class ContainerRepository:
         gone_at = (await self.get(container_id)).deleted_at or now()
         return await self._set(container_id, deleted_at=gone_at, credentials_enc=None, root_password_enc=None)
 
-    async def mark_lost(self, container_id: UUID, *, for_good: bool = True) -> bool:
-        """Free the vmid of a container that PVE does not have; False where it is marked already, or a job works on it.
+    async def mark_lost(self, container_id: UUID, ended_at: datetime, *, for_good: bool = True) -> bool:
+        """Free the vmid of a container that PVE does not have. False where it is marked already, or was worked on since.
 
-        ``for_good`` wipes its secrets as well; else ``hold_again`` may follow.
+        ``ended_at``: when its last job had ended, as read before PVE was asked. A job that runs, or that ended after it,
+        may have made the container anew. ``for_good`` wipes the secrets as well; else ``hold_again`` may follow.
         """
-        of_it = (col(Job.container_id) == container_id, col(Job.finished_at).is_(None))
-        working = select(col(Job.id)).where(*of_it).exists()
+        jobs = select(col(Job.id)).where(col(Job.container_id) == container_id, is_creation())
+        # A retry locks its job first. Without the lock, the UPDATE could wait for it and still see the job as it was.
+        await self._session.execute(jobs.with_for_update())
+        unfinished, later = col(Job.finished_at).is_(None), col(Job.finished_at) > ended_at
+        worked_on = jobs.where(or_(unfinished, later)).exists()
         wiped = {"credentials_enc": None, "root_password_enc": None} if for_good else {}
         lost = (
             update(Container)
-            .where(col(Container.id) == container_id, col(Container.deleted_at).is_(None), ~working)
+            .where(col(Container.id) == container_id, col(Container.deleted_at).is_(None), ~worked_on)
             .values(deleted_at=now(), **wiped)
             .returning(col(Container.id))
         )

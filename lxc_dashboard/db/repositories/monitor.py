@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -20,7 +21,7 @@ MADE: Final = ["create.container"]
 
 @dataclass(frozen=True, slots=True)
 class KnownGuest:
-    """``job_id`` is the latest of its ``creations``. ``has_ended``: that one has ended. ``was_made``: it has made it in PVE, too."""
+    """``job_id`` is the latest of its ``creations``, which ended at ``ended_at``. ``was_made``: it made the container in PVE."""
 
     container_id: UUID
     vmid: int
@@ -31,7 +32,11 @@ class KnownGuest:
     job_id: UUID | None
     creations: frozenset[UUID] = frozenset()
     was_made: bool = False
-    has_ended: bool = False
+    ended_at: datetime | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        return self.ended_at is not None
 
 
 class MonitorRepository:
@@ -55,7 +60,7 @@ class MonitorRepository:
                 latest.c.id,
                 runs.c.ids,
                 latest.c.made,
-                latest.c.ended,
+                latest.c.finished_at,
             )
             .outerjoin(TemplateRevision, col(TemplateRevision.id) == col(Container.template_revision_id))
             .outerjoin(Template, col(Template.id) == col(TemplateRevision.template_id))
@@ -74,9 +79,9 @@ class MonitorRepository:
                 run,
                 frozenset(ids or ()),
                 bool(made),
-                bool(ended),
+                ended_at,
             )
-            for container_id, vmid, life, address, name, number, run, ids, made, ended in await self._session.execute(
+            for container_id, vmid, life, address, name, number, run, ids, made, ended_at in await self._session.execute(
                 query
             )
         ]
@@ -93,11 +98,10 @@ def _runs(endpoint_id: UUID) -> Subquery:
 
 
 def _latest(endpoint_id: UUID) -> Subquery:
-    """For each container its latest creation, whether that one has made it and has ended, and whether it has ended."""
-    ended = col(Job.finished_at).is_not(None)
-    made = and_(col(Job.checkpoint)["done"].contains(MADE), ended)
+    """For each container its latest creation, whether that one has made it and has ended, and when it ended."""
+    made = and_(col(Job.checkpoint)["done"].contains(MADE), col(Job.finished_at).is_not(None))
     return (
-        select(col(Job.container_id), col(Job.id), made.label("made"), ended.label("ended"))
+        select(col(Job.container_id), col(Job.id), made.label("made"), col(Job.finished_at))
         .ext(distinct_on(col(Job.container_id)))
         .where(col(Job.endpoint_id) == endpoint_id, is_creation())
         .order_by(col(Job.container_id), col(Job.created_at).desc())

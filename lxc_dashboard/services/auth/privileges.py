@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.errors import PrivilegeError
 from lxc_dashboard.services.auth import acting
+
+CONSOLE_PRIVILEGE: Final = "VM.Console"  # as PVE asks for a guest's terminal
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
@@ -23,8 +25,8 @@ async def path_of_any(runtime: Runtime, session: Session, privilege: str, path: 
     client = await acting.client(runtime, session)
     if privilege in await client.access.permissions(path):
         return path
-    held = (await client.access.grants()).by_path
-    return min((each for each in held if each.startswith(f"{below}/") and privilege in held[each]), default="")
+    names = (await client.access.grants()).below(below, privilege)
+    return f"{below}/{names[0]}" if names else ""
 
 
 async def require(runtime: Runtime, session: Session, path: str, *privileges: str) -> None:

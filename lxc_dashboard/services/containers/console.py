@@ -27,7 +27,6 @@ from lxc_dashboard.services.jobs.run import Guest
 
 log = structlog.get_logger(__name__)
 
-PRIVILEGE: Final = "VM.Console"
 KEEP_ALIVE_EVERY_S: Final = 20.0
 COUNTED_FOR_S: Final = 60.0
 LOG_OUT_WITHIN_S: Final = 3.0
@@ -71,7 +70,7 @@ async def console(rt: Runtime, session: Session, vmid: int) -> AsyncIterator[Con
     client = await acting.client(rt, session)
     watchers = _Watchers(rt, session, vmid)
     try:
-        await privileges.require(rt, session, f"/vms/{vmid}", PRIVILEGE)
+        await privileges.require(rt, session, f"/vms/{vmid}", privileges.CONSOLE_PRIVILEGE)
         async with AsyncExitStack() as opened:
             socket = await _open(opened, client, guest)
             await _audit(rt, session, guest, AuditResult.OK)

@@ -31,13 +31,13 @@ async def told_by_pve(client: ProxmoxClient, node: str, vmid: int) -> list[Inter
 
 async def interfaces_of(ctx: RunContext) -> list[Interface] | None:
     """Those of the run's container; None where nobody can be asked. Raises ``GuestGoneError``."""
-    told = await told_by_pve(ctx.client, ctx.guest.node, ctx.guest.vmid)
-    if told:
+    interfaces = await told_by_pve(ctx.client, ctx.guest.node, ctx.guest.vmid)
+    if interfaces:
         ctx.guest.seen()
-    elif told is not None:  # PVE answers so of a guest that does not run, and of one that is not there
+    elif interfaces is not None:  # PVE answers so of a guest that does not run, and of one that is not there
         await follow(ctx.rt, ctx.client, ctx.guest)
-    if told is not None:
-        return told
+    if interfaces is not None:
+        return interfaces
     door = ctx.unmarked_door
     if door is None or ctx.by_ssh or not ctx.spec.enters_guest:
         ctx.tell_once("address:untold", "This PVE does not tell the addresses of containers", EventType.WARNING)

@@ -37,7 +37,7 @@ LATER: Final = "It is ended as soon as that works, while the sign-in of this job
 # With the second that it takes to notice, 15 s in all. PVE gives a task 5 s to end, the supervisor a script.
 STOP_WITHIN_S: Final = 9.5
 LOOK_WITHIN_S: Final = 2.5
-LOOK_AGAIN_WITHIN_S: Final = 1.0  # at what did not answer in all that time
+LOOK_AGAIN_WITHIN_S: Final = 2.0  # at what did not answer in all that time: PVE says twice, 1 s apart, what is gone
 CLEAR_WITHIN_S: Final = 1.0  # and whatever the stop did not need
 IN_GUEST: Final = ("packages.", "script.")
 TASKS: Final = {

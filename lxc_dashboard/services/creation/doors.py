@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from dataclasses import dataclass
 from enum import StrEnum
@@ -29,7 +28,6 @@ WITH_SSH_SERVER: Final = ("debian-", "ubuntu-", "devuan-")
 WITH_SSH_SERVER_KIND: Final = "-standard_"
 CONTAINER: Final = "lxc"
 WITHOUT_SSH_SERVER: Final = ("alpine-",)
-GONE_AGAIN_AFTER_S: Final = 1.0
 
 
 class WayKind(StrEnum):
@@ -149,7 +147,7 @@ async def find(client: ProxmoxClient, vmid: int, known: str) -> tuple[str | None
             raise
     except (ApiError, PrivilegeError) as error:
         node = await _node_of(client, vmid)
-        if node is None and await is_gone(client, vmid):
+        if node is None and await client.cluster.has_no_guest(vmid):
             raise GuestGoneError(vmid) from error
         if isinstance(error, PrivilegeError):
             raise
@@ -160,11 +158,3 @@ async def _node_of(client: ProxmoxClient, vmid: int) -> str | None:
     """The node of the container with ``vmid``; None where the user is shown none."""
     found = await client.cluster.find_guest(vmid)
     return found.node if found is not None and found.type == CONTAINER else None
-
-
-async def is_gone(client: ProxmoxClient, vmid: int) -> bool:
-    """Whether PVE says twice that it has no guest with ``vmid``, whatever the user may see. ``GET /cluster/nextid?vmid=``."""
-    if not await client.cluster.has_no_guest(vmid):
-        return False
-    await asyncio.sleep(GONE_AGAIN_AFTER_S)
-    return await client.cluster.has_no_guest(vmid)

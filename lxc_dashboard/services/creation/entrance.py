@@ -14,6 +14,7 @@ from lxc_dashboard.guest.connection import SshAddress
 from lxc_dashboard.guest.entry import EntryDoor
 from lxc_dashboard.guest.pct import PctDoor
 from lxc_dashboard.guest.ssh import SSH_PORT, SshDoor
+from lxc_dashboard.services.auth.privileges import CONSOLE_PRIVILEGE
 from lxc_dashboard.services.creation.doors import Way, WayKind, door_address, find
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.jobs.run import Guest
 
-ENTRY_PRIVILEGES: Final = ("VM.Console", "VM.Config.Options")
+ENTRY_PRIVILEGES: Final = (CONSOLE_PRIVILEGE, "VM.Config.Options")
 RIGHTS_HOLD_FOR_S: Final = 5.0
 
 

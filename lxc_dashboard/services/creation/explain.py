@@ -98,12 +98,12 @@ _CAUSES: Final[tuple[tuple[re.Pattern[str], Cause], ...]] = tuple(
         (
             "|".join(unknown.VERSIONS),
             "this version is not offered: {what}",
-            "Mend the pin in the template, or take the package out in the wizard",
+            "Correct the pin in the template, or remove the package in the wizard",
         ),
         (
             "|".join(unknown.NAMES),
             "a package does not exist for this OS: {what}",
-            "Mend its name in the template, or take it out in the wizard",
+            "Correct its name in the template, or remove it in the wizard",
         ),
         (
             r"not been booted with systemd|failed to connect to (?:system scope |user scope )?bus",

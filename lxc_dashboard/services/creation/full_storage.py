@@ -47,10 +47,10 @@ async def find(ctx: RunContext) -> str:
 async def named(ctx: RunContext, error: PhaseFailedError) -> PhaseFailedError:
     """``error``, or the same with the full storage that is behind it."""
     name = await find(ctx) if error.of_disk else ""
-    return told(name, error) if name else error
+    return caused_by(name, error) if name else error
 
 
-def told(name: str, error: PhaseFailedError) -> PhaseFailedError:
+def caused_by(name: str, error: PhaseFailedError) -> PhaseFailedError:
     """``error`` as caused by the full storage ``name``."""
     message = f"Storage {name} is full. {error.user_message}"
     return PhaseFailedError(error.phase, message, step=error.step, remedy=REMEDY.format(name=name))

@@ -42,9 +42,9 @@ async def forget_gone(
         return False
     resources = await client.cluster.resources()
     listed = {entry.vmid for entry in resources if entry.is_guest}
-    asked = sorted(ended, key=lambda guest: guest.vmid in listed)[:ASKED_AT_ONCE]
-    found = await standings(client, asked, resources)
-    await forget_lost(rt.db, asked, found)
+    suspects = sorted(ended, key=lambda guest: guest.vmid in listed)[:ASKED_AT_ONCE]
+    found = await standings(client, suspects, resources)
+    await forget_lost(rt.db, suspects, found)
     return any(standing in LOST for standing in found.values())
 
 

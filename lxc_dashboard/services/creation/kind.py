@@ -107,8 +107,10 @@ class Creation(Kind[RunContext]):
             return
         await tx.containers.set_lifecycle(container_id, Lifecycle.ERROR)
         await tx.containers.add_event(container_id, f"creation-{end.state.value}", end.message, userid=by)
-        if end.state is JobState.FAILED and not end.left.remains:
-            await tx.containers.mark_lost(container_id, for_good=recorder.checkpoint.is_done(create.CREATE))
+        if end.state is JobState.FAILED and not end.left.remains and job.finished_at:
+            await tx.containers.mark_lost(
+                container_id, job.finished_at, for_good=recorder.checkpoint.is_done(create.CREATE)
+            )
         elif end.state is JobState.CANCELLED and not end.left.remains:
             await tx.containers.mark_deleted(container_id)
         elif end.state is JobState.CANCELLED and job.params.get("password_mode") == PasswordMode.GIVEN.value:

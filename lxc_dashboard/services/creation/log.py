@@ -45,13 +45,13 @@ class Matches:
 
 async def page(rt: Runtime, session: Session, job_id: UUID, *, after: int, limit: int) -> LogPage:
     """Up to ``limit`` lines after number ``after``. Raises NotFoundError, PrivilegeError."""
-    await service.get_job(rt, session, job_id)
+    await service.require_visible(rt, session, job_id)
     return await page_of(rt, job_id, after=max(0, after), limit=_within(limit))
 
 
 async def tail(rt: Runtime, session: Session, job_id: UUID, *, limit: int) -> LogPage:
     """The last lines. Raises NotFoundError, PrivilegeError."""
-    await service.get_job(rt, session, job_id)
+    await service.require_visible(rt, session, job_id)
     async with rt.db.transaction() as tx:
         last = await tx.jobs.last_seq(job_id)
     return await page_of(rt, job_id, after=max(0, last - _within(limit)), limit=_within(limit))
@@ -74,7 +74,7 @@ async def page_of(rt: Runtime, job_id: UUID, *, after: int, limit: int) -> LogPa
 
 async def spans(rt: Runtime, session: Session, job_id: UUID) -> tuple[Span, ...]:
     """Which lines are of which phase, in order. Raises NotFoundError, PrivilegeError."""
-    await service.get_job(rt, session, job_id)
+    await service.require_visible(rt, session, job_id)
     async with rt.db.transaction() as tx:
         return tuple(Span(*found) for found in await tx.jobs.phase_spans(job_id))
 
@@ -84,7 +84,7 @@ async def search(rt: Runtime, session: Session, job_id: UUID, query: str, *, aft
 
     ``more`` also where so many rows hold it in what is not shown that others were not looked at.
     """
-    await service.get_job(rt, session, job_id)
+    await service.require_visible(rt, session, job_id)
     wanted = query[:QUERY_CHARS]
     async with rt.db.transaction() as tx:
         last = await tx.jobs.last_seq(job_id)
@@ -104,7 +104,7 @@ async def search(rt: Runtime, session: Session, job_id: UUID, query: str, *, aft
 
 async def whole(rt: Runtime, session: Session, job_id: UUID) -> AsyncIterator[bytes]:
     """All of it as text, piece by piece. What raises does so before the first piece."""
-    await service.get_job(rt, session, job_id)
+    await service.require_visible(rt, session, job_id)
     return _pieces(rt, job_id)
 
 

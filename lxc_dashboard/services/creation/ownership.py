@@ -12,7 +12,7 @@ from lxc_dashboard.db.repositories.jobs import GIVEN_UP
 from lxc_dashboard.errors import ConflictError, PhaseFailedError, PrivilegeError, ProxmoxError
 from lxc_dashboard.proxmox.schemas import Guest, LxcConfig, TaskInfo
 from lxc_dashboard.proxmox.upid import Upid
-from lxc_dashboard.services.creation import doors, notes
+from lxc_dashboard.services.creation import notes
 from lxc_dashboard.services.creation.phases.create import CREATE
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 
@@ -143,7 +143,7 @@ async def remains(ctx: RunContext) -> bool:
     if not may_be_made(ctx.checkpoint):
         return False
     if ctx.checkpoint.is_done(CREATE):
-        return not await doors.is_gone(ctx.client, ctx.guest.vmid)
+        return not await ctx.client.cluster.has_no_guest(ctx.guest.vmid)
     place = await locate(ctx.client, ctx.guest.node, ctx.guest.vmid)
     return place is not None and await is_ours(ctx.client, claim_of(ctx), place.node)
 

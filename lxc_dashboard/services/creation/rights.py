@@ -23,7 +23,7 @@ ROOT: Final = "root@pam"
 LOCAL_ZONE: Final = "localnetwork"
 VNET: Final = "vnet"
 ALLOCATE: Final = "VM.Allocate"
-POOL: Final = "/pool/"
+POOLS: Final = "/pool"
 GUEST_PRIVILEGES: Final = (
     (ALLOCATE, ""),
     ("VM.Audit", ""),
@@ -89,12 +89,12 @@ async def missing(client: ProxmoxClient, spec: ContainerSpec, vmid: int, userid:
 
 async def _through_pool(client: ProxmoxClient, lack: Lack) -> Lack:
     """``lack``, or the pools by which the user may create the container all the same, where they choose one."""
-    held = (await client.access.grants()).by_path
-    pools = [path.removeprefix(POOL) for path in sorted(held) if path.startswith(POOL) and ALLOCATE in held[path]]
+    pools = (await client.access.grants()).below(POOLS, ALLOCATE)
     if not pools:
         return lack
     named = f"the pool {pools[0]}" if len(pools) == 1 else f"one of the pools {', '.join(pools)}"
-    return Lack("pool", f"{lack.cause}, and hold {ALLOCATE} only at {POOL}{', /pool/'.join(pools)}", f"Choose {named}")
+    where = ", ".join(f"{POOLS}/{pool}" for pool in pools)
+    return Lack("pool", f"{lack.cause}, and hold {ALLOCATE} only at {where}", f"Choose {named}")
 
 
 def _lack(needs: list[Need]) -> Lack:
@@ -152,7 +152,7 @@ def needed(spec: ContainerSpec, vmid: int, zone: str = LOCAL_ZONE, guarded_tags:
 
 
 def _guest_paths(spec: ContainerSpec, vmid: int) -> tuple[str, ...]:
-    return (f"/vms/{vmid}", f"{POOL}{spec.pool}") if spec.pool else (f"/vms/{vmid}",)
+    return (f"/vms/{vmid}", f"{POOLS}/{spec.pool}") if spec.pool else (f"/vms/{vmid}",)
 
 
 def _of_os_template(spec: ContainerSpec) -> Iterator[Need]:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "JobView", "Secrets", "cancel", "destroy", "get_job", "go_on", "list_jobs", "request",
-    "resume_after_sign_in", "retry",
+    "require_visible", "resume_after_sign_in", "retry",
 ]  # fmt: skip
 
 log = structlog.get_logger(__name__)
@@ -50,7 +50,7 @@ async def get_job(rt: Runtime, session: Session, job_id: UUID) -> JobView:
         creation, container, template = await _visible(rt, session, job_id)
     own = owns(session, creation)
     held = frozenset() if own else await sight.held(rt, session, container)
-    manages, enters = MANAGE_PRIVILEGE in held, sight.CONSOLE_PRIVILEGE in held
+    manages, enters = MANAGE_PRIVILEGE in held, privileges.CONSOLE_PRIVILEGE in held
     own = own or (manages and creation.userid == session.userid)
     view = job_view(creation, container, template, own=own, manages=manages)
     view = replace(view, may_console=view.exists and enters)
@@ -58,6 +58,14 @@ async def get_job(rt: Runtime, session: Session, job_id: UUID) -> JobView:
         return view
     async with rt.db.transaction() as tx:
         return view.placed(await tx.jobs.places(session.endpoint_id))
+
+
+async def require_visible(rt: Runtime, session: Session, job_id: UUID) -> None:
+    """Raise ``NotFoundError`` where ``get_job`` would, without asking PVE for the container of an ended job.
+
+    A log is read in many small pages, none of which shows whether the container is still there.
+    """
+    await _visible(rt, session, job_id)
 
 
 async def list_jobs(

@@ -18,6 +18,7 @@ from lxc_dashboard.errors import (
     UnreachableError,
 )
 from lxc_dashboard.services.auth import acting, privileges
+from lxc_dashboard.services.auth.privileges import CONSOLE_PRIVILEGE
 from lxc_dashboard.services.monitor import identity
 from lxc_dashboard.services.monitor.identity import ITS_OWN, Standing
 
@@ -32,7 +33,6 @@ log = structlog.get_logger(__name__)
 
 SEE_PRIVILEGE: Final = "VM.Audit"
 MANAGE_PRIVILEGE: Final = "VM.Allocate"  # as PVE asks for the deletion of a guest
-CONSOLE_PRIVILEGE: Final = "VM.Console"
 HOLDS_FOR_S: Final = 15.0
 ANSWER_WITHIN_S: Final = 2.0  # the page of a job is shown without the answer, too
 NOT_TOLD: Final = "PVE does not tell now whether CT {vmid} is still the container of this job"

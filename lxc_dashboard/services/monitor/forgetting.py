@@ -65,9 +65,9 @@ async def _look_at(rt: Runtime, node: ProxmoxNode) -> int:
             continue
         listed = {entry.vmid for entry in resources if entry.is_guest}
         unlisted = [guest for guest in known if guest.vmid not in listed]
-        asked = random.sample(unlisted, min(len(unlisted), ASKED_AT_A_LOOK))
-        found = await standings(client, asked, resources)
-        await forget_lost(rt.db, asked, found)
+        suspects = random.sample(unlisted, min(len(unlisted), ASKED_AT_A_LOOK))
+        found = await standings(client, suspects, resources)
+        await forget_lost(rt.db, suspects, found)
         return sum(standing in LOST for standing in found.values())
     return 0
 

@@ -66,26 +66,28 @@ async def standings(
     async def ask(guest: KnownGuest) -> Standing:
         if guest.vmid in listed and listed[guest.vmid].node in away:
             return Standing.UNKNOWN
-        async with turn:
-            try:
-                return await _standing(client, guest, listed.get(guest.vmid))
-            except (ProxmoxError, PrivilegeError) as error:
-                log.info("guest not identified", vmid=guest.vmid, why=str(error))
-                return Standing.UNKNOWN
+        try:
+            return await _standing(client, guest, listed.get(guest.vmid), turn)
+        except (ProxmoxError, PrivilegeError) as error:
+            log.info("guest not identified", vmid=guest.vmid, why=str(error))
+            return Standing.UNKNOWN
 
     asked = list(known)
     found = await asyncio.gather(*(ask(guest) for guest in asked))
     return {guest.container_id: standing for guest, standing in zip(asked, found, strict=True)}
 
 
-async def _standing(client: ProxmoxClient, guest: KnownGuest, listed: Resource | None) -> Standing:
+async def _standing(
+    client: ProxmoxClient, guest: KnownGuest, listed: Resource | None, turn: asyncio.Semaphore
+) -> Standing:
     if listed is None:
         if not guest.has_ended:
             return Standing.COMING
-        return Standing.GONE if await client.cluster.has_no_guest(guest.vmid) else Standing.UNSEEN
+        return Standing.GONE if await client.cluster.has_no_guest(guest.vmid, turn) else Standing.UNSEEN
     if listed.type != "lxc":
         return Standing.REPLACED if guest.was_made else Standing.STRANGE
-    return await _standing_of(client, guest, listed.node)
+    async with turn:
+        return await _standing_of(client, guest, listed.node)
 
 
 async def standing_at(client: ProxmoxClient, guest: KnownGuest, node: str) -> Standing:
@@ -113,14 +115,18 @@ async def _standing_of(client: ProxmoxClient, guest: KnownGuest, node: str) -> S
 
 
 async def forget_lost(db: DatabaseService, known: Iterable[KnownGuest], found: Mapping[UUID, Standing]) -> None:
-    """Mark those deleted that PVE does not have, unless a job works on them. One that was never made keeps its secrets for a retry."""
-    lost = [guest for guest in known if found.get(guest.container_id) in LOST]
+    """Mark those deleted that PVE does not have, unless a job has worked on them since they were read.
+
+    One that was never made keeps its secrets for a retry.
+    """
+    in_order = sorted(known, key=lambda guest: guest.container_id)  # of locks: two looks never wait for each other
+    lost = [(each, at) for each in in_order if found.get(each.container_id) in LOST and (at := each.ended_at)]
     if not lost:
         return
     async with db.transaction() as tx:
-        for guest in lost:
+        for guest, ended_at in lost:
             why = LOST[found[guest.container_id]] if guest.was_made else NEVER_MADE
-            if await tx.containers.mark_lost(guest.container_id, for_good=guest.was_made):
+            if await tx.containers.mark_lost(guest.container_id, ended_at, for_good=guest.was_made):
                 await tx.containers.add_event(guest.container_id, "gone", why)
                 log.info("container is gone from pve", vmid=guest.vmid, why=why)
 

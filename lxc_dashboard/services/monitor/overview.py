@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from lxc_dashboard.proxmox.schemas import Resource
+from lxc_dashboard.services.auth.privileges import CONSOLE_PRIVILEGE
 from lxc_dashboard.services.monitor.rows import MIB, Row, boot_time
 
 if TYPE_CHECKING:
     from lxc_dashboard.proxmox.access import Grants
 
-CONSOLE_PRIVILEGE: Final = "VM.Console"
 UP = frozenset({"online", ""})
 
 

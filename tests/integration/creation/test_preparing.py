@@ -79,7 +79,7 @@ async def test_a_marker_that_is_another_one_by_now_is_left_alone(lab: Lab, monke
             "No space left on device",
             "Give it a larger disk",
         ),
-        ("mkdir -p /etc && echo x >/etc/lxc-dashboard", "File exists", "Mend what is in the way of /etc/lxc-dashboard"),
+        ("mkdir -p /etc && echo x >/etc/lxc-dashboard", "File exists", "Clear what blocks /etc/lxc-dashboard"),
     ],
     ids=["read-only", "no space", "a file in the place of the folder"],
 )

@@ -24,7 +24,7 @@ MOUNT = "#!/bin/sh\nset -eu\nmkdir -p /opt/late\nmount -t tmpfs -o {options} tmp
             FileEntry("app.conf", "/etc/passwd", FilePolicy.REPLACE, b"x\n"),
             "ro",
             "app.conf cannot be written to /etc/passwd/app.conf in the guest: /etc/passwd is not a directory",
-            "Mend the file's .path",
+            "Correct the file's .path",
         ),
         (
             FileEntry("app.conf", "/opt/late", FilePolicy.REPLACE, b"x\n"),

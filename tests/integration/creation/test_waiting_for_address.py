@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 OFFLINE = TemplateConfig(app="probe", network=False)
 SCRIPT = ("10-write.sh", "#!/bin/sh\necho x >/root/x\n")
 WAITS = "Waiting up to 30 s for an address by DHCP on bridge vmbr0"
-GOES_ON = "It has no address yet. The template needs no network: going on"
+GOES_ON = "It has no address yet. The job needs none: going on"
 NONE = "It has no address: is there a DHCP server on bridge vmbr0?"
 
 
@@ -45,12 +45,21 @@ async def test_a_template_that_needs_no_network_does_not_wait_for_an_address(lab
     assert messages.count(GOES_ON) == messages.count(NONE) == 1
 
 
+async def test_a_container_without_a_template_does_not_wait_for_an_address(lab: Lab) -> None:
+    job_id = await lab.request(None)
+    await lab.finish(job_id)
+    messages = await told(lab, job_id)
+    assert WAITS not in messages
+    assert GOES_ON in messages
+    assert NONE not in messages
+
+
 @pytest.mark.parametrize(
     "content",
-    [content_of(SCRIPT), replace(BASIC, config=OFFLINE), None],
-    ids=["scripts that may need it", "packages", "no template"],
+    [content_of(SCRIPT), replace(BASIC, config=OFFLINE)],
+    ids=["scripts that may need it", "packages"],
 )
-async def test_what_is_waited_for_is_told_while_it_lasts(lab: Lab, content: TemplateContent | None) -> None:
+async def test_what_is_waited_for_is_told_while_it_lasts(lab: Lab, content: TemplateContent) -> None:
     job_id = await lab.request(content)
     work = lab.work(job_id)
     await lab.until_said(job_id, WAITS)

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from msgspec import structs
 
+from lxc_dashboard.api.v1.stream import LogStream
 from lxc_dashboard.db.models import CREATE_KIND, Container, Job, JobState, Lifecycle, now
 from lxc_dashboard.errors import NotFoundError
 from lxc_dashboard.proxmox.client import ProxmoxClient
@@ -15,6 +16,8 @@ from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
+from lxc_dashboard.services.containers import ha
+from lxc_dashboard.services.creation import log as job_log
 from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.listing import Wanted, page_of
 from lxc_dashboard.services.creation.spec import ContainerSpec
@@ -178,13 +181,40 @@ async def test_what_is_not_listed_for_a_moment_is_not_called_deleted_where_any_v
     assert not await made.is_marked_deleted()
 
 
+async def test_what_pve_calls_free_only_once_is_not_called_deleted(
+    rt: Runtime, session: Session, made: Made, sandbox: SandboxNode, tmp_path: Path
+) -> None:
+    answers: list[str] = []
+
+    def free_at_first(answer: Answer) -> None:
+        if answer.path.endswith((f"/lxc/{made.vmid}/config", f"/lxc/{made.vmid}/status/current")):
+            answer.status, answer.body = 500, {"data": None}
+        if answer.path == "/cluster/nextid":
+            answers.append(answer.path)
+            if len(answers) % 2:
+                answer.status, answer.body = 200, {"data": str(made.vmid)}
+
+    async with other_pve(sandbox, tmp_path / "other") as other:
+        other.changes.append(free_at_first)
+        async with rt.db.transaction() as tx:
+            fingerprint = other.certificate.fingerprint
+            await tx.nodes.update(session.endpoint_id, host="localhost", port=other.port, fingerprint=fingerprint)
+        client = await acting.client(rt, session)
+        others = [entry for entry in await client.cluster.resources() if entry.vmid != made.vmid]
+        assert await Identities(client, rt.db, session.endpoint_id).known(others) == {}  # not listed
+        assert (await service.get_job(rt, session, made.job_id)).exists  # listed, and its configuration is refused
+        assert not await ha.reached(client, made.vmid, "pve1", running=False, within_s=0)
+        assert len(answers) == 6
+    assert not await made.is_marked_deleted()
+
+
 async def test_a_container_that_a_job_works_on_is_never_marked_deleted(rt: Runtime, session: Session) -> None:
     made = await Made(rt, session, await acting.client(rt, session)).make(finished=False)
     await made.delete()
     identities = Identities(made.client, rt.db, session.endpoint_id)
     await identities.known(await made.client.cluster.resources())
     async with rt.db.transaction() as tx:
-        assert not await tx.containers.mark_lost(made.container_id)
+        assert not await tx.containers.mark_lost(made.container_id, now())
     assert not await made.is_marked_deleted()
 
 
@@ -202,13 +232,26 @@ async def test_a_job_is_not_shown_to_who_sees_another_guest_of_its_vmid(
     assert await service.list_jobs(rt, other) == []
 
 
+async def test_the_log_of_an_ended_job_is_read_without_a_request_to_pve(
+    rt: Runtime, session: Session, made: Made, sandbox: SandboxNode
+) -> None:
+    before = len(sandbox.api.requests)
+    await job_log.tail(rt, session, made.job_id, limit=10)
+    await job_log.page(rt, session, made.job_id, after=0, limit=10)
+    await job_log.spans(rt, session, made.job_id)
+    await job_log.search(rt, session, made.job_id, "x")
+    await job_log.whole(rt, session, made.job_id)
+    assert [piece async for piece in LogStream(rt, session, made.job_id).stored(0)]
+    assert sandbox.api.requests[before:] == []
+
+
 async def test_the_job_of_a_deleted_container_is_shown_to_who_may_see_every_guest(
     rt: Runtime, made: Made, sign_in: SignIn, sandbox: SandboxNode
 ) -> None:
     await made.delete()
     await made.create("", "a-stranger")
     async with rt.db.transaction() as tx:
-        assert await tx.containers.mark_lost(made.container_id)
+        assert await tx.containers.mark_lost(made.container_id, now())
     viewer = await sign_in(rt, "viewer@pve")
     assert [job.id for job in await service.list_jobs(rt, viewer)] == [made.job_id]
     sandbox.api.directory.acl[:] = [

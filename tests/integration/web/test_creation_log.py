@@ -166,7 +166,7 @@ async def test_a_log_that_cannot_be_read_to_its_end_says_so_in_its_last_object(
     async def away(*_: object) -> None:
         raise UnreachableError
 
-    monkeypatch.setattr(service, "get_job", away)
+    monkeypatch.setattr(service, "require_visible", away)
     line, end = [json.loads(piece) async for piece in LogStream(rt, session, job.row.id).stored(0)]
     assert (line["text"], end) == ("a", {"type": "end", "state": "running", "message": ""})
 

@@ -19,5 +19,11 @@ def test_what_stands_at_the_guest_itself_counts_alone_and_whatever_its_propagate
     assert Grants({"/vms/105": {"VM.Console": 0}}).at_guest(105) == {"VM.Console"}
 
 
+def test_the_pools_where_a_privilege_is_held_are_named_in_order() -> None:
+    grants = Grants({"/pool/b": {"VM.Allocate": 0}, "/pool/a": {"VM.Allocate": 1}, "/pool/c": {"VM.Audit": 1}})
+    assert grants.below("/pool", "VM.Allocate") == ["a", "b"]
+    assert Grants({"/pool": {"VM.Allocate": 1}, "/pools/a": {"VM.Allocate": 1}}).below("/pool", "VM.Allocate") == []
+
+
 def test_who_holds_nothing_at_guests_holds_nothing_at_one() -> None:
     assert Grants({"/": {"Sys.Audit": 1}}).at_guest(105) == frozenset()

@@ -146,8 +146,8 @@ async def _refuse_unwritten(ctx: RunContext) -> None:
     facts = ctx.checkpoint.facts
     facts[FULL] = facts.get(FULL) or await full_storage.find(ctx)
     if name := facts[FULL]:
-        said = f"PVE ended the task of CT {ctx.guest.vmid} with OK, but its disk may be incomplete"
-        raise full_storage.told(name, PhaseFailedError(Phase.CREATING.value, said, step="create"))
+        message = f"PVE ended the task of CT {ctx.guest.vmid} with OK, but its disk may be incomplete"
+        raise full_storage.caused_by(name, PhaseFailedError(Phase.CREATING.value, message, step="create"))
 
 
 async def _adopt(ctx: RunContext, error: ApiError | TaskFailedError) -> None:

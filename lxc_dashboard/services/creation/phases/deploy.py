@@ -123,25 +123,24 @@ async def place_entry(ctx: RunContext, door: Door, entry: FileEntry) -> Placemen
 
 def unwritable(phase: str, entry: FileEntry, error: CommandFailedError) -> PhaseFailedError:
     """Names the file, its target and, cut short, what the guest said of it."""
-    said, likely = _words(error)
+    output, likely = _words(error)
     return PhaseFailedError(
         phase,
-        f"{entry.name} cannot be written to {entry.target} in the guest: {said}",
+        f"{entry.name} cannot be written to {entry.target} in the guest: {output}",
         step=entry.name,
-        remedy=likely.remedy or "Mend the file's .path or owner, or what is in its way in the guest, then retry",
+        remedy=likely.remedy or "Correct the file's .path or owner, or clear what blocks it in the guest, then retry",
         of_disk=likely.of_disk,
     )
 
 
 def unprepared(phase: str, error: CommandFailedError) -> PhaseFailedError:
     """Names what the guest said, cut short, of the helpers and the marker."""
-    said, likely = _words(error)
+    output, likely = _words(error)
     return PhaseFailedError(
         phase,
-        f"The helpers cannot be put into the guest: {said}",
+        f"The helpers cannot be put into the guest: {output}",
         step="prepare",
-        remedy=likely.remedy
-        or f"Mend what is in the way of {GUEST_FOLDER} and {STATE_FOLDER} in the guest, then retry",
+        remedy=likely.remedy or f"Clear what blocks {GUEST_FOLDER} and {STATE_FOLDER} in the guest, then retry",
         of_disk=likely.of_disk,
     )
 
@@ -152,5 +151,5 @@ def _words(error: CommandFailedError) -> tuple[str, Cause]:
         plain(shown(line, SAID_CHARS)).strip() for line in error.output_tail[:READ_CHARS].splitlines()[:SAID_LINES]
     ]
     likely = likely_cause(lines) or Cause("")
-    said = "; ".join(line for line in lines if line) or f"it ended with status {error.exit_status}"
-    return said, likely
+    output = "; ".join(line for line in lines if line) or f"it ended with status {error.exit_status}"
+    return output, likely

@@ -52,10 +52,10 @@ async def run(ctx: RunContext) -> None:
 
 async def _look_for_address(ctx: RunContext) -> None:
     """Once more: it may have come while the scripts ran."""
-    told = await asking.interfaces_of(ctx)
-    if told is None:
+    interfaces = await asking.interfaces_of(ctx)
+    if interfaces is None:
         return
-    address, _ = start.best_address(ctx.spec, told)
+    address, _ = start.best_address(ctx.spec, interfaces)
     if address:
         await start.keep_address(ctx, address)
     else:

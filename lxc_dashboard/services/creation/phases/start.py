@@ -149,7 +149,7 @@ async def _wait_for_lock(ctx: RunContext, tries: int, until: float) -> None:
 
 
 def _not_started(why: str) -> PhaseFailedError:
-    remedy = "The log shows what PVE did. Mend it, then retry"
+    remedy = "The log shows what PVE did. Fix the cause, then retry"
     return PhaseFailedError(Phase.STARTING.value, why, step="start", remedy=remedy, of_disk=True)
 
 
@@ -191,7 +191,7 @@ async def _find_address(ctx: RunContext) -> None:
     if address == "" and needed:
         tell_no_address(ctx, f" after {wait_s:.0f} s")
     elif address == "":
-        ctx.tell_once(f"{ADDRESS}:later", "It has no address yet. The template needs no network: going on")
+        ctx.tell_once(f"{ADDRESS}:later", "It has no address yet. The job needs none: going on")
     await keep_address(ctx, address or "")
 
 
@@ -211,9 +211,10 @@ def _address_wait_s(ctx: RunContext) -> float:
 
 
 def _needs_address(ctx: RunContext) -> bool:
-    """Not where nothing that the job does needs the network: it enters by ``pct``, and the template says so of its scripts."""
+    """Whether the job enters the guest by SSH, installs packages, or runs scripts whose template needs the network."""
     content = ctx.revision.content if ctx.revision else None
-    return ctx.by_ssh or content is None or content.config.network or bool(batches(ctx.spec, content))
+    by_scripts = content is not None and content.config.network
+    return ctx.spec.enters_guest and (ctx.by_ssh or by_scripts or bool(batches(ctx.spec, content)))
 
 
 async def _wait_for_address(ctx: RunContext, wait_s: float) -> str | None:
@@ -222,10 +223,10 @@ async def _wait_for_address(ctx: RunContext, wait_s: float) -> str | None:
     begun = loop.time()
     tries = 0
     while True:
-        told = await asking.interfaces_of(ctx)
-        if told is None:
+        interfaces = await asking.interfaces_of(ctx)
+        if interfaces is None:
             return None
-        address, is_final = best_address(ctx.spec, told)
+        address, is_final = best_address(ctx.spec, interfaces)
         waited = loop.time() - begun
         if is_final or waited >= wait_s:
             return address

@@ -151,7 +151,8 @@ async def test_what_it_has_when_the_time_is_up_is_its_address(
 ) -> None:
     monkeypatch.setattr(start, "ADDRESS_WAIT_S", 0.0)
     job = run(ended("vzstart"), running=True)
-    job.spec, job.by_ssh, job.guest.container_id, job.revision = SPEC, False, None, None
+    job.spec = replace(SPEC, packages_extra=(ExtraPackage(PackageManager.APT, "curl"),))
+    job.by_ssh, job.guest.container_id, job.revision = False, None, None
     job.client.lxc.interfaces = always(interfaces)
     job.rt = SimpleNamespace(db=database(containers=SimpleNamespace(set_address=always(None))))
     await start._find_address(job)
@@ -173,6 +174,6 @@ def test_an_address_is_waited_for_where_something_needs_it(
     needs_network: bool, by_ssh: bool, extra: tuple[ExtraPackage, ...], waits: bool
 ) -> None:
     content = TemplateContent("web", TemplateConfig(app="web", network=needs_network))
-    spec = replace(SPEC, packages_extra=extra)
+    spec = replace(SPEC, packages_extra=extra, revision_id=uuid4())
     job: Any = SimpleNamespace(spec=spec, by_ssh=by_ssh, revision=SimpleNamespace(content=content))
     assert start._needs_address(job) is waits
