@@ -101,7 +101,8 @@ class _Manifest:
 
     def absent(self, refused: set[str]) -> Iterator[Refusal]:
         """One for each template that the manifest names and no folder holds. ``refused`` are names already reported."""
-        names = [name for name in self.templates if name not in self.visited | refused]
+        reported = self.visited | refused
+        names = [name for name in self.templates if name not in reported]
         for name in names[:MAX_ABSENT_SHOWN]:
             yield Refusal(self.path, 0, f"names {plain_text(name[:100])}, which is not there")
         if len(names) > MAX_ABSENT_SHOWN:
