@@ -277,8 +277,15 @@ class Publisher:
             return {vmid: known_of(guest) for vmid, guest in (await identities.known(resources)).items()}
 
         nodes = list(self._replica.meta.get("nodes", []))
-        self._poller = Poller(client, known, self.publish, dict(self._replica.rows), nodes, identities.doubt)
+        self._poller = Poller(client, known, self._publish_shared, dict(self._replica.rows), nodes, identities.doubt)
         return self._poller
+
+    async def _publish_shared(self, changed: dict[int, Row], gone: list[int], meta: dict[str, Any] | None) -> None:
+        """Publish, then have the poller go on with the replica's rows: one process needs no two copies of them."""
+        await self.publish(changed, gone, meta)
+        await catch_up(self._bus, self._replica)
+        if self._replica.v == self._v:
+            self._poller.rows = dict(self._replica.rows)
 
     async def publish(self, changed: dict[int, Row], gone: list[int], meta: dict[str, Any] | None) -> None:
         """Publish a change as patches of at most ``ROWS_A_PATCH`` rows; the last one has ``gone`` and ``meta``."""

@@ -238,3 +238,24 @@ async def test_a_change_of_many_rows_comes_in_patches_of_a_bounded_size_and_is_s
     assert [len(changed_rows(patch)) for patch, _ in patches] == [ROWS_A_PATCH, ROWS_A_PATCH, 1]
     assert [(patch["meta"], whole) for patch, whole in patches] == [({}, False), ({}, False), ({"at": 1.0}, True)]
     assert replica.rows == rows
+
+
+async def test_the_poller_and_the_list_of_its_process_share_their_rows(rt: Runtime, sign_in: SignIn) -> None:
+    session = await sign_in(rt, "root@pam")
+    replica, told = Replica(feed_key(session.endpoint_id, session.userid), session.endpoint_id), asyncio.Event()
+
+    async def on_patch(_key: str, _patch: Patch) -> None:
+        told.set()
+
+    poller = Publisher(rt.bus, replica).poller(await acting.client(rt, session), rt.db)
+    tasks = [asyncio.create_task(follow(rt.bus, replica, on_patch)), asyncio.create_task(poller.run())]
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while not replica.rows or any(poller.rows.get(vmid) is not row for vmid, row in replica.rows.items()):
+                await told.wait()
+                await asyncio.sleep(0)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    assert len(poller.rows) == 12
