@@ -8,13 +8,15 @@ import socket
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
-import paramiko
 import structlog
 
 from lxc_dashboard.errors import GuestError, GuestUnreachableError, HostKeyError, KeyRefusedError
 from lxc_dashboard.guest.keys import check_host_key, pinned_algorithms, private_key_of
+
+if TYPE_CHECKING:
+    import paramiko
 
 log = structlog.get_logger(__name__)
 
@@ -25,6 +27,13 @@ SEND_TIMEOUT_S: Final = 60.0
 STATUS_WAIT_S: Final = 0.5
 SESSIONS_PER_CONNECTION: Final = 10  # OpenSSH's MaxSessions
 T = TypeVar("T")
+
+
+def lost_errors() -> tuple[type[Exception], ...]:
+    """What paramiko raises when a connection is lost or refused. Web processes seldom need paramiko: it costs 8 MiB."""
+    from paramiko import SSHException
+
+    return SSHException, OSError, EOFError
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +181,7 @@ class SshChannel:
     async def _call(self, work: Callable[[], T]) -> T:
         try:
             return await self._threads.call(work)
-        except (paramiko.SSHException, OSError, EOFError) as error:
+        except lost_errors() as error:
             raise GuestUnreachableError("The SSH connection was lost", detail=f"{self._name}: {error}") from error
 
 
@@ -203,7 +212,7 @@ class SshConnection:
                 lambda: self._transport.open_session(timeout=CONNECT_TIMEOUT_S),
                 undo=lambda opened: opened.close(),
             )
-        except (paramiko.SSHException, OSError, EOFError) as error:
+        except lost_errors() as error:
             if not self.alive:
                 raise GuestUnreachableError(detail=f"{self._address.name}: {error}") from error
             # Refused: the server's limit is lower than OpenSSH's default. Remember it for this connection.
@@ -238,6 +247,8 @@ async def offered_host_key(host: str, port: int, threads: Threads) -> str:
 
 def open_transport(address: SshAddress) -> paramiko.Transport:
     """Signed in. Blocks. Raises as ``connect``."""
+    import paramiko
+
     key = private_key_of(address.private_key)
     transport = _handshake(address.host, address.port, pinned_algorithms(address.host_key))
     try:
@@ -252,7 +263,7 @@ def open_transport(address: SshAddress) -> paramiko.Transport:
         raise KeyRefusedError(
             f"{address.name} refuses the SSH key of the dashboard. Add it to authorized_keys", detail=str(error)
         ) from error
-    except (paramiko.SSHException, OSError, EOFError) as error:
+    except lost_errors() as error:
         transport.close()
         raise GuestUnreachableError(detail=f"{address.name}: {error}") from error
     except HostKeyError:
@@ -263,6 +274,8 @@ def open_transport(address: SshAddress) -> paramiko.Transport:
 
 
 def _handshake(host: str, port: int, algorithms: tuple[str, ...]) -> paramiko.Transport:
+    import paramiko
+
     where = f"{host}:{port}"
     try:
         sock = socket.create_connection((host, port), CONNECT_TIMEOUT_S)
@@ -292,7 +305,9 @@ def _greet(transport: paramiko.Transport, algorithms: tuple[str, ...]) -> None:
 def _told(error: Exception, where: str, algorithms: tuple[str, ...]) -> GuestError:
     if isinstance(error, ValueError):  # paramiko knows no such key type
         return HostKeyError(f"The pinned SSH host key of {where} is of no known kind", detail=" ".join(algorithms))
-    if isinstance(error, paramiko.ssh_exception.IncompatiblePeer) and algorithms:
+    from paramiko.ssh_exception import IncompatiblePeer
+
+    if isinstance(error, IncompatiblePeer) and algorithms:
         return HostKeyError(f"SSH on {where} does not show a host key of the pinned kind", detail=str(error))
     return GuestUnreachableError(f"SSH on {where} does not answer as SSH", detail=str(error))
 

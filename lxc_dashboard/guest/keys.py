@@ -8,9 +8,8 @@ import hashlib
 import hmac
 import io
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import paramiko
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -19,6 +18,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from lxc_dashboard.errors import GuestError, HostKeyError
+
+if TYPE_CHECKING:
+    import paramiko
 
 _UNREADABLE: Final = (
     "The SSH key of the endpoint cannot be read: an Ed25519, ECDSA or RSA key without passphrase is needed"
@@ -44,6 +46,8 @@ class KeyPair:
 
 def private_key_of(text: str) -> paramiko.PKey:
     """A private key in OpenSSH or PEM form, without a passphrase. Raises ``GuestError``."""
+    import paramiko
+
     data = text.strip().encode() + b"\n"
     load = serialization.load_ssh_private_key if b"OPENSSH PRIVATE KEY" in data else serialization.load_pem_private_key
     try:

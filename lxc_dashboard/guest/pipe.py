@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import Final
 
-import paramiko
-
 from lxc_dashboard.errors import GuestUnreachableError
-from lxc_dashboard.guest.connection import SshAddress, open_transport
+from lxc_dashboard.guest.connection import SshAddress, lost_errors, open_transport
 
 ANSWER_TIMEOUT_S: Final = 30.0
 
@@ -26,7 +24,7 @@ class SshPipe:
             self._channel.settimeout(ANSWER_TIMEOUT_S)
             self._channel.exec_command(command)
             self._output = self._channel.makefile("rb")
-        except (paramiko.SSHException, OSError, EOFError) as error:
+        except lost_errors() as error:
             self._transport.close()
             raise GuestUnreachableError(f"{address.name} runs no command", detail=str(error)) from error
         self.stderr = self._channel.makefile_stderr("rb")

@@ -43,6 +43,8 @@ FIRST_ANSWER_WITHIN_S = 5.0
 ANSWER_WITHIN_S = 4.0
 PATCHES_KEPT = 300
 PATCHES_KEPT_S = 120
+# The web server keeps a buffer of the largest frame for each socket.
+ROWS_A_PATCH = 1_000
 SNAPSHOT_KEPT_S = 600
 # The stream keeps the patches of a much longer time.
 SNAPSHOT_EVERY_S = 30.0
@@ -275,17 +277,33 @@ class Publisher:
             return {vmid: known_of(guest) for vmid, guest in (await identities.known(resources)).items()}
 
         nodes = list(self._replica.meta.get("nodes", []))
-        self._poller = Poller(client, known, self.publish, dict(self._replica.rows), nodes, identities.doubt)
+        self._poller = Poller(client, known, self._publish_shared, dict(self._replica.rows), nodes, identities.doubt)
         return self._poller
 
+    async def _publish_shared(self, changed: dict[int, Row], gone: list[int], meta: dict[str, Any] | None) -> None:
+        """Publish, then have the poller go on with the replica's rows: one process needs no two copies of them."""
+        await self.publish(changed, gone, meta)
+        await catch_up(self._bus, self._replica)
+        if self._replica.v == self._v:
+            self._poller.rows = dict(self._replica.rows)
+
     async def publish(self, changed: dict[int, Row], gone: list[int], meta: dict[str, Any] | None) -> None:
-        self._v += 1
-        patch = patch_of(self._v, self._prev, changed, gone, meta or {})
-        self._prev = self._v
-        entry_id = await self._bus.publish(
-            self._replica.key, [msgspec.json.encode(patch)], maxlen=PATCHES_KEPT, ttl_s=PATCHES_KEPT_S
-        )
+        """Publish a change as patches of at most ``ROWS_A_PATCH`` rows; the last one has ``gone`` and ``meta``."""
+        rows = list(changed.items())
+        while len(rows) > ROWS_A_PATCH:
+            await self._send(dict(rows[:ROWS_A_PATCH]), [], {})
+            del rows[:ROWS_A_PATCH]
+        entry_id = await self._send(dict(rows), gone, meta or {})
         if meta is not None and "version" in meta and time.monotonic() >= self._next_snapshot:
             self._next_snapshot = time.monotonic() + SNAPSHOT_EVERY_S
             whole = {"v": self._v, "rows": self._poller.rows, "meta": meta, "after": entry_id}
             await self._bus.set(f"{self._replica.key}:snapshot", msgspec.json.encode(whole), ttl_s=SNAPSHOT_KEPT_S)
+
+    async def _send(self, changed: Rows, gone: list[int], meta: dict[str, Any]) -> str:
+        """The patch's id in the stream."""
+        self._v += 1
+        patch = patch_of(self._v, self._prev, changed, gone, meta)
+        self._prev = self._v
+        return await self._bus.publish(
+            self._replica.key, [msgspec.json.encode(patch)], maxlen=PATCHES_KEPT, ttl_s=PATCHES_KEPT_S
+        )

@@ -28,8 +28,8 @@ BLOCK_MS = 1000
 RETRY_S = 1.0
 CAUGHT_UP_WITHIN_S = 2.0
 BEGIN_AGAIN_AFTER_S = 0.2
-# A page reads the snapshot, then enters the room: these cover the time between, some 20 s.
-PATCHES_REPEATED = 8
+# A page reads the snapshot, then enters the room: these cover the time between, 20 s with 5,000 containers.
+PATCHES_REPEATED = 40
 
 # The header and the trailer of gzip.
 GZIP_WBITS = 31
@@ -121,7 +121,8 @@ async def _apply(replica: Replica, patch: Patch, on_patch: OnPatch) -> bool:
         log.info("patches are missing", feed=replica.key, at=replica.v, next_after=patch["prev"])
         return False
     replica.merge(patch)
-    replica.ready.set()
+    if patch.get("meta"):  # the last patch of a change has it: the list is whole
+        replica.ready.set()
     await on_patch(replica.key, patch)
     return True
 

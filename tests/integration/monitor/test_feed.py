@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+from uuid import uuid4
 
 import pytest
 
+from lxc_dashboard.bus import BEGINNING
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.monitor.feed import feed_key
+from lxc_dashboard.services.monitor.feed import ROWS_A_PATCH, Publisher, feed_key
+from lxc_dashboard.services.monitor.patch import Patch, changed_rows
+from lxc_dashboard.services.monitor.replica import Replica, follow
 from tests.integration.monitor.conftest import SignIn
 from tests.integration.monitor.viewers import PATIENCE_S, Seen, hub_of, looking
 
@@ -209,3 +213,49 @@ async def test_the_lock_of_a_guest_is_in_its_row(rt: Runtime, sign_in: SignIn, s
     async with hub_of(rt, seen) as hub:
         await looking(hub, await sign_in(rt, "root@pam"), seen)
     assert {vmid: row["lock"] for vmid, row in seen.rows.items() if row["lock"]} == {"102": "backup"}
+
+
+async def test_a_change_of_many_rows_comes_in_patches_of_a_bounded_size_and_is_shown_when_it_is_whole(
+    rt: Runtime,
+) -> None:
+    endpoint_id = uuid4()
+    publisher, replica = (Replica(feed_key(endpoint_id, "root@pam"), endpoint_id) for _ in range(2))
+    patches: list[tuple[Patch, bool]] = []
+
+    async def on_patch(_key: str, patch: Patch) -> None:
+        patches.append((patch, replica.ready.is_set()))
+
+    replica.last_id = BEGINNING
+    following = asyncio.create_task(follow(rt.bus, replica, on_patch))
+    try:
+        rows = {vmid: {"vmid": vmid, "status": "running"} for vmid in range(2 * ROWS_A_PATCH + 1)}
+        await Publisher(rt.bus, publisher).publish(rows, [], {"at": 1.0})
+        async with asyncio.timeout(PATIENCE_S):
+            await replica.ready.wait()
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+    assert [len(changed_rows(patch)) for patch, _ in patches] == [ROWS_A_PATCH, ROWS_A_PATCH, 1]
+    assert [(patch["meta"], whole) for patch, whole in patches] == [({}, False), ({}, False), ({"at": 1.0}, True)]
+    assert replica.rows == rows
+
+
+async def test_the_poller_and_the_list_of_its_process_share_their_rows(rt: Runtime, sign_in: SignIn) -> None:
+    session = await sign_in(rt, "root@pam")
+    replica, told = Replica(feed_key(session.endpoint_id, session.userid), session.endpoint_id), asyncio.Event()
+
+    async def on_patch(_key: str, _patch: Patch) -> None:
+        told.set()
+
+    poller = Publisher(rt.bus, replica).poller(await acting.client(rt, session), rt.db)
+    tasks = [asyncio.create_task(follow(rt.bus, replica, on_patch)), asyncio.create_task(poller.run())]
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while not replica.rows or any(poller.rows.get(vmid) is not row for vmid, row in replica.rows.items()):
+                await told.wait()
+                await asyncio.sleep(0)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    assert len(poller.rows) == 12
