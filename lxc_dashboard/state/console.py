@@ -16,7 +16,7 @@ from lxc_dashboard.services.jobs.request import request
 from lxc_dashboard.services.jobs.run import Guest
 from lxc_dashboard.state.base import PageState, requires, runtime, session
 from lxc_dashboard.state.ids import id_in
-from lxc_dashboard.state.outcome import outcome
+from lxc_dashboard.state.outcome import notices
 
 VMID_DIGITS = 9
 
@@ -48,7 +48,8 @@ class ConsoleState(PageState, rx.State):
             self.starting = True
             guest = Guest(self.vmid, self.node, name=self.name)
         try:
-            yield await outcome(rt, await request(rt, current, Power.START.act, guest))
+            async for notice in notices(rt, await request(rt, current, Power.START.act, guest)):
+                yield notice
         finally:
             async with self:
                 self.starting = False

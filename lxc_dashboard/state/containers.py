@@ -12,7 +12,7 @@ from lxc_dashboard.services.containers import power
 from lxc_dashboard.services.containers.power import Power
 from lxc_dashboard.services.jobs.request import request
 from lxc_dashboard.state.base import requires, runtime, session
-from lxc_dashboard.state.outcome import outcome
+from lxc_dashboard.state.outcome import notices
 
 
 class ContainersState(rx.State):
@@ -30,4 +30,5 @@ class ContainersState(rx.State):
         rt, who = runtime(), session()
         guest = await power.find(rt, who, int(vmid))
         job_id = await request(rt, who, Power(action).act, guest)
-        yield await outcome(rt, job_id)
+        async for notice in notices(rt, job_id):
+            yield notice

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
+from lxc_dashboard import text
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.services.jobs import follow
 from lxc_dashboard.state.notices import regretted, said, warned
@@ -12,10 +15,28 @@ from lxc_dashboard.state.notices import regretted, said, warned
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
 
+BEGINS_WITHIN_S: Final = 10.0
 
-async def outcome(rt: Runtime, job_id: UUID) -> Any:
-    """A notice, once the job has ended. Only listens: a page that closes, or a web process that ends, stops nothing."""
-    job = await follow.ended(rt, job_id)
+
+async def notices(rt: Runtime, job_id: UUID) -> AsyncIterator[Any]:
+    """One at the end of the job, and one before where no worker takes it.
+
+    Only listens: a page that closes, or a web process that ends, stops nothing.
+    """
+    ending = asyncio.create_task(follow.ended(rt, job_id))
+    try:
+        await asyncio.wait([ending], timeout=BEGINS_WITHIN_S)
+        if not ending.done() and await _is_queued(rt, job_id):
+            yield warned(text.NO_WORKER)
+        job = await ending
+    finally:
+        ending.cancel()
     if job.state == JobState.DONE:
-        return said(job.result["message"])
-    return (regretted if job.state == JobState.FAILED else warned)(job.error["message"])
+        yield said(job.result["message"])
+    else:
+        yield (regretted if job.state == JobState.FAILED else warned)(job.error["message"])
+
+
+async def _is_queued(rt: Runtime, job_id: UUID) -> bool:
+    async with rt.db.transaction() as tx:
+        return (await tx.jobs.get(job_id)).state == JobState.QUEUED

@@ -7,6 +7,7 @@ from typing import Final
 from lxc_dashboard.text.common import COPIED, COPY, LOADING, NOT_COPIED
 
 JOB: Final = "Job"
+NO_WORKER: Final = "No worker has begun this yet. Start one: lxc-dashboard worker"
 JOB_STATE: Final = "State"
 JOB_NAME: Final = "Name"
 CT: Final = "CT"

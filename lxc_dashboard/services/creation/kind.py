@@ -38,6 +38,7 @@ STEPS: Final = (
 class Creation(Kind[RunContext]):
     name = CREATE_KIND
     action = "creation"
+    patience_s = 180.0
     steps = STEPS
 
     async def open(self, rt: Runtime, job: Job, recorder: Recorder) -> RunContext:

@@ -63,6 +63,8 @@ Work = Callable[[ActRun, P], Awaitable[str]]
 class Act(Kind[ActRun]):
     """``needs``: the privileges that PVE asks for at ``/vms/{vmid}``."""
 
+    patience_s = 15.0
+
     def __init__(
         self, name: str, title: str, needs: tuple[str, ...], params: type[msgspec.Struct], work: Work[Any]
     ) -> None:

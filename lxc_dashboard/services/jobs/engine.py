@@ -30,7 +30,6 @@ log = structlog.get_logger(__name__)
 KEEP_TICKET_EVERY_S: Final = 60.0
 # A step that begins so soon after the last one need not ask PVE again where the guest is.
 JUST_S: Final = 1.0
-PATIENCE_S: Final = 180.0
 BACKOFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 GIVE_BACK_WITHIN_S: Final = 3.0
 LOOK_WITHIN_S: Final = 5.0
@@ -157,7 +156,7 @@ class Execution:
                 run.guest.lost()
                 await self._kind.examine(run, error)
                 if tries == 0 or run.checkpoint.to_json() != reached:
-                    tries, until, reached = 0, loop.time() + PATIENCE_S, run.checkpoint.to_json()
+                    tries, until, reached = 0, loop.time() + self._kind.patience_s, run.checkpoint.to_json()
                     run.tell(f"{error.user_message}: trying again", EventType.WARNING)
                 if loop.time() >= until:
                     raise

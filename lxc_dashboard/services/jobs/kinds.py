@@ -71,10 +71,14 @@ class BeginAgainError(Exception):
 
 
 class Kind(ABC, Generic[R]):
-    """One kind of job. ``name`` stands in the row; ``action`` begins the names of its audit entries."""
+    """One kind of job. ``name`` stands in the row; ``action`` begins the names of its audit entries.
+
+    ``patience_s``: how long a step that gets nowhere is tried again.
+    """
 
     name: str
     action: str
+    patience_s: float
     steps: tuple[Step[R], ...]
 
     @abstractmethod

@@ -9,7 +9,7 @@ import pytest
 
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.sandbox import cluster
-from lxc_dashboard.services.jobs import engine
+from lxc_dashboard.services.creation.kind import CREATION
 from tests.integration.creation.cancelled import cancel
 from tests.integration.creation.conftest import Lab
 from tests.integration.creation.other_pve import Answer, Change, OtherPve
@@ -90,7 +90,7 @@ async def test_a_node_that_stays_offline_fails_the_job_with_that_cause(
 ) -> None:
     job_id = await lab.request(None)
     other.changes.append(with_node("offline"))
-    monkeypatch.setattr(engine, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(CREATION, "patience_s", 0.5)
     job = await lab.finish(job_id, state=JobState.FAILED)
     assert job.error
     assert job.error.message == "Node pve1 is offline"

@@ -6,7 +6,7 @@ import pytest
 
 from lxc_dashboard.db.models import EventType, JobState
 from lxc_dashboard.services.creation import service
-from lxc_dashboard.services.jobs import engine
+from lxc_dashboard.services.creation.kind import CREATION
 from tests.integration.creation.conftest import Lab
 from tests.integration.creation.other_pve import Answer, Change, OtherPve
 
@@ -57,7 +57,7 @@ def held_until_ended(lab: Lab) -> Change:
 async def test_a_retry_finds_what_was_made_while_pve_was_away(
     lab: Lab, other: OtherPve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(CREATION, "patience_s", 0.0)
     is_away = False
 
     def away(answer: Answer) -> None:

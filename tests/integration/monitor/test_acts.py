@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from lxc_dashboard import text
 from lxc_dashboard.db.models import Job, JobState
 from lxc_dashboard.errors import BusyGuestError, PrivilegeError
 from lxc_dashboard.runtime import Runtime
@@ -18,6 +19,7 @@ from lxc_dashboard.services.containers.power import Power
 from lxc_dashboard.services.jobs import engine
 from lxc_dashboard.services.jobs.request import request
 from lxc_dashboard.services.jobs.run import Guest
+from lxc_dashboard.state import outcome
 from tests.integration.monitor.conftest import SignIn
 from tests.integration.monitor.viewers import Seen, hub_of, looking
 
@@ -117,3 +119,52 @@ async def test_a_worker_that_dies_leaves_the_task_to_pve_and_the_next_one_adopts
     job = await ended(rt, job_id)
     assert (job.state, running.status) == (JobState.DONE, "stopped")
     assert len(task_of(sandbox, running.vmid, "vzshutdown")) == len(known) + 1
+
+
+async def test_a_node_that_does_not_answer_fails_the_act_after_some_seconds(
+    rt: Runtime, sign_in: SignIn, sandbox: SandboxNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Power.START.act, "patience_s", 0.5)
+    session = await sign_in(rt, "root@pam")
+    client = await acting.client(rt, session)
+    stopped = next(guest for guest in await client.cluster.resources("vm") if guest.status == "stopped")
+    sandbox.pvedaemon_down(stopped.node)
+    job = await act(rt, session, Guest(stopped.vmid, stopped.node, name="away"), Power.START)
+    assert job.state == JobState.FAILED
+    assert "does not answer" in job.error["message"]
+
+
+async def test_a_cancelled_act_stops_its_task(
+    rt: Runtime, sign_in: SignIn, sandbox: SandboxNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = await sign_in(rt, "root@pam")
+    running = next(guest for guest in sandbox.api.cts if guest.status == "running")
+    sandbox.hang_task("vzshutdown")
+    job_id = await request(rt, session, Power.SHUTDOWN.act, await power.find(rt, session, running.vmid))
+    worker = asyncio.create_task(engine.run(rt, job_id))
+    async with asyncio.timeout(STOPPED_WITHIN_S):
+        while not task_of(sandbox, running.vmid, "vzshutdown"):
+            await asyncio.sleep(0.02)
+    async with rt.db.transaction() as tx:
+        await tx.jobs.request_cancel(job_id, "root@pam")
+    await worker
+    async with rt.db.transaction() as tx:
+        job = await tx.jobs.get(job_id)
+    assert (job.state, job.error["message"]) == (
+        JobState.CANCELLED, "Cancelled by root@pam: its task in PVE was stopped",
+    )  # fmt: skip
+    assert running.status == "running"
+
+
+async def test_a_page_says_where_no_worker_takes_the_act_and_then_how_it_ended(
+    rt: Runtime, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outcome, "BEGINS_WITHIN_S", 0.2)
+    session = await sign_in(rt, "root@pam")
+    client = await acting.client(rt, session)
+    stopped = next(guest for guest in await client.cluster.resources("vm") if guest.status == "stopped")
+    job_id = await request(rt, session, Power.START.act, Guest(stopped.vmid, stopped.node, name="late"))
+    shown = outcome.notices(rt, job_id)
+    assert text.NO_WORKER in str(await anext(shown))
+    await engine.run(rt, job_id)
+    assert f"Started CT {stopped.vmid} late" in str(await anext(shown))

@@ -93,7 +93,7 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_phase_that_is_not_answered_in_all_that_time_ends_with_what_was_said(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(engine, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(CREATION, "patience_s", 0.0)
     job, phase = context(), Saying(SILENT)
     with pytest.raises(UnreachableError):
         await held()._patiently(job, step_of(phase))
