@@ -20,7 +20,7 @@ from pathlib import Path
 
 from playwright.async_api import Page, expect
 
-from bench.parts import fleet
+from bench.parts import fleet, painted
 from bench.parts.browser import USER, chromium, sign_in
 from bench.parts.usage import load
 from lxc_dashboard import routes
@@ -37,25 +37,6 @@ WITHOUT_TASK_IN_S = 24.0
 SEEN_WITHIN_S = 30.0
 MUST = {"without_task": 12.0, "by_others": 2.5, "by_us": 0.5}
 TALL = {"width": 1440, "height": 4000}
-# When each row was first painted with each state, in epoch seconds.
-WATCH = """() => {
-  window.painted = {};
-  const note = () => {
-    const rows = [...document.querySelectorAll(".guest-row")].map((row) => `${row.dataset.vmid} ${row.dataset.status}`);
-    const fresh = rows.filter((key) => !window.painted[key]);
-    if (!fresh.length) return;
-    for (const key of fresh) window.painted[key] = -1;
-    requestAnimationFrame(() => {
-      const channel = new MessageChannel();
-      channel.port1.onmessage = () => {
-        for (const key of fresh) window.painted[key] = (performance.timeOrigin + performance.now()) / 1000;
-      };
-      channel.port2.postMessage(null);
-    });
-  };
-  note();
-  new MutationObserver(note).observe(document.querySelector(".guest-rows"), { childList: true, subtree: true, attributes: true });
-}"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +53,7 @@ class Bench:
 
     async def delay(self, guest: Guest, status: str, changed_at: float) -> float:
         """Seconds until the page has painted it."""
-        key = f"{guest.vmid} {status}"
-        handle = await self.page.wait_for_function(
-            "(key) => window.painted[key] > 0 && window.painted[key]", arg=key, timeout=SEEN_WITHIN_S * 1000
-        )
-        return float(await handle.json_value()) - changed_at
+        return await painted.painted(self.page, guest.vmid, status, SEEN_WITHIN_S) - changed_at
 
     async def without_task(self, guest: Guest, after_s: float) -> float:
         await asyncio.sleep(after_s)
@@ -91,7 +68,7 @@ class Bench:
         return await self._acted(guest, row.get_by_role("button", name="Start").click)
 
     async def _acted(self, guest: Guest, act: Callable[[], Awaitable[object]]) -> float:
-        await self.page.evaluate("(key) => { delete window.painted[key]; }", f"{guest.vmid} running")
+        await painted.forget(self.page, guest.vmid, "running")
         changed = asyncio.create_task(self.fleet.changed(guest.vmid, "running"))
         await act()
         return await self.delay(guest, "running", await changed)
@@ -101,7 +78,7 @@ def main() -> int:
     options = ("--containers", str(CONTAINERS), "--time-scale", "1", "--stats-interval", "10")
     with (
         tempfile.TemporaryDirectory(prefix="bench-change-") as folder,
-        running_stack(Path(folder), *options, worker=False, sandbox=fleet.MODULE) as stack,
+        running_stack(Path(folder), *options, sandbox=fleet.MODULE) as stack,
     ):
         delays, requests_min = asyncio.run(measure(stack, Path(folder)))
     return 0 if report(delays, requests_min) else 1
@@ -113,7 +90,7 @@ async def measure(stack: Stack, folder: Path) -> tuple[dict[str, list[float]], f
         context, page = await sign_in(browser, stack, viewport=TALL)
         await page.goto(routes.CONTAINERS)
         await expect(page.locator(".guest-row")).to_have_count(CONTAINERS)
-        await page.evaluate(WATCH)
+        await painted.watch(page)
         bench = Bench(page, await others_client(rt, stack), fleet.Fleet(folder / "sandbox"))
         running, stopped = await guests(bench)
         begun, before = asyncio.get_running_loop().time(), await bench.fleet.requests()

@@ -40,6 +40,10 @@ class Fleet:
         """Wait until a guest's status is ``status``. Returns when it became so, in epoch seconds."""
         return float(await self._ask("changed", vmid, status))
 
+    async def received(self, method: str, path: str) -> float:
+        """When the API received the last such request whose path ends so, in epoch seconds; 0 where there was none."""
+        return float(await self._ask("received", method, path))
+
     async def requests(self) -> int:
         """The number of requests that the API has answered."""
         return int(await self._ask("requests"))
@@ -51,9 +55,33 @@ class Fleet:
             return json.loads(await reader.readline())
 
 
-async def answer(node: SandboxNode, verb: str, vmid: int = 0, status: str = "") -> float:
+class Requests(list[tuple[str, str, Any]]):
+    """The API's list of requests, each with the time at which it came."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._at: list[float] = []
+
+    def append(self, request: tuple[str, str, Any]) -> None:
+        self._at.append(time.time())
+        super().append(request)
+
+    def received(self, method: str, path: str) -> float:
+        for at, (seen, whole, _) in zip(reversed(self._at), reversed(self), strict=False):
+            if seen == method and whole.endswith(path):
+                return at
+        return 0
+
+
+async def answer(node: SandboxNode, requests: Requests, verb: str, *about: Any) -> float:
     if verb == "requests":
-        return len(node.api.requests)
+        return len(requests)
+    if verb == "received":
+        return requests.received(*about)
+    return await act(node, verb, *about)
+
+
+async def act(node: SandboxNode, verb: str, vmid: int, status: str = "") -> float:
     if verb == "power_off":
         node.power_off(vmid)
         return time.time()
@@ -76,11 +104,12 @@ async def serve() -> None:
         stats_interval_s=options.stats_interval,
         auth_delay_s=0,
     )
-    node.api.max_requests = KEPT_REQUESTS
+    node.api.max_requests, node.api.requests = KEPT_REQUESTS, (requests := Requests())
 
     async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.closing(writer):
-            writer.write(json.dumps(await answer(node, *json.loads(await reader.readline()))).encode() + b"\n")
+            result = await answer(node, requests, *json.loads(await reader.readline()))
+            writer.write(json.dumps(result).encode() + b"\n")
             await writer.drain()
 
     async with node, await asyncio.start_unix_server(serve_one, options.data / SOCKET):

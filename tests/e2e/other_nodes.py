@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from playwright.sync_api import Page, expect
+from sqlalchemy import delete
+from sqlmodel import col
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.db.models import ProxmoxNode
+from lxc_dashboard.db.models import Job, ProxmoxNode
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.sandbox.seed import Seed
@@ -77,6 +79,7 @@ async def _forget(stack: Stack, name: str) -> None:
     async with Runtime.open(Settings.load(stack.environ)) as rt, rt.db.transaction() as tx:
         known = await tx.nodes.by_name(name)
         if known is not None:
+            await tx.session.execute(delete(Job).where(col(Job.endpoint_id) == known.id))
             await tx.nodes.delete(known.id)
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 import structlog
 
-from lxc_dashboard.db.models import EventType, JobState
+from lxc_dashboard.db.models import JobState
 from lxc_dashboard.errors import DashboardError, NotFoundError
+from lxc_dashboard.proxmox.schemas.tasks import is_success
 from lxc_dashboard.services.jobs import ticket
 from lxc_dashboard.services.jobs.kinds import End, Kind, Left, Step, register
 from lxc_dashboard.services.jobs.pve_tasks import PveStep, run_task, stop_task
@@ -30,8 +31,9 @@ P = TypeVar("P", bound=msgspec.Struct)
 TASK: Final = "task"
 RESULT: Final = "message"
 TASK_DEADLINE_S: Final = 12 * 3600.0
-MAY_GO_ON: Final = "Its task in PVE could not be stopped ({why}) and may go on"
-STOPPED: Final = "Cancelled by {by}: its task in PVE was stopped"
+STOPPED: Final = "its task in PVE was stopped"
+HAD_ENDED: Final = "its task in PVE had already ended"
+MAY_GO_ON: Final = "its task in PVE could not be stopped and may go on"
 
 
 class NoParams(msgspec.Struct, frozen=True):
@@ -100,18 +102,20 @@ class Act(Kind[ActRun]):
 
     async def stop(self, run: ActRun) -> Left:
         """Stop the act's task in PVE."""
-        if TASK in run.checkpoint.facts:
-            name, task_type, task_id, node = run.checkpoint.facts[TASK]
-            try:
-                await stop_task(run, PveStep(name, task_type, task_id, node, TASK_DEADLINE_S, _never))
-            except TimeoutError as error:
-                run.tell(MAY_GO_ON.format(why=error), EventType.WARNING)
-        return Left()
+        if TASK not in run.checkpoint.facts:
+            return Left()
+        name, task_type, task_id, node = run.checkpoint.facts[TASK]
+        try:
+            exitstatus = await stop_task(run, PveStep(name, task_type, task_id, node, TASK_DEADLINE_S, _never))
+        except TimeoutError:
+            return Left(note=MAY_GO_ON)
+        if not exitstatus:
+            return Left()
+        return Left(note=HAD_ENDED if is_success(exitstatus) else STOPPED)
 
     def stop_without_pve(self, recorder: Recorder, error: DashboardError) -> Left:
-        if TASK in recorder.checkpoint.facts:
-            recorder.tell(MAY_GO_ON.format(why=error.user_message), EventType.WARNING)
-        return Left()
+        may_run = TASK in recorder.checkpoint.facts
+        return Left(note=f"{MAY_GO_ON} ({error.user_message})" if may_run else "")
 
     async def explain(self, run: ActRun | None, recorder: Recorder, error: BaseException) -> tuple[BaseException, bool]:
         del run, recorder
@@ -122,8 +126,8 @@ class Act(Kind[ActRun]):
         return End(JobState.DONE, message, {"message": message})
 
     def cancelled(self, by: str, recorder: Recorder, left: Left) -> str:
-        del left
-        return (STOPPED if TASK in recorder.checkpoint.facts else "Cancelled by {by}").format(by=by)
+        del recorder
+        return f"Cancelled by {by}: {left.note}" if left.note else f"Cancelled by {by}"
 
     async def record(self, tx: Transaction, job: Job, end: End, run: ActRun | None, recorder: Recorder) -> None:
         del run, recorder

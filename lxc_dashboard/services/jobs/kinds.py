@@ -33,11 +33,12 @@ class Step(Generic[R]):
 @dataclass(frozen=True, slots=True)
 class Left:
     """What a cancelled job leaves. ``remains``: a guest in PVE, as far as is known. ``owes``: something goes on that can be
-    ended once PVE and the guest answer.
+    ended once PVE and the guest answer. ``note``: what became of its task in PVE, for its last event.
     """
 
     remains: bool = True
     owes: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

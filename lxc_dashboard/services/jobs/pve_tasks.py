@@ -139,18 +139,23 @@ async def _tasks(run: Run, step: PveStep) -> list[TaskInfo]:
     return [task for task in found if task.type == step.kind and task.id == step.task_id and task.is_of(run.userid)]
 
 
-async def stop_task(run: Run, step: PveStep) -> None:
-    """End the step's task if it runs. Raises what PVE says where it cannot be asked, ``TimeoutError`` where it goes on."""
+async def stop_task(run: Run, step: PveStep) -> str:
+    """End the step's task if it runs. Returns its exit status, "" where there is no task.
+
+    Raises what PVE says where it cannot be asked, ``TimeoutError`` where the task goes on.
+    """
     upid = run.checkpoint.upid.get(step.name)
     if upid is None and step.name in run.checkpoint.intent:
         upid = await _look(run, step, run.checkpoint.intent[step.name], LOOK_FOR_S)
     if upid is None:
-        return
+        return ""
     run.checkpoint.begin(step.name, upid)
     asked = asyncio.Event()
     asked.set()
     try:
-        await run.client.tasks.wait(upid, cancel=asked)
+        result = await run.client.tasks.wait(upid, cancel=asked)
     except TaskCancelledError as error:
         if not error.exitstatus:
             raise TimeoutError(f"{upid} goes on") from error
+        return error.exitstatus
+    return result.exitstatus

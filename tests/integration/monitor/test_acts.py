@@ -6,16 +6,18 @@ import asyncio
 from uuid import UUID
 
 import pytest
+from fakepve.lxc import FakeCt
 
 from lxc_dashboard import text
 from lxc_dashboard.db.models import Job, JobState
 from lxc_dashboard.errors import BusyGuestError, PrivilegeError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.sandbox.node import SandboxNode
-from lxc_dashboard.services.auth import acting
+from lxc_dashboard.services.auth import acting, sessions
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.containers import power
 from lxc_dashboard.services.containers.power import Power
+from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.jobs import engine
 from lxc_dashboard.services.jobs.request import request
 from lxc_dashboard.services.jobs.run import Guest
@@ -98,6 +100,139 @@ async def test_a_guest_that_is_gone_fails_its_job(rt: Runtime, sign_in: SignIn) 
     session = await sign_in(rt, "root@pam")
     job = await act(rt, session, Guest(7777, "pve1", name="gone"), Power.START)
     assert (job.state, job.error["message"]) == (JobState.FAILED, "There is no CT 7777, or you may not see it")
+
+
+async def begin(rt: Runtime, session: Session, sandbox: SandboxNode, what: Power) -> tuple[FakeCt, UUID]:
+    """A running container whose job is requested."""
+    running = next(guest for guest in sandbox.api.cts if guest.status == "running")
+    return running, await request(rt, session, what.act, await power.find(rt, session, running.vmid))
+
+
+async def until_begun(sandbox: SandboxNode, vmid: int, kind: str) -> str:
+    """The UPID of the guest's first task of this kind."""
+    async with asyncio.timeout(STOPPED_WITHIN_S):
+        while not (found := task_of(sandbox, vmid, kind)):
+            await asyncio.sleep(0.02)
+    return found[0]
+
+
+async def cancel(rt: Runtime, job_id: UUID) -> None:
+    async with rt.db.transaction() as tx:
+        await tx.jobs.request_cancel(job_id, "root@pam")
+
+
+async def results(rt: Runtime, action: str) -> list[str]:
+    async with rt.db.transaction() as tx:
+        return [entry.result for entry in await tx.audit.list(action=action)]
+
+
+async def test_a_cancelled_act_stops_its_task(
+    rt: Runtime, sign_in: SignIn, sandbox: SandboxNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox.api, "time_scale", 1.0)
+    guest, job_id = await begin(rt, await sign_in(rt, "root@pam"), sandbox, Power.SHUTDOWN)
+    guest.shutdown_secs = 30
+    worker = asyncio.create_task(ended(rt, job_id))
+    upid = await until_begun(sandbox, guest.vmid, "vzshutdown")
+    await cancel(rt, job_id)
+    job = await worker
+    assert (job.state, job.error["message"]) == (
+        JobState.CANCELLED,
+        "Cancelled by root@pam: its task in PVE was stopped",
+    )
+    assert (sandbox.api.tasks[upid]["exitstatus"], guest.status) == ("received interrupt", "running")
+    assert await results(rt, "container.shutdown.cancelled") == ["ok"]
+
+
+async def test_a_cancelled_act_whose_task_pve_does_not_stop_says_that_it_may_go_on(
+    rt: Runtime, sign_in: SignIn, sandbox: SandboxNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox.api, "time_scale", 1.0)
+    guest, job_id = await begin(rt, await sign_in(rt, "root@pam"), sandbox, Power.SHUTDOWN)
+    guest.shutdown_secs = 30
+    worker = asyncio.create_task(ended(rt, job_id))
+    upid = await until_begun(sandbox, guest.vmid, "vzshutdown")
+    sandbox.api.fail("DELETE", upid, 500, "got timeout")
+    await cancel(rt, job_id)
+    job = await worker
+    assert (job.state, job.error["message"]) == (
+        JobState.CANCELLED,
+        "Cancelled by root@pam: its task in PVE could not be stopped and may go on",
+    )
+    assert sandbox.api.tasks[upid]["status"] == "running"
+
+
+async def test_an_act_cancelled_after_the_end_of_its_task_says_so(
+    rt: Runtime, sign_in: SignIn, sandbox: SandboxNode
+) -> None:
+    guest, job_id = await begin(rt, await sign_in(rt, "root@pam"), sandbox, Power.SHUTDOWN)
+    guest.shutdown_secs = 50
+    worker = asyncio.create_task(engine.run(rt, job_id))
+    upid = await until_begun(sandbox, guest.vmid, "vzshutdown")
+    worker.cancel()
+    await asyncio.gather(worker, return_exceptions=True)
+    async with asyncio.timeout(STOPPED_WITHIN_S):
+        while sandbox.api.tasks[upid]["status"] == "running":
+            await asyncio.sleep(0.02)
+    await cancel(rt, job_id)
+    job = await ended(rt, job_id)
+    assert (job.state, job.error["message"]) == (
+        JobState.CANCELLED,
+        "Cancelled by root@pam: its task in PVE had already ended",
+    )
+
+
+async def test_an_act_cancelled_before_its_task_speaks_of_none(
+    rt: Runtime, sign_in: SignIn, sandbox: SandboxNode
+) -> None:
+    guest, job_id = await begin(rt, await sign_in(rt, "root@pam"), sandbox, Power.STOP)
+    await cancel(rt, job_id)
+    job = await ended(rt, job_id)
+    assert (job.state, job.error["message"]) == (JobState.CANCELLED, "Cancelled by root@pam")
+    assert (task_of(sandbox, guest.vmid, "vzstop"), guest.status) == ([], "running")
+
+
+async def test_a_task_that_fails_in_pve_fails_its_job_with_its_last_lines(
+    rt: Runtime, sign_in: SignIn, sandbox: SandboxNode
+) -> None:
+    session = await sign_in(rt, "root@pam")
+    stopped = next(guest for guest in sandbox.api.cts if guest.status == "stopped")
+    stopped.start_error = "startup for container failed"
+    job = await act(rt, session, await power.find(rt, session, stopped.vmid), Power.START)
+    assert job.state == JobState.FAILED
+    assert "startup for container failed" in job.error["message"]
+    assert job.error["tail"][-1] == "TASK ERROR: startup for container failed"
+    assert await results(rt, "container.start.failed") == ["failed"]
+
+
+async def test_a_post_that_pve_refuses_is_audited_as_refused(
+    rt: Runtime, sign_in: SignIn, sandbox: SandboxNode
+) -> None:
+    guest, job_id = await begin(rt, await sign_in(rt, "root@pam"), sandbox, Power.STOP)
+    refusal = f"Permission check failed (/vms/{guest.vmid}, VM.PowerMgmt)"
+    sandbox.api.fail("POST", f"/lxc/{guest.vmid}/status/stop", 403, refusal)
+    job = await ended(rt, job_id)
+    assert (job.state, guest.status) == (JobState.FAILED, "running")
+    assert "VM.PowerMgmt" in job.error["message"]
+    assert await results(rt, "container.stop.failed") == ["refused"]
+
+
+async def test_a_sign_in_that_ends_leaves_the_task_alone_and_the_next_one_adopts_it(
+    rt: Runtime, sign_in: SignIn, sandbox: SandboxNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox.api, "time_scale", 1.0)
+    session = await sign_in(rt, "root@pam")
+    guest, job_id = await begin(rt, session, sandbox, Power.SHUTDOWN)
+    guest.shutdown_secs = 5
+    worker = asyncio.create_task(ended(rt, job_id))
+    upid = await until_begun(sandbox, guest.vmid, "vzshutdown")
+    await sessions.end(rt, session)
+    assert (await worker).state == JobState.WAITING
+    assert sandbox.api.tasks[upid]["status"] == "running"
+    await service.resume_after_sign_in(rt, await sign_in(rt, "root@pam"))
+    job = await ended(rt, job_id)
+    assert (job.state, guest.status) == (JobState.DONE, "stopped")
+    assert task_of(sandbox, guest.vmid, "vzshutdown") == [upid]
 
 
 async def test_a_worker_that_dies_leaves_the_task_to_pve_and_the_next_one_adopts_it(

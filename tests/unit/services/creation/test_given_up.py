@@ -12,6 +12,7 @@ from lxc_dashboard.db.models import CREATE_KIND, Job
 from lxc_dashboard.errors import ConflictError, GuestError, GuestUnreachableError
 from lxc_dashboard.guest.keys import KeyPair
 from lxc_dashboard.proxmox.schemas import Guest, LxcConfig, Resource, TaskInfo
+from lxc_dashboard.proxmox.tasks import TaskResult
 from lxc_dashboard.services.creation import cancelling, leftovers, notes, settling, unattended
 from lxc_dashboard.services.creation.entrance import ENTRY_PRIVILEGES
 from lxc_dashboard.services.creation.ownership import CREATE_LOCK, Claim
@@ -129,10 +130,12 @@ async def test_a_task_whose_start_was_never_heard_of_is_looked_for_and_ended() -
     before = TaskInfo("U1", type="vzstart", id=str(VMID), user="root@pam", starttime=1)
     ended: list[str] = []
 
-    async def wait(upid: str, **_: object) -> None:
+    async def wait(upid: str, **_: object) -> TaskResult:
         ended.append(upid)
+        return TaskResult(upid, "OK")
 
     job = run(checkpoint=Checkpoint(intent={"start": ["U1"]}))
     job.client.tasks = SimpleNamespace(list=always([before, ours]), wait=wait)
-    await pve_tasks.stop_task(job, pve_tasks.PveStep("start", "vzstart", str(VMID), "pve1", 60.0, always("")))
+    step = pve_tasks.PveStep("start", "vzstart", str(VMID), "pve1", 60.0, always(""))
+    assert await pve_tasks.stop_task(job, step) == "OK"
     assert ended == ["U2"]

@@ -102,10 +102,11 @@ async def test_a_task_that_is_over_or_forgotten_is_begun_anew_by_a_retry_and_ano
 async def test_a_task_that_goes_on_though_it_was_to_end_is_owed() -> None:
     with pytest.raises(TimeoutError, match="U goes on"):
         await stop_task(run(Saying([]), TaskCancelledError("U"), upid={NAME: "U"}), step(Saying("")))
-    await stop_task(run(Saying([]), TaskCancelledError("U", "received interrupt"), upid={NAME: "U"}), step(Saying("")))
+    stopped = run(Saying([]), TaskCancelledError("U", "received interrupt"), upid={NAME: "U"})
+    assert await stop_task(stopped, step(Saying(""))) == "received interrupt"
 
 
 async def test_a_task_that_was_never_begun_needs_no_end() -> None:
     job = run(Saying([]), AssertionError("PVE was asked"))
-    await stop_task(job, step(Saying("")))
+    assert await stop_task(job, step(Saying(""))) == ""
     assert job.checkpoint.begun == {}
