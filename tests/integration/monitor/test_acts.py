@@ -269,28 +269,6 @@ async def test_a_node_that_does_not_answer_fails_the_act_after_some_seconds(
     assert "does not answer" in job.error["message"]
 
 
-async def test_a_cancelled_act_stops_its_task(
-    rt: Runtime, sign_in: SignIn, sandbox: SandboxNode, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    session = await sign_in(rt, "root@pam")
-    running = next(guest for guest in sandbox.api.cts if guest.status == "running")
-    sandbox.hang_task("vzshutdown")
-    job_id = await request(rt, session, Power.SHUTDOWN.act, await power.find(rt, session, running.vmid))
-    worker = asyncio.create_task(engine.run(rt, job_id))
-    async with asyncio.timeout(STOPPED_WITHIN_S):
-        while not task_of(sandbox, running.vmid, "vzshutdown"):
-            await asyncio.sleep(0.02)
-    async with rt.db.transaction() as tx:
-        await tx.jobs.request_cancel(job_id, "root@pam")
-    await worker
-    async with rt.db.transaction() as tx:
-        job = await tx.jobs.get(job_id)
-    assert (job.state, job.error["message"]) == (
-        JobState.CANCELLED, "Cancelled by root@pam: its task in PVE was stopped",
-    )  # fmt: skip
-    assert running.status == "running"
-
-
 async def test_a_page_says_where_no_worker_takes_the_act_and_then_how_it_ended(
     rt: Runtime, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
