@@ -78,14 +78,12 @@ class Act(Kind[ActRun]):
 
     async def open(self, rt: Runtime, job: Job, recorder: Recorder) -> ActRun:
         client = await ticket.client_of(rt, job, recorder.owner)
-        async with rt.db.transaction() as tx:
-            endpoint = await tx.nodes.get(job.endpoint_id)
         return ActRun(
             rt=rt,
             job_id=job.id,
             userid=job.userid,
             endpoint_id=job.endpoint_id,
-            endpoint_name=endpoint.name,
+            endpoint_name=client.endpoint.name,
             guest=Guest(job.vmid, job.node, name=job.name, container_id=job.container_id),
             client=client,
             recorder=recorder,
