@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID, uuid4
@@ -111,6 +112,14 @@ async def test_the_same_key_twice_makes_one_job(program: Program, viewer: Progra
     assert (await viewer.post(path, headers=headers)).status_code == 409
     answer = await program.post(path, headers={"Idempotency-Key": "x"})
     assert set(answer.json()["error"]["fields"]) == {"Idempotency-Key"}
+
+
+async def test_the_same_key_at_the_same_time_makes_one_job(program: Program, guest: dict[str, Any]) -> None:
+    headers = {"Idempotency-Key": str(uuid4())}
+    path = routes.api_act(guest["vmid"], "stop")
+    answers = await asyncio.gather(*(program.post(path, headers=headers) for _ in range(4)))
+    assert {answer.status_code for answer in answers} <= {200, 202}
+    assert {answer.json()["id"] for answer in answers} == {headers["Idempotency-Key"]}
 
 
 async def test_an_act_needs_the_privilege_and_a_container_that_the_token_sees(
