@@ -91,8 +91,8 @@ def create(
     fields: options.Fields = None,
     node_name: Annotated[str, typer.Option("--node", help="Node of the cluster; the roomiest by default.")] = "",
     *,
-    url: Annotated[str, typer.Option(help="Address of the dashboard.", envvar="PUBLIC_URL")] = DEFAULT_URL,
-    endpoint: Annotated[str, typer.Option(help="Registered PVE endpoint; the default one without.")] = "",
+    url: options.Url = DEFAULT_URL,
+    endpoint: options.Endpoint = "",
     token_file: options.TokenFile = "",
     password_file: Annotated[str, typer.Option(help="File with root's password; - is stdin.")] = "",
     follow: Annotated[bool, typer.Option(help="Print the log until it is ready; its outcome is the status.")] = True,
@@ -114,6 +114,38 @@ def create(
         token=os.environ.get("PVE_API_TOKEN", ""),
         token_file=token_file,
         password_file=password_file,
+        follow=follow,
+        as_json=as_json,
+        plain_http=plain_http,
+    )
+    sys.exit(command.run(wanted))
+
+
+@app.command()
+def act(
+    name: options.ActName,
+    vmid: options.Vmid,
+    *,
+    url: options.Url = DEFAULT_URL,
+    endpoint: options.Endpoint = "",
+    token_file: options.TokenFile = "",
+    follow: Annotated[bool, typer.Option(help="Print the log until the job ends; its outcome is the status.")] = True,
+    as_json: AsJson = False,
+    plain_http: options.PlainHttp = False,
+) -> None:
+    """Start, shut down, stop or restart a container, with a PVE API token from PVE_API_TOKEN. Status 0 when it is done.
+
+    1: refused; 3: failed; 4: cancelled; 5: out of sight; 130: Ctrl-C, after which it goes on.
+    """
+    from lxc_dashboard.commands import act as command
+
+    wanted = command.Wanted(
+        act=name,
+        vmid=vmid,
+        url=url,
+        endpoint=endpoint,
+        token=os.environ.get("PVE_API_TOKEN", ""),
+        token_file=token_file,
         follow=follow,
         as_json=as_json,
         plain_http=plain_http,

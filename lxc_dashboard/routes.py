@@ -38,6 +38,8 @@ CREATIONS: Final = "/api/creations"
 API_V1: Final = "/api/v1"
 API_DOCUMENT: Final = "/api/v1/openapi.json"
 API_CREATIONS: Final = "/api/v1/creations"
+API_CONTAINERS: Final = "/api/v1/containers"
+API_JOBS: Final = "/api/v1/jobs"
 # Sources of templates
 SOURCES: Final = "/templates/sources"
 WEBHOOKS: Final = "/api/webhooks"
@@ -149,6 +151,16 @@ def shared_creation(coded: str) -> str:
 def api_creation(job_id: UUID | str) -> str:
     """A run in the API for programs."""
     return f"{API_CREATIONS}/{job_id}"
+
+
+def api_act(vmid: int | str, act: str) -> str:
+    """Where programs ask for an act on a container: ``start``, ``shutdown``, ``stop``, ``reboot``."""
+    return f"{API_CONTAINERS}/{vmid}/{act}"
+
+
+def api_job(job_id: UUID | str) -> str:
+    """A job of any kind in the API for programs."""
+    return f"{API_JOBS}/{job_id}"
 
 
 def sign_in(next_path: str = "") -> str:

@@ -30,7 +30,9 @@ REQUESTS: Final = 8
 REQUESTS_WAITING: Final = 200
 REQUEST_WITHIN_S: Final = 30.0
 _UPLOAD: Final = re.compile(rf"{routes.TEMPLATE_IMPORT}|{routes.DRAFTS}/[^/]+/files")
-_STREAM: Final = re.compile(rf"{routes.CREATIONS}/[^/]+/(events|log\.txt)|{routes.API_CREATIONS}/[^/]+/log")
+_STREAM: Final = re.compile(
+    rf"{routes.CREATIONS}/[^/]+/(events|log\.txt)|({routes.API_CREATIONS}|{routes.API_JOBS})/[^/]+/log"
+)
 
 
 @dataclass(slots=True)

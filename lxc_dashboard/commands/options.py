@@ -15,7 +15,11 @@ Guests = Annotated[
     Literal["auto", "root", "systemd", "rootless", "simulated"], typer.Option(help="How guests are made.")
 ]
 
-# create
+# create, act
+Url = Annotated[str, typer.Option(help="Address of the dashboard.", envvar="PUBLIC_URL")]
+Endpoint = Annotated[str, typer.Option(help="Registered PVE endpoint; the default one without.")]
+ActName = Annotated[Literal["start", "shutdown", "stop", "reboot"], typer.Argument(help="What to do.")]
+Vmid = Annotated[int, typer.Argument(help="The container's vmid.", min=100, max=999_999_999)]
 Template = Annotated[str, typer.Option("--template", "-t", help="NAME, or SOURCE/NAME; without one: none.")]
 Fields = Annotated[list[str] | None, typer.Option("--set", "-s", metavar="NAME=VALUE", help="Repeatable.")]
 TokenFile = Annotated[

@@ -49,7 +49,7 @@ def run_main(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 
 def test_help_names_every_command() -> None:
     shown = CliRunner().invoke(cli.app, ["--help"]).output
-    for command in ("demo", "web", "worker", "migrate", "sandbox", "node", "secrets", "doctor", "create"):
+    for command in ("demo", "web", "worker", "migrate", "sandbox", "node", "secrets", "doctor", "create", "act"):
         assert re.search(rf"\b{command}\b", shown)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -10,9 +11,12 @@ import msgspec
 import structlog
 from starlette.responses import Response
 
+from lxc_dashboard import routes
 from lxc_dashboard.api.v1 import words
+from lxc_dashboard.db.models import Job as JobRow
 from lxc_dashboard.db.models import JobState, Phase
 from lxc_dashboard.errors import (
+    BusyGuestError,
     ConflictError,
     DashboardError,
     InvalidInputError,
@@ -58,13 +62,26 @@ class Finding(msgspec.Struct, frozen=True):
     remedy: str
 
 
+class FirstJob(msgspec.Struct, frozen=True):
+    """The unfinished job that keeps others off a guest. ``path``: where the API shows it."""
+
+    id: UUID
+    kind: str
+    userid: str
+    path: str
+
+
 class Problem(msgspec.Struct, frozen=True):
-    """``fields``: what is wrong, by field. ``reference`` stands in the dashboard's log beside the cause."""
+    """``fields``: what is wrong, by field. ``reference`` stands in the dashboard's log beside the cause.
+
+    ``job``: only where an unfinished job on the guest is the cause.
+    """
 
     message: str
     fields: dict[str, str] = {}
     findings: list[Finding] = []
     reference: str = ""
+    job: FirstJob | msgspec.UnsetType = msgspec.UNSET
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -129,6 +146,26 @@ class Creations(msgspec.Struct, frozen=True):
     creations: list[Creation]
 
 
+class Job(msgspec.Struct, frozen=True):
+    """A job of any kind. ``message``: how an act that is done ended. ``error``: of a job that failed or was cancelled."""
+
+    id: UUID
+    kind: str
+    state: JobState
+    vmid: int
+    node: str
+    name: str
+    userid: str
+    step: str
+    percent: int
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    cancel_requested: bool
+    error: Fault | None
+    message: str
+
+
 class Secrets(msgspec.Struct, frozen=True):
     """By their names."""
 
@@ -182,6 +219,24 @@ def creation_of(view: JobView) -> Creation:
     )
 
 
+def job_of(row: JobRow) -> Job:
+    state = JobState(row.state)
+    same = ("id", "kind", "vmid", "node", "name", "userid", "step", "percent")
+    times = ("created_at", "started_at", "finished_at")
+    return Job(
+        **{name: getattr(row, name) for name in (*same, *times)},
+        state=state,
+        cancel_requested=row.cancel_requested_at is not None,
+        error=_fault(row.error) if state in {JobState.FAILED, JobState.CANCELLED} else None,
+        message=str(row.result.get("message", "")) if state is JobState.DONE else "",
+    )
+
+
+def _fault(stored: Mapping[str, Any]) -> Fault:
+    texts = {name: str(stored.get(name, "")) for name in ("message", "remedy", "phase", "step")}
+    return Fault(**texts, tail=list(stored.get("tail", ())))
+
+
 def answer(body: msgspec.Struct, status: int = 200, **headers: str) -> Response:
     """``headers`` with underscores in place of hyphens."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -197,7 +252,7 @@ def refusal(error: DashboardError) -> Response:
     status = next((status for kind, status in STATUSES if isinstance(error, kind)), BAD_GATEWAY)
     shown = reference()
     log.warning("api request failed", reference=shown, status=status, error=type(error).__name__, why=str(error))
-    told = Problem(_message(error), getattr(error, "fields", {}), _findings(error), shown)
+    told = Problem(_message(error), getattr(error, "fields", {}), _findings(error), shown, _first_job(error))
     return answer(Failure(told), status, **_headers(error, status))
 
 
@@ -211,6 +266,12 @@ def _message(error: DashboardError) -> str:
 def _findings(error: DashboardError) -> list[Finding]:
     found: Any = error.findings if isinstance(error, PreflightError) else ()
     return [Finding(each.severity, each.field, each.cause, each.remedy) for each in found]
+
+
+def _first_job(error: DashboardError) -> FirstJob | msgspec.UnsetType:
+    if not isinstance(error, BusyGuestError):
+        return msgspec.UNSET
+    return FirstJob(error.job_id, error.kind, error.userid, routes.api_job(error.job_id))
 
 
 def _headers(error: DashboardError, status: int) -> dict[str, str]:

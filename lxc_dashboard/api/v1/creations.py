@@ -2,43 +2,38 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
-from uuid import UUID
 
 import msgspec
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from lxc_dashboard import routes
 from lxc_dashboard.api.body import BODY_BYTES, bounded
-from lxc_dashboard.api.door import caller_of
-from lxc_dashboard.api.v1.answers import NO_STORE, Creations, Done, Secrets, answer, creation_of, problem
-from lxc_dashboard.api.v1.stream import LogStream
+from lxc_dashboard.api.v1.answers import Creations, Done, Secrets, answer, creation_of, problem
+from lxc_dashboard.api.v1.parameters import flag, key_of, named_job, number, session_of, uuid_of
+from lxc_dashboard.api.v1.stream import log_of
 from lxc_dashboard.db.models import new_id
-from lxc_dashboard.errors import InvalidInputError, NotFoundError, TokenRefusedError
-from lxc_dashboard.services.creation import credentials, described, requesting, service
+from lxc_dashboard.errors import InvalidInputError
+from lxc_dashboard.services.creation import credentials, described, service
 from lxc_dashboard.services.creation.described import NO_FIELD
+from lxc_dashboard.services.jobs.request import is_known
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from lxc_dashboard.runtime import Runtime
-    from lxc_dashboard.services.auth.model import Session
-
-IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 LISTED: Final = 100
 NAME_CHARS: Final = 255
 LISTED_AT_MOST: Final = 500
-SEQ_MAX: Final = 2**63 - 1
-NDJSON: Final = "application/x-ndjson"
 _OBJECT: Final = msgspec.json.Decoder(dict[str, Any])
 
 
 async def create(request: Request) -> Response:
     """202 with the run; 200 where the same ``Idempotency-Key`` has brought it before."""
-    rt, session = _asked(request)
-    key = request.headers.get(IDEMPOTENCY_KEY, "")
-    job_id = _uuid(key, IDEMPOTENCY_KEY) if key else new_id()
-    if key and await requesting.is_known(rt, session, job_id):
+    rt, session = session_of(request)
+    key = key_of(request)
+    job_id = key or new_id()
+    if key and await is_known(rt, session, key):
         return answer(creation_of(await service.get_job(rt, session, job_id)))
     body = await _object(request)
     if isinstance(body, Response):
@@ -51,37 +46,29 @@ async def create(request: Request) -> Response:
 
 async def listed(request: Request) -> Response:
     """``?unfinished=true|false&limit=&before=``."""
-    rt, session = _asked(request, "unfinished", "limit", "before")
-    unfinished = _flag(request, "unfinished", default=False)
-    limit = _number(request, "limit", LISTED, least=1, most=LISTED_AT_MOST)
+    rt, session = session_of(request, "unfinished", "limit", "before")
+    unfinished = flag(request, "unfinished", default=False)
+    limit = number(request, "limit", LISTED, least=1, most=LISTED_AT_MOST)
     given = request.query_params.get("before")
-    before = None if given is None else _uuid(given, "before")
+    before = None if given is None else uuid_of(given, "before")
     found = await service.list_jobs(rt, session, unfinished=unfinished, limit=limit, before=before)
     return answer(Creations([creation_of(view) for view in found]))
 
 
 async def read(request: Request) -> Response:
-    rt, session, job_id = _named(request)
+    rt, session, job_id = named_job(request)
     return answer(creation_of(await service.get_job(rt, session, job_id)))
 
 
 async def log(request: Request) -> Response:
     """``?after=&follow=true|false``: the lines after a number as NDJSON, the last object an ``End``."""
-    rt, session, job_id = _named(request, "after", "follow")
-    after = _number(request, "after", 0, least=0, most=SEQ_MAX)
-    follow = _flag(request, "follow", default=True)
-    await service.require_visible(rt, session, job_id)  # refused before the answer begins
-    headers = {**NO_STORE, "X-Accel-Buffering": "no"}
-    if request.method == "HEAD":
-        return Response(media_type=NDJSON, headers=headers)
-    stream = LogStream(rt, session, job_id)
-    lines = stream.follow(after) if follow else stream.stored(after)
-    return StreamingResponse(lines, media_type=NDJSON, headers=headers)
+    rt, session, job_id = named_job(request, "after", "follow")
+    return await log_of(request, rt, session, job_id, partial(service.require_visible, rt, session, job_id))
 
 
 async def reveal(request: Request) -> Response:
     """``{"name"}``: the credentials of one service."""
-    rt, session, job_id = _named(request)
+    rt, session, job_id = named_job(request)
     body = await _object(request)
     if isinstance(body, Response):
         return body
@@ -94,46 +81,27 @@ async def reveal(request: Request) -> Response:
 
 
 async def cancel(request: Request) -> Response:
-    rt, session, job_id = _named(request)
+    rt, session, job_id = named_job(request)
     return answer(creation_of(await service.cancel(rt, session, job_id)), 202)
 
 
 async def retry(request: Request) -> Response:
-    rt, session, job_id = _named(request)
+    rt, session, job_id = named_job(request)
     return answer(creation_of(await service.retry(rt, session, job_id)), 202)
 
 
 async def go_on(request: Request) -> Response:
-    rt, session, job_id = _named(request)
+    rt, session, job_id = named_job(request)
     return answer(creation_of(await service.go_on(rt, session, job_id)), 202)
 
 
 async def destroy(request: Request) -> Response:
     """``?vmid=`` names once more what is destroyed."""
-    rt, session, job_id = _named(request, "vmid")
+    rt, session, job_id = named_job(request, "vmid")
     view = await service.get_job(rt, session, job_id)
     if request.query_params.get("vmid", "") != str(view.vmid):
         raise InvalidInputError({"vmid": f"Name the container that is destroyed: ?vmid={view.vmid}"})
     return answer(Done(await service.destroy(rt, session, job_id)))
-
-
-def _asked(request: Request, *known: str) -> tuple[Runtime, Session]:
-    """``known``: what the query may hold besides the endpoint. What it may not would do nothing and look as if it did."""
-    caller = caller_of(request)
-    if caller.session is None:
-        raise TokenRefusedError
-    unknown = set(request.query_params) - {"endpoint", *known}
-    if unknown:
-        raise InvalidInputError(dict.fromkeys(sorted(unknown), "There is no such parameter"))
-    return caller.runtime, caller.session
-
-
-def _named(request: Request, *known: str) -> tuple[Runtime, Session, UUID]:
-    rt, session = _asked(request, *known)
-    try:
-        return rt, session, UUID(request.path_params["job_id"])
-    except ValueError:
-        raise NotFoundError("This job does not exist, or not any more") from None
 
 
 async def _object(request: Request) -> dict[str, Any] | Response:
@@ -148,26 +116,3 @@ async def _object(request: Request) -> dict[str, Any] | Response:
         return _OBJECT.decode(body)
     except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidInputError({}, "The body is no JSON object") from error
-
-
-def _uuid(value: str, name: str) -> UUID:
-    try:
-        return UUID(value)
-    except ValueError:
-        raise InvalidInputError({name: "Send a UUID"}) from None
-
-
-def _flag(request: Request, name: str, *, default: bool) -> bool:
-    value = request.query_params.get(name)
-    if value not in {None, "true", "false"}:
-        raise InvalidInputError({name: "Either true or false"})
-    return default if value is None else value == "true"
-
-
-def _number(request: Request, name: str, default: int, *, least: int, most: int) -> int:
-    value = request.query_params.get(name)
-    if value is None:
-        return default
-    if not (value.isascii() and value.isdigit() and len(value) <= len(str(most)) and least <= int(value) <= most):
-        raise InvalidInputError({name: f"A whole number from {least} to {most}"})
-    return int(value)

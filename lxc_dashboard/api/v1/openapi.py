@@ -9,6 +9,7 @@ import msgspec
 
 from lxc_dashboard import routes
 from lxc_dashboard.api.v1 import answers, words
+from lxc_dashboard.services.containers.power import Power
 from lxc_dashboard.services.creation.described import FIELDS
 
 REF: Final = "#/components/schemas/{name}"
@@ -20,6 +21,7 @@ _ANSWERS: Final = (
     answers.Creations,
     answers.Done,
     answers.Failure,
+    answers.Job,
     answers.Secrets,
     answers.Line,
     answers.End,
@@ -30,10 +32,25 @@ _NAME_ALONE: Final = {
     "required": ["name"],
     "additionalProperties": False,
 }
+_LOCATED: Final = frozenset({"createCreation", "act"})
 _ALWAYS: Final = (401, 422, 429, 502, 503)
 _OF_ONE: Final = (403, 404)
 _ONE: Final = f"{routes.API_CREATIONS}/{{job_id}}"
+_JOB: Final = f"{routes.API_JOBS}/{{job_id}}"
+_ACT: Final = f"{routes.API_CONTAINERS}/{{vmid}}/{{act}}"
 _ID: Final = {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
+_VMID: Final = {
+    "name": "vmid",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "integer", "minimum": 100, "maximum": 999_999_999},
+}
+_ACT_NAME: Final = {
+    "name": "act",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "enum": [power.value for power in Power]},
+}
 
 
 @cache
@@ -53,7 +70,6 @@ def document() -> bytes:
 
 def _paths() -> dict[str, Any]:
     flag = {"type": "boolean"}
-    after = _query("after", words.AFTER, {"type": "integer", "minimum": 0, "maximum": 2**63 - 1})
     unfinished = _query("unfinished", words.UNFINISHED, flag)
     limit = _query("limit", words.LIMIT, {"type": "integer", "minimum": 1, "maximum": 500})
     before = _query("before", words.BEFORE, {"type": "string", "format": "uuid"})
@@ -71,22 +87,40 @@ def _paths() -> dict[str, Any]:
             "get": _call("readCreation", words.READ, {200: creation}, [_ID], also=_OF_ONE),
             "delete": _call("destroyCreation", words.DESTROY, {200: _json("Done")}, [_ID, vmid], also=(*_OF_ONE, 409)),
         },
-        f"{_ONE}/log": {
-            "get": _call(
-                "readLog", words.LOG, {200: _lines()}, [_ID, after, _query("follow", words.FOLLOW, flag)], also=_OF_ONE
-            )
-        },
+        f"{_ONE}/log": {"get": _log_call("readLog")},
         f"{_ONE}/credentials": {"post": _reveal_call()},
         f"{_ONE}/cancel": {"post": _call("cancelCreation", words.CANCEL, {202: creation}, [_ID], also=(*_OF_ONE, 409))},
         f"{_ONE}/go-on": {"post": _call("continueCreation", words.GO_ON, {202: creation}, [_ID], also=(*_OF_ONE, 409))},
         f"{_ONE}/retry": {"post": _call("retryCreation", words.RETRY, {202: creation}, [_ID], also=(*_OF_ONE, 409))},
+        **_job_paths(),
     }
+
+
+def _job_paths() -> dict[str, Any]:
+    job = _json("Job")
+    parameters = [_VMID, _ACT_NAME, _key(words.ACT_KEY)]
+    return {
+        _ACT: {"post": _call("act", words.ACT, {202: job, 200: job}, parameters, also=(*_OF_ONE, 409))},
+        _JOB: {"get": _call("readJob", words.READ_JOB, {200: job}, [_ID], also=_OF_ONE)},
+        f"{_JOB}/log": {"get": _log_call("readJobLog")},
+        f"{_JOB}/cancel": {"post": _call("cancelJob", words.CANCEL_JOB, {202: job}, [_ID], also=(*_OF_ONE, 409))},
+    }
+
+
+def _log_call(name: str) -> dict[str, Any]:
+    after = _query("after", words.AFTER, {"type": "integer", "minimum": 0, "maximum": 2**63 - 1})
+    follow = _query("follow", words.FOLLOW, {"type": "boolean"})
+    return _call(name, words.LOG, {200: _lines()}, [_ID, after, follow], also=_OF_ONE)
 
 
 def _create_call() -> dict[str, Any]:
     creation = _json("Creation")
     call = _call(
-        "createCreation", words.CREATE, {202: creation, 200: creation}, [_key()], also=(403, 404, 409, 413, 415)
+        "createCreation",
+        words.CREATE,
+        {202: creation, 200: creation},
+        [_key(words.KEY)],
+        also=(403, 404, 409, 413, 415),
     )
     return call | {"requestBody": {"required": True, "content": _json(REQUEST)}}
 
@@ -102,7 +136,7 @@ def _call(
     answered = {
         str(status): {"description": words.GOOD[status], "content": content} for status, content in good.items()
     }
-    if 202 in good and name == "createCreation":  # noqa: PLR2004 a status by its own number
+    if name in _LOCATED:
         answered["202"]["headers"] = {"Location": {"description": words.LOCATION, "schema": {"type": "string"}}}
     refused = {str(status): _refused(status) for status in sorted({*_ALWAYS, *also})}
     endpoint = _query("endpoint", words.ENDPOINT, {"type": "string", "maxLength": 63})
@@ -131,9 +165,9 @@ def _query(name: str, what: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "in": "query", "description": what, "schema": schema}
 
 
-def _key() -> dict[str, Any]:
+def _key(what: str) -> dict[str, Any]:
     schema = {"type": "string", "format": "uuid"}
-    return {"name": "Idempotency-Key", "in": "header", "description": words.KEY, "schema": schema}
+    return {"name": "Idempotency-Key", "in": "header", "description": what, "schema": schema}
 
 
 def _token() -> dict[str, Any]:

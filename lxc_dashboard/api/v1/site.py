@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 
 from lxc_dashboard import routes
-from lxc_dashboard.api.v1 import creations
+from lxc_dashboard.api.v1 import creations, jobs
 from lxc_dashboard.api.v1.answers import JSON, problem
 from lxc_dashboard.api.v1.openapi import document
 from lxc_dashboard.errors import NotFoundError
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 _ONE: Final = f"{routes.API_CREATIONS}/{{job_id}}"
+_JOB: Final = f"{routes.API_JOBS}/{{job_id}}"
 
 
 def v1_routes() -> list[BaseRoute]:
@@ -32,6 +33,10 @@ def v1_routes() -> list[BaseRoute]:
         Route(f"{_ONE}/cancel", creations.cancel, methods=["POST"]),
         Route(f"{_ONE}/go-on", creations.go_on, methods=["POST"]),
         Route(f"{_ONE}/retry", creations.retry, methods=["POST"]),
+        Route(f"{routes.API_CONTAINERS}/{{vmid}}/{{act}}", jobs.act, methods=["POST"]),
+        Route(_JOB, jobs.read, methods=["GET"]),
+        Route(f"{_JOB}/log", jobs.log, methods=["GET"]),
+        Route(f"{_JOB}/cancel", jobs.cancel, methods=["POST"]),
     ]
 
     async def unknown(request: Request) -> Response:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 import msgspec
 import structlog
+from starlette.responses import Response, StreamingResponse
 
-from lxc_dashboard.api.v1.answers import End, Line
+from lxc_dashboard.api.v1.answers import NO_STORE, End, Line
+from lxc_dashboard.api.v1.parameters import flag, number
 from lxc_dashboard.errors import (
     DashboardError,
     NotFoundError,
@@ -21,25 +23,45 @@ from lxc_dashboard.errors import (
 )
 from lxc_dashboard.services.auth import tokens
 from lxc_dashboard.services.creation import log as job_log
-from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.lines import LogLine, in_turns, lines_of, plain
 from lxc_dashboard.services.jobs.follow import DATABASE_AWAY_S, follow
 
 if TYPE_CHECKING:
+    from starlette.requests import Request
+
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.model import Session
 
 log = structlog.get_logger(__name__)
 
 LOOKED_EVERY_S: Final = 10.0
+SEQ_MAX: Final = 2**63 - 1
+NDJSON: Final = "application/x-ndjson"
 _LOST: Final = (NotFoundError, PrivilegeError, SessionExpiredError, TokenRefusedError)
 
 
-class LogStream:
-    """For one who was let see the run. A blank line says, while nothing is printed, that the connection is alive."""
+Look = Callable[[], Awaitable[object]]
 
-    def __init__(self, rt: Runtime, session: Session, job_id: UUID) -> None:
+
+async def log_of(request: Request, rt: Runtime, session: Session, job_id: UUID, look: Look) -> Response:
+    """``?after=&follow=true|false``: the lines after a number as NDJSON, the last object an ``End``. ``look``: see ``LogStream``."""
+    after = number(request, "after", 0, least=0, most=SEQ_MAX)
+    follows = flag(request, "follow", default=True)
+    await look()  # a refusal needs a status, so it comes before the answer begins
+    headers = {**NO_STORE, "X-Accel-Buffering": "no"}
+    if request.method == "HEAD":
+        return Response(media_type=NDJSON, headers=headers)
+    stream = LogStream(rt, session, job_id, look)
+    lines = stream.follow(after) if follows else stream.stored(after)
+    return StreamingResponse(lines, media_type=NDJSON, headers=headers)
+
+
+class LogStream:
+    """For one who was let see the run. ``look`` raises once the caller may not see it. A blank line says, while nothing is printed, that the connection is alive."""
+
+    def __init__(self, rt: Runtime, session: Session, job_id: UUID, look: Look) -> None:
         self._rt = rt
+        self._look = look
         self._session = session
         self._id = job_id
 
@@ -89,7 +111,7 @@ class LogStream:
         """Why the caller may not see it any more. A PVE that is away takes nothing from him."""
         try:
             await tokens.verify(self._rt, self._session)
-            await service.require_visible(self._rt, self._session, self._id)
+            await self._look()
         except _LOST as error:
             return error
         except DashboardError as error:
@@ -99,7 +121,7 @@ class LogStream:
     async def _end(self) -> bytes:
         """A PVE that is away takes nothing from the caller, and PostgreSQL is waited for, as by the log."""
         try:
-            await service.require_visible(self._rt, self._session, self._id)
+            await self._look()
         except _LOST as error:
             return _failed(error)
         except DashboardError as error:

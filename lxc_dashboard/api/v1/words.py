@@ -23,7 +23,14 @@ KEY: Final = (
     "A UUID that becomes the run's id. Sent again, it makes nothing more: the answer is 200 with the run that it made, "
     "whatever else is sent"
 )
-LOCATION: Final = "Path of the run"
+ACT: Final = "Start, shut down, stop or restart a container. A worker does it as a job"
+ACT_KEY: Final = (
+    "A UUID that becomes the job's id. Sent again, it starts nothing: the answer is 200 with the job of that id, "
+    "whatever else is sent"
+)
+LOCATION: Final = "Path of the run or job"
+READ_JOB: Final = "A job of any kind as it stands: the caller's own, or one on a container that PVE shows the caller"
+CANCEL_JOB: Final = "Ask a job to stop. Its task in PVE is stopped; what it did until then stays. Jobs of others need VM.Allocate on the container"
 READ: Final = "A run as it stands"
 DESTROY: Final = "Destroy what a failed or cancelled run has left"
 VMID_AGAIN: Final = "The run's vmid once more: what is destroyed is gone"
@@ -51,7 +58,7 @@ REFUSED: Final[Mapping[int, str]] = {
     401: "The token is missing, wrong, or not valid any more",
     403: "PVE does not let the token do this: the message names privilege and path",
     404: "It does not exist, or the token may not see it",
-    409: "It stands otherwise than this needs",
+    409: "The state does not allow this. error.job names the job that is busy with the container, if that is the cause",
     413: "The body is larger than 1 MiB",
     415: "The body is not application/json",
     422: "Something needs mending: error.fields by field, error.findings as the preflight found it",

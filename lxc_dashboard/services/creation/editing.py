@@ -13,6 +13,7 @@ from lxc_dashboard.services.creation.preflight.question import Leaving
 from lxc_dashboard.services.creation.requesting import Reservation, Secrets
 from lxc_dashboard.services.creation.validation import check_password
 from lxc_dashboard.services.jobs.enqueue import enqueue
+from lxc_dashboard.services.jobs.request import is_known
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import Transaction
@@ -54,7 +55,7 @@ async def replace(
     secrets = secrets or Secrets()
     check_password(spec.password_mode, secrets.password)
     new = wanted or new_id()
-    if await requesting.is_known(rt, session, new):
+    if await is_known(rt, session, new):
         return new
     await requesting.refuse_unsound(rt, session, spec, leaving=_leaving(view))
     async with guest_lock(rt.bus, session.endpoint_id, view.vmid, view.hostname):

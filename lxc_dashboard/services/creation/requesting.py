@@ -13,7 +13,6 @@ from lxc_dashboard.db.models import CREATE_KIND, AuditResult, Container, Job, Ph
 from lxc_dashboard.errors import (
     ConflictError,
     InvalidInputError,
-    NotFoundError,
     PreflightError,
 )
 from lxc_dashboard.services.auth import acting
@@ -23,7 +22,8 @@ from lxc_dashboard.services.creation.passwords import generate
 from lxc_dashboard.services.creation.spec import ContainerSpec, PasswordMode
 from lxc_dashboard.services.creation.validation import check_password
 from lxc_dashboard.services.jobs.enqueue import enqueue
-from lxc_dashboard.services.jobs.ticket import Lending, lending, owns
+from lxc_dashboard.services.jobs.request import is_known
+from lxc_dashboard.services.jobs.ticket import Lending, lending
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import Transaction
@@ -81,18 +81,6 @@ async def refuse_unsound(rt: Runtime, session: Session, spec: ContainerSpec, *, 
     errors = [finding for finding in findings if finding.severity is FindingSeverity.ERROR]
     if errors:
         raise PreflightError(errors)
-
-
-async def is_known(rt: Runtime, session: Session, job_id: UUID) -> bool:
-    """Whether this very request was made before. Raises ``ConflictError`` where the id is somebody else's."""
-    try:
-        async with rt.db.transaction() as tx:
-            creation = await tx.jobs.get(job_id)
-    except NotFoundError:
-        return False
-    if creation.endpoint_id != session.endpoint_id or not owns(session, creation):
-        raise ConflictError
-    return True
 
 
 @dataclass(frozen=True, slots=True)

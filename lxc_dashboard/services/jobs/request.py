@@ -9,11 +9,11 @@ from uuid import UUID
 import msgspec
 
 from lxc_dashboard.db.models import AuditResult, Job, new_id
-from lxc_dashboard.errors import BusyGuestError, ConflictError, PrivilegeError
+from lxc_dashboard.errors import BusyGuestError, ConflictError, NotFoundError, PrivilegeError
 from lxc_dashboard.services.auth import privileges
 from lxc_dashboard.services.jobs.acts import Act, params_of
 from lxc_dashboard.services.jobs.enqueue import enqueue
-from lxc_dashboard.services.jobs.ticket import lending
+from lxc_dashboard.services.jobs.ticket import lending, owns
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import Transaction
@@ -23,9 +23,15 @@ if TYPE_CHECKING:
 
 
 async def request(
-    rt: Runtime, session: Session, act: Act, guest: Guest, params: Mapping[str, Any] | None = None
+    rt: Runtime,
+    session: Session,
+    act: Act,
+    guest: Guest,
+    params: Mapping[str, Any] | None = None,
+    *,
+    job_id: UUID | None = None,
 ) -> UUID:
-    """Have ``act`` done to the guest by a worker; the job's id.
+    """Have ``act`` done to the guest by a worker; the job's id. The same ``job_id`` twice makes one job.
 
     Raises ``BusyGuestError`` where an unfinished job locks the guest, ``PrivilegeError``, ``SessionExpiredError``,
     ``msgspec.ValidationError`` for wrong ``params``, what PVE says.
@@ -37,12 +43,12 @@ async def request(
         async with rt.db.transaction() as tx:
             await _audit(tx, session, act, guest, AuditResult.REFUSED, cause=str(error))
         raise
-    job_id = new_id()
+    wanted = job_id or new_id()
     try:
         async with lending(rt, session) as lent:
             container = await lent.tx.containers.by_vmid(session.endpoint_id, guest.vmid)
             job = Job(
-                id=job_id,
+                id=wanted,
                 kind=act.name,
                 endpoint_id=session.endpoint_id,
                 vmid=guest.vmid,
@@ -55,12 +61,26 @@ async def request(
                 session_id=session.id,
             )
             await lent.tx.jobs.add(job)
-            await lent.give(job_id)
-            await _audit(lent.tx, session, act, guest, AuditResult.OK, job=str(job_id))
+            await lent.give(wanted)
+            await _audit(lent.tx, session, act, guest, AuditResult.OK, job=str(wanted))
     except ConflictError as error:
+        if job_id is not None and await is_known(rt, session, job_id):
+            return job_id  # the same request, a moment earlier
         await _refuse_busy(rt, session, guest, error)
-    await enqueue(rt, job_id)
-    return job_id
+    await enqueue(rt, wanted)
+    return wanted
+
+
+async def is_known(rt: Runtime, session: Session, job_id: UUID) -> bool:
+    """Whether the user made this very request before. Raises ``ConflictError`` where the id belongs to somebody else."""
+    try:
+        async with rt.db.transaction() as tx:
+            job = await tx.jobs.get(job_id)
+    except NotFoundError:
+        return False
+    if job.endpoint_id != session.endpoint_id or not owns(session, job):
+        raise ConflictError
+    return True
 
 
 async def _refuse_busy(rt: Runtime, session: Session, guest: Guest, error: ConflictError) -> None:

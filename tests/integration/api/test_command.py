@@ -16,15 +16,15 @@ from lxc_dashboard import routes
 from tests.integration.api.conftest import DEADLINE_S, Api
 from tests.integration.api.test_runs import WAITS
 
-COMMAND = [sys.executable, "-m", "lxc_dashboard.cli", "create"]
+COMMAND = [sys.executable, "-m", "lxc_dashboard.cli"]
 SMALL = ["--set", "disk_gib=1", "--set", "memory_mib=256"]
 
 
-def started(api: Api, *arguments: str, token: str | None = None) -> subprocess.Popen[str]:
+def started(api: Api, *arguments: str, command: str = "create", token: str | None = None) -> subprocess.Popen[str]:
     environ = {"PATH": os.environ["PATH"], "PUBLIC_URL": api.stack.url, "PYTHONUNBUFFERED": "1"}
     known = api.token if token is None else token
     return subprocess.Popen(
-        [*COMMAND, *arguments],
+        [*COMMAND, command, *arguments],
         env=environ | ({"PVE_API_TOKEN": known} if known else {}),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -33,9 +33,11 @@ def started(api: Api, *arguments: str, token: str | None = None) -> subprocess.P
     )
 
 
-def ran(api: Api, *arguments: str, token: str | None = None, stdin: str = "") -> tuple[int, str, str]:
+def ran(
+    api: Api, *arguments: str, command: str = "create", token: str | None = None, stdin: str = ""
+) -> tuple[int, str, str]:
     """Status, stdout, stderr."""
-    process = started(api, *arguments, token=token)
+    process = started(api, *arguments, command=command, token=token)
     out, err = process.communicate(stdin, timeout=DEADLINE_S)
     assert api.token.partition("=")[2] not in out + err
     return process.returncode, out, err

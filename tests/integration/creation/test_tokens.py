@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from uuid import UUID, uuid4
 
 import pytest
@@ -153,7 +154,8 @@ async def test_a_reader_who_loses_the_right_to_see_a_run_is_told_so_in_the_middl
     monkeypatch.setattr(sight, "HOLDS_FOR_S", 0.001)
     job_id = await lab.request(None)
     reader = await with_token(lab, "viewer@pve")
-    following = stream.LogStream(lab.rt, reader, job_id).follow(0)
+    look = partial(service.get_job, lab.rt, reader, job_id)
+    following = stream.LogStream(lab.rt, reader, job_id, look).follow(0)
     async with asyncio.timeout(60):
         assert await anext(following) == b"\n"
         lab.sandbox.api.directory.acl[:] = [

@@ -36,6 +36,10 @@ OPERATIONS = (
     ("POST", f"{routes.API_CREATIONS}/{{job_id}}/cancel"),
     ("POST", f"{routes.API_CREATIONS}/{{job_id}}/go-on"),
     ("POST", f"{routes.API_CREATIONS}/{{job_id}}/retry"),
+    ("POST", f"{routes.API_CONTAINERS}/{{vmid}}/{{act}}"),
+    ("GET", f"{routes.API_JOBS}/{{job_id}}"),
+    ("GET", f"{routes.API_JOBS}/{{job_id}}/log"),
+    ("POST", f"{routes.API_JOBS}/{{job_id}}/cancel"),
 )
 
 
@@ -145,3 +149,20 @@ def test_acts_on_a_run_that_is_there_are_as_described(api: Fuzzed, method: str, 
         fixed["query"] = {"follow": "false"}
     found = fuzz(api, method, f"{routes.API_CREATIONS}/{{job_id}}{act}", GenerationMode.POSITIVE, **fixed)
     assert {answer.status_code for answer in found} <= {200, 202, 404, 409, 422}
+
+
+@pytest.mark.timeout(400)
+def test_acts_on_a_container_that_is_there_are_as_described(api: Fuzzed) -> None:
+    path = f"{routes.API_CONTAINERS}/{{vmid}}/{{act}}"
+    found = fuzz(api, "POST", path, GenerationMode.POSITIVE, path_parameters={"vmid": 101, "act": "stop"})
+    assert {202, 409} <= {answer.status_code for answer in found} <= {200, 202, 409, 422}
+
+
+@pytest.mark.parametrize(("method", "act"), [("GET", ""), ("GET", "/log"), ("POST", "/cancel")])
+@pytest.mark.timeout(400)
+def test_requests_about_a_job_that_is_there_are_as_described(api: Fuzzed, method: str, act: str) -> None:
+    fixed: dict[str, Any] = {"path_parameters": {"job_id": api.create()}}
+    if act == "/log":
+        fixed["query"] = {"follow": "false"}
+    found = fuzz(api, method, f"{routes.API_JOBS}/{{job_id}}{act}", GenerationMode.POSITIVE, **fixed)
+    assert {answer.status_code for answer in found} <= {200, 202, 409, 422}

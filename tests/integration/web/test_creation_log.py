@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
@@ -16,6 +17,7 @@ from lxc_dashboard.db.models import JobEvent, JobState, Phase
 from lxc_dashboard.db.repositories.events import EventRepository
 from lxc_dashboard.errors import UnreachableError
 from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation import log as job_log
 from lxc_dashboard.services.creation import service
 from lxc_dashboard.settings import Settings
@@ -136,6 +138,10 @@ async def test_a_search_looks_at_so_many_rows_and_says_that_there_are_others(
     assert (shown.seqs, shown.more) == ((50, 100), False)
 
 
+def log_stream(rt: Runtime, session: Session, job_id: UUID) -> LogStream:
+    return LogStream(rt, session, job_id, partial(service.require_visible, rt, session, job_id))
+
+
 async def test_a_long_log_is_read_in_small_pieces(rt: Runtime, signed_in: Visitor) -> None:
     job, session = await begin(rt, signed_in), await session_of(rt, signed_in)
     await job.tell(*(log("\n".join(["x"] * 500), 500) for _ in range(50)))
@@ -144,7 +150,7 @@ async def test_a_long_log_is_read_in_small_pieces(rt: Runtime, signed_in: Visito
     assert sum(piece.count(b"\n") for piece in pieces) == 50 * 500 + 30
     assert max(piece.count(b"\n") for piece in pieces) <= 500
     assert max(map(len, pieces)) < 100_000
-    stream = LogStream(rt, session, job.row.id)
+    stream = log_stream(rt, session, job.row.id)
     stored = [piece async for piece in stream.stored(0)]
     await job.finish(JobState.DONE)
     followed = [piece async for piece in stream.follow(0)]
@@ -153,12 +159,10 @@ async def test_a_long_log_is_read_in_small_pieces(rt: Runtime, signed_in: Visito
         assert max(piece.count(b"\n") for piece in found) <= 500
 
 
-async def test_a_log_that_cannot_be_read_to_its_end_says_so_in_its_last_object(
-    rt: Runtime, signed_in: Visitor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_log_that_cannot_be_read_to_its_end_says_so_in_its_last_object(rt: Runtime, signed_in: Visitor) -> None:
     job, session = await begin(rt, signed_in), await session_of(rt, signed_in)
     await job.tell(log("a"))
-    for read_through in (LogStream(rt, session, uuid4()).stored, LogStream(rt, session, uuid4()).follow):
+    for read_through in (log_stream(rt, session, uuid4()).stored, log_stream(rt, session, uuid4()).follow):
         (end,) = [json.loads(piece) async for piece in read_through(0)]
         assert (end["type"], end["state"]) == ("end", "")
         assert end["message"]
@@ -166,8 +170,7 @@ async def test_a_log_that_cannot_be_read_to_its_end_says_so_in_its_last_object(
     async def away(*_: object) -> None:
         raise UnreachableError
 
-    monkeypatch.setattr(service, "require_visible", away)
-    line, end = [json.loads(piece) async for piece in LogStream(rt, session, job.row.id).stored(0)]
+    line, end = [json.loads(piece) async for piece in LogStream(rt, session, job.row.id, away).stored(0)]
     assert (line["text"], end) == ("a", {"type": "end", "state": "running", "message": ""})
 
 

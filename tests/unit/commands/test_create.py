@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from lxc_dashboard.commands import create
-from lxc_dashboard.commands.create import Wanted, body_of, token_of, url_of
+from lxc_dashboard.commands.api_client import Ending, token_of, url_of
+from lxc_dashboard.commands.create import Wanted, body_of
 from lxc_dashboard.errors import DashboardError, InvalidInputError, ServiceUnavailableError
 
 TOKEN = "ci@pve!builds=01a20ac9-09fe-7108-a38a-673353762100"
@@ -176,7 +177,7 @@ def failing() -> Iterator[str]:
 
 
 def test_a_log_that_breaks_off_is_taken_up_and_its_end_counts(failing: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert create.run(wanted(url=failing)) == create.Ending.FAILED
+    assert create.run(wanted(url=failing)) == Ending.FAILED
     said = capsys.readouterr()
     assert said.out.split() == ["first", "second"]
     assert "CT 105 web: failed" in said.err

@@ -1,0 +1,193 @@
+"""Acts on containers and jobs of all kinds over the HTTP API, without a worker: what is asked for waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from lxc_dashboard import routes
+from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.services.containers.power import Power
+from lxc_dashboard.services.jobs import engine
+from lxc_dashboard.settings import Settings
+from tests.e2e.node_side import NodeSide
+from tests.e2e.stack import Stack
+from tests.integration.web.programs import Program, objects
+
+GONE = {"message": "This job does not exist, or not any more"}
+
+
+@pytest.fixture(scope="module")
+def node(stack: Stack) -> NodeSide:
+    return NodeSide(stack)
+
+
+@pytest.fixture(scope="module")
+def running(node: NodeSide) -> Iterator[dict[str, Any]]:
+    """Containers that run, each given once: a job without a worker holds its container."""
+    return iter([guest for guest in node.get("/cluster/resources?type=vm") if is_running(guest)])
+
+
+def is_running(guest: dict[str, Any]) -> bool:
+    return bool(guest["type"] == "lxc" and guest["status"] == "running")
+
+
+@pytest.fixture
+def guest(running: Iterator[dict[str, Any]]) -> dict[str, Any]:
+    return next(running)
+
+
+@pytest.fixture
+def program(stack: Stack, node: NodeSide) -> Program:
+    """With a token of root@pam's that has all of its rights."""
+    return Program(stack, node.new_token())
+
+
+@pytest.fixture
+def viewer(stack: Stack, node: NodeSide) -> Program:
+    return Program(stack, node.new_token("viewer@pve"))
+
+
+@pytest.fixture
+def blind(stack: Stack, node: NodeSide) -> Program:
+    """With a token that has no rights."""
+    return Program(stack, node.new_token(privsep=1))
+
+
+async def work(settings: Settings, job_id: str) -> None:
+    async with Runtime.open(settings) as rt:
+        await engine.run(rt, UUID(job_id))
+
+
+async def log(program: Program, job_id: str) -> list[dict[str, Any]]:
+    answer = await program.get(f"{routes.api_job(job_id)}/log")
+    assert answer.status_code == 200, answer.text
+    return objects(answer.text.splitlines())
+
+
+async def test_an_act_becomes_a_job_that_is_read_and_followed_to_its_end(
+    program: Program, settings: Settings, guest: dict[str, Any]
+) -> None:
+    answer = await program.post(routes.api_act(guest["vmid"], "shutdown"))
+    assert answer.status_code == 202, answer.text
+    made = answer.json()
+    assert answer.headers["location"] == routes.api_job(made["id"])
+    assert (made["kind"], made["state"], made["userid"]) == (Power.SHUTDOWN.act.name, "queued", "root@pam")
+    assert (made["vmid"], made["node"], made["name"]) == (guest["vmid"], guest["node"], guest["name"])
+    assert (await program.get(routes.api_job(made["id"]))).json() == made
+    await work(settings, made["id"])
+    done = (await program.get(routes.api_job(made["id"]))).json()
+    told = f"Shut down CT {guest['vmid']} {guest['name']}"
+    assert (done["state"], done["percent"], done["error"], done["message"]) == ("done", 100, None, told)
+    lines = await log(program, made["id"])
+    assert lines[-1] == {"type": "end", "state": "done", "message": ""}
+    assert [line["text"] for line in lines[:-1]][-1] == told
+
+
+async def test_a_second_act_is_refused_and_names_the_first_job(program: Program, guest: dict[str, Any]) -> None:
+    first = (await program.post(routes.api_act(guest["vmid"], "stop"))).json()
+    answer = await program.post(routes.api_act(guest["vmid"], "reboot"))
+    assert answer.status_code == 409
+    error = answer.json()["error"]
+    assert error["job"] == {
+        "id": first["id"],
+        "kind": "container.stop",
+        "userid": "root@pam",
+        "path": routes.api_job(first["id"]),
+    }
+
+
+async def test_the_same_key_twice_makes_one_job(program: Program, viewer: Program, guest: dict[str, Any]) -> None:
+    headers = {"Idempotency-Key": str(uuid4())}
+    path = routes.api_act(guest["vmid"], "stop")
+    first = await program.post(path, headers=headers)
+    again = await program.post(path, headers=headers)
+    assert (first.status_code, again.status_code) == (202, 200)
+    assert first.json() == again.json()
+    assert first.json()["id"] == headers["Idempotency-Key"]
+    assert (await viewer.post(path, headers=headers)).status_code == 409
+    answer = await program.post(path, headers={"Idempotency-Key": "x"})
+    assert set(answer.json()["error"]["fields"]) == {"Idempotency-Key"}
+
+
+async def test_the_same_key_at_the_same_time_makes_one_job(program: Program, guest: dict[str, Any]) -> None:
+    headers = {"Idempotency-Key": str(uuid4())}
+    path = routes.api_act(guest["vmid"], "stop")
+    answers = await asyncio.gather(*(program.post(path, headers=headers) for _ in range(4)))
+    assert {answer.status_code for answer in answers} <= {200, 202}
+    assert {answer.json()["id"] for answer in answers} == {headers["Idempotency-Key"]}
+
+
+async def test_an_act_needs_the_privilege_and_a_container_that_the_token_sees(
+    program: Program, viewer: Program, blind: Program, guest: dict[str, Any]
+) -> None:
+    path = routes.api_act(guest["vmid"], "stop")
+    refused = await viewer.post(path)
+    assert refused.status_code == 403
+    assert f"VM.PowerMgmt at /vms/{guest['vmid']}" in refused.json()["error"]["message"]
+    assert (await blind.post(path)).status_code == 404
+    assert (await Program(program.stack).post(path)).status_code == 401
+    for vmid, act in ((7777, "stop"), (guest["vmid"], "explode"), ("x", "stop"), ("12", "stop"), ("9" * 40, "stop")):
+        answer = await program.post(routes.api_act(vmid, act))
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "application/json"), (vmid, act)
+    other = await program.get(path)
+    assert (other.status_code, other.headers["allow"]) == (405, "POST")
+
+
+async def test_others_see_a_job_of_a_container_that_pve_shows_them_and_cannot_cancel_it(
+    program: Program, viewer: Program, blind: Program, guest: dict[str, Any]
+) -> None:
+    made = (await program.post(routes.api_act(guest["vmid"], "stop"))).json()
+    at = routes.api_job(made["id"])
+    assert (await viewer.get(at)).json() == made
+    refused = await viewer.post(f"{at}/cancel")
+    assert (refused.status_code, "VM.Allocate" in refused.text) == (403, True)
+    for method, path in (("GET", at), ("GET", f"{at}/log"), ("POST", f"{at}/cancel")):
+        answer = await blind.ask(method, path)
+        assert answer.status_code == 404, (method, path)
+        assert answer.json()["error"]["message"] == GONE["message"]
+    assert (await program.get(routes.api_creation(made["id"]))).status_code == 404
+    assert (await program.get(f"{routes.api_creation(made['id'])}/log")).status_code == 404
+
+
+async def test_a_cancelled_act_never_reaches_pve_and_is_audited(
+    program: Program, settings: Settings, node: NodeSide, guest: dict[str, Any]
+) -> None:
+    made = (await program.post(routes.api_act(guest["vmid"], "stop"))).json()
+    at = routes.api_job(made["id"])
+    cancelled = await program.post(f"{at}/cancel")
+    assert (cancelled.status_code, cancelled.json()["cancel_requested"]) == (202, True)
+    await work(settings, made["id"])
+    ended = (await program.get(at)).json()
+    assert (ended["state"], ended["message"]) == ("cancelled", "")
+    assert (await program.post(f"{at}/cancel")).status_code == 409
+    status = node.get(f"/nodes/{guest['node']}/lxc/{guest['vmid']}/status/current")["status"]
+    assert status == "running"
+    async with Runtime.open(settings) as rt, rt.db.transaction() as tx:
+        (entry,) = [e for e in await tx.audit.list(action="container.stop.cancel") if e.detail["job"] == made["id"]]
+    assert entry.subject == f"CT {guest['vmid']} {guest['name']}"
+
+
+async def test_a_creation_is_a_job_too_with_the_same_visibility(
+    program: Program, viewer: Program, blind: Program
+) -> None:
+    made = (await program.create(hostname="both-ways")).json()
+    at = routes.api_job(made["id"])
+    for who, status in ((program, 200), (viewer, 200), (blind, 404)):
+        assert (await who.get(at)).status_code == status
+    found = (await program.get(at)).json()
+    assert (found["kind"], found["name"], found["state"]) == ("container.create", "both-ways", "queued")
+    assert (await viewer.post(f"{at}/cancel")).status_code == 403
+    assert (await program.post(f"{at}/cancel")).status_code == 202
+    assert (await program.get(at)).json()["state"] == "cancelled"
+    assert (await log(program, made["id"]))[-1]["state"] == "cancelled"
+
+
+async def test_a_job_that_does_not_exist_is_not_there(program: Program) -> None:
+    for path in (uuid4(), "no-uuid"):
+        assert (await program.get(routes.api_job(path))).status_code == 404
+        assert (await program.post(f"{routes.api_job(path)}/cancel")).status_code == 404
