@@ -59,7 +59,7 @@ async def test_what_was_made_is_recorded_and_the_secrets_are_gone(lab: Lab) -> N
     assert len(credentials["web"]["password"]) == 20
     assert password
     assert len(password) == 24
-    assert [entry.action for entry in audit] == ["creation.ready", "creation.request"]
+    assert [entry.action for entry in audit] == ["creation.done", "creation.request"]
     guest = lab.sandbox.api.cts.get(job.vmid)
     assert guest
     assert marks.without_lines(guest.config["description"]).startswith(
