@@ -70,7 +70,7 @@ class BusyGuestError(ConflictError):
         self.kind = kind
         self.userid = userid
         self.job_id = job_id
-        super().__init__(f"{guest} is busy: {userid} runs {kind} on it. Wait for that job, or cancel it")
+        super().__init__(f"{guest} is busy: a job of {userid} works on it ({kind}). Wait for that job, or cancel it")
 
 
 class LeaseGoneError(ConflictError):

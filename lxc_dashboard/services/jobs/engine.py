@@ -32,7 +32,6 @@ KEEP_TICKET_EVERY_S: Final = 60.0
 JUST_S: Final = 1.0
 BACKOFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 GIVE_BACK_WITHIN_S: Final = 3.0
-LOOK_WITHIN_S: Final = 5.0
 
 
 class Interruption(StrEnum):
