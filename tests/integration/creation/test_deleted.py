@@ -99,7 +99,7 @@ async def test_while_it_waits_for_an_address(lab: Lab, other: OtherPve) -> None:
             answer.status, answer.body = 200, {"data": None}
 
     other.changes.append(untold)
-    job_id = await lab.request(None)
+    job_id = await lab.request(WAITS)
     work = lab.work(job_id)
     await lab.until(lambda: any("/interfaces" in line for line in other.asked), "asked for its address")
     vmid = await vmid_of(lab, job_id)

@@ -143,7 +143,7 @@ async def test_a_worker_that_dies_as_it_pauses_leaves_it_to_be_paused(
         await asyncio.Event().wait()
 
     with monkeypatch.context() as patched:
-        patched.setattr(ending, "pause", dies)
+        patched.setattr(ending, "give_back", dies)
         work = lab.work(job_id)
         await reached.wait()
         work.cancel()
