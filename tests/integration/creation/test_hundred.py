@@ -102,4 +102,4 @@ async def test_a_hundred_at_once_are_a_hundred_containers(lab: Lab, settings: Se
     kept = {(row.lease_owner, row.ticket_enc, row.secrets_enc, row.enqueued_at) for row in rows}
     assert kept == {(None, None, None, None)}
     for at in range(WORKERS):
-        assert "creation taken" in (tmp_path / f"worker-{at}.log").read_text(), f"worker {at} had nothing to do"
+        assert "job taken" in (tmp_path / f"worker-{at}.log").read_text(), f"worker {at} had nothing to do"

@@ -46,7 +46,7 @@ async def test_a_run_goes_from_one_worker_to_the_next_by_their_deaths_and_not_by
     for attempt, off_by_s in enumerate((BEHIND_S, AHEAD_S), 2):
         successor = await start_worker(lab, off_by_s)
         await until_kept(lab, job)
-        assert times_said([worker], job, "creation taken") == 1
+        assert times_said([worker], job, "job taken") == 1
         assert (await lab.row(job)).attempt == attempt - 1
         worker.kill()
         await lab.until_taken_again(job, attempt, within_s=RECOVERY_S)

@@ -57,12 +57,12 @@ async def test_what_is_delivered_again_and_again_is_done_once(lab: Lab) -> None:
     await deliver(lab, job)
     await lab.until_said(job, "installing")
     await deliver(lab, job)
-    await lab.until(lambda: times_said(workers, job, "creation not taken") >= 2 * DELIVERIES, "all others have left")
+    await lab.until(lambda: times_said(workers, job, "job not taken") >= 2 * DELIVERIES, "all others have left")
     await lab.go(job, "tool", "first", "second")
     await lab.until_state(job, JobState.DONE)
     await deliver(lab, job)
-    await lab.until(lambda: times_said(workers, job, "creation not taken") >= 3 * DELIVERIES, "nothing is left to do")
-    assert times_said(workers, job, "creation taken") == (await lab.row(job)).attempt == 1
+    await lab.until(lambda: times_said(workers, job, "job not taken") >= 3 * DELIVERIES, "nothing is left to do")
+    assert times_said(workers, job, "job taken") == (await lab.row(job)).attempt == 1
     await lab.check_nothing_lost_or_repeated(job)
 
 
@@ -70,7 +70,7 @@ async def test_a_worker_that_stood_still_finds_the_creation_with_another_one_and
     await two_workers(lab)
     job = await lab.in_the_first_script()
     workers = await two_workers(lab)
-    former = next(worker for worker in workers if times_said([worker], job, "creation taken"))
+    former = next(worker for worker in workers if times_said([worker], job, "job taken"))
     await lab.until(lambda: stands_still(lab, former), "it stands still")
     try:
         await lab.until_taken_again(job, 2)
