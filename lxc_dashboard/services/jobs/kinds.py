@@ -105,7 +105,7 @@ class Kind(ABC, Generic[R]):
 
     @abstractmethod
     async def explain(self, run: R | None, recorder: Recorder, error: BaseException) -> tuple[BaseException, bool]:
-        """The error as its user is told it, and whether PVE has the guest."""
+        """The error to show to the user, and whether PVE has the guest."""
 
     @abstractmethod
     def done(self, run: R) -> End:

@@ -37,12 +37,7 @@ async def request(
     ``msgspec.ValidationError`` for wrong ``params``, what PVE says.
     """
     values = msgspec.to_builtins(params_of(act, params or {}))
-    try:
-        await privileges.require(rt, session, f"/vms/{guest.vmid}", *act.needs)
-    except PrivilegeError as error:
-        async with rt.db.transaction() as tx:
-            await _audit(tx, session, act, guest, AuditResult.REFUSED, cause=str(error))
-        raise
+    await _require_privileges(rt, session, act, guest)
     wanted = job_id or new_id()
     try:
         async with lending(rt, session) as lent:
@@ -69,6 +64,16 @@ async def request(
         await _refuse_busy(rt, session, guest, error)
     await enqueue(rt, wanted)
     return wanted
+
+
+async def _require_privileges(rt: Runtime, session: Session, act: Act, guest: Guest) -> None:
+    """Raises ``PrivilegeError``, which is audited."""
+    try:
+        await privileges.require(rt, session, f"/vms/{guest.vmid}", *act.needs)
+    except PrivilegeError as error:
+        async with rt.db.transaction() as tx:
+            await _audit(tx, session, act, guest, AuditResult.REFUSED, cause=str(error))
+        raise
 
 
 async def is_known(rt: Runtime, session: Session, job_id: UUID) -> bool:
