@@ -58,6 +58,14 @@ def blind(stack: Stack, node: NodeSide) -> Program:
     return Program(stack, node.new_token(privsep=1))
 
 
+async def ask_for_stop(program: Program, guest: dict[str, Any]) -> dict[str, Any]:
+    """The job."""
+    answer = await program.post(routes.api_act(guest["vmid"], "stop"))
+    assert answer.status_code == 202, answer.text
+    job: dict[str, Any] = answer.json()
+    return job
+
+
 async def work(settings: Settings, job_id: str) -> None:
     async with Runtime.open(settings) as rt:
         await engine.run(rt, UUID(job_id))
@@ -89,7 +97,7 @@ async def test_an_act_becomes_a_job_that_is_read_and_followed_to_its_end(
 
 
 async def test_a_second_act_is_refused_and_names_the_first_job(program: Program, guest: dict[str, Any]) -> None:
-    first = (await program.post(routes.api_act(guest["vmid"], "stop"))).json()
+    first = await ask_for_stop(program, guest)
     answer = await program.post(routes.api_act(guest["vmid"], "reboot"))
     assert answer.status_code == 409
     error = answer.json()["error"]
@@ -141,7 +149,7 @@ async def test_an_act_needs_the_privilege_and_a_container_that_the_token_sees(
 async def test_others_see_a_job_of_a_container_that_pve_shows_them_and_cannot_cancel_it(
     program: Program, viewer: Program, blind: Program, guest: dict[str, Any]
 ) -> None:
-    made = (await program.post(routes.api_act(guest["vmid"], "stop"))).json()
+    made = await ask_for_stop(program, guest)
     at = routes.api_job(made["id"])
     assert (await viewer.get(at)).json() == made
     refused = await viewer.post(f"{at}/cancel")
@@ -157,7 +165,7 @@ async def test_others_see_a_job_of_a_container_that_pve_shows_them_and_cannot_ca
 async def test_a_cancelled_act_never_reaches_pve_and_is_audited(
     program: Program, settings: Settings, node: NodeSide, guest: dict[str, Any]
 ) -> None:
-    made = (await program.post(routes.api_act(guest["vmid"], "stop"))).json()
+    made = await ask_for_stop(program, guest)
     at = routes.api_job(made["id"])
     cancelled = await program.post(f"{at}/cancel")
     assert (cancelled.status_code, cancelled.json()["cancel_requested"]) == (202, True)
