@@ -11,7 +11,7 @@ FEED_WORDS: Final = {
     "retry": RETRY,
     "failed": FAILED_TITLE,
     "failing": "{cause}, since {time}",
-    "as_old": "What is shown is as old as its age says",
+    "as_old": "You see the last known state; its age is in the status line",
     "remedy_away": REMEDY_UNREACHABLE,
     "remedy_wait": REMEDY_RETRY,
     "down": "{node} does not answer since {time}",
@@ -21,7 +21,7 @@ FEED_WORDS: Final = {
     "down_guests": "{count} containers on it are shown as unknown",
     "unreadable": "The list cannot be read ({status})",
     "silent": "The dashboard does not answer",
-    "empty": "No containers that you may see. A container is made from a template, in five steps.",
+    "empty": "No containers that you can see. Create one from a template in five steps.",
     "of_cores": "of {cores} cores",
     "used_of": "{used} of {total}",
 }
@@ -30,9 +30,9 @@ FEED_WORDS: Final = {
 GUEST_WORDS: Final = {
     **FEED_WORDS,
     "console": "Console",
-    "no_console": "VM.Console at /vms/{vmid} is missing. An administrator can grant it in PVE",
+    "no_console": "You need VM.Console at /vms/{vmid}. An administrator can grant it in PVE",
     "lock": "locked: {lock}",
-    "locked": "Locked: {lock}. PVE refuses most acts until the lock is gone",
+    "locked": "Locked: {lock}. PVE refuses most acts until the lock is released",
     "title": "Containers",
     "rows": "Rows",
     "counted": "{all} containers",
@@ -61,8 +61,8 @@ GUEST_WORDS: Final = {
     "shutdown": "Shut down",
     "stop": "Stop",
     "ask": "{verb} CT {vmid} {name}?",
-    "shutdown_means": "Its services end in order; after 60 s it is stopped hard.",
-    "stop_means": "It is stopped at once, as if its power were cut. What was not written is lost.",
+    "shutdown_means": "Services stop in order. After 60 s PVE stops the container hard.",
+    "stop_means": "The container stops at once, as if its power were cut. Unwritten data is lost.",
     "cancel": CANCEL,
     "filter": "Filter containers",
     "filter_hint": "Filter by name, tag, address…",
@@ -82,20 +82,20 @@ GUEST_WORDS: Final = {
 # A guest's console
 CONSOLE: Final = "Console"
 OPEN_CONSOLE: Final = "Open console"
-NO_SUCH_GUEST: Final = "There is no such container"
-MISSING_GUEST_DETAIL: Final = (
-    "The address is wrong, the container is gone, or you may not see it: in PVE that takes VM.Audit on it."
-)
+NO_SUCH_GUEST: Final = "Container not found"
+MISSING_GUEST_DETAIL: Final = "The address is wrong, the container is gone, or you lack VM.Audit on it."
 ALL_CONTAINERS: Final = "All containers"
 CONSOLE_LABEL: Final = "Terminal of the container"
-CONSOLE_SHARED: Final = "PVE keeps one terminal for each container: all who open it see and type in the same one. Closing the last window logs out"
+CONSOLE_SHARED: Final = (
+    "PVE has one terminal for each container: everybody who opens it shares it. Closing the last window signs out"
+)
 CONSOLE_KEYS: Final = "Ctrl-Shift-X leaves the terminal by keyboard, Ctrl-Shift-C copies, Ctrl-Shift-V pastes"
 CONSOLE_STOPPED: Final = "This container is stopped"
-CONSOLE_STOPPED_NEXT: Final = "Its console opens when it runs"
+CONSOLE_STOPPED_NEXT: Final = "Start it to open its console"
 CONSOLE_START: Final = "Start"
 CONSOLE_WORDS: Final = {
     "connecting": "Connecting",
-    "open": "Connected. Press Enter if nothing shows",
+    "open": "Connected. Press Enter if nothing appears",
     "closed": "The connection has ended",
     "again": "Connect again",
 }

@@ -14,8 +14,8 @@ STATE: Final = "State"
 MEMORY: Final = "Memory"
 CONTAINERS_STOPPED: Final = "Containers stopped"
 ONLINE: Final = "Online"
-JOBS_TO_SEE: Final = "Jobs under way, waiting, or failed in the last 24 h"
-NO_JOBS_TO_SEE: Final = "No job runs, waits or has failed in the last 24 h."
+JOBS_TO_SEE: Final = "Jobs running, waiting, or failed in the last 24 h"
+NO_JOBS_TO_SEE: Final = "No job is running or waiting, and none failed in the last 24 h."
 ALL_JOBS_THERE: Final = "All jobs"
 
 # The words of the live nodes, by the names that node_table.js has for them
@@ -27,7 +27,7 @@ NODE_WORDS: Final = {
     "state": STATE,
     "cpu": "CPU",
     "mem": MEMORY,
-    "mem_total": "Memory in all",
+    "mem_total": "Total memory",
     "containers": "Containers",
     "uptime": "Up",
     "nodes_online": "Nodes online",
@@ -37,8 +37,8 @@ NODE_WORDS: Final = {
     "online": ONLINE,
     "offline": "Offline",
     "unknown": "unknown",
-    "no_figures": "PVE shows the figures of {node} with Sys.Audit at /nodes/{node}",
+    "no_figures": "You need Sys.Audit at /nodes/{node} to see the figures of {node}",
     "create": NEW_CONTAINER,
-    "no_nodes": "No node is visible to this user",
-    "no_nodes_next": "Ask an administrator of PVE for Sys.Audit on the nodes.",
+    "no_nodes": "You cannot see any node",
+    "no_nodes_next": "Ask a PVE administrator for Sys.Audit on the nodes.",
 }

@@ -78,7 +78,7 @@ CONFIG_FIELDS: Final = {
         "Unprivileged",
         "PVE: unprivileged=1. Root in the guest is nobody on the node. Without it, root of the guest is root of the node",
     ),
-    "nesting": ("Nesting", "PVE: features nesting=1. For systemd in newer guests, and for containers inside"),
+    "nesting": ("Nesting", "PVE: features nesting=1. For systemd in newer guests and for nested containers"),
     "keyctl": ("keyctl", "PVE: features keyctl=1. For Docker in an unprivileged container; only root@pam may set it"),
     "fuse": ("FUSE", "PVE: features fuse=1. For FUSE file systems; only root@pam may set it"),
     "network": (

@@ -13,8 +13,8 @@ RUNNING_WORDS: Final = {
     "running": "running",
     "title": "Running now",
     "loading": LOADING,
-    "none": "Nothing runs at this endpoint now: no job that you may see, and no task of PVE.",
-    "silent": "PVE does not answer. Its tasks are shown as they were before",
+    "none": "Nothing is running at this endpoint: no job that you can see, and no PVE task.",
+    "silent": "PVE does not answer. You see its tasks as last known",
     "more": "{count} more",
     "progress": PROGRESS,
     "jobs": ALL_JOBS_THERE,
@@ -39,6 +39,6 @@ SEARCH_WORDS: Final = {
     "label": "Search pages, containers, templates and jobs",
     "hint": "Name, vmid, address",
     "pages": "Pages",
-    "none": "Nothing of this name that you may see",
+    "none": "No match that you can see",
     "close": CLOSE,
 }

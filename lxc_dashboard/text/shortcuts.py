@@ -12,7 +12,7 @@ from lxc_dashboard.text.wizard import CREATE_TITLE
 SHORTCUT_WORDS: Final = {
     "title": "Keyboard shortcuts",
     "single": "Single-key shortcuts",
-    "single_hint": "Off, only Enter and keys with Ctrl or Alt work, and this list is opened from the menu. Kept in this browser.",
+    "single_hint": "If off, only Enter and keys with Ctrl or Alt work; open this list from the menu. Stored in this browser.",
     "off": "off",
     "close": CLOSE,
 }
@@ -25,7 +25,7 @@ SHORTCUTS: Final = {
     f"{NAV_CONTAINERS}, {NAV_TEMPLATES.lower()}, buckets": (
         ("/", "Filter", True),
         ("j", "Next line", True),
-        ("k", "Line before", True),
+        ("k", "Previous line", True),
         ("Enter", "Open the line", False),
         ("x", "Choose a template", True),
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 CREATE_TITLE: Final = "New container"
-MISSING_BEGUN_DETAIL: Final = "The address is wrong, or what it names is gone, or not for you to see."
+MISSING_BEGUN_DETAIL: Final = "The address is wrong, the item is gone, or you cannot see it."
 STEP_NAMES: Final = {
     "template": "Template",
     "configure": "Configure",
@@ -19,7 +19,7 @@ NEXT: Final = "Next"
 CREATE: Final = "Create"
 CREATING: Final = "Creating"
 START_OVER: Final = "Start again"
-SUMMARY: Final = "What will be made"
+SUMMARY: Final = "Container to create"
 NO_TEMPLATE: Final = "No template"
 NO_TEMPLATE_HINT: Final = "An empty container from an OS template"
 HOSTNAME: Final = "Hostname"
@@ -28,73 +28,71 @@ ESSENTIAL: Final = "Essential"
 NETWORK: Final = "Network"
 ACCESS: Final = "Access"
 ADVANCED: Final = "Advanced"
-TO_DOWNLOAD: Final = "To be downloaded first"
+TO_DOWNLOAD: Final = "Download first"
 OS_PRESENT: Final = "On this node"
-NOT_OFFERED: Final = "Not all choices can be read:"
+NOT_OFFERED: Final = "Some choices are unavailable:"
 CHANGED: Final = "changed"
 RESET_FIELD: Final = "Reset {field} to the template's default"
-TEMPLATE_GONE: Final = "{template} is not there any more: no template is chosen"
-FELL_BACK: Final = "{field} {was} is not there on {node} any more: {now} stands in its place"
+TEMPLATE_GONE: Final = "{template} no longer exists: no template is selected"
+FELL_BACK: Final = "{field} {was} is no longer on {node}: {now} is used instead"
 # Beside the field: what the template names, where the node has no such one
 STANDS_IN: Final = {
-    "ostemplate": "The template is made for {wish}, and {node} has no such OS template, nor does PVE offer one: {now} is chosen instead",
-    "storage": "The template names the storage {wish}, which {node} does not have: {now} is chosen instead",
-    "bridge": "The template names the bridge {wish}, which {node} does not have: {now} is chosen instead",
+    "ostemplate": "The template needs {wish}. Neither {node} nor PVE's list has it: {now} is selected instead",
+    "storage": "The template uses storage {wish}, which {node} does not have: {now} is selected instead",
+    "bridge": "The template uses bridge {wish}, which {node} does not have: {now} is selected instead",
 }
 # The same for somebody who may not see every storage
 STANDS_IN_UNSEEN: Final = {
-    "ostemplate": "The template is made for {wish}. No storage that you see on {node} has such an OS template, nor does PVE offer one: {now} is chosen instead. You need Datastore.Audit at a storage to see it",
-    "storage": "The template names the storage {wish}. You do not see it on {node}: it is not there, or you lack Datastore.Audit at /storage/{wish}. {now} is chosen instead",
+    "ostemplate": "The template needs {wish}. No storage that you can see on {node} has it, nor does PVE's list: {now} is selected instead. You need Datastore.Audit to see a storage",
+    "storage": "The template uses storage {wish}. It is not on {node}, or you lack Datastore.Audit at /storage/{wish}. {now} is selected instead",
 }
-REPLACED: Final = "{was} was chosen, which {node} does not have: {now} is chosen instead"
-SCRIPTS_GONE: Final = "The template has no such script any more: {scripts}"
-NOT_AS_KEPT: Final = "Not everything could be filled in:"
-FROM_DRAFT: Final = "Filled in from your draft, kept {ago}. Start again for an empty form."
+REPLACED: Final = "{node} does not have {was}: {now} is selected instead"
+SCRIPTS_GONE: Final = "Scripts that the template no longer has: {scripts}"
+NOT_AS_KEPT: Final = "Some fields could not be filled in:"
+FROM_DRAFT: Final = "Filled in from your draft, saved {ago}. Choose Start again for an empty form."
 FIND_TEMPLATE: Final = "Filter by name, OS, description…"
 AS_COMMAND: Final = "As a command"
 AS_COMMAND_LEAD: Final = (
-    "Makes the same container without the dashboard. What the template does inside it, its packages, files and scripts, is not part of it. "
-    "The root password and the API token are yours to set."
+    "Creates the same container without the dashboard, without the template's packages, files and scripts. "
+    "Set the root password and the API token yourself."
 )
 AS_PCT: Final = "With pct, on the node as root"
 AS_API: Final = "With curl, over the API"
 COPY_COMMAND: Final = "Copy command"
 PRESETS: Final = "Presets"
 PRESETS_LEAD: Final = (
-    "What is chosen here, to start from the next time: all fields but hostname, CT ID and addresses, with template, packages and scripts. "
-    "Passwords are not kept."
+    "Save these choices to start from next time: all fields except hostname, CT ID and addresses, with template, packages and scripts. "
+    "Passwords are not saved."
 )
 PRESET_NAME: Final = "Name"
 PRESET_SHARE: Final = "Share with all who use this endpoint"
 PRESET_SHARE_NEEDS: Final = "Sharing needs {privilege} at /vms or at a pool in PVE"
 PRESET_SAVE: Final = "Save as preset"
-PRESET_SAVED: Final = "Saved the preset {name}"
-PRESET_USED: Final = "Filled in from the preset {name}"
+PRESET_SAVED: Final = "Saved preset {name}"
+PRESET_USED: Final = "Filled in from preset {name}"
 PRESET_USE: Final = "Use"
 PRESET_UNSHARE: Final = "Stop sharing"
 PRESET_SHARE_ONE: Final = "Share"
 PRESET_RENAME: Final = "Rename"
-PRESET_OVERWRITE: Final = "Save over"
-PRESET_OVERWRITE_TITLE: Final = "Save over {name}?"
-PRESET_OVERWRITE_LOSS: Final = "It holds what is chosen here from then on; what it held before is lost."
+PRESET_OVERWRITE: Final = "Overwrite"
+PRESET_OVERWRITE_TITLE: Final = "Overwrite {name}?"
+PRESET_OVERWRITE_LOSS: Final = "The preset gets the present choices. Its former content is lost."
 PRESET_DELETE: Final = "Delete"
-PRESET_DELETE_TITLE: Final = "Delete the preset {name}?"
-PRESET_DELETE_LOSS: Final = "Nobody can start from it any more. Containers stay as they are."
+PRESET_DELETE_TITLE: Final = "Delete preset {name}?"
+PRESET_DELETE_LOSS: Final = "Nobody can use it afterwards. Containers do not change."
 PRESET_MINE: Final = "yours"
 PRESET_SHARED: Final = "yours, shared"
 PRESET_OF: Final = "shared by {owner}"
 PRESET_RIGHT: Final = "with {privilege} at {path}"
-PROPOSED_PRESET: Final = "Use the preset {name}?"
-PROPOSED_BY: Final = "Shared by {owner}, who held {privilege} at {path} when it was last changed"
+PROPOSED_PRESET: Final = "Use preset {name}?"
+PROPOSED_BY: Final = "Shared by {owner}, who had {privilege} at {path} at the last change"
 PROPOSED_LINK: Final = "Fill in the form from this link?"
-PROPOSED_LINK_BY: Final = (
-    "Anybody can write a link, without any right in PVE. Use it only if you trust who gave it to you."
-)
-PROPOSED_CHANGES: Final = "Beyond the defaults it sets"
-PROPOSED_NOTHING: Final = "It sets nothing beyond the defaults."
+PROPOSED_LINK_BY: Final = "Anybody can make a link, even without rights in PVE. Use it only if you trust its sender."
+PROPOSED_CHANGES: Final = "It changes these defaults"
+PROPOSED_NOTHING: Final = "It changes no default."
 PROPOSED_USE: Final = "Use this preset"
 PROPOSED_USE_LINK: Final = "Fill in the form"
-PRIVILEGED_MEANS: Final = "Its root is the node's root"
+PRIVILEGED_MEANS: Final = "The container's root is the node's root"
 SWITCHED_ON: Final = "On"
 SWITCHED_OFF: Final = "Off"
 CHANGED_LISTS: Final = {
@@ -104,37 +102,37 @@ CHANGED_LISTS: Final = {
     "scripts_off": "Scripts switched off",
     "scripts": "Order of scripts",
 }
-NO_PRESETS: Final = "There is none yet, of yours or shared at this endpoint."
-NO_SUCH_PRESET: Final = "This preset is not there, or not any more"
+NO_PRESETS: Final = "No presets yet: neither your own nor shared ones."
+NO_SUCH_PRESET: Final = "This preset does not exist or was deleted"
 FROM_PRESET: Final = "preset"
 SHARE_LINK: Final = "Share as a link"
 LINK_LEAD: Final = (
-    "Whoever can sign in at this endpoint gets the wizard filled in as it is here. It holds no password; notes and public keys are in it "
-    "where they fit, so share it only with those who may read them."
+    "Anybody who can sign in at this endpoint gets the wizard with these values. The link has no password. It has notes and public keys "
+    "if they fit: share it only with people who may read them."
 )
 LINK: Final = "Link"
 COPY_LINK: Final = "Copy link"
-LINK_LACKS: Final = "Too long for a link, so left out: {fields}"
+LINK_LACKS: Final = "Left out because the link would be too long: {fields}"
 LINK_LISTS: Final = {
     "packages_off": "packages left out",
     "extras": "packages added",
     "scripts": "order of scripts",
     "scripts_off": "scripts switched off",
 }
-FROM_LINK: Final = (
-    "Filled in from a link. Look at what it asks for before you create: keys in it let their owners in as root."
-)
-LINK_UNREADABLE: Final = "The link cannot be read: it was cut off, or written by another version. Ask for it again"
+FROM_LINK: Final = "Filled in from a link. Check the values before you create: owners of the SSH keys get root access."
+LINK_UNREADABLE: Final = "The link is incomplete or from another version. Ask for a new one"
 EDITS: Final = (
-    "You are editing the failed job {job}. Creating destroys what it left, then makes this container in its place."
+    "You are editing the failed job {job}. Creating destroys what it left, then creates this container instead."
 )
-TEMPLATE_SINCE: Final = "{template}, where the failed job had r{then}"
-MOVED_ON: Final = "The failed job was asked for with r{then} of {template}. That has changed since: what is filled in here, and what runs, is r{now}."
+TEMPLATE_SINCE: Final = "{template}; the failed job used r{then}"
+MOVED_ON: Final = (
+    "The failed job used r{then} of {template}. The template has changed: this form and the new job use r{now}."
+)
 MOVED_ON_DIFF: Final = "What has changed"
-EDITS_AS_NEW: Final = "Make another container instead"
+EDITS_AS_NEW: Final = "Create another container instead"
 START_OVER_TITLE: Final = "Start again?"
-START_OVER_CONSEQUENCE: Final = "What was chosen and typed here is forgotten. Nothing was made yet."
-STEP_TO_MEND: Final = "{step}, to mend"
+START_OVER_CONSEQUENCE: Final = "Your choices and input are discarded. Nothing was created yet."
+STEP_TO_MEND: Final = "{step}, has errors"
 GO_TO: Final = "Go to {place}"
 NEXT_FREE: Final = "Next free"
 OPTIONS: Final = "Options"
@@ -157,13 +155,13 @@ APPLIANCE_STORAGE: Final = "Download to"
 APPLIANCE_THERE: Final = "on this node"
 APPLIANCE_TAKE: Final = "Choose"
 APPLIANCE_DOWNLOAD: Final = "Download now"
-APPLIANCE_MORE: Final = "{count} found; the first are shown"
+APPLIANCE_MORE: Final = "{count} found, only the first are shown"
 APPLIANCE_NONE: Final = "None found"
 FETCHING: Final = "Downloading {template} to {storage}"
 FETCH_STOP: Final = "Stop the download"
 FETCH_STOPPING: Final = "Stopping"
-FETCH_DONE: Final = "Downloaded {template} to {storage}. It is chosen."
-FETCH_STOPPED: Final = "The download of {template} was stopped."
+FETCH_DONE: Final = "Downloaded {template} to {storage} and selected it."
+FETCH_STOPPED: Final = "Stopped the download of {template}."
 FETCH_FAILED: Final = "The download of {template} failed:"
 SHOW_SCRIPT: Final = "Show what it does"
 FIELD_LABELS: Final = {
@@ -207,32 +205,32 @@ FIELD_LABELS: Final = {
     "description": "Notes",
 }
 FIELD_HINTS: Final = {
-    "hostname_pattern": "Empty for one container; web-{01..20}, {a,b,c}, 100 at most",
-    "vmid": "Empty for the next free one",
-    "ssh_keys": "One a line; for root",
-    "vlan": "Empty for none",
-    "ipv4_address": "With its prefix, such as 10.0.0.5/24",
-    "ipv6_address": "With its prefix, such as fd00::5/64",
-    "ipv4_range": "To take free addresses of, such as 10.0.0.10-10.0.0.40/24",
-    "ipv6_range": "To take free addresses of, such as fd00::10-fd00::40/64",
-    "nameserver": "Empty: as the node has them",
-    "searchdomain": "Empty: as the node has it",
-    "mtu": "Empty: the bridge's own",
-    "tags": "Parted by a space",
-    "unprivileged": "Its root is not the node's root",
-    "nesting": "For systemd in newer guests, and for containers inside",
-    "keyctl": "For Docker in an unprivileged container. root@pam only",
+    "hostname_pattern": "Empty: one container. Patterns: web-{01..20}, {a,b,c}; at most 100",
+    "vmid": "Empty: the next free one",
+    "ssh_keys": "One on each line, for root",
+    "vlan": "Empty: none",
+    "ipv4_address": "With prefix, for example 10.0.0.5/24",
+    "ipv6_address": "With prefix, for example fd00::5/64",
+    "ipv4_range": "Picks free addresses from this range, for example 10.0.0.10-10.0.0.40/24",
+    "ipv6_range": "Picks free addresses from this range, for example fd00::10-fd00::40/64",
+    "nameserver": "Empty: the node's",
+    "searchdomain": "Empty: the node's",
+    "mtu": "Empty: the bridge's",
+    "tags": "Separate with spaces",
+    "unprivileged": "The container's root is not the node's root",
+    "nesting": "For systemd in newer guests and for nested containers",
+    "keyctl": "For Docker in an unprivileged container. Only root@pam",
     "fuse": "root@pam only",
     "start_order": "Lower starts earlier",
-    "pause_after_create": "To change it in PVE first; the job's page lets it go on",
+    "pause_after_create": "Change the container in PVE first; continue on the job's page",
 }
 TAKE_FREE: Final = "Take the next free {family} address"
-TAKING_FREE: Final = "Looking for one"
+TAKING_FREE: Final = "Looking for a free address"
 ADDRESS_UNASKED: Final = {
-    "one": "The addresses of 1 container could not be seen: this one may be taken by it",
-    "many": "The addresses of {count} containers could not be seen: this one may be taken by one of them",
+    "one": "The addresses of 1 container are unknown: it may use this one",
+    "many": "The addresses of {count} containers are unknown: one of them may use this one",
 }
-MOUNTS_LEAD: Final = "Further volumes, and folders of the node, each seen at its own place in the container."
+MOUNTS_LEAD: Final = "More volumes and host folders, each mounted at its own path."
 MOUNT: Final = "Mount point {number}"
 MOUNT_ADD: Final = "Add a mount point"
 MOUNT_REMOVE: Final = "Remove mount point"
@@ -248,8 +246,8 @@ MOUNT_FIELDS: Final = {
 MOUNT_SIZED: Final = "{size} GiB on {storage}"
 MOUNT_MARKS: Final = {"backup": "backup", "read_only": "read-only"}
 MOUNT_HINTS: Final = {
-    "source": "Its whole path. root@pam only; never in backups",
-    "path": "Such as /srv/data",
+    "source": "Absolute path. Only root@pam; never in backups",
+    "path": "For example /srv/data",
 }
 PASSWORD_MODES: Final = {"generated": "Generate one", "given": "Enter one", "none": "None"}
 IPV4_MODES: Final = {"dhcp": "DHCP", "static": "Static", "none": "None"}
@@ -263,16 +261,16 @@ MANAGER: Final = "Manager"
 PACKAGE: Final = "Package"
 ADD: Final = "Add"
 REMOVE: Final = "Remove"
-SCRIPTS_LEAD: Final = "They run as root in the guest, in this order. A script that fails ends the run."
+SCRIPTS_LEAD: Final = "Scripts run as root in the guest, in this order. A script that fails ends the job."
 NO_SCRIPTS: Final = "The template has no scripts."
 MOVE_UP: Final = "Move up"
 MOVE_DOWN: Final = "Move down"
-REVIEW: Final = "All that was chosen"
+REVIEW: Final = "Your choices"
 PREFLIGHT: Final = "Preflight"
 CHECKING: Final = "Checking with PVE"
-NOT_CHECKED: Final = "This could not be checked. Check again."
+NOT_CHECKED: Final = "The check failed. Check again."
 CHECK_AGAIN: Final = "Check again"
-NOTHING_FOUND: Final = "Nothing stands in the way."
+NOTHING_FOUND: Final = "No problems found."
 SEVERITY: Final = {"error": "Error", "warning": "Warning"}
-PREFLIGHT_FINDINGS: Final = {"error": "To be mended first", "warning": "To be considered"}
+PREFLIGHT_FINDINGS: Final = {"error": "Fix these first", "warning": "Check these"}
 CHECKED: Final = "Checked"

@@ -62,7 +62,7 @@ def test_a_container_is_stopped_and_started_and_both_are_seen_and_told(page: Pag
     expect(row(page, 102)).to_have_attribute("data-status", "running", timeout=TOLD_WITHIN_MS)
     ask(page, 102, "Stop")
     dialog = page.get_by_role("dialog", name="Stop CT 102 web-01?")
-    expect(dialog).to_contain_text("What was not written is lost")
+    expect(dialog).to_contain_text("Unwritten data is lost")
     expect(dialog.get_by_role("button", name=text.CANCEL)).to_be_focused()
     dialog.get_by_role("button", name=text.CANCEL).click()
     expect(dialog).to_be_hidden()
@@ -197,7 +197,7 @@ def test_a_node_that_is_down_is_named_and_its_guests_are_unknown(fresh_page: Pag
 def test_a_pve_that_falls_silent_is_named_and_the_last_list_stays(fresh_page: Page, few: OtherNode) -> None:
     sign_in_at(fresh_page, "few")
     expect(rows(fresh_page)).to_have_count(3)
-    told = fresh_page.get_by_role("alert").filter(has_text="What is shown is as old as its age says")
+    told = fresh_page.get_by_role("alert").filter(has_text="You see the last known state; its age is in the status line")
     few.let(lambda node: node.mute())
     try:
         expect(told).to_be_visible(timeout=TOLD_WITHIN_MS)

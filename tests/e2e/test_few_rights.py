@@ -45,7 +45,7 @@ def test_the_list_offers_only_consoles_that_may_be_opened_and_shows_locks(
 ) -> None:
     page = new_page(viewport=SIZES[size], color_scheme=scheme)
     sign_in_at(page, elsewhere.name, userid="viewer@pve")
-    barred = row(page, MAY_NOT).get_by_role("button", name=f"VM.Console at /vms/{MAY_NOT} is missing")
+    barred = row(page, MAY_NOT).get_by_role("button", name=f"You need VM.Console at /vms/{MAY_NOT}")
     expect(barred).to_be_disabled(timeout=TOLD_WITHIN_MS)
     expect(row(page, MAY_NOT).get_by_role("link", name=WORDS["console"])).to_have_count(0)
     expect(row(page, MAY).get_by_role("link", name=WORDS["console"])).to_be_visible()

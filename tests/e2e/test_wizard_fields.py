@@ -136,7 +136,7 @@ def test_an_os_template_is_found_downloaded_in_sight_and_chosen(
         expect(fetching.get_by_role("progressbar")).to_be_visible()
     finally:
         other.let(lambda node: set_pace(node, 0.05))
-    expect(fetching).to_contain_text("It is chosen", timeout=wizard.CHECKED_WITHIN_MS)
+    expect(fetching).to_contain_text("and selected it", timeout=wizard.CHECKED_WITHIN_MS)
     expect(page.locator("#ostemplate")).to_have_value("local:vztmpl/debian-12-turnkey-wordpress_18.2-1_amd64.tar.gz")
     fill(page, hostname="found")
     to_review(page)
@@ -151,7 +151,7 @@ def test_a_download_is_stopped_and_another_left_to_the_job(fresh_page: Page, oth
     try:
         find_os_template(page, "fedora", "system").get_by_role("button", name=text.APPLIANCE_DOWNLOAD).click()
         page.get_by_role("button", name=text.FETCH_STOP).click()
-        expect(page.locator("#fetching")).to_contain_text("was stopped", timeout=wizard.CHECKED_WITHIN_MS)
+        expect(page.locator("#fetching")).to_contain_text("Stopped the download", timeout=wizard.CHECKED_WITHIN_MS)
     finally:
         other.let(lambda node: set_pace(node, 0.05))
     take = find_os_template(page, "mail gateway", "mail").get_by_role("button", name=text.APPLIANCE_TAKE)

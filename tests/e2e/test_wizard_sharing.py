@@ -174,7 +174,7 @@ def test_editing_says_that_the_template_has_changed_since(page: Page, stack: Sta
     visit(page, routes.edit_creation(failed))
     at(page, "configure")
     expect(page.get_by_text("You are editing the failed job")).to_be_visible()
-    expect(page.get_by_text("That has changed since")).to_be_hidden()
+    expect(page.get_by_text("The template has changed")).to_be_hidden()
 
     name = job_runs.change(stack, page, tmp_path, {"10-bad.sh": "echo mended\n"})
     page.get_by_role("button", name=text.START_OVER).click()
@@ -184,7 +184,7 @@ def test_editing_says_that_the_template_has_changed_since(page: Page, stack: Sta
     for next_step in ("packages", "scripts", "review"):
         forward(page, next_step)
         expect(told).to_be_visible()
-    expect(step(page, "review")).to_contain_text(f"{name} r2, where the failed job had r1")
+    expect(step(page, "review")).to_contain_text(f"{name} r2; the failed job used r1")
     assert accessibility_faults(page) == []
     page.get_by_role("link", name=text.MOVED_ON_DIFF).click()
     expect(page).to_have_url(re.compile(r"tab=revisions&old=1&new=2$"))

@@ -31,10 +31,10 @@ def test_each_field_says_what_was_asked_for_and_what_is_chosen_instead(
         told = page.locator(f"#{field}-stand-in")
         expect(told).to_contain_text(wish)
         expect(told).to_contain_text(node)
-        expect(told).to_contain_text("is chosen instead")
+        expect(told).to_contain_text("is selected instead")
         assert f"{field}-stand-in" in str(page.locator(f"#{field}").get_attribute("aria-describedby")).split()
     expect(page.locator("#storage-stand-in")).to_contain_text(
-        f"{page.locator('#storage').input_value()} is chosen instead"
+        f"{page.locator('#storage').input_value()} is selected instead"
     )
     keep_picture(page, f"wizard-wishes-{size}-{scheme}")
     assert accessibility_faults(page) == []
@@ -51,7 +51,7 @@ def test_it_names_what_is_chosen_by_then_and_goes_with_the_template(
     expect(told).to_contain_text("plan 9")
     page.locator("#ostemplate").select_option(value=_another(page))
     chosen = page.locator("#ostemplate option:checked").inner_text().split(" ")[0]
-    expect(told).to_contain_text(f"{chosen} is chosen instead")
+    expect(told).to_contain_text(f"{chosen} is selected instead")
     wizard.back(page, "template")
     wizard.choose(page, "hello")
     wizard.forward(page, "configure")

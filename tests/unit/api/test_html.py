@@ -66,11 +66,11 @@ def test_what_was_typed_stands_in_the_form_again_but_no_password() -> None:
 
 
 def test_a_field_error_stands_beside_its_field_and_is_tied_to_it() -> None:
-    found = read(password_page([CHOICE], USUAL_REALMS, Filled(), Told(fields={"user": "Enter the user's name"})))
+    found = read(password_page([CHOICE], USUAL_REALMS, Filled(), Told(fields={"user": "Enter the user name"})))
     user = next(attributes for name, attributes in found.seen if attributes.get("id") == "user")
     assert user["aria-describedby"] == "user-error"
     assert user["aria-invalid"] == "true"
-    assert "Enter the user's name" in found.words
+    assert "Enter the user name" in found.words
 
 
 def test_without_an_endpoint_the_page_says_how_to_register_one() -> None:
@@ -88,5 +88,5 @@ def test_the_second_step_offers_what_pve_asks_for() -> None:
 
 def test_a_second_factor_that_only_pve_can_ask_is_said() -> None:
     found = read(second_step_page(SecondStep("a@pve", ()), "/", Told()))
-    assert any("only PVE's own page" in word for word in found.words)
+    assert any("on PVE's own page only" in word for word in found.words)
     assert "code" not in found.inputs()

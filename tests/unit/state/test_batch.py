@@ -36,8 +36,8 @@ def test_the_question_counts_what_would_be_cancelled(running: int, title: str) -
 @pytest.mark.parametrize(
     ("done", "sentence", "noun", "said"),
     [
-        (("web-1",), text.BATCH_CANCELLED, "job", "Asked 1 job to stop"),
-        (("web-1", "web-2"), text.BATCH_CANCELLED, "job", "Asked 2 jobs to stop"),
+        (("web-1",), text.BATCH_CANCELLED, "job", "Cancelling 1 job"),
+        (("web-1", "web-2"), text.BATCH_CANCELLED, "job", "Cancelling 2 jobs"),
         (("web-1",), text.BATCH_RETRIED, "failed job", "Queued 1 failed job again"),
         (("web-1", "web-2"), text.BATCH_RETRIED, "failed job", "Queued 2 failed jobs again"),
     ],
@@ -58,7 +58,7 @@ def test_the_plan_counts_what_will_be_made(names: tuple[str, ...], title: str) -
     assert titled([PlannedRow(name, "DHCP", "None") for name in names]) == title
 
 
-@pytest.mark.parametrize(("count", "said"), [(1, "1 container could"), (2, "2 containers could")])
+@pytest.mark.parametrize(("count", "said"), [(1, "1 container are"), (2, "2 containers are")])
 def test_those_whose_addresses_are_not_known_are_counted(count: int, said: str) -> None:
     assert said in unasked(count)
 

@@ -26,7 +26,7 @@ WEB = TemplateDetail(
 def test_that_it_is_privileged_and_its_keys_come_before_the_rest() -> None:
     form = {**defaults(None, OFFERED), "cores": "8", "unprivileged": "", "ssh_keys": KEYS, "onboot": "on"}
     assert changes(Filled(form=form), None, OFFERED) == [
-        Change("Privileged", "Its root is the node's root", risky=True),
+        Change("Privileged", "The container's root is the node's root", risky=True),
         Change("SSH public keys", KEYS, risky=True),
         Change("Cores", "8"),
         Change("Start at boot", "On"),

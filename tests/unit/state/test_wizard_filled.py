@@ -26,7 +26,7 @@ def test_scripts_come_back_in_their_order_and_off_where_they_were_off() -> None:
 def test_a_script_that_came_since_is_added_and_one_that_went_is_told() -> None:
     found, told = wizard_filled.scripts(SCRIPTS, Filled(scripts=("20-b.sh", "15-gone.sh", "10-a.sh")))
     assert [row.name for row in found] == ["20-b.sh", "10-a.sh", "30-c.sh"]
-    assert told == ["The template has no such script any more: 15-gone.sh"]
+    assert told == ["Scripts that the template no longer has: 15-gone.sh"]
 
 
 def test_a_script_that_was_off_is_not_missed_when_it_is_gone() -> None:
@@ -43,8 +43,8 @@ def test_each_field_that_got_something_else_is_told_with_both_values() -> None:
     form = {"node": "pve1", "storage": "fast", "bridge": "", "pool": "dev"}
     told = wizard_filled.fallen_back(form, {"storage": "local-lvm", "bridge": "vmbr0", "pool": ""})
     assert told == [
-        "Storage fast is not there on pve1 any more: local-lvm stands in its place",
-        "Pool dev is not there on pve1 any more: None stands in its place",
+        "Storage fast is no longer on pve1: local-lvm is used instead",
+        "Pool dev is no longer on pve1: None is used instead",
     ]
 
 
@@ -54,10 +54,10 @@ WISHED = TemplateConfig(app="web", os="plan", version="9", storage="nvme", bridg
 def test_what_the_node_has_not_of_what_the_template_names_is_told_beside_each_field() -> None:
     told = wizard_filled.stand_ins(defaults(summary(config=WISHED), OFFERED), OFFERED, WISHED, {})
     assert told == {
-        "ostemplate": "The template is made for plan 9, and pve1 has no such OS template, nor does PVE offer one: "
-        "debian-13-standard_13.1-2 is chosen instead",
-        "storage": "The template names the storage nvme, which pve1 does not have: fast is chosen instead",
-        "bridge": "The template names the bridge vmbr9, which pve1 does not have: vmbr0 is chosen instead",
+        "ostemplate": "The template needs plan 9. Neither pve1 nor PVE's list has it: "
+        "debian-13-standard_13.1-2 is selected instead",
+        "storage": "The template uses storage nvme, which pve1 does not have: fast is selected instead",
+        "bridge": "The template uses bridge vmbr9, which pve1 does not have: vmbr0 is selected instead",
     }
 
 
@@ -65,10 +65,10 @@ def test_what_the_user_may_not_see_is_told_with_the_privilege_that_shows_it() ->
     hidden = replace(OFFERED, hides_storages=True)
     told = wizard_filled.stand_ins(defaults(summary(config=WISHED), hidden), hidden, WISHED, {})
     assert told["storage"] == (
-        "The template names the storage nvme. You do not see it on pve1: it is not there, or you lack Datastore.Audit "
-        "at /storage/nvme. fast is chosen instead"
+        "The template uses storage nvme. It is not on pve1, or you lack Datastore.Audit at /storage/nvme. "
+        "fast is selected instead"
     )
-    assert told["ostemplate"].endswith("You need Datastore.Audit at a storage to see it")
+    assert told["ostemplate"].endswith("You need Datastore.Audit to see a storage")
 
 
 def test_nothing_is_told_of_a_wish_that_is_met_or_of_what_pve_did_not_say() -> None:
@@ -90,7 +90,7 @@ def test_what_was_chosen_and_another_node_has_not_is_told_as_long_as_the_other_s
     assert before == {"storage": ("slow", "fast")}, "the bridge was nobody's choice"
     there = replace(OFFERED, node="pve3")
     told = wizard_filled.stand_ins(initial | {"storage": "fast"}, there, TemplateConfig(app=""), before)
-    assert told == {"storage": "slow was chosen, which pve3 does not have: fast is chosen instead"}
+    assert told == {"storage": "pve3 does not have slow: fast is selected instead"}
     assert wizard_filled.stand_ins(initial | {"storage": "nvme"}, there, TemplateConfig(app=""), before) == {}
 
 
@@ -111,6 +111,6 @@ def test_a_mount_point_whose_storage_another_node_has_not_is_told_as_long_as_the
     assert before == {"mounts.2.source": ("ssd", "fast")}
     there, nothing_wished = replace(OFFERED, node="pve3"), TemplateConfig(app="")
     told = wizard_filled.stand_ins(moved, there, nothing_wished, before)
-    assert told == {"mounts.2.source": "ssd was chosen, which pve3 does not have: fast is chosen instead"}
+    assert told == {"mounts.2.source": "pve3 does not have ssd: fast is selected instead"}
     assert wizard_filled.stand_ins(form, there, nothing_wished, before) == {}
     assert wizard_filled.stand_ins(initial, there, nothing_wished, before) == {}
