@@ -1,4 +1,7 @@
-"""A sandbox node in its own process, described in one line of JSON when ready."""
+"""Run a sandbox node as a process.
+
+Prints one line of JSON (``SandboxNode.describe``) when the node is ready.
+"""
 
 from __future__ import annotations
 

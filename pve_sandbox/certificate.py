@@ -1,4 +1,7 @@
-"""The node's own authority and certificate, kept in its data folder so that a pinned fingerprint stays true."""
+"""The CA and the certificate of the node.
+
+Both stay in the data folder, so that a pinned fingerprint stays valid.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +20,16 @@ from pve_sandbox.files import write_atomically
 
 LIFETIME = dt.timedelta(days=3650)
 PUBLIC = 0o644
-AUTHORITY = "PVE Cluster Manager CA"  # by this and the uuid beside it nodes of one cluster are known
+AUTHORITY = (
+    "PVE Cluster Manager CA"  # PVE's name: clients recognise the nodes of one cluster by it and by the uuid beside it
+)
 LOCAL_NAMES = ("localhost",)
 LOCAL_ADDRESSES = ("127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """Files in PEM; ``fingerprint`` is the SHA-256 of the node's certificate, as PVE writes it."""
+    """PEM files. ``fingerprint`` is the SHA-256 of the node's certificate, in PVE's notation."""
 
     ca_file: Path
     cert_file: Path
@@ -33,7 +38,7 @@ class Certificate:
 
 
 def node_certificate(folder: Path, names: tuple[str, ...] = ()) -> Certificate:
-    """The certificate in ``folder``, made on first use."""
+    """Return the certificate in ``folder``, and create it on first use."""
     ca_file, cert_file, key_file = folder / "pve-root-ca.pem", folder / "pve-ssl.pem", folder / "pve-ssl.key"
     if not (ca_file.exists() and cert_file.exists() and key_file.exists()):
         _make(ca_file, cert_file, key_file, names)

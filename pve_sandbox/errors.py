@@ -11,7 +11,7 @@ OUTPUT_TAIL_CHARS = 2_000
 
 
 class SandboxError(Exception):
-    """``message`` goes to the caller, ``detail`` to the log as well."""
+    """Base of all. ``message`` goes to the caller, ``detail`` is for the log."""
 
     def __init__(self, message: str, *, detail: str = "") -> None:
         self.message = message

@@ -1,4 +1,4 @@
-"""What may go wrong between a client and the node, on demand. Seconds are real ones here."""
+"""Faults of the connection and of the node, set by tests. All times are real seconds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aiohttp import web
 
 @dataclass(slots=True)
 class WriteFault:
-    """A write whose path ends with ``suffix`` loses its connection, ``before`` or after it took effect."""
+    """Cut the connection of a write whose path ends with ``suffix``, ``before`` or after it takes effect."""
 
     suffix: str
     before: bool
@@ -21,11 +21,12 @@ class WriteFault:
 
 @dataclass(slots=True)
 class Faults:
-    """``drop_share`` of requests lose their connection; ``mute`` accepts requests and never answers them;
-    ``filesystem_down`` refuses every call, as PVE does while pmxcfs restarts; ``daemons_down`` names the nodes whose
-    pvedaemon does not run.
+    """The faults that are on.
 
-    ``unanswered`` counts those that were left so, ``lost`` those that ``drop_share`` took.
+    - ``drop_share``: this share of the requests loses its connection. ``lost`` counts them.
+    - ``mute``: requests get no answer. ``unanswered`` counts them.
+    - ``filesystem_down``: every call fails, as while pmxcfs restarts.
+    - ``daemons_down``: nodes whose pvedaemon does not run.
     """
 
     latency_s: float = 0.0
@@ -42,7 +43,7 @@ class Faults:
     heard: asyncio.Event = field(default_factory=asyncio.Event)
 
     def clear(self) -> None:
-        """Everything works again; requests that were left unanswered lose their connection."""
+        """End every fault. Requests without an answer lose their connection."""
         self.latency_s = self.drop_share = 0.0
         self.stale_stats = self.filesystem_down = False
         self.writes.clear()
@@ -56,7 +57,7 @@ class Faults:
         self.heard = asyncio.Event()
 
     async def strikes(self, request: web.Request) -> bool:
-        """Whether the request is to lose its connection before it took effect; waits as long as it has to."""
+        """Wait as the faults demand. True: cut the connection before the request takes effect."""
         if self.latency_s:
             await asyncio.sleep(self.latency_s)
         if self.mute:
@@ -69,11 +70,11 @@ class Faults:
         return self._takes(request, before=True)
 
     def strikes_after(self, request: web.Request) -> bool:
-        """Whether the answer is to be lost, though the request took effect."""
+        """True: the request took effect, but cut the connection instead of answering."""
         return self._takes(request, before=False)
 
     def takes_task(self, ttype: str) -> bool:
-        """Whether this task is one that is to hang."""
+        """Whether this task must hang. Counts as used."""
         if ttype in self.hanging:
             self.hanging.remove(ttype)
             return True

@@ -1,4 +1,4 @@
-"""Files of the sandbox: readable by their owner alone, and never half written."""
+"""Writing files that only their owner may read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ OWNER_ONLY = 0o600
 
 
 def write_atomically(path: Path, data: bytes, mode: int = OWNER_ONLY) -> None:
-    """Write beside ``path``, then rename: a crash leaves the old content or the new, nothing between."""
+    """Write a temporary file, then rename it, so that a crash leaves the old or the new content."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)

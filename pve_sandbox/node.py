@@ -1,4 +1,4 @@
-"""A whole sandbox node: API, SSH door and guests, with everything it keeps in one folder."""
+"""A sandbox node: API, SSH server and guests over one data folder."""
 
 from __future__ import annotations
 
@@ -29,12 +29,15 @@ PVE_LOCK_WAIT_S = 10
 
 
 class SandboxNode:
-    """A test double of Proxmox VE on loopback. ``time_scale`` is real seconds for each of PVE's; 0 ends tasks at once.
+    """A test double of Proxmox VE on loopback.
 
-    After ``start``: ``api_port``, ``ssh_port`` (0 without guests), ``fingerprint`` (SHA-256), ``ca_file``,
-    ``ssh_host_key`` (public key line), ``ssh_client_key`` (private OpenSSH key that may log in as root).
-    ``pct_s``: what each call of ``pct`` costs before it does anything, in real seconds.
-    The faults of a test are methods here; times in them are real seconds.
+    ``time_scale`` is the number of real seconds for one second of PVE. With 0, tasks end at once. ``pct_s`` is the
+    real time that each call of ``pct`` takes before it does anything.
+
+    Set after ``start``: ``api_port``, ``ssh_port`` (0 without guests), ``fingerprint`` (SHA-256), ``ca_file``,
+    ``ssh_host_key`` (public key line) and ``ssh_client_key`` (private OpenSSH key of root).
+
+    The methods under *faults* are for tests. Their times are real seconds.
     """
 
     def __init__(
@@ -74,13 +77,13 @@ class SandboxNode:
         api.stats_interval_s = stats_interval_s
         api.auth_delay_s = auth_delay_s
         if self.guests is not None:
-            api.lock_wait = PVE_LOCK_WAIT_S / min(time_scale, 1)  # what holds the lock takes its real time
+            api.lock_wait = PVE_LOCK_WAIT_S / min(time_scale, 1)  # the task that holds the lock takes real time
         return api
 
     # ----------------------------------------------------------- lifecycle
 
     async def start(self) -> None:
-        """Serve; state of earlier runs in the same folder is there again."""
+        """Load the state of earlier runs from the data folder, then serve."""
         self._certificate = node_certificate(self.data_dir, tuple(self.seed.node_names()))
         await self.api.load()
         self.api_port = await self.api.listen(self._certificate, self.host, self.api_port)
@@ -105,7 +108,7 @@ class SandboxNode:
         self.ssh_port = self._door.port
 
     async def close(self) -> None:
-        """End everything; the guests' layers and the state stay."""
+        """Stop serving and stop the guests. The guests' layers and the state stay."""
         if self._door is not None:
             await self._door.close()
             self._door = None
@@ -136,7 +139,7 @@ class SandboxNode:
 
     @property
     def pct_calls(self) -> list[tuple[str, ...]]:
-        """The arguments of each call of ``pct`` through the SSH door."""
+        """The arguments of each call of ``pct`` over SSH."""
         return self._door.pct.calls if self._door else []
 
     @property
@@ -156,7 +159,7 @@ class SandboxNode:
         return self.api.faults
 
     def node_of(self, vmid: int) -> str:
-        """The node a guest lives on; the first where there is no such guest."""
+        """The node of a guest, or the first node where the guest does not exist."""
         guest = self.api.cts.get(vmid)
         return str(guest.node) if guest else min(self.api.nodes)
 
@@ -165,7 +168,7 @@ class SandboxNode:
         return str(guest.name) if guest else ""
 
     def describe(self) -> dict[str, Any]:
-        """What somebody needs to use it, ready for JSON. Holds the demo passwords."""
+        """Describe the node for JSON: addresses, keys and the demo passwords."""
         return {
             "sandbox": True,
             "url": self.url,
@@ -184,57 +187,60 @@ class SandboxNode:
         }
 
     def totp_code(self, userid: str = "tfa@pve") -> str:
-        """A code that is good now. PVE takes each one once: this is the oldest that was not used yet."""
+        """Return the oldest TOTP code that is valid now and not used yet. PVE takes each code once."""
         entry = next(iter(self.api.directory.users[userid].totp.values()))
         return totp.next_code(entry.secret, self.office.now(), entry.last_step)
 
     # -------------------------------------------------------------- faults
 
     def node_offline(self, node: str, offline: bool = True) -> None:
-        """Requests for ``node`` get 595 without a body; its guests keep their last figures for a while."""
+        """Answer requests for ``node`` with 595. The cluster shows its guests' last figures for a while."""
         self.api.set_node_offline(node, offline)
         if offline:
             self.api.gone_since[node] = time.time()
 
     def pvedaemon_down(self, node: str = "", down: bool = True) -> None:
-        """Calls that PVE hands to the pvedaemon of ``node`` get 595; the first node's where none is named. ``/cluster`` and ``/version`` answer."""
+        """Answer calls for the pvedaemon of ``node`` (default: the first) with 595.
+
+        ``/cluster`` and ``/version`` still answer.
+        """
         name = node or min(self.api.nodes)
         (self.faults.daemons_down.add if down else self.faults.daemons_down.discard)(name)
 
     def slow(self, seconds: float) -> None:
-        """Every answer comes this much later; 0 ends it."""
+        """Delay every answer. 0 ends the delay."""
         self.faults.latency_s = seconds
 
     def drop(self, share: float, seed: int | None = None) -> None:
-        """This share of requests (0 to 1) loses its connection; ``seed`` makes it the same each time."""
+        """Cut the connection of this share of the requests (0 to 1). A ``seed`` makes it repeatable."""
         self.faults.drop_share = share
         self.faults.chance.seed(seed)
 
     def mute(self, muted: bool = True) -> None:
-        """Accept connections and never answer. What waited loses its connection when this ends."""
+        """Accept connections and never answer. Waiting requests lose their connection when this ends."""
         if muted:
             self.faults.mute = True
         else:
             self.faults.unmute()
 
     def expire_tickets(self) -> None:
-        """Every ticket issued so far is worth nothing."""
+        """Invalidate every ticket issued so far."""
         self.office.new_key()
 
     def lose_write(self, suffix: str, *, before: bool, method: str = "POST", times: int = 1) -> None:
-        """The next write whose path ends with ``suffix`` loses its connection, ``before`` it took effect or after."""
+        """Cut the connection of the next write whose path ends with ``suffix``."""
         self.faults.writes.append(WriteFault(suffix, before, method, times))
 
     def fail(self, method: str, suffix: str, *args: Any, **kwargs: Any) -> None:
-        """What fakepve offers as ``fail``: a status and message of one's own, or PVE's error by its name."""
+        """Fail requests as ``fakepve`` does: with a status and message, or with a named PVE error."""
         self.api.fail(method, suffix, *args, **kwargs)
 
     def hang_task(self, ttype: str) -> None:
-        """The next task of this type (``vzcreate``, ``vzstart``) runs until it is stopped."""
+        """Let the next task of this type (``vzcreate``, ``vzstart``) run until it is stopped."""
         self.faults.hanging.append(ttype)
 
     def power_off(self, vmid: int) -> None:
-        """A guest without processes powers itself off: no task says so."""
+        """Power off a guest without processes, from inside: there is no task."""
         self.api.power_off(vmid)
         self._keep(vmid)
 
@@ -243,7 +249,7 @@ class SandboxNode:
         self._keep(vmid)
 
     def unlock_guest(self, vmid: int) -> None:
-        """What ``pct unlock`` does."""
+        """Remove the lock, as ``pct unlock`` does."""
         self.api.unlock(vmid)
         self._keep(vmid)
 
@@ -258,11 +264,11 @@ class SandboxNode:
         self.api.keep_changes()
 
     def fill_storage(self, storage: str, free_bytes: int = 0) -> None:
-        """No more than ``free_bytes`` are free on it."""
+        """Leave only ``free_bytes`` free on the storage."""
         self.api.storages[storage]["avail"] = free_bytes
 
     def empty_storage(self, storage: str) -> None:
-        """There is room again."""
+        """End ``fill_storage``."""
         self.api.storages[storage].pop("avail", None)
 
     def lose_quorum(self) -> None:
@@ -272,15 +278,15 @@ class SandboxNode:
         self.api.regain_quorum()
 
     def filesystem_down(self, down: bool = True) -> None:
-        """Every call is refused, as while pmxcfs restarts; tasks and guests go on."""
+        """Fail every call, as while pmxcfs restarts. Tasks and guests go on."""
         self.faults.filesystem_down = down
 
     def freeze_statistics(self, frozen: bool = True) -> None:
-        """As if pvestatd were dead: figures and states in ``/cluster/resources`` stand still."""
+        """Freeze figures and states in ``/cluster/resources``, as without pvestatd."""
         self.faults.stale_stats = frozen
 
     def heal(self) -> None:
-        """End every fault; locks and tickets stay as they are."""
+        """End every fault. Locks stay, and expired tickets stay invalid."""
         self.faults.clear()
         self.api.failures.clear()
         self.regain_quorum()

@@ -1,4 +1,4 @@
-"""The demo content: a cluster of three nodes, four users, OS templates and twelve containers."""
+"""The demo cluster: three nodes, four users, OS templates and twelve containers."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pve_sandbox.api.figures import GIB, trait
 CLUSTER_NAME = "sandbox"
 FIRST_VMID = 101
 DAY_S = 86400
-DEMO_PASSWORD = "sandbox"  # noqa: S105 - printed at the start, and good for this machine alone
-TFA_SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"  # noqa: S105 - the same
+DEMO_PASSWORD = "sandbox"  # noqa: S105 - printed at the start, and valid on this machine only
+TFA_SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"  # noqa: S105 - as above
 RECOVERY_KEYS = ("5c5a-3a1e-0d7b-91f2", "e0b8-77c4-2f6d-4a10", "93d1-b6e5-c802-7f3b")
 OPERATOR_ROLE = "DashboardOperator"
 OPERATOR_PRIVILEGES = (
@@ -62,7 +62,7 @@ DEMO_GUESTS = (
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """What a new sandbox starts with; later starts keep what was changed, and set these passwords again."""
+    """The content of a new sandbox. Later starts keep changes, but reset these passwords."""
 
     nodes: int = 3
     containers: int = 12
@@ -86,7 +86,7 @@ class Seed:
 
 
 def directory_of(seed: Seed) -> DirectoryState:
-    """The users, the operator's role and who has which."""
+    """Build users, the operator's role and the access control list."""
     users = {userid: User(password=password) for userid, password in seed.passwords().items()}
     users["operator@pve"].comment = "Creates and runs containers"
     users["viewer@pve"].comment = "Looks, and touches nothing"
@@ -102,7 +102,10 @@ def directory_of(seed: Seed) -> DirectoryState:
 
 
 def storages(seed: Seed) -> dict[str, dict[str, Any]]:
-    """A folder for templates, images and backups, and a thin pool for the guests. Every node shows the same contents."""
+    """Build two storages: a folder for templates, images and backups, and a thin pool for guests.
+
+    All nodes share their content.
+    """
     made = int(time.time()) - 30 * DAY_S
     templates = {f"vztmpl/{name}": volume_of(name, made) for name in OS_TEMPLATES}
     local = {"type": "dir", "path": "/var/lib/vz", "content": "vztmpl,iso,backup", "prune-backups": "keep-all=1"}
@@ -120,17 +123,17 @@ def storages(seed: Seed) -> dict[str, dict[str, Any]]:
 
 
 def demo_guest(index: int) -> DemoGuest:
-    """The guest of place ``index``: past the twelve they repeat, numbered."""
+    """Return the demo guest at ``index``. From the thirteenth on they repeat with a number."""
     if index < len(DEMO_GUESTS):
         return DEMO_GUESTS[index]
     kind = DEMO_GUESTS[index % len(DEMO_GUESTS)]
     name = f"{kind.name}-{index // len(DEMO_GUESTS) + 1:03d}"
-    runs = trait(index, 7) < 0.85  # noqa: PLR2004 - most of a fleet runs
+    runs = trait(index, 7) < 0.85  # noqa: PLR2004 - most containers run
     return DemoGuest(name, kind.tags, kind.pool, kind.cores, kind.memory_mib, kind.disk_gib, runs, kind.ostype)
 
 
 def container(index: int, nodes: list[str], now: float) -> Any:
-    """A container without a real guest: configuration, state and figures."""
+    """Build a container without a real guest: configuration, state and figures."""
     demo, vmid = demo_guest(index), FIRST_VMID + index
     mac = f"BC:24:11:{vmid >> 16 & 255:02X}:{vmid >> 8 & 255:02X}:{vmid & 255:02X}"
     third, fourth = divmod(vmid, 250)

@@ -1,4 +1,4 @@
-"""What survives a restart: each guest in its own file, the cluster's state in one, tasks line by line."""
+"""The state that survives a restart: a file a guest, one for the cluster, one line a task."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNFINISHED = "unexpected status"
 
 
 class GuestState(msgspec.Struct, omit_defaults=True):
-    """``gone`` marks a guest of the seed that was destroyed."""
+    """``gone`` marks a demo guest that was destroyed."""
 
     gone: bool = False
     node: str = ""
@@ -39,7 +39,7 @@ class ClusterState(msgspec.Struct):
 
 
 class Store:
-    """Files under ``folder``. Every write is atomic, or one line at the end of a file."""
+    """Files under ``folder``. Writes are atomic, or append one line."""
 
     def __init__(self, folder: Path) -> None:
         self.guests_folder = folder / "guests"
@@ -58,7 +58,7 @@ class Store:
         return found
 
     def save_guest(self, vmid: int, state: GuestState | None) -> None:
-        """None removes the file."""
+        """Write the state of a guest. ``None`` removes the file."""
         path = self.guests_folder / f"{vmid}.json"
         if state is None:
             path.unlink(missing_ok=True)
@@ -77,7 +77,10 @@ class Store:
             self._written = data
 
     def tasks(self) -> list[dict[str, Any]]:
-        """The newest tasks, oldest first; what ran when the node died has ended without saying how."""
+        """Return the newest tasks, oldest first.
+
+        A task that ran when the node died gets the exit status ``unexpected status``.
+        """
         if not self.tasks_file.exists():
             return []
         records: dict[str, dict[str, Any]] = {}
@@ -86,7 +89,7 @@ class Store:
                 record = msgspec.json.decode(line)
                 records[record["upid"]] = record
             except (msgspec.MsgspecError, KeyError, TypeError):
-                continue  # a line that a crash cut off
+                continue  # a crash cut the line
         kept = list(records.values())[-KEPT_TASKS:]
         for record in kept:
             if record["status"] == "running":

@@ -1,4 +1,4 @@
-"""OS templates: the list that PVE offers, and the download that puts one on a storage."""
+"""OS templates: the list of offered ones, and the download to a storage."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ FORMATS = {"zst": "tzst", "xz": "txz", "gz": "tgz"}
 
 
 def volume_of(file_name: str, ctime: int) -> Values:
-    """The volume of an OS template as a storage keeps it."""
+    """Build the volume of an OS template."""
     size = OFFERED.get(file_name, 100) * MIB + len(file_name) * 4096
     kind = FORMATS.get(file_name.rpartition(".")[2], "tgz")
     return {"content": "vztmpl", "format": kind, "size": size, "ctime": ctime}
 
 
 class Appliances(History):
-    """The offered templates are names: what runs in a real guest is what its machine provides."""
+    """``/nodes/{node}/aplinfo``. The offers are names only: a real guest runs the machine's system."""
 
     def _routes_appliances(self) -> Routes:
         path = "/nodes/{node}/aplinfo"

@@ -1,4 +1,4 @@
-"""The sandbox node's API: fakepve, mended where real PVE answers otherwise, over the guests of a machine."""
+"""The API of the sandbox: ``fakepve`` with the answers of a real PVE and with real guests."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ VMID_IN_PATH = re.compile(r"/lxc/(\d+)")
 
 
 class SandboxApi(Wire, SignIn, Console):
-    """Start with ``load``, then ``listen``; ``close`` ends tasks, terminals and connections."""
+    """Call ``load``, then ``listen``. ``close`` ends tasks, terminals and connections."""
 
     def __init__(self, store: Store, office: TicketOffice, seed: Seed, machine: GuestHost | None = None) -> None:
         self.faults = Faults()
@@ -48,7 +48,7 @@ class SandboxApi(Wire, SignIn, Console):
         self.seed = seed
         self.machine = machine
         self.tasks_detached = machine is not None
-        self.acl: dict[str, Any] = {}  # fakepve: None would allow everybody everything
+        self.acl: dict[str, Any] = {}  # with None fakepve allows everything
         self.cluster_name = demo.CLUSTER_NAME
         self.max_requests = MOST_REQUESTS_KEPT
         self.booted_at = time.time() - NODE_UPTIME_S
@@ -57,7 +57,7 @@ class SandboxApi(Wire, SignIn, Console):
     # ----------------------------------------------------------- lifecycle
 
     async def load(self) -> None:
-        """The seed, then what earlier runs changed, then what the machine found again."""
+        """Load the demo cluster, then the changes of earlier runs, then the guests on this machine."""
         now = time.time()
         names = self.seed.node_names()
         self.nodes = {name: {"online": True} for name in names}
@@ -77,7 +77,7 @@ class SandboxApi(Wire, SignIn, Console):
         self.keep_changes()
 
     async def _meet_machine(self) -> None:
-        """Match what was kept with the guests that are there; what belongs to no container is removed."""
+        """Match the stored state with the guests on this machine. Remove guests without a container."""
         found = set(await self.machine.recover()) if self.machine is not None else set()
         for vmid in self.hosted - found:
             self._mark(self.cts.get(vmid), running=False)
@@ -122,7 +122,7 @@ class SandboxApi(Wire, SignIn, Console):
         self._templates[vmid] = state.ostemplate
 
     async def listen(self, certificate: Certificate, host: str, port: int) -> int:
-        """Serve HTTPS; the port."""
+        """Serve HTTPS and return the port."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(certificate.cert_file, certificate.key_file)
         self.fingerprint = certificate.fingerprint
@@ -176,7 +176,7 @@ class SandboxApi(Wire, SignIn, Console):
         return answer
 
     def keep_changes(self) -> None:
-        """Write what changed. A guest of the seed that nobody touched needs no file."""
+        """Write what changed. A demo guest without changes needs no file."""
         if not self._loaded or self.closing:
             return
         for vmid in self._touched:

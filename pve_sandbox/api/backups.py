@@ -1,4 +1,4 @@
-"""vzdump: the task, its lines and the volume that it leaves. The archive holds nothing."""
+"""``vzdump``: the task, its log and its volume. The archive has no content."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Backups(Appliances):
             self.require(user, f"/vms/{vmid}", "VM.Backup")
         here = [ct for ct in map(self.cts.get, vmids) if ct is not None and ct.node == v["node"]]
         if not here:
-            return "OK"  # the guests live elsewhere: no task, as PVE has it
+            return "OK"  # PVE starts no task when the guests are on other nodes
 
         async def body() -> None:
             options = " ".join(f"--{k} {v[k]}" for k in ("compress", "storage", "node", "mode") if v.get(k))
@@ -81,6 +81,6 @@ class Backups(Appliances):
         say(time.strftime("INFO: Backup finished at %Y-%m-%d %H:%M:%S", time.localtime(ended)))
 
     def _item(self, name: str, volname: str, vol: Values) -> Values:
-        """A backup says of which kind of guest it is."""
+        """Add the kind of guest to a backup."""
         item: Values = super()._item(name, volname, vol)
         return {**item, "subtype": vol["subtype"]} if "subtype" in vol else item

@@ -1,4 +1,4 @@
-"""How a request is judged before anything is done: PVE's order, PVE's wording."""
+"""Checks of a request before it takes effect, in PVE's order and with PVE's messages."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ Call = Callable[[Any, Values], Awaitable[Any]]
 
 
 class Checks(FakePve):
-    """The schema's checks of fakepve, in PVE's order: method, token, privileges, node, parameters."""
+    """The schema checks of ``fakepve``, in PVE's order: method, token, privileges, node, parameters."""
 
     faults: Faults
 
     async def checked(self, request: web.Request, call: Callable[[Values, str], Awaitable[Any]]) -> web.Response:
-        """Judge ``request``, then answer with what ``call(values, user)`` gives."""
+        """Check ``request``, then answer with the result of ``call(values, user)``."""
         user = request[USER]
 
         async def then(_match: Any, values: Values) -> Any:
@@ -73,7 +73,7 @@ class Checks(FakePve):
         return {**checked, **{k: v for k, v in of_path.items() if k not in declared}}
 
     def check_permissions(self, user: str | None, perms: Any, values: Values, declared: Any = None) -> None:
-        """The schema's rule. Only the ticket of root@pam passes them all: a token of root's does not."""
+        """Check the schema's rule. Only a ticket of root@pam passes every rule, a token of root does not."""
         rule = perms or {}
         if user == ROOT or rule.get("user") == "world" or (user and rule.get("user") == "all"):
             return
@@ -84,7 +84,7 @@ class Checks(FakePve):
             raise PveError(403, f"Permission check failed ({why})" if why else "Permission check failed")
 
     def _check(self, user: str, check: Any, values: Values, declared: Any = None) -> tuple[bool, str]:
-        """Of several alternatives none of which held, PVE names the realm's, where one is about a realm."""
+        """Check one alternative. Where all fail, PVE reports the one about the realm, if there is one."""
         allowed, why = super()._check(user, check, values, declared)
         if not allowed and not why and check[0] == "or":
             for rule in check[1:]:
@@ -101,7 +101,7 @@ class Checks(FakePve):
         return await super()._answer(request, handler, generic, path_node)
 
     def _needs_daemon(self, request: web.Request) -> bool:
-        """Whether pveproxy hands this call to pvedaemon: those that PVE's schema marks as protected."""
+        """Whether pveproxy passes this call to pvedaemon: ``protected`` in PVE's schema."""
         match = self.resolve(request, API)
         return bool(match and match.methods.get(request.method, {}).get("protected"))
 
@@ -112,7 +112,7 @@ def _relative(request: web.Request) -> str:
 
 
 async def _unreadable(request: web.Request) -> web.Response | None:
-    """PVE's plain answers to a body that it cannot take apart."""
+    """Return PVE's plain-text answer to an unreadable body, else ``None``."""
     body = await request.read()
     if not body:
         return None

@@ -1,4 +1,4 @@
-"""The cluster and its nodes: version, resources, status, networks, time, and the indexes of the tree."""
+"""The cluster and its nodes: version, resources, status, networks, time and indexes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ONLY_ALIVE = ("cpu", "mem", "disk", "uptime")
 
 
 class Cluster(Statistics):
-    """``fingerprint`` is that of the certificate which all nodes show; ``vlan_aware`` and ``down`` are bridges."""
+    """``fingerprint`` is that of the certificate of all nodes. ``vlan_aware`` and ``down`` are bridges."""
 
     fingerprint = ""
     vlan_aware: tuple[str, ...] = ("vmbr1",)
@@ -75,7 +75,7 @@ class Cluster(Statistics):
         ]
 
     def _guest_resources(self, user: str) -> list[Values]:
-        """Membership, lock, tags and pool are the cluster's, of this moment; the rest is as old as the last measure."""
+        """Node, lock, tags and pool are current. The other fields come from the last measurement."""
         sees_all = user == "root@pam"
         known = (*((guest, self._guest_resource) for guest in self.cts), *((vm, _machine_resource) for vm in self.vms))
         return [
@@ -208,7 +208,7 @@ class Cluster(Statistics):
         return {"iface": name, "type": "eth", **quiet, **self._mtu(name)}
 
     def _mtu(self, name: str) -> Values:
-        """PVE tells what is configured, and nothing of the default."""
+        """Return the configured MTU. PVE omits the default."""
         return {"mtu": str(self.mtus[name])} if name in self.mtus else {}
 
     async def _node_time(self, _v: Values, _user: str) -> Values:
@@ -271,6 +271,6 @@ def _cpuinfo(processors: int) -> Values:
 
 
 def _machine_resource(vm: Any) -> Values:
-    """A virtual machine, of which the product knows no more than that it is there."""
+    """Build the row of a virtual machine. The product needs to know only that it exists."""
     names = {"id": f"qemu/{vm.vmid}", "type": "qemu", "vmid": vm.vmid, "node": vm.node, "name": vm.config["name"]}
     return {**names, "status": vm.status, "template": int(vm.template)}

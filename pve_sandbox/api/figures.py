@@ -1,4 +1,4 @@
-"""Figures of guests that have no processes: functions of the vmid and the time, so that a chart and a list agree."""
+"""Figures of guests without processes, computed from vmid and time: chart and list agree."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from fakepve.lxc import parse_size
 MIB = 1024**2
 GIB = 1024**3
 DEFAULT_DISK_BYTES = 4 * GIB
-SCATTER = 2654435761  # Knuth's multiplier: neighbouring vmids get unlike figures
+SCATTER = 2654435761  # Knuth's multiplier: neighbouring vmids get different figures
 
 
 class Figures(NamedTuple):
-    """``cpu`` is the share of the guest's own processors; everything else in bytes, counters since the start."""
+    """``cpu`` is the share of the guest's own processors. The rest is bytes, counters since the start."""
 
     cpu: float
     mem: int
@@ -38,7 +38,7 @@ class Limits:
 
 
 def limits_of(config: dict[str, Any], processors: int) -> Limits:
-    """What a container's configuration allows it; without ``cores`` it has all the node's processors."""
+    """The limits in a container's configuration. Without ``cores`` it has all processors of the node."""
     cores = config.get("cores") or config.get("cpulimit") or processors
     return Limits(cores, int(config.get("memory") or 512) * MIB, _disk_bytes(config.get("rootfs", "")))
 
@@ -49,18 +49,18 @@ def _disk_bytes(rootfs: str) -> int:
 
 
 def trait(vmid: int, which: int) -> float:
-    """A constant of this guest, from 0 to 1."""
+    """Return a constant of this guest, from 0 to 1."""
     return ((vmid * 8 + which) * SCATTER % 2**32) / 2**32
 
 
 def moving(vmid: int, now: float, uptime_s: float, limits: Limits) -> Figures:
-    """The figures of a running guest ``uptime_s`` after its start."""
+    """Compute the figures of a guest that has been running for ``uptime_s``."""
     phase = trait(vmid, 0) * math.tau
     load = 0.01 + 0.25 * trait(vmid, 1) ** 2
     sway = 1 + 0.5 * math.sin(now / 97 + phase) + 0.3 * math.sin(now / 13 + 2 * phase)
     memory = 0.15 + 0.6 * trait(vmid, 2) + 0.05 * math.sin(now / 311 + phase)
     disk = 0.1 + 0.6 * trait(vmid, 3) + 0.02 * math.sin(now / 86400 + phase)
-    # A counter may sway as it grows, never fall: the slope stays above zero.
+    # A counter may grow unevenly but must not fall: the slope stays above zero.
     grown = uptime_s + 40 * math.sin(uptime_s / 60)
     traffic, io = 50 + 80_000 * trait(vmid, 4) ** 3, 20 + 60_000 * trait(vmid, 5) ** 3
     return Figures(
@@ -75,5 +75,5 @@ def moving(vmid: int, now: float, uptime_s: float, limits: Limits) -> Figures:
 
 
 def node_load(name: str, now: float) -> float:
-    """What a node's own work adds to its processors, as a share."""
+    """The share of a node's processors that the node itself uses."""
     return 0.03 + 0.015 * math.sin(now / 41 + len(name) + ord(name[-1]))

@@ -1,4 +1,4 @@
-"""``rrddata``: an hour to a year of every guest, node and storage, with holes where nothing was measured."""
+"""``rrddata``: an hour to a year of each guest, node and storage, with gaps."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from pve_sandbox.api.checks import Values
 from pve_sandbox.api.cluster import Cluster
 from pve_sandbox.api.figures import Figures, Limits, moving, node_load, trait
 
-# timeframe -> (seconds a point, points), as PVE 9 keeps them
+# timeframe -> (seconds a point, points), as in PVE 9
 FRAMES = {"hour": (60, 60), "day": (60, 1440), "week": (1800, 336), "month": (1800, 1440), "year": (21600, 1440)}
 DAY_S = 86400
-OUTAGE_S = (2 * 3600, 2 * 3600 + 900)  # every night the node was measured by nobody for a quarter of an hour
+OUTAGE_S = (2 * 3600, 2 * 3600 + 900)  # each night there are no measurements for 15 minutes
 OUTAGE_AT_MOST_S = 900
 RATES = ("netin", "netout", "diskread", "diskwrite")
 PRESSURES = tuple(f"pressure{res}{kind}" for res in ("cpu", "io", "memory") for kind in ("some", "full"))
 
 
 class History(Cluster):
-    """A hole is a point that holds nothing but its time."""
+    """A gap is a point with only a time."""
 
     def _routes_history(self) -> Routes:
         return [
@@ -99,7 +99,7 @@ def _times(timeframe: str) -> list[tuple[int, int]]:
 
 
 def _is_hole(at: int, step: int) -> bool:
-    """Long points average over the nightly outage, short ones show it."""
+    """Whether ``at`` is in the nightly gap. Points longer than the gap average over it."""
     return step <= OUTAGE_AT_MOST_S and OUTAGE_S[0] <= at % DAY_S < OUTAGE_S[1]
 
 

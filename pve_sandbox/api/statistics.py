@@ -1,4 +1,4 @@
-"""Figures of guests and nodes: live where PVE's are live, seconds old where pvestatd hands them on."""
+"""Figures of guests and nodes: live where PVE's are live, old where they come from pvestatd."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ KEPT_MINUTES = 24 * 60
 GUESTS_PER_NODE_SIZE = 50
 NODE_MEMORY_BYTES = 64 * GIB
 NODE_DISK_BYTES = 480 * GIB
-UNKNOWN_AFTER_S = 300  # how long the cluster believes the last figures of a node that is gone
+UNKNOWN_AFTER_S = 300  # how long the cluster keeps the last figures of an offline node
 OWN_MEMORY_BYTES = 3 * GIB
 
 
 @dataclass(slots=True)
 class Trace:
-    """What was measured of a real guest: the last CPU reading, and an average a minute."""
+    """Measurements of a real guest: the last CPU reading, and one average a minute."""
 
     at: float = 0.0
     cpu_seconds: float = 0.0
@@ -45,7 +45,7 @@ class Trace:
 
 
 class Statistics(Building):
-    """``stats_interval_s`` 0 makes everything live."""
+    """With ``stats_interval_s`` 0 all figures are live."""
 
     stats_interval_s = 10.0
 
@@ -63,7 +63,7 @@ class Statistics(Building):
         return limits_of(guest.config, self.node_processors)
 
     async def figures(self, guest: Any, now: float) -> Figures:
-        """The figures of this moment. A real guest's CPU is 0 in the first sample, as PVE's is."""
+        """Measure a guest now. In the first sample of a real guest ``cpu`` is 0, as in PVE."""
         if guest.status != "running":
             return IDLE
         if guest.vmid in self.hosted:
@@ -75,7 +75,7 @@ class Statistics(Building):
             return IDLE
         try:
             usage = await self.machine.usage(guest.vmid)
-        except Exception as error:  # noqa: BLE001 - a guest may end while it is being read
+        except Exception as error:  # noqa: BLE001 - the guest may end during the measurement
             log.debug("guest not measured", vmid=guest.vmid, error=str(error))
             return IDLE
         trace = self.traces.setdefault(guest.vmid, Trace())
@@ -90,13 +90,13 @@ class Statistics(Building):
     # -------------------------------------------------- what is handed on
 
     async def run_statistics(self) -> None:
-        """The loop of pvestatd."""
+        """Measure again and again, as pvestatd does."""
         while True:
             await self.take_statistics()
             await asyncio.sleep(self.stats_interval_s or MINUTE_S)
 
     async def take_statistics(self) -> None:
-        """Measure everything once; ``/cluster/resources`` shows this until the next time."""
+        """Measure everything once. ``/cluster/resources`` shows the result until the next measurement."""
         if self.faults.stale_stats and self.guest_stats:
             return
         now = time.time()
@@ -104,7 +104,7 @@ class Statistics(Building):
         stats: dict[int, dict[str, Any]] = {}
         for number, guest in enumerate(list(self.cts), 1):
             if number % GUESTS_AT_ONCE == 0:
-                await asyncio.sleep(0)  # thousands of guests must not hold the requests up
+                await asyncio.sleep(0)  # requests must not wait for thousands of guests
             if not self.is_online(guest.node):
                 stats[guest.vmid] = self._last_known(guest, now)
                 continue
@@ -139,7 +139,7 @@ class Statistics(Building):
         }
 
     def _used_by_guests(self) -> dict[str, int]:
-        """Bytes that the guests take of each storage, thin as they are."""
+        """The bytes that guests use on each storage. Volumes are thin."""
         used: dict[str, int] = {}
         for guest in self.cts:
             sid = str(guest.config.get("rootfs", "")).partition(":")[0]
@@ -149,7 +149,7 @@ class Statistics(Building):
         return used
 
     def _space(self, store: dict[str, Any]) -> tuple[int, int, int]:
-        """Total, used and free bytes of a storage, its guests counted in."""
+        """Total, used and free bytes of a storage, including its guests."""
         total, used, free = super()._space(store)
         name = next((name for name, known in self.storages.items() if known is store), "")
         by_guests = min(self.storage_used.get(name, 0), free)
@@ -158,7 +158,7 @@ class Statistics(Building):
     # --------------------------------------------------------------- nodes
 
     def node_size(self, node: str) -> tuple[int, int]:
-        """Processors and bytes of memory: a node with more guests is a bigger one."""
+        """Processors and bytes of memory. A node with more guests is larger."""
         guests = sum(1 for guest in self.cts if guest.node == node)
         factor = max(1, -(-guests // GUESTS_PER_NODE_SIZE))
         return self.node_processors * factor, NODE_MEMORY_BYTES * factor
@@ -184,7 +184,7 @@ class Statistics(Building):
     # ---------------------------------------------------------------- live
 
     async def _live(self, guest: Any, now: float) -> dict[str, Any]:
-        """The fields of ``status/current`` and of ``/nodes/{node}/lxc``."""
+        """The live fields of ``status/current`` and ``/nodes/{node}/lxc``."""
         data = self._status(guest)
         data.update((await self.figures(guest, now))._asdict())
         data.update(guest.stats)

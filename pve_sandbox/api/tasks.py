@@ -1,4 +1,4 @@
-"""Tasks: they run beside the request that started them, log while they run, can be stopped, and always end."""
+"""Tasks: they run in the background, write a log, can be stopped, and always end."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ CURRENT: contextvars.ContextVar[Record] = contextvars.ContextVar("sandbox task")
 
 
 def say(*lines: str) -> None:
-    """Add lines to the log of the task that runs here."""
+    """Append lines to the log of the current task."""
     CURRENT.get()["log"].extend(lines)
 
 
 class Tasks(Checks):
-    """``work_of`` may put work around the body of a task; ``task_changed`` hears of starts and ends."""
+    """Subclasses override ``work_of`` to wrap a task's body, and ``task_changed`` to follow tasks."""
 
     faults: Faults
 
@@ -45,13 +45,13 @@ class Tasks(Checks):
         super().__init__(*args, **kwargs)
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._pids = itertools.count(random.randrange(1000, 30000))  # noqa: S311 - a pid is no secret
-        self.tasks_detached = False  # real guests take their time: never hold a request for them
+        self.tasks_detached = False  # True with real guests: requests must not wait for them
 
-    def work_of(self, ttype: str, guest: Any, body: Body) -> Body:  # noqa: ARG002 - for those that override it
+    def work_of(self, ttype: str, guest: Any, body: Body) -> Body:  # noqa: ARG002 - for subclasses
         return body
 
     def task_changed(self, record: Record) -> None:
-        """A task started or ended."""
+        """Called when a task starts or ends."""
 
     async def task(  # noqa: PLR0917 - the signature is fakepve's
         self,
@@ -64,7 +64,10 @@ class Tasks(Checks):
         lock: bool = True,
         log: Iterable[str] = (),
     ) -> str:
-        """Start a task; its UPID. With ``time_scale`` 0 and no real guests it has ended when this returns."""
+        """Start a task and return its UPID.
+
+        With ``time_scale`` 0 and no real guests the task has ended when this returns.
+        """
         upid: str
         upid, pid, start = self._upid(node, ttype, tid, user)
         record = {"upid": upid, "node": node, "pid": pid, "pstart": pid * 7, "starttime": start, "type": ttype}
@@ -91,7 +94,7 @@ class Tasks(Checks):
             status = str(error)
         except asyncio.CancelledError:
             if self.closing:
-                raise  # the node dies: the task is found without an end at the next start
+                raise  # The node stops. The next start finds a task without an end.
             status = STOPPED
         except Exception as error:
             log.exception("sandbox task failed", upid=record["upid"])
@@ -128,7 +131,7 @@ class Tasks(Checks):
         self.task_changed(record)
 
     async def end_all(self) -> None:
-        """End what runs, leaving it without an end as a node that dies would."""
+        """Abort the running tasks without an end, as a node that dies does."""
         self.closing = True
         jobs = list(self._jobs.values())
         for job in jobs:
@@ -150,14 +153,14 @@ class Tasks(Checks):
         return {**view, "user": userid, **({"tokenid": tokenid} if tokenid else {})}
 
     def _listed(self, record: Record) -> Record:
-        """In lists ``status`` holds the exit text."""
+        """The row of a task in lists, where ``status`` is the exit status."""
         view = self._view(record)
         exitstatus = view.pop("exitstatus", None)
         del view["status"]
         return view if exitstatus is None else {**view, "status": exitstatus}
 
     async def _cluster_tasks(self, _v: Values, user: str) -> list[Record]:
-        """Without Sys.Audit on / a user sees his own and those of his tokens, a token none at all."""
+        """Return recent tasks. Without Sys.Audit on / users see their own and their tokens', tokens none."""
         sees_all = self.allowed(user, "/", "Sys.Audit")
         seen = [r for r in self.tasklog if sees_all or r["user"].partition("!")[0] == user]
         views = []
@@ -176,7 +179,7 @@ class Tasks(Checks):
         return await self._raw(request, listed)
 
     def _matching(self, v: Values, user: str) -> list[Record]:
-        """What ``GET /nodes/{node}/tasks`` asks for, newest first; ``source`` tells running from ended ones."""
+        """Filter tasks as ``GET /nodes/{node}/tasks``, newest first. ``source`` selects running or ended."""
         audit = self.allowed(user, f"/nodes/{v['node']}", "Sys.Audit")
         running = {"archive": (False,), "active": (True,), "all": (True, False)}[v.get("source") or "archive"]
         asked = {"typefilter": "type", "vmid": "id"}
@@ -197,7 +200,10 @@ class Tasks(Checks):
         return [record for record in reversed(self.tasklog) if matches(record)]
 
     def _task_of(self, v: Values, user: str, *, privilege: str = "Sys.Audit") -> Record | None:
-        """The task of a UPID, None for one that never was; 400 for what is no UPID, 403 for somebody else's."""
+        """Return the task of a UPID, or ``None`` if it never existed.
+
+        400 for an invalid UPID, 403 for a task of another user.
+        """
         if not UPID.fullmatch(v["upid"]):
             raise PveError(400, "Parameter verification failed.", {"upid": "unable to parse worker upid"})
         record: Record | None = self.tasks.get(v["upid"])
@@ -229,7 +235,7 @@ class Tasks(Checks):
         return await self._raw(request, lines_of)
 
     async def _raw(self, request: web.Request, call: Callable[[Values, str], Awaitable[web.Response]]) -> web.Response:
-        """Like ``checked``, for answers that are more than ``data``."""
+        """As ``checked``, for answers with more than ``data``."""
         answers: list[web.Response] = []
 
         async def keep(v: Values, user: str) -> None:

@@ -1,4 +1,4 @@
-"""The outermost layer: PVE's headers, bare 401s and 595s, refused methods, gzip, and faults on the way."""
+"""The outermost layer: PVE's headers, bare 401 and 595, refused methods, gzip, and faults."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from pve_sandbox.faults import Faults
 METHODS = ("GET", "POST", "PUT", "DELETE")
 JSON_TYPE = "application/json;charset=UTF-8"
 NOTICE = "This is the sandbox node of LXC Template Manager Dashboard, a test double. It is not Proxmox VE.\n"
-UNANSWERED = range(595, 600)  # the peer or its daemon did not answer: no body
+UNANSWERED = range(595, 600)  # the peer or its daemon does not answer: no body
 SMALLEST_GZIP_BYTES = 1024
 GZIP_LEVEL = 1
 TICKET_PATHS = tuple(prefix + "/access/ticket" for prefix in FORMATS)
 FILESYSTEM_DOWN = "RPCEnvironment init request failed: Unable to load access control list: Connection refused"
 FAILED_SIGN_IN_PVE_S = 3.0
 DAEMON_DOWN = "Connection refused"
-UNANSWERED_PVE_S = 3.0  # a peer without a route; one that refuses is told at once
+UNANSWERED_PVE_S = 3.0  # for a peer without a route; a refused connection fails at once
 
 
 def json_answer(data: Any, **beside: Any) -> web.Response:
-    """``{"data": data}`` and what stands beside it (``total``)."""
+    """Answer with ``{"data": data}`` and other top-level fields (``total``)."""
     return web.Response(body=msgspec.json.encode({"data": data, **beside}), content_type="application/json")
 
 
 class Wire(FakePve):
-    """``faults`` decides what gets lost; ``auth_delay_s`` is how late a 401 comes."""
+    """``faults`` are applied here. ``auth_delay_s`` is the delay of a 401."""
 
     faults: Faults
     auth_delay_s: float | None = None
@@ -78,7 +78,7 @@ class Wire(FakePve):
 
 
 def _bare(response: web.Response) -> web.Response:
-    """The status line alone."""
+    """The status line without a body."""
     return web.Response(status=response.status, reason=response.reason)
 
 
@@ -95,7 +95,7 @@ def _zipped(request: web.Request, response: web.Response) -> web.Response:
 
 
 def _cut(request: web.Request) -> web.Response:
-    """Break the connection off; nothing of the answer is sent."""
+    """Abort the connection without an answer."""
     if request.transport is not None:
         request.transport.abort()
     return web.Response(status=500)
@@ -123,7 +123,7 @@ async def _pve_headers(request: web.Request, response: web.StreamResponse) -> No
     if isinstance(response, web.Response) and not response.body:
         headers.popall("Content-Type", None)
     elif response.content_type == "text/plain":
-        # PVE's plain refusals name no type at all, and a log it sends names no character set.
+        # PVE sends plain errors without a content type, and logs without a charset.
         headers.popall("Content-Type")
         if response.status == web.HTTPOk.status_code:
             headers["Content-Type"] = "text/plain"

@@ -1,6 +1,6 @@
-"""Guests of the sandbox node. ``pick_host`` takes the best kind that this machine allows.
+"""Guests of the sandbox node.
 
-Kept light: ``launch.py`` runs below this package in a program that must start fast.
+Imports nothing at the top, because ``launch.py`` is below this package and must start fast.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ KINDS = ("auto", "root", "rootless", "rootless-single", "systemd", "simulated")
 
 
 async def pick_host(data_dir: Path, kind: str = "auto") -> GuestHost:
-    """An open host of ``kind``, or for ``auto`` the best one (never ``systemd``, whose guests take seconds); ``description`` says what works in its guests.
+    """Open the host for guests of ``kind``. ``auto`` selects the best kind, except ``systemd``.
 
-    Each kind is tried with a guest that really starts. ``InvalidInputError`` for an unknown kind, ``GuestError`` when
-    a kind that was asked for by name is not possible here, ``ConflictError`` when another sandbox uses ``data_dir``.
+    Each kind is tried with a guest that really starts. ``description`` of the host says what works. Guests with
+    systemd take seconds to start. ``InvalidInputError`` for an unknown kind. ``GuestError`` if this machine does not
+    allow the named kind. ``ConflictError`` if another sandbox uses ``data_dir``.
     """
     from pve_sandbox.guests.selection import pick
 

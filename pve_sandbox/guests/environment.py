@@ -1,4 +1,4 @@
-"""What all guests of a run share: their base, the user namespace and router held by the keeper, the way out."""
+"""What all guests of a run share: their base, user namespace, router and relay."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SCRIPT_TIMEOUT_S = 600
 
 
 class Ground:
-    """``open`` once, ``close`` once. One sandbox at a time has a data folder."""
+    """Call ``open`` and ``close`` once each. A data folder belongs to one sandbox at a time."""
 
     def __init__(self, data_dir: Path, flavor: Flavor) -> None:
         self._data_dir = data_dir.resolve()
@@ -40,9 +40,9 @@ class Ground:
         self.hidden = (self._data_dir, _PROJECT) if (_PROJECT / "pyproject.toml").exists() else (self._data_dir,)
         self.gateway = ipaddress.IPv4Interface("127.0.0.1")
         self.line: HostLine | None = None
-        self.cgroups: CgroupFolder | None = None  # of guests with systemd
-        self.prefix: list[str] = []  # before each command that enters a guest
-        self.no_way_out = ""  # why the guests have no network outside
+        self.cgroups: CgroupFolder | None = None  # only for guests with systemd
+        self.prefix: list[str] = []  # runs before each command that enters a guest
+        self.no_way_out = ""  # why the guests have no network, else empty
         self._keeper: Launcher | None = None
         self._relay: Relay | None = None
         self._lock_file = -1
@@ -51,20 +51,20 @@ class Ground:
 
     @property
     def base(self) -> Base:
-        """``GuestError`` while the host is closed."""
+        """The base of new guests. ``GuestError`` while the host is closed."""
         if self._base is None:
             raise GuestError("The guests' host is closed")
         return self._base
 
     @property
     def keeper_pid(self) -> int:
-        """``GuestError`` while there is no keeper."""
+        """The pid of the keeper. ``GuestError`` without one."""
         if self._keeper is None or self._keeper.process.returncode is not None:
             raise GuestError("The guests' host is closed")
         return self._keeper.process.pid
 
     async def open(self) -> None:
-        """``OSError`` or ``GuestError`` when this machine does not allow this flavor."""
+        """Start the keeper and find the base. ``OSError`` or ``GuestError`` if this kind is not possible."""
         await asyncio.to_thread(self.folder.mkdir, mode=0o755, parents=True, exist_ok=True)
         self._take_lock()
         try:
@@ -105,7 +105,7 @@ class Ground:
         await self._relay.start()
 
     def _take_network(self, router_pid: int) -> None:
-        """One that another sandbox takes between our look and our route is passed over, as that look would have done."""
+        """Choose a network and route it. Another sandbox may take it in between: then try the next."""
         for _ in range(_NETWORKS_TRIED):
             self.gateway = choose_gateway(self._data_dir)
             if self.flavor.shift < 0:
@@ -117,7 +117,7 @@ class Ground:
         raise GuestError("Other sandboxes took each network for guests that was free")
 
     def launch_config(self, record: GuestRecord, directory: Path) -> dict[str, Any]:
-        """As ``launch.launch`` reads it, for a guest whose whole system is ``directory``."""
+        """The configuration for ``launch.launch`` of a guest whose system is ``directory``."""
         return {
             "base": "",
             "cgroup": "",
@@ -134,12 +134,12 @@ class Ground:
         }
 
     def as_guest_root(self, command: Sequence[str]) -> list[str]:
-        """``command`` of this machine, with the users of the guests' namespace and nothing else of a guest."""
+        """Wrap ``command`` of this machine: it runs in the guests' user namespace only."""
         keep = [] if self.flavor.many_ids else ["--preserve-credentials"]
         return [*self.prefix, tool("nsenter"), "--target", str(self.keeper_pid), "--user", *keep, "--", *command]
 
     async def run_in_tree(self, tree: Path, script: str) -> None:
-        """Run ``script`` in a guest whose whole system is ``tree``. ``GuestError`` with its output when it fails."""
+        """Run ``script`` in a temporary guest whose system is ``tree``. ``GuestError`` if it fails."""
         spec = GuestSpec(_BASE_VMID, "base")
         record = GuestRecord(spec, choose_address(spec, self.gateway, set()))
         guest = await RunningGuest.start(self.launch_config(record, tree), tree.parent, self.prefix)
@@ -160,7 +160,7 @@ class Ground:
             raise GuestError("A script in the guests' base failed", detail=output.decode(errors="replace"))
 
     async def remove_folder(self, folder: Path) -> None:
-        """Files of ids that only exist inside the guests are removed from inside."""
+        """Remove a folder. Without root, only the guests' user namespace may delete their files."""
         if self.flavor.shift >= 0:
             await asyncio.to_thread(shutil.rmtree, folder)
             return

@@ -1,4 +1,4 @@
-"""Which rights a kind of guest is made with, and how its user namespace gets its ids."""
+"""The kinds of guest: their rights, and the id map of their user namespace."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ _FIRST_ID = 100000
 
 @dataclass(frozen=True, slots=True)
 class Flavor:
-    """``shift``: what is added to a user inside to get the one on the machine, -1 where the guest's root is ourselves.
+    """A kind of guest.
 
-    ``many_ids``: there are other users inside than root. ``boots``: the init is systemd.
+    - ``shift``: the uid on this machine of the guest's root, -1 if that is our own user.
+    - ``many_ids``: guests have other users than root.
+    - ``boots``: the init is systemd.
     """
 
     kind: str
@@ -31,17 +33,17 @@ class Flavor:
 
     @property
     def owner(self) -> int:
-        """Whom the files of a guest's root belong to on the machine."""
+        """The uid on this machine that owns the files of the guest's root."""
         return self.shift if self.shift >= 0 else os.geteuid()
 
     @property
     def id_map(self) -> str:
-        """Differs where files of one guest would have other owners in another."""
+        """Identify the id map: guests with equal ones may share a base."""
         granted = f" {_granted('/etc/subuid')} {_granted('/etc/subgid')}" if self.many_ids and self.shift < 0 else ""
         return f"{self.owner}{granted}" if self.many_ids else f"{self.owner} alone"
 
     async def map_ids(self, pid: int) -> None:
-        """Give the user namespace of ``pid`` its ids. ``OSError`` or ``GuestError`` when the machine refuses."""
+        """Write the id map of the user namespace of ``pid``. ``OSError`` or ``GuestError`` if refused."""
         if self.shift >= 0:
             line = f"0 {self.shift} {ID_COUNT}"
             _write_proc(pid, {"uid_map": line, "gid_map": line})
@@ -59,7 +61,7 @@ def _write_proc(pid: int, files: Mapping[str, str]) -> None:
 
 
 def _granted(path: str) -> tuple[int, int]:
-    """(first, count) of the ids that an administrator gave this user."""
+    """(first, count) of the subordinate ids of this user."""
     names = {getpass.getuser(), str(os.getuid())}
     for line in Path(path).read_text(encoding="utf-8").splitlines():
         name, _, rest = line.partition(":")
@@ -111,8 +113,8 @@ SYSTEMD = Flavor(
 
 
 def candidates(kind: str) -> list[Flavor]:
-    """What to try for ``kind`` (``auto``: all), best first."""
-    # Never one user as root: that user would be the machine's own root, to whom its settings under /proc belong.
+    """The kinds to try for ``kind`` (``auto``: all), best first."""
+    # Never a single id as root: that would be the machine's own root, which owns its settings under /proc.
     mine = [ROOT] if os.geteuid() == 0 else [ROOTLESS, ROOTLESS_SINGLE]
     if kind == SYSTEMD.kind:
         return [SYSTEMD] if os.geteuid() == 0 else []

@@ -1,4 +1,4 @@
-"""Guests made of namespaces and overlays: the kinds ``root``, ``rootless`` and ``rootless-single``."""
+"""Guests made of namespaces and overlays: the kinds with real processes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 
 class NamespaceHost:
-    """``GuestHost`` by this machine's kernel alone. ``open`` before use, ``close`` ends everything it started."""
+    """A ``GuestHost`` that needs only this machine's kernel. ``close`` ends all it started."""
 
     def __init__(self, data_dir: Path, flavor: Flavor) -> None:
         self.kind = flavor.kind
@@ -39,8 +39,9 @@ class NamespaceHost:
         self._locks: dict[int, asyncio.Lock] = {}
 
     async def open(self) -> None:
-        """``OSError`` or ``GuestError`` when this machine does not allow this kind, ``ConflictError`` when another
-        sandbox uses the data folder.
+        """Open before use. ``OSError`` or ``GuestError`` if this machine does not allow the kind.
+
+        ``ConflictError`` if another sandbox uses the data folder.
         """
         await self._ground.open()
         self.description += f" {self._ground.base.description}"
@@ -48,7 +49,7 @@ class NamespaceHost:
             self.description += f" No network outside: {self._ground.no_way_out}."
 
     async def recover(self) -> Sequence[int]:
-        """Also removes what an earlier run left half made or half removed, when called for the first time."""
+        """Find the guests on disk. The first call removes what is half created or half removed."""
         if not self._recovered:
             self._recovered = True
             for folder in await asyncio.to_thread(lambda: list(self._ground.folder.iterdir())):
@@ -66,7 +67,7 @@ class NamespaceHost:
         return running is not None and not running.ended
 
     async def create(self, spec: GuestSpec) -> None:
-        """``ConflictError`` if it exists, ``InvalidInputError`` for an address that is none."""
+        """Create a guest. ``ConflictError`` if it exists, ``InvalidInputError`` for a bad address."""
         async with self._lock(spec.vmid):
             if self.exists(spec.vmid):
                 raise ConflictError(f"CT {spec.vmid} already exists")
@@ -76,7 +77,7 @@ class NamespaceHost:
             except ValueError as error:
                 raise InvalidInputError(f"address: {error}") from error
             record = GuestRecord(spec, address, base=self._ground.base.name)
-            self._records[spec.vmid] = record  # its address is taken from now on
+            self._records[spec.vmid] = record  # from now on its address is taken
             building = asyncio.ensure_future(asyncio.to_thread(self._build, record))
             try:
                 await asyncio.shield(building)
@@ -85,7 +86,7 @@ class NamespaceHost:
                 raise
 
     async def _give_up(self, vmid: int, building: asyncio.Future[None]) -> None:
-        """A thread goes on though its task was cancelled: who makes this guest anew meets neither it nor what it leaves."""
+        """Wait for the thread, which ignores cancellation, and remove what it created."""
         await asyncio.gather(building, return_exceptions=True)
         for left in (self._folder(vmid).with_suffix(".new"), self._folder(vmid)):
             if await asyncio.to_thread(left.exists):
@@ -93,7 +94,7 @@ class NamespaceHost:
         del self._records[vmid]
 
     def _build(self, record: GuestRecord) -> None:
-        """Whole or not at all."""
+        """Create the guest's folder. It appears complete or not at all."""
         ground, new = self._ground, self._folder(record.spec.vmid).with_suffix(".new")
         new.mkdir(mode=0o755)
         build_layer(new, self._flavor.owner)
@@ -116,7 +117,10 @@ class NamespaceHost:
             await self._running[vmid].start_services()
 
     async def _settle(self, record: GuestRecord) -> tuple[GuestRecord, Base]:
-        """The record and its base. A guest that was simulated, or whose base is gone, is built anew."""
+        """Return the record and its base.
+
+        A guest that was simulated, or whose base is gone, is created again.
+        """
         ground, folder = self._ground, self._folder(record.spec.vmid)
         base = await asyncio.to_thread(load_base, ground.base.folder.parent / record.base)
         layered: bool = await asyncio.to_thread((folder / "upper").is_dir)
@@ -208,7 +212,7 @@ class NamespaceHost:
         stdin: int = asyncio.subprocess.DEVNULL,
         stdout: int = asyncio.subprocess.DEVNULL,
     ) -> None:
-        """``CommandFailedError`` for an exit status other than 0."""
+        """Run a command in a guest. ``CommandFailedError`` for an exit status other than 0."""
         process = await asyncio.create_subprocess_exec(
             *self.argv(vmid, command),
             stdin=stdin if text is None else asyncio.subprocess.PIPE,

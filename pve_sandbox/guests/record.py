@@ -1,4 +1,4 @@
-"""What the sandbox remembers of a guest between its runs: ``guests/<vmid>/guest.json``."""
+"""The stored description of a guest: ``guests/<vmid>/guest.json``."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pve_sandbox.guests.host import GuestSpec
 
 _FILE = "guest.json"
 _FIRST_HOST, _LAST_HOST = 10, 250
-_MAC_PREFIX = "bc:24:11"  # Proxmox's own
+_MAC_PREFIX = "bc:24:11"  # PVE's own prefix
 
 
 @dataclass(frozen=True, slots=True)
 class GuestRecord:
-    """``address`` is the one the guest has, given or wanted. ``fresh`` until its first start has set it up.
+    """``address`` is the guest's address. ``fresh`` until its first start is finished.
 
-    ``base`` names the base that its layer lies over, empty for a simulated guest.
+    ``base`` is the name of the base below its layer, empty for a simulated guest.
     """
 
     spec: GuestSpec
@@ -34,7 +34,7 @@ class GuestRecord:
         return ":".join((_MAC_PREFIX, digest[0:2], digest[2:4], digest[4:6]))
 
     def started(self) -> GuestRecord:
-        """As after the first start: the root password is in the guest then, and kept nowhere else."""
+        """The record after the first start, without the root password, which the guest has now."""
         return replace(self, fresh=False, spec=replace(self.spec, root_password=""))
 
     def save(self, folder: Path) -> None:
@@ -47,7 +47,7 @@ class GuestRecord:
 
     @classmethod
     def load(cls, folder: Path) -> GuestRecord | None:
-        """``None`` where there is no guest, or one whose record cannot be read."""
+        """``None`` if there is no guest, or its record is unreadable."""
         try:
             document = json.loads((folder / _FILE).read_text(encoding="utf-8"))
             return cls(GuestSpec(**document["spec"]), document["address"], document["fresh"], document.get("base", ""))
@@ -56,7 +56,7 @@ class GuestRecord:
 
 
 def choose_address(spec: GuestSpec, gateway: ipaddress.IPv4Interface, taken: set[str]) -> str:
-    """The wanted address, else a free one of the guests' network, the same for a vmid wherever possible."""
+    """Return the requested address, else a free one. A vmid gets the same one if possible."""
     network = gateway.network
     if spec.address:
         wanted = ipaddress.IPv4Interface(spec.address)

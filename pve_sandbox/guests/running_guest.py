@@ -1,4 +1,4 @@
-"""One running guest: its init, its figures, the way into it."""
+"""One running guest: its init, its figures, and entering it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from pve_sandbox.guests.usage import DiskMeter, ProcessMeter
 if TYPE_CHECKING:
     from pve_sandbox.guests.ssh_server import GuestSshServer
 
-GUEST_PATH = "/sbin:/bin:/usr/sbin:/usr/bin"  # as Proxmox VE's pct exec has it: nothing of /usr/local
+GUEST_PATH = "/sbin:/bin:/usr/sbin:/usr/bin"  # PATH of Proxmox VE's pct exec, without /usr/local
 _SHUTDOWN_S = 5
 _BOOT_S = 60
 _POLL_S = 0.02
 
 
 class RunningGuest:
-    """Made by ``start``; ``ended`` is set when its init has gone, whoever ended it."""
+    """A running guest, created by ``start``. ``ended`` is set when its init is gone."""
 
     def __init__(
         self, process: GuestProcess, folder: Path, prefix: Sequence[str], *, many_ids: bool, boots: bool
@@ -46,7 +46,10 @@ class RunningGuest:
 
     @classmethod
     async def start(cls, config: Mapping[str, Any], folder: Path, prefix: Sequence[str] = ()) -> RunningGuest:
-        """``config`` as ``launch.launch`` reads it, ``prefix`` for each command that enters. Returns when the guest's init runs, ends a half-made guest."""
+        """Start a guest and return when its init runs. A failed start leaves nothing.
+
+        ``config`` as in ``launch.launch``. ``prefix`` runs before each command that enters the guest.
+        """
         async with Launcher("guest") as launcher:
             launcher.tell(config)
             process = await _await_init(launcher)
@@ -56,8 +59,8 @@ class RunningGuest:
         return guest
 
     async def _serve_ssh(self, listener: socket.socket) -> None:
-        """Until the guest ends."""
-        from pve_sandbox.guests.ssh_server import GuestSshServer  # takes a while, and few guests have one
+        """Serve SSH until the guest ends."""
+        from pve_sandbox.guests.ssh_server import GuestSshServer  # slow to import, and few guests need it
 
         server = self.ssh = GuestSshServer(listener, self._folder, self.argv)
         await server.start()
@@ -73,18 +76,18 @@ class RunningGuest:
         return self._process.ended.is_set()
 
     def argv(self, command: Sequence[str], environment: Mapping[str, str], *, tty: bool) -> list[str]:
-        """The command on this machine that runs ``command`` inside, with nothing of this machine's environment."""
+        """The command of this machine that runs ``command`` inside, without our environment."""
         variables = {"PATH": GUEST_PATH, "HOME": "/root", "container": "lxc", **environment}
         if tty:
             variables["TERM"] = "xterm-256color"
-        # Cleared before the guest is entered: inside, its root could read what this process was started with.
+        # Cleared before entering: root in the guest could read the environment of this process.
         assignments = [f"{name}={value}" for name, value in variables.items()]
         return [self._environment_tool, "-i", *assignments, *self._enter, *command]
 
     async def start_services(self) -> None:
-        """As a boot does: what the guest's own packages put into runlevel 2. Does not wait for them.
+        """Start the services in runlevel 2, without waiting for them.
 
-        With systemd the boot has begun already: returns when units can be asked for. ``GuestError`` after 60 s.
+        With systemd the boot is already running: waits until units can be queried. ``GuestError`` after 60 s.
         """
         if self._boots:
             await self._hear_systemd()
@@ -104,7 +107,7 @@ class RunningGuest:
         door = Path(f"/proc/{self._process.pid}/root/run/systemd/private")
         try:
             async with asyncio.timeout(_BOOT_S):
-                # Made by a process that tells nobody.
+                # There is no notification when the file appears.
                 while not door.exists():  # noqa: ASYNC110, ASYNC240
                     await asyncio.sleep(_POLL_S)
         except TimeoutError as error:
@@ -117,7 +120,7 @@ class RunningGuest:
         return GuestUsage(cpu_seconds, memory_bytes, disk_bytes, received, sent, time.monotonic() - self._since)
 
     async def kill(self) -> None:
-        """Ends the init and, with it, every process of the guest."""
+        """End the init and every process of the guest."""
         await self._process.kill()
         if self._ssh_end:
             await self._ssh_end
@@ -125,8 +128,8 @@ class RunningGuest:
             await self._services.wait()
 
     async def terminate(self) -> None:
-        """TERM to every process but the init; returns when they are gone, or after 5 s. systemd is told to power off."""
-        end = "kill -37 1" if self._boots else "trap '' TERM; kill -TERM -1"  # SIGRTMIN+3, as Proxmox VE sends it
+        """Send TERM to every process but the init, and wait up to 5 s. systemd powers off."""
+        end = "kill -37 1" if self._boots else "trap '' TERM; kill -TERM -1"  # 37 is SIGRTMIN+3, as PVE sends it
         process = await asyncio.create_subprocess_exec(
             *self.argv(["sh", "-c", end], {}, tty=False),
             stdin=asyncio.subprocess.DEVNULL,
@@ -135,7 +138,7 @@ class RunningGuest:
         await process.wait()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_SHUTDOWN_S):
-                # The kernel tells nobody when these processes end.
+                # There is no notification when these processes end.
                 while self._meter.count() > 1:  # noqa: ASYNC110
                     await asyncio.sleep(_POLL_S)
 

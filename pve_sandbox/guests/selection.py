@@ -1,4 +1,4 @@
-"""Trying the kinds of guest, best first."""
+"""Selecting the kind of guest: the best that starts on this machine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PROBE_VMID = 0  # no guest of Proxmox VE has it
 
 
 async def pick(data_dir: Path, kind: str) -> GuestHost:
-    """As ``guests.pick_host`` says."""
+    """See ``guests.pick_host``."""
     if kind not in KINDS:
         raise InvalidInputError(f"kind: must be one of {', '.join(KINDS)}")
     refusals: list[str] = []
@@ -40,7 +40,7 @@ async def pick(data_dir: Path, kind: str) -> GuestHost:
 
 
 async def _try(data_dir: Path, flavor: Flavor) -> NamespaceHost:
-    """An open host in which a guest has run a command."""
+    """Open a host and run a command in a guest of it."""
     host = NamespaceHost(data_dir, flavor)
     await host.open()
     try:

@@ -1,4 +1,4 @@
-"""Guests that only seem to run, for machines that allow no real ones. They say so wherever one looks."""
+"""Simulated guests, for machines that allow no real ones. Each answer says so."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CPU_SHARE = 0.02
 
 
 class SimulatedHost:
-    """``GuestHost`` without guests: a command is answered by a line that repeats it, with exit status 0."""
+    """A ``GuestHost`` without processes. A command prints one line and exits with 0."""
 
     kind = "simulated"
 
@@ -114,7 +114,7 @@ class SimulatedHost:
         ]
 
     async def push(self, vmid: int, source: Path, target: str, *, mode: int, uid: int, gid: int) -> None:
-        """Reads the source, so that a missing file is an error here too; keeps nothing."""
+        """Read the source, so that a missing file fails here too. Stores nothing."""
         self.argv(vmid, [target, oct(mode), str(uid), str(gid)])
         await asyncio.to_thread(source.read_bytes)
 

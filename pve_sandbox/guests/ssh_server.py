@@ -1,7 +1,8 @@
-"""The SSH server that a guest's OS template would bring: at the guest's own address, with a host key of its own.
+"""The SSH server of a guest, at the guest's own address and with its own host key.
 
-The sandbox serves it from outside, on a socket of the guest's network; commands run in the guest. It listens in guests
-that were created with SSH keys, and lets root in by what ``/root/.ssh/authorized_keys`` holds at that moment.
+It replaces the server of a real OS template. The sandbox serves it from outside, on a socket in the guest's network,
+and commands run in the guest. Only guests created with SSH keys have one. Root logs in with the current
+``/root/.ssh/authorized_keys``.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _KEY_FILE = "ssh_host_key"
 
 class Enter(Protocol):
     def __call__(self, command: Sequence[str], environment: Mapping[str, str], *, tty: bool) -> list[str]:
-        """The command of this machine that runs ``command`` in the guest."""
+        """Return the command of this machine that runs ``command`` in the guest."""
         ...
 
 
@@ -41,7 +42,7 @@ class _GuestShell:
 
 
 class GuestSshServer(SshServer):
-    """``listener`` is a listening socket in the guest's network, ``folder`` the guest's own on this machine."""
+    """``listener`` is a socket in the guest's network, ``folder`` the guest's folder."""
 
     def __init__(self, listener: socket.socket, folder: Path, enter: Enter) -> None:
         super().__init__(_GuestShell(enter))
@@ -54,7 +55,7 @@ class GuestSshServer(SshServer):
         await self.listen(asyncssh.import_private_key(key), sock=self._listener.dup())
 
     async def renew_host_key(self) -> None:
-        """As if another machine had taken the guest's address."""
+        """Change the host key, as if another machine had taken the guest's address."""
         await self.close()
         await asyncio.to_thread(self._key_file.unlink)
         await self.start()

@@ -1,4 +1,4 @@
-"""What a guest uses, read from /proc and from its folders: cgroups differ too much between machines."""
+"""Resource usage of a guest, from /proc and its folders. Cgroups differ too much for that."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NETWORK_IN, _NETWORK_OUT = 0, 8
 
 
 class ProcessMeter:
-    """CPU seconds and bytes of one guest. A process that lived between two readings only is not counted."""
+    """CPU seconds and bytes of a guest. Processes that live between two readings are missed."""
 
     def __init__(self, init_pid: int) -> None:
         self._proc = Path(f"/proc/{init_pid}/root/proc")
@@ -41,7 +41,7 @@ class ProcessMeter:
         return (self._ended_ticks + sum(ticks.values())) / _TICKS_PER_S, (own_pages + shared_pages) * _PAGE_BYTES
 
     def count(self) -> int:
-        """How many processes the guest has, its init among them."""
+        """The number of processes, including the init."""
         return len(self._pids())
 
     def _pids(self) -> list[str]:

@@ -1,6 +1,6 @@
-"""The SSH door of the sandbox node: OpenSSH's manners on loopback, by key only, with ``pct`` over the guests.
+"""The SSH server of the sandbox node: on loopback, by key only, with ``pct`` over the guests.
 
-Whoever holds ``client_key`` runs commands on this machine as the sandbox's own user, as root does on a real node.
+Who holds ``client_key`` runs commands on this machine as the user of the sandbox.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ log = structlog.get_logger(__name__)
 
 
 def _let_commands_be_interrupted() -> None:
-    """Who starts us in the background has interrupts ignored; commands would inherit that, and no shell could undo it.
+    """Let commands be interrupted although a sandbox in the background ignores SIGINT.
 
-    A handler that does nothing ignores them for us alone: a new program begins with the default.
+    Commands inherit ignored signals, and a shell cannot undo that. A handler is not inherited: a new program has the
+    default.
     """
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGQUIT):
@@ -35,7 +36,7 @@ def _let_commands_be_interrupted() -> None:
 class SshDoor(SshServer):
     """``start``, ``close``, and ``start`` again on the same port.
 
-    ``host_key`` is a public key line, ``client_key`` the private key (OpenSSH PEM) that may log in as root; both stay in
+    ``host_key`` is a public key line. ``client_key`` is the private key of root (OpenSSH PEM). Both stay in
     ``data_dir/ssh``.
     """
 
@@ -69,7 +70,7 @@ class SshDoor(SshServer):
         return " ".join(self._host_key.export_public_key().decode().split()[:2])
 
     async def start(self) -> None:
-        """``OSError`` when the port is taken."""
+        """Serve. ``OSError`` if the port is taken."""
         _let_commands_be_interrupted()
         await self._node_shell.open()
         await self.listen(self._host_key, host=self._host, port=self.port)
@@ -78,7 +79,7 @@ class SshDoor(SshServer):
         log.info("sandbox ssh door open", host=self._host, port=self.port)
 
     async def close(self) -> None:
-        """Ends connections and the commands that still run on the node."""
+        """End connections and the commands that still run on the node."""
         await super().close()
         await self._node_shell.close()
 

@@ -1,7 +1,7 @@
-"""The ``pct`` of the sandbox node, in Proxmox VE's words and with its exit statuses.
+"""``pct`` of the sandbox node, with PVE's messages and exit statuses.
 
-A command line becomes either a command of this machine to run instead (``Run``: its streams stay the caller's own) or
-an answer (``Reply``). ``pct_shim.py`` brings command lines from a shell, ``ssh.py`` those that need no shell.
+A command line becomes a command of this machine (``Run``) or an answer (``Reply``). ``pct_shim.py`` sends command
+lines from a shell, ``door.py`` those that need no shell.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from pathlib import Path
 from pve_sandbox.errors import SandboxError
 from pve_sandbox.guests.host import GuestHost, run_in
 
-_FAILED = 255  # what a Perl program that dies ends with
-_NO_CONFIG = 2  # and when the cause is a missing file
+_FAILED = 255  # exit status of a Perl program that dies
+_NO_CONFIG = 2  # the same, when a file is missing
 _NOT_PASSED_ON = {"PATH", "HOME", "PWD", "OLDPWD", "SHLVL", "_", "TERM", "container"}
 _USAGE = {
     "enter": "<vmid> [OPTIONS]",
@@ -34,14 +34,14 @@ _USAGE = {
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Become this command."""
+    """Replace the caller by this command. Its streams stay the same."""
 
     argv: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Say this and end."""
+    """Write these texts and exit."""
 
     output: str = ""
     error: str = ""
@@ -50,7 +50,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Where a command line was given."""
+    """Where ``pct`` was called."""
 
     environment: Mapping[str, str]
     folder: Path
@@ -59,7 +59,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A command line, taken apart: ``words`` before ``--``, ``rest`` after it."""
+    """A parsed command line: ``words`` before ``--``, ``rest`` after it."""
 
     caller: Caller
     command: str
@@ -69,7 +69,7 @@ class _Line:
     options: Mapping[str, str]
 
 
-class _Refusal(Exception):  # noqa: N818 - it carries an answer, the caller has erred
+class _Refusal(Exception):  # noqa: N818 - carries an answer for the caller
     def __init__(self, error: str, status: int = _FAILED) -> None:
         self.reply = Reply(error=error + "\n", status=status)
         super().__init__(error)
@@ -80,7 +80,7 @@ def _usage(command: str) -> str:
 
 
 def _parse(arguments: Sequence[str], caller: Caller) -> _Line:
-    """``_Refusal`` in the words of Proxmox VE's own option parser."""
+    """Parse a command line. ``_Refusal`` has the message of PVE's option parser."""
     if not arguments or arguments[0] not in _USAGE:
         wrong = f"ERROR: unknown command 'pct {arguments[0]}'" if arguments else "ERROR: no command specified"
         raise _Refusal("\n".join((wrong, "USAGE: pct <COMMAND> [ARGS] [OPTIONS]", *map(_usage, _USAGE))))
@@ -98,7 +98,7 @@ def _parse(arguments: Sequence[str], caller: Caller) -> _Line:
 
 
 def _sort_out(command: str, head: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """(words, options) of what stands before ``--``."""
+    """Split the arguments before ``--`` into words and options."""
     words: list[str] = []
     options: dict[str, str] = {}
     waiting = iter(head)
@@ -115,10 +115,10 @@ def _sort_out(command: str, head: Sequence[str]) -> tuple[list[str], dict[str, s
 
 
 class Pct:
-    """``node_of`` names the node that a guest lives on, ``name_of`` its hostname.
+    """``node_of`` returns the node of a guest, ``name_of`` its hostname.
 
-    ``unlock`` lifts a container's lock in the API, also of one that has no guest yet; False where there is no container.
-    ``start_s`` is what each call costs before it does anything: on a real node, 0.7 to 1.3 s. ``calls`` are their arguments.
+    ``unlock`` removes a container's lock in the API, and returns False where there is no container. ``start_s`` is
+    the time each call takes: 0.7 to 1.3 s on a real node. ``calls`` are the arguments of all calls.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class Pct:
         }
 
     async def answer(self, arguments: Sequence[str], caller: Caller) -> Run | Reply:
-        """What ``pct`` with these arguments (without its own name) does. Never raises for what the caller did wrong."""
+        """Answer ``pct`` with these arguments. Mistakes of the caller become a ``Reply``."""
         self.calls.append(tuple(arguments))
         await asyncio.sleep(self._start_s)
         try:
@@ -232,7 +232,7 @@ class Pct:
         return Reply()
 
     async def _number(self, vmid: int, which: str, name: str) -> int:
-        """The guest's number for a user or, with ``-g``, a group."""
+        """Look up the uid of a user in the guest, or with ``-g`` the gid of a group."""
         if name.isdecimal():
             return int(name)
         database = "passwd" if which == "-u" else "group"

@@ -1,7 +1,7 @@
-"""The ``pct`` command of a shell on the sandbox node: ``python -I -S pct_shim.py FOLDER ARGUMENT...``.
+"""The ``pct`` command of a shell on the sandbox node.
 
-Asks the sandbox through the socket in FOLDER what the command line means. Standard library only, and little of it:
-its start is what a caller waits for.
+``python -I -S pct_shim.py FOLDER ARGUMENT...`` asks the sandbox through the socket in FOLDER. It imports little and
+only the standard library, because the caller waits for its start.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _CHUNK_BYTES = 65536
 
 
 def main() -> None:
-    """Become the command that the sandbox names, or say what it answers."""
+    """Become the command that the sandbox returns, or print its answer."""
     folder, *arguments = sys.argv[1:]
     question = {
         "arguments": arguments,
@@ -26,14 +26,14 @@ def main() -> None:
     }
     answer = json.loads(_ask(folder, json.dumps(question).encode()))
     if answer["argv"]:
-        os.execv(answer["argv"][0], answer["argv"])  # noqa: S606 - no shell wanted
+        os.execv(answer["argv"][0], answer["argv"])  # noqa: S606 - no shell is needed
     sys.stdout.write(answer["output"])
     sys.stderr.write(answer["error"])
     sys.exit(answer["status"])
 
 
 def _ask(folder: str, question: bytes) -> bytes:
-    # A path through a descriptor: that of the folder may be longer than a socket's address can be.
+    # Through a descriptor, because the folder's path may be too long for a socket address.
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as wire:
         try:

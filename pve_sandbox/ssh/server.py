@@ -1,4 +1,4 @@
-"""An SSH server with OpenSSH's manners: by key only, ``MaxSessions``, and commands that outlive their connection."""
+"""An SSH server like OpenSSH: by key only, ``MaxSessions``, and commands that outlive clients."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from asyncssh.channel import SSHChannel
 
 from pve_sandbox.ssh.session import Shell, serve
 
-MAX_SESSIONS = 10  # OpenSSH's own, for each connection
+MAX_SESSIONS = 10  # OpenSSH's default, for each connection
 USER = "root"
 _ALGORITHM = "ssh-ed25519"
 
 
 def persistent_key(path: Path) -> str:
-    """The private key in ``path``, made if there is none; whole or not at all."""
+    """Return the private key in ``path``, and create it on first use."""
     if not path.exists():
         key = asyncssh.generate_private_key(_ALGORITHM, comment="lxc-dashboard sandbox")
         partial = path.with_suffix(".new")
@@ -33,10 +33,10 @@ def persistent_key(path: Path) -> str:
 
 
 class SshServer(ABC):
-    """What the kinds of it share. ``files``: whether SFTP and scp reach this machine's own files.
+    """Base of the SSH servers. ``files``: whether SFTP and scp reach this machine's files.
 
-    For tests: ``refuse`` turns new connections away, as many as ``refused`` says, ``latency_s`` delays the start of each command and every piece of
-    output, ``drop_connections`` cuts what is open.
+    For tests: ``refuse`` counts the new connections to refuse, ``refused`` those refused so far. ``latency_s`` delays
+    the start of each command and each piece of output.
     """
 
     files = False
@@ -52,10 +52,10 @@ class SshServer(ABC):
 
     @abstractmethod
     def may_enter(self, username: str, key: asyncssh.SSHKey) -> bool | Awaitable[bool]:
-        """Whether the holder of ``key`` is let in."""
+        """Whether the holder of ``key`` may log in."""
 
     async def listen(self, host_key: asyncssh.SSHKey, **where: object) -> None:
-        """``where`` as ``asyncssh.listen`` has it. ``OSError`` when a port is taken."""
+        """Listen. ``where`` as in ``asyncssh.listen``. ``OSError`` if the port is taken."""
         self._acceptor = await asyncssh.listen(
             **where,
             server_factory=lambda: _Connection(self),
@@ -69,7 +69,7 @@ class SshServer(ABC):
         )
 
     async def close(self) -> None:
-        """Ends connections and the commands that still run."""
+        """End connections and the commands that still run."""
         acceptor, self._acceptor = self._acceptor, None
         if acceptor:
             acceptor.close()
@@ -81,7 +81,7 @@ class SshServer(ABC):
         await asyncio.gather(*self._commands, return_exceptions=True)
 
     def drop_connections(self) -> int:
-        """Cut every connection without a word, as a network does that goes away. How many there were."""
+        """Abort every connection, as a network failure does. Returns their number."""
         connections = tuple(self._connections)
         for connection in connections:
             connection.abort()
@@ -94,7 +94,7 @@ class SshServer(ABC):
         self._connections.discard(connection)
 
     async def serve(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
-        """Runs as a task of the server, so that a command outlives its connection."""
+        """Run in a task of the server, so that a command outlives its connection."""
         task = asyncio.create_task(serve(process, self.shell, lambda: self.latency_s))
         self._commands.add(task)
         task.add_done_callback(self._commands.discard)
@@ -141,7 +141,7 @@ def _files(channel: SSHChannel[bytes]) -> asyncssh.SFTPServer:
 
 
 class _Session(asyncssh.SSHServerProcess[bytes]):
-    """A command, shell, SFTP or scp session, which takes one of the connection's places until it ends."""
+    """A command, shell, SFTP or scp session. It counts against ``MaxSessions`` until it ends."""
 
     def __init__(self, server: SshServer, ended: Callable[[], None]) -> None:
         super().__init__(server.serve, _files if server.files else None, sftp_version=3, allow_scp=server.files)

@@ -1,7 +1,7 @@
 """One command of an SSH client: its process, and the pumps between process and channel.
 
-As with OpenSSH, the exit status is reported when the process ends, the channel closes when its output has ended too,
-and a process whose client is gone goes on, with its streams closed.
+As in OpenSSH, the exit status is sent when the process ends. The channel closes when its output ends, too. A process
+without a client continues with closed streams.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ log = structlog.get_logger(__name__)
 
 _CHUNK_BYTES = 256 * 1024
 _Process = asyncssh.SSHServerProcess[bytes]
-_GONE = (asyncssh.Error, OSError)  # what the client's side raises when there is none any more
+_GONE = (asyncssh.Error, OSError)  # raised when the client is gone
 
 
 class Shell(Protocol):
-    """Where commands run: ``environment`` is that of the process that ``plan`` names, ``HOME`` its folder."""
+    """Where commands run. ``environment`` is that of the process from ``plan``, and has ``HOME``."""
 
     def environment(self, asked: Mapping[str, str]) -> dict[str, str]: ...
     async def plan(self, command: str | None, environment: Mapping[str, str], *, tty: bool) -> Run | Reply: ...
@@ -37,7 +37,7 @@ class Shell(Protocol):
 
 @dataclass(slots=True)
 class _Child:
-    """``master`` is the pseudo-terminal's end of ours, -1 without one."""
+    """``master`` is our end of the pseudo-terminal, -1 without one."""
 
     process: asyncio.subprocess.Process
     outputs: list[tuple[asyncio.StreamReader, asyncio.ReadTransport]]
@@ -46,7 +46,7 @@ class _Child:
 
 
 async def serve(client: _Process, shell: Shell, latency_s: Callable[[], float]) -> None:
-    """Run what the client asked for until it has ended, whether or not the client waits for that."""
+    """Run the client's command until it ends, even if the client is gone."""
     asked = {_text(name): _text(value) for name, value in client.channel.get_environment().items()}
     environment = shell.environment(asked)
     tty = client.term_type is not None
@@ -113,7 +113,7 @@ async def _start_on_terminal(
     try:
         process = await asyncio.create_subprocess_exec(
             "env",
-            "--default-signal=HUP",  # nohup would have it ignored, and then the shell cannot take it back
+            "--default-signal=HUP",  # nohup ignores it, and a shell cannot undo that
             "setsid",
             "--ctty",
             "--wait",
@@ -166,13 +166,13 @@ async def _attend(client: _Process, child: _Child, latency_s: Callable[[], float
             task.cancel()
         await asyncio.gather(*pumps, feeding, leaving, return_exceptions=True)
         _hang_up(child, ())
-        if child.process.returncode is None:  # the door closes
+        if child.process.returncode is None:  # the server closes
             _signal(child, signal.SIGKILL)
             await child.process.wait()
 
 
 def _hang_up(child: _Child, pumps: Sequence[asyncio.Task[None]]) -> None:
-    """Close our ends: the process reads the end of its input and fails when it writes, or its terminal hangs up."""
+    """Close our ends: the process reads EOF and fails on writes, or its terminal hangs up."""
     for pump in pumps:
         pump.cancel()
     for _, transport in child.outputs:
@@ -218,7 +218,7 @@ async def _pump_in(client: _Process, child: _Child) -> None:
 
 
 async def _feed(child: _Child, data: bytes) -> None:
-    """A process that no longer reads loses its input, no more."""
+    """Write to stdin. A process that closed it loses the input only."""
     with contextlib.suppress(OSError):
         if child.stdin:
             child.stdin.write(data)
@@ -228,7 +228,7 @@ async def _feed(child: _Child, data: bytes) -> None:
 
 
 async def _type(child: _Child, data: bytes) -> None:
-    """To a terminal, as fast as its command reads."""
+    """Write to a terminal as fast as its command reads."""
     loop = asyncio.get_running_loop()
     while data and child.master >= 0:
         writable: asyncio.Future[None] = loop.create_future()
@@ -257,7 +257,10 @@ def _signal(child: _Child, number: int) -> None:
 
 
 def _report_status(client: _Process, status: int) -> None:
-    """At once; the output of what the command left behind may still follow. asyncssh's own ``exit`` closes the channel."""
+    """Send the exit status at once. More output may follow.
+
+    ``exit`` of asyncssh closes the channel instead.
+    """
     if not client.channel.is_closing():
         with contextlib.suppress(*_GONE):
             client.channel._send_request(b"exit-status", UInt32(status))  # noqa: SLF001

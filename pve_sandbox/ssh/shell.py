@@ -1,4 +1,4 @@
-"""The shell of the sandbox node: which process a command line becomes, with ``pct`` first in PATH."""
+"""The shell of the sandbox node: which process runs for a command line, with ``pct`` in PATH."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from pve_sandbox.ssh.pct import Caller, Pct, Reply, Run
 log = structlog.get_logger(__name__)
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# What shlex.quote makes of words, and words that need no quotes: nothing for a shell to do but to split them.
+# Words as shlex.quote writes them, and plain words: such a line needs no shell.
 _PLAIN = re.compile(r"(?:[\w@%+=:,./ -]|'[^']*'|\"'\")*", re.ASCII)
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=", re.ASCII)
-_ACCEPTED_VARIABLES = ("LANG", "LC_")  # as OpenSSH's usual AcceptEnv
+_ACCEPTED_VARIABLES = ("LANG", "LC_")  # the usual AcceptEnv of OpenSSH
 
 
 @dataclass(frozen=True, slots=True)
 class PctCall:
-    """A lone ``pct`` command, and what ``env`` before it sets."""
+    """A single ``pct`` command and the variables that ``env`` sets before it."""
 
     arguments: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def pct_call(command: str) -> PctCall | None:
-    """``None`` when the line needs a shell."""
+    """Parse a single ``pct`` command. ``None`` if the line needs a shell."""
     if not command.startswith(("pct ", "env ")) or not _PLAIN.fullmatch(command):
         return None
     words = shlex.split(command)
@@ -50,7 +50,7 @@ def pct_call(command: str) -> PctCall | None:
 
 
 class NodeShell:
-    """``folder`` holds the shim and its socket; ``open`` and ``close`` once each."""
+    """``folder`` holds the shim and its socket. Call ``open`` and ``close`` once each."""
 
     def __init__(self, folder: Path, pct: Pct) -> None:
         self._folder = folder
@@ -61,7 +61,7 @@ class NodeShell:
 
     @staticmethod
     def _find_guardian() -> list[str]:
-        """What ends a command of this machine when the sandbox is killed."""
+        """The prefix that ends a command of this machine when the sandbox is killed."""
         setpriv = shutil.which("setpriv", path=_SYSTEM_PATH)
         return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
 
@@ -71,7 +71,7 @@ class NodeShell:
         try:
             path = f"/proc/self/fd/{descriptor}/{pct_shim.SOCKET}"
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)  # noqa: PTH108 - a leftover of a sandbox that was killed
+                os.unlink(path)  # noqa: PTH108 - left by a sandbox that was killed
             self._server = await asyncio.start_unix_server(self._answer_shim, path)
         finally:
             os.close(descriptor)
@@ -89,7 +89,7 @@ class NodeShell:
             self._server = None
 
     def environment(self, asked: Mapping[str, str]) -> dict[str, str]:
-        """Of a command on the node: nothing of the sandbox's own, of the client's wishes only the language."""
+        """The environment of a command on the node. From the client it takes only the language."""
         wanted = {name: value for name, value in asked.items() if name.startswith(_ACCEPTED_VARIABLES)}
         return {
             "PATH": f"{self._folder.resolve() / 'bin'}:{_SYSTEM_PATH}",
@@ -101,7 +101,7 @@ class NodeShell:
         }
 
     async def plan(self, command: str | None, environment: Mapping[str, str], *, tty: bool) -> Run | Reply:
-        """What runs for a client's ``command``, ``None`` being an interactive shell."""
+        """Return what runs for a client's ``command``, where ``None`` is an interactive shell."""
         if command is None:
             return Run((*self._guardian, "/bin/bash", "-i"))
         call = pct_call(command)

@@ -1,4 +1,4 @@
-"""Users, tokens, roles and the access control list, with PVE's rules for who holds which privilege where."""
+"""Users, tokens, roles and the access control list, with PVE's rules for privileges."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BUILT_IN_ROLES: dict[str, tuple[str, ...]] = {
     "PVESDNUser": ("SDN.Audit", "SDN.Use"),
     "PVETemplateUser": ("VM.Audit", "VM.Clone"),
 }
-# Where a whole dump of permissions always looks.
+# A full dump of permissions always contains these.
 FIXED_PATHS = ("/", "/access", "/access/groups", "/nodes", "/pool", "/sdn", "/storage", "/vms")
 
 
@@ -42,7 +42,7 @@ class Totp(msgspec.Struct):
 
 
 class User(msgspec.Struct):
-    """``recovery`` holds one key a place, "" once it was used. ``expire`` in seconds since the epoch, 0 for never."""
+    """``recovery``: recovery keys, "" once used. ``expire``: epoch seconds, 0 for never."""
 
     password: str = ""
     enable: int = 1
@@ -66,7 +66,7 @@ class User(msgspec.Struct):
 
 
 class AclEntry(msgspec.Struct, frozen=True):
-    """``kind`` is user, group or token; ``ugid`` names it."""
+    """``kind`` is user, group or token. ``ugid`` is its name."""
 
     path: str
     kind: str
@@ -76,7 +76,7 @@ class AclEntry(msgspec.Struct, frozen=True):
 
 
 class DirectoryState(msgspec.Struct):
-    """What is kept over a restart."""
+    """The part that survives a restart."""
 
     users: dict[str, User] = msgspec.field(default_factory=dict)
     groups: dict[str, str] = msgspec.field(default_factory=dict)
@@ -85,7 +85,7 @@ class DirectoryState(msgspec.Struct):
 
 
 class Directory:
-    """Everything that is kept about who may do what. Call ``changed()`` after altering a field in place."""
+    """Users and access rules. Call ``changed()`` after changing a field in place."""
 
     def __init__(self, state: DirectoryState | None = None) -> None:
         state = state or DirectoryState()
@@ -117,7 +117,10 @@ class Directory:
         return hmac.compare_digest(user.password.encode(), password.encode())
 
     def privileges(self, authid: str, path: str, pool: str | None = None) -> Mapping[str, int]:
-        """Privilege -> propagate flag of a user or token (``user!name``) at ``path``; ``pool`` is what holds the path."""
+        """Map each privilege of ``authid`` at ``path`` to its propagate flag.
+
+        ``authid`` is a user or a token (``user!name``). ``pool`` contains the guest or storage at ``path``.
+        """
         key = (authid, path, pool)
         if key not in self._held:
             self._held[key] = self._compute(authid, path, pool)
@@ -152,7 +155,7 @@ class Directory:
         return held
 
     def _roles(self, authid: str, path: str) -> dict[str, int]:
-        """The roles at ``path``: the deepest entries win, a user's own over those of the groups."""
+        """The roles at ``path``. The deepest entries win, and a user's own win over a group's."""
         kind = "token" if "!" in authid else "user"
         user = self.users.get(authid)
         groups = user.groups if user else set()

@@ -1,4 +1,4 @@
-"""Privileges over the directory, and ``/access``: users, roles, the access control list, tokens, second factors."""
+"""Privilege checks and ``/access``: users, roles, the access control list, tokens, TFA."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pve_sandbox.api.checks import Checks, Values
 Handler = Callable[[Values, str], Awaitable[Any]]
 Routes = list[tuple[str, str, Handler]]
 REALMS = {"pam": "Linux PAM standard authentication", "pve": "Proxmox VE authentication server"}
-# Which privileges the user interface is told of, by the first part of their path.
+# The privileges in ``cap``, by the first part of their path.
 SHOWN_PRIVILEGES = {
     "vms": r"VM\.|Permissions\.Modify",
     "access": r"(User|Group)\.|Permissions\.Modify",
@@ -30,7 +30,7 @@ PLAIN_USER_FIELDS = ("enable", "expire", "comment", "email", "firstname", "lastn
 
 
 class Access(Checks):
-    """``directory`` is the truth; fakepve's own ``acl`` and ``users`` stay empty."""
+    """Check privileges with ``directory``. fakepve's own ``acl`` and ``users`` stay empty."""
 
     directory: Directory
 
@@ -51,7 +51,7 @@ class Access(Checks):
         return bool(user) and (user == ROOT or priv in self.privileges(str(user), path))
 
     def grant(self, user: str, path: str, *privs: str) -> None:
-        """Give exactly these privileges at ``path``, by a role made for it."""
+        """Grant exactly these privileges at ``path``, with a new role."""
         roleid = "Granted-" + uuid.uuid4().hex[:8]
         self.directory.roles[roleid] = sorted(privs)
         self.directory.users.setdefault(user.partition("!")[0], User())
@@ -60,7 +60,7 @@ class Access(Checks):
         self.directory.changed()
 
     def capabilities(self, userid: str) -> dict[str, dict[str, int]]:
-        """What ``POST /access/ticket`` tells the user interface in ``cap``."""
+        """Build ``cap`` of ``POST /access/ticket``."""
         shown: dict[str, dict[str, int]] = {area: {} for area in SHOWN_PRIVILEGES}
         for path in sorted({*SHOWN_PATHS, *(entry.path for entry in self.directory.acl)}):
             area = path.strip("/").partition("/")[0] or "dc"
@@ -96,7 +96,10 @@ class Access(Checks):
         ]
 
     async def _permissions(self, v: Values, user: str) -> dict[str, dict[str, int]]:
-        """``{path: {privilege: propagate}}``; a whole dump has the paths of the ACL and of pool members, without the empty ones."""
+        """``{path: {privilege: propagate}}``.
+
+        A full dump has the paths of the access control list and of pool members, except those without privileges.
+        """
         who = v.get("userid") or user
         if who != user and who.partition("!")[0] != user:
             self.require(user, "/access", "Sys.Audit")
@@ -237,7 +240,7 @@ class Access(Checks):
         ]
 
     async def _acl_write(self, v: Values, _user: str) -> None:
-        """Add or, with ``delete``, remove; each role for each user, group and token."""
+        """Add or, with ``delete``, remove each role for each user, group and token."""
         named = [(kind, n) for kind in ("user", "group", "token") for n in _split(v.get(kind + "s"))]
         if not named:
             text = "either 'users', 'groups' or 'tokens' is required."

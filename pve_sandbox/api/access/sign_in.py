@@ -1,4 +1,4 @@
-"""Who is asking: tickets, the second step, CSRF tokens and API tokens."""
+"""Authentication: tickets, TFA, CSRF tokens and API tokens."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TFA_SUBJECT = "!tfa!"
 
 
 class SignIn(Access):
-    """``office`` signs the tickets; ``directory`` knows the users."""
+    """``office`` issues the tickets, ``directory`` has the users."""
 
     office: TicketOffice
 
@@ -41,7 +41,7 @@ class SignIn(Access):
         password = v["password"]
         if v.get("tfa-challenge"):
             self._second_step(userid, user, v["tfa-challenge"], password)
-        elif not self._renews(userid, password):  # a ticket in the password's place asks for no second step
+        elif not self._renews(userid, password):  # no second factor when a ticket is used as the password
             if not self.directory.check_password(userid, password):
                 raise PveError(401, "authentication failure")
             if user.needs_second_step:
@@ -88,7 +88,7 @@ class SignIn(Access):
 
     @staticmethod
     def _takes_recovery(user: User, code: str) -> bool:
-        """Each recovery key opens once."""
+        """Use a recovery key. Each is valid once."""
         for index, key in enumerate(user.recovery):
             if key and hmac.compare_digest(key.encode(), code.strip().encode()):
                 user.recovery[index] = ""
@@ -118,7 +118,10 @@ class SignIn(Access):
     # ------------------------------------------------- every later request
 
     def _authenticate(self, request: web.Request) -> str | None:
-        """The userid or token of a request; None where nobody needs to sign in. 401 with the cause as its reason."""
+        """Return the userid or token of a request, ``None`` where no sign-in is needed.
+
+        Raises 401 with the cause as its reason.
+        """
         if request.path in tuple(prefix + "/access/ticket" for prefix in FORMATS):
             return None
         try:

@@ -1,4 +1,4 @@
-"""Tickets, CSRF tokens and TFA challenges in PVE's format, signed with a key that survives a restart."""
+"""Tickets, CSRF tokens and TFA challenges in PVE's format, signed with a key on disk."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from pathlib import Path
 from pve_sandbox.files import write_atomically
 
 TICKET_LIFETIME_S = 7200
-EARLIEST_S = -300  # a clock that is ahead is forgiven this far
+EARLIEST_S = -300  # tolerance for a clock that is ahead
 CONSOLE_TICKET_LIFETIME_S = 40
 KEY_BYTES = 64
-SIGNATURE_BYTES = 256  # as long as the RSA signature of a real node
+SIGNATURE_BYTES = 256  # the length of a real node's RSA signature
 TICKET = re.compile(r"^(PVE|PVEVNC):(.+):([0-9A-F]{8})::([A-Za-z0-9+/=]+)$")
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What a valid ticket says: ``subject`` is a userid or ``!tfa!<challenge>``."""
+    """The content of a valid ticket. ``subject`` is a userid or ``!tfa!<challenge>``."""
 
     subject: str
     age_s: float
 
 
 class TicketOffice:
-    """Issues and opens tickets. ``skew_s`` moves its clock, for tests."""
+    """Issue and verify tickets. ``skew_s`` moves the clock in tests."""
 
     def __init__(self, key_file: Path, lifetime_s: float = TICKET_LIFETIME_S) -> None:
         self.key_file = key_file
@@ -41,7 +41,7 @@ class TicketOffice:
             self.new_key()
 
     def new_key(self) -> None:
-        """Forget every ticket issued so far."""
+        """Invalidate every ticket issued so far."""
         self._key = secrets.token_bytes(KEY_BYTES)
         write_atomically(self.key_file, self._key)
 
@@ -55,7 +55,7 @@ class TicketOffice:
     def open(
         self, ticket: str, *, prefix: str = "PVE", bound_to: str = "", lifetime_s: float | None = None
     ) -> Opened | None:
-        """None for a ticket that is malformed, forged, bound to something else, or too old."""
+        """Verify a ticket. ``None`` if it is malformed, forged, expired or bound to something else."""
         found = TICKET.match(ticket)
         if found is None or found.group(1) != prefix:
             return None

@@ -1,4 +1,4 @@
-"""Time-based one-time passwords (RFC 6238): SHA-1, six digits, thirty seconds, one step of tolerance each way."""
+"""TOTP (RFC 6238): SHA-1, six digits, 30 seconds, one step of tolerance both ways."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TOLERANCE_STEPS = 1
 
 
 def code_at(secret: str, step: int) -> str:
-    """The code of a base32 ``secret`` in time step ``step`` (seconds since the epoch // 30)."""
+    """The code of a base32 ``secret`` in time step ``step`` (epoch seconds // 30)."""
     padded = secret.upper() + "=" * (-len(secret) % 8)
     digest = hmac.new(base64.b32decode(padded), struct.pack(">Q", step), hashlib.sha1).digest()
     offset = digest[-1] & 0x0F
@@ -22,7 +22,7 @@ def code_at(secret: str, step: int) -> str:
 
 
 def matching_step(secret: str, code: str, now: float, last_step: int) -> int | None:
-    """The time step that ``code`` belongs to, or None. A step used once (``last_step`` and before) never counts again."""
+    """Return the time step of ``code``, or ``None``. Steps up to ``last_step`` are used already."""
     current = int(now // STEP_S)
     for step in range(current - TOLERANCE_STEPS, current + TOLERANCE_STEPS + 1):
         if step > last_step and hmac.compare_digest(code_at(secret, step), code):
@@ -31,5 +31,5 @@ def matching_step(secret: str, code: str, now: float, last_step: int) -> int | N
 
 
 def next_code(secret: str, now: float, last_step: int) -> str:
-    """A code that ``matching_step`` takes now: the first step of the window that was not used yet."""
+    """Return the code of the first unused step that ``matching_step`` accepts now."""
     return code_at(secret, max(int(now // STEP_S) - TOLERANCE_STEPS, last_step + 1))

@@ -1,4 +1,4 @@
-"""``termproxy`` and ``vncwebsocket``: a guest's terminal in a browser, by PVE's own little protocol."""
+"""``termproxy`` and ``vncwebsocket``: a guest's terminal in a browser, by PVE's protocol."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ LARGEST_MESSAGE_BYTES = 128 * 1024
 LARGEST_SIZE = 1000
 MESSAGE = re.compile(rb"0:(?P<length>\d{1,6}):|1:(?P<columns>\d{1,4}):(?P<rows>\d{1,4}):")
 UNFINISHED = re.compile(rb"0(:\d{0,6})?|1(:\d{0,4}(:\d{0,4})?)?")
-# The guest's own pty, where it has ``script``: only there does a shell find its terminal under /dev/pts. ``script`` is asked
-# for the size once it listens: one that was set after it had looked and before it listened would be lost.
+# ``script`` gives the shell a pty of the guest, so that it finds its terminal under /dev/pts.
+# The size is set once ``script`` listens: a change between its start and that moment would be lost.
 ON_A_PTY = """
 export SHELL=/bin/sh
 command -v script >/dev/null && exec script -qfc "kill -WINCH \\$PPID
 $0" /dev/null
 exec /bin/sh -c "$0"
 """
-# su asks for the password since nobody is not root: the guest itself decides who comes in. Where it has one uid only,
-# there is nobody to ask, and nobody to keep out.
+# As nobody, su asks for the password, and the guest checks it.
+# A guest with a single uid has no nobody, so anybody gets in.
 LOGIN = """
 admit() {
   if su -s /bin/sh nobody -c : 2>/dev/null; then su -s /bin/sh nobody -c 'exec su -l -- "$0"' -- "$1"; else su -l -- "$1"; fi
@@ -52,7 +52,7 @@ SHELL = "if command -v bash >/dev/null; then exec bash -l; else exec sh -l; fi"
 
 @dataclass(slots=True)
 class Waiting:
-    """A terminal that was asked for and not joined yet."""
+    """A terminal that was requested and not joined yet."""
 
     vmid: int
     joined: asyncio.Event = field(default_factory=asyncio.Event)
@@ -60,7 +60,7 @@ class Waiting:
 
 
 class Console(Backups):
-    """``cmode`` shell gives root's shell, anything else a login prompt; tabs share one session a guest."""
+    """With cmode ``shell`` root's shell, else a login prompt. Tabs share one session a guest."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -145,8 +145,9 @@ class Console(Backups):
             await asyncio.gather(typing, ended, return_exceptions=True)
 
     async def _terminal(self, vmid: int) -> Terminal:
-        """The session of a guest: the last one's shell, where it still runs. Who comes while it opens waits: what is typed
-        before there is a pty would be lost.
+        """Return the session of a guest, and open one if none runs.
+
+        Callers wait while it opens, because input before there is a pty would be lost.
         """
         async with self._opening:
             terminal = self._terminals.get(vmid)
@@ -161,7 +162,7 @@ class Console(Backups):
             return terminal
 
     async def _type(self, socket: web.WebSocketResponse, terminal: Terminal, rest: bytes) -> None:
-        """``0:LEN:DATA`` types, ``1:COLS:ROWS:`` resizes, ``2`` keeps the connection alive."""
+        """Handle ``0:LEN:DATA`` (input), ``1:COLS:ROWS:`` (resize) and ``2`` (keepalive)."""
         pending = rest
         async for message in socket:
             if message.type not in {WSMsgType.TEXT, WSMsgType.BINARY}:
@@ -183,7 +184,10 @@ class Console(Backups):
 
 
 async def _obey(terminal: Terminal, data: bytes) -> int | None:
-    """Do the first message in ``data``; how long it was, 0 while it is not whole, None for what is none."""
+    """Handle the first message in ``data``.
+
+    Returns its length, 0 while it is incomplete, ``None`` if it is invalid.
+    """
     if data[:1] == b"2":
         return 1
     found = MESSAGE.match(data)

@@ -1,4 +1,4 @@
-"""What a create task does and prints: volumes, the archive, its failures, and the keys that the guest gets."""
+"""A create request, and the log lines of its task."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SSH_KEY_TYPES = ("ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-")
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """The parameters of a create request, as the task needs them."""
+    """The parameters of a create request, in the form that the task needs."""
 
     values: dict[str, Any]
 
@@ -48,7 +48,7 @@ class Order:
         return self.ostemplate.rpartition("/")[2]
 
     def volumes(self) -> list[str]:
-        """What is to be allocated, as ``storage:GiB``: the root first, then the mount points that are no binds."""
+        """The volumes to allocate, as ``storage:GiB``: the root, then mount points that are no binds."""
         mounts = sorted((int(key[2:]), str(value)) for key, value in self.values.items() if MOUNT.fullmatch(key))
         asked = [str(self.values.get("rootfs") or ""), *(value for _, value in mounts if not value.startswith("/"))]
         return [value.partition(",")[0] for value in asked]
@@ -59,7 +59,7 @@ class Order:
 
 
 def spec_of(vmid: int, config: dict[str, Any], disk_bytes: int, order: Order | None = None) -> GuestSpec:
-    """What the machine is told to make of a container's configuration."""
+    """Build the spec of the real guest from a container's configuration."""
     values = order.values if order else {}
     address = split_props(config.get("net0", ""))[1].get("ip", "")
     return GuestSpec(
@@ -76,7 +76,7 @@ def spec_of(vmid: int, config: dict[str, Any], disk_bytes: int, order: Order | N
 
 
 def volume_lines(storage_type: str, volid: str, size_bytes: int) -> list[str]:
-    """What making and formatting a volume prints."""
+    """The log lines for creating and formatting a volume."""
     volume = volid.partition(":")[2]
     blocks = max(size_bytes // BLOCK_BYTES, 1)
     backups = [base * BLOCKS_PER_GROUP for base in SUPERBLOCK_BASES if base * BLOCKS_PER_GROUP < blocks]
@@ -95,7 +95,7 @@ def volume_lines(storage_type: str, volid: str, size_bytes: int) -> list[str]:
 
 
 def unpacked_lines(archive_bytes: int, hostname: str, file_name: str) -> list[str]:
-    """What a finished archive and the first configuration of a standard template print."""
+    """The log lines for the unpacked archive and the first configuration of the template."""
     lines = [
         f"Total bytes read: {archive_bytes * 3} ({archive_bytes * 3 // 1024**2}MiB, 190MiB/s)",
         "Detected container architecture: amd64",
@@ -108,7 +108,10 @@ def unpacked_lines(archive_bytes: int, hostname: str, file_name: str) -> list[st
 
 
 def nesting_warning(config: dict[str, Any], ostemplate: str) -> Iterator[str]:
-    """New systemd wants nesting: PVE warns at the start, and the task ends with WARNINGS."""
+    """The warning at the start of a guest with a new systemd and without nesting.
+
+    Its task ends with WARNINGS.
+    """
     name = ostemplate.rpartition("/")[2]
     nesting = split_props(config.get("features", ""))[1].get("nesting") == "1"
     for prefix, version in SYSTEMD_OF.items():
@@ -117,7 +120,7 @@ def nesting_warning(config: dict[str, Any], ostemplate: str) -> Iterator[str]:
 
 
 def keys_are_valid(text: str) -> bool:
-    """Every line that is no comment is an OpenSSH public key."""
+    """Whether each line is a comment or an OpenSSH public key."""
     lines = [line.strip() for line in text.splitlines()]
     return all(_is_key(line) for line in lines if line and not line.startswith("#"))
 

@@ -1,4 +1,4 @@
-"""Creating a container: the checks before the task, and what the task does until the guest is there."""
+"""Creating a container: the checks before the task, and the task until the guest exists."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ UNPACK_PVE_S = 3
 FORBIDDEN = 403
 GIB = 1024**3
 DEFAULT_DISK_GIB = 4
-UNPACKED = 3  # times the size of the archive
-THICK = ("lvm", "iscsi", "iscsidirect")  # what is asked of these is taken at once
+UNPACKED = 3  # factor of the archive's size
+THICK = ("lvm", "iscsi", "iscsidirect")  # these types allocate a whole volume at once
 
 
 class Building(Containers):
@@ -39,7 +39,7 @@ class Building(Containers):
         if v.get("ssh-public-keys") and not keys_are_valid(v["ssh-public-keys"]):
             raise PveError(500, "SSH public key validation error")
         if v.get("tags"):
-            # The guest is in no pool yet: rights through one do not help.
+            # The guest is in no pool yet, so privileges at the pool do not count.
             self.require(user, f"/vms/{v['vmid']}", "VM.Config.Options")
             self.need_tags(user, tags_of(v["tags"]))
         vmid = int(v["vmid"])
@@ -56,7 +56,7 @@ class Building(Containers):
         except PveError as error:
             if error.status != FORBIDDEN:
                 raise
-            # PVE looks at the room on the storage first, and names that.
+            # PVE checks the space on the storage first, and reports that privilege.
             path = f"/storage/{ostemplate.partition(':')[0]}"
             raise PveError(FORBIDDEN, f"Permission check failed ({path}, Datastore.AllocateSpace)") from None
 
@@ -79,7 +79,10 @@ class Building(Containers):
         return await body()
 
     async def _unpack(self, vmid: int, order: Order) -> int:
-        """The volumes and the archive: lines, time, and the failures that PVE finds out here. Bytes of the root."""
+        """Allocate volumes and unpack the archive, with log lines, time and failures.
+
+        Returns the size of the root in bytes.
+        """
         size = self._make_volumes(vmid, order)
         if ":" not in order.ostemplate:
             self._fail_aloud(f"can't find file '{order.ostemplate}'")
@@ -108,14 +111,14 @@ class Building(Containers):
         self._write(int(order.values["vmid"]), order.volumes()[0].rpartition(":")[0], volume["size"] * UNPACKED)
 
     def _write(self, vmid: int, sid: str, written_bytes: int) -> None:
-        """A thin storage that fills up meanwhile: PVE notices nothing, and the guest's file system breaks off."""
+        """Write to a thin storage. When it is full, PVE does not notice, but the guest's file system fails."""
         store = self.storages[sid or "local"]
         if written_bytes > self._space(store)[2]:
             store["avail"] = 0
             self.broken_off.add(vmid)
 
     def _make_volumes(self, vmid: int, order: Order) -> int:
-        """Allocate the root's volume and those of the mount points; the root's size in bytes."""
+        """Allocate the volumes of root and mount points. Returns the size of the root in bytes."""
         default = order.values.get("storage") or "local"
         sizes: list[int] = []
         sids: list[str] = []
@@ -141,7 +144,7 @@ class Building(Containers):
 
     async def _undo(self, guest: Any) -> None:
         if self.closing:
-            return  # what a killed node leaves: the lock, and whatever was laid down
+            return  # a node that dies leaves the lock and the volumes
         self._drop(guest)
         self.hosted.discard(guest.vmid)
         if self.machine is not None and self.machine.exists(guest.vmid):

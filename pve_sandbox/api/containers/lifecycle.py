@@ -1,4 +1,4 @@
-"""Containers: fakepve's rules, with real guests of a machine behind those that were made or started here."""
+"""Containers: the rules of ``fakepve``, and real guests on this machine behind them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BRIDGES = ("vmbr0", "vmbr1")
 PORTS = ("eno1", "eno2")
 DEFAULT_MTU = 1500
 CHECKPOINT_FAILED = "command 'lxc-checkpoint -n {vmid} -s -D /var/lib/vz/dump' failed: exit code 1"
-# The guest's own layers, not what it has in memory.
+# The sum of the guest's file systems on disk, not of those in memory.
 MAKE_READ_ONLY = """
 while read -r _ at type _; do
     case $at:$type in /:* | *:overlay) mount -o remount,bind,ro "$at" ;; esac
@@ -37,8 +37,10 @@ def tags_of(value: object) -> set[str]:
 
 
 class Containers(Access, Tasks):
-    """``machine`` runs the guests in ``hosted``; the others are figures alone. ``mtus``: by interface, where
-    one is configured; ``portless`` and ``without_dhcp`` (no server answers there) are bridges.
+    """Containers of the cluster. ``machine`` runs those in ``hosted``, the others are figures only.
+
+    ``mtus``: the configured MTU by interface. ``portless`` and ``without_dhcp``: bridges without a port, or without a
+    DHCP server.
     """
 
     machine: GuestHost | None = None
@@ -57,7 +59,7 @@ class Containers(Access, Tasks):
         self.registered_tags: set[str] = set()
 
     def guest_changed(self, vmid: int) -> None:
-        """A container came, went or changed."""
+        """Called when a container appears, disappears or changes."""
 
     # ---------------------------------------------------------- true state
 
@@ -68,7 +70,7 @@ class Containers(Access, Tasks):
         return found
 
     def tell_true_states(self) -> None:
-        """Bring ``status`` of every real guest to what its machine says: it may have powered itself off."""
+        """Update ``status`` of every real guest, which may have powered itself off."""
         for vmid in self.hosted:
             self.ct(vmid)
 
@@ -80,7 +82,7 @@ class Containers(Access, Tasks):
             self._mark(guest, running=running)
 
     def power_off(self, vmid: int) -> None:
-        """End a guest without processes as its own ``poweroff`` does."""
+        """Stop a guest without processes, as its own ``poweroff`` does."""
         self._mark(self.cts.get(vmid), running=False)
 
     def _mark(self, guest: Any, *, running: bool) -> None:
@@ -105,12 +107,12 @@ class Containers(Access, Tasks):
         return body if work is None or guest is None else lambda: work(guest, body)
 
     async def _house(self, vmid: int, config: Values, disk_bytes: int, order: Order | None = None) -> None:
-        """Make the real guest of a container, where there is a machine for it."""
+        """Create the real guest of a container, if this machine has guests."""
         if self.machine is not None:
             await self.machine.create(spec_of(vmid, config, disk_bytes, order))
             self.hosted.add(vmid)
 
-    async def _start_steps(self, ct: Any, user: str, skiplock: bool = False) -> None:  # noqa: ARG002 - fakepve's own
+    async def _start_steps(self, ct: Any, user: str, skiplock: bool = False) -> None:  # noqa: ARG002 - fakepve's signature
         if ct.template:
             raise TaskError("you can't start a CT if it's a template")
         if not skiplock:
@@ -132,13 +134,13 @@ class Containers(Access, Tasks):
 
     @staticmethod
     async def _mount_in(machine: GuestHost, ct: Any) -> None:
-        """Mount points are plain folders of the real guest: nothing is mounted on them, but they are there."""
+        """Create the folders of mount points in the real guest. Nothing is mounted there."""
         for key, value in sorted(ct.config.items()):
             if MOUNT.fullmatch(key):
                 await run_in(machine, ct.vmid, ["mkdir", "-p", "--", split_props(value)[1]["mp"]])
 
     def _check_modify_perm(self, user: str, vmid: int, pool: Any, *changes: Any) -> None:
-        """PVE compares the MTU with the bridge's when it creates or changes a container."""
+        """Compare the MTU with the bridge's, as PVE does on create and change."""
         super()._check_modify_perm(user, vmid, pool, *changes)
         _old, new, *_ = changes
         for key in sorted(k for k in new if re.fullmatch(r"net\d+", k)):
@@ -148,11 +150,11 @@ class Containers(Access, Tasks):
                 raise PveError(500, f"{key}: MTU size '{mtu}' is bigger than bridge MTU '{of_bridge}'")
 
     def mtu_of(self, bridge: str) -> int:
-        """The bridge's own, or its port's: without a setting a bridge follows its port."""
+        """The bridge's own MTU, else that of its port."""
         return self.mtus.get(bridge) or self.mtus.get(self.port_of(bridge), DEFAULT_MTU)
 
     def port_of(self, bridge: str) -> str:
-        """Its network card; "" where it has none."""
+        """The network card of a bridge, "" if it has none."""
         return "" if bridge in self.portless else PORTS[BRIDGES.index(bridge)]
 
     @staticmethod
@@ -173,7 +175,7 @@ class Containers(Access, Tasks):
             self._stopping.discard(guest.vmid)
         return note
 
-    async def _ct_powerdown(self, ct: Any, timeout: float, force: bool) -> None:  # noqa: ASYNC109 - fakepve's own
+    async def _ct_powerdown(self, ct: Any, timeout: float, force: bool) -> None:  # noqa: ASYNC109 - fakepve's signature
         if ct.vmid not in self.hosted or self.machine is None:
             await super()._ct_powerdown(ct, timeout, force)
             return
@@ -191,7 +193,7 @@ class Containers(Access, Tasks):
         return await body()
 
     async def _clone_work(self, guest: Any, body: Body) -> str | None:
-        """``guest`` is the new one; its source is named in the task's id."""
+        """Clone. ``guest`` is the new container, the task's id names its source."""
         source = self.ct(int(CURRENT.get()["id"]))
         if source is not None and source.vmid in self.hosted:
             source.lock = None
@@ -207,7 +209,7 @@ class Containers(Access, Tasks):
         return note
 
     async def _lxc_config_get(self, user: str, v: Values) -> Values:
-        """Notes end with a line break, however they were written."""
+        """Add PVE's line break at the end of notes."""
         config: Values = await super()._lxc_config_get(user, v)
         if config.get("description"):
             config["description"] = config["description"].rstrip("\n") + "\n"
@@ -221,7 +223,7 @@ class Containers(Access, Tasks):
         await super()._lxc_config_put(user, v)
 
     def need_tags(self, user: str, changed: set[str]) -> None:
-        """Whether the user may set or take away these tags."""
+        """Require the privilege to add or remove these tags."""
         for tag in sorted(changed & self.registered_tags):
             if not self.allowed(user, "/", "Sys.Modify"):
                 raise PveError(403, f"Permission check failed (/, Sys.Modify for modifying tag '{tag}')")
@@ -279,7 +281,7 @@ class Containers(Access, Tasks):
         return listed
 
     async def lease_of(self, guest: Any) -> str:
-        """The address that DHCP gave, in CIDR form; "" while there is none."""
+        """The DHCP address in CIDR form, "" while there is none."""
         if split_props(guest.config.get("net0", ""))[1].get("bridge") in self.without_dhcp:
             return ""
         if guest.vmid in self.hosted and self.machine is not None:
@@ -289,7 +291,7 @@ class Containers(Access, Tasks):
 
 
 def link_local(mac: str) -> str:
-    """The IPv6 address that an interface gives itself (EUI-64)."""
+    """The link-local IPv6 address of an interface (EUI-64)."""
     octets = bytearray.fromhex(mac.replace(":", ""))
     octets[0] ^= 0x02
     packed = b"\xfe\x80" + bytes(6) + octets[:3] + b"\xff\xfe" + octets[3:]

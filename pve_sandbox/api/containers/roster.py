@@ -7,7 +7,10 @@ from typing import Any
 
 
 class Roster(list[Any]):
-    """``changed(vmid)`` is called whenever a container comes or goes."""
+    """fakepve's list of containers with a fast lookup by vmid.
+
+    ``changed(vmid)`` is called when a container is added or removed.
+    """
 
     def __init__(self, changed: Callable[[int], None]) -> None:
         super().__init__()

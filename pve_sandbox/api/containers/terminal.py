@@ -1,4 +1,4 @@
-"""One terminal of one guest on a real pty, shared by everybody who looks at it."""
+"""A guest's terminal on a real pty, shared by its viewers."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import struct
 import termios
 from collections.abc import Awaitable, Callable, Sequence
 
-# A shell wants the pty as its controlling terminal.
+# A shell needs the pty as its controlling terminal.
 CONTROLLING = ("setsid", "--ctty", "--wait")
 READ_BYTES = 64 * 1024
 Listener = Callable[[bytes], Awaitable[None]]
 
 
 class Terminal:
-    """A command on a pty. It outlives those who watch; ``ended`` is set when the command is over."""
+    """A command on a pty. It outlives its viewers. ``ended`` is set when the command ends."""
 
     def __init__(self) -> None:
         self.ended = asyncio.Event()
@@ -47,7 +47,7 @@ class Terminal:
             fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     async def write(self, data: bytes) -> None:
-        """Type ``data`` in one piece, whoever else types; waits while the other end does not read."""
+        """Write ``data`` without mixing it with other input. Waits while the command does not read."""
         async with self._typing:
             while data and self._master >= 0:
                 try:
@@ -65,7 +65,7 @@ class Terminal:
                     data = os.read(self._master, READ_BYTES)
                 except BlockingIOError:
                     continue
-                except OSError:  # EIO: the last one closed the other end
+                except OSError:  # EIO: the last process closed the pty
                     break
                 if not data:
                     break
@@ -75,7 +75,7 @@ class Terminal:
             self.ended.set()
 
     async def _tell(self, data: bytes) -> None:
-        """Who left just now is no reason to end what the others watch."""
+        """Send output to every viewer. A viewer that left is removed."""
         for listener in list(self.listeners):
             try:
                 await listener(data)
@@ -95,12 +95,12 @@ class Terminal:
 
     def _shut(self) -> None:
         if self._master >= 0:
-            asyncio.get_running_loop().remove_writer(self._master)  # of one who types: its number will be another's
+            asyncio.get_running_loop().remove_writer(self._master)  # the number of the descriptor may be used again
             os.close(self._master)
             self._master = -1
 
     async def close(self) -> None:
-        """End the command and whoever watches it."""
+        """End the command and disconnect its viewers."""
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
         if self._process is not None:

@@ -1,4 +1,4 @@
-"""The control group that a guest with systemd is root of: systemd does nothing without one that it may divide."""
+"""The cgroup of a guest with systemd. systemd needs one that it may divide."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _POLL_S = 0.01
 
 
 def hierarchy(mounts: str) -> Path:
-    """Where the second version is mounted, by the text of /proc/self/mounts. ``OSError`` where it is not."""
+    """Return the mount point of cgroup v2, from the text of /proc/self/mounts. ``OSError`` if none."""
     for line in mounts.splitlines():
         _, target, fstype, *_ = line.split(" ")
         if fstype == "cgroup2":
@@ -24,14 +24,14 @@ def hierarchy(mounts: str) -> Path:
 
 
 class CgroupFolder:
-    """The groups of one data folder's guests, ``OSError`` wherever this machine gives no rights over them."""
+    """The cgroups of a data folder's guests. ``OSError`` if this machine gives no rights to them."""
 
     def __init__(self, data_dir: Path) -> None:
         self._top = hierarchy(Path("/proc/self/mounts").read_text(encoding="utf-8"))
         self._prefix = _PREFIX + hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:8]
 
     def make(self, vmid: int, owner: int) -> Path:
-        """An empty group that ``owner`` may divide; one that an earlier run left is removed."""
+        """Create an empty cgroup of ``owner``. Removes one of an earlier run."""
         self.remove(vmid)
         folder = self._path(vmid)
         folder.mkdir(mode=0o755)
@@ -40,7 +40,7 @@ class CgroupFolder:
         return folder
 
     def remove(self, vmid: int) -> None:
-        """With all groups below; what still runs in them is killed. Nothing to do where there is none."""
+        """Remove a cgroup with all below, and kill their processes."""
         folder = self._path(vmid)
         if not folder.is_dir():
             return

@@ -1,6 +1,6 @@
-"""The few system calls a guest is made of, by ctypes: the standard library has none of them before Python 3.12.
+"""System calls by ctypes. The standard library has none of them before Python 3.12.
 
-Everything here is used by ``launch.py``, which runs as a program of its own and must start fast: standard library only.
+``launch.py`` uses this module and must start fast: standard library only.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ MNT_DETACH = 0x2
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
-# (clone, pivot_root): architectures outside this table get the simulated guests.
+# (clone, pivot_root). Other architectures have simulated guests only.
 _NUMBERS = {"x86_64": (56, 155), "aarch64": (220, 41), "riscv64": (220, 41)}
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def supported() -> bool:
-    """Whether this machine's system calls are known here."""
+    """Whether the system calls of this machine are known."""
     return sys.platform == "linux" and platform.machine() in _NUMBERS
 
 
@@ -92,14 +92,14 @@ def die_with_parent(death_signal: signal.Signals = signal.SIGKILL) -> None:
 
 
 def allow_inspection() -> None:
-    """Let the starting user read this process's /proc entries again after a change of user id."""
+    """Let the starting user read /proc of this process again after a change of the user id."""
     _check(_libc.prctl(_PR_SET_DUMPABLE, ctypes.c_ulong(1), 0, 0, 0), "prctl")
 
 
 def fork_as_sibling() -> int:
-    """As ``os.fork``, but the child's parent is our own parent, which may then wait for it after we have gone.
+    """Fork a child of our own parent, which may then wait for it after we exit.
 
-    The caller must have one thread, and the child must soon replace itself: Python's own fork hooks do not run.
+    The caller must have one thread. The child must call exec soon: Python's fork hooks do not run.
     """
     return _syscall(
         _NUMBERS[platform.machine()][0],

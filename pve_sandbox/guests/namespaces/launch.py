@@ -1,11 +1,13 @@
-"""The program that makes namespaces: one keeper for all guests of a run, one launcher for each guest that starts.
+"""The program that creates namespaces.
 
-``python -I -S -c 'from ...launch import main; main()' keeper|guest FD``: FD is a packet socket to the sandbox. A
-program of its own because a process with threads cannot enter a user namespace. Standard library only, and nothing is
-imported once the new root is in place: it is not there any more.
+``python -I -S -c 'from ...launch import main; main()' keeper|guest FD``. FD is a packet socket to the sandbox. One
+keeper runs for all guests, and one launcher for each guest that starts.
 
-The keeper holds the user namespace of the guests and their router: a network namespace with a bridge, from which
-nothing is routed to the world. The kernel ends all of it when the sandbox ends, however it ends.
+It is a program of its own because a process with threads cannot enter a user namespace. It uses the standard library
+only. It imports nothing after the change of the root, where Python's files do not exist.
+
+The keeper holds the user namespace of the guests and their router. The router is a network namespace with a bridge
+and without routes to other networks. The kernel ends all of it when the sandbox ends.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from pve_sandbox.guests.network.netlink import RouteSocket
 BRIDGE = "gbr0"
 UPLINK = "up0"
 MESSAGE_BYTES = 65536
-_WORKSPACE = "/tmp"  # noqa: S108 - an own tmpfs is mounted over it, in a mount namespace nobody else sees
+_WORKSPACE = "/tmp"  # noqa: S108 - a private tmpfs is mounted over it, in our own mount namespace
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _DEVICE_LINKS = {"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2", "ptmx": "pts/ptmx"}
 _INIT = "/sbin/init"
@@ -45,7 +47,7 @@ _OWN_NAMESPACES = (
 
 
 def main() -> None:
-    """Do what ``sys.argv`` says; an error goes to the sandbox through the socket."""
+    """Run the role in ``sys.argv``. Errors go to the sandbox through the socket."""
     role, descriptor = sys.argv[1:3]
     with socket.socket(fileno=int(descriptor)) as control:
         control.set_inheritable(False)
@@ -58,7 +60,7 @@ def main() -> None:
 
 
 def keep(control: socket.socket) -> None:
-    """Make the user namespace and the router, hand the relay's sockets over, stay."""
+    """Create the user namespace and the router, pass the relay's sockets, and stay."""
     kernel.die_with_parent()
     kernel.unshare(kernel.CLONE_NEWUSER | kernel.CLONE_NEWNET)
     control.send(json.dumps({"state": "unshared"}).encode())
@@ -104,7 +106,7 @@ def _write(path: str, text: str) -> None:
 
 
 def _apply_rules(config: Mapping[str, Any], tcp_port: int, dns_port: int) -> str:
-    """Empty, or why the guests have no way out."""
+    """Set the packet rules. Returns why the guests have no network, else ""."""
     gateway = ipaddress.IPv4Interface(config["gateway"])
     rules = nftables.RouterRules(BRIDGE, UPLINK, gateway.network, gateway.ip, tcp_port, dns_port)
     try:
@@ -115,14 +117,14 @@ def _apply_rules(config: Mapping[str, Any], tcp_port: int, dns_port: int) -> str
 
 
 def _sleep_forever() -> None:
-    """Become a small program that never ends. With SIGCHLD ignored, the kernel buries its children: that makes an init."""
+    """Become a small program that never ends. With SIGCHLD ignored it serves as an init."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     path = next(path for path in _SLEEP if os.access(path, os.X_OK))
-    os.execve(path, ["sleep", "infinity"], {"container": "lxc"})  # noqa: S606 - no shell wanted
+    os.execve(path, ["sleep", "infinity"], {"container": "lxc"})  # noqa: S606 - no shell is needed
 
 
 def launch(control: socket.socket) -> None:
-    """Start one guest; its init becomes a child of the sandbox, and this program ends."""
+    """Start a guest. Its init becomes a child of the sandbox, and this program ends."""
     kernel.die_with_parent()
     os.umask(0o022)
     config = json.loads(control.recv(MESSAGE_BYTES))
@@ -131,7 +133,7 @@ def launch(control: socket.socket) -> None:
     keeper = f"/proc/{config['keeper']}/ns/"
     user, router = os.open(keeper + "user", os.O_RDONLY), os.open(keeper + "net", os.O_RDONLY)
     os.chdir(config["directory"])
-    if config["privileged"]:  # the layers are mounted with the machine's rights, the rest with the guest's
+    if config["privileged"]:  # layers are mounted with the machine's rights, the rest with the guest's
         _assemble(config["base"], "redirect_dir=on,index=off,metacopy=off")
         kernel.setns(user, kernel.CLONE_NEWUSER)
         _become_root(config)
@@ -159,7 +161,7 @@ def _report(control: socket.socket, pid: int, listener: socket.socket | None) ->
 
 
 def _assemble(base: str, options: str) -> None:
-    """Put the guest's tree together at ``_WORKSPACE/root``: the layer in the current folder over the folder ``base``.
+    """Mount the guest's tree at ``_WORKSPACE/root``: the current folder's layer over ``base``.
 
     Without a base the current folder is the tree.
     """
@@ -171,13 +173,13 @@ def _assemble(base: str, options: str) -> None:
     if not base:
         kernel.mount(".", root, "", kernel.MS_BIND)
         return
-    lower = os.open(base, os.O_PATH)  # in the list of options a colon or comma of its path would end it
+    lower = os.open(base, os.O_PATH)  # as a descriptor, because a colon or comma in its path would end the option
     layers = f"lowerdir=/proc/self/fd/{lower},upperdir=upper,workdir=work"
     kernel.mount("overlay", root, "overlay", 0, f"{layers},{options}")
 
 
 def _connect(config: Mapping[str, Any], outside: RouteSocket) -> None:
-    """A line from the router to the guest, whose network namespace is the current one."""
+    """Connect the router with the guest, whose network namespace is the current one."""
     line, address = f"g{config['vmid']}", ipaddress.IPv4Interface(config["address"])
     gateway = ipaddress.IPv4Interface(config["gateway"])
     here = os.open("/proc/self/ns/net", os.O_RDONLY)
@@ -196,7 +198,7 @@ def _connect(config: Mapping[str, Any], outside: RouteSocket) -> None:
 
 
 def _run_init(control: socket.socket, config: Mapping[str, Any]) -> None:
-    """The first process of the guest, from here on until it becomes its init. Never returns."""
+    """Run the guest's first process until it becomes the init. Never returns."""
     try:
         os.setsid()
         _enter_root(config)
@@ -204,7 +206,7 @@ def _run_init(control: socket.socket, config: Mapping[str, Any]) -> None:
         kernel.die_with_parent()
         control.send(json.dumps({"state": "up"}).encode())
         if config["cgroup"]:
-            os.execve(_INIT, [_INIT], {"container": "lxc"})  # noqa: S606 - no shell wanted
+            os.execve(_INIT, [_INIT], {"container": "lxc"})  # noqa: S606 - no shell is needed
         _sleep_forever()
     except (OSError, StopIteration, ImportError) as error:
         with contextlib.suppress(OSError):
@@ -215,18 +217,20 @@ def _run_init(control: socket.socket, config: Mapping[str, Any]) -> None:
 
 def _enter_root(config: Mapping[str, Any]) -> None:
     root = f"{_WORKSPACE}/root"
-    kernel.mount(root, root, "", kernel.MS_BIND | kernel.MS_REC)  # a mount of this namespace, which may become its root
+    kernel.mount(
+        root, root, "", kernel.MS_BIND | kernel.MS_REC
+    )  # makes it a mount of this namespace, so that it may become the root
     os.chdir(root)
     quiet = kernel.MS_NOSUID | kernel.MS_NODEV
     kernel.mount("proc", "proc", "proc", quiet | kernel.MS_NOEXEC)
-    # To systemd, settings of hardware that it may not change are the mark of a container.
+    # systemd recognises a container by read-only hardware settings.
     read_only = kernel.MS_RDONLY if config["cgroup"] else 0
     kernel.mount("sysfs", "sys", "sysfs", quiet | kernel.MS_NOEXEC | read_only)
     if config["cgroup"]:
         kernel.mount("cgroup2", "sys/fs/cgroup", "cgroup2", quiet | kernel.MS_NOEXEC)
     kernel.mount("tmpfs", "run", "tmpfs", quiet, "mode=755,size=64m")
     os.mkdir("run/lock", 0o755)  # noqa: PTH102
-    os.chmod("run/lock", 0o1777)  # noqa: PTH101, S103 - as on every system
+    os.chmod("run/lock", 0o1777)  # noqa: PTH101, S103 - the usual mode
     kernel.mount("tmpfs", "tmp", "tmpfs", quiet, "mode=1777")
     _make_devices(config)
     kernel.pivot_root(".", ".")

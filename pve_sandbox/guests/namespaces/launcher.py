@@ -1,4 +1,4 @@
-"""Starting ``launch.py`` and listening to what it reports."""
+"""Run ``launch.py`` and receive its reports."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MAX_PASSED_SOCKETS = 4
 
 
 def tool(name: str) -> str:
-    """Path of a command of this machine, ``OSError`` when it has none."""
+    """Return the path of a command. ``OSError`` if it is not installed."""
     found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin")
     if not found:
         raise FileNotFoundError(f"{name} is not installed")
@@ -36,7 +36,7 @@ def tool(name: str) -> str:
 class Launcher:
     """One run of ``launch.py``.
 
-    Must be started from the thread that lives longest: the kernel ends what it starts when that thread ends.
+    Start it from the thread that lives longest: the kernel kills it when that thread ends.
     """
 
     def __init__(self, role: str) -> None:
@@ -89,7 +89,7 @@ class Launcher:
         self._control.send(json.dumps(document).encode())
 
     async def hear(self) -> dict[str, Any] | None:
-        """The next report, ``None`` when all who hold the other end are gone. ``GuestError`` for a reported error."""
+        """Return the next report, ``None`` when the other end is closed. ``GuestError`` for an error."""
         try:
             async with asyncio.timeout(_ANSWER_TIMEOUT_S):
                 await _readable(self._control)
@@ -129,7 +129,7 @@ async def _readable(endpoint: socket.socket) -> None:
 
 
 class GuestProcess:
-    """A running guest's init, our child by ``fork_as_sibling``."""
+    """The init of a running guest, a child of ours by ``fork_as_sibling``."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -146,7 +146,7 @@ class GuestProcess:
         self.ended.set()
 
     async def kill(self) -> None:
-        """Ends the guest and, with it, every process in it."""
+        """Kill the guest with every process in it."""
         if not self.ended.is_set():
             signal.pidfd_send_signal(self._descriptor, signal.SIGKILL)
             await self.ended.wait()

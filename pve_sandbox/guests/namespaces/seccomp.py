@@ -1,7 +1,7 @@
-"""Giving files and processes to other users, in guests that have none: the kernel is told to say yes and do nothing.
+"""A seccomp filter that makes changes of owner and user succeed without effect.
 
-Without it most packages fail to install where only one id can be had. Everything then belongs to the guest's root.
-A classic BPF program for seccomp, loaded by ``setpriv`` where that can, else by Python.
+A guest with a single id needs it: without the filter most packages fail to install. Everything in such a guest
+belongs to root. The filter is a classic BPF program. ``setpriv`` loads it if it can, else Python.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _instruction(code: int, if_true: int, if_false: int, operand: int) -> bytes:
 
 
 def program(machine: str = "") -> bytes:
-    """The filter for this machine's own system calls; those of another architecture pass."""
+    """The filter for the system calls of this machine. It allows those of other architectures."""
     architecture, calls = _CALLS[machine or platform.machine()]
     lines = [
         _instruction(_LOAD_WORD, 0, 0, _ARCH_OFFSET),
@@ -56,7 +56,7 @@ def program(machine: str = "") -> bytes:
 
 
 def prefix(folder: Path) -> list[str]:
-    """What to put before a command so that it, and all it starts, runs with the filter, kept in ``folder``."""
+    """Write the filter to ``folder``. Returns the prefix that runs a command with it."""
     path = folder / "one-user.bpf"
     path.write_bytes(program())
     setpriv = shutil.which("setpriv")

@@ -1,6 +1,6 @@
-"""Links, addresses and routes by rtnetlink, in the network namespace where the socket was opened.
+"""Links, addresses and routes by rtnetlink. IPv4 only.
 
-Written out because ``ip`` is not on every machine. IPv4 only. Standard library only: ``launch.py`` uses it.
+``ip`` is not installed everywhere. ``launch.py`` uses this module: standard library only.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Address = ipaddress.IPv4Address
 
 
 def attribute(kind: int, value: bytes) -> bytes:
-    """One netlink attribute, padded to four bytes."""
+    """Encode a netlink attribute, padded to four bytes."""
     length = 4 + len(value)
     return struct.pack("=HH", length, kind) + value + bytes(-length % 4)
 
@@ -55,7 +55,7 @@ def message(kind: int, flags: int, sequence: int, payload: bytes) -> bytes:
 
 
 def raise_for_errors(answer: bytes, what: str) -> int:
-    """The number of acknowledgements in ``answer``. ``OSError`` for the first refusal."""
+    """Return the number of acknowledgements in ``answer``. ``OSError`` for an error."""
     acknowledged = 0
     while len(answer) >= _HEADER.size:
         length, kind, *_ = _HEADER.unpack_from(answer)
@@ -77,11 +77,11 @@ def _link(index: int = 0, flags: int = 0, change: int = 0) -> bytes:
 
 
 class RouteSocket:
-    """Configures the network namespace it was opened in, whichever one the process is in later."""
+    """A socket that configures the network namespace where it was opened."""
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_ROUTE)
-        # An ordinary socket of the same namespace, to turn names into numbers.
+        # An ordinary socket of the same namespace, to look up interface names.
         self._names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         self._sequence = 0
 
@@ -98,7 +98,7 @@ class RouteSocket:
         self._names.close()
 
     def index(self, name: str) -> int:
-        """The number of a link, 0 when there is none of that name."""
+        """Return the index of a link, 0 if there is none."""
         siocgifindex = 0x8933
         request = struct.pack("16si20x", name.encode(), 0)
         try:
@@ -120,7 +120,7 @@ class RouteSocket:
         self._ask(_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, payload, f"bridge {name}")
 
     def add_veth(self, name: str, peer: str, peer_netns: int, peer_mac: bytes = b"") -> None:
-        """A pair of links: ``name`` here, ``peer`` in the network namespace of descriptor ``peer_netns``."""
+        """Create a pair of links: ``name`` here, ``peer`` in the namespace of ``peer_netns``."""
         far = _link() + attribute(_IFLA_IFNAME, _name(peer)) + attribute(_IFLA_NET_NS_FD, struct.pack("=I", peer_netns))
         if peer_mac:
             far += attribute(_IFLA_ADDRESS, peer_mac)
@@ -130,7 +130,7 @@ class RouteSocket:
         self._ask(_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, payload, f"veth {name}")
 
     def delete_link(self, name: str) -> None:
-        """Nothing happens when there is none of that name."""
+        """Delete a link, if there is one."""
         if index := self.index(name):
             self._ask(_DELLINK, 0, _link(index), f"delete {name}")
 
@@ -141,14 +141,14 @@ class RouteSocket:
         self._ask(_NEWLINK, 0, payload, f"{name} up")
 
     def add_address(self, name: str, address: Interface, *, peer: Address | None = None) -> None:
-        """``peer`` makes it one end of a line between two addresses instead of a member of a network."""
+        """Add an address. ``peer`` makes it a point-to-point link."""
         length = 32 if peer else address.network.prefixlen
         payload = struct.pack("=BBBBI", socket.AF_INET, length, 0, _SCOPE_UNIVERSE, self.index(name))
         payload += attribute(_IFA_LOCAL, address.ip.packed) + attribute(_IFA_ADDRESS, (peer or address.ip).packed)
         self._ask(_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, payload, f"{address} on {name}")
 
     def add_route(self, target: Network, name: str, *, via: Address | None = None) -> None:
-        """``via`` need not be in a network of the link. ``FileExistsError`` when the same route is there already."""
+        """Add a route. ``via`` need not be on-link. ``FileExistsError`` if the route exists."""
         scope = _SCOPE_UNIVERSE if via else _SCOPE_LINK
         payload = struct.pack(
             "=BBBBBBBBI",

@@ -1,8 +1,10 @@
-"""The packet rules of the guests' router, given to the kernel's nf_tables without the ``nft`` command.
+"""The packet rules of the guests' router, set by netlink without the ``nft`` command.
 
-They live in the router's own network namespace, so the machine's rules are neither read nor changed, and they end with
-it. What they do: TCP connections of the guests to the world outside go to the relay's port, DNS questions to its other
-port; the machine may open connections to the guests, the guests none to the machine. Standard library only.
+TCP connections of the guests to other machines go to the relay's TCP port. DNS queries go to its DNS port. This
+machine may connect to the guests, the guests may not connect to it.
+
+The rules are in the router's network namespace and end with it. The machine's own rules are not touched. Standard
+library only.
 """
 
 from __future__ import annotations
@@ -99,7 +101,7 @@ def _payload(base: int, offset: int, length: int) -> bytes:
 
 
 def _to(network: Network) -> bytes:
-    """Whether the packet's target lies in ``network``."""
+    """Match packets whose destination is in ``network``."""
     return _payload(_NETWORK_HEADER, 16, 4) + _mask(network.netmask.packed) + _compare(network.network_address.packed)
 
 
@@ -128,7 +130,7 @@ def _rule(chain: str, *expressions: bytes) -> bytes:
 
 
 def _statements(rules: RouterRules) -> list[tuple[int, int, bytes]]:
-    """(message kind, flags, payload) in the order in which the kernel must see them."""
+    """Return (message kind, flags, payload) in the kernel's order."""
     inner = _interface(_META_IIFNAME, rules.inner)
     gateway = Network(f"{rules.gateway}/32")
     new = (
@@ -158,7 +160,7 @@ def _statements(rules: RouterRules) -> list[tuple[int, int, bytes]]:
 
 
 def apply(rules: RouterRules) -> None:
-    """Set ``rules`` in the current network namespace. ``OSError`` where the kernel has no nf_tables, or not enough of it."""
+    """Set ``rules`` in the current network namespace. ``OSError`` if nf_tables is missing or limited."""
     batch = struct.pack(">BBH", socket.AF_UNSPEC, 0, _SUBSYSTEM)
     own = struct.pack(">BBH", socket.AF_INET, 0, 0)
     packets = [message(_BATCH_BEGIN, NLM_F_REQUEST, 0, batch)]

@@ -1,8 +1,8 @@
-"""The guests' only way out: their TCP connections and DNS questions arrive here and are made anew by this process.
+"""The relay of the guests' network: it repeats their TCP connections and DNS queries.
 
-The sockets live in the router's network namespace (``launch.keep``), the outgoing ones in the machine's. So nothing of
-the machine's own routing, packet filter or forwarding is touched, and nothing is left when the sandbox ends. Only TCP
-and DNS pass. The machine itself, its loopback and link-local addresses are refused.
+It listens in the router's network namespace (``launch.keep``) and connects from the machine's. So the machine's
+routing, packet filter and forwarding do not change. Other protocols do not pass. Connections to this machine,
+loopback and link-local addresses are refused.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _DATAGRAM_BYTES = 4096
 
 
 def nameservers(path: Path = Path("/etc/resolv.conf")) -> list[str]:
-    """The machine's own, in order."""
+    """The machine's nameservers, in order."""
     with contextlib.suppress(OSError):
         lines = [line.split() for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
         return [words[1] for words in lines if len(words) > 1 and words[0] == "nameserver"]
@@ -36,7 +36,7 @@ def nameservers(path: Path = Path("/etc/resolv.conf")) -> list[str]:
 
 
 def is_refused(address: str) -> bool:
-    """Whether guests may not reach ``address``: the machine's own, and what only the machine itself should see."""
+    """Whether guests may not connect to ``address``: this machine, loopback, link-local."""
     ip = ipaddress.ip_address(address)
     if ip.is_loopback or ip.is_link_local or ip.is_multicast or ip.is_unspecified:
         return True
@@ -49,14 +49,14 @@ def is_refused(address: str) -> bool:
 
 
 def original_target(connection: socket.socket) -> tuple[str, int]:
-    """Where the guest wanted to connect to, before its packets were redirected."""
+    """Return the destination of a redirected connection."""
     raw = connection.getsockopt(socket.SOL_IP, _SO_ORIGINAL_DST, 16)
     port, packed = struct.unpack_from("!2xH4s", raw)
     return str(ipaddress.IPv4Address(packed)), port
 
 
 class Relay:
-    """Serves until ``close``. ``gateway`` is the address at which guests ask for names."""
+    """Serve until ``close``. ``gateway`` is the address of the guests' nameserver."""
 
     def __init__(self, tcp: socket.socket, dns: socket.socket, gateway: str) -> None:
         self._tcp = tcp
@@ -89,7 +89,7 @@ class Relay:
             self._keep(task)
         try:
             await self._connect(reader, writer)
-            writer.close()  # what is written still leaves
+            writer.close()  # sends what is written first
         except (OSError, TimeoutError) as error:
             log.info("guest connection failed", error=str(error))
             writer.transport.abort()
@@ -144,7 +144,7 @@ async def _exchange(server: str, question: bytes) -> bytes:
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Until the end of the stream, which is passed on."""
+    """Copy until EOF, and pass EOF on."""
     while chunk := await reader.read(_CHUNK_BYTES):
         writer.write(chunk)
         await writer.drain()

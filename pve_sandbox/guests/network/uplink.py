@@ -1,4 +1,4 @@
-"""The line from the machine to the guests' router, and which addresses the guests get."""
+"""The link between this machine and the guests' router, and the guests' network."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _FILE = "network"
 
 
 def link_name(data_dir: Path) -> str:
-    """The machine's end of the line, one for each data folder."""
+    """The name of this machine's end, one for each data folder."""
     return _LINK_PREFIX + hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:8]
 
 
 def routed_networks() -> list[ipaddress.IPv4Network]:
-    """What the machine reaches by something better than its default route."""
+    """The networks that this machine reaches by a route other than its default."""
     networks = []
     for line in Path("/proc/net/route").read_text(encoding="ascii").splitlines()[1:]:
         _, target, _, _, _, _, _, mask, *_ = line.split()
@@ -35,7 +35,7 @@ def routed_networks() -> list[ipaddress.IPv4Network]:
 
 
 def choose_gateway(data_dir: Path) -> ipaddress.IPv4Interface:
-    """The router's address in a network nobody else uses here: the one of last time if it is still free."""
+    """Return the router's address in a free network, the last one if possible."""
     taken = routed_networks()
     start = int(hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest(), 16) % len(_POOL)
     remembered = data_dir / "guests" / _FILE
@@ -49,7 +49,7 @@ def choose_gateway(data_dir: Path) -> ipaddress.IPv4Interface:
 
 
 class HostLine:
-    """The machine's end of the line to the router. The kernel removes it when the router's namespace ends."""
+    """This machine's end of the link. The kernel removes it with the router's namespace."""
 
     def __init__(self, data_dir: Path, gateway: ipaddress.IPv4Interface) -> None:
         self.name = link_name(data_dir)
@@ -59,7 +59,7 @@ class HostLine:
         self._led: set[ipaddress.IPv4Address] = set()
 
     def lay(self, router_pid: int) -> None:
-        """Make the line and lead the guests' network over it. Removes one that an earlier run left."""
+        """Create the link and route the guests' network over it. Replaces one of an earlier run."""
         with RouteSocket() as route:
             route.delete_link(self.name)
             netns = os.open(f"/proc/{router_pid}/ns/net", os.O_RDONLY)
@@ -72,7 +72,7 @@ class HostLine:
             route.add_route(self._gateway.network, self.name, via=self._gateway.ip)
 
     def lead_to(self, address: ipaddress.IPv4Address) -> None:
-        """Make a guest's wanted address reachable, unless that could take a real machine's place."""
+        """Route a guest's address over the link, unless a real machine could have it."""
         if address in self._gateway.network or address in self._led:
             return
         if not address.is_private or any(address in network for network in routed_networks()):

@@ -1,4 +1,4 @@
-"""The tar stream that a base is unpacked from. Owners and modes are those that guests see."""
+"""The tar stream of a base. Owners and modes are those inside a guest."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-# Links into usr on every current system; packages of older releases ship them as folders.
+# Links into usr on current systems. Packages of older releases have them as folders.
 _MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
-# Only the files are left out: scripts of packages write to the folders.
+# Only files are left out, because package scripts write to the folders.
 _LEFT_OUT = (
     *("usr/share/doc/", "usr/share/man/", "usr/share/info/", "usr/share/locale/", "usr/share/lintian/"),
     *("usr/include/", "usr/src/", "usr/lib/debug/", "usr/lib/firmware/", "usr/lib/modules/"),
@@ -27,7 +27,7 @@ _FOLDERS = {**dict.fromkeys(_OPEN_FOLDERS, 0o755), "root": 0o700, "tmp": 0o1777,
 
 
 class BaseArchive:
-    """Writes to the pipe ``target``. Copies from ``machine``, its root folder, and nothing that lies in ``hidden``."""
+    """Writes to the pipe ``target``. Copies from ``machine``, a root folder, except ``hidden``."""
 
     def __init__(self, target: IO[bytes], hidden: Sequence[Path], machine: Path = Path("/")) -> None:
         self._tar = tarfile.open(fileobj=target, mode="w|", format=tarfile.GNU_FORMAT)  # noqa: SIM115 - closed by __exit__
@@ -89,7 +89,7 @@ class BaseArchive:
         return paths, digests
 
     def copy(self, path: str) -> None:
-        """Add the machine's folder, link or file at ``path``, which is relative, unless not everybody may read it."""
+        """Add the machine's folder, link or file at the relative ``path``, if everybody may read it."""
         source = self._machine / path
         if any(source.is_relative_to(hidden) for hidden in self._hidden):
             return
@@ -109,7 +109,7 @@ class BaseArchive:
             self._add(member)
 
     def _add(self, member: tarfile.TarInfo, content: IO[bytes] | None = None) -> None:
-        """Once for a folder; not what stands in place of the links that each base has, and not what is left out."""
+        """Add an entry. Skips known folders, links of the base, and files that are left out."""
         if member.name in _LINKS or (member.issym() and member.name in self._merged):
             return
         member.name = self._place(member.name) if "/" in member.name or member.isdir() else member.name

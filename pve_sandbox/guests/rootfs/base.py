@@ -1,4 +1,4 @@
-"""The bases of guests: a system of their own below each guest's layer, made once for a machine and user, and cached."""
+"""The bases of guests: a whole system below each guest's layer, cached for a machine and user."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ log = structlog.get_logger(__name__)
 _FORMAT = "1"
 _OS_RELEASE = Path("/etc/os-release")
 _FILE = "base.json"
-_USERS = "users"  # links to the folders whose guests may lie over a base
+_USERS = "users"  # links to the guests' folders that use a base
 _EXTRACT = ("--extract", "--file=-", "--numeric-owner", "--same-owner", "--preserve-permissions")
 _LEFT = ".left"
 _POLL_S = 0.1
-_POLICY = "usr/sbin/policy-rc.d"  # asked by Debian's packages before they start a service
-# Runs as root in the base. Services start in guests, though there is no systemd, and not while the base is made.
+_POLICY = "usr/sbin/policy-rc.d"  # Debian's packages call it before they start a service
+# Runs as root in the base. Services start in guests without systemd, but not while the base is made.
 CONFIGURE = f"""
 set -e
 command -v dpkg >/dev/null || exit 0
@@ -54,7 +54,7 @@ rm -f /etc/passwd- /etc/group- /etc/shadow- /etc/gshadow-
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """``tree`` holds the system. ``source`` and ``made`` (UTC) are shown to the operator."""
+    """``tree`` is the system. Operators see ``source`` and ``made`` (UTC)."""
 
     folder: Path
     source: str
@@ -74,7 +74,7 @@ class Base:
         return f"Their system: {self.source}, {self.made} (remove {self.folder} for a new one)."
 
     def hold(self, guests: Path) -> int:
-        """Keep the base while the descriptor that this returns is open, and for the guests of the folder ``guests``."""
+        """Keep the base for the guests in ``guests``, while the returned descriptor is open."""
         users = self.folder / _USERS
         users.mkdir(exist_ok=True)
         link = users / hashlib.sha256(str(guests).encode()).hexdigest()[:12]
@@ -86,27 +86,27 @@ class Base:
 
 
 class Builder(Protocol):
-    """What makes a base needs of the guests' host."""
+    """What the creation of a base needs from the guests' host."""
 
     @property
-    def hidden(self) -> Sequence[Path]: ...  # folders of the machine that no guest may see
+    def hidden(self) -> Sequence[Path]: ...  # folders of this machine that no guest may see
     @property
     def flavor(self) -> Flavor: ...
     def as_guest_root(self, command: Sequence[str]) -> list[str]: ...  # in the guests' user namespace only
-    async def run_in_tree(self, tree: Path, script: str) -> None: ...  # in a guest whose whole system is ``tree``
+    async def run_in_tree(self, tree: Path, script: str) -> None: ...  # in a guest whose system is ``tree``
     async def remove_folder(self, folder: Path) -> None: ...
 
 
 def cache_folder() -> Path:
-    """Of this user, shared by all sandboxes."""
+    """The cache folder of this user. All sandboxes share it."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "lxc-dashboard" / "guest-bases"
 
 
 async def find_base(builder: Builder) -> Base:
-    """The base for this machine and user, made first where there is none: a minute, during which others wait.
+    """Return the base for this machine and user. Creates one if needed, which takes a minute.
 
-    ``GuestError`` or ``OSError`` where none can be made.
+    Other sandboxes wait meanwhile. ``GuestError`` or ``OSError`` if none can be made.
     """
     folder = cache_folder()
     settings = await asyncio.to_thread(_Settings.read, many_ids=builder.flavor.many_ids)
@@ -123,7 +123,7 @@ async def find_base(builder: Builder) -> Base:
 
 
 def load_base(place: Path) -> Base | None:
-    """``None`` where there is none, or one that was not finished."""
+    """Load a base. ``None`` if it is missing or incomplete."""
     try:
         document = json.loads((place / _FILE).read_text(encoding="utf-8"))
         return Base(place, document["source"], document["made"], document["id_map"])
@@ -132,12 +132,12 @@ def load_base(place: Path) -> Base | None:
 
 
 def unused_bases(folder: Path, id_map: str) -> Iterator[Path]:
-    """Bases of ``id_map`` that no guest lies over, and what a killed run left. Nobody makes one meanwhile."""
+    """Yield bases of ``id_map`` without guests, and incomplete ones. Hold the lock meanwhile."""
     for path in folder.iterdir():
         base = load_base(path)
         if path.suffix == _LEFT or (base and base.id_map == id_map and not _is_used(path)):
             left = path.with_suffix(_LEFT)
-            path.rename(left)  # one that is half removed is no base
+            path.rename(left)  # a base that is being removed must not look complete
             yield left
 
 
@@ -155,11 +155,11 @@ def _is_used(base: Path) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Settings:
-    """What a base is made with, besides the packages."""
+    """The content of a base besides the packages."""
 
     release: str
     apt: Mapping[str, bytes]
-    files: Mapping[str, bytes]  # by path, absolute
+    files: Mapping[str, bytes]  # by absolute path
 
     @classmethod
     def read(cls, *, many_ids: bool) -> _Settings:
@@ -179,7 +179,7 @@ class _Settings:
 
 @contextlib.asynccontextmanager
 async def _locked(path: Path) -> AsyncIterator[None]:
-    """Waits for other processes, too."""
+    """Hold a lock among processes."""
     with path.open("w", encoding="ascii") as file:
         while True:
             try:
@@ -191,8 +191,8 @@ async def _locked(path: Path) -> AsyncIterator[None]:
 
 
 async def _make(place: Path, builder: Builder, settings: _Settings) -> Base:
-    """By the first way that works."""
-    new = place.with_suffix(_LEFT)  # what it is until it is whole
+    """Create a base with the first method that works."""
+    new = place.with_suffix(_LEFT)  # its name until it is complete
     refusals: list[str] = []
     for source, write in _ways(settings):
         if new.exists():
@@ -207,7 +207,7 @@ async def _make(place: Path, builder: Builder, settings: _Settings) -> Base:
         base = Base(place, source, f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", builder.flavor.id_map)
         document = {"source": base.source, "made": base.made, "id_map": base.id_map}
         (new / _FILE).write_text(json.dumps(document), encoding="utf-8")
-        if await asyncio.to_thread(place.exists):  # a base that another version made, or that lost its description
+        if await asyncio.to_thread(place.exists):  # of another version, or without its description
             await builder.remove_folder(place)
         new.rename(place)
         return base
@@ -219,7 +219,7 @@ Write = Callable[[BaseArchive], None]
 
 
 def _ways(settings: _Settings) -> list[tuple[str, Write]]:
-    """Best first."""
+    """The methods to create a base, best first."""
     copy: tuple[str, Write] = ("a copy of this machine's system", machine.write_system)
     if not settings.apt:
         return [copy]

@@ -1,4 +1,4 @@
-"""Debian packages from the machine's mirror, unpacked into an archive as ``dpkg --unpack`` leaves them."""
+"""Debian packages from the machine's mirror, unpacked as ``dpkg --unpack`` does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pve_sandbox.errors import GuestError
 from pve_sandbox.guests.namespaces.launcher import tool
 from pve_sandbox.guests.rootfs.archive import BaseArchive
 
-# What a container template of Debian has beside the required packages, and the shipped templates rely on.
+# A Debian container template has these besides the required packages, and the shipped templates need them.
 _WANTED = (
     *("apt", "ca-certificates", "dbus", "iproute2", "netbase", "openssh-client"),
     *("procps", "python3", "systemd-sysv", "tzdata"),
@@ -46,33 +46,33 @@ _APT_VALUES = {
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """``stanza`` as in dpkg's status file without ``Status`` and ``Conffiles``; ``files``: of the package's control archive."""
+    """``stanza``: dpkg's status without ``Status`` and ``Conffiles``. ``files``: the control archive."""
 
     stanza: str
     files: Mapping[str, bytes]
 
     def value(self, name: str) -> str:
-        """Of a field of one line, empty where there is none."""
+        """The value of a one-line field, "" if missing."""
         found = re.search(rf"^{name}:[ \t]*(.*)$", self.stanza, re.MULTILINE)
         return found[1].strip() if found else ""
 
     @property
     def name(self) -> str:
-        """As dpkg names the package's files."""
+        """The name of the package's files in dpkg's database."""
         same = self.value("Multi-Arch") == "same"
         return self.value("Package") + (f":{self.value('Architecture')}" if same else "")
 
 
 @dataclass(slots=True)
 class Database:
-    """What dpkg knows of packages that are unpacked and not configured."""
+    """dpkg's database for packages that are unpacked and not configured."""
 
     stanzas: list[str] = field(default_factory=list)
-    triggers: dict[str, list[str]] = field(default_factory=dict)  # file below triggers/ -> its lines
+    triggers: dict[str, list[str]] = field(default_factory=dict)  # file name in triggers/ -> its lines
     files: dict[str, bytes] = field(default_factory=dict)
 
     def add(self, control: Control, paths: Sequence[str], digests: Mapping[str, str]) -> None:
-        """``paths`` absolute, ``digests`` the MD5 sums of the package's configuration files."""
+        """Add a package. ``paths`` are absolute, ``digests`` the MD5 sums of its conffiles."""
         conffiles = "".join(f"\n /{path} {digest}" for path, digest in digests.items())
         self.stanzas.append(
             f"{control.stanza.strip()}\n{_UNPACKED}\n" + (f"Conffiles:{conffiles}\n" if conffiles else "")
@@ -108,9 +108,9 @@ class Database:
 
 
 def write_packages(archive: BaseArchive, sources: Mapping[str, bytes]) -> None:
-    """Download with the machine's apt. ``sources``: its settings by their paths below ``etc/apt``.
+    """Download packages with the machine's apt and unpack them.
 
-    ``GuestError`` where apt cannot get a package.
+    ``sources``: apt's settings by path below ``etc/apt``. ``GuestError`` if apt cannot get a package.
     """
     database = Database()
     with tempfile.TemporaryDirectory(prefix="lxc-dashboard-base-") as folder:
@@ -164,4 +164,4 @@ def _control_of(deb: Path) -> Control:
 
 def _conffiles(control: Control) -> set[str]:
     words = (line.split() for line in control.files.get("conffiles", b"").decode().splitlines())
-    return {line[0].lstrip("/") for line in words if len(line) == 1}  # more words: a file to be removed
+    return {line[0].lstrip("/") for line in words if len(line) == 1}  # a line with more words is a conffile to remove

@@ -1,4 +1,4 @@
-"""The files by which a guest is somebody: hostname, hosts, resolver, machine id, keys."""
+"""The layer of a guest over its base, and the files that identify the guest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pve_sandbox.guests.rootfs.tree import make_folder, write_file
 
 
 def write_identity(folder: Path, record: GuestRecord, nameserver: str, owner: int) -> None:
-    """Into the layer of a guest that has not been started yet."""
+    """Write hostname, hosts, resolver, machine id and SSH keys into a new layer."""
     etc, spec = folder / "upper/etc", record.spec
     files = {
         "hostname": f"{spec.hostname}\n",
@@ -23,17 +23,17 @@ def write_identity(folder: Path, record: GuestRecord, nameserver: str, owner: in
     }
     for name, text in files.items():
         write_file(etc / name, text, owner)
-    for path in (etc / ".updated", folder / "upper/var/.updated"):  # what systemd does at the first boot is done
+    for path in (etc / ".updated", folder / "upper/var/.updated"):  # marks systemd's first-boot work as done
         write_file(path, "", owner)
     if spec.ssh_public_keys.strip():
         ssh = folder / "upper/root/.ssh"
         make_folder(ssh, owner, 0o700)
-        keys = f"# --- BEGIN PVE ---\n{spec.ssh_public_keys.strip()}\n# --- END PVE ---\n"  # as PVE writes them
+        keys = f"# --- BEGIN PVE ---\n{spec.ssh_public_keys.strip()}\n# --- END PVE ---\n"  # PVE's markers
         write_file(ssh / "authorized_keys", keys, owner, 0o600)
 
 
 def _hosts(record: GuestRecord) -> str:
-    """Its own name, and the names that the machine itself resolves by its file: a mirror may be among them."""
+    """The guest's own name, and the names in the machine's hosts file, such as a mirror's."""
     lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
     lines.append(f"{record.address.split('/')[0]} {record.spec.hostname}")
     with contextlib.suppress(OSError, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""What a base takes over from the machine besides packages: how packages are reached, from apt's sources to pip's settings."""
+"""What a base copies from this machine besides packages, such as settings for apt and pip."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SETTINGS = ("/etc/pip.conf", "/etc/npmrc", "/usr/etc/npmrc", "/usr/local/etc/np
 _SETTING_FOLDERS = ("/etc/apt/trusted.gpg.d", "/usr/local/share/ca-certificates")
 _TRANSFER = tuple(f"Acquire::{name}" for name in ("http", "ftp", "Check-", "ForceIP", "Languages"))
 _DPKG_CONF = "/etc/dpkg/dpkg.cfg.d/95lxc-dashboard-sandbox"
-# As images of containers have it. Without a wait for the disk after each file packages install several times faster.
+# As in container images. Without a sync after each file, packages install several times faster.
 _DPKG_LINES = (
     "force-unsafe-io",
     *(f"path-exclude=/usr/share/{name}/*" for name in ("doc", "info", "lintian", "locale", "man")),
@@ -26,7 +26,7 @@ _DPKG_LINES = (
 _APT_CONF = "apt.conf.d/95lxc-dashboard-sandbox"
 _HELP_TIMEOUT_S = 10
 
-# What a copy of the machine is made of: programs, settings, and the state that packages' scripts ask for.
+# A copy of the machine: programs, settings, and state that package scripts need.
 _TOPS = (
     *("usr", "etc", "bin", "sbin", "lib", "lib32", "lib64", "libx32"),
     *("var/cache/debconf", "var/lib/apk", "var/lib/dpkg", "var/lib/pacman", "var/lib/pam", "var/lib/rpm"),
@@ -44,7 +44,7 @@ _OPEN = stat.S_IROTH | stat.S_IXOTH
 
 
 def apt_settings(*, many_ids: bool) -> dict[str, bytes]:
-    """By path below ``etc/apt``: the sources that a guest can reach, and how apt gets files. Empty without apt."""
+    """Settings of apt by path below ``etc/apt``: sources that a guest reaches. Empty without apt."""
     try:
         command = ["apt-config", "dump", "--no-empty", "--format", '%F "%v";%n', "Acquire"]
         dumped = subprocess.run(command, capture_output=True, check=True, timeout=_HELP_TIMEOUT_S, text=True).stdout
@@ -64,7 +64,7 @@ def apt_settings(*, many_ids: bool) -> dict[str, bytes]:
 
 
 def settings_files(apt: dict[str, bytes]) -> dict[str, bytes]:
-    """By path, absolute: the machine's keys, certificates and settings by which packages are reached, and dpkg's own."""
+    """Settings by absolute path: keys, certificates and mirrors of this machine, and dpkg's."""
     keys = [Path(match) for content in apt.values() for match in _SIGNED_BY.findall(content.decode())]
     folders = [path for folder in _SETTING_FOLDERS for path in sorted(Path(folder).rglob("*"))]
     found = [path for path in (*keys, *map(Path, _SETTINGS), *folders) if path.is_file()]
@@ -73,11 +73,11 @@ def settings_files(apt: dict[str, bytes]) -> dict[str, bytes]:
 
 
 def write_system(archive: BaseArchive, root: Path = Path("/")) -> None:
-    """A copy of the machine's programs and settings, with its system accounts and without its people."""
+    """Copy the machine's programs, settings and system accounts, without its people."""
     for path in _walk(root):
         if path.rstrip("-") not in _NOT_COPIED:
             archive.copy(path)
-    for setting in sorted((root / "etc/skel").glob("*")):  # names with a dot are among them
+    for setting in sorted((root / "etc/skel").glob("*")):  # including names with a dot
         if setting.is_file():
             archive.file(f"root/{setting.name}", setting.read_bytes())
     for name, content in _accounts(root / "etc").items():
@@ -85,7 +85,7 @@ def write_system(archive: BaseArchive, root: Path = Path("/")) -> None:
 
 
 def _walk(root: Path) -> Iterator[str]:
-    """Relative paths, a folder before what it holds."""
+    """Yield relative paths, each folder before its content."""
     for top in _TOPS:
         if (root / top).is_symlink() or _is_closed(root, top):
             continue
@@ -115,6 +115,6 @@ def _accounts(etc: Path) -> dict[str, str]:
 
 
 def _system_lines(text: str) -> Sequence[str]:
-    """Those of accounts that are no person's."""
+    """The lines of system accounts."""
     fields = [(line, line.split(":")[_ID_FIELD]) for line in text.splitlines() if line.count(":") > _ID_FIELD]
     return [line for line, number in fields if number.isdecimal() and int(number) not in _PEOPLE]
