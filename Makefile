@@ -3,7 +3,9 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 BIN := .venv/bin
-CHECKED := lxc_dashboard tasks tests bench scripts alembic rxconfig.py
+UNIT := tests/unit tests/sandbox/unit
+INTEGRATION := tests/integration tests/sandbox/integration
+CHECKED := lxc_dashboard pve_sandbox tasks tests bench scripts alembic rxconfig.py
 
 # The first Python that fits; `make PYTHON=/path/to/python3 ...` names another.
 PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.14 python3.11; do \
@@ -52,22 +54,22 @@ imports: .venv/.installed
 	$(BIN)/lint-imports
 
 unit: .venv/.installed
-	$(PYTEST) $(SEVERAL) tests/unit
+	$(PYTEST) $(SEVERAL) $(UNIT)
 
 integration: .venv/.installed ## Tests with real servers, worker, SSH and sandbox guests
-	$(PYTEST) $(SEVERAL) tests/integration
+	$(PYTEST) $(SEVERAL) $(INTEGRATION)
 
 e2e: .venv/.installed ## Browser tests over the running stack
 	@chromium="$$($(BIN)/python scripts/chromium.py)" || exit 0; CHROMIUM="$$chromium" $(PYTEST) $(BROWSERS) tests/e2e
 
 test: lint types imports ## Everything: check, integration, browser
-	$(PYTEST) $(SEVERAL) tests/unit tests/integration
+	$(PYTEST) $(SEVERAL) $(UNIT) $(INTEGRATION)
 	@chromium="$$($(BIN)/python scripts/chromium.py)" || exit 0; CHROMIUM="$$chromium" $(PYTEST) $(BROWSERS) tests/e2e
 
 # Apart from `test`: tracing slows the workers whose recovery is timed there.
 coverage: .venv/.installed ## Unit and integration tests with the branches they reach
 	$(BIN)/coverage erase
-	$(PYTEST) tests/unit tests/integration --cov --cov-report=term
+	$(PYTEST) $(UNIT) $(INTEGRATION) --cov --cov-report=term
 
 bench: .venv/.installed ## All benchmarks, one after the other
 	@for program in bench/*.py; do $(BIN)/python $$program || exit 1; done

@@ -157,10 +157,8 @@ def act(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
 )
 def sandbox(context: typer.Context) -> None:
-    """A PVE node to try the product on, by itself. Options: `lxc-dashboard sandbox --help`."""
-    from lxc_dashboard.sandbox.__main__ import main as serve
-
-    serve(context.args)
+    """Run a sandbox PVE node alone (`python -m pve_sandbox`). Options: `lxc-dashboard sandbox --help`."""
+    os.execv(sys.executable, [sys.executable, "-m", "pve_sandbox", *context.args])  # noqa: S606 - no shell is needed
 
 
 @app.command()

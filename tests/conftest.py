@@ -15,7 +15,8 @@ import hypothesis
 import pytest
 import structlog
 
-UNIT_TESTS = Path(__file__).parent / "unit"
+TESTS = Path(__file__).parent
+UNIT_TESTS = (TESTS / "unit", TESTS / "sandbox" / "unit")
 
 # No deadline: two cores run several things at once, and a slow example is no wrong one.
 hypothesis.settings.register_profile("default", deadline=None, max_examples=100, print_blob=True)
@@ -53,10 +54,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def begins(path: Path) -> int:
     """A file's place among all: the smaller, the sooner it begins."""
-    name = path.relative_to(UNIT_TESTS.parent).as_posix()
+    name = path.relative_to(TESTS).as_posix()
     if name in LONGEST:
         return LONGEST.index(name)
-    return len(LONGEST) + path.is_relative_to(UNIT_TESTS)
+    return len(LONGEST) + is_unit_test(path)
+
+
+def is_unit_test(path: Path) -> bool:
+    return any(path.is_relative_to(folder) for folder in UNIT_TESTS)
 
 
 class ClosedNetworkError(Exception):
@@ -92,7 +97,7 @@ def checked(call: Callable[..., Any], address_in: Callable[[tuple[Any, ...]], An
 @pytest.fixture(autouse=True)
 def closed_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Unit tests reach loopback only; a name is not even looked up."""
-    if not request.path.is_relative_to(UNIT_TESTS):
+    if not is_unit_test(request.path):
         return
     for name in ("connect", "connect_ex", "sendto"):
         call = getattr(socket.socket, name)

@@ -22,7 +22,7 @@ from dulwich.repo import Repo
 from dulwich.server import Backend, UploadPackHandler
 from dulwich.web import make_wsgi_chain
 
-from lxc_dashboard.sandbox.certificate import node_certificate
+from pve_sandbox.certificate import node_certificate
 
 FILE, EXECUTABLE, FOLDER, LINK, SUBMODULE = 0o100644, 0o100755, 0o040000, 0o120000, 0o160000
 AUTHOR = b"Ada Lovelace <ada@example.org>"

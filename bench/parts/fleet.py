@@ -1,6 +1,6 @@
 """The sandbox node of a bench: guests without processes, and a socket by which the bench changes one and counts requests.
 
-The stack runs it as ``python -m bench.parts.fleet`` with the options of ``lxc_dashboard.sandbox``. ``Fleet`` is the bench's side.
+The stack runs it as ``python -m bench.parts.fleet`` with the options of ``pve_sandbox``. ``Fleet`` is the bench's side.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from lxc_dashboard.parent import die_with_parent
-from lxc_dashboard.sandbox.__main__ import arguments
-from lxc_dashboard.sandbox.node import SandboxNode
-from lxc_dashboard.sandbox.seed import Seed
+from pve_sandbox.__main__ import arguments
+from pve_sandbox.node import SandboxNode
+from pve_sandbox.seed import Seed
 
 MODULE = "bench.parts.fleet"
 SOCKET = "fleet.sock"

@@ -159,7 +159,7 @@ class Demo:
         said = self._data / "sandbox.json"
         said.unlink(missing_ok=True)
         command = [
-            *(sys.executable, "-m", "lxc_dashboard.sandbox", "--data", str(self._data / "sandbox")),
+            *(sys.executable, "-m", "pve_sandbox", "--data", str(self._data / "sandbox")),
             *("--api-port", str(api_port), "--ssh-port", str(ssh_port)),
             *("--guests", self._options.guests, "--containers", str(CONTAINERS)),
         ]

@@ -17,9 +17,9 @@ from sqlmodel import col
 from lxc_dashboard import routes, text
 from lxc_dashboard.db.models import Job, ProxmoxNode
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.sandbox.node import SandboxNode
-from lxc_dashboard.sandbox.seed import Seed
 from lxc_dashboard.settings import Settings
+from pve_sandbox.node import SandboxNode
+from pve_sandbox.seed import Seed
 from tests.e2e.conftest import SIGN_IN_TIMEOUT_MS, until_it_takes_input, visit
 from tests.e2e.stack import Stack
 

@@ -27,7 +27,7 @@ from lxc_dashboard.db import migrate
 from lxc_dashboard.embedded import EmbeddedServices
 from lxc_dashboard.settings import Settings
 
-SANDBOX = "lxc_dashboard.sandbox"
+SANDBOX = "pve_sandbox"
 STARTS_WITHIN_S = 120.0
 STOPS_WITHIN_S = 15.0
 POLL_S = 0.05

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.sandbox.node import SandboxNode
+from pve_sandbox.node import SandboxNode
 from tests.e2e.conftest import NewPage, accessibility_faults, fits, keep_picture, visit
 from tests.e2e.other_nodes import OtherNode, other_node, sign_in_at
 from tests.e2e.stack import Stack

@@ -12,8 +12,8 @@ from playwright.sync_api import Locator, Page, Response, expect
 
 from lxc_dashboard import text
 from lxc_dashboard.errors import InvalidCredentialsError, UnreachableError
-from lxc_dashboard.sandbox import totp
-from lxc_dashboard.sandbox.certificate import node_certificate
+from pve_sandbox.api.access import totp
+from pve_sandbox.certificate import node_certificate
 from tests.e2e.conftest import (
     SIGN_IN_TIMEOUT_MS,
     NewPage,

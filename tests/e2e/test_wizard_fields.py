@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from lxc_dashboard import text
-from lxc_dashboard.sandbox.node import SandboxNode
+from pve_sandbox.node import SandboxNode
 from tests.e2e import wizard
 from tests.e2e.conftest import NewPage, SignedInAs, reload
 from tests.e2e.node_side import NodeSide

@@ -9,10 +9,10 @@ from uuid import UUID
 from lxc_dashboard.db.models import ProxmoxNode
 from lxc_dashboard.proxmox.auth import login
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth import endpoints, sessions
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.settings import Settings
+from pve_sandbox.node import SandboxNode
 
 
 def endpoint_of(sandbox: SandboxNode) -> ProxmoxNode:

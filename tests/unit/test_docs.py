@@ -15,7 +15,8 @@ from lxc_dashboard.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 DOCS = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
-SOURCES = sorted(ROOT.glob("lxc_dashboard/**/*.py"))
+SOURCES = sorted([*ROOT.glob("lxc_dashboard/**/*.py"), *ROOT.glob("pve_sandbox/**/*.py")])
+PLACES: Final = (".", "tasks", "lxc_dashboard/**", "pve_sandbox/**")
 PROGRAM: Final = "lxc-dashboard"
 USAGE: Final[type[Exception]] = typer.BadParameter.__mro__[1]  # typer does not give it by name
 WHERE_IT_ENDS = re.compile(r"\s(?:#|\||&&|;|>)\s?.*")
@@ -145,7 +146,7 @@ def test_a_link_leads_to_a_file_and_its_heading(file: Path, target: str) -> None
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_that_is_named_is_there(name: str) -> None:
-    assert any(next(ROOT.glob(f"{place}/{name}"), None) for place in (".", "tasks", "lxc_dashboard/**"))
+    assert any(next(ROOT.glob(f"{place}/{name}"), None) for place in PLACES)
 
 
 SECURITY = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")

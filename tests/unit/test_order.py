@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from tests.conftest import LONGEST, UNIT_TESTS, begins
-
-TESTS = UNIT_TESTS.parent
+from tests.conftest import LONGEST, TESTS, begins
 
 
 def test_each_of_the_longest_is_there() -> None:

@@ -10,10 +10,10 @@ import pytest
 
 from lxc_dashboard.proxmox.auth import Ticket, login
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth import endpoints, sessions
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.settings import Settings
+from pve_sandbox.node import SandboxNode
 from tests.integration.endpoints import endpoint_of
 
 Begin = Callable[..., Awaitable[tuple[Session, str]]]

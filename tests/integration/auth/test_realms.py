@@ -12,8 +12,8 @@ from redis.asyncio import Redis
 from lxc_dashboard.errors import NotFoundError, ProxmoxError, TlsError, UnreachableError
 from lxc_dashboard.proxmox.client import Endpoint, ProxmoxClient, ProxmoxPool
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth import realms
+from pve_sandbox.node import SandboxNode
 from tests.integration.endpoints import endpoint_of
 
 VIEWS = 50

@@ -16,11 +16,11 @@ from lxc_dashboard.db.models import JobState, now
 from lxc_dashboard.db.repositories.tickets import JobTicket, LentTicket
 from lxc_dashboard.errors import ConflictError
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth import acting, renewal, sessions
 from lxc_dashboard.services.auth.model import ABSOLUTE_LIFETIME, Session
 from lxc_dashboard.services.jobs import renewal as job_renewal
 from lxc_dashboard.services.jobs import ticket
+from pve_sandbox.node import SandboxNode
 from tests.integration.auth.conftest import Begin
 from tests.integration.auth.runs import lent, run_of, ticket_of
 

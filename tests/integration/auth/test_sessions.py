@@ -13,9 +13,9 @@ from redis.asyncio import Redis
 
 from lxc_dashboard.errors import PrivilegeError, SessionExpiredError
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth import acting, privileges, sessions, sign_in
 from lxc_dashboard.services.auth.model import ABSOLUTE_LIFETIME, IDLE_LIFETIME, Session
+from pve_sandbox.node import SandboxNode
 from tests.integration.auth.conftest import Begin
 
 HOUR_S = 3600.0

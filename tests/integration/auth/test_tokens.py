@@ -20,12 +20,12 @@ from lxc_dashboard.errors import (
 from lxc_dashboard.proxmox import ProxmoxClient
 from lxc_dashboard.proxmox.schemas import Version
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.sandbox.directory import User
-from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth import privileges, token_tries, tokens
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.auth.sign_in import Origin
 from lxc_dashboard.settings import Settings
+from pve_sandbox.api.access.directory import User
+from pve_sandbox.node import SandboxNode
 from tests.integration.auth.token_callers import ORIGIN, made, made_up, of_kind, outcomes
 from tests.integration.endpoints import runtime_over
 

@@ -14,10 +14,10 @@ from lxc_dashboard.errors import (
     TokenRefusedError,
 )
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth import token_tries, tokens
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.auth.sign_in import Origin
+from pve_sandbox.node import SandboxNode
 from tests.integration.auth.token_callers import ORIGIN, made, made_up, of_kind, outcomes
 
 

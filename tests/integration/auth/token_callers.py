@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from uuid import uuid4
 
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.sandbox.directory import Token
-from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth import tokens
 from lxc_dashboard.services.auth.sign_in import Origin
+from pve_sandbox.api.access.directory import Token
+from pve_sandbox.node import SandboxNode
 
 ORIGIN = Origin("192.0.2.9", "ci")
 

@@ -34,7 +34,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch, empty_database_url: str, redis
 @pytest.fixture
 def node_side(tmp_path: Path) -> Iterator[dict[str, Any]]:
     """What the sandbox says of itself, in a process of its own: the commands block."""
-    command = [sys.executable, "-m", "lxc_dashboard.sandbox", "--data", str(tmp_path / "node"), "--guests", "simulated"]
+    command = [sys.executable, "-m", "pve_sandbox", "--data", str(tmp_path / "node"), "--guests", "simulated"]
     with subprocess.Popen([*command, "--nodes", "2", "--containers", "0"], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         try:

@@ -24,10 +24,6 @@ from lxc_dashboard.db.models import (
 from lxc_dashboard.db.repositories.nodes import NodeSecrets
 from lxc_dashboard.proxmox.client import ProxmoxClient
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.sandbox.guests import pick_host
-from lxc_dashboard.sandbox.guests.base import GuestHost, run_in
-from lxc_dashboard.sandbox.node import SandboxNode
-from lxc_dashboard.sandbox.seed import Seed
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation import cancelling, service
@@ -44,6 +40,10 @@ from lxc_dashboard.services.templates.model import (
 )
 from lxc_dashboard.services.templates.rows import revision_rows
 from lxc_dashboard.settings import Settings
+from pve_sandbox.guests import pick_host
+from pve_sandbox.guests.host import GuestHost, run_in
+from pve_sandbox.node import SandboxNode
+from pve_sandbox.seed import Seed
 from tests.integration.creation.other_pve import OtherPve, other_pve
 from tests.integration.endpoints import endpoint_of, sign_in
 

@@ -15,8 +15,8 @@ from urllib.parse import unquote
 
 import httpx
 
-from lxc_dashboard.sandbox.certificate import Certificate, node_certificate
-from lxc_dashboard.sandbox.node import SandboxNode
+from pve_sandbox.certificate import Certificate, node_certificate
+from pve_sandbox.node import SandboxNode
 
 OK = 200
 HOP_HEADERS = ("host", "connection", "content-length", "transfer-encoding")

@@ -11,13 +11,13 @@ import pytest
 
 from lxc_dashboard.errors import InvalidInputError, PreflightError
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation import requesting
 from lxc_dashboard.services.creation.addresses import next_free, parse_range
 from lxc_dashboard.services.creation.spec import IpMode, IpSettings
 from lxc_dashboard.settings import Settings
+from pve_sandbox.node import SandboxNode
 from tests.integration.creation.conftest import pve_alone, register, spec_of
 
 

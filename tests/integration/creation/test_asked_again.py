@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from lxc_dashboard.db.models import JobState
-from lxc_dashboard.sandbox import cluster
 from lxc_dashboard.services.creation.kind import CREATION
+from pve_sandbox.api import cluster
 from tests.integration.creation.cancelled import cancel
 from tests.integration.creation.conftest import Lab
 from tests.integration.creation.other_pve import Answer, Change, OtherPve

@@ -11,9 +11,9 @@ import pytest
 
 from bench.parts import bare_script
 from lxc_dashboard.db.models import JobState
-from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.creation import entrance, service
 from lxc_dashboard.services.jobs import engine
+from pve_sandbox.node import SandboxNode
 from tests.integration.creation.conftest import DEADLINE_S, Lab, content_of
 
 NOTHING = "true\n"

@@ -12,12 +12,12 @@ from lxc_dashboard.db.models import Container
 from lxc_dashboard.errors import ApiError, ConflictError, PrivilegeError, UnreachableError
 from lxc_dashboard.proxmox.client import GET_DEADLINE_S
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation import choices, downloads
 from lxc_dashboard.services.creation.choices import BridgeChoice
 from lxc_dashboard.services.creation.downloads import Fetch, FetchState, Order
 from lxc_dashboard.settings import Settings
+from pve_sandbox.node import SandboxNode
 from tests.integration.creation.conftest import pve_alone
 from tests.integration.endpoints import runtime_over, sign_in
 

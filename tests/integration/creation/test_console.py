@@ -10,10 +10,10 @@ import pytest
 from lxc_dashboard.errors import ConflictError, NotFoundError, PrivilegeError, TlsError
 from lxc_dashboard.proxmox.client import ProxmoxClient
 from lxc_dashboard.proxmox.console import ConsoleSocket, connect
-from lxc_dashboard.sandbox.seed import OPERATOR_PRIVILEGES
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.containers.console import console
 from lxc_dashboard.services.creation.report import report
+from pve_sandbox.seed import OPERATOR_PRIVILEGES
 from tests.integration.creation.conftest import Lab
 from tests.integration.endpoints import sign_in
 

@@ -19,10 +19,10 @@ from tests.integration.endpoints import sign_in
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from lxc_dashboard.sandbox.guests.base import GuestHost
-    from lxc_dashboard.sandbox.node import SandboxNode
     from lxc_dashboard.services.creation.service import JobView
     from lxc_dashboard.settings import Settings
+    from pve_sandbox.guests.host import GuestHost
+    from pve_sandbox.node import SandboxNode
     from tests.integration.creation.conftest import Lab
     from tests.integration.creation.other_pve import Answer, OtherPve
 

@@ -12,13 +12,13 @@ from lxc_dashboard.errors import GuestUnreachableError
 from lxc_dashboard.guest.base import GUEST_FOLDER, MARKER_FILE
 from lxc_dashboard.guest.ssh import remove_key
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.sandbox.guests.namespaced import NamespaceHost
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import cancelling, preflight, service, settling
 from lxc_dashboard.services.creation.findings import FindingSeverity
 from lxc_dashboard.services.creation.phases import finalize
 from lxc_dashboard.services.creation.spec import IpMode, IpSettings
 from lxc_dashboard.services.jobs import reaper
+from pve_sandbox.guests.namespaced import NamespaceHost
 from tests.integration.creation.cancelled import pve_hangs_and_is_given_up_soon
 from tests.integration.creation.conftest import BASIC, content_of, register, spec_of, store
 from tests.integration.creation.counting import Killed, check_exact, counting, let_go
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from lxc_dashboard.guest.base import Door
-    from lxc_dashboard.sandbox.guests.base import GuestHost
-    from lxc_dashboard.sandbox.guests.secure_shell import GuestSshServer
-    from lxc_dashboard.sandbox.node import SandboxNode
     from lxc_dashboard.settings import Settings
+    from pve_sandbox.guests.host import GuestHost
+    from pve_sandbox.guests.ssh_server import GuestSshServer
+    from pve_sandbox.node import SandboxNode
     from tests.integration.creation.conftest import Lab
 
 USER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBB7kKkxxbmGnI8Y6mZr8m3i1bHk0V7W9Qq2vY2n3m4L me"

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.sandbox.guests.base import run_in
-from lxc_dashboard.sandbox.guests.running import RunningGuest
 from lxc_dashboard.services.creation import contact, service
+from pve_sandbox.guests.host import run_in
+from pve_sandbox.guests.running_guest import RunningGuest
 from tests.integration.creation.conftest import register
 from tests.integration.creation.counting import check_exact, counting, let_go
 
 if TYPE_CHECKING:
-    from lxc_dashboard.sandbox.guests.base import GuestHost
-    from lxc_dashboard.sandbox.node import SandboxNode
     from lxc_dashboard.settings import Settings
+    from pve_sandbox.guests.host import GuestHost
+    from pve_sandbox.node import SandboxNode
     from tests.integration.creation.conftest import Lab
 
 INSTALLED_WITHIN_S = 200.0

@@ -11,8 +11,6 @@ import pytest
 from lxc_dashboard.errors import PrivilegeError, UnreachableError
 from lxc_dashboard.guest.connection import SshAddress
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.sandbox.node import SandboxNode
-from lxc_dashboard.sandbox.seed import Seed
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import doors
 from lxc_dashboard.services.creation import entrance as entrances
@@ -21,6 +19,8 @@ from lxc_dashboard.services.creation.entrance import RIGHTS_HOLD_FOR_S, Entrance
 from lxc_dashboard.services.creation.spec import ContainerSpec, IpMode, IpSettings
 from lxc_dashboard.services.jobs.run import Guest
 from lxc_dashboard.settings import Settings
+from pve_sandbox.node import SandboxNode
+from pve_sandbox.seed import Seed
 from tests.integration.creation.conftest import register
 from tests.integration.endpoints import sign_in
 

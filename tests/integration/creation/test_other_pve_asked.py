@@ -11,13 +11,13 @@ import pytest
 
 from lxc_dashboard.errors import NotFoundError
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.containers import power
 from lxc_dashboard.services.creation import choices, doors, preflight
 from lxc_dashboard.services.creation.neighbours import addresses_seen
 from lxc_dashboard.settings import Settings
+from pve_sandbox.node import SandboxNode
 from tests.integration.creation.conftest import pve_alone, register, spec_of
 from tests.integration.creation.other_pve import OK, Answer, Change, OtherPve, refused, without, written_otherwise
 from tests.integration.endpoints import sign_in

@@ -11,7 +11,7 @@ from lxc_dashboard.services.templates.model import FileEntry
 from tests.integration.creation.conftest import content_of
 
 if TYPE_CHECKING:
-    from lxc_dashboard.sandbox.node import SandboxNode
+    from pve_sandbox.node import SandboxNode
     from tests.integration.creation.conftest import Lab
 
 PCT_CALLS = 3

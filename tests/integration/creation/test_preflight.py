@@ -13,12 +13,12 @@ from fakepve.model import FakeVm
 from lxc_dashboard.db.models import Container
 from lxc_dashboard.errors import InvalidInputError
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation import described, preflight
 from lxc_dashboard.services.creation.findings import Finding
 from lxc_dashboard.services.creation.spec import IpMode, IpSettings, Mount
 from lxc_dashboard.settings import Settings
+from pve_sandbox.node import SandboxNode
 from tests.integration.creation.conftest import BASIC, OSTEMPLATE, pve_alone, spec_of, store
 from tests.integration.endpoints import runtime_over, sign_in
 

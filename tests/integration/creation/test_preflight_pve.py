@@ -13,8 +13,6 @@ from fakepve.model import FakeVm
 
 from lxc_dashboard.errors import ApiError, InvalidInputError, PreflightError, PrivilegeError, TaskFailedError
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.sandbox.directory import Token
-from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth import acting, tokens
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.auth.sign_in import Origin
@@ -22,6 +20,8 @@ from lxc_dashboard.services.creation import choices, described, preflight, servi
 from lxc_dashboard.services.creation.findings import Finding, FindingSeverity
 from lxc_dashboard.services.creation.spec import ContainerSpec, IpMode, IpSettings, Mount, pve_parameters
 from lxc_dashboard.settings import Settings
+from pve_sandbox.api.access.directory import Token
+from pve_sandbox.node import SandboxNode
 from tests.integration.creation.conftest import BASIC, OSTEMPLATE, pve_alone, spec_of, store
 from tests.integration.endpoints import runtime_over, sign_in
 

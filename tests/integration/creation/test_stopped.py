@@ -16,12 +16,12 @@ from tests.integration.creation.conftest import content_of, register
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from lxc_dashboard.sandbox.guests.base import GuestHost
-    from lxc_dashboard.sandbox.guests.namespaced import NamespaceHost
-    from lxc_dashboard.sandbox.node import SandboxNode
-    from lxc_dashboard.sandbox.openssh import SshServer
     from lxc_dashboard.services.creation.service import JobView
     from lxc_dashboard.settings import Settings
+    from pve_sandbox.guests.host import GuestHost
+    from pve_sandbox.guests.namespaced import NamespaceHost
+    from pve_sandbox.node import SandboxNode
+    from pve_sandbox.ssh.server import SshServer
     from tests.integration.creation.conftest import Lab
 
 NOTICED_WITHIN_S = 15

@@ -16,12 +16,12 @@ from lxc_dashboard.api.v1 import stream
 from lxc_dashboard.db.models import JobState, now
 from lxc_dashboard.errors import ConflictError, NotFoundError, PreflightError, PrivilegeError
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.sandbox.directory import Token
 from lxc_dashboard.services.auth import tokens
 from lxc_dashboard.services.auth.model import ABSOLUTE_LIFETIME, Session
 from lxc_dashboard.services.auth.sign_in import Origin
 from lxc_dashboard.services.creation import service, sight
 from lxc_dashboard.settings import Settings
+from pve_sandbox.api.access.directory import Token
 from tests.integration.creation.conftest import Lab, content_of, spec_of, store
 from tests.integration.endpoints import sign_in
 

@@ -13,10 +13,10 @@ import pytest
 
 from lxc_dashboard.db.models import EventType, JobState
 from lxc_dashboard.errors import InvalidInputError, PreflightError
-from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import moving, preflight, requesting, service, vmids
 from lxc_dashboard.services.creation.spec import IpMode, IpSettings
+from pve_sandbox.node import SandboxNode
 from tests.integration.creation.conftest import OSTEMPLATE, Lab, pve_alone, spec_of
 
 if TYPE_CHECKING:

@@ -15,11 +15,11 @@ import pytest_asyncio
 
 from lxc_dashboard.commands.prepare import register_sandbox
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.sandbox.guests import pick_host
-from lxc_dashboard.sandbox.node import SandboxNode
-from lxc_dashboard.sandbox.seed import Seed
 from lxc_dashboard.services.templates.sync import sync_folder
 from lxc_dashboard.settings import Settings
+from pve_sandbox.guests import pick_host
+from pve_sandbox.node import SandboxNode
+from pve_sandbox.seed import Seed
 from tests.e2e.stack import PASSED_ON, Stack
 from tests.integration.conftest import LOGICAL_DATABASES, Services
 from tests.integration.faults import templates
@@ -27,7 +27,7 @@ from tests.integration.faults.gates import GatedHost
 from tests.integration.faults.lab import Lab
 
 if TYPE_CHECKING:
-    from lxc_dashboard.sandbox.guests.base import GuestHost
+    from pve_sandbox.guests.host import GuestHost
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lxc_dashboard.guest.entry import conversation
-from lxc_dashboard.sandbox.guests.base import GuestHost, GuestSpec
+from pve_sandbox.guests.host import GuestHost, GuestSpec
 from tests.integration.faults import gate_proxy
 
 CREATE = "create"

@@ -17,14 +17,14 @@ import asyncssh
 
 from lxc_dashboard.db.models import EventType, Job, JobState
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.sandbox.directory import Token
-from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth import tokens
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.auth.sign_in import Origin
 from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.spec import ContainerSpec
 from lxc_dashboard.services.jobs.events import ProgressEvent, of_row
+from pve_sandbox.api.access.directory import Token
+from pve_sandbox.node import SandboxNode
 from tests.e2e.stack import Child, Stack
 from tests.integration.endpoints import sign_in
 from tests.integration.faults import templates

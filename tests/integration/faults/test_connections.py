@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from lxc_dashboard.db.models import JobState
-from lxc_dashboard.sandbox.ssh import SshDoor
+from pve_sandbox.ssh.door import SshDoor
 from tests.integration.faults.gates import CREATE
 from tests.integration.faults.lab import AskedJob, Lab
 from tests.integration.faults.templates import LINES

@@ -23,13 +23,13 @@ from lxc_dashboard.proxmox.client import ProxmoxClient, ProxmoxPool
 from lxc_dashboard.proxmox.endpoint import Endpoint
 from lxc_dashboard.proxmox.transport import EndpointTransport
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.containers import power, snapshots
 from lxc_dashboard.services.containers.power import Power
 from lxc_dashboard.services.jobs import engine
 from lxc_dashboard.services.jobs.acts import Act
 from lxc_dashboard.services.jobs.request import request
+from pve_sandbox.node import SandboxNode
 from tests.integration.crashes.gates import Death, Gate, GatedBus, GatedDatabase
 from tests.integration.monitor.conftest import SignIn
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.sandbox.node import SandboxNode
-from lxc_dashboard.sandbox.seed import Seed
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.settings import Settings
+from pve_sandbox.node import SandboxNode
+from pve_sandbox.seed import Seed
 from tests.integration import endpoints
 
 SignIn = Callable[[Runtime, str], Awaitable[Session]]

@@ -12,7 +12,6 @@ from lxc_dashboard import text
 from lxc_dashboard.db.models import Job, JobState
 from lxc_dashboard.errors import BusyGuestError, PrivilegeError
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth import acting, sessions
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.containers import power
@@ -22,6 +21,7 @@ from lxc_dashboard.services.jobs import engine
 from lxc_dashboard.services.jobs.request import request
 from lxc_dashboard.services.jobs.run import Guest
 from lxc_dashboard.state import outcome
+from pve_sandbox.node import SandboxNode
 from tests.integration.monitor.conftest import SignIn
 from tests.integration.monitor.viewers import Seen, hub_of, looking
 

@@ -10,12 +10,12 @@ import pytest
 
 from lxc_dashboard.bus import BEGINNING
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.monitor.feed import ROWS_A_PATCH, Publisher, feed_key
 from lxc_dashboard.services.monitor.patch import Patch, changed_rows
 from lxc_dashboard.services.monitor.replica import Replica, follow
+from pve_sandbox.node import SandboxNode
 from tests.integration.monitor.conftest import SignIn
 from tests.integration.monitor.viewers import PATIENCE_S, Seen, hub_of, looking
 

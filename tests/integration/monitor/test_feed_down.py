@@ -9,12 +9,12 @@ from dataclasses import replace
 import pytest
 
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth import sessions
 from lxc_dashboard.services.containers.power import Power
 from lxc_dashboard.services.jobs import engine
 from lxc_dashboard.services.jobs.request import request
 from lxc_dashboard.services.jobs.run import Guest
+from pve_sandbox.node import SandboxNode
 from tests.integration.monitor.conftest import SignIn
 from tests.integration.monitor.viewers import PATIENCE_S, Seen, hub_of, looking
 

@@ -8,15 +8,15 @@ from uuid import uuid4
 import pytest
 
 from lxc_dashboard.db.repositories.nodes import NodeSecrets
-from lxc_dashboard.sandbox.directory import Token
 from lxc_dashboard.services.auth import acting, sessions
 from lxc_dashboard.services.monitor.forgetting import forget_due
+from pve_sandbox.api.access.directory import Token
 from tests.integration.monitor.test_identity import Made
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
-    from lxc_dashboard.sandbox.node import SandboxNode
     from lxc_dashboard.services.auth.model import Session
+    from pve_sandbox.node import SandboxNode
     from tests.integration.monitor.conftest import SignIn
 
 

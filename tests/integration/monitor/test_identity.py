@@ -14,7 +14,6 @@ from lxc_dashboard.db.models import CREATE_KIND, Container, Job, JobState, Lifec
 from lxc_dashboard.errors import NotFoundError
 from lxc_dashboard.proxmox.client import ProxmoxClient
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.containers import ha
@@ -24,6 +23,7 @@ from lxc_dashboard.services.creation.listing import Wanted, page_of
 from lxc_dashboard.services.creation.spec import ContainerSpec
 from lxc_dashboard.services.monitor.identity import Identities
 from lxc_dashboard.services.monitor.marks import line_of
+from pve_sandbox.node import SandboxNode
 from tests.integration.creation.other_pve import Answer, other_pve
 from tests.integration.monitor.conftest import SignIn
 from tests.integration.monitor.viewers import PATIENCE_S, Seen, hub_of, looking

@@ -13,9 +13,9 @@ from lxc_dashboard.crypto import Keyring
 from lxc_dashboard.db.database import DatabaseService
 from lxc_dashboard.db.engine import create_engine
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.settings import Settings
+from pve_sandbox.node import SandboxNode
 from tests import trees
 from tests.integration import endpoints
 from tests.integration.templates.authors import ANN, BEN, VIEWER, SignIn

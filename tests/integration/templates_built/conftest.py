@@ -15,14 +15,14 @@ from lxc_dashboard.commands.prepare import register_sandbox
 from lxc_dashboard.db.models import PackageManager
 from lxc_dashboard.errors import GuestError
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.sandbox.guests import pick_host
-from lxc_dashboard.sandbox.guests.base import GuestHost, GuestSpec, run_in
-from lxc_dashboard.sandbox.node import SandboxNode
-from lxc_dashboard.sandbox.seed import Seed
 from lxc_dashboard.services.creation.spec import ExtraPackage
 from lxc_dashboard.services.templates.folder import discover
 from lxc_dashboard.services.templates.sync import sync_folder
 from lxc_dashboard.settings import Settings
+from pve_sandbox.guests import pick_host
+from pve_sandbox.guests.host import GuestHost, GuestSpec, run_in
+from pve_sandbox.node import SandboxNode
+from pve_sandbox.seed import Seed
 from tests.e2e.stack import PASSED_ON, Stack
 from tests.integration.conftest import LOGICAL_DATABASES, Services
 from tests.integration.templates_built.lab import Lab, connect, sign_in

@@ -18,12 +18,12 @@ import asyncssh
 from lxc_dashboard.db.models import EventType, Job, JobState
 from lxc_dashboard.proxmox.auth import login
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth import endpoints, sessions
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation import credentials, service
 from lxc_dashboard.services.creation.spec import ContainerSpec, ExtraPackage
 from lxc_dashboard.services.templates.model import TemplateContent
+from pve_sandbox.node import SandboxNode
 from tests.e2e.stack import Child, Stack
 
 OSTEMPLATE = "local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst"

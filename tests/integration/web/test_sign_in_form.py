@@ -12,9 +12,9 @@ from lxc_dashboard import routes, text
 from lxc_dashboard.db.models import ProxmoxNode
 from lxc_dashboard.errors import InvalidCredentialsError, UnreachableError
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.sandbox import totp
 from lxc_dashboard.services.auth import limits, sessions
 from lxc_dashboard.settings import Settings
+from pve_sandbox.api.access import totp
 from tests.e2e.stack import Stack, free_port
 from tests.integration.web.conftest import Visitor
 

@@ -11,9 +11,9 @@ import pytest
 
 from lxc_dashboard.db.models import ProxmoxNode
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.settings import Settings
+from pve_sandbox.node import SandboxNode
 from tests.integration import endpoints
 from tests.integration.wizard.people import People
 

@@ -19,10 +19,10 @@ from lxc_dashboard.errors import (
     SessionExpiredError,
 )
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.services.auth.model import ABSOLUTE_LIFETIME, Session
 from lxc_dashboard.services.creation import presets
 from lxc_dashboard.services.creation.filled import Filled
+from pve_sandbox.node import SandboxNode
 from tests.integration.wizard.people import People
 
 FORM = {"cores": "4", "storage": "fast", "mounts": '[{"path": "/data"}]'}

@@ -22,7 +22,7 @@ from cryptography.x509.oid import NameOID
 
 from lxc_dashboard.proxmox import Endpoint
 from lxc_dashboard.proxmox.endpoint import fingerprint_of
-from lxc_dashboard.sandbox.certificate import node_certificate
+from pve_sandbox.certificate import node_certificate
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "pve"
 API = "/api2/json"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lxc_dashboard.sandbox.node import SandboxNode
+from pve_sandbox.node import SandboxNode
 from tests.integration.creation.conftest import pve_alone
 
 

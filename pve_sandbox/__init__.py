@@ -1,0 +1,1 @@
+"""A PVE node to try the product on: a test double on loopback, started as a process of its own."""

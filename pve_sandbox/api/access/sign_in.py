@@ -1,0 +1,167 @@
+"""Authentication: tickets, TFA, CSRF tokens and API tokens."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import re
+import time
+import urllib.parse
+from typing import Any
+
+from aiohttp import web
+from fakepve.model import PveError
+from fakepve.server import API, FORMATS
+
+from pve_sandbox.api.access import totp
+from pve_sandbox.api.access.directory import User
+from pve_sandbox.api.access.privileges import Access
+from pve_sandbox.api.access.tickets import TicketOffice
+from pve_sandbox.api.checks import Values
+
+COOKIE = re.compile(r"(?:^|[;\s])PVEAuthCookie=([^;]+)")
+TFA_SUBJECT = "!tfa!"
+
+
+class SignIn(Access):
+    """``office`` issues the tickets, ``directory`` has the users."""
+
+    office: TicketOffice
+
+    # ------------------------------------------------------------- sign-in
+
+    async def _ticket(self, request: web.Request) -> web.Response:
+        return await self.checked(request, self._sign_in)
+
+    async def _sign_in(self, v: Values, _user: str | None) -> Values:
+        userid = v["username"] if "@" in v["username"] else f"{v['username']}@{v.get('realm', '')}"
+        user = self.directory.users.get(userid)
+        if user is None or not user.is_active:
+            raise PveError(401, "authentication failure")
+        password = v["password"]
+        if v.get("tfa-challenge"):
+            self._second_step(userid, user, v["tfa-challenge"], password)
+        elif not self._renews(userid, password):  # no second factor when a ticket is used as the password
+            if not self.directory.check_password(userid, password):
+                raise PveError(401, "authentication failure")
+            if user.needs_second_step:
+                return self._challenge(userid, user)
+        return self._welcome(userid)
+
+    def _renews(self, userid: str, password: str) -> bool:
+        opened = self.office.open(password)
+        return opened is not None and opened.subject == userid
+
+    def _welcome(self, userid: str) -> Values:
+        ticket, csrf = self.issue_ticket(userid)
+        answer = {"username": userid, "ticket": ticket, "CSRFPreventionToken": csrf, "cap": self.capabilities(userid)}
+        if len(self.nodes) > 1:
+            answer["clustername"] = self.cluster_name
+        return answer
+
+    def _challenge(self, userid: str, user: User) -> Values:
+        kinds: dict[str, Any] = {"totp": True} if user.totp else {}
+        if any(user.recovery):
+            kinds["recovery"] = [index for index, key in enumerate(user.recovery) if key]
+        asked = json.dumps(kinds, separators=(",", ":")).replace(":", "%3A")
+        ticket = self.office.issue(TFA_SUBJECT + asked, bound_to=userid)
+        return {"ticket": ticket, "username": userid, "NeedTFA": 1, "CSRFPreventionToken": self.office.csrf(userid)}
+
+    def _second_step(self, userid: str, user: User, challenge: str, answer: str) -> None:
+        opened = self.office.open(challenge, bound_to=userid)
+        kind, _, code = answer.partition(":")
+        if opened is None or not opened.subject.startswith(TFA_SUBJECT):
+            raise PveError(401, "authentication failure")
+        if not (kind == "totp" and self._takes_totp(user, code)) and not (
+            kind == "recovery" and self._takes_recovery(user, code)
+        ):
+            raise PveError(401, "authentication failure")
+        self.directory.changed()
+
+    def _takes_totp(self, user: User, code: str) -> bool:
+        for entry in user.totp.values():
+            step = totp.matching_step(entry.secret, code, self.office.now(), entry.last_step)
+            if step is not None:
+                entry.last_step = step
+                return True
+        return False
+
+    @staticmethod
+    def _takes_recovery(user: User, code: str) -> bool:
+        """Use a recovery key. Each is valid once."""
+        for index, key in enumerate(user.recovery):
+            if key and hmac.compare_digest(key.encode(), code.strip().encode()):
+                user.recovery[index] = ""
+                return True
+        return False
+
+    def issue_ticket(self, user: str) -> tuple[str, str]:
+        return self.office.issue(user), self.office.csrf(user)
+
+    def revoke_tickets(self) -> None:
+        self.office.new_key()
+
+    def check_password(self, user: str, password: str) -> bool:
+        return self.directory.check_password(user, password)
+
+    async def _password(self, request: web.Request) -> web.Response:
+        return await self.checked(request, self._set_password)
+
+    async def _set_password(self, v: Values, user: str) -> None:
+        target = self.directory.users.get(v["userid"])
+        if target is None:
+            raise PveError(500, f"no such user ('{v['userid']}')")
+        if user != "root@pam" and not self.directory.check_password(user, v.get("confirmation-password") or ""):
+            raise PveError(401, "authentication failure")
+        target.password = v["password"]
+
+    # ------------------------------------------------- every later request
+
+    def _authenticate(self, request: web.Request) -> str | None:
+        """Return the userid or token of a request, ``None`` where no sign-in is needed.
+
+        Raises 401 with the cause as its reason.
+        """
+        if request.path in tuple(prefix + "/access/ticket" for prefix in FORMATS):
+            return None
+        try:
+            return self._identify(request)
+        except PveError:
+            if self.is_world(self.resolve(request, API), request.method):
+                return None
+            raise
+
+    def _identify(self, request: web.Request) -> str:
+        header = request.headers.get("Authorization", "")
+        if header.startswith("PVEAPIToken="):
+            return self._token_holder(header.removeprefix("PVEAPIToken="))
+        cookie = COOKIE.search(request.headers.get("Cookie", "") or header)
+        if cookie is None:
+            raise PveError(401, "No ticket")
+        opened = self.office.open(urllib.parse.unquote(cookie.group(1)))
+        user = self.directory.users.get(opened.subject) if opened else None
+        if opened is None or user is None or not user.is_active:
+            raise PveError(401, "permission denied - invalid PVE ticket")
+        if request.method != "GET":
+            given = request.headers.get("CSRFPreventionToken", "")
+            if not self.office.csrf_holds(opened.subject, given):
+                raise PveError(401, "Permission denied - invalid csrf token")
+        return opened.subject
+
+    def _token_holder(self, credential: str) -> str:
+        found = re.fullmatch(r"(.*)=(.*)", credential)
+        if found is None or "!" not in found.group(1):
+            raise PveError(401, "no tokenid specified")
+        authid, secret = found.groups()
+        userid, _, tokenid = authid.rpartition("!")
+        user = self.directory.users.get(userid)
+        if user is None:
+            raise PveError(401, f"no such user ('{userid}')")
+        token = user.tokens.get(tokenid)
+        if token is None:
+            raise PveError(401, f"no such token '{tokenid}' for user '{userid}'")
+        if not user.is_active or (token.expire and token.expire < time.time()):
+            raise PveError(401, "token expired" if user.is_active else f"user '{userid}' is disabled")
+        if not hmac.compare_digest(token.secret.encode(), secret.encode()):
+            raise PveError(401, "invalid token value!")
+        return authid

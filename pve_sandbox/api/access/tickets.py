@@ -1,0 +1,85 @@
+"""Tickets, CSRF tokens and TFA challenges in PVE's format, signed with a key on disk."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from pve_sandbox.files import write_atomically
+
+TICKET_LIFETIME_S = 7200
+EARLIEST_S = -300  # tolerance for a clock that is ahead
+CONSOLE_TICKET_LIFETIME_S = 40
+KEY_BYTES = 64
+SIGNATURE_BYTES = 256  # the length of a real node's RSA signature
+TICKET = re.compile(r"^(PVE|PVEVNC):(.+):([0-9A-F]{8})::([A-Za-z0-9+/=]+)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The content of a valid ticket. ``subject`` is a userid or ``!tfa!<challenge>``."""
+
+    subject: str
+    age_s: float
+
+
+class TicketOffice:
+    """Issue and verify tickets. ``skew_s`` moves the clock in tests."""
+
+    def __init__(self, key_file: Path, lifetime_s: float = TICKET_LIFETIME_S) -> None:
+        self.key_file = key_file
+        self.lifetime_s = lifetime_s
+        self.skew_s = 0.0
+        self._key = key_file.read_bytes() if key_file.exists() else b""
+        if len(self._key) != KEY_BYTES:
+            self.new_key()
+
+    def new_key(self) -> None:
+        """Invalidate every ticket issued so far."""
+        self._key = secrets.token_bytes(KEY_BYTES)
+        write_atomically(self.key_file, self._key)
+
+    def now(self) -> float:
+        return time.time() + self.skew_s
+
+    def issue(self, subject: str, *, prefix: str = "PVE", bound_to: str = "") -> str:
+        plain = f"{prefix}:{subject}:{int(self.now()):08X}"
+        return f"{plain}::{self._sign(plain, bound_to)}"
+
+    def open(
+        self, ticket: str, *, prefix: str = "PVE", bound_to: str = "", lifetime_s: float | None = None
+    ) -> Opened | None:
+        """Verify a ticket. ``None`` if it is malformed, forged, expired or bound to something else."""
+        found = TICKET.match(ticket)
+        if found is None or found.group(1) != prefix:
+            return None
+        plain = ticket.rpartition("::")[0]
+        if not hmac.compare_digest(self._sign(plain, bound_to), found.group(4)):
+            return None
+        age = self.now() - int(found.group(3), 16)
+        limit = self.lifetime_s if lifetime_s is None else lifetime_s
+        return Opened(found.group(2), age) if EARLIEST_S < age < limit else None
+
+    def csrf(self, userid: str) -> str:
+        stamp = f"{int(self.now()):08X}"
+        return f"{stamp}:{self._mac(stamp, userid)}"
+
+    def csrf_holds(self, userid: str, token: str) -> bool:
+        stamp, _, mac = token.partition(":")
+        if not re.fullmatch(r"[0-9A-F]{8}", stamp) or not hmac.compare_digest(self._mac(stamp, userid), mac):
+            return False
+        return EARLIEST_S < self.now() - int(stamp, 16) < self.lifetime_s
+
+    def _mac(self, stamp: str, userid: str) -> str:
+        digest = hmac.new(self._key, f"csrf:{stamp}:{userid}".encode(), hashlib.sha256).digest()
+        return base64.b64encode(digest).decode().rstrip("=")
+
+    def _sign(self, plain: str, bound_to: str) -> str:
+        sponge = hashlib.shake_256(self._key + f"{plain}\0{bound_to}".encode())
+        return base64.b64encode(sponge.digest(SIGNATURE_BYTES)).decode()

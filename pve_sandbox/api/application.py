@@ -1,0 +1,204 @@
+"""The API of the sandbox: ``fakepve`` with the answers of a real PVE and with real guests."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+import time
+from typing import Any
+
+import structlog
+from aiohttp import web
+from fakepve.lxc import FakeCt
+from fakepve.server import FORMATS
+
+from pve_sandbox import seed as demo
+from pve_sandbox.api.access.directory import Directory
+from pve_sandbox.api.access.sign_in import SignIn
+from pve_sandbox.api.access.tickets import TicketOffice
+from pve_sandbox.api.containers.console import Console
+from pve_sandbox.api.tasks import Record
+from pve_sandbox.api.wire import Wire
+from pve_sandbox.certificate import Certificate
+from pve_sandbox.faults import Faults
+from pve_sandbox.guests.host import GuestHost
+from pve_sandbox.seed import Seed
+from pve_sandbox.store import ClusterState, GuestState, Store
+
+log = structlog.get_logger(__name__)
+
+NODE_UPTIME_S = 12 * 86400
+SHUTDOWN_S = 1.0
+MOST_REQUESTS_KEPT = 200
+VMID_IN_PATH = re.compile(r"/lxc/(\d+)")
+
+
+class SandboxApi(Wire, SignIn, Console):
+    """Call ``load``, then ``listen``. ``close`` ends tasks, terminals and connections."""
+
+    def __init__(self, store: Store, office: TicketOffice, seed: Seed, machine: GuestHost | None = None) -> None:
+        self.faults = Faults()
+        self.office = office
+        self.directory = Directory()
+        self._touched: set[int] = set()
+        self._loaded = False
+        super().__init__(host="127.0.0.1", port=0)
+        self.store = store
+        self.seed = seed
+        self.machine = machine
+        self.tasks_detached = machine is not None
+        self.acl: dict[str, Any] = {}  # with None fakepve allows everything
+        self.cluster_name = demo.CLUSTER_NAME
+        self.max_requests = MOST_REQUESTS_KEPT
+        self.booted_at = time.time() - NODE_UPTIME_S
+        self._statistics: asyncio.Task[None] | None = None
+
+    # ----------------------------------------------------------- lifecycle
+
+    async def load(self) -> None:
+        """Load the demo cluster, then the changes of earlier runs, then the guests on this machine."""
+        now = time.time()
+        names = self.seed.node_names()
+        self.nodes = {name: {"online": True} for name in names}
+        self.storages = demo.storages(self.seed)
+        for index in range(self.seed.containers):
+            self.cts.append(demo.container(index, names, now))
+        self._load_cluster()
+        for vmid, state in self.store.guests().items():
+            self._load_guest(vmid, state)
+        self._sync_pools()
+        for record in self.store.tasks():
+            self.tasks[record["upid"]] = record
+            self.tasklog.append(record)
+        await self._meet_machine()
+        self._touched.clear()
+        self._loaded = True
+        self.keep_changes()
+
+    async def _meet_machine(self) -> None:
+        """Match the stored state with the guests on this machine. Remove guests without a container."""
+        found = set(await self.machine.recover()) if self.machine is not None else set()
+        for vmid in self.hosted - found:
+            self._mark(self.cts.get(vmid), running=False)
+        self.hosted &= found
+        self.tell_true_states()
+        for vmid in found:
+            if self.machine is not None and self.cts.get(vmid) is None:
+                log.warning("guest without a container removed", vmid=vmid)
+                await self.machine.destroy(vmid)
+
+    def _load_cluster(self) -> None:
+        state = self.store.cluster()
+        self.directory = Directory(state.directory if state else demo.directory_of(self.seed))
+        for userid, password in self.seed.passwords().items():
+            if userid in self.directory.users:
+                self.directory.users[userid].password = password
+        pools = state.pools if state else dict.fromkeys(sorted({g.pool for g in demo.DEMO_GUESTS if g.pool}))
+        for name, comment in pools.items():
+            self.pools[name] = set()
+            self.pool_info[name] = {"comment": comment, "storage": set()}
+        for guest in self.cts:
+            if guest.pool:
+                self.pools.setdefault(guest.pool, set()).add(guest.vmid)
+        for name, volumes in (state.volumes if state else {}).items():
+            if name in self.storages:
+                self.storages[name]["volumes"] = volumes
+
+    def _load_guest(self, vmid: int, state: GuestState) -> None:
+        known = self.cts.get(vmid)
+        if known is not None:
+            self._drop(known)
+        if state.gone:
+            return
+        node = state.node if state.node in self.nodes else min(self.nodes)
+        guest = FakeCt(vmid, node=node, status=state.status, config=state.config, pending=state.pending, defaults=False)
+        guest.snapshots, guest.started_at = state.snapshots, state.started_at
+        self.cts.append(guest)
+        if state.pool in self.pools:
+            self.pools[state.pool].add(vmid)
+        if state.hosted:
+            self.hosted.add(vmid)
+        self._templates[vmid] = state.ostemplate
+
+    async def listen(self, certificate: Certificate, host: str, port: int) -> int:
+        """Serve HTTPS and return the port."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate.cert_file, certificate.key_file)
+        self.fingerprint = certificate.fingerprint
+        await self.take_statistics()
+        self._statistics = asyncio.create_task(self.run_statistics())
+        self.runner = web.AppRunner(self._build_app(), access_log=None, shutdown_timeout=SHUTDOWN_S)
+        await self.runner.setup()
+        await web.TCPSite(self.runner, host, port, ssl_context=context).start()
+        self.host, self.port = host, self.runner.addresses[0][1]
+        return int(self.port)
+
+    async def close(self) -> None:
+        self.faults.unmute()
+        if self._statistics is not None:
+            self._statistics.cancel()
+            await asyncio.gather(self._statistics, return_exceptions=True)
+        await self.end_all()
+        await self.close_terminals()
+        await self.stop()
+
+    def _build_app(self) -> web.Application:
+        app = super()._build_app()
+        for prefix in FORMATS:
+            app.router.add_get(prefix, self.api_index)
+        return app
+
+    def _register_stateful(self, router: Any, prefixes: Any) -> None:
+        for prefix in prefixes:
+            router.add_get(prefix + "/", self.api_index)
+        self.add_websocket(router)
+        super()._register_stateful(router, prefixes)
+
+    # ------------------------------------------------------------- keeping
+
+    def guest_changed(self, vmid: int) -> None:
+        self._touched.add(vmid)
+
+    def task_changed(self, record: Record) -> None:
+        self.store.save_task(record)
+        if record["id"].isdecimal():
+            self._touched.add(int(record["id"]))
+        self.keep_changes()
+
+    async def _answer(self, request: web.Request, handler: Any, generic: Any, path_node: str | None) -> Any:
+        answer = await super()._answer(request, handler, generic, path_node)
+        if request.method != "GET":
+            found = VMID_IN_PATH.search(request.path)
+            if found:
+                self._touched.add(int(found.group(1)))
+            self.keep_changes()
+        return answer
+
+    def keep_changes(self) -> None:
+        """Write what changed. A demo guest without changes needs no file."""
+        if not self._loaded or self.closing:
+            return
+        for vmid in self._touched:
+            self.store.save_guest(vmid, self._state_of(vmid))
+        self._touched.clear()
+        pools = {name: self._pool_meta(name)["comment"] for name in self.pools}
+        volumes = {name: store.get("volumes", {}) for name, store in self.storages.items()}
+        self.store.save_cluster(ClusterState(self.directory.state(), pools, volumes))
+
+    def _state_of(self, vmid: int) -> GuestState | None:
+        guest = self.cts.get(vmid)
+        if guest is None:
+            of_seed = demo.FIRST_VMID <= vmid < demo.FIRST_VMID + self.seed.containers
+            return GuestState(gone=True) if of_seed else None
+        return GuestState(
+            node=guest.node,
+            config=guest.config,
+            pending=guest.pending,
+            snapshots=guest.snapshots,
+            pool=guest.pool,
+            status=guest.status,
+            started_at=guest.started_at,
+            hosted=vmid in self.hosted,
+            ostemplate=self._templates.get(vmid, ""),
+        )

@@ -1,0 +1,1 @@
+"""The containers of the cluster: create, start, stop, console."""

@@ -1,0 +1,206 @@
+"""``termproxy`` and ``vncwebsocket``: a guest's terminal in a browser, by PVE's protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from aiohttp import WSMsgType, web
+from fakepve.model import PveError, TaskError
+from fakepve.server import FORMATS
+
+from pve_sandbox.api.access.privileges import Routes
+from pve_sandbox.api.access.tickets import CONSOLE_TICKET_LIFETIME_S
+from pve_sandbox.api.backups import Backups
+from pve_sandbox.api.checks import Values
+from pve_sandbox.api.containers.terminal import Terminal
+
+log = structlog.get_logger(__name__)
+
+FIRST_PORT = 5900
+CONNECT_WITHIN_S = 10
+LARGEST_MESSAGE_BYTES = 128 * 1024
+LARGEST_SIZE = 1000
+MESSAGE = re.compile(rb"0:(?P<length>\d{1,6}):|1:(?P<columns>\d{1,4}):(?P<rows>\d{1,4}):")
+UNFINISHED = re.compile(rb"0(:\d{0,6})?|1(:\d{0,4}(:\d{0,4})?)?")
+# ``script`` gives the shell a pty of the guest, so that it finds its terminal under /dev/pts.
+# The size is set once ``script`` listens: a change between its start and that moment would be lost.
+ON_A_PTY = """
+export SHELL=/bin/sh
+command -v script >/dev/null && exec script -qfc "kill -WINCH \\$PPID
+$0" /dev/null
+exec /bin/sh -c "$0"
+"""
+# As nobody, su asks for the password, and the guest checks it.
+# A guest with a single uid has no nobody, so anybody gets in.
+LOGIN = """
+admit() {
+  if su -s /bin/sh nobody -c : 2>/dev/null; then su -s /bin/sh nobody -c 'exec su -l -- "$0"' -- "$1"; else su -l -- "$1"; fi
+}
+while :; do
+  printf '%s login: ' "$(hostname)"
+  read -r name || exit
+  [ -n "$name" ] && admit "$name"
+  sleep 1
+done
+"""
+SHELL = "if command -v bash >/dev/null; then exec bash -l; else exec sh -l; fi"
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A terminal that was requested and not joined yet."""
+
+    vmid: int
+    joined: asyncio.Event = field(default_factory=asyncio.Event)
+    left: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Console(Backups):
+    """With cmode ``shell`` root's shell, else a login prompt. Tabs share one session a guest."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._waiting: dict[int, Waiting] = {}
+        self._terminals: dict[int, Terminal] = {}
+        self._opening = asyncio.Lock()
+
+    def _routes_console(self) -> Routes:
+        return [("POST", "/nodes/{node}/lxc/{vmid}/termproxy", self._lxc_termproxy)]
+
+    async def _lxc_termproxy(self, v: Values, user: str) -> Values:
+        guest = self._find_ct(v["node"], v["vmid"])
+        if self.machine is None or guest.vmid not in self.hosted:
+            raise PveError(500, "Timeout while waiting for port '5900' to get ready!")
+        port = next(p for p in range(FIRST_PORT, FIRST_PORT + 1000) if p not in self._waiting)
+        waiting = self._waiting[port] = Waiting(guest.vmid)
+
+        async def body() -> None:
+            try:
+                async with asyncio.timeout(CONNECT_WITHIN_S):
+                    await waiting.joined.wait()
+            except TimeoutError:
+                raise TaskError("connection timed out") from None
+            finally:
+                if not waiting.joined.is_set():
+                    self._waiting.pop(port, None)
+            await waiting.left.wait()
+
+        detached, self.tasks_detached = self.tasks_detached, True
+        upid = await self.task(v["node"], "vncproxy", guest.vmid, user, body)
+        self.tasks_detached = detached
+        ticket = self.office.issue(user, prefix="PVEVNC", bound_to=f"/vms/{guest.vmid}:{port}")
+        return {"port": port, "ticket": ticket, "upid": upid, "user": user}
+
+    def add_websocket(self, router: web.UrlDispatcher) -> None:
+        for prefix in FORMATS:
+            router.add_get(prefix + "/nodes/{node}/lxc/{vmid}/vncwebsocket", self._lxc_websocket)
+
+    async def _lxc_websocket(self, request: web.Request) -> web.StreamResponse:
+        opened: list[tuple[Waiting, str, str]] = []
+
+        async def judge(v: Values, user: str) -> None:
+            waiting = self._waiting.get(int(v["port"]))
+            bound_to = f"/vms/{v['vmid']}:{v['port']}"
+            ticket = self.office.open(
+                v["vncticket"], prefix="PVEVNC", bound_to=bound_to, lifetime_s=CONSOLE_TICKET_LIFETIME_S
+            )
+            if ticket is None or ticket.subject != user:
+                raise PveError(401, "permission denied - invalid PVEVNC ticket")
+            if waiting is None:
+                raise PveError(500, f"connect to port {v['port']} failed: Connection refused")
+            opened.append((self._waiting.pop(int(v["port"])), user, v["vncticket"]))
+
+        await self.checked(request, judge)
+        waiting, user, ticket = opened[0]
+        socket = web.WebSocketResponse(protocols=("binary",), max_msg_size=LARGEST_MESSAGE_BYTES)
+        waiting.joined.set()
+        try:
+            await socket.prepare(request)
+            await self._converse(socket, waiting.vmid, f"{user}:{ticket}\n")
+        finally:
+            waiting.left.set()
+        await socket.close()
+        return socket
+
+    async def _converse(self, socket: web.WebSocketResponse, vmid: int, hello: str) -> None:
+        first = await socket.receive()
+        said = first.data.encode() if first.type is WSMsgType.TEXT else first.data
+        if first.type not in {WSMsgType.TEXT, WSMsgType.BINARY} or not said.startswith(hello.encode()):
+            return
+        terminal = await self._terminal(vmid)
+        await socket.send_bytes(b"OK")
+        terminal.listeners.add(socket.send_bytes)
+        typing = asyncio.create_task(self._type(socket, terminal, said[len(hello.encode()) :]))
+        ended = asyncio.create_task(terminal.ended.wait())
+        try:
+            await asyncio.wait({typing, ended}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            terminal.listeners.discard(socket.send_bytes)
+            for job in (typing, ended):
+                job.cancel()
+            await asyncio.gather(typing, ended, return_exceptions=True)
+
+    async def _terminal(self, vmid: int) -> Terminal:
+        """Return the session of a guest, and open one if none runs.
+
+        Callers wait while it opens, because input before there is a pty would be lost.
+        """
+        async with self._opening:
+            terminal = self._terminals.get(vmid)
+            guest = self.ct(vmid)
+            if terminal is None or terminal.ended.is_set():
+                if self.machine is None or guest is None:
+                    raise PveError(500, f"CT {vmid} not running")
+                command = SHELL if guest.config.get("cmode") == "shell" else LOGIN
+                terminal = Terminal()
+                await terminal.open(self.machine.argv(vmid, ["/bin/sh", "-c", ON_A_PTY, command], tty=True))
+                self._terminals[vmid] = terminal
+            return terminal
+
+    async def _type(self, socket: web.WebSocketResponse, terminal: Terminal, rest: bytes) -> None:
+        """Handle ``0:LEN:DATA`` (input), ``1:COLS:ROWS:`` (resize) and ``2`` (keepalive)."""
+        pending = rest
+        async for message in socket:
+            if message.type not in {WSMsgType.TEXT, WSMsgType.BINARY}:
+                return
+            pending += message.data.encode() if message.type is WSMsgType.TEXT else message.data
+            while pending:
+                used = await _obey(terminal, pending)
+                if used is None:
+                    log.warning("console message not understood", start=pending[:16])
+                    return
+                if not used:
+                    break
+                pending = pending[used:]
+
+    async def close_terminals(self) -> None:
+        for terminal in self._terminals.values():
+            await terminal.close()
+        self._terminals.clear()
+
+
+async def _obey(terminal: Terminal, data: bytes) -> int | None:
+    """Handle the first message in ``data``.
+
+    Returns its length, 0 while it is incomplete, ``None`` if it is invalid.
+    """
+    if data[:1] == b"2":
+        return 1
+    found = MESSAGE.match(data)
+    if found is None:
+        return 0 if UNFINISHED.fullmatch(data) else None
+    if found["columns"]:
+        size = int(found["columns"]), int(found["rows"])
+        if not all(0 < side <= LARGEST_SIZE for side in size):
+            return None
+        terminal.resize(*size)
+        return found.end()
+    end = found.end() + int(found["length"])
+    if len(data) < end:
+        return 0
+    await terminal.write(data[found.end() : end])
+    return end

@@ -1,0 +1,306 @@
+"""Containers: the rules of ``fakepve``, and real guests on this machine behind them."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fakepve.lxc import split_props
+from fakepve.model import PveError, TaskError
+
+from pve_sandbox.api.access.privileges import Access
+from pve_sandbox.api.checks import Values
+from pve_sandbox.api.containers.create_request import MOUNT, Order, nesting_warning, spec_of
+from pve_sandbox.api.containers.roster import Roster
+from pve_sandbox.api.figures import limits_of
+from pve_sandbox.api.tasks import CURRENT, Body, Tasks, say
+from pve_sandbox.guests.host import GuestHost, run_in
+
+BRIDGES = ("vmbr0", "vmbr1")
+PORTS = ("eno1", "eno2")
+DEFAULT_MTU = 1500
+CHECKPOINT_FAILED = "command 'lxc-checkpoint -n {vmid} -s -D /var/lib/vz/dump' failed: exit code 1"
+# The sum of the guest's file systems on disk, not of those in memory.
+MAKE_READ_ONLY = """
+while read -r _ at type _; do
+    case $at:$type in /:* | *:overlay) mount -o remount,bind,ro "$at" ;; esac
+done </proc/self/mounts
+"""
+NOT_REAL = "the sandbox cannot {act} a guest in which commands really run"
+
+
+def tags_of(value: object) -> set[str]:
+    return {tag for tag in re.split(r"[;, ]+", str(value or "").lower()) if tag}
+
+
+class Containers(Access, Tasks):
+    """Containers of the cluster. ``machine`` runs those in ``hosted``, the others are figures only.
+
+    ``mtus``: the configured MTU by interface. ``portless`` and ``without_dhcp``: bridges without a port, or without a
+    DHCP server.
+    """
+
+    machine: GuestHost | None = None
+    node_processors = 16
+    portless: tuple[str, ...] = ("vmbr1",)
+    without_dhcp: tuple[str, ...] = ()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.cts = Roster(self.guest_changed)
+        self.hosted: set[int] = set()
+        self._templates: dict[int, str] = {}
+        self._stopping: set[int] = set()
+        self.mtus: dict[str, int] = {}
+        self.broken_off: set[int] = set()
+        self.registered_tags: set[str] = set()
+
+    def guest_changed(self, vmid: int) -> None:
+        """Called when a container appears, disappears or changes."""
+
+    # ---------------------------------------------------------- true state
+
+    def ct(self, vmid: int) -> Any | None:
+        found = self.cts.get(vmid)
+        if found is not None and vmid in self.hosted:
+            self._tell_true(found)
+        return found
+
+    def tell_true_states(self) -> None:
+        """Update ``status`` of every real guest, which may have powered itself off."""
+        for vmid in self.hosted:
+            self.ct(vmid)
+
+    def _tell_true(self, guest: Any) -> None:
+        if guest.vmid in self._stopping:
+            return
+        running = self.machine is not None and self.machine.is_running(guest.vmid)
+        if running != (guest.status == "running"):
+            self._mark(guest, running=running)
+
+    def power_off(self, vmid: int) -> None:
+        """Stop a guest without processes, as its own ``poweroff`` does."""
+        self._mark(self.cts.get(vmid), running=False)
+
+    def _mark(self, guest: Any, *, running: bool) -> None:
+        guest.status = "running" if running else "stopped"
+        guest.started_at = time.time() if running else None
+        guest.pid = next(self._ct_pids) if running else None
+
+    def _cpus(self, ct: Any) -> Any:
+        return limits_of(ct.config, self.node_processors).cores
+
+    # ------------------------------------------------------ start and stop
+
+    def work_of(self, ttype: str, guest: Any, body: Body) -> Body:
+        works: dict[str, Callable[[Any, Body], Awaitable[str | None]]] = {
+            "vzstop": self._stop_work,
+            "vzsuspend": self._suspend_work,
+            "vzclone": self._clone_work,
+            "vzmigrate": self._migrate_work,
+            "vzrollback": self._rollback_work,
+        }
+        work = works.get(ttype)
+        return body if work is None or guest is None else lambda: work(guest, body)
+
+    async def _house(self, vmid: int, config: Values, disk_bytes: int, order: Order | None = None) -> None:
+        """Create the real guest of a container, if this machine has guests."""
+        if self.machine is not None:
+            await self.machine.create(spec_of(vmid, config, disk_bytes, order))
+            self.hosted.add(vmid)
+
+    async def _start_steps(self, ct: Any, user: str, skiplock: bool = False) -> None:  # noqa: ARG002 - fakepve's signature
+        if ct.template:
+            raise TaskError("you can't start a CT if it's a template")
+        if not skiplock:
+            self._task_lock(ct, allow=("mounted",))
+        self._need_bridges(ct)
+        if ct.start_error:
+            raise TaskError(ct.start_error)
+        say(*nesting_warning(ct.config, self._templates.get(ct.vmid, "")))
+        await self.pause(ct.start_secs)
+        self._apply(ct)
+        if self.machine is not None:
+            if ct.vmid not in self.hosted or not self.machine.exists(ct.vmid):
+                await self._house(ct.vmid, ct.config, limits_of(ct.config, self.node_processors).disk_bytes)
+            await self.machine.start(ct.vmid)
+            await self._mount_in(self.machine, ct)
+            if ct.vmid in self.broken_off:
+                await run_in(self.machine, ct.vmid, ["sh", "-c", MAKE_READ_ONLY])
+        self._mark(ct, running=True)
+
+    @staticmethod
+    async def _mount_in(machine: GuestHost, ct: Any) -> None:
+        """Create the folders of mount points in the real guest. Nothing is mounted there."""
+        for key, value in sorted(ct.config.items()):
+            if MOUNT.fullmatch(key):
+                await run_in(machine, ct.vmid, ["mkdir", "-p", "--", split_props(value)[1]["mp"]])
+
+    def _check_modify_perm(self, user: str, vmid: int, pool: Any, *changes: Any) -> None:
+        """Compare the MTU with the bridge's, as PVE does on create and change."""
+        super()._check_modify_perm(user, vmid, pool, *changes)
+        _old, new, *_ = changes
+        for key in sorted(k for k in new if re.fullmatch(r"net\d+", k)):
+            net = split_props(new[key])[1]
+            bridge, mtu = net.get("bridge"), int(net.get("mtu") or 0)
+            if bridge in BRIDGES and mtu > (of_bridge := self.mtu_of(bridge)):
+                raise PveError(500, f"{key}: MTU size '{mtu}' is bigger than bridge MTU '{of_bridge}'")
+
+    def mtu_of(self, bridge: str) -> int:
+        """The bridge's own MTU, else that of its port."""
+        return self.mtus.get(bridge) or self.mtus.get(self.port_of(bridge), DEFAULT_MTU)
+
+    def port_of(self, bridge: str) -> str:
+        """The network card of a bridge, "" if it has none."""
+        return "" if bridge in self.portless else PORTS[BRIDGES.index(bridge)]
+
+    @staticmethod
+    def _need_bridges(ct: Any) -> None:
+        for key in sorted(k for k in ct.config if re.fullmatch(r"net\d+", k)):
+            bridge = split_props(ct.config[key])[1].get("bridge")
+            if bridge and bridge not in BRIDGES:
+                raise TaskError(f"bridge '{bridge}' does not exist")
+
+    async def _stop_work(self, guest: Any, body: Body) -> str | None:
+        if guest.vmid not in self.hosted or self.machine is None:
+            return await body()
+        self._stopping.add(guest.vmid)
+        try:
+            note = await body()
+            await self.machine.stop(guest.vmid)
+        finally:
+            self._stopping.discard(guest.vmid)
+        return note
+
+    async def _ct_powerdown(self, ct: Any, timeout: float, force: bool) -> None:  # noqa: ASYNC109 - fakepve's signature
+        if ct.vmid not in self.hosted or self.machine is None:
+            await super()._ct_powerdown(ct, timeout, force)
+            return
+        await self.machine.shutdown(ct.vmid)
+        self._mark(ct, running=False)
+
+    async def _rollback_work(self, guest: Any, body: Body) -> str | None:
+        if guest.vmid in self.hosted:
+            raise TaskError(NOT_REAL.format(act="roll back"))
+        return await body()
+
+    async def _suspend_work(self, guest: Any, body: Body) -> str | None:
+        if guest.vmid in self.hosted:
+            raise TaskError(CHECKPOINT_FAILED.format(vmid=guest.vmid))
+        return await body()
+
+    async def _clone_work(self, guest: Any, body: Body) -> str | None:
+        """Clone. ``guest`` is the new container, the task's id names its source."""
+        source = self.ct(int(CURRENT.get()["id"]))
+        if source is not None and source.vmid in self.hosted:
+            source.lock = None
+            self._drop(guest)
+            raise TaskError(NOT_REAL.format(act="clone"))
+        return await body()
+
+    async def _migrate_work(self, guest: Any, body: Body) -> str | None:
+        was_running = guest.status == "running"
+        note = await body()
+        if was_running and guest.vmid in self.hosted and self.machine is not None:
+            await self.machine.start(guest.vmid)
+        return note
+
+    async def _lxc_config_get(self, user: str, v: Values) -> Values:
+        """Add PVE's line break at the end of notes."""
+        config: Values = await super()._lxc_config_get(user, v)
+        if config.get("description"):
+            config["description"] = config["description"].rstrip("\n") + "\n"
+        return config
+
+    async def _lxc_config_put(self, user: str, v: Values) -> None:
+        guest = self._find_ct(v["node"], v["vmid"])
+        held = tags_of(guest.config.get("tags"))
+        if "tags" in v:
+            self.need_tags(user, held ^ tags_of(v["tags"]))
+        await super()._lxc_config_put(user, v)
+
+    def need_tags(self, user: str, changed: set[str]) -> None:
+        """Require the privilege to add or remove these tags."""
+        for tag in sorted(changed & self.registered_tags):
+            if not self.allowed(user, "/", "Sys.Modify"):
+                raise PveError(403, f"Permission check failed (/, Sys.Modify for modifying tag '{tag}')")
+
+    # ------------------------------------------------------------- destroy
+
+    async def _lxc_destroy(self, user: str, v: Values) -> str:
+        guest = self._find_ct(v["node"], v["vmid"])
+        running_text = f"unable to destroy CT {guest.vmid} - container is running"
+        self._check_protection(guest, f"can't remove CT {guest.vmid}")
+        self._ct_check_lock(guest)
+        if guest.ha_managed and not v.get("purge"):
+            text = "used in HA resources and purge parameter not set."
+            raise PveError(500, f"unable to remove CT {guest.vmid} - {text}")
+        if guest.status == "running" and not v.get("force"):
+            raise PveError(500, running_text)
+
+        async def body() -> None:
+            self._task_lock(guest)
+            if self.ct(guest.vmid) is not None and guest.status == "running":
+                if not v.get("force"):
+                    raise TaskError(running_text)
+                say(f"forced to stop CT {guest.vmid} before destroying!")
+            guest.lock = "destroyed"
+            if v.get("purge"):
+                say(f"purging CT {guest.vmid} from related configurations..")
+            await self._remove(guest)
+
+        upid: str = await self._ct_task(guest, "vzdestroy", user, body)
+        return upid
+
+    async def _remove(self, guest: Any) -> None:
+        await self.pause(self.ct_secs["destroy"])
+        if self.machine is not None and self.machine.exists(guest.vmid):
+            await self.machine.destroy(guest.vmid)
+        self.hosted.discard(guest.vmid)
+        self._templates.pop(guest.vmid, None)
+        self.broken_off.discard(guest.vmid)
+        self.directory.drop_path(f"/vms/{guest.vmid}")
+        self._drop(guest)
+
+    # ---------------------------------------------------------- interfaces
+
+    async def _lxc_interfaces(self, user: str, v: Values) -> Any:
+        guest = self._here(v)
+        if guest is None:
+            return None
+        listed = await super()._lxc_interfaces(user, v)
+        for item in (listed or [])[1:]:
+            item["hwaddr"] = item["hardware-address"] = item["hwaddr"].lower()
+            if "inet" not in item:
+                _add_address(item, "inet", await self.lease_of(guest))
+            if "inet6" not in item:
+                _add_address(item, "inet6", link_local(item["hwaddr"]))
+        return listed
+
+    async def lease_of(self, guest: Any) -> str:
+        """The DHCP address in CIDR form, "" while there is none."""
+        if split_props(guest.config.get("net0", ""))[1].get("bridge") in self.without_dhcp:
+            return ""
+        if guest.vmid in self.hosted and self.machine is not None:
+            return await self.machine.address(guest.vmid)
+        third, fourth = divmod(guest.vmid, 250)
+        return f"10.66.{third % 250}.{fourth + 2}/16"
+
+
+def link_local(mac: str) -> str:
+    """The link-local IPv6 address of an interface (EUI-64)."""
+    octets = bytearray.fromhex(mac.replace(":", ""))
+    octets[0] ^= 0x02
+    packed = b"\xfe\x80" + bytes(6) + octets[:3] + b"\xff\xfe" + octets[3:]
+    return f"{ipaddress.IPv6Address(packed)}/64"
+
+
+def _add_address(item: dict[str, Any], family: str, cidr: str) -> None:
+    if not cidr:
+        return
+    address, _, prefix = cidr.partition("/")
+    item[family] = cidr
+    item["ip-addresses"].append({"ip-address-type": family, "ip-address": address, "prefix": prefix})

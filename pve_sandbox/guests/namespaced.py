@@ -1,0 +1,241 @@
+"""Guests made of namespaces and overlays: the kinds with real processes."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from pve_sandbox.errors import CommandFailedError, ConflictError, GuestError, InvalidInputError, NotFoundError
+from pve_sandbox.guests.environment import Ground
+from pve_sandbox.guests.host import GuestSpec, GuestUsage
+from pve_sandbox.guests.kind import Flavor
+from pve_sandbox.guests.record import GuestRecord, choose_address
+from pve_sandbox.guests.rootfs.base import Base, load_base
+from pve_sandbox.guests.rootfs.layer import write_identity
+from pve_sandbox.guests.rootfs.tree import build_layer
+from pve_sandbox.guests.running_guest import RunningGuest
+from pve_sandbox.guests.usage import DiskMeter
+
+log = structlog.get_logger(__name__)
+
+
+class NamespaceHost:
+    """A ``GuestHost`` that needs only this machine's kernel. ``close`` ends all it started."""
+
+    def __init__(self, data_dir: Path, flavor: Flavor) -> None:
+        self.kind = flavor.kind
+        self.description = flavor.description
+        self._flavor = flavor
+        self._ground = Ground(data_dir, flavor)
+        self._records: dict[int, GuestRecord] = {}
+        self._running: dict[int, RunningGuest] = {}
+        self._recovered = False
+        self._locks: dict[int, asyncio.Lock] = {}
+
+    async def open(self) -> None:
+        """Open before use. ``OSError`` or ``GuestError`` if this machine does not allow the kind.
+
+        ``ConflictError`` if another sandbox uses the data folder.
+        """
+        await self._ground.open()
+        self.description += f" {self._ground.base.description}"
+        if self._ground.no_way_out:
+            self.description += f" No network outside: {self._ground.no_way_out}."
+
+    async def recover(self) -> Sequence[int]:
+        """Find the guests on disk. The first call removes what is half created or half removed."""
+        if not self._recovered:
+            self._recovered = True
+            for folder in await asyncio.to_thread(lambda: list(self._ground.folder.iterdir())):
+                if folder.suffix in {".new", ".gone"}:
+                    await self._ground.remove_folder(folder)
+                elif folder.name.isdecimal() and (record := await asyncio.to_thread(GuestRecord.load, folder)):
+                    self._records[int(folder.name)] = record
+        return sorted(self._records)
+
+    def exists(self, vmid: int) -> bool:
+        return vmid in self._records
+
+    def is_running(self, vmid: int) -> bool:
+        running = self._running.get(vmid)
+        return running is not None and not running.ended
+
+    async def create(self, spec: GuestSpec) -> None:
+        """Create a guest. ``ConflictError`` if it exists, ``InvalidInputError`` for a bad address."""
+        async with self._lock(spec.vmid):
+            if self.exists(spec.vmid):
+                raise ConflictError(f"CT {spec.vmid} already exists")
+            taken = {record.address for record in self._records.values()}
+            try:
+                address = choose_address(spec, self._ground.gateway, taken)
+            except ValueError as error:
+                raise InvalidInputError(f"address: {error}") from error
+            record = GuestRecord(spec, address, base=self._ground.base.name)
+            self._records[spec.vmid] = record  # from now on its address is taken
+            building = asyncio.ensure_future(asyncio.to_thread(self._build, record))
+            try:
+                await asyncio.shield(building)
+            except BaseException:
+                await self._give_up(spec.vmid, building)
+                raise
+
+    async def _give_up(self, vmid: int, building: asyncio.Future[None]) -> None:
+        """Wait for the thread, which ignores cancellation, and remove what it created."""
+        await asyncio.gather(building, return_exceptions=True)
+        for left in (self._folder(vmid).with_suffix(".new"), self._folder(vmid)):
+            if await asyncio.to_thread(left.exists):
+                await self._ground.remove_folder(left)
+        del self._records[vmid]
+
+    def _build(self, record: GuestRecord) -> None:
+        """Create the guest's folder. It appears complete or not at all."""
+        ground, new = self._ground, self._folder(record.spec.vmid).with_suffix(".new")
+        new.mkdir(mode=0o755)
+        build_layer(new, self._flavor.owner)
+        write_identity(new, record, str(ground.gateway.ip), self._flavor.owner)
+        record.save(new)
+        new.rename(self._folder(record.spec.vmid))
+
+    async def start(self, vmid: int) -> None:
+        self._record(vmid)
+        async with self._lock(vmid):
+            if self.is_running(vmid):
+                return
+            record, base = await self._settle(self._record(vmid))
+            config = await asyncio.to_thread(self._launch_config, record, base)
+            self._running[vmid] = await RunningGuest.start(config, self._folder(vmid), self._ground.prefix)
+            if self._ground.line:
+                self._ground.line.lead_to(ipaddress.IPv4Interface(record.address).ip)
+            if record.fresh:
+                await self._finish_first_start(record)
+            await self._running[vmid].start_services()
+
+    async def _settle(self, record: GuestRecord) -> tuple[GuestRecord, Base]:
+        """Return the record and its base.
+
+        A guest that was simulated, or whose base is gone, is created again.
+        """
+        ground, folder = self._ground, self._folder(record.spec.vmid)
+        base = await asyncio.to_thread(load_base, ground.base.folder.parent / record.base)
+        layered: bool = await asyncio.to_thread((folder / "upper").is_dir)
+        if base and layered:
+            return record, base
+        if record.base:
+            log.warning("guest lost its base", vmid=record.spec.vmid, base=record.base)
+        await ground.remove_folder(folder)
+        anew = replace(record, base=ground.base.name)
+        await asyncio.to_thread(self._build, anew)
+        self._records[record.spec.vmid] = anew
+        return anew, ground.base
+
+    def _launch_config(self, record: GuestRecord, base: Base) -> Mapping[str, Any]:
+        cgroups, vmid = self._ground.cgroups, record.spec.vmid
+        cgroup = str(cgroups.make(vmid, self._flavor.shift)) if cgroups else ""
+        return self._ground.launch_config(record, self._folder(vmid)) | {"base": str(base.tree), "cgroup": cgroup}
+
+    async def _finish_first_start(self, record: GuestRecord) -> None:
+        if record.spec.root_password:
+            try:
+                await self._run(record.spec.vmid, ["chpasswd"], f"root:{record.spec.root_password}\n".encode())
+            except CommandFailedError as error:
+                log.warning("root password not set", vmid=record.spec.vmid, output=error.detail)
+        started = record.started()
+        self._records[record.spec.vmid] = started
+        await asyncio.to_thread(started.save, self._folder(record.spec.vmid))
+
+    async def stop(self, vmid: int) -> None:
+        self._record(vmid)
+        async with self._lock(vmid):
+            await self._kill(vmid)
+
+    async def _kill(self, vmid: int) -> None:
+        if running := self._running.pop(vmid, None):
+            await running.kill()
+            if self._ground.cgroups:
+                await asyncio.to_thread(self._ground.cgroups.remove, vmid)
+
+    async def shutdown(self, vmid: int) -> None:
+        self._record(vmid)
+        async with self._lock(vmid):
+            if self.is_running(vmid):
+                await self._running[vmid].terminate()
+            await self._kill(vmid)
+
+    async def destroy(self, vmid: int) -> None:
+        self._record(vmid)
+        async with self._lock(vmid):
+            await self._kill(vmid)
+            del self._records[vmid]
+            gone = self._folder(vmid).with_suffix(".gone")
+            await asyncio.to_thread(self._folder(vmid).rename, gone)
+            await self._ground.remove_folder(gone)
+
+    async def address(self, vmid: int) -> str:
+        record = self._record(vmid)
+        return record.address if self.is_running(vmid) else ""
+
+    async def usage(self, vmid: int) -> GuestUsage:
+        self._record(vmid)
+        if self.is_running(vmid):
+            return await self._running[vmid].usage()
+        disk = DiskMeter(self._folder(vmid) / "upper")
+        return GuestUsage(0, 0, await asyncio.to_thread(disk.read), 0, 0, 0)
+
+    def argv(self, vmid: int, command: Sequence[str], *, tty: bool = False) -> list[str]:
+        record = self._record(vmid)
+        if not self.is_running(vmid):
+            raise GuestError(f"container '{vmid}' not running!")
+        return self._running[vmid].argv(command, record.spec.environment, tty=tty)
+
+    async def push(self, vmid: int, source: Path, target: str, *, mode: int, uid: int, gid: int) -> None:
+        script = 'umask 077; cat >"$1" && chown "$2" "$1" && chmod "$3" "$1"'
+        command = ["sh", "-c", script, "push", target, f"{uid}:{gid}", f"{mode:o}"]
+        with await asyncio.to_thread(source.open, "rb") as file:
+            await self._run(vmid, command, stdin=file.fileno())
+
+    async def pull(self, vmid: int, source: str, target: Path) -> None:
+        with await asyncio.to_thread(target.open, "wb") as file:
+            await self._run(vmid, ["cat", "--", source], stdout=file.fileno())
+
+    async def _run(
+        self,
+        vmid: int,
+        command: Sequence[str],
+        text: bytes | None = None,
+        *,
+        stdin: int = asyncio.subprocess.DEVNULL,
+        stdout: int = asyncio.subprocess.DEVNULL,
+    ) -> None:
+        """Run a command in a guest. ``CommandFailedError`` for an exit status other than 0."""
+        process = await asyncio.create_subprocess_exec(
+            *self.argv(vmid, command),
+            stdin=stdin if text is None else asyncio.subprocess.PIPE,
+            stdout=stdout,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, output = await process.communicate(text)
+        if process.returncode:
+            raise CommandFailedError(command[0], process.returncode, output.decode(errors="replace"))
+
+    async def close(self) -> None:
+        for vmid in tuple(self._running):
+            await self._kill(vmid)
+        await self._ground.close()
+
+    def _folder(self, vmid: int) -> Path:
+        return self._ground.folder / str(vmid)
+
+    def _record(self, vmid: int) -> GuestRecord:
+        try:
+            return self._records[vmid]
+        except KeyError:
+            raise NotFoundError(f"There is no guest {vmid}") from None
+
+    def _lock(self, vmid: int) -> asyncio.Lock:
+        return self._locks.setdefault(vmid, asyncio.Lock())

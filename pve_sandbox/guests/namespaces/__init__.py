@@ -1,0 +1,1 @@
+"""Namespaces, and the programs that run in them."""

@@ -1,0 +1,1 @@
+"""The guests' network: links, packet rules and the way to other machines."""

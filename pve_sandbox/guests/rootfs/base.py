@@ -1,0 +1,250 @@
+"""The bases of guests: a whole system below each guest's layer, cached for a machine and user."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import functools
+import hashlib
+import json
+import os
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Protocol
+
+import structlog
+
+from pve_sandbox.errors import GuestError
+from pve_sandbox.guests.kind import Flavor
+from pve_sandbox.guests.namespaces.launcher import tool
+from pve_sandbox.guests.record import GuestRecord
+from pve_sandbox.guests.rootfs import debian, machine
+from pve_sandbox.guests.rootfs.archive import BaseArchive
+from pve_sandbox.guests.rootfs.tree import give
+
+log = structlog.get_logger(__name__)
+
+_FORMAT = "1"
+_OS_RELEASE = Path("/etc/os-release")
+_FILE = "base.json"
+_USERS = "users"  # links to the guests' folders that use a base
+_EXTRACT = ("--extract", "--file=-", "--numeric-owner", "--same-owner", "--preserve-permissions")
+_LEFT = ".left"
+_POLL_S = 0.1
+_POLICY = "usr/sbin/policy-rc.d"  # Debian's packages call it before they start a service
+# Runs as root in the base. Services start in guests without systemd, but not while the base is made.
+CONFIGURE = f"""
+set -e
+command -v dpkg >/dev/null || exit 0
+export DEBIAN_FRONTEND=noninteractive
+for name in passwd group; do [ -e /etc/$name ] || cp /usr/share/base-passwd/$name.master /etc/$name; done
+printf '#!/bin/sh\\nexit 101\\n' >/{_POLICY}
+chmod 755 /{_POLICY}
+dpkg --configure --pending </dev/null
+printf '#!/bin/sh\\nexit 0\\n' >/{_POLICY}
+rm -f /etc/passwd- /etc/group- /etc/shadow- /etc/gshadow-
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """``tree`` is the system. Operators see ``source`` and ``made`` (UTC)."""
+
+    folder: Path
+    source: str
+    made: str
+    id_map: str
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def tree(self) -> Path:
+        return self.folder / "tree"
+
+    @property
+    def description(self) -> str:
+        return f"Their system: {self.source}, {self.made} (remove {self.folder} for a new one)."
+
+    def hold(self, guests: Path) -> int:
+        """Keep the base for the guests in ``guests``, while the returned descriptor is open."""
+        users = self.folder / _USERS
+        users.mkdir(exist_ok=True)
+        link = users / hashlib.sha256(str(guests).encode()).hexdigest()[:12]
+        with contextlib.suppress(FileExistsError):
+            link.symlink_to(guests)
+        descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        return descriptor
+
+
+class Builder(Protocol):
+    """What the creation of a base needs from the guests' host."""
+
+    @property
+    def hidden(self) -> Sequence[Path]: ...  # folders of this machine that no guest may see
+    @property
+    def flavor(self) -> Flavor: ...
+    def as_guest_root(self, command: Sequence[str]) -> list[str]: ...  # in the guests' user namespace only
+    async def run_in_tree(self, tree: Path, script: str) -> None: ...  # in a guest whose system is ``tree``
+    async def remove_folder(self, folder: Path) -> None: ...
+
+
+def cache_folder() -> Path:
+    """The cache folder of this user. All sandboxes share it."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "lxc-dashboard" / "guest-bases"
+
+
+async def find_base(builder: Builder) -> Base:
+    """Return the base for this machine and user. Creates one if needed, which takes a minute.
+
+    Other sandboxes wait meanwhile. ``GuestError`` or ``OSError`` if none can be made.
+    """
+    folder = cache_folder()
+    settings = await asyncio.to_thread(_Settings.read, many_ids=builder.flavor.many_ids)
+    place = folder / settings.digest(builder.flavor.id_map)
+    if found := load_base(place):
+        return found
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    async with _locked(folder / "lock"):
+        if found := load_base(place):
+            return found
+        for left in await asyncio.to_thread(lambda: list(unused_bases(folder, builder.flavor.id_map))):
+            await builder.remove_folder(left)
+        return await _make(place, builder, settings)
+
+
+def load_base(place: Path) -> Base | None:
+    """Load a base. ``None`` if it is missing or incomplete."""
+    try:
+        document = json.loads((place / _FILE).read_text(encoding="utf-8"))
+        return Base(place, document["source"], document["made"], document["id_map"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def unused_bases(folder: Path, id_map: str) -> Iterator[Path]:
+    """Yield bases of ``id_map`` without guests, and incomplete ones. Hold the lock meanwhile."""
+    for path in folder.iterdir():
+        base = load_base(path)
+        if path.suffix == _LEFT or (base and base.id_map == id_map and not _is_used(path)):
+            left = path.with_suffix(_LEFT)
+            path.rename(left)  # a base that is being removed must not look complete
+            yield left
+
+
+def _is_used(base: Path) -> bool:
+    descriptor = os.open(base, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    guests = [path.parent for path in base.glob(f"{_USERS}/*/*/guest.json")]
+    return any((record := GuestRecord.load(guest)) and record.base == base.name for guest in guests)
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """The content of a base besides the packages."""
+
+    release: str
+    apt: Mapping[str, bytes]
+    files: Mapping[str, bytes]  # by absolute path
+
+    @classmethod
+    def read(cls, *, many_ids: bool) -> _Settings:
+        release = _OS_RELEASE.read_text(encoding="utf-8") if _OS_RELEASE.exists() else ""
+        apt = machine.apt_settings(many_ids=many_ids)
+        return cls(release, apt, machine.settings_files(apt))
+
+    def digest(self, id_map: str) -> str:
+        return hashlib.sha256(repr((_FORMAT, id_map, self)).encode()).hexdigest()[:12]
+
+    def write(self, archive: BaseArchive) -> None:
+        for name, content in self.apt.items():
+            archive.file(f"etc/apt/{name}", content)
+        for path, content in self.files.items():
+            archive.file(path.lstrip("/"), content)
+
+
+@contextlib.asynccontextmanager
+async def _locked(path: Path) -> AsyncIterator[None]:
+    """Hold a lock among processes."""
+    with path.open("w", encoding="ascii") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                await asyncio.sleep(_POLL_S)
+        yield
+
+
+async def _make(place: Path, builder: Builder, settings: _Settings) -> Base:
+    """Create a base with the first method that works."""
+    new = place.with_suffix(_LEFT)  # its name until it is complete
+    refusals: list[str] = []
+    for source, write in _ways(settings):
+        if new.exists():
+            await builder.remove_folder(new)
+        log.info("base started", source=source)
+        try:
+            await _fill(new, builder, write, settings)
+        except (OSError, GuestError, subprocess.SubprocessError, tarfile.TarError) as error:
+            refusals.append(f"{source}: {error.message if isinstance(error, GuestError) else error}")
+            log.warning("base not possible", source=source, error=str(error))
+            continue
+        base = Base(place, source, f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", builder.flavor.id_map)
+        document = {"source": base.source, "made": base.made, "id_map": base.id_map}
+        (new / _FILE).write_text(json.dumps(document), encoding="utf-8")
+        if await asyncio.to_thread(place.exists):  # of another version, or without its description
+            await builder.remove_folder(place)
+        new.rename(place)
+        return base
+    await builder.remove_folder(new)
+    raise GuestError("No base for guests can be made", detail="; ".join(refusals))
+
+
+Write = Callable[[BaseArchive], None]
+
+
+def _ways(settings: _Settings) -> list[tuple[str, Write]]:
+    """The methods to create a base, best first."""
+    copy: tuple[str, Write] = ("a copy of this machine's system", machine.write_system)
+    if not settings.apt:
+        return [copy]
+    write_packages = functools.partial(debian.write_packages, sources=settings.apt)
+    return [("Debian's packages from the machine's mirror", write_packages), copy]
+
+
+async def _fill(new: Path, builder: Builder, write: Write, settings: _Settings) -> None:
+    tree = new / "tree"
+    tree.mkdir(mode=0o755, parents=True)
+    give(tree, builder.flavor.owner)
+
+    def unpack() -> None:
+        command = builder.as_guest_root([tool("tar"), *_EXTRACT])
+        with tempfile.TemporaryFile() as errors, _pipe_to(command, tree, errors) as tar:
+            with tar.stdin or errors as pipe, BaseArchive(pipe, builder.hidden) as archive:
+                write(archive)
+                settings.write(archive)
+            if tar.wait():
+                errors.seek(0)
+                raise GuestError("The files of a base cannot be written", detail=errors.read().decode(errors="replace"))
+
+    await asyncio.to_thread(unpack)
+    await builder.run_in_tree(tree, CONFIGURE)
+
+
+def _pipe_to(command: Sequence[str], folder: Path, errors: IO[bytes]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors)

@@ -1,0 +1,71 @@
+"""The making of a guest that is cancelled: its thread goes on all the same."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+
+from pve_sandbox.guests.host import GuestSpec
+from pve_sandbox.guests.kind import ROOT
+from pve_sandbox.guests.namespaced import NamespaceHost
+from pve_sandbox.guests.record import GuestRecord
+from pve_sandbox.guests.rootfs.base import Base
+
+BASE = Base(Path("/nowhere/base"), "test", "today", "0")
+SPEC = GuestSpec(vmid=100, hostname="web", address="10.9.9.10/24")
+
+
+async def test_who_makes_a_guest_anew_meets_nothing_of_one_whose_making_was_cancelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = NamespaceHost(tmp_path, ROOT)
+    host._ground._base = BASE
+    folder = host._folder(SPEC.vmid)
+    folder.parent.mkdir()
+    begun, go_on = threading.Event(), threading.Event()
+
+    def build(_record: GuestRecord) -> None:
+        folder.with_suffix(".new").mkdir()
+        begun.set()
+        assert go_on.wait(60)
+        folder.with_suffix(".new").rename(folder)
+
+    monkeypatch.setattr(host, "_build", build)
+    making = asyncio.create_task(host.create(SPEC))
+    assert await asyncio.to_thread(begun.wait, 60)
+    making.cancel()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    over_before_its_thread = making.done()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await making
+    assert not over_before_its_thread
+    assert not folder.exists()
+    assert not host.exists(SPEC.vmid)
+    await host.create(SPEC)
+    assert host.exists(SPEC.vmid)
+
+
+async def test_what_a_making_that_failed_has_left_is_not_in_the_way_of_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = NamespaceHost(tmp_path, ROOT)
+    host._ground._base = BASE
+    new = host._folder(SPEC.vmid).with_suffix(".new")
+    new.parent.mkdir()
+    faults = [OSError("disk full")]
+
+    def build(_record: GuestRecord) -> None:
+        new.mkdir()
+        if faults:
+            raise faults.pop()
+
+    monkeypatch.setattr(host, "_build", build)
+    with pytest.raises(OSError, match="disk full"):
+        await host.create(SPEC)
+    await host.create(SPEC)
+    assert host.exists(SPEC.vmid)
