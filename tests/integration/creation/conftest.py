@@ -34,6 +34,7 @@ from lxc_dashboard.services.creation import cancelling, service
 from lxc_dashboard.services.creation.spec import ContainerSpec, IpMode, IpSettings
 from lxc_dashboard.services.jobs import engine
 from lxc_dashboard.services.jobs.events import ProgressEvent, of_row
+from lxc_dashboard.services.templates.library.rows import revision_rows
 from lxc_dashboard.services.templates.model import (
     Bucket,
     FileEntry,
@@ -42,7 +43,6 @@ from lxc_dashboard.services.templates.model import (
     TemplateConfig,
     TemplateContent,
 )
-from lxc_dashboard.services.templates.rows import revision_rows
 from lxc_dashboard.settings import Settings
 from tests.integration.creation.other_pve import OtherPve, other_pve
 from tests.integration.endpoints import endpoint_of, sign_in

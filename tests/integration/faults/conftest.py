@@ -18,7 +18,7 @@ from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.sandbox.guests import pick_host
 from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.sandbox.seed import Seed
-from lxc_dashboard.services.templates.sync import sync_folder
+from lxc_dashboard.services.templates.sources.sync import sync_folder
 from lxc_dashboard.settings import Settings
 from tests.e2e.stack import PASSED_ON, Stack
 from tests.integration.conftest import LOGICAL_DATABASES, Services

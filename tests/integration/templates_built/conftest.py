@@ -20,8 +20,8 @@ from lxc_dashboard.sandbox.guests.base import GuestHost, GuestSpec, run_in
 from lxc_dashboard.sandbox.node import SandboxNode
 from lxc_dashboard.sandbox.seed import Seed
 from lxc_dashboard.services.creation.spec import ExtraPackage
-from lxc_dashboard.services.templates.folder import discover
-from lxc_dashboard.services.templates.sync import sync_folder
+from lxc_dashboard.services.templates.sources.folder import discover
+from lxc_dashboard.services.templates.sources.sync import sync_folder
 from lxc_dashboard.settings import Settings
 from tests.e2e.stack import PASSED_ON, Stack
 from tests.integration.conftest import LOGICAL_DATABASES, Services
