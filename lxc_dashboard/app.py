@@ -47,8 +47,8 @@ TEMPLATES_READ_WITHIN_S = 5.0
 
 
 async def _read_templates(runtime: Runtime) -> None:
-    from lxc_dashboard.services.templates.sync import sync_folders
-    from lxc_dashboard.services.templates.syncing import START, Asker
+    from lxc_dashboard.services.templates.sources.passes import START, Asker
+    from lxc_dashboard.services.templates.sources.sync import sync_folders
 
     try:
         await sync_folders(runtime.db, runtime.settings.template_folders(), Asker(START).tell)

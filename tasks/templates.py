@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from lxc_dashboard.services.templates import syncing
+from lxc_dashboard.services.templates.sources import passes
 from tasks.app import in_runtime
 
 
 @shared_task(name="templates.sync")
 def sync(source_id: str) -> None:
-    in_runtime(lambda rt: syncing.grant(rt, source_id))
+    in_runtime(lambda rt: passes.grant(rt, source_id))
 
 
 @shared_task(name="templates.sync_due")
 def sync_due() -> None:
-    in_runtime(syncing.sync_due)
+    in_runtime(passes.sync_due)

@@ -20,16 +20,17 @@ from starlette.routing import BaseRoute, Route
 from lxc_dashboard import routes, text
 from lxc_dashboard.api.door import caller_of
 from lxc_dashboard.errors import InvalidInputError, NotFoundError, ServiceUnavailableError, SessionExpiredError
-from lxc_dashboard.services.templates import importing, rights
-from lxc_dashboard.services.templates.archive import KINDS
-from lxc_dashboard.services.templates.unpacking import MAX_ARCHIVE_BYTES
+from lxc_dashboard.services.templates import rights
+from lxc_dashboard.services.templates.sources import imports
+from lxc_dashboard.services.templates.sources.archive import KINDS
+from lxc_dashboard.services.templates.sources.unpacking import MAX_ARCHIVE_BYTES
 
 if TYPE_CHECKING:
     from starlette.types import Message
 
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.model import Session
-    from lxc_dashboard.services.templates.report import DiscoveryReport
+    from lxc_dashboard.services.templates.summaries import DiscoveryReport
 
 NO_STORE: Final = {"Cache-Control": "no-store"}
 FIELD: Final = "archive"
@@ -63,7 +64,7 @@ class Archives:
             raise InvalidInputError({"kind": f"is one of {', '.join(KINDS)}"})
         ids = [_id(value) for value in request.query_params.getlist("id")]
         async with self._gate:
-            exported = await importing.export_templates(rt, session, ids, kind)
+            exported = await imports.export_templates(rt, session, ids, kind)
             file = await asyncio.to_thread(_kept, exported.data)
         headers = {
             **NO_STORE,
@@ -80,7 +81,7 @@ class Archives:
         rt, session = _asked(request)
         try:
             async with AsyncExitStack() as kept:
-                async with rights.authored(rt, session, importing.ACTION, "upload"):
+                async with rights.authored(rt, session, imports.ACTION, "upload"):
                     form = await kept.enter_async_context((await _bounded(request)).form(max_files=1, max_fields=1))
                     upload = _upload(form.get(FIELD))
                 report = await self._import(rt, session, upload)
@@ -92,7 +93,7 @@ class Archives:
 
     async def _import(self, rt: Runtime, session: Session, upload: UploadFile) -> DiscoveryReport:
         async with self._gate:
-            return await importing.import_templates(rt, session, await upload.read(), upload.filename or "")
+            return await imports.import_templates(rt, session, await upload.read(), upload.filename or "")
 
 
 def _upload(given: Any) -> UploadFile:

@@ -11,8 +11,9 @@ from starlette.routing import Route
 from lxc_dashboard import routes, text
 from lxc_dashboard.api.door import asked_for
 from lxc_dashboard.errors import InvalidInputError
-from lxc_dashboard.services.templates import drafts, rights
-from lxc_dashboard.services.templates.files import MAX_FILE_BYTES
+from lxc_dashboard.services.templates import rights
+from lxc_dashboard.services.templates.format.files import MAX_FILE_BYTES
+from lxc_dashboard.services.templates.library import drafts
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Route
 
 from lxc_dashboard import routes
 from lxc_dashboard.api.door import asked_for
-from lxc_dashboard.services.templates import service
+from lxc_dashboard.services.templates.library import catalog
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -30,13 +30,13 @@ def template_file_routes() -> list[BaseRoute]:
 
 async def script(request: Request) -> Response:
     rt, session, revision_id = asked_for(request, "revision_id")
-    found = await service.get_script(session, rt.db, revision_id, request.path_params["name"])
+    found = await catalog.get_script(session, rt.db, revision_id, request.path_params["name"])
     return _attached(found.name, found.content.encode())
 
 
 async def file(request: Request) -> Response:
     rt, session, revision_id = asked_for(request, "revision_id")
-    found = await service.get_file(session, rt.db, revision_id, request.path_params["name"])
+    found = await catalog.get_file(session, rt.db, revision_id, request.path_params["name"])
     return _attached(found.name, found.content)
 
 

@@ -12,7 +12,7 @@ from lxc_dashboard import routes
 from lxc_dashboard.api.address import headers_of
 from lxc_dashboard.api.body import bounded
 from lxc_dashboard.api.door import caller_of, origin_of, trust_of
-from lxc_dashboard.services.templates import webhooks
+from lxc_dashboard.services.templates.sources import webhooks
 
 if TYPE_CHECKING:
     from starlette.requests import Request

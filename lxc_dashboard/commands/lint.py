@@ -10,10 +10,11 @@ from typing import Any
 
 from lxc_dashboard.commands.terminal import err, out, run
 from lxc_dashboard.errors import TemplateError
-from lxc_dashboard.services.templates import archive, checks
-from lxc_dashboard.services.templates.folder import Refusal, discover
-from lxc_dashboard.services.templates.model import TemplateContent
-from lxc_dashboard.services.templates.unpacking import MAX_ARCHIVE_BYTES
+from lxc_dashboard.services.templates.format import checks
+from lxc_dashboard.services.templates.model import Refusal, TemplateContent
+from lxc_dashboard.services.templates.sources import archive
+from lxc_dashboard.services.templates.sources.folder import discover
+from lxc_dashboard.services.templates.sources.unpacking import MAX_ARCHIVE_BYTES
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,16 +13,17 @@ from lxc_dashboard.commands.terminal import columns, err, out, run
 from lxc_dashboard.db.models import AuditResult, SourceKind, TemplateSource
 from lxc_dashboard.errors import ConflictError, DashboardError, InvalidInputError, NotFoundError
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.services.templates import archive, importing, service, syncing
-from lxc_dashboard.services.templates.report import DiscoveryReport, TemplateSummary
-from lxc_dashboard.services.templates.unpacking import MAX_ARCHIVE_BYTES
+from lxc_dashboard.services.templates.library import catalog
+from lxc_dashboard.services.templates.sources import archive, imports, passes
+from lxc_dashboard.services.templates.sources.unpacking import MAX_ARCHIVE_BYTES
+from lxc_dashboard.services.templates.summaries import DiscoveryReport, TemplateSummary
 from lxc_dashboard.settings import Settings
 
 # In the audit, in place of a PVE user: whoever may run this command on the server.
 USERID: Final = "cli"
 STDOUT: Final = "-"
 
-OPERATOR: Final = syncing.Asker(USERID)
+OPERATOR: Final = passes.Asker(USERID)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def sync(names: Sequence[str], *, as_json: bool) -> int:
 
 async def _templates() -> list[TemplateSummary]:
     async with Runtime.open(Settings.load()) as rt, rt.db.transaction() as tx:
-        return await service.load_templates(tx)
+        return await catalog.load_templates(tx)
 
 
 def _state(summary: TemplateSummary) -> str:
@@ -114,9 +115,9 @@ def _told(summary: TemplateSummary) -> dict[str, Any]:
 
 async def _exported(names: Sequence[str], kind: archive.ArchiveKind) -> tuple[list[TemplateSummary], bytes]:
     async with Runtime.open(Settings.load()) as rt, rt.db.transaction() as tx:
-        found = await service.load_templates(tx)
-        chosen = [service.named(found, name, "NAME") for name in names] if names else found
-        contents = [(await service.load_revision(tx, summary.revision_id)).content for summary in chosen]
+        found = await catalog.load_templates(tx)
+        chosen = [catalog.named(found, name, "NAME") for name in names] if names else found
+        contents = [(await catalog.load_revision(tx, summary.revision_id)).content for summary in chosen]
     if not contents:
         raise NotFoundError("There are no templates")
     return chosen, archive.export(contents, kind)
@@ -134,7 +135,7 @@ def _read(file: Path) -> bytes:
 async def _imported(archives: Sequence[tuple[Path, bytes]]) -> list[Outcome]:
     async with Runtime.open(Settings.load()) as rt:
         return [
-            await _outcome(rt, importing.ACTION, file.name, importing.import_as(rt, OPERATOR, data, file.name))
+            await _outcome(rt, imports.ACTION, file.name, imports.import_as(rt, OPERATOR, data, file.name))
             for file, data in archives
         ]
 
@@ -142,7 +143,7 @@ async def _imported(archives: Sequence[tuple[Path, bytes]]) -> list[Outcome]:
 async def _synced(names: Sequence[str]) -> list[Outcome]:
     async with Runtime.open(Settings.load()) as rt:
         return [
-            await _outcome(rt, "source.sync", source.name, syncing.run(rt, source, OPERATOR))
+            await _outcome(rt, "source.sync", source.name, passes.run(rt, source, OPERATOR))
             for source in await _chosen_sources(rt, names)
         ]
 

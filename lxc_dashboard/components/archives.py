@@ -16,8 +16,8 @@ from reflex_base.components.component import field
 
 from lxc_dashboard import routes, text
 from lxc_dashboard.components.scripts import script
-from lxc_dashboard.services.templates.archive import KINDS
-from lxc_dashboard.services.templates.unpacking import MAX_ARCHIVE_BYTES
+from lxc_dashboard.services.templates.sources.archive import KINDS
+from lxc_dashboard.services.templates.sources.unpacking import MAX_ARCHIVE_BYTES
 
 # mypy takes Reflex's annotation of an event trigger for a value.
 if TYPE_CHECKING:

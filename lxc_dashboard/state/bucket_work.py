@@ -9,11 +9,15 @@ from typing import Final
 
 from lxc_dashboard import routes, text
 from lxc_dashboard.db.models import PackageManager
-from lxc_dashboard.services.templates.buckets import BucketDetail, BucketSummary, BucketUse
-from lxc_dashboard.services.templates.linediff import LineDiffer, LineKind
-from lxc_dashboard.services.templates.listing import MAX_TYPED_CHARS, Listing, read_listing
+from lxc_dashboard.services.templates.format.packages import (
+    MAX_BUCKET_NAME_CHARS,
+    MAX_TYPED_CHARS,
+    Listing,
+    read_listing,
+)
+from lxc_dashboard.services.templates.library.buckets import BucketDetail, BucketSummary, BucketUse
+from lxc_dashboard.services.templates.library.line_diff import LineDiffer, LineKind
 from lxc_dashboard.services.templates.model import PackageEntry
-from lxc_dashboard.services.templates.packages import MAX_BUCKET_NAME_CHARS
 from lxc_dashboard.state.template_rows import counted
 
 NEW: Final = "new"

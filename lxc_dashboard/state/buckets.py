@@ -14,8 +14,8 @@ import reflex as rx
 from lxc_dashboard import routes, text
 from lxc_dashboard.db.models import PackageManager
 from lxc_dashboard.errors import ConflictError, InvalidInputError, NotFoundError
-from lxc_dashboard.services.templates import buckets
-from lxc_dashboard.services.templates.buckets import BucketDetail, BucketUse
+from lxc_dashboard.services.templates.library import buckets
+from lxc_dashboard.services.templates.library.buckets import BucketDetail, BucketUse
 from lxc_dashboard.state.base import PageState, requires, runtime, said, session, warned
 from lxc_dashboard.state.bucket_work import (
     LISTING_CHARS,

@@ -22,7 +22,7 @@ from lxc_dashboard.services.creation import choices, service
 from lxc_dashboard.services.creation.several import Several
 from lxc_dashboard.services.creation.spec import ContainerSpec, PasswordMode
 from lxc_dashboard.services.creation.validation import check_password
-from lxc_dashboard.services.templates import service as templates
+from lxc_dashboard.services.templates.library import catalog as templates
 from lxc_dashboard.state import wizard
 from lxc_dashboard.state.base import requires, runtime, session
 from lxc_dashboard.state.create_base import Asked

@@ -17,7 +17,7 @@ from lxc_dashboard.services.creation.filled import Filled
 from lxc_dashboard.services.creation.several import validate
 from lxc_dashboard.services.creation.spec import ContainerSpec
 from lxc_dashboard.services.templates.model import TemplateConfig
-from lxc_dashboard.services.templates.report import TemplateDetail
+from lxc_dashboard.services.templates.summaries import TemplateDetail
 from lxc_dashboard.state import mount_rows, wizard, wizard_filled
 from lxc_dashboard.state.base import PageState, runtime, session
 from lxc_dashboard.state.ids import uuid_of

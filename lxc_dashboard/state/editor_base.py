@@ -25,10 +25,10 @@ from lxc_dashboard.errors import (
     InvalidInputError,
     SessionExpiredError,
 )
-from lxc_dashboard.services.templates import drafts
-from lxc_dashboard.services.templates.draft import Draft, DraftContent
+from lxc_dashboard.services.templates.library import drafts
+from lxc_dashboard.services.templates.library.draft import Draft, DraftContent
+from lxc_dashboard.services.templates.library.validation import validated
 from lxc_dashboard.services.templates.model import Bucket
-from lxc_dashboard.services.templates.validation import validated
 from lxc_dashboard.state.base import PageState, requires, runtime, session
 from lxc_dashboard.state.editor_work import Work
 from lxc_dashboard.state.ids import uuid_of

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from lxc_dashboard import text
-from lxc_dashboard.services.templates.diff import BucketChange, Difference, FieldChange, FileChange
-from lxc_dashboard.services.templates.linediff import Line, LineKind, TextDiff
+from lxc_dashboard.services.templates.library.diff import BucketChange, Difference, FieldChange, FileChange
+from lxc_dashboard.services.templates.library.line_diff import Line, LineKind, TextDiff
 
 LINES_SHOWN: Final = 600
 VALUE_CHARS: Final = 200

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from lxc_dashboard import routes
 from lxc_dashboard.components.code import PLAIN, language_of
 from lxc_dashboard.errors import DashboardError, InvalidInputError, SessionExpiredError
-from lxc_dashboard.services.templates import drafts
-from lxc_dashboard.services.templates.draft import Draft
+from lxc_dashboard.services.templates.library import drafts
+from lxc_dashboard.services.templates.library.draft import Draft
 from lxc_dashboard.state.base import requires, runtime, session
 from lxc_dashboard.state.editor_base import EditorBase
 from lxc_dashboard.state.editor_items import FileItem

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from lxc_dashboard import text
 from lxc_dashboard.db.models import FilePolicy, PackageManager
-from lxc_dashboard.services.templates.draft import DraftFile
+from lxc_dashboard.services.templates.format.packages import read_line, written
+from lxc_dashboard.services.templates.library.draft import DraftFile
 from lxc_dashboard.services.templates.model import SCRIPT_TIMEOUT_S, Bucket, PackageEntry, Script, TemplateConfig
-from lxc_dashboard.services.templates.packages import read_line, written
 from lxc_dashboard.state.ids import uuid_of
 
 NUMBERS: Final = ("cpu", "ram_mib", "disk_gib", "swap_mib")

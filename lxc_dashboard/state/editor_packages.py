@@ -8,8 +8,8 @@ from typing import Any, Final
 from lxc_dashboard import text
 from lxc_dashboard.db.models import PackageManager
 from lxc_dashboard.errors import NotFoundError
-from lxc_dashboard.services.templates import buckets
-from lxc_dashboard.services.templates.listing import read_listing
+from lxc_dashboard.services.templates.format.packages import read_listing
+from lxc_dashboard.services.templates.library import buckets
 from lxc_dashboard.state.base import requires, runtime, session
 from lxc_dashboard.state.editor_base import EditorBase, parts_of
 from lxc_dashboard.state.editor_items import ListItem

@@ -10,9 +10,9 @@ import reflex as rx
 
 from lxc_dashboard import routes, text
 from lxc_dashboard.errors import InvalidInputError, OvertakenError
-from lxc_dashboard.services.templates import authoring, drafts, editing, service
-from lxc_dashboard.services.templates.draft import Draft, Overtaken
-from lxc_dashboard.services.templates.report import RevisionSummary
+from lxc_dashboard.services.templates.library import authoring, catalog, drafts, merge
+from lxc_dashboard.services.templates.library.draft import Draft, Overtaken
+from lxc_dashboard.services.templates.summaries import RevisionSummary
 from lxc_dashboard.state.base import requires, runtime, said, session, warned
 from lxc_dashboard.state.editor_base import faults_of
 from lxc_dashboard.state.editor_diff import DiffBlock, blocks_of
@@ -71,7 +71,7 @@ class SavePart(ScriptsPart, PackagesPart, FilesPart, mixin=True):
             yield await self._refuse(error.fields)
             return
         self.found = [finding_row(finding) for finding in preview.warnings]
-        self.blocks = blocks_of(await editing.difference(runtime(), session(), self._draft()))
+        self.blocks = blocks_of(await drafts.difference(runtime(), session(), self._draft()))
         self.name, self.note_error, self.dialog = self._work.name, "", "save"
 
     @requires()
@@ -100,7 +100,7 @@ class SavePart(ScriptsPart, PackagesPart, FilesPart, mixin=True):
         """From the revision that somebody else saved to this draft."""
         if not await self._keep_now(runtime(), session()):
             return
-        found = await editing.difference(runtime(), session(), self._draft(), self.overtaken.number)
+        found = await drafts.difference(runtime(), session(), self._draft(), self.overtaken.number)
         self.blocks, self.dialog = blocks_of(found), "compare"
 
     @requires()
@@ -109,7 +109,7 @@ class SavePart(ScriptsPart, PackagesPart, FilesPart, mixin=True):
         if not await self._keep_now(runtime(), session()):
             return
         draft_id = self._draft()
-        taken = await editing.take_over(runtime(), session(), draft_id, seen=self.overtaken.number)
+        taken = await merge.take_over(runtime(), session(), draft_id, seen=self.overtaken.number)
         draft = await drafts.get_draft(runtime(), session(), draft_id)
         self._begin(draft)
         await self._load_file()
@@ -145,7 +145,7 @@ class SavePart(ScriptsPart, PackagesPart, FilesPart, mixin=True):
             return
         finally:
             self.saving = False
-        revision = await service.get_revision(session(), runtime().db, saved.id)
+        revision = await catalog.get_revision(session(), runtime().db, saved.id)
         self._forget()
         yield said(_told(revision.content.name, saved))
         yield rx.redirect(routes.template(revision.template_id))

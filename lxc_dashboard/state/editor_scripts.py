@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from lxc_dashboard import text
 from lxc_dashboard.components.code import CodeFinding
-from lxc_dashboard.services.templates import shellcheck
+from lxc_dashboard.services.templates.format import shellcheck
 from lxc_dashboard.state.base import requires
 from lxc_dashboard.state.editor_base import EditorBase
 from lxc_dashboard.state.editor_items import ScriptItem

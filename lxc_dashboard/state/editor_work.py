@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, TypeVar
 
-from lxc_dashboard.services.templates import draft
-from lxc_dashboard.services.templates.draft import DraftContent
+from lxc_dashboard.services.templates.format.packages import MAX_LIST_BYTES
+from lxc_dashboard.services.templates.library import draft
+from lxc_dashboard.services.templates.library.draft import DraftContent
 from lxc_dashboard.services.templates.model import script_order
-from lxc_dashboard.services.templates.packages import MAX_LIST_BYTES
 from lxc_dashboard.state.editor_items import (
     FLAGS,
     NEW_SCRIPT,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import reflex as rx
 
 from lxc_dashboard.services.creation import glance
-from lxc_dashboard.services.templates import finding
+from lxc_dashboard.services.templates.library import catalog
 from lxc_dashboard.state.base import PageState, caller, requires, runtime, session
 from lxc_dashboard.state.search_rows import HITS, QUERY_CHARS, Group, containers_of, groups_of
 
@@ -30,7 +30,7 @@ class SearchState(PageState, rx.State):
         async with self._filling():
             self.of, self.found = query, []
             rows = await caller().hub.rows(session())
-            templates = await finding.named(session(), runtime().db, query, HITS) if query else []
+            templates = await catalog.find_named(session(), runtime().db, query, HITS) if query else []
             jobs = await glance.named(runtime(), session(), rows, query, HITS)
             self.found = groups_of(containers_of(rows, query), templates, jobs)
             self._show(empty=not self.found)

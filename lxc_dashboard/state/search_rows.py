@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from lxc_dashboard import routes, text
 from lxc_dashboard.services.creation.views import JobView
-from lxc_dashboard.services.templates.finding import Named
+from lxc_dashboard.services.templates.library.catalog import Named
 from lxc_dashboard.state.job_rows import word_of
 
 QUERY_CHARS: Final = 100

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from lxc_dashboard import routes, text
 from lxc_dashboard.db.models import SourceKind
-from lxc_dashboard.services.templates.report import DiscoveryReport
-from lxc_dashboard.services.templates.sources import SourceView
+from lxc_dashboard.services.templates.sources.registry import SourceView
+from lxc_dashboard.services.templates.summaries import DiscoveryReport
 
 COMMIT_CHARS = 12
 REFUSED_SHOWN = 100

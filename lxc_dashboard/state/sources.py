@@ -12,8 +12,8 @@ import reflex as rx
 
 from lxc_dashboard import routes, text
 from lxc_dashboard.errors import InvalidInputError
-from lxc_dashboard.services.templates import sources
-from lxc_dashboard.services.templates.sources import GitSecrets, SourceView, WantedSource
+from lxc_dashboard.services.templates.sources import passes, registry
+from lxc_dashboard.services.templates.sources.registry import GitSecrets, SourceView, WantedSource
 from lxc_dashboard.state.base import PageState, requires, runtime, said, session
 from lxc_dashboard.state.ids import uuid_of
 from lxc_dashboard.state.source_rows import OpenedSource, SourceRow, opened_of, row_of
@@ -118,7 +118,7 @@ class SourcesState(PageState, rx.State):
                 return
             self.busy = [*self.busy, source_id]
         try:
-            report = await sources.sync(rt, who, uuid_of(source_id, text.SOURCE_GONE))
+            report = await passes.sync_source(rt, who, uuid_of(source_id, text.SOURCE_GONE))
             counts = {name: len(getattr(report, name)) for name in ("added", "changed", "removed", "refused")}
             yield said(text.SOURCE_SYNCED.format(name=report.source, **counts))
         finally:
@@ -130,7 +130,7 @@ class SourcesState(PageState, rx.State):
     async def remove(self, typed: str) -> AsyncIterator[Any]:
         """Takes the open source away, after its name was typed."""
         name = self.opened.name
-        removal = await sources.remove(runtime(), session(), uuid_of(self.chosen, text.SOURCE_GONE), name=typed)
+        removal = await registry.remove(runtime(), session(), uuid_of(self.chosen, text.SOURCE_GONE), name=typed)
         if removal.kept:
             yield said(text.SOURCE_REMOVED_KEPT.format(name=name, kept=", ".join(removal.kept)))
             yield SourcesState.load
@@ -144,12 +144,12 @@ class SourcesState(PageState, rx.State):
         try:
             wanted = self._wanted(data)
             if self.chosen == NEW:
-                return str(await sources.add_git(runtime(), session(), wanted))
-            await sources.update(runtime(), session(), uuid_of(self.chosen, text.SOURCE_GONE), wanted)
+                return str(await registry.add_git(runtime(), session(), wanted))
+            await registry.update(runtime(), session(), uuid_of(self.chosen, text.SOURCE_GONE), wanted)
         except InvalidInputError as error:
             if set(error.fields) != {"host_key"}:
                 raise
-            offered = await sources.offered_host_key(runtime(), session(), location)
+            offered = await registry.offered_host_key(runtime(), session(), location)
             self.offered_server, self.offered_fingerprint = offered.server, offered.fingerprint
             self._offered_key = offered.key
             return ""
@@ -166,7 +166,7 @@ class SourcesState(PageState, rx.State):
         hook = {KEEP: None, "none": "", "secret": given["webhook_secret"].strip()}[self.hooks]
         if self.hooks == "secret" and not hook:
             raise InvalidInputError({"webhook_secret": text.SOURCE_HOOK_HINT})
-        confirmed = self.offered_server and sources.ssh_server(given["location"]) == self.offered_server
+        confirmed = self.offered_server and registry.ssh_server(given["location"]) == self.offered_server
         every = given["every_s"]
         return WantedSource(
             given["name"],
@@ -180,7 +180,7 @@ class SourcesState(PageState, rx.State):
         )
 
     async def _read(self, rt: Runtime, who: Session) -> None:
-        views = await sources.list_sources(rt, who)
+        views = await registry.list_sources(rt, who)
         self.rows = [row_of(view) for view in views]
         found: SourceView | None = next((view for view in views if str(view.id) == self.chosen), None)
         self.gone = found is None and self.chosen not in {"", NEW}

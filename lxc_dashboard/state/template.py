@@ -10,9 +10,9 @@ from uuid import UUID
 import reflex as rx
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.services.templates import authoring, service
-from lxc_dashboard.services.templates.drafts import OWN_KINDS
-from lxc_dashboard.services.templates.report import TemplateDetail
+from lxc_dashboard.services.templates.library import authoring, catalog
+from lxc_dashboard.services.templates.library.drafts import OWN_KINDS
+from lxc_dashboard.services.templates.summaries import TemplateDetail
 from lxc_dashboard.state import base
 from lxc_dashboard.state.base import PageState, requires, runtime, said, session
 from lxc_dashboard.state.ids import id_in, uuid_of
@@ -115,7 +115,7 @@ class TemplateState(PageState, rx.State):
             if str(asked.template_id) != self.template_id:
                 self.phase, self.name = base.LOADING, ""
                 yield
-            detail = await service.get_template(session(), runtime().db, asked.template_id, asked.number)
+            detail = await catalog.get_template(session(), runtime().db, asked.template_id, asked.number)
             self._fill(detail, asked)
             await self._choose(detail, asked)
             self.tab = asked.tab
@@ -178,7 +178,7 @@ class TemplateState(PageState, rx.State):
             self.shown = shown_script(script, self.revision_id)
         elif asked.tab == "files" and detail.files:
             file = next((file for file in detail.files if file.name == asked.item), detail.files[0])
-            entry = await service.get_file(
+            entry = await catalog.get_file(
                 session(), runtime().db, uuid_of(self.revision_id, text.NO_SUCH_TEMPLATE), file.name
             )
             self.shown = shown_file(file, entry.content, self.revision_id)

@@ -9,8 +9,8 @@ from uuid import UUID
 import reflex as rx
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.services.templates import history
-from lxc_dashboard.services.templates.history import BuiltContainer
+from lxc_dashboard.services.templates.library import built_containers
+from lxc_dashboard.services.templates.library.built_containers import BuiltContainer
 from lxc_dashboard.state.base import PageState, requires, runtime, session
 from lxc_dashboard.state.template import Address, TemplateState
 
@@ -49,8 +49,8 @@ class TemplateContainersState(PageState, rx.State):
             return
         async with self._filling():
             template_id = Address.of(str(self.router.url.path), query).template_id
-            found = await history.containers(runtime(), session(), template_id)
-            counts = await history.counts(session(), runtime().db)
+            found = await built_containers.containers(runtime(), session(), template_id)
+            counts = await built_containers.counts(session(), runtime().db)
             current = (await self.get_state(TemplateState)).current
             self.rows = [built_row(container, template_id, current) for container in found]
             self.summary = _summary(found) if found else ""

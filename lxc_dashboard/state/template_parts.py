@@ -8,9 +8,9 @@ from typing import Final
 from lxc_dashboard import routes, text
 from lxc_dashboard.components.code import language_of
 from lxc_dashboard.db.models import PackageManager
+from lxc_dashboard.services.templates.library.rows import is_text
 from lxc_dashboard.services.templates.model import PACKAGE_TIMEOUT_S, SCRIPT_TIMEOUT_S, Bucket, Script, TemplateConfig
-from lxc_dashboard.services.templates.report import FileSummary
-from lxc_dashboard.services.templates.rows import is_text
+from lxc_dashboard.services.templates.summaries import FileSummary
 from lxc_dashboard.state.template_rows import Mark, counted
 
 # A browser draws no more of a file at once; the download has all of it.

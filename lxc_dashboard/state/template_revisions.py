@@ -11,8 +11,8 @@ import reflex as rx
 
 from lxc_dashboard import routes, text
 from lxc_dashboard.errors import DashboardError, OvertakenError, SessionExpiredError
-from lxc_dashboard.services.templates import authoring, history, service
-from lxc_dashboard.services.templates.report import RevisionSummary
+from lxc_dashboard.services.templates.library import authoring, catalog, revisions
+from lxc_dashboard.services.templates.summaries import RevisionSummary
 from lxc_dashboard.state.base import PageState, requires, runtime, said, session
 from lxc_dashboard.state.editor_diff import DiffBlock, blocks_of
 from lxc_dashboard.state.problems import message_of
@@ -121,7 +121,7 @@ class TemplateRevisionsState(PageState, rx.State):
         return made.number
 
     async def _list(self, template_id: UUID) -> None:
-        detail = await service.get_template(session(), runtime().db, template_id)
+        detail = await catalog.get_template(session(), runtime().db, template_id)
         self.current = detail.revisions[0].number
         self.rows = revision_rows(template_id, detail.revisions)
         self.numbers = [str(row.number) for row in self.rows]
@@ -132,7 +132,7 @@ class TemplateRevisionsState(PageState, rx.State):
         self.blocks, self.title = [], ""
         if self._template_id is None or old is None or new is None:
             return
-        found = await history.difference(session(), runtime().db, self._template_id, old, new)
+        found = await revisions.difference(session(), runtime().db, self._template_id, old, new)
         self.blocks = blocks_of(found)
         self.title = (text.COMPARED_SAME if found.empty else text.COMPARED).format(old=old, new=new)
 

@@ -9,9 +9,9 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.services.templates.drafts import OWN_KINDS
+from lxc_dashboard.services.templates.library.drafts import OWN_KINDS
 from lxc_dashboard.services.templates.model import Finding
-from lxc_dashboard.services.templates.report import DiscoveryReport, TemplateSummary
+from lxc_dashboard.services.templates.summaries import DiscoveryReport, TemplateSummary
 
 QUERY_CHARS: Final = 200
 PAGE_ROWS: Final = 50

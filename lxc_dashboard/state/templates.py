@@ -9,7 +9,8 @@ from typing import Any, Final
 import reflex as rx
 
 from lxc_dashboard import text
-from lxc_dashboard.services.templates import drafts, folders, history, service
+from lxc_dashboard.services.templates.library import built_containers, catalog, drafts
+from lxc_dashboard.services.templates.sources import passes
 from lxc_dashboard.state.base import PageState, requires, runtime, said, session
 from lxc_dashboard.state.template_rows import (
     FILTERS,
@@ -151,7 +152,7 @@ class TemplatesState(PageState, rx.State):
     @requires()
     async def read_folders(self) -> AsyncIterator[Any]:
         """Reads the folders again and tells what that brought."""
-        reports = await folders.read_again(runtime(), session())
+        reports = await passes.read_again(runtime(), session())
         counts = {
             name: sum(len(getattr(r, name)) for r in reports) for name in ("added", "changed", "removed", "refused")
         }
@@ -171,9 +172,9 @@ class TemplatesState(PageState, rx.State):
 
     async def _read(self) -> None:
         db = runtime().db
-        found = await service.list_templates(session(), db)
-        sources = await service.list_sources(session(), db)
-        built = await history.counts(session(), db)
+        found = await catalog.list_templates(session(), db)
+        sources = await catalog.list_sources(session(), db)
+        built = await built_containers.counts(session(), db)
         drafted = {draft.template_id for draft in await drafts.list_drafts(runtime(), session()) if draft.touched}
         self._all = tuple(row_of(s, built.get(s.id, 0), drafted=s.id in drafted) for s in found)
         refused = refusals_of(source.report for source in sources)
@@ -191,7 +192,7 @@ class TemplatesState(PageState, rx.State):
         self.chosen = [template_id for template_id in self.chosen if template_id in there]
 
     async def _look_deeper(self) -> None:
-        found = await service.search(session(), runtime().db, self._view.q) if self._view.q.strip() else ()
+        found = await catalog.search(session(), runtime().db, self._view.q) if self._view.q.strip() else ()
         self._deep = frozenset(str(template_id) for template_id in found)
 
     def _matching(self) -> list[TemplateRow]:

@@ -13,7 +13,7 @@ from lxc_dashboard.services.creation.defaults import granted, of_node, ticked
 from lxc_dashboard.services.creation.filled import MAX_ITEMS, VALUE_CHARS
 from lxc_dashboard.services.creation.ssh_key_fields import KEY_MAX_CHARS, KEYS_MAX
 from lxc_dashboard.services.templates.model import TemplateConfig
-from lxc_dashboard.services.templates.report import TemplateDetail
+from lxc_dashboard.services.templates.summaries import TemplateDetail
 from lxc_dashboard.state import mount_rows
 
 STEPS: Final = ("template", "configure", "packages", "scripts", "review")

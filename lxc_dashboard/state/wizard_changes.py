@@ -10,7 +10,7 @@ from lxc_dashboard import text
 from lxc_dashboard.services.creation.choices import DOWNLOAD_PREFIX, Choices
 from lxc_dashboard.services.creation.defaults import defaults
 from lxc_dashboard.services.creation.filled import Filled
-from lxc_dashboard.services.templates.report import TemplateDetail
+from lxc_dashboard.services.templates.summaries import TemplateDetail
 from lxc_dashboard.state import mount_rows, wizard, wizard_filled
 from lxc_dashboard.state.summary import worded
 

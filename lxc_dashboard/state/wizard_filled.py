@@ -9,9 +9,9 @@ from lxc_dashboard import text
 from lxc_dashboard.services.creation.choices import Choices, is_system
 from lxc_dashboard.services.creation.defaults import lacking
 from lxc_dashboard.services.creation.filled import Filled
-from lxc_dashboard.services.templates import service as templates
+from lxc_dashboard.services.templates.library import catalog as templates
 from lxc_dashboard.services.templates.model import TemplateConfig
-from lxc_dashboard.services.templates.report import TemplateDetail
+from lxc_dashboard.services.templates.summaries import TemplateDetail
 from lxc_dashboard.state import mount_rows
 from lxc_dashboard.state.base import runtime, session
 from lxc_dashboard.state.ids import uuid_of

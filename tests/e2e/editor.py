@@ -10,7 +10,7 @@ from playwright.sync_api import Locator, Page, expect
 from lxc_dashboard import routes, text
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.templates import drafts, service
+from lxc_dashboard.services.templates.library import catalog, drafts
 from lxc_dashboard.services.templates.model import TemplateContent
 from tests.e2e.conftest import visit
 from tests.e2e.job_runs import in_services
@@ -115,14 +115,14 @@ def current(stack: Stack, page: Page, template_id: str) -> TemplateContent:
     """What the template's current revision holds."""
 
     async def read(rt: Runtime, session: Session) -> TemplateContent:
-        detail = await service.get_template(session, rt.db, UUID(template_id))
-        return (await service.get_revision(session, rt.db, detail.summary.revision_id)).content
+        detail = await catalog.get_template(session, rt.db, UUID(template_id))
+        return (await catalog.get_revision(session, rt.db, detail.summary.revision_id)).content
 
     return in_services(stack, page, read)
 
 
 def id_of(stack: Stack, page: Page, name: str) -> str:
     async def find(rt: Runtime, session: Session) -> str:
-        return next(str(found.id) for found in await service.list_templates(session, rt.db) if found.name == name)
+        return next(str(found.id) for found in await catalog.list_templates(session, rt.db) if found.name == name)
 
     return in_services(stack, page, find)

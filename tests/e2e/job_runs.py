@@ -20,8 +20,8 @@ from lxc_dashboard.services.auth import acting, sessions
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.spec import ContainerSpec
-from lxc_dashboard.services.templates import service as templates
-from lxc_dashboard.services.templates import sync
+from lxc_dashboard.services.templates.library import catalog as templates
+from lxc_dashboard.services.templates.sources import sync
 from lxc_dashboard.settings import Settings
 from tests.e2e.node_side import NodeSide
 from tests.e2e.stack import Stack

@@ -25,8 +25,8 @@ from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation.spec import ContainerSpec
 from lxc_dashboard.services.monitor.marks import line_of
-from lxc_dashboard.services.templates import authoring, drafts, service
-from lxc_dashboard.services.templates.draft import DraftContent, DraftFile
+from lxc_dashboard.services.templates.library import authoring, catalog, drafts
+from lxc_dashboard.services.templates.library.draft import DraftContent, DraftFile
 from lxc_dashboard.services.templates.model import Bucket, PackageEntry, Script, TemplateConfig
 from tests.e2e.job_runs import in_services
 from tests.e2e.stack import Stack, are_read, until
@@ -145,7 +145,7 @@ async def _saved(
         content = DraftContent(content.name, content.config, content.scripts, (file,), content.buckets)
     await drafts.store(rt, session, draft.id, content)
     await authoring.save(rt, session, draft.id, note)
-    found = await service.list_templates(session, rt.db)
+    found = await catalog.list_templates(session, rt.db)
     return next(template.id for template in found if template.name == content.name)
 
 
@@ -155,7 +155,7 @@ def built_from(
     """Remembers the guest ``vmid`` as built from that revision, when it was called ``name``; its notes say so if ``marked``."""
 
     async def add(rt: Runtime, session: Session) -> None:
-        detail = await service.get_template(session, rt.db, UUID(template_id), number)
+        detail = await catalog.get_template(session, rt.db, UUID(template_id), number)
         async with rt.db.transaction() as tx:
             container = await tx.containers.reserve(
                 Container(

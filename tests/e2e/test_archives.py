@@ -12,8 +12,8 @@ import pytest
 from playwright.sync_api import Download, Locator, Page, expect
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.services.templates.archive import export, read
 from lxc_dashboard.services.templates.model import Script, TemplateConfig, TemplateContent
+from lxc_dashboard.services.templates.sources.archive import export, read
 from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, fits, keep_picture, visit
 
 SCRIPT = Script("10-core.sh", "#!/bin/bash\necho one\n", 0, enabled=False)

@@ -15,8 +15,8 @@ from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation import batches
 from lxc_dashboard.services.creation.spec import ContainerSpec
-from lxc_dashboard.services.templates import service as templates
-from lxc_dashboard.services.templates import sync
+from lxc_dashboard.services.templates.library import catalog as templates
+from lxc_dashboard.services.templates.sources import sync
 from tests.e2e import wizard
 from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, fits, keep_picture, sign_in, visit
 from tests.e2e.job_runs import NODE, RUN_MS, in_services, write_template

@@ -15,7 +15,7 @@ from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.containers.power import Power
 from lxc_dashboard.services.jobs.request import request
 from lxc_dashboard.services.jobs.run import Guest
-from lxc_dashboard.services.templates import sync
+from lxc_dashboard.services.templates.sources import sync
 from lxc_dashboard.settings import Settings
 from tests.e2e import wizard
 from tests.e2e.conftest import NewPage, SignedInAs, visit

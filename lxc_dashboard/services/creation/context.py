@@ -14,7 +14,7 @@ from lxc_dashboard.services.jobs.run import Run
 
 if TYPE_CHECKING:
     from lxc_dashboard.guest.keys import KeyPair
-    from lxc_dashboard.services.templates.report import RevisionContent
+    from lxc_dashboard.services.templates.summaries import RevisionContent
 
 
 @dataclass

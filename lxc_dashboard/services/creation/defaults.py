@@ -8,7 +8,7 @@ from typing import Final
 
 from lxc_dashboard.services.creation.choices import Choices, OsTemplateChoice, best_os_template
 from lxc_dashboard.services.templates.model import TemplateConfig
-from lxc_dashboard.services.templates.report import TemplateSummary
+from lxc_dashboard.services.templates.summaries import TemplateSummary
 
 HOSTNAME_CHARS: Final = 63
 

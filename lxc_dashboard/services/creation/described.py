@@ -19,12 +19,12 @@ from lxc_dashboard.services.creation.defaults import defaults, system_missing
 from lxc_dashboard.services.creation.requesting import Secrets
 from lxc_dashboard.services.creation.spec import ContainerSpec, IpMode, PasswordMode
 from lxc_dashboard.services.creation.validation import check_password, validate
-from lxc_dashboard.services.templates import service as templates
+from lxc_dashboard.services.templates.library import catalog as templates
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.model import Session
-    from lxc_dashboard.services.templates.report import TemplateSummary
+    from lxc_dashboard.services.templates.summaries import TemplateSummary
 
 # What the spec holds in another shape than a caller says it.
 _SHAPED: Final = frozenset({"ipv4", "ipv6", "revision_id"})

@@ -10,8 +10,8 @@ from uuid import UUID
 
 from lxc_dashboard.db.models import PackageManager
 from lxc_dashboard.services.creation.spec import ExtraPackage, IpMode, PackageRef, PasswordMode
-from lxc_dashboard.services.templates.packages import checked_spec
-from lxc_dashboard.services.templates.text import is_unicode
+from lxc_dashboard.services.templates.format.packages import checked_spec
+from lxc_dashboard.services.templates.format.text import is_unicode
 
 T = TypeVar("T")
 

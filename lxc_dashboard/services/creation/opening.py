@@ -14,7 +14,7 @@ from lxc_dashboard.services.creation.phases import create, deploy, finalize, pau
 from lxc_dashboard.services.creation.spec import ContainerSpec
 from lxc_dashboard.services.jobs import slots, ticket
 from lxc_dashboard.services.jobs.run import Guest
-from lxc_dashboard.services.templates.service import load_revision
+from lxc_dashboard.services.templates.library.catalog import load_revision
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import Transaction

@@ -13,12 +13,12 @@ from lxc_dashboard.services.creation.choices import DOWNLOAD_PREFIX
 from lxc_dashboard.services.creation.defaults import ticked
 from lxc_dashboard.services.creation.filled import Filled
 from lxc_dashboard.services.creation.spec import ContainerSpec, IpSettings, Mount
-from lxc_dashboard.services.templates import service as templates
+from lxc_dashboard.services.templates.library import catalog as templates
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.model import Session
-    from lxc_dashboard.services.templates.report import TemplateDetail
+    from lxc_dashboard.services.templates.summaries import TemplateDetail
 
 # What the wizard holds beside its form.
 _BESIDE: Final = frozenset({"revision_id", "packages_off", "packages_extra", "scripts", "ostemplate_download"})

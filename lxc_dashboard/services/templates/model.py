@@ -33,6 +33,16 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """What cannot be used, and why. ``file`` and ``line`` as in ``TemplateError``; ``name`` is the template's."""
+
+    file: str
+    line: int
+    why: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class TemplateConfig:
     """The container that a template asks for. Empty text means that the wizard asks for it.
 

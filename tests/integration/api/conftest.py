@@ -15,7 +15,7 @@ import pytest
 
 from lxc_dashboard import routes
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.services.templates import sync
+from lxc_dashboard.services.templates.sources import sync
 from lxc_dashboard.settings import Settings
 from tests.e2e.job_runs import write_template
 from tests.e2e.node_side import NodeSide

@@ -30,6 +30,7 @@ from lxc_dashboard.services.creation import cancelling, service
 from lxc_dashboard.services.creation.spec import ContainerSpec, IpMode, IpSettings
 from lxc_dashboard.services.jobs import engine
 from lxc_dashboard.services.jobs.events import ProgressEvent, of_row
+from lxc_dashboard.services.templates.library.rows import revision_rows
 from lxc_dashboard.services.templates.model import (
     Bucket,
     FileEntry,
@@ -38,7 +39,6 @@ from lxc_dashboard.services.templates.model import (
     TemplateConfig,
     TemplateContent,
 )
-from lxc_dashboard.services.templates.rows import revision_rows
 from lxc_dashboard.settings import Settings
 from pve_sandbox.guests import pick_host
 from pve_sandbox.guests.host import GuestHost, run_in

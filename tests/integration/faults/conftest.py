@@ -15,7 +15,7 @@ import pytest_asyncio
 
 from lxc_dashboard.commands.prepare import register_sandbox
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.services.templates.sync import sync_folder
+from lxc_dashboard.services.templates.sources.sync import sync_folder
 from lxc_dashboard.settings import Settings
 from pve_sandbox.guests import pick_host
 from pve_sandbox.node import SandboxNode

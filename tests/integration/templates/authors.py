@@ -9,10 +9,10 @@ from uuid import UUID
 from lxc_dashboard.db.models import AuditEntry, FilePolicy, PackageManager
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.templates import authoring, drafts
-from lxc_dashboard.services.templates.draft import Draft, DraftContent, DraftFile
+from lxc_dashboard.services.templates.library import authoring, drafts
+from lxc_dashboard.services.templates.library.draft import Draft, DraftContent, DraftFile
 from lxc_dashboard.services.templates.model import Bucket, Script, TemplateConfig
-from lxc_dashboard.services.templates.report import RevisionSummary
+from lxc_dashboard.services.templates.summaries import RevisionSummary
 
 SignIn = Callable[..., Awaitable[Session]]
 

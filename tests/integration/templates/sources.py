@@ -6,15 +6,15 @@ import asyncio
 
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.templates import sources
-from lxc_dashboard.services.templates.sources import SourceView
+from lxc_dashboard.services.templates.sources import registry
+from lxc_dashboard.services.templates.sources.registry import SourceView
 from tests.git_servers import HttpsGit
 
 HOOK = "planted-hook-secret-4711"
 
 
 async def view(rt: Runtime, session: Session, name: str = "team") -> SourceView:
-    return next(found for found in await sources.list_sources(rt, session) if found.name == name)
+    return next(found for found in await registry.list_sources(rt, session) if found.name == name)
 
 
 async def audited(rt: Runtime, action: str) -> list[tuple[str, str, str]]:

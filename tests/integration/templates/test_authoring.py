@@ -11,7 +11,7 @@ from lxc_dashboard.db.models import AuditResult, FilePolicy, SourceKind
 from lxc_dashboard.errors import InvalidInputError, NotFoundError, OvertakenError, PrivilegeError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.templates import authoring, buckets, drafts, service
+from lxc_dashboard.services.templates.library import authoring, buckets, catalog, drafts
 from lxc_dashboard.services.templates.model import PackageEntry
 from tests.integration.templates.authors import ANN, APT, BEN, audited, bucket, content, put, saved, stored, template_of
 
@@ -31,7 +31,7 @@ async def test_a_new_template_holds_what_was_drafted(rt: Runtime, ann: Session) 
     draft = await stored(rt, ann, draft, written)
     revision = await authoring.save(rt, ann, draft.id, " First ")
 
-    found = await service.get_revision(ann, rt.db, revision.id)
+    found = await catalog.get_revision(ann, rt.db, revision.id)
     assert (revision.number, revision.author, revision.note, revision.unchanged) == (1, ANN, "First", False)
     assert found.content.config.description == "Serves\nall"
     assert [(s.name, s.content, s.position) for s in found.content.scripts] == [
@@ -46,7 +46,7 @@ async def test_a_new_template_holds_what_was_drafted(rt: Runtime, ann: Session) 
     ]
     assert found.content.files[1].content == bytes(range(256))
     assert [package.spec for package in found.content.buckets[0].packages] == ["nginx=1.26", "curl"]
-    (summary,) = await service.list_templates(ann, rt.db)
+    (summary,) = await catalog.list_templates(ann, rt.db)
     assert (summary.name, summary.source_kind, summary.source_name) == ("web", SourceKind.CUSTOM, "custom")
     assert (summary.tags, summary.description) == (("a", "b"), "Serves\nall")
     assert await drafts.list_drafts(rt, ann) == []
@@ -59,7 +59,7 @@ async def test_each_save_is_a_revision_and_one_that_changes_nothing_is_none(rt: 
     same = await saved(rt, ann, web, content(cpu=2), "Nothing")
     assert (first.number, second.number, same.number) == (1, 2, 2)
     assert (second.unchanged, same.unchanged, same.note) == (False, True, "More cores")
-    detail = await service.get_template(ann, rt.db, web)
+    detail = await catalog.get_template(ann, rt.db, web)
     assert [revision.number for revision in detail.revisions] == [2, 1]
     assert await drafts.list_drafts(rt, ann) == []
 
@@ -79,11 +79,11 @@ async def test_the_second_of_two_people_is_told_what_the_first_changed(rt: Runti
         with pytest.raises(OvertakenError) as refused:
             await authoring.save(rt, ben, of_ben.id, "Mine", over=over)
         assert (refused.value.number, refused.value.author, refused.value.changes) == (2, ANN, list(told.changes))
-    assert (await service.get_template(ben, rt.db, web)).summary.config.cpu == 8
+    assert (await catalog.get_template(ben, rt.db, web)).summary.config.cpu == 8
 
     third = await authoring.save(rt, ben, of_ben.id, "Mine", over=2)
     assert third.number == 3
-    current = await service.get_revision(ben, rt.db, third.id)
+    current = await catalog.get_revision(ben, rt.db, third.id)
     assert [(s.name, s.content) for s in current.content.scripts] == [("10-a.sh", "two\n")]
     results = [(entry.userid, entry.result) for entry in await audited(rt, "template.save")]
     assert results[:2] == [(BEN, AuditResult.OK), (BEN, AuditResult.FAILED)]
@@ -104,7 +104,7 @@ async def test_saving_over_one_newer_revision_does_not_save_over_the_next(
 async def test_who_may_not_author_changes_nothing_and_is_audited(rt: Runtime, ann: Session, viewer: Session) -> None:
     web = await template_of(rt, await saved(rt, ann, None, content()))
     of_ann = await drafts.open_draft(rt, ann, web)
-    before = await service.get_template(viewer, rt.db, web)
+    before = await catalog.get_template(viewer, rt.db, web)
     for change in (
         lambda: drafts.open_draft(rt, viewer, web),
         lambda: drafts.open_draft(rt, viewer, None),
@@ -123,7 +123,7 @@ async def test_who_may_not_author_changes_nothing_and_is_audited(rt: Runtime, an
         entry = (await audited(rt))[0]
         assert (entry.userid, entry.result) == (viewer.userid, AuditResult.REFUSED)
         assert len(await audited(rt)) == count + 1
-    assert await service.get_template(viewer, rt.db, web) == before
+    assert await catalog.get_template(viewer, rt.db, web) == before
     assert await drafts.list_drafts(rt, viewer) == []
     assert await drafts.get_draft(rt, ann, of_ann.id) == of_ann
 
@@ -133,7 +133,7 @@ async def test_an_older_revision_is_restored_as_a_new_one(rt: Runtime, ann: Sess
     await saved(rt, ann, web, content(cpu=2, scripts={}))
     third = await authoring.restore(rt, ben, web, 1, "", expected=2)
     assert (third.number, third.author, third.note) == (3, BEN, "Restored from revision 1")
-    detail = await service.get_template(ann, rt.db, web)
+    detail = await catalog.get_template(ann, rt.db, web)
     assert (detail.summary.config.cpu, [script.name for script in detail.scripts]) == (1, ["10-core.sh"])
     assert (await authoring.restore(rt, ben, web, 1, "", expected=3)).unchanged
     with pytest.raises(OvertakenError):
@@ -153,7 +153,7 @@ async def test_a_new_name_must_be_one_and_nobody_elses(rt: Runtime, ann: Session
         await saved(rt, ann, None, content("web"))
     assert list(refused.value.fields) == ["name"]
     await authoring.rename(rt, ann, web, "web2")
-    assert {summary.name for summary in await service.list_templates(ann, rt.db)} == {"web2", "www"}
+    assert {summary.name for summary in await catalog.list_templates(ann, rt.db)} == {"web2", "www"}
 
 
 async def test_a_rename_is_not_undone_by_a_draft_that_began_before_it(rt: Runtime, ann: Session, ben: Session) -> None:
@@ -162,7 +162,7 @@ async def test_a_rename_is_not_undone_by_a_draft_that_began_before_it(rt: Runtim
     await authoring.rename(rt, ann, web, "www")
     assert (await drafts.get_draft(rt, ben, of_ben.id)).content.name == "www"
     await authoring.save(rt, ben, of_ben.id, "")
-    assert (await service.get_template(ann, rt.db, web)).summary.name == "www"
+    assert (await catalog.get_template(ann, rt.db, web)).summary.name == "www"
 
     of_ben = await stored(rt, ben, await drafts.open_draft(rt, ben, web), content("of-ben"))
     await authoring.rename(rt, ann, web, "of-ann")
@@ -172,14 +172,14 @@ async def test_a_rename_is_not_undone_by_a_draft_that_began_before_it(rt: Runtim
     await drafts.store(rt, ben, of_ben.id, content("of-ann"))
     await authoring.save(rt, ben, of_ben.id, "")
     await saved(rt, ben, web, content("mine"))
-    assert (await service.get_template(ann, rt.db, web)).summary.name == "mine"
+    assert (await catalog.get_template(ann, rt.db, web)).summary.name == "mine"
 
 
 async def test_a_revision_holds_what_its_shared_bucket_held(rt: Runtime, ann: Session) -> None:
     shared = await buckets.create(rt, ann, "base", "apt", "nginx\ncurl\n")
     with_bucket = replace(content(), buckets=(bucket("base", APT, PackageEntry("stale"), shared_id=shared.id),))
     first = await saved(rt, ann, None, with_bucket)
-    held = (await service.get_revision(ann, rt.db, first.id)).content.buckets
+    held = (await catalog.get_revision(ann, rt.db, first.id)).content.buckets
     assert [(b.name, b.shared_id, [p.spec for p in b.packages]) for b in held] == [
         ("base", shared.id, ["nginx", "curl"])
     ]
@@ -187,7 +187,7 @@ async def test_a_revision_holds_what_its_shared_bucket_held(rt: Runtime, ann: Se
     web = await template_of(rt, first)
     await buckets.edit(rt, ann, shared.id, "base", "nginx\n", version=shared.updated_at)
     restored = await authoring.restore(rt, ann, web, 1, "")
-    (own,) = (await service.get_revision(ann, rt.db, restored.id)).content.buckets
+    (own,) = (await catalog.get_revision(ann, rt.db, restored.id)).content.buckets
     assert (own.shared_id, [package.spec for package in own.packages]) == (None, ["nginx", "curl"])
 
     gone = replace(content(), buckets=(bucket("base", APT, shared_id=uuid4()),))

@@ -12,8 +12,9 @@ from lxc_dashboard.db.models import FilePolicy, PackageManager, SourceKind, Temp
 from lxc_dashboard.errors import ConflictError, InvalidInputError, NotFoundError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.templates import authoring, buckets, drafts, service
-from lxc_dashboard.services.templates.buckets import BucketDetail
+from lxc_dashboard.services.templates.library import authoring, buckets, catalog, drafts
+from lxc_dashboard.services.templates.library.buckets import BucketDetail
+from lxc_dashboard.services.templates.library.rows import revision_rows
 from lxc_dashboard.services.templates.model import (
     Bucket,
     FileEntry,
@@ -22,8 +23,7 @@ from lxc_dashboard.services.templates.model import (
     TemplateConfig,
     TemplateContent,
 )
-from lxc_dashboard.services.templates.report import RevisionContent
-from lxc_dashboard.services.templates.rows import revision_rows
+from lxc_dashboard.services.templates.summaries import RevisionContent
 from tests.integration.templates.authors import bucket_audit
 
 APT, PIP = PackageManager.APT, PackageManager.PIP
@@ -53,8 +53,8 @@ def referring(bucket: BucketDetail) -> Bucket:
 
 
 async def current(rt: Runtime, ben: Session, template_id: UUID) -> RevisionContent:
-    detail = await service.get_template(ben, rt.db, template_id)
-    return await service.get_revision(ben, rt.db, detail.summary.revision_id)
+    detail = await catalog.get_template(ben, rt.db, template_id)
+    return await catalog.get_revision(ben, rt.db, detail.summary.revision_id)
 
 
 async def test_an_edit_gives_each_template_that_refers_to_it_a_new_revision(rt: Runtime, ben: Session) -> None:
@@ -79,7 +79,7 @@ async def test_an_edit_gives_each_template_that_refers_to_it_a_new_revision(rt: 
         others = tuple(b for b in before[one].content.buckets if b.shared_id != made.id)
         held = sorted((*others, referring(expected)), key=lambda b: (b.name, b.manager))
         assert after.content == replace(before[one].content, buckets=tuple(held))
-        old = await service.get_revision(ben, rt.db, before[one].id)
+        old = await catalog.get_revision(ben, rt.db, before[one].id)
         assert old == before[one]
     assert await current(rt, ben, apart) == before[apart]
     assert (await bucket_audit(rt))[-1] == ("bucket.edit", "base.apt", "ok")

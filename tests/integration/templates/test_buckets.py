@@ -12,8 +12,8 @@ from lxc_dashboard.db.models import now
 from lxc_dashboard.errors import ConflictError, InvalidInputError, PrivilegeError, SessionExpiredError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.templates import buckets
-from lxc_dashboard.services.templates.buckets import BucketDetail
+from lxc_dashboard.services.templates.library import buckets
+from lxc_dashboard.services.templates.library.buckets import BucketDetail
 from lxc_dashboard.services.templates.model import PackageEntry
 from tests.integration.templates.authors import bucket_audit
 

@@ -11,8 +11,8 @@ from lxc_dashboard.db.models import Container
 from lxc_dashboard.errors import InvalidInputError, NotFoundError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.templates import authoring, drafts, service
-from lxc_dashboard.services.templates.report import RevisionSummary
+from lxc_dashboard.services.templates.library import authoring, catalog, drafts
+from lxc_dashboard.services.templates.summaries import RevisionSummary
 from tests.integration.templates.authors import audited, content, saved, stored, template_of
 
 
@@ -31,7 +31,7 @@ async def test_a_template_that_nothing_was_built_from_is_gone_with_its_revisions
         await authoring.delete(rt, ann, web, name="another")
     assert await authoring.delete(rt, ann, web, name="web") == authoring.Deleted("web", kept=False)
     with pytest.raises(NotFoundError):
-        await service.get_revision(ann, rt.db, revision.id)
+        await catalog.get_revision(ann, rt.db, revision.id)
     assert (await audited(rt))[0].action == "template.delete"
 
 
@@ -40,10 +40,10 @@ async def test_what_containers_were_built_from_outlives_the_template(rt: Runtime
     web = await template_of(rt, revision)
     container = await container_of(rt, ann, revision.id)
     assert (await authoring.delete(rt, ann, web, name="web")).kept
-    assert await service.list_templates(ann, rt.db) == []
+    assert await catalog.list_templates(ann, rt.db) == []
     async with rt.db.transaction() as tx:
         assert (await tx.containers.get(container.id)).template_revision_id == revision.id
-    assert (await service.get_revision(ann, rt.db, revision.id)).content.name == "web"
+    assert (await catalog.get_revision(ann, rt.db, revision.id)).content.name == "web"
     for change in (lambda: drafts.open_draft(rt, ann, web), lambda: authoring.delete(rt, ann, web, name="web")):
         with pytest.raises(NotFoundError):
             await change()
@@ -52,7 +52,7 @@ async def test_what_containers_were_built_from_outlives_the_template(rt: Runtime
     assert (await template_of(rt, again), again.number) == (web, 2)
     assert (await authoring.delete(rt, ann, web, name="web")).kept
     assert (await authoring.restore(rt, ann, web, 1, "")).number == 3
-    assert [summary.name for summary in await service.list_templates(ann, rt.db)] == ["web"]
+    assert [summary.name for summary in await catalog.list_templates(ann, rt.db)] == ["web"]
 
 
 async def test_drafts_of_a_deleted_template_become_drafts_of_a_new_one(rt: Runtime, ann: Session, ben: Session) -> None:
@@ -76,6 +76,6 @@ async def test_a_save_and_a_deletion_at_once_leave_a_template_or_a_new_one(
             authoring.delete(rt, ann, web, name=name), authoring.save(rt, ben, of_ben.id, ""), return_exceptions=True
         )
         assert [type(result) for result in results] == [authoring.Deleted, RevisionSummary]
-        left = [summary.id for summary in await service.list_templates(ann, rt.db) if summary.name == name]
+        left = [summary.id for summary in await catalog.list_templates(ann, rt.db) if summary.name == name]
         assert web not in left
         assert len(left) == (1 if isinstance(results[1], RevisionSummary) and results[1].number == 1 else 0)

@@ -22,8 +22,9 @@ from lxc_dashboard.errors import (
 )
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import ABSOLUTE_LIFETIME, Session
-from lxc_dashboard.services.templates import authoring, drafts, files, service
-from lxc_dashboard.services.templates import tree as bounds
+from lxc_dashboard.services.templates.format import files
+from lxc_dashboard.services.templates.format import tree as bounds
+from lxc_dashboard.services.templates.library import authoring, catalog, drafts
 from tests.integration.templates.authors import ANN, SignIn, audited, content, put, saved, stored, template_of
 
 
@@ -123,7 +124,7 @@ async def test_a_session_that_has_ended_opens_nothing(rt: Runtime, ann: Session)
         drafts.store(rt, ended, draft.id, content()),
         authoring.save(rt, ended, draft.id, ""),
         authoring.preview(rt, ended, draft.id),
-        service.search(ended, rt.db, ""),
+        catalog.search(ended, rt.db, ""),
     ):
         with pytest.raises(SessionExpiredError):
             await use
@@ -143,7 +144,7 @@ async def test_discarding_a_draft_leaves_its_template(rt: Runtime, ann: Session)
     draft = await stored(rt, ann, await drafts.open_draft(rt, ann, web), content(cpu=9))
     await drafts.discard(rt, ann, draft.id)
     assert await drafts.list_drafts(rt, ann) == []
-    assert (await service.get_template(ann, rt.db, web)).summary.config.cpu == 1
+    assert (await catalog.get_template(ann, rt.db, web)).summary.config.cpu == 1
     entry = (await audited(rt))[0]
     assert (entry.action, entry.subject) == ("template.discard", "web")
 
@@ -219,7 +220,7 @@ async def test_of_two_saves_at_once_the_later_is_told_of_the_earlier(rt: Runtime
     of_ben = await stored(rt, ben, await drafts.open_draft(rt, ben, web), content(cpu=3))
     results = await results_of(authoring.save(rt, ann, of_ann.id, ""), authoring.save(rt, ben, of_ben.id, ""))
     assert results[OvertakenError] == 1
-    detail = await service.get_template(ann, rt.db, web)
+    detail = await catalog.get_template(ann, rt.db, web)
     assert [revision.number for revision in detail.revisions] == [2, 1]
 
 
@@ -228,14 +229,14 @@ async def test_of_two_new_templates_of_one_name_at_once_one_is_made(rt: Runtime,
     of_ben = await stored(rt, ben, await drafts.open_draft(rt, ben, None), content(cpu=2))
     results = await results_of(authoring.save(rt, ann, of_ann.id, ""), authoring.save(rt, ben, of_ben.id, ""))
     assert results[InvalidInputError] == 1
-    assert len(await service.list_templates(ann, rt.db)) == 1
+    assert len(await catalog.list_templates(ann, rt.db)) == 1
 
 
 async def test_the_same_button_twice_saves_once(rt: Runtime, ann: Session) -> None:
     draft = await stored(rt, ann, await drafts.open_draft(rt, ann, None), content())
     results = await results_of(*(authoring.save(rt, ann, draft.id, "") for _ in range(3)))
     assert results[NotFoundError] == 2
-    (summary,) = await service.list_templates(ann, rt.db)
+    (summary,) = await catalog.list_templates(ann, rt.db)
     assert summary.revision_number == 1
 
 
@@ -250,6 +251,6 @@ async def test_a_preview_is_what_a_save_would_store(rt: Runtime, ann: Session) -
     seen = await authoring.preview(rt, ann, draft.id)
     assert any("privileged" in finding.message.lower() for finding in seen.warnings)
     revision = await authoring.save(rt, ann, draft.id, "")
-    assert (await service.get_revision(ann, rt.db, revision.id)).content == seen
+    assert (await catalog.get_revision(ann, rt.db, revision.id)).content == seen
     with pytest.raises(NotFoundError):
         await drafts.open_draft(rt, ann, uuid4())

@@ -10,10 +10,10 @@ from lxc_dashboard.db.models import SourceKind, Template
 from lxc_dashboard.errors import ConflictError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.templates import authoring, drafts, service
+from lxc_dashboard.services.templates.library import authoring, catalog, drafts
+from lxc_dashboard.services.templates.library.rows import revision_rows
 from lxc_dashboard.services.templates.model import TemplateConfig, TemplateContent
-from lxc_dashboard.services.templates.rows import revision_rows
-from lxc_dashboard.services.templates.sync import sync_folder
+from lxc_dashboard.services.templates.sources.sync import sync_folder
 from tests.integration.templates.authors import content, saved
 from tests.trees import WriteTree
 
@@ -28,7 +28,7 @@ async def test_templates_of_a_folder_are_not_changed_here_but_copied(
         "web/container-configs/files/x.path": "/srv",
     }
     await sync_folder(rt.db, "lab", write_tree(files))
-    (of_folder,) = await service.list_templates(ann, rt.db)
+    (of_folder,) = await catalog.list_templates(ann, rt.db)
     for change in (
         lambda: drafts.open_draft(rt, ann, of_folder.id),
         lambda: authoring.rename(rt, ann, of_folder.id, "x"),
@@ -42,8 +42,8 @@ async def test_templates_of_a_folder_are_not_changed_here_but_copied(
     assert await drafts.open_draft(rt, ann, None, copy_of=of_folder.id) == copy
     assert (copy.template_id, copy.copy_of, copy.content.name) == (None, of_folder.id, "web")
     revision = await authoring.save(rt, ann, copy.id, "")
-    original = await service.get_revision(ann, rt.db, of_folder.revision_id)
-    copied = await service.get_revision(ann, rt.db, revision.id)
+    original = await catalog.get_revision(ann, rt.db, of_folder.revision_id)
+    copied = await catalog.get_revision(ann, rt.db, revision.id)
     assert replace(original.content, config=replace(original.content.config, config_path="")) == copied.content
     assert (await drafts.open_draft(rt, ann, None, copy_of=of_folder.id)).content.name == "web-copy"
 
@@ -58,7 +58,7 @@ async def test_an_imported_template_is_edited_where_it_is(rt: Runtime, ann: Sess
         await tx.templates.add_revisions([revision_rows(template.id, 1, held, author="x", note="")])
     assert (await saved(rt, ann, template.id, content(cpu=2))).number == 2
     assert (await saved(rt, ann, None, content())).number == 1
-    both = await service.list_templates(ann, rt.db)
+    both = await catalog.list_templates(ann, rt.db)
     assert [(summary.name, summary.source_name) for summary in both] == [("web", "custom"), ("web", "imported")]
     assert not (await authoring.delete(rt, ann, template.id, name="web")).kept
 

@@ -26,11 +26,11 @@ from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.monitor.marks import line_of
-from lxc_dashboard.services.templates import drafts, finding, history, service
-from lxc_dashboard.services.templates.diff import ChangeKind
-from lxc_dashboard.services.templates.linediff import LineKind
+from lxc_dashboard.services.templates.library import built_containers, catalog, drafts, revisions
+from lxc_dashboard.services.templates.library.diff import ChangeKind
+from lxc_dashboard.services.templates.library.line_diff import LineKind
+from lxc_dashboard.services.templates.library.rows import revision_rows
 from lxc_dashboard.services.templates.model import PackageEntry, Script, TemplateConfig, TemplateContent
-from lxc_dashboard.services.templates.rows import revision_rows
 from tests.integration.templates.authors import audited, bucket, content, put, saved, template_of
 
 CUSTOM = PackageManager.CUSTOM
@@ -72,7 +72,7 @@ async def test_two_revisions_are_compared_in_both_directions(rt: Runtime, ann: S
     binary = await put(rt, ann, draft.id, "b", b"\0\1")
     await saved(rt, ann, web, replace(content(cpu=2), files=(changed, binary, kept)))
 
-    found = await history.difference(ann, rt.db, web, 1, 2)
+    found = await revisions.difference(ann, rt.db, web, 1, 2)
     assert [(change.field, change.old, change.new) for change in found.config] == [("cpu", "1", "2")]
     assert [(change.name, change.kind, change.binary) for change in found.files] == [
         ("a.conf", ChangeKind.CHANGED, False),
@@ -81,14 +81,14 @@ async def test_two_revisions_are_compared_in_both_directions(rt: Runtime, ann: S
     changes = [(line.kind, line.text) for line in found.files[0].text.lines if line.kind is not LineKind.SAME]
     assert changes == [(LineKind.REMOVED, "two"), (LineKind.ADDED, "2")]
     assert (found.files[1].new_size, found.files[1].new_sha256) == (2, binary.sha256)
-    back = await history.difference(ann, rt.db, web, 2, 1)
+    back = await revisions.difference(ann, rt.db, web, 2, 1)
     assert [(change.name, change.kind) for change in back.files] == [
         ("a.conf", ChangeKind.CHANGED),
         ("b", ChangeKind.REMOVED),
     ]
-    assert (await history.difference(ann, rt.db, web, 2, 2)).empty
+    assert (await revisions.difference(ann, rt.db, web, 2, 2)).empty
     with pytest.raises(NotFoundError):
-        await history.difference(ann, rt.db, web, 1, 3)
+        await revisions.difference(ann, rt.db, web, 1, 3)
 
 
 async def built(
@@ -143,13 +143,13 @@ async def test_containers_of_a_template_are_those_that_pve_lists_for_the_user(rt
     await built(rt, ann, guests[0].vmid, first.id, guests[0].name)
     await built(rt, ann, guests[2].vmid, other.id)
     await built(rt, ann, guests[3].vmid, second.id, gone=True)
-    found = await history.containers(rt, ann, web)
+    found = await built_containers.containers(rt, ann, web)
     assert [(c.vmid, c.hostname, c.node, c.status, c.revision_number, c.older) for c in found] == [
         (guest.vmid, guest.name, guest.node, guest.status, number, older)
         for guest, number, older in zip(guests, (1, 2), (True, False), strict=False)
     ]
     assert [c.built_as for c in found] == ["", "old-name"], "it was renamed"
-    assert await history.counts(ann, rt.db) == {web: 2, await template_of(rt, other): 1}
+    assert await built_containers.counts(ann, rt.db) == {web: 2, await template_of(rt, other): 1}
 
 
 async def test_a_guest_that_was_given_the_vmid_again_is_no_container_of_the_template(rt: Runtime, ann: Session) -> None:
@@ -161,9 +161,11 @@ async def test_a_guest_that_was_given_the_vmid_again_is_no_container_of_the_temp
     replaced = await built(rt, ann, guests[1].vmid, revision.id, marked=False)
     await client.lxc.set_config(guests[1].node, guests[1].vmid, {"description": line_of(uuid4())})
     absent = await built(rt, ann, 999_999, revision.id)
-    assert await history.counts(ann, rt.db) == {web: 3}
-    assert await history.containers(rt, ann, web) == []
-    assert await history.counts(ann, rt.db) == {web: 1}, "what PVE has no more is not counted, once it was looked at"
+    assert await built_containers.counts(ann, rt.db) == {web: 3}
+    assert await built_containers.containers(rt, ann, web) == []
+    assert await built_containers.counts(ann, rt.db) == {web: 1}, (
+        "what PVE has no more is not counted, once it was looked at"
+    )
     async with rt.db.transaction() as tx:
         gone = {each: (await tx.containers.get(each)).deleted_at is not None for each in (unmarked, replaced, absent)}
         (event,) = await tx.containers.events(absent)
@@ -179,10 +181,10 @@ async def test_containers_of_another_endpoint_are_not_counted(rt: Runtime, ann: 
         await tx.containers.reserve(
             Container(endpoint_id=elsewhere.id, vmid=101, node="pve1", hostname="web", template_revision_id=revision.id)
         )
-    assert await history.counts(ann, rt.db) == {}
-    assert await history.containers(rt, ann, await template_of(rt, revision)) == []
+    assert await built_containers.counts(ann, rt.db) == {}
+    assert await built_containers.containers(rt, ann, await template_of(rt, revision)) == []
     with pytest.raises(NotFoundError):
-        await history.containers(rt, ann, uuid4())
+        await built_containers.containers(rt, ann, uuid4())
 
 
 async def test_the_search_finds_what_current_revisions_hold(rt: Runtime, ann: Session) -> None:
@@ -206,9 +208,9 @@ async def test_the_search_finds_what_current_revisions_hold(rt: Runtime, ann: Se
     await saved(rt, ann, db, content("db", scripts={"10-new.sh": "psql -c 'select 1'\nback\\slash"}))
     ids = {"web": web, "db": db}
     for query, expected in SEARCHES.items():
-        assert await service.search(ann, rt.db, query) == {ids[name] for name in expected}, query
+        assert await catalog.search(ann, rt.db, query) == {ids[name] for name in expected}, query
     with pytest.raises(InvalidInputError):
-        await service.search(ann, rt.db, "x" * 201)
+        await catalog.search(ann, rt.db, "x" * 201)
     assert all(entry.action != "template.search" for entry in await audited(rt))
 
 
@@ -230,7 +232,7 @@ async def test_a_thousand_templates_are_searched_while_one_types(rt: Runtime, an
         rows = zip(templates, contents, strict=True)
         await tx.templates.add_revisions([revision_rows(t.id, 1, c, author="x", note="") for t, c in rows])
     begun = time.monotonic()
-    assert await service.search(ann, rt.db, "echo 777") == {templates[777].id}
+    assert await catalog.search(ann, rt.db, "echo 777") == {templates[777].id}
     assert time.monotonic() - begun < 10
 
 
@@ -247,9 +249,9 @@ async def test_templates_are_found_by_what_tells_them_apart_some_at_a_time(rt: R
         ("base", []),
         ("\0", []),
     ):
-        assert [found.name for found in await finding.named(ann, rt.db, query, 8)] == expected, query
-    assert [found.name for found in await finding.named(ann, rt.db, "web", 1)] == ["web-a"]
+        assert [found.name for found in await catalog.find_named(ann, rt.db, query, 8)] == expected, query
+    assert [found.name for found in await catalog.find_named(ann, rt.db, "web", 1)] == ["web-a"]
     async with rt.db.transaction() as tx:
-        assert {found.source for found in await finding.named(ann, rt.db, "web", 8)} <= {
+        assert {found.source for found in await catalog.find_named(ann, rt.db, "web", 8)} <= {
             source.name for source in await tx.templates.sources()
         }

@@ -11,11 +11,11 @@ from pathlib import Path
 from lxc_dashboard.db.database import DatabaseService
 from lxc_dashboard.db.models import FilePolicy
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.templates import service
-from lxc_dashboard.services.templates.archive import export
+from lxc_dashboard.services.templates.library import catalog
 from lxc_dashboard.services.templates.model import FileEntry, Script, TemplateConfig, TemplateContent
-from lxc_dashboard.services.templates.report import TemplateSummary
-from lxc_dashboard.services.templates.sync import sync_folder
+from lxc_dashboard.services.templates.sources.archive import export
+from lxc_dashboard.services.templates.sources.sync import sync_folder
+from lxc_dashboard.services.templates.summaries import TemplateSummary
 
 WriteTree = Callable[[Mapping[str, str | bytes]], Path]
 
@@ -33,8 +33,8 @@ def exported(*contents: TemplateContent) -> dict[str, bytes]:
 
 
 async def stored(database: DatabaseService, session: Session) -> tuple[TemplateSummary, TemplateContent]:
-    (summary,) = await service.list_templates(session, database)
-    return summary, (await service.get_revision(session, database, summary.revision_id)).content
+    (summary,) = await catalog.list_templates(session, database)
+    return summary, (await catalog.get_revision(session, database, summary.revision_id)).content
 
 
 async def test_an_unpacked_export_keeps_its_last_revision_while_its_manifest_is_broken(

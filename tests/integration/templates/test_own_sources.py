@@ -11,7 +11,7 @@ from lxc_dashboard.db.models import SourceKind
 from lxc_dashboard.errors import ConflictError, NotFoundError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.templates import sources, sync
+from lxc_dashboard.services.templates.sources import passes, registry, sync
 from tests.integration.templates.sources import audited, view
 
 
@@ -27,16 +27,16 @@ async def test_a_source_of_the_dashboard_itself_is_not_read_and_not_removed(rt: 
     async with rt.db.transaction() as tx:
         custom = await tx.templates.source("custom", SourceKind.CUSTOM, "")
     with pytest.raises(ConflictError, match="Nothing is read"):
-        await sources.sync(rt, ann, custom.id)
+        await passes.sync_source(rt, ann, custom.id)
     with pytest.raises(ConflictError, match="not a git source"):
-        await sources.remove(rt, ann, custom.id, name="custom")
+        await registry.remove(rt, ann, custom.id, name="custom")
     with pytest.raises(NotFoundError):
-        await sources.sync(rt, ann, UUID(int=uuid4().int))
+        await passes.sync_source(rt, ann, UUID(int=uuid4().int))
 
 
 async def test_the_shipped_folder_is_read_by_the_button_too(rt: Runtime, ann: Session) -> None:
     await sync.sync_folders(rt.db, rt.settings.template_folders())
     shipped = await view(rt, ann, "shipped")
-    report = await sources.sync(rt, ann, shipped.id)
+    report = await passes.sync_source(rt, ann, shipped.id)
     assert (report.added, report.changed) == ((), ())
     assert await audited(rt, "source.sync") == [(ann.userid, "shipped", "ok")]

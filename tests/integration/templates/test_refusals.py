@@ -12,10 +12,11 @@ from lxc_dashboard.db.models import AuditResult, PackageManager, now
 from lxc_dashboard.errors import InvalidInputError, SessionExpiredError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.templates import authoring, drafts, importing, service
+from lxc_dashboard.services.templates.format.scripts import MAX_SCRIPT_BYTES
+from lxc_dashboard.services.templates.library import authoring, catalog, drafts
+from lxc_dashboard.services.templates.library.rows import revision_rows
 from lxc_dashboard.services.templates.model import PackageEntry, Script, TemplateConfig, TemplateContent
-from lxc_dashboard.services.templates.rows import revision_rows
-from lxc_dashboard.services.templates.scripts import MAX_SCRIPT_BYTES
+from lxc_dashboard.services.templates.sources import imports
 from tests.integration.templates.authors import APT, audited, bucket, content, put, saved, template_of
 
 # The fields of the draft below, each with a fault of its own.
@@ -66,7 +67,7 @@ async def test_every_fault_is_named_by_its_field_and_nothing_is_saved(rt: Runtim
     with pytest.raises(InvalidInputError) as refused:
         await authoring.save(rt, ann, draft.id, "")
     assert set(refused.value.fields) == FAULTY
-    assert await service.list_templates(ann, rt.db) == []
+    assert await catalog.list_templates(ann, rt.db) == []
     assert (await drafts.get_draft(rt, ann, draft.id)).content == wrong
 
 
@@ -110,7 +111,7 @@ async def test_what_is_restored_is_checked_as_it_is_today(rt: Runtime, ann: Sess
         await tx.templates.add_revisions(of_old)
     await saved(rt, ann, web, content(cpu=2))
     restored = await authoring.restore(rt, ann, web, 2, "")
-    found = (await service.get_revision(ann, rt.db, restored.id)).content.warnings
+    found = (await catalog.get_revision(ann, rt.db, restored.id)).content.warnings
     assert [finding.code for finding in found] == ["SC2034"]
 
 
@@ -125,14 +126,14 @@ async def test_what_would_not_be_saved_today_is_not_restored(rt: Runtime, ann: S
     with pytest.raises(InvalidInputError, match="revision 2 cannot be saved") as refused:
         await authoring.restore(rt, ann, web, 2, "")
     assert set(refused.value.fields) == {"config.cpu", "scripts.0.sh.name"}
-    detail = await service.get_template(ann, rt.db, web)
+    detail = await catalog.get_template(ann, rt.db, web)
     assert [revision.number for revision in detail.revisions] == [3, 2, 1]
     assert [entry.result for entry in await audited(rt, "template.restore")] == [AuditResult.FAILED]
 
 
 async def test_a_session_that_has_ended_exports_nothing(rt: Runtime, ann: Session, viewer: Session) -> None:
     web = await template_of(rt, await saved(rt, ann, None, content()))
-    assert (await importing.export_templates(rt, viewer, [web], "zip")).filename == "web.zip"
+    assert (await imports.export_templates(rt, viewer, [web], "zip")).filename == "web.zip"
     ended = replace(ann, signed_in_at=now() - timedelta(hours=13))
     with pytest.raises(SessionExpiredError):
-        await importing.export_templates(rt, ended, [web], "zip")
+        await imports.export_templates(rt, ended, [web], "zip")

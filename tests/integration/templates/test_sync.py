@@ -16,10 +16,12 @@ from lxc_dashboard.db.database import DatabaseService
 from lxc_dashboard.db.models import PackageManager, SourceKind
 from lxc_dashboard.errors import NotFoundError, SessionExpiredError, TemplateError
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.templates import service, shellcheck
-from lxc_dashboard.services.templates.folder import Refusal, discover
-from lxc_dashboard.services.templates.report import DiscoveryReport, TemplateSummary
-from lxc_dashboard.services.templates.sync import sync_folder, sync_folders
+from lxc_dashboard.services.templates.format import shellcheck
+from lxc_dashboard.services.templates.library import catalog
+from lxc_dashboard.services.templates.model import Refusal
+from lxc_dashboard.services.templates.sources.folder import discover
+from lxc_dashboard.services.templates.sources.sync import sync_folder, sync_folders
+from lxc_dashboard.services.templates.summaries import DiscoveryReport, TemplateSummary
 
 WriteTree = Callable[[Mapping[str, str | bytes]], Path]
 
@@ -39,7 +41,7 @@ WEB: dict[str, str | bytes] = {
 
 
 async def listed(session: Session, database: DatabaseService) -> dict[str, TemplateSummary]:
-    return {summary.name: summary for summary in await service.list_templates(session, database)}
+    return {summary.name: summary for summary in await catalog.list_templates(session, database)}
 
 
 async def test_what_is_read_back_is_what_was_found(
@@ -48,12 +50,12 @@ async def test_what_is_read_back_is_what_was_found(
     root = write_tree(WEB)
     (root / "web/container-configs/files/b.bin").chmod(0o755)
     assert await sync_folder(database, "lab", root) == DiscoveryReport("lab", added=("web",))
-    (summary,) = await service.list_templates(session, database)
+    (summary,) = await catalog.list_templates(session, database)
     assert (summary.scripts, summary.files, summary.packages, summary.warnings) == (2, 2, 4, 1)
     assert (summary.tags, summary.description, summary.source_name) == (("a", "b"), "Serves", "lab")
     assert (summary.revision_number, summary.missing_since, summary.refusal) == (1, None, None)
 
-    revision = await service.get_revision(session, database, summary.revision_id)
+    revision = await catalog.get_revision(session, database, summary.revision_id)
     (found,) = discover(root).found
     assert revision.content == found
     assert revision.content.checksum() == found.checksum()
@@ -65,7 +67,7 @@ async def test_the_detail_of_a_template_leaves_file_contents_out(
 ) -> None:
     await sync_folder(database, "lab", write_tree(WEB))
     summary = (await listed(session, database))["web"]
-    detail = await service.get_template(session, database, summary.id)
+    detail = await catalog.get_template(session, database, summary.id)
     assert detail.summary == summary
     assert [script.name for script in detail.scripts] == ["9-first.sh", "10-core.sh"]
     assert [(file.target, file.size) for file in detail.files] == [("/B.conf", 0), ("/opt/b.bin", 256)]
@@ -76,10 +78,10 @@ async def test_the_detail_of_a_template_leaves_file_contents_out(
     ]
     assert "TEMPLATE_TYPO" in detail.warnings[0].message
     assert [revision.number for revision in detail.revisions] == [1]
-    file = await service.get_file(session, database, summary.revision_id, "b.bin")
+    file = await catalog.get_file(session, database, summary.revision_id, "b.bin")
     assert file.content == bytes(range(256))
     with pytest.raises(NotFoundError):
-        await service.get_file(session, database, summary.revision_id, "c.bin")
+        await catalog.get_file(session, database, summary.revision_id, "c.bin")
 
 
 async def test_a_second_pass_changes_nothing(
@@ -104,11 +106,11 @@ async def test_a_change_makes_a_new_revision_and_leaves_the_old_one(
     assert await sync_folder(database, "lab", root) == DiscoveryReport("lab", changed=("web",))
     new = (await listed(session, database))["web"]
     assert (new.id, new.revision_number) == (old.id, 2)
-    before = await service.get_revision(session, database, old.revision_id)
-    after = await service.get_revision(session, database, new.revision_id)
+    before = await catalog.get_revision(session, database, old.revision_id)
+    after = await catalog.get_revision(session, database, new.revision_id)
     assert before.content.scripts[1].description == "Installs"
     assert after.content.scripts[1].content == "false\n"
-    detail = await service.get_template(session, database, new.id)
+    detail = await catalog.get_template(session, database, new.id)
     assert [revision.id for revision in detail.revisions] == [new.revision_id, old.revision_id]
 
 
@@ -120,7 +122,7 @@ async def test_a_comment_makes_no_revision_but_moves_the_findings(
     write_tree({"web/template.conf": f"# a comment\n{WEB['web/template.conf']!s}"})
     assert await sync_folder(database, "lab", root) == DiscoveryReport("lab")
     summary = (await listed(session, database))["web"]
-    detail = await service.get_template(session, database, summary.id)
+    detail = await catalog.get_template(session, database, summary.id)
     assert (summary.revision_number, detail.warnings[0].line) == (1, 5)
 
 
@@ -134,7 +136,7 @@ async def test_a_template_that_is_gone_is_marked_and_comes_back(
     assert await sync_folder(database, "lab", root) == DiscoveryReport("lab")
     gone = (await listed(session, database))["web"]
     assert gone.missing_since is not None
-    assert (await service.get_revision(session, database, gone.revision_id)).content.name == "web"
+    assert (await catalog.get_revision(session, database, gone.revision_id)).content.name == "web"
     (root / ".web").rename(root / "web")
     assert await sync_folder(database, "lab", root) == DiscoveryReport("lab", added=("web",))
     back = (await listed(session, database))["web"]
@@ -172,7 +174,7 @@ async def test_a_broken_template_keeps_its_last_revision_and_hides_no_other(
     assert web.refusal is not None
     assert "TEMPLATE_CPU" in web.refusal.why
     assert (await sync_folder(database, "lab", root)).refused == second.refused
-    (source,) = await service.list_sources(session, database)
+    (source,) = await catalog.list_sources(session, database)
     assert (source.name, source.location, source.report.refused) == ("lab", str(root), second.refused)
     assert source.synced_at is not None
 
@@ -186,7 +188,7 @@ async def test_sources_keep_templates_of_the_same_name_apart(
     reports = await sync_folders(database, [("a", root), ("gone", root.parent / "gone"), ("b", other)])
     assert [(report.source, report.added) for report in reports] == [("a", ("web",)), ("gone", ()), ("b", ("web",))]
     assert reports[1].refused == (Refusal(str(root.parent / "gone"), 0, "is not there: no templates are read from it"),)
-    assert [s.source_name for s in await service.list_templates(session, database)] == ["a", "b"]
+    assert [s.source_name for s in await catalog.list_templates(session, database)] == ["a", "b"]
 
 
 async def test_a_folder_that_vanishes_as_a_whole_marks_nothing_missing(
@@ -219,26 +221,26 @@ async def test_passes_at_the_same_time_store_each_change_once(
     root = write_tree(WEB | {f"t{n}/template.conf": "TEMPLATE_APP=T\n" for n in range(20)})
     reports = await asyncio.gather(*(sync_folder(database, "lab", root) for _ in range(3)))
     assert sorted(len(report.added) for report in reports) == [0, 0, 21]
-    assert {summary.revision_number for summary in await service.list_templates(session, database)} == {1}
+    assert {summary.revision_number for summary in await catalog.list_templates(session, database)} == {1}
 
 
 async def test_what_does_not_exist_is_not_found(database: DatabaseService, session: Session) -> None:
-    assert await service.list_templates(session, database) == []
+    assert await catalog.list_templates(session, database) == []
     with pytest.raises(NotFoundError):
-        await service.get_template(session, database, uuid4())
+        await catalog.get_template(session, database, uuid4())
     with pytest.raises(NotFoundError):
-        await service.get_revision(session, database, uuid4())
+        await catalog.get_revision(session, database, uuid4())
 
 
 async def test_an_ended_session_reads_nothing(database: DatabaseService, session: Session) -> None:
     ended = dataclasses.replace(session, signed_in_at=datetime.now(UTC) - timedelta(hours=13))
     nothing = UUID(int=0)
     for reading in (
-        service.list_templates(ended, database),
-        service.list_sources(ended, database),
-        service.get_template(ended, database, nothing),
-        service.get_revision(ended, database, nothing),
-        service.get_file(ended, database, nothing, "x"),
+        catalog.list_templates(ended, database),
+        catalog.list_sources(ended, database),
+        catalog.get_template(ended, database, nothing),
+        catalog.get_revision(ended, database, nothing),
+        catalog.get_file(ended, database, nothing, "x"),
     ):
         with pytest.raises(SessionExpiredError):
             await reading
@@ -254,7 +256,7 @@ async def test_a_script_that_could_not_be_checked_is_looked_at_again_though_noth
     async def read() -> list[str]:
         await sync_folder(database, "lab", root)
         revision_id = (await listed(session, database))["web"].revision_id
-        return [f.code for f in (await service.get_revision(session, database, revision_id)).content.warnings]
+        return [f.code for f in (await catalog.get_revision(session, database, revision_id)).content.warnings]
 
     with monkeypatch.context() as without_time:
         without_time.setattr(shellcheck, "LINT_TIMEOUT_S", 0.0)

@@ -16,8 +16,8 @@ from lxc_dashboard.db.models import PackageManager
 from lxc_dashboard.errors import GuestError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.creation.spec import ExtraPackage
-from lxc_dashboard.services.templates.folder import discover
-from lxc_dashboard.services.templates.sync import sync_folder
+from lxc_dashboard.services.templates.sources.folder import discover
+from lxc_dashboard.services.templates.sources.sync import sync_folder
 from lxc_dashboard.settings import Settings
 from pve_sandbox.guests import pick_host
 from pve_sandbox.guests.host import GuestHost, GuestSpec, run_in

@@ -12,8 +12,8 @@ import pytest
 from lxc_dashboard import routes
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import sessions
-from lxc_dashboard.services.templates import drafts
-from lxc_dashboard.services.templates.files import MAX_FILE_BYTES
+from lxc_dashboard.services.templates.format.files import MAX_FILE_BYTES
+from lxc_dashboard.services.templates.library import drafts
 from lxc_dashboard.settings import Settings
 from tests.e2e.stack import Stack
 from tests.integration.web.conftest import Visitor

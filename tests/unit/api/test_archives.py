@@ -16,8 +16,8 @@ from lxc_dashboard.api.archives import Archives
 from lxc_dashboard.api.door import CALLER
 from lxc_dashboard.db.models import new_id
 from lxc_dashboard.errors import ServiceUnavailableError
-from lxc_dashboard.services.templates import importing
-from lxc_dashboard.services.templates.importing import Exported
+from lxc_dashboard.services.templates.sources import imports
+from lxc_dashboard.services.templates.sources.imports import Exported
 from lxc_dashboard.state.guard import Caller
 from tests.unit.state.test_page_states import someone
 
@@ -35,7 +35,7 @@ async def test_an_export_that_is_read_slowly_is_not_kept_in_memory(monkeypatch: 
     async def exported(*_: object) -> Exported:
         return Exported("templates.zip", data)
 
-    monkeypatch.setattr(importing, "export_templates", exported)
+    monkeypatch.setattr(imports, "export_templates", exported)
     references = sys.getrefcount(data)
     answer = await Archives().export(request())
     async with asyncio.timeout(60):
@@ -52,7 +52,7 @@ async def test_a_server_without_room_for_an_export_says_so(monkeypatch: pytest.M
     async def exported(*_: object) -> Exported:
         return Exported("templates.zip", b"x")
 
-    monkeypatch.setattr(importing, "export_templates", exported)
+    monkeypatch.setattr(imports, "export_templates", exported)
     monkeypatch.setattr(tempfile, "TemporaryFile", full)
     with pytest.raises(ServiceUnavailableError, match="no room"):
         await Archives().export(request())

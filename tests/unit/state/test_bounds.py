@@ -16,8 +16,8 @@ from lxc_dashboard.services.creation.choices import Choices
 from lxc_dashboard.services.creation.defaults import defaults
 from lxc_dashboard.services.creation.filled import MAX_ITEMS, VALUE_CHARS
 from lxc_dashboard.services.creation.mount_fields import MOUNTS_MAX
-from lxc_dashboard.services.templates.authoring import MAX_NOTE_CHARS
-from lxc_dashboard.services.templates.packages import MAX_LIST_BYTES
+from lxc_dashboard.services.templates.format.packages import MAX_LIST_BYTES
+from lxc_dashboard.services.templates.library.authoring import MAX_NOTE_CHARS
 from lxc_dashboard.state import guard
 from lxc_dashboard.state.bucket_work import LISTING_CHARS, NAME_CHARS, NEW, Work
 from lxc_dashboard.state.buckets import BucketsState

@@ -10,8 +10,8 @@ import pytest
 
 from lxc_dashboard import routes, text
 from lxc_dashboard.db.models import PackageManager, now
-from lxc_dashboard.services.templates.buckets import BucketDetail, BucketSummary, BucketUse
-from lxc_dashboard.services.templates.listing import read_listing
+from lxc_dashboard.services.templates.format.packages import read_listing
+from lxc_dashboard.services.templates.library.buckets import BucketDetail, BucketSummary, BucketUse
 from lxc_dashboard.state import bucket_work
 from lxc_dashboard.state.bucket_work import DIFF_LINES, Base, DiffLine, Work
 

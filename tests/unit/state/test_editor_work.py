@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lxc_dashboard.db.models import FilePolicy, PackageManager
-from lxc_dashboard.services.templates.draft import DraftContent, DraftFile, is_ordered
+from lxc_dashboard.services.templates.library.draft import DraftContent, DraftFile, is_ordered
 from lxc_dashboard.services.templates.model import Bucket, PackageEntry, Script, TemplateConfig
 from lxc_dashboard.state.editor_base import faults_of, parts_of
 from lxc_dashboard.state.editor_items import NO_MODE, ON

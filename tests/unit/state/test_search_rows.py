@@ -9,7 +9,7 @@ import pytest
 
 from lxc_dashboard import routes, text
 from lxc_dashboard.db.models import new_id
-from lxc_dashboard.services.templates.finding import Named
+from lxc_dashboard.services.templates.library.catalog import Named
 from lxc_dashboard.state.search_rows import HITS, Hit, containers_of, groups_of
 from tests.unit.state.test_running import JOB
 

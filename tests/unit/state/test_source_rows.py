@@ -9,9 +9,9 @@ import pytest
 
 from lxc_dashboard import routes, text
 from lxc_dashboard.db.models import SourceKind, now
-from lxc_dashboard.services.templates.folder import Refusal
-from lxc_dashboard.services.templates.report import DiscoveryReport
-from lxc_dashboard.services.templates.sources import SourceView
+from lxc_dashboard.services.templates.model import Refusal
+from lxc_dashboard.services.templates.sources.registry import SourceView
+from lxc_dashboard.services.templates.summaries import DiscoveryReport
 from lxc_dashboard.state.source_rows import REFUSED_SHOWN, opened_of, row_of
 
 VIEW = SourceView(

@@ -10,7 +10,7 @@ import pytest
 
 from lxc_dashboard.db.models import new_id
 from lxc_dashboard.errors import DashboardError, InvalidInputError, OvertakenError, SessionExpiredError
-from lxc_dashboard.services.templates import authoring
+from lxc_dashboard.services.templates.library import authoring
 from lxc_dashboard.state.template_revisions import TemplateRevisionsState
 from tests.unit.state.test_page_states import broken, finished, state_of
 

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 
 from lxc_dashboard import text
 from lxc_dashboard.db.models import SourceKind, new_id
-from lxc_dashboard.services.templates.folder import Refusal
-from lxc_dashboard.services.templates.model import TemplateConfig
-from lxc_dashboard.services.templates.report import RevisionSummary, TemplateSummary
+from lxc_dashboard.services.templates.model import Refusal, TemplateConfig
+from lxc_dashboard.services.templates.summaries import RevisionSummary, TemplateSummary
 from lxc_dashboard.state.template import Address, number_of
 from lxc_dashboard.state.template_revisions import revision_rows
 from lxc_dashboard.state.template_rows import (

@@ -26,7 +26,7 @@ from lxc_dashboard.services.creation.defaults import defaults, host_name
 from lxc_dashboard.services.creation.findings import Finding, FindingSeverity
 from lxc_dashboard.services.creation.validation import validate
 from lxc_dashboard.services.templates.model import Bucket, PackageEntry, Script, TemplateConfig
-from lxc_dashboard.services.templates.report import TemplateDetail, TemplateSummary
+from lxc_dashboard.services.templates.summaries import TemplateDetail, TemplateSummary
 from lxc_dashboard.state import wizard
 from lxc_dashboard.state.wizard import ExtraRow, PackageRow, ScriptRow
 

@@ -11,7 +11,7 @@ from lxc_dashboard.db.models import PackageManager
 from lxc_dashboard.services.creation.defaults import defaults
 from lxc_dashboard.services.creation.filled import Filled
 from lxc_dashboard.services.templates.model import Bucket, PackageEntry, Script
-from lxc_dashboard.services.templates.report import TemplateDetail
+from lxc_dashboard.services.templates.summaries import TemplateDetail
 from lxc_dashboard.state.mount_rows import MountRow, text_of
 from lxc_dashboard.state.wizard_changes import Change, changes
 from tests.unit.state.test_wizard import CONFIG, ID, OFFERED, summary

@@ -11,7 +11,7 @@ from lxc_dashboard.services.creation import doors, holders
 from lxc_dashboard.services.creation.findings import Finding, FindingSeverity, error, warning
 from lxc_dashboard.services.creation.preflight import identity, inside, neighbourhood, network, volumes
 from lxc_dashboard.services.creation.preflight.question import Leaving, Question
-from lxc_dashboard.services.templates.service import load_revision
+from lxc_dashboard.services.templates.library.catalog import load_revision
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lxc_dashboard.services.templates.sources import WantedSource
+from lxc_dashboard.services.templates.sources.registry import WantedSource
 from lxc_dashboard.settings import Settings
 from tests.git_servers import WEB, HttpsGit, Repository, SshGit, https_git, ssh_git
 

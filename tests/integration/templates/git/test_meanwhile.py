@@ -11,8 +11,8 @@ import pytest
 from lxc_dashboard.errors import ConflictError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.templates import sources, syncing, wishes
-from lxc_dashboard.services.templates.sources import WantedSource
+from lxc_dashboard.services.templates.sources import passes, registry, sync_requests
+from lxc_dashboard.services.templates.sources.registry import WantedSource
 from tests.git_servers import HttpsGit, Repository
 from tests.integration.templates.sources import asked_anew, go_on, view
 
@@ -20,12 +20,12 @@ from tests.integration.templates.sources import asked_anew, go_on, view
 async def test_a_push_in_the_middle_of_a_pass_is_not_missed(
     rt: Runtime, ann: Session, wanted: WantedSource, https: HttpsGit, repository: Repository
 ) -> None:
-    source_id = await sources.add_git(rt, ann, wanted)
+    source_id = await registry.add_git(rt, ann, wanted)
     https.hold, asked = threading.Event(), len(https.requests)
-    first = asyncio.create_task(sources.sync(rt, ann, source_id))
+    first = asyncio.create_task(passes.sync_source(rt, ann, source_id))
     await asked_anew(https, asked)
-    await syncing.wish(rt, source_id)
-    await syncing.grant(rt, str(source_id))  # the worker finds the source being read, and leaves
+    await passes.wish(rt, source_id)
+    await passes.grant(rt, str(source_id))  # the worker finds the source being read, and leaves
     go_on(https)
     await first
     async with rt.db.transaction() as tx:
@@ -36,27 +36,27 @@ async def test_a_push_in_the_middle_of_a_pass_is_not_missed(
 async def test_a_push_whose_pass_was_cancelled_is_read_by_the_schedule(
     rt: Runtime, ann: Session, wanted: WantedSource, https: HttpsGit
 ) -> None:
-    source_id = await sources.add_git(rt, ann, wanted)
+    source_id = await registry.add_git(rt, ann, wanted)
     https.hold, asked = threading.Event(), len(https.requests)
-    await syncing.wish(rt, source_id)
-    worker = asyncio.create_task(syncing.grant(rt, str(source_id)))
+    await passes.wish(rt, source_id)
+    worker = asyncio.create_task(passes.grant(rt, str(source_id)))
     await asked_anew(https, asked)
     worker.cancel()  # as SIGTERM does
     with pytest.raises(asyncio.CancelledError):
         await worker
     go_on(https)
-    assert await wishes.pending(rt.bus, source_id)
-    await syncing.sync_due(rt)
+    assert await sync_requests.pending(rt.bus, source_id)
+    await passes.sync_due(rt)
     assert (await view(rt, ann)).report.added == ("web",)
-    assert not await wishes.pending(rt.bus, source_id)
+    assert not await sync_requests.pending(rt.bus, source_id)
 
 
 async def test_the_lease_of_a_long_pass_is_renewed(rt: Runtime) -> None:
-    source_id, key = uuid4(), wishes.lease
-    async with wishes.reading(rt.bus, source_id, lease_s=9) as mine:
+    source_id, key = uuid4(), sync_requests.lease
+    async with sync_requests.reading(rt.bus, source_id, lease_s=9) as mine:
         assert mine
         await rt.bus.acquire_lease(key(source_id), await rt.bus.lease_holder(key(source_id)), 3_600)
-        async with asyncio.timeout(60), wishes.reading(rt.bus, source_id) as other:
+        async with asyncio.timeout(60), sync_requests.reading(rt.bus, source_id) as other:
             assert not other
             while await rt.bus._client.pttl(key(source_id)) > 9_000:
                 await asyncio.sleep(0.02)
@@ -66,9 +66,9 @@ async def test_the_lease_of_a_long_pass_is_renewed(rt: Runtime) -> None:
 async def test_a_pass_over_what_is_no_longer_meant_stores_nothing(
     rt: Runtime, ann: Session, wanted: WantedSource, https: HttpsGit
 ) -> None:
-    source_id = await sources.add_git(rt, ann, wanted)
+    source_id = await registry.add_git(rt, ann, wanted)
     https.hold, asked = threading.Event(), len(https.requests)
-    reading = asyncio.create_task(sources.sync(rt, ann, source_id))
+    reading = asyncio.create_task(passes.sync_source(rt, ann, source_id))
     await asked_anew(https, asked)
     async with rt.db.transaction() as tx:
         (await tx.sources.get(source_id)).ref = "other"
@@ -76,4 +76,4 @@ async def test_a_pass_over_what_is_no_longer_meant_stores_nothing(
     with pytest.raises(ConflictError):
         await reading
     assert ((await view(rt, ann)).templates, (await view(rt, ann)).ref) == (0, "other")
-    assert await wishes.pending(rt.bus, source_id), "what is meant now is still to be read"
+    assert await sync_requests.pending(rt.bus, source_id), "what is meant now is still to be read"

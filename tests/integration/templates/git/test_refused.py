@@ -11,8 +11,8 @@ import pytest
 from lxc_dashboard.errors import ConflictError, InvalidInputError, PrivilegeError, RateLimitedError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.templates import sources, webhooks
-from lxc_dashboard.services.templates.sources import GitSecrets, WantedSource
+from lxc_dashboard.services.templates.sources import passes, registry, webhooks
+from lxc_dashboard.services.templates.sources.registry import GitSecrets, WantedSource
 from tests.git_servers import HttpsGit, SshGit
 from tests.integration.templates.sources import audited
 
@@ -22,20 +22,20 @@ OTHER_KEY = asyncssh.generate_private_key("ssh-ed25519").export_private_key().de
 async def test_who_may_not_author_changes_nothing(
     rt: Runtime, ann: Session, viewer: Session, wanted: WantedSource, https: HttpsGit
 ) -> None:
-    source_id = await sources.add_git(rt, ann, wanted)
+    source_id = await registry.add_git(rt, ann, wanted)
     asked = len(https.requests)
     attempts: list[Callable[[], Awaitable[object]]] = [
-        lambda: sources.add_git(rt, viewer, dataclasses.replace(wanted, name="mine")),
-        lambda: sources.update(rt, viewer, source_id, dataclasses.replace(wanted, ref="other")),
-        lambda: sources.sync(rt, viewer, source_id),
-        lambda: sources.remove(rt, viewer, source_id, name="team"),
-        lambda: sources.offered_host_key(rt, viewer, "ssh://git@localhost/r"),
+        lambda: registry.add_git(rt, viewer, dataclasses.replace(wanted, name="mine")),
+        lambda: registry.update(rt, viewer, source_id, dataclasses.replace(wanted, ref="other")),
+        lambda: passes.sync_source(rt, viewer, source_id),
+        lambda: registry.remove(rt, viewer, source_id, name="team"),
+        lambda: registry.offered_host_key(rt, viewer, "ssh://git@localhost/r"),
     ]
     for attempt in attempts:
         with pytest.raises(PrivilegeError):
             await attempt()
     assert len(https.requests) == asked
-    assert [found.name for found in await sources.list_sources(rt, viewer)] == ["team"]
+    assert [found.name for found in await registry.list_sources(rt, viewer)] == ["team"]
     refused = [
         entry for action in ("add", "change", "sync", "remove") for entry in await audited(rt, f"source.{action}")
     ]
@@ -78,21 +78,21 @@ async def test_what_is_wrong_is_told_beside_its_field(
     location = str(change.get("location", "")).replace("https://localhost/", wanted.location.rpartition("/")[0] + "/")
     given = {**change, **({"location": location} if location else {})}
     with pytest.raises(InvalidInputError) as caught:
-        await sources.add_git(rt, ann, dataclasses.replace(wanted, **given))  # type: ignore[arg-type] # any field
+        await registry.add_git(rt, ann, dataclasses.replace(wanted, **given))  # type: ignore[arg-type] # any field
     assert field in caught.value.fields
-    assert await sources.list_sources(rt, ann) == []
+    assert await registry.list_sources(rt, ann) == []
 
 
 async def test_a_name_is_taken_once_and_nobody_searches_for_servers(
     rt: Runtime, ann: Session, wanted: WantedSource, ssh: SshGit
 ) -> None:
-    await sources.add_git(rt, ann, wanted)
+    await registry.add_git(rt, ann, wanted)
     with pytest.raises(ConflictError):
-        await sources.add_git(rt, ann, wanted)
-    for _ in range(sources.LOOKS - 2):
-        await sources.offered_host_key(rt, ann, ssh.url("recipes.git"))
+        await registry.add_git(rt, ann, wanted)
+    for _ in range(registry.LOOKS - 2):
+        await registry.offered_host_key(rt, ann, ssh.url("recipes.git"))
     with pytest.raises(RateLimitedError):
-        await sources.offered_host_key(rt, ann, ssh.url("recipes.git"))
+        await registry.offered_host_key(rt, ann, ssh.url("recipes.git"))
 
 
 async def test_an_ipv6_network_is_one_sender_whatever_address_it_takes(rt: Runtime) -> None:

@@ -13,8 +13,8 @@ import pytest
 from lxc_dashboard.errors import ConflictError, InvalidInputError, TamperedError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.templates import sources, syncing, unread, wishes
-from lxc_dashboard.services.templates.sources import GitSecrets, WantedSource
+from lxc_dashboard.services.templates.sources import passes, registry, sync_requests
+from lxc_dashboard.services.templates.sources.registry import GitSecrets, WantedSource
 from tests.git_servers import HttpsGit, Repository
 from tests.integration.templates.sources import HOOK, asked_anew, go_on, view
 
@@ -23,8 +23,8 @@ TOKEN = "planted-token-4711"
 
 async def test_a_token_needs_no_user(rt: Runtime, ann: Session, wanted: WantedSource, https: HttpsGit) -> None:
     https.user, https.password = "git", TOKEN
-    source_id = await sources.add_git(rt, ann, dataclasses.replace(wanted, secrets=GitSecrets(password=TOKEN)))
-    assert (await sources.sync(rt, ann, source_id)).added == ("web",)
+    source_id = await registry.add_git(rt, ann, dataclasses.replace(wanted, secrets=GitSecrets(password=TOKEN)))
+    assert (await passes.sync_source(rt, ann, source_id)).added == ("web",)
 
 
 async def test_secrets_are_stored_sealed_and_told_to_nobody(
@@ -34,8 +34,8 @@ async def test_secrets_are_stored_sealed_and_told_to_nobody(
     given = dataclasses.replace(wanted, secrets=GitSecrets("robot", TOKEN), webhook_secret=HOOK)
     assert TOKEN not in repr(given)
     assert HOOK not in repr(given)
-    source_id = await sources.add_git(rt, ann, given)
-    await sources.sync(rt, ann, source_id)
+    source_id = await registry.add_git(rt, ann, given)
+    await passes.sync_source(rt, ann, source_id)
     async with rt.db.transaction() as tx:
         row = await tx.sources.get(source_id)
         entries = await tx.audit.list()
@@ -44,15 +44,15 @@ async def test_secrets_are_stored_sealed_and_told_to_nobody(
     assert not any(secret in text for secret in (TOKEN, HOOK) for text in (stored, shown))
     assert (await view(rt, ann)).takes_webhooks
     # kept where nothing else is given, for this address only
-    await sources.update(rt, ann, source_id, dataclasses.replace(wanted, name="crew"))
-    await sources.sync(rt, ann, source_id)
+    await registry.update(rt, ann, source_id, dataclasses.replace(wanted, name="crew"))
+    await passes.sync_source(rt, ann, source_id)
     for place in (wanted.location.replace("localhost", "127.0.0.1"), wanted.location.replace("recipes", "others")):
         with pytest.raises(InvalidInputError) as caught:
-            await sources.update(rt, ann, source_id, dataclasses.replace(wanted, location=place))
+            await registry.update(rt, ann, source_id, dataclasses.replace(wanted, location=place))
         assert list(caught.value.fields) == ["password"]
     # and forgotten where that is asked for
     https.password = ""
-    await sources.update(rt, ann, source_id, dataclasses.replace(wanted, secrets=GitSecrets(), webhook_secret=""))
+    await registry.update(rt, ann, source_id, dataclasses.replace(wanted, secrets=GitSecrets(), webhook_secret=""))
     async with rt.db.transaction() as tx:
         row = await tx.sources.get(source_id)
     assert (row.secret_enc, row.webhook_secret_enc) == (None, None)
@@ -61,9 +61,9 @@ async def test_secrets_are_stored_sealed_and_told_to_nobody(
 async def test_who_gives_no_secrets_keeps_those_that_another_gives_meanwhile(
     rt: Runtime, ann: Session, wanted: WantedSource, https: HttpsGit, repository: Repository
 ) -> None:
-    source_id = await sources.add_git(rt, ann, wanted)
+    source_id = await registry.add_git(rt, ann, wanted)
     https.hold, asked = threading.Event(), len(https.requests)
-    slow = asyncio.create_task(sources.update(rt, ann, source_id, dataclasses.replace(wanted, every_s=300)))
+    slow = asyncio.create_task(registry.update(rt, ann, source_id, dataclasses.replace(wanted, every_s=300)))
     await asked_anew(https, asked)
     given, moved = GitSecrets("robot", TOKEN), wanted.location.replace("recipes", "others")
     async with rt.db.transaction() as tx:
@@ -75,7 +75,7 @@ async def test_who_gives_no_secrets_keeps_those_that_another_gives_meanwhile(
         assert (tx.sources.secrets(source), source.every_s) == (given, 300)
     # of another address by then, they are not sent to this one
     https.hold, asked = threading.Event(), len(https.requests)
-    slow = asyncio.create_task(sources.update(rt, ann, source_id, wanted))
+    slow = asyncio.create_task(registry.update(rt, ann, source_id, wanted))
     await asked_anew(https, asked)
     async with rt.db.transaction() as tx:
         (await tx.sources.get(source_id)).location = moved
@@ -87,20 +87,20 @@ async def test_who_gives_no_secrets_keeps_those_that_another_gives_meanwhile(
 async def test_secrets_that_cannot_be_read_are_told_with_what_to_do_and_wait_for_the_schedule(
     rt: Runtime, ann: Session, wanted: WantedSource, https: HttpsGit
 ) -> None:
-    source_id = await sources.add_git(rt, ann, wanted)
+    source_id = await registry.add_git(rt, ann, wanted)
     async with rt.db.transaction() as tx:
         (await tx.sources.get(source_id)).secret_enc = tx.sources._secret.seal_json({}, uuid4())
     asked = len(https.requests)
-    await syncing.wish(rt, source_id)
-    await syncing.grant(rt, str(source_id))
+    await passes.wish(rt, source_id)
+    await passes.grant(rt, str(source_id))
     told = await view(rt, ann)
-    assert told.error == unread.SECRETS_UNREADABLE.format(why=TamperedError.default_message)
+    assert told.error == passes.SECRETS_UNREADABLE.format(why=TamperedError.default_message)
     assert told.tried_at
-    assert not await wishes.pending(rt.bus, source_id)
+    assert not await sync_requests.pending(rt.bus, source_id)
     with pytest.raises(TamperedError):
-        await sources.sync(rt, ann, source_id)
-    assert not await wishes.pending(rt.bus, source_id)
+        await passes.sync_source(rt, ann, source_id)
+    assert not await sync_requests.pending(rt.bus, source_id)
     assert len(https.requests) == asked
-    await sources.update(rt, ann, source_id, dataclasses.replace(wanted, secrets=GitSecrets()))
-    assert (await sources.sync(rt, ann, source_id)).added == ("web",)
+    await registry.update(rt, ann, source_id, dataclasses.replace(wanted, secrets=GitSecrets()))
+    assert (await passes.sync_source(rt, ann, source_id)).added == ("web",)
     assert (await view(rt, ann)).error == ""

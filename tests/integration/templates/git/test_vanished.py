@@ -10,16 +10,17 @@ import pytest
 from lxc_dashboard.errors import SourceError, SourceGoneError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.templates import service, sources, sync
-from lxc_dashboard.services.templates.folder import Refusal
-from lxc_dashboard.services.templates.report import DiscoveryReport
-from lxc_dashboard.services.templates.sources import WantedSource
+from lxc_dashboard.services.templates.library import catalog
+from lxc_dashboard.services.templates.model import Refusal
+from lxc_dashboard.services.templates.sources import passes, registry, sync
+from lxc_dashboard.services.templates.sources.registry import WantedSource
+from lxc_dashboard.services.templates.summaries import DiscoveryReport
 from tests.git_servers import WEB, HttpsGit, Repository
 from tests.integration.templates.sources import audited, view
 
 
 async def missing(rt: Runtime, session: Session) -> dict[str, bool]:
-    return {summary.name: summary.missing_since is not None for summary in await service.list_templates(session, rt.db)}
+    return {summary.name: summary.missing_since is not None for summary in await catalog.list_templates(session, rt.db)}
 
 
 @pytest.mark.parametrize("what", ["repository", "branch", "folder"])
@@ -28,8 +29,8 @@ async def test_what_vanishes_keeps_its_templates_marked_and_comes_back(
 ) -> None:
     files = {f"recipes/{name}": data for name, data in WEB.items()}
     repository.commit(files, branch="live")
-    source_id = await sources.add_git(rt, ann, dataclasses.replace(wanted, ref="live", subfolder="recipes"))
-    await sources.sync(rt, ann, source_id)
+    source_id = await registry.add_git(rt, ann, dataclasses.replace(wanted, ref="live", subfolder="recipes"))
+    await passes.sync_source(rt, ann, source_id)
     away = repository.path.with_name("away.git")
     if what == "repository":
         repository.path.rename(away)
@@ -38,7 +39,7 @@ async def test_what_vanishes_keeps_its_templates_marked_and_comes_back(
     else:
         repository.commit({"rest": "x"}, branch="live")
     with pytest.raises(SourceGoneError):
-        await sources.sync(rt, ann, source_id)
+        await passes.sync_source(rt, ann, source_id)
     gone = await view(rt, ann)
     expected = {"repository": "no such repository", "branch": "no branch or tag live", "folder": "no folder recipes"}
     assert expected[what] in gone.error
@@ -48,26 +49,26 @@ async def test_what_vanishes_keeps_its_templates_marked_and_comes_back(
         away.rename(repository.path)
     else:
         repository.commit(files, branch="live")
-    assert (await sources.sync(rt, ann, source_id)).added == ("web",)
+    assert (await passes.sync_source(rt, ann, source_id)).added == ("web",)
     back = await view(rt, ann)
     assert (back.error, back.missing) == ("", 0)
-    (summary,) = await service.list_templates(ann, rt.db)
+    (summary,) = await catalog.list_templates(ann, rt.db)
     assert (summary.missing_since, summary.revision_number) == (None, 1)
 
 
 async def test_a_server_that_is_away_marks_nothing(
     rt: Runtime, ann: Session, wanted: WantedSource, https: HttpsGit
 ) -> None:
-    source_id = await sources.add_git(rt, ann, wanted)
-    await sources.sync(rt, ann, source_id)
+    source_id = await registry.add_git(rt, ann, wanted)
+    await passes.sync_source(rt, ann, source_id)
     https.password = "changed"
     with pytest.raises(SourceError):
-        await sources.sync(rt, ann, source_id)
+        await passes.sync_source(rt, ann, source_id)
     assert "credentials" in (await view(rt, ann)).error
     assert await missing(rt, ann) == {"web": False}
     assert {result for _, _, result in await audited(rt, "source.sync")} == {"ok", "failed"}
     https.password = ""
-    await sources.sync(rt, ann, source_id)
+    await passes.sync_source(rt, ann, source_id)
     assert (await view(rt, ann)).error == ""
 
 

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from lxc_dashboard.db.models import FilePolicy, PackageManager
 from lxc_dashboard.errors import TemplateError
-from lxc_dashboard.services.templates.layout import folded
+from lxc_dashboard.services.templates.format.layout import folded
+from lxc_dashboard.services.templates.format.packages import parse_packages
+from lxc_dashboard.services.templates.format.scripts import parse_script
 from lxc_dashboard.services.templates.model import (
     Bucket,
     FileEntry,
@@ -18,8 +20,6 @@ from lxc_dashboard.services.templates.model import (
     TemplateContent,
     script_order,
 )
-from lxc_dashboard.services.templates.packages import parse_packages
-from lxc_dashboard.services.templates.scripts import parse_script
 
 # What is special to bash, to the lists, to file systems and to readers of text.
 SPECIAL = "ab01 \t'\"\\$`!#|;&~{}()<>*?[]=:@é€\u0301\ufeff"

@@ -19,10 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lxc_dashboard.db.models import FilePolicy
-from lxc_dashboard.services.templates import archive
-from lxc_dashboard.services.templates.checks import checked
-from lxc_dashboard.services.templates.folder import Refusal, discover
-from lxc_dashboard.services.templates.model import TemplateConfig, TemplateContent
+from lxc_dashboard.services.templates.format.checks import checked
+from lxc_dashboard.services.templates.model import Refusal, TemplateConfig, TemplateContent
+from lxc_dashboard.services.templates.sources import archive
+from lxc_dashboard.services.templates.sources.folder import discover
 from tests.trees import WriteTree
 
 Files = Mapping[str, str | bytes]

@@ -11,8 +11,8 @@ import pytest
 from lxc_dashboard.db.models import FilePolicy, PackageManager, new_id
 from lxc_dashboard.guest.keys import KeyPair
 from lxc_dashboard.services.creation.opening import KEY_COMMENT
-from lxc_dashboard.services.templates.folder import discover
 from lxc_dashboard.services.templates.model import TemplateContent
+from lxc_dashboard.services.templates.sources.folder import discover
 
 ROOT = Path(__file__).parents[4] / "templates"
 SHELLCHECK = Path(sysconfig.get_path("scripts"), "shellcheck")

@@ -1,0 +1,400 @@
+"""The part of bash that ``template.conf`` may use: assignments, read without running anything.
+
+Understood: both kinds of quotes and their concatenations, backslash escapes and line continuations, ``$X``, ``${X}``,
+``${X:-default}`` (nested too), ``export``, several assignments on a line, comments. The environment is empty: a
+variable that the file did not set is empty. What bash would have to compute is refused with its line, and so is every
+command. The work is linear in the length of the file, and what its expansions may grow to is bounded.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from dataclasses import dataclass
+from typing import NoReturn
+
+from lxc_dashboard.errors import TemplateError
+from lxc_dashboard.services.templates.format.text import decode
+
+# In quotes within quotes, bash takes the quotes away before it looks how far a name goes.
+JOINED = re.compile(r'(?:\\\n)*"(?:"|\\\n)*[A-Za-z0-9_]')
+PLAIN_PAIR = re.compile(r"'[^'\"\\$`}]*'")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Place:
+    """Where a piece of a word stands decides what is special there: ``ends`` the piece, may be escaped, or is plain."""
+
+    ends: str
+    plain: re.Pattern[str]
+    in_quotes: bool = True
+    escapable: str = '$`"\\}'
+
+
+VALUE = _Place(" \t\n;&|<>()", re.compile(r"[^ \t\n'\"\\$`;&|<>(){~]+"), in_quotes=False)
+DEFAULT = _Place("}", re.compile(r"[^}'\"\\$`<>{~]+"), in_quotes=False)
+QUOTED = _Place('"', re.compile(r'[^"\\$`]+'), escapable='$`"\\')
+QUOTED_DEFAULT = _Place("}", re.compile(r"[^}'\"\\$`<>]+"))
+QUOTED_IN_QUOTED_DEFAULT = _Place('"', QUOTED.plain)
+
+
+DIGITS = "0123456789"
+
+_NAME_PART = re.compile(r"[A-Za-z0-9_]+")
+_WORD = re.compile(r"\S*")
+_LONG = re.compile(r"(\w{60})\w{41,}")
+_SWALLOWED = re.compile(r"\n[ \t]*(?:export[ \t]+)?TEMPLATE_[A-Z_]+=")
+
+
+class _Cursor:
+    """Line continuations are passed over, so that they may stand anywhere. For subclasses: all of it is theirs to use."""
+
+    def __init__(self, text: str, file: str) -> None:
+        self._text = text
+        self._file = file
+        self._pos = 0
+        self._newlines = [match.start() for match in re.finditer("\n", text)]
+        # Whose value is being read; whose was read last, what it is, and the line that it ends in; whose quote ends late.
+        self._whose = ""
+        self._last = ("", "", 0)
+        self._open = ""
+
+    def _peek(self) -> str:
+        """The next character, past line continuations; empty at the end."""
+        while self._text.startswith("\\\n", self._pos):
+            self._pos += 2
+        return self._text[self._pos : self._pos + 1]
+
+    def _name(self) -> str:
+        """The name that begins here, continuations taken out of it; empty when there is none."""
+        parts: list[str] = []
+        while char := self._peek():
+            match = _NAME_PART.match(self._text, self._pos)
+            if not match or (not parts and char in DIGITS):
+                break
+            self._pos = match.end()
+            parts.append(match.group())
+        return "".join(parts)
+
+    def _skip_blanks(self) -> None:
+        while self._peek() in {" ", "\t"}:
+            self._pos += 1
+
+    def _skip_comment(self) -> None:
+        end = self._text.find("\n", self._pos)
+        self._pos = len(self._text) if end < 0 else end
+
+    def _line(self, pos: int) -> int:
+        return bisect_left(self._newlines, pos) + 1
+
+    def _is_read(self, name: str, value: str, line: int) -> None:
+        """A value is through, which began in ``line``."""
+        self._whose, self._last = "", (name, value, self._line(self._pos))
+        if not self._open and swallows(value):
+            self._open = f"; is the quote of {name} in line {line} closed where it should be?"
+
+    def _refuse(self, why: str, pos: int | None = None) -> NoReturn:
+        whose = f"{self._whose}: " if self._whose else ""
+        told = _LONG.sub(r"\1...", f"{whose}{why}{self._open}")
+        raise TemplateError(self._file, self._line(self._pos if pos is None else pos), told)
+
+    def _refuse_computed(self, what: str, pos: int | None = None) -> NoReturn:
+        self._refuse(
+            f"{what} would have to be computed by bash: only plain values and ${{NAME:-default}} are read", pos
+        )
+
+    def _refuse_command(self, pos: int) -> NoReturn:
+        char = self._text[pos]
+        if not char.isprintable():
+            self._refuse(f"a word begins with the character {char!a}, which cannot be seen: take it out", pos)
+        word = _WORD.match(self._text, pos)
+        shown = word.group()[:40] if word else ""
+        why = f"{shown} is a command, and commands are never run: only assignments are read"
+        self._refuse(f"{why}{self._meant_for(pos)}", pos)
+
+    def _meant_for(self, pos: int) -> str:
+        """What helps where a value without quotes ended too early."""
+        name, value, line = self._last
+        if line != self._line(pos):
+            return ""
+        wrong = "put that in quotes" if value else "no blank may stand behind its ="
+        return f"; if this is part of the value of {name}, {wrong}"
+
+
+def swallows(value: str) -> bool:
+    """Whether another assignment of a template stands in it, as behind a quote that was never closed."""
+    return _SWALLOWED.search(value) is not None
+
+
+MAX_CONF_BYTES = 256 << 10
+MAX_EXPANDED_CHARS = 4 << 20
+MAX_NESTING = 32
+
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+# What bash fills in by itself: the file cannot know it, so it may not build on it.
+_SET_BY_BASH = re.compile(
+    r"_|BASH\w*|COMP_WORDBREAKS|DIRSTACK|EPOCH\w+|E?UID|FUNCNAME|GROUPS|HISTCMD|HOSTNAME|HOSTTYPE|IFS|LINENO|MACHTYPE"
+    r"|OLDPWD|OPTERR|OPTIND|OSTYPE|PATH|PIPESTATUS|PPID|PS4|PWD|S?RANDOM|SECONDS|SHELL|SHELLOPTS|SHLVL|TERM",
+)
+# Of these, an assignment is refused by bash or does not give back what was assigned.
+_MAGIC = re.compile(
+    r"_|BASH\w*|COMP_WORDBREAKS|DIRSTACK|EPOCH\w+|E?UID|FUNCNAME|GROUPS|HISTCMD|LINENO|OPTIND|PIPESTATUS|PPID|POSIXLY_CORRECT"
+    r"|S?RANDOM|SECONDS|SHELLOPTS",
+)
+_SPACED = re.compile(r"[ \t]+=")
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """``line`` is where the assignment begins, 1-based."""
+
+    value: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Assignments:
+    """``values`` by name, the last one of each; ``repeated`` are (name, line of the later one); ``used`` the names read."""
+
+    values: dict[str, Assignment]
+    repeated: tuple[tuple[str, int], ...]
+    used: frozenset[str]
+
+
+def read_assignments(data: bytes, file: str) -> Assignments:
+    """Raises ``TemplateError`` with ``file`` and the line of what cannot be read."""
+    return _Reader(decode(data, file, MAX_CONF_BYTES), file).read()
+
+
+class _Reader(_Cursor):
+    def __init__(self, text: str, file: str) -> None:
+        super().__init__(text, file)
+        self._values: dict[str, Assignment] = {}
+        self._repeated: list[tuple[str, int]] = []
+        self._used: set[str] = set()
+        self._budget = MAX_EXPANDED_CHARS
+        self._depth = 0
+        self._exporting = False
+        self._exported: list[tuple[str, Assignment]] = []
+
+    def read(self) -> Assignments:
+        control = CONTROL.search(self._text)
+        if control:
+            self._refuse(f"holds the control character {control.group()!r}", control.start())
+        while self._between_statements():
+            self._statement()
+        return Assignments(self._values, tuple(self._repeated), frozenset(self._used))
+
+    # Statements
+
+    def _between_statements(self) -> bool:
+        """Goes to the next statement; False at the end of the file."""
+        while True:
+            self._skip_blanks()
+            if self._peek() == "#":
+                self._skip_comment()
+            if self._peek() != "\n":
+                return self._peek() != ""
+            self._pos += 1
+
+    def _statement(self) -> None:
+        self._exporting = False
+        start = self._pos
+        items = 0
+        while self._peek() not in {"", "\n", ";", "#"}:
+            self._item(start)
+            self._skip_blanks()
+            items += 1
+        if self._exporting and items == 1:
+            self._refuse_command(start)
+        # bash expands all arguments of export before any of them counts
+        for name, assignment in self._exported:
+            self._store(name, assignment)
+        self._exported.clear()
+        if self._peek() == ";":
+            if self._pos == start:
+                self._refuse("a ; without anything before it")
+            self._pos += 1
+            self._skip_blanks()
+            if self._peek() == ";":
+                self._refuse("a ; without anything before it")
+
+    def _item(self, statement_start: int) -> None:
+        """One assignment, ``export``, or a name given to it."""
+        start = self._pos
+        name = self._name()
+        following = self._peek()
+        if name and following == "=":
+            self._pos += 1
+            self._assign(name, start)
+        elif name and following in {"[", "+"}:
+            self._refuse_computed(f"an array, {name}," if following == "[" else f"{name}+=", start)
+        elif following and following not in " \t\n;":
+            self._refuse_command(start)
+        elif name == "export" and start == statement_start:
+            self._exporting = True
+        elif not self._exporting:
+            if name and _SPACED.match(self._text, self._pos):
+                self._refuse(f"{name} stands apart from its =: bash wants no space there", start)
+            self._refuse_command(start)
+
+    def _assign(self, name: str, start: int) -> None:
+        if _MAGIC.fullmatch(name):
+            self._refuse(f"{name} belongs to bash itself and cannot be assigned", start)
+        self._whose = name
+        if self._peek() == "(":
+            self._refuse_computed("an array", start)
+        value = self._piece(VALUE, self._pos)
+        if self._peek() not in {"", "\n", " ", "\t", ";"}:
+            self._refuse(f"the character {self._peek()} must be quoted here")
+        assignment = Assignment(value, self._line(start))
+        self._is_read(name, value, assignment.line)
+        if self._exporting:
+            self._exported.append((name, assignment))
+        else:
+            self._store(name, assignment)
+
+    def _store(self, name: str, assignment: Assignment) -> None:
+        if name in self._values:
+            self._repeated.append((name, assignment.line))
+        self._values[name] = assignment
+
+    # Words
+
+    def _piece(self, place: _Place, opened: int) -> str:
+        """Text up to the character that ends ``place``, which is left unread."""
+        parts: list[str] = []
+        tilde_counts = not place.in_quotes
+        while True:
+            char = self._peek()
+            if char and char in place.ends:
+                return "".join(parts)
+            if not char:
+                if place is VALUE:
+                    return "".join(parts)
+                self._refuse("a quote or brace is opened here and never closed", opened)
+            if char == "~" and tilde_counts:
+                self._refuse_computed("an unquoted ~")
+            part = self._run(place) or self._special(char, place)
+            tilde_counts = not place.in_quotes and self._text[self._pos - 1] == ":"
+            parts.append(self._spend(part))
+
+    def _run(self, place: _Place) -> str:
+        match = place.plain.match(self._text, self._pos)
+        if not match:
+            return ""
+        self._pos = match.end()
+        return match.group()
+
+    def _special(self, char: str, place: _Place) -> str:
+        if char == "\\":
+            return self._escape(place)
+        if char == "$":
+            return self._dollar(place)
+        if char == "`":
+            self._refuse_computed("a command in backticks")
+        if char == '"':
+            return self._quoted(place)
+        if char == "'":
+            return self._quotes_in_quotes() if place.in_quotes else self._single_quoted()
+        return self._plain(char)
+
+    def _plain(self, char: str) -> str:
+        """A character that is special only in a company that it does not have here."""
+        if char == "{" and self._exporting:
+            self._refuse_computed("an unquoted { after export")
+        self._pos += 1
+        if char in "<>" and self._peek() == "(":
+            self._refuse_computed(f"{char}(...)")
+        return char
+
+    def _escape(self, place: _Place) -> str:
+        escaped = self._text[self._pos + 1 : self._pos + 2]
+        self._pos += 1 + len(escaped)
+        if place is QUOTED_IN_QUOTED_DEFAULT and escaped not in place.escapable:
+            self._refuse_computed(f"\\{escaped} in quotes within quotes")
+        if place.in_quotes and escaped not in place.escapable:
+            return "\\" + escaped
+        return escaped or "\\"
+
+    def _single_quoted(self) -> str:
+        opened = self._pos
+        end = self._text.find("'", opened + 1)
+        if end < 0:
+            self._refuse("a quote is opened here and never closed", opened)
+        self._pos = end + 1
+        return self._text[opened + 1 : end]
+
+    def _quotes_in_quotes(self) -> str:
+        """Single quotes in a default within double quotes: they stay in the value, and bash wants them in pairs."""
+        pair = PLAIN_PAIR.match(self._text, self._pos)
+        if not pair:
+            self._refuse("a single quote here, in a default within double quotes, has no plain partner")
+        self._pos = pair.end()
+        return pair.group()
+
+    def _quoted(self, outside: _Place) -> str:
+        opened = self._pos
+        self._pos += 1
+        value = self._piece(QUOTED_IN_QUOTED_DEFAULT if outside is QUOTED_DEFAULT else QUOTED, opened)
+        self._pos += 1
+        return value
+
+    # Expansions
+
+    def _dollar(self, place: _Place) -> str:
+        start = self._pos
+        self._pos += 1
+        char = self._peek()
+        name = self._name()
+        if name:
+            if place in {QUOTED_DEFAULT, QUOTED_IN_QUOTED_DEFAULT} and JOINED.match(self._text, self._pos):
+                self._refuse(f"${name} must be written as ${{{name}}} before these quotes", start)
+            return self._value_of(name, start)
+        if char == "{":
+            return self._braced(place, start)
+        if char in {"(", "["}:
+            self._refuse_computed(f"${char}...", start)
+        if char and char in "@*#?-$!" + DIGITS:
+            self._refuse_computed(f"${char}", start)
+        if char in {"'", '"'} and place.ends != '"':
+            self._refuse_computed(f"${char}...{char}", start)
+        return "$"
+
+    def _braced(self, place: _Place, start: int) -> str:
+        self._pos += 1
+        name = self._name()
+        if not name:
+            self._refuse_computed("this expansion", start)
+        default = ""
+        if self._peek() == ":":
+            self._pos += 1
+            if self._peek() != "-":
+                self._refuse_computed("this expansion", start)
+            self._pos += 1
+            default = self._default(place, start)
+        if self._peek() != "}":
+            self._refuse_computed("this expansion", start)
+        self._pos += 1
+        return self._value_of(name, start) or default
+
+    def _default(self, place: _Place, start: int) -> str:
+        self._depth += 1
+        if self._depth > MAX_NESTING:
+            self._refuse(f"more than {MAX_NESTING} expansions inside one another", start)
+        value = self._piece(QUOTED_DEFAULT if place.in_quotes else DEFAULT, start)
+        self._depth -= 1
+        return value
+
+    def _value_of(self, name: str, start: int) -> str:
+        self._used.add(name)
+        known = self._values.get(name)
+        if known is None and _SET_BY_BASH.fullmatch(name):
+            self._refuse_computed(f"${name}", start)
+        return self._spend(known.value) if known else ""
+
+    def _spend(self, text: str) -> str:
+        self._budget -= len(text)
+        if self._budget < 0:
+            self._refuse("the values grow beyond what is read")
+        return text

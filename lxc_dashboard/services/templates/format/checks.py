@@ -1,0 +1,155 @@
+"""What may be wrong with a template that can be used: found when it is read or saved, and stored with its revision.
+
+A script that ShellCheck had no time for, say, is told as ``UNCHECKED``: its source reads it again at the next pass.
+Unknown keys and the like are the reader's findings. Here: what ShellCheck says of the scripts, packages of another system's
+manager, a privileged container, secrets in plain text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from lxc_dashboard.services.templates.format import shellcheck
+from lxc_dashboard.services.templates.format.conf import CONF_NAME
+from lxc_dashboard.services.templates.format.packages import unfit
+from lxc_dashboard.services.templates.format.secrets import MAX_SCANNED_CHARS, find_secrets
+from lxc_dashboard.services.templates.model import FileEntry, Finding, TemplateContent
+
+MANAGER: Final = "manager"
+PRIVILEGED: Final = "privileged"
+SECRET: Final = "secret"  # noqa: S105 the name of a check
+SHELL: Final = "shell"  # or ShellCheck's own code
+UNCHECKED: Final = shellcheck.UNCHECKED
+SHELL_LEVELS: Final = frozenset({"error", "warning"})
+MAX_SHELL_FINDINGS: Final = 50
+MAX_SCANNED_BYTES: Final = 4 << 20
+LINT_TIMEOUT_S: Final = 60.0
+LINT_TIMEOUT_PER_SCRIPT_S: Final = 0.05
+LONGEST_LINT_S: Final = 120.0
+
+Said = Mapping[str, shellcheck.Findings]
+
+
+async def checked(content: TemplateContent) -> TemplateContent:
+    """The content with the findings of all checks behind those of its reader; again gives the same."""
+    return (await checked_each([content]))[0]
+
+
+async def checked_each(contents: Sequence[TemplateContent]) -> tuple[TemplateContent, ...]:
+    """``checked`` for many, in far less time than one by one."""
+    said = await linted(script.content for content in contents for script in content.scripts)
+    return await asyncio.to_thread(lambda: tuple(with_findings(content, said) for content in contents))
+
+
+async def linted(scripts: Iterable[str], *, within_s: float | None = None) -> Said:
+    """What ShellCheck says of these scripts, for ``with_findings``; of those not reached within ``within_s``, that they were not.
+
+    By default that is a minute, and up to two for very many.
+    """
+    texts = list(dict.fromkeys(map(_plain, scripts)))
+    if within_s is None:
+        within_s = min(LONGEST_LINT_S, LINT_TIMEOUT_S + LINT_TIMEOUT_PER_SCRIPT_S * len(texts))
+    return dict(zip(texts, await shellcheck.lint_each(texts, within_s=within_s), strict=True))
+
+
+def with_findings(content: TemplateContent, said: Said) -> TemplateContent:
+    """``checked``, where ShellCheck was asked before."""
+    kept = [finding for finding in content.warnings if not finding.code]
+    return replace(content, warnings=tuple(dict.fromkeys([*kept, *_shell(content, said), *check(content)])))
+
+
+def is_unchecked(content: TemplateContent) -> bool:
+    """Whether it is worth another look, though nothing of it changes."""
+    return any(finding.code == UNCHECKED for finding in content.warnings)
+
+
+def check(content: TemplateContent) -> tuple[Finding, ...]:
+    """The findings of all checks but ShellCheck's: at once, and without a process."""
+    return (*_config(content), *_managers(content), *_secrets(content))
+
+
+def rechecked(content: TemplateContent) -> TemplateContent:
+    """``checked`` for a content that was, and whose scripts are still the same."""
+    kept = [finding for finding in content.warnings if not finding.code or _is_of_shell(finding)]
+    return replace(content, warnings=tuple(dict.fromkeys([*kept, *check(content)])))
+
+
+def _is_of_shell(finding: Finding) -> bool:
+    return finding.code in {SHELL, UNCHECKED} or finding.code.startswith("SC")
+
+
+def _plain(script: str) -> str:
+    """As the reader of the format leaves it."""
+    return script.removeprefix("\ufeff").replace("\r\n", "\n")
+
+
+def _conf(content: TemplateContent) -> str:
+    return content.origin.conf if content.origin else CONF_NAME
+
+
+def _file(content: TemplateContent, part: str, name: str) -> str:
+    """Where it was read; of a template that was not read from anywhere, where it stands in it."""
+    configs = content.origin.configs if content.origin else ""
+    return f"{configs}/{part}/{name}" if configs else f"{part}/{name}"
+
+
+def _shell(content: TemplateContent, said: Said) -> Iterator[Finding]:
+    for script in content.scripts:
+        file = _file(content, "scripts", script.name)
+        findings = said.get(_plain(script.content)) or ()
+        serious = [found for found in findings if found.level in SHELL_LEVELS]
+        for found in serious[:MAX_SHELL_FINDINGS]:
+            message = f"{found.message} ({found.code})" if found.code.startswith("SC") else found.message
+            yield Finding(file, found.line, message, found.code or SHELL)
+        if len(serious) > MAX_SHELL_FINDINGS:
+            yield Finding(
+                file, 0, f"ShellCheck has more to say of it: {len(serious) - MAX_SHELL_FINDINGS} in all", SHELL
+            )
+
+
+def _config(content: TemplateContent) -> Iterator[Finding]:
+    if not content.config.unprivileged:
+        told = "asks for a privileged container: who is root in it is close to being root on the node"
+        yield Finding(_conf(content), 0, told, PRIVILEGED)
+
+
+def _managers(content: TemplateContent) -> Iterator[Finding]:
+    system = content.config.os
+    foreign = unfit(system, (bucket.manager for bucket in content.buckets if bucket.packages))
+    for bucket in content.buckets:
+        if bucket.manager in foreign:
+            told = f"holds packages for {bucket.manager}, which {system} does not have"
+            yield Finding(_file(content, "packages", f"{bucket.name}.{bucket.manager}"), 0, told, MANAGER)
+
+
+def _secrets(content: TemplateContent) -> Iterator[Finding]:
+    if content.origin is None:
+        # The reader may have told of it, with its line.
+        told = {finding.message for finding in content.warnings if not finding.code}
+        found = _found(_conf(content), content.config.description, lined=False)
+        yield from (finding for finding in found if finding.message not in told)
+    for script in content.scripts:
+        yield from _found(_file(content, "scripts", script.name), script.content)
+    for bucket in content.buckets:
+        text = "\n".join(f"{package.spec}\n{package.check}\n{package.install}" for package in bucket.packages)
+        yield from _found(_file(content, "packages", f"{bucket.name}.{bucket.manager}"), text, lined=False)
+    left = MAX_SCANNED_BYTES
+    for file in content.files:
+        text = _text(file)
+        left -= len(text)
+        if left >= 0:
+            yield from _found(_file(content, "files", file.name), text)
+
+
+def _found(file: str, text: str, *, lined: bool = True) -> Iterator[Finding]:
+    for secret in find_secrets(text, file):
+        yield Finding(file, secret.line if lined else 0, secret.told, SECRET)
+
+
+def _text(file: FileEntry) -> str:
+    """What can be looked at of it; empty for a binary file."""
+    data = file.content[:MAX_SCANNED_CHARS]
+    return "" if b"\0" in data else data.decode("utf-8", "replace")

@@ -1,0 +1,141 @@
+"""Files for the guest, and the sidecars that say where each goes and what happens to one that is there."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+
+from lxc_dashboard.db.models import FilePolicy
+from lxc_dashboard.errors import TemplateError
+from lxc_dashboard.services.templates.format.text import Faults, decode
+from lxc_dashboard.services.templates.format.tree import MAX_DEPTH, MAX_NAME_BYTES, Entry, Tree, check_file_name
+from lxc_dashboard.services.templates.model import FileEntry, Finding
+
+MAX_FILES = 500
+MAX_FILE_BYTES = 16 << 20
+MAX_SIDECAR_BYTES = 8 << 10
+MAX_TARGET_CHARS = 1_000
+
+_OWNER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,30}\$?(:[A-Za-z0-9_][A-Za-z0-9_.\-]{0,30})?")
+_COMPUTED = re.compile(r"\$[({\w]|`")
+_SIDECARS = (".path", ".policy")
+_LITTER = {".gitkeep", ".DS_Store", "Thumbs.db", "README.md", "README"}
+
+
+def read_files(tree: Tree, folder: Entry, faults: Faults) -> tuple[tuple[FileEntry, ...], tuple[Finding, ...]]:
+    """The files below ``folder`` by name, and the warnings about them. What is wrong with one is noted in ``faults``."""
+    found: dict[str, tuple[FileEntry, str]] = {}
+    warnings: list[Finding] = []
+    for entry, siblings in _walk(tree, folder, faults):
+        with faults.noted():
+            file = _file(tree, entry, siblings)
+            if file.name in found:
+                raise TemplateError(entry.shown, 0, f"has the same name as {found[file.name][1]}")
+            warnings += _doubts(file, entry)
+            found[file.name] = (file, entry.shown)
+        if len(found) > MAX_FILES:
+            raise TemplateError(folder.shown, 0, f"holds more than {MAX_FILES} files")
+    return tuple(file for _, (file, _) in sorted(found.items())), tuple(warnings)
+
+
+def _doubts(file: FileEntry, entry: Entry) -> Iterator[Finding]:
+    """What its author is likely to have meant otherwise."""
+    if posixpath.basename(file.target_dir) == file.name:
+        said = f"{file.target_dir} is read as a directory: the file will be {file.target}"
+        yield Finding(f"{entry.shown}.path", 1, said)
+    if _COMPUTED.search(file.target_dir):
+        said = f"{file.target_dir} is taken as it stands: nothing in a .path is put in or computed"
+        yield Finding(f"{entry.shown}.path", 0, said)
+
+
+def _walk(tree: Tree, folder: Entry, faults: Faults, depth: int = 0) -> list[tuple[Entry, dict[str, Entry]]]:
+    """Every content file with its neighbours by name."""
+    if depth > MAX_DEPTH:
+        raise TemplateError(folder.shown, 0, f"is nested more than {MAX_DEPTH} folders deep")
+    siblings = {entry.name: entry for entry in tree.entries(folder)}
+    found = []
+    for entry in siblings.values():
+        if entry.is_dir:
+            found += _walk(tree, entry, faults, depth + 1)
+            continue
+        with faults.noted():
+            if _is_content(entry, siblings):
+                found.append((entry, siblings))
+    return found
+
+
+def _is_content(entry: Entry, siblings: dict[str, Entry]) -> bool:
+    """A name that ends in .path is a file of its own (a systemd unit, say) when it has a .path itself."""
+    if f"{entry.name}.path" in siblings:
+        return True
+    # Not by splitext, which takes the suffix of ...path for a part of the name.
+    suffix = next((suffix for suffix in _SIDECARS if entry.name.endswith(suffix)), "")
+    stem = entry.name.removesuffix(suffix)
+    if not suffix or not stem:
+        return entry.name not in _LITTER and not entry.name.startswith("._")
+    if stem not in siblings:
+        raise TemplateError(entry.shown, 0, f"belongs to a file {stem} that is not there")
+    if siblings[stem].is_dir:
+        raise TemplateError(entry.shown, 0, f"belongs to {stem}, which is a folder: each file in it has its own")
+    return False
+
+
+def _file(tree: Tree, entry: Entry, siblings: dict[str, Entry]) -> FileEntry:
+    path = siblings.get(f"{entry.name}.path")
+    if path is None:
+        raise TemplateError(entry.shown, 0, f"has no {entry.name}.path, which holds the directory that it goes to")
+    target_dir = read_target_dir(*_sidecar(tree, path))
+    policy = siblings.get(f"{entry.name}.policy")
+    content, executable = tree.read(entry, MAX_FILE_BYTES)
+    return FileEntry(
+        name=entry.name,
+        target_dir=target_dir,
+        policy=_policy(*_sidecar(tree, policy)) if policy else FilePolicy.DEFAULT,
+        content=content,
+        mode=0o755 if executable else 0o644,
+    )
+
+
+def _sidecar(tree: Tree, entry: Entry) -> tuple[str, str, int]:
+    """The one line of a sidecar, with its file and its number for messages. Full-line comments may stand around it."""
+    text = decode(tree.read(entry, MAX_SIDECAR_BYTES)[0], entry.shown, MAX_SIDECAR_BYTES)
+    lines = [(line.strip(), number) for number, line in enumerate(text.split("\n"), start=1)]
+    said = [(line, number) for line, number in lines if line and not line.startswith("#")]
+    if not said:
+        raise TemplateError(entry.shown, 0, "is empty")
+    if len(said) > 1:
+        raise TemplateError(entry.shown, said[1][1], "holds a second line, and one is read")
+    return said[0][0], entry.shown, said[0][1]
+
+
+def check_name(name: str) -> None:
+    """Raises ``ValueError`` for what no file with its sidecars can be called."""
+    check_file_name(name, MAX_NAME_BYTES - len(".policy"))
+
+
+def check_owner(owner: str) -> None:
+    """``user`` or ``user:group``, by name or number, or empty. Raises ``ValueError``."""
+    if owner and not _OWNER.fullmatch(owner):
+        raise ValueError("must be a user such as www-data, or user:group")
+
+
+def read_target_dir(value: str, file: str, line: int) -> str:
+    """The directory that a sidecar names. Raises ``TemplateError``."""
+    if len(value) > MAX_TARGET_CHARS or not value.isprintable():
+        raise TemplateError(file, line, f"must be one path of at most {MAX_TARGET_CHARS} characters")
+    if not value.startswith("/"):
+        raise TemplateError(file, line, f"must be an absolute directory in the guest, not {value!r}")
+    if " #" in value:
+        raise TemplateError(file, line, "must not hold a # behind a blank: a comment stands on a line of its own")
+    if ".." in value.split("/"):
+        raise TemplateError(file, line, f"must not hold .., as {value!r} does")
+    return "/" + posixpath.normpath(value).lstrip("/")
+
+
+def _policy(value: str, file: str, line: int) -> FilePolicy:
+    try:
+        return FilePolicy(value.lower())
+    except ValueError as error:
+        known = ", ".join(policy.value for policy in FilePolicy)
+        raise TemplateError(file, line, f"must be one of {known}, not {value[:40]!r}") from error

@@ -1,0 +1,245 @@
+"""``manifest.json`` beside the folders of templates: their names, their checksums, and what their folders cannot say."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from lxc_dashboard.errors import TemplateError
+from lxc_dashboard.services.templates.format.conf import parse_conf
+from lxc_dashboard.services.templates.format.content import CONFIGS_NAME, MAX_SCRIPTS
+from lxc_dashboard.services.templates.format.files import check_owner
+from lxc_dashboard.services.templates.format.layout import EXECUTABLE, quoted, script_data
+from lxc_dashboard.services.templates.format.scripts import check_description, parse_script
+from lxc_dashboard.services.templates.format.tree import Tree, plain_text
+from lxc_dashboard.services.templates.model import (
+    MAX_TIMEOUT_S,
+    FileEntry,
+    Script,
+    TemplateContent,
+    script_order,
+)
+
+MANIFEST_NAME: Final = "manifest.json"
+FORMAT: Final = "lxc-dashboard-templates"
+VERSION: Final = 1
+MAX_MANIFEST_BYTES: Final = 4 << 20
+
+
+class ScriptSays(msgspec.Struct, omit_defaults=True, frozen=True, forbid_unknown_fields=True):
+    """What differs from what the script's own comments and name say."""
+
+    position: Annotated[int, msgspec.Meta(ge=0, lt=MAX_SCRIPTS)] | None = None
+    description: str | None = None
+    timeout_s: Annotated[int, msgspec.Meta(ge=1, le=MAX_TIMEOUT_S)] | None = None
+    enabled: bool | None = None
+    optional: bool | None = None
+
+
+class FileSays(msgspec.Struct, omit_defaults=True, frozen=True, forbid_unknown_fields=True):
+    """``mode`` in octal, where it is neither 0644 nor 0755."""
+
+    mode: Annotated[str, msgspec.Meta(pattern="^[0-7]{4}$")] | None = None
+    owner: str | None = None
+
+
+class TemplateSays(msgspec.Struct, omit_defaults=True, frozen=True, forbid_unknown_fields=True):
+    """``checksum`` is ``TemplateContent.checksum``, empty where it is not compared.
+
+    ``config_path`` is where its source had the folder that now lies beside.
+    """
+
+    name: str
+    checksum: str = ""
+    config_path: str = ""
+    scripts: dict[str, ScriptSays] = {}
+    files: dict[str, FileSays] = {}
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    format: str
+    version: int
+    templates: list[TemplateSays]
+
+
+def encode(contents: Sequence[TemplateContent]) -> bytes:
+    """The manifest of an archive of these: the same bytes for the same templates."""
+    manifest = Manifest(FORMAT, VERSION, [_said(content) for content in contents])
+    data = msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=2) + b"\n"
+    _check_size(data, MANIFEST_NAME)
+    return data
+
+
+def read_manifest(tree: Tree, folder: str) -> Manifest | None:
+    """The manifest in ``folder``, relative to the tree's root; None where there is none of ours.
+
+    Raises ``TemplateError`` as ``decode``, and for one that cannot be read or is a link that leads out of the tree.
+    """
+    path = MANIFEST_NAME if folder == "." else f"{folder}/{MANIFEST_NAME}"
+    entry = tree.below(path)
+    if entry is None or entry.is_dir:
+        return None
+    try:
+        data, _ = tree.read(entry, MAX_MANIFEST_BYTES)
+    except OSError as error:
+        raise TemplateError(path, 0, f"cannot be read: {error.strerror}") from error
+    return decode(data, path)
+
+
+def decode(data: bytes, file: str = MANIFEST_NAME) -> Manifest | None:
+    """None where the file is another program's: JSON that names neither our format nor templates.
+
+    Raises ``TemplateError`` for one that is too long or no JSON, with its line, and for one of ours that is not as ``Manifest`` has it.
+    """
+    _check_size(data, file)
+    read = _json(data, file)
+    if not isinstance(read, dict) or (read.get("format") != FORMAT and "templates" not in read):
+        return None
+    if read.get("format") != FORMAT:
+        raise TemplateError(file, 0, f'names no "format": "{FORMAT}"')
+    version = read.get("version")
+    if not isinstance(version, int) or version < 1:
+        raise TemplateError(file, 0, "names no version of its format")
+    if version > VERSION:
+        raise TemplateError(file, 0, f"is of version {version}, and this dashboard reads {VERSION}: update it first")
+    try:
+        manifest = msgspec.convert(read, Manifest)
+    except msgspec.ValidationError as error:
+        raise TemplateError(file, 0, plain_text(f"cannot be read: {error}")) from error
+    for name, count in Counter(template.name for template in manifest.templates).items():
+        if count > 1:
+            raise TemplateError(file, 0, f"names the template {name[:100]!r} twice")
+    return manifest
+
+
+def _check_size(data: bytes, file: str) -> None:
+    if len(data) > MAX_MANIFEST_BYTES:
+        raise TemplateError(file, 0, f"is {len(data):,} bytes long, and at most {MAX_MANIFEST_BYTES:,} are read")
+
+
+def _json(data: bytes, file: str) -> Any:
+    try:
+        read = json.loads(data)
+        # Half of a surrogate pair (\ud800) is valid JSON and no text.
+        json.dumps(read, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise TemplateError(file, 0, "is not valid JSON: an escape in it is no Unicode character") from error
+    except json.JSONDecodeError as error:
+        before = error.doc[: error.pos].rstrip()
+        if before.endswith(",") and error.doc[error.pos : error.pos + 1] in {"}", "]"}:
+            # Python 3.11 and 3.12 report the place of the bracket.
+            line = before.count("\n") + 1
+            raise TemplateError(file, line, "is not valid JSON: remove the comma before the closing bracket") from error
+        raise TemplateError(file, error.lineno, f"is not valid JSON: {error.msg} (column {error.colno})") from error
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise TemplateError(file, line, "is not valid JSON: this line is not UTF-8") from error
+    except (RecursionError, ValueError) as error:
+        cause = "is not valid JSON: it is nested too deep, or a number in it is too long"
+        raise TemplateError(file, 0, cause) from error
+    return read
+
+
+def applied(content: TemplateContent, says: TemplateSays) -> TemplateContent:
+    """The template as its manifest completes it. Raises ``TemplateError`` where the two do not fit each other."""
+    config_path = _config_path(says.config_path) or content.config.config_path
+    whole = replace(
+        content,
+        config=replace(content.config, config_path=config_path),
+        scripts=_scripts(content, says),
+        files=_files(content, says),
+    )
+    if says.checksum and whole.checksum() != says.checksum:
+        why = f"{content.name} is not what {MANIFEST_NAME} says of it. If you edited it, remove its checksum there"
+        raise TemplateError(MANIFEST_NAME, 0, why)
+    return whole
+
+
+def _config_path(path: str) -> str:
+    """By the rule of ``template.conf`` itself."""
+    if not path:
+        return ""
+    return parse_conf(f"TEMPLATE_CONFIG_PATH={quoted(path)}".encode(), file=MANIFEST_NAME, app="any")[0].config_path
+
+
+def _said(content: TemplateContent) -> TemplateSays:
+    return TemplateSays(
+        name=content.name,
+        checksum=content.checksum(),
+        config_path=content.config.config_path,
+        scripts=_scripts_said(content),
+        files={file.name: said for file in content.files if (said := _file_said(file)) != FileSays()},
+    )
+
+
+def _scripts_said(content: TemplateContent) -> dict[str, ScriptSays]:
+    found = {}
+    for position, script in enumerate(sorted(content.scripts, key=lambda script: script_order(script.name))):
+        read, _ = parse_script(script.name, position, script_data(content, script), f"{content.name}/{script.name}")
+        different = {
+            name: getattr(script, name)
+            for name in ScriptSays.__struct_fields__
+            if getattr(script, name) != getattr(read, name)
+        }
+        if different:
+            found[script.name] = ScriptSays(**different)
+    return found
+
+
+def _file_said(file: FileEntry) -> FileSays:
+    mode = None if file.mode == mode_of(executable=bool(file.mode & EXECUTABLE)) else f"{file.mode:04o}"
+    return FileSays(mode=mode, owner=file.owner or None)
+
+
+def mode_of(*, executable: bool) -> int:
+    """The mode that a folder gives a file."""
+    return 0o755 if executable else 0o644
+
+
+def _scripts(content: TemplateContent, says: TemplateSays) -> tuple[Script, ...]:
+    _must_hold(content, "scripts", {script.name for script in content.scripts}, says.scripts)
+    scripts = []
+    for script in content.scripts:
+        said = _fields(says.scripts.get(script.name))
+        _must_pass(check_description, said.get("description", ""), f"the description of {script.name}")
+        scripts.append(replace(script, **said))
+    if len({script.position for script in scripts}) < len(scripts):
+        raise TemplateError(MANIFEST_NAME, 0, f"gives two scripts of {content.name} the same position")
+    return tuple(sorted(scripts, key=lambda script: script.position))
+
+
+def _files(content: TemplateContent, says: TemplateSays) -> tuple[FileEntry, ...]:
+    _must_hold(content, "files", {file.name for file in content.files}, says.files)
+    files = []
+    for file in content.files:
+        said = _fields(says.files.get(file.name))
+        if "mode" in said:
+            said["mode"] = int(said["mode"], 8)
+        _must_pass(check_owner, said.get("owner", ""), f"the owner of {file.name}")
+        files.append(replace(file, **said))
+    return tuple(files)
+
+
+def _must_hold(content: TemplateContent, part: str, there: set[str], named: dict[str, Any]) -> None:
+    missing = sorted(set(named) - there)
+    if missing:
+        where = f"{content.name}/{CONFIGS_NAME}/{part}"
+        raise TemplateError(MANIFEST_NAME, 0, f"speaks of {missing[0][:100]!r}, which is not in {where}")
+
+
+def _must_pass(rule: Callable[[str], object], value: str, what: str) -> None:
+    try:
+        rule(value)
+    except ValueError as error:
+        raise TemplateError(MANIFEST_NAME, 0, f"says {value[:80]!r} for {what}, which {error}") from error
+
+
+def _fields(says: ScriptSays | FileSays | None) -> dict[str, Any]:
+    if says is None:
+        return {}
+    return {name: value for name in says.__struct_fields__ if (value := getattr(says, name)) is not None}

@@ -1,0 +1,349 @@
+"""Package lists: one package a line, with comments."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from lxc_dashboard.db.models import PackageManager
+from lxc_dashboard.errors import TemplateError
+from lxc_dashboard.services.templates.format.text import decode, refuse_lines
+from lxc_dashboard.services.templates.format.tree import check_file_name
+from lxc_dashboard.services.templates.model import MAX_TIMEOUT_S, PACKAGE_TIMEOUT_S, Bucket, Finding, PackageEntry
+
+SYSTEM_MANAGERS: Final = {
+    PackageManager.APT: ("debian", "ubuntu", "devuan", "turnkey", "proxmox"),
+    PackageManager.APK: ("alpine",),
+    PackageManager.DNF: ("fedora", "almalinux", "rockylinux", "centos", "openeuler"),
+}
+# Known, and with a manager that no list is for.
+OTHER_SYSTEMS: Final = frozenset({"arch", "archlinux", "gentoo", "nixos", "opensuse", "slackware", "void", "voidlinux"})
+
+
+def unfit(os_family: str, managers: Iterable[PackageManager]) -> tuple[PackageManager, ...]:
+    """Those of ``managers``, by name, that belong to another system. None where ``os_family`` (``debian``) is not known."""
+    fitting = {manager for manager, families in SYSTEM_MANAGERS.items() if os_family in families}
+    foreign = SYSTEM_MANAGERS.keys() - fitting if fitting or os_family in OTHER_SYSTEMS else set()
+    return tuple(sorted(foreign & set(managers)))
+
+
+def is_known(os_family: str) -> bool:
+    """Whether it is an OS that is called so, and not a name of anybody's."""
+    return os_family in OTHER_SYSTEMS or any(os_family in families for families in SYSTEM_MANAGERS.values())
+
+
+MAX_LIST_BYTES = 256 << 10
+MAX_PACKAGES = 2_000
+MAX_SPEC_CHARS = 255
+MAX_COMMAND_CHARS = 8_000
+MAX_BUCKET_NAME_CHARS = 63
+
+_COMMENT = re.compile(r"(^|\s)#.*$")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+# A comment in a custom package starts where bash would start one: not inside quotes, not behind a backslash.
+_CUSTOM_CODE = re.compile(r"""(?:\\.|'[^']*'|"(?:\\.|[^"\\])*"|(?<!\s)\#|[^\#])*""")
+_CUSTOM_FIELD = re.compile(r"((?:\\.|[^|\\])*)\|")
+# A pipe into it would do nothing but hide that the command before it failed.
+_OTHER_TIMEOUT = re.compile(r"\|\s*(time_?out\w{0,20})\s*[=:]\s*[^\s|]*$", re.IGNORECASE)
+# What a shell or a list of another make would understand, and what cannot be seen.
+_NO_PART_OF_A_NAME = re.compile(r"[^\x21-\x7e]|[#;&|`\"'\\,]|\$(?=[({A-Za-z_])")
+_OF_DISTRIBUTIONS = frozenset({PackageManager.APT, PackageManager.APK, PackageManager.DNF})
+# A requirement of pip may have blanks in it, and a custom package is called as its author likes.
+_OF_WORDS = frozenset({PackageManager.PIP, PackageManager.CUSTOM})
+# Blanks stand in one part of it alone: in two, each way to share them out would be tried.
+_CUSTOM_TIMEOUT = re.compile(r"\|\s*timeout_s\s*=([^|]*)$")
+
+
+def parse_packages(name: str, manager: PackageManager, data: bytes, file: str) -> tuple[Bucket, tuple[Finding, ...]]:
+    """The bucket ``name`` and the warnings about it. Raises ``TemplateError`` with ``file`` and line."""
+    packages: dict[str, PackageEntry] = {}
+    names: dict[str, tuple[str, int]] = {}
+    warnings: list[Finding] = []
+    wrong: list[tuple[int, str]] = []
+    for number, line in enumerate(decode(data, file, MAX_LIST_BYTES).split("\n"), start=1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        try:
+            package = read_line(line, manager)
+        except ValueError as error:
+            wrong.append((number, without_logins(str(error))))
+            continue
+        spec = package.spec
+        before, first = names.setdefault(package_name(spec, manager), (spec, number))
+        said = ""
+        if spec in packages:
+            said = f"{spec} is listed twice: the first one counts"
+        elif before != spec:
+            said = f"{spec} is in line {first} already, as {before}: keep one of the two"
+        warnings += [Finding(file, number, without_logins(said))] if said else []
+        packages.setdefault(spec, package)
+        if len(packages) > MAX_PACKAGES:
+            raise TemplateError(file, number, f"holds more than {MAX_PACKAGES:,} packages")
+    if wrong:
+        refuse_lines(file, wrong)
+    return Bucket(name, manager, tuple(packages.values())), tuple(warnings)
+
+
+def read_line(line: str, manager: PackageManager) -> PackageEntry:
+    """What one line of a list says, which is neither blank nor a comment. Raises ``ValueError`` with a sentence."""
+    return _custom(line, manager) if manager is PackageManager.CUSTOM else _plain(line, manager)
+
+
+def written(package: PackageEntry, manager: PackageManager) -> str:
+    """The line that ``read_line`` reads as ``package``. Raises ``ValueError`` with a sentence where there is none."""
+    for line in _candidates(package, manager):
+        if read_line(line, manager) == package and line.strip() and not line.lstrip().startswith("#"):
+            return line
+    raise ValueError(f"{package.spec!r} cannot stand in one line of a list: what follows a # would be a comment there")
+
+
+def _candidates(package: PackageEntry, manager: PackageManager) -> tuple[str, ...]:
+    if manager is not PackageManager.CUSTOM:
+        return (package.spec,)
+    name, check = (text.replace("|", "\\|") for text in (package.spec, package.check))
+    # A blank keeps a backslash at the end of a field from the | behind it.
+    lines = [f"{name}{parted}{check}{parted}{package.install}" for parted in ("|", " |")]
+    timed = tuple(f"{line}|timeout_s={package.timeout_s}" for line in lines)
+    return (*lines, *timed) if package.timeout_s == PACKAGE_TIMEOUT_S else timed
+
+
+def check_bucket_name(name: str) -> None:
+    """Raises ``ValueError`` for what no list can be called."""
+    check_file_name(name)
+    if name.startswith(".") or len(name) > MAX_BUCKET_NAME_CHARS:
+        raise ValueError(f"needs a name of at most {MAX_BUCKET_NAME_CHARS} characters, the first no dot")
+
+
+def check_bucket(bucket: Bucket) -> None:
+    """Raises ``ValueError``, with a sentence, for what no list can say."""
+    check_bucket_name(bucket.name)
+    if len(bucket.packages) > MAX_PACKAGES:
+        raise ValueError(f"holds more than {MAX_PACKAGES:,} packages")
+    seen: set[str] = set()
+    length = 0
+    for package in bucket.packages:
+        length += len(written(package, bucket.manager).encode()) + 1
+        if package.spec in seen:
+            raise ValueError(f"{package.spec} is listed twice")
+        seen.add(package.spec)
+    if length > MAX_LIST_BYTES:
+        raise ValueError(f"is longer than the {MAX_LIST_BYTES:,} bytes that are read")
+
+
+def _plain(line: str, manager: PackageManager) -> PackageEntry:
+    return PackageEntry(checked_spec(_COMMENT.sub("", line).strip(), manager))
+
+
+def checked_spec(spec: str, manager: PackageManager) -> str:
+    """Raises ``ValueError`` with a sentence where it is no package, or more than one."""
+    if len(spec) > MAX_SPEC_CHARS or _CONTROL.search(spec):
+        raise ValueError(f"a package is at most {MAX_SPEC_CHARS} characters of plain text")
+    if spec.startswith("-"):
+        raise ValueError(f"{spec} is an option, and only packages stand here")
+    if manager is PackageManager.APT and spec.endswith("-"):
+        raise ValueError(f"{spec} would remove a package: apt reads a - at the end so")
+    if manager is PackageManager.APK and spec.startswith("!"):
+        raise ValueError(f"{spec} would remove a package: apk reads a ! at the beginning so")
+    if manager is PackageManager.PIP and re.search(r"\s-", spec):
+        raise ValueError(f"{spec} holds an option, and only packages stand here")
+    grouped = manager is PackageManager.DNF and spec.startswith("@")
+    if not grouped and manager not in _OF_WORDS and re.search(r"\s", spec):
+        raise ValueError(f"{spec!r} is more than one word: one package a line")
+    _check_characters(spec, grouped or manager not in _OF_DISTRIBUTIONS)
+    return spec
+
+
+def _check_characters(spec: str, is_free: bool) -> None:
+    """``is_free``: an address may be in it, a condition, or words."""
+    if is_free:
+        unseen = next((char for char in spec if not char.isprintable()), "")
+    else:
+        found = _NO_PART_OF_A_NAME.search(spec)
+        unseen = found.group() if found else ""
+    if unseen:
+        hint = ": a comment starts behind a blank" if unseen == "#" else ""
+        raise ValueError(f"{spec!r} holds {unseen!a}, which no package has in its name{hint}")
+
+
+def _custom(line: str, manager: PackageManager) -> PackageEntry:
+    r"""``name|check|install[|timeout_s=300]``. A | of ``check`` is written ``\|``; ``install`` may hold any."""
+    code = _CUSTOM_CODE.match(line)
+    rest = (code.group() if code else line).strip()
+    fields = []
+    for _ in range(2):
+        field = _CUSTOM_FIELD.match(rest)
+        if not field:
+            raise ValueError("a custom package is name|check|install, and timeout_s=SECONDS behind another | if needed")
+        fields.append(field.group(1).replace("\\|", "|").strip())
+        rest = rest[field.end() :]
+    timeout = _CUSTOM_TIMEOUT.search(rest)
+    install = (rest[: timeout.start()] if timeout else rest).strip()
+    name, check = fields
+    other = None if timeout else _OTHER_TIMEOUT.search(rest)
+    if other:
+        raise ValueError(f"{other.group(1)} is no setting of a custom package: write timeout_s=SECONDS")
+    empty = [part for part, said in (("name", name), ("check", check), ("install", install)) if not said]
+    if empty:
+        raise ValueError(f"a custom package needs a name, a check and an install command: {empty[0]} is empty")
+    if len(line) > MAX_COMMAND_CHARS or _CONTROL.search(line):
+        raise ValueError(f"a custom package is at most {MAX_COMMAND_CHARS} characters of plain text")
+    seconds = parse_seconds(timeout.group(1), "timeout_s") if timeout else PACKAGE_TIMEOUT_S
+    return PackageEntry(checked_spec(name, manager), check, install, seconds)
+
+
+def parse_seconds(text: str, name: str = "a timeout") -> int:
+    """A timeout, which is called ``name``. Raises ``ValueError`` with a sentence."""
+    if not re.fullmatch(r"[0-9]{1,6}", text.strip()) or not 1 <= int(text) <= MAX_TIMEOUT_S:
+        raise ValueError(f"{name} is a whole number of seconds from 1 to {MAX_TIMEOUT_S}, not {text.strip()[:40]!r}")
+    return int(text)
+
+
+# What stands before the @ of an address may be a password: it has no place in a note, a log or in the audit.
+_LOGIN = re.compile(r"://[^/\s@]*@")
+_APT = re.compile(r"[=/]")
+_APK = re.compile(r"[<>=~@]")
+# A version of RPM begins with a digit and has a dot or a star; java-17-openjdk is a name.
+_DNF = re.compile(r"(.+?)-(?:\d+:)?\d[^-\s]*[.*][^-\s]*(?:-[\d*][^-\s]*)?")
+_NPM = re.compile(r"((?:@[^/@\s]+/)?[^@/:\s#]+)(?:@.*)?", re.DOTALL)
+_PIP = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?=[\s\[(@<>=!~;,]|$)")
+_EGG = re.compile(r"[#&]egg=([A-Za-z0-9._-]+)")
+
+
+def without_logins(text: str) -> str:
+    """A sentence about packages, for anybody to read."""
+    return _LOGIN.sub("://…@", text)
+
+
+def package_name(spec: str, manager: PackageManager) -> str:
+    """What tells one package from another, without its version: ``nginx`` of ``nginx=1.26.3-3``.
+
+    An architecture (``libc6:i386``) belongs to it, and so does a marker of pip (``; python_version < '3.9'``).
+    """
+    return _NAMES[manager](spec)
+
+
+def _apt_name(spec: str) -> str:
+    return _APT.split(spec, maxsplit=1)[0]
+
+
+def _apk_name(spec: str) -> str:
+    return _APK.split(spec, maxsplit=1)[0]
+
+
+def _dnf_name(spec: str) -> str:
+    if spec.startswith("@"):
+        return " ".join(spec.casefold().split())
+    if "/" in spec:
+        return spec
+    versioned = _DNF.fullmatch(spec)
+    return versioned.group(1) if versioned else re.split(r"[<>=]", spec, maxsplit=1)[0]
+
+
+def _npm_name(spec: str) -> str:
+    named = _NPM.fullmatch(spec)
+    return named.group(1) if named else spec.partition("#")[0]
+
+
+def _pip_name(spec: str) -> str:
+    named = _PIP.match(spec) or _EGG.search(spec)
+    if named is None:
+        return spec.partition("#")[0]
+    name = re.sub(r"[-_.]+", "-", named.group(1)).lower()
+    marker = "".join(spec.partition(";")[2].split())
+    return f"{name} ; {marker}" if marker else name
+
+
+def _custom_name(spec: str) -> str:
+    return spec
+
+
+_NAMES: Final[dict[PackageManager, Callable[[str], str]]] = {
+    PackageManager.APT: _apt_name,
+    PackageManager.APK: _apk_name,
+    PackageManager.DNF: _dnf_name,
+    PackageManager.NPM: _npm_name,
+    PackageManager.PIP: _pip_name,
+    PackageManager.CUSTOM: _custom_name,
+}
+
+
+MAX_FAULTS: Final = 50
+# A list whose lines all end in CR and LF is shorter as it is kept.
+MAX_TYPED_CHARS: Final = 2 * MAX_LIST_BYTES
+
+_BOM: Final = codecs.BOM_UTF8.decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a line, from 1; with the whole list where ``line`` is 0."""
+
+    line: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """``text`` as it is kept: LF line ends, no byte order mark. ``packages`` hold only where there is no fault."""
+
+    text: str
+    packages: tuple[PackageEntry, ...] = ()
+    faults: tuple[Fault, ...] = ()
+
+
+def read_listing(name: str, manager: PackageManager, text: str) -> Listing:
+    """What ``text`` says in the format of a template's package lists, with every fault and not only the first.
+
+    A package may stand in it once, under whatever pin: which of two counts is not ours to guess.
+    """
+    kept = _unix(text.replace(_BOM, "")) if len(text) <= MAX_TYPED_CHARS else text
+    data = kept.encode("utf-8", "surrogatepass")
+    file = f"{name}.{manager.value}"
+    if len(data) > MAX_LIST_BYTES:
+        return Listing("", faults=(Fault(0, f"The list is longer than {MAX_LIST_BYTES >> 10} KiB"),))
+    faults = _faults(manager, kept, file)
+    if not faults:
+        try:
+            return Listing(kept, parse_packages(name, manager, data, file)[0].packages)
+        except TemplateError as error:
+            faults = [Fault(error.line, error.message)]
+    return Listing(kept, faults=tuple(faults[:MAX_FAULTS]))
+
+
+def _unix(text: str) -> str:
+    """With LF at the ends of lines. A pattern would look through a text of CRs once for each of them."""
+    *lines, last = text.split("\n")
+    return "\n".join([*(line.rstrip("\r") for line in lines), last])
+
+
+def _faults(manager: PackageManager, text: str, file: str) -> list[Fault]:
+    """Of what is wrong as much as is told: a list is read with each pause of its typing."""
+    found: list[Fault] = []
+    seen: dict[str, tuple[int, str]] = {}
+    for number, line in enumerate(text.split("\n"), start=1):
+        if len(found) >= MAX_FAULTS:
+            break
+        if len(seen) > MAX_PACKAGES:
+            return [*found, Fault(number - 1, f"holds more than {MAX_PACKAGES:,} packages")]
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        try:
+            bucket, _ = parse_packages("", manager, line.encode("utf-8", "surrogatepass"), file)
+        except TemplateError as error:
+            found.append(Fault(number, error.message))
+            continue
+        for package in bucket.packages:
+            name = package_name(package.spec, manager)
+            first, spec = seen.setdefault(name, (number, package.spec))
+            if first != number:
+                found.append(Fault(number, _twice(name, package.spec, spec, first)))
+    return found
+
+
+def _twice(name: str, spec: str, before: str, line: int) -> str:
+    if spec == before:
+        return f"{spec} stands in line {line} already"
+    return f"{name} stands in line {line} already, as {before}: only one of them can count"

@@ -1,0 +1,102 @@
+"""Scripts: their order, and what the comments at their top say about them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from lxc_dashboard.services.templates.format.packages import parse_seconds
+from lxc_dashboard.services.templates.format.text import decode
+from lxc_dashboard.services.templates.format.tree import check_file_name
+from lxc_dashboard.services.templates.model import SCRIPT_TIMEOUT_S, Finding, Script
+
+MAX_SCRIPT_BYTES = 1 << 20
+HEADER_LINES = 20
+MAX_DESCRIPTION_CHARS = 500
+
+_COMMENT = re.compile(r"\s*#+(?!!)\s*(.*)")
+# What follows may be a file's text, whose comments say nothing about the script.
+_HERE_DOCUMENT = re.compile(r"(?<!<)<<-?\s*[\\'\"A-Za-z_]")
+# More than one word behind the colon is a sentence, not a setting.
+_SETTING = re.compile(r"(timeout|optional)\s*:\s*(\S+)", re.IGNORECASE)
+_YES = {"yes", "true", "1"}
+_NO = {"no", "false", "0"}
+
+
+@dataclass(slots=True)
+class _Header:
+    description: str = ""
+    timeout_s: int = SCRIPT_TIMEOUT_S
+    optional: bool = False
+    warnings: list[Finding] = field(default_factory=list)
+
+
+def is_script_name(name: str) -> bool:
+    """Whether a file of this name is a script that runs."""
+    return name.endswith(".sh") and not name.startswith(".")
+
+
+def check_script_name(name: str) -> None:
+    """Raises ``ValueError`` for what a script that runs cannot be called."""
+    check_file_name(name)
+    if not is_script_name(name):
+        raise ValueError("must end in .sh and not begin with a dot")
+
+
+def check_description(text: str) -> str:
+    """Raises ``ValueError`` for what no comment at a script's top can say."""
+    if len(text) > MAX_DESCRIPTION_CHARS or not text.replace("\t", " ").isprintable():
+        raise ValueError(f"must be one line of at most {MAX_DESCRIPTION_CHARS} characters")
+    return text.strip()
+
+
+def parse_script(name: str, position: int, data: bytes, file: str) -> tuple[Script, tuple[Finding, ...]]:
+    """The script and the warnings about it. Raises ``TemplateError`` with ``file`` and line."""
+    content = decode(data, file, MAX_SCRIPT_BYTES)
+    warnings = []
+    if b"\r\n" in data:
+        warnings.append(Finding(file, 0, "has CRLF line ends, which bash cannot run: they are stored as LF"))
+    if not content.strip():
+        warnings.append(Finding(file, 0, "is empty"))
+    header = _header(content, file)
+    warnings += header.warnings
+    script = Script(
+        name=name,
+        content=content,
+        position=position,
+        description=header.description,
+        timeout_s=header.timeout_s,
+        optional=header.optional,
+    )
+    return script, tuple(warnings)
+
+
+def _header(content: str, file: str) -> _Header:
+    """What the comments within the first lines say; the first one that sets nothing is the description."""
+    header = _Header()
+    for number, line in enumerate(content.split("\n", HEADER_LINES)[:HEADER_LINES], start=1):
+        comment = _COMMENT.fullmatch(line)
+        if not comment and _HERE_DOCUMENT.search(line):
+            break
+        text = comment.group(1).strip() if comment else ""
+        setting = _SETTING.fullmatch(text)
+        if setting:
+            wrong = _set(header, setting.group(1).lower(), setting.group(2))
+            header.warnings += [Finding(file, number, f"{wrong}: this comment sets nothing")] if wrong else []
+        elif not header.description and re.search(r"\w", text) and not text.startswith("shellcheck "):
+            header.description = text[:MAX_DESCRIPTION_CHARS]
+    return header
+
+
+def _set(header: _Header, key: str, value: str) -> str:
+    """What is wrong with the value, empty where it counts. A comment of anybody's is no reason to refuse his template."""
+    if key == "timeout":
+        try:
+            header.timeout_s = parse_seconds(value, key)
+        except ValueError as error:
+            return str(error)
+    elif value.lower() in _YES | _NO:
+        header.optional = value.lower() in _YES
+    else:
+        return f"optional is yes or no, not {value[:40]!r}"
+    return ""

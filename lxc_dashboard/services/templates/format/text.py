@@ -1,0 +1,71 @@
+"""Text as templates hold it, and the lines of its lists."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final, NoReturn
+
+from lxc_dashboard.errors import TemplateError
+
+MAX_TOLD: Final = 10
+
+
+def is_unicode(text: str) -> bool:
+    """Whether ``text`` can be written as UTF-8: half of a surrogate pair cannot."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def decode(data: bytes, file: str, limit: int) -> str:
+    """UTF-8 text with LF line ends, BOM taken off. Raises ``TemplateError`` for anything else, and above ``limit`` bytes."""
+    if len(data) > limit:
+        raise TemplateError(file, 0, f"is {len(data):,} bytes long, and at most {limit:,} are read")
+    data = data.removeprefix(codecs.BOM_UTF8)
+    if b"\0" in data:
+        raise TemplateError(file, data.count(b"\n", 0, data.index(b"\0")) + 1, "holds a NUL byte: this is no text file")
+    try:
+        return data.decode("utf-8").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise TemplateError(file, data.count(b"\n", 0, error.start) + 1, "is not UTF-8 text") from error
+
+
+def refuse_lines(file: str, wrong: Sequence[tuple[int, str]]) -> NoReturn:
+    """Raises ``TemplateError`` for the first of these lines, which tells of the others too."""
+    (line, first), *others = sorted(wrong)
+    told = [first, *(f"line {number}: {why}" for number, why in others[:MAX_TOLD])]
+    if len(others) > MAX_TOLD:
+        told.append(f"and {len(others) - MAX_TOLD} more")
+    raise TemplateError(file, line, "; ".join(told))
+
+
+MAX_FAULTS: Final = 10
+
+
+@dataclass(slots=True)
+class Faults:
+    """Of parts that are read one after the other."""
+
+    found: list[TemplateError] = field(default_factory=list)
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Around the reading of one part, whose refusal is kept. Raises ``TemplateError`` where there are enough."""
+        try:
+            yield
+        except TemplateError as error:
+            self.found.append(error)
+            if len(self.found) == MAX_FAULTS:
+                self.refuse()
+
+    def refuse(self) -> None:
+        """Raises ``TemplateError`` for the first one, which tells of the others too; nothing where there is none."""
+        if not self.found:
+            return
+        first, *others = self.found
+        raise TemplateError(first.file, first.line, "; ".join([first.message, *(f"also {other}" for other in others)]))

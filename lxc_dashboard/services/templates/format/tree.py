@@ -1,0 +1,114 @@
+"""Reading below one folder and nowhere else: no link leads out of it, and sizes and counts are bounded."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from lxc_dashboard.errors import TemplateError
+from lxc_dashboard.services.templates.format.text import is_unicode
+
+MAX_TEMPLATE_BYTES = 64 << 20
+MAX_ENTRIES = 5_000
+MAX_DEPTH = 8
+MAX_NAME_BYTES = 255
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def plain_text(name: str) -> str:
+    """A file's name as text that can be stored and shown: the same, unless it holds other bytes than printable UTF-8."""
+    return _CONTROL.sub("?", os.fsencode(name).decode("utf-8", "replace"))
+
+
+def check_file_name(name: str, limit: int = MAX_NAME_BYTES) -> None:
+    """Raises ``ValueError`` for what no file of a template can be called; ``limit`` in bytes."""
+    if not name or name in {".", ".."} or "/" in name or not is_unicode(name) or plain_text(name) != name:
+        raise ValueError("must be a file's name: plain text without /")
+    if len(name.encode()) > limit:
+        raise ValueError(f"must be at most {limit} bytes long")
+
+
+def is_inside(real: str, root: str) -> bool:
+    """Both real and absolute."""
+    return real == root or real.startswith(root.rstrip("/") + "/")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Something in a folder. ``path`` is real (links followed); ``shown`` is relative to the tree's root, for messages."""
+
+    name: str
+    path: str
+    shown: str
+    is_dir: bool
+
+
+class Tree:
+    """One template's view of the folder ``root`` (real and absolute); what is read through it counts against its bounds."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = str(root)
+        self.bytes_read = 0
+        self._entries = 0
+
+    def below(self, path: str) -> Entry | None:
+        """What stands at ``path``, relative to the root; None where nothing does.
+
+        Raises ``TemplateError`` when it leads out of the tree, or in a circle.
+        """
+        full = Path(self._root, path)
+        if not os.path.lexists(full):
+            return None
+        return Entry(full.name, self._real(str(full), path), path, full.is_dir())
+
+    def entries(self, folder: Entry) -> list[Entry]:
+        """The folder's content by name, in the C locale. Raises ``TemplateError`` as ``below``, and for too many."""
+        found = []
+        with os.scandir(folder.path) as listing:
+            for item in listing:
+                self._count(folder)
+                found.append(self._listed(item, folder))
+        return sorted(found, key=lambda entry: entry.name.encode())
+
+    def read(self, file: Entry, limit: int) -> tuple[bytes, bool]:
+        """The content, and whether the file may be executed. Raises ``TemplateError`` above ``limit`` bytes."""
+        descriptor = os.open(file.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            os.close(descriptor)
+            raise TemplateError(file.shown, 0, "is no regular file")
+        with os.fdopen(descriptor, "rb") as opened:
+            data = opened.read(limit + 1)
+        if len(data) > limit:
+            raise TemplateError(file.shown, 0, f"is larger than the {limit:,} bytes that are read")
+        self.bytes_read += len(data)
+        if self.bytes_read > MAX_TEMPLATE_BYTES:
+            raise TemplateError(file.shown, 0, f"brings the template above {MAX_TEMPLATE_BYTES:,} bytes in all")
+        return data, bool(status.st_mode & stat.S_IXUSR)
+
+    def _listed(self, item: os.DirEntry[str], folder: Entry) -> Entry:
+        name = plain_text(item.name)
+        shown = name if folder.shown == "." else f"{folder.shown}/{name}"
+        if name != item.name:
+            raise TemplateError(shown, 0, "has a name that is not plain UTF-8 text")
+        if not item.is_symlink():
+            return Entry(item.name, item.path, shown, item.is_dir())
+        return Entry(item.name, self._real(item.path, shown), shown, item.is_dir())
+
+    def _real(self, path: str, shown: str) -> str:
+        try:
+            real = os.path.realpath(path, strict=True)
+        except OSError as error:
+            raise TemplateError(shown, 0, "is a link that leads nowhere, or in a circle") from error
+        if not is_inside(real, self._root):
+            raise TemplateError(shown, 0, "is a link that leads out of the templates' folder")
+        return real
+
+    def _count(self, folder: Entry) -> None:
+        self._entries += 1
+        if self._entries > MAX_ENTRIES:
+            raise TemplateError(folder.shown, 0, f"brings the template above {MAX_ENTRIES:,} files in all")

@@ -1,0 +1,223 @@
+"""Changing the templates that live in the dashboard: every save is a revision, and nobody's work is overwritten unseen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+from uuid import UUID
+
+from lxc_dashboard.db.database import Transaction
+from lxc_dashboard.db.models import PackageManager, SourceKind, TemplateDraft, now
+from lxc_dashboard.db.repositories.templates import TemplateRows
+from lxc_dashboard.db.storable import storable_text
+from lxc_dashboard.errors import InvalidInputError, NotFoundError, OvertakenError
+from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.services.auth.model import Session
+from lxc_dashboard.services.templates import rights
+from lxc_dashboard.services.templates.format import checks
+from lxc_dashboard.services.templates.library import revisions
+from lxc_dashboard.services.templates.library.catalog import load_revision
+from lxc_dashboard.services.templates.library.draft import DraftContent, Overtaken
+from lxc_dashboard.services.templates.library.drafts import OWN_KINDS, overtaken_by, owner_of, refuse_foreign
+from lxc_dashboard.services.templates.library.rows import label, read_packages
+from lxc_dashboard.services.templates.library.validation import check_name, validated
+from lxc_dashboard.services.templates.model import Bucket, TemplateContent
+from lxc_dashboard.services.templates.summaries import RevisionSummary
+
+MAX_NOTE_CHARS: Final = 2_000
+LINTED_WITHIN_S: Final = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """``kept``: containers or jobs refer to its revisions, so that these stay, and the template is only not shown any more."""
+
+    name: str
+    kept: bool
+
+
+async def save(rt: Runtime, session: Session, draft_id: UUID, note: str, *, over: int | None = None) -> RevisionSummary:
+    """Makes the draft the template's next revision, and ends the draft. One that changes nothing makes none: ``unchanged``.
+
+    Raises ``InvalidInputError`` as ``validation.validated`` (and ``note``), ``OvertakenError`` where there is a newer revision
+    than the draft began with, unless ``over`` is its number; ``NotFoundError``, ``PrivilegeError``.
+    """
+    async with rights.authored(rt, session, "template.save", await _draft_name(rt, session, draft_id)):
+        note = _checked_note(note)
+        said = await _linted(rt, session, draft_id)
+        async with rt.db.transaction() as tx:
+            row = await tx.drafts.get(owner_of(session), draft_id, lock=True)
+            content = await _validated(tx, row, said)
+            if row.template_id is None:
+                summary = await revisions.create(tx, session, content, note)
+            else:
+                rows = await tx.templates.lock(row.template_id)
+                refuse_foreign(rows)
+                _refuse_overtaken(await overtaken_by(tx, row.base_number, rows), over)
+                content = await _renamed(tx, session, row, rows, content)
+                summary = await revisions.revise(tx, session, rows, content, note, action="template.save")
+            await tx.drafts.delete(draft_id)
+            return summary
+
+
+async def preview(rt: Runtime, session: Session, draft_id: UUID) -> TemplateContent:
+    """What a save would store now, with its findings. Raises as ``save``, for what is asked of the draft itself."""
+    rights.require_session(session)
+    said = await _linted(rt, session, draft_id)
+    async with rt.db.transaction() as tx:
+        return await _validated(tx, await tx.drafts.get(owner_of(session), draft_id), said)
+
+
+async def restore(
+    rt: Runtime, session: Session, template_id: UUID, number: int, note: str, *, expected: int | None = None
+) -> RevisionSummary:
+    """A new revision that holds what ``number`` held, checked as a save is; a template that was deleted is shown again by it.
+
+    ``expected``: the current number that the user has seen; raises ``OvertakenError`` where it is another by now. Raises
+    ``InvalidInputError`` as ``save`` for what would not be saved today, ``NotFoundError``, ``PrivilegeError``, ``ConflictError``
+    for a template of a folder or git.
+    """
+    subject = label(await _rows(rt, template_id))
+    async with rights.authored(rt, session, "template.restore", subject):
+        note = _checked_note(note)
+        async with rt.db.transaction() as tx:
+            older = await tx.templates.numbered(template_id, number)
+            held = (await load_revision(tx, older.id)).content
+        said = await checks.linted((script.content for script in held.scripts), within_s=LINTED_WITHIN_S)
+        async with rt.db.transaction() as tx:
+            unlinked = await _unlinked(tx, held)
+            content = await _restorable(tx, unlinked, number, said)
+            rows = await tx.templates.lock(template_id)
+            if rows.template.missing_since is None or rows.source.kind not in OWN_KINDS:
+                refuse_foreign(rows)
+            if expected is not None:
+                _refuse_overtaken(await overtaken_by(tx, expected, rows), None)
+            note = note or f"Restored from revision {number}"
+            return await revisions.revise(tx, session, rows, content, note, action="template.restore")
+
+
+async def rename(rt: Runtime, session: Session, template_id: UUID, name: str) -> None:
+    """Raises ``InvalidInputError`` (``name``), ``NotFoundError``, ``PrivilegeError``, ``ConflictError`` as ``restore``."""
+    subject = label(await _rows(rt, template_id))
+    async with rights.authored(rt, session, "template.rename", subject):
+        check_name(name)
+        async with rt.db.transaction() as tx:
+            rows = await tx.templates.lock(template_id)
+            refuse_foreign(rows)
+            if name != rows.template.name:
+                await revisions.rename(tx, session, rows, name)
+
+
+async def delete(rt: Runtime, session: Session, template_id: UUID, *, name: str) -> Deleted:
+    """The template with its revisions, but for what containers and jobs were made from. Drafts of it become new templates' drafts.
+
+    ``name`` is the template's, typed again. Raises ``InvalidInputError`` (``name``), ``NotFoundError``, ``PrivilegeError``, ``ConflictError`` as ``restore``.
+    """
+    subject = label(await _rows(rt, template_id))
+    async with rights.authored(rt, session, "template.delete", subject), rt.db.transaction() as tx:
+        # Drafts before the template, as a save locks them.
+        await tx.drafts.detach(template_id)
+        rows = await tx.templates.lock(template_id)
+        refuse_foreign(rows)
+        if name != rows.template.name:
+            raise InvalidInputError({"name": f"is not the template's, which is {rows.template.name}"})
+        kept = await tx.template_uses.is_built_from(template_id)
+        if kept:
+            rows.template.missing_since = now()
+        else:
+            await tx.templates.delete(template_id)
+        await rights.audit(tx, session, "template.delete", subject, detail={"kept": kept})
+        return Deleted(rows.template.name, kept)
+
+
+async def _draft_name(rt: Runtime, session: Session, draft_id: UUID) -> str:
+    """What the audit calls the draft; nothing of anybody else's."""
+    try:
+        async with rt.db.transaction() as tx:
+            named = await tx.drafts.named(owner_of(session), draft_id)
+            rows = await tx.templates.get(named.template_id) if named.template_id else None
+    except NotFoundError:
+        return f"draft {draft_id}"
+    return label(rows) if rows else f"{SourceKind.CUSTOM}/{named.name}"
+
+
+async def _rows(rt: Runtime, template_id: UUID) -> TemplateRows:
+    async with rt.db.transaction() as tx:
+        return await tx.templates.get(template_id)
+
+
+def _checked_note(note: str) -> str:
+    if len(note) > MAX_NOTE_CHARS:
+        raise InvalidInputError({"note": f"At most {MAX_NOTE_CHARS:,} characters"})
+    return storable_text(note).strip()
+
+
+async def _linted(rt: Runtime, session: Session, draft_id: UUID) -> checks.Said:
+    """What ShellCheck says, asked before anything is locked. Of a script that changes in between nothing is said."""
+    async with rt.db.transaction() as tx:
+        draft = DraftContent.from_json((await tx.drafts.get(owner_of(session), draft_id)).content)
+    return await checks.linted((script.content for script in draft.scripts), within_s=LINTED_WITHIN_S)
+
+
+async def _validated(tx: Transaction, row: TemplateDraft, said: checks.Said) -> TemplateContent:
+    """The draft as a template with its findings; the shared buckets that it refers to stay as they are until it is stored."""
+    draft = DraftContent.from_json(row.content)
+    contents = await tx.drafts.contents(row.id, {file.sha256 for file in draft.files})
+    return await _as_saved(tx, draft, contents, said)
+
+
+async def _restorable(tx: Transaction, content: TemplateContent, number: int, said: checks.Said) -> TemplateContent:
+    try:
+        return await _as_saved(
+            tx, DraftContent.of(content), {file.sha256: file.content for file in content.files}, said
+        )
+    except InvalidInputError as error:
+        raise InvalidInputError(error.fields, f"By today's rules revision {number} cannot be saved") from error
+
+
+async def _as_saved(
+    tx: Transaction, draft: DraftContent, contents: Mapping[str, bytes], said: checks.Said
+) -> TemplateContent:
+    held = await tx.buckets.hold({bucket.shared_id for bucket in draft.buckets if bucket.shared_id})
+    shared = {
+        shared_id: Bucket(
+            rows.bucket.name, PackageManager(rows.bucket.manager), read_packages(rows.packages), shared_id
+        )
+        for shared_id, rows in held.items()
+    }
+    return await asyncio.to_thread(lambda: checks.with_findings(validated(draft, contents, shared), said))
+
+
+def _refuse_overtaken(overtaken: Overtaken | None, over: int | None) -> None:
+    if overtaken and overtaken.number != over:
+        raise OvertakenError(overtaken.number, overtaken.author, overtaken.at, overtaken.changes)
+
+
+async def _renamed(
+    tx: Transaction, session: Session, row: TemplateDraft, rows: TemplateRows, content: TemplateContent
+) -> TemplateContent:
+    """Gives the template the draft's name where the user changed that; who did not keeps what others called it since."""
+    current = rows.template.name
+    if content.name in {row.base_name, current}:
+        return replace(content, name=current)
+    if current != row.base_name:
+        raise InvalidInputError(
+            {"name": f"The template was called {current} in the meantime: take that name, or rename it"}
+        )
+    await revisions.rename(tx, session, rows, content.name)
+    return content
+
+
+async def _unlinked(tx: Transaction, content: TemplateContent) -> TemplateContent:
+    """An older content; what does not hold any more what its shared bucket holds is a list of the template's own."""
+    held = await tx.buckets.hold({bucket.shared_id for bucket in content.buckets if bucket.shared_id})
+    now_shared = {shared_id: (rows.bucket.name, read_packages(rows.packages)) for shared_id, rows in held.items()}
+    buckets = tuple(
+        bucket
+        if bucket.shared_id and now_shared.get(bucket.shared_id) == (bucket.name, bucket.packages)
+        else replace(bucket, shared_id=None)
+        for bucket in content.buckets
+    )
+    return replace(content, buckets=buckets)

@@ -1,0 +1,75 @@
+"""The containers that were built from a template, and how many there are of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from lxc_dashboard.db.database import DatabaseService
+from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.services.auth import acting
+from lxc_dashboard.services.auth.model import Session
+from lxc_dashboard.services.monitor.identity import ITS_OWN, forget_lost, standings
+from lxc_dashboard.services.templates.rights import require_session
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltContainer:
+    """A container that was built from revision ``revision_number``; ``older``: the template has a newer one. ``status`` as PVE says.
+
+    ``built_as``: what it was called then, where it was renamed since.
+    """
+
+    id: UUID
+    vmid: int
+    hostname: str
+    node: str
+    status: str
+    revision_number: int
+    older: bool
+    created_at: datetime
+    built_as: str = ""
+
+
+async def containers(rt: Runtime, session: Session, template_id: UUID) -> list[BuiltContainer]:
+    """Those of the session's endpoint that PVE lists for this user (``GET /cluster/resources``), by vmid.
+
+    What carries its vmid by now and is another guest is not among them; what PVE has no more is marked deleted.
+
+    Raises ``NotFoundError``, ``SessionExpiredError``, ``UnreachableError``.
+    """
+    require_session(session)
+    async with rt.db.transaction() as tx:
+        current = (await tx.templates.get(template_id)).template.revision_number
+        built = await tx.template_uses.containers(template_id, session.endpoint_id)
+        known = await tx.monitor.known(session.endpoint_id, [row.container.id for row in built])
+    if not built:
+        return []
+    client = await acting.client(rt, session)
+    resources = await client.cluster.resources()
+    found = await standings(client, known, resources)
+    await forget_lost(rt.db, known, found)
+    listed = {guest.vmid: guest for guest in resources if guest.type == "lxc"}
+    return [
+        BuiltContainer(
+            id=row.container.id,
+            vmid=row.container.vmid,
+            hostname=guest.name or row.container.hostname,
+            node=guest.node,
+            status=guest.status,
+            revision_number=row.revision_number,
+            older=row.revision_number < current,
+            created_at=row.container.created_at,
+            built_as="" if guest.name in {"", row.container.hostname} else row.container.hostname,
+        )
+        for row in built
+        if (guest := listed.get(row.container.vmid)) and found.get(row.container.id) in ITS_OWN
+    ]
+
+
+async def counts(session: Session, db: DatabaseService) -> dict[UUID, int]:
+    """How many containers of the session's endpoint were built from each template; one without any has no entry."""
+    require_session(session)
+    async with db.transaction() as tx:
+        return await tx.template_uses.counts(session.endpoint_id)

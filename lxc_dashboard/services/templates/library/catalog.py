@@ -1,0 +1,221 @@
+"""Templates as users and workers read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from lxc_dashboard.db.database import DatabaseService, Transaction
+from lxc_dashboard.db.models import SourceKind, TemplateRevision, TemplateSource
+from lxc_dashboard.db.repositories.templates import TemplateRows
+from lxc_dashboard.db.storable import storable_text
+from lxc_dashboard.errors import InvalidInputError, NotFoundError
+from lxc_dashboard.services.auth.model import Session
+from lxc_dashboard.services.templates.library.rows import (
+    read_buckets,
+    read_config,
+    read_file,
+    read_file_list,
+    read_files,
+    read_scripts,
+    read_warnings,
+)
+from lxc_dashboard.services.templates.model import FileEntry, Refusal, Script, TemplateContent
+from lxc_dashboard.services.templates.rights import require_session
+from lxc_dashboard.services.templates.summaries import (
+    DiscoveryReport,
+    RevisionContent,
+    RevisionSummary,
+    SourceSummary,
+    TemplateDetail,
+    TemplateSummary,
+)
+
+if TYPE_CHECKING:
+    from lxc_dashboard.db.database import DatabaseService
+    from lxc_dashboard.services.auth.model import Session
+MAX_QUERY_CHARS: Final = 200
+MAX_QUERY_WORDS: Final = 8
+
+
+async def list_templates(session: Session, db: DatabaseService) -> list[TemplateSummary]:
+    """All templates by name, the missing ones too. Raises ``SessionExpiredError``."""
+    require_session(session)
+    async with db.transaction() as tx:
+        return await load_templates(tx)
+
+
+async def load_templates(tx: Transaction) -> list[TemplateSummary]:
+    """As ``list_templates``, for who acts on the server itself."""
+    found = await tx.templates.list()
+    sources = {rows.source.id: rows.source for rows in found}
+    refused = {source.id: _refused(source) for source in sources.values()}
+    return [_summary(rows, refused[rows.source.id]) for rows in found]
+
+
+def named(found: Sequence[TemplateSummary], name: str, field: str) -> TemplateSummary:
+    """The one of ``found`` by its name, by ``source/name``, or by its id.
+
+    Raises ``InvalidInputError`` for ``field`` where there is none, or more than one.
+    """
+    fitting = [one for one in found if name in {one.name, f"{one.source_name}/{one.name}", str(one.id)}]
+    if not fitting:
+        raise InvalidInputError({field: f"No template is called {name}"})
+    if len(fitting) > 1:
+        choices = ", ".join(f"{one.source_name}/{one.name}" for one in fitting)
+        raise InvalidInputError({field: f"{name} is in more than one source: write one of {choices}"})
+    return fitting[0]
+
+
+async def search(session: Session, db: DatabaseService, query: str) -> set[UUID]:
+    """The templates that hold every word of ``query``, in any case.
+
+    Looked through are name, application, description, tags, packages, and scripts with their text. An empty query finds all.
+    Raises ``InvalidInputError`` (``query``) above ``MAX_QUERY_CHARS``, ``SessionExpiredError``.
+    """
+    require_session(session)
+    if len(query) > MAX_QUERY_CHARS:
+        raise InvalidInputError({"query": f"At most {MAX_QUERY_CHARS} characters"})
+    async with db.transaction() as tx:
+        return await tx.template_uses.search(storable_text(query).split()[:MAX_QUERY_WORDS])
+
+
+async def list_sources(session: Session, db: DatabaseService) -> list[SourceSummary]:
+    """Where templates come from, by name, with what the last pass found and refused. Raises ``SessionExpiredError``."""
+    require_session(session)
+    async with db.transaction() as tx:
+        return [
+            SourceSummary(
+                id=source.id,
+                name=source.name,
+                kind=SourceKind(source.kind),
+                location=source.location,
+                synced_at=source.synced_at,
+                report=_report(source),
+            )
+            for source in await tx.templates.sources()
+        ]
+
+
+async def get_template(
+    session: Session, db: DatabaseService, template_id: UUID, number: int | None = None
+) -> TemplateDetail:
+    """One template with its current revision, or with revision ``number``: its summary is then of that one.
+
+    Raises ``NotFoundError``, ``SessionExpiredError``.
+    """
+    require_session(session)
+    async with db.transaction() as tx:
+        rows = await tx.templates.get(template_id)
+        revisions = await tx.templates.revisions(template_id)
+        if number is not None:
+            rows = replace(rows, revision=_numbered(revisions, number))
+        revision_id = rows.revision.id
+        return TemplateDetail(
+            summary=_summary(rows, _refused(rows.source)),
+            scripts=read_scripts(await tx.templates.scripts(revision_id)),
+            files=read_file_list(await tx.templates.file_list(revision_id)),
+            buckets=read_buckets(await tx.templates.buckets(revision_id)),
+            warnings=read_warnings(rows.revision),
+            revisions=tuple(RevisionSummary(r.id, r.number, r.author, r.note, r.created_at) for r in revisions),
+        )
+
+
+async def get_file(session: Session, db: DatabaseService, revision_id: UUID, name: str) -> FileEntry:
+    """One file of a revision with its content. Raises ``NotFoundError``, ``SessionExpiredError``."""
+    require_session(session)
+    async with db.transaction() as tx:
+        return read_file(await tx.templates.file(revision_id, name))
+
+
+async def get_script(session: Session, db: DatabaseService, revision_id: UUID, name: str) -> Script:
+    """One script of a revision. Raises ``NotFoundError``, ``SessionExpiredError``."""
+    require_session(session)
+    async with db.transaction() as tx:
+        scripts = read_scripts(await tx.templates.scripts(revision_id))
+    found = next((script for script in scripts if script.name == name), None)
+    if found is None:
+        raise NotFoundError("This revision has no such script")
+    return found
+
+
+async def get_revision(session: Session, db: DatabaseService, revision_id: UUID) -> RevisionContent:
+    """One revision whole. Raises ``NotFoundError``, ``SessionExpiredError``."""
+    require_session(session)
+    async with db.transaction() as tx:
+        return await load_revision(tx, revision_id)
+
+
+async def load_revision(tx: Transaction, revision_id: UUID) -> RevisionContent:
+    """One revision whole, for a worker. Raises ``NotFoundError``."""
+    template, revision = await tx.templates.revision(revision_id)
+    return RevisionContent(
+        id=revision.id,
+        template_id=template.id,
+        number=revision.number,
+        author=revision.author,
+        note=revision.note,
+        created_at=revision.created_at,
+        content=TemplateContent(
+            name=template.name,
+            config=read_config(revision),
+            scripts=read_scripts(await tx.templates.scripts(revision_id)),
+            files=read_files(await tx.templates.files(revision_id)),
+            buckets=read_buckets(await tx.templates.buckets(revision_id)),
+            warnings=read_warnings(revision),
+        ),
+    )
+
+
+def _numbered(revisions: Sequence[TemplateRevision], number: int) -> TemplateRevision:
+    found = next((revision for revision in revisions if revision.number == number), None)
+    if found is None:
+        raise NotFoundError("This revision does not exist, or not any more")
+    return found
+
+
+def _summary(rows: TemplateRows, refused: Mapping[str, Refusal]) -> TemplateSummary:
+    template, revision = rows.template, rows.revision
+    return TemplateSummary(
+        id=template.id,
+        name=template.name,
+        description=template.description,
+        config=read_config(revision),
+        source_name=rows.source.name,
+        source_kind=SourceKind(rows.source.kind),
+        revision_id=revision.id,
+        revision_number=revision.number,
+        warnings=len(revision.warnings),
+        missing_since=template.missing_since,
+        updated_at=template.updated_at,
+        refusal=refused.get(template.name),
+        **rows.parts,
+    )
+
+
+def _report(source: TemplateSource) -> DiscoveryReport:
+    return DiscoveryReport.from_json(source.name, source.report)
+
+
+def _refused(source: TemplateSource) -> dict[str, Refusal]:
+    """By the names of the templates."""
+    return {refusal.name: refusal for refusal in reversed(_report(source).refused)}
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """``source`` is the name of where it comes from."""
+
+    id: UUID
+    name: str
+    source: str
+
+
+async def find_named(session: Session, db: DatabaseService, query: str, limit: int) -> list[Named]:
+    """At most ``limit`` templates whose name, description or tags hold every word, by name. Raises ``SessionExpiredError``."""
+    require_session(session)
+    words = storable_text(query).split()[:MAX_QUERY_WORDS]
+    async with db.transaction() as tx:
+        return [Named(*found) for found in await tx.template_uses.named(words, limit)]

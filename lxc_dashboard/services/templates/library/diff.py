@@ -1,0 +1,297 @@
+"""What differs between two contents of a template."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any, Final
+
+from lxc_dashboard.db.models import PackageManager
+from lxc_dashboard.services.templates.library.draft import DraftContent, DraftFile
+from lxc_dashboard.services.templates.library.line_diff import LineDiffer, TextDiff, increasing
+from lxc_dashboard.services.templates.model import Bucket, FileEntry, Script, TemplateConfig, TemplateContent
+
+MAX_TEXT_BYTES: Final = 1 << 20
+MAX_SHOWN_CHARS: Final = 60
+
+
+class ChangeKind(StrEnum):
+    """``moved``: a script that only runs at another place."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    CHANGED = "changed"
+    MOVED = "moved"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """Both values as text; ``position`` of a script counts from 1."""
+
+    field: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptChange:
+    name: str
+    kind: ChangeKind
+    fields: tuple[FieldChange, ...]
+    text: TextDiff
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """``text`` is empty where ``binary``, and where only fields changed. Sizes in bytes, hashes empty where there is no such file."""
+
+    name: str
+    kind: ChangeKind
+    fields: tuple[FieldChange, ...]
+    binary: bool
+    text: TextDiff
+    old_sha256: str
+    new_sha256: str
+    old_size: int
+    new_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class BucketChange:
+    """``added`` and ``removed`` are packages by their specs; ``changed`` are custom ones with other commands. ``reordered``: nothing but that."""
+
+    name: str
+    manager: PackageManager
+    kind: ChangeKind
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    reordered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What leads from the old content to the new one; empty where the same container comes out."""
+
+    config: tuple[FieldChange, ...] = ()
+    scripts: tuple[ScriptChange, ...] = ()
+    files: tuple[FileChange, ...] = ()
+    packages: tuple[BucketChange, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        return not (self.config or self.scripts or self.files or self.packages)
+
+    def told(self) -> list[str]:
+        """A sentence for each change, without contents."""
+        said = [f"{change.field}: {_short(change.old)} is now {_short(change.new)}" for change in self.config]
+        said += [f"Script {change.name} {_how(change.kind, change.text)}" for change in self.scripts]
+        said += [f"File {change.name} {_how(change.kind, change.text)}" for change in self.files]
+        return said + [f"Packages {change.name}.{change.manager} {_which(change)}" for change in self.packages]
+
+    def counted(self) -> dict[str, Any]:
+        """How much changed, for the audit: no value and no text."""
+        return {
+            "config": [change.field for change in self.config],
+            "scripts": len(self.scripts),
+            "files": len(self.files),
+            "packages": len(self.packages),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class FileSide:
+    """A file to be compared; ``content`` None: not looked into."""
+
+    file: DraftFile
+    content: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A content to be compared, of a revision or of a draft."""
+
+    config: TemplateConfig
+    scripts: Sequence[Script]
+    buckets: Sequence[Bucket]
+    files: Sequence[FileSide]
+
+    @classmethod
+    def of(cls, content: TemplateContent) -> Side:
+        return cls(content.config, content.scripts, content.buckets, [_side(file) for file in content.files])
+
+    @classmethod
+    def of_draft(cls, draft: DraftContent) -> Side:
+        """Whose files are told apart without being looked into."""
+        return cls(draft.config, draft.scripts, draft.buckets, [FileSide(file) for file in draft.files])
+
+
+def compare(old: TemplateContent, new: TemplateContent) -> Difference:
+    """Pure; what it costs is bounded for contents that keep to the format's bounds."""
+    return compare_sides(Side.of(old), Side.of(new))
+
+
+def compare_sides(old: Side, new: Side) -> Difference:
+    differ = LineDiffer()
+    return Difference(
+        config=tuple(_fields(old.config, new.config)),
+        scripts=tuple(_scripts(old.scripts, new.scripts, differ)),
+        files=tuple(_files(old.files, new.files, differ)),
+        packages=tuple(_packages(old.buckets, new.buckets)),
+    )
+
+
+def _side(file: FileEntry) -> FileSide:
+    return FileSide(DraftFile.of(file), file.content)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ";".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _fields(old: Any, new: Any, left_out: Iterable[str] = ()) -> Iterator[FieldChange]:
+    for known in fields(old):
+        was, now = getattr(old, known.name), getattr(new, known.name)
+        if was != now and known.name not in left_out:
+            yield FieldChange(known.name, _shown(was), _shown(now))
+
+
+# Scripts
+
+
+def _scripts(old: Sequence[Script], new: Sequence[Script], differ: LineDiffer) -> Iterator[ScriptChange]:
+    """Those that run now in their order, then those that are gone."""
+    were = {script.name: script for script in old}
+    moved = _moved([script.name for script in old], [script.name for script in new])
+    for script in new:
+        was = were.pop(script.name, None)
+        if was is None:
+            yield ScriptChange(script.name, ChangeKind.ADDED, (), differ.compare("", script.content))
+        elif change := _script(was, script, differ, moved=script.name in moved):
+            yield change
+    for name, script in were.items():
+        yield ScriptChange(name, ChangeKind.REMOVED, (), differ.compare(script.content, ""))
+
+
+def _script(old: Script, new: Script, differ: LineDiffer, *, moved: bool) -> ScriptChange | None:
+    changes = tuple(_fields(old, new, ("position", "content")))
+    place = (FieldChange("position", str(old.position + 1), str(new.position + 1)),) if moved else ()
+    if not changes and old.content == new.content:
+        return ScriptChange(new.name, ChangeKind.MOVED, place, TextDiff()) if moved else None
+    text = differ.compare(old.content, new.content) if old.content != new.content else TextDiff()
+    return ScriptChange(new.name, ChangeKind.CHANGED, changes + place, text)
+
+
+def _moved(old: Sequence[str], new: Sequence[str]) -> set[str]:
+    """As few as explain the other order."""
+    places = {name: place for place, name in enumerate(old)}
+    both = [name for name in new if name in places]
+    kept = increasing([places[name] for name in both])
+    return set(both) - {both[place] for place in kept}
+
+
+# Files
+
+
+def _files(old: Sequence[FileSide], new: Sequence[FileSide], differ: LineDiffer) -> Iterator[FileChange]:
+    were, are = _by_name(old), _by_name(new)
+    for name in sorted(were.keys() | are.keys()):
+        was, now = were.get(name), are.get(name)
+        if was and now and was.file == now.file:
+            continue
+        yield _file(name, was, now, differ)
+
+
+def _by_name(files: Iterable[FileSide]) -> Mapping[str, FileSide]:
+    return {side.file.name: side for side in files}
+
+
+def _file(name: str, old: FileSide | None, new: FileSide | None, differ: LineDiffer) -> FileChange:
+    kind = ChangeKind.ADDED if not old else ChangeKind.REMOVED if not new else ChangeKind.CHANGED
+    changes = tuple(_fields(old.file, new.file, ("sha256", "size"))) if old and new else ()
+    same = bool(old and new and old.file.sha256 == new.file.sha256)
+    was, now = _text(old), _text(new)
+    binary = not same and (was is None or now is None)
+    return FileChange(
+        name=name,
+        kind=kind,
+        fields=tuple(_octal(change) for change in changes),
+        binary=binary,
+        text=TextDiff() if same or binary else differ.compare(was or "", now or ""),
+        old_sha256=old.file.sha256 if old else "",
+        new_sha256=new.file.sha256 if new else "",
+        old_size=old.file.size if old else 0,
+        new_size=new.file.size if new else 0,
+    )
+
+
+def _text(side: FileSide | None) -> str | None:
+    """None for what is no text, or too long to be read by anybody."""
+    if side is None:
+        return ""
+    if side.content is None or len(side.content) > MAX_TEXT_BYTES or b"\0" in side.content:
+        return None
+    try:
+        return side.content.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def _octal(change: FieldChange) -> FieldChange:
+    if change.field != "mode":
+        return change
+    return FieldChange("mode", f"{int(change.old):04o}", f"{int(change.new):04o}")
+
+
+# Packages
+
+
+def _packages(old: Sequence[Bucket], new: Sequence[Bucket]) -> Iterator[BucketChange]:
+    were = {(bucket.name, bucket.manager): bucket for bucket in old}
+    are = {(bucket.name, bucket.manager): bucket for bucket in new}
+    for key in sorted(were.keys() | are.keys()):
+        was, now = were.get(key), are.get(key)
+        if was and now and was.packages == now.packages:
+            continue
+        yield _bucket(was or Bucket(*key), now or Bucket(*key), _kind(was, now))
+
+
+def _kind(old: Bucket | None, new: Bucket | None) -> ChangeKind:
+    if old is None:
+        return ChangeKind.ADDED
+    return ChangeKind.CHANGED if new else ChangeKind.REMOVED
+
+
+def _bucket(old: Bucket, new: Bucket, kind: ChangeKind) -> BucketChange:
+    were = {package.spec: package for package in old.packages}
+    are = {package.spec: package for package in new.packages}
+    added = tuple(spec for spec in are if spec not in were)
+    removed = tuple(spec for spec in were if spec not in are)
+    changed = tuple(spec for spec in are if spec in were and are[spec] != were[spec])
+    only_order = kind is ChangeKind.CHANGED and not (added or removed or changed)
+    return BucketChange(new.name, new.manager, kind, added, removed, changed, only_order)
+
+
+# Sentences
+
+
+def _short(value: str) -> str:
+    line = value.replace("\n", " ")
+    return repr(line if len(line) <= MAX_SHOWN_CHARS else line[:MAX_SHOWN_CHARS] + "…")
+
+
+def _how(kind: ChangeKind, text: TextDiff) -> str:
+    if kind is ChangeKind.CHANGED and (text.added or text.removed):
+        return f"changed (+{text.added} -{text.removed} lines)"
+    return kind.value
+
+
+def _which(change: BucketChange) -> str:
+    if change.kind is not ChangeKind.CHANGED:
+        return change.kind.value
+    parts = {"added": change.added, "removed": change.removed, "changed": change.changed}
+    said = [f"{len(specs)} {how}" for how, specs in parts.items() if specs]
+    return ", ".join(said) or "reordered"

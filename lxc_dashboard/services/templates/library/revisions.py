@@ -1,0 +1,152 @@
+"""What became of a template: its revisions against each other, and the containers that were built from it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+from uuid import UUID
+
+from lxc_dashboard.db.database import DatabaseService, Transaction
+from lxc_dashboard.db.models import FilePolicy, SourceKind, Template, TemplateRevision, now
+from lxc_dashboard.db.repositories.templates import FileRow, TemplateRows
+from lxc_dashboard.errors import InvalidInputError
+from lxc_dashboard.services.auth.model import Session
+from lxc_dashboard.services.templates import rights
+from lxc_dashboard.services.templates.library.diff import MAX_TEXT_BYTES, Difference, FileSide, Side, compare_sides
+from lxc_dashboard.services.templates.library.draft import DraftContent, DraftFile
+from lxc_dashboard.services.templates.library.rows import (
+    label,
+    read_buckets,
+    read_config,
+    read_scripts,
+    revision_rows,
+    warnings_json,
+)
+from lxc_dashboard.services.templates.model import Bucket, TemplateContent
+from lxc_dashboard.services.templates.rights import require_session
+from lxc_dashboard.services.templates.summaries import RevisionSummary
+
+
+async def difference(
+    session: Session, db: DatabaseService, template_id: UUID, old_number: int, new_number: int
+) -> Difference:
+    """What leads from one revision to the other: for containers built from an older one, what is new in the current.
+
+    Raises ``NotFoundError``, ``SessionExpiredError``.
+    """
+    require_session(session)
+    async with db.transaction() as tx:
+        sides = await load_sides(tx, template_id, old_number, new_number)
+    return await asyncio.to_thread(compare_sides, *sides)
+
+
+async def load_sides(tx: Transaction, template_id: UUID, old_number: int, new_number: int) -> tuple[Side, Side]:
+    """Two revisions to be compared; of their files only those that differ are read. Raises ``NotFoundError``."""
+    old = await tx.templates.numbered(template_id, old_number)
+    new = await tx.templates.numbered(template_id, new_number)
+    sides = await load_side(tx, old), await load_side(tx, new)
+    hashes: list[Mapping[str, str]] = [{side.file.name: side.file.sha256 for side in of.files} for of in sides]
+    same = {name for name, sha256 in hashes[0].items() if hashes[1].get(name) == sha256}
+    return await _with_contents(tx, old.id, sides[0], same), await _with_contents(tx, new.id, sides[1], same)
+
+
+async def load_side(tx: Transaction, revision: TemplateRevision) -> Side:
+    """A revision without its files' contents."""
+    return Side(
+        config=read_config(revision),
+        scripts=read_scripts(await tx.templates.scripts(revision.id)),
+        buckets=read_buckets(await tx.templates.buckets(revision.id)),
+        files=[FileSide(_file(row)) for row in sorted(await tx.templates.file_list(revision.id), key=lambda r: r.name)],
+    )
+
+
+async def _with_contents(tx: Transaction, revision_id: UUID, side: Side, same: set[str]) -> Side:
+    wanted = [of.file.name for of in side.files if of.file.name not in same and of.file.size <= MAX_TEXT_BYTES]
+    contents = await tx.templates.file_contents(revision_id, wanted)
+    return replace(side, files=[replace(of, content=contents.get(of.file.name)) for of in side.files])
+
+
+def _file(row: FileRow) -> DraftFile:
+    return DraftFile(row.name, row.target_dir, FilePolicy(row.policy), row.mode, row.owner, row.sha256, row.size)
+
+
+TAKEN: Final = "Another template here has this name"
+TAKEN_BY_DELETED: Final = "A deleted template has this name, and containers that were built from it"
+
+
+async def create(tx: Transaction, session: Session, content: TemplateContent, note: str) -> RevisionSummary:
+    """A new template; one of its name that was deleted comes back with its revisions."""
+    source = await tx.templates.own_source(SourceKind.CUSTOM)
+    await tx.templates.lock_source(source.id)
+    known = await tx.templates.named(source.id, content.name)
+    if known and known.template.missing_since is None:
+        raise InvalidInputError({"name": TAKEN})
+    if known:
+        return await revise(tx, session, known, content, note, action="template.create")
+    template = Template(source_id=source.id, name=content.name, created_by=session.userid, **_shown(content))
+    await tx.templates.add([template])
+    summary = await _add_revision(tx, session, template, content, note)
+    nothing = Side(content.config, (), (), ())
+    detail = {"number": summary.number, **await _counted(nothing, content)}
+    await rights.audit(tx, session, "template.create", f"{source.name}/{template.name}", detail=detail)
+    return summary
+
+
+async def rename(tx: Transaction, session: Session, rows: TemplateRows, name: str) -> None:
+    known = await tx.templates.named(rows.source.id, name)
+    if known:
+        raise InvalidInputError({"name": TAKEN if known.template.missing_since is None else TAKEN_BY_DELETED})
+    was = label(rows)
+    rows.template.name = name
+    rows.template.updated_at = now()
+    await rights.audit(tx, session, "template.rename", was, detail={"name": name})
+
+
+async def revise(
+    tx: Transaction, session: Session, rows: TemplateRows, content: TemplateContent, note: str, *, action: str
+) -> RevisionSummary:
+    """The next revision of a template that is locked, unless it would hold what the current one holds."""
+    template, current = rows.template, rows.revision
+    before = await load_side(tx, current)
+    back = template.missing_since is not None
+    template.missing_since = None
+    if current.checksum == content.checksum() and _links(before.buckets) == _links(content.buckets):
+        if back:
+            await rights.audit(tx, session, action, label(rows), detail={"number": current.number, "back": True})
+        # Findings tell about the text as it is checked today.
+        current.warnings = warnings_json(content.warnings)
+        return _summary(current, unchanged=True)
+    template.revision_number += 1
+    template.sqlmodel_update({"updated_at": now(), **_shown(content)})
+    summary = await _add_revision(tx, session, template, content, note)
+    detail = {"number": summary.number, **await _counted(before, content)}
+    await rights.audit(tx, session, action, label(rows), detail=detail)
+    return summary
+
+
+async def _add_revision(
+    tx: Transaction, session: Session, template: Template, content: TemplateContent, note: str
+) -> RevisionSummary:
+    new = revision_rows(template.id, template.revision_number, content, author=session.userid, note=note)
+    await tx.templates.add_revisions([new])
+    return _summary(new.revision)
+
+
+async def _counted(before: Side, content: TemplateContent) -> dict[str, Any]:
+    """What the audit says of the change; files are told apart without being looked into."""
+    after = Side.of_draft(DraftContent.of(content))
+    return (await asyncio.to_thread(compare_sides, before, after)).counted()
+
+
+def _links(buckets: Iterable[Bucket]) -> set[tuple[str, str, UUID | None]]:
+    return {(bucket.name, bucket.manager, bucket.shared_id) for bucket in buckets}
+
+
+def _shown(content: TemplateContent) -> dict[str, Any]:
+    return {"description": content.config.description, "tags": list(content.config.tags)}
+
+
+def _summary(revision: TemplateRevision, *, unchanged: bool = False) -> RevisionSummary:
+    return RevisionSummary(revision.id, revision.number, revision.author, revision.note, revision.created_at, unchanged)

@@ -1,0 +1,200 @@
+"""Whether a draft is a template: by the rules of the folder's parser, with every fault beside its field."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, replace
+from functools import partial
+from itertools import pairwise
+from typing import Final, TypeVar
+from uuid import UUID
+
+from lxc_dashboard.db.storable import storable
+from lxc_dashboard.errors import InvalidInputError, TemplateError
+from lxc_dashboard.services.templates.format import files, packages, scripts
+from lxc_dashboard.services.templates.format.conf import check_config
+from lxc_dashboard.services.templates.format.content import MAX_BUCKETS, MAX_SCRIPTS
+from lxc_dashboard.services.templates.format.tree import MAX_TEMPLATE_BYTES
+from lxc_dashboard.services.templates.library.draft import DraftContent, DraftFile, is_ordered
+from lxc_dashboard.services.templates.model import (
+    Bucket,
+    FileEntry,
+    Finding,
+    Script,
+    TemplateConfig,
+    TemplateContent,
+    is_template_name,
+)
+
+_Value = TypeVar("_Value")
+
+MAX_MODE: Final = 0o7777
+NAME_RULE: Final = "1 to 63 letters, digits, . _ and -, the first a letter or digit"
+
+
+def check_name(name: str) -> None:
+    """Raises ``InvalidInputError`` with the field ``name``."""
+    if not is_template_name(name):
+        raise InvalidInputError({"name": NAME_RULE})
+
+
+def check_storable(content: DraftContent) -> None:
+    """Whether a draft can be kept, right or not. Raises ``InvalidInputError`` for what is too much, or no text."""
+    parts: Iterable[tuple[str, Script | DraftFile | Bucket | TemplateConfig]] = (
+        ("config", content.config),
+        *((f"scripts.{script.name}.content", script) for script in content.scripts),
+        *((f"files.{file.name}.name", file) for file in content.files),
+        *((f"packages.{bucket.name}.{bucket.manager}", bucket) for bucket in content.buckets),
+    )
+    stored = ((field, json.dumps(asdict(part), default=str)) for field, part in parts)
+    wrong = {field: "Must be text" for field, text in stored if not _is_storable(text)}
+    if storable(content.name) != content.name:
+        wrong["name"] = "Must be text"
+    if len(content.scripts) > MAX_SCRIPTS:
+        wrong["scripts"] = f"At most {MAX_SCRIPTS} scripts"
+    if len(content.files) > files.MAX_FILES:
+        wrong["files"] = f"At most {files.MAX_FILES} files"
+    if len(content.buckets) > MAX_BUCKETS:
+        wrong["packages"] = f"At most {MAX_BUCKETS} lists"
+    if wrong:
+        raise InvalidInputError(wrong)
+
+
+def check_size(content: DraftContent) -> None:
+    """Raises ``InvalidInputError`` (``files``) above the bounds of a template; files of one content count each."""
+    text = json.dumps(content.to_json(), ensure_ascii=False).encode()
+    if len(text) + sum(file.size for file in content.files) > MAX_TEMPLATE_BYTES:
+        raise InvalidInputError({"files": f"A template is at most {MAX_TEMPLATE_BYTES >> 20} MiB in all"})
+
+
+def validated(draft: DraftContent, contents: Mapping[str, bytes], shared: Mapping[UUID, Bucket]) -> TemplateContent:
+    """The template that ``draft`` says, with files' ``contents`` by SHA-256 and ``shared`` buckets by id, as they are now.
+
+    Raises ``InvalidInputError`` with fields ``name``, ``config.<field>``, ``scripts.<name>.<field>``, ``files.<name>.<field>``,
+    ``packages.<bucket>.<manager>``.
+    """
+    check_storable(draft)
+    check_size(draft)
+    return _Validation(draft, contents, shared).run()
+
+
+class _Validation:
+    def __init__(self, draft: DraftContent, contents: Mapping[str, bytes], shared: Mapping[UUID, Bucket]) -> None:
+        self._draft = draft
+        self._contents = contents
+        self._shared = shared
+        self._wrong: dict[str, str] = {}
+        self._warnings: list[Finding] = []
+
+    def run(self) -> TemplateContent:
+        draft = self._draft
+        if not is_template_name(draft.name):
+            self._wrong["name"] = NAME_RULE
+        # Where container-configs lies means something in a repository only.
+        config, wrong = check_config(replace(draft.config, config_path=""))
+        for field, why in wrong.items():
+            self._say(f"config.{field}", why)
+        content = TemplateContent(
+            name=draft.name,
+            config=config,
+            scripts=self._scripts(),
+            files=tuple(sorted((self._file(file) for file in draft.files), key=lambda file: file.name)),
+            buckets=self._buckets(),
+        )
+        self._refuse_twins("files", (file.name for file in draft.files), "name")
+        self._refuse_twins("scripts", (script.name for script in draft.scripts), "name")
+        if self._wrong:
+            raise InvalidInputError(self._wrong)
+        return replace(content, warnings=tuple(self._warnings))
+
+    def _say(self, field: str, why: str) -> None:
+        self._wrong.setdefault(field, why[:1].upper() + why[1:])
+
+    def _check(self, field: str, rule: Callable[[], _Value], otherwise: _Value) -> _Value:
+        """What ``rule`` gives; where it refuses, its reason goes beside ``field``."""
+        try:
+            return rule()
+        except TemplateError as error:
+            self._say(field, f"line {error.line}: {error.message}" if error.line else error.message)
+        except ValueError as error:
+            self._say(field, str(error))
+        return otherwise
+
+    def _refuse_twins(self, part: str, names: Iterable[str], field: str) -> None:
+        seen: set[str] = set()
+        for name in names:
+            if name in seen:
+                self._say(f"{part}.{name}.{field}", "stands here twice")
+            seen.add(name)
+
+    # Scripts
+
+    def _scripts(self) -> tuple[Script, ...]:
+        given = self._draft.scripts
+        for before, after in pairwise(given):
+            if not is_ordered((before, after)) and before.name != after.name:
+                self._say(
+                    f"scripts.{after.name}.name", f"runs before {before.name} by its name: give it a higher number"
+                )
+        return tuple(self._script(script, position) for position, script in enumerate(given))
+
+    def _script(self, script: Script, position: int) -> Script:
+        at = f"scripts.{script.name}"
+        self._check(f"{at}.name", lambda: scripts.check_script_name(script.name), None)
+        file = f"scripts/{script.name}"
+        nothing: tuple[Script, tuple[Finding, ...]] = (script, ())
+        content = script.content.encode()
+        read, said = self._check(
+            f"{at}.content", lambda: scripts.parse_script(script.name, position, content, file), nothing
+        )
+        self._warnings += said
+        description = self._check(
+            f"{at}.description", lambda: scripts.check_description(script.description), script.description
+        )
+        self._check(f"{at}.timeout_s", lambda: packages.parse_seconds(str(script.timeout_s)), 0)
+        return replace(script, position=position, content=read.content, description=description)
+
+    # Files
+
+    def _file(self, file: DraftFile) -> FileEntry:
+        at = f"files.{file.name}"
+        self._check(f"{at}.name", lambda: files.check_name(file.name), None)
+        self._check(f"{at}.owner", lambda: files.check_owner(file.owner), None)
+        target_dir = self._check(
+            f"{at}.target_dir", lambda: files.read_target_dir(file.target_dir.strip(), file.name, 0), file.target_dir
+        )
+        content = self._contents.get(file.sha256)
+        if content is None:
+            self._say(f"{at}.content", "is not there any more: put the file in again")
+        elif len(content) > files.MAX_FILE_BYTES:
+            self._say(f"{at}.content", f"is larger than {files.MAX_FILE_BYTES >> 20} MiB")
+        if not 0 <= file.mode <= MAX_MODE:
+            self._say(f"{at}.mode", "must be an octal mode from 0000 to 7777")
+        return FileEntry(file.name, target_dir, file.policy, content or b"", file.mode, file.owner)
+
+    # Packages
+
+    def _buckets(self) -> tuple[Bucket, ...]:
+        found: dict[tuple[str, str], Bucket] = {}
+        for given in self._draft.buckets:
+            bucket = self._resolved(given)
+            at = f"packages.{given.name}.{given.manager}"
+            if (bucket.name, bucket.manager) in found:
+                self._say(at, f"is a second list {bucket.name}.{bucket.manager}")
+            self._check(at, partial(packages.check_bucket, bucket), None)
+            found[bucket.name, bucket.manager] = bucket
+        return tuple(found[key] for key in sorted(found))
+
+    def _resolved(self, bucket: Bucket) -> Bucket:
+        if bucket.shared_id is None:
+            return bucket
+        if bucket.shared_id not in self._shared:
+            self._say(f"packages.{bucket.name}.{bucket.manager}", "refers to a shared bucket that is gone: take it out")
+            return bucket
+        return self._shared[bucket.shared_id]
+
+
+def _is_storable(text: str) -> bool:
+    read = json.loads(text)
+    return bool(storable(read) == read)

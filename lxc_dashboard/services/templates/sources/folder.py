@@ -1,0 +1,260 @@
+"""Templates in a folder: found, read, and told from those that have not changed since."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from lxc_dashboard.errors import TemplateError
+from lxc_dashboard.services.templates.format.assignments import MAX_CONF_BYTES
+from lxc_dashboard.services.templates.format.conf import CONF_NAME, parse_conf
+from lxc_dashboard.services.templates.format.content import CONFIGS_NAME, config_paths, read_content
+from lxc_dashboard.services.templates.format.manifest import MANIFEST_NAME, TemplateSays, applied, read_manifest
+from lxc_dashboard.services.templates.format.tree import Tree, is_inside, plain_text
+from lxc_dashboard.services.templates.model import Refusal, TemplateContent, is_template_name
+from lxc_dashboard.services.templates.sources.fingerprint import Fingerprint
+
+MAX_TEMPLATES = 5_000
+MAX_SEARCH_DEPTH = 6
+MAX_SEARCHED_FOLDERS = 20_000
+MAX_DISCOVERY_BYTES = 256 << 20
+MAX_ABSENT_SHOWN = 20
+
+Fingerprints = Mapping[str, Fingerprint]
+
+# As others, and editors of other systems, write its name.
+_CONF_MISNAMED = re.compile(r"template[._-]?conf(?:\.txt|\.sh|ig)?", re.IGNORECASE)
+_NOT_SEARCHED = {"node_modules", "__pycache__"}
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """``found`` were read now; ``unchanged`` are the names of those that stand as they were known.
+
+    ``fingerprints``, by folder relative to the root, are to be given to the next pass. Not ``complete``: some folder could
+    not be searched, so that what is neither found, unchanged nor refused may yet be there.
+    """
+
+    found: tuple[TemplateContent, ...]
+    refused: tuple[Refusal, ...]
+    unchanged: tuple[str, ...] = ()
+    fingerprints: Fingerprints = field(default_factory=dict)
+    complete: bool = True
+
+
+def discover(root: Path, known: Fingerprints | None = None, *, below: str = "") -> Discovery:
+    """Every template below ``root``, or below its folder ``below``. What ``known`` tells to be unchanged is not read again.
+
+    Raises ``TemplateError`` when there is no such folder; a template that cannot be used is in ``refused``.
+    """
+    return _Pass(root, known or {}).run(below or ".")
+
+
+def _below(folder: str, name: str) -> str:
+    return name if folder == "." else f"{folder}/{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Manifest:
+    """What the manifest at ``path`` says of the templates in its folder and below, by name.
+
+    ``fault`` is why it cannot be used: then no template there can. ``visited`` are the names of the templates found there.
+    """
+
+    path: str = ""
+    templates: Mapping[str, TemplateSays] = field(default_factory=dict)
+    fault: TemplateError | None = None
+    visited: set[str] = field(default_factory=set)
+
+    def digest(self, name: str) -> str:
+        """Differs where the template ``name`` is to be read again."""
+        says = self.templates.get(name)
+        if says is None and self.fault is None:
+            return ""
+        said = str(self.fault).encode() if says is None else msgspec.json.encode(says, order="sorted")
+        return hashlib.sha256(self.path.encode() + b"\0" + said).hexdigest()
+
+    def completed(self, content: TemplateContent) -> TemplateContent:
+        says = self.templates.get(content.name)
+        if says is None:
+            return content
+        try:
+            return applied(content, says)
+        except TemplateError as error:
+            raise TemplateError(self.path, 0, error.message) from error
+
+    def absent(self, refused: set[str]) -> Iterator[Refusal]:
+        """One for each template that the manifest names and no folder holds. ``refused`` are names already reported."""
+        reported = self.visited | refused
+        names = [name for name in self.templates if name not in reported]
+        for name in names[:MAX_ABSENT_SHOWN]:
+            yield Refusal(self.path, 0, f"names {plain_text(name[:100])}, which is not there")
+        if len(names) > MAX_ABSENT_SHOWN:
+            yield Refusal(self.path, 0, f"names {len(names) - MAX_ABSENT_SHOWN:,} more templates that are not there")
+
+
+class _Pass:
+    def __init__(self, root: Path, known: Fingerprints) -> None:
+        try:
+            self._root = root.resolve(strict=True)
+        except (OSError, RuntimeError) as error:
+            raise TemplateError(str(root), 0, "is not there: no templates are read from it") from error
+        if not self._root.is_dir():
+            raise TemplateError(str(root), 0, "is no folder")
+        self._known = known
+        self._found: list[TemplateContent] = []
+        self._refused: list[Refusal] = []
+        self._unchanged: list[str] = []
+        self._fingerprints: dict[str, Fingerprint] = {}
+        self._taken: dict[str, str] = {}
+        self._manifests: list[_Manifest] = []
+        self._bytes = 0
+        self._searched = 0
+        self._complete = True
+
+    def run(self, start: str) -> Discovery:
+        above = _Manifest()
+        for folder in () if start == "." else reversed(PurePosixPath(start).parents):
+            above = self._manifest(str(folder)) or above
+        for location, manifest in self._search(start, above):
+            name = plain_text(self._root.name if location == "." else location.rpartition("/")[2])
+            conf = _below(location, CONF_NAME)
+            manifest.visited.add(name)
+            if not is_template_name(name):
+                why = "stands in a folder whose name is not 1 to 63 of a-z, A-Z, 0-9 and . _ -"
+                self._refuse(Refusal(plain_text(conf), 0, why))
+            elif name in self._taken:
+                self._refuse(Refusal(conf, 0, f"is a second template {name}: the first is {self._taken[name]}"))
+            elif len(self._taken) == MAX_TEMPLATES:
+                self._refuse(Refusal(conf, 0, f"is one too many: {MAX_TEMPLATES:,} templates are read", name))
+            else:
+                self._taken[name] = conf
+                self._visit(location, name, manifest)
+        refused = {refusal.name for refusal in self._refused}
+        for manifest in self._manifests if self._complete else ():
+            self._refused += manifest.absent(refused)
+        return Discovery(
+            tuple(self._found), tuple(self._refused), tuple(self._unchanged), self._fingerprints, self._complete
+        )
+
+    def _manifest(self, folder: str) -> _Manifest | None:
+        path = plain_text(_below(folder, MANIFEST_NAME))
+        try:
+            read = read_manifest(Tree(self._root), folder)
+        except TemplateError as error:
+            return _Manifest(path, fault=TemplateError(path, error.line, error.message))
+        return _Manifest(path, {says.name: says for says in read.templates}) if read else None
+
+    def _search(self, folder: str, outer: _Manifest, depth: int = 0) -> Iterator[tuple[str, _Manifest]]:
+        """The folders that hold a template.conf, by path in the C locale, each with its nearest manifest.
+
+        One inside another is not looked for. ``outer`` is the nearest manifest above ``folder``.
+        """
+        self._searched += 1
+        if self._searched > MAX_SEARCHED_FOLDERS:
+            if self._complete:
+                self._refuse(Refusal(folder, 0, f"is not searched: {MAX_SEARCHED_FOLDERS:,} folders were before it"))
+            self._complete = False
+            return
+        try:
+            with os.scandir(f"{self._root}/{folder}") as listing:
+                entries = list(listing)
+        except OSError as error:
+            self._refuse_unreadable(folder, folder.rpartition("/")[2], error)
+            self._complete = False
+            return
+        manifest = outer
+        if any(entry.name == MANIFEST_NAME for entry in entries) and (own := self._manifest(folder)):
+            manifest = own
+            self._manifests.append(own)
+        entries.sort(key=lambda entry: os.fsencode(entry.name))
+        if any(entry.name == CONF_NAME for entry in entries):
+            self._refuse_inner(folder, entries)
+            yield folder, manifest
+            return
+        self._refuse_misnamed(folder, entries)
+        for entry in entries:
+            if self._may_hold_templates(entry) and depth < MAX_SEARCH_DEPTH:
+                yield from self._search(_below(folder, entry.name), manifest, depth + 1)
+
+    def _refuse_inner(self, folder: str, entries: Sequence[os.DirEntry[str]]) -> None:
+        """A template inside of another would be hidden by it without a word."""
+        for entry in entries:
+            hidden = entry.name.startswith(".") or entry.name in {CONFIGS_NAME, *_NOT_SEARCHED}
+            if hidden or not entry.is_dir(follow_symlinks=False) or not os.path.lexists(f"{entry.path}/{CONF_NAME}"):
+                continue
+            why = f"stands inside of the template {plain_text(Path(self._root, folder).name)}: put it beside that"
+            self._refuse(Refusal(plain_text(_below(folder, f"{entry.name}/{CONF_NAME}")), 0, why))
+
+    def _refuse_misnamed(self, folder: str, entries: Sequence[os.DirEntry[str]]) -> None:
+        """Where ``container-configs`` lies, too, it is meant to be a template's."""
+        if not any(entry.name == CONFIGS_NAME for entry in entries):
+            return
+        for entry in entries:
+            if _CONF_MISNAMED.fullmatch(entry.name) and entry.is_file():
+                why = f"is not read: a template's is called {CONF_NAME}"
+                self._refuse(Refusal(plain_text(_below(folder, entry.name)), 0, why))
+
+    def _may_hold_templates(self, entry: os.DirEntry[str]) -> bool:
+        if entry.name.startswith(".") or entry.name in _NOT_SEARCHED:
+            return False
+        if not entry.is_symlink():
+            return entry.is_dir()
+        # A link to a folder of this tree adds nothing to it, one to another is somebody else's.
+        if not is_inside(os.path.realpath(entry.path), str(self._root)) and Path(entry.path).is_dir():
+            shown = os.path.relpath(entry.path, self._root)
+            why = "is a link that leads out of the templates' folder"
+            self._refuse(Refusal(plain_text(shown), 0, why, plain_text(entry.name)))
+        return False
+
+    def _visit(self, location: str, name: str, manifest: _Manifest) -> None:
+        known = self._known.get(location)
+        if known and known.manifest == manifest.digest(name) and known.stands(str(self._root)):
+            self._fingerprints[location] = known
+            if known.refusal:
+                self._refuse(Refusal(*known.refusal, name))
+            else:
+                self._unchanged.append(name)
+        elif self._bytes > MAX_DISCOVERY_BYTES:
+            self._refuse(Refusal(location, 0, "is left to the next pass: this one has read enough", name))
+        else:
+            self._load(location, name, manifest)
+
+    def _load(self, location: str, name: str, manifest: _Manifest) -> None:
+        tree = Tree(self._root)
+        path = _below(location, CONF_NAME)
+        # Taken before the reading: a change in between is seen by the next pass.
+        fingerprint = Fingerprint.of(name, str(self._root), path, manifest.digest(name))
+        try:
+            if manifest.fault:
+                raise manifest.fault.with_traceback(None)
+            conf = tree.below(path)
+            if conf is None:
+                return
+            config, warnings = parse_conf(tree.read(conf, MAX_CONF_BYTES)[0], file=conf.shown, app=name)
+            configs = config_paths(location, config)
+            fingerprint = fingerprint.extended(str(self._root), configs)
+            content = manifest.completed(read_content(tree, name, config, conf))
+            self._found.append(replace(content, warnings=(*warnings, *content.warnings)))
+        except TemplateError as error:
+            fingerprint = replace(fingerprint, refusal=(error.file, error.line, error.message))
+            self._refuse(Refusal(error.file, error.line, error.message, name))
+        except OSError as error:
+            self._refuse_unreadable(location, name, error)
+            return
+        self._bytes += tree.bytes_read
+        self._fingerprints[location] = fingerprint
+
+    def _refuse_unreadable(self, location: str, name: str, error: OSError) -> None:
+        shown = error.filename if isinstance(error.filename, str) else location
+        shown = os.path.relpath(shown, self._root) if Path(shown).is_absolute() else shown
+        self._refuse(Refusal(plain_text(shown), 0, f"cannot be read: {error.strerror}", plain_text(name)))
+
+    def _refuse(self, refusal: Refusal) -> None:
+        self._refused.append(refusal)

@@ -1,0 +1,212 @@
+"""The process that reads one repository: ``python -m lxc_dashboard.services.templates.sources.git.reader``.
+
+Whatever a server sends can do no more than end this process: it is bounded in time, memory and the size of what it writes, has
+nothing in its environment, and its only secrets are the credentials of this very source.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import resource
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final
+
+import msgspec
+from dulwich.errors import GitProtocolError
+from dulwich.object_store import BaseObjectStore, DiskObjectStore, ObjectStoreGraphWalker
+from dulwich.objects import Commit, ObjectID, ShaFile, Tag
+from dulwich.refs import Ref
+
+from lxc_dashboard.errors import DashboardError, GuestError, HostKeyError, SourceError, SourceGoneError
+from lxc_dashboard.services.templates.format.tree import plain_text
+from lxc_dashboard.services.templates.sources.git import checkout, transport
+from lxc_dashboard.services.templates.sources.git.address import GitAddress, parse_address
+from lxc_dashboard.services.templates.sources.git.request import FILES, GitAnswer, GitRequest, Outcome
+
+DEADLINE_S: Final = 60
+MAX_MEMORY_BYTES: Final = 1 << 30
+MAX_FILE_BYTES: Final = 2 * transport.MAX_PACK_BYTES
+MAX_REQUEST_BYTES: Final = 1 << 20
+MAX_TAG_DEPTH: Final = 5
+SUBJECT_CHARS: Final = 200
+WHY_CHARS: Final = 500
+OBJECTS: Final = "objects"
+
+# What git servers say over SSH of a repository that is not there.
+_NOT_THERE: Final = re.compile(r"not found|not be found|not appear to be|not exist|no such", re.IGNORECASE)
+
+Refs = Mapping[Ref, ObjectID]
+
+
+def main() -> None:
+    bound_process()
+    request = msgspec.json.decode(sys.stdin.buffer.read(MAX_REQUEST_BYTES), type=GitRequest)
+    sys.stdout.buffer.write(msgspec.json.encode(answer(request)))
+
+
+def bound_process() -> None:
+    logging.disable()  # a server must not fill our log by way of the library's warnings
+    signal.alarm(DEADLINE_S)  # its default action ends the process
+    for kind, limit in (
+        (resource.RLIMIT_AS, MAX_MEMORY_BYTES),
+        (resource.RLIMIT_FSIZE, MAX_FILE_BYTES),
+        (resource.RLIMIT_CPU, DEADLINE_S),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(kind, (limit, limit))
+
+
+def answer(request: GitRequest) -> GitAnswer:
+    """What became of it. Raises nothing: whatever a repository holds ends in words."""
+    try:
+        return read(request)
+    except Exception as error:  # noqa: BLE001 -- a hostile repository may provoke anything
+        outcome = Outcome.GONE if isinstance(error, SourceGoneError) else Outcome.FAILED
+        return GitAnswer(outcome, why=_clean(_why(error), request))
+
+
+def _why(error: Exception) -> str:
+    match error:
+        case GuestError() if not isinstance(error, HostKeyError):
+            return f"The server refuses SSH: {error.user_message}"
+        case DashboardError():
+            return str(error)
+        case GitProtocolError():
+            return f"The server does not answer as git does: {error}"
+        case MemoryError():
+            return f"The repository takes more than {MAX_MEMORY_BYTES:,} bytes of memory to read"
+    return f"The repository is damaged: {type(error).__name__}"
+
+
+def read(request: GitRequest) -> GitAnswer:
+    """Asks for the ref, and where it moved fetches that one commit and writes its files below ``into``."""
+    address = parse_address(request.location)
+    choice = Choice(request)
+    with _reached(address, request, choice) as store:
+        if store is None:
+            return GitAnswer(Outcome.UNCHANGED, choice.commit)
+        commit = _commit(store, ObjectID(choice.commit.encode()))
+        tree = checkout.subtree(store, commit.tree, request.subfolder)
+        into = Path(request.into, FILES, address.name)
+        (into / request.subfolder).mkdir(parents=True)
+        omitted = checkout.write_tree(store, tree, into / request.subfolder, request.subfolder)
+        if request.from_above:
+            omitted += checkout.write_above(store, commit.tree, into, request.subfolder, request.from_above)
+    return GitAnswer(
+        Outcome.READ,
+        choice.commit,
+        subject=plain_text(_first_line(commit.message))[:SUBJECT_CHARS],
+        author=plain_text(_first_line(commit.author).partition(" <")[0])[:SUBJECT_CHARS],
+        omitted=tuple(omitted),
+    )
+
+
+@dataclass(slots=True)
+class Choice:
+    """Picks the commit among a server's refs; ``wanted`` where it is to be fetched."""
+
+    request: GitRequest
+    commit: str = ""
+    wanted: bool = False
+
+    def __call__(self, refs: Refs, depth: int | None = None) -> list[ObjectID]:
+        """What to fetch, as dulwich asks it: nothing where it is known, or only looked at."""
+        del depth
+        found = next((sha for name in self.names() if (sha := refs.get(Ref(name)))), None)
+        if found is None:
+            ref = self.request.ref
+            raise SourceGoneError(
+                f"The repository has no branch or tag {ref}" if ref else "The repository has no commit"
+            )
+        self.commit = found.decode("ascii")
+        self.wanted = bool(self.request.into) and self.commit != self.request.known_commit
+        return [found] if self.wanted else []
+
+    def names(self) -> list[bytes]:
+        ref = self.request.ref.encode()
+        if not ref:
+            return [b"HEAD"]
+        full = [ref] if ref.startswith(b"refs/") else []
+        return [*full, b"refs/heads/" + ref, b"refs/tags/" + ref]
+
+
+@contextlib.contextmanager
+def _reached(address: GitAddress, request: GitRequest, choice: Choice) -> Iterator[BaseObjectStore | None]:
+    """The objects of the chosen commit; None where nothing was to be fetched."""
+    if address.scheme == "file":
+        with transport.opened_folder(address, request.file_root) as repo:
+            choice(repo.get_refs())
+            yield repo.object_store if choice.wanted else None
+        return
+    with contextlib.closing(_client(address, request)) as client, contextlib.ExitStack() as ending:
+        yield _fetched(client, address, request, choice, ending)
+
+
+def _client(address: GitAddress, request: GitRequest) -> Any:
+    if address.scheme == "https":
+        return transport.HttpsClient(address, request)
+    # Late: to load SSH takes half of this process's time.
+    from lxc_dashboard.services.templates.sources.git.ssh_client import SshClient
+
+    return SshClient(address, request)
+
+
+def _fetched(
+    client: Any, address: GitAddress, request: GitRequest, choice: Choice, ending: contextlib.ExitStack
+) -> BaseObjectStore | None:
+    with tempfile.TemporaryFile(dir=request.into or None) as pack:
+        walker = ObjectStoreGraphWalker([], lambda _: [], shallow=set())
+        path = "" if address.scheme == "https" else address.path.encode()
+        try:
+            client.fetch_pack(path, choice, walker, _bounded(pack), depth=1, ref_prefix=choice.names())
+        except GitProtocolError as error:
+            if not choice.commit and _NOT_THERE.search(str(error)):
+                raise SourceGoneError(f"The server has no such repository for this key: {error}") from error
+            raise
+        if not choice.wanted:
+            return None
+        pack.seek(0)
+        store = DiskObjectStore.init(str(Path(request.into, OBJECTS)))
+        ending.callback(store.close)
+        store.add_thin_pack(pack.read, None)
+        return store
+
+
+def _bounded(pack: IO[bytes]) -> Callable[[bytes], int]:
+    budget = transport.Budget(transport.MAX_PACK_BYTES)
+    return lambda data: pack.write(budget.spend(data))
+
+
+def _commit(store: BaseObjectStore, object_id: ObjectID) -> Commit:
+    for _ in range(MAX_TAG_DEPTH):
+        found: ShaFile = store[object_id]
+        if isinstance(found, Commit):
+            return found
+        if not isinstance(found, Tag):
+            break
+        object_id = found.object[1]
+    raise SourceError("This branch or tag does not lead to a commit")
+
+
+def _first_line(text: bytes) -> str:
+    lines = text.decode("utf-8", "replace").strip().splitlines()
+    return lines[0] if lines else ""
+
+
+def _clean(why: str, request: GitRequest) -> str:
+    """Fit to be shown: no secret that a server has echoed, no control characters."""
+    for secret in (request.password, request.private_key):
+        if secret:
+            why = why.replace(secret, "…")
+    return plain_text(why)[:WHY_CHARS]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""Two of the ways to a repository: HTTPS, and a folder. Blocking; used in the process that reads one repository."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+from urllib.parse import urljoin
+
+import urllib3
+from dulwich.client import Urllib3HttpGitClient
+from dulwich.errors import NotGitRepository
+from dulwich.repo import Repo
+from urllib3.connection import HTTPSConnection
+from urllib3.connectionpool import HTTPSConnectionPool
+
+from lxc_dashboard.errors import SourceError, SourceGoneError
+from lxc_dashboard.services.templates.format.tree import is_inside
+from lxc_dashboard.services.templates.sources.git import network
+from lxc_dashboard.services.templates.sources.git.address import GitAddress
+from lxc_dashboard.services.templates.sources.git.request import GitRequest
+
+ANSWER_TIMEOUT_S: Final = 30.0
+MAX_PACK_BYTES: Final = 64 << 20
+# All answers of a server together: refs, progress, the pack.
+MAX_ANSWER_BYTES: Final = MAX_PACK_BYTES + (16 << 20)
+# Beside a token most servers take any name, but none without one.
+ANY_USER: Final = "git"
+MAX_REDIRECTS: Final = 3
+REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+
+
+class Budget:
+    """Counts what a server sends. ``spend`` raises ``SourceError`` once it is too much."""
+
+    def __init__(self, limit: int) -> None:
+        self._left = limit
+
+    def spend(self, data: bytes) -> bytes:
+        self._left -= len(data)
+        if self._left < 0:
+            raise SourceError(f"The repository is larger than the {MAX_PACK_BYTES:,} bytes that are fetched")
+        return data
+
+
+class HttpsClient(Urllib3HttpGitClient):
+    """Smart HTTP over TLS only, to checked addresses of one server, redirected within it at most."""
+
+    def __init__(self, address: GitAddress, request: GitRequest) -> None:
+        self._budget = Budget(MAX_ANSWER_BYTES)
+        super().__init__(
+            address.text,
+            pool_manager=_pool(request),
+            username=request.username or (ANY_USER if request.password else None),
+            password=request.password or None,
+            timeout=ANSWER_TIMEOUT_S,
+            quiet=True,
+        )
+        self._home = self._origin(address.text)
+
+    def _discover_references(self, *arguments: Any, **options: Any) -> Any:
+        found = super()._discover_references(*arguments, **options)
+        if self.dumb:
+            raise SourceError("The server does not speak git's smart HTTP at this address")
+        return found
+
+    def _http_request(
+        self,
+        url: str,
+        headers: dict[str, str] | None = None,
+        data: bytes | Iterator[bytes] | None = None,
+        raise_for_status: bool = True,
+    ) -> tuple[Any, Callable[[int], bytes]]:
+        """As the library's own, which would follow any redirect and let any address in."""
+        del raise_for_status
+        wanted = {**dict(self.pool_manager.headers), **(headers or {}), "Pragma": "no-cache"}
+        if self._auth_header is not None:
+            wanted["authorization"] = self._auth_header
+        asked = url
+        for _ in range(MAX_REDIRECTS + 1):
+            response = self._ask(asked, wanted, data)
+            if response.status not in REDIRECTS or data is not None:
+                break
+            asked = urljoin(asked, response.headers.get("Location", ""))
+            response.close()
+        _accept(response)
+        response.content_type = response.headers.get("Content-Type")
+        response.redirect_location = asked if asked != url else ""
+        return response, lambda size: self._budget.spend(response.read(size))
+
+    def _ask(self, url: str, headers: dict[str, str], data: Any) -> Any:
+        if self._origin(url) != self._home:
+            raise SourceError("The server sends its caller on to another one: give that one's address, if it is meant")
+        try:
+            return self.pool_manager.request(
+                "GET" if data is None else "POST",
+                url,
+                headers=headers,
+                body=data,
+                preload_content=False,
+                redirect=False,
+                retries=False,
+                timeout=ANSWER_TIMEOUT_S,
+            )
+        except urllib3.exceptions.SSLError as error:
+            raise SourceError("The server's TLS certificate is not vouched for", detail=_cause(error)) from error
+        except urllib3.exceptions.HTTPError as error:
+            raise SourceError("The server does not answer", detail=_cause(error)) from error
+
+
+def _accept(response: Any) -> None:
+    """Raises unless the answer is 200."""
+    match response.status:
+        case 200:
+            return
+        case 404 | 410:
+            raise SourceGoneError("The server has no such repository, or not for these credentials")
+        case 401 | 403:
+            raise SourceError("The server refuses the credentials, or has no such repository without them")
+    raise SourceError(f"The server answered with status {response.status}")
+
+
+def _pool(request: GitRequest) -> urllib3.PoolManager:
+    class Connection(HTTPSConnection):
+        def _new_conn(self) -> socket.socket:
+            return network.dial(self.host, self.port or 443, allow_local=request.allow_local)
+
+    class Pool(HTTPSConnectionPool):
+        ConnectionCls = Connection
+
+    context = ssl.create_default_context(cafile=request.ca_file or None)
+    manager = urllib3.PoolManager(ssl_context=context, headers={"User-Agent": "git/lxc-dashboard"})
+    manager.pool_classes_by_scheme = {"https": Pool}
+    return manager
+
+
+@contextlib.contextmanager
+def opened_folder(address: GitAddress, file_root: str) -> Iterator[Repo]:
+    """A repository of this machine. Raises ``SourceGoneError``, and ``SourceError`` where it is not below ``file_root``."""
+    if not file_root:
+        raise SourceError("Repositories of this machine are read only below TEMPLATE_GIT_FILE_ROOT, which is not set")
+    root, real = os.path.realpath(file_root), os.path.realpath(address.path)
+    if not is_inside(real, root):
+        raise SourceError("This folder is not below TEMPLATE_GIT_FILE_ROOT")
+    try:
+        repo = Repo(real)
+    except (NotGitRepository, OSError) as error:
+        raise SourceGoneError("There is no repository in this folder") from error
+    with contextlib.closing(repo):
+        parts = [repo.controldir(), repo.commondir(), repo.object_store.path]
+        parts += [getattr(store, "path", "/") for store in repo.object_store.alternates]
+        if not all(is_inside(os.path.realpath(part), root) for part in parts):
+            raise SourceError("A part of this repository is not below TEMPLATE_GIT_FILE_ROOT")
+        yield repo
+
+
+def _cause(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"[:300]

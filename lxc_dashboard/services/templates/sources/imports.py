@@ -1,0 +1,167 @@
+"""Templates out to an archive and in from one, for who is signed in. What comes in lives in the source ``imported``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import Any, Final
+from uuid import UUID
+
+import structlog
+
+from lxc_dashboard.db.database import Transaction
+from lxc_dashboard.db.models import AuditResult, SourceKind, Template, TemplateRevision, TemplateSource, now
+from lxc_dashboard.db.repositories.templates import RevisionRows
+from lxc_dashboard.errors import InvalidInputError, TemplateError
+from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.services.auth.model import Session
+from lxc_dashboard.services.templates import rights
+from lxc_dashboard.services.templates.format import checks
+from lxc_dashboard.services.templates.library.catalog import load_revision
+from lxc_dashboard.services.templates.library.rows import revision_rows, warnings_json
+from lxc_dashboard.services.templates.model import Refusal, TemplateContent
+from lxc_dashboard.services.templates.sources.archive import ArchiveKind, export, read
+from lxc_dashboard.services.templates.sources.passes import Asker
+from lxc_dashboard.services.templates.sources.unpacking import MAX_UNPACKED_BYTES, shown
+from lxc_dashboard.services.templates.summaries import DiscoveryReport
+
+ACTION: Final = "template.import"
+MAX_EXPORTED: Final = 1_000
+MAX_REFUSED_IN_AUDIT: Final = 20
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    filename: str
+    data: bytes
+
+
+async def export_templates(rt: Runtime, session: Session, ids: Sequence[UUID], kind: ArchiveKind) -> Exported:
+    """The current revisions of these templates as one archive.
+
+    Raises ``InvalidInputError`` (``id``) for none, too many, two of a name or more than an archive holds; ``NotFoundError``,
+    ``SessionExpiredError``.
+    """
+    rights.require_session(session)
+    wanted = list(dict.fromkeys(ids))
+    if not 0 < len(wanted) <= MAX_EXPORTED:
+        raise InvalidInputError({"id": f"name 1 to {MAX_EXPORTED:,} templates"})
+    async with rt.db.transaction() as tx:
+        revision_ids = [(await tx.templates.get(template_id)).revision.id for template_id in wanted]
+        if await tx.templates.bytes_of(revision_ids) > MAX_UNPACKED_BYTES:
+            raise _unfit(f"These templates hold more than {MAX_UNPACKED_BYTES >> 20} MiB: export fewer at once")
+    contents: list[TemplateContent] = []
+    for revision_id in revision_ids:  # each by itself: a revision never changes
+        async with rt.db.transaction() as tx:
+            contents.append((await load_revision(tx, revision_id)).content)
+    try:
+        data = await asyncio.to_thread(export, contents, kind)
+    except TemplateError as error:
+        raise _unfit(str(error)) from error
+    return Exported(f"{contents[0].name if len(contents) == 1 else 'templates'}.{kind}", data)
+
+
+def _unfit(why: str) -> InvalidInputError:
+    return InvalidInputError({"id": why}, why)
+
+
+async def import_templates(rt: Runtime, session: Session, data: bytes, filename: str) -> DiscoveryReport:
+    """Stores what a zip or tar.gz holds. A template that is there already as it is stays; a changed one gets a revision.
+
+    An archive that is refused whole is one of the report's ``refused``. Raises ``PrivilegeError``, ``SessionExpiredError``.
+    """
+    try:
+        async with rights.authored(rt, session, ACTION, _name(filename)):
+            return await import_as(rt, Asker.of(session), data, filename)
+    except TemplateError as error:
+        return DiscoveryReport(SourceKind.IMPORTED.value, refused=(Refusal(error.file, error.line, error.message),))
+
+
+async def import_as(rt: Runtime, asker: Asker, data: bytes, filename: str) -> DiscoveryReport:
+    """As ``import_templates``, without asking for a right: for the command line on the server itself.
+
+    Raises ``TemplateError`` for an archive that is refused whole.
+    """
+    result = await asyncio.to_thread(read, data, filename)
+    found = await checks.checked_each(result.found)
+    async with rt.db.transaction() as tx:
+        source = await tx.templates.lock_source((await tx.templates.own_source(SourceKind.IMPORTED)).id)
+        known = {template.name: (template, current) for template, current in await tx.templates.of_source(source.id)}
+        changes = _Changes(source, known, asker.userid, f"Imported from {_name(filename)}")
+        for content in found:
+            changes.found(content)
+        await tx.templates.add(changes.templates)
+        await tx.templates.add_revisions(changes.revisions)
+        report = changes.report()
+        # What an archive of the past held wrongly is no state of the source.
+        source.report, source.synced_at = report.to_json(), changes.at
+        report = replace(report, refused=result.refused)
+        await _audit(tx, asker, _name(filename), report)
+    log.info("templates imported", added=report.added, changed=report.changed, refused=len(report.refused))
+    return report
+
+
+def _name(filename: str) -> str:
+    return PurePosixPath(shown(filename).replace("\\", "/")).name or "archive"
+
+
+async def _audit(tx: Transaction, asker: Asker, filename: str, report: DiscoveryReport) -> None:
+    refused = [{"file": refusal.file, "why": refusal.why} for refusal in report.refused[:MAX_REFUSED_IN_AUDIT]]
+    await tx.audit.append(
+        userid=asker.userid,
+        endpoint_name=asker.endpoint_name,
+        address=asker.address,
+        action=ACTION,
+        subject=filename,
+        result=AuditResult.OK,
+        detail={"added": list(report.added), "changed": list(report.changed), "refused": refused},
+    )
+
+
+@dataclass(slots=True)
+class _Changes:
+    """What an import makes of the templates that are ``stored``, by name. What it does not hold stays as it is."""
+
+    source: TemplateSource
+    stored: Mapping[str, tuple[Template, TemplateRevision]]
+    userid: str
+    note: str
+    at: datetime = field(default_factory=now)
+    templates: list[Template] = field(default_factory=list)
+    revisions: list[RevisionRows] = field(default_factory=list)
+    added: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+
+    def found(self, content: TemplateContent) -> None:
+        about: dict[str, Any] = {"description": content.config.description, "tags": list(content.config.tags)}
+        template, current = self.stored.get(content.name, (None, None))
+        if template is None or current is None:
+            template = Template(source_id=self.source.id, name=content.name, created_by=self.userid, **about)
+            self.templates.append(template)
+            self.added.append(content.name)
+            self._revise(template, content)
+            return
+        is_other = current.checksum != content.checksum()
+        if template.missing_since is not None:
+            template.missing_since = None
+            self.added.append(content.name)
+        elif is_other:
+            self.changed.append(content.name)
+        if is_other:
+            template.revision_number += 1
+            template.sqlmodel_update({"updated_at": self.at, **about})
+            self._revise(template, content)
+        elif current.warnings != (warnings := warnings_json(content.warnings)):
+            current.warnings = warnings
+
+    def report(self) -> DiscoveryReport:
+        return DiscoveryReport(self.source.name, added=tuple(sorted(self.added)), changed=tuple(sorted(self.changed)))
+
+    def _revise(self, template: Template, content: TemplateContent) -> None:
+        number = template.revision_number
+        self.revisions.append(revision_rows(template.id, number, content, author=self.userid, note=self.note))

@@ -1,0 +1,425 @@
+"""Sources of templates: what is known of each, and git ones added, changed and removed."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, TypeVar
+from uuid import UUID
+
+from lxc_dashboard.db.database import Transaction
+from lxc_dashboard.db.models import SOURCE_REMOVED, SourceKind, TemplateSource, now
+from lxc_dashboard.db.repositories.sources import GitSecrets, SourceRows
+from lxc_dashboard.errors import (
+    ConflictError,
+    GuestError,
+    HostKeyError,
+    InvalidInputError,
+    RateLimitedError,
+    SourceError,
+)
+from lxc_dashboard.guest.keys import fingerprint_of_pin, private_key_of
+from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.services.auth.model import Session
+from lxc_dashboard.services.templates import rights
+from lxc_dashboard.services.templates.sources import passes
+from lxc_dashboard.services.templates.sources.git import network
+from lxc_dashboard.services.templates.sources.git.address import GitAddress, check_ref, check_subfolder, parse_address
+from lxc_dashboard.services.templates.summaries import DiscoveryReport
+
+__all__ = [
+    "GitSecrets",
+    "OfferedKey",
+    "Removal",
+    "SourceView",
+    "WantedSource",
+    "add_git",
+    "list_sources",
+    "offered_host_key",
+    "remove",
+    "ssh_server",
+    "update",
+]
+
+T = TypeVar("T")
+
+SHORTEST_EVERY_S: Final = 60
+LONGEST_EVERY_S: Final = 7 * 24 * 3600
+MAX_SECRET_CHARS: Final = 4096
+MAX_KEY_CHARS: Final = 32_768
+MAX_HOST_KEY_CHARS: Final = 4096
+WEBHOOK_SECRET_CHARS: Final = (16, 256)
+RESERVED_NAMES: Final = frozenset({"shipped", "templates-dir", "custom", "imported"})
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,62}")
+
+
+@dataclass(frozen=True, slots=True)
+class WantedSource:
+    """A git source as a person describes it. ``every_s``: read again after so many seconds, 0: only when asked.
+
+    ``host_key``: of an SSH server, as it was shown and confirmed; empty: the one that is pinned already. ``secrets`` and
+    ``webhook_secret``: None keeps what there is, empty forgets it.
+    """
+
+    name: str
+    location: str
+    ref: str = ""
+    subfolder: str = ""
+    every_s: int = 0
+    host_key: str = ""
+    secrets: GitSecrets | None = None
+    webhook_secret: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSource:
+    """What there is before a change."""
+
+    location: str
+    host_key: str
+    secrets: GitSecrets
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedSource:
+    """Fit to be stored."""
+
+    name: str
+    address: GitAddress
+    ref: str
+    subfolder: str
+    every_s: int
+    host_key: str
+    secrets: GitSecrets
+    webhook_secret: str | None = field(default=None, repr=False)
+
+
+def check_source(wanted: WantedSource, known: KnownSource | None = None) -> CheckedSource:
+    """Raises ``InvalidInputError`` with each field that is wrong: those of ``WantedSource``, ``username``, ``password``, ``private_key``."""
+    faults: dict[str, str] = {}
+    address = _caught(faults, lambda: parse_address(wanted.location))
+    ref = _caught(faults, lambda: check_ref(wanted.ref))
+    subfolder = _caught(faults, lambda: check_subfolder(wanted.subfolder))
+    name = wanted.name.strip()
+    if not _NAME.fullmatch(name):
+        faults["name"] = "must be 1 to 63 letters, digits and . _ -, the first of them no mark"
+    elif name in RESERVED_NAMES:
+        faults["name"] = "is the dashboard's own name for another source"
+    if wanted.every_s and not SHORTEST_EVERY_S <= wanted.every_s <= LONGEST_EVERY_S:
+        faults["every_s"] = "must be between a minute and a week"
+    _check_webhook_secret(wanted.webhook_secret, faults)
+    if address is None or ref is None or subfolder is None:
+        raise InvalidInputError(faults)
+    secrets = _secrets(wanted, known, address, faults)
+    host_key = _host_key(wanted, known, address, faults)
+    if faults:
+        raise InvalidInputError(faults)
+    return CheckedSource(name, address, ref, subfolder, wanted.every_s, host_key, secrets, wanted.webhook_secret)
+
+
+def _caught(faults: dict[str, str], check: Callable[[], T]) -> T | None:
+    try:
+        return check()
+    except InvalidInputError as error:
+        faults.update(error.fields)
+        return None
+
+
+def _check_webhook_secret(secret: str | None, faults: dict[str, str]) -> None:
+    least, most = WEBHOOK_SECRET_CHARS
+    if secret and not (least <= len(secret) <= most and secret.isascii() and secret.isprintable()):
+        faults["webhook_secret"] = f"must be {least} to {most} letters, digits and marks"
+
+
+def _secrets(
+    wanted: WantedSource, known: KnownSource | None, address: GitAddress, faults: dict[str, str]
+) -> GitSecrets:
+    """Those to be used from now on: of the address's own kind only."""
+    secrets = wanted.secrets
+    if secrets is None:
+        secrets = known.secrets if known else GitSecrets()
+        if known and not secrets.is_empty and not parse_address(known.location).is_same_repository(address):
+            which = "private_key" if address.scheme == "ssh" else "password"
+            faults[which] = "must be given again: what is stored was given for another address"
+    if address.scheme == "ssh":
+        _check_key(secrets.private_key, faults)
+        return GitSecrets(private_key=secrets.private_key)
+    if address.scheme == "https":
+        _check_password(secrets, faults)
+        return GitSecrets(secrets.username, secrets.password)
+    return GitSecrets()
+
+
+def _check_key(key: str, faults: dict[str, str]) -> None:
+    if not key:
+        faults.setdefault("private_key", "is needed: SSH is opened with a key")
+        return
+    if len(key) > MAX_KEY_CHARS:
+        faults["private_key"] = f"must be at most {MAX_KEY_CHARS:,} characters"
+        return
+    try:
+        private_key_of(key)
+    except GuestError:
+        faults["private_key"] = "cannot be read: an Ed25519, ECDSA or RSA key without passphrase is needed"
+
+
+def _check_password(secrets: GitSecrets, faults: dict[str, str]) -> None:
+    for name, value in (("username", secrets.username), ("password", secrets.password)):
+        if len(value) > MAX_SECRET_CHARS or not value.isprintable():
+            faults[name] = f"must be at most {MAX_SECRET_CHARS:,} characters without line ends"
+    if ":" in secrets.username:
+        faults["username"] = "must hold no colon"
+    if secrets.username and not secrets.password:
+        faults.setdefault("password", "is needed beside a user: a password or a token")
+
+
+def _host_key(wanted: WantedSource, known: KnownSource | None, address: GitAddress, faults: dict[str, str]) -> str:
+    """The pinned one, of one line; empty unless SSH is used."""
+    if address.scheme != "ssh":
+        return ""
+    same = known is not None and parse_address(known.location).server == address.server
+    given = wanted.host_key.strip()
+    if len(given) > MAX_HOST_KEY_CHARS:
+        faults["host_key"] = f"must be at most {MAX_HOST_KEY_CHARS:,} characters"
+        return ""
+    key = given.partition("\n")[0].strip() or (known.host_key if known and same else "")
+    try:
+        fingerprint_of_pin(key or "none")
+    except HostKeyError:
+        faults["host_key"] = "must be confirmed: it is what tells this server from another"
+    return key
+
+
+LOOKS: Final = 20
+LOOKS_WINDOW_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class SourceView:
+    """A source without its secrets. ``tried_at``: the last pass, ``synced_at``: the last that brought something to store.
+
+    ``error``: why the last pass read nothing. ``removed``: kept for its templates only. ``opened_with``: ``password``, ``key`` or nothing. ``host_key`` is a fingerprint.
+    """
+
+    id: UUID
+    name: str
+    kind: SourceKind
+    location: str
+    ref: str
+    subfolder: str
+    every_s: int
+    commit: str
+    opened_with: str
+    host_key: str
+    takes_webhooks: bool
+    tried_at: datetime | None
+    synced_at: datetime | None
+    error: str
+    report: DiscoveryReport
+    templates: int
+    missing: int
+    created_by: str
+    removed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """``kept`` are templates of which containers were built: while there are any, the source stays, without credentials."""
+
+    deleted: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+
+
+async def list_sources(rt: Runtime, session: Session) -> list[SourceView]:
+    """All, by name. Raises ``SessionExpiredError``."""
+    rights.require_session(session)
+    async with rt.db.transaction() as tx:
+        return [_view(rows) for rows in await tx.sources.list()]
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedKey:
+    """What an SSH server shows. ``server`` as ``ssh_server`` tells it; ``key`` like ``ssh-ed25519 AAAA...``."""
+
+    server: str
+    key: str
+    fingerprint: str
+
+
+def ssh_server(location: str) -> str:
+    """``host:port`` where ``location`` is reached by SSH, else nothing. Raises ``InvalidInputError`` naming ``location``."""
+    address = parse_address(location)
+    return f"{address.host}:{address.port}" if address.scheme == "ssh" else ""
+
+
+async def offered_host_key(rt: Runtime, session: Session, location: str) -> OfferedKey:
+    """The key of an SSH server, for a person to confirm once.
+
+    Raises ``InvalidInputError`` naming ``location``, ``PrivilegeError``, ``RateLimitedError``.
+    """
+    await rights.require_author(rt, session)
+    address = parse_address(location)
+    if address.scheme != "ssh":
+        raise InvalidInputError({"location": "is not reached by SSH"})
+    await _limit(rt, session)
+    allow_local = rt.settings.TEMPLATE_GIT_ALLOW_LOCAL
+    try:
+        found = await asyncio.to_thread(network.resolve, address.host, address.port, allow_local=allow_local)
+    except SourceError as error:
+        raise InvalidInputError({"location": error.user_message}) from error
+    for checked in found:
+        with suppress(GuestError):  # another address may answer
+            key = await rt.ssh.host_key(checked, address.port)
+            return OfferedKey(ssh_server(location), key, fingerprint_of_pin(key))
+    raise InvalidInputError({"location": f"SSH on {address.host}:{address.port} does not answer"})
+
+
+async def add_git(rt: Runtime, session: Session, wanted: WantedSource) -> UUID:
+    """Tries the address and its credentials, and stores the source; nothing is read from it yet.
+
+    Raises ``InvalidInputError`` (fields of ``check_source``; ``location`` where it cannot be read), ``ConflictError`` (the name is
+    taken), ``PrivilegeError``, ``RateLimitedError``.
+    """
+    async with rights.authored(rt, session, "source.add", wanted.name[:63]):
+        checked = check_source(wanted)
+        source = TemplateSource(name=checked.name, kind=SourceKind.GIT.value, created_by=session.userid)
+        _write(source, checked)
+        await _try(rt, session, source, checked)
+        async with rt.db.transaction() as tx:
+            tx.sources.seal(source, checked.secrets)
+            tx.sources.seal_webhook(source, checked.webhook_secret or "")
+            await tx.sources.add(source)
+            await rights.audit(tx, session, "source.add", source.name, detail=_said(source))
+        return source.id
+
+
+async def update(rt: Runtime, session: Session, source_id: UUID, wanted: WantedSource) -> None:
+    """Raises as ``add_git``, ``ConflictError`` for one that was removed; stored credentials go to no other address than the one that they were given for."""
+    async with rights.authored(rt, session, "source.change", wanted.name[:63]):
+        async with rt.db.transaction() as tx:
+            source = await _changeable(tx, source_id)
+            # Where others are given, those that cannot be read any more are no hindrance.
+            stored = tx.sources.secrets(source) if wanted.secrets is None else GitSecrets()
+            known = KnownSource(source.location, source.host_key, stored)
+        checked = check_source(wanted, known)
+        _write(source, checked)
+        await _try(rt, session, source, checked)
+        async with rt.db.transaction() as tx:
+            source = await tx.templates.lock_source(source_id)
+            _refuse_removed(source)
+            if wanted.secrets is not None:
+                tx.sources.seal(source, checked.secrets)
+            elif source.location != known.location:
+                # What is stored by now was given for that address, not for ours.
+                raise ConflictError(f"{source.name} was given another address in the meantime: open it again")
+            source.name = checked.name
+            _write(source, checked)
+            if checked.webhook_secret is not None:
+                tx.sources.seal_webhook(source, checked.webhook_secret)
+            await rights.audit(tx, session, "source.change", source.name, detail=_said(source))
+
+
+async def remove(rt: Runtime, session: Session, source_id: UUID, *, name: str) -> Removal:
+    """Forgets the source, its credentials and its templates, but for those of which containers were built or jobs were made.
+
+    Where such are kept the source stays for them under another name, so that its own is free, and is read and changed no more;
+    a second removal, when none refers to them any more, takes it away. ``name`` is the source's, typed again. Raises ``InvalidInputError`` (``name``), ``NotFoundError``,
+    ``ConflictError`` for a source that is not git's, ``PrivilegeError``.
+    """
+    async with rights.authored(rt, session, "source.remove", str(source_id)), rt.db.transaction() as tx:
+        source = await _git(tx, source_id)
+        await tx.templates.lock_source(source_id)
+        if name != source.name:
+            raise InvalidInputError({"name": f"is not the source's, which is {source.name}"})
+        deleted, kept = await tx.sources.remove_unused(source_id)
+        if kept:
+            await _retire(tx, source, session.userid)
+        else:
+            await tx.sources.delete(source_id)
+        detail = {"deleted": list(deleted), "kept": list(kept)}
+        await rights.audit(tx, session, "source.remove", name, detail=detail)
+        return Removal(tuple(deleted), tuple(kept))
+
+
+async def _retire(tx: Transaction, source: TemplateSource, userid: str) -> None:
+    tx.sources.seal(source, GitSecrets())
+    tx.sources.seal_webhook(source, "")
+    # Also tells a pass that is at it now that it has nothing to store.
+    source.every_s, source.fingerprints = 0, {SOURCE_REMOVED: True}
+    source.name = await tx.sources.name_once_removed(source.name)
+    source.error = f"Removed by {userid}. Its templates of which containers were built are kept"
+    for template, _ in await tx.templates.of_source(source.id):
+        template.missing_since = template.missing_since or now()
+
+
+async def _changeable(tx: Transaction, source_id: UUID) -> TemplateSource:
+    source = await _git(tx, source_id)
+    _refuse_removed(source)
+    return source
+
+
+def _refuse_removed(source: TemplateSource) -> None:
+    if source.is_removed:
+        raise ConflictError(f"{source.name} was removed: it cannot be changed, only its last templates are kept")
+
+
+async def _git(tx: Transaction, source_id: UUID) -> TemplateSource:
+    source = await tx.sources.get(source_id)
+    if source.kind != SourceKind.GIT.value:
+        raise ConflictError(f"{source.name} is not a git source: it cannot be changed here")
+    return source
+
+
+async def _try(rt: Runtime, session: Session, source: TemplateSource, checked: CheckedSource) -> None:
+    await _limit(rt, session)
+    try:
+        await passes.look(rt, source, checked.secrets)
+    except SourceError as error:
+        raise InvalidInputError({"location": error.user_message}) from error
+
+
+async def _limit(rt: Runtime, session: Session) -> None:
+    """Nobody makes a search for servers out of this one."""
+    wait_s = await rt.bus.hit(f"template-source:looks:{session.endpoint_id}:{session.userid}", LOOKS, LOOKS_WINDOW_S)
+    if wait_s:
+        raise RateLimitedError(wait_s)
+
+
+def _write(source: TemplateSource, checked: CheckedSource) -> None:
+    source.location, source.ref, source.subfolder = checked.address.text, checked.ref, checked.subfolder
+    source.every_s, source.host_key = checked.every_s, checked.host_key
+
+
+def _said(source: TemplateSource) -> dict[str, object]:
+    return {"location": source.location, "ref": source.ref, "subfolder": source.subfolder, "every_s": source.every_s}
+
+
+def _view(rows: SourceRows) -> SourceView:
+    source = rows.source
+    kind_of_secret = "key" if source.host_key else "password"
+    return SourceView(
+        id=source.id,
+        name=source.name,
+        kind=SourceKind(source.kind),
+        location=source.location,
+        ref=source.ref,
+        subfolder=source.subfolder,
+        every_s=source.every_s,
+        commit=passes.commit_of(source),
+        opened_with=kind_of_secret if source.secret_enc else "",
+        host_key=fingerprint_of_pin(source.host_key) if source.host_key else "",
+        takes_webhooks=source.webhook_secret_enc is not None,
+        tried_at=source.tried_at,
+        synced_at=source.synced_at,
+        error=source.error,
+        report=DiscoveryReport.from_json(source.name, source.report),
+        templates=rows.templates,
+        missing=rows.missing,
+        created_by=source.created_by,
+        removed=source.is_removed,
+    )

@@ -1,0 +1,196 @@
+"""The members of a tar.gz, one after the other.
+
+Python's own reader follows sparse files and extended headers of any size, and some of its versions never come back from a
+negative offset: here each block is looked at once, and nothing grows beyond what was unpacked within its bound.
+"""
+
+from __future__ import annotations
+
+import re
+import tarfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from io import BytesIO
+from typing import IO, Final
+
+from lxc_dashboard.errors import TemplateError
+from lxc_dashboard.services.templates.sources.unpacking import (
+    MAX_MEMBERS,
+    MAX_UNPACKED_BYTES,
+    Kind,
+    Member,
+    check_ratio,
+    shown,
+)
+
+BLOCK_BYTES: Final = 512
+PIECE_BYTES: Final = 1 << 20
+INPUT_BYTES: Final = 64 << 10
+MAX_STREAMS: Final = 1_000
+# Of a name or of the records about one member.
+MAX_HEADER_BYTES: Final = 64 << 10
+# Blocks of headers and the ends of files come on top of what the files hold.
+MAX_TAR_BYTES: Final = MAX_UNPACKED_BYTES + 4 * BLOCK_BYTES * MAX_MEMBERS
+
+_GZIP: Final = zlib.MAX_WBITS | 16
+_RECORD = re.compile(rb"([0-9]{1,8}) ")
+_WITHOUT_DATA: Final = {tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE}
+_SPARSE: Final = {"GNU.sparse.major", "GNU.sparse.size", "GNU.sparse.realsize", "GNU.sparse.name", "GNU.sparse.map"}
+_KINDS: Final = {
+    tarfile.REGTYPE: Kind.FILE,
+    tarfile.AREGTYPE: Kind.FILE,
+    tarfile.CONTTYPE: Kind.FILE,
+    tarfile.DIRTYPE: Kind.FOLDER,
+    tarfile.LNKTYPE: Kind.LINK,
+    tarfile.SYMTYPE: Kind.LINK,
+}
+_READ: Final = {"path", "size", *_SPARSE}
+_EMPTY: Final = b"\0" * BLOCK_BYTES
+
+
+def gunzip(data: bytes, file: str, out: IO[bytes]) -> None:
+    """The tar within ``data`` into ``out``. Raises ``TemplateError`` with ``file``: broken, cut off, or beyond the bounds."""
+    source = BytesIO(data)
+    unpacked, streams, waiting = 0, 0, source.read(INPUT_BYTES)
+    while waiting:
+        streams += 1
+        if streams > MAX_STREAMS:
+            raise TemplateError(file, 0, f"is made of more than {MAX_STREAMS:,} streams")
+        stream = zlib.decompressobj(_GZIP)
+        for piece in _stream(stream, waiting, source, file):
+            unpacked += len(piece)
+            _check(file, len(data), unpacked)
+            out.write(piece)
+        # Another stream may follow, as several packers write them; padding may, too.
+        waiting = stream.unused_data.lstrip(b"\0") or source.read(INPUT_BYTES).lstrip(b"\0")
+
+
+def _stream(stream: zlib._Decompress, waiting: bytes, source: IO[bytes], file: str) -> Iterator[bytes]:
+    while not stream.eof:
+        try:
+            piece = stream.decompress(waiting, PIECE_BYTES)
+        except zlib.error as error:
+            raise TemplateError(file, 0, "is broken: it cannot be unpacked") from error
+        yield piece
+        if not stream.eof:
+            waiting = stream.unconsumed_tail or source.read(INPUT_BYTES)
+            if not waiting and not piece:
+                raise TemplateError(file, 0, "is cut off: its end is missing")
+
+
+def _check(file: str, packed: int, unpacked: int) -> None:
+    check_ratio(file, packed, unpacked)
+    if unpacked > MAX_TAR_BYTES:
+        raise TemplateError(file, 0, f"is larger than {MAX_TAR_BYTES:,} bytes unpacked")
+
+
+def tar_members(tar: IO[bytes], file: str) -> Iterator[Member]:
+    """Of the tar from its beginning. Raises ``TemplateError`` with ``file``, or a member's name, for what is no tar."""
+    return _Reader(tar, file).members()
+
+
+@dataclass(slots=True)
+class _Reader:
+    tar: IO[bytes]
+    file: str
+    _place: int = 0
+    _end: int = 0
+    _headers: int = 0
+    # What was said ahead of the next member about it.
+    _said: dict[str, str] = field(default_factory=dict)
+
+    def members(self) -> Iterator[Member]:
+        self._end = self.tar.seek(0, 2)
+        while (header := self._header()) is not None:
+            if header.type in {tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE}:
+                self._said |= {key: value for key, value in self._records(header).items() if key in _READ}
+            elif header.type == tarfile.GNUTYPE_LONGNAME:
+                self._said["path"] = _text(self._whole(header).rstrip(b"\0"))
+            elif header.type in {tarfile.XGLTYPE, tarfile.GNUTYPE_LONGLINK}:
+                self._whole(header)
+            else:
+                yield self._member(header)
+
+    def _header(self) -> tarfile.TarInfo | None:
+        """The next one; None at the end."""
+        if self._place >= self._end:
+            return None
+        block = self._read(self._place, BLOCK_BYTES)
+        self._place += BLOCK_BYTES
+        if block == _EMPTY:
+            return None
+        self._headers += 1
+        if self._headers > 4 * MAX_MEMBERS:
+            raise TemplateError(self.file, 0, f"holds more than {4 * MAX_MEMBERS:,} headers")
+        try:
+            header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        except (tarfile.HeaderError, ValueError, OverflowError) as error:
+            raise TemplateError(self.file, 0, f"is no tar, or broken, at byte {self._place - BLOCK_BYTES:,}") from error
+        if header.size < 0:
+            raise TemplateError(shown(header.name), 0, "has a size below 0: the archive is broken")
+        return header
+
+    def _member(self, header: tarfile.TarInfo) -> Member:
+        said, self._said = self._said, {}
+        name = said.get("path", header.name)
+        size = self._size(said, header, name)
+        if header.type == tarfile.GNUTYPE_SPARSE or _SPARSE & said.keys():
+            raise TemplateError(shown(name), 0, "is a sparse file: pack it as a plain one")
+        kind = _KINDS.get(header.type, Kind.OTHER)
+        if kind is Kind.FILE and name.endswith("/"):
+            kind = Kind.FOLDER
+        start = self._place
+        # Links, folders and devices have nothing behind their header, whatever it says of a size.
+        has_data = kind is Kind.FILE or (kind is Kind.OTHER and header.type not in _WITHOUT_DATA)
+        self._skip(name, size if has_data else 0)
+        read = partial(self._content, start, size)
+        return Member(name, kind, size if kind is Kind.FILE else 0, bool(header.mode & 0o100), read)
+
+    def _size(self, said: dict[str, str], header: tarfile.TarInfo, name: str) -> int:
+        told = said.get("size", "")
+        if told and not re.fullmatch(r"[0-9]{1,15}", told, re.ASCII):
+            raise TemplateError(shown(name), 0, "has a size that is no number: the archive is broken")
+        return int(told) if told else header.size
+
+    def _skip(self, name: str, size: int) -> None:
+        if self._place + size > self._end:
+            raise TemplateError(shown(name), 0, "is cut off: the archive ends within it")
+        self._place += -(-size // BLOCK_BYTES) * BLOCK_BYTES
+
+    def _content(self, start: int, size: int, limit: int) -> bytes:
+        return self._read(start, min(size, limit))
+
+    def _whole(self, header: tarfile.TarInfo) -> bytes:
+        """What stands behind a header about another member."""
+        if header.size > MAX_HEADER_BYTES:
+            raise TemplateError(self.file, 0, f"holds a header of more than {MAX_HEADER_BYTES:,} bytes")
+        start = self._place
+        self._skip(header.name, header.size)
+        return self._read(start, header.size)
+
+    def _records(self, header: tarfile.TarInfo) -> dict[str, str]:
+        """``LENGTH KEY=VALUE`` and a line end, each; the length counts itself."""
+        data, place = self._whole(header), 0
+        found = {}
+        while place < len(data) and data[place]:
+            length = _RECORD.match(data, place)
+            end = place + int(length.group(1)) if length else 0
+            key, is_said, value = data[length.end() : end - 1].partition(b"=") if length else (b"", b"", b"")
+            if not length or end > len(data) or end <= length.end() or not is_said:
+                raise TemplateError(self.file, 0, "holds an extended header that is broken")
+            found[_text(key)] = _text(value)
+            place = end
+        return found
+
+    def _read(self, place: int, size: int) -> bytes:
+        self.tar.seek(place)
+        data = self.tar.read(size)
+        if len(data) < size:
+            raise TemplateError(self.file, 0, "is cut off: its end is missing")
+        return data
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")

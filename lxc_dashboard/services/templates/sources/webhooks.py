@@ -1,0 +1,75 @@
+"""Webhooks of git servers: proof that the sender knows the source's secret, then a wish for a pass. The body itself is not read."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from typing import Final
+from uuid import UUID
+
+import structlog
+
+from lxc_dashboard.db.models import AuditResult
+from lxc_dashboard.errors import NotFoundError, RateLimitedError
+from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.services.auth import limits
+from lxc_dashboard.services.templates.sources import passes, sync_requests
+
+WINDOW_S: Final = 60.0
+PER_ADDRESS: Final = 60
+PER_SOURCE: Final = 30
+SENDER: Final = "webhook"
+# GitHub (and Gitea beside its own), Gitea and Forgejo, Gogs.
+SIGNATURES: Final = {
+    "x-hub-signature-256": "sha256=",
+    "x-gitea-signature": "",
+    "x-forgejo-signature": "",
+    "x-gogs-signature": "",
+}
+GITLAB_TOKEN: Final = "x-gitlab-token"  # noqa: S105 a header's name
+
+log = structlog.get_logger(__name__)
+
+
+async def limit(rt: Runtime, address: str) -> None:
+    """Before anything is read of a request. Raises ``RateLimitedError``."""
+    wait_s = await rt.bus.hit(f"webhook:address:{limits.network(address)}", PER_ADDRESS, WINDOW_S)
+    if wait_s:
+        raise RateLimitedError(wait_s)
+
+
+async def accept(rt: Runtime, source_id: UUID, headers: Mapping[str, str], body: bytes, address: str) -> bool:
+    """Whether the sender proved the secret: then a worker reads the source soon. ``headers`` with lower-case names.
+
+    Of a storm the last push is not missed either: beyond the limit it is the schedule that has the source read, within a minute.
+    The same False for a source that is not there, takes no webhooks, or was given another secret.
+    """
+    try:
+        async with rt.db.transaction() as tx:
+            source = await tx.sources.get(source_id)
+            secret = tx.sources.webhook_secret(source)
+    except NotFoundError:
+        return False
+    if not secret or not is_signed(secret, headers, body):
+        log.warning("webhook refused", source_id=str(source_id), address=address)
+        return False
+    await sync_requests.make(rt.bus, source_id)
+    if await rt.bus.hit(f"webhook:source:{source_id}", PER_SOURCE, WINDOW_S):
+        log.info("webhook left to the schedule", source_id=str(source_id), address=address)
+        return True
+    async with rt.db.transaction() as tx:
+        await tx.audit.append(
+            userid=SENDER, action="source.webhook", subject=source.name, address=address, result=AuditResult.OK
+        )
+    await passes.hand_over(rt, source_id)
+    return True
+
+
+def is_signed(secret: str, headers: Mapping[str, str], body: bytes) -> bool:
+    """Whether any header that is known proves ``secret``: an HMAC-SHA256 over ``body`` in hex, or GitLab's token, the secret itself."""
+    expected = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    proofs = [(headers.get(name, ""), f"{prefix}{expected}") for name, prefix in SIGNATURES.items()]
+    proofs.append((headers.get(GITLAB_TOKEN, ""), secret))
+    found = [hmac.compare_digest(given.encode(), wanted.encode()) for given, wanted in proofs]
+    return any(found)

@@ -1,0 +1,130 @@
+"""What callers are told about templates: frozen, and without the content that only a worker needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from lxc_dashboard.db.models import FilePolicy, SourceKind
+from lxc_dashboard.services.templates.model import Bucket, Finding, Refusal, Script, TemplateConfig, TemplateContent
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoveryReport:
+    """What one pass over ``source`` brought, by template name. ``added`` came, or came back; ``removed`` are missing now."""
+
+    source: str
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    refused: tuple[Refusal, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON that ``from_json`` reads back."""
+        return {
+            "added": list(self.added),
+            "changed": list(self.changed),
+            "removed": list(self.removed),
+            "refused": [asdict(refusal) for refusal in self.refused],
+        }
+
+    @classmethod
+    def from_json(cls, source: str, stored: Mapping[str, Any]) -> DiscoveryReport:
+        return cls(
+            source,
+            added=tuple(stored.get("added", ())),
+            changed=tuple(stored.get("changed", ())),
+            removed=tuple(stored.get("removed", ())),
+            refused=tuple(Refusal(**refusal) for refusal in stored.get("refused", ())),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSummary:
+    """A source and its last pass; ``synced_at`` is None before the first."""
+
+    id: UUID
+    name: str
+    kind: SourceKind
+    location: str
+    synced_at: datetime | None
+    report: DiscoveryReport
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateSummary:
+    """A template as lists show it, by its current revision. ``refusal``: why its source's present state is not that."""
+
+    id: UUID
+    name: str
+    description: str
+    config: TemplateConfig
+    source_name: str
+    source_kind: SourceKind
+    revision_id: UUID
+    revision_number: int
+    scripts: int
+    files: int
+    packages: int
+    warnings: int
+    missing_since: datetime | None
+    updated_at: datetime
+    refusal: Refusal | None = None
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        return self.config.tags
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionSummary:
+    """``unchanged``: a save brought nothing new, so that this one stands."""
+
+    id: UUID
+    number: int
+    author: str
+    note: str
+    created_at: datetime
+    unchanged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FileSummary:
+    """A file of a revision; ``size`` in bytes. ``is_text`` as its first kilobytes tell."""
+
+    name: str
+    target: str
+    policy: FilePolicy
+    mode: int
+    owner: str
+    sha256: str
+    size: int
+    is_text: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateDetail:
+    """A template with its current revision, and all revisions, the newest first."""
+
+    summary: TemplateSummary
+    scripts: tuple[Script, ...]
+    files: tuple[FileSummary, ...]
+    buckets: tuple[Bucket, ...]
+    warnings: tuple[Finding, ...]
+    revisions: tuple[RevisionSummary, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionContent:
+    """One revision whole, as the creation pipeline takes it."""
+
+    id: UUID
+    template_id: UUID
+    number: int
+    author: str
+    note: str
+    created_at: datetime
+    content: TemplateContent
