@@ -197,7 +197,9 @@ def test_a_node_that_is_down_is_named_and_its_guests_are_unknown(fresh_page: Pag
 def test_a_pve_that_falls_silent_is_named_and_the_last_list_stays(fresh_page: Page, few: OtherNode) -> None:
     sign_in_at(fresh_page, "few")
     expect(rows(fresh_page)).to_have_count(3)
-    told = fresh_page.get_by_role("alert").filter(has_text="You see the last known state; its age is in the status line")
+    told = fresh_page.get_by_role("alert").filter(
+        has_text="You see the last known state; its age is in the status line"
+    )
     few.let(lambda node: node.mute())
     try:
         expect(told).to_be_visible(timeout=TOLD_WITHIN_MS)

@@ -77,7 +77,10 @@ async def test_before_the_process_is_up_a_websocket_is_closed() -> None:
 
 @pytest.mark.parametrize(
     ("public_url", "told"),
-    [("https://LXC.example.org:443", "https://lxc.example.org, the dashboard's address"), ("", "This form did not come from this site")],
+    [
+        ("https://LXC.example.org:443", "https://lxc.example.org, the dashboard's address"),
+        ("", "This form did not come from this site"),
+    ],
 )
 async def test_who_typed_another_name_of_ours_is_told_the_one_to_use(public_url: str, told: str) -> None:
     settings = SimpleNamespace(TRUSTED_PROXIES="", PUBLIC_URL=public_url)
