@@ -11,7 +11,7 @@
     ├ GuestError: GuestUnreachableError  GuestGoneError(vmid)  HostKeyError  KeyRefusedError  WrongGuestError
     │             CommandFailedError(exit_status)
     ├ TemplateError(file, line)
-    ├ SourceError: SourceGoneError   a source of templates cannot be read, or is not there any more
+    ├ SourceError: SourceGoneError   a source of templates cannot be read, or no longer exists
     ├ CreationError: PreflightError(findings)  PhaseFailedError(phase)
     ├ CryptoError: WrongKeyError  TamperedError
     └ ServiceUnavailableError      a service of ours (PostgreSQL, Valkey) does not answer
@@ -45,7 +45,7 @@ class DashboardError(Exception):
 
 
 class NotFoundError(DashboardError):
-    default_message = "This does not exist, or not any more"
+    default_message = "This does not exist or was removed"
 
 
 class ConflictError(DashboardError):
@@ -53,7 +53,7 @@ class ConflictError(DashboardError):
 
 
 class OvertakenError(ConflictError):
-    """Somebody saved ``number`` ``at`` a time when this user was editing an older one; ``changes`` says what, in sentences."""
+    """Somebody saved revision ``number`` while this user edited an older one. ``changes``: sentences."""
 
     def __init__(self, number: int, author: str, at: datetime, changes: Sequence[str]) -> None:
         self.number = number
@@ -74,7 +74,7 @@ class BusyGuestError(ConflictError):
 
 
 class LeaseGoneError(ConflictError):
-    """A worker's lease on a run has run out, or was taken away: see ``db.repositories.leases``."""
+    """A worker's lease on a job ended: see ``db.repositories.leases``."""
 
     default_message = "This job is no longer held by this worker"
 
@@ -82,7 +82,7 @@ class LeaseGoneError(ConflictError):
 class InvalidInputError(DashboardError):
     """``fields`` maps a field's name to what is wrong with it."""
 
-    default_message = "Some fields need mending"
+    default_message = "Some fields are invalid"
 
     def __init__(self, fields: Mapping[str, str], user_message: str = "") -> None:
         self.fields = dict(fields)
@@ -96,10 +96,10 @@ class RateLimitedError(DashboardError):
 
 
 class TooManyAtOnceError(RateLimitedError):
-    """One caller holds as many of ``what`` as he may."""
+    """One caller holds as many of ``what`` as they may."""
 
     def __init__(self, what: str, most: int) -> None:
-        super().__init__(5, f"You have {most} {what}, and no more are given to one caller. Try again later")
+        super().__init__(5, f"You have {most} {what}, the most for one caller. Try again later")
 
 
 class ServiceUnavailableError(DashboardError):
@@ -118,7 +118,7 @@ class InvalidCredentialsError(AuthError):
 
 
 class TfaRequiredError(AuthError):
-    """PVE asks for the second step. ``kinds`` holds what it takes: totp, recovery, yubico, webauthn, u2f."""
+    """PVE asks for a second factor. ``kinds``: totp, recovery, yubico, webauthn, u2f."""
 
     default_message = "Enter the second factor"
 
@@ -133,7 +133,7 @@ class SessionExpiredError(AuthError):
 
 
 class TokenRefusedError(AuthError):
-    default_message = "The API token is missing, wrong, or not valid any more"
+    default_message = "The API token is missing, wrong or no longer valid"
 
 
 class PrivilegeError(AuthError):
@@ -184,7 +184,7 @@ class ApiError(ProxmoxError):
         self.fields = dict(fields or {})
         shown = message if not self.fields else "; ".join(f"{k}: {v}" for k, v in self.fields.items())
         if status == NOT_IMPLEMENTED and path and path not in shown:  # "Not implemented" alone would say nothing
-            shown = f"This PVE knows no {path}: {shown or status}"
+            shown = f"This PVE does not have {path}: {shown or status}"
         super().__init__(shown or f"PVE answered {status}", node=node, path=path, detail=f"{status} {path}")
 
 
@@ -216,11 +216,11 @@ class TaskCancelledError(ProxmoxError):
 
 
 class GuestError(DashboardError):
-    default_message = "The guest did not do what was asked"
+    default_message = "The command in the guest failed"
 
 
 class GuestUnreachableError(GuestError):
-    default_message = "The door into the guest cannot be reached"
+    default_message = "The guest cannot be entered"
     retryable = True
 
 
@@ -237,15 +237,15 @@ class HostKeyError(GuestError):
 
 
 class KeyRefusedError(GuestError):
-    """The SSH server answers, and does not take our key."""
+    """The SSH server answers and refuses our key."""
 
-    default_message = "The SSH server refuses the key of the dashboard"
+    default_message = "The SSH server refuses the dashboard's key"
 
 
 class WrongGuestError(GuestError):
-    """The guest does not carry the marker it was entered for: the vmid belongs to another container by now."""
+    """The guest does not carry the expected marker: the vmid belongs to another container now."""
 
-    default_message = "This vmid is another container by now. Nothing was changed in it"
+    default_message = "This vmid belongs to another container now. Nothing was changed"
 
 
 class CommandFailedError(GuestError):
@@ -269,13 +269,13 @@ class TemplateError(DashboardError):
 
 
 class SourceError(DashboardError):
-    """A source of templates could not be read this time; what it brought before stands."""
+    """A source of templates could not be read. Its earlier templates stay."""
 
     default_message = "The source of templates cannot be read"
 
 
 class SourceGoneError(SourceError):
-    """The source itself says that its repository, branch or folder is not there."""
+    """The repository, branch or folder of the source does not exist."""
 
     default_message = "The source of templates is gone"
 
@@ -315,4 +315,4 @@ class WrongKeyError(CryptoError):
 
 
 class TamperedError(CryptoError):
-    default_message = "A stored secret was altered, or belongs to another row"
+    default_message = "A stored secret was changed or belongs to another row"

@@ -85,7 +85,7 @@ def test_no_follow_ends_at_once_and_the_token_may_come_by_file_or_stdin(api: Api
     status, _, err = ran(api, *arguments, "hostname=without", token="")
     assert (status, "PVE_API_TOKEN" in err) == (1, True)
     status, _, err = ran(api, *arguments, "hostname=wrong", token="root@pam!no=01a20ac9-09fe-7108-a38a-673353762100")
-    assert (status, "missing, wrong, or not valid" in err) == (1, True)
+    assert (status, "missing, wrong or no longer valid" in err) == (1, True)
 
 
 @pytest.fixture

@@ -77,7 +77,7 @@ def test_a_token_that_is_revoked_ends_its_run_and_its_readers_and_another_one_re
     reading = reader.submit(read_log, api, made["id"])
     api.node.revoke(api.token)
     lost = reading.result(timeout=60)[-1]
-    assert lost == {"type": "end", "state": "", "message": "The API token is missing, wrong, or not valid any more"}
+    assert lost == {"type": "end", "state": "", "message": "The API token is missing, wrong or no longer valid"}
     other = Api(api.stack, api.node, api.node.new_token())
     failed = other.until_ended(made["id"])  # though its script goes on, and will: the retry adopts it
     assert failed["state"] == "failed"

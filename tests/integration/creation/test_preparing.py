@@ -61,7 +61,7 @@ async def test_a_marker_that_is_another_one_by_now_is_left_alone(lab: Lab, monke
     monkeypatch.setattr(former, "marker_of", read_before)
     job = await lab.finish(await lab.request(ONE_SCRIPT), state=JobState.FAILED)
     assert job.error
-    assert "another container by now" in job.error.message
+    assert "another container now" in job.error.message
     kept = ["cat", "/etc/lxc-dashboard/id", f"/var/lib/lxc-dashboard/steps/{STEP}/status"]
     assert await lab.in_guest(job.vmid, *kept) == f"{FORMER}\nexit 0 0 1 2\n"
 

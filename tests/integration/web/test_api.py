@@ -42,7 +42,7 @@ async def test_without_a_token_that_pve_takes_nothing_is_told(stack: Stack, toke
     for path in (routes.API_CREATIONS, routes.api_creation(uuid4()), f"{routes.API_V1}/nothing"):
         answer = await Program(stack, token).get(path)
         assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "PVEAPIToken")
-        assert error_of(answer)["message"] == "The API token is missing, wrong, or not valid any more"
+        assert error_of(answer)["message"] == "The API token is missing, wrong or no longer valid"
         assert "ghost" not in answer.text
 
 

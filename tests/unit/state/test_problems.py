@@ -35,7 +35,7 @@ def test_a_session_that_pve_no_longer_takes_is_looked_at() -> None:
 
 
 def test_field_errors_are_named() -> None:
-    assert message_of(InvalidInputError({"vmid": "is taken"})) == "Some fields need mending: vmid is taken"
+    assert message_of(InvalidInputError({"vmid": "is taken"})) == "Some fields are invalid: vmid is taken"
 
 
 @pytest.mark.parametrize(

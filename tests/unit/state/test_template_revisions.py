@@ -47,7 +47,7 @@ async def restored(state: Any, monkeypatch: pytest.MonkeyPatch, error: Exception
     ("error", "told", "current"),
     [
         (DashboardError("No more room"), "No more room", 3),
-        (InvalidInputError({"note": "is too long"}), "Some fields need mending: note is too long", 3),
+        (InvalidInputError({"note": "is too long"}), "Some fields are invalid: note is too long", 3),
         (OVERTAKEN, OVERTAKEN.user_message, 4),
     ],
 )
