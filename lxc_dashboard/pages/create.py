@@ -21,7 +21,7 @@ from lxc_dashboard.components.wizard_proposal import proposal
 from lxc_dashboard.components.wizard_several import one_only, planned, several_block
 from lxc_dashboard.pages.shell import page
 from lxc_dashboard.state.create import CreateState
-from lxc_dashboard.state.templates import TemplateRow
+from lxc_dashboard.state.templates.template_list import TemplateRow
 from lxc_dashboard.state.wizard import STEPS
 
 

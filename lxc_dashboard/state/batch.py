@@ -20,7 +20,7 @@ from lxc_dashboard.state.base import READY, regretted, requires, runtime, said, 
 from lxc_dashboard.state.ids import id_in, uuid_of
 from lxc_dashboard.state.job_room import JobRoom
 from lxc_dashboard.state.job_rows import JobRow, row_of
-from lxc_dashboard.state.template_rows import counted
+from lxc_dashboard.state.templates.rows import counted
 
 FULL = 100
 

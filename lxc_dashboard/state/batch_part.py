@@ -11,7 +11,7 @@ from lxc_dashboard.services.creation import batches, command, editing, preflight
 from lxc_dashboard.services.creation.several import Several
 from lxc_dashboard.state.appliances import Appliances
 from lxc_dashboard.state.base import runtime, session
-from lxc_dashboard.state.template_rows import counted
+from lxc_dashboard.state.templates.rows import counted
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime

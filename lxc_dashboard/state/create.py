@@ -27,7 +27,7 @@ from lxc_dashboard.state import wizard
 from lxc_dashboard.state.base import requires, runtime, session
 from lxc_dashboard.state.create_base import Asked
 from lxc_dashboard.state.create_sharing import SharingPart
-from lxc_dashboard.state.templates import row_of
+from lxc_dashboard.state.templates.template_list import row_of
 
 
 class CreateState(SharingPart, rx.State):

@@ -24,7 +24,7 @@ from lxc_dashboard.state.ids import uuid_of
 from lxc_dashboard.state.mount_rows import ShownMount
 from lxc_dashboard.state.offer import Offer
 from lxc_dashboard.state.summary import Line, summary_lines
-from lxc_dashboard.state.templates import TemplateRow
+from lxc_dashboard.state.templates.template_list import TemplateRow
 from lxc_dashboard.state.wizard import ExtraRow, PackageRow, ScriptRow
 
 ADDRESS_CHARS = 64

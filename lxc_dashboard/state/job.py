@@ -17,7 +17,7 @@ from lxc_dashboard.services.creation.views import JobView
 from lxc_dashboard.state.base import READY, PageState, requires, runtime, said, session
 from lxc_dashboard.state.ids import id_in, uuid_of
 from lxc_dashboard.state.job_rows import DOTS, OPEN_STATES, line_of, word_of
-from lxc_dashboard.state.template_rows import counted
+from lxc_dashboard.state.templates.rows import counted
 
 log = structlog.get_logger(__name__)
 

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.state.template_rows import counted
+from lxc_dashboard.state.templates.rows import counted
 from tests.e2e import recipes, wizard
 from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, reload, visit
 from tests.e2e.stack import Stack

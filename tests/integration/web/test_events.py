@@ -24,8 +24,8 @@ from tests.e2e.stack import Stack
 from tests.integration.web.conftest import HYDRATE, PATIENCE_S, QUIET_S, SETTLED_S, Tab, Visitor, redirects, tab
 
 SESSION_STATE = "reflex___state____state.lxc_dashboard___state___session____session_state"
-EDITOR_STATE = "reflex___state____state.lxc_dashboard___state___editor____editor_state"
-BUCKETS_STATE = "reflex___state____state.lxc_dashboard___state___buckets____buckets_state"
+EDITOR_STATE = "reflex___state____state.lxc_dashboard___state___templates___editor___page____editor_state"
+BUCKETS_STATE = "reflex___state____state.lxc_dashboard___state___templates___buckets____buckets_state"
 CONTAINERS_STATE = "reflex___state____state.lxc_dashboard___state___containers____containers_state"
 DASHBOARD_STATE = "reflex___state____state.lxc_dashboard___state___dashboard_jobs____dashboard_jobs_state"
 FILLED = {"ready", "empty"}

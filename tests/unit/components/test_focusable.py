@@ -21,7 +21,7 @@ def test_each_has_a_role_and_a_name() -> None:
     found = [
         words
         for folder in ("components", "pages")
-        for file in (PRODUCT / folder).glob("*.py")
+        for file in (PRODUCT / folder).rglob("*.py")
         for words in scrolled(file)
     ]
     assert len(found) > 3

@@ -11,7 +11,7 @@ import pytest
 from lxc_dashboard import routes
 from lxc_dashboard.services.creation import listing
 from lxc_dashboard.state.jobs import JobsState
-from lxc_dashboard.state.templates import TemplatesState
+from lxc_dashboard.state.templates.template_list import TemplatesState
 from tests.unit.state.test_page_states import broken, finished, go, state_of
 
 __all__ = ["broken"]

@@ -27,13 +27,13 @@ from lxc_dashboard.state.base import PageState
 from lxc_dashboard.state.batch import BatchState
 from lxc_dashboard.state.console import ConsoleState
 from lxc_dashboard.state.create import CreateState
-from lxc_dashboard.state.editor import EditorState
-from lxc_dashboard.state.editor_files import FileForm
-from lxc_dashboard.state.editor_items import FileItem
-from lxc_dashboard.state.editor_work import Work
 from lxc_dashboard.state.job import JobState
 from lxc_dashboard.state.jobs import JobsState
-from lxc_dashboard.state.sources import SourcesState
+from lxc_dashboard.state.templates.editor.files import FileForm
+from lxc_dashboard.state.templates.editor.items import FileItem
+from lxc_dashboard.state.templates.editor.page import EditorState
+from lxc_dashboard.state.templates.editor.work import Work
+from lxc_dashboard.state.templates.sources import SourcesState
 
 WORDS = "a fault of ours, with a secret in its words"
 ID = str(new_id())

@@ -1,0 +1,153 @@
+"""The React parts of ``guide.js``, as Reflex components."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import reflex as rx
+from reflex_base.components.component import field
+
+from lxc_dashboard import text
+from lxc_dashboard.components import widgets
+from lxc_dashboard.components.scripts import script
+from lxc_dashboard.state.templates.editor.page import EditorState
+
+# mypy takes Reflex's annotation of an event trigger for a value.
+if TYPE_CHECKING:
+    OnField = rx.EventHandler
+    OnMove = rx.EventHandler
+    OnDone = rx.EventHandler
+    OnReopen = rx.EventHandler
+else:
+    OnField = rx.EventHandler[rx.event.passthrough_event_spec(str, str, str)]
+    OnMove = rx.EventHandler[rx.event.passthrough_event_spec(str, int)]
+    OnDone = rx.EventHandler[rx.event.passthrough_event_spec(str, str, int)]
+    OnReopen = rx.EventHandler[rx.event.passthrough_event_spec(str, str, str)]
+
+FORM_ID: Final = "editor"
+SAVE_ID: Final = "save"
+MAX_FILE_BYTES: Final = 16 << 20
+
+_GUIDE = script(__name__, "guide.js")
+# guide.js takes its dialog from there.
+_DIALOG = widgets.DialogWidget
+
+
+class Guide(rx.Component):
+    """One export of ``guide.js``."""
+
+    library = _GUIDE
+
+
+class TypedGuide(Guide):
+    tag = "Typed"
+    form: rx.Var[str] = field()
+    epoch: rx.Var[str] = field()
+    draft: rx.Var[str] = field()
+    long_said: rx.Var[str] = field()
+    on_field: OnField
+
+
+class OpenedGuide(Guide):
+    tag = "Opened"
+    epoch: rx.Var[str] = field()
+    draft: rx.Var[str] = field()
+    part: rx.Var[str] = field()
+    script: rx.Var[str] = field()
+    file: rx.Var[str] = field()
+    on_reopen: OnReopen
+
+
+class MendedGuide(Guide):
+    tag = "Mended"
+    form: rx.Var[str] = field()
+    save: rx.Var[str] = field()
+    refusals: rx.Var[int] = field()
+
+
+class SortableGuide(Guide):
+    tag = "Sortable"
+    order: rx.Var[list[str]] = field()
+    said: rx.Var[str] = field()
+    label: rx.Var[str] = field()
+    on_move: OnMove
+
+
+class UploadGuide(Guide):
+    tag = "Upload"
+    url: rx.Var[str] = field()
+    label: rx.Var[str] = field()
+    many: rx.Var[bool] = field()
+    most: rx.Var[int] = field()
+    too_long: rx.Var[str] = field()
+    failed: rx.Var[str] = field()
+    busy: rx.Var[str] = field()
+    on_done: OnDone
+
+
+class LeavingGuide(Guide):
+    tag = "Leaving"
+    dirty: rx.Var[bool] = field()
+    title: rx.Var[str] = field()
+    consequence: rx.Var[str] = field()
+    stay: rx.Var[str] = field()
+    leave: rx.Var[str] = field()
+
+
+class KeptGuide(Guide):
+    tag = "Kept"
+    at: rx.Var[str] = field()
+    said: rx.Var[str] = field()
+
+
+def guides() -> rx.Component:
+    """What listens while the editor is open."""
+    return rx.fragment(
+        TypedGuide.create(
+            form=FORM_ID,
+            epoch=EditorState.epoch,
+            draft=EditorState.draft_id,
+            long_said=text.CODE_TOO_LONG,
+            on_field=EditorState.typed,
+        ),
+        OpenedGuide.create(
+            epoch=EditorState.epoch,
+            draft=EditorState.draft_id,
+            part=EditorState.part,
+            script=EditorState.script.name,
+            file=EditorState.file.name,
+            on_reopen=EditorState.reopen,
+        ),
+        MendedGuide.create(form=FORM_ID, save=SAVE_ID, refusals=EditorState.refusals),
+        LeavingGuide.create(
+            dirty=EditorState.dirty,
+            title=text.LEAVE_TITLE,
+            consequence=text.LEAVE_CONSEQUENCE,
+            stay=text.LEAVE_STAY,
+            leave=text.LEAVE_GO,
+        ),
+    )
+
+
+def sortable(*rows: Any, order: Any, said: Any, on_move: Any, label: str, class_name: str) -> rx.Component:
+    """Rows with ``data-row``; what takes the focus in them has ``data-part``, buttons that move have ``data-by``."""
+    return SortableGuide.create(*rows, order=order, said=said, on_move=on_move, label=label, class_name=class_name)
+
+
+def upload(label: str, on_done: Any, *, many: bool = False) -> rx.Component:
+    """A button that sends files into the draft; ``on_done`` gets name, SHA-256 and size of each."""
+    return UploadGuide.create(
+        url=EditorState.upload_url,
+        label=label,
+        many=many,
+        most=MAX_FILE_BYTES,
+        too_long=text.FILE_TOO_LONG,
+        failed=text.FILE_FAILED,
+        busy=text.FILE_SENDING,
+        on_done=on_done,
+    )
+
+
+def kept() -> rx.Component:
+    """When the draft was kept."""
+    return KeptGuide.create(at=EditorState.kept_at, said=text.DRAFT_KEPT)

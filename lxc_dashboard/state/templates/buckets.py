@@ -1,0 +1,298 @@
+"""Shared package buckets: the list, and the one that is open. What is typed into each stays until it is saved or discarded.
+
+The page's inputs keep what is typed; ``opened`` counts how often the server has filled them, and makes them anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import reflex as rx
+
+from lxc_dashboard import routes, text
+from lxc_dashboard.db.models import PackageManager
+from lxc_dashboard.errors import ConflictError, InvalidInputError, NotFoundError
+from lxc_dashboard.services.templates.library import buckets
+from lxc_dashboard.services.templates.library.buckets import BucketDetail, BucketUse
+from lxc_dashboard.state.base import PageState, requires, runtime, said, session, warned
+from lxc_dashboard.state.ids import uuid_of
+from lxc_dashboard.state.templates.bucket_work import (
+    LISTING_CHARS,
+    NEW,
+    QUERY_CHARS,
+    Base,
+    BucketRow,
+    DiffLine,
+    FaultRow,
+    UseRow,
+    Work,
+    changed_lines,
+    fault_rows,
+    name_of,
+    named,
+    row_of,
+    said_of,
+    searched,
+    touches,
+    use_rows,
+)
+from lxc_dashboard.state.templates.rows import counted
+
+
+class BucketsState(PageState, rx.State):
+    """``chosen``: the id of the open bucket, ``new``, or nothing. ``overtaken``: who changed it meanwhile."""
+
+    rows: list[BucketRow] = []
+    total: int = 0
+    query: str = ""
+    chosen: str = ""
+    gone: bool = False
+    opened: int = 0
+    label: str = ""
+    name: str = ""
+    saved_name: str = ""
+    manager: str = ""
+    listing: str = ""
+    updated_by: str = ""
+    updated_at: str = ""
+    count: str = ""
+    unsaved: bool = False
+    faults: list[FaultRow] = []
+    fault_count: str = ""
+    name_fault: str = ""
+    refusals: int = 0
+    go_to: dict[str, int] = {}
+    uses: list[UseRow] = []
+    used: str = ""
+    touches: str = ""
+    delete_means: str = ""
+    overtaken: str = ""
+    overtaken_name: str = ""
+    overtaken_lines: list[DiffLine] = []
+    replacing: str = ""
+    _all: list[tuple[BucketRow, str]] = []
+    _works: dict[str, Work] = {}
+    _uses: tuple[BucketUse, ...] = ()
+    _theirs: BucketDetail | None = None
+
+    @requires()
+    async def load(self) -> None:
+        """The list, and the bucket that the address names."""
+        async with self._filling():
+            await self._read()
+            await self._open(str(self.router.url.query_parameters.get("bucket", "")))
+            self._show(empty=not self._all and self.chosen != NEW and not self.gone)
+
+    @requires()
+    async def search(self, query: str) -> None:
+        """Filters as one types."""
+        self.query = query[:QUERY_CHARS]
+        self._filter()
+
+    @requires()
+    async def typed(self, key: str, listing: str) -> None:
+        """What the list of the bucket ``key`` says now."""
+        if key in self._works:
+            self._works[key] = replace(self._works[key], listing=listing[:LISTING_CHARS])
+            self._look(key)
+
+    @requires()
+    async def renamed(self, key: str, name: str) -> None:
+        """What the bucket ``key`` is to be called."""
+        if key in self._works:
+            self._works[key] = replace(self._works[key], name=name_of(name))
+            self.name_fault = ""
+            self._look(key)
+
+    @requires()
+    async def managed(self, manager: str) -> None:
+        """By which manager the new bucket is installed."""
+        if NEW in self._works and manager in set(PackageManager):
+            self._works[NEW] = replace(self._works[NEW], manager=manager)
+            self.manager = manager
+            self._look(NEW)
+
+    @requires()
+    async def show_line(self, line: int) -> None:
+        """Leads the cursor there."""
+        self._lead_to(line)
+
+    @requires()
+    async def discard(self) -> None:
+        """Forgets what was typed into the open bucket, and shows what is saved, by whomever."""
+        self._works.pop(self.chosen, None)
+        await self._open(self.chosen)
+
+    @requires()
+    async def keep_mine(self) -> None:
+        """What was typed is from now on a change of what somebody else has saved."""
+        theirs, work = self._theirs, self._works.get(self.chosen)
+        if theirs is not None and work is not None:
+            self._works[self.chosen] = work.rebased(Base.of(theirs))
+            self._forget_theirs()
+            self.replacing = text.BUCKET_REPLACING.format(userid=theirs.updated_by)
+            self._look(self.chosen)
+
+    @requires()
+    async def save(self, data: dict[str, Any]) -> AsyncIterator[Any]:
+        """Stores the open bucket. ``data`` is the form, whose name was perhaps not left yet."""
+        key, work = str(data.get("key", "")), self._works.get(self.chosen)
+        if key != self.chosen or work is None:
+            return
+        work = replace(work, name=name_of(str(data.get("name", work.name))))
+        self._works[key] = work
+        self._look(key)
+        if self.faults:
+            self._lead_to(max(1, self.faults[0].line))
+            return
+        try:
+            told = await (self._create(work) if key == NEW else self._edit(key, work))
+        except InvalidInputError as error:
+            if set(error.fields) != {"name"}:
+                raise
+            self.name_fault = error.fields["name"]
+            self.refusals += 1
+            return
+        for event in told:
+            yield event
+
+    @requires()
+    async def delete(self, typed: str) -> AsyncIterator[Any]:
+        """Takes the open bucket away, after its name was typed."""
+        key, work = self.chosen, self._works.get(self.chosen)
+        if work is None or work.base.version is None:
+            return
+        version = work.base.version
+        try:
+            uses = await buckets.delete(
+                runtime(), session(), uuid_of(key, text.BUCKET_GONE), name=typed, version=version
+            )
+        except ConflictError:
+            if not await self._overtake(key):
+                raise
+            return
+        except NotFoundError:
+            self._works.pop(key, None)
+            yield warned(text.BUCKET_GONE)
+            yield rx.redirect(routes.BUCKETS)
+            return
+        self._works.pop(key, None)
+        told = text.BUCKET_DELETED_KEPT if uses else text.BUCKET_DELETED
+        yield said(told.format(name=work.label, templates=named(uses)))
+        yield rx.redirect(routes.BUCKETS)
+
+    async def _create(self, work: Work) -> list[Any]:
+        made = await buckets.create(runtime(), session(), work.name, work.manager, work.listing)
+        self._works.pop(NEW, None)
+        name = f"{made.name}.{made.manager.value}"
+        return [said(text.BUCKET_CREATED.format(name=name)), rx.redirect(routes.bucket(made.id))]
+
+    async def _edit(self, key: str, work: Work) -> list[Any]:
+        if work.base.version is None:
+            return []
+        try:
+            edited = await buckets.edit(
+                runtime(), session(), uuid_of(key, text.BUCKET_GONE), work.name, work.listing, version=work.base.version
+            )
+        except ConflictError:
+            if not await self._overtake(key):
+                raise
+            return []
+        except NotFoundError:
+            return await self._taken_away(key, work)
+        self._works.pop(key, None)
+        await self._read()
+        await self._open(key)
+        if not edited.changed:
+            return [said(text.BUCKET_UNCHANGED.format(name=self.label))]
+        told = text.BUCKET_SAVED_REVISED if edited.revised else text.BUCKET_SAVED
+        return [said(told.format(name=self.label, templates=named(edited.revised, numbers=True)))]
+
+    async def _taken_away(self, key: str, work: Work) -> list[Any]:
+        """The bucket is gone: what was typed becomes a new one, and nothing is stored by itself."""
+        self._works.pop(key, None)
+        self._works[NEW] = work.rebased(Base(manager=work.manager))
+        return [warned(text.BUCKET_TAKEN_AWAY.format(name=work.label)), rx.redirect(routes.bucket(NEW))]
+
+    async def _overtake(self, key: str) -> bool:
+        """Whether somebody has changed the bucket since it was opened; then what they changed is shown."""
+        theirs, work = await buckets.get_bucket(runtime(), session(), uuid_of(key, text.BUCKET_GONE)), self._works[key]
+        if theirs.updated_at == work.base.version:
+            return False
+        self._theirs = theirs
+        self._take(theirs)
+        self.overtaken = theirs.updated_by
+        renamed = theirs.name != work.base.name
+        self.overtaken_name = text.BUCKET_OVERTAKEN_NAME.format(name=theirs.name) if renamed else ""
+        self.overtaken_lines = changed_lines(work.base.listing, theirs.listing)
+        return True
+
+    async def _open(self, key: str) -> None:
+        """Fills the page's inputs with the bucket, and with what was typed into it before."""
+        self._forget_theirs()
+        self._works = {other: work for other, work in self._works.items() if work.unsaved}
+        self.name_fault, self.replacing, self.gone = "", "", False
+        bucket = await self._find(key)
+        if bucket is None and key != NEW:
+            self.chosen, self.gone = "", key != ""
+            self._filter()
+            return
+        self.chosen, self.opened = key, self.opened + 1
+        work = self._works.setdefault(key, Work.of(Base.of(bucket) if bucket else Base()))
+        self.name, self.manager, self.listing = work.name, work.manager, work.listing
+        self._take(bucket)
+        if bucket is not None and bucket.updated_at != work.base.version:
+            await self._overtake(key)
+        self._look(key)
+
+    async def _find(self, key: str) -> BucketDetail | None:
+        try:
+            return await buckets.get_bucket(runtime(), session(), uuid_of(key, text.BUCKET_GONE))
+        except NotFoundError:
+            return None
+
+    def _take(self, bucket: BucketDetail | None) -> None:
+        """What is known of the bucket beside what is typed."""
+        self._uses = bucket.uses if bucket else ()
+        self.uses = use_rows(self._uses)
+        self.used = text.BUCKET_USED.format(count=counted(len(self._uses), "template")) if self._uses else ""
+        self.updated_by = bucket.updated_by if bucket else ""
+        self.updated_at = bucket.updated_at.isoformat() if bucket else ""
+        self.saved_name = bucket.name if bucket else ""
+        means = text.BUCKET_DELETE_USED if self._uses else text.BUCKET_DELETE_UNUSED
+        self.delete_means = said_of(means, self._uses)
+
+    def _look(self, key: str) -> None:
+        """What is to be said of what was typed."""
+        if key == self.chosen:
+            work = self._works[key]
+            found = work.read()
+            self.label, self.unsaved = work.label, work.unsaved
+            self.faults = fault_rows(found)
+            some = text.BUCKET_FAULTS["one" if len(self.faults) == 1 else "many"]
+            self.fault_count = some.format(count=len(self.faults)) if self.faults else ""
+            self.count = counted(len(found.packages), "package")
+            self.touches = touches(work, found, self._uses)
+        self._filter()
+
+    def _lead_to(self, line: int) -> None:
+        self.go_to = {"line": line, "asked": self.go_to.get("asked", 0) + 1}
+
+    def _forget_theirs(self) -> None:
+        self._theirs = None
+        self.overtaken, self.overtaken_name, self.overtaken_lines = "", "", []
+
+    async def _read(self) -> None:
+        found = await buckets.list_buckets(runtime(), session())
+        self._all = [(row_of(bucket), searched(bucket)) for bucket in found]
+        self.total = len(found)
+        self._filter()
+
+    def _filter(self) -> None:
+        words = self.query.lower().split()
+        typed = {key for key, work in self._works.items() if work.unsaved}
+        rows = [replace(row, unsaved=row.id in typed) for row, told in self._all if all(word in told for word in words)]
+        if rows != self.rows:
+            self.rows = rows

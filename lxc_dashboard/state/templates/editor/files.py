@@ -1,0 +1,202 @@
+"""The editor's files: written as text, or uploaded; where each goes, and what happens to one that is there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from lxc_dashboard import routes
+from lxc_dashboard.components.code import PLAIN, language_of
+from lxc_dashboard.errors import DashboardError, InvalidInputError, SessionExpiredError
+from lxc_dashboard.services.templates.library import drafts
+from lxc_dashboard.services.templates.library.draft import Draft
+from lxc_dashboard.state.base import requires, runtime, session
+from lxc_dashboard.state.templates.editor.base import EditorBase
+from lxc_dashboard.state.templates.editor.items import FileItem
+
+if TYPE_CHECKING:
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.auth.model import Session
+
+TEXT_BYTES: Final = 512 << 10
+NAME_CHARS: Final = 255
+NEW_FILE: Final = "new-file.txt"
+
+
+@dataclass(frozen=True)
+class FileRow:
+    """``size`` in bytes; ``faults`` counts what is to be mended."""
+
+    key: str
+    name: str
+    target: str
+    size: int
+    faults: int
+
+
+@dataclass(frozen=True)
+class FileForm:
+    """The open file without its content. ``is_text``: it is shown and may be typed into."""
+
+    key: str = ""
+    name: str = ""
+    target_dir: str = ""
+    policy: str = ""
+    mode: str = ""
+    owner: str = ""
+    size: int = 0
+    is_text: bool = False
+    language: str = PLAIN
+    href: str = ""
+
+
+class FilesPart(EditorBase, mixin=True):
+    """``file_text`` is what the editor began with; what is typed since stands in the draft's files."""
+
+    files: list[FileRow] = []
+    file: FileForm = FileForm()
+    file_text: str = ""
+    upload_url: str = ""
+    _file_is_text: bool = False
+    _file_epoch: str = ""
+    _typed_files: dict[str, str] = {}
+
+    async def _open(self) -> None:
+        await super()._open()
+        await self._load_file()
+
+    def _begin(self, draft: Draft) -> None:
+        if (self.draft_id, self._seen) != (str(draft.id), draft.updated_at):
+            self._typed_files = {}
+        super()._begin(draft)
+
+    def _draw(self) -> None:
+        super()._draw()
+        item = self._work.file(self.file.key)
+        rows = [
+            FileRow(
+                each.key,
+                each.name,
+                f"{each.target_dir.rstrip('/')}/{each.name}" if each.target_dir else "",
+                each.size,
+                self._faults_in("files", each.key),
+            )
+            for each in self._work.files
+        ]
+        self._set(files=rows, file=self._file_form(item), upload_url=routes.draft_files(self.draft_id))
+
+    async def _load_file(self) -> None:
+        """Opens the file that was open, or the first one."""
+        item = self._work.file(self.file.key) or next(iter(self._work.files), None)
+        if item is None or self._file_epoch != self.epoch or item.key != self.file.key:
+            await self._open_file(item)
+
+    @requires()
+    async def choose_file(self, key: str) -> None:
+        """Opens a file."""
+        if key != self.file.key:
+            await self._open_file(self._work.file(key))
+
+    @requires()
+    async def add_text_file(self) -> Any:
+        """An empty one, opened."""
+        taken = {item.name for item in self._work.files}
+        stem, _, suffix = NEW_FILE.rpartition(".")
+        names = (NEW_FILE, *(f"{stem}-{n}.{suffix}" for n in range(2, len(taken) + 3)))
+        sha256 = await drafts.put_file(runtime(), session(), self._draft(), b"")
+        return await self._take_file(next(name for name in names if name not in taken), sha256, 0)
+
+    @requires()
+    async def uploaded(self, name: str, sha256: str, size: int) -> Any:
+        """A file was sent: it is new, or other content for the one of its name. How long it is, the draft says."""
+        del size
+        data = await drafts.read_file(runtime(), session(), self._draft(), str(sha256))
+        return await self._take_file(str(name)[:NAME_CHARS], str(sha256), len(data))
+
+    @requires()
+    async def replaced(self, name: str, sha256: str, size: int) -> Any:
+        """Other content for the open file, whatever it was called where it came from."""
+        del name
+        return await self.uploaded(self.file.name, sha256, size) if self.file.key else None
+
+    @requires()
+    async def remove_file(self, key: str) -> Any:
+        keep = self._change(self._work.without(key))
+        await self._load_file()
+        return keep
+
+    @requires()
+    async def write_file(self, epoch: str, key: str, name: str, written: str) -> Any:
+        """What was typed into the file that is called ``name``."""
+        return await self._write_file(epoch, key, name, written)
+
+    async def _write_file(self, epoch: str, key: str, name: str, written: str) -> Any:
+        item = self._work.file(key, name) if await self._opened(epoch) else None
+        if item is None:
+            return None
+        self._typed_files = {**self._typed_files, item.key: written}
+        if epoch != self.epoch and item.key == self.file.key:
+            self.file_text = written
+        return self._change(self._work, f"files.{item.key}.content")
+
+    async def _keep_now(self, rt: Runtime, who: Session, *, mine: bool = False) -> bool:
+        """What was typed into files is put into the draft first."""
+        for key, written in self._typed_files.items() if self.draft_id else ():
+            data = written.encode()
+            try:
+                sha256 = await drafts.put_file(rt, who, self._draft(), data)
+            except SessionExpiredError:
+                raise
+            except DashboardError as error:
+                if isinstance(error, InvalidInputError):
+                    self._refused |= {f"files.{key}.content": why for why in error.fields.values()}
+                self._not_kept(error)
+                return False
+            self._work = self._work.with_content(key, sha256, len(data))
+        self._typed_files = {}
+        self._draw()
+        return await super()._keep_now(rt, who, mine=mine)
+
+    async def _take_file(self, name: str, sha256: str, size: int) -> Any:
+        there = next((item.key for item in self._work.files if item.name == name), "")
+        self._typed_files = {key: written for key, written in self._typed_files.items() if key != there}
+        keep = self._change(self._work.with_file(name, sha256, size))
+        await self._open_file(next(item for item in self._work.files if item.name == name))
+        return keep
+
+    async def _open_file(self, item: FileItem | None) -> None:
+        self._file_epoch = self.epoch
+        content = await self._read(item) if item else None
+        self._file_is_text = content is not None
+        self.file_text = content or ""
+        self.file = self._file_form(item)
+
+    async def _read(self, item: FileItem) -> str | None:
+        """None for what is no text, or too long to be shown."""
+        if item.key in self._typed_files:
+            return self._typed_files[item.key]
+        if item.size > TEXT_BYTES:
+            return None
+        data = await drafts.read_file(runtime(), session(), self._draft(), item.sha256)
+        try:
+            found = data.decode("utf-8")
+        except UnicodeDecodeError:
+            return None
+        # The browser's editor knows one kind of line end only: what has another is not changed by looking at it.
+        return None if "\0" in found or "\r" in found else found
+
+    def _file_form(self, item: FileItem | None) -> FileForm:
+        if item is None:
+            return FileForm()
+        return FileForm(
+            key=item.key,
+            name=item.name,
+            target_dir=item.target_dir,
+            policy=item.policy,
+            mode=item.mode,
+            owner=item.owner,
+            size=item.size,
+            is_text=self._file_is_text,
+            language=language_of(item.name),
+            href=f"{routes.draft_files(self.draft_id)}/{item.sha256}",
+        )

@@ -1,0 +1,132 @@
+"""The editor's package lists: written by hand, or those of shared buckets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from lxc_dashboard import text
+from lxc_dashboard.db.models import PackageManager
+from lxc_dashboard.errors import NotFoundError
+from lxc_dashboard.services.templates.format.packages import read_listing
+from lxc_dashboard.services.templates.library import buckets
+from lxc_dashboard.state.base import requires, runtime, session
+from lxc_dashboard.state.ids import uuid_of
+from lxc_dashboard.state.templates.editor.base import EditorBase, parts_of
+from lxc_dashboard.state.templates.editor.items import ListItem
+from lxc_dashboard.state.templates.editor.work import Work
+
+MANAGERS: Final = tuple(manager.value for manager in PackageManager)
+LISTED_NAME: Final = "packages"
+FAULTS_SHOWN: Final = 5
+
+
+@dataclass(frozen=True)
+class ListRow:
+    """``lines`` of a shared bucket are what that holds now."""
+
+    key: str
+    name: str
+    manager: str
+    lines: str
+    shared: bool
+
+
+@dataclass(frozen=True)
+class BucketChoice:
+    """A shared bucket that the template does not have."""
+
+    id: str
+    label: str
+
+
+class PackagesPart(EditorBase, mixin=True):
+    lists: list[ListRow] = []
+    bucket_choices: list[BucketChoice] = []
+    list_trouble: str = ""
+    new_manager: str = MANAGERS[0]
+    _shared: dict[str, str] = {}
+    _buckets: list[BucketChoice] = []
+    _bucket_names: dict[str, tuple[str, str]] = {}
+
+    async def _open(self) -> None:
+        await super()._open()
+        await self._load_buckets()
+        self._draw()
+
+    async def _load_buckets(self) -> None:
+        """What shared buckets there are, and what those hold that the template has."""
+        found = await buckets.list_buckets(runtime(), session())
+        self._buckets = [BucketChoice(str(b.id), f"{b.name}.{b.manager.value} ({b.packages})") for b in found]
+        self._bucket_names = {str(b.id): (b.name, b.manager.value) for b in found}
+        for item in self._work.packages:
+            if item.shared_id:
+                await self._read_shared(item.shared_id)
+
+    async def _read_shared(self, bucket_id: str) -> None:
+        try:
+            detail = await buckets.get_bucket(runtime(), session(), uuid_of(bucket_id, text.BUCKET_GONE))
+        except NotFoundError:
+            return
+        self._shared = {**self._shared, bucket_id: detail.listing}
+
+    def _draw(self) -> None:
+        super()._draw()
+        items = self._work.packages
+        taken = {item.shared_id for item in items}
+        self._set(
+            lists=[self._row(item) for item in items],
+            bucket_choices=[choice for choice in self._buckets if choice.id not in taken],
+        )
+
+    def _row(self, item: ListItem) -> ListRow:
+        lines = self._shared.get(item.shared_id, item.lines) if item.shared_id else item.lines
+        return ListRow(item.key, item.name, item.manager, lines, bool(item.shared_id))
+
+    def _mark(self) -> None:
+        """The faults of a list with their lines, all of them."""
+        super()._mark()
+        told = {path: faults_in(self._work, path.split(".")[1]) for path in self.errors if path.startswith("packages.")}
+        errors = {**self.errors, **{path: why for path, why in told.items() if why}}
+        self._set(errors=errors, to_mend=parts_of(errors))
+
+    @requires()
+    async def choose_manager(self, manager: str) -> None:
+        self.new_manager = manager if manager in MANAGERS else MANAGERS[0]
+
+    @requires()
+    async def add_list(self) -> Any:
+        """An empty list of the chosen manager, under a name that is free."""
+        taken = {item.name for item in self._work.packages if item.manager == self.new_manager}
+        names = (LISTED_NAME, *(f"{LISTED_NAME}-{n}" for n in range(2, len(taken) + 3)))
+        return self._add(next(name for name in names if name not in taken), self.new_manager)
+
+    @requires()
+    async def add_shared(self, bucket_id: str) -> Any:
+        """Refers to a shared bucket."""
+        name, manager = self._bucket_names.get(bucket_id, ("", ""))
+        if not name or bucket_id in {item.shared_id for item in self._work.packages}:
+            return None
+        await self._read_shared(bucket_id)
+        return self._add(name, manager, bucket_id)
+
+    @requires()
+    async def remove_list(self, key: str) -> Any:
+        self.list_trouble = ""
+        return self._change(self._work.without(key))
+
+    def _add(self, name: str, manager: str, shared_id: str = "") -> Any:
+        if any((item.name, item.manager) == (name, manager) for item in self._work.packages):
+            self.list_trouble = text.PACKAGES_TWICE.format(name=name, manager=manager)
+            return None
+        self.list_trouble = ""
+        return self._change(self._work.with_list(name, manager, shared_id=shared_id))
+
+
+def faults_in(work: Work, key: str) -> str:
+    """What is wrong in a list that is written by hand, line by line; empty where each line is right."""
+    item = next((item for item in work.packages if item.key == key and not item.shared_id), None)
+    if item is None:
+        return ""
+    found = read_listing(item.name, PackageManager(item.manager), item.lines).faults
+    return "; ".join(f"{text.LINT_LINE.format(line=f.line)}: {f.message}" for f in found[:FAULTS_SHOWN])

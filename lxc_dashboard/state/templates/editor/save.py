@@ -1,0 +1,192 @@
+"""Saving a draft as a revision: what will change first, and what happens where somebody else has saved in between."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import reflex as rx
+
+from lxc_dashboard import routes, text
+from lxc_dashboard.errors import InvalidInputError, OvertakenError
+from lxc_dashboard.services.templates.library import authoring, catalog, drafts, merge
+from lxc_dashboard.services.templates.library.draft import Draft, Overtaken
+from lxc_dashboard.services.templates.summaries import RevisionSummary
+from lxc_dashboard.state.base import requires, runtime, said, session, warned
+from lxc_dashboard.state.templates.diff_blocks import DiffBlock, blocks_of
+from lxc_dashboard.state.templates.editor.base import faults_of
+from lxc_dashboard.state.templates.editor.files import FilesPart
+from lxc_dashboard.state.templates.editor.packages import PackagesPart
+from lxc_dashboard.state.templates.editor.scripts import ScriptsPart
+from lxc_dashboard.state.templates.rows import Refused, finding_row
+
+NOTE = "note"
+
+
+@dataclass(frozen=True)
+class OvertakenNote:
+    """``number`` 0: nobody has. ``changes`` are sentences."""
+
+    number: int = 0
+    author: str = ""
+    at: str = ""
+    changes: list[str] = field(default_factory=list)
+
+
+class SavePart(ScriptsPart, PackagesPart, FilesPart, mixin=True):
+    """``dialog``: which question is open: save, compare or none. ``found``: what the checks say of what would be saved.
+
+    ``other_faults``: those that no field of the page shows.
+    """
+
+    dialog: str = ""
+    blocks: list[DiffBlock] = []
+    found: list[Refused] = []
+    saving: bool = False
+    note: str = ""
+    note_error: str = ""
+    other_faults: list[str] = []
+    refusals: int = 0
+    overtaken: OvertakenNote = OvertakenNote()
+
+    def _begin(self, draft: Draft) -> None:
+        super()._begin(draft)
+        self._show_overtaken(draft.overtaken)
+
+    @requires()
+    async def ask_save(self) -> AsyncIterator[Any]:
+        """What will change, before anything is saved; what is wrong first."""
+        if not await self._opened():
+            return
+        self._refused = {}
+        if faults_of(self._work.content()):
+            yield await self._refuse({})
+            return
+        if not await self._keep_now(runtime(), session()):
+            return
+        try:
+            preview = await authoring.preview(runtime(), session(), self._draft())
+        except InvalidInputError as error:
+            yield await self._refuse(error.fields)
+            return
+        self.found = [finding_row(finding) for finding in preview.warnings]
+        self.blocks = blocks_of(await drafts.difference(runtime(), session(), self._draft()))
+        self.name, self.note_error, self.dialog = self._work.name, "", "save"
+
+    @requires()
+    async def close_dialog(self) -> None:
+        self.dialog = ""
+
+    @requires()
+    async def write_note(self, note: str) -> None:
+        self.note = note[: authoring.MAX_NOTE_CHARS + 1]
+
+    @requires()
+    async def save(self, data: dict[str, Any]) -> AsyncIterator[Any]:
+        """Makes the revision. Somebody else's that came in between is shown, not overwritten."""
+        async for event in self._save(str(data.get(NOTE, "")), None):
+            yield event
+
+    @requires()
+    async def save_over(self) -> AsyncIterator[Any]:
+        """Makes the revision though there is a newer one than the draft was begun from: that one, which the user has seen."""
+        number = self.overtaken.number
+        async for event in self._save(self.note, number):
+            yield event
+
+    @requires()
+    async def compare(self) -> None:
+        """From the revision that somebody else saved to this draft."""
+        if not await self._keep_now(runtime(), session()):
+            return
+        found = await drafts.difference(runtime(), session(), self._draft(), self.overtaken.number)
+        self.blocks, self.dialog = blocks_of(found), "compare"
+
+    @requires()
+    async def take_over(self) -> AsyncIterator[Any]:
+        """Puts what somebody else saved into this draft."""
+        if not await self._keep_now(runtime(), session()):
+            return
+        draft_id = self._draft()
+        taken = await merge.take_over(runtime(), session(), draft_id, seen=self.overtaken.number)
+        draft = await drafts.get_draft(runtime(), session(), draft_id)
+        self._begin(draft)
+        await self._load_file()
+        self.dialog = ""
+        told = text.TAKEN_OVER.format(number=taken.number)
+        if taken.kept:
+            yield warned(f"{told}. {text.TAKEN_BUT.format(names=', '.join(taken.kept))}")
+        else:
+            yield said(told)
+        yield type(self).check_script
+
+    @requires()
+    async def discard(self) -> AsyncIterator[Any]:
+        """Forgets the draft."""
+        await drafts.discard(runtime(), session(), self._draft())
+        self._forget()
+        yield said(text.DRAFT_DISCARDED)
+        yield rx.redirect(self._leads_to)
+
+    async def _save(self, note: str, over: int | None) -> AsyncIterator[Any]:
+        if self.saving or not await self._keep_now(runtime(), session()):
+            return
+        self.note, self.saving, self.note_error = note[: authoring.MAX_NOTE_CHARS + 1], True, ""
+        yield
+        try:
+            saved = await authoring.save(runtime(), session(), self._draft(), note, over=over)
+        except InvalidInputError as error:
+            yield await self._refuse(error.fields)
+            return
+        except OvertakenError as error:
+            self.dialog = ""
+            self._show_overtaken(Overtaken(error.number, error.author, error.at, tuple(error.changes)))
+            return
+        finally:
+            self.saving = False
+        revision = await catalog.get_revision(session(), runtime().db, saved.id)
+        self._forget()
+        yield said(_told(revision.content.name, saved))
+        yield rx.redirect(routes.template(revision.template_id))
+
+    async def _refuse(self, faults: Mapping[str, str]) -> Any:
+        """Each fault beside its field, the first part that has one open."""
+        found = self._work.paths(faults)
+        self.note_error = found.pop(NOTE, "")
+        self._showing_all, self._refused = True, found
+        self._draw()
+        if self.note_error and not self.errors:
+            return None
+        self.dialog = ""
+        self.other_faults = [why for path, why in self.errors.items() if path in {"scripts", "files", "packages"}]
+        self.part = next((part for part in self.to_mend), self.part)
+        self.refusals += 1
+        await self._open_wrong()
+        return warned(text.SAVE_TO_MEND.format(count=len(self.errors)))
+
+    async def _open_wrong(self) -> None:
+        """Scripts and files open the first that has something to mend."""
+        wrong = [path.split(".")[1] for path in self.errors if path.count(".") > 1]
+        scripts = [item for item in self._work.scripts if item.key in wrong]
+        files = [item for item in self._work.files if item.key in wrong]
+        if scripts and self.script.key not in wrong:
+            self._open_script(scripts[0])
+        if files and self.file.key not in wrong:
+            await self._open_file(files[0])
+
+    def _forget(self) -> None:
+        """Nothing of the draft is left in this tab: leaving asks nothing."""
+        self.draft_id, self.dirty, self.dialog, self.note, self._stored = "", False, "", "", None
+
+    def _show_overtaken(self, found: Overtaken | None) -> None:
+        if found is None:
+            self.overtaken = OvertakenNote()
+            return
+        self.overtaken = OvertakenNote(found.number, found.author, found.at.isoformat(), list(found.changes))
+
+
+def _told(name: str, saved: RevisionSummary) -> str:
+    if saved.unchanged:
+        return text.SAVED_NOTHING.format(name=name, number=saved.number)
+    return text.SAVED.format(name=name, number=saved.number)

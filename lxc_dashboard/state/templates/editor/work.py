@@ -1,0 +1,222 @@
+"""What the template editor works on: a draft with every field as it was typed, right or not. Pure, so that it can be tried alone.
+
+Scripts, files and package lists have a ``key`` that stays when they are renamed or moved; a field is named by its path:
+``name``, ``config.cpu``, ``scripts.<key>.timeout_s``, ``files.<key>.mode``, ``packages.<key>.lines``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Final, TypeVar
+
+from lxc_dashboard.services.templates.format.packages import MAX_LIST_BYTES
+from lxc_dashboard.services.templates.library import draft
+from lxc_dashboard.services.templates.library.draft import DraftContent
+from lxc_dashboard.services.templates.model import script_order
+from lxc_dashboard.state.templates.editor.items import (
+    FLAGS,
+    NEW_SCRIPT,
+    NUMBERS,
+    ON,
+    TEXTS,
+    FileItem,
+    ListItem,
+    ScriptItem,
+    bucket_of,
+    config_of,
+    file_item,
+    file_of,
+    form_of,
+    list_item,
+    script_item,
+    script_of,
+)
+
+FIELD_CHARS: Final = 10_000
+# One more than a script may have: the check of a save refuses what was cut, where the page let it through.
+TEXT_CHARS: Final = (1 << 20) + 1
+LIST_CHARS: Final = MAX_LIST_BYTES + 1
+
+_CHARS: Final = {"content": TEXT_CHARS, "lines": LIST_CHARS}
+# Set by what is sent or chosen, never typed.
+_GIVEN: Final = frozenset({"key", "sha256", "size", "shared_id"})
+LISTS: Final = frozenset({"scripts", "files", "packages"})
+CONFIG: Final = frozenset({*NUMBERS, *FLAGS, *TEXTS, "tags"})
+_PREFIX: Final = re.compile(r"([0-9]{1,6})")
+
+Item = TypeVar("Item", ScriptItem, FileItem, ListItem)
+
+
+@dataclass(frozen=True)
+class Work:
+    """``config`` by field, as text; flags are ``on`` or empty."""
+
+    name: str = ""
+    config: Mapping[str, str] = field(default_factory=dict)
+    scripts: tuple[ScriptItem, ...] = ()
+    files: tuple[FileItem, ...] = ()
+    packages: tuple[ListItem, ...] = ()
+    config_path: str = ""
+
+    @classmethod
+    def of(cls, content: DraftContent) -> Work:
+        taken: set[str] = set()
+        scripts = tuple(script_item(_key("s", script.name, taken), script) for script in content.scripts)
+        files = tuple(file_item(_key("f", file.name, taken), file) for file in content.files)
+        lists = tuple(list_item(_key("p", f"{b.name}.{b.manager}", taken), b) for b in content.buckets)
+        return cls(content.name, form_of(content.config), scripts, files, lists, content.config.config_path)
+
+    def content(self) -> DraftContent:
+        """The draft that says this. A number that is none is kept as it was typed."""
+        return DraftContent(
+            name=self.name,
+            config=config_of(self.config, self.config_path),
+            scripts=tuple(script_of(place, item) for place, item in enumerate(self.scripts)),
+            files=tuple(map(file_of, self.files)),
+            buckets=tuple(map(bucket_of, self.packages)),
+        )
+
+    def typed(self, path: str, value: str) -> Work:
+        """With that field set; as it is where there is no such field."""
+        part, _, rest = path.partition(".")
+        if part == "name" and not rest:
+            return replace(self, name=value[:FIELD_CHARS])
+        if part == "config" and rest in CONFIG:
+            return replace(self, config={**self.config, rest: value[:FIELD_CHARS]})
+        key, _, name = rest.partition(".")
+        if part == "scripts":
+            changed = _set(self.scripts, key, name, value)
+            return replace(self, scripts=ordered(changed) if name == "name" else changed)
+        if part == "files":
+            return replace(self, files=_set(self.files, key, name, value))
+        if part == "packages":
+            return replace(self, packages=_set(self.packages, key, name, value))
+        return self
+
+    def has(self, path: str) -> bool:
+        """Whether there is such a field to type into."""
+        part, _, rest = path.partition(".")
+        key, _, name = rest.partition(".")
+        items: Sequence[ScriptItem | FileItem | ListItem] = getattr(self, part) if part in LISTS else ()
+        return path == "name" or (part == "config" and rest in CONFIG) or any(name in _typed(i, key) for i in items)
+
+    # Scripts
+
+    def with_script(self, name: str, content: str = NEW_SCRIPT) -> Work:
+        """A new one at the place that its name says."""
+        item = ScriptItem(_key("s", name, self._taken()), name, content)
+        return replace(self, scripts=ordered((*self.scripts, item)))
+
+    def moved(self, key: str, to: int) -> Work:
+        """The script at another place, from 0; names follow the order, since they say it."""
+        if key not in {item.key for item in self.scripts} or not 0 <= to < len(self.scripts):
+            return self
+        scripts = tuple(script_of(place, item) for place, item in enumerate(self.scripts))
+        names = {item.name for item in self.scripts}
+        if len(names) < len(scripts):
+            return self  # two of one name: that is to be mended first
+        named = draft.moved(scripts, next(item.name for item in self.scripts if item.key == key), to)
+        order = [item for item in self.scripts if item.key != key]
+        order.insert(to, next(item for item in self.scripts if item.key == key))
+        return replace(
+            self, scripts=tuple(replace(item, name=said.name) for item, said in zip(order, named, strict=True))
+        )
+
+    def next_script_name(self) -> str:
+        """A name that runs last and is not taken."""
+        numbers = [int(found.group()) for item in self.scripts if (found := _PREFIX.match(item.name))]
+        return f"{min(max(numbers, default=0) // 10 * 10 + 10, 990_000):02d}-script.sh"
+
+    # Files and package lists
+
+    def with_file(self, name: str, sha256: str, size: int) -> Work:
+        """A new one, or other content for the one of that name."""
+        there = next((item for item in self.files if item.name == name), None)
+        if there is not None:
+            return self.with_content(there.key, sha256, size)
+        item = FileItem(_key("f", name, self._taken()), name, sha256=sha256, size=size)
+        return replace(self, files=(*self.files, item))
+
+    def with_content(self, key: str, sha256: str, size: int) -> Work:
+        """Other content for a file."""
+        changed = (replace(item, sha256=sha256, size=size) if item.key == key else item for item in self.files)
+        return replace(self, files=tuple(changed))
+
+    def with_list(self, name: str, manager: str, lines: str = "", shared_id: str = "") -> Work:
+        item = ListItem(_key("p", f"{name}.{manager}", self._taken()), name, manager, lines, shared_id)
+        return replace(self, packages=(*self.packages, item))
+
+    def without(self, key: str) -> Work:
+        """Without that script, file or package list."""
+        return replace(
+            self,
+            scripts=tuple(item for item in self.scripts if item.key != key),
+            files=tuple(item for item in self.files if item.key != key),
+            packages=tuple(item for item in self.packages if item.key != key),
+        )
+
+    def script(self, key: str, name: str = "") -> ScriptItem | None:
+        """By its key; by its name where the key is of before the server was started again."""
+        return _found(self.scripts, key, name)
+
+    def file(self, key: str, name: str = "") -> FileItem | None:
+        return _found(self.files, key, name)
+
+    def _taken(self) -> set[str]:
+        return {item.key for items in (self.scripts, self.files, self.packages) for item in items}
+
+    def paths(self, faults: Mapping[str, str]) -> dict[str, str]:
+        """Faults by the paths of their fields here; services name scripts, files and lists by their names."""
+        found: dict[str, str] = {}
+        for name, fault in faults.items():
+            found.setdefault(self._path(name), fault)
+        return found
+
+    def _path(self, name: str) -> str:
+        part, _, rest = name.partition(".")
+        item, _, last = rest.rpartition(".")
+        items: Sequence[Any] = {"scripts": self.scripts, "files": self.files}.get(part, ())
+        if part == "packages":
+            key = next((found.key for found in self.packages if (found.name, found.manager) == (item, last)), "")
+            return f"packages.{key}.lines" if key else name
+        # Of two with one name the second is the one to be mended.
+        key = next((found.key for found in reversed(items) if found.name == item), "")
+        return f"{part}.{key}.{last}" if key else name
+
+
+def ordered(scripts: Iterable[ScriptItem]) -> tuple[ScriptItem, ...]:
+    """As their names say that they run."""
+    return tuple(sorted(scripts, key=lambda item: script_order(item.name)))
+
+
+def _set(items: tuple[Item, ...], key: str, name: str, value: str) -> tuple[Item, ...]:
+    def changed(item: Item) -> Item:
+        if name not in _typed(item, key):
+            return item
+        limit = _CHARS.get(name, FIELD_CHARS)
+        given: Any = value == ON if isinstance(getattr(item, name), bool) else value[:limit]
+        return replace(item, **{name: given})
+
+    return tuple(map(changed, items))
+
+
+def _typed(item: ScriptItem | FileItem | ListItem, key: str) -> frozenset[str]:
+    """The fields of the item that are typed; none where ``key`` is another's."""
+    return frozenset(field.name for field in fields(item)) - _GIVEN if item.key == key else frozenset()
+
+
+def _found(items: tuple[Item, ...], key: str, name: str) -> Item | None:
+    by_key = next((item for item in items if item.key == key), None)
+    return by_key or next((item for item in items if name and item.name == name), None)
+
+
+def _key(kind: str, name: str, taken: set[str]) -> str:
+    """Made of the name, so that it means nothing else when the server was started again."""
+    stem = f"{kind}{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:10]}"
+    keys = (stem, *(f"{stem}-{n}" for n in range(2, len(taken) + 3)))
+    key = next(key for key in keys if key not in taken)
+    taken.add(key)
+    return key

@@ -1,0 +1,159 @@
+"""A template's revisions: who made which when, what differs between any two, and the way back to an older one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+import reflex as rx
+
+from lxc_dashboard import routes, text
+from lxc_dashboard.errors import DashboardError, OvertakenError, SessionExpiredError
+from lxc_dashboard.services.templates.library import authoring, catalog, revisions
+from lxc_dashboard.services.templates.summaries import RevisionSummary
+from lxc_dashboard.state.base import PageState, requires, runtime, said, session
+from lxc_dashboard.state.problems import message_of
+from lxc_dashboard.state.templates.detail import Address, number_of
+from lxc_dashboard.state.templates.diff_blocks import DiffBlock, blocks_of
+
+NOTE_CHARS: Final = 2000
+
+
+@dataclass(frozen=True)
+class RevisionRow:
+    """``change_href`` shows what it changed, ``compare_href`` what has changed since; empty where there is nothing to compare."""
+
+    number: int
+    author: str
+    note: str
+    at: str
+    href: str
+    change_href: str
+    compare_href: str
+
+
+class TemplateRevisionsState(PageState, rx.State):
+    """``old`` and ``new`` are the revisions that are compared, empty where none are. ``restoring``: asked about, 0: none.
+
+    ``refusal``: why it was not restored. ``acting``: it is being restored.
+    """
+
+    rows: list[RevisionRow] = []
+    numbers: list[str] = []
+    current: int = 0
+    old: str = ""
+    new: str = ""
+    title: str = ""
+    blocks: list[DiffBlock] = []
+    restoring: int = 0
+    refusal: str = ""
+    acting: bool = False
+    _template_id: UUID | None = None
+
+    @requires()
+    async def load(self) -> None:
+        """Where the tab is looked at."""
+        query = self.router.url.query_parameters
+        if str(query.get("tab", "")) != "revisions":
+            return
+        async with self._filling():
+            asked = Address.of(str(self.router.url.path), query)
+            self._template_id = asked.template_id
+            await self._list(asked.template_id)
+            await self._compare(query)
+            self._show()
+
+    @requires()
+    async def compare(self, side: str, number: str) -> Any:
+        """Chooses one of the two that are compared; the other one begins as the current."""
+        chosen = number_of(number)
+        if self._template_id is None or chosen is None:
+            return None
+        old, new = self.old or str(self.current), self.new or str(self.current)
+        pair: dict[str, str | int] = {"old": chosen, "new": new} if side == "old" else {"old": old, "new": chosen}
+        return rx.redirect(routes.template_tab(self._template_id, "revisions", **pair))
+
+    @requires()
+    async def swap(self) -> Any:
+        """The other way round."""
+        if self._template_id is None or not (self.old and self.new):
+            return None
+        return rx.redirect(routes.template_tab(self._template_id, "revisions", old=self.new, new=self.old))
+
+    @requires()
+    async def ask_restore(self, number: int) -> None:
+        """Asks for the note before revision ``number`` is restored; 0: not any more."""
+        self.restoring, self.refusal = number if str(number) in self.numbers else 0, ""
+
+    @requires()
+    async def restore(self, form: dict[str, Any]) -> AsyncIterator[Any]:
+        """Makes a new revision of what an older one held. A refusal stands in the dialog, beside the note."""
+        number, template_id = self.restoring, self._template_id
+        if template_id is None or not number:
+            return
+        self.acting, self.refusal = True, ""
+        yield
+        try:
+            made = await self._restore(template_id, number, str(form.get("note", "")))
+        finally:
+            self.acting = False
+        if made:
+            self.restoring = 0
+            yield said(text.RESTORED.format(number=number, made=made))
+            yield rx.redirect(routes.template_tab(template_id, "revisions", old=self.current, new=made))
+
+    async def _restore(self, template_id: UUID, number: int, note: str) -> int:
+        """The number of the revision that was made, 0 where that was refused."""
+        note = note.strip()[:NOTE_CHARS]
+        try:
+            made = await authoring.restore(runtime(), session(), template_id, number, note, expected=self.current)
+        except SessionExpiredError:
+            raise
+        except OvertakenError as error:
+            self.refusal = message_of(error)
+            await self._list(template_id)
+            return 0
+        except DashboardError as error:
+            self.refusal = message_of(error)
+            return 0
+        return made.number
+
+    async def _list(self, template_id: UUID) -> None:
+        detail = await catalog.get_template(session(), runtime().db, template_id)
+        self.current = detail.revisions[0].number
+        self.rows = revision_rows(template_id, detail.revisions)
+        self.numbers = [str(row.number) for row in self.rows]
+
+    async def _compare(self, query: Mapping[str, Any]) -> None:
+        old, new = number_of(query.get("old", "")), number_of(query.get("new", ""))
+        self.old, self.new = str(old or ""), str(new or "")
+        self.blocks, self.title = [], ""
+        if self._template_id is None or old is None or new is None:
+            return
+        found = await revisions.difference(session(), runtime().db, self._template_id, old, new)
+        self.blocks = blocks_of(found)
+        self.title = (text.COMPARED_SAME if found.empty else text.COMPARED).format(old=old, new=new)
+
+
+def revision_rows(template_id: UUID, revisions: Sequence[RevisionSummary]) -> list[RevisionRow]:
+    """``revisions`` with the newest first, each with the one before it."""
+    newest = revisions[0].number
+    before = [*(revision.number for revision in revisions[1:]), 0]
+    return [
+        RevisionRow(
+            number=revision.number,
+            author=revision.author or text.BY_SOURCE_ITSELF,
+            note=revision.note,
+            at=revision.created_at.isoformat(),
+            href=routes.template_tab(template_id, "config", revision=revision.number),
+            change_href=_pair(template_id, older, revision.number),
+            compare_href=_pair(template_id, revision.number, newest),
+        )
+        for revision, older in zip(revisions, before, strict=True)
+    ]
+
+
+def _pair(template_id: UUID, old: int, new: int) -> str:
+    return routes.template_tab(template_id, "revisions", old=old, new=new) if old and old != new else ""

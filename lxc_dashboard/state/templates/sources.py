@@ -1,0 +1,207 @@
+"""Sources of templates: the list, the one that is open, and the form of a git one.
+
+The form's inputs keep what is typed. Secrets go from them to the service with the submit, and stand in no var.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, Final
+
+import reflex as rx
+
+from lxc_dashboard import routes, text
+from lxc_dashboard.errors import InvalidInputError
+from lxc_dashboard.services.templates.sources import passes, registry
+from lxc_dashboard.services.templates.sources.registry import GitSecrets, SourceView, WantedSource
+from lxc_dashboard.state.base import PageState, requires, runtime, said, session
+from lxc_dashboard.state.ids import uuid_of
+from lxc_dashboard.state.templates.source_rows import OpenedSource, SourceRow, opened_of, row_of
+
+if TYPE_CHECKING:
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.auth.model import Session
+
+NEW: Final = "new"
+KEEP: Final = "keep"
+FIELDS: Final = (
+    "name", "location", "ref", "subfolder", "every_s", "username", "password", "private_key", "host_key", "webhook_secret",
+)  # fmt: skip
+
+
+class SourcesState(PageState, rx.State):
+    """``chosen``: the id of the open source, ``new``, or nothing. ``formed`` counts how often the form was opened, which makes it anew.
+
+    ``access`` and ``hooks`` are what the form's two choices say. ``offered_*``: the SSH host key to be confirmed.
+    """
+
+    rows: list[SourceRow] = []
+    chosen: str = ""
+    opened: OpenedSource = OpenedSource()
+    gone: bool = False
+    editing: bool = False
+    formed: int = 0
+    access: str = "none"
+    hooks: str = "none"
+    errors: dict[str, str] = dict.fromkeys(FIELDS, "")
+    trying: bool = False
+    busy: list[str] = []
+    offered_server: str = ""
+    offered_fingerprint: str = ""
+    webhook_url: str = ""
+    _offered_key: str = ""
+
+    @requires()
+    async def load(self) -> None:
+        """The list, and the source that the address names. A form that is open stays: a page that connects again loads, too."""
+        wanted = str(self.router.url.query_parameters.get("source", ""))
+        async with self._filling():
+            is_other, self.chosen = wanted != self.chosen, wanted
+            if is_other:
+                self.editing = False
+            await self._read(runtime(), session())
+            if is_other and self.chosen == NEW:
+                self._form()
+            self._show(empty=not self.rows and self.chosen != NEW)
+
+    @requires()
+    async def change(self) -> None:
+        """Opens the form over the open source."""
+        self.editing = True
+        self._form()
+
+    @requires()
+    async def leave(self) -> None:
+        """Closes the form, and forgets what was typed into it."""
+        self.editing = False
+
+    @requires()
+    async def open_with(self, access: str) -> None:
+        """Which credentials the form asks for."""
+        self.access = access if access in {KEEP, *text.SOURCE_ACCESSES} else "none"
+
+    @requires()
+    async def take_hooks(self, hooks: str) -> None:
+        """Whether the form asks for a webhook secret."""
+        self.hooks = hooks if hooks in {KEEP, *text.SOURCE_HOOKS_CHOICES} else "none"
+
+    @requires()
+    async def save(self, data: dict[str, Any]) -> AsyncIterator[Any]:
+        """Tries the source and stores it. Of a new SSH server the key is shown first, to be confirmed with the next press."""
+        if self.trying:
+            return
+        self.trying, self.errors = True, dict.fromkeys(FIELDS, "")
+        yield
+        try:
+            stored = await self._save(data)
+        except InvalidInputError as error:
+            if not set(error.fields) <= set(FIELDS):
+                raise
+            self.errors = dict.fromkeys(FIELDS, "") | error.fields
+            return
+        finally:
+            self.trying = False
+        if stored:
+            self.editing = False
+            self._forget_offer()
+            is_new, name = self.chosen == NEW, str(data.get("name", "")).strip()
+            yield said((text.SOURCE_ADDED if is_new else text.SOURCE_CHANGED).format(name=name))
+            yield rx.redirect(routes.source(stored)) if is_new else SourcesState.load
+            yield SourcesState.sync(stored)
+
+    @requires(background=True)
+    async def sync(self, source_id: str) -> AsyncIterator[Any]:
+        """Reads the source now, and tells what that brought."""
+        rt, who = runtime(), session()
+        async with self:
+            if source_id in self.busy:
+                return
+            self.busy = [*self.busy, source_id]
+        try:
+            report = await passes.sync_source(rt, who, uuid_of(source_id, text.SOURCE_GONE))
+            counts = {name: len(getattr(report, name)) for name in ("added", "changed", "removed", "refused")}
+            yield said(text.SOURCE_SYNCED.format(name=report.source, **counts))
+        finally:
+            async with self:
+                self.busy = [other for other in self.busy if other != source_id]
+                await self._read(rt, who)
+
+    @requires()
+    async def remove(self, typed: str) -> AsyncIterator[Any]:
+        """Takes the open source away, after its name was typed."""
+        name = self.opened.name
+        removal = await registry.remove(runtime(), session(), uuid_of(self.chosen, text.SOURCE_GONE), name=typed)
+        if removal.kept:
+            yield said(text.SOURCE_REMOVED_KEPT.format(name=name, kept=", ".join(removal.kept)))
+            yield SourcesState.load
+        else:
+            yield said(text.SOURCE_REMOVED.format(name=name, count=len(removal.deleted)))
+            yield rx.redirect(routes.SOURCES)
+
+    async def _save(self, data: dict[str, Any]) -> str:
+        """The id of what was stored; empty where a key is to be confirmed first."""
+        location = str(data.get("location", ""))
+        try:
+            wanted = self._wanted(data)
+            if self.chosen == NEW:
+                return str(await registry.add_git(runtime(), session(), wanted))
+            await registry.update(runtime(), session(), uuid_of(self.chosen, text.SOURCE_GONE), wanted)
+        except InvalidInputError as error:
+            if set(error.fields) != {"host_key"}:
+                raise
+            offered = await registry.offered_host_key(runtime(), session(), location)
+            self.offered_server, self.offered_fingerprint = offered.server, offered.fingerprint
+            self._offered_key = offered.key
+            return ""
+        return self.chosen
+
+    def _wanted(self, data: dict[str, Any]) -> WantedSource:
+        given = {name: str(data.get(name, "")) for name in FIELDS}
+        secrets = {
+            KEEP: None,
+            "none": GitSecrets(),
+            "password": GitSecrets(given["username"].strip(), given["password"].strip()),
+            "key": GitSecrets(private_key=given["private_key"]),
+        }[self.access]
+        hook = {KEEP: None, "none": "", "secret": given["webhook_secret"].strip()}[self.hooks]
+        if self.hooks == "secret" and not hook:
+            raise InvalidInputError({"webhook_secret": text.SOURCE_HOOK_HINT})
+        confirmed = self.offered_server and registry.ssh_server(given["location"]) == self.offered_server
+        every = given["every_s"]
+        return WantedSource(
+            given["name"],
+            given["location"],
+            ref=given["ref"],
+            subfolder=given["subfolder"],
+            every_s=int(every) if every.isascii() and every.isdigit() and len(every) < len("1000000") else -1,
+            host_key=self._offered_key if confirmed else "",
+            secrets=secrets,
+            webhook_secret=hook,
+        )
+
+    async def _read(self, rt: Runtime, who: Session) -> None:
+        views = await registry.list_sources(rt, who)
+        self.rows = [row_of(view) for view in views]
+        found: SourceView | None = next((view for view in views if str(view.id) == self.chosen), None)
+        self.gone = found is None and self.chosen not in {"", NEW}
+        self.opened = opened_of(found) if found else OpenedSource()
+        if self.gone:
+            self.chosen = ""
+        self.webhook_url = (
+            f"{rt.settings.PUBLIC_URL or _site(self)}{self.opened.webhook}" if self.opened.webhook else ""
+        )
+
+    def _form(self) -> None:
+        self.formed += 1
+        self.errors = dict.fromkeys(FIELDS, "")
+        self.access = KEEP if self.opened.opened_with else "none"
+        self.hooks = KEEP if self.opened.webhook else "none"
+        self._forget_offer()
+
+    def _forget_offer(self) -> None:
+        self.offered_server = self.offered_fingerprint = self._offered_key = ""
+
+
+def _site(state: rx.State) -> str:
+    """This site as its user has addressed it."""
+    return str(state.router.url.origin)
