@@ -11,7 +11,7 @@ from fakepve.routing import param_error, split_list
 
 from pve_sandbox.api.access.privileges import Routes
 from pve_sandbox.api.checks import Values
-from pve_sandbox.api.history import History
+from pve_sandbox.api.statistics import Statistics
 from pve_sandbox.api.tasks import task_log
 
 SOURCE = "http://templates.example/images"
@@ -46,7 +46,7 @@ def volume_of(file_name: str, ctime: int) -> Values:
     return {"content": "vztmpl", "format": kind, "size": size, "ctime": ctime}
 
 
-class Appliances(History):
+class Appliances(Statistics):
     """``/nodes/{node}/aplinfo``. The offers are names only: a real guest runs the machine's system."""
 
     def _routes_appliances(self) -> Routes:

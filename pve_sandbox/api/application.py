@@ -17,7 +17,12 @@ from pve_sandbox import demo_cluster
 from pve_sandbox.api.access.directory import Directory
 from pve_sandbox.api.access.sign_in import SignIn
 from pve_sandbox.api.access.tickets import TicketIssuer
+from pve_sandbox.api.appliances import Appliances
+from pve_sandbox.api.backups import Backups
+from pve_sandbox.api.cluster import Cluster
 from pve_sandbox.api.containers.console import Console
+from pve_sandbox.api.containers.creation import Creation
+from pve_sandbox.api.history import History
 from pve_sandbox.api.tasks import Record
 from pve_sandbox.api.wire import Wire
 from pve_sandbox.certificate import Certificate
@@ -34,7 +39,7 @@ MOST_REQUESTS_KEPT = 200
 VMID_IN_PATH = re.compile(r"/lxc/(\d+)")
 
 
-class SandboxApi(Wire, SignIn, Console):
+class SandboxApi(Wire, SignIn, Creation, Console, Cluster, History, Appliances, Backups):
     """Call ``load``, then ``listen``. ``close`` ends tasks, terminals and connections."""
 
     def __init__(

@@ -9,8 +9,8 @@ from fakepve.model import PveError, TaskError
 from fakepve.routing import param_error, split_list
 
 from pve_sandbox.api.access.privileges import Routes
-from pve_sandbox.api.appliances import Appliances
 from pve_sandbox.api.checks import Values
+from pve_sandbox.api.statistics import Statistics
 from pve_sandbox.api.tasks import task_log
 
 BACKUP_PVE_S = 12
@@ -18,7 +18,7 @@ EXTENSIONS = {"zstd": "tar.zst", "gzip": "tar.gz", "1": "tar.lzo", "lzo": "tar.l
 SHRINKS_TO = 0.35
 
 
-class Backups(Appliances):
+class Backups(Statistics):
     """``POST /nodes/{node}/vzdump``."""
 
     def _routes_backups(self) -> Routes:

@@ -9,8 +9,8 @@ from fakepve.model import PveError
 
 from pve_sandbox.api.access.privileges import Routes
 from pve_sandbox.api.checks import Values
-from pve_sandbox.api.cluster import Cluster
 from pve_sandbox.api.figures import Figures, Limits, figures_at, guest_constant, node_load
+from pve_sandbox.api.statistics import Statistics
 
 # timeframe -> (seconds a point, points), as in PVE 9
 FRAMES = {"hour": (60, 60), "day": (60, 1440), "week": (1800, 336), "month": (1800, 1440), "year": (21600, 1440)}
@@ -21,7 +21,7 @@ RATES = ("netin", "netout", "diskread", "diskwrite")
 PRESSURES = tuple(f"pressure{res}{kind}" for res in ("cpu", "io", "memory") for kind in ("some", "full"))
 
 
-class History(Cluster):
+class History(Statistics):
     """A gap is a point with only a time."""
 
     def _routes_history(self) -> Routes:

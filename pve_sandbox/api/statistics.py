@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from pve_sandbox.api.containers.creation import Creation
+from pve_sandbox.api.containers.lifecycle import Containers
 from pve_sandbox.api.figures import GIB, IDLE, Figures, Limits, figures_at, limits_of, node_load
 
 log = structlog.get_logger(__name__)
@@ -44,7 +44,7 @@ class Trace:
         self.minutes.append((minute, figures._replace(cpu=cpu), count + 1))
 
 
-class Statistics(Creation):
+class Statistics(Containers):
     """With ``stats_interval_s`` 0 all figures are live."""
 
     stats_interval_s = 10.0

@@ -14,8 +14,8 @@ from fakepve.server import FORMATS
 
 from pve_sandbox.api.access.privileges import Routes
 from pve_sandbox.api.access.tickets import CONSOLE_TICKET_LIFETIME_S
-from pve_sandbox.api.backups import Backups
 from pve_sandbox.api.checks import Values
+from pve_sandbox.api.containers.lifecycle import Containers
 from pve_sandbox.api.containers.terminal import Terminal
 
 log = structlog.get_logger(__name__)
@@ -59,7 +59,7 @@ class PendingTerminal:
     left: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class Console(Backups):
+class Console(Containers):
     """With cmode ``shell`` root's shell, else a login prompt. Tabs share one session a guest."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -11,7 +11,8 @@ from fakepve.model import PveError, TaskError
 
 from pve_sandbox.api.checks import Values
 from pve_sandbox.api.containers.create_request import CreateRequest, keys_are_valid, unpacked_lines, volume_lines
-from pve_sandbox.api.containers.lifecycle import Containers, tags_of
+from pve_sandbox.api.containers.lifecycle import tags_of
+from pve_sandbox.api.statistics import Statistics
 from pve_sandbox.api.tasks import Body, task_log
 
 UNPACK_PVE_S = 3
@@ -22,7 +23,7 @@ UNPACKED = 3  # factor of the archive's size
 THICK = ("lvm", "iscsi", "iscsidirect")  # these types allocate a whole volume at once
 
 
-class Creation(Containers):
+class Creation(Statistics):
     """``POST /nodes/{node}/lxc``."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
