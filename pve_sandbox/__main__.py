@@ -16,27 +16,32 @@ from pathlib import Path
 
 import structlog
 
+from pve_sandbox.demo_cluster import DEMO_PASSWORD, DemoCluster
 from pve_sandbox.errors import SandboxError
 from pve_sandbox.guests.namespaces import kernel
 from pve_sandbox.node import DEFAULT_STATS_INTERVAL_S, DEFAULT_TIME_SCALE, SandboxNode
-from pve_sandbox.seed import DEMO_PASSWORD, Seed
 
 KINDS = ("auto", "root", "systemd", "rootless", "simulated", "none")
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m pve_sandbox", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder for everything that is kept")
-    parser.add_argument("--api-port", type=int, default=0, help="0 takes a free one")
-    parser.add_argument("--ssh-port", type=int, default=0, help="0 takes a free one")
+    parser = argparse.ArgumentParser(
+        prog="python -m pve_sandbox",
+        description="A test double of Proxmox VE on loopback. Prints one line of JSON when it is ready.",
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder for all state")
+    parser.add_argument("--api-port", type=int, default=0, help="default: a free one")
+    parser.add_argument("--ssh-port", type=int, default=0, help="default: a free one")
     parser.add_argument("--guests", choices=KINDS, default="auto")
     parser.add_argument("--nodes", type=int, default=3)
     parser.add_argument("--containers", type=int, default=12)
-    parser.add_argument("--password", default=DEMO_PASSWORD, help="of every user")
+    parser.add_argument("--password", default=DEMO_PASSWORD, help="the password of every user")
     parser.add_argument("--time-scale", type=float, default=DEFAULT_TIME_SCALE)
     parser.add_argument("--stats-interval", type=float, default=DEFAULT_STATS_INTERVAL_S, metavar="SECONDS")
     start_s = os.environ.get("SANDBOX_PCT_S", "0")
-    parser.add_argument("--pct-s", type=float, default=start_s, metavar="SECONDS", help="what each call of pct costs")
+    parser.add_argument(
+        "--pct-s", type=float, default=start_s, metavar="SECONDS", help="real time that each call of pct takes"
+    )
     return parser.parse_args(argv)
 
 
@@ -52,24 +57,24 @@ def _end_with_parent() -> None:
 
 async def serve(options: argparse.Namespace) -> None:
     """Serve until SIGTERM or SIGINT."""
-    asked_to_end = asyncio.Event()
+    stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, asked_to_end.set)
+        loop.add_signal_handler(number, stop.set)
     _end_with_parent()
     guests = None
     if options.guests != "none":
         from pve_sandbox.guests import pick_host
 
         guests = await pick_host(options.data / "guests-host", options.guests)
-    word = options.password
-    seed = Seed(options.nodes, options.containers, word, word, word, word)
+    password = options.password
+    demo = DemoCluster(options.nodes, options.containers, password, password, password, password)
     node = SandboxNode(
         options.data,
         api_port=options.api_port,
         ssh_port=options.ssh_port,
         guests=guests,
-        seed=seed,
+        demo=demo,
         time_scale=options.time_scale,
         stats_interval_s=options.stats_interval,
         pct_s=options.pct_s,
@@ -78,7 +83,7 @@ async def serve(options: argparse.Namespace) -> None:
         await node.start()
         with contextlib.suppress(BrokenPipeError):
             print(json.dumps(node.describe()), flush=True)  # noqa: T201 - this line is the interface
-        await asked_to_end.wait()
+        await stop.wait()
     finally:
         await node.close()
 

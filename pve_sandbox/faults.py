@@ -39,8 +39,8 @@ class Faults:
     lost: int = 0
     writes: list[WriteFault] = field(default_factory=list)
     hanging: list[str] = field(default_factory=list)
-    chance: random.Random = field(default_factory=random.Random)
-    heard: asyncio.Event = field(default_factory=asyncio.Event)
+    rng: random.Random = field(default_factory=random.Random)
+    unmuted: asyncio.Event = field(default_factory=asyncio.Event)
 
     def clear(self) -> None:
         """End every fault. Requests without an answer lose their connection."""
@@ -53,34 +53,34 @@ class Faults:
 
     def unmute(self) -> None:
         self.mute = False
-        self.heard.set()
-        self.heard = asyncio.Event()
+        self.unmuted.set()
+        self.unmuted = asyncio.Event()
 
-    async def strikes(self, request: web.Request) -> bool:
+    async def drops_request(self, request: web.Request) -> bool:
         """Wait as the faults demand. True: cut the connection before the request takes effect."""
         if self.latency_s:
             await asyncio.sleep(self.latency_s)
         if self.mute:
             self.unanswered += 1
-            await self.heard.wait()
+            await self.unmuted.wait()
             return True
-        if self.drop_share and self.chance.random() < self.drop_share:
+        if self.drop_share and self.rng.random() < self.drop_share:
             self.lost += 1
             return True
-        return self._takes(request, before=True)
+        return self._use_write_fault(request, before=True)
 
-    def strikes_after(self, request: web.Request) -> bool:
+    def drops_answer(self, request: web.Request) -> bool:
         """True: the request took effect, but cut the connection instead of answering."""
-        return self._takes(request, before=False)
+        return self._use_write_fault(request, before=False)
 
-    def takes_task(self, ttype: str) -> bool:
+    def hangs_task(self, ttype: str) -> bool:
         """Whether this task must hang. Counts as used."""
         if ttype in self.hanging:
             self.hanging.remove(ttype)
             return True
         return False
 
-    def _takes(self, request: web.Request, *, before: bool) -> bool:
+    def _use_write_fault(self, request: web.Request, *, before: bool) -> bool:
         for fault in self.writes:
             if fault.before == before and fault.method == request.method and request.path.endswith(fault.suffix):
                 fault.times -= 1

@@ -11,9 +11,9 @@ OWNER_ONLY = 0o600
 def write_atomically(path: Path, data: bytes, mode: int = OWNER_ONLY) -> None:
     """Write a temporary file, then rename it, so that a crash leaves the old or the new content."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     with os.fdopen(descriptor, "wb") as out:
         os.fchmod(out.fileno(), mode)
         out.write(data)
-    beside.replace(path)
+    temporary.replace(path)

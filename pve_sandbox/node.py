@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Self
 import structlog
 
 from pve_sandbox.api.access import totp
-from pve_sandbox.api.access.tickets import TicketOffice
+from pve_sandbox.api.access.tickets import TicketIssuer
 from pve_sandbox.api.application import SandboxApi
 from pve_sandbox.certificate import Certificate, node_certificate
+from pve_sandbox.demo_cluster import DemoCluster
 from pve_sandbox.faults import Faults, WriteFault
 from pve_sandbox.guests.host import GuestHost
-from pve_sandbox.seed import Seed
 from pve_sandbox.store import Store
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class SandboxNode:
         api_port: int = 0,
         ssh_port: int = 0,
         guests: GuestHost | None = None,
-        seed: Seed | None = None,
+        demo: DemoCluster | None = None,
         time_scale: float = DEFAULT_TIME_SCALE,
         stats_interval_s: float = DEFAULT_STATS_INTERVAL_S,
         auth_delay_s: float | None = None,
@@ -57,22 +57,22 @@ class SandboxNode:
         if not ipaddress.ip_address(host).is_loopback:
             raise ValueError(f"the sandbox listens on loopback only, not on {host}")
         if guests is not None and not time_scale:
-            raise ValueError("real guests take their time: time_scale must be above 0 with them")
+            raise ValueError("time_scale must be above 0 with real guests")
         data_dir.mkdir(parents=True, exist_ok=True)
         self.data_dir = data_dir
         self.host = host
         self.api_port = api_port
         self.ssh_port = ssh_port
         self.guests = guests
-        self.seed = seed or Seed()
-        self.office = TicketOffice(data_dir / "authkey")
+        self.demo = demo or DemoCluster()
+        self.ticket_issuer = TicketIssuer(data_dir / "authkey")
         self.api = self._new_api(time_scale, stats_interval_s, auth_delay_s)
         self._pct_s = pct_s
         self._certificate: Certificate | None = None
         self._door: SshDoor | None = None
 
     def _new_api(self, time_scale: float, stats_interval_s: float, auth_delay_s: float | None) -> SandboxApi:
-        api = SandboxApi(Store(self.data_dir), self.office, self.seed, self.guests)
+        api = SandboxApi(Store(self.data_dir), self.ticket_issuer, self.demo, self.guests)
         api.time_scale = time_scale
         api.stats_interval_s = stats_interval_s
         api.auth_delay_s = auth_delay_s
@@ -84,12 +84,12 @@ class SandboxNode:
 
     async def start(self) -> None:
         """Load the state of earlier runs from the data folder, then serve."""
-        self._certificate = node_certificate(self.data_dir, tuple(self.seed.node_names()))
+        self._certificate = node_certificate(self.data_dir, tuple(self.demo.node_names()))
         await self.api.load()
         self.api_port = await self.api.listen(self._certificate, self.host, self.api_port)
         if self.guests is not None:
             await self._open_door(self.guests)
-        log.info("sandbox serves", api_port=self.api_port, ssh_port=self.ssh_port, guests=self.guest_kind)
+        log.info("sandbox started", api_port=self.api_port, ssh_port=self.ssh_port, guests=self.guest_kind)
 
     async def _open_door(self, guests: GuestHost) -> None:
         from pve_sandbox.ssh.door import SshDoor
@@ -178,8 +178,8 @@ class SandboxNode:
             "ca_file": str(self.ca_file),
             "nodes": sorted(self.api.nodes),
             "containers": len(self.api.cts),
-            "users": self.seed.passwords(),
-            "tfa_secret": self.seed.tfa_secret,
+            "users": self.demo.passwords(),
+            "tfa_secret": self.demo.tfa_secret,
             "guests": self.guest_kind,
             "guests_description": self.guests.description if self.guests else "",
             "ssh_host_key": self.ssh_host_key,
@@ -189,7 +189,7 @@ class SandboxNode:
     def totp_code(self, userid: str = "tfa@pve") -> str:
         """Return the oldest TOTP code that is valid now and not used yet. PVE takes each code once."""
         entry = next(iter(self.api.directory.users[userid].totp.values()))
-        return totp.next_code(entry.secret, self.office.now(), entry.last_step)
+        return totp.next_code(entry.secret, self.ticket_issuer.now(), entry.last_step)
 
     # -------------------------------------------------------------- faults
 
@@ -214,7 +214,7 @@ class SandboxNode:
     def drop(self, share: float, seed: int | None = None) -> None:
         """Cut the connection of this share of the requests (0 to 1). A ``seed`` makes it repeatable."""
         self.faults.drop_share = share
-        self.faults.chance.seed(seed)
+        self.faults.rng.seed(seed)
 
     def mute(self, muted: bool = True) -> None:
         """Accept connections and never answer. Waiting requests lose their connection when this ends."""
@@ -225,7 +225,7 @@ class SandboxNode:
 
     def expire_tickets(self) -> None:
         """Invalidate every ticket issued so far."""
-        self.office.new_key()
+        self.ticket_issuer.new_key()
 
     def lose_write(self, suffix: str, *, before: bool, method: str = "POST", times: int = 1) -> None:
         """Cut the connection of the next write whose path ends with ``suffix``."""
@@ -242,16 +242,16 @@ class SandboxNode:
     def power_off(self, vmid: int) -> None:
         """Power off a guest without processes, from inside: there is no task."""
         self.api.power_off(vmid)
-        self._keep(vmid)
+        self._save(vmid)
 
     def lock_guest(self, vmid: int, lock: str = "backup") -> None:
         self.api.snapshot_lock(vmid, lock)
-        self._keep(vmid)
+        self._save(vmid)
 
     def unlock_guest(self, vmid: int) -> None:
         """Remove the lock, as ``pct unlock`` does."""
         self.api.unlock(vmid)
-        self._keep(vmid)
+        self._save(vmid)
 
     def _pct_unlock(self, vmid: int) -> bool:
         if self.api.cts.get(vmid) is None:
@@ -259,9 +259,9 @@ class SandboxNode:
         self.unlock_guest(vmid)
         return True
 
-    def _keep(self, vmid: int) -> None:
+    def _save(self, vmid: int) -> None:
         self.api.guest_changed(vmid)
-        self.api.keep_changes()
+        self.api.save_changes()
 
     def fill_storage(self, storage: str, free_bytes: int = 0) -> None:
         """Leave only ``free_bytes`` free on the storage."""

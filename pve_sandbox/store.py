@@ -54,7 +54,7 @@ class Store:
             try:
                 found[int(path.stem)] = msgspec.json.decode(path.read_bytes(), type=GuestState)
             except (ValueError, msgspec.MsgspecError) as error:
-                log.warning("guest file left out", path=str(path), error=str(error))
+                log.warning("guest file unreadable", path=str(path), error=str(error))
         return found
 
     def save_guest(self, vmid: int, state: GuestState | None) -> None:

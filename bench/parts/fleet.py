@@ -16,8 +16,8 @@ from typing import Any
 
 from lxc_dashboard.parent import die_with_parent
 from pve_sandbox.__main__ import arguments
+from pve_sandbox.demo_cluster import DemoCluster
 from pve_sandbox.node import SandboxNode
-from pve_sandbox.seed import Seed
 
 MODULE = "bench.parts.fleet"
 SOCKET = "fleet.sock"
@@ -99,7 +99,7 @@ async def serve() -> None:
     die_with_parent(signal.SIGTERM)
     node = SandboxNode(
         options.data,
-        seed=Seed(options.nodes, options.containers),
+        demo=DemoCluster(options.nodes, options.containers),
         time_scale=options.time_scale,
         stats_interval_s=options.stats_interval,
         auth_delay_s=0,

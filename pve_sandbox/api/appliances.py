@@ -11,8 +11,8 @@ from fakepve.routing import param_error, split_list
 
 from pve_sandbox.api.access.privileges import Routes
 from pve_sandbox.api.checks import Values
-from pve_sandbox.api.history import History
-from pve_sandbox.api.tasks import say
+from pve_sandbox.api.statistics import Statistics
+from pve_sandbox.api.tasks import task_log
 
 SOURCE = "http://templates.example/images"
 MIB = 1024**2
@@ -46,7 +46,7 @@ def volume_of(file_name: str, ctime: int) -> Values:
     return {"content": "vztmpl", "format": kind, "size": size, "ctime": ctime}
 
 
-class Appliances(History):
+class Appliances(Statistics):
     """``/nodes/{node}/aplinfo``. The offers are names only: a real guest runs the machine's system."""
 
     def _routes_appliances(self) -> Routes:
@@ -72,19 +72,21 @@ class Appliances(History):
 
     async def _fetch(self, store: dict[str, Any], name: str) -> None:
         url, target = f"{SOURCE}/system/{name}", f"{store.get('path', '/var/lib/vz')}/template/cache/{name}"
-        volume = volume_of(name, int(self.office.now()))
-        say(f"downloading {url} to {target}")
+        volume = volume_of(name, int(self.ticket_issuer.now()))
+        task_log(f"downloading {url} to {target}")
         if f"vztmpl/{name}" in store.setdefault("volumes", {}):
-            say("calculating checksum of existing file...", "OK, got correct file already, no need to download")
+            task_log("calculating checksum of existing file...", "OK, got correct file already, no need to download")
             return
         if volume["size"] > self._space(store)[2]:
             raise TaskError(f"download failed: {target}.tmp_dwnl: No space left on device")
-        say(f"Length: {volume['size']} ({volume['size'] // MIB}M) [application/octet-stream]", f"Saving to: '{target}'")
+        task_log(
+            f"Length: {volume['size']} ({volume['size'] // MIB}M) [application/octet-stream]", f"Saving to: '{target}'"
+        )
         for step in range(1, PROGRESS_STEPS + 1):
             await self.pause(DOWNLOAD_PVE_S / PROGRESS_STEPS)
             done = volume["size"] // 1024 * step // PROGRESS_STEPS
-            say(f"{done:6d}K ........ ........ ........ ........ {100 * step // PROGRESS_STEPS:3d}% 58.1M 0s")
-        say("calculating checksum...OK, checksum verified", f"download of '{url}' to '{target}' finished")
+            task_log(f"{done:6d}K ........ ........ ........ ........ {100 * step // PROGRESS_STEPS:3d}% 58.1M 0s")
+        task_log("calculating checksum...OK, checksum verified", f"download of '{url}' to '{target}' finished")
         store["volumes"][f"vztmpl/{name}"] = volume
         if "avail" in store:
             store["avail"] -= volume["size"]

@@ -13,17 +13,22 @@ from aiohttp import web
 from fakepve.lxc import FakeCt
 from fakepve.server import FORMATS
 
-from pve_sandbox import seed as demo
+from pve_sandbox import demo_cluster
 from pve_sandbox.api.access.directory import Directory
 from pve_sandbox.api.access.sign_in import SignIn
-from pve_sandbox.api.access.tickets import TicketOffice
+from pve_sandbox.api.access.tickets import TicketIssuer
+from pve_sandbox.api.appliances import Appliances
+from pve_sandbox.api.backups import Backups
+from pve_sandbox.api.cluster import Cluster
 from pve_sandbox.api.containers.console import Console
+from pve_sandbox.api.containers.creation import Creation
+from pve_sandbox.api.history import History
 from pve_sandbox.api.tasks import Record
 from pve_sandbox.api.wire import Wire
 from pve_sandbox.certificate import Certificate
+from pve_sandbox.demo_cluster import DemoCluster
 from pve_sandbox.faults import Faults
 from pve_sandbox.guests.host import GuestHost
-from pve_sandbox.seed import Seed
 from pve_sandbox.store import ClusterState, GuestState, Store
 
 log = structlog.get_logger(__name__)
@@ -34,22 +39,24 @@ MOST_REQUESTS_KEPT = 200
 VMID_IN_PATH = re.compile(r"/lxc/(\d+)")
 
 
-class SandboxApi(Wire, SignIn, Console):
+class SandboxApi(Wire, SignIn, Creation, Console, Cluster, History, Appliances, Backups):
     """Call ``load``, then ``listen``. ``close`` ends tasks, terminals and connections."""
 
-    def __init__(self, store: Store, office: TicketOffice, seed: Seed, machine: GuestHost | None = None) -> None:
+    def __init__(
+        self, store: Store, ticket_issuer: TicketIssuer, demo: DemoCluster, guest_host: GuestHost | None = None
+    ) -> None:
         self.faults = Faults()
-        self.office = office
+        self.ticket_issuer = ticket_issuer
         self.directory = Directory()
-        self._touched: set[int] = set()
+        self._changed_vmids: set[int] = set()
         self._loaded = False
         super().__init__(host="127.0.0.1", port=0)
         self.store = store
-        self.seed = seed
-        self.machine = machine
-        self.tasks_detached = machine is not None
+        self.demo = demo
+        self.guest_host = guest_host
+        self.tasks_detached = guest_host is not None
         self.acl: dict[str, Any] = {}  # with None fakepve allows everything
-        self.cluster_name = demo.CLUSTER_NAME
+        self.cluster_name = demo_cluster.CLUSTER_NAME
         self.max_requests = MOST_REQUESTS_KEPT
         self.booted_at = time.time() - NODE_UPTIME_S
         self._statistics: asyncio.Task[None] | None = None
@@ -59,11 +66,11 @@ class SandboxApi(Wire, SignIn, Console):
     async def load(self) -> None:
         """Load the demo cluster, then the changes of earlier runs, then the guests on this machine."""
         now = time.time()
-        names = self.seed.node_names()
+        names = self.demo.node_names()
         self.nodes = {name: {"online": True} for name in names}
-        self.storages = demo.storages(self.seed)
-        for index in range(self.seed.containers):
-            self.cts.append(demo.container(index, names, now))
+        self.storages = demo_cluster.storages(self.demo)
+        for index in range(self.demo.containers):
+            self.cts.append(demo_cluster.container(index, names, now))
         self._load_cluster()
         for vmid, state in self.store.guests().items():
             self._load_guest(vmid, state)
@@ -71,30 +78,30 @@ class SandboxApi(Wire, SignIn, Console):
         for record in self.store.tasks():
             self.tasks[record["upid"]] = record
             self.tasklog.append(record)
-        await self._meet_machine()
-        self._touched.clear()
+        await self._recover_guests()
+        self._changed_vmids.clear()
         self._loaded = True
-        self.keep_changes()
+        self.save_changes()
 
-    async def _meet_machine(self) -> None:
+    async def _recover_guests(self) -> None:
         """Match the stored state with the guests on this machine. Remove guests without a container."""
-        found = set(await self.machine.recover()) if self.machine is not None else set()
+        found = set(await self.guest_host.recover()) if self.guest_host is not None else set()
         for vmid in self.hosted - found:
             self._mark(self.cts.get(vmid), running=False)
         self.hosted &= found
-        self.tell_true_states()
+        self.sync_states()
         for vmid in found:
-            if self.machine is not None and self.cts.get(vmid) is None:
+            if self.guest_host is not None and self.cts.get(vmid) is None:
                 log.warning("guest without a container removed", vmid=vmid)
-                await self.machine.destroy(vmid)
+                await self.guest_host.destroy(vmid)
 
     def _load_cluster(self) -> None:
         state = self.store.cluster()
-        self.directory = Directory(state.directory if state else demo.directory_of(self.seed))
-        for userid, password in self.seed.passwords().items():
+        self.directory = Directory(state.directory if state else demo_cluster.directory_of(self.demo))
+        for userid, password in self.demo.passwords().items():
             if userid in self.directory.users:
                 self.directory.users[userid].password = password
-        pools = state.pools if state else dict.fromkeys(sorted({g.pool for g in demo.DEMO_GUESTS if g.pool}))
+        pools = state.pools if state else dict.fromkeys(sorted({g.pool for g in demo_cluster.DEMO_GUESTS if g.pool}))
         for name, comment in pools.items():
             self.pools[name] = set()
             self.pool_info[name] = {"comment": comment, "storage": set()}
@@ -158,30 +165,30 @@ class SandboxApi(Wire, SignIn, Console):
     # ------------------------------------------------------------- keeping
 
     def guest_changed(self, vmid: int) -> None:
-        self._touched.add(vmid)
+        self._changed_vmids.add(vmid)
 
     def task_changed(self, record: Record) -> None:
         self.store.save_task(record)
         if record["id"].isdecimal():
-            self._touched.add(int(record["id"]))
-        self.keep_changes()
+            self._changed_vmids.add(int(record["id"]))
+        self.save_changes()
 
     async def _answer(self, request: web.Request, handler: Any, generic: Any, path_node: str | None) -> Any:
         answer = await super()._answer(request, handler, generic, path_node)
         if request.method != "GET":
             found = VMID_IN_PATH.search(request.path)
             if found:
-                self._touched.add(int(found.group(1)))
-            self.keep_changes()
+                self._changed_vmids.add(int(found.group(1)))
+            self.save_changes()
         return answer
 
-    def keep_changes(self) -> None:
+    def save_changes(self) -> None:
         """Write what changed. A demo guest without changes needs no file."""
         if not self._loaded or self.closing:
             return
-        for vmid in self._touched:
+        for vmid in self._changed_vmids:
             self.store.save_guest(vmid, self._state_of(vmid))
-        self._touched.clear()
+        self._changed_vmids.clear()
         pools = {name: self._pool_meta(name)["comment"] for name in self.pools}
         volumes = {name: store.get("volumes", {}) for name, store in self.storages.items()}
         self.store.save_cluster(ClusterState(self.directory.state(), pools, volumes))
@@ -189,8 +196,8 @@ class SandboxApi(Wire, SignIn, Console):
     def _state_of(self, vmid: int) -> GuestState | None:
         guest = self.cts.get(vmid)
         if guest is None:
-            of_seed = demo.FIRST_VMID <= vmid < demo.FIRST_VMID + self.seed.containers
-            return GuestState(gone=True) if of_seed else None
+            is_demo = demo_cluster.FIRST_VMID <= vmid < demo_cluster.FIRST_VMID + self.demo.containers
+            return GuestState(gone=True) if is_demo else None
         return GuestState(
             node=guest.node,
             config=guest.config,

@@ -9,16 +9,16 @@ from fakepve.model import PveError, TaskError
 from fakepve.routing import param_error, split_list
 
 from pve_sandbox.api.access.privileges import Routes
-from pve_sandbox.api.appliances import Appliances
 from pve_sandbox.api.checks import Values
-from pve_sandbox.api.tasks import say
+from pve_sandbox.api.statistics import Statistics
+from pve_sandbox.api.tasks import task_log
 
 BACKUP_PVE_S = 12
 EXTENSIONS = {"zstd": "tar.zst", "gzip": "tar.gz", "1": "tar.lzo", "lzo": "tar.lzo", "0": "tar"}
 SHRINKS_TO = 0.35
 
 
-class Backups(Appliances):
+class Backups(Statistics):
     """``POST /nodes/{node}/vzdump``."""
 
     def _routes_backups(self) -> Routes:
@@ -41,10 +41,10 @@ class Backups(Appliances):
 
         async def body() -> None:
             options = " ".join(f"--{k} {v[k]}" for k in ("compress", "storage", "node", "mode") if v.get(k))
-            say(f"INFO: starting new backup job: vzdump {' '.join(map(str, vmids))} {options}".rstrip())
+            task_log(f"INFO: starting new backup job: vzdump {' '.join(map(str, vmids))} {options}".rstrip())
             for guest in here:
                 await self._back_up(guest, v, store)
-            say("INFO: Backup job finished successfully")
+            task_log("INFO: Backup job finished successfully")
 
         upid: str = await self.task(v["node"], "vzdump", vmids[0] if len(vmids) == 1 else "", user, body)
         return upid
@@ -55,15 +55,15 @@ class Backups(Appliances):
         name = f"vzdump-lxc-{guest.vmid}-{stamp}.{EXTENSIONS.get(v.get('compress') or '0', 'tar')}"
         figures = await self.figures(guest, started)
         size = int((figures.disk or self.limits(guest).disk_bytes // 20) * SHRINKS_TO)
-        say(f"INFO: Starting Backup of VM {guest.vmid} (lxc)")
-        say(time.strftime("INFO: Backup started at %Y-%m-%d %H:%M:%S", time.localtime(started)))
-        say(f"INFO: status = {guest.status}", f"INFO: backup mode: {v.get('mode') or 'snapshot'}")
-        say("INFO: ionice priority: 7", f"INFO: CT Name: {guest.name}")
-        say("INFO: including mount point rootfs ('/') in backup")
+        task_log(f"INFO: Starting Backup of VM {guest.vmid} (lxc)")
+        task_log(time.strftime("INFO: Backup started at %Y-%m-%d %H:%M:%S", time.localtime(started)))
+        task_log(f"INFO: status = {guest.status}", f"INFO: backup mode: {v.get('mode') or 'snapshot'}")
+        task_log("INFO: ionice priority: 7", f"INFO: CT Name: {guest.name}")
+        task_log("INFO: including mount point rootfs ('/') in backup")
         self._task_lock(guest)
         guest.lock = "backup"
         try:
-            say(f"INFO: creating vzdump archive '/var/lib/vz/dump/{name}'")
+            task_log(f"INFO: creating vzdump archive '/var/lib/vz/dump/{name}'")
             await self.pause(BACKUP_PVE_S)
             if size > self._space(store)[2]:
                 raise TaskError("job errors")
@@ -74,11 +74,13 @@ class Backups(Appliances):
         if v.get("notes-template"):
             volume["notes"] = v["notes-template"].replace("{{guestname}}", guest.name)
         store.setdefault("volumes", {})[f"backup/{name}"] = volume
-        say(f"INFO: Total bytes written: {size * 2} ({size * 2 // 1024**2}MiB, 190MiB/s)")
-        say(f"INFO: archive file size: {size // 1024**2}MB")
+        task_log(f"INFO: Total bytes written: {size * 2} ({size * 2 // 1024**2}MiB, 190MiB/s)")
+        task_log(f"INFO: archive file size: {size // 1024**2}MB")
         ended = time.time()
-        say(f"INFO: Finished Backup of VM {guest.vmid} ({time.strftime('%H:%M:%S', time.gmtime(ended - started))})")
-        say(time.strftime("INFO: Backup finished at %Y-%m-%d %H:%M:%S", time.localtime(ended)))
+        task_log(
+            f"INFO: Finished Backup of VM {guest.vmid} ({time.strftime('%H:%M:%S', time.gmtime(ended - started))})"
+        )
+        task_log(time.strftime("INFO: Backup finished at %Y-%m-%d %H:%M:%S", time.localtime(ended)))
 
     def _item(self, name: str, volname: str, vol: Values) -> Values:
         """Add the kind of guest to a backup."""

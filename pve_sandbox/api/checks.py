@@ -47,16 +47,16 @@ class Checks(FakePve):
             reason = f"URI '{uri}' not available with API token, need proper ticket.\n"
             raise PveError(403, f"Permission check failed ({reason})")
         declared = (info.get("parameters") or {}).get("properties", {})
-        asked = {**given, **match.params}
-        self._check_acl_path(user, info.get("permissions"), asked)
-        self.check_permissions(user, info.get("permissions"), asked, declared)
-        self._need_node(match.params.get("node"))
+        values = {**given, **match.params}
+        self._check_acl_path(user, info.get("permissions"), values)
+        self.check_permissions(user, info.get("permissions"), values, declared)
+        self._require_node(match.params.get("node"))
         values = self._valid(info, declared, given, match.params)
         if call is not None:
             return await call(match, values)
         return await self.synthesise(match, request.method, info, user, values)
 
-    def _need_node(self, node: str | None) -> None:
+    def _require_node(self, node: str | None) -> None:
         if node is not None and node not in self.nodes:
             reason = "Name or service not known"
             raise PveError(500, f"hostname lookup '{node}' failed - failed to get address info for: {node}: {reason}")

@@ -98,9 +98,9 @@ class Cluster(Statistics):
             item["hastate"] = guest.ha_state
         return item
 
-    def _node_resource(self, node: str, user: str, beside: Values) -> Values:
+    def _node_resource(self, node: str, user: str, stats: Values) -> Values:
         online = self.is_online(node)
-        item = {"id": f"node/{node}", "type": "node", "node": node, "level": "", **beside}
+        item = {"id": f"node/{node}", "type": "node", "node": node, "level": "", **stats}
         item["status"] = "online" if online else "offline"
         if self.allowed(user, f"/nodes/{node}", "Sys.Audit"):
             stats = self.node_stats.get(node, {})
@@ -142,7 +142,13 @@ class Cluster(Statistics):
         return await self.checked(request, self._membership)
 
     async def _membership(self, _v: Values, _user: str) -> list[Values]:
-        whole = {"type": "cluster", "id": "cluster", "name": self.cluster_name, "nodes": len(self.nodes), "version": 3}
+        cluster = {
+            "type": "cluster",
+            "id": "cluster",
+            "name": self.cluster_name,
+            "nodes": len(self.nodes),
+            "version": 3,
+        }
         members = [
             {
                 "type": "node",
@@ -156,7 +162,7 @@ class Cluster(Statistics):
             }
             for number, name in enumerate(sorted(self.nodes), 1)
         ]
-        return [{**whole, "quorate": int(self.quorate)}, *members] if len(members) > 1 else members
+        return [{**cluster, "quorate": int(self.quorate)}, *members] if len(members) > 1 else members
 
     async def _node_status(self, v: Values, _user: str) -> Values:
         now = time.time()
@@ -217,10 +223,10 @@ class Cluster(Statistics):
 
     async def _options(self, _v: Values, user: str) -> Values:
         text = "The sandbox node of LXC Template Manager Dashboard: a test double\n"
-        told: Values = {"description": text, "mac_prefix": "BC:24:11", "allowed-tags": []}
+        config: Values = {"description": text, "mac_prefix": "BC:24:11", "allowed-tags": []}
         if self.registered_tags and self.allowed(user, "/", "Sys.Audit"):
-            told["registered-tags"] = sorted(self.registered_tags)
-        return told
+            config["registered-tags"] = sorted(self.registered_tags)
+        return config
 
     # ------------------------------------------------------------- indexes
 

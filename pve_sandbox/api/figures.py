@@ -48,27 +48,27 @@ def _disk_bytes(rootfs: str) -> int:
     return parse_size(rootfs.rpartition("size=")[2].partition(",")[0]) or DEFAULT_DISK_BYTES
 
 
-def trait(vmid: int, which: int) -> float:
+def guest_constant(vmid: int, which: int) -> float:
     """Return a constant of this guest, from 0 to 1."""
     return ((vmid * 8 + which) * SCATTER % 2**32) / 2**32
 
 
-def moving(vmid: int, now: float, uptime_s: float, limits: Limits) -> Figures:
+def figures_at(vmid: int, now: float, uptime_s: float, limits: Limits) -> Figures:
     """Compute the figures of a guest that has been running for ``uptime_s``."""
-    phase = trait(vmid, 0) * math.tau
-    load = 0.01 + 0.25 * trait(vmid, 1) ** 2
+    phase = guest_constant(vmid, 0) * math.tau
+    load = 0.01 + 0.25 * guest_constant(vmid, 1) ** 2
     sway = 1 + 0.5 * math.sin(now / 97 + phase) + 0.3 * math.sin(now / 13 + 2 * phase)
-    memory = 0.15 + 0.6 * trait(vmid, 2) + 0.05 * math.sin(now / 311 + phase)
-    disk = 0.1 + 0.6 * trait(vmid, 3) + 0.02 * math.sin(now / 86400 + phase)
+    memory = 0.15 + 0.6 * guest_constant(vmid, 2) + 0.05 * math.sin(now / 311 + phase)
+    disk = 0.1 + 0.6 * guest_constant(vmid, 3) + 0.02 * math.sin(now / 86400 + phase)
     # A counter may grow unevenly but must not fall: the slope stays above zero.
     grown = uptime_s + 40 * math.sin(uptime_s / 60)
-    traffic, io = 50 + 80_000 * trait(vmid, 4) ** 3, 20 + 60_000 * trait(vmid, 5) ** 3
+    traffic, io = 50 + 80_000 * guest_constant(vmid, 4) ** 3, 20 + 60_000 * guest_constant(vmid, 5) ** 3
     return Figures(
         min(max(load * sway, 0.0005), 1.0),
         int(limits.memory_bytes * memory),
         int(limits.disk_bytes * disk),
         int(grown * traffic),
-        int(grown * traffic * (0.2 + 0.6 * trait(vmid, 6))),
+        int(grown * traffic * (0.2 + 0.6 * guest_constant(vmid, 6))),
         int(grown * io * 0.4),
         int(grown * io),
     )

@@ -9,8 +9,8 @@ from fakepve.model import PveError
 
 from pve_sandbox.api.access.privileges import Routes
 from pve_sandbox.api.checks import Values
-from pve_sandbox.api.cluster import Cluster
-from pve_sandbox.api.figures import Figures, Limits, moving, node_load, trait
+from pve_sandbox.api.figures import Figures, Limits, figures_at, guest_constant, node_load
+from pve_sandbox.api.statistics import Statistics
 
 # timeframe -> (seconds a point, points), as in PVE 9
 FRAMES = {"hour": (60, 60), "day": (60, 1440), "week": (1800, 336), "month": (1800, 1440), "year": (21600, 1440)}
@@ -21,7 +21,7 @@ RATES = ("netin", "netout", "diskread", "diskwrite")
 PRESSURES = tuple(f"pressure{res}{kind}" for res in ("cpu", "io", "memory") for kind in ("some", "full"))
 
 
-class History(Cluster):
+class History(Statistics):
     """A gap is a point with only a time."""
 
     def _routes_history(self) -> Routes:
@@ -50,8 +50,8 @@ class History(Cluster):
         started = guest.started_at
         if _is_hole(at, step) or guest.status != "running" or started is None or at < started:
             return {"time": at}
-        now = moving(guest.vmid, at, at - started, limits)
-        before = moving(guest.vmid, at - step, max(at - step - started, 0), limits)
+        now = figures_at(guest.vmid, at, at - started, limits)
+        before = figures_at(guest.vmid, at - step, max(at - step - started, 0), limits)
         return _point(at, now, before, step, limits)
 
     async def _node_history(self, v: Values, _user: str) -> list[Values]:
@@ -106,7 +106,7 @@ def _is_hole(at: int, step: int) -> bool:
 def _point(at: int, now: Figures, before: Figures | None, step: int, limits: Limits) -> Values:
     earlier = before or now
     rates = {name: max(getattr(now, name) - getattr(earlier, name), 0) / step for name in RATES}
-    pressure = {name: round(now.cpu * 5 * trait(index, 1), 2) for index, name in enumerate(PRESSURES)}
+    pressure = {name: round(now.cpu * 5 * guest_constant(index, 1), 2) for index, name in enumerate(PRESSURES)}
     return {
         "time": at,
         "cpu": now.cpu,

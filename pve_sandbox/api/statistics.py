@@ -10,8 +10,8 @@ from typing import Any
 
 import structlog
 
-from pve_sandbox.api.containers.creation import Building
-from pve_sandbox.api.figures import GIB, IDLE, Figures, Limits, limits_of, moving, node_load
+from pve_sandbox.api.containers.lifecycle import Containers
+from pve_sandbox.api.figures import GIB, IDLE, Figures, Limits, figures_at, limits_of, node_load
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +44,7 @@ class Trace:
         self.minutes.append((minute, figures._replace(cpu=cpu), count + 1))
 
 
-class Statistics(Building):
+class Statistics(Containers):
     """With ``stats_interval_s`` 0 all figures are live."""
 
     stats_interval_s = 10.0
@@ -68,13 +68,13 @@ class Statistics(Building):
             return IDLE
         if guest.vmid in self.hosted:
             return await self._measure(guest, now)
-        return moving(guest.vmid, now, now - (guest.started_at or now), self.limits(guest))
+        return figures_at(guest.vmid, now, now - (guest.started_at or now), self.limits(guest))
 
     async def _measure(self, guest: Any, now: float) -> Figures:
-        if self.machine is None:
+        if self.guest_host is None:
             return IDLE
         try:
-            usage = await self.machine.usage(guest.vmid)
+            usage = await self.guest_host.usage(guest.vmid)
         except Exception as error:  # noqa: BLE001 - the guest may end during the measurement
             log.debug("guest not measured", vmid=guest.vmid, error=str(error))
             return IDLE
@@ -100,7 +100,7 @@ class Statistics(Building):
         if self.faults.stale_stats and self.guest_stats:
             return
         now = time.time()
-        self.tell_true_states()
+        self.sync_states()
         stats: dict[int, dict[str, Any]] = {}
         for number, guest in enumerate(list(self.cts), 1):
             if number % GUESTS_AT_ONCE == 0:
@@ -192,7 +192,7 @@ class Statistics(Building):
 
     async def _lxc_list(self, user: str, v: dict[str, Any]) -> list[dict[str, Any]]:
         now = time.time()
-        self.tell_true_states()
+        self.sync_states()
         here = [guest for guest in self.cts if guest.node == v["node"]]
         return [await self._live(g, now) for g in here if self.allowed(user, f"/vms/{g.vmid}", "VM.Audit")]
 

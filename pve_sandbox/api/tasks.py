@@ -31,13 +31,13 @@ STOPPED = "received interrupt"
 CURRENT: contextvars.ContextVar[Record] = contextvars.ContextVar("sandbox task")
 
 
-def say(*lines: str) -> None:
+def task_log(*lines: str) -> None:
     """Append lines to the log of the current task."""
     CURRENT.get()["log"].extend(lines)
 
 
 class Tasks(Checks):
-    """Subclasses override ``work_of`` to wrap a task's body, and ``task_changed`` to follow tasks."""
+    """Subclasses override ``wrap_task`` to wrap a task's body, and ``task_changed`` to follow tasks."""
 
     faults: Faults
 
@@ -47,7 +47,7 @@ class Tasks(Checks):
         self._pids = itertools.count(random.randrange(1000, 30000))  # noqa: S311 - a pid is no secret
         self.tasks_detached = False  # True with real guests: requests must not wait for them
 
-    def work_of(self, ttype: str, guest: Any, body: Body) -> Body:  # noqa: ARG002 - for subclasses
+    def wrap_task(self, ttype: str, guest: Any, body: Body) -> Body:  # noqa: ARG002 - for subclasses
         return body
 
     def task_changed(self, record: Record) -> None:
@@ -78,7 +78,7 @@ class Tasks(Checks):
             self.tasks.pop(old["upid"], None)
         del self.tasklog[:-KEPT_TASKS]
         self.task_changed(record)
-        work = self.work_of(ttype, vm, body)
+        work = self.wrap_task(ttype, vm, body)
         job = asyncio.create_task(self._run(record, work, vm if lock else None), name=upid)
         self._jobs[upid] = job
         job.add_done_callback(lambda _: self._jobs.pop(upid, None))
@@ -104,12 +104,12 @@ class Tasks(Checks):
     closing = False
 
     async def _work(self, record: Record, work: Body, guest: Any) -> str:
-        if self.faults.takes_task(record["type"]):
+        if self.faults.hangs_task(record["type"]):
             await asyncio.Event().wait()
         if guest is not None:
             await self._hold(guest, record["upid"])
         try:
-            say(*filter(None, [await work()]))
+            task_log(*filter(None, [await work()]))
         finally:
             if guest is not None:
                 self.release(guest, record["upid"])
@@ -120,9 +120,9 @@ class Tasks(Checks):
         if guest.lock_holder is None:
             await self.acquire(guest, upid)
             return
-        say("trying to acquire lock...")
+        task_log("trying to acquire lock...")
         await self.acquire(guest, upid)
-        say(" OK")
+        task_log(" OK")
 
     def _end(self, record: Record, status: str) -> None:
         good = status == "OK" or status.startswith("WARNINGS: ")
@@ -162,9 +162,9 @@ class Tasks(Checks):
     async def _cluster_tasks(self, _v: Values, user: str) -> list[Record]:
         """Return recent tasks. Without Sys.Audit on / users see their own and their tokens', tokens none."""
         sees_all = self.allowed(user, "/", "Sys.Audit")
-        seen = [r for r in self.tasklog if sees_all or r["user"].partition("!")[0] == user]
+        visible = [r for r in self.tasklog if sees_all or r["user"].partition("!")[0] == user]
         views = []
-        for record in reversed(seen[-CLUSTER_TASKS:]):
+        for record in reversed(visible[-CLUSTER_TASKS:]):
             view = {k: v for k, v in self._listed(record).items() if k not in {"pid", "pstart"}}
             views.append({**view, "saved": "1"} if "endtime" in view else view)
         return sorted(views, key=lambda view: ("endtime" in view, -view["starttime"]))
@@ -182,7 +182,7 @@ class Tasks(Checks):
         """Filter tasks as ``GET /nodes/{node}/tasks``, newest first. ``source`` selects running or ended."""
         audit = self.allowed(user, f"/nodes/{v['node']}", "Sys.Audit")
         running = {"archive": (False,), "active": (True,), "all": (True, False)}[v.get("source") or "archive"]
-        asked = {"typefilter": "type", "vmid": "id"}
+        filters = {"typefilter": "type", "vmid": "id"}
 
         def matches(record: Record) -> bool:
             if record["node"] != v["node"] or (record["status"] == "running") not in running:
@@ -195,7 +195,7 @@ class Tasks(Checks):
                 return False
             if not v.get("since", 0) <= record["starttime"] <= v.get("until", record["starttime"]):
                 return False
-            return all(str(v[name]) == record[key] for name, key in asked.items() if v.get(name) is not None)
+            return all(str(v[name]) == record[key] for name, key in filters.items() if v.get(name) is not None)
 
         return [record for record in reversed(self.tasklog) if matches(record)]
 

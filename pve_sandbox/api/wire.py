@@ -27,9 +27,9 @@ DAEMON_DOWN = "Connection refused"
 UNANSWERED_PVE_S = 3.0  # for a peer without a route; a refused connection fails at once
 
 
-def json_answer(data: Any, **beside: Any) -> web.Response:
+def json_answer(data: Any, **fields: Any) -> web.Response:
     """Answer with ``{"data": data}`` and other top-level fields (``total``)."""
-    return web.Response(body=msgspec.json.encode({"data": data, **beside}), content_type="application/json")
+    return web.Response(body=msgspec.json.encode({"data": data, **fields}), content_type="application/json")
 
 
 class Wire(FakePve):
@@ -47,7 +47,7 @@ class Wire(FakePve):
 
     @web.middleware
     async def _front(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        if await self.faults.strikes(request):
+        if await self.faults.drops_request(request):
             return _cut(request)
         if self.faults.filesystem_down:
             return web.Response(status=500, reason=FILESYSTEM_DOWN)
@@ -57,7 +57,7 @@ class Wire(FakePve):
             response: web.StreamResponse = await handler(request)
         except web.HTTPNotFound:
             response = _no_such_format(request)
-        if self.faults.strikes_after(request):
+        if self.faults.drops_answer(request):
             return _cut(request)
         return await self._as_pve(request, response) if isinstance(response, web.Response) else response
 

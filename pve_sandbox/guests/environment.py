@@ -14,12 +14,12 @@ from typing import Any
 
 from pve_sandbox.errors import ConflictError, GuestError
 from pve_sandbox.guests.host import GuestSpec
-from pve_sandbox.guests.kind import Flavor
+from pve_sandbox.guests.kind import GuestKind
 from pve_sandbox.guests.namespaces.cgroup import CgroupFolder
 from pve_sandbox.guests.namespaces.launcher import Launcher, tool
-from pve_sandbox.guests.namespaces.seccomp import prefix
+from pve_sandbox.guests.namespaces.seccomp import write_filter
 from pve_sandbox.guests.network.relay import Relay
-from pve_sandbox.guests.network.uplink import HostLine, choose_gateway
+from pve_sandbox.guests.network.uplink import Uplink, choose_gateway
 from pve_sandbox.guests.record import GuestRecord, choose_address
 from pve_sandbox.guests.rootfs.base import Base, find_base
 from pve_sandbox.guests.running_guest import RunningGuest
@@ -30,19 +30,19 @@ _BASE_VMID = 0  # no guest of Proxmox VE has it
 _SCRIPT_TIMEOUT_S = 600
 
 
-class Ground:
+class GuestEnvironment:
     """Call ``open`` and ``close`` once each. A data folder belongs to one sandbox at a time."""
 
-    def __init__(self, data_dir: Path, flavor: Flavor) -> None:
+    def __init__(self, data_dir: Path, guest_kind: GuestKind) -> None:
         self._data_dir = data_dir.resolve()
         self.folder = self._data_dir / "guests"
-        self.flavor = flavor
+        self.guest_kind = guest_kind
         self.hidden = (self._data_dir, _PROJECT) if (_PROJECT / "pyproject.toml").exists() else (self._data_dir,)
         self.gateway = ipaddress.IPv4Interface("127.0.0.1")
-        self.line: HostLine | None = None
+        self.uplink: Uplink | None = None
         self.cgroups: CgroupFolder | None = None  # only for guests with systemd
         self.prefix: list[str] = []  # runs before each command that enters a guest
-        self.no_way_out = ""  # why the guests have no network, else empty
+        self.network_problem = ""  # why the guests have no network, else empty
         self._keeper: Launcher | None = None
         self._relay: Relay | None = None
         self._lock_file = -1
@@ -68,9 +68,9 @@ class Ground:
         await asyncio.to_thread(self.folder.mkdir, mode=0o755, parents=True, exist_ok=True)
         self._take_lock()
         try:
-            if not self.flavor.many_ids:
-                self.prefix = await asyncio.to_thread(prefix, self.folder)
-            if self.flavor.boots:
+            if not self.guest_kind.many_ids:
+                self.prefix = await asyncio.to_thread(write_filter, self.folder)
+            if self.guest_kind.boots:
                 self.cgroups = CgroupFolder(self._data_dir)
             await self._start_keeper()
             self._base = await find_base(self)
@@ -91,28 +91,30 @@ class Ground:
     async def _start_keeper(self) -> None:
         async with Launcher("keeper") as keeper:
             self._keeper = keeper
-            await keeper.hear()
-            await self.flavor.map_ids(keeper.process.pid)
-            self._take_network(keeper.process.pid)
-            host_address = str(self.line.address) if self.line else ""
-            keeper.tell({"many_ids": self.flavor.many_ids, "gateway": str(self.gateway), "host_address": host_address})
-            report = await keeper.hear()
+            await keeper.receive()
+            await self.guest_kind.map_ids(keeper.process.pid)
+            self._choose_network(keeper.process.pid)
+            host_address = str(self.uplink.address) if self.uplink else ""
+            keeper.send(
+                {"many_ids": self.guest_kind.many_ids, "gateway": str(self.gateway), "host_address": host_address}
+            )
+            report = await keeper.receive()
         if report is None:
             raise GuestError("The keeper of the guests' namespaces ended")
-        self.no_way_out = report["rules"]
+        self.network_problem = report["rules"]
         tcp, dns = keeper.passed
         self._relay = Relay(tcp, dns, str(self.gateway.ip))
         await self._relay.start()
 
-    def _take_network(self, router_pid: int) -> None:
+    def _choose_network(self, router_pid: int) -> None:
         """Choose a network and route it. Another sandbox may take it in between: then try the next."""
         for _ in range(_NETWORKS_TRIED):
             self.gateway = choose_gateway(self._data_dir)
-            if self.flavor.shift < 0:
+            if self.guest_kind.shift < 0:
                 return
-            self.line = HostLine(self._data_dir, self.gateway)
+            self.uplink = Uplink(self._data_dir, self.gateway)
             with contextlib.suppress(FileExistsError):
-                self.line.lay(router_pid)
+                self.uplink.create(router_pid)
                 return
         raise GuestError("Other sandboxes took each network for guests that was free")
 
@@ -125,8 +127,8 @@ class Ground:
             "vmid": record.spec.vmid,
             "hostname": record.spec.hostname,
             "keeper": self.keeper_pid,
-            "privileged": self.flavor.shift >= 0,
-            "many_ids": self.flavor.many_ids,
+            "privileged": self.guest_kind.shift >= 0,
+            "many_ids": self.guest_kind.many_ids,
             "address": record.address,
             "gateway": str(self.gateway),
             "mac": record.mac,
@@ -135,7 +137,7 @@ class Ground:
 
     def as_guest_root(self, command: Sequence[str]) -> list[str]:
         """Wrap ``command`` of this machine: it runs in the guests' user namespace only."""
-        keep = [] if self.flavor.many_ids else ["--preserve-credentials"]
+        keep = [] if self.guest_kind.many_ids else ["--preserve-credentials"]
         return [*self.prefix, tool("nsenter"), "--target", str(self.keeper_pid), "--user", *keep, "--", *command]
 
     async def run_in_tree(self, tree: Path, script: str) -> None:
@@ -161,7 +163,7 @@ class Ground:
 
     async def remove_folder(self, folder: Path) -> None:
         """Remove a folder. Without root, only the guests' user namespace may delete their files."""
-        if self.flavor.shift >= 0:
+        if self.guest_kind.shift >= 0:
             await asyncio.to_thread(shutil.rmtree, folder)
             return
         process = await asyncio.create_subprocess_exec(*self.as_guest_root([tool("rm"), "-rf", "--", str(folder)]))
@@ -171,12 +173,12 @@ class Ground:
     async def close(self) -> None:
         if self._relay:
             await self._relay.close()
-        if self.line:
-            self.line.remove()
+        if self.uplink:
+            self.uplink.remove()
         if self._keeper:
             await self._keeper.end()
         for descriptor in (self._lock_file, self._base_lock):
             if descriptor >= 0:
                 os.close(descriptor)
-        self._relay, self.line, self._keeper, self._base = None, None, None, None
+        self._relay, self.uplink, self._keeper, self._base = None, None, None, None
         self._lock_file, self._base_lock = -1, -1

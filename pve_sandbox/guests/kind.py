@@ -17,7 +17,7 @@ _FIRST_ID = 100000
 
 
 @dataclass(frozen=True, slots=True)
-class Flavor:
+class GuestKind:
     """A kind of guest.
 
     - ``shift``: the uid on this machine of the guest's root, -1 if that is our own user.
@@ -25,7 +25,7 @@ class Flavor:
     - ``boots``: the init is systemd.
     """
 
-    kind: str
+    name: str
     description: str
     shift: int
     many_ids: bool
@@ -82,19 +82,19 @@ async def _map_by_tool(name: str, pid: int, own: int, granted: tuple[int, int]) 
 
 _OUTSIDE = "packages install from the machine's own mirrors (TCP and DNS only); no systemctl, no ping to the world"
 
-ROOT = Flavor(
+ROOT = GuestKind(
     "root",
     f"Root guests: commands, services and users are real, {_OUTSIDE}.",
     _FIRST_ID,
     many_ids=True,
 )
-ROOTLESS = Flavor(
+ROOTLESS = GuestKind(
     "rootless",
     f"Rootless guests with their own users: {_OUTSIDE}; guests are not reachable from this machine by network.",
     -1,
     many_ids=True,
 )
-ROOTLESS_SINGLE = Flavor(
+ROOTLESS_SINGLE = GuestKind(
     "rootless-single",
     f"Rootless guests with one user: commands are real, everything belongs to root in them (a change of owner or user "
     f"seems to work and does nothing); {_OUTSIDE}; guests are not reachable from this machine by network.",
@@ -102,7 +102,7 @@ ROOTLESS_SINGLE = Flavor(
     many_ids=False,
 )
 
-SYSTEMD = Flavor(
+SYSTEMD = GuestKind(
     "systemd",
     "Root guests with systemd as their init: services are units, packages install from "
     "the machine's own mirrors (TCP and DNS only); no ping to the world.",
@@ -112,10 +112,10 @@ SYSTEMD = Flavor(
 )
 
 
-def candidates(kind: str) -> list[Flavor]:
+def candidates(kind: str) -> list[GuestKind]:
     """The kinds to try for ``kind`` (``auto``: all), best first."""
     # Never a single id as root: that would be the machine's own root, which owns its settings under /proc.
-    mine = [ROOT] if os.geteuid() == 0 else [ROOTLESS, ROOTLESS_SINGLE]
-    if kind == SYSTEMD.kind:
+    allowed = [ROOT] if os.geteuid() == 0 else [ROOTLESS, ROOTLESS_SINGLE]
+    if kind == SYSTEMD.name:
         return [SYSTEMD] if os.geteuid() == 0 else []
-    return [flavor for flavor in mine if kind in {"auto", flavor.kind}]
+    return [guest_kind for guest_kind in allowed if kind in {"auto", guest_kind.name}]

@@ -12,13 +12,12 @@ from typing import Any
 import structlog
 
 from pve_sandbox.errors import CommandFailedError, ConflictError, GuestError, InvalidInputError, NotFoundError
-from pve_sandbox.guests.environment import Ground
+from pve_sandbox.guests.environment import GuestEnvironment
 from pve_sandbox.guests.host import GuestSpec, GuestUsage
-from pve_sandbox.guests.kind import Flavor
+from pve_sandbox.guests.kind import GuestKind
 from pve_sandbox.guests.record import GuestRecord, choose_address
 from pve_sandbox.guests.rootfs.base import Base, load_base
-from pve_sandbox.guests.rootfs.layer import write_identity
-from pve_sandbox.guests.rootfs.tree import build_layer
+from pve_sandbox.guests.rootfs.layer import build_layer, write_identity
 from pve_sandbox.guests.running_guest import RunningGuest
 from pve_sandbox.guests.usage import DiskMeter
 
@@ -28,11 +27,11 @@ log = structlog.get_logger(__name__)
 class NamespaceHost:
     """A ``GuestHost`` that needs only this machine's kernel. ``close`` ends all it started."""
 
-    def __init__(self, data_dir: Path, flavor: Flavor) -> None:
-        self.kind = flavor.kind
-        self.description = flavor.description
-        self._flavor = flavor
-        self._ground = Ground(data_dir, flavor)
+    def __init__(self, data_dir: Path, guest_kind: GuestKind) -> None:
+        self.kind = guest_kind.name
+        self.description = guest_kind.description
+        self._guest_kind = guest_kind
+        self._environment = GuestEnvironment(data_dir, guest_kind)
         self._records: dict[int, GuestRecord] = {}
         self._running: dict[int, RunningGuest] = {}
         self._recovered = False
@@ -43,18 +42,18 @@ class NamespaceHost:
 
         ``ConflictError`` if another sandbox uses the data folder.
         """
-        await self._ground.open()
-        self.description += f" {self._ground.base.description}"
-        if self._ground.no_way_out:
-            self.description += f" No network outside: {self._ground.no_way_out}."
+        await self._environment.open()
+        self.description += f" {self._environment.base.description}"
+        if self._environment.network_problem:
+            self.description += f" No network to other machines: {self._environment.network_problem}."
 
     async def recover(self) -> Sequence[int]:
         """Find the guests on disk. The first call removes what is half created or half removed."""
         if not self._recovered:
             self._recovered = True
-            for folder in await asyncio.to_thread(lambda: list(self._ground.folder.iterdir())):
+            for folder in await asyncio.to_thread(lambda: list(self._environment.folder.iterdir())):
                 if folder.suffix in {".new", ".gone"}:
-                    await self._ground.remove_folder(folder)
+                    await self._environment.remove_folder(folder)
                 elif folder.name.isdecimal() and (record := await asyncio.to_thread(GuestRecord.load, folder)):
                     self._records[int(folder.name)] = record
         return sorted(self._records)
@@ -73,32 +72,32 @@ class NamespaceHost:
                 raise ConflictError(f"CT {spec.vmid} already exists")
             taken = {record.address for record in self._records.values()}
             try:
-                address = choose_address(spec, self._ground.gateway, taken)
+                address = choose_address(spec, self._environment.gateway, taken)
             except ValueError as error:
                 raise InvalidInputError(f"address: {error}") from error
-            record = GuestRecord(spec, address, base=self._ground.base.name)
+            record = GuestRecord(spec, address, base=self._environment.base.name)
             self._records[spec.vmid] = record  # from now on its address is taken
             building = asyncio.ensure_future(asyncio.to_thread(self._build, record))
             try:
                 await asyncio.shield(building)
             except BaseException:
-                await self._give_up(spec.vmid, building)
+                await self._discard(spec.vmid, building)
                 raise
 
-    async def _give_up(self, vmid: int, building: asyncio.Future[None]) -> None:
+    async def _discard(self, vmid: int, building: asyncio.Future[None]) -> None:
         """Wait for the thread, which ignores cancellation, and remove what it created."""
         await asyncio.gather(building, return_exceptions=True)
         for left in (self._folder(vmid).with_suffix(".new"), self._folder(vmid)):
             if await asyncio.to_thread(left.exists):
-                await self._ground.remove_folder(left)
+                await self._environment.remove_folder(left)
         del self._records[vmid]
 
     def _build(self, record: GuestRecord) -> None:
         """Create the guest's folder. It appears complete or not at all."""
-        ground, new = self._ground, self._folder(record.spec.vmid).with_suffix(".new")
+        environment, new = self._environment, self._folder(record.spec.vmid).with_suffix(".new")
         new.mkdir(mode=0o755)
-        build_layer(new, self._flavor.owner)
-        write_identity(new, record, str(ground.gateway.ip), self._flavor.owner)
+        build_layer(new, self._guest_kind.owner)
+        write_identity(new, record, str(environment.gateway.ip), self._guest_kind.owner)
         record.save(new)
         new.rename(self._folder(record.spec.vmid))
 
@@ -107,37 +106,37 @@ class NamespaceHost:
         async with self._lock(vmid):
             if self.is_running(vmid):
                 return
-            record, base = await self._settle(self._record(vmid))
+            record, base = await self._ensure_layer(self._record(vmid))
             config = await asyncio.to_thread(self._launch_config, record, base)
-            self._running[vmid] = await RunningGuest.start(config, self._folder(vmid), self._ground.prefix)
-            if self._ground.line:
-                self._ground.line.lead_to(ipaddress.IPv4Interface(record.address).ip)
+            self._running[vmid] = await RunningGuest.start(config, self._folder(vmid), self._environment.prefix)
+            if self._environment.uplink:
+                self._environment.uplink.route_to(ipaddress.IPv4Interface(record.address).ip)
             if record.fresh:
                 await self._finish_first_start(record)
             await self._running[vmid].start_services()
 
-    async def _settle(self, record: GuestRecord) -> tuple[GuestRecord, Base]:
+    async def _ensure_layer(self, record: GuestRecord) -> tuple[GuestRecord, Base]:
         """Return the record and its base.
 
         A guest that was simulated, or whose base is gone, is created again.
         """
-        ground, folder = self._ground, self._folder(record.spec.vmid)
-        base = await asyncio.to_thread(load_base, ground.base.folder.parent / record.base)
+        environment, folder = self._environment, self._folder(record.spec.vmid)
+        base = await asyncio.to_thread(load_base, environment.base.folder.parent / record.base)
         layered: bool = await asyncio.to_thread((folder / "upper").is_dir)
         if base and layered:
             return record, base
         if record.base:
-            log.warning("guest lost its base", vmid=record.spec.vmid, base=record.base)
-        await ground.remove_folder(folder)
-        anew = replace(record, base=ground.base.name)
-        await asyncio.to_thread(self._build, anew)
-        self._records[record.spec.vmid] = anew
-        return anew, ground.base
+            log.warning("guest base missing", vmid=record.spec.vmid, base=record.base)
+        await environment.remove_folder(folder)
+        rebuilt = replace(record, base=environment.base.name)
+        await asyncio.to_thread(self._build, rebuilt)
+        self._records[record.spec.vmid] = rebuilt
+        return rebuilt, environment.base
 
     def _launch_config(self, record: GuestRecord, base: Base) -> Mapping[str, Any]:
-        cgroups, vmid = self._ground.cgroups, record.spec.vmid
-        cgroup = str(cgroups.make(vmid, self._flavor.shift)) if cgroups else ""
-        return self._ground.launch_config(record, self._folder(vmid)) | {"base": str(base.tree), "cgroup": cgroup}
+        cgroups, vmid = self._environment.cgroups, record.spec.vmid
+        cgroup = str(cgroups.make(vmid, self._guest_kind.shift)) if cgroups else ""
+        return self._environment.launch_config(record, self._folder(vmid)) | {"base": str(base.tree), "cgroup": cgroup}
 
     async def _finish_first_start(self, record: GuestRecord) -> None:
         if record.spec.root_password:
@@ -157,8 +156,8 @@ class NamespaceHost:
     async def _kill(self, vmid: int) -> None:
         if running := self._running.pop(vmid, None):
             await running.kill()
-            if self._ground.cgroups:
-                await asyncio.to_thread(self._ground.cgroups.remove, vmid)
+            if self._environment.cgroups:
+                await asyncio.to_thread(self._environment.cgroups.remove, vmid)
 
     async def shutdown(self, vmid: int) -> None:
         self._record(vmid)
@@ -174,7 +173,7 @@ class NamespaceHost:
             del self._records[vmid]
             gone = self._folder(vmid).with_suffix(".gone")
             await asyncio.to_thread(self._folder(vmid).rename, gone)
-            await self._ground.remove_folder(gone)
+            await self._environment.remove_folder(gone)
 
     async def address(self, vmid: int) -> str:
         record = self._record(vmid)
@@ -226,10 +225,10 @@ class NamespaceHost:
     async def close(self) -> None:
         for vmid in tuple(self._running):
             await self._kill(vmid)
-        await self._ground.close()
+        await self._environment.close()
 
     def _folder(self, vmid: int) -> Path:
-        return self._ground.folder / str(vmid)
+        return self._environment.folder / str(vmid)
 
     def _record(self, vmid: int) -> GuestRecord:
         try:

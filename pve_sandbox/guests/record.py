@@ -59,10 +59,15 @@ def choose_address(spec: GuestSpec, gateway: ipaddress.IPv4Interface, taken: set
     """Return the requested address, else a free one. A vmid gets the same one if possible."""
     network = gateway.network
     if spec.address:
-        wanted = ipaddress.IPv4Interface(spec.address)
-        if wanted.ip == gateway.ip or wanted.ip.is_loopback or wanted.ip.is_multicast or wanted.ip.is_unspecified:
-            raise ValueError(f"{wanted.ip} cannot be a guest's address")
-        return str(wanted)
+        requested = ipaddress.IPv4Interface(spec.address)
+        if (
+            requested.ip == gateway.ip
+            or requested.ip.is_loopback
+            or requested.ip.is_multicast
+            or requested.ip.is_unspecified
+        ):
+            raise ValueError(f"{requested.ip} cannot be a guest's address")
+        return str(requested)
     used = {text.split("/")[0] for text in taken} | {str(gateway.ip)}
     span = _LAST_HOST - _FIRST_HOST
     for step in range(span):

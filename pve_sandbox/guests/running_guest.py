@@ -51,7 +51,7 @@ class RunningGuest:
         ``config`` as in ``launch.launch``. ``prefix`` runs before each command that enters the guest.
         """
         async with Launcher("guest") as launcher:
-            launcher.tell(config)
+            launcher.send(config)
             process = await _await_init(launcher)
         guest = cls(process, folder, prefix, many_ids=config["many_ids"], boots=bool(config["cgroup"]))
         for listener in launcher.passed:
@@ -90,7 +90,7 @@ class RunningGuest:
         With systemd the boot is already running: waits until units can be queried. ``GuestError`` after 60 s.
         """
         if self._boots:
-            await self._hear_systemd()
+            await self._wait_for_systemd()
             return
         links = await asyncio.to_thread(lambda: sorted((self._folder / "upper/etc/rc2.d").glob("S*")))
         if not links:
@@ -103,7 +103,7 @@ class RunningGuest:
             stderr=asyncio.subprocess.DEVNULL,
         )
 
-    async def _hear_systemd(self) -> None:
+    async def _wait_for_systemd(self) -> None:
         door = Path(f"/proc/{self._process.pid}/root/run/systemd/private")
         try:
             async with asyncio.timeout(_BOOT_S):
@@ -147,7 +147,7 @@ async def _await_init(launcher: Launcher) -> GuestProcess:
     process: GuestProcess | None = None
     is_up = False
     try:
-        while (report := await launcher.hear()) is not None:
+        while (report := await launcher.receive()) is not None:
             if "pid" in report:
                 process = GuestProcess(report["pid"])
             is_up = is_up or report.get("state") == "up"

@@ -9,7 +9,7 @@ import structlog
 from pve_sandbox.errors import GuestError, InvalidInputError
 from pve_sandbox.guests import KINDS
 from pve_sandbox.guests.host import GuestHost, GuestSpec, run_in
-from pve_sandbox.guests.kind import Flavor, candidates
+from pve_sandbox.guests.kind import GuestKind, candidates
 from pve_sandbox.guests.namespaced import NamespaceHost
 from pve_sandbox.guests.namespaces import kernel
 from pve_sandbox.guests.simulated import SimulatedHost
@@ -25,12 +25,12 @@ async def pick(data_dir: Path, kind: str) -> GuestHost:
         raise InvalidInputError(f"kind: must be one of {', '.join(KINDS)}")
     refusals: list[str] = []
     if kind != "simulated" and kernel.supported():
-        for flavor in candidates(kind):
+        for guest_kind in candidates(kind):
             try:
-                return await _try(data_dir, flavor)
+                return await _try(data_dir, guest_kind)
             except (OSError, GuestError) as error:
-                refusals.append(f"{flavor.kind}: {error}".rstrip("."))
-                log.info("kind of guest not possible", kind=flavor.kind, error=str(error))
+                refusals.append(f"{guest_kind.name}: {error}".rstrip("."))
+                log.info("kind of guest not possible", kind=guest_kind.name, error=str(error))
     if kind not in {"auto", "simulated"}:
         raise GuestError(f"Guests of kind {kind} are not possible on this machine", detail="; ".join(refusals))
     host = await SimulatedHost.open(data_dir)
@@ -39,9 +39,9 @@ async def pick(data_dir: Path, kind: str) -> GuestHost:
     return host
 
 
-async def _try(data_dir: Path, flavor: Flavor) -> NamespaceHost:
+async def _try(data_dir: Path, guest_kind: GuestKind) -> NamespaceHost:
     """Open a host and run a command in a guest of it."""
-    host = NamespaceHost(data_dir, flavor)
+    host = NamespaceHost(data_dir, guest_kind)
     await host.open()
     try:
         await _probe(host)

@@ -32,8 +32,8 @@ class _GuestShell:
     def __init__(self, enter: Enter) -> None:
         self._enter = enter
 
-    def environment(self, asked: Mapping[str, str]) -> dict[str, str]:
-        del asked
+    def environment(self, requested: Mapping[str, str]) -> dict[str, str]:
+        del requested
         return {"HOME": "/"}
 
     async def plan(self, command: str | None, environment: Mapping[str, str], *, tty: bool) -> Run:
@@ -71,6 +71,6 @@ class GuestSshServer(SshServer):
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
         )
-        held, _ = await process.communicate()
-        wanted = key.export_public_key().split()[1]
-        return username == USER and any(wanted in line.split() for line in held.splitlines())
+        authorized, _ = await process.communicate()
+        public_key = key.export_public_key().split()[1]
+        return username == USER and any(public_key in line.split() for line in authorized.splitlines())

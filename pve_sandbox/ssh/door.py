@@ -76,7 +76,7 @@ class SshDoor(SshServer):
         await self.listen(self._host_key, host=self._host, port=self.port)
         if self._acceptor:
             self.port = self._acceptor.get_port()
-        log.info("sandbox ssh door open", host=self._host, port=self.port)
+        log.info("ssh server started", host=self._host, port=self.port)
 
     async def close(self) -> None:
         """End connections and the commands that still run on the node."""

@@ -86,7 +86,7 @@ def _parse(arguments: Sequence[str], caller: Caller) -> _Line:
         raise _Refusal("\n".join((wrong, "USAGE: pct <COMMAND> [ARGS] [OPTIONS]", *map(_usage, _USAGE))))
     command, rest = arguments[0], list(arguments[1:])
     head, tail = (rest[: rest.index("--")], rest[rest.index("--") + 1 :]) if "--" in rest else (rest, [])
-    words, options = _sort_out(command, head)
+    words, options = _split_options(command, head)
     if command == "list":
         return _Line(caller, command, 0, (), (), options)
     if not words:
@@ -97,7 +97,7 @@ def _parse(arguments: Sequence[str], caller: Caller) -> _Line:
     return _Line(caller, command, int(words[0]), tuple(words[1:]), tuple(tail), options)
 
 
-def _sort_out(command: str, head: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+def _split_options(command: str, head: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """Split the arguments before ``--`` into words and options."""
     words: list[str] = []
     options: dict[str, str] = {}
@@ -166,7 +166,7 @@ class Pct:
         path = f"nodes/{self._node_of(vmid)}/lxc/{vmid}.conf"
         return Reply(error=f"Configuration file '{path}' does not exist\n", status=_NO_CONFIG)
 
-    def _must_run(self, vmid: int, otherwise: str = "") -> None:
+    def _require_running(self, vmid: int, otherwise: str = "") -> None:
         if not self._guests.is_running(vmid):
             raise _Refusal(otherwise or f"container '{vmid}' not running!")
 
@@ -174,14 +174,14 @@ class Pct:
         command = [*line.words, *line.rest]
         if not command:
             raise _Refusal("missing command")
-        self._must_run(line.vmid)
+        self._require_running(line.vmid)
         if line.options.get("keep-env", "1") != "0":
             kept = [f"{name}={value}" for name, value in line.caller.environment.items() if name not in _NOT_PASSED_ON]
             command = ["/usr/bin/env", "--", *kept, *command] if kept else command
         return Run(tuple(self._guests.argv(line.vmid, command, tty=line.caller.tty)))
 
     async def _enter(self, line: _Line) -> Run | Reply:
-        self._must_run(line.vmid)
+        self._require_running(line.vmid)
         shell = ["/bin/sh", "-c", "[ -x /bin/bash ] && exec /bin/bash; exec /bin/sh"]
         return Run(tuple(self._guests.argv(line.vmid, shell, tty=line.caller.tty)))
 
@@ -204,12 +204,12 @@ class Pct:
         return Reply()
 
     async def _stop(self, line: _Line) -> Run | Reply:
-        self._must_run(line.vmid, f"CT {line.vmid} not running")
+        self._require_running(line.vmid, f"CT {line.vmid} not running")
         await self._guests.stop(line.vmid)
         return Reply()
 
     async def _shutdown(self, line: _Line) -> Run | Reply:
-        self._must_run(line.vmid, f"CT {line.vmid} not running")
+        self._require_running(line.vmid, f"CT {line.vmid} not running")
         await self._guests.shutdown(line.vmid)
         return Reply()
 
@@ -218,7 +218,7 @@ class Pct:
 
     async def _push(self, line: _Line) -> Run | Reply:
         source, target = _two_paths(line)
-        self._must_run(line.vmid, "can only push files to a running CT")
+        self._require_running(line.vmid, "can only push files to a running CT")
         uid = await self._number(line.vmid, "-u", line.options.get("user", "0"))
         gid = await self._number(line.vmid, "-g", line.options.get("group", "0"))
         mode = int(line.options.get("perms", "0644"), 8)
@@ -227,7 +227,7 @@ class Pct:
 
     async def _pull(self, line: _Line) -> Run | Reply:
         source, target = _two_paths(line)
-        self._must_run(line.vmid, "can only pull files from a running CT")
+        self._require_running(line.vmid, "can only pull files from a running CT")
         await self._guests.pull(line.vmid, source, line.caller.folder / target)
         return Reply()
 

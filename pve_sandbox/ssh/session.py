@@ -31,7 +31,7 @@ _GONE = (asyncssh.Error, OSError)  # raised when the client is gone
 class Shell(Protocol):
     """Where commands run. ``environment`` is that of the process from ``plan``, and has ``HOME``."""
 
-    def environment(self, asked: Mapping[str, str]) -> dict[str, str]: ...
+    def environment(self, requested: Mapping[str, str]) -> dict[str, str]: ...
     async def plan(self, command: str | None, environment: Mapping[str, str], *, tty: bool) -> Run | Reply: ...
 
 
@@ -47,8 +47,8 @@ class _Child:
 
 async def serve(client: _Process, shell: Shell, latency_s: Callable[[], float]) -> None:
     """Run the client's command until it ends, even if the client is gone."""
-    asked = {_text(name): _text(value) for name, value in client.channel.get_environment().items()}
-    environment = shell.environment(asked)
+    requested = {_text(name): _text(value) for name, value in client.channel.get_environment().items()}
+    environment = shell.environment(requested)
     tty = client.term_type is not None
     if tty:
         environment["TERM"] = client.term_type or "dumb"
@@ -66,7 +66,7 @@ async def serve(client: _Process, shell: Shell, latency_s: Callable[[], float]) 
         log.info("command not started", error=str(error))
         client.close()
         return
-    await _attend(client, child, latency_s)
+    await _run_to_end(client, child, latency_s)
 
 
 def _text(value: str | bytes) -> str:
@@ -146,7 +146,7 @@ def _resize(master: int, size: tuple[int, int, int, int]) -> None:
         termios.tcsetwinsize(master, (rows, columns))
 
 
-async def _attend(client: _Process, child: _Child, latency_s: Callable[[], float]) -> None:
+async def _run_to_end(client: _Process, child: _Child, latency_s: Callable[[], float]) -> None:
     writers = (client.stdout, client.stderr)
     pumps = [
         asyncio.create_task(_pump_out(reader, writer, latency_s))
@@ -232,7 +232,7 @@ async def _type(child: _Child, data: bytes) -> None:
     loop = asyncio.get_running_loop()
     while data and child.master >= 0:
         writable: asyncio.Future[None] = loop.create_future()
-        loop.add_writer(child.master, _settle, writable)
+        loop.add_writer(child.master, _set_ready, writable)
         try:
             await writable
         finally:
@@ -242,7 +242,7 @@ async def _type(child: _Child, data: bytes) -> None:
             data = data[os.write(child.master, data) :]
 
 
-def _settle(future: asyncio.Future[None]) -> None:
+def _set_ready(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
 

@@ -88,16 +88,16 @@ class NodeShell:
             self._server.close()
             self._server = None
 
-    def environment(self, asked: Mapping[str, str]) -> dict[str, str]:
+    def environment(self, requested: Mapping[str, str]) -> dict[str, str]:
         """The environment of a command on the node. From the client it takes only the language."""
-        wanted = {name: value for name, value in asked.items() if name.startswith(_ACCEPTED_VARIABLES)}
+        accepted = {name: value for name, value in requested.items() if name.startswith(_ACCEPTED_VARIABLES)}
         return {
             "PATH": f"{self._folder.resolve() / 'bin'}:{_SYSTEM_PATH}",
             "HOME": self._home,
             "USER": "root",
             "LOGNAME": "root",
             "SHELL": "/bin/bash",
-            **wanted,
+            **accepted,
         }
 
     async def plan(self, command: str | None, environment: Mapping[str, str], *, tty: bool) -> Run | Reply:
@@ -119,7 +119,7 @@ class NodeShell:
             writer.write(json.dumps(_document(answer)).encode())
             await writer.drain()
         except (OSError, ValueError, KeyError, TypeError) as error:
-            log.warning("pct command not answered", error=str(error))
+            log.warning("pct command failed", error=str(error))
         finally:
             writer.close()
 

@@ -18,8 +18,8 @@ from lxc_dashboard import routes, text
 from lxc_dashboard.db.models import Job, ProxmoxNode
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.settings import Settings
+from pve_sandbox.demo_cluster import DemoCluster
 from pve_sandbox.node import SandboxNode
-from pve_sandbox.seed import Seed
 from tests.e2e.conftest import SIGN_IN_TIMEOUT_MS, until_it_takes_input, visit
 from tests.e2e.stack import Stack
 
@@ -56,8 +56,8 @@ def _loop() -> asyncio.AbstractEventLoop:
 @contextlib.contextmanager
 def other_node(stack: Stack, folder: Path, name: str, containers: int, nodes: int = 3) -> Iterator[OtherNode]:
     """Registered for as long as it is there."""
-    seed = Seed(nodes, containers)
-    node = SandboxNode(folder, seed=seed, time_scale=0.05, stats_interval_s=1, auth_delay_s=0)
+    demo = DemoCluster(nodes, containers)
+    node = SandboxNode(folder, demo=demo, time_scale=0.05, stats_interval_s=1, auth_delay_s=0)
     loop = _loop()
     asyncio.run_coroutine_threadsafe(node.start(), loop).result(STARTS_WITHIN_S)
     try:

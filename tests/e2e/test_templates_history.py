@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from lxc_dashboard import routes, text
-from pve_sandbox.seed import FIRST_VMID, demo_guest
+from pve_sandbox.demo_cluster import FIRST_VMID, demo_guest
 from tests.e2e import recipes
 from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, keep_picture, reload, visit
 from tests.e2e.stack import Stack

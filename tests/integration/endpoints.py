@@ -38,7 +38,7 @@ async def sign_in(
     known = {choice.id: choice for choice in await endpoints.choices(rt)}
     choice = known[endpoint_id] if endpoint_id else next(iter(known.values()))
     client = rt.pve.client(await endpoints.endpoint(rt, choice.id))
-    ticket = await login(client, userid, sandbox.seed.passwords()[userid])
+    ticket = await login(client, userid, sandbox.demo.passwords()[userid])
     session, _ = await sessions.begin(
         rt, endpoint_id=choice.id, endpoint_name=choice.name, ticket=ticket, address="192.0.2.7", user_agent="test"
     )

@@ -16,7 +16,7 @@ from fakepve.server import API, FORMATS
 from pve_sandbox.api.access import totp
 from pve_sandbox.api.access.directory import User
 from pve_sandbox.api.access.privileges import Access
-from pve_sandbox.api.access.tickets import TicketOffice
+from pve_sandbox.api.access.tickets import TicketIssuer
 from pve_sandbox.api.checks import Values
 
 COOKIE = re.compile(r"(?:^|[;\s])PVEAuthCookie=([^;]+)")
@@ -24,9 +24,9 @@ TFA_SUBJECT = "!tfa!"
 
 
 class SignIn(Access):
-    """``office`` issues the tickets, ``directory`` has the users."""
+    """``ticket_issuer`` issues the tickets, ``directory`` has the users."""
 
-    office: TicketOffice
+    ticket_issuer: TicketIssuer
 
     # ------------------------------------------------------------- sign-in
 
@@ -41,18 +41,18 @@ class SignIn(Access):
         password = v["password"]
         if v.get("tfa-challenge"):
             self._second_step(userid, user, v["tfa-challenge"], password)
-        elif not self._renews(userid, password):  # no second factor when a ticket is used as the password
+        elif not self._is_renewal(userid, password):  # no second factor when a ticket is used as the password
             if not self.directory.check_password(userid, password):
                 raise PveError(401, "authentication failure")
             if user.needs_second_step:
                 return self._challenge(userid, user)
-        return self._welcome(userid)
+        return self._success(userid)
 
-    def _renews(self, userid: str, password: str) -> bool:
-        opened = self.office.open(password)
-        return opened is not None and opened.subject == userid
+    def _is_renewal(self, userid: str, password: str) -> bool:
+        content = self.ticket_issuer.open(password)
+        return content is not None and content.subject == userid
 
-    def _welcome(self, userid: str) -> Values:
+    def _success(self, userid: str) -> Values:
         ticket, csrf = self.issue_ticket(userid)
         answer = {"username": userid, "ticket": ticket, "CSRFPreventionToken": csrf, "cap": self.capabilities(userid)}
         if len(self.nodes) > 1:
@@ -63,31 +63,36 @@ class SignIn(Access):
         kinds: dict[str, Any] = {"totp": True} if user.totp else {}
         if any(user.recovery):
             kinds["recovery"] = [index for index, key in enumerate(user.recovery) if key]
-        asked = json.dumps(kinds, separators=(",", ":")).replace(":", "%3A")
-        ticket = self.office.issue(TFA_SUBJECT + asked, bound_to=userid)
-        return {"ticket": ticket, "username": userid, "NeedTFA": 1, "CSRFPreventionToken": self.office.csrf(userid)}
+        factors = json.dumps(kinds, separators=(",", ":")).replace(":", "%3A")
+        ticket = self.ticket_issuer.issue(TFA_SUBJECT + factors, bound_to=userid)
+        return {
+            "ticket": ticket,
+            "username": userid,
+            "NeedTFA": 1,
+            "CSRFPreventionToken": self.ticket_issuer.csrf(userid),
+        }
 
     def _second_step(self, userid: str, user: User, challenge: str, answer: str) -> None:
-        opened = self.office.open(challenge, bound_to=userid)
+        content = self.ticket_issuer.open(challenge, bound_to=userid)
         kind, _, code = answer.partition(":")
-        if opened is None or not opened.subject.startswith(TFA_SUBJECT):
+        if content is None or not content.subject.startswith(TFA_SUBJECT):
             raise PveError(401, "authentication failure")
-        if not (kind == "totp" and self._takes_totp(user, code)) and not (
-            kind == "recovery" and self._takes_recovery(user, code)
+        if not (kind == "totp" and self._use_totp(user, code)) and not (
+            kind == "recovery" and self._use_recovery_key(user, code)
         ):
             raise PveError(401, "authentication failure")
         self.directory.changed()
 
-    def _takes_totp(self, user: User, code: str) -> bool:
+    def _use_totp(self, user: User, code: str) -> bool:
         for entry in user.totp.values():
-            step = totp.matching_step(entry.secret, code, self.office.now(), entry.last_step)
+            step = totp.matching_step(entry.secret, code, self.ticket_issuer.now(), entry.last_step)
             if step is not None:
                 entry.last_step = step
                 return True
         return False
 
     @staticmethod
-    def _takes_recovery(user: User, code: str) -> bool:
+    def _use_recovery_key(user: User, code: str) -> bool:
         """Use a recovery key. Each is valid once."""
         for index, key in enumerate(user.recovery):
             if key and hmac.compare_digest(key.encode(), code.strip().encode()):
@@ -96,10 +101,10 @@ class SignIn(Access):
         return False
 
     def issue_ticket(self, user: str) -> tuple[str, str]:
-        return self.office.issue(user), self.office.csrf(user)
+        return self.ticket_issuer.issue(user), self.ticket_issuer.csrf(user)
 
     def revoke_tickets(self) -> None:
-        self.office.new_key()
+        self.ticket_issuer.new_key()
 
     def check_password(self, user: str, password: str) -> bool:
         return self.directory.check_password(user, password)
@@ -138,15 +143,15 @@ class SignIn(Access):
         cookie = COOKIE.search(request.headers.get("Cookie", "") or header)
         if cookie is None:
             raise PveError(401, "No ticket")
-        opened = self.office.open(urllib.parse.unquote(cookie.group(1)))
-        user = self.directory.users.get(opened.subject) if opened else None
-        if opened is None or user is None or not user.is_active:
+        content = self.ticket_issuer.open(urllib.parse.unquote(cookie.group(1)))
+        user = self.directory.users.get(content.subject) if content else None
+        if content is None or user is None or not user.is_active:
             raise PveError(401, "permission denied - invalid PVE ticket")
         if request.method != "GET":
             given = request.headers.get("CSRFPreventionToken", "")
-            if not self.office.csrf_holds(opened.subject, given):
+            if not self.ticket_issuer.is_csrf_valid(content.subject, given):
                 raise PveError(401, "Permission denied - invalid csrf token")
-        return opened.subject
+        return content.subject
 
     def _token_holder(self, credential: str) -> str:
         found = re.fullmatch(r"(.*)=(.*)", credential)

@@ -22,14 +22,14 @@ TICKET = re.compile(r"^(PVE|PVEVNC):(.+):([0-9A-F]{8})::([A-Za-z0-9+/=]+)$")
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class TicketContent:
     """The content of a valid ticket. ``subject`` is a userid or ``!tfa!<challenge>``."""
 
     subject: str
     age_s: float
 
 
-class TicketOffice:
+class TicketIssuer:
     """Issue and verify tickets. ``skew_s`` moves the clock in tests."""
 
     def __init__(self, key_file: Path, lifetime_s: float = TICKET_LIFETIME_S) -> None:
@@ -54,7 +54,7 @@ class TicketOffice:
 
     def open(
         self, ticket: str, *, prefix: str = "PVE", bound_to: str = "", lifetime_s: float | None = None
-    ) -> Opened | None:
+    ) -> TicketContent | None:
         """Verify a ticket. ``None`` if it is malformed, forged, expired or bound to something else."""
         found = TICKET.match(ticket)
         if found is None or found.group(1) != prefix:
@@ -64,13 +64,13 @@ class TicketOffice:
             return None
         age = self.now() - int(found.group(3), 16)
         limit = self.lifetime_s if lifetime_s is None else lifetime_s
-        return Opened(found.group(2), age) if EARLIEST_S < age < limit else None
+        return TicketContent(found.group(2), age) if EARLIEST_S < age < limit else None
 
     def csrf(self, userid: str) -> str:
         stamp = f"{int(self.now()):08X}"
         return f"{stamp}:{self._mac(stamp, userid)}"
 
-    def csrf_holds(self, userid: str, token: str) -> bool:
+    def is_csrf_valid(self, userid: str, token: str) -> bool:
         stamp, _, mac = token.partition(":")
         if not re.fullmatch(r"[0-9A-F]{8}", stamp) or not hmac.compare_digest(self._mac(stamp, userid), mac):
             return False

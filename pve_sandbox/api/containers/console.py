@@ -14,8 +14,8 @@ from fakepve.server import FORMATS
 
 from pve_sandbox.api.access.privileges import Routes
 from pve_sandbox.api.access.tickets import CONSOLE_TICKET_LIFETIME_S
-from pve_sandbox.api.backups import Backups
 from pve_sandbox.api.checks import Values
+from pve_sandbox.api.containers.lifecycle import Containers
 from pve_sandbox.api.containers.terminal import Terminal
 
 log = structlog.get_logger(__name__)
@@ -51,7 +51,7 @@ SHELL = "if command -v bash >/dev/null; then exec bash -l; else exec sh -l; fi"
 
 
 @dataclass(slots=True)
-class Waiting:
+class PendingTerminal:
     """A terminal that was requested and not joined yet."""
 
     vmid: int
@@ -59,12 +59,12 @@ class Waiting:
     left: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class Console(Backups):
+class Console(Containers):
     """With cmode ``shell`` root's shell, else a login prompt. Tabs share one session a guest."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._waiting: dict[int, Waiting] = {}
+        self._pending_terminals: dict[int, PendingTerminal] = {}
         self._terminals: dict[int, Terminal] = {}
         self._opening = asyncio.Lock()
 
@@ -73,26 +73,26 @@ class Console(Backups):
 
     async def _lxc_termproxy(self, v: Values, user: str) -> Values:
         guest = self._find_ct(v["node"], v["vmid"])
-        if self.machine is None or guest.vmid not in self.hosted:
+        if self.guest_host is None or guest.vmid not in self.hosted:
             raise PveError(500, "Timeout while waiting for port '5900' to get ready!")
-        port = next(p for p in range(FIRST_PORT, FIRST_PORT + 1000) if p not in self._waiting)
-        waiting = self._waiting[port] = Waiting(guest.vmid)
+        port = next(p for p in range(FIRST_PORT, FIRST_PORT + 1000) if p not in self._pending_terminals)
+        pending = self._pending_terminals[port] = PendingTerminal(guest.vmid)
 
         async def body() -> None:
             try:
                 async with asyncio.timeout(CONNECT_WITHIN_S):
-                    await waiting.joined.wait()
+                    await pending.joined.wait()
             except TimeoutError:
                 raise TaskError("connection timed out") from None
             finally:
-                if not waiting.joined.is_set():
-                    self._waiting.pop(port, None)
-            await waiting.left.wait()
+                if not pending.joined.is_set():
+                    self._pending_terminals.pop(port, None)
+            await pending.left.wait()
 
         detached, self.tasks_detached = self.tasks_detached, True
         upid = await self.task(v["node"], "vncproxy", guest.vmid, user, body)
         self.tasks_detached = detached
-        ticket = self.office.issue(user, prefix="PVEVNC", bound_to=f"/vms/{guest.vmid}:{port}")
+        ticket = self.ticket_issuer.issue(user, prefix="PVEVNC", bound_to=f"/vms/{guest.vmid}:{port}")
         return {"port": port, "ticket": ticket, "upid": upid, "user": user}
 
     def add_websocket(self, router: web.UrlDispatcher) -> None:
@@ -100,41 +100,41 @@ class Console(Backups):
             router.add_get(prefix + "/nodes/{node}/lxc/{vmid}/vncwebsocket", self._lxc_websocket)
 
     async def _lxc_websocket(self, request: web.Request) -> web.StreamResponse:
-        opened: list[tuple[Waiting, str, str]] = []
+        joined: list[tuple[PendingTerminal, str, str]] = []
 
-        async def judge(v: Values, user: str) -> None:
-            waiting = self._waiting.get(int(v["port"]))
+        async def check_ticket(v: Values, user: str) -> None:
+            pending = self._pending_terminals.get(int(v["port"]))
             bound_to = f"/vms/{v['vmid']}:{v['port']}"
-            ticket = self.office.open(
+            ticket = self.ticket_issuer.open(
                 v["vncticket"], prefix="PVEVNC", bound_to=bound_to, lifetime_s=CONSOLE_TICKET_LIFETIME_S
             )
             if ticket is None or ticket.subject != user:
                 raise PveError(401, "permission denied - invalid PVEVNC ticket")
-            if waiting is None:
+            if pending is None:
                 raise PveError(500, f"connect to port {v['port']} failed: Connection refused")
-            opened.append((self._waiting.pop(int(v["port"])), user, v["vncticket"]))
+            joined.append((self._pending_terminals.pop(int(v["port"])), user, v["vncticket"]))
 
-        await self.checked(request, judge)
-        waiting, user, ticket = opened[0]
+        await self.checked(request, check_ticket)
+        pending, user, ticket = joined[0]
         socket = web.WebSocketResponse(protocols=("binary",), max_msg_size=LARGEST_MESSAGE_BYTES)
-        waiting.joined.set()
+        pending.joined.set()
         try:
             await socket.prepare(request)
-            await self._converse(socket, waiting.vmid, f"{user}:{ticket}\n")
+            await self._serve_terminal(socket, pending.vmid, f"{user}:{ticket}\n")
         finally:
-            waiting.left.set()
+            pending.left.set()
         await socket.close()
         return socket
 
-    async def _converse(self, socket: web.WebSocketResponse, vmid: int, hello: str) -> None:
+    async def _serve_terminal(self, socket: web.WebSocketResponse, vmid: int, hello: str) -> None:
         first = await socket.receive()
-        said = first.data.encode() if first.type is WSMsgType.TEXT else first.data
-        if first.type not in {WSMsgType.TEXT, WSMsgType.BINARY} or not said.startswith(hello.encode()):
+        text = first.data.encode() if first.type is WSMsgType.TEXT else first.data
+        if first.type not in {WSMsgType.TEXT, WSMsgType.BINARY} or not text.startswith(hello.encode()):
             return
         terminal = await self._terminal(vmid)
         await socket.send_bytes(b"OK")
         terminal.listeners.add(socket.send_bytes)
-        typing = asyncio.create_task(self._type(socket, terminal, said[len(hello.encode()) :]))
+        typing = asyncio.create_task(self._type(socket, terminal, text[len(hello.encode()) :]))
         ended = asyncio.create_task(terminal.ended.wait())
         try:
             await asyncio.wait({typing, ended}, return_when=asyncio.FIRST_COMPLETED)
@@ -153,11 +153,11 @@ class Console(Backups):
             terminal = self._terminals.get(vmid)
             guest = self.ct(vmid)
             if terminal is None or terminal.ended.is_set():
-                if self.machine is None or guest is None:
+                if self.guest_host is None or guest is None:
                     raise PveError(500, f"CT {vmid} not running")
                 command = SHELL if guest.config.get("cmode") == "shell" else LOGIN
                 terminal = Terminal()
-                await terminal.open(self.machine.argv(vmid, ["/bin/sh", "-c", ON_A_PTY, command], tty=True))
+                await terminal.open(self.guest_host.argv(vmid, ["/bin/sh", "-c", ON_A_PTY, command], tty=True))
                 self._terminals[vmid] = terminal
             return terminal
 
@@ -169,9 +169,9 @@ class Console(Backups):
                 return
             pending += message.data.encode() if message.type is WSMsgType.TEXT else message.data
             while pending:
-                used = await _obey(terminal, pending)
+                used = await _handle(terminal, pending)
                 if used is None:
-                    log.warning("console message not understood", start=pending[:16])
+                    log.warning("invalid console message", start=pending[:16])
                     return
                 if not used:
                     break
@@ -183,24 +183,24 @@ class Console(Backups):
         self._terminals.clear()
 
 
-async def _obey(terminal: Terminal, data: bytes) -> int | None:
+async def _handle(terminal: Terminal, data: bytes) -> int | None:
     """Handle the first message in ``data``.
 
     Returns its length, 0 while it is incomplete, ``None`` if it is invalid.
     """
     if data[:1] == b"2":
         return 1
-    found = MESSAGE.match(data)
-    if found is None:
+    match = MESSAGE.match(data)
+    if match is None:
         return 0 if UNFINISHED.fullmatch(data) else None
-    if found["columns"]:
-        size = int(found["columns"]), int(found["rows"])
+    if match["columns"]:
+        size = int(match["columns"]), int(match["rows"])
         if not all(0 < side <= LARGEST_SIZE for side in size):
             return None
         terminal.resize(*size)
-        return found.end()
-    end = found.end() + int(found["length"])
+        return match.end()
+    end = match.end() + int(match["length"])
     if len(data) < end:
         return 0
-    await terminal.write(data[found.end() : end])
+    await terminal.write(data[match.end() : end])
     return end

@@ -34,7 +34,7 @@ SSH_KEY_TYPES = ("ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-")
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class CreateRequest:
     """The parameters of a create request, in the form that the task needs."""
 
     values: dict[str, Any]
@@ -50,17 +50,17 @@ class Order:
     def volumes(self) -> list[str]:
         """The volumes to allocate, as ``storage:GiB``: the root, then mount points that are no binds."""
         mounts = sorted((int(key[2:]), str(value)) for key, value in self.values.items() if MOUNT.fullmatch(key))
-        asked = [str(self.values.get("rootfs") or ""), *(value for _, value in mounts if not value.startswith("/"))]
-        return [value.partition(",")[0] for value in asked]
+        volumes = [str(self.values.get("rootfs") or ""), *(value for _, value in mounts if not value.startswith("/"))]
+        return [value.partition(",")[0] for value in volumes]
 
     def unpack_failure(self, how: str) -> str:
         packer = PACKERS.get(self.file_name.rpartition(".")[2], "--zstd")
         return UNPACK.format(packer=packer, vmid=self.values["vmid"], how=how)
 
 
-def spec_of(vmid: int, config: dict[str, Any], disk_bytes: int, order: Order | None = None) -> GuestSpec:
+def spec_of(vmid: int, config: dict[str, Any], disk_bytes: int, request: CreateRequest | None = None) -> GuestSpec:
     """Build the spec of the real guest from a container's configuration."""
-    values = order.values if order else {}
+    values = request.values if request else {}
     address = split_props(config.get("net0", ""))[1].get("ip", "")
     return GuestSpec(
         vmid=vmid,

@@ -10,9 +10,10 @@ from fakepve.lxc import ostype_of
 from fakepve.model import PveError, TaskError
 
 from pve_sandbox.api.checks import Values
-from pve_sandbox.api.containers.create_request import Order, keys_are_valid, unpacked_lines, volume_lines
-from pve_sandbox.api.containers.lifecycle import Containers, tags_of
-from pve_sandbox.api.tasks import Body, say
+from pve_sandbox.api.containers.create_request import CreateRequest, keys_are_valid, unpacked_lines, volume_lines
+from pve_sandbox.api.containers.lifecycle import tags_of
+from pve_sandbox.api.statistics import Statistics
+from pve_sandbox.api.tasks import Body, task_log
 
 UNPACK_PVE_S = 3
 FORBIDDEN = 403
@@ -22,18 +23,18 @@ UNPACKED = 3  # factor of the archive's size
 THICK = ("lvm", "iscsi", "iscsidirect")  # these types allocate a whole volume at once
 
 
-class Building(Containers):
+class Creation(Statistics):
     """``POST /nodes/{node}/lxc``."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._orders: dict[int, Order] = {}
+        self._create_requests: dict[int, CreateRequest] = {}
 
-    def work_of(self, ttype: str, guest: Any, body: Body) -> Body:
+    def wrap_task(self, ttype: str, guest: Any, body: Body) -> Body:
         if ttype in {"vzcreate", "vzrestore"} and guest is not None:
-            order = self._orders[guest.vmid]
-            return lambda: self._create_work(guest, body, order)
-        return super().work_of(ttype, guest, body)
+            request = self._create_requests[guest.vmid]
+            return lambda: self._create_task(guest, body, request)
+        return super().wrap_task(ttype, guest, body)
 
     async def _lxc_create(self, user: str, v: Values) -> str:
         if v.get("ssh-public-keys") and not keys_are_valid(v["ssh-public-keys"]):
@@ -41,13 +42,13 @@ class Building(Containers):
         if v.get("tags"):
             # The guest is in no pool yet, so privileges at the pool do not count.
             self.require(user, f"/vms/{v['vmid']}", "VM.Config.Options")
-            self.need_tags(user, tags_of(v["tags"]))
+            self.require_tag_privilege(user, tags_of(v["tags"]))
         vmid = int(v["vmid"])
-        self._orders[vmid] = Order(v)
+        self._create_requests[vmid] = CreateRequest(v)
         try:
             upid: str = await super()._lxc_create(user, v)
         finally:
-            self._orders.pop(vmid, None)
+            self._create_requests.pop(vmid, None)
         return upid
 
     def _check_template(self, user: str, ostemplate: str, restore: bool) -> None:
@@ -60,86 +61,88 @@ class Building(Containers):
             path = f"/storage/{ostemplate.partition(':')[0]}"
             raise PveError(FORBIDDEN, f"Permission check failed ({path}, Datastore.AllocateSpace)") from None
 
-    async def _create_work(self, guest: Any, body: Body, order: Order) -> str | None:
-        verb = "restore" if order.values.get("restore") else "create"
+    async def _create_task(self, guest: Any, body: Body, request: CreateRequest) -> str | None:
+        verb = "restore" if request.values.get("restore") else "create"
         try:
-            disk_bytes = await self._unpack(guest.vmid, order)
-            await self._house(guest.vmid, {**order.values, "ostype": ostype_of(order.ostemplate)}, disk_bytes, order)
+            disk_bytes = await self._unpack(guest.vmid, request)
+            await self._create_guest(
+                guest.vmid, {**request.values, "ostype": ostype_of(request.ostemplate)}, disk_bytes, request
+            )
         except asyncio.CancelledError:
             await self._undo(guest)
             if self.closing:
                 raise
             raise TaskError(
-                f"unable to {verb} CT {guest.vmid} - {order.unpack_failure('received interrupt')}"
+                f"unable to {verb} CT {guest.vmid} - {request.unpack_failure('received interrupt')}"
             ) from None
         except Exception as error:
             await self._undo(guest)
             raise TaskError(f"unable to {verb} CT {guest.vmid} - {error}") from error
-        self._templates[guest.vmid] = order.ostemplate
+        self._templates[guest.vmid] = request.ostemplate
         return await body()
 
-    async def _unpack(self, vmid: int, order: Order) -> int:
+    async def _unpack(self, vmid: int, request: CreateRequest) -> int:
         """Allocate volumes and unpack the archive, with log lines, time and failures.
 
         Returns the size of the root in bytes.
         """
-        size = self._make_volumes(vmid, order)
-        if ":" not in order.ostemplate:
-            self._fail_aloud(f"can't find file '{order.ostemplate}'")
-        volume = self._volumes(order.ostemplate.partition(":")[0]).get(order.ostemplate.partition(":")[2])
+        size = self._make_volumes(vmid, request)
+        if ":" not in request.ostemplate:
+            self._fail_with_log(f"can't find file '{request.ostemplate}'")
+        volume = self._volumes(request.ostemplate.partition(":")[0]).get(request.ostemplate.partition(":")[2])
         if volume is None:
-            self._fail_aloud(f"volume '{order.ostemplate}' does not exist")
-        if order.values.get("restore") and self.machine is not None:
+            self._fail_with_log(f"volume '{request.ostemplate}' does not exist")
+        if request.values.get("restore") and self.guest_host is not None:
             raise TaskError("the sandbox keeps no contents in backups: a real guest cannot be restored")
-        await self._extract(order, volume, size)
-        say(*unpacked_lines(volume["size"], order.values.get("hostname") or f"CT{vmid}", order.file_name))
+        await self._extract(request, volume, size)
+        task_log(*unpacked_lines(volume["size"], request.values.get("hostname") or f"CT{vmid}", request.file_name))
         return size
 
-    async def _extract(self, order: Order, volume: Values, room_bytes: int) -> None:
-        say(f"extracting archive '/var/lib/vz/template/cache/{order.file_name}'")
+    async def _extract(self, request: CreateRequest, volume: Values, room_bytes: int) -> None:
+        task_log(f"extracting archive '/var/lib/vz/template/cache/{request.file_name}'")
         await self.pause(UNPACK_PVE_S)
         if volume.get("corrupt"):
-            say("zstd: /*stdin*\\: unsupported format ", "tar: Child returned status 1")
-            say("tar: Error is not recoverable: exiting now")
-            raise TaskError(order.unpack_failure("exit code 2"))
+            task_log("zstd: /*stdin*\\: unsupported format ", "tar: Child returned status 1")
+            task_log("tar: Error is not recoverable: exiting now")
+            raise TaskError(request.unpack_failure("exit code 2"))
         if room_bytes < volume["size"]:
-            say(
+            task_log(
                 "tar: ./usr/lib: Cannot mkdir: No space left on device",
                 "tar: Exiting with failure status due to previous errors",
             )
-            raise TaskError(order.unpack_failure("exit code 2"))
-        self._write(int(order.values["vmid"]), order.volumes()[0].rpartition(":")[0], volume["size"] * UNPACKED)
+            raise TaskError(request.unpack_failure("exit code 2"))
+        self._write(int(request.values["vmid"]), request.volumes()[0].rpartition(":")[0], volume["size"] * UNPACKED)
 
     def _write(self, vmid: int, sid: str, written_bytes: int) -> None:
         """Write to a thin storage. When it is full, PVE does not notice, but the guest's file system fails."""
         store = self.storages[sid or "local"]
         if written_bytes > self._space(store)[2]:
             store["avail"] = 0
-            self.broken_off.add(vmid)
+            self.failed_filesystems.add(vmid)
 
-    def _make_volumes(self, vmid: int, order: Order) -> int:
+    def _make_volumes(self, vmid: int, request: CreateRequest) -> int:
         """Allocate the volumes of root and mount points. Returns the size of the root in bytes."""
-        default = order.values.get("storage") or "local"
+        default = request.values.get("storage") or "local"
         sizes: list[int] = []
         sids: list[str] = []
-        wanted: dict[str, int] = {}
-        for asked in order.volumes():
-            sid, _, gib = asked.rpartition(":")
+        allocated: dict[str, int] = {}
+        for volume in request.volumes():
+            sid, _, gib = volume.rpartition(":")
             sid = sid or default
             sizes.append(int(float(gib) * GIB) if re.fullmatch(r"\d+(\.\d+)?", gib) else DEFAULT_DISK_GIB * GIB)
-            wanted[sid] = wanted.get(sid, 0) + sizes[-1]
+            allocated[sid] = allocated.get(sid, 0) + sizes[-1]
             store = self.storages[sid]
-            if (wanted[sid] if store.get("type") in THICK else 1) > self._space(store)[2]:
+            if (allocated[sid] if store.get("type") in THICK else 1) > self._space(store)[2]:
                 pool = f"{store.get('vgname', 'pve')}/vm-{vmid}-disk-{sids.count(sid)}"
                 raise TaskError(f"lvcreate '{pool}' error:   insufficient free space on storage '{sid}'")
             volid = f"{sid}:{self._ct_volume_name(vmid, sid, sids.count(sid))}"
             sids.append(sid)
-            say(*volume_lines(store.get("type", "dir"), volid, sizes[-1]))
+            task_log(*volume_lines(store.get("type", "dir"), volid, sizes[-1]))
         return sizes[0]
 
     @staticmethod
-    def _fail_aloud(message: str) -> NoReturn:
-        say(message)
+    def _fail_with_log(message: str) -> NoReturn:
+        task_log(message)
         raise TaskError(message)
 
     async def _undo(self, guest: Any) -> None:
@@ -147,5 +150,5 @@ class Building(Containers):
             return  # a node that dies leaves the lock and the volumes
         self._drop(guest)
         self.hosted.discard(guest.vmid)
-        if self.machine is not None and self.machine.exists(guest.vmid):
-            await self.machine.destroy(guest.vmid)
+        if self.guest_host is not None and self.guest_host.exists(guest.vmid):
+            await self.guest_host.destroy(guest.vmid)

@@ -13,10 +13,9 @@ from fakepve.model import PveError, TaskError
 
 from pve_sandbox.api.access.privileges import Access
 from pve_sandbox.api.checks import Values
-from pve_sandbox.api.containers.create_request import MOUNT, Order, nesting_warning, spec_of
-from pve_sandbox.api.containers.roster import Roster
+from pve_sandbox.api.containers.create_request import MOUNT, CreateRequest, nesting_warning, spec_of
 from pve_sandbox.api.figures import limits_of
-from pve_sandbox.api.tasks import CURRENT, Body, Tasks, say
+from pve_sandbox.api.tasks import CURRENT, Body, Tasks, task_log
 from pve_sandbox.guests.host import GuestHost, run_in
 
 BRIDGES = ("vmbr0", "vmbr1")
@@ -36,14 +35,39 @@ def tags_of(value: object) -> set[str]:
     return {tag for tag in re.split(r"[;, ]+", str(value or "").lower()) if tag}
 
 
+class Roster(list[Any]):
+    """fakepve's list of containers with a fast lookup by vmid.
+
+    ``changed(vmid)`` is called when a container is added or removed.
+    """
+
+    def __init__(self, changed: Callable[[int], None]) -> None:
+        super().__init__()
+        self._by_vmid: dict[int, Any] = {}
+        self._changed = changed
+
+    def get(self, vmid: int) -> Any | None:
+        return self._by_vmid.get(vmid)
+
+    def append(self, guest: Any) -> None:
+        super().append(guest)
+        self._by_vmid[guest.vmid] = guest
+        self._changed(guest.vmid)
+
+    def remove(self, guest: Any) -> None:
+        super().remove(guest)
+        self._by_vmid.pop(guest.vmid, None)
+        self._changed(guest.vmid)
+
+
 class Containers(Access, Tasks):
-    """Containers of the cluster. ``machine`` runs those in ``hosted``, the others are figures only.
+    """Containers of the cluster. ``guest_host`` runs those in ``hosted``, the others are figures only.
 
     ``mtus``: the configured MTU by interface. ``portless`` and ``without_dhcp``: bridges without a port, or without a
     DHCP server.
     """
 
-    machine: GuestHost | None = None
+    guest_host: GuestHost | None = None
     node_processors = 16
     portless: tuple[str, ...] = ("vmbr1",)
     without_dhcp: tuple[str, ...] = ()
@@ -55,7 +79,7 @@ class Containers(Access, Tasks):
         self._templates: dict[int, str] = {}
         self._stopping: set[int] = set()
         self.mtus: dict[str, int] = {}
-        self.broken_off: set[int] = set()
+        self.failed_filesystems: set[int] = set()
         self.registered_tags: set[str] = set()
 
     def guest_changed(self, vmid: int) -> None:
@@ -66,18 +90,18 @@ class Containers(Access, Tasks):
     def ct(self, vmid: int) -> Any | None:
         found = self.cts.get(vmid)
         if found is not None and vmid in self.hosted:
-            self._tell_true(found)
+            self._sync_state(found)
         return found
 
-    def tell_true_states(self) -> None:
+    def sync_states(self) -> None:
         """Update ``status`` of every real guest, which may have powered itself off."""
         for vmid in self.hosted:
             self.ct(vmid)
 
-    def _tell_true(self, guest: Any) -> None:
+    def _sync_state(self, guest: Any) -> None:
         if guest.vmid in self._stopping:
             return
-        running = self.machine is not None and self.machine.is_running(guest.vmid)
+        running = self.guest_host is not None and self.guest_host.is_running(guest.vmid)
         if running != (guest.status == "running"):
             self._mark(guest, running=running)
 
@@ -95,21 +119,23 @@ class Containers(Access, Tasks):
 
     # ------------------------------------------------------ start and stop
 
-    def work_of(self, ttype: str, guest: Any, body: Body) -> Body:
-        works: dict[str, Callable[[Any, Body], Awaitable[str | None]]] = {
-            "vzstop": self._stop_work,
-            "vzsuspend": self._suspend_work,
-            "vzclone": self._clone_work,
-            "vzmigrate": self._migrate_work,
-            "vzrollback": self._rollback_work,
+    def wrap_task(self, ttype: str, guest: Any, body: Body) -> Body:
+        wrappers: dict[str, Callable[[Any, Body], Awaitable[str | None]]] = {
+            "vzstop": self._stop_task,
+            "vzsuspend": self._suspend_task,
+            "vzclone": self._clone_task,
+            "vzmigrate": self._migrate_task,
+            "vzrollback": self._rollback_task,
         }
-        work = works.get(ttype)
-        return body if work is None or guest is None else lambda: work(guest, body)
+        wrapper = wrappers.get(ttype)
+        return body if wrapper is None or guest is None else lambda: wrapper(guest, body)
 
-    async def _house(self, vmid: int, config: Values, disk_bytes: int, order: Order | None = None) -> None:
+    async def _create_guest(
+        self, vmid: int, config: Values, disk_bytes: int, request: CreateRequest | None = None
+    ) -> None:
         """Create the real guest of a container, if this machine has guests."""
-        if self.machine is not None:
-            await self.machine.create(spec_of(vmid, config, disk_bytes, order))
+        if self.guest_host is not None:
+            await self.guest_host.create(spec_of(vmid, config, disk_bytes, request))
             self.hosted.add(vmid)
 
     async def _start_steps(self, ct: Any, user: str, skiplock: bool = False) -> None:  # noqa: ARG002 - fakepve's signature
@@ -117,27 +143,27 @@ class Containers(Access, Tasks):
             raise TaskError("you can't start a CT if it's a template")
         if not skiplock:
             self._task_lock(ct, allow=("mounted",))
-        self._need_bridges(ct)
+        self._require_bridges(ct)
         if ct.start_error:
             raise TaskError(ct.start_error)
-        say(*nesting_warning(ct.config, self._templates.get(ct.vmid, "")))
+        task_log(*nesting_warning(ct.config, self._templates.get(ct.vmid, "")))
         await self.pause(ct.start_secs)
         self._apply(ct)
-        if self.machine is not None:
-            if ct.vmid not in self.hosted or not self.machine.exists(ct.vmid):
-                await self._house(ct.vmid, ct.config, limits_of(ct.config, self.node_processors).disk_bytes)
-            await self.machine.start(ct.vmid)
-            await self._mount_in(self.machine, ct)
-            if ct.vmid in self.broken_off:
-                await run_in(self.machine, ct.vmid, ["sh", "-c", MAKE_READ_ONLY])
+        if self.guest_host is not None:
+            if ct.vmid not in self.hosted or not self.guest_host.exists(ct.vmid):
+                await self._create_guest(ct.vmid, ct.config, limits_of(ct.config, self.node_processors).disk_bytes)
+            await self.guest_host.start(ct.vmid)
+            await self._create_mount_points(self.guest_host, ct)
+            if ct.vmid in self.failed_filesystems:
+                await run_in(self.guest_host, ct.vmid, ["sh", "-c", MAKE_READ_ONLY])
         self._mark(ct, running=True)
 
     @staticmethod
-    async def _mount_in(machine: GuestHost, ct: Any) -> None:
+    async def _create_mount_points(guest_host: GuestHost, ct: Any) -> None:
         """Create the folders of mount points in the real guest. Nothing is mounted there."""
         for key, value in sorted(ct.config.items()):
             if MOUNT.fullmatch(key):
-                await run_in(machine, ct.vmid, ["mkdir", "-p", "--", split_props(value)[1]["mp"]])
+                await run_in(guest_host, ct.vmid, ["mkdir", "-p", "--", split_props(value)[1]["mp"]])
 
     def _check_modify_perm(self, user: str, vmid: int, pool: Any, *changes: Any) -> None:
         """Compare the MTU with the bridge's, as PVE does on create and change."""
@@ -158,41 +184,41 @@ class Containers(Access, Tasks):
         return "" if bridge in self.portless else PORTS[BRIDGES.index(bridge)]
 
     @staticmethod
-    def _need_bridges(ct: Any) -> None:
+    def _require_bridges(ct: Any) -> None:
         for key in sorted(k for k in ct.config if re.fullmatch(r"net\d+", k)):
             bridge = split_props(ct.config[key])[1].get("bridge")
             if bridge and bridge not in BRIDGES:
                 raise TaskError(f"bridge '{bridge}' does not exist")
 
-    async def _stop_work(self, guest: Any, body: Body) -> str | None:
-        if guest.vmid not in self.hosted or self.machine is None:
+    async def _stop_task(self, guest: Any, body: Body) -> str | None:
+        if guest.vmid not in self.hosted or self.guest_host is None:
             return await body()
         self._stopping.add(guest.vmid)
         try:
             note = await body()
-            await self.machine.stop(guest.vmid)
+            await self.guest_host.stop(guest.vmid)
         finally:
             self._stopping.discard(guest.vmid)
         return note
 
     async def _ct_powerdown(self, ct: Any, timeout: float, force: bool) -> None:  # noqa: ASYNC109 - fakepve's signature
-        if ct.vmid not in self.hosted or self.machine is None:
+        if ct.vmid not in self.hosted or self.guest_host is None:
             await super()._ct_powerdown(ct, timeout, force)
             return
-        await self.machine.shutdown(ct.vmid)
+        await self.guest_host.shutdown(ct.vmid)
         self._mark(ct, running=False)
 
-    async def _rollback_work(self, guest: Any, body: Body) -> str | None:
+    async def _rollback_task(self, guest: Any, body: Body) -> str | None:
         if guest.vmid in self.hosted:
             raise TaskError(NOT_REAL.format(act="roll back"))
         return await body()
 
-    async def _suspend_work(self, guest: Any, body: Body) -> str | None:
+    async def _suspend_task(self, guest: Any, body: Body) -> str | None:
         if guest.vmid in self.hosted:
             raise TaskError(CHECKPOINT_FAILED.format(vmid=guest.vmid))
         return await body()
 
-    async def _clone_work(self, guest: Any, body: Body) -> str | None:
+    async def _clone_task(self, guest: Any, body: Body) -> str | None:
         """Clone. ``guest`` is the new container, the task's id names its source."""
         source = self.ct(int(CURRENT.get()["id"]))
         if source is not None and source.vmid in self.hosted:
@@ -201,11 +227,11 @@ class Containers(Access, Tasks):
             raise TaskError(NOT_REAL.format(act="clone"))
         return await body()
 
-    async def _migrate_work(self, guest: Any, body: Body) -> str | None:
+    async def _migrate_task(self, guest: Any, body: Body) -> str | None:
         was_running = guest.status == "running"
         note = await body()
-        if was_running and guest.vmid in self.hosted and self.machine is not None:
-            await self.machine.start(guest.vmid)
+        if was_running and guest.vmid in self.hosted and self.guest_host is not None:
+            await self.guest_host.start(guest.vmid)
         return note
 
     async def _lxc_config_get(self, user: str, v: Values) -> Values:
@@ -219,10 +245,10 @@ class Containers(Access, Tasks):
         guest = self._find_ct(v["node"], v["vmid"])
         held = tags_of(guest.config.get("tags"))
         if "tags" in v:
-            self.need_tags(user, held ^ tags_of(v["tags"]))
+            self.require_tag_privilege(user, held ^ tags_of(v["tags"]))
         await super()._lxc_config_put(user, v)
 
-    def need_tags(self, user: str, changed: set[str]) -> None:
+    def require_tag_privilege(self, user: str, changed: set[str]) -> None:
         """Require the privilege to add or remove these tags."""
         for tag in sorted(changed & self.registered_tags):
             if not self.allowed(user, "/", "Sys.Modify"):
@@ -246,10 +272,10 @@ class Containers(Access, Tasks):
             if self.ct(guest.vmid) is not None and guest.status == "running":
                 if not v.get("force"):
                     raise TaskError(running_text)
-                say(f"forced to stop CT {guest.vmid} before destroying!")
+                task_log(f"forced to stop CT {guest.vmid} before destroying!")
             guest.lock = "destroyed"
             if v.get("purge"):
-                say(f"purging CT {guest.vmid} from related configurations..")
+                task_log(f"purging CT {guest.vmid} from related configurations..")
             await self._remove(guest)
 
         upid: str = await self._ct_task(guest, "vzdestroy", user, body)
@@ -257,11 +283,11 @@ class Containers(Access, Tasks):
 
     async def _remove(self, guest: Any) -> None:
         await self.pause(self.ct_secs["destroy"])
-        if self.machine is not None and self.machine.exists(guest.vmid):
-            await self.machine.destroy(guest.vmid)
+        if self.guest_host is not None and self.guest_host.exists(guest.vmid):
+            await self.guest_host.destroy(guest.vmid)
         self.hosted.discard(guest.vmid)
         self._templates.pop(guest.vmid, None)
-        self.broken_off.discard(guest.vmid)
+        self.failed_filesystems.discard(guest.vmid)
         self.directory.drop_path(f"/vms/{guest.vmid}")
         self._drop(guest)
 
@@ -275,17 +301,17 @@ class Containers(Access, Tasks):
         for item in (listed or [])[1:]:
             item["hwaddr"] = item["hardware-address"] = item["hwaddr"].lower()
             if "inet" not in item:
-                _add_address(item, "inet", await self.lease_of(guest))
+                _add_address(item, "inet", await self.dhcp_address(guest))
             if "inet6" not in item:
                 _add_address(item, "inet6", link_local(item["hwaddr"]))
         return listed
 
-    async def lease_of(self, guest: Any) -> str:
+    async def dhcp_address(self, guest: Any) -> str:
         """The DHCP address in CIDR form, "" while there is none."""
         if split_props(guest.config.get("net0", ""))[1].get("bridge") in self.without_dhcp:
             return ""
-        if guest.vmid in self.hosted and self.machine is not None:
-            return await self.machine.address(guest.vmid)
+        if guest.vmid in self.hosted and self.guest_host is not None:
+            return await self.guest_host.address(guest.vmid)
         third, fourth = divmod(guest.vmid, 250)
         return f"10.66.{third % 250}.{fourth + 2}/16"
 

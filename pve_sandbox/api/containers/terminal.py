@@ -69,12 +69,12 @@ class Terminal:
                     break
                 if not data:
                     break
-                await self._tell(data)
+                await self._broadcast(data)
         finally:
-            self._shut()
+            self._close_pty()
             self.ended.set()
 
-    async def _tell(self, data: bytes) -> None:
+    async def _broadcast(self, data: bytes) -> None:
         """Send output to every viewer. A viewer that left is removed."""
         for listener in list(self.listeners):
             try:
@@ -86,14 +86,14 @@ class Terminal:
         loop = asyncio.get_running_loop()
         ready = loop.create_future()
         add, remove = (loop.add_writer, loop.remove_writer) if writing else (loop.add_reader, loop.remove_reader)
-        add(self._master, _settle, ready)
+        add(self._master, _set_ready, ready)
         try:
             await ready
         finally:
             if self._master >= 0:
                 remove(self._master)
 
-    def _shut(self) -> None:
+    def _close_pty(self) -> None:
         if self._master >= 0:
             asyncio.get_running_loop().remove_writer(self._master)  # the number of the descriptor may be used again
             os.close(self._master)
@@ -110,6 +110,6 @@ class Terminal:
             await asyncio.gather(self._pump, return_exceptions=True)
 
 
-def _settle(ready: asyncio.Future[None]) -> None:
+def _set_ready(ready: asyncio.Future[None]) -> None:
     if not ready.done():
         ready.set_result(None)

@@ -85,10 +85,10 @@ class Launcher:
                 self.process.send_signal(signal.SIGKILL)
         await self.process.wait()
 
-    def tell(self, document: Mapping[str, Any]) -> None:
+    def send(self, document: Mapping[str, Any]) -> None:
         self._control.send(json.dumps(document).encode())
 
-    async def hear(self) -> dict[str, Any] | None:
+    async def receive(self) -> dict[str, Any] | None:
         """Return the next report, ``None`` when the other end is closed. ``GuestError`` for an error."""
         try:
             async with asyncio.timeout(_ANSWER_TIMEOUT_S):
@@ -113,7 +113,7 @@ class Launcher:
         return report
 
 
-def _settle(ready: asyncio.Future[None]) -> None:
+def _set_ready(ready: asyncio.Future[None]) -> None:
     if not ready.done():
         ready.set_result(None)
 
@@ -121,7 +121,7 @@ def _settle(ready: asyncio.Future[None]) -> None:
 async def _readable(endpoint: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(endpoint, _settle, ready)
+    loop.add_reader(endpoint, _set_ready, ready)
     try:
         await ready
     finally:
@@ -136,9 +136,9 @@ class GuestProcess:
         self._descriptor = os.pidfd_open(pid)
         self._loop = asyncio.get_running_loop()
         self.ended = asyncio.Event()
-        self._loop.add_reader(self._descriptor, self._bury)
+        self._loop.add_reader(self._descriptor, self._reap)
 
-    def _bury(self) -> None:
+    def _reap(self) -> None:
         self._loop.remove_reader(self._descriptor)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.pid, 0)

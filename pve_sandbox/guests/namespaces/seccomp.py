@@ -55,7 +55,7 @@ def program(machine: str = "") -> bytes:
     return b"".join(lines)
 
 
-def prefix(folder: Path) -> list[str]:
+def write_filter(folder: Path) -> list[str]:
     """Write the filter to ``folder``. Returns the prefix that runs a command with it."""
     path = folder / "one-user.bpf"
     path.write_bytes(program())

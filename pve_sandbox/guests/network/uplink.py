@@ -48,7 +48,7 @@ def choose_gateway(data_dir: Path) -> ipaddress.IPv4Interface:
     raise OSError("No free network for guests in 10.77.0.0/16")
 
 
-class HostLine:
+class Uplink:
     """This machine's end of the link. The kernel removes it with the router's namespace."""
 
     def __init__(self, data_dir: Path, gateway: ipaddress.IPv4Interface) -> None:
@@ -58,7 +58,7 @@ class HostLine:
         self._gateway = gateway
         self._led: set[ipaddress.IPv4Address] = set()
 
-    def lay(self, router_pid: int) -> None:
+    def create(self, router_pid: int) -> None:
         """Create the link and route the guests' network over it. Replaces one of an earlier run."""
         with RouteSocket() as route:
             route.delete_link(self.name)
@@ -71,12 +71,12 @@ class HostLine:
             route.add_address(self.name, self.address, peer=self._gateway.ip)
             route.add_route(self._gateway.network, self.name, via=self._gateway.ip)
 
-    def lead_to(self, address: ipaddress.IPv4Address) -> None:
+    def route_to(self, address: ipaddress.IPv4Address) -> None:
         """Route a guest's address over the link, unless a real machine could have it."""
         if address in self._gateway.network or address in self._led:
             return
         if not address.is_private or any(address in network for network in routed_networks()):
-            log.info("guest is not reachable at its wanted address", address=str(address))
+            log.info("requested address not routed", address=str(address))
             return
         with RouteSocket() as route:
             route.add_route(ipaddress.IPv4Network(address), self.name, via=self._gateway.ip)

@@ -21,12 +21,12 @@ from typing import IO, Protocol
 import structlog
 
 from pve_sandbox.errors import GuestError
-from pve_sandbox.guests.kind import Flavor
+from pve_sandbox.guests.kind import GuestKind
 from pve_sandbox.guests.namespaces.launcher import tool
 from pve_sandbox.guests.record import GuestRecord
 from pve_sandbox.guests.rootfs import debian, machine
 from pve_sandbox.guests.rootfs.archive import BaseArchive
-from pve_sandbox.guests.rootfs.tree import give
+from pve_sandbox.guests.rootfs.layer import give
 
 log = structlog.get_logger(__name__)
 
@@ -91,7 +91,7 @@ class Builder(Protocol):
     @property
     def hidden(self) -> Sequence[Path]: ...  # folders of this machine that no guest may see
     @property
-    def flavor(self) -> Flavor: ...
+    def guest_kind(self) -> GuestKind: ...
     def as_guest_root(self, command: Sequence[str]) -> list[str]: ...  # in the guests' user namespace only
     async def run_in_tree(self, tree: Path, script: str) -> None: ...  # in a guest whose system is ``tree``
     async def remove_folder(self, folder: Path) -> None: ...
@@ -109,17 +109,17 @@ async def find_base(builder: Builder) -> Base:
     Other sandboxes wait meanwhile. ``GuestError`` or ``OSError`` if none can be made.
     """
     folder = cache_folder()
-    settings = await asyncio.to_thread(_Settings.read, many_ids=builder.flavor.many_ids)
-    place = folder / settings.digest(builder.flavor.id_map)
+    settings = await asyncio.to_thread(_Settings.read, many_ids=builder.guest_kind.many_ids)
+    place = folder / settings.digest(builder.guest_kind.id_map)
     if found := load_base(place):
         return found
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     async with _locked(folder / "lock"):
         if found := load_base(place):
             return found
-        for left in await asyncio.to_thread(lambda: list(unused_bases(folder, builder.flavor.id_map))):
+        for left in await asyncio.to_thread(lambda: list(unused_bases(folder, builder.guest_kind.id_map))):
             await builder.remove_folder(left)
-        return await _make(place, builder, settings)
+        return await _create(place, builder, settings)
 
 
 def load_base(place: Path) -> Base | None:
@@ -190,21 +190,21 @@ async def _locked(path: Path) -> AsyncIterator[None]:
         yield
 
 
-async def _make(place: Path, builder: Builder, settings: _Settings) -> Base:
+async def _create(place: Path, builder: Builder, settings: _Settings) -> Base:
     """Create a base with the first method that works."""
     new = place.with_suffix(_LEFT)  # its name until it is complete
     refusals: list[str] = []
-    for source, write in _ways(settings):
+    for source, write in _methods(settings):
         if new.exists():
             await builder.remove_folder(new)
-        log.info("base started", source=source)
+        log.info("base creation started", source=source)
         try:
             await _fill(new, builder, write, settings)
         except (OSError, GuestError, subprocess.SubprocessError, tarfile.TarError) as error:
             refusals.append(f"{source}: {error.message if isinstance(error, GuestError) else error}")
-            log.warning("base not possible", source=source, error=str(error))
+            log.warning("base creation failed", source=source, error=str(error))
             continue
-        base = Base(place, source, f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", builder.flavor.id_map)
+        base = Base(place, source, f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", builder.guest_kind.id_map)
         document = {"source": base.source, "made": base.made, "id_map": base.id_map}
         (new / _FILE).write_text(json.dumps(document), encoding="utf-8")
         if await asyncio.to_thread(place.exists):  # of another version, or without its description
@@ -218,7 +218,7 @@ async def _make(place: Path, builder: Builder, settings: _Settings) -> Base:
 Write = Callable[[BaseArchive], None]
 
 
-def _ways(settings: _Settings) -> list[tuple[str, Write]]:
+def _methods(settings: _Settings) -> list[tuple[str, Write]]:
     """The methods to create a base, best first."""
     copy: tuple[str, Write] = ("a copy of this machine's system", machine.write_system)
     if not settings.apt:
@@ -230,7 +230,7 @@ def _ways(settings: _Settings) -> list[tuple[str, Write]]:
 async def _fill(new: Path, builder: Builder, write: Write, settings: _Settings) -> None:
     tree = new / "tree"
     tree.mkdir(mode=0o755, parents=True)
-    give(tree, builder.flavor.owner)
+    give(tree, builder.guest_kind.owner)
 
     def unpack() -> None:
         command = builder.as_guest_root([tool("tar"), *_EXTRACT])

@@ -45,7 +45,7 @@ def begin(rt: Runtime, sandbox: SandboxNode, endpoint_id: UUID) -> Begin:
 
     async def begun(userid: str = "root@pam", issued_at: float | None = None) -> tuple[Session, str]:
         client = rt.pve.client(await endpoints.endpoint(rt, endpoint_id))
-        ticket = await login(client, userid, sandbox.seed.passwords()[userid])
+        ticket = await login(client, userid, sandbox.demo.passwords()[userid])
         if issued_at is not None:
             ticket = Ticket(ticket.userid, ticket.ticket, ticket.csrf_token, issued_at)
         return await sessions.begin(

@@ -35,9 +35,9 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 
 async def begun_ago(begin: Begin, sandbox: SandboxNode, seconds: float) -> tuple[Session, str]:
     """A session whose ticket PVE made that long ago."""
-    sandbox.office.skew_s = -seconds
+    sandbox.ticket_issuer.skew_s = -seconds
     session, cookie = await begin(issued_at=time.time() - seconds)
-    sandbox.office.skew_s = 0
+    sandbox.ticket_issuer.skew_s = 0
     return session, cookie
 
 
@@ -46,7 +46,7 @@ async def test_a_session_that_nobody_used_for_long_still_acts_for_its_user(
 ) -> None:
     session, cookie = await begun_ago(begin, sandbox, 1.1 * HOUR_S)
     assert await renewal.renew_due(rt) == 1
-    sandbox.office.skew_s = HOUR_S  # 2 h 6 min after the first ticket was made
+    sandbox.ticket_issuer.skew_s = HOUR_S  # 2 h 6 min after the first ticket was made
     found = await sessions.find(rt, cookie)
     assert found
     assert found.ticket != session.ticket
@@ -136,7 +136,7 @@ async def test_a_run_in_line_keeps_a_ticket_that_pve_takes(rt: Runtime, begin: B
     assert after
     assert before.ticket != after.ticket
     assert await ticket_of(rt, young_id) == young
-    sandbox.office.skew_s = HOUR_S
+    sandbox.ticket_issuer.skew_s = HOUR_S
     client = await ticket.client_of(rt, await run_of(rt, job_id), "a worker")
     assert "VM.Allocate" in await client.access.permissions("/vms/901")
 

@@ -19,8 +19,8 @@ from lxc_dashboard.errors import (
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import challenges, limits, sessions, sign_in
 from lxc_dashboard.services.auth.sign_in import Origin, SecondStep, SignedIn
+from pve_sandbox.demo_cluster import DEMO_PASSWORD, RECOVERY_KEYS
 from pve_sandbox.node import SandboxNode
-from pve_sandbox.seed import DEMO_PASSWORD, RECOVERY_KEYS
 
 HERE = Origin("192.0.2.7", "a browser")
 SLOW_MACHINE_S = 60

@@ -40,10 +40,10 @@ from lxc_dashboard.services.templates.model import (
     TemplateContent,
 )
 from lxc_dashboard.settings import Settings
+from pve_sandbox.demo_cluster import DemoCluster
 from pve_sandbox.guests import pick_host
 from pve_sandbox.guests.host import GuestHost, run_in
 from pve_sandbox.node import SandboxNode
-from pve_sandbox.seed import Seed
 from tests.integration.creation.other_pve import OtherPve, other_pve
 from tests.integration.endpoints import endpoint_of, sign_in
 
@@ -64,7 +64,12 @@ async def guests(tmp_path: Path) -> AsyncIterator[GuestHost]:
 @pytest.fixture
 async def sandbox(tmp_path: Path, guests: GuestHost) -> AsyncIterator[SandboxNode]:
     async with SandboxNode(
-        tmp_path / "node", guests=guests, seed=Seed(containers=0), time_scale=0.02, stats_interval_s=2, auth_delay_s=0
+        tmp_path / "node",
+        guests=guests,
+        demo=DemoCluster(containers=0),
+        time_scale=0.02,
+        stats_interval_s=2,
+        auth_delay_s=0,
     ) as node:
         yield node
 
@@ -72,8 +77,8 @@ async def sandbox(tmp_path: Path, guests: GuestHost) -> AsyncIterator[SandboxNod
 @contextlib.asynccontextmanager
 async def pve_alone(folder: Path, *, containers: int) -> AsyncIterator[SandboxNode]:
     """A sandbox whose containers exist in PVE alone: nothing enters one."""
-    seed = Seed(containers=containers)
-    async with SandboxNode(folder, seed=seed, time_scale=0.01, stats_interval_s=1, auth_delay_s=0) as node:
+    demo = DemoCluster(containers=containers)
+    async with SandboxNode(folder, demo=demo, time_scale=0.01, stats_interval_s=1, auth_delay_s=0) as node:
         yield node
 
 

@@ -13,7 +13,7 @@ from lxc_dashboard.proxmox.console import ConsoleSocket, connect
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.containers.console import console
 from lxc_dashboard.services.creation.report import report
-from pve_sandbox.seed import OPERATOR_PRIVILEGES
+from pve_sandbox.demo_cluster import OPERATOR_PRIVILEGES
 from tests.integration.creation.conftest import Lab
 from tests.integration.endpoints import sign_in
 

@@ -19,8 +19,8 @@ from lxc_dashboard.services.creation.entrance import RIGHTS_HOLD_FOR_S, Entrance
 from lxc_dashboard.services.creation.spec import ContainerSpec, IpMode, IpSettings
 from lxc_dashboard.services.jobs.run import Guest
 from lxc_dashboard.settings import Settings
+from pve_sandbox.demo_cluster import DemoCluster
 from pve_sandbox.node import SandboxNode
-from pve_sandbox.seed import Seed
 from tests.integration.creation.conftest import register
 from tests.integration.endpoints import sign_in
 
@@ -33,7 +33,9 @@ AN_HOUR_S = 3600.0  # in the place of the five seconds, which may pass on a slow
 @pytest.fixture
 async def sandbox(tmp_path: Path) -> AsyncIterator[SandboxNode]:
     """Without guests: nothing is entered here."""
-    async with SandboxNode(tmp_path / "node", seed=Seed(), time_scale=0.02, stats_interval_s=0, auth_delay_s=0) as node:
+    async with SandboxNode(
+        tmp_path / "node", demo=DemoCluster(), time_scale=0.02, stats_interval_s=0, auth_delay_s=0
+    ) as node:
         node.api.max_requests = 10_000
         yield node
 

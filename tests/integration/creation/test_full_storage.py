@@ -61,7 +61,7 @@ async def test_a_guest_that_another_one_left_without_room_fails_with_the_storage
     job_id = await lab.request(BASIC, pause_after_create=True)
     job = await lab.finish(job_id, state=JobState.PAUSED)
     lab.sandbox.fill_storage("local-lvm")
-    lab.sandbox.api.broken_off.add(job.vmid)
+    lab.sandbox.api.failed_filesystems.add(job.vmid)
     await service.go_on(lab.rt, lab.session, job_id)
     job = await failed(lab, job_id)
     assert job.error
@@ -73,7 +73,7 @@ async def test_a_guest_that_another_one_left_without_room_fails_with_the_storage
 async def test_a_file_system_that_is_read_only_on_a_storage_with_room_names_no_storage(lab: Lab) -> None:
     job_id = await lab.request(BASIC, pause_after_create=True)
     job = await lab.finish(job_id, state=JobState.PAUSED)
-    lab.sandbox.api.broken_off.add(job.vmid)
+    lab.sandbox.api.failed_filesystems.add(job.vmid)
     await service.go_on(lab.rt, lab.session, job_id)
     job = await failed(lab, job_id)
     assert job.error

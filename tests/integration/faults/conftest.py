@@ -17,9 +17,9 @@ from lxc_dashboard.commands.prepare import register_sandbox
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.templates.sources.sync import sync_folder
 from lxc_dashboard.settings import Settings
+from pve_sandbox.demo_cluster import DemoCluster
 from pve_sandbox.guests import pick_host
 from pve_sandbox.node import SandboxNode
-from pve_sandbox.seed import Seed
 from tests.e2e.stack import PASSED_ON, Stack
 from tests.integration.conftest import LOGICAL_DATABASES, Services
 from tests.integration.faults import templates
@@ -45,7 +45,7 @@ async def open_lab(folder: Path, database_url: str, redis_url: str) -> AsyncIter
     node = SandboxNode(
         folder / "node",
         guests=cast("GuestHost", gates),
-        seed=Seed(containers=0),
+        demo=DemoCluster(containers=0),
         time_scale=0.02,
         stats_interval_s=2.0,
         auth_delay_s=0.0,

@@ -85,12 +85,12 @@ async def test_a_guest_that_is_locked_is_waited_for(lab: Lab) -> None:
 @pytest.mark.parametrize("off_by_s", [CLOCK_OFF_BY_S, -CLOCK_OFF_BY_S])
 async def test_a_pve_whose_clock_is_hours_off_makes_no_difference(lab: Lab, off_by_s: int) -> None:
     await lab.need_worker()
-    lab.sandbox.office.skew_s = off_by_s
+    lab.sandbox.ticket_issuer.skew_s = off_by_s
     try:
         await lab.sign_in()
         await ready(lab, await lab.request())
     finally:
-        lab.sandbox.office.skew_s = 0
+        lab.sandbox.ticket_issuer.skew_s = 0
         await lab.sign_in()
 
 

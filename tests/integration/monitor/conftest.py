@@ -10,8 +10,8 @@ import pytest
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.settings import Settings
+from pve_sandbox.demo_cluster import DemoCluster
 from pve_sandbox.node import SandboxNode
-from pve_sandbox.seed import Seed
 from tests.integration import endpoints
 
 SignIn = Callable[[Runtime, str], Awaitable[Session]]
@@ -19,7 +19,7 @@ SignIn = Callable[[Runtime, str], Awaitable[Session]]
 
 @pytest.fixture
 async def sandbox(tmp_path: Path) -> AsyncIterator[SandboxNode]:
-    async with SandboxNode(tmp_path / "sandbox", seed=Seed(), time_scale=0.02, stats_interval_s=10) as node:
+    async with SandboxNode(tmp_path / "sandbox", demo=DemoCluster(), time_scale=0.02, stats_interval_s=10) as node:
         yield node
 
 

@@ -19,10 +19,10 @@ from lxc_dashboard.services.creation.spec import ExtraPackage
 from lxc_dashboard.services.templates.sources.folder import discover
 from lxc_dashboard.services.templates.sources.sync import sync_folder
 from lxc_dashboard.settings import Settings
+from pve_sandbox.demo_cluster import DemoCluster
 from pve_sandbox.guests import pick_host
 from pve_sandbox.guests.host import GuestHost, GuestSpec, run_in
 from pve_sandbox.node import SandboxNode
-from pve_sandbox.seed import Seed
 from tests.e2e.stack import PASSED_ON, Stack
 from tests.integration.conftest import LOGICAL_DATABASES, Services
 from tests.integration.templates_built.lab import Lab, connect, sign_in
@@ -76,7 +76,7 @@ async def open_lab(folder: Path, host: GuestHost, environ: dict[str, str]) -> As
     settings = Settings.load(environ)
     name, root = settings.template_folders()[0]
     node = SandboxNode(
-        folder / "node", guests=host, seed=Seed(containers=0), time_scale=0.02, stats_interval_s=30.0, auth_delay_s=0.0
+        folder / "node", guests=host, demo=DemoCluster(containers=0), time_scale=0.02, stats_interval_s=30.0, auth_delay_s=0.0
     )
     stack = Stack(folder, environ)
     async with node, Runtime.open(settings) as rt, connect(node) as ssh:

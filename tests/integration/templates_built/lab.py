@@ -174,7 +174,7 @@ def connect(sandbox: SandboxNode) -> asyncssh.misc._ACMWrapper[asyncssh.SSHClien
 async def sign_in(rt: Runtime, sandbox: SandboxNode) -> Session:
     choice = (await endpoints.choices(rt))[0]
     client = rt.pve.client(await endpoints.endpoint(rt, choice.id))
-    ticket = await login(client, USER, sandbox.seed.passwords()[USER])
+    ticket = await login(client, USER, sandbox.demo.passwords()[USER])
     session, _ = await sessions.begin(
         rt, endpoint_id=choice.id, endpoint_name=choice.name, ticket=ticket, address="127.0.0.1", user_agent="test"
     )

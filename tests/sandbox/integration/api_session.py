@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 import httpx
 
+from pve_sandbox.demo_cluster import DEMO_PASSWORD, OS_TEMPLATES
 from pve_sandbox.node import SandboxNode
-from pve_sandbox.seed import DEMO_PASSWORD, OS_TEMPLATES
 
 DEADLINE_S = 60
 TEMPLATE = f"local:vztmpl/{OS_TEMPLATES[1]}"

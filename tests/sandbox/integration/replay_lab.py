@@ -10,8 +10,8 @@ from typing import Any
 from fakepve.lxc import FakeCt
 
 from pve_sandbox.api.access.directory import AclEntry, Token, Totp, User
+from pve_sandbox.demo_cluster import TFA_SECRET, DemoCluster
 from pve_sandbox.node import SandboxNode
-from pve_sandbox.seed import TFA_SECRET, Seed
 from tests.sandbox.integration.replay import PASSWORDS, Lab, client_of
 
 GIB = 1024**3
@@ -22,8 +22,8 @@ TOKENS = {"root@pam!mon": Token("root-secret", privsep=0), "root@pam!sep": Token
 @asynccontextmanager
 async def lab(folder: Path, *, nodes: int = 1) -> AsyncIterator[Lab]:
     """One node with CT 101 stopped, or two in a cluster. Tasks end at once."""
-    seed = Seed(nodes=nodes, containers=0, root_password=PASSWORDS["root@pam"])
-    async with SandboxNode(folder, seed=seed, time_scale=0, stats_interval_s=0) as node:
+    demo = DemoCluster(nodes=nodes, containers=0, root_password=PASSWORDS["root@pam"])
+    async with SandboxNode(folder, demo=demo, time_scale=0, stats_interval_s=0) as node:
         furnish(node)
         async with client_of(node) as http:
             yield Lab(node, http, tokens={name: token.secret for name, token in TOKENS.items()})

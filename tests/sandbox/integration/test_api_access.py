@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from pve_sandbox.demo_cluster import OPERATOR_ROLE
 from pve_sandbox.node import SandboxNode
-from pve_sandbox.seed import OPERATOR_ROLE
 from tests.sandbox.integration.api_session import Session, signed_in
 
 

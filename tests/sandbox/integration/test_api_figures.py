@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pve_sandbox.api.figures import GIB, Limits, moving
+from pve_sandbox.api.figures import GIB, Limits, figures_at
+from pve_sandbox.demo_cluster import DemoCluster
 from pve_sandbox.node import SandboxNode
-from pve_sandbox.seed import Seed
 from tests.sandbox.integration.api_session import Session, signed_in, until
 
 NEVER_S = 3600.0
@@ -106,7 +106,7 @@ async def test_longer_history_is_there(timeframe: str, tmp_path: Path) -> None:
 
 @given(vmid=st.integers(100, 999_999), now=st.floats(1.7e9, 1.9e9), uptime=st.floats(0, 1e8), later=st.floats(1, 1e5))
 def test_counters_never_fall_and_shares_stay_shares(vmid: int, now: float, uptime: float, later: float) -> None:
-    first, second = moving(vmid, now, uptime, LIMITS), moving(vmid, now + later, uptime + later, LIMITS)
+    first, second = figures_at(vmid, now, uptime, LIMITS), figures_at(vmid, now + later, uptime + later, LIMITS)
     for name in ("netin", "netout", "diskread", "diskwrite"):
         assert 0 <= getattr(first, name) <= getattr(second, name)
     assert 0 < first.cpu <= 1
@@ -115,8 +115,8 @@ def test_counters_never_fall_and_shares_stay_shares(vmid: int, now: float, uptim
 
 
 async def test_five_thousand_containers_are_listed_quickly(tmp_path: Path) -> None:
-    seed = Seed(nodes=16, containers=5000)
-    async with SandboxNode(tmp_path, time_scale=0, stats_interval_s=NEVER_S, seed=seed) as node, signed_in(node) as it:
+    demo = DemoCluster(nodes=16, containers=5000)
+    async with SandboxNode(tmp_path, time_scale=0, stats_interval_s=NEVER_S, demo=demo) as node, signed_in(node) as it:
         times, yardstick = [], []
         for _ in range(5):
             started = time.process_time()
@@ -130,8 +130,8 @@ async def test_five_thousand_containers_are_listed_quickly(tmp_path: Path) -> No
 
 
 async def test_a_cluster_may_be_empty(tmp_path: Path) -> None:
-    seed = Seed(nodes=1, containers=0)
-    async with SandboxNode(tmp_path, time_scale=0, seed=seed) as node, signed_in(node) as it:
+    demo = DemoCluster(nodes=1, containers=0)
+    async with SandboxNode(tmp_path, time_scale=0, demo=demo) as node, signed_in(node) as it:
         assert await it.data("/nodes/pve1/lxc") == []
         assert await it.data("/cluster/nextid") == "100"
         assert [item["type"] for item in await it.data("/cluster/status")] == ["node"]

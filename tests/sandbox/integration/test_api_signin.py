@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from pve_sandbox.api.access import totp
+from pve_sandbox.demo_cluster import DEMO_PASSWORD, OPERATOR_PRIVILEGES, RECOVERY_KEYS, DemoCluster
 from pve_sandbox.node import SandboxNode
-from pve_sandbox.seed import DEMO_PASSWORD, OPERATOR_PRIVILEGES, RECOVERY_KEYS, Seed
 from tests.sandbox.integration.api_session import anonymous, signed_in
 
 # RFC 6238, appendix B: the last six digits of the SHA-1 column.
@@ -68,10 +68,10 @@ async def test_a_challenge_of_one_user_does_not_serve_another(node: SandboxNode)
 async def test_a_ticket_renews_itself_until_it_expires(node: SandboxNode) -> None:
     async with anonymous(node) as it:
         first = await it.post("/access/ticket", username="viewer@pve", password=DEMO_PASSWORD)
-        node.office.skew_s = 7100
+        node.ticket_issuer.skew_s = 7100
         second = await it.post("/access/ticket", username="viewer@pve", password=first["ticket"])
         assert second["ticket"] != first["ticket"]
-        node.office.skew_s = 7300
+        node.ticket_issuer.skew_s = 7300
         again = {"username": "viewer@pve", "password": first["ticket"]}
         assert await it.refusal("POST", "/access/ticket", **again) == (401, "authentication failure")
 
@@ -156,6 +156,6 @@ async def test_the_operator_has_what_the_product_needs_and_no_more(node: Sandbox
 async def test_passwords_given_at_the_start_count(tmp_path: Path) -> None:
     async with SandboxNode(tmp_path, time_scale=0):
         pass
-    seed = Seed(root_password="another-one")
-    async with SandboxNode(tmp_path, time_scale=0, seed=seed) as node, signed_in(node, password="another-one") as it:
+    demo = DemoCluster(root_password="another-one")
+    async with SandboxNode(tmp_path, time_scale=0, demo=demo) as node, signed_in(node, password="another-one") as it:
         assert (await it.data("/version"))["repoid"] == "sandbox"

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from pve_sandbox.demo_cluster import DemoCluster
 from pve_sandbox.node import SandboxNode
-from pve_sandbox.seed import Seed
 from tests.sandbox.integration.api_session import signed_in, until
 
 START_DEADLINE_S = 60
@@ -121,7 +121,7 @@ async def started(folder: Path, *options: str) -> tuple[asyncio.subprocess.Proce
 async def test_a_process_of_its_own_describes_itself_and_ends_cleanly(number: signal.Signals, tmp_path: Path) -> None:
     process, told = await started(tmp_path, "--containers", "3", "--nodes", "1")
     assert (told["containers"], told["nodes"], told["guests"], told["sandbox"]) == (3, ["pve1"], "none", True)
-    assert set(told["users"]) == set(Seed().passwords())
+    assert set(told["users"]) == set(DemoCluster().passwords())
     process.send_signal(number)
     assert await asyncio.wait_for(process.wait(), START_DEADLINE_S) == 0
 

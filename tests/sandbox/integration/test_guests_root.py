@@ -12,9 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pve_sandbox.guests import kind as flavor
 from pve_sandbox.guests import pick_host
 from pve_sandbox.guests.host import GuestHost, GuestSpec, run_in
+from pve_sandbox.guests.kind import ROOT
 from pve_sandbox.guests.namespaced import NamespaceHost
 from pve_sandbox.guests.network import uplink as network
 from pve_sandbox.guests.network.uplink import link_name, routed_networks
@@ -93,7 +93,7 @@ async def test_two_sandboxes_that_look_for_a_network_at_once_have_one_each(
     assert isinstance(host, NamespaceHost)
     other = tmp_path / "other"
     (other / "guests").mkdir(parents=True)
-    (other / "guests" / "network").write_text(str(host._ground.gateway))
+    (other / "guests" / "network").write_text(str(host._environment.gateway))
     looked: list[Path] = []
 
     def look() -> list[ipaddress.IPv4Network]:
@@ -102,11 +102,11 @@ async def test_two_sandboxes_that_look_for_a_network_at_once_have_one_each(
         return routed_networks() if len(looked) > 1 else []
 
     monkeypatch.setattr(network, "routed_networks", look)
-    second = NamespaceHost(other, flavor.ROOT)
+    second = NamespaceHost(other, ROOT)
     await second.open()
     try:
         assert len(looked) == 2
-        assert second._ground.gateway != host._ground.gateway
+        assert second._environment.gateway != host._environment.gateway
     finally:
         await second.close()
 

@@ -66,7 +66,7 @@ async def test_requests_of_nobody_in_particular(tmp_path: Path) -> None:
         await it.play("auth_cookie_urlencoded_ok")
         in_header = {"Authorization": signed_in["Cookie"]}
         await it.play("auth_ticket_in_Authorization_PVEAuthCookie", headers=in_header)
-        it.node.office.skew_s = 3 * 3600
+        it.node.ticket_issuer.skew_s = 3 * 3600
         await it.play("auth_expired_ticket_3h", headers=signed_in)
         fine(it)
 

@@ -22,7 +22,7 @@ async def test_who_makes_a_guest_anew_meets_nothing_of_one_whose_making_was_canc
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = NamespaceHost(tmp_path, ROOT)
-    host._ground._base = BASE
+    host._environment._base = BASE
     folder = host._folder(SPEC.vmid)
     folder.parent.mkdir()
     begun, go_on = threading.Event(), threading.Event()
@@ -54,7 +54,7 @@ async def test_what_a_making_that_failed_has_left_is_not_in_the_way_of_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = NamespaceHost(tmp_path, ROOT)
-    host._ground._base = BASE
+    host._environment._base = BASE
     new = host._folder(SPEC.vmid).with_suffix(".new")
     new.parent.mkdir()
     faults = [OSError("disk full")]

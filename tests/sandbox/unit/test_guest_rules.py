@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pve_sandbox.guests.host import GuestSpec
-from pve_sandbox.guests.namespaces import seccomp as pretence
+from pve_sandbox.guests.namespaces import seccomp
 from pve_sandbox.guests.network import netlink
 from pve_sandbox.guests.network.relay import is_refused, nameservers
 from pve_sandbox.guests.record import GuestRecord, choose_address
@@ -113,8 +113,8 @@ def run_filter(program: bytes, architecture: int, number: int) -> int:
 
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64", "riscv64"])
 def test_only_changes_of_owner_and_user_are_pretended(machine: str) -> None:
-    architecture, calls = pretence._CALLS[machine]
-    program = pretence.program(machine)
+    architecture, calls = seccomp._CALLS[machine]
+    program = seccomp.program(machine)
     pretended = {number for number in range(600) if run_filter(program, architecture, number) == 0x00050000}
     assert pretended == set(calls)
     assert {run_filter(program, architecture + 1, number) for number in range(600)} == {0x7FFF0000}

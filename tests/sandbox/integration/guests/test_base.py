@@ -86,7 +86,7 @@ async def test_its_files_belong_to_its_root(guest: GuestHost) -> None:
 
 async def test_the_host_says_what_the_base_is_and_when_it_was_made(host: GuestHost) -> None:
     assert isinstance(host, NamespaceHost)
-    base = host._ground.base
+    base = host._environment.base
     assert f"{base.source}, {base.made}" in host.description
 
 

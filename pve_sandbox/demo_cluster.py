@@ -10,7 +10,7 @@ from fakepve.lxc import FakeCt
 
 from pve_sandbox.api.access.directory import ROOT, AclEntry, DirectoryState, Totp, User
 from pve_sandbox.api.appliances import volume_of
-from pve_sandbox.api.figures import GIB, trait
+from pve_sandbox.api.figures import GIB, guest_constant
 
 CLUSTER_NAME = "sandbox"
 FIRST_VMID = 101
@@ -61,7 +61,7 @@ DEMO_GUESTS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Seed:
+class DemoCluster:
     """The content of a new sandbox. Later starts keep changes, but reset these passwords."""
 
     nodes: int = 3
@@ -85,14 +85,14 @@ class Seed:
         return [f"pve{number}" for number in range(1, self.nodes + 1)]
 
 
-def directory_of(seed: Seed) -> DirectoryState:
+def directory_of(demo: DemoCluster) -> DirectoryState:
     """Build users, the operator's role and the access control list."""
-    users = {userid: User(password=password) for userid, password in seed.passwords().items()}
+    users = {userid: User(password=password) for userid, password in demo.passwords().items()}
     users["operator@pve"].comment = "Creates and runs containers"
     users["viewer@pve"].comment = "Looks, and touches nothing"
     users["tfa@pve"].comment = "Signs in with a second factor"
-    users["tfa@pve"].totp["totp1"] = Totp(seed.tfa_secret, "phone", int(time.time()))
-    users["tfa@pve"].recovery = list(seed.recovery_keys)
+    users["tfa@pve"].totp["totp1"] = Totp(demo.tfa_secret, "phone", int(time.time()))
+    users["tfa@pve"].recovery = list(demo.recovery_keys)
     acl = [
         AclEntry("/", "user", "operator@pve", OPERATOR_ROLE),
         AclEntry("/", "user", "tfa@pve", OPERATOR_ROLE),
@@ -101,7 +101,7 @@ def directory_of(seed: Seed) -> DirectoryState:
     return DirectoryState(users=users, roles={OPERATOR_ROLE: OPERATOR_PRIVILEGES.split()}, acl=acl)
 
 
-def storages(seed: Seed) -> dict[str, dict[str, Any]]:
+def storages(demo: DemoCluster) -> dict[str, dict[str, Any]]:
     """Build two storages: a folder for templates, images and backups, and a thin pool for guests.
 
     All nodes share their content.
@@ -117,7 +117,7 @@ def storages(seed: Seed) -> dict[str, dict[str, Any]]:
             "active": 1,
             "files": set(),
             "volumes": {},
-            "total": max(8 * 1024, 64 * seed.containers) * GIB,
+            "total": max(8 * 1024, 64 * demo.containers) * GIB,
         },
     }
 
@@ -128,7 +128,7 @@ def demo_guest(index: int) -> DemoGuest:
         return DEMO_GUESTS[index]
     kind = DEMO_GUESTS[index % len(DEMO_GUESTS)]
     name = f"{kind.name}-{index // len(DEMO_GUESTS) + 1:03d}"
-    runs = trait(index, 7) < 0.85  # noqa: PLR2004 - most containers run
+    runs = guest_constant(index, 7) < 0.85  # noqa: PLR2004 - most containers run
     return DemoGuest(name, kind.tags, kind.pool, kind.cores, kind.memory_mib, kind.disk_gib, runs, kind.ostype)
 
 
@@ -137,7 +137,7 @@ def container(index: int, nodes: list[str], now: float) -> Any:
     demo, vmid = demo_guest(index), FIRST_VMID + index
     mac = f"BC:24:11:{vmid >> 16 & 255:02X}:{vmid >> 8 & 255:02X}:{vmid & 255:02X}"
     third, fourth = divmod(vmid, 250)
-    address = "dhcp" if trait(vmid, 6) < 0.25 else f"10.66.{third}.{fourth + 2}/16"  # noqa: PLR2004 - one in four
+    address = "dhcp" if guest_constant(vmid, 6) < 0.25 else f"10.66.{third}.{fourth + 2}/16"  # noqa: PLR2004 - one in four
     gateway = "" if address == "dhcp" else ",gw=10.66.0.1"
     config = {
         "hostname": demo.name,
@@ -157,7 +157,7 @@ def container(index: int, nodes: list[str], now: float) -> Any:
     pool = demo.pool or None
     guest = FakeCt(vmid, node=nodes[index % len(nodes)], status=status, config=config, pool=pool, defaults=False)
     if demo.runs:
-        guest.started_at = now - 3600 - 30 * DAY_S * trait(vmid, 5)
+        guest.started_at = now - 3600 - 30 * DAY_S * guest_constant(vmid, 5)
         guest.pid = 2000 + vmid
     guest.stop_secs, guest.start_secs, guest.shutdown_secs = 0.5, 1.5, 3
     return guest
