@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from lxc_dashboard import routes, text
 from lxc_dashboard.services.creation.views import JobView
 from lxc_dashboard.services.monitor.rows import DOING
 from lxc_dashboard.state.job_rows import DOTS, word_of
 
+if TYPE_CHECKING:
+    from lxc_dashboard.services.monitor.rows import Row
+
 Shown = dict[str, Any]
-Rows = Mapping[int, Mapping[str, Any]]
 
 LISTED: Final = 50
 
 
-def shown_of(jobs: Sequence[JobView], rows: Rows, meta: Mapping[str, Any]) -> Shown:
+def shown_of(jobs: Sequence[JobView], rows: Mapping[int, Row], meta: Mapping[str, Any]) -> Shown:
     """``{count, entries, more, silent}``: jobs first, then PVE's own tasks but for those that the jobs have begun.
 
     ``rows`` and ``meta`` are the feed's. ``silent``: PVE does not answer, so that its part is as it was before.
@@ -41,7 +43,7 @@ def _job(job: JobView) -> Shown:
     }
 
 
-def _tasks(tasks: Iterable[Mapping[str, Any]], rows: Rows, ours: set[int]) -> list[Shown]:
+def _tasks(tasks: Iterable[Mapping[str, Any]], rows: Mapping[int, Row], ours: set[int]) -> list[Shown]:
     return [_task(task, rows) for task in tasks if _vmid(task) not in ours]
 
 
@@ -50,15 +52,15 @@ def _vmid(task: Mapping[str, Any]) -> int:
     return int(task["id"]) if task["id"].isdecimal() else 0
 
 
-def _task(task: Mapping[str, Any], rows: Rows) -> Shown:
+def _task(task: Mapping[str, Any], rows: Mapping[int, Row]) -> Shown:
     """``percent`` -1: PVE does not say how far it is."""
     vmid, subject = _vmid(task), task["id"]
     guest = rows.get(vmid)
     if guest:
-        subject = f"{text.CT} {vmid} {guest['name']}"
+        subject = f"{text.CT} {vmid} {guest.name}"
     return {
         "key": task["upid"],
-        "href": routes.containers(q=f"{vmid} {guest['name']}") if guest else "",
+        "href": routes.containers(q=f"{vmid} {guest.name}") if guest else "",
         "title": subject or task["type"],
         "about": _joined(text.PVE_TASK.format(type=task["type"]), task["node"], task["user"]),
         "dot": "changing",

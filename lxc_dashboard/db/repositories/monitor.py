@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Subquery, and_, func, select
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy import Select, Subquery, Uuid, and_, false, func, select
+from sqlalchemy.dialects.postgresql import array, distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -45,46 +45,35 @@ class MonitorRepository:
 
     async def known(self, endpoint_id: UUID, container_ids: Collection[UUID] | None = None) -> list[KnownGuest]:
         """The existing containers of an endpoint, with template, revision number and creations; all, or those named."""
-        runs, latest = _runs(endpoint_id), _latest(endpoint_id)
-        wanted = [col(Container.endpoint_id) == endpoint_id, col(Container.deleted_at).is_(None)]
+        query = _known(endpoint_id)
         if container_ids is not None:
-            wanted.append(col(Container.id).in_(container_ids))
-        query = (
-            select(
-                col(Container.id),
-                col(Container.vmid),
-                col(Container.lifecycle),
-                col(Container.address),
-                col(Template.name),
-                col(TemplateRevision.number),
-                latest.c.id,
-                runs.c.ids,
-                latest.c.made,
-                latest.c.finished_at,
-            )
-            .outerjoin(TemplateRevision, col(TemplateRevision.id) == col(Container.template_revision_id))
-            .outerjoin(Template, col(Template.id) == col(TemplateRevision.template_id))
-            .outerjoin(latest, latest.c.container_id == col(Container.id))
-            .outerjoin(runs, runs.c.container_id == col(Container.id))
-            .where(*wanted)
+            query = query.where(col(Container.id).in_(container_ids))
+        found = (await self._session.execute(query)).mappings()
+        return [KnownGuest(**{**row, "creations": frozenset(row["creations"])}) for row in found]
+
+
+def _known(endpoint_id: UUID) -> Select[Any]:
+    """The fields of ``KnownGuest`` of every existing container of the endpoint."""
+    runs, latest = _runs(endpoint_id), _latest(endpoint_id)
+    return (
+        select(
+            col(Container.id).label("container_id"),
+            col(Container.vmid),
+            col(Container.lifecycle),
+            col(Container.address),
+            func.coalesce(Template.name, "").label("template"),
+            func.coalesce(TemplateRevision.number, 0).label("revision"),
+            latest.c.id.label("job_id"),
+            func.coalesce(runs.c.ids, array([], type_=Uuid())).label("creations"),
+            func.coalesce(latest.c.made, false()).label("was_made"),
+            latest.c.finished_at.label("ended_at"),
         )
-        return [
-            KnownGuest(
-                container_id,
-                vmid,
-                life,
-                address,
-                name or "",
-                number or 0,
-                run,
-                frozenset(ids or ()),
-                bool(made),
-                ended_at,
-            )
-            for container_id, vmid, life, address, name, number, run, ids, made, ended_at in await self._session.execute(
-                query
-            )
-        ]
+        .outerjoin(TemplateRevision, col(TemplateRevision.id) == col(Container.template_revision_id))
+        .outerjoin(Template, col(Template.id) == col(TemplateRevision.template_id))
+        .outerjoin(latest, latest.c.container_id == col(Container.id))
+        .outerjoin(runs, runs.c.container_id == col(Container.id))
+        .where(col(Container.endpoint_id) == endpoint_id, col(Container.deleted_at).is_(None))
+    )
 
 
 def _runs(endpoint_id: UUID) -> Subquery:

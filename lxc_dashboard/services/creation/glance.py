@@ -6,7 +6,7 @@ A container of ours that the feed shows carries its latest job. That, and whatev
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from lxc_dashboard.db.models import JobState, Lifecycle
@@ -17,25 +17,24 @@ from lxc_dashboard.services.jobs.ticket import owns
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.model import Session
-
-Rows = Mapping[int, Mapping[str, Any]]
+    from lxc_dashboard.services.monitor.rows import Row
 
 RUNNING_AT_MOST: Final = 200
 NAMED_AT_MOST: Final = 200
 
 
-async def running(rt: Runtime, session: Session, rows: Rows) -> tuple[JobView, ...]:
+async def running(rt: Runtime, session: Session, rows: Mapping[int, Row]) -> tuple[JobView, ...]:
     """The jobs that a worker works on now, newest first."""
-    unfinished = [row["job"] for row in rows.values() if row.get("job") and row.get("lifecycle") != Lifecycle.READY]
+    unfinished = [row.job for row in rows.values() if row.job and row.lifecycle != Lifecycle.READY]
     return await _listed(rt, session, unfinished, Wanted((JobState.RUNNING,)), RUNNING_AT_MOST)
 
 
-async def named(rt: Runtime, session: Session, rows: Rows, hostname: str, limit: int) -> tuple[JobView, ...]:
+async def named(
+    rt: Runtime, session: Session, rows: Mapping[int, Row], hostname: str, limit: int
+) -> tuple[JobView, ...]:
     """The newest ``limit`` jobs whose host name holds every word of ``hostname``."""
     words = hostname.lower().split()
-    fitting = [
-        row["job"] for row in rows.values() if row.get("job") and all(word in row["name"].lower() for word in words)
-    ]
+    fitting = [row.job for row in rows.values() if row.job and all(word in row.name.lower() for word in words)]
     newest = sorted(fitting, reverse=True)[:NAMED_AT_MOST]
     return await _listed(rt, session, newest, Wanted(hostname=hostname), limit)
 

@@ -30,8 +30,8 @@ from lxc_dashboard.services.monitor.identity import Identities
 from lxc_dashboard.services.monitor.known import known_of
 from lxc_dashboard.services.monitor.patch import Patch, patch_of
 from lxc_dashboard.services.monitor.poller import Poller
-from lxc_dashboard.services.monitor.replica import BLOCK_MS, RETRY_S, OnPatch, Replica, catch_up, follow
-from lxc_dashboard.services.monitor.rows import Known, Row, Rows
+from lxc_dashboard.services.monitor.replica import BLOCK_MS, RETRY_S, OnPatch, Replica, Stored, catch_up, follow
+from lxc_dashboard.services.monitor.rows import Fields, Known, Row, Rows
 
 log = structlog.get_logger(__name__)
 
@@ -280,14 +280,16 @@ class Publisher:
         self._poller = Poller(client, known, self._publish_shared, dict(self._replica.rows), nodes, identities.doubt)
         return self._poller
 
-    async def _publish_shared(self, changed: dict[int, Row], gone: list[int], meta: dict[str, Any] | None) -> None:
+    async def _publish_shared(
+        self, changed: Mapping[int, Row | Fields], gone: list[int], meta: dict[str, Any] | None
+    ) -> None:
         """Publish, then have the poller go on with the replica's rows: one process needs no two copies of them."""
         await self.publish(changed, gone, meta)
         await catch_up(self._bus, self._replica)
         if self._replica.v == self._v:
             self._poller.rows = dict(self._replica.rows)
 
-    async def publish(self, changed: dict[int, Row], gone: list[int], meta: dict[str, Any] | None) -> None:
+    async def publish(self, changed: Mapping[int, Row | Fields], gone: list[int], meta: dict[str, Any] | None) -> None:
         """Publish a change as patches of at most ``ROWS_A_PATCH`` rows; the last one has ``gone`` and ``meta``."""
         rows = list(changed.items())
         while len(rows) > ROWS_A_PATCH:
@@ -296,10 +298,10 @@ class Publisher:
         entry_id = await self._send(dict(rows), gone, meta or {})
         if meta is not None and "version" in meta and time.monotonic() >= self._next_snapshot:
             self._next_snapshot = time.monotonic() + SNAPSHOT_EVERY_S
-            whole = {"v": self._v, "rows": self._poller.rows, "meta": meta, "after": entry_id}
+            whole = Stored(self._v, self._poller.rows, meta, entry_id)
             await self._bus.set(f"{self._replica.key}:snapshot", msgspec.json.encode(whole), ttl_s=SNAPSHOT_KEPT_S)
 
-    async def _send(self, changed: Rows, gone: list[int], meta: dict[str, Any]) -> str:
+    async def _send(self, changed: Mapping[int, Row | Fields], gone: list[int], meta: dict[str, Any]) -> str:
         """The patch's id in the stream."""
         self._v += 1
         patch = patch_of(self._v, self._prev, changed, gone, meta)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lxc_dashboard.proxmox.schemas import Resource
 from lxc_dashboard.services.auth.privileges import CONSOLE_PRIVILEGE
-from lxc_dashboard.services.monitor.rows import MIB, Row, boot_time
+from lxc_dashboard.services.monitor.rows import MIB, Fields, Row, boot_time
 
 if TYPE_CHECKING:
     from lxc_dashboard.proxmox.access import Grants
@@ -20,10 +20,10 @@ UP = frozenset({"online", ""})
 def nodes_of(
     resources: Iterable[Resource],
     rows: Mapping[int, Row],
-    before: Iterable[Row],
+    before: Iterable[Fields],
     at: float,
     heard: Mapping[str, bool] | None = None,
-) -> list[Row]:
+) -> list[Fields]:
     """All nodes, in the order in which they are read. ``before``: what this said the last time. ``at``: epoch seconds.
 
     ``cpu`` is a share of 1, memory in bytes, ``since`` when it was started; all of them 0 while it is down. ``maxmem`` is 0
@@ -33,7 +33,7 @@ def nodes_of(
     ``heard``: by node, whether its pvedaemon has answered since the last time. ``silent``: since when that of a node which is
     up does not, 0 while it does.
     """
-    counts = Counter((row["node"], row["status"]) for row in rows.values())
+    counts = Counter((row.node, row.status) for row in rows.values())
     last = {node["name"]: node for node in before}
     found = [r for r in resources if r.type == "node"]
     return [
@@ -47,7 +47,7 @@ def nodes_of(
     ]
 
 
-def _silent_since(r: Resource, before: Row, at: float, heard: bool | None) -> int:
+def _silent_since(r: Resource, before: Fields, at: float, heard: bool | None) -> int:
     if r.status not in UP or heard:
         return 0
     return before.get("silent", 0) or (0 if heard is None else int(at))
@@ -58,14 +58,14 @@ def as_read(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"([0-9]+)", name)]
 
 
-def consoles_of(grants: Grants, rows: Iterable[int]) -> Row:
+def consoles_of(grants: Grants, rows: Iterable[int]) -> Fields:
     """Whose console the user may open: ``usual`` says it of most of ``rows``, the vmids in ``others`` are the opposite."""
     may = {vmid: CONSOLE_PRIVILEGE in grants.at_guest(vmid) for vmid in rows}
     usual = 2 * sum(may.values()) >= len(may)
     return {"usual": usual, "others": sorted(vmid for vmid, allowed in may.items() if allowed is not usual)}
 
 
-def _figures(r: Resource, before: Row, at: float) -> Row:
+def _figures(r: Resource, before: Fields, at: float) -> Fields:
     up = r.status in UP
     return {
         "name": r.node,
@@ -73,17 +73,17 @@ def _figures(r: Resource, before: Row, at: float) -> Row:
         "maxcpu": int(r.maxcpu),
         "mem": r.mem // MIB * MIB if up else 0,
         "maxmem": r.maxmem,
-        "since": boot_time(before, at, r.uptime) if up else 0,
+        "since": boot_time(before.get("since", 0), at, r.uptime) if up else 0,
     }
 
 
-def _counted(node: str, counts: Mapping[tuple[str, str], int]) -> Row:
+def _counted(node: str, counts: Mapping[tuple[str, str], int]) -> Fields:
     here = {status: count for (of, status), count in counts.items() if of == node}
     named = {status: here.get(status, 0) for status in ("running", "stopped")}
     return {"containers": sum(here.values()), **named}
 
 
-def _downtime(r: Resource, before: Row | None, at: float) -> Row:
+def _downtime(r: Resource, before: Fields | None, at: float) -> Fields:
     if r.status in UP:
         return {"down": 0, "longer": False}
     if before is not None and before["down"]:

@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import asdict
 
-from lxc_dashboard.services.monitor.rows import Row, Rows, columns, rows_of
+from lxc_dashboard.services.monitor.rows import Fields, Row, columns_of_changes, rows_of
 
 Patch = dict[str, Any]
 
@@ -24,17 +25,18 @@ PACKED_FROM_ROWS: Final = 60
 GZIP_LEVEL: Final = 1
 
 
-def patch_of(v: int, prev: int, changed: Mapping[int, Row], gone: list[int], meta: Mapping[str, Any]) -> Patch:
+def patch_of(v: int, prev: int, changed: Mapping[int, Row | Fields], gone: list[int], meta: Mapping[str, Any]) -> Patch:
     """``prev``: the number of the patch before it."""
     head: Patch = {"v": v, "prev": prev, "gone": gone, "meta": meta}
-    if len(changed) < PACKED_FROM_ROWS:
-        return head | {"rows": changed}
-    by_field = columns(changed)
+    fields = {vmid: asdict(change) if isinstance(change, Row) else change for vmid, change in changed.items()}
+    if len(fields) < PACKED_FROM_ROWS:
+        return head | {"rows": fields}
+    by_field = columns_of_changes(fields)
     packed = base64.b64encode(gzip.compress(msgspec.json.encode(by_field), GZIP_LEVEL, mtime=0)).decode()
     return head | {"fields": list(by_field), "packed": packed}
 
 
-def changed_rows(patch: Patch) -> Rows:
+def changed_rows(patch: Patch) -> dict[int, Fields]:
     """The changed fields by vmid."""
     if "packed" in patch:
         return rows_of(msgspec.json.decode(gzip.decompress(base64.b64decode(patch["packed"]))))

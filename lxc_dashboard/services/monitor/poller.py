@@ -27,14 +27,15 @@ from lxc_dashboard.proxmox.schemas import Resource, TaskInfo
 from lxc_dashboard.services.monitor.overview import UP, consoles_of, nodes_of
 from lxc_dashboard.services.monitor.refreshes import Refreshes
 from lxc_dashboard.services.monitor.rows import (
+    Fields,
     Known,
     Rates,
     Row,
     Rows,
     busy_guests,
-    complete,
     difference,
     from_resources,
+    laid_over,
     live_fields,
     running_tasks,
 )
@@ -61,7 +62,7 @@ JUST_NOW_S = 60.0
 RETRY_AFTER_S = (2.0, 4.0, 8.0, 10.0)
 LIVE_AT_ONCE = 8
 
-Publish = Callable[[dict[int, Row], list[int], dict[str, Any] | None], Awaitable[None]]
+Publish = Callable[[Mapping[int, Row | Fields], list[int], dict[str, Any] | None], Awaitable[None]]
 T = TypeVar("T")
 KnownGuests = Callable[[list[Resource]], Awaitable[Mapping[int, Known]]]
 # Tasks after which a vmid may be another guest, or none.
@@ -73,7 +74,7 @@ SHORT = frozenset({"vzstart", "vzstop", "vzshutdown", "vzreboot", "vzsuspend", "
 @dataclass(slots=True)
 class _Overlay:
     until: float
-    fields: Row | None  # None: the guest is gone
+    fields: Fields | None  # None: the guest is gone
 
 
 @dataclass(slots=True)
@@ -89,13 +90,13 @@ class Poller:
     known: KnownGuests
     publish: Publish
     rows: Rows = field(default_factory=dict)
-    nodes: list[Row] = field(default_factory=list)
+    nodes: list[Fields] = field(default_factory=list)
     doubt: Callable[[int], None] = lambda _: None
     _rates: Rates = field(default_factory=Rates)
     _overlays: dict[int, _Overlay] = field(default_factory=dict)
     _ran: dict[str, bool] = field(default_factory=dict)
     _tasks_seen: bool = False
-    _listed: list[Row] = field(default_factory=list)
+    _listed: list[Fields] = field(default_factory=list)
     _touched: dict[int, str] = field(default_factory=dict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _refreshes: Refreshes = field(default_factory=Refreshes)
@@ -156,17 +157,21 @@ class Poller:
             self._next_between = math.inf
         instead = between and self._is_whole_due()
         whole = instead or present >= self._next_whole
-        listed = await self.client.cluster.resources() if whole else None
-        if listed is not None:
-            self._plan(listed)
-            if not self._turns and self._grants is None:
-                await self._ask_grants()
+        listed = await self._list() if whole else None
         if between and not instead:
             await self._ask_between()
         touched = {**ended, **self._touched}
         self._touched.clear()
         await self._ask_live(touched)
         await self._show(tasks, listed)
+
+    async def _list(self) -> Rows:
+        """``GET /cluster/resources`` as rows. Of PVE's own list nothing is kept: it is as large as all rows."""
+        resources = await self.client.cluster.resources()
+        self._plan(resources)
+        if not self._turns and self._grants is None:
+            await self._ask_grants()
+        return from_resources(resources, await self.known(resources), self.rows, self._rates, time.time())
 
     async def _ask_between(self) -> None:
         self._whole_lists = 0
@@ -229,10 +234,10 @@ class Poller:
         self._refreshes.see_live(guests, at)
         for guest in guests:
             row = self.rows.get(guest.vmid)
-            if row and row["node"] == node and guest.status not in {"", row["status"]}:
+            if row and row.node == node and guest.status not in {"", row.status}:
                 self._lay(guest.vmid, live_fields(guest, node, row, at))
 
-    def _lay(self, vmid: int, fields: Row | None) -> None:
+    def _lay(self, vmid: int, fields: Fields | None) -> None:
         self._overlays[vmid] = _Overlay(time.monotonic() + OVERLAY_S, fields)
 
     async def _tasks(self) -> list[TaskInfo]:
@@ -277,12 +282,12 @@ class Poller:
 
         await asyncio.gather(*(ask(vmid, node) for vmid, node in guests.items()))
 
-    async def _live(self, vmid: int, node: str) -> Row | None:
+    async def _live(self, vmid: int, node: str) -> Fields | None:
         """None where it is on no node that shows it, or a template. A task names the node that it ran on: a guest may have
         left that by it. Raises ``UnreachableError``, ``ApiError`` where it is still there and does not tell how it stands.
         """
-        before = self.rows.get(vmid, {})
-        at = before.get("node") or node
+        before = self.rows.get(vmid)
+        at = before.node if before and before.node else node
         try:
             try:
                 status = await self._hear(at, self.client.lxc.status(at, vmid))
@@ -298,24 +303,22 @@ class Poller:
             return None
         return None if status.template else live_fields(status, at, before, time.time())
 
-    async def _show(self, tasks: list[TaskInfo], listed: list[Resource] | None) -> None:
-        """Publish what changed. ``listed``: the whole list, None for a look at the tasks alone."""
+    async def _show(self, tasks: list[TaskInfo], listed: Rows | None) -> None:
+        """Publish what changed. ``listed``: the rows of the whole list, None for a look at the tasks alone."""
         whole = listed is not None
         at, busy = time.time(), busy_guests(tasks)
-        new = dict(self.rows)
-        if listed is not None:
-            new = from_resources(listed, await self.known(listed), self.rows, self._rates, at)
+        new = dict(self.rows) if listed is None else listed
         self._lay_over(new)
         for vmid in busy.keys() | self._busy.keys():
             if vmid in new:
-                new[vmid] = {**new[vmid], "busy": busy.get(vmid, "")}
+                new[vmid] = laid_over(new[vmid], vmid, {"busy": busy.get(vmid, "")})
         self._busy = busy
         changed, gone = difference(self.rows, new)
         self.rows = new
         meta = self._meta(at, whole=whole, counted=bool(changed or gone))
         await self.publish(changed, gone, meta | self._tasks_of(running_tasks(tasks), whole=whole))
 
-    def _tasks_of(self, running: list[Row], *, whole: bool) -> Row:
+    def _tasks_of(self, running: list[Fields], *, whole: bool) -> Fields:
         """What runs in PVE, where that is another than was told, and with every whole list."""
         told = {"tasks": running} if whole or running != self._listed else {}
         self._listed = running
@@ -328,7 +331,7 @@ class Poller:
             if overlay.fields is None:
                 rows.pop(vmid, None)
             else:
-                rows[vmid] = complete({**rows.get(vmid, {}), **overlay.fields})
+                rows[vmid] = laid_over(rows.get(vmid), vmid, overlay.fields)
 
     def _meta(self, at: float, *, whole: bool, counted: bool) -> dict[str, Any]:
         """The age of it all; of a whole look the rest too; the nodes where one of their figures changed."""

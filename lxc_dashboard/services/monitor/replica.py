@@ -17,7 +17,7 @@ import structlog
 from lxc_dashboard.bus import BEGINNING, Bus
 from lxc_dashboard.errors import ServiceUnavailableError
 from lxc_dashboard.services.monitor.patch import Patch, changed_rows
-from lxc_dashboard.services.monitor.rows import Rows, columns
+from lxc_dashboard.services.monitor.rows import Rows, columns, laid_over
 
 if TYPE_CHECKING:
     from lxc_dashboard.services.auth.model import Session
@@ -36,6 +36,15 @@ GZIP_WBITS = 31
 GZIP_LEVEL = 6
 
 OnPatch = Callable[[str, Patch], Awaitable[None]]
+
+
+class Stored(msgspec.Struct):
+    """The snapshot in Redis that a new process begins with: the feed as of the entry ``after`` of its stream."""
+
+    v: int
+    rows: Rows
+    meta: dict[str, Any]
+    after: str
 
 
 @dataclass(slots=True)
@@ -66,7 +75,7 @@ class Replica:
     def merge(self, patch: Patch) -> None:
         changed, gone = changed_rows(patch), patch.get("gone", ())
         for vmid, fields in changed.items():
-            self.rows[vmid] = {**self.rows.get(vmid, {}), **fields}
+            self.rows[vmid] = laid_over(self.rows.get(vmid), vmid, fields)
         for vmid in gone:
             self.rows.pop(int(vmid), None)
         self.meta = {**self.meta, **(patch.get("meta") or {})}
@@ -133,11 +142,10 @@ async def _begin(bus: Bus, replica: Replica, *, anew: bool) -> None:
     if raw is None:
         replica.last_id = BEGINNING
         return
-    stored = msgspec.json.decode(raw)
-    replica.last_id = str(stored["after"])
-    if anew or stored["v"] > replica.v:
-        replica.rows = {int(vmid): row for vmid, row in stored["rows"].items()}
-        replica.meta, replica.v, replica.listed = stored["meta"], stored["v"], None
+    stored = msgspec.json.decode(raw, type=Stored)
+    replica.last_id = stored.after
+    if anew or stored.v > replica.v:
+        replica.rows, replica.meta, replica.v, replica.listed = stored.rows, stored.meta, stored.v, None
         replica.ready.set()
 
 

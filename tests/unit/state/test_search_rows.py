@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from lxc_dashboard import routes, text
 from lxc_dashboard.db.models import new_id
+from lxc_dashboard.services.monitor.rows import Row, Rows
 from lxc_dashboard.services.templates.library.catalog import Named
 from lxc_dashboard.state.search_rows import HITS, Hit, containers_of, groups_of
 from tests.unit.state.test_running import JOB
 
 
-def rows(*guests: tuple[int, str, str]) -> dict[int, dict[str, Any]]:
-    return {
-        vmid: {"vmid": vmid, "name": name, "address": address, "node": "pve1", "status": "running"}
-        for vmid, name, address in guests
-    }
+def rows(*guests: tuple[int, str, str]) -> Rows:
+    return {vmid: Row(vmid, name, "pve1", "running", address=address) for vmid, name, address in guests}
 
 
 ROWS = rows(

@@ -19,11 +19,11 @@ def test_nodes_stand_in_the_order_in_which_they_are_read() -> None:
 
 
 def test_a_node_that_is_up_has_its_figures_and_its_containers() -> None:
-    rows: dict[int, Row] = {
-        101: {"node": "pve1", "status": "running"},
-        102: {"node": "pve1", "status": "stopped"},
-        103: {"node": "pve1", "status": "unknown"},
-        104: {"node": "pve2", "status": "running"},
+    rows = {
+        101: Row(101, node="pve1", status="running"),
+        102: Row(102, node="pve1", status="stopped"),
+        103: Row(103, node="pve1", status="unknown"),
+        104: Row(104, node="pve2", status="running"),
     }
     (found,) = nodes_of([node("pve1")], rows, [], 1000)
     assert (found["cpu"], found["maxcpu"], found["mem"], found["since"]) == (0.25, 8, 2**30, 900)

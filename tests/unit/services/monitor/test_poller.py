@@ -12,12 +12,13 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from msgspec.structs import asdict
 
 from lxc_dashboard.proxmox import ProxmoxPool, TokenAuth
 from lxc_dashboard.proxmox.schemas import Resource
 from lxc_dashboard.services.monitor import poller
 from lxc_dashboard.services.monitor.poller import Poller
-from lxc_dashboard.services.monitor.rows import Known, Row
+from lxc_dashboard.services.monitor.rows import Fields, Known, Row
 from tests.unit.proxmox.replay import Answer, Identity, RawServer, Seen, data, make_identity, refusal
 
 PATIENCE_S = 60
@@ -88,16 +89,20 @@ class Looks:
     """A poller at work; ``another`` has it look once more, without its pause, and asks ``vmid`` live by it."""
 
     poller: Poller
-    published: asyncio.Queue[tuple[dict[int, Row], list[int]]]
+    published: asyncio.Queue[tuple[dict[int, Fields], list[int]]]
     told: list[dict[str, Any]] = field(default_factory=list)
 
-    async def next(self) -> tuple[dict[int, Row], list[int]]:
+    async def next(self) -> tuple[dict[int, Fields], list[int]]:
         async with asyncio.timeout(PATIENCE_S):
             return await self.published.get()
 
-    async def another(self, vmid: int) -> tuple[dict[int, Row], list[int]]:
+    async def another(self, vmid: int) -> tuple[dict[int, Fields], list[int]]:
         self.poller.touch(vmid, "pve1")
         return await self.next()
+
+
+def every_field(changed: Mapping[int, Row | Fields]) -> dict[int, Fields]:
+    return {vmid: asdict(change) if isinstance(change, Row) else change for vmid, change in changed.items()}
 
 
 @asynccontextmanager
@@ -105,9 +110,9 @@ async def looking(identity: Identity, pve: Pve) -> AsyncIterator[Looks]:
     async def known(_: list[Resource]) -> Mapping[int, Known]:
         return {}
 
-    async def publish(changed: dict[int, Row], gone: list[int], meta: dict[str, Any] | None) -> None:
+    async def publish(changed: Mapping[int, Row | Fields], gone: list[int], meta: dict[str, Any] | None) -> None:
         looks.told.append(meta or {})
-        looks.published.put_nowait((changed, gone))
+        looks.published.put_nowait((every_field(changed), gone))
 
     async with RawServer(identity, pve) as server, ProxmoxPool() as pool:
         client = pool.client(server.endpoint, TokenAuth("root@pam!t", "secret"))
@@ -207,7 +212,7 @@ async def test_a_guest_that_changed_without_a_task_shows_by_its_nodes_own_list(
     pve = Pve({101: "pve1", 102: "pve2"})
     async with looking(identity, pve) as looks:
         await looks.next()
-        assert looks.poller.rows[102]["status"] == "stopped"
+        assert looks.poller.rows[102].status == "stopped"
         changed, _ = await looks.another(101)
         assert changed[101]["status"] == "running"
     assert pve.daemons == ["/nodes/pve1/lxc"]
