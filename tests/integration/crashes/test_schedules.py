@@ -43,6 +43,7 @@ from tests.integration.creation.conftest import content_of, store
 
 GENERATED = int(os.environ.get("CRASH_SCHEDULES", "0"))
 USUAL = 60
+SAMPLES = 12
 EACH_WITHIN_S = 60
 NODE_DOOR = {"host": NODE_HOST, "port": 22, "host_key": HOST_KEY}
 Schedule = list[tuple[int, bool]]
@@ -195,6 +196,15 @@ def _but_deaths(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> Non
         loop.default_exception_handler(context)
 
 
+async def test_a_death_at_some_calls_of_each_part_before_and_after_it_took_effect(worlds: Worlds) -> None:
+    world, job_id, _ = await worlds.ask()
+    calls = len((await worlds.live(world, job_id, None)).calls)
+    for turn in range(SAMPLES):
+        await worlds.survive([(calls * turn // SAMPLES, turn % 2 == 1)])
+    await worlds.survive([(calls // 3, True), (calls // 3, False)])
+
+
+@pytest.mark.full
 @pytest.mark.timeout(1200)
 async def test_a_death_at_any_call_before_or_after_it_took_effect(worlds: Worlds) -> None:
     world, job_id, vmid = await worlds.ask()
@@ -207,6 +217,7 @@ async def test_a_death_at_any_call_before_or_after_it_took_effect(worlds: Worlds
     assert worlds.deaths >= 2 * len(calls) * 0.9  # a batch more or less, and the last call is another one
 
 
+@pytest.mark.full
 @pytest.mark.timeout(max(1200, 3 * GENERATED))
 async def test_generated_schedules_of_two_and_three_deaths(worlds: Worlds) -> None:
     seed = secrets.randbits(32) if GENERATED else 20

@@ -12,7 +12,7 @@ from tests.e2e.stack import Child
 from tests.integration.faults.lab import RECOVERY_S, AskedJob, Lab
 from tests.integration.faults.test_two_workers import times_said
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.full, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400)]
 
 AHEAD_S, BEHIND_S = 600, -600
 NEVER_SAID = ("lease lost", "left to another worker", "Discarding revoked task")
