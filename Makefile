@@ -12,21 +12,27 @@ PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.14 pyth
 	$$candidate -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null \
 	&& command -v $$candidate && break; done)
 
-# Tests wait more than they compute, so several files run at once; those of one file stay together and share its servers.
-# Which begin first is said in tests/conftest.py: by itself xdist goes by the number of tests, and the longest files have few.
-# Each of the browser's workers runs a stack of its own.
+# Tests wait more than they compute, so several files run at once. The tests of one file stay together and share its servers.
 SEVERAL := -n 3 --dist loadfile --no-loadscope-reorder
+# Each worker of the browser tests runs a stack of its own.
 BROWSERS := -n 2 --dist loadfile
+QUICK := -m "not full"
+
+# T=path narrows unit, integration, e2e, test and test-full: make test T=tests/unit/api
+WITHOUT_BROWSER := $(if $(T),$(filter-out tests/e2e%,$(T)),$(UNIT) $(INTEGRATION))
+IN_BROWSER := $(if $(T),$(filter tests/e2e%,$(T)),tests/e2e)
 
 # Tests leave orphans and wait for their end; not every init is quick to see it.
-PYTEST := $(BIN)/python -I -S scripts/reaped.py $(BIN)/pytest
+PYTEST := $(BIN)/python -I -S scripts/reaped.py $(BIN)/pytest --durations=20
+BROWSER_PYTEST := @chromium="$$($(BIN)/python scripts/chromium.py)" || exit 0; CHROMIUM="$$chromium" $(PYTEST) $(BROWSERS)
 
 export REFLEX_TELEMETRY_ENABLED := false
 
-.PHONY: help demo dev test check lint types imports unit integration e2e coverage bench lock clean
+.PHONY: help demo dev test check lint types imports unit integration e2e test-full bench lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "  T=path runs a part of the tests: make test T=tests/unit/api"
 	@echo "  PORT=3002 make demo takes another port, DEMO_DATA=/some/folder make demo another folder."
 
 .venv/.installed: requirements.lock scripts/install.py
@@ -54,22 +60,25 @@ imports: .venv/.installed
 	$(BIN)/lint-imports
 
 unit: .venv/.installed
-	$(PYTEST) $(SEVERAL) $(UNIT)
+	$(PYTEST) $(SEVERAL) $(QUICK) $(or $(T),$(UNIT))
 
 integration: .venv/.installed ## Tests with real servers, worker, SSH and sandbox guests
-	$(PYTEST) $(SEVERAL) $(INTEGRATION)
+	$(PYTEST) $(SEVERAL) $(QUICK) $(or $(T),$(INTEGRATION))
 
 e2e: .venv/.installed ## Browser tests over the running stack
-	@chromium="$$($(BIN)/python scripts/chromium.py)" || exit 0; CHROMIUM="$$chromium" $(PYTEST) $(BROWSERS) tests/e2e
+	$(BROWSER_PYTEST) $(QUICK) $(or $(T),tests/e2e)
 
-test: lint types imports ## Everything: check, integration, browser
-	$(PYTEST) $(SEVERAL) $(UNIT) $(INTEGRATION)
-	@chromium="$$($(BIN)/python scripts/chromium.py)" || exit 0; CHROMIUM="$$chromium" $(PYTEST) $(BROWSERS) tests/e2e
+test: .venv/.installed $(if $(T),,lint types imports) ## check, integration, browser: under 15 minutes on 2 cores
+	$(if $(WITHOUT_BROWSER),$(PYTEST) $(SEVERAL) $(QUICK) $(WITHOUT_BROWSER))
+	$(if $(IN_BROWSER),$(BROWSER_PYTEST) $(QUICK) $(IN_BROWSER))
 
-# Apart from `test`: tracing slows the workers whose recovery is timed there.
-coverage: .venv/.installed ## Unit and integration tests with the branches they reach
+# coverage.py counts in the processes that the tests start, too.
+test-full: export HYPOTHESIS_EXAMPLES ?= 100
+test-full: .venv/.installed $(if $(T),,lint types imports) ## Also what is rare or long, with branch coverage
 	$(BIN)/coverage erase
-	$(PYTEST) $(UNIT) $(INTEGRATION) --cov --cov-report=term
+	$(if $(WITHOUT_BROWSER),$(PYTEST) $(SEVERAL) --cov --cov-append --cov-report= $(WITHOUT_BROWSER))
+	$(if $(IN_BROWSER),$(BROWSER_PYTEST) --cov --cov-append --cov-report= $(IN_BROWSER))
+	$(BIN)/coverage report
 
 bench: .venv/.installed ## All benchmarks, one after the other
 	@for program in bench/*.py; do $(BIN)/python $$program || exit 1; done

@@ -18,6 +18,7 @@ from lxc_dashboard.db.standings import Standings
 from lxc_dashboard.guest.pool import SshPool
 from lxc_dashboard.proxmox.client import ProxmoxPool
 from lxc_dashboard.queue import Queue
+from lxc_dashboard.timing import Timing
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -37,6 +38,7 @@ class Runtime:
     """
 
     settings: Settings
+    timing: Timing
     keyring: Keyring
     db: DatabaseService
     journal: Journal
@@ -60,7 +62,7 @@ class Runtime:
         async with AsyncExitStack() as stack:
             database = DatabaseService(create_engine(settings.DATABASE_URL.get_secret_value()), keyring)
             stack.push_async_callback(database.close)
-            journal = Journal(database)
+            journal = Journal(database, settings.TIMING)
             stack.push_async_callback(journal.close)
             standings = Standings(database)
             stack.push_async_callback(standings.close)
@@ -74,7 +76,9 @@ class Runtime:
             stack.push_async_callback(pve.aclose)
             ssh = SshPool()
             stack.push_async_callback(ssh.close)
-            yield Runtime(settings, keyring, database, journal, standings, bus, outbox, queue, pve, ssh)
+            yield Runtime(
+                settings, settings.TIMING, keyring, database, journal, standings, bus, outbox, queue, pve, ssh
+            )
 
 
 def keyring_of(settings: Settings) -> Keyring:

@@ -6,6 +6,7 @@ Each variable that holds a secret may also be given as ``NAME_FILE``, the path o
 from __future__ import annotations
 
 import ipaddress
+import json
 import logging
 import os
 import re
@@ -18,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from lxc_dashboard.errors import InvalidInputError
+from lxc_dashboard.timing import Timing
 
 SECRET_VARIABLES = ("DATABASE_URL", "REDIS_URL", "ENCRYPTION_KEY", "OLD_ENCRYPTION_KEYS")
 HTTPS_PORT = 443
@@ -67,6 +69,7 @@ class Settings(BaseSettings):
     LOG_LEVEL: str = "INFO"
     LOG_JSON: bool = False
     SANDBOX: bool = False
+    TIMING: Timing = Timing()
 
     @classmethod
     def settings_customise_sources(
@@ -128,6 +131,11 @@ class Settings(BaseSettings):
         if not all(_HEX_KEY.fullmatch(key) for key in keys):
             raise ValueError("must be keys of 64 hex characters, separated by commas")
         return tuple(keys)
+
+    @field_validator("TIMING", mode="before")
+    @classmethod
+    def _timing(cls, value: object) -> object:
+        return json.loads(value) if isinstance(value, str) else value
 
     @field_validator("PVE_FINGERPRINT")
     @classmethod

@@ -28,10 +28,8 @@ from tasks.loop import WorkerLoop
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
-REAP_EVERY_S: Final = 5
 READ_SOURCES_EVERY_S: Final = 60
 RENEW_TICKETS_EVERY_S: Final = 60
-SETTLE_EVERY_S: Final = 15
 FORGET_EVERY_S: Final = 60
 # redbeat's own defaults would keep a dead beat's lock for 25 minutes.
 BEAT_MAX_LOOP_S: Final = 1
@@ -73,10 +71,10 @@ def create_app(settings: Settings, *, task_modules: Sequence[str] = TASK_MODULES
         worker_pool="threads",
         worker_concurrency=settings.CREATIONS_PER_WORKER + SPARE_THREADS,
         beat_schedule={
-            "reap jobs": _every(REAP_EVERY_S, "jobs.reap"),
+            "reap jobs": _every(settings.TIMING.reap_every_s, "jobs.reap"),
             "read template sources": _every(READ_SOURCES_EVERY_S, "templates.sync_due"),
             "renew tickets of sessions": _every(RENEW_TICKETS_EVERY_S, "auth.renew"),
-            "end what cancelled jobs left": _every(SETTLE_EVERY_S, "jobs.settle"),
+            "end what cancelled jobs left": _every(settings.TIMING.settle_every_s, "jobs.settle"),
             "renew tickets of jobs": _every(RENEW_TICKETS_EVERY_S, "jobs.renew"),
             "forget containers deleted in PVE": _every(FORGET_EVERY_S, "monitor.forget"),
         },
@@ -92,7 +90,7 @@ def create_app(settings: Settings, *, task_modules: Sequence[str] = TASK_MODULES
     return app
 
 
-def _every(seconds: int, task: str) -> dict[str, Any]:
+def _every(seconds: float, task: str) -> dict[str, Any]:
     """An entry of the schedule. No turn expires: who takes it would judge that by another host's clock. Each is short where
     another one was just before it.
     """

@@ -1,12 +1,12 @@
-"""What all tests share: how hypothesis searches, which files begin first, and a closed network in unit tests."""
+"""What all tests share: the number of hypothesis examples, the order of files, a closed network in unit tests, logging."""
 
 from __future__ import annotations
 
 import functools
 import ipaddress
 import logging
+import os
 import socket
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,47 +17,17 @@ import structlog
 
 TESTS = Path(__file__).parent
 UNIT_TESTS = (TESTS / "unit", TESTS / "sandbox" / "unit")
+EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "20"))
 
-# No deadline: two cores run several things at once, and a slow example is no wrong one.
-hypothesis.settings.register_profile("default", deadline=None, max_examples=100, print_blob=True)
-hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2_000, print_blob=True)
-hypothesis.settings.load_profile("default")
-
-
-# Files that take longest, the longest first, each mostly by waiting: one that begins late is what all wait for at the end.
-LONGEST = (
-    "integration/crashes/test_schedules.py",
-    "integration/templates_built/test_built.py",
-    "integration/queue/test_queue.py",
-    "integration/api/test_runs.py",
-    "integration/commands/test_demo.py",
-    "integration/faults/test_latency.py",
-    "integration/faults/test_worker_killed.py",
-    "integration/auth/test_sign_in.py",
-    "integration/faults/test_pve_in_trouble.py",
-    "integration/commands/test_fresh_clone.py",
-    "integration/faults/test_clocks.py",
-    "integration/faults/test_servers.py",
-    "integration/api/test_command.py",
-    "integration/faults/test_connections.py",
-    "integration/faults/test_ends.py",
-    "integration/embedded/test_embedded.py",
-)
+# No deadline: a slow example on a busy machine is not a wrong one.
+hypothesis.settings.register_profile("here", deadline=None, max_examples=EXAMPLES, print_blob=True)
+hypothesis.settings.load_profile("here")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Several workers take file after file: the longest, then what has servers, then all else; of these the largest first."""
+    """With several workers, run the slow integration files first: no worker sits over one while the others are done."""
     if hasattr(config, "workerinput"):
-        tests = Counter(item.path for item in items)
-        items.sort(key=lambda item: (begins(item.path), -tests[item.path]))
-
-
-def begins(path: Path) -> int:
-    """A file's place among all: the smaller, the sooner it begins."""
-    name = path.relative_to(TESTS).as_posix()
-    if name in LONGEST:
-        return LONGEST.index(name)
-    return len(LONGEST) + is_unit_test(path)
+        items.sort(key=lambda item: is_unit_test(item.path))
 
 
 def is_unit_test(path: Path) -> bool:

@@ -13,11 +13,10 @@ from lxc_dashboard.errors import ServiceUnavailableError
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import DatabaseService
+    from lxc_dashboard.timing import Timing
 
-PAUSE_S: Final = 0.02
 # A busy process gathers more for each write.
 PAUSE_GROWTH: Final = 8.0
-LONGEST_PAUSE_S: Final = 0.08
 
 
 @dataclass(eq=False, slots=True)
@@ -41,8 +40,9 @@ class _Turn:
 class Journal:
     """One per process and event loop. Between two writes it lets more come, unless somebody is in a hurry."""
 
-    def __init__(self, database: DatabaseService) -> None:
+    def __init__(self, database: DatabaseService, timing: Timing) -> None:
         self._database = database
+        self._timing = timing
         self._waiting: list[_Turn] = []
         self._hurry = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -102,7 +102,8 @@ class Journal:
         return group
 
     async def _gather(self, write_s: float) -> None:
-        pause_s = min(LONGEST_PAUSE_S, max(PAUSE_S, PAUSE_GROWTH * write_s))
+        pause_s = max(self._timing.journal_pause_s, PAUSE_GROWTH * write_s)
+        pause_s = min(self._timing.longest_journal_pause_s, pause_s)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause_s):
                 await self._hurry.wait()

@@ -26,12 +26,17 @@ from lxc_dashboard.commands.prepare import register_sandbox
 from lxc_dashboard.db import migrate
 from lxc_dashboard.embedded import EmbeddedServices
 from lxc_dashboard.settings import Settings
+from lxc_dashboard.timing import Timing
 
 SANDBOX = "pve_sandbox"
 STARTS_WITHIN_S = 120.0
 STOPS_WITHIN_S = 15.0
 POLL_S = 0.05
 FIRST_PORT, PORTS = 20_000, 10_000
+# What tests would else wait out. A lease is still much longer than a busy machine holds up its worker.
+QUICK = Timing(
+    lease_s=5, renew_lease_every_s=1, reap_every_s=1, enqueue_again_s=3, settle_every_s=2, check_ticket_every_s=2
+)
 # What a child needs of ours, and what lets coverage follow it.
 PASSED_ON = {"PATH", "HOME", "LANG", "TMPDIR", "COVERAGE_PROCESS_CONFIG", "COVERAGE_FILE"}
 
@@ -221,6 +226,7 @@ def running_stack(
             "TEMPLATE_GIT_ALLOW_LOCAL": "true",
             "TEMPLATE_GIT_FILE_ROOT": str(folder),
             "PYTHONUNBUFFERED": "1",
+            "TIMING": QUICK.model_dump_json(),
             **(settings or {}),
         }
         ending.callback(stack.stop)

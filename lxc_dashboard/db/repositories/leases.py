@@ -17,7 +17,6 @@ from lxc_dashboard.errors import LeaseGoneError
 # What a worker may take; a paused run is nobody's until its user lets it go on.
 TAKEABLE: Final = (JobState.QUEUED.value, JobState.RUNNING.value, JobState.WAITING.value)
 UNFINISHED: Final = (*TAKEABLE, JobState.PAUSED.value)
-ENQUEUE_AGAIN_S: Final = 8
 LEASE: Final = ("lease_owner", "lease_until", "slot_node")
 
 
@@ -112,7 +111,7 @@ class LeaseRepository:
             free["ticket_enc"] = case((uncancelled, None), else_=col(Job.ticket_enc))
         return await self._update(job_id, col(Job.lease_owner) == owner, **free) is not None
 
-    async def expired(self, limit: int, *, again_after_s: float = ENQUEUE_AGAIN_S) -> Sequence[Job]:
+    async def expired(self, limit: int, *, again_after_s: float) -> Sequence[Job]:
         """Runs to hand to the queue again: their worker is gone, or their delivery was lost. Not those that wait for a slot.
 
         Each is handed out once in ``again_after_s`` seconds, however many reapers ask; oldest first.

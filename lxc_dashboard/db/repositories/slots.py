@@ -13,7 +13,6 @@ from sqlmodel import col
 
 from lxc_dashboard.db.models import Job, JobState
 from lxc_dashboard.db.repositories.leases import (
-    ENQUEUE_AGAIN_S,
     LEASE,
     LeaseRepository,
     database_now,
@@ -68,15 +67,13 @@ class SlotRepository(LeaseRepository):
         await self._update_held(run.id, run.owner, state=JobState.QUEUED.value, **freed)
         return True
 
-    async def give_slot(self, run: Held, node: str, limit: int) -> Sequence[UUID]:
+    async def give_slot(self, run: Held, node: str, limit: int, *, again_after_s: float) -> Sequence[UUID]:
         """Those that ``node`` has room for then, as ``wake``. Raises ``LeaseGoneError`` without the lease."""
         await self._lock(run.endpoint_id, node)
         await self._update_held(run.id, run.owner, slot_node=None)
-        return await self._due(run.endpoint_id, node, limit, ENQUEUE_AGAIN_S)
+        return await self._due(run.endpoint_id, node, limit, again_after_s)
 
-    async def wake(
-        self, endpoint_id: UUID, node: str, limit: int, *, again_after_s: float = ENQUEUE_AGAIN_S
-    ) -> Sequence[UUID]:
+    async def wake(self, endpoint_id: UUID, node: str, limit: int, *, again_after_s: float) -> Sequence[UUID]:
         """The oldest runs that ``node`` has room for now, to be handed to the queue, each once in ``again_after_s``."""
         await self._lock(endpoint_id, node)
         return await self._due(endpoint_id, node, limit, again_after_s)

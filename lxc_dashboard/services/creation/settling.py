@@ -21,7 +21,7 @@ from lxc_dashboard.services.creation.opening import open_context
 from lxc_dashboard.services.creation.phases import finalize
 from lxc_dashboard.services.jobs import ending
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
-from lxc_dashboard.services.jobs.lease import LEASE_S, new_owner
+from lxc_dashboard.services.jobs.lease import new_owner
 from lxc_dashboard.services.jobs.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ async def _end(rt: Runtime, creation: Job) -> str:
     """What there is to say of it when all is over; empty where it is not."""
     owner = new_owner()
     # Never started: what a try has to say is for nobody.
-    recorder = Recorder(rt, creation.id, owner, Checkpoint.from_json(creation.checkpoint), LEASE_S)
+    recorder = Recorder(rt, creation.id, owner, Checkpoint.from_json(creation.checkpoint), rt.timing.lease_s)
     recorder.checkpoint.facts[finalize.LOCKING] = True  # an answer that was lost: refused by now, it is out
     recorder.step, recorder.percent = creation.step, creation.percent
     ctx = await open_context(rt, creation, recorder)

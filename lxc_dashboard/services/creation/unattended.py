@@ -10,7 +10,7 @@ from lxc_dashboard.services.jobs import slots
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.ending import Ending
 from lxc_dashboard.services.jobs.kinds import Left
-from lxc_dashboard.services.jobs.lease import LEASE_S, new_owner
+from lxc_dashboard.services.jobs.lease import new_owner
 from lxc_dashboard.services.jobs.recorder import LeaseLostError, Recorder
 
 if TYPE_CHECKING:
@@ -41,10 +41,10 @@ async def end(rt: Runtime, creation: Job) -> bool:
         return False
     owner = new_owner()
     async with rt.db.transaction() as tx:
-        taken = await tx.jobs.acquire_lease(creation.id, owner, LEASE_S)
+        taken = await tx.jobs.acquire_lease(creation.id, owner, rt.timing.lease_s)
     if taken is None:
         return False
-    recorder = Recorder(rt, taken.id, owner, checkpoint, LEASE_S)
+    recorder = Recorder(rt, taken.id, owner, checkpoint, rt.timing.lease_s)
     try:
         await recorder.start(taken.step, taken.percent)
         await Ending(CREATION, rt, taken, recorder).cancelled(Left(checkpoint.is_done(create.CREATE)))

@@ -17,7 +17,7 @@ from lxc_dashboard.services.jobs import ending, slots, ticket
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.ending import Ending
 from lxc_dashboard.services.jobs.kinds import BeginAgainError, Kind, StandstillError, Step, kind_of
-from lxc_dashboard.services.jobs.lease import LEASE_S, Lease, new_owner
+from lxc_dashboard.services.jobs.lease import Lease, new_owner
 from lxc_dashboard.services.jobs.recorder import LeaseLostError, Recorder
 from lxc_dashboard.services.jobs.run import Run
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-# How often a job checks its ticket or token while a long step runs.
-KEEP_TICKET_EVERY_S: Final = 60.0
 # A step that begins so soon after the last one need not ask PVE again where the guest is.
 JUST_S: Final = 1.0
 BACKOFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -50,7 +48,7 @@ async def run(rt: Runtime, job_id: UUID | str) -> None:
     known = UUID(str(job_id))
     owner = new_owner()
     async with rt.db.transaction() as tx:
-        job = await tx.jobs.acquire_lease(known, owner, LEASE_S)
+        job = await tx.jobs.acquire_lease(known, owner, rt.timing.lease_s)
     if job is None:
         log.info("job not taken", job_id=str(known))
         return
@@ -70,7 +68,7 @@ class Execution:
         self._run: Run | None = None
         self._completing = False
         checkpoint = Checkpoint.from_json(job.checkpoint)
-        self._recorder = Recorder(rt, job.id, lease.owner, checkpoint, LEASE_S)
+        self._recorder = Recorder(rt, job.id, lease.owner, checkpoint, rt.timing.lease_s)
         self._ending = Ending(kind, rt, job, self._recorder)
 
     async def execute(self) -> None:
@@ -204,7 +202,7 @@ class Execution:
 
     async def _until_ticket_ends(self) -> None:
         while True:
-            await asyncio.sleep(KEEP_TICKET_EVERY_S)
+            await asyncio.sleep(self._rt.timing.check_ticket_every_s)
             if self._run is not None and not await _keep_ticket(self._run):
                 return
 

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-LEASE_S: Final = 10.0
-RENEW_EVERY_S: Final = 3.0
 AGAIN_AFTER_S: Final = 0.5
 
 
@@ -52,7 +50,7 @@ class Lease:
 
     async def _keep(self) -> None:
         while True:
-            await asyncio.sleep(RENEW_EVERY_S)
+            await asyncio.sleep(self._rt.timing.renew_lease_every_s)
             if not await self.renew():
                 log.warning("lease lost", job_id=str(self._id), owner=self.owner)
                 self.lost.set()
@@ -63,7 +61,7 @@ class Lease:
         while True:
             try:
                 async with self._rt.db.transaction() as tx:
-                    return await tx.jobs.renew_lease(self._id, self.owner, LEASE_S)
+                    return await tx.jobs.renew_lease(self._id, self.owner, self._rt.timing.lease_s)
             except ServiceUnavailableError as error:
                 log.warning("lease not renewed", job_id=str(self._id), why=str(error))
                 await asyncio.sleep(AGAIN_AFTER_S)

@@ -27,10 +27,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-# A POST whose answer was lost may still be on its way into PVE: its task shows within this time or not at all.
-LOOK_FOR_S: Final = 6.0
-# A later worker need not wait as long: PVE itself refuses a second create or start of one guest, and is then asked again.
-LOOK_AGAIN_FOR_S: Final = 2.0
 _LOOK_EVERY_S: Final = 0.5
 FORGOTTEN: Final = "it does not know the task any more"
 # What nobody saw the end of, in PVE's own words: its node was restarted in the middle.
@@ -99,7 +95,7 @@ async def _begin(run: Run, step: PveStep) -> str:
         await run.recorder.flush()  # before the POST: whoever comes after knows that it may have been sent
         upid = None
     else:
-        upid = await _look(run, step, known, LOOK_AGAIN_FOR_S)
+        upid = await _look(run, step, known, run.rt.timing.find_task_again_within_s)
     if upid is None:
         upid = await _post(run, step, known)
     checkpoint.begin(step.name, upid)
@@ -112,7 +108,8 @@ async def _post(run: Run, step: PveStep, known: Sequence[str]) -> str:
         return await step.post()
     except (UnreachableError, ApiError) as error:
         # The answer may have been lost after PVE had begun, here or at an earlier try: then the task is there.
-        upid = await _look(run, step, known, LOOK_FOR_S if isinstance(error, UnreachableError) else 0.0)
+        within_s = run.rt.timing.find_task_within_s if isinstance(error, UnreachableError) else 0.0
+        upid = await _look(run, step, known, within_s)
         if upid is None:
             raise
         log.info("task adopted", job_id=str(run.job_id), upid=upid)
@@ -146,7 +143,7 @@ async def stop_task(run: Run, step: PveStep) -> str:
     """
     upid = run.checkpoint.upid.get(step.name)
     if upid is None and step.name in run.checkpoint.intent:
-        upid = await _look(run, step, run.checkpoint.intent[step.name], LOOK_FOR_S)
+        upid = await _look(run, step, run.checkpoint.intent[step.name], run.rt.timing.find_task_within_s)
     if upid is None:
         return ""
     run.checkpoint.begin(step.name, upid)

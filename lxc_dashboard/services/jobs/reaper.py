@@ -27,7 +27,7 @@ async def reap(rt: Runtime) -> int:
     """
     try:
         async with rt.db.transaction() as tx:
-            found = await tx.jobs.expired(REAP_AT_ONCE)
+            found = await tx.jobs.expired(REAP_AT_ONCE, again_after_s=rt.timing.enqueue_again_s)
             await tx.jobs.wipe_stale_secrets(SECRETS_OF_FAILED_S)
             await tx.containers.forget_given_passwords(GIVEN_PASSWORD_OF_FAILED_S)
         for job in found:

@@ -51,7 +51,8 @@ async def give(run: Run) -> None:
     if not run.holds_slot:
         return
     async with run.rt.db.transaction() as tx:
-        ids = await tx.jobs.give_slot(_held(run), run.guest.node, run.rt.settings.CREATES_PER_NODE)
+        limit, again_after_s = run.rt.settings.CREATES_PER_NODE, run.rt.timing.enqueue_again_s
+        ids = await tx.jobs.give_slot(_held(run), run.guest.node, limit, again_after_s=again_after_s)
     run.holds_slot = False
     await _hand_out(run.rt, ids)
 
@@ -59,7 +60,8 @@ async def give(run: Run) -> None:
 async def wake(rt: Runtime, endpoint_id: UUID, node: str) -> int:
     """Hand out the oldest runs that the node has room for. How many there were."""
     async with rt.db.transaction() as tx:
-        ids = await tx.jobs.wake(endpoint_id, node, rt.settings.CREATES_PER_NODE)
+        limit, again_after_s = rt.settings.CREATES_PER_NODE, rt.timing.enqueue_again_s
+        ids = await tx.jobs.wake(endpoint_id, node, limit, again_after_s=again_after_s)
     await _hand_out(rt, ids)
     return len(ids)
 

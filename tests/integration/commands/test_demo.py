@@ -189,6 +189,7 @@ def make_demo(tmp_path: Path) -> Iterator[Callable[[], Demo]]:
         each.process.wait()
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("_usual_ports_taken")
 def test_make_demo_on_a_bare_machine_leaves_no_server_after_kill_9_and_finds_its_data(
     make_demo: Callable[[], Demo], tmp_path: Path
@@ -207,6 +208,7 @@ def test_make_demo_on_a_bare_machine_leaves_no_server_after_kill_9_and_finds_its
     wait_until_gone(family)
 
 
+@pytest.mark.full
 def test_a_child_that_is_killed_comes_back_and_is_named(demo: Callable[[], Demo]) -> None:
     running = demo()
     for name, word in (("worker", b"commands.worker"), ("valkey", b"valkey-server")):

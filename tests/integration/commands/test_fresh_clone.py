@@ -25,7 +25,7 @@ SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 PASSED_ON = ("PIP_", "UV_", "SSL_CERT_FILE", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "NO_PROXY")
 A_PYTHON = "import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 15))"
 
-pytestmark = pytest.mark.timeout(MADE_WITHIN_S + 120)
+pytestmark = [pytest.mark.full, pytest.mark.timeout(MADE_WITHIN_S + 120)]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import os
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 from uuid import UUID
@@ -43,6 +43,9 @@ from tests.integration.creation.conftest import content_of, store
 
 GENERATED = int(os.environ.get("CRASH_SCHEDULES", "0"))
 USUAL = 60
+SAMPLES = 12
+# The model shows a task at once: a later worker need not look for it again.
+AT_ONCE = '{"find_task_again_within_s": 0, "longest_journal_pause_s": 0}'
 EACH_WITHIN_S = 60
 NODE_DOOR = {"host": NODE_HOST, "port": 22, "host_key": HOST_KEY}
 Schedule = list[tuple[int, bool]]
@@ -144,7 +147,7 @@ class Worlds:
         bus = cast("Bus", GatedBus(self.rt.bus, gate))
         parts: dict[str, Any] = {
             "db": database,
-            "journal": Journal(database),
+            "journal": Journal(database, self.rt.timing),
             "standings": Standings(database),
             "bus": bus,
             "outbox": Outbox(bus),
@@ -165,14 +168,8 @@ def _log(event: Any) -> list[str]:
 
 
 @pytest.fixture(params=DOORS)
-async def worlds(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> AsyncIterator[Worlds]:
-    # A task that was posted shows at once here: no need to look for one that was not.
-    monkeypatch.setattr("lxc_dashboard.services.jobs.pve_tasks.LOOK_AGAIN_FOR_S", 0.0)
-    monkeypatch.setattr("lxc_dashboard.db.journal.PAUSE_S", 0.0)
-    monkeypatch.setattr("lxc_dashboard.db.journal.PAUSE_GROWTH", 0.0)
-    async with Runtime.open(settings) as rt:
+async def worlds(settings_with: Callable[..., Settings], request: pytest.FixtureRequest) -> AsyncIterator[Worlds]:
+    async with Runtime.open(settings_with(TIMING=AT_ONCE)) as rt:
         async with rt.db.transaction() as tx:
             node = await tx.nodes.add(
                 ProxmoxNode(
@@ -195,6 +192,15 @@ def _but_deaths(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> Non
         loop.default_exception_handler(context)
 
 
+async def test_a_death_at_some_calls_of_each_part_before_and_after_it_took_effect(worlds: Worlds) -> None:
+    world, job_id, _ = await worlds.ask()
+    calls = len((await worlds.live(world, job_id, None)).calls)
+    for turn in range(SAMPLES):
+        await worlds.survive([(calls * turn // SAMPLES, turn % 2 == 1)])
+    await worlds.survive([(calls // 3, True), (calls // 3, False)])
+
+
+@pytest.mark.full
 @pytest.mark.timeout(1200)
 async def test_a_death_at_any_call_before_or_after_it_took_effect(worlds: Worlds) -> None:
     world, job_id, vmid = await worlds.ask()
@@ -207,6 +213,7 @@ async def test_a_death_at_any_call_before_or_after_it_took_effect(worlds: Worlds
     assert worlds.deaths >= 2 * len(calls) * 0.9  # a batch more or less, and the last call is another one
 
 
+@pytest.mark.full
 @pytest.mark.timeout(max(1200, 3 * GENERATED))
 async def test_generated_schedules_of_two_and_three_deaths(worlds: Worlds) -> None:
     seed = secrets.randbits(32) if GENERATED else 20

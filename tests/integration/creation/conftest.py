@@ -198,6 +198,10 @@ class Lab:
         revision_id = await store(self.rt, content) if content else None
         return await service.request(self.rt, self.session, spec_of(revision_id, **changes))
 
+    def retime(self, **seconds: float) -> None:
+        """Give later work other times: fields of ``Timing``."""
+        self.rt = replace(self.rt, timing=self.rt.timing.model_copy(update=seconds))
+
     def work(self, job_id: UUID) -> asyncio.Task[None]:
         """A worker on the run; cancelled at the test's end."""
         task = asyncio.create_task(engine.run(self.rt, job_id))

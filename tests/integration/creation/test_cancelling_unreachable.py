@@ -16,7 +16,6 @@ from lxc_dashboard.guest import patience
 from lxc_dashboard.services.creation import entrance, service, settling
 from lxc_dashboard.services.creation.kind import CREATION
 from lxc_dashboard.services.creation.phases import sync
-from lxc_dashboard.services.jobs import engine
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from tests.integration.creation.cancelled import (
     ALL_PROCESSES,
@@ -131,9 +130,9 @@ async def test_in_a_script_while_pve_hangs_what_runs_is_named_and_ended_when_pve
 
 
 @pytest.mark.usefixtures("sooner_given_up")
-async def test_while_pve_hangs_over_the_look_at_the_ticket(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_while_pve_hangs_over_the_look_at_the_ticket(lab: Lab) -> None:
     job_id = await lab.request(content_of(("10-long.sh", STUBBORN)))
-    monkeypatch.setattr(engine, "KEEP_TICKET_EVERY_S", 0.2)
+    lab.retime(check_ticket_every_s=0.2)
     lab.work(job_id)
     await lab.until_said(job_id, "begun")
     lab.sandbox.mute()

@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-import pytest
-
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.db.repositories.tickets import SIGN_IN_ENDED
 from lxc_dashboard.services.auth.model import ABSOLUTE_LIFETIME
 from lxc_dashboard.services.creation import service
-from lxc_dashboard.services.jobs import engine
 from tests.integration.creation.conftest import DEADLINE_S, entered_again_until_it_ends
 from tests.integration.creation.counting import check_exact, counting, let_go
 from tests.integration.endpoints import sign_in
@@ -36,8 +33,8 @@ async def test_an_ended_ticket_makes_the_job_wait_and_a_sign_in_goes_on(lab: Lab
     await check_exact(lab, job_id, "one", "two", lines=200)
 
 
-async def test_an_ended_ticket_is_noticed_in_the_middle_of_a_script(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "KEEP_TICKET_EVERY_S", 0.2)
+async def test_an_ended_ticket_is_noticed_in_the_middle_of_a_script(lab: Lab) -> None:
+    lab.retime(check_ticket_every_s=0.2)
     job_id = await lab.request(counting("one", lines=20, held=True))
     work = lab.work(job_id)
     await lab.until_said(job_id, "one line 10")

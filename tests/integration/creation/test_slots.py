@@ -14,7 +14,7 @@ from lxc_dashboard.db.models import JobState, now
 from lxc_dashboard.db.repositories.slots import Place
 from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.report import report
-from lxc_dashboard.services.jobs import lease, reaper, slots
+from lxc_dashboard.services.jobs import reaper, slots
 from lxc_dashboard.settings import Settings
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ def _creates(task: dict[str, str]) -> bool:
 async def test_a_lease_that_ran_out_while_nobody_took_the_run_ends_no_run(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, act: str
 ) -> None:
-    monkeypatch.setattr(lease, "RENEW_EVERY_S", 600)
+    lab.retime(renew_lease_every_s=600)
     outlive_its_lease(lab, monkeypatch, act, lease_until=now())
     await lab.finish(await lab.request(None))
 

@@ -8,12 +8,12 @@ from typing import Any, cast
 
 import pytest
 
-from lxc_dashboard.db import journal as journals
 from lxc_dashboard.db.database import DatabaseService
 from lxc_dashboard.db.journal import Journal
 from lxc_dashboard.db.models import Container, EventType, Job, Phase
 from lxc_dashboard.db.repositories.events import Batch, NewEvent
 from lxc_dashboard.errors import DashboardError, LeaseGoneError, ServiceUnavailableError
+from lxc_dashboard.timing import Timing
 from tests.integration.db.counted import Counted
 from tests.integration.db.runs import queued
 
@@ -32,7 +32,7 @@ def counted(database: DatabaseService) -> Counted:
 
 @pytest.fixture
 async def journal(counted: Counted) -> AsyncIterator[Journal]:
-    kept = Journal(cast("DatabaseService", counted))
+    kept = Journal(cast("DatabaseService", counted), Timing())
     yield kept
     await kept.close()
 
@@ -186,11 +186,8 @@ async def test_who_gives_up_before_his_turn_is_not_asked_what_he_tells(
 
 
 @pytest.mark.parametrize("hurries", ["who writes", "who waits"])
-async def test_who_is_in_a_hurry_ends_the_pause(
-    journal: Journal, runs: list[Job], monkeypatch: pytest.MonkeyPatch, hurries: str
-) -> None:
-    monkeypatch.setattr(journals, "PAUSE_S", 60.0)
-    monkeypatch.setattr(journals, "LONGEST_PAUSE_S", 60.0)
+async def test_who_is_in_a_hurry_ends_the_pause(database: DatabaseService, runs: list[Job], hurries: str) -> None:
+    journal = Journal(database, Timing(journal_pause_s=60, longest_journal_pause_s=60))
     await journal.write(says(runs[0], "first"), at_once=False)
     waits = asyncio.create_task(journal.write(says(runs[0], "second"), at_once=False))
     await asyncio.sleep(0)
@@ -200,6 +197,7 @@ async def test_who_is_in_a_hurry_ends_the_pause(
         else:
             await journal.write(says(runs[1], "other"), at_once=True)
         assert [row.seq for row in await waits] == [2]
+    await journal.close()
 
 
 async def test_what_postgresql_refuses_in_a_text_is_replaced_wherever_it_stands(

@@ -155,7 +155,7 @@ async def test_reapers_that_ask_at_once_share_the_runs(database: DatabaseService
     assert len(handed_out) == len(set(handed_out))
     assert all(len(share) <= 4 for share in shares)
     async with database.transaction() as tx:
-        rest = await tx.jobs.expired(20)
+        rest = await tx.jobs.expired(20, again_after_s=LEASE_S)
     assert len(handed_out) + len(rest) == 20
     assert list(rest) == sorted(rest, key=lambda row: row.created_at)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 from lxc_dashboard.embedded import EmbeddedServices
 from tests.integration.embedded.kept import Hold, read, write
@@ -34,6 +35,7 @@ def server_pids(said: dict[str, Any]) -> list[int]:
     return pids
 
 
+@pytest.mark.full
 async def test_a_killed_server_is_revived_on_its_port_with_its_data(tmp_path: Path) -> None:
     async with EmbeddedServices(tmp_path / "data") as services:
         await write(services)
@@ -49,6 +51,7 @@ async def test_a_killed_server_is_revived_on_its_port_with_its_data(tmp_path: Pa
         assert row == ("stays",)
 
 
+@pytest.mark.full
 async def test_a_killed_server_is_revived_when_the_last_of_its_processes_has_ended(tmp_path: Path) -> None:
     async with EmbeddedServices(tmp_path / "data") as services:
         server = services._postgres
@@ -84,6 +87,7 @@ async def test_killing_the_command_ends_every_server_and_the_next_start_finds_th
         assert await read(services.database_url, services.redis_url) == (("stays",), b"stays")
 
 
+@pytest.mark.full
 async def test_a_start_right_after_a_kill_waits_for_the_old_servers(tmp_path: Path, hold: Hold) -> None:
     holder = hold(tmp_path / "data")
     servers = holder.ready()["pids"]

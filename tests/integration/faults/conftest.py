@@ -17,10 +17,11 @@ from lxc_dashboard.commands.prepare import register_sandbox
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.templates.sources.sync import sync_folder
 from lxc_dashboard.settings import Settings
+from lxc_dashboard.timing import Timing
 from pve_sandbox.demo_cluster import DemoCluster
 from pve_sandbox.guests import pick_host
 from pve_sandbox.node import SandboxNode
-from tests.e2e.stack import PASSED_ON, Stack
+from tests.e2e.stack import PASSED_ON, QUICK, Stack
 from tests.integration.conftest import LOGICAL_DATABASES, Services
 from tests.integration.faults import templates
 from tests.integration.faults.gates import GatedHost
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def open_lab(folder: Path, database_url: str, redis_url: str) -> AsyncIterator[Lab]:
+async def open_lab(folder: Path, database_url: str, redis_url: str, timing: Timing) -> AsyncIterator[Lab]:
     """A lab over these servers; nobody works in it until a test starts a worker."""
     host = await pick_host(folder / "guests")
     if host.kind == "simulated":
@@ -40,7 +41,8 @@ async def open_lab(folder: Path, database_url: str, redis_url: str) -> AsyncIter
     (folder / "templates").mkdir()
     templates.write(folder / "templates")
     gates = GatedHost(host)
-    stack = Stack(folder, environ_of(database_url, redis_url, folder / "templates"))
+    environ = environ_of(database_url, redis_url, folder / "templates")
+    stack = Stack(folder, environ | {"TIMING": timing.model_dump_json()})
     settings = Settings.load(stack.environ)
     node = SandboxNode(
         folder / "node",
@@ -82,13 +84,18 @@ async def revisions(rt: Runtime, settings: Settings) -> dict[str, UUID]:
         return {rows.template.name: rows.revision.id for rows in await tx.templates.list()}
 
 
+@pytest.fixture(scope="module")
+def timing() -> Timing:
+    return QUICK
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def lab(
-    services: Services, migrated_template: str, tmp_path_factory: pytest.TempPathFactory
+    services: Services, migrated_template: str, tmp_path_factory: pytest.TempPathFactory, timing: Timing
 ) -> AsyncIterator[Lab]:
     database_url = services.create_database(migrated_template)
     redis_url = f"{services.embedded.redis_url.rpartition('/')[0]}/{next(services.numbers) % LOGICAL_DATABASES}"
-    async with open_lab(tmp_path_factory.mktemp("faults"), database_url, redis_url) as opened:
+    async with open_lab(tmp_path_factory.mktemp("faults"), database_url, redis_url, timing) as opened:
         yield opened
     services.drop_database(database_url)
 

@@ -7,15 +7,21 @@ from datetime import datetime, timedelta
 import pytest
 
 from lxc_dashboard.db.models import JobState
-from lxc_dashboard.services.jobs.lease import RENEW_EVERY_S
+from lxc_dashboard.timing import Timing
 from tests.e2e.stack import Child
 from tests.integration.faults.lab import RECOVERY_S, AskedJob, Lab
 from tests.integration.faults.test_two_workers import times_said
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.full, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400)]
 
 AHEAD_S, BEHIND_S = 600, -600
 NEVER_SAID = ("lease lost", "left to another worker", "Discarding revoked task")
+
+
+@pytest.fixture(scope="module")
+def timing() -> Timing:
+    """The product's own."""
+    return Timing()
 
 
 async def start_worker(lab: Lab, off_by_s: int) -> Child:
@@ -35,7 +41,7 @@ async def until_kept(lab: Lab, job: AskedJob) -> None:
     first = await lease_until()
 
     async def renewed() -> bool:
-        return await lease_until() - first > timedelta(seconds=2 * RENEW_EVERY_S)
+        return await lease_until() - first > timedelta(seconds=2 * lab.rt.timing.renew_lease_every_s)
 
     await lab.until(renewed, "the lease is renewed")
 

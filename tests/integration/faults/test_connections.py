@@ -50,6 +50,7 @@ async def test_dropped_ssh_connections_do_not_run_a_script_twice(lab: Lab) -> No
     await finish(lab, job)
 
 
+@pytest.mark.full
 async def test_what_a_script_prints_while_ssh_is_away_is_told_when_it_is_back(lab: Lab) -> None:
     await lab.need_worker()
     job = await lab.in_the_first_script()
@@ -62,6 +63,7 @@ async def test_what_a_script_prints_while_ssh_is_away_is_told_when_it_is_back(la
     await finish(lab, job)
 
 
+@pytest.mark.full
 async def test_an_api_that_does_not_answer_while_a_script_runs_is_waited_for(lab: Lab) -> None:
     await lab.need_worker()
     job = await lab.in_the_first_script()
@@ -77,6 +79,7 @@ async def test_an_api_that_does_not_answer_while_a_script_runs_is_waited_for(lab
     await finish(lab, job)
 
 
+@pytest.mark.full
 async def test_an_api_that_is_away_while_pve_creates_the_container_is_waited_for(lab: Lab) -> None:
     job, gate = await lab.request_held("steps", CREATE)
     lab.sandbox.drop(1.0)

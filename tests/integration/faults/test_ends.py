@@ -94,6 +94,7 @@ async def test_a_ticket_that_ends_during_a_script_makes_the_job_wait_for_a_sign_
     await go_on_after_sign_in(lab, job)
 
 
+@pytest.mark.full
 async def test_a_ticket_that_ends_while_pve_creates_leaves_the_task_to_be_found_again(lab: Lab) -> None:
     job, gate = await lab.request_held("steps", CREATE)
     lab.sandbox.expire_tickets()

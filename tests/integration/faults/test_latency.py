@@ -16,7 +16,7 @@ from lxc_dashboard.db.models import JobState
 from tests.integration.faults.gates import Gate
 from tests.integration.faults.lab import AskedJob, Lab
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.full, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400)]
 
 LATE_S = 5.0
 # The door holds a command back before it starts, and what it prints.

@@ -31,6 +31,7 @@ async def ready_after_retry(lab: Lab, job: AskedJob) -> None:
     assert lab.containers_named(job.hostname) == [job.vmid]
 
 
+@pytest.mark.full
 async def test_a_third_of_all_requests_is_lost_and_it_is_only_slower(lab: Lab) -> None:
     await lab.need_worker()
     lost = lab.sandbox.faults.lost
@@ -49,6 +50,7 @@ async def test_a_node_that_goes_offline_while_it_creates_is_waited_for(lab: Lab)
     await ready(lab, job)
 
 
+@pytest.mark.full
 async def test_a_restart_of_the_cluster_filesystem_during_a_task_and_a_script_is_waited_for(lab: Lab) -> None:
     job, gate = await lab.request_held("waits", CREATE)
     lab.sandbox.filesystem_down()
@@ -64,6 +66,7 @@ async def test_a_restart_of_the_cluster_filesystem_during_a_task_and_a_script_is
     await ready(lab, job)
 
 
+@pytest.mark.full
 async def test_a_cluster_without_quorum_is_waited_for(lab: Lab) -> None:
     job, gate = await lab.request_held("steps", CREATE)
     lab.sandbox.lose_quorum()
@@ -83,6 +86,7 @@ async def test_a_guest_that_is_locked_is_waited_for(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("off_by_s", [CLOCK_OFF_BY_S, -CLOCK_OFF_BY_S])
+@pytest.mark.full
 async def test_a_pve_whose_clock_is_hours_off_makes_no_difference(lab: Lab, off_by_s: int) -> None:
     await lab.need_worker()
     lab.sandbox.ticket_issuer.skew_s = off_by_s

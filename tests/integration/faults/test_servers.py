@@ -16,7 +16,7 @@ from lxc_dashboard.embedded import EmbeddedServices
 from lxc_dashboard.errors import ServiceUnavailableError
 from lxc_dashboard.services.jobs.events import ProgressEvent
 from lxc_dashboard.services.jobs.follow import follow
-from lxc_dashboard.services.jobs.lease import LEASE_S
+from lxc_dashboard.timing import Timing
 from tests.integration.faults.conftest import open_lab
 from tests.integration.faults.lab import RECOVERY_S, AskedJob, Lab
 from tests.integration.faults.templates import LINES
@@ -36,8 +36,11 @@ async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Emb
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def lab(servers: EmbeddedServices, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lab]:
-    async with open_lab(tmp_path_factory.mktemp("faults"), servers.database_url, servers.redis_url) as opened:
+async def lab(
+    servers: EmbeddedServices, tmp_path_factory: pytest.TempPathFactory, timing: Timing
+) -> AsyncIterator[Lab]:
+    folder = tmp_path_factory.mktemp("faults")
+    async with open_lab(folder, servers.database_url, servers.redis_url, timing) as opened:
         yield opened
 
 
@@ -81,6 +84,7 @@ def numbered(events: Iterable[ProgressEvent]) -> list[tuple[int, str]]:
     return [(event.seq + at, line) for event in events for at, line in enumerate(event.message.split("\n"))]
 
 
+@pytest.mark.full
 async def test_a_run_goes_on_without_valkey_and_what_a_program_asked_meanwhile_is_made_afterwards(
     lab: Lab, servers: EmbeddedServices
 ) -> None:
@@ -114,16 +118,18 @@ async def test_valkey_comes_back_in_the_middle_of_a_run(lab: Lab, servers: Embed
     await lab.check_nothing_lost_or_repeated(job)
 
 
-@pytest.mark.parametrize("away_s", [0.0, LEASE_S + 1], ids=["shortly", "longer than the lease"])
+@pytest.mark.parametrize(
+    "leases", [0, pytest.param(1.1, marks=pytest.mark.full)], ids=["shortly", "longer than the lease"]
+)
 async def test_what_is_printed_while_postgresql_is_away_is_stored_when_it_is_back(
-    lab: Lab, servers: EmbeddedServices, away_s: float
+    lab: Lab, servers: EmbeddedServices, leases: float
 ) -> None:
     await lab.need_worker()
     job = await lab.in_the_first_script()
     loop = asyncio.get_running_loop()
     async with viewer(lab, job) as watching:
         kill(servers, POSTGRES)
-        back_at = loop.time() + away_s
+        back_at = loop.time() + leases * lab.rt.timing.lease_s
         await lab.go(job, "first")
         await lab.until_over(job, "first")
         await lab.until(lambda: loop.time() >= back_at, "it was away long enough")
@@ -134,6 +140,7 @@ async def test_what_is_printed_while_postgresql_is_away_is_stored_when_it_is_bac
     await lab.check_nothing_lost_or_repeated(job)
 
 
+@pytest.mark.full
 async def test_both_die_at_once(lab: Lab, servers: EmbeddedServices) -> None:
     await lab.need_worker()
     job = await lab.in_the_first_script()

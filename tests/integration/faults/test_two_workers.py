@@ -66,6 +66,7 @@ async def test_what_is_delivered_again_and_again_is_done_once(lab: Lab) -> None:
     await lab.check_nothing_lost_or_repeated(job)
 
 
+@pytest.mark.full
 async def test_a_worker_that_stood_still_finds_the_creation_with_another_one_and_leaves_it(lab: Lab) -> None:
     await two_workers(lab)
     job = await lab.in_the_first_script()

@@ -29,6 +29,7 @@ from lxc_dashboard.services.containers.power import Power
 from lxc_dashboard.services.jobs import engine
 from lxc_dashboard.services.jobs.acts import Act
 from lxc_dashboard.services.jobs.request import request
+from lxc_dashboard.timing import Timing
 from pve_sandbox.node import SandboxNode
 from tests.integration.crashes.gates import Death, Gate, GatedBus, GatedDatabase
 from tests.integration.monitor.conftest import SignIn
@@ -98,7 +99,8 @@ class Workers:
         bus = cast("Bus", GatedBus(self.rt.bus, gate))
         parts: dict[str, Any] = {
             "db": database,
-            "journal": Journal(database),
+            "timing": AT_ONCE,
+            "journal": Journal(database, AT_ONCE),
             "standings": Standings(database),
             "bus": bus,
             "outbox": Outbox(bus),
@@ -118,12 +120,8 @@ class Workers:
         assert end.detail["job"] == str(job_id), why
 
 
-@pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A task that was begun shows at once here: no need to look long for one that was not."""
-    monkeypatch.setattr("lxc_dashboard.services.jobs.pve_tasks.LOOK_AGAIN_FOR_S", 0.0)
-    monkeypatch.setattr("lxc_dashboard.db.journal.PAUSE_S", 0.0)
-    monkeypatch.setattr("lxc_dashboard.db.journal.PAUSE_GROWTH", 0.0)
+# The sandbox shows a task at once: a later worker need not look for it again.
+AT_ONCE = Timing(find_task_again_within_s=0, longest_journal_pause_s=0)
 
 
 def tasks_of(sandbox: SandboxNode, vmid: int, kind: str) -> int:
@@ -163,6 +161,7 @@ async def test_a_start_is_done_once_wherever_its_worker_dies(
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.full
 async def test_a_snapshot_is_taken_once_wherever_its_worker_dies(
     rt: Runtime, sandbox: SandboxNode, sign_in: SignIn
 ) -> None:

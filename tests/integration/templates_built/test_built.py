@@ -15,7 +15,7 @@ from lxc_dashboard.db.models import JobState
 from tests.integration.templates_built.conftest import PACKAGES, SETTINGS_OF_WIREGUARD, UNKNOWN_PACKAGE
 from tests.integration.templates_built.lab import AskedJob, Lab
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.full, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(900)]
 
 OK, UNAUTHORIZED = 200, 401
 ANSWER_S = 15

@@ -22,7 +22,6 @@ from lxc_dashboard.settings import Settings
 from tests.e2e.node_side import NodeSide
 from tests.e2e.stack import Stack
 
-EXAMPLES = 25
 ANSWER_S = 60
 # What the description cannot say: which nodes, names and states there are. And refused tokens are limited: ``test_api`` tries them.
 LEFT_OUT = ("positive_data_acceptance", "ignored_auth", "missing_required_header", "ensure_resource_availability")
@@ -98,9 +97,7 @@ def fuzz(api: Fuzzed, method: str, path: str, mode: GenerationMode, **fixed: Any
     answers = []
 
     @hypothesis.given(case=api.description[path][method].as_strategy(generation_mode=mode, **fixed))
-    @hypothesis.settings(
-        max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None, print_blob=False
-    )
+    @hypothesis.settings(suppress_health_check=list(HealthCheck), database=None, print_blob=False)
     def ask(case: Any) -> None:
         hypothesis.assume(arrives(case))
         answer = case.call(base_url=api.stack.url, headers=api.headers, timeout=ANSWER_S)

@@ -19,7 +19,6 @@ from tests.e2e.node_side import NodeSide
 from tests.e2e.stack import Stack
 from tests.integration.web.test_api_fuzz import made
 
-EXAMPLES: Final = 1000
 ANSWER_S: Final = 60
 PRIVATE_KEY: Final = "-----BEGIN OPENSSH PRIVATE KEY-----"
 WORDS: Final = st.text(string.ascii_letters, min_size=1, max_size=12)
@@ -150,9 +149,7 @@ def test_a_thousand_wrong_containers_are_refused_by_field_and_none_is_made(stack
         session.headers["Authorization"] = f"PVEAPIToken={node.new_token()}"
 
         @hypothesis.given(wrong_bodies())
-        @hypothesis.settings(
-            max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None
-        )
+        @hypothesis.settings(suppress_health_check=list(HealthCheck), database=None)
         def ask(wrong: tuple[str, dict[str, Any]]) -> None:
             name, body = wrong
             answer = session.post(f"{stack.url}{routes.API_CREATIONS}", json=body, timeout=ANSWER_S)

@@ -107,7 +107,7 @@ SPECS = st.builds(
     description=TEXTS,
     nameserver=st.sampled_from(["", "10.0.0.1 10.0.0.2"]),
 )
-SLOW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SLOW = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @SLOW

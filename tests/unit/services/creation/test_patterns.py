@@ -6,7 +6,7 @@ import subprocess
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lxc_dashboard.errors import InvalidInputError
@@ -67,7 +67,6 @@ def test_any_text_is_a_bounded_list_of_different_names_or_a_fault(pattern: str) 
         assert 1 <= len(names) == len(set(names)) <= NAMES_MAX
 
 
-@settings(max_examples=25)
 @given(st.integers(0, 120), st.integers(0, 120), st.integers(0, 2), st.integers(0, 2))
 def test_numbers_are_counted_and_filled_as_bash_does_it(first: int, last: int, zeros: int, more: int) -> None:
     pattern = f"n{{{'0' * zeros}{first}..{'0' * more}{last}}}"

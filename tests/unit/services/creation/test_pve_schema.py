@@ -104,8 +104,6 @@ FORMS: Final = st.fixed_dictionaries(
 
 
 @settings(
-    max_examples=200,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
 )
 @given(FORMS, st.text(min_size=5, max_size=12))

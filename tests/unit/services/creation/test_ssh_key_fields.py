@@ -157,7 +157,7 @@ def test_there_is_an_end_to_how_many_and_how_long_they_may_be() -> None:
 
 
 @pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="no ssh-keygen here")
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from([*KEYS.values(), *WITH_TOKENS]), st.integers(0, 70), st.integers(0, 255), st.sampled_from("=~-+")
 )

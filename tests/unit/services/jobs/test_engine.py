@@ -28,6 +28,7 @@ from lxc_dashboard.services.jobs.engine import Interruption
 from lxc_dashboard.services.jobs.kinds import Step
 from lxc_dashboard.services.jobs.recorder import LeaseLostError
 from lxc_dashboard.services.jobs.run import Guest
+from lxc_dashboard.timing import Timing
 from tests.unit.services.creation.doubles import Saying, always, database
 
 SILENT = UnreachableError("pve1 cannot be reached")
@@ -62,7 +63,8 @@ def held(*seen: Standing | Exception, renewed: bool = True, cancel: bool = False
         await asyncio.sleep(0)
         return await looks()
 
-    rt: Any = SimpleNamespace(standings=SimpleNamespace(next=look))
+    timing = Timing(check_ticket_every_s=0)
+    rt: Any = SimpleNamespace(standings=SimpleNamespace(next=look), timing=timing)
     lease: Any = SimpleNamespace(owner="me", lost=asyncio.Event(), renew=always(renewed))
     return engine.Execution(rt, creation, lease, CREATION)
 
@@ -87,7 +89,6 @@ def context(version: Saying | None = None) -> Any:
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "BACKOFF_S", (0.0,))
-    monkeypatch.setattr(engine, "KEEP_TICKET_EVERY_S", 0.0)
 
 
 async def test_a_phase_that_is_not_answered_in_all_that_time_ends_with_what_was_said(

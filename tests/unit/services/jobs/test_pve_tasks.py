@@ -14,6 +14,7 @@ from lxc_dashboard.proxmox.waiting import TaskResult
 from lxc_dashboard.services.jobs import pve_tasks
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.pve_tasks import PveStep, run_task, stop_task
+from lxc_dashboard.timing import Timing
 from tests.unit.services.creation.doubles import Saying, always
 
 NAME = "start.container"
@@ -26,9 +27,10 @@ def task(upid: str, starttime: int = 1, user: str = "root@pam") -> TaskInfo:
     return TaskInfo(upid, type="vzstart", id="101", user=user, starttime=starttime)
 
 
-def run(listed: Saying, wait: object = DONE, **checkpoint: Any) -> Any:
+def run(listed: Saying, wait: object = DONE, *, timing: Timing | None = None, **checkpoint: Any) -> Any:
     """``listed``: what PVE lists of tasks each time that it is asked."""
     return SimpleNamespace(
+        rt=SimpleNamespace(timing=timing or Timing()),
         job_id=uuid4(),
         userid="root@pam",
         checkpoint=Checkpoint(**checkpoint),
@@ -53,9 +55,8 @@ async def test_a_task_whose_answer_was_lost_is_found_once_it_shows_and_not_begun
     assert (post.calls, job.checkpoint.upid) == (1, {NAME: "U2"})
 
 
-async def test_where_no_task_shows_the_lost_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pve_tasks, "LOOK_FOR_S", 0.0)
-    job = run(Saying([]))
+async def test_where_no_task_shows_the_lost_answer_is_told() -> None:
+    job = run(Saying([]), timing=Timing(find_task_within_s=0))
     with pytest.raises(UnreachableError):
         await run_task(job, step(Saying(LOST)))
     assert job.checkpoint.upid == {}
@@ -75,9 +76,9 @@ async def test_a_later_worker_adopts_the_task_that_the_first_one_began() -> None
     assert (post.calls, job.checkpoint.upid) == (0, {NAME: "U2"})
 
 
-async def test_a_later_worker_begins_what_the_first_one_did_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pve_tasks, "LOOK_AGAIN_FOR_S", 0.0)
-    post, job = Saying("U9"), run(Saying([task("U1")]), intent={NAME: ["U1"]})
+async def test_a_later_worker_begins_what_the_first_one_did_not() -> None:
+    timing = Timing(find_task_again_within_s=0)
+    post, job = Saying("U9"), run(Saying([task("U1")]), timing=timing, intent={NAME: ["U1"]})
     await run_task(job, step(post))
     assert (post.calls, job.checkpoint.upid) == (1, {NAME: "U9"})
 

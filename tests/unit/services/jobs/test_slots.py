@@ -13,6 +13,7 @@ from lxc_dashboard.services.creation import settling
 from lxc_dashboard.services.jobs import slots
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.kinds import StandstillError
+from lxc_dashboard.timing import Timing
 from tests.unit.services.creation.doubles import Saying, always, database
 
 
@@ -21,6 +22,7 @@ def run(**jobs: object) -> Any:
     return SimpleNamespace(
         rt=SimpleNamespace(
             db=database(jobs=SimpleNamespace(**jobs)),
+            timing=Timing(),
             settings=SimpleNamespace(CREATES_PER_NODE=2),
             queue=SimpleNamespace(enqueue=Saying(None)),
         ),

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lxc_dashboard.db.models import FilePolicy
@@ -235,7 +235,6 @@ async def test_nothing_is_run_by_reading_or_by_checking(write_tree: WriteTree, t
 # Never a crash
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     path=st.sampled_from(
         ["../template.conf", "scripts/1.sh", "packages/a.apt", "packages/b.custom", "files/x.path", "files/x.policy"]

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lxc_dashboard.errors import TemplateError
@@ -103,7 +103,6 @@ def assert_bash_agrees(text: str) -> None:
     assert values == [read[name].value for name in names]
 
 
-@settings(max_examples=300, deadline=None)
 @given(conf())
 @example('A="${A:-<(}"\n')
 @example('A="${A:-$A""a}"\n')
@@ -171,7 +170,6 @@ VALUES = st.sampled_from(
 )
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(NAMES, VALUES, st.sampled_from([" ", "\t", "   "]), COMMENTS), min_size=1, max_size=6))
 @example([("A", '"1"', " ", 'A="0"'), ("B", "'0'", "\t", "it's \\")])
 def test_whatever_a_trailing_comment_says_the_value_is_what_bash_sets(lines: list[tuple[str, str, str, str]]) -> None:
@@ -188,7 +186,6 @@ TOKENS = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.lists(TOKENS, max_size=14).map("".join))
 @example('"${Z:-"a\\}b"}"')
 @example("${Z:-$'a'}")

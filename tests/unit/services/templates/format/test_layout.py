@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 
 from lxc_dashboard.db.models import FilePolicy, PackageManager
 from lxc_dashboard.errors import TemplateError
@@ -67,7 +67,6 @@ def refusal(content: TemplateContent) -> TemplateError:
     return caught.value
 
 
-@settings(max_examples=60, deadline=None)
 @example(TemplateConfig(app='it\'s $HOME `id` \\ "x"', description="one \\\n'two'"))
 @given(configs)
 def test_template_conf_says_the_same_to_our_parser_and_to_bash(config: TemplateConfig) -> None:
@@ -89,7 +88,6 @@ def test_template_conf_says_the_same_to_our_parser_and_to_bash(config: TemplateC
     assert said_by_bash(data) == texts + [str(number) for number in (*numbers, *flags)]
 
 
-@settings(max_examples=60, deadline=None)
 @given(contents())
 def test_a_folder_says_all_but_what_only_a_manifest_can(content: TemplateContent) -> None:
     with tempfile.TemporaryDirectory() as folder:

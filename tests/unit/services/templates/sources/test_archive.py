@@ -9,7 +9,7 @@ import zipfile
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from lxc_dashboard.db.models import FilePolicy
 from lxc_dashboard.errors import TemplateError
@@ -34,7 +34,6 @@ def bare(content: TemplateContent) -> TemplateContent:
     return TemplateContent(content.name, content.config, content.scripts, content.files, content.buckets)
 
 
-@settings(max_examples=60, deadline=None)
 @given(contents("web"), contents("db"))
 def test_what_is_exported_is_imported_as_it_was(web: TemplateContent, database: TemplateContent) -> None:
     for kind in KINDS:

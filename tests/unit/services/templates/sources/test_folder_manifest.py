@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from lxc_dashboard.db.models import FilePolicy
 from lxc_dashboard.services.templates.format.manifest import MAX_MANIFEST_BYTES
@@ -54,7 +54,6 @@ def change(folder: Path, **changes: object) -> None:
     path.write_text(json.dumps(manifest))
 
 
-@settings(max_examples=40, deadline=None)
 @given(contents("web"), contents("db"))
 def test_an_export_that_is_unpacked_into_a_folder_is_read_as_it_was(
     web: TemplateContent, database: TemplateContent

@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Callable
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lxc_dashboard.errors import TemplateError
@@ -105,7 +105,6 @@ def test_an_archive_cut_off_anywhere_is_refused(kind: ArchiveKind) -> None:
         assert isinstance(outcome(data[:end]), TemplateError), end
 
 
-@settings(max_examples=150, deadline=None)
 # Some versions of zipfile warn of it and read on: our own bounds hold all the same.
 @pytest.mark.filterwarnings("ignore:Overlapped entries:UserWarning")
 @given(st.sampled_from(KINDS), st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=8))
@@ -118,7 +117,6 @@ def test_an_archive_with_other_bytes_is_read_or_refused_and_never_breaks_us(
     outcome(bytes(data))
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=12))
 @example([(156, ord("x")), (124, ord("7"))])
 def test_a_tar_with_other_bytes_is_read_or_refused_and_never_breaks_us(changes: list[tuple[int, int]]) -> None:
@@ -135,7 +133,6 @@ def test_a_tar_with_other_bytes_is_read_or_refused_and_never_breaks_us(changes: 
     outcome(gzip.compress(bytes(mended), 1))
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.sampled_from([b"PK\x03\x04", b"\x1f\x8b\x08\0", b""]), st.binary(max_size=600))
 def test_bytes_of_any_kind_are_refused(beginning: bytes, rest: bytes) -> None:
     assert isinstance(outcome(beginning + rest), TemplateError)
