@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
+from datetime import datetime
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -16,14 +17,15 @@ from starlette.formparsers import MultiPartException
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from lxc_dashboard import routes
+from lxc_dashboard import routes, text
 from lxc_dashboard.api.door import asked_for
 from lxc_dashboard.api.leaving import unless_left
+from lxc_dashboard.api.log_lines import in_words
 from lxc_dashboard.errors import DashboardError, InvalidInputError, NotFoundError, SessionExpiredError
 from lxc_dashboard.services.auth import sessions
 from lxc_dashboard.services.creation import credentials, service
 from lxc_dashboard.services.creation import log as job_log
-from lxc_dashboard.services.creation.lines import Span, lines_of, spans_of
+from lxc_dashboard.services.creation.lines import LogLine, Span, lines_of, plain, spans_of
 from lxc_dashboard.services.jobs import watch
 
 if TYPE_CHECKING:
@@ -50,6 +52,17 @@ LAST: Final = frozenset({END, SIGNED_OUT})
 STREAM_LIFETIME_S: Final = 1800.0
 
 
+class Line(msgspec.Struct, frozen=True):
+    """A line as the page's script shows it."""
+
+    seq: int
+    at: datetime
+    type: str
+    phase: str
+    script: str
+    text: str
+
+
 def creation_routes() -> list[Route]:
     base = f"{routes.CREATIONS}/{{job_id}}"
     return [
@@ -72,14 +85,14 @@ async def lines(request: Request) -> Response:
         after = _number(request.query_params.get("after", ""), 0)
         limit = _number(request.query_params.get("limit", ""), job_log.LINES_AT_ONCE)
         found = await job_log.page(rt, session, job_id, after=after, limit=limit)
-    return _json(found)
+    return _json({"lines": _lines(found.lines), "last": found.last})
 
 
 async def search(request: Request) -> Response:
     """``?q=&after=``: ``{seqs, more, last}``."""
     rt, session, job_id = asked_for(request, "job_id")
     after = _number(request.query_params.get("after", ""), 0)
-    searching = job_log.search(rt, session, job_id, request.query_params.get("q", ""), after=after)
+    searching = job_log.search(rt, session, job_id, request.query_params.get("q", ""), text.in_words, after=after)
     found = await unless_left(request, searching)
     return Response(status_code=CLIENT_LEFT) if found is None else _json(found)
 
@@ -93,9 +106,19 @@ async def phases(request: Request) -> Response:
 async def download(request: Request) -> Response:
     """All of it as a text file."""
     rt, session, job_id = asked_for(request, "job_id")
-    pieces = await job_log.whole(rt, session, job_id)
+    pieces = await job_log.whole(rt, session, job_id)  # a refusal comes before the answer begins
     headers = {**NO_STORE, "Content-Disposition": f'attachment; filename="creation-{job_id}.log"'}
-    return StreamingResponse(pieces, media_type="text/plain; charset=utf-8", headers=headers)
+    return StreamingResponse(_file(pieces), media_type="text/plain; charset=utf-8", headers=headers)
+
+
+async def _file(pieces: AsyncIterator[tuple[LogLine, ...]]) -> AsyncIterator[bytes]:
+    async for piece in pieces:
+        yield "".join(map(_written, in_words(piece, chars=job_log.DOWNLOADED_LINE_CHARS))).encode()
+
+
+def _written(line: LogLine) -> str:
+    at = line.at.isoformat(timespec="milliseconds")
+    return f"{at} {line.phase:<10} {line.script or '-'} {plain(line.text)}\n"
 
 
 async def reveal(request: Request) -> Response:
@@ -207,9 +230,13 @@ class _Stream:
         percent = batch[-1].percent if batch else self._percent
         changed = not batch or percent != self._percent or any(event.type != "log" for event in batch)
         self._percent = percent
-        body = {"lines": found, "last": last, "spans": _spans(spans_of(batch)), "changed": changed}
+        body = {"lines": _lines(found), "last": last, "spans": _spans(spans_of(batch)), "changed": changed}
         number = b"id: %d\n" % last if last else b""
         return number + b"data: %s\n\n" % msgspec.json.encode(body)
+
+
+def _lines(lines: Iterable[LogLine]) -> list[Line]:
+    return [Line(x.seq, x.at, x.type, x.phase, x.script, x.text) for x in in_words(lines)]
 
 
 def _spans(spans: tuple[Span, ...]) -> list[tuple[str, int, int]]:

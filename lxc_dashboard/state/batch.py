@@ -153,7 +153,8 @@ def batch_row(found: BatchJob, at: datetime) -> BatchRow:
     lost = job.state.value == "failed" and not job.retryable
     values = {name: getattr(row_of(job, at), name) for name in JobRow.__dataclass_fields__}
     word = {"word": text.BATCH_LOST} if lost else {}
-    return BatchRow(**(values | word), address=found.address, cause=job.error.message if job.error else "", lost=lost)
+    cause = text.in_words(job.error.code, job.error.params, job.error.message) if job.error else ""
+    return BatchRow(**(values | word), address=found.address, cause=cause, lost=lost)
 
 
 def _still(row: BatchRow) -> tuple[object, ...]:

@@ -276,7 +276,8 @@ def failure_of(found: JobReport) -> Failure:
         return Failure()
     failed = found.view.state.value == "failed"
     title = text.JOB_FAILED_TITLE.format(step=error.step or error.phase) if failed else text.JOB_CANCELLED_TITLE
-    return Failure(title, error.message, error.remedy, "\n".join(found.tail) if failed else "", found.failed_seq)
+    message = text.in_words(error.code, error.params, error.message)
+    return Failure(title, message, error.remedy, "\n".join(found.tail) if failed else "", found.failed_seq)
 
 
 def result_of(found: JobReport) -> Result:

@@ -13,7 +13,6 @@ from lxc_dashboard.db.models import JobState
 from lxc_dashboard.services.creation.listing import Wanted
 from lxc_dashboard.services.creation.views import JobView
 from lxc_dashboard.services.jobs.pulse import JobPulse
-from lxc_dashboard.services.jobs.slots import waits_for
 
 QUERY_CHARS: Final = 200
 PAGE_ROWS: Final = 50
@@ -166,7 +165,7 @@ def line_of(ahead: int, node: str) -> str:
     if ahead < 0:
         return ""
     if node:
-        return waits_for(ahead, node) if ahead else text.NEXT_ON.format(node=node)
+        return text.WAITS_FOR[ahead != 1].format(count=ahead, node=node) if ahead else text.NEXT_ON.format(node=node)
     number = ahead + 1
     ending = "th" if number % 100 in _TEENS else _ORDINALS.get(number % 10, "th")
     return text.IN_LINE_AT.format(number=f"{number:,}{ending}")

@@ -32,9 +32,9 @@ async def notices(rt: Runtime, job_id: UUID) -> AsyncIterator[Any]:
     finally:
         ending.cancel()
     if job.state == JobState.DONE:
-        yield said(job.result["message"])
+        yield said(text.in_words_of(job.result))
     else:
-        yield (regretted if job.state == JobState.FAILED else warned)(job.error["message"])
+        yield (regretted if job.state == JobState.FAILED else warned)(text.in_words_of(job.error))
 
 
 async def _is_queued(rt: Runtime, job_id: UUID) -> bool:

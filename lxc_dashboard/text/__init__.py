@@ -13,6 +13,7 @@ from lxc_dashboard.text.common import *
 from lxc_dashboard.text.containers import *
 from lxc_dashboard.text.dashboard import *
 from lxc_dashboard.text.editor import *
+from lxc_dashboard.text.events import *
 from lxc_dashboard.text.frame import *
 from lxc_dashboard.text.jobs import *
 from lxc_dashboard.text.shortcuts import *

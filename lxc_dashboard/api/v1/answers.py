@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -11,7 +12,7 @@ import msgspec
 import structlog
 from starlette.responses import Response
 
-from lxc_dashboard import routes
+from lxc_dashboard import routes, text
 from lxc_dashboard.api.v1 import words
 from lxc_dashboard.db.models import Job as JobRow
 from lxc_dashboard.db.models import JobState, Phase
@@ -177,7 +178,10 @@ class Done(msgspec.Struct, frozen=True):
 
 
 class Line(msgspec.Struct, frozen=True, tag="line"):
-    """A line of the log. ``kind``: step, log, warning, error or complete. ``script``: the script or package batch that printed it."""
+    """A line of the log. ``kind``: step, log, warning, error or complete. ``script``: the script or package batch that printed it.
+
+    ``code`` and ``params``: what ``text`` says, for programs. Both are empty for output.
+    """
 
     seq: int
     at: datetime
@@ -185,6 +189,8 @@ class Line(msgspec.Struct, frozen=True, tag="line"):
     phase: str
     script: str
     text: str
+    code: str
+    params: Mapping[str, Any]
 
 
 class End(msgspec.Struct, frozen=True, tag="end"):
@@ -213,7 +219,7 @@ def creation_of(view: JobView) -> Creation:
     return Creation(
         **{name: getattr(view, name) for name in (*same, *flags)},
         steps=[Step(step.key, step.phase, step.title, step.state) for step in view.steps],
-        error=Fault(error.message, error.remedy, error.phase, error.step, list(error.tail)) if error else None,
+        error=_fault(asdict(error)) if error else None,
         result=Outcome(result.address, list(result.ports), list(result.credentials)) if result else None,
         spec=view.spec.to_json() if view.spec else {},
     )
@@ -228,13 +234,13 @@ def job_of(row: JobRow) -> Job:
         state=state,
         cancel_requested=row.cancel_requested_at is not None,
         error=_fault(row.error) if state in {JobState.FAILED, JobState.CANCELLED} else None,
-        message=str(row.result.get("message", "")) if state is JobState.DONE else "",
+        message=text.in_words_of(row.result) if state is JobState.DONE else "",
     )
 
 
 def _fault(stored: Mapping[str, Any]) -> Fault:
-    texts = {name: str(stored.get(name, "")) for name in ("message", "remedy", "phase", "step")}
-    return Fault(**texts, tail=list(stored.get("tail", ())))
+    places = {name: str(stored.get(name, "")) for name in ("remedy", "phase", "step")}
+    return Fault(text.in_words_of(stored), **places, tail=list(stored.get("tail", ())))
 
 
 def answer(body: msgspec.Struct, status: int = 200, **headers: str) -> Response:

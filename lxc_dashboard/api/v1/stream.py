@@ -11,6 +11,7 @@ import msgspec
 import structlog
 from starlette.responses import Response, StreamingResponse
 
+from lxc_dashboard.api.log_lines import in_words
 from lxc_dashboard.api.v1.answers import NO_STORE, End, Line
 from lxc_dashboard.api.v1.parameters import flag, number
 from lxc_dashboard.errors import (
@@ -143,7 +144,9 @@ def _failed(error: DashboardError) -> bytes:
 
 
 def _written(lines: Iterable[LogLine]) -> bytes:
-    return b"".join(_json(Line(x.seq, x.at, x.type, x.phase, x.script, plain(x.text))) for x in lines)
+    return b"".join(
+        _json(Line(x.seq, x.at, x.type, x.phase, x.script, plain(x.text), x.code, x.params)) for x in in_words(lines)
+    )
 
 
 def _json(value: msgspec.Struct) -> bytes:

@@ -124,7 +124,11 @@ class Job(Table, table=True):
 
 
 class JobEvent(Table, table=True):
-    """Progress, numbered. A log chunk is one row: ``seq`` is that of its first line, ``lines`` how many it holds."""
+    """Progress, numbered. A log chunk is one row: ``seq`` is that of its first line, ``lines`` how many it holds.
+
+    ``code`` and ``params`` say what happened, for pages to put into words. ``message`` holds what scripts and PVE printed,
+    and the sentences of rows without a code.
+    """
 
     __tablename__ = "job_event"
     __table_args__ = (
@@ -141,6 +145,8 @@ class JobEvent(Table, table=True):
     type: str = Field(max_length=16)
     step: str = Field(default="", max_length=63)
     percent: int = 0
+    code: str = Field(default="", max_length=63)
+    params: dict[str, Any] = json_field()
     message: str = text_field()
     script: str = Field(default="", max_length=255)
     script_index: int = 0

@@ -48,8 +48,8 @@ RETURNING job.id, job.lease_owner
 _STORE: Final = """
 WITH event AS MATERIALIZED (
     SELECT event.* FROM jsonb_to_recordset(CAST(%(rows)s AS jsonb)) AS event (
-        job_id uuid, owner text, place bigint, lines integer, type text, step text, percent integer, message text,
-        script text, script_index integer, script_total integer, at timestamptz
+        job_id uuid, owner text, place bigint, lines integer, type text, step text, percent integer, code text,
+        params jsonb, message text, script text, script_index integer, script_total integer, at timestamptz
     ) JOIN job AS run ON run.id = event.job_id AND run.lease_owner = event.owner
     WHERE run.xmin = CAST(pg_current_xact_id() AS xid)
 ), next AS MATERIALIZED (
@@ -58,21 +58,22 @@ WITH event AS MATERIALIZED (
     ) AS seq FROM (SELECT DISTINCT job_id AS id FROM event) AS run
 )
 INSERT INTO job_event
-    (job_id, seq, lines, type, step, percent, message, script, script_index, script_total, at)
-SELECT event.job_id, next.seq + event.place, event.lines, event.type, event.step, event.percent, event.message,
-    event.script, event.script_index, event.script_total, event.at
+    (job_id, seq, lines, type, step, percent, code, params, message, script, script_index, script_total, at)
+SELECT event.job_id, next.seq + event.place, event.lines, event.type, event.step, event.percent, event.code, event.params,
+    event.message, event.script, event.script_index, event.script_total, event.at
 FROM event JOIN next ON next.id = event.job_id
 RETURNING job_id, seq
 """
 # To a run that nobody holds, whose row is locked.
 _ADD: Final = text("""
-INSERT INTO job_event (job_id, seq, lines, type, step, percent, message, script, script_index, script_total, at)
+INSERT INTO job_event
+    (job_id, seq, lines, type, step, percent, code, params, message, script, script_index, script_total, at)
 SELECT event.job_id, coalesce(
         (SELECT seq + lines FROM job_event WHERE job_id = event.job_id ORDER BY seq DESC LIMIT 1), 1
-    ), event.lines, event.type, event.step, event.percent, event.message, event.script, event.script_index,
-    event.script_total, event.at
+    ), event.lines, event.type, event.step, event.percent, event.code, event.params, event.message, event.script,
+    event.script_index, event.script_total, event.at
 FROM jsonb_to_record(CAST(:row AS jsonb)) AS event (
-    job_id uuid, lines integer, type text, step text, percent integer, message text,
+    job_id uuid, lines integer, type text, step text, percent integer, code text, params jsonb, message text,
     script text, script_index integer, script_total integer, at timestamptz
 )
 """)
@@ -80,17 +81,22 @@ FROM jsonb_to_record(CAST(:row AS jsonb)) AS event (
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """An event without its number. ``message`` of a log chunk holds ``lines`` lines, each of which takes a number."""
+    """An event without its number: a ``code`` with its ``params``, or a ``message``.
+
+    ``message`` of a log chunk holds ``lines`` lines, each of which takes a number.
+    """
 
     type: EventType
     step: str
     percent: int
-    message: str
+    message: str = ""
     lines: int = 1
     script: str = ""
     script_index: int = 0
     script_total: int = 0
     at: datetime = field(default_factory=now)
+    code: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +114,8 @@ class NumberedEvent:
     script_index: int
     script_total: int
     at: datetime
+    code: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
 
 
 StoredEvent = JobEvent | NumberedEvent
@@ -185,9 +193,12 @@ class EventRepository(JobListRepository):
         return (await self._session.scalars(select(JobEvent).where(*within).order_by(number))).all()
 
     async def events_with(self, job_id: UUID, text: str, limit: int, *, after: int = 0) -> Sequence[JobEvent]:
-        """Rows whose message holds ``text``, whatever its case, in order, with any line after number ``after``."""
+        """Rows that may show ``text``, in order, with any line after number ``after``.
+
+        The message holds it, whatever its case, or the row has a code, whose words are not stored.
+        """
         number = col(JobEvent.seq)
-        holds = col(JobEvent.message).icontains(storable_text(text), autoescape=True)
+        holds = col(JobEvent.message).icontains(storable_text(text), autoescape=True) | (col(JobEvent.code) != "")
         of_run = (col(JobEvent.job_id) == job_id, number + col(JobEvent.lines) > after + 1)
         wanted = select(JobEvent).where(*of_run, holds).order_by(number).limit(limit)
         return (await self._session.scalars(wanted)).all()
@@ -276,6 +287,8 @@ def _placed(batch: Batch) -> Iterator[dict[str, Any]]:
             "type": event.type.value,
             "step": str(event.step),
             "percent": event.percent,
+            "code": event.code,
+            "params": storable(dict(event.params)),
             "message": storable_text(event.message),
             "script": storable_text(event.script, SCRIPT_CHARS),
             "script_index": event.script_index,

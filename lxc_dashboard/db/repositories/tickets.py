@@ -20,7 +20,8 @@ from lxc_dashboard.db.repositories.leases import LEASE, TAKEABLE, UNFINISHED, un
 from lxc_dashboard.db.sealing import SealedColumn
 from lxc_dashboard.errors import CryptoError, NotFoundError
 
-SIGN_IN_ENDED: Final = "The sign-in of this job's user has ended: it goes on after the next one"
+# The code of the event that a job whose ticket is wiped leaves.
+SIGN_IN_ENDED: Final = "job.sign_in_ended"
 _KEEPS_ITS_STATE: Final = (JobState.PAUSED.value, JobState.CANCELLED.value)
 _WAITS_FOR_SIGN_IN: Final = case(
     (col(Job.state).in_(_KEEPS_ITS_STATE), col(Job.state)),
@@ -161,7 +162,7 @@ class TicketRepository(EventRepository):
         for run in found:
             if state[run.id] == JobState.WAITING.value != run.state:
                 # its worker cannot say so any more, nor would one that stood in line
-                ended = NewEvent(EventType.WARNING, run.step, run.percent, SIGN_IN_ENDED)
+                ended = NewEvent(EventType.WARNING, run.step, run.percent, code=SIGN_IN_ENDED)
                 await self._append(run.id, ended)
         return list(state)
 

@@ -11,6 +11,7 @@ from lxc_dashboard.errors import NotFoundError, ServiceUnavailableError
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.containers import ha
 from lxc_dashboard.services.jobs.acts import ACTS, Act, ActRun, NoParams, act
+from lxc_dashboard.services.jobs.codes import EventCode, Message
 from lxc_dashboard.services.jobs.run import Guest
 from lxc_dashboard.services.monitor.feed import touch
 
@@ -38,6 +39,20 @@ class Power(StrEnum):
         return ACTS[f"container.{self.value}"]
 
 
+class PowerCode(EventCode):
+    """``HA_ASKED``: HA took the act over and has not done it yet."""
+
+    STARTING = "power.starting"
+    SHUTTING_DOWN = "power.shutting_down"
+    STOPPING = "power.stopping"
+    RESTARTING = "power.restarting"
+    STARTED = "power.started"
+    SHUT_DOWN = "power.shut_down"
+    STOPPED = "power.stopped"
+    RESTARTED = "power.restarted"
+    HA_ASKED = "power.ha_asked"
+
+
 async def find(rt: Runtime, session: Session, vmid: int) -> Guest:
     """The guest by the node and name that PVE tells the user. Raises ``NotFoundError``."""
     client = await acting.client(rt, session)
@@ -47,57 +62,59 @@ async def find(rt: Runtime, session: Session, vmid: int) -> Guest:
     return Guest(vmid, found.node, name=found.name)
 
 
-@act("container.start", title="Starting", needs=POWER)
-async def start(run: ActRun, _: NoParams) -> str:
+@act("container.start", begins=PowerCode.STARTING, needs=POWER)
+async def start(run: ActRun, _: NoParams) -> Message:
     """``POST /nodes/{node}/lxc/{vmid}/status/start``."""
     lxc, guest = run.client.lxc, run.guest
-    return await _done(run, "vzstart", lambda: lxc.start(guest.node, guest.vmid), "Started", running=True)
+    return await _done(run, "vzstart", lambda: lxc.start(guest.node, guest.vmid), PowerCode.STARTED, running=True)
 
 
-@act("container.shutdown", title="Shutting down", needs=POWER)
-async def shutdown(run: ActRun, _: NoParams) -> str:
+@act("container.shutdown", begins=PowerCode.SHUTTING_DOWN, needs=POWER)
+async def shutdown(run: ActRun, _: NoParams) -> Message:
     """``POST .../status/shutdown``: after ``SHUTDOWN_TIMEOUT_S`` PVE stops it hard."""
     lxc, guest = run.client.lxc, run.guest
     return await _done(
         run,
         "vzshutdown",
         lambda: lxc.shutdown(guest.node, guest.vmid, timeout_s=SHUTDOWN_TIMEOUT_S, force_stop=True),
-        "Shut down",
+        PowerCode.SHUT_DOWN,
         running=False,
     )
 
 
-@act("container.stop", title="Stopping", needs=POWER)
-async def stop(run: ActRun, _: NoParams) -> str:
+@act("container.stop", begins=PowerCode.STOPPING, needs=POWER)
+async def stop(run: ActRun, _: NoParams) -> Message:
     """``POST .../status/stop``: at once and hard."""
     lxc, guest = run.client.lxc, run.guest
-    return await _done(run, "vzstop", lambda: lxc.stop(guest.node, guest.vmid), "Stopped", running=False)
+    return await _done(run, "vzstop", lambda: lxc.stop(guest.node, guest.vmid), PowerCode.STOPPED, running=False)
 
 
-@act("container.reboot", title="Restarting", needs=POWER)
-async def reboot(run: ActRun, _: NoParams) -> str:
+@act("container.reboot", begins=PowerCode.RESTARTING, needs=POWER)
+async def reboot(run: ActRun, _: NoParams) -> Message:
     """``POST .../status/reboot``."""
     lxc, guest = run.client.lxc, run.guest
     return await _done(
         run,
         "vzreboot",
         lambda: lxc.reboot(guest.node, guest.vmid, timeout_s=SHUTDOWN_TIMEOUT_S),
-        "Restarted",
+        PowerCode.RESTARTED,
         running=True,
     )
 
 
-async def _done(run: ActRun, task_type: str, post: Callable[[], Awaitable[str]], past: str, *, running: bool) -> str:
+async def _done(
+    run: ActRun, task_type: str, post: Callable[[], Awaitable[str]], done: PowerCode, *, running: bool
+) -> Message:
     """What to tell at the end: under HA, that it was asked for where HA takes longer than ``HA_WITHIN_S``."""
-    guest = run.guest
+    guest, name = run.guest, task_type.removeprefix("vz")
     try:
-        result = await run.pve_task(task_type.removeprefix("vz"), task_type, post)
+        result = await run.pve_task(name, task_type, post)
         if not ha.was_handed_over(result.upid):
-            return f"{past} {guest}"
+            return Message.of(done, guest=str(guest))
         await _touch(run)
         if await ha.reached(run.client, guest.vmid, guest.node, running=running, within_s=HA_WITHIN_S):
-            return f"{past} {guest}"
-        return f"Asked HA for the {task_type.removeprefix('vz')} of {guest}: not done yet"
+            return Message.of(done, guest=str(guest))
+        return Message.of(PowerCode.HA_ASKED, act=name, guest=str(guest))
     finally:
         await _touch(run)
 

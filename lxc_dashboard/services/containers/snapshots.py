@@ -7,10 +7,16 @@ from typing import Annotated
 import msgspec
 
 from lxc_dashboard.services.jobs.acts import ActRun, act
+from lxc_dashboard.services.jobs.codes import EventCode, Message
 
 # As PVE takes them, which refuses ``current`` by itself.
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]{1,39}$")]
 Description = Annotated[str, msgspec.Meta(max_length=4096)]
+
+
+class SnapshotCode(EventCode):
+    CREATING = "snapshot.creating"
+    CREATED = "snapshot.created"
 
 
 class CreateSnapshot(msgspec.Struct, frozen=True):
@@ -18,8 +24,8 @@ class CreateSnapshot(msgspec.Struct, frozen=True):
     description: Description = ""
 
 
-@act("snapshot.create", title="Taking a snapshot", needs=("VM.Snapshot",), params=CreateSnapshot)
-async def create(run: ActRun, params: CreateSnapshot) -> str:
+@act("snapshot.create", begins=SnapshotCode.CREATING, needs=("VM.Snapshot",), params=CreateSnapshot)
+async def create(run: ActRun, params: CreateSnapshot) -> Message:
     """``POST /nodes/{node}/lxc/{vmid}/snapshot``."""
     lxc, guest = run.client.lxc, run.guest
     await run.pve_task(
@@ -27,4 +33,4 @@ async def create(run: ActRun, params: CreateSnapshot) -> str:
         "vzsnapshot",
         lambda: lxc.create_snapshot(guest.node, guest.vmid, params.name, params.description),
     )
-    return f"Took snapshot {params.name} of {guest}"
+    return Message.of(SnapshotCode.CREATED, name=params.name, guest=str(guest))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from lxc_dashboard.db.models import EventType
 from lxc_dashboard.errors import ApiError
 from lxc_dashboard.proxmox.schemas import Interface, InterfaceAddress
+from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.entrance import follow
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ async def interfaces_of(ctx: RunContext) -> list[Interface] | None:
         return interfaces
     door = ctx.unmarked_door
     if door is None or ctx.by_ssh or not ctx.spec.enters_guest:
-        ctx.tell_once("address:untold", "This PVE does not tell the addresses of containers", EventType.WARNING)
+        ctx.tell_once("address:untold", CreationCode.ADDRESS_NOT_TOLD, EventType.WARNING)
         return None
     return told_by_guest((await door.run(["/bin/sh", "-c", _LIST])).text)
 

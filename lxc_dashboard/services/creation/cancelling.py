@@ -11,6 +11,7 @@ from lxc_dashboard.db.models import EventType, Phase
 from lxc_dashboard.errors import DashboardError
 from lxc_dashboard.guest.supervisor import Supervisor
 from lxc_dashboard.services.creation import ownership
+from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.entrance import unlock
 from lxc_dashboard.services.creation.guest_steps import fit_name
@@ -24,16 +25,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-KEY_STAYS: Final = (
-    "The key of this creation stays in /root/.ssh/authorized_keys of the guest, which could not be entered any more. "
-    "Its private half is wiped"
-)
-KEY_STAYS_YET: Final = (
-    "The key of this creation is still in /root/.ssh/authorized_keys of the guest, which could not be entered. "
-    "It is taken out as soon as that works, while the sign-in of this job lasts"
-)
-MAY_GO_ON: Final = "{what} could not be stopped ({why}) and may go on: look at it before it is used"
-LATER: Final = "It is ended as soon as that works, while the sign-in of this job lasts"
 # With the second that it takes to notice, 15 s in all. PVE gives a task 5 s to end, the supervisor a script.
 STOP_WITHIN_S: Final = 9.5
 LOOK_WITHIN_S: Final = 2.5
@@ -58,11 +49,11 @@ async def stop(ctx: RunContext) -> Left:
     remains, locked = await asyncio.gather(_look(ctx, within_s), _lock(ctx, within_s))
     goes_on = bool(hindrance) and (remains or active in TASKS)
     if goes_on:
-        what = f"The task of CT {ctx.guest.vmid} in PVE" if active in TASKS else "What ran in the guest"
-        ctx.tell(f"{MAY_GO_ON.format(what=what, why=hindrance)}. {LATER}", EventType.WARNING)
+        code = CreationCode.TASK_GOES_ON if active in TASKS else CreationCode.GUEST_GOES_ON
+        ctx.tell(code, EventType.WARNING, reason=hindrance)
     key_owed = remains and not locked and finalize.was_tried(ctx)
     if remains and not locked:
-        ctx.tell(KEY_STAYS_YET if key_owed else KEY_STAYS, EventType.WARNING)
+        ctx.tell(CreationCode.KEY_STAYS_YET if key_owed else CreationCode.KEY_STAYS, EventType.WARNING)
     return Left(remains, owes=goes_on or key_owed)
 
 
@@ -70,8 +61,8 @@ def stop_without_pve(recorder: Recorder, error: DashboardError) -> Left:
     """The run has nothing to enter PVE with: what is under way is named, for people to end."""
     active = recorder.checkpoint.active
     if active in TASKS or runs_in_guest(recorder.checkpoint):
-        what = "Its task in PVE" if active in TASKS else "What ran in the guest"
-        recorder.tell(MAY_GO_ON.format(what=what, why=error.user_message), EventType.WARNING)
+        code = CreationCode.TASK_MAY_GO_ON if active in TASKS else CreationCode.GUEST_MAY_GO_ON
+        recorder.tell(code, EventType.WARNING, reason=error.user_message)
     return Left(remains=ownership.may_be_made(recorder.checkpoint), owes=False)
 
 
@@ -166,11 +157,8 @@ async def _lift_lock(ctx: RunContext) -> None:
     guest = ctx.guest
     try:
         if await unlock(ctx.rt, ctx.client, ctx.endpoint_id, guest.node, guest.vmid):
-            ctx.tell("The lock that the stopped task left was lifted")
+            ctx.tell(CreationCode.LOCK_LIFTED)
             return
     except DashboardError as error:
         log.warning("lock not lifted", job_id=str(ctx.job_id), why=str(error))
-    ctx.tell(
-        f"CT {guest.vmid} keeps the lock 'create'. On {guest.node}, root lifts it with: pct unlock {guest.vmid}",
-        EventType.WARNING,
-    )
+    ctx.tell(CreationCode.LOCK_STAYS, EventType.WARNING, vmid=guest.vmid, node=guest.node)

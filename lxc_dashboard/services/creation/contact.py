@@ -9,6 +9,7 @@ from lxc_dashboard.db.models import Phase
 from lxc_dashboard.errors import GuestUnreachableError, KeyRefusedError, PhaseFailedError
 from lxc_dashboard.guest.keys import fingerprint_of_pin
 from lxc_dashboard.guest.ssh import SSH_PORT
+from lxc_dashboard.services.creation.codes import CreationCode
 
 if TYPE_CHECKING:
     from lxc_dashboard.guest.base import Door
@@ -55,7 +56,7 @@ async def _enter(ctx: RunContext, entrance: Entrance, door: Door, host: str) -> 
     if "host_key" not in facts:
         facts["host_key"] = await entrance.shown_host_key(host)
         await ctx.recorder.flush()  # before anything is sent: a worker that dies here trusts no second one
-        ctx.tell(f"Its SSH host key is {fingerprint_of_pin(facts['host_key'])}, by which it is known from now on")
+        ctx.tell(CreationCode.HOST_KEY, fingerprint=fingerprint_of_pin(facts["host_key"]))
     entrance.lead_to(host, facts["host_key"])
     await door.run(["true"])
 

@@ -13,6 +13,7 @@ from lxc_dashboard.db.models import EventType, PackageManager
 from lxc_dashboard.errors import PhaseFailedError
 from lxc_dashboard.guest.steps import Outcome, Step, StepEnd
 from lxc_dashboard.guest.supervisor import Supervisor
+from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.entrance import Entrance
 from lxc_dashboard.services.creation.explain import Cause, explain
@@ -94,7 +95,7 @@ async def run_step(ctx: RunContext, supervisor: Supervisor, step: GuestStep) -> 
         return
     cause = await _cause(ctx, step, end, list(tail))
     if step.optional and end.outcome is not Outcome.STOPPED:
-        ctx.tell(f"{cause.message}. It is optional: the run goes on", kind=EventType.WARNING, **step.place)
+        ctx.tell(CreationCode.SCRIPT_OPTIONAL_FAILED, EventType.WARNING, place=step.place, reason=cause.message)
         return
     ctx.checkpoint.failed = step.key
     raise PhaseFailedError(

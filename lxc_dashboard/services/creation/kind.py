@@ -10,11 +10,13 @@ import structlog
 from lxc_dashboard.db.models import CREATE_KIND, JobState, Lifecycle, Phase
 from lxc_dashboard.errors import DashboardError, GuestGoneError, PhaseFailedError
 from lxc_dashboard.services.creation import cancelling, entrance, full_storage, liveness, ownership
+from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.doors import NoWay
 from lxc_dashboard.services.creation.opening import open_context, plan
 from lxc_dashboard.services.creation.phases import create, deploy, finalize, start, sync
 from lxc_dashboard.services.creation.spec import PasswordMode
+from lxc_dashboard.services.jobs.codes import Message
 from lxc_dashboard.services.jobs.kinds import End, Kind, Left, Step, register
 
 if TYPE_CHECKING:
@@ -27,11 +29,11 @@ log = structlog.get_logger(__name__)
 
 LOOK_WITHIN_S: Final = 5.0
 STEPS: Final = (
-    Step(Phase.CREATING, create.run, "Creating the container", (0, 20)),
-    Step(Phase.STARTING, start.run, "Starting the container", (20, 35)),
-    Step(Phase.DEPLOYING, deploy.run, "Preparing the guest", (35, 60)),
-    Step(Phase.SYNCING, sync.run, "Installing packages and running scripts", (60, 90)),
-    Step(Phase.FINALIZING, finalize.run, "Finishing", (90, 100)),
+    Step(Phase.CREATING, create.run, CreationCode.CREATING, (0, 20)),
+    Step(Phase.STARTING, start.run, CreationCode.STARTING, (20, 35)),
+    Step(Phase.DEPLOYING, deploy.run, CreationCode.DEPLOYING, (35, 60)),
+    Step(Phase.SYNCING, sync.run, CreationCode.SYNCING, (60, 90)),
+    Step(Phase.FINALIZING, finalize.run, CreationCode.FINALIZING, (90, 100)),
 )
 
 
@@ -88,14 +90,14 @@ class Creation(Kind[RunContext]):
             "ports": facts.get("ports", []),
             "credentials": facts.get("credentials", []),
         }
-        return End(JobState.DONE, f"CT {run.guest.vmid} {run.spec.hostname} is ready", result)
+        message = Message.of(CreationCode.DONE, vmid=run.guest.vmid, hostname=run.spec.hostname)
+        return End(JobState.DONE, message, result)
 
-    def cancelled(self, by: str, recorder: Recorder, left: Left) -> str:
-        stays = "no container remains"
-        if left.remains:
-            made = recorder.checkpoint.is_done(create.CREATE)
-            stays = "the container is kept as it is" if made else "what PVE has made of the container is kept as it is"
-        return f"Cancelled by {by}: {stays}"
+    def cancelled(self, by: str, recorder: Recorder, left: Left) -> Message:
+        if not left.remains:
+            return Message.of(CreationCode.CANCELLED, by=by)
+        made = recorder.checkpoint.is_done(create.CREATE)
+        return Message.of(CreationCode.CANCELLED_KEPT if made else CreationCode.CANCELLED_KEPT_IN_PART, by=by)
 
     async def record(self, tx: Transaction, job: Job, end: End, run: RunContext | None, recorder: Recorder) -> None:
         """A container that failed stays as it is, to be retried, kept or destroyed; where PVE has none, its vmid is free."""
@@ -107,7 +109,8 @@ class Creation(Kind[RunContext]):
             await tx.containers.add_event(container_id, "created", f"Created {run.guest}", userid=job.userid)
             return
         await tx.containers.set_lifecycle(container_id, Lifecycle.ERROR)
-        await tx.containers.add_event(container_id, f"creation-{end.state.value}", end.message, userid=by)
+        detail = end.message.to_json()
+        await tx.containers.add_event(container_id, f"creation-{end.state.value}", "", userid=by, detail=detail)
         if end.state is JobState.FAILED and not end.left.remains and job.finished_at:
             await tx.containers.mark_lost(
                 container_id, job.finished_at, for_good=recorder.checkpoint.is_done(create.CREATE)

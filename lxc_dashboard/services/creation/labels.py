@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Final
 from lxc_dashboard.db.models import EventType, Phase, now
 from lxc_dashboard.errors import ApiError, PrivilegeError
 from lxc_dashboard.services.creation import notes
+from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.ownership import ensure_ours
+from lxc_dashboard.services.jobs.codes import JobCode
 
 if TYPE_CHECKING:
     from lxc_dashboard.proxmox.schemas import LxcConfig
@@ -44,7 +46,7 @@ async def write(ctx: RunContext) -> None:
 async def _may_pass(ctx: RunContext, error: ApiError, config: LxcConfig) -> bool:
     """Whether another try may go better: something has the configuration, or somebody has changed it in between."""
     if _BUSY.search(error.message):
-        ctx.tell_once(f"{_KEY}:busy", f"{error.user_message}: trying again", EventType.WARNING)
+        ctx.tell_once(f"{_KEY}:busy", JobCode.STEP_RETRIED, EventType.WARNING, reason=error.user_message)
         await ctx.recorder.flush()
         return True
     return (await ctx.client.lxc.config(ctx.guest.node, ctx.guest.vmid)).digest != config.digest
@@ -67,7 +69,7 @@ async def _put(ctx: RunContext, config: LxcConfig) -> None:
         if not tags:
             raise
         await _set(ctx, wanted)
-        ctx.tell(f"Its tags were not set. {error.user_message}", EventType.WARNING)
+        ctx.tell(CreationCode.TAGS_NOT_SET, EventType.WARNING, reason=error.user_message)
 
 
 async def _set(ctx: RunContext, values: dict[str, str | None]) -> None:

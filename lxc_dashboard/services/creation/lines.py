@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 LINE_CHARS: Final = 8000
 # As much as one event holds at most.
@@ -36,17 +36,26 @@ class Event(Protocol):
     @property
     def script(self) -> str: ...
     @property
+    def code(self) -> str: ...
+    @property
+    def params(self) -> Mapping[str, Any]: ...
+    @property
     def message(self) -> str: ...
     @property
     def at(self) -> datetime: ...
 
 
 E = TypeVar("E", bound=Event)
+# The words for a code and its parameters. Services know none: who shows or searches a log brings them.
+Words = Callable[[str, Mapping[str, Any]], str]
 
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """``type`` is a progress event's: step, log, warning, error or complete. ``text`` may hold colours (SGR), no other escape."""
+    """``type`` is a progress event's: step, log, warning, error or complete. ``text`` may hold colours (SGR), no other escape.
+
+    A line with a ``code`` has no text yet.
+    """
 
     seq: int
     at: datetime
@@ -54,6 +63,8 @@ class LogLine:
     phase: str
     script: str
     text: str
+    code: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +98,16 @@ def lines_of(events: Iterable[Event], first: int, last: int, *, chars: int = LIN
         texts = _split(event.message, event.lines) if wanted else ()
         for seq in wanted:
             line = shown(texts[seq - event.seq], chars)
-            found.append(LogLine(seq, event.at, str(event.type), str(event.step), event.script, line))
+            place = (str(event.type), str(event.step), event.script)
+            found.append(LogLine(seq, event.at, *place, line, event.code, event.params))
     return tuple(found)
 
 
-def lines_with(event: Event, text: str, first: int, last: int) -> list[int]:
+def lines_with(event: Event, text: str, first: int, last: int, words: Words) -> list[int]:
     """The numbers ``first`` to ``last`` of those lines of ``event`` that show ``text``, whatever its case."""
     wanted = range(max(event.seq, first), min(event.seq + event.lines - 1, last) + 1)
-    texts = _split(event.message, event.lines) if wanted else ()
+    message = words(event.code, event.params) if event.code else event.message
+    texts = _split(message, event.lines) if wanted else ()
     low = text.lower()
     return [seq for seq in wanted if low in plain(shown(texts[seq - event.seq])).lower()]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from lxc_dashboard.services.creation import service
-from lxc_dashboard.services.creation.lines import LINE_CHARS, LogLine, Span, in_turns, lines_of, lines_with, plain
+from lxc_dashboard.services.creation.lines import LINE_CHARS, LogLine, Span, Words, in_turns, lines_of, lines_with
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
@@ -79,7 +79,7 @@ async def spans(rt: Runtime, session: Session, job_id: UUID) -> tuple[Span, ...]
         return tuple(Span(*found) for found in await tx.jobs.phase_spans(job_id))
 
 
-async def search(rt: Runtime, session: Session, job_id: UUID, query: str, *, after: int = 0) -> Matches:
+async def search(rt: Runtime, session: Session, job_id: UUID, query: str, words: Words, *, after: int = 0) -> Matches:
     """The lines after number ``after`` that hold ``query``, whatever its case. Raises NotFoundError, PrivilegeError.
 
     ``more`` also where so many rows hold it in what is not shown that others were not looked at.
@@ -96,21 +96,16 @@ async def search(rt: Runtime, session: Session, job_id: UUID, query: str, *, aft
         async with rt.db.transaction() as tx:
             rows = await tx.jobs.events_with(job_id, wanted, SEARCHED_ROWS_AT_ONCE, after=at)
         for row in rows:
-            found += lines_with(row, wanted, after + 1, last)
+            found += lines_with(row, wanted, after + 1, last, words)
             await asyncio.sleep(0)
         at = rows[-1].seq + rows[-1].lines - 1 if len(rows) == SEARCHED_ROWS_AT_ONCE else last
     return Matches(tuple(found[:MATCHES_AT_MOST]), len(found) > MATCHES_AT_MOST or (bool(wanted) and at < last), last)
 
 
-async def whole(rt: Runtime, session: Session, job_id: UUID) -> AsyncIterator[bytes]:
-    """All of it as text, piece by piece. What raises does so before the first piece."""
+async def whole(rt: Runtime, session: Session, job_id: UUID) -> AsyncIterator[tuple[LogLine, ...]]:
+    """All of it, piece by piece. What raises does so before the first piece."""
     await service.require_visible(rt, session, job_id)
-    return _pieces(rt, job_id)
-
-
-async def _pieces(rt: Runtime, job_id: UUID) -> AsyncIterator[bytes]:
-    async for lines in stored(rt, job_id, 0, chars=DOWNLOADED_LINE_CHARS):
-        yield "".join(map(_written, lines)).encode()
+    return stored(rt, job_id, 0, chars=DOWNLOADED_LINE_CHARS)
 
 
 async def stored(
@@ -126,11 +121,6 @@ async def stored(
         if len(rows) < READ_ROWS_AT_ONCE:
             return
         after = rows[-1].seq + rows[-1].lines - 1
-
-
-def _written(line: LogLine) -> str:
-    at = line.at.isoformat(timespec="milliseconds")
-    return f"{at} {line.phase:<10} {line.script or '-'} {plain(line.text)}\n"
 
 
 def _within(limit: int) -> int:

@@ -9,6 +9,7 @@ import structlog
 from lxc_dashboard.db.models import AuditResult, EventType, Phase
 from lxc_dashboard.errors import ConflictError, LeaseGoneError, PhaseFailedError
 from lxc_dashboard.services.creation import notes, vmids
+from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.jobs.kinds import BeginAgainError
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ async def move(ctx: RunContext, step: str) -> NoReturn:
     ctx.checkpoint.again(step)
     await ctx.recorder.flush()
     vmid = await _take_next(ctx)
-    ctx.tell(f"The vmid {taken} was taken by somebody else in the meantime: going on as CT {vmid}", EventType.WARNING)
+    ctx.tell(CreationCode.VMID_TAKEN, EventType.WARNING, taken=taken, vmid=vmid)
     await ctx.recorder.flush()
     raise BeginAgainError
 

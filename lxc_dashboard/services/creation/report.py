@@ -16,7 +16,7 @@ from lxc_dashboard.services.creation import service, sight
 from lxc_dashboard.services.creation.lines import lines_of, plain
 from lxc_dashboard.services.creation.spec import PasswordMode
 from lxc_dashboard.services.creation.views import JobView, StepState, StepView
-from lxc_dashboard.services.jobs.events import stands_still
+from lxc_dashboard.services.jobs.codes import STANDSTILLS
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
@@ -174,7 +174,7 @@ def _phase_times(told: Sequence[JobEvent], end: datetime) -> dict[Phase, float]:
     """Seconds that each phase took, without what lies between a failure and the retry, and without standing still."""
     spent: dict[Phase, float] = {}
     for event, following in zip_longest(told, told[1:]):
-        over = event.type in {EventType.ERROR, EventType.COMPLETE} or stands_still(event.message)
+        over = event.type in {EventType.ERROR, EventType.COMPLETE} or event.code in STANDSTILLS
         until = event.at if over else following.at if following is not None else end
         phase = Phase(event.step)
         spent[phase] = spent.get(phase, 0.0) + max(0.0, (until - event.at).total_seconds())

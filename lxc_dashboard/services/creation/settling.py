@@ -16,11 +16,13 @@ from lxc_dashboard.db.repositories.events import NewEvent
 from lxc_dashboard.errors import DashboardError, ServiceUnavailableError, SessionExpiredError, TokenRefusedError
 from lxc_dashboard.services.containers.guest_lock import guest_lock
 from lxc_dashboard.services.creation import alone, cancelling, ownership
+from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.doors import NoWay
 from lxc_dashboard.services.creation.opening import open_context
 from lxc_dashboard.services.creation.phases import finalize
 from lxc_dashboard.services.jobs import ending
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.codes import Message
 from lxc_dashboard.services.jobs.lease import new_owner
 from lxc_dashboard.services.jobs.recorder import Recorder
 
@@ -34,11 +36,6 @@ TURN_KEY: Final = "creations-settle"
 LOOKED_AT_ONCE: Final = 200
 TRIED_AT_ONCE: Final = 10
 TRY_WITHIN_S: Final = 20.0
-GUEST_ENDED: Final = "What ran in the guest is ended now"
-TASK_ENDED: Final = "The task of CT {vmid} in PVE is over now"
-KEY_OUT: Final = "The key of this creation is out of the guest now"
-GIVEN_UP: Final = "The sign-in of this job has ended: what it could not end is not tried any more"
-GONE: Final = "CT {vmid} is gone from PVE, or is another one by now: nothing of this job runs in it"
 
 
 async def settle_due(rt: Runtime) -> int:
@@ -83,12 +80,12 @@ async def _try(rt: Runtime, creation: Job) -> bool:
     try:
         told = await _end(rt, creation)
     except (SessionExpiredError, TokenRefusedError):
-        return await _write(rt, creation, GIVEN_UP, EventType.WARNING)
-    return bool(told) and await _write(rt, creation, told)
+        return await _write(rt, creation, Message.of(CreationCode.GIVEN_UP), EventType.WARNING)
+    return told is not None and await _write(rt, creation, told)
 
 
-async def _end(rt: Runtime, creation: Job) -> str:
-    """What there is to say of it when all is over; empty where it is not."""
+async def _end(rt: Runtime, creation: Job) -> Message | None:
+    """What to tell when all is over; None where it is not."""
     owner = new_owner()
     # Never started: what a try has to say is for nobody.
     recorder = Recorder(rt, creation.id, owner, Checkpoint.from_json(creation.checkpoint), rt.timing.lease_s)
@@ -97,30 +94,31 @@ async def _end(rt: Runtime, creation: Job) -> str:
     ctx = await open_context(rt, creation, recorder)
     try:
         if cancelling.under_way(ctx) in cancelling.TASKS:
-            return "" if (await cancelling.stop(ctx)).owes else TASK_ENDED.format(vmid=ctx.guest.vmid)
+            owes = (await cancelling.stop(ctx)).owes
+            return None if owes else Message.of(CreationCode.SETTLED_TASK, vmid=ctx.guest.vmid)
         return await _end_in_guest(ctx)
     finally:
         if not isinstance(ctx.entrance, NoWay):
             await ctx.entrance.close()
 
 
-async def _end_in_guest(ctx: RunContext) -> str:
+async def _end_in_guest(ctx: RunContext) -> Message | None:
     place = await ownership.locate(ctx.client, ctx.guest.node, ctx.guest.vmid)
     if place is None or not await ownership.is_ours(ctx.client, ownership.claim_of(ctx), place.node):
-        return GONE.format(vmid=ctx.guest.vmid)
+        return Message.of(CreationCode.SETTLED_GONE, vmid=ctx.guest.vmid)
     in_guest = cancelling.runs_in_guest(ctx.checkpoint)
     if place.guest.running and (await cancelling.stop(ctx)).owes:
-        return ""
+        return None
     if not place.guest.running and ctx.door_key is not None:
-        return ""  # the key can be taken out of a guest that runs
-    return GUEST_ENDED if in_guest else KEY_OUT
+        return None  # the key can be taken out of a guest that runs
+    return Message.of(CreationCode.SETTLED_GUEST if in_guest else CreationCode.SETTLED_KEY)
 
 
-async def _write(rt: Runtime, creation: Job, told: str, kind: EventType = EventType.STEP) -> bool:
-    event = NewEvent(kind, creation.step, creation.percent, told)
+async def _write(rt: Runtime, creation: Job, message: Message, kind: EventType = EventType.STEP) -> bool:
+    event = NewEvent(kind, creation.step, creation.percent, code=message.code, params=message.params)
     async with rt.db.transaction() as tx:
         settled = await tx.jobs.settle(creation.id, event)
         if settled:
             result = AuditResult.OK if kind is EventType.STEP else AuditResult.FAILED
-            await ending.audit(tx, creation, "creation.settled", result, {"told": told})
+            await ending.audit(tx, creation, "creation.settled", result, {"told": message.code})
     return settled

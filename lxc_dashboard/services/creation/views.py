@@ -39,13 +39,18 @@ class StepView:
 
 @dataclass(frozen=True, slots=True)
 class JobError:
-    """``step`` is what failed, as people name it; ``tail`` the last lines of a PVE task."""
+    """``message`` from an exception, or a ``code`` with its ``params``.
+
+    ``step`` is what failed, as people name it; ``tail`` the last lines of a PVE task.
+    """
 
     message: str
     remedy: str = ""
     phase: str = ""
     step: str = ""
     tail: tuple[str, ...] = ()
+    code: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +191,8 @@ def _error(values: Mapping[str, Any]) -> JobError:
         phase=values.get("phase", ""),
         step=values.get("step", ""),
         tail=tuple(values.get("tail", ())),
+        code=values.get("code", ""),
+        params=values.get("params", {}),
     )
 
 

@@ -13,6 +13,7 @@ from lxc_dashboard.db.models import JobState
 from lxc_dashboard.errors import DashboardError, NotFoundError
 from lxc_dashboard.proxmox.schemas.tasks import is_success
 from lxc_dashboard.services.jobs import ticket
+from lxc_dashboard.services.jobs.codes import EventCode, Message
 from lxc_dashboard.services.jobs.kinds import End, Kind, Left, Step, register
 from lxc_dashboard.services.jobs.pve_tasks import PveStep, run_task, stop_task
 from lxc_dashboard.services.jobs.run import Guest, Run
@@ -29,11 +30,18 @@ P = TypeVar("P", bound=msgspec.Struct)
 
 # A checkpoint's fact: the task that the act has in PVE, as ``PveStep`` names it.
 TASK: Final = "task"
-RESULT: Final = "message"
+RESULT: Final = "result"
 TASK_DEADLINE_S: Final = 12 * 3600.0
-STOPPED: Final = "its task in PVE was stopped"
-HAD_ENDED: Final = "its task in PVE had already ended"
-MAY_GO_ON: Final = "its task in PVE could not be stopped and may go on"
+
+
+class ActCode(EventCode):
+    """How an act that was cancelled ended, and what became of its task in PVE."""
+
+    CANCELLED = "act.cancelled"
+    TASK_STOPPED = "act.cancelled.task_stopped"
+    TASK_HAD_ENDED = "act.cancelled.task_had_ended"
+    TASK_MAY_GO_ON = "act.cancelled.task_may_go_on"
+    WITHOUT_PVE = "act.cancelled.without_pve"
 
 
 class NoParams(msgspec.Struct, frozen=True):
@@ -59,7 +67,7 @@ class ActRun(Run):
         return result
 
 
-Work = Callable[[ActRun, P], Awaitable[str]]
+Work = Callable[[ActRun, P], Awaitable[Message]]
 
 
 class Act(Kind[ActRun]):
@@ -68,13 +76,13 @@ class Act(Kind[ActRun]):
     patience_s = 15.0
 
     def __init__(
-        self, name: str, title: str, needs: tuple[str, ...], params: type[msgspec.Struct], work: Work[Any]
+        self, name: str, begins: EventCode, needs: tuple[str, ...], params: type[msgspec.Struct], work: Work[Any]
     ) -> None:
         self.name = self.action = name
         self.needs = needs
         self.params = params
         self._work = work
-        self.steps = (Step(name.rpartition(".")[2], self._do, title),)
+        self.steps = (Step(name.rpartition(".")[2], self._do, begins),)
 
     async def open(self, rt: Runtime, job: Job, recorder: Recorder) -> ActRun:
         client = await ticket.client_of(rt, job, recorder.owner)
@@ -106,50 +114,52 @@ class Act(Kind[ActRun]):
         try:
             exitstatus = await stop_task(run, PveStep(name, task_type, task_id, node, TASK_DEADLINE_S, _never))
         except TimeoutError:
-            return Left(note=MAY_GO_ON)
+            return Left(note=ActCode.TASK_MAY_GO_ON)
         if not exitstatus:
             return Left()
-        return Left(note=HAD_ENDED if is_success(exitstatus) else STOPPED)
+        return Left(note=ActCode.TASK_HAD_ENDED if is_success(exitstatus) else ActCode.TASK_STOPPED)
 
     def stop_without_pve(self, recorder: Recorder, error: DashboardError) -> Left:
-        may_run = TASK in recorder.checkpoint.facts
-        return Left(note=f"{MAY_GO_ON} ({error.user_message})" if may_run else "")
+        return Left(reason=error.user_message) if TASK in recorder.checkpoint.facts else Left()
 
     async def explain(self, run: ActRun | None, recorder: Recorder, error: BaseException) -> tuple[BaseException, bool]:
         del run, recorder
         return error, True
 
     def done(self, run: ActRun) -> End:
-        message = run.checkpoint.facts[RESULT]
-        return End(JobState.DONE, message, {"message": message})
+        result = run.checkpoint.facts[RESULT]
+        return End(JobState.DONE, Message.from_json(result), result)
 
-    def cancelled(self, by: str, recorder: Recorder, left: Left) -> str:
+    def cancelled(self, by: str, recorder: Recorder, left: Left) -> Message:
         del recorder
-        return f"Cancelled by {by}: {left.note}" if left.note else f"Cancelled by {by}"
+        if left.reason:
+            return Message.of(ActCode.WITHOUT_PVE, by=by, reason=left.reason)
+        return Message.of(left.note or ActCode.CANCELLED, by=by)
 
     async def record(self, tx: Transaction, job: Job, end: End, run: ActRun | None, recorder: Recorder) -> None:
         del run, recorder
         if job.container_id is not None:
             kind = self.name.rpartition(".")[2] if end.state is JobState.DONE else f"{self.name}-{end.state.value}"
-            await tx.containers.add_event(job.container_id, kind, end.message, userid=job.cancelled_by or job.userid)
+            by = job.cancelled_by or job.userid
+            await tx.containers.add_event(job.container_id, kind, "", userid=by, detail=end.message.to_json())
 
     async def _do(self, run: ActRun) -> None:
-        run.checkpoint.facts[RESULT] = await self._work(run, run.params)
+        run.checkpoint.facts[RESULT] = (await self._work(run, run.params)).to_json()
 
 
 ACTS: Final[dict[str, Act]] = {}
 
 
 def act(
-    name: str, *, title: str, needs: tuple[str, ...], params: type[msgspec.Struct] = NoParams
+    name: str, *, begins: EventCode, needs: tuple[str, ...], params: type[msgspec.Struct] = NoParams
 ) -> Callable[[Work[Any]], Act]:
-    """Register a function as a kind of job. It returns what to tell the user at the end ("Started CT 101 web").
+    """Register a function as a kind of job. It returns what to tell the user at the end.
 
-    It may be begun again at any time, with the checkpoint that it had reached.
+    ``begins``: told when it begins. It may be begun again at any time, with the checkpoint that it had reached.
     """
 
     def made(work: Work[Any]) -> Act:
-        found = Act(name, title, needs, params, work)
+        found = Act(name, begins, needs, params, work)
         register(found)
         ACTS[name] = found
         return found

@@ -20,6 +20,7 @@ from lxc_dashboard.errors import (
     ServiceUnavailableError,
     TaskFailedError,
 )
+from lxc_dashboard.services.jobs.codes import JobCode, Message
 from lxc_dashboard.services.jobs.kinds import End, Kind, Left
 from lxc_dashboard.services.jobs.recorder import LeaseLostError, Recorder
 from lxc_dashboard.services.jobs.run import Run
@@ -51,21 +52,24 @@ class Ending:
         """``remains``: PVE has the guest."""
         recorder = self._recorder
         told = describe(error, recorder.step, recorder.checkpoint.failed or recorder.checkpoint.active)
-        detail = {"step": told["step"], "cause": told["message"]}
-        end = End(JobState.FAILED, told["message"], error=told, audit=detail, left=Left(remains))
+        broke = "code" in told
+        message = Message.of(JobCode.BROKE) if broke else Message.of(JobCode.FAILED, reason=told["message"])
+        detail = {"step": told["step"], "cause": told["code"] if broke else told["message"]}
+        end = End(JobState.FAILED, message, error=told, audit=detail, left=Left(remains))
         await self._end(end, AuditResult.REFUSED if isinstance(error, PrivilegeError) else AuditResult.FAILED)
 
     async def cancelled(self, left: Left) -> None:
         """The job must have been read after it was asked to stop."""
         by = self._job.cancelled_by or self._job.userid
         message = self._kind.cancelled(by, self._recorder, left)
-        error = {"message": message, "phase": self._recorder.step, "step": "", "remedy": "", "remains": left.remains}
+        error = {**message.to_json(), "phase": self._recorder.step, "step": "", "remedy": "", "remains": left.remains}
         end = End(JobState.CANCELLED, message, error=error, audit={"by": by, "remains": left.remains}, left=left)
         await self._end(end, AuditResult.OK)
 
     async def _end(self, end: End, result: AuditResult, run: Run | None = None) -> None:
         await self._recorder.flush()
-        self._recorder.tell(end.message, EventType.COMPLETE if end.state is JobState.DONE else EventType.ERROR)
+        kind = EventType.COMPLETE if end.state is JobState.DONE else EventType.ERROR
+        self._recorder.tell_message(end.message, kind)
         await self._recorder.close()
         while True:
             try:
@@ -109,11 +113,11 @@ async def wait_for_sign_in(rt: Runtime, job: Job, owner: str) -> None:
 
 
 def describe(error: BaseException, step_name: str, step: str) -> dict[str, Any]:
-    """``{"message", "remedy", "phase", "step", "tail"}`` for the page: nothing that only the log may know."""
-    told: dict[str, Any] = {
-        "message": "Something went wrong in the dashboard itself",
-        "remedy": "Its log names the cause",
-    }
+    """``{"message", "remedy", "phase", "step", "tail"}`` for the page: nothing that only the log may know.
+
+    ``code`` and ``params`` instead of ``message`` where the error is none of ours.
+    """
+    told: dict[str, Any] = {**Message.of(JobCode.BROKE).to_json(), "remedy": ""}
     if isinstance(error, DashboardError):
         told = {"message": error.user_message, "remedy": ""}
     if isinstance(error, PhaseFailedError):

@@ -11,10 +11,10 @@ import structlog
 
 from lxc_dashboard.db.models import EventType, Job, JobState
 from lxc_dashboard.db.repositories.jobs import FINISHED, Standing
-from lxc_dashboard.db.repositories.tickets import SIGN_IN_ENDED
 from lxc_dashboard.errors import DashboardError, LeaseGoneError, ServiceUnavailableError, SessionExpiredError
 from lxc_dashboard.services.jobs import ending, slots, ticket
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.codes import EventCode, JobCode
 from lxc_dashboard.services.jobs.ending import Ending
 from lxc_dashboard.services.jobs.kinds import BeginAgainError, Kind, StandstillError, Step, kind_of
 from lxc_dashboard.services.jobs.lease import Lease, new_owner
@@ -116,7 +116,7 @@ class Execution:
                 continue
             self._recorder.step, run.band = step.name, step.band
             run.reach(0)
-            await run.once(f"begin.{step.name}", lambda step=step: _say(run, step.title), fenced=True)  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+            await run.once(f"begin.{step.name}", lambda step=step: _say(run, step.begins), fenced=True)  # type: ignore[misc]  # mypy cannot infer a lambda with a default
             await self._patiently(run, step)
             run.checkpoint.mark_done(f"phase.{step.name}")
         self._completing = True
@@ -154,7 +154,7 @@ class Execution:
                 await self._kind.examine(run, error)
                 if tries == 0 or run.checkpoint.to_json() != reached:
                     tries, until, reached = 0, loop.time() + self._kind.patience_s, run.checkpoint.to_json()
-                    run.tell(f"{error.user_message}: trying again", EventType.WARNING)
+                    run.tell(JobCode.STEP_RETRIED, EventType.WARNING, reason=error.user_message)
                 if loop.time() >= until:
                     raise
                 log.info("step begins again", job_id=str(run.job_id), tries=tries, why=str(error))
@@ -256,7 +256,7 @@ class Execution:
             _, remains = await self._kind.explain(None, self._recorder, ended)
             await self._ending.failed(ended, remains=remains)
             return
-        self._recorder.tell(SIGN_IN_ENDED, EventType.WARNING)
+        self._recorder.tell(JobCode.SIGN_IN_ENDED, EventType.WARNING)
         await self._recorder.flush()
         await ending.wait_for_sign_in(self._rt, self._job, self._lease.owner)
 
@@ -269,8 +269,8 @@ class Execution:
             log.warning("job not given back", job_id=str(self._job.id), why=str(error))
 
 
-async def _say(run: Run, title: str) -> None:
-    run.tell(title)
+async def _say(run: Run, code: EventCode) -> None:
+    run.tell(code)
 
 
 async def _keep_ticket(run: Run) -> bool:

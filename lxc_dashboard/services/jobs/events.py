@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
 from lxc_dashboard.db.models import EventType
 from lxc_dashboard.db.repositories.events import StoredEvent
-from lxc_dashboard.db.repositories.tickets import SIGN_IN_ENDED
 
 STREAM_PREFIX = "creation:"
-# What a run says last before it stands still: the time until its next word is nobody's work.
-PAUSED = "paused until its user lets it go on"
-TURN = "before its turn comes"
-_STANDSTILLS = (PAUSED, SIGN_IN_ENDED, TURN)
 
 
 class ProgressEvent(msgspec.Struct, frozen=True, gc=False):
     """One event, or a chunk of ``lines`` log lines, of which ``seq`` is the first one's number.
 
-    ``message`` of a chunk holds its lines parted by newlines.
+    ``message`` of a chunk holds its lines, separated by newlines. An event with a ``code`` has no message.
     """
 
     seq: int
@@ -33,6 +30,8 @@ class ProgressEvent(msgspec.Struct, frozen=True, gc=False):
     script: str = ""
     script_index: int = 0
     script_total: int = 0
+    code: str = ""
+    params: Mapping[str, Any] = {}
 
     @property
     def last(self) -> int:
@@ -66,12 +65,9 @@ def of_row(row: StoredEvent) -> ProgressEvent:
         script=row.script,
         script_index=row.script_index,
         script_total=row.script_total,
+        code=row.code,
+        params=row.params,
     )
-
-
-def stands_still(message: str) -> bool:
-    """Whether the run does nothing after it said this."""
-    return message.endswith(_STANDSTILLS)
 
 
 def encode(event: ProgressEvent) -> bytes:

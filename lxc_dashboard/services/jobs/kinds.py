@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from lxc_dashboard.db.models import JobState
+from lxc_dashboard.services.jobs.codes import EventCode, Message
 from lxc_dashboard.services.jobs.run import Run
 
 if TYPE_CHECKING:
@@ -22,34 +23,40 @@ R = TypeVar("R", bound=Run)
 
 @dataclass(frozen=True, slots=True)
 class Step(Generic[R]):
-    """A part of a job that may be begun again at any time. ``band``: its percentages of the whole job."""
+    """A part of a job that may be begun again at any time. ``begins``: told when it does; it has no parameters.
+
+    ``band``: its percentages of the whole job.
+    """
 
     name: str
     work: Callable[[R], Awaitable[None]]
-    title: str
+    begins: EventCode
     band: tuple[int, int] = (0, 100)
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
     """What a cancelled job leaves. ``remains``: a guest in PVE, as far as is known. ``owes``: something goes on that can be
-    ended once PVE and the guest answer. ``note``: what became of its task in PVE, for its last event.
+    ended once PVE and the guest answer. ``note``: what became of its task in PVE, for its last event; ``reason``: why PVE
+    could not be asked.
     """
 
     remains: bool = True
     owes: bool = False
-    note: str = ""
+    note: EventCode | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a job ends. ``message`` is shown as its last event; ``result`` is what a job that is done found or made.
+    """How a job ends. ``message`` is its last event; ``result`` is what a job that is done found or made.
 
-    ``error``: ``{"message", "remedy", "phase", "step", "tail"}`` of one that failed or was cancelled.
+    ``error``: ``{"message", "remedy", "phase", "step", "tail"}`` of one that failed or was cancelled. Instead of a
+    ``message`` from an exception it has ``code`` and ``params``.
     """
 
     state: JobState
-    message: str
+    message: Message
     result: Mapping[str, Any] = field(default_factory=dict)
     error: Mapping[str, Any] = field(default_factory=dict)
     audit: Mapping[str, Any] = field(default_factory=dict)
@@ -112,7 +119,7 @@ class Kind(ABC, Generic[R]):
         """What a job whose steps are all done leaves."""
 
     @abstractmethod
-    def cancelled(self, by: str, recorder: Recorder, left: Left) -> str:
+    def cancelled(self, by: str, recorder: Recorder, left: Left) -> Message:
         """The last event of a cancelled job."""
 
     async def record(self, tx: Transaction, job: Job, end: End, run: R | None, recorder: Recorder) -> None:

@@ -19,6 +19,7 @@ from lxc_dashboard.errors import (
 )
 from lxc_dashboard.proxmox.schemas import LogLine
 from lxc_dashboard.proxmox.waiting import is_forgotten
+from lxc_dashboard.services.jobs.codes import JobCode
 from lxc_dashboard.services.jobs.run import Run
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def ended_unseen(error: TaskFailedError) -> bool:
 
 def _tell_silence(run: Run, step: PveStep, error: UnreachableError) -> None:
     """Once a step: whoever looks must not take the silence for work."""
-    run.tell_once(f"{step.name}:silence", f"{error.user_message}: waiting for its task", EventType.WARNING)
+    run.tell_once(f"{step.name}:silence", JobCode.TASK_AWAITED, EventType.WARNING, reason=error.user_message)
 
 
 async def _begin(run: Run, step: PveStep) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import Transaction
     from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.jobs.codes import EventCode, Message
 
 log = structlog.get_logger(__name__)
 
@@ -76,9 +77,22 @@ class Recorder:
             await asyncio.wait([self._writer])
             self._writer = None
 
-    def tell(self, message: str, kind: EventType = EventType.STEP, **place: Any) -> None:
+    def tell(
+        self,
+        code: EventCode,
+        kind: EventType = EventType.STEP,
+        /,
+        *,
+        place: Mapping[str, Any] | None = None,
+        **params: Any,
+    ) -> None:
         """One event; ``place`` is script, script_index, script_total."""
-        self._add(NewEvent(kind, self.step, self.percent, message.replace("\n", " "), **place))
+        event = NewEvent(kind, self.step, self.percent, code=code.value, params=params, **(place or {}))
+        self._add(event)
+
+    def tell_message(self, message: Message, kind: EventType) -> None:
+        """``tell`` for a code that was chosen before."""
+        self._add(NewEvent(kind, self.step, self.percent, code=message.code, params=message.params))
 
     async def log(self, lines: Sequence[str], **place: Any) -> None:
         """Lines of output; waits while too much of it is unwritten."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lxc_dashboard.proxmox.client import ProxmoxClient
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.jobs.checkpoint import Checkpoint
+    from lxc_dashboard.services.jobs.codes import EventCode
     from lxc_dashboard.services.jobs.recorder import Recorder
 
 
@@ -68,14 +69,31 @@ class Run:
     def checkpoint(self) -> Checkpoint:
         return self.recorder.checkpoint
 
-    def tell(self, message: str, kind: EventType = EventType.STEP, **place: Any) -> None:
-        self.recorder.tell(message, kind, **place)
+    def tell(
+        self,
+        code: EventCode,
+        kind: EventType = EventType.STEP,
+        /,
+        *,
+        place: Mapping[str, Any] | None = None,
+        **params: Any,
+    ) -> None:
+        self.recorder.tell(code, kind, place=place, **params)
 
-    def tell_once(self, key: str, message: str, kind: EventType = EventType.STEP, **place: Any) -> None:
+    def tell_once(
+        self,
+        key: str,
+        code: EventCode,
+        kind: EventType = EventType.STEP,
+        /,
+        *,
+        place: Mapping[str, Any] | None = None,
+        **params: Any,
+    ) -> None:
         """``tell``, unless it was told before its step was begun again. ``key`` as in ``Checkpoint.told``."""
         if key not in self.checkpoint.told:
             self.checkpoint.told.append(key)
-            self.tell(message, kind, **place)
+            self.tell(code, kind, place=place, **params)
 
     def reach(self, share: float) -> None:
         """How far the step is, from 0 to 1; the percentage never goes back."""

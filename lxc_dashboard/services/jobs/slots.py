@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from lxc_dashboard.db.repositories.slots import Held
+from lxc_dashboard.services.jobs.codes import JobCode
 from lxc_dashboard.services.jobs.enqueue import enqueue
-from lxc_dashboard.services.jobs.events import TURN
 from lxc_dashboard.services.jobs.kinds import StandstillError
 
 if TYPE_CHECKING:
@@ -33,17 +33,12 @@ async def take(run: Run, *, begun: bool) -> None:
 async def _wait(run: Run, ahead: int) -> None:
     node, limit = run.guest.node, run.rt.settings.CREATES_PER_NODE
     run.checkpoint.active = SLOT
-    run.tell_once(SLOT, f"{waits_for(ahead, node)} {TURN}")
+    run.tell_once(SLOT, JobCode.SLOT_AWAITED, count=ahead, node=node)
     await run.recorder.flush()
     async with run.rt.db.transaction() as tx:
         waits = await tx.jobs.wait_in_line(_held(run), node, limit)
     if waits:
         raise StandstillError
-
-
-def waits_for(ahead: int, node: str) -> str:
-    """``Waits for 2 others on pve1``."""
-    return f"Waits for {ahead} {'other' if ahead == 1 else 'others'} on {node}"
 
 
 async def give(run: Run) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.services.creation import cancelling, entrance, service, settling
+from lxc_dashboard.services.creation.codes import CreationCode
 from tests.integration.creation.conftest import content_of
 
 if TYPE_CHECKING:
@@ -88,9 +89,9 @@ async def owed(lab: Lab, job_id: UUID) -> tuple[str, str | None, str | None]:
     return creation.state, creation.ticket_enc, creation.secrets_enc
 
 
-async def check_settled(lab: Lab, job_id: UUID, told: str) -> None:
+async def check_settled(lab: Lab, job_id: UUID, code: CreationCode) -> None:
     """By the schedule, once, and said in the log; no ticket is kept after that."""
     await lab.until(lambda: settling.settle_due(lab.rt), "settled")
     assert await owed(lab, job_id) == (JobState.CANCELLED.value, None, None)
     assert await settling.settle_due(lab.rt) == 0
-    assert (await said(lab, job_id)).split("\n").count(told) == 1
+    assert [event.code for event in await lab.events(job_id)].count(code) == 1

@@ -46,6 +46,7 @@ from pve_sandbox.guests.host import GuestHost, run_in
 from pve_sandbox.node import SandboxNode
 from tests.integration.creation.other_pve import OtherPve, other_pve
 from tests.integration.endpoints import endpoint_of, sign_in
+from tests.worded import worded
 
 DEADLINE_S = 150  # a guard
 OSTEMPLATE = "local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst"
@@ -218,7 +219,7 @@ class Lab:
 
     async def events(self, job_id: UUID) -> list[ProgressEvent]:
         async with self.rt.db.transaction() as tx:
-            return [of_row(row) for row in await tx.jobs.events_after(job_id, 0, 100_000)]
+            return [worded(of_row(row)) for row in await tx.jobs.events_after(job_id, 0, 100_000)]
 
     async def log_of(self, job_id: UUID, name: str | None = None) -> list[str]:
         """The lines of output, of one script or of all."""

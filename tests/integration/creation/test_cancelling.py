@@ -10,7 +10,8 @@ import pytest
 
 from lxc_dashboard.db.models import PackageManager
 from lxc_dashboard.errors import DashboardError
-from lxc_dashboard.services.creation import cancelling, discovery, service, settling
+from lxc_dashboard.services.creation import cancelling, discovery, service
+from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.phases import deploy, start
 from lxc_dashboard.services.templates.model import Bucket, PackageEntry
 from tests.integration.creation.cancelled import (
@@ -71,10 +72,10 @@ async def test_while_pve_hangs_names_the_task_that_may_go_on(lab: Lab, kind: str
     job = await cancel(lab, job_id)
     assert job.exists
     told = await said(lab, job_id)
-    assert f"The task of CT {job.vmid} in PVE could not be stopped" in told
+    assert "Its task in PVE could not be stopped" in told
     assert ("what PVE has made of the container is kept as it is" in told) == (kind == "vzcreate")
     lab.sandbox.mute(False)
-    await check_settled(lab, job_id, settling.TASK_ENDED.format(vmid=job.vmid))
+    await check_settled(lab, job_id, CreationCode.SETTLED_TASK)
     assert [task for task in tasks_of(lab, kind) if task["status"] == "running"] == []
 
 

@@ -14,6 +14,7 @@ import pytest
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.guest import patience
 from lxc_dashboard.services.creation import entrance, service, settling
+from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.kind import CREATION
 from lxc_dashboard.services.creation.phases import sync
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
@@ -89,7 +90,7 @@ async def test_with_a_door_that_hangs_names_what_may_go_on_in_the_guest(lab: Lab
         assert "What ran in the guest could not be stopped" in await said(lab, job_id)
         assert job.may_destroy
         relay.going.set()
-        await check_settled(lab, job_id, settling.GUEST_ENDED)
+        await check_settled(lab, job_id, CreationCode.SETTLED_GUEST)
         await check_clean(lab, job)
 
 
@@ -125,7 +126,7 @@ async def test_in_a_script_while_pve_hangs_what_runs_is_named_and_ended_when_pve
         assert await settling.settle_due(lab.rt) == 0
     lab.sandbox.mute(False)
     assert SLEEPS in await lab.in_guest(job.vmid, "sh", "-c", ALL_PROCESSES)
-    await check_settled(lab, job_id, settling.GUEST_ENDED)
+    await check_settled(lab, job_id, CreationCode.SETTLED_GUEST)
     await check_clean(lab, job)
 
 

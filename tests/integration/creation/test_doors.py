@@ -13,7 +13,8 @@ from lxc_dashboard.guest.base import GUEST_FOLDER, MARKER_FILE
 from lxc_dashboard.guest.ssh import remove_key
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import acting
-from lxc_dashboard.services.creation import cancelling, preflight, service, settling
+from lxc_dashboard.services.creation import preflight, service, settling
+from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.findings import FindingSeverity
 from lxc_dashboard.services.creation.phases import finalize
 from lxc_dashboard.services.creation.spec import IpMode, IpSettings
@@ -192,7 +193,7 @@ async def test_a_key_that_a_cancel_could_not_take_out_goes_when_pve_answers(
     with pve_hangs_and_is_given_up_soon(lab, monkeypatch):
         await service.cancel(lab.rt, lab.session, job_id)
         await work
-    assert cancelling.KEY_STAYS_YET in await told(lab, job_id)
+    assert CreationCode.KEY_STAYS_YET in [event.code for event in await lab.events(job_id)]
     assert await has(lab, vmid, "/root/.ssh/authorized_keys")
     await lab.until(lambda: settling.settle_due(lab.rt), "settled")
     assert not await has(lab, vmid, "/root/.ssh")

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lxc_dashboard import text
 from lxc_dashboard.db.models import EventType, FilePolicy, JobState
 from lxc_dashboard.guest import former
+from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.templates.model import FileEntry
 from tests.integration.creation.conftest import content_of
 
@@ -49,7 +51,7 @@ async def test_an_os_template_made_from_a_built_container_is_built_on(
         container = await tx.containers.get(job.container_id)
     assert await lab.in_guest(job.vmid, "cat", "/etc/lxc-dashboard/id", "/root/runs") == f"{container.marker}\nran\n"
     told = [event.message for event in await lab.events(job_id)]
-    assert "Its OS template was made from a container built here: what that one's job had left was taken out" in told
+    assert text.EVENTS[CreationCode.FORMER_JOB_CLEARED] in told
 
 
 async def test_a_marker_that_is_another_one_by_now_is_left_alone(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from lxc_dashboard.db.repositories.events import NewEvent
 from lxc_dashboard.errors import ServiceUnavailableError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.creation import service
+from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.jobs import engine, reaper, ticket
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.recorder import LeaseLostError, Recorder
@@ -173,7 +174,7 @@ async def test_what_another_worker_wrote_is_not_taken_for_ones_own(lab: Lab) -> 
         assert await tx.jobs.release_lease(job_id, "former")
         assert await tx.jobs.acquire_lease(job_id, "later", 60)
         await tx.jobs.append_events(job_id, "later", [NewEvent(EventType.STEP, Phase.CREATING, 1, "later's")])
-    former.tell("former's")
+    former.tell(CreationCode.INIT_UP)
     with pytest.raises(LeaseLostError):
         await former.flush()
     await former.close()

@@ -57,7 +57,7 @@ async def test_twelve_hours_after_the_sign_in_a_run_that_works_waits_for_the_nex
 
 async def goes_on_after_the_next_sign_in(lab: Lab, job_id: UUID, *, lines: int) -> None:
     assert (await service.get_job(lab.rt, lab.session, job_id)).state is JobState.WAITING
-    assert [event.message for event in await lab.events(job_id)].count(SIGN_IN_ENDED) == 1
+    assert [event.code for event in await lab.events(job_id)].count(SIGN_IN_ENDED) == 1
     lab.session = await sign_in(lab.rt, lab.sandbox)
     assert await service.resume_after_sign_in(lab.rt, lab.session) == 1
     await let_go(lab, job_id, "one")

@@ -11,6 +11,8 @@ from structlog.testing import capture_logs
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.services.auth.model import ABSOLUTE_LIFETIME
 from lxc_dashboard.services.creation import service, settling
+from lxc_dashboard.services.creation.codes import CreationCode
+from lxc_dashboard.services.jobs.codes import Message
 from tests.integration.auth.runs import lent
 from tests.integration.creation.cancelled import (
     ALL_PROCESSES,
@@ -20,7 +22,6 @@ from tests.integration.creation.cancelled import (
     check_settled,
     owed,
     pve_hangs_and_is_given_up_soon,
-    said,
 )
 from tests.integration.creation.conftest import content_of
 
@@ -48,7 +49,7 @@ async def test_what_is_owed_ends_with_the_session_that_lent_the_ticket(
         await tx.jobs.wipe_tickets_of_session(lab.session.id)
     assert await owed(lab, job.id) == (JobState.CANCELLED.value, None, None)
     assert await settling.settle_due(lab.rt) == 0
-    assert settling.GUEST_ENDED not in await said(lab, job.id)
+    assert CreationCode.SETTLED_GUEST not in [event.code for event in await lab.events(job.id)]
 
 
 async def test_what_is_owed_is_given_up_twelve_hours_after_the_sign_in(
@@ -57,7 +58,7 @@ async def test_what_is_owed_is_given_up_twelve_hours_after_the_sign_in(
     job = await cancelled_while_pve_hangs(lab, monkeypatch)
     async with lab.rt.db.transaction() as tx:
         (await tx.jobs.get(job.id)).signed_in_at -= ABSOLUTE_LIFETIME
-    await check_settled(lab, job.id, settling.GIVEN_UP)
+    await check_settled(lab, job.id, CreationCode.GIVEN_UP)
     assert SLEEPS in await lab.in_guest(job.vmid, "sh", "-c", ALL_PROCESSES)
 
 
@@ -66,7 +67,7 @@ async def test_what_is_owed_in_a_container_that_is_destroyed_is_nothing(
 ) -> None:
     job = await cancelled_while_pve_hangs(lab, monkeypatch)
     await service.destroy(lab.rt, lab.session, job.id)
-    await check_settled(lab, job.id, settling.GONE.format(vmid=job.vmid))
+    await check_settled(lab, job.id, CreationCode.SETTLED_GONE)
 
 
 async def test_what_nobody_expected_of_one_run_hides_no_other(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,10 +76,10 @@ async def test_what_nobody_expected_of_one_run_hides_no_other(lab: Lab, monkeypa
         for job_id in (broken, whole):
             (await tx.jobs.get(job_id)).state = JobState.CANCELLED.value
 
-    async def end(_rt: Runtime, creation: Job) -> str:
+    async def end(_rt: Runtime, creation: Job) -> Message:
         if creation.id == broken:
             raise RuntimeError("frobnicated")
-        return settling.GUEST_ENDED
+        return Message.of(CreationCode.SETTLED_GUEST)
 
     monkeypatch.setattr(settling, "_end", end)
     with capture_logs() as logged:

@@ -88,7 +88,7 @@ async def test_a_vmid_taken_before_the_check_is_replaced(lab: Lab) -> None:
     assert lab.containers_named("foreign") == [taken]
     assert await moves(lab) == [(str(job.vmid), taken)]
     told = [event.message for event in await lab.events(job_id) if event.type is EventType.WARNING]
-    assert told[:1] == [f"The vmid {taken} was taken by somebody else in the meantime: going on as CT {job.vmid}"]
+    assert told[:1] == [f"Another container took the vmid {taken} in the meantime: going on as CT {job.vmid}"]
 
 
 async def test_a_vmid_taken_between_the_check_and_the_create_is_replaced(

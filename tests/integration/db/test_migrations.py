@@ -128,7 +128,7 @@ def test_processes_that_start_together_migrate_once(empty_database_url: str) -> 
 
 def test_a_migration_does_not_wait_for_a_locked_table_for_ever(database_url: str) -> None:
     with psycopg.connect(database_url) as other:
-        other.execute("LOCK TABLE job IN ACCESS SHARE MODE")
+        other.execute("LOCK TABLE job, job_event IN ACCESS SHARE MODE")
         with pytest.raises(ServiceUnavailableError) as caught:
             migrate.downgrade(database_url, "-1")
     assert caught.value.retryable

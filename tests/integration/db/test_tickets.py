@@ -38,7 +38,7 @@ async def test_the_end_of_a_session_is_told_once_by_the_runs_that_wait_for_the_n
             await tx.jobs.wipe_tickets_of_session(session)
             await tx.jobs.wipe_tickets_of_session(session)
     async with database.transaction() as tx:
-        told = [event.message for event in await tx.jobs.events_after(creation.id, 0)]
+        told = [event.code for event in await tx.jobs.events_after(creation.id, 0)]
         assert told == [SIGN_IN_ENDED] * 2
         (await tx.jobs.get(creation.id)).state = "paused"
     await sign_in(database, creation, session)

@@ -29,6 +29,7 @@ from tests.e2e.stack import Child, Stack
 from tests.integration.endpoints import sign_in
 from tests.integration.faults import templates
 from tests.integration.faults.gates import Gate, GatedHost
+from tests.worded import worded
 
 OSTEMPLATE = "local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst"
 USER = "root@pam"
@@ -148,7 +149,7 @@ class Lab:
 
     async def events(self, job: AskedJob) -> list[ProgressEvent]:
         async with self.rt.db.transaction() as tx:
-            return [of_row(row) for row in await tx.jobs.events_after(job.id, 0, 100_000)]
+            return [worded(of_row(row)) for row in await tx.jobs.events_after(job.id, 0, 100_000)]
 
     async def told(self, job: AskedJob, script: str) -> list[str]:
         """The lines of output of one step, as they are stored."""

@@ -20,6 +20,7 @@ from lxc_dashboard.timing import Timing
 from tests.integration.faults.conftest import open_lab
 from tests.integration.faults.lab import RECOVERY_S, AskedJob, Lab
 from tests.integration.faults.templates import LINES
+from tests.worded import worded
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -62,7 +63,7 @@ async def viewer(lab: Lab, job: AskedJob) -> AsyncIterator[asyncio.Task[list[Pro
 
     async def watch() -> list[ProgressEvent]:
         async for batch in follow(lab.rt, job.id):
-            seen.extend(batch)
+            seen.extend(map(worded, batch))
         return seen
 
     task = asyncio.create_task(watch())

@@ -49,7 +49,7 @@ async def test_an_act_is_done_shown_and_audited_before_and_after(rt: Runtime, si
         await looking(hub, session, seen)
         vmid, row = next((vmid, row) for vmid, row in seen.rows.items() if row["name"] == "web-01")
         job = await act(rt, session, Guest(int(vmid), row["node"], name="web-01"), Power.STOP)
-        assert (job.state, job.result) == (JobState.DONE, {"message": f"Stopped CT {vmid} web-01"})
+        assert (job.state, text.in_words_of(job.result)) == (JobState.DONE, f"Stopped CT {vmid} web-01")
         await seen.until(lambda: seen.rows[vmid]["status"] == "stopped")
     async with rt.db.transaction() as tx:
         after, before = await tx.audit.list(action="container.stop")
@@ -64,7 +64,7 @@ async def test_what_ha_does_later_is_waited_for(rt: Runtime, sandbox: SandboxNod
     held.ha_state, sandbox.api.ha_delay = "started", 1 / sandbox.api.time_scale
     guest = Guest(held.vmid, held.node, name="kept")
     for what, said, status in ((Power.STOP, "Stopped", "stopped"), (Power.START, "Started", "running")):
-        assert (await act(rt, session, guest, what)).result["message"] == f"{said} CT {held.vmid} kept"
+        assert text.in_words_of((await act(rt, session, guest, what)).result) == f"{said} CT {held.vmid} kept"
         assert held.status == status
 
 
@@ -99,7 +99,7 @@ async def test_the_same_button_twice_acts_once_and_the_second_names_the_first(rt
 async def test_a_guest_that_is_gone_fails_its_job(rt: Runtime, sign_in: SignIn) -> None:
     session = await sign_in(rt, "root@pam")
     job = await act(rt, session, Guest(7777, "pve1", name="gone"), Power.START)
-    assert (job.state, job.error["message"]) == (JobState.FAILED, "There is no CT 7777, or you may not see it")
+    assert (job.state, text.in_words_of(job.error)) == (JobState.FAILED, "There is no CT 7777, or you may not see it")
 
 
 async def begin(rt: Runtime, session: Session, sandbox: SandboxNode, what: Power) -> tuple[FakeCt, UUID]:
@@ -136,7 +136,7 @@ async def test_a_cancelled_act_stops_its_task(
     upid = await until_begun(sandbox, guest.vmid, "vzshutdown")
     await cancel(rt, job_id)
     job = await worker
-    assert (job.state, job.error["message"]) == (
+    assert (job.state, text.in_words_of(job.error)) == (
         JobState.CANCELLED,
         "Cancelled by root@pam: its task in PVE was stopped",
     )
@@ -155,7 +155,7 @@ async def test_a_cancelled_act_whose_task_pve_does_not_stop_says_that_it_may_go_
     sandbox.api.fail("DELETE", upid, 500, "got timeout")
     await cancel(rt, job_id)
     job = await worker
-    assert (job.state, job.error["message"]) == (
+    assert (job.state, text.in_words_of(job.error)) == (
         JobState.CANCELLED,
         "Cancelled by root@pam: its task in PVE could not be stopped and may go on",
     )
@@ -176,7 +176,7 @@ async def test_an_act_cancelled_after_the_end_of_its_task_says_so(
             await asyncio.sleep(0.02)
     await cancel(rt, job_id)
     job = await ended(rt, job_id)
-    assert (job.state, job.error["message"]) == (
+    assert (job.state, text.in_words_of(job.error)) == (
         JobState.CANCELLED,
         "Cancelled by root@pam: its task in PVE had already ended",
     )
@@ -188,7 +188,7 @@ async def test_an_act_cancelled_before_its_task_speaks_of_none(
     guest, job_id = await begin(rt, await sign_in(rt, "root@pam"), sandbox, Power.STOP)
     await cancel(rt, job_id)
     job = await ended(rt, job_id)
-    assert (job.state, job.error["message"]) == (JobState.CANCELLED, "Cancelled by root@pam")
+    assert (job.state, text.in_words_of(job.error)) == (JobState.CANCELLED, "Cancelled by root@pam")
     assert (task_of(sandbox, guest.vmid, "vzstop"), guest.status) == ([], "running")
 
 
@@ -200,7 +200,7 @@ async def test_a_task_that_fails_in_pve_fails_its_job_with_its_last_lines(
     stopped.start_error = "startup for container failed"
     job = await act(rt, session, await power.find(rt, session, stopped.vmid), Power.START)
     assert job.state == JobState.FAILED
-    assert "startup for container failed" in job.error["message"]
+    assert "startup for container failed" in text.in_words_of(job.error)
     assert job.error["tail"][-1] == "TASK ERROR: startup for container failed"
     assert await results(rt, "container.start.failed") == ["failed"]
 
@@ -213,7 +213,7 @@ async def test_a_post_that_pve_refuses_is_audited_as_refused(
     sandbox.api.fail("POST", f"/lxc/{guest.vmid}/status/stop", 403, refusal)
     job = await ended(rt, job_id)
     assert (job.state, guest.status) == (JobState.FAILED, "running")
-    assert "VM.PowerMgmt" in job.error["message"]
+    assert "VM.PowerMgmt" in text.in_words_of(job.error)
     assert await results(rt, "container.stop.failed") == ["refused"]
 
 
@@ -266,7 +266,7 @@ async def test_a_node_that_does_not_answer_fails_the_act_after_some_seconds(
     sandbox.pvedaemon_down(stopped.node)
     job = await act(rt, session, Guest(stopped.vmid, stopped.node, name="away"), Power.START)
     assert job.state == JobState.FAILED
-    assert "does not answer" in job.error["message"]
+    assert "does not answer" in text.in_words_of(job.error)
 
 
 async def test_a_page_says_where_no_worker_takes_the_act_and_then_how_it_ended(

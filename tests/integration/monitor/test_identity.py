@@ -23,6 +23,7 @@ from lxc_dashboard.services.creation.listing import Wanted, page_of
 from lxc_dashboard.services.creation.spec import ContainerSpec
 from lxc_dashboard.services.monitor.identity import Identities
 from lxc_dashboard.services.monitor.marks import line_of
+from lxc_dashboard.text import in_words
 from pve_sandbox.node import SandboxNode
 from tests.integration.creation.other_pve import Answer, other_pve
 from tests.integration.monitor.conftest import SignIn
@@ -240,7 +241,7 @@ async def test_the_log_of_an_ended_job_is_read_without_a_request_to_pve(
     await job_log.tail(rt, session, made.job_id, limit=10)
     await job_log.page(rt, session, made.job_id, after=0, limit=10)
     await job_log.spans(rt, session, made.job_id)
-    await job_log.search(rt, session, made.job_id, "x")
+    await job_log.search(rt, session, made.job_id, "x", in_words)
     await job_log.whole(rt, session, made.job_id)
     look = partial(service.require_visible, rt, session, made.job_id)
     assert [piece async for piece in LogStream(rt, session, made.job_id, look).stored(0)]

@@ -15,6 +15,7 @@ from uuid import UUID
 
 import asyncssh
 
+from lxc_dashboard import text
 from lxc_dashboard.db.models import EventType, Job, JobState
 from lxc_dashboard.proxmox.auth import login
 from lxc_dashboard.runtime import Runtime
@@ -115,7 +116,8 @@ class Lab:
         """All lines of output, and what the run itself told."""
         async with self.rt.db.transaction() as tx:
             rows = await tx.jobs.events_after(self.jobs[name].id, 0, 100_000)
-        return [line for row in rows for line in row.message.split("\n") if row.type != EventType.STEP]
+        texts = [text.in_words(row.code, row.params, row.message) for row in rows if row.type != EventType.STEP]
+        return [line for each in texts for line in each.split("\n")]
 
     async def secrets(self, job: AskedJob, name: str) -> dict[str, str]:
         """What the dashboard reveals of a service's credentials to one who may enter the guest."""

@@ -21,8 +21,9 @@ from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation import log as job_log
 from lxc_dashboard.services.creation import service
 from lxc_dashboard.settings import Settings
+from lxc_dashboard.text import in_words
 from tests.integration.web.conftest import Visitor
-from tests.integration.web.told_jobs import begin, log, read, session_of, step, texts
+from tests.integration.web.told_jobs import begin, coded, log, read, session_of, step, texts
 
 WAITING = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -129,12 +130,12 @@ async def test_a_search_looks_at_so_many_rows_and_says_that_there_are_others(
     monkeypatch.setattr(job_log, "SEARCHED_ROWS_AT_MOST", 40)
     job, session = await begin(rt, signed_in), await session_of(rt, signed_in)
     await job.tell(*(log(f"\x1b[32mx{number}") for number in range(50)))
-    hidden = await job_log.search(rt, session, job.row.id, "32m")
+    hidden = await job_log.search(rt, session, job.row.id, "32m", in_words)
     assert (hidden.seqs, hidden.more) == ((), False)
     await job.tell(*(log(f"\x1b[32mx{number}") for number in range(50)))
-    hidden = await job_log.search(rt, session, job.row.id, "32m")
+    hidden = await job_log.search(rt, session, job.row.id, "32m", in_words)
     assert (hidden.seqs, hidden.more) == ((), True)
-    shown = await job_log.search(rt, session, job.row.id, "x49")
+    shown = await job_log.search(rt, session, job.row.id, "x49", in_words)
     assert (shown.seqs, shown.more) == ((50, 100), False)
 
 
@@ -147,9 +148,9 @@ async def test_a_long_log_is_read_in_small_pieces(rt: Runtime, signed_in: Visito
     await job.tell(*(log("\n".join(["x"] * 500), 500) for _ in range(50)))
     await job.tell(*(log("y" * 60_000) for _ in range(30)))
     pieces = [piece async for piece in await job_log.whole(rt, session, job.row.id)]
-    assert sum(piece.count(b"\n") for piece in pieces) == 50 * 500 + 30
-    assert max(piece.count(b"\n") for piece in pieces) <= 500
-    assert max(map(len, pieces)) < 100_000
+    assert sum(map(len, pieces)) == 50 * 500 + 30
+    assert max(map(len, pieces)) <= 500
+    assert max(sum(len(line.text) for line in piece) for piece in pieces) < 100_000
     stream = log_stream(rt, session, job.row.id)
     stored = [piece async for piece in stream.stored(0)]
     await job.finish(JobState.DONE)
@@ -190,3 +191,28 @@ async def test_the_whole_log_is_a_file_of_plain_lines(rt: Runtime, signed_in: Vi
     lines = response.text.splitlines()
     assert len(lines) == 3001
     assert lines[-1].endswith("syncing    20-nginx.sh line 3001")
+
+
+async def test_what_is_told_as_a_code_is_shown_found_and_downloaded_in_words(rt: Runtime, signed_in: Visitor) -> None:
+    job = await begin(rt, signed_in)
+    await job.tell(
+        log("10.0.0.5 answers"), coded("guest.address", address="10.0.0.5\x1b[2J"), coded("guest.ports", ports=[22, 80])
+    )
+    words = ["10.0.0.5 answers", "Its address is 10.0.0.5", "Listens on 22, 80"]
+    assert texts(await read(signed_in, f"{job.base}/log")) == words
+    assert (await read(signed_in, f"{job.base}/log/search?q=10.0.0.5"))["seqs"] == [1, 2]
+    assert (await read(signed_in, f"{job.base}/log/search?q=LISTENS%20on%2022"))["seqs"] == [3]
+    assert (await read(signed_in, f"{job.base}/log/search?q=guest.ports"))["seqs"] == []
+    response = await signed_in.get(f"{job.base}/log.txt")
+    assert [line.partition(" - ")[2] for line in response.text.splitlines()[1:]] == words[1:]
+
+
+async def test_the_api_gives_code_and_parameters_beside_the_words(rt: Runtime, signed_in: Visitor) -> None:
+    job = await begin(rt, signed_in)
+    await job.tell(log("printed"), coded("guest.address", address="10.0.0.5"))
+    pieces = [piece async for piece in log_stream(rt, await session_of(rt, signed_in), job.row.id).stored(0)]
+    lines = [json.loads(line) for line in pieces[0].splitlines()]
+    assert [(line["text"], line["code"], line["params"]) for line in lines] == [
+        ("printed", "", {}),
+        ("Its address is 10.0.0.5", "guest.address", {"address": "10.0.0.5"}),
+    ]

@@ -91,6 +91,10 @@ def step(message: str, phase: Phase = Phase.SYNCING, percent: int = 70) -> NewEv
     return NewEvent(EventType.STEP, phase, percent, message)
 
 
+def coded(code: str, phase: Phase = Phase.SYNCING, **params: Any) -> NewEvent:
+    return NewEvent(EventType.STEP, phase, 70, code=code, params=params)
+
+
 async def read(visitor: Visitor, path: str, status: int = 200) -> Any:
     response = await visitor.get(path, headers={"Accept": "application/json"})
     assert response.status_code == status, response.text

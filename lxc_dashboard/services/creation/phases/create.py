@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from lxc_dashboard.db.models import EventType, Phase
 from lxc_dashboard.errors import ApiError, PhaseFailedError, PreflightError, TaskFailedError
 from lxc_dashboard.services.creation import alone, full_storage, moving, notes, preflight
+from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.findings import FindingSeverity
 from lxc_dashboard.services.creation.phases import pause
@@ -52,7 +53,7 @@ async def _check(ctx: RunContext) -> None:
     findings = await preflight.check_again(ctx)
     for finding in findings:
         if finding.severity is FindingSeverity.WARNING:
-            ctx.tell(str(finding), EventType.WARNING)
+            ctx.tell(CreationCode.PREFLIGHT_WARNED, EventType.WARNING, finding=str(finding))
     sizes = {volume.size_field for volume in ctx.spec.volumes}
     if any(finding.field in sizes for finding in findings):
         ctx.checkpoint.facts[SHORT] = True
@@ -84,7 +85,7 @@ async def _download(ctx: RunContext) -> None:
     key = f"download:{ctx.endpoint_id}:{ctx.guest.node}:{ctx.spec.ostemplate}"
     turn = (ctx.rt.bus, key, str(ctx.job_id))
     while not await alone.is_first(*turn):
-        ctx.tell_once(f"{DOWNLOAD}:waits", f"Another job downloads {ctx.spec.ostemplate_download}: waiting for it")
+        ctx.tell_once(f"{DOWNLOAD}:waits", CreationCode.DOWNLOAD_AWAITED, ostemplate=ctx.spec.ostemplate_download)
         await ctx.recorder.flush()
         await asyncio.sleep(DOWNLOAD_LOOK_EVERY_S)
     async with alone.kept(*turn):
@@ -95,9 +96,9 @@ async def _download_alone(ctx: RunContext) -> None:
     storage = ctx.spec.ostemplate.partition(":")[0]
     present = await ctx.client.storage.content(ctx.guest.node, storage, "vztmpl")
     if DOWNLOAD not in ctx.checkpoint.intent and any(volume.volid == ctx.spec.ostemplate for volume in present):
-        ctx.tell(f"{ctx.spec.ostemplate} is there already")
+        ctx.tell(CreationCode.OSTEMPLATE_PRESENT, ostemplate=ctx.spec.ostemplate)
         return
-    ctx.tell_once(DOWNLOAD, f"Downloading {ctx.spec.ostemplate_download} to {storage}")
+    ctx.tell_once(DOWNLOAD, CreationCode.DOWNLOADING, ostemplate=ctx.spec.ostemplate_download, storage=storage)
     await run_task(ctx, download_step(ctx))
 
 
@@ -123,7 +124,14 @@ def create_step(ctx: RunContext) -> PveStep:
 
 async def _create(ctx: RunContext) -> None:
     guest = ctx.guest
-    ctx.tell_once(CREATE, f"Creating CT {guest.vmid} {ctx.spec.hostname} on {guest.node} from {ctx.spec.ostemplate}")
+    ctx.tell_once(
+        CREATE,
+        CreationCode.CONTAINER_CREATING,
+        vmid=guest.vmid,
+        hostname=ctx.spec.hostname,
+        node=guest.node,
+        ostemplate=ctx.spec.ostemplate,
+    )
     try:
         result = await _ask(ctx)
     except (ApiError, TaskFailedError) as error:
@@ -132,7 +140,8 @@ async def _create(ctx: RunContext) -> None:
         await _adopt(ctx, error)
     else:
         if result.warnings:
-            ctx.tell_once(f"{CREATE}:warnings", f"PVE created it with {result.warnings} warnings", EventType.WARNING)
+            warned = CreationCode.CREATED_WITH_WARNINGS
+            ctx.tell_once(f"{CREATE}:warnings", warned, EventType.WARNING, count=result.warnings)
     config = await ctx.client.lxc.config(guest.node, guest.vmid)
     if not notes.is_of(config.description, ctx.job_id):
         await moving.move(ctx, CREATE)
@@ -162,7 +171,8 @@ async def _adopt(ctx: RunContext, error: ApiError | TaskFailedError) -> None:
     if left is not None and (isinstance(error, ApiError) or ended_unseen(error)):
         config = await ctx.client.lxc.config(left.node, guest.vmid)
         if notes.is_of(config.description, ctx.job_id) and not config.lock:
-            ctx.tell_once(f"{CREATE}:adopted", f"{error.user_message}, and CT {guest.vmid} is there: going on with it")
+            reason = error.user_message
+            ctx.tell_once(f"{CREATE}:adopted", CreationCode.ADOPTED, reason=reason, vmid=guest.vmid)
             return
     if isinstance(error, ApiError) and left is None:
         raise error

@@ -11,6 +11,7 @@ from lxc_dashboard.guest import former
 from lxc_dashboard.guest.base import GUEST_FOLDER, STATE_FOLDER
 from lxc_dashboard.guest.files import GuestFile, Placement, place
 from lxc_dashboard.guest.supervisor import Supervisor
+from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.doors import NoWay
 from lxc_dashboard.services.creation.explain import Cause, likely_cause
@@ -27,13 +28,13 @@ STAMP: Final = "stamp"  # since when the guest has its marker; names the backups
 SAID_LINES: Final = 4  # of what a guest says of what it does not take
 SAID_CHARS: Final = 200
 READ_CHARS: Final = 4096
-_SAID: Final = {
-    Placement.SAME: "is there already",
-    Placement.KEPT: "exists and is kept",
-    Placement.WRITTEN: "written",
-    Placement.SAVED: "written, the former one kept beside it",
-    Placement.HELD: "held back: its directory does not exist yet",
-    Placement.UNOWNED: "held back: its owner does not exist yet",
+_CODES: Final = {
+    Placement.SAME: CreationCode.FILE_SAME,
+    Placement.KEPT: CreationCode.FILE_KEPT,
+    Placement.WRITTEN: CreationCode.FILE_WRITTEN,
+    Placement.SAVED: CreationCode.FILE_SAVED,
+    Placement.HELD: CreationCode.FILE_HELD,
+    Placement.UNOWNED: CreationCode.FILE_UNOWNED,
 }
 
 
@@ -74,7 +75,7 @@ async def _prepare(ctx: RunContext, door: Door) -> None:
     except CommandFailedError as error:
         raise unprepared(ctx.recorder.step, error) from error
     ctx.checkpoint.facts.setdefault(STAMP, datetime.now(UTC).strftime("%Y%m%d-%H%M%S"))
-    ctx.tell("Helpers are in the guest")
+    ctx.tell(CreationCode.HELPERS_INSTALLED)
 
 
 async def _install(ctx: RunContext, door: Door) -> None:
@@ -92,12 +93,12 @@ async def _install(ctx: RunContext, door: Door) -> None:
         await ensure_ours(ctx, Phase.DEPLOYING, "prepare")
         await former.forget(door, marker)
         await supervisor.install(ctx.guest.marker)
-        ctx.tell("Its OS template was made from a container built here: what that one's job had left was taken out")
+        ctx.tell(CreationCode.FORMER_JOB_CLEARED)
 
 
 async def _place(ctx: RunContext, door: Door, entry: FileEntry) -> None:
     placement = await place_entry(ctx, door, entry)
-    ctx.tell(f"{entry.target}: {_SAID[placement]}")
+    ctx.tell(_CODES[placement], target=entry.target)
     if placement in {Placement.HELD, Placement.UNOWNED}:
         held: list[Any] = ctx.checkpoint.facts.setdefault("held", [])
         if entry.name not in held:

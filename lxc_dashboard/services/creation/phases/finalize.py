@@ -10,6 +10,7 @@ from lxc_dashboard.guest.base import CREDENTIALS_FOLDER
 from lxc_dashboard.guest.ssh import remove_key
 from lxc_dashboard.guest.supervisor import Supervisor
 from lxc_dashboard.services.creation import asking, discovery, labels
+from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.phases import start
 
@@ -66,8 +67,8 @@ async def _discover(ctx: RunContext) -> None:
     door = ctx.door
     if door is None:
         return
-    found = discovery.parse(await _told(ctx, door, discovery.SCRIPT, "Its services could not be listed"))
-    stored = await _told(ctx, door, _READ_CREDENTIALS, "Its credentials could not be read")
+    found = discovery.parse(await _told(ctx, door, discovery.SCRIPT, CreationCode.SERVICES_NOT_LISTED))
+    stored = await _told(ctx, door, _READ_CREDENTIALS, CreationCode.CREDENTIALS_NOT_READ)
     credentials = discovery.parse_credentials(stored)
     async with ctx.rt.db.transaction() as tx:
         await tx.containers.set_services(ctx.container_id, found)
@@ -75,19 +76,22 @@ async def _discover(ctx: RunContext) -> None:
     ports = sorted({str(service["port"]) for service in found if service["kind"] == "port"}, key=int)
     ctx.checkpoint.facts["ports"] = ports
     ctx.checkpoint.facts["credentials"] = sorted(credentials)
-    ctx.tell(f"Listens on {', '.join(ports)}" if ports else "Listens on no port")
+    if ports:
+        ctx.tell(CreationCode.PORTS, ports=ports)
+    else:
+        ctx.tell(CreationCode.NO_PORTS)
     if credentials:
-        ctx.tell(f"Credentials kept of {', '.join(sorted(credentials))}")
+        ctx.tell(CreationCode.CREDENTIALS, services=sorted(credentials))
 
 
-async def _told(ctx: RunContext, door: Door, script: str, failure: str) -> str:
+async def _told(ctx: RunContext, door: Door, script: str, failure: CreationCode) -> str:
     """What the script prints in the guest; nothing, and a warning, where the guest answers in a way that is of no use."""
     try:
         return (await door.run(["/bin/sh", "-c", script])).text
     except GuestError as error:
         if error.retryable or isinstance(error, (HostKeyError, KeyRefusedError, WrongGuestError)):
             raise
-        ctx.tell_once(f"{DISCOVER}:{failure}", f"{failure}: {error.user_message}", EventType.WARNING)
+        ctx.tell_once(f"{DISCOVER}:{failure}", failure, EventType.WARNING, reason=error.user_message)
         return ""
 
 
@@ -112,4 +116,4 @@ async def lock(ctx: RunContext, door: Door, key: KeyPair) -> None:
     except KeyRefusedError:
         if not tried:
             raise
-    ctx.tell_once(LOCK, "The key of this creation is out of the guest")
+    ctx.tell_once(LOCK, CreationCode.KEY_REMOVED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.db.models import JobState
-from lxc_dashboard.services.jobs.events import PAUSED
+from lxc_dashboard.services.jobs.codes import JobCode
 from lxc_dashboard.services.jobs.kinds import StandstillError
 
 if TYPE_CHECKING:
@@ -20,6 +20,6 @@ async def run(ctx: RunContext) -> None:
     if not ctx.spec.pause_after_create or checkpoint.is_done(PAUSE):
         return
     checkpoint.active = PAUSE
-    ctx.tell_once(PAUSE, f"CT {ctx.guest.vmid} is made and not started: {PAUSED}")
+    ctx.tell_once(PAUSE, JobCode.PAUSED, vmid=ctx.guest.vmid)
     await ctx.recorder.flush()
     raise StandstillError(JobState.PAUSED)

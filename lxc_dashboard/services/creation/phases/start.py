@@ -12,11 +12,13 @@ from lxc_dashboard.db.models import EventType, Phase
 from lxc_dashboard.errors import ApiError, PhaseFailedError, TaskFailedError
 from lxc_dashboard.services.containers import ha
 from lxc_dashboard.services.creation import asking, contact
+from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.context import RunContext
-from lxc_dashboard.services.creation.doors import NoWay
+from lxc_dashboard.services.creation.doors import NoWay, Way
 from lxc_dashboard.services.creation.ownership import ensure_ours
 from lxc_dashboard.services.creation.packages import batches
 from lxc_dashboard.services.creation.spec import NETWORK_DEVICE, IpMode
+from lxc_dashboard.services.jobs.codes import JobCode, Message
 from lxc_dashboard.services.jobs.pve_tasks import PveStep, run_task
 
 if TYPE_CHECKING:
@@ -103,9 +105,9 @@ async def _start(ctx: RunContext) -> None:
     guest = ctx.guest
     await ensure_ours(ctx, Phase.STARTING, "start")
     if START not in ctx.checkpoint.intent and (await ctx.client.lxc.status(guest.node, guest.vmid)).running:
-        ctx.tell(f"CT {guest.vmid} runs already")
+        ctx.tell(CreationCode.RUNNING_ALREADY, vmid=guest.vmid)
         return
-    ctx.tell_once(START, f"Starting CT {guest.vmid}")
+    ctx.tell_once(START, CreationCode.CONTAINER_STARTING, vmid=guest.vmid)
     result = await _ask(ctx)
     if result is None:
         return
@@ -114,7 +116,7 @@ async def _start(ctx: RunContext) -> None:
     elif not await ha.reached(ctx.client, guest.vmid, guest.node, running=True, within_s=START_DEADLINE_S):
         raise _not_started(f"HA was asked to start CT {guest.vmid}, which does not run after {START_DEADLINE_S:.0f} s")
     if result.warnings:
-        ctx.tell(f"PVE started it with {result.warnings} warnings", EventType.WARNING)
+        ctx.tell(CreationCode.STARTED_WITH_WARNINGS, EventType.WARNING, count=result.warnings)
 
 
 async def _ask(ctx: RunContext) -> TaskResult | None:
@@ -129,7 +131,8 @@ async def _ask(ctx: RunContext) -> TaskResult | None:
                 return None
             if loop.time() >= until or not _BUSY.search(error.user_message):
                 raise _not_started(error.user_message) from error
-            ctx.tell_once(f"{START}:busy", f"{error.user_message}: trying again", EventType.WARNING)
+            reason = error.user_message
+            ctx.tell_once(f"{START}:busy", JobCode.STEP_RETRIED, EventType.WARNING, reason=reason)
             await ctx.recorder.flush()
         await _wait_for_lock(ctx, tries, until)
         ctx.checkpoint.came_to_nothing(START)
@@ -154,14 +157,20 @@ def _not_started(why: str) -> PhaseFailedError:
 
 
 async def _enter(ctx: RunContext, entrance: Entrance, door: Door) -> None:
-    title = f"Way in: {entrance.way.title}"
+    entered = entered_by(entrance.way)
     for entry in ctx.checkpoint.facts.get("plan", ()):
         if entry["key"] == INIT:
-            entry["title"] = title  # another one, maybe, than when the job began
-    ctx.tell_once(INIT, title)
+            entry.update(entered.to_json())  # the way may be another one than when the job began
+    ctx.tell_once(INIT, CreationCode(entered.code), **entered.params)
     if ctx.by_ssh:
         await contact.meet(ctx, entrance, door)
     await _wait_for_init(ctx, door)
+
+
+def entered_by(way: Way) -> Message:
+    if way.address is None:
+        return Message.of(CreationCode.ENTERED_BY_SSH)
+    return Message.of(CreationCode.ENTERED_BY_PCT, node=way.node, user=way.address.user, host=way.address.host)
 
 
 async def _wait_for_init(ctx: RunContext, door: Door) -> None:
@@ -173,12 +182,14 @@ async def _wait_for_init(ctx: RunContext, door: Door) -> None:
         state = result.text.strip()
         if result.exit_status == 0 or loop.time() >= until:
             break
-    if result.exit_status != 0:
-        ctx.tell(f"Its init is not up after {INIT_WAIT_S:.0f} s ({state or 'no answer'}): going on", EventType.WARNING)
+    if result.exit_status != 0 and state:
+        ctx.tell(CreationCode.INIT_NOT_UP, EventType.WARNING, seconds=round(INIT_WAIT_S), state=state)
+    elif result.exit_status != 0:
+        ctx.tell(CreationCode.INIT_SILENT, EventType.WARNING, seconds=round(INIT_WAIT_S))
     elif state == "degraded":
-        ctx.tell("Its init is up; some units of the OS template failed", EventType.WARNING)
+        ctx.tell(CreationCode.INIT_DEGRADED, EventType.WARNING)
     else:
-        ctx.tell("Its init is up")
+        ctx.tell(CreationCode.INIT_UP)
 
 
 async def _find_address(ctx: RunContext) -> None:
@@ -189,9 +200,9 @@ async def _find_address(ctx: RunContext) -> None:
     needed, wait_s = _needs_address(ctx), _address_wait_s(ctx)
     address = await _wait_for_address(ctx, wait_s if needed else 0.0)
     if address == "" and needed:
-        tell_no_address(ctx, f" after {wait_s:.0f} s")
+        tell_no_address(ctx, after_s=wait_s)
     elif address == "":
-        ctx.tell_once(f"{ADDRESS}:later", "It has no address yet. The job needs none: going on")
+        ctx.tell_once(f"{ADDRESS}:later", CreationCode.ADDRESS_NOT_NEEDED)
     await keep_address(ctx, address or "")
 
 
@@ -200,9 +211,13 @@ def is_dynamic(spec: ContainerSpec) -> bool:
     return not {IpMode.DHCP, IpMode.AUTO}.isdisjoint((spec.ipv4.mode, spec.ipv6.mode))
 
 
-def tell_no_address(ctx: RunContext, when: str = "") -> None:
-    message = f"It has no address{when}: is there a DHCP server on {ctx.spec.segment}?"
-    ctx.tell_once(f"{ADDRESS}:none", message, EventType.WARNING)
+def tell_no_address(ctx: RunContext, *, after_s: float | None = None) -> None:
+    key, segment = f"{ADDRESS}:none", ctx.spec.segment
+    if after_s is not None:
+        in_time = CreationCode.NO_ADDRESS_IN_TIME
+        ctx.tell_once(key, in_time, EventType.WARNING, seconds=round(after_s), segment=segment)
+    else:
+        ctx.tell_once(key, CreationCode.NO_ADDRESS, EventType.WARNING, segment=segment)
 
 
 def _address_wait_s(ctx: RunContext) -> float:
@@ -231,8 +246,13 @@ async def _wait_for_address(ctx: RunContext, wait_s: float) -> str | None:
         if is_final or waited >= wait_s:
             return address
         if waited >= TELL_WAIT_AFTER_S:
-            message = f"Waiting up to {wait_s:.0f} s for an address by {_ways(ctx.spec)} on {ctx.spec.segment}"
-            ctx.tell_once(f"{ADDRESS}:waits", message)
+            ctx.tell_once(
+                f"{ADDRESS}:waits",
+                CreationCode.ADDRESS_AWAITED,
+                seconds=round(wait_s),
+                ways=_ways(ctx.spec),
+                segment=ctx.spec.segment,
+            )
         await asyncio.sleep(ADDRESS_POLL_S[min(tries, len(ADDRESS_POLL_S) - 1)])
         tries += 1
 
@@ -247,7 +267,7 @@ def best_address(spec: ContainerSpec, interfaces: list[Interface]) -> tuple[str,
 
 def _ways(spec: ContainerSpec) -> str:
     names = {IpMode.DHCP: "DHCP", IpMode.AUTO: "SLAAC"}
-    return " or ".join(dict.fromkeys(names[mode] for mode in (spec.ipv4.mode, spec.ipv6.mode) if mode in names))
+    return "/".join(dict.fromkeys(names[mode] for mode in (spec.ipv4.mode, spec.ipv6.mode) if mode in names))
 
 
 def global_addresses(interfaces: list[Interface]) -> list[str]:
@@ -270,4 +290,4 @@ async def keep_address(ctx: RunContext, address: str) -> None:
         await tx.containers.set_address(ctx.container_id, address)
     ctx.checkpoint.facts["address"] = address
     if address:
-        ctx.tell(f"Its address is {address}")
+        ctx.tell(CreationCode.ADDRESS, address=address)

@@ -9,6 +9,7 @@ from lxc_dashboard.db.models import EventType, Phase
 from lxc_dashboard.errors import PhaseFailedError
 from lxc_dashboard.guest.files import Placement
 from lxc_dashboard.guest.supervisor import Supervisor
+from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.guest_steps import GuestStep, fit_name, run_step
 from lxc_dashboard.services.creation.packages import batches
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
     from lxc_dashboard.services.templates.model import Script, TemplateContent
 
 HELD_BACK: Final = "sync.held"
-_SAID: Final = {
-    Placement.SAME: "is there already after the scripts",
-    Placement.KEPT: "is there by now, from a package or script, and is kept: only policy replace or backup writes the template's",
-    Placement.WRITTEN: "written after the scripts",
-    Placement.SAVED: "written after the scripts, the former one kept beside it",
+_CODES: Final = {
+    Placement.SAME: CreationCode.FILE_SAME_LATER,
+    Placement.KEPT: CreationCode.FILE_KEPT_LATER,
+    Placement.WRITTEN: CreationCode.FILE_WRITTEN_LATER,
+    Placement.SAVED: CreationCode.FILE_SAVED_LATER,
 }
 
 
@@ -72,7 +73,7 @@ def chosen_scripts(spec: ContainerSpec, content: TemplateContent | None) -> Sequ
 
 
 async def _run(ctx: RunContext, supervisor: Supervisor, step: GuestStep) -> None:
-    ctx.tell_once(step.key, f"Running {step.title}", **step.place)
+    ctx.tell_once(step.key, CreationCode.SCRIPT_RUNNING, place=step.place, name=step.title)
     await run_step(ctx, supervisor, step)
 
 
@@ -98,4 +99,4 @@ async def _place_held(ctx: RunContext, door: Door) -> None:
                 remedy="Have a script or a package make the directory, or mend the file's .path",
             )
         kind = EventType.WARNING if placement is Placement.KEPT else EventType.STEP
-        ctx.tell_once(f"{HELD_BACK}:{entry.name}", f"{entry.target}: {_SAID[placement]}", kind)
+        ctx.tell_once(f"{HELD_BACK}:{entry.name}", _CODES[placement], kind, target=entry.target)

@@ -7,6 +7,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
 
+from lxc_dashboard import text
+from lxc_dashboard.db.models import EventType
+
 
 def always(value: object) -> Callable[..., Any]:
     """An async call that returns ``value``, or raises it."""
@@ -17,6 +20,17 @@ def always(value: object) -> Callable[..., Any]:
         return value
 
     return said
+
+
+def tells(told: list[Any], *, kinds: bool = False) -> dict[str, Callable[..., None]]:
+    """``tell`` and ``tell_once`` of a run: what it tells goes into ``told`` in words, with its kind where ``kinds`` says so."""
+
+    def tell(code: str, kind: EventType = EventType.STEP, /, *, place: object = None, **params: object) -> None:
+        del place
+        words = text.in_words(code, params)
+        told.append((kind, words) if kinds else words)
+
+    return {"tell": tell, "tell_once": lambda _key, *said, **params: tell(*said, **params)}
 
 
 class Saying:

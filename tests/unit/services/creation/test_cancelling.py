@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
@@ -13,15 +13,12 @@ from lxc_dashboard.services.creation.phases.create import CREATE, DOWNLOAD
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.kinds import Left
 from lxc_dashboard.services.jobs.recorder import Recorder
+from tests.unit.services.creation.doubles import tells
 
 
 def stopped(checkpoint: Checkpoint) -> tuple[Left, list[str]]:
     told: list[str] = []
-
-    def tell(message: str, *_: Any) -> None:
-        told.append(message)
-
-    recorder = cast("Recorder", SimpleNamespace(checkpoint=checkpoint, tell=tell))
+    recorder = cast("Recorder", SimpleNamespace(checkpoint=checkpoint, **tells(told)))
     return stop_without_pve(recorder, SessionExpiredError()), told
 
 

@@ -16,7 +16,7 @@ from lxc_dashboard.services.creation import moving, notes
 from lxc_dashboard.services.creation.phases import create
 from lxc_dashboard.services.creation.spec import PasswordMode
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
-from tests.unit.services.creation.doubles import always
+from tests.unit.services.creation.doubles import always, tells
 from tests.unit.services.creation.wish import SPEC
 
 VMID = 101
@@ -40,7 +40,7 @@ def run(task: object, *, free: bool = True, notes_of: UUID = ID, guest: Resource
             tasks=SimpleNamespace(wait=always(task)),
             cluster=SimpleNamespace(vmid_is_free=always(free), has_no_guest=always(free), find_guest=always(guest)),
         ),
-        tell_once=lambda _key, message, *_: told.append(message),
+        **tells(told),
         told=told,
     )
 

@@ -16,18 +16,15 @@ from lxc_dashboard.services.creation import notes
 from lxc_dashboard.services.creation.phases import deploy, sync
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from lxc_dashboard.services.templates.model import FileEntry
-from tests.unit.services.creation.doubles import Saying, always
+from tests.unit.services.creation.doubles import Saying, always, tells
 
 LATE = FileEntry("late.conf", "/opt/late", FilePolicy.DEFAULT, b"late\n", owner="late")
 SINCE = {deploy.STAMP: "20261127-101500"}
 
 
 def run(**facts: object) -> Any:
-    job_id, told = uuid4(), list[tuple[str, EventType]]()
+    job_id, told = uuid4(), list[tuple[EventType, str]]()
     config = LxcConfig.of({"description": notes.while_creating("", job_id)})
-
-    def tell(message: str, kind: EventType = EventType.STEP) -> None:
-        told.append((message, kind))
 
     return SimpleNamespace(
         job_id=job_id,
@@ -36,8 +33,7 @@ def run(**facts: object) -> Any:
         revision=SimpleNamespace(content=SimpleNamespace(files=(LATE,))),
         guest=SimpleNamespace(vmid=101, node="pve1", marker="ours"),
         client=SimpleNamespace(lxc=SimpleNamespace(config=always(config))),
-        tell=tell,
-        tell_once=lambda _key, message, kind=EventType.STEP: tell(message, kind),
+        **tells(told, kinds=True),
         told=told,
     )
 
@@ -77,7 +73,7 @@ async def test_a_file_that_waited_for_nothing_ends_the_run_and_is_tried_again_by
 async def test_a_file_that_a_script_has_made_meanwhile_is_kept_with_a_warning(said: str, kind: EventType) -> None:
     job = run(held=["late.conf"])
     await sync._place_held(job, door(said))
-    assert [told for _, told in job.told] == [kind]
+    assert [told for told, _ in job.told] == [kind]
 
 
 async def test_what_an_os_template_brings_of_a_former_job_is_taken_out() -> None:
@@ -86,7 +82,7 @@ async def test_what_an_os_template_brings_of_a_former_job_is_taken_out() -> None
     guest = door(WrongGuestError(), "theirs\n", "", "")
     await deploy._install(job, guest)
     assert guest.run.calls == 4
-    assert "what that one's job had left was taken out" in job.told[0][0]
+    assert "removed what the former job had left" in job.told[0][1]
 
 
 async def test_a_guest_that_was_ours_and_carries_another_marker_now_is_left_alone() -> None:

@@ -14,6 +14,7 @@ from lxc_dashboard.guest.keys import KeyPair
 from lxc_dashboard.proxmox.schemas import Guest, LxcConfig, Resource, TaskInfo
 from lxc_dashboard.proxmox.tasks import TaskResult
 from lxc_dashboard.services.creation import cancelling, leftovers, notes, settling, unattended
+from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.entrance import ENTRY_PRIVILEGES
 from lxc_dashboard.services.creation.ownership import CREATE_LOCK, Claim
 from lxc_dashboard.services.creation.phases import deploy, finalize
@@ -21,7 +22,7 @@ from lxc_dashboard.services.creation.phases.create import CREATE
 from lxc_dashboard.services.jobs import pve_tasks
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.recorder import LeaseLostError, Recorder
-from tests.unit.services.creation.doubles import Node, always, database, with_door, without_doors
+from tests.unit.services.creation.doubles import Node, always, database, tells, with_door, without_doors
 
 VMID = 101
 KEY = KeyPair("ssh-ed25519 AAAA job", "")
@@ -46,8 +47,7 @@ def run(**more: Any) -> Any:
                 cluster=SimpleNamespace(has_no_guest=always(False), resources=always([node])),
                 lxc=SimpleNamespace(config=always(config), find=always(Guest(VMID, "stopped"))),
             ),
-            "tell": lambda message, *_: told.append(message),
-            "tell_once": lambda _key, message, *_: told.append(message),
+            **tells(told),
             "told": told,
             **more,
         }
@@ -112,11 +112,11 @@ async def test_a_run_that_a_worker_has_just_taken_is_left_to_that_one() -> None:
 async def test_a_guest_that_answers_uselessly_only_warns_and_one_that_is_silent_is_asked_again() -> None:
     job = run()
     door: Any = SimpleNamespace(run=always(GuestError("The guest answered with too much")))
-    assert not await finalize._told(job, door, "true", "Its services could not be listed")
+    assert not await finalize._told(job, door, "true", CreationCode.SERVICES_NOT_LISTED)
     assert job.told == ["Its services could not be listed: The guest answered with too much"]
     door = SimpleNamespace(run=always(GuestUnreachableError()))
     with pytest.raises(GuestUnreachableError):
-        await finalize._told(job, door, "true", "Its services could not be listed")
+        await finalize._told(job, door, "true", CreationCode.SERVICES_NOT_LISTED)
 
 
 async def test_a_recorder_that_was_closed_promises_nothing() -> None:

@@ -14,7 +14,7 @@ from lxc_dashboard.guest.base import CommandResult
 from lxc_dashboard.guest.steps import Outcome, StepEnd
 from lxc_dashboard.services.creation.guest_steps import GuestStep, run_step
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
-from tests.unit.services.creation.doubles import always
+from tests.unit.services.creation.doubles import always, tells
 
 PLACE = {"script": "20-extra.sh"}
 
@@ -31,7 +31,7 @@ def run() -> Any:
         guest=SimpleNamespace(vmid=101),
         entrance=None,
         door=None,
-        tell=lambda message, kind, **_: told.append((kind, message)),
+        **tells(told, kinds=True),
         told=told,
     )
 
@@ -65,7 +65,7 @@ async def test_an_optional_script_that_fails_only_warns() -> None:
     await run_step(job, guest(b"it went wrong\n", FAILED), step(optional=True))
     kind, message = job.told[-1]
     assert kind is EventType.WARNING
-    assert message.endswith("It is optional: the run goes on")
+    assert message.endswith("It is optional: the job goes on")
     assert job.checkpoint.failed == ""
 
 

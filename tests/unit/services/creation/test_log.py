@@ -23,6 +23,7 @@ from lxc_dashboard.services.creation.lines import (
     spans_of,
 )
 from lxc_dashboard.services.jobs.events import ProgressEvent
+from lxc_dashboard.text import in_words
 
 AT = datetime(2026, 11, 24, tzinfo=UTC)
 RED = "\x1b[31m"
@@ -142,9 +143,17 @@ def test_what_is_made_of_a_log_at_a_time_is_bounded(sizes: list[tuple[int, int]]
 
 def test_lines_that_show_a_text_are_found_by_number() -> None:
     event = chunk(5, f"Setting up {RED}nginx{RESET}\nngi{RED}nx\n{RED}NGINX\nnginx\rgone", 4)
-    assert lines_with(event, "nginx", 1, 100) == [5, 6, 7]
-    assert lines_with(event, "Nginx", 6, 6) == [6]
-    assert lines_with(event, "31m", 1, 100) == []
+    assert lines_with(event, "nginx", 1, 100, in_words) == [5, 6, 7]
+    assert lines_with(event, "Nginx", 6, 6, in_words) == [6]
+    assert lines_with(event, "31m", 1, 100, in_words) == []
+
+
+def test_a_line_with_a_code_is_found_by_its_words() -> None:
+    event = ProgressEvent(
+        5, EventType.STEP, Phase.STARTING, 30, "", AT, code="guest.address", params={"address": "10.0.0.5"}
+    )
+    assert lines_with(event, "ADDRESS IS 10.0", 1, 100, in_words) == [5]
+    assert lines_with(event, "guest.address", 1, 100, in_words) == []
 
 
 def test_neighbouring_lines_of_one_phase_are_one_span() -> None:

@@ -15,7 +15,7 @@ from lxc_dashboard.services.creation.phases.create import CREATE
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.kinds import BeginAgainError
 from lxc_dashboard.services.jobs.run import Guest
-from tests.unit.services.creation.doubles import Saying, always, database
+from tests.unit.services.creation.doubles import Saying, always, database, tells
 from tests.unit.services.creation.wish import SPEC
 
 RESERVED = ConflictError("The vmid is taken")
@@ -53,7 +53,7 @@ def run(set_vmid: Saying, owner: str = "me") -> Any:
         container_id=uuid4(),
         checkpoint=Checkpoint(facts={moving.ASKED: 101}, intent={CREATE: []}),
         recorder=SimpleNamespace(owner=owner, flush=always(None)),
-        tell=lambda message, *_: told.append(message),
+        **tells(told),
         told=told,
     )
 
@@ -62,7 +62,7 @@ async def test_a_run_goes_on_with_the_next_vmid_and_asks_pve_anew() -> None:
     job = run(Saying(RESERVED, ROW))
     with pytest.raises(BeginAgainError):
         await moving.move(job, CREATE)
-    assert job.told == ["The vmid 101 was taken by somebody else in the meantime: going on as CT 103"]
+    assert job.told == ["Another container took the vmid 101 in the meantime: going on as CT 103"]
     assert (job.checkpoint.facts, job.checkpoint.intent) == ({}, {})
 
 

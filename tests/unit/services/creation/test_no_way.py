@@ -14,6 +14,7 @@ from lxc_dashboard.services.creation.doors import NoWay
 from lxc_dashboard.services.creation.phases import finalize
 from lxc_dashboard.services.creation.phases.deploy import door_of
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
+from tests.unit.services.creation.doubles import tells
 
 KEY = KeyPair("ssh-ed25519 AAAA job", "")
 
@@ -36,7 +37,7 @@ def run(**facts: bool) -> Any:
         unmarked_door=None,
         checkpoint=Checkpoint(facts=dict(facts)),
         recorder=SimpleNamespace(flush=flush),
-        tell_once=lambda _key, message: told.append(message),
+        **tells(told),
         told=told,
     )
 

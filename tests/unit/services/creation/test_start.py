@@ -20,7 +20,7 @@ from lxc_dashboard.services.creation.phases import start
 from lxc_dashboard.services.creation.spec import ExtraPackage
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from lxc_dashboard.services.templates.model import TemplateConfig, TemplateContent
-from tests.unit.services.creation.doubles import Saying, always, database
+from tests.unit.services.creation.doubles import Saying, always, database, tells
 from tests.unit.services.creation.wish import SPEC
 
 WITHIN_S = 10
@@ -43,8 +43,7 @@ def run(task: TaskResult | TaskFailedError, *, running: bool) -> Any:
             lxc=SimpleNamespace(config=always(config), status=always(status)), tasks=SimpleNamespace(wait=always(task))
         ),
         recorder=SimpleNamespace(step=Phase.STARTING),
-        tell=lambda message, *_: told.append(message),
-        tell_once=lambda _key, message, *_: told.append(message),
+        **tells(told),
         told=told,
     )
 

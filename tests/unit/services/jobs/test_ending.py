@@ -49,7 +49,7 @@ def telling() -> Any:
         flush=always(None),
         close=always(None),
         pass_on=Saying(None),
-        tell=lambda *_: None,
+        tell_message=lambda *_: None,
     )
 
 

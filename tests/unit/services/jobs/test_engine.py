@@ -21,15 +21,17 @@ from lxc_dashboard.errors import (
     SessionExpiredError,
     UnreachableError,
 )
+from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.kind import CREATION
 from lxc_dashboard.services.jobs import engine
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.codes import JobCode
 from lxc_dashboard.services.jobs.engine import Interruption
 from lxc_dashboard.services.jobs.kinds import Step
 from lxc_dashboard.services.jobs.recorder import LeaseLostError
 from lxc_dashboard.services.jobs.run import Guest
 from lxc_dashboard.timing import Timing
-from tests.unit.services.creation.doubles import Saying, always, database
+from tests.unit.services.creation.doubles import Saying, always, database, tells
 
 SILENT = UnreachableError("pve1 cannot be reached")
 WITHIN_S = 60
@@ -70,18 +72,18 @@ def held(*seen: Standing | Exception, renewed: bool = True, cancel: bool = False
 
 
 def step_of(work: Saying) -> Step[Any]:
-    return Step("creating", work, "Creating the container")
+    return Step("creating", work, CreationCode.CREATING)
 
 
 def context(version: Saying | None = None) -> Any:
-    told: list[tuple[str, EventType]] = []
+    told: list[tuple[EventType, str]] = []
     return SimpleNamespace(
         job_id=uuid4(),
         checkpoint=Checkpoint(),
         guest=Guest(101, "pve1", "marker"),
         entrance=None,
         client=SimpleNamespace(version=version),
-        tell=lambda message, kind: told.append((message, kind)),
+        **tells(told, kinds=True),
         told=told,
     )
 
@@ -98,7 +100,7 @@ async def test_a_phase_that_is_not_answered_in_all_that_time_ends_with_what_was_
     job, phase = context(), Saying(SILENT)
     with pytest.raises(UnreachableError):
         await held()._patiently(job, step_of(phase))
-    assert job.told == [("pve1 cannot be reached: trying again", EventType.WARNING)]
+    assert job.told == [(EventType.WARNING, "pve1 cannot be reached: trying again")]
 
 
 async def test_a_phase_that_gets_nowhere_is_tried_again_and_told_of_once() -> None:
@@ -214,7 +216,5 @@ async def test_a_fault_of_ours_ends_the_run_and_only_the_log_names_it() -> None:
     with capture_logs() as logged:
         await run._failed(KeyError("secret"))
     assert [entry["event"] for entry in logged] == ["job broke"]
-    assert [(end["message"], end["phase"]) for end in ends] == [
-        ("Something went wrong in the dashboard itself", "syncing")
-    ]
+    assert [(end["code"], end["phase"]) for end in ends] == [(JobCode.BROKE, "syncing")]
     assert "secret" not in str(ends)

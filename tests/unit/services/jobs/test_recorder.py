@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from lxc_dashboard.db.models import Phase, now
 from lxc_dashboard.db.repositories.events import NumberedEvent
 from lxc_dashboard.errors import ConflictError, ServiceUnavailableError
+from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.jobs import recorder as recorder_module
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.recorder import RENEWALS, LeaseLostError, Recorder
@@ -75,7 +76,7 @@ async def test_what_was_stored_when_the_connection_broke_is_not_stored_again() -
     append = Saying([])
     there = {"last_seq": Saying(0, 1), "renew_lease": always(True), "events_after": always([row(1, "Created")])}
     async with recording(Journal(always(AWAY)), append_events=append, **there) as (recorder, passed):
-        recorder.tell("Created")
+        recorder.tell(CreationCode.HELPERS_INSTALLED)
         await recorder.flush()
     assert append.calls == 0
     assert [b"Created" in entries[0] for entries in passed] == [True]
@@ -85,7 +86,7 @@ async def test_what_was_stored_is_another_workers_where_the_lease_cannot_be_rene
     theirs = always([row(1, "Theirs")])
     there = {"last_seq": Saying(0, 1), "renew_lease": always(False), "events_after": theirs}
     async with recording(Journal(always(AWAY)), **there) as (recorder, passed):
-        recorder.tell("Created")
+        recorder.tell(CreationCode.HELPERS_INSTALLED)
         with pytest.raises(LeaseLostError):
             await recorder.flush()
     assert passed == []
@@ -94,7 +95,7 @@ async def test_what_was_stored_is_another_workers_where_the_lease_cannot_be_rene
 async def test_a_lease_that_ran_out_while_the_database_was_away_is_taken_again() -> None:
     append = Saying(NOT_HELD, [row(1, "Created")])
     async with recording(Journal(always(AWAY)), append_events=append, renew_lease=always(True)) as (recorder, passed):
-        recorder.tell("Created")
+        recorder.tell(CreationCode.HELPERS_INSTALLED)
         await recorder.flush()
     assert (append.calls, len(passed)) == (2, 1)
 
@@ -104,11 +105,11 @@ async def test_a_lease_that_is_another_ones_ends_the_run_here(renewed: bool, ren
     renew = Saying(renewed)
     lost = always(NOT_HELD)
     async with recording(Journal(lost), append_events=lost, renew_lease=renew) as (recorder, _):
-        recorder.tell("Created")
+        recorder.tell(CreationCode.HELPERS_INSTALLED)
         with pytest.raises(LeaseLostError):
             await recorder.flush()
         with pytest.raises(LeaseLostError):
-            recorder.tell("Started")
+            recorder.tell(CreationCode.INIT_UP)
     assert renew.calls == renewals
 
 

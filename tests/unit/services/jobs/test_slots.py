@@ -10,11 +10,13 @@ import pytest
 
 from lxc_dashboard.db.models import CREATE_KIND, EventType, Job
 from lxc_dashboard.services.creation import settling
+from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.jobs import slots
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.codes import Message
 from lxc_dashboard.services.jobs.kinds import StandstillError
 from lxc_dashboard.timing import Timing
-from tests.unit.services.creation.doubles import Saying, always, database
+from tests.unit.services.creation.doubles import Saying, always, database, tells
 
 
 def run(**jobs: object) -> Any:
@@ -32,7 +34,7 @@ def run(**jobs: object) -> Any:
         recorder=SimpleNamespace(owner="me", flush=always(None)),
         checkpoint=Checkpoint(),
         holds_slot=False,
-        tell_once=lambda _key, message: told.append(message),
+        **tells(told),
         told=told,
     )
 
@@ -86,5 +88,5 @@ async def test_what_was_ended_is_audited_once(settled: bool) -> None:
         step="syncing",
         percent=70,
     )
-    assert await settling._write(rt, creation, settling.GIVEN_UP, EventType.WARNING) is settled
+    assert await settling._write(rt, creation, Message.of(CreationCode.GIVEN_UP), EventType.WARNING) is settled
     assert append.calls == settled
