@@ -42,12 +42,12 @@ JOB_STATES: Final = {
     "running": "Running",
     "waiting": "Waits for sign-in",
     "paused": "Paused",
+    "cancelling": "Cancelling",
     "done": "Ready",
     "failed": "Failed",
     "cancelled": "Cancelled",
 }
 JOB_RUNNING: Final = "{phase} {percent} %"
-JOB_CANCELLING: Final = "Cancelling"
 JOB_FAILED_IN: Final = "Failed in {phase}"
 ON_NODE: Final = "on"
 FROM_TEMPLATE: Final = "from"

@@ -128,7 +128,6 @@ class Creation(msgspec.Struct, frozen=True):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
-    cancel_requested: bool
     exists: bool
     may_cancel: bool
     may_retry: bool
@@ -161,7 +160,6 @@ class Job(msgspec.Struct, frozen=True):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
-    cancel_requested: bool
     error: Fault | None
     message: str
 
@@ -226,7 +224,6 @@ def job_of(row: JobRow) -> Job:
     return Job(
         **{name: getattr(row, name) for name in (*same, *times)},
         state=state,
-        cancel_requested=row.cancel_requested_at is not None,
         error=_fault(row.error) if state in {JobState.FAILED, JobState.CANCELLED} else None,
         message=str(row.result.get("message", "")) if state is JobState.DONE else "",
     )

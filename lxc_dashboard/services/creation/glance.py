@@ -27,7 +27,7 @@ NAMED_AT_MOST: Final = 200
 async def running(rt: Runtime, session: Session, rows: Rows) -> tuple[JobView, ...]:
     """The jobs that a worker works on now, newest first."""
     unfinished = [row["job"] for row in rows.values() if row.get("job") and row.get("lifecycle") != Lifecycle.READY]
-    return await _listed(rt, session, unfinished, Wanted((JobState.RUNNING,)), RUNNING_AT_MOST)
+    return await _listed(rt, session, unfinished, Wanted((JobState.RUNNING, JobState.CANCELLING)), RUNNING_AT_MOST)
 
 
 async def named(rt: Runtime, session: Session, rows: Rows, hostname: str, limit: int) -> tuple[JobView, ...]:

@@ -43,7 +43,8 @@ class Interruption(StrEnum):
 
 
 async def run(rt: Runtime, job_id: UUID | str) -> None:
-    """Work on the job until it ends, pauses, waits for a sign-in, or is another worker's. Returns at once where it is held.
+    """Work on the job until it ends, pauses, waits for a sign-in, or is another worker's. Returns at once where it is held, or of
+    a kind that this version does not know.
 
     Cancelled itself (the worker ends), it gives the job back; nothing that PVE or the guest does is stopped then.
     """
