@@ -31,6 +31,7 @@ from lxc_dashboard.errors import (
 )
 from lxc_dashboard.services.creation.findings import FindingSeverity
 from lxc_dashboard.services.creation.views import JobView, StepState
+from lxc_dashboard.services.kinds import is_known
 from lxc_dashboard.state.base import reference
 
 log = structlog.get_logger(__name__)
@@ -146,7 +147,10 @@ class Creations(msgspec.Struct, frozen=True):
 
 
 class Job(msgspec.Struct, frozen=True):
-    """A job of any kind. ``message``: how an act that is done ended. ``error``: of a job that failed or was cancelled."""
+    """A job of any kind. ``message``: how an act that is done ended. ``error``: of a job that failed or was cancelled.
+
+    ``known``: false for a kind of another version of the dashboard. Such a job waits for a worker that knows it.
+    """
 
     id: UUID
     kind: str
@@ -162,6 +166,7 @@ class Job(msgspec.Struct, frozen=True):
     finished_at: datetime | None
     error: Fault | None
     message: str
+    known: bool
 
 
 class Secrets(msgspec.Struct, frozen=True):
@@ -207,7 +212,7 @@ def creation_of(view: JobView) -> Creation:
         "created_at",
         "started_at",
     )
-    flags = ("finished_at", "cancel_requested", "exists", "may_cancel", "may_retry", "may_go_on", "may_destroy")
+    flags = ("finished_at", "exists", "may_cancel", "may_retry", "may_go_on", "may_destroy")
     return Creation(
         **{name: getattr(view, name) for name in (*same, *flags)},
         steps=[Step(step.key, step.phase, step.title, step.state) for step in view.steps],
@@ -226,6 +231,7 @@ def job_of(row: JobRow) -> Job:
         state=state,
         error=_fault(row.error) if state in {JobState.FAILED, JobState.CANCELLED} else None,
         message=str(row.result.get("message", "")) if state is JobState.DONE else "",
+        known=is_known(row.kind),
     )
 
 

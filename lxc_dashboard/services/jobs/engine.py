@@ -13,7 +13,7 @@ from lxc_dashboard.db.models import EventType, Job, JobState
 from lxc_dashboard.db.repositories.jobs import FINISHED, Standing
 from lxc_dashboard.db.repositories.tickets import SIGN_IN_ENDED
 from lxc_dashboard.errors import DashboardError, LeaseGoneError, ServiceUnavailableError, SessionExpiredError
-from lxc_dashboard.services.jobs import ending, slots, ticket
+from lxc_dashboard.services.jobs import ending, kinds, slots, ticket
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.ending import Ending
 from lxc_dashboard.services.jobs.kinds import BeginAgainError, Kind, StandstillError, Step, kind_of
@@ -51,7 +51,7 @@ async def run(rt: Runtime, job_id: UUID | str) -> None:
     known = UUID(str(job_id))
     owner = new_owner()
     async with rt.db.transaction() as tx:
-        job = await tx.jobs.acquire_lease(known, owner, LEASE_S)
+        job = await tx.jobs.acquire_lease(known, owner, LEASE_S, kinds=kinds.known())
     if job is None:
         log.info("job not taken", job_id=str(known))
         return
@@ -191,7 +191,7 @@ class Execution:
         while True:
             if self._lease.lost.is_set():
                 return Interruption.LEASE_LOST
-            if known.cancel_requested_at is not None and not self._completing:
+            if known.state == JobState.CANCELLING.value and not self._completing:
                 return Interruption.CANCEL
             if ticket.has_ended(known):
                 return Interruption.SIGN_IN
