@@ -212,7 +212,7 @@ class _Stream:
         except DashboardError as error:
             log.info("viewer not looked at", why=str(error))
             return _Sight.SAME
-        before, self._standing = self._standing, (view.state, view.cancel_requested, view.exists)
+        before, self._standing = self._standing, (view.state, view.exists)
         # At first, too: the page was read before the stream began.
         return _Sight.SAME if before == self._standing else _Sight.MOVED
 

@@ -16,7 +16,7 @@ from lxc_dashboard.services.creation.report import JobReport, PhaseReport, StepR
 from lxc_dashboard.services.creation.views import JobView
 from lxc_dashboard.state.base import READY, PageState, requires, runtime, said, session
 from lxc_dashboard.state.ids import id_in, uuid_of
-from lxc_dashboard.state.job_rows import DOTS, OPEN_STATES, line_of, word_of
+from lxc_dashboard.state.job_rows import DOTS, OPEN_STATES, UNDER_WAY, line_of, word_of
 from lxc_dashboard.state.templates.rows import counted
 
 log = structlog.get_logger(__name__)
@@ -173,7 +173,7 @@ class JobState(PageState, rx.State):
         self.template, self.userid = view.template, view.userid
         self.batch_href = routes.batch(view.batch_id) if view.batch_id else ""
         self._fill_state(found)
-        self.may_cancel = view.may_cancel and not view.cancel_requested
+        self.may_cancel = view.may_cancel
         self.may_go_on = view.may_go_on
         self.edit_href = routes.edit_creation(view.id) if view.may_edit else ""
         self.may_retry, self.may_destroy = view.may_retry, view.may_destroy
@@ -189,9 +189,9 @@ class JobState(PageState, rx.State):
         view = found.view
         self.state = state = view.state.value
         self.dot = DOTS[state]
-        self.word = word_of(state, view.phase.value, view.percent, cancelling=view.cancel_requested)
+        self.word = word_of(state, view.phase.value, view.percent)
         self.percent, self.seconds = view.percent, found.seconds if view.started_at else -1.0
-        self.ticking, self.is_open = state == "running", state in OPEN_STATES
+        self.ticking, self.is_open = state in UNDER_WAY, state in OPEN_STATES
         self.kept = self.kept and not self.is_open
         self.waiting_own = view.userid == session().userid
         named = {"userid": view.userid, "vmid": view.vmid, "node": view.node}

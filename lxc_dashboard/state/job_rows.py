@@ -21,12 +21,14 @@ MINE: Final = "mine"
 _PAGE_CHARS: Final = 7
 _ORDINALS: Final = {1: "st", 2: "nd", 3: "rd"}
 _TEENS: Final = frozenset({11, 12, 13})
-OPEN_STATES: Final = frozenset({"queued", "running", "waiting", "paused"})
+UNDER_WAY: Final = frozenset({"running", "cancelling"})
+OPEN_STATES: Final = UNDER_WAY | {"queued", "waiting", "paused"}
 DOTS: Final = {
     "queued": "stopped",
     "running": "changing",
     "waiting": "unknown",
     "paused": "stopped",
+    "cancelling": "changing",
     "done": "running",
     "failed": "error",
     "cancelled": "stopped",
@@ -120,11 +122,10 @@ def row_of(view: JobView, at: datetime) -> JobRow:
             state,
             view.phase.value,
             view.percent,
-            cancelling=view.cancel_requested,
             line=line_of(view.ahead, view.slot_node),
         ),
         percent=view.percent,
-        ticking=state == "running",
+        ticking=state in UNDER_WAY,
         seconds=_seconds(view.started_at, view.finished_at, at),
         created_at=view.created_at.isoformat(),
         batch_href=routes.batch(view.batch_id) if view.batch_id else "",
@@ -135,7 +136,7 @@ def moved(row: JobRow, job: JobPulse, at: datetime) -> JobRow:
     """The row as the job stands now; the same one where nothing has changed, so that nothing is sent."""
     state = job.state.value
     line = line_of(job.place.ahead, job.place.node) if job.place else ""
-    word = word_of(state, job.phase.value, job.percent, cancelling=job.cancel_requested, line=line)
+    word = word_of(state, job.phase.value, job.percent, line=line)
     if (row.state, row.word) == (state, word):
         return row
     return replace(
@@ -144,15 +145,13 @@ def moved(row: JobRow, job: JobPulse, at: datetime) -> JobRow:
         dot=DOTS[state],
         word=word,
         percent=job.percent,
-        ticking=state == "running",
+        ticking=state in UNDER_WAY,
         seconds=_seconds(job.started_at, job.finished_at, at),
     )
 
 
-def word_of(state: str, phase: str, percent: int, *, cancelling: bool, line: str = "") -> str:
+def word_of(state: str, phase: str, percent: int, *, line: str = "") -> str:
     """``Ready``, ``syncing 72 %``, ``Failed in syncing``; of a queued one its place in the ``line``, where that is known."""
-    if cancelling and state in OPEN_STATES:
-        return text.JOB_CANCELLING
     if state == "running":
         return text.JOB_RUNNING.format(phase=phase, percent=percent)
     if state == "queued" and line:

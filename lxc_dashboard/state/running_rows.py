@@ -37,7 +37,7 @@ def _job(job: JobView) -> Shown:
         "title": job.hostname,
         "about": _joined(f"{text.CT} {job.vmid}", job.node, job.template, job.userid),
         "dot": DOTS[state],
-        "word": word_of(state, job.phase.value, job.percent, cancelling=job.cancel_requested),
+        "word": word_of(state, job.phase.value, job.percent),
         "percent": job.percent,
         "since": (job.started_at or job.created_at).isoformat(),
     }

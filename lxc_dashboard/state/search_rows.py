@@ -71,5 +71,5 @@ def _container(row: Row) -> Hit:
 
 
 def _job(job: JobView) -> Hit:
-    word = word_of(job.state.value, job.phase.value, job.percent, cancelling=job.cancel_requested)
+    word = word_of(job.state.value, job.phase.value, job.percent)
     return Hit(job.hostname, f"{text.CT} {job.vmid} · {word} · {job.created_at:%Y-%m-%d}", routes.job(job.id))

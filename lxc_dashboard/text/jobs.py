@@ -42,12 +42,15 @@ JOB_STATES: Final = {
     "running": "Running",
     "waiting": "Waits for sign-in",
     "paused": "Paused",
+    "cancelling": "Cancelling",
     "done": "Ready",
     "failed": "Failed",
     "cancelled": "Cancelled",
 }
+UNKNOWN_KIND: Final = (
+    "Waits for a worker that knows jobs of the kind {kind}. Start one of the version that made this job."
+)
 JOB_RUNNING: Final = "{phase} {percent} %"
-JOB_CANCELLING: Final = "Cancelling"
 JOB_FAILED_IN: Final = "Failed in {phase}"
 ON_NODE: Final = "on"
 FROM_TEMPLATE: Final = "from"

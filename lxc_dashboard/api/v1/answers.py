@@ -32,6 +32,7 @@ from lxc_dashboard.errors import (
 )
 from lxc_dashboard.services.creation.findings import FindingSeverity
 from lxc_dashboard.services.creation.views import JobView, StepState
+from lxc_dashboard.services.kinds import is_known
 from lxc_dashboard.state.base import reference
 
 log = structlog.get_logger(__name__)
@@ -129,7 +130,6 @@ class Creation(msgspec.Struct, frozen=True):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
-    cancel_requested: bool
     exists: bool
     may_cancel: bool
     may_retry: bool
@@ -148,7 +148,10 @@ class Creations(msgspec.Struct, frozen=True):
 
 
 class Job(msgspec.Struct, frozen=True):
-    """A job of any kind. ``message``: how an act that is done ended. ``error``: of a job that failed or was cancelled."""
+    """A job of any kind. ``message``: how an act that is done ended. ``error``: of a job that failed or was cancelled.
+
+    ``known``: false for a kind of another version of the dashboard. Such a job waits for a worker that knows it.
+    """
 
     id: UUID
     kind: str
@@ -162,9 +165,9 @@ class Job(msgspec.Struct, frozen=True):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
-    cancel_requested: bool
     error: Fault | None
     message: str
+    known: bool
 
 
 class Secrets(msgspec.Struct, frozen=True):
@@ -215,7 +218,7 @@ def creation_of(view: JobView) -> Creation:
         "created_at",
         "started_at",
     )
-    flags = ("finished_at", "cancel_requested", "exists", "may_cancel", "may_retry", "may_go_on", "may_destroy")
+    flags = ("finished_at", "exists", "may_cancel", "may_retry", "may_go_on", "may_destroy")
     return Creation(
         **{name: getattr(view, name) for name in (*same, *flags)},
         steps=[Step(step.key, step.phase, step.title, step.state) for step in view.steps],
@@ -232,9 +235,9 @@ def job_of(row: JobRow) -> Job:
     return Job(
         **{name: getattr(row, name) for name in (*same, *times)},
         state=state,
-        cancel_requested=row.cancel_requested_at is not None,
         error=_fault(row.error) if state in {JobState.FAILED, JobState.CANCELLED} else None,
         message=text.in_words_of(row.result) if state is JobState.DONE else "",
+        known=is_known(row.kind),
     )
 
 

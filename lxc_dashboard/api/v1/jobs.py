@@ -1,4 +1,4 @@
-"""Acts on containers over HTTP, for programs, and jobs of all kinds: read, cancelled, and their log as a stream."""
+"""Acts on containers over HTTP, for programs, and jobs of all kinds: read, cancelled, retried, and their log as a stream."""
 
 from __future__ import annotations
 
@@ -62,6 +62,21 @@ async def cancel(request: Request) -> Response:
     else:
         await service.cancel(rt, session, job)
     return answer(job_of(await _stored(rt, job_id)), 202)
+
+
+async def retry(request: Request) -> Response:
+    """202 with the job that runs then: a creation itself, of an act a new one. 200 as ``act``."""
+    rt, session, job_id = named_job(request)
+    key = key_of(request)
+    if key and await is_known(rt, session, key):
+        return answer(job_of(await _seen(rt, session, key)))
+    job = await _stored(rt, job_id)
+    if job.kind == CREATE_KIND:
+        await creation.retry(rt, session, job_id)
+        again = job_id
+    else:
+        again = await service.retry(rt, session, job, job_id=key)
+    return answer(job_of(await _stored(rt, again)), 202, Location=routes.api_job(again))
 
 
 async def _seen(rt: Runtime, session: Session, job_id: UUID) -> Job:

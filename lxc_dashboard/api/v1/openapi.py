@@ -32,7 +32,7 @@ _NAME_ALONE: Final = {
     "required": ["name"],
     "additionalProperties": False,
 }
-_LOCATED: Final = frozenset({"createCreation", "act"})
+_LOCATED: Final = frozenset({"createCreation", "act", "retryJob"})
 _ALWAYS: Final = (401, 422, 429, 502, 503)
 _OF_ONE: Final = (403, 404)
 _ONE: Final = f"{routes.API_CREATIONS}/{{job_id}}"
@@ -104,6 +104,11 @@ def _job_paths() -> dict[str, Any]:
         _JOB: {"get": _call("readJob", words.READ_JOB, {200: job}, [_ID], also=_OF_ONE)},
         f"{_JOB}/log": {"get": _log_call("readJobLog")},
         f"{_JOB}/cancel": {"post": _call("cancelJob", words.CANCEL_JOB, {202: job}, [_ID], also=(*_OF_ONE, 409))},
+        f"{_JOB}/retry": {
+            "post": _call(
+                "retryJob", words.RETRY_JOB, {202: job, 200: job}, [_ID, _key(words.ACT_KEY)], also=(*_OF_ONE, 409)
+            )
+        },
     }
 
 

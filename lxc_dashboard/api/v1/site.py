@@ -37,6 +37,7 @@ def v1_routes() -> list[BaseRoute]:
         Route(_JOB, jobs.read, methods=["GET"]),
         Route(f"{_JOB}/log", jobs.log, methods=["GET"]),
         Route(f"{_JOB}/cancel", jobs.cancel, methods=["POST"]),
+        Route(f"{_JOB}/retry", jobs.retry, methods=["POST"]),
     ]
 
     async def unknown(request: Request) -> Response:

@@ -31,6 +31,10 @@ ACT_KEY: Final = (
 LOCATION: Final = "Path of the run or job"
 READ_JOB: Final = "A job of any kind as it stands: the caller's own, or one on a container that PVE shows the caller"
 CANCEL_JOB: Final = "Ask a job to stop. Its task in PVE is stopped; what it did until then stays. Jobs of others need VM.Allocate on the container"
+RETRY_JOB: Final = (
+    "Run a failed job again. A creation goes on from the step that failed. A failed or cancelled act is asked for again: "
+    "the answer is a new job, which acts with this token"
+)
 READ: Final = "A run as it stands"
 DESTROY: Final = "Destroy what a failed or cancelled run has left"
 VMID_AGAIN: Final = "The run's vmid once more: what is destroyed is gone"

@@ -21,12 +21,16 @@ SEALED_AS: Final = "creation"
 
 
 class JobState(StrEnum):
-    """``waiting``: the job needs a new sign-in of its user before it goes on. ``paused``: its user asked it to stop there."""
+    """``waiting``: the job needs a new sign-in of its user before it goes on. ``paused``: its user asked it to stop there.
+
+    ``cancelling``: somebody asked to cancel it, and a worker has to end what is under way.
+    """
 
     QUEUED = "queued"
     RUNNING = "running"
     WAITING = "waiting"
     PAUSED = "paused"
+    CANCELLING = "cancelling"
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -64,7 +68,7 @@ class Job(Table, table=True):
             "endpoint_id",
             "vmid",
             unique=True,
-            postgresql_where="locks_guest AND state IN ('queued', 'running', 'waiting', 'paused')",
+            postgresql_where="locks_guest AND state IN ('queued', 'running', 'waiting', 'paused', 'cancelling')",
         ),
         {"info": {"sealed_as": SEALED_AS}},
     )
@@ -94,7 +98,6 @@ class Job(Table, table=True):
     attempt: int = 0
     enqueued_at: datetime | None = time_field(nullable=True)
     slot_node: str | None = Field(default=None, max_length=63)
-    cancel_requested_at: datetime | None = time_field(nullable=True)
     cancelled_by: str = Field(default="", max_length=255)
     error: dict[str, Any] = json_field()
     result: dict[str, Any] = json_field()

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Select, String, and_, case, cast, func, or
 from sqlmodel import col
 
 from lxc_dashboard.db.models import Container, Job, JobState, Template, TemplateRevision
-from lxc_dashboard.db.repositories.leases import UNFINISHED, is_creation
+from lxc_dashboard.db.repositories.leases import UNDER_WAY, UNFINISHED, is_creation
 from lxc_dashboard.db.repositories.slots import SlotRepository
 from lxc_dashboard.db.storable import storable_text
 
@@ -74,9 +74,9 @@ class JobListRepository(SlotRepository):
         return found[0], found[1]
 
     async def pulse(self, endpoint_id: UUID, limit: int) -> Sequence[tuple[Any, ...]]:
-        """``(id, state, phase, percent, started_at, finished_at, cancel_requested_at)``: what runs first, then the newest."""
+        """``(id, state, phase, percent, started_at, finished_at)``: what runs first, then the newest."""
         state = col(Job.state)
-        running = case((state == JobState.RUNNING.value, 0), (state.in_(UNFINISHED), 1), else_=2)
+        running = case((state.in_(UNDER_WAY), 0), (state.in_(UNFINISHED), 1), else_=2)
         first = _pulses().where(is_creation(), col(Job.endpoint_id) == endpoint_id)
         rows = await self._session.execute(first.order_by(running, col(Job.created_at).desc()).limit(limit))
         return [tuple(row) for row in rows]
@@ -94,7 +94,6 @@ _PULSE: Final = (
     Job.percent,
     Job.started_at,
     Job.finished_at,
-    Job.cancel_requested_at,
 )
 
 

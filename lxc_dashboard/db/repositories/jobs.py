@@ -15,7 +15,7 @@ from sqlmodel import col
 from lxc_dashboard.crypto import Keyring
 from lxc_dashboard.db.models import Container, Job, JobState
 from lxc_dashboard.db.models.jobs import SEALED_AS
-from lxc_dashboard.db.repositories.leases import LEASE, TAKEABLE, UNFINISHED, database_now, is_creation
+from lxc_dashboard.db.repositories.leases import LEASE, TAKEABLE, UNFINISHED, database_now, is_cancelling, is_creation
 from lxc_dashboard.db.repositories.tickets import TicketRepository
 from lxc_dashboard.db.sealing import SealedColumn
 from lxc_dashboard.db.storable import storable
@@ -24,11 +24,9 @@ from lxc_dashboard.errors import ConflictError, NotFoundError
 FINISHED: Final = frozenset({JobState.DONE, JobState.FAILED, JobState.CANCELLED})
 FULL_PERCENT: Final = 100
 GIVEN_UP: Final = "given_up"  # a key of ``error``
-_STANDING: Final = (JobState.WAITING.value, JobState.PAUSED.value)
 _STANDING_OF: Final = select(
     col(Job.id),
     col(Job.state),
-    col(Job.cancel_requested_at),
     col(Job.ticket_enc),
     col(Job.signed_in_at),
 ).where(col(Job.id) == func.any(bindparam("job_ids", type_=ARRAY(Uuid))))
@@ -39,7 +37,6 @@ class Standing:
     """What of a run others change while a worker is at it: the columns of ``Job`` by their names."""
 
     state: str
-    cancel_requested_at: datetime | None
     ticket_enc: str | None = field(repr=False)
     signed_in_at: datetime
 
@@ -184,7 +181,7 @@ class JobRepository(TicketRepository):
 
         Raises ``NotFoundError``, ``ConflictError`` (it has not failed).
         """
-        cleared: dict[str, Any] = {"error": {}, "cancel_requested_at": None, "cancelled_by": "", "finished_at": None}
+        cleared: dict[str, Any] = {"error": {}, "cancelled_by": "", "finished_at": None}
         failed = col(Job.state) == JobState.FAILED.value
         creation = await self._update(job_id, failed, **_queued(checkpoint), **cleared)
         if creation is None:
@@ -223,14 +220,13 @@ class JobRepository(TicketRepository):
         await self._update(job_id, vmid=vmid)
 
     async def request_cancel(self, job_id: UUID, userid: str) -> Job:
-        """Asks whoever works on it to stop; the first one to ask is remembered. One that nobody works on is queued for it.
+        """Have a worker stop the job; the first user to ask is remembered.
 
         Raises ``NotFoundError``, ``ConflictError`` (it has ended).
         """
         asked = {
-            "cancel_requested_at": func.coalesce(col(Job.cancel_requested_at), database_now()),
-            "cancelled_by": case((col(Job.cancel_requested_at).is_(None), userid), else_=col(Job.cancelled_by)),
-            "state": case((col(Job.state).in_(_STANDING), JobState.QUEUED.value), else_=col(Job.state)),
+            "cancelled_by": case((is_cancelling(), col(Job.cancelled_by)), else_=userid),
+            "state": JobState.CANCELLING.value,
         }
         creation = await self._update(job_id, col(Job.state).in_(UNFINISHED), **asked)
         if creation is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -15,8 +15,10 @@ from lxc_dashboard.db.models import CREATE_KIND, Job, JobState
 from lxc_dashboard.errors import LeaseGoneError
 
 # What a worker may take; a paused run is nobody's until its user lets it go on.
-TAKEABLE: Final = (JobState.QUEUED.value, JobState.RUNNING.value, JobState.WAITING.value)
+TAKEABLE: Final = (JobState.QUEUED.value, JobState.RUNNING.value, JobState.WAITING.value, JobState.CANCELLING.value)
 UNFINISHED: Final = (*TAKEABLE, JobState.PAUSED.value)
+UNDER_WAY: Final = (JobState.RUNNING.value, JobState.CANCELLING.value)
+_WORKED_OFF: Final = (JobState.QUEUED.value, *UNDER_WAY)
 LEASE: Final = ("lease_owner", "lease_until", "slot_node")
 
 
@@ -35,9 +37,13 @@ def in_seconds(seconds: float) -> ColumnElement[datetime]:
     return database_now() + func.make_interval(0, 0, 0, 0, 0, 0, seconds)
 
 
-def unless_cancelled(state: JobState) -> ColumnElement[str]:
-    """A run that somebody asked to cancel is for a worker to end, whatever it stopped for."""
-    return case((col(Job.cancel_requested_at).is_(None), state.value), else_=JobState.QUEUED.value)
+def unless_cancelling(state: JobState) -> ColumnElement[str]:
+    """``state``, but a job that is being cancelled stays so until it ends."""
+    return case((is_cancelling(), JobState.CANCELLING.value), else_=state.value)
+
+
+def is_cancelling() -> ColumnElement[bool]:
+    return col(Job.state) == JobState.CANCELLING.value
 
 
 def lease_is_over() -> ColumnElement[bool]:
@@ -64,6 +70,10 @@ def lease_gone(job_id: UUID, owner: str) -> LeaseGoneError:
     return LeaseGoneError(detail=f"{job_id} {owner}")
 
 
+def _of(kinds: Collection[str] | None) -> tuple[ColumnElement[bool], ...]:
+    return () if kinds is None else (col(Job.kind).in_(kinds),)
+
+
 class LeaseRepository:
     """The part of ``JobRepository`` that says who works on a run.
 
@@ -74,14 +84,19 @@ class LeaseRepository:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def acquire_lease(self, job_id: UUID, owner: str, lease_s: float) -> Job | None:
-        """Takes the run for ``lease_s`` seconds and sets it ``running``; None where it is held, paused, finished or unknown."""
-        free = (col(Job.state).in_(TAKEABLE), lease_is_over())
+    async def acquire_lease(
+        self, job_id: UUID, owner: str, lease_s: float, *, kinds: Collection[str] | None = None
+    ) -> Job | None:
+        """Take the job for ``lease_s`` seconds and set it ``running``, unless it is ``cancelling``.
+
+        None where it is held, paused, finished, unknown, or not of these ``kinds``.
+        """
+        free = (col(Job.state).in_(TAKEABLE), lease_is_over(), *_of(kinds))
         taken = {
             "lease_owner": owner,
             "lease_until": in_seconds(lease_s),
             "attempt": col(Job.attempt) + 1,
-            "state": JobState.RUNNING.value,
+            "state": unless_cancelling(JobState.RUNNING),
             "started_at": func.coalesce(col(Job.started_at), database_now()),
             "enqueued_at": None,
             "slot_node": None,
@@ -101,18 +116,17 @@ class LeaseRepository:
     async def release_lease(self, job_id: UUID, owner: str, *, state: JobState = JobState.QUEUED) -> bool:
         """Gives the run back, ``queued`` (the reaper hands it out at once), ``waiting`` or ``paused``; False where it was not held.
 
-        Queued in any case where somebody asked to cancel it. A paused run keeps no ticket: who lets it go on brings his.
+        A job that is being cancelled stays ``cancelling``. A paused job keeps no ticket: the user who continues it brings one.
         """
         if state not in {JobState.QUEUED, JobState.WAITING, JobState.PAUSED}:
             raise ValueError(f"a run is given back queued, waiting or paused, not {state}")
-        free: dict[str, Any] = {**dict.fromkeys(LEASE), "state": unless_cancelled(state)}
+        free: dict[str, Any] = {**dict.fromkeys(LEASE), "state": unless_cancelling(state)}
         if state is JobState.PAUSED:
-            uncancelled = col(Job.cancel_requested_at).is_(None)
-            free["ticket_enc"] = case((uncancelled, None), else_=col(Job.ticket_enc))
+            free["ticket_enc"] = case((is_cancelling(), col(Job.ticket_enc)), else_=None)
         return await self._update(job_id, col(Job.lease_owner) == owner, **free) is not None
 
-    async def expired(self, limit: int, *, again_after_s: float) -> Sequence[Job]:
-        """Runs to hand to the queue again: their worker is gone, or their delivery was lost. Not those that wait for a slot.
+    async def expired(self, limit: int, *, kinds: Collection[str] | None = None, again_after_s: float) -> Sequence[Job]:
+        """Jobs to hand to the queue again: their worker is gone, or their delivery was lost. Not those that wait for a slot.
 
         Each is handed out once in ``again_after_s`` seconds, however many reapers ask; oldest first.
         """
@@ -121,10 +135,11 @@ class LeaseRepository:
         due = (
             select(col(Job.id))
             .where(
-                col(Job.state).in_((JobState.QUEUED.value, JobState.RUNNING.value)),
+                col(Job.state).in_(_WORKED_OFF),
                 lease_is_over(),
                 enqueued_at.is_(None) | (enqueued_at <= patience),
-                ~is_in_line() | col(Job.cancel_requested_at).is_not(None),
+                ~is_in_line(),
+                *_of(kinds),
             )
             .order_by(col(Job.created_at))
             .limit(limit)
@@ -136,6 +151,11 @@ class LeaseRepository:
             stamped.values(enqueued_at=database_now()), execution_options={"populate_existing": True}
         )
         return sorted(rows, key=lambda creation: creation.created_at)
+
+    async def kinds_under_way(self) -> frozenset[str]:
+        """The kinds of the jobs that wait for a worker, or are with one."""
+        found = select(col(Job.kind)).where(col(Job.state).in_(_WORKED_OFF)).distinct()
+        return frozenset(await self._session.scalars(found))
 
     async def _update(self, job_id: UUID, *conditions: ColumnElement[bool], **values: Any) -> Job | None:
         changed = update(Job).where(col(Job.id) == job_id, *conditions).values(**values)

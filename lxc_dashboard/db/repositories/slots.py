@@ -18,6 +18,7 @@ from lxc_dashboard.db.repositories.leases import (
     database_now,
     in_seconds,
     is_in_line,
+    unless_cancelling,
 )
 
 _AGE: Final = (col(Job.created_at), col(Job.id))
@@ -64,7 +65,7 @@ class SlotRepository(LeaseRepository):
         if await self.take_slot(run, node, limit) == 0:
             return False
         freed = {**dict.fromkeys(LEASE), "slot_node": node, "enqueued_at": None}
-        await self._update_held(run.id, run.owner, state=JobState.QUEUED.value, **freed)
+        await self._update_held(run.id, run.owner, state=unless_cancelling(JobState.QUEUED), **freed)
         return True
 
     async def give_slot(self, run: Held, node: str, limit: int, *, again_after_s: float) -> Sequence[UUID]:

@@ -16,16 +16,16 @@ from lxc_dashboard.crypto import Keyring
 from lxc_dashboard.db.models import EventType, Job, JobState
 from lxc_dashboard.db.models.jobs import SEALED_AS
 from lxc_dashboard.db.repositories.events import EventRepository, NewEvent
-from lxc_dashboard.db.repositories.leases import LEASE, TAKEABLE, UNFINISHED, unless_cancelled
+from lxc_dashboard.db.repositories.leases import LEASE, TAKEABLE, UNFINISHED, unless_cancelling
 from lxc_dashboard.db.sealing import SealedColumn
 from lxc_dashboard.errors import CryptoError, NotFoundError
 
 # The code of the event that a job whose ticket is wiped leaves.
 SIGN_IN_ENDED: Final = "job.sign_in_ended"
-_KEEPS_ITS_STATE: Final = (JobState.PAUSED.value, JobState.CANCELLED.value)
+_KEEPS_ITS_STATE: Final = (JobState.PAUSED.value, JobState.CANCELLING.value, JobState.CANCELLED.value)
 _WAITS_FOR_SIGN_IN: Final = case(
     (col(Job.state).in_(_KEEPS_ITS_STATE), col(Job.state)),
-    else_=unless_cancelled(JobState.WAITING),
+    else_=JobState.WAITING.value,
 )
 
 
@@ -123,8 +123,8 @@ class TicketRepository(EventRepository):
         return self._open_ticket(job_id, creation.ticket_enc) if creation.ticket_enc else None
 
     async def wipe_tickets_of_session(self, session_id: UUID) -> Sequence[UUID]:
-        """The session has ended: its unfinished runs lose their ticket and their worker, and wait; a paused one stays so,
-        and so does a cancelled one that owed something. Their ids.
+        """The session has ended: its unfinished jobs lose their ticket and their worker, and wait. A paused one stays so,
+        one that is being cancelled, and a cancelled one that owed something. Their ids.
         """
         await self.lock_session(session_id, shared=False)
         return await self._wipe(col(Job.session_id) == session_id, col(Job.state).in_(UNFINISHED) | _owes())
@@ -136,12 +136,12 @@ class TicketRepository(EventRepository):
     async def wait_for_sign_in(self, job_id: UUID, owner: str, signed_in_at: datetime) -> bool:
         """The worker gives the run back: what was lent after the sign-in at ``signed_in_at`` is worth nothing any more.
 
-        It loses that ticket and waits, unless a later sign-in has brought another or somebody asked to cancel it: then it
-        is queued. False where the worker did not hold it.
+        It loses that ticket and waits. It is queued where a later sign-in has brought another, and stays ``cancelling``.
+        False where the worker did not hold it.
         """
         newer = (col(Job.signed_in_at) > signed_in_at) & col(Job.ticket_enc).is_not(None)
         values = {
-            "state": case((newer, JobState.QUEUED.value), else_=unless_cancelled(JobState.WAITING)),
+            "state": case((newer, unless_cancelling(JobState.QUEUED)), else_=unless_cancelling(JobState.WAITING)),
             "ticket_enc": case((newer, col(Job.ticket_enc)), else_=None),
             "session_id": case((newer, col(Job.session_id)), else_=None),
             **dict.fromkeys(LEASE),

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from lxc_dashboard.errors import NotFoundError, ServiceUnavailableError
+from lxc_dashboard.errors import ServiceUnavailableError
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.containers import ha
 from lxc_dashboard.services.jobs.acts import ACTS, Act, ActRun, NoParams, act
 from lxc_dashboard.services.jobs.codes import EventCode, Message
-from lxc_dashboard.services.jobs.run import Guest
+from lxc_dashboard.services.jobs.run import Guest, find_guest
 from lxc_dashboard.services.monitor.feed import touch
 
 if TYPE_CHECKING:
@@ -55,11 +55,7 @@ class PowerCode(EventCode):
 
 async def find(rt: Runtime, session: Session, vmid: int) -> Guest:
     """The guest by the node and name that PVE tells the user. Raises ``NotFoundError``."""
-    client = await acting.client(rt, session)
-    found = await client.cluster.find_guest(vmid)
-    if found is None or found.type != "lxc":
-        raise NotFoundError(f"There is no CT {vmid}, or you may not see it")
-    return Guest(vmid, found.node, name=found.name)
+    return await find_guest(await acting.client(rt, session), vmid)
 
 
 @act("container.start", begins=PowerCode.STARTING, needs=POWER)

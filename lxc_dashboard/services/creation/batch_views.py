@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from lxc_dashboard.db.models import Container, Job
+from lxc_dashboard.db.models import Container, Job, JobState
 from lxc_dashboard.db.repositories.jobs import FINISHED
 from lxc_dashboard.errors import DashboardError, NotFoundError
 from lxc_dashboard.services.creation import service, sight
@@ -90,7 +90,7 @@ async def jobs_now(rt: Runtime, batch_id: UUID) -> list[BatchJob]:
 async def cancel_all(rt: Runtime, session: Session, batch_id: UUID) -> Outcome:
     """``service.cancel`` for each that has not ended. Raises ``NotFoundError``."""
     view = await get_batch(rt, session, batch_id)
-    open_ = [found.job for found in view.jobs if found.is_open and not found.job.cancel_requested]
+    open_ = [found.job for found in view.jobs if found.is_open and found.job.state is not JobState.CANCELLING]
     return await _each(open_, lambda job: service.cancel(rt, session, job.id))
 
 

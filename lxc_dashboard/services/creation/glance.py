@@ -26,7 +26,7 @@ NAMED_AT_MOST: Final = 200
 async def running(rt: Runtime, session: Session, rows: Mapping[int, Row]) -> tuple[JobView, ...]:
     """The jobs that a worker works on now, newest first."""
     unfinished = [row.job for row in rows.values() if row.job and row.lifecycle != Lifecycle.READY]
-    return await _listed(rt, session, unfinished, Wanted((JobState.RUNNING,)), RUNNING_AT_MOST)
+    return await _listed(rt, session, unfinished, Wanted((JobState.RUNNING, JobState.CANCELLING)), RUNNING_AT_MOST)
 
 
 async def named(

@@ -30,7 +30,7 @@ PACKAGE_STEP: Final = "packages."
 SCRIPT_STEP: Final = "script."
 _HTTPS_PORTS: Final = frozenset({443, 8443, 9443})
 _HTTP_PORTS: Final = frozenset({80, 3000, 5000, 8000, 8008, 8080, 8081, 8888, 9000, 9090})
-_GOES_ON: Final = frozenset({JobState.QUEUED, JobState.RUNNING})
+_GOES_ON: Final = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.CANCELLING})
 
 
 class Mark(StrEnum):
@@ -166,6 +166,7 @@ def _phase_mark(view: JobView, distance: int, *, begun: bool) -> Mark:
         JobState.WAITING: Mark.WAITING,
         JobState.PAUSED: Mark.WAITING,
         JobState.QUEUED: Mark.WAITING if begun else Mark.TODO,
+        JobState.CANCELLING: Mark.ACTIVE if begun else Mark.TODO,
     }
     return ends.get(view.state, Mark.ACTIVE)
 

@@ -202,7 +202,7 @@ async def resume_after_sign_in(rt: Runtime, session: Session) -> int:
             theirs = [creation.id for creation in found if not await tokenid_of(lent.tx, creation.id)]
             given = [await lent.give(job_id) for job_id in theirs]
         for creation in given:
-            if creation.state == JobState.QUEUED.value and creation.lease_owner is None:
+            if creation.state in {JobState.QUEUED, JobState.CANCELLING} and creation.lease_owner is None:
                 await enqueue(rt, creation.id)
         count += len(given)
         if len(found) < GIVE_AT_ONCE:

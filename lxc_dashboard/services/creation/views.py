@@ -84,7 +84,6 @@ class JobView:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
-    cancel_requested: bool
     steps: tuple[StepView, ...] = ()
     error: JobError | None = None
     result: JobResult | None = None
@@ -128,7 +127,6 @@ def job_view(creation: Job, container: Container, template: str, *, own: bool, m
         created_at=creation.created_at,
         started_at=creation.started_at,
         finished_at=creation.finished_at,
-        cancel_requested=creation.cancel_requested_at is not None,
         steps=_steps(Checkpoint.from_json(creation.checkpoint), state),
         error=_error(creation.error) if over else None,
         result=_result(creation.result) if state is JobState.DONE else None,
@@ -149,9 +147,9 @@ def _offering(view: JobView, *, left: bool) -> JobView:
     over = state in {JobState.FAILED, JobState.CANCELLED}
     return replace(
         view,
-        may_cancel=(own or manages) and state not in FINISHED,
+        may_cancel=(own or manages) and state not in FINISHED and state is not JobState.CANCELLING,
         may_edit=own and over,
-        may_go_on=own and state is JobState.PAUSED and not view.cancel_requested,
+        may_go_on=own and state is JobState.PAUSED,
         may_retry=own and view.retryable,
         may_destroy=(own or manages) and over and left,
     )

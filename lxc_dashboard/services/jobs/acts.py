@@ -10,13 +10,13 @@ import msgspec
 import structlog
 
 from lxc_dashboard.db.models import JobState
-from lxc_dashboard.errors import DashboardError, NotFoundError
+from lxc_dashboard.errors import DashboardError
 from lxc_dashboard.proxmox.schemas.tasks import is_success
 from lxc_dashboard.services.jobs import ticket
 from lxc_dashboard.services.jobs.codes import EventCode, Message
 from lxc_dashboard.services.jobs.kinds import End, Kind, Left, Step, register
 from lxc_dashboard.services.jobs.pve_tasks import PveStep, run_task, stop_task
-from lxc_dashboard.services.jobs.run import Guest, Run
+from lxc_dashboard.services.jobs.run import Guest, Run, find_guest
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import Transaction
@@ -99,11 +99,8 @@ class Act(Kind[ActRun]):
         )
 
     async def locate(self, run: ActRun) -> None:
-        """``GET /cluster/resources``. Raises ``NotFoundError`` where PVE shows the user no such container."""
-        found = await run.client.cluster.find_guest(run.guest.vmid)
-        if found is None or found.type != "lxc":
-            raise NotFoundError(f"There is no CT {run.guest.vmid}, or you may not see it")
-        run.guest.node = found.node
+        """As ``find_guest``."""
+        run.guest.node = (await find_guest(run.client, run.guest.vmid)).node
         run.guest.seen()
 
     async def stop(self, run: ActRun) -> Left:

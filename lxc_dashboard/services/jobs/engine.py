@@ -12,7 +12,7 @@ import structlog
 from lxc_dashboard.db.models import EventType, Job, JobState
 from lxc_dashboard.db.repositories.jobs import FINISHED, Standing
 from lxc_dashboard.errors import DashboardError, LeaseGoneError, ServiceUnavailableError, SessionExpiredError
-from lxc_dashboard.services.jobs import ending, slots, ticket
+from lxc_dashboard.services.jobs import ending, kinds, slots, ticket
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.codes import EventCode, JobCode
 from lxc_dashboard.services.jobs.ending import Ending
@@ -41,14 +41,15 @@ class Interruption(StrEnum):
 
 
 async def run(rt: Runtime, job_id: UUID | str) -> None:
-    """Work on the job until it ends, pauses, waits for a sign-in, or is another worker's. Returns at once where it is held.
+    """Work on the job until it ends, pauses, waits for a sign-in, or is another worker's. Returns at once where it is held, or of
+    a kind that this version does not know.
 
     Cancelled itself (the worker ends), it gives the job back; nothing that PVE or the guest does is stopped then.
     """
     known = UUID(str(job_id))
     owner = new_owner()
     async with rt.db.transaction() as tx:
-        job = await tx.jobs.acquire_lease(known, owner, rt.timing.lease_s)
+        job = await tx.jobs.acquire_lease(known, owner, rt.timing.lease_s, kinds=kinds.known())
     if job is None:
         log.info("job not taken", job_id=str(known))
         return
@@ -188,7 +189,7 @@ class Execution:
         while True:
             if self._lease.lost.is_set():
                 return Interruption.LEASE_LOST
-            if known.cancel_requested_at is not None and not self._completing:
+            if known.state == JobState.CANCELLING.value and not self._completing:
                 return Interruption.CANCEL
             if ticket.has_ended(known):
                 return Interruption.SIGN_IN

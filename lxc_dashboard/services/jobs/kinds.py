@@ -136,6 +136,15 @@ def register(kind: Kind[Any]) -> None:
     _KINDS[kind.name] = kind
 
 
+def is_known(name: str) -> bool:
+    """False for a kind of a newer version: its jobs wait for a worker that knows it."""
+    return name in _KINDS
+
+
+def known() -> frozenset[str]:
+    return frozenset(_KINDS)
+
+
 def kind_of(name: str) -> Kind[Any]:
     """Raises ``LookupError`` for a kind of a newer version, or one whose module nobody imported."""
     try:

@@ -27,7 +27,6 @@ class JobPulse:
     percent: int
     started_at: datetime | None
     finished_at: datetime | None
-    cancel_requested: bool
     place: Place | None = None
 
 
@@ -45,6 +44,6 @@ async def pulse_of(rt: Runtime, endpoint_id: UUID, ids: Collection[UUID]) -> tup
 
 def _pulses(rows: Sequence[tuple[Any, ...]], places: Mapping[UUID, Place]) -> tuple[JobPulse, ...]:
     return tuple(
-        JobPulse(id_, JobState(state), Phase(phase), percent, started, finished, cancelled is not None, places.get(id_))
-        for id_, state, phase, percent, started, finished, cancelled in rows
+        JobPulse(id_, JobState(state), Phase(phase), percent, started, finished, places.get(id_))
+        for id_, state, phase, percent, started, finished in rows
     )

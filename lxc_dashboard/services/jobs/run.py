@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from lxc_dashboard.db.models import EventType
+from lxc_dashboard.errors import NotFoundError
 
 if TYPE_CHECKING:
     from lxc_dashboard.proxmox.client import ProxmoxClient
@@ -45,6 +46,17 @@ class Guest:
 
     def was_seen_within(self, seconds: float) -> bool:
         return time.monotonic() - self.seen_at < seconds
+
+
+async def find_guest(client: ProxmoxClient, vmid: int) -> Guest:
+    """The container by the node and name that PVE shows. ``GET /cluster/resources``.
+
+    Raises ``NotFoundError`` where PVE shows the client's user no such container.
+    """
+    found = await client.cluster.find_guest(vmid)
+    if found is None or found.type != "lxc":
+        raise NotFoundError(f"There is no CT {vmid}, or you may not see it")
+    return Guest(vmid, found.node, name=found.name)
 
 
 @dataclass

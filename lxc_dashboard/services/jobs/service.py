@@ -1,13 +1,17 @@
-"""Jobs on guests as users see and cancel them. Creations have rules of their own (``services/creation/service.py``)."""
+"""Jobs on guests as users see, cancel and retry them. Creations have rules of their own (``services/creation/service.py``)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
-from lxc_dashboard.db.models import AuditResult
-from lxc_dashboard.errors import NotFoundError
+from lxc_dashboard.db.models import AuditResult, JobState
+from lxc_dashboard.errors import ConflictError, NotFoundError
 from lxc_dashboard.services.auth import acting, privileges
+from lxc_dashboard.services.jobs.acts import ACTS
 from lxc_dashboard.services.jobs.enqueue import enqueue
+from lxc_dashboard.services.jobs.request import request
+from lxc_dashboard.services.jobs.run import find_guest
 from lxc_dashboard.services.jobs.ticket import lending, owns
 
 if TYPE_CHECKING:
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
 
 SEE_PRIVILEGE: Final = "VM.Audit"
 CANCEL_PRIVILEGE: Final = "VM.Allocate"
+RETRYABLE: Final = frozenset({JobState.FAILED, JobState.CANCELLED})
 
 
 async def require_visible(rt: Runtime, session: Session, job: Job) -> None:
@@ -59,3 +64,23 @@ async def cancel(rt: Runtime, session: Session, job: Job) -> Job:
     if asked.lease_owner is None:
         await enqueue(rt, job.id)
     return asked
+
+
+def is_retryable(job: Job) -> bool:
+    """Whether it is an act, known here, that failed or was cancelled. Creations say so themselves (``JobView``)."""
+    return job.kind in ACTS and job.state in RETRYABLE
+
+
+async def retry(rt: Runtime, session: Session, job: Job, *, job_id: UUID | None = None) -> UUID:
+    """Ask again for an act that failed or was cancelled; the id of the new job, which acts as the caller.
+
+    The same ``job_id`` twice makes one job. Raises ``NotFoundError`` (the job or its guest), ``ConflictError`` (it has not
+    failed, or is no act), and what ``request`` raises.
+    """
+    await require_visible(rt, session, job)
+    if job.state not in RETRYABLE:
+        raise ConflictError(f"Only a failed or cancelled job is run again; this one is {job.state}")
+    if job.kind not in ACTS:
+        raise ConflictError(f"Jobs of the kind {job.kind} cannot be run again")
+    guest = await find_guest(await acting.client(rt, session), job.vmid)
+    return await request(rt, session, ACTS[job.kind], guest, job.params, job_id=job_id)

@@ -34,7 +34,7 @@ async def cancel(lab: Lab, job_id: UUID) -> service.JobView:
     async with asyncio.timeout(CANCEL_WITHIN_S):
         async with asyncio.timeout(ACKNOWLEDGED_WITHIN_S):
             asked = await service.cancel(lab.rt, lab.session, job_id)
-        assert asked.cancel_requested
+        assert asked.state is JobState.CANCELLING
         await lab.until(lambda: _is(lab, job_id, JobState.CANCELLED), "it is cancelled")
     return await service.get_job(lab.rt, lab.session, job_id)
 

@@ -26,7 +26,7 @@ CANCEL_WITHIN_S = 15
 async def cancel(lab: Lab, job_id: UUID, work: asyncio.Task[None]) -> service.JobView:
     """Ask, and wait for the end, which must come in time."""
     asked = await service.cancel(lab.rt, lab.session, job_id)
-    assert asked.cancel_requested
+    assert asked.state is JobState.CANCELLING
     async with asyncio.timeout(CANCEL_WITHIN_S):
         await work
     job = await service.get_job(lab.rt, lab.session, job_id)

@@ -47,7 +47,7 @@ async def test_a_retry_whose_create_may_have_left_something_is_looked_at_by_a_wo
     await work
     await service.retry(lab.rt, lab.session, job_id)
     await service.cancel(lab.rt, lab.session, job_id)
-    assert (await service.get_job(lab.rt, lab.session, job_id)).state is JobState.QUEUED
+    assert (await service.get_job(lab.rt, lab.session, job_id)).state is JobState.CANCELLING
     job = await lab.finish(job_id, state=JobState.CANCELLED)
     assert job.exists == bool(lab.sandbox.api.cts.get(job.vmid))
 

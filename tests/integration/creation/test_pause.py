@@ -109,7 +109,7 @@ async def test_a_paused_run_is_cancelled_and_what_it_made_destroyed(lab: Lab) ->
     job_id, job = await paused(lab)
     operator = await sign_in(lab.rt, lab.sandbox, "operator@pve")
     asked = await service.cancel(lab.rt, operator, job_id)
-    assert asked.cancel_requested
+    assert asked.state is JobState.CANCELLING
     await lab.finish(job_id, state=JobState.CANCELLED)
     assert lab.containers_named(job.hostname) == [job.vmid]
     await service.destroy(lab.rt, lab.session, job_id)
@@ -127,7 +127,7 @@ async def test_a_cancel_that_comes_as_it_pauses_is_not_lost(lab: Lab, monkeypatc
 
     monkeypatch.setattr(ending, "give_back", late)
     await lab.work(job_id)
-    assert (await row(lab, job_id)).state == JobState.QUEUED.value
+    assert (await row(lab, job_id)).state == JobState.CANCELLING.value
     assert await reaper.reap(lab.rt) == 1
     await lab.finish(job_id, state=JobState.CANCELLED)
 

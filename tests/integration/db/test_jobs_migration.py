@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import psycopg
+import pytest
 
 from lxc_dashboard.db import migrate
 
@@ -39,6 +40,16 @@ SELECT (jsonb_populate_record(job, '{"id": "00000000-0000-7000-8000-000000000031
 FROM job LIMIT 1
 """
 
+CANCEL_ASKED = """
+UPDATE job SET cancel_requested_at = now();
+UPDATE job SET lease_owner = 'worker', lease_until = now() WHERE state = 'running'
+"""
+SECOND_ON_THE_GUEST = """
+INSERT INTO job
+SELECT (jsonb_populate_record(job, '{"id": "00000000-0000-7000-8000-000000000031", "state": "queued"}')).*
+FROM job WHERE state = 'cancelling' AND locks_guest
+"""
+
 
 def all_rows(connection: psycopg.Connection) -> list[Any]:
     """Each row with its columns by name, whatever their order."""
@@ -70,3 +81,26 @@ def test_creations_become_jobs_and_go_back_with_all_that_was_stored(empty_databa
     migrate.downgrade(empty_database_url, BEFORE)
     with psycopg.connect(empty_database_url) as connection:
         assert all_rows(connection) == before
+
+
+def test_a_job_that_was_asked_to_cancel_is_cancelling_and_goes_back(empty_database_url: str) -> None:
+    migrate.upgrade(empty_database_url, BEFORE)
+    with psycopg.connect(empty_database_url) as connection:
+        connection.execute(STORED.encode())
+    migrate.upgrade(empty_database_url, "0007")
+    with psycopg.connect(empty_database_url) as connection:
+        connection.execute(CANCEL_ASKED)
+        before = states(connection)
+    migrate.upgrade(empty_database_url, "0008")
+    with psycopg.connect(empty_database_url) as connection:
+        assert states(connection) == ["done", "cancelling", "cancelling"]
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            connection.execute(SECOND_ON_THE_GUEST)
+    migrate.downgrade(empty_database_url, "0007")
+    with psycopg.connect(empty_database_url) as connection:
+        assert states(connection) == before == ["done", "running", "queued"]
+        assert connection.execute("SELECT count(cancel_requested_at) FROM job").fetchone() == (2,)
+
+
+def states(connection: psycopg.Connection) -> list[str]:
+    return [row[0] for row in connection.execute("SELECT state FROM job ORDER BY id")]

@@ -134,6 +134,34 @@ async def test_a_waiting_run_is_not_handed_out(database: DatabaseService, creati
             await tx.jobs.release_lease(creation.id, "a", state=JobState.DONE)
 
 
+@pytest.mark.parametrize("stop", [JobState.QUEUED, JobState.WAITING, JobState.PAUSED])
+async def test_a_job_is_cancelling_from_the_request_to_its_end(
+    database: DatabaseService, creation: Job, stop: JobState
+) -> None:
+    await acquire(database, creation, "a")
+    async with database.transaction() as tx:
+        await tx.jobs.request_cancel(creation.id, "root@pam")
+    assert (await now_of(database, creation)).state == "cancelling"
+    async with database.transaction() as tx:
+        await tx.jobs.release_lease(creation.id, "a", state=stop)
+    assert [row.state for row in await expired(database)] == ["cancelling"]
+    taken = await acquire(database, creation, "b")
+    assert taken is not None
+    assert taken.state == "cancelling"
+    async with database.transaction() as tx:
+        assert (await tx.jobs.finish(creation.id, "b", JobState.CANCELLED)).state == "cancelled"
+
+
+async def test_a_job_that_is_being_cancelled_locks_its_guest(database: DatabaseService, container: Container) -> None:
+    async with database.transaction() as tx:
+        first = await tx.jobs.add(Job.about(container, "container.stop", userid="root@pam"))
+        await tx.jobs.request_cancel(first.id, "root@pam")
+        assert await tx.jobs.locking(container.endpoint_id, container.vmid) == first
+    with pytest.raises(ConflictError):
+        async with database.transaction() as tx:
+            await tx.jobs.add(Job.about(container, "container.start", userid="root@pam"))
+
+
 async def test_the_reaper_hands_out_each_run_once_in_a_while(database: DatabaseService, creation: Job) -> None:
     assert await expired(database) == [], "it stands in the queue"
     assert len(await expired(database, again_after_s=0)) == 1, "its delivery was lost"

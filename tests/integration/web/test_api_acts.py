@@ -168,7 +168,7 @@ async def test_a_cancelled_act_never_reaches_pve_and_is_audited(
     made = await ask_for_stop(program, guest)
     at = routes.api_job(made["id"])
     cancelled = await program.post(f"{at}/cancel")
-    assert (cancelled.status_code, cancelled.json()["cancel_requested"]) == (202, True)
+    assert (cancelled.status_code, cancelled.json()["state"]) == (202, "cancelling")
     await work(settings, made["id"])
     ended = (await program.get(at)).json()
     assert (ended["state"], ended["message"]) == ("cancelled", "")
@@ -178,6 +178,30 @@ async def test_a_cancelled_act_never_reaches_pve_and_is_audited(
     async with Runtime.open(settings) as rt, rt.db.transaction() as tx:
         (entry,) = [e for e in await tx.audit.list(action="container.stop.cancel") if e.detail["job"] == made["id"]]
     assert entry.subject == f"CT {guest['vmid']} {guest['name']}"
+
+
+async def test_a_cancelled_act_is_asked_for_again_as_a_new_job(
+    program: Program, viewer: Program, blind: Program, settings: Settings, guest: dict[str, Any]
+) -> None:
+    made = await ask_for_stop(program, guest)
+    at = routes.api_job(made["id"])
+    assert (await program.post(f"{at}/retry")).status_code == 409, "it has not ended"
+    await program.post(f"{at}/cancel")
+    await work(settings, made["id"])
+    assert (await viewer.post(f"{at}/retry")).status_code == 403
+    assert (await blind.post(f"{at}/retry")).status_code == 404
+    key = {"Idempotency-Key": str(uuid4())}
+    answers = [await program.post(f"{at}/retry", headers=key) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [202, 200]
+    again = answers[0].json()
+    assert answers[0].headers["Location"] == routes.api_job(again["id"])
+    assert again["id"] == answers[1].json()["id"] == key["Idempotency-Key"]
+    assert [again[name] for name in ("kind", "vmid", "node", "state")] == [
+        made["kind"], made["vmid"], made["node"], "queued",
+    ]  # fmt: skip
+    assert (await program.get(at)).json()["state"] == "cancelled"
+    busy = await program.post(f"{at}/retry")
+    assert (busy.status_code, busy.json()["error"]["job"]["id"]) == (409, again["id"])
 
 
 async def test_a_creation_is_a_job_too_with_the_same_visibility(

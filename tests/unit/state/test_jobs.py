@@ -35,23 +35,21 @@ ROW = JobRow(
     seconds=10.0,
     created_at=BEGIN.isoformat(),
 )
-PULSE = JobPulse(new_id(), JobState.RUNNING, Phase.SYNCING, 60, BEGIN, None, cancel_requested=False)
+PULSE = JobPulse(new_id(), JobState.RUNNING, Phase.SYNCING, 60, BEGIN, None)
 
 
 @pytest.mark.parametrize(
-    ("state", "cancelling", "word"),
+    ("state", "word"),
     [
-        ("running", False, "syncing 60 %"),
-        ("running", True, "Cancelling"),
-        ("waiting", True, "Cancelling"),
-        ("failed", False, "Failed in syncing"),
-        ("failed", True, "Failed in syncing"),
-        ("done", False, "Ready"),
-        ("waiting", False, "Waits for sign-in"),
+        ("running", "syncing 60 %"),
+        ("cancelling", "Cancelling"),
+        ("failed", "Failed in syncing"),
+        ("done", "Ready"),
+        ("waiting", "Waits for sign-in"),
     ],
 )
-def test_the_word_says_the_state(state: str, word: str, *, cancelling: bool) -> None:
-    assert word_of(state, "syncing", 60, cancelling=cancelling) == word
+def test_the_word_says_the_state(state: str, word: str) -> None:
+    assert word_of(state, "syncing", 60) == word
 
 
 def test_a_row_that_has_not_changed_is_the_same_one() -> None:

@@ -19,7 +19,7 @@ ENDPOINT = uuid4()
 
 
 def running(percent: int = 0) -> JobPulse:
-    return JobPulse(UUID(int=1), JobState.RUNNING, Phase.CREATING, percent, None, None, cancel_requested=False)
+    return JobPulse(UUID(int=1), JobState.RUNNING, Phase.CREATING, percent, None, None)
 
 
 class Rooms:

@@ -38,7 +38,6 @@ JOB = JobView(
     created_at=BEGIN,
     started_at=BEGIN,
     finished_at=None,
-    cancel_requested=False,
 )
 ROWS = {102: Row(102, "db-01")}
 KEY = "feed:of a user"
@@ -267,5 +266,5 @@ def test_a_pve_that_has_never_answered_has_no_age() -> None:
 
 
 def test_a_job_that_is_being_cancelled_says_so() -> None:
-    [entry] = shown_of([replace(JOB, cancel_requested=True)], {}, {})["entries"]
+    [entry] = shown_of([replace(JOB, state=JobState.CANCELLING)], {}, {})["entries"]
     assert entry["word"] == "Cancelling"

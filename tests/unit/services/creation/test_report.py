@@ -52,7 +52,6 @@ def view_of(state: JobState, phase: Phase, *steps: StepView) -> JobView:
         created_at=BEGIN,
         started_at=BEGIN,
         finished_at=None,
-        cancel_requested=False,
         steps=steps,
     )
 

@@ -40,9 +40,7 @@ TURNS = 8
 
 def standing(**changes: Any) -> Standing:
     """How a run's row is when it is looked at next."""
-    return Standing(
-        **{"state": "running", "cancel_requested_at": None, "ticket_enc": "x", "signed_in_at": now(), **changes}
-    )
+    return Standing(**{"state": "running", "ticket_enc": "x", "signed_in_at": now(), **changes})
 
 
 def held(*seen: Standing | Exception, renewed: bool = True, cancel: bool = False) -> engine.Execution:
@@ -58,7 +56,7 @@ def held(*seen: Standing | Exception, renewed: bool = True, cancel: bool = False
         checkpoint={},
         ticket_enc="x",
     )
-    creation.signed_in_at, creation.cancel_requested_at = now(), now() if cancel else None
+    creation.signed_in_at, creation.state = now(), "cancelling" if cancel else "running"
     looks = Saying(*seen)
 
     async def look(_: object) -> Any:
@@ -149,7 +147,7 @@ async def test_a_ticket_that_pve_takes_no_more_has_the_run_wait_for_a_sign_in() 
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"cancel_requested_at": datetime(2026, 11, 27, tzinfo=UTC)}, Interruption.CANCEL),
+        ({"state": "cancelling"}, Interruption.CANCEL),
         ({"ticket_enc": None}, Interruption.SIGN_IN),
         ({"signed_in_at": datetime(2026, 1, 1, tzinfo=UTC)}, Interruption.SIGN_IN),
     ],

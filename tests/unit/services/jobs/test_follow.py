@@ -24,7 +24,7 @@ Entries = list[tuple[str, bytes]]
 
 
 def job(state: JobState) -> dict[UUID, Standing]:
-    return {ID: Standing(state, None, None, now())}
+    return {ID: Standing(state, None, now())}
 
 
 RUNNING, READY = job(JobState.RUNNING), job(JobState.DONE)

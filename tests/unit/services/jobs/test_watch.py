@@ -49,7 +49,7 @@ async def seen(*looks: Job | Exception, told: list[list[JobEvent]]) -> list[list
     look = Saying(*looks)
 
     async def standings(ids: Sequence[UUID]) -> dict[UUID, Standing]:
-        return {ID: Standing((await look()).state, None, None, now())}
+        return {ID: Standing((await look()).state, None, now())}
 
     jobs = SimpleNamespace(get=look, standings=standings, events_after=Saying(*told))
     rt: Any = SimpleNamespace(db=database(jobs=jobs), bus=SimpleNamespace(last_id=always("0-0")))
