@@ -3,8 +3,8 @@
 Rows from before keep their sentence and have no code. Three sentences become codes, since the time that a step took is
 counted by them: a job waits for a sign-in, for its turn, or in its pause.
 
-The downgrade writes the sentence of these three, and the cause of a failed job. All other events, and the ends of acts and
-of cancelled jobs, become their code and parameters in plain text.
+The downgrade writes the sentence of these three, and the cause of a failed job. All other events, the ends of acts and of
+cancelled jobs, and the titles of planned steps become their code and parameters in plain text.
 
 Revision: 0007
 Revises: 0006
@@ -40,6 +40,13 @@ UPDATE job_event SET message = {event} WHERE code <> '';
 ALTER TABLE job_event DROP COLUMN code, DROP COLUMN params;
 UPDATE job SET error = error - 'code' - 'params' || jsonb_build_object('message', {error}) WHERE error ? 'code';
 UPDATE job SET result = jsonb_build_object('message', {result}) WHERE result ? 'code';
+UPDATE job SET checkpoint = jsonb_set(checkpoint, '{{facts,plan}}', (
+    SELECT coalesce(jsonb_agg(
+        CASE WHEN planned ? 'code' THEN planned - 'code' - 'params' || jsonb_build_object('title', {planned}) ELSE planned END
+        ORDER BY place
+    ), '[]')
+    FROM jsonb_array_elements(checkpoint #> '{{facts,plan}}') WITH ORDINALITY AS step (planned, place)
+)) WHERE jsonb_typeof(checkpoint #> '{{facts,plan}}') = 'array';
 UPDATE container_event SET detail = '{{}}', message = {detail} WHERE detail ? 'code';
 """
 
@@ -68,6 +75,6 @@ def downgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
     stored = {
         name: SENTENCE.format(code=f"({name} ->> 'code')", params=f"({name} -> 'params')")
-        for name in ("error", "result", "detail")
+        for name in ("error", "result", "planned", "detail")
     }
     op.execute(DOWN.format(event=SENTENCE.format(code="code", params="params"), **stored))

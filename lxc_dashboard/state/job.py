@@ -261,7 +261,7 @@ def _is_shown(step: StepReport) -> bool:
 def _step_row(step: StepReport, scripts: list[StepReport]) -> StepRow:
     place = {"title": step.title, "number": scripts.index(step) + 1, "all": len(scripts)} if step in scripts else {}
     return StepRow(
-        title=text.STEP_NUMBERED.format(**place) if place else step.title,
+        title=text.STEP_NUMBERED.format(**place) if place else text.in_words(step.code, step.params, step.title),
         mark=step.mark.value,
         word=text.STEP_MARKS[step.mark.value],
         seconds=-1.0 if step.seconds is None else step.seconds,

@@ -221,7 +221,10 @@ def creation_of(view: JobView) -> Creation:
     flags = ("finished_at", "exists", "may_cancel", "may_retry", "may_go_on", "may_destroy")
     return Creation(
         **{name: getattr(view, name) for name in (*same, *flags)},
-        steps=[Step(step.key, step.phase, step.title, step.state) for step in view.steps],
+        steps=[
+            Step(step.key, step.phase, text.in_words(step.code, step.params, step.title), step.state)
+            for step in view.steps
+        ],
         error=_fault(asdict(error)) if error else None,
         result=Outcome(result.address, list(result.ports), list(result.credentials)) if result else None,
         spec=view.spec.to_json() if view.spec else {},

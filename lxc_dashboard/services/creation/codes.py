@@ -6,7 +6,7 @@ from lxc_dashboard.services.jobs.codes import EventCode
 
 
 class CreationCode(EventCode):
-    """By subject: the steps, the container, the guest, its files and scripts, and what a cancelled job leaves."""
+    """By subject: the job and its steps, the plan of it, the container, the guest, its files and scripts, and what a cancelled job leaves."""
 
     CREATING = "creation.creating"
     STARTING = "creation.starting"
@@ -17,6 +17,17 @@ class CreationCode(EventCode):
     CANCELLED = "creation.cancelled"
     CANCELLED_KEPT = "creation.cancelled.kept"
     CANCELLED_KEPT_IN_PART = "creation.cancelled.kept_in_part"
+
+    PLAN_TURN = "plan.turn"
+    PLAN_CHECK = "plan.check"
+    PLAN_DOWNLOAD = "plan.download"
+    PLAN_CREATE = "plan.create"
+    PLAN_PAUSE = "plan.pause"
+    PLAN_START = "plan.start"
+    PLAN_ADDRESS = "plan.address"
+    PLAN_PREPARE = "plan.prepare"
+    PLAN_DISCOVER = "plan.discover"
+    PLAN_NOTES = "plan.notes"
 
     PREFLIGHT_WARNED = "preflight.warned"
     VMID_TAKEN = "container.vmid_taken"

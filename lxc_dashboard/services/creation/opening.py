@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from lxc_dashboard.db.models import Job, Phase
 from lxc_dashboard.guest.keys import KeyPair
 from lxc_dashboard.services.creation import doors
+from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.doors import REGISTER, NoWay, Way, WayKind
 from lxc_dashboard.services.creation.entrance import Entrance
 from lxc_dashboard.services.creation.phases import create, deploy, finalize, pause, start, sync
 from lxc_dashboard.services.creation.spec import ContainerSpec
 from lxc_dashboard.services.jobs import slots, ticket
+from lxc_dashboard.services.jobs.codes import Message
 from lxc_dashboard.services.jobs.run import Guest
 from lxc_dashboard.services.templates.library.catalog import load_revision
 
@@ -84,27 +86,33 @@ async def _door_key(
     return key
 
 
-def plan(ctx: RunContext) -> list[dict[str, str]]:
-    """The steps that are to come, in order: ``{"key", "phase", "title"}``."""
-    steps = [
-        (slots.SLOT, Phase.CREATING, f"Wait for its turn on {ctx.guest.node}"),
-        (create.CHECK, Phase.CREATING, "Check"),
+def plan(ctx: RunContext) -> list[dict[str, Any]]:
+    """The steps that are to come, in order: ``{"key", "phase"}`` with ``code`` and ``params``, or with the name of a file or
+    script as ``title``.
+    """
+    steps: list[tuple[str, Phase, Message | str]] = [
+        (slots.SLOT, Phase.CREATING, Message.of(CreationCode.PLAN_TURN, node=ctx.guest.node)),
+        (create.CHECK, Phase.CREATING, Message.of(CreationCode.PLAN_CHECK)),
     ]
     if ctx.spec.ostemplate_download:
-        steps.append((create.DOWNLOAD, Phase.CREATING, "Download the OS template"))
-    steps.append((create.CREATE, Phase.CREATING, "Create"))
+        steps.append((create.DOWNLOAD, Phase.CREATING, Message.of(CreationCode.PLAN_DOWNLOAD)))
+    steps.append((create.CREATE, Phase.CREATING, Message.of(CreationCode.PLAN_CREATE)))
     if ctx.spec.pause_after_create:
-        steps.append((pause.PAUSE, Phase.CREATING, "Pause before the first start"))
-    steps.append((start.START, Phase.STARTING, "Start"))
-    entering = [(start.ADDRESS, Phase.STARTING, "Find the address")]
+        steps.append((pause.PAUSE, Phase.CREATING, Message.of(CreationCode.PLAN_PAUSE)))
+    steps.append((start.START, Phase.STARTING, Message.of(CreationCode.PLAN_START)))
+    entering = [(start.ADDRESS, Phase.STARTING, Message.of(CreationCode.PLAN_ADDRESS))]
     if ctx.spec.enters_guest and isinstance(ctx.way, Way):
-        entering.insert(1 if ctx.by_ssh else 0, (start.INIT, Phase.STARTING, f"Way in: {ctx.way.title}"))
+        entering.insert(1 if ctx.by_ssh else 0, (start.INIT, Phase.STARTING, start.entered_by(ctx.way)))
     steps += entering
     if ctx.spec.enters_guest:
-        steps.append((deploy.PREPARE, Phase.DEPLOYING, "Prepare the guest"))
+        steps.append((deploy.PREPARE, Phase.DEPLOYING, Message.of(CreationCode.PLAN_PREPARE)))
         files = ctx.revision.content.files if ctx.revision else ()
         steps += [(f"deploy.file.{entry.name}", Phase.DEPLOYING, entry.target) for entry in files]
         steps += [(step.key, Phase.SYNCING, step.title) for step in sync.steps_of(ctx)]
-        steps.append((finalize.DISCOVER, Phase.FINALIZING, "Discover services"))
-    steps.append((finalize.NOTES, Phase.FINALIZING, "Write notes and tags"))
-    return [{"key": key, "phase": phase.value, "title": title} for key, phase, title in steps]
+        steps.append((finalize.DISCOVER, Phase.FINALIZING, Message.of(CreationCode.PLAN_DISCOVER)))
+    steps.append((finalize.NOTES, Phase.FINALIZING, Message.of(CreationCode.PLAN_NOTES)))
+    return [_planned(*step) for step in steps]
+
+
+def _planned(key: str, phase: Phase, title: Message | str) -> dict[str, Any]:
+    return {"key": key, "phase": phase.value, **({"title": title} if isinstance(title, str) else title.to_json())}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from lxc_dashboard.db.models import EventType, JobEvent, JobState, Phase, now
@@ -47,13 +47,18 @@ class Mark(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
-    """``seconds`` is None for what has not begun, ``seq`` the number of its first line, 0 where there is none."""
+    """``seconds`` is None for what has not begun, ``seq`` the number of its first line, 0 where there is none.
+
+    ``title``, ``code`` and ``params`` as those of ``StepView``.
+    """
 
     key: str
     title: str
     mark: Mark
     seconds: float | None
     seq: int
+    code: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +196,7 @@ def _step(view: JobView, step: StepView, told: Sequence[JobEvent], end: datetime
     if step.state is StepState.FAILED and view.state is JobState.CANCELLED:
         mark = Mark.STOPPED
     if not begins:
-        return StepReport(step.key, step.title, mark, None, 0)
+        return StepReport(step.key, step.title, mark, None, 0, step.code, step.params)
     begin = told[begins[-1]]
     rest = told[begins[-1] + 1 :]
     if step.state is StepState.DONE and any(e.type == EventType.WARNING and e.script == step.title for e in rest):

@@ -31,10 +31,14 @@ class StepState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StepView:
+    """``title``: the name of a file or script. Other steps have a ``code`` with its ``params`` instead."""
+
     key: str
     phase: Phase
     title: str
     state: StepState
+    code: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +182,8 @@ def _steps(checkpoint: Checkpoint, state: JobState) -> tuple[StepView, ...]:
             step_state = StepState.FAILED
         elif key == checkpoint.active and state not in FINISHED:
             step_state = StepState.ACTIVE
-        views.append(StepView(key, Phase(entry["phase"]), entry["title"], step_state))
+        said = (entry.get("code", ""), entry.get("params", {}))
+        views.append(StepView(key, Phase(entry["phase"]), entry.get("title", ""), step_state, *said))
     return tuple(views)
 
 

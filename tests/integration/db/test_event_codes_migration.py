@@ -46,6 +46,10 @@ TOLD_SINCE: tuple[tuple[str, dict[str, Any]], ...] = (
     ("guest.init_up", {}),
     ("job.failed", {"reason": "It failed"}),
 )
+PLAN = [
+    {"key": "create.slot", "phase": "creating", "code": "plan.turn", "params": {"node": "pve1"}},
+    {"key": "deploy.file.motd", "phase": "deploying", "title": "/etc/motd"},
+]
 ADD = """
 INSERT INTO job_event (job_id, seq, lines, type, step, percent, message, script, script_index, script_total, at)
 VALUES (%s, %s, 1, %s, 'stop', 1, %s, '', 0, 0, now())
@@ -85,10 +89,16 @@ def test_what_was_told_in_codes_goes_back_as_plain_text(url: str) -> None:
             connection.execute(ADD_CODE, (JOB, seq, code, psycopg.types.json.Jsonb(params)))
         jsons = (psycopg.types.json.Jsonb(CANCELLED), psycopg.types.json.Jsonb(STARTED))
         connection.execute("UPDATE job SET error = %s, result = %s", jsons)
+        plan = psycopg.types.json.Jsonb({"facts": {"plan": PLAN}})
+        connection.execute("UPDATE job SET checkpoint = %s", (plan,))
     migrate.downgrade(url, BEFORE)
     with psycopg.connect(url) as connection:
         since = [message for _, message in connection.execute(MESSAGES).fetchall()[len(OLD) :]]
         ends = connection.execute(ENDS).fetchone()
+        titles = connection.execute(
+            "SELECT jsonb_path_query_array(checkpoint, '$.facts.plan[*].title') FROM job"
+        ).fetchone()
+    assert titles == (["plan.turn node=pve1", "/etc/motd"],)
     assert since == ['guest.address address=10.0.0.5 also=["a"]', "guest.init_up", "It failed"]
     assert ends == (
         {"message": "act.cancelled by=root@pam", "phase": "stop"},
