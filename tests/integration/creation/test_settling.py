@@ -39,6 +39,7 @@ async def cancelled_while_pve_hangs(lab: Lab, monkeypatch: pytest.MonkeyPatch) -
         return await cancel(lab, job_id)
 
 
+@pytest.mark.full
 async def test_what_is_owed_ends_with_the_session_that_lent_the_ticket(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -51,6 +52,7 @@ async def test_what_is_owed_ends_with_the_session_that_lent_the_ticket(
     assert settling.GUEST_ENDED not in await said(lab, job.id)
 
 
+@pytest.mark.full
 async def test_what_is_owed_is_given_up_twelve_hours_after_the_sign_in(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
