@@ -26,6 +26,8 @@ class Timing(BaseModel):
     find_task_within_s: float = 6.0
     # A later worker need not wait as long: PVE refuses a second create or start of one guest, and is asked again then.
     find_task_again_within_s: float = 2.0
+    # How often an open review asks PVE again.
+    check_review_every_s: float = 15.0
     # The journal collects events of many jobs for one write.
     journal_pause_s: float = 0.02
     longest_journal_pause_s: float = 0.08

@@ -16,8 +16,7 @@ from lxc_dashboard.state.batch_part import BatchPart, found_by
 from lxc_dashboard.state.summary import Line, review_lines
 from lxc_dashboard.state.wizard import FindingRow
 
-# While the review is open and seen, what PVE says is asked again this often, and for an hour at most.
-CHECK_EVERY_S: Final = 15.0
+# While the review is open and seen, PVE is asked again every ``check_review_every_s``, and for an hour at most.
 CHECKS_AT_MOST: Final = 240
 
 
@@ -74,7 +73,7 @@ class ReviewPart(BatchPart, mixin=True):
             async with self:
                 if self.step != wizard.STEPS[-1] or mine != self._watcher:
                     return
-            await asyncio.sleep(CHECK_EVERY_S)
+            await asyncio.sleep(rt.timing.check_review_every_s)
             async with self:
                 spec, begun = self._still_asked(), self._checks
                 edited, asked = self._edited(), self._several()

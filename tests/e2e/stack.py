@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +36,15 @@ POLL_S = 0.05
 FIRST_PORT, PORTS = 20_000, 10_000
 # What tests would else wait out. A lease is still much longer than a busy machine holds up its worker.
 QUICK = Timing(
-    lease_s=5, renew_lease_every_s=1, reap_every_s=1, enqueue_again_s=3, settle_every_s=2, check_ticket_every_s=2
+    lease_s=5,
+    renew_lease_every_s=1,
+    reap_every_s=1,
+    enqueue_again_s=3,
+    settle_every_s=2,
+    check_ticket_every_s=2,
+    find_task_within_s=2,
+    find_task_again_within_s=0.5,
+    check_review_every_s=3,
 )
 # What a child needs of ours, and what lets coverage follow it.
 PASSED_ON = {"PATH", "HOME", "LANG", "TMPDIR", "COVERAGE_PROCESS_CONFIG", "COVERAGE_FILE"}
@@ -215,7 +224,7 @@ def running_stack(
     ``servers``: the addresses of a PostgreSQL and a Valkey that are there already. ``sandbox``: the module that is run as one.
     """
     stack = Stack(folder)
-    with asyncio.Runner() as runner, ExitStack() as ending:
+    with asyncio.Runner() as runner, ThreadPoolExecutor(1) as thread, ExitStack() as ending:
         database_url, redis_url = servers or started_servers(folder, runner, ending)
         migrate.upgrade(database_url)
         stack.environ = {
@@ -232,7 +241,8 @@ def running_stack(
         ending.callback(stack.stop)
         stack.start_sandbox(*sandbox_options, module=sandbox)
         stack.environ["SANDBOX"] = "true"
-        runner.run(register_sandbox(Settings.load(stack.environ), stack.sandbox))
+        # On a loop of its own: Playwright may hold the one of this thread.
+        thread.submit(asyncio.run, register_sandbox(Settings.load(stack.environ), stack.sandbox)).result()
         if web:
             frontend.ensure_built(os.environ)
         if worker:

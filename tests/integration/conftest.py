@@ -19,6 +19,7 @@ from psycopg import sql
 from lxc_dashboard.db import migrate
 from lxc_dashboard.embedded import EmbeddedServices
 from lxc_dashboard.settings import Settings
+from tests.e2e.stack import QUICK
 
 MIGRATED = "migrated"
 END_OTHERS = """
@@ -162,6 +163,7 @@ def settings_with(database_url: str, redis_url: str) -> Callable[..., Settings]:
 
     def make(**environ: str) -> Settings:
         given = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "ENCRYPTION_KEY": key}
+        given["TIMING"] = QUICK.model_dump_json()
         return Settings.load(given | environ)
 
     return make

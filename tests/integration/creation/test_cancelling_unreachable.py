@@ -80,6 +80,7 @@ async def relayed(lab: Lab) -> AsyncIterator[Relay]:
 
 
 @pytest.mark.usefixtures("sooner_given_up")
+@pytest.mark.full
 async def test_with_a_door_that_hangs_names_what_may_go_on_in_the_guest(lab: Lab) -> None:
     async with relayed(lab) as relay:
         job_id = await lab.request(content_of(("10-long.sh", STUBBORN)))
@@ -109,6 +110,7 @@ async def test_with_a_door_that_is_shut_names_what_may_go_on_in_the_guest(lab: L
 
 
 @pytest.mark.usefixtures("sooner_given_up")
+@pytest.mark.full
 async def test_in_a_script_while_pve_hangs_what_runs_is_named_and_ended_when_pve_answers(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,6 +133,7 @@ async def test_in_a_script_while_pve_hangs_what_runs_is_named_and_ended_when_pve
 
 
 @pytest.mark.usefixtures("sooner_given_up")
+@pytest.mark.full
 async def test_while_pve_hangs_over_the_look_at_the_ticket(lab: Lab) -> None:
     job_id = await lab.request(content_of(("10-long.sh", STUBBORN)))
     lab.retime(check_ticket_every_s=0.2)
@@ -141,6 +144,7 @@ async def test_while_pve_hangs_over_the_look_at_the_ticket(lab: Lab) -> None:
     await cancel(lab, job_id)
 
 
+@pytest.mark.full
 async def test_a_script_that_began_as_its_worker_died_does_not_go_on_unnamed(lab: Lab) -> None:
     job_id = await lab.request(content_of(("10-short.sh", "true"), ("20-long.sh", STUBBORN)))
     work = lab.work(job_id)
@@ -154,6 +158,7 @@ async def test_a_script_that_began_as_its_worker_died_does_not_go_on_unnamed(lab
     await check_clean(lab, job)
 
 
+@pytest.mark.full
 async def test_a_script_that_runs_since_its_door_went_away_is_ended_where_the_retry_is_cancelled_at_once(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,6 +180,7 @@ async def test_a_script_that_runs_since_its_door_went_away_is_ended_where_the_re
     await check_clean(lab, job)
 
 
+@pytest.mark.full
 async def test_a_script_that_had_not_begun_when_its_worker_died_never_does(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,6 +101,7 @@ async def test_a_static_address_is_the_one_that_was_asked_for(lab: Lab) -> None:
 
 
 @pytest.mark.timeout(300)  # 16 s of work for two cores, which may have other work
+@pytest.mark.full
 async def test_twenty_at_once_each_get_their_own(lab: Lab) -> None:
     ids = await asyncio.gather(*(lab.request(hostname=f"many-{n:02d}") for n in range(20)))
     # A node makes a few at once: the others are given back and handed out again.

@@ -30,7 +30,7 @@ ENDS_WITHIN_S = 15
 WAITS = content_of(("10-web.sh", "#!/bin/sh\necho waits\nsleep 600\n"))
 
 
-@pytest.fixture(params=[("*",), ()], ids=["pct", "ssh"])
+@pytest.fixture(params=[("*",), pytest.param((), marks=pytest.mark.full)], ids=["pct", "ssh"])
 async def rt(
     request: pytest.FixtureRequest, settings: Settings, sandbox: SandboxNode, guests: GuestHost
 ) -> AsyncIterator[Runtime]:

@@ -99,6 +99,7 @@ async def test_the_keys_of_the_user_stay_when_ours_goes(lab: Lab) -> None:
     assert await lab.in_guest(job.vmid, "ls", "-A", "/root/.ssh") == "authorized_keys\n"
 
 
+@pytest.mark.full
 async def test_a_worker_killed_in_mid_script_is_replaced_over_ssh(lab: Lab, settings: Settings) -> None:
     job_id = await lab.request(counting("one", "two"))
     process = await Killed(settings).start(job_id)
@@ -115,6 +116,7 @@ async def test_a_worker_killed_in_mid_script_is_replaced_over_ssh(lab: Lab, sett
     assert not await has(lab, (await service.get_job(lab.rt, lab.session, job_id)).vmid, "/root/.ssh")
 
 
+@pytest.mark.full
 async def test_connections_to_the_guest_that_are_cut_run_nothing_twice(lab: Lab) -> None:
     job_id = await lab.request(counting("one", held=True))
     vmid = (await service.get_job(lab.rt, lab.session, job_id)).vmid
@@ -188,6 +190,7 @@ async def test_cancelling_takes_the_key_out_of_the_guest(lab: Lab) -> None:
     assert await secrets_of(lab, job_id) == {}
 
 
+@pytest.mark.full
 async def test_a_key_that_a_cancel_could_not_take_out_goes_when_pve_answers(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -279,6 +282,7 @@ async def test_a_guest_that_was_moved_is_entered_by_its_new_node(lab: Lab, doors
 
 
 @pytest.mark.parametrize("doors", [("pve1",)])
+@pytest.mark.full
 async def test_a_guest_that_was_moved_to_a_node_without_door_is_told(lab: Lab, doors: tuple[str, ...]) -> None:
     job_id, vmid = await moved(lab)
     job = await lab.finish(job_id, state=JobState.FAILED)
@@ -286,6 +290,7 @@ async def test_a_guest_that_was_moved_to_a_node_without_door_is_told(lab: Lab, d
     assert job.error.message == f"CT {vmid} was moved to pve2, which has no SSH door at the endpoint"
 
 
+@pytest.mark.full
 async def test_a_removal_whose_answer_was_lost_is_done(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """As when the worker dies in between: the next try finds the key refused."""
     job_id = await lab.request(counting("one"))

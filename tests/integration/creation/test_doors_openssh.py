@@ -34,7 +34,7 @@ apt-get $fetch --error-on=any update && apt-get $fetch install -y --no-install-r
 mkdir -p /run/sshd
 /usr/sbin/sshd -E {SSHD_LOG} -o LogLevel=VERBOSE
 """
-pytestmark = pytest.mark.timeout(420)
+pytestmark = [pytest.mark.full, pytest.mark.timeout(420)]
 
 
 @pytest.fixture

@@ -87,6 +87,7 @@ async def test_a_request_that_is_refused_destroys_nothing(lab: Lab) -> None:
     assert len(await service.list_jobs(lab.rt, lab.session)) == 1
 
 
+@pytest.mark.full
 async def test_what_pve_will_not_delete_stays_and_nothing_new_is_asked_for(lab: Lab) -> None:
     job_id, job = await failed(lab)
     client = await acting.client(lab.rt, lab.session)
@@ -133,6 +134,7 @@ async def test_only_a_job_of_ones_own_that_did_not_succeed_is_edited(lab: Lab) -
         await editing.editable(lab.rt, lab.session, uuid4())
 
 
+@pytest.mark.full
 async def test_a_retry_and_a_replacement_at_once_do_not_both_happen(lab: Lab) -> None:
     job_id, job = await failed(lab)
     spec = replace(await editing.editable(lab.rt, lab.session, job_id), revision_id=None)
@@ -145,6 +147,7 @@ async def test_a_retry_and_a_replacement_at_once_do_not_both_happen(lab: Lab) ->
     assert len(lab.containers_named(job.hostname)) <= 1
 
 
+@pytest.mark.full
 async def test_what_else_is_in_the_way_is_still_named(lab: Lab) -> None:
     other = await lab.finish(await lab.request(None))
     job_id, _ = await failed(lab)

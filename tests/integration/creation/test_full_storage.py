@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.services.creation import service
 from tests.integration.creation.conftest import BASIC
@@ -43,6 +45,7 @@ async def test_a_storage_that_fills_up_during_extraction_fails_the_job_with_its_
     assert (job.error.step, job.error.remedy) == ("create", REMEDY)
 
 
+@pytest.mark.full
 async def test_such_a_container_stays_refused_once_the_storage_has_room_again(lab: Lab) -> None:
     lab.sandbox.fill_storage("local-lvm", TOO_LITTLE)
     job_id = await lab.request(None)
@@ -55,6 +58,7 @@ async def test_such_a_container_stays_refused_once_the_storage_has_room_again(la
     assert create_tasks(lab) == ["OK"]
 
 
+@pytest.mark.full
 async def test_a_guest_that_another_one_left_without_room_fails_with_the_storages_name(
     lab: Lab,
 ) -> None:
@@ -70,6 +74,7 @@ async def test_a_guest_that_another_one_left_without_room_fails_with_the_storage
     assert job.error.remedy == REMEDY
 
 
+@pytest.mark.full
 async def test_a_file_system_that_is_read_only_on_a_storage_with_room_names_no_storage(lab: Lab) -> None:
     job_id = await lab.request(BASIC, pause_after_create=True)
     job = await lab.finish(job_id, state=JobState.PAUSED)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from lxc_dashboard.settings import Settings
 
+pytestmark = pytest.mark.full
+
 MANY = 100
 WEB_PROCESSES = 3
 WORKERS = 2

@@ -94,6 +94,7 @@ async def test_others_jobs_are_listed_where_pve_shows_their_container(lab: Lab) 
     assert [view.id for view in await service.list_jobs(lab.rt, operator, unfinished=True)] != []
 
 
+@pytest.mark.full
 async def test_thousands_are_read_a_page_at_a_time_newest_first(lab: Lab) -> None:
     for number in range(120):
         await add(lab.rt, lab.session, 3000 + number, JobState.DONE)

@@ -76,6 +76,7 @@ async def test_a_sign_out_leaves_it_paused_and_it_goes_on_with_the_next_sign_in(
     await lab.finish(job_id)
 
 
+@pytest.mark.full
 async def test_who_saw_it_before_it_paused_takes_nothing_back_that_was_done_since(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,6 +117,7 @@ async def test_a_paused_run_is_cancelled_and_what_it_made_destroyed(lab: Lab) ->
     assert lab.containers_named(job.hostname) == []
 
 
+@pytest.mark.full
 async def test_a_cancel_that_comes_as_it_pauses_is_not_lost(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     job_id = await lab.request(None, pause_after_create=True)
     give_back = ending.give_back
@@ -132,6 +134,7 @@ async def test_a_cancel_that_comes_as_it_pauses_is_not_lost(lab: Lab, monkeypatc
     await lab.finish(job_id, state=JobState.CANCELLED)
 
 
+@pytest.mark.full
 async def test_a_worker_that_dies_as_it_pauses_leaves_it_to_be_paused(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,6 +192,7 @@ async def test_one_that_may_not_see_it_cannot_let_it_go_on(lab: Lab) -> None:
         await service.go_on(lab.rt, viewer, job_id)
 
 
+@pytest.mark.full
 async def test_one_that_was_given_to_ha_meanwhile_is_ready_once_ha_has_started_it(lab: Lab) -> None:
     address = IpSettings(IpMode.STATIC, "10.9.0.5/24")
     job_id = await lab.request(None, pause_after_create=True, ipv4=address)

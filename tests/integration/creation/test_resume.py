@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.timeout(300)  # what an interruption leaves held has to run out, and on a slow machine more of them do
 @pytest.mark.parametrize("seed", range(2))
+@pytest.mark.full
 async def test_a_run_interrupted_again_and_again_does_everything_once(lab: Lab, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - the same each time, that is the point
     job_id = await lab.request(counting("one", "two"))
@@ -70,7 +71,11 @@ async def test_a_database_that_is_busy_when_a_run_is_taken_fails_nothing(
 
 @pytest.mark.parametrize(
     "moment",
-    ["Creating CT", "one line 20", "Finishing"],
+    [
+        pytest.param("Creating CT", marks=pytest.mark.full),
+        "one line 20",
+        pytest.param("Finishing", marks=pytest.mark.full),
+    ],
 )
 async def test_a_killed_worker_is_replaced_within_30_s(lab: Lab, settings: Settings, moment: str) -> None:
     job_id = await lab.request(counting("one", "two"))
@@ -125,6 +130,7 @@ async def test_dropped_connections_never_run_a_script_twice(lab: Lab) -> None:
     await check_exact(lab, job_id, "one", "two")
 
 
+@pytest.mark.full
 async def test_a_door_that_is_shut_for_a_while_is_waited_for(lab: Lab) -> None:
     job_id = await lab.request(counting("one", held=True))
     work = lab.work(job_id)
@@ -149,6 +155,7 @@ async def test_a_lost_answer_makes_no_second_container(lab: Lab, suffix: str, be
     await check_exact(lab, job_id, "one", lines=3)
 
 
+@pytest.mark.full
 async def test_a_network_that_drops_requests_only_slows_it(lab: Lab) -> None:
     job_id = await lab.request(counting("one", lines=3))
     lab.sandbox.drop(0.3, seed=7)
@@ -192,6 +199,7 @@ class Cut:
         raise ServiceUnavailableError("PostgreSQL does not answer", detail=str(at_once))
 
 
+@pytest.mark.full
 async def test_twenty_megabytes_of_output_arrive_whole(lab: Lab) -> None:
     job_id = await lab.request(content_of(("10-loud.sh", "#!/bin/sh\nseq 1 2500000\n")))
     await lab.finish(job_id)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import pytest
+
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.db.repositories.tickets import SIGN_IN_ENDED
 from lxc_dashboard.services.auth.model import ABSOLUTE_LIFETIME
@@ -44,6 +46,7 @@ async def test_an_ended_ticket_is_noticed_in_the_middle_of_a_script(lab: Lab) ->
     await goes_on_after_the_next_sign_in(lab, job_id, lines=20)
 
 
+@pytest.mark.full
 async def test_twelve_hours_after_the_sign_in_a_run_that_works_waits_for_the_next_one(lab: Lab) -> None:
     job_id = await lab.request(counting("one", lines=20, held=True))
     work = lab.work(job_id)

@@ -40,6 +40,7 @@ async def cancelled_while_pve_hangs(lab: Lab, monkeypatch: pytest.MonkeyPatch) -
         return await cancel(lab, job_id)
 
 
+@pytest.mark.full
 async def test_what_is_owed_ends_with_the_session_that_lent_the_ticket(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -52,6 +53,7 @@ async def test_what_is_owed_ends_with_the_session_that_lent_the_ticket(
     assert CreationCode.SETTLED_GUEST not in [event.code for event in await lab.events(job.id)]
 
 
+@pytest.mark.full
 async def test_what_is_owed_is_given_up_twelve_hours_after_the_sign_in(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,6 +92,7 @@ async def test_the_second_waits_without_a_worker_and_says_for_whom(lab: Lab) -> 
 
 
 @pytest.mark.usefixtures("one_at_a_time")
+@pytest.mark.full
 async def test_one_whose_row_somebody_holds_is_woken_later_and_nobody_waits_for_it(lab: Lab) -> None:
     first, work = await creating(lab)
     second = await lab.request(None)
@@ -119,6 +120,7 @@ async def test_one_that_waits_is_cancelled_at_once(lab: Lab) -> None:
 
 
 @pytest.mark.usefixtures("one_at_a_time")
+@pytest.mark.full
 async def test_a_younger_one_does_not_pass_an_older_one_that_waits(lab: Lab) -> None:
     first, work = await creating(lab)
     older, younger = await lab.request(None), await lab.request(None)
@@ -208,6 +210,7 @@ def _creates(task: dict[str, str]) -> bool:
 
 
 @pytest.mark.parametrize("act", ["take", "give"])
+@pytest.mark.full
 async def test_a_lease_that_ran_out_while_nobody_took_the_run_ends_no_run(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, act: str
 ) -> None:

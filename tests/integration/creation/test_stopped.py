@@ -40,7 +40,7 @@ SILENT = content_of(
 )
 
 
-@pytest.fixture(params=[("*",), ()], ids=["pct", "ssh"])
+@pytest.fixture(params=[("*",), pytest.param((), marks=pytest.mark.full)], ids=["pct", "ssh"])
 async def rt(
     request: pytest.FixtureRequest, settings: Settings, sandbox: SandboxNode, guests: GuestHost
 ) -> AsyncIterator[Runtime]:

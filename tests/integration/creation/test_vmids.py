@@ -124,6 +124,7 @@ async def test_a_vmid_that_is_reserved_by_hand_while_a_run_moves_to_it_is_left_t
     assert (await service.get_job(lab.rt, lab.session, by_hand[0])).vmid == taken + 1
 
 
+@pytest.mark.full
 async def test_a_vmid_whose_other_container_is_still_being_made_is_replaced(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,6 +141,7 @@ async def test_a_vmid_whose_other_container_is_still_being_made_is_replaced(
     assert [vmid for vmid, _ in await moves(lab)] == [str(job.vmid)]
 
 
+@pytest.mark.full
 async def test_a_storage_that_fills_up_between_the_check_and_the_create_fails_in_pve_and_a_retry_goes_on(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,6 +162,7 @@ async def test_a_storage_that_fills_up_between_the_check_and_the_create_fails_in
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.full
 async def test_a_worker_that_dies_while_it_moves_leaves_one_container(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:

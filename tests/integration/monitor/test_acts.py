@@ -256,6 +256,7 @@ async def test_a_worker_that_dies_leaves_the_task_to_pve_and_the_next_one_adopts
     assert len(task_of(sandbox, running.vmid, "vzshutdown")) == len(known) + 1
 
 
+@pytest.mark.full
 async def test_a_node_that_does_not_answer_fails_the_act_after_some_seconds(
     rt: Runtime, sign_in: SignIn, sandbox: SandboxNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:

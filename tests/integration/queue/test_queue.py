@@ -21,6 +21,7 @@ from lxc_dashboard.errors import ServiceUnavailableError
 from lxc_dashboard.queue import QUEUE_NAME, Queue, create_celery
 from lxc_dashboard.settings import Settings
 from tasks.loop import HEARTBEAT_KEY
+from tests.e2e.stack import QUICK
 from tests.integration.conftest import Services
 
 PROJECT = Path(__file__).parents[3]
@@ -33,7 +34,8 @@ def spawn_worker(environ: dict[str, str], log_file: Path, clock: Path | None = N
     with log_file.open("ab") as log:
         shifted = ["tests.integration.shifted", str(clock)] if clock else []
         command = [sys.executable, "-m", *shifted, "tests.integration.queue.worker"]
-        return subprocess.Popen(command, cwd=PROJECT, env=os.environ | environ, stdout=log, stderr=log)
+        hurried = {"TIMING": QUICK.model_dump_json()}
+        return subprocess.Popen(command, cwd=PROJECT, env=os.environ | hurried | environ, stdout=log, stderr=log)
 
 
 def end_worker(process: subprocess.Popen[bytes]) -> None:
@@ -139,7 +141,7 @@ async def test_what_was_sent_before_any_worker_is_run_by_the_first(
     await until_said(bus, lambda said: "early" in said and "reap" in said)
 
 
-@pytest.mark.parametrize("asked", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("asked", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.full)])
 async def test_a_worker_that_is_told_to_end_cancels_what_runs(
     start_worker: StartWorker, bus: Bus, queue: Queue, asked: signal.Signals
 ) -> None:
@@ -163,6 +165,7 @@ async def test_after_kill_9_the_next_worker_reaps_and_its_clock_goes_on(
     await until_said(bus, lambda said: said.count("reap") >= 3)
 
 
+@pytest.mark.full
 async def test_the_clock_goes_on_after_redis_has_lost_all_that_it_held(
     start_worker: StartWorker, bus: Bus, redis_url: str
 ) -> None:
@@ -201,6 +204,7 @@ class TestLostServer:
         async with EmbeddedServices(tmp_path / "data") as embedded:
             yield embedded
 
+    @pytest.mark.full
     async def test_a_server_that_stands_still_is_named_and_work_is_handed_out_when_it_goes_on(
         self, embedded: EmbeddedServices
     ) -> None:
@@ -239,6 +243,7 @@ class TestLostServer:
         await bus.close()
 
 
+@pytest.mark.full
 async def test_a_clock_that_is_set_back_does_not_hold_up_the_schedule(
     start_worker: StartWorker, bus: Bus, tmp_path: Path
 ) -> None:
@@ -251,6 +256,7 @@ async def test_a_clock_that_is_set_back_does_not_hold_up_the_schedule(
     await until_said(bus, lambda said: said.count("reap") >= 2)
 
 
+@pytest.mark.full
 async def test_the_next_beat_need_not_wait_for_the_hour_of_one_whose_clock_was_ahead(
     start_worker: StartWorker, bus: Bus, tmp_path: Path
 ) -> None:

@@ -45,6 +45,7 @@ async def open_and_close(visitor: Visitor, count: int) -> None:
     await asyncio.gather(*(one() for _ in range(count)))
 
 
+@pytest.mark.full
 async def test_tabs_that_were_opened_and_closed_leave_the_memory_where_it_was(stack: Stack, signed_in: Visitor) -> None:
     for _ in range(WARM_ROUNDS):
         await open_and_close(signed_in, TABS)
