@@ -17,6 +17,7 @@ from lxc_dashboard.api.door import accepts_origin, trust_of
 from lxc_dashboard.api.site import around
 from lxc_dashboard.components.widgets import boundary
 from lxc_dashboard.errors import DashboardError
+from lxc_dashboard.memory import trim_always
 from lxc_dashboard.state import running, ticks
 from lxc_dashboard.state.feed import update_of
 from lxc_dashboard.state.guard import Guard
@@ -73,6 +74,7 @@ async def _running() -> AsyncIterator[None]:
         following = asyncio.create_task(process.sockets.follow_ends(runtime), name="session ends")
         closing = asyncio.create_task(process.tabs.follow(), name="closed tabs")
         bounding = asyncio.create_task(connections.follow(), name="connections")
+        trimming = asyncio.create_task(trim_always(), name="memory")
         try:
             async with (
                 process.feeding(_push_patch),
@@ -88,7 +90,7 @@ async def _running() -> AsyncIterator[None]:
             ):
                 yield
         finally:
-            tasks = (following, closing, bounding, reading)
+            tasks = (following, closing, bounding, trimming, reading)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

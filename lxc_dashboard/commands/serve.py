@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 import resource
 import signal
 import sys
 from typing import TYPE_CHECKING, Final
 
+from lxc_dashboard.memory import return_large_buffers
 from lxc_dashboard.parent import die_with_parent
 
 if TYPE_CHECKING:
@@ -15,10 +15,6 @@ if TYPE_CHECKING:
 
 # What socketio takes where it is there, for clients and brokers: a tenth of this process.
 UNUSED: Final = ("aiohttp", "requests", "valkey", "websocket")
-# From glibc's malloc.h; its own default size, which it raises by itself unless it is set.
-M_TRIM_THRESHOLD: Final = -1
-M_MMAP_THRESHOLD: Final = -3
-LARGE_BYTES: Final = 128 * 1024
 
 
 def leave_out_unused() -> None:
@@ -33,13 +29,6 @@ def allow_descriptors() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def return_memory() -> None:
-    """Give large buffers back to the system when they are freed. glibc otherwise keeps more the larger they were."""
-    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):  # musl has none
-        libc.mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
-        libc.mallopt(M_TRIM_THRESHOLD, LARGE_BYTES)
-
-
 def app() -> ASGIApp:
     """For ``granian --factory``.
 
@@ -48,7 +37,7 @@ def app() -> ASGIApp:
     die_with_parent(signal.SIGKILL)
     leave_out_unused()
     allow_descriptors()
-    return_memory()
+    return_large_buffers()
     from lxc_dashboard.app import app as application
 
     return application()

@@ -16,9 +16,12 @@ _ANYTHING = plain(Any)
 
 @dataclass(frozen=True, slots=True)
 class Grants:
-    """What a user holds: by path, each privilege and whether it propagates to the paths below."""
+    """What a user holds: by path, each privilege and whether it propagates to the paths below.
 
-    by_path: Mapping[str, Mapping[str, Any]]
+    Paths with equal privileges share one mapping: PVE lists thousands of guests in a pool with 30 privileges each.
+    """
+
+    by_path: Mapping[str, Mapping[str, int]]
 
     def at(self, path: str) -> frozenset[str]:
         """The privileges at exactly ``path``."""
@@ -44,8 +47,13 @@ class Grants:
 
 def _grants(body: bytes) -> Grants:
     found = _ANYTHING.decode(body)
-    paths = found.items() if isinstance(found, dict) else ()
-    return Grants({path: privileges for path, privileges in paths if isinstance(privileges, dict)})
+    by_path: dict[str, dict[str, bool]] = {}
+    shared: dict[frozenset[tuple[str, bool]], dict[str, bool]] = {}
+    for path, privileges in found.items() if isinstance(found, dict) else ():
+        if isinstance(privileges, dict):
+            flags = {name: bool(propagates) for name, propagates in privileges.items()}
+            by_path[path] = shared.setdefault(frozenset(flags.items()), flags)
+    return Grants(by_path)
 
 
 _GRANTS: Shape[Grants] = Shape(_grants)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from lxc_dashboard.proxmox.access import Grants
+import json
+
+from lxc_dashboard.proxmox.access import Grants, _grants
 
 # Recorded from PVE 9.2.11: a user with a role at /vms, and CT 105, which is in a pool.
 RECORDED = Grants({"/vms/105": {"VM.PowerMgmt": 1, "VM.Audit": 1}, "/vms": {"VM.Audit": 1, "VM.PowerMgmt": 1}})
@@ -27,3 +29,11 @@ def test_the_pools_where_a_privilege_is_held_are_named_in_order() -> None:
 
 def test_who_holds_nothing_at_guests_holds_nothing_at_one() -> None:
     assert Grants({"/": {"Sys.Audit": 1}}).at_guest(105) == frozenset()
+
+
+def test_guests_with_the_same_privileges_share_them() -> None:
+    held = {"VM.Audit": 1, "VM.Console": None}
+    data = {"/vms/101": held, "/vms/102": dict(reversed(held.items())), "/vms/103": {"VM.Audit": 0, "VM.Console": 1}}
+    found = _grants(json.dumps({"data": data}).encode()).by_path
+    assert found["/vms/101"] is found["/vms/102"]
+    assert found["/vms/103"] == {"VM.Audit": False, "VM.Console": True}
