@@ -49,13 +49,13 @@ class Store:
         self._written = b""
 
     def guests(self) -> dict[int, GuestState]:
-        found = {}
+        states = {}
         for path in self.guests_folder.glob("*.json"):
             try:
-                found[int(path.stem)] = msgspec.json.decode(path.read_bytes(), type=GuestState)
+                states[int(path.stem)] = msgspec.json.decode(path.read_bytes(), type=GuestState)
             except (ValueError, msgspec.MsgspecError) as error:
                 log.warning("guest file unreadable", path=str(path), error=str(error))
-        return found
+        return states
 
     def save_guest(self, vmid: int, state: GuestState | None) -> None:
         """Write the state of a guest. ``None`` removes the file."""

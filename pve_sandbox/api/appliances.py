@@ -93,9 +93,9 @@ class Appliances(Statistics):
 
 
 def _appliance(name: str) -> Values:
-    found = NAME.fullmatch(name)
+    match = NAME.fullmatch(name)
     package, os, version = (
-        (found["package"], found["os"], found["version"]) if found else (name.partition("_")[0], name, "")
+        (match["package"], match["os"], match["version"]) if match else (name.partition("_")[0], name, "")
     )
     return {
         "template": name,

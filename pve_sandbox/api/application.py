@@ -85,12 +85,12 @@ class SandboxApi(Wire, SignIn, Creation, Console, Cluster, History, Appliances, 
 
     async def _recover_guests(self) -> None:
         """Match the stored state with the guests on this machine. Remove guests without a container."""
-        found = set(await self.guest_host.recover()) if self.guest_host is not None else set()
-        for vmid in self.hosted - found:
+        vmids = set(await self.guest_host.recover()) if self.guest_host is not None else set()
+        for vmid in self.hosted - vmids:
             self._mark(self.cts.get(vmid), running=False)
-        self.hosted &= found
+        self.hosted &= vmids
         self.sync_states()
-        for vmid in found:
+        for vmid in vmids:
             if self.guest_host is not None and self.cts.get(vmid) is None:
                 log.warning("guest without a container removed", vmid=vmid)
                 await self.guest_host.destroy(vmid)
@@ -113,9 +113,9 @@ class SandboxApi(Wire, SignIn, Creation, Console, Cluster, History, Appliances, 
                 self.storages[name]["volumes"] = volumes
 
     def _load_guest(self, vmid: int, state: GuestState) -> None:
-        known = self.cts.get(vmid)
-        if known is not None:
-            self._drop(known)
+        demo_guest = self.cts.get(vmid)
+        if demo_guest is not None:
+            self._drop(demo_guest)
         if state.gone:
             return
         node = state.node if state.node in self.nodes else min(self.nodes)
@@ -176,9 +176,9 @@ class SandboxApi(Wire, SignIn, Creation, Console, Cluster, History, Appliances, 
     async def _answer(self, request: web.Request, handler: Any, generic: Any, path_node: str | None) -> Any:
         answer = await super()._answer(request, handler, generic, path_node)
         if request.method != "GET":
-            found = VMID_IN_PATH.search(request.path)
-            if found:
-                self._changed_vmids.add(int(found.group(1)))
+            match = VMID_IN_PATH.search(request.path)
+            if match:
+                self._changed_vmids.add(int(match.group(1)))
             self.save_changes()
         return answer
 

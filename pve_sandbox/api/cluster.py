@@ -77,10 +77,10 @@ class Cluster(Statistics):
     def _guest_resources(self, user: str) -> list[Values]:
         """Node, lock, tags and pool are current. The other fields come from the last measurement."""
         sees_all = user == "root@pam"
-        known = (*((guest, self._guest_resource) for guest in self.cts), *((vm, _machine_resource) for vm in self.vms))
+        guests = (*((guest, self._guest_resource) for guest in self.cts), *((vm, _machine_resource) for vm in self.vms))
         return [
             resource(guest)
-            for guest, resource in known
+            for guest, resource in guests
             if sees_all or self.allowed(user, f"/vms/{guest.vmid}", "VM.Audit")
         ]
 
@@ -108,15 +108,15 @@ class Cluster(Statistics):
         return item
 
     def _storage_resources(self, user: str) -> list[Values]:
-        found = []
+        rows = []
         for node in sorted(self.nodes):
             for name in sorted(self.storages):
                 item = self._storage_resource(node, name) if self._can_audit(user, name) else None
                 if item:
                     total, used, _ = self._space(self.storages[name])
                     status = "available" if self.is_online(node) else "unknown"
-                    found.append({**item, "status": status, "disk": used, "maxdisk": total})
-        return found
+                    rows.append({**item, "status": status, "disk": used, "maxdisk": total})
+        return rows
 
     def _network_resources(self, user: str) -> list[Values]:
         path = f"/sdn/zones/{ZONE}"
@@ -195,10 +195,10 @@ class Cluster(Statistics):
             return []
         listed = [self._port(port) for port in PORTS] if kind is None else []
         for number, bridge in enumerate(BRIDGES):
-            seen = any(
+            visible = any(
                 self.allowed(user, f"/sdn/zones/{ZONE}/{bridge}", priv) for priv in ("SDN.Audit", "SDN.Use")
             ) or self.allowed(user, f"/nodes/{v['node']}", "Sys.Audit")
-            if seen:
+            if visible:
                 made = _bridge(
                     bridge,
                     f"10.{66 + number}.0.1",

@@ -80,9 +80,9 @@ class Statistics(Containers):
             return IDLE
         trace = self.traces.setdefault(guest.vmid, Trace())
         passed, used = now - trace.at, usage.cpu_seconds - trace.cpu_seconds
-        known = trace.at and passed < 10 * MINUTE_S and used >= 0
-        cpu = min(used / max(passed, 0.1) / self.limits(guest).cores, 1.0) if known else 0.0
-        if passed >= 1 or not known:
+        is_known = trace.at and passed < 10 * MINUTE_S and used >= 0
+        cpu = min(used / max(passed, 0.1) / self.limits(guest).cores, 1.0) if is_known else 0.0
+        if passed >= 1 or not is_known:
             trace.at, trace.cpu_seconds = now, usage.cpu_seconds
         traffic = (usage.network_in_bytes, usage.network_out_bytes)
         return Figures(cpu, usage.memory_bytes, usage.disk_bytes, *traffic, 0, 0)

@@ -171,10 +171,10 @@ class Tasks(Checks):
 
     async def _task_list(self, request: web.Request) -> web.Response:
         async def listed(v: Values, user: str) -> web.Response:
-            found = self._matching(v, user)
+            records = self._matching(v, user)
             start, limit = v.get("start", 0), v.get("limit", DEFAULT_LOG_LINES)
-            page = [self._listed(record) for record in found[start : start + limit if limit else None]]
-            return json_answer(page, **({"total": len(found)} if found else {}))
+            page = [self._listed(record) for record in records[start : start + limit if limit else None]]
+            return json_answer(page, **({"total": len(records)} if records else {}))
 
         return await self._raw(request, listed)
 

@@ -47,8 +47,8 @@ class SimulatedHost:
     async def recover(self) -> Sequence[int]:
         def find() -> dict[int, GuestRecord]:
             folders = [folder for folder in self._guests.iterdir() if folder.name.isdecimal()]
-            found = {int(folder.name): GuestRecord.load(folder) for folder in folders}
-            return {vmid: record for vmid, record in found.items() if record}
+            records = {int(folder.name): GuestRecord.load(folder) for folder in folders}
+            return {vmid: record for vmid, record in records.items() if record}
 
         self._records = await asyncio.to_thread(find)
         return sorted(self._records)

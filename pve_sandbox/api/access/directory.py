@@ -159,13 +159,13 @@ class Directory:
         kind = "token" if "!" in authid else "user"
         user = self.users.get(authid)
         groups = user.groups if user else set()
-        found: dict[str, int] = {}
+        roles: dict[str, int] = {}
         for step in _steps(path):
             here = [e for e in self._at(step) if step == path or e.propagate]
             own = {e.roleid: e.propagate for e in here if e.kind == kind and e.ugid == authid}
             of_groups = {e.roleid: e.propagate for e in here if e.kind == "group" and e.ugid in groups}
-            found = own or of_groups or found
-        return found
+            roles = own or of_groups or roles
+        return roles
 
     def _at(self, path: str) -> list[AclEntry]:
         if self._by_path is None:

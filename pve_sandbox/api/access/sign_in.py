@@ -154,10 +154,10 @@ class SignIn(Access):
         return content.subject
 
     def _token_holder(self, credential: str) -> str:
-        found = re.fullmatch(r"(.*)=(.*)", credential)
-        if found is None or "!" not in found.group(1):
+        match = re.fullmatch(r"(.*)=(.*)", credential)
+        if match is None or "!" not in match.group(1):
             raise PveError(401, "no tokenid specified")
-        authid, secret = found.groups()
+        authid, secret = match.groups()
         userid, _, tokenid = authid.rpartition("!")
         user = self.directory.users.get(userid)
         if user is None:

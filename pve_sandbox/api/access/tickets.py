@@ -56,15 +56,15 @@ class TicketIssuer:
         self, ticket: str, *, prefix: str = "PVE", bound_to: str = "", lifetime_s: float | None = None
     ) -> TicketContent | None:
         """Verify a ticket. ``None`` if it is malformed, forged, expired or bound to something else."""
-        found = TICKET.match(ticket)
-        if found is None or found.group(1) != prefix:
+        match = TICKET.match(ticket)
+        if match is None or match.group(1) != prefix:
             return None
         plain = ticket.rpartition("::")[0]
-        if not hmac.compare_digest(self._sign(plain, bound_to), found.group(4)):
+        if not hmac.compare_digest(self._sign(plain, bound_to), match.group(4)):
             return None
-        age = self.now() - int(found.group(3), 16)
+        age = self.now() - int(match.group(3), 16)
         limit = self.lifetime_s if lifetime_s is None else lifetime_s
-        return TicketContent(found.group(2), age) if EARLIEST_S < age < limit else None
+        return TicketContent(match.group(2), age) if EARLIEST_S < age < limit else None
 
     def csrf(self, userid: str) -> str:
         stamp = f"{int(self.now()):08X}"

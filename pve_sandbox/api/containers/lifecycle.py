@@ -88,10 +88,10 @@ class Containers(Access, Tasks):
     # ---------------------------------------------------------- true state
 
     def ct(self, vmid: int) -> Any | None:
-        found = self.cts.get(vmid)
-        if found is not None and vmid in self.hosted:
-            self._sync_state(found)
-        return found
+        guest = self.cts.get(vmid)
+        if guest is not None and vmid in self.hosted:
+            self._sync_state(guest)
+        return guest
 
     def sync_states(self) -> None:
         """Update ``status`` of every real guest, which may have powered itself off."""

@@ -27,10 +27,10 @@ _MAX_PASSED_SOCKETS = 4
 
 def tool(name: str) -> str:
     """Return the path of a command. ``OSError`` if it is not installed."""
-    found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin")
-    if not found:
+    path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin")
+    if not path:
         raise FileNotFoundError(f"{name} is not installed")
-    return found
+    return path
 
 
 class Launcher:

@@ -111,12 +111,12 @@ async def find_base(builder: Builder) -> Base:
     folder = cache_folder()
     settings = await asyncio.to_thread(_Settings.read, many_ids=builder.guest_kind.many_ids)
     place = folder / settings.digest(builder.guest_kind.id_map)
-    if found := load_base(place):
-        return found
+    if base := load_base(place):
+        return base
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     async with _locked(folder / "lock"):
-        if found := load_base(place):
-            return found
+        if base := load_base(place):
+            return base
         for left in await asyncio.to_thread(lambda: list(unused_bases(folder, builder.guest_kind.id_map))):
             await builder.remove_folder(left)
         return await _create(place, builder, settings)

@@ -16,7 +16,7 @@ from pve_sandbox.guests.namespaces.launcher import tool
 from pve_sandbox.guests.rootfs.archive import BaseArchive
 
 # A Debian container template has these besides the required packages, and the shipped templates need them.
-_WANTED = (
+_EXTRA_PACKAGES = (
     *("apt", "ca-certificates", "dbus", "iproute2", "netbase", "openssh-client"),
     *("procps", "python3", "systemd-sysv", "tzdata"),
 )
@@ -53,8 +53,8 @@ class Control:
 
     def value(self, name: str) -> str:
         """The value of a one-line field, "" if missing."""
-        found = re.search(rf"^{name}:[ \t]*(.*)$", self.stanza, re.MULTILINE)
-        return found[1].strip() if found else ""
+        match = re.search(rf"^{name}:[ \t]*(.*)$", self.stanza, re.MULTILINE)
+        return match[1].strip() if match else ""
 
     @property
     def name(self) -> str:
@@ -129,8 +129,8 @@ def _download(folder: Path, sources: Mapping[str, bytes]) -> Path:
     options = {name: str(folder / path) for name, path in _APT_OPTIONS.items()} | _APT_VALUES
     apt = [tool("apt-get"), "--quiet", "--yes", *(f"-o{name}={value}" for name, value in options.items())]
     _run([*apt, "update"], _LISTING_TIMEOUT_S)
-    wanted = ["?essential", "?priority(required)", *_WANTED]
-    _run([*apt, "--download-only", "install", *wanted], _DOWNLOAD_TIMEOUT_S)
+    packages = ["?essential", "?priority(required)", *_EXTRA_PACKAGES]
+    _run([*apt, "--download-only", "install", *packages], _DOWNLOAD_TIMEOUT_S)
     return folder / "archives"
 
 

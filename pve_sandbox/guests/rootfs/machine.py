@@ -67,8 +67,8 @@ def settings_files(apt: dict[str, bytes]) -> dict[str, bytes]:
     """Settings by absolute path: keys, certificates and mirrors of this machine, and dpkg's."""
     keys = [Path(match) for content in apt.values() for match in _SIGNED_BY.findall(content.decode())]
     folders = [path for folder in _SETTING_FOLDERS for path in sorted(Path(folder).rglob("*"))]
-    found = [path for path in (*keys, *map(Path, _SETTINGS), *folders) if path.is_file()]
-    files = {str(path): path.read_bytes() for path in found if path.stat().st_mode & stat.S_IROTH}
+    paths = [path for path in (*keys, *map(Path, _SETTINGS), *folders) if path.is_file()]
+    files = {str(path): path.read_bytes() for path in paths if path.stat().st_mode & stat.S_IROTH}
     return files | ({_DPKG_CONF: "".join(f"{line}\n" for line in _DPKG_LINES).encode()} if apt else {})
 
 
