@@ -25,6 +25,7 @@ from tests.integration.web.conftest import HYDRATE, PATIENCE_S, QUIET_S, SETTLED
 
 SESSION_STATE = "reflex___state____state.lxc_dashboard___state___session____session_state"
 EDITOR_STATE = "reflex___state____state.lxc_dashboard___state___templates___editor___page____editor_state"
+SAVE_STATE = f"{EDITOR_STATE}.lxc_dashboard___state___templates___editor___save____save_state"
 BUCKETS_STATE = "reflex___state____state.lxc_dashboard___state___templates___buckets____buckets_state"
 CONTAINERS_STATE = "reflex___state____state.lxc_dashboard___state___containers____containers_state"
 DASHBOARD_STATE = "reflex___state____state.lxc_dashboard___state___dashboard_jobs____dashboard_jobs_state"

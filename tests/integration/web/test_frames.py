@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.stack import Stack
 from tests.integration.web.conftest import HYDRATE, PATIENCE_S, Tab, Visitor, tab
-from tests.integration.web.test_events import EDITOR_STATE, ON_LOAD, SESSION_STATE
+from tests.integration.web.test_events import ON_LOAD, SAVE_STATE, SESSION_STATE
 
 PLACE = {"pathname": "/", "asPath": "/", "query": {}}
 NOTICES = "reflex___state____state.lxc_dashboard___state___notices____notice_state.show"
@@ -60,7 +60,7 @@ FRAMES: dict[str, list[str]] = {
     "arguments": [named(NOTICES, odd) for odd in each({}, {"message": "a"}, {"message": "a", "tone": "b", "more": 1})],
     "kinds of arguments": [
         *(named(NOTICES, {"message": odd, "tone": "", "reference": ""}) for odd in each([], {}, HUGE)),
-        *(named(f"{EDITOR_STATE}.save", {"data": odd}) for odd in each("x", 5, None, [])),
+        *(named(f"{SAVE_STATE}.save", {"data": odd}) for odd in each("x", 5, None, [])),
         named(ON_LOAD, {"a": 1}),
     ],
     "JSON": [f"42/_event,{odd}" for odd in each("", "[", "{}", "[]", "5", "NaN", "[" * 5000)],

@@ -23,6 +23,8 @@ from lxc_dashboard.state.create import CreateState
 from lxc_dashboard.state.templates.bucket_work import LISTING_CHARS, NAME_CHARS, NEW, Work
 from lxc_dashboard.state.templates.buckets import BucketsState
 from lxc_dashboard.state.templates.editor.page import EditorState
+from lxc_dashboard.state.templates.editor.save import SaveState
+from lxc_dashboard.state.templates.editor.scripts import ScriptsState
 from lxc_dashboard.state.wizard import KEYS_CHARS
 
 LONG = "x" * 3_000_000
@@ -94,8 +96,9 @@ async def test_paths_that_the_editor_does_not_have() -> None:
 
 async def test_notes_and_lists() -> None:
     editor = EditorState(_reflex_internal_init=True)  # type: ignore[call-arg] # as Reflex makes them
-    await sent(editor, "write_note", LONG)
-    assert len(editor.note) == MAX_NOTE_CHARS + 1
+    saving = SaveState(_reflex_internal_init=True)  # type: ignore[call-arg] # as Reflex makes them
+    await sent(saving, "write_note", LONG)
+    assert len(saving.note) == MAX_NOTE_CHARS + 1
     editor._work = editor._work.with_list("base", "apt")
     path = f"packages.{editor._work.packages[0].key}.lines"
     assert len(editor._work.typed(path, LONG).packages[0].lines) == MAX_LIST_BYTES + 1
@@ -108,7 +111,7 @@ async def test_notes_and_lists() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "handler"), [(CreateState, "check_now"), (CreateState, "watch_review"), (EditorState, "check_script")]
+    ("state", "handler"), [(CreateState, "check_now"), (CreateState, "watch_review"), (ScriptsState, "check_script")]
 )
 def test_what_takes_long_runs_once_in_a_tab(state: Any, handler: str) -> None:
     assert state.event_handlers[handler].supersedes

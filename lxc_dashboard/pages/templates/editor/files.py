@@ -13,22 +13,22 @@ from lxc_dashboard.components.forms import native_link
 from lxc_dashboard.components.widgets import size
 from lxc_dashboard.pages.templates.editor.fields import error_of, fault_mark, remove_button, select_field, text_field
 from lxc_dashboard.pages.templates.editor.guide import upload
-from lxc_dashboard.state.templates.editor.files import FileRow
+from lxc_dashboard.state.templates.editor.files import FileRow, FilesState
 from lxc_dashboard.state.templates.editor.page import EditorState
 
 
 def files_part() -> rx.Component:
-    there = EditorState.files.length() > 0
+    there = FilesState.files.length() > 0
     return rx.el.div(
         rx.el.div(
             rx.cond(
                 there,
-                rx.el.ul(rx.foreach(EditorState.files, _file_row), class_name="entries", aria_label=text.FILES),
+                rx.el.ul(rx.foreach(FilesState.files, _file_row), class_name="entries", aria_label=text.FILES),
                 rx.el.p(text.FILE_NONE, class_name="soft"),
             ),
             rx.el.div(
-                button(text.FILE_ADD_TEXT, on_click=EditorState.add_text_file),
-                upload(text.FILE_UPLOAD, EditorState.uploaded, many=True),
+                button(text.FILE_ADD_TEXT, on_click=FilesState.add_text_file),
+                upload(text.FILE_UPLOAD, FilesState.uploaded, many=True),
                 class_name="row",
             ),
             class_name="stack-small editor-list",
@@ -39,7 +39,7 @@ def files_part() -> rx.Component:
 
 
 def _file_row(row: rx.Var[FileRow]) -> rx.Component:
-    chosen = EditorState.file.key == row.key
+    chosen = FilesState.file.key == row.key
     return rx.el.li(
         rx.el.button(
             rx.el.span(row.name, class_name="mono entry-name"),
@@ -48,7 +48,7 @@ def _file_row(row: rx.Var[FileRow]) -> rx.Component:
             type="button",
             class_name="entry",
             aria_pressed=chosen,
-            on_click=EditorState.choose_file(row.key),
+            on_click=FilesState.choose_file(row.key),
         ),
         size(row.size),
         key=row.key,
@@ -57,7 +57,7 @@ def _file_row(row: rx.Var[FileRow]) -> rx.Component:
 
 
 def _file() -> rx.Component:
-    file, words = EditorState.file, text.FILE_FIELDS
+    file, words = FilesState.file, text.FILE_FIELDS
     base = "files." + file.key
     download = native_link(
         text.FILE_DOWNLOAD, href=file.href, class_name="button plain", custom_attrs={"download": file.name}
@@ -74,9 +74,9 @@ def _file() -> rx.Component:
         rx.cond(file.is_text, _file_text(base), rx.el.p(text.FILE_BINARY, class_name="soft")),
         rx.el.span(error_of(f"{base}.content"), class_name="field-error", role="alert"),
         rx.el.div(
-            upload(text.FILE_REPLACE, EditorState.replaced),
+            upload(text.FILE_REPLACE, FilesState.replaced),
             download,
-            remove_button(text.FILE_REMOVE, file.name, EditorState.remove_file(file.key)),
+            remove_button(text.FILE_REMOVE, file.name, FilesState.remove_file(file.key)),
             class_name="row",
         ),
         class_name="stack editor-open",
@@ -85,13 +85,13 @@ def _file() -> rx.Component:
 
 
 def _file_text(base: Any) -> rx.Component:
-    file = EditorState.file
+    file = FilesState.file
     editor = code(
-        EditorState.file_text,
+        FilesState.file_text,
         name=f"{base}-{EditorState.epoch}",
         label=file.name,
         language=file.language,
-        on_change=lambda written: EditorState.write_file(EditorState.epoch, file.key, file.name, written),
+        on_change=lambda written: FilesState.write_file(EditorState.epoch, file.key, file.name, written),
     )
     label = rx.el.h3(text.FILE_TEXT, class_name="field-label")
     return rx.el.div(label, editor, class_name="field", custom_attrs={"data-field": f"{base}.content"})

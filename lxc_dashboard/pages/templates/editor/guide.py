@@ -10,7 +10,10 @@ from reflex_base.components.component import field
 from lxc_dashboard import text
 from lxc_dashboard.components import widgets
 from lxc_dashboard.components.scripts import script
+from lxc_dashboard.state.templates.editor.files import FilesState
 from lxc_dashboard.state.templates.editor.page import EditorState
+from lxc_dashboard.state.templates.editor.save import SaveState
+from lxc_dashboard.state.templates.editor.scripts import ScriptsState
 
 # mypy takes Reflex's annotation of an event trigger for a value.
 if TYPE_CHECKING:
@@ -114,11 +117,11 @@ def guides() -> rx.Component:
             epoch=EditorState.epoch,
             draft=EditorState.draft_id,
             part=EditorState.part,
-            script=EditorState.script.name,
-            file=EditorState.file.name,
+            script=ScriptsState.script.name,
+            file=FilesState.file.name,
             on_reopen=EditorState.reopen,
         ),
-        MendedGuide.create(form=FORM_ID, save=SAVE_ID, refusals=EditorState.refusals),
+        MendedGuide.create(form=FORM_ID, save=SAVE_ID, refusals=SaveState.refusals),
         LeavingGuide.create(
             dirty=EditorState.dirty,
             title=text.LEAVE_TITLE,
@@ -137,7 +140,7 @@ def sortable(*rows: Any, order: Any, said: Any, on_move: Any, label: str, class_
 def upload(label: str, on_done: Any, *, many: bool = False) -> rx.Component:
     """A button that sends files into the draft; ``on_done`` gets name, SHA-256 and size of each."""
     return UploadGuide.create(
-        url=EditorState.upload_url,
+        url=FilesState.upload_url,
         label=label,
         many=many,
         most=MAX_FILE_BYTES,

@@ -10,19 +10,18 @@ from lxc_dashboard import text
 from lxc_dashboard.components.blocks import panel
 from lxc_dashboard.components.controls import button, code_block, field
 from lxc_dashboard.pages.templates.editor.fields import common, error_of, labelled, text_field
-from lxc_dashboard.state.templates.editor.packages import MANAGERS, BucketChoice, ListRow
-from lxc_dashboard.state.templates.editor.page import EditorState
+from lxc_dashboard.state.templates.editor.packages import MANAGERS, BucketChoice, ListRow, PackagesState
 
 
 def packages_part() -> rx.Component:
     return rx.el.div(
         rx.el.p(text.PACKAGES_HINT, class_name="field-hint"),
         rx.cond(
-            EditorState.lists.length() > 0,
-            rx.el.div(rx.foreach(EditorState.lists, _list), class_name="stack"),
+            PackagesState.lists.length() > 0,
+            rx.el.div(rx.foreach(PackagesState.lists, _list), class_name="stack"),
             rx.el.p(text.PACKAGES_NONE, class_name="soft"),
         ),
-        rx.el.span(EditorState.list_trouble, class_name="field-error", role="alert"),
+        rx.el.span(PackagesState.list_trouble, class_name="field-error", role="alert"),
         rx.el.div(_add_list(), _add_shared(), class_name="fields"),
         class_name="stack",
     )
@@ -31,7 +30,7 @@ def packages_part() -> rx.Component:
 def _list(row: rx.Var[ListRow]) -> rx.Component:
     title = row.name + "." + row.manager
     remove = button(
-        text.REMOVE, small=True, aria_label=text.REMOVE + " " + title, on_click=EditorState.remove_list(row.key)
+        text.REMOVE, small=True, aria_label=text.REMOVE + " " + title, on_click=PackagesState.remove_list(row.key)
     )
     content = rx.cond(row.shared, _shared_list(row, title), _own_list(row, title))
     return rx.el.div(panel(title, content, actions=remove), key=row.key)
@@ -64,12 +63,12 @@ def _add_list() -> rx.Component:
         *(rx.el.option(name, value=name) for name in MANAGERS),
         id="new-manager",
         class_name="select",
-        value=EditorState.new_manager,
-        on_change=EditorState.choose_manager,
+        value=PackagesState.new_manager,
+        on_change=PackagesState.choose_manager,
     )
     return field(
         text.PACKAGES_FIELDS["manager"],
-        rx.el.div(manager, button(text.PACKAGES_ADD_LIST, on_click=EditorState.add_list), class_name="add-row"),
+        rx.el.div(manager, button(text.PACKAGES_ADD_LIST, on_click=PackagesState.add_list), class_name="add-row"),
         field_id="new-manager",
     )
 
@@ -77,14 +76,14 @@ def _add_list() -> rx.Component:
 def _add_shared() -> rx.Component:
     choose = rx.el.select(
         rx.el.option(text.PACKAGES_SHARED_CHOOSE, value=""),
-        rx.foreach(EditorState.bucket_choices, _choice),
+        rx.foreach(PackagesState.bucket_choices, _choice),
         id="shared-bucket",
         class_name="select",
         value="",
-        on_change=EditorState.add_shared,
+        on_change=PackagesState.add_shared,
     )
     return rx.cond(
-        EditorState.bucket_choices.length() > 0,
+        PackagesState.bucket_choices.length() > 0,
         field(text.PACKAGES_ADD_SHARED, choose, field_id="shared-bucket"),
         rx.el.p(text.PACKAGES_NO_SHARED, class_name="soft"),
     )

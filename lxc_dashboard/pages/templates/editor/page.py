@@ -17,9 +17,8 @@ from lxc_dashboard.pages.templates.editor.guide import FORM_ID, SAVE_ID, guides,
 from lxc_dashboard.pages.templates.editor.packages import packages_part
 from lxc_dashboard.pages.templates.editor.scripts import scripts_part
 from lxc_dashboard.pages.templates.marks import findings
-from lxc_dashboard.state.templates.editor.base import PARTS
-from lxc_dashboard.state.templates.editor.page import EditorState
-from lxc_dashboard.state.templates.editor.save import NOTE
+from lxc_dashboard.state.templates.editor.page import PARTS, EditorState
+from lxc_dashboard.state.templates.editor.save import NOTE, SaveState
 
 SAVE_DIALOG = "save-dialog"
 _CONTENT = {"config": config_part, "scripts": scripts_part, "packages": packages_part, "files": files_part}
@@ -33,9 +32,9 @@ def _actions() -> rx.Component:
         consequence=text.DISCARD_CONSEQUENCE,
         verb=text.DISCARD_DRAFT,
         kind="plain",
-        on_confirm=EditorState.discard,
+        on_confirm=SaveState.discard,
     )
-    save = button(text.SAVE, kind="primary", id=SAVE_ID, on_click=EditorState.ask_save, disabled=EditorState.saving)
+    save = button(text.SAVE, kind="primary", id=SAVE_ID, on_click=SaveState.ask_save, disabled=SaveState.saving)
     typed = EditorState.dirty | (EditorState.keep_trouble != "")
     return rx.cond(EditorState.phase == "ready", rx.fragment(rx.cond(typed, discard), save))
 
@@ -67,10 +66,10 @@ def template_edit() -> rx.Component:
 def _editor() -> rx.Component:
     return rx.el.div(
         _standing(),
-        rx.cond(EditorState.overtaken.number > 0, _overtaken()),
+        rx.cond(SaveState.overtaken.number > 0, _overtaken()),
         rx.cond(
-            EditorState.other_faults.length() > 0,
-            note(text.SAVE_OTHER_FAULTS, rx.el.ul(rx.foreach(EditorState.other_faults, rx.el.li)), tone="bad"),
+            SaveState.other_faults.length() > 0,
+            note(text.SAVE_OTHER_FAULTS, rx.el.ul(rx.foreach(SaveState.other_faults, rx.el.li)), tone="bad"),
         ),
         _tabs(),
         rx.el.div(
@@ -122,7 +121,7 @@ def _tabs() -> rx.Component:
 
 def _tab(part: str) -> rx.Component:
     title = text.EDITOR_PARTS[part]
-    wrong, current = EditorState.to_mend.contains(part), EditorState.part == part
+    wrong, current = EditorState.invalid_parts.contains(part), EditorState.part == part
     count = [] if part == "config" else [rx.el.span(EditorState.counts[part].to(str), class_name="tab-count")]
     return rx.el.button(
         title,
@@ -137,13 +136,13 @@ def _tab(part: str) -> rx.Component:
 
 
 def _overtaken() -> rx.Component:
-    found = EditorState.overtaken
+    found = SaveState.overtaken
     over = confirm_button(
         _named(text.OVERTAKEN_OVER),
         title=_named(text.OVERTAKEN_OVER_TITLE),
         consequence=_named(text.OVERTAKEN_OVER_CONSEQUENCE),
         verb=_named(text.OVERTAKEN_OVER),
-        on_confirm=EditorState.save_over,
+        on_confirm=SaveState.save_over,
     )
     told = rx.el.div(
         rx.el.strong(_named(text.OVERTAKEN_TITLE)),
@@ -152,8 +151,8 @@ def _overtaken() -> rx.Component:
         rx.el.ul(rx.foreach(found.changes, rx.el.li), class_name="overtaken-changes"),
         rx.el.p(_named(text.OVERTAKEN_TAKE_HINT)),
         rx.el.div(
-            button(text.OVERTAKEN_COMPARE, on_click=EditorState.compare),
-            button(text.OVERTAKEN_TAKE, on_click=EditorState.take_over),
+            button(text.OVERTAKEN_COMPARE, on_click=SaveState.compare),
+            button(text.OVERTAKEN_TAKE, on_click=SaveState.take_over),
             over,
             class_name="row",
         ),
@@ -164,7 +163,7 @@ def _overtaken() -> rx.Component:
 
 def _named(words: str) -> rx.Var[str]:
     """The words with the number and author of the revision that came in between."""
-    found = EditorState.overtaken
+    found = SaveState.overtaken
     return (
         rx.Var.create(words.format(number="\0", author="\1"))
         .replace("\0", found.number.to(str))
@@ -174,30 +173,30 @@ def _named(words: str) -> rx.Var[str]:
 
 def _save_dialog() -> rx.Component:
     before, _, after = text.SAVE_TITLE.partition("{name}")
-    some = EditorState.blocks.length() > 0
+    some = SaveState.blocks.length() > 0
     nothing = rx.cond(EditorState.is_new, text.SAVE_NEW, text.SAVE_NOTHING)
     return dialog(
         rx.el.form(
             rx.el.h3(text.SAVE_WHAT_CHANGES, class_name="field-label"),
             rx.cond(EditorState.is_new, rx.el.p(text.SAVE_NEW)),
-            rx.cond(some, difference(EditorState.blocks), rx.el.p(nothing, class_name="soft")),
+            rx.cond(some, difference(SaveState.blocks), rx.el.p(nothing, class_name="soft")),
             rx.cond(
-                EditorState.found.length() > 0,
-                rx.fragment(rx.el.h3(text.FINDINGS, class_name="field-label"), findings(EditorState.found)),
+                SaveState.found.length() > 0,
+                rx.fragment(rx.el.h3(text.FINDINGS, class_name="field-label"), findings(SaveState.found)),
             ),
             _save_note(),
             rx.el.div(
-                button(text.CANCEL, on_click=EditorState.close_dialog),
-                button(text.SAVE, kind="primary", type="submit", disabled=EditorState.saving),
+                button(text.CANCEL, on_click=SaveState.close_dialog),
+                button(text.SAVE, kind="primary", type="submit", disabled=SaveState.saving),
                 class_name="dialog-actions",
             ),
-            on_submit=EditorState.save,
+            on_submit=SaveState.save,
             class_name="stack-small",
             id=SAVE_DIALOG,
         ),
-        is_open=EditorState.dialog == "save",
+        is_open=SaveState.dialog == "save",
         title=f"{before}{EditorState.form['name']}{after}",
-        on_close=EditorState.close_dialog,
+        on_close=SaveState.close_dialog,
     )
 
 
@@ -208,23 +207,23 @@ def _save_note() -> rx.Component:
             id="save-note",
             name=NOTE,
             rows="2",
-            default_value=EditorState.note,
-            on_blur=EditorState.write_note,
+            default_value=SaveState.note,
+            on_blur=SaveState.write_note,
             class_name="textarea save-note",
             aria_describedby="save-note-hint save-note-error",
         ),
         rx.el.span(text.SAVE_NOTE_HINT, class_name="field-hint", id="save-note-hint"),
-        rx.el.span(EditorState.note_error, class_name="field-error", role="alert", id="save-note-error"),
+        rx.el.span(SaveState.note_error, class_name="field-error", role="alert", id="save-note-error"),
         class_name="field",
     )
 
 
 def _compare_dialog() -> rx.Component:
-    some = EditorState.blocks.length() > 0
+    some = SaveState.blocks.length() > 0
     return dialog(
-        rx.cond(some, difference(EditorState.blocks), rx.el.p(text.SAVE_NOTHING, class_name="soft")),
-        rx.el.div(button(text.CLOSE, on_click=EditorState.close_dialog), class_name="dialog-actions"),
-        is_open=EditorState.dialog == "compare",
+        rx.cond(some, difference(SaveState.blocks), rx.el.p(text.SAVE_NOTHING, class_name="soft")),
+        rx.el.div(button(text.CLOSE, on_click=SaveState.close_dialog), class_name="dialog-actions"),
+        is_open=SaveState.dialog == "compare",
         title=_named(text.OVERTAKEN_COMPARE_TITLE),
-        on_close=EditorState.close_dialog,
+        on_close=SaveState.close_dialog,
     )

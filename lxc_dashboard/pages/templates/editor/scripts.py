@@ -12,26 +12,26 @@ from lxc_dashboard.components.controls import badge, button, icon
 from lxc_dashboard.pages.templates.editor.fields import error_of, fault_mark, flag_field, remove_button, text_field
 from lxc_dashboard.pages.templates.editor.guide import sortable
 from lxc_dashboard.state.templates.editor.page import EditorState
-from lxc_dashboard.state.templates.editor.scripts import ScriptRow
+from lxc_dashboard.state.templates.editor.scripts import ScriptRow, ScriptsState
 
 FINDINGS_ID = "script-findings"
 
 
 def scripts_part() -> rx.Component:
     listed = sortable(
-        rx.foreach(EditorState.scripts, _script_row),
-        order=EditorState.script_order,
-        said=EditorState.moved_note,
-        on_move=EditorState.move_script,
+        rx.foreach(ScriptsState.scripts, _script_row),
+        order=ScriptsState.script_order,
+        said=ScriptsState.moved_note,
+        on_move=ScriptsState.move_script,
         label=text.SCRIPTS,
         class_name="entries",
     )
-    there = EditorState.scripts.length() > 0
+    there = ScriptsState.scripts.length() > 0
     return rx.el.div(
         rx.el.div(
             rx.el.p(text.SCRIPTS_HINT, " ", text.SCRIPT_KEYS, class_name="field-hint"),
             rx.cond(there, listed, rx.el.p(text.SCRIPT_NONE, class_name="soft")),
-            button(text.SCRIPT_ADD, on_click=EditorState.add_script),
+            button(text.SCRIPT_ADD, on_click=ScriptsState.add_script),
             class_name="stack-small editor-list",
         ),
         rx.cond(there, _script(), rx.fragment()),
@@ -40,7 +40,7 @@ def scripts_part() -> rx.Component:
 
 
 def _script_row(row: rx.Var[ScriptRow]) -> rx.Component:
-    chosen = EditorState.script.key == row.key
+    chosen = ScriptsState.script.key == row.key
     return rx.el.li(
         rx.el.span(icon("grip-vertical"), class_name="grip"),
         rx.el.button(
@@ -52,7 +52,7 @@ def _script_row(row: rx.Var[ScriptRow]) -> rx.Component:
             type="button",
             class_name="entry",
             aria_pressed=chosen,
-            on_click=EditorState.choose_script(row.key),
+            on_click=ScriptsState.choose_script(row.key),
             custom_attrs={"data-part": "choose", "aria-keyshortcuts": "Alt+ArrowUp Alt+ArrowDown"},
         ),
         _move("↑", text.MOVE_UP, row, -1, row.first),
@@ -76,7 +76,7 @@ def _move(sign: str, verb: str, row: Any, by: int, disabled: Any) -> rx.Componen
 
 
 def _script() -> rx.Component:
-    script, words = EditorState.script, text.SCRIPT_FIELDS
+    script, words = ScriptsState.script, text.SCRIPT_FIELDS
     base = "scripts." + script.key
     return rx.el.section(
         rx.el.div(
@@ -89,25 +89,25 @@ def _script() -> rx.Component:
         ),
         _script_text(base),
         _findings(),
-        remove_button(text.SCRIPT_REMOVE, script.name, EditorState.remove_script(script.key)),
+        remove_button(text.SCRIPT_REMOVE, script.name, ScriptsState.remove_script(script.key)),
         class_name="stack editor-open",
         aria_label=script.name,
     )
 
 
 def _script_text(base: Any) -> rx.Component:
-    script = EditorState.script
+    script = ScriptsState.script
     return rx.el.div(
         rx.el.h3(text.SCRIPT_TEXT, class_name="field-label"),
         code(
-            EditorState.script_text,
+            ScriptsState.script_text,
             name=f"{script.key}-{EditorState.epoch}",
             label=script.name,
             language="shell",
-            findings=EditorState.findings,
+            findings=ScriptsState.findings,
             described_by=FINDINGS_ID,
-            go_to=EditorState.go_to,
-            on_change=lambda written: EditorState.write_script(EditorState.epoch, script.key, script.name, written),
+            go_to=ScriptsState.go_to,
+            on_change=lambda written: ScriptsState.write_script(EditorState.epoch, script.key, script.name, written),
         ),
         rx.el.span(error_of(f"{base}.content"), class_name="field-error", role="alert"),
         class_name="field",
@@ -116,8 +116,8 @@ def _script_text(base: Any) -> rx.Component:
 
 
 def _findings() -> rx.Component:
-    found = EditorState.findings
-    told = rx.cond(EditorState.linting, text.LINT_RUNNING, rx.cond(found.length() > 0, "", text.LINT_NONE))
+    found = ScriptsState.findings
+    told = rx.cond(ScriptsState.linting, text.LINT_RUNNING, rx.cond(found.length() > 0, "", text.LINT_NONE))
     return rx.el.div(
         rx.el.h3(text.LINT_TITLE, class_name="field-label"),
         rx.el.span(told, class_name="soft"),
@@ -135,7 +135,7 @@ def _finding(found: rx.Var[CodeFinding]) -> rx.Component:
         rx.fragment(before, found.line.to(str), after),
         kind="quiet",
         small=True,
-        on_click=EditorState.show_line(found.line),
+        on_click=ScriptsState.show_line(found.line),
     )
     return rx.el.li(
         rx.cond(found.line > 0, place),

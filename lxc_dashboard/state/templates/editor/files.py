@@ -11,8 +11,8 @@ from lxc_dashboard.errors import DashboardError, InvalidInputError, SessionExpir
 from lxc_dashboard.services.templates.library import drafts
 from lxc_dashboard.services.templates.library.draft import Draft
 from lxc_dashboard.state.base import requires, runtime, session
-from lxc_dashboard.state.templates.editor.base import EditorBase
 from lxc_dashboard.state.templates.editor.items import FileItem
+from lxc_dashboard.state.templates.editor.page import EditorPart, EditorState
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
@@ -50,8 +50,8 @@ class FileForm:
     href: str = ""
 
 
-class FilesPart(EditorBase, mixin=True):
-    """``file_text`` is what the editor began with; what is typed since stands in the draft's files."""
+class FilesState(EditorPart, EditorState):
+    """``file_text`` is the text that the input began with; ``_typed_files`` holds what the user typed and the draft does not have yet."""
 
     files: list[FileRow] = []
     file: FileForm = FileForm()
@@ -61,17 +61,30 @@ class FilesPart(EditorBase, mixin=True):
     _file_epoch: str = ""
     _typed_files: dict[str, str] = {}
 
-    async def _open(self) -> None:
-        await super()._open()
-        await self._load_file()
-
-    def _begin(self, draft: Draft) -> None:
-        if (self.draft_id, self._seen) != (str(draft.id), draft.updated_at):
+    def _on_begin(self, draft: Draft, *, is_same: bool) -> None:
+        del draft
+        if not is_same:
             self._typed_files = {}
-        super()._begin(draft)
 
-    def _draw(self) -> None:
-        super()._draw()
+    async def _on_open(self) -> list[Any]:
+        await self._load_file()
+        return []
+
+    async def _on_text(self, part: str, epoch: str, key: str, written: str) -> Any:
+        return await self._write_file(epoch, key, "", written) if part == "files" else None
+
+    async def _on_reopen(self, _script: str, file: str) -> list[Any]:
+        item = self._work.file("", file)
+        if item is not None and item.key != self.file.key:
+            await self._open_file(item)
+        return []
+
+    async def _on_refused(self) -> None:
+        invalid = [item for item in self._work.files if self._faults_in("files", item.key)]
+        if invalid and self.file.key not in {item.key for item in invalid}:
+            await self._open_file(invalid[0])
+
+    def _on_draw(self) -> None:
         item = self._work.file(self.file.key)
         rows = [
             FileRow(
@@ -139,9 +152,8 @@ class FilesPart(EditorBase, mixin=True):
             self.file_text = written
         return self._change(self._work, f"files.{item.key}.content")
 
-    async def _keep_now(self, rt: Runtime, who: Session, *, mine: bool = False) -> bool:
-        """What was typed into files is put into the draft first."""
-        for key, written in self._typed_files.items() if self.draft_id else ():
+    async def _on_keep(self, rt: Runtime, who: Session) -> bool:
+        for key, written in self._typed_files.items():
             data = written.encode()
             try:
                 sha256 = await drafts.put_file(rt, who, self._draft(), data)
@@ -155,7 +167,7 @@ class FilesPart(EditorBase, mixin=True):
             self._work = self._work.with_content(key, sha256, len(data))
         self._typed_files = {}
         self._draw()
-        return await super()._keep_now(rt, who, mine=mine)
+        return True
 
     async def _take_file(self, name: str, sha256: str, size: int) -> Any:
         there = next((item.key for item in self._work.files if item.name == name), "")

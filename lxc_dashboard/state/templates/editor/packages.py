@@ -8,17 +8,14 @@ from typing import Any, Final
 from lxc_dashboard import text
 from lxc_dashboard.db.models import PackageManager
 from lxc_dashboard.errors import NotFoundError
-from lxc_dashboard.services.templates.format.packages import read_listing
 from lxc_dashboard.services.templates.library import buckets
 from lxc_dashboard.state.base import requires, runtime, session
 from lxc_dashboard.state.ids import uuid_of
-from lxc_dashboard.state.templates.editor.base import EditorBase, parts_of
 from lxc_dashboard.state.templates.editor.items import ListItem
-from lxc_dashboard.state.templates.editor.work import Work
+from lxc_dashboard.state.templates.editor.page import EditorPart, EditorState
 
 MANAGERS: Final = tuple(manager.value for manager in PackageManager)
 LISTED_NAME: Final = "packages"
-FAULTS_SHOWN: Final = 5
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,9 @@ class BucketChoice:
     label: str
 
 
-class PackagesPart(EditorBase, mixin=True):
+class PackagesState(EditorPart, EditorState):
+    """``list_trouble``: why a list was not added. ``bucket_choices``: shared buckets that the template does not have."""
+
     lists: list[ListRow] = []
     bucket_choices: list[BucketChoice] = []
     list_trouble: str = ""
@@ -49,19 +48,15 @@ class PackagesPart(EditorBase, mixin=True):
     _buckets: list[BucketChoice] = []
     _bucket_names: dict[str, tuple[str, str]] = {}
 
-    async def _open(self) -> None:
-        await super()._open()
-        await self._load_buckets()
-        self._draw()
-
-    async def _load_buckets(self) -> None:
-        """What shared buckets there are, and what those hold that the template has."""
+    async def _on_open(self) -> list[Any]:
+        """Load the shared buckets, and the contents of those that the template has."""
         found = await buckets.list_buckets(runtime(), session())
         self._buckets = [BucketChoice(str(b.id), f"{b.name}.{b.manager.value} ({b.packages})") for b in found]
         self._bucket_names = {str(b.id): (b.name, b.manager.value) for b in found}
         for item in self._work.packages:
             if item.shared_id:
                 await self._read_shared(item.shared_id)
+        return []
 
     async def _read_shared(self, bucket_id: str) -> None:
         try:
@@ -70,8 +65,7 @@ class PackagesPart(EditorBase, mixin=True):
             return
         self._shared = {**self._shared, bucket_id: detail.listing}
 
-    def _draw(self) -> None:
-        super()._draw()
+    def _on_draw(self) -> None:
         items = self._work.packages
         taken = {item.shared_id for item in items}
         self._set(
@@ -82,13 +76,6 @@ class PackagesPart(EditorBase, mixin=True):
     def _row(self, item: ListItem) -> ListRow:
         lines = self._shared.get(item.shared_id, item.lines) if item.shared_id else item.lines
         return ListRow(item.key, item.name, item.manager, lines, bool(item.shared_id))
-
-    def _mark(self) -> None:
-        """The faults of a list with their lines, all of them."""
-        super()._mark()
-        told = {path: faults_in(self._work, path.split(".")[1]) for path in self.errors if path.startswith("packages.")}
-        errors = {**self.errors, **{path: why for path, why in told.items() if why}}
-        self._set(errors=errors, to_mend=parts_of(errors))
 
     @requires()
     async def choose_manager(self, manager: str) -> None:
@@ -121,12 +108,3 @@ class PackagesPart(EditorBase, mixin=True):
             return None
         self.list_trouble = ""
         return self._change(self._work.with_list(name, manager, shared_id=shared_id))
-
-
-def faults_in(work: Work, key: str) -> str:
-    """What is wrong in a list that is written by hand, line by line; empty where each line is right."""
-    item = next((item for item in work.packages if item.key == key and not item.shared_id), None)
-    if item is None:
-        return ""
-    found = read_listing(item.name, PackageManager(item.manager), item.lines).faults
-    return "; ".join(f"{text.LINT_LINE.format(line=f.line)}: {f.message}" for f in found[:FAULTS_SHOWN])

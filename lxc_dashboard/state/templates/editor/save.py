@@ -15,10 +15,8 @@ from lxc_dashboard.services.templates.library.draft import Draft, Overtaken
 from lxc_dashboard.services.templates.summaries import RevisionSummary
 from lxc_dashboard.state.base import requires, runtime, said, session, warned
 from lxc_dashboard.state.templates.diff_blocks import DiffBlock, blocks_of
-from lxc_dashboard.state.templates.editor.base import faults_of
-from lxc_dashboard.state.templates.editor.files import FilesPart
-from lxc_dashboard.state.templates.editor.packages import PackagesPart
-from lxc_dashboard.state.templates.editor.scripts import ScriptsPart
+from lxc_dashboard.state.templates.editor.page import EditorPart, EditorState
+from lxc_dashboard.state.templates.editor.work import faults_of
 from lxc_dashboard.state.templates.rows import Refused, finding_row
 
 NOTE = "note"
@@ -34,7 +32,7 @@ class OvertakenNote:
     changes: list[str] = field(default_factory=list)
 
 
-class SavePart(ScriptsPart, PackagesPart, FilesPart, mixin=True):
+class SaveState(EditorPart, EditorState):
     """``dialog``: which question is open: save, compare or none. ``found``: what the checks say of what would be saved.
 
     ``other_faults``: those that no field of the page shows.
@@ -50,8 +48,8 @@ class SavePart(ScriptsPart, PackagesPart, FilesPart, mixin=True):
     refusals: int = 0
     overtaken: OvertakenNote = OvertakenNote()
 
-    def _begin(self, draft: Draft) -> None:
-        super()._begin(draft)
+    def _on_begin(self, draft: Draft, *, is_same: bool) -> None:
+        del is_same
         self._show_overtaken(draft.overtaken)
 
     @requires()
@@ -111,15 +109,15 @@ class SavePart(ScriptsPart, PackagesPart, FilesPart, mixin=True):
         draft_id = self._draft()
         taken = await merge.take_over(runtime(), session(), draft_id, seen=self.overtaken.number)
         draft = await drafts.get_draft(runtime(), session(), draft_id)
-        self._begin(draft)
-        await self._load_file()
+        following = await self._begin(draft)
         self.dialog = ""
         told = text.TAKEN_OVER.format(number=taken.number)
         if taken.kept:
             yield warned(f"{told}. {text.TAKEN_BUT.format(names=', '.join(taken.kept))}")
         else:
             yield said(told)
-        yield type(self).check_script
+        for event in following:
+            yield event
 
     @requires()
     async def discard(self) -> AsyncIterator[Any]:
@@ -160,20 +158,11 @@ class SavePart(ScriptsPart, PackagesPart, FilesPart, mixin=True):
             return None
         self.dialog = ""
         self.other_faults = [why for path, why in self.errors.items() if path in {"scripts", "files", "packages"}]
-        self.part = next((part for part in self.to_mend), self.part)
+        self.part = next((part for part in self.invalid_parts), self.part)
         self.refusals += 1
-        await self._open_wrong()
+        for part in self._parts():
+            await part._on_refused()
         return warned(text.SAVE_TO_MEND.format(count=len(self.errors)))
-
-    async def _open_wrong(self) -> None:
-        """Scripts and files open the first that has something to mend."""
-        wrong = [path.split(".")[1] for path in self.errors if path.count(".") > 1]
-        scripts = [item for item in self._work.scripts if item.key in wrong]
-        files = [item for item in self._work.files if item.key in wrong]
-        if scripts and self.script.key not in wrong:
-            self._open_script(scripts[0])
-        if files and self.file.key not in wrong:
-            await self._open_file(files[0])
 
     def _forget(self) -> None:
         """Nothing of the draft is left in this tab: leaving asks nothing."""

@@ -9,8 +9,8 @@ from lxc_dashboard import text
 from lxc_dashboard.components.code import CodeFinding
 from lxc_dashboard.services.templates.format import shellcheck
 from lxc_dashboard.state.base import requires
-from lxc_dashboard.state.templates.editor.base import EditorBase
 from lxc_dashboard.state.templates.editor.items import ScriptItem
+from lxc_dashboard.state.templates.editor.page import EditorPart, EditorState
 
 FINDINGS_SHOWN: Final = 100
 
@@ -41,8 +41,8 @@ class ScriptForm:
     optional: bool = False
 
 
-class ScriptsPart(EditorBase, mixin=True):
-    """``script_text`` is what the editor began with: what is typed since stands in the work."""
+class ScriptsState(EditorPart, EditorState):
+    """``script_text`` is the text that the input began with; what the user typed since is in the work."""
 
     scripts: list[ScriptRow] = []
     script_order: list[str] = []
@@ -56,8 +56,24 @@ class ScriptsPart(EditorBase, mixin=True):
     _found: dict[str, int] = {}
     _lints: int = 0
 
-    def _draw(self) -> None:
-        super()._draw()
+    async def _on_open(self) -> list[Any]:
+        return [ScriptsState.check_script]
+
+    async def _on_text(self, part: str, epoch: str, key: str, written: str) -> Any:
+        return await self._write_script(epoch, key, "", written) if part == "scripts" else None
+
+    async def _on_reopen(self, script: str, _file: str) -> list[Any]:
+        item = self._work.script("", script)
+        if item is not None and item.key != self.script.key:
+            self._open_script(item)
+        return [ScriptsState.check_script]
+
+    async def _on_refused(self) -> None:
+        invalid = [item for item in self._work.scripts if self._faults_in("scripts", item.key)]
+        if invalid and self.script.key not in {item.key for item in invalid}:
+            self._open_script(invalid[0])
+
+    def _on_draw(self) -> None:
         items = self._work.scripts
         if self._script_epoch != self.epoch or self._work.script(self.script.key) is None:
             kept = self._work.script(self.script.key) or next(iter(items), None)
@@ -86,7 +102,7 @@ class ScriptsPart(EditorBase, mixin=True):
         """Opens a script."""
         if key != self.script.key:
             self._open_script(self._work.script(key))
-        return type(self).check_script
+        return ScriptsState.check_script
 
     @requires()
     async def add_script(self) -> Any:
@@ -94,11 +110,11 @@ class ScriptsPart(EditorBase, mixin=True):
         there = {item.key for item in self._work.scripts}
         work = self._work.with_script(self._work.next_script_name())
         self._open_script(next(item for item in work.scripts if item.key not in there))
-        return [self._change(work), type(self).check_script]
+        return [self._change(work), ScriptsState.check_script]
 
     @requires()
     async def remove_script(self, key: str) -> Any:
-        return [self._change(self._work.without(key)), type(self).check_script]
+        return [self._change(self._work.without(key)), ScriptsState.check_script]
 
     @requires()
     async def move_script(self, key: str, to: int) -> Any:
@@ -124,7 +140,7 @@ class ScriptsPart(EditorBase, mixin=True):
         path = f"scripts.{item.key}.content"
         if epoch != self.epoch and item.key == self.script.key:
             self.script_text = written
-        return [self._change(self._work.typed(path, written), path), type(self).check_script]
+        return [self._change(self._work.typed(path, written), path), ScriptsState.check_script]
 
     @requires()
     async def show_line(self, line: int) -> None:
@@ -153,7 +169,7 @@ class ScriptsPart(EditorBase, mixin=True):
         shown = [CodeFinding(f.line, f.column, f.level, f.code, f.message) for f in found[:FINDINGS_SHOWN]]
         self._found = {**self._found, key: len(found)}
         self._set(findings=shown)
-        self._draw()
+        self._on_draw()
 
     def _open_script(self, item: ScriptItem | None) -> None:
         self.script = _form(item)

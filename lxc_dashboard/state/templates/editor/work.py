@@ -12,10 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, TypeVar
 
-from lxc_dashboard.services.templates.format.packages import MAX_LIST_BYTES
+from lxc_dashboard import text
+from lxc_dashboard.db.models import PackageManager
+from lxc_dashboard.errors import InvalidInputError
+from lxc_dashboard.services.templates.format.packages import MAX_LIST_BYTES, read_listing
 from lxc_dashboard.services.templates.library import draft
 from lxc_dashboard.services.templates.library.draft import DraftContent
-from lxc_dashboard.services.templates.model import script_order
+from lxc_dashboard.services.templates.library.validation import validated
+from lxc_dashboard.services.templates.model import Bucket, script_order
 from lxc_dashboard.state.templates.editor.items import (
     FLAGS,
     NEW_SCRIPT,
@@ -43,6 +47,7 @@ LIST_CHARS: Final = MAX_LIST_BYTES + 1
 _CHARS: Final = {"content": TEXT_CHARS, "lines": LIST_CHARS}
 # Set by what is sent or chosen, never typed.
 _GIVEN: Final = frozenset({"key", "sha256", "size", "shared_id"})
+LIST_FAULTS_SHOWN: Final = 5
 LISTS: Final = frozenset({"scripts", "files", "packages"})
 CONFIG: Final = frozenset({*NUMBERS, *FLAGS, *TEXTS, "tags"})
 _PREFIX: Final = re.compile(r"([0-9]{1,6})")
@@ -220,3 +225,27 @@ def _key(kind: str, name: str, taken: set[str]) -> str:
     key = next(key for key in keys if key not in taken)
     taken.add(key)
     return key
+
+
+def faults_of(content: DraftContent) -> dict[str, str]:
+    """What a save would refuse, by the services' names of the fields."""
+    contents = {file.sha256: b"" for file in content.files}
+    shared = {
+        bucket.shared_id: Bucket(bucket.name, PackageManager(bucket.manager), (), bucket.shared_id)
+        for bucket in content.buckets
+        if bucket.shared_id
+    }
+    try:
+        validated(content, contents, shared)
+    except InvalidInputError as error:
+        return error.fields
+    return {}
+
+
+def list_faults(work: Work, key: str) -> str:
+    """The faults of the template's own list ``key``, line by line; empty where each line is valid."""
+    item = next((item for item in work.packages if item.key == key and not item.shared_id), None)
+    if item is None:
+        return ""
+    found = read_listing(item.name, PackageManager(item.manager), item.lines).faults
+    return "; ".join(f"{text.LINT_LINE.format(line=f.line)}: {f.message}" for f in found[:LIST_FAULTS_SHOWN])

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from lxc_dashboard.db.models import FilePolicy, PackageManager
 from lxc_dashboard.services.templates.library.draft import DraftContent, DraftFile, is_ordered
 from lxc_dashboard.services.templates.model import Bucket, PackageEntry, Script, TemplateConfig
-from lxc_dashboard.state.templates.editor.base import faults_of, parts_of
 from lxc_dashboard.state.templates.editor.items import NO_MODE, ON
-from lxc_dashboard.state.templates.editor.packages import faults_in
-from lxc_dashboard.state.templates.editor.work import Work
+from lxc_dashboard.state.templates.editor.page import parts_of
+from lxc_dashboard.state.templates.editor.work import Work, faults_of, list_faults
 
 SHA256 = "0" * 64
 CONTENT = DraftContent(
@@ -70,7 +69,7 @@ def test_what_is_wrong_is_kept_as_it_was_typed_and_told_by_its_path() -> None:
         f"packages.{bucket}.lines",
     }
     assert parts_of(faults) == ["config", "scripts", "packages", "files"]
-    assert faults_in(work, bucket).startswith("Line 2: ")
+    assert list_faults(work, bucket).startswith("Line 2: ")
     assert faults_of(CONTENT) == {}
 
 
