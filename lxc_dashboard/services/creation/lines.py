@@ -96,10 +96,9 @@ def lines_of(events: Iterable[Event], first: int, last: int, *, chars: int = LIN
     for event in events:
         wanted = range(max(event.seq, first), min(event.seq + event.lines - 1, last) + 1)
         texts = _split(event.message, event.lines) if wanted else ()
-        for seq in wanted:
-            line = shown(texts[seq - event.seq], chars)
-            place = (str(event.type), str(event.step), event.script)
-            found.append(LogLine(seq, event.at, *place, line, event.code, event.params))
+        place = (event.at, str(event.type), str(event.step), event.script)
+        told = (event.code, event.params)
+        found += (LogLine(seq, *place, shown(texts[seq - event.seq], chars), *told) for seq in wanted)
     return tuple(found)
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeAlias
 
 from lxc_dashboard.db.repositories import tickets
+
+# As JSON stores it and ``text`` shows it
+Param: TypeAlias = str | int | list[str]
 
 
 class EventCode(StrEnum):
@@ -32,13 +35,13 @@ STANDSTILLS: Final = frozenset({JobCode.PAUSED, JobCode.SIGN_IN_ENDED, JobCode.S
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A code with its parameters, which JSON can hold."""
+    """A code with its parameters."""
 
     code: str
     params: Mapping[str, Any]
 
     @classmethod
-    def of(cls, code: EventCode, /, **params: Any) -> Self:
+    def of(cls, code: EventCode, /, **params: Param) -> Self:
         return cls(code.value, params)
 
     def to_json(self) -> dict[str, Any]:

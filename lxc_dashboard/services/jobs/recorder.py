@@ -19,7 +19,7 @@ from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import Transaction
     from lxc_dashboard.runtime import Runtime
-    from lxc_dashboard.services.jobs.codes import EventCode, Message
+    from lxc_dashboard.services.jobs.codes import EventCode, Message, Param
 
 log = structlog.get_logger(__name__)
 
@@ -84,7 +84,7 @@ class Recorder:
         /,
         *,
         place: Mapping[str, Any] | None = None,
-        **params: Any,
+        **params: Param,
     ) -> None:
         """One event; ``place`` is script, script_index, script_total."""
         event = NewEvent(kind, self.step, self.percent, code=code.value, params=params, **(place or {}))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lxc_dashboard.proxmox.client import ProxmoxClient
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.jobs.checkpoint import Checkpoint
-    from lxc_dashboard.services.jobs.codes import EventCode
+    from lxc_dashboard.services.jobs.codes import EventCode, Param
     from lxc_dashboard.services.jobs.recorder import Recorder
 
 
@@ -88,7 +88,7 @@ class Run:
         /,
         *,
         place: Mapping[str, Any] | None = None,
-        **params: Any,
+        **params: Param,
     ) -> None:
         self.recorder.tell(code, kind, place=place, **params)
 
@@ -100,7 +100,7 @@ class Run:
         /,
         *,
         place: Mapping[str, Any] | None = None,
-        **params: Any,
+        **params: Param,
     ) -> None:
         """``tell``, unless it was told before its step was begun again. ``key`` as in ``Checkpoint.told``."""
         if key not in self.checkpoint.told:

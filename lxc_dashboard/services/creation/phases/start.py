@@ -212,7 +212,7 @@ def is_dynamic(spec: ContainerSpec) -> bool:
 
 
 def tell_no_address(ctx: RunContext, *, after_s: float | None = None) -> None:
-    key, segment = f"{ADDRESS}:none", ctx.spec.segment
+    key, segment = f"{ADDRESS}:none", str(ctx.spec.segment)
     if after_s is not None:
         in_time = CreationCode.NO_ADDRESS_IN_TIME
         ctx.tell_once(key, in_time, EventType.WARNING, seconds=round(after_s), segment=segment)
@@ -251,7 +251,7 @@ async def _wait_for_address(ctx: RunContext, wait_s: float) -> str | None:
                 CreationCode.ADDRESS_AWAITED,
                 seconds=round(wait_s),
                 ways=_ways(ctx.spec),
-                segment=ctx.spec.segment,
+                segment=str(ctx.spec.segment),
             )
         await asyncio.sleep(ADDRESS_POLL_S[min(tries, len(ADDRESS_POLL_S) - 1)])
         tries += 1
