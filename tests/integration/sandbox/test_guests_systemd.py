@@ -12,6 +12,8 @@ from lxc_dashboard.sandbox.guests import pick_host
 from lxc_dashboard.sandbox.guests.base import GuestHost, GuestSpec, run_in
 from lxc_dashboard.sandbox.guests.cgroup import CgroupFolder, hierarchy
 
+pytestmark = pytest.mark.full
+
 VMID = 101
 OWNER = 100_000
 UNIT = """[Service]

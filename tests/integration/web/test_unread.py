@@ -67,6 +67,7 @@ async def ask_for(page: socket.socket, seconds: float) -> None:
             await asyncio.sleep(0.005)
 
 
+@pytest.mark.full
 async def test_answers_that_a_page_does_not_read_take_little_memory(stack: Stack, signed_in: Visitor) -> None:
     async with tab(signed_in, "/create") as opened:
         await opened.settled()
