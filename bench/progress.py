@@ -29,7 +29,7 @@ from lxc_dashboard.services.templates.library import catalog as templates
 from lxc_dashboard.services.templates.sources import sync
 from lxc_dashboard.settings import Settings
 from scripts.chromium import find
-from tests.e2e.conftest import ARGUMENTS
+from tests.e2e.chromium import ARGUMENTS
 from tests.e2e.stack import Stack, running_stack
 
 LINES = 250

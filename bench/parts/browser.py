@@ -9,7 +9,7 @@ from typing import Any
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 from scripts.chromium import find
-from tests.e2e.conftest import ARGUMENTS
+from tests.e2e.chromium import ARGUMENTS
 from tests.e2e.stack import Stack
 
 USER = "root@pam"

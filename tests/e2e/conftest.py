@@ -1,4 +1,4 @@
-"""One running stack and one browser for all browser tests.
+"""One running stack and one browser for all browser tests of a worker.
 
 ``stack`` is the product as it runs (see ``stack.py``); ``page`` is a tab signed in as root@pam, ``fresh_page`` one of nobody.
 A test that fails leaves a picture and the page's text in ``tests/artefacts/``. Every page's console must stay clean.
@@ -15,24 +15,16 @@ from typing import Any
 import pytest
 import redis
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 from playwright.sync_api import Error as PlaywrightError
 
+from lxc_dashboard import routes
 from scripts.chromium import find
 from tests.e2e import steady_chromium
+from tests.e2e.chromium import Chromium
 from tests.e2e.stack import Stack, running_stack
 
 ARTEFACTS = Path(__file__).parents[1] / "artefacts"
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 # Generous, as the machine of the tests is shared; where a claim is about time, its test says so.
 PAGE_TIMEOUT_MS = 30_000
@@ -62,6 +54,10 @@ EXPECTED_IN_CONSOLE = re.compile(
     r"|net::ERR_NETWORK_CHANGED"
 )
 
+DESK = {"width": 1280, "height": 800}
+# The one of this worker, while it is there.
+shared_chromium: list[Chromium] = []
+
 NewPage = Callable[..., Page]
 SignedInAs = Callable[..., Any]
 
@@ -76,39 +72,61 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def shared_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with running_stack(tmp_path_factory.mktemp("stack")) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def browser(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """What ``scripts/chromium.py`` finds, steady. While it is there no other event loop can run."""
-    assert stack.port
+def stack(shared_stack: Stack) -> Stack:
+    return shared_stack
+
+
+@pytest.fixture(scope="session")
+def chromium(shared_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    """One for all browser tests of a worker. The stack starts before it and ends after it."""
+    assert shared_stack.port
     path = find()
     assert path, "There is no Chromium: scripts/chromium.py installs one"
-    with sync_playwright() as playwright:
-        steady = steady_chromium.launcher(path, tmp_path_factory.mktemp("chromium"))
-        chromium = playwright.chromium.launch(executable_path=steady, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
+    with contextlib.closing(Chromium(steady_chromium.launcher(path, tmp_path_factory.mktemp("chromium")))) as shared:
+        shared_chromium.append(shared)
+        yield shared
+        shared_chromium.remove(shared)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None]:
+    """Close Chromium before a test of another folder: Playwright lets no other event loop run in its thread."""
+    yield
+    if nextitem is not None and not nextitem.path.is_relative_to(Path(__file__).parent):
+        for shared in shared_chromium:
+            shared.close()
 
 
 @pytest.fixture
-def new_page(browser: Browser, stack: Stack, request: pytest.FixtureRequest) -> Iterator[NewPage]:
-    """``new_page(**context options)``: a tab in a browser of its own, its console watched.
+def browser(chromium: Chromium) -> Browser:
+    return chromium.browser
 
-    Nothing moves in it: a colour that is on its way to another one is readable by chance only.
+
+@pytest.fixture
+def new_page(chromium: Chromium, stack: Stack, request: pytest.FixtureRequest) -> Iterator[NewPage]:
+    """``new_page(**context options)``: a tab whose console is watched, in a context of its own.
+
+    The first page of a ``signed_in_as`` user gets the context that all tests share for this user: its cache is warm.
+    Nothing moves in a page: a colour that is on its way to another one is readable by chance only.
     """
     contexts: list[BrowserContext] = []
     said: list[str] = []
 
     def make(**options: Any) -> Page:
-        usual = {"base_url": stack.url, "viewport": {"width": 1280, "height": 800}, "reduced_motion": "reduce"}
-        context = browser.new_context(**(usual | options))
+        usual = {"base_url": stack.url, "viewport": DESK, "reduced_motion": "reduce"}
+        context = chromium.lend(options) or chromium.browser.new_context(**(usual | options))
         context.set_default_timeout(PAGE_TIMEOUT_MS)
         contexts.append(context)
         page = context.new_page()
+        if chromium.is_lent(context):
+            page.set_viewport_size(options.get("viewport", DESK))
+            page.emulate_media(color_scheme=options.get("color_scheme"), reduced_motion="reduce")
         page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: said.append(str(error)))
         return page
@@ -118,7 +136,7 @@ def new_page(browser: Browser, stack: Stack, request: pytest.FixtureRequest) -> 
     for number, context in enumerate(contexts):
         for page in context.pages if failed else []:
             keep_picture(page, f"{request.node.name}-{number}")
-        context.close()
+        chromium.take_back(context)
     # A part of the page that was dropped is asked for again, and the browser says that it had failed.
     dropped = any(NETWORK_CHANGED in line for line in said)
     expected = re.compile(f"{EXPECTED_IN_CONSOLE.pattern}{'|dynamically imported module' * dropped}")
@@ -157,26 +175,19 @@ def fresh_page(new_page: NewPage) -> Page:
 
 
 @pytest.fixture
-def page(new_page: NewPage, stack: Stack) -> Page:
+def page(new_page: NewPage, signed_in_as: SignedInAs) -> Page:
     """A tab signed in as root@pam, on the dashboard."""
-    opened = new_page()
-    sign_in(opened, stack)
+    opened = new_page(storage_state=signed_in_as())
+    visit(opened, routes.DASHBOARD)
     return opened
 
 
-@pytest.fixture(scope="module")
-def signed_in_as(browser: Browser, stack: Stack) -> SignedInAs:
+@pytest.fixture
+def signed_in_as(chromium: Chromium, stack: Stack) -> SignedInAs:
     """What a browser keeps of a sign-in, made once a user: ``new_page(storage_state=signed_in_as("viewer@pve"))``."""
-    kept: dict[str, Any] = {}
-
-    def cookies(userid: str = "root@pam") -> Any:
-        if userid not in kept:
-            with browser.new_context(base_url=stack.url) as context:
-                sign_in(context.new_page(), stack, userid)
-                kept[userid] = context.storage_state()
-        return kept[userid]
-
-    return cookies
+    return lambda userid="root@pam": chromium.signed_in(
+        stack.url, userid, lambda context: sign_in(context.new_page(), stack, userid)
+    )
 
 
 def sign_in(page: Page, stack: Stack, userid: str = "root@pam", path: str = "/") -> None:

@@ -10,13 +10,9 @@ from playwright.sync_api import Page, expect
 from lxc_dashboard import routes, text
 from tests.e2e import wizard
 from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, fits, keep_picture, visit
+from tests.e2e.screens import SIZES, each_screen
 
-SIZES = {"desk": {"width": 1440, "height": 900}, "phone": {"width": 390, "height": 844}}
-
-pytestmark = [
-    pytest.mark.parametrize("scheme", ["light", "dark"]),
-    pytest.mark.parametrize("size", list(SIZES)),
-]
+pytestmark = each_screen
 
 
 @pytest.fixture

@@ -20,6 +20,8 @@ from tests.e2e.other_nodes import OtherNode, other_node, sign_in_at
 from tests.e2e.stack import Stack, answers
 from tests.e2e.test_containers import row
 
+pytestmark = pytest.mark.full
+
 ENDPOINT = "acts-killed"
 VMID = 101
 SHUTDOWN_S = 30

@@ -21,9 +21,8 @@ from tests.e2e import wizard
 from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, fits, keep_picture, sign_in, visit
 from tests.e2e.job_runs import NODE, RUN_MS, in_services, write_template
 from tests.e2e.node_side import NodeSide
+from tests.e2e.screens import SIZES
 from tests.e2e.stack import Stack
-
-SIZES = {"desk": {"width": 1440, "height": 900}, "phone": {"width": 390, "height": 844}}
 
 
 def ask(stack: Stack, page: Page, pattern: str, folder: Path | None = None, script: str = "") -> str:

@@ -23,10 +23,10 @@ from tests.e2e.buckets import (
     write,
 )
 from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, fits, keep_picture, reload, visit
+from tests.e2e.screens import SIZES, each_screen
 from tests.e2e.stack import Stack
 
 PASTED = "# web servers\nnginx=1.26.3-3  # pinned: 1.27 breaks us\n\ncurl\n"
-SIZES = {"desk": {"width": 1440, "height": 900}, "phone": {"width": 390, "height": 844}}
 
 
 @pytest.fixture(autouse=True)
@@ -243,8 +243,7 @@ def test_a_list_that_cannot_be_read_says_so_and_is_tried_again(page: Page, stack
     expect(row(page, "base.apt")).to_be_visible()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", list(SIZES))
+@each_screen
 def test_the_page_is_readable_for_all_in_both_themes_and_sizes(
     new_page: NewPage, signed_in_as: SignedInAs, stack: Stack, scheme: str, size: str
 ) -> None:

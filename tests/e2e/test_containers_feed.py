@@ -134,6 +134,7 @@ def test_a_push_that_was_lost_is_noticed_by_the_next_one(page: Page, wire: Wire,
     assert "status" not in follower.get("rows", {}).get(str(VMID), {})
 
 
+@pytest.mark.full
 def test_a_push_that_comes_late_turns_nothing_back(page: Page, wire: Wire, act: Callable[[str], None]) -> None:
     before = wire.asked
     wire.keep = says("running")
@@ -155,6 +156,7 @@ def test_a_push_that_comes_late_turns_nothing_back(page: Page, wire: Wire, act: 
     assert row(page, VMID).get_attribute("data-status") == "stopped"
 
 
+@pytest.mark.full
 def test_what_changes_before_a_page_is_in_the_room_needs_no_second_snapshot(
     page: Page, wire: Wire, act: Callable[[str], None]
 ) -> None:

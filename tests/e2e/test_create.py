@@ -165,6 +165,7 @@ def test_nginx_web_serves_its_page(page: Page, node_side: NodeSide, mirror: None
 
 
 @pytest.mark.timeout(800)
+@pytest.mark.full
 def test_python_app_runs_as_its_own_user_and_knows_its_token(page: Page, node_side: NodeSide, mirror: None) -> None:
     wizard.start(page, "python-app")
     wizard.fill(page, hostname="e2e-python")

@@ -64,6 +64,7 @@ def figure(page: Page, name: str) -> Locator:
     return page.locator(".figure", has_text=name).locator("dd")
 
 
+@pytest.mark.full
 def test_a_node_that_goes_down_is_told_of_by_itself(fresh_page: Page, small: OtherNode) -> None:
     sign_in_at(fresh_page, "small")
     visit(fresh_page, routes.DASHBOARD)

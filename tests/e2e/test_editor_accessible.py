@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from lxc_dashboard import routes, text
 from tests.e2e import editor
 from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, fits, keep_picture, visit
+from tests.e2e.screens import SIZES, each_screen
 from tests.e2e.stack import Stack
 
 IDLE_WITHIN_MS = 60_000
-SIZES = {"desk": {"width": 1440, "height": 900}, "phone": {"width": 390, "height": 844}}
 
 
 def look(page: Page, name: str) -> None:
@@ -22,8 +21,7 @@ def look(page: Page, name: str) -> None:
     fits(page)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", list(SIZES))
+@each_screen
 def test_each_part_of_the_editor(
     new_page: NewPage, signed_in_as: SignedInAs, stack: Stack, scheme: str, size: str
 ) -> None:

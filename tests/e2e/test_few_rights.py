@@ -12,8 +12,8 @@ from lxc_dashboard import routes, text
 from pve_sandbox.node import SandboxNode
 from tests.e2e.conftest import NewPage, accessibility_faults, fits, keep_picture, visit
 from tests.e2e.other_nodes import OtherNode, other_node, sign_in_at
+from tests.e2e.screens import SIZES, each_screen
 from tests.e2e.stack import Stack
-from tests.e2e.test_accessible import SIZES
 
 TOLD_WITHIN_MS = 60_000
 MAY_NOT, MAY, LOCKED = 101, 102, 103
@@ -38,8 +38,7 @@ def row(page: Page, vmid: int) -> Locator:
     return page.locator(f"[data-vmid='{vmid}']")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", list(SIZES))
+@each_screen
 def test_the_list_offers_only_consoles_that_may_be_opened_and_shows_locks(
     new_page: NewPage, elsewhere: OtherNode, scheme: str, size: str
 ) -> None:
@@ -65,8 +64,7 @@ def test_the_page_of_a_console_that_may_not_be_opened_names_privilege_and_path(
     expect(page.get_by_text(f"/vms/{MAY_NOT}", exact=True)).to_be_visible()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", list(SIZES))
+@each_screen
 def test_figures_of_nodes_that_pve_does_not_tell_are_unknown(
     new_page: NewPage, elsewhere: OtherNode, scheme: str, size: str
 ) -> None:

@@ -19,6 +19,8 @@ from tests.e2e.job_runs import RUN_MS, begin, in_services, state
 from tests.e2e.node_side import NodeSide
 from tests.e2e.stack import Child, Stack
 
+pytestmark = pytest.mark.full
+
 PRINTED_BYTES = 200_000_000
 LINE_CHARS = 125
 LINES = PRINTED_BYTES // LINE_CHARS

@@ -23,9 +23,9 @@ from tests.e2e.conftest import (
 )
 from tests.e2e.job_runs import GATE, RUN_MS, begin, let_go, vmid_of
 from tests.e2e.other_nodes import OtherNode, other_node, sign_in_at
+from tests.e2e.screens import SIZES, each_screen
 from tests.e2e.stack import Stack
 
-SIZES = {"desk": {"width": 1440, "height": 900}, "phone": {"width": 390, "height": 844}}
 WORDS = text.RUNNING_WORDS
 HOLDS_ITS_WORDS = "one => one.querySelector('.grow').offsetHeight <= one.clientHeight"
 
@@ -93,8 +93,7 @@ def test_the_drawer_is_closed_by_keyboard_and_gives_the_focus_back(page: Page) -
     expect(running_button(page)).to_be_focused()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", list(SIZES))
+@each_screen
 def test_a_task_of_pve_is_listed_until_it_ends(new_page: NewPage, elsewhere: OtherNode, scheme: str, size: str) -> None:
     page = new_page(viewport=SIZES[size], color_scheme=scheme)
     sign_in_at(page, elsewhere.name)
@@ -122,8 +121,17 @@ def test_with_one_endpoint_there_is_its_name_and_no_menu(page: Page) -> None:
     expect(page.get_by_role("button", name=text.ENDPOINT)).to_have_count(0)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1000, 1440])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        (390, "light"),
+        (1000, "dark"),
+        pytest.param(390, "dark", marks=pytest.mark.full),
+        pytest.param(1000, "light", marks=pytest.mark.full),
+        pytest.param(1440, "light", marks=pytest.mark.full),
+        pytest.param(1440, "dark", marks=pytest.mark.full),
+    ],
+)
 def test_another_endpoint_is_chosen_in_the_sidebar(
     new_page: NewPage, signed_in_as: SignedInAs, elsewhere: OtherNode, scheme: str, width: int
 ) -> None:

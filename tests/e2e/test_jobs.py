@@ -265,8 +265,15 @@ def test_the_list_shows_the_newest_first_moves_by_itself_and_is_filtered(
     expect(line(page, "waiting")).to_be_visible()
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        (390, "light"),
+        (1280, "dark"),
+        pytest.param(390, "dark", marks=pytest.mark.full),
+        pytest.param(1280, "light", marks=pytest.mark.full),
+    ],
+)
 def test_the_pages_of_jobs_are_accessible_and_fit(new_page: NewPage, stack: Stack, scheme: str, width: int) -> None:
     page = new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
     sign_in(page, stack)

@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from lxc_dashboard import routes, text
 from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, fits, keep_picture, visit
-from tests.e2e.test_accessible import SIZES
+from tests.e2e.screens import SIZES, each_screen
 
 ID = "00000000-0000-0000-0000-000000000000"
 MISSING = {
@@ -31,34 +31,29 @@ def page(new_page: NewPage, signed_in_as: SignedInAs) -> Page:
     return new_page(storage_state=signed_in_as())
 
 
-@pytest.mark.parametrize("name", list(MISSING))
-def test_what_an_address_does_not_name_is_said_and_the_list_is_led_to(page: Page, name: str) -> None:
-    address, title, label, leads_to = MISSING[name]
-    visit(page, address)
-    told = page.locator("main").get_by_role("alert")
-    expect(told.get_by_role("heading")).to_contain_text(title)
-    expect(told.get_by_role("button")).to_have_count(0)
-    told.get_by_role("link", name=label, exact=True).click()
-    page.wait_for_url(f"**{leads_to}")
-    expect(page.locator("main").get_by_role("alert")).to_have_count(0)
+def test_what_an_address_does_not_name_is_said_and_the_list_is_led_to(page: Page) -> None:
+    for address, title, label, leads_to in MISSING.values():
+        visit(page, address)
+        told = page.locator("main").get_by_role("alert")
+        expect(told.get_by_role("heading")).to_contain_text(title)
+        expect(told.get_by_role("button")).to_have_count(0)
+        told.get_by_role("link", name=label, exact=True).click()
+        page.wait_for_url(f"**{leads_to}")
+        expect(page.locator("main").get_by_role("alert")).to_have_count(0)
 
 
-@pytest.mark.parametrize(
-    ("address", "told"),
-    [
+def test_a_list_beside_which_nothing_is_to_be_opened_says_so(page: Page) -> None:
+    for address, told in (
         (routes.source(ID), text.SOURCE_GONE),
         (routes.source("nonsense"), text.SOURCE_GONE),
         (routes.bucket(ID), text.BUCKET_GONE),
         (routes.bucket("nonsense"), text.BUCKET_GONE),
-    ],
-)
-def test_a_list_beside_which_nothing_is_to_be_opened_says_so(page: Page, address: str, told: str) -> None:
-    visit(page, address)
-    expect(page.locator("main .note.warm", has_text=told)).to_be_visible()
+    ):
+        visit(page, address)
+        expect(page.locator("main .note.warm", has_text=told)).to_be_visible()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", list(SIZES))
+@each_screen
 def test_it_can_be_read_by_all(new_page: NewPage, signed_in_as: SignedInAs, scheme: str, size: str) -> None:
     page = new_page(storage_state=signed_in_as(), color_scheme=scheme, viewport=SIZES[size])
     visit(page, routes.job(ID))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import until
 from tests.e2e.followed import check_followed, follow
 from tests.e2e.job_runs import RUN_MS, state
 from tests.e2e.stack import Stack
+
+pytestmark = pytest.mark.full
 
 RECONNECTS = "guest connection lost"
 

@@ -24,6 +24,8 @@ from tests.e2e.job_runs import NODE, RUN_MS, begin, in_services, let_go, line, s
 from tests.e2e.servers import POSTGRES, VALKEY, MortalServers
 from tests.e2e.stack import Stack, running_stack
 
+pytestmark = pytest.mark.full
+
 # Within this a page must be right again, on a machine that runs much else.
 RECOVERY_MS = 60_000
 LINES = 100

@@ -70,6 +70,7 @@ def test_the_second_factor_is_asked_for(fresh_page: Page, stack: Stack) -> None:
     expect(fresh_page.locator(".user")).to_have_text("tfa@pve")
 
 
+@pytest.mark.full
 def test_a_pve_that_cannot_be_reached_is_told_apart(fresh_page: Page, stack: Stack) -> None:
     stack.children["sandbox"].pause()
     try:
@@ -127,8 +128,17 @@ def test_the_dashboard_shows_the_nodes(page: Page) -> None:
     expect(page.locator(".status-line")).to_contain_text("PVE")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1000, 1280])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        (390, "dark"),
+        (1280, "light"),
+        pytest.param(390, "light", marks=pytest.mark.full),
+        pytest.param(1000, "light", marks=pytest.mark.full),
+        pytest.param(1000, "dark", marks=pytest.mark.full),
+        pytest.param(1280, "dark", marks=pytest.mark.full),
+    ],
+)
 def test_sign_in_and_dashboard_are_accessible(new_page: NewPage, stack: Stack, scheme: str, width: int) -> None:
     page = new_page(color_scheme=scheme, viewport={"width": width, "height": 800})
     visit(page, "/sign-in")

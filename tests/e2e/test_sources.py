@@ -21,10 +21,10 @@ from lxc_dashboard import routes, text
 from tests import git_servers
 from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, fits, keep_picture, reload, visit
 from tests.e2e.page_wire import PageWire
+from tests.e2e.screens import SIZES
 from tests.e2e.stack import Stack
 from tests.git_servers import Repository, SshGit, ssh_git
 
-SIZES = {"desk": {"width": 1440, "height": 900}, "phone": {"width": 390, "height": 844}}
 # Called as nothing else is here: templates of a source that is gone may stay in the list of the next test.
 WEB = {f"from-git-{path}": content for path, content in git_servers.WEB.items()}
 BAD = {"bad/template.conf": "TEMPLATE_APP=bad\nTEMPLATE_CPU=$(nproc)\n"}

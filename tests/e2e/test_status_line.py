@@ -13,8 +13,8 @@ from playwright.sync_api import Locator, Page, expect
 from lxc_dashboard import routes
 from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, fits, keep_picture, until, visit
 from tests.e2e.other_nodes import OtherNode, other_node, sign_in_at
+from tests.e2e.screens import SIZES, each_screen
 from tests.e2e.stack import Stack
-from tests.e2e.test_accessible import SIZES
 
 ID = "00000000-0000-0000-0000-000000000000"
 PAGES = (
@@ -100,6 +100,7 @@ def test_its_age_begins_anew_with_each_look_at_pve(new_page: NewPage, signed_in_
         begins_anew(page)
 
 
+@pytest.mark.full
 def test_it_stays_fresh_while_looks_at_pve_bring_no_news(new_page: NewPage, elsewhere: OtherNode) -> None:
     elsewhere.let(lambda node: node.freeze_statistics())
     page = new_page()
@@ -130,8 +131,7 @@ def test_the_next_page_begins_with_what_is_known(new_page: NewPage, signed_in_as
     assert "" not in page.evaluate("window.seen")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", list(SIZES))
+@each_screen
 def test_a_node_that_is_down_is_counted_and_nothing_is_pushed_away(
     new_page: NewPage, elsewhere: OtherNode, scheme: str, size: str
 ) -> None:
@@ -148,7 +148,7 @@ def test_a_node_that_is_down_is_counted_and_nothing_is_pushed_away(
     until(page, lambda: status_line.evaluate(ONE_LINE_AT_THE_END), "it is not one line at the window's end")
 
 
-@pytest.mark.parametrize(("size", "scheme"), [("desk", "dark"), ("phone", "light")])
+@pytest.mark.parametrize(("size", "scheme"), [("desk", "dark"), pytest.param("phone", "light", marks=pytest.mark.full)])
 def test_a_silent_pvedaemon_is_named_while_pve_answers(
     new_page: NewPage, alone: OtherNode, scheme: str, size: str
 ) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page
 
 from tests.e2e.conftest import until
 from tests.e2e.followed import check_followed, follow
 from tests.e2e.stack import Stack, answers
+
+pytestmark = pytest.mark.full
 
 # A server that is killed leaves no process behind that goes on answering at its port.
 GONE_WITHIN_MS = 10_000

@@ -11,6 +11,8 @@ from lxc_dashboard import routes
 from tests.e2e.conftest import NewPage, SignedInAs, visit
 from tests.unit.services.monitor.test_rows import LIST_BYTES
 
+pytestmark = pytest.mark.full
+
 # With 5,000 containers: the list of a few is no more than a page's own, see LIST_BYTES.
 FIRST_LOAD_BYTES = 350_000 - LIST_BYTES
 SIGN_IN_BYTES = 20_000

@@ -116,6 +116,7 @@ def find_os_template(page: Page, words: str, expected: str) -> Locator:
     return found
 
 
+@pytest.mark.full
 def test_an_os_template_is_found_downloaded_in_sight_and_chosen(
     fresh_page: Page, stack: Stack, other: OtherNode
 ) -> None:

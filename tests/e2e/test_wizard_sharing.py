@@ -86,10 +86,10 @@ def test_a_link_that_is_declined_changes_nothing(page: Page) -> None:
     wizard.holds(page, hostname="kept-as-it-is", memory_mib="640", ssh_keys="")
 
 
-@pytest.mark.parametrize("coded", ["nonsense", "1", "1AAAA", "1eNqrVgIAAKoAow", "x" * 4000])
-def test_a_link_that_cannot_be_read_says_so_and_the_wizard_works(page: Page, coded: str) -> None:
-    visit(page, routes.shared_creation(coded))
-    expect(page.get_by_text(text.LINK_UNREADABLE)).to_be_visible()
+def test_a_link_that_cannot_be_read_says_so_and_the_wizard_works(page: Page) -> None:
+    for coded in ("nonsense", "1", "1AAAA", "1eNqrVgIAAKoAow", "x" * 4000):
+        visit(page, routes.shared_creation(coded))
+        expect(page.get_by_text(text.LINK_UNREADABLE)).to_be_visible()
     wizard.choose(page, "hello")
     forward(page, "configure")
     expect(page.locator("#hostname")).to_have_value("hello")

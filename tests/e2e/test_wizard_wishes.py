@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from lxc_dashboard import text
 from tests.e2e import recipes, wizard
 from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, fits, keep_picture
 from tests.e2e.other_nodes import OtherNode, other_node, sign_in_at
+from tests.e2e.screens import SIZES, each_screen
 from tests.e2e.stack import Stack
-from tests.e2e.test_accessible import SIZES
 
 WISHES = {"os": "plan", "version": "9", "storage": "nvme-pool", "bridge": "vmbr77"}
 NAMED = {"ostemplate": "plan 9", "storage": "nvme-pool", "bridge": "vmbr77"}
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", list(SIZES))
+@each_screen
 def test_each_field_says_what_was_asked_for_and_what_is_chosen_instead(
     new_page: NewPage, signed_in_as: SignedInAs, stack: Stack, scheme: str, size: str
 ) -> None:

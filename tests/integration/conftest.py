@@ -25,14 +25,19 @@ MIGRATED = "migrated"
 END_OTHERS = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
-# Changes with each table, column, index, constraint, trigger and function.
+# Changes with each table, column, default, index, constraint, trigger and function.
 SCHEMA = """
-SELECT current_setting('default_transaction_read_only'),
-  (SELECT array_agg((oid, relname, relnatts, relchecks, reltriggers) ORDER BY oid)
-   FROM (SELECT oid, relname, relnatts, relchecks, relhastriggers AS reltriggers FROM pg_class
-         WHERE relnamespace = 'public'::regnamespace) AS relations)::text,
-  (SELECT array_agg((tgname, tgenabled) ORDER BY oid) FROM pg_trigger WHERE NOT tgisinternal)::text,
-  (SELECT count(*) FROM pg_constraint), (SELECT array_agg(version_num) FROM alembic_version)::text
+SELECT (SELECT array_agg(version_num) FROM alembic_version)::text, md5(string_agg(line, ',' ORDER BY line)) FROM (
+  SELECT format('%s %s', indexrelid, pg_get_indexdef(indexrelid)) AS line FROM pg_index JOIN pg_class ON oid = indexrelid
+    WHERE relnamespace = 'public'::regnamespace
+  UNION ALL SELECT format('%s %s %s %s', attrelid, attname, format_type(atttypid, atttypmod), attnotnull)
+    FROM pg_attribute JOIN pg_class ON oid = attrelid WHERE relnamespace = 'public'::regnamespace AND NOT attisdropped
+  UNION ALL SELECT format('%s %s %s', adrelid, adnum, pg_get_expr(adbin, adrelid)) FROM pg_attrdef
+  UNION ALL SELECT format('%s %s', conrelid, pg_get_constraintdef(oid)) FROM pg_constraint
+    WHERE connamespace = 'public'::regnamespace
+  UNION ALL SELECT format('%s %s', tgenabled, pg_get_triggerdef(oid)) FROM pg_trigger WHERE NOT tgisinternal
+  UNION ALL SELECT prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+) AS parts
 """
 # As a replica: without the triggers that refuse it, and without the order of references.
 EMPTY_TABLES = """

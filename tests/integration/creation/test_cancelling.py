@@ -61,7 +61,9 @@ async def test_in_the_very_moment_at_which_pve_is_asked_to_create(lab: Lab) -> N
 
 
 @pytest.mark.usefixtures("sooner_given_up")
-@pytest.mark.parametrize(("kind", "moment"), [("vzcreate", "Creating CT"), ("vzstart", "Starting CT")])
+@pytest.mark.parametrize(
+    ("kind", "moment"), [("vzcreate", "Creating CT"), pytest.param("vzstart", "Starting CT", marks=pytest.mark.full)]
+)
 async def test_while_pve_hangs_names_the_task_that_may_go_on(lab: Lab, kind: str, moment: str) -> None:
     lab.sandbox.hang_task(kind)
     job_id = await lab.request(None)

@@ -9,7 +9,7 @@ from tests.integration.creation.conftest import Lab
 from tests.integration.creation.other_pve import OtherPve, ends_late, refused, without, written_otherwise
 
 
-@pytest.mark.parametrize("is_old", [False, True], ids=["chunks", "http-1.0"])
+@pytest.mark.parametrize("is_old", [False, pytest.param(True, marks=pytest.mark.full)], ids=["chunks", "http-1.0"])
 async def test_a_template_is_built_however_the_answers_are_written(lab: Lab, other: OtherPve, *, is_old: bool) -> None:
     other.is_old = is_old
     other.changes += [ends_late(waiting.POLLS_WITHOUT_OUTCOME - 1), written_otherwise]

@@ -129,6 +129,7 @@ async def test_a_guest_that_is_restarted_is_told_so(lab: Lab) -> None:
     assert (await lab.in_guest(vmid, "cat", "/root/runs")).split() == ["run"]
 
 
+@pytest.mark.full
 async def test_a_guest_that_is_merely_silent_is_waited_for(lab: Lab) -> None:
     job_id = await lab.request(SILENT)
     work, vmid = await begun(lab, job_id)

@@ -118,6 +118,7 @@ def test_the_agreement_test_sees_every_kind_of_drift(
     assert catalogue(database_url) != before
 
 
+@pytest.mark.full
 def test_processes_that_start_together_migrate_once(empty_database_url: str) -> None:
     code = "import sys; from lxc_dashboard.db import migrate; migrate.upgrade(sys.argv[1])"
     command = [sys.executable, "-W", "error", "-c", code, empty_database_url]
@@ -126,6 +127,7 @@ def test_processes_that_start_together_migrate_once(empty_database_url: str) -> 
     assert migrate.current(empty_database_url) == migrate.head()
 
 
+@pytest.mark.full
 def test_a_migration_does_not_wait_for_a_locked_table_for_ever(database_url: str) -> None:
     with psycopg.connect(database_url) as other:
         other.execute("LOCK TABLE job, job_event IN ACCESS SHARE MODE")
@@ -154,6 +156,7 @@ def test_an_installation_without_migrations_says_so(tmp_path: Path, monkeypatch:
         migrate.head()
 
 
+@pytest.mark.full
 def test_migrations_are_found_beside_the_package_as_in_a_wheel(tmp_path: Path, empty_database_url: str) -> None:
     package = tmp_path / "lxc_dashboard"
     shutil.copytree(ROOT / "lxc_dashboard" / "db", package / "db", ignore=shutil.ignore_patterns("__pycache__"))

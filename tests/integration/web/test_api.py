@@ -269,6 +269,7 @@ async def test_refused_tokens_are_limited_without_harm_to_a_good_one(stack: Stac
     assert (await program.get(routes.API_CREATIONS)).status_code == 200
 
 
+@pytest.mark.full
 async def test_a_pve_that_is_away_is_told_from_a_token_that_is_wrong(stack: Stack, program: Program) -> None:
     sandbox = stack.children["sandbox"]
     sandbox.pause()

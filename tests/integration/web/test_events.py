@@ -92,6 +92,7 @@ async def test_a_page_gets_its_state_but_never_the_cookie(signed_in: Visitor) ->
     assert "PVE:" not in str(updates)
 
 
+@pytest.mark.full
 async def test_when_the_session_is_gone_every_event_leads_to_sign_in_and_changes_nothing(
     stack: Stack, rt: Runtime
 ) -> None:

@@ -32,6 +32,7 @@ async def test_a_binary_message_ends_a_pages_socket(signed_in: Visitor) -> None:
                 await opened.socket.receive()
 
 
+@pytest.mark.full
 async def test_a_form_that_does_not_come_is_answered_in_time(stack: Stack) -> None:
     host = urlsplit(stack.url)
     reader, writer = await asyncio.open_connection(host.hostname, host.port)
@@ -76,6 +77,7 @@ async def test_a_session_follows_so_many_logs_and_no_more_and_others_are_served(
         assert await followed(visitor) == 200
 
 
+@pytest.mark.full
 async def test_a_session_has_so_many_sockets_and_no_more(signed_in: Visitor, visitor: Visitor) -> None:
     async with AsyncExitStack() as open_:
         for _ in range(shares.SOCKETS):

@@ -24,7 +24,11 @@ LISTS: Final[tuple[Any, ...]] = ([], [None], [UNKNOWN, {}])
 ROUTES: Final = [options["route"] for _, options in RegistrationContext.get().decorated_pages] if app else []
 FILLED_BY: Final = (f"{routes.CREATE}?template=[id]", f"{routes.CREATE}?edit=[id]", f"{routes.TEMPLATE_NEW}?copy=[id]")
 DYNAMIC: Final = [page for page in (*ROUTES, *FILLED_BY) if "[" in page]
-PAGES: Final = ["no-path", *(re.sub(r"\[\w+\]", wrong, page) for page in DYNAMIC for wrong in (UNKNOWN, "1"))]
+PAGES: Final = [
+    "no-path",
+    *(re.sub(r"\[\w+\]", UNKNOWN, page) for page in DYNAMIC),
+    *(pytest.param(re.sub(r"\[\w+\]", "1", page), marks=pytest.mark.full) for page in DYNAMIC),
+]
 HANDLERS: Final = {
     name: registered.handler.fn
     for name, registered in RegistrationContext.get().event_handlers.items()

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
+import pytest
+
 from lxc_dashboard import frontend
 from tests.e2e.stack import Child, Stack, answers, free_port, until
 
@@ -60,6 +62,7 @@ def test_a_second_web_server_on_a_port_ends_with_one_sentence_and_the_first_serv
         until(lambda: answers(f"http://127.0.0.1:{port}/api/ready"), next_one)
 
 
+@pytest.mark.full
 def test_of_two_web_servers_that_start_at_once_on_a_port_one_ends(stack: Stack) -> None:
     port = free_port()
     with web(stack, port, "one") as one, web(stack, port, "other") as other:

@@ -99,6 +99,7 @@ async def silent_socket_ends(visitor: Visitor) -> None:
             await socket.receive()
 
 
+@pytest.mark.full
 async def test_connections_and_sockets_that_say_nothing_or_half_of_it_are_closed_in_time(
     signed_in: Visitor, opens: Opens
 ) -> None:

@@ -67,6 +67,7 @@ async def ask_for(page: socket.socket, seconds: float) -> None:
             await asyncio.sleep(0.005)
 
 
+@pytest.mark.full
 async def test_answers_that_a_page_does_not_read_take_little_memory(stack: Stack, signed_in: Visitor) -> None:
     async with tab(signed_in, "/create") as opened:
         await opened.settled()
@@ -77,6 +78,7 @@ async def test_answers_that_a_page_does_not_read_take_little_memory(stack: Stack
     assert after - before < KEPT_BYTES, (before // MIB, after // MIB)
 
 
+@pytest.mark.full
 async def test_a_page_that_does_not_read_holds_up_no_other_page_when_the_session_ends(signed_in: Visitor) -> None:
     with unread_page(signed_in) as page:
         await ask_for(page, FILLED_S)

@@ -12,6 +12,8 @@ from pve_sandbox.guests import pick_host
 from pve_sandbox.guests.host import GuestHost, GuestSpec, run_in
 from pve_sandbox.guests.namespaces.cgroup import CgroupFolder, hierarchy
 
+pytestmark = pytest.mark.full
+
 VMID = 101
 OWNER = 100_000
 UNIT = """[Service]
