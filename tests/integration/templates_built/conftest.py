@@ -76,7 +76,12 @@ async def open_lab(folder: Path, host: GuestHost, environ: dict[str, str]) -> As
     settings = Settings.load(environ)
     name, root = settings.template_folders()[0]
     node = SandboxNode(
-        folder / "node", guests=host, demo=DemoCluster(containers=0), time_scale=0.02, stats_interval_s=30.0, auth_delay_s=0.0
+        folder / "node",
+        guests=host,
+        demo=DemoCluster(containers=0),
+        time_scale=0.02,
+        stats_interval_s=30.0,
+        auth_delay_s=0.0,
     )
     stack = Stack(folder, environ)
     async with node, Runtime.open(settings) as rt, connect(node) as ssh:
