@@ -1,4 +1,4 @@
-"""Somebody at the sandbox's API: signed in, waiting for tasks, looking at answers."""
+"""A signed-in client of the sandbox's API, and waiting for tasks and conditions."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class Session:
         return await self.write("POST", path, **form)
 
     async def refusal(self, method: str, path: str, /, **form: Any) -> tuple[int, str]:
-        """Status and reason of what is not done."""
+        """Return status and reason of a request that must fail."""
         answer = await self.http.request(method, path, data=form) if form else await self.http.request(method, path)
         return answer.status_code, answer.reason_phrase
 
     async def end_of(self, upid: str) -> str:
-        """Wait for a task; its exit status."""
+        """Wait for a task and return its exit status."""
         path = f"/nodes/{upid.split(':')[1]}/tasks/{quote(upid, safe='')}/status"
         status: dict[str, Any] = {}
 
@@ -58,7 +58,7 @@ class Session:
         return str(status["exitstatus"])
 
     async def run(self, path: str, /, method: str = "POST", **form: Any) -> str:
-        """Start a task and wait for its end."""
+        """Start a task and wait for its end. Returns its UPID."""
         return await self.end_of(await self.write(method, path, **form))
 
     async def log_of(self, upid: str) -> list[str]:
@@ -66,7 +66,7 @@ class Session:
         return [line["t"] for line in lines]
 
     async def create(self, vmid: int, node: str = "pve1", **form: Any) -> str:
-        """A container from a template that brings no warnings; the task's UPID."""
+        """Create a container from a template without warnings. Returns the task's UPID."""
         asked = {"vmid": vmid, "ostemplate": TEMPLATE, "rootfs": "local-lvm:4", "hostname": f"ct{vmid}", **form}
         return str(await self.post(f"/nodes/{node}/lxc", **asked))
 

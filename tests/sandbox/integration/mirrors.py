@@ -1,4 +1,4 @@
-"""Whether packages can be had here at all."""
+"""Whether this machine can download packages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 
 def mirror_is_near() -> bool:
-    """Whether this machine itself reaches the first mirror it is configured with."""
+    """Whether this machine reaches the first mirror in its apt configuration."""
     texts = [
         path.read_text(errors="replace") for path in Path("/etc/apt").rglob("*") if path.suffix in {".list", ".sources"}
     ]

@@ -1,4 +1,4 @@
-"""Replaying recorded exchanges against a running sandbox, and telling where its answer has another shape."""
+"""Replay recorded exchanges against a running sandbox, and compare the answers."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from pve_sandbox.node import SandboxNode
 RECORDED: dict[str, Any] = json.loads(
     (Path(__file__).parents[2] / "fixtures" / "pve-sandbox" / "exchanges.json").read_text()
 )
-CUT = "…"  # the recording's mark for what was left out
+CUT = "…"  # marks omitted text in a recording
 PASSWORDS = {"root@pam": "labpass1", "alice@pve": "alicepass12", "bob@pve": "bobpass1234", "mgr@pve": "mgrpass1234"}
 DEADLINE_S = 60
-# Whatever is another on every machine, or every time.
+# These differ on every machine or every time.
 VARYING = re.compile(
     r"[0-9a-f]{8}-[0-9a-f-]{27}|SHA256:\S+|\d+(\.\d+)?MiB/s|Total bytes read: .*|\d{4}-\d\d-\d\d [\d:]+"
 )
-# What the recording has from its lab and not from PVE, or the sandbox has more of.
+# Properties of the recording's lab, and additions of the sandbox.
 ARTEFACTS = (
-    "pressure",  # null in the recording: its kernel had none
-    "Temporary failure in name resolution",  # its resolver had no network
+    "pressure",  # null: its kernel had none
+    "Temporary failure in name resolution",  # the lab had no network for its resolver
     "data.timezone",  # null: its clock had none
-    "node_network: data: items of",  # a bridge alone: its machine had no network card
+    "node_network: data: items of",  # only a bridge: the lab had no network card
 )
 
 
 @dataclass
 class Lab:
-    """A client at the sandbox, who is signed in there, and what differed so far."""
+    """A signed-in client of the sandbox, and the differences found so far."""
 
     node: SandboxNode
     http: httpx.AsyncClient
@@ -46,7 +46,7 @@ class Lab:
     differences: list[str] = field(default_factory=list)
 
     async def headers(self, who: str, *, csrf: bool) -> dict[str, str]:
-        """The headers of a user by ticket, or of a token (``user!name``)."""
+        """Build the headers of a user with a ticket, or of a token (``user!name``)."""
         if who in self.tokens:
             return {"Authorization": f"PVEAPIToken={who}={self.tokens[who]}"}
         if who not in self.tickets:
@@ -66,7 +66,7 @@ class Lab:
         body: str = "",
         path: str = "",
     ) -> httpx.Response:
-        """The recorded request again: its method, path and body, unless told otherwise."""
+        """Send a recorded request. Arguments replace its method, path or body."""
         request = RECORDED[name]["request"]
         if headers is None:
             recorded = request.get("auth", "none") != "none"
@@ -82,7 +82,7 @@ class Lab:
         )
 
     async def play(self, *names: str, **how: Any) -> httpx.Response:
-        """Send each exchange and compare; the last answer."""
+        """Send each exchange and compare. Returns the last answer."""
         for name in names:
             answer = await self.send(name, **how)
             self.differences += [f"{name}: {text}" for text in compare(RECORDED[name]["response"], answer)]
@@ -91,7 +91,7 @@ class Lab:
         return answer
 
     async def follow(self, name: str, answer: httpx.Response) -> None:
-        """Wait for the task that an exchange started; compare its end and its log."""
+        """Wait for the task of an exchange, and compare its end and its log."""
         if answer.status_code != httpx.codes.OK or not str(answer.json()["data"]).startswith("UPID:"):
             return
         upid = answer.json()["data"]
@@ -112,13 +112,13 @@ class Lab:
 
 
 def client_of(node: SandboxNode) -> httpx.AsyncClient:
-    """HTTPS with the node's own authority; the environment's proxies are none of its business."""
+    """An HTTPS client that trusts the node's CA and ignores proxies of the environment."""
     trust = ssl.create_default_context(cafile=str(node.ca_file))
     return httpx.AsyncClient(base_url=node.url, verify=trust, trust_env=False, timeout=DEADLINE_S)
 
 
 def compare(recorded: dict[str, Any], answer: httpx.Response) -> list[str]:
-    """Status, reason, kind of body, its message and errors to the letter, and the shape of its data."""
+    """Compare status, reason, kind of body, message and errors exactly, and the data by shape."""
     line = f"HTTP/1.1 {answer.status_code} {answer.reason_phrase}"
     kinds = recorded["headers"].get("Content-Type"), answer.headers.get("Content-Type")
     found = [f"status {recorded['status_line']!r}, here {line!r}"] if line != recorded["status_line"] else []
@@ -128,7 +128,7 @@ def compare(recorded: dict[str, Any], answer: httpx.Response) -> list[str]:
 
 
 def _text_body(recorded: dict[str, Any], answer: httpx.Response) -> list[str]:
-    """A refusal's text to the letter; a zipped body and a log are not looked into."""
+    """Compare the text of an error exactly. Compressed bodies and logs are not compared."""
     text, headers = recorded.get("body_text") or "", recorded["headers"]
     opaque = "Content-Encoding" in headers or headers.get("Content-Type") == "text/plain"
     return [] if opaque or text == answer.text else [f"body {text!r}, here {answer.text!r}"]
@@ -148,7 +148,7 @@ def _json_body(recorded: dict[str, Any], answer: httpx.Response) -> list[str]:
 
 
 def shapes(where: str, want: Any, got: Any) -> list[str]:
-    """Where two values differ in kind or in keys. A list's items are compared by their ``type``, all of one type as one."""
+    """Compare the kinds and keys of two values. Items of a list are compared by their ``type``."""
     if isinstance(want, dict) and isinstance(got, dict):
         found = [f"{where}: {sorted(set(want) ^ set(got))} only on one side"] if set(want) != set(got) else []
         return found + [
@@ -158,7 +158,7 @@ def shapes(where: str, want: Any, got: Any) -> list[str]:
         kept = [item for item in want if not (isinstance(item, str) and item.startswith(CUT))]
         return _lists(where, kept, got, cut=len(kept) < len(want))
     if ... in (want, got):
-        return []  # of more than one kind among the items of a list
+        return []  # the list has items of more than one kind
     kinds = [_kind(want), _kind(got)]
     return [] if kinds[0] == kinds[1] else [f"{where}: {want!r}, here {got!r}"]
 
@@ -191,7 +191,7 @@ def _kind(value: Any) -> str:
 
 
 def compare_logs(name: str, got: dict[str, Any]) -> list[str]:
-    """The lines that the recording kept, but for what no two runs have alike."""
+    """Compare log lines, except text that differs in every run."""
     recorded = RECORDED[name + "__task_log"]["response"]["body_json"]
     want = [item["t"] for item in recorded["data"] if isinstance(item, dict)]
     lines = [item["t"] for item in got["data"]]
@@ -206,11 +206,11 @@ def _settled(line: str) -> str:
 
 
 def fine(found: Lab) -> None:
-    """Nothing differs, but for what the recording has from its own lab."""
+    """Assert that nothing differs, except properties of the recording's lab."""
     left = [text for text in found.differences if not any(artefact in text for artefact in ARTEFACTS)]
     assert not left, "\n".join(left)
 
 
 def guest_of(it: Lab, vmid: int) -> Any:
-    """The container as the sandbox keeps it."""
+    """The container in the state of the sandbox."""
     return it.node.api.cts.get(vmid)

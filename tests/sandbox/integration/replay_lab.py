@@ -1,4 +1,4 @@
-"""The machine that the exchanges were recorded on, in the sandbox: its users, storages, templates and containers."""
+"""The lab of the recordings in the sandbox: its users, storages, templates and containers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TOKENS = {"root@pam!mon": Token("root-secret", privsep=0), "root@pam!sep": Token
 
 @asynccontextmanager
 async def lab(folder: Path, *, nodes: int = 1) -> AsyncIterator[Lab]:
-    """One node with CT 101 stopped, or two in a cluster. Tasks end at once."""
+    """One node with CT 101 stopped, or a cluster of two. Tasks end at once."""
     demo = DemoCluster(nodes=nodes, containers=0, root_password=PASSWORDS["root@pam"])
     async with SandboxNode(folder, demo=demo, time_scale=0, stats_interval_s=0) as node:
         furnish(node)
@@ -62,21 +62,21 @@ def storages() -> dict[str, dict[str, Any]]:
 
 
 def container(vmid: int, name: str, storage: str, **config: Any) -> Any:
-    """A stopped container as the lab had it."""
+    """Build a stopped container of the lab."""
     settings = {"hostname": name, "arch": "amd64", "ostype": "debian", "memory": 512, "swap": 512, "unprivileged": 1}
     settings["rootfs"] = f"{storage}:{vmid}/vm-{vmid}-disk-0.raw,size=1G"
     return FakeCt(vmid, node="pve1", config={**settings, **config}, defaults=False)
 
 
 def app1() -> Any:
-    """CT 120, on a storage that can take snapshots."""
+    """Build CT 120, on a storage with snapshots."""
     net0 = "name=eth0,bridge=vmbr0,gw=10.99.0.1,host-managed=1,hwaddr=BC:24:11:5B:F3:84,ip=10.99.0.120/24,type=veth"
     extra = {"cores": 1, "memory": 256, "swap": 0, "onboot": 1, "features": "nesting=1", "tags": "dash;lab"}
     return container(120, "app1", "btr", net0=net0, description="hello\nworld\n", **extra)
 
 
 def with_mixed(node: SandboxNode) -> None:
-    """Beside CT 101: two that are stopped and two that run."""
+    """Add two stopped and two running containers."""
     api = node.api
     net = "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:1E:00:F8,ip=10.99.0.121/24,type=veth"
     api.cts.append(container(110, "d", "local", rootfs="local:110/vm-110-disk-0.raw,size=4G"))

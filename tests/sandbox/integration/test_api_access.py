@@ -66,7 +66,7 @@ async def test_an_acl_needs_a_known_role_and_somebody(it: Session) -> None:
     assert (await it.refusal("PUT", "/access/acl", path="/", roles="PVEAuditor", users="ghost@pve"))[0] == 500
 
 
-async def test_a_user_changes_his_password_with_the_old_one(it: Session) -> None:
+async def test_users_change_their_password_with_the_old_one(it: Session) -> None:
     async with signed_in(it.node, "viewer@pve") as viewer:
         form = {"userid": "viewer@pve", "password": "the-next-one"}
         assert (await viewer.refusal("PUT", "/access/password", **form))[0] == 401
@@ -126,7 +126,7 @@ async def test_notes_end_with_a_line_break(it: Session) -> None:
 
 
 async def test_all_that_a_user_holds_has_the_members_of_pools_and_no_empty_path(it: Session) -> None:
-    """As PVE 9.2.11 was recorded: CT 105 of a pool stands beside ``/vms``, which speaks for all others."""
+    """As in the recording of PVE 9.2.11: CT 105 in a pool is listed besides ``/vms``."""
     await it.post("/access/users", userid="new@pve", password="new-password")
     await it.write("PUT", "/access/acl", path="/vms", roles="PVEVMUser", users="new@pve")
     await it.write("PUT", "/access/acl", path="/vms/112", roles="NoAccess", users="new@pve")

@@ -1,4 +1,4 @@
-"""What may go wrong on demand: each fault as a client meets it, and gone when it is ended."""
+"""Faults: each as a client sees it, and gone after it ends."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ async def test_without_quorum_nothing_is_created(it: Session) -> None:
     assert await it.end_of(await it.create(950)) == "OK"
 
 
-async def test_an_answer_of_ones_own(it: Session) -> None:
+async def test_a_request_fails_with_a_chosen_status(it: Session) -> None:
     it.node.fail("GET", "/cluster/resources", 500, "got timeout", times=1)
     assert await it.refusal("GET", "/cluster/resources") == (500, "got timeout")
     await it.data("/cluster/resources")

@@ -1,4 +1,4 @@
-"""Figures that move, lists that are as old as PVE's, and history with holes."""
+"""Figures that change, lists with PVE's delay, and history with gaps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pve_sandbox.node import SandboxNode
 from tests.sandbox.integration.api_session import Session, signed_in, until
 
 NEVER_S = 3600.0
-QUICK = 2  # times what reading and writing such an answer costs this machine: it takes little more than half of that
+QUICK = 2  # factor of the time to write and read such an answer; a little over half of it is usual
 LIMITS = Limits(4, 2 * GIB, 16 * GIB)
 
 
@@ -66,7 +66,7 @@ async def test_statistics_are_taken_again_and_again(tmp_path: Path) -> None:
         assert (await resource(it, 101))["status"] == "running"
 
 
-async def test_guests_of_a_lost_node_are_believed_for_a_while_and_then_unknown(tmp_path: Path) -> None:
+async def test_guests_of_an_offline_node_keep_their_state_for_a_while_and_are_then_unknown(tmp_path: Path) -> None:
     async with SandboxNode(tmp_path, time_scale=0.001, stats_interval_s=NEVER_S) as node, signed_in(node) as it:
         node.node_offline("pve1")
         await node.api.take_statistics()

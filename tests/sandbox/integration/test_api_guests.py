@@ -1,4 +1,4 @@
-"""Containers in which commands really run, driven through the API: the best kind of guest that this machine allows."""
+"""Containers with real commands through the API, with the best kind of guest on this machine."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ async def test_a_lock_is_waited_for_as_long_as_pve_does(tmp_path: Path, time_sca
     assert node.api.lock_wait * time_scale == pytest.approx(10), "in real seconds: real guests take them"
 
 
-async def test_a_guest_of_the_seed_becomes_real_when_it_is_started(it: Session) -> None:
+async def test_a_demo_guest_becomes_real_when_it_starts(it: Session) -> None:
     assert await it.run("/nodes/pve1/lxc/110/status/start") == "OK"
     code, output = await run_in(machine_of(it), 110, ["hostname"])
     assert (code, output) == (0, b"runner-02\n")
@@ -114,7 +114,7 @@ async def test_a_guest_of_the_seed_becomes_real_when_it_is_started(it: Session) 
     assert not machine_of(it).is_running(110)
 
 
-async def test_what_is_not_possible_with_real_guests_fails_aloud(it: Session) -> None:
+async def test_what_is_not_possible_with_real_guests_fails_with_a_message(it: Session) -> None:
     assert await it.end_of(await it.create(900)) == "OK"
     end = await it.run("/nodes/pve1/lxc/900/clone", newid="901", full="1")
     assert end == "the sandbox cannot clone a guest in which commands really run"
@@ -122,7 +122,7 @@ async def test_what_is_not_possible_with_real_guests_fails_aloud(it: Session) ->
     assert "lock" not in await it.data("/nodes/pve1/lxc/900/config")
 
 
-async def test_after_a_restart_real_guests_are_there_and_tell_the_truth(tmp_path: Path) -> None:
+async def test_after_a_restart_real_guests_are_there_with_their_true_state(tmp_path: Path) -> None:
     async with sandbox(tmp_path) as it:
         if machine_of(it).kind == "simulated":
             pytest.skip("this machine allows no real guests")
@@ -195,21 +195,21 @@ async def test_much_output_comes_through_whole(it: Session) -> None:
         assert seen.count(b"x") >= LARGE_BYTES
 
 
-async def test_without_a_shell_mode_the_console_asks_who_is_there(it: Session) -> None:
+async def test_without_shell_mode_the_console_asks_for_a_login(it: Session) -> None:
     await running(it, hostname="con")
-    # Where a guest has one uid only, a change of user seems to work and does nothing.
+    # In a guest with a single uid, a change of user succeeds without effect.
     asked = await run_in(machine_of(it), 900, ["su", "-s", "/bin/sh", "nobody", "-c", '[ "$(id -u)" != 0 ]'])
     async with console(it) as socket:
         await read_until(socket, b"con login: ")
         await type_in(socket, "root\n")
-        if asked[0] == 0:  # else there is nobody to keep out
+        if asked[0] == 0:  # otherwise anybody gets in
             await read_until(socket, b"Password: ")
             await type_in(socket, "wrong\n")
             await read_until(socket, b"con login: ")
             await type_in(socket, "root\n")
             await read_until(socket, b"Password: ")
             await type_in(socket, PASSWORD + "\n")
-        await read_until(socket, b"# ")  # what is typed before the prompt, su throws away
+        await read_until(socket, b"# ")  # su discards what is typed before the prompt
         await type_in(socket, "echo I am $(id -un)\n")
         await read_until(socket, b"I am root")
 
@@ -225,7 +225,7 @@ async def test_two_tabs_share_one_session_which_outlives_them(it: Session) -> No
         await read_until(third, b"still by-42")
 
 
-async def test_who_comes_while_the_session_opens_waits_for_it(it: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_waits_while_the_session_opens(it: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     await running(it, cmode="shell")
     opening, goes_on, opened = asyncio.Event(), asyncio.Event(), Terminal.open
 
@@ -253,7 +253,7 @@ async def test_a_wrong_console_ticket_opens_nothing(it: Session) -> None:
     assert refused.value.status == 401
 
 
-async def test_a_guest_that_is_figures_alone_has_no_console(it: Session) -> None:
+async def test_a_guest_without_processes_has_no_console(it: Session) -> None:
     status, reason = await it.refusal("POST", "/nodes/pve1/lxc/101/termproxy")
     assert (status, reason) == (500, "Timeout while waiting for port '5900' to get ready!")
 

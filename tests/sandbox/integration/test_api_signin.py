@@ -1,4 +1,4 @@
-"""Signing in to the sandbox: second steps, tokens, rights that are given and taken, tickets that end."""
+"""Signing in: second factors, tokens, changed privileges, and tickets that expire."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_code_is_good_one_step_early_and_one_late(later_s: int, good: bool) ->
     assert (totp.matching_step(RFC_SECRET, code, 1000 * totp.STEP_S + later_s, 0) is not None) is good
 
 
-async def test_a_one_time_code_opens_once(node: SandboxNode) -> None:
+async def test_a_one_time_code_is_valid_once(node: SandboxNode) -> None:
     async with anonymous(node) as it:
         first = await it.post("/access/ticket", username="tfa@pve", password=DEMO_PASSWORD)
         answer = {"username": "tfa@pve", "tfa-challenge": first["ticket"], "password": "totp:" + node.totp_code()}
@@ -47,7 +47,7 @@ async def test_a_one_time_code_opens_once(node: SandboxNode) -> None:
         assert (await it.post("/access/ticket", **answer))["username"] == "tfa@pve"
 
 
-async def test_a_recovery_key_opens_once_and_is_missing_from_the_next_challenge(node: SandboxNode) -> None:
+async def test_a_recovery_key_is_valid_once_and_is_missing_from_the_next_challenge(node: SandboxNode) -> None:
     async with anonymous(node) as it:
         first = await it.post("/access/ticket", username="tfa@pve", password=DEMO_PASSWORD)
         assert '"recovery"%3A[0,1,2]' in first["ticket"]
@@ -76,7 +76,7 @@ async def test_a_ticket_renews_itself_until_it_expires(node: SandboxNode) -> Non
         assert await it.refusal("POST", "/access/ticket", **again) == (401, "authentication failure")
 
 
-async def test_tickets_that_were_expired_are_worth_nothing(node: SandboxNode) -> None:
+async def test_expired_tickets_are_invalid(node: SandboxNode) -> None:
     async with signed_in(node) as it:
         await it.data("/version")
         node.expire_tickets()
@@ -124,7 +124,7 @@ async def test_rights_are_given_and_taken_through_the_acl(node: SandboxNode) -> 
             seen = {guest["name"] for guest in await it.data("/cluster/resources", type="vm")}
             assert seen == {"git", "runner-01", "runner-02"}
             held = await it.data("/access/permissions", path="/vms/108")
-            assert held["/vms/108"]["VM.Console"] == 0  # through a pool: held, and not handed on
+            assert held["/vms/108"]["VM.Console"] == 0  # held through a pool, and not propagated
             await root.write("PUT", "/access/acl", **entry, delete=1)
             assert await it.data("/cluster/resources", type="vm") == []
 

@@ -1,4 +1,4 @@
-"""What a restart keeps, what a crash leaves, and the sandbox in a process of its own."""
+"""What a restart keeps, what a crash leaves, and the sandbox as a process."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ async def test_nobody_but_the_owner_reads_what_is_kept(tmp_path: Path) -> None:
 
 def test_it_listens_on_loopback_only(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="loopback"):
-        SandboxNode(tmp_path, host="0.0.0.0")  # noqa: S104 - that is refused
+        SandboxNode(tmp_path, host="0.0.0.0")  # noqa: S104 - must be refused
 
 
 async def test_a_template_is_downloaded_with_progress(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ async def test_a_backup_leaves_a_volume(tmp_path: Path) -> None:
         assert await it.run("/nodes/pve2/vzdump", **form) == "OK"
         kept = await it.data("/nodes/pve2/storage/local/content", content="backup")
         assert [(item["vmid"], item["subtype"], item["format"]) for item in kept] == [(102, "lxc", "tar.zst")]
-        assert await it.post("/nodes/pve1/vzdump", **form) == "OK"  # it lives on another node: no task
+        assert await it.post("/nodes/pve1/vzdump", **form) == "OK"  # the guest is on another node: no task
 
 
 async def started(folder: Path, *options: str) -> tuple[asyncio.subprocess.Process, dict[str, Any]]:

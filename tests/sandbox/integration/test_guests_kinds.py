@@ -1,4 +1,4 @@
-"""Which kind of guest is picked, and the kinds that ordinary users and poor machines get."""
+"""Which kind of guest is selected, and the kinds for ordinary users."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ async def test_ordinary_users_install_packages(tmp_path: Path, kind: str) -> Non
             assert status == 0, output.decode()
             assert b"Hello, world!" in output
     finally:
-        await host.destroy(VMID)  # its files belong to ids that pytest cannot remove
+        await host.destroy(VMID)  # pytest cannot remove files of the guest's ids
         await host.close()
 
 
@@ -75,7 +75,7 @@ async def test_a_guest_with_one_user_seems_to_change_owners(tmp_path: Path) -> N
         status, output = await run_in(host, VMID, ["sh", "-c", "touch /x && chown www-data /x && stat -c %U /x"])
         assert (status, output) == (0, b"root\n")
     finally:
-        await host.destroy(VMID)  # its files belong to ids that pytest cannot remove
+        await host.destroy(VMID)  # pytest cannot remove files of the guest's ids
         await host.close()
 
 

@@ -1,4 +1,4 @@
-"""What only root's guests can do: be reached from the machine, be users among others."""
+"""What only guests of root can do: be reachable from the machine, and have other users."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="guests that the machi
 
 VMID = 101
 DEADLINE_S = 60
-# Serves one page to each connection, with what every guest has.
+# Serves one page to each connection, with tools of every guest.
 SERVER = """
 import socket
 server = socket.create_server(("0.0.0.0", 8080))
@@ -73,7 +73,7 @@ async def test_the_machine_reaches_a_guests_web_server(host: GuestHost, wanted: 
 
 
 def interfaces(ours: str) -> set[str]:
-    """The machine's, without the lines of sandboxes in other tests, which come and go."""
+    """The machine's interfaces, without those of sandboxes in other tests."""
     found = {path.name for path in Path("/sys/class/net").iterdir()}
     return {name for name in found if name == ours or not re.fullmatch("lxc[0-9a-f]{8,}", name)}
 
@@ -97,7 +97,7 @@ async def test_two_sandboxes_that_look_for_a_network_at_once_have_one_each(
     looked: list[Path] = []
 
     def look() -> list[ipaddress.IPv4Network]:
-        """The first one comes before the other's route."""
+        """Make the first choice before the other sandbox sets its route."""
         looked.append(other)
         return routed_networks() if len(looked) > 1 else []
 

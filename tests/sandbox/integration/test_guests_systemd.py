@@ -1,4 +1,4 @@
-"""Guests whose init is systemd: units really run, and nothing of them stays on the machine."""
+"""Guests with systemd: units really run, and nothing of them stays on the machine."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def run(host: GuestHost, script: str) -> str:
 
 
 def groups(of: Path) -> set[str]:
-    """Those of the guests in this folder. Sandboxes of other tests have theirs, which come and go."""
+    """The cgroups of guests in this folder, without those of other tests."""
     top = hierarchy(Path("/proc/self/mounts").read_text(encoding="utf-8"))
     prefix = CgroupFolder(of)._prefix
     return {path.name for path in top.iterdir() if path.name.startswith(prefix)}

@@ -1,4 +1,4 @@
-"""``pct`` through the SSH door, over the best guests that this machine allows."""
+"""``pct`` over SSH, with the best kind of guest on this machine."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ REFUSALS = [
 
 
 class Node:
-    """A door with a running and a stopped guest behind it, and a client in front."""
+    """An SSH server with a running and a stopped guest, and a client."""
 
     def __init__(self, door: SshDoor, guests: GuestHost, client: asyncssh.SSHClientConnection) -> None:
         self.door, self.guests, self.client = door, guests, client
@@ -57,7 +57,7 @@ class Node:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One for all tests: what ordinary users' guests stand on takes seconds to copy."""
+    """One folder for all tests, because the base of an ordinary user's guests takes seconds to copy."""
     return tmp_path_factory.mktemp("sandbox")
 
 
@@ -129,10 +129,10 @@ async def test_pct_works_inside_a_longer_line(node: Node, tmp_path: Path) -> Non
 @pytest.mark.parametrize("form", ["{}", "true; {}"], ids=["alone", "in a shell"])
 async def test_refusals_have_pcts_words_and_status(node: Node, form: str) -> None:
     for command, status, error in REFUSALS:
-        said = await node.run(form.format(command))
-        assert (said[0], said[1]) == (status, b""), command
-        assert said[2].startswith(error), command
-        assert said[2], command
+        result = await node.run(form.format(command))
+        assert (result[0], result[1]) == (status, b""), command
+        assert result[2].startswith(error), command
+        assert result[2], command
 
 
 async def test_status_and_list(node: Node) -> None:

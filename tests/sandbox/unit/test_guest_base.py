@@ -1,4 +1,4 @@
-"""What a guests' base is written from: the machine's files, its settings, Debian's packages."""
+"""The content of a base: the machine's files and settings, and Debian's packages."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Version: 1
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A small machine."""
+    """A small root folder."""
     folder = tmp_path / "machine"
     files = {
         "etc/passwd": PASSWD,
@@ -140,7 +140,7 @@ def test_bases_that_no_guest_lies_over_are_named_for_removal(tmp_path: Path) -> 
     made(bases, "another-users", "1000")
     (bases / "killed.left").mkdir()
     assert {path.name for path in unused_bases(bases, "0")} == {"old.left", "killed.left"}
-    assert not old.folder.exists()  # a removal that is killed leaves no half of a base
+    assert not old.folder.exists()  # a killed removal leaves no half base
     fcntl.flock(held, fcntl.LOCK_UN)
     os.close(held)
     assert {path.name for path in unused_bases(bases, "0")} == {"old.left", "killed.left", "open.left"}

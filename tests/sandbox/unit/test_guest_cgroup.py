@@ -1,4 +1,4 @@
-"""Where the control groups of guests with systemd are looked for."""
+"""Finding the mount point of cgroup v2."""
 
 from __future__ import annotations
 

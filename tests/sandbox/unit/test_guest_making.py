@@ -1,4 +1,4 @@
-"""The making of a guest that is cancelled: its thread goes on all the same."""
+"""Cancelling the creation of a guest, whose thread continues."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BASE = Base(Path("/nowhere/base"), "test", "today", "0")
 SPEC = GuestSpec(vmid=100, hostname="web", address="10.9.9.10/24")
 
 
-async def test_who_makes_a_guest_anew_meets_nothing_of_one_whose_making_was_cancelled(
+async def test_a_guest_can_be_created_again_after_a_cancelled_creation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = NamespaceHost(tmp_path, ROOT)
@@ -50,7 +50,7 @@ async def test_who_makes_a_guest_anew_meets_nothing_of_one_whose_making_was_canc
     assert host.exists(SPEC.vmid)
 
 
-async def test_what_a_making_that_failed_has_left_is_not_in_the_way_of_the_next(
+async def test_leftovers_of_a_failed_creation_do_not_block_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = NamespaceHost(tmp_path, ROOT)

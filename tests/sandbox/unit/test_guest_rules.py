@@ -1,4 +1,4 @@
-"""Small rules of the guests' host that need no guest."""
+"""Rules of the guests' host that need no guest."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_the_number_of_a_link_is_known_by_its_name() -> None:
 
 
 def run_filter(program: bytes, architecture: int, number: int) -> int:
-    """A tiny machine for the five instructions that the filter is made of."""
+    """Interpret the five BPF instructions of the filter."""
     lines = list(struct.iter_unpack("=HBBI", program))
     data, accumulator, place = {0: number, 4: architecture}, 0, 0
     while True:
@@ -112,7 +112,7 @@ def run_filter(program: bytes, architecture: int, number: int) -> int:
 
 
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64", "riscv64"])
-def test_only_changes_of_owner_and_user_are_pretended(machine: str) -> None:
+def test_the_filter_matches_only_changes_of_owner_and_user(machine: str) -> None:
     architecture, calls = seccomp._CALLS[machine]
     program = seccomp.program(machine)
     pretended = {number for number in range(600) if run_filter(program, architecture, number) == 0x00050000}

@@ -1,4 +1,4 @@
-"""Which command lines need a shell, and how ``pct`` reads its own."""
+"""Which command lines need a shell, and how ``pct`` parses its own."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ words = st.lists(st.text(st.characters(exclude_characters="\0", exclude_categori
 
 @given(words)
 def test_quoted_words_are_read_as_a_shell_reads_them(arguments: list[str]) -> None:
-    expected = (
-        PctCall(tuple(arguments)) if arguments else None
-    )  # without arguments there is nothing to save a shell for
+    expected = PctCall(tuple(arguments)) if arguments else None  # without arguments a shell does no harm
     assert pct_call(shlex.join(["pct", *arguments])) == expected
 
 

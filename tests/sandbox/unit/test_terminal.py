@@ -1,4 +1,4 @@
-"""One terminal, several that watch it."""
+"""A terminal with several viewers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pve_sandbox.api.containers.terminal import Terminal
 SAYS_WHAT_IT_IS_TOLD = ("sh", "-c", "read line; echo one; read line; echo two")
 
 
-async def test_who_leaves_while_it_says_something_ends_it_for_nobody() -> None:
+async def test_a_viewer_that_leaves_during_output_does_not_end_the_terminal() -> None:
     terminal, seen = Terminal(), bytearray()
 
     async def stays(data: bytes) -> None:
@@ -68,25 +68,25 @@ async def test_a_size_that_is_set_before_the_guests_pty_listens_arrives(
 
 
 DEAF = "stty raw -echo; echo deaf; while [ ! -e {} ]; do sleep 0.02; done; {}"
-MUCH = b"x" * 200_000  # more than a pty holds
+MUCH = b"x" * 200_000  # more than a pty buffers
 
 
 async def deaf(terminal: Terminal, go: Path, then: str) -> bytearray:
-    """Running what reads nothing until ``go`` is there; all it says."""
-    seen, said = bytearray(), asyncio.Event()
+    """Run a command that reads nothing until ``go`` exists. Returns its output."""
+    seen, started = bytearray(), asyncio.Event()
 
     async def see(data: bytes) -> None:
         seen.extend(data)
-        said.set()
+        started.set()
 
     terminal.listeners.add(see)
     await terminal.open(["/bin/sh", "-c", DEAF.format(go, then)])
     async with asyncio.timeout(60):
-        await said.wait()
+        await started.wait()
     return seen
 
 
-async def test_two_who_type_more_than_is_read_both_get_it_in(tmp_path: Path) -> None:
+async def test_large_input_of_two_viewers_arrives_complete(tmp_path: Path) -> None:
     terminal, go = Terminal(), tmp_path / "go"
     seen = await deaf(terminal, go, f"head -c {2 * len(MUCH)} | wc -c")
     typing = [asyncio.create_task(terminal.write(MUCH)) for _ in range(2)]
@@ -100,7 +100,7 @@ async def test_two_who_type_more_than_is_read_both_get_it_in(tmp_path: Path) -> 
     assert seen.split()[-1] == b"%d" % (2 * len(MUCH))
 
 
-async def test_who_types_when_it_ends_leaves_nothing_behind(tmp_path: Path) -> None:
+async def test_input_while_a_terminal_ends_leaves_nothing_behind(tmp_path: Path) -> None:
     terminal, go = Terminal(), tmp_path / "go"
     await deaf(terminal, go, "true")
     number = terminal._master

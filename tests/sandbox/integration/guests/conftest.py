@@ -9,12 +9,12 @@ import pytest
 
 from pve_sandbox.guests import pick_host
 from pve_sandbox.guests.host import GuestHost, GuestSpec
-from tests.sandbox.integration.guests.entered import VMID
+from tests.sandbox.integration.guests.guest_commands import VMID
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One for all tests, each of which leaves no guest in it."""
+    """The data folder for all tests. Each test removes its guests."""
     return tmp_path_factory.mktemp("sandbox")
 
 

@@ -1,4 +1,4 @@
-"""The system that guests have: their own, whatever happens to the machine's."""
+"""Guests have a system of their own, whatever happens to the machine's."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import pytest
 from pve_sandbox.guests import pick_host
 from pve_sandbox.guests.host import GuestHost, GuestSpec
 from pve_sandbox.guests.namespaced import NamespaceHost
-from tests.sandbox.integration.guests.entered import PROJECT, VMID, said, status_of
+from tests.sandbox.integration.guests.guest_commands import PROJECT, VMID, output_of, status_of
 
 DEADLINE_S = 120
 INSTALLED = "later later 640 /etc/later.conf\n"
-# Opens a sandbox in a mount namespace of its own. There the machine gets a package with a user while the sandbox runs.
+# Opens a sandbox in a mount namespace, where the machine gets a package with a new user meanwhile.
 PROGRAM = """
 import asyncio, sys
 from pathlib import Path
@@ -75,13 +75,13 @@ async def test_what_is_installed_on_the_machine_later_does_not_come_into_its_gue
 async def test_its_packages_are_configured_and_whole(guest: GuestHost) -> None:
     if not await has_dpkg(guest):
         pytest.skip("guests have no dpkg here")
-    assert await said(guest, "dpkg --audit; dpkg --configure --pending") == ""
-    assert await said(guest, "dpkg-query -W -f '${db:Status-Abbrev}\\n' | sort -u") == "ii"
+    assert await output_of(guest, "dpkg --audit; dpkg --configure --pending") == ""
+    assert await output_of(guest, "dpkg-query -W -f '${db:Status-Abbrev}\\n' | sort -u") == "ii"
 
 
 async def test_its_files_belong_to_its_root(guest: GuestHost) -> None:
-    assert await said(guest, "stat -c %u /etc /usr /etc/passwd $(command -v su) | sort -u") == "0"
-    assert await said(guest, "stat -c %a $(command -v su)") == "4755"
+    assert await output_of(guest, "stat -c %u /etc /usr /etc/passwd $(command -v su) | sort -u") == "0"
+    assert await output_of(guest, "stat -c %a $(command -v su)") == "4755"
 
 
 async def test_the_host_says_what_the_base_is_and_when_it_was_made(host: GuestHost) -> None:
@@ -96,14 +96,14 @@ async def test_a_guest_whose_base_is_gone_is_built_anew(folder: Path) -> None:
         pytest.skip("this machine allows no real guests")
     await first.create(GuestSpec(VMID, "web-01"))
     await first.start(VMID)
-    await said(first, "echo kept >/etc/kept")
+    await output_of(first, "echo kept >/etc/kept")
     await first.close()
     record = folder / f"guests/{VMID}/guest.json"
     record.write_text(record.read_text().replace(first._records[VMID].base, "0000gone0000"))
     second = await pick_host(folder)
     try:
         await second.start(VMID)
-        assert await said(second, "hostname; test -e /etc/kept || echo anew") == "web-01\nanew"
+        assert await output_of(second, "hostname; test -e /etc/kept || echo anew") == "web-01\nanew"
         await second.destroy(VMID)
     finally:
         await second.close()

@@ -1,4 +1,4 @@
-"""The life of a guest: started, stopped, killed, destroyed, and what outlives its sandbox."""
+"""The life of a guest: start, stop, kill, destroy, and what outlives the sandbox."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from pve_sandbox.errors import ConflictError, GuestError, NotFoundError
 from pve_sandbox.guests import pick_host
 from pve_sandbox.guests.host import GuestHost, GuestSpec, run_in
 from pve_sandbox.guests.network.uplink import link_name
-from tests.sandbox.integration.guests.entered import DEADLINE_S, PROJECT, VMID, said, status_of, until
+from tests.sandbox.integration.guests.guest_commands import DEADLINE_S, PROJECT, VMID, output_of, status_of, until
 
 MANY = 6
-SLEEPS = f"sleep {1_000_000 + secrets.randbelow(9_000_000)}"  # as no other run of these tests on this machine does
+SLEEPS = f"sleep {1_000_000 + secrets.randbelow(9_000_000)}"  # unique among the test runs on this machine
 SANDBOX_PROGRAM = """
 import asyncio, sys
 from pathlib import Path
@@ -38,12 +38,12 @@ asyncio.run(main())
 
 
 def processes_with(word: str) -> list[str]:
-    """Command lines on this machine that hold ``word``."""
+    """Return the command lines on this machine that contain ``word``."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:  # it has just ended
+        except OSError:  # the process has ended
             continue
         if word in line:
             found.append(line)
@@ -55,10 +55,10 @@ def mounts_with(word: str) -> list[str]:
 
 
 async def test_a_service_that_a_guest_installed_starts_with_it(guest: GuestHost) -> None:
-    await said(
+    await output_of(
         guest, "printf '#!/bin/sh\\necho $1 >/run/served\\n' >/etc/init.d/served && chmod 755 /etc/init.d/served"
     )
-    await said(guest, "mkdir -p /etc/rc2.d && ln -s ../init.d/served /etc/rc2.d/S01served")
+    await output_of(guest, "mkdir -p /etc/rc2.d && ln -s ../init.d/served /etc/rc2.d/S01served")
     await guest.stop(VMID)
     await guest.start(VMID)
 
@@ -66,7 +66,7 @@ async def test_a_service_that_a_guest_installed_starts_with_it(guest: GuestHost)
         return await status_of(guest, "test -s /run/served") == 0
 
     await until(served)
-    assert await said(guest, "cat /run/served") == "start"
+    assert await output_of(guest, "cat /run/served") == "start"
 
 
 async def test_shutdown_lets_processes_end_by_themselves(guest: GuestHost, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +81,7 @@ async def test_shutdown_lets_processes_end_by_themselves(guest: GuestHost, monke
     await guest.shutdown(VMID)
     await running
     await guest.start(VMID)
-    assert await said(guest, "cat /root/ended") == "ended"
+    assert await output_of(guest, "cat /root/ended") == "ended"
 
 
 async def test_shutdown_ends_what_does_not_listen(guest: GuestHost, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +118,7 @@ async def test_a_guest_whose_init_was_killed_is_not_running(guest: GuestHost) ->
 
     await until(ended)
     await guest.start(VMID)
-    assert await said(guest, "echo again") == "again"
+    assert await output_of(guest, "echo again") == "again"
 
 
 async def test_what_does_not_exist_is_named(host: GuestHost) -> None:
@@ -136,13 +136,15 @@ async def test_many_guests_start_at_once(host: GuestHost) -> None:
     vmids = range(200, 200 + MANY)
     await asyncio.gather(*(host.create(GuestSpec(vmid, f"many-{vmid}")) for vmid in vmids))
     await asyncio.gather(*(host.start(vmid) for vmid in vmids))
-    names = await asyncio.gather(*(said(host, "hostname", vmid) for vmid in vmids))
+    names = await asyncio.gather(*(output_of(host, "hostname", vmid) for vmid in vmids))
     assert names == [f"many-{vmid}" for vmid in vmids]
     assert len({await host.address(vmid) for vmid in vmids}) == MANY
 
 
 async def test_destroy_leaves_nothing_of_a_guest(guest: GuestHost, folder: Path) -> None:
-    await said(guest, f"mkdir -m 0 /root/closed; touch /etc/x; rm -r /etc/apt; (setsid {SLEEPS} >/dev/null 2>&1 &)")
+    await output_of(
+        guest, f"mkdir -m 0 /root/closed; touch /etc/x; rm -r /etc/apt; (setsid {SLEEPS} >/dev/null 2>&1 &)"
+    )
     await guest.destroy(VMID)
     assert not guest.exists(VMID)
     assert [path.name for path in (folder / "guests").iterdir() if path.name.startswith(str(VMID))] == []
@@ -150,7 +152,7 @@ async def test_destroy_leaves_nothing_of_a_guest(guest: GuestHost, folder: Path)
     assert mounts_with(str(folder)) == []
     await guest.create(GuestSpec(VMID, "new"))
     await guest.start(VMID)
-    assert await said(guest, "hostname; test -e /etc/x || echo fresh") == "new\nfresh"
+    assert await output_of(guest, "hostname; test -e /etc/x || echo fresh") == "new\nfresh"
 
 
 async def test_one_sandbox_at_a_time_has_a_folder(host: GuestHost, folder: Path) -> None:
@@ -164,7 +166,7 @@ async def test_close_ends_everything_and_the_layers_stay(folder: Path) -> None:
         pytest.skip("this machine allows no real guests")
     await first.create(GuestSpec(VMID, "web-01"))
     await first.start(VMID)
-    await said(first, f"echo kept >/etc/kept; (setsid {SLEEPS} >/dev/null 2>&1 &)")
+    await output_of(first, f"echo kept >/etc/kept; (setsid {SLEEPS} >/dev/null 2>&1 &)")
     address = await first.address(VMID)
     await first.close()
     assert processes_with(SLEEPS) == []
@@ -174,7 +176,7 @@ async def test_close_ends_everything_and_the_layers_stay(folder: Path) -> None:
     try:
         assert list(await second.recover()) == [VMID]
         await second.start(VMID)
-        assert await said(second, "cat /etc/kept") == "kept"
+        assert await output_of(second, "cat /etc/kept") == "kept"
         assert await second.address(VMID) == address
         await second.destroy(VMID)
     finally:
@@ -211,7 +213,7 @@ async def test_a_killed_sandbox_leaves_nothing_but_the_layers(folder: Path) -> N
     try:
         assert list(await host.recover()) == [VMID]
         await host.start(VMID)
-        assert await said(host, "cat /etc/kept; hostname") == "kept\ndoomed"
+        assert await output_of(host, "cat /etc/kept; hostname") == "kept\ndoomed"
         await host.destroy(VMID)
     finally:
         await host.close()

@@ -1,4 +1,4 @@
-"""A client of the SSH door."""
+"""A client of the sandbox's SSH server."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def connected(
         yield connection
 
 
-async def said(
+async def output_of(
     connection: asyncssh.SSHClientConnection, command: str, text: bytes | None = None
 ) -> tuple[int, str, str]:
     result = await connection.run(command, input=text, encoding=None)

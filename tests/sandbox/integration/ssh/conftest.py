@@ -1,4 +1,4 @@
-"""The SSH door by itself: OpenSSH's manners. The guests behind it are simulated."""
+"""The SSH server alone. The guests behind it are simulated."""
 
 from __future__ import annotations
 

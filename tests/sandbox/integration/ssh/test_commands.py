@@ -1,4 +1,4 @@
-"""Commands through the SSH door: their streams, signals, environment and end."""
+"""Commands over SSH: their streams, signals, environment and end."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from pve_sandbox.ssh.door import SshDoor
-from tests.sandbox.integration.ssh.client import connected, said, until
+from tests.sandbox.integration.ssh.client import connected, output_of, until
 
 LARGE_BYTES = 50_000_000
-LARGE_CPU_S = 8  # of both ends: about one
+LARGE_CPU_S = 8  # of both ends; about 1 is usual
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ LARGE_CPU_S = 8  # of both ends: about one
 )
 async def test_a_command_line_is_run_by_bash(door: SshDoor, command: str, expected: tuple[int, str, str]) -> None:
     async with connected(door) as connection:
-        status, output, error = await said(connection, command)
+        status, output, error = await output_of(connection, command)
     assert (status, output) == expected[:2]
     assert error.endswith(expected[2].removeprefix("bash: line 1: "))
 
@@ -80,13 +80,13 @@ async def test_a_large_input_comes_whole(door: SshDoor, tmp_path: Path) -> None:
     data = os.urandom(5_000_000)
     target = tmp_path / "uploaded"
     async with connected(door) as connection:
-        assert await said(connection, f"cat > {target}", data) == (0, "", "")
+        assert await output_of(connection, f"cat > {target}", data) == (0, "", "")
     assert hashlib.sha256(target.read_bytes()).digest() == hashlib.sha256(data).digest()
 
 
 async def test_a_command_that_does_not_read_its_input_ends(door: SshDoor) -> None:
     async with connected(door) as connection:
-        assert (await said(connection, "exit 4", b"x" * 3_000_000))[0] == 4
+        assert (await output_of(connection, "exit 4", b"x" * 3_000_000))[0] == 4
 
 
 async def test_a_slow_reader_slows_the_command(door: SshDoor, tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ async def test_a_slow_reader_slows_the_command(door: SshDoor, tmp_path: Path) ->
     async with connected(door) as connection:
         process = await connection.create_process(script, encoding=None, window=65536)
         await process.stdout.readexactly(1_000_000)
-        noted: list[str] = []  # the file may be empty again: each count is written anew
+        noted: list[str] = []  # the file may be empty in between, because each count replaces it
 
         def seen() -> bool:
             noted[:] = counted.read_text().split() if counted.exists() else []

@@ -1,4 +1,4 @@
-"""Who may enter by the SSH door, how many at once, with a terminal or files, and faults on demand."""
+"""Who may log in over SSH, how many at once, terminals, files, and faults."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ import pytest
 from pve_sandbox.guests import pick_host
 from pve_sandbox.ssh.door import SshDoor
 from pve_sandbox.ssh.server import MAX_SESSIONS
-from tests.sandbox.integration.ssh.client import connected, said, until
+from tests.sandbox.integration.ssh.client import connected, output_of, until
 
 
 @pytest.fixture
 def in_the_background() -> Iterator[None]:
-    """As a shell starts what is to run behind it."""
+    """Ignore SIGINT, as a shell does for a background process."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     yield
     signal.signal(signal.SIGINT, before)
@@ -70,7 +70,7 @@ async def test_the_eleventh_channel_is_refused_and_one_that_ended_makes_room(doo
         for process in processes:
             process.stdin.write_eof()
             await process.wait_closed()
-        assert (await said(connection, "echo again"))[1] == "again\n"
+        assert (await output_of(connection, "echo again"))[1] == "again\n"
 
 
 async def test_twenty_channels_over_two_connections_work_at_once(door: SshDoor) -> None:
@@ -90,7 +90,7 @@ async def test_commands_can_be_interrupted_whoever_started_the_sandbox(tmp_path:
     door = SshDoor(tmp_path, guests, node_of=lambda _: "pve1")
     await door.start()
     async with connected(door) as connection:
-        assert await said(connection, "trap 'echo interrupted' INT; kill -INT $$") == (0, "interrupted\n", "")
+        assert await output_of(connection, "trap 'echo interrupted' INT; kill -INT $$") == (0, "interrupted\n", "")
     await door.close()
     await guests.close()
 
@@ -98,7 +98,7 @@ async def test_commands_can_be_interrupted_whoever_started_the_sandbox(tmp_path:
 async def test_a_terminal_has_a_size_and_takes_control_characters(door: SshDoor) -> None:
     async with connected(door) as connection:
         process = await connection.create_process(
-            # bash takes an interrupt for one of the command that it waits for: when it is ready it waits for none
+            # a shell that waits for a command passes the interrupt to it; when ready, it waits for none
             "trap 'stty size; echo interrupted; exit 8' INT; stty size; echo ready; while :; do read -r; done",
             term_type="xterm",
             term_size=(100, 30),
@@ -164,14 +164,14 @@ async def test_refused_connections_come_back(door: SshDoor) -> None:
             pytest.fail("the door was open")
     door.refuse = False
     async with connected(door) as connection:
-        assert (await said(connection, "echo back"))[1] == "back\n"
+        assert (await output_of(connection, "echo back"))[1] == "back\n"
 
 
 async def test_latency_delays_each_answer(door: SshDoor) -> None:
     door.latency_s = 0.2
     async with connected(door) as connection:
         begin = time.monotonic()
-        assert (await said(connection, "echo late"))[1] == "late\n"
+        assert (await output_of(connection, "echo late"))[1] == "late\n"
         assert time.monotonic() - begin >= 0.4
 
 
@@ -181,7 +181,7 @@ async def test_the_door_reopens_on_its_port_with_its_key(door: SshDoor) -> None:
     await door.start()
     assert (door.port, door.host_key) == (port, key)
     async with connected(door) as connection:
-        assert (await said(connection, "pct status 101"))[1] == "status: stopped\n"
+        assert (await output_of(connection, "pct status 101"))[1] == "status: stopped\n"
 
 
 async def test_openssh_itself_comes_in(door: SshDoor, tmp_path: Path) -> None:

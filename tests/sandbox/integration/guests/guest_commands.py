@@ -1,4 +1,4 @@
-"""Commands in a guest, and waiting for what comes of them."""
+"""Running commands in a guest, and waiting for their effect."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ VMID = 101
 DEADLINE_S = 60
 
 
-async def said(host: GuestHost, script: str, vmid: int = VMID) -> str:
-    """The output of a script that must succeed."""
+async def output_of(host: GuestHost, script: str, vmid: int = VMID) -> str:
+    """Run a script that must succeed, and return its output."""
     status, output = await run_in(host, vmid, ["sh", "-c", script])
     assert status == 0, output.decode()
     return output.decode().strip()
