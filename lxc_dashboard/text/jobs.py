@@ -47,9 +47,6 @@ JOB_STATES: Final = {
     "failed": "Failed",
     "cancelled": "Cancelled",
 }
-UNKNOWN_KIND: Final = (
-    "Waits for a worker that knows jobs of the kind {kind}. Start one of the version that made this job."
-)
 JOB_RUNNING: Final = "{phase} {percent} %"
 JOB_FAILED_IN: Final = "Failed in {phase}"
 ON_NODE: Final = "on"

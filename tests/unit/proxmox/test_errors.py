@@ -145,8 +145,8 @@ def test_statuses_of_other_doubles_are_refusals_with_their_message(status: int) 
 @pytest.mark.parametrize(
     ("reason", "shown"),
     [
-        ("Not implemented", "This PVE knows no /nodes/pve1/tasks: Not implemented"),
-        ("", "This PVE knows no /nodes/pve1/tasks: 501"),
+        ("Not implemented", "This PVE does not have /nodes/pve1/tasks: Not implemented"),
+        ("", "This PVE does not have /nodes/pve1/tasks: 501"),
         ("Method 'GET /nodes/pve1/tasks' not implemented", "Method 'GET /nodes/pve1/tasks' not implemented"),
     ],
 )

@@ -9,6 +9,7 @@ from typing import Any
 
 from lxc_dashboard import text
 from lxc_dashboard.db.models import EventType
+from lxc_dashboard.timing import Timing
 
 
 def always(value: object) -> Callable[..., Any]:
@@ -63,7 +64,7 @@ def without_doors() -> Any:
     """A runtime over one endpoint that has no SSH door."""
     endpoint = SimpleNamespace(doors={}, ssh_user="root")
     nodes = SimpleNamespace(get=always(endpoint), secrets=lambda _: SimpleNamespace(ssh_key=""))
-    return SimpleNamespace(db=database(nodes=nodes), ssh=None)
+    return SimpleNamespace(db=database(nodes=nodes), ssh=None, timing=Timing())
 
 
 class Node:

@@ -22,6 +22,7 @@ from lxc_dashboard.services.creation.phases.create import CREATE
 from lxc_dashboard.services.jobs import pve_tasks
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.recorder import LeaseLostError, Recorder
+from lxc_dashboard.timing import Timing
 from tests.unit.services.creation.doubles import Node, always, database, tells, with_door, without_doors
 
 VMID = 101
@@ -96,7 +97,7 @@ async def test_a_key_in_a_guest_that_stands_still_is_owed_until_it_runs() -> Non
 
 
 async def test_a_run_that_a_worker_has_just_taken_is_left_to_that_one() -> None:
-    rt: Any = SimpleNamespace(db=database(jobs=SimpleNamespace(acquire_lease=always(None))))
+    rt: Any = SimpleNamespace(timing=Timing(), db=database(jobs=SimpleNamespace(acquire_lease=always(None))))
     creation = Job(
         kind=CREATE_KIND,
         step="creating",
