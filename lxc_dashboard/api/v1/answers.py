@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -13,7 +12,6 @@ from starlette.responses import Response
 
 from lxc_dashboard import routes
 from lxc_dashboard.api.v1 import words
-from lxc_dashboard.db.models import Job as JobRow
 from lxc_dashboard.db.models import JobState, Phase
 from lxc_dashboard.errors import (
     BusyGuestError,
@@ -30,7 +28,8 @@ from lxc_dashboard.errors import (
     UnreachableError,
 )
 from lxc_dashboard.services.creation.findings import FindingSeverity
-from lxc_dashboard.services.creation.views import JobView, StepState
+from lxc_dashboard.services.creation.views import CreationView, StepState
+from lxc_dashboard.services.jobs.views import JobError, JobView
 from lxc_dashboard.state.base import reference
 
 log = structlog.get_logger(__name__)
@@ -166,6 +165,12 @@ class Job(msgspec.Struct, frozen=True):
     message: str
 
 
+class Jobs(msgspec.Struct, frozen=True):
+    """Newest first."""
+
+    jobs: list[Job]
+
+
 class Secrets(msgspec.Struct, frozen=True):
     """By their names."""
 
@@ -194,8 +199,8 @@ class End(msgspec.Struct, frozen=True, tag="end"):
     message: str = ""
 
 
-def creation_of(view: JobView) -> Creation:
-    error, result = view.error, view.result
+def creation_of(view: CreationView) -> Creation:
+    result = view.result
     same = (
         "id",
         "state",
@@ -213,28 +218,19 @@ def creation_of(view: JobView) -> Creation:
     return Creation(
         **{name: getattr(view, name) for name in (*same, *flags)},
         steps=[Step(step.key, step.phase, step.title, step.state) for step in view.steps],
-        error=Fault(error.message, error.remedy, error.phase, error.step, list(error.tail)) if error else None,
+        error=_fault(view.error),
         result=Outcome(result.address, list(result.ports), list(result.credentials)) if result else None,
         spec=view.spec.to_json() if view.spec else {},
     )
 
 
-def job_of(row: JobRow) -> Job:
-    state = JobState(row.state)
-    same = ("id", "kind", "vmid", "node", "name", "userid", "step", "percent")
-    times = ("created_at", "started_at", "finished_at")
-    return Job(
-        **{name: getattr(row, name) for name in (*same, *times)},
-        state=state,
-        cancel_requested=row.cancel_requested_at is not None,
-        error=_fault(row.error) if state in {JobState.FAILED, JobState.CANCELLED} else None,
-        message=str(row.result.get("message", "")) if state is JobState.DONE else "",
-    )
+def job_of(view: JobView) -> Job:
+    same = [name for name in Job.__struct_fields__ if name != "error"]
+    return Job(**{name: getattr(view, name) for name in same}, error=_fault(view.error))
 
 
-def _fault(stored: Mapping[str, Any]) -> Fault:
-    texts = {name: str(stored.get(name, "")) for name in ("message", "remedy", "phase", "step")}
-    return Fault(**texts, tail=list(stored.get("tail", ())))
+def _fault(error: JobError | None) -> Fault | None:
+    return Fault(error.message, error.remedy, error.phase, error.step, list(error.tail)) if error else None
 
 
 def answer(body: msgspec.Struct, status: int = 200, **headers: str) -> Response:

@@ -14,7 +14,7 @@ from lxc_dashboard.db.repositories.templates import FileRow
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.monitor.identity import ITS_OWN, forget_lost, standings
+from lxc_dashboard.services.jobs.identity import ITS_OWN, forget_lost, standings
 from lxc_dashboard.services.templates.diff import MAX_TEXT_BYTES, Difference, FileSide, Side, compare_sides
 from lxc_dashboard.services.templates.draft import DraftFile
 from lxc_dashboard.services.templates.rights import require_session

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from lxc_dashboard.sandbox.guests.base import GuestHost
     from lxc_dashboard.sandbox.node import SandboxNode
-    from lxc_dashboard.services.creation.service import JobView
+    from lxc_dashboard.services.creation.views import CreationView
     from lxc_dashboard.settings import Settings
     from tests.integration.creation.conftest import Lab
     from tests.integration.creation.other_pve import Answer, OtherPve
@@ -51,7 +51,7 @@ async def vmid_of(lab: Lab, job_id: UUID) -> int:
     return (await service.get_job(lab.rt, lab.session, job_id)).vmid
 
 
-async def ended(lab: Lab, job_id: UUID, work: asyncio.Task[None]) -> JobView:
+async def ended(lab: Lab, job_id: UUID, work: asyncio.Task[None]) -> CreationView:
     async with asyncio.timeout(ENDS_WITHIN_S):
         await work
     job = await service.get_job(lab.rt, lab.session, job_id)

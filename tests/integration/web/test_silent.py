@@ -72,7 +72,9 @@ async def test_silent_connections_of_one_address_keep_nobody_from_signing_in(
     async with tab(signed_in, "/nowhere") as opened:
         await opened.settled()
         spoken = []
-        for _ in range(SILENT_PER_ADDRESS + 20):  # one after the other: opened at once, the last would be silent too long
+        for _ in range(
+            SILENT_PER_ADDRESS + 20
+        ):  # one after the other: opened at once, the last would be silent too long
             spoken += await asyncio.to_thread(opens, 1)
             await asyncio.to_thread(ask, spoken[-1])
         silent = await asyncio.to_thread(opens, SILENT)
