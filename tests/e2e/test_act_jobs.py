@@ -115,3 +115,8 @@ def find_by_kind_and_guest(page: Page) -> None:
     assert accessibility_faults(page) == []
     fits(page)
     keep_picture(page, "jobs-by-kind-and-guest")
+    visit(page, f"{routes.JOBS}?kind=container.shutdown&guest={SLOW}&user=root%40pam")
+    expect(page.get_by_label(text.BY_GUEST)).to_have_value(str(SLOW))
+    expect(rows).to_have_count(1)
+    expect(rows.first).to_contain_text("Cancelled")
+    expect(page.get_by_label(text.USER, exact=True)).to_have_value("root@pam")
