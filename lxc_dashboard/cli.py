@@ -153,6 +153,39 @@ def act(
     sys.exit(command.run(wanted))
 
 
+@app.command()
+def jobs(
+    *,
+    kind: options.OfKind = "",
+    vmid: options.OfGuest = 0,
+    user: options.OfUser = "",
+    state: options.InState = "",
+    limit: options.Limit = 100,
+    url: options.Url = DEFAULT_URL,
+    endpoint: options.Endpoint = "",
+    token_file: options.TokenFile = "",
+    as_json: AsJson = False,
+    plain_http: options.PlainHttp = False,
+) -> None:
+    """List the jobs that a PVE API token from PVE_API_TOKEN may see, newest first. Status 1: refused."""
+    from lxc_dashboard.commands import jobs as command
+
+    wanted = command.Wanted(
+        kind=kind,
+        vmid=vmid,
+        user=user,
+        state=state,
+        limit=limit,
+        url=url,
+        endpoint=endpoint,
+        token=os.environ.get("PVE_API_TOKEN", ""),
+        token_file=token_file,
+        as_json=as_json,
+        plain_http=plain_http,
+    )
+    sys.exit(command.run(wanted))
+
+
 @app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
 )

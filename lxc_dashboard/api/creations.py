@@ -1,4 +1,4 @@
-"""The log of a creation over HTTP: by line number, searched, whole, and as a stream of events. And its credentials, one by one."""
+"""The log of a job over HTTP: by line number, searched, whole, and as a stream of events. And the credentials of a creation, one by one."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from lxc_dashboard.api.leaving import unless_left
 from lxc_dashboard.api.log_lines import in_words
 from lxc_dashboard.errors import DashboardError, InvalidInputError, NotFoundError, SessionExpiredError
 from lxc_dashboard.services.auth import sessions
-from lxc_dashboard.services.creation import credentials, service
+from lxc_dashboard.services.creation import credentials
 from lxc_dashboard.services.creation import log as job_log
 from lxc_dashboard.services.creation.lines import LogLine, Span, lines_of, plain, spans_of
-from lxc_dashboard.services.jobs import watch
+from lxc_dashboard.services.jobs import service, watch
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -107,7 +107,7 @@ async def download(request: Request) -> Response:
     """All of it as a text file."""
     rt, session, job_id = asked_for(request, "job_id")
     pieces = await job_log.whole(rt, session, job_id)  # a refusal comes before the answer begins
-    headers = {**NO_STORE, "Content-Disposition": f'attachment; filename="creation-{job_id}.log"'}
+    headers = {**NO_STORE, "Content-Disposition": f'attachment; filename="job-{job_id}.log"'}
     return StreamingResponse(_file(pieces), media_type="text/plain; charset=utf-8", headers=headers)
 
 
@@ -145,7 +145,7 @@ async def events(request: Request) -> Response:
     ``changed`` says that more than the log did: a phase, a percent, the result. ``signed-out`` ends it with the session.
     """
     rt, session, job_id = asked_for(request, "job_id")
-    await service.require_visible(rt, session, job_id)  # refused before the answer begins
+    await service.visible(rt, session, job_id)  # refused before the answer begins
     after = _number(request.query_params.get("after", ""), 0)
     after = max(after, _number(request.headers.get("last-event-id", ""), 0))
     headers = {**NO_STORE, "X-Accel-Buffering": "no"}

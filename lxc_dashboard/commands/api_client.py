@@ -77,10 +77,8 @@ class Order:
 
 def carry_out(options: ApiOptions, order: Order) -> int:
     """The status that the command ends with. Raises ``InvalidInputError`` for what is wrong before anything is asked."""
-    headers = {"Authorization": f"{SCHEME}{token_of(options)}"}
-    params = {"endpoint": options.endpoint} if options.endpoint else {}
     url = url_of(options)
-    with _client(base_url=url, headers=headers, params=params) as client:
+    with _client(options, url) as client:
         answer = _ask(client, order)
         if not answer.is_success:
             return _refused(answer, url)
@@ -96,10 +94,29 @@ def carry_out(options: ApiOptions, order: Order) -> int:
             return Ending.LEFT_RUNNING
 
 
-def _client(**options: Any) -> httpx.Client:
-    """The CAs that ``SSL_CERT_FILE`` names are read as soon as it is made."""
+def read(options: ApiOptions, path: str, query: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What a GET of ``path`` answers; None where it was refused, which is told.
+
+    Raises ``InvalidInputError`` for what is wrong before anything is asked, ``ServiceUnavailableError``.
+    """
+    url = url_of(options)
+    with _client(options, url) as client:
+        try:
+            answer = client.get(path, params=query)
+        except httpx.TransportError as error:
+            raise ServiceUnavailableError(f"{url} does not answer", detail=str(error)) from error
+    if answer.is_success:
+        return _object(answer)
+    _refused(answer, url)
+    return None
+
+
+def _client(options: ApiOptions, url: str) -> httpx.Client:
+    """With the caller's token. The CAs that ``SSL_CERT_FILE`` names are read at once."""
+    headers = {"Authorization": f"{SCHEME}{token_of(options)}"}
+    params = {"endpoint": options.endpoint} if options.endpoint else {}
     try:
-        return httpx.Client(timeout=ASK_TIMEOUT_S, **options)
+        return httpx.Client(base_url=url, headers=headers, params=params, timeout=ASK_TIMEOUT_S)
     except OSError as error:
         raise InvalidInputError({"SSL_CERT_FILE": f"cannot be read: {error}"}) from error
 

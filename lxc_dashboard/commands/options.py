@@ -15,11 +15,16 @@ Guests = Annotated[
     Literal["auto", "root", "systemd", "rootless", "simulated"], typer.Option(help="How guests are made.")
 ]
 
-# create, act
+# create, act, jobs
 Url = Annotated[str, typer.Option(help="Address of the dashboard.", envvar="PUBLIC_URL")]
 Endpoint = Annotated[str, typer.Option(help="Registered PVE endpoint; the default one without.")]
 ActName = Annotated[Literal["start", "shutdown", "stop", "reboot"], typer.Argument(help="What to do.")]
 Vmid = Annotated[int, typer.Argument(help="The container's vmid.", min=100, max=999_999_999)]
+OfKind = Annotated[str, typer.Option("--kind", help="Only this kind, for example container.stop.")]
+OfGuest = Annotated[int, typer.Option("--vmid", help="Only jobs on this guest; 0: on any.", min=0, max=999_999_999)]
+OfUser = Annotated[str, typer.Option("--user", help="Only jobs of this user, for example root@pam.")]
+InState = Annotated[str, typer.Option("--state", help="Only jobs in this state, for example running.")]
+Limit = Annotated[int, typer.Option("--limit", help="How many at most, newest first.", min=1, max=500)]
 Template = Annotated[str, typer.Option("--template", "-t", help="NAME, or SOURCE/NAME; without one: none.")]
 Fields = Annotated[list[str] | None, typer.Option("--set", "-s", metavar="NAME=VALUE", help="Repeatable.")]
 TokenFile = Annotated[

@@ -1,4 +1,4 @@
-// The log of a creation, drawn: only the lines near the visible ones are in the page, whatever the whole is.
+// The log of a job, drawn: only the lines near the visible ones are in the page, whatever the whole is.
 import { createElement as h, memo, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { LINE_PX, Position, Rows, marked, pieces, plain } from "$/public/external/lxc_dashboard/components/job_log/job_lines.js";
 import { useCopied } from "$/public/external/lxc_dashboard/components/widgets/widgets.js";
@@ -38,7 +38,7 @@ function Bar({ words, phases, follow, setFollow, fresh, phase, setPhase, word, s
   };
   return h("div", { className: "log-bar", role: "toolbar", "aria-label": words.log },
     small(follow ? `${words.follow} ✓` : fresh ? `${words.follow}, ${fresh} ${words.fresh}` : words.follow, () => setFollow(!follow), { "aria-pressed": follow, title: words.follow_hint }),
-    h("select", { className: "select", "aria-label": words.phase, value: phase, onChange: (event) => setPhase(event.target.value) },
+    phases.length > 0 && h("select", { className: "select", "aria-label": words.phase, value: phase, onChange: (event) => setPhase(event.target.value) },
       h("option", { value: "" }, words.all_phases), phases.map((name) => h("option", { key: name, value: name }, name))),
     h("input", { type: "search", className: "input", placeholder: words.search, "aria-label": words.search, value: word, onChange: (event) => setWord(event.target.value), onKeyDown }),
     h("span", { className: "log-found soft", role: "status" }, word.length >= WORD_CHARS && found.word === word ? (found.seqs.length ? `${cursor + 1} ${words.of} ${found.seqs.length}${found.more ? "+" : ""}` : words.nothing) : ""),

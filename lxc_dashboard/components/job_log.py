@@ -1,4 +1,4 @@
-"""The log of a creation, drawn by ``job_log.js``."""
+"""The log of a job, drawn by ``job_log.js``."""
 
 from __future__ import annotations
 
@@ -37,5 +37,6 @@ class JobLog(rx.Component):
     on_change: NoArgs
 
 
-def job_log(base: Any, phases: list[str], on_change: Any) -> rx.Component:
+def job_log(base: Any, phases: Any, on_change: Any) -> rx.Component:
+    """``phases``: the names of a creation's phases, in order; empty for other jobs."""
     return JobLog.create(base=base, phases=phases, words=dict(text.LOG_WORDS), on_change=on_change)

@@ -1,6 +1,6 @@
 // The few things plain HTML cannot do alone: a time that grows older, a dialog that traps the focus, a copy button.
-import { Component, createElement as h, useCallback, useEffect, useId, useRef, useState } from "react";
-import { useLocation } from "react-router";
+import { Component, Fragment, createElement as h, useCallback, useEffect, useId, useRef, useState } from "react";
+import { Link, useLocation } from "react-router";
 import { copyText } from "$/public/external/lxc_dashboard/components/widgets/copy_text.js";
 
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
@@ -213,6 +213,8 @@ export function Offline({ errors, message, source }) {
 }
 
 const NOTICE_MS = 5000;
+// A link takes time to reach.
+const LINKED_MS = 15000;
 const SEEN_KEY = "notices-seen";
 
 function takeNew(notices) {
@@ -226,11 +228,11 @@ function takeNew(notices) {
 let showing = [];
 
 // Each notice is shown once in this tab, whatever page it comes to next. Bad ones stay until they are closed.
-export function Notices({ notices, label, close, reference }) {
+export function Notices({ notices, label, close, reference, job }) {
   const [shown, setShown] = useState(showing);
   const show = (next) => { showing = next; setShown(next); };
   const remove = (id) => show(showing.filter((notice) => notice.id !== id));
-  const letGo = (some) => some.forEach((notice) => { if (notice.tone !== "bad") setTimeout(() => remove(notice.id), NOTICE_MS); });
+  const letGo = (some) => some.forEach((notice) => { if (notice.tone !== "bad") setTimeout(() => remove(notice.id), notice.href ? LINKED_MS : NOTICE_MS); });
   useEffect(() => letGo(showing), []);
   useEffect(() => {
     const fresh = takeNew(notices || []);
@@ -241,7 +243,7 @@ export function Notices({ notices, label, close, reference }) {
   return h("div", { className: "notices", role: "region", "aria-label": label },
     h("div", { "aria-live": "polite", className: "stack-small" }, shown.map((notice) =>
       h("div", { key: notice.id, className: `notice ${notice.tone}`, role: notice.tone === "bad" ? "alert" : undefined },
-        h("div", { className: "grow" }, notice.message,
+        h("div", { className: "grow" }, notice.message, notice.href ? h(Fragment, null, " ", h(Link, { to: notice.href, onClick: () => remove(notice.id) }, job)) : null,
           notice.reference ? h("div", { className: "notice-reference" }, `${reference} `, h("code", null, notice.reference)) : null),
         h("button", { type: "button", className: "button quiet small", onClick: () => remove(notice.id), "aria-label": close }, "\u00d7")))));
 }

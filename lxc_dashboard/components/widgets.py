@@ -107,6 +107,7 @@ class NoticesWidget(Widget):
     label: rx.Var[str] = field()
     close: rx.Var[str] = field()
     reference: rx.Var[str] = field()
+    job: rx.Var[str] = field()
 
 
 class BoundaryWidget(Widget):
@@ -210,7 +211,7 @@ def again(fill: Any, *, away: Any = False) -> rx.Component:
 def notices(shown: Any) -> rx.Component:
     """Where results are told, at the lower right."""
     return NoticesWidget.create(
-        notices=shown, label=text.NOTIFICATIONS, close=text.CLOSE, reference=text.REFERENCE_LABEL
+        notices=shown, label=text.NOTIFICATIONS, close=text.CLOSE, reference=text.REFERENCE_LABEL, job=text.OPEN_JOB
     )
 
 

@@ -35,7 +35,14 @@ def dashboard() -> rx.Component:
 
 def _jobs() -> rx.Component:
     state = DashboardJobsState
-    head = [text.JOB_STATE, text.JOB_NAME, (text.CT, "num"), (text.NODE, "wide spare"), (text.TEMPLATE, "wide")]
+    head = [
+        text.JOB_STATE,
+        text.JOB_KIND,
+        text.JOB_NAME,
+        (text.CT, "num"),
+        (text.NODE, "wide spare"),
+        (text.TEMPLATE, "wide"),
+    ]
     listed = table(
         [*head, (text.USER, "wide spare"), (text.TOOK, "num wide")],
         rx.foreach(state.rows, _job),
@@ -63,6 +70,7 @@ def _jobs() -> rx.Component:
 def _job(row: rx.Var[JobRow]) -> rx.Component:
     return rx.el.tr(
         rx.el.td(job_state(row.dot, row.word)),
+        rx.el.td(row.title),
         rx.el.td(job_name(row)),
         rx.el.td(mono(row.vmid), class_name="num"),
         rx.el.td(mono(row.node), class_name="wide spare"),

@@ -9,7 +9,7 @@ from lxc_dashboard.components.blocks import missing_block, page_states, panel
 from lxc_dashboard.components.controls import icon, link, mono
 from lxc_dashboard.components.job_log import job_log
 from lxc_dashboard.components.job_parts import elapsed, job_state, progress_bar
-from lxc_dashboard.components.widgets import confirm_button
+from lxc_dashboard.components.widgets import ago, confirm_button
 from lxc_dashboard.db.models import Phase
 from lxc_dashboard.pages.job_outcome import named, outcome
 from lxc_dashboard.pages.shell import page
@@ -21,9 +21,9 @@ def _actions() -> rx.Component:
         JobState.may_cancel,
         confirm_button(
             text.CANCEL_JOB,
-            title=named(text.CANCEL_JOB_TITLE),
-            consequence=text.CANCEL_JOB_CONSEQUENCE,
-            verb=text.CANCEL_JOB_VERB,
+            title=rx.cond(JobState.creates, named(text.CANCEL_JOB_TITLE), named(text.CANCEL_ACT_TITLE)),
+            consequence=rx.cond(JobState.creates, text.CANCEL_JOB_CONSEQUENCE, text.CANCEL_ACT_CONSEQUENCE),
+            verb=rx.cond(JobState.creates, text.CANCEL_JOB_VERB, text.CANCEL_ACT_VERB),
             cancel=text.DO_NOT_CANCEL,
             on_confirm=JobState.cancel,
         ),
@@ -32,7 +32,7 @@ def _actions() -> rx.Component:
 
 @page(
     routes.JOB,
-    JobState.name,
+    JobState.title,
     tab_title=text.JOB,
     crumbs=((text.NAV_JOBS, routes.JOBS),),
     on_load=JobState.load,
@@ -52,9 +52,16 @@ def _job() -> rx.Component:
         _head(),
         outcome(),
         rx.el.div(
-            panel(text.STEPS, rx.el.ol(rx.foreach(JobState.phases, _phase), class_name="steps")),
-            job_log(JobState.log_base, [phase.value for phase in Phase], JobState.refresh),
-            class_name="job-columns",
+            rx.cond(
+                JobState.creates,
+                panel(text.STEPS, rx.el.ol(rx.foreach(JobState.phases, _phase), class_name="steps")),
+            ),
+            job_log(
+                JobState.log_base,
+                rx.cond(JobState.creates, [phase.value for phase in Phase], []),
+                JobState.refresh,
+            ),
+            class_name=rx.cond(JobState.creates, "job-columns", ""),
         ),
         class_name="stack",
     )
@@ -65,21 +72,26 @@ def _head() -> rx.Component:
         rx.el.div(
             job_state(JobState.dot, rx.el.strong(JobState.word), role="status"),
             elapsed(JobState.seconds, JobState.ticking, text.ELAPSED),
-            rx.el.span("CT ", mono(JobState.vmid), f" {text.ON_NODE} ", mono(JobState.node), class_name="job-subject"),
-            rx.el.span(
-                rx.cond(
-                    JobState.template != "",
-                    rx.fragment(f"{text.FROM_TEMPLATE} ", JobState.template),
-                    text.WITHOUT_TEMPLATE,
-                ),
-                class_name="soft",
-            ),
-            rx.el.span(f"{text.BY_USER} ", mono(JobState.userid), class_name="soft"),
+            rx.el.span(_guest(), f" {text.ON_NODE} ", mono(JobState.node), class_name="job-subject"),
+            rx.cond(JobState.creates, rx.el.span(_template(), class_name="soft")),
+            rx.el.span(f"{text.BY_USER} ", mono(JobState.userid), " ", ago(JobState.created_at), class_name="soft"),
             rx.cond(JobState.batch_href != "", link(text.BATCH_OF_JOB, JobState.batch_href)),
             rx.cond((JobState.state == "queued") & (JobState.waiting != ""), rx.el.span(JobState.waiting)),
             class_name="job-facts",
         ),
-        rx.cond(JobState.is_open, progress_bar(JobState.percent)),
+        rx.cond(JobState.is_open & (JobState.creates | (JobState.percent > 0)), progress_bar(JobState.percent)),
+    )
+
+
+def _guest() -> rx.Component:
+    """Leads to the guest's row in the list of containers."""
+    name = rx.fragment("CT ", mono(JobState.vmid))
+    return rx.cond(JobState.guest_href != "", link(name, JobState.guest_href), name)
+
+
+def _template() -> rx.Component:
+    return rx.cond(
+        JobState.template != "", rx.fragment(f"{text.FROM_TEMPLATE} ", JobState.template), text.WITHOUT_TEMPLATE
     )
 
 

@@ -18,7 +18,7 @@ from lxc_dashboard.state.job import JobState
 def outcome() -> rx.Component:
     return rx.match(
         JobState.state,
-        ("done", _ready()),
+        ("done", rx.cond(JobState.creates, _ready(), _done())),
         ("failed", _failed()),
         ("cancelled", _failed()),
         ("waiting", _waiting()),
@@ -54,6 +54,13 @@ def _ready() -> rx.Component:
             link_button(text.CREATE_ANOTHER, routes.CREATE),
             class_name="row",
         ),
+    )
+
+
+def _done() -> rx.Component:
+    return panel(
+        JobState.message,
+        actions=rx.cond(JobState.guest_href != "", link_button(text.OPEN_IN_LIST, JobState.guest_href)),
     )
 
 
@@ -102,11 +109,14 @@ def _last_lines() -> rx.Component:
     return rx.el.div(
         rx.el.div(
             rx.el.h3(text.LAST_LINES, class_name="last-lines grow"),
-            rx.el.button(
-                text.SHOW_LAST_LINES,
-                type="button",
-                class_name="button quiet small",
-                custom_attrs={"data-log-seq": failure.seq},
+            rx.cond(
+                failure.seq > 0,
+                rx.el.button(
+                    text.SHOW_LAST_LINES,
+                    type="button",
+                    class_name="button quiet small",
+                    custom_attrs={"data-log-seq": failure.seq},
+                ),
             ),
             class_name="row",
         ),

@@ -14,7 +14,7 @@ from lxc_dashboard.components.job_parts import elapsed, job_name, job_state, wat
 from lxc_dashboard.components.template_list import search_box
 from lxc_dashboard.components.widgets import ago
 from lxc_dashboard.pages.shell import page
-from lxc_dashboard.state.job_rows import MINE, QUERY_CHARS, JobRow
+from lxc_dashboard.state.job_rows import QUERY_CHARS, JobRow
 from lxc_dashboard.state.jobs import JobsState
 
 
@@ -38,6 +38,7 @@ def _no_jobs() -> rx.Component:
 def _list() -> rx.Component:
     head = [
         text.JOB_STATE,
+        text.JOB_KIND,
         text.JOB_NAME,
         (text.CT, "num"),
         (text.NODE, "wide spare"),
@@ -64,12 +65,41 @@ def _list() -> rx.Component:
 def _filters() -> rx.Component:
     return rx.el.div(
         search_box(JobsState.q, label=text.SEARCH_JOBS, chars=QUERY_CHARS, on_search=JobsState.search),
+        _kinds(),
+        _guest(),
         _select("state", text.JOBS_OF_STATE, text.ALL_JOBS, JobsState.state, text.JOB_FILTERS),
         _found("node", text.BY_NODE, text.ANY_NODE, JobsState.node, JobsState.nodes),
         _found("template", text.BY_TEMPLATE, text.ANY_TEMPLATE, JobsState.template, JobsState.templates),
-        _select("whose", text.BY_WHOSE, text.EVERYBODYS, JobsState.whose, {MINE: text.MINE}),
+        _found("user", text.USER, text.ANY_USER, JobsState.user, JobsState.users),
         class_name="filter-row",
         role="search",
+    )
+
+
+def _kinds() -> rx.Component:
+    return rx.el.select(
+        rx.el.option(text.ANY_KIND, value=""),
+        rx.foreach(JobsState.kinds, lambda kind: rx.el.option(kind.title, value=kind.value)),
+        class_name="select",
+        aria_label=text.JOB_KIND,
+        value=JobsState.kind,
+        on_change=JobsState.narrow("kind"),
+    )
+
+
+def _guest() -> rx.Component:
+    return rx.el.form(
+        rx.el.input(
+            name="guest",
+            class_name="input",
+            aria_label=text.BY_GUEST,
+            placeholder=text.BY_GUEST,
+            default_value=JobsState.guest,
+            max_length=QUERY_CHARS,
+            on_blur=JobsState.narrow("guest"),
+            key=JobsState.guest,
+        ),
+        on_submit=JobsState.narrow_guest,
     )
 
 
@@ -110,6 +140,7 @@ def _pages() -> rx.Component:
 def _row(row: rx.Var[JobRow]) -> rx.Component:
     return rx.el.tr(
         rx.el.td(job_state(row.dot, row.word)),
+        rx.el.td(row.title),
         rx.el.td(job_name(row)),
         rx.el.td(mono(row.vmid), class_name="num"),
         rx.el.td(mono(row.node), class_name="wide spare"),

@@ -8,8 +8,8 @@ from typing import Final
 import reflex as rx
 
 from lxc_dashboard.db.models import JobState, now
-from lxc_dashboard.services.creation import listing
-from lxc_dashboard.services.creation.listing import Wanted
+from lxc_dashboard.services.jobs import listing
+from lxc_dashboard.services.jobs.listing import Wanted
 from lxc_dashboard.state.base import requires, runtime, session
 from lxc_dashboard.state.followed_jobs import FollowedJobs
 from lxc_dashboard.state.job_rows import OPEN_STATES, row_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,13 +10,16 @@ import reflex as rx
 import structlog
 
 from lxc_dashboard import routes, text
+from lxc_dashboard.db.models import CREATE_KIND, now
 from lxc_dashboard.errors import NotFoundError, ServiceUnavailableError, UnreachableError
 from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.report import JobReport, PhaseReport, StepReport, report
-from lxc_dashboard.services.creation.views import JobView
+from lxc_dashboard.services.creation.views import CreationView
+from lxc_dashboard.services.jobs import service as jobs
+from lxc_dashboard.services.jobs.views import JobView
 from lxc_dashboard.state.base import READY, PageState, requires, runtime, said, session
 from lxc_dashboard.state.ids import id_in, uuid_of
-from lxc_dashboard.state.job_rows import DOTS, OPEN_STATES, UNDER_WAY, line_of, word_of
+from lxc_dashboard.state.job_rows import DOTS, OPEN_STATES, UNDER_WAY, line_of, seconds_of, title_of, word_of
 from lxc_dashboard.state.templates.rows import counted
 
 log = structlog.get_logger(__name__)
@@ -60,9 +63,17 @@ class Result:
 
 
 class JobState(PageState, rx.State):
-    """``is_open`` while it has not ended; ``busy`` says what is being done to what it left."""
+    """``creates``: the job makes a container, and has phases. ``is_open`` while it has not ended. ``message``: how an act ended.
+
+    ``busy`` says what is being done to what a creation left.
+    """
 
     id: str = ""
+    creates: bool = True
+    title: str = ""
+    message: str = ""
+    guest_href: str = ""
+    created_at: str = ""
     log_base: str = ""
     console_href: str = ""
     name: str = ""
@@ -105,7 +116,7 @@ class JobState(PageState, rx.State):
             self.id = wanted
             yield
         async with self._filling():
-            self._fill(await report(runtime(), session(), uuid_of(wanted, text.NO_SUCH_JOB)))
+            await self._read()
             self._show()
 
     @requires(unattended=True)
@@ -114,7 +125,7 @@ class JobState(PageState, rx.State):
         if self.phase != READY:
             return
         try:
-            self._fill(await report(runtime(), session(), uuid_of(self.id, text.NO_SUCH_JOB)))
+            await self._read()
         except NotFoundError as error:
             await self._lose(error, id=self.id)
         except (ServiceUnavailableError, UnreachableError) as error:
@@ -122,14 +133,19 @@ class JobState(PageState, rx.State):
 
     @requires()
     async def cancel(self) -> AsyncIterator[Any]:
-        await service.cancel(runtime(), session(), uuid_of(self.id, text.NO_SUCH_JOB))
+        cancelling = service if self.creates else jobs
+        await cancelling.cancel(runtime(), session(), uuid_of(self.id, text.NO_SUCH_JOB))
         yield said(text.CANCEL_ASKED.format(vmid=self.vmid, name=self.name))
         yield JobState.refresh
 
     @requires()
     async def retry(self) -> AsyncIterator[Any]:
-        """From the step that failed."""
-        await service.retry(runtime(), session(), uuid_of(self.id, text.NO_SUCH_JOB))
+        """A creation from the step that failed; an act by a new job, whose page opens."""
+        rt, who, job_id = runtime(), session(), uuid_of(self.id, text.NO_SUCH_JOB)
+        if not self.creates:
+            yield rx.redirect(routes.job(await jobs.retry(rt, who, job_id)))
+            return
+        await service.retry(rt, who, job_id)
         yield said(text.RETRIED.format(vmid=self.vmid, name=self.name))
         yield JobState.refresh
 
@@ -165,45 +181,56 @@ class JobState(PageState, rx.State):
     def _wanted(self) -> str:
         return id_in(self.router.url.path, self.router.url.query_parameters, "job_id")
 
-    def _fill(self, found: JobReport) -> None:
-        view = found.view
+    async def _read(self) -> None:
+        rt, who, job_id = runtime(), session(), uuid_of(self.id, text.NO_SUCH_JOB)
+        shown = await jobs.visible(rt, who, job_id)
+        self.creates = shown.job.kind == CREATE_KIND
+        if self.creates:
+            found = await report(rt, who, job_id)
+            self._fill(found.view)
+            self._fill_creation(found)
+        else:
+            self._fill(await jobs.get_job(rt, who, job_id))
+
+    def _fill(self, view: JobView) -> None:
         self.log_base = f"{routes.CREATIONS}/{view.id}"
-        self.name, self.vmid, self.node = view.hostname, view.vmid, view.node
-        self.console_href = routes.console(view.vmid) if view.may_console else ""
+        self.title, self.message, self.created_at = (
+            title_of(view),
+            text.in_words_of(view.outcome),
+            view.created_at.isoformat(),
+        )
+        self.name, self.vmid, self.node = view.name, view.vmid, view.node
+        self.guest_href = routes.containers(q=f"{view.vmid} {view.name}".strip()) if view.exists else ""
         self.template, self.userid = view.template, view.userid
+        self.may_cancel, self.may_retry = view.may_cancel, view.may_retry
+        self.state = state = view.state.value
+        self.dot, self.word = DOTS[state], word_of(view)
+        self.percent, self.seconds = view.percent, seconds_of(view, now())
+        self.ticking, self.is_open = state in UNDER_WAY, state in OPEN_STATES
+        self.kept = self.kept and not self.is_open
+        self.waiting_own = view.userid == session().userid
+        self.sign_in_href = routes.sign_in_again(routes.job(view.id))
+        self.waiting = _waiting_note(view, own=self.waiting_own)
+        self.failure = failure_of(view)
+
+    def _fill_creation(self, found: JobReport) -> None:
+        view = found.view
+        self.console_href = routes.console(view.vmid) if view.may_console else ""
         self.batch_href = routes.batch(view.batch_id) if view.batch_id else ""
-        self._fill_state(found)
-        self.may_cancel = view.may_cancel
+        self.seconds = found.seconds if view.started_at else -1.0
         self.may_go_on = view.may_go_on
         self.edit_href = routes.edit_creation(view.id) if view.may_edit else ""
-        self.may_retry, self.may_destroy = view.may_retry, view.may_destroy
+        self.may_destroy = view.may_destroy
         self.lost = not (view.exists or view.retryable)
         self.may_keep, self.barred = view.exists and (view.may_retry or view.may_destroy), barred(view)
         self.phases = [phase_row(phase) for phase in found.phases]
-        self.failure = failure_of(found)
+        self.failure = failure_of(view, found.tail, found.failed_seq)
         step = view.error.step if view.error else ""
         self.retry_label = text.RETRY_FROM.format(step=step) if step else text.RETRY
         self.result = result_of(found)
 
-    def _fill_state(self, found: JobReport) -> None:
-        view = found.view
-        self.state = state = view.state.value
-        self.dot = DOTS[state]
-        self.word = word_of(state, view.phase.value, view.percent)
-        self.percent, self.seconds = view.percent, found.seconds if view.started_at else -1.0
-        self.ticking, self.is_open = state in UNDER_WAY, state in OPEN_STATES
-        self.kept = self.kept and not self.is_open
-        self.waiting_own = view.userid == session().userid
-        named = {"userid": view.userid, "vmid": view.vmid, "node": view.node}
-        self.sign_in_href = routes.sign_in_again(routes.job(view.id))
-        self.waiting = _waiting_note(state, own=self.waiting_own).format(**named)
-        if view.ahead >= 0:
-            self.waiting = (
-                f"{line_of(view.ahead, view.slot_node)}. {text.IN_LINE if view.slot_node else text.QUEUED_NOTE}"
-            )
 
-
-def barred(view: JobView) -> str:
+def barred(view: CreationView) -> str:
     """What of a job that has ended its reader may not do, and why; nothing where it is his own."""
     if view.own:
         return ""
@@ -216,13 +243,16 @@ def barred(view: JobView) -> str:
     return " ".join([*why, *granted]).format(userid=view.userid, vmid=view.vmid)
 
 
-def _waiting_note(state: str, *, own: bool) -> str:
+def _waiting_note(view: JobView, *, own: bool) -> str:
+    """What a job that does not run waits for."""
+    if view.place is not None:
+        return f"{line_of(view.place)}. {text.IN_LINE if view.place.node else text.QUEUED_NOTE}"
     notes = {
         "queued": text.QUEUED_NOTE,
         "waiting": text.WAITING_OWN if own else text.WAITING_OTHER,
         "paused": text.PAUSED_OWN if own else text.PAUSED_OTHER,
     }
-    return notes.get(state, "")
+    return notes.get(view.state.value, "").format(userid=view.userid, vmid=view.vmid, node=view.node)
 
 
 def phase_row(phase: PhaseReport) -> PhaseRow:
@@ -270,14 +300,17 @@ def _step_row(step: StepReport, scripts: list[StepReport]) -> StepRow:
     )
 
 
-def failure_of(found: JobReport) -> Failure:
-    error = found.view.error
+def failure_of(view: JobView, tail: Sequence[str] = (), seq: int = 0) -> Failure:
+    """``tail``: the last lines of what failed, from the log at number ``seq``; else those of the PVE task."""
+    error = view.error
     if error is None:
         return Failure()
-    failed = found.view.state.value == "failed"
-    title = text.JOB_FAILED_TITLE.format(step=error.step or error.phase) if failed else text.JOB_CANCELLED_TITLE
     message = text.in_words(error.code, error.params, error.message)
-    return Failure(title, message, error.remedy, "\n".join(found.tail) if failed else "", found.failed_seq)
+    if view.state.value != "failed":
+        return Failure(text.JOB_CANCELLED_TITLE, message, error.remedy, seq=seq)
+    creates = view.kind == CREATE_KIND
+    title = text.JOB_FAILED_TITLE.format(step=error.step or error.phase) if creates else text.JOB_STATES["failed"]
+    return Failure(title, message, error.remedy, "\n".join(tail or error.tail), seq)
 
 
 def result_of(found: JobReport) -> Result:

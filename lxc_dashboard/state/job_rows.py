@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.db.models import JobState
-from lxc_dashboard.services.creation.listing import Wanted
-from lxc_dashboard.services.creation.views import JobView
+from lxc_dashboard.db.models import CREATE_KIND, JobState
+from lxc_dashboard.db.repositories.slots import Place
+from lxc_dashboard.services.jobs.listing import Wanted
 from lxc_dashboard.services.jobs.pulse import JobPulse
+from lxc_dashboard.services.jobs.views import JobView
 
 QUERY_CHARS: Final = 200
 PAGE_ROWS: Final = 50
-FILTERS: Final = ("state", "node", "template", "whose")
-MINE: Final = "mine"
+FILTERS: Final = ("kind", "state", "guest", "node", "template", "user")
+VMID_DIGITS: Final = 9
 _PAGE_CHARS: Final = 7
 _ORDINALS: Final = {1: "st", 2: "nd", 3: "rd"}
 _TEENS: Final = frozenset({11, 12, 13})
@@ -43,10 +44,11 @@ STATES: Final[Mapping[str, tuple[JobState, ...]]] = {
 
 @dataclass(frozen=True)
 class JobRow:
-    """``word`` says the state; ``seconds`` how long it took until now, -1 where it has not begun."""
+    """``title`` names the kind; ``word`` says the state; ``seconds``: how long it took until now, -1 where it has not begun."""
 
     id: str
     href: str
+    title: str
     name: str
     vmid: int
     node: str
@@ -63,14 +65,24 @@ class JobRow:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """One of what a filter offers."""
+
+    value: str
+    title: str
+
+
+@dataclass(frozen=True)
 class View:
     """What of the list is shown, as it stands in the address."""
 
     q: str = ""
+    kind: str = ""
     state: str = ""
+    guest: str = ""
     node: str = ""
     template: str = ""
-    whose: str = ""
+    user: str = ""
     page: int = 1
 
     @classmethod
@@ -79,8 +91,6 @@ class View:
         given = {name: str(parameters.get(name, ""))[:QUERY_CHARS] for name in ("q", *FILTERS)}
         if given["state"] not in STATES:
             given["state"] = ""
-        if given["whose"] != MINE:
-            given["whose"] = ""
         page = str(parameters.get("page", ""))
         is_number = page.isascii() and page.isdigit() and len(page) < _PAGE_CHARS
         return cls(**given, page=max(1, int(page)) if is_number else 1)
@@ -103,7 +113,19 @@ class View:
 
     @property
     def wanted(self) -> Wanted:
-        return Wanted(STATES.get(self.state, ()), self.node, self.template, self.whose == MINE, self.q)
+        """``guest`` is a vmid, or words of a name."""
+        guest = self.guest.strip()
+        is_vmid = guest.isascii() and guest.isdigit() and len(guest) <= VMID_DIGITS
+        return Wanted(
+            states=STATES.get(self.state, ()),
+            kind=self.kind,
+            node=self.node,
+            template=self.template,
+            userid=self.user,
+            vmid=int(guest) if is_vmid else None,
+            name="" if is_vmid else guest,
+            text=self.q,
+        )
 
 
 def row_of(view: JobView, at: datetime) -> JobRow:
@@ -111,22 +133,18 @@ def row_of(view: JobView, at: datetime) -> JobRow:
     return JobRow(
         id=str(view.id),
         href=routes.job(view.id),
-        name=view.hostname,
+        title=kind_title(view.kind),
+        name=view.name or f"{text.CT} {view.vmid}",
         vmid=view.vmid,
         node=view.node,
         template=view.template,
         userid=view.userid,
         state=state,
         dot=DOTS[state],
-        word=word_of(
-            state,
-            view.phase.value,
-            view.percent,
-            line=line_of(view.ahead, view.slot_node),
-        ),
+        word=word_of(view),
         percent=view.percent,
         ticking=state in UNDER_WAY,
-        seconds=_seconds(view.started_at, view.finished_at, at),
+        seconds=seconds_of(view, at),
         created_at=view.created_at.isoformat(),
         batch_href=routes.batch(view.batch_id) if view.batch_id else "",
     )
@@ -134,9 +152,7 @@ def row_of(view: JobView, at: datetime) -> JobRow:
 
 def moved(row: JobRow, job: JobPulse, at: datetime) -> JobRow:
     """The row as the job stands now; the same one where nothing has changed, so that nothing is sent."""
-    state = job.state.value
-    line = line_of(job.place.ahead, job.place.node) if job.place else ""
-    word = word_of(state, job.phase.value, job.percent, line=line)
+    state, word = job.state.value, word_of(job)
     if (row.state, row.word) == (state, word):
         return row
     return replace(
@@ -146,29 +162,51 @@ def moved(row: JobRow, job: JobPulse, at: datetime) -> JobRow:
         word=word,
         percent=job.percent,
         ticking=state in UNDER_WAY,
-        seconds=_seconds(job.started_at, job.finished_at, at),
+        seconds=seconds_of(job, at),
     )
 
 
-def word_of(state: str, phase: str, percent: int, *, line: str = "") -> str:
-    """``Ready``, ``syncing 72 %``, ``Failed in syncing``; of a queued one its place in the ``line``, where that is known."""
+def kind_title(kind: str) -> str:
+    """What a job of this kind does. A kind of a newer version has its name only."""
+    return text.JOB_KINDS.get(kind, kind)
+
+
+def kinds_of(kinds: Iterable[str]) -> list[Choice]:
+    """The choices of the filter by kind, sorted by title."""
+    return sorted((Choice(kind, kind_title(kind)) for kind in kinds), key=lambda choice: choice.title)
+
+
+def title_of(job: JobView) -> str:
+    """The guest's name for a creation; what is done to which guest for any other job."""
+    name = job.name or f"{text.CT} {job.vmid}"
+    return name if job.kind == CREATE_KIND else f"{kind_title(job.kind)} {name}"
+
+
+def word_of(job: JobView | JobPulse) -> str:
+    """``Ready``, ``syncing 72 %``, ``Failed in syncing``; of a queued job its place in the line, where that is known."""
+    state, creates = job.state.value, job.kind == CREATE_KIND
+    if state == "queued" and job.place is not None:
+        return line_of(job.place)
+    if not creates:
+        return text.ACT_STATES[state]
     if state == "running":
-        return text.JOB_RUNNING.format(phase=phase, percent=percent)
-    if state == "queued" and line:
-        return line
-    return text.JOB_FAILED_IN.format(phase=phase) if state == "failed" else text.JOB_STATES[state]
+        return text.JOB_RUNNING.format(phase=job.step, percent=job.percent)
+    return text.JOB_FAILED_IN.format(phase=job.step) if state == "failed" else text.JOB_STATES[state]
 
 
-def line_of(ahead: int, node: str) -> str:
-    """``3rd in line``, or ``Waits for 2 others on pve1``; empty where nobody counts (``ahead`` -1)."""
-    if ahead < 0:
-        return ""
-    if node:
-        return text.WAITS_FOR[ahead != 1].format(count=ahead, node=node) if ahead else text.NEXT_ON.format(node=node)
-    number = ahead + 1
+def line_of(place: Place) -> str:
+    """``3rd in line``, or ``Waits for 2 others on pve1``."""
+    if place.node:
+        return (
+            text.WAITS_FOR[place.ahead != 1].format(count=place.ahead, node=place.node)
+            if place.ahead
+            else text.NEXT_ON.format(node=place.node)
+        )
+    number = place.ahead + 1
     ending = "th" if number % 100 in _TEENS else _ORDINALS.get(number % 10, "th")
     return text.IN_LINE_AT.format(number=f"{number:,}{ending}")
 
 
-def _seconds(started_at: datetime | None, finished_at: datetime | None, at: datetime) -> float:
-    return -1.0 if started_at is None else max(0.0, ((finished_at or at) - started_at).total_seconds())
+def seconds_of(job: JobView | JobPulse, at: datetime) -> float:
+    """How long the job took until now; -1 where it has not begun."""
+    return -1.0 if job.started_at is None else max(0.0, ((job.finished_at or at) - job.started_at).total_seconds())

@@ -9,10 +9,10 @@ import reflex as rx
 
 from lxc_dashboard import text
 from lxc_dashboard.db.models import now
-from lxc_dashboard.services.creation import listing
+from lxc_dashboard.services.jobs import listing
 from lxc_dashboard.state.base import requires, runtime, session
 from lxc_dashboard.state.followed_jobs import FollowedJobs
-from lxc_dashboard.state.job_rows import FILTERS, PAGE_ROWS, QUERY_CHARS, View, row_of
+from lxc_dashboard.state.job_rows import FILTERS, PAGE_ROWS, QUERY_CHARS, Choice, View, kinds_of, row_of
 
 
 class JobsState(FollowedJobs, rx.State):
@@ -21,10 +21,14 @@ class JobsState(FollowedJobs, rx.State):
     q: str = ""
     state: str = ""
     node: str = ""
+    kind: str = ""
+    guest: str = ""
     template: str = ""
-    whose: str = ""
+    user: str = ""
+    kinds: list[Choice] = []
     nodes: list[str] = []
     templates: list[str] = []
+    users: list[str] = []
     window: str = ""
     newer_href: str = ""
     older_href: str = ""
@@ -53,7 +57,13 @@ class JobsState(FollowedJobs, rx.State):
         if name not in FILTERS:
             return None
         coming = self._view if self._led is None else self._led.typed_over(self._led, self._view.q)
-        return self._lead(dataclasses.replace(coming, page=1, **{name: value}))
+        following = dataclasses.replace(coming, page=1, **{name: value[:QUERY_CHARS]})
+        return None if following == coming else self._lead(following)
+
+    @requires()
+    async def narrow_guest(self, form: dict[str, Any]) -> Any:
+        """``narrow`` for the field that is sent with Enter."""
+        return await self.narrow("guest", str(form.get("guest", "")))
 
     def _lead(self, view: View, *, replace: bool = False) -> Any:
         self._led = view
@@ -67,8 +77,10 @@ class JobsState(FollowedJobs, rx.State):
         self._put([row_of(job, now()) for job in found.jobs])
         first, last = offset + 1, offset + len(found.jobs)
         self._set(
-            nodes=list(found.nodes),
-            templates=list(found.templates),
+            kinds=kinds_of({*found.choices.kinds, view.kind} - {""}),
+            nodes=list(found.choices.nodes),
+            templates=list(found.choices.templates),
+            users=list(found.choices.users),
             own_only=found.own_only,
             window=text.JOBS_WINDOW.format(first=f"{first:,}", last=f"{last:,}", total=f"{found.total:,}"),
             newer_href=view.address(page=view.page - 1) if view.page > 1 else "",

@@ -8,23 +8,27 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from typing import Any, Final
+from uuid import UUID
 
 import reflex as rx
 
+from lxc_dashboard import routes
 from lxc_dashboard.state.guard import requires
 
 KEPT: Final = 5
 MESSAGE_CHARS: Final = 1000
+JOB_CHARS: Final = 36
 
 
 @dataclass(frozen=True)
 class Notice:
-    """``id`` grows with time. ``tone`` is good, warm or bad."""
+    """``id`` grows with time. ``tone`` is good, warm or bad. ``href``: the page of the job that it is about."""
 
     id: int
     message: str
     tone: str
     reference: str = ""
+    href: str = ""
 
 
 class NoticeState(rx.State):
@@ -33,23 +37,28 @@ class NoticeState(rx.State):
     notices: list[Notice] = []
 
     @requires(unattended=True)
-    def show(self, message: str, tone: str, reference: str) -> None:
+    def show(self, message: str, tone: str, reference: str, job: str = "") -> None:
         """Adds one. Called by name from a browser it can only speak to itself."""
         newest = max(time.time_ns() // 1_000_000, *(notice.id + 1 for notice in self.notices), 0)
-        notice = Notice(newest, str(message)[:MESSAGE_CHARS], str(tone)[:8], str(reference)[:16])
+        href = routes.job(str(job)[:JOB_CHARS]) if job else ""
+        notice = Notice(newest, str(message)[:MESSAGE_CHARS], str(tone)[:8], str(reference)[:16], href)
         self.notices = [*self.notices, notice][-KEPT:]
 
 
-def said(message: str) -> Any:
-    """A result, in the past tense: "Started CT 101 web-01". Return or yield it from a handler."""
-    return NoticeState.show(message, "good", "")
+def said(message: str, job: UUID | None = None) -> Any:
+    """A result, in the past tense: "Started CT 101 web-01". Return or yield it from a handler. ``job`` is linked to."""
+    return NoticeState.show(message, "good", "", _id_of(job))
 
 
-def warned(message: str) -> Any:
+def warned(message: str, job: UUID | None = None) -> Any:
     """A result that asks for attention."""
-    return NoticeState.show(message, "warm", "")
+    return NoticeState.show(message, "warm", "", _id_of(job))
 
 
-def regretted(message: str, reference: str = "") -> Any:
+def regretted(message: str, reference: str = "", job: UUID | None = None) -> Any:
     """What did not work; stays until it is closed."""
-    return NoticeState.show(message, "bad", reference)
+    return NoticeState.show(message, "bad", reference, _id_of(job))
+
+
+def _id_of(job: UUID | None) -> str:
+    return str(job) if job else ""

@@ -27,14 +27,15 @@ async def notices(rt: Runtime, job_id: UUID) -> AsyncIterator[Any]:
     try:
         await asyncio.wait([ending], timeout=BEGINS_WITHIN_S)
         if not ending.done() and await _is_queued(rt, job_id):
-            yield warned(text.NO_WORKER)
+            yield warned(text.NO_WORKER, job_id)
         job = await ending
     finally:
         ending.cancel()
     if job.state == JobState.DONE:
-        yield said(text.in_words_of(job.result))
+        yield said(text.in_words_of(job.result), job_id)
     else:
-        yield (regretted if job.state == JobState.FAILED else warned)(text.in_words_of(job.error))
+        tell = regretted if job.state == JobState.FAILED else warned
+        yield tell(text.in_words_of(job.error), job=job_id)
 
 
 async def _is_queued(rt: Runtime, job_id: UUID) -> bool:

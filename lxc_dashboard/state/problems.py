@@ -11,7 +11,7 @@ import structlog
 from reflex.event import EventSpec
 
 from lxc_dashboard import text
-from lxc_dashboard.errors import DashboardError, InvalidInputError, SessionExpiredError
+from lxc_dashboard.errors import BusyGuestError, DashboardError, InvalidInputError, SessionExpiredError
 from lxc_dashboard.state.notices import regretted
 from lxc_dashboard.state.session import SessionState
 
@@ -54,7 +54,8 @@ def show_problem(exception: Exception) -> EventSpec | None:
     if isinstance(exception, SessionExpiredError):
         log.info("handler without a session", reference=reference(), why=exception.detail)
         return SessionState.verify()
-    return regretted(*recorded("handler failed", exception))
+    first = exception.job_id if isinstance(exception, BusyGuestError) else None
+    return regretted(*recorded("handler failed", exception), first)
 
 
 def message_of(error: DashboardError) -> str:

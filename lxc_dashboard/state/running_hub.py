@@ -15,7 +15,7 @@ from uuid import UUID
 import structlog
 
 from lxc_dashboard.errors import ServiceUnavailableError
-from lxc_dashboard.services.creation import glance
+from lxc_dashboard.services.jobs import glance
 from lxc_dashboard.services.monitor.patch import changed_fields
 from lxc_dashboard.state.running_rows import Shown, shown_of
 from lxc_dashboard.state.status import status_of

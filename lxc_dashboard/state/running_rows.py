@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.services.creation.views import JobView
+from lxc_dashboard.services.jobs.views import JobView
 from lxc_dashboard.services.monitor.rows import DOING
-from lxc_dashboard.state.job_rows import DOTS, word_of
+from lxc_dashboard.state.job_rows import DOTS, title_of, word_of
 
 if TYPE_CHECKING:
     from lxc_dashboard.services.monitor.rows import Row
@@ -30,15 +30,14 @@ def shown_of(jobs: Sequence[JobView], rows: Mapping[int, Row], meta: Mapping[str
 
 
 def _job(job: JobView) -> Shown:
-    state = job.state.value
     return {
         "key": str(job.id),
         "href": routes.job(job.id),
-        "title": job.hostname,
+        "title": title_of(job),
         "about": _joined(f"{text.CT} {job.vmid}", job.node, job.template, job.userid),
-        "dot": DOTS[state],
-        "word": word_of(state, job.phase.value, job.percent),
-        "percent": job.percent,
+        "dot": DOTS[job.state.value],
+        "word": word_of(job),
+        "percent": job.percent or -1,
         "since": (job.started_at or job.created_at).isoformat(),
     }
 
@@ -53,7 +52,7 @@ def _vmid(task: Mapping[str, Any]) -> int:
 
 
 def _task(task: Mapping[str, Any], rows: Mapping[int, Row]) -> Shown:
-    """``percent`` -1: PVE does not say how far it is."""
+    """``percent`` -1: PVE does not say how far the task is."""
     vmid, subject = _vmid(task), task["id"]
     guest = rows.get(vmid)
     if guest:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import reflex as rx
 
-from lxc_dashboard.services.creation import glance
+from lxc_dashboard.services.jobs import glance
 from lxc_dashboard.services.templates.library import catalog
 from lxc_dashboard.state.base import PageState, caller, requires, runtime, session
 from lxc_dashboard.state.search_rows import HITS, QUERY_CHARS, Group, containers_of, groups_of

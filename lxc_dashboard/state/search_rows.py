@@ -8,9 +8,9 @@ from heapq import nsmallest
 from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.services.creation.views import JobView
+from lxc_dashboard.services.jobs.views import JobView
 from lxc_dashboard.services.templates.library.catalog import Named
-from lxc_dashboard.state.job_rows import word_of
+from lxc_dashboard.state.job_rows import title_of, word_of
 
 if TYPE_CHECKING:
     from lxc_dashboard.services.monitor.rows import Row
@@ -71,5 +71,4 @@ def _container(row: Row) -> Hit:
 
 
 def _job(job: JobView) -> Hit:
-    word = word_of(job.state.value, job.phase.value, job.percent)
-    return Hit(job.hostname, f"{text.CT} {job.vmid} · {word} · {job.created_at:%Y-%m-%d}", routes.job(job.id))
+    return Hit(title_of(job), f"{text.CT} {job.vmid} · {word_of(job)} · {job.created_at:%Y-%m-%d}", routes.job(job.id))

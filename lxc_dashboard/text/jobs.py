@@ -18,21 +18,33 @@ JOBS_OF_STATE: Final = "Show"
 JOB_FILTERS: Final = {
     "open": "Running or waiting",
     "paused": "Paused",
-    "done": "Ready",
+    "done": "Ready or done",
     "failed": "Failed",
     "cancelled": "Cancelled",
 }
 NO_JOBS: Final = "No jobs yet"
-NO_JOBS_NEXT: Final = "A job is one container being created: its steps, its output, its result."
+NO_JOBS_NEXT: Final = (
+    "A job creates, starts, stops or changes one container. It shows its steps, its output and its result."
+)
 NO_JOB_MATCHES: Final = "No job matches"
+# What a job of each kind does
+JOB_KINDS: Final = {
+    "container.create": "Create",
+    "container.start": "Start",
+    "container.shutdown": "Shut down",
+    "container.stop": "Stop",
+    "container.reboot": "Restart",
+    "snapshot.create": "Snapshot",
+}
 SEARCH_JOBS: Final = "Search by name, vmid, template or user"
 BY_NODE: Final = "Node"
 ANY_NODE: Final = "Any node"
 BY_TEMPLATE: Final = "Template"
 ANY_TEMPLATE: Final = "Any template"
-BY_WHOSE: Final = "Whose"
-EVERYBODYS: Final = "Everybody's"
-MINE: Final = "Mine"
+JOB_KIND: Final = "Kind"
+ANY_KIND: Final = "Any kind"
+BY_GUEST: Final = "Guest: vmid or name"
+ANY_USER: Final = "Any user"
 JOB_PAGES: Final = "Pages of jobs"
 NEWER_JOBS: Final = "Newer"
 OLDER_JOBS: Final = "Older"
@@ -47,6 +59,8 @@ JOB_STATES: Final = {
     "failed": "Failed",
     "cancelled": "Cancelled",
 }
+# The same of a job that creates nothing
+ACT_STATES: Final = {**JOB_STATES, "running": "Running", "done": "Done"}
 JOB_RUNNING: Final = "{phase} {percent} %"
 JOB_FAILED_IN: Final = "Failed in {phase}"
 ON_NODE: Final = "on"
@@ -80,6 +94,10 @@ CANCEL_JOB_CONSEQUENCE: Final = (
     "The step that runs is stopped within 15 s. What was made until then stays, and can be destroyed afterwards."
 )
 CANCEL_JOB_VERB: Final = "Cancel the creation"
+CANCEL_ACT_TITLE: Final = "Cancel this job on CT {vmid} {name}?"
+CANCEL_ACT_CONSEQUENCE: Final = "Its task in PVE is stopped. What the task did until then stays."
+CANCEL_ACT_VERB: Final = "Cancel the job"
+OPEN_JOB: Final = "Open the job"
 CANCEL_ASKED: Final = "Asked the job of CT {vmid} {name} to stop"
 RETRY_FROM: Final = "Retry from {step}"
 RETRIED: Final = "Queued the job of CT {vmid} {name} again"

@@ -216,5 +216,5 @@ def test_the_log_is_copied_and_downloaded(new_page: NewPage, stack: Stack) -> No
     expect(page.get_by_role("button", name=text.NOT_COPIED)).to_be_visible()
     with page.expect_download() as download:
         page.get_by_role("link", name="Download").click()
-    assert download.value.suggested_filename == f"creation-{job}.log"
+    assert download.value.suggested_filename == f"job-{job}.log"
     assert download.value.path().read_text(encoding="utf-8").count("\n") == 5

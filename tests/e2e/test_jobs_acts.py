@@ -82,15 +82,15 @@ def test_jobs_are_found_by_what_the_address_says(page: Page, stack: Stack) -> No
     page.get_by_label("Node").select_option("pve1")
     expect(page).to_have_url(re.compile("node=pve1"))
     expect(rows).to_have_count(1)
-    page.get_by_label("Whose").select_option("mine")
-    expect(page).to_have_url(re.compile("whose=mine"))
+    page.get_by_label("User", exact=True).select_option("root@pam")
+    expect(page).to_have_url(re.compile("user=root%40pam"))
     assert accessibility_faults(page) == []
     search.fill("find-nothing")
     page.get_by_role("link", name="Clear the filter").click()
     expect(page).to_have_url(f"{stack.url}{routes.JOBS}")
     expect(rows.first).to_be_visible()
     page.go_back()
-    expect(page).to_have_url(re.compile("whose=mine"))
+    expect(page).to_have_url(re.compile("user=root%40pam"))
 
 
 def test_many_jobs_are_read_page_by_page(page: Page, stack: Stack) -> None:

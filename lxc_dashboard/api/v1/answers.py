@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -14,7 +13,6 @@ from starlette.responses import Response
 
 from lxc_dashboard import routes, text
 from lxc_dashboard.api.v1 import words
-from lxc_dashboard.db.models import Job as JobRow
 from lxc_dashboard.db.models import JobState, Phase
 from lxc_dashboard.errors import (
     BusyGuestError,
@@ -31,7 +29,8 @@ from lxc_dashboard.errors import (
     UnreachableError,
 )
 from lxc_dashboard.services.creation.findings import FindingSeverity
-from lxc_dashboard.services.creation.views import JobView, StepState
+from lxc_dashboard.services.creation.views import CreationView, StepState
+from lxc_dashboard.services.jobs.views import JobError, JobView
 from lxc_dashboard.services.kinds import is_known
 from lxc_dashboard.state.base import reference
 
@@ -170,6 +169,12 @@ class Job(msgspec.Struct, frozen=True):
     known: bool
 
 
+class Jobs(msgspec.Struct, frozen=True):
+    """Newest first."""
+
+    jobs: list[Job]
+
+
 class Secrets(msgspec.Struct, frozen=True):
     """By their names."""
 
@@ -203,8 +208,8 @@ class End(msgspec.Struct, frozen=True, tag="end"):
     message: str = ""
 
 
-def creation_of(view: JobView) -> Creation:
-    error, result = view.error, view.result
+def creation_of(view: CreationView) -> Creation:
+    result = view.result
     same = (
         "id",
         "state",
@@ -225,28 +230,27 @@ def creation_of(view: JobView) -> Creation:
             Step(step.key, step.phase, text.in_words(step.code, step.params, step.title), step.state)
             for step in view.steps
         ],
-        error=_fault(asdict(error)) if error else None,
+        error=_fault(view.error),
         result=Outcome(result.address, list(result.ports), list(result.credentials)) if result else None,
         spec=view.spec.to_json() if view.spec else {},
     )
 
 
-def job_of(row: JobRow) -> Job:
-    state = JobState(row.state)
-    same = ("id", "kind", "vmid", "node", "name", "userid", "step", "percent")
-    times = ("created_at", "started_at", "finished_at")
+def job_of(view: JobView) -> Job:
+    same = [name for name in Job.__struct_fields__ if name not in {"error", "message", "known"}]
     return Job(
-        **{name: getattr(row, name) for name in (*same, *times)},
-        state=state,
-        error=_fault(row.error) if state in {JobState.FAILED, JobState.CANCELLED} else None,
-        message=text.in_words_of(row.result) if state is JobState.DONE else "",
-        known=is_known(row.kind),
+        **{name: getattr(view, name) for name in same},
+        error=_fault(view.error),
+        message=text.in_words_of(view.outcome) if view.outcome else "",
+        known=is_known(view.kind),
     )
 
 
-def _fault(stored: Mapping[str, Any]) -> Fault:
-    places = {name: str(stored.get(name, "")) for name in ("remedy", "phase", "step")}
-    return Fault(text.in_words_of(stored), **places, tail=list(stored.get("tail", ())))
+def _fault(error: JobError | None) -> Fault | None:
+    if error is None:
+        return None
+    message = text.in_words(error.code, error.params, error.message)
+    return Fault(message, error.remedy, error.phase, error.step, list(error.tail))
 
 
 def answer(body: msgspec.Struct, status: int = 200, **headers: str) -> Response:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from lxc_dashboard import routes
 from lxc_dashboard.api.body import BODY_BYTES, bounded
 from lxc_dashboard.api.v1.answers import Creations, Done, Secrets, answer, creation_of, problem
-from lxc_dashboard.api.v1.parameters import flag, key_of, named_job, number, session_of, uuid_of
+from lxc_dashboard.api.v1.parameters import LISTED, LISTED_AT_MOST, flag, key_of, named_job, number, session_of, uuid_of
 from lxc_dashboard.api.v1.stream import log_of
 from lxc_dashboard.db.models import new_id
 from lxc_dashboard.errors import InvalidInputError
@@ -22,9 +22,7 @@ from lxc_dashboard.services.jobs.request import is_known
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-LISTED: Final = 100
 NAME_CHARS: Final = 255
-LISTED_AT_MOST: Final = 500
 _OBJECT: Final = msgspec.json.Decoder(dict[str, Any])
 
 

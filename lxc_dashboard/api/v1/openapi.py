@@ -9,6 +9,7 @@ import msgspec
 
 from lxc_dashboard import routes
 from lxc_dashboard.api.v1 import answers, words
+from lxc_dashboard.db.models import JobState
 from lxc_dashboard.services.containers.power import Power
 from lxc_dashboard.services.creation.described import FIELDS
 
@@ -22,6 +23,7 @@ _ANSWERS: Final = (
     answers.Done,
     answers.Failure,
     answers.Job,
+    answers.Jobs,
     answers.Secrets,
     answers.Line,
     answers.End,
@@ -39,7 +41,7 @@ _ONE: Final = f"{routes.API_CREATIONS}/{{job_id}}"
 _JOB: Final = f"{routes.API_JOBS}/{{job_id}}"
 _ACT: Final = f"{routes.API_CONTAINERS}/{{vmid}}/{{act}}"
 _ID: Final = {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
-_VMID: Final = {
+_VMID: Final[dict[str, Any]] = {
     "name": "vmid",
     "in": "path",
     "required": True,
@@ -51,6 +53,16 @@ _ACT_NAME: Final = {
     "required": True,
     "schema": {"type": "string", "enum": [power.value for power in Power]},
 }
+
+
+def _query(name: str, what: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "description": what, "schema": schema}
+
+
+_PAGE: Final = (
+    _query("limit", words.LIMIT, {"type": "integer", "minimum": 1, "maximum": 500}),
+    _query("before", words.BEFORE, {"type": "string", "format": "uuid"}),
+)
 
 
 @cache
@@ -71,16 +83,12 @@ def document() -> bytes:
 def _paths() -> dict[str, Any]:
     flag = {"type": "boolean"}
     unfinished = _query("unfinished", words.UNFINISHED, flag)
-    limit = _query("limit", words.LIMIT, {"type": "integer", "minimum": 1, "maximum": 500})
-    before = _query("before", words.BEFORE, {"type": "string", "format": "uuid"})
     vmid = {**_query("vmid", words.VMID_AGAIN, {"type": "integer", "minimum": 100}), "required": True}
     creation = _json("Creation")
     return {
         routes.API_DOCUMENT: {"get": _document_call()},
         routes.API_CREATIONS: {
-            "get": _call(
-                "listCreations", words.LIST, {200: _json("Creations")}, [unfinished, limit, before], also=(403, 404)
-            ),
+            "get": _call("listCreations", words.LIST, {200: _json("Creations")}, [unfinished, *_PAGE], also=(403, 404)),
             "post": _create_call(),
         },
         _ONE: {
@@ -99,8 +107,17 @@ def _paths() -> dict[str, Any]:
 def _job_paths() -> dict[str, Any]:
     job = _json("Job")
     parameters = [_VMID, _ACT_NAME, _key(words.ACT_KEY)]
+    filters = [
+        _query("kind", words.OF_KIND, {"type": "string"}),
+        _query("vmid", words.OF_GUEST, _VMID["schema"]),
+        _query("user", words.OF_USER, {"type": "string"}),
+        _query("state", words.IN_STATE, {"type": "string", "enum": [state.value for state in JobState]}),
+    ]
     return {
         _ACT: {"post": _call("act", words.ACT, {202: job, 200: job}, parameters, also=(*_OF_ONE, 409))},
+        routes.API_JOBS: {
+            "get": _call("listJobs", words.LIST_JOBS, {200: _json("Jobs")}, [*filters, *_PAGE], also=(403, 404))
+        },
         _JOB: {"get": _call("readJob", words.READ_JOB, {200: job}, [_ID], also=_OF_ONE)},
         f"{_JOB}/log": {"get": _log_call("readJobLog")},
         f"{_JOB}/cancel": {"post": _call("cancelJob", words.CANCEL_JOB, {202: job}, [_ID], also=(*_OF_ONE, 409))},
@@ -164,10 +181,6 @@ def _document_call() -> dict[str, Any]:
     content = {answers.JSON: {"schema": {"type": "object"}}}
     responses = {"200": {"description": words.DOCUMENT, "content": content}}
     return {"operationId": "readDescription", "summary": words.DOCUMENT, "security": [], "responses": responses}
-
-
-def _query(name: str, what: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"name": name, "in": "query", "description": what, "schema": schema}
 
 
 def _key(what: str) -> dict[str, Any]:

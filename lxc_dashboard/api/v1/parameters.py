@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from lxc_dashboard.services.auth.model import Session
 
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+# How many a list returns
+LISTED: Final = 100
+LISTED_AT_MOST: Final = 500
 
 
 def session_of(request: Request, *known: str) -> tuple[Runtime, Session]:

@@ -34,6 +34,7 @@ def v1_routes() -> list[BaseRoute]:
         Route(f"{_ONE}/go-on", creations.go_on, methods=["POST"]),
         Route(f"{_ONE}/retry", creations.retry, methods=["POST"]),
         Route(f"{routes.API_CONTAINERS}/{{vmid}}/{{act}}", jobs.act, methods=["POST"]),
+        Route(routes.API_JOBS, jobs.listed, methods=["GET"]),
         Route(_JOB, jobs.read, methods=["GET"]),
         Route(f"{_JOB}/log", jobs.log, methods=["GET"]),
         Route(f"{_JOB}/cancel", jobs.cancel, methods=["POST"]),

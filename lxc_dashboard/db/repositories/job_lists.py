@@ -1,4 +1,4 @@
-"""Runs as a list shows them: those that one may see, filtered, a page at a time."""
+"""Jobs as a list shows them: those that a user may see, filtered, a page at a time."""
 
 from __future__ import annotations
 
@@ -8,21 +8,26 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, String, and_, case, cast, func, or_, select
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from lxc_dashboard.db.models import Container, Job, JobState, Template, TemplateRevision
-from lxc_dashboard.db.repositories.leases import UNDER_WAY, UNFINISHED, is_creation
+from lxc_dashboard.db.repositories.leases import UNDER_WAY, UNFINISHED
 from lxc_dashboard.db.repositories.slots import SlotRepository
 from lxc_dashboard.db.storable import storable_text
+from lxc_dashboard.errors import NotFoundError
 
-Named = tuple[Job, Container, str]
+# A job, its guest where the product knows it, and the template of a creation ("nginx-web r7").
+Named = tuple[Job, Container | None, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who looks at an endpoint's runs: at his own (of ``session_id`` only, where that is given), at those of containers
-    with a vmid of ``seen`` but for those containers that are ``hidden``, at ``runs`` themselves, and with ``gone`` at those of
-    containers that are no more.
+    """Who looks at the jobs of an endpoint, and what they may see besides their own (those of ``session_id`` where it is given).
+
+    ``seen``: vmids that PVE shows the user. ``hidden``: containers of these vmids that PVE does not show, because the
+    vmid is another guest's by now. ``gone``: also the jobs of containers that are deleted. ``runs``: all jobs on the
+    containers that these creations made. ``foreign``: vmids of guests that the product does not know.
     """
 
     endpoint_id: UUID
@@ -32,52 +37,74 @@ class Viewer:
     gone: bool = False
     hidden: frozenset[UUID] = frozenset()
     runs: frozenset[UUID] = frozenset()
+    foreign: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which runs; empty: any. ``template`` is a name, ``text`` part of host name, vmid, template or user, ``hostname`` of the first alone.
-
-    ``before``: those that stand behind this one in the list.
+    """Which jobs; empty: any. ``template`` is a name. ``text``: words of name, vmid, template or user; ``name``: words of
+    the guest's name alone. ``before``: only jobs that stand behind this one in the list.
     """
 
     states: tuple[JobState, ...] = ()
+    kind: str = ""
     node: str = ""
     template: str = ""
-    mine: bool = False
+    userid: str = ""
+    vmid: int | None = None
+    name: str = ""
     text: str = ""
-    hostname: str = ""
     before: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the jobs that a user may see can be filtered by, each sorted."""
+
+    kinds: tuple[str, ...]
+    nodes: tuple[str, ...]
+    templates: tuple[str, ...]
+    users: tuple[str, ...]
 
 
 class JobListRepository(SlotRepository):
     """The part of ``JobRepository`` that lists."""
 
+    async def named(self, job_id: UUID) -> Named:
+        """Raises ``NotFoundError``."""
+        row = (await self._session.execute(_joined(*_NAMED).where(col(Job.id) == job_id))).one_or_none()
+        if row is None:
+            raise NotFoundError("This job does not exist, or not any more")
+        return _named(row)
+
     async def list_named(self, viewer: Viewer, wanted: Wanted, *, limit: int, offset: int = 0) -> Sequence[Named]:
-        """Newest first, each with its container and its template's name and revision (``nginx-web r7``)."""
-        columns = (Job, Container, col(Template.name), col(TemplateRevision.number))
-        found = _joined(*columns).where(*_visible(viewer), *_matching(viewer, wanted))
+        """Newest first."""
+        found = _joined(*_NAMED).where(*_visible(viewer), *_matching(wanted))
         newest = found.order_by(col(Job.created_at).desc(), col(Job.id).desc())
         rows = await self._session.execute(newest.limit(limit).offset(offset))
-        return [(row[0], row[1], f"{row[2]} r{row[3]}" if row[2] else "") for row in rows]
+        return [_named(row) for row in rows]
 
     async def count_named(self, viewer: Viewer, wanted: Wanted) -> int:
-        found = _joined(func.count()).where(*_visible(viewer), *_matching(viewer, wanted))
+        found = _joined(func.count()).where(*_visible(viewer), *_matching(wanted))
         return await self._session.scalar(found) or 0
 
-    async def values_of_named(self, viewer: Viewer) -> tuple[list[str], list[str]]:
-        """The nodes and the templates of all that the viewer may see, sorted."""
+    async def choices(self, viewer: Viewer) -> Choices:
         found = []
-        for column in (col(Container.node), col(Template.name)):
+        for column in (col(Job.kind), _NODE, col(Template.name), col(Job.userid)):
             values = await self._session.scalars(_joined(column).where(*_visible(viewer)).distinct())
-            found.append(sorted(value for value in values if value))
-        return found[0], found[1]
+            found.append(tuple(sorted(value for value in values if value)))
+        return Choices(*found)
+
+    async def vmids(self, endpoint_id: UUID, wanted: Wanted) -> frozenset[int]:
+        """The vmids of all jobs that match, whoever may see them."""
+        matching = _joined(_VMID).where(col(Job.endpoint_id) == endpoint_id, *_matching(wanted))
+        return frozenset(await self._session.scalars(matching.distinct()))
 
     async def pulse(self, endpoint_id: UUID, limit: int) -> Sequence[tuple[Any, ...]]:
-        """``(id, state, phase, percent, started_at, finished_at)``: what runs first, then the newest."""
+        """``(id, kind, state, step, percent, started_at, finished_at)``: what runs first, then the newest."""
         state = col(Job.state)
         running = case((state.in_(UNDER_WAY), 0), (state.in_(UNFINISHED), 1), else_=2)
-        first = _pulses().where(is_creation(), col(Job.endpoint_id) == endpoint_id)
+        first = _pulses().where(col(Job.endpoint_id) == endpoint_id)
         rows = await self._session.execute(first.order_by(running, col(Job.created_at).desc()).limit(limit))
         return [tuple(row) for row in rows]
 
@@ -87,8 +114,13 @@ class JobListRepository(SlotRepository):
         return [tuple(row) for row in await self._session.execute(_pulses().where(*these))]
 
 
+# A container of ours may have been given another vmid, or have moved, since the job began.
+_VMID: Final = func.coalesce(col(Container.vmid), col(Job.vmid))
+_NODE: Final = func.coalesce(col(Container.node), col(Job.node))
+_NAMED: Final = (Job, Container, col(Template.name), col(TemplateRevision.number))
 _PULSE: Final = (
     Job.id,
+    Job.kind,
     Job.state,
     Job.step,
     Job.percent,
@@ -102,11 +134,15 @@ def _pulses() -> Select[Any]:
     return select(*columns)
 
 
+def _named(row: Any) -> Named:
+    return row[0], row[1], f"{row[2]} r{row[3]}" if row[2] else ""
+
+
 def _joined(*columns: Any) -> Select[Any]:
     return (
         select(*columns)
         .select_from(Job)
-        .join(Container, col(Container.id) == col(Job.container_id))
+        .outerjoin(Container, col(Container.id) == col(Job.container_id))
         .outerjoin(TemplateRevision, col(TemplateRevision.id) == col(Job.revision_id))
         .outerjoin(Template, col(Template.id) == col(TemplateRevision.template_id))
     )
@@ -118,33 +154,42 @@ def _own(viewer: Viewer) -> ColumnElement[bool]:
 
 
 def _visible(viewer: Viewer) -> list[ColumnElement[bool]]:
-    exists = col(Container.deleted_at).is_(None)
-    hidden = col(Container.id).in_(viewer.hidden)
-    seen = [
+    exists = col(Container.deleted_at).is_(None)  # true as well where the product does not know the guest
+    hidden = col(Container.id).is_not(None) & col(Container.id).in_(viewer.hidden)
+    unknown = col(Container.id).is_(None)
+    shown = [
         _own(viewer),
-        and_(exists, col(Container.vmid).in_(viewer.seen), ~hidden),
-        col(Job.id).in_(viewer.runs),
+        and_(exists, _VMID.in_(viewer.seen), ~hidden),
+        and_(unknown, col(Job.vmid).in_(viewer.foreign)),
     ]
-    return [is_creation(), col(Job.endpoint_id) == viewer.endpoint_id, or_(*seen, *([~exists] if viewer.gone else []))]
+    if viewer.runs:
+        made = aliased(Job)
+        shown.append(col(Job.container_id).in_(select(col(made.container_id)).where(col(made.id).in_(viewer.runs))))
+    if viewer.gone:
+        shown.append(~exists)
+    return [col(Job.endpoint_id) == viewer.endpoint_id, or_(*shown)]
 
 
-def _matching(viewer: Viewer, wanted: Wanted) -> list[ColumnElement[bool]]:
+def _matching(wanted: Wanted) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if wanted.states:
         conditions.append(col(Job.state).in_([state.value for state in wanted.states]))
-    if wanted.node:
-        conditions.append(col(Container.node) == storable_text(wanted.node))
-    if wanted.template:
-        conditions.append(col(Template.name) == storable_text(wanted.template))
-    if wanted.mine:
-        conditions.append(_own(viewer))
+    if wanted.vmid is not None:
+        conditions.append(_VMID.in_([wanted.vmid]))
+    same = (
+        (col(Job.kind), wanted.kind),
+        (_NODE, wanted.node),
+        (col(Template.name), wanted.template),
+        (col(Job.userid), wanted.userid),
+    )
+    conditions += [column == storable_text(value) for column, value in same if value]
     if wanted.before:
         conditions.append(_behind(wanted.before))
     for word in storable_text(wanted.text).split():
-        texts = (col(Container.hostname), cast(col(Container.vmid), String), col(Template.name), col(Job.userid))
+        texts = (col(Job.name), cast(_VMID, String), col(Template.name), col(Job.userid))
         conditions.append(or_(*(text.icontains(word, autoescape=True) for text in texts)))
-    named = storable_text(wanted.hostname).split()
-    conditions.extend(col(Container.hostname).icontains(word, autoescape=True) for word in named)
+    named = storable_text(wanted.name).split()
+    conditions.extend(col(Job.name).icontains(word, autoescape=True) for word in named)
     return conditions
 
 

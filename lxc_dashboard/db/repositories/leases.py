@@ -28,7 +28,7 @@ def database_now() -> ColumnElement[datetime]:
 
 
 def is_creation() -> ColumnElement[bool]:
-    """Whether the job makes a container: what lists and pages of jobs show."""
+    """Whether the job makes a container."""
     return col(Job.kind) == CREATE_KIND
 
 

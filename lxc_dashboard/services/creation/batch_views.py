@@ -12,8 +12,9 @@ from uuid import UUID
 from lxc_dashboard.db.models import Container, Job, JobState
 from lxc_dashboard.db.repositories.jobs import FINISHED
 from lxc_dashboard.errors import DashboardError, NotFoundError
-from lxc_dashboard.services.creation import service, sight
-from lxc_dashboard.services.creation.views import JobView, job_view
+from lxc_dashboard.services.creation import service
+from lxc_dashboard.services.creation.views import CreationView, creation_view
+from lxc_dashboard.services.jobs import visibility
 from lxc_dashboard.services.jobs.ticket import owns
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ AT_ONCE: Final = 8
 class BatchJob:
     """One of a batch. ``address`` is the one it has, or is to get; empty where DHCP has not given any yet."""
 
-    job: JobView
+    job: CreationView
     address: str
 
     @property
@@ -66,9 +67,9 @@ async def get_batch(rt: Runtime, session: Session, batch_id: UUID) -> BatchView:
         batch = await tx.batches.get(batch_id)
         runs = await tx.batches.runs(batch_id) if batch.endpoint_id == session.endpoint_id else ()
     others = [container for creation, container in runs if not owns(session, creation)]
-    seen = await sight.seen(rt, session, others)
+    seen = await visibility.seen(rt, session, others)
     shown = [
-        BatchJob(job_view(creation, container, "", own=owns(session, creation)), _address(creation, container))
+        BatchJob(creation_view(creation, container, "", own=owns(session, creation)), _address(creation, container))
         for creation, container in runs
         if owns(session, creation) or container.id in seen
     ]
@@ -82,7 +83,7 @@ async def jobs_now(rt: Runtime, batch_id: UUID) -> list[BatchJob]:
     async with rt.db.transaction() as tx:
         runs = await tx.batches.runs(batch_id)
     return [
-        BatchJob(job_view(creation, container, "", own=False), _address(creation, container))
+        BatchJob(creation_view(creation, container, "", own=False), _address(creation, container))
         for creation, container in runs
     ]
 
@@ -106,11 +107,11 @@ def _address(creation: Job, container: Container) -> str:
     return container.address or next((text.partition("/")[0] for text in promised if text), "")
 
 
-async def _each(jobs: Sequence[JobView], act: Callable[[JobView], Awaitable[object]]) -> Outcome:
+async def _each(jobs: Sequence[CreationView], act: Callable[[CreationView], Awaitable[object]]) -> Outcome:
     """A refusal of one hinders none of the others."""
     turn = asyncio.Semaphore(AT_ONCE)
 
-    async def one(job: JobView) -> str:
+    async def one(job: CreationView) -> str:
         async with turn:
             try:
                 await act(job)

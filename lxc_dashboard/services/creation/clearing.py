@@ -9,8 +9,8 @@ from lxc_dashboard.errors import BusyGuestError, ConflictError, DashboardError, 
 from lxc_dashboard.services.auth import acting, privileges
 from lxc_dashboard.services.creation import leftovers
 from lxc_dashboard.services.creation.auditing import audit
-from lxc_dashboard.services.creation.sight import MANAGE_PRIVILEGE
 from lxc_dashboard.services.jobs.ticket import owns
+from lxc_dashboard.services.jobs.visibility import MANAGE_PRIVILEGE
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import Transaction

@@ -16,7 +16,7 @@ from lxc_dashboard.services.creation.spec import PasswordMode
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.model import Session
-    from lxc_dashboard.services.creation.views import JobView
+    from lxc_dashboard.services.creation.views import CreationView
 
 
 async def reveal(rt: Runtime, session: Session, job_id: UUID, name: str) -> dict[str, str]:
@@ -39,7 +39,7 @@ async def reveal(rt: Runtime, session: Session, job_id: UUID, name: str) -> dict
     return found
 
 
-async def _check(rt: Runtime, session: Session, view: JobView) -> None:
+async def _check(rt: Runtime, session: Session, view: CreationView) -> None:
     if not view.exists:
         raise NotFoundError(f"CT {view.vmid} {view.hostname} is gone, and what was kept of it")
     await privileges.require(rt, session, f"/vms/{view.vmid}", *ENTRY_PRIVILEGES)
@@ -52,7 +52,7 @@ async def _check(rt: Runtime, session: Session, view: JobView) -> None:
         )
 
 
-async def _read(rt: Runtime, view: JobView, name: str) -> dict[str, str]:
+async def _read(rt: Runtime, view: CreationView, name: str) -> dict[str, str]:
     made = view.spec is not None and view.spec.password_mode is PasswordMode.GENERATED
     async with rt.db.transaction() as tx:
         container = await tx.containers.get(view.container_id)
@@ -64,7 +64,7 @@ async def _read(rt: Runtime, view: JobView, name: str) -> dict[str, str]:
     return known[name]
 
 
-async def _audit(rt: Runtime, session: Session, view: JobView, name: str, result: AuditResult) -> None:
+async def _audit(rt: Runtime, session: Session, view: CreationView, name: str, result: AuditResult) -> None:
     async with rt.db.transaction() as tx:
         await tx.audit.append(
             userid=session.authid,

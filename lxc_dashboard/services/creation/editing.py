@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lxc_dashboard.services.auth.model import Session
     from lxc_dashboard.services.creation.findings import Finding
     from lxc_dashboard.services.creation.spec import ContainerSpec
-    from lxc_dashboard.services.creation.views import JobView
+    from lxc_dashboard.services.creation.views import CreationView
 
 
 async def editable(rt: Runtime, session: Session, job_id: UUID) -> ContainerSpec:
@@ -64,7 +64,7 @@ async def replace(
     return new
 
 
-async def _instead(rt: Runtime, session: Session, view: JobView, new: UUID) -> Reservation:
+async def _instead(rt: Runtime, session: Session, view: CreationView, new: UUID) -> Reservation:
     """What the job left is gone after this; its row follows in the transaction that makes the new one.
 
     Of a job that left nothing only the row is written off.
@@ -85,7 +85,7 @@ async def _instead(rt: Runtime, session: Session, view: JobView, new: UUID) -> R
     return Reservation(new, creation.batch_id, freed=freed, first=forget)
 
 
-async def _own(rt: Runtime, session: Session, job_id: UUID) -> JobView:
+async def _own(rt: Runtime, session: Session, job_id: UUID) -> CreationView:
     view = await service.get_job(rt, session, job_id)
     if not view.own:
         raise ConflictError(
@@ -96,11 +96,11 @@ async def _own(rt: Runtime, session: Session, job_id: UUID) -> JobView:
     return view
 
 
-def _leaving(view: JobView) -> Leaving | None:
+def _leaving(view: CreationView) -> Leaving | None:
     return Leaving(view.container_id, view.vmid) if view.exists else None
 
 
-def _spec_of(view: JobView) -> ContainerSpec:
+def _spec_of(view: CreationView) -> ContainerSpec:
     if view.spec is None:
         raise ConflictError("What was asked for is not known any more")
     return view.spec

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from lxc_dashboard.services.monitor.identity import LOST, forget_lost, standings
+from lxc_dashboard.services.jobs.identity import LOST, forget_lost, standings
 
 if TYPE_CHECKING:
     from uuid import UUID

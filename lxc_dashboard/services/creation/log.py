@@ -1,4 +1,4 @@
-"""The log of a creation by line number, however long it is: a page of it, its end, what matches, or all of it piece by piece."""
+"""The log of a job by line number, however long it is: a page of it, its end, what matches, or all of it piece by piece."""
 
 from __future__ import annotations
 
@@ -8,8 +8,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from lxc_dashboard.services.creation import service
-from lxc_dashboard.services.creation.lines import LINE_CHARS, LogLine, Span, Words, in_turns, lines_of, lines_with
+from lxc_dashboard.services.creation.lines import (
+    LINE_CHARS,
+    LogLine,
+    Span,
+    Words,
+    in_turns,
+    lines_of,
+    lines_with,
+)
+from lxc_dashboard.services.jobs import service
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
@@ -45,13 +53,13 @@ class Matches:
 
 async def page(rt: Runtime, session: Session, job_id: UUID, *, after: int, limit: int) -> LogPage:
     """Up to ``limit`` lines after number ``after``. Raises NotFoundError, PrivilegeError."""
-    await service.require_visible(rt, session, job_id)
+    await service.visible(rt, session, job_id)
     return await page_of(rt, job_id, after=max(0, after), limit=_within(limit))
 
 
 async def tail(rt: Runtime, session: Session, job_id: UUID, *, limit: int) -> LogPage:
     """The last lines. Raises NotFoundError, PrivilegeError."""
-    await service.require_visible(rt, session, job_id)
+    await service.visible(rt, session, job_id)
     async with rt.db.transaction() as tx:
         last = await tx.jobs.last_seq(job_id)
     return await page_of(rt, job_id, after=max(0, last - _within(limit)), limit=_within(limit))
@@ -74,7 +82,7 @@ async def page_of(rt: Runtime, job_id: UUID, *, after: int, limit: int) -> LogPa
 
 async def spans(rt: Runtime, session: Session, job_id: UUID) -> tuple[Span, ...]:
     """Which lines are of which phase, in order. Raises NotFoundError, PrivilegeError."""
-    await service.require_visible(rt, session, job_id)
+    await service.visible(rt, session, job_id)
     async with rt.db.transaction() as tx:
         return tuple(Span(*found) for found in await tx.jobs.phase_spans(job_id))
 
@@ -84,7 +92,7 @@ async def search(rt: Runtime, session: Session, job_id: UUID, query: str, words:
 
     ``more`` also where so many rows hold it in what is not shown that others were not looked at.
     """
-    await service.require_visible(rt, session, job_id)
+    await service.visible(rt, session, job_id)
     wanted = query[:QUERY_CHARS]
     async with rt.db.transaction() as tx:
         last = await tx.jobs.last_seq(job_id)
@@ -104,7 +112,7 @@ async def search(rt: Runtime, session: Session, job_id: UUID, query: str, words:
 
 async def whole(rt: Runtime, session: Session, job_id: UUID) -> AsyncIterator[tuple[LogLine, ...]]:
     """All of it, piece by piece. What raises does so before the first piece."""
-    await service.require_visible(rt, session, job_id)
+    await service.visible(rt, session, job_id)
     return stored(rt, job_id, 0, chars=DOWNLOADED_LINE_CHARS)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -10,17 +11,24 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
+import structlog
+
 from lxc_dashboard.db.models import EventType, JobEvent, JobState, Phase, now
 from lxc_dashboard.db.repositories.jobs import FINISHED
-from lxc_dashboard.services.creation import service, sight
+from lxc_dashboard.errors import DashboardError
+from lxc_dashboard.services.auth import privileges
+from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.lines import lines_of, plain
 from lxc_dashboard.services.creation.spec import PasswordMode
-from lxc_dashboard.services.creation.views import JobView, StepState, StepView
+from lxc_dashboard.services.creation.views import CreationView, StepState, StepView
 from lxc_dashboard.services.jobs.codes import STANDSTILLS
+from lxc_dashboard.services.jobs.visibility import ANSWER_WITHIN_S
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.model import Session
+
+log = structlog.get_logger(__name__)
 
 TAIL_LINES: Final = 12
 LOOKED_BACK_LINES: Final = 400
@@ -81,7 +89,7 @@ class JobReport:
     that says so, ``ports`` what the container listens on for others.
     """
 
-    view: JobView
+    view: CreationView
     phases: tuple[PhaseReport, ...]
     seconds: float
     tail: tuple[str, ...]
@@ -95,7 +103,7 @@ async def report(rt: Runtime, session: Session, job_id: UUID) -> JobReport:
     """Raises ``NotFoundError``."""
     view = await service.get_job(rt, session, job_id)
     if view.own and view.exists and view.state in FINISHED:
-        view = replace(view, may_console=await sight.may_open_console(rt, session, view.vmid))
+        view = replace(view, may_console=await _may_open_console(rt, session, view.vmid))
     async with rt.db.transaction() as tx:
         told = await tx.jobs.told(job_id)
         container = await tx.containers.get(view.container_id)
@@ -117,7 +125,17 @@ async def report(rt: Runtime, session: Session, job_id: UUID) -> JobReport:
     )
 
 
-def _has_password(view: JobView) -> bool:
+async def _may_open_console(rt: Runtime, session: Session, vmid: int) -> bool:
+    """False where PVE does not answer within ``ANSWER_WITHIN_S``: the page is shown without the answer, too."""
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN_S):
+            return privileges.CONSOLE_PRIVILEGE in await privileges.held(rt, session, f"/vms/{vmid}")
+    except (TimeoutError, DashboardError) as error:
+        log.info("console privilege unknown", vmid=vmid, why=str(error))
+        return False
+
+
+def _has_password(view: CreationView) -> bool:
     made = view.spec is not None and view.spec.password_mode is PasswordMode.GENERATED
     return made and view.exists and view.state is JobState.DONE
 
@@ -132,7 +150,7 @@ def links_of(address: str, ports: Sequence[int]) -> Iterator[str]:
             yield f"{scheme}://{host}" if port == usual else f"{scheme}://{host}:{port}"
 
 
-def phases_of(view: JobView, told: Sequence[JobEvent], at: datetime) -> tuple[PhaseReport, ...]:
+def phases_of(view: CreationView, told: Sequence[JobEvent], at: datetime) -> tuple[PhaseReport, ...]:
     """All phases, done and to come. ``at`` is the present, up to which what runs has taken its time."""
     end = at if view.state in _GOES_ON else (told[-1].at if told else at)
     times = _phase_times(told, end)
@@ -160,7 +178,7 @@ def counts_of(steps: Sequence[StepView]) -> dict[str, tuple[int, int]]:
     return counts
 
 
-def _phase_mark(view: JobView, distance: int, *, begun: bool) -> Mark:
+def _phase_mark(view: CreationView, distance: int, *, begun: bool) -> Mark:
     if view.state is JobState.DONE or distance < 0:
         return Mark.DONE
     if distance > 0:
@@ -187,7 +205,7 @@ def _phase_times(told: Sequence[JobEvent], end: datetime) -> dict[Phase, float]:
     return spent
 
 
-def _step(view: JobView, step: StepView, told: Sequence[JobEvent], end: datetime) -> StepReport:
+def _step(view: CreationView, step: StepView, told: Sequence[JobEvent], end: datetime) -> StepReport:
     """What runs in the guest names itself in its events; of the others only their state is known."""
     begins = [index for index, event in enumerate(told) if _is_begin(event, step)]
     mark = _STEP_MARKS[step.state]
@@ -210,7 +228,7 @@ def _is_begin(event: JobEvent, step: StepView) -> bool:
     return bool(event.script) and event.script == step.title and event.type == EventType.STEP
 
 
-def _tail(view: JobView, output: Sequence[JobEvent], failed_seq: int) -> tuple[str, ...]:
+def _tail(view: CreationView, output: Sequence[JobEvent], failed_seq: int) -> tuple[str, ...]:
     """The last lines of the step that failed, as they stand in the log."""
     if view.error is None:
         return ()

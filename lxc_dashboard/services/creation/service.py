@@ -13,24 +13,26 @@ from lxc_dashboard.db.repositories.jobs import FINISHED
 from lxc_dashboard.errors import ConflictError, NotFoundError
 from lxc_dashboard.services.auth import privileges
 from lxc_dashboard.services.containers.guest_lock import guest_lock
-from lxc_dashboard.services.creation import clearing, listing, reserving, sight, unattended
+from lxc_dashboard.services.creation import clearing, reserving, unattended
 from lxc_dashboard.services.creation.auditing import audit
 from lxc_dashboard.services.creation.phases import create, deploy, finalize, pause, start
 from lxc_dashboard.services.creation.requesting import Secrets, request
-from lxc_dashboard.services.creation.sight import MANAGE_PRIVILEGE, SEE_PRIVILEGE
 from lxc_dashboard.services.creation.spec import PasswordMode
-from lxc_dashboard.services.creation.views import JobView, job_view
+from lxc_dashboard.services.creation.views import CreationView, creation_view
+from lxc_dashboard.services.jobs import listing
+from lxc_dashboard.services.jobs import service as jobs
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.enqueue import enqueue
+from lxc_dashboard.services.jobs.service import Shown
 from lxc_dashboard.services.jobs.ticket import lending, owns, tokenid_of
+from lxc_dashboard.services.jobs.visibility import MANAGE_PRIVILEGE
 
 if TYPE_CHECKING:
-    from lxc_dashboard.db.database import Transaction
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.model import Session
 
 __all__ = [
-    "JobView", "Secrets", "cancel", "destroy", "get_job", "go_on", "list_jobs", "request",
+    "CreationView", "Secrets", "cancel", "destroy", "get_job", "go_on", "list_jobs", "request",
     "require_visible", "resume_after_sign_in", "retry",
 ]  # fmt: skip
 
@@ -40,43 +42,37 @@ GIVE_AT_ONCE: Final = 200
 UNFINISHED: Final = tuple(state for state in JobState if state not in FINISHED)
 
 
-async def get_job(rt: Runtime, session: Session, job_id: UUID) -> JobView:
+async def get_job(rt: Runtime, session: Session, job_id: UUID) -> CreationView:
     """One job at the session's endpoint: one's own, or of a container that PVE lets the user see.
 
     Of one that has ended PVE is asked whether its container is still there. Raises ``NotFoundError``, also for what may not be seen.
     """
-    creation, container, template = await _visible(rt, session, job_id)
-    if creation.finished_at and container.deleted_at is None and await sight.is_lost(rt, session, container):
-        creation, container, template = await _visible(rt, session, job_id)
-    own = owns(session, creation)
-    held = frozenset() if own else await sight.held(rt, session, container)
-    manages, enters = MANAGE_PRIVILEGE in held, privileges.CONSOLE_PRIVILEGE in held
-    own = own or (manages and creation.userid == session.userid)
-    view = job_view(creation, container, template, own=own, manages=manages)
-    view = replace(view, may_console=view.exists and enters)
-    if view.state is not JobState.QUEUED:
-        return view
-    async with rt.db.transaction() as tx:
-        return view.placed(await tx.jobs.places(session.endpoint_id))
+    shown = await jobs.visible_now(rt, session, job_id)
+    creation, container, template = _creation_of(shown)
+    view = creation_view(creation, container, template, own=shown.own, manages=shown.manages)
+    may_console = view.exists and privileges.CONSOLE_PRIVILEGE in shown.held
+    return replace(view, may_console=may_console, place=await jobs.place_of(rt, creation))
 
 
 async def require_visible(rt: Runtime, session: Session, job_id: UUID) -> None:
-    """Raise ``NotFoundError`` where ``get_job`` would, without asking PVE for the container of an ended job.
-
-    A log is read in many small pages, none of which shows whether the container is still there.
-    """
+    """Raise ``NotFoundError`` where ``get_job`` would, without asking PVE for the container of an ended job."""
     await _visible(rt, session, job_id)
 
 
 async def list_jobs(
     rt: Runtime, session: Session, *, unfinished: bool = False, limit: int = 100, before: UUID | None = None
-) -> list[JobView]:
+) -> list[CreationView]:
     """Jobs at the session's endpoint that the user may see, newest first; ``before``: from behind that one on."""
-    wanted = listing.Wanted(states=UNFINISHED if unfinished else (), before=before)
-    return list((await listing.page_of(rt, session, wanted, limit=limit)).jobs)
+    wanted = listing.Wanted(states=UNFINISHED if unfinished else (), kind=CREATE_KIND, before=before)
+    rows = await listing.rows_of(rt, session, wanted, limit=limit)
+    return [
+        creation_view(job, container, template, own=owns(session, job))
+        for job, container, template in rows
+        if container
+    ]
 
 
-async def cancel(rt: Runtime, session: Session, job_id: UUID) -> JobView:
+async def cancel(rt: Runtime, session: Session, job_id: UUID) -> CreationView:
     """Ask the job to stop; its worker does so within 15 s, and where it has none and nothing is under way it ends here.
 
     One's own job, or with VM.Allocate on its container.
@@ -94,10 +90,10 @@ async def cancel(rt: Runtime, session: Session, job_id: UUID) -> JobView:
         await audit(lent.tx, session, container, "creation.cancel", job=job_id)
     if asked.lease_owner is None and not await unattended.end(rt, asked):
         await enqueue(rt, job_id)
-    return job_view(asked, container, template, own=own, manages=not own)
+    return creation_view(asked, container, template, own=own, manages=not own)
 
 
-async def retry(rt: Runtime, session: Session, job_id: UUID) -> JobView:
+async def retry(rt: Runtime, session: Session, job_id: UUID) -> CreationView:
     """Run a failed job of one's own again, from the step that failed.
 
     Raises ``NotFoundError``, ``ConflictError``, ``PrivilegeError`` (another token of the same user).
@@ -123,7 +119,7 @@ async def retry(rt: Runtime, session: Session, job_id: UUID) -> JobView:
         await lent.tx.containers.set_lifecycle(container.id, Lifecycle.CREATING)
         await audit(lent.tx, session, container, "creation.retry", job=job_id)
     await enqueue(rt, job_id)
-    return job_view(again, container, template, own=True)
+    return creation_view(again, container, template, own=True)
 
 
 def _misses_password(creation: Job, container: Container) -> bool:
@@ -133,7 +129,7 @@ def _misses_password(creation: Job, container: Container) -> bool:
     return given and not made and container.root_password_enc is None
 
 
-async def go_on(rt: Runtime, session: Session, job_id: UUID) -> JobView:
+async def go_on(rt: Runtime, session: Session, job_id: UUID) -> CreationView:
     """End the pause of a job of one's own: it goes on with this session's sign-in. Raises as ``retry``."""
     creation, container, template = await _visible(rt, session, job_id)
     await _require_same_user(rt, session, creation, container)
@@ -146,7 +142,7 @@ async def go_on(rt: Runtime, session: Session, job_id: UUID) -> JobView:
         queued = await lent.give(job_id)
         await audit(lent.tx, session, container, "creation.go-on", job=job_id)
     await enqueue(rt, job_id)
-    return job_view(queued, container, template, own=True)
+    return creation_view(queued, container, template, own=True)
 
 
 def from_failed_step(checkpoint: Checkpoint) -> Checkpoint:
@@ -219,23 +215,11 @@ async def _require_same_user(rt: Runtime, session: Session, creation: Job, conta
 
 
 async def _visible(rt: Runtime, session: Session, job_id: UUID) -> tuple[Job, Container, str]:
-    async with rt.db.transaction() as tx:
-        creation = await tx.jobs.get(job_id)
-        if creation.kind != CREATE_KIND:
-            raise NotFoundError("This job makes no container")
-        container, template = await _belongings(tx, creation)
-    if creation.endpoint_id == session.endpoint_id:
-        if owns(session, creation):
-            return creation, container, template
-        if SEE_PRIVILEGE in await sight.held(rt, session, container):
-            return creation, container, template
-    raise NotFoundError("This job does not exist, or not any more")
+    return _creation_of(await jobs.visible(rt, session, job_id))
 
 
-async def _belongings(tx: Transaction, creation: Job) -> tuple[Container, str]:
-    """Its container, and the template with its revision as people name it."""
-    container = await tx.containers.get(creation.own_container_id)
-    if creation.revision_id is None:
-        return container, ""
-    template, revision = await tx.templates.revision(creation.revision_id)
-    return container, f"{template.name} r{revision.number}"
+def _creation_of(shown: Shown) -> tuple[Job, Container, str]:
+    """Raises ``NotFoundError`` for another kind of job."""
+    if shown.job.kind != CREATE_KIND or shown.container is None:
+        raise NotFoundError("This job makes no container")
+    return shown.job, shown.container, shown.template

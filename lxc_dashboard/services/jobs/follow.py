@@ -38,7 +38,7 @@ async def follow(rt: Runtime, job_id: UUID, after_seq: int = 0) -> AsyncGenerato
     """Events after number ``after_seq``, in order and without a gap, until the run has ended and all is told.
 
     From PostgreSQL first, then from the Redis stream; without Redis PostgreSQL is asked twice a second. Who may see it
-    is the caller's question (``service.require_visible``). Raises ``NotFoundError``.
+    is the caller's question (``service.visible``). Raises ``NotFoundError``.
     """
     follower = _Follower(rt, job_id, after_seq)
     while True:

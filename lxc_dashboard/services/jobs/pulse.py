@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from lxc_dashboard.db.models import JobState, Phase
+from lxc_dashboard.db.models import JobState
 from lxc_dashboard.db.repositories.slots import Place
 
 if TYPE_CHECKING:
@@ -22,8 +22,9 @@ class JobPulse:
     """``place`` is where a queued one stands."""
 
     id: UUID
+    kind: str
     state: JobState
-    phase: Phase
+    step: str
     percent: int
     started_at: datetime | None
     finished_at: datetime | None
@@ -44,6 +45,6 @@ async def pulse_of(rt: Runtime, endpoint_id: UUID, ids: Collection[UUID]) -> tup
 
 def _pulses(rows: Sequence[tuple[Any, ...]], places: Mapping[UUID, Place]) -> tuple[JobPulse, ...]:
     return tuple(
-        JobPulse(id_, JobState(state), Phase(phase), percent, started, finished, places.get(id_))
-        for id_, state, phase, percent, started, finished in rows
+        JobPulse(id_, kind, JobState(state), step, percent, started, finished, places.get(id_))
+        for id_, kind, state, step, percent, started, finished in rows
     )

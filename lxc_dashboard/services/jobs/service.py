@@ -1,53 +1,99 @@
-"""Jobs on guests as users see, cancel and retry them. Creations have rules of their own (``services/creation/service.py``)."""
+"""Jobs of any kind as users see them, and acts as users cancel and retry them (creations: ``services/creation/service.py``)."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from lxc_dashboard.db.models import AuditResult, JobState
+from lxc_dashboard.db.models import AuditResult, Container, Job, JobState
 from lxc_dashboard.errors import ConflictError, NotFoundError
 from lxc_dashboard.services.auth import acting, privileges
+from lxc_dashboard.services.jobs import visibility
 from lxc_dashboard.services.jobs.acts import ACTS
 from lxc_dashboard.services.jobs.enqueue import enqueue
 from lxc_dashboard.services.jobs.request import request
 from lxc_dashboard.services.jobs.run import find_guest
 from lxc_dashboard.services.jobs.ticket import lending, owns
+from lxc_dashboard.services.jobs.views import JobView, job_view
+from lxc_dashboard.services.jobs.visibility import MANAGE_PRIVILEGE, SEE_PRIVILEGE
 
 if TYPE_CHECKING:
-    from lxc_dashboard.db.models import Job
+    from lxc_dashboard.db.repositories.slots import Place
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.model import Session
 
-SEE_PRIVILEGE: Final = "VM.Audit"
-CANCEL_PRIVILEGE: Final = "VM.Allocate"
+GONE: Final = "This job does not exist or was removed"
 RETRYABLE: Final = frozenset({JobState.FAILED, JobState.CANCELLED})
 
 
-async def require_visible(rt: Runtime, session: Session, job: Job) -> None:
-    """Pass a user's own jobs, and those of guests that PVE shows the user. Raises ``NotFoundError``, what PVE says."""
-    if job.endpoint_id == session.endpoint_id and (owns(session, job) or await _shows(rt, session, job.vmid)):
-        return
-    raise NotFoundError("This job does not exist, or not any more")
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A job that a user may see. ``held``: what PVE lets the user do with its guest; empty for the user's own jobs."""
+
+    job: Job
+    container: Container | None
+    template: str
+    own: bool
+    held: frozenset[str] = frozenset()
+
+    @property
+    def manages(self) -> bool:
+        return MANAGE_PRIVILEGE in self.held
 
 
-async def _shows(rt: Runtime, session: Session, vmid: int) -> bool:
-    """PVE also grants privileges on a vmid that no guest has."""
-    if SEE_PRIVILEGE not in await privileges.held(rt, session, f"/vms/{vmid}"):
-        return False
-    client = await acting.client(rt, session)
-    return await client.cluster.find_guest(vmid) is not None
+async def visible(rt: Runtime, session: Session, job_id: UUID) -> Shown:
+    """A job at the session's endpoint: the user's own, or of a guest that PVE shows the user.
+
+    Raises ``NotFoundError``, also for a job that the user may not see, and what PVE says.
+    """
+    async with rt.db.transaction() as tx:
+        job, container, template = await tx.jobs.named(job_id)
+    if job.endpoint_id == session.endpoint_id:
+        if owns(session, job):
+            return Shown(job, container, template, own=True)
+        held = await visibility.held(rt, session, job, container)
+        if SEE_PRIVILEGE in held:
+            return Shown(job, container, template, own=False, held=held)
+    raise NotFoundError(GONE)
 
 
-async def cancel(rt: Runtime, session: Session, job: Job) -> Job:
+async def visible_now(rt: Runtime, session: Session, job_id: UUID) -> Shown:
+    """As ``visible``. Of a job that has ended PVE is asked whether its container still exists.
+
+    A token that may manage the guest owns the jobs of its user.
+    """
+    shown = await visible(rt, session, job_id)
+    container = shown.container if shown.job.finished_at else None
+    if container and container.deleted_at is None and await visibility.is_lost(rt, session, container):
+        shown = await visible(rt, session, job_id)
+    return replace(shown, own=shown.own or (shown.manages and shown.job.userid == session.userid))
+
+
+async def get_job(rt: Runtime, session: Session, job_id: UUID) -> JobView:
+    """A job of any kind as ``visible_now`` has it, with its place in the line."""
+    shown = await visible_now(rt, session, job_id)
+    view = job_view(shown.job, shown.container, shown.template, own=shown.own, manages=shown.manages)
+    return replace(view, place=await place_of(rt, shown.job))
+
+
+async def place_of(rt: Runtime, job: Job) -> Place | None:
+    """Where a queued job stands in the line."""
+    if job.state != JobState.QUEUED:
+        return None
+    async with rt.db.transaction() as tx:
+        return (await tx.jobs.places(job.endpoint_id)).get(job.id)
+
+
+async def cancel(rt: Runtime, session: Session, job_id: UUID) -> None:
     """Ask a job on a guest to stop. Others' jobs need VM.Allocate on the guest.
 
     Raises ``NotFoundError``, ``PrivilegeError``, ``ConflictError`` (it has ended), what PVE says.
     """
-    await require_visible(rt, session, job)
-    own = owns(session, job)
+    shown = await visible(rt, session, job_id)
+    job, own = shown.job, shown.own
     if not own:
-        await privileges.require(rt, session, f"/vms/{job.vmid}", CANCEL_PRIVILEGE)
+        await privileges.require(rt, session, f"/vms/{job.vmid}", MANAGE_PRIVILEGE)
     async with lending(rt, session) as lent:
         asked = await lent.tx.jobs.request_cancel(job.id, session.authid)
         if own:  # a job that waits for a sign-in has no ticket to stop its task with
@@ -63,24 +109,18 @@ async def cancel(rt: Runtime, session: Session, job: Job) -> Job:
         )
     if asked.lease_owner is None:
         await enqueue(rt, job.id)
-    return asked
 
 
-def is_retryable(job: Job) -> bool:
-    """Whether it is an act, known here, that failed or was cancelled. Creations say so themselves (``JobView``)."""
-    return job.kind in ACTS and job.state in RETRYABLE
-
-
-async def retry(rt: Runtime, session: Session, job: Job, *, job_id: UUID | None = None) -> UUID:
+async def retry(rt: Runtime, session: Session, job_id: UUID, *, new_id: UUID | None = None) -> UUID:
     """Ask again for an act that failed or was cancelled; the id of the new job, which acts as the caller.
 
-    The same ``job_id`` twice makes one job. Raises ``NotFoundError`` (the job or its guest), ``ConflictError`` (it has not
+    The same ``new_id`` twice makes one job. Raises ``NotFoundError`` (the job or its guest), ``ConflictError`` (it has not
     failed, or is no act), and what ``request`` raises.
     """
-    await require_visible(rt, session, job)
+    job = (await visible(rt, session, job_id)).job
     if job.state not in RETRYABLE:
         raise ConflictError(f"Only a failed or cancelled job is run again; this one is {job.state}")
     if job.kind not in ACTS:
         raise ConflictError(f"Jobs of the kind {job.kind} cannot be run again")
     guest = await find_guest(await acting.client(rt, session), job.vmid)
-    return await request(rt, session, ACTS[job.kind], guest, job.params, job_id=job_id)
+    return await request(rt, session, ACTS[job.kind], guest, job.params, job_id=new_id)

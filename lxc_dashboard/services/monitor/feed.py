@@ -26,7 +26,7 @@ from lxc_dashboard.proxmox.schemas import Resource
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import acting, sessions, sign_in
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.monitor.identity import Identities
+from lxc_dashboard.services.jobs.identity import Identities
 from lxc_dashboard.services.monitor.known import known_of
 from lxc_dashboard.services.monitor.patch import Patch, patch_of
 from lxc_dashboard.services.monitor.poller import Poller

@@ -12,7 +12,7 @@ import structlog
 from lxc_dashboard.errors import AuthError, DashboardError, ServiceUnavailableError
 from lxc_dashboard.proxmox.auth import TokenAuth
 from lxc_dashboard.services.auth import acting, endpoints, sessions
-from lxc_dashboard.services.monitor.identity import LOST, forget_lost, standings
+from lxc_dashboard.services.jobs.identity import LOST, forget_lost, standings
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.models import ProxmoxNode

@@ -48,6 +48,23 @@ def test_the_command_line_acts_follows_and_ends_with_the_jobs_status(api: Api, g
     assert (ended, json.loads(out)["kind"]) == (0, "container.start")
 
 
+def test_the_command_line_lists_jobs_of_all_kinds_and_filters_them(api: Api, guest: dict[str, Any]) -> None:
+    vmid = str(guest["vmid"])
+    assert ran(api, "stop", vmid, command="act")[0] == 0
+    ended, out, err = ran(api, "--vmid", vmid, "--user", "root@pam", "--json", command="jobs")
+    assert ended == 0, err
+    assert [(job["kind"], job["state"]) for job in json.loads(out)] == [
+        ("container.stop", "done"),
+        ("container.create", "done"),
+    ]
+    ended, out, _ = ran(api, "--vmid", vmid, "--kind", "container.stop", "--state", "done", command="jobs")
+    title, line = out.splitlines()
+    assert (ended, title.split()) == (0, ["id", "kind", "ct", "name", "node", "user", "state", "created"])
+    assert line.split()[1:3] == ["container.stop", vmid]
+    ended, out, err = ran(api, "--state", "odd", command="jobs")
+    assert (ended, out, "state: One of queued" in err) == (1, "", True), err
+
+
 def test_the_command_line_is_refused_by_a_busy_container_and_names_the_job(api: Api) -> None:
     made = api.create(hostname="busy", disk_gib=1, memory_mib=256, pause_after_create=True)
     api.until(lambda: api.read(made["id"])["state"] == "paused")

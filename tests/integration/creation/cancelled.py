@@ -29,7 +29,7 @@ ALL_PROCESSES = "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '; true"
 NOTHING_OF_OURS = "ls -d /var/lib/lxc-dashboard 2>/dev/null; true"
 
 
-async def cancel(lab: Lab, job_id: UUID) -> service.JobView:
+async def cancel(lab: Lab, job_id: UUID) -> service.CreationView:
     """Ask, be told at once, and wait for the end, which must come in time."""
     async with asyncio.timeout(CANCEL_WITHIN_S):
         async with asyncio.timeout(ACKNOWLEDGED_WITHIN_S):
@@ -70,7 +70,7 @@ async def said(lab: Lab, job_id: UUID) -> str:
     return "\n".join(event.message for event in await lab.events(job_id))
 
 
-async def check_clean(lab: Lab, job: service.JobView, *words: str) -> None:
+async def check_clean(lab: Lab, job: service.CreationView, *words: str) -> None:
     """The container is there, nothing of the run is alive in it, and nothing of ours lies about."""
     assert lab.containers_named(job.hostname) == [job.vmid]
     processes = await lab.in_guest(job.vmid, "sh", "-c", ALL_PROCESSES)

@@ -209,7 +209,7 @@ class Lab:
         self.running.append(task)
         return task
 
-    async def finish(self, job_id: UUID, *, state: JobState = JobState.DONE) -> service.JobView:
+    async def finish(self, job_id: UUID, *, state: JobState = JobState.DONE) -> service.CreationView:
         """Work on the run to its end, which must be ``state``."""
         async with asyncio.timeout(DEADLINE_S):
             await self.work(job_id)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.integration.creation.conftest import Lab
 
 
-async def stop_the_create(lab: Lab, job_id: UUID) -> service.JobView:
+async def stop_the_create(lab: Lab, job_id: UUID) -> service.CreationView:
     """The run whose create hangs, once somebody has stopped the task in PVE."""
     work = lab.work(job_id)
     client = await acting.client(lab.rt, lab.session)

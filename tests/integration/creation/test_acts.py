@@ -11,7 +11,8 @@ import pytest
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.errors import ConflictError, NotFoundError, PreflightError, PrivilegeError, UnreachableError
 from lxc_dashboard.services.auth import acting
-from lxc_dashboard.services.creation import listing, service
+from lxc_dashboard.services.creation import service
+from lxc_dashboard.services.jobs import listing
 from tests.integration.creation.conftest import BASIC, content_of, entered_again_until_it_ends, spec_of, store
 from tests.integration.endpoints import sign_in
 
@@ -139,7 +140,7 @@ async def test_while_pve_is_silent_ones_own_jobs_are_listed_and_that_is_said(lab
     job_id = await lab.request(None)
     answered = await listing.page_of(lab.rt, lab.session, listing.Wanted(), limit=8)
     assert not answered.own_only
-    await lab.rt.bus.delete(f"creation:seen:{lab.session.id}")
+    await lab.rt.bus.delete(f"jobs:seen:{lab.session.id}")
     lab.sandbox.mute()
     try:
         found = await listing.page_of(lab.rt, lab.session, listing.Wanted(), limit=8)

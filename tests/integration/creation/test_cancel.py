@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 CANCEL_WITHIN_S = 15
 
 
-async def cancel(lab: Lab, job_id: UUID, work: asyncio.Task[None]) -> service.JobView:
+async def cancel(lab: Lab, job_id: UUID, work: asyncio.Task[None]) -> service.CreationView:
     """Ask, and wait for the end, which must come in time."""
     asked = await service.cancel(lab.rt, lab.session, job_id)
     assert asked.state is JobState.CANCELLING

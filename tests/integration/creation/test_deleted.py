@@ -19,7 +19,7 @@ from tests.integration.endpoints import sign_in
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from lxc_dashboard.services.creation.service import JobView
+    from lxc_dashboard.services.creation.views import CreationView
     from lxc_dashboard.settings import Settings
     from pve_sandbox.guests.host import GuestHost
     from pve_sandbox.node import SandboxNode
@@ -51,7 +51,7 @@ async def vmid_of(lab: Lab, job_id: UUID) -> int:
     return (await service.get_job(lab.rt, lab.session, job_id)).vmid
 
 
-async def ended(lab: Lab, job_id: UUID, work: asyncio.Task[None]) -> JobView:
+async def ended(lab: Lab, job_id: UUID, work: asyncio.Task[None]) -> CreationView:
     async with asyncio.timeout(ENDS_WITHIN_S):
         await work
     job = await service.get_job(lab.rt, lab.session, job_id)

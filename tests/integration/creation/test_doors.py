@@ -19,6 +19,7 @@ from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.findings import FindingSeverity
 from lxc_dashboard.services.creation.phases import finalize
 from lxc_dashboard.services.creation.spec import IpMode, IpSettings
+from lxc_dashboard.services.creation.views import CreationView
 from lxc_dashboard.services.jobs import reaper
 from pve_sandbox.guests.namespaced import NamespaceHost
 from tests.integration.creation.cancelled import pve_hangs_and_is_given_up_soon
@@ -72,7 +73,7 @@ async def has(lab: Lab, vmid: int, path: str) -> bool:
     return (await lab.in_guest(vmid, "sh", "-c", f"[ ! -e {path} ] || echo there")).strip() == "there"
 
 
-def titles(job: service.JobView) -> list[str]:
+def titles(job: CreationView) -> list[str]:
     return [text.in_words(step.code, step.params, step.title) for step in job.steps]
 
 

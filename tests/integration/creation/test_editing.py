@@ -22,14 +22,14 @@ from tests.integration.endpoints import sign_in
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from lxc_dashboard.services.creation.views import JobView
+    from lxc_dashboard.services.creation.views import CreationView
     from tests.integration.creation.conftest import Lab
 
 BAD = content_of(("10-bad.sh", "exit 1"))
 GOOD = content_of(("10-good.sh", "echo good > /root/made"))
 
 
-async def failed(lab: Lab, **changes: object) -> tuple[UUID, JobView]:
+async def failed(lab: Lab, **changes: object) -> tuple[UUID, CreationView]:
     job_id = await lab.request(BAD, **changes)
     return job_id, await lab.finish(job_id, state=JobState.FAILED)
 

@@ -16,14 +16,14 @@ from tests.integration.creation.conftest import content_of, spec_of
 from tests.integration.endpoints import sign_in
 
 if TYPE_CHECKING:
-    from lxc_dashboard.services.creation.service import JobView
+    from lxc_dashboard.services.creation.views import CreationView
     from tests.integration.creation.conftest import Lab
 
 ADDRESS = IpSettings(IpMode.STATIC, "10.66.3.91/16", "10.66.0.1")
 ONE = parse_range("10.66.3.91-10.66.3.91/16")
 
 
-async def made(lab: Lab) -> JobView:
+async def made(lab: Lab) -> CreationView:
     """A container of ours, seen by a look at all addresses as well."""
     job = await lab.finish(await lab.request(None, vmid=4711, ipv4=ADDRESS))
     await preflight.check(lab.rt, lab.session, spec_of(None, ipv4=ADDRESS))

@@ -13,7 +13,7 @@ from tests.integration.creation.conftest import BASIC
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from lxc_dashboard.services.creation.views import JobView
+    from lxc_dashboard.services.creation.views import CreationView
     from tests.integration.creation.conftest import Lab
 
 MIB = 1024**2
@@ -25,7 +25,7 @@ REMEDY = (
 )
 
 
-async def failed(lab: Lab, job_id: UUID) -> JobView:
+async def failed(lab: Lab, job_id: UUID) -> CreationView:
     return await lab.finish(job_id, state=JobState.FAILED)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lxc_dashboard.db.models import JobState
-from lxc_dashboard.services.creation import glance
+from lxc_dashboard.services.jobs import glance
 from lxc_dashboard.services.monitor.rows import Row
 from tests.integration.creation.test_listing import add
 from tests.integration.endpoints import sign_in

@@ -15,7 +15,7 @@ from lxc_dashboard.services.creation.spec import IpMode, IpSettings
 from tests.integration.creation.conftest import OSTEMPLATE, content_of
 
 if TYPE_CHECKING:
-    from lxc_dashboard.services.creation.service import JobView
+    from lxc_dashboard.services.creation.views import CreationView
     from tests.integration.creation.conftest import Lab
 
 ARCHIVE = OSTEMPLATE.partition(":")[2]
@@ -27,7 +27,7 @@ def volumes(lab: Lab) -> dict[str, Any]:
     return found
 
 
-async def fails_in_the_check(lab: Lab, **changes: Any) -> JobView:
+async def fails_in_the_check(lab: Lab, **changes: Any) -> CreationView:
     """The OS template goes between the request and its run, and is back after it."""
     job_id = await lab.request(None, **changes)
     archive = volumes(lab).pop(ARCHIVE)
@@ -36,7 +36,7 @@ async def fails_in_the_check(lab: Lab, **changes: Any) -> JobView:
     return job
 
 
-async def fails_in_the_create(lab: Lab, **changes: Any) -> JobView:
+async def fails_in_the_create(lab: Lab, **changes: Any) -> CreationView:
     """The OS template is damaged until the run has failed."""
     job_id = await lab.request(None, **changes)
     volumes(lab)[ARCHIVE]["corrupt"] = True

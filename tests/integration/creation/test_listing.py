@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lxc_dashboard.db.models import CREATE_KIND, Container, Job, JobState
+from lxc_dashboard.db.repositories.slots import Place
 from lxc_dashboard.services.creation import service
-from lxc_dashboard.services.creation.listing import Wanted, page_of
+from lxc_dashboard.services.jobs.listing import Wanted, page_of
 from lxc_dashboard.services.jobs.pulse import pulse, pulse_of
 from tests.integration.creation.conftest import content_of, spec_of, store
 from tests.integration.endpoints import sign_in
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.model import Session
-    from lxc_dashboard.services.creation.listing import JobPage
+    from lxc_dashboard.services.jobs.listing import JobPage
     from tests.integration.creation.conftest import Lab
 
 OWNER = "test:1"
@@ -51,7 +52,7 @@ async def add(
 
 async def names(rt: Runtime, session: Session, wanted: Wanted, **where: int) -> list[str]:
     found: JobPage = await page_of(rt, session, wanted, **{"limit": 50, **where})
-    return [job.hostname for job in found.jobs]
+    return [job.name for job in found.jobs]
 
 
 async def test_filters_by_state_node_template_user_and_text(lab: Lab) -> None:
@@ -64,15 +65,15 @@ async def test_filters_by_state_node_template_user_and_text(lab: Lab) -> None:
 
     found = await page_of(lab.rt, operator, Wanted(), limit=50)
     template = found.jobs[0].template
-    assert [job.hostname for job in found.jobs] == ["host-204"]
+    assert [job.name for job in found.jobs] == ["host-204"]
 
     whole = await page_of(lab.rt, lab.session, Wanted(), limit=50)
-    assert [job.hostname for job in whole.jobs] == ["host-203", "host-202", "host-201"]
-    assert (whole.nodes, len(whole.templates), template) == (("pve1", "pve2"), 1, "")
+    assert [job.name for job in whole.jobs] == ["host-203", "host-202", "host-201"]
+    assert (whole.choices.nodes, len(whole.choices.templates), template) == (("pve1", "pve2"), 1, "")
     wanted = {
         "state": (Wanted(states=(JobState.DONE, JobState.FAILED)), ["host-202", "host-201"]),
         "node": (Wanted(node="pve2"), ["host-202"]),
-        "template": (Wanted(template=whole.templates[0]), ["host-203"]),
+        "template": (Wanted(template=whole.choices.templates[0]), ["host-203"]),
         "name": (Wanted(text="HOST-20"), ["host-203", "host-202", "host-201"]),
         "vmid": (Wanted(text="201"), ["host-201"]),
         "two words": (Wanted(text="host root@pam 202"), ["host-202"]),
@@ -89,8 +90,8 @@ async def test_others_jobs_are_listed_where_pve_shows_their_container(lab: Lab) 
     operator = await sign_in(lab.rt, lab.sandbox, "operator@pve")
     await add(lab.rt, lab.session, 9321, JobState.RUNNING)  # not in PVE: nobody else's to see
     await add(lab.rt, operator, 9322, JobState.RUNNING)
-    assert await names(lab.rt, operator, Wanted()) == ["host-9322", job.hostname]
-    assert await names(lab.rt, operator, Wanted(mine=True)) == ["host-9322"]
+    assert await names(lab.rt, operator, Wanted()) == ["host-9322", job.name]
+    assert await names(lab.rt, operator, Wanted(userid="operator@pve")) == ["host-9322"]
     assert [view.id for view in await service.list_jobs(lab.rt, operator, unfinished=True)] != []
 
 
@@ -99,19 +100,21 @@ async def test_thousands_are_read_a_page_at_a_time_newest_first(lab: Lab) -> Non
     for number in range(120):
         await add(lab.rt, lab.session, 3000 + number, JobState.DONE)
     first = await page_of(lab.rt, lab.session, Wanted(), limit=50)
-    assert (first.total, len(first.jobs), first.jobs[0].hostname) == (120, 50, "host-3119")
+    assert (first.total, len(first.jobs), first.jobs[0].name) == (120, 50, "host-3119")
     last = await page_of(lab.rt, lab.session, Wanted(), limit=50, offset=100)
-    assert [job.hostname for job in last.jobs] == [f"host-{vmid}" for vmid in range(3019, 2999, -1)]
+    assert [job.name for job in last.jobs] == [f"host-{vmid}" for vmid in range(3019, 2999, -1)]
     assert (await page_of(lab.rt, lab.session, Wanted(), limit=50, offset=150)).jobs == ()
 
 
 async def test_queued_jobs_say_their_place_in_the_line(lab: Lab) -> None:
     ids = [await add(lab.rt, lab.session, 400 + number, JobState.QUEUED) for number in range(3)]
     found = await page_of(lab.rt, lab.session, Wanted(), limit=50)
-    assert [(job.hostname, job.ahead) for job in found.jobs] == [("host-402", 2), ("host-401", 1), ("host-400", 0)]
+    lines = [(job.name, job.place and job.place.ahead) for job in found.jobs]
+    assert lines == [("host-402", 2), ("host-401", 1), ("host-400", 0)]
     async with lab.rt.db.transaction() as tx:
         await tx.jobs.acquire_lease(ids[0], OWNER, 60)
-    assert [(await service.get_job(lab.rt, lab.session, id_)).ahead for id_ in ids] == [-1, 0, 1]
+    places = [(await service.get_job(lab.rt, lab.session, id_)).place for id_ in ids]
+    assert places == [None, Place(0), Place(1)]
 
 
 async def test_the_pulse_tells_what_runs_before_what_is_new(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,7 @@ ELSES = "somebody else's"
 HALF_A_LEASE_S = locking.LEASE_S / 2
 
 
-async def failed(lab: Lab) -> service.JobView:
+async def failed(lab: Lab) -> service.CreationView:
     return await lab.finish(await lab.request(FAILING), state=JobState.FAILED)
 
 
@@ -36,13 +36,13 @@ async def do(lab: Lab, upid: str) -> None:
     await client.tasks.wait(upid, deadline_s=60)
 
 
-async def remove(lab: Lab, job: service.JobView) -> None:
+async def remove(lab: Lab, job: service.CreationView) -> None:
     """As its operator does in PVE."""
     client = await acting.client(lab.rt, lab.session)
     await do(lab, await client.lxc.delete(job.node, job.vmid, force=True))
 
 
-async def rewrite(lab: Lab, job: service.JobView) -> None:
+async def rewrite(lab: Lab, job: service.CreationView) -> None:
     client = await acting.client(lab.rt, lab.session)
     await client.lxc.set_config(job.node, job.vmid, {"description": ELSES})
 
@@ -131,7 +131,7 @@ async def test_notes_are_written_over_another_change_of_the_same_moment(lab: Lab
     assert "Built by LXC Dashboard" in guest.config["description"]
 
 
-async def stopped_create(lab: Lab) -> service.JobView:
+async def stopped_create(lab: Lab) -> service.CreationView:
     """A job whose create task was killed; what PVE keeps of it is a lock."""
     lab.sandbox.hang_task("vzcreate")
     job_id = await lab.request(None)
@@ -170,7 +170,7 @@ async def test_the_lock_of_the_jobs_own_killed_create_is_lifted(lab: Lab) -> Non
     assert lab.containers_named(job.hostname) == []
 
 
-async def left_disk(lab: Lab, job: service.JobView, *, before_it: bool = False) -> str:
+async def left_disk(lab: Lab, job: service.CreationView, *, before_it: bool = False) -> str:
     """The volid of a disk with the job's vmid, as its killed create has left one, or a guest from before it."""
     client = await acting.client(lab.rt, lab.session)
     (task,) = await client.tasks.list(job.node, vmid=job.vmid, typefilter="vzcreate")
@@ -181,7 +181,7 @@ async def left_disk(lab: Lab, job: service.JobView, *, before_it: bool = False) 
     return f"local-lvm:{name}"
 
 
-async def disks_of(lab: Lab, job: service.JobView) -> list[str]:
+async def disks_of(lab: Lab, job: service.CreationView) -> list[str]:
     client = await acting.client(lab.rt, lab.session)
     return [volume.volid for volume in await client.storage.content(job.node, "local-lvm", vmid=job.vmid)]
 

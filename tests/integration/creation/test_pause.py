@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from lxc_dashboard.db.models import Job
-    from lxc_dashboard.services.creation.views import JobView
+    from lxc_dashboard.services.creation.views import CreationView
     from tests.integration.creation.conftest import Lab
 
 
@@ -33,7 +33,7 @@ async def row(lab: Lab, job_id: UUID) -> Job:
         return await tx.jobs.get(job_id)
 
 
-async def paused(lab: Lab) -> tuple[UUID, JobView]:
+async def paused(lab: Lab) -> tuple[UUID, CreationView]:
     job_id = await lab.request(BASIC, pause_after_create=True)
     return job_id, await lab.finish(job_id, state=JobState.PAUSED)
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tests.integration.creation.conftest import Lab
 
 
-async def cancelled_while_pve_hangs(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> service.JobView:
+async def cancelled_while_pve_hangs(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> service.CreationView:
     """In a script that goes on."""
     job_id = await lab.request(content_of(("10-long.sh", STUBBORN)))
     lab.work(job_id)

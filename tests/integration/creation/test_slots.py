@@ -78,7 +78,7 @@ async def test_the_second_waits_without_a_worker_and_says_for_whom(lab: Lab) -> 
     said = [event.message for event in await lab.events(third)]
     assert f"Waits for 2 others on {NODE} before its turn comes" in said
     view = await service.get_job(lab.rt, lab.session, third)
-    assert (view.ahead, view.slot_node) == (2, NODE)
+    assert view.place == Place(2, NODE)
     assert await reaper.reap(lab.rt) == 0
     assert await woken(lab) == []
 

@@ -16,7 +16,7 @@ from tests.integration.creation.conftest import content_of, register
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from lxc_dashboard.services.creation.service import JobView
+    from lxc_dashboard.services.creation.views import CreationView
     from lxc_dashboard.settings import Settings
     from pve_sandbox.guests.host import GuestHost
     from pve_sandbox.guests.namespaced import NamespaceHost
@@ -57,7 +57,7 @@ async def begun(lab: Lab, job_id: UUID) -> tuple[asyncio.Task[None], int]:
     return work, (await service.get_job(lab.rt, lab.session, job_id)).vmid
 
 
-async def failed(lab: Lab, job_id: UUID, work: asyncio.Task[None]) -> JobView:
+async def failed(lab: Lab, job_id: UUID, work: asyncio.Task[None]) -> CreationView:
     async with asyncio.timeout(NOTICED_WITHIN_S):
         await work
     job = await service.get_job(lab.rt, lab.session, job_id)

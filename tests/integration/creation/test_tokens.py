@@ -19,7 +19,8 @@ from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import tokens
 from lxc_dashboard.services.auth.model import ABSOLUTE_LIFETIME, Session
 from lxc_dashboard.services.auth.sign_in import Origin
-from lxc_dashboard.services.creation import service, sight
+from lxc_dashboard.services.creation import service
+from lxc_dashboard.services.jobs import visibility
 from lxc_dashboard.settings import Settings
 from pve_sandbox.api.access.directory import Token
 from tests.integration.creation.conftest import Lab, content_of, spec_of, store
@@ -142,7 +143,7 @@ async def test_a_token_sees_its_own_runs_and_of_its_users_others_what_pve_shows_
         await service.retry(lab.rt, operator, others)
 
 
-async def _ended(lab: Lab, job_id: UUID) -> service.JobView | None:
+async def _ended(lab: Lab, job_id: UUID) -> service.CreationView | None:
     job = await service.get_job(lab.rt, lab.session, job_id)
     return job if job.finished_at is not None else None
 
@@ -151,7 +152,7 @@ async def test_a_reader_who_loses_the_right_to_see_a_run_is_told_so_in_the_middl
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream, "LOOKED_EVERY_S", 0.05)
-    monkeypatch.setattr(sight, "HOLDS_FOR_S", 0.001)
+    monkeypatch.setattr(visibility, "HOLDS_FOR_S", 0.001)
     job_id = await lab.request(None)
     reader = await with_token(lab, "viewer@pve")
     look = partial(service.get_job, lab.rt, reader, job_id)

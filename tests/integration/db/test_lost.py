@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lxc_dashboard.db.models import Job, JobState, Lifecycle
-from lxc_dashboard.services.monitor.identity import Standing, forget_lost
+from lxc_dashboard.services.jobs.identity import Standing, forget_lost
 from tests.integration.db.runs import hold
 
 if TYPE_CHECKING:

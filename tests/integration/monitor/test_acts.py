@@ -281,4 +281,6 @@ async def test_a_page_says_where_no_worker_takes_the_act_and_then_how_it_ended(
     shown = outcome.notices(rt, job_id)
     assert text.NO_WORKER in str(await anext(shown))
     await engine.run(rt, job_id)
-    assert f"Started CT {stopped.vmid} late" in str(await anext(shown))
+    told = str(await anext(shown))
+    assert f"Started CT {stopped.vmid} late" in told
+    assert str(job_id) in told, "the notice links to the job"

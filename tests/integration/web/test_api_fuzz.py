@@ -36,6 +36,7 @@ OPERATIONS = (
     ("POST", f"{routes.API_CREATIONS}/{{job_id}}/go-on"),
     ("POST", f"{routes.API_CREATIONS}/{{job_id}}/retry"),
     ("POST", f"{routes.API_CONTAINERS}/{{vmid}}/{{act}}"),
+    ("GET", routes.API_JOBS),
     ("GET", f"{routes.API_JOBS}/{{job_id}}"),
     ("GET", f"{routes.API_JOBS}/{{job_id}}/log"),
     ("POST", f"{routes.API_JOBS}/{{job_id}}/cancel"),

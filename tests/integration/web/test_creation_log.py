@@ -187,7 +187,7 @@ async def test_the_whole_log_is_a_file_of_plain_lines(rt: Runtime, signed_in: Vi
     job = await begin(rt, signed_in)
     await job.tell(step("begins"), log("\n".join(f"\x1b[31mline {n}\x1b[0m" for n in range(2, 3002)), 3000))
     response = await signed_in.get(f"{job.base}/log.txt")
-    assert response.headers["content-disposition"] == f'attachment; filename="creation-{job.row.id}.log"'
+    assert response.headers["content-disposition"] == f'attachment; filename="job-{job.row.id}.log"'
     lines = response.text.splitlines()
     assert len(lines) == 3001
     assert lines[-1].endswith("syncing    20-nginx.sh line 3001")

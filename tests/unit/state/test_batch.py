@@ -14,7 +14,7 @@ from lxc_dashboard.db.models import CREATE_KIND, Container, Job, JobState, new_i
 from lxc_dashboard.errors import NotFoundError, UnreachableError
 from lxc_dashboard.services.creation import batch_views
 from lxc_dashboard.services.creation.batch_views import BatchJob, BatchView, Outcome
-from lxc_dashboard.services.creation.views import job_view
+from lxc_dashboard.services.creation.views import creation_view
 from lxc_dashboard.state import base, guard, job_room
 from lxc_dashboard.state.addresses import unasked
 from lxc_dashboard.state.batch import BatchState, cancel_title, told_of
@@ -69,7 +69,7 @@ def some_job() -> BatchJob:
         container, CREATE_KIND, step="creating", id=new_id(), userid="root@pam", params={},
         state=JobState.RUNNING.value,
     )  # fmt: skip
-    return BatchJob(job_view(creation, container, "", own=False), "")
+    return BatchJob(creation_view(creation, container, "", own=False), "")
 
 
 class Batches:

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import pytest
 
 from lxc_dashboard.errors import NotFoundError, UnreachableError
+from lxc_dashboard.services.jobs import service as jobs
 from lxc_dashboard.state import base, guard, job
 from lxc_dashboard.state.job import JobState
 from tests.unit.state.test_page_states import ID, someone, state_of
@@ -25,10 +26,10 @@ def _signed_in() -> Iterator[None]:
 
 
 async def refreshed(monkeypatch: pytest.MonkeyPatch, refused: Exception) -> Any:
-    async def report(*_: Any) -> NoReturn:
+    async def visible(*_: Any) -> NoReturn:
         raise refused
 
-    monkeypatch.setattr(job, "report", report)
+    monkeypatch.setattr(jobs, "visible", visible)
     state = state_of(JobState)
     state.id, state.name, state.result, state.phase = ID, "web-01", job.Result("10.0.0.5"), base.READY
     await JobState.event_handlers["refresh"].fn(state)

@@ -8,20 +8,25 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from lxc_dashboard import text
 from lxc_dashboard.db.models import CREATE_KIND, Container, Job, JobState, Phase, new_id
 from lxc_dashboard.db.repositories.slots import Place
-from lxc_dashboard.services.creation.listing import Wanted
 from lxc_dashboard.services.creation.report import Mark, PhaseReport, StepReport
-from lxc_dashboard.services.creation.views import JobView, job_view
+from lxc_dashboard.services.creation.views import CreationView, creation_view
+from lxc_dashboard.services.jobs.kinds import _KINDS
+from lxc_dashboard.services.jobs.listing import Wanted
 from lxc_dashboard.services.jobs.pulse import JobPulse
+from lxc_dashboard.services.jobs.views import job_view
 from lxc_dashboard.state.job import barred, phase_row
-from lxc_dashboard.state.job_rows import JobRow, View, line_of, moved, word_of
+from lxc_dashboard.state.job_rows import JobRow, View, kinds_of, line_of, moved, row_of, title_of, word_of
+from tasks.jobs import KINDS
 
 BEGIN = datetime(2026, 11, 24, 12, tzinfo=UTC)
 LATER = BEGIN + timedelta(seconds=90)
 ROW = JobRow(
     id=str(new_id()),
     href="/jobs/x",
+    title="Create",
     name="web-01",
     vmid=101,
     node="pve1",
@@ -35,7 +40,7 @@ ROW = JobRow(
     seconds=10.0,
     created_at=BEGIN.isoformat(),
 )
-PULSE = JobPulse(new_id(), JobState.RUNNING, Phase.SYNCING, 60, BEGIN, None)
+PULSE = JobPulse(new_id(), CREATE_KIND, JobState.RUNNING, "syncing", 60, BEGIN, None)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +54,33 @@ PULSE = JobPulse(new_id(), JobState.RUNNING, Phase.SYNCING, 60, BEGIN, None)
     ],
 )
 def test_the_word_says_the_state(state: str, word: str) -> None:
-    assert word_of(state, "syncing", 60) == word
+    assert word_of(replace(PULSE, state=JobState(state))) == word
+
+
+@pytest.mark.parametrize(
+    ("state", "word"), [("running", "Running"), ("done", "Done"), ("failed", "Failed"), ("queued", "Queued")]
+)
+def test_the_word_of_an_act_names_no_phase(state: str, word: str) -> None:
+    assert word_of(replace(PULSE, kind="container.stop", state=JobState(state))) == word
+
+
+def test_a_row_names_the_kind_and_the_guest_or_its_vmid() -> None:
+    stop = Job(kind="container.stop", endpoint_id=new_id(), vmid=101, node="pve1", name="web-01", userid="root@pam")
+    view = job_view(stop, None, "", own=True)
+    row = row_of(view, LATER)
+    assert (row.title, row.name, row.vmid, title_of(view)) == ("Stop", "web-01", 101, "Stop web-01")
+    nameless = replace(view, name="", kind="guest.polish")
+    assert (row_of(nameless, LATER).name, title_of(nameless)) == ("CT 101", "guest.polish CT 101")
+
+
+def test_kinds_are_offered_by_their_titles() -> None:
+    kinds = ["container.stop", "container.create", "guest.polish"]
+    assert [choice.title for choice in kinds_of(kinds)] == ["Create", "Stop", "guest.polish"]
+
+
+def test_every_kind_of_job_has_a_title() -> None:
+    assert KINDS, "the worker registers them"
+    assert [name for name in _KINDS if name not in text.JOB_KINDS] == []
 
 
 def test_a_row_that_has_not_changed_is_the_same_one() -> None:
@@ -98,7 +129,6 @@ def test_a_phase_counts_what_it_does(mark: Mark, counts: dict[str, tuple[int, in
 @pytest.mark.parametrize(
     ("ahead", "node", "line"),
     [
-        (-1, "", ""),
         (0, "", "1st in line"),
         (1, "", "2nd in line"),
         (2, "", "3rd in line"),
@@ -114,32 +144,39 @@ def test_a_phase_counts_what_it_does(mark: Mark, counts: dict[str, tuple[int, in
     ],
 )
 def test_the_place_in_the_line_is_told(ahead: int, node: str, line: str) -> None:
-    assert line_of(ahead, node) == line
+    assert line_of(Place(ahead, node)) == line
     queued = replace(PULSE, state=JobState.QUEUED, place=Place(ahead, node))
-    assert moved(ROW, queued, LATER).word == (line or "Queued")
+    assert moved(ROW, queued, LATER).word == line
 
 
 def test_what_the_address_asks_for_is_what_its_view_gives_back() -> None:
-    address = "/jobs?q=web+1&state=failed&node=pve1&template=nginx&whose=mine&page=3"
+    address = "/jobs?q=web+1&kind=container.stop&state=failed&guest=db&node=pve1&template=nginx&user=ann%40pve&page=3"
     view = View.of(dict(parse_qsl(urlsplit(address).query)))
     assert view.address(page=view.page) == address
-    assert view.address(node="") == "/jobs?q=web+1&state=failed&template=nginx&whose=mine"
-    assert view.wanted == Wanted((JobState.FAILED,), "pve1", "nginx", mine=True, text="web 1")
+    assert (
+        view.address(page=view.page, q="", kind="", guest="", template="", user="")
+        == "/jobs?state=failed&node=pve1&page=3"
+    )
+    assert view.wanted == Wanted(
+        (JobState.FAILED,), "container.stop", "pve1", "nginx", userid="ann@pve", name="db", text="web 1"
+    )
+    assert View(guest=" 101 ").wanted == Wanted(vmid=101)
+    assert View(guest="9999999999").wanted == Wanted(name="9999999999"), "no vmid is so long"
     assert view.narrows
 
 
 @pytest.mark.parametrize("page", ["0", "-1", "x", "", "99999999999", "\u0663"])
 def test_an_address_that_makes_no_sense_shows_the_first_page_of_all(page: str) -> None:
-    view = View.of({"page": page, "state": "nonsense", "whose": "yours", "other": "1"})
+    view = View.of({"page": page, "state": "nonsense", "other": "1"})
     assert view.wanted == Wanted()
     assert view.address() == "/jobs"
     assert view.page >= 1
 
 
-def failed_job(*, own: bool, manages: bool, may_console: bool) -> JobView:
+def failed_job(*, own: bool, manages: bool, may_console: bool) -> CreationView:
     container = Container(endpoint_id=new_id(), vmid=101, node="pve1", hostname="web-01", lifecycle="error")
     job = Job.about(container, CREATE_KIND, step="creating", userid="ann@pve", params={}, state="failed")
-    return replace(job_view(job, container, "web r1", own=own, manages=manages), may_console=may_console)
+    return replace(creation_view(job, container, "web r1", own=own, manages=manages), may_console=may_console)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from lxc_dashboard.db.models import JobState, Phase
+from lxc_dashboard.db.models import CREATE_KIND, JobState
 from lxc_dashboard.services.jobs.pulse import JobPulse
 from lxc_dashboard.state import jobs_hub
 from lxc_dashboard.state.jobs_hub import JobsHub
@@ -19,7 +19,7 @@ ENDPOINT = uuid4()
 
 
 def running(percent: int = 0) -> JobPulse:
-    return JobPulse(UUID(int=1), JobState.RUNNING, Phase.CREATING, percent, None, None)
+    return JobPulse(UUID(int=1), CREATE_KIND, JobState.RUNNING, "creating", percent, None, None)
 
 
 class Rooms:

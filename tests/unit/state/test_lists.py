@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from lxc_dashboard import routes
-from lxc_dashboard.services.creation import listing
+from lxc_dashboard.services.jobs import listing
 from lxc_dashboard.state.jobs import JobsState
 from lxc_dashboard.state.templates.template_list import TemplatesState
 from tests.unit.state.test_page_states import broken, finished, go, state_of
@@ -22,7 +21,7 @@ def _nothing_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """No service is asked."""
 
     async def nothing(*_: Any, **__: Any) -> Any:
-        return SimpleNamespace(jobs=(), nodes=(), templates=(), own_only=False, total=0)
+        return listing.JobPage((), 0, listing.Choices((), (), (), ()))
 
     monkeypatch.setattr(listing, "page_of", nothing)
     monkeypatch.setattr(JobsState, "_remember", nothing)

@@ -5,7 +5,8 @@ import logging
 import pytest
 from reflex.event import Event
 
-from lxc_dashboard.errors import ConflictError, InvalidInputError, SessionExpiredError
+from lxc_dashboard.db.models import new_id
+from lxc_dashboard.errors import BusyGuestError, ConflictError, InvalidInputError, SessionExpiredError
 from lxc_dashboard.state.problems import Discreet, message_of, quiet_reflex, show_problem
 
 SECRET = "hunter2-cookie"
@@ -22,6 +23,13 @@ def test_an_error_of_ours_is_shown_with_a_reference() -> None:
     assert event.payload["message"] == "CT 101 is locked"
     assert event.payload["tone"] == "bad"
     assert len(event.payload["reference"]) == 8
+
+
+def test_the_refusal_of_a_second_act_links_to_the_first_job() -> None:
+    first = new_id()
+    refused = sent_by(BusyGuestError("CT 101 web", "container.stop", "root@pam", first)).payload
+    assert (refused["tone"], refused["job"]) == ("bad", str(first))
+    assert sent_by(ConflictError("CT 101 is locked")).payload["job"] == ""
 
 
 def test_an_unexpected_error_is_shown_without_its_words() -> None:

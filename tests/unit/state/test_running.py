@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from lxc_dashboard import routes
-from lxc_dashboard.db.models import JobState, Phase, new_id
+from lxc_dashboard.db.models import CREATE_KIND, JobState, new_id
 from lxc_dashboard.errors import ServiceUnavailableError
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.creation.views import JobView
+from lxc_dashboard.services.jobs.views import JobView
 from lxc_dashboard.services.monitor.rows import Row
 from lxc_dashboard.state import running_hub
 from lxc_dashboard.state.running_hub import RunningHub, Telling, sid_of
@@ -29,11 +29,12 @@ JOB = JobView(
     container_id=new_id(),
     vmid=101,
     node="pve1",
-    hostname="web-01",
+    kind=CREATE_KIND,
+    name="web-01",
     template="nginx-web r7",
     userid="root@pam",
     state=JobState.RUNNING,
-    phase=Phase.SYNCING,
+    step="syncing",
     percent=72,
     created_at=BEGIN,
     started_at=BEGIN,
@@ -155,7 +156,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
             raise ServiceUnavailableError
         return ()
 
-    monkeypatch.setattr("lxc_dashboard.services.creation.glance.running", none_of_ours)
+    monkeypatch.setattr("lxc_dashboard.services.jobs.glance.running", none_of_ours)
     monkeypatch.setattr(running_hub, "AT_MOST_EVERY_S", 0.0)
     return there
 

@@ -10,7 +10,7 @@ from lxc_dashboard.db.database import DatabaseService
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.monitor.identity import ITS_OWN, forget_lost, standings
+from lxc_dashboard.services.jobs.identity import ITS_OWN, forget_lost, standings
 from lxc_dashboard.services.templates.rights import require_session
 
 

@@ -37,7 +37,7 @@ def job(state: str = "failed", **changes: Any) -> Job:
 def dashboard(creation: Job, bus: dict[str, bytes] | None = None) -> Any:
     """That knows this job, and no template any more. ``bus``: what is remembered of rights."""
     templates = SimpleNamespace(revision=always(NotFoundError()))
-    jobs = SimpleNamespace(get=always(creation), places=always({}))
+    jobs = SimpleNamespace(named=always((creation, ROW, "")), get=always(creation), places=always({}))
     rows = database(jobs=jobs, containers=SimpleNamespace(get=always(ROW)), templates=templates)
 
     async def get(key: str) -> bytes | None:
@@ -74,7 +74,7 @@ async def test_a_job_whose_wish_cannot_be_read_is_not_changed() -> None:
 
 async def test_a_job_of_somebody_else_that_one_may_see_is_not_changed() -> None:
     creation = job(userid="bob@pve")
-    seen = dashboard(creation, {"creation:held:": b"VM.Audit"})
+    seen = dashboard(creation, {"job:held:": b"VM.Audit"})
     with pytest.raises(ConflictError, match="acts as who asked for it"):
         await editing.editable(seen, SESSION, creation.id)
 
@@ -82,4 +82,4 @@ async def test_a_job_of_somebody_else_that_one_may_see_is_not_changed() -> None:
 async def test_a_job_that_one_may_not_see_or_of_another_endpoint_is_not_there() -> None:
     for hidden in (job(userid="bob@pve"), job(endpoint_id=uuid4())):
         with pytest.raises(NotFoundError):
-            await editing.editable(dashboard(hidden, {"creation:held:": b""}), SESSION, hidden.id)
+            await editing.editable(dashboard(hidden, {"job:held:": b""}), SESSION, hidden.id)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from lxc_dashboard.services.creation import fields, notes
-from lxc_dashboard.services.monitor import marks
+from lxc_dashboard.services.jobs import marks
 
 
 def test_notes_tell_whose_container_it_is() -> None:

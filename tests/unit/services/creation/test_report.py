@@ -23,7 +23,7 @@ from lxc_dashboard.db.models import (
 from lxc_dashboard.errors import NotFoundError
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation.report import Mark, PhaseReport, counts_of, links_of, phases_of, report
-from lxc_dashboard.services.creation.views import JobView, StepState, StepView
+from lxc_dashboard.services.creation.views import CreationView, StepState, StepView
 from tests.unit.services.creation.doubles import always, database
 from tests.unit.services.creation.wish import SPEC
 
@@ -36,18 +36,19 @@ def script(name: str, state: StepState) -> StepView:
     return StepView(f"script.001.{name}", Phase.SYNCING, name, state)
 
 
-def view_of(state: JobState, phase: Phase, *steps: StepView) -> JobView:
-    return JobView(
+def view_of(state: JobState, phase: Phase, *steps: StepView) -> CreationView:
+    return CreationView(
         id=new_id(),
         endpoint_id=new_id(),
         container_id=new_id(),
         vmid=101,
         node="pve1",
-        hostname="web-01",
+        kind=CREATE_KIND,
+        name="web-01",
         template="nginx-web r7",
         userid="root@pam",
         state=state,
-        phase=phase,
+        step=phase.value,
         percent=50,
         created_at=BEGIN,
         started_at=BEGIN,
@@ -73,7 +74,7 @@ def told(*events: tuple[float, Phase, str, dict[str, Any]]) -> list[JobEvent]:
     ]
 
 
-def report_of(view: JobView, events: list[JobEvent], at_s: float = 100) -> dict[Phase, PhaseReport]:
+def report_of(view: CreationView, events: list[JobEvent], at_s: float = 100) -> dict[Phase, PhaseReport]:
     return {phase.phase: phase for phase in phases_of(view, events, BEGIN + timedelta(seconds=at_s))}
 
 
@@ -193,7 +194,7 @@ def failed_job(**error: Any) -> tuple[Session, Any]:
     )
     end = told((4, Phase.SYNCING, "It failed", {"type": EventType.ERROR.value}))
     end[0].seq = 4
-    jobs = SimpleNamespace(get=always(creation), told=always(end), events_between=always(events))
+    jobs = SimpleNamespace(named=always((creation, row, "")), told=always(end), events_between=always(events))
     containers = SimpleNamespace(get=always(row), credentials=lambda _: {"web": {"password": "secret"}})
     nodes = SimpleNamespace(get=_not_registered)
     return session, SimpleNamespace(db=database(jobs=jobs, containers=containers, nodes=nodes))

@@ -10,7 +10,7 @@ from lxc_dashboard.db.models import CREATE_KIND, Container, Job, new_id
 from lxc_dashboard.errors import ConflictError
 from lxc_dashboard.services.creation import editing
 from lxc_dashboard.services.creation.spec import ContainerSpec
-from lxc_dashboard.services.creation.views import job_view
+from lxc_dashboard.services.creation.views import creation_view
 
 SPEC = ContainerSpec("pve1", "local:vztmpl/debian.tar.zst", "web-01", "local-lvm").to_json()
 
@@ -22,7 +22,7 @@ def job_of(spec: dict[str, Any]) -> tuple[Job, Container]:
 
 
 def test_a_jobs_spec_is_what_was_asked_for() -> None:
-    view = job_view(*job_of(SPEC), "web r1", own=True)
+    view = creation_view(*job_of(SPEC), "web r1", own=True)
     assert view.spec == ContainerSpec.from_json(SPEC)
 
 
@@ -36,7 +36,7 @@ def test_a_jobs_spec_is_what_was_asked_for() -> None:
     ],
 )
 def test_a_spec_that_cannot_be_read_hides_no_job(spec: dict[str, Any]) -> None:
-    view = job_view(*job_of(spec), "web r1", own=True)
+    view = creation_view(*job_of(spec), "web r1", own=True)
     assert (view.vmid, view.hostname, view.spec) == (101, "web-01", None)
     with pytest.raises(ConflictError, match="not known any more"):
         editing._spec_of(view)

@@ -1,20 +1,21 @@
-"""The jobs of an endpoint that one may see, filtered, a page at a time."""
+"""The jobs of an endpoint that a user may see, filtered, a page at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 import structlog
 
-from lxc_dashboard.db.repositories.job_lists import Named, Viewer, Wanted
+from lxc_dashboard.db.repositories.job_lists import Choices, Named, Viewer, Wanted
+from lxc_dashboard.db.repositories.slots import Place
 from lxc_dashboard.errors import ServiceUnavailableError, UnreachableError
 from lxc_dashboard.services.auth import acting
-from lxc_dashboard.services.creation import sight
-from lxc_dashboard.services.creation.views import JobView, job_view
+from lxc_dashboard.services.jobs import visibility
 from lxc_dashboard.services.jobs.ticket import owns
+from lxc_dashboard.services.jobs.views import JobView, job_view
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
@@ -25,39 +26,45 @@ log = structlog.get_logger(__name__)
 SEEN_FOR_S: Final = 15.0
 ANSWER_WITHIN_S: Final = 4.0  # one's own jobs need no answer of PVE
 
-__all__ = ["JobPage", "Wanted", "page_of"]
+__all__ = ["Choices", "JobPage", "Wanted", "page_of", "rows_of", "views_of"]
 
 
 @dataclass(frozen=True, slots=True)
 class JobPage:
-    """``total`` counts all that match; ``nodes`` and ``templates`` are those of all that one may see.
+    """``total`` counts all that match; ``choices`` are those of all jobs that the user may see.
 
-    ``own_only``: PVE did not answer, so that what others have asked for is left out.
+    ``own_only``: PVE did not answer, so only the user's own jobs are listed.
     """
 
     jobs: tuple[JobView, ...]
     total: int
-    nodes: tuple[str, ...]
-    templates: tuple[str, ...]
+    choices: Choices
     own_only: bool = False
 
 
 async def page_of(rt: Runtime, session: Session, wanted: Wanted, *, limit: int, offset: int = 0) -> JobPage:
-    """Newest first: one's own, and those of containers that PVE lets the user see. Raises what PVE says.
+    """Newest first: the user's own jobs, and those of guests that PVE shows the user. Raises what PVE says.
 
-    ``limit`` and ``offset`` count what is seen: a page is read again without what is not, because a vmid that the user sees
-    is another container's by now.
+    ``limit`` and ``offset`` count what is seen: a page is read again without the jobs that turn out to be hidden.
     """
     shown, own_only = await _viewer(rt, session)
     viewer, rows = await _seen(rt, session, shown, wanted, limit=limit, offset=offset)
     async with rt.db.transaction() as tx:
         total = await tx.jobs.count_named(viewer, wanted)
-        nodes, templates = await tx.jobs.values_of_named(viewer)
+        choices = await tx.jobs.choices(viewer)
         places = await tx.jobs.places(session.endpoint_id)
-    views = (
-        job_view(creation, container, template, own=owns(session, creation)) for creation, container, template in rows
-    )
-    return JobPage(tuple(view.placed(places) for view in views), total, tuple(nodes), tuple(templates), own_only)
+    return JobPage(tuple(views_of(session, rows, places)), total, choices, own_only)
+
+
+async def rows_of(rt: Runtime, session: Session, wanted: Wanted, *, limit: int) -> Sequence[Named]:
+    """``page_of`` for kinds with a view of their own: the rows of its first page."""
+    viewer, _ = await _viewer(rt, session)
+    return (await _seen(rt, session, viewer, wanted, limit=limit, offset=0))[1]
+
+
+def views_of(session: Session, rows: Iterable[Named], places: Mapping[UUID, Place]) -> Iterator[JobView]:
+    for job, container, template in rows:
+        yield replace(job_view(job, container, template, own=owns(session, job)), place=places.get(job.id))
 
 
 async def _seen(
@@ -69,8 +76,8 @@ async def _seen(
     while True:
         async with rt.db.transaction() as tx:
             rows = await tx.jobs.list_named(viewer, wanted, limit=limit, offset=offset)
-        others = {container.id: container for creation, container, _ in rows if not owns(session, creation)}
-        seen |= await sight.seen(rt, session, [each for each in others.values() if each.id not in seen])
+        others = {container.id: container for job, container, _ in rows if container and not owns(session, job)}
+        seen |= await visibility.seen(rt, session, [each for each in others.values() if each.id not in seen])
         hidden = others.keys() - seen
         if not hidden:
             break
@@ -83,18 +90,18 @@ async def _seen(
 async def _hidden(rt: Runtime, session: Session) -> frozenset[UUID]:
     """What an earlier page has found hidden holds for ``SEEN_FOR_S``, so that the next one goes on where that ended."""
     try:
-        known = await rt.bus.get(f"creation:hidden:{session.id}")
+        known = await rt.bus.get(f"jobs:hidden:{session.id}")
     except ServiceUnavailableError as error:
-        log.info("what is hidden is not remembered", why=str(error))
+        log.info("hidden jobs not cached", why=str(error))
         return frozenset()
     return frozenset(UUID(text) for text in (known or b"").decode().split())
 
 
 async def _hide(rt: Runtime, session: Session, hidden: frozenset[UUID]) -> None:
     try:
-        await rt.bus.set(f"creation:hidden:{session.id}", " ".join(map(str, hidden)).encode(), ttl_s=SEEN_FOR_S)
+        await rt.bus.set(f"jobs:hidden:{session.id}", " ".join(map(str, hidden)).encode(), ttl_s=SEEN_FOR_S)
     except ServiceUnavailableError as error:
-        log.info("what is hidden is not remembered", why=str(error))
+        log.info("hidden jobs not cached", why=str(error))
 
 
 async def _viewer(rt: Runtime, session: Session) -> tuple[Viewer, bool]:
@@ -103,7 +110,7 @@ async def _viewer(rt: Runtime, session: Session) -> tuple[Viewer, bool]:
     try:
         known = await _known(rt, session)
     except UnreachableError as error:
-        log.info("only one's own jobs are listed: PVE does not answer", why=str(error))
+        log.info("own jobs listed only", why=str(error))
         silent = True
     gone, _, vmids = known.decode().partition(":")
     seen = frozenset(int(vmid) for vmid in vmids.split(",") if vmid)
@@ -112,14 +119,14 @@ async def _viewer(rt: Runtime, session: Session) -> tuple[Viewer, bool]:
 
 
 async def _known(rt: Runtime, session: Session) -> bytes:
-    key = f"creation:seen:{session.id}"
+    key = f"jobs:seen:{session.id}"
     try:
         known = await rt.bus.get(key)
         if known is None:
             known = await _ask(rt, session)
             await rt.bus.set(key, known, ttl_s=SEEN_FOR_S)
     except ServiceUnavailableError as error:
-        log.info("what is seen is not remembered", why=str(error))
+        log.info("visible guests not cached", why=str(error))
         return await _ask(rt, session)
     return known
 
@@ -127,5 +134,5 @@ async def _known(rt: Runtime, session: Session) -> bytes:
 async def _ask(rt: Runtime, session: Session) -> bytes:
     client = (await acting.client(rt, session)).within(ANSWER_WITHIN_S)
     vmids = sorted(guest.vmid for guest in await client.cluster.resources("vm"))
-    gone = sight.SEE_PRIVILEGE in await client.access.permissions(sight.ALL_GUESTS)
+    gone = visibility.SEE_PRIVILEGE in await client.access.permissions(visibility.ALL_GUESTS)
     return f"{int(gone)}:{','.join(map(str, vmids))}".encode()

@@ -1,8 +1,10 @@
-"""What a user may see of others' jobs: of those whose container PVE lets him see, as long as its vmid is that container."""
+"""Which jobs a user may see: their own, and those of guests that PVE shows them.
+
+PVE gives a vmid out again. So a container of ours counts only while the guest of its vmid is that container.
+"""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
@@ -11,7 +13,6 @@ import structlog
 
 from lxc_dashboard.errors import (
     AuthError,
-    DashboardError,
     NotFoundError,
     ProxmoxError,
     ServiceUnavailableError,
@@ -19,11 +20,11 @@ from lxc_dashboard.errors import (
 )
 from lxc_dashboard.services.auth import acting, privileges
 from lxc_dashboard.services.auth.privileges import CONSOLE_PRIVILEGE
-from lxc_dashboard.services.monitor import identity
-from lxc_dashboard.services.monitor.identity import ITS_OWN, Standing
+from lxc_dashboard.services.jobs import identity
+from lxc_dashboard.services.jobs.identity import ITS_OWN, Standing
 
 if TYPE_CHECKING:
-    from lxc_dashboard.db.models import Container
+    from lxc_dashboard.db.models import Container, Job
     from lxc_dashboard.proxmox.client import ProxmoxClient
     from lxc_dashboard.proxmox.schemas import Resource
     from lxc_dashboard.runtime import Runtime
@@ -33,53 +34,49 @@ log = structlog.get_logger(__name__)
 
 SEE_PRIVILEGE: Final = "VM.Audit"
 MANAGE_PRIVILEGE: Final = "VM.Allocate"  # as PVE asks for the deletion of a guest
+GRANTED: Final = frozenset({SEE_PRIVILEGE, MANAGE_PRIVILEGE, CONSOLE_PRIVILEGE})
 HOLDS_FOR_S: Final = 15.0
 ANSWER_WITHIN_S: Final = 2.0  # the page of a job is shown without the answer, too
 NOT_TOLD: Final = "PVE does not tell now whether CT {vmid} is still the container of this job"
 ALL_GUESTS: Final = "/vms"  # where one may see every guest, what is left of one that is gone may be seen too
 
 
-async def held(rt: Runtime, session: Session, container: Container) -> frozenset[str]:
-    """What the user may do with a job of somebody else's: to see it, to manage it, to open its console, or nothing.
+async def held(rt: Runtime, session: Session, job: Job, container: Container | None) -> frozenset[str]:
+    """What the user may do with another user's job: see it, manage it, open its guest's console, or nothing.
 
-    An answer holds for ``HOLDS_FOR_S``: a log is read in many small pieces. Raises ``UnreachableError`` where PVE does not tell,
-    to those who may see the guest of its vmid.
+    ``container``: the job's, where the product knows its guest. An answer holds for ``HOLDS_FOR_S``, because a log is read
+    in many small pieces. Raises ``UnreachableError`` where PVE does not say whether the guest is still the job's.
     """
-    key = f"creation:held:{session.id}:{container.id}:{container.deleted_at is not None}"
+    subject = f"{container.id}:{container.deleted_at is not None}" if container else str(job.vmid)
+    key = f"job:held:{session.id}:{subject}"
     try:
         known = await rt.bus.get(key)
         if known is None:
-            known = ",".join(sorted(await _held(rt, session, container))).encode()
+            known = ",".join(sorted(await _held(rt, session, job, container))).encode()
             await rt.bus.set(key, known, ttl_s=HOLDS_FOR_S)
     except ServiceUnavailableError as error:
-        log.info("privileges are not remembered", why=str(error))
-        return await _held(rt, session, container)
+        log.info("privileges not cached", why=str(error))
+        return await _held(rt, session, job, container)
     return frozenset(known.decode().split(","))
 
 
-async def _held(rt: Runtime, session: Session, container: Container) -> frozenset[str]:
-    gone = container.deleted_at is not None
-    found = await privileges.held(rt, session, ALL_GUESTS if gone else f"/vms/{container.vmid}")
+async def _held(rt: Runtime, session: Session, job: Job, container: Container | None) -> frozenset[str]:
+    gone = container is not None and container.deleted_at is not None
+    vmid = container.vmid if container else job.vmid
+    found = await privileges.held(rt, session, ALL_GUESTS if gone else f"/vms/{vmid}")
     if not gone and SEE_PRIVILEGE in found:
         client = await acting.client(rt, session)
         resources = await client.cluster.resources()
-        if _lists(resources, container):
+        if not _lists(resources, vmid):
+            # PVE grants privileges on a vmid without a guest, too. Only a container of ours may still be in the making.
+            return found & GRANTED if container else frozenset()
+        if container is not None:
             standing = (await _standings(rt, session, client, [container], resources)).get(container.id)
             if standing is Standing.UNKNOWN:
-                raise UnreachableError(NOT_TOLD.format(vmid=container.vmid))
+                raise UnreachableError(NOT_TOLD.format(vmid=vmid))
             if standing not in ITS_OWN:
                 return frozenset()
-    return found & {SEE_PRIVILEGE, MANAGE_PRIVILEGE, CONSOLE_PRIVILEGE}
-
-
-async def may_open_console(rt: Runtime, session: Session, vmid: int) -> bool:
-    """Whether the user may open the console of a guest; False where PVE does not tell within ``ANSWER_WITHIN_S``."""
-    try:
-        async with asyncio.timeout(ANSWER_WITHIN_S):
-            return CONSOLE_PRIVILEGE in await privileges.held(rt, session, f"/vms/{vmid}")
-    except (TimeoutError, DashboardError) as error:
-        log.info("console privilege not told", vmid=vmid, why=str(error))
-        return False
+    return found & GRANTED
 
 
 async def seen(rt: Runtime, session: Session, containers: Sequence[Container]) -> frozenset[UUID]:
@@ -88,7 +85,7 @@ async def seen(rt: Runtime, session: Session, containers: Sequence[Container]) -
         return frozenset()
     client = await acting.client(rt, session)
     resources = await client.cluster.resources()
-    there = [each for each in containers if each.deleted_at is None and _lists(resources, each)]
+    there = [each for each in containers if each.deleted_at is None and _lists(resources, each.vmid)]
     standings = await _standings(rt, session, client, there, resources)
     found = frozenset(container_id for container_id, standing in standings.items() if standing in ITS_OWN)
     gone = frozenset(each.id for each in containers if each.deleted_at is not None)
@@ -111,8 +108,8 @@ async def is_lost(rt: Runtime, session: Session, container: Container) -> bool:
     return found.get(container.id) in identity.LOST
 
 
-def _lists(resources: Sequence[Resource], container: Container) -> bool:
-    return any(entry.is_guest and entry.vmid == container.vmid for entry in resources)
+def _lists(resources: Sequence[Resource], vmid: int) -> bool:
+    return any(entry.is_guest and entry.vmid == vmid for entry in resources)
 
 
 async def _standings(

@@ -12,7 +12,7 @@ from uuid import UUID
 import structlog
 
 from lxc_dashboard.errors import ApiError, PrivilegeError, ProxmoxError
-from lxc_dashboard.services.monitor.marks import creations_of
+from lxc_dashboard.services.jobs.marks import creations_of
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import DatabaseService

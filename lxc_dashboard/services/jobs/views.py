@@ -1,0 +1,101 @@
+"""A job of any kind as pages and programs show it: never a row, never a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from lxc_dashboard.db.models import CREATE_KIND, Container, Job, JobState
+from lxc_dashboard.db.repositories.jobs import FINISHED
+from lxc_dashboard.db.repositories.slots import Place
+from lxc_dashboard.services.jobs.acts import ACTS
+
+
+@dataclass(frozen=True, slots=True)
+class JobError:
+    """``message`` from an exception, or a ``code`` with its ``params``.
+
+    ``step`` is what failed, as people name it; ``tail`` the last lines of a PVE task.
+    """
+
+    message: str
+    remedy: str = ""
+    phase: str = ""
+    step: str = ""
+    tail: tuple[str, ...] = ()
+    code: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobView:
+    """``vmid``, ``node`` and ``name`` are the guest's. ``template`` and ``batch_id`` are set for creations only.
+
+    ``outcome``: how an act that is done ended, as ``Message`` is stored. ``exists``: PVE has, or will get, the guest, as far as is known.
+    ``place``: where a queued job stands in the line. ``own``: the job belongs to the user who asked for this view.
+    ``manages``: this user may cancel it though it is another user's.
+    ``may_*`` say what the page may offer; PVE still has the last word.
+    """
+
+    id: UUID
+    endpoint_id: UUID
+    kind: str
+    container_id: UUID | None
+    vmid: int
+    node: str
+    name: str
+    template: str
+    userid: str
+    state: JobState
+    step: str
+    percent: int
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    outcome: Mapping[str, Any] = field(default_factory=dict)
+    error: JobError | None = None
+    exists: bool = True
+    own: bool = False
+    manages: bool = False
+    may_cancel: bool = False
+    may_retry: bool = False
+    batch_id: UUID | None = None
+    place: Place | None = None
+
+
+def job_view(job: Job, container: Container | None, template: str, *, own: bool, manages: bool = False) -> JobView:
+    """``container``: of a guest that the product knows. ``own`` and ``manages`` as in ``JobView``."""
+    return JobView(**fields_of(job, container, template, own=own, manages=manages))
+
+
+def fields_of(
+    job: Job, container: Container | None, template: str, *, own: bool, manages: bool = False
+) -> dict[str, Any]:
+    """The fields of a ``JobView`` by name, for kinds that add their own."""
+    state = JobState(job.state)
+    stored = ("id", "endpoint_id", "kind", "container_id", "name", "userid", "step", "percent", "batch_id")
+    times = ("created_at", "started_at", "finished_at")
+    return {
+        **{name: getattr(job, name) for name in (*stored, *times)},
+        "vmid": container.vmid if container else job.vmid,
+        "node": container.node if container else job.node,
+        "template": template,
+        "state": state,
+        "outcome": job.result if state is JobState.DONE and job.kind != CREATE_KIND else {},
+        "error": _error(job.error) if state in {JobState.FAILED, JobState.CANCELLED} else None,
+        "exists": container is None or container.deleted_at is None,
+        "own": own,
+        "manages": manages,
+        "may_cancel": (own or manages) and state not in FINISHED and state is not JobState.CANCELLING,
+        "may_retry": job.kind in ACTS and state in {JobState.FAILED, JobState.CANCELLED},
+    }
+
+
+def _error(values: Mapping[str, Any]) -> JobError:
+    texts = {name: str(values.get(name, "")) for name in ("message", "remedy", "phase", "step")}
+    return JobError(
+        **texts, tail=tuple(values.get("tail", ())), code=str(values.get("code", "")), params=values.get("params", {})
+    )
