@@ -68,7 +68,9 @@ class JobView:
 
 def job_view(job: Job, container: Container | None, template: str, *, own: bool, manages: bool = False) -> JobView:
     """``container``: of a guest that the product knows. ``own`` and ``manages`` as in ``JobView``."""
-    return JobView(**fields_of(job, container, template, own=own, manages=manages))
+    fields = fields_of(job, container, template, own=own, manages=manages)
+    over = fields["state"] in {JobState.FAILED, JobState.CANCELLED}
+    return JobView(**fields, may_retry=job.kind in ACTS and over)
 
 
 def fields_of(
@@ -90,7 +92,6 @@ def fields_of(
         "own": own,
         "manages": manages,
         "may_cancel": (own or manages) and state not in FINISHED and state is not JobState.CANCELLING,
-        "may_retry": job.kind in ACTS and state in {JobState.FAILED, JobState.CANCELLED},
     }
 
 
