@@ -89,7 +89,7 @@ def _of_integrity(error: psycopg.Error, statement: str) -> DashboardError:
         case psycopg.errors.ForeignKeyViolation():
             if statement.lstrip().upper().startswith("DELETE"):  # PostgreSQL before 18 says so for RESTRICT too
                 return ConflictError(USED_BY.get(name, "This is still in use"), detail=name)
-            return NotFoundError("What this belongs to does not exist, or not any more", detail=name)
+            return NotFoundError("What this belongs to does not exist or was removed", detail=name)
         case psycopg.errors.UniqueViolation():
             table = (error.diag.table_name or "entry").replace("_", " ")
             return ConflictError(TAKEN.get(name, f"This {table} exists already"), detail=name)

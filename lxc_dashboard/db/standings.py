@@ -65,7 +65,7 @@ class Standings:
             return
         for answer, job_id in asked.items():
             if job_id not in found:
-                _fail(answer, NotFoundError("This job does not exist, or not any more"))
+                _fail(answer, NotFoundError("This job does not exist or was removed"))
             elif not answer.done():
                 answer.set_result(found[job_id])
 

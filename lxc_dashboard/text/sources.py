@@ -93,5 +93,5 @@ SOURCE_PIN_HOW: Final = "Compare it on the server with: ssh-keygen -lf /etc/ssh/
 SOURCE_PIN: Final = "It is the same: pin it and go on"
 SOURCE_SAVE: Final = "Save"
 SOURCE_SAVING: Final = "Trying it"
-SOURCE_GONE: Final = "This source is not there, or not any more"
+SOURCE_GONE: Final = "This source does not exist or was removed"
 SOURCE_STATE_REMOVED: Final = "Removed"

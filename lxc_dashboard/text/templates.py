@@ -39,7 +39,7 @@ SCRIPT_OPTIONAL: Final = "optional"
 SCRIPT_TIMEOUT: Final = "{seconds} s at most"
 OWNER_OF_FOLDER: Final = "as its folder"
 BINARY_FILE: Final = "A binary file of {size}"
-NO_SUCH_TEMPLATE: Final = "This template is not there, or not any more"
+NO_SUCH_TEMPLATE: Final = "This template does not exist or was removed"
 MISSING_TEMPLATE_DETAIL: Final = "The address is wrong, or what it names is gone."
 ALL_TEMPLATES: Final = "All templates"
 

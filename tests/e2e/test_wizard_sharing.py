@@ -199,7 +199,7 @@ def test_editing_says_that_the_template_has_changed_since(page: Page, stack: Sta
 def test_a_job_that_is_not_to_be_edited_is_told(page: Page) -> None:
     for job_id in ("01a20ae5-30aa-739f-abd0-a0eb36cdf133", "nonsense"):
         visit(page, routes.edit_creation(job_id))
-        expect(page.get_by_role("alert")).to_contain_text("or not any more")
+        expect(page.get_by_role("alert")).to_contain_text("or was removed")
     visit(page, routes.CREATE)
     wizard.choose(page, "hello")
     forward(page, "configure")

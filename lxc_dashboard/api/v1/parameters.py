@@ -36,7 +36,7 @@ def named_job(request: Request, *known: str) -> tuple[Runtime, Session, UUID]:
     try:
         return rt, session, UUID(request.path_params["job_id"])
     except ValueError:
-        raise NotFoundError("This job does not exist, or not any more") from None
+        raise NotFoundError("This job does not exist or was removed") from None
 
 
 def key_of(request: Request) -> UUID | None:

@@ -27,7 +27,7 @@ class BatchRepository:
         """Raises ``NotFoundError``."""
         batch = await self._session.get(CreationBatch, batch_id)
         if batch is None:
-            raise NotFoundError("This batch does not exist, or not any more")
+            raise NotFoundError("This batch does not exist or was removed")
         return batch
 
     async def runs(self, batch_id: UUID) -> Sequence[tuple[Job, Container]]:

@@ -13,7 +13,7 @@ from sqlmodel import col
 from lxc_dashboard.db.models import Package, PackageBucket, Template, TemplateRevision, TemplateSource
 from lxc_dashboard.errors import NotFoundError
 
-GONE = "This package bucket does not exist, or not any more"
+GONE = "This package bucket does not exist or was removed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ class ContainerRepository:
         """One that exists or existed. Raises ``NotFoundError``."""
         container = await self._session.get(Container, container_id)
         if container is None:
-            raise NotFoundError("This container is not known, or not any more")
+            raise NotFoundError("This container is unknown or was removed")
         return container
 
     async def by_vmid(self, endpoint_id: UUID, vmid: int) -> Container | None:
@@ -195,5 +195,5 @@ class ContainerRepository:
         changed = update(Container).where(col(Container.id) == container_id).values(**values).returning(Container)
         container = await self._session.scalar(changed.execution_options(populate_existing=True))
         if container is None:
-            raise NotFoundError("This container is not known, or not any more")
+            raise NotFoundError("This container is unknown or was removed")
         return container

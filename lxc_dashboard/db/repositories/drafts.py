@@ -16,7 +16,7 @@ from sqlmodel import col
 from lxc_dashboard.db.models import Template, TemplateDraft, TemplateDraftFile, TemplateFile
 from lxc_dashboard.errors import NotFoundError
 
-GONE: Final = "This draft does not exist, or not any more"
+GONE: Final = "This draft does not exist or was removed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ class JobListRepository(SlotRepository):
         """Raises ``NotFoundError``."""
         row = (await self._session.execute(_joined(*_NAMED).where(col(Job.id) == job_id))).one_or_none()
         if row is None:
-            raise NotFoundError("This job does not exist, or not any more")
+            raise NotFoundError("This job does not exist or was removed")
         return _named(row)
 
     async def list_named(self, viewer: Viewer, wanted: Wanted, *, limit: int, offset: int = 0) -> Sequence[Named]:

@@ -74,14 +74,14 @@ class JobRepository(TicketRepository):
         """As it is now. Raises ``NotFoundError``."""
         creation = await self._session.get(Job, job_id, populate_existing=True)
         if creation is None:
-            raise NotFoundError("This job does not exist, or not any more")
+            raise NotFoundError("This job does not exist or was removed")
         return creation
 
     async def locked(self, job_id: UUID) -> Job:
         """As ``get``, and nobody else changes it before this transaction ends."""
         creation = await self._session.get(Job, job_id, populate_existing=True, with_for_update=True)
         if creation is None:
-            raise NotFoundError("This job does not exist, or not any more")
+            raise NotFoundError("This job does not exist or was removed")
         return creation
 
     async def standings(self, job_ids: Sequence[UUID]) -> dict[UUID, Standing]:

@@ -65,7 +65,7 @@ class NodeRepository:
         """Raises ``NotFoundError``."""
         node = await self._session.get(ProxmoxNode, node_id)
         if node is None:
-            raise NotFoundError("This endpoint is not registered, or not any more")
+            raise NotFoundError("This endpoint is not registered")
         return node
 
     async def by_name(self, name: str) -> ProxmoxNode | None:
@@ -120,7 +120,7 @@ class NodeRepository:
         """
         locked = select(ProxmoxNode).where(col(ProxmoxNode.id) == node_id).with_for_update()
         if await self._session.scalar(locked) is None:
-            raise NotFoundError("This endpoint is not registered, or not any more")
+            raise NotFoundError("This endpoint is not registered")
         await self._refuse_used(node_id)
         for remembered in (Container, CreationBatch):  # the runs of both go with their containers
             await self._session.execute(delete(remembered).where(col(remembered.endpoint_id) == node_id))

@@ -28,7 +28,7 @@ class PresetRepository:
         """Raises ``NotFoundError``."""
         preset = await self._session.get(Preset, preset_id)
         if preset is None:
-            raise NotFoundError("This preset does not exist, or not any more")
+            raise NotFoundError("This preset does not exist or was removed")
         return preset
 
     async def list(self, endpoint_id: UUID, userid: str) -> Sequence[Preset]:
@@ -62,4 +62,4 @@ class PresetRepository:
         """Raises ``NotFoundError``."""
         gone = delete(Preset).where(col(Preset.id) == preset_id).returning(col(Preset.id))
         if await self._session.scalar(gone) is None:
-            raise NotFoundError("This preset does not exist, or not any more")
+            raise NotFoundError("This preset does not exist or was removed")

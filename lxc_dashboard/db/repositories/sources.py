@@ -64,7 +64,7 @@ class SourceRepository:
         """Raises ``NotFoundError``."""
         source = await self._session.get(TemplateSource, source_id)
         if source is None:
-            raise NotFoundError("This source of templates does not exist, or not any more")
+            raise NotFoundError("This source of templates does not exist or was removed")
         return source
 
     async def add(self, source: TemplateSource) -> None:

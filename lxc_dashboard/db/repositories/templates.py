@@ -91,7 +91,7 @@ class TemplateRepository:
         locked = select(TemplateSource).where(col(TemplateSource.id) == source_id).with_for_update()
         source = await self._session.scalar(locked, execution_options={"populate_existing": True})
         if source is None:
-            raise NotFoundError("This source of templates does not exist, or not any more")
+            raise NotFoundError("This source of templates does not exist or was removed")
         return source
 
     async def sources(self) -> Sequence[TemplateSource]:
@@ -104,7 +104,7 @@ class TemplateRepository:
         """Raises ``NotFoundError``."""
         rows = await self._current(col(Template.id) == template_id)
         if not rows:
-            raise NotFoundError("This template does not exist, or not any more")
+            raise NotFoundError("This template does not exist or was removed")
         return rows[0]
 
     async def lock(self, template_id: UUID) -> TemplateRows:
@@ -168,7 +168,7 @@ class TemplateRepository:
         )
         found = (await self._session.execute(wanted)).one_or_none()
         if found is None:
-            raise NotFoundError("This revision does not exist, or not any more")
+            raise NotFoundError("This revision does not exist or was removed")
         return found[0], found[1]
 
     async def revisions(self, template_id: UUID) -> Sequence[TemplateRevision]:
@@ -181,7 +181,7 @@ class TemplateRepository:
         wanted = (col(TemplateRevision.template_id) == template_id, col(TemplateRevision.number) == number)
         found = await self._session.scalar(select(TemplateRevision).where(*wanted))
         if found is None:
-            raise NotFoundError("This revision does not exist, or not any more")
+            raise NotFoundError("This revision does not exist or was removed")
         return found
 
     async def scripts(self, revision_id: UUID) -> Sequence[TemplateScript]:

@@ -119,7 +119,7 @@ class TicketRepository(EventRepository):
         """None: the run needs a sign-in. Raises ``NotFoundError``, ``WrongKeyError``, ``TamperedError``."""
         creation = await self._session.get(Job, job_id, populate_existing=True)
         if creation is None:
-            raise NotFoundError("This job does not exist, or not any more")
+            raise NotFoundError("This job does not exist or was removed")
         return self._open_ticket(job_id, creation.ticket_enc) if creation.ticket_enc else None
 
     async def wipe_tickets_of_session(self, session_id: UUID) -> Sequence[UUID]:

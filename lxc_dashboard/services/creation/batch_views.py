@@ -74,7 +74,7 @@ async def get_batch(rt: Runtime, session: Session, batch_id: UUID) -> BatchView:
         if owns(session, creation) or container.id in seen
     ]
     if not shown:
-        raise NotFoundError("This batch does not exist, or not any more")
+        raise NotFoundError("This batch does not exist or was removed")
     return BatchView(batch.id, batch.pattern, batch.userid, batch.created_at, tuple(shown), len(runs) - len(shown))
 
 

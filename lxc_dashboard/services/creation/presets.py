@@ -33,7 +33,7 @@ TAKEN: Final = TAKEN_BY_CONSTRAINT["uq_preset_endpoint_id_owner_name"]
 SHARE_PRIVILEGE: Final = "VM.Allocate"
 SHARE_PATH: Final = "/vms"
 SHARE_BELOW: Final = "/pool"
-_GONE: Final = "This preset does not exist, or not any more"
+_GONE: Final = "This preset does not exist or was removed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ class _Follower:
                 await asyncio.sleep(DATABASE_AWAY_S)
             else:
                 if standing is None:
-                    raise NotFoundError("This job does not exist, or not any more")
+                    raise NotFoundError("This job does not exist or was removed")
                 return standing.state in FINISHED
 
     async def _newest(self) -> str:

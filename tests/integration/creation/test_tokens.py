@@ -165,7 +165,7 @@ async def test_a_reader_who_loses_the_right_to_see_a_run_is_told_so_in_the_middl
         lab.sandbox.api.directory.changed()
         left = [piece async for piece in following]
     assert set(left[:-1]) <= {b"\n"}
-    assert json.loads(left[-1]) == {"type": "end", "state": "", "message": "This job does not exist, or not any more"}
+    assert json.loads(left[-1]) == {"type": "end", "state": "", "message": "This job does not exist or was removed"}
 
 
 async def test_without_redis_a_program_orders_a_container_whose_vmid_it_names(

@@ -18,7 +18,7 @@ from tests.e2e.node_side import NodeSide
 from tests.e2e.stack import Stack
 from tests.integration.web.programs import Program, objects
 
-GONE = {"message": "This job does not exist, or not any more"}
+GONE = {"message": "This job does not exist or was removed"}
 
 
 @pytest.fixture(scope="module")

@@ -40,6 +40,7 @@ OPERATIONS = (
     ("GET", f"{routes.API_JOBS}/{{job_id}}"),
     ("GET", f"{routes.API_JOBS}/{{job_id}}/log"),
     ("POST", f"{routes.API_JOBS}/{{job_id}}/cancel"),
+    ("POST", f"{routes.API_JOBS}/{{job_id}}/retry"),
 )
 
 
@@ -156,7 +157,7 @@ def test_acts_on_a_container_that_is_there_are_as_described(api: Fuzzed) -> None
     assert {202, 409} <= {answer.status_code for answer in found} <= {200, 202, 409, 422}
 
 
-@pytest.mark.parametrize(("method", "act"), [("GET", ""), ("GET", "/log"), ("POST", "/cancel")])
+@pytest.mark.parametrize(("method", "act"), [("GET", ""), ("GET", "/log"), ("POST", "/cancel"), ("POST", "/retry")])
 @pytest.mark.timeout(400)
 def test_requests_about_a_job_that_is_there_are_as_described(api: Fuzzed, method: str, act: str) -> None:
     fixed: dict[str, Any] = {"path_parameters": {"job_id": api.create()}}

@@ -128,7 +128,7 @@ async def test_a_batch_that_may_not_be_seen_any_more_is_not_shown(
 ) -> None:
     state = await opened()
     monkeypatch.setattr(job_room, "RIGHTS_HOLD_S", 0.0)
-    batches.refused = NotFoundError("This batch does not exist, or not any more")
+    batches.refused = NotFoundError("This batch does not exist or was removed")
     await state._follow()
     assert (state.rows, state.pattern, state.phase) == ([], "", base.FAILED)
-    assert state.problem.cause == "This batch does not exist, or not any more"
+    assert state.problem.cause == "This batch does not exist or was removed"

@@ -14,7 +14,7 @@ from lxc_dashboard.state import base, guard, job
 from lxc_dashboard.state.job import JobState
 from tests.unit.state.test_page_states import ID, someone, state_of
 
-GONE = "This job does not exist, or not any more"
+GONE = "This job does not exist or was removed"
 
 
 @pytest.fixture(autouse=True)

@@ -172,7 +172,7 @@ async def load_revision(tx: Transaction, revision_id: UUID) -> RevisionContent:
 def _numbered(revisions: Sequence[TemplateRevision], number: int) -> TemplateRevision:
     found = next((revision for revision in revisions if revision.number == number), None)
     if found is None:
-        raise NotFoundError("This revision does not exist, or not any more")
+        raise NotFoundError("This revision does not exist or was removed")
     return found
 
 
