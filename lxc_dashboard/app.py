@@ -48,11 +48,11 @@ TEMPLATES_READ_WITHIN_S = 5.0
 
 
 async def _read_templates(runtime: Runtime) -> None:
-    from lxc_dashboard.services.templates.sources.passes import START, Asker
+    from lxc_dashboard.services.templates.sources.passes import START, Requester
     from lxc_dashboard.services.templates.sources.sync import sync_folders
 
     try:
-        await sync_folders(runtime.db, runtime.settings.template_folders(), Asker(START).tell)
+        await sync_folders(runtime.db, runtime.settings.template_folders(), Requester(START).tell)
     except DashboardError as error:
         log.warning("templates not read at the start", cause=str(error))
 

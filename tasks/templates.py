@@ -10,7 +10,7 @@ from tasks.app import in_runtime
 
 @shared_task(name="templates.sync")
 def sync(source_id: str) -> None:
-    in_runtime(lambda rt: passes.grant(rt, source_id))
+    in_runtime(lambda rt: passes.run_requested(rt, source_id))
 
 
 @shared_task(name="templates.sync_due")

@@ -23,7 +23,7 @@ from lxc_dashboard.settings import Settings
 USERID: Final = "cli"
 STDOUT: Final = "-"
 
-OPERATOR: Final = passes.Asker(USERID)
+OPERATOR: Final = passes.Requester(USERID)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ NOTE: Final = "Note"
 WHEN: Final = "When"
 ACTIONS: Final = "Actions"
 OS: Final = "OS"
-HOLDS: Final = "Holds"
+HOLDS: Final = "Contents"
 SEARCH_TEMPLATES: Final = "Filter by name, tag, package, script text…"
 NO_TEMPLATES: Final = "No templates"
 NO_TEMPLATES_NEXT: Final = (
@@ -31,16 +31,16 @@ SCRIPTS: Final = "Scripts"
 FILES: Final = "Files"
 PACKAGES: Final = "Packages"
 FINDINGS: Final = "Findings"
-MISSING_MARK: Final = "gone from its source"
-REFUSED_MARK: Final = "not read now"
-MISSING_NOTE: Final = "It is gone from its source. The last revision is kept and can still be used."
-REFUSED_NOTE: Final = "It cannot be read from its source now: {why}. The last good revision is shown."
+MISSING_MARK: Final = "missing in its source"
+REFUSED_MARK: Final = "not readable"
+MISSING_NOTE: Final = "It was removed from its source. Its last revision can still be used."
+REFUSED_NOTE: Final = "Its source has an invalid version: {why}. The last valid revision is shown."
 SCRIPT_OPTIONAL: Final = "optional"
-SCRIPT_TIMEOUT: Final = "{seconds} s at most"
-OWNER_OF_FOLDER: Final = "as its folder"
+SCRIPT_TIMEOUT: Final = "timeout {seconds} s"
+OWNER_OF_FOLDER: Final = "owner of the folder"
 BINARY_FILE: Final = "A binary file of {size}"
-NO_SUCH_TEMPLATE: Final = "This template does not exist or was removed"
-MISSING_TEMPLATE_DETAIL: Final = "The address is wrong, or what it names is gone."
+NO_SUCH_TEMPLATE: Final = "This template does not exist"
+MISSING_TEMPLATE_DETAIL: Final = "The address is wrong, or the template was deleted."
 ALL_TEMPLATES: Final = "All templates"
 
 # Templates: the list and one template in its tabs
@@ -75,10 +75,10 @@ UPDATED: Final = "Updated"
 BUILT_FROM: Final = "Containers"
 REFUSED_MORE: Final = "and {count} more"
 PRIVILEGED_MARK: Final = "privileged"
-PRIVILEGED_MARK_NOTE: Final = "Its containers are privileged: their root is the node's root"
-FINDINGS_MARK_NOTE: Final = "What its checks found; see its Config"
+PRIVILEGED_MARK_NOTE: Final = "Its containers are privileged: their root is root on the node"
+FINDINGS_MARK_NOTE: Final = "Findings of the checks, listed in the Config tab"
 DRAFT_MARK: Final = "your draft"
-DRAFT_MARK_NOTE: Final = "You have changes of it that are not saved"
+DRAFT_MARK_NOTE: Final = "You have unsaved changes"
 TEMPLATE_TABS: Final = {
     "config": "Config",
     "scripts": "Scripts",
@@ -92,47 +92,47 @@ VALUE: Final = "Value"
 IN_PVE: Final = "In PVE"
 YES: Final = "Yes"
 NO: Final = "No"
-CONFIG_ASKED: Final = "asked for in the wizard"
+CONFIG_ASKED: Final = "choose in the wizard"
 # Label, unit, and what PVE makes of it.
 TEMPLATE_FIELDS: Final = {
-    "app": ("App", "", "Nothing: the name that people see here"),
-    "description": ("Description", "", "Nothing: what people read here"),
-    "tags": ("Tags", "", "tags: by which PVE's own pages group and filter guests"),
-    "os": ("OS", "", "ostemplate: the newest OS template of this name that a storage of the node has"),
-    "cpu": ("Cores", "cores", "cores: how many of the node's it may use at once"),
-    "ram_mib": ("Memory", "MiB", "memory: above it, its processes are killed"),
-    "swap_mib": ("Swap", "MiB", "swap: what may be swapped out beside the memory, on the node's swap space"),
-    "disk_gib": ("Disk", "GiB", "rootfs: the size of its volume, which can grow later and not shrink"),
-    "storage": ("Storage", "", "rootfs: where that volume lies. It must allow containers"),
-    "bridge": ("Bridge", "", "net0: the bridge of the node that its network device joins"),
-    "unprivileged": ("Unprivileged", "", "unprivileged: its root is an ordinary user of the node"),
-    "nesting": ("Nesting", "", "features: lets systemd of newer guests work, and containers within"),
-    "keyctl": ("keyctl", "", "features: lets Docker work in an unprivileged container. Only root@pam may set it"),
-    "fuse": ("FUSE", "", "features: lets it mount FUSE file systems. Only root@pam may set it"),
-    "network": ("Scripts need the network", "", "if not, a job without packages does not wait for an address"),
+    "app": ("App", "", "Not in PVE: the name shown to users"),
+    "description": ("Description", "", "Not in PVE: the description shown to users"),
+    "tags": ("Tags", "", "tags: group and filter guests in PVE"),
+    "os": ("OS", "", "ostemplate: the newest OS template of this name on the node's storages"),
+    "cpu": ("Cores", "cores", "cores: the limit of CPU cores"),
+    "ram_mib": ("Memory", "MiB", "memory: the limit; above it, processes are killed"),
+    "swap_mib": ("Swap", "MiB", "swap: in addition to memory, on the node's swap space"),
+    "disk_gib": ("Disk", "GiB", "rootfs: size of the volume, which can grow but not shrink"),
+    "storage": ("Storage", "", "rootfs: storage of the volume; must allow containers"),
+    "bridge": ("Bridge", "", "net0: bridge of the network device"),
+    "unprivileged": ("Unprivileged", "", "unprivileged: root in the guest is an ordinary user on the node"),
+    "nesting": ("Nesting", "", "features: for systemd in newer guests, and for nested containers"),
+    "keyctl": ("keyctl", "", "features: for Docker in an unprivileged container. Only root@pam may set it"),
+    "fuse": ("FUSE", "", "features: for FUSE file systems. Only root@pam may set it"),
+    "network": ("Scripts need the network", "", "No: a job without packages does not wait for an address"),
 }
 DOWNLOAD: Final = "Download"
 FILE: Final = "File"
-SCRIPTS_ORDER: Final = "Scripts in the order of their run"
-NO_SCRIPTS_HERE: Final = "No scripts. Its containers are ready once packages and files are in place."
+SCRIPTS_ORDER: Final = "Scripts in run order"
+NO_SCRIPTS_HERE: Final = "No scripts. Containers get packages and files only."
 NO_PACKAGES_HERE: Final = "No packages"
 NO_FILES_HERE: Final = "No files"
-NO_FINDINGS: Final = "The checks found nothing."
-SCRIPT_OFF: Final = "not run"
-SCRIPT_OFF_NOTE: Final = "It is switched off. The wizard can switch it on"
-SCRIPT_OPTIONAL_NOTE: Final = "Where it fails, the run goes on"
+NO_FINDINGS: Final = "No findings."
+SCRIPT_OFF: Final = "disabled"
+SCRIPT_OFF_NOTE: Final = "Disabled by default. The wizard can enable it"
+SCRIPT_OPTIONAL_NOTE: Final = "The job continues if it fails"
 SECONDS: Final = "{seconds} s"
 SHARED_BUCKET: Final = "shared bucket"
-SHARED_BUCKET_NOTE: Final = "Taken from a shared bucket when this revision was made"
+SHARED_BUCKET_NOTE: Final = "From a shared bucket, as it was when this revision was saved"
 INSTALLED_UNLESS: Final = "Installed unless"
 INSTALLED_BY: Final = "Installed by"
 AT_MOST: Final = "At most"
 TARGET: Final = "In the guest"
 POLICY: Final = "Policy"
 POLICY_NOTES: Final = {
-    "replace": "Overwrites what is there",
-    "default": "Keeps what is there",
-    "backup": "Renames what is there, with the time in its name",
+    "replace": "Overwrites an existing file",
+    "default": "Keeps an existing file",
+    "backup": "Renames an existing file, with the time in its name",
 }
 MODE: Final = "Mode"
 OWNER: Final = "Owner"
@@ -140,7 +140,7 @@ SIZE: Final = "Size"
 CONTENT: Final = "Content"
 KIND_TEXT: Final = "text"
 KIND_BINARY: Final = "binary"
-LONG_FILE: Final = "A text of {size}, too long to be shown. Download it"
+LONG_FILE: Final = "Too long to show ({size}). Download it"
 OLDER_REVISION: Final = "This is revision {number}. Containers are built from the current one, {current}."
 SHOW_CURRENT: Final = "Show the current one"
 COMPARE_CURRENT: Final = "Compare with the current one"
@@ -153,23 +153,23 @@ COMPARE_FROM: Final = "Compare"
 COMPARE_TO: Final = "with"
 COMPARE_NONE: Final = "Choose"
 COMPARE_SWAP: Final = "Swap"
-COMPARE_HINT: Final = "Choose two revisions to see what differs between them."
+COMPARE_HINT: Final = "Choose two revisions to compare."
 COMPARED: Final = "From r{old} to r{new}"
-COMPARED_SAME: Final = "r{old} and r{new} hold the same"
+COMPARED_SAME: Final = "r{old} and r{new} are equal"
 RESTORE: Final = "Restore"
 RESTORE_TITLE: Final = "Restore revision"
 RESTORE_CONSEQUENCE: Final = (
-    "A new revision is made that holds what this one held. Nothing is lost: the present one stays in the list."
+    "Makes a new revision with the content of this one. The current revision stays in the list."
 )
 RESTORE_NOTE: Final = "Note"
-RESTORE_NOTE_HINT: Final = "Why, for who reads the list of revisions later"
+RESTORE_NOTE_HINT: Final = "Why you restore it; shown in the list of revisions"
 RESTORED: Final = "Restored r{number} as r{made}"
-NOTHING_BUILT: Final = "No container was built from it"
-NOTHING_BUILT_NEXT: Final = "Those that are stand here, with their revision and what is new since."
-BUILT_ALL_CURRENT: Final = "None is of an older revision."
-BUILT_OLDER_ONE: Final = "1 is of an older revision."
-BUILT_OLDER: Final = "{count} are of older revisions."
-BUILT_UNSEEN: Final = "Not listed by PVE for this user, or not there now: {count} more."
+NOTHING_BUILT: Final = "No containers built from this template"
+NOTHING_BUILT_NEXT: Final = "Containers appear here with their revision and the changes since."
+BUILT_ALL_CURRENT: Final = "All use the current revision."
+BUILT_OLDER_ONE: Final = "1 uses an older revision."
+BUILT_OLDER: Final = "{count} use older revisions."
+BUILT_UNSEEN: Final = "{count} more are not visible to you in PVE, or were deleted."
 BUILT_OLDER_MARK: Final = "older"
 WHAT_WOULD_CHANGE: Final = "What would change"
 BUILT_AT: Final = "Built"
@@ -179,14 +179,13 @@ EDIT_COPY: Final = "Edit a copy"
 DELETE_TEMPLATE: Final = "Delete"
 DELETE_TEMPLATE_TITLE: Final = "Delete template {name}?"
 DELETE_TEMPLATE_CONSEQUENCE: Final = (
-    "It leaves the list with all its revisions. Containers that were built from it stay, and so does the record of what "
-    "they were built from."
+    "Deletes the template with all its revisions. Containers that were built from it stay, and so do their revisions."
 )
 DELETE_TEMPLATE_ASK: Final = "Type {name} to confirm"
 DELETED_TEMPLATE: Final = "Deleted template {name}"
-DELETED_KEPT: Final = "Deleted template {name}. Its revisions are kept for the containers that were built from it"
+DELETED_KEPT: Final = "Deleted template {name}. Revisions with containers are kept"
 DELETED_MARK: Final = "deleted"
 DELETED_NOTE: Final = (
-    "It was deleted. Its revisions are kept for the containers that were built from it; restore one to have it again."
+    "This template was deleted. Revisions with containers are kept. Restore one to use the template again."
 )
-BUILT_AS: Final = "Built as {name}, renamed since"
+BUILT_AS: Final = "Renamed, formerly {name}"

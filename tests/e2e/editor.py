@@ -81,7 +81,7 @@ def kept_at(page: Page) -> str:
 def kept(page: Page, *, since: str = "") -> None:
     """Waits until the draft holds what is typed. ``since``: when it was kept before that, unless it was not."""
     page.locator("h1").click()
-    expect(page.locator("#draft-kept")).to_have_text(re.compile("^Draft kept "), timeout=KEPT_WITHIN_MS)
+    expect(page.locator("#draft-kept")).to_have_text(re.compile("^Draft stored "), timeout=KEPT_WITHIN_MS)
     if since:
         expect(page.locator("#draft-kept time")).not_to_have_attribute("datetime", since, timeout=KEPT_WITHIN_MS)
 

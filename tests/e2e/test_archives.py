@@ -117,7 +117,7 @@ def test_the_same_again_changes_nothing_and_says_so(page: Page) -> None:
     dialog(page).get_by_role("button", name=text.IMPORT_WORDS["another"], exact=True).click()
     choose(page, data, "again.tar.gz")
     dialog(page).get_by_role("button", name=text.IMPORT_WORDS["send"], exact=True).click()
-    told(page, "Nothing changed: all that again.tar.gz holds is here as it is.")
+    told(page, "No changes: all templates of again.tar.gz are already here.")
     close(page)
     expect(line(page, "arch-same")).to_contain_text("r1")
 

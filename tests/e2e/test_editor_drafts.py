@@ -116,7 +116,7 @@ def test_leaving_asks_says_that_the_draft_is_kept_and_keeps_it(page: Page, templ
     editor.kept(page)
     page.get_by_role("link", name=text.NAV_JOBS).first.click()
     asked = page.get_by_role("dialog", name=text.LEAVE_TITLE)
-    expect(asked).to_contain_text("The draft is kept")
+    expect(asked).to_contain_text("the draft is stored")
     keep_picture(page, "editor-leaving")
     asked.get_by_role("button", name=text.LEAVE_STAY).click()
     expect(asked).to_have_count(0)
@@ -199,13 +199,13 @@ def test_the_second_editor_is_told_and_takes_the_changes_over(
     keep_picture(page, "editor-overtaken")
     assert accessibility_faults(page) == []
     told.get_by_role("button", name=text.OVERTAKEN_COMPARE).click()
-    compared = page.get_by_role("dialog", name=re.compile("^From r2 of operator@pve"))
+    compared = page.get_by_role("dialog", name=re.compile("^From r2 by operator@pve"))
     expect(compared).to_contain_text("echo by the other")
     keep_picture(page, "editor-compare")
     compared.get_by_role("button", name=text.CLOSE).click()
     told.get_by_role("button", name=text.OVERTAKEN_TAKE).click()
     expect(told).to_have_count(0)
-    expect(page.get_by_text("Yours was kept where both changed: config.cpu")).to_be_visible()
+    expect(page.get_by_text("Your values stay in: config.cpu")).to_be_visible()
     expect(editor.field(page, "config.ram_mib")).to_have_value("1024")
     expect(editor.field(page, "config.cpu")).to_have_value("2")
     expect(editor.field(page, "config.app")).to_have_value("Mine")
@@ -247,7 +247,7 @@ def test_a_save_shows_what_will_change_and_says_when_nothing_does(page: Page, te
     page.locator("#save").click()
     expect(asked).to_contain_text(text.SAVE_NOTHING)
     asked.get_by_role("button", name=text.SAVE, exact=True).click()
-    expect(page.get_by_text("Nothing had changed")).to_be_visible(timeout=editor.SAVED_WITHIN_MS)
+    expect(page.get_by_text("No changes:")).to_be_visible(timeout=editor.SAVED_WITHIN_MS)
 
 
 def test_a_file_that_is_too_long_is_refused_and_named(page: Page, template: str) -> None:

@@ -161,11 +161,11 @@ def test_the_key_of_an_ssh_server_is_shown_and_pinned_with_the_second_press(page
         page.get_by_label(text.SOURCE_ADDRESS).fill(git.url("recipes.git"))
         page.get_by_label(text.SOURCE_ACCESS).select_option("key")
         submit(page)
-        expect(page.get_by_text("is needed: SSH is opened with a key")).to_be_visible()
+        expect(page.get_by_text("is required: SSH uses a key")).to_be_visible()
         page.get_by_label(text.SOURCE_KEY).fill(git.private_key)
         expect(page.get_by_label(text.SOURCE_KEY)).to_have_value(git.private_key)
         submit(page)
-        expect(page.get_by_text(f"localhost:{git.port} shows the SSH host key")).to_be_visible(timeout=READ_TIMEOUT_MS)
+        expect(page.get_by_text(f"SSH host key of localhost:{git.port}")).to_be_visible(timeout=READ_TIMEOUT_MS)
         expect(page.get_by_text(re.compile("SHA256:"))).to_be_visible()
         assert git.commands == []
         assert accessibility_faults(page) == []

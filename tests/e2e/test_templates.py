@@ -200,7 +200,7 @@ def test_what_cannot_be_read_is_named_with_file_and_line_and_hides_no_other(page
     page.get_by_role("button", name=text.READ_FOLDERS).click()
     expect(line(page, "broken")).to_contain_text(text.REFUSED_MARK)
     page.get_by_role("link", name="broken", exact=True).click()
-    expect(page.locator(".note")).to_contain_text("The last good revision is shown")
+    expect(page.locator(".note")).to_contain_text("The last valid revision is shown")
     page.go_back()
 
     (folder / "broken" / "template.conf").unlink()

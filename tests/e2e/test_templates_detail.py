@@ -51,7 +51,7 @@ def test_config_tells_each_field_with_its_unit_and_what_pve_makes_of_it(page: Pa
         expect(row).to_contain_text(value)
     storage = table.get_by_role("row").filter(has=page.get_by_role("rowheader", name="Storage"))
     expect(storage).to_contain_text(text.CONFIG_ASKED)
-    expect(table).to_contain_text("rootfs: the size of its volume")
+    expect(table).to_contain_text("rootfs: size of the volume")
     expect(page.get_by_text(text.NO_FINDINGS)).to_be_visible()
 
 
@@ -69,7 +69,7 @@ def test_scripts_stand_in_order_are_copied_and_downloaded(page: Page, folder: Pa
     expect(listed.get_by_role("listitem")).to_have_count(2)
     expect(listed.get_by_role("listitem").first).to_contain_text("1. 10-check.sh")
     second = listed.get_by_role("listitem").nth(1)
-    for said in ("Installs the frobnicator", text.SCRIPT_OPTIONAL, "60 s at most"):
+    for said in ("Installs the frobnicator", text.SCRIPT_OPTIONAL, "timeout 60 s"):
         expect(second).to_contain_text(said)
     expect(shown(page)).to_contain_text("true")
     second.get_by_role("link").click()

@@ -1,4 +1,4 @@
-// Templates out to an archive and in from one: both are plain HTTP, so that a large file never passes the websocket.
+// Export and import of templates: plain HTTP, so that a large file never passes the websocket.
 import { createElement as h, useEffect, useId, useRef, useState } from "react";
 import { Dialog, iec } from "$/public/external/lxc_dashboard/components/widgets/widgets.js";
 
@@ -9,7 +9,7 @@ function filled(words, values) {
   return words.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? values[name] : whole));
 }
 
-// What the server says of a refusal, or what stands in for it.
+// The server's error, or a generic one.
 function refusalOf(text, status, words) {
   if (status === 401) { window.location.reload(); return null; }
   try {

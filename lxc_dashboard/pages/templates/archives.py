@@ -29,7 +29,7 @@ _ARCHIVES = script(__name__, "archives.js")
 
 
 class ImportButton(rx.Component):
-    """Sends a file to ``address`` and shows what came of it; ``on_done`` when a template was added or changed."""
+    """Uploads a file to ``address`` and shows the result; ``on_done``: a template was added or changed."""
 
     library = _ARCHIVES
     tag = "ImportButton"
@@ -42,7 +42,7 @@ class ImportButton(rx.Component):
 
 
 class ExportButton(rx.Component):
-    """Fetches the templates ``ids`` from ``address`` as one file."""
+    """Downloads the templates ``ids`` from ``address`` as one file."""
 
     library = _ARCHIVES
     tag = "ExportButton"
@@ -56,7 +56,7 @@ class ExportButton(rx.Component):
 
 
 def import_button(*, on_done: Any, label: Any = text.IMPORT_TEMPLATES) -> rx.Component:
-    """Opens the dialog that takes an archive. Show it to who may change templates: the route asks again."""
+    """Opens the dialog to import an archive. Show it to authors; the route checks the privilege."""
     return ImportButton.create(
         address=routes.TEMPLATE_IMPORT,
         label=label,
@@ -67,7 +67,7 @@ def import_button(*, on_done: Any, label: Any = text.IMPORT_TEMPLATES) -> rx.Com
 
 
 def export_button(ids: Any, *, label: Any = text.EXPORT_TEMPLATES, small: bool = False) -> rx.Component:
-    """Opens the dialog that saves the templates ``ids`` as a zip or tar.gz."""
+    """Opens the dialog to download the templates ``ids`` as a zip or tar.gz."""
     return ExportButton.create(
         address=routes.TEMPLATE_EXPORT,
         label=label,

@@ -1,4 +1,4 @@
-"""The form of a shared package bucket, and what it says while somebody types."""
+"""The form of a shared package bucket, with its faults while the user types."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HINT_ID: Final = "bucket-hint"
 
 
 def bucket_form() -> rx.Component:
-    """Name, manager and list of the open bucket, with what is wrong. Its Save stands outside and names ``FORM_ID``."""
+    """Name, manager and list of the open bucket. The Save button is outside and refers to ``FORM_ID``."""
     return rx.el.form(
         rx.el.input(type="hidden", name="key", value=BucketsState.chosen, read_only=True),
         rx.cond(BucketsState.overtaken != "", _overtaken()),
@@ -52,7 +52,7 @@ def _packages() -> rx.Component:
 
 
 def bucket_list(on_change: Any = None) -> rx.Component:
-    """The list as it is written, read only without ``on_change``."""
+    """The list's text; read-only without ``on_change``."""
     before, _, after = text.BUCKET_LIST.partition("{name}")
     return code(
         BucketsState.listing,
@@ -86,7 +86,7 @@ def _name() -> rx.Component:
 
 
 def _manager() -> rx.Component:
-    """Of a bucket that is there it is fixed: another manager would read the list otherwise."""
+    """Fixed for an existing bucket: another manager would read the list differently."""
     control = rx.el.select(
         *(rx.el.option(manager.value, value=manager.value) for manager in PackageManager),
         id="bucket-manager",
@@ -163,7 +163,7 @@ _BUCKET_GUIDE = script(__name__, "bucket_guide.js")
 
 
 class BucketGuide(rx.Component):
-    """Shows nothing."""
+    """Keyboard and focus of the form; draws nothing."""
 
     library = _BUCKET_GUIDE
     tag = "BucketGuide"
@@ -176,8 +176,8 @@ class BucketGuide(rx.Component):
 
 
 def bucket_guide(form: str, *, title: str, opened: Any, refusals: Any, unsaved: Any) -> rx.Component:
-    """Ctrl-S saves ``form`` (its id); each new count of ``refusals`` leads to what is wrong; ``unsaved`` asks before leaving.
+    """Ctrl-S saves ``form`` (its id); a new count of ``refusals`` focuses the first fault; ``unsaved`` asks before leaving.
 
-    Where the list gave way to the bucket ``opened``, its ``title`` (an id) takes the focus.
+    When the bucket ``opened`` replaces the list, its ``title`` (an id) gets the focus.
     """
     return BucketGuide.create(form=form, title=title, opened=opened, refusals=refusals, unsaved=unsaved)

@@ -1,11 +1,11 @@
-// What the inputs of a bucket cannot do alone: be saved from the keyboard, lead to what is to be mended, be missed.
+// Keyboard and focus of a bucket's form, and the question before unsaved changes are left.
 import { useEffect, useRef } from "react";
 
 const ONE_AT_A_TIME = "(max-width: 899px)";
 
-// Ctrl-S and Ctrl-Enter press Save with all that is typed. After a refusal the focus goes to the first field that is wrong.
-// On a narrow screen the list, and the link that had the focus, is gone: the title has it then.
-// Leaving the site while something is unsaved asks first, in the browser's own words.
+// Ctrl-S and Ctrl-Enter press Save. After a refusal the first invalid field gets the focus.
+// A narrow screen hides the list with the focused link: the title gets the focus then.
+// Leaving the site with unsaved changes shows the browser's own question.
 export function BucketGuide({ form, title, opened, refusals, unsaved }) {
   const before = useRef(refusals);
   useEffect(() => {

@@ -1,4 +1,4 @@
-"""Shared package buckets: the list at the left, the open one at the right. On a narrow screen one of them at a time."""
+"""Shared package buckets: the list at the left, the open bucket at the right. A narrow screen shows one of them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _no_buckets() -> rx.Component:
 
 
 def _read_only() -> rx.Component:
-    # PVE is asked beside the page: what its answer may take back is not shown at once.
+    # PVE is asked in the background: what its answer may take away is not shown before.
     return rx.el.div(note(text.BUCKET_READ_ONLY), class_name="late")
 
 

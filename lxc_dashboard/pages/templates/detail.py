@@ -1,4 +1,4 @@
-"""One template: its head, its tabs, and the first of them."""
+"""One template: its head, its tabs, and the first tab."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lxc_dashboard.state.templates.rights import AuthoringState
 
 
 def _actions() -> rx.Component:
-    """What changes the template is shown to who may; the services ask again."""
+    """Changes are shown to authors; the services check the privilege."""
     state = TemplateState
     return rx.cond(
         state.phase == "ready",
@@ -70,7 +70,7 @@ def template() -> rx.Component:
 
 
 def gone(problem: Any) -> rx.Component:
-    """The template, or the revision of it, that is not there."""
+    """The page of a template or revision that does not exist."""
     return missing_block(problem.cause, text.MISSING_TEMPLATE_DETAIL, text.ALL_TEMPLATES, routes.TEMPLATES)
 
 

@@ -1,4 +1,4 @@
-"""A template's scripts, packages and files: what there is at the left, the chosen one at the right."""
+"""The tabs of scripts, packages and files: the list, and the chosen item."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _script(row: rx.Var[ScriptRow]) -> rx.Component:
 
 
 def _shown() -> rx.Component:
-    """The chosen text, to be copied and downloaded."""
+    """The chosen text, to copy and download."""
     shown = TemplateState.shown
     return rx.el.section(
         rx.el.div(

@@ -1,4 +1,4 @@
-"""A difference: a block for the config and for each script, file and package list, with a text's lines by sign and colour."""
+"""A difference: one block for the config and for each script, file and package list, with signs and colours for lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A template's revisions, what differs between two of them, and the containers that were built from it."""
+"""The tabs of revisions, their differences, and the containers built from the template."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Marks, tags and findings of templates, as several pages show them."""
+"""Marks, tags and findings of templates, used by several pages."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from lxc_dashboard.state.templates.rows import Mark, Refused
 
 
 def refusal(refused: rx.Var[Refused]) -> rx.Component:
-    """Where and why, as a line of a list."""
+    """Place and reason, as an entry of a list."""
     return rx.el.li(rx.el.code(refused.place), " ", refused.why)
 
 
 def findings(found: list[Refused]) -> rx.Component:
-    """All of them, each with its place. ``found`` is a var of a state."""
+    """A list of all, each with its place. ``found`` is a var of a state."""
     return rx.el.ul(rx.foreach(found, refusal), class_name="findings")
 
 
 def mark(shown: rx.Var[Mark]) -> rx.Component:
-    """What is particular about a template: a word, and more on hover."""
+    """A property of a template: a word, with its explanation on hover."""
     return rx.el.span(shown.word, class_name="badge " + shown.tone, title=shown.detail)
 
 

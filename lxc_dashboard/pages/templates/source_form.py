@@ -1,4 +1,4 @@
-"""The form of a git source. Its inputs keep what is typed: secrets are sent with the submit and come back in nothing."""
+"""The form of a git source. Inputs hold their own text: secrets are sent with the submit and never come back."""
 
 from __future__ import annotations
 

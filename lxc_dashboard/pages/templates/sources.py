@@ -1,4 +1,4 @@
-"""Where templates come from: folders, git repositories, what is made here; the open one with its last report; the form of a git one."""
+"""The sources of templates: the list, the open source with its last report, and the form of a git source."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OPENED: Final = SourcesState.opened
 
 
 def _add() -> rx.Component:
-    """Not beside an open form: that has the page's primary button."""
+    """Hidden while a form is open, which has the page's primary button."""
     return rx.cond(
         AuthoringState.may_author & (SourcesState.chosen != NEW) & ~SourcesState.editing,
         link_button(text.SOURCE_ADD, routes.source(NEW), kind="primary"),

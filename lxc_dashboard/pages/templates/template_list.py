@@ -20,7 +20,7 @@ from lxc_dashboard.state.templates.template_list import TemplatesState
 
 
 def _actions() -> rx.Component:
-    """What changes templates is shown to who may; the services ask again."""
+    """Changes are shown to authors; the services check the privilege."""
     may_author = AuthoringState.may_author
     return rx.fragment(
         more(

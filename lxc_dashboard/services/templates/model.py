@@ -1,4 +1,4 @@
-"""What a template is: frozen, and the same whether it was read from a folder or from the database."""
+"""The content of a template: frozen, and the same whether a folder or the database holds it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,62}")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is not wrong enough to refuse the template. ``file`` as in ``TemplateError``; ``line`` 0: the whole.
+    """A problem that does not make the template invalid. ``file`` as in ``TemplateError``; ``line`` 0: the whole file.
 
-    ``code`` names the check that found it (``checks.py``), empty: the reader of the format.
+    ``code`` names the check that found it (``format/checks.py``); empty: the reader of the format.
     """
 
     file: str
@@ -34,7 +34,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What cannot be used, and why. ``file`` and ``line`` as in ``TemplateError``; ``name`` is the template's."""
+    """Something that cannot be used, and why. ``file`` and ``line`` as in ``TemplateError``; ``name`` is the template's."""
 
     file: str
     line: int
@@ -44,9 +44,9 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class TemplateConfig:
-    """The container that a template asks for. Empty text means that the wizard asks for it.
+    """The container that a template describes. Empty text: the user chooses in the wizard.
 
-    ``tags``: in their order, each once; ``os``, ``version``: as in the names of OS templates (``debian``, ``13``).
+    ``tags``: ordered and unique; ``os``, ``version``: as in the names of OS templates (``debian``, ``13``).
     ``network``: its scripts may need the network.
     """
 
@@ -69,12 +69,12 @@ class TemplateConfig:
     network: bool = True
 
     def to_json(self) -> dict[str, Any]:
-        """JSON of the same keys; ``from_json`` reads it back."""
+        """JSON with the same keys; ``from_json`` reads it back."""
         return {**asdict(self), "tags": list(self.tags)}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> TemplateConfig:
-        """Keys that an older or newer version wrote are left at their default, or out."""
+        """Ignore unknown keys and use defaults for missing ones, as an older or newer version may have written it."""
         known = {field.name for field in fields(cls)}
         kept = {name: value for name, value in values.items() if name in known}
         return cls(**{**kept, "tags": tuple(kept.get("tags", ()))})
@@ -82,7 +82,7 @@ class TemplateConfig:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """``position`` is the place in the run, from 0. A failing script ends the run, unless it is ``optional``."""
+    """``position``: the place in the run, from 0. A failing script fails the job, unless it is ``optional``."""
 
     name: str
     content: str
@@ -117,7 +117,7 @@ class FileEntry:
 
 @dataclass(frozen=True, slots=True)
 class PackageEntry:
-    """``spec`` as the manager writes it. A custom package has a name there, and two commands: installed where ``check`` fails."""
+    """``spec`` in the manager's syntax. A custom package has a name and two commands: it is installed if ``check`` fails."""
 
     spec: str
     check: str = ""
@@ -127,9 +127,9 @@ class PackageEntry:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """A named list of packages of one manager; name and manager together tell it from others of its template.
+    """A named list of packages of one manager, unique in its template by name and manager.
 
-    ``shared_id``: the shared bucket that these packages were taken from.
+    ``shared_id``: the shared bucket that the packages come from.
     """
 
     name: str
@@ -140,7 +140,7 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a template was read: its ``template.conf`` and its ``container-configs``, relative to the source's root."""
+    """The paths of a template's ``template.conf`` and ``container-configs``, relative to the source's root."""
 
     conf: str
     configs: str
@@ -148,7 +148,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class TemplateContent:
-    """All that a template holds: scripts in the order of their run, files and buckets by name. ``origin`` is for messages."""
+    """A whole template: scripts in the order of their run, files and buckets by name. ``origin`` is for messages."""
 
     name: str
     config: TemplateConfig
@@ -159,7 +159,7 @@ class TemplateContent:
     origin: Origin | None = field(default=None, compare=False)
 
     def checksum(self) -> str:
-        """Hex SHA-256 over all but the name and the warnings: equal exactly when the same container comes out."""
+        """Hex SHA-256 over all but the name and the warnings: equal if and only if the containers would be the same."""
         content = {
             "config": _said(self.config),
             "scripts": [_said(script) for script in self.scripts],
@@ -178,18 +178,18 @@ class TemplateContent:
 
 
 def is_template_name(name: str) -> bool:
-    """What a template, and the folder that holds it, may be called: 1 to 63 letters, digits and ``.`` ``_`` ``-``."""
+    """Whether ``name`` is valid for a template and its folder: 1 to 63 letters, digits and ``.`` ``_`` ``-``."""
     return _NAME.fullmatch(name) is not None
 
 
 def script_order(name: str) -> tuple[bool, int, bytes]:
-    """Sort key of script names: by numeric prefix, then by name in the C locale; those without a prefix last."""
+    """Sort key of script names: by numeric prefix, then by name in the C locale; names without a prefix last."""
     prefix = _PREFIX.match(name)
     return (prefix is None, int(prefix.group()) if prefix else 0, name.encode("utf-8", "surrogateescape"))
 
 
 def _said(part: Any) -> dict[str, Any]:
-    """What differs from the default: a field that a later version adds leaves the checksums of today alone."""
+    """The fields that differ from their defaults, so that a new field does not change existing checksums."""
     values = ((known.name, getattr(part, known.name), known.default) for known in fields(part))
     return {name: value for name, value, default in values if value != default}
 

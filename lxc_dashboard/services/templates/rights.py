@@ -1,4 +1,4 @@
-"""Who may do what with templates: reading needs a session, changing ``VM.Allocate`` at ``/vms`` in PVE. Changes are audited."""
+"""Privileges for templates: reading needs a session, a change needs ``VM.Allocate`` at ``/vms`` in PVE and is audited."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ AUTHOR_PATH: Final = "/vms"
 
 
 def require_session(session: Session) -> None:
-    """Templates are everybody's who is signed in. Raises ``SessionExpiredError``."""
+    """Every signed-in user may read templates. Raises ``SessionExpiredError``."""
     if now() >= session.ends_at:
         raise SessionExpiredError
 
 
 async def require_author(rt: Runtime, session: Session) -> None:
-    """Raises ``PrivilegeError`` for a user whom PVE lets make no containers, ``SessionExpiredError``, ``UnreachableError``."""
+    """Raises ``PrivilegeError`` unless PVE lets the user create containers, ``SessionExpiredError``, ``UnreachableError``."""
     require_session(session)
     await privileges.require(rt, session, AUTHOR_PATH, AUTHOR_PRIVILEGE)
 
 
 async def may_author(rt: Runtime, session: Session) -> bool:
-    """Whether pages offer changes at all; each change asks again."""
+    """Whether pages offer changes. Each change checks the privilege again."""
     require_session(session)
     return AUTHOR_PRIVILEGE in await privileges.held(rt, session, AUTHOR_PATH)
 
@@ -44,7 +44,7 @@ async def audit(
     result: AuditResult = AuditResult.OK,
     detail: Mapping[str, Any] | None = None,
 ) -> None:
-    """One entry, in the transaction of the change itself. ``action`` like ``template.save``; ``detail`` holds no secret."""
+    """Append one entry in the transaction of the change. ``action`` like ``template.save``; ``detail`` holds no secret."""
     await tx.audit.append(
         userid=session.userid,
         endpoint_name=session.endpoint_name,
@@ -58,7 +58,7 @@ async def audit(
 
 @asynccontextmanager
 async def authored(rt: Runtime, session: Session, action: str, subject: str) -> AsyncIterator[None]:
-    """Around a change: asks for the right first; what is refused or fails is audited and rises. Success is ``audit``'s to tell."""
+    """Check the privilege, and audit a refusal or an error of the block, which is raised again. ``audit`` records success."""
     try:
         await require_author(rt, session)
         yield
@@ -70,7 +70,7 @@ async def authored(rt: Runtime, session: Session, action: str, subject: str) -> 
 
 
 def _cause(error: DashboardError) -> str:
-    """Of what was typed, which may be a secret, the fields are named and no value is."""
+    """The error for the audit. Of invalid input only field names: a value may be a secret."""
     if isinstance(error, InvalidInputError):
         return f"{error.user_message}: {', '.join(error.fields)}"
     return str(error)

@@ -1,4 +1,4 @@
-"""What callers are told about templates: frozen, and without the content that only a worker needs."""
+"""Templates, revisions and sources as callers get them: frozen, and without contents where nobody needs them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lxc_dashboard.services.templates.model import Bucket, Finding, Refusal, Scr
 
 @dataclass(frozen=True, slots=True)
 class DiscoveryReport:
-    """What one pass over ``source`` brought, by template name. ``added`` came, or came back; ``removed`` are missing now."""
+    """The result of one pass over ``source``, by template name. ``added``: new, or back; ``removed``: missing now."""
 
     source: str
     added: tuple[str, ...] = ()
@@ -56,7 +56,7 @@ class SourceSummary:
 
 @dataclass(frozen=True, slots=True)
 class TemplateSummary:
-    """A template as lists show it, by its current revision. ``refusal``: why its source's present state is not that."""
+    """A template in a list, by its current revision. ``refusal``: why the source's newest state was not read."""
 
     id: UUID
     name: str
@@ -81,7 +81,7 @@ class TemplateSummary:
 
 @dataclass(frozen=True, slots=True)
 class RevisionSummary:
-    """``unchanged``: a save brought nothing new, so that this one stands."""
+    """``unchanged``: the save changed nothing, and this is the existing revision."""
 
     id: UUID
     number: int
@@ -93,7 +93,7 @@ class RevisionSummary:
 
 @dataclass(frozen=True, slots=True)
 class FileSummary:
-    """A file of a revision; ``size`` in bytes. ``is_text`` as its first kilobytes tell."""
+    """A file of a revision; ``size`` in bytes. ``is_text``: by its first kilobytes."""
 
     name: str
     target: str
@@ -107,7 +107,7 @@ class FileSummary:
 
 @dataclass(frozen=True, slots=True)
 class TemplateDetail:
-    """A template with its current revision, and all revisions, the newest first."""
+    """A template with one revision, and the list of all revisions, newest first."""
 
     summary: TemplateSummary
     scripts: tuple[Script, ...]
@@ -119,7 +119,7 @@ class TemplateDetail:
 
 @dataclass(frozen=True, slots=True)
 class RevisionContent:
-    """One revision whole, as the creation pipeline takes it."""
+    """One revision with its content, as a creation job uses it."""
 
     id: UUID
     template_id: UUID

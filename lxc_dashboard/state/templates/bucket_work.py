@@ -1,4 +1,4 @@
-"""What the page of shared buckets shows, made from what the service says and what is typed."""
+"""What the page of shared buckets shows, from the service's answers and the user's input."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAMED_AT_ONCE: Final = 6
 DIFF_LINES: Final = 200
 SIGNS: Final = {LineKind.ADDED: "+", LineKind.REMOVED: "-"}
 QUERY_CHARS: Final = 200
-# One more than each may have, so that it is told.
+# One more than allowed, so that the check reports it.
 LISTING_CHARS: Final = MAX_TYPED_CHARS + 1
 NAME_CHARS: Final = MAX_BUCKET_NAME_CHARS + 1
 
@@ -47,7 +47,7 @@ class BucketRow:
 
 @dataclass(frozen=True)
 class UseRow:
-    """A template that refers to the bucket; ``note`` says where it is from and its revision."""
+    """A template that uses the bucket; ``note``: its source and revision."""
 
     name: str
     note: str
@@ -56,7 +56,7 @@ class UseRow:
 
 @dataclass(frozen=True)
 class FaultRow:
-    """What is wrong in the list, as ``components.code`` draws it beside the line. ``place`` names it in words."""
+    """A fault in the list, as ``components.code`` draws it beside the line. ``place``: the line in words."""
 
     line: int
     column: int
@@ -68,7 +68,7 @@ class FaultRow:
 
 @dataclass(frozen=True)
 class DiffLine:
-    """A line of a list that somebody else changed: ``sign`` + or -."""
+    """A line that another user changed: ``sign`` + or -."""
 
     sign: str
     line: str
@@ -76,7 +76,7 @@ class DiffLine:
 
 @dataclass(frozen=True)
 class Base:
-    """A bucket as it was when it was opened; ``version`` is None for one to be made."""
+    """A bucket as it was opened; ``version`` is None for a new one."""
 
     name: str = ""
     manager: str = PackageManager.APT.value
@@ -91,7 +91,7 @@ class Base:
 
 @dataclass(frozen=True)
 class Work:
-    """A bucket with what was typed into it."""
+    """A bucket with the user's input."""
 
     base: Base = Base()
     name: str = ""
@@ -108,19 +108,19 @@ class Work:
 
     @property
     def label(self) -> str:
-        """The bucket's name as it is saved."""
+        """The bucket's saved name."""
         return f"{self.base.name}.{self.base.manager}" if self.base.version else text.BUCKET_NEW
 
     def read(self) -> Listing:
         return read_listing(self.name, PackageManager(self.manager), self.listing)
 
     def rebased(self, base: Base) -> Work:
-        """What was typed, from now on as a change of ``base``."""
+        """The same input as a change of ``base``."""
         return replace(self, base=base)
 
 
 def name_of(typed: str) -> str:
-    """What a bucket is to be called."""
+    """The input as a bucket's name."""
     return typed.strip()[:NAME_CHARS]
 
 
@@ -138,7 +138,7 @@ def row_of(bucket: BucketSummary) -> BucketRow:
 
 
 def searched(bucket: BucketSummary) -> str:
-    """What the filter looks through."""
+    """The text that the filter searches."""
     return " ".join((bucket.name, bucket.manager.value, *(use.name for use in bucket.uses))).lower()
 
 
@@ -163,7 +163,7 @@ def fault_rows(found: Listing) -> list[FaultRow]:
 
 
 def named(uses: Sequence[BucketUse], *, numbers: bool = False) -> str:
-    """``web, db``, or with their revisions ``web r3, db r7``; the rest is counted where there are many."""
+    """``web, db``, or with revisions ``web r3, db r7``; beyond ``NAMED_AT_ONCE`` only their number."""
     names = [f"{use.name} r{use.revision_number}" if numbers else use.name for use in uses]
     shown = ", ".join(names[:NAMED_AT_ONCE])
     left = len(names) - NAMED_AT_ONCE
@@ -171,12 +171,12 @@ def named(uses: Sequence[BucketUse], *, numbers: bool = False) -> str:
 
 
 def said_of(sentence: str, uses: Sequence[BucketUse]) -> str:
-    """``sentence`` with how many templates there are as ``{count}`` and which as ``{templates}``."""
+    """``sentence`` with the number of templates as ``{count}`` and their names as ``{templates}``."""
     return sentence.format(count=counted(len(uses), "template"), templates=named(uses))
 
 
 def touches(work: Work, found: Listing, uses: Sequence[BucketUse]) -> str:
-    """Which templates a save would give a new revision; empty where there is nothing to say yet."""
+    """Which templates get a new revision from a save; empty where that is not known yet."""
     if not uses or not work.unsaved or found.faults:
         return ""
     same = (work.name, found.packages) == (work.base.name, work.base.packages)
@@ -184,7 +184,7 @@ def touches(work: Work, found: Listing, uses: Sequence[BucketUse]) -> str:
 
 
 def changed_lines(old: str, new: str) -> list[DiffLine]:
-    """The lines that differ, in their order, as many as are shown."""
+    """The changed lines in their order, at most ``DIFF_LINES``."""
     compared = LineDiffer().compare(old, new).lines
     found = [DiffLine(SIGNS[line.kind], line.text) for line in compared if line.kind in SIGNS]
     return found[:DIFF_LINES]

@@ -1,6 +1,6 @@
-"""Shared package buckets: the list, and the one that is open. What is typed into each stays until it is saved or discarded.
+"""Shared package buckets: the list and the open bucket. Input for each bucket stays until it is saved or discarded.
 
-The page's inputs keep what is typed; ``opened`` counts how often the server has filled them, and makes them anew.
+Inputs hold their own text. ``opened`` counts how often the server filled them: a new count rebuilds them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from lxc_dashboard.state.templates.rows import counted
 
 
 class BucketsState(PageState, rx.State):
-    """``chosen``: the id of the open bucket, ``new``, or nothing. ``overtaken``: who changed it meanwhile."""
+    """``chosen``: the id of the open bucket, ``new``, or empty. ``overtaken``: the user who changed it meanwhile."""
 
     rows: list[BucketRow] = []
     total: int = 0
@@ -79,7 +79,7 @@ class BucketsState(PageState, rx.State):
 
     @requires()
     async def load(self) -> None:
-        """The list, and the bucket that the address names."""
+        """Show the list, and the bucket that the address names."""
         async with self._filling():
             await self._read()
             await self._open(str(self.router.url.query_parameters.get("bucket", "")))
@@ -87,20 +87,20 @@ class BucketsState(PageState, rx.State):
 
     @requires()
     async def search(self, query: str) -> None:
-        """Filters as one types."""
+        """Filter while the user types."""
         self.query = query[:QUERY_CHARS]
         self._filter()
 
     @requires()
     async def typed(self, key: str, listing: str) -> None:
-        """What the list of the bucket ``key`` says now."""
+        """Store the list of the bucket ``key``."""
         if key in self._works:
             self._works[key] = replace(self._works[key], listing=listing[:LISTING_CHARS])
             self._look(key)
 
     @requires()
     async def renamed(self, key: str, name: str) -> None:
-        """What the bucket ``key`` is to be called."""
+        """Store the name of the bucket ``key``."""
         if key in self._works:
             self._works[key] = replace(self._works[key], name=name_of(name))
             self.name_fault = ""
@@ -108,7 +108,7 @@ class BucketsState(PageState, rx.State):
 
     @requires()
     async def managed(self, manager: str) -> None:
-        """By which manager the new bucket is installed."""
+        """Set the manager of the new bucket."""
         if NEW in self._works and manager in set(PackageManager):
             self._works[NEW] = replace(self._works[NEW], manager=manager)
             self.manager = manager
@@ -116,18 +116,18 @@ class BucketsState(PageState, rx.State):
 
     @requires()
     async def show_line(self, line: int) -> None:
-        """Leads the cursor there."""
+        """Move the cursor to a line."""
         self._lead_to(line)
 
     @requires()
     async def discard(self) -> None:
-        """Forgets what was typed into the open bucket, and shows what is saved, by whomever."""
+        """Discard the input for the open bucket and show what is saved."""
         self._works.pop(self.chosen, None)
         await self._open(self.chosen)
 
     @requires()
     async def keep_mine(self) -> None:
-        """What was typed is from now on a change of what somebody else has saved."""
+        """Keep the input as a change of what another user saved."""
         theirs, work = self._theirs, self._works.get(self.chosen)
         if theirs is not None and work is not None:
             self._works[self.chosen] = work.rebased(Base.of(theirs))
@@ -137,7 +137,7 @@ class BucketsState(PageState, rx.State):
 
     @requires()
     async def save(self, data: dict[str, Any]) -> AsyncIterator[Any]:
-        """Stores the open bucket. ``data`` is the form, whose name was perhaps not left yet."""
+        """Save the open bucket. ``data`` is the form: its name may not have been sent before."""
         key, work = str(data.get("key", "")), self._works.get(self.chosen)
         if key != self.chosen or work is None:
             return
@@ -160,7 +160,7 @@ class BucketsState(PageState, rx.State):
 
     @requires()
     async def delete(self, typed: str) -> AsyncIterator[Any]:
-        """Takes the open bucket away, after its name was typed."""
+        """Delete the open bucket after its name was typed."""
         key, work = self.chosen, self._works.get(self.chosen)
         if work is None or work.base.version is None:
             return
@@ -211,13 +211,13 @@ class BucketsState(PageState, rx.State):
         return [said(told.format(name=self.label, templates=named(edited.revised, numbers=True)))]
 
     async def _taken_away(self, key: str, work: Work) -> list[Any]:
-        """The bucket is gone: what was typed becomes a new one, and nothing is stored by itself."""
+        """The bucket was deleted: offer the input as a new, unsaved bucket."""
         self._works.pop(key, None)
         self._works[NEW] = work.rebased(Base(manager=work.manager))
         return [warned(text.BUCKET_TAKEN_AWAY.format(name=work.label)), rx.redirect(routes.bucket(NEW))]
 
     async def _overtake(self, key: str) -> bool:
-        """Whether somebody has changed the bucket since it was opened; then what they changed is shown."""
+        """Whether another user changed the bucket since it was opened; if so, show their changes."""
         theirs, work = await buckets.get_bucket(runtime(), session(), uuid_of(key, text.BUCKET_GONE)), self._works[key]
         if theirs.updated_at == work.base.version:
             return False
@@ -230,7 +230,7 @@ class BucketsState(PageState, rx.State):
         return True
 
     async def _open(self, key: str) -> None:
-        """Fills the page's inputs with the bucket, and with what was typed into it before."""
+        """Fill the inputs with the bucket, or with earlier input for it."""
         self._forget_theirs()
         self._works = {other: work for other, work in self._works.items() if work.unsaved}
         self.name_fault, self.replacing, self.gone = "", "", False
@@ -254,7 +254,7 @@ class BucketsState(PageState, rx.State):
             return None
 
     def _take(self, bucket: BucketDetail | None) -> None:
-        """What is known of the bucket beside what is typed."""
+        """Show what is stored of the bucket."""
         self._uses = bucket.uses if bucket else ()
         self.uses = use_rows(self._uses)
         self.used = text.BUCKET_USED.format(count=counted(len(self._uses), "template")) if self._uses else ""
@@ -265,7 +265,7 @@ class BucketsState(PageState, rx.State):
         self.delete_means = said_of(means, self._uses)
 
     def _look(self, key: str) -> None:
-        """What is to be said of what was typed."""
+        """Check the input, and show faults and consequences."""
         if key == self.chosen:
             work = self._works[key]
             found = work.read()

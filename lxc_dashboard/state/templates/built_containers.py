@@ -1,4 +1,4 @@
-"""The containers that were built from a template, as PVE lists them for this user, and which of them are behind it."""
+"""The containers that were built from a template, as PVE lists them for this user, and which use an older revision."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DOTS: Final = frozenset({"running", "stopped"})
 
 @dataclass(frozen=True)
 class BuiltRow:
-    """``change_href``: what would change for it, empty where it is of the current revision. ``renamed``: what it was called when it was built."""
+    """``change_href``: the changes since its revision, empty if it is current. ``renamed``: its former name."""
 
     vmid: int
     name: str
@@ -35,7 +35,7 @@ class BuiltRow:
 
 
 class TemplateContainersState(PageState, rx.State):
-    """``unseen`` says how many there are that PVE does not list for this user."""
+    """``unseen``: how many containers PVE does not list for this user."""
 
     rows: list[BuiltRow] = []
     summary: str = ""
@@ -43,7 +43,7 @@ class TemplateContainersState(PageState, rx.State):
 
     @requires()
     async def load(self) -> None:
-        """Where the tab is looked at."""
+        """Fill the tab when it is open."""
         query = self.router.url.query_parameters
         if str(query.get("tab", "")) != "containers":
             return

@@ -1,4 +1,4 @@
-"""One template in its tabs. Tab, revision and what is chosen in a tab stand in the address."""
+"""One template in its tabs. The address holds the tab, the revision and the chosen item."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from lxc_dashboard.state.templates.detail_rows import (
 from lxc_dashboard.state.templates.rows import Mark, Refused, finding_row, row_of
 
 MAX_NUMBER_DIGITS: Final = 9
-# Marks that are said in full above the tabs.
+# Marks that are explained above the tabs.
 TROUBLES: Final = frozenset({text.REFUSED_MARK, text.MISSING_MARK, text.DELETED_MARK})
 
 
 @dataclass(frozen=True)
 class Tab:
-    """``count`` empty where the tab is no list."""
+    """``count`` is empty if the tab is no list."""
 
     name: str
     label: str
@@ -49,7 +49,7 @@ class Tab:
 
 @dataclass(frozen=True)
 class Address:
-    """What the address of the page asks for. ``number`` None: the current revision."""
+    """What the address of the page names. ``number`` None: the current revision."""
 
     template_id: UUID
     tab: str
@@ -58,7 +58,7 @@ class Address:
 
     @classmethod
     def of(cls, path: str, query: Mapping[str, Any]) -> Address:
-        """Raises ``NotFoundError`` where it names no template."""
+        """Raises ``NotFoundError`` if the address names no template."""
         template_id = uuid_of(id_in(path, query, "template_id"), text.NO_SUCH_TEMPLATE)
         tab = str(query.get("tab", ""))
         return cls(
@@ -70,14 +70,14 @@ class Address:
 
 
 def number_of(value: Any) -> int | None:
-    """A revision's number as an address writes it; None where it is none."""
+    """Parse a revision's number in an address; None if it is none."""
     given = str(value)
     fits = given.isascii() and given.isdigit() and len(given) <= MAX_NUMBER_DIGITS
     return int(given) if fits and int(given) else None
 
 
 class TemplateState(PageState, rx.State):
-    """``number`` is the revision that is shown, ``current`` the template's own. ``owned``: it is changed here, nowhere else."""
+    """``number``: the revision shown; ``current``: the template's current one. ``owned``: it is edited in the dashboard."""
 
     template_id: str = ""
     revision_id: str = ""
@@ -109,7 +109,7 @@ class TemplateState(PageState, rx.State):
 
     @requires()
     async def load(self) -> AsyncIterator[Any]:
-        """Shows what the address asks for; another template than before begins with the page's outline."""
+        """Show what the address names; for another template, show the page's outline first."""
         async with self._filling():
             asked = Address.of(str(self.router.url.path), self.router.url.query_parameters)
             if str(asked.template_id) != self.template_id:
@@ -123,7 +123,7 @@ class TemplateState(PageState, rx.State):
 
     @requires()
     async def delete(self, typed: str) -> AsyncIterator[Any]:
-        """After its name was typed; the service asks PVE whether this user may."""
+        """Delete the template after its name was typed; the service checks the privilege."""
         gone = await authoring.delete(
             runtime(), session(), uuid_of(self.template_id, text.NO_SUCH_TEMPLATE), name=typed
         )
@@ -171,7 +171,7 @@ class TemplateState(PageState, rx.State):
         self.files = file_rows(detail.files, self._place)
 
     async def _choose(self, detail: TemplateDetail, asked: Address) -> None:
-        """The script or file that the address names, else the first."""
+        """Show the script or file that the address names, or the first one."""
         self.shown = Shown()
         if asked.tab == "scripts" and detail.scripts:
             script = next((script for script in detail.scripts if script.name == asked.item), detail.scripts[0])

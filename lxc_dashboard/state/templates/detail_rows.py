@@ -1,4 +1,4 @@
-"""What the tabs of a template show: its config, scripts, packages and files."""
+"""The rows of a template's tabs: config, scripts, packages and files."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from lxc_dashboard.services.templates.model import PACKAGE_TIMEOUT_S, SCRIPT_TIM
 from lxc_dashboard.services.templates.summaries import FileSummary
 from lxc_dashboard.state.templates.rows import Mark, counted
 
-# A browser draws no more of a file at once; the download has all of it.
+# Browsers cannot draw longer texts; the download is complete.
 SHOWN_BYTES: Final = 512 * 1024
 
 
 @dataclass(frozen=True)
 class ConfigRow:
-    """A field of the config with its unit, and what PVE makes of it."""
+    """A field of the config with its unit and its meaning in PVE."""
 
     name: str
     label: str
@@ -48,7 +48,7 @@ class PackageRow:
 
 @dataclass(frozen=True)
 class BucketRow:
-    """``listing`` is what the folder's file of it would hold."""
+    """``listing``: the text of its package list."""
 
     name: str
     manager: str
@@ -74,7 +74,7 @@ class FileRow:
 
 @dataclass(frozen=True)
 class Shown:
-    """The chosen script or file. ``key`` is new with each text; ``note`` is said instead of a text that cannot be shown."""
+    """The chosen script or file. ``key`` identifies the text; ``note`` replaces a text that cannot be shown."""
 
     name: str = ""
     key: str = ""
@@ -198,7 +198,7 @@ def shown_script(script: Script, revision_id: str) -> Shown:
 
 
 def shown_file(file: FileSummary, content: bytes, revision_id: str) -> Shown:
-    """``content`` as text where it is one, and not too much of it."""
+    """The file with ``content`` as text, if it is text and not too long."""
     shown = Shown(
         name=file.target,
         key=f"{revision_id}/{file.name}",
@@ -217,7 +217,7 @@ def shown_file(file: FileSummary, content: bytes, revision_id: str) -> Shown:
 
 @dataclass(frozen=True)
 class Place:
-    """Which template, at which revision, the links of its tabs lead to. ``number`` 0: the current one."""
+    """The template and revision that the tabs' links lead to. ``number`` 0: the current one."""
 
     template_id: str
     number: int = 0

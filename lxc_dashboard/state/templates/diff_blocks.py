@@ -1,4 +1,4 @@
-"""A difference of two contents as the page shows it: a block for each script, file and list that changed, and one for the config."""
+"""A difference as the page shows it: one block for the config, and one for each changed script, file and list."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class DiffBlock:
 
 
 def blocks_of(difference: Difference) -> list[DiffBlock]:
-    """At most ``LINES_SHOWN`` lines of texts in all."""
+    """The blocks of a difference, with at most ``LINES_SHOWN`` lines in all."""
     room = LINES_SHOWN
     blocks = []
     for block, shown in _all(difference):
@@ -74,7 +74,7 @@ def _sizes(file: FileChange) -> list[str]:
 
 
 def _packages(bucket: BucketChange) -> TextDiff:
-    """Packages as lines that came, went, or hold other commands now."""
+    """Added, removed and changed packages as lines."""
     removed = (Line(LineKind.REMOVED, 0, 0, spec) for spec in bucket.removed)
     added = (Line(LineKind.ADDED, 0, 0, spec) for spec in bucket.added)
     changed = (Line(LineKind.SAME, 0, 0, f"{spec} ({text.DIFF_KINDS['changed']})") for spec in bucket.changed)

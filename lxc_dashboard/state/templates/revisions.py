@@ -1,4 +1,4 @@
-"""A template's revisions: who made which when, what differs between any two, and the way back to an older one."""
+"""A template's revisions: the list, the difference between two, and restoring an older one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NOTE_CHARS: Final = 2000
 
 @dataclass(frozen=True)
 class RevisionRow:
-    """``change_href`` shows what it changed, ``compare_href`` what has changed since; empty where there is nothing to compare."""
+    """``change_href``: what the revision changed, ``compare_href``: what changed since; empty where there is nothing to compare."""
 
     number: int
     author: str
@@ -35,9 +35,9 @@ class RevisionRow:
 
 
 class TemplateRevisionsState(PageState, rx.State):
-    """``old`` and ``new`` are the revisions that are compared, empty where none are. ``restoring``: asked about, 0: none.
+    """``old``, ``new``: the compared revisions, empty if none. ``restoring``: the revision asked about, 0: none.
 
-    ``refusal``: why it was not restored. ``acting``: it is being restored.
+    ``refusal``: why it was not restored. ``acting``: the restore is running.
     """
 
     rows: list[RevisionRow] = []
@@ -54,7 +54,7 @@ class TemplateRevisionsState(PageState, rx.State):
 
     @requires()
     async def load(self) -> None:
-        """Where the tab is looked at."""
+        """Fill the tab when it is open."""
         query = self.router.url.query_parameters
         if str(query.get("tab", "")) != "revisions":
             return
@@ -67,7 +67,7 @@ class TemplateRevisionsState(PageState, rx.State):
 
     @requires()
     async def compare(self, side: str, number: str) -> Any:
-        """Chooses one of the two that are compared; the other one begins as the current."""
+        """Choose one of the compared revisions; the other defaults to the current one."""
         chosen = number_of(number)
         if self._template_id is None or chosen is None:
             return None
@@ -77,19 +77,19 @@ class TemplateRevisionsState(PageState, rx.State):
 
     @requires()
     async def swap(self) -> Any:
-        """The other way round."""
+        """Swap the compared revisions."""
         if self._template_id is None or not (self.old and self.new):
             return None
         return rx.redirect(routes.template_tab(self._template_id, "revisions", old=self.new, new=self.old))
 
     @requires()
     async def ask_restore(self, number: int) -> None:
-        """Asks for the note before revision ``number`` is restored; 0: not any more."""
+        """Open the dialog to restore revision ``number``; 0 closes it."""
         self.restoring, self.refusal = number if str(number) in self.numbers else 0, ""
 
     @requires()
     async def restore(self, form: dict[str, Any]) -> AsyncIterator[Any]:
-        """Makes a new revision of what an older one held. A refusal stands in the dialog, beside the note."""
+        """Restore an older revision as a new one. The dialog shows a refusal beside the note."""
         number, template_id = self.restoring, self._template_id
         if template_id is None or not number:
             return
@@ -105,7 +105,7 @@ class TemplateRevisionsState(PageState, rx.State):
             yield rx.redirect(routes.template_tab(template_id, "revisions", old=self.current, new=made))
 
     async def _restore(self, template_id: UUID, number: int, note: str) -> int:
-        """The number of the revision that was made, 0 where that was refused."""
+        """The number of the new revision, 0 if the restore was refused."""
         note = note.strip()[:NOTE_CHARS]
         try:
             made = await authoring.restore(runtime(), session(), template_id, number, note, expected=self.current)
@@ -138,7 +138,7 @@ class TemplateRevisionsState(PageState, rx.State):
 
 
 def revision_rows(template_id: UUID, revisions: Sequence[RevisionSummary]) -> list[RevisionRow]:
-    """``revisions`` with the newest first, each with the one before it."""
+    """Rows of ``revisions``, newest first, each linked to its predecessor."""
     newest = revisions[0].number
     before = [*(revision.number for revision in revisions[1:]), 0]
     return [

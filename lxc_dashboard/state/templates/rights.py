@@ -1,4 +1,4 @@
-"""Whether the user is offered changes of templates: asked of PVE beside the page, which is there without the answer."""
+"""Whether pages offer changes of templates. PVE is asked in the background: the page does not wait for it."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ ASKED_EVERY_S: Final = 30.0
 
 
 class AuthoringState(rx.State):
-    """``may_author`` shows what changes templates; each change asks PVE again by itself."""
+    """``may_author``: show the actions; each action checks the privilege again."""
 
     may_author: bool = False
     _asked_at: float = -ASKED_EVERY_S
 
     @requires(background=True)
     async def ask(self) -> None:
-        """Asks PVE. A PVE that does not answer is told in the corner, and nothing is offered."""
+        """Ask PVE. If it does not answer, a message says so and no actions are shown."""
         rt, who = runtime(), session()
         async with self:
             if time.monotonic() - self._asked_at < ASKED_EVERY_S:
                 return
         allowed = await rights.may_author(rt, who)
         async with self:
-            # Not before the answer: who goes on to another page meanwhile ends this, and is to be asked for there.
+            # Only after the answer: leaving the page cancels this, and the next page must ask again.
             self._asked_at = time.monotonic()
             self.may_author = allowed

@@ -1,4 +1,4 @@
-"""Rows of the list of templates: what they say, which of them match, in what order, and the address that shows the same."""
+"""Rows of the list of templates: their contents, filters, order, and the address of a view."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LAYOUTS: Final = ("table", "cards")
 
 @dataclass(frozen=True)
 class Mark:
-    """What is particular about a template, in a word; ``detail`` says more on hover."""
+    """A property of a template in a word; ``detail`` explains it on hover."""
 
     word: str
     tone: str = "plain"
@@ -31,7 +31,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class TemplateRow:
-    """A template in the list. ``holds`` counts what it brings; ``trouble`` is empty where all is well."""
+    """A template in the list. ``holds`` counts its parts; ``trouble`` is empty for a template without problems."""
 
     id: str
     name: str
@@ -53,7 +53,7 @@ class TemplateRow:
 
 @dataclass(frozen=True)
 class Refused:
-    """A template that could not be read, or a finding in one: where and why."""
+    """A template that could not be read, or a finding in one: place and reason."""
 
     source: str
     place: str
@@ -68,7 +68,7 @@ def finding_row(finding: Finding) -> Refused:
 
 @dataclass(frozen=True)
 class View:
-    """What of the list is shown, as it stands in the address. ``layout`` empty: the one that this browser had last."""
+    """Filters, order and page of the list, as in the address. ``layout`` empty: the browser's last one."""
 
     q: str = ""
     tag: str = ""
@@ -81,7 +81,7 @@ class View:
 
     @classmethod
     def of(cls, query: Mapping[str, Any]) -> View:
-        """From an address' query; what makes no sense there is left out."""
+        """Parse the query of an address; invalid values are ignored."""
         given = {name: str(query.get(name, ""))[:QUERY_CHARS] for name in ("q", *FILTERS, "sort", "page", "layout")}
         page = given["page"]
         return cls(
@@ -96,11 +96,11 @@ class View:
         )
 
     def typed_over(self, led: View | None, typed: str) -> View:
-        """This view, with what was typed while a choice ``led`` to it: that came later than the choice."""
+        """This view with text that was typed after a choice ``led`` to it."""
         return replace(self, q=typed, page=1) if self == led and typed != self.q else self
 
     def address(self, **changed: Any) -> str:
-        """The list's address with this view, and ``changed`` in it; another filter or order begins at its first page."""
+        """The list's address with this view and ``changed``; a change goes back to the first page."""
         view = replace(self, **({"page": 1} | changed))
         query = {name: getattr(view, name) for name in ("q", *FILTERS) if getattr(view, name)}
         query |= {"sort": view.sort} if view.sort != "name" else {}
@@ -118,7 +118,7 @@ def _by_name(row: TemplateRow) -> str:
     return row.name.lower()
 
 
-# What sorts, upwards. The most used and the newest come first where they are asked for.
+# Sort keys, ascending. The most used and the newest come first.
 SORTS: Final[Mapping[str, Callable[[TemplateRow], Any]]] = {
     "name": _by_name,
     "updated": lambda row: row.updated_at,
@@ -130,7 +130,7 @@ _NEWEST_FIRST: Final = frozenset({"updated"})
 
 
 def row_of(summary: TemplateSummary, containers: int = 0, *, drafted: bool = False) -> TemplateRow:
-    """What the list shows of a template. ``containers``: built from it; ``drafted``: the user has a draft of it."""
+    """The row of a template. ``containers``: how many were built from it; ``drafted``: the user has a draft of it."""
     config = summary.config
     counts = (
         (summary.packages, "package"),
@@ -180,7 +180,7 @@ def _marks(summary: TemplateSummary, *, drafted: bool) -> list[Mark]:
 
 
 def counted(count: int, noun: str) -> str:
-    """``1 file``, ``3 files``, as the catalogue says it."""
+    """``1 file``, ``3 files``, from the texts."""
     one, many = text.COUNTED[noun]
     return one if count == 1 else many.format(count=f"{count:,}")
 
@@ -194,14 +194,14 @@ def refusals_of(reports: Iterable[DiscoveryReport]) -> list[Refused]:
 
 
 def words_of(query: str) -> list[str]:
-    """The words that all have to be found, each once."""
+    """The distinct words of a query."""
     return list(dict.fromkeys(query.lower().split()))
 
 
 def matching(rows: Iterable[TemplateRow], view: View, deep: AbstractSet[str] = frozenset()) -> list[TemplateRow]:
-    """Those that pass the view's filters and hold every word of its query, in its order.
+    """The rows that pass the filters and contain every word of the query, in the view's order.
 
-    ``deep`` has the ids of those that hold them in their packages and scripts, too.
+    ``deep``: ids of templates whose packages or scripts contain the words.
     """
     words = words_of(view.q)
     found = [row for row in rows if _passes(row, view) and (row.id in deep or _holds(row, words))]
@@ -226,7 +226,7 @@ def _holds(row: TemplateRow, words: Sequence[str]) -> bool:
 
 
 def values_of(rows: Iterable[TemplateRow], view: View) -> dict[str, list[str]]:
-    """What each filter of ``FILTERS`` can be set to, and what it is set to."""
+    """The possible values of each filter of ``FILTERS``, including the current one."""
     found: dict[str, set[str]] = {name: {getattr(view, name)} - {""} for name in FILTERS}
     for row in rows:
         found["tag"].update(row.tags)

@@ -1,4 +1,4 @@
-"""What the page of sources shows of each."""
+"""The rows of the page of sources."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OWN_KINDS = (SourceKind.CUSTOM, SourceKind.IMPORTED)
 
 @dataclass(frozen=True)
 class SourceRow:
-    """``tone`` is a badge's; ``tried_at`` is empty before the first pass. ``state`` is one word or two."""
+    """``tone`` is a badge's; ``tried_at`` is empty before the first pass. ``state``: one or two words."""
 
     id: str
     name: str
@@ -47,7 +47,7 @@ class RefusedLine:
 
 @dataclass(frozen=True)
 class OpenedSource:
-    """The source that is open, without its secrets. ``every_s`` as the form's select has it."""
+    """The open source without its secrets. ``every_s`` as in the form's select."""
 
     id: str = ""
     name: str = ""

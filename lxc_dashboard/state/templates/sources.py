@@ -1,6 +1,6 @@
-"""Sources of templates: the list, the one that is open, and the form of a git one.
+"""Sources of templates: the list, the open source, and the form of a git source.
 
-The form's inputs keep what is typed. Secrets go from them to the service with the submit, and stand in no var.
+Inputs hold their own text. Secrets go from the form to the service, and no var holds them.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ FIELDS: Final = (
 
 
 class SourcesState(PageState, rx.State):
-    """``chosen``: the id of the open source, ``new``, or nothing. ``formed`` counts how often the form was opened, which makes it anew.
+    """``chosen``: the id of the open source, ``new``, or empty. ``formed``: a new count rebuilds the form.
 
-    ``access`` and ``hooks`` are what the form's two choices say. ``offered_*``: the SSH host key to be confirmed.
+    ``access``, ``hooks``: the form's choices. ``offered_*``: the SSH host key to confirm.
     """
 
     rows: list[SourceRow] = []
@@ -53,7 +53,7 @@ class SourcesState(PageState, rx.State):
 
     @requires()
     async def load(self) -> None:
-        """The list, and the source that the address names. A form that is open stays: a page that connects again loads, too."""
+        """Show the list and the source that the address names. An open form stays, since a reconnecting page loads again."""
         wanted = str(self.router.url.query_parameters.get("source", ""))
         async with self._filling():
             is_other, self.chosen = wanted != self.chosen, wanted
@@ -66,28 +66,28 @@ class SourcesState(PageState, rx.State):
 
     @requires()
     async def change(self) -> None:
-        """Opens the form over the open source."""
+        """Open the form for the open source."""
         self.editing = True
         self._form()
 
     @requires()
     async def leave(self) -> None:
-        """Closes the form, and forgets what was typed into it."""
+        """Close the form and discard its input."""
         self.editing = False
 
     @requires()
     async def open_with(self, access: str) -> None:
-        """Which credentials the form asks for."""
+        """Set which credentials the form asks for."""
         self.access = access if access in {KEEP, *text.SOURCE_ACCESSES} else "none"
 
     @requires()
     async def take_hooks(self, hooks: str) -> None:
-        """Whether the form asks for a webhook secret."""
+        """Set whether the form asks for a webhook secret."""
         self.hooks = hooks if hooks in {KEEP, *text.SOURCE_HOOKS_CHOICES} else "none"
 
     @requires()
     async def save(self, data: dict[str, Any]) -> AsyncIterator[Any]:
-        """Tries the source and stores it. Of a new SSH server the key is shown first, to be confirmed with the next press."""
+        """Test the source and store it. The key of a new SSH server is shown first, to confirm with the next click."""
         if self.trying:
             return
         self.trying, self.errors = True, dict.fromkeys(FIELDS, "")
@@ -111,7 +111,7 @@ class SourcesState(PageState, rx.State):
 
     @requires(background=True)
     async def sync(self, source_id: str) -> AsyncIterator[Any]:
-        """Reads the source now, and tells what that brought."""
+        """Read the source now and show the result."""
         rt, who = runtime(), session()
         async with self:
             if source_id in self.busy:
@@ -128,7 +128,7 @@ class SourcesState(PageState, rx.State):
 
     @requires()
     async def remove(self, typed: str) -> AsyncIterator[Any]:
-        """Takes the open source away, after its name was typed."""
+        """Remove the open source after its name was typed."""
         name = self.opened.name
         removal = await registry.remove(runtime(), session(), uuid_of(self.chosen, text.SOURCE_GONE), name=typed)
         if removal.kept:
@@ -139,7 +139,7 @@ class SourcesState(PageState, rx.State):
             yield rx.redirect(routes.SOURCES)
 
     async def _save(self, data: dict[str, Any]) -> str:
-        """The id of what was stored; empty where a key is to be confirmed first."""
+        """The id of the stored source; empty if a key must be confirmed first."""
         location = str(data.get("location", ""))
         try:
             wanted = self._wanted(data)
@@ -203,5 +203,5 @@ class SourcesState(PageState, rx.State):
 
 
 def _site(state: rx.State) -> str:
-    """This site as its user has addressed it."""
+    """The origin that the user's browser uses."""
     return str(state.router.url.origin)

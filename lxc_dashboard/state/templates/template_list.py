@@ -1,4 +1,4 @@
-"""The list of templates, filtered as one types, a page of it at a time."""
+"""The list of templates, filtered while the user types, one page at a time."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ CHOSEN_AT_MOST: Final = 1000
 
 
 class TemplatesState(PageState, rx.State):
-    """``rows`` are those of the page that is shown, of the ``found`` that match. ``chosen``: ids, over all pages.
+    """``rows``: the current page of the ``found`` that match. ``chosen``: ids, on all pages.
 
-    ``_led``: what a choice leads to, until the address follows.
+    ``_led``: the view that a choice leads to, until the address follows.
     """
 
     rows: list[TemplateRow] = []
@@ -64,14 +64,14 @@ class TemplatesState(PageState, rx.State):
     page_chosen: bool = False
     _view: View = View()
     _led: View | None = None
-    # Tuples, which Reflex does not watch: looking through a list of its own costs twenty times as much.
+    # Tuples, which Reflex does not track: searching a tracked list takes twenty times as long.
     _all: tuple[TemplateRow, ...] = ()
     _page: tuple[TemplateRow, ...] = ()
     _deep: frozenset[str] = frozenset()
 
     @requires()
     async def load(self) -> AsyncIterator[Any]:
-        """Shows what the address asks for, and what was typed since: at once from what is known, then as it is now."""
+        """Show the view of the address: from memory first, then as stored now."""
         before, asked = self._view.q, View.of(self.router.url.query_parameters)
         self._view, self._led = asked.typed_over(self._led, before), None
         self._deep = self._deep if before == self._view.q else frozenset()
@@ -89,7 +89,7 @@ class TemplatesState(PageState, rx.State):
 
     @requires()
     async def search(self, query: str) -> AsyncIterator[Any]:
-        """Filters as one types: at once by what the list shows, then by packages and scripts. The address follows there."""
+        """Filter while the user types: by the rows first, then by packages and scripts. The page changes the address."""
         self._view, self._deep = dataclasses.replace(self._view, q=query[:QUERY_CHARS], page=1), frozenset()
         self._apply()
         yield
@@ -98,12 +98,12 @@ class TemplatesState(PageState, rx.State):
 
     @requires()
     async def narrow(self, name: str, value: str) -> Any:
-        """Sets one of ``FILTERS``; empty: any."""
+        """Set one of ``FILTERS``; empty: any."""
         return self._lead(self._with(**{name: value})) if name in FILTERS else None
 
     @requires()
     async def sort_by(self, key: str) -> Any:
-        """Sorts; a second time the other way round."""
+        """Sort by a column; again: reverse."""
         if key not in SORTS:
             return None
         view = self._coming()
@@ -111,18 +111,18 @@ class TemplatesState(PageState, rx.State):
 
     @requires()
     async def remember(self, layout: str) -> None:
-        """The layout that this browser had last, where the address names none."""
+        """Use the browser's last layout if the address names none."""
         if layout in LAYOUTS and not self._view.layout:
             self.layout = layout
 
     @requires()
     async def lay_out(self, layout: str) -> Any:
-        """Table or cards."""
+        """Set the layout: table or cards."""
         return self._lead(self._with(layout=layout, page=self._coming().page)) if layout in LAYOUTS else None
 
     @requires()
     async def pick(self, template_id: str) -> None:
-        """Chooses a template, or not any more."""
+        """Choose a template, or undo that."""
         others = [other for other in self.chosen if other != template_id]
         known = template_id in {row.id for row in self._page}
         self.chosen = others if len(others) < len(self.chosen) else [*others, *([template_id] if known else [])]
@@ -130,7 +130,7 @@ class TemplatesState(PageState, rx.State):
 
     @requires()
     async def pick_page(self) -> None:
-        """Chooses all of the page; when they are, none of it."""
+        """Choose all of the page; if they are chosen, none of it."""
         ids = [row.id for row in self._page]
         if self.page_chosen:
             self.chosen = [other for other in self.chosen if other not in ids]
@@ -140,7 +140,7 @@ class TemplatesState(PageState, rx.State):
 
     @requires()
     async def pick_found(self) -> None:
-        """Chooses all that match."""
+        """Choose all that match."""
         self.chosen = [row.id for row in self._matching()][:CHOSEN_AT_MOST]
         self._tick()
 
@@ -151,7 +151,7 @@ class TemplatesState(PageState, rx.State):
 
     @requires()
     async def read_folders(self) -> AsyncIterator[Any]:
-        """Reads the folders again and tells what that brought."""
+        """Read the folders again and show the result."""
         reports = await passes.read_again(runtime(), session())
         counts = {
             name: sum(len(getattr(r, name)) for r in reports) for name in ("added", "changed", "removed", "refused")
@@ -160,7 +160,7 @@ class TemplatesState(PageState, rx.State):
         yield TemplatesState.load
 
     def _coming(self) -> View:
-        """The view that the last choice leads to, with what was typed since; the present one where it has been followed."""
+        """The view that the last choice leads to, with later input; otherwise the current view."""
         return self._view if self._led is None else self._led.typed_over(self._led, self._view.q)
 
     def _with(self, **changed: Any) -> View:
@@ -199,7 +199,7 @@ class TemplatesState(PageState, rx.State):
         return matching(self._all, self._view, self._deep)
 
     def _apply(self) -> None:
-        """From ``_view`` and ``_all`` to what is sent, without what has not changed."""
+        """Set the vars from ``_view`` and ``_all``; unchanged ones are not sent."""
         view, found = self._view, self._matching()
         pages = max(1, -(-len(found) // PAGE_ROWS))
         page = min(view.page, pages)

@@ -123,7 +123,7 @@ async def test_what_would_not_be_saved_today_is_not_restored(rt: Runtime, ann: S
         (await tx.templates.get(web)).template.revision_number = 2
         await tx.templates.add_revisions([revision_rows(web, 2, held, author="x", note="")])
     await saved(rt, ann, web, content(cpu=2))
-    with pytest.raises(InvalidInputError, match="revision 2 cannot be saved") as refused:
+    with pytest.raises(InvalidInputError, match="Revision 2 is invalid") as refused:
         await authoring.restore(rt, ann, web, 2, "")
     assert set(refused.value.fields) == {"config.cpu", "scripts.0.sh.name"}
     detail = await catalog.get_template(ann, rt.db, web)

@@ -187,7 +187,9 @@ async def test_sources_keep_templates_of_the_same_name_apart(
     shutil.copytree(root, other)
     reports = await sync_folders(database, [("a", root), ("gone", root.parent / "gone"), ("b", other)])
     assert [(report.source, report.added) for report in reports] == [("a", ("web",)), ("gone", ()), ("b", ("web",))]
-    assert reports[1].refused == (Refusal(str(root.parent / "gone"), 0, "is not there: no templates are read from it"),)
+    assert reports[1].refused == (
+        Refusal(str(root.parent / "gone"), 0, "does not exist: no templates are read from it"),
+    )
     assert [s.source_name for s in await catalog.list_templates(session, database)] == ["a", "b"]
 
 
@@ -197,7 +199,7 @@ async def test_a_folder_that_vanishes_as_a_whole_marks_nothing_missing(
     root = write_tree(WEB)
     await sync_folder(database, "lab", root)
     root.rename(root.parent / "unmounted")
-    with pytest.raises(TemplateError, match="is not there"):
+    with pytest.raises(TemplateError, match="does not exist"):
         await sync_folder(database, "lab", root)
     assert (await listed(session, database))["web"].missing_since is None
 

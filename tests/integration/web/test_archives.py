@@ -243,7 +243,7 @@ async def test_what_cannot_be_exported_is_said(signed_in: Visitor, rt: Runtime) 
     await send(signed_in, export([twin], "zip"))
     ids = [str(shipped.id), str((await imported(rt))[shipped.name].id)]
     both = await fetch(signed_in, ids)
-    assert (both.status_code, "holds each name once" in both.json()["error"]) == (422, True)
+    assert (both.status_code, "can contain each name once" in both.json()["error"]) == (422, True)
     assert (await fetch(signed_in, [])).status_code == 422
     assert (await fetch(signed_in, ids, "rar")).status_code == 422
     assert (await fetch(signed_in, ["nothing"])).status_code == 404

@@ -131,7 +131,7 @@ async def test_a_foreign_page_cannot_send_one(rt: Runtime, stack: Stack, source_
 async def test_neither_guessing_nor_a_storm_of_pushes_goes_on(rt: Runtime, stack: Stack, source_id: UUID) -> None:
     statuses = [(await told(stack, source_id, RIGHT[0])).status_code for _ in range(webhooks.PER_SOURCE)]
     assert statuses == [202] * webhooks.PER_SOURCE
-    await sync_requests.fulfil(rt.bus, source_id, await sync_requests.pending(rt.bus, source_id))
+    await sync_requests.complete(rt.bus, source_id, await sync_requests.pending(rt.bus, source_id))
     async with rt.db.transaction() as tx:
         audited = len(await tx.audit.list(action="source.webhook"))
     assert (await told(stack, source_id, RIGHT[0])).status_code == 202

@@ -54,5 +54,5 @@ async def test_a_server_without_room_for_an_export_says_so(monkeypatch: pytest.M
 
     monkeypatch.setattr(imports, "export_templates", exported)
     monkeypatch.setattr(tempfile, "TemporaryFile", full)
-    with pytest.raises(ServiceUnavailableError, match="no room"):
+    with pytest.raises(ServiceUnavailableError, match="no disk space"):
         await Archives().export(request())

@@ -1,4 +1,4 @@
-"""The editor's config: every field with its range, what it means in PVE, and what is wrong with it."""
+"""The editor's config: every field with its range, its meaning in PVE, and its error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The editor's inputs. Each is named by its field's path, keeps what is typed itself, and is made anew when the server sets it."""
+"""The editor's inputs, named by the path of their field. An input holds its own text and is rebuilt when the server sets it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lxc_dashboard.state.templates.editor.page import EditorState
 
 
 def common(path: Any) -> dict[str, Any]:
-    """What every input of the field ``path`` has; its hint and error stand beside it under the ids named here."""
+    """Attributes of every input of the field ``path``; its hint and error have the ids named here."""
     return {
         "id": path,
         "key": f"{path}-{EditorState.epoch}-" + EditorState.versions[path].to(str),
@@ -70,12 +70,12 @@ def flag_field(path: Any, checked: Any, words: tuple[str, str]) -> rx.Component:
 
 
 def fault_mark(count: Any) -> rx.Component:
-    """A sign that an entry has something to mend."""
+    """A sign that an entry is invalid."""
     return rx.cond(count > 0, rx.el.span("!", class_name="badge bad", title=text.SAVE_OTHER_FAULTS))
 
 
 def remove_button(label: str, name: Any, event: Any) -> rx.Component:
-    """Takes a script or file out of the draft, after a question."""
+    """Removes a script or file from the draft after a confirmation."""
     before, _, after = text.SCRIPT_REMOVE_TITLE.partition("{name}")
     asked = confirm_button(
         label,

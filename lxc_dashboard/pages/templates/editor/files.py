@@ -1,4 +1,4 @@
-"""The editor's files: typed or uploaded, each with where it goes and what happens to one that is there."""
+"""The editor's files: texts and uploads, their targets, and what happens to an existing file."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-// What the template editor's plain inputs cannot do alone: tell what is typed as it is typed, move scripts by drag and by
-// Alt with the arrow keys, send files, and ask before unsaved changes are left.
+// The template editor in the browser: sends text while the user types, moves scripts by drag and by Alt with the arrow keys,
+// uploads files, and asks before unsaved changes are left.
 import { createElement as h, useEffect, useRef, useState } from "react";
 import { useBlocker } from "react-router";
 import { Dialog } from "$/public/external/lxc_dashboard/components/widgets/widgets.js";
@@ -10,15 +10,15 @@ const STAYED_AFTER_MS = 5000;
 const UNSENT = "editor-unsent";
 const OPEN = "editor-open";
 
-// What was typed when the tab was closed or loaded again, and may not have been told any more: told at the next load.
+// Text that may not have been sent when the tab was closed or reloaded: it is sent at the next load.
 function remember(draft, path, value) {
   const kept = JSON.parse(sessionStorage.getItem(UNSENT) || "[]").filter((known) => known.path !== path);
   sessionStorage.setItem(UNSENT, JSON.stringify([...kept, { draft, path, value }]));
-  // Who was asked and stayed has a page that tells it itself.
+  // If the user stays on the page, the page sends it itself.
   setTimeout(() => sessionStorage.removeItem(UNSENT), STAYED_AFTER_MS);
 }
 
-// Tells what is pending by field: once nothing was typed for a moment, and at once where the field is left.
+// Sends pending text by field: after a pause in typing, and when the field loses the focus.
 function pendingFields() {
   const pending = new Map();
   const flush = (path) => {
@@ -35,7 +35,7 @@ function pendingFields() {
   return { flush, put, all: () => [...pending.entries()].map(([path, waiting]) => [path, waiting.value]) };
 }
 
-// Whether the input may have this value; else it gets back the one before, and the browser says why beside it.
+// Whether the value is short enough; otherwise restores the previous one, and the browser says why.
 function takes(input, before, said) {
   const refused = tooLong(input.value);
   if (refused) input.value = before.get(input) ?? input.defaultValue;
@@ -45,7 +45,7 @@ function takes(input, before, said) {
   return !refused;
 }
 
-// Every input with data-field tells its value as it is typed.
+// Every input with data-field sends its value while the user types.
 export function Typed({ form, onField, epoch, draft, longSaid }) {
   const tell = useRef(onField);
   tell.current = (path, value) => onField(epoch, path, value);
@@ -79,7 +79,7 @@ export function Typed({ form, onField, epoch, draft, longSaid }) {
     root.addEventListener("input", onInput);
     root.addEventListener("focusout", onLeave);
     root.addEventListener("code-unsent", onUnsent);
-    // Before the websocket is closed for the same reason.
+    // Must run before the websocket closes.
     window.addEventListener("pagehide", onGone, { capture: true });
     window.addEventListener("beforeunload", onGone, { capture: true });
     return () => {
@@ -94,7 +94,7 @@ export function Typed({ form, onField, epoch, draft, longSaid }) {
   return null;
 }
 
-// Remembers what is open, so that a server that was started again, and does not know, is told.
+// Remembers what is open, to tell a server that was restarted.
 export function Opened({ draft, epoch, part, script, file, onReopen }) {
   const tell = useRef(onReopen);
   tell.current = onReopen;
@@ -108,8 +108,8 @@ export function Opened({ draft, epoch, part, script, file, onReopen }) {
   return null;
 }
 
-// Leads the focus to what is to be mended, and presses Save for Ctrl-S and Ctrl-Enter.
-export function Mended({ form, refusals, save }) {
+// Moves the focus to the first invalid field, and presses Save for Ctrl-S and Ctrl-Enter.
+export function InvalidFocus({ form, refusals, save }) {
   const before = useRef(refusals);
   useEffect(() => {
     if (refusals === before.current) return;
@@ -134,8 +134,8 @@ export function Mended({ form, refusals, save }) {
   return null;
 }
 
-// The rows of a list, each with data-row: dragged to another place, or moved by Alt with the arrow keys. The focus stays on
-// the row that moved, and where it went is told to readers.
+// Rows with data-row, moved by drag or by Alt with the arrow keys. The moved row keeps the focus, and its new place is
+// announced to screen readers.
 export function Sortable({ order, said, onMove, children, className, label }) {
   const list = useRef(null);
   const moved = useRef(null);
@@ -190,7 +190,7 @@ export function Sortable({ order, said, onMove, children, className, label }) {
     h("div", { className: "unseen", "aria-live": "polite", role: "status" }, said));
 }
 
-// Sends each chosen file as it is to `url`, and tells its name, SHA-256 and size.
+// Uploads each chosen file to `url`, and reports its name, SHA-256 and size.
 export function Upload({ url, label, many, most, tooLong, failed, busy, onDone }) {
   const input = useRef(null);
   const [sending, setSending] = useState("");
@@ -222,8 +222,8 @@ export function Upload({ url, label, many, most, tooLong, failed, busy, onDone }
     problem ? h("span", { className: "field-error", role: "alert" }, problem) : null);
 }
 
-// The browser's own question where the tab is closed or loaded again, and ours, which can say that the draft is kept, where
-// another page of the dashboard is gone to.
+// Closing or reloading the tab shows the browser's question. Going to another page of the dashboard shows ours, which says
+// that the draft is stored.
 export function Leaving({ dirty, title, consequence, stay, leave }) {
   const asks = useRef(dirty);
   asks.current = dirty;
@@ -241,7 +241,7 @@ export function Leaving({ dirty, title, consequence, stay, leave }) {
       h("button", { type: "button", className: "button primary", onClick: () => blocker.proceed?.() }, leave)));
 }
 
-// The time of day of an ISO 8601 time, within `said`.
+// The time of day of an ISO 8601 time, inserted into `said`.
 export function Kept({ at, said }) {
   if (!at) return null;
   const time = new Date(at);

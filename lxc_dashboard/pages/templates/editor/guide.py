@@ -1,4 +1,4 @@
-"""The React parts of ``guide.js``, as Reflex components."""
+"""The React components of ``guide.js``."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ class OpenedGuide(Guide):
     on_reopen: OnReopen
 
 
-class MendedGuide(Guide):
-    tag = "Mended"
+class InvalidFocusGuide(Guide):
+    tag = "InvalidFocus"
     form: rx.Var[str] = field()
     save: rx.Var[str] = field()
     refusals: rx.Var[int] = field()
@@ -104,7 +104,7 @@ class KeptGuide(Guide):
 
 
 def guides() -> rx.Component:
-    """What listens while the editor is open."""
+    """The components that listen while the editor is open."""
     return rx.fragment(
         TypedGuide.create(
             form=FORM_ID,
@@ -121,7 +121,7 @@ def guides() -> rx.Component:
             file=FilesState.file.name,
             on_reopen=EditorState.reopen,
         ),
-        MendedGuide.create(form=FORM_ID, save=SAVE_ID, refusals=SaveState.refusals),
+        InvalidFocusGuide.create(form=FORM_ID, save=SAVE_ID, refusals=SaveState.refusals),
         LeavingGuide.create(
             dirty=EditorState.dirty,
             title=text.LEAVE_TITLE,
@@ -133,12 +133,12 @@ def guides() -> rx.Component:
 
 
 def sortable(*rows: Any, order: Any, said: Any, on_move: Any, label: str, class_name: str) -> rx.Component:
-    """Rows with ``data-row``; what takes the focus in them has ``data-part``, buttons that move have ``data-by``."""
+    """Rows have ``data-row``; a row's focus target has ``data-part``, buttons that move it have ``data-by``."""
     return SortableGuide.create(*rows, order=order, said=said, on_move=on_move, label=label, class_name=class_name)
 
 
 def upload(label: str, on_done: Any, *, many: bool = False) -> rx.Component:
-    """A button that sends files into the draft; ``on_done`` gets name, SHA-256 and size of each."""
+    """A button that uploads files into the draft; ``on_done`` gets name, SHA-256 and size of each."""
     return UploadGuide.create(
         url=FilesState.upload_url,
         label=label,
@@ -152,5 +152,5 @@ def upload(label: str, on_done: Any, *, many: bool = False) -> rx.Component:
 
 
 def kept() -> rx.Component:
-    """When the draft was kept."""
+    """The time when the draft was stored."""
     return KeptGuide.create(at=EditorState.kept_at, said=text.DRAFT_KEPT)

@@ -1,4 +1,4 @@
-"""The editor's package lists: typed in bulk, or those of shared buckets."""
+"""The editor's package lists: the template's own and shared buckets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The template editor: the parts of a template, kept as a draft while they are typed, and saved as a revision."""
+"""The template editor: the parts of a template, stored as a draft while the user types, and saved as a revision."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _editor() -> rx.Component:
         ),
         _tabs(),
         rx.el.div(
-            # All of them are there, so that none forgets what is typed when another is shown.
+            # All parts stay mounted, so that none loses its text when another is shown.
             *(rx.el.div(_CONTENT[part](), hidden=EditorState.part != part) for part in PARTS),
             id=FORM_ID,
             class_name="editor-form",
@@ -86,7 +86,7 @@ def _editor() -> rx.Component:
 
 
 def _standing() -> rx.Component:
-    """What is edited, and whether it is kept."""
+    """The template that is edited, and whether the draft is stored."""
     before, _, after = text.DRAFT_NOT_KEPT.partition("{why}")
     trouble = note(
         rx.el.span(before, EditorState.keep_trouble, after),
@@ -162,7 +162,7 @@ def _overtaken() -> rx.Component:
 
 
 def _named(words: str) -> rx.Var[str]:
-    """The words with the number and author of the revision that came in between."""
+    """The text with number and author of the newer revision."""
     found = SaveState.overtaken
     return (
         rx.Var.create(words.format(number="\0", author="\1"))

@@ -1,4 +1,4 @@
-"""The editor's scripts: in the order of their run, one of them open, with what ShellCheck says beside its lines."""
+"""The editor's scripts in the order of their run, the open script, and ShellCheck's findings beside its lines."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """The part of bash that ``template.conf`` may use: assignments, read without running anything.
 
-Understood: both kinds of quotes and their concatenations, backslash escapes and line continuations, ``$X``, ``${X}``,
-``${X:-default}`` (nested too), ``export``, several assignments on a line, comments. The environment is empty: a
-variable that the file did not set is empty. What bash would have to compute is refused with its line, and so is every
-command. The work is linear in the length of the file, and what its expansions may grow to is bounded.
+Supported: both kinds of quotes and their concatenation, backslash escapes, line continuations, ``$X``, ``${X}``,
+``${X:-default}`` (also nested), ``export``, several assignments on a line, comments. The environment is empty: a variable
+that the file does not set is empty. Commands, and expressions that bash would have to compute, are refused with their line.
+The time is linear in the length of the file, and the size of expansions is bounded.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import NoReturn
 from lxc_dashboard.errors import TemplateError
 from lxc_dashboard.services.templates.format.text import decode
 
-# In quotes within quotes, bash takes the quotes away before it looks how far a name goes.
+# In quotes within quotes, bash removes the quotes before it looks for the end of a name.
 JOINED = re.compile(r'(?:\\\n)*"(?:"|\\\n)*[A-Za-z0-9_]')
 PLAIN_PAIR = re.compile(r"'[^'\"\\$`}]*'")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Place:
-    """Where a piece of a word stands decides what is special there: ``ends`` the piece, may be escaped, or is plain."""
+    """The position of a piece of a word decides which characters end it (``ends``), can be escaped, or are plain."""
 
     ends: str
     plain: re.Pattern[str]
@@ -47,26 +47,26 @@ _SWALLOWED = re.compile(r"\n[ \t]*(?:export[ \t]+)?TEMPLATE_[A-Z_]+=")
 
 
 class _Cursor:
-    """Line continuations are passed over, so that they may stand anywhere. For subclasses: all of it is theirs to use."""
+    """A position in the text of a file. Line continuations are skipped, so that they may appear anywhere."""
 
     def __init__(self, text: str, file: str) -> None:
         self._text = text
         self._file = file
         self._pos = 0
         self._newlines = [match.start() for match in re.finditer("\n", text)]
-        # Whose value is being read; whose was read last, what it is, and the line that it ends in; whose quote ends late.
+        # The name whose value is being read; the last (name, value, end line); a hint about a quote that closed late.
         self._whose = ""
         self._last = ("", "", 0)
         self._open = ""
 
     def _peek(self) -> str:
-        """The next character, past line continuations; empty at the end."""
+        """The next character after line continuations; empty at the end."""
         while self._text.startswith("\\\n", self._pos):
             self._pos += 2
         return self._text[self._pos : self._pos + 1]
 
     def _name(self) -> str:
-        """The name that begins here, continuations taken out of it; empty when there is none."""
+        """The name that begins here, without continuations; empty where there is none."""
         parts: list[str] = []
         while char := self._peek():
             match = _NAME_PART.match(self._text, self._pos)
@@ -88,7 +88,7 @@ class _Cursor:
         return bisect_left(self._newlines, pos) + 1
 
     def _is_read(self, name: str, value: str, line: int) -> None:
-        """A value is through, which began in ``line``."""
+        """A value was read completely; it began in ``line``."""
         self._whose, self._last = "", (name, value, self._line(self._pos))
         if not self._open and swallows(value):
             self._open = f"; is the quote of {name} in line {line} closed where it should be?"
@@ -106,23 +106,23 @@ class _Cursor:
     def _refuse_command(self, pos: int) -> NoReturn:
         char = self._text[pos]
         if not char.isprintable():
-            self._refuse(f"a word begins with the character {char!a}, which cannot be seen: take it out", pos)
+            self._refuse(f"a word begins with the character {char!a}, which is invisible: remove it", pos)
         word = _WORD.match(self._text, pos)
         shown = word.group()[:40] if word else ""
         why = f"{shown} is a command, and commands are never run: only assignments are read"
         self._refuse(f"{why}{self._meant_for(pos)}", pos)
 
     def _meant_for(self, pos: int) -> str:
-        """What helps where a value without quotes ended too early."""
+        """A hint for an unquoted value that ended too early."""
         name, value, line = self._last
         if line != self._line(pos):
             return ""
-        wrong = "put that in quotes" if value else "no blank may stand behind its ="
+        wrong = "put that in quotes" if value else "remove the blank after its ="
         return f"; if this is part of the value of {name}, {wrong}"
 
 
 def swallows(value: str) -> bool:
-    """Whether another assignment of a template stands in it, as behind a quote that was never closed."""
+    """Whether the value contains another assignment of a template, as after a quote that was never closed."""
     return _SWALLOWED.search(value) is not None
 
 
@@ -131,12 +131,12 @@ MAX_EXPANDED_CHARS = 4 << 20
 MAX_NESTING = 32
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-# What bash fills in by itself: the file cannot know it, so it may not build on it.
+# Variables that bash sets by itself: the file cannot know their values.
 _SET_BY_BASH = re.compile(
     r"_|BASH\w*|COMP_WORDBREAKS|DIRSTACK|EPOCH\w+|E?UID|FUNCNAME|GROUPS|HISTCMD|HOSTNAME|HOSTTYPE|IFS|LINENO|MACHTYPE"
     r"|OLDPWD|OPTERR|OPTIND|OSTYPE|PATH|PIPESTATUS|PPID|PS4|PWD|S?RANDOM|SECONDS|SHELL|SHELLOPTS|SHLVL|TERM",
 )
-# Of these, an assignment is refused by bash or does not give back what was assigned.
+# Variables that bash refuses to assign, or whose value differs from what was assigned.
 _MAGIC = re.compile(
     r"_|BASH\w*|COMP_WORDBREAKS|DIRSTACK|EPOCH\w+|E?UID|FUNCNAME|GROUPS|HISTCMD|LINENO|OPTIND|PIPESTATUS|PPID|POSIXLY_CORRECT"
     r"|S?RANDOM|SECONDS|SHELLOPTS",
@@ -154,7 +154,7 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Assignments:
-    """``values`` by name, the last one of each; ``repeated`` are (name, line of the later one); ``used`` the names read."""
+    """``values`` by name, the last of each; ``repeated``: (name, line of the later one); ``used``: the names read."""
 
     values: dict[str, Assignment]
     repeated: tuple[tuple[str, int], ...]
@@ -162,7 +162,7 @@ class Assignments:
 
 
 def read_assignments(data: bytes, file: str) -> Assignments:
-    """Raises ``TemplateError`` with ``file`` and the line of what cannot be read."""
+    """Parse a file. Raises ``TemplateError`` with ``file`` and the line at fault."""
     return _Reader(decode(data, file, MAX_CONF_BYTES), file).read()
 
 
@@ -188,7 +188,7 @@ class _Reader(_Cursor):
     # Statements
 
     def _between_statements(self) -> bool:
-        """Goes to the next statement; False at the end of the file."""
+        """Go to the next statement; False at the end of the file."""
         while True:
             self._skip_blanks()
             if self._peek() == "#":
@@ -220,7 +220,7 @@ class _Reader(_Cursor):
                 self._refuse("a ; without anything before it")
 
     def _item(self, statement_start: int) -> None:
-        """One assignment, ``export``, or a name given to it."""
+        """Read one assignment, ``export``, or a name after it."""
         start = self._pos
         name = self._name()
         following = self._peek()
@@ -235,12 +235,12 @@ class _Reader(_Cursor):
             self._exporting = True
         elif not self._exporting:
             if name and _SPACED.match(self._text, self._pos):
-                self._refuse(f"{name} stands apart from its =: bash wants no space there", start)
+                self._refuse(f"{name} is separated from its =: bash allows no space there", start)
             self._refuse_command(start)
 
     def _assign(self, name: str, start: int) -> None:
         if _MAGIC.fullmatch(name):
-            self._refuse(f"{name} belongs to bash itself and cannot be assigned", start)
+            self._refuse(f"{name} is reserved by bash and cannot be assigned", start)
         self._whose = name
         if self._peek() == "(":
             self._refuse_computed("an array", start)
@@ -262,7 +262,7 @@ class _Reader(_Cursor):
     # Words
 
     def _piece(self, place: _Place, opened: int) -> str:
-        """Text up to the character that ends ``place``, which is left unread."""
+        """Read up to the character that ends ``place``, which stays unread."""
         parts: list[str] = []
         tilde_counts = not place.in_quotes
         while True:
@@ -300,7 +300,7 @@ class _Reader(_Cursor):
         return self._plain(char)
 
     def _plain(self, char: str) -> str:
-        """A character that is special only in a company that it does not have here."""
+        """A character that is special only in certain combinations."""
         if char == "{" and self._exporting:
             self._refuse_computed("an unquoted { after export")
         self._pos += 1
@@ -326,7 +326,7 @@ class _Reader(_Cursor):
         return self._text[opened + 1 : end]
 
     def _quotes_in_quotes(self) -> str:
-        """Single quotes in a default within double quotes: they stay in the value, and bash wants them in pairs."""
+        """Single quotes in a default within double quotes: they stay in the value, and bash requires pairs."""
         pair = PLAIN_PAIR.match(self._text, self._pos)
         if not pair:
             self._refuse("a single quote here, in a default within double quotes, has no plain partner")
@@ -396,5 +396,5 @@ class _Reader(_Cursor):
     def _spend(self, text: str) -> str:
         self._budget -= len(text)
         if self._budget < 0:
-            self._refuse("the values grow beyond what is read")
+            self._refuse("the values become too long")
         return text

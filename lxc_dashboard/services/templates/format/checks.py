@@ -1,8 +1,8 @@
-"""What may be wrong with a template that can be used: found when it is read or saved, and stored with its revision.
+"""Findings about a valid template: made when it is read or saved, and stored with its revision.
 
-A script that ShellCheck had no time for, say, is told as ``UNCHECKED``: its source reads it again at the next pass.
-Unknown keys and the like are the reader's findings. Here: what ShellCheck says of the scripts, packages of another system's
-manager, a privileged container, secrets in plain text.
+The reader reports unknown keys and the like. The checks here are: ShellCheck over the scripts, packages of another system's
+manager, a privileged container, secrets in plain text. A script that ShellCheck had no time for has a finding ``UNCHECKED``:
+its source reads the template again at the next pass.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ Said = Mapping[str, shellcheck.Findings]
 
 
 async def checked(content: TemplateContent) -> TemplateContent:
-    """The content with the findings of all checks behind those of its reader; again gives the same."""
+    """The content with the findings of all checks after those of its reader. Idempotent."""
     return (await checked_each([content]))[0]
 
 
 async def checked_each(contents: Sequence[TemplateContent]) -> tuple[TemplateContent, ...]:
-    """``checked`` for many, in far less time than one by one."""
+    """``checked`` for many contents, much faster than one by one."""
     said = await linted(script.content for content in contents for script in content.scripts)
     return await asyncio.to_thread(lambda: tuple(with_findings(content, said) for content in contents))
 
 
 async def linted(scripts: Iterable[str], *, within_s: float | None = None) -> Said:
-    """What ShellCheck says of these scripts, for ``with_findings``; of those not reached within ``within_s``, that they were not.
+    """Run ShellCheck over these scripts, for ``with_findings``. Scripts not reached in ``within_s`` are ``UNCHECKED``.
 
-    By default that is a minute, and up to two for very many.
+    The default is one minute, and up to two for very many scripts.
     """
     texts = list(dict.fromkeys(map(_plain, scripts)))
     if within_s is None:
@@ -56,23 +56,23 @@ async def linted(scripts: Iterable[str], *, within_s: float | None = None) -> Sa
 
 
 def with_findings(content: TemplateContent, said: Said) -> TemplateContent:
-    """``checked``, where ShellCheck was asked before."""
+    """``checked`` with the given results of ShellCheck."""
     kept = [finding for finding in content.warnings if not finding.code]
     return replace(content, warnings=tuple(dict.fromkeys([*kept, *_shell(content, said), *check(content)])))
 
 
 def is_unchecked(content: TemplateContent) -> bool:
-    """Whether it is worth another look, though nothing of it changes."""
+    """Whether the template must be checked again, although it did not change."""
     return any(finding.code == UNCHECKED for finding in content.warnings)
 
 
 def check(content: TemplateContent) -> tuple[Finding, ...]:
-    """The findings of all checks but ShellCheck's: at once, and without a process."""
+    """The findings of all checks except ShellCheck's. Starts no process."""
     return (*_config(content), *_managers(content), *_secrets(content))
 
 
 def rechecked(content: TemplateContent) -> TemplateContent:
-    """``checked`` for a content that was, and whose scripts are still the same."""
+    """``checked`` for a content that was checked before and whose scripts did not change."""
     kept = [finding for finding in content.warnings if not finding.code or _is_of_shell(finding)]
     return replace(content, warnings=tuple(dict.fromkeys([*kept, *check(content)])))
 
@@ -82,7 +82,7 @@ def _is_of_shell(finding: Finding) -> bool:
 
 
 def _plain(script: str) -> str:
-    """As the reader of the format leaves it."""
+    """The script as the format's reader stores it."""
     return script.removeprefix("\ufeff").replace("\r\n", "\n")
 
 
@@ -91,7 +91,7 @@ def _conf(content: TemplateContent) -> str:
 
 
 def _file(content: TemplateContent, part: str, name: str) -> str:
-    """Where it was read; of a template that was not read from anywhere, where it stands in it."""
+    """The path in the source; for a template without source, the path inside the template."""
     configs = content.origin.configs if content.origin else ""
     return f"{configs}/{part}/{name}" if configs else f"{part}/{name}"
 
@@ -106,13 +106,13 @@ def _shell(content: TemplateContent, said: Said) -> Iterator[Finding]:
             yield Finding(file, found.line, message, found.code or SHELL)
         if len(serious) > MAX_SHELL_FINDINGS:
             yield Finding(
-                file, 0, f"ShellCheck has more to say of it: {len(serious) - MAX_SHELL_FINDINGS} in all", SHELL
+                file, 0, f"ShellCheck has more findings here: {len(serious) - MAX_SHELL_FINDINGS} in all", SHELL
             )
 
 
 def _config(content: TemplateContent) -> Iterator[Finding]:
     if not content.config.unprivileged:
-        told = "asks for a privileged container: who is root in it is close to being root on the node"
+        told = "asks for a privileged container: root in it is almost root on the node"
         yield Finding(_conf(content), 0, told, PRIVILEGED)
 
 
@@ -127,7 +127,7 @@ def _managers(content: TemplateContent) -> Iterator[Finding]:
 
 def _secrets(content: TemplateContent) -> Iterator[Finding]:
     if content.origin is None:
-        # The reader may have told of it, with its line.
+        # The reader may have reported it already, with its line.
         told = {finding.message for finding in content.warnings if not finding.code}
         found = _found(_conf(content), content.config.description, lined=False)
         yield from (finding for finding in found if finding.message not in told)
@@ -150,6 +150,6 @@ def _found(file: str, text: str, *, lined: bool = True) -> Iterator[Finding]:
 
 
 def _text(file: FileEntry) -> str:
-    """What can be looked at of it; empty for a binary file."""
+    """The beginning of a text file; empty for a binary file."""
     data = file.content[:MAX_SCANNED_CHARS]
     return "" if b"\0" in data else data.decode("utf-8", "replace")

@@ -1,7 +1,7 @@
-"""``template.conf``: its keys, and what each may say.
+"""The keys of ``template.conf`` and their values.
 
-Nothing is guessed: a value that does not say exactly what its key may hold is an error with file, line and key, so that a
-comment or a slip of the pen never turns into a privileged container.
+The parser guesses nothing. An invalid value is an error with file, line and key, so that a comment or a typo never makes a
+privileged container.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _FALSE = {"0", "no", "false"}
 
 
 def parse_conf(data: bytes, *, file: str = CONF_NAME, app: str = "") -> tuple[TemplateConfig, tuple[Finding, ...]]:
-    """The configuration and the warnings about it. ``app`` stands in where the file names none.
+    """Parse the file into its configuration and the warnings about it.
 
-    Raises ``TemplateError`` with ``file`` and line.
+    ``app`` is the fallback for a file that names no application. Raises ``TemplateError`` with ``file`` and line.
     """
     read = read_assignments(data, file)
     values: dict[str, Any] = {"app": app}
@@ -59,13 +59,13 @@ def parse_conf(data: bytes, *, file: str = CONF_NAME, app: str = "") -> tuple[Te
 
 
 def line_of(data: bytes, key: str) -> int:
-    """Where a file that can be read gives the key its value; 0 where it does not."""
+    """The line that assigns ``key`` in a valid file; 0 where none does."""
     assigned = read_assignments(data, CONF_NAME).values.get(key)
     return assigned.line if assigned else 0
 
 
 def check_config(config: TemplateConfig) -> tuple[TemplateConfig, dict[str, str]]:
-    """The configuration as it would be read from a file that says it, and what is wrong by field."""
+    """Validate a configuration: as a file with these values would be read, and the faults by field."""
     values: dict[str, Any] = {}
     wrong: dict[str, str] = {}
     for rule in _KEYS.values():
@@ -85,7 +85,10 @@ def _secrets(data: bytes, file: str) -> tuple[Finding, ...]:
 
 
 def _writable(value: str) -> str:
-    """The value that a file would give back in which ``value`` stands in quotes. Raises ``ValueError`` where none can."""
+    """The value as a file would give it back when it stands in quotes.
+
+    Raises ``ValueError`` for a value that no file can hold.
+    """
     value = value.replace("\r\n", "\n")
     control = CONTROL.search(value)
     if control:
@@ -125,7 +128,7 @@ def _warnings(read: Assignments, file: str) -> tuple[Finding, ...]:
 
 
 def _meant(name: str) -> str:
-    """The key that ``name``, in capitals, is likely to stand for; empty where none is."""
+    """The key that ``name`` (in capitals) probably stands for; empty where there is none."""
     if name in _KEYS:
         return name
     said = _OTHER_NAMES.get(name.removeprefix("TEMPLATE_").removeprefix("VAR_"))
@@ -135,7 +138,7 @@ def _meant(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    """``read`` raises ``ValueError`` with what follows the key's name in the error."""
+    """``read`` raises ``ValueError`` with the text that follows the key's name in the error."""
 
     field: str
     read: Callable[[str], Any]
@@ -225,7 +228,7 @@ _KEYS = {
     "TEMPLATE_FUSE": _Key("fuse", _flag),
     "TEMPLATE_NETWORK": _Key("network", _flag),
 }
-# As other tools call them.
+# The names that other tools use.
 _OTHER_NAMES = {
     **{key.removeprefix("TEMPLATE_"): key.removeprefix("TEMPLATE_") for key in _KEYS},
     **dict.fromkeys(("CORE", "CORES", "CPUS"), "CPU"),

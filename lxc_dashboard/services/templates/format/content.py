@@ -1,4 +1,4 @@
-"""What stands in ``container-configs``: scripts, packages, files."""
+"""Reads ``container-configs``: scripts, packages, files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ _NOTES = (".md", ".txt")
 
 
 def read_content(tree: Tree, name: str, config: TemplateConfig, conf: Entry) -> TemplateContent:
-    """The template ``name`` whose ``conf`` says ``config``. Raises ``TemplateError``; ``OSError`` for what cannot be read."""
+    """Read the template ``name`` with the configuration ``config`` of the file ``conf``.
+
+    Raises ``TemplateError``, and ``OSError`` for an unreadable file.
+    """
     warnings: list[Finding] = []
     configs = _configs(tree, config, conf, warnings)
     parts = {entry.name: entry for entry in tree.entries(configs)} if configs else {}
@@ -52,7 +55,7 @@ def read_content(tree: Tree, name: str, config: TemplateConfig, conf: Entry) -> 
 
 
 def config_paths(location: str, config: TemplateConfig) -> tuple[str, ...]:
-    """Where ``container-configs`` is looked for, relative to the root: as the template says, then beside its conf."""
+    """The paths of ``container-configs`` to try, relative to the root: the configured one, then beside the conf."""
     beside = str(PurePosixPath(location, CONFIGS_NAME))
     return tuple(dict.fromkeys(path for path in (config.config_path, beside) if path))
 
@@ -117,13 +120,13 @@ def _buckets(tree: Tree, folder: Entry, warnings: list[Finding], faults: Faults)
 def _bucket(tree: Tree, entry: Entry, manager: PackageManager) -> tuple[Bucket, tuple[Finding, ...]]:
     name = entry.name.rpartition(".")[0]
     if not name:
-        raise TemplateError(entry.shown, 0, f"needs a name in front of its manager: base.{manager.value}, say")
+        raise TemplateError(entry.shown, 0, f"needs a name before its manager, for example base.{manager.value}")
     if len(name) > MAX_BUCKET_NAME_CHARS:
         raise TemplateError(entry.shown, 0, f"needs a name of at most {MAX_BUCKET_NAME_CHARS} characters")
     return parse_packages(name, manager, tree.read(entry, MAX_LIST_BYTES)[0], entry.shown)
 
 
 def _leave_out(entry: Entry, warnings: list[Finding]) -> None:
-    """Notes and hidden files belong here; for anything else the author may think that it is read."""
+    """Warn about a file that is not read. Notes and hidden files are expected here and cause no warning."""
     if not entry.name.startswith(".") and not entry.name.lower().endswith(_NOTES):
-        warnings.append(Finding(entry.shown, 0, "is not read: it is no part of a template"))
+        warnings.append(Finding(entry.shown, 0, "is ignored: it is not part of a template"))

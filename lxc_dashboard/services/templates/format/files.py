@@ -1,4 +1,4 @@
-"""Files for the guest, and the sidecars that say where each goes and what happens to one that is there."""
+"""Files for the guest, and their sidecars: ``.path`` names the target directory, ``.policy`` what to do with an existing file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LITTER = {".gitkeep", ".DS_Store", "Thumbs.db", "README.md", "README"}
 
 
 def read_files(tree: Tree, folder: Entry, faults: Faults) -> tuple[tuple[FileEntry, ...], tuple[Finding, ...]]:
-    """The files below ``folder`` by name, and the warnings about them. What is wrong with one is noted in ``faults``."""
+    """Read the files below ``folder``, by name, and the warnings about them. Errors are collected in ``faults``."""
     found: dict[str, tuple[FileEntry, str]] = {}
     warnings: list[Finding] = []
     for entry, siblings in _walk(tree, folder, faults):
@@ -40,12 +40,12 @@ def read_files(tree: Tree, folder: Entry, faults: Faults) -> tuple[tuple[FileEnt
 
 
 def _doubts(file: FileEntry, entry: Entry) -> Iterator[Finding]:
-    """What its author is likely to have meant otherwise."""
+    """Warn about a valid target that the author probably meant otherwise."""
     if posixpath.basename(file.target_dir) == file.name:
         said = f"{file.target_dir} is read as a directory: the file will be {file.target}"
         yield Finding(f"{entry.shown}.path", 1, said)
     if _COMPUTED.search(file.target_dir):
-        said = f"{file.target_dir} is taken as it stands: nothing in a .path is put in or computed"
+        said = f"{file.target_dir} is used literally: a .path supports no variables and no commands"
         yield Finding(f"{entry.shown}.path", 0, said)
 
 
@@ -66,25 +66,27 @@ def _walk(tree: Tree, folder: Entry, faults: Faults, depth: int = 0) -> list[tup
 
 
 def _is_content(entry: Entry, siblings: dict[str, Entry]) -> bool:
-    """A name that ends in .path is a file of its own (a systemd unit, say) when it has a .path itself."""
+    """Whether the entry is a file of its own. A name that ends in .path is one if it has a .path itself."""
     if f"{entry.name}.path" in siblings:
         return True
-    # Not by splitext, which takes the suffix of ...path for a part of the name.
+    # splitext would treat the suffix of ...path as part of the name.
     suffix = next((suffix for suffix in _SIDECARS if entry.name.endswith(suffix)), "")
     stem = entry.name.removesuffix(suffix)
     if not suffix or not stem:
         return entry.name not in _LITTER and not entry.name.startswith("._")
     if stem not in siblings:
-        raise TemplateError(entry.shown, 0, f"belongs to a file {stem} that is not there")
+        raise TemplateError(entry.shown, 0, f"belongs to a file {stem} that does not exist")
     if siblings[stem].is_dir:
-        raise TemplateError(entry.shown, 0, f"belongs to {stem}, which is a folder: each file in it has its own")
+        raise TemplateError(
+            entry.shown, 0, f"belongs to {stem}, which is a folder: its files need sidecars of their own"
+        )
     return False
 
 
 def _file(tree: Tree, entry: Entry, siblings: dict[str, Entry]) -> FileEntry:
     path = siblings.get(f"{entry.name}.path")
     if path is None:
-        raise TemplateError(entry.shown, 0, f"has no {entry.name}.path, which holds the directory that it goes to")
+        raise TemplateError(entry.shown, 0, f"has no {entry.name}.path, which names its target directory")
     target_dir = read_target_dir(*_sidecar(tree, path))
     policy = siblings.get(f"{entry.name}.policy")
     content, executable = tree.read(entry, MAX_FILE_BYTES)
@@ -98,36 +100,36 @@ def _file(tree: Tree, entry: Entry, siblings: dict[str, Entry]) -> FileEntry:
 
 
 def _sidecar(tree: Tree, entry: Entry) -> tuple[str, str, int]:
-    """The one line of a sidecar, with its file and its number for messages. Full-line comments may stand around it."""
+    """The one line of a sidecar, with its file and line number for messages. Full-line comments are skipped."""
     text = decode(tree.read(entry, MAX_SIDECAR_BYTES)[0], entry.shown, MAX_SIDECAR_BYTES)
     lines = [(line.strip(), number) for number, line in enumerate(text.split("\n"), start=1)]
     said = [(line, number) for line, number in lines if line and not line.startswith("#")]
     if not said:
         raise TemplateError(entry.shown, 0, "is empty")
     if len(said) > 1:
-        raise TemplateError(entry.shown, said[1][1], "holds a second line, and one is read")
+        raise TemplateError(entry.shown, said[1][1], "has a second line; only one is allowed")
     return said[0][0], entry.shown, said[0][1]
 
 
 def check_name(name: str) -> None:
-    """Raises ``ValueError`` for what no file with its sidecars can be called."""
+    """Raises ``ValueError`` for a name that leaves no room for those of its sidecars."""
     check_file_name(name, MAX_NAME_BYTES - len(".policy"))
 
 
 def check_owner(owner: str) -> None:
-    """``user`` or ``user:group``, by name or number, or empty. Raises ``ValueError``."""
+    """Raises ``ValueError`` unless ``owner`` is ``user``, ``user:group`` (names or numbers), or empty."""
     if owner and not _OWNER.fullmatch(owner):
         raise ValueError("must be a user such as www-data, or user:group")
 
 
 def read_target_dir(value: str, file: str, line: int) -> str:
-    """The directory that a sidecar names. Raises ``TemplateError``."""
+    """The directory that a sidecar names, normalised. Raises ``TemplateError``."""
     if len(value) > MAX_TARGET_CHARS or not value.isprintable():
         raise TemplateError(file, line, f"must be one path of at most {MAX_TARGET_CHARS} characters")
     if not value.startswith("/"):
         raise TemplateError(file, line, f"must be an absolute directory in the guest, not {value!r}")
     if " #" in value:
-        raise TemplateError(file, line, "must not hold a # behind a blank: a comment stands on a line of its own")
+        raise TemplateError(file, line, "must not contain a # after a blank: put the comment on a line of its own")
     if ".." in value.split("/"):
         raise TemplateError(file, line, f"must not hold .., as {value!r} does")
     return "/" + posixpath.normpath(value).lstrip("/")

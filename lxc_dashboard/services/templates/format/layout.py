@@ -1,7 +1,7 @@
-"""A template written as the folder that its parser reads back.
+"""Writes a template as a folder that the parser reads back.
 
-What is written says all that the format can say. What it cannot (a script that is disabled, an owner, ...) stands in the
-manifest beside the folder, see ``manifest.py``.
+The folder holds all that the format can express. The rest (disabled scripts, owners, ...) goes into the manifest beside it,
+see ``manifest.py``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ EXECUTABLE: Final = 0o100
 
 _CLAIMED: Final = ("", ".path", ".policy", ".path.path", ".policy.path")
 _BOM: Final = "\ufeff"
-# What stands in a template.conf, and how: ``config_path`` does not, since container-configs is written beside it.
+# The keys of template.conf. Not ``config_path``: container-configs is written beside the file.
 _TEXTS: Final = ("app", "tags", "description", "os", "version", "storage", "bridge")
 _NUMBERS: Final = {"cpu": "CPU", "ram_mib": "RAM", "disk_gib": "DISK", "swap_mib": "SWAP"}
 _FLAGS: Final = ("unprivileged", "nesting", "keyctl", "fuse", "network")
@@ -48,9 +48,9 @@ class WrittenFile:
 
 
 def written(content: TemplateContent) -> dict[str, WrittenFile]:
-    """The files of the template's folder by their path below it, sorted. Read back, they say the same.
+    """The files of the template's folder by path, sorted. Reading them back gives the same content.
 
-    Raises ``TemplateError``, its file below the template's name, for what no folder can say.
+    Raises ``TemplateError`` for what no folder can hold, with a file below the template's name.
     """
     scripts, packages = f"{CONFIGS_NAME}/scripts", f"{CONFIGS_NAME}/packages"
     found = {CONF_NAME: WrittenFile(_conf(content))}
@@ -71,15 +71,15 @@ def written(content: TemplateContent) -> dict[str, WrittenFile]:
 
 
 def folded(path: str) -> str:
-    """Equal for two paths that some file system takes for one: by case, or by how their letters are composed."""
+    """Equal for two paths that some file system treats as one: by case, or by Unicode composition."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
 
 
 def _add(found: dict[str, WrittenFile], content: TemplateContent, path: str, data: bytes, **how: bool) -> None:
     if path in found:
-        raise TemplateError(f"{content.name}/{path}", 0, "stands in the template twice")
+        raise TemplateError(f"{content.name}/{path}", 0, "is in the template twice")
     if ".." in re.split(r"[/\\]", path):
-        raise TemplateError(f"{content.name}/{path}", 0, "leads out of its folder where \\ parts folders")
+        raise TemplateError(f"{content.name}/{path}", 0, "leads out of its folder where \\ separates folders")
     found[path] = WrittenFile(data, **how)
 
 
@@ -88,7 +88,7 @@ def _same_nowhere(content: TemplateContent, found: dict[str, WrittenFile]) -> No
     for path in found:
         other = first.setdefault(folded(path), path)
         if other != path:
-            raise TemplateError(f"{content.name}/{path}", 0, f"is the same as {other} where case does not count")
+            raise TemplateError(f"{content.name}/{path}", 0, f"is equal to {other} on file systems that ignore case")
 
 
 # template.conf
@@ -117,24 +117,24 @@ def _assignments(config: TemplateConfig) -> Iterator[str]:
 
 
 def quoted(value: str) -> str:
-    """For bash: in double quotes, or in single ones where something would be special there."""
+    """``value`` quoted for bash: in double quotes, or in single ones if it has special characters."""
     if not _NEEDS_SINGLE.search(value):
         return f'"{value}"'
     return "'" + value.replace("'", r"'\''") + "'"
 
 
 def _text(content: TemplateContent, value: str, path: str) -> bytes:
-    """One entry that ends in a line end, so that ``decode`` reads it back."""
+    """A value with a line end, as ``decode`` reads it back."""
     return _encoded(content, value + "\n", path)
 
 
 def _encoded(content: TemplateContent, value: str, path: str) -> bytes:
-    """UTF-8 of which ``decode`` makes ``value`` again: that takes off a byte order mark, and a CR before a line end."""
+    """UTF-8 that ``decode`` turns into ``value``: that removes a byte order mark, and a CR before a line end."""
     said = value.replace("\r\n", "\r\r\n")
     try:
         return ((_BOM if said.startswith(_BOM) else "") + said).encode()
     except UnicodeEncodeError as error:
-        raise TemplateError(f"{content.name}/{path}", 0, "holds what is no text") from error
+        raise TemplateError(f"{content.name}/{path}", 0, "contains invalid text") from error
 
 
 # Scripts
@@ -147,7 +147,7 @@ def _script_name(content: TemplateContent, script: Script) -> str:
 
 
 def script_data(content: TemplateContent, script: Script) -> bytes:
-    """The script as its file holds it."""
+    """The content of the script's file."""
     path = f"{CONFIGS_NAME}/scripts/{script.name}"
     data = _encoded(content, script.content, path)
     decode(data, f"{content.name}/{path}", MAX_SCRIPT_BYTES)
@@ -172,7 +172,7 @@ def _bucket(content: TemplateContent, bucket: Bucket) -> bytes:
 
 
 def _placed(content: TemplateContent) -> Iterator[tuple[str, FileEntry]]:
-    """Each file with its folder: one below ``files`` where its name, or that of a sidecar, is another's in there."""
+    """Each file with its folder: one below ``files`` if its name, or a sidecar's, is taken in the first."""
     taken: list[set[str]] = []
     names = {name for file in content.files for name in _claimed(content, file)}
     for file in content.files:
@@ -185,7 +185,7 @@ def _placed(content: TemplateContent) -> Iterator[tuple[str, FileEntry]]:
 
 
 def _claimed(content: TemplateContent, file: FileEntry) -> set[str]:
-    """The names that nothing else may have beside the file: its sidecars', and those that would make files of its sidecars."""
+    """The names reserved by the file: those of its sidecars, and those that would make its sidecars content files."""
     with _refusing(content, f"{CONFIGS_NAME}/files", file.name):
         check_name(file.name)
     return {folded(file.name + suffix) for suffix in _CLAIMED}
@@ -206,7 +206,7 @@ def _folder(number: int, names: set[str]) -> str:
 
 @contextmanager
 def _refusing(content: TemplateContent, path: str, name: str) -> Iterator[None]:
-    """Around a rule, whose refusal is that of the part ``name``."""
+    """Turn the ``ValueError`` of a rule into a ``TemplateError`` about the part ``name``."""
     try:
         yield
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""``manifest.json`` beside the folders of templates: their names, their checksums, and what their folders cannot say."""
+"""``manifest.json`` beside the folders of templates: names, checksums, and what a folder cannot express."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MAX_MANIFEST_BYTES: Final = 4 << 20
 
 
 class ScriptSays(msgspec.Struct, omit_defaults=True, frozen=True, forbid_unknown_fields=True):
-    """What differs from what the script's own comments and name say."""
+    """Fields that differ from the script's own comments and name."""
 
     position: Annotated[int, msgspec.Meta(ge=0, lt=MAX_SCRIPTS)] | None = None
     description: str | None = None
@@ -49,9 +49,9 @@ class FileSays(msgspec.Struct, omit_defaults=True, frozen=True, forbid_unknown_f
 
 
 class TemplateSays(msgspec.Struct, omit_defaults=True, frozen=True, forbid_unknown_fields=True):
-    """``checksum`` is ``TemplateContent.checksum``, empty where it is not compared.
+    """``checksum`` is ``TemplateContent.checksum``; empty: it is not compared.
 
-    ``config_path`` is where its source had the folder that now lies beside.
+    ``config_path``: the path of ``container-configs`` in its source.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def encode(contents: Sequence[TemplateContent]) -> bytes:
-    """The manifest of an archive of these: the same bytes for the same templates."""
+    """The manifest of an archive of these templates. Deterministic."""
     manifest = Manifest(FORMAT, VERSION, [_said(content) for content in contents])
     data = msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=2) + b"\n"
     _check_size(data, MANIFEST_NAME)
@@ -76,9 +76,9 @@ def encode(contents: Sequence[TemplateContent]) -> bytes:
 
 
 def read_manifest(tree: Tree, folder: str) -> Manifest | None:
-    """The manifest in ``folder``, relative to the tree's root; None where there is none of ours.
+    """Read the manifest in ``folder``, relative to the tree's root; None where there is none of this product.
 
-    Raises ``TemplateError`` as ``decode``, and for one that cannot be read or is a link that leads out of the tree.
+    Raises ``TemplateError`` as ``decode`` does, for an unreadable file, and for a link that leads out of the tree.
     """
     path = MANIFEST_NAME if folder == "." else f"{folder}/{MANIFEST_NAME}"
     entry = tree.below(path)
@@ -92,9 +92,9 @@ def read_manifest(tree: Tree, folder: str) -> Manifest | None:
 
 
 def decode(data: bytes, file: str = MANIFEST_NAME) -> Manifest | None:
-    """None where the file is another program's: JSON that names neither our format nor templates.
+    """Parse a manifest; None for another program's file (JSON with neither this format's name nor templates).
 
-    Raises ``TemplateError`` for one that is too long or no JSON, with its line, and for one of ours that is not as ``Manifest`` has it.
+    Raises ``TemplateError`` for a file that is too long or no JSON, with its line, and for an invalid manifest of this format.
     """
     _check_size(data, file)
     read = _json(data, file)
@@ -125,14 +125,14 @@ def _check_size(data: bytes, file: str) -> None:
 def _json(data: bytes, file: str) -> Any:
     try:
         read = json.loads(data)
-        # Half of a surrogate pair (\ud800) is valid JSON and no text.
+        # Half of a surrogate pair (\ud800) is valid JSON but no text.
         json.dumps(read, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         raise TemplateError(file, 0, "is not valid JSON: an escape in it is no Unicode character") from error
     except json.JSONDecodeError as error:
         before = error.doc[: error.pos].rstrip()
         if before.endswith(",") and error.doc[error.pos : error.pos + 1] in {"}", "]"}:
-            # Python 3.11 and 3.12 report the place of the bracket.
+            # Python 3.11 and 3.12 report the position of the bracket.
             line = before.count("\n") + 1
             raise TemplateError(file, line, "is not valid JSON: remove the comma before the closing bracket") from error
         raise TemplateError(file, error.lineno, f"is not valid JSON: {error.msg} (column {error.colno})") from error
@@ -146,7 +146,7 @@ def _json(data: bytes, file: str) -> Any:
 
 
 def applied(content: TemplateContent, says: TemplateSays) -> TemplateContent:
-    """The template as its manifest completes it. Raises ``TemplateError`` where the two do not fit each other."""
+    """The template with the additions of its manifest. Raises ``TemplateError`` where they contradict each other."""
     config_path = _config_path(says.config_path) or content.config.config_path
     whole = replace(
         content,
@@ -155,13 +155,13 @@ def applied(content: TemplateContent, says: TemplateSays) -> TemplateContent:
         files=_files(content, says),
     )
     if says.checksum and whole.checksum() != says.checksum:
-        why = f"{content.name} is not what {MANIFEST_NAME} says of it. If you edited it, remove its checksum there"
+        why = f"{content.name} does not match its checksum in {MANIFEST_NAME}. If you edited it, remove the checksum"
         raise TemplateError(MANIFEST_NAME, 0, why)
     return whole
 
 
 def _config_path(path: str) -> str:
-    """By the rule of ``template.conf`` itself."""
+    """Validate the path as ``template.conf`` does."""
     if not path:
         return ""
     return parse_conf(f"TEMPLATE_CONFIG_PATH={quoted(path)}".encode(), file=MANIFEST_NAME, app="any")[0].config_path
@@ -229,7 +229,7 @@ def _must_hold(content: TemplateContent, part: str, there: set[str], named: dict
     missing = sorted(set(named) - there)
     if missing:
         where = f"{content.name}/{CONFIGS_NAME}/{part}"
-        raise TemplateError(MANIFEST_NAME, 0, f"speaks of {missing[0][:100]!r}, which is not in {where}")
+        raise TemplateError(MANIFEST_NAME, 0, f"names {missing[0][:100]!r}, which is not in {where}")
 
 
 def _must_pass(rule: Callable[[str], object], value: str, what: str) -> None:

@@ -1,4 +1,4 @@
-"""Package lists: one package a line, with comments."""
+"""Package lists: one package a line, with comments; the managers that read them, and the names of packages."""
 
 from __future__ import annotations
 
@@ -19,19 +19,22 @@ SYSTEM_MANAGERS: Final = {
     PackageManager.APK: ("alpine",),
     PackageManager.DNF: ("fedora", "almalinux", "rockylinux", "centos", "openeuler"),
 }
-# Known, and with a manager that no list is for.
+# Known systems whose package manager no list supports.
 OTHER_SYSTEMS: Final = frozenset({"arch", "archlinux", "gentoo", "nixos", "opensuse", "slackware", "void", "voidlinux"})
 
 
 def unfit(os_family: str, managers: Iterable[PackageManager]) -> tuple[PackageManager, ...]:
-    """Those of ``managers``, by name, that belong to another system. None where ``os_family`` (``debian``) is not known."""
+    """Those of ``managers``, by name, that belong to another system.
+
+    Empty where ``os_family`` (``debian``) is unknown.
+    """
     fitting = {manager for manager, families in SYSTEM_MANAGERS.items() if os_family in families}
     foreign = SYSTEM_MANAGERS.keys() - fitting if fitting or os_family in OTHER_SYSTEMS else set()
     return tuple(sorted(foreign & set(managers)))
 
 
 def is_known(os_family: str) -> bool:
-    """Whether it is an OS that is called so, and not a name of anybody's."""
+    """Whether ``os_family`` is the name of a known distribution."""
     return os_family in OTHER_SYSTEMS or any(os_family in families for families in SYSTEM_MANAGERS.values())
 
 
@@ -43,22 +46,25 @@ MAX_BUCKET_NAME_CHARS = 63
 
 _COMMENT = re.compile(r"(^|\s)#.*$")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-# A comment in a custom package starts where bash would start one: not inside quotes, not behind a backslash.
+# As in bash, a comment of a custom package starts outside quotes and not after a backslash.
 _CUSTOM_CODE = re.compile(r"""(?:\\.|'[^']*'|"(?:\\.|[^"\\])*"|(?<!\s)\#|[^\#])*""")
 _CUSTOM_FIELD = re.compile(r"((?:\\.|[^|\\])*)\|")
-# A pipe into it would do nothing but hide that the command before it failed.
+# A pipe into such a word would only hide that the command before it failed.
 _OTHER_TIMEOUT = re.compile(r"\|\s*(time_?out\w{0,20})\s*[=:]\s*[^\s|]*$", re.IGNORECASE)
-# What a shell or a list of another make would understand, and what cannot be seen.
+# Characters of a shell or of another list format, and invisible ones.
 _NO_PART_OF_A_NAME = re.compile(r"[^\x21-\x7e]|[#;&|`\"'\\,]|\$(?=[({A-Za-z_])")
 _OF_DISTRIBUTIONS = frozenset({PackageManager.APT, PackageManager.APK, PackageManager.DNF})
-# A requirement of pip may have blanks in it, and a custom package is called as its author likes.
+# A requirement of pip may contain blanks, and the name of a custom package is free text.
 _OF_WORDS = frozenset({PackageManager.PIP, PackageManager.CUSTOM})
-# Blanks stand in one part of it alone: in two, each way to share them out would be tried.
+# Only one part may match blanks: with two, the expression would try every way to split them.
 _CUSTOM_TIMEOUT = re.compile(r"\|\s*timeout_s\s*=([^|]*)$")
 
 
 def parse_packages(name: str, manager: PackageManager, data: bytes, file: str) -> tuple[Bucket, tuple[Finding, ...]]:
-    """The bucket ``name`` and the warnings about it. Raises ``TemplateError`` with ``file`` and line."""
+    """Parse a list into the bucket ``name`` and the warnings about it.
+
+    Raises ``TemplateError`` with ``file`` and line.
+    """
     packages: dict[str, PackageEntry] = {}
     names: dict[str, tuple[str, int]] = {}
     warnings: list[Finding] = []
@@ -88,7 +94,7 @@ def parse_packages(name: str, manager: PackageManager, data: bytes, file: str) -
 
 
 def read_line(line: str, manager: PackageManager) -> PackageEntry:
-    """What one line of a list says, which is neither blank nor a comment. Raises ``ValueError`` with a sentence."""
+    """Parse a line that is neither blank nor a comment. Raises ``ValueError`` with a sentence."""
     return _custom(line, manager) if manager is PackageManager.CUSTOM else _plain(line, manager)
 
 
@@ -97,28 +103,28 @@ def written(package: PackageEntry, manager: PackageManager) -> str:
     for line in _candidates(package, manager):
         if read_line(line, manager) == package and line.strip() and not line.lstrip().startswith("#"):
             return line
-    raise ValueError(f"{package.spec!r} cannot stand in one line of a list: what follows a # would be a comment there")
+    raise ValueError(f"{package.spec!r} does not fit in a line of a list: text after # would be a comment")
 
 
 def _candidates(package: PackageEntry, manager: PackageManager) -> tuple[str, ...]:
     if manager is not PackageManager.CUSTOM:
         return (package.spec,)
     name, check = (text.replace("|", "\\|") for text in (package.spec, package.check))
-    # A blank keeps a backslash at the end of a field from the | behind it.
+    # A blank separates a backslash at the end of a field from the | after it.
     lines = [f"{name}{parted}{check}{parted}{package.install}" for parted in ("|", " |")]
     timed = tuple(f"{line}|timeout_s={package.timeout_s}" for line in lines)
     return (*lines, *timed) if package.timeout_s == PACKAGE_TIMEOUT_S else timed
 
 
 def check_bucket_name(name: str) -> None:
-    """Raises ``ValueError`` for what no list can be called."""
+    """Raises ``ValueError`` for an invalid name of a list."""
     check_file_name(name)
     if name.startswith(".") or len(name) > MAX_BUCKET_NAME_CHARS:
-        raise ValueError(f"needs a name of at most {MAX_BUCKET_NAME_CHARS} characters, the first no dot")
+        raise ValueError(f"needs a name of at most {MAX_BUCKET_NAME_CHARS} characters that does not begin with a dot")
 
 
 def check_bucket(bucket: Bucket) -> None:
-    """Raises ``ValueError``, with a sentence, for what no list can say."""
+    """Raises ``ValueError`` with a sentence for a bucket that no list can hold."""
     check_bucket_name(bucket.name)
     if len(bucket.packages) > MAX_PACKAGES:
         raise ValueError(f"holds more than {MAX_PACKAGES:,} packages")
@@ -138,17 +144,17 @@ def _plain(line: str, manager: PackageManager) -> PackageEntry:
 
 
 def checked_spec(spec: str, manager: PackageManager) -> str:
-    """Raises ``ValueError`` with a sentence where it is no package, or more than one."""
+    """Return ``spec``. Raises ``ValueError`` with a sentence unless it is exactly one package."""
     if len(spec) > MAX_SPEC_CHARS or _CONTROL.search(spec):
         raise ValueError(f"a package is at most {MAX_SPEC_CHARS} characters of plain text")
     if spec.startswith("-"):
-        raise ValueError(f"{spec} is an option, and only packages stand here")
+        raise ValueError(f"{spec} is an option: only packages are allowed")
     if manager is PackageManager.APT and spec.endswith("-"):
-        raise ValueError(f"{spec} would remove a package: apt reads a - at the end so")
+        raise ValueError(f"{spec} would remove a package: apt does so for a - at the end")
     if manager is PackageManager.APK and spec.startswith("!"):
-        raise ValueError(f"{spec} would remove a package: apk reads a ! at the beginning so")
+        raise ValueError(f"{spec} would remove a package: apk does so for a ! at the beginning")
     if manager is PackageManager.PIP and re.search(r"\s-", spec):
-        raise ValueError(f"{spec} holds an option, and only packages stand here")
+        raise ValueError(f"{spec} contains an option: only packages are allowed")
     grouped = manager is PackageManager.DNF and spec.startswith("@")
     if not grouped and manager not in _OF_WORDS and re.search(r"\s", spec):
         raise ValueError(f"{spec!r} is more than one word: one package a line")
@@ -157,26 +163,26 @@ def checked_spec(spec: str, manager: PackageManager) -> str:
 
 
 def _check_characters(spec: str, is_free: bool) -> None:
-    """``is_free``: an address may be in it, a condition, or words."""
+    """``is_free``: the spec may hold an address, a condition or words."""
     if is_free:
         unseen = next((char for char in spec if not char.isprintable()), "")
     else:
         found = _NO_PART_OF_A_NAME.search(spec)
         unseen = found.group() if found else ""
     if unseen:
-        hint = ": a comment starts behind a blank" if unseen == "#" else ""
-        raise ValueError(f"{spec!r} holds {unseen!a}, which no package has in its name{hint}")
+        hint = ": put a blank before a comment" if unseen == "#" else ""
+        raise ValueError(f"{spec!r} holds {unseen!a}, which is invalid in a package's name{hint}")
 
 
 def _custom(line: str, manager: PackageManager) -> PackageEntry:
-    r"""``name|check|install[|timeout_s=300]``. A | of ``check`` is written ``\|``; ``install`` may hold any."""
+    r"""Parse ``name|check|install[|timeout_s=300]``. A | in ``check`` is written ``\|``; ``install`` may hold any."""
     code = _CUSTOM_CODE.match(line)
     rest = (code.group() if code else line).strip()
     fields = []
     for _ in range(2):
         field = _CUSTOM_FIELD.match(rest)
         if not field:
-            raise ValueError("a custom package is name|check|install, and timeout_s=SECONDS behind another | if needed")
+            raise ValueError("a custom package is name|check|install, optionally with |timeout_s=SECONDS")
         fields.append(field.group(1).replace("\\|", "|").strip())
         rest = rest[field.end() :]
     timeout = _CUSTOM_TIMEOUT.search(rest)
@@ -184,7 +190,7 @@ def _custom(line: str, manager: PackageManager) -> PackageEntry:
     name, check = fields
     other = None if timeout else _OTHER_TIMEOUT.search(rest)
     if other:
-        raise ValueError(f"{other.group(1)} is no setting of a custom package: write timeout_s=SECONDS")
+        raise ValueError(f"{other.group(1)} is not a setting of a custom package: use timeout_s=SECONDS")
     empty = [part for part, said in (("name", name), ("check", check), ("install", install)) if not said]
     if empty:
         raise ValueError(f"a custom package needs a name, a check and an install command: {empty[0]} is empty")
@@ -195,13 +201,13 @@ def _custom(line: str, manager: PackageManager) -> PackageEntry:
 
 
 def parse_seconds(text: str, name: str = "a timeout") -> int:
-    """A timeout, which is called ``name``. Raises ``ValueError`` with a sentence."""
+    """Parse the timeout called ``name``. Raises ``ValueError`` with a sentence."""
     if not re.fullmatch(r"[0-9]{1,6}", text.strip()) or not 1 <= int(text) <= MAX_TIMEOUT_S:
         raise ValueError(f"{name} is a whole number of seconds from 1 to {MAX_TIMEOUT_S}, not {text.strip()[:40]!r}")
     return int(text)
 
 
-# What stands before the @ of an address may be a password: it has no place in a note, a log or in the audit.
+# Before the @ of an address may be a password: it must not reach a note, a log or the audit.
 _LOGIN = re.compile(r"://[^/\s@]*@")
 _APT = re.compile(r"[=/]")
 _APK = re.compile(r"[<>=~@]")
@@ -213,14 +219,14 @@ _EGG = re.compile(r"[#&]egg=([A-Za-z0-9._-]+)")
 
 
 def without_logins(text: str) -> str:
-    """A sentence about packages, for anybody to read."""
+    """``text`` with the credentials of its addresses removed, safe to show and to log."""
     return _LOGIN.sub("://…@", text)
 
 
 def package_name(spec: str, manager: PackageManager) -> str:
-    """What tells one package from another, without its version: ``nginx`` of ``nginx=1.26.3-3``.
+    """The package without its version: ``nginx`` of ``nginx=1.26.3-3``.
 
-    An architecture (``libc6:i386``) belongs to it, and so does a marker of pip (``; python_version < '3.9'``).
+    It includes an architecture (``libc6:i386``) and a marker of pip (``; python_version < '3.9'``).
     """
     return _NAMES[manager](spec)
 
@@ -271,7 +277,7 @@ _NAMES: Final[dict[PackageManager, Callable[[str], str]]] = {
 
 
 MAX_FAULTS: Final = 50
-# A list whose lines all end in CR and LF is shorter as it is kept.
+# A list with CRLF line ends becomes shorter when it is stored.
 MAX_TYPED_CHARS: Final = 2 * MAX_LIST_BYTES
 
 _BOM: Final = codecs.BOM_UTF8.decode()
@@ -279,7 +285,7 @@ _BOM: Final = codecs.BOM_UTF8.decode()
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with a line, from 1; with the whole list where ``line`` is 0."""
+    """What is wrong in a line, from 1. ``line`` 0: in the whole list."""
 
     line: int
     message: str
@@ -287,7 +293,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """``text`` as it is kept: LF line ends, no byte order mark. ``packages`` hold only where there is no fault."""
+    """``text`` as it is stored: LF line ends, no byte order mark. ``packages`` are valid only without ``faults``."""
 
     text: str
     packages: tuple[PackageEntry, ...] = ()
@@ -295,9 +301,9 @@ class Listing:
 
 
 def read_listing(name: str, manager: PackageManager, text: str) -> Listing:
-    """What ``text`` says in the format of a template's package lists, with every fault and not only the first.
+    """Parse a list that a user typed or pasted, and find all of its faults.
 
-    A package may stand in it once, under whatever pin: which of two counts is not ours to guess.
+    A package may appear once, whatever its version: the parser cannot know which of two lines counts.
     """
     kept = _unix(text.replace(_BOM, "")) if len(text) <= MAX_TYPED_CHARS else text
     data = kept.encode("utf-8", "surrogatepass")
@@ -314,13 +320,13 @@ def read_listing(name: str, manager: PackageManager, text: str) -> Listing:
 
 
 def _unix(text: str) -> str:
-    """With LF at the ends of lines. A pattern would look through a text of CRs once for each of them."""
+    """``text`` with LF line ends. A regular expression would take quadratic time for a text of CRs."""
     *lines, last = text.split("\n")
     return "\n".join([*(line.rstrip("\r") for line in lines), last])
 
 
 def _faults(manager: PackageManager, text: str, file: str) -> list[Fault]:
-    """Of what is wrong as much as is told: a list is read with each pause of its typing."""
+    """Find at most ``MAX_FAULTS``: the list is checked at each pause of typing."""
     found: list[Fault] = []
     seen: dict[str, tuple[int, str]] = {}
     for number, line in enumerate(text.split("\n"), start=1):
@@ -345,5 +351,5 @@ def _faults(manager: PackageManager, text: str, file: str) -> list[Fault]:
 
 def _twice(name: str, spec: str, before: str, line: int) -> str:
     if spec == before:
-        return f"{spec} stands in line {line} already"
-    return f"{name} stands in line {line} already, as {before}: only one of them can count"
+        return f"{spec} is also in line {line}"
+    return f"{name} is also in line {line}, as {before}: keep one of the two"

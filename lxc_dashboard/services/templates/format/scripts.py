@@ -1,4 +1,4 @@
-"""Scripts: their order, and what the comments at their top say about them."""
+"""Scripts: their order, and the settings in their leading comments."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ HEADER_LINES = 20
 MAX_DESCRIPTION_CHARS = 500
 
 _COMMENT = re.compile(r"\s*#+(?!!)\s*(.*)")
-# What follows may be a file's text, whose comments say nothing about the script.
+# What follows may be the text of a file, whose comments are no settings.
 _HERE_DOCUMENT = re.compile(r"(?<!<)<<-?\s*[\\'\"A-Za-z_]")
-# More than one word behind the colon is a sentence, not a setting.
+# More than one word after the colon is a sentence, not a setting.
 _SETTING = re.compile(r"(timeout|optional)\s*:\s*(\S+)", re.IGNORECASE)
 _YES = {"yes", "true", "1"}
 _NO = {"no", "false", "0"}
@@ -32,30 +32,30 @@ class _Header:
 
 
 def is_script_name(name: str) -> bool:
-    """Whether a file of this name is a script that runs."""
+    """Whether a file of this name is run as a script."""
     return name.endswith(".sh") and not name.startswith(".")
 
 
 def check_script_name(name: str) -> None:
-    """Raises ``ValueError`` for what a script that runs cannot be called."""
+    """Raises ``ValueError`` for a name under which no script runs."""
     check_file_name(name)
     if not is_script_name(name):
         raise ValueError("must end in .sh and not begin with a dot")
 
 
 def check_description(text: str) -> str:
-    """Raises ``ValueError`` for what no comment at a script's top can say."""
+    """Return the description. Raises ``ValueError`` if no leading comment can hold it."""
     if len(text) > MAX_DESCRIPTION_CHARS or not text.replace("\t", " ").isprintable():
         raise ValueError(f"must be one line of at most {MAX_DESCRIPTION_CHARS} characters")
     return text.strip()
 
 
 def parse_script(name: str, position: int, data: bytes, file: str) -> tuple[Script, tuple[Finding, ...]]:
-    """The script and the warnings about it. Raises ``TemplateError`` with ``file`` and line."""
+    """Parse a script, and the warnings about it. Raises ``TemplateError`` with ``file`` and line."""
     content = decode(data, file, MAX_SCRIPT_BYTES)
     warnings = []
     if b"\r\n" in data:
-        warnings.append(Finding(file, 0, "has CRLF line ends, which bash cannot run: they are stored as LF"))
+        warnings.append(Finding(file, 0, "has CRLF line ends, which bash cannot run: it is stored with LF"))
     if not content.strip():
         warnings.append(Finding(file, 0, "is empty"))
     header = _header(content, file)
@@ -72,7 +72,7 @@ def parse_script(name: str, position: int, data: bytes, file: str) -> tuple[Scri
 
 
 def _header(content: str, file: str) -> _Header:
-    """What the comments within the first lines say; the first one that sets nothing is the description."""
+    """Read the settings in the first lines; the first comment that sets nothing is the description."""
     header = _Header()
     for number, line in enumerate(content.split("\n", HEADER_LINES)[:HEADER_LINES], start=1):
         comment = _COMMENT.fullmatch(line)
@@ -89,7 +89,10 @@ def _header(content: str, file: str) -> _Header:
 
 
 def _set(header: _Header, key: str, value: str) -> str:
-    """What is wrong with the value, empty where it counts. A comment of anybody's is no reason to refuse his template."""
+    """Apply a setting; return what is wrong with it, empty if it is valid.
+
+    An ordinary comment may look like a setting, so an invalid value is no reason to refuse the template.
+    """
     if key == "timeout":
         try:
             header.timeout_s = parse_seconds(value, key)

@@ -1,8 +1,8 @@
-"""Secrets that stand in a template in plain text, found by how they look; what they are is never repeated.
+"""Finds secrets in plain text in a template. Findings never repeat the secret.
 
-Three ways to be one: a text that is unmistakable by itself (a private key, a token of a known make); a literal given to a
-name that says that it holds a secret; a literal so random that nothing else looks like it. Variables, command
-substitutions, paths and placeholders are none, and neither is what stands in a comment, unless it is unmistakable.
+A text is a secret in three cases: its format is unmistakable (a private key, a known kind of token); it is a literal that is
+assigned to a name for secrets; it is a literal too random for anything else. Variables, command substitutions, paths and
+placeholders are no secrets. In comments only unmistakable formats count.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ MAX_LINE_CHARS: Final = 1_000
 MAX_FOUND: Final = 20
 
 _KEY_HEADER: Final = r"-----BEGIN (?:[A-Z]{2,12} ){0,2}PRIVATE KEY(?: BLOCK)?-----"
-# What, a part that each of them has, and how it looks.
+# Kind, a substring that each of them contains, pattern.
 _UNMISTAKABLE: Final[tuple[tuple[str, str, re.Pattern[str]], ...]] = tuple(
     (what, hint, re.compile(pattern))
     for what, hint, pattern in (
-        # Behind the header comes the key: elsewhere the words are somebody's search pattern.
+        # The key follows the header; without it, the words are a search pattern.
         (
             "a private key",
             "PRIVATE KEY",
@@ -61,7 +61,7 @@ _UNMISTAKABLE: Final[tuple[tuple[str, str, re.Pattern[str]], ...]] = tuple(
         ),
     )
 )
-# Only lines with one of these, in lower case, or with a long word are looked at.
+# Only lines with one of these in lower case, or with a long word, are scanned.
 _WORDS: Final = ("pass", "pwd", "secret", "token", "key", "cred", "auth", "salt", "hmac", "bearer", "://", "identified")
 _WORDS_OF_COMMANDS: Final = ("curl ", "wget ")
 _LONG_WORD: Final = re.compile(r"[A-Za-z0-9+/_\-]{32}")
@@ -76,7 +76,7 @@ _SECRET_NAME: Final = re.compile(
     re.IGNORECASE,
 )
 _KEY_NAME: Final = re.compile(r".*key[0-9]*", re.IGNORECASE)
-# What is given to these is known to all, or no secret by its nature.
+# Values of these names are public.
 _PUBLIC_NAME: Final = re.compile(
     r"(?:old)?pwd|.*(?:proxy|fastcgi|[us]cgi|uwsgi|grpc|memcached)_pass"
     r"|.*(?:pub|gpg|pgp|apt|finger|sha\d|md5|digest|sum|hash|commit|revision|uuid|integrity|host_?key|authorized|minisign|key_?id).*",
@@ -85,10 +85,10 @@ _PUBLIC_NAME: Final = re.compile(
 
 _NAME: Final = r"[A-Za-z_][\w.\-]{0,80}"
 _QUOTED: Final = r"\"(?:[^\"\\]|\\.)*\"|'[^']*'"
-# name=value, with nothing around the =: a shell's assignment, an option, a part of a connection string.
-# One may stand in the quotes of another, so each is only looked at, not taken.
+# name=value without blanks around the =: a shell's assignment, an option, a part of a connection string.
+# One assignment may stand in the quotes of another, so each match is a lookahead.
 _TIGHT: Final = rf"(?:^|[\s;&|?,(\"'])-{{0,2}}(?=({_NAME})=({_QUOTED}|[^\s;&|\"'`)]+))"
-# name = value and name: value have a line of their own.
+# name = value and name: value stand on a line of their own.
 _LINE: Final = rf"^\s*(?:-\s+)?[\"']?({_NAME})[\"']?\s*(?::\s+|\s=\s*|=\s+|:?=>\s*)({_QUOTED}|[^\s\"'][^\s]*?)[,;]?\s*$"
 _ASSIGNMENTS: Final = tuple(
     re.compile(pattern, re.IGNORECASE)
@@ -129,7 +129,7 @@ _PATH: Final = re.compile(r"(?:~|\.{0,2})/[\w./\-@+~]*|(?:file|https?)://\S*", r
 _PUBLIC_VALUE: Final = re.compile(r"ssh-|ecdsa-|sk-ssh|AAAA[BCE]|sha\d+[-:]|md5:|0x[0-9A-F]{8,40}$", re.IGNORECASE)
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _RANDOM: Final = re.compile(r"[A-Za-z0-9+/_\-]{32,}={0,2}")
-# There a bare word is a variable, not a literal.
+# In these languages an unquoted word is a variable, not a literal.
 _LANGUAGES: Final = frozenset(
     {
         ".c",
@@ -161,21 +161,21 @@ _MIN_RANDOM_BITS: Final = 4.4
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """``line`` from 1; ``what`` it looks like, such as ``a GitHub token``, with an article and without its value."""
+    """``line`` from 1; ``what``: the kind with its article, such as ``a GitHub token``, without the value."""
 
     line: int
     what: str
 
     @property
     def told(self) -> str:
-        """The finding about it."""
-        return f"looks like {self.what} in plain text, for all to read who may read templates"
+        """The message of the finding."""
+        return f"looks like {self.what} in plain text: every user of the dashboard can read it"
 
 
 def find_secrets(text: str, file: str = "") -> tuple[Secret, ...]:
-    """By line, one for each line, at most ``MAX_FOUND``. ``file``: its name tells whether it is a program's source.
+    """Find at most ``MAX_FOUND`` secrets, one a line. The suffix of ``file`` tells whether it is source code.
 
-    What lies beyond ``MAX_SCANNED_CHARS`` is not looked at.
+    Text beyond ``MAX_SCANNED_CHARS`` is not scanned.
     """
     text = text[:MAX_SCANNED_CHARS]
     newlines = [match.start() for match in re.finditer("\n", text)]
@@ -197,7 +197,7 @@ def _by_themselves(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _worth_a_look(text: str, newlines: list[int]) -> list[int]:
-    """The numbers of the lines in which there may be something."""
+    """The numbers of the lines that may contain a secret."""
     lowered = text.lower() if text.isascii() else "".join(c.lower() if c.isascii() else c for c in text)
     numbers = {bisect_right(newlines, match.start()) + 1 for match in _LONG_WORD.finditer(text)}
     for word in (*_WORDS, *_WORDS_OF_COMMANDS):
@@ -210,7 +210,7 @@ def _worth_a_look(text: str, newlines: list[int]) -> list[int]:
 
 
 def _of_line(line: str, *, is_source: bool) -> str:
-    """What the line holds, empty for nothing."""
+    """The kind of secret in the line; empty where there is none."""
     if _COMMENT.match(line):
         return ""
     for pattern in _PASSWORDS:
@@ -239,7 +239,7 @@ def _of_assignment(name: str, value: str) -> str:
 
 
 def _is_literal(value: str, least_chars: int) -> bool:
-    """Whether it stands there as it will be used: no variable, no command, no placeholder, no path, no sentence."""
+    """Whether the value is used as it stands: no variable, command, placeholder, path or sentence."""
     bare = _bare(value)
     defaulted = _DEFAULTED.fullmatch(bare)
     if defaulted:
@@ -254,7 +254,7 @@ def _is_literal(value: str, least_chars: int) -> bool:
 
 
 def _bare(value: str) -> str:
-    """Without the quotes around it."""
+    """The value without surrounding quotes."""
     if len(value) > 1 and value[0] in "\"'" and value[-1] == value[0]:
         return value[1:-1]
     return value

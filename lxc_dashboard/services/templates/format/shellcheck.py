@@ -1,6 +1,6 @@
-"""ShellCheck over the scripts of templates: two processes at a time, each bounded in time, memory and output.
+"""Runs ShellCheck over the scripts of templates: two processes at a time, bounded in time, memory and output.
 
-It reads the texts that are handed to it and nothing else: no configuration file, no file that a script sources.
+It reads only the texts that it is given: no configuration file, and no file that a script sources.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _AT_ONCE: Final = 2
 _MEMORY_KIB: Final = 512 << 10
 _OUTPUT_KIB: Final = 16 << 10
 _ARGUMENTS: Final = ("--norc", "--format=json1")
-# The limits stand before ShellCheck starts, and also for one that outlives us.
+# The limits apply before ShellCheck starts, and to a process that outlives this one.
 _LIMITED: Final = (
     f'ulimit -d {_MEMORY_KIB}; ulimit -f {_OUTPUT_KIB * 2}; ulimit -t {int(LINT_TIMEOUT_S) + 2}; exec "$@"'
 )
@@ -43,10 +43,10 @@ _UNASSIGNED: Final = re.compile(rf"(?:{'|'.join(_GIVEN)}) is referenced but not 
 _NO_SOURCE_CODES: Final = frozenset({1090, 1091})  # a file of the guest, which nobody can look into from here
 
 _SHEBANG: Final = re.compile(r"\ufeff?#![ \t]*(?:\S*/env[ \t]+(?:-S[ \t]+)?)?(?:\S*/)?(\S+)")
-# What runs a script (``guest/supervisor.sh``), as ShellCheck calls it: a system's sh knows ``local``, as dash does.
+# The shell that runs a script (``guest/supervisor.sh``), as ShellCheck calls it. Like dash, sh knows ``local``.
 _DIALECTS: Final = {"bash": "bash", "sh": "dash", "dash": "dash", "ash": "dash"}
 
-# Shared by all loops of the process: its size is the bound.
+# Shared by all event loops of the process: its size is the limit.
 _POOL: Final = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="shellcheck")
 _KEPT_SCRIPTS: Final = 4_096
 _KEPT_FINDINGS: Final = 50
@@ -58,7 +58,7 @@ log = structlog.get_logger(__name__)
 class ShellFinding:
     """``line`` and ``column`` from 1, 0 for the whole script; ``level``: error, warning, info or style.
 
-    ``code`` is ShellCheck's, such as ``SC2086``; ``UNCHECKED`` where the script could not be checked this time; else empty.
+    ``code``: ShellCheck's, such as ``SC2086``; ``UNCHECKED`` if the script could not be checked this time; otherwise empty.
     """
 
     line: int
@@ -69,17 +69,17 @@ class ShellFinding:
 
 
 Findings = tuple[ShellFinding, ...]
-# The latest scripts' findings, by digest: a git source with one new commit brings all its old scripts again.
+# Findings of recent scripts, by digest: a new commit of a git source brings all its old scripts again.
 _kept: Final[dict[bytes, Findings]] = {}
 
 
 async def lint(script_text: str) -> Findings:
-    """What ShellCheck says of one script, run by bash with our helpers around it. Never raises: see ``unchecked``."""
+    """Check one script, which bash runs together with the product's helpers. Never raises: see ``unchecked``."""
     return (await lint_each([script_text]))[0]
 
 
 async def lint_each(texts: Sequence[str], *, within_s: float = 60.0) -> list[Findings]:
-    """Of several, in their order. What is not reached within ``within_s`` is told as unchecked."""
+    """Check several scripts, in their order. Those not reached in ``within_s`` are ``UNCHECKED``."""
     loop = asyncio.get_running_loop()
     deadline = time.monotonic() + within_s
     wanted = list(dict.fromkeys(text for text in texts if text.strip() and _dialect(text)))
@@ -94,18 +94,18 @@ async def lint_each(texts: Sequence[str], *, within_s: float = 60.0) -> list[Fin
 
 
 def _dialect(text: str) -> str:
-    """Empty for a script that no shell runs, but what its first line names."""
+    """The dialect by the shebang; empty for a script that no shell runs."""
     asked = _SHEBANG.match(text)
     return _DIALECTS.get(asked.group(1), "") if asked else "bash"
 
 
 def unchecked(why: str) -> Findings:
-    """In place of findings: the script was not checked, and why. Another time it may be."""
+    """The finding of a script that was not checked and is to be tried again: why."""
     return (ShellFinding(0, 0, "warning", UNCHECKED, f"was not checked by ShellCheck: {why}"),)
 
 
 def _too_long() -> Findings:
-    """For good: without ``UNCHECKED``."""
+    """The finding of a script that is never checked: without ``UNCHECKED``."""
     why = f"it is longer than {MAX_LINTED_CHARS:,} characters"
     return (ShellFinding(0, 0, "warning", "", f"was not checked by ShellCheck: {why}"),)
 
@@ -115,7 +115,7 @@ def _digest(text: str) -> bytes:
 
 
 def _keep(part: dict[str, Findings]) -> None:
-    """But for scripts that were not checked: these are tried again."""
+    """Cache the findings, except of scripts that were not checked: these are tried again."""
     for text, findings in part.items():
         if len(findings) <= _KEPT_FINDINGS and all(finding.code not in {"", UNCHECKED} for finding in findings):
             _kept[_digest(text)] = findings
@@ -135,7 +135,7 @@ def _batches(texts: Sequence[str]) -> Iterator[list[str]]:
 
 
 def _lint_batch(texts: list[str], deadline: float) -> dict[str, Findings]:
-    """One process for all; where it does not come to an end, one for each, so that only the guilty stay unchecked."""
+    """Check all in one process. If that fails, check each alone, so that only the script at fault stays unchecked."""
     short = [text for text in texts if len(text) <= MAX_LINTED_CHARS]
     found = dict.fromkeys(texts, _too_long())
     outcome = _run(short, deadline)
@@ -148,7 +148,7 @@ def _lint_batch(texts: list[str], deadline: float) -> dict[str, Findings]:
 
 
 def _run(texts: list[str], deadline: float) -> dict[str, Findings] | str:
-    """The findings by text; where there are none to be had, why."""
+    """The findings by text, or the reason why there are none."""
     seconds = min(LINT_TIMEOUT_S, deadline - time.monotonic())
     if not texts:
         return {}
@@ -165,15 +165,15 @@ def _run(texts: list[str], deadline: float) -> dict[str, Findings] | str:
         try:
             comments = msgspec.json.decode(output.read_bytes())["comments"]
         except (msgspec.DecodeError, KeyError, TypeError):
-            return "it took too much memory, or said too much"
+            return "it used too much memory, or its output was too long"
     return {text: _read(name, comments) for name, text in zip(names, texts, strict=True)}
 
 
 def _process(names: list[str], folder: str, output: Path, seconds: float) -> str:
-    """Empty, or why ShellCheck did not come to an end. All ``names`` end in one dialect."""
+    """Run ShellCheck; return empty, or why it failed. All ``names`` end in one dialect."""
     binary = Path(sysconfig.get_path("scripts"), "shellcheck")
     if not binary.exists():
-        log.warning("shellcheck_missing", expected=str(binary))
+        log.warning("shellcheck missing", expected=str(binary))
         return "it is not installed beside the dashboard"
     command = [
         "/bin/sh",
@@ -201,13 +201,13 @@ def _process(names: list[str], folder: str, output: Path, seconds: float) -> str
     except subprocess.TimeoutExpired:
         return f"it took longer than {seconds:.0f} s"
     except OSError as error:
-        log.warning("shellcheck_failed", why=str(error))
+        log.warning("shellcheck not started", why=str(error))
         return f"it could not be started: {error.strerror}"
     return ""
 
 
 def _read(name: str, comments: list[dict[str, Any]]) -> Findings:
-    """By line; at most ``MAX_FINDINGS``, and what is an error is never among those left out."""
+    """The findings by line, at most ``MAX_FINDINGS``; errors are kept first."""
     own = [comment for comment in comments if comment["file"] == name and not _is_known_elsewhere(comment)]
     levels = ("error", "warning", "info", "style")
     kept = sorted(own, key=lambda comment: levels.index(comment["level"]))[:MAX_FINDINGS]
@@ -217,7 +217,7 @@ def _read(name: str, comments: list[dict[str, Any]]) -> Findings:
     ]
     if len(own) > MAX_FINDINGS:
         left = len(own) - MAX_FINDINGS
-        found.append(ShellFinding(0, 0, "warning", "", f"ShellCheck has more to say of it: {left:,} in all"))
+        found.append(ShellFinding(0, 0, "warning", "", f"ShellCheck has more findings here: {left:,} in all"))
     return tuple(found)
 
 

@@ -1,4 +1,4 @@
-"""Text as templates hold it, and the lines of its lists."""
+"""Text of templates: decoding, and errors that list several faults at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_TOLD: Final = 10
 
 
 def is_unicode(text: str) -> bool:
-    """Whether ``text`` can be written as UTF-8: half of a surrogate pair cannot."""
+    """Whether ``text`` can be encoded as UTF-8: half of a surrogate pair cannot."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
@@ -23,12 +23,17 @@ def is_unicode(text: str) -> bool:
 
 
 def decode(data: bytes, file: str, limit: int) -> str:
-    """UTF-8 text with LF line ends, BOM taken off. Raises ``TemplateError`` for anything else, and above ``limit`` bytes."""
+    """Decode UTF-8 text, with LF line ends and without byte order mark.
+
+    Raises ``TemplateError`` for other encodings, for NUL bytes, and above ``limit`` bytes.
+    """
     if len(data) > limit:
         raise TemplateError(file, 0, f"is {len(data):,} bytes long, and at most {limit:,} are read")
     data = data.removeprefix(codecs.BOM_UTF8)
     if b"\0" in data:
-        raise TemplateError(file, data.count(b"\n", 0, data.index(b"\0")) + 1, "holds a NUL byte: this is no text file")
+        raise TemplateError(
+            file, data.count(b"\n", 0, data.index(b"\0")) + 1, "contains a NUL byte: this is not a text file"
+        )
     try:
         return data.decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
@@ -36,7 +41,7 @@ def decode(data: bytes, file: str, limit: int) -> str:
 
 
 def refuse_lines(file: str, wrong: Sequence[tuple[int, str]]) -> NoReturn:
-    """Raises ``TemplateError`` for the first of these lines, which tells of the others too."""
+    """Raises ``TemplateError`` at the first of these lines, with the others in its message."""
     (line, first), *others = sorted(wrong)
     told = [first, *(f"line {number}: {why}" for number, why in others[:MAX_TOLD])]
     if len(others) > MAX_TOLD:
@@ -49,13 +54,13 @@ MAX_FAULTS: Final = 10
 
 @dataclass(slots=True)
 class Faults:
-    """Of parts that are read one after the other."""
+    """Collects the errors of several parts, so that the author sees all of them at once."""
 
     found: list[TemplateError] = field(default_factory=list)
 
     @contextmanager
     def noted(self) -> Iterator[None]:
-        """Around the reading of one part, whose refusal is kept. Raises ``TemplateError`` where there are enough."""
+        """Collect the ``TemplateError`` of one part. Raises it once ``MAX_FAULTS`` are collected."""
         try:
             yield
         except TemplateError as error:
@@ -64,7 +69,7 @@ class Faults:
                 self.refuse()
 
     def refuse(self) -> None:
-        """Raises ``TemplateError`` for the first one, which tells of the others too; nothing where there is none."""
+        """Raises ``TemplateError`` for the first fault, with the others in its message; does nothing where there is none."""
         if not self.found:
             return
         first, *others = self.found

@@ -1,4 +1,4 @@
-"""Reading below one folder and nowhere else: no link leads out of it, and sizes and counts are bounded."""
+"""Reading inside one folder: no link leads out of it, and sizes and counts are bounded."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def plain_text(name: str) -> str:
-    """A file's name as text that can be stored and shown: the same, unless it holds other bytes than printable UTF-8."""
+    """A file's name as text that can be stored and shown: other bytes than printable UTF-8 are replaced."""
     return _CONTROL.sub("?", os.fsencode(name).decode("utf-8", "replace"))
 
 
 def check_file_name(name: str, limit: int = MAX_NAME_BYTES) -> None:
-    """Raises ``ValueError`` for what no file of a template can be called; ``limit`` in bytes."""
+    """Raises ``ValueError`` for an invalid file name; ``limit`` in bytes."""
     if not name or name in {".", ".."} or "/" in name or not is_unicode(name) or plain_text(name) != name:
         raise ValueError("must be a file's name: plain text without /")
     if len(name.encode()) > limit:
@@ -33,13 +33,13 @@ def check_file_name(name: str, limit: int = MAX_NAME_BYTES) -> None:
 
 
 def is_inside(real: str, root: str) -> bool:
-    """Both real and absolute."""
+    """Whether ``real`` is ``root`` or below it. Both are real, absolute paths."""
     return real == root or real.startswith(root.rstrip("/") + "/")
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Something in a folder. ``path`` is real (links followed); ``shown`` is relative to the tree's root, for messages."""
+    """An entry of a folder. ``path`` is real (links followed); ``shown`` is relative to the tree's root, for messages."""
 
     name: str
     path: str
@@ -48,7 +48,7 @@ class Entry:
 
 
 class Tree:
-    """One template's view of the folder ``root`` (real and absolute); what is read through it counts against its bounds."""
+    """One template's view of the folder ``root`` (real and absolute). All reads count against its bounds."""
 
     def __init__(self, root: Path) -> None:
         self._root = str(root)
@@ -56,9 +56,9 @@ class Tree:
         self._entries = 0
 
     def below(self, path: str) -> Entry | None:
-        """What stands at ``path``, relative to the root; None where nothing does.
+        """The entry at ``path``, relative to the root; None where there is none.
 
-        Raises ``TemplateError`` when it leads out of the tree, or in a circle.
+        Raises ``TemplateError`` when a link leads out of the tree, or in a circle.
         """
         full = Path(self._root, path)
         if not os.path.lexists(full):
@@ -66,7 +66,7 @@ class Tree:
         return Entry(full.name, self._real(str(full), path), path, full.is_dir())
 
     def entries(self, folder: Entry) -> list[Entry]:
-        """The folder's content by name, in the C locale. Raises ``TemplateError`` as ``below``, and for too many."""
+        """The folder's entries by name, in the C locale. Raises ``TemplateError`` as ``below``, and for too many."""
         found = []
         with os.scandir(folder.path) as listing:
             for item in listing:
@@ -75,7 +75,7 @@ class Tree:
         return sorted(found, key=lambda entry: entry.name.encode())
 
     def read(self, file: Entry, limit: int) -> tuple[bytes, bool]:
-        """The content, and whether the file may be executed. Raises ``TemplateError`` above ``limit`` bytes."""
+        """The content, and whether the file is executable. Raises ``TemplateError`` above ``limit`` bytes."""
         descriptor = os.open(file.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):

@@ -1,4 +1,4 @@
-"""Changing the templates that live in the dashboard: every save is a revision, and nobody's work is overwritten unseen."""
+"""Saves, restores, renames and deletes templates of the dashboard. A save never overwrites an unseen revision."""
 
 from __future__ import annotations
 
@@ -32,17 +32,18 @@ LINTED_WITHIN_S: Final = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """``kept``: containers or jobs refer to its revisions, so that these stay, and the template is only not shown any more."""
+    """``kept``: containers or jobs refer to revisions of the template, so these stay and the template is hidden."""
 
     name: str
     kept: bool
 
 
 async def save(rt: Runtime, session: Session, draft_id: UUID, note: str, *, over: int | None = None) -> RevisionSummary:
-    """Makes the draft the template's next revision, and ends the draft. One that changes nothing makes none: ``unchanged``.
+    """Save the draft as the template's next revision, and end the draft.
 
-    Raises ``InvalidInputError`` as ``validation.validated`` (and ``note``), ``OvertakenError`` where there is a newer revision
-    than the draft began with, unless ``over`` is its number; ``NotFoundError``, ``PrivilegeError``.
+    A draft without changes makes no revision (``unchanged``). Raises ``InvalidInputError`` as ``validation.validated`` (and
+    ``note``), ``OvertakenError`` if the template has a newer revision than the draft's base and ``over`` is not its number,
+    ``NotFoundError``, ``PrivilegeError``.
     """
     async with rights.authored(rt, session, "template.save", await _draft_name(rt, session, draft_id)):
         note = _checked_note(note)
@@ -63,7 +64,7 @@ async def save(rt: Runtime, session: Session, draft_id: UUID, note: str, *, over
 
 
 async def preview(rt: Runtime, session: Session, draft_id: UUID) -> TemplateContent:
-    """What a save would store now, with its findings. Raises as ``save``, for what is asked of the draft itself."""
+    """The content that a save would store now, with its findings. Raises as ``save`` for an invalid draft."""
     rights.require_session(session)
     said = await _linted(rt, session, draft_id)
     async with rt.db.transaction() as tx:
@@ -73,11 +74,10 @@ async def preview(rt: Runtime, session: Session, draft_id: UUID) -> TemplateCont
 async def restore(
     rt: Runtime, session: Session, template_id: UUID, number: int, note: str, *, expected: int | None = None
 ) -> RevisionSummary:
-    """A new revision that holds what ``number`` held, checked as a save is; a template that was deleted is shown again by it.
+    """Make a new revision with the content of revision ``number``, validated as in a save. Restores a deleted template too.
 
-    ``expected``: the current number that the user has seen; raises ``OvertakenError`` where it is another by now. Raises
-    ``InvalidInputError`` as ``save`` for what would not be saved today, ``NotFoundError``, ``PrivilegeError``, ``ConflictError``
-    for a template of a folder or git.
+    ``expected``: the current revision that the user saw; raises ``OvertakenError`` if it is another one. Raises
+    ``InvalidInputError`` as ``save``, ``NotFoundError``, ``PrivilegeError``, ``ConflictError`` for a template of a folder or git.
     """
     subject = label(await _rows(rt, template_id))
     async with rights.authored(rt, session, "template.restore", subject):
@@ -111,18 +111,19 @@ async def rename(rt: Runtime, session: Session, template_id: UUID, name: str) ->
 
 
 async def delete(rt: Runtime, session: Session, template_id: UUID, *, name: str) -> Deleted:
-    """The template with its revisions, but for what containers and jobs were made from. Drafts of it become new templates' drafts.
+    """Delete the template with its revisions, except those of containers and jobs. Its drafts become drafts of new templates.
 
-    ``name`` is the template's, typed again. Raises ``InvalidInputError`` (``name``), ``NotFoundError``, ``PrivilegeError``, ``ConflictError`` as ``restore``.
+    ``name``: the template's name, typed to confirm. Raises ``InvalidInputError`` (``name``), ``NotFoundError``,
+    ``PrivilegeError``, ``ConflictError`` as ``restore``.
     """
     subject = label(await _rows(rt, template_id))
     async with rights.authored(rt, session, "template.delete", subject), rt.db.transaction() as tx:
-        # Drafts before the template, as a save locks them.
+        # Lock drafts before the template, in the order of a save.
         await tx.drafts.detach(template_id)
         rows = await tx.templates.lock(template_id)
         refuse_foreign(rows)
         if name != rows.template.name:
-            raise InvalidInputError({"name": f"is not the template's, which is {rows.template.name}"})
+            raise InvalidInputError({"name": f"does not match: the template is called {rows.template.name}"})
         kept = await tx.template_uses.is_built_from(template_id)
         if kept:
             rows.template.missing_since = now()
@@ -133,7 +134,7 @@ async def delete(rt: Runtime, session: Session, template_id: UUID, *, name: str)
 
 
 async def _draft_name(rt: Runtime, session: Session, draft_id: UUID) -> str:
-    """What the audit calls the draft; nothing of anybody else's."""
+    """The draft's name in the audit; only an id for another user's draft."""
     try:
         async with rt.db.transaction() as tx:
             named = await tx.drafts.named(owner_of(session), draft_id)
@@ -155,14 +156,14 @@ def _checked_note(note: str) -> str:
 
 
 async def _linted(rt: Runtime, session: Session, draft_id: UUID) -> checks.Said:
-    """What ShellCheck says, asked before anything is locked. Of a script that changes in between nothing is said."""
+    """Run ShellCheck before any lock is taken. A script that changes meanwhile gets no findings."""
     async with rt.db.transaction() as tx:
         draft = DraftContent.from_json((await tx.drafts.get(owner_of(session), draft_id)).content)
     return await checks.linted((script.content for script in draft.scripts), within_s=LINTED_WITHIN_S)
 
 
 async def _validated(tx: Transaction, row: TemplateDraft, said: checks.Said) -> TemplateContent:
-    """The draft as a template with its findings; the shared buckets that it refers to stay as they are until it is stored."""
+    """The draft as a template with its findings. Locks the shared buckets that it refers to until the transaction ends."""
     draft = DraftContent.from_json(row.content)
     contents = await tx.drafts.contents(row.id, {file.sha256 for file in draft.files})
     return await _as_saved(tx, draft, contents, said)
@@ -174,7 +175,7 @@ async def _restorable(tx: Transaction, content: TemplateContent, number: int, sa
             tx, DraftContent.of(content), {file.sha256: file.content for file in content.files}, said
         )
     except InvalidInputError as error:
-        raise InvalidInputError(error.fields, f"By today's rules revision {number} cannot be saved") from error
+        raise InvalidInputError(error.fields, f"Revision {number} is invalid by today's rules") from error
 
 
 async def _as_saved(
@@ -198,20 +199,20 @@ def _refuse_overtaken(overtaken: Overtaken | None, over: int | None) -> None:
 async def _renamed(
     tx: Transaction, session: Session, row: TemplateDraft, rows: TemplateRows, content: TemplateContent
 ) -> TemplateContent:
-    """Gives the template the draft's name where the user changed that; who did not keeps what others called it since."""
+    """Rename the template if the user changed the draft's name; otherwise take over a name that others gave it meanwhile."""
     current = rows.template.name
     if content.name in {row.base_name, current}:
         return replace(content, name=current)
     if current != row.base_name:
         raise InvalidInputError(
-            {"name": f"The template was called {current} in the meantime: take that name, or rename it"}
+            {"name": f"The template was renamed to {current} meanwhile: use that name, or rename it again"}
         )
     await revisions.rename(tx, session, rows, content.name)
     return content
 
 
 async def _unlinked(tx: Transaction, content: TemplateContent) -> TemplateContent:
-    """An older content; what does not hold any more what its shared bucket holds is a list of the template's own."""
+    """The content of an older revision. A list that differs from its shared bucket today loses the link to it."""
     held = await tx.buckets.hold({bucket.shared_id for bucket in content.buckets if bucket.shared_id})
     now_shared = {shared_id: (rows.bucket.name, read_packages(rows.packages)) for shared_id, rows in held.items()}
     buckets = tuple(

@@ -1,6 +1,6 @@
-"""Shared package buckets: lists that many templates refer to, each revision holding what they held when it was made.
+"""Shared package buckets: lists used by several templates. Each revision stores the packages of its time.
 
-A change of a bucket gives every template that refers to it a new revision, in the same transaction.
+A change of a bucket makes a new revision of every template that uses it, in the same transaction.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from lxc_dashboard.services.templates.library.catalog import load_revision
 from lxc_dashboard.services.templates.library.rows import package_rows, read_packages, revision_rows
 from lxc_dashboard.services.templates.model import Bucket, PackageEntry, TemplateContent
 
-TAKEN: Final = "There is a shared {manager} bucket of this name already"
+TAKEN: Final = "A shared {manager} bucket of this name already exists"
 NOTE_CHARS: Final = 300
 
 
@@ -40,7 +40,7 @@ class BucketUse:
 
 @dataclass(frozen=True, slots=True)
 class BucketSummary:
-    """A bucket as lists show it; ``packages`` counts them."""
+    """A bucket in a list; ``packages``: their number."""
 
     id: UUID
     name: str
@@ -53,7 +53,7 @@ class BucketSummary:
 
 @dataclass(frozen=True, slots=True)
 class BucketDetail:
-    """A bucket whole. ``listing``: as its author wrote it; ``updated_at`` is its version."""
+    """A whole bucket. ``listing``: the author's text; ``updated_at`` is its version."""
 
     id: UUID
     name: str
@@ -67,7 +67,7 @@ class BucketDetail:
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """A bucket after a change. ``changed``: whether there was one; ``revised``: the templates that got a new revision by it."""
+    """A bucket after an edit. ``changed``: whether the edit changed it; ``revised``: the templates with a new revision."""
 
     bucket: BucketDetail
     revised: tuple[BucketUse, ...] = ()
@@ -75,7 +75,7 @@ class Edited:
 
 
 async def list_buckets(rt: Runtime, session: Session) -> list[BucketSummary]:
-    """All by name and manager. Raises ``SessionExpiredError``."""
+    """All buckets by name and manager. Raises ``SessionExpiredError``."""
     rights.require_session(session)
     async with rt.db.transaction() as tx:
         found, uses = await tx.buckets.list(), await tx.buckets.uses()
@@ -104,7 +104,7 @@ async def get_bucket(rt: Runtime, session: Session, bucket_id: UUID) -> BucketDe
 
 
 async def create(rt: Runtime, session: Session, name: str, manager: str, listing: str) -> BucketDetail:
-    """A new bucket. ``listing`` in the format of a template's package lists.
+    """Create a bucket. ``listing`` is in the format of a template's package lists.
 
     Raises ``InvalidInputError`` (``name``, ``manager``, ``listing``), ``PrivilegeError``.
     """
@@ -120,10 +120,10 @@ async def create(rt: Runtime, session: Session, name: str, manager: str, listing
 
 
 async def edit(rt: Runtime, session: Session, bucket_id: UUID, name: str, listing: str, *, version: datetime) -> Edited:
-    """The bucket with this name and list, and a new revision of every template that refers to it, where that changes them.
+    """Store the bucket's name and list, and make a new revision of every template that this changes.
 
-    ``version`` is the ``updated_at`` that the change was made from. Raises ``ConflictError`` where the bucket was changed
-    since, ``InvalidInputError`` (``name``, ``listing``), ``NotFoundError``, ``PrivilegeError``.
+    ``version``: the ``updated_at`` that the user edited. Raises ``ConflictError`` if the bucket was changed since,
+    ``InvalidInputError`` (``name``, ``listing``), ``NotFoundError``, ``PrivilegeError``.
     """
     subject = await _subject(rt, session, bucket_id)
     async with rights.authored(rt, session, "bucket.edit", subject), rt.db.transaction() as tx:
@@ -136,9 +136,9 @@ async def edit(rt: Runtime, session: Session, bucket_id: UUID, name: str, listin
 async def delete(
     rt: Runtime, session: Session, bucket_id: UUID, *, name: str, version: datetime
 ) -> tuple[BucketUse, ...]:
-    """Takes the bucket away; the templates that referred to it are told and keep its packages as their own.
+    """Delete the bucket; return the templates that used it, which keep its packages as their own.
 
-    ``name`` is the bucket's, typed again. Raises ``ConflictError`` where it was changed since ``version``,
+    ``name``: the bucket's name, typed to confirm. Raises ``ConflictError`` if it was changed since ``version``,
     ``InvalidInputError`` (``name``), ``NotFoundError``, ``PrivilegeError``.
     """
     subject = await _subject(rt, session, bucket_id)
@@ -146,7 +146,7 @@ async def delete(
         rows = await tx.buckets.lock(bucket_id)
         _refuse_overtaken(rows.bucket, version)
         if name != rows.bucket.name:
-            raise InvalidInputError({"name": f"is not the bucket's, which is {rows.bucket.name}"})
+            raise InvalidInputError({"name": f"does not match: the bucket is called {rows.bucket.name}"})
         uses = _uses(await tx.buckets.uses(bucket_id))
         await tx.buckets.delete(bucket_id)
         detail = {"packages": len(rows.packages), "used_by": [use.name for use in uses]}
@@ -190,7 +190,10 @@ async def _revise(tx: Transaction, session: Session, bucket: Bucket, note: str) 
 
 
 def _resolved(content: TemplateContent, bucket: Bucket) -> TemplateContent:
-    """The content with what the bucket holds now. Raises ``InvalidInputError`` where a list of its own has the bucket's name."""
+    """The content with the bucket's current packages.
+
+    Raises ``InvalidInputError`` if the template has a list of its own with the bucket's name.
+    """
     others = tuple(own for own in content.buckets if own.shared_id != bucket.shared_id)
     if any((own.name, own.manager) == (bucket.name, bucket.manager) for own in others):
         raise InvalidInputError({"name": f"The template {content.name} has a list {bucket.name} of its own"})
@@ -198,9 +201,9 @@ def _resolved(content: TemplateContent, bucket: Bucket) -> TemplateContent:
 
 
 def _change(before: Bucket, after: Bucket) -> str:
-    """What a revision's note says of it."""
+    """The change in the words of a revision's note."""
     old, new = set(before.packages), set(after.packages)
-    # A pin that changed is one package taken out and one added.
+    # A changed pin is one package removed and one added.
     parts = [f"now called {after.name}"] if before.name != after.name else []
     parts += [
         f"{verb} {', '.join(sorted(p.spec for p in packages))}"
@@ -214,7 +217,7 @@ def _change(before: Bucket, after: Bucket) -> str:
 
 
 def _later(before: datetime) -> datetime:
-    """The present, and in any case another moment than ``before``: it tells versions apart."""
+    """The current time, but always later than ``before``: it serves as a version."""
     return max(now(), before + timedelta(microseconds=1))
 
 
@@ -237,18 +240,20 @@ def _read(name: str, manager: str, listing: str) -> tuple[PackageManager, Listin
 
 
 async def _refuse_taken(tx: Transaction, name: str, manager: str) -> None:
-    """Beside its field. Two at the same moment are told apart by the table's own index, as a conflict."""
+    """Report a taken name beside its field. For two requests at once, the table's index reports a conflict."""
     if await tx.buckets.named(name, manager):
         raise InvalidInputError({"name": TAKEN.format(manager=manager)})
 
 
 def _refuse_overtaken(row: PackageBucket, version: datetime) -> None:
     if row.updated_at != version:
-        raise ConflictError(f"{row.updated_by or 'Somebody'} changed {_label(row)} in the meantime. Nothing was stored")
+        raise ConflictError(
+            f"{row.updated_by or 'Another user'} changed {_label(row)} meanwhile. Your changes were not saved"
+        )
 
 
 async def _subject(rt: Runtime, session: Session, bucket_id: UUID) -> str:
-    """What the audit calls it, also where it is gone."""
+    """The bucket's name in the audit, also for one that does not exist."""
     rights.require_session(session)
     try:
         async with rt.db.transaction() as tx:

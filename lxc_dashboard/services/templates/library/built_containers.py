@@ -1,4 +1,4 @@
-"""The containers that were built from a template, and how many there are of each."""
+"""The containers that were built from a template, and their number for each template."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from lxc_dashboard.services.templates.rights import require_session
 
 @dataclass(frozen=True, slots=True)
 class BuiltContainer:
-    """A container that was built from revision ``revision_number``; ``older``: the template has a newer one. ``status`` as PVE says.
+    """A container built from revision ``revision_number``; ``older``: the template has a newer one. ``status`` is PVE's.
 
-    ``built_as``: what it was called then, where it was renamed since.
+    ``built_as``: its former name, if it was renamed.
     """
 
     id: UUID
@@ -33,11 +33,10 @@ class BuiltContainer:
 
 
 async def containers(rt: Runtime, session: Session, template_id: UUID) -> list[BuiltContainer]:
-    """Those of the session's endpoint that PVE lists for this user (``GET /cluster/resources``), by vmid.
+    """The template's containers on the session's endpoint that PVE lists for this user, by vmid.
 
-    What carries its vmid by now and is another guest is not among them; what PVE has no more is marked deleted.
-
-    Raises ``NotFoundError``, ``SessionExpiredError``, ``UnreachableError``.
+    ``GET /cluster/resources``. Leaves out other guests that have taken over a vmid, and marks containers that PVE does not have
+    any longer as deleted. Raises ``NotFoundError``, ``SessionExpiredError``, ``UnreachableError``.
     """
     require_session(session)
     async with rt.db.transaction() as tx:
@@ -69,7 +68,7 @@ async def containers(rt: Runtime, session: Session, template_id: UUID) -> list[B
 
 
 async def counts(session: Session, db: DatabaseService) -> dict[UUID, int]:
-    """How many containers of the session's endpoint were built from each template; one without any has no entry."""
+    """The number of containers on the session's endpoint for each template that has any."""
     require_session(session)
     async with db.transaction() as tx:
         return await tx.template_uses.counts(session.endpoint_id)

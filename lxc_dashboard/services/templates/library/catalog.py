@@ -1,4 +1,4 @@
-"""Templates as users and workers read them."""
+"""Reads templates, revisions, files and scripts for users and workers."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ MAX_QUERY_WORDS: Final = 8
 
 
 async def list_templates(session: Session, db: DatabaseService) -> list[TemplateSummary]:
-    """All templates by name, the missing ones too. Raises ``SessionExpiredError``."""
+    """All templates by name, including missing ones. Raises ``SessionExpiredError``."""
     require_session(session)
     async with db.transaction() as tx:
         return await load_templates(tx)
 
 
 async def load_templates(tx: Transaction) -> list[TemplateSummary]:
-    """As ``list_templates``, for who acts on the server itself."""
+    """``list_templates`` without a session, for commands on the server itself."""
     found = await tx.templates.list()
     sources = {rows.source.id: rows.source for rows in found}
     refused = {source.id: _refused(source) for source in sources.values()}
@@ -56,9 +56,9 @@ async def load_templates(tx: Transaction) -> list[TemplateSummary]:
 
 
 def named(found: Sequence[TemplateSummary], name: str, field: str) -> TemplateSummary:
-    """The one of ``found`` by its name, by ``source/name``, or by its id.
+    """Find a template by its name, by ``source/name``, or by its id.
 
-    Raises ``InvalidInputError`` for ``field`` where there is none, or more than one.
+    Raises ``InvalidInputError`` for ``field`` if there is none, or more than one.
     """
     fitting = [one for one in found if name in {one.name, f"{one.source_name}/{one.name}", str(one.id)}]
     if not fitting:
@@ -70,10 +70,10 @@ def named(found: Sequence[TemplateSummary], name: str, field: str) -> TemplateSu
 
 
 async def search(session: Session, db: DatabaseService, query: str) -> set[UUID]:
-    """The templates that hold every word of ``query``, in any case.
+    """The ids of templates that contain every word of ``query``, ignoring case. An empty query finds all.
 
-    Looked through are name, application, description, tags, packages, and scripts with their text. An empty query finds all.
-    Raises ``InvalidInputError`` (``query``) above ``MAX_QUERY_CHARS``, ``SessionExpiredError``.
+    Searches name, application, description, tags, packages, and names and texts of scripts. Raises ``InvalidInputError``
+    (``query``) above ``MAX_QUERY_CHARS``, ``SessionExpiredError``.
     """
     require_session(session)
     if len(query) > MAX_QUERY_CHARS:
@@ -83,7 +83,7 @@ async def search(session: Session, db: DatabaseService, query: str) -> set[UUID]
 
 
 async def list_sources(session: Session, db: DatabaseService) -> list[SourceSummary]:
-    """Where templates come from, by name, with what the last pass found and refused. Raises ``SessionExpiredError``."""
+    """All sources by name, with the result of their last pass. Raises ``SessionExpiredError``."""
     require_session(session)
     async with db.transaction() as tx:
         return [
@@ -102,7 +102,7 @@ async def list_sources(session: Session, db: DatabaseService) -> list[SourceSumm
 async def get_template(
     session: Session, db: DatabaseService, template_id: UUID, number: int | None = None
 ) -> TemplateDetail:
-    """One template with its current revision, or with revision ``number``: its summary is then of that one.
+    """One template with its current revision, or with revision ``number``, which its summary then describes.
 
     Raises ``NotFoundError``, ``SessionExpiredError``.
     """
@@ -142,14 +142,14 @@ async def get_script(session: Session, db: DatabaseService, revision_id: UUID, n
 
 
 async def get_revision(session: Session, db: DatabaseService, revision_id: UUID) -> RevisionContent:
-    """One revision whole. Raises ``NotFoundError``, ``SessionExpiredError``."""
+    """One revision with its content. Raises ``NotFoundError``, ``SessionExpiredError``."""
     require_session(session)
     async with db.transaction() as tx:
         return await load_revision(tx, revision_id)
 
 
 async def load_revision(tx: Transaction, revision_id: UUID) -> RevisionContent:
-    """One revision whole, for a worker. Raises ``NotFoundError``."""
+    """``get_revision`` without a session, for a worker. Raises ``NotFoundError``."""
     template, revision = await tx.templates.revision(revision_id)
     return RevisionContent(
         id=revision.id,
@@ -172,7 +172,7 @@ async def load_revision(tx: Transaction, revision_id: UUID) -> RevisionContent:
 def _numbered(revisions: Sequence[TemplateRevision], number: int) -> TemplateRevision:
     found = next((revision for revision in revisions if revision.number == number), None)
     if found is None:
-        raise NotFoundError("This revision does not exist or was removed")
+        raise NotFoundError("This revision does not exist")
     return found
 
 
@@ -200,13 +200,13 @@ def _report(source: TemplateSource) -> DiscoveryReport:
 
 
 def _refused(source: TemplateSource) -> dict[str, Refusal]:
-    """By the names of the templates."""
+    """The refusals of the last pass, by template name."""
     return {refusal.name: refusal for refusal in reversed(_report(source).refused)}
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """``source`` is the name of where it comes from."""
+    """``source`` is the source's name."""
 
     id: UUID
     name: str
@@ -214,7 +214,10 @@ class Named:
 
 
 async def find_named(session: Session, db: DatabaseService, query: str, limit: int) -> list[Named]:
-    """At most ``limit`` templates whose name, description or tags hold every word, by name. Raises ``SessionExpiredError``."""
+    """At most ``limit`` templates by name, whose name, description or tags contain every word of ``query``.
+
+    Raises ``SessionExpiredError``.
+    """
     require_session(session)
     words = storable_text(query).split()[:MAX_QUERY_WORDS]
     async with db.transaction() as tx:

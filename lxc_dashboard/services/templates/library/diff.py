@@ -1,4 +1,4 @@
-"""What differs between two contents of a template."""
+"""The difference between two contents of a template."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_SHOWN_CHARS: Final = 60
 
 
 class ChangeKind(StrEnum):
-    """``moved``: a script that only runs at another place."""
+    """``moved``: only the script's place in the run changed."""
 
     ADDED = "added"
     REMOVED = "removed"
@@ -44,7 +44,7 @@ class ScriptChange:
 
 @dataclass(frozen=True, slots=True)
 class FileChange:
-    """``text`` is empty where ``binary``, and where only fields changed. Sizes in bytes, hashes empty where there is no such file."""
+    """``text`` is empty if ``binary``, or if only fields changed. Sizes in bytes; hashes are empty if there is no file."""
 
     name: str
     kind: ChangeKind
@@ -59,7 +59,7 @@ class FileChange:
 
 @dataclass(frozen=True, slots=True)
 class BucketChange:
-    """``added`` and ``removed`` are packages by their specs; ``changed`` are custom ones with other commands. ``reordered``: nothing but that."""
+    """``added``, ``removed``: specs; ``changed``: custom packages with other commands. ``reordered``: only the order changed."""
 
     name: str
     manager: PackageManager
@@ -72,7 +72,7 @@ class BucketChange:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What leads from the old content to the new one; empty where the same container comes out."""
+    """The changes from the old content to the new one; empty if both build the same container."""
 
     config: tuple[FieldChange, ...] = ()
     scripts: tuple[ScriptChange, ...] = ()
@@ -84,14 +84,14 @@ class Difference:
         return not (self.config or self.scripts or self.files or self.packages)
 
     def told(self) -> list[str]:
-        """A sentence for each change, without contents."""
+        """One sentence for each change, without contents."""
         said = [f"{change.field}: {_short(change.old)} is now {_short(change.new)}" for change in self.config]
         said += [f"Script {change.name} {_how(change.kind, change.text)}" for change in self.scripts]
         said += [f"File {change.name} {_how(change.kind, change.text)}" for change in self.files]
         return said + [f"Packages {change.name}.{change.manager} {_which(change)}" for change in self.packages]
 
     def counted(self) -> dict[str, Any]:
-        """How much changed, for the audit: no value and no text."""
+        """The number of changes, for the audit: no values and no texts."""
         return {
             "config": [change.field for change in self.config],
             "scripts": len(self.scripts),
@@ -102,7 +102,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class FileSide:
-    """A file to be compared; ``content`` None: not looked into."""
+    """A file to compare; ``content`` None: compare only its hash."""
 
     file: DraftFile
     content: bytes | None = None
@@ -110,7 +110,7 @@ class FileSide:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """A content to be compared, of a revision or of a draft."""
+    """The content to compare, of a revision or of a draft."""
 
     config: TemplateConfig
     scripts: Sequence[Script]
@@ -123,12 +123,12 @@ class Side:
 
     @classmethod
     def of_draft(cls, draft: DraftContent) -> Side:
-        """Whose files are told apart without being looked into."""
+        """A draft, whose files are compared by their hashes only."""
         return cls(draft.config, draft.scripts, draft.buckets, [FileSide(file) for file in draft.files])
 
 
 def compare(old: TemplateContent, new: TemplateContent) -> Difference:
-    """Pure; what it costs is bounded for contents that keep to the format's bounds."""
+    """Compare two contents. Pure; the cost is bounded for contents within the format's limits."""
     return compare_sides(Side.of(old), Side.of(new))
 
 
@@ -163,7 +163,7 @@ def _fields(old: Any, new: Any, left_out: Iterable[str] = ()) -> Iterator[FieldC
 
 
 def _scripts(old: Sequence[Script], new: Sequence[Script], differ: LineDiffer) -> Iterator[ScriptChange]:
-    """Those that run now in their order, then those that are gone."""
+    """Changes of the new scripts in their order, then the removed ones."""
     were = {script.name: script for script in old}
     moved = _moved([script.name for script in old], [script.name for script in new])
     for script in new:
@@ -186,7 +186,7 @@ def _script(old: Script, new: Script, differ: LineDiffer, *, moved: bool) -> Scr
 
 
 def _moved(old: Sequence[str], new: Sequence[str]) -> set[str]:
-    """As few as explain the other order."""
+    """The smallest set of scripts whose moves explain the new order."""
     places = {name: place for place, name in enumerate(old)}
     both = [name for name in new if name in places]
     kept = increasing([places[name] for name in both])
@@ -229,7 +229,7 @@ def _file(name: str, old: FileSide | None, new: FileSide | None, differ: LineDif
 
 
 def _text(side: FileSide | None) -> str | None:
-    """None for what is no text, or too long to be read by anybody."""
+    """The content as text; None for a binary file or a file that is too long to show."""
     if side is None:
         return ""
     if side.content is None or len(side.content) > MAX_TEXT_BYTES or b"\0" in side.content:

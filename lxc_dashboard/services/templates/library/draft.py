@@ -1,4 +1,4 @@
-"""What somebody is editing: a template's content whose files are named by SHA-256 and kept beside it."""
+"""The content of a draft: a template's content that names its files by SHA-256."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ class DraftFile:
 
 @dataclass(frozen=True, slots=True)
 class DraftContent:
-    """As ``TemplateContent``, but nothing in it needs to be right yet.
+    """Like ``TemplateContent``, but possibly invalid.
 
-    A bucket with ``shared_id`` refers to a shared one: its packages are taken from there when the draft is saved.
+    A bucket with ``shared_id`` refers to a shared one; a save takes its packages from there.
     """
 
     name: str
@@ -102,7 +102,7 @@ class DraftContent:
 
 @dataclass(frozen=True, slots=True)
 class Overtaken:
-    """Revision ``number`` was saved after the draft was begun; ``changes`` says in sentences what differs from the draft's base."""
+    """Revision ``number`` was saved after the draft was begun; ``changes``: one sentence for each change since the draft's base."""
 
     number: int
     author: str
@@ -112,10 +112,10 @@ class Overtaken:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """``template_id`` None: a template to be made, ``copy_of`` another where there is one. ``base_number`` 0: begun from nothing saved.
+    """``template_id`` None: the draft of a new template, ``copy_of``: the template that it copies.
 
-    ``updated_at`` equals ``created_at`` until something is stored. ``saved``: what it was begun from, as a draft that changes
-    nothing would hold it; None of a copy in which something was stored.
+    ``base_number``: the revision that it was begun from, 0: none. ``updated_at`` equals ``created_at`` until the draft is stored.
+    ``saved``: the content that it was begun from; None for a copy that was stored.
     """
 
     id: UUID
@@ -131,9 +131,9 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class DraftSummary:
-    """A draft as lists show it. ``overtaken``: its template has a newer revision than the one that it was begun from.
+    """A draft in a list. ``overtaken``: its template has a newer revision than the draft's base.
 
-    ``touched``: something was stored in it.
+    ``touched``: it was stored at least once.
     """
 
     id: UUID
@@ -146,9 +146,9 @@ class DraftSummary:
 
 
 def moved(scripts: Sequence[Script], name: str, to: int) -> tuple[Script, ...]:
-    """The scripts with ``name`` at place ``to`` (from 0), renamed where the numbers before their names would say another order.
+    """The scripts with ``name`` at place ``to`` (from 0), with new numeric prefixes where the order needs them.
 
-    As few as possible get another number. Raises ``KeyError`` where there is no such script.
+    Changes as few prefixes as possible. Raises ``KeyError`` if there is no such script.
     """
     if name not in {script.name for script in scripts}:
         raise KeyError(name)
@@ -160,12 +160,12 @@ def moved(scripts: Sequence[Script], name: str, to: int) -> tuple[Script, ...]:
 
 
 def is_ordered(scripts: Sequence[Script]) -> bool:
-    """Whether the scripts stand in the order that their names say, which is the one that they run in."""
+    """Whether the scripts stand in the order of their names, which is the order of their run."""
     return all(script_order(one.name) < script_order(other.name) for one, other in pairwise(scripts))
 
 
 def _numbered(order: Sequence[Script], at: int) -> list[Script]:
-    """In this order, with the script ``at`` given a number between its neighbours, and those behind it raised where they must be."""
+    """Give the script ``at`` a number between its neighbours, and raise the numbers after it where necessary."""
     last_numbered = max([at, *(place for place, script in enumerate(order) if _number(script) is not None)])
     named: list[Script] = []
     for place, script in enumerate(order):

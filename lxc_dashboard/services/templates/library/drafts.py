@@ -1,4 +1,4 @@
-"""Drafts: what a user is editing, kept so that a reload loses nothing. They are nobody else's."""
+"""Drafts: what a user edits, stored so that a reload loses nothing. Each belongs to one user of one endpoint."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ _EMPTY: Final = DraftContent(name="", config=TemplateConfig(app=""))
 
 
 def owner_of(session: Session) -> Owner:
-    """Whose drafts the session may open."""
+    """The owner of the drafts that the session may open."""
     return Owner(session.endpoint_id, session.userid)
 
 
 async def open_draft(rt: Runtime, session: Session, template_id: UUID | None, *, copy_of: UUID | None = None) -> Draft:
-    """The user's draft of the template, begun from its current revision where there was none.
+    """Open the user's draft of the template, or begin one from its current revision.
 
-    ``template_id`` None: of a template to be made, from nothing or as a copy of ``copy_of``, which may be of any source.
-    A draft that nothing was stored in begins again where its template has moved on. Raises ``NotFoundError``,
-    ``PrivilegeError``, ``ConflictError`` for a template of a folder or git (only a copy can be edited), and for too many drafts.
+    ``template_id`` None: the draft of a new template, empty or a copy of ``copy_of`` (of any source). A draft that was never
+    stored begins again if its template has a newer revision. Raises ``NotFoundError``, ``PrivilegeError``, ``ConflictError`` for
+    a template of a folder or git, and for too many drafts.
     """
     subject = await _subject(rt, template_id or copy_of)
     async with rights.authored(rt, session, "template.edit", subject):
@@ -54,7 +54,7 @@ async def open_draft(rt: Runtime, session: Session, template_id: UUID | None, *,
 
 
 async def get_draft(rt: Runtime, session: Session, draft_id: UUID) -> Draft:
-    """The user's own draft. Raises ``NotFoundError`` for anybody else's, ``SessionExpiredError``."""
+    """The user's own draft. Raises ``NotFoundError`` for another user's, ``SessionExpiredError``."""
     rights.require_session(session)
     async with rt.db.transaction() as tx:
         row = await tx.drafts.get(owner_of(session), draft_id)
@@ -80,7 +80,7 @@ async def get_draft(rt: Runtime, session: Session, draft_id: UUID) -> Draft:
 
 
 async def list_drafts(rt: Runtime, session: Session) -> list[DraftSummary]:
-    """The user's own, the last touched first. Raises ``SessionExpiredError``."""
+    """The user's own drafts, the last changed first. Raises ``SessionExpiredError``."""
     rights.require_session(session)
     async with rt.db.transaction() as tx:
         return [
@@ -100,22 +100,22 @@ async def list_drafts(rt: Runtime, session: Session) -> list[DraftSummary]:
 async def store(
     rt: Runtime, session: Session, draft_id: UUID, content: DraftContent, *, seen: datetime | None = None
 ) -> datetime:
-    """Keeps ``content``, right or not, and says when. Sizes of files are set to those of their contents.
+    """Store ``content``, valid or not; return the time. File sizes are set to those of the contents.
 
-    ``seen``: the ``updated_at`` that the user's window knows; raises ``ConflictError`` where another one stored since.
-    Raises ``InvalidInputError`` for what is too much or names a file that was not put in, ``NotFoundError``, ``PrivilegeError``.
-    Asks PVE for the right each time: call it at most every few seconds.
+    ``seen``: the ``updated_at`` that the window knows; raises ``ConflictError`` if another window stored the draft since. Raises
+    ``InvalidInputError`` above the limits and for files without content, ``NotFoundError``, ``PrivilegeError``. Asks PVE for the
+    privilege each time: call it at most every few seconds.
     """
     async with rights.authored(rt, session, "template.draft", f"draft {draft_id}"):
         await asyncio.to_thread(check_storable, content)
         async with rt.db.transaction() as tx:
             row = await tx.drafts.get(owner_of(session), draft_id, lock=True)
             if seen is not None and row.updated_at != seen:
-                raise ConflictError("This draft was changed in another window. Reload to see it")
+                raise ConflictError("This draft was changed in another window. Reload the page to see it")
             sizes = await tx.drafts.sizes(draft_id)
             missing = {file.name for file in content.files if file.sha256 not in sizes}
             if missing:
-                wrong = "Its content is not there any more: put the file in again"
+                wrong = "Its content is missing: upload the file again"
                 raise InvalidInputError({f"files.{name}.content": wrong for name in missing})
             files = tuple(replace(file, size=sizes[file.sha256]) for file in content.files)
             content = replace(content, files=files)
@@ -126,9 +126,9 @@ async def store(
 
 
 async def put_file(rt: Runtime, session: Session, draft_id: UUID, data: bytes) -> str:
-    """Keeps ``data`` for the draft and returns its SHA-256, by which a ``DraftFile`` then names it.
+    """Store ``data`` for the draft; return its SHA-256, which a ``DraftFile`` refers to.
 
-    Raises ``InvalidInputError`` (``content``) above the bounds of a file or a template, ``NotFoundError``, ``PrivilegeError``.
+    Raises ``InvalidInputError`` (``content``) above the limits of a file or a template, ``NotFoundError``, ``PrivilegeError``.
     """
     async with rights.authored(rt, session, "template.draft", f"draft {draft_id}"):
         if len(data) > MAX_FILE_BYTES:
@@ -153,7 +153,7 @@ async def read_file(rt: Runtime, session: Session, draft_id: UUID, sha256: str) 
 
 
 async def discard(rt: Runtime, session: Session, draft_id: UUID) -> None:
-    """Forgets the draft with all that was typed. Raises ``NotFoundError``, ``PrivilegeError``."""
+    """Delete the draft. Raises ``NotFoundError``, ``PrivilegeError``."""
     async with rights.authored(rt, session, "template.discard", f"draft {draft_id}"), rt.db.transaction() as tx:
         row = await tx.drafts.get(owner_of(session), draft_id, lock=True)
         await tx.drafts.delete(draft_id)
@@ -161,9 +161,9 @@ async def discard(rt: Runtime, session: Session, draft_id: UUID) -> None:
 
 
 async def difference(rt: Runtime, session: Session, draft_id: UUID, number: int = 0) -> Difference:
-    """What leads from revision ``number`` (0: the one that the draft was begun from) to the draft as it is kept.
+    """The changes from revision ``number`` (0: the draft's base) to the stored draft.
 
-    Of a template to be made: from nothing. Raises ``NotFoundError``, ``SessionExpiredError``.
+    The base of a new template is empty. Raises ``NotFoundError``, ``SessionExpiredError``.
     """
     rights.require_session(session)
     async with rt.db.transaction() as tx:
@@ -178,7 +178,7 @@ async def difference(rt: Runtime, session: Session, draft_id: UUID, number: int 
 
 
 async def overtaken_by(tx: Transaction, base_number: int, rows: TemplateRows) -> Overtaken | None:
-    """What was saved since revision ``base_number``."""
+    """The revisions that were saved since ``base_number``; None where there are none."""
     revision = rows.revision
     if revision.number == base_number:
         return None
@@ -188,7 +188,7 @@ async def overtaken_by(tx: Transaction, base_number: int, rows: TemplateRows) ->
 
 
 async def _subject(rt: Runtime, template_id: UUID | None) -> str:
-    """What the audit calls the template."""
+    """The template's name in the audit."""
     if template_id is None:
         return "new template"
     async with rt.db.transaction() as tx:
@@ -216,9 +216,9 @@ async def _open(tx: Transaction, owner: Owner, template_id: UUID | None, copy_of
 
 
 def refuse_foreign(rows: TemplateRows) -> None:
-    """Raises ``ConflictError`` for a template that is changed elsewhere, ``NotFoundError`` for one that was deleted."""
+    """Raises ``ConflictError`` for a template of a folder or git, ``NotFoundError`` for a deleted one."""
     if rows.source.kind not in OWN_KINDS:
-        raise ConflictError(f"{rows.template.name} is changed in its {rows.source.kind}. Edit a copy of it here")
+        raise ConflictError(f"{rows.template.name} comes from a {rows.source.kind} source. Edit a copy instead")
     if rows.template.missing_since is not None:
         raise NotFoundError(GONE)
 
@@ -267,14 +267,14 @@ def _row(owner: Owner, content: DraftContent, base_number: int, template: Templa
 
 
 def _begun(row: TemplateDraft, content: DraftContent) -> DraftContent | None:
-    """What a draft of a template to be made was begun with, where that is known."""
+    """The content that the draft of a new template was begun with, if known."""
     if row.updated_at == row.created_at:
         return content
     return None if row.copy_of else _EMPTY
 
 
 async def _content(tx: Transaction, rows: TemplateRows, number: int) -> DraftContent:
-    """Of revision ``number``, under the template's present name."""
+    """The content of revision ``number`` under the template's current name."""
     current = rows.revision.number == number
     side = await load_side(tx, rows.revision if current else await tx.templates.numbered(rows.template.id, number))
     files = tuple(of.file for of in side.files)
@@ -282,7 +282,7 @@ async def _content(tx: Transaction, rows: TemplateRows, number: int) -> DraftCon
 
 
 def _free_name(name: str, taken: Collection[str]) -> str:
-    """``name``, or that with a suffix that nobody has."""
+    """``name``, with a suffix if it is taken."""
     suffix, number = "", 1
     while (free := name[: MAX_NAME_CHARS - len(suffix)] + suffix) in taken:
         suffix = "-copy" if number == 1 else f"-copy-{number}"
@@ -291,7 +291,7 @@ def _free_name(name: str, taken: Collection[str]) -> str:
 
 
 async def _make_room(tx: Transaction, row: TemplateDraft, sha256: str, size: int) -> None:
-    """Forgets what the draft does not name any more where the new content would not fit beside it."""
+    """Delete contents that the draft does not use, if the new content needs the space."""
     sizes = await tx.drafts.sizes(row.id)
     if sha256 in sizes or _fits(sizes, size):
         return
@@ -302,12 +302,12 @@ async def _make_room(tx: Transaction, row: TemplateDraft, sha256: str, size: int
 
 
 def _fits(sizes: dict[str, int], size: int) -> bool:
-    """With room for one that is about to take another's place."""
+    """Whether ``size`` more bytes fit, with room for one file that replaces another."""
     return len(sizes) < 2 * MAX_FILES and sum(sizes.values()) + size <= MAX_TEMPLATE_BYTES + MAX_FILE_BYTES
 
 
 async def _resolved(tx: Transaction, draft: DraftContent) -> DraftContent:
-    """With what its shared buckets hold now."""
+    """The draft with the current packages of its shared buckets."""
     held = await tx.buckets.hold({bucket.shared_id for bucket in draft.buckets if bucket.shared_id})
 
     def now_held(bucket: Bucket) -> Bucket:

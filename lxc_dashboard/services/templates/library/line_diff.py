@@ -1,4 +1,4 @@
-"""What differs between two texts, line by line, in a time that no text can stretch."""
+"""The difference between two texts, line by line, in bounded time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Pair = tuple[int, int]
 
 
 class LineKind(StrEnum):
-    """``gap`` stands for lines that are left out, since both texts have them."""
+    """``gap``: equal lines that are left out."""
 
     SAME = "same"
     ADDED = "added"
@@ -32,7 +32,7 @@ class LineKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """``old`` and ``new`` are the line's numbers in the two texts, 1-based, 0 where it is not in that one."""
+    """``old``, ``new``: the line's numbers in the two texts, from 1; 0 where it is not in that text."""
 
     kind: LineKind
     old: int
@@ -42,7 +42,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class TextDiff:
-    """As unified diffs show it. ``added`` and ``removed`` count all lines, of which ``lines`` may hold a part: then it is ``cut``."""
+    """A unified diff. ``added`` and ``removed`` count all lines; ``cut``: ``lines`` holds only a part of them."""
 
     lines: tuple[Line, ...] = ()
     added: int = 0
@@ -51,7 +51,7 @@ class TextDiff:
 
 
 class LineDiffer:
-    """Compares texts; what all of them together may cost is bounded. Past that, changed lines are shown in larger blocks."""
+    """Compares texts at a bounded total cost. Beyond it, changed lines are shown in larger blocks."""
 
     def __init__(self) -> None:
         self._readable = MAX_READ_LINES
@@ -74,7 +74,7 @@ class LineDiffer:
         return TextDiff(tuple(lines), len(b) - len(pairs), len(a) - len(pairs), cut)
 
     def _matches(self, a: Sequence[str], b: Sequence[str], at: Pair = (0, 0), depth: int = 0) -> Iterator[Pair]:
-        """The lines that stay, as places in both texts, in order: what leads and trails, and between lines that stand once in each."""
+        """Pairs of positions of equal lines, in order: common head and tail, and around lines that are unique in both."""
         start = 0
         while start < min(len(a), len(b)) and a[start] == b[start]:
             yield at[0] + start, at[1] + start
@@ -110,7 +110,7 @@ class LineDiffer:
 
 
 def increasing(numbers: Sequence[int]) -> list[int]:
-    """The places of a longest part of ``numbers`` that increases."""
+    """The indexes of a longest increasing subsequence of ``numbers``."""
     ends: list[int] = []
     tails: list[int] = []
     before: list[int] = []
@@ -128,7 +128,7 @@ def increasing(numbers: Sequence[int]) -> list[int]:
 
 
 def _anchors(a: Sequence[str], b: Sequence[str]) -> list[Pair]:
-    """Places of lines that stand once in each, as many as keep their order."""
+    """Positions of lines that are unique in both texts, as many as keep their order."""
     once_in_a, once_in_b = Counter(a), Counter(b)
     places = {line: place for place, line in enumerate(b) if once_in_b[line] == 1}
     pairs = [(place, places[line]) for place, line in enumerate(a) if once_in_a[line] == 1 and line in places]
@@ -136,7 +136,7 @@ def _anchors(a: Sequence[str], b: Sequence[str]) -> list[Pair]:
 
 
 def _blocks(pairs: Sequence[Pair], ends: Pair) -> Iterator[tuple[Pair, Pair]]:
-    """What changed between the lines that stay: where it begins in both texts, and where it ends."""
+    """The changed ranges between the equal lines: their begin and end in both texts."""
     i, j = 0, 0
     for x, y in [*pairs, ends]:
         if x > i or y > j:
@@ -145,7 +145,7 @@ def _blocks(pairs: Sequence[Pair], ends: Pair) -> Iterator[tuple[Pair, Pair]]:
 
 
 def _unified(a: Sequence[str], b: Sequence[str], pairs: Sequence[Pair]) -> Iterator[Line]:
-    """Removed lines before added ones, with a few of those that stay around them."""
+    """Removed lines before added ones, with context lines around them."""
     done = (0, 0)
     for begin, end in _blocks(pairs, (len(a), len(b))):
         yield from _between(a, done, begin, head=CONTEXT_LINES if done > (0, 0) else 0, tail=CONTEXT_LINES)
@@ -157,7 +157,7 @@ def _unified(a: Sequence[str], b: Sequence[str], pairs: Sequence[Pair]) -> Itera
 
 
 def _between(a: Sequence[str], begin: Pair, end: Pair, *, head: int, tail: int) -> Iterator[Line]:
-    """Lines that stay: the first ``head`` and the last ``tail``, and a gap for those between."""
+    """Equal lines: the first ``head``, the last ``tail``, and a gap for those between."""
     count = end[0] - begin[0]
     for step in range(count):
         if head <= step < count - tail:

@@ -1,4 +1,4 @@
-"""Two people's changes of one template put together: what only one of them changed is taken, and nobody's work is dropped unseen."""
+"""Merges the changes of two users of one template, and takes over a newer revision into a draft."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lxc_dashboard.services.templates.library.drafts import owner_of
 from lxc_dashboard.services.templates.library.revisions import load_side
 from lxc_dashboard.services.templates.model import Bucket, Script, TemplateConfig, script_order
 
-# Where a script stands follows from its name; what a file holds is told by its hash.
+# The position follows from the name, and the hash stands for the content.
 _NO_CHANGE: Final = frozenset({"position", "size"})
 
 Part = TypeVar("Part", Script, DraftFile, Bucket, TemplateConfig)
@@ -28,14 +28,14 @@ Item = TypeVar("Item", Script, DraftFile, Bucket)
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """``kept`` names what both changed differently, where mine stays: ``config.cpu``, ``scripts.10-a.sh``, ``files.motd``."""
+    """``kept``: what both changed differently, where mine stays: ``config.cpu``, ``scripts.10-a.sh``, ``files.motd``."""
 
     content: DraftContent
     kept: tuple[str, ...] = ()
 
 
 def merge(base: DraftContent, theirs: DraftContent, mine: DraftContent) -> Merged:
-    """``mine`` with what ``theirs`` changed since ``base``, field by field. Pure."""
+    """``mine`` with the changes from ``base`` to ``theirs``, field by field. Pure."""
     kept: list[str] = []
     config = _fields(base.config, theirs.config, mine.config, "config", kept)
     scripts = _items(base.scripts, theirs.scripts, mine.scripts, _named("scripts"), kept)
@@ -66,7 +66,7 @@ def _items(
     name_of: Callable[[Any], str],
     kept: list[str],
 ) -> list[Item]:
-    """Of a draft that is not right yet a name may stand in ``mine`` twice: the second is left as it is."""
+    """Merge lists by name. An invalid draft may have a name twice: the second one stays as it is."""
     before, other = _by_name(base, name_of), _by_name(theirs, name_of)
     found: list[Item] = []
     seen: set[str] = set()
@@ -81,12 +81,12 @@ def _items(
         if name not in before:
             found.append(item)
         elif not _same(before[name], item):
-            kept.append(name)  # taken out by me, changed by them
+            kept.append(name)  # I removed it, they changed it
     return found
 
 
 def _one(before: Item | None, other: Item | None, item: Item, name: str, kept: list[str]) -> Item | None:
-    """What becomes of an item of mine; None where they took it out and I left it alone."""
+    """The merged item; None if they removed it and I did not change it."""
     if other is None:
         if before is None:
             return item
@@ -143,7 +143,7 @@ def _placed(scripts: Iterable[Script]) -> tuple[Script, ...]:
 
 @dataclass(frozen=True, slots=True)
 class TakenOver:
-    """Revision ``number`` is in the draft now. ``kept`` as in ``merge.Merged``."""
+    """The draft now contains revision ``number``. ``kept`` as in ``Merged``."""
 
     number: int
     author: str
@@ -152,9 +152,9 @@ class TakenOver:
 
 
 async def take_over(rt: Runtime, session: Session, draft_id: UUID, *, seen: int) -> TakenOver:
-    """Puts what revision ``seen`` changed since the draft was begun into the draft, which counts as begun from it from now on.
+    """Merge the changes of revision ``seen`` into the draft, which counts as begun from it afterwards.
 
-    Where both changed the same the draft's stays. Raises ``NotFoundError`` for a draft of no template, ``PrivilegeError``.
+    Where both changed the same, the draft's value stays. Raises ``NotFoundError`` for a draft of a new template, ``PrivilegeError``.
     """
     async with rights.authored(rt, session, "template.draft", f"draft {draft_id}"), rt.db.transaction() as tx:
         row = await tx.drafts.get(owner_of(session), draft_id, lock=True)

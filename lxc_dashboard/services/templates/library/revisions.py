@@ -1,4 +1,4 @@
-"""What became of a template: its revisions against each other, and the containers that were built from it."""
+"""Revisions of templates: creates them inside a transaction, loads and compares them."""
 
 from __future__ import annotations
 
@@ -32,10 +32,7 @@ from lxc_dashboard.services.templates.summaries import RevisionSummary
 async def difference(
     session: Session, db: DatabaseService, template_id: UUID, old_number: int, new_number: int
 ) -> Difference:
-    """What leads from one revision to the other: for containers built from an older one, what is new in the current.
-
-    Raises ``NotFoundError``, ``SessionExpiredError``.
-    """
+    """The changes from one revision to another. Raises ``NotFoundError``, ``SessionExpiredError``."""
     require_session(session)
     async with db.transaction() as tx:
         sides = await load_sides(tx, template_id, old_number, new_number)
@@ -43,7 +40,7 @@ async def difference(
 
 
 async def load_sides(tx: Transaction, template_id: UUID, old_number: int, new_number: int) -> tuple[Side, Side]:
-    """Two revisions to be compared; of their files only those that differ are read. Raises ``NotFoundError``."""
+    """Two revisions to compare, with the contents of the files that differ. Raises ``NotFoundError``."""
     old = await tx.templates.numbered(template_id, old_number)
     new = await tx.templates.numbered(template_id, new_number)
     sides = await load_side(tx, old), await load_side(tx, new)
@@ -53,7 +50,7 @@ async def load_sides(tx: Transaction, template_id: UUID, old_number: int, new_nu
 
 
 async def load_side(tx: Transaction, revision: TemplateRevision) -> Side:
-    """A revision without its files' contents."""
+    """A revision without the contents of its files."""
     return Side(
         config=read_config(revision),
         scripts=read_scripts(await tx.templates.scripts(revision.id)),
@@ -73,11 +70,11 @@ def _file(row: FileRow) -> DraftFile:
 
 
 TAKEN: Final = "Another template here has this name"
-TAKEN_BY_DELETED: Final = "A deleted template has this name, and containers that were built from it"
+TAKEN_BY_DELETED: Final = "A deleted template with containers has this name"
 
 
 async def create(tx: Transaction, session: Session, content: TemplateContent, note: str) -> RevisionSummary:
-    """A new template; one of its name that was deleted comes back with its revisions."""
+    """Create a template. A deleted one of the same name is restored with its revisions."""
     source = await tx.templates.own_source(SourceKind.CUSTOM)
     await tx.templates.lock_source(source.id)
     known = await tx.templates.named(source.id, content.name)
@@ -107,7 +104,7 @@ async def rename(tx: Transaction, session: Session, rows: TemplateRows, name: st
 async def revise(
     tx: Transaction, session: Session, rows: TemplateRows, content: TemplateContent, note: str, *, action: str
 ) -> RevisionSummary:
-    """The next revision of a template that is locked, unless it would hold what the current one holds."""
+    """Add the next revision to a locked template, unless the content did not change."""
     template, current = rows.template, rows.revision
     before = await load_side(tx, current)
     back = template.missing_since is not None
@@ -115,7 +112,7 @@ async def revise(
     if current.checksum == content.checksum() and _links(before.buckets) == _links(content.buckets):
         if back:
             await rights.audit(tx, session, action, label(rows), detail={"number": current.number, "back": True})
-        # Findings tell about the text as it is checked today.
+        # Findings describe the text as today's checks see it.
         current.warnings = warnings_json(content.warnings)
         return _summary(current, unchanged=True)
     template.revision_number += 1
@@ -135,7 +132,7 @@ async def _add_revision(
 
 
 async def _counted(before: Side, content: TemplateContent) -> dict[str, Any]:
-    """What the audit says of the change; files are told apart without being looked into."""
+    """The change for the audit. Files are compared by their hashes."""
     after = Side.of_draft(DraftContent.of(content))
     return (await asyncio.to_thread(compare_sides, before, after)).counted()
 

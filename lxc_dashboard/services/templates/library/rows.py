@@ -1,4 +1,4 @@
-"""Between a template's domain models and its rows."""
+"""Converts between a template's domain models and its rows."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from lxc_dashboard.services.templates.summaries import FileSummary
 
 
 def revision_rows(template_id: UUID, number: int, content: TemplateContent, *, author: str, note: str) -> RevisionRows:
-    """Rows of a new revision, with ids."""
+    """The rows of a new revision, with ids."""
     revision = TemplateRevision(
         template_id=template_id,
         number=number,
@@ -62,7 +62,7 @@ def read_config(revision: TemplateRevision) -> TemplateConfig:
 
 
 def read_scripts(rows: Sequence[TemplateScript]) -> tuple[Script, ...]:
-    """In the order of ``rows``, which is that of their run."""
+    """In the order of ``rows``, which is the order of the run."""
     return tuple(
         Script(
             name=row.name,
@@ -112,7 +112,7 @@ def read_file_list(rows: Sequence[FileRow]) -> tuple[FileSummary, ...]:
 
 
 def is_text(content: bytes, *, whole: bool = True) -> bool:
-    """Whether it can be shown: UTF-8 without NUL. Of a beginning the last letter may be cut."""
+    """Whether the content can be shown: UTF-8 without NUL. The last character of a beginning may be cut."""
     try:
         return "\0" not in codecs.getincrementaldecoder("utf-8")().decode(content, final=whole)
     except UnicodeDecodeError:
@@ -150,7 +150,7 @@ def _bucket_rows(revision_id: UUID, bucket: Bucket) -> tuple[PackageBucket, list
 
 
 def package_rows(bucket_id: UUID, packages: Sequence[PackageEntry]) -> list[Package]:
-    """Rows of a bucket's packages, in their order."""
+    """The rows of a bucket's packages, in their order."""
     return [
         Package(
             bucket_id=bucket_id,
@@ -165,5 +165,5 @@ def package_rows(bucket_id: UUID, packages: Sequence[PackageEntry]) -> list[Pack
 
 
 def label(rows: TemplateRows) -> str:
-    """What the audit calls the template."""
+    """The template's name in the audit."""
     return f"{rows.source.name}/{rows.template.name}"

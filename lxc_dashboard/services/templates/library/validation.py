@@ -1,4 +1,4 @@
-"""Whether a draft is a template: by the rules of the folder's parser, with every fault beside its field."""
+"""Validates a draft by the rules of the folder's parser, with every fault beside its field."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def check_name(name: str) -> None:
 
 
 def check_storable(content: DraftContent) -> None:
-    """Whether a draft can be kept, right or not. Raises ``InvalidInputError`` for what is too much, or no text."""
+    """Check that a draft, valid or not, can be stored. Raises ``InvalidInputError`` above limits, or for invalid text."""
     parts: Iterable[tuple[str, Script | DraftFile | Bucket | TemplateConfig]] = (
         ("config", content.config),
         *((f"scripts.{script.name}.content", script) for script in content.scripts),
@@ -62,14 +62,14 @@ def check_storable(content: DraftContent) -> None:
 
 
 def check_size(content: DraftContent) -> None:
-    """Raises ``InvalidInputError`` (``files``) above the bounds of a template; files of one content count each."""
+    """Raises ``InvalidInputError`` (``files``) above the limit of a template; equal files count each."""
     text = json.dumps(content.to_json(), ensure_ascii=False).encode()
     if len(text) + sum(file.size for file in content.files) > MAX_TEMPLATE_BYTES:
         raise InvalidInputError({"files": f"A template is at most {MAX_TEMPLATE_BYTES >> 20} MiB in all"})
 
 
 def validated(draft: DraftContent, contents: Mapping[str, bytes], shared: Mapping[UUID, Bucket]) -> TemplateContent:
-    """The template that ``draft`` says, with files' ``contents`` by SHA-256 and ``shared`` buckets by id, as they are now.
+    """The template that ``draft`` describes, with file ``contents`` by SHA-256 and current ``shared`` buckets by id.
 
     Raises ``InvalidInputError`` with fields ``name``, ``config.<field>``, ``scripts.<name>.<field>``, ``files.<name>.<field>``,
     ``packages.<bucket>.<manager>``.
@@ -91,7 +91,7 @@ class _Validation:
         draft = self._draft
         if not is_template_name(draft.name):
             self._wrong["name"] = NAME_RULE
-        # Where container-configs lies means something in a repository only.
+        # The path of container-configs has a meaning only in a repository.
         config, wrong = check_config(replace(draft.config, config_path=""))
         for field, why in wrong.items():
             self._say(f"config.{field}", why)
@@ -112,7 +112,7 @@ class _Validation:
         self._wrong.setdefault(field, why[:1].upper() + why[1:])
 
     def _check(self, field: str, rule: Callable[[], _Value], otherwise: _Value) -> _Value:
-        """What ``rule`` gives; where it refuses, its reason goes beside ``field``."""
+        """Return the result of ``rule``; if it fails, note its reason beside ``field`` and return ``otherwise``."""
         try:
             return rule()
         except TemplateError as error:
@@ -125,7 +125,7 @@ class _Validation:
         seen: set[str] = set()
         for name in names:
             if name in seen:
-                self._say(f"{part}.{name}.{field}", "stands here twice")
+                self._say(f"{part}.{name}.{field}", "is used twice")
             seen.add(name)
 
     # Scripts
@@ -134,9 +134,7 @@ class _Validation:
         given = self._draft.scripts
         for before, after in pairwise(given):
             if not is_ordered((before, after)) and before.name != after.name:
-                self._say(
-                    f"scripts.{after.name}.name", f"runs before {before.name} by its name: give it a higher number"
-                )
+                self._say(f"scripts.{after.name}.name", f"would run before {before.name}: give it a higher number")
         return tuple(self._script(script, position) for position, script in enumerate(given))
 
     def _script(self, script: Script, position: int) -> Script:
@@ -166,7 +164,7 @@ class _Validation:
         )
         content = self._contents.get(file.sha256)
         if content is None:
-            self._say(f"{at}.content", "is not there any more: put the file in again")
+            self._say(f"{at}.content", "is missing: upload the file again")
         elif len(content) > files.MAX_FILE_BYTES:
             self._say(f"{at}.content", f"is larger than {files.MAX_FILE_BYTES >> 20} MiB")
         if not 0 <= file.mode <= MAX_MODE:
@@ -190,7 +188,7 @@ class _Validation:
         if bucket.shared_id is None:
             return bucket
         if bucket.shared_id not in self._shared:
-            self._say(f"packages.{bucket.name}.{bucket.manager}", "refers to a shared bucket that is gone: take it out")
+            self._say(f"packages.{bucket.name}.{bucket.manager}", "refers to a deleted shared bucket: remove it")
             return bucket
         return self._shared[bucket.shared_id]
 

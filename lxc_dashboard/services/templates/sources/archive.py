@@ -1,7 +1,7 @@
-"""Templates as one archive, zip or tar.gz: each in its folder, with a manifest of what a folder cannot say.
+"""Templates as one archive, zip or tar.gz: a folder for each, and a manifest of what a folder cannot express.
 
-The same templates make the same bytes, and what was exported is imported as it was. An archive without a manifest (packed by
-hand, or by a git host, whose archives have one folder around all) is read as folders are.
+Export is deterministic, and an import restores what was exported. An archive without a manifest (packed by hand, or by a git
+host with one folder around all) is read like a folder of templates.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ ArchiveKind = Literal["zip", "tar.gz"]
 KINDS: Final[tuple[ArchiveKind, ...]] = ("zip", "tar.gz")
 LEVEL: Final = 6
 MAX_LEFT_OUT_SHOWN: Final = 100
-# The earliest time that a zip can say.
+# The earliest time that a zip can store.
 EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 
 _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
 _GZIP: Final = b"\x1f\x8b"
-# A browser numbers what it fetches again.
+# Browsers number repeated downloads.
 _SUFFIX = re.compile(r"(?: ?\([0-9]{1,3}\))?\.(zip|tgz|tar(?: ?\([0-9]{1,3}\))?\.gz)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class ImportResult:
-    """``found`` by folder; ``refused`` name the member that is at fault, below the archive's root."""
+    """``found`` by folder; ``refused`` name the member at fault, below the archive's root."""
 
     found: tuple[TemplateContent, ...]
     refused: tuple[Refusal, ...] = ()
@@ -62,16 +62,16 @@ class ImportResult:
 
 
 def export(contents: Sequence[TemplateContent], kind: ArchiveKind) -> bytes:
-    """The archive of these templates, by name. The same ones give the same bytes, in whatever order.
+    """Pack these templates, by name. Deterministic, whatever their order.
 
-    Raises ``TemplateError`` for one that no folder can hold, for two of a name, and for what ``read`` would refuse.
+    Raises ``TemplateError`` for a template that no folder can hold, for two of one name, and for what ``read`` would refuse.
     """
     ordered = sorted(contents, key=lambda content: content.name)
     members = {MANIFEST_NAME: WrittenFile(manifest.encode(ordered))}
     taken = {folded(MANIFEST_NAME)}
     for content in ordered:
         if folded(content.name) in taken:
-            raise TemplateError(content.name, 0, "is the name of two things here: an archive holds each name once")
+            raise TemplateError(content.name, 0, "is used twice: an archive can contain each name once")
         taken.add(folded(content.name))
         members |= {f"{content.name}/{path}": file for path, file in written(content).items()}
     total = 0
@@ -81,12 +81,16 @@ def export(contents: Sequence[TemplateContent], kind: ArchiveKind) -> bytes:
     folders = {str(parent) for path in members for parent in PurePosixPath(path).parents}
     if len(members) + len(folders) > MAX_MEMBERS:
         raise TemplateError(
-            MANIFEST_NAME, 0, f"would stand beside more than {MAX_MEMBERS:,} files: export fewer at once"
+            MANIFEST_NAME, 0, f"the archive would have more than {MAX_MEMBERS:,} files: export fewer templates at once"
         )
     data = _zip(members) if kind == "zip" else _tar_gz(members)
     check_ratio(MANIFEST_NAME, len(data), total)
     if len(data) > MAX_ARCHIVE_BYTES:
-        raise TemplateError(MANIFEST_NAME, 0, f"would make more than {MAX_ARCHIVE_BYTES:,} bytes: export fewer at once")
+        raise TemplateError(
+            MANIFEST_NAME,
+            0,
+            f"the archive would be larger than {MAX_ARCHIVE_BYTES:,} bytes: export fewer templates at once",
+        )
     return data
 
 
@@ -109,7 +113,7 @@ def _tar_gz(members: Mapping[str, WrittenFile]) -> bytes:
             info.size = len(file.data)
             info.mode = mode_of(executable=file.executable)
             archive.addfile(info, BytesIO(file.data))
-    # Its header names no time and no file, which gzip's own would.
+    # Unlike gzip's own, this header has no time and no file name.
     packer = zlib.compressobj(LEVEL, zlib.DEFLATED, zlib.MAX_WBITS | 16)
     return packer.compress(out.getbuffer()) + packer.flush()
 
@@ -118,10 +122,10 @@ def _tar_gz(members: Mapping[str, WrittenFile]) -> bytes:
 
 
 def read(data: bytes, filename: str = "archive") -> ImportResult:
-    """The templates of a zip or tar.gz. ``filename`` is what a template in its very root is called, and its messages.
+    """Read the templates of a zip or tar.gz. ``filename`` names a template in its root, and stands in messages.
 
-    Raises ``TemplateError``, its file a member or ``filename``, for an archive that is refused whole, and
-    ``ServiceUnavailableError`` where there is no room to unpack it.
+    Raises ``TemplateError`` (its file a member or ``filename``) for an archive that is refused as a whole, and
+    ``ServiceUnavailableError`` if there is no space to unpack it.
     """
     name = PurePosixPath(shown(filename).replace("\\", "/")).name or "archive"
     if len(data) > MAX_ARCHIVE_BYTES:
@@ -130,11 +134,11 @@ def read(data: bytes, filename: str = "archive") -> ImportResult:
         with tempfile.TemporaryDirectory(prefix="lxc-dashboard-import-") as temporary:
             return _read(_unpacked(data, name, _begin(Path(temporary), _SUFFIX.sub("", name))), name)
     except OSError as error:
-        raise ServiceUnavailableError(f"The dashboard has no room to unpack it: {error.strerror}") from error
+        raise ServiceUnavailableError(f"No disk space to unpack the archive: {error.strerror}") from error
 
 
 def _begin(temporary: Path, name: str) -> Path:
-    """An empty folder of that name, where a folder can have it: a template in the very root is called so."""
+    """An empty folder named like the archive, if possible: a template in the archive's root gets this name."""
     root = temporary / (name.lstrip(".") or "archive")
     try:
         root.mkdir()
@@ -172,7 +176,7 @@ def _read(unpacking: Unpacking, name: str) -> ImportResult:
 
 
 def _root(folder: Path) -> Path:
-    """Where the templates begin: within the one folder that is around all, unless that is a template itself."""
+    """The folder that holds the templates: the only folder at the top, unless that is a template itself."""
     entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
     if len(entries) == 1 and entries[0].is_dir() and not (entries[0] / CONF_NAME).exists():
         return entries[0]
@@ -180,7 +184,7 @@ def _root(folder: Path) -> Path:
 
 
 def _check_manifest(root: Path, around: str) -> None:
-    """Raises ``TemplateError`` for a manifest beside the templates that cannot be used: it refuses the archive whole."""
+    """Raises ``TemplateError`` for an invalid manifest beside the templates: the archive is refused as a whole."""
     try:
         manifest.read_manifest(Tree(root.resolve()), ".")
     except TemplateError as error:
@@ -188,7 +192,7 @@ def _check_manifest(root: Path, around: str) -> None:
 
 
 def _incomplete(discovery: Discovery, left_out: Sequence[LeftOut], around: str) -> dict[str, LeftOut]:
-    """The templates of which something was left out, by name, with the first of it."""
+    """The templates with members that were left out, by name, with the first such member."""
     found: dict[str, LeftOut] = {}
     for location, mark in discovery.fingerprints.items():
         places = [place for place in (location, *mark.paths) if place != "."]
@@ -202,7 +206,7 @@ def _incomplete(discovery: Discovery, left_out: Sequence[LeftOut], around: str) 
 def _left_out(
     left_out: Sequence[LeftOut], incomplete: Mapping[str, LeftOut], discovery: Discovery
 ) -> Iterator[Refusal]:
-    """Each template that misses a member, by the first one; then the other members."""
+    """One refusal for each incomplete template, then those of the other members."""
     already = {refusal.name for refusal in discovery.refused}
     named = {name: member for name, member in incomplete.items() if name not in already}
     for name, member in named.items():

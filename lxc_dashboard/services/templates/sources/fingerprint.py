@@ -1,4 +1,4 @@
-"""Whether a template changed, told without reading it."""
+"""Tells whether a template changed without reading it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from lxc_dashboard.services.templates.format.tree import is_inside
 
-# Counted up when the same files are read differently than before, so that all are read again.
+# Increased when the same files are read differently, so that all are read again.
 FORMAT = 4
 MAX_DEPTH = 10
 MAX_ENTRIES = 20_000
@@ -21,10 +21,10 @@ _Mark = tuple[str, int, int, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """``paths``, relative to the root, are what was looked at: the first one before all others, since it names them.
+    """The state of a template's files. ``paths`` are relative to the root; the first one names the others.
 
-    ``digests`` are theirs, one for the first and one for the rest. ``refusal`` is (file, line, why) of a template that was refused.
-    ``manifest`` stands for what a manifest said of the template; empty without one.
+    ``digests``: one for the first path and one for the rest. ``refusal``: (file, line, why) of a template that was refused.
+    ``manifest``: digest of the template's entry in a manifest; empty without one.
     """
 
     name: str
@@ -35,16 +35,16 @@ class Fingerprint:
 
     @classmethod
     def of(cls, name: str, root: str, path: str, manifest: str = "") -> Fingerprint:
-        """Of one file below ``root`` (real)."""
+        """The fingerprint of one file below ``root`` (real)."""
         return cls(name, (path,), (_digest(root, (path,), path.rpartition("/")[0]),), manifest=manifest)
 
     def extended(self, root: str, paths: tuple[str, ...]) -> Fingerprint:
-        """With ``paths`` as they stand now, beside the first as it stood then."""
+        """Add the current state of ``paths`` to the earlier state of the first path."""
         digests = (*self.digests[:1], _digest(root, paths, self._home))
         return replace(self, paths=(*self.paths[:1], *paths), digests=digests)
 
     def stands(self, root: str) -> bool:
-        """Whether all is still as it was."""
+        """Whether nothing has changed."""
         parts = [self.paths[:1], self.paths[1:]][: len(self.digests)]
         return bool(self.digests) and all(
             digest and digest == _digest(root, part, self._home)
@@ -78,9 +78,9 @@ class Fingerprint:
 
 
 def _digest(root: str, paths: tuple[str, ...], home: str) -> str:
-    """Hex digest over names, inodes, sizes, modes and times of all that stands at ``paths`` below ``root`` (real).
+    """Hex digest over names, inodes, sizes, modes and times of everything at ``paths`` below ``root`` (real).
 
-    ``home`` is the template's folder, to which no link leads. Empty, which equals no fingerprint, for more than is counted.
+    ``home``: the template's folder, which is no link. Empty, and equal to no fingerprint, above ``MAX_ENTRIES``.
     """
     found: list[_Mark] = []
     for path in paths:
@@ -95,7 +95,7 @@ def _digest(root: str, paths: tuple[str, ...], home: str) -> str:
 
 
 def _is_ours(folder: str, root: str, way_is_plain: bool) -> bool:
-    """What lies outside is not for us to walk; and to follow a whole way costs as much as to look at all that is in it."""
+    """Whether the folder lies inside ``root``. Resolving a whole path costs as much as listing the folder."""
     if way_is_plain and not os.path.islink(folder):  # noqa: PTH114 - as below
         return True
     return is_inside(os.path.realpath(folder), root)
@@ -120,7 +120,7 @@ def _walk(folder: str, root: str, found: list[_Mark], depth: int) -> None:
 
 
 def _mark(entry: str | os.DirEntry[str]) -> _Mark:
-    """Links followed; mode 0 where nothing stands."""
+    """Follows links; mode 0 if nothing is there."""
     path = entry if isinstance(entry, str) else entry.path
     try:
         status = os.stat(path) if isinstance(entry, str) else entry.stat()  # noqa: PTH116 - a Path costs more than the call

@@ -1,4 +1,4 @@
-"""Templates in a folder: found, read, and told from those that have not changed since."""
+"""Finds and reads the templates in a folder, except those that did not change."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ MAX_ABSENT_SHOWN = 20
 
 Fingerprints = Mapping[str, Fingerprint]
 
-# As others, and editors of other systems, write its name.
+# Other spellings of the name, as editors of other systems write it.
 _CONF_MISNAMED = re.compile(r"template[._-]?conf(?:\.txt|\.sh|ig)?", re.IGNORECASE)
 _NOT_SEARCHED = {"node_modules", "__pycache__"}
 
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """``found`` were read now; ``unchanged`` are the names of those that stand as they were known.
+    """The result of a search. ``found`` were read now; ``unchanged``: names of templates that did not change.
 
-    ``fingerprints``, by folder relative to the root, are to be given to the next pass. Not ``complete``: some folder could
-    not be searched, so that what is neither found, unchanged nor refused may yet be there.
+    ``fingerprints``, by folder relative to the root, are for the next pass. Not ``complete``: some folder could not be searched,
+    so that a template which is not listed may still exist.
     """
 
     found: tuple[TemplateContent, ...]
@@ -49,9 +49,9 @@ class Discovery:
 
 
 def discover(root: Path, known: Fingerprints | None = None, *, below: str = "") -> Discovery:
-    """Every template below ``root``, or below its folder ``below``. What ``known`` tells to be unchanged is not read again.
+    """Find every template below ``root``, or below its folder ``below``. Skips those that ``known`` shows as unchanged.
 
-    Raises ``TemplateError`` when there is no such folder; a template that cannot be used is in ``refused``.
+    Raises ``TemplateError`` if there is no such folder; an invalid template is in ``refused``.
     """
     return _Pass(root, known or {}).run(below or ".")
 
@@ -62,9 +62,9 @@ def _below(folder: str, name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Manifest:
-    """What the manifest at ``path`` says of the templates in its folder and below, by name.
+    """The entries of the manifest at ``path`` for templates in its folder and below, by name.
 
-    ``fault`` is why it cannot be used: then no template there can. ``visited`` are the names of the templates found there.
+    ``fault``: why it is invalid, which makes all templates there invalid. ``visited``: names of the templates found there.
     """
 
     path: str = ""
@@ -73,7 +73,7 @@ class _Manifest:
     visited: set[str] = field(default_factory=set)
 
     def digest(self, name: str) -> str:
-        """Differs where the template ``name`` is to be read again."""
+        """Changes when the template ``name`` must be read again."""
         says = self.templates.get(name)
         if says is None and self.fault is None:
             return ""
@@ -90,7 +90,7 @@ class _Manifest:
             raise TemplateError(self.path, 0, error.message) from error
 
     def absent(self, refused: set[str]) -> Iterator[Refusal]:
-        """One for each template that the manifest names and no folder holds. ``refused`` are names already reported."""
+        """One refusal for each entry without a folder. ``refused``: names that are already reported."""
         reported = self.visited | refused
         names = [name for name in self.templates if name not in reported]
         for name in names[:MAX_ABSENT_SHOWN]:
@@ -104,7 +104,7 @@ class _Pass:
         try:
             self._root = root.resolve(strict=True)
         except (OSError, RuntimeError) as error:
-            raise TemplateError(str(root), 0, "is not there: no templates are read from it") from error
+            raise TemplateError(str(root), 0, "does not exist: no templates are read from it") from error
         if not self._root.is_dir():
             raise TemplateError(str(root), 0, "is no folder")
         self._known = known
@@ -127,12 +127,12 @@ class _Pass:
             conf = _below(location, CONF_NAME)
             manifest.visited.add(name)
             if not is_template_name(name):
-                why = "stands in a folder whose name is not 1 to 63 of a-z, A-Z, 0-9 and . _ -"
+                why = "is in a folder with an invalid name: use 1 to 63 of a-z, A-Z, 0-9 and . _ -"
                 self._refuse(Refusal(plain_text(conf), 0, why))
             elif name in self._taken:
                 self._refuse(Refusal(conf, 0, f"is a second template {name}: the first is {self._taken[name]}"))
             elif len(self._taken) == MAX_TEMPLATES:
-                self._refuse(Refusal(conf, 0, f"is one too many: {MAX_TEMPLATES:,} templates are read", name))
+                self._refuse(Refusal(conf, 0, f"exceeds the limit of {MAX_TEMPLATES:,} templates", name))
             else:
                 self._taken[name] = conf
                 self._visit(location, name, manifest)
@@ -152,14 +152,14 @@ class _Pass:
         return _Manifest(path, {says.name: says for says in read.templates}) if read else None
 
     def _search(self, folder: str, outer: _Manifest, depth: int = 0) -> Iterator[tuple[str, _Manifest]]:
-        """The folders that hold a template.conf, by path in the C locale, each with its nearest manifest.
+        """Folders with a template.conf, by path in the C locale, each with its nearest manifest.
 
-        One inside another is not looked for. ``outer`` is the nearest manifest above ``folder``.
+        Does not search inside a template. ``outer``: the nearest manifest above ``folder``.
         """
         self._searched += 1
         if self._searched > MAX_SEARCHED_FOLDERS:
             if self._complete:
-                self._refuse(Refusal(folder, 0, f"is not searched: {MAX_SEARCHED_FOLDERS:,} folders were before it"))
+                self._refuse(Refusal(folder, 0, f"is not searched: the limit is {MAX_SEARCHED_FOLDERS:,} folders"))
             self._complete = False
             return
         try:
@@ -184,21 +184,21 @@ class _Pass:
                 yield from self._search(_below(folder, entry.name), manifest, depth + 1)
 
     def _refuse_inner(self, folder: str, entries: Sequence[os.DirEntry[str]]) -> None:
-        """A template inside of another would be hidden by it without a word."""
+        """Report templates inside another one, which would be ignored silently."""
         for entry in entries:
             hidden = entry.name.startswith(".") or entry.name in {CONFIGS_NAME, *_NOT_SEARCHED}
             if hidden or not entry.is_dir(follow_symlinks=False) or not os.path.lexists(f"{entry.path}/{CONF_NAME}"):
                 continue
-            why = f"stands inside of the template {plain_text(Path(self._root, folder).name)}: put it beside that"
+            why = f"is inside the template {plain_text(Path(self._root, folder).name)}: move it beside that"
             self._refuse(Refusal(plain_text(_below(folder, f"{entry.name}/{CONF_NAME}")), 0, why))
 
     def _refuse_misnamed(self, folder: str, entries: Sequence[os.DirEntry[str]]) -> None:
-        """Where ``container-configs`` lies, too, it is meant to be a template's."""
+        """Report a misspelt template.conf beside ``container-configs``."""
         if not any(entry.name == CONFIGS_NAME for entry in entries):
             return
         for entry in entries:
             if _CONF_MISNAMED.fullmatch(entry.name) and entry.is_file():
-                why = f"is not read: a template's is called {CONF_NAME}"
+                why = f"is ignored: the file must be called {CONF_NAME}"
                 self._refuse(Refusal(plain_text(_below(folder, entry.name)), 0, why))
 
     def _may_hold_templates(self, entry: os.DirEntry[str]) -> bool:
@@ -206,7 +206,7 @@ class _Pass:
             return False
         if not entry.is_symlink():
             return entry.is_dir()
-        # A link to a folder of this tree adds nothing to it, one to another is somebody else's.
+        # A link to a folder of this tree adds nothing; one that leads out of it is refused.
         if not is_inside(os.path.realpath(entry.path), str(self._root)) and Path(entry.path).is_dir():
             shown = os.path.relpath(entry.path, self._root)
             why = "is a link that leads out of the templates' folder"
@@ -222,14 +222,14 @@ class _Pass:
             else:
                 self._unchanged.append(name)
         elif self._bytes > MAX_DISCOVERY_BYTES:
-            self._refuse(Refusal(location, 0, "is left to the next pass: this one has read enough", name))
+            self._refuse(Refusal(location, 0, "is read in the next pass: the limit of this one is reached", name))
         else:
             self._load(location, name, manifest)
 
     def _load(self, location: str, name: str, manifest: _Manifest) -> None:
         tree = Tree(self._root)
         path = _below(location, CONF_NAME)
-        # Taken before the reading: a change in between is seen by the next pass.
+        # Taken before reading, so that the next pass sees a change made meanwhile.
         fingerprint = Fingerprint.of(name, str(self._root), path, manifest.digest(name))
         try:
             if manifest.fault:

@@ -1,4 +1,4 @@
-"""Templates out to an archive and in from one, for who is signed in. What comes in lives in the source ``imported``."""
+"""Exports templates to an archive and imports them from one, into the source ``imported``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from lxc_dashboard.services.templates.library.catalog import load_revision
 from lxc_dashboard.services.templates.library.rows import revision_rows, warnings_json
 from lxc_dashboard.services.templates.model import Refusal, TemplateContent
 from lxc_dashboard.services.templates.sources.archive import ArchiveKind, export, read
-from lxc_dashboard.services.templates.sources.passes import Asker
+from lxc_dashboard.services.templates.sources.passes import Requester
 from lxc_dashboard.services.templates.sources.unpacking import MAX_UNPACKED_BYTES, shown
 from lxc_dashboard.services.templates.summaries import DiscoveryReport
 
@@ -44,7 +44,7 @@ class Exported:
 async def export_templates(rt: Runtime, session: Session, ids: Sequence[UUID], kind: ArchiveKind) -> Exported:
     """The current revisions of these templates as one archive.
 
-    Raises ``InvalidInputError`` (``id``) for none, too many, two of a name or more than an archive holds; ``NotFoundError``,
+    Raises ``InvalidInputError`` (``id``) for none, too many, two of one name, or more than an archive holds; ``NotFoundError``,
     ``SessionExpiredError``.
     """
     rights.require_session(session)
@@ -56,7 +56,7 @@ async def export_templates(rt: Runtime, session: Session, ids: Sequence[UUID], k
         if await tx.templates.bytes_of(revision_ids) > MAX_UNPACKED_BYTES:
             raise _unfit(f"These templates hold more than {MAX_UNPACKED_BYTES >> 20} MiB: export fewer at once")
     contents: list[TemplateContent] = []
-    for revision_id in revision_ids:  # each by itself: a revision never changes
+    for revision_id in revision_ids:  # One transaction each: a revision never changes
         async with rt.db.transaction() as tx:
             contents.append((await load_revision(tx, revision_id)).content)
     try:
@@ -71,37 +71,37 @@ def _unfit(why: str) -> InvalidInputError:
 
 
 async def import_templates(rt: Runtime, session: Session, data: bytes, filename: str) -> DiscoveryReport:
-    """Stores what a zip or tar.gz holds. A template that is there already as it is stays; a changed one gets a revision.
+    """Store the templates of a zip or tar.gz. An existing template gets a revision if its content differs.
 
-    An archive that is refused whole is one of the report's ``refused``. Raises ``PrivilegeError``, ``SessionExpiredError``.
+    An archive that is refused as a whole is in the report's ``refused``. Raises ``PrivilegeError``, ``SessionExpiredError``.
     """
     try:
         async with rights.authored(rt, session, ACTION, _name(filename)):
-            return await import_as(rt, Asker.of(session), data, filename)
+            return await import_as(rt, Requester.of(session), data, filename)
     except TemplateError as error:
         return DiscoveryReport(SourceKind.IMPORTED.value, refused=(Refusal(error.file, error.line, error.message),))
 
 
-async def import_as(rt: Runtime, asker: Asker, data: bytes, filename: str) -> DiscoveryReport:
-    """As ``import_templates``, without asking for a right: for the command line on the server itself.
+async def import_as(rt: Runtime, requester: Requester, data: bytes, filename: str) -> DiscoveryReport:
+    """``import_templates`` without a privilege check, for commands on the server itself.
 
-    Raises ``TemplateError`` for an archive that is refused whole.
+    Raises ``TemplateError`` for an archive that is refused as a whole.
     """
     result = await asyncio.to_thread(read, data, filename)
     found = await checks.checked_each(result.found)
     async with rt.db.transaction() as tx:
         source = await tx.templates.lock_source((await tx.templates.own_source(SourceKind.IMPORTED)).id)
         known = {template.name: (template, current) for template, current in await tx.templates.of_source(source.id)}
-        changes = _Changes(source, known, asker.userid, f"Imported from {_name(filename)}")
+        changes = _Changes(source, known, requester.userid, f"Imported from {_name(filename)}")
         for content in found:
             changes.found(content)
         await tx.templates.add(changes.templates)
         await tx.templates.add_revisions(changes.revisions)
         report = changes.report()
-        # What an archive of the past held wrongly is no state of the source.
+        # The faults of an archive do not describe the source.
         source.report, source.synced_at = report.to_json(), changes.at
         report = replace(report, refused=result.refused)
-        await _audit(tx, asker, _name(filename), report)
+        await _audit(tx, requester, _name(filename), report)
     log.info("templates imported", added=report.added, changed=report.changed, refused=len(report.refused))
     return report
 
@@ -110,12 +110,12 @@ def _name(filename: str) -> str:
     return PurePosixPath(shown(filename).replace("\\", "/")).name or "archive"
 
 
-async def _audit(tx: Transaction, asker: Asker, filename: str, report: DiscoveryReport) -> None:
+async def _audit(tx: Transaction, requester: Requester, filename: str, report: DiscoveryReport) -> None:
     refused = [{"file": refusal.file, "why": refusal.why} for refusal in report.refused[:MAX_REFUSED_IN_AUDIT]]
     await tx.audit.append(
-        userid=asker.userid,
-        endpoint_name=asker.endpoint_name,
-        address=asker.address,
+        userid=requester.userid,
+        endpoint_name=requester.endpoint_name,
+        address=requester.address,
         action=ACTION,
         subject=filename,
         result=AuditResult.OK,
@@ -125,7 +125,7 @@ async def _audit(tx: Transaction, asker: Asker, filename: str, report: Discovery
 
 @dataclass(slots=True)
 class _Changes:
-    """What an import makes of the templates that are ``stored``, by name. What it does not hold stays as it is."""
+    """The changes of an import to the ``stored`` templates, by name. Templates that it does not contain stay."""
 
     source: TemplateSource
     stored: Mapping[str, tuple[Template, TemplateRevision]]

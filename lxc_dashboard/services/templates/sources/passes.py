@@ -1,9 +1,9 @@
-"""Passes over sources: asked for by a user, by a schedule or by a webhook; at most one over a source at a time.
+"""Passes over sources, requested by a user, by a schedule or by a webhook; at most one over a source at a time.
 
-Who wants a pass leaves a mark with a name of its own in Redis. Whoever holds the source's lease takes what mark there is, makes the
-pass, and removes the mark if it is still the same: a wish that came in the middle of a pass leads to another one, which costs a
-listing of refs where nothing has changed. The mark is removed where the pass has come to something that stands in the source's row.
-Of a pass that was cancelled or overtaken, or died with its process or a service, it stays, and the schedule finds it within a minute.
+A request is a mark with a unique name in Redis (``sync_requests``). The holder of the source's lease takes the mark, makes the
+pass, and removes the mark if it is still the same. So a request that arrives during a pass leads to another pass, which lists
+only refs if nothing changed. The mark is removed once the result is in the source's row. It stays if the pass was cancelled or
+overtaken, or if the process or a service died: the schedule finds it within a minute.
 """
 
 from __future__ import annotations
@@ -47,25 +47,25 @@ from lxc_dashboard.services.templates.sources.git.request import FILES, GitAnswe
 from lxc_dashboard.services.templates.sources.sync import sync_folders
 from lxc_dashboard.services.templates.summaries import DiscoveryReport
 
-UNEXPECTED: Final = "It could not be read: an error that nobody expected, which the log of the dashboard tells"
+UNEXPECTED: Final = "The source could not be read: unexpected error. See the log of the dashboard"
 SECRETS_UNREADABLE: Final = (
-    "{why}. Configure the key that they were encrypted with again, or give this source its password or key anew"
+    "{why}. Configure the former encryption key again, or enter the password or key of this source again"
 )
-ANYTHING_ELSE: Final = "{why}. The log of the dashboard tells more"
+ANYTHING_ELSE: Final = "{why}. See the log of the dashboard"
 
 
 class OvertakenPassError(ConflictError):
-    """What was read is not what is meant by now, or another pass came between: there is still one to be made."""
+    """Another pass, or a change of the source, came in between: a further pass is needed."""
 
     default_message = "The templates were read by another process at the same time"
 
 
-# Of these a wish stays: what stands in the way passes by itself.
-STILL_WANTED: Final = (OvertakenPassError, ServiceUnavailableError)
+# After these the request stays: the obstacle passes by itself.
+RETRIED_LATER: Final = (OvertakenPassError, ServiceUnavailableError)
 
 
-def told(error: Exception) -> str:
-    """Nothing of it that only the log may know."""
+def failure_text(error: Exception) -> str:
+    """What the source's row says of an unexpected error: nothing that only the log may contain."""
     if isinstance(error, CryptoError):
         return SECRETS_UNREADABLE.format(why=error.user_message)
     if isinstance(error, DashboardError):
@@ -73,7 +73,7 @@ def told(error: Exception) -> str:
     return UNEXPECTED
 
 
-LOOK_AGAIN_S: Final = 0.2
+POLL_S: Final = 0.2
 SCHEDULE_LEASE_KEY: Final = "template-sources:due"
 SCHEDULE_LEASE_S: Final = 120.0
 PASSES_AT_ONCE: Final = 2
@@ -86,19 +86,19 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
-    """On whose behalf a pass is made; ``userid`` is one of ``NOBODY`` where on nobody's. Changes are audited under it."""
+class Requester:
+    """Who requested a pass; ``userid`` is one of ``NOBODY`` for the schedule and the start. The audit names it."""
 
     userid: str = SCHEDULE
     endpoint_name: str = ""
     address: str = ""
 
     @classmethod
-    def of(cls, session: Session) -> Asker:
+    def of(cls, session: Session) -> Requester:
         return cls(session.userid, session.endpoint_name, session.address)
 
     async def tell(self, tx: Transaction, report: DiscoveryReport) -> None:
-        """An entry of the audit, where anything changed or a person asked."""
+        """Write an entry of the audit if anything changed or a user requested the pass."""
         detail = {name: list(getattr(report, name)) for name in ("added", "changed", "removed")}
         if any(detail.values()) or self.userid not in NOBODY:
             await tx.audit.append(
@@ -113,52 +113,52 @@ class Asker:
 
 
 async def sync_source(rt: Runtime, session: Session, source_id: UUID) -> DiscoveryReport:
-    """Reads a git source or a folder now; where it is being read, waits for that and looks again.
+    """Read a git source or a folder now. If a pass is running, wait for it and read again.
 
-    Raises ``SourceError`` (``SourceGoneError``: its templates are marked missing now), ``PrivilegeError``, ``NotFoundError``,
-    ``ConflictError`` for a source that nothing is read from.
+    Raises ``SourceError`` (``SourceGoneError``: its templates were marked missing), ``PrivilegeError``, ``NotFoundError``,
+    ``ConflictError`` for a source that is not read from anywhere.
     """
     async with rt.db.transaction() as tx:
         source = await tx.sources.get(source_id)
     async with rights.authored(rt, session, "source.sync", source.name):
-        return await run(rt, source, Asker.of(session))
+        return await run(rt, source, Requester.of(session))
 
 
-async def run(rt: Runtime, source: TemplateSource, asker: Asker) -> DiscoveryReport:
-    """As ``sync_source``, without asking for a right: for the command line on the server itself."""
+async def run(rt: Runtime, source: TemplateSource, requester: Requester) -> DiscoveryReport:
+    """``sync_source`` without a privilege check, for commands on the server itself."""
     if source.is_removed:
-        raise ConflictError(f"{source.name} was removed: nothing is read from it any more")
+        raise ConflictError(f"{source.name} was removed and is not read")
     if source.kind == SourceKind.GIT.value:
-        return await _wished(rt, source, asker)
+        return await _run_after_request(rt, source, requester)
     folder = dict(rt.settings.template_folders()).get(source.name)
     if source.kind != SourceKind.FOLDER.value or folder is None:
-        raise ConflictError(f"Nothing is read from {source.name}: its templates are kept in the dashboard itself")
+        raise ConflictError(f"Nothing is read from {source.name}: its templates are stored in the dashboard")
     try:
-        return await sync.sync_folder(rt.db, source.name, folder, asker.tell)
+        return await sync.sync_folder(rt.db, source.name, folder, requester.tell)
     except TemplateError as error:
         why = f"{error.file} {error.message}"
-        await sync.store_vanished(rt.db, source.id, why, asker.tell)
+        await sync.store_vanished(rt.db, source.id, why, requester.tell)
         raise SourceGoneError(why) from error
 
 
-async def wish(rt: Runtime, source_id: UUID) -> None:
-    """Has a worker make a pass soon. Raises ``ServiceUnavailableError``."""
-    await sync_requests.make(rt.bus, source_id)
-    await hand_over(rt, source_id)
+async def request_pass(rt: Runtime, source_id: UUID) -> None:
+    """Have a worker make a pass soon. Raises ``ServiceUnavailableError``."""
+    await sync_requests.add(rt.bus, source_id)
+    await enqueue(rt, source_id)
 
 
-async def hand_over(rt: Runtime, source_id: UUID) -> None:
-    """A wish that was made to a worker now; without this the schedule finds it. Raises ``ServiceUnavailableError``."""
+async def enqueue(rt: Runtime, source_id: UUID) -> None:
+    """Enqueue a pass that was requested. Without it, the schedule finds the request. Raises ``ServiceUnavailableError``."""
     await rt.queue.enqueue("templates.sync", source_id=str(source_id))
 
 
-async def grant(rt: Runtime, source_id: str) -> None:
-    """The worker's side of ``wish``: makes the passes that are wished for, unless another does. What fails stands in the source's row."""
-    await _quietly(rt, UUID(source_id))
+async def run_requested(rt: Runtime, source_id: str) -> None:
+    """Make the requested passes in a worker, unless another process does. Errors are stored in the source."""
+    await _run_logged(rt, UUID(source_id))
 
 
 async def sync_due(rt: Runtime) -> None:
-    """Every minute: the passes that schedules ask for, and those whose process died. What fails stands in the sources' rows."""
+    """Run the passes that are due, and those whose process died. Called every minute; errors are stored in the sources."""
     me = uuid4().hex
     if not await rt.bus.acquire_lease(SCHEDULE_LEASE_KEY, me, SCHEDULE_LEASE_S):
         return
@@ -169,49 +169,49 @@ async def sync_due(rt: Runtime) -> None:
         async with asyncio.TaskGroup() as group:
             for source_id in every:
                 if source_id in due:
-                    await sync_requests.make_if_none(rt.bus, source_id)
+                    await sync_requests.add_if_none(rt.bus, source_id)
                 elif not await sync_requests.pending(rt.bus, source_id):
                     continue
-                group.create_task(_quietly(rt, source_id, gate))
+                group.create_task(_run_logged(rt, source_id, gate))
     finally:
         await rt.bus.release_lease(SCHEDULE_LEASE_KEY, me)
 
 
-async def look(rt: Runtime, source: TemplateSource, secrets: GitSecrets) -> str:
-    """The commit of the source's ref, by one listing of refs. Raises ``SourceError``."""
+async def find_commit(rt: Runtime, source: TemplateSource, secrets: GitSecrets) -> str:
+    """The current commit of the source's ref, from one listing of refs. Raises ``SourceError``."""
     return (await reader_process.read(_request(rt, source, secrets))).commit
 
 
 def commit_of(source: TemplateSource) -> str:
-    """The commit that was read last, empty before the first."""
+    """The commit that was read last; empty before the first."""
     return str(source.fingerprints.get("commit", "")) if source.kind == SourceKind.GIT.value else ""
 
 
-async def _quietly(rt: Runtime, source_id: UUID, gate: asyncio.Semaphore | None = None) -> None:
+async def _run_logged(rt: Runtime, source_id: UUID, gate: asyncio.Semaphore | None = None) -> None:
     async with gate or asyncio.Semaphore():
         try:
-            await _granted(rt, source_id, Asker())
+            await _run_pending(rt, source_id, Requester())
         except DashboardError as error:
             log.warning("template source not read", source_id=str(source_id), why=str(error))
         except Exception:
-            # One source hinders no other, whatever it brings.
+            # An error in one source must not stop the others.
             log.exception("template source not read", source_id=str(source_id))
 
 
-async def _wished(rt: Runtime, source: TemplateSource, asker: Asker) -> DiscoveryReport:
-    """A pass that began after this call."""
-    await sync_requests.make(rt.bus, source.id)
+async def _run_after_request(rt: Runtime, source: TemplateSource, requester: Requester) -> DiscoveryReport:
+    """Request a pass and wait for one that began after this call."""
+    await sync_requests.add(rt.bus, source.id)
     while True:
-        report = await _granted(rt, source.id, asker)
+        report = await _run_pending(rt, source.id, requester)
         if report is not None:
             return report
         if not await sync_requests.pending(rt.bus, source.id):
             return await _result(rt, source.id)
-        await asyncio.sleep(LOOK_AGAIN_S)
+        await asyncio.sleep(POLL_S)
 
 
 async def _result(rt: Runtime, source_id: UUID) -> DiscoveryReport:
-    """What another's pass has come to."""
+    """The result of a pass that another process made."""
     async with rt.db.transaction() as tx:
         source = await tx.sources.get(source_id)
     if source.error:
@@ -219,40 +219,40 @@ async def _result(rt: Runtime, source_id: UUID) -> DiscoveryReport:
     return DiscoveryReport.from_json(source.name, source.report)
 
 
-async def _granted(rt: Runtime, source_id: UUID, asker: Asker) -> DiscoveryReport | None:
-    """The last report of the passes that were wished for; None where there was no wish, or another is at it."""
+async def _run_pending(rt: Runtime, source_id: UUID, requester: Requester) -> DiscoveryReport | None:
+    """Make the requested passes; return the last report, None where there was no request or another process is at it."""
     report = None
     while await sync_requests.pending(rt.bus, source_id):
-        async with sync_requests.reading(rt.bus, source_id) as mine:
+        async with sync_requests.exclusive(rt.bus, source_id) as mine:
             if not mine:
                 return report
-            wish = await sync_requests.pending(rt.bus, source_id)
-            if wish:
-                report = await _fulfilled(rt, source_id, wish, asker)
+            request_name = await sync_requests.pending(rt.bus, source_id)
+            if request_name:
+                report = await _run_request(rt, source_id, request_name, requester)
     return report
 
 
-async def _fulfilled(rt: Runtime, source_id: UUID, wish: str, asker: Asker) -> DiscoveryReport:
+async def _run_request(rt: Runtime, source_id: UUID, request_name: str, requester: Requester) -> DiscoveryReport:
     try:
-        report = await _pass(rt, source_id, asker)
+        report = await _pass(rt, source_id, requester)
     except (SourceError, NotFoundError):
-        await sync_requests.fulfil(rt.bus, source_id, wish)
+        await sync_requests.complete(rt.bus, source_id, request_name)
         raise
-    except STILL_WANTED:
+    except RETRIED_LATER:
         raise
     except Exception as error:
-        await sync.store_failure(rt.db, source_id, told(error))
-        await sync_requests.fulfil(rt.bus, source_id, wish)
+        await sync.store_failure(rt.db, source_id, failure_text(error))
+        await sync_requests.complete(rt.bus, source_id, request_name)
         raise
-    await sync_requests.fulfil(rt.bus, source_id, wish)
+    await sync_requests.complete(rt.bus, source_id, request_name)
     return report
 
 
-async def _pass(rt: Runtime, source_id: UUID, asker: Asker) -> DiscoveryReport:
+async def _pass(rt: Runtime, source_id: UUID, requester: Requester) -> DiscoveryReport:
     async with rt.db.transaction() as tx:
         source = await tx.sources.get(source_id)
         if source.is_removed:
-            raise NotFoundError(f"{source.name} was removed: nothing is read from it any more")
+            raise NotFoundError(f"{source.name} was removed and is not read")
         secrets = tx.sources.secrets(source)
     try:
         async with _folder() as into:
@@ -261,9 +261,9 @@ async def _pass(rt: Runtime, source_id: UUID, asker: Asker) -> DiscoveryReport:
             if answer.outcome is Outcome.UNCHANGED:
                 return await sync.store_unchanged(rt.db, source_id)
             found = await asyncio.to_thread(_discovered, into, source, answer)
-        return await _stored(rt, source, answer, found, asker)
+        return await _stored(rt, source, answer, found, requester)
     except SourceGoneError as error:
-        await sync.store_vanished(rt.db, source_id, error.user_message, asker.tell)
+        await sync.store_vanished(rt.db, source_id, error.user_message, requester.tell)
         raise
     except SourceError as error:
         await sync.store_failure(rt.db, source_id, error.user_message)
@@ -271,14 +271,14 @@ async def _pass(rt: Runtime, source_id: UUID, asker: Asker) -> DiscoveryReport:
 
 
 async def _stored(
-    rt: Runtime, source: TemplateSource, answer: GitAnswer, found: Discovery, asker: Asker
+    rt: Runtime, source: TemplateSource, answer: GitAnswer, found: Discovery, requester: Requester
 ) -> DiscoveryReport:
-    note = f"Commit {answer.commit[:COMMIT_CHARS]}: {answer.subject or 'without a word'}"
+    note = f"Commit {answer.commit[:COMMIT_CHARS]}: {answer.subject or 'no subject'}"
     if answer.author:
         note = f"{note} ({answer.author})"
     fingerprints = {**_mark(source), "commit": answer.commit} if found.complete else {}
     stored = await sync.store_reading(
-        rt.db, source, sync.Reading(found, source.location, note, fingerprints), asker.tell
+        rt.db, source, sync.Reading(found, source.location, note, fingerprints), requester.tell
     )
     if stored is None:
         raise OvertakenPassError(detail=source.name)
@@ -302,7 +302,7 @@ def _known_commit(source: TemplateSource) -> str:
 
 
 def _mark(source: TemplateSource) -> dict[str, Any]:
-    """What besides the commit decides what is read."""
+    """The settings, besides the commit, that determine what is read."""
     return {"location": source.location, "ref": source.ref, "subfolder": source.subfolder, "format": FORMAT}
 
 
@@ -325,7 +325,7 @@ def _request(rt: Runtime, source: TemplateSource, secrets: GitSecrets, **more: s
 
 @asynccontextmanager
 async def _folder() -> AsyncIterator[Path]:
-    """A folder of nobody else's, gone afterwards."""
+    """A private temporary folder, removed afterwards."""
     folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="lxc-dashboard-git-"))
     try:
         yield folder
@@ -334,7 +334,10 @@ async def _folder() -> AsyncIterator[Path]:
 
 
 async def read_again(rt: Runtime, session: Session) -> tuple[DiscoveryReport, ...]:
-    """A report for each folder; one that cannot be read says so in its ``refused``. Raises ``PrivilegeError``, ``ConflictError``."""
+    """Read all template folders now. An unreadable folder is in its report's ``refused``.
+
+    Raises ``PrivilegeError``, ``ConflictError``.
+    """
     folders = rt.settings.template_folders()
     async with rights.authored(rt, session, "source.sync", ", ".join(name for name, _ in folders)):
-        return await sync_folders(rt.db, folders, Asker.of(session).tell)
+        return await sync_folders(rt.db, folders, Requester.of(session).tell)

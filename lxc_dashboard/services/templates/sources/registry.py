@@ -1,4 +1,4 @@
-"""Sources of templates: what is known of each, and git ones added, changed and removed."""
+"""The registry of sources: lists all, and adds, changes and removes git sources."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,62}")
 
 @dataclass(frozen=True, slots=True)
 class WantedSource:
-    """A git source as a person describes it. ``every_s``: read again after so many seconds, 0: only when asked.
+    """A git source as the user entered it. ``every_s``: interval of passes, 0: on request only.
 
-    ``host_key``: of an SSH server, as it was shown and confirmed; empty: the one that is pinned already. ``secrets`` and
-    ``webhook_secret``: None keeps what there is, empty forgets it.
+    ``host_key``: the SSH server's key that the user confirmed; empty: the pinned one. ``secrets``, ``webhook_secret``: None keeps
+    the stored value, empty deletes it.
     """
 
     name: str
@@ -78,7 +78,7 @@ class WantedSource:
 
 @dataclass(frozen=True, slots=True)
 class KnownSource:
-    """What there is before a change."""
+    """The stored source before a change."""
 
     location: str
     host_key: str
@@ -87,7 +87,7 @@ class KnownSource:
 
 @dataclass(frozen=True, slots=True)
 class CheckedSource:
-    """Fit to be stored."""
+    """A valid source, ready to be stored."""
 
     name: str
     address: GitAddress
@@ -100,16 +100,19 @@ class CheckedSource:
 
 
 def check_source(wanted: WantedSource, known: KnownSource | None = None) -> CheckedSource:
-    """Raises ``InvalidInputError`` with each field that is wrong: those of ``WantedSource``, ``username``, ``password``, ``private_key``."""
+    """Validate all fields.
+
+    Raises ``InvalidInputError`` with the fields of ``WantedSource``, ``username``, ``password``, ``private_key``.
+    """
     faults: dict[str, str] = {}
     address = _caught(faults, lambda: parse_address(wanted.location))
     ref = _caught(faults, lambda: check_ref(wanted.ref))
     subfolder = _caught(faults, lambda: check_subfolder(wanted.subfolder))
     name = wanted.name.strip()
     if not _NAME.fullmatch(name):
-        faults["name"] = "must be 1 to 63 letters, digits and . _ -, the first of them no mark"
+        faults["name"] = "must be 1 to 63 letters, digits and . _ -, beginning with a letter or digit"
     elif name in RESERVED_NAMES:
-        faults["name"] = "is the dashboard's own name for another source"
+        faults["name"] = "is reserved for another source"
     if wanted.every_s and not SHORTEST_EVERY_S <= wanted.every_s <= LONGEST_EVERY_S:
         faults["every_s"] = "must be between a minute and a week"
     _check_webhook_secret(wanted.webhook_secret, faults)
@@ -139,13 +142,13 @@ def _check_webhook_secret(secret: str | None, faults: dict[str, str]) -> None:
 def _secrets(
     wanted: WantedSource, known: KnownSource | None, address: GitAddress, faults: dict[str, str]
 ) -> GitSecrets:
-    """Those to be used from now on: of the address's own kind only."""
+    """The secrets to store: only those that the address's scheme uses."""
     secrets = wanted.secrets
     if secrets is None:
         secrets = known.secrets if known else GitSecrets()
         if known and not secrets.is_empty and not parse_address(known.location).is_same_repository(address):
             which = "private_key" if address.scheme == "ssh" else "password"
-            faults[which] = "must be given again: what is stored was given for another address"
+            faults[which] = "must be entered again: the stored one belongs to another address"
     if address.scheme == "ssh":
         _check_key(secrets.private_key, faults)
         return GitSecrets(private_key=secrets.private_key)
@@ -157,7 +160,7 @@ def _secrets(
 
 def _check_key(key: str, faults: dict[str, str]) -> None:
     if not key:
-        faults.setdefault("private_key", "is needed: SSH is opened with a key")
+        faults.setdefault("private_key", "is required: SSH uses a key")
         return
     if len(key) > MAX_KEY_CHARS:
         faults["private_key"] = f"must be at most {MAX_KEY_CHARS:,} characters"
@@ -173,13 +176,13 @@ def _check_password(secrets: GitSecrets, faults: dict[str, str]) -> None:
         if len(value) > MAX_SECRET_CHARS or not value.isprintable():
             faults[name] = f"must be at most {MAX_SECRET_CHARS:,} characters without line ends"
     if ":" in secrets.username:
-        faults["username"] = "must hold no colon"
+        faults["username"] = "must not contain a colon"
     if secrets.username and not secrets.password:
-        faults.setdefault("password", "is needed beside a user: a password or a token")
+        faults.setdefault("password", "is required with a user: a password or a token")
 
 
 def _host_key(wanted: WantedSource, known: KnownSource | None, address: GitAddress, faults: dict[str, str]) -> str:
-    """The pinned one, of one line; empty unless SSH is used."""
+    """The key to pin, one line; empty unless the scheme is SSH."""
     if address.scheme != "ssh":
         return ""
     same = known is not None and parse_address(known.location).server == address.server
@@ -191,7 +194,7 @@ def _host_key(wanted: WantedSource, known: KnownSource | None, address: GitAddre
     try:
         fingerprint_of_pin(key or "none")
     except HostKeyError:
-        faults["host_key"] = "must be confirmed: it is what tells this server from another"
+        faults["host_key"] = "must be confirmed: it identifies the server"
     return key
 
 
@@ -201,9 +204,10 @@ LOOKS_WINDOW_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class SourceView:
-    """A source without its secrets. ``tried_at``: the last pass, ``synced_at``: the last that brought something to store.
+    """A source without its secrets. ``tried_at``: the last pass; ``synced_at``: the last pass that stored something.
 
-    ``error``: why the last pass read nothing. ``removed``: kept for its templates only. ``opened_with``: ``password``, ``key`` or nothing. ``host_key`` is a fingerprint.
+    ``error``: why the last pass failed. ``removed``: kept only for its templates. ``opened_with``: ``password``, ``key`` or
+    empty. ``host_key``: a fingerprint.
     """
 
     id: UUID
@@ -229,14 +233,14 @@ class SourceView:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """``kept`` are templates of which containers were built: while there are any, the source stays, without credentials."""
+    """``kept``: templates that containers were built from. While there are any, the source stays, without credentials."""
 
     deleted: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
 
 
 async def list_sources(rt: Runtime, session: Session) -> list[SourceView]:
-    """All, by name. Raises ``SessionExpiredError``."""
+    """All sources by name. Raises ``SessionExpiredError``."""
     rights.require_session(session)
     async with rt.db.transaction() as tx:
         return [_view(rows) for rows in await tx.sources.list()]
@@ -244,7 +248,7 @@ async def list_sources(rt: Runtime, session: Session) -> list[SourceView]:
 
 @dataclass(frozen=True, slots=True)
 class OfferedKey:
-    """What an SSH server shows. ``server`` as ``ssh_server`` tells it; ``key`` like ``ssh-ed25519 AAAA...``."""
+    """The key that an SSH server presents. ``server`` as from ``ssh_server``; ``key`` like ``ssh-ed25519 AAAA...``."""
 
     server: str
     key: str
@@ -252,20 +256,20 @@ class OfferedKey:
 
 
 def ssh_server(location: str) -> str:
-    """``host:port`` where ``location`` is reached by SSH, else nothing. Raises ``InvalidInputError`` naming ``location``."""
+    """``host:port`` if ``location`` uses SSH, else empty. Raises ``InvalidInputError`` (``location``)."""
     address = parse_address(location)
     return f"{address.host}:{address.port}" if address.scheme == "ssh" else ""
 
 
 async def offered_host_key(rt: Runtime, session: Session, location: str) -> OfferedKey:
-    """The key of an SSH server, for a person to confirm once.
+    """The key of an SSH server, for the user to confirm once.
 
-    Raises ``InvalidInputError`` naming ``location``, ``PrivilegeError``, ``RateLimitedError``.
+    Raises ``InvalidInputError`` (``location``), ``PrivilegeError``, ``RateLimitedError``.
     """
     await rights.require_author(rt, session)
     address = parse_address(location)
     if address.scheme != "ssh":
-        raise InvalidInputError({"location": "is not reached by SSH"})
+        raise InvalidInputError({"location": "does not use SSH"})
     await _limit(rt, session)
     allow_local = rt.settings.TEMPLATE_GIT_ALLOW_LOCAL
     try:
@@ -280,9 +284,9 @@ async def offered_host_key(rt: Runtime, session: Session, location: str) -> Offe
 
 
 async def add_git(rt: Runtime, session: Session, wanted: WantedSource) -> UUID:
-    """Tries the address and its credentials, and stores the source; nothing is read from it yet.
+    """Test the address and credentials, and store the source. Reads no templates yet.
 
-    Raises ``InvalidInputError`` (fields of ``check_source``; ``location`` where it cannot be read), ``ConflictError`` (the name is
+    Raises ``InvalidInputError`` (fields of ``check_source``; ``location`` if it cannot be read), ``ConflictError`` (the name is
     taken), ``PrivilegeError``, ``RateLimitedError``.
     """
     async with rights.authored(rt, session, "source.add", wanted.name[:63]):
@@ -299,11 +303,14 @@ async def add_git(rt: Runtime, session: Session, wanted: WantedSource) -> UUID:
 
 
 async def update(rt: Runtime, session: Session, source_id: UUID, wanted: WantedSource) -> None:
-    """Raises as ``add_git``, ``ConflictError`` for one that was removed; stored credentials go to no other address than the one that they were given for."""
+    """Change a source. Stored credentials are never sent to another address than the one they were given for.
+
+    Raises as ``add_git``, and ``ConflictError`` for a removed source.
+    """
     async with rights.authored(rt, session, "source.change", wanted.name[:63]):
         async with rt.db.transaction() as tx:
             source = await _changeable(tx, source_id)
-            # Where others are given, those that cannot be read any more are no hindrance.
+            # New secrets replace the stored ones, which may be unreadable.
             stored = tx.sources.secrets(source) if wanted.secrets is None else GitSecrets()
             known = KnownSource(source.location, source.host_key, stored)
         checked = check_source(wanted, known)
@@ -315,8 +322,8 @@ async def update(rt: Runtime, session: Session, source_id: UUID, wanted: WantedS
             if wanted.secrets is not None:
                 tx.sources.seal(source, checked.secrets)
             elif source.location != known.location:
-                # What is stored by now was given for that address, not for ours.
-                raise ConflictError(f"{source.name} was given another address in the meantime: open it again")
+                # The secrets stored meanwhile were given for another address.
+                raise ConflictError(f"{source.name} has another address now: open it again")
             source.name = checked.name
             _write(source, checked)
             if checked.webhook_secret is not None:
@@ -325,17 +332,17 @@ async def update(rt: Runtime, session: Session, source_id: UUID, wanted: WantedS
 
 
 async def remove(rt: Runtime, session: Session, source_id: UUID, *, name: str) -> Removal:
-    """Forgets the source, its credentials and its templates, but for those of which containers were built or jobs were made.
+    """Delete the source, its credentials and its templates, except templates of containers and jobs.
 
-    Where such are kept the source stays for them under another name, so that its own is free, and is read and changed no more;
-    a second removal, when none refers to them any more, takes it away. ``name`` is the source's, typed again. Raises ``InvalidInputError`` (``name``), ``NotFoundError``,
-    ``ConflictError`` for a source that is not git's, ``PrivilegeError``.
+    If templates are kept, the source stays for them under another name and is not read any longer; a second removal deletes it
+    once nothing refers to them. ``name``: the source's name, typed to confirm. Raises ``InvalidInputError`` (``name``),
+    ``NotFoundError``, ``ConflictError`` for a source other than git, ``PrivilegeError``.
     """
     async with rights.authored(rt, session, "source.remove", str(source_id)), rt.db.transaction() as tx:
         source = await _git(tx, source_id)
         await tx.templates.lock_source(source_id)
         if name != source.name:
-            raise InvalidInputError({"name": f"is not the source's, which is {source.name}"})
+            raise InvalidInputError({"name": f"does not match: the source is called {source.name}"})
         deleted, kept = await tx.sources.remove_unused(source_id)
         if kept:
             await _retire(tx, source, session.userid)
@@ -349,10 +356,10 @@ async def remove(rt: Runtime, session: Session, source_id: UUID, *, name: str) -
 async def _retire(tx: Transaction, source: TemplateSource, userid: str) -> None:
     tx.sources.seal(source, GitSecrets())
     tx.sources.seal_webhook(source, "")
-    # Also tells a pass that is at it now that it has nothing to store.
+    # Also makes a running pass store nothing.
     source.every_s, source.fingerprints = 0, {SOURCE_REMOVED: True}
     source.name = await tx.sources.name_once_removed(source.name)
-    source.error = f"Removed by {userid}. Its templates of which containers were built are kept"
+    source.error = f"Removed by {userid}. Templates with containers are kept"
     for template, _ in await tx.templates.of_source(source.id):
         template.missing_since = template.missing_since or now()
 
@@ -365,7 +372,7 @@ async def _changeable(tx: Transaction, source_id: UUID) -> TemplateSource:
 
 def _refuse_removed(source: TemplateSource) -> None:
     if source.is_removed:
-        raise ConflictError(f"{source.name} was removed: it cannot be changed, only its last templates are kept")
+        raise ConflictError(f"{source.name} was removed and cannot be changed; only templates with containers are kept")
 
 
 async def _git(tx: Transaction, source_id: UUID) -> TemplateSource:
@@ -378,13 +385,13 @@ async def _git(tx: Transaction, source_id: UUID) -> TemplateSource:
 async def _try(rt: Runtime, session: Session, source: TemplateSource, checked: CheckedSource) -> None:
     await _limit(rt, session)
     try:
-        await passes.look(rt, source, checked.secrets)
+        await passes.find_commit(rt, source, checked.secrets)
     except SourceError as error:
         raise InvalidInputError({"location": error.user_message}) from error
 
 
 async def _limit(rt: Runtime, session: Session) -> None:
-    """Nobody makes a search for servers out of this one."""
+    """Limit the connections, so that nobody can scan for servers from here."""
     wait_s = await rt.bus.hit(f"template-source:looks:{session.endpoint_id}:{session.userid}", LOOKS, LOOKS_WINDOW_S)
     if wait_s:
         raise RateLimitedError(wait_s)

@@ -1,4 +1,4 @@
-"""Bringing what a source holds into the database: idempotent, and safe against a second pass at the same time."""
+"""Stores what a pass over a source read. Idempotent, and safe with concurrent passes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a pass over a source found. ``note`` is for new revisions; ``fingerprints`` for the next pass."""
+    """The result of reading a source. ``note`` is for new revisions; ``fingerprints`` are for the next pass."""
 
     discovery: Discovery
     location: str
@@ -38,7 +38,7 @@ class Reading:
     fingerprints: Mapping[str, Any]
 
 
-# What else is written in the transaction that stores a pass, such as an entry of the audit.
+# Writes more in the transaction that stores a pass, such as an entry of the audit.
 Beside = Callable[[Transaction, DiscoveryReport], Awaitable[None]]
 
 
@@ -49,9 +49,9 @@ async def nothing_beside(_tx: Transaction, _report: DiscoveryReport) -> None:
 async def sync_folders(
     db: DatabaseService, folders: Iterable[tuple[str, Path]], beside: Beside = nothing_beside
 ) -> tuple[DiscoveryReport, ...]:
-    """``sync_folder`` for each (name, root), as ``Settings.template_folders`` gives them.
+    """``sync_folder`` for each (name, root) of ``Settings.template_folders``.
 
-    A folder that is not there is in its report's ``refused``, its templates are marked missing, and it hides no other.
+    A missing folder is in its report's ``refused``, and its templates are marked missing. It does not stop the others.
     """
     reports = []
     for name, root in folders:
@@ -66,10 +66,10 @@ async def sync_folders(
 
 
 async def sync_folder(db: DatabaseService, name: str, root: Path, beside: Beside = nothing_beside) -> DiscoveryReport:
-    """Reads what changed below ``root`` since the last pass of the source ``name`` and stores it.
+    """Read the changes below ``root`` since the last pass of the source ``name``, and store them.
 
-    A template whose content changed gets a new revision; one that is gone is marked missing. Raises ``TemplateError`` when
-    there is no such folder, ``ConflictError`` when other passes kept coming between.
+    A changed template gets a new revision; a removed one is marked missing. Raises ``TemplateError`` if there is no such folder,
+    ``ConflictError`` if other passes always came in between.
     """
     for _ in range(ATTEMPTS):
         source, existing = await _known(db, name, root)
@@ -96,9 +96,9 @@ async def _known(db: DatabaseService, name: str, root: Path) -> tuple[TemplateSo
 async def store_reading(
     db: DatabaseService, before: TemplateSource, reading: Reading, beside: Beside = nothing_beside
 ) -> DiscoveryReport | None:
-    """What ``reading`` brought; None where another pass has stored something since ``before`` was read, or another place is meant by now.
+    """Store ``reading``; None if another pass stored something since ``before`` was loaded, or the source was changed.
 
-    Raises ``NotFoundError`` where the source is not there any more, or was removed in the meantime.
+    Raises ``NotFoundError`` if the source was deleted or removed meanwhile.
     """
     checked = await checks.checked_each(reading.discovery.found)
     reading = _looked_at_again(replace(reading, discovery=replace(reading.discovery, found=checked)))
@@ -114,7 +114,7 @@ async def store_reading(
 
 
 def _looked_at_again(reading: Reading) -> Reading:
-    """So that the next pass reads again what could not be checked in this one."""
+    """Drop the fingerprints of templates that could not be checked, so that the next pass reads them again."""
     names = {content.name for content in reading.discovery.found if checks.is_unchecked(content)}
     if not names:
         return reading
@@ -123,21 +123,21 @@ def _looked_at_again(reading: Reading) -> Reading:
         for place, mark in reading.fingerprints.items()
         if not isinstance(mark, dict) or mark.get("name") not in names
     }
-    # A git source has one mark for all, which this makes another.
+    # A git source has one mark for all templates: this changes it.
     return replace(
         reading, fingerprints=marks if len(marks) < len(reading.fingerprints) else {**marks, checks.UNCHECKED: True}
     )
 
 
 def _place(source: TemplateSource) -> tuple[str, ...]:
-    """What a git source is read from, which somebody may change during a pass. A folder's comes with the settings."""
+    """Where a git source is read from, which a user may change during a pass. A folder's place is a setting."""
     is_git = source.kind == SourceKind.GIT.value
     return (source.location, source.ref, source.subfolder) if is_git else ()
 
 
 def _refuse_removed(source: TemplateSource) -> None:
     if source.is_removed:
-        raise NotFoundError(f"{source.name} was removed: nothing is read from it any more")
+        raise NotFoundError(f"{source.name} was removed and is not read")
 
 
 async def _store(tx: Transaction, source: TemplateSource, reading: Reading) -> DiscoveryReport:
@@ -162,33 +162,33 @@ async def _store(tx: Transaction, source: TemplateSource, reading: Reading) -> D
 async def store_vanished(
     db: DatabaseService, source_id: UUID, why: str, beside: Beside = nothing_beside
 ) -> DiscoveryReport:
-    """The source is not there: it keeps its templates, marked missing, and says why. Raises ``NotFoundError``."""
+    """The source does not exist: mark its templates as missing and store the reason. Raises ``NotFoundError``."""
     async with db.transaction() as tx:
         source = await tx.templates.lock_source(source_id)
         _refuse_removed(source)
         changes = _Changes(source, "", {t.name: (t, r) for t, r in await tx.templates.of_source(source_id)})
         changes.gone(Discovery((), ()))
         source.tried_at, source.error = now(), why
-        source.fingerprints = {}  # so that all is read again once it is back
+        source.fingerprints = {}  # so that all is read again once the source is back
         report = changes.report(())
         if report.removed:
             source.report = report.to_json()
         await beside(tx, report)
-    log.warning("template_source_gone", source=report.source, why=why, removed=report.removed)
+    log.warning("template source gone", source=report.source, why=why, removed=report.removed)
     return report
 
 
 async def store_failure(db: DatabaseService, source_id: UUID, why: str) -> None:
-    """Nothing could be read this time, and nothing is known to be gone. Raises ``NotFoundError``."""
+    """The source could not be read: store the reason and keep its templates. Raises ``NotFoundError``."""
     async with db.transaction() as tx:
         source = await tx.templates.lock_source(source_id)
         _refuse_removed(source)
         source.tried_at, source.error = now(), why
-    log.warning("template_source_unread", source=source.name, why=why)
+    log.warning("template source not read", source=source.name, why=why)
 
 
 async def store_unchanged(db: DatabaseService, source_id: UUID) -> DiscoveryReport:
-    """All is as it was read last, which the report still tells. Raises ``NotFoundError``."""
+    """Nothing changed: store the time of the pass and return the last report. Raises ``NotFoundError``."""
     async with db.transaction() as tx:
         source = await tx.templates.lock_source(source_id)
         _refuse_removed(source)
@@ -198,7 +198,7 @@ async def store_unchanged(db: DatabaseService, source_id: UUID) -> DiscoveryRepo
 
 @dataclass(slots=True)
 class _Changes:
-    """What a pass makes of the templates that are ``stored``, by name."""
+    """The changes of a pass to the ``stored`` templates, by name."""
 
     source: TemplateSource
     note: str
@@ -224,7 +224,7 @@ class _Changes:
             self._revise(template, content)
         else:
             self._back(template)
-            # Findings tell about the text that was read, lines and all, not about what it makes.
+            # Findings refer to lines of the text, which may change without changing the content.
             if current.warnings != (warnings := warnings_json(content.warnings)):
                 current.warnings = warnings
 
@@ -246,7 +246,7 @@ class _Changes:
         return DiscoveryReport(self.source.name, refused=refused, **sorted_names)
 
     def _back(self, template: Template) -> bool:
-        """Whether it had been missing."""
+        """Whether the template was missing before."""
         if template.missing_since is None:
             return False
         template.missing_since = None
@@ -265,6 +265,6 @@ def _shown(content: TemplateContent) -> dict[str, Any]:
 def _say(report: DiscoveryReport) -> None:
     if report.added or report.changed or report.removed:
         said = {"added": report.added, "changed": report.changed, "removed": report.removed}
-        log.info("templates_synced", source=report.source, **said)
+        log.info("templates synced", source=report.source, **said)
     for refusal in report.refused:
-        log.warning("template_refused", source=report.source, file=refusal.file, line=refusal.line, why=refusal.why)
+        log.warning("template refused", source=report.source, file=refusal.file, line=refusal.line, why=refusal.why)

@@ -1,4 +1,4 @@
-"""Who wants a pass over a source, and who is making one: marks and leases in Redis."""
+"""Requests for passes over sources, and the lease of the process that makes one: marks in Redis."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ import structlog
 from lxc_dashboard.bus import Bus
 from lxc_dashboard.errors import ServiceUnavailableError
 
-WISH_S: Final = 24 * 3600.0
-# How long a source stays closed after the process that was reading it died.
+REQUEST_S: Final = 24 * 3600.0
+# How long a source stays locked after its process died.
 LEASE_S: Final = 60.0
-RENEWALS: Final = 3  # within the time of a lease
+RENEWALS: Final = 3  # renewals within the time of a lease
 
 log = structlog.get_logger(__name__)
 
 
-async def make(bus: Bus, source_id: UUID) -> None:
-    """A wish with a name of its own: a pass that has begun already does not fulfil it."""
-    await bus.set(_wish(source_id), uuid4().hex.encode(), ttl_s=WISH_S)
+async def add(bus: Bus, source_id: UUID) -> None:
+    """Request a pass that begins after this call. The request gets a unique name."""
+    await bus.set(_key(source_id), uuid4().hex.encode(), ttl_s=REQUEST_S)
 
 
-async def make_if_none(bus: Bus, source_id: UUID) -> None:
-    await bus.set_new(_wish(source_id), uuid4().hex.encode(), ttl_s=WISH_S)
+async def add_if_none(bus: Bus, source_id: UUID) -> None:
+    await bus.set_new(_key(source_id), uuid4().hex.encode(), ttl_s=REQUEST_S)
 
 
 async def pending(bus: Bus, source_id: UUID) -> str:
-    """The wish's name, empty where there is none."""
-    wish = await bus.get(_wish(source_id))
-    return "" if wish is None else wish.decode()
+    """The request's name; empty if there is none."""
+    name = await bus.get(_key(source_id))
+    return "" if name is None else name.decode()
 
 
-async def fulfil(bus: Bus, source_id: UUID, wish: str) -> None:
-    """Ends this wish; one that came after it stays."""
-    await bus.release_lease(_wish(source_id), wish)
+async def complete(bus: Bus, source_id: UUID, name: str) -> None:
+    """Remove this request; a later one stays."""
+    await bus.release_lease(_key(source_id), name)
 
 
 @asynccontextmanager
-async def reading(bus: Bus, source_id: UUID, *, lease_s: float = LEASE_S) -> AsyncIterator[bool]:
-    """Whether the source is the caller's to read; while he does, nobody else is told so."""
+async def exclusive(bus: Bus, source_id: UUID, *, lease_s: float = LEASE_S) -> AsyncIterator[bool]:
+    """Take the source's lease for the block. Yields False if another process holds it."""
     me = uuid4().hex
     if not await bus.acquire_lease(lease(source_id), me, lease_s):
         yield False
@@ -62,7 +62,7 @@ async def _renew(bus: Bus, source_id: UUID, me: str, lease_s: float) -> None:
         await asyncio.sleep(lease_s / RENEWALS)
         try:
             if not await bus.renew_lease(lease(source_id), me, lease_s):
-                # What two passes read at once is stored once: see ``sync.store_reading``.
+                # Two concurrent passes are stored once: see ``sync.store_reading``.
                 log.warning("lease of a template source lost", source_id=str(source_id))
                 return
         except ServiceUnavailableError as error:
@@ -73,5 +73,5 @@ def lease(source_id: UUID) -> str:
     return f"template-source:{source_id}:lease"
 
 
-def _wish(source_id: UUID) -> str:
+def _key(source_id: UUID) -> str:
     return f"template-source:{source_id}:wish"

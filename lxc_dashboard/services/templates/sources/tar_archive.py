@@ -1,7 +1,7 @@
 """The members of a tar.gz, one after the other.
 
-Python's own reader follows sparse files and extended headers of any size, and some of its versions never come back from a
-negative offset: here each block is looked at once, and nothing grows beyond what was unpacked within its bound.
+Python's own reader follows sparse files and extended headers of any size, and some versions loop forever on a negative offset.
+This reader visits each block once, and its memory is bounded by the limit for unpacked data.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ BLOCK_BYTES: Final = 512
 PIECE_BYTES: Final = 1 << 20
 INPUT_BYTES: Final = 64 << 10
 MAX_STREAMS: Final = 1_000
-# Of a name or of the records about one member.
+# Of a name, or of the records about one member.
 MAX_HEADER_BYTES: Final = 64 << 10
-# Blocks of headers and the ends of files come on top of what the files hold.
+# Headers and padding come on top of the contents.
 MAX_TAR_BYTES: Final = MAX_UNPACKED_BYTES + 4 * BLOCK_BYTES * MAX_MEMBERS
 
 _GZIP: Final = zlib.MAX_WBITS | 16
@@ -51,7 +51,7 @@ _EMPTY: Final = b"\0" * BLOCK_BYTES
 
 
 def gunzip(data: bytes, file: str, out: IO[bytes]) -> None:
-    """The tar within ``data`` into ``out``. Raises ``TemplateError`` with ``file``: broken, cut off, or beyond the bounds."""
+    """Unpack the tar in ``data`` into ``out``. Raises ``TemplateError`` with ``file``: broken, cut off, or above limits."""
     source = BytesIO(data)
     unpacked, streams, waiting = 0, 0, source.read(INPUT_BYTES)
     while waiting:
@@ -63,7 +63,7 @@ def gunzip(data: bytes, file: str, out: IO[bytes]) -> None:
             unpacked += len(piece)
             _check(file, len(data), unpacked)
             out.write(piece)
-        # Another stream may follow, as several packers write them; padding may, too.
+        # Some packers write several streams, or padding after the last.
         waiting = stream.unused_data.lstrip(b"\0") or source.read(INPUT_BYTES).lstrip(b"\0")
 
 
@@ -87,7 +87,7 @@ def _check(file: str, packed: int, unpacked: int) -> None:
 
 
 def tar_members(tar: IO[bytes], file: str) -> Iterator[Member]:
-    """Of the tar from its beginning. Raises ``TemplateError`` with ``file``, or a member's name, for what is no tar."""
+    """Raises ``TemplateError`` with ``file``, or a member's name, for an invalid tar."""
     return _Reader(tar, file).members()
 
 
@@ -98,7 +98,7 @@ class _Reader:
     _place: int = 0
     _end: int = 0
     _headers: int = 0
-    # What was said ahead of the next member about it.
+    # Records about the next member.
     _said: dict[str, str] = field(default_factory=dict)
 
     def members(self) -> Iterator[Member]:
@@ -114,7 +114,7 @@ class _Reader:
                 yield self._member(header)
 
     def _header(self) -> tarfile.TarInfo | None:
-        """The next one; None at the end."""
+        """The next header; None at the end."""
         if self._place >= self._end:
             return None
         block = self._read(self._place, BLOCK_BYTES)
@@ -137,12 +137,12 @@ class _Reader:
         name = said.get("path", header.name)
         size = self._size(said, header, name)
         if header.type == tarfile.GNUTYPE_SPARSE or _SPARSE & said.keys():
-            raise TemplateError(shown(name), 0, "is a sparse file: pack it as a plain one")
+            raise TemplateError(shown(name), 0, "is a sparse file, which is not supported")
         kind = _KINDS.get(header.type, Kind.OTHER)
         if kind is Kind.FILE and name.endswith("/"):
             kind = Kind.FOLDER
         start = self._place
-        # Links, folders and devices have nothing behind their header, whatever it says of a size.
+        # Links, folders and devices have no data, whatever size their header gives.
         has_data = kind is Kind.FILE or (kind is Kind.OTHER and header.type not in _WITHOUT_DATA)
         self._skip(name, size if has_data else 0)
         read = partial(self._content, start, size)
@@ -163,7 +163,7 @@ class _Reader:
         return self._read(start, min(size, limit))
 
     def _whole(self, header: tarfile.TarInfo) -> bytes:
-        """What stands behind a header about another member."""
+        """The data after a header that describes another member."""
         if header.size > MAX_HEADER_BYTES:
             raise TemplateError(self.file, 0, f"holds a header of more than {MAX_HEADER_BYTES:,} bytes")
         start = self._place
@@ -171,7 +171,7 @@ class _Reader:
         return self._read(start, header.size)
 
     def _records(self, header: tarfile.TarInfo) -> dict[str, str]:
-        """``LENGTH KEY=VALUE`` and a line end, each; the length counts itself."""
+        """Parse records ``LENGTH KEY=VALUE``, each with a line end; the length includes itself."""
         data, place = self._whole(header), 0
         found = {}
         while place < len(data) and data[place]:

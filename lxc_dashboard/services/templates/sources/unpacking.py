@@ -1,8 +1,8 @@
-"""An archive of anybody's, unpacked below one folder and nowhere else: plain files and folders, within bounds.
+"""Unpacks an untrusted archive inside one folder: plain files and folders, within limits.
 
-What shows that the archive itself cannot be trusted or read (a path that leads out, a name that stands in it twice, an
-encrypted or broken member, more than the bounds) refuses all of it, with the member's name. A member that is merely
-none of ours (a link, a device, a name that no folder can hold) is left out, and the template that it belongs to with it.
+A sign of a malicious or broken archive (a path that leads out, a duplicate name, an encrypted or broken member, exceeded
+limits) refuses all of it, with the member's name. A member that is only unsupported (a link, a device, a name that no folder
+can hold) is left out together with its template.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ MAX_MEMBERS: Final = 50_000
 MAX_DEPTH: Final = 20
 MAX_PATH_BYTES: Final = 2_000
 MAX_SECONDS: Final = 120.0
-# Text packs to a tenth, rarely to a fiftieth. Below the second bound a bomb does no harm.
+# Text compresses to a tenth, rarely to a fiftieth. Below the second limit a bomb does no harm.
 MAX_RATIO: Final = 200
 RATIO_COUNTS_FROM_BYTES: Final = 16 << 20
 SHOWN_CHARS: Final = 200
 
 _DRIVE = re.compile(r"[A-Za-z]:[/\\]")
-# Notes of a Mac's packer about every member.
+# Metadata about every member, written by macOS.
 _SKIPPED_FOLDER = "__MACOSX"
 
 
@@ -46,7 +46,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """``name`` as the archive has it; ``size`` as it says; ``read(limit)`` gives at most ``limit`` bytes of what it is."""
+    """``name`` and ``size`` as the archive has them; ``read(limit)`` returns at most ``limit`` bytes of the content."""
 
     name: str
     kind: Kind
@@ -57,7 +57,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """``path`` below the folder, and why nothing was made there."""
+    """A path below the folder that was not made, and why."""
 
     path: str
     why: str
@@ -70,20 +70,20 @@ def shown(name: str) -> str:
 
 
 def check_ratio(name: str, packed: int, unpacked: int) -> None:
-    """Raises ``TemplateError``, its file ``name``, for what grows as no honest archive does."""
+    """Raises ``TemplateError`` (file ``name``) for a compression ratio that only an archive bomb has."""
     if unpacked > RATIO_COUNTS_FROM_BYTES and unpacked > MAX_RATIO * packed:
         raise TemplateError(shown(name), 0, f"grows more than {MAX_RATIO} times when it is unpacked")
 
 
 def check_unpacked(name: str, unpacked: int) -> None:
-    """Raises ``TemplateError``, its file ``name``."""
+    """Raises ``TemplateError`` (file ``name``) above the limit for unpacked data."""
     if unpacked > MAX_UNPACKED_BYTES:
         raise TemplateError(shown(name), 0, f"brings the archive above {MAX_UNPACKED_BYTES:,} bytes unpacked")
 
 
 @dataclass(slots=True)
 class Unpacking:
-    """One archive into ``folder``, which is empty. ``left_out`` grows on the way."""
+    """Unpacks one archive into the empty ``folder``. ``left_out`` grows meanwhile."""
 
     folder: Path
     left_out: list[LeftOut] = field(default_factory=list)
@@ -95,9 +95,9 @@ class Unpacking:
         """Raises ``TemplateError`` with the member's name."""
         for count, member in enumerate(members, start=1):
             if count > MAX_MEMBERS:
-                raise TemplateError(shown(member.name), 0, f"is one too many: {MAX_MEMBERS:,} members are read")
+                raise TemplateError(shown(member.name), 0, f"exceeds the limit of {MAX_MEMBERS:,} members")
             if time.monotonic() > self._until:
-                raise TemplateError(shown(member.name), 0, f"is reached after more than {MAX_SECONDS:.0f} s: given up")
+                raise TemplateError(shown(member.name), 0, f"was not reached within {MAX_SECONDS:.0f} s")
             self._member(member)
 
     def _member(self, member: Member) -> None:
@@ -112,19 +112,17 @@ class Unpacking:
         self._make(member, path)
 
     def _taken(self, member: Member, parts: list[str]) -> str:
-        """Why it cannot stand beside what was made; raises ``TemplateError`` where that is no accident."""
+        """Why the member conflicts with another; raises ``TemplateError`` where that is no accident."""
         for depth in range(1, len(parts) + 1):
             above, last = "/".join(parts[:depth]), depth == len(parts)
             kind = member.kind if last else Kind.FOLDER
             first, there = self._made.setdefault(folded(above), (above, kind))
             if first != above:
-                return f"is the same as {shown(first)} where case does not count"
+                return f"is equal to {shown(first)} on file systems that ignore case"
             if there is not kind:
                 raise TemplateError(shown(member.name), 0, f"makes {shown(above)} both a file and a folder")
             if len(self._made) > MAX_MEMBERS:
-                raise TemplateError(
-                    shown(member.name), 0, f"is one too many: {MAX_MEMBERS:,} folders and files are made"
-                )
+                raise TemplateError(shown(member.name), 0, f"exceeds the limit of {MAX_MEMBERS:,} folders and files")
         return ""
 
     def _make(self, member: Member, path: str) -> None:
@@ -133,7 +131,7 @@ class Unpacking:
             target.mkdir(mode=0o700, parents=True, exist_ok=True)
             return
         if target.exists():
-            raise TemplateError(shown(member.name), 0, "stands in the archive twice")
+            raise TemplateError(shown(member.name), 0, "is in the archive twice")
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         data = member.read(MAX_FILE_BYTES + 1)
         self._bytes += len(data)
@@ -150,13 +148,13 @@ _TOO_LARGE: Final = f"is larger than the {MAX_FILE_BYTES:,} bytes that are read"
 
 
 def _parts(name: str) -> list[str]:
-    """The way down to a member. Raises ``TemplateError`` for one that leads out of the archive, or that hides what it is."""
+    """The parts of a member's path. Raises ``TemplateError`` for a path that leads out of the archive or hides something."""
     if "\0" in name:
-        raise TemplateError(shown(name), 0, "has a NUL byte in its name: nothing of this archive is read")
+        raise TemplateError(shown(name), 0, "has a NUL byte in its name: the archive is refused")
     if name.startswith(("/", "\\")) or _DRIVE.match(name):
-        raise TemplateError(shown(name), 0, "is an absolute path: nothing of this archive is read")
+        raise TemplateError(shown(name), 0, "is an absolute path: the archive is refused")
     if ".." in re.split(r"[/\\]", name):
-        raise TemplateError(shown(name), 0, "leads out of the archive: nothing of it is read")
+        raise TemplateError(shown(name), 0, "leads out of the archive, which is refused")
     return [part for part in name.split("/") if part not in {"", "."}]
 
 
@@ -169,7 +167,7 @@ def _unfit(member: Member, path: str, parts: list[str]) -> str:
             len(os.fsencode(part)) > MAX_NAME_BYTES for part in parts
         ),
         f"has a path of more than {MAX_PATH_BYTES:,} bytes": len(os.fsencode(path)) > MAX_PATH_BYTES,
-        f"lies more than {MAX_DEPTH} folders deep": len(parts) > MAX_DEPTH,
+        f"is more than {MAX_DEPTH} folders deep": len(parts) > MAX_DEPTH,
         _TOO_LARGE: member.size > MAX_FILE_BYTES,
     }
     return next((why for why, is_so in faults.items() if is_so), "")

@@ -1,4 +1,4 @@
-"""Webhooks of git servers: proof that the sender knows the source's secret, then a wish for a pass. The body itself is not read."""
+"""Webhooks of git servers: verify the sender, then request a pass. The body is not interpreted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WINDOW_S: Final = 60.0
 PER_ADDRESS: Final = 60
 PER_SOURCE: Final = 30
 SENDER: Final = "webhook"
-# GitHub (and Gitea beside its own), Gitea and Forgejo, Gogs.
+# GitHub (also sent by Gitea), Gitea and Forgejo, Gogs.
 SIGNATURES: Final = {
     "x-hub-signature-256": "sha256=",
     "x-gitea-signature": "",
@@ -33,17 +33,17 @@ log = structlog.get_logger(__name__)
 
 
 async def limit(rt: Runtime, address: str) -> None:
-    """Before anything is read of a request. Raises ``RateLimitedError``."""
+    """Count the request before anything of it is read. Raises ``RateLimitedError``."""
     wait_s = await rt.bus.hit(f"webhook:address:{limits.network(address)}", PER_ADDRESS, WINDOW_S)
     if wait_s:
         raise RateLimitedError(wait_s)
 
 
 async def accept(rt: Runtime, source_id: UUID, headers: Mapping[str, str], body: bytes, address: str) -> bool:
-    """Whether the sender proved the secret: then a worker reads the source soon. ``headers`` with lower-case names.
+    """Whether the sender proved the secret; then a worker reads the source soon. ``headers`` with lower-case names.
 
-    Of a storm the last push is not missed either: beyond the limit it is the schedule that has the source read, within a minute.
-    The same False for a source that is not there, takes no webhooks, or was given another secret.
+    Above the rate limit the request stays for the schedule, so that the last push of a burst is read within a minute. False also
+    for a source that does not exist or takes no webhooks.
     """
     try:
         async with rt.db.transaction() as tx:
@@ -54,7 +54,7 @@ async def accept(rt: Runtime, source_id: UUID, headers: Mapping[str, str], body:
     if not secret or not is_signed(secret, headers, body):
         log.warning("webhook refused", source_id=str(source_id), address=address)
         return False
-    await sync_requests.make(rt.bus, source_id)
+    await sync_requests.add(rt.bus, source_id)
     if await rt.bus.hit(f"webhook:source:{source_id}", PER_SOURCE, WINDOW_S):
         log.info("webhook left to the schedule", source_id=str(source_id), address=address)
         return True
@@ -62,12 +62,12 @@ async def accept(rt: Runtime, source_id: UUID, headers: Mapping[str, str], body:
         await tx.audit.append(
             userid=SENDER, action="source.webhook", subject=source.name, address=address, result=AuditResult.OK
         )
-    await passes.hand_over(rt, source_id)
+    await passes.enqueue(rt, source_id)
     return True
 
 
 def is_signed(secret: str, headers: Mapping[str, str], body: bytes) -> bool:
-    """Whether any header that is known proves ``secret``: an HMAC-SHA256 over ``body`` in hex, or GitLab's token, the secret itself."""
+    """Whether a known header proves ``secret``: an HMAC-SHA256 of ``body`` in hex, or GitLab's token, the secret itself."""
     expected = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
     proofs = [(headers.get(name, ""), f"{prefix}{expected}") for name, prefix in SIGNATURES.items()]
     proofs.append((headers.get(GITLAB_TOKEN, ""), secret))

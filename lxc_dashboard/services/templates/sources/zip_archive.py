@@ -30,7 +30,7 @@ ENCRYPTED: Final = 0x1 | 0x40 | 0x2000
 METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 _ENTRY: Final = b"PK\x01\x02"
-# What the reader raises for a zip that is none, or not any more.
+# What the library raises for a file that is no zip, or a broken one.
 _BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
@@ -46,14 +46,14 @@ _BROKEN = (
 
 
 def zip_members(data: bytes, file: str) -> Iterator[Member]:
-    """Raises ``TemplateError`` with ``file``, or a member's name: broken, cut off, encrypted, or beyond the bounds."""
-    # Each entry of its list of contents costs memory when the list is read, so they are counted before.
+    """Raises ``TemplateError`` with ``file``, or a member's name: broken, cut off, encrypted, or above limits."""
+    # Counted before: reading the list of contents costs memory for each entry.
     if data.count(_ENTRY) > MAX_MEMBERS:
         raise TemplateError(file, 0, f"holds more than {MAX_MEMBERS:,} members")
     try:
         opened = zipfile.ZipFile(BytesIO(data))
     except _BROKEN as error:
-        raise TemplateError(file, 0, "is no zip, or broken, or cut off") from error
+        raise TemplateError(file, 0, "is not a zip, or broken, or cut off") from error
     with opened:
         listed = opened.infolist()
         _check(listed, len(data))
@@ -63,7 +63,7 @@ def zip_members(data: bytes, file: str) -> Iterator[Member]:
 
 
 def _name(info: zipfile.ZipInfo) -> str:
-    r"""As it was meant: a Mac does not say that its names are UTF-8, and some of Windows' packers part folders by ``\``."""
+    r"""The intended name: macOS does not flag UTF-8 names, and some packers on Windows separate folders with ``\``."""
     name = info.orig_filename
     if not info.flag_bits & NAMED_IN_UTF8 and not name.isascii():
         with suppress(UnicodeError):
@@ -74,12 +74,12 @@ def _name(info: zipfile.ZipInfo) -> str:
 def _check(listed: list[zipfile.ZipInfo], packed: int) -> None:
     total = 0
     for info in listed:
-        # A larger one is left out, and never unpacked.
+        # A larger one is left out and never unpacked.
         total += info.file_size if info.file_size <= MAX_FILE_BYTES else 0
         if info.flag_bits & ENCRYPTED:
-            raise TemplateError(shown(info.orig_filename), 0, "is encrypted: archives are read without a password")
+            raise TemplateError(shown(info.orig_filename), 0, "is encrypted, which is not supported")
         if info.compress_type not in METHODS:
-            raise TemplateError(shown(info.orig_filename), 0, "is packed in a way that is not read: deflate it")
+            raise TemplateError(shown(info.orig_filename), 0, "uses an unsupported compression: use deflate")
         check_unpacked(info.orig_filename, total)
     if listed:
         check_ratio(max(listed, key=lambda info: info.file_size).orig_filename, packed, total)

@@ -1,4 +1,4 @@
-"""The editor's files: written as text, or uploaded; where each goes, and what happens to one that is there."""
+"""The editor's files: texts and uploads, their targets, and what happens to an existing file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NEW_FILE: Final = "new-file.txt"
 
 @dataclass(frozen=True)
 class FileRow:
-    """``size`` in bytes; ``faults`` counts what is to be mended."""
+    """``size`` in bytes; ``faults``: the number of invalid fields."""
 
     key: str
     name: str
@@ -36,7 +36,7 @@ class FileRow:
 
 @dataclass(frozen=True)
 class FileForm:
-    """The open file without its content. ``is_text``: it is shown and may be typed into."""
+    """The open file without its content. ``is_text``: it can be shown and edited."""
 
     key: str = ""
     name: str = ""
@@ -51,7 +51,7 @@ class FileForm:
 
 
 class FilesState(EditorPart, EditorState):
-    """``file_text`` is the text that the input began with; ``_typed_files`` holds what the user typed and the draft does not have yet."""
+    """``file_text``: the text that the input began with; ``_typed_files``: edited texts that are not in the draft yet."""
 
     files: list[FileRow] = []
     file: FileForm = FileForm()
@@ -99,20 +99,20 @@ class FilesState(EditorPart, EditorState):
         self._set(files=rows, file=self._file_form(item), upload_url=routes.draft_files(self.draft_id))
 
     async def _load_file(self) -> None:
-        """Opens the file that was open, or the first one."""
+        """Open the file that was open, or the first one."""
         item = self._work.file(self.file.key) or next(iter(self._work.files), None)
         if item is None or self._file_epoch != self.epoch or item.key != self.file.key:
             await self._open_file(item)
 
     @requires()
     async def choose_file(self, key: str) -> None:
-        """Opens a file."""
+        """Open a file."""
         if key != self.file.key:
             await self._open_file(self._work.file(key))
 
     @requires()
     async def add_text_file(self) -> Any:
-        """An empty one, opened."""
+        """Add an empty text file and open it."""
         taken = {item.name for item in self._work.files}
         stem, _, suffix = NEW_FILE.rpartition(".")
         names = (NEW_FILE, *(f"{stem}-{n}.{suffix}" for n in range(2, len(taken) + 3)))
@@ -121,14 +121,14 @@ class FilesState(EditorPart, EditorState):
 
     @requires()
     async def uploaded(self, name: str, sha256: str, size: int) -> Any:
-        """A file was sent: it is new, or other content for the one of its name. How long it is, the draft says."""
+        """Add an uploaded file, or replace the content of the one with its name. Its size comes from the draft."""
         del size
         data = await drafts.read_file(runtime(), session(), self._draft(), str(sha256))
         return await self._take_file(str(name)[:NAME_CHARS], str(sha256), len(data))
 
     @requires()
     async def replaced(self, name: str, sha256: str, size: int) -> Any:
-        """Other content for the open file, whatever it was called where it came from."""
+        """Replace the content of the open file by an upload of any name."""
         del name
         return await self.uploaded(self.file.name, sha256, size) if self.file.key else None
 
@@ -140,7 +140,7 @@ class FilesState(EditorPart, EditorState):
 
     @requires()
     async def write_file(self, epoch: str, key: str, name: str, written: str) -> Any:
-        """What was typed into the file that is called ``name``."""
+        """Store the text of the file called ``name``."""
         return await self._write_file(epoch, key, name, written)
 
     async def _write_file(self, epoch: str, key: str, name: str, written: str) -> Any:
@@ -184,7 +184,7 @@ class FilesState(EditorPart, EditorState):
         self.file = self._file_form(item)
 
     async def _read(self, item: FileItem) -> str | None:
-        """None for what is no text, or too long to be shown."""
+        """The content as text; None if it is no text, or too long to show."""
         if item.key in self._typed_files:
             return self._typed_files[item.key]
         if item.size > TEXT_BYTES:
@@ -194,7 +194,7 @@ class FilesState(EditorPart, EditorState):
             found = data.decode("utf-8")
         except UnicodeDecodeError:
             return None
-        # The browser's editor knows one kind of line end only: what has another is not changed by looking at it.
+        # The browser's editor supports one kind of line end: showing a file must not change it.
         return None if "\0" in found or "\r" in found else found
 
     def _file_form(self, item: FileItem | None) -> FileForm:

@@ -1,4 +1,4 @@
-"""The entries of the template editor with every field as it was typed, made of a draft's and made into them."""
+"""Entries of the editor with every field as text, converted from and to those of a draft."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class FileItem:
 
 @dataclass(frozen=True)
 class ListItem:
-    """Packages of one manager, one a line. With ``shared_id`` they are those of a shared bucket and not written here."""
+    """Packages of one manager, one a line. With ``shared_id`` they belong to a shared bucket and cannot be edited here."""
 
     key: str
     name: str
@@ -123,7 +123,7 @@ def bucket_of(item: ListItem) -> Bucket:
 
 
 def _package(line: str, manager: PackageManager) -> PackageEntry:
-    """A line that is wrong is kept as it is: it is refused when the draft is saved."""
+    """Keep an invalid line as it is: a save reports it."""
     try:
         return read_line(line, manager)
     except ValueError:

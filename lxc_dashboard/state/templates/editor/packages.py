@@ -1,4 +1,4 @@
-"""The editor's package lists: written by hand, or those of shared buckets."""
+"""The editor's package lists: the template's own and shared buckets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LISTED_NAME: Final = "packages"
 
 @dataclass(frozen=True)
 class ListRow:
-    """``lines`` of a shared bucket are what that holds now."""
+    """``lines`` of a shared bucket are its current packages."""
 
     key: str
     name: str
@@ -83,14 +83,14 @@ class PackagesState(EditorPart, EditorState):
 
     @requires()
     async def add_list(self) -> Any:
-        """An empty list of the chosen manager, under a name that is free."""
+        """Add an empty list of the chosen manager under a free name."""
         taken = {item.name for item in self._work.packages if item.manager == self.new_manager}
         names = (LISTED_NAME, *(f"{LISTED_NAME}-{n}" for n in range(2, len(taken) + 3)))
         return self._add(next(name for name in names if name not in taken), self.new_manager)
 
     @requires()
     async def add_shared(self, bucket_id: str) -> Any:
-        """Refers to a shared bucket."""
+        """Add a shared bucket."""
         name, manager = self._bucket_names.get(bucket_id, ("", ""))
         if not name or bucket_id in {item.shared_id for item in self._work.packages}:
             return None

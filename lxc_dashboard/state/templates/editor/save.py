@@ -1,4 +1,4 @@
-"""Saving a draft as a revision: what will change first, and what happens where somebody else has saved in between."""
+"""Saves a draft as a revision: shows the changes first, and handles a revision that another user saved meanwhile."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NOTE = "note"
 
 @dataclass(frozen=True)
 class OvertakenNote:
-    """``number`` 0: nobody has. ``changes`` are sentences."""
+    """A newer revision; ``number`` 0: none. ``changes`` are sentences."""
 
     number: int = 0
     author: str = ""
@@ -33,9 +33,9 @@ class OvertakenNote:
 
 
 class SaveState(EditorPart, EditorState):
-    """``dialog``: which question is open: save, compare or none. ``found``: what the checks say of what would be saved.
+    """``dialog``: the open one: save, compare or none. ``found``: findings about the content to save.
 
-    ``other_faults``: those that no field of the page shows.
+    ``other_faults``: faults that no field of the page shows.
     """
 
     dialog: str = ""
@@ -54,7 +54,7 @@ class SaveState(EditorPart, EditorState):
 
     @requires()
     async def ask_save(self) -> AsyncIterator[Any]:
-        """What will change, before anything is saved; what is wrong first."""
+        """Show the changes before a save, or the faults if there are any."""
         if not await self._opened():
             return
         self._refused = {}
@@ -82,20 +82,20 @@ class SaveState(EditorPart, EditorState):
 
     @requires()
     async def save(self, data: dict[str, Any]) -> AsyncIterator[Any]:
-        """Makes the revision. Somebody else's that came in between is shown, not overwritten."""
+        """Save the revision. If another user saved one meanwhile, show it instead."""
         async for event in self._save(str(data.get(NOTE, "")), None):
             yield event
 
     @requires()
     async def save_over(self) -> AsyncIterator[Any]:
-        """Makes the revision though there is a newer one than the draft was begun from: that one, which the user has seen."""
+        """Save the revision over the newer one that the user saw."""
         number = self.overtaken.number
         async for event in self._save(self.note, number):
             yield event
 
     @requires()
     async def compare(self) -> None:
-        """From the revision that somebody else saved to this draft."""
+        """Show the difference from the other user's revision to this draft."""
         if not await self._keep_now(runtime(), session()):
             return
         found = await drafts.difference(runtime(), session(), self._draft(), self.overtaken.number)
@@ -103,7 +103,7 @@ class SaveState(EditorPart, EditorState):
 
     @requires()
     async def take_over(self) -> AsyncIterator[Any]:
-        """Puts what somebody else saved into this draft."""
+        """Merge the other user's revision into this draft."""
         if not await self._keep_now(runtime(), session()):
             return
         draft_id = self._draft()
@@ -121,7 +121,7 @@ class SaveState(EditorPart, EditorState):
 
     @requires()
     async def discard(self) -> AsyncIterator[Any]:
-        """Forgets the draft."""
+        """Discard the draft."""
         await drafts.discard(runtime(), session(), self._draft())
         self._forget()
         yield said(text.DRAFT_DISCARDED)
@@ -149,7 +149,7 @@ class SaveState(EditorPart, EditorState):
         yield rx.redirect(routes.template(revision.template_id))
 
     async def _refuse(self, faults: Mapping[str, str]) -> Any:
-        """Each fault beside its field, the first part that has one open."""
+        """Show each fault beside its field, and open the first invalid part."""
         found = self._work.paths(faults)
         self.note_error = found.pop(NOTE, "")
         self._showing_all, self._refused = True, found
@@ -162,10 +162,10 @@ class SaveState(EditorPart, EditorState):
         self.refusals += 1
         for part in self._parts():
             await part._on_refused()
-        return warned(text.SAVE_TO_MEND.format(count=len(self.errors)))
+        return warned(text.SAVE_INVALID.format(count=len(self.errors)))
 
     def _forget(self) -> None:
-        """Nothing of the draft is left in this tab: leaving asks nothing."""
+        """Clear the draft in this tab, so that leaving does not ask."""
         self.draft_id, self.dirty, self.dialog, self.note, self._stored = "", False, "", "", None
 
     def _show_overtaken(self, found: Overtaken | None) -> None:

@@ -1,4 +1,4 @@
-"""The editor's scripts: the list in the order of their run, the one that is open, and what ShellCheck says of it."""
+"""The editor's scripts: the list in the order of the run, the open script, and ShellCheck's findings in it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FINDINGS_SHOWN: Final = 100
 
 @dataclass(frozen=True)
 class ScriptRow:
-    """``faults`` counts what is to be mended, ``findings`` what ShellCheck says, where it has looked."""
+    """``faults``: the number of invalid fields; ``findings``: that of ShellCheck's findings, where it ran."""
 
     key: str
     name: str
@@ -99,14 +99,14 @@ class ScriptsState(EditorPart, EditorState):
 
     @requires()
     async def choose_script(self, key: str) -> Any:
-        """Opens a script."""
+        """Open a script."""
         if key != self.script.key:
             self._open_script(self._work.script(key))
         return ScriptsState.check_script
 
     @requires()
     async def add_script(self) -> Any:
-        """A new one at the end of the run, opened."""
+        """Add a script at the end of the run and open it."""
         there = {item.key for item in self._work.scripts}
         work = self._work.with_script(self._work.next_script_name())
         self._open_script(next(item for item in work.scripts if item.key not in there))
@@ -118,7 +118,7 @@ class ScriptsState(EditorPart, EditorState):
 
     @requires()
     async def move_script(self, key: str, to: int) -> Any:
-        """To another place, from 0."""
+        """Move a script to another place, from 0."""
         work = self._work.moved(key, int(to))
         names = {item.key: item.name for item in self._work.scripts}
         self._shown_anew(*(f"scripts.{item.key}.name" for item in work.scripts if names.get(item.key) != item.name))
@@ -130,7 +130,7 @@ class ScriptsState(EditorPart, EditorState):
 
     @requires()
     async def write_script(self, epoch: str, key: str, name: str, written: str) -> Any:
-        """What was typed into the text of the script that is called ``name``."""
+        """Store the text of the script called ``name``."""
         return await self._write_script(epoch, key, name, written)
 
     async def _write_script(self, epoch: str, key: str, name: str, written: str) -> Any:
@@ -144,12 +144,12 @@ class ScriptsState(EditorPart, EditorState):
 
     @requires()
     async def show_line(self, line: int) -> None:
-        """Leads the cursor to a line of the open script."""
+        """Move the cursor to a line of the open script."""
         self.go_to = {"line": int(line), "asked": self.go_to.get("asked", 0) + 1}
 
     @requires(background=True, supersedes=True)
     async def check_script(self) -> None:
-        """ShellCheck over the open script. A later one ends an earlier one, whose answer would say nothing."""
+        """Run ShellCheck on the open script. A later run cancels an earlier one."""
         async with self:
             self._lints += 1
             mine, item = self._lints, self._work.script(self.script.key)

@@ -1,6 +1,6 @@
-"""What the template editor works on: a draft with every field as it was typed, right or not. Pure, so that it can be tried alone.
+"""The draft in the editor with every field as text, valid or not. Pure.
 
-Scripts, files and package lists have a ``key`` that stays when they are renamed or moved; a field is named by its path:
+Scripts, files and package lists have a ``key`` that stays when they are renamed or moved. A field is named by its path:
 ``name``, ``config.cpu``, ``scripts.<key>.timeout_s``, ``files.<key>.mode``, ``packages.<key>.lines``.
 """
 
@@ -40,12 +40,12 @@ from lxc_dashboard.state.templates.editor.items import (
 )
 
 FIELD_CHARS: Final = 10_000
-# One more than a script may have: the check of a save refuses what was cut, where the page let it through.
+# One more than a script may have: a save reports a text that was cut.
 TEXT_CHARS: Final = (1 << 20) + 1
 LIST_CHARS: Final = MAX_LIST_BYTES + 1
 
 _CHARS: Final = {"content": TEXT_CHARS, "lines": LIST_CHARS}
-# Set by what is sent or chosen, never typed.
+# Set by an upload or a choice, never typed.
 _GIVEN: Final = frozenset({"key", "sha256", "size", "shared_id"})
 LIST_FAULTS_SHOWN: Final = 5
 LISTS: Final = frozenset({"scripts", "files", "packages"})
@@ -75,7 +75,7 @@ class Work:
         return cls(content.name, form_of(content.config), scripts, files, lists, content.config.config_path)
 
     def content(self) -> DraftContent:
-        """The draft that says this. A number that is none is kept as it was typed."""
+        """The draft. An invalid number stays as it was typed."""
         return DraftContent(
             name=self.name,
             config=config_of(self.config, self.config_path),
@@ -85,7 +85,7 @@ class Work:
         )
 
     def typed(self, path: str, value: str) -> Work:
-        """With that field set; as it is where there is no such field."""
+        """The work with that field set; unchanged if there is no such field."""
         part, _, rest = path.partition(".")
         if part == "name" and not rest:
             return replace(self, name=value[:FIELD_CHARS])
@@ -102,7 +102,7 @@ class Work:
         return self
 
     def has(self, path: str) -> bool:
-        """Whether there is such a field to type into."""
+        """Whether the field exists and can be typed."""
         part, _, rest = path.partition(".")
         key, _, name = rest.partition(".")
         items: Sequence[ScriptItem | FileItem | ListItem] = getattr(self, part) if part in LISTS else ()
@@ -111,18 +111,18 @@ class Work:
     # Scripts
 
     def with_script(self, name: str, content: str = NEW_SCRIPT) -> Work:
-        """A new one at the place that its name says."""
+        """Add a script at the place of its name."""
         item = ScriptItem(_key("s", name, self._taken()), name, content)
         return replace(self, scripts=ordered((*self.scripts, item)))
 
     def moved(self, key: str, to: int) -> Work:
-        """The script at another place, from 0; names follow the order, since they say it."""
+        """Move the script to another place, from 0; names get new numbers where the order needs them."""
         if key not in {item.key for item in self.scripts} or not 0 <= to < len(self.scripts):
             return self
         scripts = tuple(script_of(place, item) for place, item in enumerate(self.scripts))
         names = {item.name for item in self.scripts}
         if len(names) < len(scripts):
-            return self  # two of one name: that is to be mended first
+            return self  # two of one name: the user must rename one first
         named = draft.moved(scripts, next(item.name for item in self.scripts if item.key == key), to)
         order = [item for item in self.scripts if item.key != key]
         order.insert(to, next(item for item in self.scripts if item.key == key))
@@ -131,14 +131,14 @@ class Work:
         )
 
     def next_script_name(self) -> str:
-        """A name that runs last and is not taken."""
+        """A free name that runs last."""
         numbers = [int(found.group()) for item in self.scripts if (found := _PREFIX.match(item.name))]
         return f"{min(max(numbers, default=0) // 10 * 10 + 10, 990_000):02d}-script.sh"
 
     # Files and package lists
 
     def with_file(self, name: str, sha256: str, size: int) -> Work:
-        """A new one, or other content for the one of that name."""
+        """Add a file, or replace the content of the one with that name."""
         there = next((item for item in self.files if item.name == name), None)
         if there is not None:
             return self.with_content(there.key, sha256, size)
@@ -146,7 +146,7 @@ class Work:
         return replace(self, files=(*self.files, item))
 
     def with_content(self, key: str, sha256: str, size: int) -> Work:
-        """Other content for a file."""
+        """Replace the content of a file."""
         changed = (replace(item, sha256=sha256, size=size) if item.key == key else item for item in self.files)
         return replace(self, files=tuple(changed))
 
@@ -155,7 +155,7 @@ class Work:
         return replace(self, packages=(*self.packages, item))
 
     def without(self, key: str) -> Work:
-        """Without that script, file or package list."""
+        """Remove that script, file or package list."""
         return replace(
             self,
             scripts=tuple(item for item in self.scripts if item.key != key),
@@ -164,7 +164,7 @@ class Work:
         )
 
     def script(self, key: str, name: str = "") -> ScriptItem | None:
-        """By its key; by its name where the key is of before the server was started again."""
+        """Find a script by its key; by its name if the key is from before a restart."""
         return _found(self.scripts, key, name)
 
     def file(self, key: str, name: str = "") -> FileItem | None:
@@ -174,7 +174,7 @@ class Work:
         return {item.key for items in (self.scripts, self.files, self.packages) for item in items}
 
     def paths(self, faults: Mapping[str, str]) -> dict[str, str]:
-        """Faults by the paths of their fields here; services name scripts, files and lists by their names."""
+        """Faults by the paths of their fields; services name scripts, files and lists by their names."""
         found: dict[str, str] = {}
         for name, fault in faults.items():
             found.setdefault(self._path(name), fault)
@@ -187,13 +187,13 @@ class Work:
         if part == "packages":
             key = next((found.key for found in self.packages if (found.name, found.manager) == (item, last)), "")
             return f"packages.{key}.lines" if key else name
-        # Of two with one name the second is the one to be mended.
+        # Of two with one name, the second is invalid.
         key = next((found.key for found in reversed(items) if found.name == item), "")
         return f"{part}.{key}.{last}" if key else name
 
 
 def ordered(scripts: Iterable[ScriptItem]) -> tuple[ScriptItem, ...]:
-    """As their names say that they run."""
+    """The scripts in the order of their names."""
     return tuple(sorted(scripts, key=lambda item: script_order(item.name)))
 
 
@@ -209,7 +209,7 @@ def _set(items: tuple[Item, ...], key: str, name: str, value: str) -> tuple[Item
 
 
 def _typed(item: ScriptItem | FileItem | ListItem, key: str) -> frozenset[str]:
-    """The fields of the item that are typed; none where ``key`` is another's."""
+    """The fields of the item that a user types; empty if ``key`` is another's."""
     return frozenset(field.name for field in fields(item)) - _GIVEN if item.key == key else frozenset()
 
 
@@ -219,7 +219,7 @@ def _found(items: tuple[Item, ...], key: str, name: str) -> Item | None:
 
 
 def _key(kind: str, name: str, taken: set[str]) -> str:
-    """Made of the name, so that it means nothing else when the server was started again."""
+    """Derived from the name, so that it stays valid after a restart of the server."""
     stem = f"{kind}{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:10]}"
     keys = (stem, *(f"{stem}-{n}" for n in range(2, len(taken) + 3)))
     key = next(key for key in keys if key not in taken)

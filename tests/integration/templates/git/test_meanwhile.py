@@ -24,8 +24,8 @@ async def test_a_push_in_the_middle_of_a_pass_is_not_missed(
     https.hold, asked = threading.Event(), len(https.requests)
     first = asyncio.create_task(passes.sync_source(rt, ann, source_id))
     await asked_anew(https, asked)
-    await passes.wish(rt, source_id)
-    await passes.grant(rt, str(source_id))  # the worker finds the source being read, and leaves
+    await passes.request_pass(rt, source_id)
+    await passes.run_requested(rt, str(source_id))  # the worker finds the source being read, and leaves
     go_on(https)
     await first
     async with rt.db.transaction() as tx:
@@ -38,8 +38,8 @@ async def test_a_push_whose_pass_was_cancelled_is_read_by_the_schedule(
 ) -> None:
     source_id = await registry.add_git(rt, ann, wanted)
     https.hold, asked = threading.Event(), len(https.requests)
-    await passes.wish(rt, source_id)
-    worker = asyncio.create_task(passes.grant(rt, str(source_id)))
+    await passes.request_pass(rt, source_id)
+    worker = asyncio.create_task(passes.run_requested(rt, str(source_id)))
     await asked_anew(https, asked)
     worker.cancel()  # as SIGTERM does
     with pytest.raises(asyncio.CancelledError):
@@ -53,10 +53,10 @@ async def test_a_push_whose_pass_was_cancelled_is_read_by_the_schedule(
 
 async def test_the_lease_of_a_long_pass_is_renewed(rt: Runtime) -> None:
     source_id, key = uuid4(), sync_requests.lease
-    async with sync_requests.reading(rt.bus, source_id, lease_s=9) as mine:
+    async with sync_requests.exclusive(rt.bus, source_id, lease_s=9) as mine:
         assert mine
         await rt.bus.acquire_lease(key(source_id), await rt.bus.lease_holder(key(source_id)), 3_600)
-        async with asyncio.timeout(60), sync_requests.reading(rt.bus, source_id) as other:
+        async with asyncio.timeout(60), sync_requests.exclusive(rt.bus, source_id) as other:
             assert not other
             while await rt.bus._client.pttl(key(source_id)) > 9_000:
                 await asyncio.sleep(0.02)

@@ -125,7 +125,7 @@ async def test_changing_what_is_read_reads_anew(
     assert (await passes.sync_source(rt, ann, source_id)).removed == ("one",)
 
 
-async def test_the_schedule_reads_what_is_due_and_wishes_whose_worker_died(
+async def test_the_schedule_reads_what_is_due_and_requests_whose_worker_died(
     rt: Runtime, ann: Session, wanted: WantedSource, repository: Repository, https: HttpsGit
 ) -> None:
     due = await registry.add_git(rt, ann, dataclasses.replace(wanted, every_s=60))
@@ -136,13 +136,13 @@ async def test_the_schedule_reads_what_is_due_and_wishes_whose_worker_died(
     asked = len(https.requests)
     await passes.sync_due(rt)
     assert len(https.requests) == asked
-    await sync_requests.make(rt.bus, by_hand)  # of one that died
+    await sync_requests.add(rt.bus, by_hand)  # of one that died
     repository.path.rename(repository.path.with_name("away.git"))
     async with rt.db.transaction() as tx:
         (await tx.sources.get(due)).tried_at = now() - timedelta(seconds=61)
     await passes.sync_due(rt)
     errors = [(await view(rt, ann, name)).error for name in ("team", "hand")]
-    assert all("no such repository" in error for error in errors)
+    assert all("does not exist on the server" in error for error in errors)
     assert not await sync_requests.pending(rt.bus, by_hand)
 
 

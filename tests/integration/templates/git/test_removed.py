@@ -77,8 +77,8 @@ async def test_a_removed_source_is_not_read_and_not_changed(
     with pytest.raises(ConflictError, match="was removed"):
         await registry.update(rt, ann, source_id, wanted)
     assert not await webhooks.accept(rt, source_id, {webhooks.GITLAB_TOKEN: HOOK}, b"", "192.0.2.1")
-    await passes.wish(rt, source_id)
-    await passes.grant(rt, str(source_id))
+    await passes.request_pass(rt, source_id)
+    await passes.run_requested(rt, str(source_id))
     await passes.sync_due(rt)
     assert len(https.requests) == asked
     assert ((await view(rt, ann, REMOVED)).missing, await sync_requests.pending(rt.bus, source_id)) == (1, "")

@@ -91,8 +91,8 @@ async def test_secrets_that_cannot_be_read_are_told_with_what_to_do_and_wait_for
     async with rt.db.transaction() as tx:
         (await tx.sources.get(source_id)).secret_enc = tx.sources._secret.seal_json({}, uuid4())
     asked = len(https.requests)
-    await passes.wish(rt, source_id)
-    await passes.grant(rt, str(source_id))
+    await passes.request_pass(rt, source_id)
+    await passes.run_requested(rt, str(source_id))
     told = await view(rt, ann)
     assert told.error == passes.SECRETS_UNREADABLE.format(why=TamperedError.default_message)
     assert told.tried_at

@@ -41,7 +41,11 @@ async def test_what_vanishes_keeps_its_templates_marked_and_comes_back(
     with pytest.raises(SourceGoneError):
         await passes.sync_source(rt, ann, source_id)
     gone = await view(rt, ann)
-    expected = {"repository": "no such repository", "branch": "no branch or tag live", "folder": "no folder recipes"}
+    expected = {
+        "repository": "does not exist on the server",
+        "branch": "no branch or tag live",
+        "folder": "no folder recipes",
+    }
     assert expected[what] in gone.error
     assert (gone.templates, gone.missing, gone.report.removed) == (1, 1, ("web",))
     assert await missing(rt, ann) == {"web": True}
@@ -81,10 +85,10 @@ async def test_a_folder_that_vanishes_keeps_its_templates_marked(rt: Runtime, an
     (report,) = await sync.sync_folders(rt.db, [("own", folder)])
     assert (report.removed, report.refused) == (
         ("db",),
-        (Refusal(str(folder), 0, "is not there: no templates are read from it"),),
+        (Refusal(str(folder), 0, "does not exist: no templates are read from it"),),
     )
     gone = await view(rt, ann, "own")
-    assert ("is not there" in gone.error, gone.missing) == (True, 1)
+    assert ("does not exist" in gone.error, gone.missing) == (True, 1)
     (tmp_path / "away").rename(folder)
     assert await sync.sync_folders(rt.db, [("own", folder)]) == (DiscoveryReport("own", added=("db",)),)
     assert (await view(rt, ann, "own")).error == ""

@@ -148,7 +148,7 @@ def test_scripts_of_another_system_are_stored_as_bash_can_run_them(write_tree: W
         ("TEMPLATE_CPU=1\nTEMPLATE_APP=\"x # '\nTEMPLATE_OS=debian", 2, "never closed"),
         ("TEMPLATE_APP=${A:-${B", 1, "computed"),
         ("TEMPLATE_APP=" + "${A:-" * 100 + "}" * 100, 1, "inside one another"),
-        ("A=" + "x" * 100 + "\n" + "A=$A$A\n" * 60, 15, "grow beyond"),
+        ("A=" + "x" * 100 + "\n" + "A=$A$A\n" * 60, 15, "become too long"),
         ("TEMPLATE_UNPRIVILEGED=0#1", 1, "must be 0 or 1"),
         ("TEMPLATE_CPU=1\nTEMPLATE_APP=caf\xe9".encode("latin-1"), 2, "is not UTF-8 text"),
         ("TEMPLATE_CPU=1\n".encode("utf-16"), 1, "NUL byte"),
@@ -182,7 +182,7 @@ def test_a_conf_that_cannot_be_read_is_a_clear_error_at_every_door(
         ("packages/base.apt", b"x\n" * (TEN_MB // 2), 0, "is larger than the 262,144 bytes"),
         ("packages/own.custom", "a|b\n", 1, "name|check|install"),
         ("packages/own.custom", "tool|touch proof|touch proof\n", None, ""),
-        ("files/x.path", "/etc\n", 0, "that is not there"),
+        ("files/x.path", "/etc\n", 0, "that does not exist"),
         ("files/x", "no sidecar", 0, "has no x.path"),
     ],
 )

@@ -15,5 +15,5 @@ OLDER = BuiltContainer(uuid4(), 101, "web-1", "pve1", "running", 1, older=True, 
 def test_a_renamed_container_says_what_it_was_built_as() -> None:
     assert (built_row(OLDER, uuid4(), 2).older, built_row(OLDER, uuid4(), 2).renamed) == (True, "")
     renamed = built_row(replace(OLDER, hostname="db-7", built_as="web-1"), uuid4(), 2)
-    assert (renamed.older, renamed.name, renamed.renamed) == (True, "db-7", "Built as web-1, renamed since")
+    assert (renamed.older, renamed.name, renamed.renamed) == (True, "db-7", "Renamed, formerly web-1")
     assert renamed.change_href

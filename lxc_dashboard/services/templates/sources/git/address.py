@@ -1,4 +1,4 @@
-"""Where a repository is: the forms that may be typed, checked and told apart."""
+"""Addresses of repositories: parses and validates them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _SCP = re.compile(
 )
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,63}")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._\-]*[A-Za-z0-9])?|[0-9A-Fa-f:.]+")
-# What git itself refuses in a ref's name, and a leading minus.
+# What git itself refuses in the name of a ref, and a leading minus.
 _REF_FAULTS = re.compile(r"^[-/.]|[\x00-\x20\x7f~^:?*\[\\]|\.\.|//|@\{|/\.|\.lock(?:/|$)|[/.]$|^@$")
 _NAME_FAULTS = re.compile(r"[^A-Za-z0-9._\-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class GitAddress:
-    """``path`` as the server is asked for it: for ``ssh`` relative to the user's home unless it begins with a slash."""
+    """``path`` as sent to the server: with ``ssh`` relative to the user's home unless it begins with a slash."""
 
     scheme: Scheme
     host: str
@@ -38,7 +38,7 @@ class GitAddress:
 
     @property
     def text(self) -> str:
-        """The one form in which it is stored and shown."""
+        """The canonical form, which is stored and shown."""
         if self.scheme == "file":
             return f"file://{self.path}"
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -51,22 +51,22 @@ class GitAddress:
 
     @property
     def server(self) -> tuple[str, str, int]:
-        """What a host key is of."""
+        """The server that a host key belongs to."""
         return self.scheme, self.host.lower(), self.port
 
     def is_same_repository(self, other: GitAddress) -> bool:
-        """Whether credentials that were given for one are for the other."""
+        """Whether credentials for one address are valid for the other."""
         return (self.server, self.user, self.path) == (other.server, other.user, other.path)
 
     @property
     def name(self) -> str:
-        """The repository's own name, fit for a folder."""
+        """The repository's name as a valid folder name."""
         last = self.path.rstrip("/").rpartition("/")[2].removesuffix(".git")
         return _NAME_FAULTS.sub("-", last).strip(".-")[:63] or "repository"
 
 
 def parse_address(location: str) -> GitAddress:
-    """Raises ``InvalidInputError`` naming ``location``."""
+    """Raises ``InvalidInputError`` (``location``)."""
     location = location.strip()
     if not location or len(location) > MAX_LOCATION_CHARS or not location.isprintable() or " " in location:
         raise _wrong(f"must be an address of at most {MAX_LOCATION_CHARS:,} characters without spaces")
@@ -81,7 +81,7 @@ def parse_address(location: str) -> GitAddress:
 
 
 def check_ref(ref: str) -> str:
-    """A branch or tag, or nothing for the default branch. Raises ``InvalidInputError`` naming ``ref``."""
+    """Return the branch or tag; empty: the default branch. Raises ``InvalidInputError`` (``ref``)."""
     ref = ref.strip()
     if ref and (len(ref) > MAX_NAME_CHARS or not ref.isprintable() or _REF_FAULTS.search(ref)):
         raise InvalidInputError({"ref": "must be the name of a branch or a tag"})
@@ -89,7 +89,7 @@ def check_ref(ref: str) -> str:
 
 
 def check_subfolder(subfolder: str) -> str:
-    """A folder inside the repository, or nothing for all of it. Raises ``InvalidInputError`` naming ``subfolder``."""
+    """Return the folder inside the repository; empty: all of it. Raises ``InvalidInputError`` (``subfolder``)."""
     parts = [part for part in subfolder.strip().split("/") if part not in {"", "."}]
     found = "/".join(parts)
     if ".." in parts or len(found) > MAX_NAME_CHARS or not found.isprintable() or "\\" in found:
@@ -102,15 +102,13 @@ def _parsed(location: str) -> GitAddress:
         parts = urlsplit(location)
         host, port = parts.hostname or "", parts.port
     except ValueError as error:
-        raise _wrong("is no address that can be read") from error
+        raise _wrong("is not a valid address") from error
     if parts.query or parts.fragment:
         raise _wrong("must end with the repository's path: nothing after a ? or a #")
     match parts.scheme:
         case "https":
             if parts.username is not None or parts.password is not None:
-                raise _wrong(
-                    "must hold no user and no password: they have fields of their own, where they are encrypted"
-                )
+                raise _wrong("must not contain user or password: enter them in their own fields, which are encrypted")
             return GitAddress("https", _host(host), _port(port, "https"), "", parts.path)
         case "ssh":
             return _ssh(
@@ -119,24 +117,22 @@ def _parsed(location: str) -> GitAddress:
         case "file":
             return _file(parts.netloc, unquote(parts.path))
         case "http" | "git":
-            raise _wrong(
-                "must begin with https:// or ssh://: on the way of any other, others could change what runs as root"
-            )
+            raise _wrong("must begin with https:// or ssh://: other protocols do not protect what runs as root")
     raise _wrong("must be https://host/path, ssh://user@host/path, user@host:path or file:///path")
 
 
 def _port(port: int | None, scheme: str) -> int:
     if port == 0:
-        raise _wrong("must not have the port 0")
+        raise _wrong("must not use port 0")
     return port or PORTS[scheme]
 
 
 def _ssh(user: str | None, password: str | None, address: GitAddress) -> GitAddress:
     if password is not None:
-        raise _wrong("must hold no password: SSH is opened with a key")
+        raise _wrong("must not contain a password: SSH uses a key")
     if user is not None and not _USER.fullmatch(user):
-        raise _wrong("names a user that is none")
-    # As git reads it: /~/ is the user's home.
+        raise _wrong("has an invalid user")
+    # As in git, /~/ is the user's home.
     path = address.path.removeprefix("/~/") if address.path.startswith("/~/") else address.path
     return GitAddress("ssh", address.host, address.port, user or SSH_USER, path)
 
@@ -149,7 +145,7 @@ def _file(host: str, path: str) -> GitAddress:
 
 def _host(host: str) -> str:
     if not _HOST.fullmatch(host):
-        raise _wrong("names no host that can be looked up")
+        raise _wrong("has an invalid host")
     return host
 
 

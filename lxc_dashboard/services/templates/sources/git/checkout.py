@@ -1,7 +1,7 @@
-"""A tree of a repository written below a folder, whatever the tree says.
+"""Writes a tree of an untrusted repository into a folder.
 
-Names that lead elsewhere are left out and named. Links are made after everything else, so that nothing is ever written through
-one; where they lead is judged by whoever reads (``templates.tree``).
+Names that lead elsewhere are omitted and reported. Links are made last, so that nothing is written through one. The reader of
+the folder decides where links may lead (``format/tree.py``).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SUBMODULE: Final = 0o160000
 
 
 def subtree(store: BaseObjectStore, root: ObjectID, subfolder: str) -> ObjectID:
-    """The tree at ``subfolder``. Raises ``SourceGoneError`` where there is none."""
+    """The tree at ``subfolder``. Raises ``SourceGoneError`` if there is none."""
     tree_id = root
     for part in subfolder.split("/") if subfolder else ():
         try:
@@ -43,9 +43,9 @@ def subtree(store: BaseObjectStore, root: ObjectID, subfolder: str) -> ObjectID:
 
 
 def write_tree(store: BaseObjectStore, root: ObjectID, into: Path, shown: str = "") -> list[Omission]:
-    """Writes the tree ``root`` below ``into``, which is there and empty; what was left out. ``shown`` stands before each path told.
+    """Write the tree ``root`` into the empty folder ``into``; return what was omitted, by ``shown`` and path.
 
-    Raises ``SourceError`` for more than is read.
+    Raises ``SourceError`` above the limits.
     """
     checkout = _Checkout(store, into, shown)
     checkout.folder(root, "", 0)
@@ -54,7 +54,7 @@ def write_tree(store: BaseObjectStore, root: ObjectID, into: Path, shown: str = 
 
 
 def write_above(store: BaseObjectStore, root: ObjectID, into: Path, subfolder: str, name: str) -> list[Omission]:
-    """Writes the file ``name`` of each folder above ``subfolder``, which is there below ``into``; what was left out."""
+    """Write the file ``name`` of each folder above ``subfolder``, which exists below ``into``; return what was omitted."""
     checkout = _Checkout(store, into, "")
     parts = PurePosixPath(subfolder).parts
     for depth in range(len(parts)):
@@ -113,7 +113,7 @@ class _Checkout:
                 return
             self.folder(entry_id, path, depth + 1)
         elif mode == SUBMODULE:
-            self._omit(path, "is a submodule: only the repository itself is read")
+            self._omit(path, "is a submodule, which is not read")
         elif stat.S_ISLNK(mode):
             target = self._blob(entry_id)
             if 0 < len(target) <= MAX_LINK_BYTES and b"\0" not in target:
@@ -163,7 +163,7 @@ def _tree(store: BaseObjectStore, tree_id: ObjectID) -> Tree:
 
 def _fault(name: bytes) -> str:
     if name in {b"", b".", b".."} or b"/" in name or b"\0" in name:
-        return "has a name that leads elsewhere"
+        return "has an invalid name"
     if name.lower() == b".git":
         return "is a folder of git's own"
     if len(name) > MAX_NAME_BYTES:

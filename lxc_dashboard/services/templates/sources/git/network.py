@@ -1,4 +1,4 @@
-"""Which addresses may be connected to. See the package's text for why."""
+"""Resolves hosts and connects to allowed addresses only. The package's docstring says why."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ CONNECT_TIMEOUT_S: Final = 10.0
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-# Where clouds keep their metadata: in carrier-grade NAT, at a public address, in IPv6.
+# Metadata services of clouds: in carrier-grade NAT, at a public address, in IPv6.
 _REFUSED: Final = tuple(map(ipaddress.ip_network, ("100.100.100.200/32", "168.63.129.16/32", "fd00:ec2::254/128")))
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 
 
 def is_refused(address: str) -> bool:
-    """Whether nobody's repository is there: this machine itself, its link, everybody at once, a cloud's metadata."""
+    """Whether the address is this machine, its link, multicast or a cloud's metadata service."""
     found = _plain(ipaddress.ip_address(address.partition("%")[0]))
     special = (found.is_loopback, found.is_link_local, found.is_unspecified, found.is_multicast, found.is_reserved)
     return any(special) or any(found.version == network.version and found in network for network in _REFUSED)
@@ -34,14 +34,14 @@ def resolve(host: str, port: int, *, allow_local: bool) -> tuple[str, ...]:
     refused = [address for address in addresses if is_refused(address)]
     if refused and not allow_local:
         raise SourceError(
-            f"{host} is {refused[0]}: addresses of this machine and its link are not read from, "
+            f"{host} is {refused[0]}: addresses of this machine and its link are refused, "
             "unless TEMPLATE_GIT_ALLOW_LOCAL is set"
         )
     return addresses
 
 
 def dial(host: str, port: int, *, allow_local: bool) -> socket.socket:
-    """A connection to an address of ``host`` that was checked. Raises ``SourceError``."""
+    """Connect to a checked address of ``host``. Raises ``SourceError``."""
     fault = ""
     for address in resolve(host, port, allow_local=allow_local):
         try:
@@ -52,7 +52,7 @@ def dial(host: str, port: int, *, allow_local: bool) -> socket.socket:
 
 
 def _plain(address: IpAddress) -> IpAddress:
-    """An IPv4 address that is written as an IPv6 one, as itself."""
+    """The IPv4 address inside an IPv6 address, if there is one."""
     if isinstance(address, ipaddress.IPv4Address):
         return address
     inner = address.ipv4_mapped or address.sixtofour

@@ -1,7 +1,7 @@
 """The process that reads one repository: ``python -m lxc_dashboard.services.templates.sources.git.reader``.
 
-Whatever a server sends can do no more than end this process: it is bounded in time, memory and the size of what it writes, has
-nothing in its environment, and its only secrets are the credentials of this very source.
+A hostile server can at most end this process. Its time, memory and disk space are bounded, its environment is empty, and its
+only secrets are the credentials of this source.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SUBJECT_CHARS: Final = 200
 WHY_CHARS: Final = 500
 OBJECTS: Final = "objects"
 
-# What git servers say over SSH of a repository that is not there.
+# How git servers report a missing repository over SSH.
 _NOT_THERE: Final = re.compile(r"not found|not be found|not appear to be|not exist|no such", re.IGNORECASE)
 
 Refs = Mapping[Ref, ObjectID]
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def bound_process() -> None:
-    logging.disable()  # a server must not fill our log by way of the library's warnings
+    logging.disable()  # a server must not fill the log through the library's warnings
     signal.alarm(DEADLINE_S)  # its default action ends the process
     for kind, limit in (
         (resource.RLIMIT_AS, MAX_MEMORY_BYTES),
@@ -64,7 +64,7 @@ def bound_process() -> None:
 
 
 def answer(request: GitRequest) -> GitAnswer:
-    """What became of it. Raises nothing: whatever a repository holds ends in words."""
+    """Read the repository; return the result or the error as text. Never raises."""
     try:
         return read(request)
     except Exception as error:  # noqa: BLE001 -- a hostile repository may provoke anything
@@ -79,14 +79,14 @@ def _why(error: Exception) -> str:
         case DashboardError():
             return str(error)
         case GitProtocolError():
-            return f"The server does not answer as git does: {error}"
+            return f"The server does not speak git: {error}"
         case MemoryError():
             return f"The repository takes more than {MAX_MEMORY_BYTES:,} bytes of memory to read"
     return f"The repository is damaged: {type(error).__name__}"
 
 
 def read(request: GitRequest) -> GitAnswer:
-    """Asks for the ref, and where it moved fetches that one commit and writes its files below ``into``."""
+    """Look up the ref, and if it moved, fetch its commit and write the files below ``into``."""
     address = parse_address(request.location)
     choice = Choice(request)
     with _reached(address, request, choice) as store:
@@ -110,14 +110,14 @@ def read(request: GitRequest) -> GitAnswer:
 
 @dataclass(slots=True)
 class Choice:
-    """Picks the commit among a server's refs; ``wanted`` where it is to be fetched."""
+    """Picks the commit among a server's refs; ``wanted``: it is to be fetched."""
 
     request: GitRequest
     commit: str = ""
     wanted: bool = False
 
     def __call__(self, refs: Refs, depth: int | None = None) -> list[ObjectID]:
-        """What to fetch, as dulwich asks it: nothing where it is known, or only looked at."""
+        """The objects to fetch, called by dulwich: none if the commit is known, or only looked up."""
         del depth
         found = next((sha for name in self.names() if (sha := refs.get(Ref(name)))), None)
         if found is None:
@@ -139,7 +139,7 @@ class Choice:
 
 @contextlib.contextmanager
 def _reached(address: GitAddress, request: GitRequest, choice: Choice) -> Iterator[BaseObjectStore | None]:
-    """The objects of the chosen commit; None where nothing was to be fetched."""
+    """The objects of the chosen commit; None if nothing is to be fetched."""
     if address.scheme == "file":
         with transport.opened_folder(address, request.file_root) as repo:
             choice(repo.get_refs())
@@ -152,7 +152,7 @@ def _reached(address: GitAddress, request: GitRequest, choice: Choice) -> Iterat
 def _client(address: GitAddress, request: GitRequest) -> Any:
     if address.scheme == "https":
         return transport.HttpsClient(address, request)
-    # Late: to load SSH takes half of this process's time.
+    # Imported late: loading SSH takes half of this process's time.
     from lxc_dashboard.services.templates.sources.git.ssh_client import SshClient
 
     return SshClient(address, request)
@@ -168,7 +168,9 @@ def _fetched(
             client.fetch_pack(path, choice, walker, _bounded(pack), depth=1, ref_prefix=choice.names())
         except GitProtocolError as error:
             if not choice.commit and _NOT_THERE.search(str(error)):
-                raise SourceGoneError(f"The server has no such repository for this key: {error}") from error
+                raise SourceGoneError(
+                    f"The repository does not exist on the server, or this key gives no access: {error}"
+                ) from error
             raise
         if not choice.wanted:
             return None
@@ -201,7 +203,7 @@ def _first_line(text: bytes) -> str:
 
 
 def _clean(why: str, request: GitRequest) -> str:
-    """Fit to be shown: no secret that a server has echoed, no control characters."""
+    """The text without control characters and without secrets that a server echoed."""
     for secret in (request.password, request.private_key):
         if secret:
             why = why.replace(secret, "…")

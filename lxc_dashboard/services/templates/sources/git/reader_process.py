@@ -1,4 +1,4 @@
-"""Starting the process that reads a repository, and ending it in time."""
+"""Starts the process that reads a repository, and ends it in time."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ async def _asked(request: GitRequest) -> GitAnswer:
             status=process.returncode,
             said=complaint.decode("utf-8", "replace")[-MAX_COMPLAINT_CHARS:],
         )
-        raise SourceError("The repository was not read: it needs more time or memory than it may have")
+        raise SourceError("The repository was not read: it needs too much time or memory")
     return msgspec.json.decode(said, type=GitAnswer)
 
 
 def _environment() -> dict[str, str]:
-    """Nothing of ours: no secret, no proxy, no home whose git configuration would be read."""
+    """An environment without secrets, proxies, and a home with git configuration."""
     package = Path(__file__).resolve().parents[5]
     return {
         "PATH": "/usr/bin:/bin",

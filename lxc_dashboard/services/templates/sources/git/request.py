@@ -1,4 +1,4 @@
-"""What the process that reads a repository is asked, and what it answers: JSON on its standard input and output."""
+"""The request to the process that reads a repository, and its answer: JSON on its standard input and output."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GitRequest:
-    """``location`` as ``GitAddress.text``. ``known_commit``: nothing is fetched where the ref is still that; with ``into`` empty, never.
+    """``location`` is ``GitAddress.text``. Nothing is fetched if the ref is at ``known_commit``, or if ``into`` is empty.
 
-    ``from_above`` (empty: none) names a file that is also read from each folder above ``subfolder``.
-    ``file_root`` (empty: none) is the folder below which ``file://`` may be; ``ca_file`` (empty: the system's) vouches for servers.
+    ``from_above`` (empty: none): a file that is also read from each folder above ``subfolder``.
+    ``file_root`` (empty: none): ``file://`` is allowed below it. ``ca_file``: CAs for servers (empty: the system's).
     """
 
     location: str
@@ -42,7 +42,7 @@ class GitRequest:
 
 @dataclass(frozen=True, slots=True)
 class Omission:
-    """Something of the repository that is not read, by path."""
+    """A path of the repository that was not read, and why."""
 
     path: str
     why: str
@@ -50,9 +50,9 @@ class Omission:
 
 @dataclass(frozen=True, slots=True)
 class GitAnswer:
-    """``commit`` is what the ref is now (a tag's own id where it has one); ``why`` belongs to ``FAILED`` and ``GONE``.
+    """``commit``: the ref's current target (the id of an annotated tag); ``why``: the reason of ``FAILED`` and ``GONE``.
 
-    Once read, the files are below ``into``, and ``subject`` and ``author`` are those of the commit.
+    After ``READ``, the files are below ``into``; ``subject`` and ``author`` are the commit's.
     """
 
     outcome: Outcome

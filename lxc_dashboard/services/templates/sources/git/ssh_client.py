@@ -1,4 +1,4 @@
-"""The way to a repository by SSH. Apart from the others, which need not load what it needs."""
+"""The client for repositories over SSH. A module of its own, so that other readers need not load paramiko."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lxc_dashboard.services.templates.sources.git.transport import MAX_ANSWER_BY
 
 
 class SshClient(SSHGitClient):
-    """``git-upload-pack`` over SSH, the host's key pinned."""
+    """``git-upload-pack`` over SSH with a pinned host key."""
 
     def __init__(self, address: GitAddress, request: GitRequest) -> None:
         super().__init__(address.host, address.port, address.user, vendor=_Vendor(request), quiet=True)

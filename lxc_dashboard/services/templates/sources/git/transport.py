@@ -1,4 +1,4 @@
-"""Two of the ways to a repository: HTTPS, and a folder. Blocking; used in the process that reads one repository."""
+"""The client for repositories over HTTPS, and access to local ones. Blocking; used in the reader process."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ ANSWER_TIMEOUT_S: Final = 30.0
 MAX_PACK_BYTES: Final = 64 << 20
 # All answers of a server together: refs, progress, the pack.
 MAX_ANSWER_BYTES: Final = MAX_PACK_BYTES + (16 << 20)
-# Beside a token most servers take any name, but none without one.
+# Most servers accept any user name beside a token, but not an empty one.
 ANY_USER: Final = "git"
 MAX_REDIRECTS: Final = 3
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
 
 class Budget:
-    """Counts what a server sends. ``spend`` raises ``SourceError`` once it is too much."""
+    """Counts the bytes that a server sends. ``spend`` raises ``SourceError`` above the limit."""
 
     def __init__(self, limit: int) -> None:
         self._left = limit
@@ -47,7 +47,7 @@ class Budget:
 
 
 class HttpsClient(Urllib3HttpGitClient):
-    """Smart HTTP over TLS only, to checked addresses of one server, redirected within it at most."""
+    """Smart HTTP over TLS, to checked addresses of one server; follows redirects on it only."""
 
     def __init__(self, address: GitAddress, request: GitRequest) -> None:
         self._budget = Budget(MAX_ANSWER_BYTES)
@@ -74,7 +74,7 @@ class HttpsClient(Urllib3HttpGitClient):
         data: bytes | Iterator[bytes] | None = None,
         raise_for_status: bool = True,
     ) -> tuple[Any, Callable[[int], bytes]]:
-        """As the library's own, which would follow any redirect and let any address in."""
+        """Replaces the library's method, which follows any redirect to any address."""
         del raise_for_status
         wanted = {**dict(self.pool_manager.headers), **(headers or {}), "Pragma": "no-cache"}
         if self._auth_header is not None:
@@ -93,7 +93,7 @@ class HttpsClient(Urllib3HttpGitClient):
 
     def _ask(self, url: str, headers: dict[str, str], data: Any) -> Any:
         if self._origin(url) != self._home:
-            raise SourceError("The server sends its caller on to another one: give that one's address, if it is meant")
+            raise SourceError("The server redirects to another one: enter that server's address")
         try:
             return self.pool_manager.request(
                 "GET" if data is None else "POST",
@@ -106,20 +106,20 @@ class HttpsClient(Urllib3HttpGitClient):
                 timeout=ANSWER_TIMEOUT_S,
             )
         except urllib3.exceptions.SSLError as error:
-            raise SourceError("The server's TLS certificate is not vouched for", detail=_cause(error)) from error
+            raise SourceError("The server's TLS certificate is not trusted", detail=_cause(error)) from error
         except urllib3.exceptions.HTTPError as error:
             raise SourceError("The server does not answer", detail=_cause(error)) from error
 
 
 def _accept(response: Any) -> None:
-    """Raises unless the answer is 200."""
+    """Raises ``SourceError`` unless the status is 200."""
     match response.status:
         case 200:
             return
         case 404 | 410:
-            raise SourceGoneError("The server has no such repository, or not for these credentials")
+            raise SourceGoneError("The repository does not exist on the server, or these credentials give no access")
         case 401 | 403:
-            raise SourceError("The server refuses the credentials, or has no such repository without them")
+            raise SourceError("The server refused the credentials, or the repository does not exist")
     raise SourceError(f"The server answered with status {response.status}")
 
 
@@ -139,7 +139,7 @@ def _pool(request: GitRequest) -> urllib3.PoolManager:
 
 @contextlib.contextmanager
 def opened_folder(address: GitAddress, file_root: str) -> Iterator[Repo]:
-    """A repository of this machine. Raises ``SourceGoneError``, and ``SourceError`` where it is not below ``file_root``."""
+    """Open a repository of this machine. Raises ``SourceGoneError``, and ``SourceError`` outside ``file_root``."""
     if not file_root:
         raise SourceError("Repositories of this machine are read only below TEMPLATE_GIT_FILE_ROOT, which is not set")
     root, real = os.path.realpath(file_root), os.path.realpath(address.path)

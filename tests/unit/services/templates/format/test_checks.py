@@ -115,7 +115,7 @@ async def test_very_many_findings_are_counted() -> None:
     content = template(scripts=(Script("1.sh", "".join(f"echo $never{n}\n" for n in range(70)), 0),))
     found = (await checked(content)).warnings
     assert len(found) == checks.MAX_SHELL_FINDINGS + 1
-    assert (found[-1].line, found[-1].message) == (0, "ShellCheck has more to say of it: 20 in all")
+    assert (found[-1].line, found[-1].message) == (0, "ShellCheck has more findings here: 20 in all")
 
 
 async def test_what_the_reader_said_stays_in_front_and_checking_again_changes_nothing() -> None:

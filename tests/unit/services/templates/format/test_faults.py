@@ -40,11 +40,11 @@ def test_every_part_that_is_wrong_is_told_with_its_file_and_line(write_tree: Wri
     first, *others = told.why.split("; also ")
     assert first == "is not UTF-8 text"
     assert others == [
-        f"{AT}/packages/base.apt:2: -y is an option, and only packages stand here",
+        f"{AT}/packages/base.apt:2: -y is an option: only packages are allowed",
         f"{AT}/packages/tools.npm:1: 'a b' is more than one word: one package a line",
-        f"{AT}/files/gone.path: belongs to a file gone that is not there",
+        f"{AT}/files/gone.path: belongs to a file gone that does not exist",
         f"{AT}/files/deep/y.path:2: must be an absolute directory in the guest, not 'etc'",
-        f"{AT}/files/x: has no x.path, which holds the directory that it goes to",
+        f"{AT}/files/x: has no x.path, which names its target directory",
     ]
 
 
@@ -52,4 +52,4 @@ def test_of_very_many_the_first_are_told(write_tree: WriteTree) -> None:
     lost = {f"{AT}/files/a/b/{number:03d}.path": "/etc\n" for number in range(40)}
     told = refusal(write_tree({"web/template.conf": "", **lost}))
     assert told.file == f"{AT}/files/a/b/000.path"
-    assert told.why.count("is not there") == MAX_FAULTS
+    assert told.why.count("does not exist") == MAX_FAULTS

@@ -55,11 +55,11 @@ def test_the_target_is_a_directory(read: Read, path: str, target: str) -> None:
     [
         ({}, "x", 0, "has no x.path"),
         ({"x.path": ""}, "x.path", 0, "is empty"),
-        ({"x.path": "/a\n/b\n"}, "x.path", 2, "holds a second line"),
+        ({"x.path": "/a\n/b\n"}, "x.path", 2, "has a second line"),
         ({"x.path": "etc"}, "x.path", 1, "absolute directory"),
         ({"x.path": "~/x"}, "x.path", 1, "absolute directory"),
         ({"x.path": "\n/etc/../root"}, "x.path", 2, "must not hold .."),
-        ({"x.path": "# where\n/etc/nginx # its own\n"}, "x.path", 2, "a comment stands on a line of its own"),
+        ({"x.path": "# where\n/etc/nginx # its own\n"}, "x.path", 2, "put the comment on a line of its own"),
         ({"x.path": "/etc", "x.policy": "replace # it"}, "x.policy", 1, "not 'replace # it'"),
         ({"x.path": "/etc", "d/y": "", "d/y.path": "/etc", "d.path": "/srv"}, "d.path", 0, "d, which is a folder"),
         ({"x.path": "/e\x1btc"}, "x.path", 1, "must be one path"),
@@ -70,8 +70,8 @@ def test_the_target_is_a_directory(read: Read, path: str, target: str) -> None:
             1,
             "must be one of replace, default, backup, not 'overwrite'",
         ),
-        ({"x.path": "/etc", "y.path": "/etc"}, "y.path", 0, "belongs to a file y that is not there"),
-        ({"x.path": "/etc", "y.policy": "backup"}, "y.policy", 0, "belongs to a file y that is not there"),
+        ({"x.path": "/etc", "y.path": "/etc"}, "y.path", 0, "belongs to a file y that does not exist"),
+        ({"x.path": "/etc", "y.policy": "backup"}, "y.policy", 0, "belongs to a file y that does not exist"),
     ],
 )
 def test_sidecars_that_say_nothing_clear_are_refused(
@@ -119,7 +119,7 @@ def test_a_path_that_names_the_file_itself_is_doubted(read: Read) -> None:
 def test_a_path_that_bash_would_compute_is_doubted(read: Read, target: str) -> None:
     ((file,), (warning,)) = read({"x": "", "x.path": target})
     assert file.target_dir == target
-    assert (warning.file, "is taken as it stands" in warning.message) == ("files/x.path", True)
+    assert (warning.file, "is used literally" in warning.message) == ("files/x.path", True)
 
 
 def test_a_path_may_hold_a_dollar_and_a_hash_of_its_own(read: Read) -> None:

@@ -43,7 +43,7 @@ def test_all_faults_are_told_at_once_each_with_its_line() -> None:
     assert [line for line, _ in found] == [2, 4, 5, 6]
     assert "is an option" in found[0][1]
     assert "more than one word" in found[1][1]
-    assert found[2][1] == "ok stands in line 1 already"
+    assert found[2][1] == "ok is also in line 1"
     assert "would remove" in found[3][1]
 
 
@@ -75,7 +75,7 @@ def test_one_package_under_two_pins_is_refused_by_name(manager: PackageManager, 
     for one, other in ((first, second), (second, first)):
         ((line, message),) = faults(f"# list\n{one}\n\n{other}\n", manager)
         assert line == 4
-        assert "stands in line 2 already" in message
+        assert "is also in line 2" in message
 
 
 @pytest.mark.parametrize(

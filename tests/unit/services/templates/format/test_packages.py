@@ -68,7 +68,7 @@ def test_only_the_managers_of_distributions_refuse_what_addresses_and_markers_ne
 ) -> None:
     """As docs/template-format.md says."""
     if manager in {APT, DNF, PackageManager.APK}:
-        assert "which no package has in its name" in refusal(manager, f"{spec}\n").message
+        assert "which is invalid in a package's name" in refusal(manager, f"{spec}\n").message
     elif manager is not CUSTOM:
         assert specs(manager, f"{spec}\n") == [spec]
     elif "|" not in spec:
@@ -88,14 +88,14 @@ def test_only_the_managers_of_distributions_refuse_what_addresses_and_markers_ne
         (APT, "x" * 256, "at most 255"),
         (APT, "a\x07b", "plain text"),
         (PackageManager.APK, "!nginx", "would remove"),
-        (APT, "curl#x", "'#', which no package has in its name: a comment starts behind a blank"),
+        (APT, "curl#x", "'#', which is invalid in a package's name: put a blank before a comment"),
         (APT, "nginx,curl", "holds ','"),
         (APT, '"nginx"', "holds '\"'"),
         (DNF, "curl;id", "holds ';'"),
         (PackageManager.APK, "$(id)", "holds '$'"),
         (APT, "nginx\u200b", "holds '\\u200b'"),
         (PIP, "flask\ufeff", "holds '\\ufeff'"),
-        (PIP, "flask==3.0 --hash=sha256:0f", "holds an option"),
+        (PIP, "flask==3.0 --hash=sha256:0f", "contains an option"),
     ],
 )
 def test_what_is_no_package_is_refused_with_its_line(manager: PackageManager, line: str, why: str) -> None:
@@ -129,8 +129,8 @@ def test_what_is_told_of_a_package_holds_no_login_of_its_address() -> None:
 def test_every_wrong_line_is_told_the_first_one_first() -> None:
     error = refusal(APT, "-y\nok\na b\n" + "x,\n" * 12)
     assert error.line == 1
-    assert error.message.startswith("-y is an option, and only packages stand here; line 3: 'a b' is more than one")
-    assert error.message.endswith("line 12: 'x,' holds ',', which no package has in its name; and 3 more")
+    assert error.message.startswith("-y is an option: only packages are allowed; line 3: 'a b' is more than one")
+    assert error.message.endswith("line 12: 'x,' holds ',', which is invalid in a package's name; and 3 more")
 
 
 @pytest.mark.parametrize(
@@ -171,8 +171,8 @@ def test_custom_packages_have_a_check_and_an_install_command(line: str, entry: t
         ("tool|check|", "an install command: install is empty"),
         ("|check|install", "an install command: name is empty"),
         ("tool|check|install|timeout_s=", "timeout_s is a whole number"),
-        ("tool|check|install|timeout=600", "timeout is no setting of a custom package: write timeout_s=SECONDS"),
-        ("tool|check|install | Timeout_S: 600 # why", "Timeout_S is no setting"),
+        ("tool|check|install|timeout=600", "timeout is not a setting of a custom package: use timeout_s=SECONDS"),
+        ("tool|check|install | Timeout_S: 600 # why", "Timeout_S is not a setting"),
         ("tool|check|install|timeout_s=soon", "whole number of seconds"),
         ("tool|check|install|timeout_s=0", "whole number of seconds"),
         ("tool|check|install|timeout_s=86401", "whole number of seconds"),

@@ -115,7 +115,7 @@ async def test_of_very_many_findings_the_errors_are_kept() -> None:
     found = await lint("echo $HOME\n" * 300 + "exit wrongly\n")
     assert len(found) == MAX_FINDINGS + 1
     assert any(f.level == "error" for f in found)
-    assert "ShellCheck has more to say of it: " in found[-1].message
+    assert "ShellCheck has more findings here: " in found[-1].message
 
 
 async def test_a_script_of_odd_characters_is_checked() -> None:

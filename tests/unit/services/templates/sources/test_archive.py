@@ -189,11 +189,11 @@ def with_manifest(**changes: object) -> bytes:
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"checksum": "0" * 64}, "is not what manifest.json says of it"),
-        ({"scripts": {"9.sh": {"enabled": False}}}, "speaks of '9.sh', which is not in web/container-configs/scripts"),
-        ({"files": {"x": {"owner": "root"}}}, "speaks of 'x', which is not in web/container-configs/files"),
+        ({"checksum": "0" * 64}, "does not match its checksum in manifest.json"),
+        ({"scripts": {"9.sh": {"enabled": False}}}, "names '9.sh', which is not in web/container-configs/scripts"),
+        ({"files": {"x": {"owner": "root"}}}, "names 'x', which is not in web/container-configs/files"),
         ({"config_path": "../x"}, "must be a path below the root"),
-        ({"config_path": "a'$(id)"}, "is not what manifest.json says of it"),
+        ({"config_path": "a'$(id)"}, "does not match its checksum in manifest.json"),
     ],
 )
 def test_a_template_that_its_manifest_does_not_fit_is_refused(changes: dict[str, object], why: str) -> None:
@@ -298,7 +298,7 @@ def test_a_template_that_only_the_manifest_names_is_told() -> None:
 
 @pytest.mark.parametrize("name", ["WEB", "manifest.json", "web"])
 def test_an_archive_holds_each_name_once(name: str) -> None:
-    with pytest.raises(TemplateError, match="holds each name once"):
+    with pytest.raises(TemplateError, match="can contain each name once"):
         export([WEB, replace(WEB, name=name)], "zip")
 
 

@@ -145,7 +145,7 @@ def test_a_template_that_another_one_hides_is_named(write_tree: WriteTree) -> No
     discovery = discover(root)
     assert [content.name for content in discovery.found] == ["templates"]
     assert refusal(discovery).file == "web/template.conf"
-    assert refusal(discovery).why == "stands inside of the template templates: put it beside that"
+    assert refusal(discovery).why == "is inside the template templates: move it beside that"
 
 
 @pytest.mark.parametrize("name", ["Template.conf", "template.conf.txt", "template.config", "TEMPLATE_CONF"])
@@ -153,7 +153,7 @@ def test_a_template_conf_of_another_name_is_named(write_tree: WriteTree, name: s
     root = write_tree({f"web/{name}": CONF, f"{CONFIGS}/scripts/1.sh": "true\n", "other/Template.conf": "x"})
     discovery = discover(root)
     assert (discovery.found, refusal(discovery).file) == ((), f"web/{name}")
-    assert "is called template.conf" in refusal(discovery).why
+    assert "must be called template.conf" in refusal(discovery).why
 
 
 def test_hidden_folders_and_templates_within_templates_are_not_searched(write_tree: WriteTree) -> None:
@@ -177,12 +177,12 @@ def test_a_name_is_given_once(write_tree: WriteTree) -> None:
 
 @pytest.mark.parametrize("name", ["a b", "-x", "x" * 64, "ä"])
 def test_a_folder_name_that_names_no_template_is_refused(write_tree: WriteTree, name: str) -> None:
-    assert "stands in a folder whose name" in refusal(discover(write_tree({f"{name}/template.conf": CONF}))).why
+    assert "is in a folder with an invalid name" in refusal(discover(write_tree({f"{name}/template.conf": CONF}))).why
 
 
 def test_a_missing_root_is_an_error_and_an_empty_one_is_not(tmp_path: Path) -> None:
     assert discover(tmp_path) == Discovery((), ())
-    with pytest.raises(TemplateError, match="is not there"):
+    with pytest.raises(TemplateError, match="does not exist"):
         discover(tmp_path / "gone")
     (tmp_path / "file").touch()
     with pytest.raises(TemplateError, match="is no folder"):

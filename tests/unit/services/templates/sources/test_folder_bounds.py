@@ -22,7 +22,7 @@ from tests.unit.services.templates.sources.folders import CONF, CONFIGS, Files, 
         (f"{CONFIGS}/scripts/1.sh", b"echo\n\0", "NUL byte"),
         (f"{CONFIGS}/scripts/1.sh", b"echo \xe4\n", "not UTF-8"),
         (f"{CONFIGS}/packages/{'x' * 64}.apt", "nginx\n", "needs a name of at most 63"),
-        (f"{CONFIGS}/packages/apt", "nginx\n", "needs a name in front of its manager: base.apt, say"),
+        (f"{CONFIGS}/packages/apt", "nginx\n", "needs a name before its manager, for example base.apt"),
     ],
 )
 def test_what_is_too_large_or_no_text_is_refused(write_tree: WriteTree, path: str, content: bytes, why: str) -> None:
@@ -61,7 +61,10 @@ def test_a_pass_that_has_read_enough_leaves_the_rest_to_the_next(
     monkeypatch.setattr(folder_module, "MAX_DISCOVERY_BYTES", 1)
     first = discover(root)
     assert [template.name for template in first.found] == ["a"]
-    assert (refusal(first).name, refusal(first).why) == ("b", "is left to the next pass: this one has read enough")
+    assert (refusal(first).name, refusal(first).why) == (
+        "b",
+        "is read in the next pass: the limit of this one is reached",
+    )
     second = discover(root, first.fingerprints)
     assert (second.unchanged, [template.name for template in second.found]) == (("a",), ["b"])
 

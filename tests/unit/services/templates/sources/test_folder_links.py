@@ -139,7 +139,7 @@ def test_what_is_not_read_is_a_finding_unless_it_is_a_note(write_tree: WriteTree
         f"{CONFIGS}/{name}"
         for name in ["script", "scripts/1.py", "scripts/sub.sh", "packages/a.yum", "packages/sub.apt"]
     )
-    assert {finding.message for finding in template.warnings} == {"is not read: it is no part of a template"}
+    assert {finding.message for finding in template.warnings} == {"is ignored: it is not part of a template"}
 
 
 def test_a_file_name_of_other_bytes_is_refused(write_tree: WriteTree) -> None:

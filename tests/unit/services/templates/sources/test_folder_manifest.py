@@ -123,9 +123,12 @@ def test_a_manifest_that_appears_or_goes_is_a_change(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"checksum": "0" * 64}, "web is not what manifest.json says of it. If you edited it, remove its checksum"),
-        ({"scripts": {"9.sh": {"enabled": False}}}, "speaks of '9.sh', which is not in web/container-configs/scripts"),
-        ({"files": {"x": {"owner": "root"}}}, "speaks of 'x', which is not in web/container-configs/files"),
+        (
+            {"checksum": "0" * 64},
+            "web does not match its checksum in manifest.json. If you edited it, remove the checksum",
+        ),
+        ({"scripts": {"9.sh": {"enabled": False}}}, "names '9.sh', which is not in web/container-configs/scripts"),
+        ({"files": {"x": {"owner": "root"}}}, "names 'x', which is not in web/container-configs/files"),
         ({"files": {"key": {"owner": "a b"}}}, "says 'a b' for the owner of key"),
         ({"scripts": {"2.sh": {"position": 0}}}, "gives two scripts of web the same position"),
         ({"config_path": "../x"}, "must be a path below the root"),
@@ -161,7 +164,7 @@ def test_of_many_names_without_a_folder_some_are_told(write_tree: WriteTree) -> 
 def test_a_template_that_was_edited_needs_no_checksum_in_its_manifest(tmp_path: Path) -> None:
     root = unpack(tmp_path, WEB)
     (root / "web/container-configs/scripts/2.sh").write_text("false\n")
-    assert "is not what manifest.json says" in refusal(discover(root)).why
+    assert "does not match its checksum in manifest.json" in refusal(discover(root)).why
     change(root, checksum=None)
     template = only(discover(root))
     assert [(script.content, script.enabled) for script in template.scripts] == [("true\n", False), ("false\n", True)]

@@ -41,10 +41,10 @@ def request(repository: Repository, into: Path) -> GitRequest:
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        (b"..", "leads elsewhere"),
-        (b".", "leads elsewhere"),
-        (b"../../escaped", "leads elsewhere"),
-        (b"/tmp/escaped", "leads elsewhere"),
+        (b"..", "has an invalid name"),
+        (b".", "has an invalid name"),
+        (b"../../escaped", "has an invalid name"),
+        (b"/tmp/escaped", "has an invalid name"),
         (b".git", "git's own"),
         (b".GIT", "git's own"),
         (b"a" * 300, "too long"),
