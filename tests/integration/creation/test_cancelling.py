@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lxc_dashboard.db.models import PackageManager
-from lxc_dashboard.errors import DashboardError
 from lxc_dashboard.services.creation import cancelling, discovery, service
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.phases import deploy, start
 from lxc_dashboard.services.templates.model import Bucket, PackageEntry
+from pve_sandbox.errors import SandboxError
 from tests.integration.creation.cancelled import (
     ALL_PROCESSES,
     CANCEL_WITHIN_S,
@@ -114,7 +114,7 @@ async def test_while_init_is_waited_for(lab: Lab, monkeypatch: pytest.MonkeyPatc
     job = await service.get_job(lab.rt, lab.session, job_id)
 
     async def waits() -> bool:
-        with contextlib.suppress(DashboardError):  # it does not run yet
+        with contextlib.suppress(SandboxError):  # it does not run yet
             return "waits-for-init" in await lab.in_guest(job.vmid, "sh", "-c", ALL_PROCESSES)
         return False
 

@@ -18,6 +18,7 @@ from lxc_dashboard.services.jobs.events import ProgressEvent
 from lxc_dashboard.services.jobs.follow import follow
 from lxc_dashboard.settings import Settings
 from tests.integration.creation.conftest import content_of
+from tests.worded import worded
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -39,6 +40,7 @@ async def seen_by(rt: Runtime, job_id: UUID, after: int = 0) -> list[tuple[int, 
 
 
 def numbered(event: ProgressEvent) -> list[tuple[int, str]]:
+    event = worded(event)
     parts = event.message.split("\n") if event.lines > 1 else [event.message]
     return [(event.seq + at, text) for at, text in enumerate(parts)]
 

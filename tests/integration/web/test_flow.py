@@ -71,7 +71,7 @@ async def test_a_session_follows_so_many_logs_and_no_more_and_others_are_served(
 
         assert {await followed(signed_in) for _ in range(shares.STREAMS)} == {200}
         refused = await served(lambda: signed_in.get(f"{job.base}/events"))
-        assert (refused.status_code, refused.json()["error"][:33]) == (429, "You have 250 open logs, and no mo")
+        assert (refused.status_code, refused.json()["error"][:33]) == (429, "You have 250 open logs, the most ")
         assert (await served(lambda: signed_in.get(f"{job.base}/log"))).status_code == 200
         assert (await served(visitor.sign_in)).status_code == 303
         assert await followed(visitor) == 200
