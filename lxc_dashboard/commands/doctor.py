@@ -78,7 +78,7 @@ def _settings() -> list[Check]:
     of_files = sorted(faults.keys() - set(Settings.model_fields))
     return [
         *(_setting(name, faults) for name in Settings.model_fields),
-        *(Check("settings", name, Verdict.WRONG, faults[name], "mend the file or its path") for name in of_files),
+        *(Check("settings", name, Verdict.WRONG, faults[name], "fix the file or its path") for name in of_files),
     ]
 
 

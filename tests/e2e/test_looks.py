@@ -129,7 +129,7 @@ def test_a_small_window_holds_nodes_and_jobs(page: Page, stack: Stack) -> None:
     visit(page, f"{routes.JOBS}?q={name}")
     jobs = page.get_by_role("table", name=text.NAV_JOBS)
     expect(jobs.get_by_role("link", name=name)).to_be_visible()
-    shown = [text.JOB_STATE, text.JOB_NAME, text.CT, text.TEMPLATE, text.STARTED, text.TOOK]
+    shown = [text.JOB_STATE, text.JOB_KIND, text.JOB_NAME, text.CT, text.TEMPLATE, text.STARTED, text.TOOK]
     expect(jobs.get_by_role("columnheader")).to_have_text(shown)
     none_too_wide(page)
     visit(page, routes.DASHBOARD)

@@ -38,7 +38,7 @@ def test_each_fault_stands_beside_its_field_and_all_values_stay(page: Page) -> N
     expect(fault(page, "vmid")).to_have_text("101 is taken in PVE")
     expect(fault(page, "memory_mib")).to_be_empty()
     expect(page.locator("#hostname")).to_be_focused()
-    expect(page.get_by_role("button", name="Configure, to mend")).to_be_visible()
+    expect(page.get_by_role("button", name="Configure, has errors")).to_be_visible()
     holds(page, hostname="-bad", vmid="101", cores="0", memory_mib="900", password="abc", ipv4_address="10.0.0.5")
 
 

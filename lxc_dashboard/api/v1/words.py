@@ -70,7 +70,7 @@ REFUSED: Final[Mapping[int, str]] = {
     409: "The state does not allow this. error.job names the job that is busy with the container, if that is the cause",
     413: "The body is larger than 1 MiB",
     415: "The body is not application/json",
-    422: "Something needs mending: error.fields by field, error.findings as the preflight found it",
+    422: "Invalid input: error.fields by field, error.findings as the preflight found it",
     429: "Too many refused tokens from here, or too much of this token at once",
     502: "PVE answered with an error of its own",
     503: "PVE, or a service of the dashboard, does not answer",

@@ -140,7 +140,7 @@ _CAUSES: Final[tuple[tuple[re.Pattern[str], Cause], ...]] = tuple(
 _ENDS: Final[Mapping[Outcome, tuple[str, str]]] = {
     Outcome.TIMEOUT: (
         "{title} took longer than it may, and was ended",
-        "Raise its timeout in the template, or mend what it waits for",
+        "Raise its timeout in the template, or fix what it waits for",
     ),
     Outcome.STOPPED: (
         "{guest} was stopped while {title} ran: a script powered it off, or somebody stopped it",

@@ -88,7 +88,7 @@ async def _place_held(ctx: RunContext, door: Door) -> None:
                 Phase.SYNCING.value,
                 f"{entry.target} cannot be given to {entry.owner}, who does not exist after the scripts",
                 step=entry.name,
-                remedy="Have a script or a package make the user and group, or mend the file's owner",
+                remedy="Have a script or a package make the user and group, or fix the file's owner",
             )
         if placement is Placement.HELD:
             ctx.checkpoint.failed = HELD_BACK
@@ -96,7 +96,7 @@ async def _place_held(ctx: RunContext, door: Door) -> None:
                 Phase.SYNCING.value,
                 f"{entry.name} has no place: {entry.target_dir} does not exist after the scripts",
                 step=entry.name,
-                remedy="Have a script or a package make the directory, or mend the file's .path",
+                remedy="Have a script or a package make the directory, or fix the file's .path",
             )
         kind = EventType.WARNING if placement is Placement.KEPT else EventType.STEP
         ctx.tell_once(f"{HELD_BACK}:{entry.name}", _CODES[placement], kind, target=entry.target)
