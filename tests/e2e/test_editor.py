@@ -116,7 +116,7 @@ def test_scripts_are_put_in_order_by_keyboard_and_what_moved_is_told(page: Page,
     page.keyboard.press("Alt+ArrowUp")
     expect(editor.scripts(page).nth(1)).to_have_text(re.compile("start.sh"))
     expect(page.get_by_role("button", name=re.compile(r"^\d+-start\.sh"))).to_be_focused()
-    expect(page.get_by_text("runs as 2 of 4")).to_be_attached()
+    expect(page.get_by_text("is now 2 of 4")).to_be_attached()
     page.keyboard.press("Alt+ArrowDown")
     expect(editor.scripts(page).nth(2)).to_have_text(re.compile("start.sh"))
     page.get_by_role("button", name=f"{text.MOVE_UP} 90-verify.sh").click()
