@@ -84,7 +84,7 @@ def test_all_that_has_not_ended_is_cancelled_at_once(page: Page, stack: Stack, t
     dialog = page.get_by_role("dialog", name="Cancel the creation of 2 containers of held-{a,b}?")
     expect(dialog.get_by_role("button", name=text.DO_NOT_CANCEL)).to_be_visible()
     dialog.get_by_role("button", name=text.BATCH_CANCEL_VERB).click()
-    expect(page.get_by_text("Asked 2 jobs to stop")).to_be_visible()
+    expect(page.get_by_text("Cancelling 2 jobs")).to_be_visible()
     expect(totals(page)).to_contain_text("2 cancelled or destroyed", timeout=RUN_MS)
     expect(rows(page).filter(has_text="Cancelled")).to_have_count(2)
 

@@ -49,7 +49,7 @@ def check_used_by_another(other: Page) -> None:
     expect(row.get_by_role("button")).to_have_count(1)
     row.get_by_role("button", name=text.PRESET_USE).click()
     asked = proposed(other)
-    expect(asked).to_contain_text("Shared by root@pam, who held VM.Allocate at /vms")
+    expect(asked).to_contain_text("Shared by root@pam, who had VM.Allocate at /vms")
     expect(asked.locator(".note").first).to_contain_text(KEY)
     expect(asked).to_contain_text("777")
     assert accessibility_faults(other) == []
@@ -127,7 +127,7 @@ def test_a_preset_whose_storage_is_gone_falls_back_and_says_so(page: Page, stack
     save_preset(page, "moved")
     job_runs.in_services(stack, page, _let_storage_go)
     preset(page, "moved").get_by_role("button", name=text.PRESET_USE).click()
-    expect(page.get_by_text("Storage gone-storage is not there on")).to_be_visible()
+    expect(page.get_by_text("Storage gone-storage is no longer on")).to_be_visible()
     expect(page.locator("#cores")).to_have_value("2")
     expect(page.locator("#storage")).not_to_have_value("gone-storage")
 
