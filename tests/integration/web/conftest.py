@@ -35,9 +35,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(scope="module", autouse=True)
 def free_guests(stack: Stack) -> None:
-    """No worker ends the jobs of these tests: without this, a file finds the guests of earlier files locked."""
+    """No worker ends the jobs of these tests: without this, a file finds the guests of earlier files locked, or taken for ours."""
     with psycopg.connect(stack.environ["DATABASE_URL"]) as connection:
-        connection.execute("DELETE FROM job")
+        connection.execute("TRUNCATE container, job CASCADE")
 
 
 @pytest.fixture
