@@ -95,7 +95,7 @@ def carry_out(options: ApiOptions, order: Order) -> int:
 
 
 def read(options: ApiOptions, path: str, query: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What a GET of ``path`` answers; None where it was refused, which is told.
+    """What a GET of ``path`` answers; None where PVE refused it: the refusal is shown.
 
     Raises ``InvalidInputError`` for what is wrong before anything is asked, ``ServiceUnavailableError``.
     """

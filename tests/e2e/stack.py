@@ -249,6 +249,5 @@ def running_stack(
             stack.start_worker()
         if web:
             shipped = dict(Settings.load(stack.environ).template_folders())["shipped"]
-            served = stack.start_web()
-            until(lambda: are_read(stack, shipped), served)
+            until(lambda: are_read(stack, shipped), stack.start_web())
         yield stack

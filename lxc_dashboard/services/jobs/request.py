@@ -42,20 +42,9 @@ async def request(
     try:
         async with lending(rt, session) as lent:
             container = await lent.tx.containers.by_vmid(session.endpoint_id, guest.vmid)
-            job = Job(
-                id=wanted,
-                kind=act.name,
-                endpoint_id=session.endpoint_id,
-                vmid=guest.vmid,
-                node=guest.node,
-                name=guest.name,
-                container_id=container.id if container else None,
-                userid=session.userid,
-                params=values,
-                signed_in_at=session.signed_in_at,
-                session_id=session.id,
+            await lent.tx.jobs.add(
+                _job(session, act, guest, id=wanted, params=values, container_id=container and container.id)
             )
-            await lent.tx.jobs.add(job)
             await lent.give(wanted)
             await _audit(lent.tx, session, act, guest, AuditResult.OK, job=str(wanted))
     except ConflictError as error:
@@ -64,6 +53,20 @@ async def request(
         await _refuse_busy(rt, session, guest, error)
     await enqueue(rt, wanted)
     return wanted
+
+
+def _job(session: Session, act: Act, guest: Guest, **values: Any) -> Job:
+    return Job(
+        kind=act.name,
+        endpoint_id=session.endpoint_id,
+        vmid=guest.vmid,
+        node=guest.node,
+        name=guest.name,
+        userid=session.userid,
+        signed_in_at=session.signed_in_at,
+        session_id=session.id,
+        **values,
+    )
 
 
 async def _require_privileges(rt: Runtime, session: Session, act: Act, guest: Guest) -> None:
