@@ -88,7 +88,7 @@ class SharingPart(PresetsPart, mixin=True):
         if found is not None:
             await self._propose(found, text.PROPOSED_LINK, text.PROPOSED_LINK_BY)
         elif coded:
-            self.told = [text.LINK_UNREADABLE, *self.told]
+            self.told = list(dict.fromkeys([text.LINK_UNREADABLE, *self.told]))
 
     def _stand(self, asked: Asked) -> None:
         """At the step that is asked for, as far as the steps before it are done. What is filled in leads to its values."""
