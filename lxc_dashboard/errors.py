@@ -285,7 +285,7 @@ class CreationError(DashboardError):
 
 
 class PreflightError(CreationError):
-    """``findings`` are ``services.creation.findings.Finding`` of severity error."""
+    """``findings`` are ``services.creation.preflight.findings.Finding`` of severity error."""
 
     def __init__(self, findings: Sequence[object]) -> None:
         self.findings = tuple(findings)

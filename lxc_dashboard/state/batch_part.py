@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.model import Session
     from lxc_dashboard.services.creation.batches import Plan
-    from lxc_dashboard.services.creation.findings import Finding
+    from lxc_dashboard.services.creation.preflight.findings import Finding
     from lxc_dashboard.services.creation.spec import ContainerSpec, IpSettings
 
 

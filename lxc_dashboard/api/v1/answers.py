@@ -28,7 +28,7 @@ from lxc_dashboard.errors import (
     TokenRefusedError,
     UnreachableError,
 )
-from lxc_dashboard.services.creation.findings import FindingSeverity
+from lxc_dashboard.services.creation.preflight.findings import FindingSeverity
 from lxc_dashboard.services.creation.views import CreationView, StepState
 from lxc_dashboard.services.jobs.views import JobError, JobView
 from lxc_dashboard.services.kinds import is_known

@@ -13,7 +13,7 @@ from lxc_dashboard.errors import InvalidInputError
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import holders
 from lxc_dashboard.services.creation.address_fields import PREFIX_MIN
-from lxc_dashboard.services.creation.neighbours import SEEN_HOLDS_S, seen_lately
+from lxc_dashboard.services.creation.preflight.neighbours import SEEN_HOLDS_S, seen_lately
 from lxc_dashboard.services.creation.spec import Segment
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from lxc_dashboard.db.models import AuditResult, CreationBatch, new_id
 from lxc_dashboard.errors import ConflictError, InvalidInputError, NotFoundError, PreflightError, ProxmoxError
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import addresses, preflight, requesting
-from lxc_dashboard.services.creation.findings import Finding, FindingSeverity, error, warning
 from lxc_dashboard.services.creation.patterns import hostnames
+from lxc_dashboard.services.creation.preflight.findings import Finding, FindingSeverity, error, warning
 from lxc_dashboard.services.creation.requesting import Order, Secrets
 from lxc_dashboard.services.creation.spec import ContainerSpec, IpMode, IpSettings
 from lxc_dashboard.services.creation.validation import check_password

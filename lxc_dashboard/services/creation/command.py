@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.services.auth import endpoints
-from lxc_dashboard.services.creation.rights import ROOT, root_features
+from lxc_dashboard.services.creation.preflight.rights import ROOT, root_features
 from lxc_dashboard.services.creation.spec import ContainerSpec, PasswordMode, pve_parameters
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from lxc_dashboard.guest.supervisor import Supervisor
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.entrance import Entrance
-from lxc_dashboard.services.creation.explain import Cause, explain
 from lxc_dashboard.services.creation.liveness import Liveness
+from lxc_dashboard.services.creation.preflight.explain import Cause, explain
 from lxc_dashboard.services.creation.unknown import close_names, unknown_name
 
 LINE_LIMIT_BYTES: Final = 16 * 1024

@@ -17,8 +17,8 @@ from lxc_dashboard.errors import (
 )
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import addresses, preflight, vmids
-from lxc_dashboard.services.creation.findings import FindingSeverity
 from lxc_dashboard.services.creation.passwords import generate
+from lxc_dashboard.services.creation.preflight.findings import FindingSeverity
 from lxc_dashboard.services.creation.spec import ContainerSpec, PasswordMode
 from lxc_dashboard.services.creation.validation import check_password
 from lxc_dashboard.services.jobs.enqueue import enqueue

@@ -13,7 +13,7 @@ from lxc_dashboard.db.models import JobState
 from lxc_dashboard.errors import ConflictError, InvalidInputError, NotFoundError, PreflightError
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import editing, refilling, service
-from lxc_dashboard.services.creation.findings import FindingSeverity
+from lxc_dashboard.services.creation.preflight.findings import FindingSeverity
 from lxc_dashboard.services.creation.requesting import Secrets
 from lxc_dashboard.services.creation.spec import IpMode, IpSettings, PasswordMode
 from tests.integration.creation.conftest import content_of, store

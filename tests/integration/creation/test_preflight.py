@@ -15,7 +15,7 @@ from lxc_dashboard.errors import InvalidInputError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation import described, preflight
-from lxc_dashboard.services.creation.findings import Finding
+from lxc_dashboard.services.creation.preflight.findings import Finding
 from lxc_dashboard.services.creation.spec import IpMode, IpSettings, Mount
 from lxc_dashboard.settings import Settings
 from pve_sandbox.node import SandboxNode

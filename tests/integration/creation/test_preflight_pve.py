@@ -17,7 +17,7 @@ from lxc_dashboard.services.auth import acting, tokens
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.auth.sign_in import Origin
 from lxc_dashboard.services.creation import choices, described, preflight, service
-from lxc_dashboard.services.creation.findings import Finding, FindingSeverity
+from lxc_dashboard.services.creation.preflight.findings import Finding, FindingSeverity
 from lxc_dashboard.services.creation.spec import ContainerSpec, IpMode, IpSettings, Mount, pve_parameters
 from lxc_dashboard.settings import Settings
 from pve_sandbox.api.access.directory import Token

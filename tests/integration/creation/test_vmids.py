@@ -21,7 +21,7 @@ from tests.integration.creation.conftest import OSTEMPLATE, Lab, pve_alone, spec
 
 if TYPE_CHECKING:
     from lxc_dashboard.services.creation.context import RunContext
-    from lxc_dashboard.services.creation.findings import Finding
+    from lxc_dashboard.services.creation.preflight.findings import Finding
 
 NO_NETWORK = IpSettings(IpMode.NONE)
 

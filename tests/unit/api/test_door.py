@@ -31,7 +31,7 @@ from lxc_dashboard.errors import (
     UnreachableError,
 )
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.services.creation.findings import error as finding
+from lxc_dashboard.services.creation.preflight.findings import error as finding
 from lxc_dashboard.state.process import WebProcess
 
 SITE = "http://localhost:3001"

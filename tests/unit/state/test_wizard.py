@@ -23,7 +23,7 @@ from lxc_dashboard.services.creation.choices import (
     StorageChoice,
 )
 from lxc_dashboard.services.creation.defaults import defaults, host_name
-from lxc_dashboard.services.creation.findings import Finding, FindingSeverity
+from lxc_dashboard.services.creation.preflight.findings import Finding, FindingSeverity
 from lxc_dashboard.services.creation.validation import validate
 from lxc_dashboard.services.templates.model import Bucket, PackageEntry, Script, TemplateConfig
 from lxc_dashboard.services.templates.summaries import TemplateDetail, TemplateSummary

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.db.models import EventType, Phase
 from lxc_dashboard.errors import ApiError, PhaseFailedError, PreflightError, TaskFailedError
-from lxc_dashboard.services.creation import alone, full_storage, moving, notes, preflight
+from lxc_dashboard.services.creation import alone, moving, notes, preflight
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.context import RunContext
-from lxc_dashboard.services.creation.findings import FindingSeverity
 from lxc_dashboard.services.creation.phases import pause
+from lxc_dashboard.services.creation.preflight import full_storage
+from lxc_dashboard.services.creation.preflight.findings import FindingSeverity
 from lxc_dashboard.services.creation.spec import PasswordMode, pve_parameters
 from lxc_dashboard.services.jobs import slots
 from lxc_dashboard.services.jobs.pve_tasks import PveStep, ended_unseen, run_task

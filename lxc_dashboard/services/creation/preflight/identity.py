@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.errors import UnreachableError
-from lxc_dashboard.services.creation import rights
-from lxc_dashboard.services.creation.findings import Finding, error, warning
+from lxc_dashboard.services.creation.preflight import rights
+from lxc_dashboard.services.creation.preflight.findings import Finding, error, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,8 +7,14 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from lxc_dashboard.services.creation import addresses as known
-from lxc_dashboard.services.creation.findings import Finding, error, warning
-from lxc_dashboard.services.creation.neighbours import SEEN_HOLDS_FOR_WORKERS_S, SEEN_HOLDS_S, Held, Seen, seen_lately
+from lxc_dashboard.services.creation.preflight.findings import Finding, error, warning
+from lxc_dashboard.services.creation.preflight.neighbours import (
+    SEEN_HOLDS_FOR_WORKERS_S,
+    SEEN_HOLDS_S,
+    Held,
+    Seen,
+    seen_lately,
+)
 from lxc_dashboard.services.creation.spec import NETWORK_DEVICE
 
 if TYPE_CHECKING:

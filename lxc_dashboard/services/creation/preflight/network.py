@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from lxc_dashboard.services.creation.findings import Finding, error, warning
+from lxc_dashboard.services.creation.preflight.findings import Finding, error, warning
 
 if TYPE_CHECKING:
     from lxc_dashboard.proxmox.schemas import NetworkDevice

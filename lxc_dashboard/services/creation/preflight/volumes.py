@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.services.creation.choices import SEES_STORAGE
-from lxc_dashboard.services.creation.findings import Finding, error, warning
+from lxc_dashboard.services.creation.preflight.findings import Finding, error, warning
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,7 +12,8 @@ import pytest
 from lxc_dashboard.db.models import JobState, new_id
 from lxc_dashboard.errors import ConflictError, InvalidInputError, NotFoundError, PreflightError
 from lxc_dashboard.services.auth import acting
-from lxc_dashboard.services.creation import batches, neighbours, requesting, service
+from lxc_dashboard.services.creation import batches, requesting, service
+from lxc_dashboard.services.creation.preflight import neighbours
 from lxc_dashboard.services.creation.requesting import Secrets
 from lxc_dashboard.services.creation.spec import IpMode, IpSettings, PasswordMode
 from lxc_dashboard.services.jobs import reaper

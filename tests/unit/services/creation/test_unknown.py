@@ -13,7 +13,7 @@ from lxc_dashboard.db.models import PackageManager
 from lxc_dashboard.errors import GuestUnreachableError
 from lxc_dashboard.guest.base import CommandResult
 from lxc_dashboard.guest.steps import Outcome, StepEnd
-from lxc_dashboard.services.creation.explain import explain
+from lxc_dashboard.services.creation.preflight.explain import explain
 from lxc_dashboard.services.creation.unknown import close_names, likest, unknown_name
 
 NO_NAMES = "names cannot be resolved"

@@ -7,9 +7,9 @@ import pytest
 from lxc_dashboard.db.models import FilePolicy, Phase
 from lxc_dashboard.errors import CommandFailedError, PhaseFailedError, PreflightError, TaskFailedError
 from lxc_dashboard.guest.steps import Outcome, StepEnd
-from lxc_dashboard.services.creation.explain import explain, likely_cause
-from lxc_dashboard.services.creation.findings import Finding, FindingSeverity
 from lxc_dashboard.services.creation.phases.deploy import unwritable
+from lxc_dashboard.services.creation.preflight.explain import explain, likely_cause
+from lxc_dashboard.services.creation.preflight.findings import Finding, FindingSeverity
 from lxc_dashboard.services.jobs import ending
 from lxc_dashboard.services.templates.model import FileEntry
 

@@ -10,7 +10,7 @@ from lxc_dashboard.errors import PrivilegeError
 from lxc_dashboard.services.creation import preflight
 
 if TYPE_CHECKING:
-    from lxc_dashboard.services.creation.findings import Finding
+    from lxc_dashboard.services.creation.preflight.findings import Finding
     from lxc_dashboard.services.creation.preflight.question import Question
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from lxc_dashboard.errors import UnreachableError
 from lxc_dashboard.proxmox.auth import TokenAuth
-from lxc_dashboard.services.creation import neighbours
-from lxc_dashboard.services.creation.neighbours import Held, Seen, seen_lately
+from lxc_dashboard.services.creation.preflight import neighbours
+from lxc_dashboard.services.creation.preflight.neighbours import Held, Seen, seen_lately
 
 ENDPOINT = uuid4()
 

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from lxc_dashboard.db.models import CREATE_KIND, Job
-from lxc_dashboard.services.creation import passwords, rights
+from lxc_dashboard.services.creation import passwords
+from lxc_dashboard.services.creation.preflight import rights
 from lxc_dashboard.services.creation.preflight.inside import os_family
 from lxc_dashboard.services.creation.spec import Mount
 from lxc_dashboard.services.jobs import ticket
