@@ -1,6 +1,6 @@
 """Every error the product raises, in one tree.
 
-    DashboardError                 user_message: safe to show; retryable
+    DashboardError                 reason: a code with parameters, safe to show; retryable
     ├ NotFoundError  InvalidInputError(fields)  RateLimitedError(retry_after_s): TooManyAtOnceError
     ├ ConflictError: OvertakenError(number, author, at, changes)  LeaseGoneError  BusyGuestError(kind, userid, job_id)
     ├ AuthError: InvalidCredentialsError  TfaRequiredError  SessionExpiredError  TokenRefusedError
@@ -17,11 +17,15 @@
     └ ServiceUnavailableError      a service of ours (PostgreSQL, Valkey) does not answer
 
 An error is translated once, at the door where it enters (``proxmox``, ``guest``, ``db``), never above it.
+It carries a code: pages, API and CLI read its words as ``user_message`` (ADR 0021).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+from lxc_dashboard.messages import Message, MessageCode
+from lxc_dashboard.text.messages import with_remedy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,24 +36,83 @@ if TYPE_CHECKING:
 NOT_IMPLEMENTED = 501
 
 
+class ErrorCode(MessageCode):
+    """One for each class, and for each reason of a class that has several."""
+
+    UNEXPECTED = "error.unexpected"
+    NOT_FOUND = "error.not_found"
+    CONFLICT = "error.conflict"
+    OVERTAKEN = "error.overtaken"
+    BUSY_GUEST = "error.busy_guest"
+    LEASE_GONE = "error.lease_gone"
+    INVALID_INPUT = "error.invalid_input"
+    RATE_LIMITED = "error.rate_limited"
+    TOO_MANY_AT_ONCE = "error.too_many_at_once"
+    SERVICE_UNAVAILABLE = "error.service_unavailable"
+    AUTH = "error.auth"
+    INVALID_CREDENTIALS = "error.invalid_credentials"
+    TFA_REQUIRED = "error.tfa_required"
+    SESSION_EXPIRED = "error.session_expired"
+    TOKEN_REFUSED = "error.token_refused"  # noqa: S105 a code
+    PRIVILEGE = "error.privilege"
+    PRIVILEGE_FOR = "error.privilege_for"
+    PRIVILEGE_UNNAMED = "error.privilege_unnamed"
+    UNREACHABLE = "error.unreachable"
+    TLS = "error.tls"
+    API_STATUS = "error.api_status"
+    API_NOT_IMPLEMENTED = "error.api_not_implemented"
+    TASK_FAILED = "error.task_failed"
+    TASK_TIMEOUT = "error.task_timeout"
+    TASK_CANCELLED = "error.task_cancelled"
+    GUEST = "error.guest"
+    GUEST_UNREACHABLE = "error.guest_unreachable"
+    GUEST_GONE = "error.guest_gone"
+    HOST_KEY = "error.host_key"
+    KEY_REFUSED = "error.key_refused"
+    WRONG_GUEST = "error.wrong_guest"
+    COMMAND_FAILED = "error.command_failed"
+    TEMPLATE = "error.template"
+    TEMPLATE_LINE = "error.template_line"
+    SOURCE = "error.source"
+    SOURCE_GONE = "error.source_gone"
+    SOURCE_BUSY = "error.source_busy"
+    CREATION = "error.creation"
+    PREFLIGHT = "error.preflight"
+    CRYPTO = "error.crypto"
+    WRONG_KEY = "error.wrong_key"
+    TAMPERED = "error.tampered"
+    PAGES_NOT_BUILT = "error.pages_not_built"
+
+
 class DashboardError(Exception):
     """Base of all. ``str(error)`` is for the log, ``user_message`` for the page."""
 
-    default_message = "Something went wrong"
+    default: ClassVar[MessageCode] = ErrorCode.UNEXPECTED
     retryable = False
 
-    def __init__(self, user_message: str = "", *, detail: str = "") -> None:
-        self.user_message = user_message or self.default_message
+    def __init__(self, reason: Message | str = "", *, detail: str = "") -> None:
+        """``reason`` as a string is what PVE or a guest said, in its own words."""
+        if not isinstance(reason, Message):
+            reason = Message(text=reason) if reason else Message.of(self.default)
+        self.reason = reason
         self.detail = detail
-        super().__init__(f"{self.user_message}: {detail}" if detail else self.user_message)
+        super().__init__(reason)
+
+    @property
+    def user_message(self) -> str:
+        """The reason in words and what to do, for pages, API and CLI. Services pass ``reason`` on."""
+        return with_remedy(self.reason)
+
+    def __str__(self) -> str:
+        return f"{self.user_message}: {self.detail}" if self.detail else self.user_message
 
 
 class NotFoundError(DashboardError):
-    default_message = "This does not exist or was removed"
+    default = ErrorCode.NOT_FOUND
 
 
 class ConflictError(DashboardError):
-    default_message = "This was changed in the meantime"
+    default = ErrorCode.CONFLICT
 
 
 class OvertakenError(ConflictError):
@@ -60,7 +123,7 @@ class OvertakenError(ConflictError):
         self.author = author
         self.at = at
         self.changes = list(changes)
-        super().__init__(f"{author} saved revision {number} in the meantime. Look at it before yours replaces it")
+        super().__init__(Message.of(ErrorCode.OVERTAKEN, author=author, number=number))
 
 
 class BusyGuestError(ConflictError):
@@ -70,57 +133,57 @@ class BusyGuestError(ConflictError):
         self.kind = kind
         self.userid = userid
         self.job_id = job_id
-        super().__init__(f"{guest} is busy: a job of {userid} works on it ({kind}). Wait for that job, or cancel it")
+        super().__init__(Message.of(ErrorCode.BUSY_GUEST, guest=guest, kind=kind, userid=userid))
 
 
 class LeaseGoneError(ConflictError):
     """A worker's lease on a job ended: see ``db.repositories.leases``."""
 
-    default_message = "This job is no longer held by this worker"
+    default = ErrorCode.LEASE_GONE
 
 
 class InvalidInputError(DashboardError):
     """``fields`` maps a field's name to what is wrong with it."""
 
-    default_message = "Some fields are invalid"
+    default = ErrorCode.INVALID_INPUT
 
-    def __init__(self, fields: Mapping[str, str], user_message: str = "") -> None:
+    def __init__(self, fields: Mapping[str, str], reason: Message | str = "") -> None:
         self.fields = dict(fields)
-        super().__init__(user_message, detail="; ".join(f"{k}: {v}" for k, v in self.fields.items()))
+        super().__init__(reason, detail="; ".join(f"{k}: {v}" for k, v in self.fields.items()))
 
 
 class RateLimitedError(DashboardError):
-    def __init__(self, retry_after_s: int, user_message: str = "") -> None:
+    def __init__(self, retry_after_s: int, reason: Message | None = None) -> None:
         self.retry_after_s = retry_after_s
-        super().__init__(user_message or f"Too many attempts. Try again in {retry_after_s} s")
+        super().__init__(reason or Message.of(ErrorCode.RATE_LIMITED, seconds=retry_after_s))
 
 
 class TooManyAtOnceError(RateLimitedError):
     """One caller holds as many of ``what`` as they may."""
 
     def __init__(self, what: str, most: int) -> None:
-        super().__init__(5, f"You have {most} {what}, the most for one caller. Try again later")
+        super().__init__(5, Message.of(ErrorCode.TOO_MANY_AT_ONCE, most=most, what=what))
 
 
 class ServiceUnavailableError(DashboardError):
     """PostgreSQL or Valkey does not answer."""
 
-    default_message = "A service of the dashboard does not answer"
+    default = ErrorCode.SERVICE_UNAVAILABLE
     retryable = True
 
 
 class AuthError(DashboardError):
-    default_message = "Sign in first"
+    default = ErrorCode.AUTH
 
 
 class InvalidCredentialsError(AuthError):
-    default_message = "Sign-in failed: user, realm, password or second factor is wrong"
+    default = ErrorCode.INVALID_CREDENTIALS
 
 
 class TfaRequiredError(AuthError):
     """PVE asks for a second factor. ``kinds``: totp, recovery, yubico, webauthn, u2f."""
 
-    default_message = "Enter the second factor"
+    default = ErrorCode.TFA_REQUIRED
 
     def __init__(self, challenge: str, kinds: Sequence[str]) -> None:
         self.challenge = challenge
@@ -129,11 +192,11 @@ class TfaRequiredError(AuthError):
 
 
 class SessionExpiredError(AuthError):
-    default_message = "The session has ended. Sign in again"
+    default = ErrorCode.SESSION_EXPIRED
 
 
 class TokenRefusedError(AuthError):
-    default_message = "The API token is missing, wrong or no longer valid"
+    default = ErrorCode.TOKEN_REFUSED
 
 
 class PrivilegeError(AuthError):
@@ -145,26 +208,32 @@ class PrivilegeError(AuthError):
     def __init__(self, privilege: str, path: str, detail: str = "", *, purpose: str = "", said: str = "") -> None:
         self.privilege = privilege
         self.path = path
-        lack = f"{privilege or 'A privilege'} at {path or 'this object'} is missing {purpose}".strip()
-        super().__init__(said or f"{lack}. An administrator can grant it in PVE", detail=detail)
+        lack = Message.of(ErrorCode.PRIVILEGE_UNNAMED)
+        if said:
+            lack = Message(text=said)
+        elif purpose:
+            lack = Message.of(ErrorCode.PRIVILEGE_FOR, privilege=privilege, path=path, purpose=purpose)
+        elif privilege:
+            lack = Message.of(ErrorCode.PRIVILEGE, privilege=privilege, path=path)
+        super().__init__(lack, detail=detail)
 
 
 class ProxmoxError(DashboardError):
     """``node`` is the endpoint's address, ``path`` the API path."""
 
-    def __init__(self, user_message: str = "", *, node: str = "", path: str = "", detail: str = "") -> None:
+    def __init__(self, reason: Message | str = "", *, node: str = "", path: str = "", detail: str = "") -> None:
         self.node = node
         self.path = path
-        super().__init__(user_message, detail=detail or f"{node} {path}".strip())
+        super().__init__(reason, detail=detail or f"{node} {path}".strip())
 
 
 class UnreachableError(ProxmoxError):
-    default_message = "PVE cannot be reached"
+    default = ErrorCode.UNREACHABLE
     retryable = True
 
 
 class TlsError(ProxmoxError):
-    default_message = "The TLS certificate of PVE is not the expected one"
+    default = ErrorCode.TLS
 
 
 class ApiError(ProxmoxError):
@@ -183,9 +252,10 @@ class ApiError(ProxmoxError):
         self.message = message
         self.fields = dict(fields or {})
         shown = message if not self.fields else "; ".join(f"{k}: {v}" for k, v in self.fields.items())
+        reason = Message(text=shown) if shown else Message.of(ErrorCode.API_STATUS, status=status)
         if status == NOT_IMPLEMENTED and path and path not in shown:  # "Not implemented" alone would say nothing
-            shown = f"This PVE does not have {path}: {shown or status}"
-        super().__init__(shown or f"PVE answered {status}", node=node, path=path, detail=f"{status} {path}")
+            reason = Message.of(ErrorCode.API_NOT_IMPLEMENTED, path=path, said=shown or status)
+        super().__init__(reason, node=node, path=path, detail=f"{status} {path}")
 
 
 class TaskFailedError(ProxmoxError):
@@ -195,7 +265,7 @@ class TaskFailedError(ProxmoxError):
         self.upid = upid
         self.exitstatus = exitstatus
         self.log_tail = tuple(log_tail)
-        super().__init__(f"PVE: {exitstatus}", node=node, detail=upid)
+        super().__init__(Message.of(ErrorCode.TASK_FAILED, exitstatus=exitstatus), node=node, detail=upid)
 
 
 class TaskTimeoutError(ProxmoxError):
@@ -203,7 +273,7 @@ class TaskTimeoutError(ProxmoxError):
 
     def __init__(self, upid: str, seconds: float, *, node: str = "") -> None:
         self.upid = upid
-        super().__init__(f"The PVE task did not end within {seconds:.0f} s", node=node, detail=upid)
+        super().__init__(Message.of(ErrorCode.TASK_TIMEOUT, seconds=round(seconds)), node=node, detail=upid)
 
 
 class TaskCancelledError(ProxmoxError):
@@ -212,15 +282,15 @@ class TaskCancelledError(ProxmoxError):
     def __init__(self, upid: str, exitstatus: str = "", *, node: str = "") -> None:
         self.upid = upid
         self.exitstatus = exitstatus
-        super().__init__("The PVE task was stopped", node=node, detail=f"{upid} {exitstatus}".strip())
+        super().__init__(Message.of(ErrorCode.TASK_CANCELLED), node=node, detail=f"{upid} {exitstatus}".strip())
 
 
 class GuestError(DashboardError):
-    default_message = "The command in the guest failed"
+    default = ErrorCode.GUEST
 
 
 class GuestUnreachableError(GuestError):
-    default_message = "The guest cannot be entered"
+    default = ErrorCode.GUEST_UNREACHABLE
     retryable = True
 
 
@@ -229,23 +299,23 @@ class GuestGoneError(GuestError):
 
     def __init__(self, vmid: int) -> None:
         self.vmid = vmid
-        super().__init__(f"CT {vmid} was deleted in PVE")
+        super().__init__(Message.of(ErrorCode.GUEST_GONE, vmid=vmid))
 
 
 class HostKeyError(GuestError):
-    default_message = "The SSH host key of the node is not the pinned one"
+    default = ErrorCode.HOST_KEY
 
 
 class KeyRefusedError(GuestError):
     """The SSH server answers and refuses our key."""
 
-    default_message = "The SSH server refuses the dashboard's key"
+    default = ErrorCode.KEY_REFUSED
 
 
 class WrongGuestError(GuestError):
     """The guest does not carry the expected marker: the vmid belongs to another container now."""
 
-    default_message = "This vmid belongs to another container now. Nothing was changed"
+    default = ErrorCode.WRONG_GUEST
 
 
 class CommandFailedError(GuestError):
@@ -255,7 +325,8 @@ class CommandFailedError(GuestError):
         self.command = command
         self.exit_status = exit_status
         self.output_tail = output_tail
-        super().__init__(f"{command} ended with status {exit_status}", detail=output_tail[-2000:])
+        reason = Message.of(ErrorCode.COMMAND_FAILED, command=command, status=exit_status)
+        super().__init__(reason, detail=output_tail[-2000:])
 
 
 class TemplateError(DashboardError):
@@ -265,31 +336,40 @@ class TemplateError(DashboardError):
         self.file = file
         self.line = line
         self.message = message
-        super().__init__(f"{file}:{line}: {message}" if line else f"{file}: {message}")
+        reason = Message.of(ErrorCode.TEMPLATE, file=file, message=message)
+        if line:
+            reason = Message.of(ErrorCode.TEMPLATE_LINE, file=file, line=line, message=message)
+        super().__init__(reason)
 
 
 class SourceError(DashboardError):
     """A source of templates could not be read. Its earlier templates stay."""
 
-    default_message = "The source of templates cannot be read"
+    default = ErrorCode.SOURCE
 
 
 class SourceGoneError(SourceError):
     """The repository, branch or folder of the source does not exist."""
 
-    default_message = "The source of templates is gone"
+    default = ErrorCode.SOURCE_GONE
 
 
 class CreationError(DashboardError):
-    default_message = "The container could not be created"
+    default = ErrorCode.CREATION
+
+
+class _Finding(Protocol):
+    @property
+    def message(self) -> Message: ...
 
 
 class PreflightError(CreationError):
-    """``findings`` are ``services.creation.preflight.findings.Finding`` of severity error."""
+    """``findings`` are ``Finding`` of ``services.creation.preflight``, of severity error. The reason of one finding is that finding."""
 
-    def __init__(self, findings: Sequence[object]) -> None:
+    def __init__(self, findings: Sequence[_Finding]) -> None:
         self.findings = tuple(findings)
-        super().__init__("; ".join(str(f) for f in self.findings) or self.default_message)
+        reasons = [finding.message for finding in findings]
+        super().__init__(reasons[0] if len(reasons) == 1 else Message.of(ErrorCode.PREFLIGHT, findings=reasons))
 
 
 class PhaseFailedError(CreationError):
@@ -298,21 +378,23 @@ class PhaseFailedError(CreationError):
     ``of_disk``: the guest could not write to its disk, so its storage may be full.
     """
 
-    def __init__(self, phase: str, message: str, *, step: str = "", remedy: str = "", of_disk: bool = False) -> None:
+    def __init__(
+        self, phase: str, reason: Message | str, *, step: str = "", remedy: str = "", of_disk: bool = False
+    ) -> None:
         self.phase = phase
         self.step = step
         self.remedy = remedy
         self.of_disk = of_disk
-        super().__init__(message, detail=f"{phase} {step}".strip())
+        super().__init__(reason, detail=f"{phase} {step}".strip())
 
 
 class CryptoError(DashboardError):
-    default_message = "A stored secret cannot be read"
+    default = ErrorCode.CRYPTO
 
 
 class WrongKeyError(CryptoError):
-    default_message = "A stored secret was encrypted with a key that is not configured"
+    default = ErrorCode.WRONG_KEY
 
 
 class TamperedError(CryptoError):
-    default_message = "A stored secret was changed or belongs to another row"
+    default = ErrorCode.TAMPERED

@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from reflex_base.plugins import Plugin
 
-from lxc_dashboard.errors import DashboardError
+from lxc_dashboard.errors import DashboardError, ErrorCode
 
 BUILD_ORIGIN: Final = "http://build.invalid"
 BUILD_TIMEOUT_S: Final = 600
@@ -54,7 +54,7 @@ _SAME_HOSTS = re.compile(r"""\[(["'`])localhost\1,\1(?:0\.){3}0\1,\1::\1,\1(?:0:
 
 
 class FrontendError(DashboardError):
-    default_message = "The pages could not be built"
+    default = ErrorCode.PAGES_NOT_BUILT
 
 
 def root() -> Path:

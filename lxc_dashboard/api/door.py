@@ -279,7 +279,7 @@ def _to_sign_in(scope: Scope, headers: Mapping[str, str]) -> Response:
         query = scope.get("query_string", b"").decode("latin-1")
         address = f"{scope['path']}?{query}" if query else scope["path"]
         return RedirectResponse(routes.sign_in(address), status_code=303, headers={"Cache-Control": "no-store"})
-    return _error(401, SessionExpiredError.default_message)
+    return _error(401, SessionExpiredError().user_message)
 
 
 def _wants_page(path: str, accept: str) -> bool:

@@ -211,13 +211,13 @@ async def _realms(runtime: Runtime, chosen: endpoints.Choice) -> tuple[list[Real
 def _outcome(error: DashboardError) -> _Outcome:
     """What somebody who is not signed in may know of it. Re-raises what is no matter of signing in."""
     if isinstance(error, InvalidCredentialsError):
-        return _Outcome(InvalidCredentialsError.default_message, 401)
+        return _Outcome(InvalidCredentialsError().user_message, 401)
     if isinstance(error, RateLimitedError):
         return _Outcome(error.user_message, 429)
     if isinstance(error, TlsError):
-        return _Outcome(TlsError.default_message, 502)
+        return _Outcome(TlsError().user_message, 502)
     if isinstance(error, (UnreachableError, NotFoundError)):
-        return _Outcome(UnreachableError.default_message, 502)
+        return _Outcome(UnreachableError().user_message, 502)
     if isinstance(error, ProxmoxError):
         shown = reference()
         log.warning("PVE failed at a sign-in", reference=shown, why=str(error))

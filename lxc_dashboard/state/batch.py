@@ -153,7 +153,7 @@ def batch_row(found: BatchJob, at: datetime) -> BatchRow:
     lost = job.state.value == "failed" and not job.retryable
     values = {name: getattr(row_of(job, at), name) for name in JobRow.__dataclass_fields__}
     word = {"word": text.BATCH_LOST} if lost else {}
-    cause = text.in_words(job.error.code, job.error.params, job.error.message) if job.error else ""
+    cause = text.in_words_of(job.error.reason) if job.error else ""
     return BatchRow(**(values | word), address=found.address, cause=cause, lost=lost)
 
 

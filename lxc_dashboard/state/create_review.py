@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
+from lxc_dashboard import text
 from lxc_dashboard.errors import InvalidInputError, ServiceUnavailableError
 from lxc_dashboard.services.creation import command
 from lxc_dashboard.services.creation.spec import ContainerSpec
@@ -132,7 +133,7 @@ class ReviewPart(BatchPart, mixin=True):
 
     def _show_findings(self, found: Any) -> None:
         self.findings = [wizard.finding_row(finding) for finding in found if finding.severity.value != "note"]
-        self.notes = [finding.cause for finding in found if finding.severity.value == "note"]
+        self.notes = [text.in_words_of(finding.message) for finding in found if finding.severity.value == "note"]
         self.errors_found = sum(row.severity == "error" for row in self.findings)
         self.warnings_found = len(self.findings) - self.errors_found
         self.checked, self.checked_at, self.blocked = True, time.time(), self.errors_found > 0

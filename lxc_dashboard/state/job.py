@@ -305,12 +305,12 @@ def failure_of(view: JobView, tail: Sequence[str] = (), seq: int = 0) -> Failure
     error = view.error
     if error is None:
         return Failure()
-    message = text.in_words(error.code, error.params, error.message)
+    message, remedy = text.in_words_of(error.reason), error.remedy or text.remedy_of(error.reason)
     if view.state.value != "failed":
-        return Failure(text.JOB_CANCELLED_TITLE, message, error.remedy, seq=seq)
+        return Failure(text.JOB_CANCELLED_TITLE, message, remedy, seq=seq)
     creates = view.kind == CREATE_KIND
     title = text.JOB_FAILED_TITLE.format(step=error.step or error.phase) if creates else text.JOB_STATES["failed"]
-    return Failure(title, message, error.remedy, "\n".join(tail or error.tail), seq)
+    return Failure(title, message, remedy, "\n".join(tail or error.tail), seq)
 
 
 def result_of(found: JobReport) -> Result:

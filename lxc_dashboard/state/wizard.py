@@ -201,9 +201,12 @@ def finding_row(finding: Any) -> FindingRow:
     step = steps_with([finding.field])[0] if finding.field else ""
     field = SHOWN_AS.get(finding.field, finding.field)
     place = mount_rows.place_of(field) or text.FIELD_LABELS.get(field) or text.STEP_NAMES.get(step, "")
-    return FindingRow(finding.severity.value, finding.cause, finding.remedy, step, field, place)
+    return FindingRow(
+        finding.severity.value, text.in_words_of(finding.message), text.remedy_of(finding.message), step, field, place
+    )
 
 
 def faults_of(findings: Iterable[Any]) -> dict[str, str]:
     """Preflight's errors by the field beside which they are shown."""
-    return shown_faults({f.field: f.cause for f in findings if f.field and f.severity.value == "error"})
+    errors = (found for found in findings if found.field and found.severity.value == "error")
+    return shown_faults({found.field: text.in_words_of(found.message) for found in errors})

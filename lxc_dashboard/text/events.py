@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 # One other, and several
 WAITS_FOR: Final = ("Waits for 1 other on {node}", "Waits for {count} others on {node}")
@@ -55,7 +55,7 @@ EVENTS: Final[Mapping[str, str | tuple[str, str]]] = {
     "plan.prepare": "Prepare the guest",
     "plan.discover": "Discover services",
     "plan.notes": "Write notes and tags",
-    "preflight.warned": "{finding}",
+    "preflight.warned": "{findings}",
     "container.vmid_taken": "Another container took the vmid {taken} in the meantime: going on as CT {vmid}",
     "ostemplate.download_awaited": "Another job downloads {ostemplate}: waiting for it",
     "ostemplate.downloading": "Downloading {ostemplate} to {storage}",
@@ -130,32 +130,3 @@ EVENTS: Final[Mapping[str, str | tuple[str, str]]] = {
     "settled.gone": "CT {vmid} is gone from PVE, or is another one by now: nothing of this job runs in it",
     "settled.given_up": "The sign-in of this job has ended: what it could not end is not tried again",
 }
-
-
-def in_words(code: str, params: Mapping[str, Any], message: str = "") -> str:
-    """One line of text. ``message`` for what has no code; a code of a newer version shows as it is, with its parameters."""
-    if not code:
-        return message
-    words = EVENTS.get(code)
-    if words is None:
-        return " ".join([code, *(f"{name}={_shown(value)}" for name, value in params.items())])
-    if isinstance(words, tuple):
-        words = words[params.get("count") != 1]
-    return words.format_map(_Shown({name: _shown(value) for name, value in params.items()}))
-
-
-def in_words_of(stored: Mapping[str, Any]) -> str:
-    """Of a stored result or error: ``{"code", "params"}``, or ``{"message"}`` with what an exception said."""
-    return in_words(stored.get("code", ""), stored.get("params", {}), stored.get("message", ""))
-
-
-def _shown(value: Any) -> str:
-    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return text.replace("\n", " ")
-
-
-class _Shown(dict[str, str]):
-    """A parameter that an older version did not store shows as a question mark."""
-
-    def __missing__(self, name: str) -> str:
-        return "?"

@@ -51,7 +51,7 @@ def test_the_right_password_leads_back_to_the_page_that_was_asked_for(fresh_page
 def test_a_wrong_password_keeps_the_user_and_says_one_thing(fresh_page: Page) -> None:
     visit(fresh_page, "/")
     fill_sign_in(fresh_page, "operator@pve", "wrong")
-    expect(fresh_page.get_by_role("alert")).to_have_text(InvalidCredentialsError.default_message)
+    expect(fresh_page.get_by_role("alert")).to_have_text(InvalidCredentialsError().user_message)
     expect(fresh_page.get_by_label("User")).to_have_value("operator")
     expect(fresh_page.get_by_label("Realm")).to_have_value("pve")
     expect(fresh_page.get_by_label("Password")).to_have_value("")
@@ -77,7 +77,7 @@ def test_a_pve_that_cannot_be_reached_is_told_apart(fresh_page: Page, stack: Sta
         visit(fresh_page, "/sign-in")
         fill_sign_in(fresh_page, "root@pam", stack.users["root@pam"])
         told = fresh_page.get_by_role("alert")
-        expect(told).to_have_text(UnreachableError.default_message, timeout=SIGN_IN_TIMEOUT_MS)
+        expect(told).to_have_text(UnreachableError().user_message, timeout=SIGN_IN_TIMEOUT_MS)
     finally:
         stack.children["sandbox"].resume()
     sign_in(fresh_page, stack)  # it answers again, to the next test too

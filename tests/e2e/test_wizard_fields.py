@@ -90,7 +90,7 @@ def test_a_folder_of_the_node_is_named_as_roots_alone(new_page: NewPage, signed_
     to_review(page)
     findings = page.locator("#findings")
     expect(findings).to_contain_text(
-        "Only root@pam may mount a folder of the node, such as /tank/media", timeout=wizard.CHECKED_WITHIN_MS
+        "Only root@pam may mount a folder of the node, for example /tank/media", timeout=wizard.CHECKED_WITHIN_MS
     )
     expect(page.get_by_role("button", name=text.CREATE, exact=True)).to_be_disabled()
     findings.get_by_role("button", name=re.compile("^Go to ")).first.click()

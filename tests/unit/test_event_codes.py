@@ -1,4 +1,4 @@
-"""What jobs tell as codes, and the words for it: each code has one text, with the parameters that it is told with."""
+"""What is told as codes, and the words for it: each code has one text, with the parameters that it is told with."""
 
 from __future__ import annotations
 
@@ -12,40 +12,50 @@ from string import Formatter
 
 import lxc_dashboard
 from lxc_dashboard import services, text
-from lxc_dashboard.services.jobs.codes import EventCode, JobCode
+from lxc_dashboard.messages import Message, MessageCode
+from lxc_dashboard.services.jobs.codes import JobCode
+from lxc_dashboard.text.remedies import WithRemedy
 
-SERVICES = Path(lxc_dashboard.__file__).parent / "services"
+PRODUCT = Path(lxc_dashboard.__file__).parent
 # What tells a code: the place of the code among the arguments.
-TELLS = {"tell": 0, "tell_once": 1, "of": 0}
-# What is told later, without parameters: a step as it begins.
-BEGINS = "begins"
+TELLS = {"tell": 0, "tell_once": 1, "of": 0, "note": 0, "error": 1, "warning": 1}
+# What is told later, without parameters: a step as it begins, an error that is raised without a reason of its own.
+BEGINS = {"begins", "default"}
 # An argument that is no parameter of a text.
 OWN = {"place"}
 # Told by the database floor, which knows no enum of services.
 BELOW = {JobCode.SIGN_IN_ENDED}
 
 
-def codes() -> dict[str, EventCode]:
+def codes() -> dict[str, MessageCode]:
     """By ``Class.MEMBER``."""
     for module in pkgutil.walk_packages(services.__path__, "lxc_dashboard.services."):
         importlib.import_module(module.name)
-    return {f"{kind.__name__}.{code.name}": code for kind in EventCode.__subclasses__() for code in kind}
+    return {f"{kind.__name__}.{code.name}": code for kind in kinds(MessageCode) for code in kind}
 
 
-def placeholders(words: str | tuple[str, str]) -> set[str]:
+def kinds(base: type[MessageCode]) -> Iterator[type[MessageCode]]:
+    for kind in base.__subclasses__():
+        yield from (kind, *kinds(kind))
+
+
+def placeholders(words: str | tuple[str, str] | WithRemedy) -> set[str]:
+    """``remedy`` is that of a message among the parameters."""
     each = (words,) if isinstance(words, str) else words
     found = {name for part in each for _, name, _, _ in Formatter().parse(part) if name}
+    if isinstance(words, WithRemedy):
+        return found - {"remedy"}
     return found | {"count"} if isinstance(words, tuple) else found
 
 
 class Module:
     """The codes that one module tells, each with the names of its parameters."""
 
-    def __init__(self, path: Path, known: dict[str, EventCode]) -> None:
+    def __init__(self, path: Path, known: dict[str, MessageCode]) -> None:
         self._known = known
         nodes = list(ast.walk(ast.parse(path.read_text())))
         self._calls = [node for node in nodes if isinstance(node, ast.Call)]
-        self._named: dict[str, list[EventCode]] = {}
+        self._named: dict[str, list[MessageCode]] = {}
         parameters = {
             node.name: [argument.arg for argument in node.args.args]
             for node in nodes
@@ -55,23 +65,24 @@ class Module:
             for name, value in named(node, parameters):
                 self._named.setdefault(name, []).extend(self._direct(value))
 
-    def told(self) -> Iterator[tuple[EventCode, set[str]]]:
+    def told(self) -> Iterator[tuple[MessageCode, set[str]]]:
         for call in self._calls:
             name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
             names = {keyword.arg for keyword in call.keywords if keyword.arg} - OWN
             if name in TELLS and len(call.args) > TELLS[name]:
                 yield from ((code, names) for code in self._codes(call.args[TELLS[name]]))
-            begins = [call.args[2]] if name == "Step" else [key.value for key in call.keywords if key.arg == BEGINS]
+            begins = [call.args[2]] if name == "Step" else [key.value for key in call.keywords if key.arg in BEGINS]
             yield from ((code, set()) for value in begins for code in self._codes(value))
+        yield from ((code, set()) for code in self._named.get("default", ()))
 
-    def _codes(self, node: ast.expr) -> Iterator[EventCode]:
+    def _codes(self, node: ast.expr) -> Iterator[MessageCode]:
         """All codes that an expression may be, also by the names of what holds them in this module."""
         yield from self._direct(node)
         for part in ast.walk(node):
             name = part.attr if isinstance(part, ast.Attribute) else getattr(part, "id", "")
             yield from self._named.get(name, ())
 
-    def _direct(self, node: ast.expr) -> Iterator[EventCode]:
+    def _direct(self, node: ast.expr) -> Iterator[MessageCode]:
         attributes = (part for part in ast.walk(node) if isinstance(part, ast.Attribute))
         names = (f"{part.value.id}.{part.attr}" for part in attributes if isinstance(part.value, ast.Name))
         return (self._known[name] for name in names if name in self._known)
@@ -91,10 +102,10 @@ def named(node: ast.AST, parameters: dict[str, list[str]]) -> Iterator[tuple[str
 
 
 @cache
-def told() -> dict[EventCode, list[set[str]]]:
+def told() -> dict[MessageCode, list[set[str]]]:
     known = codes()
-    found: dict[EventCode, list[set[str]]] = {code: [] for code in known.values()}
-    telling = [path for path in SERVICES.rglob("*.py") if "Code." in path.read_text()]
+    found: dict[MessageCode, list[set[str]]] = {code: [] for code in known.values()}
+    telling = [path for path in PRODUCT.rglob("*.py") if "Code." in path.read_text()]
     for path in telling:
         for code, names in Module(path, known).told():
             found[code].append(names)
@@ -103,8 +114,8 @@ def told() -> dict[EventCode, list[set[str]]]:
 
 def test_each_code_has_a_text_and_each_text_a_code() -> None:
     declared = {code.value for code in codes().values()}
-    assert sorted(declared - text.EVENTS.keys()) == [], "codes without a text"
-    assert sorted(text.EVENTS.keys() - declared) == [], "texts without a code"
+    assert sorted(declared - text.MESSAGES.keys()) == [], "codes without a text"
+    assert sorted(text.MESSAGES.keys() - declared) == [], "texts without a code"
 
 
 def test_each_code_is_told() -> None:
@@ -113,10 +124,10 @@ def test_each_code_is_told() -> None:
 
 def test_each_code_is_told_with_the_parameters_of_its_text() -> None:
     wrong = [
-        (code.value, sorted(names), sorted(placeholders(text.EVENTS[code])))
+        (code.value, sorted(names), sorted(placeholders(text.MESSAGES[code])))
         for code, calls in told().items()
         for names in calls
-        if code in text.EVENTS and names != placeholders(text.EVENTS[code])
+        if code in text.MESSAGES and names != placeholders(text.MESSAGES[code])
     ]
     assert wrong == []
 
@@ -141,3 +152,11 @@ def test_what_another_version_told_is_shown_as_far_as_it_is_understood() -> None
 
 def test_an_event_is_one_line_whatever_its_parameters_hold() -> None:
     assert text.in_words("job.failed", {"reason": "first\nsecond"}) == "first second"
+
+
+def test_a_message_quotes_another_one_also_after_it_was_stored() -> None:
+    inner = Message.of(JobCode.SLOT_AWAITED, count=1, node="pve1")
+    outer = Message.of(JobCode.FAILED, reason=inner)
+    assert Message.from_json(outer.to_json()) == outer
+    assert text.in_words_of(outer) == text.in_words_of(inner)
+    assert text.in_words_of(Message.of(JobCode.FAILED, reason=Message(text="said by PVE"))) == "said by PVE"

@@ -15,9 +15,8 @@ PARTS = [part for part in (PRODUCT / "text").glob("*.py") if part.name != "__ini
 
 def defined(part: Path) -> list[str]:
     tree = ast.parse(part.read_text())
-    return [
-        node.target.id for node in tree.body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
-    ]
+    named = (node.target for node in tree.body if isinstance(node, ast.AnnAssign))
+    return [name.id for name in named if isinstance(name, ast.Name) and not name.id.startswith("_")]
 
 
 def used(file: Path) -> set[str]:

@@ -28,6 +28,7 @@ from lxc_dashboard.errors import (
     TokenRefusedError,
     UnreachableError,
 )
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation.preflight.findings import FindingSeverity
 from lxc_dashboard.services.creation.views import CreationView, StepState
 from lxc_dashboard.services.jobs.views import JobError, JobView
@@ -55,10 +56,15 @@ BAD_GATEWAY: Final = 502
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """Something that would make the creation fail. ``field`` is the request's, empty where it is none's."""
+    """Something that would make the creation fail. ``field`` is the request's, empty where it is none's.
+
+    ``code`` and ``params``: what ``cause`` and ``remedy`` say, for programs.
+    """
 
     severity: FindingSeverity
     field: str
+    code: str
+    params: Mapping[str, Any]
     cause: str
     remedy: str
 
@@ -249,8 +255,8 @@ def job_of(view: JobView) -> Job:
 def _fault(error: JobError | None) -> Fault | None:
     if error is None:
         return None
-    message = text.in_words(error.code, error.params, error.message)
-    return Fault(message, error.remedy, error.phase, error.step, list(error.tail))
+    remedy = error.remedy or text.remedy_of(error.reason)
+    return Fault(text.in_words_of(error.reason), remedy, error.phase, error.step, list(error.tail))
 
 
 def answer(body: msgspec.Struct, status: int = 200, **headers: str) -> Response:
@@ -275,13 +281,17 @@ def refusal(error: DashboardError) -> Response:
 def _message(error: DashboardError) -> str:
     """PVE's own words of a token that it refuses are for the log."""
     if isinstance(error, SessionExpiredError):
-        return TokenRefusedError.default_message
+        return TokenRefusedError().user_message
     return words.STOPPED if isinstance(error, PreflightError) else error.user_message
 
 
 def _findings(error: DashboardError) -> list[Finding]:
     found: Any = error.findings if isinstance(error, PreflightError) else ()
-    return [Finding(each.severity, each.field, each.cause, each.remedy) for each in found]
+    return [_finding(each.severity, each.field, each.message) for each in found]
+
+
+def _finding(severity: FindingSeverity, field: str, said: Message) -> Finding:
+    return Finding(severity, field, said.code, said.params, text.in_words_of(said), text.remedy_of(said))
 
 
 def _first_job(error: DashboardError) -> FirstJob | msgspec.UnsetType:

@@ -45,7 +45,7 @@ def v1_routes() -> list[BaseRoute]:
         """What no route takes: another method of a path that is there, or a path that is not."""
         there = [route for route in known if route.matches(request.scope)[0] is Match.PARTIAL]
         if not there:
-            return problem(404, NotFoundError.default_message)
+            return problem(404, NotFoundError().user_message)
         allowed = sorted({method for route in there for method in route.methods or ()})
         return problem(405, f"This takes {', '.join(allowed)}", Allow=", ".join(allowed))
 

@@ -13,7 +13,7 @@ from lxc_dashboard.errors import ConflictError, InvalidInputError, NotFoundError
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import addresses, preflight, requesting
 from lxc_dashboard.services.creation.patterns import hostnames
-from lxc_dashboard.services.creation.preflight.findings import Finding, FindingSeverity, error, warning
+from lxc_dashboard.services.creation.preflight.findings import Finding, FindingCode, FindingSeverity, error, warning
 from lxc_dashboard.services.creation.requesting import Order, Secrets
 from lxc_dashboard.services.creation.spec import ContainerSpec, IpMode, IpSettings
 from lxc_dashboard.services.creation.validation import check_password
@@ -93,8 +93,7 @@ async def check(rt: Runtime, session: Session, planned: Plan) -> list[Finding]:
     )
     found = [_of_several(finding) for finding in common if finding.field != "hostname"] + own
     if planned.unasked:
-        told = f"Not every guest could be asked for its addresses ({planned.unasked} could not)"
-        found.append(warning(IPV4_RANGE, told, "See that none of them has one of these"))
+        found.append(warning(IPV4_RANGE, FindingCode.RANGE_UNASKED))
     return sorted(found, key=lambda finding: finding.severity is not FindingSeverity.ERROR)
 
 
@@ -114,9 +113,9 @@ async def look(
     try:
         planned = await plan(rt, session, pattern, spec, ipv4_range=ipv4_range, ipv6_range=ipv6_range)
     except InvalidInputError as refused:
-        return None, [error(field, cause) for field, cause in refused.fields.items()]
+        return None, [error(field, FindingCode.INVALID, reason=cause) for field, cause in refused.fields.items()]
     except ProxmoxError as fault:
-        return None, [error("", fault.user_message, "Check the endpoint, then try again")]
+        return None, [error("", FindingCode.PVE_FAILED, reason=fault.reason)]
     return planned, await check(rt, session, planned)
 
 
@@ -127,7 +126,10 @@ async def _named(rt: Runtime, session: Session, planned: Plan) -> list[Finding]:
         return []  # the preflight asks the same, and says so
     seen = {guest.name: guest for guest in guests}
     doubles = [seen[spec.hostname] for spec in planned.specs if spec.hostname in seen]
-    return [warning(PATTERN, f"{guest.name} is the name of {guest.vmid} on {guest.node} too") for guest in doubles]
+    return [
+        warning(PATTERN, FindingCode.NAME_TWICE, name=guest.name, vmid=guest.vmid or 0, node=guest.node)
+        for guest in doubles
+    ]
 
 
 async def request_batch(

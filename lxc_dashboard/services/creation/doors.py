@@ -10,6 +10,8 @@ from uuid import UUID
 
 from lxc_dashboard.errors import ApiError, GuestError, GuestGoneError, PrivilegeError, UnreachableError
 from lxc_dashboard.guest.pct import address_of
+from lxc_dashboard.messages import Message
+from lxc_dashboard.services.creation.failures import FailureCode
 from lxc_dashboard.services.creation.spec import IpMode
 
 if TYPE_CHECKING:
@@ -20,9 +22,6 @@ if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.creation.spec import ContainerSpec
 
-REGISTER: Final = (
-    "Register an SSH door for node {node}: lxc-dashboard node add, with --ssh-key-file and --door {node}=HOST"
-)
 # PVE's own OS templates by the words of their names; what stands in neither is not known to us.
 WITH_SSH_SERVER: Final = ("debian-", "ubuntu-", "devuan-")
 WITH_SSH_SERVER_KIND: Final = "-standard_"
@@ -43,20 +42,12 @@ class Way:
     node: str
     address: SshAddress | None = None
 
-    @property
-    def title(self) -> str:
-        """For people: ``pct over SSH to pve1 (root@10.0.0.1)``."""
-        if self.address is None:
-            return "SSH into the guest with a key made for this creation"
-        return f"pct over SSH to {self.node} ({self.address.user}@{self.address.host})"
-
 
 @dataclass(frozen=True, slots=True)
 class NoWay:
-    """Why guests of the node cannot be entered, and what to do about it."""
+    """Why guests of the node cannot be entered."""
 
-    cause: str
-    remedy: str
+    reason: Message
 
 
 async def choose(rt: Runtime, endpoint_id: UUID, node: str, spec: ContainerSpec) -> Way | NoWay:
@@ -70,14 +61,11 @@ async def choose_in(tx: Transaction, endpoint_id: UUID, node: str, spec: Contain
     try:
         address = await _door_address(tx, endpoint_id, node)
     except GuestError as fault:
-        return NoWay(fault.user_message, REGISTER.format(node=node))
+        return NoWay(Message.of(FailureCode.NO_WAY_DOOR_FAILED, node=node, reason=fault.reason))
     if address is not None:
         return Way(WayKind.PCT, node, address)
-    if closed := _closed(spec):
-        return NoWay(
-            f"There is no way into guests of node {node}: it has no SSH door, and {closed}", REGISTER.format(node=node)
-        )
-    return Way(WayKind.SSH, node)
+    closed = _closed(node, spec)
+    return NoWay(closed) if closed else Way(WayKind.SSH, node)
 
 
 async def door_address(rt: Runtime, endpoint_id: UUID, node: str) -> SshAddress | None:
@@ -92,18 +80,18 @@ async def _door_address(tx: Transaction, endpoint_id: UUID, node: str) -> SshAdd
     return address_of(endpoint.doors, node, user=endpoint.ssh_user, private_key=key)
 
 
-def _closed(spec: ContainerSpec) -> str:
-    """Why SSH into the guest cannot work; empty where it may."""
+def _closed(node: str, spec: ContainerSpec) -> Message | None:
+    """Why SSH into the guest cannot work; None where it may."""
     modes = (spec.ipv4.mode, spec.ipv6.mode)
     if modes == (IpMode.NONE, IpMode.NONE):
-        return "the guest gets no address to be reached at"
+        return Message.of(FailureCode.NO_WAY_NO_ADDRESS, node=node)
     if brings_ssh_server(spec.ostemplate) is False:
-        return f"{_name(spec)} brings no SSH server to enter the guest by"
+        return Message.of(FailureCode.NO_WAY_NO_SSH_SERVER, node=node, ostemplate=_name(spec))
     static = [ip.address.partition("/")[0] for ip in (spec.ipv4, spec.ipv6) if ip.mode is IpMode.STATIC]
     dynamic = any(mode in {IpMode.DHCP, IpMode.AUTO} for mode in modes)
     if static and not dynamic and not any(map(has_route, static)):
-        return f"no route leads from here to {static[0]}"
-    return ""
+        return Message.of(FailureCode.NO_WAY_NO_ROUTE, node=node, address=static[0])
+    return None
 
 
 def _name(spec: ContainerSpec) -> str:

@@ -9,8 +9,9 @@ from lxc_dashboard.guest.keys import KeyPair
 from lxc_dashboard.services.creation import doors
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.context import RunContext
-from lxc_dashboard.services.creation.doors import REGISTER, NoWay, Way, WayKind
+from lxc_dashboard.services.creation.doors import NoWay, Way, WayKind
 from lxc_dashboard.services.creation.entrance import Entrance
+from lxc_dashboard.services.creation.failures import FailureCode
 from lxc_dashboard.services.creation.phases import create, deploy, finalize, pause, start, sync
 from lxc_dashboard.services.creation.spec import ContainerSpec
 from lxc_dashboard.services.jobs import slots, ticket
@@ -67,8 +68,7 @@ def _barred(way: Way | NoWay, key: KeyPair | None, node: str) -> Way | NoWay:
     """``way``, or why nobody enters by it."""
     if isinstance(way, NoWay) or way.kind is not WayKind.SSH or key is not None:
         return way
-    cause = f"There is no key to enter it by, or not any more, and node {node} has no SSH door"
-    return NoWay(cause, REGISTER.format(node=node))
+    return NoWay(Message.of(FailureCode.NO_WAY_NO_KEY, node=node))
 
 
 async def _door_key(

@@ -52,9 +52,9 @@ class Ending:
         """``remains``: PVE has the guest."""
         recorder = self._recorder
         told = describe(error, recorder.step, recorder.checkpoint.failed or recorder.checkpoint.active)
-        broke = "code" in told
-        message = Message.of(JobCode.BROKE) if broke else Message.of(JobCode.FAILED, reason=told["message"])
-        detail = {"step": told["step"], "cause": told["code"] if broke else told["message"]}
+        reason = Message.from_json(told)
+        message = Message.of(JobCode.FAILED, reason=reason) if isinstance(error, DashboardError) else reason
+        detail = {"step": told["step"], "cause": reason.to_json()}
         end = End(JobState.FAILED, message, error=told, audit=detail, left=Left(remains))
         await self._end(end, AuditResult.REFUSED if isinstance(error, PrivilegeError) else AuditResult.FAILED)
 
@@ -113,13 +113,12 @@ async def wait_for_sign_in(rt: Runtime, job: Job, owner: str) -> None:
 
 
 def describe(error: BaseException, step_name: str, step: str) -> dict[str, Any]:
-    """``{"message", "remedy", "phase", "step", "tail"}`` for the page: nothing that only the log may know.
+    """``{"code", "params", "remedy", "phase", "step", "tail"}`` for the page: nothing that only the log may know.
 
-    ``code`` and ``params`` instead of ``message`` where the error is none of ours.
+    ``message`` instead of ``code`` and ``params`` for what PVE or a guest said.
     """
-    told: dict[str, Any] = {**Message.of(JobCode.BROKE).to_json(), "remedy": ""}
-    if isinstance(error, DashboardError):
-        told = {"message": error.user_message, "remedy": ""}
+    reason = error.reason if isinstance(error, DashboardError) else Message.of(JobCode.BROKE)
+    told: dict[str, Any] = {**reason.to_json(), "remedy": ""}
     if isinstance(error, PhaseFailedError):
         told["remedy"] = error.remedy
     if isinstance(error, TaskFailedError):

@@ -11,23 +11,19 @@ from uuid import UUID
 from lxc_dashboard.db.models import CREATE_KIND, Container, Job, JobState
 from lxc_dashboard.db.repositories.jobs import FINISHED
 from lxc_dashboard.db.repositories.slots import Place
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.jobs.acts import ACTS
 
 
 @dataclass(frozen=True, slots=True)
 class JobError:
-    """``message`` from an exception, or a ``code`` with its ``params``.
+    """``remedy`` is set for what has no code. ``step`` is what failed, as people name it; ``tail`` the last lines of a PVE task."""
 
-    ``step`` is what failed, as people name it; ``tail`` the last lines of a PVE task.
-    """
-
-    message: str
+    reason: Message
     remedy: str = ""
     phase: str = ""
     step: str = ""
     tail: tuple[str, ...] = ()
-    code: str = ""
-    params: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +92,5 @@ def fields_of(
 
 
 def _error(values: Mapping[str, Any]) -> JobError:
-    texts = {name: str(values.get(name, "")) for name in ("message", "remedy", "phase", "step")}
-    return JobError(
-        **texts, tail=tuple(values.get("tail", ())), code=str(values.get("code", "")), params=values.get("params", {})
-    )
+    texts = {name: str(values.get(name, "")) for name in ("remedy", "phase", "step")}
+    return JobError(Message.from_json(values), tail=tuple(values.get("tail", ())), **texts)

@@ -105,7 +105,7 @@ async def test_every_refusal_is_one_error_with_one_message_after_one_time(
         return refused.value.user_message, time.monotonic() - began
 
     found = await asyncio.gather(*(refusal(*parts) for parts in wrong.values()))
-    assert {message for message, _ in found} == {InvalidCredentialsError.default_message}
+    assert {message for message, _ in found} == {InvalidCredentialsError().user_message}
     times_s = [elapsed for _, elapsed in found]
     multiples = [taken / sign_in.REFUSAL_TAKES_S for taken in taken_s]
     assert multiples == pytest.approx([round(multiple) for multiple in multiples]), "each at the next whole multiple"
@@ -124,7 +124,7 @@ async def test_a_name_with_characters_that_do_not_show_is_refused_and_stands_esc
     asked = len(sandbox.api.requests)
     with pytest.raises(InvalidCredentialsError) as refused:
         await tried(rt, endpoint_id, hidden)
-    assert refused.value.user_message == InvalidCredentialsError.default_message
+    assert refused.value.user_message == InvalidCredentialsError().user_message
     assert len(sandbox.api.requests) == asked
     (entry,) = await audited(rt)
     assert entry.result == "refused"
@@ -180,7 +180,7 @@ async def test_a_wrong_code_is_refused_and_may_be_mended_with_a_recovery_key(rt:
     assert isinstance(step, SecondStep)
     with pytest.raises(InvalidCredentialsError) as refused:
         await sign_in.answer(rt, step.token, "totp", "000000", HERE)
-    assert refused.value.user_message == InvalidCredentialsError.default_message
+    assert refused.value.user_message == InvalidCredentialsError().user_message
     result = await sign_in.answer(rt, step.token, "recovery", RECOVERY_KEYS[0], HERE)
     assert result.session.userid == "tfa@pve"
 

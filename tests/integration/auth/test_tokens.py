@@ -65,7 +65,7 @@ async def test_a_users_own_name_may_hold_any_mark(rt: Runtime, sandbox: SandboxN
 async def test_any_other_header_is_refused_with_one_message(rt: Runtime, header: str) -> None:
     with pytest.raises(TokenRefusedError) as refused:
         await tokens.session_of(rt, header, "", ORIGIN)
-    assert refused.value.user_message == TokenRefusedError.default_message
+    assert refused.value.user_message == TokenRefusedError().user_message
 
 
 @pytest.mark.usefixtures("endpoint_id")

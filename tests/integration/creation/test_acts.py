@@ -15,6 +15,7 @@ from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.jobs import listing
 from tests.integration.creation.conftest import BASIC, content_of, entered_again_until_it_ends, spec_of, store
 from tests.integration.endpoints import sign_in
+from tests.worded import cause
 
 if TYPE_CHECKING:
     from tests.integration.creation.conftest import Lab
@@ -100,7 +101,7 @@ async def test_rights_lost_while_it_runs_close_the_door(lab: Lab) -> None:
     await entered_again_until_it_ends(lab, work)
     job = await lab.finish(job_id, state=JobState.FAILED)
     assert job.error
-    assert "VM.Console at /vms/" in job.error.message
+    assert "VM.Console at /vms/" in cause(job.error)
     assert "never" not in await lab.in_guest(job.vmid, "ls", "/root")
 
 

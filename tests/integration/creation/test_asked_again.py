@@ -14,6 +14,7 @@ from tests.integration.creation.cancelled import cancel
 from tests.integration.creation.conftest import Lab
 from tests.integration.creation.other_pve import Answer, Change, OtherPve
 from tests.integration.endpoints import sign_in
+from tests.worded import cause
 
 
 def without_bridge(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,7 +38,7 @@ def without_rights(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("take_away", "why"),
     [
-        (without_bridge, "No bridge vmbr0 is seen on pve1"),
+        (without_bridge, "You see no bridge vmbr0 on pve1"),
         (without_room, "Storage local-lvm has 0.0 GiB free"),
         (without_storage, "local-lvm"),
         (without_rights, "You lack Datastore.AllocateSpace at /storage/local-lvm"),
@@ -51,7 +52,7 @@ async def test_what_was_taken_away_meanwhile_is_found_before_anything_is_made(
     take_away(lab, monkeypatch)
     job = await lab.finish(job_id, state=JobState.FAILED)
     assert job.error
-    told = [job.error.message, *[event.message for event in await lab.events(job_id)]]
+    told = [cause(job.error), *[event.message for event in await lab.events(job_id)]]
     assert any(why in text for text in told), told
     assert [task for task in lab.sandbox.api.tasklog if task["type"] == "vzcreate"] == []
 
@@ -93,7 +94,7 @@ async def test_a_node_that_stays_offline_fails_the_job_with_that_cause(
     monkeypatch.setattr(CREATION, "patience_s", 0.5)
     job = await lab.finish(job_id, state=JobState.FAILED)
     assert job.error
-    assert job.error.message == "Node pve1 is offline"
+    assert cause(job.error) == "Node pve1 is offline"
     assert not lab.sandbox.api.tasklog
 
 

@@ -15,6 +15,7 @@ from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import service
 from tests.integration.creation.conftest import content_of, register
 from tests.integration.endpoints import sign_in
+from tests.worded import cause, remedy
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -71,8 +72,8 @@ async def test_while_a_script_runs_it_is_told_with_the_user_who_did_it(lab: Lab)
     await delete(lab, vmid)
     job = await ended(lab, job_id, work)
     assert job.error
-    assert job.error.message == f"CT {vmid} was deleted in PVE by operator@pve"
-    assert job.error.remedy == "Create it again"
+    assert cause(job.error) == f"CT {vmid} was deleted in PVE by operator@pve"
+    assert remedy(job.error) == "Create it again"
 
 
 async def test_a_user_whose_rights_went_with_the_container_is_told_of_the_container(lab: Lab) -> None:
@@ -90,7 +91,7 @@ async def test_a_user_whose_rights_went_with_the_container_is_told_of_the_contai
     await delete(lab, vmid, "root@pam")
     job = await ended(lab, job_id, work)
     assert job.error
-    assert job.error.message.startswith(f"CT {vmid} was deleted in PVE")
+    assert cause(job.error).startswith(f"CT {vmid} was deleted in PVE")
 
 
 async def test_while_it_waits_for_an_address(lab: Lab, other: OtherPve) -> None:
@@ -106,7 +107,7 @@ async def test_while_it_waits_for_an_address(lab: Lab, other: OtherPve) -> None:
     await delete(lab, vmid)
     job = await ended(lab, job_id, work)
     assert job.error
-    assert job.error.message == f"CT {vmid} was deleted in PVE by operator@pve"
+    assert cause(job.error) == f"CT {vmid} was deleted in PVE by operator@pve"
 
 
 async def test_while_it_is_paused(lab: Lab) -> None:
@@ -116,7 +117,7 @@ async def test_while_it_is_paused(lab: Lab) -> None:
     await service.go_on(lab.rt, lab.session, job_id)
     job = await ended(lab, job_id, lab.work(job_id))
     assert job.error
-    assert job.error.message == f"CT {job.vmid} was deleted in PVE by operator@pve"
+    assert cause(job.error) == f"CT {job.vmid} was deleted in PVE by operator@pve"
 
 
 async def test_it_is_cancelled_without_a_word_of_what_may_go_on(lab: Lab) -> None:

@@ -25,6 +25,7 @@ from pve_sandbox.guests.namespaced import NamespaceHost
 from tests.integration.creation.cancelled import pve_hangs_and_is_given_up_soon
 from tests.integration.creation.conftest import BASIC, content_of, register, spec_of, store
 from tests.integration.creation.counting import Killed, check_exact, counting, let_go
+from tests.worded import cause, remedy
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -140,7 +141,7 @@ async def test_another_host_key_than_the_first_stops_the_run(lab: Lab) -> None:
     job = await service.get_job(lab.rt, lab.session, job_id)
     assert job.state is JobState.FAILED
     assert job.error is not None
-    assert "shows another SSH host key than at first" in job.error.message
+    assert "shows another SSH host key than at first" in cause(job.error)
 
 
 async def test_a_guest_with_another_marker_is_not_entered_by_ssh(lab: Lab) -> None:
@@ -154,7 +155,7 @@ async def test_a_guest_with_another_marker_is_not_entered_by_ssh(lab: Lab) -> No
     job = await service.get_job(lab.rt, lab.session, job_id)
     assert job.state is JobState.FAILED
     assert job.error is not None
-    assert "another container" in job.error.message
+    assert "another container" in cause(job.error)
     assert (await lab.in_guest(vmid, "cat", "/root/runs")).split() == ["one"]
 
 
@@ -226,30 +227,30 @@ async def test_a_guest_without_ssh_server_is_explained(lab: Lab, monkeypatch: py
     await work
     job = await service.get_job(lab.rt, lab.session, job_id)
     assert job.error is not None
-    assert f"No SSH server listens on CT {vmid}" in job.error.message
-    assert "openssh-server" in job.error.remedy
+    assert f"No SSH server listens on CT {vmid}" in cause(job.error)
+    assert "openssh-server" in remedy(job.error)
 
 
 async def test_the_review_says_which_way_is_taken(lab: Lab) -> None:
     spec = spec_of(await store(lab.rt, BASIC))
     found = await preflight.check(lab.rt, lab.session, spec)
-    assert [str(note) for note in found if note.severity is FindingSeverity.NOTE] == [BY_SSH]
+    assert [cause(note) for note in found if note.severity is FindingSeverity.NOTE] == [BY_SSH]
 
 
 @pytest.mark.parametrize(
-    ("changes", "cause"),
+    ("changes", "why"),
     [
         ({"ipv4": IpSettings(IpMode.NONE)}, "the guest gets no address"),
-        ({"ostemplate": "local:vztmpl/alpine-3.22-default_20250617_amd64.tar.xz"}, "brings no SSH server"),
+        ({"ostemplate": "local:vztmpl/alpine-3.22-default_20250617_amd64.tar.xz"}, "has no SSH server"),
     ],
 )
 async def test_where_there_is_no_way_in_preflight_says_how_to_register_one(
-    lab: Lab, changes: dict[str, object], cause: str
+    lab: Lab, changes: dict[str, object], why: str
 ) -> None:
     spec = spec_of(await store(lab.rt, BASIC), **changes)
-    found = [finding for finding in await preflight.check(lab.rt, lab.session, spec) if cause in finding.cause]
+    found = [finding for finding in await preflight.check(lab.rt, lab.session, spec) if why in cause(finding)]
     assert [finding.severity for finding in found] == [FindingSeverity.ERROR]
-    assert "Register an SSH door for node pve1" in found[0].remedy
+    assert "Register an SSH door for node pve1" in remedy(found[0])
 
 
 @pytest.mark.parametrize("doors", [("*",)])
@@ -288,7 +289,7 @@ async def test_a_guest_that_was_moved_to_a_node_without_door_is_told(lab: Lab, d
     job_id, vmid = await moved(lab)
     job = await lab.finish(job_id, state=JobState.FAILED)
     assert job.error is not None
-    assert job.error.message == f"CT {vmid} was moved to pve2, which has no SSH door at the endpoint"
+    assert cause(job.error) == f"CT {vmid} was moved to pve2, which has no SSH door at the endpoint"
 
 
 @pytest.mark.full

@@ -18,6 +18,7 @@ from lxc_dashboard.services.creation.requesting import Secrets
 from lxc_dashboard.services.creation.spec import IpMode, IpSettings, PasswordMode
 from tests.integration.creation.conftest import content_of, store
 from tests.integration.endpoints import sign_in
+from tests.worded import said
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -41,7 +42,7 @@ async def test_a_failed_job_is_replaced_under_the_vmid_name_and_address_that_wer
     assert (spec.vmid, spec.hostname, spec.ipv4) == (4711, "edited-01", address)
     spec = replace(spec, revision_id=await store(lab.rt, GOOD), cores=2)
     found = await editing.check(lab.rt, lab.session, job_id, spec)
-    assert [str(each) for each in found if each.field in {"vmid", "hostname", "ipv4_address"}] == []
+    assert [said(each) for each in found if each.field in {"vmid", "hostname", "ipv4_address"}] == []
     again = await editing.replace(lab.rt, lab.session, job_id, spec)
     made = await lab.finish(again)
     assert (made.vmid, made.hostname) == (4711, "edited-01")

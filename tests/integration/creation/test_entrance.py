@@ -10,12 +10,14 @@ import pytest
 
 from lxc_dashboard.errors import PrivilegeError, UnreachableError
 from lxc_dashboard.guest.connection import SshAddress
+from lxc_dashboard.messages import Message
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import doors
 from lxc_dashboard.services.creation import entrance as entrances
 from lxc_dashboard.services.creation.doors import Way, WayKind
 from lxc_dashboard.services.creation.entrance import RIGHTS_HOLD_FOR_S, Entrance
+from lxc_dashboard.services.creation.failures import FailureCode
 from lxc_dashboard.services.creation.spec import ContainerSpec, IpMode, IpSettings
 from lxc_dashboard.services.jobs.run import Guest
 from lxc_dashboard.settings import Settings
@@ -159,4 +161,5 @@ async def test_a_guest_that_ha_recovered_from_a_node_that_is_down_is_found(
 def test_an_address_to_which_no_route_leads_closes_the_way_by_ssh() -> None:
     static = IpSettings(IpMode.STATIC, "255.255.255.255/24")  # no host, on any machine
     spec = ContainerSpec("pve1", "local:vztmpl/other-1.tar.zst", "web", "local-lvm", ipv4=static)
-    assert doors._closed(spec) == "no route leads from here to 255.255.255.255"
+    closed = doors._closed("pve1", spec)
+    assert closed == Message.of(FailureCode.NO_WAY_NO_ROUTE, node="pve1", address="255.255.255.255")

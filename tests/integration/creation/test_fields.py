@@ -9,6 +9,7 @@ from lxc_dashboard.services.creation.preflight.findings import Finding, FindingS
 from lxc_dashboard.services.creation.spec import Mount
 from tests.integration.creation.conftest import Lab, content_of, spec_of
 from tests.integration.endpoints import sign_in
+from tests.worded import cause
 
 DATA = Mount("local-lvm", "/srv/data", 3, backup=True)
 MEDIA = Mount("/tank/media", "/media", read_only=True)
@@ -73,7 +74,7 @@ async def test_an_operator_is_told_that_only_root_mounts_a_folder_of_the_node(la
     lab.session = await sign_in(lab.rt, lab.sandbox, "operator@pve")
     found = await errors(lab, mounts=(DATA, MEDIA))
     assert list(found) == ["mounts.1.source"]
-    assert "Only root@pam may mount a folder of the node" in found["mounts.1.source"].cause
+    assert "Only root@pam may mount a folder of the node" in cause(found["mounts.1.source"])
     job = await lab.finish(await lab.request(None, mounts=(DATA,)))
     assert (await (await lab.pve()).lxc.config(job.node, job.vmid)).mount_points[0]["mp"] == "/srv/data"
 
@@ -84,14 +85,14 @@ async def test_the_storage_of_a_mount_point_is_checked_as_the_disks_is(lab: Lab)
     lab.sandbox.fill_storage("local-lvm")
     found = await errors(lab, mounts=(DATA, replace(DATA, path="/b", size_gib=2)))
     assert list(found) == ["mounts.0.size_gib"]
-    assert "the disk and mount points are 6 GiB" in found["mounts.0.size_gib"].cause
+    assert "the disk and mount points are 6 GiB" in cause(found["mounts.0.size_gib"])
 
 
 async def test_space_is_needed_on_each_storage(lab: Lab) -> None:
     lab.session = await sign_in(lab.rt, lab.sandbox, "viewer@pve")
     spec = replace(spec_of(None), mounts=(Mount("local", "/a", 1), Mount("local", "/b", 1)))
     found = await preflight.check(lab.rt, lab.session, spec)
-    lacks = [(finding.field, finding.cause) for finding in found if "AllocateSpace" in finding.cause]
+    lacks = [(finding.field, cause(finding)) for finding in found if "AllocateSpace" in cause(finding)]
     assert lacks == [
         ("mounts.0.source", "You lack Datastore.AllocateSpace at /storage/local"),
         ("storage", "You lack Datastore.AllocateSpace at /storage/local-lvm"),

@@ -14,6 +14,7 @@ from lxc_dashboard.services.creation.addresses import next_free, parse_range
 from lxc_dashboard.services.creation.spec import IpMode, IpSettings
 from tests.integration.creation.conftest import content_of, spec_of
 from tests.integration.endpoints import sign_in
+from tests.worded import cause
 
 if TYPE_CHECKING:
     from lxc_dashboard.services.creation.views import CreationView
@@ -74,7 +75,7 @@ async def test_what_the_asking_user_may_not_see_is_still_taken(lab: Lab) -> None
     directory.acl[:] = [entry for entry in directory.acl if entry.ugid != "viewer@pve"]
     directory.changed()
     found = await preflight.check(lab.rt, stranger, spec_of(None, vmid=4711, ipv4=ADDRESS))
-    assert "4711 is held by a container of this dashboard" in [finding.cause for finding in found]
+    assert "4711 is held by a container of this dashboard" in [cause(finding) for finding in found]
     assert (await lab.finish(await lab.request(None))).exists
     async with lab.rt.db.transaction() as tx:
         assert await tx.containers.by_vmid(lab.session.endpoint_id, 4711) is not None

@@ -9,6 +9,7 @@ from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.kind import CREATION
 from tests.integration.creation.conftest import Lab
 from tests.integration.creation.other_pve import Answer, Change, OtherPve
+from tests.worded import cause, remedy
 
 
 def forgotten(kind: str) -> Change:
@@ -85,9 +86,9 @@ async def test_what_a_killed_create_has_left_is_named_to_whoever_retries(lab: La
     await work
     failed = await lab.finish(job_id, state=JobState.FAILED)
     assert failed.error
-    assert failed.error.message == "PVE: it does not know the task any more"
+    assert cause(failed.error) == "PVE: it does not know the task any more"
     await service.retry(lab.rt, lab.session, job_id)
     failed = await lab.finish(job_id, state=JobState.FAILED)
     assert failed.error
-    assert failed.error.message == f"CT {failed.vmid} already exists on node 'pve1'"
-    assert failed.error.remedy.startswith("An earlier try of this job has left something of it: destroy that")
+    assert cause(failed.error) == f"CT {failed.vmid} already exists on node 'pve1'"
+    assert remedy(failed.error).startswith("An earlier try of this job has left something of it: destroy that")

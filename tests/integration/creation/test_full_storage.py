@@ -9,6 +9,7 @@ import pytest
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.services.creation import service
 from tests.integration.creation.conftest import BASIC
+from tests.worded import cause, remedy
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -41,8 +42,8 @@ async def test_a_storage_that_fills_up_during_extraction_fails_the_job_with_its_
     job = await failed(lab, job_id)
     assert create_tasks(lab) == ["OK"]
     assert job.error
-    assert job.error.message == f"{STORAGE}PVE ended the task of CT {job.vmid} with OK, but its disk may be incomplete"
-    assert (job.error.step, job.error.remedy) == ("create", REMEDY)
+    assert cause(job.error) == f"{STORAGE}PVE ended the task of CT {job.vmid} with OK, but its disk may be incomplete"
+    assert (job.error.step, remedy(job.error)) == ("create", REMEDY)
 
 
 @pytest.mark.full
@@ -54,7 +55,7 @@ async def test_such_a_container_stays_refused_once_the_storage_has_room_again(la
     await service.retry(lab.rt, lab.session, job_id)
     job = await failed(lab, job_id)
     assert job.error
-    assert job.error.remedy == REMEDY
+    assert remedy(job.error) == REMEDY
     assert create_tasks(lab) == ["OK"]
 
 
@@ -69,9 +70,9 @@ async def test_a_guest_that_another_one_left_without_room_fails_with_the_storage
     await service.go_on(lab.rt, lab.session, job_id)
     job = await failed(lab, job_id)
     assert job.error
-    assert job.error.message.startswith(f"{STORAGE}The helpers cannot be put into the guest: ")
-    assert "Read-only file system" in job.error.message
-    assert job.error.remedy == REMEDY
+    assert cause(job.error).startswith(f"{STORAGE}The helpers cannot be put into the guest: ")
+    assert "Read-only file system" in cause(job.error)
+    assert remedy(job.error) == REMEDY
 
 
 @pytest.mark.full
@@ -82,5 +83,5 @@ async def test_a_file_system_that_is_read_only_on_a_storage_with_room_names_no_s
     await service.go_on(lab.rt, lab.session, job_id)
     job = await failed(lab, job_id)
     assert job.error
-    assert job.error.message.startswith("The helpers cannot be put into the guest: ")
-    assert "local-lvm" not in job.error.remedy
+    assert cause(job.error).startswith("The helpers cannot be put into the guest: ")
+    assert "local-lvm" not in remedy(job.error)

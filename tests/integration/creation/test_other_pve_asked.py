@@ -21,6 +21,7 @@ from pve_sandbox.node import SandboxNode
 from tests.integration.creation.conftest import pve_alone, register, spec_of
 from tests.integration.creation.other_pve import OK, Answer, Change, OtherPve, refused, without, written_otherwise
 from tests.integration.endpoints import sign_in
+from tests.worded import cause
 
 STORAGES = "/nodes/pve1/storage"
 
@@ -80,7 +81,7 @@ def with_vnet(answer: Answer) -> None:
 async def told(rt: Runtime, session: Session, **changes: Any) -> list[tuple[str, str, str]]:
     """Severity, field and cause of each finding."""
     found = await preflight.check(rt, session, replace(spec_of(None), **changes))
-    return [(finding.severity.value, finding.field, finding.cause) for finding in found]
+    return [(finding.severity.value, finding.field, cause(finding)) for finding in found]
 
 
 async def test_the_wizard_offers_the_same_however_it_is_written(rt: Runtime, session: Session, other: OtherPve) -> None:
@@ -99,7 +100,7 @@ async def test_storages_that_say_neither_that_they_are_active_nor_their_size_are
 ) -> None:
     other.changes.append(without(STORAGES, "active", "enabled", "total", "avail", "used"))
     assert "local-lvm" in [storage.name for storage in (await choices.choices(rt, session, "pve1")).storages]
-    assert await told(rt, session) == [("warning", "storage", "Storage local-lvm does not say how much room it has")]
+    assert await told(rt, session) == [("warning", "storage", "Storage local-lvm does not report its free space")]
 
 
 async def test_a_storage_that_hangs_takes_nothing_else_with_it(rt: Runtime, session: Session, other: OtherPve) -> None:
@@ -143,7 +144,7 @@ async def test_a_tag_that_is_the_administrators_needs_their_right(
 ) -> None:
     operator = await sign_in(rt, sandbox, "operator@pve")
     tags = ("web", "prod")
-    cause = "You lack Sys.Modify at /, which PVE asks of whoever sets"
+    cause = "You lack Sys.Modify at /, which PVE requires for the tags"
     assert await told(rt, operator, tags=tags) == []
     other.changes.append(with_options({"registered-tags": ["Prod"], "allowed-tags": []}))
     assert await told(rt, operator, tags=tags) == [("error", "tags", f"{cause} prod")]

@@ -15,6 +15,7 @@ from lxc_dashboard.services.containers import guest_lock as locking
 from lxc_dashboard.services.containers.guest_lock import guest_lock
 from lxc_dashboard.services.creation import ownership, service
 from tests.integration.creation.conftest import OSTEMPLATE, content_of
+from tests.worded import cause
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -93,7 +94,7 @@ async def test_a_guest_that_is_not_the_jobs_is_not_started(lab: Lab) -> None:
     await service.retry(lab.rt, lab.session, job.id)
     job = await lab.finish(job.id, state=JobState.FAILED)
     assert job.error
-    assert "is not the container that this job has made" in job.error.message
+    assert "is not the container that this job has made" in cause(job.error)
     assert not (await client.lxc.status(job.node, job.vmid)).running
 
 

@@ -19,6 +19,7 @@ from lxc_dashboard.services.creation.views import StepState
 from lxc_dashboard.services.jobs import ending, reaper
 from tests.integration.creation.conftest import BASIC
 from tests.integration.endpoints import sign_in
+from tests.worded import cause
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -180,7 +181,7 @@ async def test_a_container_that_was_deleted_meanwhile_is_told(lab: Lab) -> None:
     await service.go_on(lab.rt, lab.session, job_id)
     job = await lab.finish(job_id, state=JobState.FAILED)
     assert job.error
-    assert job.error.message
+    assert cause(job.error)
 
 
 async def test_one_that_may_not_see_it_cannot_let_it_go_on(lab: Lab) -> None:

@@ -21,6 +21,7 @@ from lxc_dashboard.settings import Settings
 from pve_sandbox.node import SandboxNode
 from tests.integration.creation.conftest import BASIC, OSTEMPLATE, pve_alone, spec_of, store
 from tests.integration.endpoints import runtime_over, sign_in
+from tests.worded import cause, said
 
 GATEWAY = "10.66.0.1"
 FREE = IpSettings(IpMode.STATIC, "10.66.200.7/16", GATEWAY)
@@ -41,7 +42,7 @@ async def rt(settings: Settings, sandbox: SandboxNode) -> AsyncIterator[Runtime]
 async def told(rt: Runtime, session: Session, **changes: Any) -> list[tuple[str, str, str]]:
     """Severity, field and cause of each finding."""
     found = await preflight.check(rt, session, replace(spec_of(None), **changes))
-    return [(finding.severity.value, finding.field, finding.cause) for finding in found]
+    return [(finding.severity.value, finding.field, cause(finding)) for finding in found]
 
 
 def static_guest(sandbox: SandboxNode) -> Any:
@@ -128,7 +129,11 @@ async def test_a_free_address_with_the_usual_gateway_is_no_finding(rt: Runtime, 
     ("ip", "field", "part"),
     [
         (replace(FREE, gateway=""), "ipv4_gateway", "Without a gateway it reaches nothing but 10.66.0.0/16"),
-        (replace(FREE, gateway="10.66.200.1"), "ipv4_gateway", f"Others in 10.66.0.0/16 go by {GATEWAY}, and none by"),
+        (
+            replace(FREE, gateway="10.66.200.1"),
+            "ipv4_gateway",
+            f"Other guests in 10.66.0.0/16 have the gateway {GATEWAY}, and none has",
+        ),
         (
             replace(FREE, gateway="10.9.0.1"),
             "ipv4_gateway",
@@ -225,8 +230,10 @@ async def test_one_who_sees_little_is_told_what_could_not_be_seen(rt: Runtime, s
     sandbox.api.directory.acl[:] = [entry for entry in sandbox.api.directory.acl if entry.ugid != "viewer@pve"]
     sandbox.api.directory.changed()
     found = await preflight.check(rt, await sign_in(rt, sandbox, "viewer@pve"), replace(spec_of(None), pool="staging"))
-    assert any("No pool staging is seen" in str(finding) for finding in found)
-    assert any("staging" in str(finding) or "lack" in str(finding) for finding in found if isinstance(finding, Finding))
+    assert any("You see no pool staging" in said(finding) for finding in found)
+    assert any(
+        "staging" in said(finding) or "lack" in said(finding) for finding in found if isinstance(finding, Finding)
+    )
 
 
 async def test_an_os_that_the_template_is_not_made_for_is_told_and_never_taken_unasked(
@@ -238,7 +245,7 @@ async def test_an_os_that_the_template_is_not_made_for_is_told_and_never_taken_u
     name = OSTEMPLATE.rpartition("/")[2]
     cause = f"The template is made for ubuntu 99.04, and {name} is another system"
     assert ("warning", "ostemplate", cause) in found
-    assert ("note", "", "The template names storage tank, and local-lvm is taken") in found
+    assert ("note", "", "The template names storage tank, and local-lvm is used") in found
     async with rt.db.transaction() as tx:
         template, _ = await tx.templates.revision(revision_id)
     asked = {"hostname": "web", "template": str(template.id), "node": "pve1"}

@@ -15,6 +15,7 @@ from lxc_dashboard.services.creation.service import Secrets
 from lxc_dashboard.services.creation.spec import ExtraPackage, IpMode, IpSettings, PasswordMode
 from tests.integration.creation.conftest import spec_of
 from tests.integration.endpoints import sign_in
+from tests.worded import said
 
 if TYPE_CHECKING:
     from tests.integration.creation.conftest import Lab
@@ -32,7 +33,7 @@ async def findings(lab: Lab, **changes: object) -> dict[str, str]:
     """Field and cause of each error."""
     spec = replace(spec_of(None), **changes)  # type: ignore[arg-type]  # a test names what it changes
     found = await preflight.check(lab.rt, lab.session, spec)
-    return {each.field: str(each) for each in found if each.severity is FindingSeverity.ERROR}
+    return {each.field: said(each) for each in found if each.severity is FindingSeverity.ERROR}
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,7 @@ async def test_a_viewer_is_told_all_that_is_missing_once_a_path_and_who_can_gran
     lab.session = await sign_in(lab.rt, lab.sandbox, "viewer@pve")
     with pytest.raises(PreflightError) as raised:
         await lab.request(vmid=7001)
-    lacks = [told.partition(". ") for told in map(str, raised.value.findings) if told.startswith("You lack")]
+    lacks = [told.partition(". ") for told in map(said, raised.value.findings) if told.startswith("You lack")]
     at = {cause.rpartition(" at ")[2]: cause for cause, _, _ in lacks}
     assert len(at) == len(lacks), "each path once"
     for privilege in ("VM.Allocate", "VM.PowerMgmt", "VM.Config.CPU", "VM.Console", "VM.Config.Options"):
@@ -83,7 +84,7 @@ async def test_an_operator_creates_and_is_told_what_only_root_may(lab: Lab) -> N
     assert await findings(lab, nesting=True) == {}
     privileged = await findings(lab, unprivileged=False, nesting=True)
     assert set(privileged) == {"unprivileged", "nesting"}
-    assert "Only root@pam may switch on nesting of a privileged container" in privileged["nesting"]
+    assert "Only root@pam may switch on nesting for privileged containers" in privileged["nesting"]
     await lab.finish(await lab.request())
 
 

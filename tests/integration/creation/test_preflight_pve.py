@@ -24,6 +24,7 @@ from pve_sandbox.api.access.directory import Token
 from pve_sandbox.node import SandboxNode
 from tests.integration.creation.conftest import BASIC, OSTEMPLATE, pve_alone, spec_of, store
 from tests.integration.endpoints import runtime_over, sign_in
+from tests.worded import cause, remedy
 
 VMID = 7001
 GIB = 1024**3
@@ -75,7 +76,7 @@ async def test_an_mtu_above_that_of_the_bridge_is_an_error_as_pve_refuses_it(
         await create(rt, session, spec)
     [error] = await found(rt, session, spec)
     assert (error.severity, error.field) == (FindingSeverity.ERROR, "mtu")
-    assert error.cause == "MTU 9000 is above the MTU of bridge vmbr0, 1500: PVE refuses to create the container"
+    assert cause(error) == "MTU 9000 is above the MTU of bridge vmbr0, 1500: PVE refuses to create the container"
     sandbox.api.mtus["vmbr1"] = 9000
     assert await found(rt, session, replace(spec, bridge="vmbr1")) == []
     assert await create(rt, session, replace(spec, bridge="vmbr1")) == "OK"
@@ -99,8 +100,8 @@ async def test_a_thin_storage_below_the_size_of_the_disk_warns_as_pve_accepts_it
     spec = spec_of(None, disk_gib=2)
     [warning] = await found(rt, session, spec)
     assert (warning.severity, warning.field) == (FindingSeverity.WARNING, "disk_gib")
-    assert warning.cause == "Storage local-lvm has 0.5 GiB free, the disk is 2 GiB"
-    assert "becomes read-only" in warning.remedy
+    assert cause(warning) == "Storage local-lvm has 0.5 GiB free, the disk is 2 GiB"
+    assert "becomes read-only" in remedy(warning)
     assert await create(rt, session, spec) == "OK"
 
 
@@ -127,7 +128,7 @@ def static_guest(sandbox: SandboxNode) -> tuple[Any, IpSettings]:
 async def of_address(rt: Runtime, session: Session, spec: ContainerSpec) -> list[tuple[str, str]]:
     """Severity and cause of what preflight says of the address itself."""
     findings = await found(rt, session, spec)
-    told = [(each.severity.value, each.cause) for each in findings if each.field == "ipv4_address"]
+    told = [(each.severity.value, cause(each)) for each in findings if each.field == "ipv4_address"]
     return [(severity, cause) for severity, cause in told if "is the address of" in cause]
 
 
@@ -225,7 +226,7 @@ async def test_a_storage_for_disks_that_the_user_does_not_see_is_not_told_as_mis
 ) -> None:
     session = await with_rights(rt, sandbox, **{"/vms": GUEST, "/storage/local": ("Datastore.Audit",)})
     findings = await found(rt, session, spec_of(None))
-    assert [finding.cause for finding in findings if "local-lvm" in finding.cause] == [
+    assert [cause(finding) for finding in findings if "local-lvm" in cause(finding)] == [
         "You lack Datastore.AllocateSpace at /storage/local-lvm"
     ]
 
@@ -241,12 +242,12 @@ async def test_a_user_with_rights_through_a_pool_who_chose_none_is_told_to_choos
         await create(rt, session, spec)
     [lack] = [finding for finding in await found(rt, session, spec) if finding.severity is FindingSeverity.ERROR]
     assert lack.field == "pool"
-    assert lack.cause.startswith("You lack VM.Allocate, ")
-    assert lack.cause.endswith(f" at /vms/{VMID}, and hold VM.Allocate only at /pool/staging")
-    assert lack.remedy == "Choose the pool staging"
+    assert cause(lack).startswith("You lack VM.Allocate, ")
+    assert cause(lack).endswith(f" at /vms/{VMID}, and hold VM.Allocate only at /pool/staging")
+    assert remedy(lack) == "Choose the pool staging"
     sandbox.api.grant("viewer@pve", "/pool/platform", "VM.Allocate")
     [lack] = [finding for finding in await found(rt, session, spec) if finding.field == "pool"]
-    assert lack.remedy == "Choose one of the pools platform, staging"
+    assert remedy(lack) == "Choose one of the pools platform, staging"
     chosen = replace(spec, pool="staging")
     assert [finding for finding in await found(rt, session, chosen) if finding.severity is FindingSeverity.ERROR] == []
     assert await create(rt, session, chosen) == "OK"
@@ -263,11 +264,11 @@ async def test_a_token_of_root_is_told_that_pve_needs_a_ticket_for_what_only_roo
     with pytest.raises(PrivilegeError):
         await create(rt, session, replace(spec, mounts=()))
     findings = {finding.field: finding for finding in await found(rt, session, spec)}
-    assert findings["keyctl"].cause == (
-        "Only root@pam may switch on keyctl of an unprivileged container, and PVE refuses API tokens for it"
+    assert cause(findings["keyctl"]) == (
+        "Only root@pam may switch on keyctl for unprivileged containers, and PVE refuses API tokens for it"
     )
-    assert findings["keyctl"].remedy == ("Switch it off, or sign in as root@pam with the password and create it then")
-    assert findings["mounts.0.source"].remedy == (
-        "Take a volume of a storage, or sign in as root@pam with the password and create it then"
+    assert remedy(findings["keyctl"]) == ("Switch it off, or sign in as root@pam with the password and create it then")
+    assert remedy(findings["mounts.0.source"]) == (
+        "Choose a volume of a storage, or sign in as root@pam with the password and create it then"
     )
     assert "mounts.0.source" not in {each.field for each in await found(rt, await sign_in(rt, sandbox), spec)}

@@ -12,6 +12,7 @@ from lxc_dashboard.guest import former
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.templates.model import FileEntry
 from tests.integration.creation.conftest import content_of
+from tests.worded import cause, remedy
 
 if TYPE_CHECKING:
     from lxc_dashboard.guest.base import Door
@@ -63,7 +64,7 @@ async def test_a_marker_that_is_another_one_by_now_is_left_alone(lab: Lab, monke
     monkeypatch.setattr(former, "marker_of", read_before)
     job = await lab.finish(await lab.request(ONE_SCRIPT), state=JobState.FAILED)
     assert job.error
-    assert "another container now" in job.error.message
+    assert "another container now" in cause(job.error)
     kept = ["cat", "/etc/lxc-dashboard/id", f"/var/lib/lxc-dashboard/steps/{STEP}/status"]
     assert await lab.in_guest(job.vmid, *kept) == f"{FORMER}\nexit 0 0 1 2\n"
 
@@ -86,14 +87,14 @@ async def test_a_marker_that_is_another_one_by_now_is_left_alone(lab: Lab, monke
     ids=["read-only", "no space", "a file in the place of the folder"],
 )
 async def test_a_guest_that_does_not_take_the_helpers_says_why(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch, script: str, said: str, remedy: str
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, script: str, said: str, advice: str
 ) -> None:
     has_at_its_start(lab, monkeypatch, script)
     job = await lab.finish(await lab.request(ONE_SCRIPT), state=JobState.FAILED)
     assert job.error
-    assert job.error.message.startswith("The helpers cannot be put into the guest: ")
-    assert said in job.error.message
-    assert job.error.remedy.startswith(remedy)
+    assert cause(job.error).startswith("The helpers cannot be put into the guest: ")
+    assert said in cause(job.error)
+    assert remedy(job.error).startswith(advice)
 
 
 @pytest.mark.parametrize(
@@ -120,4 +121,4 @@ async def test_a_guest_without_setsid_is_told_to_have_it(lab: Lab, monkeypatch: 
     has_at_its_start(lab, monkeypatch, 'rm "$(command -v setsid)"')
     job = await lab.finish(await lab.request(ONE_SCRIPT), state=JobState.FAILED)
     assert job.error
-    assert "setsid is missing in this guest (package util-linux)" in job.error.message
+    assert "setsid is missing in this guest (package util-linux)" in cause(job.error)

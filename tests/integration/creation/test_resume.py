@@ -23,6 +23,7 @@ from lxc_dashboard.services.jobs.recorder import LeaseLostError, Recorder
 from lxc_dashboard.settings import Settings
 from tests.integration.creation.conftest import content_of
 from tests.integration.creation.counting import Killed, check_exact, counting, let_go
+from tests.worded import cause
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.journal import Journal
@@ -220,5 +221,5 @@ async def test_a_reboot_under_a_script_is_told_and_not_run_again(lab: Lab) -> No
     await work
     job = await lab.finish(job_id, state=JobState.FAILED)
     assert job.error
-    assert "was restarted while 10-one.sh ran" in job.error.message
+    assert "was restarted while 10-one.sh ran" in cause(job.error)
     assert await lab.in_guest(job.vmid, "cat", "/root/runs") == "one\n"

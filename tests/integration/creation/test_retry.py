@@ -13,6 +13,7 @@ from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.views import StepState
 from tests.integration.creation.conftest import BASIC, content_of, script
 from tests.integration.creation.failed import stop_the_create
+from tests.worded import cause, remedy
 
 if TYPE_CHECKING:
     from tests.integration.creation.conftest import Lab
@@ -33,8 +34,8 @@ async def test_a_failed_script_is_explained_and_retried_from_there(lab: Lab) -> 
     job = await lab.finish(job_id, state=JobState.FAILED)
     assert job.error
     assert job.error.step == "20-flaky.sh"
-    assert "a command is missing in the guest: frobnicate" in job.error.message
-    assert job.error.remedy
+    assert "a command is missing in the guest: frobnicate" in cause(job.error)
+    assert remedy(job.error)
     states = {step.title: step.state for step in job.steps}
     assert (states["10-first.sh"], states["20-flaky.sh"], states["30-last.sh"]) == (
         StepState.DONE, StepState.FAILED, StepState.WAITING,
@@ -96,14 +97,14 @@ async def test_a_script_over_its_time_is_ended_and_told(lab: Lab) -> None:
     job_id = await lab.request(content_of(("10-slow.sh", "#!/bin/sh\nsleep 300\n"), timeout_s=1))
     job = await lab.finish(job_id, state=JobState.FAILED)
     assert job.error
-    assert "longer than it may" in job.error.message
+    assert "longer than it may" in cause(job.error)
 
 
 async def test_a_file_without_a_directory_fails_after_the_scripts(lab: Lab) -> None:
     job_id = await lab.request(content_of(("10-a.sh", "true"), files=BASIC.files))
     job = await lab.finish(job_id, state=JobState.FAILED)
     assert job.error
-    assert "/opt/late does not exist" in job.error.message
+    assert "/opt/late does not exist" in cause(job.error)
     await lab.in_guest(job.vmid, "mkdir", "-p", "/opt/late")
     await service.retry(lab.rt, lab.session, job_id)
     await lab.finish(job_id)

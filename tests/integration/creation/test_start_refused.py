@@ -11,6 +11,7 @@ from lxc_dashboard.proxmox.schemas.tasks import is_success
 from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.phases import start
 from tests.integration.creation.cancelled import cancel, tasks_of
+from tests.worded import cause
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -58,7 +59,7 @@ async def test_a_lock_that_stays_fails_the_job_and_a_retry_goes_on_once_it_is_li
         patched.setattr(start, "BUSY_FOR_S", 0.0)
         job = await lab.finish(job_id, state=JobState.FAILED)
     assert job.error
-    assert LOCKED in job.error.message
+    assert LOCKED in cause(job.error)
     lab.sandbox.unlock_guest(vmid)
     await service.retry(lab.rt, lab.session, job_id)
     await lab.finish(job_id)

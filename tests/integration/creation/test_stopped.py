@@ -12,6 +12,7 @@ from lxc_dashboard.db.models import JobState
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.creation import service
 from tests.integration.creation.conftest import content_of, register
+from tests.worded import cause, remedy
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -96,11 +97,11 @@ async def test_a_script_that_powers_the_guest_off_is_told_so(lab: Lab) -> None:
     await lab.until(lambda: not lab.guests.is_running(vmid), "powered off")
     job = await failed(lab, job_id, work)
     assert job.error
-    assert job.error.message == (
+    assert cause(job.error) == (
         f"CT {vmid} was stopped while 10-web.sh ran: a script powered it off, or somebody stopped it"
     )
     assert job.error.step == "10-web.sh"
-    assert "starts it again" in job.error.remedy
+    assert "starts it again" in remedy(job.error)
     assert not (await (await lab.pve()).lxc.status(job.node, vmid)).running
 
 
@@ -111,7 +112,7 @@ async def test_a_guest_that_somebody_stops_is_told_so_and_started_by_a_retry(lab
     await client.tasks.wait(await client.lxc.stop("pve1", vmid), deadline_s=30)
     job = await failed(lab, job_id, work)
     assert job.error
-    assert job.error.message.startswith(f"CT {vmid} was stopped while 10-web.sh ran")
+    assert cause(job.error).startswith(f"CT {vmid} was stopped while 10-web.sh ran")
     await mended(lab, job_id, vmid)
     assert (await lab.in_guest(vmid, "cat", "/root/runs")).split() == ["run", "run"]
 
@@ -123,7 +124,7 @@ async def test_a_guest_that_is_restarted_is_told_so(lab: Lab) -> None:
     await lab.guests.start(vmid)
     job = await failed(lab, job_id, work)
     assert job.error
-    assert job.error.message == (
+    assert cause(job.error) == (
         f"CT {vmid} was restarted while 10-web.sh ran: a script rebooted it, or somebody restarted it"
     )
     assert (await lab.in_guest(vmid, "cat", "/root/runs")).split() == ["run"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from lxc_dashboard.db.models import EventType, FilePolicy, JobState, PackageManager
 from lxc_dashboard.services.templates.model import Bucket, FileEntry, PackageEntry
 from tests.integration.creation.conftest import content_of
+from tests.worded import cause
 
 if TYPE_CHECKING:
     from tests.integration.creation.conftest import Lab
@@ -87,4 +88,4 @@ async def test_a_file_waits_for_its_owner(lab: Lab) -> None:
     job_id = await lab.request(content_of(script, files=[nobodys]))
     failed = await lab.finish(job_id, state=JobState.FAILED)
     assert failed.error
-    assert failed.error.message == "/etc/app.conf cannot be given to ghost, who does not exist after the scripts"
+    assert cause(failed.error) == "/etc/app.conf cannot be given to ghost, who does not exist after the scripts"

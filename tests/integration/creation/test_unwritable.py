@@ -10,6 +10,7 @@ import pytest
 from lxc_dashboard.db.models import FilePolicy, JobState
 from lxc_dashboard.services.templates.model import FileEntry
 from tests.integration.creation.conftest import content_of
+from tests.worded import cause, remedy
 
 if TYPE_CHECKING:
     from tests.integration.creation.conftest import Lab
@@ -48,12 +49,12 @@ MOUNT = "#!/bin/sh\nset -eu\nmkdir -p /opt/late\nmount -t tmpfs -o {options} tmp
     ids=["parent is a file", "read-only", "no space", "owner"],
 )
 async def test_a_file_that_cannot_be_written_is_named(
-    lab: Lab, file: FileEntry, options: str, cause: str, remedy: str
+    lab: Lab, file: FileEntry, options: str, why: str, advice: str
 ) -> None:
     content = content_of(("10-mount.sh", MOUNT.format(options=options)), files=[file])
     job_id = await lab.request(content)
     job = await lab.finish(job_id, state=JobState.FAILED)
     assert job.error is not None
     assert job.error.step == "app.conf"
-    assert job.error.remedy.startswith(remedy)
-    assert re.fullmatch(cause, job.error.message)
+    assert remedy(job.error).startswith(advice)
+    assert re.fullmatch(why, cause(job.error))

@@ -18,6 +18,7 @@ from lxc_dashboard.services.creation import moving, preflight, requesting, servi
 from lxc_dashboard.services.creation.spec import IpMode, IpSettings
 from pve_sandbox.node import SandboxNode
 from tests.integration.creation.conftest import OSTEMPLATE, Lab, pve_alone, spec_of
+from tests.worded import cause, remedy
 
 if TYPE_CHECKING:
     from lxc_dashboard.services.creation.context import RunContext
@@ -210,8 +211,8 @@ async def test_a_vmid_chosen_by_hand_is_never_replaced(lab: Lab, monkeypatch: py
     after_the_check(monkeypatch, lambda ctx: make_in_pve(lab, ctx.guest.vmid))
     job = await lab.finish(job_id, state=JobState.FAILED)
     assert job.error
-    assert job.error.message == "CT 777 was made by somebody else in the meantime"
-    assert job.error.remedy.startswith("Create again with another vmid")
+    assert cause(job.error) == "CT 777 was made by somebody else in the meantime"
+    assert remedy(job.error).startswith("Create again with another vmid")
     assert (job.vmid, lab.containers_named("foreign")) == (777, [777])
 
 

@@ -102,7 +102,7 @@ async def test_what_preflight_finds_is_told_with_cause_and_remedy(program: Progr
     answer = await program.create(hostname="nowhere", storage="no-such-storage", keyctl=True)
     assert answer.status_code == 422
     found = {finding["field"]: finding for finding in error_of(answer)["findings"]}
-    assert "No storage no-such-storage" in found["storage"]["cause"]
+    assert "You see no storage no-such-storage" in found["storage"]["cause"]
     assert "Only root@pam may switch on keyctl" in found["keyctl"]["cause"]
     assert found["keyctl"]["remedy"]
     assert {finding["severity"] for finding in found.values()} == {"error"}

@@ -63,7 +63,7 @@ async def test_no_next_leads_to_another_site(visitor: Visitor, leading: str) -> 
 async def test_a_wrong_password_keeps_what_was_typed_but_the_password(visitor: Visitor) -> None:
     refused = await visitor.sign_in("operator@pve", "not-the-password", next="/jobs")
     assert refused.status_code == 401
-    assert InvalidCredentialsError.default_message in refused.text
+    assert InvalidCredentialsError().user_message in refused.text
     assert 'value="operator"' in refused.text
     assert '<option value="pve" selected>' in refused.text
     assert 'name="next" value="/jobs"' in refused.text
@@ -95,8 +95,8 @@ async def test_an_endpoint_that_cannot_be_reached_is_told_apart(visitor: Visitor
     try:
         refused = await visitor.sign_in(endpoint=str(node.id))
         assert refused.status_code == 502
-        assert UnreachableError.default_message in refused.text
-        assert InvalidCredentialsError.default_message not in refused.text
+        assert UnreachableError().user_message in refused.text
+        assert InvalidCredentialsError().user_message not in refused.text
         listed = await visitor.get(f"{routes.REALMS}?endpoint={node.id}")
         assert listed.json() == {"realms": []}
     finally:
@@ -123,7 +123,7 @@ async def test_the_second_step_is_a_form_of_its_own(visitor: Visitor, stack: Sta
     empty = await visitor.post(routes.SIGN_IN, data={"kind": "totp", "code": " ", "next": "/jobs"})
     assert (empty.status_code, text.CODE_MISSING in empty.text) == (422, True)
     wrong = await visitor.post(routes.SIGN_IN, data={"kind": "totp", "code": "000000", "next": "/jobs"})
-    assert (wrong.status_code, InvalidCredentialsError.default_message in wrong.text) == (401, True)
+    assert (wrong.status_code, InvalidCredentialsError().user_message in wrong.text) == (401, True)
     right = await visitor.post(routes.SIGN_IN, data={"kind": "totp", "code": code_of(stack), "next": "/jobs"})
     assert (right.status_code, right.headers["location"]) == (303, "/jobs")
     assert visitor.cookie

@@ -31,6 +31,7 @@ from lxc_dashboard.errors import (
     UnreachableError,
 )
 from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.services.creation.preflight.findings import FindingCode
 from lxc_dashboard.services.creation.preflight.findings import error as finding
 from lxc_dashboard.state.process import WebProcess
 
@@ -170,6 +171,16 @@ async def test_a_program_is_told_so_in_the_api_s_own_shape_and_when_to_come_agai
     assert answer.json()["error"]["message"] == "The dashboard is starting"
 
 
+UNKNOWN_NODE = {
+    "severity": "error",
+    "field": "node",
+    "code": "preflight.node.unknown",
+    "params": {"node": "pve1"},
+    "cause": "PVE does not know the state of node pve1",
+    "remedy": "Choose another one, or wait until it is back",
+}
+
+
 @pytest.mark.parametrize(
     ("error", "status"),
     [
@@ -177,7 +188,7 @@ async def test_a_program_is_told_so_in_the_api_s_own_shape_and_when_to_come_agai
         (SessionExpiredError(detail="invalid token value!"), 401),
         (PrivilegeError("VM.Audit", "/vms/101"), 403),
         (InvalidInputError({"a": "b"}), 422),
-        (PreflightError([finding("node", "It is away", "Wait")]), 422),
+        (PreflightError([finding("node", FindingCode.NODE_UNKNOWN, node="pve1")]), 422),
         (RateLimitedError(5), 429),
         (UnreachableError(), 503),
         (ApiError(500, "no"), 502),
@@ -192,7 +203,8 @@ async def test_a_refusal_of_the_api_says_what_to_mend_and_nothing_of_a_token(
     assert set(told) == {"message", "fields", "findings", "reference"}
     assert "invalid token" not in str(told)
     assert told["fields"] == ({"a": "b"} if isinstance(error, InvalidInputError) else {})
-    assert [one["cause"] for one in told["findings"]] == (["It is away"] if isinstance(error, PreflightError) else [])
+    found = [UNKNOWN_NODE] if isinstance(error, PreflightError) else []
+    assert told["findings"] == found
 
 
 @pytest.mark.parametrize(

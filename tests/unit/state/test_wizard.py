@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lxc_dashboard.db.models import PackageManager, SourceKind
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation import fields
 from lxc_dashboard.services.creation.choices import (
     ApplianceChoice,
@@ -237,10 +238,10 @@ def test_faults_lead_to_the_steps_and_fields_where_they_are_mended() -> None:
 def test_findings_name_the_step_that_mends_them_and_only_errors_mark_a_field() -> None:
     error, warning = FindingSeverity.ERROR, FindingSeverity.WARNING
     findings = [
-        Finding(error, "storage", "full", "Free some"),
-        Finding(error, "", "no VM.Allocate"),
-        Finding(warning, "hostname", "twice"),
-        Finding(error, "packages", "do not fit"),
+        Finding(error, "storage", Message(text="full")),
+        Finding(error, "", Message(text="no VM.Allocate")),
+        Finding(warning, "hostname", Message(text="twice")),
+        Finding(error, "packages", Message(text="do not fit")),
     ]
     assert [wizard.finding_row(finding).step for finding in findings] == ["configure", "", "configure", "packages"]
     assert wizard.faults_of(findings) == {"storage": "full", "packages_extra": "do not fit"}

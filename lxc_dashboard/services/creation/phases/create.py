@@ -54,7 +54,7 @@ async def _check(ctx: RunContext) -> None:
     findings = await preflight.check_again(ctx)
     for finding in findings:
         if finding.severity is FindingSeverity.WARNING:
-            ctx.tell(CreationCode.PREFLIGHT_WARNED, EventType.WARNING, finding=str(finding))
+            ctx.tell(CreationCode.PREFLIGHT_WARNED, EventType.WARNING, findings=[finding.message])
     sizes = {volume.size_field for volume in ctx.spec.volumes}
     if any(finding.field in sizes for finding in findings):
         ctx.checkpoint.facts[SHORT] = True

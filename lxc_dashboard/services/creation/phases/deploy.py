@@ -11,9 +11,11 @@ from lxc_dashboard.guest import former
 from lxc_dashboard.guest.base import GUEST_FOLDER, STATE_FOLDER
 from lxc_dashboard.guest.files import GuestFile, Placement, place
 from lxc_dashboard.guest.supervisor import Supervisor
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.doors import NoWay
+from lxc_dashboard.services.creation.failures import FailureCode
 from lxc_dashboard.services.creation.lines import plain, shown
 from lxc_dashboard.services.creation.ownership import ensure_ours
 from lxc_dashboard.services.creation.preflight.explain import Cause, likely_cause
@@ -62,8 +64,8 @@ def door_of(ctx: RunContext, phase: str, *, marked: bool = True) -> Door:
     """Not ``marked``: before the guest has its marker. Raises ``PhaseFailedError`` where there is no way in."""
     door = ctx.door if marked else ctx.unmarked_door
     if isinstance(ctx.way, NoWay) or door is None:
-        told = ctx.way if isinstance(ctx.way, NoWay) else NoWay("There is no way into this guest", "")
-        raise PhaseFailedError(phase, told.cause, remedy=f"{told.remedy}, then retry")
+        way = ctx.way.reason if isinstance(ctx.way, NoWay) else Message.of(FailureCode.NO_WAY)
+        raise PhaseFailedError(phase, Message.of(FailureCode.NOT_ENTERED, reason=way))
     return door
 
 

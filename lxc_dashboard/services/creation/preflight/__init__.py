@@ -9,7 +9,7 @@ from lxc_dashboard.errors import NotFoundError, PrivilegeError, ProxmoxError
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import doors, holders
 from lxc_dashboard.services.creation.preflight import identity, inside, neighbourhood, network, volumes
-from lxc_dashboard.services.creation.preflight.findings import Finding, FindingSeverity, error, warning
+from lxc_dashboard.services.creation.preflight.findings import Finding, FindingCode, FindingSeverity, error, warning
 from lxc_dashboard.services.creation.preflight.question import Leaving, Question
 from lxc_dashboard.services.templates.library.catalog import load_revision
 
@@ -36,7 +36,7 @@ async def check(
             async with rt.db.transaction() as tx:
                 content = (await load_revision(tx, spec.revision_id)).content
         except NotFoundError:
-            return [error("revision_id", "This revision of the template does not exist any more", "Choose it again")]
+            return [error("revision_id", FindingCode.TEMPLATE_GONE)]
     client = await acting.client(rt, session)
     way = await doors.choose(rt, session.endpoint_id, spec.node, spec)
     return await inspect(
@@ -95,7 +95,7 @@ async def inspect(question: Question) -> list[Finding]:
     found = [finding for result in results for finding in result]
     for of_template in (inside.system, inside.wishes, inside.managers, inside.scripts):
         found += of_template(question)
-    unique = list(dict.fromkeys(found))
+    unique = [finding for at, finding in enumerate(found) if finding not in found[:at]]
     return sorted(unique, key=lambda finding: tuple(FindingSeverity).index(finding.severity))
 
 
@@ -109,9 +109,10 @@ async def _tolerant(part: Coroutine[None, None, list[Finding]], question: Questi
     try:
         return await part
     except PrivilegeError as missing:
-        what = " at ".join(part for part in (missing.privilege, missing.path) if part) or "a privilege"
-        return [warning("", f"Not everything could be checked: you lack {what}")]
+        if not missing.privilege:
+            return [warning("", FindingCode.UNCHECKED)]
+        return [warning("", FindingCode.UNCHECKED_RIGHT, privilege=missing.privilege, path=missing.path)]
     except ProxmoxError as fault:
         if fault.retryable and question.own is not None:
             raise  # a worker has time: it asks again
-        return [error("", fault.user_message, "Check the endpoint, then try again")]
+        return [error("", FindingCode.PVE_FAILED, reason=fault.reason)]

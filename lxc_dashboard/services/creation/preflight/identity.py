@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.errors import UnreachableError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation.preflight import rights
-from lxc_dashboard.services.creation.preflight.findings import Finding, error, warning
+from lxc_dashboard.services.creation.preflight.findings import Finding, FindingCode, FindingSeverity, error, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 MIB: Final = 1024**2
 UNKNOWN: Final = "unknown"
-UNKNOWN_STATE: Final = "PVE does not know the state of node {}"
 
 
 async def node(question: Question) -> list[Finding]:
@@ -25,12 +25,14 @@ async def node(question: Question) -> list[Finding]:
     nodes = {node.node: node for node in await question.client.nodes.list()}
     node = nodes.get(spec.node)
     if node is None:
-        return [error("node", f"There is no node {spec.node}", f"Choose one of {', '.join(sorted(nodes))}")]
+        return [error("node", FindingCode.NODE_MISSING, node=spec.node, nodes=sorted(nodes))]
     if not node.online:
-        cause = f"Node {spec.node} is {node.status}" if node.status != UNKNOWN else UNKNOWN_STATE.format(spec.node)
+        state = Message.of(FindingCode.NODE_OFFLINE, node=spec.node, status=node.status)
+        if node.status == UNKNOWN:
+            state = Message.of(FindingCode.NODE_UNKNOWN, node=spec.node)
         if question.own is not None:
-            raise UnreachableError(cause, path="/nodes")  # a worker has time, and pvestatd may only be restarting
-        return [error("node", cause, "Choose another one, or wait until it is back")]
+            raise UnreachableError(state, path="/nodes")  # a worker has time, and pvestatd may only be restarting
+        return [Finding(FindingSeverity.ERROR, "node", state)]
     return list(_size(question, node))
 
 
@@ -38,12 +40,12 @@ def _size(question: Question, node: Node) -> Iterator[Finding]:
     """Containers share memory and cores: what is more than there is only warns. Nothing is known without Sys.Audit."""
     spec, wanted = question.spec, question.spec.memory_mib * question.count
     if node.maxmem and wanted * MIB > node.maxmem:
-        yield warning("memory_mib", f"Node {spec.node} has {node.maxmem // MIB} MiB in all")
+        yield warning("memory_mib", FindingCode.MEMORY_ABOVE_ALL, node=spec.node, mib=node.maxmem // MIB)
     elif node.maxmem and wanted * MIB > node.maxmem - node.mem:
         free = max(0, node.maxmem - node.mem) // MIB
-        yield warning("memory_mib", f"Node {spec.node} has {free} MiB free, {wanted} MiB are asked for")
+        yield warning("memory_mib", FindingCode.MEMORY_ABOVE_FREE, node=spec.node, free=free, wanted=wanted)
     if node.maxcpu and spec.cores > node.maxcpu:
-        yield warning("cores", f"Node {spec.node} has {node.maxcpu} cores in all", "More do not make it faster")
+        yield warning("cores", FindingCode.CORES_ABOVE_ALL, node=spec.node, cores=node.maxcpu)
 
 
 async def pool(question: Question) -> list[Finding]:
@@ -52,15 +54,16 @@ async def pool(question: Question) -> list[Finding]:
     if not name or name in {pool.poolid for pool in await question.client.pools.list()}:
         return []
     if "Pool.Audit" in await question.client.access.permissions(f"/pool/{name}"):
-        return [error("pool", f"There is no pool {name}", "Choose one that is there, or none")]
-    return [warning("pool", f"No pool {name} is seen: it does not exist, or you lack Pool.Audit at /pool/{name}")]
+        return [error("pool", FindingCode.POOL_MISSING, pool=name)]
+    return [warning("pool", FindingCode.POOL_UNSEEN, pool=name)]
 
 
 async def rights_held(question: Question) -> list[Finding]:
     """What is missing, once a path."""
     vmid = question.vmid or await question.client.cluster.nextid()
     missing = await rights.missing(question.client, question.spec, vmid, question.userid)
-    return [(warning if lack.later else error)(lack.field, lack.cause, lack.remedy) for lack in missing]
+    severities = {True: FindingSeverity.WARNING, False: FindingSeverity.ERROR}
+    return [Finding(severities[lack.later], lack.field, lack.message) for lack in missing]
 
 
 async def vmid(question: Question) -> list[Finding]:
@@ -70,11 +73,11 @@ async def vmid(question: Question) -> list[Finding]:
     async with question.rt.db.transaction() as tx:
         holder = await tx.containers.by_vmid(question.endpoint_id, question.vmid)
     if holder is not None and holder.id != question.not_in_the_way:
-        return [error("vmid", f"{question.vmid} is held by a container of this dashboard", "Choose another one")]
+        return [error("vmid", FindingCode.VMID_OURS, vmid=question.vmid)]
     if question.leaving is not None and question.leaving.vmid == question.vmid:
         return []
     if not await question.client.cluster.vmid_is_free(question.vmid):
-        return [error("vmid", f"{question.vmid} is taken in PVE", "Choose another one, or leave it empty")]
+        return [error("vmid", FindingCode.VMID_TAKEN, vmid=question.vmid)]
     return []
 
 
@@ -86,5 +89,4 @@ async def names(question: Question) -> list[Finding]:
     double = next((guest for guest in guests if guest.name == spec.hostname and guest.vmid not in own), None)
     if double is None:
         return []
-    cause = f"{spec.hostname} is the name of {double.vmid} on {double.node} too"
-    return [warning("hostname", cause, "Choose another one, if they are to be told apart by name")]
+    return [warning("hostname", FindingCode.NAME_TWICE, name=spec.hostname, vmid=double.vmid or 0, node=double.node)]

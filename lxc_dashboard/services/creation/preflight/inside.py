@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.errors import GuestError
 from lxc_dashboard.services.creation.choices import is_system
-from lxc_dashboard.services.creation.doors import REGISTER, NoWay, brings_ssh_server
+from lxc_dashboard.services.creation.doors import NoWay, brings_ssh_server
 from lxc_dashboard.services.creation.packages import batches
-from lxc_dashboard.services.creation.preflight.findings import Finding, error, note, warning
+from lxc_dashboard.services.creation.preflight.findings import (
+    Finding,
+    FindingCode,
+    FindingSeverity,
+    error,
+    note,
+    warning,
+)
 from lxc_dashboard.services.templates.format.packages import is_known, unfit
 
 if TYPE_CHECKING:
@@ -25,17 +32,15 @@ async def way_in(question: Question) -> list[Finding]:
         return []
     way = question.way
     if isinstance(way, NoWay):
-        return [error("node", way.cause, way.remedy)]
-    told = [note(f"Way in: {way.title}")]
-    if way.address is not None:
-        return told + await _pct(question, way.address)
+        return [Finding(FindingSeverity.ERROR, "node", way.reason)]
+    if (address := way.address) is not None:
+        way_in = note(FindingCode.WAY_IN_PCT, node=way.node, user=address.user, host=address.host)
+        return [way_in, *await _pct(question, address)]
+    found = [note(FindingCode.WAY_IN_SSH)]
     if brings_ssh_server(question.spec.ostemplate) is None:
         name = question.spec.ostemplate.rpartition("/")[2]
-        cause = f"Whether {name} brings an SSH server is not known: without one its guests cannot be entered"
-        told.append(
-            warning("ostemplate", cause, f"Choose a standard one of Debian or Ubuntu. {REGISTER}".format(node=way.node))
-        )
-    return told
+        found.append(warning("ostemplate", FindingCode.SSH_SERVER_UNKNOWN, ostemplate=name, node=way.node))
+    return found
 
 
 async def _pct(question: Question, address: SshAddress) -> list[Finding]:
@@ -43,9 +48,9 @@ async def _pct(question: Question, address: SshAddress) -> list[Finding]:
         async with asyncio.timeout(DOOR_WAIT_S):
             await question.rt.ssh.knock(address)
     except GuestError as fault:
-        return [error("node", fault.user_message, "Check the SSH door of this node at the endpoint")]
+        return [error("node", FindingCode.DOOR_FAILED, reason=fault.reason)]
     except TimeoutError:
-        return [error("node", f"The SSH door of {question.spec.node} does not answer", "Check it at the endpoint")]
+        return [error("node", FindingCode.DOOR_SILENT, node=question.spec.node)]
     return []
 
 
@@ -65,10 +70,7 @@ def system(question: Question) -> list[Finding]:
     if is_system(name.lower(), config.os, version.lower()):
         return []
     wanted = f"{config.os} {config.version}".strip()
-    cause = f"The template is made for {wanted}, and {name} is another system"
-    return [
-        warning("ostemplate", cause, f"Choose an OS template of {wanted}, or see that its scripts do with this one")
-    ]
+    return [warning("ostemplate", FindingCode.TEMPLATE_OTHER_SYSTEM, wanted=wanted, ostemplate=name)]
 
 
 def wishes(question: Question) -> list[Finding]:
@@ -76,12 +78,12 @@ def wishes(question: Question) -> list[Finding]:
     config, spec = question.content.config if question.content else None, question.spec
     if config is None:
         return []
-    named = (("storage", config.storage, spec.storage), ("bridge", config.bridge, spec.bridge))
-    return [
-        note(f"The template names {what} {wanted}, and {taken} is taken")
-        for what, wanted, taken in named
-        if wanted and wanted != taken
-    ]
+    found = []
+    if config.storage and config.storage != spec.storage:
+        found.append(note(FindingCode.TEMPLATE_OTHER_STORAGE, wanted=config.storage, used=spec.storage))
+    if config.bridge and config.bridge != spec.bridge:
+        found.append(note(FindingCode.TEMPLATE_OTHER_BRIDGE, wanted=config.bridge, used=spec.bridge))
+    return found
 
 
 def managers(question: Question) -> list[Finding]:
@@ -90,13 +92,7 @@ def managers(question: Question) -> list[Finding]:
     foreign = unfit(family, (batch.manager for batch in batches(question.spec, question.content)))
     if not foreign:
         return []
-    return [
-        error(
-            "packages",
-            f"{', '.join(foreign)} packages do not fit {family}",
-            "Take them out, or choose another OS template",
-        )
-    ]
+    return [error("packages", FindingCode.PACKAGES_UNFIT, managers=list(foreign), family=family)]
 
 
 def scripts(question: Question) -> list[Finding]:
@@ -104,4 +100,4 @@ def scripts(question: Question) -> list[Finding]:
     unknown = [name for name in question.spec.scripts or () if name not in there]
     if not unknown:
         return []
-    return [error("scripts", f"The template has no script {', '.join(unknown)}", "Choose its scripts again")]
+    return [error("scripts", FindingCode.SCRIPTS_MISSING, scripts=unknown)]

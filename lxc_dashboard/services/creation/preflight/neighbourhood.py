@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from lxc_dashboard.services.creation import addresses as known
-from lxc_dashboard.services.creation.preflight.findings import Finding, error, warning
+from lxc_dashboard.services.creation.preflight.findings import Finding, FindingCode, error, warning
 from lxc_dashboard.services.creation.preflight.neighbours import (
     SEEN_HOLDS_FOR_WORKERS_S,
     SEEN_HOLDS_S,
@@ -38,13 +38,12 @@ async def addresses(question: Question) -> list[Finding]:
     own = {question.vmid, question.leaving.vmid if question.leaving else None}
     own |= await _deleted(question, seen, {_plain(ip) for _, ip in static})
     held = [each for each in seen.held if each.vmid not in own]
-    found = [error(field, cause, "Choose another address") for field, cause in ours.items()]
+    found = [error(field, FindingCode.ADDRESS_OURS, reason=cause) for field, cause in ours.items()]
     for family, ip in static:
         found += [] if f"{family}_address" in ours else _taken(family, ip, held, question.spec.segment)
         found += [*_off_bridge(question, family, ip, devices), *_gateway(family, ip, held)]
         if seen.unasked:
-            cause = f"Not every guest told its addresses ({seen.unasked} did not): one of them may have {_plain(ip)}"
-            found.append(warning(f"{family}_address", cause))
+            found.append(warning(f"{family}_address", FindingCode.ADDRESSES_UNASKED, address=str(_plain(ip))))
     return found
 
 
@@ -66,14 +65,17 @@ def _taken(family: str, ip: IpSettings, held: Sequence[Held], own: Segment) -> I
     for each in held:
         if _address(each.address) != mine:
             continue
-        cause = f"{mine} is the {'gateway' if each.is_gateway else 'address'} of {each.holder}"
+        address, holder = str(mine), each.holder
         if each.segment not in {None, own}:
-            remedy = f"PVE accepts it on {own}. Choose another address if anything routes between the two networks"
-            yield warning(field, f"{cause} on {each.segment}", remedy)
+            elsewhere = (
+                FindingCode.ADDRESS_OF_GATEWAY_ELSEWHERE if each.is_gateway else FindingCode.ADDRESS_TAKEN_ELSEWHERE
+            )
+            yield warning(field, elsewhere, address=address, holder=holder, segment=str(each.segment), own=str(own))
         elif each.running or each.is_gateway:
-            yield error(field, cause, "Choose another address")
+            code = FindingCode.ADDRESS_OF_GATEWAY if each.is_gateway else FindingCode.ADDRESS_TAKEN
+            yield error(field, code, address=address, holder=holder)
         else:
-            yield warning(field, f"{cause}, which does not run", "Only one of them can be on the network")
+            yield warning(field, FindingCode.ADDRESS_OF_STOPPED, address=address, holder=holder)
 
 
 def _off_bridge(question: Question, family: str, ip: IpSettings, devices: Sequence[NetworkDevice]) -> Iterator[Finding]:
@@ -82,30 +84,38 @@ def _off_bridge(question: Question, family: str, ip: IpSettings, devices: Sequen
     cidr = (bridge.cidr if family == "ipv4" else bridge.cidr6) if bridge else ""
     network = _network(cidr)
     if network is not None and question.spec.vlan is None and _plain(ip) not in network:
-        cause = f"{ip.address} is not in {network}, which is the network of {question.spec.bridge}"
-        yield warning(f"{family}_address", cause, "It is reached only where something routes to it")
+        field, at = f"{family}_address", str(network)
+        yield warning(
+            field, FindingCode.ADDRESS_OFF_BRIDGE, address=ip.address, network=at, bridge=question.spec.bridge
+        )
 
 
 def _gateway(family: str, ip: IpSettings, held: Sequence[Held]) -> Iterator[Finding]:
     field, network = f"{family}_gateway", ipaddress.ip_interface(ip.address).network
     if not ip.gateway:
-        yield warning(field, f"Without a gateway it reaches nothing but {network}", "Enter one, if it is to reach more")
+        yield warning(field, FindingCode.GATEWAY_NONE, network=str(network))
         return
     wanted = ipaddress.ip_address(ip.gateway)
     gateways = {address for each in held if each.is_gateway and (address := _address(each.address))}
     if wanted in gateways:
         return
     if wanted not in network and not wanted.is_link_local:
-        cause = f"{wanted} is not in {network}: the container gets a route to it through {NETWORK_DEVICE} of its own"
-        yield warning(field, cause, "Check it, unless your provider or router is made for that")
+        device = NETWORK_DEVICE
+        yield warning(field, FindingCode.GATEWAY_OUTSIDE, gateway=ip.gateway, network=str(network), device=device)
         return
     usual = {address for address in gateways if address in network}
     holder = next((each.holder for each in held if each.vmid and _address(each.address) == wanted), "")
     if holder:
-        yield warning(field, f"{wanted} is the address of {holder}, by which nobody else goes", "Check it")
+        yield warning(field, FindingCode.GATEWAY_OF_GUEST, gateway=str(wanted), holder=holder)
     elif usual:
-        others = ", ".join(sorted(str(address) for address in usual))
-        yield warning(field, f"Others in {network} go by {others}, and none by {wanted}", "Check it")
+        others = sorted(str(address) for address in usual)
+        yield warning(
+            field,
+            FindingCode.GATEWAY_UNUSUAL,
+            network=str(network),
+            gateways=others,
+            gateway=str(wanted),
+        )
 
 
 def _plain(ip: IpSettings) -> Address:

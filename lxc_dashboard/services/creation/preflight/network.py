@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from lxc_dashboard.services.creation.preflight.findings import Finding, error, warning
+from lxc_dashboard.services.creation.preflight.findings import Finding, FindingCode, error, warning
 
 if TYPE_CHECKING:
     from lxc_dashboard.proxmox.schemas import NetworkDevice
@@ -22,18 +22,13 @@ async def bridge(question: Question) -> list[Finding]:
     if (device := bridges.get(spec.bridge)) is not None:
         return [*_active(spec, device), *_vlan(spec, device), *await _mtu(question, device)]
     if not bridges:
-        return [warning("bridge", f"No bridge of {spec.node} may be seen: {spec.bridge} could not be checked")]
-    return [
-        error(
-            "bridge", f"No bridge {spec.bridge} is seen on {spec.node}", f"Choose one of {', '.join(sorted(bridges))}"
-        )
-    ]
+        return [warning("bridge", FindingCode.BRIDGES_UNSEEN, node=spec.node, bridge=spec.bridge)]
+    return [error("bridge", FindingCode.BRIDGE_UNSEEN, bridge=spec.bridge, node=spec.node, bridges=sorted(bridges))]
 
 
 def _active(spec: ContainerSpec, device: NetworkDevice) -> Iterator[Finding]:
     if not device.active:
-        cause = f"{device.iface} of {spec.node} is not up: the container cannot start on it"
-        yield warning("bridge", cause, "Apply the node's network configuration in PVE, or choose another bridge")
+        yield warning("bridge", FindingCode.BRIDGE_DOWN, bridge=device.iface, node=spec.node)
 
 
 def _vlan(spec: ContainerSpec, device: NetworkDevice) -> Iterator[Finding]:
@@ -41,11 +36,9 @@ def _vlan(spec: ContainerSpec, device: NetworkDevice) -> Iterator[Finding]:
     if spec.vlan is None or device.type != "bridge" or device.bridge_vlan_aware:
         return
     if device.bridge_ports.split():
-        cause = f"{device.iface} is not VLAN aware: PVE makes a bridge {device.iface}v{spec.vlan} beside it"
-        yield warning("vlan", cause, "It works; a VLAN aware bridge is the simpler one")
+        yield warning("vlan", FindingCode.VLAN_BESIDE, bridge=device.iface, vlan=spec.vlan)
     else:
-        cause = f"{device.iface} is not VLAN aware and has no port: it can carry no tag"
-        yield error("vlan", cause, "Leave the tag out, or choose a VLAN aware bridge")
+        yield error("vlan", FindingCode.VLAN_IMPOSSIBLE, bridge=device.iface)
 
 
 async def _mtu(question: Question, device: NetworkDevice) -> list[Finding]:
@@ -55,12 +48,10 @@ async def _mtu(question: Question, device: NetworkDevice) -> list[Finding]:
         return []
     of_bridge = device.mtu or await _mtu_of_ports(question, device)
     if of_bridge is None and wanted > USUAL_MTU:
-        cause = f"The MTU of {device.iface} is not known, and PVE refuses {wanted} if it is above that"
-        return [warning("mtu", cause, "Leave it empty for the bridge's own")]
+        return [warning("mtu", FindingCode.MTU_UNKNOWN, bridge=device.iface, mtu=wanted)]
     if of_bridge is None or wanted <= of_bridge:
         return []
-    cause = f"MTU {wanted} is above the MTU of bridge {device.iface}, {of_bridge}: PVE refuses to create the container"
-    return [error("mtu", cause, f"Leave it empty for the bridge's own, or enter {of_bridge} at most")]
+    return [error("mtu", FindingCode.MTU_ABOVE_BRIDGE, mtu=wanted, bridge=device.iface, most=of_bridge)]
 
 
 async def _mtu_of_ports(question: Question, device: NetworkDevice) -> int | None:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from lxc_dashboard.errors import ApiError, PrivilegeError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.proxmox.auth import TokenAuth
 from lxc_dashboard.services.creation.entrance import ENTRY_PRIVILEGES
+from lxc_dashboard.services.creation.preflight.findings import FindingCode
 
 if TYPE_CHECKING:
     from lxc_dashboard.proxmox.client import ProxmoxClient
@@ -40,7 +42,7 @@ GUEST_PRIVILEGES: Final = (
 class Need:
     """``privilege`` at any one of ``paths``, or ``instead``; the first path is the one to name.
 
-    ``since``: the PVE that began to ask for it. ``because``: what it is for, where that is not plain. ``later``: PVE asks when the container is there.
+    ``since``: the PVE that began to ask for it. ``tags``: for which PVE asks for it. ``later``: PVE asks when the container is there.
     """
 
     privilege: str
@@ -48,7 +50,7 @@ class Need:
     field: str = ""
     since: int = 0
     instead: str = ""
-    because: str = ""
+    tags: tuple[str, ...] = ()
     later: bool = False
 
     @property
@@ -61,8 +63,7 @@ class Lack:
     """What is missing, and who can help. ``field`` is the wizard's, empty where it is none's. ``later``: the container is made without."""
 
     field: str
-    cause: str
-    remedy: str
+    message: Message
     later: bool = False
 
 
@@ -75,38 +76,49 @@ async def missing(client: ProxmoxClient, spec: ContainerSpec, vmid: int, userid:
     paths = sorted({path for need in needs for path in need.paths})
     answers = await asyncio.gather(*(client.access.permissions(path) for path in paths))
     held = dict(zip(paths, answers, strict=True))
-    unmet: dict[tuple[tuple[str, ...], str, str], list[Need]] = {}
+    unmet: dict[tuple[tuple[str, ...], str, tuple[str, ...]], list[Need]] = {}
     for need in needs:
         if not any({need.privilege, need.instead} & held[path] for path in need.paths):
-            unmet.setdefault((need.paths, need.instead, need.because), []).append(need)
+            unmet.setdefault((need.paths, need.instead, need.tags), []).append(need)
     lacks = [_lack(together) for together in unmet.values()]
-    of_guest = (_guest_paths(spec, vmid), "", "")
+    of_guest = (_guest_paths(spec, vmid), "", ())
     if not spec.pool and any(need.privilege == ALLOCATE for need in unmet.get(of_guest, ())):
         at = list(unmet).index(of_guest)
-        lacks[at] = await _through_pool(client, lacks[at])
+        lacks[at] = await _through_pool(client, unmet[of_guest])
     return lacks + list(_only_root(spec, by_token=userid == ROOT))
 
 
-async def _through_pool(client: ProxmoxClient, lack: Lack) -> Lack:
-    """``lack``, or the pools by which the user may create the container all the same, where they choose one."""
+async def _through_pool(client: ProxmoxClient, needs: list[Need]) -> Lack:
+    """The pools in which the user may create the container all the same, if there are any."""
     pools = (await client.access.grants()).below(POOLS, ALLOCATE)
     if not pools:
-        return lack
-    named = f"the pool {pools[0]}" if len(pools) == 1 else f"one of the pools {', '.join(pools)}"
-    where = ", ".join(f"{POOLS}/{pool}" for pool in pools)
-    return Lack("pool", f"{lack.cause}, and hold {ALLOCATE} only at {where}", f"Choose {named}")
+        return _lack(needs)
+    privileges, paths, held = _privileges(needs), _paths(needs), [f"{POOLS}/{pool}" for pool in pools]
+    same = Message.of(FindingCode.RIGHT_LACKS, privileges=privileges, paths=paths)
+    if len(pools) == 1:
+        return Lack(
+            "pool", Message.of(FindingCode.RIGHT_IN_POOL, lack=same, allocate=ALLOCATE, held=held, pool=pools[0])
+        )
+    return Lack(
+        "pool", Message.of(FindingCode.RIGHT_IN_POOLS, lack=same, allocate=ALLOCATE, held=held, pools=list(pools))
+    )
 
 
 def _lack(needs: list[Need]) -> Lack:
     """PVE lets whoever holds ``Permissions.Modify`` at a path grant what he holds there."""
-    first = needs[0]
-    *others, last = dict.fromkeys(need.named for need in needs)
-    named, grant = f"{', '.join(others)} and {last}" if others else last, "them" if others else "it"
-    where = " or ".join(first.paths)
-    remedy = (
-        f"root@pam, or whoever has Permissions.Modify there, can grant {grant} in PVE under Datacenter, Permissions"
-    )
-    return Lack(first.field, f"You lack {named} at {where}{first.because}", remedy, first.later)
+    first, privileges, paths = needs[0], _privileges(needs), _paths(needs)
+    lack = Message.of(FindingCode.RIGHT_LACKS, privileges=privileges, paths=paths)
+    if first.tags:
+        lack = Message.of(FindingCode.RIGHT_LACKS_FOR_TAGS, privileges=privileges, paths=paths, tags=first.tags)
+    return Lack(first.field, lack, first.later)
+
+
+def _privileges(needs: list[Need]) -> list[str]:
+    return list(dict.fromkeys(need.named for need in needs))
+
+
+def _paths(needs: list[Need]) -> str:
+    return " or ".join(needs[0].paths)
 
 
 async def _zone(client: ProxmoxClient, spec: ContainerSpec) -> str:
@@ -147,8 +159,7 @@ def needed(spec: ContainerSpec, vmid: int, zone: str = LOCAL_ZONE, guarded_tags:
     if not spec.unprivileged:
         yield Need("Sys.Modify", ("/",), "unprivileged", since=9)
     if guarded_tags:
-        because = f", which PVE asks of whoever sets {', '.join(guarded_tags)}"
-        yield Need("Sys.Modify", ("/",), "tags", because=because, later=bool(spec.pool))
+        yield Need("Sys.Modify", ("/",), "tags", tags=tuple(guarded_tags), later=bool(spec.pool))
 
 
 def _guest_paths(spec: ContainerSpec, vmid: int) -> tuple[str, ...]:
@@ -172,13 +183,11 @@ def root_features(spec: ContainerSpec) -> tuple[str, ...]:
 
 def _only_root(spec: ContainerSpec, *, by_token: bool = False) -> Iterator[Lack]:
     """PVE asks for a ticket of root@pam here. ``by_token``: it is root@pam who asks, with an API token."""
-    but = ", and PVE refuses API tokens for it" if by_token else ""
-    create = f"sign in as {ROOT} with the password and create it then" if by_token else f"have {ROOT} create it"
     for name in root_features(spec):
-        kind = "an unprivileged" if spec.unprivileged else "a privileged"
-        cause = f"Only {ROOT} may switch on {name} of {kind} container{but}"
-        yield Lack(name, cause, f"Switch it off, or {create}")
+        kind = "unprivileged" if spec.unprivileged else "privileged"
+        of_feature = FindingCode.ROOT_FEATURE_BY_TOKEN if by_token else FindingCode.ROOT_FEATURE
+        yield Lack(name, Message.of(of_feature, feature=name, kind=kind))
     for at, mount in enumerate(spec.mounts):
         if mount.is_bind:
-            cause = f"Only {ROOT} may mount a folder of the node, such as {mount.source}{but}"
-            yield Lack(f"mounts.{at}.source", cause, f"Take a volume of a storage, or {create}")
+            of_folder = FindingCode.ROOT_FOLDER_BY_TOKEN if by_token else FindingCode.ROOT_FOLDER
+            yield Lack(f"mounts.{at}.source", Message.of(of_folder, folder=mount.source))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation.choices import SEES_STORAGE
-from lxc_dashboard.services.creation.preflight.findings import Finding, error, warning
+from lxc_dashboard.services.creation.preflight.findings import Finding, FindingCode, FindingSeverity, error, warning
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,12 +53,14 @@ def _of_storage(node: str, seen: Mapping[str, NodeStorage], volumes: Sequence[Vo
     name, field = volumes[0].storage, volumes[0].field
     storage = seen.get(name)
     if storage is None:
-        fit = ", ".join(sorted(name for name, each in seen.items() if each.holds("rootdir")))
-        return [error(field, f"No storage {name} is seen on {node}", f"Choose one of {fit}" if fit else "")]
+        fit = sorted(name for name, each in seen.items() if each.holds("rootdir"))
+        if not fit:
+            return [error(field, FindingCode.STORAGE_NONE_FITS, storage=name, node=node)]
+        return [error(field, FindingCode.STORAGE_UNSEEN, storage=name, node=node, fit=fit)]
     if not storage.enabled or not storage.active:
-        return [error(field, f"Storage {name} is not active on {node}", "Choose another one")]
+        return [error(field, FindingCode.STORAGE_INACTIVE, storage=name, node=node)]
     if not storage.holds("rootdir"):
-        return [error(field, f"Storage {name} holds no container disks", "Choose one with content rootdir")]
+        return [error(field, FindingCode.STORAGE_CONTENT, storage=name)]
     return _room(storage, volumes, count)
 
 
@@ -66,23 +69,21 @@ def _room(storage: NodeStorage, volumes: Sequence[Volume], count: int) -> list[F
     if storage.avail >= wanted * GIB:
         return []
     if not storage.total:
-        cause = f"Storage {storage.storage} does not say how much room it has"
-        return [warning(volumes[0].field, cause, "See that there is enough")]
-    cause = f"Storage {storage.storage} has {storage.avail / GIB:.1f} GiB free, {_named(volumes, count)} {wanted} GiB"
+        return [warning(volumes[0].field, FindingCode.STORAGE_UNMEASURED, storage=storage.storage)]
+    name, free, need = storage.storage, round(storage.avail / GIB, 1), _need(volumes, count, wanted)
     field = max(volumes, key=lambda volume: volume.size_gib).size_field
     if storage.type in THICK_STORAGES or storage.avail < FORMATTED_BYTES:
-        return [error(field, cause, "Free some, or choose another storage")]
-    remedy = "PVE creates it all the same. If the storage fills up, the container's file system becomes read-only"
-    return [warning(field, cause, remedy)]
+        return [error(field, FindingCode.STORAGE_TOO_SMALL, storage=name, free=free, need=need)]
+    return [warning(field, FindingCode.STORAGE_MAY_FILL_UP, storage=name, free=free, need=need)]
 
 
-def _named(volumes: Sequence[Volume], count: int) -> str:
+def _need(volumes: Sequence[Volume], count: int, gib: int) -> Message:
     if count > 1:
-        return f"what {count} containers ask of it is"
+        return Message.of(FindingCode.NEED_SEVERAL, count=count, gib=gib)
     has_root = volumes[0].field == "storage"
     if len(volumes) == 1:
-        return "the disk is" if has_root else "the mount point is"
-    return "the disk and mount points are" if has_root else "the mount points are"
+        return Message.of(FindingCode.NEED_DISK if has_root else FindingCode.NEED_MOUNT, gib=gib)
+    return Message.of(FindingCode.NEED_DISK_AND_MOUNTS if has_root else FindingCode.NEED_MOUNTS, gib=gib)
 
 
 async def os_template(question: Question) -> list[Finding]:
@@ -94,21 +95,18 @@ async def os_template(question: Question) -> list[Finding]:
     if there is not None:
         return _too_small(spec, there.size)
     if not spec.ostemplate_download:
-        return [
-            error("ostemplate", f"{spec.ostemplate} is not on {spec.node}", "Choose one that is, or have it downloaded")
-        ]
+        return [error("ostemplate", FindingCode.OSTEMPLATE_MISSING, ostemplate=spec.ostemplate, node=spec.node)]
     offered = {appliance.template for appliance in await question.client.nodes.aplinfo(spec.node)}
     if spec.ostemplate_download not in offered:
-        cause = f"PVE offers no OS template {spec.ostemplate_download}"
-        return [error("ostemplate_download", cause, "Choose another one")]
+        name = spec.ostemplate_download
+        return [error("ostemplate_download", FindingCode.OSTEMPLATE_NOT_OFFERED, ostemplate=name)]
     return await _room_for_download(question, storage)
 
 
 def _too_small(spec: ContainerSpec, packed: int) -> list[Finding]:
     if spec.disk_gib * GIB >= packed * UNPACKED_AT_LEAST:
         return []
-    cause = f"The OS template is {packed / MIB:.0f} MiB packed: {spec.disk_gib} GiB may not hold it unpacked"
-    return [warning("disk_gib", cause, "Make the disk larger")]
+    return [warning("disk_gib", FindingCode.OSTEMPLATE_LARGE, mib=round(packed / MIB), disk=spec.disk_gib)]
 
 
 async def _room_for_download(question: Question, name: str) -> list[Finding]:
@@ -116,9 +114,9 @@ async def _room_for_download(question: Question, name: str) -> list[Finding]:
     field, node = "ostemplate_download", question.spec.node
     storage = next((s for s in await question.client.nodes.storage(node) if s.storage == name), None)
     if storage is None or not storage.active or not storage.holds("vztmpl"):
-        return [error(field, f"Storage {name} takes no OS templates on {node}", "Download it to another one")]
+        return [error(field, FindingCode.OSTEMPLATE_STORAGE, storage=name, node=node)]
     if storage.avail >= DOWNLOAD_BYTES or not storage.total:
         return []
-    cause = f"Storage {name} has {storage.avail / MIB:.0f} MiB free for the OS template to be downloaded"
-    judge = error if storage.avail < LEAST_DOWNLOAD_BYTES else warning
-    return [judge(field, cause, "Free some, or download it to another storage")]
+    room = Message.of(FindingCode.OSTEMPLATE_ROOM, storage=name, mib=round(storage.avail / MIB))
+    fails = storage.avail < LEAST_DOWNLOAD_BYTES
+    return [Finding(FindingSeverity.ERROR if fails else FindingSeverity.WARNING, field, room)]

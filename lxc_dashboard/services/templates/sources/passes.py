@@ -27,6 +27,7 @@ from lxc_dashboard.errors import (
     ConflictError,
     CryptoError,
     DashboardError,
+    ErrorCode,
     NotFoundError,
     ServiceUnavailableError,
     SourceError,
@@ -57,7 +58,7 @@ ANYTHING_ELSE: Final = "{why}. See the log of the dashboard"
 class OvertakenPassError(ConflictError):
     """Another pass, or a change of the source, came in between: a further pass is needed."""
 
-    default_message = "The templates were read by another process at the same time"
+    default = ErrorCode.SOURCE_BUSY
 
 
 # After these the request stays: the obstacle passes by itself.

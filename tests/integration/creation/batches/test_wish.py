@@ -20,6 +20,7 @@ from lxc_dashboard.services.jobs import reaper
 from tests.integration.creation.batches.asking import NO_NETWORK, ask, view
 from tests.integration.creation.conftest import Lab, spec_of
 from tests.integration.endpoints import sign_in
+from tests.worded import cause
 
 STATIC = IpSettings(IpMode.STATIC, "10.9.0.10/24", "10.9.0.1")
 
@@ -153,7 +154,7 @@ async def test_what_all_share_is_found_once_and_what_is_ones_own_by_its_name(lab
     planned = await batches.plan(lab.rt, lab.session, f"{{{there},other}}", spec)
     found = await batches.check(lab.rt, lab.session, planned)
     assert [finding.field for finding in found if finding.severity == "error"] == ["bridge"]
-    told = [finding.cause for finding in found if finding.severity == "warning"]
+    told = [cause(finding) for finding in found if finding.severity == "warning"]
     assert len([cause for cause in told if there in cause]) == 1
     assert [cause for cause in told if "what 2 containers ask of it is 200000 GiB" in cause]
     with pytest.raises(PreflightError):

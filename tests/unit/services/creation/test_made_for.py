@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation.choices import Choices, OsTemplateChoice
 from lxc_dashboard.services.creation.defaults import system_missing
 from lxc_dashboard.services.creation.doors import NoWay
@@ -14,6 +15,7 @@ from lxc_dashboard.services.creation.preflight import inside
 from lxc_dashboard.services.creation.preflight.question import Question
 from lxc_dashboard.services.creation.spec import ContainerSpec
 from lxc_dashboard.services.templates.model import TemplateConfig, TemplateContent
+from tests.worded import cause
 
 DEBIAN = "debian-13-standard_13.1-2_amd64.tar.zst"
 SPEC = ContainerSpec("pve1", "", "web", "local-lvm")
@@ -23,8 +25,8 @@ NOBODY = cast("Any", None)  # nothing is asked of it
 def told(name: str, os: str, version: str) -> list[tuple[str, str, str]]:
     spec = replace(SPEC, ostemplate=f"local:vztmpl/{name}")
     content = TemplateContent("web", TemplateConfig("Web", os=os, version=version))
-    question = Question(NOBODY, NOBODY, NOBODY, "root@pam", spec, None, NoWay("", ""), content)
-    return [(f.severity.value, f.field, f.cause) for f in inside.system(question)]
+    question = Question(NOBODY, NOBODY, NOBODY, "root@pam", spec, None, NoWay(Message()), content)
+    return [(f.severity.value, f.field, cause(f)) for f in inside.system(question)]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,7 @@ def test_another_system_than_the_templates_is_a_warning(os: str, version: str) -
 
 
 def test_without_a_template_there_is_nothing_to_tell() -> None:
-    question = Question(NOBODY, NOBODY, NOBODY, "root@pam", SPEC, None, NoWay("", ""), None)
+    question = Question(NOBODY, NOBODY, NOBODY, "root@pam", SPEC, None, NoWay(Message()), None)
     assert inside.system(question) == []
 
 
@@ -71,12 +73,12 @@ def test_a_storage_and_a_bridge_that_the_template_names_and_that_are_not_taken_a
     spec = replace(SPEC, bridge="vmbr0")
     config = TemplateConfig("Web", storage="tank", bridge="vmbr9")
     for wanted, said in (
-        (config, ["storage tank, and local-lvm is taken", "bridge vmbr9, and vmbr0 is taken"]),
+        (config, ["storage tank, and local-lvm is used", "bridge vmbr9, and vmbr0 is used"]),
         (TemplateConfig("Web", storage="local-lvm", bridge="vmbr0"), []),
         (TemplateConfig("Web"), []),
     ):
         question = Question(
-            NOBODY, NOBODY, NOBODY, "root@pam", spec, None, NoWay("", ""), TemplateContent("web", wanted)
+            NOBODY, NOBODY, NOBODY, "root@pam", spec, None, NoWay(Message()), TemplateContent("web", wanted)
         )
-        found = [(f.severity.value, f.cause) for f in inside.wishes(question)]
+        found = [(f.severity.value, cause(f)) for f in inside.wishes(question)]
         assert found == [("note", f"The template names {cause}") for cause in said]

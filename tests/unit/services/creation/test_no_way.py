@@ -10,11 +10,14 @@ import pytest
 from lxc_dashboard.db.models import Phase
 from lxc_dashboard.errors import KeyRefusedError, PhaseFailedError
 from lxc_dashboard.guest.keys import KeyPair
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation.doors import NoWay
+from lxc_dashboard.services.creation.failures import FailureCode
 from lxc_dashboard.services.creation.phases import finalize
 from lxc_dashboard.services.creation.phases.deploy import door_of
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from tests.unit.services.creation.doubles import tells
+from tests.worded import remedy
 
 KEY = KeyPair("ssh-ed25519 AAAA job", "")
 
@@ -32,7 +35,7 @@ def run(**facts: bool) -> Any:
 
     told: list[str] = []
     return SimpleNamespace(
-        way=NoWay("Node pve1 has no SSH door", "Register one"),
+        way=NoWay(Message.of(FailureCode.NO_WAY_NO_ADDRESS, node="pve1")),
         door=None,
         unmarked_door=None,
         checkpoint=Checkpoint(facts=dict(facts)),
@@ -46,7 +49,8 @@ def run(**facts: bool) -> Any:
 def test_what_bars_the_way_is_told_with_what_opens_it(marked: bool) -> None:
     with pytest.raises(PhaseFailedError, match="has no SSH door") as failed:
         door_of(run(), Phase.DEPLOYING, marked=marked)
-    assert failed.value.remedy == "Register one, then retry"
+    assert remedy(failed.value).startswith("Register an SSH door for node pve1: ")
+    assert remedy(failed.value).endswith(", then retry")
 
 
 async def test_a_finished_guest_that_cannot_be_entered_any_more_keeps_what_it_offers_to_itself() -> None:

@@ -85,7 +85,7 @@ async def test_what_is_in_the_way_of_a_request_may_be_what_the_same_one_has_made
     rt = dashboard(Saying(UNKNOWN, MADE))
     assert await requesting.request(rt, SESSION, spec, job_id=ID) == ID
     assert rt.queue.enqueue.calls == 0
-    with pytest.raises(PreflightError, match="does not exist any more"):
+    with pytest.raises(PreflightError, match="no longer exists"):
         await requesting.request(dashboard(always(UNKNOWN)), SESSION, spec, job_id=ID)
 
 

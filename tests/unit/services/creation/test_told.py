@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from lxc_dashboard import text
 from lxc_dashboard.db.models import Phase
 from lxc_dashboard.errors import ConflictError, PhaseFailedError, PreflightError, TaskFailedError
 from lxc_dashboard.services.creation.phases.create import _remedy
-from lxc_dashboard.services.creation.preflight.findings import Finding, FindingSeverity
+from lxc_dashboard.services.creation.preflight.findings import FindingCode, error
 from lxc_dashboard.services.jobs.ending import describe
+from tests.worded import said
 
 
 @pytest.mark.parametrize(
@@ -40,9 +42,12 @@ def test_a_failed_task_is_told_with_the_end_of_its_log() -> None:
 
 
 def test_all_that_preflight_found_is_told() -> None:
-    findings = [Finding(FindingSeverity.ERROR, field, f"{field} is wrong", "Mend it") for field in ("node", "pool")]
+    findings = [
+        error("node", FindingCode.NODE_UNKNOWN, node="pve1"),
+        error("pool", FindingCode.POOL_MISSING, pool="web"),
+    ]
     told = describe(PreflightError(findings), Phase.CREATING, "create.check")
-    assert all(str(finding) in told["message"] for finding in findings)
+    assert all(said(finding) in text.in_words_of(told) for finding in findings)
 
 
 def test_a_step_names_itself_with_its_remedy() -> None:

@@ -14,6 +14,7 @@ from lxc_dashboard.services.creation.preflight.inside import os_family
 from lxc_dashboard.services.creation.spec import Mount
 from lxc_dashboard.services.jobs import ticket
 from tests.unit.services.creation.wish import SPEC
+from tests.worded import cause
 
 
 def test_a_tickets_age_is_read_from_itself() -> None:
@@ -76,10 +77,10 @@ def test_an_os_template_beside_the_disk_needs_no_right_of_its_own() -> None:
 
 def test_what_only_root_may_is_named_by_its_field() -> None:
     mounts = (Mount("local-lvm", "/data", size_gib=4), Mount("/srv/media", "/media"))
-    lacks = {lack.field: lack.cause for lack in rights._only_root(replace(SPEC, fuse=True, mounts=mounts))}
+    lacks = {lack.field: cause(lack) for lack in rights._only_root(replace(SPEC, fuse=True, mounts=mounts))}
     assert lacks == {
-        "fuse": "Only root@pam may switch on fuse of an unprivileged container",
-        "mounts.1.source": "Only root@pam may mount a folder of the node, such as /srv/media",
+        "fuse": "Only root@pam may switch on fuse for unprivileged containers",
+        "mounts.1.source": "Only root@pam may mount a folder of the node, for example /srv/media",
     }
 
 

@@ -9,7 +9,7 @@ from lxc_dashboard.errors import CommandFailedError, PhaseFailedError, Preflight
 from lxc_dashboard.guest.steps import Outcome, StepEnd
 from lxc_dashboard.services.creation.phases.deploy import unwritable
 from lxc_dashboard.services.creation.preflight.explain import explain, likely_cause
-from lxc_dashboard.services.creation.preflight.findings import Finding, FindingSeverity
+from lxc_dashboard.services.creation.preflight.findings import FindingCode, error
 from lxc_dashboard.services.jobs import ending
 from lxc_dashboard.services.templates.model import FileEntry
 
@@ -95,8 +95,7 @@ def test_errors_are_told_without_what_only_the_log_may_know() -> None:
     assert ending.describe(failure, Phase.SYNCING, "key") == {
         "message": "It failed", "remedy": "Mend it", "phase": "syncing", "step": "a.sh", "tail": [],
     }  # fmt: skip
-    finding = Finding(FindingSeverity.ERROR, "vmid", "101 is taken", "Choose another one")
-    assert (
-        ending.describe(PreflightError([finding]), Phase.CREATING, "x")["message"] == "101 is taken. Choose another one"
-    )
+    finding = error("vmid", FindingCode.VMID_TAKEN, vmid=101)
+    told = ending.describe(PreflightError([finding]), Phase.CREATING, "x")
+    assert (told["code"], told["params"]) == ("preflight.vmid.taken", {"vmid": 101})
     assert ending.describe(TaskFailedError("U", "broke", ["a", "b"]), Phase.CREATING, "x")["tail"] == ["a", "b"]

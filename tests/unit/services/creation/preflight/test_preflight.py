@@ -19,6 +19,7 @@ from lxc_dashboard.services.creation.preflight.volumes import GIB
 from lxc_dashboard.services.creation.spec import ContainerSpec, IpMode, IpSettings, Mount
 from tests.unit.services.creation.doubles import always
 from tests.unit.services.creation.wish import SPEC
+from tests.worded import cause
 
 DISK_GIB = SPEC.disk_gib
 
@@ -31,7 +32,7 @@ def question(spec: ContainerSpec = SPEC, **client: Any) -> Question:
 
 
 def told(findings: list[Finding]) -> list[tuple[str, str, str]]:
-    return [(finding.severity.value, finding.field, finding.cause) for finding in findings]
+    return [(finding.severity.value, finding.field, cause(finding)) for finding in findings]
 
 
 async def test_a_name_that_another_guest_has_warns() -> None:
@@ -44,7 +45,7 @@ async def test_an_os_template_of_which_no_ssh_server_is_known_warns() -> None:
     spec = replace(SPEC, ostemplate="local:vztmpl/my-own.tar.zst", revision_id=uuid4())
     found = await inside.way_in(question(spec))
     assert [finding.severity.value for finding in found] == ["note", "warning"]
-    assert found[1].cause.startswith("Whether my-own.tar.zst brings an SSH server is not known")
+    assert cause(found[1]).startswith("It is not known whether my-own.tar.zst has an SSH server")
 
 
 def test_a_script_that_the_template_has_no_more_is_an_error() -> None:
@@ -53,45 +54,45 @@ def test_a_script_that_the_template_has_no_more_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("held", "severity", "cause"),
+    ("held", "severity", "expected"),
     [
         (Held("10.0.0.5/24", "CT 102 db on pve1", is_gateway=True), "error", "is the gateway of CT 102 db on pve1"),
         (Held("10.0.0.5/24", "CT 102 db on pve1"), "error", "is the address of CT 102 db on pve1"),
         (Held("10.0.0.5/24", "CT 102 db on pve1", running=False), "warning", "CT 102 db on pve1, which does not run"),
     ],
 )
-def test_an_address_that_somebody_has_is_named_with_its_holder(held: Held, severity: str, cause: str) -> None:
+def test_an_address_that_somebody_has_is_named_with_its_holder(held: Held, severity: str, expected: str) -> None:
     mine = IpSettings(IpMode.STATIC, "10.0.0.5/24")
     [found] = neighbourhood._taken(
         "ipv4", mine, [Held("10.0.0.6/24", "node pve1"), Held("dhcp", "CT 103"), held], SPEC.segment
     )
     assert (found.severity.value, found.field) == (severity, "ipv4_address")
-    assert cause in found.cause
+    assert expected in cause(found)
 
 
 @pytest.mark.parametrize(
-    ("changes", "severity", "cause"),
+    ("changes", "severity", "expected"),
     [
         ({"active": False}, "error", "is not active on pve1"),
         ({"content": "iso"}, "error", "holds no container disks"),
         ({"type": "lvm"}, "error", "GiB free, the disk is"),
         ({"type": "lvmthin"}, "warning", "GiB free, the disk is"),
         ({"avail": 0}, "error", "0.0 GiB free"),
-        ({"total": 0}, "warning", "does not say how much room it has"),
+        ({"total": 0}, "warning", "does not report its free space"),
     ],
 )
-def test_a_storage_that_may_not_do_is_told(changes: dict[str, Any], severity: str, cause: str) -> None:
+def test_a_storage_that_may_not_do_is_told(changes: dict[str, Any], severity: str, expected: str) -> None:
     size = {"total": 2 * GIB * DISK_GIB, "avail": GIB * (DISK_GIB - 1)}
     storage = NodeStorage(**{"storage": "local-lvm", "type": "dir", "content": "rootdir", **size, **changes})
     [found] = volumes._of_storage("pve1", {"local-lvm": storage}, SPEC.volumes, 1)
     assert (found.severity.value, found.field) in {(severity, "storage"), (severity, "disk_gib")}
-    assert cause in found.cause
+    assert expected in cause(found)
 
 
 def test_what_several_containers_ask_of_a_storage_is_told_for_all_of_them() -> None:
     storage = NodeStorage("local-lvm", "lvmthin", "rootdir", total=GIB * DISK_GIB * 9, avail=GIB * DISK_GIB)
     [found] = volumes._of_storage("pve1", {"local-lvm": storage}, SPEC.volumes, 3)
-    assert f"what 3 containers ask of it is {3 * DISK_GIB} GiB" in found.cause
+    assert f"what 3 containers ask of it is {3 * DISK_GIB} GiB" in cause(found)
 
 
 @pytest.mark.parametrize(
@@ -115,4 +116,4 @@ async def test_mount_points_that_find_no_room_are_named_together() -> None:
         for name, room in ((SPEC.storage, 50), ("tank", 10))
     ]
     [found] = await volumes.storage(question(spec, nodes=SimpleNamespace(storage=always(seen))))
-    assert found.cause == "Storage tank has 10.0 GiB free, the mount points are 12 GiB"
+    assert cause(found) == "Storage tank has 10.0 GiB free, the mount points are 12 GiB"

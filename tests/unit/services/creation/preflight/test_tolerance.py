@@ -8,6 +8,7 @@ import pytest
 
 from lxc_dashboard.errors import PrivilegeError
 from lxc_dashboard.services.creation import preflight
+from tests.worded import cause
 
 if TYPE_CHECKING:
     from lxc_dashboard.services.creation.preflight.findings import Finding
@@ -27,4 +28,4 @@ async def test_what_is_missing_is_told_whole(privilege: str, path: str, told: st
         raise PrivilegeError(privilege, path)
 
     found = await preflight._tolerant(refused(), cast("Question", None))
-    assert [finding.cause for finding in found] == [f"Not everything could be checked: you lack {told}"]
+    assert [cause(finding) for finding in found] == [f"Not everything could be checked: you lack {told}"]

@@ -22,6 +22,7 @@ from lxc_dashboard.services.creation.preflight.question import Question
 from lxc_dashboard.services.creation.spec import IpMode, IpSettings
 from tests.unit.services.creation.doubles import always, database
 from tests.unit.services.creation.wish import SPEC
+from tests.worded import cause
 
 SESSION = Session(uuid4(), uuid4(), "pve", "root@pam", now())
 AWAY = Resource("node", node="pve2", status="offline")
@@ -56,7 +57,7 @@ def dashboard(pve: Pool) -> Any:
 
 
 def told(findings: list[Finding]) -> list[tuple[str, str]]:
-    return [(finding.field, finding.cause) for finding in findings]
+    return [(finding.field, cause(finding)) for finding in findings]
 
 
 async def test_a_guest_on_a_node_that_is_away_may_have_the_address() -> None:
@@ -64,7 +65,7 @@ async def test_a_guest_on_a_node_that_is_away_may_have_the_address() -> None:
     spec = replace(SPEC, ipv4=IpSettings(IpMode.STATIC, "10.0.0.5/24", "10.0.0.1"))
     way = Way(WayKind.SSH, "pve1")
     found = await neighbourhood.addresses(Question(dashboard(pve), pve.it, uuid4(), "root@pam", spec, 101, way, None))
-    cause = "Not every guest told its addresses (1 did not): one of them may have 10.0.0.5"
+    cause = "The addresses of some guests are not known: one of them may have 10.0.0.5"
     assert told(found) == [("ipv4_address", cause)]
 
 
@@ -92,7 +93,7 @@ async def test_what_is_wrong_with_a_batch_is_a_finding_of_its_field() -> None:
     rt = dashboard(Pool(resources=always(SILENT)))
     assert [found.field for found in (await batches.look(rt, SESSION, "web-[1-2]", SPEC))[1]] == ["hostname_pattern"]
     _, found = await batches.look(rt, SESSION, "web-{1..2}", SPEC, ipv4_range="10.0.0.5-10.0.0.6/24")
-    assert [finding.cause for finding in found] == ["pve1 cannot be reached"]
+    assert [cause(finding) for finding in found] == ["pve1 cannot be reached"]
 
 
 @pytest.mark.parametrize(

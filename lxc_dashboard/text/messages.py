@@ -1,0 +1,69 @@
+"""Messages in words: each code of ``lxc_dashboard.messages`` has its text in one of the tables here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from lxc_dashboard.messages import Message
+from lxc_dashboard.text.errors import ERRORS
+from lxc_dashboard.text.events import EVENTS
+from lxc_dashboard.text.preflight import OF_PREFLIGHT
+from lxc_dashboard.text.remedies import WithRemedy
+
+MESSAGES: Final[Mapping[str, str | tuple[str, str] | WithRemedy]] = {**EVENTS, **OF_PREFLIGHT, **ERRORS}
+
+
+def in_words(code: str, params: Mapping[str, Any], message: str = "") -> str:
+    """One line of text. ``message`` for what has no code; a code of a newer version shows as it is, with its parameters."""
+    if not code:
+        return message
+    words = MESSAGES.get(code)
+    if words is None:
+        return " ".join([code, *(f"{name}={_shown(value)}" for name, value in params.items())])
+    if isinstance(words, WithRemedy):
+        words = words.cause
+    elif isinstance(words, tuple):
+        words = words[params.get("count") != 1]
+    return _filled(words, params)
+
+
+def in_words_of(stored: Mapping[str, Any] | Message) -> str:
+    """Of a message, also as it is stored in a result, an error or a parameter."""
+    message = stored if isinstance(stored, Message) else Message.from_json(stored)
+    return in_words(message.code, message.params, message.text)
+
+
+def remedy_of(stored: Mapping[str, Any] | Message) -> str:
+    """What to do about it: as the code's own text says, else as that of a message it quotes. Empty where none says it."""
+    message = stored if isinstance(stored, Message) else Message.from_json(stored)
+    words = MESSAGES.get(message.code)
+    quoted = (remedy_of(value) for value in message.params.values() if isinstance(value, Mapping))
+    remedy = next(filter(None, quoted), "")
+    return _filled(words.remedy, {**message.params, "remedy": remedy}) if isinstance(words, WithRemedy) else remedy
+
+
+def with_remedy(stored: Mapping[str, Any] | Message) -> str:
+    """Cause and remedy in one line."""
+    return ". ".join(filter(None, (in_words_of(stored), remedy_of(stored))))
+
+
+def _filled(words: str, params: Mapping[str, Any]) -> str:
+    return words.format_map(_Shown({name: _shown(value) for name, value in params.items()}))
+
+
+def _shown(value: Any) -> str:
+    """A list of messages shows each with its remedy."""
+    if isinstance(value, Mapping):
+        return in_words_of(value)
+    if isinstance(value, list) and value and isinstance(value[0], Mapping):
+        return "; ".join(map(with_remedy, value))
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text.replace("\n", " ")
+
+
+class _Shown(dict[str, str]):
+    """A parameter that an older version did not store shows as a question mark."""
+
+    def __missing__(self, name: str) -> str:
+        return "?"
