@@ -70,7 +70,7 @@ async def test_a_marker_that_is_another_one_by_now_is_left_alone(lab: Lab, monke
 
 
 @pytest.mark.parametrize(
-    ("script", "said", "remedy"),
+    ("script", "said", "advice"),
     [
         (
             "mkdir -p /run/etc && mount --rbind /etc /run/etc && mount --bind /run/etc /etc && mount -o remount,bind,ro /etc",

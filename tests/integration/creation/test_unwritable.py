@@ -19,7 +19,7 @@ MOUNT = "#!/bin/sh\nset -eu\nmkdir -p /opt/late\nmount -t tmpfs -o {options} tmp
 
 
 @pytest.mark.parametrize(
-    ("file", "options", "cause", "remedy"),
+    ("file", "options", "why", "advice"),
     [
         (
             FileEntry("app.conf", "/etc/passwd", FilePolicy.REPLACE, b"x\n"),
