@@ -378,12 +378,9 @@ class PhaseFailedError(CreationError):
     ``of_disk``: the guest could not write to its disk, so its storage may be full.
     """
 
-    def __init__(
-        self, phase: str, reason: Message | str, *, step: str = "", remedy: str = "", of_disk: bool = False
-    ) -> None:
+    def __init__(self, phase: str, reason: Message | str, *, step: str = "", of_disk: bool = False) -> None:
         self.phase = phase
         self.step = step
-        self.remedy = remedy
         self.of_disk = of_disk
         super().__init__(reason, detail=f"{phase} {step}".strip())
 

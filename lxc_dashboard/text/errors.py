@@ -10,6 +10,8 @@ from lxc_dashboard.text.remedies import WithRemedy
 _REGISTER: Final = (
     "Register an SSH door for node {node}: lxc-dashboard node add, with --ssh-key-file and --door {node}=HOST"
 )
+_OTHER_WAY: Final = "or register an SSH door for node {node} (lxc-dashboard node add), then retry"
+_WHEN_VALID: Final = "Retry it with a token that is valid, or after signing in"
 _NO_WAY: Final = "There is no way into guests of node {node}: it has no SSH door"
 
 ERRORS: Final[Mapping[str, str | WithRemedy]] = {
@@ -65,4 +67,156 @@ ERRORS: Final[Mapping[str, str | WithRemedy]] = {
     "way_in.none.no_route": WithRemedy(f"{_NO_WAY}, and no route leads from the dashboard to {{address}}", _REGISTER),
     "way_in.none.no_key": WithRemedy(f"{_NO_WAY}, and this job has no key for the guest", _REGISTER),
     "way_in.not_entered": WithRemedy("{reason}", "{remedy}, then retry"),
+    # Why a creation fails
+    "failure.contact_no_address": WithRemedy(
+        "It has no address to be entered at",
+        "Give it a static address, have a DHCP server answer on its bridge, or register an SSH door for node {node} (lxc-dashboard node add), then retry",
+    ),
+    "failure.contact_refused": WithRemedy(
+        "{reason}",
+        "Its sshd may forbid root (PermitRootLogin) or read its keys elsewhere: choose another OS template, or register an SSH door for node {node} (lxc-dashboard node add), then retry",
+    ),
+    "failure.contact_no_server": WithRemedy(
+        "No SSH server listens on {where} after {seconds} s",
+        "Its OS template must have an SSH server (openssh-server) that starts by itself: choose one that does, or register an SSH door for node {node} (lxc-dashboard node add), then retry",
+    ),
+    "failure.contact_no_route": WithRemedy(
+        "{where} is not reached within {seconds} s: {why}",
+        "A firewall drops it, or no route leads there from the dashboard: open port 22 for the dashboard, or register an SSH door for node {node} (lxc-dashboard node add), then retry",
+    ),
+    "failure.contact_failed": WithRemedy(
+        "{reason}",
+        "Its OS template must have an SSH server (openssh-server) that starts by itself: choose one that does, or register an SSH door for node {node} (lxc-dashboard node add), then retry",
+    ),
+    "failure.storage_full": WithRemedy(
+        "Storage {storage} is full. {reason}",
+        "Free space on storage {storage} or choose another storage. Then destroy this container and create it again: its disk may be incomplete",
+    ),
+    "failure.disk_incomplete": "PVE ended the task of CT {vmid} with OK, but its disk may be incomplete",
+    "failure.similar_names": WithRemedy("{cause}", "Names like it: {names}. {remedy}"),
+    "failure.file_unwritable": WithRemedy(
+        "{name} cannot be written to {target} in the guest: {output}",
+        "Correct the file's .path or owner, or clear what blocks it in the guest, then retry",
+    ),
+    "failure.file_unwritable_because": WithRemedy(
+        "{name} cannot be written to {target} in the guest: {output}", "{remedy}"
+    ),
+    "failure.unprepared": WithRemedy(
+        "The helpers cannot be put into the guest: {output}", "Clear what blocks {folders} in the guest, then retry"
+    ),
+    "failure.unprepared_because": WithRemedy("The helpers cannot be put into the guest: {output}", "{remedy}"),
+    "failure.owner_missing": WithRemedy(
+        "{target} cannot be given to {owner}, who does not exist after the scripts",
+        "Have a script or a package make the user and group, or fix the file's owner",
+    ),
+    "failure.folder_missing": WithRemedy(
+        "{name} has no place: {folder} does not exist after the scripts",
+        "Have a script or a package make the directory, or fix the file's .path",
+    ),
+    "failure.ha_not_started": "HA was asked to start CT {vmid}, which does not run after {seconds} s",
+    "failure.not_started": WithRemedy("{reason}", "The log shows what PVE did. Fix the cause, then retry"),
+    "failure.deleted": WithRemedy("CT {vmid} was deleted in PVE", "Create it again"),
+    "failure.deleted_by": WithRemedy("CT {vmid} was deleted in PVE by {user}", "Create it again"),
+    "failure.not_ours": WithRemedy(
+        "CT {vmid} is not the container that this job has made",
+        "It was replaced, or its notes were rewritten. Nothing was changed in it",
+    ),
+    "failure.stopped": WithRemedy(
+        "CT {vmid} was stopped: a script powered it off, or somebody stopped it",
+        "Remove the command that powers it off, if there is one. A retry starts it again, and goes on from here",
+    ),
+    "failure.vmid_of_other": WithRemedy(
+        "CT {vmid} was made by somebody else in the meantime",
+        "Create again with another vmid. That container was not changed",
+    ),
+    "failure.no_vmid": WithRemedy("No vmid could be reserved", "Try again"),
+    "failure.left_behind": WithRemedy(
+        "{reason}", "An earlier try of this job has left something of it: destroy that, then create again"
+    ),
+    "failure.password_gone": WithRemedy(
+        "The root password that was given for it is no longer kept", "Edit the job and give the password again"
+    ),
+    "failure.create_no_ostemplate": WithRemedy(
+        "{reason}", "Choose an OS template that is there, or have it downloaded"
+    ),
+    "failure.create_no_space": WithRemedy(
+        "{reason}", "The disk may be too small for the OS template, the storage full, or the template damaged"
+    ),
+    "failure.create_interrupted": WithRemedy("{reason}", "The task was stopped. Retry it"),
+    "failure.create_failed": WithRemedy("{reason}", "The log shows what PVE did"),
+    # How a step in the guest ended, and what its last lines speak of
+    "step.timeout_end": WithRemedy(
+        "{title} took longer than its timeout and was stopped",
+        "Raise its timeout in the template, or fix what it waits for",
+    ),
+    "step.stopped_end": WithRemedy(
+        "{guest} was stopped while {title} ran: a script powered it off, or somebody stopped it",
+        "Remove the command that powers it off, if there is one. A retry starts it again and runs this step again",
+    ),
+    "step.restarted_end": WithRemedy(
+        "{guest} was restarted while {title} ran: a script rebooted it, or somebody restarted it",
+        "Remove the command that reboots it, if there is one. Check what the step has done already, then retry it",
+    ),
+    "step.lost_end": WithRemedy(
+        "{title} was lost: its supervisor in the guest was killed, or the container is being shut down",
+        "Check what it has done already, then retry it",
+    ),
+    "step.cancelled_end": "{title} was stopped",
+    "step.ended_end": WithRemedy("{title} ended with status {status}", "Its last lines are in the log"),
+    "step.failed_end": "{title} ended with status {status}: {cause}",
+    "cause.killed": WithRemedy(
+        "it was killed, perhaps because memory ran out", "Give the container more memory, then retry"
+    ),
+    "cause.not_found": WithRemedy("a command is missing in the guest", "Add its package to the template"),
+    "cause.not_executable": WithRemedy("a command cannot be executed", "Check its mode and architecture"),
+    "cause.names_unresolved": WithRemedy(
+        "names cannot be resolved in the guest", "Check the nameserver and the gateway of the container, then retry"
+    ),
+    "cause.disk_full": WithRemedy("the disk of the container is full", "Give it a larger disk, then retry"),
+    "cause.read_only": WithRemedy(
+        "a file system of the container is read-only",
+        "Make it writable (a mount point may be set to ro), or write elsewhere, then retry",
+    ),
+    "cause.server_unreached": WithRemedy(
+        "a server cannot be reached from the guest", "Check the container's network, gateway and firewall, then retry"
+    ),
+    "cause.manager_busy": WithRemedy("another package manager runs in the guest", "Retry when it has ended"),
+    "cause.dpkg_interrupted": WithRemedy(
+        "an installation in the guest was interrupted and is not finished",
+        "Run dpkg --configure -a in its console, then retry. Packages of a template do so by themselves",
+    ),
+    "cause.certificate": WithRemedy(
+        "a certificate is refused in the guest", "Check the node's clock and the guest's CA certificates, then retry"
+    ),
+    "cause.memory": WithRemedy("the memory of the container is used up", "Give it more memory, then retry"),
+    "cause.system_package": WithRemedy(
+        "the system's own manager keeps a package that another version would replace",
+        "Remove its pin, or let a script install it into a virtual environment",
+    ),
+    "cause.version_unknown": WithRemedy(
+        "this version is not offered: {what}", "Correct the pin in the template, or remove the package in the wizard"
+    ),
+    "cause.package_unknown": WithRemedy(
+        "a package does not exist for this OS: {what}", "Correct its name in the template, or remove it in the wizard"
+    ),
+    "cause.no_systemd": WithRemedy(
+        "systemd does not run in the guest",
+        "Choose an OS template that starts with systemd, or change the script to work without it",
+    ),
+    "cause.no_helper": WithRemedy(
+        "a program that the script started knows no helper {what}",
+        "Call the helpers in the script itself: what it starts does not have them",
+    ),
+    "cause.command_asked_for": WithRemedy(
+        "a command is missing in the guest: {what}", "Add its package to the template, before the script that needs it"
+    ),
+    "cause.command_missing": WithRemedy(
+        "a command is missing in the guest: {what}", "Add its package to the template, before the script that needs it"
+    ),
+    "cause.not_permitted": WithRemedy(
+        "the container does not permit this", "An unprivileged container may need nesting, keyctl or fuse for it"
+    ),
+    # Jobs
+    "job.token_too_old": WithRemedy("A job acts with an API token for {hours} h at most", _WHEN_VALID),
+    "job.token_refused": WithRemedy("PVE no longer accepts the API token {tokenid}", _WHEN_VALID),
 }

@@ -38,7 +38,7 @@ def remedy_of(stored: Mapping[str, Any] | Message) -> str:
     """What to do about it: as the code's own text says, else as that of a message it quotes. Empty where none says it."""
     message = stored if isinstance(stored, Message) else Message.from_json(stored)
     words = MESSAGES.get(message.code)
-    quoted = (remedy_of(value) for value in message.params.values() if isinstance(value, Mapping))
+    quoted = (remedy_of(value) for value in message.params.values() if isinstance(value, Mapping | Message))
     remedy = next(filter(None, quoted), "")
     return _filled(words.remedy, {**message.params, "remedy": remedy}) if isinstance(words, WithRemedy) else remedy
 
@@ -54,9 +54,9 @@ def _filled(words: str, params: Mapping[str, Any]) -> str:
 
 def _shown(value: Any) -> str:
     """A list of messages shows each with its remedy."""
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping | Message):
         return in_words_of(value)
-    if isinstance(value, list) and value and isinstance(value[0], Mapping):
+    if isinstance(value, list) and value and isinstance(value[0], Mapping | Message):
         return "; ".join(map(with_remedy, value))
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
     return text.replace("\n", " ")

@@ -21,8 +21,8 @@ PRODUCT = Path(lxc_dashboard.__file__).parent
 TELLS = {"tell": 0, "tell_once": 1, "of": 0, "note": 0, "error": 1, "warning": 1}
 # What is told later, without parameters: a step as it begins, an error that is raised without a reason of its own.
 BEGINS = {"begins", "default"}
-# An argument that is no parameter of a text.
-OWN = {"place"}
+# No parameters of a text: where an event belongs, and a message of which the remedy alone is quoted.
+OWN = {"place", "advice"}
 # Told by the database floor, which knows no enum of services.
 BELOW = {JobCode.SIGN_IN_ENDED}
 

@@ -62,7 +62,7 @@ def stop_without_pve(recorder: Recorder, error: DashboardError) -> Left:
     active = recorder.checkpoint.active
     if active in TASKS or runs_in_guest(recorder.checkpoint):
         code = CreationCode.TASK_MAY_GO_ON if active in TASKS else CreationCode.GUEST_MAY_GO_ON
-        recorder.tell(code, EventType.WARNING, reason=error.user_message)
+        recorder.tell(code, EventType.WARNING, reason=error.reason)
     return Left(remains=ownership.may_be_made(recorder.checkpoint), owes=False)
 
 

@@ -9,7 +9,9 @@ from lxc_dashboard.db.models import Phase
 from lxc_dashboard.errors import GuestUnreachableError, KeyRefusedError, PhaseFailedError
 from lxc_dashboard.guest.keys import fingerprint_of_pin
 from lxc_dashboard.guest.ssh import SSH_PORT
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation.codes import CreationCode
+from lxc_dashboard.services.creation.failures import FailureCode
 
 if TYPE_CHECKING:
     from lxc_dashboard.guest.base import Door
@@ -18,13 +20,6 @@ if TYPE_CHECKING:
 
 SERVER_WAIT_S: Final = 90.0
 POLL_S: Final = (0.1, 0.2, 0.5, 1.0)
-OTHER_WAY: Final = "or register an SSH door for node {node} (lxc-dashboard node add), then retry"
-NO_ADDRESS: Final = "Give it a static address, have a DHCP server answer on its bridge, "
-NO_SERVER: Final = (
-    "Its OS template must bring an SSH server (openssh-server) that starts by itself: choose one that does, "
-)
-NO_ROUTE: Final = "A firewall drops it, or no route leads there from the dashboard: open port 22 for the dashboard, "
-REFUSED: Final = "Its sshd may forbid root (PermitRootLogin) or read its keys elsewhere: choose another OS template, "
 
 
 async def meet(ctx: RunContext, entrance: Entrance, door: Door) -> None:
@@ -34,14 +29,14 @@ async def meet(ctx: RunContext, entrance: Entrance, door: Door) -> None:
     """
     host = ctx.checkpoint.facts.get("address", "")
     if not host:
-        raise _failed(ctx, "It has no address to be entered at", NO_ADDRESS)
+        raise _failed(Message.of(FailureCode.CONTACT_NO_ADDRESS, node=ctx.guest.node))
     loop = asyncio.get_running_loop()
     until, tries = loop.time() + SERVER_WAIT_S, 0
     while True:
         try:
             await _enter(ctx, entrance, door, host)
         except KeyRefusedError as error:
-            raise _failed(ctx, error.user_message, REFUSED) from error
+            raise _failed(Message.of(FailureCode.CONTACT_REFUSED, node=ctx.guest.node, reason=error.reason)) from error
         except GuestUnreachableError as error:
             if loop.time() >= until:
                 raise _explained(ctx, host, error) from error
@@ -62,16 +57,15 @@ async def _enter(ctx: RunContext, entrance: Entrance, door: Door, host: str) -> 
 
 
 def _explained(ctx: RunContext, host: str, error: GuestUnreachableError) -> PhaseFailedError:
-    cause = error.__cause__
-    where = f"CT {ctx.guest.vmid} at {host}:{SSH_PORT}"
+    cause, node = error.__cause__, ctx.guest.node
+    where, seconds = f"CT {ctx.guest.vmid} at {host}:{SSH_PORT}", round(SERVER_WAIT_S)
     if isinstance(cause, ConnectionRefusedError):
-        return _failed(ctx, f"No SSH server listens on {where} after {SERVER_WAIT_S:.0f} s", NO_SERVER)
+        return _failed(Message.of(FailureCode.CONTACT_NO_SERVER, node=node, where=where, seconds=seconds))
     if isinstance(cause, OSError):
-        return _failed(ctx, f"{where} is not reached within {SERVER_WAIT_S:.0f} s: {cause.strerror or cause}", NO_ROUTE)
-    return _failed(ctx, error.user_message, NO_SERVER)
+        why = cause.strerror or str(cause)
+        return _failed(Message.of(FailureCode.CONTACT_NO_ROUTE, node=node, where=where, seconds=seconds, why=why))
+    return _failed(Message.of(FailureCode.CONTACT_FAILED, node=node, reason=error.reason))
 
 
-def _failed(ctx: RunContext, cause: str, remedy: str) -> PhaseFailedError:
-    return PhaseFailedError(
-        Phase.STARTING.value, cause, step="way in", remedy=remedy + OTHER_WAY.format(node=ctx.guest.node)
-    )
+def _failed(reason: Message) -> PhaseFailedError:
+    return PhaseFailedError(Phase.STARTING.value, reason, step="way in")

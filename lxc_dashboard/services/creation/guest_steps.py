@@ -13,9 +13,11 @@ from lxc_dashboard.db.models import EventType, PackageManager
 from lxc_dashboard.errors import PhaseFailedError
 from lxc_dashboard.guest.steps import Outcome, Step, StepEnd
 from lxc_dashboard.guest.supervisor import Supervisor
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.entrance import Entrance
+from lxc_dashboard.services.creation.failures import FailureCode
 from lxc_dashboard.services.creation.liveness import Liveness
 from lxc_dashboard.services.creation.preflight.explain import Cause, explain
 from lxc_dashboard.services.creation.unknown import close_names, unknown_name
@@ -95,21 +97,21 @@ async def run_step(ctx: RunContext, supervisor: Supervisor, step: GuestStep) -> 
         return
     cause = await _cause(ctx, step, end, list(tail))
     if step.optional and end.outcome is not Outcome.STOPPED:
-        ctx.tell(CreationCode.SCRIPT_OPTIONAL_FAILED, EventType.WARNING, place=step.place, reason=cause.message)
+        ctx.tell(CreationCode.SCRIPT_OPTIONAL_FAILED, EventType.WARNING, place=step.place, reason=cause.reason)
         return
     ctx.checkpoint.failed = step.key
-    raise PhaseFailedError(
-        ctx.recorder.step, cause.message, step=step.title, remedy=cause.remedy, of_disk=cause.of_disk
-    )
+    raise PhaseFailedError(ctx.recorder.step, cause.reason, step=step.title, of_disk=cause.of_disk)
 
 
 async def _cause(ctx: RunContext, step: GuestStep, end: StepEnd, tail: list[str]) -> Cause:
     cause = explain(step.title, end, tail, guest=f"CT {ctx.guest.vmid}", installs=step.manager is not None)
     name = unknown_name(tail)
-    if step.manager is None or ctx.door is None or not name or name not in cause.message:
+    if step.manager is None or ctx.door is None or not name or name not in cause.what:
         return cause
     close = await close_names(ctx.door, step.manager, name)
-    return replace(cause, remedy=f"Names like it: {', '.join(close)}. {cause.remedy}") if close else cause
+    if not close:
+        return cause
+    return replace(cause, reason=Message.of(FailureCode.SIMILAR_NAMES, cause=cause.reason, names=list(close)))
 
 
 async def _follow(ctx: RunContext, supervisor: Supervisor, step: GuestStep, tail: deque[str]) -> StepEnd:

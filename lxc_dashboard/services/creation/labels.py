@@ -46,7 +46,7 @@ async def write(ctx: RunContext) -> None:
 async def _may_pass(ctx: RunContext, error: ApiError, config: LxcConfig) -> bool:
     """Whether another try may go better: something has the configuration, or somebody has changed it in between."""
     if _BUSY.search(error.message):
-        ctx.tell_once(f"{_KEY}:busy", JobCode.STEP_RETRIED, EventType.WARNING, reason=error.user_message)
+        ctx.tell_once(f"{_KEY}:busy", JobCode.STEP_RETRIED, EventType.WARNING, reason=error.reason)
         await ctx.recorder.flush()
         return True
     return (await ctx.client.lxc.config(ctx.guest.node, ctx.guest.vmid)).digest != config.digest
@@ -69,7 +69,7 @@ async def _put(ctx: RunContext, config: LxcConfig) -> None:
         if not tags:
             raise
         await _set(ctx, wanted)
-        ctx.tell(CreationCode.TAGS_NOT_SET, EventType.WARNING, reason=error.user_message)
+        ctx.tell(CreationCode.TAGS_NOT_SET, EventType.WARNING, reason=error.reason)
 
 
 async def _set(ctx: RunContext, values: dict[str, str | None]) -> None:

@@ -9,7 +9,9 @@ import structlog
 
 from lxc_dashboard.errors import DashboardError, GuestGoneError, GuestUnreachableError, PhaseFailedError
 from lxc_dashboard.guest.steps import Outcome
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation.entrance import Entrance
+from lxc_dashboard.services.creation.failures import FailureCode
 from lxc_dashboard.services.creation.phases.start import START
 
 if TYPE_CHECKING:
@@ -69,8 +71,4 @@ async def refuse_stopped(ctx: RunContext, error: DashboardError) -> None:
     if not ctx.checkpoint.is_done(START):
         return
     if await Liveness(ctx.entrance).judge() is Outcome.STOPPED:
-        raise PhaseFailedError(
-            ctx.recorder.step,
-            f"CT {ctx.guest.vmid} was stopped: a script powered it off, or somebody stopped it",
-            remedy="Take out what powers it off, if it is that. A retry starts it again, and goes on from here",
-        ) from error
+        raise PhaseFailedError(ctx.recorder.step, Message.of(FailureCode.STOPPED, vmid=ctx.guest.vmid)) from error

@@ -8,8 +8,10 @@ import structlog
 
 from lxc_dashboard.db.models import AuditResult, EventType, Phase
 from lxc_dashboard.errors import ConflictError, LeaseGoneError, PhaseFailedError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation import notes, vmids
 from lxc_dashboard.services.creation.codes import CreationCode
+from lxc_dashboard.services.creation.failures import FailureCode
 from lxc_dashboard.services.jobs.kinds import BeginAgainError
 
 if TYPE_CHECKING:
@@ -51,9 +53,8 @@ async def move(ctx: RunContext, step: str) -> NoReturn:
     if ctx.spec.vmid is not None:
         raise PhaseFailedError(
             Phase.CREATING.value,
-            f"CT {taken} was made by somebody else in the meantime",
+            Message.of(FailureCode.VMID_OF_OTHER, vmid=taken),
             step="create",
-            remedy="Create again with another vmid; that container was left alone",
         )
     ctx.checkpoint.facts.pop(ASKED, None)
     ctx.checkpoint.again(step)
@@ -76,7 +77,7 @@ async def _take_next(ctx: RunContext) -> int:
                 log.info("vmid not taken", job_id=str(ctx.job_id), vmid=free[0], why=str(error))
             else:
                 return free[0]
-    raise ConflictError("No vmid could be reserved", detail=f"{vmids.TRIES} tries")
+    raise ConflictError(Message.of(FailureCode.NO_VMID), detail=f"{vmids.TRIES} tries")
 
 
 async def _take(ctx: RunContext, vmid: int) -> None:

@@ -10,9 +10,11 @@ import structlog
 from lxc_dashboard.db.models import JobState, Phase
 from lxc_dashboard.db.repositories.jobs import GIVEN_UP
 from lxc_dashboard.errors import ConflictError, PhaseFailedError, PrivilegeError, ProxmoxError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.proxmox.schemas import Guest, LxcConfig, TaskInfo
 from lxc_dashboard.proxmox.upid import Upid
 from lxc_dashboard.services.creation import notes
+from lxc_dashboard.services.creation.failures import FailureCode
 from lxc_dashboard.services.creation.phases.create import CREATE
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 
@@ -151,9 +153,10 @@ async def remains(ctx: RunContext) -> bool:
 async def deleted(ctx: RunContext) -> PhaseFailedError:
     """The error of a run whose container was deleted in PVE. Names who did it, where PVE shows the task."""
     user = await _deleter(ctx)
-    by = f" by {user}" if user else ""
-    message = f"CT {ctx.guest.vmid} was deleted in PVE{by}"
-    return PhaseFailedError(ctx.recorder.step, message, remedy="Create it again")
+    reason = Message.of(FailureCode.DELETED, vmid=ctx.guest.vmid)
+    if user:
+        reason = Message.of(FailureCode.DELETED_BY, vmid=ctx.guest.vmid, user=user)
+    return PhaseFailedError(ctx.recorder.step, reason)
 
 
 async def _deleter(ctx: RunContext) -> str:
@@ -184,9 +187,4 @@ async def ensure_ours(ctx: RunContext, phase: Phase, step: str) -> LxcConfig:
     config = await ctx.client.lxc.config(ctx.guest.node, ctx.guest.vmid)
     if notes.is_of(config.description, ctx.job_id):
         return config
-    raise PhaseFailedError(
-        phase.value,
-        f"CT {ctx.guest.vmid} is not the container that this job has made",
-        step=step,
-        remedy="It was replaced, or its notes were rewritten. Nothing was changed in it",
-    )
+    raise PhaseFailedError(phase.value, Message.of(FailureCode.NOT_OURS, vmid=ctx.guest.vmid), step=step)

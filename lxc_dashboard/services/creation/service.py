@@ -11,10 +11,12 @@ import structlog
 from lxc_dashboard.db.models import CREATE_KIND, Container, Job, JobState, Lifecycle
 from lxc_dashboard.db.repositories.jobs import FINISHED
 from lxc_dashboard.errors import ConflictError, NotFoundError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.auth import privileges
 from lxc_dashboard.services.containers.guest_lock import guest_lock
 from lxc_dashboard.services.creation import clearing, reserving, unattended
 from lxc_dashboard.services.creation.auditing import audit
+from lxc_dashboard.services.creation.failures import FailureCode
 from lxc_dashboard.services.creation.phases import create, deploy, finalize, pause, start
 from lxc_dashboard.services.creation.requesting import Secrets, request
 from lxc_dashboard.services.creation.spec import PasswordMode
@@ -113,7 +115,7 @@ async def retry(rt: Runtime, session: Session, job_id: UUID) -> CreationView:
             await reserving.hold_again(lent.tx, creation, present, vmid)
             reserving.begin_anew(checkpoint)
         if _misses_password(creation, present):
-            raise ConflictError(f"{create.PASSWORD_GONE}. {create.GIVE_IT_AGAIN}")
+            raise ConflictError(Message.of(FailureCode.PASSWORD_GONE))
         await lent.tx.jobs.reopen(job_id, checkpoint.to_json())
         again = await lent.give(job_id)
         await lent.tx.containers.set_lifecycle(container.id, Lifecycle.CREATING)

@@ -117,7 +117,7 @@ class Act(Kind[ActRun]):
         return Left(note=ActCode.TASK_HAD_ENDED if is_success(exitstatus) else ActCode.TASK_STOPPED)
 
     def stop_without_pve(self, recorder: Recorder, error: DashboardError) -> Left:
-        return Left(reason=error.user_message) if TASK in recorder.checkpoint.facts else Left()
+        return Left(reason=error.reason) if TASK in recorder.checkpoint.facts else Left()
 
     async def explain(self, run: ActRun | None, recorder: Recorder, error: BaseException) -> tuple[BaseException, bool]:
         del run, recorder

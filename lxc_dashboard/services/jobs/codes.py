@@ -24,6 +24,8 @@ class JobCode(EventCode):
     BROKE = "job.broke"
     STEP_RETRIED = "step.retried"
     TASK_AWAITED = "task.awaited"
+    TOKEN_TOO_OLD = "job.token_too_old"  # noqa: S105 a code
+    TOKEN_REFUSED = "job.token_refused"  # noqa: S105 a code
 
 
 # The time after these is nobody's work: the job waits for its user or its turn.

@@ -15,7 +15,6 @@ from lxc_dashboard.db.repositories.jobs import FULL_PERCENT
 from lxc_dashboard.errors import (
     ConflictError,
     DashboardError,
-    PhaseFailedError,
     PrivilegeError,
     ServiceUnavailableError,
     TaskFailedError,
@@ -62,7 +61,7 @@ class Ending:
         """The job must have been read after it was asked to stop."""
         by = self._job.cancelled_by or self._job.userid
         message = self._kind.cancelled(by, self._recorder, left)
-        error = {**message.to_json(), "phase": self._recorder.step, "step": "", "remedy": "", "remains": left.remains}
+        error = {**message.to_json(), "phase": self._recorder.step, "step": "", "remains": left.remains}
         end = End(JobState.CANCELLED, message, error=error, audit={"by": by, "remains": left.remains}, left=left)
         await self._end(end, AuditResult.OK)
 
@@ -113,14 +112,12 @@ async def wait_for_sign_in(rt: Runtime, job: Job, owner: str) -> None:
 
 
 def describe(error: BaseException, step_name: str, step: str) -> dict[str, Any]:
-    """``{"code", "params", "remedy", "phase", "step", "tail"}`` for the page: nothing that only the log may know.
+    """``{"code", "params", "phase", "step", "tail"}`` for the page: nothing that only the log may know.
 
     ``message`` instead of ``code`` and ``params`` for what PVE or a guest said.
     """
     reason = error.reason if isinstance(error, DashboardError) else Message.of(JobCode.BROKE)
-    told: dict[str, Any] = {**reason.to_json(), "remedy": ""}
-    if isinstance(error, PhaseFailedError):
-        told["remedy"] = error.remedy
+    told = reason.to_json()
     if isinstance(error, TaskFailedError):
         told["tail"] = list(error.log_tail)[-20:]
     return {"tail": [], **told, "phase": str(step_name), "step": getattr(error, "step", "") or step}

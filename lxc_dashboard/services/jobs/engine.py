@@ -155,7 +155,7 @@ class Execution:
                 await self._kind.examine(run, error)
                 if tries == 0 or run.checkpoint.to_json() != reached:
                     tries, until, reached = 0, loop.time() + self._kind.patience_s, run.checkpoint.to_json()
-                    run.tell(JobCode.STEP_RETRIED, EventType.WARNING, reason=error.user_message)
+                    run.tell(JobCode.STEP_RETRIED, EventType.WARNING, reason=error.reason)
                 if loop.time() >= until:
                     raise
                 log.info("step begins again", job_id=str(run.job_id), tries=tries, why=str(error))

@@ -44,7 +44,7 @@ class Left:
     remains: bool = True
     owes: bool = False
     note: EventCode | None = None
-    reason: str = ""
+    reason: Message | str = ""
 
 
 @dataclass(frozen=True, slots=True)

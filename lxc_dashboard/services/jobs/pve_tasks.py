@@ -84,7 +84,7 @@ def ended_unseen(error: TaskFailedError) -> bool:
 
 def _tell_silence(run: Run, step: PveStep, error: UnreachableError) -> None:
     """Once a step: whoever looks must not take the silence for work."""
-    run.tell_once(f"{step.name}:silence", JobCode.TASK_AWAITED, EventType.WARNING, reason=error.user_message)
+    run.tell_once(f"{step.name}:silence", JobCode.TASK_AWAITED, EventType.WARNING, reason=error.reason)
 
 
 async def _begin(run: Run, step: PveStep) -> str:

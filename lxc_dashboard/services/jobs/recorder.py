@@ -13,13 +13,14 @@ import structlog
 from lxc_dashboard.db.models import EventType
 from lxc_dashboard.db.repositories.events import Batch, NewEvent, StoredEvent, lease_gone
 from lxc_dashboard.errors import ConflictError, ServiceUnavailableError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.jobs import events
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import Transaction
     from lxc_dashboard.runtime import Runtime
-    from lxc_dashboard.services.jobs.codes import EventCode, Message, Param
+    from lxc_dashboard.services.jobs.codes import EventCode, Param
 
 log = structlog.get_logger(__name__)
 
@@ -87,8 +88,8 @@ class Recorder:
         **params: Param,
     ) -> None:
         """One event; ``place`` is script, script_index, script_total."""
-        event = NewEvent(kind, self.step, self.percent, code=code.value, params=params, **(place or {}))
-        self._add(event)
+        told = Message.of(code, **params)
+        self._add(NewEvent(kind, self.step, self.percent, code=told.code, params=told.params, **(place or {})))
 
     def tell_message(self, message: Message, kind: EventType) -> None:
         """``tell`` for a code that was chosen before."""

@@ -22,6 +22,7 @@ from lxc_dashboard.errors import CryptoError, PhaseFailedError, SessionExpiredEr
 from lxc_dashboard.proxmox.auth import TICKET_LIFETIME_S, TICKET_RENEW_AFTER_S, Ticket, TicketAuth, TokenAuth
 from lxc_dashboard.services.auth import endpoints, sessions
 from lxc_dashboard.services.auth.model import ABSOLUTE_LIFETIME
+from lxc_dashboard.services.jobs.codes import JobCode, Message
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import Transaction
@@ -83,14 +84,10 @@ async def tokenid_of(tx: Transaction, job_id: UUID) -> str:
 
 def token_ended(creation: Job, tokenid: str) -> PhaseFailedError:
     """Why a token's run ends where another would wait for a sign-in."""
-    remedy = "Retry it with a token that is valid, or after signing in"
     if has_ended(creation):
-        return PhaseFailedError(
-            creation.step,
-            f"A run acts with an API token for {ABSOLUTE_LIFETIME.total_seconds() / 3600:.0f} h at most",
-            remedy=remedy,
-        )
-    return PhaseFailedError(creation.step, f"PVE takes the API token {tokenid} no more", remedy=remedy)
+        hours = round(ABSOLUTE_LIFETIME.total_seconds() / 3600)
+        return PhaseFailedError(creation.step, Message.of(JobCode.TOKEN_TOO_OLD, hours=hours))
+    return PhaseFailedError(creation.step, Message.of(JobCode.TOKEN_REFUSED, tokenid=tokenid))
 
 
 def has_ended(creation: Job | Standing) -> bool:

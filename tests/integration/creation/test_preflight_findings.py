@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lxc_dashboard import text
 from lxc_dashboard.db.models import PackageManager
 from lxc_dashboard.errors import InvalidInputError, PreflightError
 from lxc_dashboard.services.creation import preflight, service
@@ -68,7 +69,8 @@ async def test_a_viewer_is_told_all_that_is_missing_once_a_path_and_who_can_gran
     lab.session = await sign_in(lab.rt, lab.sandbox, "viewer@pve")
     with pytest.raises(PreflightError) as raised:
         await lab.request(vmid=7001)
-    lacks = [told.partition(". ") for told in map(said, raised.value.findings) if told.startswith("You lack")]
+    told = [text.with_remedy(finding.message) for finding in raised.value.findings]
+    lacks = [each.partition(". ") for each in told if each.startswith("You lack")]
     at = {cause.rpartition(" at ")[2]: cause for cause, _, _ in lacks}
     assert len(at) == len(lacks), "each path once"
     for privilege in ("VM.Allocate", "VM.PowerMgmt", "VM.Config.CPU", "VM.Console", "VM.Config.Options"):

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.db.models import EventType, Phase
 from lxc_dashboard.errors import ApiError, PhaseFailedError, PreflightError, TaskFailedError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation import alone, moving, notes, preflight
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.context import RunContext
+from lxc_dashboard.services.creation.failures import FailureCode
 from lxc_dashboard.services.creation.phases import pause
 from lxc_dashboard.services.creation.preflight import full_storage
 from lxc_dashboard.services.creation.preflight.findings import FindingSeverity
@@ -29,9 +31,6 @@ FULL: Final = "full_storage"  # that was full after the create: a retry does not
 DOWNLOAD_DEADLINE_S: Final = 3600.0
 DOWNLOAD_LOOK_EVERY_S: Final = 0.5
 CREATE_DEADLINE_S: Final = 1800.0
-PASSWORD_GONE: Final = "The root password that was given for it is not kept any longer"  # noqa: S105 what is told of it
-LEFT_BEHIND: Final = "An earlier try of this job has left something of it: destroy that, then create again"
-GIVE_IT_AGAIN: Final = "Edit the job and give the password again"
 
 
 async def run(ctx: RunContext) -> None:
@@ -156,8 +155,8 @@ async def _refuse_unwritten(ctx: RunContext) -> None:
     facts = ctx.checkpoint.facts
     facts[FULL] = facts.get(FULL) or await full_storage.find(ctx)
     if name := facts[FULL]:
-        message = f"PVE ended the task of CT {ctx.guest.vmid} with OK, but its disk may be incomplete"
-        raise full_storage.caused_by(name, PhaseFailedError(Phase.CREATING.value, message, step="create"))
+        reason = Message.of(FailureCode.DISK_INCOMPLETE, vmid=ctx.guest.vmid)
+        raise full_storage.caused_by(name, PhaseFailedError(Phase.CREATING.value, reason, step="create"))
 
 
 async def _adopt(ctx: RunContext, error: ApiError | TaskFailedError) -> None:
@@ -172,13 +171,14 @@ async def _adopt(ctx: RunContext, error: ApiError | TaskFailedError) -> None:
     if left is not None and (isinstance(error, ApiError) or ended_unseen(error)):
         config = await ctx.client.lxc.config(left.node, guest.vmid)
         if notes.is_of(config.description, ctx.job_id) and not config.lock:
-            reason = error.user_message
-            ctx.tell_once(f"{CREATE}:adopted", CreationCode.ADOPTED, reason=reason, vmid=guest.vmid)
+            ctx.tell_once(f"{CREATE}:adopted", CreationCode.ADOPTED, reason=error.reason, vmid=guest.vmid)
             return
     if isinstance(error, ApiError) and left is None:
         raise error
-    remedy = _remedy(error.exitstatus) if isinstance(error, TaskFailedError) else LEFT_BEHIND
-    raise PhaseFailedError(Phase.CREATING.value, error.user_message, step="create", remedy=remedy) from error
+    reason = Message.of(FailureCode.LEFT_BEHIND, reason=error.reason)
+    if isinstance(error, TaskFailedError):
+        reason = _failure(error)
+    raise PhaseFailedError(Phase.CREATING.value, reason, step="create") from error
 
 
 async def _forget_password(ctx: RunContext) -> None:
@@ -193,7 +193,7 @@ async def _forget_password(ctx: RunContext) -> None:
 async def _ask(ctx: RunContext) -> TaskResult:
     """From the first POST on, a container with this vmid may be ours; after a plain refusal it is not."""
     if ctx.spec.password_mode is PasswordMode.GIVEN and ctx.password is None:
-        raise PhaseFailedError(Phase.CREATING.value, PASSWORD_GONE, step="create", remedy=GIVE_IT_AGAIN)
+        raise PhaseFailedError(Phase.CREATING.value, Message.of(FailureCode.PASSWORD_GONE), step="create")
     facts = ctx.checkpoint.facts
     asked_before = facts.get(moving.ASKED)
     facts[moving.ASKED] = ctx.guest.vmid
@@ -205,12 +205,12 @@ async def _ask(ctx: RunContext) -> TaskResult:
         raise
 
 
-def _remedy(exitstatus: str) -> str:
-    text = exitstatus.lower()
+def _failure(error: TaskFailedError) -> Message:
+    text = error.exitstatus.lower()
     if "does not exist" in text or "can't find file" in text:
-        return "Choose an OS template that is there, or have it downloaded"
+        return Message.of(FailureCode.CREATE_NO_OSTEMPLATE, reason=error.reason)
     if "no space" in text or "not enough" in text or "exit code 2" in text:
-        return "The disk may be too small for the OS template, the storage full, or the template damaged"
+        return Message.of(FailureCode.CREATE_NO_SPACE, reason=error.reason)
     if "received interrupt" in text or "got timeout" in text:
-        return "The task was stopped. Retry it"
-    return "The log shows what PVE did"
+        return Message.of(FailureCode.CREATE_INTERRUPTED, reason=error.reason)
+    return Message.of(FailureCode.CREATE_FAILED, reason=error.reason)

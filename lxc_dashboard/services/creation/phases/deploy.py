@@ -127,32 +127,32 @@ async def place_entry(ctx: RunContext, door: Door, entry: FileEntry) -> Placemen
 def unwritable(phase: str, entry: FileEntry, error: CommandFailedError) -> PhaseFailedError:
     """Names the file, its target and, cut short, what the guest said of it."""
     output, likely = _words(error)
-    return PhaseFailedError(
-        phase,
-        f"{entry.name} cannot be written to {entry.target} in the guest: {output}",
-        step=entry.name,
-        remedy=likely.remedy or "Correct the file's .path or owner, or clear what blocks it in the guest, then retry",
-        of_disk=likely.of_disk,
-    )
+    name, target = entry.name, entry.target
+    if likely is None:
+        reason = Message.of(FailureCode.FILE_UNWRITABLE, name=name, target=target, output=output)
+    else:
+        reason = Message.of(
+            FailureCode.FILE_UNWRITABLE_BECAUSE, name=name, target=target, output=output, advice=likely.reason
+        )
+    return PhaseFailedError(phase, reason, step=name, of_disk=likely is not None and likely.of_disk)
 
 
 def unprepared(phase: str, error: CommandFailedError) -> PhaseFailedError:
     """Names what the guest said, cut short, of the helpers and the marker."""
     output, likely = _words(error)
-    return PhaseFailedError(
-        phase,
-        f"The helpers cannot be put into the guest: {output}",
-        step="prepare",
-        remedy=likely.remedy or f"Clear what blocks {GUEST_FOLDER} and {STATE_FOLDER} in the guest, then retry",
-        of_disk=likely.of_disk,
-    )
+    if likely is None:
+        folders = [GUEST_FOLDER, STATE_FOLDER]
+        reason = Message.of(FailureCode.UNPREPARED, output=output, folders=folders)
+    else:
+        reason = Message.of(FailureCode.UNPREPARED_BECAUSE, output=output, advice=likely.reason)
+    return PhaseFailedError(phase, reason, step="prepare", of_disk=likely is not None and likely.of_disk)
 
 
-def _words(error: CommandFailedError) -> tuple[str, Cause]:
-    """What a guest said, cut and cleaned, and the likely cause, empty where none is known."""
+def _words(error: CommandFailedError) -> tuple[Message | str, Cause | None]:
+    """What a guest said, cut and cleaned, and the likely cause, None where none is known."""
     lines = [
         plain(shown(line, SAID_CHARS)).strip() for line in error.output_tail[:READ_CHARS].splitlines()[:SAID_LINES]
     ]
-    likely = likely_cause(lines) or Cause("")
+    likely = likely_cause(lines)
     output = "; ".join(line for line in lines if line) or f"it ended with status {error.exit_status}"
     return output, likely

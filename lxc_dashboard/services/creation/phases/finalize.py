@@ -91,7 +91,7 @@ async def _told(ctx: RunContext, door: Door, script: str, failure: CreationCode)
     except GuestError as error:
         if error.retryable or isinstance(error, (HostKeyError, KeyRefusedError, WrongGuestError)):
             raise
-        ctx.tell_once(f"{DISCOVER}:{failure}", failure, EventType.WARNING, reason=error.user_message)
+        ctx.tell_once(f"{DISCOVER}:{failure}", failure, EventType.WARNING, reason=error.reason)
         return ""
 
 

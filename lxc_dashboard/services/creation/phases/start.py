@@ -15,6 +15,7 @@ from lxc_dashboard.services.creation import asking, contact
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.doors import NoWay, Way
+from lxc_dashboard.services.creation.failures import FailureCode
 from lxc_dashboard.services.creation.ownership import ensure_ours
 from lxc_dashboard.services.creation.packages import batches
 from lxc_dashboard.services.creation.spec import NETWORK_DEVICE, IpMode
@@ -114,7 +115,7 @@ async def _start(ctx: RunContext) -> None:
     if not ha.was_handed_over(result.upid):
         guest.seen()
     elif not await ha.reached(ctx.client, guest.vmid, guest.node, running=True, within_s=START_DEADLINE_S):
-        raise _not_started(f"HA was asked to start CT {guest.vmid}, which does not run after {START_DEADLINE_S:.0f} s")
+        raise _not_started(Message.of(FailureCode.HA_NOT_STARTED, vmid=guest.vmid, seconds=round(START_DEADLINE_S)))
     if result.warnings:
         ctx.tell(CreationCode.STARTED_WITH_WARNINGS, EventType.WARNING, count=result.warnings)
 
@@ -129,10 +130,11 @@ async def _ask(ctx: RunContext) -> TaskResult | None:
         except (TaskFailedError, ApiError) as error:
             if (await ctx.client.lxc.status(ctx.guest.node, ctx.guest.vmid)).running:
                 return None
-            if loop.time() >= until or not _BUSY.search(error.user_message):
-                raise _not_started(error.user_message) from error
-            reason = error.user_message
-            ctx.tell_once(f"{START}:busy", JobCode.STEP_RETRIED, EventType.WARNING, reason=reason)
+            if loop.time() >= until or not _BUSY.search(
+                error.exitstatus if isinstance(error, TaskFailedError) else error.message
+            ):
+                raise _not_started(error.reason) from error
+            ctx.tell_once(f"{START}:busy", JobCode.STEP_RETRIED, EventType.WARNING, reason=error.reason)
             await ctx.recorder.flush()
         await _wait_for_lock(ctx, tries, until)
         ctx.checkpoint.came_to_nothing(START)
@@ -151,9 +153,9 @@ async def _wait_for_lock(ctx: RunContext, tries: int, until: float) -> None:
     await ensure_ours(ctx, Phase.STARTING, "start")
 
 
-def _not_started(why: str) -> PhaseFailedError:
-    remedy = "The log shows what PVE did. Fix the cause, then retry"
-    return PhaseFailedError(Phase.STARTING.value, why, step="start", remedy=remedy, of_disk=True)
+def _not_started(why: Message) -> PhaseFailedError:
+    reason = Message.of(FailureCode.NOT_STARTED, reason=why)
+    return PhaseFailedError(Phase.STARTING.value, reason, step="start", of_disk=True)
 
 
 async def _enter(ctx: RunContext, entrance: Entrance, door: Door) -> None:

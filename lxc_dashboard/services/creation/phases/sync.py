@@ -9,8 +9,10 @@ from lxc_dashboard.db.models import EventType, Phase
 from lxc_dashboard.errors import PhaseFailedError
 from lxc_dashboard.guest.files import Placement
 from lxc_dashboard.guest.supervisor import Supervisor
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.context import RunContext
+from lxc_dashboard.services.creation.failures import FailureCode
 from lxc_dashboard.services.creation.guest_steps import GuestStep, fit_name, run_step
 from lxc_dashboard.services.creation.packages import batches
 from lxc_dashboard.services.creation.phases.deploy import door_of, place_entry
@@ -86,17 +88,15 @@ async def _place_held(ctx: RunContext, door: Door) -> None:
             ctx.checkpoint.failed = HELD_BACK
             raise PhaseFailedError(
                 Phase.SYNCING.value,
-                f"{entry.target} cannot be given to {entry.owner}, who does not exist after the scripts",
+                Message.of(FailureCode.OWNER_MISSING, target=entry.target, owner=entry.owner),
                 step=entry.name,
-                remedy="Have a script or a package make the user and group, or fix the file's owner",
             )
         if placement is Placement.HELD:
             ctx.checkpoint.failed = HELD_BACK
             raise PhaseFailedError(
                 Phase.SYNCING.value,
-                f"{entry.name} has no place: {entry.target_dir} does not exist after the scripts",
+                Message.of(FailureCode.FOLDER_MISSING, name=entry.name, folder=entry.target_dir),
                 step=entry.name,
-                remedy="Have a script or a package make the directory, or fix the file's .path",
             )
         kind = EventType.WARNING if placement is Placement.KEPT else EventType.STEP
         ctx.tell_once(f"{HELD_BACK}:{entry.name}", _CODES[placement], kind, target=entry.target)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from lxc_dashboard.guest.steps import Outcome, StepEnd
+from lxc_dashboard.messages import Message, MessageCode
 from lxc_dashboard.services.creation import unknown
 
 _KILLED: Final = 137
@@ -15,43 +16,66 @@ _NOT_FOUND: Final = 127
 _NOT_EXECUTABLE: Final = 126
 
 
+class CauseCode(MessageCode):
+    """How a step ended, and what its last lines speak of."""
+
+    STEP_TIMEOUT = "step.timeout_end"
+    STEP_STOPPED = "step.stopped_end"
+    STEP_RESTARTED = "step.restarted_end"
+    STEP_LOST = "step.lost_end"
+    STEP_CANCELLED = "step.cancelled_end"
+    STEP_ENDED = "step.ended_end"
+    STEP_FAILED = "step.failed_end"
+    KILLED = "cause.killed"
+    NOT_FOUND = "cause.not_found"
+    NOT_EXECUTABLE = "cause.not_executable"
+    NAMES_UNRESOLVED = "cause.names_unresolved"
+    DISK_FULL = "cause.disk_full"
+    READ_ONLY = "cause.read_only"
+    SERVER_UNREACHED = "cause.server_unreached"
+    MANAGER_BUSY = "cause.manager_busy"
+    DPKG_INTERRUPTED = "cause.dpkg_interrupted"
+    CERTIFICATE = "cause.certificate"
+    MEMORY = "cause.memory"
+    SYSTEM_PACKAGE = "cause.system_package"
+    VERSION_UNKNOWN = "cause.version_unknown"
+    PACKAGE_UNKNOWN = "cause.package_unknown"
+    NO_SYSTEMD = "cause.no_systemd"
+    NO_HELPER = "cause.no_helper"
+    COMMAND_ASKED_FOR = "cause.command_asked_for"
+    COMMAND_MISSING = "cause.command_missing"
+    NOT_PERMITTED = "cause.not_permitted"
+
+
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """``of_disk``: the guest could not write to its disk."""
+    """``of_disk``: the guest could not write to its disk. ``what``: the package or command that it speaks of."""
 
-    message: str
-    remedy: str = ""
+    reason: Message
     of_disk: bool = False
+    what: str = ""
 
 
 # In the order of what lies deeper: without names or a network nothing else a package manager says is to be believed.
 _CAUSES: Final[tuple[tuple[re.Pattern[str], Cause], ...]] = tuple(
-    (re.compile(pattern, re.IGNORECASE), Cause(*cause))
-    for pattern, *cause in (
+    (re.compile(pattern, re.IGNORECASE), cause)
+    for pattern, cause in (
         (
             (
                 r"temporary failure (?:in name )?resol|could not resolve|name or service not known|bad address|"
                 r"\bENOTFOUND\b|\bEAI_AGAIN\b|DNS lookup error|"
                 r"\bDNS: (?:transient error|no address|name does not|address family|non-recoverable)"
             ),
-            "names cannot be resolved in the guest",
-            "Check the nameserver and the gateway of the container, then retry",
+            Cause(Message.of(CauseCode.NAMES_UNRESOLVED)),
         ),
         (
             (
                 r"no space left on device|disk quota exceeded|not enough free (?:disk )?space|\bENOSPC\b|"
                 r"needs \S+ (?:more space )?on the \S+ filesystem"
             ),
-            "the disk of the container is full",
-            "Give it a larger disk, then retry",
-            True,
+            Cause(Message.of(CauseCode.DISK_FULL), of_disk=True),
         ),
-        (
-            r"read-only file system|\bEROFS\b",
-            "a file system of the container is read-only",
-            "Make it writable (a mount point may be set to ro), or write elsewhere, then retry",
-            True,
-        ),
+        (r"read-only file system|\bEROFS\b", Cause(Message.of(CauseCode.READ_ONLY), of_disk=True)),
         (
             (
                 r"network is unreachable|no route to host|connection timed out|connection refused|"
@@ -60,115 +84,67 @@ _CAUSES: Final[tuple[tuple[re.Pattern[str], Cause], ...]] = tuple(
                 # apk 2 has these words for names, too
                 r"temporary error \(try again later\)"
             ),
-            "a server cannot be reached from the guest",
-            "Check the container's network, gateway and firewall, then retry",
+            Cause(Message.of(CauseCode.SERVER_UNREACHED)),
         ),
         (
             (
                 r"could not get lock|unable to (?:acquire|lock).*(?:dpkg|apt|database)|is another process using it|"
                 r"is still locked by another process"
             ),
-            "another package manager runs in the guest",
-            "Retry when it has ended",
+            Cause(Message.of(CauseCode.MANAGER_BUSY)),
         ),
-        (
-            r"dpkg was interrupted",
-            "an installation in the guest was interrupted and is not finished",
-            "Run dpkg --configure -a in its console, then retry. Packages of a template do so by themselves",
-        ),
+        (r"dpkg was interrupted", Cause(Message.of(CauseCode.DPKG_INTERRUPTED))),
         (
             (
                 r"certificate (?:verify failed|is not yet valid|has expired)|release file .* is not valid yet|"
                 r"TLS: server (?:certificate not trusted|hostname mismatch)|"
                 r"\b(?:UNABLE_TO_VERIFY_LEAF_SIGNATURE|SELF_SIGNED_CERT_IN_CHAIN|CERT_NOT_YET_VALID)\b"
             ),
-            "a certificate is refused in the guest",
-            "Check the node's clock and the guest's CA certificates, then retry",
+            Cause(Message.of(CauseCode.CERTIFICATE)),
         ),
-        (
-            r"out of memory|cannot allocate memory",
-            "the memory of the container is used up",
-            "Give it more memory, then retry",
-        ),
-        (
-            r"uninstall-no-record-file|externally-managed-environment",
-            "the system's own manager keeps a package that another version would replace",
-            "Take its pin out, or let a script install it into a virtual environment",
-        ),
-        (
-            "|".join(unknown.VERSIONS),
-            "this version is not offered: {what}",
-            "Correct the pin in the template, or remove the package in the wizard",
-        ),
-        (
-            "|".join(unknown.NAMES),
-            "a package does not exist for this OS: {what}",
-            "Correct its name in the template, or remove it in the wizard",
-        ),
+        (r"out of memory|cannot allocate memory", Cause(Message.of(CauseCode.MEMORY))),
+        (r"uninstall-no-record-file|externally-managed-environment", Cause(Message.of(CauseCode.SYSTEM_PACKAGE))),
+        ("|".join(unknown.VERSIONS), Cause(Message.of(CauseCode.VERSION_UNKNOWN, what=""))),
+        ("|".join(unknown.NAMES), Cause(Message.of(CauseCode.PACKAGE_UNKNOWN, what=""))),
         (
             r"not been booted with systemd|failed to connect to (?:system scope |user scope )?bus",
-            "systemd does not run in the guest",
-            "Choose an OS template that starts with systemd, or have the script do without it",
+            Cause(Message.of(CauseCode.NO_SYSTEMD)),
         ),
         (
             (
                 r"(?:^|: )(log_(?:info|warn|error)|(?:is|ensure)_installed|run_as_user|wait_for_apt_lock|generate_password|"
                 r"save_credential): (?:command )?not found"
             ),
-            "a program that the script started knows no helper {what}",
-            "Call the helpers in the script itself: what it starts does not have them",
+            Cause(Message.of(CauseCode.NO_HELPER, what="")),
         ),
         (
             r"This script asks for (\S+), which this guest does not have",
-            "a command is missing in the guest: {what}",
-            "Add its package to the template, before the script that needs it",
+            Cause(Message.of(CauseCode.COMMAND_ASKED_FOR, what="")),
         ),
-        (
-            r"(?:^|: )([\w./+-]+): (?:command )?not found",
-            "a command is missing in the guest: {what}",
-            "Add its package to the template, before the script that needs it",
-        ),
-        (
-            r"operation not permitted|permission denied|\bEACCES\b",
-            "the container does not permit this",
-            "An unprivileged container may need nesting, keyctl or fuse for it",
-        ),
+        (r"(?:^|: )([\w./+-]+): (?:command )?not found", Cause(Message.of(CauseCode.COMMAND_MISSING, what=""))),
+        (r"operation not permitted|permission denied|\bEACCES\b", Cause(Message.of(CauseCode.NOT_PERMITTED))),
     )
 )
-
-
-_ENDS: Final[Mapping[Outcome, tuple[str, str]]] = {
-    Outcome.TIMEOUT: (
-        "{title} took longer than it may, and was ended",
-        "Raise its timeout in the template, or fix what it waits for",
-    ),
-    Outcome.STOPPED: (
-        "{guest} was stopped while {title} ran: a script powered it off, or somebody stopped it",
-        "Take out what powers it off, if it is that. A retry starts it again, and runs this step anew",
-    ),
-    Outcome.RESTARTED: (
-        "{guest} was restarted while {title} ran: a script rebooted it, or somebody restarted it",
-        "Take out what reboots it, if it is that. Look what the step has done already, then retry it",
-    ),
-    Outcome.LOST: (
-        "{title} was lost: its supervisor in the guest was killed, or the container is being shut down",
-        "Look what it has done already, then retry it",
-    ),
-    Outcome.CANCELLED: ("{title} was stopped", ""),
-}
 
 
 def explain(
     title: str, end: StepEnd, tail: Sequence[str], *, guest: str = "The container", installs: bool = False
 ) -> Cause:
     """The likely cause of a step's end that is no success. ``installs``: a package manager printed the lines."""
-    if end.outcome in _ENDS:
-        message, remedy = _ENDS[end.outcome]
-        return Cause(message.format(title=title, guest=guest), remedy)
-    likely = (deepest_cause(tail) if installs else likely_cause(tail)) or _by_status(end.exit_status)
+    ends = {
+        Outcome.TIMEOUT: Message.of(CauseCode.STEP_TIMEOUT, title=title),
+        Outcome.STOPPED: Message.of(CauseCode.STEP_STOPPED, title=title, guest=guest),
+        Outcome.RESTARTED: Message.of(CauseCode.STEP_RESTARTED, title=title, guest=guest),
+        Outcome.LOST: Message.of(CauseCode.STEP_LOST, title=title),
+        Outcome.CANCELLED: Message.of(CauseCode.STEP_CANCELLED, title=title),
+    }
+    if end.outcome in ends:
+        return Cause(ends[end.outcome])
+    status = end.exit_status
+    likely = (deepest_cause(tail) if installs else likely_cause(tail)) or _by_status(status)
     if likely is None:
-        return Cause(f"{title} ended with status {end.exit_status}", "Its last lines stand in the log")
-    return replace(likely, message=f"{title} ended with status {end.exit_status}: {likely.message}")
+        return Cause(Message.of(CauseCode.STEP_ENDED, title=title, status=status))
+    return replace(likely, reason=Message.of(CauseCode.STEP_FAILED, title=title, status=status, cause=likely.reason))
 
 
 def likely_cause(tail: Sequence[str]) -> Cause | None:
@@ -191,12 +167,14 @@ def deepest_cause(tail: Sequence[str]) -> Cause | None:
 
 def _told(found: re.Match[str], cause: Cause) -> Cause:
     what = next((value for value in found.groups() if value), "")
-    return replace(cause, message=cause.message.format(what=what) if "{" in cause.message else cause.message)
+    if "what" not in cause.reason.params:
+        return cause
+    return replace(cause, reason=replace(cause.reason, params={"what": what}), what=what)
 
 
 def _by_status(status: int) -> Cause | None:
     return {
-        _KILLED: Cause("it was killed, perhaps for want of memory", "Give the container more memory, then retry"),
-        _NOT_FOUND: Cause("a command is missing in the guest", "Add its package to the template"),
-        _NOT_EXECUTABLE: Cause("a command cannot be executed", "Look at its mode and architecture"),
+        _KILLED: Cause(Message.of(CauseCode.KILLED)),
+        _NOT_FOUND: Cause(Message.of(CauseCode.NOT_FOUND)),
+        _NOT_EXECUTABLE: Cause(Message.of(CauseCode.NOT_EXECUTABLE)),
     }.get(status)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from lxc_dashboard.errors import DashboardError, PhaseFailedError
+from lxc_dashboard.messages import Message
+from lxc_dashboard.services.creation.failures import FailureCode
 
 if TYPE_CHECKING:
     from lxc_dashboard.proxmox.schemas import NodeStorage
@@ -19,10 +21,6 @@ log = structlog.get_logger(__name__)
 # A pool of LVM tells its use in hundredths of a percent, and the last blocks of a storage are often kept back.
 FULL_SHARE: Final = 0.001
 FULL_BYTES: Final = 16 * 1024**2
-REMEDY: Final = (
-    "Free space on storage {name} or choose another storage. Then destroy this container and create it again: "
-    "its disk may be incomplete"
-)
 
 
 def is_full(storage: NodeStorage) -> bool:
@@ -52,5 +50,6 @@ async def named(ctx: RunContext, error: PhaseFailedError) -> PhaseFailedError:
 
 def caused_by(name: str, error: PhaseFailedError) -> PhaseFailedError:
     """``error`` as caused by the full storage ``name``."""
-    message = f"Storage {name} is full. {error.user_message}"
-    return PhaseFailedError(error.phase, message, step=error.step, remedy=REMEDY.format(name=name))
+    return PhaseFailedError(
+        error.phase, Message.of(FailureCode.STORAGE_FULL, storage=name, reason=error.reason), step=error.step
+    )

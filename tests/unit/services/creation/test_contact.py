@@ -12,6 +12,7 @@ from lxc_dashboard.errors import GuestError, GuestUnreachableError, PhaseFailedE
 from lxc_dashboard.services.creation import contact, doors
 from lxc_dashboard.services.creation.entrance import Entrance
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
+from tests import worded
 
 HOST = "10.0.0.5"
 
@@ -23,7 +24,7 @@ def run(**facts: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("cause", "told", "remedy"),
+    ("cause", "told", "advice"),
     [
         (ConnectionRefusedError(), "No SSH server listens on CT 101 at 10.0.0.5:22 after 90 s", "OS template must"),
         (
@@ -35,14 +36,14 @@ def run(**facts: str) -> Any:
     ],
 )
 def test_a_server_that_is_not_reached_is_explained_by_its_cause(
-    cause: Exception | None, told: str, remedy: str
+    cause: Exception | None, told: str, advice: str
 ) -> None:
     error = GuestUnreachableError("The guest says nothing")
     error.__cause__ = cause
     failed = contact._explained(run(), HOST, error)
-    assert failed.user_message == told
-    assert remedy in failed.remedy
-    assert "register an SSH door for node pve1" in failed.remedy
+    assert worded.cause(failed) == told
+    assert advice in worded.remedy(failed)
+    assert "register an SSH door for node pve1" in worded.remedy(failed)
 
 
 async def test_a_guest_without_an_address_is_not_waited_for() -> None:

@@ -13,11 +13,13 @@ from lxc_dashboard.errors import ApiError, PhaseFailedError, TaskFailedError
 from lxc_dashboard.proxmox.schemas import LxcConfig, Resource
 from lxc_dashboard.proxmox.waiting import TaskResult
 from lxc_dashboard.services.creation import moving, notes
+from lxc_dashboard.services.creation.failures import FailureCode
 from lxc_dashboard.services.creation.phases import create
 from lxc_dashboard.services.creation.spec import PasswordMode
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from tests.unit.services.creation.doubles import always, tells
 from tests.unit.services.creation.wish import SPEC
+from tests.worded import remedy
 
 VMID = 101
 ID = uuid4()
@@ -54,7 +56,7 @@ async def test_a_create_with_warnings_tells_of_them() -> None:
 async def test_a_create_that_failed_says_what_may_help() -> None:
     with pytest.raises(PhaseFailedError, match="No space left") as failed:
         await create._create(run(TaskFailedError("U", "tar: write error: No space left on device")))
-    assert failed.value.remedy.startswith("The disk may be too small")
+    assert remedy(failed.value).startswith("The disk may be too small")
 
 
 async def test_what_pve_refuses_is_told_in_its_words_and_the_container_may_be_ours_once_it_began() -> None:
@@ -74,7 +76,7 @@ async def test_a_password_that_is_forgotten_is_asked_for_again() -> None:
     job.spec = replace(job.spec, password_mode=PasswordMode.GIVEN)
     with pytest.raises(PhaseFailedError) as failed:
         await create._create(job)
-    assert failed.value.remedy == create.GIVE_IT_AGAIN
+    assert failed.value.reason.code == FailureCode.PASSWORD_GONE
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from lxc_dashboard.services.creation.phases import deploy, sync
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from lxc_dashboard.services.templates.model import FileEntry
 from tests.unit.services.creation.doubles import Saying, always, tells
+from tests.worded import cause
 
 LATE = FileEntry("late.conf", "/opt/late", FilePolicy.DEFAULT, b"late\n", owner="late")
 SINCE = {deploy.STAMP: "20261127-101500"}
@@ -63,7 +64,7 @@ async def test_a_file_that_waited_for_nothing_ends_the_run_and_is_tried_again_by
     job = run(held=["late.conf"])
     with pytest.raises(PhaseFailedError) as failed:
         await sync._place_held(job, door(said))
-    assert (failed.value.user_message, failed.value.step) == (why, "late.conf")
+    assert (cause(failed.value), failed.value.step) == (why, "late.conf")
     assert job.checkpoint.failed == sync.HELD_BACK
 
 

@@ -15,6 +15,7 @@ from lxc_dashboard.guest.steps import Outcome, StepEnd
 from lxc_dashboard.services.creation.guest_steps import GuestStep, run_step
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from tests.unit.services.creation.doubles import always, tells
+from tests.worded import remedy
 
 PLACE = {"script": "20-extra.sh"}
 
@@ -88,4 +89,4 @@ async def test_a_package_that_is_not_known_is_told_with_names_that_are_like_it(k
     with pytest.raises(PhaseFailedError) as failed:
         await run_step(job, output, step(optional=False, manager=PackageManager.APT))
     assert "ngnix" in failed.value.user_message
-    assert failed.value.remedy.startswith("Names like it: nginx. ") is named
+    assert remedy(failed.value).startswith("Names like it: nginx. ") is named

@@ -18,6 +18,7 @@ from lxc_dashboard.services.creation.entrance import Entrance
 from lxc_dashboard.services.creation.liveness import Liveness, refuse_stopped
 from lxc_dashboard.services.creation.phases.start import START
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
+from tests.worded import remedy
 
 LONG_S = 1000.0
 RUNNING = GuestStatus(101, "running", uptime=5000)
@@ -101,7 +102,7 @@ def finishing(pve: Pve, *done: str) -> RunContext:
 async def test_a_guest_that_is_found_stopped_between_steps_ends_the_run() -> None:
     with pytest.raises(PhaseFailedError, match="CT 101 was stopped: a script powered it off") as caught:
         await refuse_stopped(finishing(Pve(STOPPED), START), GuestUnreachableError())
-    assert "starts it again" in caught.value.remedy
+    assert "starts it again" in remedy(caught.value)
 
 
 @pytest.mark.parametrize(

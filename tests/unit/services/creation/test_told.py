@@ -7,14 +7,14 @@ import pytest
 from lxc_dashboard import text
 from lxc_dashboard.db.models import Phase
 from lxc_dashboard.errors import ConflictError, PhaseFailedError, PreflightError, TaskFailedError
-from lxc_dashboard.services.creation.phases.create import _remedy
+from lxc_dashboard.services.creation.phases.create import _failure
 from lxc_dashboard.services.creation.preflight.findings import FindingCode, error
 from lxc_dashboard.services.jobs.ending import describe
-from tests.worded import said
+from tests.worded import remedy, said
 
 
 @pytest.mark.parametrize(
-    ("exitstatus", "remedy"),
+    ("exitstatus", "advice"),
     [
         ("volume 'local:vztmpl/x.tar.zst' does not exist", "Choose an OS template"),
         ("Can't find file /var/lib/vz/template/cache/x", "Choose an OS template"),
@@ -25,8 +25,8 @@ from tests.worded import said
         ("something else", "The log shows what PVE did"),
     ],
 )
-def test_a_create_that_failed_in_pve_leads_to_what_may_help(exitstatus: str, remedy: str) -> None:
-    assert _remedy(exitstatus).startswith(remedy)
+def test_a_create_that_failed_in_pve_leads_to_what_may_help(exitstatus: str, advice: str) -> None:
+    assert remedy(_failure(TaskFailedError("UPID", exitstatus))).startswith(advice)
 
 
 def test_what_only_the_log_may_know_is_not_told() -> None:
@@ -50,7 +50,7 @@ def test_all_that_preflight_found_is_told() -> None:
     assert all(said(finding) in text.in_words_of(told) for finding in findings)
 
 
-def test_a_step_names_itself_with_its_remedy() -> None:
-    told = describe(PhaseFailedError("syncing", "It failed", step="a.sh", remedy="Mend it"), Phase.SYNCING, "script.1")
-    assert (told["message"], told["step"], told["remedy"]) == ("It failed", "a.sh", "Mend it")
+def test_a_step_names_itself() -> None:
+    told = describe(PhaseFailedError("syncing", "It failed", step="a.sh"), Phase.SYNCING, "script.1")
+    assert (told["message"], told["step"]) == ("It failed", "a.sh")
     assert describe(ConflictError("Taken"), Phase.CREATING, "create.check")["message"] == "Taken"

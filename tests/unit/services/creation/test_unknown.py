@@ -15,6 +15,7 @@ from lxc_dashboard.guest.base import CommandResult
 from lxc_dashboard.guest.steps import Outcome, StepEnd
 from lxc_dashboard.services.creation.preflight.explain import explain
 from lxc_dashboard.services.creation.unknown import close_names, likest, unknown_name
+from tests.worded import cause, remedy
 
 NO_NAMES = "names cannot be resolved"
 UNREACHABLE = "a server cannot be reached"
@@ -24,7 +25,7 @@ ENDED = StepEnd(Outcome.EXIT, 100, 0)
 
 
 @pytest.mark.parametrize(
-    ("lines", "cause"),
+    ("lines", "why"),
     [
         # apt goes on after an update that reached nobody, and then knows no package
         (
@@ -89,10 +90,10 @@ ENDED = StepEnd(Outcome.EXIT, 100, 0)
         (["ERROR: No matching distribution found for httpx==99"], "not offered: httpx==99"),
     ],
 )  # fmt: skip
-def test_the_deepest_cause_is_told(lines: Sequence[str], cause: str) -> None:
+def test_the_deepest_cause_is_told(lines: Sequence[str], why: str) -> None:
     told = explain("packages-x", ENDED, lines, installs=True)
-    assert cause in told.message
-    assert told.remedy
+    assert why in cause(told.reason)
+    assert remedy(told.reason)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from lxc_dashboard.services.creation.preflight.explain import explain, likely_ca
 from lxc_dashboard.services.creation.preflight.findings import FindingCode, error
 from lxc_dashboard.services.jobs import ending
 from lxc_dashboard.services.templates.model import FileEntry
+from tests.worded import cause as words
+from tests.worded import remedy
 
 
 def ended(outcome: Outcome = Outcome.EXIT, status: int = 1) -> StepEnd:
@@ -40,9 +42,9 @@ def ended(outcome: Outcome = Outcome.EXIT, status: int = 1) -> StepEnd:
 )
 def test_the_last_lines_tell_the_cause(line: str, message: str) -> None:
     cause = explain("20-x.sh", ended(), ["Reading package lists", line, "exiting"])
-    assert message in cause.message
-    assert cause.message.startswith("20-x.sh ended with status 1")
-    assert cause.remedy
+    assert message in words(cause.reason)
+    assert words(cause.reason).startswith("20-x.sh ended with status 1")
+    assert remedy(cause.reason)
 
 
 @pytest.mark.parametrize(
@@ -64,17 +66,17 @@ def test_only_what_cannot_be_written_to_the_disk_may_come_from_a_full_storage(li
 
 def test_what_nobody_knows_is_not_guessed() -> None:
     assert likely_cause(["hello", ""]) is None
-    assert explain("x", ended(status=5), []).message == "x ended with status 5"
-    assert "memory" in explain("x", ended(status=137), []).message
+    assert words(explain("x", ended(status=5), []).reason) == "x ended with status 5"
+    assert "memory" in words(explain("x", ended(status=137), []).reason)
     for outcome in (Outcome.TIMEOUT, Outcome.LOST, Outcome.CANCELLED):
-        assert explain("x", ended(outcome), ["No space left on device"]).message.startswith("x ")
+        assert words(explain("x", ended(outcome), ["No space left on device"]).reason).startswith("x ")
 
 
 @pytest.mark.parametrize("outcome", [Outcome.STOPPED, Outcome.RESTARTED])
 def test_a_guest_that_went_under_a_step_is_named_with_it(outcome: Outcome) -> None:
     cause = explain("20-x.sh", ended(outcome), ["No space left on device"], guest="CT 101")
-    assert cause.message.startswith(f"CT 101 was {outcome} while 20-x.sh ran: a script ")
-    assert "retry" in cause.remedy
+    assert words(cause.reason).startswith(f"CT 101 was {outcome} while 20-x.sh ran: a script ")
+    assert "retry" in remedy(cause.reason)
 
 
 def test_what_a_guest_says_of_a_file_is_cut_and_cleaned() -> None:
@@ -91,9 +93,9 @@ def test_what_a_guest_says_of_a_file_is_cut_and_cleaned() -> None:
 def test_errors_are_told_without_what_only_the_log_may_know() -> None:
     told = ending.describe(RuntimeError("secret path /x"), Phase.SYNCING, "script.001.a.sh")
     assert "secret" not in str(told)
-    failure = PhaseFailedError("syncing", "It failed", step="a.sh", remedy="Mend it")
+    failure = PhaseFailedError("syncing", "It failed", step="a.sh")
     assert ending.describe(failure, Phase.SYNCING, "key") == {
-        "message": "It failed", "remedy": "Mend it", "phase": "syncing", "step": "a.sh", "tail": [],
+        "message": "It failed", "phase": "syncing", "step": "a.sh", "tail": [],
     }  # fmt: skip
     finding = error("vmid", FindingCode.VMID_TAKEN, vmid=101)
     told = ending.describe(PreflightError([finding]), Phase.CREATING, "x")
