@@ -144,6 +144,30 @@ ERRORS: Final[Mapping[str, str | WithRemedy]] = {
     ),
     "failure.create_interrupted": WithRemedy("{reason}", "The task was stopped. Retry it"),
     "failure.create_failed": WithRemedy("{reason}", "The log shows what PVE did"),
+    # Why a request about a creation fails
+    "failure.own_user_goes_on": "A job acts as its own user: only that user can let it go on",
+    "failure.no_creation": "This job makes no container",
+    "failure.left_not_ours": "CT {vmid} is another container by now, or its notes do not name this job. Nothing was deleted",
+    "failure.left_runs": WithRemedy(
+        "CT {vmid} still runs, though PVE was asked to stop it. Nothing was deleted",
+        "Stop it in PVE, then destroy it again",
+    ),
+    "failure.left_locked": WithRemedy(
+        "CT {vmid} is locked by a task that is not of this job, or PVE still works on it. Nothing was deleted",
+        "Wait for that task, then destroy it again",
+    ),
+    "failure.left_lock_stays": "CT {vmid} keeps the lock 'create'. On {node}, root lifts it with: pct unlock {vmid}",
+    "failure.not_cleared": "Only what a failed or cancelled job left is destroyed: this one is {state}",
+    "failure.credentials_gone": "CT {vmid} {hostname} is gone, and its credentials were deleted",
+    "failure.credentials_not_ours": "The notes of CT {vmid} do not name this job: it may be another container, and its credentials are not shown",
+    "failure.credential_unknown": "There is no such credential",
+    "failure.own_user_edits": "A job acts as the user or token that requested it: only that one can change it and run it again",
+    "failure.not_edited": "Only a failed or cancelled job is changed and run again: this one is {state}",
+    "failure.spec_unknown": WithRemedy("What was asked for is no longer known", "Create a new container"),
+    "failure.not_found_in_pve": "CT {vmid} is not to be found: PVE calls its vmid taken, and no node that answers shows it to you",
+    "failure.container_gone": "Its container is gone: create a new one",
+    "failure.address_taken": WithRemedy("{faults}", "Edit the job and choose another address"),
+    "failure.no_vmid_left": "PVE has no free vmid left",
     # How a step in the guest ended, and what its last lines speak of
     "step.timeout_end": WithRemedy(
         "{title} took longer than its timeout and was stopped",
@@ -217,6 +241,10 @@ ERRORS: Final[Mapping[str, str | WithRemedy]] = {
         "the container does not permit this", "An unprivileged container may need nesting, keyctl or fuse for it"
     ),
     # Jobs
+    "job.gone": "This job does not exist or was removed",
+    "job.no_guest": "There is no CT {vmid}, or you may not see it",
+    "job.not_run_again": "Only a failed or cancelled job is run again: this one is {state}",
+    "job.kind_not_run_again": "Jobs of the kind {kind} cannot be run again",
     "job.token_too_old": WithRemedy("A job acts with an API token for {hours} h at most", _WHEN_VALID),
     "job.token_refused": WithRemedy("PVE no longer accepts the API token {tokenid}", _WHEN_VALID),
 }

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.db.models import AuditResult, Container, Job, JobState
 from lxc_dashboard.errors import BusyGuestError, ConflictError, DashboardError, PrivilegeError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.auth import acting, privileges
 from lxc_dashboard.services.creation import leftovers
 from lxc_dashboard.services.creation.auditing import audit
+from lxc_dashboard.services.creation.failures import FailureCode
 from lxc_dashboard.services.jobs.ticket import owns
 from lxc_dashboard.services.jobs.visibility import MANAGE_PRIVILEGE
 
@@ -32,7 +34,7 @@ async def delete_left(rt: Runtime, session: Session, creation: Job, container: C
         state = JobState((await tx.jobs.get(creation.id)).state)
         busy = await tx.jobs.locking(creation.endpoint_id, container.vmid)
     if state not in LEFT_BEHIND:
-        raise ConflictError(f"Only what a failed or cancelled job left is destroyed; this one is {state}")
+        raise ConflictError(Message.of(FailureCode.NOT_CLEARED, state=str(state)))
     if busy is not None:
         raise BusyGuestError(f"CT {container.vmid} {container.hostname}", busy.kind, busy.userid, busy.id)
     try:

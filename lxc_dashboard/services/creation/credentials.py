@@ -7,9 +7,11 @@ from uuid import UUID
 
 from lxc_dashboard.db.models import AuditResult
 from lxc_dashboard.errors import ConflictError, DashboardError, NotFoundError, PrivilegeError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.auth import acting, privileges
 from lxc_dashboard.services.creation import notes, ownership, service
 from lxc_dashboard.services.creation.entrance import ENTRY_PRIVILEGES
+from lxc_dashboard.services.creation.failures import FailureCode
 from lxc_dashboard.services.creation.report import ROOT_PASSWORD
 from lxc_dashboard.services.creation.spec import PasswordMode
 
@@ -41,15 +43,13 @@ async def reveal(rt: Runtime, session: Session, job_id: UUID, name: str) -> dict
 
 async def _check(rt: Runtime, session: Session, view: CreationView) -> None:
     if not view.exists:
-        raise NotFoundError(f"CT {view.vmid} {view.hostname} is gone, and what was kept of it")
+        raise NotFoundError(Message.of(FailureCode.CREDENTIALS_GONE, vmid=view.vmid, hostname=view.hostname))
     await privileges.require(rt, session, f"/vms/{view.vmid}", *ENTRY_PRIVILEGES)
     client = await acting.client(rt, session)
     place = await ownership.locate(client, view.node, view.vmid)
     config = await client.lxc.config(place.node, view.vmid) if place else None
     if config is None or not notes.is_of(config.description, view.id):
-        raise ConflictError(
-            f"CT {view.vmid} does not say in its notes that it is the one that this job made, so nothing of it is shown"
-        )
+        raise ConflictError(Message.of(FailureCode.CREDENTIALS_NOT_OURS, vmid=view.vmid))
 
 
 async def _read(rt: Runtime, view: CreationView, name: str) -> dict[str, str]:
@@ -60,7 +60,7 @@ async def _read(rt: Runtime, view: CreationView, name: str) -> dict[str, str]:
         kept = tx.containers.credentials(container)
     known = ({ROOT_PASSWORD: {"password": password}} if password else {}) | kept
     if name not in known:
-        raise NotFoundError("No such credential is kept")
+        raise NotFoundError(Message.of(FailureCode.CREDENTIAL_UNKNOWN))
     return known[name]
 
 

@@ -7,8 +7,10 @@ from uuid import UUID
 
 from lxc_dashboard.db.models import JobState, new_id
 from lxc_dashboard.errors import ConflictError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.containers.guest_lock import guest_lock
 from lxc_dashboard.services.creation import clearing, preflight, requesting, service
+from lxc_dashboard.services.creation.failures import FailureCode
 from lxc_dashboard.services.creation.preflight.question import Leaving
 from lxc_dashboard.services.creation.requesting import Reservation, Secrets
 from lxc_dashboard.services.creation.validation import check_password
@@ -88,11 +90,9 @@ async def _instead(rt: Runtime, session: Session, view: CreationView, new: UUID)
 async def _own(rt: Runtime, session: Session, job_id: UUID) -> CreationView:
     view = await service.get_job(rt, session, job_id)
     if not view.own:
-        raise ConflictError(
-            "A job acts as who asked for it: only that user, or that token, can change it and run it again"
-        )
+        raise ConflictError(Message.of(FailureCode.OWN_USER_EDITS))
     if view.state not in {JobState.FAILED, JobState.CANCELLED}:
-        raise ConflictError(f"Only a failed or cancelled job is changed and run again; this one is {view.state}")
+        raise ConflictError(Message.of(FailureCode.NOT_EDITED, state=str(view.state)))
     return view
 
 
@@ -102,5 +102,5 @@ def _leaving(view: CreationView) -> Leaving | None:
 
 def _spec_of(view: CreationView) -> ContainerSpec:
     if view.spec is None:
-        raise ConflictError("What was asked for is not known any more")
+        raise ConflictError(Message.of(FailureCode.SPEC_UNKNOWN))
     return view.spec

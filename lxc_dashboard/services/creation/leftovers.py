@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.errors import ConflictError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.containers import ha
 from lxc_dashboard.services.creation import orphans, ownership
 from lxc_dashboard.services.creation.entrance import unlock
+from lxc_dashboard.services.creation.failures import FailureCode
 from lxc_dashboard.services.creation.ownership import CREATE_LOCK, Claim
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 
@@ -32,9 +34,7 @@ async def delete(rt: Runtime, client: ProxmoxClient, creation: Job, container: C
         return None
     claim = Claim(creation.id, creation.userid, container.vmid, Checkpoint.from_json(creation.checkpoint))
     if not await ownership.is_ours(client, claim, place.node):
-        raise ConflictError(
-            f"CT {container.vmid} is another container by now, or says nothing of this job: nothing was deleted"
-        )
+        raise ConflictError(Message.of(FailureCode.LEFT_NOT_OURS, vmid=container.vmid))
     found = await orphans.unreferenced(client, creation, place.node, container.vmid)
     if place.guest.lock == CREATE_LOCK:
         # All that a killed create left is this lock, which blocks the delete. Only the node's root can lift it.
@@ -43,7 +43,7 @@ async def delete(rt: Runtime, client: ProxmoxClient, creation: Job, container: C
         upid = await client.lxc.stop(place.node, container.vmid)
         await client.tasks.wait(upid, deadline_s=DELETE_DEADLINE_S)
         if not await ha.reached(client, container.vmid, place.node, running=False, within_s=STOP_WITHIN_S):
-            raise ConflictError(f"CT {container.vmid} still runs, though PVE was asked to stop it: nothing was deleted")
+            raise ConflictError(Message.of(FailureCode.LEFT_RUNS, vmid=container.vmid))
     stays = await orphans.remove(client, claim, place.node, found)
     upid = await client.lxc.delete(place.node, container.vmid, purge=True)
     await client.tasks.wait(upid, deadline_s=DELETE_DEADLINE_S)
@@ -52,10 +52,6 @@ async def delete(rt: Runtime, client: ProxmoxClient, creation: Job, container: C
 
 async def _unlock(rt: Runtime, client: ProxmoxClient, creation: Job, claim: Claim, node: str) -> None:
     if not await ownership.lock_is_ours(client, claim, node):
-        raise ConflictError(
-            f"CT {claim.vmid} is locked by what this job did not do, or PVE is still at work on it: nothing was deleted"
-        )
+        raise ConflictError(Message.of(FailureCode.LEFT_LOCKED, vmid=claim.vmid))
     if not await unlock(rt, client, creation.endpoint_id, node, claim.vmid):
-        raise ConflictError(
-            f"CT {claim.vmid} keeps the lock 'create'. On {node}, root lifts it with: pct unlock {claim.vmid}"
-        )
+        raise ConflictError(Message.of(FailureCode.LEFT_LOCK_STAYS, vmid=claim.vmid, node=node))

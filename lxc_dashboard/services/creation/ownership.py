@@ -72,9 +72,7 @@ async def locate(client: ProxmoxClient, node: str, vmid: int) -> Place | None:
             return Place(name, guest)
     if await client.cluster.vmid_is_free(vmid):
         return None
-    raise ConflictError(
-        f"CT {vmid} is not to be found: PVE calls its vmid taken, and no node that answers shows it to you"
-    )
+    raise ConflictError(Message.of(FailureCode.NOT_FOUND_IN_PVE, vmid=vmid))
 
 
 async def is_ours(client: ProxmoxClient, claim: Claim, node: str) -> bool:

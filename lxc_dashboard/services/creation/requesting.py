@@ -15,8 +15,10 @@ from lxc_dashboard.errors import (
     InvalidInputError,
     PreflightError,
 )
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import addresses, preflight, vmids
+from lxc_dashboard.services.creation.failures import FailureCode
 from lxc_dashboard.services.creation.passwords import generate
 from lxc_dashboard.services.creation.preflight.findings import FindingSeverity
 from lxc_dashboard.services.creation.spec import ContainerSpec, PasswordMode
@@ -147,7 +149,7 @@ async def reserve_all(
                     raise InvalidInputError({"vmid": f"{orders[0].spec.vmid} was taken in the meantime"}) from error
             else:
                 return
-    raise ConflictError("No vmid could be reserved", detail=f"{vmids.TRIES} tries")
+    raise ConflictError(Message.of(FailureCode.NO_VMID), detail=f"{vmids.TRIES} tries")
 
 
 async def _store_all(lent: Lending, orders: Sequence[Order], given: Mapping[UUID, int]) -> None:

@@ -7,8 +7,10 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from lxc_dashboard.errors import ConflictError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import addresses, moving, vmids
+from lxc_dashboard.services.creation.failures import FailureCode
 from lxc_dashboard.services.creation.ownership import is_retryable
 from lxc_dashboard.services.creation.phases import create
 from lxc_dashboard.services.creation.spec import ContainerSpec
@@ -40,11 +42,11 @@ async def vmid_for(rt: Runtime, session: Session, creation: Job, container: Cont
 async def hold_again(tx: Transaction, creation: Job, container: Container, vmid: int) -> None:
     """Raises ``ConflictError`` where the container was deleted, or another has its vmid or an address by now."""
     if not is_retryable(creation, container):
-        raise ConflictError("Its container is gone: create a new one")
+        raise ConflictError(Message.of(FailureCode.CONTAINER_GONE))
     spec = ContainerSpec.from_json(creation.params)
     faults = await addresses.faults(tx, creation.endpoint_id, [spec], own=container.id)
     if faults:
-        raise ConflictError(f"{'; '.join(faults.values())}. Edit the job and choose another address")
+        raise ConflictError(Message.of(FailureCode.ADDRESS_TAKEN, faults=list(faults.values())))
     former = container.vmid
     await tx.containers.hold_again(container.id, vmid)
     if vmid != former:

@@ -211,7 +211,7 @@ async def resume_after_sign_in(rt: Runtime, session: Session) -> int:
 async def _require_same_user(rt: Runtime, session: Session, creation: Job, container: Container) -> None:
     """A job goes on as its own user, with what that one came with now: a token that did not ask for it must manage it."""
     if creation.userid != session.userid:
-        raise ConflictError("A job acts as its own user: only that one can let it go on")
+        raise ConflictError(Message.of(FailureCode.OWN_USER_GOES_ON))
     if not owns(session, creation):
         await privileges.require(rt, session, f"/vms/{container.vmid}", MANAGE_PRIVILEGE)
 
@@ -223,5 +223,5 @@ async def _visible(rt: Runtime, session: Session, job_id: UUID) -> tuple[Job, Co
 def _creation_of(shown: Shown) -> tuple[Job, Container, str]:
     """Raises ``NotFoundError`` for another kind of job."""
     if shown.job.kind != CREATE_KIND or shown.container is None:
-        raise NotFoundError("This job makes no container")
+        raise NotFoundError(Message.of(FailureCode.NO_CREATION))
     return shown.job, shown.container, shown.template

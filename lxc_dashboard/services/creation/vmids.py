@@ -11,6 +11,8 @@ from uuid import UUID, uuid4
 import structlog
 
 from lxc_dashboard.errors import ConflictError, ServiceUnavailableError
+from lxc_dashboard.messages import Message
+from lxc_dashboard.services.creation.failures import FailureCode
 
 if TYPE_CHECKING:
     from lxc_dashboard.proxmox.client import ProxmoxClient
@@ -57,7 +59,7 @@ class _Search:
         while len(found) < count:
             wanted = await self._lease(candidates, count - len(found))
             if not wanted:
-                raise ConflictError("PVE has no free vmid left")
+                raise ConflictError(Message.of(FailureCode.NO_VMID_LEFT))
             found += await self._confirmed(wanted, lowest)
         return found
 

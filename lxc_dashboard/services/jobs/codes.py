@@ -24,6 +24,10 @@ class JobCode(EventCode):
     BROKE = "job.broke"
     STEP_RETRIED = "step.retried"
     TASK_AWAITED = "task.awaited"
+    GONE = "job.gone"
+    NO_GUEST = "job.no_guest"
+    NOT_RUN_AGAIN = "job.not_run_again"
+    KIND_NOT_RUN_AGAIN = "job.kind_not_run_again"
     TOKEN_TOO_OLD = "job.token_too_old"  # noqa: S105 a code
     TOKEN_REFUSED = "job.token_refused"  # noqa: S105 a code
 

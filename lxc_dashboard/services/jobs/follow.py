@@ -14,6 +14,7 @@ from lxc_dashboard.db.models import EventType, Job, JobEvent
 from lxc_dashboard.db.repositories.jobs import FINISHED
 from lxc_dashboard.errors import NotFoundError, ServiceUnavailableError
 from lxc_dashboard.services.jobs import events
+from lxc_dashboard.services.jobs.codes import JobCode, Message
 from lxc_dashboard.services.jobs.events import ProgressEvent
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class _Follower:
                 await asyncio.sleep(DATABASE_AWAY_S)
             else:
                 if standing is None:
-                    raise NotFoundError("This job does not exist or was removed")
+                    raise NotFoundError(Message.of(JobCode.GONE))
                 return standing.state in FINISHED
 
     async def _newest(self) -> str:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from lxc_dashboard.db.models import EventType
 from lxc_dashboard.errors import NotFoundError
+from lxc_dashboard.services.jobs.codes import JobCode, Message
 
 if TYPE_CHECKING:
     from lxc_dashboard.proxmox.client import ProxmoxClient
@@ -55,7 +56,7 @@ async def find_guest(client: ProxmoxClient, vmid: int) -> Guest:
     """
     found = await client.cluster.find_guest(vmid)
     if found is None or found.type != "lxc":
-        raise NotFoundError(f"There is no CT {vmid}, or you may not see it")
+        raise NotFoundError(Message.of(JobCode.NO_GUEST, vmid=vmid))
     return Guest(vmid, found.node, name=found.name)
 
 

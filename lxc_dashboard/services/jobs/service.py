@@ -11,6 +11,7 @@ from lxc_dashboard.errors import ConflictError, NotFoundError
 from lxc_dashboard.services.auth import acting, privileges
 from lxc_dashboard.services.jobs import visibility
 from lxc_dashboard.services.jobs.acts import ACTS
+from lxc_dashboard.services.jobs.codes import JobCode, Message
 from lxc_dashboard.services.jobs.enqueue import enqueue
 from lxc_dashboard.services.jobs.request import request
 from lxc_dashboard.services.jobs.run import find_guest
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.model import Session
 
-GONE: Final = "This job does not exist or was removed"
 RETRYABLE: Final = frozenset({JobState.FAILED, JobState.CANCELLED})
 
 
@@ -55,7 +55,7 @@ async def visible(rt: Runtime, session: Session, job_id: UUID) -> Shown:
         held = await visibility.held(rt, session, job, container)
         if SEE_PRIVILEGE in held:
             return Shown(job, container, template, own=False, held=held)
-    raise NotFoundError(GONE)
+    raise NotFoundError(Message.of(JobCode.GONE))
 
 
 async def visible_now(rt: Runtime, session: Session, job_id: UUID) -> Shown:
@@ -119,8 +119,8 @@ async def retry(rt: Runtime, session: Session, job_id: UUID, *, new_id: UUID | N
     """
     job = (await visible(rt, session, job_id)).job
     if job.state not in RETRYABLE:
-        raise ConflictError(f"Only a failed or cancelled job is run again; this one is {job.state}")
+        raise ConflictError(Message.of(JobCode.NOT_RUN_AGAIN, state=str(job.state)))
     if job.kind not in ACTS:
-        raise ConflictError(f"Jobs of the kind {job.kind} cannot be run again")
+        raise ConflictError(Message.of(JobCode.KIND_NOT_RUN_AGAIN, kind=job.kind))
     guest = await find_guest(await acting.client(rt, session), job.vmid)
     return await request(rt, session, ACTS[job.kind], guest, job.params, job_id=new_id)

@@ -82,7 +82,7 @@ def test_a_token_that_is_revoked_ends_its_run_and_its_readers_and_another_one_re
     other = Api(api.stack, api.node, api.node.new_token())
     failed = other.until_ended(made["id"])  # though its script goes on, and will: the retry adopts it
     assert failed["state"] == "failed"
-    assert f"PVE takes the API token {api.token.partition('=')[0]} no more" in failed["error"]["message"]
+    assert f"PVE no longer accepts the API token {api.token.partition('=')[0]}" in failed["error"]["message"]
     api.until(lambda: api.ask("GET", routes.api_creation(made["id"])).status_code == 401)
     assert other.ask("POST", f"{routes.api_creation(made['id'])}/retry").status_code == 202
     api.node.run(made["vmid"], "touch /root/go")

@@ -129,7 +129,7 @@ async def test_only_a_job_of_ones_own_that_did_not_succeed_is_edited(lab: Lab) -
         await editing.editable(lab.rt, lab.session, ready)
     job_id, _ = await failed(lab)
     operator = await sign_in(lab.rt, lab.sandbox, "operator@pve")
-    with pytest.raises(ConflictError, match="acts as who asked"):
+    with pytest.raises(ConflictError, match="acts as the user or token"):
         await editing.editable(lab.rt, operator, job_id)
     with pytest.raises(NotFoundError):
         await editing.editable(lab.rt, lab.session, uuid4())

@@ -97,7 +97,7 @@ async def test_a_script_over_its_time_is_ended_and_told(lab: Lab) -> None:
     job_id = await lab.request(content_of(("10-slow.sh", "#!/bin/sh\nsleep 300\n"), timeout_s=1))
     job = await lab.finish(job_id, state=JobState.FAILED)
     assert job.error
-    assert "longer than it may" in cause(job.error)
+    assert "longer than its timeout" in cause(job.error)
 
 
 async def test_a_file_without_a_directory_fails_after_the_scripts(lab: Lab) -> None:

@@ -95,7 +95,7 @@ async def test_a_token_that_is_revoked_in_mid_run_ends_the_run_with_its_name_and
     await lab.in_guest(job.vmid, "touch", "/root/go")
     job = await lab.until(lambda: _ended(lab, job_id), "the run ends")
     assert job.state is JobState.FAILED
-    assert "PVE takes the API token root@pam!ci no more" in job.error.message
+    assert "PVE no longer accepts the API token root@pam!ci" in cause(job.error)
     assert "Retry" in remedy(job.error)
     await service.retry(lab.rt, lab.session, job_id)
     lab.work(job_id)

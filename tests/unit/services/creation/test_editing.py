@@ -68,14 +68,14 @@ async def test_a_job_that_has_not_failed_is_not_changed(state: str) -> None:
 
 
 async def test_a_job_whose_wish_cannot_be_read_is_not_changed() -> None:
-    with pytest.raises(ConflictError, match="not known any more"):
+    with pytest.raises(ConflictError, match="no longer known"):
         await refilled(job(params={"later": 1}))
 
 
 async def test_a_job_of_somebody_else_that_one_may_see_is_not_changed() -> None:
     creation = job(userid="bob@pve")
     seen = dashboard(creation, {"job:held:": b"VM.Audit"})
-    with pytest.raises(ConflictError, match="acts as who asked for it"):
+    with pytest.raises(ConflictError, match="acts as the user or token"):
         await editing.editable(seen, SESSION, creation.id)
 
 

@@ -122,7 +122,7 @@ async def test_a_version_of_pve_that_deletes_a_disk_at_once_is_waited_for_no_mor
 async def test_a_lock_that_this_job_has_not_left_keeps_the_container() -> None:
     client = pve(Guest(VMID, "stopped", lock="create"))
     client.tasks.list = always([])
-    with pytest.raises(ConflictError, match="is locked by what this job did not do"):
+    with pytest.raises(ConflictError, match="is locked by a task that is not of this job"):
         await delete(client)
     assert client.lxc.delete.calls == 0
 

@@ -38,5 +38,5 @@ def test_a_jobs_spec_is_what_was_asked_for() -> None:
 def test_a_spec_that_cannot_be_read_hides_no_job(spec: dict[str, Any]) -> None:
     view = creation_view(*job_of(spec), "web r1", own=True)
     assert (view.vmid, view.hostname, view.spec) == (101, "web-01", None)
-    with pytest.raises(ConflictError, match="not known any more"):
+    with pytest.raises(ConflictError, match="no longer known"):
         editing._spec_of(view)
