@@ -247,4 +247,9 @@ ERRORS: Final[Mapping[str, str | WithRemedy]] = {
     "job.kind_not_run_again": "Jobs of the kind {kind} cannot be run again",
     "job.token_too_old": WithRemedy("A job acts with an API token for {hours} h at most", _WHEN_VALID),
     "job.token_refused": WithRemedy("PVE no longer accepts the API token {tokenid}", _WHEN_VALID),
+    # Sign-in, and acts on containers
+    "auth.too_many_new_tokens": "Too many API tokens that are new here are being checked. Try again",
+    "auth.no_default_endpoint": "No PVE endpoint is registered as the default one: name one with ?endpoint=",
+    "container.guest_locked": WithRemedy("Another act on {guest} has not ended", "Try again in a moment"),
+    "container.stopped": "{guest} is stopped: start it first",
 }

@@ -13,7 +13,9 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.errors import DashboardError, RateLimitedError, ServiceUnavailableError, TokenRefusedError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.auth import limits
+from lxc_dashboard.services.auth.codes import AuthCode
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -29,7 +31,6 @@ ACCEPTED_S: Final = 24 * 3600.0
 # Of the 32 connections to an endpoint; a token that PVE takes is through in milliseconds.
 AT_ONCE: Final = 8
 PLACE_WITHIN_S: Final = 1.0
-_FULL: Final = "Too many API tokens that are new here are being checked. Try again"
 
 
 @asynccontextmanager
@@ -59,7 +60,7 @@ async def place(rt: Runtime, endpoint_id: UUID) -> AsyncIterator[None]:
         async with asyncio.timeout(PLACE_WITHIN_S):
             await places.acquire()
     except TimeoutError:
-        raise ServiceUnavailableError(_FULL) from None
+        raise ServiceUnavailableError(Message.of(AuthCode.TOO_MANY_NEW_TOKENS)) from None
     try:
         yield
     finally:

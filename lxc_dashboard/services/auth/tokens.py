@@ -28,9 +28,11 @@ from lxc_dashboard.errors import (
     TokenRefusedError,
     UnreachableError,
 )
+from lxc_dashboard.messages import Message
 from lxc_dashboard.printable import has_hidden
 from lxc_dashboard.proxmox.upid import user_of
 from lxc_dashboard.services.auth import acting, limits, token_tries
+from lxc_dashboard.services.auth.codes import AuthCode
 from lxc_dashboard.services.auth.model import Session
 
 if TYPE_CHECKING:
@@ -167,7 +169,7 @@ async def _endpoint(rt: Runtime, name: str) -> tuple[UUID, str]:
         return node.id, node.name
     if name:
         raise InvalidInputError({"endpoint": "No PVE endpoint is registered by this name"})
-    raise NotFoundError("No PVE endpoint is registered as the default one: name one with ?endpoint=")
+    raise NotFoundError(Message.of(AuthCode.NO_DEFAULT_ENDPOINT))
 
 
 async def _audit_refusal(rt: Runtime, session: Session) -> None:

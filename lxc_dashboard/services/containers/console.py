@@ -17,12 +17,14 @@ import structlog
 
 from lxc_dashboard.db.models import AuditResult
 from lxc_dashboard.errors import ApiError, ConflictError, DashboardError, PrivilegeError, ServiceUnavailableError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.proxmox.client import ProxmoxClient
 from lxc_dashboard.proxmox.console import ConsoleSocket, open_console
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import acting, privileges
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.containers import power
+from lxc_dashboard.services.containers.codes import ContainerCode
 from lxc_dashboard.services.jobs.run import Guest
 
 log = structlog.get_logger(__name__)
@@ -66,7 +68,7 @@ async def console(rt: Runtime, session: Session, vmid: int) -> AsyncIterator[Con
     """
     guest, runs = await find(rt, session, vmid)
     if not runs:
-        raise ConflictError(f"{guest} is stopped: start it first")
+        raise ConflictError(Message.of(ContainerCode.STOPPED, guest=str(guest)))
     client = await acting.client(rt, session)
     watchers = _Watchers(rt, session, vmid)
     try:

@@ -11,6 +11,8 @@ from uuid import UUID, uuid4
 import structlog
 
 from lxc_dashboard.errors import ConflictError, ServiceUnavailableError
+from lxc_dashboard.messages import Message
+from lxc_dashboard.services.containers.codes import ContainerCode
 
 if TYPE_CHECKING:
     from lxc_dashboard.bus import Bus
@@ -30,7 +32,7 @@ async def guest_lock(bus: Bus, endpoint_id: UUID, vmid: int, name: str = "") -> 
     """
     key, owner = f"guest-lock:{endpoint_id}:{vmid}", uuid4().hex
     if not await bus.acquire_lease(key, owner, LEASE_S):
-        raise ConflictError(f"Something else is being done to {f'CT {vmid} {name}'.strip()} just now")
+        raise ConflictError(Message.of(ContainerCode.GUEST_LOCKED, guest=f"CT {vmid} {name}".strip()))
     keeping = asyncio.create_task(_keep(bus, key, owner))
     try:
         yield

@@ -1,0 +1,10 @@
+"""Why an act on a container is refused."""
+
+from __future__ import annotations
+
+from lxc_dashboard.messages import MessageCode
+
+
+class ContainerCode(MessageCode):
+    GUEST_LOCKED = "container.guest_locked"
+    STOPPED = "container.stopped"
