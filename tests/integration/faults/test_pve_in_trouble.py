@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lxc_dashboard import text
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.services.creation import service
 from tests.integration.faults.gates import CREATE
@@ -107,7 +108,7 @@ async def test_a_storage_that_fills_up_meanwhile_fails_in_pve_and_goes_on_when_i
     finally:
         worker.resume()
     await lab.until_state(job, JobState.FAILED)
-    assert "local-lvm" in (await lab.row(job)).error["message"]
+    assert "local-lvm" in text.in_words_of((await lab.row(job)).error)
     assert not lab.exists(job)
     lab.sandbox.empty_storage("local-lvm")
     await ready_after_retry(lab, job)

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 import redis.asyncio
 
+from lxc_dashboard import text
 from lxc_dashboard.db.models import JobState
 from tests.integration.templates_built.conftest import PACKAGES, SETTINGS_OF_WIREGUARD, UNKNOWN_PACKAGE
 from tests.integration.templates_built.lab import AskedJob, Lab
@@ -211,7 +212,7 @@ AWAY = ("names cannot be resolved", "a server cannot be reached")
 
 async def test_packages_of_three_managers_are_installed_with_their_pins(lab: Lab) -> None:
     row = await lab.end_of(PACKAGES)
-    cause = row.error.get("message", "")
+    cause = text.in_words_of(row.error)
     if any(reason in cause for reason in AWAY) and "packages-apt" not in cause:
         pytest.skip(f"the registry of npm or pip is not reached from a guest here: {cause}")
     job = await lab.ready(PACKAGES)
@@ -223,5 +224,5 @@ async def test_packages_of_three_managers_are_installed_with_their_pins(lab: Lab
 async def test_a_package_that_nobody_knows_is_told_with_names_like_it(lab: Lab) -> None:
     row = await lab.end_of(UNKNOWN_PACKAGE)
     assert row.state == JobState.FAILED
-    assert "does not exist for this OS: postgres-common" in row.error["message"]
-    assert "postgresql-common" in row.error["remedy"]
+    assert "does not exist for this OS: postgres-common" in text.in_words_of(row.error)
+    assert "postgresql-common" in text.remedy_of(row.error)
