@@ -5,12 +5,12 @@ from __future__ import annotations
 from celery import shared_task
 
 from lxc_dashboard.services.containers import power, snapshots
+from lxc_dashboard.services.creation import clearing, downloads, settling
 from lxc_dashboard.services.creation import kind as creation
-from lxc_dashboard.services.creation import settling
 from lxc_dashboard.services.jobs import engine, reaper, renewal
 from tasks.app import in_place, in_runtime
 
-KINDS = (creation, power, snapshots)
+KINDS = (clearing, creation, downloads, power, snapshots)
 
 
 @shared_task(name="jobs.run")

@@ -17,6 +17,7 @@ from lxc_dashboard.services.creation.views import JobView
 from lxc_dashboard.state.base import READY, PageState, requires, runtime, said, session
 from lxc_dashboard.state.ids import id_in, uuid_of
 from lxc_dashboard.state.job_rows import DOTS, OPEN_STATES, line_of, word_of
+from lxc_dashboard.state.outcome import notices
 from lxc_dashboard.state.template_rows import counted
 
 log = structlog.get_logger(__name__)
@@ -147,7 +148,7 @@ class JobState(PageState, rx.State):
 
     @requires(background=True)
     async def destroy(self) -> AsyncIterator[Any]:
-        """Deletes what the job has left; PVE may take its time over it."""
+        """Have a worker delete what the job has left; says how it ended."""
         rt, current = runtime(), session()
         async with self:
             if self.busy:
@@ -155,11 +156,11 @@ class JobState(PageState, rx.State):
             wanted = uuid_of(self.id, text.NO_SUCH_JOB)
             self.busy = text.DESTROYING.format(vmid=self.vmid, name=self.name)
         try:
-            message = await service.destroy(rt, current, wanted)
+            async for notice in notices(rt, await service.destroy(rt, current, wanted)):
+                yield notice
         finally:
             async with self:
                 self.busy = ""
-        yield said(message)
         yield JobState.refresh
 
     def _wanted(self) -> str:

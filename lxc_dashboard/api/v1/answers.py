@@ -147,7 +147,10 @@ class Creations(msgspec.Struct, frozen=True):
 
 
 class Job(msgspec.Struct, frozen=True):
-    """A job of any kind. ``message``: how an act that is done ended. ``error``: of a job that failed or was cancelled."""
+    """A job of any kind. ``vmid``: 0 of a job about no guest, whose ``name`` is what it is about.
+
+    ``message``: how an act that is done ended. ``error``: of a job that failed or was cancelled.
+    """
 
     id: UUID
     kind: str
@@ -170,10 +173,6 @@ class Secrets(msgspec.Struct, frozen=True):
     """By their names."""
 
     values: dict[str, str]
-
-
-class Done(msgspec.Struct, frozen=True):
-    message: str
 
 
 class Line(msgspec.Struct, frozen=True, tag="line"):

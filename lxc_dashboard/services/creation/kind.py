@@ -9,7 +9,7 @@ import structlog
 
 from lxc_dashboard.db.models import CREATE_KIND, JobState, Lifecycle, Phase
 from lxc_dashboard.errors import DashboardError, GuestGoneError, PhaseFailedError
-from lxc_dashboard.services.creation import cancelling, entrance, full_storage, liveness, ownership
+from lxc_dashboard.services.creation import cancelling, entrance, full_storage, leftovers, liveness, ownership
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.doors import NoWay
 from lxc_dashboard.services.creation.opening import open_context, plan
@@ -26,8 +26,16 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 LOOK_WITHIN_S: Final = 5.0
+
+
+async def _create(run: RunContext) -> None:
+    if leftovers.REPLACES in run.checkpoint.facts:
+        await run.once(leftovers.CLEAR, lambda: leftovers.clear_replaced(run))
+    await create.run(run)
+
+
 STEPS: Final = (
-    Step(Phase.CREATING, create.run, "Creating the container", (0, 20)),
+    Step(Phase.CREATING, _create, "Creating the container", (0, 20)),
     Step(Phase.STARTING, start.run, "Starting the container", (20, 35)),
     Step(Phase.DEPLOYING, deploy.run, "Preparing the guest", (35, 60)),
     Step(Phase.SYNCING, sync.run, "Installing packages and running scripts", (60, 90)),

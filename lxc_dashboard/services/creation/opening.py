@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.db.models import Job, Phase
 from lxc_dashboard.guest.keys import KeyPair
-from lxc_dashboard.services.creation import doors
+from lxc_dashboard.services.creation import doors, downloads, leftovers
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.doors import REGISTER, NoWay, Way, WayKind
 from lxc_dashboard.services.creation.entrance import Entrance
@@ -90,8 +90,10 @@ def plan(ctx: RunContext) -> list[dict[str, str]]:
         (slots.SLOT, Phase.CREATING, f"Wait for its turn on {ctx.guest.node}"),
         (create.CHECK, Phase.CREATING, "Check"),
     ]
+    if leftovers.REPLACES in ctx.checkpoint.facts:
+        steps.insert(0, (leftovers.CLEAR, Phase.CREATING, "Destroy what the replaced job left"))
     if ctx.spec.ostemplate_download:
-        steps.append((create.DOWNLOAD, Phase.CREATING, "Download the OS template"))
+        steps.append((downloads.STEP, Phase.CREATING, "Download the OS template"))
     steps.append((create.CREATE, Phase.CREATING, "Create"))
     if ctx.spec.pause_after_create:
         steps.append((pause.PAUSE, Phase.CREATING, "Pause before the first start"))

@@ -17,32 +17,42 @@ if TYPE_CHECKING:
 
 SEE_PRIVILEGE: Final = "VM.Audit"
 CANCEL_PRIVILEGE: Final = "VM.Allocate"
+# Of jobs about no guest: at the storage that they write to.
+SEE_AT_STORAGE: Final = "Datastore.Audit"
+CANCEL_AT_STORAGE: Final = "Datastore.AllocateTemplate"
 
 
 async def require_visible(rt: Runtime, session: Session, job: Job) -> None:
     """Pass a user's own jobs, and those of guests that PVE shows the user. Raises ``NotFoundError``, what PVE says."""
-    if job.endpoint_id == session.endpoint_id and (owns(session, job) or await _shows(rt, session, job.vmid)):
+    if job.endpoint_id == session.endpoint_id and (owns(session, job) or await _shows(rt, session, job)):
         return
     raise NotFoundError("This job does not exist, or not any more")
 
 
-async def _shows(rt: Runtime, session: Session, vmid: int) -> bool:
+async def _shows(rt: Runtime, session: Session, job: Job) -> bool:
     """PVE also grants privileges on a vmid that no guest has."""
-    if SEE_PRIVILEGE not in await privileges.held(rt, session, f"/vms/{vmid}"):
+    if not job.vmid:
+        return SEE_AT_STORAGE in await privileges.held(rt, session, _storage(job))
+    if SEE_PRIVILEGE not in await privileges.held(rt, session, f"/vms/{job.vmid}"):
         return False
     client = await acting.client(rt, session)
-    return await client.cluster.find_guest(vmid) is not None
+    return await client.cluster.find_guest(job.vmid) is not None
+
+
+def _storage(job: Job) -> str:
+    return f"/storage/{job.params['storage']}"
 
 
 async def cancel(rt: Runtime, session: Session, job: Job) -> Job:
-    """Ask a job on a guest to stop. Others' jobs need VM.Allocate on the guest.
+    """Ask a job to stop. Others' jobs need VM.Allocate on the guest, or Datastore.AllocateTemplate at the storage.
 
     Raises ``NotFoundError``, ``PrivilegeError``, ``ConflictError`` (it has ended), what PVE says.
     """
     await require_visible(rt, session, job)
     own = owns(session, job)
     if not own:
-        await privileges.require(rt, session, f"/vms/{job.vmid}", CANCEL_PRIVILEGE)
+        where = (f"/vms/{job.vmid}", CANCEL_PRIVILEGE) if job.vmid else (_storage(job), CANCEL_AT_STORAGE)
+        await privileges.require(rt, session, *where)
     async with lending(rt, session) as lent:
         asked = await lent.tx.jobs.request_cancel(job.id, session.authid)
         if own:  # a job that waits for a sign-in has no ticket to stop its task with
@@ -51,7 +61,7 @@ async def cancel(rt: Runtime, session: Session, job: Job) -> Job:
             userid=session.authid,
             endpoint_name=session.endpoint_name,
             action=f"{job.kind}.cancel",
-            subject=f"CT {job.vmid} {job.name}".rstrip(),
+            subject=job.subject,
             address=session.address,
             result=AuditResult.OK,
             detail={"node": job.node, "job": str(job.id)},

@@ -207,6 +207,15 @@ class Lab:
         assert job.state is state, (job.state, job.error, await self.log_of(job_id))
         return job
 
+    async def destroy(self, job_id: UUID, session: Session | None = None) -> str:
+        """Have a worker destroy what the job left; what that says at its end."""
+        destroying = await service.destroy(self.rt, session or self.session, job_id)
+        async with asyncio.timeout(DEADLINE_S):
+            await self.work(destroying)
+        async with self.rt.db.transaction() as tx:
+            job = await tx.jobs.get(destroying)
+        return str((job.result or job.error)["message"])
+
     async def events(self, job_id: UUID) -> list[ProgressEvent]:
         async with self.rt.db.transaction() as tx:
             return [of_row(row) for row in await tx.jobs.events_after(job_id, 0, 100_000)]
