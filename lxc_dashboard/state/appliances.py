@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
-from uuid import UUID
 
+from lxc_dashboard import text
 from lxc_dashboard.db.models import EventType, JobState
 from lxc_dashboard.services.creation import choices, downloads
 from lxc_dashboard.services.creation.downloads import Order
@@ -14,6 +14,7 @@ from lxc_dashboard.services.jobs import service as jobs
 from lxc_dashboard.services.jobs.follow import follow
 from lxc_dashboard.state.addresses import Addresses
 from lxc_dashboard.state.base import requires, runtime, session
+from lxc_dashboard.state.ids import uuid_of
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
@@ -108,7 +109,7 @@ class Appliances(Addresses, mixin=True):
         if self.fetching.state == RUNNING and self.fetching.job:
             rt, who = runtime(), session()
             async with rt.db.transaction() as tx:
-                job = await tx.jobs.get(UUID(self.fetching.job))
+                job = await tx.jobs.get(uuid_of(self.fetching.job, text.NO_SUCH_JOB))
             await jobs.cancel(rt, who, job)
             self.fetching = replace(self.fetching, stopping=True)
 
@@ -118,7 +119,7 @@ class Appliances(Addresses, mixin=True):
             if self.fetching.state != RUNNING:
                 return
             self._follower += 1
-            mine, job_id = self._follower, UUID(self.fetching.job)
+            mine, job_id = self._follower, uuid_of(self.fetching.job, text.NO_SUCH_JOB)
         async for batch in follow(rt, job_id):
             async with self:
                 if mine != self._follower:
