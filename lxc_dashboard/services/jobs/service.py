@@ -86,14 +86,14 @@ async def place_of(rt: Runtime, job: Job) -> Place | None:
 
 
 async def cancel(rt: Runtime, session: Session, job_id: UUID) -> None:
-    """Ask a job on a guest to stop. Others' jobs need VM.Allocate on the guest.
+    """Ask a job to stop. Others' jobs need VM.Allocate on the guest, or Datastore.AllocateTemplate at the storage.
 
     Raises ``NotFoundError``, ``PrivilegeError``, ``ConflictError`` (it has ended), what PVE says.
     """
     shown = await visible(rt, session, job_id)
     job, own = shown.job, shown.own
     if not own:
-        await privileges.require(rt, session, f"/vms/{job.vmid}", MANAGE_PRIVILEGE)
+        await privileges.require(rt, session, *visibility.managed_at(job))
     async with lending(rt, session) as lent:
         asked = await lent.tx.jobs.request_cancel(job.id, session.authid)
         if own:  # a job that waits for a sign-in has no ticket to stop its task with
@@ -102,7 +102,7 @@ async def cancel(rt: Runtime, session: Session, job_id: UUID) -> None:
             userid=session.authid,
             endpoint_name=session.endpoint_name,
             action=f"{job.kind}.cancel",
-            subject=f"CT {job.vmid} {job.name}".rstrip(),
+            subject=job.subject,
             address=session.address,
             result=AuditResult.OK,
             detail={"node": job.node, "job": str(job.id)},

@@ -34,6 +34,10 @@ log = structlog.get_logger(__name__)
 
 SEE_PRIVILEGE: Final = "VM.Audit"
 MANAGE_PRIVILEGE: Final = "VM.Allocate"  # as PVE asks for the deletion of a guest
+# Jobs about no guest: at the storage that they write to
+SEE_AT_STORAGE: Final = "Datastore.Audit"
+MANAGE_AT_STORAGE: Final = "Datastore.AllocateTemplate"
+AT_STORAGE: Final = {SEE_AT_STORAGE: SEE_PRIVILEGE, MANAGE_AT_STORAGE: MANAGE_PRIVILEGE}
 GRANTED: Final = frozenset({SEE_PRIVILEGE, MANAGE_PRIVILEGE, CONSOLE_PRIVILEGE})
 HOLDS_FOR_S: Final = 15.0
 ANSWER_WITHIN_S: Final = 2.0  # the page of a job is shown without the answer, too
@@ -44,10 +48,11 @@ ALL_GUESTS: Final = "/vms"  # where one may see every guest, what is left of one
 async def held(rt: Runtime, session: Session, job: Job, container: Container | None) -> frozenset[str]:
     """What the user may do with another user's job: see it, manage it, open its guest's console, or nothing.
 
+    Of a job about no guest the privileges at its storage count, as ``AT_STORAGE`` translates them.
     ``container``: the job's, where the product knows its guest. An answer holds for ``HOLDS_FOR_S``, because a log is read
     in many small pieces. Raises ``UnreachableError`` where PVE does not say whether the guest is still the job's.
     """
-    subject = f"{container.id}:{container.deleted_at is not None}" if container else str(job.vmid)
+    subject = f"{container.id}:{container.deleted_at is not None}" if container else str(job.vmid or _storage(job))
     key = f"job:held:{session.id}:{subject}"
     try:
         known = await rt.bus.get(key)
@@ -61,6 +66,9 @@ async def held(rt: Runtime, session: Session, job: Job, container: Container | N
 
 
 async def _held(rt: Runtime, session: Session, job: Job, container: Container | None) -> frozenset[str]:
+    if not job.vmid:
+        at_storage = await privileges.held(rt, session, _storage(job))
+        return frozenset(meaning for privilege, meaning in AT_STORAGE.items() if privilege in at_storage)
     gone = container is not None and container.deleted_at is not None
     vmid = container.vmid if container else job.vmid
     found = await privileges.held(rt, session, ALL_GUESTS if gone else f"/vms/{vmid}")
@@ -77,6 +85,15 @@ async def _held(rt: Runtime, session: Session, job: Job, container: Container | 
             if standing not in ITS_OWN:
                 return frozenset()
     return found & GRANTED
+
+
+def managed_at(job: Job) -> tuple[str, str]:
+    """The path and the privilege there that another's job is cancelled with."""
+    return (f"/vms/{job.vmid}", MANAGE_PRIVILEGE) if job.vmid else (_storage(job), MANAGE_AT_STORAGE)
+
+
+def _storage(job: Job) -> str:
+    return f"/storage/{job.params['storage']}"
 
 
 async def seen(rt: Runtime, session: Session, containers: Sequence[Container]) -> frozenset[UUID]:

@@ -84,11 +84,9 @@ async def test_what_keeps_a_lock_that_nobody_can_lift_is_not_deleted() -> None:
     ours = TaskInfo("U", type="vzcreate", id=str(VMID), user="root@pam", status="unexpected status", endtime=1)
     client: Any = SimpleNamespace(tasks=SimpleNamespace(list=always([ours])))
     claim = Claim(uuid4(), "root@pam", VMID, Checkpoint(begun={CREATE: ["U"]}))
-    creation = Job(
-        kind=CREATE_KIND, step="creating", vmid=101, endpoint_id=uuid4(), container_id=uuid4(), userid="root@pam"
-    )
+    job: Any = SimpleNamespace(rt=without_doors(), client=client, endpoint_id=uuid4())
     with pytest.raises(ConflictError, match=f"keeps the lock '{CREATE_LOCK}'. On pve1, root lifts it"):
-        await leftovers._unlock(without_doors(), client, creation, claim, "pve1")
+        await leftovers._unlock(job, claim, "pve1")
 
 
 async def test_a_key_in_a_guest_that_stands_still_is_owed_until_it_runs() -> None:
