@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -10,9 +11,9 @@ import msgspec
 import structlog
 
 from lxc_dashboard.db.models import JobState
-from lxc_dashboard.errors import DashboardError
+from lxc_dashboard.errors import DashboardError, NotFoundError
 from lxc_dashboard.proxmox.schemas.tasks import is_success
-from lxc_dashboard.services.jobs import ticket
+from lxc_dashboard.services.jobs import guest_mark, ticket
 from lxc_dashboard.services.jobs.codes import EventCode, Message
 from lxc_dashboard.services.jobs.kinds import End, Kind, Left, Step, register
 from lxc_dashboard.services.jobs.pve_tasks import TASK, TASK_DEADLINE_S, PveStep, noted_step, run_noted, stop_task
@@ -98,9 +99,20 @@ class Act(Kind[ActRun]):
         )
 
     async def locate(self, run: ActRun) -> None:
-        """As ``find_guest``."""
-        run.guest.node = (await find_guest(run.client, run.guest.vmid)).node
-        run.guest.seen()
+        """Find the guest, and by what it is told from a later one with its vmid.
+
+        Raises ``NotFoundError`` where PVE shows the user no such container, or another one by now.
+        """
+        guest, facts = run.guest, run.checkpoint.facts
+        found, mark = await asyncio.gather(
+            find_guest(run.client, guest.vmid), guest_mark.read(run.client, guest.vmid, guest.node)
+        )
+        if found.node != guest.node:
+            guest.node = found.node
+            mark = await guest_mark.read(run.client, guest.vmid, guest.node)
+        if mark and not set(mark) & set(facts.setdefault(guest_mark.MARK, mark)):
+            raise NotFoundError(guest_mark.ANOTHER.format(vmid=guest.vmid))
+        guest.seen()
 
     async def stop(self, run: ActRun) -> Left:
         """Stop the act's task in PVE."""

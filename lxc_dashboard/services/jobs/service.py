@@ -9,7 +9,7 @@ from uuid import UUID
 from lxc_dashboard.db.models import AuditResult, Container, Job, JobState
 from lxc_dashboard.errors import ConflictError, NotFoundError
 from lxc_dashboard.services.auth import acting, privileges
-from lxc_dashboard.services.jobs import visibility
+from lxc_dashboard.services.jobs import guest_mark, visibility
 from lxc_dashboard.services.jobs.acts import ACTS
 from lxc_dashboard.services.jobs.enqueue import enqueue
 from lxc_dashboard.services.jobs.request import request
@@ -122,5 +122,9 @@ async def retry(rt: Runtime, session: Session, job_id: UUID, *, new_id: UUID | N
         raise ConflictError(f"Only a failed or cancelled job is run again; this one is {job.state}")
     if job.kind not in ACTS:
         raise ConflictError(f"Jobs of the kind {job.kind} cannot be run again")
-    guest = await find_guest(await acting.client(rt, session), job.vmid)
+    client = await acting.client(rt, session)
+    guest = await find_guest(client, job.vmid)
+    same = guest_mark.is_same(job, await guest_mark.read(client, guest.vmid, guest.node))
+    if same is False or (same is None and guest.name != job.name):
+        raise NotFoundError(guest_mark.ANOTHER.format(vmid=job.vmid))
     return await request(rt, session, ACTS[job.kind], guest, job.params, job_id=new_id)

@@ -1,16 +1,19 @@
 """Which jobs a user may see: their own, and those of guests that PVE shows them.
 
-PVE gives a vmid out again. So a container of ours counts only while the guest of its vmid is that container.
+PVE gives a vmid out again. So a container of ours counts only while the guest of its vmid is that container. An act on
+another guest that has ended counts only while the guest of its vmid is the one that it found (``guest_mark``).
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 import structlog
 
+from lxc_dashboard.db.repositories.jobs import FINISHED
 from lxc_dashboard.errors import (
     AuthError,
     NotFoundError,
@@ -20,7 +23,7 @@ from lxc_dashboard.errors import (
 )
 from lxc_dashboard.services.auth import acting, privileges
 from lxc_dashboard.services.auth.privileges import CONSOLE_PRIVILEGE
-from lxc_dashboard.services.jobs import identity
+from lxc_dashboard.services.jobs import guest_mark, identity
 from lxc_dashboard.services.jobs.identity import ITS_OWN, Standing
 
 if TYPE_CHECKING:
@@ -52,7 +55,7 @@ async def held(rt: Runtime, session: Session, job: Job, container: Container | N
     ``container``: the job's, where the product knows its guest. An answer holds for ``HOLDS_FOR_S``, because a log is read
     in many small pieces. Raises ``UnreachableError`` where PVE does not say whether the guest is still the job's.
     """
-    subject = f"{container.id}:{container.deleted_at is not None}" if container else str(job.vmid or _storage(job))
+    subject = f"{container.id}:{container.deleted_at is not None}" if container else f"{job.id}:{job.state in FINISHED}"
     key = f"job:held:{session.id}:{subject}"
     try:
         known = await rt.bus.get(key)
@@ -78,6 +81,8 @@ async def _held(rt: Runtime, session: Session, job: Job, container: Container | 
         if not _lists(resources, vmid):
             # PVE grants privileges on a vmid without a guest, too. Only a container of ours may still be in the making.
             return found & GRANTED if container else frozenset()
+        if container is None and not await _is_about(rt, session, client, [job], resources):
+            return frozenset()
         if container is not None:
             standing = (await _standings(rt, session, client, [container], resources)).get(container.id)
             if standing is Standing.UNKNOWN:
@@ -109,6 +114,48 @@ async def seen(rt: Runtime, session: Session, containers: Sequence[Container]) -
     if gone and SEE_PRIVILEGE in await privileges.held(rt, session, ALL_GUESTS):
         return found | gone
     return found
+
+
+async def seen_acts(rt: Runtime, session: Session, jobs: Sequence[Job]) -> frozenset[UUID]:
+    """The ids of those of others' acts on guests that the product does not know which the user may see in a list."""
+    if not jobs:
+        return frozenset()
+    client = await acting.client(rt, session)
+    return await _is_about(rt, session, client, jobs, await client.cluster.resources())
+
+
+async def _is_about(
+    rt: Runtime, session: Session, client: ProxmoxClient, jobs: Sequence[Job], resources: Sequence[Resource]
+) -> frozenset[UUID]:
+    """The ids of those whose guest PVE lists. Until a job ends, that is whatever guest has its vmid."""
+    nodes = {entry.vmid: entry.node for entry in resources if entry.is_guest}
+    ended = [job for job in jobs if job.vmid in nodes and job.state in FINISHED]
+    vmids = sorted({job.vmid for job in ended})
+    turn = asyncio.Semaphore(identity.AT_ONCE)
+
+    async def ask(vmid: int) -> list[str]:
+        async with turn:
+            return await _mark_of(rt, session, client, vmid, nodes[vmid])
+
+    marks = dict(zip(vmids, await asyncio.gather(*map(ask, vmids)), strict=True))
+    under_way = {job.id for job in jobs if job.vmid in nodes and job.state not in FINISHED}
+    return frozenset(under_way | {job.id for job in ended if guest_mark.is_same(job, marks[job.vmid])})
+
+
+async def _mark_of(rt: Runtime, session: Session, client: ProxmoxClient, vmid: int, node: str) -> list[str]:
+    """As ``guest_mark.read``. What PVE told holds for ``HOLDS_FOR_S``."""
+    key = f"guest:mark:{session.id}:{vmid}"
+    try:
+        known = await rt.bus.get(key)
+        if known is not None:
+            return known.decode().split()
+        mark = await guest_mark.read(client, vmid, node)
+        if mark:
+            await rt.bus.set(key, " ".join(mark).encode(), ttl_s=HOLDS_FOR_S)
+    except ServiceUnavailableError as error:
+        log.info("guest mark not cached", why=str(error))
+        return await guest_mark.read(client, vmid, node)
+    return mark
 
 
 async def is_lost(rt: Runtime, session: Session, container: Container) -> bool:
