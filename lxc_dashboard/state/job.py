@@ -134,8 +134,7 @@ class JobState(PageState, rx.State):
 
     @requires()
     async def cancel(self) -> AsyncIterator[Any]:
-        cancelling = service if self.creates else jobs
-        await cancelling.cancel(runtime(), session(), uuid_of(self.id, text.NO_SUCH_JOB))
+        await jobs.cancel(runtime(), session(), uuid_of(self.id, text.NO_SUCH_JOB))
         yield said(text.CANCEL_ASKED.format(guest=f"{text.CT} {self.vmid} {self.name}" if self.vmid else self.name))
         yield JobState.refresh
 

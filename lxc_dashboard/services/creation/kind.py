@@ -9,7 +9,15 @@ import structlog
 
 from lxc_dashboard.db.models import CREATE_KIND, JobState, Lifecycle, Phase
 from lxc_dashboard.errors import DashboardError, GuestGoneError, PhaseFailedError
-from lxc_dashboard.services.creation import cancelling, entrance, full_storage, leftovers, liveness, ownership
+from lxc_dashboard.services.creation import (
+    cancelling,
+    entrance,
+    full_storage,
+    leftovers,
+    liveness,
+    ownership,
+    unattended,
+)
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.doors import NoWay
@@ -74,6 +82,9 @@ class Creation(Kind[RunContext]):
 
     def stop_without_pve(self, recorder: Recorder, error: DashboardError) -> Left:
         return cancelling.stop_without_pve(recorder, error)
+
+    async def end_idle(self, rt: Runtime, job: Job) -> bool:
+        return await unattended.end(self, rt, job)
 
     async def explain(
         self, run: RunContext | None, recorder: Recorder, error: BaseException

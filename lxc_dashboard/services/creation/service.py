@@ -12,7 +12,7 @@ from lxc_dashboard.db.models import CREATE_KIND, Container, Job, JobState, Lifec
 from lxc_dashboard.db.repositories.jobs import FINISHED
 from lxc_dashboard.errors import ConflictError, NotFoundError
 from lxc_dashboard.services.auth import privileges
-from lxc_dashboard.services.creation import clearing, reserving, unattended
+from lxc_dashboard.services.creation import clearing, reserving
 from lxc_dashboard.services.creation.auditing import audit
 from lxc_dashboard.services.creation.phases import create, deploy, finalize, pause, start
 from lxc_dashboard.services.creation.requesting import Secrets, request
@@ -75,23 +75,10 @@ async def list_jobs(
 
 
 async def cancel(rt: Runtime, session: Session, job_id: UUID) -> CreationView:
-    """Ask the job to stop; its worker does so within 15 s, and where it has none and nothing is under way it ends here.
-
-    One's own job, or with VM.Allocate on its container.
-
-    Raises ``NotFoundError``, ``PrivilegeError``, ``ConflictError`` (it has ended).
-    """
-    creation, container, template = await _visible(rt, session, job_id)
-    own = owns(session, creation)
-    if not own:
-        await privileges.require(rt, session, f"/vms/{container.vmid}", MANAGE_PRIVILEGE)
-    async with lending(rt, session) as lent:
-        asked = await lent.tx.jobs.request_cancel(job_id, session.authid)
-        if own:  # a job that waits for a sign-in has no ticket to stop anything with
-            asked = await lent.give(job_id)
-        await audit(lent.tx, session, container, "creation.cancel", job=job_id)
-    if asked.lease_owner is None and not await unattended.end(rt, asked):
-        await enqueue(rt, job_id)
+    """``jobs.service.cancel`` of a creation."""
+    _, container, template = await _visible(rt, session, job_id)
+    asked = await jobs.cancel(rt, session, job_id)
+    own = owns(session, asked)
     return creation_view(asked, container, template, own=own, manages=not own)
 
 

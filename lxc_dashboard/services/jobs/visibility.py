@@ -92,9 +92,10 @@ async def _held(rt: Runtime, session: Session, job: Job, container: Container | 
     return found & GRANTED
 
 
-def managed_at(job: Job) -> tuple[str, str]:
+def managed_at(job: Job, container: Container | None) -> tuple[str, str]:
     """The path and the privilege there that another's job is cancelled with."""
-    return (f"/vms/{job.vmid}", MANAGE_PRIVILEGE) if job.vmid else (_storage(job), MANAGE_AT_STORAGE)
+    vmid = container.vmid if container else job.vmid
+    return (f"/vms/{vmid}", MANAGE_PRIVILEGE) if vmid else (_storage(job), MANAGE_AT_STORAGE)
 
 
 def _storage(job: Job) -> str:

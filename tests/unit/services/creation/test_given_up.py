@@ -16,6 +16,7 @@ from lxc_dashboard.proxmox.tasks import TaskResult
 from lxc_dashboard.services.creation import cancelling, leftovers, notes, settling, unattended
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.entrance import ENTRY_PRIVILEGES
+from lxc_dashboard.services.creation.kind import CREATION
 from lxc_dashboard.services.creation.ownership import CREATE_LOCK, Claim
 from lxc_dashboard.services.creation.phases import deploy, finalize
 from lxc_dashboard.services.creation.phases.create import CREATE
@@ -105,7 +106,7 @@ async def test_a_run_that_a_worker_has_just_taken_is_left_to_that_one() -> None:
         userid="root@pam",
         checkpoint={},
     )
-    assert not await unattended.end(rt, creation)
+    assert not await unattended.end(CREATION, rt, creation)
 
 
 async def test_a_guest_that_answers_uselessly_only_warns_and_one_that_is_silent_is_asked_again() -> None:
