@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 from uuid import UUID
 
 import msgspec
 
 from lxc_dashboard.db.models import AuditResult, Job, new_id
 from lxc_dashboard.errors import BusyGuestError, ConflictError, NotFoundError, PrivilegeError
-from lxc_dashboard.services.auth import privileges
+from lxc_dashboard.services.auth import acting, privileges
+from lxc_dashboard.services.jobs import identity
 from lxc_dashboard.services.jobs.acts import Act, params_of
 from lxc_dashboard.services.jobs.enqueue import enqueue
+from lxc_dashboard.services.jobs.identity import ITS_OWN, Standing
 from lxc_dashboard.services.jobs.ticket import lending, owns
 
 if TYPE_CHECKING:
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.model import Session
     from lxc_dashboard.services.jobs.run import Guest
+
+BINDS: Final = ITS_OWN | {Standing.UNKNOWN}
 
 
 async def request(
@@ -37,11 +42,13 @@ async def request(
     ``msgspec.ValidationError`` for wrong ``params``, what PVE says.
     """
     checked = params_of(act, params or {})
-    await _require_privileges(rt, session, act, guest, act.path(guest, checked))
+    container_id, _ = await asyncio.gather(
+        _container_of(rt, session, guest),
+        _require_privileges(rt, session, act, guest, act.path(guest, checked)),
+    )
     wanted = job_id or new_id()
     try:
         async with lending(rt, session) as lent:
-            container = await lent.tx.containers.by_vmid(session.endpoint_id, guest.vmid)
             await lent.tx.jobs.add(
                 _job(
                     session,
@@ -49,7 +56,7 @@ async def request(
                     guest,
                     id=wanted,
                     params=msgspec.to_builtins(checked),
-                    container_id=container and container.id,
+                    container_id=container_id,
                 )
             )
             await lent.give(wanted)
@@ -75,6 +82,17 @@ def _job(session: Session, act: Act, guest: Guest, **values: Any) -> Job:
         session_id=session.id,
         **values,
     )
+
+
+async def _container_of(rt: Runtime, session: Session, guest: Guest) -> UUID | None:
+    """The container of ours that has the vmid, unless PVE says that the guest is another one by now."""
+    async with rt.db.transaction() as tx:
+        container = await tx.containers.by_vmid(session.endpoint_id, guest.vmid)
+        known = await tx.monitor.known(session.endpoint_id, [container.id]) if container else ()
+    if not known:
+        return None
+    standing = await identity.standing_at(await acting.client(rt, session), known[0], guest.node)
+    return known[0].container_id if standing in BINDS else None
 
 
 async def _require_privileges(rt: Runtime, session: Session, act: Act, guest: Guest, path: str) -> None:
