@@ -105,7 +105,7 @@ def _fetching() -> rx.Component:
             fetching.state,
             (RUNNING, _running()),
             ("done", note(_words(text.FETCH_DONE), tone="good")),
-            ("stopped", note(_words(text.FETCH_STOPPED), tone="warm")),
+            ("cancelled", note(_words(text.FETCH_STOPPED), tone="warm")),
             ("failed", note(_words(text.FETCH_FAILED), " ", fetching.cause, tone="bad")),
             rx.fragment(),
         ),
@@ -119,7 +119,7 @@ def _running() -> rx.Component:
     stop = button(
         rx.cond(fetching.stopping, text.FETCH_STOPPING, text.FETCH_STOP),
         small=True,
-        disabled=fetching.stopping | (fetching.upid == ""),
+        disabled=fetching.stopping | (fetching.job == ""),
         on_click=CreateState.stop_download,
     )
     return rx.el.div(

@@ -84,8 +84,8 @@ def _head() -> rx.Component:
 
 
 def _guest() -> rx.Component:
-    """Leads to the guest's row in the list of containers."""
-    name = rx.fragment("CT ", mono(JobState.vmid))
+    """Leads to the guest's row in the list of containers. A job about no guest shows what it is about."""
+    name = rx.cond(JobState.vmid > 0, rx.fragment("CT ", mono(JobState.vmid)), mono(JobState.name))
     return rx.cond(JobState.guest_href != "", link(name, JobState.guest_href), name)
 
 

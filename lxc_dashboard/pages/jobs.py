@@ -142,7 +142,7 @@ def _row(row: rx.Var[JobRow]) -> rx.Component:
         rx.el.td(job_state(row.dot, row.word)),
         rx.el.td(row.title),
         rx.el.td(job_name(row)),
-        rx.el.td(mono(row.vmid), class_name="num"),
+        rx.el.td(rx.cond(row.vmid > 0, mono(row.vmid)), class_name="num"),
         rx.el.td(mono(row.node), class_name="wide spare"),
         rx.el.td(row.template, class_name="wide"),
         rx.el.td(mono(row.userid), class_name="wide spare"),

@@ -20,6 +20,7 @@ from lxc_dashboard.services.jobs.views import JobView
 from lxc_dashboard.state.base import READY, PageState, requires, runtime, said, session
 from lxc_dashboard.state.ids import id_in, uuid_of
 from lxc_dashboard.state.job_rows import DOTS, OPEN_STATES, UNDER_WAY, line_of, seconds_of, title_of, word_of
+from lxc_dashboard.state.outcome import notices
 from lxc_dashboard.state.templates.rows import counted
 
 log = structlog.get_logger(__name__)
@@ -133,9 +134,8 @@ class JobState(PageState, rx.State):
 
     @requires()
     async def cancel(self) -> AsyncIterator[Any]:
-        cancelling = service if self.creates else jobs
-        await cancelling.cancel(runtime(), session(), uuid_of(self.id, text.NO_SUCH_JOB))
-        yield said(text.CANCEL_ASKED.format(vmid=self.vmid, name=self.name))
+        await jobs.cancel(runtime(), session(), uuid_of(self.id, text.NO_SUCH_JOB))
+        yield said(text.CANCEL_ASKED.format(guest=f"{text.CT} {self.vmid} {self.name}" if self.vmid else self.name))
         yield JobState.refresh
 
     @requires()
@@ -163,7 +163,7 @@ class JobState(PageState, rx.State):
 
     @requires(background=True)
     async def destroy(self) -> AsyncIterator[Any]:
-        """Deletes what the job has left; PVE may take its time over it."""
+        """Have a worker delete what the job has left; says how it ended."""
         rt, current = runtime(), session()
         async with self:
             if self.busy:
@@ -171,11 +171,11 @@ class JobState(PageState, rx.State):
             wanted = uuid_of(self.id, text.NO_SUCH_JOB)
             self.busy = text.DESTROYING.format(vmid=self.vmid, name=self.name)
         try:
-            message = await service.destroy(rt, current, wanted)
+            async for notice in notices(rt, await service.destroy(rt, current, wanted)):
+                yield notice
         finally:
             async with self:
                 self.busy = ""
-        yield said(message)
         yield JobState.refresh
 
     def _wanted(self) -> str:
@@ -200,7 +200,7 @@ class JobState(PageState, rx.State):
             view.created_at.isoformat(),
         )
         self.name, self.vmid, self.node = view.name, view.vmid, view.node
-        self.guest_href = routes.containers(q=f"{view.vmid} {view.name}".strip()) if view.exists else ""
+        self.guest_href = routes.containers(q=f"{view.vmid} {view.name}".strip()) if view.exists and view.vmid else ""
         self.template, self.userid = view.template, view.userid
         self.may_cancel, self.may_retry = view.may_cancel, view.may_retry
         self.state = state = view.state.value

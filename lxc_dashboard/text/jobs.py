@@ -30,10 +30,12 @@ NO_JOB_MATCHES: Final = "No job matches"
 # What a job of each kind does
 JOB_KINDS: Final = {
     "container.create": "Create",
+    "container.destroy": "Destroy",
     "container.start": "Start",
     "container.shutdown": "Shut down",
     "container.stop": "Stop",
     "container.reboot": "Restart",
+    "ostemplate.download": "Download",
     "snapshot.create": "Snapshot",
 }
 SEARCH_JOBS: Final = "Search by name, vmid, template or user"
@@ -98,7 +100,7 @@ CANCEL_ACT_TITLE: Final = "Cancel this job on CT {vmid} {name}?"
 CANCEL_ACT_CONSEQUENCE: Final = "Its task in PVE is stopped. What the task did until then stays."
 CANCEL_ACT_VERB: Final = "Cancel the job"
 OPEN_JOB: Final = "Open the job"
-CANCEL_ASKED: Final = "Asked the job of CT {vmid} {name} to stop"
+CANCEL_ASKED: Final = "Asked the job of {guest} to stop"
 RETRY_FROM: Final = "Retry from {step}"
 RETRIED: Final = "Queued the job of CT {vmid} {name} again"
 KEEP: Final = "Keep as it is"

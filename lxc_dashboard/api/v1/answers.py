@@ -147,7 +147,9 @@ class Creations(msgspec.Struct, frozen=True):
 
 
 class Job(msgspec.Struct, frozen=True):
-    """A job of any kind. ``message``: how an act that is done ended. ``error``: of a job that failed or was cancelled.
+    """A job of any kind. ``vmid``: 0 of a job about no guest, whose ``name`` is what it is about.
+
+    ``message``: how an act that is done ended. ``error``: of a job that failed or was cancelled.
 
     ``known``: false for a kind of another version of the dashboard. Such a job waits for a worker that knows it.
     """
@@ -179,10 +181,6 @@ class Secrets(msgspec.Struct, frozen=True):
     """By their names."""
 
     values: dict[str, str]
-
-
-class Done(msgspec.Struct, frozen=True):
-    message: str
 
 
 class Line(msgspec.Struct, frozen=True, tag="line"):

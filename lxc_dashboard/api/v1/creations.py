@@ -10,13 +10,14 @@ from starlette.responses import Response
 
 from lxc_dashboard import routes
 from lxc_dashboard.api.body import BODY_BYTES, bounded
-from lxc_dashboard.api.v1.answers import Creations, Done, Secrets, answer, creation_of, problem
+from lxc_dashboard.api.v1.answers import Creations, Secrets, answer, creation_of, job_of, problem
 from lxc_dashboard.api.v1.parameters import LISTED, LISTED_AT_MOST, flag, key_of, named_job, number, session_of, uuid_of
 from lxc_dashboard.api.v1.stream import log_of
 from lxc_dashboard.db.models import new_id
 from lxc_dashboard.errors import InvalidInputError
 from lxc_dashboard.services.creation import credentials, described, service
 from lxc_dashboard.services.creation.described import NO_FIELD
+from lxc_dashboard.services.jobs import service as jobs
 from lxc_dashboard.services.jobs.request import is_known
 
 if TYPE_CHECKING:
@@ -94,12 +95,13 @@ async def go_on(request: Request) -> Response:
 
 
 async def destroy(request: Request) -> Response:
-    """``?vmid=`` names once more what is destroyed."""
+    """``?vmid=`` names once more what is destroyed. 202 with the job that does it."""
     rt, session, job_id = named_job(request, "vmid")
     view = await service.get_job(rt, session, job_id)
     if request.query_params.get("vmid", "") != str(view.vmid):
         raise InvalidInputError({"vmid": f"Name the container that is destroyed: ?vmid={view.vmid}"})
-    return answer(Done(await service.destroy(rt, session, job_id)))
+    destroying = await service.destroy(rt, session, job_id)
+    return answer(job_of(await jobs.get_job(rt, session, destroying)), 202, Location=routes.api_job(destroying))
 
 
 async def _object(request: Request) -> dict[str, Any] | Response:

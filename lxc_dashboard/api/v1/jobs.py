@@ -69,8 +69,7 @@ async def log(request: Request) -> Response:
 
 async def cancel(request: Request) -> Response:
     rt, session, job_id = named_job(request)
-    shown = await service.visible(rt, session, job_id)
-    await (creation if shown.job.kind == CREATE_KIND else service).cancel(rt, session, job_id)
+    await service.cancel(rt, session, job_id)
     return answer(job_of(await service.get_job(rt, session, job_id)), 202)
 
 

@@ -20,7 +20,6 @@ NDJSON: Final = "application/x-ndjson"
 _ANSWERS: Final = (
     answers.Creation,
     answers.Creations,
-    answers.Done,
     answers.Failure,
     answers.Job,
     answers.Jobs,
@@ -93,7 +92,7 @@ def _paths() -> dict[str, Any]:
         },
         _ONE: {
             "get": _call("readCreation", words.READ, {200: creation}, [_ID], also=_OF_ONE),
-            "delete": _call("destroyCreation", words.DESTROY, {200: _json("Done")}, [_ID, vmid], also=(*_OF_ONE, 409)),
+            "delete": _call("destroyCreation", words.DESTROY, {202: _json("Job")}, [_ID, vmid], also=(*_OF_ONE, 409)),
         },
         f"{_ONE}/log": {"get": _log_call("readLog")},
         f"{_ONE}/credentials": {"post": _reveal_call()},

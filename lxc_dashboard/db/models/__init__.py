@@ -9,7 +9,7 @@ from lxc_dashboard.db.models.containers import (
     Phase,
     Preset,
 )
-from lxc_dashboard.db.models.jobs import CREATE_KIND, EventType, Job, JobEvent, JobState
+from lxc_dashboard.db.models.jobs import CREATE_KIND, DOWNLOAD_KIND, EventType, Job, JobEvent, JobState
 from lxc_dashboard.db.models.monitor import Alert, AlertRule, AlertState, NotificationChannel, Severity
 from lxc_dashboard.db.models.nodes import AuditEntry, AuditResult, ProxmoxNode
 from lxc_dashboard.db.models.templates import (
@@ -30,6 +30,7 @@ from lxc_dashboard.db.models.templates import (
 
 __all__ = [
     "CREATE_KIND",
+    "DOWNLOAD_KIND",
     "SOURCE_REMOVED",
     "Alert",
     "AlertRule",

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from lxc_dashboard.db.models import JobState, new_id
-from lxc_dashboard.errors import ConflictError
-from lxc_dashboard.services.containers.guest_lock import guest_lock
+from lxc_dashboard.errors import BusyGuestError, ConflictError
 from lxc_dashboard.services.creation import clearing, preflight, requesting, service
+from lxc_dashboard.services.creation.auditing import audit
 from lxc_dashboard.services.creation.preflight.question import Leaving
 from lxc_dashboard.services.creation.requesting import Reservation, Secrets
 from lxc_dashboard.services.creation.validation import check_password
@@ -46,7 +46,7 @@ async def replace(
     *,
     wanted: UUID | None = None,
 ) -> UUID:
-    """Destroy what the job left, as the user, and have ``spec`` made; the new job's id, ``wanted`` where that is given.
+    """Have a worker destroy what the job left, as the user, then make ``spec``; the new job's id, ``wanted`` where that is given.
 
     All is checked before anything is destroyed. A job of a batch is replaced in its batch. The same ``wanted`` twice
     makes one. Raises as ``editable``, ``service.destroy`` and ``service.request``.
@@ -58,31 +58,28 @@ async def replace(
     if await is_known(rt, session, new):
         return new
     await requesting.refuse_unsound(rt, session, spec, leaving=_leaving(view))
-    async with guest_lock(rt.bus, session.endpoint_id, view.vmid, view.hostname):
-        await requesting.reserve(rt, session, spec, secrets, await _instead(rt, session, view, new))
+    await requesting.reserve(rt, session, spec, secrets, await _instead(rt, session, view, new))
     await enqueue(rt, new)
     return new
 
 
 async def _instead(rt: Runtime, session: Session, view: CreationView, new: UUID) -> Reservation:
-    """What the job left is gone after this; its row follows in the transaction that makes the new one.
-
-    Of a job that left nothing only the row is written off.
-    """
+    """The old row is written off in the transaction that makes the new one, whose job destroys what is left in PVE."""
     async with rt.db.transaction() as tx:
         creation = await tx.jobs.get(view.id)
         container = await tx.containers.get(view.container_id)
-    if view.exists:
-        await clearing.delete_left(rt, session, creation, container)
+    if not view.exists:
+        return Reservation(new, creation.batch_id, first=lambda tx: clearing.write_off(tx, creation, container))
+    await clearing.require_left(rt, session, creation, container)
 
-    async def forget(tx: Transaction) -> None:
-        if view.exists:
-            await clearing.forget(tx, session, creation, container)
-        else:
-            await clearing.write_off(tx, creation, container)
+    async def replace_row(tx: Transaction) -> None:
+        if busy := await tx.jobs.locking(creation.endpoint_id, container.vmid):
+            raise BusyGuestError(f"CT {container.vmid} {container.hostname}", busy.kind, busy.userid, busy.id)
+        await clearing.write_off(tx, creation, container)
+        await tx.containers.add_event(container.id, "replaced", "Replaced by another container", userid=session.userid)
+        await audit(tx, session, container, "creation.replace", job=creation.id)
 
-    freed = container.vmid if container.deleted_at is None else None
-    return Reservation(new, creation.batch_id, freed=freed, first=forget)
+    return Reservation(new, creation.batch_id, container.vmid, creation.id, replace_row)
 
 
 async def _own(rt: Runtime, session: Session, job_id: UUID) -> CreationView:

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 import structlog
 
 from lxc_dashboard.db.models import CREATE_KIND, AuditResult, Container, Job, Phase, new_id
-from lxc_dashboard.errors import (
-    ConflictError,
-    InvalidInputError,
-    PreflightError,
-)
+from lxc_dashboard.errors import BusyGuestError, ConflictError, InvalidInputError, PreflightError
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import addresses, preflight, vmids
 from lxc_dashboard.services.creation.findings import FindingSeverity
+from lxc_dashboard.services.creation.leftovers import REPLACES
 from lxc_dashboard.services.creation.passwords import generate
 from lxc_dashboard.services.creation.spec import ContainerSpec, PasswordMode
 from lxc_dashboard.services.creation.validation import check_password
+from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.enqueue import enqueue
 from lxc_dashboard.services.jobs.request import is_known
 from lxc_dashboard.services.jobs.ticket import Lending, lending
@@ -85,11 +83,15 @@ async def refuse_unsound(rt: Runtime, session: Session, spec: ContainerSpec, *, 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Which row is to be made. ``first`` is done in its transaction; ``freed`` is a vmid that is free once it was."""
+    """Which row is to be made. ``first`` is done in its transaction; ``reuses`` is a vmid that is free once it was.
+
+    ``replaces``: the creation whose container the new one destroys before it makes its own.
+    """
 
     job_id: UUID
     batch_id: UUID | None = None
-    freed: int | None = None
+    reuses: int | None = None
+    replaces: UUID | None = None
     first: Callable[[Transaction], Awaitable[None]] | None = None
 
 
@@ -101,6 +103,13 @@ class Order:
     job_id: UUID
     batch_id: UUID | None = None
     password: str | None = field(default=None, repr=False)
+    reuses: int | None = None
+    replaces: UUID | None = None
+
+    @property
+    def vmid(self) -> int | None:
+        """None: any that is free."""
+        return self.spec.vmid or self.reuses
 
     @classmethod
     def of(cls, spec: ContainerSpec, secrets: Secrets, job_id: UUID, batch_id: UUID | None = None) -> Order:
@@ -118,7 +127,8 @@ async def reserve(
     (the session ended meanwhile), what PVE says.
     """
     order = Order.of(spec, secrets, reservation.job_id, reservation.batch_id)
-    await reserve_all(rt, session, [order], freed=reservation.freed, first=reservation.first)
+    order = replace(order, reuses=reservation.reuses, replaces=reservation.replaces)
+    await reserve_all(rt, session, [order], first=reservation.first)
 
 
 async def reserve_all(
@@ -126,35 +136,35 @@ async def reserve_all(
     session: Session,
     orders: Sequence[Order],
     *,
-    freed: int | None = None,
     first: Callable[[Transaction], Awaitable[None]] | None = None,
 ) -> None:
     """The rows of all ``orders`` or of none, in one transaction; as ``reserve``. Nothing where the first is known."""
     client = await acting.client(rt, session)
-    automatic = [order for order in orders if order.spec.vmid is None]
-    for _ in range(vmids.TRIES):
-        async with vmids.offered(rt, client, session.endpoint_id, len(automatic), freed=freed) as free:
-            given = dict(zip((order.job_id for order in automatic), free, strict=True))
-            try:
-                async with lending(rt, session) as lent:
-                    if first is not None:
-                        await first(lent.tx)
-                    await _store_all(lent, orders, given)
-            except ConflictError as error:
-                if await is_known(rt, session, orders[0].job_id):
-                    return  # the same request, a moment earlier
-                if not automatic:
-                    raise InvalidInputError({"vmid": f"{orders[0].spec.vmid} was taken in the meantime"}) from error
-            else:
-                return
-    raise ConflictError("No vmid could be reserved", detail=f"{vmids.TRIES} tries")
+    automatic = sum(order.vmid is None for order in orders)
+    free = await vmids.look(rt, client, session.endpoint_id, automatic) if automatic else None
+    try:
+        async with lending(rt, session) as lent:
+            if first is not None:
+                await first(lent.tx)
+            await lent.tx.jobs.lock_endpoint(session.endpoint_id)  # also for a vmid that is chosen by hand
+            given = await free.choose(lent.tx, automatic) if free else []
+            await _store_all(lent, orders, given)
+    except BusyGuestError:
+        raise
+    except ConflictError as error:
+        if await is_known(rt, session, orders[0].job_id):
+            return  # the same request, a moment earlier
+        if orders[0].spec.vmid is None:
+            raise
+        raise InvalidInputError({"vmid": f"{orders[0].spec.vmid} was taken in the meantime"}) from error
 
 
-async def _store_all(lent: Lending, orders: Sequence[Order], given: Mapping[UUID, int]) -> None:
+async def _store_all(lent: Lending, orders: Sequence[Order], given: Sequence[int]) -> None:
     if faults := await addresses.faults(lent.tx, lent.session.endpoint_id, [order.spec for order in orders]):
         raise InvalidInputError(faults)
+    automatic = iter(given)
     for order in orders:
-        await _store(lent.tx, lent.session, order, vmid=order.spec.vmid or given[order.job_id])
+        await _store(lent.tx, lent.session, order, vmid=order.vmid or next(automatic))
         await lent.give(order.job_id)
 
 
@@ -167,6 +177,7 @@ def _creation(session: Session, order: Order, container: Container) -> Job:
         batch_id=order.batch_id,
         userid=session.userid,
         params=order.spec.to_json(),
+        checkpoint=Checkpoint(facts={REPLACES: str(order.replaces)} if order.replaces else {}).to_json(),
         step=Phase.CREATING.value,
         signed_in_at=session.signed_in_at,
         session_id=session.id,

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import pytest
 
+from lxc_dashboard import text
 from lxc_dashboard.db.models import (
     EventType,
     FilePolicy,
@@ -216,6 +217,15 @@ class Lab:
         job = await service.get_job(self.rt, self.session, job_id)
         assert job.state is state, (job.state, job.error, await self.log_of(job_id))
         return job
+
+    async def destroy(self, job_id: UUID, session: Session | None = None) -> str:
+        """Have a worker destroy what the job left; what that says at its end."""
+        destroying = await service.destroy(self.rt, session or self.session, job_id)
+        async with asyncio.timeout(DEADLINE_S):
+            await self.work(destroying)
+        async with self.rt.db.transaction() as tx:
+            job = await tx.jobs.get(destroying)
+        return text.in_words_of(job.result or job.error)
 
     async def events(self, job_id: UUID) -> list[ProgressEvent]:
         async with self.rt.db.transaction() as tx:

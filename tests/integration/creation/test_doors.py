@@ -174,7 +174,7 @@ async def test_the_key_of_a_failed_run_goes_with_its_container(lab: Lab) -> None
     await lab.finish(job_id, state=JobState.FAILED)
     await reaper.reap(lab.rt)
     assert "door_key" in await secrets_of(lab, job_id), "it may be run again"
-    await service.destroy(lab.rt, lab.session, job_id)
+    await lab.destroy(job_id)
     await reaper.reap(lab.rt)
     assert await secrets_of(lab, job_id) == {}
 

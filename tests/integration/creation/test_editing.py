@@ -51,7 +51,7 @@ async def test_a_failed_job_is_replaced_under_the_vmid_name_and_address_that_wer
     assert (before.state, before.exists) == (JobState.FAILED, False)
     async with lab.rt.db.transaction() as tx:
         actions = [entry.action for entry in await tx.audit.list(action="creation")]
-    assert actions == ["creation.done", "creation.request", "creation.destroy", "creation.failed", "creation.request"]
+    assert actions == ["creation.done", "creation.request", "creation.replace", "creation.failed", "creation.request"]
     assert job.container_id != made.container_id
 
 

@@ -83,6 +83,8 @@ async def test_a_retry_takes_another_vmid_where_nobody_chose_the_one_that_is_tak
     await service.retry(lab.rt, lab.session, job.id)
     made = await lab.finish(job.id)
     assert made.vmid != other.vmid
+    async with lab.rt.db.transaction() as tx:
+        assert (await tx.jobs.get(job.id)).vmid == made.vmid
     assert lab.containers_named(job.hostname) == [made.vmid]
     assert lab.containers_named(other.hostname) == [other.vmid]
 

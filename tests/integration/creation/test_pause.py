@@ -113,7 +113,7 @@ async def test_a_paused_run_is_cancelled_and_what_it_made_destroyed(lab: Lab) ->
     assert asked.state is JobState.CANCELLING
     await lab.finish(job_id, state=JobState.CANCELLED)
     assert lab.containers_named(job.hostname) == [job.vmid]
-    await service.destroy(lab.rt, lab.session, job_id)
+    await lab.destroy(job_id)
     assert lab.containers_named(job.hostname) == []
 
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 
+from lxc_dashboard.db.models import DOWNLOAD_KIND, Job
 from lxc_dashboard.errors import InvalidInputError
 from lxc_dashboard.services.creation import downloads
 from lxc_dashboard.services.creation.choices import ApplianceChoice, Choices
 from lxc_dashboard.services.creation.defaults import defaults
-from lxc_dashboard.services.creation.downloads import Fetch, FetchState
 from lxc_dashboard.state import appliances
 from lxc_dashboard.state.create import CreateState
 from lxc_dashboard.state.offer import UNSEEN_POOLS
+from tests.unit.services.creation.doubles import always, database
 
 
 def state_with(**typed: str) -> CreateState:
@@ -68,23 +72,28 @@ async def test_a_download_that_a_reload_could_not_know_of_yet_is_shown_once_pve_
 ) -> None:
     asked, begun = asyncio.Event(), asyncio.Event()
 
-    async def begin(*_: Any) -> str:
+    async def request(*_: Any) -> UUID:
         asked.set()
         await begun.wait()
-        return "UPID:pve1:"
+        return job.id
 
     async def nothing(*_: Any) -> None:
         return None
 
-    async def goes_on(*_: Any) -> Fetch:
-        return Fetch(FetchState.RUNNING)
+    async def silent(*_: Any) -> AsyncIterator[list[Any]]:
+        nothing_told: list[list[Any]] = []
+        for batch in nothing_told:
+            yield batch
 
-    for name in ("remember", "remembered", "forget"):
-        monkeypatch.setattr(downloads, name, nothing)
-    monkeypatch.setattr(downloads, "begin", begin)
-    monkeypatch.setattr(downloads, "follow", goes_on)
-    for name in ("runtime", "session"):
-        monkeypatch.setattr(appliances, name, lambda: None)
+    job = Job(
+        kind=DOWNLOAD_KIND, vmid=0, node="pve1", name="v", endpoint_id=uuid4(), userid="root@pam", state="running"
+    )
+    monkeypatch.setattr(downloads, "request", request)
+    monkeypatch.setattr(downloads, "newest_of", nothing)
+    monkeypatch.setattr(appliances, "follow", silent)
+    rt = SimpleNamespace(db=database(jobs=SimpleNamespace(get=always(job))))
+    monkeypatch.setattr(appliances, "runtime", lambda: rt)
+    monkeypatch.setattr(appliances, "session", lambda: None)
     state = state_with()
     state._choices = Choices("pve1", (), appliances=(ApplianceChoice("debian.tar.zst", "debian", "", "", ""),))
     handlers = CreateState.event_handlers
@@ -94,4 +103,4 @@ async def test_a_download_that_a_reload_could_not_know_of_yet_is_shown_once_pve_
     begun.set()
     await downloading
     shown = state.fetching
-    assert (shown.state, shown.template, shown.upid) == (FetchState.RUNNING, "debian.tar.zst", "UPID:pve1:")
+    assert (shown.state, shown.template, shown.job) == ("running", "debian.tar.zst", str(job.id))

@@ -20,7 +20,6 @@ from lxc_dashboard.app import app
 from lxc_dashboard.db.models import new_id
 from lxc_dashboard.errors import NotFoundError
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.creation.downloads import FetchState
 from lxc_dashboard.state import base, guard
 from lxc_dashboard.state.appliances import Fetching
 from lxc_dashboard.state.batch import BatchState
@@ -39,7 +38,7 @@ ID = str(new_id())
 # Where a page's address says what it is of; each holds for the others too.
 ADDRESS = f"{routes.template(ID)}?job_id={ID}&batch_id={ID}&vmid=101"
 TABS = {"TemplateRevisionsState": "revisions", "TemplateContainersState": "containers"}
-RUNNING = Fetching(FetchState.RUNNING.value, "pve1", "local", "debian.tar.zst", upid="UPID:pve1:")
+RUNNING = Fetching("running", "pve1", "local", "debian.tar.zst", job=str(ID))
 PATHS = {"EditorState": routes.TEMPLATE_NEW}
 
 

@@ -13,7 +13,7 @@ import pytest
 from lxc_dashboard.db.models import CREATE_KIND, Container, Job, ProxmoxNode, now
 from lxc_dashboard.errors import ConflictError, InvalidInputError, NotFoundError, PreflightError
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.creation import requesting, vmids
+from lxc_dashboard.services.creation import requesting
 from lxc_dashboard.services.creation.requesting import Reservation, Secrets
 from tests.unit.services.creation.doubles import Saying, always, database
 from tests.unit.services.creation.wish import SPEC
@@ -48,17 +48,17 @@ class Containers:
 
 
 def dashboard(known: object, stored: Containers | None = None) -> Any:
-    """``known``: what there is of the creation. PVE has each vmid free from 101 on, and each is offered once."""
+    """``known``: what there is of the creation. PVE has each vmid free from 101 on."""
     endpoint = ProxmoxNode(name="pve", host="127.0.0.1", port=8006)
-    free = Saying(*range(101, 101 + 2 * vmids.TRIES))
     jobs = SimpleNamespace(
         get=known,
         add=always(None),
         set_ticket=always(MADE),
         lock_session=always(None),
         reserved_vmids=always(frozenset[int]()),
+        lock_endpoint=always(None),
     )
-    client = SimpleNamespace(cluster=SimpleNamespace(nextid=free, resources=always([])))
+    client = SimpleNamespace(cluster=SimpleNamespace(nextid=always(101), resources=always([])))
     return SimpleNamespace(
         db=database(
             jobs=jobs,
@@ -68,7 +68,6 @@ def dashboard(known: object, stored: Containers | None = None) -> Any:
             audit=SimpleNamespace(append=always(None)),
         ),
         pve=SimpleNamespace(client=lambda *_: client),
-        bus=SimpleNamespace(acquire_lease=always(True), release_lease=always(None)),
         queue=SimpleNamespace(enqueue=Saying(None)),
         checks=asyncio.Semaphore(),
     )
@@ -113,16 +112,3 @@ async def test_a_vmid_chosen_by_hand_that_is_taken_as_it_is_stored_is_a_fault_of
     with pytest.raises(InvalidInputError) as refused:
         await requesting.reserve(rt, SESSION, replace(SPEC, vmid=300), Secrets(), Reservation(ID))
     assert refused.value.fields == {"vmid": "300 was taken in the meantime"}
-
-
-async def test_a_free_vmid_that_is_taken_as_it_is_stored_is_left_for_the_next() -> None:
-    stored = Containers(TAKEN, None)
-    await requesting.reserve(dashboard(always(UNKNOWN), stored), SESSION, SPEC, Secrets(), Reservation(ID))
-    assert stored.vmids == [101, 102]
-
-
-async def test_where_each_vmid_is_taken_as_it_is_stored_that_is_said() -> None:
-    stored = Containers(TAKEN)
-    with pytest.raises(ConflictError, match="No vmid could be reserved"):
-        await requesting.reserve(dashboard(always(UNKNOWN), stored), SESSION, SPEC, Secrets(), Reservation(ID))
-    assert len(stored.vmids) == vmids.TRIES

@@ -1,4 +1,4 @@
-"""What a worker has of the model: each call that leaves it goes through a gate, which kills it where a schedule says so."""
+"""A worker whose calls to the outside pass a gate: there it dies, loses an answer, or stands still, as a test says."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -15,13 +16,18 @@ import httpx
 
 from lxc_dashboard.bus import Bus
 from lxc_dashboard.db.database import DatabaseService, Transaction
-from lxc_dashboard.errors import GuestUnreachableError, KeyRefusedError
+from lxc_dashboard.errors import GuestUnreachableError, KeyRefusedError, ServiceUnavailableError, UnreachableError
 from lxc_dashboard.guest.connection import SshAddress
 from lxc_dashboard.guest.keys import private_key_of
 from lxc_dashboard.proxmox.client import ProxmoxClient, ProxmoxPool
 from lxc_dashboard.proxmox.endpoint import Endpoint
-from tests.integration.crashes.world import HOST_KEY, NODE_HOST, Entered, Guest, World
+from lxc_dashboard.proxmox.transport import EndpointTransport
+from tests.integration.jobs.world import HOST_KEY, NODE_HOST, Entered, Guest, World
 
+CONNECTION_LOST = GuestUnreachableError("The connection to the guest was lost")
+PVE_AWAY = UnreachableError("PVE does not answer")  # as the transport says it
+DATABASE_AWAY = ServiceUnavailableError("PostgreSQL")
+REDIS_AWAY = ServiceUnavailableError("Redis")
 TURNS = 8  # of the event loop: a writer is woken and begins within them
 
 
@@ -29,30 +35,49 @@ class Death(BaseException):
     """The worker was killed at this very instruction."""
 
 
+class How(StrEnum):
+    """What happens to a worker. ``stalls``: it stands still until it is released, as a process that is stopped."""
+
+    DIES = "dies"
+    LOSES = "loses the answer"
+    STALLS = "stalls"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """At the call with this number, from 0, before or after it took effect."""
+
+    call: int
+    after: bool
+    how: How = How.DIES
+
+
 @dataclass
 class Gate:
-    """``dies_at``: the number of the call, from 0, and whether after it took effect. ``calls`` names those that were made.
+    """``calls`` names those that were made. ``writing`` counts the transactions that are under way."""
 
-    ``writing`` counts the transactions that are under way.
-    """
-
-    dies_at: tuple[int, bool] | None = None
+    fault: Fault | None = None
     calls: list[str] = field(default_factory=list)
+    struck: asyncio.Event = field(default_factory=asyncio.Event)
     died: asyncio.Event = field(default_factory=asyncio.Event)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
     writing: int = 0
 
-    def before(self, name: str) -> int:
+    async def before(self, name: str, lost: Exception) -> int:
+        """The number of the call. ``lost``: what its caller gets where no answer comes."""
+        await self._stand_still()
         if self.died.is_set():
             raise Death
         self.calls.append(name)
         number = len(self.calls) - 1
-        self._die((number, False))
+        await self._strike(number, after=False, lost=lost)
         return number
 
-    def after(self, number: int) -> None:
+    async def after(self, number: int, lost: Exception) -> None:
+        await self._stand_still()
         if self.died.is_set():
             raise Death
-        self._die((number, True))
+        await self._strike(number, after=True, lost=lost)
 
     async def until_written(self) -> None:
         """Until what was told so far is stored, so that a death may fall between any two lines of it."""
@@ -61,16 +86,58 @@ class Gate:
         while self.writing and not self.died.is_set():
             await asyncio.sleep(0.001)
 
-    def _die(self, here: tuple[int, bool]) -> None:
-        if self.dies_at == here:
+    async def _strike(self, number: int, *, after: bool, lost: Exception) -> None:
+        fault = self.fault
+        if fault is None or (fault.call, fault.after) != (number, after):
+            return
+        self.struck.set()
+        if fault.how is How.LOSES:
+            raise lost
+        if fault.how is How.DIES:
             self.died.set()
             raise Death
+        await self._stand_still()
+
+    async def _stand_still(self) -> None:
+        if self.fault is not None and self.fault.how is How.STALLS and self.struck.is_set():
+            await self.released.wait()
+
+
+class GatedPve(ProxmoxPool):
+    """The real client over the real wire."""
+
+    def __init__(self, gate: Gate) -> None:
+        super().__init__()
+        self._gate = gate
+
+    def client(
+        self, endpoint: Endpoint, auth: httpx.Auth | None = None, *, get_deadline_s: float = 20
+    ) -> ProxmoxClient:
+        if endpoint not in self._https:
+            transport = _GatedTransport(EndpointTransport(endpoint), self._gate)
+            self._https[endpoint] = httpx.AsyncClient(transport=transport, trust_env=False)
+        return ProxmoxClient(endpoint, self._https[endpoint], auth, get_deadline_s=get_deadline_s)
+
+
+class _GatedTransport(httpx.AsyncBaseTransport):
+    def __init__(self, inner: httpx.AsyncBaseTransport, gate: Gate) -> None:
+        self._inner = inner
+        self._gate = gate
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        number = await self._gate.before(f"{request.method} {request.url.path.removeprefix('/api2/json')}", PVE_AWAY)
+        answer = await self._inner.handle_async_request(request)
+        await self._gate.after(number, PVE_AWAY)
+        return answer
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
 
 
 class ModelPve(ProxmoxPool):
     def __init__(self, world: World, gate: Gate) -> None:
         super().__init__()
-        self._https_model = httpx.AsyncClient(transport=_Transport(world, gate), trust_env=False)
+        self._https_model = httpx.AsyncClient(transport=_GatedTransport(_Transport(world), gate), trust_env=False)
 
     def client(
         self, endpoint: Endpoint, auth: httpx.Auth | None = None, *, get_deadline_s: float = 20
@@ -79,16 +146,13 @@ class ModelPve(ProxmoxPool):
 
 
 class _Transport(httpx.AsyncBaseTransport):
-    def __init__(self, world: World, gate: Gate) -> None:
+    def __init__(self, world: World) -> None:
         self._world = world
-        self._gate = gate
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path.removeprefix("/api2/json")
-        number = self._gate.before(f"{request.method} {path}")
         form = dict(parse_qsl(request.url.query.decode())) | dict(parse_qsl(request.content.decode()))
         status, data = self._world.answer(request.method, path, form)
-        self._gate.after(number)
         if status == httpx.codes.OK:
             body = {"data": data, "total": len(data) if isinstance(data, list) else 0}
             return httpx.Response(status, content=json.dumps(body).encode())
@@ -109,16 +173,16 @@ class ModelSsh:
 
     @contextlib.asynccontextmanager
     async def channel(self, address: SshAddress, command: str) -> AsyncIterator[ModelChannel]:
-        yield self._open(address, command)
+        yield await self._open(address, command)
 
-    def _open(self, address: SshAddress, command: str) -> ModelChannel:
+    async def _open(self, address: SshAddress, command: str) -> ModelChannel:
         here = address.host == NODE_HOST
-        guest = self._world.entered(shlex.split(command)) if here else self._connect(address)
+        guest = self._world.entered(shlex.split(command)) if here else await self._connect(address)
         return ModelChannel(self._world, guest, self._gate)
 
     async def take(self, address: SshAddress, command: str) -> ModelPooled:
         kept = self._kept.get((address, command))
-        return kept.pop() if kept else ModelPooled(address, command, self._open(address, command))
+        return kept.pop() if kept else ModelPooled(address, command, await self._open(address, command))
 
     def keep(self, pooled: ModelPooled) -> None:
         self._kept.setdefault((pooled.address, pooled.command), []).append(pooled)
@@ -129,8 +193,8 @@ class ModelSsh:
     async def end(self, address: SshAddress, command: str) -> None:
         self._kept.pop((address, command), None)
 
-    def _connect(self, address: SshAddress) -> Guest:
-        number = None if address in self._connected else self._gate.before("ssh connect")
+    async def _connect(self, address: SshAddress) -> Guest:
+        number = None if address in self._connected else await self._gate.before("ssh connect", CONNECTION_LOST)
         guest = self._world.at(address.host)
         if guest is None:
             raise GuestUnreachableError(f"{address.name} cannot be reached")
@@ -138,7 +202,7 @@ class ModelSsh:
             if private_key_of(address.private_key).get_base64() not in guest.keys:
                 raise KeyRefusedError(f"{address.name} refuses the key")
             self._connected.add(address)
-            self._gate.after(number)
+            await self._gate.after(number, CONNECTION_LOST)
         return guest
 
     async def knock(self, address: SshAddress) -> None:
@@ -146,10 +210,10 @@ class ModelSsh:
             await channel.send(b"")
 
     async def host_key(self, host: str, _: int) -> str:
-        number = self._gate.before("ssh host key")
+        number = await self._gate.before("ssh host key", CONNECTION_LOST)
         if self._world.at(host) is None:
             raise GuestUnreachableError(f"{host} cannot be reached")
-        self._gate.after(number)
+        await self._gate.after(number, CONNECTION_LOST)
         return HOST_KEY
 
     async def forget(self, address: SshAddress) -> None:
@@ -183,15 +247,16 @@ class ModelChannel:
             await self._gate.until_written()
         if self._entered is None:
             sent = await self._sent.get()
-            number = self._gate.before(f"guest {shlex.join(sent[:200].decode('utf-8', 'replace').split()[-4:])[:60]}")
+            words = sent[:200].decode("utf-8", "replace").split()[-4:]
+            number = await self._gate.before(f"guest {shlex.join(words)[:60]}", CONNECTION_LOST)
             guest = self._guest
             self._entered = Entered(b"", b"", None) if guest is None else self._world.answer_request(guest, sent)
         else:
-            number = self._gate.before("guest reads")
+            number = await self._gate.before("guest reads", CONNECTION_LOST)
         said = self._entered.read()
         if self._entered.has_left:
             self._entered = None
-        self._gate.after(number)
+        await self._gate.after(number, CONNECTION_LOST)
         return said
 
     async def exit_status(self) -> int:
@@ -207,7 +272,7 @@ class GatedDatabase:
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
-        number = self._gate.before("database")
+        number = await self._gate.before("database", DATABASE_AWAY)
         self._gate.writing += 1
         try:
             async with self._database.transaction() as tx:
@@ -216,7 +281,7 @@ class GatedDatabase:
                     raise Death
         finally:
             self._gate.writing -= 1
-        self._gate.after(number)
+        await self._gate.after(number, DATABASE_AWAY)
 
 
 class GatedBus:
@@ -230,9 +295,9 @@ class GatedBus:
         call = getattr(self._bus, name)
 
         async def gated(*args: Any, **options: Any) -> Any:
-            number = self._gate.before(f"redis {name}")
+            number = await self._gate.before(f"redis {name}", REDIS_AWAY)
             answer = await call(*args, **options)
-            self._gate.after(number)
+            await self._gate.after(number, REDIS_AWAY)
             return answer
 
         return gated
