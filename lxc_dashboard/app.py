@@ -12,8 +12,8 @@ import structlog
 from reflex.state import StateUpdate
 
 from lxc_dashboard import frontend, logs, pages
-from lxc_dashboard.api.connections import Connections
-from lxc_dashboard.api.door import accepts_origin, trust_of
+from lxc_dashboard.api.middleware.access import accepts_origin, trust_of
+from lxc_dashboard.api.middleware.connections import Connections
 from lxc_dashboard.api.site import around
 from lxc_dashboard.components.widgets import boundary
 from lxc_dashboard.errors import DashboardError

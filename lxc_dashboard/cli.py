@@ -51,7 +51,7 @@ def demo(
     reload: Annotated[bool, typer.Option("--reload", help="Start again whenever a source file changes.")] = False,
 ) -> None:
     """Everything on this machine with a sandbox node: servers, worker, page. Ctrl-C ends it, the data stays."""
-    from lxc_dashboard.commands import demo as command
+    from lxc_dashboard.commands.demo import demo as command
 
     asyncio.run(command.run(command.Options(data or command.default_data(), port, guests, reload)))
 

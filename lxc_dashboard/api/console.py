@@ -17,7 +17,7 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from lxc_dashboard import routes
-from lxc_dashboard.api.door import CALLER
+from lxc_dashboard.api.middleware.access import CALLER
 from lxc_dashboard.errors import DashboardError, PrivilegeError, ServiceUnavailableError, SessionExpiredError
 from lxc_dashboard.services.auth import privileges, sessions
 from lxc_dashboard.services.containers.console import console

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.api.door import asked_for
+from lxc_dashboard.api.middleware.access import asked_for
 from lxc_dashboard.errors import InvalidInputError
 from lxc_dashboard.services.templates import rights
 from lxc_dashboard.services.templates.format.files import MAX_FILE_BYTES

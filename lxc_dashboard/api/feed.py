@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from lxc_dashboard import routes
-from lxc_dashboard.api.door import caller_of
+from lxc_dashboard.api.middleware.access import caller_of
 from lxc_dashboard.errors import SessionExpiredError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from lxc_dashboard import routes
-from lxc_dashboard.api.door import caller_of
+from lxc_dashboard.api.middleware.access import caller_of
 from lxc_dashboard.errors import ServiceUnavailableError
 
 

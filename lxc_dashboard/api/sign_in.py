@@ -14,8 +14,8 @@ from starlette.routing import Route
 
 from lxc_dashboard import routes, text
 from lxc_dashboard.api import sign_in_page as page
-from lxc_dashboard.api.address import headers_of, keeps_cookie, wants_secure
-from lxc_dashboard.api.door import caller_of, origin_of, trust_of
+from lxc_dashboard.api.middleware.access import caller_of, origin_of, trust_of
+from lxc_dashboard.api.middleware.address import headers_of, keeps_cookie, wants_secure
 from lxc_dashboard.api.sign_in_page import Filled, Told
 from lxc_dashboard.errors import (
     DashboardError,

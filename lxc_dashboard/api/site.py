@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 from starlette.routing import BaseRoute, Mount, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from lxc_dashboard.api.archives import archive_routes
-from lxc_dashboard.api.connections import Connections
 from lxc_dashboard.api.console import console_routes
-from lxc_dashboard.api.creations import creation_routes
-from lxc_dashboard.api.door import Door
 from lxc_dashboard.api.drafts import draft_routes
 from lxc_dashboard.api.feed import feed_routes
-from lxc_dashboard.api.headers import inline_scripts
 from lxc_dashboard.api.health import health_routes
+from lxc_dashboard.api.job_log import creation_routes
+from lxc_dashboard.api.middleware.access import Door
+from lxc_dashboard.api.middleware.connections import Connections
+from lxc_dashboard.api.middleware.headers import inline_scripts
 from lxc_dashboard.api.sign_in import sign_in_routes
 from lxc_dashboard.api.template_files import template_file_routes
+from lxc_dashboard.api.templates import archive_routes
 from lxc_dashboard.api.v1.site import v1_routes
 from lxc_dashboard.api.webhooks import webhook_routes
 

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from lxc_dashboard import routes
-from lxc_dashboard.api.door import asked_for
+from lxc_dashboard.api.middleware.access import asked_for
 from lxc_dashboard.services.templates.library import catalog
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from lxc_dashboard import routes
-from lxc_dashboard.api.address import headers_of
 from lxc_dashboard.api.body import bounded
-from lxc_dashboard.api.door import caller_of, origin_of, trust_of
+from lxc_dashboard.api.middleware.access import caller_of, origin_of, trust_of
+from lxc_dashboard.api.middleware.address import headers_of
 from lxc_dashboard.services.templates.sources import webhooks
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from lxc_dashboard import frontend, routes
 from lxc_dashboard.commands.checks import Check, Verdict, check_clusters, check_endpoint, show_checks
-from lxc_dashboard.commands.listening import answers
+from lxc_dashboard.commands.ports import answers
 from lxc_dashboard.commands.terminal import run as run_async
 from lxc_dashboard.crypto import Keyring
 from lxc_dashboard.db import migrate

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import NoReturn
 
 from lxc_dashboard import frontend
-from lxc_dashboard.commands.listening import hold
+from lxc_dashboard.commands.ports import hold
 from lxc_dashboard.commands.terminal import err
 from lxc_dashboard.settings import Settings
 

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from lxc_dashboard import cli
 from lxc_dashboard.commands.checks import Check, Verdict, show_checks
-from lxc_dashboard.commands.listening import answers, hold
 from lxc_dashboard.commands.nodes import _address, _pair
+from lxc_dashboard.commands.ports import answers, hold
 from lxc_dashboard.embedded.folder import free_port
 from lxc_dashboard.errors import ConflictError, InvalidInputError
 from lxc_dashboard.settings import Settings

@@ -12,7 +12,6 @@ import structlog
 from starlette.responses import Response
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.api.v1 import words
 from lxc_dashboard.db.models import JobState, Phase
 from lxc_dashboard.errors import (
     BusyGuestError,
@@ -33,6 +32,7 @@ from lxc_dashboard.services.creation.views import CreationView, StepState
 from lxc_dashboard.services.jobs.views import JobError, JobView
 from lxc_dashboard.services.kinds import is_known
 from lxc_dashboard.state.base import reference
+from lxc_dashboard.text import api as words
 
 log = structlog.get_logger(__name__)
 

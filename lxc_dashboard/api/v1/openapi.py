@@ -8,10 +8,11 @@ from typing import Any, Final
 import msgspec
 
 from lxc_dashboard import routes
-from lxc_dashboard.api.v1 import answers, words
+from lxc_dashboard.api.v1 import answers
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.services.containers.power import Power
 from lxc_dashboard.services.creation.described import FIELDS
+from lxc_dashboard.text import api as words
 
 REF: Final = "#/components/schemas/{name}"
 REQUEST: Final = "CreationRequest"

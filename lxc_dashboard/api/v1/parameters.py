@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from lxc_dashboard.api.door import caller_of
+from lxc_dashboard.api.middleware.access import caller_of
 from lxc_dashboard.errors import InvalidInputError, NotFoundError, TokenRefusedError
 
 if TYPE_CHECKING:

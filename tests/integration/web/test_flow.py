@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from lxc_dashboard import routes
-from lxc_dashboard.api import shares
+from lxc_dashboard.api.middleware import limits as shares
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.settings import Settings
 from tests.e2e.node_side import NodeSide

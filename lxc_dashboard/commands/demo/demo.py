@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from lxc_dashboard import routes
-from lxc_dashboard.commands.listening import answers, hold
-from lxc_dashboard.commands.prepared import stamp
-from lxc_dashboard.commands.supervisor import Child, Supervisor
+from lxc_dashboard.commands.demo.stamp import stamp
+from lxc_dashboard.commands.demo.supervisor import Child, Supervisor
+from lxc_dashboard.commands.ports import answers, hold
 from lxc_dashboard.commands.terminal import err, explain, out
 from lxc_dashboard.embedded import EmbeddedServices
 from lxc_dashboard.embedded.folder import DataFolder, free_port, write_private
@@ -56,7 +56,7 @@ class Options:
 
 def default_data() -> Path:
     """``.run/demo`` of the source tree; of an installed product, a folder of the user's state (XDG)."""
-    tree = Path(__file__).resolve().parents[2]
+    tree = Path(__file__).resolve().parents[3]
     if (tree / "pyproject.toml").is_file():
         return tree / ".run" / "demo"
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
@@ -195,7 +195,7 @@ class Demo:
             return
         description = self._data / "registration.json"
         write_private(description, json.dumps(described))
-        command = [sys.executable, "-m", "lxc_dashboard.commands.prepare", str(description)]
+        command = [sys.executable, "-m", "lxc_dashboard.commands.demo.prepare", str(description)]
         if await self.supervisor.once(Child("prepare", command, self._environ())) != 0:
             raise ServiceUnavailableError(
                 "The database could not be prepared", detail=self.supervisor.log_tail("prepare")
@@ -266,7 +266,7 @@ async def _until(holds: Callable[[], Awaitable[bool]], what: str, within_s: floa
 
 
 def _sources() -> list[Path]:
-    package = Path(__file__).resolve().parents[1]
+    package = Path(__file__).resolve().parents[2]
     return [place for place in (package, package.parent / "tasks", package.parent / "assets") if place.is_dir()]
 
 

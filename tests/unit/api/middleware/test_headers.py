@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from lxc_dashboard.api.headers import content_security_policy, hash_of, inline_scripts, security_headers
+from lxc_dashboard.api.middleware.headers import content_security_policy, hash_of, inline_scripts, security_headers
 
 
 def directives(policy: str) -> dict[str, str]:

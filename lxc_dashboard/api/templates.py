@@ -18,7 +18,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.api.door import caller_of
+from lxc_dashboard.api.middleware.access import caller_of
 from lxc_dashboard.errors import InvalidInputError, NotFoundError, ServiceUnavailableError, SessionExpiredError
 from lxc_dashboard.services.templates import rights
 from lxc_dashboard.services.templates.sources import imports

@@ -26,11 +26,11 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.api import flow
-from lxc_dashboard.api import headers as security
-from lxc_dashboard.api.address import Trust, client_address, headers_of, is_https, is_own_origin, refusal_of
 from lxc_dashboard.api.away_page import away_page
-from lxc_dashboard.api.shares import Shares
+from lxc_dashboard.api.middleware import headers as security
+from lxc_dashboard.api.middleware import pace as flow
+from lxc_dashboard.api.middleware.address import Trust, client_address, headers_of, is_https, is_own_origin, refusal_of
+from lxc_dashboard.api.middleware.limits import Shares
 from lxc_dashboard.api.v1 import answers
 from lxc_dashboard.errors import (
     ConflictError,

@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from lxc_dashboard import routes
-from lxc_dashboard.api import shares
-from lxc_dashboard.api.shares import Places, Shares
+from lxc_dashboard.api.middleware import limits as shares
+from lxc_dashboard.api.middleware.limits import Places, Shares
 from lxc_dashboard.errors import RateLimitedError, TooManyAtOnceError
 from lxc_dashboard.services.auth.model import Session
 

@@ -10,7 +10,7 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
-from lxc_dashboard.api.leaving import unless_left
+from lxc_dashboard.api.request import unless_left
 
 
 def request(*messages: str) -> Request:

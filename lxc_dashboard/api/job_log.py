@@ -18,9 +18,9 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.api.door import asked_for
-from lxc_dashboard.api.leaving import unless_left
 from lxc_dashboard.api.log_lines import in_words
+from lxc_dashboard.api.middleware.access import asked_for
+from lxc_dashboard.api.request import unless_left
 from lxc_dashboard.errors import DashboardError, InvalidInputError, NotFoundError, SessionExpiredError
 from lxc_dashboard.services.auth import sessions
 from lxc_dashboard.services.creation import credentials

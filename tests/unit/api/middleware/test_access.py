@@ -14,7 +14,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.api.door import PUBLIC_FILES, Door, accepts_origin, is_public_file, is_unattended
+from lxc_dashboard.api.middleware.access import PUBLIC_FILES, Door, accepts_origin, is_public_file, is_unattended
 from lxc_dashboard.api.v1.answers import refusal
 from lxc_dashboard.errors import (
     ApiError,

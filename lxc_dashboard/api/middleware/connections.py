@@ -21,7 +21,7 @@ from typing import Final
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from lxc_dashboard.api.address import Trust
+from lxc_dashboard.api.middleware.address import Trust
 from lxc_dashboard.services.auth.limits import network
 
 log = structlog.get_logger(__name__)

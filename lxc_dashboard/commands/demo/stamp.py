@@ -30,7 +30,7 @@ async def stamp(database_url: str, described: Mapping[str, Any]) -> str:
 
 
 def _migrations() -> str:
-    package = Path(__file__).resolve().parents[1]
+    package = Path(__file__).resolve().parents[2]
     versions = next(place for place in (package / "migrations", package.parent / "alembic") if place.is_dir())
     digest = hashlib.sha256()
     for file in sorted(versions.rglob("*.py")):

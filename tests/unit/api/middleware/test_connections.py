@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from lxc_dashboard.api.address import Trust
-from lxc_dashboard.api.connections import Connections
+from lxc_dashboard.api.middleware.address import Trust
+from lxc_dashboard.api.middleware.connections import Connections
 
 
 class Server:

@@ -12,8 +12,8 @@ import pytest
 from starlette.datastructures import QueryParams
 from starlette.responses import StreamingResponse
 
-from lxc_dashboard.api.archives import Archives
-from lxc_dashboard.api.door import CALLER
+from lxc_dashboard.api.middleware.access import CALLER
+from lxc_dashboard.api.templates import Archives
 from lxc_dashboard.db.models import new_id
 from lxc_dashboard.errors import ServiceUnavailableError
 from lxc_dashboard.services.templates.sources import imports

@@ -6,7 +6,7 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
-from lxc_dashboard.api.creations import _service
+from lxc_dashboard.api.job_log import _service
 from lxc_dashboard.errors import InvalidInputError
 
 FORM = "application/x-www-form-urlencoded"

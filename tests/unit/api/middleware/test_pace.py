@@ -10,8 +10,8 @@ from uuid import uuid4
 import pytest
 from starlette.types import Message, Receive
 
-from lxc_dashboard.api import flow
-from lxc_dashboard.api.flow import Allowance, Allowances, Bucket, paced, patient, read_in_time
+from lxc_dashboard.api.middleware import pace as flow
+from lxc_dashboard.api.middleware.pace import Allowance, Allowances, Bucket, paced, patient, read_in_time
 
 
 def told(*messages: Message) -> Receive:

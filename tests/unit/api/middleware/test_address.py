@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lxc_dashboard.api.address import (
+from lxc_dashboard.api.middleware.address import (
     Trust,
     client_address,
     headers_of,
