@@ -1,10 +1,11 @@
-"""The log of a job over HTTP: by line number, searched, whole, and as a stream of events. And the credentials of a creation, one by one."""
+"""The log of a job over HTTP: pages of lines, search, download and server-sent events. Also the credentials of a creation."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
@@ -18,14 +19,13 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.api.log_lines import in_words
-from lxc_dashboard.api.middleware.access import asked_for
-from lxc_dashboard.api.request import unless_left
+from lxc_dashboard.api.middleware.headers import NO_STORE
+from lxc_dashboard.api.request import session_and_id, until_disconnect
 from lxc_dashboard.errors import DashboardError, InvalidInputError, NotFoundError, SessionExpiredError
 from lxc_dashboard.services.auth import sessions
 from lxc_dashboard.services.creation import credentials
 from lxc_dashboard.services.creation import log as job_log
-from lxc_dashboard.services.creation.lines import LogLine, Span, lines_of, plain, spans_of
+from lxc_dashboard.services.creation.lines import LINE_CHARS, LogLine, Span, lines_of, plain, shown, spans_of
 from lxc_dashboard.services.jobs import service, watch
 
 if TYPE_CHECKING:
@@ -37,18 +37,17 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-NO_STORE: Final = {"Cache-Control": "no-store"}
-LOOKED_EVERY_S: Final = 3.0
-SILENT_AT_MOST_S: Final = 15.0
-CLIENT_LEFT: Final = 499  # as others log it; nobody reads it
+CHECK_EVERY_S: Final = 3.0
+KEEPALIVE_AFTER_S: Final = 15.0
+CLIENT_CLOSED_REQUEST: Final = 499
 RETRY_MS: Final = 1000
-# Of a run that prints faster than anybody reads the newest lines are sent; the page fetches others where it shows them.
+# A fast job sends its newest lines only; the page fetches the others when it shows them.
 LINES_PER_EVENT: Final = 200
 NAME_CHARS: Final = 255
 END: Final = b"event: end\ndata: {}\n\n"
 SIGNED_OUT: Final = b"event: signed-out\ndata: {}\n\n"
 LAST: Final = frozenset({END, SIGNED_OUT})
-# The browser comes again at once, with a session whose ticket is fresh.
+# The browser reconnects at once, and the session's ticket is renewed.
 STREAM_LIFETIME_S: Final = 1800.0
 
 
@@ -63,7 +62,7 @@ class Line(msgspec.Struct, frozen=True):
     text: str
 
 
-def creation_routes() -> list[Route]:
+def job_log_routes() -> list[Route]:
     base = f"{routes.CREATIONS}/{{job_id}}"
     return [
         Route(f"{base}/log", lines, methods=["GET"]),
@@ -77,7 +76,7 @@ def creation_routes() -> list[Route]:
 
 async def lines(request: Request) -> Response:
     """``?after=&limit=`` or ``?tail=``: ``{lines, last}``."""
-    rt, session, job_id = asked_for(request, "job_id")
+    rt, session, job_id = session_and_id(request, "job_id")
     if "tail" in request.query_params:
         limit = _number(request.query_params.get("tail", ""), job_log.LINES_AT_ONCE)
         found = await job_log.tail(rt, session, job_id, limit=limit)
@@ -90,23 +89,23 @@ async def lines(request: Request) -> Response:
 
 async def search(request: Request) -> Response:
     """``?q=&after=``: ``{seqs, more, last}``."""
-    rt, session, job_id = asked_for(request, "job_id")
+    rt, session, job_id = session_and_id(request, "job_id")
     after = _number(request.query_params.get("after", ""), 0)
     searching = job_log.search(rt, session, job_id, request.query_params.get("q", ""), text.in_words, after=after)
-    found = await unless_left(request, searching)
-    return Response(status_code=CLIENT_LEFT) if found is None else _json(found)
+    found = await until_disconnect(request, searching)
+    return Response(status_code=CLIENT_CLOSED_REQUEST) if found is None else _json(found)
 
 
 async def phases(request: Request) -> Response:
     """``{spans: [[phase, first, last]]}``."""
-    rt, session, job_id = asked_for(request, "job_id")
+    rt, session, job_id = session_and_id(request, "job_id")
     return _json({"spans": _spans(await job_log.spans(rt, session, job_id))})
 
 
 async def download(request: Request) -> Response:
-    """All of it as a text file."""
-    rt, session, job_id = asked_for(request, "job_id")
-    pieces = await job_log.whole(rt, session, job_id)  # a refusal comes before the answer begins
+    """The whole log as a text file."""
+    rt, session, job_id = session_and_id(request, "job_id")
+    pieces = await job_log.whole(rt, session, job_id)  # raises before the response starts
     headers = {**NO_STORE, "Content-Disposition": f'attachment; filename="job-{job_id}.log"'}
     return StreamingResponse(_file(pieces), media_type="text/plain; charset=utf-8", headers=headers)
 
@@ -123,17 +122,17 @@ def _written(line: LogLine) -> str:
 
 async def reveal(request: Request) -> Response:
     """Form field ``name``: ``{values: {key: secret}}``."""
-    rt, session, job_id = asked_for(request, "job_id")
+    rt, session, job_id = session_and_id(request, "job_id")
     return _json({"values": await credentials.reveal(rt, session, job_id, await _service(request))})
 
 
 async def _service(request: Request) -> str:
-    """Raises ``InvalidInputError`` for a form without a name, and for what is none."""
+    """The service's name. Raises ``InvalidInputError`` for an invalid form or name."""
     try:
         async with request.form(max_files=0, max_fields=1) as form:
             name = form.get("name", "")
     except (MultiPartException, HTTPException) as error:
-        raise InvalidInputError({"form": "is none that can be read"}) from error
+        raise InvalidInputError({"form": "cannot be read"}) from error
     if not isinstance(name, str) or not 0 < len(name) <= NAME_CHARS:
         raise InvalidInputError({"name": "is missing"})
     return name
@@ -142,10 +141,10 @@ async def _service(request: Request) -> str:
 async def events(request: Request) -> Response:
     """``?after=``: server-sent events ``{lines, last, spans, changed}``, then ``end``.
 
-    ``changed`` says that more than the log did: a phase, a percent, the result. ``signed-out`` ends it with the session.
+    ``changed`` means that the job's state, phase, percent or result changed too. ``signed-out`` ends the stream with the session.
     """
-    rt, session, job_id = asked_for(request, "job_id")
-    await service.visible(rt, session, job_id)  # refused before the answer begins
+    rt, session, job_id = session_and_id(request, "job_id")
+    await service.visible(rt, session, job_id)  # raises before the response starts
     after = _number(request.query_params.get("after", ""), 0)
     after = max(after, _number(request.headers.get("last-event-id", ""), 0))
     headers = {**NO_STORE, "X-Accel-Buffering": "no"}
@@ -153,75 +152,76 @@ async def events(request: Request) -> Response:
     return StreamingResponse(stream.run(after), media_type="text/event-stream", headers=headers)
 
 
-class _Sight(Enum):
-    """What a look at the viewer and the job's row brought."""
+class _JobCheck(Enum):
+    """The result of a check of the viewer's session and the job's row."""
 
-    NONE = auto()
-    SAME = auto()
-    MOVED = auto()
+    NOT_VISIBLE = auto()
+    UNCHANGED = auto()
+    CHANGED = auto()
 
 
 class _Stream:
-    """One viewer's events, as long as he may see them."""
+    """The events of one viewer, while the session may see the job."""
 
     def __init__(self, rt: Runtime, session: Session, job_id: UUID) -> None:
         self._rt = rt
         self._session = session
         self._id = job_id
         self._percent = -1
-        self._standing: tuple[Any, ...] | None = None
+        self._state: tuple[Any, ...] | None = None
 
     async def run(self, after: int) -> AsyncIterator[bytes]:
         yield b"retry: %d\n\n" % RETRY_MS
         until = time.monotonic() + STREAM_LIFETIME_S
         following = watch.watch(self._rt, self._id, after)
-        coming = asyncio.ensure_future(anext(following, None))
-        looking = asyncio.ensure_future(self._look(0.0))
+        next_batch = asyncio.ensure_future(anext(following, None))
+        check = asyncio.ensure_future(self._check(0.0))
         try:
             while time.monotonic() < until:
-                both = {coming, looking}
-                done, _ = await asyncio.wait(both, timeout=SILENT_AT_MOST_S, return_when=asyncio.FIRST_COMPLETED)
-                messages = [] if done else [b": still here\n\n"]
-                if looking in done:
-                    messages.append(self._sighted(looking.result()))
-                    looking = asyncio.ensure_future(self._look(LOOKED_EVERY_S))
-                if coming in done:
-                    messages.append(self._told(coming.result()))
-                    coming = asyncio.ensure_future(anext(following, None))
+                tasks = {next_batch, check}
+                done, _ = await asyncio.wait(tasks, timeout=KEEPALIVE_AFTER_S, return_when=asyncio.FIRST_COMPLETED)
+                messages = [] if done else [b": keepalive\n\n"]
+                if check in done:
+                    messages.append(self._event_of_check(check.result()))
+                    check = asyncio.ensure_future(self._check(CHECK_EVERY_S))
+                if next_batch in done:
+                    messages.append(self._event_of_batch(next_batch.result()))
+                    next_batch = asyncio.ensure_future(anext(following, None))
                 for message in filter(None, messages):
                     yield message
                     if message in LAST:
                         return
         finally:
-            for task in (coming, looking):
+            for task in (next_batch, check):
                 task.cancel()
-            await asyncio.gather(coming, looking, return_exceptions=True)
+            await asyncio.gather(next_batch, check, return_exceptions=True)
             await following.aclose()
 
-    async def _look(self, delay_s: float) -> _Sight:
-        """Whether he may still see it, and whether it stands otherwise though nothing was told: a ticket was taken from it,
-        somebody asked to cancel it. Who cannot be asked about stays: that nothing answers is no end of a session.
+    async def _check(self, delay_s: float) -> _JobCheck:
+        """Check that the viewer may still see the job, and whether its row changed without an event.
+
+        A lost ticket or a cancel request changes the row only. If PVE or a service does not answer, the stream goes on.
         """
         await asyncio.sleep(delay_s)
         try:
             if not await sessions.is_open(self._rt, self._session.key):
-                return _Sight.NONE
+                return _JobCheck.NOT_VISIBLE
             view = await service.get_job(self._rt, self._session, self._id)
         except (SessionExpiredError, NotFoundError):
-            return _Sight.NONE
+            return _JobCheck.NOT_VISIBLE
         except DashboardError as error:
-            log.info("viewer not looked at", why=str(error))
-            return _Sight.SAME
-        before, self._standing = self._standing, (view.state, view.exists)
-        # At first, too: the page was read before the stream began.
-        return _Sight.SAME if before == self._standing else _Sight.MOVED
+            log.info("viewer not checked", why=str(error))
+            return _JobCheck.UNCHANGED
+        before, self._state = self._state, (view.state, view.exists)
+        # The first check counts as a change: the page was read before the stream began.
+        return _JobCheck.UNCHANGED if before == self._state else _JobCheck.CHANGED
 
-    def _sighted(self, sight: _Sight) -> bytes:
-        if sight is _Sight.NONE:
+    def _event_of_check(self, check: _JobCheck) -> bytes:
+        if check is _JobCheck.NOT_VISIBLE:
             return SIGNED_OUT
-        return self._event([]) if sight is _Sight.MOVED else b""
+        return self._event([]) if check is _JobCheck.CHANGED else b""
 
-    def _told(self, batch: list[ProgressEvent] | None) -> bytes:
+    def _event_of_batch(self, batch: list[ProgressEvent] | None) -> bytes:
         return END if batch is None else self._event(batch)
 
     def _event(self, batch: list[ProgressEvent]) -> bytes:
@@ -235,6 +235,12 @@ class _Stream:
         return number + b"data: %s\n\n" % msgspec.json.encode(body)
 
 
+def in_words(lines: Iterable[LogLine], *, chars: int = LINE_CHARS) -> Iterator[LogLine]:
+    """Fill in the text of lines that have a code, cut to ``chars``."""
+    for line in lines:
+        yield replace(line, text=shown(text.in_words(line.code, line.params), chars)) if line.code else line
+
+
 def _lines(lines: Iterable[LogLine]) -> list[Line]:
     return [Line(x.seq, x.at, x.type, x.phase, x.script, x.text) for x in in_words(lines)]
 
@@ -244,7 +250,7 @@ def _spans(spans: tuple[Span, ...]) -> list[tuple[str, int, int]]:
 
 
 def _number(value: str, default: int) -> int:
-    return int(value) if value.isascii() and value.isdigit() and len(value) < 16 else default  # noqa: PLR2004 fits a bigint
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 16 else default  # noqa: PLR2004 - fits a bigint
 
 
 def _json(value: Any) -> Response:

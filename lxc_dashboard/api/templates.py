@@ -1,4 +1,4 @@
-"""Templates as archives over HTTP: chosen ones out, and what an archive holds in."""
+"""Files of templates over HTTP: archives out and in, files of drafts, and scripts and files of stored revisions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from typing import IO, TYPE_CHECKING, Any, Final, NoReturn
-from uuid import UUID
+from urllib.parse import quote
 
 import msgspec
 from starlette.datastructures import UploadFile
@@ -15,12 +15,15 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.api.middleware.access import caller_of
-from lxc_dashboard.errors import InvalidInputError, NotFoundError, ServiceUnavailableError, SessionExpiredError
+from lxc_dashboard.api.middleware.headers import NO_STORE
+from lxc_dashboard.api.request import parse_id, session_and_id, session_of
+from lxc_dashboard.errors import InvalidInputError, ServiceUnavailableError
 from lxc_dashboard.services.templates import rights
+from lxc_dashboard.services.templates.format.files import MAX_FILE_BYTES
+from lxc_dashboard.services.templates.library import catalog, drafts
 from lxc_dashboard.services.templates.sources import imports
 from lxc_dashboard.services.templates.sources.archive import KINDS
 from lxc_dashboard.services.templates.sources.unpacking import MAX_ARCHIVE_BYTES
@@ -32,111 +35,118 @@ if TYPE_CHECKING:
     from lxc_dashboard.services.auth.model import Session
     from lxc_dashboard.services.templates.summaries import DiscoveryReport
 
-NO_STORE: Final = {"Cache-Control": "no-store"}
 FIELD: Final = "archive"
-PIECE_BYTES: Final = 64 << 10
-# What a form adds around its one file.
+CHUNK_BYTES: Final = 64 << 10
+# The multipart framing around the one file.
 FORM_BYTES: Final = 64 << 10
-PASSED_OVER_BYTES: Final = 128 << 20
-TYPES: Final = {"zip": "application/zip", "tar.gz": "application/gzip"}
-TOO_LARGE: Final = text.ARCHIVE_TOO_LARGE.format(mib=MAX_ARCHIVE_BYTES >> 20)
+# A client that is cut off while it sends does not read the error, so some of an oversized body is read and dropped.
+DRAINED_ARCHIVE_BYTES: Final = 128 << 20
+DRAINED_FILE_BYTES: Final = 4 * MAX_FILE_BYTES
+ARCHIVE_TYPES: Final = {"zip": "application/zip", "tar.gz": "application/gzip"}
+ARCHIVE_TOO_LARGE: Final = text.ARCHIVE_TOO_LARGE.format(mib=MAX_ARCHIVE_BYTES >> 20)
+FILE_TOO_LARGE: Final = text.FILE_AT_MOST.format(mib=MAX_FILE_BYTES >> 20)
 
 
-def archive_routes() -> list[BaseRoute]:
+def template_routes() -> list[Route]:
     archives = Archives()
+    draft = f"{routes.DRAFTS}/{{draft_id}}/files"
+    revision = f"{routes.TEMPLATE_REVISIONS}/{{revision_id}}"
     return [
         Route(routes.TEMPLATE_EXPORT, archives.export, methods=["GET"]),
-        Route(routes.TEMPLATE_IMPORT, archives.take, methods=["POST"]),
+        Route(routes.TEMPLATE_IMPORT, archives.upload, methods=["POST"]),
+        Route(draft, put_draft_file, methods=["POST"]),
+        Route(f"{draft}/{{sha256}}", read_draft_file, methods=["GET"]),
+        Route(f"{revision}/scripts/{{name}}", read_script, methods=["GET"]),
+        Route(f"{revision}/files/{{name}}", read_file, methods=["GET"]),
     ]
 
 
 class Archives:
-    """Archives are packed and unpacked one at a time in a process: each may take its bounds in memory."""
+    """Packs and unpacks one archive at a time in a process: each may take up to its limit in memory."""
 
     def __init__(self) -> None:
         self._gate = asyncio.Semaphore(1)
 
     async def export(self, request: Request) -> Response:
-        """``?id=&id=&kind=zip|tar.gz``: the archive, to be saved."""
-        rt, session = _asked(request)
+        """``?id=&id=&kind=zip|tar.gz``: the archive as an attachment."""
+        rt, session = session_of(request)
         kind = request.query_params.get("kind", KINDS[0])
         if kind not in KINDS:
-            raise InvalidInputError({"kind": f"is one of {', '.join(KINDS)}"})
-        ids = [_id(value) for value in request.query_params.getlist("id")]
+            raise InvalidInputError({"kind": f"must be one of {', '.join(KINDS)}"})
+        ids = [parse_id(value) for value in request.query_params.getlist("id")]
         async with self._gate:
             exported = await imports.export_templates(rt, session, ids, kind)
-            file = await asyncio.to_thread(_kept, exported.data)
+            file = await asyncio.to_thread(_write_temporary, exported.data)
         headers = {
             **NO_STORE,
             "Content-Disposition": f'attachment; filename="{exported.filename}"',
             "Content-Length": str(len(exported.data)),
         }
-        return StreamingResponse(_pieces(file), media_type=TYPES[kind], headers=headers)
+        return StreamingResponse(_chunks(file), media_type=ARCHIVE_TYPES[kind], headers=headers)
 
-    async def take(self, request: Request) -> Response:
+    async def upload(self, request: Request) -> Response:
         """Form field ``archive``, a file: ``{added, changed, removed, refused: [{file, line, why, name}]}``.
 
-        Nothing is read from who may not change templates, and nothing beyond the bound.
+        Checks the user's privileges before it reads the body.
         """
-        rt, session = _asked(request)
+        rt, session = session_of(request)
         try:
-            async with AsyncExitStack() as kept:
+            async with AsyncExitStack() as stack:
                 async with rights.authored(rt, session, imports.ACTION, "upload"):
-                    form = await kept.enter_async_context((await _bounded(request)).form(max_files=1, max_fields=1))
-                    upload = _upload(form.get(FIELD))
+                    form = await stack.enter_async_context((await _limited(request)).form(max_files=1, max_fields=1))
+                    upload = _upload_of(form.get(FIELD))
                 report = await self._import(rt, session, upload)
         except (MultiPartException, HTTPException) as error:
-            raise InvalidInputError({FIELD: "is no form with one file"}) from error
+            raise InvalidInputError({FIELD: "must be a form with one file"}) from error
         except ClientDisconnect:
             return Response(status_code=400)
-        return Response(msgspec.json.encode(report.to_json()), media_type="application/json", headers=NO_STORE)
+        return _json(report.to_json())
 
     async def _import(self, rt: Runtime, session: Session, upload: UploadFile) -> DiscoveryReport:
         async with self._gate:
             return await imports.import_templates(rt, session, await upload.read(), upload.filename or "")
 
 
-def _upload(given: Any) -> UploadFile:
-    if not isinstance(given, UploadFile):
+def _upload_of(value: Any) -> UploadFile:
+    if not isinstance(value, UploadFile):
         raise InvalidInputError({FIELD: "is missing"}, text.ARCHIVE_MISSING)
-    if (given.size or 0) > MAX_ARCHIVE_BYTES:
-        raise InvalidInputError({FIELD: "is too large"}, TOO_LARGE)
-    return given
+    if (value.size or 0) > MAX_ARCHIVE_BYTES:
+        raise InvalidInputError({FIELD: "is too large"}, ARCHIVE_TOO_LARGE)
+    return value
 
 
-async def _bounded(request: Request) -> Request:
-    """The same request, whose body ends in ``InvalidInputError`` where it goes beyond what an archive may be."""
-    most = MAX_ARCHIVE_BYTES + FORM_BYTES
-    told = request.headers.get("content-length", "")
-    if told.isdecimal() and int(told) > most:
-        await _refuse(request)
+async def _limited(request: Request) -> Request:
+    """The same request; reading more of its body than an archive may have raises ``InvalidInputError``."""
+    limit = MAX_ARCHIVE_BYTES + FORM_BYTES
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > limit:
+        await _drain_and_refuse(request)
     received = 0
 
     async def receive() -> Message:
         nonlocal received
         message = await request.receive()
         received += len(message.get("body", b""))
-        if received > most:
-            await _refuse(request)
+        if received > limit:
+            await _drain_and_refuse(request)
         return message
 
     return Request(request.scope, receive)
 
 
-async def _refuse(request: Request) -> NoReturn:
-    """Passes over some of the rest first: who is cut off while sending does not read the answer."""
-    passed, more = 0, True
-    while more and passed < PASSED_OVER_BYTES:
+async def _drain_and_refuse(request: Request) -> NoReturn:
+    drained, more = 0, True
+    while more and drained < DRAINED_ARCHIVE_BYTES:
         message = await request.receive()
-        passed += len(message.get("body", b""))
+        drained += len(message.get("body", b""))
         more = message.get("more_body", False)
-    raise InvalidInputError({FIELD: "is too large"}, TOO_LARGE)
+    raise InvalidInputError({FIELD: "is too large"}, ARCHIVE_TOO_LARGE)
 
 
-def _kept(data: bytes) -> IO[bytes]:
-    """In a file that nobody else can open, and that goes with its last reader: who reads slowly holds no memory."""
+def _write_temporary(data: bytes) -> IO[bytes]:
+    """A temporary file without a name, at its start. A slow client then holds no memory."""
     try:
-        file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by who reads it
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - its reader closes it
         file.write(data)
         file.seek(0)
     except OSError as error:
@@ -144,21 +154,60 @@ def _kept(data: bytes) -> IO[bytes]:
     return file
 
 
-def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+def _chunks(file: IO[bytes]) -> Iterator[bytes]:
     with file:
-        while piece := file.read(PIECE_BYTES):
-            yield piece
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
 
 
-def _id(value: str) -> UUID:
-    try:
-        return UUID(value)
-    except ValueError:
-        raise NotFoundError from None
+async def put_draft_file(request: Request) -> Response:
+    """The body is the file: ``{sha256, size}``. Checks the user's privileges before it reads the body."""
+    rt, session, draft_id = session_and_id(request, "draft_id")
+    await rights.require_author(rt, session)
+    data = await _file_of(request)
+    return _json({"sha256": await drafts.put_file(rt, session, draft_id, data), "size": len(data)})
 
 
-def _asked(request: Request) -> tuple[Runtime, Session]:
-    caller = caller_of(request)
-    if caller.session is None:
-        raise SessionExpiredError
-    return caller.runtime, caller.session
+async def read_draft_file(request: Request) -> Response:
+    """An attachment, so that no browser renders it."""
+    rt, session, draft_id = session_and_id(request, "draft_id")
+    data = await drafts.read_file(rt, session, draft_id, request.path_params["sha256"])
+    return _attachment("", data)
+
+
+async def _file_of(request: Request) -> bytes:
+    """Raises ``InvalidInputError`` for a body over ``MAX_FILE_BYTES``."""
+    received = bytearray()
+    length = 0
+    async for chunk in request.stream():
+        length += len(chunk)
+        if length <= MAX_FILE_BYTES:
+            received += chunk
+        elif length > DRAINED_FILE_BYTES:
+            break
+    if length > MAX_FILE_BYTES:
+        raise InvalidInputError({"content": FILE_TOO_LARGE}, FILE_TOO_LARGE)
+    return bytes(received)
+
+
+async def read_script(request: Request) -> Response:
+    rt, session, revision_id = session_and_id(request, "revision_id")
+    script = await catalog.get_script(session, rt.db, revision_id, request.path_params["name"])
+    return _attachment(script.name, script.content.encode())
+
+
+async def read_file(request: Request) -> Response:
+    rt, session, revision_id = session_and_id(request, "revision_id")
+    file = await catalog.get_file(session, rt.db, revision_id, request.path_params["name"])
+    return _attachment(file.name, file.content)
+
+
+def _attachment(name: str, content: bytes) -> Response:
+    """A download that no browser renders or runs."""
+    filename = f"; filename*=UTF-8''{quote(name, safe='')}" if name else ""
+    headers = {**NO_STORE, "X-Content-Type-Options": "nosniff", "Content-Disposition": f"attachment{filename}"}
+    return Response(content, media_type="application/octet-stream", headers=headers)
+
+
+def _json(value: Any) -> Response:
+    return Response(msgspec.json.encode(value), media_type="application/json", headers=NO_STORE)

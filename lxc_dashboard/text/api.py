@@ -1,4 +1,7 @@
-"""What the API's description says."""
+"""Texts of the HTTP API: its description, its errors, and those of webhooks.
+
+Used as a module (``from lxc_dashboard.text import api``), because its names are short.
+"""
 
 from __future__ import annotations
 
@@ -7,118 +10,131 @@ from typing import Final
 
 TITLE: Final = "LXC Template Manager Dashboard"
 ABOUT: Final = (
-    "Have containers made in Proxmox VE from templates, and follow how they are built. Every request carries the caller's own "
-    "PVE API token and acts with it: PVE decides what it may do. A run needs no further sign-in, acts with its encrypted "
-    "copy of the token for 12 h at most, and ends when PVE takes the token no more."
+    "Create containers in Proxmox VE from templates and follow their progress. Every request carries the caller's PVE API "
+    "token and acts with it: PVE decides what it may do. A job works with an encrypted copy of the token for at most 12 h. "
+    "It fails when PVE no longer accepts the token."
 )
-TOKEN: Final = "As PVE itself takes it: PVEAPIToken=user@realm!name=uuid"  # noqa: S105 the form of one
-ENDPOINT: Final = "Name of the registered PVE endpoint; without it the default one"
-DOCUMENT: Final = "This description. It needs no token"
-LIST: Final = "Runs that the caller may see, newest first"
-UNFINISHED: Final = "Only those that have not ended"
-LIMIT: Final = "How many at most; 100 by default. Fewer come only where there are no more that the token may see"
-BEFORE: Final = "The id of the last run or job of the page before: the next page begins behind it"
-LIST_JOBS: Final = "Jobs of all kinds that the caller may see, newest first"
+TOKEN: Final = "As in PVE's own API: PVEAPIToken=user@realm!name=uuid"  # noqa: S105 - its format
+ENDPOINT: Final = "Name of a registered PVE endpoint. Default: the default endpoint"
+DOCUMENT: Final = "This description. Needs no token"
+LIST: Final = "List the creations that the token may see, newest first"
+UNFINISHED: Final = "Only unfinished creations"
+LIMIT: Final = "Number of entries, 100 by default. A shorter list means that there are no more"
+BEFORE: Final = "The id of the last entry of the previous page"
+LIST_JOBS: Final = "List the jobs of all kinds that the token may see, newest first"
 OF_KIND: Final = "Only jobs of this kind, for example container.stop"
 OF_GUEST: Final = "Only jobs on the guest with this vmid"
 OF_USER: Final = "Only jobs of this user, for example root@pam"
 IN_STATE: Final = "Only jobs in this state"
-CREATE: Final = "Have a container made"
+CREATE: Final = "Create a container"
 KEY: Final = (
-    "A UUID that becomes the run's id. Sent again, it makes nothing more: the answer is 200 with the run that it made, "
-    "whatever else is sent"
+    "A UUID that becomes the job's id. A repeated request creates nothing: the answer is 200 with the first creation, "
+    "whatever its body is"
 )
 ACT: Final = "Start, shut down, stop or restart a container. A worker does it as a job"
 ACT_KEY: Final = (
-    "A UUID that becomes the job's id. Sent again, it starts nothing: the answer is 200 with the job of that id, "
-    "whatever else is sent"
+    "A UUID that becomes the job's id. A repeated request starts nothing: the answer is 200 with the job of that id, "
+    "whatever else it sends"
 )
-LOCATION: Final = "Path of the run or job"
-READ_JOB: Final = "A job of any kind as it stands: the caller's own, or one on a container that PVE shows the caller"
-CANCEL_JOB: Final = "Ask a job to stop. Its task in PVE is stopped; what it did until then stays. Jobs of others need VM.Allocate on the container"
+LOCATION: Final = "Path of the job"
+READ_JOB: Final = "Read a job of any kind: the caller's own, or one on a container that the token may see"
+CANCEL_JOB: Final = (
+    "Cancel a job and stop its PVE task. What it has done stays. Jobs of others need VM.Allocate on the container"
+)
 RETRY_JOB: Final = (
-    "Run a failed job again. A creation goes on from the step that failed. A failed or cancelled act is asked for again: "
-    "the answer is a new job, which acts with this token"
+    "Retry a job. A creation continues from the step that failed. A failed or cancelled act becomes a new job, which "
+    "acts with this token"
 )
-READ: Final = "A run as it stands"
-DESTROY: Final = "Destroy what a failed or cancelled run has left"
-VMID_AGAIN: Final = "The run's vmid once more: what is destroyed is gone"
-LOG: Final = "The log as a stream, from the beginning or after a line, until the run ends"
-AFTER: Final = "The number (seq) of the last line that is known already"
-FOLLOW: Final = "false: only what there is just now"
+READ: Final = "Read a creation"
+DESTROY: Final = "Destroy what a failed or cancelled creation left behind"
+VMID_AGAIN: Final = "The creation's vmid, as a confirmation"
+LOG: Final = "Stream the log from the start or after a line, until the job ends"
+AFTER: Final = "The number (seq) of the last line that the caller has"
+FOLLOW: Final = "false: end after the lines that exist now"
 LINES: Final = (
-    "One JSON object a line, each of the schema Line (type: line), the last one of the schema End (type: end). "
-    "Blank lines in between say that the connection is alive"
+    "One JSON object a line, each of the schema Line (type: line); the last one is of the schema End (type: end). "
+    "Blank lines keep the connection alive"
 )
-CANCEL: Final = "Have a run stop, within 15 s; what it has made is kept"
-RETRY: Final = "Run a failed one again, from the step that failed, now with this token"
-GO_ON: Final = "End the pause of a run that was to stop before its first start; it goes on with this token"
+CANCEL: Final = "Cancel a creation. It stops within 15 s, and what it has created stays"
+RETRY: Final = "Retry a failed creation from the step that failed, with this token"
+GO_ON: Final = "Resume a creation that paused before its first start, with this token"
 CREDENTIALS: Final = (
-    "The credentials of one service of a container that is ready: of root, whose password was made for it, or of one that the "
-    "run's result names. PVE is asked whether the token may enter the guest; each call is audited"
+    "Read the credentials of one service: of root, if its password was generated, or of a service that the creation's "
+    "result names. PVE decides whether the token may enter the guest. Every call is audited"
 )
-STOPPED: Final = "The preflight found what would make this fail; nothing was made"
+PREFLIGHT_FAILED: Final = "The preflight found problems. Nothing was created"
 RETRY_AFTER: Final = "Seconds to wait"
-GOOD: Final[Mapping[int, str]] = {
-    200: "What was asked for",
-    202: "Taken on: a worker does it",
-}
-REFUSED: Final[Mapping[int, str]] = {
-    401: "The token is missing, wrong, or not valid any more",
-    403: "PVE does not let the token do this: the message names privilege and path",
+SUCCESSES: Final[Mapping[int, str]] = {200: "The result", 202: "Accepted: a worker does it"}
+ERRORS: Final[Mapping[int, str]] = {
+    401: "The token is missing, wrong or no longer valid",
+    403: "PVE refuses this to the token. The message names privilege and path",
     404: "It does not exist, or the token may not see it",
-    409: "The state does not allow this. error.job names the job that is busy with the container, if that is the cause",
+    409: "The state does not allow this. error.job names the job that is working on the container, if there is one",
     413: "The body is larger than 1 MiB",
     415: "The body is not application/json",
-    422: "Invalid input: error.fields by field, error.findings as the preflight found it",
-    429: "Too many refused tokens from here, or too much of this token at once",
-    502: "PVE answered with an error of its own",
-    503: "PVE, or a service of the dashboard, does not answer",
+    422: "Invalid input: error.fields by field, error.findings of the preflight",
+    429: "Too many refused tokens from this address, or too many requests of this token at once",
+    502: "PVE failed",
+    503: "PVE or a service of the dashboard does not answer",
 }
-LATER: Final = frozenset({429, 503})
+RETRY_LATER: Final = frozenset({429, 503})
 REQUEST: Final = (
-    "A container. What is left out is the template's, then the node's. Only hostname is needed where no template is named. "
-    "Numbers and flags may be sent as text"
+    "A container. A missing field takes the template's value, then the node's default. Without a template only hostname "
+    "is required. Numbers and booleans may be sent as text"
 )
 FIELDS: Final[Mapping[str, str]] = {
-    "template": "Name of a template, source/name where two sources have it, or its id; left out: none",
-    "node": "Node of the cluster; left out: the online one with the most free memory",
-    "hostname": "RFC 1123, 64 characters at most; left out: made of the template's name",
-    "vmid": "From 100; left out: the next free one",
-    "ostemplate": "A volid such as local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst; left out: the one that fits the template",
-    "ostemplate_download": "Its name among PVE's appliances, to fetch it by where it is not there yet",
-    "storage": "Storage of the disk; left out: the template's, else the one with the most room",
-    "disk_gib": "Size of the disk in GiB",
+    "template": "Name of a template, source/name if two sources have it, or its id. Default: none",
+    "node": "Node of the cluster. Default: the online node with the most free memory",
+    "hostname": "RFC 1123, at most 64 characters. Default: made from the template's name",
+    "vmid": "From 100. Default: the next free one",
+    "ostemplate": "A volid such as local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst. Default: the one that fits the template",
+    "ostemplate_download": "Name of a PVE appliance to download if the OS template is missing",
+    "storage": "Storage of the disk. Default: the template's, else the one with the most free space",
+    "disk_gib": "Disk size in GiB",
     "cores": "Number of cores",
     "memory_mib": "Memory in MiB",
     "swap_mib": "Swap in MiB",
-    "password": "Root's password, where password_mode is given; 5 characters or more, 500 bytes at most. Kept encrypted until the run ends",
-    "password_mode": "given, generated (revealed on the run's page) or none; left out: given where there is a password, else generated",
-    "ssh_keys": "Public keys for root: a list, or lines; 100 at most, of 16 KiB each",
+    "password": "Root's password for password_mode given: 5 characters to 500 bytes. Stored encrypted until the job ends",
+    "password_mode": "given, generated (shown on the job's page) or none. Default: given if there is a password, else generated",
+    "ssh_keys": "Public keys for root: a list, or lines. At most 100 keys of 16 KiB",
     "bridge": "Bridge of the network device",
     "vlan": "VLAN tag, 1 to 4094",
     "mtu": "MTU of the network device",
-    "firewall": "Whether PVE's firewall guards the network device",
+    "firewall": "Whether PVE's firewall filters the network device",
     "ipv4_mode": "dhcp, static or none",
-    "ipv4_address": "With its prefix, such as 10.0.0.5/24",
-    "ipv4_gateway": "Outside of the address's network only where the provider has it so",
+    "ipv4_address": "With prefix, for example 10.0.0.5/24",
+    "ipv4_gateway": "May be outside the address's network if the provider requires it",
     "ipv6_mode": "dhcp, static, auto (SLAAC) or none",
-    "ipv6_address": "With its prefix, such as fd00::5/64",
-    "ipv6_gateway": "Link-local, or as of IPv4",
-    "nameserver": "Addresses, parted by spaces; left out: the node's",
-    "searchdomain": "Domains, parted by spaces; left out: the node's",
-    "unprivileged": "true is the default; a privileged container is root on its node",
-    "nesting": "PVE's feature of this name",
-    "keyctl": "PVE's feature of this name; root@pam's alone to give, and not by token",
-    "fuse": "PVE's feature of this name; root@pam's alone to give, and not by token",
-    "mounts": "Mount points: volumes of a storage, or folders of the node (root@pam's alone to give, and not by token)",
-    "tags": "A list, or words parted by spaces",
+    "ipv6_address": "With prefix, for example fd00::5/64",
+    "ipv6_gateway": "May be link-local, or outside the network as for IPv4",
+    "nameserver": "Addresses, separated by spaces. Default: the node's",
+    "searchdomain": "Domains, separated by spaces. Default: the node's",
+    "unprivileged": "Default: true. Root of a privileged container is root on its node",
+    "nesting": "PVE feature of this name",
+    "keyctl": "PVE feature of this name. Only root@pam may set it, and not with a token",
+    "fuse": "PVE feature of this name. Only root@pam may set it, and not with a token",
+    "mounts": "Mount points: volumes of a storage, or folders of the node (only root@pam, and not with a token)",
+    "tags": "A list, or words separated by spaces",
     "pool": "PVE pool",
     "onboot": "Whether it starts with its node",
-    "start_order": "Its place at the node's start",
-    "description": "Notes in PVE, up to 7,800 characters",
-    "packages_off": "Packages of the template that are not wanted",
-    "packages_extra": "Packages besides the template's",
-    "pause_after_create": "Stop before the first start, until the run is told to go on",
-    "scripts": "Names of the template's scripts to run, in this order; left out: as the template has it",
+    "start_order": "Position in the node's start order",
+    "description": "Notes in PVE, at most 7,800 characters",
+    "packages_off": "Packages of the template to leave out",
+    "packages_extra": "Packages to install besides the template's",
+    "pause_after_create": "Pause before the first start until the creation is resumed",
+    "scripts": "Names of the template's scripts to run, in this order. Default: the template's order",
 }
+
+BODY_TOO_LARGE: Final = "The body is larger than {mib} MiB"
+NOT_JSON: Final = "Send application/json"
+NOT_AN_OBJECT: Final = "The body must be a JSON object"
+METHOD_NOT_ALLOWED: Final = "Allowed methods: {methods}"
+PARAMETER_UNKNOWN: Final = "This parameter does not exist"
+JOB_UNKNOWN: Final = "This job does not exist or was removed"
+NOT_A_UUID: Final = "Must be a UUID"
+NOT_A_BOOLEAN: Final = "Must be true or false"
+OUT_OF_RANGE: Final = "Must be a whole number from {least} to {most}"
+NOT_ONE_OF: Final = "Must be one of {values}"
+SERVICE_NAME: Final = "Enter the name of a service, at most {chars} characters"
+VMID_MISSING: Final = "Confirm the container to destroy: ?vmid={vmid}"
+WEBHOOK_REFUSED: Final = "No source takes webhooks here, or the signature is wrong"

@@ -1,4 +1,4 @@
-"""Where a request comes from and goes to, as far as that can be believed."""
+"""The client's address, the site's own origin and TLS, from what trusted proxies report."""
 
 from __future__ import annotations
 
@@ -18,77 +18,77 @@ _PORTS = {"http": ":80", "https": ":443"}
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Which proxies are believed, and under which address the product is reached (empty: under whatever one)."""
+    """The trusted proxies, and the site's public URL (empty: any address)."""
 
     proxies: tuple[Network, ...] = ()
     public_url: str = ""
 
     @classmethod
     def of(cls, proxies: str, public_url: str) -> Trust:
-        """``proxies``: addresses and networks, separated by commas. Raises ``ValueError`` for what is none."""
+        """``proxies``: addresses and networks, separated by commas. Raises ``ValueError`` for an invalid one."""
         parts = [part.strip() for part in proxies.split(",") if part.strip()]
         return cls(tuple(ip_network(part, strict=False) for part in parts), public_url)
 
-    def believes(self, address: str) -> bool:
+    def trusts(self, address: str) -> bool:
         try:
-            found = ip_address(address)
+            parsed = ip_address(address)
         except ValueError:
             return False
-        return any(found in network for network in self.proxies)
+        return any(parsed in network for network in self.proxies)
 
 
 def headers_of(scope: Mapping[str, Any]) -> dict[str, str]:
-    """Lower-case names; of a header that comes twice, the values with a comma between."""
-    found: dict[str, str] = {}
+    """Headers by lower-case name; repeated headers are joined with a comma, cookies with a semicolon."""
+    headers: dict[str, str] = {}
     for raw_name, raw_value in scope.get("headers", ()):
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
         separator = "; " if name == "cookie" else ", "
-        found[name] = f"{found[name]}{separator}{value}" if name in found else value
-    return found
+        headers[name] = f"{headers[name]}{separator}{value}" if name in headers else value
+    return headers
 
 
 def client_address(scope: Mapping[str, Any], headers: Mapping[str, str], trust: Trust) -> str:
-    """The nearest address that is no proxy of ours. What a client itself writes into X-Forwarded-For is not believed."""
+    """The nearest hop that is not a trusted proxy. Entries of X-Forwarded-For before it are ignored."""
     client = scope.get("client")
     address = str(client[0]) if client else ""
-    if not trust.believes(address):
+    if not trust.trusts(address):
         return address
     for hop in reversed([part.strip() for part in headers.get("x-forwarded-for", "").split(",") if part.strip()]):
         address = hop[:64]
-        if not trust.believes(address):
+        if not trust.trusts(address):
             break
     return address
 
 
 def is_https(scope: Mapping[str, Any], headers: Mapping[str, str], trust: Trust) -> bool:
-    """Whether the browser speaks TLS, to us or to a proxy that is believed."""
+    """Whether the browser uses TLS, to this process or to a trusted proxy."""
     if scope.get("scheme") in {"https", "wss"}:
         return True
     client = scope.get("client")
-    forwarded = headers.get("x-forwarded-proto", "") if client and trust.believes(str(client[0])) else ""
+    forwarded = headers.get("x-forwarded-proto", "") if client and trust.trusts(str(client[0])) else ""
     return forwarded.split(",")[0].strip() == "https"
 
 
 def keeps_cookie(scope: Mapping[str, Any], headers: Mapping[str, str], trust: Trust) -> bool:
-    """Whether a browser stores our cookie here: with TLS, on this very machine, or where PUBLIC_URL says plain http."""
+    """Whether the browser keeps the session cookie: over TLS, on this machine, or if PUBLIC_URL is plain http."""
     host = host_of(headers.get("host", ""))
     return is_https(scope, headers, trust) or host in LOCAL_HOSTS or not wants_secure(trust.public_url)
 
 
 def wants_secure(public_url: str) -> bool:
-    """The cookie is for TLS only, unless PUBLIC_URL was told to be plain http."""
+    """Whether cookies are for TLS only: always, unless PUBLIC_URL is plain http."""
     return not public_url.startswith("http://")
 
 
 def host_of(authority: str) -> str:
-    """``host`` of ``host:port``, an IPv6 address with its brackets."""
+    """``host`` of ``host:port``; an IPv6 address keeps its brackets."""
     return authority.rsplit(":", 1)[0] if not authority.endswith("]") else authority
 
 
 def is_own_origin(origin: str, headers: Mapping[str, str], trust: Trust) -> bool:
-    """Whether a page of ours asked: the one of PUBLIC_URL, or of the very host that was asked. A missing one is not ours.
+    """Whether ``origin`` is PUBLIC_URL's, or that of the request's own host. An empty origin is not.
 
-    Where PUBLIC_URL is set that host counts on this very machine alone: any name may be led to our address by its owner.
+    If PUBLIC_URL is set, the request's host counts only if it is this machine: anyone can point a name at this address.
     """
     if trust.public_url and origin == origin_of(trust.public_url):
         return True
@@ -99,13 +99,13 @@ def is_own_origin(origin: str, headers: Mapping[str, str], trust: Trust) -> bool
     return parts.scheme in {"http", "https"} and bool(host) and origin == f"{parts.scheme}://{host}"
 
 
-def refusal_of(trust: Trust) -> str:
-    """What to tell who comes from elsewhere: it may be a user who typed another name of ours."""
+def foreign_origin_message(trust: Trust) -> str:
+    """The error for a foreign origin. The sender may be a user who typed another name of this site."""
     return text.WRONG_ADDRESS.format(address=origin_of(trust.public_url)) if trust.public_url else text.WRONG_ORIGIN
 
 
 def origin_of(url: str) -> str:
-    """As a browser writes it: in lower case, without a port that goes without saying, without what stands before an ``@``."""
+    """The origin of ``url`` as a browser writes it: lower case, without default port and user."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2].lower()
     return f"{parts.scheme}://{host.removesuffix(_PORTS.get(parts.scheme, ''))}"

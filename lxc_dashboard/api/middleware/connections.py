@@ -1,8 +1,8 @@
-"""How many connections one address may hold of this process, and how many that have not asked for anything yet.
+"""How many connections one address may hold in this process, and how many of them without a request.
 
-The server accepts connections below ASGI, so a connection that says nothing is seen by no layer of ours. This looks at the
-process's own sockets instead, and closes what is over the bounds. The address is the peer's own: headers are not read here.
-A proxy of ``TRUSTED_PROXIES`` is not bounded: it bounds its own clients.
+The server accepts connections below ASGI, so a connection without a request reaches no ASGI layer. This module therefore
+looks at the process's own sockets and closes those over the limits. It counts by the peer's address, without headers.
+Proxies of ``TRUSTED_PROXIES`` have no limit: they limit their own clients.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from lxc_dashboard.services.auth.limits import network
 
 log = structlog.get_logger(__name__)
 
-# Browsers open a connection or two ahead.
+# Browsers open one or two connections in advance.
 SILENT_PER_ADDRESS: Final = 64
 PER_ADDRESS: Final = 1024
-LOOK_S: Final = 1.0
+CHECK_EVERY_S: Final = 1.0
 DESCRIPTORS: Final = "/proc/self/fd"
 
 Peer = tuple[str, int]
@@ -37,7 +37,7 @@ Peer = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class _Socket:
-    """A TCP socket of this process. ``peer`` None: it listens."""
+    """A TCP socket of this process. A listening socket has no ``peer``."""
 
     inode: int
     descriptor: int
@@ -45,14 +45,14 @@ class _Socket:
     peer: Peer | None
 
     def close(self) -> None:
-        """Unless the descriptor is another one's by now: the server closes its own in other threads."""
+        """Shut the socket down, unless its descriptor belongs to another socket by now: the server closes in other threads."""
         with suppress(OSError), _duplicate(self.descriptor) as found:
             if os.fstat(found.fileno()).st_ino == self.inode:
                 found.shutdown(socket.SHUT_RDWR)
 
 
 class Connections:
-    """One per web process. ``trust`` is asked at each look."""
+    """One per web process. ``trust`` is called at each check."""
 
     def __init__(
         self,
@@ -62,51 +62,51 @@ class Connections:
         per_address: int = PER_ADDRESS,
     ) -> None:
         self._trust, self._silent_per_address, self._per_address = trust, silent_per_address, per_address
-        self._sockets: dict[int, _Socket | None] = {}  # by inode, the longest open first; None for what is no TCP
-        self._spoken: set[Peer] = set()
+        self._sockets: dict[int, _Socket | None] = {}  # by inode, oldest first; None for other kinds of socket
+        self._with_request: set[Peer] = set()
 
-    def around(self, app: ASGIApp) -> ASGIApp:
-        """``app``, noting over which connections requests come."""
+    def wrap(self, app: ASGIApp) -> ASGIApp:
+        """Wrap ``app``, noting which connections have sent a request."""
 
         async def noting(scope: Scope, receive: Receive, send: Send) -> None:
             if scope.get("client"):
-                self._spoken.add(_peer(*scope["client"]))
+                self._with_request.add(_peer(*scope["client"]))
             await app(scope, receive, send)
 
         return noting
 
-    async def follow(self) -> None:
-        """Runs as long as the process."""
+    async def run(self) -> None:
+        """Check every second until cancelled."""
         while True:
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(CHECK_EVERY_S)
             try:
-                self.look()
+                self.check()
             except Exception:
-                log.exception("connections not looked at")
+                log.exception("connection check failed")
 
-    def look(self) -> None:
-        """Look once at all connections of the server, and close those over the bounds: the last of an address first."""
-        spoken = set(self._spoken)
+    def check(self) -> None:
+        """Close the newest connections of each address that is over a limit."""
+        with_request = set(self._with_request)
         accepted = self._accepted()
-        self._spoken -= spoken - accepted.keys()  # those that ended; others may have spoken only now
+        self._with_request -= with_request - accepted.keys()  # closed ones; a request may just have come on others
         trust = self._trust()
         by_address: defaultdict[str, list[Peer]] = defaultdict(list)
         for peer in accepted:
-            if not trust.believes(peer[0]):
+            if not trust.trusts(peer[0]):
                 by_address[network(peer[0])].append(peer)
         for address, peers in by_address.items():
-            silent = [peer for peer in peers if peer not in self._spoken]
+            silent = [peer for peer in peers if peer not in self._with_request]
             over = {*silent[self._silent_per_address :], *peers[self._per_address :]}
             if over:
-                log.warning("connections over the bound closed", address=address, count=len(over))
+                log.warning("connections over the limit closed", address=address, count=len(over))
             for peer in over:
                 accepted[peer].close()
 
     def _accepted(self) -> dict[Peer, _Socket]:
-        """What the listening sockets of this process have accepted, the longest open first."""
-        there = _open_sockets()
-        self._sockets = {inode: known for inode, known in self._sockets.items() if inode in there}
-        for inode, descriptor in there.items():
+        """The connections that this process has accepted, oldest first."""
+        open_now = _open_sockets()
+        self._sockets = {inode: known for inode, known in self._sockets.items() if inode in open_now}
+        for inode, descriptor in open_now.items():
             if inode not in self._sockets:
                 self._sockets[inode] = _socket(inode, descriptor)
         known = [each for each in self._sockets.values() if each is not None]
@@ -115,7 +115,7 @@ class Connections:
 
 
 def _open_sockets() -> dict[int, int]:
-    """Descriptors by inode."""
+    """The process's sockets: descriptor by inode."""
     found: dict[int, int] = {}
     for entry in os.scandir(DESCRIPTORS):
         with suppress(OSError):  # closed meanwhile
@@ -139,7 +139,7 @@ def _duplicate(descriptor: int) -> socket.socket:
 
 
 def _peer(host: str, port: int | str) -> Peer:
-    """One spelling of an address and its port, which the server tells as text."""
+    """Address and port in one spelling. The server gives the port as text."""
     try:
         address = ip_address(host)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The headers that every answer carries."""
+"""The security headers of every response."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from typing import Final
 _SCRIPT = re.compile(r"<script(?P<attributes>[^>]*)>(?P<content>.*?)</script>", re.DOTALL)
 _SAFE_HOST = re.compile(r"[A-Za-z0-9.\-_]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?")
 HSTS: Final = "max-age=31536000"
+NO_STORE: Final = {"Cache-Control": "no-store"}
 IMMUTABLE: Final = "public, max-age=31536000, immutable"
 FIXED: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    # Not no-referrer: a browser would then post a form with Origin null.
+    # With no-referrer a browser posts a form with Origin null.
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -25,7 +26,7 @@ FIXED: Final = {
 
 
 def inline_scripts(folder: Path) -> tuple[str, ...]:
-    """CSP hashes of the scripts that the build wrote into its pages: these run, and no other inline script does."""
+    """CSP hashes of the inline scripts in the built pages. No other inline script may run."""
     return tuple(sorted({hash_of(script) for page in sorted(folder.rglob("*.html")) for script in _inline(page)}))
 
 
@@ -40,10 +41,10 @@ def hash_of(script: str) -> str:
 
 
 def content_security_policy(scripts: tuple[str, ...], host: str, *, https: bool) -> str:
-    """No inline script but the build's own, no eval, nothing from elsewhere, never in a frame.
+    """Allow the build's own inline scripts only; no eval, no other hosts, no frames.
 
-    Styles may be inline: Reflex and React set them on elements. The websocket's address is named, since not every
-    browser counts it as 'self'.
+    Inline styles are allowed: Reflex and React set them on elements. The websocket's address is listed because some
+    browsers do not count it as 'self'.
     """
     socket = f" {'wss' if https else 'ws'}://{host}" if _SAFE_HOST.fullmatch(host) else ""
     return "; ".join(

@@ -1,4 +1,4 @@
-"""How much one session, or one API token, may hold of this process at a time."""
+"""How many streams, uploads, sockets and requests one session or API token may hold in this process at a time."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 STREAMS: Final = 250
 EXPORTS: Final = 2
 EXPORTS_WAITING: Final = 20
-# Each may be as large in memory as a file of a template may be.
+# Each holds up to one template file in memory.
 UPLOADS: Final = 4
 UPLOADS_WAITING: Final = 20
-# Each tab's state takes about 80 KiB.
+# The state of a tab takes about 80 KiB.
 SOCKETS: Final = 250
 SOCKETS_PER_USER: Final = 500
-# A program that asks for a hundred containers at once is served in turns.
+# API requests of one token at once; more of them wait.
 REQUESTS: Final = 8
 REQUESTS_WAITING: Final = 200
-REQUEST_WITHIN_S: Final = 30.0
+WAIT_AT_MOST_S: Final = 30.0
 _UPLOAD: Final = re.compile(rf"{routes.TEMPLATE_IMPORT}|{routes.DRAFTS}/[^/]+/files")
 _STREAM: Final = re.compile(
     rf"{routes.CREATIONS}/[^/]+/(events|log\.txt)|({routes.API_CREATIONS}|{routes.API_JOBS})/[^/]+/log"
@@ -36,35 +36,38 @@ _STREAM: Final = re.compile(
 
 
 @dataclass(slots=True)
-class _Row:
+class _Slots:
     free: asyncio.Semaphore
     users: int = 0
 
 
-class Places:
-    """``most`` at once for each caller; ``waiting`` others wait for up to ``within_s``. ``what``: of what, in a sentence."""
+class Limit:
+    """At most ``most`` holders a caller; ``waiting`` more wait for up to ``within_s``.
+
+    ``what`` names the limited thing in the error's sentence.
+    """
 
     def __init__(self, what: str, most: int, *, waiting: int = 0, within_s: float | None = None) -> None:
         self._what, self._most, self._waiting, self._within_s = what, most, waiting, within_s
-        self._rows: dict[Hashable, _Row] = {}
+        self._slots: dict[Hashable, _Slots] = {}
 
     @asynccontextmanager
-    async def taken(self, who: Hashable) -> AsyncIterator[None]:
+    async def hold(self, caller: Hashable) -> AsyncIterator[None]:
         """Raises ``TooManyAtOnceError``."""
-        row = self._rows.setdefault(who, _Row(asyncio.Semaphore(self._most)))
-        if row.users >= self._most + self._waiting:
+        slots = self._slots.setdefault(caller, _Slots(asyncio.Semaphore(self._most)))
+        if slots.users >= self._most + self._waiting:
             raise TooManyAtOnceError(self._what, self._most)
-        row.users += 1
+        slots.users += 1
         try:
-            await self._wait(row.free)
+            await self._wait(slots.free)
             try:
                 yield
             finally:
-                row.free.release()
+                slots.free.release()
         finally:
-            row.users -= 1
-            if not row.users:
-                del self._rows[who]
+            slots.users -= 1
+            if not slots.users:
+                del self._slots[caller]
 
     async def _wait(self, free: asyncio.Semaphore) -> None:
         try:
@@ -74,31 +77,31 @@ class Places:
             raise TooManyAtOnceError(self._what, self._most) from None
 
 
-class Shares:
-    """One per process."""
+class Limits:
+    """All limits of one process."""
 
     def __init__(self) -> None:
-        self._streams = Places("open logs", STREAMS)
-        self._exports = Places("exports under way", EXPORTS, waiting=EXPORTS_WAITING, within_s=REQUEST_WITHIN_S)
-        self._uploads = Places("uploads under way", UPLOADS, waiting=UPLOADS_WAITING, within_s=REQUEST_WITHIN_S)
-        self._requests = Places("requests under way", REQUESTS, waiting=REQUESTS_WAITING, within_s=REQUEST_WITHIN_S)
-        self._sockets = Places("open tabs and consoles", SOCKETS)
-        self._user_sockets = Places("open tabs and consoles in all your sessions", SOCKETS_PER_USER)
+        self._streams = Limit("open logs", STREAMS)
+        self._exports = Limit("exports under way", EXPORTS, waiting=EXPORTS_WAITING, within_s=WAIT_AT_MOST_S)
+        self._uploads = Limit("uploads under way", UPLOADS, waiting=UPLOADS_WAITING, within_s=WAIT_AT_MOST_S)
+        self._requests = Limit("requests under way", REQUESTS, waiting=REQUESTS_WAITING, within_s=WAIT_AT_MOST_S)
+        self._sockets = Limit("open tabs and consoles", SOCKETS)
+        self._user_sockets = Limit("open tabs and consoles in all your sessions", SOCKETS_PER_USER)
 
-    def request(self, path: str, who: UUID | None) -> AbstractAsyncContextManager[None]:
-        """What a request holds until its answer has ended. Raises ``TooManyAtOnceError`` where it is entered."""
-        if who is None:
+    def request(self, path: str, caller: UUID | None) -> AbstractAsyncContextManager[None]:
+        """Hold what the request at ``path`` needs until its response ends. Entering raises ``TooManyAtOnceError``."""
+        if caller is None:
             return nullcontext()
         if _STREAM.fullmatch(path):
-            return self._streams.taken(who)
+            return self._streams.hold(caller)
         if path == routes.TEMPLATE_EXPORT:
-            return self._exports.taken(who)
+            return self._exports.hold(caller)
         if _UPLOAD.fullmatch(path):
-            return self._uploads.taken(who)
-        return self._requests.taken(who) if path.startswith(f"{routes.API_V1}/") else nullcontext()
+            return self._uploads.hold(caller)
+        return self._requests.hold(caller) if path.startswith(f"{routes.API_V1}/") else nullcontext()
 
     @asynccontextmanager
     async def socket(self, session: Session) -> AsyncIterator[None]:
-        """What a websocket holds while it is open. Raises as ``request``."""
-        async with self._user_sockets.taken((session.endpoint_id, session.userid)), self._sockets.taken(session.id):
+        """Hold a websocket's place while it is open. Entering raises ``TooManyAtOnceError``."""
+        async with self._user_sockets.hold((session.endpoint_id, session.userid)), self._sockets.hold(session.id):
             yield

@@ -1,4 +1,4 @@
-"""How much of a stranger's or a user's sending is taken at a time: what comes faster waits in his own connection, not in our memory."""
+"""How fast a client may send, and how long it may be silent. What comes faster waits in the client's connection, not in memory."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from uuid import UUID
 
 from starlette.types import Message, Receive, Send
 
-# A page that sends a script of 1 MiB with each pause of its typing stays below both.
+# An editor that sends a script of 1 MiB at each pause in typing stays below both limits.
 BURST_BYTES: Final = 16 << 20
 BYTES_PER_S: Final = 4 << 20
 BURST_MESSAGES: Final = 1000
 MESSAGES_PER_S: Final = 100
-REMEMBERED: Final = 1000
-# A sign-in form and a webhook are small: who takes longer holds one of the server's places and nothing else.
-OPEN_BODY_S: Final = 15.0
+ALLOWANCES_KEPT: Final = 1000
+# Bodies of public paths (sign-in, webhooks) are small.
+PUBLIC_BODY_S: Final = 15.0
 SILENT_BODY_S: Final = 30.0
-# A page answers a ping each 25 s. Reflex itself would wait 145 s for it.
+# A page answers a ping every 25 s. Reflex itself waits 145 s.
 SILENT_PAGE_S: Final = 60.0
-# Engine.IO would wait for its writer without end.
+# Engine.IO waits for its writer without a timeout.
 UNREAD_S: Final = 30.0
 
 RECEIVED: Final = "websocket.receive"
-# Of Engine.IO, which the pages speak: what begins otherwise it cannot read, and fails.
+# Types of Engine.IO messages. Engine.IO fails on any other first character.
 PAGE_MESSAGES: Final = frozenset("0123456")
 GOING_AWAY: Final = 1001
 UNSUPPORTED: Final = 1003
@@ -34,7 +34,7 @@ TOO_BIG: Final = 1009
 
 
 class Bucket:
-    """Holds ``burst``, fills by ``per_s``. ``spend`` says how long to wait until what was taken is there."""
+    """A token bucket of ``burst`` tokens that refills by ``per_s``. ``spend`` returns how many seconds to wait."""
 
     def __init__(self, burst: int, per_s: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._burst, self._per_s, self._clock = burst, per_s, clock
@@ -48,7 +48,7 @@ class Bucket:
 
 
 class Allowance:
-    """What the sockets of one session may send together."""
+    """What all websockets of one session may send together."""
 
     def __init__(self) -> None:
         self._bytes = Bucket(BURST_BYTES, BYTES_PER_S)
@@ -59,7 +59,7 @@ class Allowance:
 
 
 class Allowances:
-    """By session, also across its sockets' ends; the longest unused is forgotten first."""
+    """Allowances by session. They outlive the session's websockets; the least recently used goes first."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[UUID, Allowance] = OrderedDict()
@@ -67,46 +67,46 @@ class Allowances:
     def of(self, session_id: UUID) -> Allowance:
         found = self._known.setdefault(session_id, Allowance())
         self._known.move_to_end(session_id)
-        if len(self._known) > REMEMBERED:
+        if len(self._known) > ALLOWANCES_KEPT:
             self._known.popitem(last=False)
         return found
 
 
-def paced(
-    receive: Receive, allowance: Allowance, *, most_bytes: int, binary: bool, silent_s: float = SILENT_PAGE_S
+def limit_rate(
+    receive: Receive, allowance: Allowance, *, max_bytes: int, binary: bool, silent_s: float = SILENT_PAGE_S
 ) -> Receive:
-    """A websocket's messages at the pace of ``allowance``; one that is too large, or where none may be ``binary`` no page's, ends it.
+    """Receive a websocket's messages at the rate of ``allowance``. A message over ``max_bytes`` ends the websocket.
 
-    So does a page that says nothing for ``silent_s``. A console may be silent for hours.
-
-    Binary messages are gathered in memory by the server of the pages until as many came as the first had promised.
+    With ``binary`` (a console), messages may be of any kind and the client may be silent for hours. Without it (a page),
+    silence for ``silent_s`` and every message that is not Engine.IO text end the websocket: the page server would collect
+    binary messages in memory without a bound.
     """
 
-    async def receive_paced() -> Message:
+    async def receive_at_rate() -> Message:
         try:
             async with asyncio.timeout(None if binary else silent_s):
                 message = await receive()
         except TimeoutError:
-            return _ended(GOING_AWAY)
+            return _disconnect(GOING_AWAY)
         if message["type"] != RECEIVED:
             return message
         data, text = message.get("bytes"), message.get("text")
         size = len(data or text or "")
         if not binary and (data is not None or (text or "")[:1] not in PAGE_MESSAGES):
-            return _ended(UNSUPPORTED)
-        if size > most_bytes:
-            return _ended(TOO_BIG)
+            return _disconnect(UNSUPPORTED)
+        if size > max_bytes:
+            return _disconnect(TOO_BIG)
         if wait_s := allowance.spend(size):
             await asyncio.sleep(wait_s)
         return message
 
-    return receive_paced
+    return receive_at_rate
 
 
-def read_in_time(receive: Receive, send: Send, *, within_s: float = UNREAD_S) -> tuple[Receive, Send]:
-    """The two ends of a websocket, which ends when the browser does not read what is sent for ``within_s``.
+def limit_unread(receive: Receive, send: Send, *, within_s: float = UNREAD_S) -> tuple[Receive, Send]:
+    """End a websocket when its browser does not read for ``within_s``.
 
-    ``send`` then raises ``OSError``, as after a disconnect, and ``receive`` tells the disconnect.
+    ``send`` then raises ``OSError``, as after a disconnect, and ``receive`` returns the disconnect.
     """
     is_stalled = False
     receiving: asyncio.Timeout | None = None
@@ -127,30 +127,30 @@ def read_in_time(receive: Receive, send: Send, *, within_s: float = UNREAD_S) ->
     async def receive_until_stalled() -> Message:
         nonlocal receiving
         if is_stalled:
-            return _ended(GOING_AWAY)
+            return _disconnect(GOING_AWAY)
         try:
             async with asyncio.timeout(None) as receiving:
                 return await receive()
         except TimeoutError:
-            return _ended(GOING_AWAY)
+            return _disconnect(GOING_AWAY)
         finally:
             receiving = None
 
     return receive_until_stalled, send_in_time
 
 
-def _ended(code: int) -> Message:
+def _disconnect(code: int) -> Message:
     return {"type": "websocket.disconnect", "code": code}
 
 
-def patient(receive: Receive, *, silent_s: float = SILENT_BODY_S, whole_s: float | None = None) -> Receive:
-    """A request's body, given up where nothing comes for ``silent_s``, or not all of it within ``whole_s``."""
+def limit_body_time(receive: Receive, *, silent_s: float = SILENT_BODY_S, whole_s: float | None = None) -> Receive:
+    """Receive a request's body; disconnect when nothing comes for ``silent_s``, or not all of it within ``whole_s``."""
     until = None if whole_s is None else time.monotonic() + whole_s
-    over = False
+    is_complete = False
 
-    async def receive_patiently() -> Message:
-        nonlocal over
-        if over:
+    async def receive_in_time() -> Message:
+        nonlocal is_complete
+        if is_complete:
             return await receive()
         wait_s = silent_s if until is None else min(silent_s, until - time.monotonic())
         try:
@@ -158,7 +158,7 @@ def patient(receive: Receive, *, silent_s: float = SILENT_BODY_S, whole_s: float
                 message = await receive()
         except TimeoutError:
             return {"type": "http.disconnect"}
-        over = not message.get("more_body", False)
+        is_complete = not message.get("more_body", False)
         return message
 
-    return receive_patiently
+    return receive_in_time

@@ -1,4 +1,4 @@
-"""The API's description, OpenAPI 3.1, made from the very types that requests are read with and answers are written from."""
+"""The API's description, OpenAPI 3.1, generated from the types of requests and answers."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ _ANSWERS: Final = (
     answers.Line,
     answers.End,
 )
-_NAME_ALONE: Final = {
+_CREDENTIALS_REQUEST: Final = {
     "type": "object",
     "properties": {"name": {"type": "string", "minLength": 1, "maxLength": 255}},
     "required": ["name"],
     "additionalProperties": False,
 }
-_LOCATED: Final = frozenset({"createCreation", "act", "retryJob"})
-_ALWAYS: Final = (401, 422, 429, 502, 503)
-_OF_ONE: Final = (403, 404)
+_WITH_LOCATION: Final = frozenset({"createCreation", "act", "retryJob"})
+_COMMON_ERRORS: Final = (401, 422, 429, 502, 503)
+_LOOKUP_ERRORS: Final = (403, 404)
 _ONE: Final = f"{routes.API_CREATIONS}/{{job_id}}"
 _JOB: Final = f"{routes.API_JOBS}/{{job_id}}"
 _ACT: Final = f"{routes.API_CONTAINERS}/{{vmid}}/{{act}}"
@@ -68,7 +68,7 @@ _PAGE: Final = (
 
 @cache
 def document() -> bytes:
-    """JSON. It holds no secret, and nothing of this very installation."""
+    """The description as JSON. It holds nothing about this installation."""
     return msgspec.json.encode(
         {
             "openapi": "3.1.0",
@@ -93,14 +93,22 @@ def _paths() -> dict[str, Any]:
             "post": _create_call(),
         },
         _ONE: {
-            "get": _call("readCreation", words.READ, {200: creation}, [_ID], also=_OF_ONE),
-            "delete": _call("destroyCreation", words.DESTROY, {200: _json("Done")}, [_ID, vmid], also=(*_OF_ONE, 409)),
+            "get": _call("readCreation", words.READ, {200: creation}, [_ID], also=_LOOKUP_ERRORS),
+            "delete": _call(
+                "destroyCreation", words.DESTROY, {200: _json("Done")}, [_ID, vmid], also=(*_LOOKUP_ERRORS, 409)
+            ),
         },
         f"{_ONE}/log": {"get": _log_call("readLog")},
         f"{_ONE}/credentials": {"post": _reveal_call()},
-        f"{_ONE}/cancel": {"post": _call("cancelCreation", words.CANCEL, {202: creation}, [_ID], also=(*_OF_ONE, 409))},
-        f"{_ONE}/go-on": {"post": _call("continueCreation", words.GO_ON, {202: creation}, [_ID], also=(*_OF_ONE, 409))},
-        f"{_ONE}/retry": {"post": _call("retryCreation", words.RETRY, {202: creation}, [_ID], also=(*_OF_ONE, 409))},
+        f"{_ONE}/cancel": {
+            "post": _call("cancelCreation", words.CANCEL, {202: creation}, [_ID], also=(*_LOOKUP_ERRORS, 409))
+        },
+        f"{_ONE}/go-on": {
+            "post": _call("continueCreation", words.GO_ON, {202: creation}, [_ID], also=(*_LOOKUP_ERRORS, 409))
+        },
+        f"{_ONE}/retry": {
+            "post": _call("retryCreation", words.RETRY, {202: creation}, [_ID], also=(*_LOOKUP_ERRORS, 409))
+        },
         **_job_paths(),
     }
 
@@ -115,16 +123,22 @@ def _job_paths() -> dict[str, Any]:
         _query("state", words.IN_STATE, {"type": "string", "enum": [state.value for state in JobState]}),
     ]
     return {
-        _ACT: {"post": _call("act", words.ACT, {202: job, 200: job}, parameters, also=(*_OF_ONE, 409))},
+        _ACT: {"post": _call("act", words.ACT, {202: job, 200: job}, parameters, also=(*_LOOKUP_ERRORS, 409))},
         routes.API_JOBS: {
             "get": _call("listJobs", words.LIST_JOBS, {200: _json("Jobs")}, [*filters, *_PAGE], also=(403, 404))
         },
-        _JOB: {"get": _call("readJob", words.READ_JOB, {200: job}, [_ID], also=_OF_ONE)},
+        _JOB: {"get": _call("readJob", words.READ_JOB, {200: job}, [_ID], also=_LOOKUP_ERRORS)},
         f"{_JOB}/log": {"get": _log_call("readJobLog")},
-        f"{_JOB}/cancel": {"post": _call("cancelJob", words.CANCEL_JOB, {202: job}, [_ID], also=(*_OF_ONE, 409))},
+        f"{_JOB}/cancel": {
+            "post": _call("cancelJob", words.CANCEL_JOB, {202: job}, [_ID], also=(*_LOOKUP_ERRORS, 409))
+        },
         f"{_JOB}/retry": {
             "post": _call(
-                "retryJob", words.RETRY_JOB, {202: job, 200: job}, [_ID, _key(words.ACT_KEY)], also=(*_OF_ONE, 409)
+                "retryJob",
+                words.RETRY_JOB,
+                {202: job, 200: job},
+                [_ID, _key(words.ACT_KEY)],
+                also=(*_LOOKUP_ERRORS, 409),
             )
         },
     }
@@ -133,7 +147,7 @@ def _job_paths() -> dict[str, Any]:
 def _log_call(name: str) -> dict[str, Any]:
     after = _query("after", words.AFTER, {"type": "integer", "minimum": 0, "maximum": 2**63 - 1})
     follow = _query("follow", words.FOLLOW, {"type": "boolean"})
-    return _call(name, words.LOG, {200: _lines()}, [_ID, after, follow], also=_OF_ONE)
+    return _call(name, words.LOG, {200: _lines()}, [_ID, after, follow], also=_LOOKUP_ERRORS)
 
 
 def _create_call() -> dict[str, Any]:
@@ -149,33 +163,36 @@ def _create_call() -> dict[str, Any]:
 
 
 def _reveal_call() -> dict[str, Any]:
-    call = _call("revealCredentials", words.CREDENTIALS, {200: _json("Secrets")}, [_ID], also=(*_OF_ONE, 409, 413, 415))
+    call = _call(
+        "revealCredentials", words.CREDENTIALS, {200: _json("Secrets")}, [_ID], also=(*_LOOKUP_ERRORS, 409, 413, 415)
+    )
     return call | {"requestBody": {"required": True, "content": _json(NAMED)}}
 
 
 def _call(
-    name: str, what: str, good: dict[int, Any], parameters: list[dict[str, Any]], *, also: tuple[int, ...]
+    name: str, what: str, successes: dict[int, Any], parameters: list[dict[str, Any]], *, also: tuple[int, ...]
 ) -> dict[str, Any]:
     answered = {
-        str(status): {"description": words.GOOD[status], "content": content} for status, content in good.items()
+        str(status): {"description": words.SUCCESSES[status], "content": content}
+        for status, content in successes.items()
     }
-    if name in _LOCATED:
+    if name in _WITH_LOCATION:
         answered["202"]["headers"] = {"Location": {"description": words.LOCATION, "schema": {"type": "string"}}}
-    refused = {str(status): _refused(status) for status in sorted({*_ALWAYS, *also})}
+    errors = {str(status): _error(status) for status in sorted({*_COMMON_ERRORS, *also})}
     endpoint = _query("endpoint", words.ENDPOINT, {"type": "string", "maxLength": 63})
     return {
         "operationId": name,
         "summary": what,
         "parameters": [*parameters, endpoint],
-        "responses": {**answered, **refused},
+        "responses": {**answered, **errors},
     }
 
 
-def _refused(status: int) -> dict[str, Any]:
-    found: dict[str, Any] = {"description": words.REFUSED[status], "content": _json("Failure")}
-    if status in words.LATER:
-        found["headers"] = {"Retry-After": {"description": words.RETRY_AFTER, "schema": {"type": "integer"}}}
-    return found
+def _error(status: int) -> dict[str, Any]:
+    error: dict[str, Any] = {"description": words.ERRORS[status], "content": _json("Failure")}
+    if status in words.RETRY_LATER:
+        error["headers"] = {"Retry-After": {"description": words.RETRY_AFTER, "schema": {"type": "integer"}}}
+    return error
 
 
 def _document_call() -> dict[str, Any]:
@@ -198,13 +215,13 @@ def _json(name: str) -> dict[str, Any]:
 
 
 def _lines() -> dict[str, Any]:
-    """One object a line; OpenAPI 3.1 has no word for that."""
+    """One JSON object a line, which OpenAPI 3.1 cannot describe."""
     return {NDJSON: {"schema": {"type": "string", "description": words.LINES}}}
 
 
 def _schemas() -> dict[str, Any]:
-    found, components = msgspec.json.schema_components([*_ANSWERS, *FIELDS.values()], ref_template=REF)
-    said = dict(zip(FIELDS, found[len(_ANSWERS) :], strict=True))
-    properties = {name: {"description": words.FIELDS[name], **schema} for name, schema in said.items()}
+    schemas, components = msgspec.json.schema_components([*_ANSWERS, *FIELDS.values()], ref_template=REF)
+    fields = dict(zip(FIELDS, schemas[len(_ANSWERS) :], strict=True))
+    properties = {name: {"description": words.FIELDS[name], **schema} for name, schema in fields.items()}
     request = {"type": "object", "description": words.REQUEST, "properties": properties, "additionalProperties": False}
-    return {**components, REQUEST: request, NAMED: _NAME_ALONE}
+    return {**components, REQUEST: request, NAMED: _CREDENTIALS_REQUEST}

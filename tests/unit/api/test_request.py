@@ -10,7 +10,7 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
-from lxc_dashboard.api.request import unless_left
+from lxc_dashboard.api.request import until_disconnect
 
 
 def request(*messages: str) -> Request:
@@ -29,7 +29,7 @@ async def test_what_the_work_comes_to_is_handed_on() -> None:
     async def work() -> int:
         return 7
 
-    assert await unless_left(request("http.request"), work()) == 7
+    assert await until_disconnect(request("http.request"), work()) == 7
 
 
 async def test_what_the_work_raises_is_raised() -> None:
@@ -37,20 +37,20 @@ async def test_what_the_work_raises_is_raised() -> None:
         raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
-        await unless_left(request("http.request"), work())
+        await until_disconnect(request("http.request"), work())
 
 
 async def test_the_work_is_cancelled_when_its_client_leaves() -> None:
     ended = asyncio.Event()
 
     left = request("http.request", "http.disconnect")
-    assert await unless_left(left, endless(ended.set)) is None
+    assert await until_disconnect(left, endless(ended.set)) is None
     assert ended.is_set()
 
 
 async def test_the_work_is_cancelled_with_the_request() -> None:
     ended = asyncio.Event()
-    asking = asyncio.create_task(unless_left(request("http.request"), endless(ended.set)))
+    asking = asyncio.create_task(until_disconnect(request("http.request"), endless(ended.set)))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     asking.cancel()

@@ -12,7 +12,7 @@ import pytest
 from starlette.datastructures import QueryParams
 from starlette.responses import StreamingResponse
 
-from lxc_dashboard.api.middleware.access import CALLER
+from lxc_dashboard.api.request import CALLER
 from lxc_dashboard.api.templates import Archives
 from lxc_dashboard.db.models import new_id
 from lxc_dashboard.errors import ServiceUnavailableError

@@ -14,7 +14,13 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.api.middleware.access import PUBLIC_FILES, Door, accepts_origin, is_public_file, is_unattended
+from lxc_dashboard.api.middleware.access import (
+    PUBLIC_FILES,
+    AccessMiddleware,
+    accepts_origin,
+    is_public_file,
+    is_unattended,
+)
 from lxc_dashboard.api.v1.answers import refusal
 from lxc_dashboard.errors import (
     ApiError,
@@ -48,7 +54,7 @@ async def inside(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def client(app: Any = inside) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.ASGITransport(Door(app, WebProcess(never), ())), base_url=SITE)
+    return httpx.AsyncClient(transport=httpx.ASGITransport(AccessMiddleware(app, WebProcess(never), ())), base_url=SITE)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
@@ -71,7 +77,7 @@ async def test_before_the_process_is_up_a_websocket_is_closed() -> None:
         sent.append(message)
 
     scope = {"type": "websocket", "path": "/_event/", "headers": [(b"origin", SITE.encode())]}
-    await Door(inside, WebProcess(never), ())(scope, receive, send)
+    await AccessMiddleware(inside, WebProcess(never), ())(scope, receive, send)
     assert sent == [{"type": "websocket.close", "code": 1008}]
 
 
@@ -85,7 +91,7 @@ async def test_before_the_process_is_up_a_websocket_is_closed() -> None:
 async def test_who_typed_another_name_of_ours_is_told_the_one_to_use(public_url: str, told: str) -> None:
     settings = SimpleNamespace(TRUSTED_PROXIES="", PUBLIC_URL=public_url)
     process: Any = SimpleNamespace(runtime=SimpleNamespace(settings=settings), is_open=True)
-    transport = httpx.ASGITransport(Door(inside, process, ()))
+    transport = httpx.ASGITransport(AccessMiddleware(inside, process, ()))
     async with httpx.AsyncClient(transport=transport, base_url="http://10.0.0.1:3001") as visitor:
         origin = "http://10.0.0.1:3001" if public_url else "http://elsewhere.example"
         answer = await visitor.post(routes.SIGN_IN, headers={"Origin": origin})
@@ -102,7 +108,7 @@ async def test_the_lifespan_passes() -> None:
     async def nothing(*_: Any) -> Any:
         raise AssertionError("asked")
 
-    await Door(app, WebProcess(never), ())({"type": "lifespan"}, nothing, nothing)
+    await AccessMiddleware(app, WebProcess(never), ())({"type": "lifespan"}, nothing, nothing)
     assert seen == ["lifespan"]
 
 
@@ -149,7 +155,7 @@ def test_a_process_without_an_app_has_no_sockets() -> None:
 
 def test_every_file_of_the_pages_is_given_to_everybody() -> None:
     """A style sheet that a page of one who is not signed in cannot load leaves that page half drawn."""
-    assets = Path(__file__).parents[3] / "assets"
+    assets = Path(__file__).parents[4] / "assets"
     there = {f"/{file.name}" for file in assets.iterdir() if file.is_file()}
     assert {file for file in there if not is_public_file(file)} == set()
     assert PUBLIC_FILES - there == {"/favicon.ico"}

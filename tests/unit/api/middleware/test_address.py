@@ -127,4 +127,4 @@ def test_the_host_of_an_authority() -> None:
 def test_a_proxy_that_is_no_address_is_refused() -> None:
     with pytest.raises(ValueError, match="nonsense"):
         Trust.of("nonsense", "")
-    assert not PROXY.believes("unix:")
+    assert not PROXY.trusts("unix:")

@@ -53,7 +53,7 @@ async def speak(connections: Connections, client: socket.socket, **headers: str)
         "client": (host, str(port)),
         "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
     }
-    await connections.around(app)(scope, Any, Any)  # type: ignore[arg-type]  # the app takes nothing from them
+    await connections.wrap(app)(scope, Any, Any)  # type: ignore[arg-type]  # the app takes nothing from them
 
 
 def are_open(clients: list[socket.socket]) -> list[bool]:
@@ -69,10 +69,10 @@ async def test_of_an_addresss_silent_connections_the_first_stay_and_those_that_a
     for client in spoken:
         await speak(connections, client)
     silent, other = server.connect("127.0.0.2", 6), server.connect("127.0.0.3", 3)
-    connections.look()
+    connections.check()
     assert are_open(silent) == [True] * 3 + [False] * 3
     assert are_open([*spoken, *other]) == [True] * 7
-    connections.look()
+    connections.check()
     assert are_open([*silent[:3], *spoken, *other]) == [True] * 10
 
 
@@ -81,7 +81,7 @@ async def test_of_all_connections_of_an_address_the_first_stay(server: Server) -
     clients, other = server.connect("127.0.0.2", 8), server.connect("127.0.0.3", 5)
     for client in clients:
         await speak(connections, client)
-    connections.look()
+    connections.check()
     assert are_open(clients) == [True] * 5 + [False] * 3
     assert are_open(other) == [True] * 5
 
@@ -91,6 +91,6 @@ async def test_a_proxy_that_is_trusted_is_not_bounded_and_no_header_makes_one(se
     connections = bounded(1, 2, proxies="127.0.0.2")
     for client in stranger:
         await speak(connections, client, **{"x-forwarded-for": "127.0.0.2"})
-    connections.look()
+    connections.check()
     assert are_open(proxy) == [True] * 4
     assert are_open(stranger) == [True] * 2 + [False] * 2

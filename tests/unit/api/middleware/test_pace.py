@@ -10,8 +10,8 @@ from uuid import uuid4
 import pytest
 from starlette.types import Message, Receive
 
-from lxc_dashboard.api.middleware import pace as flow
-from lxc_dashboard.api.middleware.pace import Allowance, Allowances, Bucket, paced, patient, read_in_time
+from lxc_dashboard.api.middleware import pace
+from lxc_dashboard.api.middleware.pace import Allowance, Allowances, Bucket, limit_body_time, limit_rate, limit_unread
 
 
 def told(*messages: Message) -> Receive:
@@ -54,8 +54,8 @@ def stopped_allowance() -> Allowance:
 
 async def test_messages_wait_where_they_come_too_fast() -> None:
     allowance = stopped_allowance()
-    assert allowance.spend(flow.BURST_BYTES) == 0
-    receive = paced(told(text("4" * (400 << 10))), allowance, most_bytes=1 << 20, binary=False)
+    assert allowance.spend(pace.BURST_BYTES) == 0
+    receive = limit_rate(told(text("4" * (400 << 10))), allowance, max_bytes=1 << 20, binary=False)
     began = asyncio.get_running_loop().time()
     assert (await receive())["text"]
     assert asyncio.get_running_loop().time() - began > 0.08
@@ -63,7 +63,7 @@ async def test_messages_wait_where_they_come_too_fast() -> None:
 
 def test_many_small_messages_count_too() -> None:
     allowance = stopped_allowance()
-    assert all(allowance.spend(1) == 0 for _ in range(flow.BURST_MESSAGES))
+    assert all(allowance.spend(1) == 0 for _ in range(pace.BURST_MESSAGES))
     assert [allowance.spend(1) for _ in range(50)][-1] > 0
 
 
@@ -76,27 +76,27 @@ def test_many_small_messages_count_too() -> None:
     ],
 )
 async def test_what_no_page_sends_ends_the_socket(message: Message, code: int) -> None:
-    receive = paced(told(message), Allowance(), most_bytes=10, binary=False)
+    receive = limit_rate(told(message), Allowance(), max_bytes=10, binary=False)
     assert await receive() == {"type": "websocket.disconnect", "code": code}
 
 
 async def test_a_console_may_send_bytes() -> None:
     message = {"type": "websocket.receive", "bytes": b"x", "text": None}
-    assert await paced(told(message), Allowance(), most_bytes=10, binary=True)() == message
+    assert await limit_rate(told(message), Allowance(), max_bytes=10, binary=True)() == message
 
 
 async def test_a_page_that_says_nothing_for_long_ends_its_socket_and_a_console_does_not() -> None:
-    page = paced(told(text("3")), Allowance(), most_bytes=10, binary=False, silent_s=0.01)
+    page = limit_rate(told(text("3")), Allowance(), max_bytes=10, binary=False, silent_s=0.01)
     assert await page() == text("3")
-    assert await page() == {"type": "websocket.disconnect", "code": flow.GOING_AWAY}
-    console = asyncio.ensure_future(paced(told(), Allowance(), most_bytes=10, binary=True, silent_s=0.01)())
+    assert await page() == {"type": "websocket.disconnect", "code": pace.GOING_AWAY}
+    console = asyncio.ensure_future(limit_rate(told(), Allowance(), max_bytes=10, binary=True, silent_s=0.01)())
     await asyncio.wait({console}, timeout=0.1)
     assert not console.done()
     console.cancel()
 
 
 def test_a_new_socket_of_the_session_begins_no_new_allowance(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flow, "REMEMBERED", 2)
+    monkeypatch.setattr(pace, "ALLOWANCES_KEPT", 2)
     allowances, one, two, three = Allowances(), uuid4(), uuid4(), uuid4()
     first = allowances.of(one)
     allowances.of(two)
@@ -108,7 +108,7 @@ def test_a_new_socket_of_the_session_begins_no_new_allowance(monkeypatch: pytest
 
 async def test_a_body_that_does_not_come_is_given_up() -> None:
     begun = {"type": "http.request", "body": b"a", "more_body": True}
-    receive = patient(told(begun), silent_s=0.05)
+    receive = limit_body_time(told(begun), silent_s=0.05)
     assert await receive() == begun
     assert await receive() == {"type": "http.disconnect"}
 
@@ -118,14 +118,16 @@ async def test_a_body_that_comes_byte_by_byte_is_given_up() -> None:
         await asyncio.sleep(0.02)
         return {"type": "http.request", "body": b"a", "more_body": True}
 
-    receive = patient(drip, silent_s=30, whole_s=0.1)
+    receive = limit_body_time(drip, silent_s=30, whole_s=0.1)
     async with asyncio.timeout(60):
         while (await receive())["type"] != "http.disconnect":
             continue
 
 
 async def test_after_its_body_a_request_may_take_its_time() -> None:
-    receive = patient(told({"type": "http.request", "body": b"", "more_body": False}), silent_s=0.05, whole_s=0.05)
+    receive = limit_body_time(
+        told({"type": "http.request", "body": b"", "more_body": False}), silent_s=0.05, whole_s=0.05
+    )
     await receive()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.3):
@@ -136,13 +138,13 @@ async def test_a_socket_whose_browser_does_not_read_ends() -> None:
     async def send(_: Message) -> None:
         await asyncio.Event().wait()
 
-    receive, send_in_time = read_in_time(told(text("42")), send, within_s=0.05)
+    receive, send_in_time = limit_unread(told(text("42")), send, within_s=0.05)
     assert await receive() == text("42")
     receiving = asyncio.ensure_future(receive())
     await asyncio.sleep(0)
     with pytest.raises(OSError, match="does not read"):
         await send_in_time({"type": "websocket.send", "text": "42"})
-    ended = {"type": "websocket.disconnect", "code": flow.GOING_AWAY}
+    ended = {"type": "websocket.disconnect", "code": pace.GOING_AWAY}
     assert await receiving == ended
     assert await receive() == ended
     async with asyncio.timeout(0.04):
@@ -156,7 +158,7 @@ async def test_a_socket_whose_browser_reads_stays() -> None:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    receive, send_in_time = read_in_time(told(text("42")), send, within_s=0.05)
+    receive, send_in_time = limit_unread(told(text("42")), send, within_s=0.05)
     for _ in range(3):
         await send_in_time(text("42"))
         await asyncio.sleep(0.03)
