@@ -8,12 +8,11 @@ from uuid import UUID
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from lxc_dashboard import routes
+from lxc_dashboard import routes, text
 from lxc_dashboard.api.middleware.address import headers_of
 from lxc_dashboard.api.middleware.headers import NO_STORE
 from lxc_dashboard.api.request import BODY_BYTES, caller_of, client_of, read_body
 from lxc_dashboard.services.templates.sources import webhooks
-from lxc_dashboard.text import api as words
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -30,7 +29,7 @@ async def template_source(request: Request) -> Response:
     await webhooks.limit(caller.runtime, address)
     body = await read_body(request)
     if body is None:
-        return _problem(413, words.BODY_TOO_LARGE.format(mib=BODY_BYTES >> 20))
+        return _problem(413, text.API_BODY_TOO_LARGE.format(mib=BODY_BYTES >> 20))
     try:
         source_id = UUID(request.path_params["source_id"])
     except ValueError:
@@ -41,7 +40,7 @@ async def template_source(request: Request) -> Response:
 
 
 def _refused() -> Response:
-    return _problem(401, words.WEBHOOK_REFUSED)
+    return _problem(401, text.WEBHOOK_REFUSED)
 
 
 def _problem(status: int, message: str) -> Response:

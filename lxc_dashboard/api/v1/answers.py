@@ -33,7 +33,6 @@ from lxc_dashboard.services.creation.views import CreationView, StepState
 from lxc_dashboard.services.jobs.views import JobError, JobView
 from lxc_dashboard.services.kinds import is_known
 from lxc_dashboard.state.base import reference
-from lxc_dashboard.text import api as words
 
 log = structlog.get_logger(__name__)
 
@@ -276,7 +275,7 @@ def _message(error: DashboardError) -> str:
     """The message for the caller. PVE's message about a refused token is for the log only."""
     if isinstance(error, SessionExpiredError):
         return TokenRefusedError.default_message
-    return words.PREFLIGHT_FAILED if isinstance(error, PreflightError) else error.user_message
+    return text.API_PREFLIGHT_FAILED if isinstance(error, PreflightError) else error.user_message
 
 
 def _findings(error: DashboardError) -> list[Finding]:

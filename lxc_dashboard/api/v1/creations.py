@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from starlette.responses import Response
 
-from lxc_dashboard import routes
+from lxc_dashboard import routes, text
 from lxc_dashboard.api.request import BODY_BYTES, read_body
 from lxc_dashboard.api.v1.answers import Creations, Done, Secrets, answer, creation_of, problem
 from lxc_dashboard.api.v1.parameters import (
@@ -27,7 +27,6 @@ from lxc_dashboard.errors import InvalidInputError
 from lxc_dashboard.services.creation import credentials, described, service
 from lxc_dashboard.services.creation.described import NO_FIELD
 from lxc_dashboard.services.jobs.request import is_known
-from lxc_dashboard.text import api as words
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -82,7 +81,7 @@ async def reveal(request: Request) -> Response:
         return body
     name = body.get("name")
     if not isinstance(name, str) or not 0 < len(name) <= NAME_CHARS:
-        raise InvalidInputError({"name": words.SERVICE_NAME.format(chars=NAME_CHARS)})
+        raise InvalidInputError({"name": text.API_SERVICE_NAME.format(chars=NAME_CHARS)})
     if unknown := body.keys() - {"name"}:
         raise InvalidInputError(dict.fromkeys(sorted(unknown), NO_FIELD))
     return answer(Secrets(await credentials.reveal(rt, session, job_id, name)))
@@ -108,7 +107,7 @@ async def destroy(request: Request) -> Response:
     rt, session, job_id = job_of_path(request, "vmid")
     view = await service.get_job(rt, session, job_id)
     if request.query_params.get("vmid", "") != str(view.vmid):
-        raise InvalidInputError({"vmid": words.VMID_MISSING.format(vmid=view.vmid)})
+        raise InvalidInputError({"vmid": text.API_VMID_MISSING.format(vmid=view.vmid)})
     return answer(Done(await service.destroy(rt, session, job_id)))
 
 
@@ -116,11 +115,11 @@ async def _object(request: Request) -> dict[str, Any] | Response:
     """The body's JSON object, or a 413 or 415 response. Raises ``InvalidInputError`` for invalid JSON."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
-        return problem(415, words.NOT_JSON)
+        return problem(415, text.API_NOT_JSON)
     body = await read_body(request)
     if body is None:
-        return problem(413, words.BODY_TOO_LARGE.format(mib=BODY_BYTES >> 20))
+        return problem(413, text.API_BODY_TOO_LARGE.format(mib=BODY_BYTES >> 20))
     try:
         return _OBJECT.decode(body)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise InvalidInputError({}, words.NOT_AN_OBJECT) from error
+        raise InvalidInputError({}, text.API_NOT_AN_OBJECT) from error

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.responses import Response
 
-from lxc_dashboard import routes
+from lxc_dashboard import routes, text
 from lxc_dashboard.api.v1.answers import Jobs, answer, job_of
 from lxc_dashboard.api.v1.parameters import LIMIT_DEFAULT, LIMIT_MAX, job_of_path, key_of, number, session_of, uuid_of
 from lxc_dashboard.api.v1.stream import log_of
@@ -20,7 +20,6 @@ from lxc_dashboard.services.jobs import service
 from lxc_dashboard.services.jobs.listing import Wanted, page_of
 from lxc_dashboard.services.jobs.request import is_known
 from lxc_dashboard.services.jobs.request import request as request_job
-from lxc_dashboard.text import api as words
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -95,7 +94,7 @@ def _states(value: str | None) -> tuple[JobState, ...]:
     try:
         return () if value is None else (JobState(value),)
     except ValueError:
-        raise InvalidInputError({"state": words.NOT_ONE_OF.format(values=", ".join(JobState))}) from None
+        raise InvalidInputError({"state": text.API_NOT_ONE_OF.format(values=", ".join(JobState))}) from None
 
 
 def _act_of(request: Request) -> tuple[Power, int]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
+from lxc_dashboard import text
 from lxc_dashboard.api.request import caller_of
 from lxc_dashboard.errors import InvalidInputError, NotFoundError, TokenRefusedError
-from lxc_dashboard.text import api as words
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -28,7 +28,7 @@ def session_of(request: Request, *known: str) -> tuple[Runtime, Session]:
         raise TokenRefusedError
     unknown = set(request.query_params) - {"endpoint", *known}
     if unknown:
-        raise InvalidInputError(dict.fromkeys(sorted(unknown), words.PARAMETER_UNKNOWN))
+        raise InvalidInputError(dict.fromkeys(sorted(unknown), text.API_PARAMETER_UNKNOWN))
     return caller.runtime, caller.session
 
 
@@ -38,7 +38,7 @@ def job_of_path(request: Request, *known: str) -> tuple[Runtime, Session, UUID]:
     try:
         return rt, session, UUID(request.path_params["job_id"])
     except ValueError:
-        raise NotFoundError(words.JOB_UNKNOWN) from None
+        raise NotFoundError(text.API_JOB_UNKNOWN) from None
 
 
 def key_of(request: Request) -> UUID | None:
@@ -51,13 +51,13 @@ def uuid_of(value: str, name: str) -> UUID:
     try:
         return UUID(value)
     except ValueError:
-        raise InvalidInputError({name: words.NOT_A_UUID}) from None
+        raise InvalidInputError({name: text.API_NOT_A_UUID}) from None
 
 
 def flag(request: Request, name: str, *, default: bool) -> bool:
     value = request.query_params.get(name)
     if value not in {None, "true", "false"}:
-        raise InvalidInputError({name: words.NOT_A_BOOLEAN})
+        raise InvalidInputError({name: text.API_NOT_A_BOOLEAN})
     return default if value is None else value == "true"
 
 
@@ -66,5 +66,5 @@ def number(request: Request, name: str, default: int, *, least: int, most: int) 
     if value is None:
         return default
     if not (value.isascii() and value.isdigit() and len(value) <= len(str(most)) and least <= int(value) <= most):
-        raise InvalidInputError({name: words.OUT_OF_RANGE.format(least=least, most=most)})
+        raise InvalidInputError({name: text.API_OUT_OF_RANGE.format(least=least, most=most)})
     return int(value)

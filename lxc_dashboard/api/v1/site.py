@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Final
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 
-from lxc_dashboard import routes
+from lxc_dashboard import routes, text
 from lxc_dashboard.api.v1 import creations, jobs
 from lxc_dashboard.api.v1.answers import JSON, problem
 from lxc_dashboard.api.v1.openapi import document
 from lxc_dashboard.errors import NotFoundError
-from lxc_dashboard.text import api as words
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -48,7 +47,7 @@ def v1_routes() -> list[BaseRoute]:
         if not matches:
             return problem(404, NotFoundError.default_message)
         allowed = sorted({method for route in matches for method in route.methods or ()})
-        return problem(405, words.METHOD_NOT_ALLOWED.format(methods=", ".join(allowed)), Allow=", ".join(allowed))
+        return problem(405, text.API_METHOD_NOT_ALLOWED.format(methods=", ".join(allowed)), Allow=", ".join(allowed))
 
     return [*known, Route(f"{routes.API_V1}/{{rest:path}}", unknown, methods=list(METHODS))]
 
