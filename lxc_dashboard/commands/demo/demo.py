@@ -1,7 +1,4 @@
-"""``lxc-dashboard demo``: everything on one machine, with a sandbox node instead of a real PVE.
-
-What does not need each other starts together: servers, sandbox and the build of the pages; then web and worker.
-"""
+"""The demo's main process: starts servers, sandbox and the build of the pages together, then web and worker."""
 
 from __future__ import annotations
 
@@ -28,22 +25,22 @@ from lxc_dashboard.errors import ServiceUnavailableError
 HOST: Final = "127.0.0.1"
 CONTAINERS: Final = 12
 READY_WITHIN_S: Final = 120
-SANDBOX_WITHIN_S: Final = 600
+SANDBOX_READY_WITHIN_S: Final = 600
 SANDBOX_USUALLY_S: Final = 5
-REVIVE_LOOK_S: Final = 1.0
-CHANGES_NAMED: Final = 3
+REVIVE_EVERY_S: Final = 1.0
+CHANGES_SHOWN: Final = 3
 _POLL_S: Final = 0.05
 _OWN_VARIABLES: Final = ("DATABASE_URL", "REDIS_URL", "ENCRYPTION_KEY", "OLD_ENCRYPTION_KEYS")
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """What one demo hands to the next, in ``demo.json`` (0600)."""
+class DemoState:
+    """What a demo stores for its next start, in ``demo.json`` (mode 0600)."""
 
     encryption_key: str = field(default_factory=lambda: secrets.token_hex(32), repr=False)
     api_port: int = 0
     ssh_port: int = 0
-    prepared: str = ""  # the stamp of the database as it was last prepared
+    prepared: str = ""  # the stamp of the prepared database
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +52,7 @@ class Options:
 
 
 def default_data() -> Path:
-    """``.run/demo`` of the source tree; of an installed product, a folder of the user's state (XDG)."""
+    """``.run/demo`` in a source tree, else a folder in the user's state folder (XDG)."""
     tree = Path(__file__).resolve().parents[3]
     if (tree / "pyproject.toml").is_file():
         return tree / ".run" / "demo"
@@ -64,7 +61,7 @@ def default_data() -> Path:
 
 
 async def run(options: Options) -> None:
-    """Until SIGINT, SIGTERM or SIGHUP. ``ConflictError`` for a port or folder that is taken."""
+    """Run until SIGINT, SIGTERM or SIGHUP. Raises ``ConflictError`` if the port or folder is in use."""
     with hold(HOST, options.port):
         await _run(options)
 
@@ -82,54 +79,54 @@ async def _run(options: Options) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, end_now)
     life = asyncio.create_task(demo.live())
-    asked = asyncio.create_task(ending.wait())
+    stopping = asyncio.create_task(ending.wait())
     try:
-        await asyncio.wait({life, asked}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({life, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if life.done():
             life.result()
     finally:
-        asked.cancel()
+        stopping.cancel()
         life.cancel()
         await asyncio.gather(life, return_exceptions=True)
         await demo.stop()
 
 
 class Demo:
-    """The parts of a demo, in the order of their start."""
+    """The parts of a demo in start order."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
         self._data = options.data.absolute()
         self._folder = DataFolder(self._data)
         self._services = EmbeddedServices(self._data / "services")
-        self._kept_file = self._data / "demo.json"
-        self._kept = Kept()
+        self._state_file = self._data / "demo.json"
+        self._state = DemoState()
         self.supervisor = Supervisor(self._data / "log", lambda line: err.print(f"[yellow]{line}[/]"))
 
     async def live(self) -> None:
-        """Start everything, say where it is, and keep it running."""
+        """Start all parts, print the address, and keep them running."""
         await self._open_folder()
         described, *_ = await _together(self._start_sandbox(), self._services.start(), self._build_pages())
         await self._prepare(described)
         self._start_web()
         await _until(lambda: answers(HOST, self._options.port, routes.SIGN_IN), "The web server")
         self._start_worker()
-        self._tell(described)
-        await _together(self._revive_for_ever(), *([self._reload_for_ever()] if self._options.reload else []))
+        self._print_address(described)
+        await _together(self._revive(), *([self._reload()] if self._options.reload else []))
 
-    async def _revive_for_ever(self) -> None:
+    async def _revive(self) -> None:
         while True:
-            await asyncio.sleep(REVIVE_LOOK_S)
+            await asyncio.sleep(REVIVE_EVERY_S)
             for name in await self._services.revive():
-                err.print(f"[yellow]{name} ended and was started again[/]")
+                err.print(f"[yellow]{name} ended and was restarted[/]")
 
-    async def _reload_for_ever(self) -> None:
-        """Build and start again what a changed source file belongs to."""
+    async def _reload(self) -> None:
+        """Rebuild the pages and restart web and worker when a source file changes."""
         from watchfiles import PythonFilter, awatch
 
         async for changes in awatch(*_sources(), watch_filter=PythonFilter(extra_extensions=[".js", ".css", ".sh"])):
-            names = ", ".join(sorted({Path(file).name for _, file in changes})[:CHANGES_NAMED])
-            out.print(f"[dim]{names} changed, starting again[/]")
+            names = ", ".join(sorted({Path(file).name for _, file in changes})[:CHANGES_SHOWN])
+            out.print(f"[dim]{names} changed, restarting[/]")
             try:
                 await self._build_pages()
             except ServiceUnavailableError as error:
@@ -138,60 +135,60 @@ class Demo:
             await asyncio.gather(self.supervisor.restart("web"), self.supervisor.restart("worker"))
 
     async def stop(self) -> None:
-        """End all quickly; the servers last, when nobody needs them any more."""
+        """Stop all parts, the servers last."""
         await self.supervisor.stop()
         await self._services.stop()
         self._folder.close()
 
     async def _open_folder(self) -> None:
-        """Every child inherits the lock: whoever starts after a kill waits until the last of them is gone."""
+        """Lock the folder. All children inherit the lock, so a new demo waits until the last of them has ended."""
         out.print(f"[dim]Data and logs: {self._data}[/]")
         await self._folder.open()
         self.supervisor.pass_fds = (self._folder.lock_fd,)
         (self._data / "log").mkdir(mode=0o700, exist_ok=True)
-        if self._kept_file.exists():
-            self._kept = Kept(**json.loads(self._kept_file.read_text(encoding="utf-8")))
+        if self._state_file.exists():
+            self._state = DemoState(**json.loads(self._state_file.read_text(encoding="utf-8")))
 
     async def _start_sandbox(self) -> dict[str, Any]:
-        """What the sandbox says of itself once it answers."""
-        api_port, ssh_port = free_port(self._kept.api_port), free_port(self._kept.ssh_port)
-        self._keep(replace(self._kept, api_port=api_port, ssh_port=ssh_port))
-        said = self._data / "sandbox.json"
-        said.unlink(missing_ok=True)
+        """Start the sandbox; its description once it is ready."""
+        api_port, ssh_port = free_port(self._state.api_port), free_port(self._state.ssh_port)
+        self._save(replace(self._state, api_port=api_port, ssh_port=ssh_port))
+        description = self._data / "sandbox.json"
+        description.unlink(missing_ok=True)
         command = [
             *(sys.executable, "-m", "pve_sandbox", "--data", str(self._data / "sandbox")),
             *("--api-port", str(api_port), "--ssh-port", str(ssh_port)),
             *("--guests", self._options.guests, "--containers", str(CONTAINERS)),
         ]
-        self.supervisor.keep(Child("sandbox", command, _foreign_environ(), stdout_file=said))
+        self.supervisor.keep(Child("sandbox", command, _inherited_environ(), stdout_file=description))
 
-        async def is_told() -> bool:
-            return said.exists() and said.read_bytes().endswith(b"\n")
+        async def is_ready() -> bool:
+            return description.exists() and description.read_bytes().endswith(b"\n")
 
-        slow = "[dim]The sandbox makes the system of its guests: up to a minute, once[/]"
+        slow = "[dim]The sandbox builds the system of its guests. This takes up to a minute, once[/]"
         notice = asyncio.get_running_loop().call_later(SANDBOX_USUALLY_S, out.print, slow)
         try:
-            await _until(is_told, "The sandbox", SANDBOX_WITHIN_S)
+            await _until(is_ready, "The sandbox", SANDBOX_READY_WITHIN_S)
         finally:
             notice.cancel()
-        described: dict[str, Any] = json.loads(said.read_text(encoding="utf-8").splitlines()[-1])
+        described: dict[str, Any] = json.loads(description.read_text(encoding="utf-8").splitlines()[-1])
         return described
 
     async def _build_pages(self) -> None:
-        """Build the web pages unless they are there, in a process that dies with us."""
+        """Build the pages unless they are up to date, in a child process."""
         from lxc_dashboard import frontend
 
         if await asyncio.to_thread(frontend.is_built):
             return
-        out.print("Building the pages: a minute, once")
+        out.print("Building the pages. This takes a minute, once")
         command = [sys.executable, "-m", "lxc_dashboard.commands.web"]
-        if await self.supervisor.once(Child("build", command, _foreign_environ())) != 0:
+        if await self.supervisor.once(Child("build", command, _inherited_environ())) != 0:
             raise ServiceUnavailableError("The pages could not be built", detail=self.supervisor.log_tail("build"))
 
     async def _prepare(self, described: dict[str, Any]) -> None:
-        """Migrate and register, unless the last demo did just that: it would cost a second of a warm start."""
+        """Migrate and register the sandbox, unless the last demo did the same: that saves a second at start."""
         database_url = self._services.database_url
-        if self._kept.prepared == await stamp(database_url, described):
+        if self._state.prepared == await stamp(database_url, described):
             return
         description = self._data / "registration.json"
         write_private(description, json.dumps(described))
@@ -201,7 +198,7 @@ class Demo:
                 "The database could not be prepared", detail=self.supervisor.log_tail("prepare")
             )
         description.unlink()
-        self._keep(replace(self._kept, prepared=await stamp(database_url, described)))
+        self._save(replace(self._state, prepared=await stamp(database_url, described)))
 
     def _start_web(self) -> None:
         from lxc_dashboard import frontend
@@ -215,42 +212,42 @@ class Demo:
         self.supervisor.keep(Child("worker", command, self._environ()))
 
     def _environ(self) -> dict[str, str]:
-        """Of the product's own processes."""
-        return _foreign_environ() | self._settings()
+        """The environment of the product's own processes."""
+        return _inherited_environ() | self._settings()
 
     def _settings(self) -> dict[str, str]:
         return {
             "DATABASE_URL": self._services.database_url,
             "REDIS_URL": self._services.redis_url,
-            "ENCRYPTION_KEY": self._kept.encryption_key,
+            "ENCRYPTION_KEY": self._state.encryption_key,
             "PORT": str(self._options.port),
             "SANDBOX": "true",
         }
 
-    def _keep(self, kept: Kept) -> None:
-        self._kept = kept
-        write_private(self._kept_file, json.dumps(asdict(kept)))
+    def _save(self, state: DemoState) -> None:
+        self._state = state
+        write_private(self._state_file, json.dumps(asdict(state)))
 
-    def _tell(self, described: dict[str, Any]) -> None:
-        """Where it is, who may sign in; and a file for whoever wants to run other commands beside it."""
+    def _print_address(self, described: dict[str, Any]) -> None:
+        """Print the address and the users; write a file with the environment for other commands."""
         file = self._data / "environment"
         write_private(file, "".join(f"{name}={value}\n" for name, value in self._settings().items()))
         out.print(f"\n[bold]LXC Dashboard: http://localhost:{self._options.port}[/]\n")
-        out.print("Sign in at the endpoint [bold]sandbox[/] (a test double of a PVE node, nothing real) as")
+        out.print("Sign in at the endpoint [bold]sandbox[/] (a simulated PVE node) as")
         for userid, password in described["users"].items():
             out.print(f"  [bold]{userid}[/]  password [bold]{password}[/]")
         if described.get("tfa_secret"):
-            out.print(f"  tfa@pve also asks for a code of the authenticator secret {described['tfa_secret']}")
+            out.print(f"  tfa@pve also needs a code of the authenticator secret {described['tfa_secret']}")
         out.print(f"Guests: {described['guests']}. {described.get('guests_description', '')}")
         out.print(f"[dim]Other commands: env $(cat {file}) lxc-dashboard doctor[/]")
-        out.print("Ctrl-C ends it, the data stays.")
+        out.print("Ctrl-C stops the demo. Its data stays.")
 
 
-async def _together(*works: Coroutine[Any, Any, Any]) -> list[Any]:
-    """What they give, in order; when one fails the others are cancelled, and its error is raised as it is."""
+async def _together(*coroutines: Coroutine[Any, Any, Any]) -> list[Any]:
+    """Run all; their results in order. If one fails, cancel the others and raise its error."""
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(work) for work in works]
+            tasks = [group.create_task(coroutine) for coroutine in coroutines]
     except BaseExceptionGroup as failed:
         raise failed.exceptions[0] from None
     return [task.result() for task in tasks]
@@ -259,7 +256,7 @@ async def _together(*works: Coroutine[Any, Any, Any]) -> list[Any]:
 async def _until(holds: Callable[[], Awaitable[bool]], what: str, within_s: float = READY_WITHIN_S) -> None:
     try:
         async with asyncio.timeout(within_s):
-            while not await holds():  # noqa: ASYNC110 -- another process's state
+            while not await holds():  # noqa: ASYNC110 - the state of another process
                 await asyncio.sleep(_POLL_S)
     except TimeoutError:
         raise ServiceUnavailableError(f"{what} does not answer after {within_s:.0f} s; see its log") from None
@@ -270,7 +267,7 @@ def _sources() -> list[Path]:
     return [place for place in (package, package.parent / "tasks", package.parent / "assets") if place.is_dir()]
 
 
-def _foreign_environ() -> dict[str, str]:
-    """Ours, without what is meant for another installation."""
+def _inherited_environ() -> dict[str, str]:
+    """This process's environment, without the settings of another installation."""
     names = {variant for name in _OWN_VARIABLES for variant in (name, f"{name}_FILE")}
     return {name: value for name, value in os.environ.items() if name not in names}

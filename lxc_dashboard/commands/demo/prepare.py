@@ -1,6 +1,6 @@
-"""What ``demo`` does to its database, in a process of its own: the migrations, and the sandbox as a registered endpoint.
+"""Migrates the demo's database and registers the sandbox as an endpoint.
 
-Apart, since it needs the whole data layer, and ``demo`` itself stays small and quick without it.
+A process of its own, because it imports the whole data layer; the demo's main process stays small.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lxc_dashboard.settings import Settings
 
 
 async def register_sandbox(settings: Settings, described: dict[str, Any]) -> None:
-    """Register the sandbox that ``described`` tells of (``SandboxNode.describe``), or bring its registration up to date."""
+    """Register the sandbox, or update its registration. ``described``: from ``SandboxNode.describe``."""
     doors: dict[str, dict[str, Any]] = {}
     if described["ssh_port"]:
         doors["*"] = {"host": "127.0.0.1", "port": described["ssh_port"], "host_key": described["ssh_host_key"]}
@@ -49,7 +49,7 @@ async def register_sandbox(settings: Settings, described: dict[str, Any]) -> Non
 
 
 def main() -> None:
-    """The only argument is a file with the sandbox's description."""
+    """The only argument: a file with the sandbox's description."""
     try:
         settings = Settings.load()
         migrate.upgrade(settings.DATABASE_URL.get_secret_value())

@@ -1,4 +1,4 @@
-"""What a demo's database was prepared for, so that a warm start need not prepare it again: that would cost a second."""
+"""A stamp of a prepared database. A demo with an unchanged stamp skips ``prepare`` and starts a second faster."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ SELECT (SELECT string_agg(version_num, ' ' ORDER BY version_num) FROM alembic_ve
 
 
 async def stamp(database_url: str, described: Mapping[str, Any]) -> str:
-    """Of the migrations, of what the sandbox says of itself, and of the database: another one was never prepared.
+    """Hash the migrations, the sandbox's description and the database's state.
 
     Raises ``ServiceUnavailableError``.
     """
     parts = [f"{name}={described[name]}" for name in REGISTERED]
-    parts += [_migrations(), await _state(database_url)]
+    parts += [_migrations(), await _state_of(database_url)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -38,12 +38,12 @@ def _migrations() -> str:
     return digest.hexdigest()
 
 
-async def _state(database_url: str) -> str:
-    """Its revision and the sandbox's registration; empty where it has no tables."""
+async def _state_of(database_url: str) -> str:
+    """The database's revision and the sandbox's registration; empty without tables."""
     try:
         async with await psycopg.AsyncConnection.connect(database_url) as connection:
-            found = await connection.execute(_STATE, [SANDBOX_NAME])
-            return repr(await found.fetchone())
+            cursor = await connection.execute(_STATE, [SANDBOX_NAME])
+            return repr(await cursor.fetchone())
     except psycopg.errors.UndefinedTable:
         return ""
     except psycopg.Error as error:

@@ -1,4 +1,4 @@
-"""Children that are kept running: started again with growing pauses, named loudly when they end, ended together."""
+"""Child processes that are restarted when they end, with growing pauses, and stopped together."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LOG_LIMIT_BYTES: Final = 10 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A command to keep running. Its outputs go to ``<name>.log``; stdout to ``stdout_file`` instead, anew at each start."""
+    """A command to keep running. Its output goes to ``<name>.log``, or stdout to ``stdout_file``, which each start truncates."""
 
     name: str
     command: Sequence[str]
@@ -31,30 +31,30 @@ class Child:
 
 
 class Supervisor:
-    """Belongs to the main thread's event loop. ``say`` gets one line for each child that ended."""
+    """Runs in the main thread's event loop. ``report`` gets a line for each child that ended."""
 
-    def __init__(self, log_folder: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, log_folder: Path, report: Callable[[str], None]) -> None:
         self._log_folder = log_folder
-        self._say = say
-        self.pass_fds: tuple[int, ...] = ()  # what every child inherits
-        self._kept: dict[str, Child] = {}
+        self._report = report
+        self.pass_fds: tuple[int, ...] = ()  # every child inherits these
+        self._children: dict[str, Child] = {}
         self._keepers: dict[str, asyncio.Task[None]] = {}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def keep(self, child: Child) -> None:
         """Start ``child`` and keep it running until ``stop``."""
-        self._kept[child.name] = child
+        self._children[child.name] = child
         self._running[child.name] = self._spawn(child)
         self._keepers[child.name] = asyncio.create_task(self._keep(child), name=child.name)
 
     async def restart(self, name: str) -> None:
-        """End a kept child and start it again at once, without a word."""
+        """Stop a child and start it again at once, without a report."""
         self._keepers.pop(name).cancel()
         await end(self._running[name], signal.SIGTERM, each_s=END_WITHIN_S)
-        self.keep(self._kept[name])
+        self.keep(self._children[name])
 
     async def once(self, child: Child) -> int:
-        """Run ``child`` to its end; its exit status."""
+        """Run ``child`` to its end and return its exit status."""
         process = self._running[child.name] = self._spawn(child)
         await ended(process)
         del self._running[child.name]
@@ -68,11 +68,11 @@ class Supervisor:
         return "\n".join(text.splitlines()[-lines:])
 
     def pids(self) -> dict[str, int]:
-        """Which child runs as which process now."""
+        """Process ids of the running children by name."""
         return {name: process.pid for name, process in self._running.items() if process.poll() is None}
 
     async def stop(self) -> None:
-        """End all children at once, and whatever they started."""
+        """Stop all children and their own children."""
         for keeper in self._keepers.values():
             keeper.cancel()
         await asyncio.gather(*self._keepers.values(), return_exceptions=True)
@@ -82,7 +82,7 @@ class Supervisor:
         self._running.clear()
 
     def kill(self) -> None:
-        """No more waiting."""
+        """Kill all children at once."""
         for process in self._running.values():
             kill_session(process)
 
@@ -90,14 +90,16 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         pause = FIRST_PAUSE_S
         while True:
-            begun = loop.time()
+            started_at = loop.time()
             process = self._running[child.name]
             await ended(process)
-            kill_session(process)  # what it had started must not run beside its successor
-            if loop.time() - begun > STEADY_AFTER_S:
+            kill_session(process)  # its own children must not run beside its successor
+            if loop.time() - started_at > STEADY_AFTER_S:
                 pause = FIRST_PAUSE_S
-            how = _how(process.returncode)
-            self._say(f"{child.name} ended ({how}), starting again in {pause:g} s. Its log: {self.log_of(child.name)}")
+            status = _status_of(process.returncode)
+            self._report(
+                f"{child.name} ended ({status}), restarting in {pause:g} s. Its log: {self.log_of(child.name)}"
+            )
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_S)
             self._running[child.name] = self._spawn(child)
@@ -115,7 +117,7 @@ class Supervisor:
                 )
 
 
-def _how(returncode: int) -> str:
+def _status_of(returncode: int) -> str:
     if returncode >= 0:
         return f"status {returncode}"
     try:

@@ -63,7 +63,7 @@ async def test_a_child_that_dies_is_named_with_its_cause_and_log_and_started_aga
     first = supervisor.pids()["sleeper"]
     os.kill(first, signal.SIGKILL)
     await until(lambda: supervisor.pids().get("sleeper", first) != first)
-    assert said == [f"sleeper ended (SIGKILL), starting again in 0.5 s. Its log: {tmp_path / 'sleeper.log'}"]
+    assert said == [f"sleeper ended (SIGKILL), restarting in 0.5 s. Its log: {tmp_path / 'sleeper.log'}"]
 
 
 async def test_pauses_grow_while_a_child_keeps_failing(supervisor: Supervisor, said: list[str]) -> None:

@@ -10,21 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from lxc_dashboard.commands import create
-from lxc_dashboard.commands.api_client import Ending, token_of, url_of
-from lxc_dashboard.commands.create import Wanted, body_of
+from lxc_dashboard.commands import jobs
+from lxc_dashboard.commands.api_client import Status, token_of, url_of
+from lxc_dashboard.commands.jobs import CreateOptions, body_of
 from lxc_dashboard.errors import DashboardError, InvalidInputError, ServiceUnavailableError
 
 TOKEN = "ci@pve!builds=01a20ac9-09fe-7108-a38a-673353762100"
 
 
-def wanted(**changes: object) -> Wanted:
-    return Wanted(**{"url": "http://localhost:3001", "token": TOKEN, **changes})  # type: ignore[arg-type]  # by name
+def options(**changes: object) -> CreateOptions:
+    return CreateOptions(**{"url": "http://localhost:3001", "token": TOKEN, **changes})  # type: ignore[arg-type]  # by name
 
 
 def test_fields_are_text_but_for_lists_and_objects() -> None:
-    asked = wanted(template="web", node="pve2", fields=("cores=2", "hostname=a=b", 'tags=["x"]', "description="))
-    assert body_of(asked) == {
+    chosen = options(template="web", node="pve2", fields=("cores=2", "hostname=a=b", 'tags=["x"]', "description="))
+    assert body_of(chosen) == {
         "template": "web",
         "node": "pve2",
         "cores": "2",
@@ -37,7 +37,7 @@ def test_fields_are_text_but_for_lists_and_objects() -> None:
 @pytest.mark.parametrize("fields", ["cores", "=2", "mounts=[{", "password=Secret-1"])
 def test_a_field_that_cannot_be_meant_is_refused_without_its_secret(fields: str) -> None:
     with pytest.raises(InvalidInputError) as wrong:
-        body_of(wanted(fields=(fields,)))
+        body_of(options(fields=(fields,)))
     assert set(wrong.value.fields) == {"--set"}
     assert "Secret-1" not in str(wrong.value)
 
@@ -51,32 +51,32 @@ def test_cas_that_cannot_be_read_are_named(
         file.write_text(content, encoding="utf-8")
     monkeypatch.setenv("SSL_CERT_FILE", str(file))
     with pytest.raises(InvalidInputError) as wrong:
-        create.run(wanted())
+        jobs.create(options())
     assert set(wrong.value.fields) == {"SSL_CERT_FILE"}
 
 
 def test_the_password_comes_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text(" with spaces \n", encoding="utf-8")
-    assert body_of(wanted(password_file=str(file))) == {"password": " with spaces "}
+    assert body_of(options(password_file=str(file))) == {"password": " with spaces "}
     with pytest.raises(InvalidInputError, match="cannot be read"):
-        body_of(wanted(password_file=str(tmp_path / "none")))
+        body_of(options(password_file=str(tmp_path / "none")))
 
 
 @pytest.mark.parametrize("given", [TOKEN, f"PVEAPIToken={TOKEN}", f" {TOKEN}\n"])
 def test_a_token_is_taken_as_pve_shows_it_or_as_its_header(given: str) -> None:
-    assert token_of(wanted(token=given)) == TOKEN
+    assert token_of(options(token=given)) == TOKEN
 
 
 @pytest.mark.parametrize("userid", ["a!b@pve", "ann@example.com@oidc", "auth0|a=1;b,c@oidc"])
 def test_a_users_name_may_hold_what_parts_it_from_the_tokens(userid: str) -> None:
-    assert token_of(wanted(token=f"{userid}!ci=1")) == f"{userid}!ci=1"
+    assert token_of(options(token=f"{userid}!ci=1")) == f"{userid}!ci=1"
 
 
 @pytest.mark.parametrize("given", ["", "ci@pve", "ci!builds=x", "ci@pve!builds", "ci@pve!b=x\ny", "ci@pve!b=\u00e9"])
 def test_what_is_no_token_is_refused_unseen(given: str) -> None:
     with pytest.raises(InvalidInputError) as wrong:
-        token_of(wanted(token=given))
+        token_of(options(token=given))
     assert set(wrong.value.fields) == {"PVE_API_TOKEN"}
     assert not given or given not in str(wrong.value)
 
@@ -84,18 +84,18 @@ def test_what_is_no_token_is_refused_unseen(given: str) -> None:
 def test_a_file_comes_before_the_environment(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text(TOKEN.replace("builds", "other"), encoding="utf-8")
-    assert "other" in token_of(wanted(token_file=str(file)))
+    assert "other" in token_of(options(token_file=str(file)))
 
 
 def test_a_token_is_not_shown() -> None:
-    assert TOKEN not in repr(wanted())
+    assert TOKEN not in repr(options())
 
 
 @pytest.mark.parametrize(
     "url", ["https://dashboard.example", "http://localhost:3001/", "http://127.0.0.1", "http://[::1]:1"]
 )
 def test_tls_or_this_very_machine_is_asked(url: str) -> None:
-    assert url_of(wanted(url=url)) == url.rstrip("/")
+    assert url_of(options(url=url)) == url.rstrip("/")
 
 
 @pytest.mark.parametrize(
@@ -113,17 +113,17 @@ def test_tls_or_this_very_machine_is_asked(url: str) -> None:
 )
 def test_nothing_else_gets_the_token(url: str) -> None:
     with pytest.raises(InvalidInputError) as wrong:
-        url_of(wanted(url=url))
+        url_of(options(url=url))
     assert set(wrong.value.fields) == {"--url"}
 
 
 def test_plain_http_elsewhere_is_for_who_asks_for_it() -> None:
-    assert url_of(wanted(url="http://dashboard.example", plain_http=True)) == "http://dashboard.example"
+    assert url_of(options(url="http://dashboard.example", plain_http=True)) == "http://dashboard.example"
 
 
 def test_a_dashboard_that_is_away_is_told_by_its_address() -> None:
     with pytest.raises(ServiceUnavailableError, match="cannot be reached"):
-        create.run(wanted(url="http://127.0.0.1:9"))
+        jobs.create(options(url="http://127.0.0.1:9"))
 
 
 MADE: dict[str, object] = {
@@ -177,7 +177,7 @@ def failing() -> Iterator[str]:
 
 
 def test_a_log_that_breaks_off_is_taken_up_and_its_end_counts(failing: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert create.run(wanted(url=failing)) == Ending.FAILED
+    assert jobs.create(options(url=failing)) == Status.FAILED
     said = capsys.readouterr()
     assert said.out.split() == ["first", "second"]
     assert "CT 105 web: failed" in said.err
@@ -185,5 +185,5 @@ def test_a_log_that_breaks_off_is_taken_up_and_its_end_counts(failing: str, caps
 
 def test_another_program_at_that_address_is_no_dashboard(failing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Failing, "made", {"hello": "world"})
-    with pytest.raises(DashboardError, match="No dashboard answers there"):
-        create.run(wanted(url=failing))
+    with pytest.raises(DashboardError, match="The answer is not from a dashboard"):
+        jobs.create(options(url=failing))
