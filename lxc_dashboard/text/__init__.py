@@ -6,6 +6,7 @@ Sentence case; verbs on buttons; things named; past tense for results; PVE's own
 
 from __future__ import annotations
 
+from lxc_dashboard.text.api import *
 from lxc_dashboard.text.archives import *
 from lxc_dashboard.text.batches import *
 from lxc_dashboard.text.buckets import *

@@ -105,7 +105,7 @@ def test_ctrl_c_leaves_the_job_running_and_says_so(api: Api, tmp_path: Path) -> 
             break
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=DEADLINE_S)
-    assert (process.returncode, "The job goes on: " in err) == (130, True), err
+    assert (process.returncode, "The job continues: " in err) == (130, True), err
     (guest,) = api.node.guests("left")
     listed = api.ask("GET", routes.API_CREATIONS, params={"unfinished": "true"}).json()["creations"]
     job_id = next(one["id"] for one in listed if one["vmid"] == guest["vmid"])

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from reflex.event import Event
 from reflex.state import State
 
-from lxc_dashboard.api.door import accepts_origin
+from lxc_dashboard.api.middleware.access import accepts_origin
 from lxc_dashboard.app import app
 from lxc_dashboard.errors import PrivilegeError, SessionExpiredError
 from lxc_dashboard.runtime import Runtime

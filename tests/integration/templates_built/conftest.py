@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from lxc_dashboard.commands.prepare import register_sandbox
+from lxc_dashboard.commands.demo.prepare import register_sandbox
 from lxc_dashboard.db.models import PackageManager
 from lxc_dashboard.errors import GuestError
 from lxc_dashboard.runtime import Runtime

