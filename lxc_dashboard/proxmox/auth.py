@@ -18,7 +18,7 @@ from lxc_dashboard.errors import ApiError, AuthError, DashboardError, InvalidCre
 from lxc_dashboard.proxmox.caller import Caller
 from lxc_dashboard.proxmox.decoding import decoded, one
 from lxc_dashboard.proxmox.schemas import SignIn
-from lxc_dashboard.proxmox.upid import user_of
+from lxc_dashboard.proxmox.schemas.tasks import user_of
 
 log = structlog.get_logger(__name__)
 

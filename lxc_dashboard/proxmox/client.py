@@ -14,18 +14,14 @@ from lxc_dashboard.errors import UnreachableError
 from lxc_dashboard.proxmox import errors
 from lxc_dashboard.proxmox.access import Access
 from lxc_dashboard.proxmox.caller import Form, encode_form
-from lxc_dashboard.proxmox.cluster import Cluster
+from lxc_dashboard.proxmox.cluster import Cluster, Pools
 from lxc_dashboard.proxmox.decoding import Shape, decoded, one
 from lxc_dashboard.proxmox.endpoint import Endpoint
 from lxc_dashboard.proxmox.lxc import Lxc
-from lxc_dashboard.proxmox.nodes import Nodes
-from lxc_dashboard.proxmox.pools import Pools
-from lxc_dashboard.proxmox.qemu import Qemu
+from lxc_dashboard.proxmox.nodes import Nodes, Qemu, Storage, Vzdump
 from lxc_dashboard.proxmox.schemas import Version
-from lxc_dashboard.proxmox.storage import Storage
 from lxc_dashboard.proxmox.tasks import Tasks
 from lxc_dashboard.proxmox.transport import API_ROOT, EndpointTransport
-from lxc_dashboard.proxmox.vzdump import Vzdump
 
 __all__ = ["Endpoint", "ProxmoxClient", "ProxmoxPool"]
 

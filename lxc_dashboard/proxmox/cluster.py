@@ -10,7 +10,7 @@ from typing import Final, Literal
 from lxc_dashboard.errors import ApiError
 from lxc_dashboard.proxmox.caller import Noun
 from lxc_dashboard.proxmox.decoding import many, one, plain
-from lxc_dashboard.proxmox.schemas import ClusterEntry, ClusterOptions, Resource, TaskInfo, Vnet
+from lxc_dashboard.proxmox.schemas import ClusterEntry, ClusterOptions, Pool, Resource, TaskInfo, Vnet
 
 GONE_AGAIN_AFTER_S: Final = 1.0
 _RESOURCES = many(Resource)
@@ -79,3 +79,12 @@ class Cluster(Noun):
             if "vmid" in error.fields or _TAKEN.search(error.message):
                 return None
             raise
+
+
+_POOLS = many(Pool)
+
+
+class Pools(Noun):
+    async def list(self) -> list[Pool]:
+        """``GET /pools``: those that the user may see."""
+        return await self._caller.get("/pools", _POOLS)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from urllib.parse import urlencode
 
 from lxc_dashboard.proxmox.caller import Form, Noun, path_of
-from lxc_dashboard.proxmox.decoding import NOTHING, Shape, many, one, plain
+from lxc_dashboard.proxmox.decoding import MAYBE_UPID, NOTHING, UPID, Shape, many, one, plain
 from lxc_dashboard.proxmox.schemas import (
     Guest,
     GuestStatus,
@@ -18,7 +18,6 @@ from lxc_dashboard.proxmox.schemas import (
     Snapshot,
     TerminalTicket,
 )
-from lxc_dashboard.proxmox.shapes import MAYBE_UPID, UPID
 
 Timeframe = Literal["hour", "day", "week", "month", "year"]
 

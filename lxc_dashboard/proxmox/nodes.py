@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import builtins
+import re
+from typing import Any, Final, Literal
 
-from lxc_dashboard.proxmox.caller import Noun, path_of
-from lxc_dashboard.proxmox.decoding import many, one
-from lxc_dashboard.proxmox.schemas import Appliance, NetworkDevice, Node, NodeStatus, NodeStorage, Version
-from lxc_dashboard.proxmox.shapes import UPID
+from lxc_dashboard.proxmox.caller import Form, Noun, path_of
+from lxc_dashboard.proxmox.decoding import MAYBE_UPID, UPID, Shape, many, one, plain
+from lxc_dashboard.proxmox.schemas import (
+    Appliance,
+    Content,
+    NetworkDevice,
+    Node,
+    NodeStatus,
+    NodeStorage,
+    StorageStatus,
+    Version,
+    split_property_string,
+)
 
 _NODES = many(Node)
 _STATUS = one(NodeStatus)
@@ -46,3 +57,62 @@ class Nodes(Noun):
         """``POST /nodes/{node}/aplinfo``: fetches ``template`` to ``storage``; the UPID of the task."""
         form = {"storage": storage, "template": template}
         return await self._caller.post(path_of("nodes", node, "aplinfo"), UPID, form)
+
+
+_CONTENT = many(Content)
+_STORAGE_STATUS = one(StorageStatus)
+
+
+class Storage(Noun):
+    async def content(
+        self, node: str, storage: str, content: str | None = None, vmid: int | None = None
+    ) -> list[Content]:
+        """``GET .../content``. ``content``: only volumes of one kind (vztmpl, backup, rootdir, ...)."""
+        path = path_of("nodes", node, "storage", storage, "content")
+        return await self._caller.get(path, _CONTENT, {"content": content, "vmid": vmid})
+
+    async def status(self, node: str, storage: str) -> StorageStatus:
+        """``GET .../status``."""
+        return await self._caller.get(path_of("nodes", node, "storage", storage, "status"), _STORAGE_STATUS)
+
+    async def delete(self, node: str, storage: str, volid: str) -> str | None:
+        """``DELETE .../content/{volume}``; for a disk it needs Datastore.Allocate. Versions that delete at once give None."""
+        return await self._caller.delete(path_of("nodes", node, "storage", storage, "content", volid), MAYBE_UPID)
+
+
+class Vzdump(Noun):
+    async def create(
+        self,
+        node: str,
+        vmid: int,
+        storage: str,
+        *,
+        mode: Literal["snapshot", "suspend", "stop"] = "snapshot",
+        options: Form | None = None,
+    ) -> str | None:
+        """``POST /nodes/{node}/vzdump``: the UPID; None where the guest is on another node and PVE does nothing."""
+        form = {"vmid": vmid, "storage": storage, "mode": mode, **(options or {})}
+        return await self._caller.post(path_of("nodes", node, "vzdump"), MAYBE_UPID, form)
+
+
+_VALUES: Final = plain(dict[str, Any])
+_IP_CONFIG: Final = re.compile(r"ipconfig(?P<index>\d+)")
+
+
+def _cards(body: bytes) -> list[dict[str, str]]:
+    found = _VALUES.decode(body)
+    indexes = [match["index"] for key in sorted(found) if (match := _IP_CONFIG.fullmatch(key))]
+    texts = ((str(found.get(f"net{index}", "")), str(found[f"ipconfig{index}"])) for index in indexes)
+    return [split_property_string(net) | split_property_string(ip) for net, ip in texts]
+
+
+_CARDS: Final = Shape(_cards)
+
+
+class Qemu(Noun):
+    async def cards(self, node: str, vmid: int) -> list[dict[str, str]]:
+        """``GET /nodes/{node}/qemu/{vmid}/config``: each network card that cloud-init configures, with what it gives it.
+
+        ``{"bridge": "vmbr0", "tag": "30", "ip": "10.0.0.5/24", "gw": "10.0.0.1", ...}``.
+        """
+        return await self._caller.get(path_of("nodes", node, "qemu", vmid, "config"), _CARDS)

@@ -4,21 +4,249 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-from typing import Literal
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeVar
 
+import structlog
+
+from lxc_dashboard.errors import (
+    NOT_IMPLEMENTED,
+    ApiError,
+    AuthError,
+    PrivilegeError,
+    ProxmoxError,
+    TaskCancelledError,
+    TaskFailedError,
+    TaskTimeoutError,
+    UnreachableError,
+)
 from lxc_dashboard.proxmox.caller import Noun, path_of
 from lxc_dashboard.proxmox.decoding import NOTHING, many, one, whole
 from lxc_dashboard.proxmox.schemas import LogLine, LogPage, TaskInfo, TaskStatus
-from lxc_dashboard.proxmox.upid import Upid
-from lxc_dashboard.proxmox.waiting import (
-    DEADLINE_S,
-    LOG_PAGE_LINES,
-    LOG_TAIL_LINES,
-    OnLines,
-    OnSilence,
-    TaskResult,
-    Waiter,
-)
+from lxc_dashboard.proxmox.schemas.tasks import Upid, is_success, warnings_of
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+OnLines = Callable[[Sequence[LogLine]], Awaitable[None]]
+OnSilence = Callable[[UnreachableError], None]
+
+FIRST_POLL_S = 0.1
+SLOWEST_POLL_S = 2.0
+POLL_GROWTH = 1.25
+DEADLINE_S = 3600.0
+# PVE gives a task 5 s to end after a stop, then kills it.
+STOP_GRACE_S = 8.0
+STOP_REQUEST_S = 3.0
+LOG_PAGE_LINES = 500
+LOG_TAIL_LINES = 20
+# What PVE answers for a log that is still empty. It is line 1, until the first real line takes its place.
+EMPTY_LOG = "no content"
+# Between the end of a worker and its entry in the task index PVE may know no exit status. These take 3 s at least.
+POLLS_WITHOUT_OUTCOME = 10
+UNKNOWN_OUTCOME = "unexpected status"
+# A busy PVE answers 500 ("got timeout", "got lock request timeout") now and then. These take 3 s at least.
+ERRORS_BORNE = 10
+SERVER_ERROR = 500
+NOT_FOUND = 404  # what other doubles answer
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """A task that succeeded. ``exitstatus`` is OK, or ``WARNINGS: n`` with ``warnings`` n."""
+
+    upid: str
+    exitstatus: str
+    warnings: int = 0
+
+
+class TaskCalls(Protocol):
+    async def status(self, upid: str) -> TaskStatus: ...
+
+    async def log(self, upid: str, *, start: int = 0, limit: int = LOG_PAGE_LINES) -> LogPage: ...
+
+    async def tail(self, upid: str, lines: int = LOG_TAIL_LINES) -> list[str]: ...
+
+    async def stop(self, upid: str) -> None: ...
+
+
+class Waiter:
+    """One wait for one task; ``client.tasks.wait`` says what it does. ``node`` is the endpoint, for the errors."""
+
+    def __init__(
+        self,
+        tasks: TaskCalls,
+        upid: str,
+        *,
+        node: str,
+        on_lines: OnLines | None,
+        on_silence: OnSilence | None,
+        first_line: int,
+        cancel: asyncio.Event | None,
+    ) -> None:
+        self._tasks = tasks
+        self._upid = upid
+        self._node = node
+        self._on_lines = on_lines
+        self._on_silence = on_silence
+        self._follower = LogFollower(first_line)
+        self._cancel = cancel
+        self._errors = 0
+        self._seen: deque[str] = deque(maxlen=LOG_TAIL_LINES)
+
+    async def wait(self, deadline_s: float, *, stop_on_cancellation: bool) -> TaskResult:
+        try:
+            async with asyncio.timeout(deadline_s) as timer:
+                outcome = await self._outcome()
+        except _CancelAsked:
+            raise TaskCancelledError(self._upid, await self._stop_and_settle(), node=self._node) from None
+        except TimeoutError:
+            if not timer.expired():
+                raise
+            await self._stop_and_settle()
+            raise TaskTimeoutError(self._upid, deadline_s, node=self._node) from None
+        except asyncio.CancelledError:
+            if stop_on_cancellation:
+                await self._stop_quickly()
+            raise
+        if is_success(outcome):
+            return TaskResult(self._upid, outcome, warnings_of(outcome))
+        raise TaskFailedError(self._upid, outcome, self._seen or await self._tail(), node=self._node)
+
+    async def _outcome(self) -> str:
+        delay_s = FIRST_POLL_S
+        without_outcome = 0
+        while True:
+            status, lines = await self._unless_cancelled(self._poll())
+            if lines and self._on_lines is not None:
+                self._seen.extend(line.t for line in lines)
+                await self._on_lines(lines)
+            if status.outcome:
+                return status.outcome
+            without_outcome += status.ended
+            if without_outcome >= POLLS_WITHOUT_OUTCOME:
+                return UNKNOWN_OUTCOME
+            await self._unless_cancelled(asyncio.sleep(delay_s))
+            delay_s = min(delay_s * POLL_GROWTH, SLOWEST_POLL_S)
+
+    async def _poll(self) -> tuple[TaskStatus, list[LogLine]]:
+        try:
+            status = await self._status()
+            if self._on_lines is None:
+                return status, []
+            return status, self._follower.take(await self._new_lines(), ended=status.ended)
+        except UnreachableError as error:
+            log.info("task poll failed", upid=self._upid, why=error.detail)
+            if self._on_silence is not None:
+                self._on_silence(error)
+            return TaskStatus(), []
+
+    async def _status(self) -> TaskStatus:
+        """As PVE tells it; as if it ran where PVE stumbles, a few times in a row."""
+        try:
+            status = await self._tasks.status(self._upid)
+        except ApiError as error:
+            self._errors += 1
+            lasts = error.status < SERVER_ERROR or error.status == NOT_IMPLEMENTED or self._errors >= ERRORS_BORNE
+            if lasts:
+                raise
+            log.info("task poll failed", upid=self._upid, why=error.message)
+            return TaskStatus()
+        self._errors = 0
+        return status
+
+    async def _new_lines(self) -> list[LogLine]:
+        lines: list[LogLine] = []
+        while True:
+            try:
+                page = await self._tasks.log(self._upid, start=self._follower.start + len(lines))
+            except (ApiError, PrivilegeError) as error:  # who shows no log of a task may still tell how it ended
+                log.info("task log not read", upid=self._upid, why=str(error))
+                return lines
+            lines += page.data
+            if len(page.data) < LOG_PAGE_LINES:
+                return lines
+
+    async def _unless_cancelled(self, work: Coroutine[Any, Any, T]) -> T:
+        """What ``work`` returns, or _CancelAsked as soon as the caller asks."""
+        if self._cancel is None:
+            return await work
+        working = asyncio.ensure_future(work)
+        asked = asyncio.ensure_future(self._cancel.wait())
+        try:
+            await asyncio.wait((working, asked), return_when=asyncio.FIRST_COMPLETED)
+            if self._cancel.is_set():
+                raise _CancelAsked
+            return working.result()
+        finally:
+            for each in (working, asked):
+                each.cancel()
+            await asyncio.gather(working, asked, return_exceptions=True)
+
+    async def _stop_and_settle(self) -> str:
+        """The exit status that the task ended with, empty where it still runs or cannot be asked."""
+        try:
+            async with asyncio.timeout(STOP_GRACE_S):
+                await self._tasks.stop(self._upid)
+                while True:
+                    status = await self._tasks.status(self._upid)
+                    if status.ended:
+                        return status.outcome or UNKNOWN_OUTCOME
+                    await asyncio.sleep(FIRST_POLL_S)
+        except ApiError as error:
+            log.warning("task not stopped", upid=self._upid, why=str(error))
+            return UNKNOWN_OUTCOME if is_forgotten(error) else ""
+        except (ProxmoxError, AuthError, TimeoutError) as error:
+            log.warning("task not stopped", upid=self._upid, why=str(error))
+            return ""
+
+    async def _stop_quickly(self) -> None:
+        try:
+            async with asyncio.timeout(STOP_REQUEST_S):
+                await self._tasks.stop(self._upid)
+        except (ProxmoxError, AuthError, TimeoutError) as error:
+            log.warning("task not stopped", upid=self._upid, why=str(error))
+
+    async def _tail(self) -> list[str]:
+        try:
+            return await self._tasks.tail(self._upid)
+        except (ProxmoxError, AuthError) as error:
+            log.warning("task log not read", upid=self._upid, why=str(error))
+            return []
+
+
+def is_forgotten(error: ApiError) -> bool:
+    """Whether PVE refused since it knows the task no more: it knows it by its log, which may be gone with its node's memory."""
+    return "upid" in error.fields or error.status == NOT_FOUND
+
+
+class LogFollower:
+    """Hands each line on once, and whole.
+
+    A worker's output is logged as it comes, so the last line of a running task may be half of one: it waits until
+    another follows or it stayed the same for one poll.
+    """
+
+    def __init__(self, first_line: int) -> None:
+        self.start = first_line
+        self._held: LogLine | None = None
+
+    def take(self, lines: list[LogLine], *, ended: bool) -> list[LogLine]:
+        """``lines`` are all that follow ``start``; what is returned is not asked for again."""
+        if [(line.n, line.t) for line in lines] == [(1, EMPTY_LOG)]:
+            return []
+        if lines and not ended and lines[-1] != self._held:
+            self._held = lines[-1]
+            lines = lines[:-1]
+        self.start += len(lines)
+        return lines
+
+
+class _CancelAsked(Exception):  # noqa: N818 - a signal between two functions here, no error
+    pass
+
 
 __all__ = ["OnLines", "OnSilence", "TaskResult", "Tasks"]
 

@@ -5,20 +5,21 @@ Sizes are bytes, times epoch seconds of the node's clock, ``cpu`` a fraction of 
 
 from __future__ import annotations
 
-from lxc_dashboard.proxmox.schemas.access import Domain, SignIn
-from lxc_dashboard.proxmox.schemas.cluster import ClusterEntry, ClusterOptions, Pool, Resource, Vnet
+from lxc_dashboard.proxmox.schemas.cluster import ClusterEntry, ClusterOptions, Domain, Pool, Resource, SignIn, Vnet
 from lxc_dashboard.proxmox.schemas.lxc import (
     Guest,
     GuestStatus,
     HaState,
     Interface,
     InterfaceAddress,
+    LxcConfig,
     PendingValue,
     RrdPoint,
     Snapshot,
     TerminalTicket,
+    property_string,
+    split_property_string,
 )
-from lxc_dashboard.proxmox.schemas.lxc_config import LxcConfig, property_string, split_property_string
 from lxc_dashboard.proxmox.schemas.nodes import (
     Appliance,
     Content,

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
-from lxc_dashboard.proxmox.schemas.figures import Figure
-from lxc_dashboard.proxmox.schemas.text import words
+from lxc_dashboard.proxmox.schemas.values import Figure, words
 
 
 class Version(Struct, frozen=True):

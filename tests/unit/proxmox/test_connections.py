@@ -7,7 +7,7 @@ import asyncio
 import httpcore
 import pytest
 
-from lxc_dashboard.proxmox.connections import Connections
+from lxc_dashboard.proxmox.transport import Connections
 
 ORIGIN = httpcore.Origin(b"https", b"pve1", 8006)
 

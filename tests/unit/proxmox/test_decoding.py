@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lxc_dashboard.proxmox import schemas
-from lxc_dashboard.proxmox.decoding import NOTHING, Shape, decoded, many, mended, one, plain, whole
+from lxc_dashboard.proxmox.decoding import MAYBE_UPID, NOTHING, Shape, decoded, many, mended, one, plain, whole
 from lxc_dashboard.proxmox.schemas import (
     Appliance,
     Guest,
@@ -23,7 +23,6 @@ from lxc_dashboard.proxmox.schemas import (
     TaskInfo,
     Version,
 )
-from lxc_dashboard.proxmox.shapes import MAYBE_UPID
 from tests.unit.proxmox.replay import UPID
 
 LISTED: list[type[msgspec.Struct]] = [

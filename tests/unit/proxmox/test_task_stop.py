@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from lxc_dashboard.errors import TaskCancelledError, TaskTimeoutError
-from lxc_dashboard.proxmox import ProxmoxClient, ProxmoxPool, waiting
+from lxc_dashboard.proxmox import ProxmoxClient, ProxmoxPool, tasks
 from lxc_dashboard.proxmox.schemas import LogLine
 from tests.unit.proxmox.replay import UPID, Answer, Identity, RawServer, Seen, data, refusal
 from tests.unit.proxmox.task_double import Task, client_of, wait
@@ -15,8 +15,8 @@ from tests.unit.proxmox.task_double import Task, client_of, wait
 @pytest.fixture(autouse=True)
 def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever is asked to stop a task answers here, however slow the machine is."""
-    monkeypatch.setattr(waiting, "STOP_REQUEST_S", 60.0)
-    monkeypatch.setattr(waiting, "STOP_GRACE_S", 60.0)
+    monkeypatch.setattr(tasks, "STOP_REQUEST_S", 60.0)
+    monkeypatch.setattr(tasks, "STOP_GRACE_S", 60.0)
 
 
 async def test_the_deadline_stops_the_task(pool: ProxmoxPool, identity: Identity) -> None:

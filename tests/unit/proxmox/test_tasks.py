@@ -8,7 +8,7 @@ import pytest
 from lxc_dashboard.errors import InvalidInputError
 from lxc_dashboard.proxmox import ProxmoxPool, TokenAuth
 from lxc_dashboard.proxmox.schemas import TaskInfo
-from lxc_dashboard.proxmox.upid import user_of
+from lxc_dashboard.proxmox.schemas.tasks import user_of
 from tests.unit.proxmox.replay import UPID, Identity, RawServer, data
 from tests.unit.proxmox.task_double import client_of
 

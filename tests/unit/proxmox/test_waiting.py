@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lxc_dashboard.errors import ApiError, SessionExpiredError, TaskFailedError
-from lxc_dashboard.proxmox import ProxmoxPool, TaskResult, waiting
+from lxc_dashboard.proxmox import ProxmoxPool, TaskResult, tasks
 from lxc_dashboard.proxmox.schemas import LogLine
-from lxc_dashboard.proxmox.waiting import LogFollower
+from lxc_dashboard.proxmox.tasks import LogFollower
 from tests.unit.proxmox.replay import HANG_UP, RECORDED, UPID, Answer, Identity, RawServer, Seen, data, refusal
 from tests.unit.proxmox.task_double import Reader, Task, client_of, wait
 
@@ -140,7 +140,7 @@ async def test_an_ended_task_whose_status_nobody_knows_has_failed(pool: ProxmoxP
     async with RawServer(identity, lambda seen: data({"status": "stopped"} if "status" in seen.path else [])) as server:
         with pytest.raises(TaskFailedError, match="unexpected status"):
             await client_of(pool, server).tasks.wait(UPID)
-        assert server.calls().count(server.calls()[0]) == waiting.POLLS_WITHOUT_OUTCOME
+        assert server.calls().count(server.calls()[0]) == tasks.POLLS_WITHOUT_OUTCOME
 
 
 async def test_a_double_that_puts_the_exit_text_into_status_is_understood(
@@ -182,25 +182,25 @@ async def test_polls_that_reach_nobody_go_on_until_someone_answers(pool: Proxmox
 async def test_an_error_of_a_busy_pve_is_borne_a_few_times_in_a_row(
     pool: ProxmoxPool, identity: Identity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waiting, "FIRST_POLL_S", 0.001)
-    monkeypatch.setattr(waiting, "POLL_GROWTH", 1)
+    monkeypatch.setattr(tasks, "FIRST_POLL_S", 0.001)
+    monkeypatch.setattr(tasks, "POLL_GROWTH", 1)
     task = Task([([], ""), ([], "OK")])
     asked = 0
 
     def respond(seen: Seen) -> Answer:
         nonlocal asked
         asked += 1
-        stumbles = is_dead or asked % waiting.ERRORS_BORNE
+        stumbles = is_dead or asked % tasks.ERRORS_BORNE
         return refusal("500 no worker", "unable to fork worker\n") if stumbles else task(seen)
 
     is_dead = False
     async with RawServer(identity, respond) as server:
         assert (await client_of(pool, server).tasks.wait(UPID)).exitstatus == "OK"
-        assert asked == 2 * waiting.ERRORS_BORNE
+        assert asked == 2 * tasks.ERRORS_BORNE
         is_dead, asked = True, 0
         with pytest.raises(ApiError, match="unable to fork worker"):
             await client_of(pool, server).tasks.wait(UPID)
-        assert asked == waiting.ERRORS_BORNE
+        assert asked == tasks.ERRORS_BORNE
 
 
 @pytest.mark.parametrize(
