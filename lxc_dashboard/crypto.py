@@ -10,12 +10,13 @@ import base64
 import binascii
 import hashlib
 import hmac
+import json
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -137,3 +138,29 @@ def _from_base64(text: str) -> bytes:
     if _to_base64(data) != text:
         raise TamperedError(detail="not base64 as we write it")
     return data
+
+
+@dataclass(frozen=True, slots=True)
+class SealedColumn:
+    """``None`` stands for a column that holds nothing. Opening raises ``WrongKeyError``, ``TamperedError``."""
+
+    keyring: Keyring
+    table: str
+    column: str
+
+    def seal_text(self, text: str | None, row: UUID) -> str | None:
+        if text is None:
+            return None
+        return self.keyring.encrypt(text.encode(), table=self.table, column=self.column, row=row)
+
+    def open_text(self, token: str | None, row: UUID) -> str | None:
+        if token is None:
+            return None
+        return self.keyring.decrypt(token, table=self.table, column=self.column, row=row).decode()
+
+    def seal_json(self, value: Any, row: UUID) -> str | None:
+        return None if value is None else self.seal_text(json.dumps(value), row)
+
+    def open_json(self, token: str | None, row: UUID) -> Any:
+        text = self.open_text(token, row)
+        return None if text is None else json.loads(text)

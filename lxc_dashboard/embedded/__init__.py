@@ -11,10 +11,8 @@ from typing import Self
 
 from lxc_dashboard.embedded.binaries import Binaries
 from lxc_dashboard.embedded.folder import Access, DataFolder, with_ports
-from lxc_dashboard.embedded.postgres import PostgresServer
 from lxc_dashboard.embedded.process import Account
-from lxc_dashboard.embedded.server import PortTakenError, Server
-from lxc_dashboard.embedded.valkey import ValkeyServer
+from lxc_dashboard.embedded.servers import PortTakenError, PostgresServer, Server, ValkeyServer
 from lxc_dashboard.errors import ServiceUnavailableError
 
 _PORT_TRIES = 5

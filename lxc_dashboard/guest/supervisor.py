@@ -6,8 +6,10 @@ import asyncio
 import re
 import secrets
 import shlex
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
 from importlib.resources import files
 from typing import Any, Final, TypeVar
 
@@ -15,8 +17,125 @@ import structlog
 
 from lxc_dashboard.errors import CommandFailedError, GuestError, GuestUnreachableError, WrongGuestError
 from lxc_dashboard.guest.base import GUEST_FOLDER, MARKER_FILE, STATE_FOLDER, Door, GuestStream
-from lxc_dashboard.guest.patience import Bound, Patience
-from lxc_dashboard.guest.steps import Judge, Outcome, Step, StepEnd, judged, nobody_knows
+
+_STEP_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,190}")
+
+
+class Outcome(StrEnum):
+    """How a step ended. ``lost``: its supervisor was killed. ``stopped`` and ``restarted``: the guest was, under it."""
+
+    EXIT = "exit"
+    TIMEOUT = "timeout"
+    CANCELLED = "cancelled"
+    STOPPED = "stopped"
+    RESTARTED = "restarted"
+    LOST = "lost"
+
+
+# Asks others about a guest that says nothing: STOPPED, RESTARTED, or None where it runs, or where nobody knows.
+Judge = Callable[[], Awaitable[Outcome | None]]
+
+
+async def nobody_knows() -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """``id`` names one run for good: a second start of it adopts the first. ``name`` is what the script sees as $0."""
+
+    id: str
+    name: str
+    script: bytes = field(repr=False)
+    timeout_s: int
+
+    def __post_init__(self) -> None:
+        if not _STEP_ID.fullmatch(self.id) or not _STEP_ID.fullmatch(self.name):
+            raise GuestError("The step has a name that a guest cannot hold", detail=f"{self.id} {self.name}")
+
+
+@dataclass(frozen=True, slots=True)
+class StepEnd:
+    """``size`` is the length of all output in bytes."""
+
+    outcome: Outcome
+    exit_status: int
+    size: int
+
+    @property
+    def ok(self) -> bool:
+        return self.outcome is Outcome.EXIT and self.exit_status == 0
+
+
+def judged(outcome: Outcome) -> StepEnd:
+    """The end of a step by what is known from elsewhere."""
+    return StepEnd(outcome, 0, 0)
+
+
+log = structlog.get_logger(__name__)
+
+RECONNECT_FOR_S: Final = 120.0
+RESTARTED_WAIT_S: Final = 8.0  # so long a guest that was restarted is tried, for what the step has printed until then
+# What is in the guest may be replaced by the guest: that a step ends, and says no more than this, is seen to from here as well.
+OVERTIME_S: Final = 300.0
+OUTPUT_MAX_BYTES: Final = 4 << 30
+_BACKOFF_S: Final = (0.1, 0.3, 1.0, 2.0, 4.0)
+
+
+class Bound:
+    """How long and how much a step may keep us, however often it is connected to. The time that its reader takes is not its own."""
+
+    def __init__(self, timeout_s: int) -> None:
+        self._left_s = timeout_s + OVERTIME_S
+        self._left_bytes = OUTPUT_MAX_BYTES
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        try:
+            yield
+        finally:
+            self._left_s -= clock() - began
+
+    def check(self, printed: int) -> None:
+        """Raises ``GuestError``."""
+        self._left_bytes -= printed
+        if self._left_s < 0:
+            raise GuestError("The step goes on in the guest long after its time is over, and nothing there ends it")
+        if self._left_bytes < 0:
+            raise GuestError(f"The step printed more than {OUTPUT_MAX_BYTES >> 30} GiB")
+
+
+class Patience:
+    """How long a door that went away is tried again, from the last sign of life."""
+
+    def __init__(self) -> None:
+        self._tries = 0
+        self._until = 0.0
+
+    def renew(self) -> None:
+        self._tries = 0
+        self._until = 0.0
+
+    async def wait(self, error: GuestUnreachableError, judge: Judge) -> Outcome | None:
+        """Before the next try; or how the step has ended by what ``judge`` says."""
+        clock = asyncio.get_running_loop().time
+        lost_at = clock()
+        outcome = await judge()
+        if self._tries == 0:
+            self._until = lost_at + RECONNECT_FOR_S
+        tried_s = lost_at + RECONNECT_FOR_S - self._until
+        if outcome is Outcome.STOPPED or (outcome is Outcome.RESTARTED and tried_s >= RESTARTED_WAIT_S):
+            return outcome
+        if clock() >= self._until:
+            raise error
+        delay_s = _BACKOFF_S[min(self._tries, len(_BACKOFF_S) - 1)]
+        self._tries += 1
+        log.info("guest connection lost", tries=self._tries, delay_s=delay_s, error=str(error))
+        await asyncio.sleep(delay_s)
+        return None
+
 
 log = structlog.get_logger(__name__)
 
@@ -229,3 +348,30 @@ def _install_script(marker: str) -> str:
         content = files("lxc_dashboard.guest").joinpath(name).read_text(encoding="utf-8")
         parts.append(f"put {STATE_FOLDER}/{name} {shlex.quote(content)}")
     return "\n".join(parts) + "\n"
+
+
+# The state first: as long as it is there, the former marker says so.
+_FORGET: Final = f"""
+read -r found <{MARKER_FILE} && [ "$found" = "$1" ] || exit {_OTHER_MARKER}
+rm -rf {STATE_FOLDER} && rm -f {MARKER_FILE}
+"""
+
+
+async def read_marker(door: Door) -> str:
+    """What the guest carries. Raises ``CommandFailedError`` where that is nothing."""
+    result = await door.run(["cat", MARKER_FILE])
+    if result.exit_status != 0:
+        raise CommandFailedError("Reading the marker", result.exit_status, result.error_text)
+    return result.text.strip()
+
+
+async def clear_marker(door: Door, marker: str) -> None:
+    """Take out ``marker`` and what steps have left beside it, so that none of them is taken for a new one.
+
+    Raises ``WrongGuestError`` where the guest carries another marker, ``CommandFailedError``.
+    """
+    result = await door.run(["/bin/sh", "-c", _FORGET, "sh", marker])
+    if result.exit_status == _OTHER_MARKER:
+        raise WrongGuestError
+    if result.exit_status != 0:
+        raise CommandFailedError("Taking out the former marker", result.exit_status, result.error_text)

@@ -11,9 +11,8 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from lxc_dashboard.crypto import Keyring
+from lxc_dashboard.crypto import Keyring, SealedColumn
 from lxc_dashboard.db.models import Container, CreationBatch, ProxmoxNode, now
-from lxc_dashboard.db.sealing import SealedColumn
 from lxc_dashboard.errors import ConflictError, NotFoundError
 
 USERS_NAMED: Final = 3

@@ -13,9 +13,8 @@ from sqlalchemy import delete, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from lxc_dashboard.crypto import Keyring
+from lxc_dashboard.crypto import Keyring, SealedColumn
 from lxc_dashboard.db.models import Container, Job, SourceKind, Template, TemplateRevision, TemplateSource
-from lxc_dashboard.db.sealing import SealedColumn
 from lxc_dashboard.errors import NotFoundError
 
 NAME_CHARS: Final = 63

@@ -12,12 +12,11 @@ from sqlalchemy import ColumnElement, case, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from lxc_dashboard.crypto import Keyring
+from lxc_dashboard.crypto import Keyring, SealedColumn
 from lxc_dashboard.db.models import EventType, Job, JobState
 from lxc_dashboard.db.models.jobs import SEALED_AS
 from lxc_dashboard.db.repositories.events import EventRepository, NewEvent
 from lxc_dashboard.db.repositories.leases import LEASE, TAKEABLE, UNFINISHED, unless_cancelling
-from lxc_dashboard.db.sealing import SealedColumn
 from lxc_dashboard.errors import CryptoError, NotFoundError
 
 # The code of the event that a job whose ticket is wiped leaves.

@@ -11,7 +11,7 @@ from lxc_dashboard import text
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.errors import GuestUnreachableError
 from lxc_dashboard.guest.base import GUEST_FOLDER, MARKER_FILE
-from lxc_dashboard.guest.ssh import remove_key
+from lxc_dashboard.guest.doors import remove_key
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import preflight, service, settling

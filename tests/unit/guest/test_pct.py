@@ -14,11 +14,10 @@ import pytest
 from lxc_dashboard.errors import CommandFailedError, GuestError, GuestUnreachableError, HostKeyError, WrongGuestError
 from lxc_dashboard.guest import files
 from lxc_dashboard.guest.base import ENVIRONMENT, MARKER_FILE
-from lxc_dashboard.guest.entry import conversation, request
+from lxc_dashboard.guest.doors import PctDoor, address_of, conversation, request
 from lxc_dashboard.guest.files import GuestFile, Placement
-from lxc_dashboard.guest.pct import PctDoor, address_of
 from lxc_dashboard.guest.pool import SshPool
-from lxc_dashboard.guest.steps import Step
+from lxc_dashboard.guest.supervisor import Step
 
 if TYPE_CHECKING:
     from tests.unit.guest.conftest import Node

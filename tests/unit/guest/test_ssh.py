@@ -10,10 +10,10 @@ import asyncssh
 import pytest
 
 from lxc_dashboard.errors import HostKeyError, KeyRefusedError, WrongGuestError
-from lxc_dashboard.guest import ssh
+from lxc_dashboard.guest import doors
 from lxc_dashboard.guest.base import ENVIRONMENT
+from lxc_dashboard.guest.doors import SshDoor
 from lxc_dashboard.guest.keys import KeyPair, private_key_of
-from lxc_dashboard.guest.ssh import SshDoor
 
 if TYPE_CHECKING:
     from lxc_dashboard.guest.pool import SshPool
@@ -115,5 +115,5 @@ def test_a_folder_that_holds_something_else_stays(tmp_path: Path) -> None:
 
 
 def take_out(keys: Path) -> None:
-    script = ssh._REMOVE.replace(ssh._KEYS, str(keys))
+    script = doors._REMOVE.replace(doors._KEYS, str(keys))
     subprocess.run(["/bin/sh", "-c", script, "sh", OURS.split()[1]], check=True)

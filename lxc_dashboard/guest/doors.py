@@ -7,18 +7,26 @@ import re
 import secrets
 import shlex
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from importlib.resources import files
-from typing import Final
+from typing import Any, Final
 
-from lxc_dashboard.errors import GuestError, GuestUnreachableError, WrongGuestError
+from lxc_dashboard.errors import (
+    CommandFailedError,
+    GuestError,
+    GuestUnreachableError,
+    HostKeyError,
+    KeyRefusedError,
+    WrongGuestError,
+)
 from lxc_dashboard.guest.base import (
     COMMAND_TIMEOUT_S,
     ENVIRONMENT,
     MARKER_FILE,
     OUTPUT_LIMIT_BYTES,
     CommandResult,
+    Door,
 )
 from lxc_dashboard.guest.connection import SshAddress
 from lxc_dashboard.guest.pool import PooledChannel, SshPool
@@ -238,3 +246,112 @@ async def _to_the_end(stream: EntryStream, limit_bytes: int) -> CommandResult:
         stderr += err
         if len(stdout) + len(stderr) > limit_bytes:
             raise GuestError(f"The guest answered with more than {limit_bytes // 1024} KiB")
+
+
+class PctDoor(EntryDoor):
+    """One guest by its node's ``pct``; the address is the node's."""
+
+    kind = "pct"
+
+    async def unlock(self) -> None:
+        """``pct unlock`` on the node, for what a killed task left behind. Raises ``CommandFailedError``."""
+        command = shlex.join([*self._prefix(), "pct", "unlock", str(self._vmid)])
+        async with asyncio.timeout(COMMAND_TIMEOUT_S), self._pool.channel(self._address, command) as channel:
+            await channel.send(b"")
+            said = b""
+            while True:
+                out, err = await channel.read()
+                if not (out or err):
+                    break
+                said = (said + out + err)[-NOISE_LIMIT_BYTES:]
+            status = await channel.exit_status()
+        if status != 0:
+            raise CommandFailedError("pct unlock", status, said.decode("utf-8", "replace"))
+
+    def _prefix(self) -> list[str]:
+        return ["env", "LC_ALL=C"] if self._address.user == "root" else ["sudo", "-n", "LC_ALL=C"]
+
+    def command(self) -> str:
+        """As ``EntryDoor.command``: a shell on the node. ``pct`` checks that the guest is here and runs."""
+        pct = ["pct", "exec", str(self._vmid), "--keep-env", "0", "--"]
+        return shlex.join([*self._prefix(), *pct, *conversation()])
+
+
+def address_of(
+    doors: Mapping[str, Mapping[str, Any]], node: str, *, user: str, private_key: str | None
+) -> SshAddress | None:
+    """The SSH door of ``node``: its own entry in ``doors``, else that of ``*``; None where there is none.
+
+    It comes from the endpoint's settings only, never from what a signed-in user may list. Raises ``HostKeyError``
+    for a door whose host key was never confirmed.
+    """
+    door = doors.get(node) or doors.get("*")
+    if not door or not door.get("host") or not private_key:
+        return None
+    if not door.get("host_key"):
+        raise HostKeyError(f"No SSH host key is pinned for node {node}: read it on the node and register it")
+    return SshAddress(
+        host=str(door["host"]),
+        port=int(door.get("port", 22)),
+        user=user,
+        host_key=str(door["host_key"]),
+        private_key=private_key,
+    )
+
+
+SSH_PORT: Final = 22
+_KEYS: Final = "/root/.ssh/authorized_keys"
+# ``$1`` is the key itself, the second word of its line. What PVE puts around the keys that it was given goes when nothing
+# is left in between, and a file and folder that were made for this key alone go with it. Whole at every moment.
+_REMOVE: Final = f"""
+set -eu
+file={_KEYS}; new=$file.lxc-dashboard
+rm -f "$new"
+[ -f "$file" ] && grep -qF -e "$1" "$file" || exit 0
+cp -p "$file" "$new"
+{{ grep -vF -e "$1" "$file" || :; }} | sed -e '/^# --- BEGIN PVE ---$/{{
+$!N
+/\\n# --- END PVE ---$/d
+}}' > "$new"
+if grep -q '[^[:space:]]' "$new"; then
+    mv -f "$new" "$file"
+else
+    rm -f "$new" "$file"
+    rmdir "${{file%/*}}" 2>/dev/null || :
+fi
+"""
+
+
+class SshDoor(EntryDoor):
+    """One guest by its own SSH server; the address is the guest's, its host key that of the first contact."""
+
+    kind = "ssh"
+
+    def command(self) -> str:
+        """As ``EntryDoor.command``: root's shell in the guest."""
+        return shlex.join(conversation())
+
+    @asynccontextmanager
+    async def stream(self, argv: Sequence[str], *, stdin: bytes = b"") -> AsyncIterator[EntryStream]:
+        """As ``EntryDoor.stream``. Raises ``KeyRefusedError`` besides."""
+        where = f"CT {self._vmid} at {self._address.host}"
+        try:
+            async with super().stream(argv, stdin=stdin) as stream:
+                yield stream
+        except HostKeyError as error:
+            raise HostKeyError(
+                f"{where} shows another SSH host key than at first. Nothing was sent. "
+                "Another machine may have taken its address, or its keys were made anew",
+                detail=error.detail,
+            ) from error
+        except KeyRefusedError as error:
+            raise KeyRefusedError(
+                f"The SSH server of {where} refuses the key of this creation", detail=error.detail
+            ) from error
+
+
+async def remove_key(door: Door, public: str) -> None:
+    """Take the key out of root's ``authorized_keys``; nothing where it is not there. Raises ``CommandFailedError``."""
+    result = await door.run(["/bin/sh", "-c", _REMOVE, "sh", public.split()[1]])
+    if result.exit_status != 0:
+        raise CommandFailedError("Taking the key of this creation out", result.exit_status, result.error_text)
