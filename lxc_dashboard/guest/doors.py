@@ -1,4 +1,7 @@
-"""Commands in a guest through an SSH server: one shell in the guest carries them all, see ``conversation.sh``."""
+"""Doors into guests over SSH: through the node's ``pct``, or through the guest's own SSH server.
+
+One shell in the guest runs all commands of a door, see ``conversation.sh``.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ _LEFT: Final = re.compile(rb" left ([0-9]{1,3})")
 
 
 def conversation() -> list[str]:
-    """The command that starts a conversation in a guest, with nothing of the environment that it is called from."""
+    """Return the command that starts a conversation in a guest, with an environment of its own."""
     pairs = [f"{key}={value}" for key, value in ENVIRONMENT.items()]
     script = files("lxc_dashboard.guest").joinpath("conversation.sh").read_text(encoding="utf-8")
     code = "\n".join(line for line in script.splitlines() if line and not line.startswith("#"))
@@ -44,15 +47,15 @@ def conversation() -> list[str]:
 
 
 def request(nonce: str, marker: str, argv: Sequence[str], stdin: bytes) -> bytes:
-    """A command as ``conversation.sh`` reads it."""
+    """Encode a command as ``conversation.sh`` reads it."""
     quoted = f"{shlex.join(argv)} {nonce}".encode("utf-8", "surrogateescape")
     return f"{nonce} {marker or '-'} {len(quoted)} {len(stdin)}\n".encode() + quoted + stdin
 
 
 class EntryDoor(ABC):
-    """A ``Door`` through an SSH server. ``marker`` is what the guest must carry; None only before it has one.
+    """A ``Door`` over an SSH server. ``marker`` is what the guest must carry, None before it has one.
 
-    Commands that run at the same time have a conversation each. One that is idle stays open until ``close``.
+    Commands that run at the same time have a conversation each. An idle conversation stays open until ``close``.
     """
 
     kind: str
@@ -65,7 +68,7 @@ class EntryDoor(ABC):
 
     @abstractmethod
     def command(self) -> str:
-        """The command line that starts a conversation, for the server's shell."""
+        """Return the command line for the server's shell that starts a conversation."""
 
     async def run(
         self,
@@ -77,7 +80,7 @@ class EntryDoor(ABC):
     ) -> CommandResult:
         try:
             async with asyncio.timeout(timeout_s), self.stream(argv, stdin=stdin) as stream:
-                return await _to_the_end(stream, limit_bytes)
+                return await _read_all(stream, limit_bytes)
         except TimeoutError:
             raise GuestUnreachableError(
                 f"The guest did not answer within {timeout_s:.0f} s", detail=shlex.join(argv[:3])
@@ -94,11 +97,11 @@ class EntryDoor(ABC):
             await stream.leave()
 
     async def take(self) -> PooledChannel:
-        """A conversation that nobody uses. Raises as ``SshPool.channel``."""
+        """Take an idle conversation, or open one. Raises as ``SshPool.channel``."""
         return await self._pool.take(self._address, self.command())
 
     async def give_back(self, pooled: PooledChannel, *, idle: bool) -> None:
-        """``idle``: its last command has ended, so it can take another one."""
+        """Return a conversation. ``idle``: its last command has ended, so it can run another one."""
         if idle:
             self._pool.keep(pooled)
         else:
@@ -109,12 +112,12 @@ class EntryDoor(ABC):
         await self._pool.end(self._address, self.command())
 
     def unreachable(self, cause: str, detail: str) -> GuestUnreachableError:
-        """The error of an entry that fails."""
+        """Return the error for a guest that cannot be entered."""
         return GuestUnreachableError(f"CT {self._vmid} cannot be entered: {cause}", detail=detail)
 
 
-class _Gate:
-    """One output of a conversation: what of it is the command's own. What comes before is noise, kept for the error."""
+class _CommandOutput:
+    """One output of a conversation. Keeps what comes before the command's own output, for the error."""
 
     def __init__(self, nonce: str) -> None:
         self._nonce = nonce.encode()
@@ -123,10 +126,10 @@ class _Gate:
         self.noise = b""
         self.exit_status: int | None = None
 
-    def passed(self, data: bytes) -> bytes:
-        """The command's part of ``data``. Raises ``WrongGuestError`` for another marker, ``GuestError``."""
+    def feed(self, data: bytes) -> bytes:
+        """Return the command's part of ``data``. Raises ``WrongGuestError`` for another marker, ``GuestError``."""
         self._rest += data
-        if self.exit_status is not None or not (self.open or self._opened()):
+        if self.exit_status is not None or not (self.open or self._find_start()):
             return b""
         inside, found, after = self._rest.partition(self._nonce)
         word, ended, _ = after.partition(b"\n")
@@ -134,12 +137,12 @@ class _Gate:
             self._leave(word)
         elif found:
             self._rest = found + after
-        else:  # the nonce may be cut between two reads
+        else:  # the nonce may be split between two reads
             held = next((n for n in range(len(self._nonce) - 1, 0, -1) if inside.endswith(self._nonce[:n])), 0)
             inside, self._rest = inside[: len(inside) - held], inside[len(inside) - held :]
         return inside
 
-    def _opened(self) -> bool:
+    def _find_start(self) -> bool:
         before, found, after = self._rest.partition(self._nonce)
         word, ended, rest = after.partition(b"\n")
         if not (found and ended):
@@ -159,7 +162,7 @@ class _Gate:
 
 
 class EntryStream:
-    """A command in the guest."""
+    """A running command in the guest."""
 
     def __init__(self, door: EntryDoor, nonce: str, sent: bytes) -> None:
         self._door = door
@@ -171,11 +174,13 @@ class EntryStream:
         """Send the request. Raises as ``SshPool.channel``."""
         self._conversation = await self._door.take()
         self._channel = self._conversation.channel
-        self._stdout, self._stderr = _Gate(self._nonce), _Gate(self._nonce)
+        self._stdout, self._stderr = _CommandOutput(self._nonce), _CommandOutput(self._nonce)
         self._sending = asyncio.create_task(self._channel.send(self._request, end=False))
 
     async def leave(self) -> None:
-        """Keep the conversation where the command has ended; else close it, and the command may go on in the guest."""
+        """Return the conversation where the command has ended. Close it otherwise: the command may go on in the
+        guest.
+        """
         conversation, self._conversation = self._conversation, None
         if conversation is None:
             return
@@ -197,25 +202,27 @@ class EntryStream:
         self._sending.cancel()
         await asyncio.wait([self._sending])
         if not self._sending.cancelled():
-            self._sending.exception()  # the stream has raised it where it mattered
+            self._sending.exception()  # the stream has raised it already
 
     async def read(self, limit_bytes: int = 65536) -> tuple[bytes, bytes]:
-        """The next bytes of the command's stdout and stderr; two empty ones at the end."""
+        """Return the next bytes of the command's stdout and stderr, two empty ones at the end."""
         while not self._ended:
             out, err = await self._channel.read(limit_bytes)
             if out or err:
-                out, err = self._stdout.passed(out), self._stderr.passed(err)
+                out, err = self._stdout.feed(out), self._stderr.feed(err)
                 if out or err:
                     return out, err
             else:
-                await self._begin_anew()
-        await asyncio.wait([self._sending])  # the guest reads what its command left of the input
+                await self._retry()
+        await asyncio.wait([self._sending])  # the guest still reads input that the command did not read
         return b"", b""
 
-    async def _begin_anew(self) -> None:
-        """Use another conversation where this one was over before the command began. Raises ``GuestUnreachableError``."""
+    async def _retry(self) -> None:
+        """Retry on another conversation where this one ended before the command started. Raises
+        ``GuestUnreachableError``.
+        """
         if self._stdout.open or self._stderr.open:
-            raise GuestUnreachableError("The connection into the guest was lost")
+            raise GuestUnreachableError("The connection to the guest was lost")
         if self._conversation is None or self._conversation.uses == 1:
             await self._refuse()
         await self.leave()
@@ -228,15 +235,15 @@ class EntryStream:
         raise self._door.unreachable(message or f"{self._door.kind} ended with status {status}", errors[-2000:])
 
     async def exit_status(self) -> int:
-        """After the end of output. Raises ``GuestUnreachableError`` where the input was not sent whole."""
+        """Return the exit status, after the end of output. Raises ``GuestUnreachableError`` for incomplete input."""
         if self._sending.done() and not self._sending.cancelled() and (error := self._sending.exception()):
             raise error
         if self._stdout.exit_status is None:
-            raise GuestUnreachableError("The connection into the guest was lost")
+            raise GuestUnreachableError("The connection to the guest was lost")
         return self._stdout.exit_status
 
 
-async def _to_the_end(stream: EntryStream, limit_bytes: int) -> CommandResult:
+async def _read_all(stream: EntryStream, limit_bytes: int) -> CommandResult:
     stdout, stderr = bytearray(), bytearray()
     while True:
         out, err = await stream.read()
@@ -245,34 +252,34 @@ async def _to_the_end(stream: EntryStream, limit_bytes: int) -> CommandResult:
         stdout += out
         stderr += err
         if len(stdout) + len(stderr) > limit_bytes:
-            raise GuestError(f"The guest answered with more than {limit_bytes // 1024} KiB")
+            raise GuestError(f"The guest's answer is larger than {limit_bytes // 1024} KiB")
 
 
 class PctDoor(EntryDoor):
-    """One guest by its node's ``pct``; the address is the node's."""
+    """A door through ``pct`` on the guest's node. The address is the node's."""
 
     kind = "pct"
 
     async def unlock(self) -> None:
-        """``pct unlock`` on the node, for what a killed task left behind. Raises ``CommandFailedError``."""
+        """Run ``pct unlock`` on the node: a killed task leaves a lock. Raises ``CommandFailedError``."""
         command = shlex.join([*self._prefix(), "pct", "unlock", str(self._vmid)])
         async with asyncio.timeout(COMMAND_TIMEOUT_S), self._pool.channel(self._address, command) as channel:
             await channel.send(b"")
-            said = b""
+            output = b""
             while True:
                 out, err = await channel.read()
                 if not (out or err):
                     break
-                said = (said + out + err)[-NOISE_LIMIT_BYTES:]
+                output = (output + out + err)[-NOISE_LIMIT_BYTES:]
             status = await channel.exit_status()
         if status != 0:
-            raise CommandFailedError("pct unlock", status, said.decode("utf-8", "replace"))
+            raise CommandFailedError("pct unlock", status, output.decode("utf-8", "replace"))
 
     def _prefix(self) -> list[str]:
         return ["env", "LC_ALL=C"] if self._address.user == "root" else ["sudo", "-n", "LC_ALL=C"]
 
     def command(self) -> str:
-        """As ``EntryDoor.command``: a shell on the node. ``pct`` checks that the guest is here and runs."""
+        """Return a command for a shell on the node. ``pct`` checks that the guest is on the node and runs."""
         pct = ["pct", "exec", str(self._vmid), "--keep-env", "0", "--"]
         return shlex.join([*self._prefix(), *pct, *conversation()])
 
@@ -280,10 +287,10 @@ class PctDoor(EntryDoor):
 def address_of(
     doors: Mapping[str, Mapping[str, Any]], node: str, *, user: str, private_key: str | None
 ) -> SshAddress | None:
-    """The SSH door of ``node``: its own entry in ``doors``, else that of ``*``; None where there is none.
+    """Return the SSH address of ``node``: its own entry in ``doors``, else the entry ``*``. None: there is neither.
 
-    It comes from the endpoint's settings only, never from what a signed-in user may list. Raises ``HostKeyError``
-    for a door whose host key was never confirmed.
+    Only the endpoint's settings name a door, never what a user may list. Raises ``HostKeyError`` for a door without a
+    confirmed host key.
     """
     door = doors.get(node) or doors.get("*")
     if not door or not door.get("host") or not private_key:
@@ -301,8 +308,8 @@ def address_of(
 
 SSH_PORT: Final = 22
 _KEYS: Final = "/root/.ssh/authorized_keys"
-# ``$1`` is the key itself, the second word of its line. What PVE puts around the keys that it was given goes when nothing
-# is left in between, and a file and folder that were made for this key alone go with it. Whole at every moment.
+# ``$1`` is the key itself, the second word of its line. PVE's comments around its keys go when no key is left between
+# them. A file and folder made for this key alone go with it. The file is complete at every moment.
 _REMOVE: Final = f"""
 set -eu
 file={_KEYS}; new=$file.lxc-dashboard
@@ -323,25 +330,25 @@ fi
 
 
 class SshDoor(EntryDoor):
-    """One guest by its own SSH server; the address is the guest's, its host key that of the first contact."""
+    """A door through the guest's own SSH server. The host key is pinned at the first contact."""
 
     kind = "ssh"
 
     def command(self) -> str:
-        """As ``EntryDoor.command``: root's shell in the guest."""
+        """Return the command for root's shell in the guest."""
         return shlex.join(conversation())
 
     @asynccontextmanager
     async def stream(self, argv: Sequence[str], *, stdin: bytes = b"") -> AsyncIterator[EntryStream]:
-        """As ``EntryDoor.stream``. Raises ``KeyRefusedError`` besides."""
+        """Run a command as ``EntryDoor.stream``. Also raises ``KeyRefusedError``."""
         where = f"CT {self._vmid} at {self._address.host}"
         try:
             async with super().stream(argv, stdin=stdin) as stream:
                 yield stream
         except HostKeyError as error:
             raise HostKeyError(
-                f"{where} shows another SSH host key than at first. Nothing was sent. "
-                "Another machine may have taken its address, or its keys were made anew",
+                f"{where} has another SSH host key than at the first contact. Nothing was sent. "
+                "Another machine may have its address, or its keys were replaced",
                 detail=error.detail,
             ) from error
         except KeyRefusedError as error:
@@ -351,7 +358,7 @@ class SshDoor(EntryDoor):
 
 
 async def remove_key(door: Door, public: str) -> None:
-    """Take the key out of root's ``authorized_keys``; nothing where it is not there. Raises ``CommandFailedError``."""
+    """Remove the key from root's ``authorized_keys``, if it is there. Raises ``CommandFailedError``."""
     result = await door.run(["/bin/sh", "-c", _REMOVE, "sh", public.split()[1]])
     if result.exit_status != 0:
-        raise CommandFailedError("Taking the key of this creation out", result.exit_status, result.error_text)
+        raise CommandFailedError("Removing the key of this creation", result.exit_status, result.error_text)

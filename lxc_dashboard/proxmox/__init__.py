@@ -1,4 +1,4 @@
-"""The door to Proxmox VE.
+"""The client of Proxmox VE.
 
 pool = ProxmoxPool()
 ticket = await login(pool.client(endpoint), "root@pam", password)

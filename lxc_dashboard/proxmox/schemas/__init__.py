@@ -1,6 +1,7 @@
-"""What PVE's API answers, as msgspec Structs. Fields that PVE does not send keep their defaults.
+"""PVE's answers as msgspec Structs. Fields that PVE does not send keep their defaults.
 
-Sizes are bytes, times epoch seconds of the node's clock, ``cpu`` a fraction of the guest's or node's cores.
+Sizes are in bytes, times in epoch seconds of the node's clock. ``cpu`` is a fraction of the cores of the guest or
+node.
 """
 
 from __future__ import annotations

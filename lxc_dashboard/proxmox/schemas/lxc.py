@@ -13,13 +13,15 @@ _TRUE = frozenset({"1", "true", "yes", "on"})
 
 
 def split_property_string(text: str, default_key: str = "volume") -> dict[str, str]:
-    """``local:8,size=8G`` as ``{"volume": "local:8", "size": "8G"}``: PVE's way to put a record into one value."""
+    """Split ``local:8,size=8G`` into ``{"volume": "local:8", "size": "8G"}``: PVE's notation of a record in one
+    value.
+    """
     parts = (part.partition("=") for part in text.split(",") if part)
     return {key if equals else default_key: value if equals else key for key, equals, value in parts}
 
 
 def property_string(values: Mapping[str, str | int | bool | None]) -> str:
-    """The reverse: booleans as 1 and 0, what is None left out. The key ``volume`` is written without its name."""
+    """Join a record: booleans as 1 and 0, None left out. The key ``volume`` is written without its name."""
     parts = []
     for key, value in values.items():
         if value is not None:
@@ -30,9 +32,9 @@ def property_string(values: Mapping[str, str | int | bool | None]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LxcConfig:
-    """``GET /nodes/{node}/lxc/{vmid}/config``. ``values`` holds every key as text, as PVE writes it.
+    """``GET /nodes/{node}/lxc/{vmid}/config``. ``values`` holds every key as text in PVE's notation.
 
-    While a guest is being created there is nothing but ``lock`` and ``digest``.
+    During a create there are only ``lock`` and ``digest``.
     """
 
     values: Mapping[str, str]
@@ -53,7 +55,7 @@ class LxcConfig:
 
     @property
     def is_bare(self) -> bool:
-        """Nothing of a container yet: what there is while one is created, and after a create that was killed."""
+        """Return whether there is no container yet: during a create, and after a create that was killed."""
         return self.values.keys() <= {"lock", "digest"}
 
     @property
@@ -106,7 +108,7 @@ class LxcConfig:
 
     @property
     def nets(self) -> dict[int, dict[str, str]]:
-        """``{0: {"name": "eth0", "bridge": "vmbr0", "ip": "dhcp", ...}}``."""
+        """Return ``{0: {"name": "eth0", "bridge": "vmbr0", "ip": "dhcp", ...}}``."""
         return self._numbered("net")
 
     @property
@@ -125,7 +127,7 @@ def _text(value: object) -> str:
 
 
 class Guest(Struct, frozen=True, gc=False):
-    """A line of ``GET /nodes/{node}/lxc``: live figures. ``status`` is running or stopped."""
+    """An entry of ``GET /nodes/{node}/lxc``, with current figures. ``status`` is running or stopped."""
 
     vmid: int
     status: str = ""
@@ -169,7 +171,7 @@ class HaState(Struct, frozen=True):
 
 
 class GuestStatus(Guest, frozen=True):
-    """``GET /nodes/{node}/lxc/{vmid}/status/current``. ``cpu`` is 0 in an API worker's first sample.
+    """``GET /nodes/{node}/lxc/{vmid}/status/current``. ``cpu`` is 0 in the first sample of an API process.
 
     ``vmid`` is 0 where the answer does not repeat it.
     """
@@ -185,7 +187,7 @@ class InterfaceAddress(Struct, frozen=True):
 
 
 class Interface(Struct, frozen=True):
-    """``GET /nodes/{node}/lxc/{vmid}/interfaces``. ``inet`` and ``inet6`` carry the prefix length."""
+    """``GET /nodes/{node}/lxc/{vmid}/interfaces``. ``inet`` and ``inet6`` include the prefix length."""
 
     name: str
     hwaddr: str = ""
@@ -199,7 +201,7 @@ class Interface(Struct, frozen=True):
 
 
 class Snapshot(Struct, frozen=True):
-    """``GET .../snapshot``. The entry ``current`` is the guest as it is now, and is no snapshot."""
+    """``GET .../snapshot``. The entry ``current`` is the guest's present state, not a snapshot."""
 
     name: str
     description: str = ""
@@ -214,7 +216,9 @@ class Snapshot(Struct, frozen=True):
 
 
 class PendingValue(Struct, frozen=True):
-    """A line of ``GET .../pending``. ``pending`` is what holds after the next start, ``delete`` that it goes."""
+    """An entry of ``GET .../pending``: the next start applies ``pending``, or deletes the key where ``delete`` is
+    set.
+    """
 
     key: str
     value: str | None = None
@@ -223,7 +227,7 @@ class PendingValue(Struct, frozen=True):
 
 
 class RrdPoint(Struct, frozen=True, gc=False):
-    """One sample of ``GET .../rrddata``. In a hole of the record only ``time`` is there."""
+    """A sample of ``GET .../rrddata``. A gap in the record has only ``time``."""
 
     time: int
     cpu: Figure | None = None
@@ -242,7 +246,7 @@ class RrdPoint(Struct, frozen=True, gc=False):
 
 
 class TerminalTicket(Struct, frozen=True):
-    """``POST .../termproxy``: good for 40 s; the websocket must be opened on the same host within 10 s."""
+    """``POST .../termproxy``: valid for 40 s. Open the websocket on the same host within 10 s."""
 
     ticket: str
     port: int

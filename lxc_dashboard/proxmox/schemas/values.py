@@ -1,4 +1,4 @@
-"""Lists that PVE writes into one string."""
+"""Values that several schemas share."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _SEPARATOR = re.compile(r"[;,\s]+")
 
 @lru_cache(maxsize=4096)
 def words(text: str) -> tuple[str, ...]:
-    """Tags and content types: parted by semicolon, comma or space, in their order."""
+    """Split tags or content types at semicolons, commas and spaces, in their order."""
     return tuple(word for word in _SEPARATOR.split(text) if word)
 
 
 LARGEST: Final = 1e300
 
 Figure = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
-"""Some doubles write ``"nan"`` or ``"inf"`` into a field, which msgspec takes for a float: here it is no value."""
+"""A float without NaN and infinity. Some stand-ins for PVE send ``"nan"`` or ``"inf"``, which become no value here."""

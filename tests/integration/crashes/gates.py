@@ -141,7 +141,7 @@ class ModelSsh:
             self._gate.after(number)
         return guest
 
-    async def knock(self, address: SshAddress) -> None:
+    async def check_access(self, address: SshAddress) -> None:
         async with self.channel(address, "true") as channel:
             await channel.send(b"")
 

@@ -73,7 +73,7 @@ async def test_a_forged_end_fails_the_step(end: bytes) -> None:
 
 async def test_a_step_whose_end_never_comes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "OVERTIME_S", -29.9)
-    with pytest.raises(GuestError, match="long after its time"):
+    with pytest.raises(GuestError, match="long after its timeout"):
         await followed(Hostile(b"NONCE beat\n", endless=True))
 
 

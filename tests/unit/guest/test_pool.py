@@ -96,17 +96,17 @@ async def test_more_commands_than_sessions_open_another_connection(node: Node, p
     assert node.accepted == 3
 
 
-async def test_a_crowd_that_knocks_at_once_has_one_answer(node: Node, pool: SshPool) -> None:
-    await asyncio.gather(*(pool.knock(node.address()) for _ in range(100)))
+async def test_checks_at_the_same_time_share_one_answer(node: Node, pool: SshPool) -> None:
+    await asyncio.gather(*(pool.check_access(node.address()) for _ in range(100)))
     assert (node.commands, node.accepted) == (["true"], 1)
-    await pool.knock(node.address())
+    await pool.check_access(node.address())
     assert node.commands == ["true"] * 2
 
 
-async def test_all_who_knock_at_a_closed_door_are_told(node: Node, pool: SshPool) -> None:
+async def test_checks_at_the_same_time_share_one_failure(node: Node, pool: SshPool) -> None:
     address = node.address()
     await node.stop()
-    answers = await asyncio.gather(*(pool.knock(address) for _ in range(10)), return_exceptions=True)
+    answers = await asyncio.gather(*(pool.check_access(address) for _ in range(10)), return_exceptions=True)
     assert {type(answer) for answer in answers} == {GuestUnreachableError}
 
 
@@ -143,7 +143,7 @@ async def test_another_host_key_stops_everything_before_authentication(node: Nod
 
 async def test_a_host_key_of_another_kind_stops_too(node: Node, pool: SshPool) -> None:
     other = asyncssh.generate_private_key("ecdsa-sha2-nistp256").export_public_key().decode()
-    with pytest.raises(HostKeyError, match="pinned kind"):
+    with pytest.raises(HostKeyError, match="pinned type"):
         await output_of(pool, node.address(host_key=other), "true")
 
 

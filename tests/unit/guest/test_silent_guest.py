@@ -12,7 +12,7 @@ import pytest
 from lxc_dashboard.errors import GuestUnreachableError
 from lxc_dashboard.guest import supervisor
 from lxc_dashboard.guest.base import CommandResult
-from lxc_dashboard.guest.supervisor import Outcome, Step, StepEnd, Supervisor, judged
+from lxc_dashboard.guest.supervisor import Outcome, Step, StepEnd, Supervisor, end_from_outcome
 
 STEP = Step("s1", "10-web.sh", b"true", timeout_s=600)
 GONE = GuestUnreachableError("CT 101 cannot be entered: container '101' not running!")
@@ -97,13 +97,13 @@ async def followed(door: Door, judge: Judge) -> list[bytes | StepEnd]:
 
 async def test_one_that_hangs_and_is_stopped_ends_the_step() -> None:
     door, judge = Door([[b"one\n", HANGS]]), Judge([None, None, Outcome.STOPPED])
-    assert await followed(door, judge) == [b"one\n", judged(Outcome.STOPPED)]
+    assert await followed(door, judge) == [b"one\n", end_from_outcome(Outcome.STOPPED)]
     assert (door.entered, judge.asked) == (1, 3)
 
 
 async def test_one_whose_door_ends_and_is_stopped_ends_the_step() -> None:
     door, judge = Door([[b"one\n", GONE]]), Judge([Outcome.STOPPED])
-    assert await followed(door, judge) == [b"one\n", judged(Outcome.STOPPED)]
+    assert await followed(door, judge) == [b"one\n", end_from_outcome(Outcome.STOPPED)]
     assert (door.entered, judge.asked) == (1, 1)
 
 
@@ -114,7 +114,7 @@ async def test_one_that_was_restarted_is_entered_for_the_rest() -> None:
 
 async def test_one_that_was_restarted_and_does_not_come_back_ends_the_step() -> None:
     door, judge = Door([[b"one\n", GONE], [GONE]]), Judge([Outcome.RESTARTED])
-    assert await followed(door, judge) == [b"one\n", judged(Outcome.RESTARTED)]
+    assert await followed(door, judge) == [b"one\n", end_from_outcome(Outcome.RESTARTED)]
     assert door.entered > 1
 
 

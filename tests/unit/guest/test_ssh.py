@@ -49,7 +49,7 @@ async def test_a_guest_without_our_marker_is_not_entered(node: Node, pool: SshPo
 
 async def test_another_host_key_is_told_with_the_guest_and_nothing_is_sent(node: Node, pool: SshPool) -> None:
     other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
-    with pytest.raises(HostKeyError, match=r"CT 101 at 127\.0\.0\.1 shows another SSH host key"):
+    with pytest.raises(HostKeyError, match=r"CT 101 at 127\.0\.0\.1 has another SSH host key"):
         await SshDoor(pool, node.address(host_key=other), 101, marker=None).run(["true"])
     assert node.commands == []
 

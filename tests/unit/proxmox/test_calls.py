@@ -52,7 +52,6 @@ CALLS: list[Case] = [
     ("cluster.has_no_guest", lambda c: c.cluster.has_no_guest(555), "GET /cluster/nextid", {"vmid": "555"}),
     ("nodes.list", lambda c: c.nodes.list(), "GET /nodes", {}),
     ("nodes.status", lambda c: c.nodes.status("pve1"), "GET /nodes/pve1/status", {}),
-    ("nodes.version", lambda c: c.nodes.version("pve1"), "GET /nodes/pve1/version", {}),
     (
         "nodes.network",
         lambda c: c.nodes.network("pve1", "any_bridge"),
@@ -175,12 +174,6 @@ CALLS: list[Case] = [
         lambda c: c.lxc.migrate("pve1", 101, "pve2", restart=True),
         "POST /nodes/pve1/lxc/101/migrate",
         {"target": "pve2", "restart": "1"},
-    ),
-    (
-        "lxc.convert_to_template",
-        lambda c: c.lxc.convert_to_template("pve1", 101),
-        "POST /nodes/pve1/lxc/101/template",
-        {},
     ),
     (
         "lxc.delete",

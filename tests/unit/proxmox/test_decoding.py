@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lxc_dashboard.proxmox import schemas
-from lxc_dashboard.proxmox.decoding import MAYBE_UPID, NOTHING, Shape, decoded, many, mended, one, plain, whole
+from lxc_dashboard.proxmox.decoding import MAYBE_UPID, NOTHING, Shape, convert, decoded, many, one, plain, whole
 from lxc_dashboard.proxmox.schemas import (
     Appliance,
     Guest,
@@ -91,7 +91,7 @@ def test_an_object_means_the_same_however_it_is_written(
     for kind, found, meant in (first, second):
         assert one(kind).decode(body(found)) == meant
         assert many(kind).decode(body([found, found])) == [meant, meant]
-        assert mended(found, kind) == meant
+        assert convert(found, kind) == meant
 
 
 JSON = st.recursive(

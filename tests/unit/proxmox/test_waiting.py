@@ -140,7 +140,7 @@ async def test_an_ended_task_whose_status_nobody_knows_has_failed(pool: ProxmoxP
     async with RawServer(identity, lambda seen: data({"status": "stopped"} if "status" in seen.path else [])) as server:
         with pytest.raises(TaskFailedError, match="unexpected status"):
             await client_of(pool, server).tasks.wait(UPID)
-        assert server.calls().count(server.calls()[0]) == tasks.POLLS_WITHOUT_OUTCOME
+        assert server.calls().count(server.calls()[0]) == tasks.POLLS_WITHOUT_EXITSTATUS
 
 
 async def test_a_double_that_puts_the_exit_text_into_status_is_understood(
@@ -190,17 +190,17 @@ async def test_an_error_of_a_busy_pve_is_borne_a_few_times_in_a_row(
     def respond(seen: Seen) -> Answer:
         nonlocal asked
         asked += 1
-        stumbles = is_dead or asked % tasks.ERRORS_BORNE
+        stumbles = is_dead or asked % tasks.TOLERATED_ERRORS
         return refusal("500 no worker", "unable to fork worker\n") if stumbles else task(seen)
 
     is_dead = False
     async with RawServer(identity, respond) as server:
         assert (await client_of(pool, server).tasks.wait(UPID)).exitstatus == "OK"
-        assert asked == 2 * tasks.ERRORS_BORNE
+        assert asked == 2 * tasks.TOLERATED_ERRORS
         is_dead, asked = True, 0
         with pytest.raises(ApiError, match="unable to fork worker"):
             await client_of(pool, server).tasks.wait(UPID)
-        assert asked == tasks.ERRORS_BORNE
+        assert asked == tasks.TOLERATED_ERRORS
 
 
 @pytest.mark.parametrize(
