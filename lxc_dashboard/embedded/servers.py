@@ -1,4 +1,4 @@
-"""What the embedded servers share: a child in the foreground, its log, its end."""
+"""The embedded PostgreSQL and Valkey as children in the foreground."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ READY_TIMEOUT_S = 60
 _POLL_S = 0.03
 _TAIL_LINES = 12
 _TAIL_BYTES = 8192
-_FORMER = "pre-existing shared memory block"  # as PostgreSQL calls what its own processes still hold
+_FORMER = "pre-existing shared memory block"  # PostgreSQL's message while its old processes still run
 _ENVIRONMENT = {"LC_ALL": "C.UTF-8", "PATH": "/usr/local/bin:/usr/bin:/bin", "TZ": "UTC"}
 
 
 class PortTakenError(ServiceUnavailableError):
-    """Somebody took the port between our look and the server's."""
+    """Another process took the port before the server did."""
 
 
 class FormerServerError(ServiceUnavailableError):
-    """Processes of a server that was killed have not ended yet, and have its data still."""
+    """Processes of a killed server have not ended yet and hold its data."""
 
 
 class Server(ABC):
-    """One server: ``start`` returns when it answers; ``stop`` when it is gone, its data on disk."""
+    """One server. ``start`` returns when it answers, ``stop`` when it has ended and its data is on disk."""
 
     name: str
     stop_signals: tuple[signal.Signals, ...]
-    death_signal: signal.Signals  # what the kernel sends when our process dies: a clean end, too
+    death_signal: signal.Signals  # the kernel sends it when our process dies; the server still ends cleanly
 
     def __init__(self, folder: DataFolder, binaries: Binaries, account: Account | None, *, durable: bool) -> None:
         self.folder = folder
@@ -59,9 +59,9 @@ class Server(ABC):
         return self.process is not None and self.process.poll() is None
 
     async def start(self, access: Access) -> None:
-        """Once the processes of one that was killed have ended, too.
+        """Start the server, after the processes of a killed one have ended.
 
-        ``PortTakenError`` where the port was lost; ``ServiceUnavailableError`` with the log's end where it does not come up.
+        Raises ``PortTakenError``, or ``ServiceUnavailableError`` with the end of the log.
         """
         deadline = asyncio.get_running_loop().time() + READY_TIMEOUT_S
         while True:
@@ -89,25 +89,25 @@ class Server(ABC):
             raise
 
     async def stop(self) -> None:
-        """End the server cleanly; no error where it is gone already."""
+        """Stop the server cleanly. A server that has ended is no error."""
         if self.process is not None:
             await end(self.process, *self.stop_signals)
             self.process = None
 
     @abstractmethod
     async def launch(self, place: Path, access: Access, descriptor: int) -> subprocess.Popen[bytes]:
-        """Put on disk what the server wants there and start it. ``place`` is its folder as the server itself can name it."""
+        """Prepare the data and start the server. ``place`` is the path of its folder for the server's account."""
 
     @abstractmethod
     async def answers(self, access: Access) -> bool:
-        """Whether a client gets in with the password."""
+        """Return whether a client can sign in with the password."""
 
     def run(
         self, command: Sequence[str | Path], descriptor: int, *, stdin: int | IO[bytes] = subprocess.DEVNULL
     ) -> subprocess.Popen[bytes]:
-        """Start ``command`` as the servers' account, its output in the log; it holds the folder's lock while it lives."""
-        log = self.folder.log(self.name)
-        with log.open("ab") as output:
+        """Start ``command`` with the servers' account. Its output goes to the log. It inherits the folder's lock."""
+        file = self.folder.log(self.name)
+        with file.open("ab") as output:
             self._log_start = output.tell()
             return spawn(
                 command,
@@ -121,7 +121,7 @@ class Server(ABC):
             )
 
     def log_tail(self) -> str:
-        """The last lines that the last child printed."""
+        """Return the last lines of the last child's output."""
         with self.folder.log(self.name).open("rb") as log:
             end_at = log.seek(0, os.SEEK_END)
             log.seek(max(self._log_start, end_at - _TAIL_BYTES))
@@ -133,10 +133,10 @@ class Server(ABC):
             if not self.alive:
                 tail = self.log_tail()
                 if "ddress already in use" in tail:
-                    raise PortTakenError(f"The port of {self.name} was taken", detail=tail)
+                    raise PortTakenError(f"Another process uses the port of {self.name}", detail=tail)
                 if _FORMER in tail:
-                    raise FormerServerError(f"Former processes of {self.name} have not ended yet", detail=tail)
-                raise ServiceUnavailableError(f"{self.name} ended at its start", detail=tail)
+                    raise FormerServerError(f"Processes of an earlier {self.name} still run", detail=tail)
+                raise ServiceUnavailableError(f"{self.name} ended while starting", detail=tail)
             if asyncio.get_running_loop().time() >= deadline:
                 raise ServiceUnavailableError(f"{self.name} does not answer", detail=self.log_tail())
             await asyncio.sleep(_POLL_S)
@@ -146,11 +146,11 @@ ROLE = "lxc_dashboard"
 DATABASE = "lxc_dashboard"
 _CONNECT_TIMEOUT_S = 5
 
-# A small server for one machine: 120 MB with everything, where the defaults take 300 MB.
+# For one machine: uses 120 MB, the defaults use 300 MB.
 _POSTGRES_SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
-    "max_connections": "300",  # thirty for each process, and there may be several workers
+    "max_connections": "300",  # thirty for each process, with several workers
     "shared_buffers": "32MB",
     "huge_pages": "off",
     "io_method": "sync",
@@ -168,25 +168,23 @@ _NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes":
 
 
 class PostgresServer(Server):
-    """PostgreSQL in the foreground on a loopback port; scram passwords; no socket file, which would need an enterable folder."""
+    """PostgreSQL on a loopback port with scram passwords. It has no socket file, which would need an open folder."""
 
     name = "postgres"
-    stop_signals = (
-        signal.SIGINT,
-        signal.SIGQUIT,
-    )  # fast: clients are sent away; then immediate: recovery at the next start
+    stop_signals = (signal.SIGINT, signal.SIGQUIT)
+    # fast: ends the connections; then immediate: recovers at the next start
     death_signal = signal.SIGINT
 
     def url(self, access: Access, database: str = DATABASE) -> str:
         return f"postgresql://{ROLE}:{access.postgres_password}@127.0.0.1:{access.postgres_port}/{database}"
 
     async def _prepare(self, place: Path, access: Access, descriptor: int) -> None:
-        """Make the cluster in a folder of another name, then rename it: one that was cut short never counts."""
+        """Make the cluster in a folder with another name, then rename it: an incomplete one is never used."""
         here = self.folder.root / self.name
         data = here / "data"
         if not (data / "PG_VERSION").exists():
             await self._initialise(here, place, access, descriptor)
-        # Whoever holds the folder's lock is alone in it: a pid file here is of a dead server, its pid perhaps somebody else's by now.
+        # We hold the folder's lock. So this pid file is of a dead server, and its pid may be another process now.
         (data / "postmaster.pid").unlink(missing_ok=True)
 
     async def _initialise(self, here: Path, place: Path, access: Access, descriptor: int) -> None:
@@ -200,7 +198,7 @@ class PostgresServer(Server):
             os.chown(password, self.account.uid, self.account.gid)
         command = [
             *(self.binaries.initdb, "-D", place / draft.name, "--pwfile", place / password.name, "-U", ROLE),
-            # The password is a random one: to stretch it would protect nothing and make each connection dear.
+            # The password is random: key stretching would only make each connection slow.
             *("--auth=scram-sha-256", "--set=scram_iterations=1"),
             *("--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8"),
             *("--no-instructions", *(() if self.durable else ("--no-sync",))),
@@ -208,7 +206,9 @@ class PostgresServer(Server):
         process = self.run(command, descriptor)
         try:
             if not await ended(process, READY_TIMEOUT_S) or process.returncode != 0:
-                raise ServiceUnavailableError("PostgreSQL's data folder could not be made", detail=self.log_tail())
+                raise ServiceUnavailableError(
+                    "PostgreSQL's data folder could not be initialized", detail=self.log_tail()
+                )
         finally:
             if process.poll() is None:
                 process.kill()
@@ -222,7 +222,7 @@ class PostgresServer(Server):
         return self.run([self.binaries.postgres, "-D", place / "data", *options], descriptor)
 
     async def answers(self, access: Access) -> bool:
-        """Whether it lets us in; makes the product's database at the first time."""
+        """Return whether we can sign in. Makes the product's database at the first time."""
         try:
             connection = await psycopg.AsyncConnection.connect(
                 self.url(access, "postgres"), autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S
@@ -252,7 +252,7 @@ loglevel notice
 
 
 class ValkeyServer(Server):
-    """Valkey in the foreground on a loopback port. Its settings come over stdin: a password on the command line is anybody's."""
+    """Valkey on a loopback port. Gets its settings on stdin, because other users can read a command line."""
 
     name = "valkey"
     stop_signals = (signal.SIGTERM,)
@@ -278,7 +278,7 @@ class ValkeyServer(Server):
         once = Retry(NoBackoff(), 0)
         client = Redis.from_url(self.url(access), socket_connect_timeout=_CONNECT_TIMEOUT_S, retry=once)
         try:
-            await cast("Awaitable[bool]", client.ping())  # typed as if it might not be one
+            await cast("Awaitable[bool]", client.ping())  # redis types it as possibly not awaitable
         except (exceptions.ConnectionError, exceptions.BusyLoadingError, exceptions.TimeoutError):
             return False
         finally:
