@@ -20,7 +20,7 @@ from lxc_dashboard.errors import (
 TAKEN: Final = {
     "uq_proxmox_node_name": "An endpoint with this name already exists",
     "uq_proxmox_node_address": "An endpoint with this host and port already exists",
-    "uq_proxmox_node_default": "Another endpoint was made the default in the meantime",
+    "uq_proxmox_node_default": "Another endpoint has become the default. Reload the page",
     "uq_container_endpoint_vmid_existing": "This vmid is already in use on this endpoint",
     "uq_container_marker": "This container is already registered",
     "uq_preset_endpoint_id_owner_name": "You already have a preset with this name",

@@ -115,7 +115,7 @@ def _privilege_error(message: str) -> PrivilegeError:
     found = _PRIVILEGE.search(message)
     if found is None:
         sentence = " ".join(message.split())
-        return PrivilegeError("", "", message, said="" if sentence == _BARE_REFUSAL else sentence)
+        return PrivilegeError("", "", message, pve_message="" if sentence == _BARE_REFUSAL else sentence)
     privileges = re.split(r"[|, ]+", found["privileges"])
     return PrivilegeError(" or ".join(privileges), found["path"], message, purpose=found["purpose"] or "")
 
