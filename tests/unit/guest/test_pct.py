@@ -362,8 +362,9 @@ async def test_a_door_that_is_closed_leaves_no_shell_in_the_guest(door: PctDoor,
     await door.run(["true"])
     await door.close()
     async with asyncio.timeout(10):
-        while any(process.returncode is None for process in node.running):
+        while shells := [process for process in node.running if process.returncode is None]:
             await asyncio.sleep(0.01)
+    assert shells == []
 
 
 async def test_a_request_that_is_cut_off_runs_nothing(tmp_path: Path) -> None:
