@@ -1,4 +1,4 @@
-"""Every error the product raises, in one tree.
+"""All errors of the product, in one tree.
 
     DashboardError                 user_message: safe to show; retryable
     ├ NotFoundError  InvalidInputError(fields)  RateLimitedError(retry_after_s): TooManyAtOnceError
@@ -11,12 +11,12 @@
     ├ GuestError: GuestUnreachableError  GuestGoneError(vmid)  HostKeyError  KeyRefusedError  WrongGuestError
     │             CommandFailedError(exit_status)
     ├ TemplateError(file, line)
-    ├ SourceError: SourceGoneError   a source of templates cannot be read, or no longer exists
+    ├ SourceError: SourceGoneError   a source of templates is unreadable or does not exist
     ├ CreationError: PreflightError(findings)  PhaseFailedError(phase)
     ├ CryptoError: WrongKeyError  TamperedError
     └ ServiceUnavailableError      a service of ours (PostgreSQL, Valkey) does not answer
 
-An error is translated once, at the door where it enters (``proxmox``, ``guest``, ``db``), never above it.
+Errors are translated once, where they enter (``proxmox``, ``guest``, ``db``), never above.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NOT_IMPLEMENTED = 501
 
 
 class DashboardError(Exception):
-    """Base of all. ``str(error)`` is for the log, ``user_message`` for the page."""
+    """Base of all errors. ``str(error)`` is for the log, ``user_message`` for the page."""
 
     default_message = "Something went wrong"
     retryable = False
@@ -53,18 +53,18 @@ class ConflictError(DashboardError):
 
 
 class OvertakenError(ConflictError):
-    """Somebody saved revision ``number`` while this user edited an older one. ``changes``: sentences."""
+    """Another user saved revision ``number`` while this user edited an older one. ``changes``: sentences."""
 
     def __init__(self, number: int, author: str, at: datetime, changes: Sequence[str]) -> None:
         self.number = number
         self.author = author
         self.at = at
         self.changes = list(changes)
-        super().__init__(f"{author} saved revision {number} in the meantime. Look at it before yours replaces it")
+        super().__init__(f"{author} saved revision {number} in the meantime. Compare it before you replace it")
 
 
 class BusyGuestError(ConflictError):
-    """An unfinished job locks the guest: ``kind``, ``userid`` and ``job_id`` are that job's."""
+    """An unfinished job locks the guest. ``kind``, ``userid`` and ``job_id`` are that job's."""
 
     def __init__(self, guest: str, kind: str, userid: str, job_id: UUID) -> None:
         self.kind = kind
@@ -74,13 +74,13 @@ class BusyGuestError(ConflictError):
 
 
 class LeaseGoneError(ConflictError):
-    """A worker's lease on a job ended: see ``db.repositories.leases``."""
+    """A worker's lease on a job has ended: see ``db.repositories.leases``."""
 
     default_message = "This job is no longer held by this worker"
 
 
 class InvalidInputError(DashboardError):
-    """``fields`` maps a field's name to what is wrong with it."""
+    """``fields`` maps a field's name to its error."""
 
     default_message = "Some fields are invalid"
 
@@ -96,7 +96,7 @@ class RateLimitedError(DashboardError):
 
 
 class TooManyAtOnceError(RateLimitedError):
-    """One caller holds as many of ``what`` as they may."""
+    """A caller already holds the maximum of ``what``."""
 
     def __init__(self, what: str, most: int) -> None:
         super().__init__(5, f"You have {most} {what}, the most for one caller. Try again later")
@@ -118,7 +118,7 @@ class InvalidCredentialsError(AuthError):
 
 
 class TfaRequiredError(AuthError):
-    """PVE asks for a second factor. ``kinds``: totp, recovery, yubico, webauthn, u2f."""
+    """PVE requires a second factor. ``kinds``: totp, recovery, yubico, webauthn, u2f."""
 
     default_message = "Enter the second factor"
 
@@ -137,16 +137,18 @@ class TokenRefusedError(AuthError):
 
 
 class PrivilegeError(AuthError):
-    """The user lacks ``privilege`` at ``path``; both are empty where PVE names none, and ``said`` is its own sentence then.
+    """The user lacks ``privilege`` at ``path``. Both are empty where PVE names none.
 
-    ``purpose``: what PVE asks for it for, "for modifying tag 'web'".
+    ``purpose``: why PVE requires it, "for modifying tag 'web'". ``pve_message``: PVE's own sentence, shown instead.
     """
 
-    def __init__(self, privilege: str, path: str, detail: str = "", *, purpose: str = "", said: str = "") -> None:
+    def __init__(
+        self, privilege: str, path: str, detail: str = "", *, purpose: str = "", pve_message: str = ""
+    ) -> None:
         self.privilege = privilege
         self.path = path
-        lack = f"{privilege or 'A privilege'} at {path or 'this object'} is missing {purpose}".strip()
-        super().__init__(said or f"{lack}. An administrator can grant it in PVE", detail=detail)
+        missing = f"{privilege or 'A privilege'} at {path or 'this object'} is missing {purpose}".strip()
+        super().__init__(pve_message or f"{missing}. An administrator can grant it in PVE", detail=detail)
 
 
 class ProxmoxError(DashboardError):
@@ -164,11 +166,11 @@ class UnreachableError(ProxmoxError):
 
 
 class TlsError(ProxmoxError):
-    default_message = "The TLS certificate of PVE is not the expected one"
+    default_message = "PVE's TLS certificate is not trusted"
 
 
 class ApiError(ProxmoxError):
-    """PVE refused. ``status`` is the HTTP status, ``fields`` the errors by field of a 400."""
+    """A refusal of PVE. ``status`` is the HTTP status, ``fields`` the errors by field of a 400."""
 
     def __init__(
         self,
@@ -183,13 +185,13 @@ class ApiError(ProxmoxError):
         self.message = message
         self.fields = dict(fields or {})
         shown = message if not self.fields else "; ".join(f"{k}: {v}" for k, v in self.fields.items())
-        if status == NOT_IMPLEMENTED and path and path not in shown:  # "Not implemented" alone would say nothing
+        if status == NOT_IMPLEMENTED and path and path not in shown:  # "Not implemented" alone does not help
             shown = f"This PVE does not have {path}: {shown or status}"
         super().__init__(shown or f"PVE answered {status}", node=node, path=path, detail=f"{status} {path}")
 
 
 class TaskFailedError(ProxmoxError):
-    """A PVE task ended with something other than OK or WARNINGS."""
+    """A PVE task ended with an exit status other than OK or WARNINGS."""
 
     def __init__(self, upid: str, exitstatus: str, log_tail: Sequence[str] = (), *, node: str = "") -> None:
         self.upid = upid
@@ -199,7 +201,7 @@ class TaskFailedError(ProxmoxError):
 
 
 class TaskTimeoutError(ProxmoxError):
-    """A PVE task did not end before its deadline; it was asked to stop."""
+    """A PVE task did not end before its deadline and was asked to stop."""
 
     def __init__(self, upid: str, seconds: float, *, node: str = "") -> None:
         self.upid = upid
@@ -207,7 +209,7 @@ class TaskTimeoutError(ProxmoxError):
 
 
 class TaskCancelledError(ProxmoxError):
-    """A PVE task was stopped because we asked. ``exitstatus`` is what it ended with, empty if it may still run."""
+    """A PVE task was cancelled. ``exitstatus`` is empty where it may still run."""
 
     def __init__(self, upid: str, exitstatus: str = "", *, node: str = "") -> None:
         self.upid = upid
@@ -225,7 +227,7 @@ class GuestUnreachableError(GuestError):
 
 
 class GuestGoneError(GuestError):
-    """PVE has no guest with ``vmid``: it was deleted there."""
+    """PVE has no guest with ``vmid``, because it was deleted there."""
 
     def __init__(self, vmid: int) -> None:
         self.vmid = vmid
@@ -237,13 +239,13 @@ class HostKeyError(GuestError):
 
 
 class KeyRefusedError(GuestError):
-    """The SSH server answers and refuses our key."""
+    """The SSH server refuses our key."""
 
     default_message = "The SSH server refuses the dashboard's key"
 
 
 class WrongGuestError(GuestError):
-    """The guest does not carry the expected marker: the vmid belongs to another container now."""
+    """The guest does not carry the expected marker, so the vmid belongs to another container."""
 
     default_message = "This vmid belongs to another container now. Nothing was changed"
 
@@ -259,7 +261,7 @@ class CommandFailedError(GuestError):
 
 
 class TemplateError(DashboardError):
-    """A template cannot be read. ``file`` is relative to the source's root, ``line`` 1-based, 0 for the whole file."""
+    """A template is invalid. ``file`` is relative to the source's root. ``line`` is 1-based, 0 for the whole file."""
 
     def __init__(self, file: str, line: int, message: str) -> None:
         self.file = file
@@ -269,7 +271,7 @@ class TemplateError(DashboardError):
 
 
 class SourceError(DashboardError):
-    """A source of templates could not be read. Its earlier templates stay."""
+    """A source of templates is unreadable. Its earlier templates stay."""
 
     default_message = "The source of templates cannot be read"
 
@@ -277,7 +279,7 @@ class SourceError(DashboardError):
 class SourceGoneError(SourceError):
     """The repository, branch or folder of the source does not exist."""
 
-    default_message = "The source of templates is gone"
+    default_message = "The source of templates does not exist"
 
 
 class CreationError(DashboardError):
@@ -293,9 +295,9 @@ class PreflightError(CreationError):
 
 
 class PhaseFailedError(CreationError):
-    """A phase ended for good. ``step`` names what failed in it (a script, a package batch).
+    """A phase has failed. ``step`` names the part that failed (a script, a package batch).
 
-    ``of_disk``: the guest could not write to its disk, so its storage may be full.
+    ``of_disk``: the guest failed to write to its disk, so its storage may be full.
     """
 
     def __init__(self, phase: str, message: str, *, step: str = "", remedy: str = "", of_disk: bool = False) -> None:
@@ -307,7 +309,7 @@ class PhaseFailedError(CreationError):
 
 
 class CryptoError(DashboardError):
-    default_message = "A stored secret cannot be read"
+    default_message = "A stored secret is unreadable"
 
 
 class WrongKeyError(CryptoError):

@@ -1,4 +1,4 @@
-"""How the runs of one process stand, asked for all of them in one query a second."""
+"""Reads the standing of all jobs of a process in one query a second."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EVERY_S: Final = 1.0
 
 
 class Standings:
-    """One per process and event loop. Nothing is asked while nobody waits."""
+    """One per process and event loop. Reads nothing while nobody waits."""
 
     def __init__(self, database: DatabaseService) -> None:
         self._database = database
@@ -25,7 +25,9 @@ class Standings:
         self._task: asyncio.Task[None] | None = None
 
     async def next(self, job_id: UUID) -> Standing:
-        """As it is up to ``EVERY_S`` from now. Raises ``NotFoundError``, ``ServiceUnavailableError``."""
+        """Return the job's standing, read at most ``EVERY_S`` from now. Raises ``NotFoundError``,
+        ``ServiceUnavailableError``.
+        """
         answer: asyncio.Future[Standing] = asyncio.get_running_loop().create_future()
         self._waiting[answer] = job_id
         if self._task is None or self._task.done():
@@ -39,11 +41,11 @@ class Standings:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        for answer in self._waiting:  # a task that was cancelled before its first step told nobody
+        for answer in self._waiting:  # a task that was cancelled before its first step has not resolved them
             answer.cancel()
 
     async def _ask_on(self) -> None:
-        """However it ends, nobody is left waiting."""
+        """Read until nobody waits. Every exit resolves all waiting calls."""
         asked = dict[asyncio.Future["Standing"], UUID]()
         try:
             while self._waiting:
@@ -59,7 +61,7 @@ class Standings:
         try:
             async with self._database.transaction() as tx:
                 found = await tx.jobs.standings(list(asked.values()))
-        except Exception as error:  # noqa: BLE001 - whatever it is, each that asked is told
+        except Exception as error:  # noqa: BLE001 - the waiting calls get the error
             for answer in asked:
                 _fail(answer, error)
             return

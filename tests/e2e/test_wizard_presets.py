@@ -79,7 +79,7 @@ def test_a_preset_is_saved_used_marked_renamed_shared_and_deleted(
     save_preset(page, "big hello")
     page.locator("#preset_name").fill("big hello")
     page.get_by_role("button", name=text.PRESET_SAVE).click()
-    expect(page.locator("#preset_name-error")).to_have_text("You have a preset with this name already")
+    expect(page.locator("#preset_name-error")).to_have_text("You already have a preset with this name")
     assert accessibility_faults(page) == []
     page.get_by_role("button", name=f"{text.PRESET_RENAME} big hello").click()
     page.locator("#new_name").fill("bigger hello")

@@ -10,7 +10,6 @@ from lxc_dashboard.db.models.containers import (
     Preset,
 )
 from lxc_dashboard.db.models.jobs import CREATE_KIND, DOWNLOAD_KIND, EventType, Job, JobEvent, JobState
-from lxc_dashboard.db.models.monitor import Alert, AlertRule, AlertState, NotificationChannel, Severity
 from lxc_dashboard.db.models.nodes import AuditEntry, AuditResult, ProxmoxNode
 from lxc_dashboard.db.models.templates import (
     SOURCE_REMOVED,
@@ -32,9 +31,6 @@ __all__ = [
     "CREATE_KIND",
     "DOWNLOAD_KIND",
     "SOURCE_REMOVED",
-    "Alert",
-    "AlertRule",
-    "AlertState",
     "AuditEntry",
     "AuditResult",
     "Container",
@@ -46,14 +42,12 @@ __all__ = [
     "JobEvent",
     "JobState",
     "Lifecycle",
-    "NotificationChannel",
     "Package",
     "PackageBucket",
     "PackageManager",
     "Phase",
     "Preset",
     "ProxmoxNode",
-    "Severity",
     "SourceKind",
     "Table",
     "Template",

@@ -12,12 +12,11 @@ from sqlalchemy import ARRAY, Select, Uuid, and_, bindparam, case, func, outerjo
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from lxc_dashboard.crypto import Keyring
+from lxc_dashboard.crypto import Keyring, SealedColumn
 from lxc_dashboard.db.models import DOWNLOAD_KIND, Container, Job, JobState
 from lxc_dashboard.db.models.jobs import SEALED_AS
 from lxc_dashboard.db.repositories.leases import LEASE, TAKEABLE, UNFINISHED, database_now, is_cancelling, is_creation
 from lxc_dashboard.db.repositories.tickets import TicketRepository
-from lxc_dashboard.db.sealing import SealedColumn
 from lxc_dashboard.db.storable import storable
 from lxc_dashboard.errors import ConflictError, NotFoundError
 

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
-from lxc_dashboard.crypto import Keyring
+from lxc_dashboard.crypto import Keyring, SealedColumn
 from lxc_dashboard.db.models import EventType, Job, JobState
 from lxc_dashboard.db.models.jobs import SEALED_AS
 from lxc_dashboard.db.repositories.events import EventRepository, NewEvent
@@ -25,7 +25,6 @@ from lxc_dashboard.db.repositories.leases import (
     in_seconds,
     unless_cancelling,
 )
-from lxc_dashboard.db.sealing import SealedColumn
 from lxc_dashboard.errors import CryptoError, NotFoundError
 
 # The code of the event that a job whose ticket is wiped leaves.

@@ -29,7 +29,7 @@ from lxc_dashboard.errors import (
     UnreachableError,
 )
 from lxc_dashboard.printable import has_hidden
-from lxc_dashboard.proxmox.upid import user_of
+from lxc_dashboard.proxmox.schemas.tasks import user_of
 from lxc_dashboard.services.auth import acting, limits, token_tries
 from lxc_dashboard.services.auth.model import Session
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from lxc_dashboard.errors import ApiError, ProxmoxError
-from lxc_dashboard.proxmox.upid import Upid
+from lxc_dashboard.proxmox.schemas.tasks import Upid
 
 if TYPE_CHECKING:
     from lxc_dashboard.proxmox.client import ProxmoxClient

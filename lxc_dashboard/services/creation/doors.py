@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from lxc_dashboard.errors import ApiError, GuestError, GuestGoneError, PrivilegeError, UnreachableError
-from lxc_dashboard.guest.pct import address_of
+from lxc_dashboard.guest.doors import address_of
 from lxc_dashboard.services.creation.spec import IpMode
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from lxc_dashboard.guest.steps import Outcome, StepEnd
+from lxc_dashboard.guest.supervisor import Outcome, StepEnd
 from lxc_dashboard.services.creation import unknown
 
 _KILLED: Final = 137

@@ -9,7 +9,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from lxc_dashboard.db.models import PackageManager
-from lxc_dashboard.proxmox.schemas.lxc_config import property_string
+from lxc_dashboard.proxmox.schemas.lxc import property_string
 
 NETWORK_DEVICE: Final = "eth0"
 

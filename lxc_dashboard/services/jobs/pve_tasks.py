@@ -18,7 +18,7 @@ from lxc_dashboard.errors import (
     UnreachableError,
 )
 from lxc_dashboard.proxmox.schemas import LogLine
-from lxc_dashboard.proxmox.waiting import is_forgotten
+from lxc_dashboard.proxmox.tasks import is_forgotten
 from lxc_dashboard.services.jobs.codes import JobCode
 from lxc_dashboard.services.jobs.run import Run
 

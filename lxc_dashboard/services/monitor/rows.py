@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import astuple, replace
 
 from lxc_dashboard.proxmox.schemas import Guest, Resource, TaskInfo
-from lxc_dashboard.proxmox.schemas.text import words
+from lxc_dashboard.proxmox.schemas.values import words
 
 
 class Row(Struct, frozen=True, gc=False):

@@ -11,7 +11,7 @@ from lxc_dashboard import text
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.errors import GuestUnreachableError
 from lxc_dashboard.guest.base import GUEST_FOLDER, MARKER_FILE
-from lxc_dashboard.guest.ssh import remove_key
+from lxc_dashboard.guest.doors import remove_key
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import preflight, service, settling
@@ -140,7 +140,7 @@ async def test_another_host_key_than_the_first_stops_the_run(lab: Lab) -> None:
     job = await service.get_job(lab.rt, lab.session, job_id)
     assert job.state is JobState.FAILED
     assert job.error is not None
-    assert "shows another SSH host key than at first" in job.error.message
+    assert "has another SSH host key than at the first contact" in job.error.message
 
 
 async def test_a_guest_with_another_marker_is_not_entered_by_ssh(lab: Lab) -> None:

@@ -205,7 +205,7 @@ class ModelSsh:
             await self._gate.after(number, CONNECTION_LOST)
         return guest
 
-    async def knock(self, address: SshAddress) -> None:
+    async def check_access(self, address: SshAddress) -> None:
         async with self.channel(address, "true") as channel:
             await channel.send(b"")
 

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.guest.connection import SshAddress
-from lxc_dashboard.guest.pct import PctDoor
-from lxc_dashboard.guest.steps import Step as GuestStep
-from lxc_dashboard.guest.steps import StepEnd
-from lxc_dashboard.guest.supervisor import Supervisor
+from lxc_dashboard.guest.doors import PctDoor
+from lxc_dashboard.guest.supervisor import Step as GuestStep
+from lxc_dashboard.guest.supervisor import StepEnd, Supervisor
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.guest_steps import LineReader
 from lxc_dashboard.services.jobs import ticket

@@ -14,11 +14,10 @@ import pytest
 from lxc_dashboard.errors import CommandFailedError, GuestError, GuestUnreachableError, HostKeyError, WrongGuestError
 from lxc_dashboard.guest import files
 from lxc_dashboard.guest.base import ENVIRONMENT, MARKER_FILE
-from lxc_dashboard.guest.entry import conversation, request
+from lxc_dashboard.guest.doors import PctDoor, address_of, conversation, request
 from lxc_dashboard.guest.files import GuestFile, Placement
-from lxc_dashboard.guest.pct import PctDoor, address_of
 from lxc_dashboard.guest.pool import SshPool
-from lxc_dashboard.guest.steps import Step
+from lxc_dashboard.guest.supervisor import Step
 
 if TYPE_CHECKING:
     from tests.unit.guest.conftest import Node
@@ -122,7 +121,7 @@ async def test_a_command_that_hangs_is_given_up(door: PctDoor) -> None:
 
 
 async def test_endless_output_is_refused(door: PctDoor) -> None:
-    with pytest.raises(GuestError, match="more than 1024 KiB"):
+    with pytest.raises(GuestError, match="larger than 1024 KiB"):
         await door.run(["yes"], limit_bytes=1024 * 1024)
 
 
@@ -363,8 +362,9 @@ async def test_a_door_that_is_closed_leaves_no_shell_in_the_guest(door: PctDoor,
     await door.run(["true"])
     await door.close()
     async with asyncio.timeout(10):
-        while any(process.returncode is None for process in node.running):
+        while shells := [process for process in node.running if process.returncode is None]:
             await asyncio.sleep(0.01)
+    assert shells == []
 
 
 async def test_a_request_that_is_cut_off_runs_nothing(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ async def test_a_greeting_in_pieces_and_an_answer_without_a_user(pool: ProxmoxPo
 @pytest.mark.parametrize(
     ("answer", "cause"),
     [
-        (HANG_UP, "ended the console before it began"),
+        (HANG_UP, "closed the console before it opened"),
         (Answer("101 Sw", headers=(("Upgrade", "websocket"), ("Sec-WebSocket-Accept", "AAAA"))), "cannot be reached"),
         (Answer("no status"), "cannot be reached"),
     ],

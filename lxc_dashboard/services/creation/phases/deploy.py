@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lxc_dashboard.db.models import Phase
 from lxc_dashboard.errors import CommandFailedError, PhaseFailedError, WrongGuestError
-from lxc_dashboard.guest import former
 from lxc_dashboard.guest.base import GUEST_FOLDER, STATE_FOLDER
 from lxc_dashboard.guest.files import GuestFile, Placement, place
-from lxc_dashboard.guest.supervisor import Supervisor
+from lxc_dashboard.guest.supervisor import Supervisor, clear_marker, read_marker
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.doors import NoWay
@@ -89,9 +88,9 @@ async def _install(ctx: RunContext, door: Door) -> None:
     except WrongGuestError:
         if STAMP in ctx.checkpoint.facts:
             raise
-        marker = await former.marker_of(door)
+        marker = await read_marker(door)
         await ensure_ours(ctx, Phase.DEPLOYING, "prepare")
-        await former.forget(door, marker)
+        await clear_marker(door, marker)
         await supervisor.install(ctx.guest.marker)
         ctx.tell(CreationCode.FORMER_JOB_CLEARED)
 

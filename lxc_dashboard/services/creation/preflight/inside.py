@@ -41,7 +41,7 @@ async def way_in(question: Question) -> list[Finding]:
 async def _pct(question: Question, address: SshAddress) -> list[Finding]:
     try:
         async with asyncio.timeout(DOOR_WAIT_S):
-            await question.rt.ssh.knock(address)
+            await question.rt.ssh.check_access(address)
     except GuestError as fault:
         return [error("node", fault.user_message, "Check the SSH door of this node at the endpoint")]
     except TimeoutError:

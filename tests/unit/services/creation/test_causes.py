@@ -6,7 +6,7 @@ import pytest
 
 from lxc_dashboard.db.models import FilePolicy, Phase
 from lxc_dashboard.errors import CommandFailedError, PhaseFailedError, PreflightError, TaskFailedError
-from lxc_dashboard.guest.steps import Outcome, StepEnd
+from lxc_dashboard.guest.supervisor import Outcome, StepEnd
 from lxc_dashboard.services.creation.explain import explain, likely_cause
 from lxc_dashboard.services.creation.findings import Finding, FindingSeverity
 from lxc_dashboard.services.creation.phases.deploy import unwritable

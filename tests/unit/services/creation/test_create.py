@@ -11,7 +11,7 @@ import pytest
 
 from lxc_dashboard.errors import ApiError, PhaseFailedError, TaskFailedError
 from lxc_dashboard.proxmox.schemas import LxcConfig, Resource
-from lxc_dashboard.proxmox.waiting import TaskResult
+from lxc_dashboard.proxmox.tasks import TaskResult
 from lxc_dashboard.services.creation import moving, notes
 from lxc_dashboard.services.creation.phases import create
 from lxc_dashboard.services.creation.spec import PasswordMode
