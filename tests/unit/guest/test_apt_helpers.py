@@ -109,7 +109,7 @@ def test_what_a_killed_dpkg_has_begun_is_finished(guest: Guest, dpkg: Path, *, j
         (dpkg / "updates/0000").write_text((dpkg / "status").read_text())
     code, out, err = guest.run("lxcd_finish_dpkg")
     assert (code, err) == (0, "")
-    assert out.startswith("[info] dpkg was interrupted: finishing what it had begun\n")
+    assert out.startswith("[info] dpkg was interrupted: finishing its work\n")
     assert "apt-get" not in out
     assert (state_of(guest), list((dpkg / "updates").iterdir())) == ("installed", [])
     assert guest.run("lxcd_finish_dpkg") == (0, "", "")

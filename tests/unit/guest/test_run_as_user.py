@@ -108,4 +108,4 @@ def test_a_su_that_takes_options_behind_the_users_name_gets_none_of_the_commands
 def test_a_guest_without_such_a_user_says_so(guest: Guest) -> None:
     (guest.folder / "passwd").write_text("root:x:0:0::/root:/bin/sh\n")
     done = guest.run("dash", "run_as_user id || echo refused")
-    assert (done.stdout, done.stderr) == ("refused\n", "[error] run_as_user: this guest has no user of uid 1000\n")
+    assert (done.stdout, done.stderr) == ("refused\n", "[error] run_as_user: this guest has no user with uid 1000\n")

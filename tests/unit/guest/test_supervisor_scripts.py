@@ -70,7 +70,7 @@ async def test_another_interpreter_runs_by_its_first_line(guest: Guest) -> None:
 async def test_an_interpreter_that_is_not_there_is_named(guest: Guest, first: str) -> None:
     out, end = await guest.run(f"{first}\necho never")
     asked = first.removeprefix("#!").removeprefix("/usr/bin/env ").split()[0]
-    assert out.decode().startswith(f"This script asks for {asked}, which this guest does not have")
+    assert out.decode().startswith(f"This script needs {asked}, which this guest does not have")
     assert end[:2] == ["exit", "127"]
 
 
