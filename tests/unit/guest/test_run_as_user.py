@@ -1,4 +1,4 @@
-"""``run_as_user`` by whatever a guest has for it: util-linux's runuser, setpriv and su, busybox's su, and one that reads its words as that."""
+"""``run_as_user`` with every command that a guest may have for it: runuser, setpriv, su, busybox."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WORDS = ("-c", "two words", "--help", "-s", "", "--", "it's $HOME")
 
 @dataclass
 class Guest:
-    """A folder that anybody may read, with all the commands that there are."""
+    """A folder that every user can read, with all the commands."""
 
     folder: Path
 
@@ -74,7 +74,7 @@ def guest() -> Iterator[Guest]:
 
 
 def runs_as_asked(guest: Guest, shell: str) -> list[str]:
-    """The words of what ran, the first its user."""
+    """Return the words of the command that ran, first its user."""
     done = guest.run(shell, f"run_as_user sh -c '{ASKED}' x \"$@\"", *WORDS)
     assert (done.returncode, done.stderr) == (7, "")
     said = done.stdout.splitlines()
