@@ -31,7 +31,7 @@ class Standings:
         answer: asyncio.Future[Standing] = asyncio.get_running_loop().create_future()
         self._waiting[answer] = job_id
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._ask_on())
+            self._task = asyncio.create_task(self._read_until_idle())
         try:
             return await answer
         finally:
@@ -44,32 +44,32 @@ class Standings:
         for answer in self._waiting:  # a task that was cancelled before its first step has not resolved them
             answer.cancel()
 
-    async def _ask_on(self) -> None:
+    async def _read_until_idle(self) -> None:
         """Read until nobody waits. Every exit resolves all waiting calls."""
-        asked = dict[asyncio.Future["Standing"], UUID]()
+        batch = dict[asyncio.Future["Standing"], UUID]()
         try:
             while self._waiting:
                 await asyncio.sleep(EVERY_S)
-                asked, self._waiting = self._waiting, {}
-                await self._ask(asked)
+                batch, self._waiting = self._waiting, {}
+                await self._read(batch)
         except BaseException:
-            for answer in (*asked, *self._waiting):
+            for answer in (*batch, *self._waiting):
                 answer.cancel()
             raise
 
-    async def _ask(self, asked: Mapping[asyncio.Future[Standing], UUID]) -> None:
+    async def _read(self, batch: Mapping[asyncio.Future[Standing], UUID]) -> None:
         try:
             async with self._database.transaction() as tx:
-                found = await tx.jobs.standings(list(asked.values()))
+                standings = await tx.jobs.standings(list(batch.values()))
         except Exception as error:  # noqa: BLE001 - the waiting calls get the error
-            for answer in asked:
+            for answer in batch:
                 _fail(answer, error)
             return
-        for answer, job_id in asked.items():
-            if job_id not in found:
+        for answer, job_id in batch.items():
+            if job_id not in standings:
                 _fail(answer, NotFoundError("This job does not exist or was removed"))
             elif not answer.done():
-                answer.set_result(found[job_id])
+                answer.set_result(standings[job_id])
 
 
 def _fail(answer: asyncio.Future[Standing], error: Exception) -> None:

@@ -155,10 +155,10 @@ class _CommandOutput:
         return True
 
     def _leave(self, word: bytes) -> None:
-        found = _LEFT.fullmatch(word)
-        if found is None:
+        match = _LEFT.fullmatch(word)
+        if match is None:
             raise GuestError("The shell in the guest was replaced: its answer is invalid", detail=repr(word[:200]))
-        self.exit_status = int(found[1])
+        self.exit_status = int(match[1])
 
 
 class EntryStream:

@@ -298,10 +298,10 @@ class _Attempt:
         self._control = self._control[-4096:]
 
     def _end_of(self, words: str) -> StepEnd:
-        found = _END.fullmatch(words)
-        if found is None:
+        match = _END.fullmatch(words)
+        if match is None:
             raise GuestError("The supervisor in the guest was replaced: its answer is invalid", detail=words[:200])
-        return StepEnd(Outcome(found[1]), *(int(number) for number in found.groups()[1:]))
+        return StepEnd(Outcome(match[1]), *(int(number) for number in match.groups()[1:]))
 
     async def _settle(self, stream: GuestStream) -> None:
         if self.end is not None:

@@ -112,12 +112,12 @@ def _unreachable_behind(status: int, reason: str, *, node: str, path: str) -> Un
 
 
 def _privilege_error(message: str) -> PrivilegeError:
-    found = _PRIVILEGE.search(message)
-    if found is None:
+    match = _PRIVILEGE.search(message)
+    if match is None:
         sentence = " ".join(message.split())
         return PrivilegeError("", "", message, pve_message="" if sentence == _BARE_REFUSAL else sentence)
-    privileges = re.split(r"[|, ]+", found["privileges"])
-    return PrivilegeError(" or ".join(privileges), found["path"], message, purpose=found["purpose"] or "")
+    privileges = re.split(r"[|, ]+", match["privileges"])
+    return PrivilegeError(" or ".join(privileges), match["path"], message, purpose=match["purpose"] or "")
 
 
 def _json_object(body: bytes) -> dict[str, Any]:

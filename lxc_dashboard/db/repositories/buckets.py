@@ -41,43 +41,43 @@ class BucketRepository:
     async def list(self) -> Sequence[tuple[PackageBucket, int]]:
         """Return all shared buckets by name and manager, with their numbers of packages."""
         count = select(func.count()).select_from(Package).where(col(Package.bucket_id) == col(PackageBucket.id))
-        found = select(PackageBucket, count.correlate(PackageBucket).scalar_subquery()).where(_SHARED)
-        ordered = found.order_by(col(PackageBucket.name), col(PackageBucket.manager))
+        query = select(PackageBucket, count.correlate(PackageBucket).scalar_subquery()).where(_SHARED)
+        ordered = query.order_by(col(PackageBucket.name), col(PackageBucket.manager))
         return [(bucket, packages) for bucket, packages in await self._session.execute(ordered)]
 
     async def get(self, bucket_id: UUID) -> BucketRows:
         """Return a shared bucket. Raises ``NotFoundError``, also for a revision's own bucket."""
-        found = await self._session.scalar(select(PackageBucket).where(_SHARED, col(PackageBucket.id) == bucket_id))
-        if found is None:
+        row = await self._session.scalar(select(PackageBucket).where(_SHARED, col(PackageBucket.id) == bucket_id))
+        if row is None:
             raise NotFoundError(GONE)
-        return BucketRows(found, (await self._packages([bucket_id]))[bucket_id])
+        return BucketRows(row, (await self._packages([bucket_id]))[bucket_id])
 
     async def named(self, name: str, manager: str) -> PackageBucket | None:
         """Return the shared bucket with this name and manager."""
-        wanted = (col(PackageBucket.name) == name, col(PackageBucket.manager) == manager)
-        return await self._session.scalar(select(PackageBucket).where(_SHARED, *wanted))
+        conditions = (col(PackageBucket.name) == name, col(PackageBucket.manager) == manager)
+        return await self._session.scalar(select(PackageBucket).where(_SHARED, *conditions))
 
     async def lock(self, bucket_id: UUID) -> BucketRows:
         """Lock a shared bucket until the end of the transaction, also against ``hold``.
 
         Call it before any template is locked. Raises ``NotFoundError``.
         """
-        wanted = select(PackageBucket).where(_SHARED, col(PackageBucket.id) == bucket_id).with_for_update()
-        found = await self._session.scalar(wanted, execution_options={"populate_existing": True})
-        if found is None:
+        query = select(PackageBucket).where(_SHARED, col(PackageBucket.id) == bucket_id).with_for_update()
+        row = await self._session.scalar(query, execution_options={"populate_existing": True})
+        if row is None:
             raise NotFoundError(GONE)
-        return BucketRows(found, (await self._packages([bucket_id]))[bucket_id])
+        return BucketRows(row, (await self._packages([bucket_id]))[bucket_id])
 
     async def hold(self, bucket_ids: Collection[UUID]) -> dict[UUID, BucketRows]:
         """Return the existing buckets by id, and keep them unchanged until the end of the transaction.
 
         For a revision that copies their packages. Call it before any template is locked.
         """
-        wanted = select(PackageBucket).where(_SHARED, col(PackageBucket.id).in_(bucket_ids))
-        in_order = wanted.order_by(col(PackageBucket.id)).with_for_update(read=True)
-        found = (await self._session.scalars(in_order, execution_options={"populate_existing": True})).all()
-        packages = await self._packages([bucket.id for bucket in found])
-        return {bucket.id: BucketRows(bucket, packages[bucket.id]) for bucket in found}
+        query = select(PackageBucket).where(_SHARED, col(PackageBucket.id).in_(bucket_ids))
+        in_order = query.order_by(col(PackageBucket.id)).with_for_update(read=True)
+        rows = (await self._session.scalars(in_order, execution_options={"populate_existing": True})).all()
+        packages = await self._packages([bucket.id for bucket in rows])
+        return {bucket.id: BucketRows(bucket, packages[bucket.id]) for bucket in rows}
 
     async def add(self, bucket: PackageBucket, packages: Sequence[Package]) -> None:
         """Add a shared bucket. Raises ``ConflictError`` where its name and manager exist."""
@@ -108,7 +108,7 @@ class BucketRepository:
         if lock:
             await self._lock_templates(bucket_id)
         shared_id = col(PackageBucket.shared_id)
-        found = (
+        query = (
             select(shared_id, Template, TemplateSource, TemplateRevision)
             .join(TemplateRevision, col(TemplateRevision.id) == col(PackageBucket.revision_id))
             .join(Template, _CURRENT)
@@ -117,7 +117,7 @@ class BucketRepository:
             .where(col(Template.missing_since).is_(None))
             .order_by(col(Template.name), col(TemplateSource.name))
         )
-        rows = await self._session.execute(found, execution_options={"populate_existing": True})
+        rows = await self._session.execute(query, execution_options={"populate_existing": True})
         return [UseRow(used, template, source, revision) for used, template, source, revision in rows if used]
 
     async def _lock_templates(self, bucket_id: UUID | None) -> None:
@@ -127,15 +127,15 @@ class BucketRepository:
             .join(PackageBucket, col(PackageBucket.revision_id) == col(TemplateRevision.id))
             .where(col(PackageBucket.shared_id) == bucket_id)
         )
-        wanted = select(col(Template.id)).where(col(Template.id).in_(referring)).order_by(col(Template.id))
-        await self._session.execute(wanted.with_for_update())
+        query = select(col(Template.id)).where(col(Template.id).in_(referring)).order_by(col(Template.id))
+        await self._session.execute(query.with_for_update())
 
     async def _packages(self, bucket_ids: Collection[UUID]) -> Mapping[UUID, Sequence[Package]]:
-        found: dict[UUID, list[Package]] = {bucket_id: [] for bucket_id in bucket_ids}
-        wanted = select(Package).where(col(Package.bucket_id).in_(bucket_ids)).order_by(col(Package.position))
-        for package in await self._session.scalars(wanted):
-            found[package.bucket_id].append(package)
-        return found
+        by_id: dict[UUID, list[Package]] = {bucket_id: [] for bucket_id in bucket_ids}
+        query = select(Package).where(col(Package.bucket_id).in_(bucket_ids)).order_by(col(Package.position))
+        for package in await self._session.scalars(query):
+            by_id[package.bucket_id].append(package)
+        return by_id
 
 
 _SHARED = col(PackageBucket.revision_id).is_(None)

@@ -46,24 +46,24 @@ class DraftRepository:
 
     async def get(self, owner: Owner, draft_id: UUID, *, lock: bool = False) -> TemplateDraft:
         """Return the owner's draft. ``lock``: until the end of the transaction. Raises ``NotFoundError``."""
-        wanted = select(TemplateDraft).where(col(TemplateDraft.id) == draft_id, *_of(owner))
+        query = select(TemplateDraft).where(col(TemplateDraft.id) == draft_id, *_of(owner))
         if lock:
-            wanted = wanted.with_for_update()
-        draft = await self._session.scalar(wanted, execution_options={"populate_existing": True})
+            query = query.with_for_update()
+        draft = await self._session.scalar(query, execution_options={"populate_existing": True})
         if draft is None:
             raise NotFoundError(GONE)
         return draft
 
     async def of_template(self, owner: Owner, template_id: UUID) -> TemplateDraft | None:
         """Return the owner's draft of that template."""
-        wanted = select(TemplateDraft).where(*_of(owner), col(TemplateDraft.template_id) == template_id)
-        return await self._session.scalar(wanted)
+        query = select(TemplateDraft).where(*_of(owner), col(TemplateDraft.template_id) == template_id)
+        return await self._session.scalar(query)
 
     async def of_new(self, owner: Owner, copy_of: UUID | None) -> TemplateDraft | None:
         """Return the owner's oldest draft of a new template, as a copy of ``copy_of`` or of none."""
         began = col(TemplateDraft.copy_of).is_not_distinct_from(copy_of)
-        wanted = select(TemplateDraft).where(*_of(owner), col(TemplateDraft.template_id).is_(None), began)
-        return await self._session.scalar(wanted.order_by(col(TemplateDraft.id)).limit(1))
+        query = select(TemplateDraft).where(*_of(owner), col(TemplateDraft.template_id).is_(None), began)
+        return await self._session.scalar(query.order_by(col(TemplateDraft.id)).limit(1))
 
     async def list(self, owner: Owner) -> Sequence[DraftRow]:
         """Return the owner's drafts, last changed first."""
@@ -72,11 +72,11 @@ class DraftRepository:
 
     async def named(self, owner: Owner, draft_id: UUID) -> DraftRow:
         """Return the draft without its content. Raises ``NotFoundError``."""
-        wanted = _described().where(col(TemplateDraft.id) == draft_id, *_of(owner))
-        found = (await self._session.execute(wanted)).mappings().one_or_none()
-        if found is None:
+        query = _described().where(col(TemplateDraft.id) == draft_id, *_of(owner))
+        row = (await self._session.execute(query)).mappings().one_or_none()
+        if row is None:
             raise NotFoundError(GONE)
-        return DraftRow(**found)
+        return DraftRow(**row)
 
     async def count(self, owner: Owner) -> int:
         counted = select(func.count()).select_from(TemplateDraft).where(*_of(owner))
@@ -93,17 +93,17 @@ class DraftRepository:
 
     async def detach(self, template_id: UUID) -> None:
         """Turn all drafts of the template into drafts of new templates, so that nobody loses work."""
-        of_it = update(TemplateDraft).where(col(TemplateDraft.template_id) == template_id)
-        await self._session.execute(of_it.values(template_id=None, copy_of=template_id, base_number=0))
+        query = update(TemplateDraft).where(col(TemplateDraft.template_id) == template_id)
+        await self._session.execute(query.values(template_id=None, copy_of=template_id, base_number=0))
 
     # Files
 
     async def copy_files(self, draft_id: UUID, revision_id: UUID) -> None:
         """Copy the revision's files into the draft."""
-        theirs = select(literal(draft_id), col(TemplateFile.sha256), col(TemplateFile.content))
+        query = select(literal(draft_id), col(TemplateFile.sha256), col(TemplateFile.content))
         copied = insert(TemplateDraftFile).from_select(
             ["draft_id", "sha256", "content"],
-            theirs.where(col(TemplateFile.revision_id) == revision_id),
+            query.where(col(TemplateFile.revision_id) == revision_id),
         )
         await self._session.execute(copied.on_conflict_do_nothing())
 
@@ -119,9 +119,9 @@ class DraftRepository:
 
     async def contents(self, draft_id: UUID, wanted: Collection[str]) -> dict[str, bytes]:
         """Return the existing contents of ``wanted``, by SHA-256."""
-        found = select(col(TemplateDraftFile.sha256), col(TemplateDraftFile.content))
-        of_it = (col(TemplateDraftFile.draft_id) == draft_id, col(TemplateDraftFile.sha256).in_(wanted))
-        return dict((await self._session.execute(found.where(*of_it))).all())
+        query = select(col(TemplateDraftFile.sha256), col(TemplateDraftFile.content))
+        conditions = (col(TemplateDraftFile.draft_id) == draft_id, col(TemplateDraftFile.sha256).in_(wanted))
+        return dict((await self._session.execute(query.where(*conditions))).all())
 
     async def keep_files(self, draft_id: UUID, kept: Collection[str]) -> None:
         """Delete all contents except ``kept``."""

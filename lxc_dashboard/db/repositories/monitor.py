@@ -50,8 +50,8 @@ class MonitorRepository:
         query = _known(endpoint_id)
         if container_ids is not None:
             query = query.where(col(Container.id).in_(container_ids))
-        found = (await self._session.execute(query)).mappings()
-        return [KnownGuest(**{**row, "creations": frozenset(row["creations"])}) for row in found]
+        rows = (await self._session.execute(query)).mappings()
+        return [KnownGuest(**{**row, "creations": frozenset(row["creations"])}) for row in rows]
 
 
 def _known(endpoint_id: UUID) -> Select[Any]:

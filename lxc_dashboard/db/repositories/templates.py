@@ -82,8 +82,8 @@ class TemplateRepository:
 
         Raises ``ConflictError`` where a source of another kind has its name.
         """
-        its = select(TemplateSource).where(col(TemplateSource.kind) == kind.value).order_by(col(TemplateSource.id))
-        source = await self._session.scalar(its.limit(1)) or await self.source(kind.value, kind, "")
+        query = select(TemplateSource).where(col(TemplateSource.kind) == kind.value).order_by(col(TemplateSource.id))
+        source = await self._session.scalar(query.limit(1)) or await self.source(kind.value, kind, "")
         if source.kind != kind.value:
             raise ConflictError(f"A {source.kind} source is called {source.name}: rename or remove it first")
         return source
@@ -159,15 +159,15 @@ class TemplateRepository:
 
     async def revision(self, revision_id: UUID) -> tuple[Template, TemplateRevision]:
         """Return the revision and its template. Raises ``NotFoundError``."""
-        wanted = (
+        query = (
             select(Template, TemplateRevision)
             .join(TemplateRevision, col(TemplateRevision.template_id) == col(Template.id))
             .where(col(TemplateRevision.id) == revision_id)
         )
-        found = (await self._session.execute(wanted)).one_or_none()
-        if found is None:
+        row = (await self._session.execute(query)).one_or_none()
+        if row is None:
             raise NotFoundError("This revision does not exist or was removed")
-        return found[0], found[1]
+        return row[0], row[1]
 
     async def revisions(self, template_id: UUID) -> Sequence[TemplateRevision]:
         """Return all revisions of the template, newest first."""
@@ -176,11 +176,11 @@ class TemplateRepository:
 
     async def numbered(self, template_id: UUID, number: int) -> TemplateRevision:
         """Return the revision with that number. Raises ``NotFoundError``."""
-        wanted = (col(TemplateRevision.template_id) == template_id, col(TemplateRevision.number) == number)
-        found = await self._session.scalar(select(TemplateRevision).where(*wanted))
-        if found is None:
+        conditions = (col(TemplateRevision.template_id) == template_id, col(TemplateRevision.number) == number)
+        row = await self._session.scalar(select(TemplateRevision).where(*conditions))
+        if row is None:
             raise NotFoundError("This revision does not exist or was removed")
-        return found
+        return row
 
     async def scripts(self, revision_id: UUID) -> Sequence[TemplateScript]:
         """Return the scripts in the order of their run."""
@@ -195,10 +195,10 @@ class TemplateRepository:
     async def file(self, revision_id: UUID, name: str) -> TemplateFile:
         """Return the file with its content. Raises ``NotFoundError``."""
         named = (col(TemplateFile.revision_id) == revision_id, col(TemplateFile.name) == name)
-        found = await self._session.scalar(select(TemplateFile).where(*named))
-        if found is None:
+        row = await self._session.scalar(select(TemplateFile).where(*named))
+        if row is None:
             raise NotFoundError("This revision has no such file")
-        return found
+        return row
 
     async def file_list(self, revision_id: UUID) -> Sequence[FileRow]:
         """Return the files without content except its head, unordered."""
@@ -222,19 +222,19 @@ class TemplateRepository:
     async def file_contents(self, revision_id: UUID, names: Collection[str]) -> dict[str, bytes]:
         """Return the contents by name."""
         named = (col(TemplateFile.revision_id) == revision_id, col(TemplateFile.name).in_(names))
-        found = await self._session.execute(select(col(TemplateFile.name), col(TemplateFile.content)).where(*named))
-        return dict(found.all())
+        rows = await self._session.execute(select(col(TemplateFile.name), col(TemplateFile.content)).where(*named))
+        return dict(rows.all())
 
     async def buckets(self, revision_id: UUID) -> Sequence[tuple[PackageBucket, Sequence[Package]]]:
         """Return the buckets, unordered, each with its packages in order."""
         query = select(PackageBucket).where(col(PackageBucket.revision_id) == revision_id)
-        found: dict[UUID, tuple[PackageBucket, list[Package]]] = {
+        rows: dict[UUID, tuple[PackageBucket, list[Package]]] = {
             bucket.id: (bucket, []) for bucket in await self._session.scalars(query)
         }
-        packages = select(Package).where(col(Package.bucket_id).in_(found)).order_by(col(Package.position))
+        packages = select(Package).where(col(Package.bucket_id).in_(rows)).order_by(col(Package.position))
         for package in await self._session.scalars(packages):
-            found[package.bucket_id][1].append(package)
-        return list(found.values())
+            rows[package.bucket_id][1].append(package)
+        return list(rows.values())
 
     async def _current(self, *wanted: Any) -> Sequence[TemplateRows]:
         rows = self._with_current(select(Template, TemplateRevision, *_PART_COUNTS.values()))
@@ -265,8 +265,8 @@ _SHOWN: Final = col(TemplateSource.kind).not_in(_OURS) | col(Template.missing_si
 
 
 def _count_of(table: type[SQLModel], revision_id: Any) -> Any:
-    its = select(func.count()).select_from(table).where(revision_id == col(TemplateRevision.id))
-    return its.correlate(TemplateRevision).scalar_subquery()
+    query = select(func.count()).select_from(table).where(revision_id == col(TemplateRevision.id))
+    return query.correlate(TemplateRevision).scalar_subquery()
 
 
 def _count_of_packages() -> Any:
@@ -315,9 +315,9 @@ class TemplateUseRepository:
 
     async def is_built_from(self, template_id: UUID) -> bool:
         """Return whether a container or job, also a deleted one, refers to a revision of the template."""
-        its = select(col(TemplateRevision.id)).where(col(TemplateRevision.template_id) == template_id)
-        container = select(col(Container.id)).where(col(Container.template_revision_id).in_(its)).exists()
-        creation = select(col(Job.id)).where(col(Job.revision_id).in_(its)).exists()
+        query = select(col(TemplateRevision.id)).where(col(TemplateRevision.template_id) == template_id)
+        container = select(col(Container.id)).where(col(Container.template_revision_id).in_(query)).exists()
+        creation = select(col(Job.id)).where(col(Job.revision_id).in_(query)).exists()
         return bool(await self._session.scalar(select(or_(container, creation))))
 
     async def search(self, words: Sequence[str]) -> set[UUID]:
@@ -325,14 +325,14 @@ class TemplateUseRepository:
         current = (col(TemplateRevision.template_id) == col(Template.id)) & (
             col(TemplateRevision.number) == col(Template.revision_number)
         )
-        found = select(col(Template.id)).join(TemplateRevision, current).where(*map(_holds, words))
-        return set((await self._session.scalars(found)).all())
+        query = select(col(Template.id)).join(TemplateRevision, current).where(*map(_holds, words))
+        return set((await self._session.scalars(query)).all())
 
     async def named(self, words: Sequence[str], limit: int) -> Sequence[tuple[UUID, str, str]]:
         """Return ``(id, name, source)`` of templates whose name, description or tags contain every word, by name."""
         columns = (col(Template.id), col(Template.name), col(TemplateSource.name))
-        found = select(*columns).join(TemplateSource, col(TemplateSource.id) == col(Template.source_id))
-        rows = await self._session.execute(found.where(*map(_tells, words)).order_by(*columns[1:]).limit(limit))
+        query = select(*columns).join(TemplateSource, col(TemplateSource.id) == col(Template.source_id))
+        rows = await self._session.execute(query.where(*map(_tells, words)).order_by(*columns[1:]).limit(limit))
         return [(id_, name, source) for id_, name, source in rows]
 
 

@@ -119,7 +119,7 @@ _CAUSES: Final[tuple[tuple[re.Pattern[str], Cause], ...]] = tuple(
             "Call the helpers in the script itself: what it starts does not have them",
         ),
         (
-            r"This script asks for (\S+), which this guest does not have",
+            r"This script needs (\S+), which this guest does not have",
             "a command is missing in the guest: {what}",
             "Add its package to the template, before the script that needs it",
         ),

@@ -1,4 +1,4 @@
-"""URLs that name a database, and errors that say what is wrong with one that does not."""
+"""Valid and invalid database URLs, and the errors about them."""
 
 from __future__ import annotations
 

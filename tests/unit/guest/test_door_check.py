@@ -1,4 +1,4 @@
-"""What ``node test`` and ``doctor`` say of a door: whether it runs ``pct`` as a creation will."""
+"""The check of a door by ``node test`` and ``doctor``: whether it runs ``pct`` as a creation does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A guest that replaced our supervisor: whatever it says, the worker comes to an end with it."""
+"""A guest that replaced our supervisor. The worker ends its step in every case."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STEP = Step("s1", "10-web.sh", b"true", timeout_s=30)
 
 
 class Stream:
-    """Says ``lines`` on stderr, over and over where ``endless``, then ends, and never tells its status where ``open_``."""
+    """Writes ``lines`` to stderr, repeatedly where ``endless``, then ends without an end line."""
 
     def __init__(self, lines: Sequence[bytes], *, endless: bool, open_: bool) -> None:
         self._lines: Iterator[bytes] = iter(lines)
@@ -37,7 +37,7 @@ class Stream:
 
 
 class Hostile:
-    """A door into it; ``NONCE`` in a line is the one that it was called with."""
+    """A door into such a guest. ``NONCE`` in a line becomes the nonce of the call."""
 
     kind = "pct"
 

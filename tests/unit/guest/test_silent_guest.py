@@ -1,4 +1,4 @@
-"""A guest that says nothing any more: PVE is asked whether it runs, and only what it says of a stopped one ends the step early."""
+"""A silent guest: the worker asks PVE whether it runs, and only PVE's answer ends the step."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Said = bytes | Exception | None
 
 
 class Stream:
-    """Prints what it is given, or hangs, or fails; at last ends as an honest step, of five bytes."""
+    """Prints its lines, hangs or fails, and ends as a normal step of five bytes."""
 
     def __init__(self, nonce: str, said: Sequence[Said]) -> None:
         self._nonce = nonce
@@ -46,7 +46,7 @@ class Stream:
 
 @dataclass
 class Door:
-    """Each entry says the next of ``entries``, the last one over and over."""
+    """Each entry returns the next of ``entries``, the last one repeatedly."""
 
     entries: Sequence[Sequence[Said]]
     entered: int = 0
@@ -65,7 +65,7 @@ class Door:
 
 @dataclass
 class Judge:
-    """Says the next of ``verdicts``, the last one over and over; ``hangs`` is a PVE that does not answer."""
+    """Returns the next of ``verdicts``, the last one repeatedly. ``hangs``: PVE does not answer."""
 
     verdicts: Sequence[Outcome | None]
     hangs: bool = False

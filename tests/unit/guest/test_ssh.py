@@ -1,4 +1,4 @@
-"""The door ``ssh`` against a real SSH server, and what taking a key out leaves of ``authorized_keys``."""
+"""The door ``ssh`` against a real SSH server, and the removal of its key from ``authorized_keys``."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_only_our_key_and_what_was_made_for_it_goes(tmp_path: Path, before: list
     keys.parent.mkdir()
     keys.write_text("".join(f"{line}\n" for line in before))
     keys.chmod(0o640)
-    for _ in range(2):  # it may be begun again at any time
+    for _ in range(2):  # a retry may run it again
         take_out(keys)
     if after is None:
         assert not keys.parent.exists()

@@ -1,4 +1,4 @@
-"""Other versions, other doubles: the same values written in other ways."""
+"""Other versions and stand-ins of PVE: the same values in other notations."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def value_of(annotation: Any) -> st.SearchStrategy[Any]:
 
 
 def written_otherwise(value: Any) -> st.SearchStrategy[Any]:
-    """The ways in which a version or a double may write ``value``."""
+    """The notations that a version or a stand-in may use for ``value``."""
     ways: list[Any] = [value]
     if isinstance(value, bool):
         ways += [int(value), str(int(value)), "true" if value else "false", "on" if value else "off", float(value)]
@@ -69,7 +69,7 @@ def written_otherwise(value: Any) -> st.SearchStrategy[Any]:
 
 @st.composite
 def messy_objects(draw: st.DrawFn) -> tuple[type[msgspec.Struct], dict[str, Any], msgspec.Struct]:
-    """A type, an object as a double may write it, and what it means."""
+    """A type, an object in other notations, and its value."""
     kind = draw(st.sampled_from(LISTED))
     found: dict[str, Any] = {"a-field-of-tomorrow": draw(st.none() | st.lists(st.integers(), max_size=2))}
     meant: dict[str, Any] = {}

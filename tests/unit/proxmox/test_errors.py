@@ -1,4 +1,4 @@
-"""Answers and failures that no recording holds: other versions, other doubles, proxies, broken lines."""
+"""Answers and failures that no recording has: other versions, stand-ins, proxies, broken connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The recorded facts read with proxmoxer too: both clients must say the same."""
+"""The recorded facts, read with proxmoxer and with our client: both must agree."""
 
 from __future__ import annotations
 
