@@ -19,13 +19,13 @@ from lxc_dashboard.services.creation.mount_fields import MOUNTS_MAX
 from lxc_dashboard.services.templates.format.packages import MAX_LIST_BYTES
 from lxc_dashboard.services.templates.library.authoring import MAX_NOTE_CHARS
 from lxc_dashboard.state import guard
-from lxc_dashboard.state.create import CreateState
+from lxc_dashboard.state.creation.form import KEYS_CHARS
+from lxc_dashboard.state.creation.page import CreateState
 from lxc_dashboard.state.templates.bucket_work import LISTING_CHARS, NAME_CHARS, NEW, Work
 from lxc_dashboard.state.templates.buckets import BucketsState
 from lxc_dashboard.state.templates.editor.page import EditorState
 from lxc_dashboard.state.templates.editor.save import SaveState
 from lxc_dashboard.state.templates.editor.scripts import ScriptsState
-from lxc_dashboard.state.wizard import KEYS_CHARS
 
 LONG = "x" * 3_000_000
 

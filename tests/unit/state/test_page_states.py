@@ -22,10 +22,10 @@ from lxc_dashboard.errors import NotFoundError
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation.downloads import FetchState
 from lxc_dashboard.state import base, guard
-from lxc_dashboard.state.appliances import Fetching
-from lxc_dashboard.state.batch import BatchState
 from lxc_dashboard.state.console import ConsoleState
-from lxc_dashboard.state.create import CreateState
+from lxc_dashboard.state.creation.appliances import Fetching
+from lxc_dashboard.state.creation.batch import BatchState
+from lxc_dashboard.state.creation.page import CreateState
 from lxc_dashboard.state.job import JobState
 from lxc_dashboard.state.jobs import JobsState
 from lxc_dashboard.state.templates.editor.files import FileForm, FilesState
