@@ -8,8 +8,7 @@ from lxc_dashboard import text
 from lxc_dashboard.components.blocks import note
 from lxc_dashboard.components.controls import badge, button, field
 from lxc_dashboard.pages.creation.fields import option
-from lxc_dashboard.state.creation.offer import ApplianceRow
-from lxc_dashboard.state.creation.page import CreateState
+from lxc_dashboard.state.creation.offer import ApplianceRow, AppliancesState
 
 SEARCH_ID = "appliance-search"
 STORAGE_ID = "appliance-storage"
@@ -20,7 +19,7 @@ def appliance_search() -> rx.Component:
     return rx.el.div(
         _fetching(),
         rx.cond(
-            CreateState.template_storages.length() > 0,
+            AppliancesState.template_storages.length() > 0,
             rx.el.details(
                 rx.el.summary(text.APPLIANCES),
                 rx.el.div(_query(), _found(), class_name="stack-small"),
@@ -37,16 +36,16 @@ def _query() -> rx.Component:
         type="search",
         class_name="input",
         auto_complete="off",
-        default_value=CreateState.query,
+        default_value=AppliancesState.query,
         aria_describedby=f"{SEARCH_ID}-hint",
-        on_change=CreateState.search.debounce(80),
+        on_change=AppliancesState.search.debounce(80),
     )
     storage = rx.el.select(
-        rx.foreach(CreateState.template_storages, option),
+        rx.foreach(AppliancesState.template_storages, option),
         id=STORAGE_ID,
         class_name="select",
-        value=CreateState.template_storage,
-        on_change=CreateState.choose_template_storage,
+        value=AppliancesState.template_storage,
+        on_change=AppliancesState.choose_template_storage,
     )
     return rx.el.div(
         field(text.APPLIANCE_SEARCH, search, hint=text.APPLIANCE_SEARCH_HINT, field_id=SEARCH_ID),
@@ -57,14 +56,14 @@ def _query() -> rx.Component:
 
 def _found() -> rx.Component:
     before, _, after = text.APPLIANCE_MORE.partition("{count}")
-    more = CreateState.matches > CreateState.appliances.length()
+    more = AppliancesState.matches > AppliancesState.appliances.length()
     return rx.el.div(
         rx.cond(
-            CreateState.appliances.length() > 0,
-            rx.el.ul(rx.foreach(CreateState.appliances, _appliance), class_name="appliance-list"),
+            AppliancesState.appliances.length() > 0,
+            rx.el.ul(rx.foreach(AppliancesState.appliances, _appliance), class_name="appliance-list"),
             rx.el.p(text.APPLIANCE_NONE, class_name="soft"),
         ),
-        rx.cond(more, rx.el.p(before, CreateState.matches, after, class_name="soft")),
+        rx.cond(more, rx.el.p(before, AppliancesState.matches, after, class_name="soft")),
         role="status",
     )
 
@@ -74,14 +73,14 @@ def _appliance(row: rx.Var[ApplianceRow]) -> rx.Component:
         text.APPLIANCE_TAKE,
         small=True,
         aria_label=text.APPLIANCE_TAKE + " " + row.name,
-        on_click=CreateState.take_appliance(row.template),
+        on_click=AppliancesState.take_appliance(row.template),
     )
     download = button(
         text.APPLIANCE_DOWNLOAD,
         small=True,
         aria_label=text.APPLIANCE_DOWNLOAD + ": " + row.name,
-        disabled=CreateState.fetching.state == RUNNING,
-        on_click=CreateState.download_now(row.template),
+        disabled=AppliancesState.fetching.state == RUNNING,
+        on_click=AppliancesState.download_now(row.template),
     )
     return rx.el.li(
         rx.el.div(
@@ -99,7 +98,7 @@ def _appliance(row: rx.Var[ApplianceRow]) -> rx.Component:
 
 
 def _fetching() -> rx.Component:
-    fetching = CreateState.fetching
+    fetching = AppliancesState.fetching
     return rx.el.div(
         rx.match(
             fetching.state,
@@ -115,12 +114,12 @@ def _fetching() -> rx.Component:
 
 
 def _running() -> rx.Component:
-    fetching = CreateState.fetching
+    fetching = AppliancesState.fetching
     stop = button(
         rx.cond(fetching.stopping, text.FETCH_STOPPING, text.FETCH_STOP),
         small=True,
         disabled=fetching.stopping | (fetching.upid == ""),
-        on_click=CreateState.stop_download,
+        on_click=AppliancesState.stop_download,
     )
     return rx.el.div(
         rx.el.div(_words(text.FETCHING), rx.el.span(fetching.percent, " %", class_name="num"), class_name="row"),
@@ -135,7 +134,7 @@ def _running() -> rx.Component:
 
 def _words(words: str) -> rx.Component:
     """``words`` with the template and the storage in their places."""
-    fetching = CreateState.fetching
+    fetching = AppliancesState.fetching
     before, _, rest = words.partition("{template}")
     between, there, after = rest.partition("{storage}")
     storage = [rx.el.span(fetching.storage, class_name="mono")] if there else []

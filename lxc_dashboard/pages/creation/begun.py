@@ -8,57 +8,58 @@ from lxc_dashboard import routes, text
 from lxc_dashboard.components.blocks import note
 from lxc_dashboard.components.controls import button, field, link
 from lxc_dashboard.components.widgets import ago, copy_button, dialog
-from lxc_dashboard.state.creation.page import CreateState
+from lxc_dashboard.state.creation.start import LinkState, StartState
+from lxc_dashboard.state.creation.wizard import WizardState
 
 
 def notes() -> rx.Component:
     """Above the steps: the job that is edited, the draft that this began with, and what could not be filled in."""
     before, _, after = text.FROM_DRAFT.partition("{ago}")
     return rx.fragment(
-        rx.cond(CreateState.edits != "", _edited()),
-        rx.cond(CreateState.moved_on != "", _moved_on()),
-        rx.cond(CreateState.from_link, note(text.FROM_LINK)),
-        rx.cond(CreateState.draft_at != "", note(before, ago(CreateState.draft_at), after)),
+        rx.cond(WizardState.edits != "", _edited()),
+        rx.cond(StartState.moved_on != "", _moved_on()),
+        rx.cond(WizardState.from_link, note(text.FROM_LINK)),
+        rx.cond(WizardState.draft_at != "", note(before, ago(WizardState.draft_at), after)),
         rx.cond(
-            CreateState.told.length() > 0,
-            note(text.NOT_AS_KEPT, rx.el.ul(rx.foreach(CreateState.told, rx.el.li)), tone="warm"),
+            WizardState.not_filled.length() > 0,
+            note(text.NOT_AS_KEPT, rx.el.ul(rx.foreach(WizardState.not_filled, rx.el.li)), tone="warm"),
         ),
     )
 
 
 def _edited() -> rx.Component:
     before, _, after = text.EDITS.partition("{job}")
-    there = link(CreateState.edited_name, routes.job("") + CreateState.edits)
-    as_new = button(text.EDITS_AS_NEW, small=True, on_click=CreateState.as_new)
+    there = link(StartState.edited_name, routes.job("") + WizardState.edits)
+    as_new = button(text.EDITS_AS_NEW, small=True, on_click=StartState.as_new)
     return note(rx.el.div(rx.el.span(before, there, after), as_new, class_name="finding"))
 
 
 def _moved_on() -> rx.Component:
-    there = link(text.MOVED_ON_DIFF, CreateState.moved_on_href)
-    return note(rx.el.div(rx.el.span(CreateState.moved_on), there, class_name="finding"), tone="warm")
+    there = link(text.MOVED_ON_DIFF, StartState.moved_on_href)
+    return note(rx.el.div(rx.el.span(StartState.moved_on), there, class_name="finding"), tone="warm")
 
 
 def link_button() -> rx.Component:
     """One click copies the link; what it shows then says what is not in it."""
     return rx.fragment(
-        button(text.SHARE_LINK, on_click=CreateState.open_link),
+        button(text.SHARE_LINK, on_click=LinkState.open_link),
         dialog(
             rx.el.p(text.LINK_LEAD, class_name="soft dialog-text"),
             field(
                 text.LINK,
                 rx.el.input(
-                    id="shared-link", value=CreateState.link, read_only=True, class_name="input mono", spell_check=False
+                    id="shared-link", value=LinkState.link, read_only=True, class_name="input mono", spell_check=False
                 ),
                 field_id="shared-link",
             ),
-            rx.cond(CreateState.link_lacks != "", note(CreateState.link_lacks, tone="warm")),
+            rx.cond(LinkState.link_lacks != "", note(LinkState.link_lacks, tone="warm")),
             rx.el.div(
-                copy_button(CreateState.link, text.COPY_LINK, at_once=True),
-                button(text.CLOSE, on_click=CreateState.close_link),
+                copy_button(LinkState.link, text.COPY_LINK, at_once=True),
+                button(text.CLOSE, on_click=LinkState.close_link),
                 class_name="dialog-actions",
             ),
-            is_open=CreateState.link != "",
+            is_open=LinkState.link != "",
             title=text.SHARE_LINK,
-            on_close=CreateState.close_link,
+            on_close=LinkState.close_link,
         ),
     )

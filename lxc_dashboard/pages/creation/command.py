@@ -10,19 +10,19 @@ from lxc_dashboard import text
 from lxc_dashboard.components.blocks import panel
 from lxc_dashboard.components.controls import code_block
 from lxc_dashboard.components.widgets import copy_button
-from lxc_dashboard.state.creation.page import CreateState
+from lxc_dashboard.state.creation.review import ReviewState
 
 
 def as_commands() -> rx.Component:
     """Nothing where the fields are not right yet, or no vmid is known."""
     return rx.cond(
-        CreateState.pct_command != "",
+        ReviewState.pct_command != "",
         panel(
             text.AS_COMMAND,
             rx.el.div(
                 rx.el.p(text.AS_COMMAND_LEAD, class_name="soft"),
-                _command(text.AS_PCT, CreateState.pct_command, "as-pct"),
-                _command(text.AS_API, CreateState.api_command, "as-api"),
+                _command(text.AS_PCT, ReviewState.pct_command, "as-pct"),
+                _command(text.AS_API, ReviewState.api_command, "as-api"),
                 class_name="stack-small",
             ),
         ),

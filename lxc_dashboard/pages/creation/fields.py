@@ -12,10 +12,12 @@ from lxc_dashboard import text
 from lxc_dashboard.components.controls import badge, button, field
 from lxc_dashboard.components.scripts import script
 from lxc_dashboard.services.creation.spec import PasswordMode
+from lxc_dashboard.state.creation.configure import AddressesState, FieldsState
 from lxc_dashboard.state.creation.form import ExtraRow, PackageRow
-from lxc_dashboard.state.creation.page import CreateState
-from lxc_dashboard.state.creation.selection import EXTRA_MANAGERS
+from lxc_dashboard.state.creation.review import ReviewState
+from lxc_dashboard.state.creation.selection import EXTRA_MANAGERS, SelectionState
 from lxc_dashboard.state.creation.summary import Option
+from lxc_dashboard.state.creation.wizard import WizardState
 
 FORM_ID = "wizard"
 ADD_ID = "add-extra"
@@ -39,25 +41,25 @@ class WizardGuide(rx.Component):
 
 
 def guide() -> rx.Component:
-    return WizardGuide.create(form=FORM_ID, step=CreateState.step, refusals=CreateState.refusals, aim=CreateState.aim)
+    return WizardGuide.create(form=FORM_ID, step=WizardState.step, refusals=WizardState.refusals, aim=ReviewState.aim)
 
 
 def hidden_marks() -> rx.Component:
     """With each submit: the step it was pressed in, and what the page knows of the inputs that the server has set."""
     return rx.fragment(
-        rx.el.input(type="hidden", name="step", default_value=CreateState.step, key="step-" + CreateState.step),
+        rx.el.input(type="hidden", name="step", default_value=WizardState.step, key="step-" + WizardState.step),
         rx.el.input(
             type="hidden",
             name="versions",
-            default_value=CreateState.versions.to_string(),
-            key="versions-" + CreateState.versions.to_string(),
+            default_value=WizardState.versions.to_string(),
+            key="versions-" + WizardState.versions.to_string(),
         ),
     )
 
 
 def _key(name: str) -> Any:
     """A new one when the server sets the value: then the input is made anew with it."""
-    return f"{name}-" + CreateState.versions[name].to(str)
+    return f"{name}-" + WizardState.versions[name].to(str)
 
 
 def _common(name: str, *, described: bool = True) -> dict[str, Any]:
@@ -68,31 +70,31 @@ def _common(name: str, *, described: bool = True) -> dict[str, Any]:
         "id": name,
         "name": name,
         "key": _key(name),
-        "aria_invalid": CreateState.errors.contains(name),
+        "aria_invalid": WizardState.errors.contains(name),
         **({"aria_describedby": about} if described else {}),
     }
 
 
 def _error(name: str) -> Any:
-    return CreateState.errors[name].to(str)
+    return WizardState.errors[name].to(str)
 
 
 def reset(name: str) -> rx.Component:
     """Says that a field differs from the template's default, and whether a preset has set it so; and puts that back."""
-    differs = CreateState.form[name] != CreateState.initial[name]
-    of_preset = CreateState.preset_values.contains(name)
-    is_as_set = of_preset & (CreateState.form[name] == CreateState.preset_values[name])
+    differs = WizardState.form[name] != WizardState.initial[name]
+    of_preset = WizardState.preset_values.contains(name)
+    is_as_set = of_preset & (WizardState.form[name] == WizardState.preset_values[name])
     what = text.RESET_FIELD.format(field=text.FIELD_LABELS[name])
     mark = rx.cond(is_as_set, text.FROM_PRESET, text.CHANGED)
     return rx.cond(
-        differs & ((CreateState.template_id != "") | of_preset),
+        differs & ((WizardState.template_id != "") | of_preset),
         rx.el.button(
             mark,
             type="button",
             class_name="badge accent reset",
             title=what,
             aria_label=rx.cond(is_as_set, f"{text.FROM_PRESET}: {what}", f"{text.CHANGED}: {what}"),
-            on_click=CreateState.reset_field(name),
+            on_click=FieldsState.reset_field(name),
         ),
     )
 
@@ -111,7 +113,7 @@ def _labelled(name: str, control: rx.Component) -> rx.Component:
 
 def stand_in(name: Any) -> rx.Component:
     """What was chosen in the field or the template names for it, where the node has no such one. ``name`` may be a variable."""
-    told = rx.cond(CreateState.stand_ins.contains(name), CreateState.stand_ins[name].to(str), "")
+    told = rx.cond(WizardState.stand_ins.contains(name), WizardState.stand_ins[name].to(str), "")
     return rx.el.span(told, class_name="field-stand-in", role="status", id=name + "-stand-in")
 
 
@@ -121,9 +123,9 @@ def text_field(name: str, *, kind: str = "text", **props: Any) -> rx.Component:
         **_common(name),
         type=kind,
         class_name="input mono" if kind == "text" else "input num",
-        default_value=CreateState.form[name],
+        default_value=WizardState.form[name],
         auto_complete="off",
-        on_blur=lambda value: CreateState.keep(name, value),
+        on_blur=lambda value: FieldsState.keep(name, value),
         **props,
     )
     return _labelled(name, control)
@@ -131,16 +133,16 @@ def text_field(name: str, *, kind: str = "text", **props: Any) -> rx.Component:
 
 def range_field(family: str) -> rx.Component:
     """A range, and the button that takes its next free address, where it is not several. ``family``: ipv4 or ipv6."""
-    asking = CreateState.asking_for == family
+    asking = AddressesState.asking_for == family
     label = text.TAKE_FREE.format(family=family.replace("ip", "IP"))
     take = button(
         rx.cond(asking, text.TAKING_FREE, label),
         small=True,
-        disabled=CreateState.asking_for != "",
-        on_click=CreateState.take_free_address(family),
+        disabled=AddressesState.asking_for != "",
+        on_click=AddressesState.take_free_address(family),
         id=f"take-{family}",
     )
-    several = (CreateState.form["hostname_pattern"] != "") & (CreateState.edits == "")
+    several = (WizardState.form["hostname_pattern"] != "") & (WizardState.edits == "")
     entered: dict[str, Any] = {"custom_attrs": {"data-enter": f"take-{family}"}}
     return rx.el.div(
         text_field(f"{family}_range", **entered), rx.el.div(take, hidden=several), class_name="stack-small"
@@ -156,8 +158,8 @@ def area_field(name: str, rows: int = 3) -> rx.Component:
         **_common(name),
         rows=str(rows),
         class_name="textarea mono",
-        default_value=CreateState.form[name],
-        on_blur=lambda value: CreateState.keep(name, value),
+        default_value=WizardState.form[name],
+        on_blur=lambda value: FieldsState.keep(name, value),
     )
     return _labelled(name, control)
 
@@ -167,8 +169,8 @@ def select_field(name: str, *options: Any, on_change: Any = None) -> rx.Componen
         *options,
         **_common(name),
         class_name="select",
-        default_value=CreateState.form[name],
-        on_change=on_change or (lambda value: CreateState.keep(name, value)),
+        default_value=WizardState.form[name],
+        on_change=on_change or (lambda value: FieldsState.keep(name, value)),
     )
     return _labelled(name, control)
 
@@ -192,8 +194,8 @@ def flag_field(name: str) -> rx.Component:
         rx.el.input(
             **_common(name),
             type="checkbox",
-            default_checked=CreateState.form[name] != "",
-            on_change=lambda value: CreateState.keep(name, value),
+            default_checked=WizardState.form[name] != "",
+            on_change=lambda value: FieldsState.keep(name, value),
         ),
         text.FIELD_LABELS[name],
         class_name="check",
@@ -213,13 +215,13 @@ def password_field() -> rx.Component:
         auto_complete="new-password",
     )
     labelled = field(text.FIELD_LABELS["password"], control, error=_error("password"), field_id="password")
-    return rx.el.div(labelled, hidden=CreateState.form["password_mode"] != PasswordMode.GIVEN.value)
+    return rx.el.div(labelled, hidden=WizardState.form["password_mode"] != PasswordMode.GIVEN.value)
 
 
 def package_list() -> rx.Component:
     return rx.cond(
-        CreateState.packages.length() > 0,
-        rx.el.ul(rx.foreach(CreateState.packages, _package), class_name="checks"),
+        WizardState.packages.length() > 0,
+        rx.el.ul(rx.foreach(WizardState.packages, _package), class_name="checks"),
         rx.el.p(text.NO_PACKAGES, class_name="soft"),
     )
 
@@ -227,7 +229,7 @@ def package_list() -> rx.Component:
 def _package(row: rx.Var[PackageRow]) -> rx.Component:
     return rx.el.li(
         rx.el.label(
-            rx.el.input(type="checkbox", checked=row.on, on_change=lambda _on: CreateState.toggle_package(row.key)),
+            rx.el.input(type="checkbox", checked=row.on, on_change=lambda _on: SelectionState.toggle_package(row.key)),
             rx.el.span(row.spec, class_name="mono"),
             badge(row.manager),
             rx.el.span(row.bucket, class_name="soft"),
@@ -239,19 +241,19 @@ def _package(row: rx.Var[PackageRow]) -> rx.Component:
 def extra_packages() -> rx.Component:
     return rx.el.div(
         rx.cond(
-            CreateState.extras.length() > 0,
-            rx.el.ul(rx.foreach(CreateState.extras, _extra), class_name="checks"),
+            WizardState.extras.length() > 0,
+            rx.el.ul(rx.foreach(WizardState.extras, _extra), class_name="checks"),
         ),
         rx.el.div(
             rx.el.select(
                 *(rx.el.option(manager, value=manager) for manager in EXTRA_MANAGERS),
                 class_name="select",
                 aria_label=text.MANAGER,
-                value=CreateState.extra_manager,
-                on_change=CreateState.choose_extra_manager,
+                value=SelectionState.extra_manager,
+                on_change=SelectionState.choose_extra_manager,
             ),
             _extra_spec(),
-            button(text.ADD, on_click=CreateState.add_extra, id=ADD_ID, custom_attrs={"data-takes": "extra-spec"}),
+            button(text.ADD, on_click=SelectionState.add_extra, id=ADD_ID, custom_attrs={"data-takes": "extra-spec"}),
             class_name="add-row",
         ),
         step_error("packages_extra"),
@@ -267,10 +269,10 @@ def _extra_spec() -> rx.Component:
         placeholder=text.PACKAGE,
         name="extra_spec",
         key=_key("extra_spec"),
-        default_value=CreateState.extra_spec,
+        default_value=WizardState.extra_spec,
         auto_complete="off",
-        on_blur=CreateState.write_extra,
-        aria_invalid=CreateState.errors.contains("packages_extra"),
+        on_blur=SelectionState.write_extra,
+        aria_invalid=WizardState.errors.contains("packages_extra"),
         aria_describedby="packages_extra-error",
         custom_attrs={"data-enter": ADD_ID},
     )
@@ -290,7 +292,7 @@ def _extra(row: rx.Var[ExtraRow]) -> rx.Component:
             kind="quiet",
             small=True,
             aria_label=text.REMOVE + " " + row.spec,
-            on_click=CreateState.remove_extra(row.manager, row.spec),
+            on_click=SelectionState.remove_extra(row.manager, row.spec),
         ),
         class_name="row",
     )

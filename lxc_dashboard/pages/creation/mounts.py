@@ -9,8 +9,10 @@ import reflex as rx
 from lxc_dashboard import text
 from lxc_dashboard.components.controls import button, field
 from lxc_dashboard.pages.creation.fields import option, reset, stand_in, step_error
+from lxc_dashboard.state.creation.configure import MountsState
 from lxc_dashboard.state.creation.mount_rows import FIELD, NODE_FOLDER, ShownMount
-from lxc_dashboard.state.creation.page import CreateState
+from lxc_dashboard.state.creation.offer import OfferState
+from lxc_dashboard.state.creation.wizard import WizardState
 
 
 def mount_list() -> rx.Component:
@@ -19,16 +21,16 @@ def mount_list() -> rx.Component:
         rx.el.div(
             rx.el.p(text.MOUNTS_LEAD, class_name="field-hint"),
             rx.cond(
-                CreateState.mounts.length() > 0,
+                MountsState.mounts.length() > 0,
                 rx.el.div(
-                    rx.foreach(CreateState.mounts, _mount),
+                    rx.foreach(MountsState.mounts, _mount),
                     class_name="stack-small",
-                    key="mounts-" + CreateState.versions[FIELD].to(str),
+                    key="mounts-" + WizardState.versions[FIELD].to(str),
                 ),
             ),
             step_error(FIELD),
             rx.el.div(
-                button(text.MOUNT_ADD, small=True, on_click=CreateState.add_mount), reset(FIELD), class_name="row"
+                button(text.MOUNT_ADD, small=True, on_click=MountsState.add_mount), reset(FIELD), class_name="row"
             ),
             class_name="stack-small",
         ),
@@ -40,7 +42,7 @@ def _mount(row: rx.Var[ShownMount], at: rx.Var[int]) -> rx.Component:
     title = before + row.number.to_string() + after
     return rx.el.div(
         rx.el.div(
-            rx.cond(CreateState.storages.length() > 0, _chosen_source(row, at), _typed_source(row, at)),
+            rx.cond(OfferState.storages.length() > 0, _chosen_source(row, at), _typed_source(row, at)),
             rx.cond(row.is_bind, rx.fragment(), _text(row, at, "size_gib", row.size_gib, kind="number")),
             _text(row, at, "path", row.path),
             class_name="fields",
@@ -54,7 +56,7 @@ def _mount(row: rx.Var[ShownMount], at: rx.Var[int]) -> rx.Component:
                 kind="quiet",
                 small=True,
                 aria_label=text.MOUNT_REMOVE + " " + row.number.to_string(),
-                on_click=CreateState.remove_mount(at),
+                on_click=MountsState.remove_mount(at),
             ),
             class_name="row",
         ),
@@ -66,15 +68,15 @@ def _mount(row: rx.Var[ShownMount], at: rx.Var[int]) -> rx.Component:
 
 def _chosen_source(row: rx.Var[ShownMount], at: rx.Var[int]) -> rx.Component:
     select = rx.el.select(
-        rx.foreach(CreateState.storages, option),
+        rx.foreach(OfferState.storages, option),
         rx.el.option(text.MOUNT_NODE_FOLDER, value=NODE_FOLDER),
         id=row.key + ".from",
         name=row.key + ".from",
         class_name="select",
         default_value=rx.cond(row.is_bind, NODE_FOLDER, row.source),
-        aria_invalid=~row.is_bind & CreateState.errors.contains(row.key + ".source"),
+        aria_invalid=~row.is_bind & WizardState.errors.contains(row.key + ".source"),
         aria_describedby=row.key + ".source-stand-in",
-        on_change=lambda value: CreateState.keep_mount(at, "from", value),
+        on_change=lambda value: MountsState.keep_mount(at, "from", value),
     )
     wrong = rx.cond(row.is_bind, "", _error(row, "source"))
     chosen = field(text.MOUNT_FIELDS["from"], select, error=wrong, field_id=_id(row, "from"))
@@ -98,9 +100,9 @@ def _text(
         class_name="input num" if kind == "number" else "input mono",
         default_value=value,
         auto_complete="off",
-        aria_invalid=CreateState.errors.contains(name),
+        aria_invalid=WizardState.errors.contains(name),
         aria_describedby=(name + "-hint " if hint else "") + name + "-error",
-        on_blur=lambda typed: CreateState.keep_mount(at, part, typed),
+        on_blur=lambda typed: MountsState.keep_mount(at, part, typed),
     )
     return field(label or text.MOUNT_FIELDS[part], control, hint=hint, error=_error(row, part), field_id=name)
 
@@ -113,7 +115,7 @@ def _flag(row: rx.Var[ShownMount], at: rx.Var[int], part: str, on: Any) -> rx.Co
             name=name,
             type="checkbox",
             default_checked=on,
-            on_change=lambda value: CreateState.keep_mount(at, part, value),
+            on_change=lambda value: MountsState.keep_mount(at, part, value),
         ),
         text.MOUNT_FIELDS[part],
         class_name="check",
@@ -125,4 +127,4 @@ def _id(row: rx.Var[ShownMount], part: str) -> Any:
 
 
 def _error(row: rx.Var[ShownMount], part: str) -> Any:
-    return CreateState.errors[_id(row, part)].to(str)
+    return WizardState.errors[_id(row, part)].to(str)

@@ -19,8 +19,14 @@ from lxc_dashboard.pages.creation.presets import presets_button
 from lxc_dashboard.pages.creation.proposal import proposal
 from lxc_dashboard.pages.creation.several import one_only, planned, several_block
 from lxc_dashboard.pages.shell import page
+from lxc_dashboard.state.creation.configure import FieldsState
 from lxc_dashboard.state.creation.form import STEPS
+from lxc_dashboard.state.creation.offer import AppliancesState, OfferState
 from lxc_dashboard.state.creation.page import CreateState
+from lxc_dashboard.state.creation.review import ReviewState
+from lxc_dashboard.state.creation.selection import SelectionState
+from lxc_dashboard.state.creation.start import StartState
+from lxc_dashboard.state.creation.wizard import WizardState
 from lxc_dashboard.state.templates.template_list import TemplateRow
 
 
@@ -31,7 +37,7 @@ def _actions() -> rx.Component:
         consequence=text.START_OVER_CONSEQUENCE,
         verb=text.START_OVER,
         kind="plain",
-        on_confirm=CreateState.start_again,
+        on_confirm=StartState.start_again,
     )
     return rx.cond(CreateState.phase == "ready", rx.fragment(presets_button(), begun.link_button(), start_again))
 
@@ -40,7 +46,7 @@ def _actions() -> rx.Component:
     routes.CREATE,
     text.CREATE_TITLE,
     crumbs=((text.NAV_CONTAINERS, routes.CONTAINERS),),
-    on_load=[CreateState.load, CreateState.resume_download, CreateState.watch_review],
+    on_load=[CreateState.load, AppliancesState.resume_download, ReviewState.watch_review],
     actions=_actions,
 )
 def create() -> rx.Component:
@@ -63,7 +69,7 @@ def _form() -> rx.Component:
             _step("scripts", _scripts_step()),
             _step("review", _review_step()),
             rx.el.div(
-                button(text.BACK, on_click=CreateState.back, disabled=CreateState.step == STEPS[0]),
+                button(text.BACK, on_click=CreateState.back, disabled=WizardState.step == STEPS[0]),
                 _forward(),
                 class_name="wizard-foot",
             ),
@@ -79,9 +85,9 @@ def _form() -> rx.Component:
 
 
 def _forward() -> rx.Component:
-    last = CreateState.step == STEPS[-1]
-    label = rx.cond(last, rx.cond(CreateState.creating, text.CREATING, text.CREATE), text.NEXT)
-    waiting = CreateState.creating | (last & (CreateState.checking | CreateState.blocked))
+    last = WizardState.step == STEPS[-1]
+    label = rx.cond(last, rx.cond(ReviewState.creating, text.CREATING, text.CREATE), text.NEXT)
+    waiting = ReviewState.creating | (last & (ReviewState.checking | ReviewState.blocked))
     return button(label, kind="primary", type="submit", disabled=waiting, id="forward")
 
 
@@ -95,9 +101,9 @@ def _steps() -> rx.Component:
 def _step_entry(index: int, name: str) -> rx.Component:
     """Done, current, or to mend: told by a sign, and by the name for readers."""
     title = text.STEP_NAMES[name]
-    current = CreateState.step == name
-    wrong = CreateState.to_mend.contains(name)
-    done = (CreateState.reached > index) & ~current
+    current = WizardState.step == name
+    wrong = WizardState.invalid_steps.contains(name)
+    done = (WizardState.reached > index) & ~current
     sign = rx.cond(wrong, "!", rx.cond(done, "✓", str(index + 1)))
     looks = rx.cond(current, "tree-entry wizard-step current", "tree-entry wizard-step") + rx.cond(wrong, " bad", "")
     return rx.el.li(
@@ -106,7 +112,7 @@ def _step_entry(index: int, name: str) -> rx.Component:
             title,
             type="button",
             class_name=looks,
-            disabled=CreateState.reached < index,
+            disabled=WizardState.reached < index,
             on_click=CreateState.go(name),
             aria_label=rx.cond(wrong, text.STEP_TO_MEND.format(step=title), title),
             custom_attrs={"aria-current": rx.cond(current, "step", "false")},
@@ -117,7 +123,7 @@ def _step_entry(index: int, name: str) -> rx.Component:
 def _step(name: str, content: rx.Component) -> rx.Component:
     return rx.el.section(
         content,
-        hidden=CreateState.step != name,
+        hidden=WizardState.step != name,
         aria_label=text.STEP_NAMES[name],
         id=f"step-{name}",
         tab_index=-1,
@@ -128,7 +134,7 @@ def _step(name: str, content: rx.Component) -> rx.Component:
 def _template_step() -> rx.Component:
     return rx.el.div(
         rx.cond(
-            CreateState.templates.length() > part.EASILY_SEEN,
+            WizardState.templates.length() > part.EASILY_SEEN,
             rx.el.input(
                 id=part.FIND_ID,
                 type="search",
@@ -140,7 +146,7 @@ def _template_step() -> rx.Component:
         ),
         rx.el.div(
             _template_card("", text.NO_TEMPLATE, text.NO_TEMPLATE_HINT, ""),
-            rx.foreach(CreateState.templates, _template_row),
+            rx.foreach(WizardState.templates, _template_row),
             class_name="template-cards",
             role="radiogroup",
             aria_label=text.TEMPLATE,
@@ -158,13 +164,13 @@ def _template_row(row: rx.Var[TemplateRow]) -> rx.Component:
 
 
 def _template_card(template_id: Any, name: Any, description: Any, holds: Any, *marks: rx.Component) -> rx.Component:
-    chosen = CreateState.template_id == template_id
+    chosen = WizardState.template_id == template_id
     return rx.el.label(
         rx.el.input(
             type="radio",
             name="template_choice",
             checked=chosen,
-            on_change=lambda _value: CreateState.choose(template_id),
+            on_change=lambda _value: SelectionState.choose(template_id),
         ),
         rx.el.span(name, class_name="template-name"),
         *([rx.el.span(*marks, class_name="row")] if marks else []),
@@ -177,8 +183,8 @@ def _template_card(template_id: Any, name: Any, description: Any, holds: Any, *m
 def _configure_step() -> rx.Component:
     return rx.el.div(
         rx.cond(
-            CreateState.missing.length() > 0,
-            note(text.NOT_OFFERED, rx.el.ul(rx.foreach(CreateState.missing, rx.el.li)), tone="warm"),
+            OfferState.missing.length() > 0,
+            note(text.NOT_OFFERED, rx.el.ul(rx.foreach(OfferState.missing, rx.el.li)), tone="warm"),
         ),
         _essential(),
         several_block(),
@@ -190,7 +196,7 @@ def _configure_step() -> rx.Component:
         ),
         _fields(
             text.NETWORK,
-            part.choice_field("bridge", CreateState.bridges.length() > 0, rx.foreach(CreateState.bridges, part.option)),
+            part.choice_field("bridge", OfferState.bridges.length() > 0, rx.foreach(OfferState.bridges, part.option)),
             part.text_field("vlan"),
             part.select_field("ipv4_mode", *part.fixed_options(text.IPV4_MODES)),
             _if_static("ipv4", one_only(part.text_field("ipv4_address"))),
@@ -204,7 +210,7 @@ def _configure_step() -> rx.Component:
 
 
 def _essential() -> rx.Component:
-    present, downloads = CreateState.os_present, CreateState.os_downloads
+    present, downloads = OfferState.os_present, OfferState.os_downloads
     groups = (
         rx.cond(present.length() > 0, rx.el.optgroup(rx.foreach(present, part.option), label=text.OS_PRESENT)),
         rx.cond(downloads.length() > 0, rx.el.optgroup(rx.foreach(downloads, part.option), label=text.TO_DOWNLOAD)),
@@ -213,15 +219,15 @@ def _essential() -> rx.Component:
         _fields(
             text.ESSENTIAL,
             one_only(part.text_field("hostname")),
-            part.select_field("node", rx.foreach(CreateState.nodes, part.option), on_change=CreateState.change_node),
+            part.select_field("node", rx.foreach(OfferState.nodes, part.option), on_change=FieldsState.change_node),
             part.choice_field("ostemplate", (present.length() + downloads.length()) > 0, *groups),
             part.number_field("cores", 1),
             part.number_field("memory_mib", 16),
             part.number_field("disk_gib", 1),
             part.choice_field(
-                "storage", CreateState.storages.length() > 0, rx.foreach(CreateState.storages, part.option)
+                "storage", OfferState.storages.length() > 0, rx.foreach(OfferState.storages, part.option)
             ),
-            part.text_field("vmid", placeholder=CreateState.next_vmid, input_mode="numeric"),
+            part.text_field("vmid", placeholder=OfferState.next_vmid, input_mode="numeric"),
         ),
         appliance_search(),
         class_name="stack-small",
@@ -229,7 +235,7 @@ def _essential() -> rx.Component:
 
 
 def _if_static(family: str, control: rx.Component) -> rx.Component:
-    return rx.el.div(control, hidden=CreateState.form[f"{family}_mode"] != "static")
+    return rx.el.div(control, hidden=WizardState.form[f"{family}_mode"] != "static")
 
 
 def _advanced() -> rx.Component:
@@ -244,9 +250,9 @@ def _advanced() -> rx.Component:
         part.text_field("mtu"),
         part.choice_field(
             "pool",
-            CreateState.pools.length() > 0,
+            OfferState.pools.length() > 0,
             rx.el.option(text.NO_POOL, value=""),
-            rx.foreach(CreateState.pools, part.option),
+            rx.foreach(OfferState.pools, part.option),
         ),
         part.text_field("tags"),
         part.text_field("start_order"),
@@ -279,7 +285,7 @@ def _scripts_step() -> rx.Component:
 
 
 def _review_step() -> rx.Component:
-    again = button(text.CHECK_AGAIN, small=True, on_click=CreateState.check_now, disabled=CreateState.checking)
+    again = button(text.CHECK_AGAIN, small=True, on_click=ReviewState.check_now, disabled=ReviewState.checking)
     return rx.el.div(
         panel(text.PREFLIGHT, lists.findings(), actions=rx.el.div(lists.checked_at(), again, class_name="row")),
         planned(),

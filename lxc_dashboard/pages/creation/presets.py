@@ -10,24 +10,23 @@ from lxc_dashboard import text
 from lxc_dashboard.components.controls import badge, button, field
 from lxc_dashboard.components.widgets import confirm_button, dialog
 from lxc_dashboard.services.creation.presets import SHARE_PRIVILEGE
-from lxc_dashboard.state.creation.page import CreateState
-from lxc_dashboard.state.creation.presets import PresetRow
+from lxc_dashboard.state.creation.presets import PresetRow, PresetsState
 
 
 def presets_button() -> rx.Component:
     return rx.fragment(
-        button(text.PRESETS, on_click=CreateState.open_presets),
+        button(text.PRESETS, on_click=PresetsState.open_presets),
         dialog(
             _new(),
             rx.cond(
-                CreateState.presets.length() > 0,
-                rx.el.ul(rx.foreach(CreateState.presets, _row), class_name="presets"),
+                PresetsState.presets.length() > 0,
+                rx.el.ul(rx.foreach(PresetsState.presets, _row), class_name="presets"),
                 rx.el.p(text.NO_PRESETS, class_name="soft"),
             ),
-            rx.el.div(button(text.CLOSE, on_click=CreateState.close_presets), class_name="dialog-actions"),
-            is_open=CreateState.presets_open,
+            rx.el.div(button(text.CLOSE, on_click=PresetsState.close_presets), class_name="dialog-actions"),
+            is_open=PresetsState.presets_open,
             title=text.PRESETS,
-            on_close=CreateState.close_presets,
+            on_close=PresetsState.close_presets,
         ),
     )
 
@@ -38,23 +37,23 @@ def _new() -> rx.Component:
         rx.el.p(text.PRESETS_LEAD, class_name="soft"),
         field(
             text.PRESET_NAME,
-            _name_input("preset_name", CreateState.preset_error),
-            error=CreateState.preset_error,
+            _name_input("preset_name", PresetsState.preset_error),
+            error=PresetsState.preset_error,
             field_id="preset_name",
         ),
         rx.el.label(
-            rx.el.input(type="checkbox", name="preset_shared", disabled=CreateState.may_share != "yes"),
+            rx.el.input(type="checkbox", name="preset_shared", disabled=PresetsState.may_share != "yes"),
             text.PRESET_SHARE,
             class_name="check",
         ),
         rx.cond(
-            CreateState.may_share == "no",
+            PresetsState.may_share == "no",
             rx.el.span(text.PRESET_SHARE_NEEDS.format(privilege=SHARE_PRIVILEGE), class_name="field-hint"),
         ),
         rx.el.div(button(text.PRESET_SAVE, kind="primary", type="submit"), class_name="row"),
-        on_submit=CreateState.save_preset,
+        on_submit=PresetsState.save_preset,
         class_name="stack-small",
-        key="new-preset-" + CreateState.preset_saves.to_string(),
+        key="new-preset-" + PresetsState.preset_saves.to_string(),
         no_validate=True,
     )
 
@@ -73,7 +72,7 @@ def _name_input(name: str, error: Any, **props: Any) -> rx.Component:
 
 def _row(row: rx.Var[PresetRow]) -> rx.Component:
     return rx.el.li(
-        rx.cond(CreateState.renamed == row.id, _renaming(row), _shown(row)),
+        rx.cond(PresetsState.renamed == row.id, _renaming(row), _shown(row)),
         class_name="preset",
         custom_attrs={"data-preset": row.name},
     )
@@ -89,7 +88,7 @@ def _shown(row: rx.Var[PresetRow]) -> rx.Component:
             class_name="preset-name",
         ),
         rx.el.span(
-            _small(text.PRESET_USE, row, CreateState.use_preset(row.id)),
+            _small(text.PRESET_USE, row, PresetsState.use_preset(row.id)),
             rx.cond(row.mine, rx.fragment(*_own(row))),
             class_name="row",
         ),
@@ -98,13 +97,13 @@ def _shown(row: rx.Var[PresetRow]) -> rx.Component:
 
 def _own(row: rx.Var[PresetRow]) -> list[rx.Component]:
     return [
-        _small(text.PRESET_RENAME, row, CreateState.begin_rename(row.id)),
+        _small(text.PRESET_RENAME, row, PresetsState.begin_rename(row.id)),
         rx.cond(
             row.shared,
-            _small(text.PRESET_UNSHARE, row, CreateState.share_preset(row.id, False)),
+            _small(text.PRESET_UNSHARE, row, PresetsState.share_preset(row.id, False)),
             rx.cond(
-                CreateState.may_share == "yes",
-                _small(text.PRESET_SHARE_ONE, row, CreateState.share_preset(row.id, True)),
+                PresetsState.may_share == "yes",
+                _small(text.PRESET_SHARE_ONE, row, PresetsState.share_preset(row.id, True)),
             ),
         ),
         confirm_button(
@@ -113,7 +112,7 @@ def _own(row: rx.Var[PresetRow]) -> list[rx.Component]:
             consequence=text.PRESET_OVERWRITE_LOSS,
             verb=text.PRESET_OVERWRITE,
             kind="quiet small",
-            on_confirm=CreateState.overwrite_preset(row.id),
+            on_confirm=PresetsState.overwrite_preset(row.id),
         ),
         confirm_button(
             text.PRESET_DELETE,
@@ -121,7 +120,7 @@ def _own(row: rx.Var[PresetRow]) -> list[rx.Component]:
             consequence=text.PRESET_DELETE_LOSS,
             verb=text.PRESET_DELETE,
             kind="danger small",
-            on_confirm=CreateState.delete_preset(row.id),
+            on_confirm=PresetsState.delete_preset(row.id),
         ),
     ]
 
@@ -139,16 +138,16 @@ def _renaming(row: rx.Var[PresetRow]) -> rx.Component:
     return rx.el.form(
         field(
             text.PRESET_NAME,
-            _name_input("new_name", CreateState.rename_error, default_value=row.name, auto_focus=True),
-            error=CreateState.rename_error,
+            _name_input("new_name", PresetsState.rename_error, default_value=row.name, auto_focus=True),
+            error=PresetsState.rename_error,
             field_id="new_name",
         ),
         rx.el.div(
             button(text.PRESET_RENAME, small=True, type="submit"),
-            button(text.CANCEL, small=True, kind="quiet", on_click=CreateState.end_rename),
+            button(text.CANCEL, small=True, kind="quiet", on_click=PresetsState.end_rename),
             class_name="row",
         ),
-        on_submit=CreateState.rename_preset,
+        on_submit=PresetsState.rename_preset,
         class_name="stack-small",
         no_validate=True,
     )

@@ -10,21 +10,21 @@ from lxc_dashboard import text
 from lxc_dashboard.components.blocks import note
 from lxc_dashboard.components.controls import button
 from lxc_dashboard.components.widgets import ago, dialog
-from lxc_dashboard.state.creation.changes import Change
-from lxc_dashboard.state.creation.page import CreateState
+from lxc_dashboard.state.creation.filled import Change
+from lxc_dashboard.state.creation.presets import ProposalState
 
 
 def proposal() -> rx.Component:
-    asked_at = rx.cond(CreateState.proposal_at != "", rx.fragment(" (", ago(CreateState.proposal_at), ")."))
-    is_preset = CreateState.proposal_at != ""
+    asked_at = rx.cond(ProposalState.proposal_at != "", rx.fragment(" (", ago(ProposalState.proposal_at), ")."))
+    is_preset = ProposalState.proposal_at != ""
     return dialog(
-        rx.el.p(CreateState.proposal_about, asked_at, class_name="soft dialog-text"),
+        rx.el.p(ProposalState.proposal_about, asked_at, class_name="soft dialog-text"),
         rx.cond(
-            CreateState.proposed.length() > 0,
+            ProposalState.proposed.length() > 0,
             rx.el.section(
                 rx.el.h3(text.PROPOSED_CHANGES, class_name="findings-title"),
-                rx.foreach(CreateState.proposed, _risky),
-                rx.el.dl(rx.foreach(CreateState.proposed, _plain), class_name="summary"),
+                rx.foreach(ProposalState.proposed, _risky),
+                rx.el.dl(rx.foreach(ProposalState.proposed, _plain), class_name="summary"),
                 class_name="proposed stack-small",
                 tab_index=0,
                 role="region",
@@ -33,17 +33,17 @@ def proposal() -> rx.Component:
             rx.el.p(text.PROPOSED_NOTHING, class_name="proposed"),
         ),
         rx.el.div(
-            button(text.CANCEL, on_click=CreateState.decline_proposal),
+            button(text.CANCEL, on_click=ProposalState.decline_proposal),
             button(
                 rx.cond(is_preset, text.PROPOSED_USE, text.PROPOSED_USE_LINK),
                 kind="primary",
-                on_click=CreateState.accept_proposal,
+                on_click=ProposalState.accept_proposal,
             ),
             class_name="dialog-actions",
         ),
-        is_open=CreateState.proposal != "",
-        title=CreateState.proposal,
-        on_close=CreateState.decline_proposal,
+        is_open=ProposalState.proposal != "",
+        title=ProposalState.proposal,
+        on_close=ProposalState.decline_proposal,
     )
 
 

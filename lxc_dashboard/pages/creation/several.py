@@ -10,16 +10,17 @@ from lxc_dashboard import text
 from lxc_dashboard.components.blocks import panel, table
 from lxc_dashboard.components.controls import mono
 from lxc_dashboard.pages.creation import fields as part
-from lxc_dashboard.state.creation.page import CreateState
+from lxc_dashboard.state.creation.review import ReviewState
 from lxc_dashboard.state.creation.several import PlannedRow
+from lxc_dashboard.state.creation.wizard import WizardState
 
-IS_SEVERAL: Any = (CreateState.form["hostname_pattern"] != "") & (CreateState.edits == "")
+IS_SEVERAL: Any = (WizardState.form["hostname_pattern"] != "") & (WizardState.edits == "")
 
 
 def several_block() -> rx.Component:
     """Not where a job is edited: that is one container."""
     return rx.cond(
-        CreateState.edits == "",
+        WizardState.edits == "",
         rx.el.fieldset(
             rx.el.legend(text.SEVERAL, class_name="fields-title"),
             rx.el.p(text.SEVERAL_LEAD, class_name="soft fields-lead"),
@@ -36,11 +37,11 @@ def one_only(control: rx.Component) -> rx.Component:
 def planned() -> rx.Component:
     head = [text.HOSTNAME, text.FIELD_LABELS["ipv4_mode"], text.FIELD_LABELS["ipv6_mode"]]
     return rx.cond(
-        CreateState.planned.length() > 0,
+        ReviewState.planned.length() > 0,
         panel(
-            CreateState.planned_title,
+            ReviewState.planned_title,
             rx.el.div(
-                table(head, rx.foreach(CreateState.planned, _row), label=text.SEVERAL_PLANNED), class_name="planned"
+                table(head, rx.foreach(ReviewState.planned, _row), label=text.SEVERAL_PLANNED), class_name="planned"
             ),
         ),
     )

@@ -1,37 +1,29 @@
-"""What the wizard offers for the chosen node, as its selects show it."""
+"""What PVE offers to choose from: the options of the form's selects, and the search and download of OS templates."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-import reflex as rx
-
-from lxc_dashboard.services.creation.choices import Choices, choices, matching, split_os_template
-from lxc_dashboard.state.base import runtime, session
+from lxc_dashboard.services.creation import downloads
+from lxc_dashboard.services.creation.choices import Choices, choices, download_value, matching, split_os_template
+from lxc_dashboard.services.creation.downloads import Begun, Fetch, FetchState, Order
+from lxc_dashboard.state.base import requires, runtime, session
 from lxc_dashboard.state.creation import summary
 from lxc_dashboard.state.creation.summary import Option
+from lxc_dashboard.state.creation.wizard import WizardPart, WizardState
 
-SHOWN_AT_ONCE: Final = 20
-UNSEEN_POOLS: Final = 10
+if TYPE_CHECKING:
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.auth.model import Session
 
-
-@dataclass(frozen=True)
-class ApplianceRow:
-    """``template`` is the file's name. ``there``: a storage of the node has it."""
-
-    template: str
-    name: str
-    headline: str
-    section: str
-    there: bool
+QUERY_CHARS: Final = 100
+SHOWN_MAX: Final = 20
+UNSEEN_POOLS_MAX: Final = 10
 
 
-class Offer(rx.State, mixin=True):
-    """The part of ``CreateState`` that PVE answers for. ``missing`` names what could not be read, and why.
-
-    ``matches`` counts all OS templates that ``query`` finds, ``appliances`` are the first of them.
-    """
+class OfferState(WizardPart, WizardState):
+    """``missing``: what could not be read from PVE, and why. ``_unseen_pools``: pools that were named and PVE does not list."""
 
     nodes: list[Option] = []
     storages: list[Option] = []
@@ -41,62 +33,213 @@ class Offer(rx.State, mixin=True):
     pools: list[Option] = []
     next_vmid: str = ""
     missing: list[str] = []
+    _unseen_pools: tuple[str, ...] = ()
+
+    def _on_draw(self) -> None:
+        offered = self._choices
+        if offered is None:
+            return
+        self.nodes, self.storages = summary.node_options(offered), summary.storage_options(offered)
+        self.bridges = summary.bridge_options(offered)
+        self.os_present = summary.os_options(offered, download=False)
+        self.os_downloads = self._downloads(offered)
+        self.pools = self._pools(offered)
+        self.next_vmid = str(offered.next_vmid or "")
+        self.missing = list(offered.missing)
+
+    def _downloads(self, offered: Choices) -> list[Option]:
+        """OS templates to download, with the one that was found by the search."""
+        chosen = self.form.get("ostemplate", "")
+        options = summary.os_options(offered, download=True)
+        listed = chosen in {option.value for option in options}
+        if split_os_template(chosen)[1] and not listed and offered.has_os_template(chosen):
+            options.append(Option(chosen, summary.os_name(chosen.rpartition("/")[2])))
+        return options
+
+    def _pools(self, offered: Choices) -> list[Option]:
+        """Pools that PVE lists, with those that a preset, link or job named. None if it lists none: the input is a text then."""
+        chosen = self.form.get("pool", "")
+        if offered.pools and chosen not in {"", *offered.pools, *self._unseen_pools}:
+            self._unseen_pools = (*self._unseen_pools, chosen)[-UNSEEN_POOLS_MAX:]
+        names = sorted({*offered.pools, *self._unseen_pools}) if offered.pools else []
+        return [Option(name, name) for name in names]
+
+
+@dataclass(frozen=True)
+class ApplianceRow:
+    """``template``: the name of the file. ``there``: a storage of the node has it."""
+
+    template: str
+    name: str
+    headline: str
+    section: str
+    there: bool
+
+
+@dataclass(frozen=True)
+class Fetching:
+    """``state``: one of ``FetchState``, empty if nothing was downloaded."""
+
+    state: str = ""
+    node: str = ""
+    storage: str = ""
+    template: str = ""
+    upid: str = ""
+    percent: int = 0
+    line: str = ""
+    cause: str = ""
+    stopping: bool = False
+
+
+class AppliancesState(WizardPart, WizardState):
+    """OS templates that PVE can download. ``matches`` counts what ``query`` finds; ``appliances`` are the first of them.
+
+    ``fetching``: the last download of this page.
+    """
+
     query: str = ""
     matches: int = 0
     appliances: list[ApplianceRow] = []
     template_storages: list[Option] = []
     template_storage: str = ""
-    _choices: Choices | None = None
-    _unseen_pools: tuple[str, ...] = ()
+    fetching: Fetching = Fetching()
+    _follower: int = 0
 
-    if TYPE_CHECKING:
-        form: dict[str, str]
-
-    async def _offer(self, node: str) -> Choices:
-        """Asks PVE. Without a node, or where that one does not answer, the roomiest is taken."""
-        found = await choices(runtime(), session(), node)
-        self._take_offer(found)
-        return found
-
-    def _take_offer(self, found: Choices) -> None:
-        """Shows what there is to choose from."""
-        self._choices = found
-        self.nodes, self.storages = summary.node_options(found), summary.storage_options(found)
-        self.bridges = summary.bridge_options(found)
-        self.os_present = summary.os_options(found, download=False)
-        self._list_downloads()
-        self._list_pools()
-        self.next_vmid = str(found.next_vmid or "")
-        self.missing = list(found.missing)
+    def _on_draw(self) -> None:
+        offered = self._choices
+        if offered is None:
+            return
         self._find()
-
-    def _list_downloads(self) -> None:
-        """Those that the field offers, with the one that was found by searching."""
-        offered, chosen = self._choices, self.form.get("ostemplate", "")
-        options = summary.os_options(offered, download=True) if offered else []
-        listed = chosen in {option.value for option in options}
-        if offered and split_os_template(chosen)[1] and not listed and offered.has_os_template(chosen):
-            options.append(Option(chosen, summary.os_name(chosen.rpartition("/")[2])))
-        self.os_downloads = options
-
-    def _list_pools(self) -> None:
-        """Those that the user may see, with what a preset, a link or a job has named. None where none is seen: then it is typed."""
-        seen, chosen = self._choices.pools if self._choices else (), self.form.get("pool", "")
-        if seen and chosen not in {"", *seen, *self._unseen_pools}:
-            self._unseen_pools = (*self._unseen_pools, chosen)[-UNSEEN_POOLS:]
-        names = sorted({*seen, *self._unseen_pools}) if seen else []
-        self.pools = [Option(name, name) for name in names]
+        self.template_storages = summary.appliance_options(offered)
+        names = [option.value for option in self.template_storages]
+        if self.template_storage not in names:
+            self.template_storage = next(iter(names), "")
 
     def _find(self) -> None:
-        """What the search finds in what the node offers."""
         offered = self._choices
         found = matching(offered, self.query) if offered else []
         there = {t.name for t in offered.ostemplates if not t.is_download} if offered else set()
         self.matches = len(found)
         self.appliances = [
-            ApplianceRow(a.template, a.name, a.headline, a.section, a.template in there) for a in found[:SHOWN_AT_ONCE]
+            ApplianceRow(a.template, a.name, a.headline, a.section, a.template in there) for a in found[:SHOWN_MAX]
         ]
-        self.template_storages = summary.appliance_options(offered) if offered else []
-        names = [option.value for option in self.template_storages]
-        if self.template_storage not in names:
-            self.template_storage = next(iter(names), "")
+
+    @requires()
+    async def search(self, query: str) -> None:
+        """Search in all sections while the user types."""
+        self.query = query[:QUERY_CHARS]
+        self._find()
+
+    @requires()
+    async def choose_template_storage(self, name: str) -> None:
+        """Choose the storage that downloads go to."""
+        if name in {option.value for option in self.template_storages}:
+            self.template_storage = name
+
+    @requires()
+    async def take_appliance(self, template: str) -> None:
+        """Select an OS template: the one on the node, else one that the job downloads."""
+        if self._choices is None:
+            return
+        there = next((t.value for t in self._choices.ostemplates if t.name == template and not t.is_download), "")
+        value = there or download_value(self.template_storage, template)
+        if self._choices.has_os_template(value):
+            await self._select(value)
+
+    @requires(background=True)
+    async def download_now(self, template: str) -> None:
+        """Download an OS template while the page shows the progress, then select it."""
+        rt, who = runtime(), session()
+        async with self:
+            known = self._choices is not None and template in {a.template for a in self._choices.appliances}
+            if not known or self.fetching.state == FetchState.RUNNING:
+                return
+            order = Order(self.form.get("node", ""), self.template_storage, template)
+            begun = self.fetching = Fetching(FetchState.RUNNING.value, order.node, order.storage, template)
+            tab = self._tab()
+        upid = ""
+        try:
+            upid = await downloads.begin(rt, who, order)
+            await downloads.remember(rt, who, tab, Begun(order, upid))
+        finally:
+            async with self:
+                # A reload meanwhile has set ``fetching`` without knowing of this download.
+                self.fetching = replace(begun, upid=upid) if upid else Fetching()
+        await self._follow(rt, who)
+
+    @requires(background=True)
+    async def resume_download(self) -> None:
+        """Follow a running download after a reload, in whichever process serves the page."""
+        rt, who = runtime(), session()
+        async with self:
+            tab = self._tab()
+        begun = None
+        try:
+            begun = await downloads.remembered(rt, who, tab)
+        finally:
+            async with self:
+                self._resume(begun)
+        await self._follow(rt, who)
+
+    @requires()
+    async def stop_download(self) -> None:
+        """PVE may need some seconds for it."""
+        if self.fetching.state == FetchState.RUNNING and self.fetching.upid:
+            await downloads.stop(runtime(), session(), self.fetching.upid)
+            self.fetching = replace(self.fetching, stopping=True)
+
+    def _resume(self, begun: Begun | None) -> None:
+        if begun is not None:
+            order = begun.order
+            self.fetching = Fetching(FetchState.RUNNING.value, order.node, order.storage, order.template, begun.upid)
+        elif self.fetching.state == FetchState.RUNNING:
+            self.fetching = Fetching()  # its process ended before PVE had begun, as far as anybody knows
+
+    def _tab(self) -> str:
+        return str(self.router.session.client_token)
+
+    async def _follow(self, rt: Runtime, who: Session) -> None:
+        """Show the progress. Only the last follower does."""
+        async with self:
+            if self.fetching.state != FetchState.RUNNING:
+                return
+            self._follower += 1
+            mine, begun = self._follower, self.fetching
+
+        async def tell(fetch: Fetch) -> bool:
+            async with self:
+                if mine == self._follower:
+                    self._show_fetch(fetch)
+                return mine == self._follower
+
+        try:
+            end = await downloads.follow(rt, who, begun.upid, tell)
+            offered = await choices(rt, who, begun.node) if end.state is FetchState.DONE else None
+        except Exception:
+            async with self:  # its state is unknown now; the error is shown
+                if mine == self._follower:
+                    self.fetching = Fetching()
+            raise
+        async with self:
+            if mine == self._follower:
+                self._show_fetch(end)
+                if offered is not None and offered.node == self.form.get("node"):
+                    self._choices = offered
+                    await self._select(Order(begun.node, begun.storage, begun.template).volid)
+                await downloads.forget(rt, who, self._tab())
+
+    def _show_fetch(self, fetch: Fetch) -> None:
+        self.fetching = replace(
+            self.fetching,
+            state=fetch.state.value,
+            percent=fetch.percent,
+            line=fetch.line,
+            cause=fetch.cause,
+            stopping=self.fetching.stopping and fetch.state is FetchState.RUNNING,
+        )
+
+    async def _select(self, value: str) -> None:
+        self.form["ostemplate"] = value
+        self._rebuild("ostemplate")
+        self._changed("ostemplate")
+        await self._keep_draft()

@@ -1,88 +1,91 @@
-"""The wizard: template, configure, packages, scripts, review.
+"""The page of the wizard: loads it, and leads through the steps Template, Configure, Packages, Scripts and Review.
 
-What is typed stays in the page's own inputs from step to step, so nothing is lost by an error or by going back; a copy without
-the password is kept here, and as the user's draft. The password goes from its input to the service and is kept nowhere in between.
+Inputs keep their text in the browser while the user changes steps. The server keeps a copy without the password, which is also
+the user's draft. The password goes from its input to the service only.
 
-The address says where the wizard stands: the browser's back and forward lead through the steps. Each submit says which step it
-was pressed in and which ``versions`` of the fields it shows: a second click of the same button does nothing, and an input that
-the server has just filled is not overwritten with what it held before.
+The address names the shown step, so that Back and Forward of the browser lead through the steps. A submit names its step and the
+``versions`` of the fields that it shows. So a second click does nothing, and an input that the server has just set is not
+overwritten with its old text.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from typing import Any
-from uuid import UUID
 
-import reflex as rx
-
-from lxc_dashboard.db.models import new_id
-from lxc_dashboard.errors import InvalidInputError, PreflightError
-from lxc_dashboard.services.creation import choices, service
-from lxc_dashboard.services.creation.several import Several
+from lxc_dashboard.errors import InvalidInputError
+from lxc_dashboard.services.creation import choices
 from lxc_dashboard.services.creation.spec import ContainerSpec, PasswordMode
 from lxc_dashboard.services.creation.validation import check_password
-from lxc_dashboard.services.templates.library import catalog as templates
-from lxc_dashboard.state.base import requires, runtime, session
-from lxc_dashboard.state.creation import form as wizard
-from lxc_dashboard.state.creation.sharing import SharingPart
-from lxc_dashboard.state.creation.wizard import Asked
+from lxc_dashboard.services.templates.library import catalog
+from lxc_dashboard.state.base import PageState, requires, runtime, session
+from lxc_dashboard.state.creation import form as fields
+from lxc_dashboard.state.creation.form import STEPS
+from lxc_dashboard.state.creation.presets import ProposalState
+from lxc_dashboard.state.creation.review import ReviewState
+from lxc_dashboard.state.creation.selection import SelectionState
+from lxc_dashboard.state.creation.start import StartState
+from lxc_dashboard.state.creation.wizard import Address, WizardState
 from lxc_dashboard.state.templates.template_list import row_of
 
 
-class CreateState(SharingPart, rx.State):
-    """``/containers/new``. Its parts stand in modules of their own, ``create_base`` beneath them all."""
-
-    _asked: tuple[ContainerSpec, Several | None] | None = None
-    _creation_id: UUID | None = None
+class CreateState(PageState, WizardState):
+    """``/containers/new``."""
 
     @requires()
     async def load(self) -> AsyncIterator[Any]:
-        """Where the address says, with what this tab holds, else with the user's draft."""
-        asked, coded = Asked.of(self.router.url.query_parameters), str(self.router.url.query_parameters.get("from", ""))
-        if not coded and self._is_own(asked):
-            if self._is_unchecked():
-                yield CreateState.check_now
+        """Show the step of the address, with what this tab holds, else with the user's draft."""
+        address = Address.of(self.router.url.query_parameters)
+        link = str(self.router.url.query_parameters.get("from", ""))
+        review, proposal = await self.get_state(ReviewState), await self.get_state(ProposalState)
+        start = await self.get_state(StartState)
+        if not link and self._is_own(address):
+            if review._is_unchecked():
+                yield ReviewState.check_now
             return
-        self._withdraw()
-        if self.form and not coded and asked.edit == self.edits and asked.template in {"", self.template_id}:
-            self._stand(asked)
+        proposal._withdraw()
+        if self.form and not link and address.edit == self.edits and address.template in {"", self.template_id}:
+            start._stand(address)
             yield
         async with self._filling():
-            await self._read()
-            await self._begin(asked, coded)
-            self._sum_up()
+            found = await catalog.list_templates(session(), runtime().db)
+            self.templates = [row_of(summary) for summary in found]
+            await self._offer(self.form.get("node", ""))
+            review.creating = review.checking = review.checked = False
+            await start._begin(address, link)
+            self._draw()
             self._show()
-            # The address keeps the link until the user has answered: a reload shows it again.
-            leads_to = None if self.proposal else self._there(replace=True)
-            yield leads_to
-            # What is begun here ends when the address changes: then it begins there.
-            if self.step == "review" and leads_to is None:
-                yield CreateState.check_now
+            # The address keeps the link until the user has answered: a reload shows the proposal again.
+            following = None if proposal.proposal else self._go_there(replace=True)
+            yield following
+            # A check that begins now ends when the address changes: then ``load`` begins it.
+            if self.step == STEPS[-1] and following is None:
+                yield ReviewState.check_now
 
     @requires()
     async def back(self) -> Any:
-        self._move(-1)
-        return self._there()
+        self._move_by(-1)
+        return self._go_there()
 
     @requires()
     async def go(self, step: str) -> AsyncIterator[Any]:
-        """To a step that was reached before."""
-        if step in wizard.STEPS and wizard.STEPS.index(step) <= self.reached:
+        """Show a step that was reached before."""
+        if step in STEPS and STEPS.index(step) <= self.reached:
             self.step = step
-            yield self._there()
-            if step == "review":
-                yield CreateState.check_now
+            yield self._go_there()
+            if step == STEPS[-1]:
+                yield ReviewState.check_now
 
     @requires()
     async def forward(self, data: dict[str, Any]) -> AsyncIterator[Any]:
-        """Next, or Create in the last step. ``data`` is the whole form."""
-        if self.creating or data.get("step") != self.step:
+        """Next, or Create in the last step. ``data``: the inputs of all steps."""
+        review = await self.get_state(ReviewState)
+        if review.creating or data.get("step") != self.step:
             return
-        if self.step == "template":
-            yield await self._step_on()
+        if self.step == STEPS[0]:
+            yield await self._next()
             return
-        self._take_inputs(data)
+        await self._take_inputs(data)
         await self._keep_draft()
         password = str(data.get("password", ""))
         try:
@@ -90,45 +93,42 @@ class CreateState(SharingPart, rx.State):
         except InvalidInputError as error:
             yield self._refuse(error.fields)
             return
-        if self.step != "review":
+        if self.step != STEPS[-1]:
             self._mark({})
-            yield await self._step_on()
-            if self.step == "review":
-                yield CreateState.check_now
+            yield await self._next()
+            if self.step == STEPS[-1]:
+                yield ReviewState.check_now
             return
-        self.creating = True
+        review.creating = True
         yield
-        yield await self._create(spec, password)
+        yield await review._create(spec, password)
 
-    def _is_unchecked(self) -> bool:
-        return self.step == "review" and not (self.checking or self.checked)
+    async def _next(self) -> Any:
+        self._move_by(1)
+        await self._keep_draft()
+        return self._go_there()
 
-    async def _read(self) -> None:
-        """What there is to choose from."""
-        found = await templates.list_templates(session(), runtime().db)
-        self.templates = [row_of(summary) for summary in found]
-        await self._offer(self.form.get("node", ""))
-        self.creating = self.checking = self.checked = False
+    def _move_by(self, steps: int) -> None:
+        self._move_to(STEPS[max(0, min(len(STEPS) - 1, STEPS.index(self.step) + steps))])
 
-    def _take_inputs(self, data: dict[str, Any]) -> None:
-        """What was typed in this step. The other steps' inputs are sent along and say nothing new."""
+    async def _take_inputs(self, data: dict[str, Any]) -> None:
+        """Take the text of this step's inputs. Those of other steps are sent along, and were taken before."""
         if self.step == "configure":
-            self.form.update(wizard.taken(self.form, self.versions, data))
-            self._sum_up()
+            self.form.update(fields.taken(self.form, self.versions, data))
+            self._draw()
         elif self.step == "packages":
-            self.extra_spec = str(data.get("extra_spec", ""))[:255]
-            self._add_typed()
-            self._changed_here("extra_spec")
+            (await self.get_state(SelectionState))._add(str(data.get("extra_spec", "")))
+            self._rebuild("extra_spec")
 
     async def _checked_spec(self, password: str) -> ContainerSpec:
-        """What is asked for. Raises InvalidInputError with all that is wrong; PVE is asked for a vmid that was typed.
+        """Raises ``InvalidInputError`` with every invalid field. Asks PVE whether a typed vmid is free.
 
-        That of a failed job's container may be taken again: the review knows.
+        The vmid of a replaced job's container may be used again: the review checks it.
         """
         faults: dict[str, str] = {}
         spec = None
         try:
-            # Another mode than there are is a fault of the spec.
+            # ``_spec`` refuses an unknown mode.
             if self.form.get("password_mode") == PasswordMode.GIVEN.value:
                 check_password(PasswordMode.GIVEN, password)
         except InvalidInputError as error:
@@ -144,31 +144,3 @@ class CreateState(SharingPart, rx.State):
         if faults or spec is None:
             raise InvalidInputError(faults)
         return spec
-
-    async def _step_on(self) -> Any:
-        self._move(1)
-        await self._keep_draft()
-        return self._there()
-
-    def _id_for(self, spec: ContainerSpec) -> UUID:
-        """The job's or batch's id: the same as long as the same is asked for, so that asking twice makes it once."""
-        asked = (spec, self._several())
-        if self._creation_id is None or self._asked != asked:
-            self._asked, self._creation_id = asked, new_id()
-        return self._creation_id
-
-    async def _create(self, spec: ContainerSpec, password: str) -> Any:
-        secrets = service.Secrets(password if spec.password_mode is PasswordMode.GIVEN else None)
-        wanted = self._id_for(spec)
-        try:
-            leads_to = await self._request(spec, secrets, wanted)
-        except PreflightError as error:
-            self._show_findings(error.findings)
-            return None
-        except InvalidInputError as error:
-            return self._refuse(error.fields)
-        finally:
-            self.creating = False
-        await self._forget_draft()
-        self.reset()
-        return rx.redirect(leads_to)

@@ -1,16 +1,15 @@
-"""Several containers at once: the part of the wizard that plans a batch, shows it, and has it made."""
+"""One container or several: what preflight finds, what would be created, and the request for it. No Reflex here."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.services.creation import batches, command, editing, preflight, service
+from lxc_dashboard.services.creation import batches, editing, preflight, service
 from lxc_dashboard.services.creation.several import Several
-from lxc_dashboard.state.base import runtime, session
-from lxc_dashboard.state.creation.appliances import Appliances
 from lxc_dashboard.state.templates.rows import counted
 
 if TYPE_CHECKING:
@@ -23,67 +22,53 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PlannedRow:
-    """One container of the batch as it would be made now."""
+    """One container of the batch as it would be created now."""
 
     hostname: str
     ipv4: str
     ipv6: str
 
 
-class BatchPart(Appliances, mixin=True):
-    """``planned`` is empty where one container is asked for; ``planned_title`` sums it up.
-
-    ``pct_command`` and ``api_command`` make the same without the dashboard: of several, once their addresses are planned.
-    """
-
-    planned: list[PlannedRow] = []
-    planned_title: str = ""
-    pct_command: str = ""
-    api_command: str = ""
-    _endpoint: str = ""
-
-    def _several(self) -> Several | None:
-        """What is asked for beside the spec. None: one container, as always where a job is edited."""
-        return None if self.edits else Several.of(self.form)
-
-    def _show_plan(self, found: Plan | None) -> None:
-        if self._several() is not None:
-            self.pct_command = command.pct_create_all(found.specs) if found else ""
-            self.api_command = command.api_calls(found.specs, at=self._endpoint) if found else ""
-        self.planned = (
-            [PlannedRow(spec.hostname, _ip(spec.ipv4), _ip(spec.ipv6)) for spec in found.specs] if found else []
-        )
-        self.planned_title = titled(self.planned)
-
-    async def _request(self, spec: ContainerSpec, secrets: service.Secrets, wanted: UUID) -> str:
-        """Has it made, all of them, or one in place of what a job left; the address of its page.
-
-        Raises as ``service.request``, ``request_batch`` and ``editing.replace``.
-        """
-        edited, asked = self._edited(), self._several()
-        if edited is not None:
-            return routes.job(await editing.replace(runtime(), session(), edited, spec, secrets, wanted=wanted))
-        if asked is None:
-            return routes.job(await service.request(runtime(), session(), spec, secrets, job_id=wanted))
-        batch_id = await batches.request_batch(
-            runtime(), session(), spec=spec, secrets=secrets, batch_id=wanted, **asdict(asked)
-        )
-        return routes.batch(batch_id)
-
-
-async def found_by(
-    rt: Runtime, who: Session, spec: ContainerSpec, *, edited: UUID | None, asked: Several | None
+async def check(
+    rt: Runtime, who: Session, spec: ContainerSpec, *, edited: UUID | None, several: Several | None
 ) -> tuple[Plan | None, list[Finding]]:
-    """What preflight finds, and what would be made where it is several. ``edited``: the job that is replaced."""
+    """Preflight. The plan is None for one container. ``edited``: the failed job to replace."""
     if edited is not None:
         return None, await editing.check(rt, who, edited, spec)
-    if asked is not None:
-        return await batches.look(rt, who, spec=spec, **asdict(asked))
+    if several is not None:
+        return await batches.look(rt, who, spec=spec, **asdict(several))
     return None, await preflight.check(rt, who, spec)
 
 
-def titled(rows: list[PlannedRow]) -> str:
-    """``20 containers: web-01 ... web-20, 10.0.0.10 ... 10.0.0.29``."""
+async def request(
+    rt: Runtime,
+    who: Session,
+    spec: ContainerSpec,
+    secrets: service.Secrets,
+    *,
+    new_id: UUID,
+    edited: UUID | None,
+    several: Several | None,
+) -> str:
+    """Request the creation. Return the address of the job's or batch's page.
+
+    ``new_id``: the id of the job or batch. Raises as ``service.request``, ``request_batch`` and ``editing.replace`` do.
+    """
+    if edited is not None:
+        return routes.job(await editing.replace(rt, who, edited, spec, secrets, wanted=new_id))
+    if several is None:
+        return routes.job(await service.request(rt, who, spec, secrets, job_id=new_id))
+    batch_id = await batches.request_batch(rt, who, spec=spec, secrets=secrets, batch_id=new_id, **asdict(several))
+    return routes.batch(batch_id)
+
+
+def planned_rows(plan: Plan | None) -> list[PlannedRow]:
+    specs = plan.specs if plan else ()
+    return [PlannedRow(spec.hostname, _ip(spec.ipv4), _ip(spec.ipv6)) for spec in specs]
+
+
+def title_of(rows: Sequence[PlannedRow]) -> str:
+    """``20 containers: web-01 … web-20, 10.0.0.10 … 10.0.0.29``."""
     if not rows:
         return ""
     first, last = rows[0], rows[-1]

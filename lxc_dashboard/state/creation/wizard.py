@@ -1,4 +1,8 @@
-"""What all parts of the wizard share: the form, which of its fields are wrong, where it stands, and the draft of it."""
+"""The wizard's form: what is asked for, which fields are invalid, which step is shown, and the user's draft of it.
+
+``WizardState`` holds what all parts of the wizard work on. Each part is a substate of it: it reads and sets these vars as its
+own, and gets another part by ``get_state``. ``_draw`` sets what is derived from the form, in the parts too (``WizardPart``).
+"""
 
 from __future__ import annotations
 
@@ -10,32 +14,30 @@ from uuid import UUID
 import reflex as rx
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.services.creation import drafts
+from lxc_dashboard.services.creation import choices, drafts
 from lxc_dashboard.services.creation.choices import Choices
 from lxc_dashboard.services.creation.defaults import defaults, of_node
 from lxc_dashboard.services.creation.filled import Filled
-from lxc_dashboard.services.creation.several import validate
+from lxc_dashboard.services.creation.several import Several, validate
 from lxc_dashboard.services.creation.spec import ContainerSpec
+from lxc_dashboard.services.templates.library import catalog
 from lxc_dashboard.services.templates.model import TemplateConfig
 from lxc_dashboard.services.templates.summaries import TemplateDetail
-from lxc_dashboard.state.base import PageState, runtime, session
-from lxc_dashboard.state.creation import filled as wizard_filled
-from lxc_dashboard.state.creation import form as wizard
-from lxc_dashboard.state.creation import mount_rows
-from lxc_dashboard.state.creation.form import ExtraRow, PackageRow, ScriptRow
-from lxc_dashboard.state.creation.mount_rows import ShownMount
-from lxc_dashboard.state.creation.offer import Offer
+from lxc_dashboard.state.base import runtime, session
+from lxc_dashboard.state.creation import filled as kept
+from lxc_dashboard.state.creation import form as fields
+from lxc_dashboard.state.creation.form import STEPS, ExtraRow, PackageRow, ScriptRow
 from lxc_dashboard.state.creation.summary import Line, summary_lines
 from lxc_dashboard.state.ids import uuid_of
 from lxc_dashboard.state.templates.template_list import TemplateRow
 
 ADDRESS_CHARS = 64
-PUSHED_AT_MOST = 16
+PUSHED_MAX = 16
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the address says: the step, the template and the failed run to be replaced, each empty where it is not named."""
+class Address:
+    """What the page's address names: the step, the template, and the failed job to replace. Each may be empty."""
 
     step: str = ""
     template: str = ""
@@ -44,25 +46,32 @@ class Asked:
     @classmethod
     def of(cls, parameters: Mapping[str, Any]) -> Self:
         step, template, edit = (str(parameters.get(name, ""))[:ADDRESS_CHARS] for name in ("step", "template", "edit"))
-        return cls(step if step in wizard.STEPS else "", template, edit)
+        return cls(step if step in STEPS else "", template, edit)
 
 
-class WizardBase(Offer, PageState, mixin=True):
-    """``form`` is what was typed, by field; ``initial`` what the template gives; ``errors`` what is wrong, by field.
+class WizardPart:
+    """A substate of ``WizardState`` that shows something derived from the form."""
 
-    ``versions`` counts, by field, how often the server has set it; ``refusals`` how often something was to be mended.
-    ``told``: what could not be filled in as it was kept. ``draft_at``: when the draft that this began with was kept. ``edits``: the
-    failed job that is to be replaced; ``moved_on``: its template has since. ``stand_ins``: by field, what the node has not of what was
-    chosen or the template names. ``preset_values``: what a preset has set otherwise than the template.
+    def _on_draw(self) -> None:
+        """Set the part's vars from the form, and from what PVE offers."""
+
+
+class WizardState(rx.State):
+    """``form``: the text of each field; ``initial``: the template's text; ``errors``: by field.
+
+    ``versions`` counts for each field how often the server has set it. ``refusals`` counts refused submits.
+    ``not_filled``: sentences on what could not be filled in from a draft, link or preset. ``draft_at``: when the draft was stored.
+    ``edits``: the id of the failed job to replace. ``stand_ins``: by field, that the node lacks what was chosen.
+    ``preset_values``: fields that a preset has set otherwise than the template. ``_pushed``: addresses on their way to the browser.
     """
 
-    step: str = wizard.STEPS[0]
+    step: str = STEPS[0]
     reached: int = 0
     form: dict[str, str] = {}
     initial: dict[str, str] = {}
     versions: dict[str, int] = {}
     errors: dict[str, str] = {}
-    to_mend: list[str] = []
+    invalid_steps: list[str] = []
     refusals: int = 0
     templates: list[TemplateRow] = []
     template_id: str = ""
@@ -71,46 +80,47 @@ class WizardBase(Offer, PageState, mixin=True):
     extras: list[ExtraRow] = []
     extra_spec: str = ""
     scripts: list[ScriptRow] = []
-    mounts: list[ShownMount] = []
     summary: list[Line] = []
     edits: str = ""
-    moved_on: str = ""
-    moved_on_href: str = ""
     preset_values: dict[str, str] = {}
     stand_ins: dict[str, str] = {}
-    told: list[str] = []
+    not_filled: list[str] = []
     draft_at: str = ""
     from_link: bool = False
-    _wanted: TemplateConfig = TemplateConfig(app="")
-    _replaced: dict[str, wizard_filled.Replaced] = {}
+    _choices: Choices | None = None
+    _config: TemplateConfig = TemplateConfig(app="")
+    _replaced: dict[str, kept.Replaced] = {}
     _revision_id: str = ""
     _revision_number: int = 0
-    _edited_template: str = ""
-    _edited_revision: int = 0
-    _pushed: tuple[Asked, ...] = ()
+    _job_template: str = ""
+    _job_revision: int = 0
+    _pushed: tuple[Address, ...] = ()
 
-    # What is kept of it
+    # What is asked for
 
-    async def _keep_draft(self) -> None:
-        """After each change: another tab, or this one after a restart, goes on from here."""
-        await drafts.keep(runtime(), session(), self._filled(), reached=self.reached, edits=self._edited())
+    def _spec(self) -> ContainerSpec:
+        """Raises ``InvalidInputError`` with every invalid field."""
+        form = {**self.form, "hostname_pattern": ""} if self.edits else self.form
+        return validate(
+            fields.raw_of(
+                form,
+                revision_id=self._revision_id,
+                packages=self.packages,
+                extras=self.extras,
+                scripts=self.scripts,
+            )
+        )
 
-    async def _forget_draft(self) -> None:
-        self.draft_at = ""
-        await drafts.discard(runtime(), session(), edits=self._edited())
+    def _several(self) -> Several | None:
+        """What tells the containers of a batch apart. None for one container, as always when a job is replaced."""
+        return None if self.edits else Several.of(self.form)
 
     def _edited(self) -> UUID | None:
-        """The failed job that is to be replaced."""
+        """The failed job to replace."""
         return uuid_of(self.edits, text.NO_SUCH_JOB) if self.edits else None
 
-    def _clear(self) -> None:
-        """As nothing was chosen or typed."""
-        self.form, self.initial, self.preset_values, self.told, self.draft_at = {}, {}, {}, [], ""
-        self.extras, self.extra_spec, self.reached, self.step = [], "", 0, wizard.STEPS[0]
-        self.from_link = False
-        self._changed_here("password", "extra_spec")
-
     def _filled(self) -> Filled:
+        """The form as drafts, links and presets store it."""
         return Filled(
             form=dict(self.form),
             template_id=uuid_of(self.template_id, text.NO_SUCH_TEMPLATE) if self.template_id else None,
@@ -121,126 +131,142 @@ class WizardBase(Offer, PageState, mixin=True):
             scripts_off=tuple(row.name for row in self.scripts if not row.on),
         )
 
-    async def _fill(self, filled: Filled) -> None:
-        """Puts in what was kept: its template, then its fields. What is not there any more is left out and told."""
-        known = {row.id for row in self.templates}
-        template_id = str(filled.template_id or "")
-        found = template_id if template_id in known else ""
-        self.told = [] if found == template_id else [wizard_filled.template_gone(filled.template_name)]
-        await self._take_template(found)
-        node = filled.form.get("node", "")
-        offered = await self._offer(node) if node != self.form["node"] else (self._choices or await self._offer(node))
-        self._move_form(offered)
-        form = {**self.form, **{name: value for name, value in filled.form.items() if name in self.initial}}
-        changed = wizard.refitted(form, offered, of_node(offered, self._wanted))
-        self.told += wizard_filled.fallen_back(form, changed)
-        self.form = {**form, **changed}
-        self.extras = wizard_filled.extras(filled)
-        self.packages = wizard_filled.packages(self.packages, filled)
-        self.scripts, missing = wizard_filled.scripts(self.scripts, filled)
-        self.told += missing if found == template_id else []
-        self._changed_here(*self.form, "extra_spec")
+    async def _keep_draft(self) -> None:
+        """Store the draft: another tab, or this one after a restart of the server, goes on from it."""
+        await drafts.keep(runtime(), session(), self._filled(), reached=self.reached, edits=self._edited())
 
-    # Template and fields
+    async def _forget_draft(self) -> None:
+        self.draft_at = ""
+        await drafts.discard(runtime(), session(), edits=self._edited())
+
+    # Filling in
+
+    def _clear(self) -> None:
+        self.form, self.initial, self.preset_values, self.not_filled, self.draft_at = {}, {}, {}, [], ""
+        self.extras, self.extra_spec, self.reached, self.step = [], "", 0, STEPS[0]
+        self.from_link = False
+        self._rebuild("password", "extra_spec")
+
+    async def _fill(self, filled: Filled) -> None:
+        """Fill in a template, then its fields. What no longer exists is left out and listed in ``not_filled``."""
+        template_id = str(filled.template_id or "")
+        is_there = template_id in {"", *(row.id for row in self.templates)}
+        self.not_filled = [] if is_there else [kept.template_gone(filled.template_name)]
+        await self._take_template(template_id if is_there else "")
+        node = filled.form.get("node", "")
+        offered = self._choices
+        if offered is None or node != self.form["node"]:
+            offered = await self._offer(node)
+        self._fit_to(offered)
+        form = {**self.form, **{name: value for name, value in filled.form.items() if name in self.initial}}
+        changed = fields.refitted(form, offered, of_node(offered, self._config))
+        self.not_filled += kept.fallen_back(form, changed)
+        self.form = {**form, **changed}
+        self.extras = kept.extras(filled)
+        self.packages = kept.packages(self.packages, filled)
+        self.scripts, gone = kept.scripts(self.scripts, filled)
+        self.not_filled += gone if is_there else []
+        self._rebuild(*self.form, "extra_spec")
 
     async def _take_template(self, template_id: str) -> None:
-        """What was typed and differs from the old template's values stays."""
-        detail = await wizard_filled.detail_of(template_id)
+        """Select a template, or none. Fields that the user changed from the former template's values stay."""
+        detail = await template_detail(template_id)
         offered = self._choices or await self._offer("")
         fresh = defaults(detail.summary if detail else None, offered)
-        self._wanted = detail.summary.config if detail else TemplateConfig(app="")
+        self._config = detail.summary.config if detail else TemplateConfig(app="")
         typed = {name: value for name, value in self.form.items() if value != self.initial.get(name, value)}
         before, self.initial = self.form, fresh
         self.form = {**fresh, **{name: value for name, value in typed.items() if name in fresh}}
-        self._changed_here(*(name for name, value in self.form.items() if before.get(name) != value))
+        self._rebuild(*(name for name, value in self.form.items() if before.get(name) != value))
         self.template_id = template_id
         self.template_name = f"{detail.summary.name} r{detail.summary.revision_number}" if detail else ""
         self._revision_id = str(detail.summary.revision_id) if detail else ""
         self._revision_number = detail.summary.revision_number if detail else 0
-        self._take_selection(detail)
+        self.packages = fields.package_rows(detail) if detail else []
+        self.scripts = fields.script_rows(detail) if detail else []
         self._mark({})
 
-    def _move_form(self, offered: Choices) -> list[str]:
-        """Fits what is chosen to the node that is offered now. The fields that changed by that."""
-        initial, form = wizard.moved_to(self.form, self.initial, offered, self._wanted)
-        self._replaced = wizard_filled.replaced(self.form, self.initial, form)
+    async def _offer(self, node: str) -> Choices:
+        """Ask PVE what there is to choose from. Without a node, or when it does not answer, take the one with most free memory."""
+        self._choices = await choices.choices(runtime(), session(), node)
+        return self._choices
+
+    def _fit_to(self, offered: Choices) -> list[str]:
+        """Replace what the offered node does not have. Return the fields that changed."""
+        initial, form = fields.moved_to(self.form, self.initial, offered, self._config)
+        self._replaced = kept.replaced(self.form, self.initial, form)
         self.initial.update(initial)
         self.form.update(form)
         return list(form)
 
-    def _take_selection(self, detail: TemplateDetail | None) -> None:
-        """The packages and scripts of another template, or of none. What was added beyond it stays."""
-        self.packages = wizard.package_rows(detail) if detail else []
-        self.scripts = wizard.script_rows(detail) if detail else []
+    # Showing
 
-    def _changed_here(self, *names: str) -> None:
-        """These inputs are made anew with what the server says."""
+    def _draw(self) -> None:
+        """Set what is derived from the form, here and in the parts."""
+        offered = self._choices
+        self.summary = summary_lines(self.form, self.template_name, offered)
+        self.stand_ins = kept.stand_ins(self.form, offered, self._config, self._replaced) if offered else {}
+        for part in self._wizard().substates.values():
+            if isinstance(part, WizardPart):
+                part._on_draw()
+
+    def _wizard(self) -> WizardState:
+        """The state that the parts belong to: it, or the parent of a part."""
+        parent = self.parent_state
+        return parent if isinstance(parent, WizardState) else self
+
+    def _rebuild(self, *names: str) -> None:
+        """Rebuild these inputs with the server's values."""
         for name in names:
             self.versions[name] = self.versions.get(name, 0) + 1
 
-    def _spec(self) -> ContainerSpec:
-        one = {"hostname_pattern": ""} if self.edits else {}
-        return validate(
-            wizard.raw_of(
-                {**self.form, **one},
-                revision_id=self._revision_id,
-                packages=self.packages,
-                extras=self.extras,
-                scripts=self.scripts,
-            )
-        )
-
-    def _sum_up(self) -> None:
-        self.summary = summary_lines(self.form, self.template_name, self._choices)
-        self.mounts = mount_rows.shown(self.form.get(mount_rows.FIELD, ""))
-        self._list_downloads()
-        self._list_pools()
-        self._tell_moved_on()
-        offered = self._choices
-        self.stand_ins = wizard_filled.stand_ins(self.form, offered, self._wanted, self._replaced) if offered else {}
-
-    def _tell_moved_on(self) -> None:
-        """Where the failed job was asked for with another revision of the template than the one that is taken here."""
-        then, current = self._edited_revision, self._revision_number
-        is_other = bool(self.edits) and self.template_id == self._edited_template and then not in {0, current}
-        name = self.template_name.rpartition(" r")[0]
-        self.moved_on = text.MOVED_ON.format(then=then, template=name, now=current) if is_other else ""
-        there = routes.template_tab(self.template_id, "revisions", old=then, new=current)
-        self.moved_on_href = there if is_other else ""
-
-    def _template_said(self) -> str:
-        """The template for the review, with what the failed job had of it where that was another revision."""
-        since = text.TEMPLATE_SINCE.format(template=self.template_name, then=self._edited_revision)
-        return since if self.moved_on else self.template_name
-
     def _mark(self, faults: Mapping[str, str]) -> None:
+        """Show these faults and no others."""
         self.errors = dict(faults)
-        self.to_mend = wizard.steps_with(faults)
+        self.invalid_steps = fields.steps_with(faults)
 
-    # Where it stands
+    def _changed(self, name: str) -> None:
+        """A field has a new value: its fault is no longer shown."""
+        self._mark({field: fault for field, fault in self.errors.items() if field != name})
+        self._draw()
 
-    def _move(self, by: int) -> None:
-        self._move_to(wizard.STEPS[max(0, min(len(wizard.STEPS) - 1, wizard.STEPS.index(self.step) + by))])
+    def _refuse(self, faults: Mapping[str, str]) -> Any:
+        """Show the first step with an invalid field, each fault beside its field. Return the event to follow."""
+        self._mark(fields.shown_faults(faults))
+        self.step = self.invalid_steps[0]
+        self.refusals += 1
+        return self._go_there()
+
+    def _other_revision(self) -> int:
+        """The revision that the failed job used, where the template has another one by now; else 0."""
+        is_same_template = bool(self.edits) and self.template_id == self._job_template
+        return self._job_revision if is_same_template and self._job_revision != self._revision_number else 0
+
+    # Steps
 
     def _move_to(self, step: str) -> None:
         self.step = step
-        self.reached = max(self.reached, wizard.STEPS.index(step))
+        self.reached = max(self.reached, STEPS.index(step))
 
-    def _there(self, *, replace: bool = False) -> Any:
-        """To the address of where the wizard stands, unless the browser is there. ``_pushed`` are the ones on their way.
-
-        An address that holds a link is left.
-        """
-        begins = self.step == wizard.STEPS[0] and not self.template_id
-        here = Asked("" if begins else self.step, self.template_id, self.edits)
+    def _go_there(self, *, replace: bool = False) -> Any:
+        """Send the browser to the address of the shown step, unless it is there. An address that holds a link is left."""
+        is_start = self.step == STEPS[0] and not self.template_id
+        here = Address("" if is_start else self.step, self.template_id, self.edits)
         parameters = self.router.url.query_parameters
-        if here == Asked.of(parameters) and not parameters.get("from"):
+        if here == Address.of(parameters) and not parameters.get("from"):
             return None
-        self._pushed = (*self._pushed, here)[-PUSHED_AT_MOST:]
+        self._pushed = (*self._pushed, here)[-PUSHED_MAX:]
         return rx.redirect(routes.create(here.template, here.step, edit=here.edit), replace=replace)
 
-    def _is_own(self, asked: Asked) -> bool:
-        """Whether the wizard itself has led there: then it stands there already, or further by now."""
-        own = asked in self._pushed
-        self._pushed = self._pushed[self._pushed.index(asked) + 1 :] if own else ()
+    def _is_own(self, address: Address) -> bool:
+        """Whether the wizard itself sent the browser there: then it shows that step already, or a later one."""
+        own = address in self._pushed
+        self._pushed = self._pushed[self._pushed.index(address) + 1 :] if own else ()
         return own
+
+
+async def template_detail(template_id: str) -> TemplateDetail | None:
+    """The template, or None for no template. Raises ``NotFoundError``."""
+    if not template_id:
+        return None
+    return await catalog.get_template(session(), runtime().db, uuid_of(template_id, text.NO_SUCH_TEMPLATE))

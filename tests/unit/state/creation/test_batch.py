@@ -16,9 +16,9 @@ from lxc_dashboard.services.creation import batch_views
 from lxc_dashboard.services.creation.batch_views import BatchJob, BatchView, Outcome
 from lxc_dashboard.services.creation.views import creation_view
 from lxc_dashboard.state import base, guard, job_room
-from lxc_dashboard.state.creation.addresses import unasked
 from lxc_dashboard.state.creation.batch import BatchState, cancel_title, told_of
-from lxc_dashboard.state.creation.several import PlannedRow, titled
+from lxc_dashboard.state.creation.configure import unknown_addresses
+from lxc_dashboard.state.creation.several import PlannedRow, title_of
 from tests.unit.state.test_page_states import someone, state_of
 
 
@@ -55,12 +55,12 @@ def test_the_answer_counts_what_was_done(done: tuple[str, ...], sentence: str, n
     ],
 )
 def test_the_plan_counts_what_will_be_made(names: tuple[str, ...], title: str) -> None:
-    assert titled([PlannedRow(name, "DHCP", "None") for name in names]) == title
+    assert title_of([PlannedRow(name, "DHCP", "None") for name in names]) == title
 
 
 @pytest.mark.parametrize(("count", "said"), [(1, "1 container are"), (2, "2 containers are")])
 def test_those_whose_addresses_are_not_known_are_counted(count: int, said: str) -> None:
-    assert said in unasked(count)
+    assert said in unknown_addresses(count)
 
 
 def some_job() -> BatchJob:

@@ -12,13 +12,15 @@ from lxc_dashboard.services.creation import downloads
 from lxc_dashboard.services.creation.choices import ApplianceChoice, Choices
 from lxc_dashboard.services.creation.defaults import defaults
 from lxc_dashboard.services.creation.downloads import Fetch, FetchState
-from lxc_dashboard.state.creation import appliances
-from lxc_dashboard.state.creation.offer import UNSEEN_POOLS
+from lxc_dashboard.state.creation import offer
+from lxc_dashboard.state.creation.offer import UNSEEN_POOLS_MAX, AppliancesState, OfferState
 from lxc_dashboard.state.creation.page import CreateState
+from tests.unit.state.test_page_states import state_of
 
 
-def state_with(**typed: str) -> CreateState:
-    state = CreateState(_reflex_internal_init=True)  # type: ignore[call-arg] # as Reflex makes them
+def state_with(part: type[Any], **typed: str) -> Any:
+    """A part of the wizard, in the review of a container called web."""
+    state = state_of(part)
     offered = Choices("pve1", ())
     state.form = {**defaults(None, offered), "hostname": "web", **typed}
     state.step = "review"
@@ -28,39 +30,41 @@ def state_with(**typed: str) -> CreateState:
 async def test_a_password_mode_that_there_is_not_is_a_fault_of_its_field() -> None:
     """A link or a draft may hold anything."""
     with pytest.raises(InvalidInputError) as refused:
-        await state_with(password_mode="whatever")._checked_spec("")
+        await state_with(CreateState, password_mode="whatever")._checked_spec("")
     assert "password_mode" in refused.value.fields
 
 
 async def test_a_password_is_asked_for_where_one_is_to_be_given() -> None:
     with pytest.raises(InvalidInputError) as refused:
-        await state_with(password_mode="given")._checked_spec("")
+        await state_with(CreateState, password_mode="given")._checked_spec("")
     assert "password" in refused.value.fields
     with pytest.raises(InvalidInputError) as refused:
-        await state_with(password_mode="generated")._checked_spec("")
+        await state_with(CreateState, password_mode="generated")._checked_spec("")
     assert "password" not in refused.value.fields
 
 
 def test_a_pool_that_is_not_seen_stays_and_where_none_is_seen_it_is_typed() -> None:
-    state = state_with(pool="hidden")
-    state._take_offer(Choices("pve1", (), pools=("lab", "staging")))
+    state = state_with(OfferState, pool="hidden")
+    state._choices = Choices("pve1", (), pools=("lab", "staging"))
+    state._draw()
     assert [option.value for option in state.pools] == ["hidden", "lab", "staging"]
     state.form["pool"] = "lab"
-    state._sum_up()
+    state._draw()
     assert [option.value for option in state.pools] == ["hidden", "lab", "staging"], "it can be gone back to"
     state.form["pool"] = "hidden"
-    state._take_offer(Choices("pve1", ()))
+    state._choices = Choices("pve1", ())
+    state._draw()
     assert state.pools == []
 
 
 def test_of_pools_that_are_not_seen_only_the_last_few_are_kept() -> None:
-    state = state_with()
-    state._take_offer(Choices("pve1", (), pools=("lab",)))
-    for number in range(UNSEEN_POOLS + 3):
+    state = state_with(OfferState)
+    state._choices = Choices("pve1", (), pools=("lab",))
+    for number in range(UNSEEN_POOLS_MAX + 3):
         state.form["pool"] = f"hidden-{number:02}"
-        state._sum_up()
+        state._draw()
     shown = [option.value for option in state.pools]
-    assert shown == [*(f"hidden-{number:02}" for number in range(3, UNSEEN_POOLS + 3)), "lab"]
+    assert shown == [*(f"hidden-{number:02}" for number in range(3, UNSEEN_POOLS_MAX + 3)), "lab"]
 
 
 async def test_a_download_that_a_reload_could_not_know_of_yet_is_shown_once_pve_has_begun_it(
@@ -84,10 +88,10 @@ async def test_a_download_that_a_reload_could_not_know_of_yet_is_shown_once_pve_
     monkeypatch.setattr(downloads, "begin", begin)
     monkeypatch.setattr(downloads, "follow", goes_on)
     for name in ("runtime", "session"):
-        monkeypatch.setattr(appliances, name, lambda: None)
-    state = state_with()
+        monkeypatch.setattr(offer, name, lambda: None)
+    state = state_with(AppliancesState)
     state._choices = Choices("pve1", (), appliances=(ApplianceChoice("debian.tar.zst", "debian", "", "", ""),))
-    handlers = CreateState.event_handlers
+    handlers = AppliancesState.event_handlers
     downloading = asyncio.create_task(handlers["download_now"].fn(state, "debian.tar.zst"))
     await asked.wait()
     await handlers["resume_download"].fn(state)
