@@ -7,10 +7,10 @@ Sentence case; verbs on buttons; things named; past tense for results; PVE's own
 from __future__ import annotations
 
 from lxc_dashboard.text.archives import *
-from lxc_dashboard.text.batches import *
 from lxc_dashboard.text.buckets import *
 from lxc_dashboard.text.common import *
 from lxc_dashboard.text.containers import *
+from lxc_dashboard.text.creation import *
 from lxc_dashboard.text.dashboard import *
 from lxc_dashboard.text.editor import *
 from lxc_dashboard.text.events import *
@@ -20,4 +20,3 @@ from lxc_dashboard.text.shortcuts import *
 from lxc_dashboard.text.sign_in import *
 from lxc_dashboard.text.sources import *
 from lxc_dashboard.text.templates import *
-from lxc_dashboard.text.wizard import *

@@ -1,4 +1,4 @@
-"""A batch: all its containers on one page, live, with what can be done with all of them at once."""
+"""The page of a batch: its jobs, live, and the actions on all of them."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def _rows() -> rx.Component:
 
 
 def _cause_below(row: rx.Var[BatchRow]) -> rx.Component:
-    """Where a phone has no column for it."""
+    """The cause on a phone, which has no column for it."""
     return rx.cond(row.cause != "", rx.el.div(row.cause, class_name="narrow batch-cause"))
 
 

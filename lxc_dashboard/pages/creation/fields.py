@@ -1,4 +1,4 @@
-"""Fields and lists of the wizard. All inputs stand in one form and keep what is typed, whichever step is shown."""
+"""The wizard's inputs. All of them are in one form and keep their text, whichever step is shown."""
 
 from __future__ import annotations
 
@@ -6,81 +6,42 @@ from collections.abc import Mapping
 from typing import Any
 
 import reflex as rx
-from reflex_base.components.component import field as prop
 
 from lxc_dashboard import text
-from lxc_dashboard.components.controls import badge, button, field
-from lxc_dashboard.components.scripts import script
+from lxc_dashboard.components.controls import button, field
 from lxc_dashboard.services.creation.spec import PasswordMode
 from lxc_dashboard.state.creation.configure import AddressesState, FieldsState
-from lxc_dashboard.state.creation.form import ExtraRow, PackageRow
-from lxc_dashboard.state.creation.review import ReviewState
-from lxc_dashboard.state.creation.selection import EXTRA_MANAGERS, SelectionState
 from lxc_dashboard.state.creation.summary import Option
 from lxc_dashboard.state.creation.wizard import WizardState
 
-FORM_ID = "wizard"
-ADD_ID = "add-extra"
-# guide.js knows it too.
-FIND_ID = "find-template"
-EASILY_SEEN = 6
-# Fields of which a template may name what a node has not.
+# Fields whose choice in a template a node may lack.
 WISHED = frozenset({"ostemplate", "storage", "bridge"})
 
 
-class WizardGuide(rx.Component):
-    """Leads the focus, and knows the wizard's keys."""
-
-    library = script(__name__, "guide.js")
-    tag = "WizardGuide"
-
-    form: rx.Var[str] = prop()
-    step: rx.Var[str] = prop()
-    refusals: rx.Var[int] = prop()
-    aim: rx.Var[str] = prop()
-
-
-def guide() -> rx.Component:
-    return WizardGuide.create(form=FORM_ID, step=WizardState.step, refusals=WizardState.refusals, aim=ReviewState.aim)
-
-
-def hidden_marks() -> rx.Component:
-    """With each submit: the step it was pressed in, and what the page knows of the inputs that the server has set."""
-    return rx.fragment(
-        rx.el.input(type="hidden", name="step", default_value=WizardState.step, key="step-" + WizardState.step),
-        rx.el.input(
-            type="hidden",
-            name="versions",
-            default_value=WizardState.versions.to_string(),
-            key="versions-" + WizardState.versions.to_string(),
-        ),
-    )
-
-
-def _key(name: str) -> Any:
-    """A new one when the server sets the value: then the input is made anew with it."""
+def key_of(name: str) -> Any:
+    """A new key when the server sets the value: React rebuilds the input with it."""
     return f"{name}-" + WizardState.versions[name].to(str)
 
 
 def _common(name: str, *, described: bool = True) -> dict[str, Any]:
-    """What every input has."""
+    """Attributes of every input."""
     hint = f"{name}-hint " if name in text.FIELD_HINTS else ""
     about = f"{hint}{name}-error" + (f" {name}-stand-in" if name in WISHED else "")
     return {
         "id": name,
         "name": name,
-        "key": _key(name),
+        "key": key_of(name),
         "aria_invalid": WizardState.errors.contains(name),
         **({"aria_describedby": about} if described else {}),
     }
 
 
-def _error(name: str) -> Any:
+def error_of(name: str) -> Any:
     return WizardState.errors[name].to(str)
 
 
 def reset(name: str) -> rx.Component:
-    """Says that a field differs from the template's default, and whether a preset has set it so; and puts that back."""
+    """A mark on a field that the user or a preset changed. A click sets it back to the template's default."""
     differs = WizardState.form[name] != WizardState.initial[name]
     of_preset = WizardState.preset_values.contains(name)
     is_as_set = of_preset & (WizardState.form[name] == WizardState.preset_values[name])
@@ -104,7 +65,7 @@ def _labelled(name: str, control: rx.Component) -> rx.Component:
         text.FIELD_LABELS[name],
         control,
         hint=text.FIELD_HINTS.get(name, ""),
-        error=_error(name),
+        error=error_of(name),
         field_id=name,
     )
     beside = [stand_in(name)] if name in WISHED else []
@@ -112,13 +73,13 @@ def _labelled(name: str, control: rx.Component) -> rx.Component:
 
 
 def stand_in(name: Any) -> rx.Component:
-    """What was chosen in the field or the template names for it, where the node has no such one. ``name`` may be a variable."""
-    told = rx.cond(WizardState.stand_ins.contains(name), WizardState.stand_ins[name].to(str), "")
-    return rx.el.span(told, class_name="field-stand-in", role="status", id=name + "-stand-in")
+    """A note that the node lacks what was chosen in the field. ``name`` may be a var."""
+    note = rx.cond(WizardState.stand_ins.contains(name), WizardState.stand_ins[name].to(str), "")
+    return rx.el.span(note, class_name="field-stand-in", role="status", id=name + "-stand-in")
 
 
 def text_field(name: str, *, kind: str = "text", **props: Any) -> rx.Component:
-    """A line of text or a number."""
+    """An input for one line of text, or a number."""
     control = rx.el.input(
         **_common(name),
         type=kind,
@@ -132,7 +93,7 @@ def text_field(name: str, *, kind: str = "text", **props: Any) -> rx.Component:
 
 
 def range_field(family: str) -> rx.Component:
-    """A range, and the button that takes its next free address, where it is not several. ``family``: ipv4 or ipv6."""
+    """A range of addresses. For one container, a button takes the next free one. ``family``: ipv4 or ipv6."""
     asking = AddressesState.asking_for == family
     label = text.TAKE_FREE.format(family=family.replace("ip", "IP"))
     take = button(
@@ -176,7 +137,7 @@ def select_field(name: str, *options: Any, on_change: Any = None) -> rx.Componen
 
 
 def choice_field(name: str, there: Any, *options: Any) -> rx.Component:
-    """A select, or a line to type in where PVE did not say what there is."""
+    """A select, or a text input if PVE did not list the options."""
     return rx.cond(there, select_field(name, *options), text_field(name))
 
 
@@ -189,7 +150,7 @@ def option(row: rx.Var[Option]) -> rx.Component:
 
 
 def flag_field(name: str) -> rx.Component:
-    """A box to tick."""
+    """A checkbox."""
     box = rx.el.label(
         rx.el.input(
             **_common(name),
@@ -202,97 +163,22 @@ def flag_field(name: str) -> rx.Component:
     )
     hint = text.FIELD_HINTS.get(name, "")
     notes = [rx.el.span(hint, class_name="field-hint", id=f"{name}-hint")] if hint else []
-    error = rx.el.span(_error(name), class_name="field-error", role="alert", id=f"{name}-error")
+    error = rx.el.span(error_of(name), class_name="field-error", role="alert", id=f"{name}-error")
     return rx.el.div(rx.el.div(box, *notes, error, class_name="field"), reset(name), class_name="wizard-field")
 
 
 def password_field() -> rx.Component:
-    """Neither kept nor sent back: only the form's own submit carries it."""
+    """The server never stores or returns the password; only a submit sends it."""
     control = rx.el.input(
         **_common("password"),
         type="password",
         class_name="input",
         auto_complete="new-password",
     )
-    labelled = field(text.FIELD_LABELS["password"], control, error=_error("password"), field_id="password")
+    labelled = field(text.FIELD_LABELS["password"], control, error=error_of("password"), field_id="password")
     return rx.el.div(labelled, hidden=WizardState.form["password_mode"] != PasswordMode.GIVEN.value)
 
 
-def package_list() -> rx.Component:
-    return rx.cond(
-        WizardState.packages.length() > 0,
-        rx.el.ul(rx.foreach(WizardState.packages, _package), class_name="checks"),
-        rx.el.p(text.NO_PACKAGES, class_name="soft"),
-    )
-
-
-def _package(row: rx.Var[PackageRow]) -> rx.Component:
-    return rx.el.li(
-        rx.el.label(
-            rx.el.input(type="checkbox", checked=row.on, on_change=lambda _on: SelectionState.toggle_package(row.key)),
-            rx.el.span(row.spec, class_name="mono"),
-            badge(row.manager),
-            rx.el.span(row.bucket, class_name="soft"),
-            class_name="check",
-        )
-    )
-
-
-def extra_packages() -> rx.Component:
-    return rx.el.div(
-        rx.cond(
-            WizardState.extras.length() > 0,
-            rx.el.ul(rx.foreach(WizardState.extras, _extra), class_name="checks"),
-        ),
-        rx.el.div(
-            rx.el.select(
-                *(rx.el.option(manager, value=manager) for manager in EXTRA_MANAGERS),
-                class_name="select",
-                aria_label=text.MANAGER,
-                value=SelectionState.extra_manager,
-                on_change=SelectionState.choose_extra_manager,
-            ),
-            _extra_spec(),
-            button(text.ADD, on_click=SelectionState.add_extra, id=ADD_ID, custom_attrs={"data-takes": "extra-spec"}),
-            class_name="add-row",
-        ),
-        step_error("packages_extra"),
-        class_name="stack-small",
-    )
-
-
-def _extra_spec() -> rx.Component:
-    return rx.el.input(
-        id="extra-spec",
-        class_name="input mono",
-        aria_label=text.PACKAGE,
-        placeholder=text.PACKAGE,
-        name="extra_spec",
-        key=_key("extra_spec"),
-        default_value=WizardState.extra_spec,
-        auto_complete="off",
-        on_blur=SelectionState.write_extra,
-        aria_invalid=WizardState.errors.contains("packages_extra"),
-        aria_describedby="packages_extra-error",
-        custom_attrs={"data-enter": ADD_ID},
-    )
-
-
 def step_error(name: str) -> rx.Component:
-    """A fault of a step that has no single input for it."""
-    return rx.el.span(_error(name), class_name="field-error", role="alert", id=f"{name}-error")
-
-
-def _extra(row: rx.Var[ExtraRow]) -> rx.Component:
-    return rx.el.li(
-        rx.el.span(row.spec, class_name="mono"),
-        badge(row.manager),
-        button(
-            text.REMOVE,
-            kind="quiet",
-            small=True,
-            aria_label=text.REMOVE + " " + row.spec,
-            on_click=SelectionState.remove_extra(row.manager, row.spec),
-        ),
-        class_name="row",
-    )
+    """An error of a step, where no single input is invalid."""
+    return rx.el.span(error_of(name), class_name="field-error", role="alert", id=f"{name}-error")

@@ -1,5 +1,5 @@
-// What the wizard's plain form cannot do alone: where the focus goes when the step changes or something is to be mended,
-// Ctrl-Enter for Next from anywhere, the filter of the templates, and Enter in an input that has a button of its own, which takes what was typed.
+// The wizard in the browser: moves the focus to a new step or an invalid field, presses Next on Ctrl-Enter, filters the templates,
+// and presses the button of an input on Enter.
 import { useEffect, useRef } from "react";
 
 export function WizardGuide({ form, step, refusals, aim }) {
@@ -36,14 +36,14 @@ export function WizardGuide({ form, step, refusals, aim }) {
         event.preventDefault();
         const next = document.querySelector(`#${form} [type="submit"]`);
         if (document.querySelector("dialog[open]") || !next || next.disabled) return;
-        event.target.blur?.(); // what was typed is told before the step is left
+        event.target.blur?.(); // sends its text before the step changes
         next.click();
       } else if (button) {
         event.preventDefault();
         event.target.blur();
         button.click();
       } else if (event.target.type === "search") {
-        event.preventDefault(); // it finds as one types
+        event.preventDefault(); // the search runs while the user types
       }
     };
     const take = (event) => {

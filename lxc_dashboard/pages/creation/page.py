@@ -1,33 +1,41 @@
-"""The wizard: five steps at the left, the form in the middle, what will be made at the right."""
+"""The wizard: its steps on the left, the form in the middle, the container to create on the right."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import reflex as rx
+from reflex_base.components.component import field
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.components.blocks import missing_block, note, page_states, panel
-from lxc_dashboard.components.controls import badge, button
+from lxc_dashboard.components.blocks import missing_block, page_states, panel
+from lxc_dashboard.components.controls import button
+from lxc_dashboard.components.scripts import script
 from lxc_dashboard.components.widgets import confirm_button
-from lxc_dashboard.pages.creation import begun, lists
-from lxc_dashboard.pages.creation import fields as part
-from lxc_dashboard.pages.creation.appliances import appliance_search
-from lxc_dashboard.pages.creation.command import as_commands
-from lxc_dashboard.pages.creation.mounts import mount_list
-from lxc_dashboard.pages.creation.presets import presets_button
-from lxc_dashboard.pages.creation.proposal import proposal
-from lxc_dashboard.pages.creation.several import one_only, planned, several_block
+from lxc_dashboard.pages.creation.configure import configure_step
+from lxc_dashboard.pages.creation.presets import presets_button, proposal
+from lxc_dashboard.pages.creation.review import review_step, summary_list
+from lxc_dashboard.pages.creation.selection import packages_step, scripts_step, template_step
+from lxc_dashboard.pages.creation.start import link_button, notes
 from lxc_dashboard.pages.shell import page
-from lxc_dashboard.state.creation.configure import FieldsState
 from lxc_dashboard.state.creation.form import STEPS
-from lxc_dashboard.state.creation.offer import AppliancesState, OfferState
+from lxc_dashboard.state.creation.offer import AppliancesState
 from lxc_dashboard.state.creation.page import CreateState
 from lxc_dashboard.state.creation.review import ReviewState
-from lxc_dashboard.state.creation.selection import SelectionState
 from lxc_dashboard.state.creation.start import StartState
 from lxc_dashboard.state.creation.wizard import WizardState
-from lxc_dashboard.state.templates.template_list import TemplateRow
+
+FORM_ID = "wizard"
+
+
+class WizardGuide(rx.Component):
+    """Moves the focus, and handles the wizard's keys."""
+
+    library = script(__name__, "guide.js")
+    tag = "WizardGuide"
+
+    form: rx.Var[str] = field()
+    step: rx.Var[str] = field()
+    refusals: rx.Var[int] = field()
+    aim: rx.Var[str] = field()
 
 
 def _actions() -> rx.Component:
@@ -39,7 +47,7 @@ def _actions() -> rx.Component:
         kind="plain",
         on_confirm=StartState.start_again,
     )
-    return rx.cond(CreateState.phase == "ready", rx.fragment(presets_button(), begun.link_button(), start_again))
+    return rx.cond(CreateState.phase == "ready", rx.fragment(presets_button(), link_button(), start_again))
 
 
 @page(
@@ -50,24 +58,24 @@ def _actions() -> rx.Component:
     actions=_actions,
 )
 def create() -> rx.Component:
-    gone = missing_block(CreateState.problem.cause, text.MISSING_BEGUN_DETAIL, text.NEW_CONTAINER, routes.CREATE)
-    return page_states(CreateState, _wizard, missing=gone, retry=CreateState.load)
+    missing = missing_block(CreateState.problem.cause, text.MISSING_BEGUN_DETAIL, text.NEW_CONTAINER, routes.CREATE)
+    return page_states(CreateState, _wizard, missing=missing, retry=CreateState.load)
 
 
 def _wizard() -> rx.Component:
-    return rx.el.div(begun.notes(), _form(), proposal(), class_name="stack")
+    return rx.el.div(notes(), _form(), proposal(), class_name="stack")
 
 
 def _form() -> rx.Component:
     return rx.el.div(
         _steps(),
         rx.el.form(
-            part.hidden_marks(),
-            _step("template", _template_step()),
-            _step("configure", _configure_step()),
-            _step("packages", _packages_step()),
-            _step("scripts", _scripts_step()),
-            _step("review", _review_step()),
+            _hidden_marks(),
+            _step("template", template_step()),
+            _step("configure", configure_step()),
+            _step("packages", packages_step()),
+            _step("scripts", scripts_step()),
+            _step("review", review_step()),
             rx.el.div(
                 button(text.BACK, on_click=CreateState.back, disabled=WizardState.step == STEPS[0]),
                 _forward(),
@@ -75,12 +83,25 @@ def _form() -> rx.Component:
             ),
             on_submit=CreateState.forward,
             class_name="wizard-form",
-            id=part.FORM_ID,
+            id=FORM_ID,
             no_validate=True,
         ),
-        rx.el.aside(panel(text.SUMMARY, lists.summary_list()), class_name="wizard-aside"),
-        part.guide(),
+        rx.el.aside(panel(text.SUMMARY, summary_list()), class_name="wizard-aside"),
+        WizardGuide.create(form=FORM_ID, step=WizardState.step, refusals=WizardState.refusals, aim=ReviewState.aim),
         class_name="wizard",
+    )
+
+
+def _hidden_marks() -> rx.Component:
+    """Send with each submit the step, and the ``versions`` that the page shows."""
+    return rx.fragment(
+        rx.el.input(type="hidden", name="step", default_value=WizardState.step, key="step-" + WizardState.step),
+        rx.el.input(
+            type="hidden",
+            name="versions",
+            default_value=WizardState.versions.to_string(),
+            key="versions-" + WizardState.versions.to_string(),
+        ),
     )
 
 
@@ -99,7 +120,7 @@ def _steps() -> rx.Component:
 
 
 def _step_entry(index: int, name: str) -> rx.Component:
-    """Done, current, or to mend: told by a sign, and by the name for readers."""
+    """A sign shows whether the step is done, current or invalid. Screen readers get it by the label."""
     title = text.STEP_NAMES[name]
     current = WizardState.step == name
     wrong = WizardState.invalid_steps.contains(name)
@@ -114,7 +135,7 @@ def _step_entry(index: int, name: str) -> rx.Component:
             class_name=looks,
             disabled=WizardState.reached < index,
             on_click=CreateState.go(name),
-            aria_label=rx.cond(wrong, text.STEP_TO_MEND.format(step=title), title),
+            aria_label=rx.cond(wrong, text.STEP_INVALID.format(step=title), title),
             custom_attrs={"aria-current": rx.cond(current, "step", "false")},
         )
     )
@@ -128,168 +149,4 @@ def _step(name: str, content: rx.Component) -> rx.Component:
         id=f"step-{name}",
         tab_index=-1,
         class_name="wizard-section",
-    )
-
-
-def _template_step() -> rx.Component:
-    return rx.el.div(
-        rx.cond(
-            WizardState.templates.length() > part.EASILY_SEEN,
-            rx.el.input(
-                id=part.FIND_ID,
-                type="search",
-                class_name="input filter",
-                aria_label=text.FIND_TEMPLATE,
-                placeholder=text.FIND_TEMPLATE,
-                auto_complete="off",
-            ),
-        ),
-        rx.el.div(
-            _template_card("", text.NO_TEMPLATE, text.NO_TEMPLATE_HINT, ""),
-            rx.foreach(WizardState.templates, _template_row),
-            class_name="template-cards",
-            role="radiogroup",
-            aria_label=text.TEMPLATE,
-        ),
-        rx.el.p(text.NO_TEMPLATE_MATCHES, id=f"{part.FIND_ID}-none", class_name="soft", role="status", hidden=True),
-        part.step_error("revision_id"),
-        class_name="stack-small",
-    )
-
-
-def _template_row(row: rx.Var[TemplateRow]) -> rx.Component:
-    trouble = rx.cond(row.trouble != "", badge(row.trouble, tone="warm"))
-    known_os = rx.cond(row.os != "", badge(row.os))
-    return _template_card(row.id, row.name, row.description, row.holds, known_os, badge(row.revision), trouble)
-
-
-def _template_card(template_id: Any, name: Any, description: Any, holds: Any, *marks: rx.Component) -> rx.Component:
-    chosen = WizardState.template_id == template_id
-    return rx.el.label(
-        rx.el.input(
-            type="radio",
-            name="template_choice",
-            checked=chosen,
-            on_change=lambda _value: SelectionState.choose(template_id),
-        ),
-        rx.el.span(name, class_name="template-name"),
-        *([rx.el.span(*marks, class_name="row")] if marks else []),
-        rx.el.span(description, class_name="soft"),
-        rx.el.span(holds, class_name="soft"),
-        class_name=rx.cond(chosen, "template-card current", "template-card"),
-    )
-
-
-def _configure_step() -> rx.Component:
-    return rx.el.div(
-        rx.cond(
-            OfferState.missing.length() > 0,
-            note(text.NOT_OFFERED, rx.el.ul(rx.foreach(OfferState.missing, rx.el.li)), tone="warm"),
-        ),
-        _essential(),
-        several_block(),
-        _fields(
-            text.ACCESS,
-            part.select_field("password_mode", *part.fixed_options(text.PASSWORD_MODES)),
-            part.password_field(),
-            part.area_field("ssh_keys"),
-        ),
-        _fields(
-            text.NETWORK,
-            part.choice_field("bridge", OfferState.bridges.length() > 0, rx.foreach(OfferState.bridges, part.option)),
-            part.text_field("vlan"),
-            part.select_field("ipv4_mode", *part.fixed_options(text.IPV4_MODES)),
-            _if_static("ipv4", one_only(part.text_field("ipv4_address"))),
-            _if_static("ipv4", part.range_field("ipv4")),
-            _if_static("ipv4", part.text_field("ipv4_gateway")),
-        ),
-        mount_list(),
-        rx.el.details(rx.el.summary(text.ADVANCED), _advanced(), class_name="advanced"),
-        class_name="stack",
-    )
-
-
-def _essential() -> rx.Component:
-    present, downloads = OfferState.os_present, OfferState.os_downloads
-    groups = (
-        rx.cond(present.length() > 0, rx.el.optgroup(rx.foreach(present, part.option), label=text.OS_PRESENT)),
-        rx.cond(downloads.length() > 0, rx.el.optgroup(rx.foreach(downloads, part.option), label=text.TO_DOWNLOAD)),
-    )
-    return rx.el.div(
-        _fields(
-            text.ESSENTIAL,
-            one_only(part.text_field("hostname")),
-            part.select_field("node", rx.foreach(OfferState.nodes, part.option), on_change=FieldsState.change_node),
-            part.choice_field("ostemplate", (present.length() + downloads.length()) > 0, *groups),
-            part.number_field("cores", 1),
-            part.number_field("memory_mib", 16),
-            part.number_field("disk_gib", 1),
-            part.choice_field(
-                "storage", OfferState.storages.length() > 0, rx.foreach(OfferState.storages, part.option)
-            ),
-            part.text_field("vmid", placeholder=OfferState.next_vmid, input_mode="numeric"),
-        ),
-        appliance_search(),
-        class_name="stack-small",
-    )
-
-
-def _if_static(family: str, control: rx.Component) -> rx.Component:
-    return rx.el.div(control, hidden=WizardState.form[f"{family}_mode"] != "static")
-
-
-def _advanced() -> rx.Component:
-    return rx.el.div(
-        part.number_field("swap_mib", 0),
-        part.select_field("ipv6_mode", *part.fixed_options(text.IPV6_MODES)),
-        _if_static("ipv6", one_only(part.text_field("ipv6_address"))),
-        _if_static("ipv6", part.range_field("ipv6")),
-        _if_static("ipv6", part.text_field("ipv6_gateway")),
-        part.text_field("nameserver"),
-        part.text_field("searchdomain"),
-        part.text_field("mtu"),
-        part.choice_field(
-            "pool",
-            OfferState.pools.length() > 0,
-            rx.el.option(text.NO_POOL, value=""),
-            rx.foreach(OfferState.pools, part.option),
-        ),
-        part.text_field("tags"),
-        part.text_field("start_order"),
-        *(part.flag_field(name) for name in ("unprivileged", "nesting", "keyctl", "fuse", "firewall", "onboot")),
-        part.flag_field("pause_after_create"),
-        part.area_field("description"),
-        class_name="fields",
-    )
-
-
-def _fields(title: str, *controls: rx.Component) -> rx.Component:
-    return rx.el.fieldset(rx.el.legend(title, class_name="fields-title"), rx.el.div(*controls, class_name="fields"))
-
-
-def _packages_step() -> rx.Component:
-    return rx.el.div(
-        panel(text.PACKAGES_OF_TEMPLATE, part.package_list()),
-        panel(text.EXTRA_PACKAGES, part.extra_packages()),
-        class_name="stack",
-    )
-
-
-def _scripts_step() -> rx.Component:
-    return rx.el.div(
-        rx.el.p(text.SCRIPTS_LEAD, class_name="soft"),
-        lists.script_list(),
-        part.step_error("scripts"),
-        class_name="stack",
-    )
-
-
-def _review_step() -> rx.Component:
-    again = button(text.CHECK_AGAIN, small=True, on_click=ReviewState.check_now, disabled=ReviewState.checking)
-    return rx.el.div(
-        panel(text.PREFLIGHT, lists.findings(), actions=rx.el.div(lists.checked_at(), again, class_name="row")),
-        planned(),
-        panel(text.REVIEW, lists.review_list()),
-        as_commands(),
-        class_name="stack",
     )

@@ -1,4 +1,4 @@
-"""A batch: its containers with how each of them stands, moving as the list of jobs does, and what can be done with all."""
+"""The page of a batch: its jobs, live as in the list of jobs; cancel all, and retry all failed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FULL = 100
 
 @dataclass(frozen=True)
 class BatchRow(JobRow):
-    """``cause`` is why it failed; ``lost`` says that what it left is not there any more."""
+    """``cause``: why the job failed. ``lost``: its container was destroyed."""
 
     address: str = ""
     cause: str = ""
@@ -35,7 +35,7 @@ class BatchRow(JobRow):
 
 
 class BatchState(JobRoom, rx.State):
-    """``percent`` is of all together."""
+    """``percent``: the mean of all jobs."""
 
     id: str = ""
     pattern: str = ""
@@ -55,7 +55,7 @@ class BatchState(JobRoom, rx.State):
 
     @requires()
     async def load(self) -> AsyncIterator[Any]:
-        """Another batch than the one before shows nothing of that one."""
+        """Clear what the page shows of another batch, then read this one."""
         wanted = self._wanted()
         if wanted != self.id:
             self.reset()
@@ -67,7 +67,7 @@ class BatchState(JobRoom, rx.State):
 
     @requires(background=True)
     async def cancel_all(self) -> AsyncIterator[Any]:
-        """Each that has not ended is asked to stop."""
+        """Cancel every unfinished job."""
         rt, who = runtime(), session()
         async with self:
             if self.acting:
@@ -78,13 +78,13 @@ class BatchState(JobRoom, rx.State):
         finally:
             async with self:
                 self.acting = ""
-        for told in told_of(outcome, text.BATCH_CANCELLED, "job"):
-            yield told
+        for event in outcome_notes(outcome, text.BATCH_CANCELLED, "job"):
+            yield event
         yield BatchState.follow
 
     @requires(background=True)
     async def retry_failed(self) -> AsyncIterator[Any]:
-        """Each that failed, from the step that failed."""
+        """Retry every failed job from the step that failed."""
         rt, who = runtime(), session()
         async with self:
             if self.acting:
@@ -95,8 +95,8 @@ class BatchState(JobRoom, rx.State):
         finally:
             async with self:
                 self.acting = ""
-        for told in told_of(outcome, text.BATCH_RETRIED, "failed job"):
-            yield told
+        for event in outcome_notes(outcome, text.BATCH_RETRIED, "failed job"):
+            yield event
         yield BatchState.follow
 
     def _wanted(self) -> str:
@@ -111,7 +111,7 @@ class BatchState(JobRoom, rx.State):
         self._fill(found.jobs, now())
 
     async def _follow(self) -> None:
-        """What is shown already from the batch's rows alone; one that was not shown has the whole batch read again, and so has time."""
+        """Update the shown rows from the database. Read the whole batch again, rights included, for a new job or after some time."""
         if self.phase != READY:
             return
         try:
@@ -158,13 +158,13 @@ def batch_row(found: BatchJob, at: datetime) -> BatchRow:
 
 
 def _still(row: BatchRow) -> tuple[object, ...]:
-    """The row without its clock, which counts on in the browser."""
+    """The row without its clock, which runs in the browser."""
     return (row.id, row.word, row.vmid, row.node, row.address, row.cause, row.ticking, row.lost)
 
 
-def told_of(outcome: Outcome, sentence: str, noun: str) -> list[Any]:
-    told = [said(sentence.format(jobs=counted(len(outcome.done), noun)))] if outcome.done else []
+def outcome_notes(outcome: Outcome, sentence: str, noun: str) -> list[Any]:
+    events = [said(sentence.format(jobs=counted(len(outcome.done), noun)))] if outcome.done else []
     if outcome.refused:
         name, why = outcome.refused[0]
-        told.append(regretted(text.BATCH_REFUSED.format(count=len(outcome.refused), name=name, why=why)))
-    return told or [said(text.BATCH_NOTHING_TO_DO)]
+        events.append(regretted(text.BATCH_REFUSED.format(count=len(outcome.refused), name=name, why=why)))
+    return events or [said(text.BATCH_NOTHING_TO_DO)]

@@ -11,7 +11,7 @@ from lxc_dashboard.services.creation import addresses
 from lxc_dashboard.services.creation.mount_fields import MOUNTS_MAX
 from lxc_dashboard.state.base import requires, runtime, session, warned
 from lxc_dashboard.state.creation import mount_rows
-from lxc_dashboard.state.creation.form import bounded
+from lxc_dashboard.state.creation.form import clip
 from lxc_dashboard.state.creation.mount_rows import FIELD, MountRow, ShownMount
 from lxc_dashboard.state.creation.wizard import WizardPart, WizardState
 
@@ -26,7 +26,7 @@ class FieldsState(WizardState):
         """Store the value of a field that the user left."""
         if name in self.initial:
             typed = ("on" if value else "") if isinstance(value, bool) else str(value)
-            self.form[name] = bounded(name, typed)
+            self.form[name] = clip(name, typed)
             self._changed(name)
             await self._keep_draft()
 
@@ -42,7 +42,7 @@ class FieldsState(WizardState):
     @requires()
     async def change_node(self, node: str) -> None:
         """Offer what another node has; replace choices that it does not have."""
-        node = bounded("node", node)
+        node = clip("node", node)
         offered = await self._offer(node)
         self.form["node"] = node
         self._rebuild(*self._fit_to(offered))
@@ -56,7 +56,7 @@ class MountsState(WizardPart, WizardState):
     mounts: list[ShownMount] = []
 
     def _on_draw(self) -> None:
-        self.mounts = mount_rows.shown(self.form.get(FIELD, ""))
+        self.mounts = mount_rows.shown_rows(self.form.get(FIELD, ""))
 
     @requires()
     async def add_mount(self) -> None:
@@ -70,7 +70,7 @@ class MountsState(WizardPart, WizardState):
         """Remove one. Faults of the others are hidden, since their names change: the next check shows them again."""
         rows, at = self._rows(), max(at, 0)
         self._set_rows(rows[:at] + rows[at + 1 :])
-        self._replaced = mount_rows.closed_up(self._replaced, at)
+        self._replaced = mount_rows.close_gap(self._replaced, at)
         self._rebuild(FIELD)
         self._mark({name: fault for name, fault in self.errors.items() if not name.startswith(f"{FIELD}.")})
         self._changed(FIELD)
@@ -82,16 +82,16 @@ class MountsState(WizardPart, WizardState):
         rows = self._rows()
         if not 0 <= at < len(rows):
             return
-        rows[at] = mount_rows.changed(rows[at], part, value)
+        rows[at] = mount_rows.change_row(rows[at], part, value)
         self._set_rows(rows)
         self._changed(f"{FIELD}.{at}.{'source' if part == 'from' else part}")
         await self._keep_draft()
 
     def _rows(self) -> list[MountRow]:
-        return mount_rows.rows_of(self.form.get(FIELD, ""))
+        return mount_rows.parse_rows(self.form.get(FIELD, ""))
 
     def _set_rows(self, rows: list[MountRow]) -> None:
-        self.form[FIELD] = mount_rows.text_of(rows)
+        self.form[FIELD] = mount_rows.format_rows(rows)
 
 
 class AddressesState(WizardState):
@@ -131,4 +131,4 @@ class AddressesState(WizardState):
 
 def unknown_addresses(count: int) -> str:
     """A warning: the addresses of ``count`` containers are unknown."""
-    return text.ADDRESS_UNASKED["one" if count == 1 else "many"].format(count=f"{count:,}")
+    return text.ADDRESS_UNKNOWN["one" if count == 1 else "many"].format(count=f"{count:,}")

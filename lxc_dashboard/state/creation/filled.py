@@ -14,7 +14,7 @@ from lxc_dashboard.services.templates.model import TemplateConfig
 from lxc_dashboard.services.templates.summaries import TemplateDetail
 from lxc_dashboard.state.creation import mount_rows
 from lxc_dashboard.state.creation.form import FLAGS, ExtraRow, PackageRow, ScriptRow, package_rows, script_rows
-from lxc_dashboard.state.creation.summary import worded
+from lxc_dashboard.state.creation.summary import in_words
 
 # What was chosen, and what is used instead.
 Replaced = tuple[str, str]
@@ -27,14 +27,14 @@ def template_gone(name: str) -> str:
     return text.TEMPLATE_GONE.format(template=name or text.TEMPLATE)
 
 
-def fallen_back(form: Mapping[str, str], changed: Mapping[str, str]) -> list[str]:
+def fallback_notes(form: Mapping[str, str], changed: Mapping[str, str]) -> list[str]:
     """Sentences on the fields of ``form`` that ``changed`` replaces."""
     node = changed.get("node", form.get("node", ""))
     return [
         text.FELL_BACK.format(
             field=text.FIELD_LABELS.get(name, name),
-            was=worded(name, form[name]),
-            now=worded(name, now) or text.NOTHING,
+            was=in_words(name, form[name]),
+            now=in_words(name, now) or text.NOTHING,
             node=node,
         )
         for name, now in changed.items()
@@ -42,7 +42,7 @@ def fallen_back(form: Mapping[str, str], changed: Mapping[str, str]) -> list[str
     ]
 
 
-def replaced(form: Mapping[str, str], initial: Mapping[str, str], changed: Mapping[str, str]) -> dict[str, Replaced]:
+def replaced_choices(form: Mapping[str, str], initial: Mapping[str, str], changed: Mapping[str, str]) -> dict[str, Replaced]:
     """By field, what the user chose in ``form`` and another node lacks. ``changed``: the form for that node."""
     chosen = {name: form.get(name, "") for name in text.STANDS_IN if form.get(name) != initial.get(name)}
     chosen |= mount_rows.sources(form.get(mount_rows.FIELD, ""))
@@ -50,12 +50,12 @@ def replaced(form: Mapping[str, str], initial: Mapping[str, str], changed: Mappi
     return {name: (was, instead[name]) for name, was in chosen.items() if was and instead.get(name, was) != was}
 
 
-def stand_ins(
+def stand_in_notes(
     form: Mapping[str, str], offered: Choices, wanted: TemplateConfig, before: Mapping[str, Replaced]
 ) -> dict[str, str]:
     """By field, a sentence: the node lacks what the template names or the user chose, and what is used instead.
 
-    ``before``: the result of ``replaced``.
+    ``before``: the result of ``replaced_choices``.
     """
     notes = {}
     texts = {**text.STANDS_IN, **(text.STANDS_IN_UNSEEN if offered.hides_storages else {})}
@@ -63,11 +63,11 @@ def stand_ins(
         chosen = form.get(name, "")
         is_met = name == "ostemplate" and is_system(chosen.rpartition("/")[2], wanted.os, wanted.version)
         if chosen and not is_met:
-            notes[name] = texts[name].format(wish=wish, node=offered.node, now=worded(name, chosen))
+            notes[name] = texts[name].format(wish=wish, node=offered.node, now=in_words(name, chosen))
     present = {**form, **mount_rows.sources(form.get(mount_rows.FIELD, ""))}
     for name, (was, now) in before.items():
         if present.get(name) == now:
-            words = {"was": worded(name, was), "node": offered.node, "now": worded(name, now) or text.NOTHING}
+            words = {"was": in_words(name, was), "node": offered.node, "now": in_words(name, now) or text.NOTHING}
             notes[name] = text.REPLACED.format(**words)
     return notes
 
@@ -100,7 +100,7 @@ class Change:
     risky: bool = False
 
 
-def changes(filled: Filled, detail: TemplateDetail | None, offered: Choices) -> list[Change]:
+def list_changes(filled: Filled, detail: TemplateDetail | None, offered: Choices) -> list[Change]:
     """What ``filled`` changes beyond the defaults: risky changes, the template, other fields, packages and scripts.
 
     ``detail``: its template; ``offered``: the choices of its node. A privileged container is always listed, even if the template
@@ -125,14 +125,14 @@ def _field(name: str, value: str) -> Change:
         return Change(text.PRIVILEGED, text.PRIVILEGED_MEANS, risky=True)
     if name == "ssh_keys":
         return Change(text.FIELD_LABELS[name], value or text.NOTHING, risky=True)
-    is_bind = name == mount_rows.FIELD and any(map(mount_rows.is_bind, mount_rows.rows_of(value)))
+    is_bind = name == mount_rows.FIELD and any(map(mount_rows.is_bind, mount_rows.parse_rows(value)))
     return Change(text.FIELD_LABELS[name], _worded(name, value), risky=is_bind)
 
 
 def _worded(name: str, value: str) -> str:
     if name in FLAGS:
         return text.SWITCHED_ON if value else text.SWITCHED_OFF
-    words = worded(name, value) or value or text.NOTHING
+    words = in_words(name, value) or value or text.NOTHING
     if name == "ostemplate":
         storage = value.removeprefix(DOWNLOAD_PREFIX).partition(":")[0]
         return text.OS_ON_STORAGE.format(name=words, storage=storage)

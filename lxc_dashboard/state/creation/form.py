@@ -1,4 +1,4 @@
-"""The wizard's plain parts: what a form says, and what of it is shown. No Reflex here."""
+"""The wizard's form as plain values: its rows, its steps, and how it fits a node. No Reflex here."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from lxc_dashboard.state.creation import mount_rows
 
 STEPS: Final = ("template", "configure", "packages", "scripts", "review")
 FLAGS: Final = ("firewall", "unprivileged", "nesting", "keyctl", "fuse", "onboot", "pause_after_create")
-# Where an error of a field is mended.
+# The step of a field, Configure if not named here.
 STEP_OF: Final = {
     "revision_id": "template",
     "packages_off": "packages",
     "packages_extra": "packages",
     "scripts": "scripts",
 }
-# All keys for root, each in a line.
+# All of root's keys, one a line.
 KEYS_CHARS: Final = KEYS_MAX * (KEY_MAX_CHARS + 1)
-# Fields that the services tell apart and the form does not.
+# Fields of the services that the form shows in another one.
 SHOWN_AS: Final = {"ostemplate_download": "ostemplate", "packages": "packages_extra"}
 
 
 @dataclass(frozen=True)
 class PackageRow:
-    """A package of the template, on unless it was taken out."""
+    """A package of the template. ``on``: it will be installed."""
 
     key: str
     bucket: str
@@ -58,9 +58,9 @@ class ScriptRow:
 
 @dataclass(frozen=True)
 class FindingRow:
-    """Something that preflight found. ``severity``: error or warning. ``step`` is where to mend it, empty for nowhere.
+    """A finding of preflight. ``severity``: error or warning. ``step``: where to fix it, empty if no field can.
 
-    ``field`` is the input's name and ``place`` what a person calls it.
+    ``field``: the name of the input; ``place``: its label.
     """
 
     severity: str
@@ -71,11 +71,8 @@ class FindingRow:
     place: str = ""
 
 
-def refitted(form: Mapping[str, str], offered: Choices, fallback: Mapping[str, str]) -> dict[str, str]:
-    """The fields of ``form`` that name something the node does not offer, with what to take instead.
-
-    Where nothing could be read, what was typed stays.
-    """
+def replace_missing(form: Mapping[str, str], offered: Choices, fallback: Mapping[str, str]) -> dict[str, str]:
+    """New values for the fields of ``form`` that name something the node lacks. What PVE did not list is not replaced."""
     there: dict[str, set[str]] = {
         "storage": {storage.name for storage in offered.storages},
         "bridge": {bridge.name for bridge in offered.bridges},
@@ -85,21 +82,21 @@ def refitted(form: Mapping[str, str], offered: Choices, fallback: Mapping[str, s
         changed["ostemplate"] = fallback["ostemplate"]
     if there["storage"]:
         mounts = form.get(mount_rows.FIELD, "")
-        refitted_mounts = mount_rows.refitted(mounts, there["storage"], fallback["storage"])
+        refitted_mounts = mount_rows.replace_missing(mounts, there["storage"], fallback["storage"])
         changed |= {mount_rows.FIELD: refitted_mounts} if refitted_mounts != mounts else {}
     return changed if form.get("node") == offered.node else {"node": offered.node, **changed}
 
 
-def moved_to(
+def fit_to_node(
     form: Mapping[str, str], initial: Mapping[str, str], offered: Choices, wanted: TemplateConfig
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """What changes in ``initial`` and in ``form`` where ``offered`` is that of another node.
+    """The changes of ``initial`` and of ``form`` for the node of ``offered``.
 
-    What nobody has changed is what the template names where this node has it; else it stays where it is there.
+    A field that the user did not change gets what the template names, if the node has it.
     """
     fallback, met = of_node(offered, wanted), granted(offered, wanted)
     untouched = {name: value for name, value in met.items() if form.get(name) == initial.get(name)}
-    return refitted(initial, offered, fallback) | met, refitted(form, offered, fallback) | untouched
+    return replace_missing(initial, offered, fallback) | met, replace_missing(form, offered, fallback) | untouched
 
 
 def package_rows(detail: TemplateDetail) -> list[PackageRow]:
@@ -114,8 +111,8 @@ def script_rows(detail: TemplateDetail) -> list[ScriptRow]:
     return [ScriptRow(s.name, s.description, s.content, s.enabled) for s in detail.scripts]
 
 
-def moved(rows: Sequence[ScriptRow], name: str, by: int) -> list[ScriptRow]:
-    """``rows`` with the one named so moved up (-1) or down (1), as far as it goes."""
+def move_row(rows: Sequence[ScriptRow], name: str, by: int) -> list[ScriptRow]:
+    """``rows`` with the script ``name`` moved up (-1) or down (1), if it is not at the end."""
     found = list(rows)
     at = next((index for index, row in enumerate(found) if row.name == name), -1)
     to = at + by
@@ -124,32 +121,32 @@ def moved(rows: Sequence[ScriptRow], name: str, by: int) -> list[ScriptRow]:
     return found
 
 
-def switched(rows: Sequence[Any], name: str, attribute: str) -> list[Any]:
-    """``rows`` with the one whose ``attribute`` is ``name`` switched on or off."""
+def toggle_row(rows: Sequence[Any], name: str, attribute: str) -> list[Any]:
+    """``rows`` with the one whose ``attribute`` is ``name`` toggled."""
     return [replace(row, on=not row.on) if getattr(row, attribute) == name else row for row in rows]
 
 
-def with_extras(rows: Sequence[ExtraRow], manager: str, typed: str) -> list[ExtraRow]:
-    """``rows`` and what was typed after them, each once, as many as a draft keeps."""
+def add_extras(rows: Sequence[ExtraRow], manager: str, typed: str) -> list[ExtraRow]:
+    """``rows`` and the typed packages, each once, at most as many as a draft stores."""
     return list(dict.fromkeys([*rows, *(ExtraRow(manager, spec) for spec in typed.split())]))[:MAX_ITEMS]
 
 
-def bounded(name: str, value: str) -> str:
-    """What was typed into a field; of what is too long for it so much that this is told."""
+def clip(name: str, value: str) -> str:
+    """``value`` cut to one character more than is valid, so that validation reports it."""
     return value[: (KEYS_CHARS if name == "ssh_keys" else VALUE_CHARS) + 1]
 
 
-def taken(form: Mapping[str, str], versions: Mapping[str, int], data: Mapping[str, Any]) -> dict[str, str]:
-    """What the inputs hold; a box that is not ticked is not sent.
+def merge_inputs(form: Mapping[str, str], versions: Mapping[str, int], data: Mapping[str, Any]) -> dict[str, str]:
+    """The values of the submitted inputs. A browser does not send an unticked checkbox.
 
-    An input that still shows what it held before the server changed it has nothing to say: ``data["versions"]`` is what
-    the page knew of ``versions``.
+    ``data["versions"]``: the ``versions`` that the page shows. An input with an older version still has its old text, and is
+    skipped.
     """
     known = _versions(data.get("versions"))
     current = {name for name in form if known.get(name, 0) == versions.get(name, 0)}
-    typed = {name: bounded(name, str(data[name])) for name in current if name in data and name not in FLAGS}
+    typed = {name: clip(name, str(data[name])) for name in current if name in data and name not in FLAGS}
     if mount_rows.FIELD in current:
-        typed[mount_rows.FIELD] = mount_rows.taken(form[mount_rows.FIELD], data)
+        typed[mount_rows.FIELD] = mount_rows.merge_inputs(form[mount_rows.FIELD], data)
     return {**typed, **{name: ticked(bool(data.get(name))) for name in current if name in FLAGS}}
 
 
@@ -169,7 +166,7 @@ def raw_of(
     extras: Sequence[ExtraRow],
     scripts: Sequence[ScriptRow],
 ) -> dict[str, object]:
-    """What ``validate`` takes. Scripts are named only where there is a template."""
+    """The argument of ``validate``. Only a template has scripts."""
     ostemplate, download = split_os_template(form.get("ostemplate", ""))
     return {
         **form,
@@ -183,27 +180,27 @@ def raw_of(
 
 
 def shown_faults(faults: Mapping[str, str]) -> dict[str, str]:
-    """``faults`` by the fields that the form shows."""
+    """``faults`` by the fields of the form."""
     found: dict[str, str] = {}
     for name, fault in faults.items():
         found.setdefault(SHOWN_AS.get(name, name), fault)
     return found
 
 
-def steps_with(faults: Iterable[str]) -> list[str]:
-    """The steps that hold one of the wrong fields, in their order."""
+def steps_of(faults: Iterable[str]) -> list[str]:
+    """The steps of these fields, in order."""
     wrong = {STEP_OF.get(SHOWN_AS.get(name, name), "configure") for name in faults}
     return [step for step in STEPS if step in wrong]
 
 
 def finding_row(finding: Any) -> FindingRow:
-    """Of ``findings.Finding``. What no field can mend names no step."""
-    step = steps_with([finding.field])[0] if finding.field else ""
+    """The row of a ``findings.Finding``."""
+    step = steps_of([finding.field])[0] if finding.field else ""
     field = SHOWN_AS.get(finding.field, finding.field)
     place = mount_rows.place_of(field) or text.FIELD_LABELS.get(field) or text.STEP_NAMES.get(step, "")
     return FindingRow(finding.severity.value, finding.cause, finding.remedy, step, field, place)
 
 
 def faults_of(findings: Iterable[Any]) -> dict[str, str]:
-    """Preflight's errors by the field beside which they are shown."""
+    """Preflight's errors by the field of the form."""
     return shown_faults({f.field: f.cause for f in findings if f.field and f.severity.value == "error"})

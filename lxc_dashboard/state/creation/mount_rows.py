@@ -1,4 +1,4 @@
-"""The mount points of the wizard's form: one text in it, rows on the page. No Reflex here."""
+"""Mount points of the wizard: one text in the form, rows on the page. No Reflex here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lxc_dashboard.services.creation.mount_fields import MOUNTS_MAX
 T = TypeVar("T")
 
 FIELD: Final = "mounts"
-# What stands for a folder of the node where a storage is chosen: how its path begins.
+# The option for a folder of the node in the select of storages; also the begin of its path.
 NODE_FOLDER: Final = "/"
 DEFAULT_SIZE_GIB: Final = "8"
 _CHARS: Final = 4096
@@ -24,7 +24,7 @@ _FLAGS: Final = ("backup", "read_only")
 
 @dataclass(frozen=True)
 class MountRow:
-    """As typed. ``source``: a storage, or a folder of the node by its path."""
+    """Text as typed. ``source``: a storage, or the path of a folder of the node."""
 
     source: str = ""
     path: str = ""
@@ -35,15 +35,15 @@ class MountRow:
 
 @dataclass(frozen=True)
 class ShownMount(MountRow):
-    """``key`` begins the names of its inputs; ``number`` is what a person calls it."""
+    """``key``: the prefix of its inputs' names; ``number`` counts from 1."""
 
     key: str = ""
     number: int = 0
     is_bind: bool = False
 
 
-def rows_of(kept: str) -> list[MountRow]:
-    """What ``text_of`` wrote, no more than is one too many; nothing for anything else."""
+def parse_rows(kept: str) -> list[MountRow]:
+    """Rows from ``format_rows``, at most one more than is valid. Empty for any other text."""
     try:
         found = json.loads(kept) if kept else []
     except (ValueError, RecursionError):
@@ -55,19 +55,19 @@ def rows_of(kept: str) -> list[MountRow]:
 def _row(values: Mapping[str, Any]) -> MountRow:
     row = MountRow()
     for part in (*_TEXTS, *_FLAGS):
-        row = changed(row, part, values[part]) if part in values else row
+        row = change_row(row, part, values[part]) if part in values else row
     return row
 
 
-def text_of(rows: Sequence[MountRow]) -> str:
-    """As the form keeps them, and as ``validate`` reads them. No rows are no text."""
+def format_rows(rows: Sequence[MountRow]) -> str:
+    """JSON for the form and ``validate``; empty for no rows."""
     return json.dumps([asdict(row) for row in rows], separators=(",", ":")) if rows else ""
 
 
-def shown(kept: str) -> list[ShownMount]:
+def shown_rows(kept: str) -> list[ShownMount]:
     return [
         ShownMount(**asdict(row), key=f"{FIELD}.{at}", number=at + 1, is_bind=is_bind(row))
-        for at, row in enumerate(rows_of(kept))
+        for at, row in enumerate(parse_rows(kept))
     ]
 
 
@@ -75,8 +75,8 @@ def is_bind(row: MountRow) -> bool:
     return row.source.startswith(NODE_FOLDER)
 
 
-def changed(row: MountRow, part: str, value: str | bool) -> MountRow:
-    """``part``: a field of ``MountRow``, or ``from``: a storage, or ``NODE_FOLDER``. A bind is in no backup."""
+def change_row(row: MountRow, part: str, value: str | bool) -> MountRow:
+    """``part``: a field of ``MountRow``, or ``from``: a storage or ``NODE_FOLDER``. Backups never have a bind mount."""
     values: dict[str, Any] = {}
     if part == "from":
         stays = is_bind(row) and value == NODE_FOLDER
@@ -89,29 +89,29 @@ def changed(row: MountRow, part: str, value: str | bool) -> MountRow:
     return replace(row, backup=False) if is_bind(row) else row
 
 
-def taken(kept: str, data: Mapping[str, Any]) -> str:
-    """``kept`` with what the inputs of a submitted form hold; a box that is not ticked is not sent."""
+def merge_inputs(kept: str, data: Mapping[str, Any]) -> str:
+    """``kept`` with the values of the submitted inputs. A browser does not send an unticked checkbox."""
     rows = []
-    for at, row in enumerate(rows_of(kept)):
+    for at, row in enumerate(parse_rows(kept)):
         key, found = f"{FIELD}.{at}", row
         for part in ("from", *_TEXTS):
             if f"{key}.{part}" in data:
-                found = changed(found, part, str(data[f"{key}.{part}"]))
+                found = change_row(found, part, str(data[f"{key}.{part}"]))
         for flag in _FLAGS:
-            found = changed(found, flag, bool(data.get(f"{key}.{flag}")))
+            found = change_row(found, flag, bool(data.get(f"{key}.{flag}")))
         rows.append(found)
-    return text_of(rows)
+    return format_rows(rows)
 
 
-def refitted(kept: str, storages: set[str], fallback: str) -> str:
-    """``kept``, with ``fallback`` for each storage that is not among ``storages``."""
-    rows = rows_of(kept)
-    return text_of([row if is_bind(row) or row.source in storages else replace(row, source=fallback) for row in rows])
+def replace_missing(kept: str, storages: set[str], fallback: str) -> str:
+    """``kept`` with ``fallback`` for each storage that is not in ``storages``."""
+    rows = parse_rows(kept)
+    return format_rows([row if is_bind(row) or row.source in storages else replace(row, source=fallback) for row in rows])
 
 
-def worded(kept: str) -> str:
-    """In few words, for who looks at what was chosen."""
-    return "; ".join(_words(row) for row in rows_of(kept))
+def in_words(kept: str) -> str:
+    """The mount points in one line."""
+    return "; ".join(_words(row) for row in parse_rows(kept))
 
 
 def _words(row: MountRow) -> str:
@@ -121,19 +121,19 @@ def _words(row: MountRow) -> str:
 
 
 def place_of(field: str) -> str:
-    """What a person calls the mount point of ``mounts.0.source``; nothing for another field."""
+    """The label of the mount point of ``mounts.0.source``; empty for another field."""
     name, _, rest = field.partition(".")
     at = rest.partition(".")[0]
     return text.MOUNT.format(number=int(at) + 1) if name == FIELD and at.isdecimal() else ""
 
 
 def sources(kept: str) -> dict[str, str]:
-    """What each row takes its volume or folder from, by the name of its field: ``mounts.0.source``."""
-    return {f"{FIELD}.{at}.source": row.source for at, row in enumerate(rows_of(kept))}
+    """The storage or folder of each row, by the name of its field: ``mounts.0.source``."""
+    return {f"{FIELD}.{at}.source": row.source for at, row in enumerate(parse_rows(kept))}
 
 
-def closed_up(fields: Mapping[str, T], gone: int) -> dict[str, T]:
-    """``fields`` as they are called once the row at ``gone`` is taken out."""
+def close_gap(fields: Mapping[str, T], gone: int) -> dict[str, T]:
+    """``fields`` renamed for the list without the row at ``gone``."""
     kept: dict[str, T] = {}
     for name, value in fields.items():
         field, _, rest = name.partition(".")
@@ -145,11 +145,11 @@ def closed_up(fields: Mapping[str, T], gone: int) -> dict[str, T]:
     return kept
 
 
-def size_on(kept: str, storage: str) -> int:
-    """GiB that the mount points take on a storage."""
-    return sum(whole(row.size_gib) for row in rows_of(kept) if row.source == storage)
+def gib_on(kept: str, storage: str) -> int:
+    """Total GiB of the mount points on a storage."""
+    return sum(parse_whole(row.size_gib) for row in parse_rows(kept) if row.source == storage)
 
 
-def whole(typed: str) -> int:
-    """A number as it was typed; 0 for what is none, or more than anything has."""
+def parse_whole(typed: str) -> int:
+    """A whole number; 0 for any other text, or too many digits."""
     return int(typed) if typed.isdecimal() and len(typed) <= _DIGITS else 0

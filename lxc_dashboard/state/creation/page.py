@@ -114,7 +114,7 @@ class CreateState(PageState, WizardState):
     async def _take_inputs(self, data: dict[str, Any]) -> None:
         """Take the text of this step's inputs. Those of other steps are sent along, and were taken before."""
         if self.step == "configure":
-            self.form.update(fields.taken(self.form, self.versions, data))
+            self.form.update(fields.merge_inputs(self.form, self.versions, data))
             self._draw()
         elif self.step == "packages":
             (await self.get_state(SelectionState))._add(str(data.get("extra_spec", "")))

@@ -20,7 +20,7 @@ from lxc_dashboard.services.creation.filled import Filled
 from lxc_dashboard.services.creation.presets import SHARE_PRIVILEGE, PresetSummary
 from lxc_dashboard.services.creation.spec import PasswordMode
 from lxc_dashboard.state.base import requires, runtime, said, session
-from lxc_dashboard.state.creation.filled import Change, changes
+from lxc_dashboard.state.creation.filled import Change, list_changes
 from lxc_dashboard.state.creation.form import STEPS
 from lxc_dashboard.state.creation.wizard import WizardState, template_detail
 from lxc_dashboard.state.ids import uuid_of
@@ -64,7 +64,7 @@ class ProposalState(WizardState):
         template_id = str(filled.template_id or "")
         detail = await template_detail(template_id if template_id in {row.id for row in self.templates} else "")
         offered = await choices(runtime(), session(), filled.form.get("node", ""))
-        self.proposed = changes(filled, detail, offered)
+        self.proposed = list_changes(filled, detail, offered)
         self.proposal, self.proposal_about, self.proposal_at = question, about, at
         self._proposed, self._preset_name = filled, name
 

@@ -107,7 +107,7 @@ class ReviewState(WizardState):
                     self._show_check(plan, found)
 
     @requires()
-    async def mend(self, step: str, field: str) -> Any:
+    async def go_to_field(self, step: str, field: str) -> Any:
         """Go to the field of a finding."""
         if step not in STEPS:
             return None

@@ -27,18 +27,18 @@ class SelectionState(WizardState):
 
     @requires()
     async def toggle_package(self, key: str) -> None:
-        self.packages = fields.switched(self.packages, key, "key")
+        self.packages = fields.toggle_row(self.packages, key, "key")
         await self._keep_draft()
 
     @requires()
     async def toggle_script(self, name: str) -> None:
-        self.scripts = fields.switched(self.scripts, name, "name")
+        self.scripts = fields.toggle_row(self.scripts, name, "name")
         await self._keep_draft()
 
     @requires()
     async def move_script(self, name: str, by: int) -> None:
         """Move a script up (-1) or down (1) by one place."""
-        self.scripts = fields.moved(self.scripts, name, 1 if by > 0 else -1)
+        self.scripts = fields.move_row(self.scripts, name, 1 if by > 0 else -1)
         await self._keep_draft()
 
     @requires()
@@ -61,5 +61,5 @@ class SelectionState(WizardState):
         await self._keep_draft()
 
     def _add(self, typed: str) -> None:
-        self.extras = fields.with_extras(self.extras, self.extra_manager, typed[:SPEC_CHARS])
+        self.extras = fields.add_extras(self.extras, self.extra_manager, typed[:SPEC_CHARS])
         self.extra_spec = ""

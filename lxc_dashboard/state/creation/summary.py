@@ -1,4 +1,4 @@
-"""What the wizard tells of the choices so far, in words. No Reflex here."""
+"""The choices in words: options of the selects, the summary, and the review. No Reflex here."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ def storage_options(offered: Choices) -> list[Option]:
 
 
 def bridge_options(offered: Choices) -> list[Option]:
-    """PVE's names, with a word where a bridge is VLAN aware."""
+    """PVE's names, with a mark for a VLAN-aware bridge."""
     return [
         Option(b.name, text.BRIDGE_AWARE.format(bridge=b.name) if b.vlan_aware else b.name) for b in offered.bridges
     ]
 
 
 def appliance_options(offered: Choices) -> list[Option]:
-    """Storages that downloads can go to."""
+    """Storages for downloads."""
     return [
         Option(s.name, text.STORAGE_FREE.format(storage=s.name, type=s.type, free=f"{s.free / GIB:.0f}"))
         for s in offered.template_storages
@@ -90,7 +90,7 @@ def os_name(archive: str) -> str:
 
 
 def summary_lines(form: Mapping[str, str], template: str, offered: Choices | None) -> list[Line]:
-    """What will be made, in few lines, and what it takes from its node."""
+    """The container to create in few lines, with the free memory and disk space afterwards."""
     return [
         Line(text.TEMPLATE, template or text.NO_TEMPLATE),
         Line(text.HOSTNAME, _names(form) or "…"),
@@ -107,10 +107,10 @@ def _names(form: Mapping[str, str]) -> str:
 
 
 def cost(offered: Choices, form: Mapping[str, str]) -> list[Line]:
-    """What is left on the node and the storage afterwards."""
+    """Free memory of the node and free space of the storages afterwards."""
     lines = []
     node = next((n for n in offered.nodes if n.name == form.get("node")), None)
-    memory = mount_rows.whole(form.get("memory_mib", ""))
+    memory = mount_rows.parse_whole(form.get("memory_mib", ""))
     if node and node.memory_total and memory:
         left = max(0.0, node.memory_free / GIB - count(form) * memory / 1024)
         lines.append(Line(text.MEMORY, text.LEFT_OF.format(left=f"{left:.1f}", free=f"{node.memory_free / GIB:.1f}")))
@@ -118,9 +118,9 @@ def cost(offered: Choices, form: Mapping[str, str]) -> list[Line]:
 
 
 def _storage_line(storage: StorageChoice, form: Mapping[str, str]) -> Line | None:
-    """Of a storage on which the disk or a mount point is asked for. Yet to be downloaded OS templates lie elsewhere."""
+    """None for a storage without the disk or a mount point. OS templates to download are not counted."""
     disk = form.get("disk_gib", "") if storage.name == form.get("storage") else ""
-    wanted = mount_rows.size_on(form.get(mount_rows.FIELD, ""), storage.name) + mount_rows.whole(disk)
+    wanted = mount_rows.gib_on(form.get(mount_rows.FIELD, ""), storage.name) + mount_rows.parse_whole(disk)
     if not wanted:
         return None
     left = max(0.0, storage.free / GIB - count(form) * wanted)
@@ -143,14 +143,14 @@ def review_lines(
     extras: Sequence[ExtraRow],
     scripts: Sequence[ScriptRow],
 ) -> list[Line]:
-    """Every field that says something, and what runs in the guest."""
+    """Every field with an effect, the packages and the scripts."""
     lines = [Line(text.TEMPLATE, template or text.NO_TEMPLATE)]
     for name, label in text.FIELD_LABELS.items():
         value = form.get(name, "")
         if name == "vmid":
             lines.append(Line(label, value or text.NEXT_FREE))
         elif value and name not in {*FLAGS, "password"} and _counts(form, name):
-            lines.append(Line(label, worded(name, value)))
+            lines.append(Line(label, in_words(name, value)))
     lines.append(Line(text.OPTIONS, _flags(form)))
     chosen = [*(p.spec for p in packages if p.on), *(e.spec for e in extras)]
     lines.append(Line(text.PACKAGES, ", ".join(chosen) or text.NOTHING))
@@ -159,7 +159,7 @@ def review_lines(
 
 
 def _counts(form: Mapping[str, str], name: str) -> bool:
-    """An address that was typed counts only where it is a static one; a range only where several are taken from it."""
+    """Addresses count in static mode only; a range for several containers only, an address for one only."""
     family, _, part = name.partition("_")
     is_several = bool(form.get("hostname_pattern", "").strip())
     if (part in {"range", "address"} and (part == "range") != is_several) or (name == "hostname" and is_several):
@@ -168,17 +168,17 @@ def _counts(form: Mapping[str, str], name: str) -> bool:
 
 
 def _flags(form: Mapping[str, str]) -> str:
-    """What is switched on. A privileged guest is named as one."""
+    """Flags that are on. A privileged container is named first."""
     on = [text.FIELD_LABELS[name] for name in FLAGS if form.get(name)]
     return ", ".join(on if form.get("unprivileged") else [text.PRIVILEGED, *on])
 
 
-def worded(name: str, value: str) -> str:
-    """A field's value as a person reads it."""
+def in_words(name: str, value: str) -> str:
+    """A field's value for display."""
     if name == "ssh_keys":
         return str(len([line for line in value.splitlines() if line.strip()]))
     if name == mount_rows.FIELD:
-        return mount_rows.worded(value)
+        return mount_rows.in_words(value)
     if name == "ostemplate":
         return os_name(value.removeprefix(DOWNLOAD_PREFIX).rpartition("/")[2])
     return _MODES.get(name, {}).get(value, value)

@@ -159,8 +159,8 @@ class WizardState(rx.State):
             offered = await self._offer(node)
         self._fit_to(offered)
         form = {**self.form, **{name: value for name, value in filled.form.items() if name in self.initial}}
-        changed = fields.refitted(form, offered, of_node(offered, self._config))
-        self.not_filled += kept.fallen_back(form, changed)
+        changed = fields.replace_missing(form, offered, of_node(offered, self._config))
+        self.not_filled += kept.fallback_notes(form, changed)
         self.form = {**form, **changed}
         self.extras = kept.extras(filled)
         self.packages = kept.packages(self.packages, filled)
@@ -193,8 +193,8 @@ class WizardState(rx.State):
 
     def _fit_to(self, offered: Choices) -> list[str]:
         """Replace what the offered node does not have. Return the fields that changed."""
-        initial, form = fields.moved_to(self.form, self.initial, offered, self._config)
-        self._replaced = kept.replaced(self.form, self.initial, form)
+        initial, form = fields.fit_to_node(self.form, self.initial, offered, self._config)
+        self._replaced = kept.replaced_choices(self.form, self.initial, form)
         self.initial.update(initial)
         self.form.update(form)
         return list(form)
@@ -205,7 +205,7 @@ class WizardState(rx.State):
         """Set what is derived from the form, here and in the parts."""
         offered = self._choices
         self.summary = summary_lines(self.form, self.template_name, offered)
-        self.stand_ins = kept.stand_ins(self.form, offered, self._config, self._replaced) if offered else {}
+        self.stand_ins = kept.stand_in_notes(self.form, offered, self._config, self._replaced) if offered else {}
         for part in self._wizard().substates.values():
             if isinstance(part, WizardPart):
                 part._on_draw()
@@ -223,7 +223,7 @@ class WizardState(rx.State):
     def _mark(self, faults: Mapping[str, str]) -> None:
         """Show these faults and no others."""
         self.errors = dict(faults)
-        self.invalid_steps = fields.steps_with(faults)
+        self.invalid_steps = fields.steps_of(faults)
 
     def _changed(self, name: str) -> None:
         """A field has a new value: its fault is no longer shown."""

@@ -16,7 +16,7 @@ from lxc_dashboard.services.creation import batch_views
 from lxc_dashboard.services.creation.batch_views import BatchJob, BatchView, Outcome
 from lxc_dashboard.services.creation.views import creation_view
 from lxc_dashboard.state import base, guard, job_room
-from lxc_dashboard.state.creation.batch import BatchState, cancel_title, told_of
+from lxc_dashboard.state.creation.batch import BatchState, cancel_title, outcome_notes
 from lxc_dashboard.state.creation.configure import unknown_addresses
 from lxc_dashboard.state.creation.several import PlannedRow, title_of
 from tests.unit.state.test_page_states import someone, state_of
@@ -43,7 +43,7 @@ def test_the_question_counts_what_would_be_cancelled(running: int, title: str) -
     ],
 )
 def test_the_answer_counts_what_was_done(done: tuple[str, ...], sentence: str, noun: str, said: str) -> None:
-    (told,) = told_of(Outcome(done=done), sentence, noun)
+    (told,) = outcome_notes(Outcome(done=done), sentence, noun)
     assert said in repr(told)
 
 

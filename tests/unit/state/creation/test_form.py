@@ -131,16 +131,16 @@ def test_another_node_changes_only_what_it_does_not_have() -> None:
     form = defaults(summary(), OFFERED) | {"storage": "slow", "bridge": "vmbr1"}
     other = replace(OFFERED, node="pve3", storages=OFFERED.storages[:1], ostemplates=(ALPINE,))
     fallback = defaults(None, other)
-    assert wizard.refitted(form | {"node": "pve3"}, other, fallback) == {"storage": "fast", "ostemplate": ALPINE.value}
-    assert wizard.refitted(form, other, fallback)["node"] == "pve3"
+    assert wizard.replace_missing(form | {"node": "pve3"}, other, fallback) == {"storage": "fast", "ostemplate": ALPINE.value}
+    assert wizard.replace_missing(form, other, fallback)["node"] == "pve3"
 
 
 def test_a_node_that_has_what_the_template_names_gives_it_where_nobody_chose_otherwise() -> None:
     config = replace(CONFIG, storage="nvme", bridge="vmbr9")
     form = initial = defaults(summary(config=config), OFFERED)
     has_it = replace(OFFERED, node="pve3", storages=(*OFFERED.storages, StorageChoice("nvme", "zfspool", GIB, GIB)))
-    assert wizard.moved_to(form, initial, has_it, config)[1].items() >= {"storage": "nvme"}.items()
-    changes, chosen = wizard.moved_to(form | {"storage": "slow"}, initial, has_it, config)
+    assert wizard.fit_to_node(form, initial, has_it, config)[1].items() >= {"storage": "nvme"}.items()
+    changes, chosen = wizard.fit_to_node(form | {"storage": "slow"}, initial, has_it, config)
     assert ("storage" in chosen, changes["storage"]) == (False, "nvme"), "what was chosen stays, to be put back"
     assert "bridge" not in changes, "it has not that either"
 
@@ -149,26 +149,26 @@ def test_on_another_node_an_untouched_os_template_is_one_of_the_templates_system
     other = OsTemplateChoice("nfs:vztmpl/debian-13-standard_13.2-1_amd64.tar.zst", "debian-13-standard_13.2-1", "nfs")
     there = replace(OFFERED, node="pve3", ostemplates=(ALPINE, other))
     initial = defaults(summary(), OFFERED)
-    assert wizard.moved_to(initial, initial, there, CONFIG)[1]["ostemplate"] == other.value
+    assert wizard.fit_to_node(initial, initial, there, CONFIG)[1]["ostemplate"] == other.value
 
 
 def test_an_os_template_that_was_found_by_searching_stays_where_it_can_be_fetched() -> None:
     fallback = defaults(None, OFFERED)
     form = {**fallback, "ostemplate": "download:local:vztmpl/wordpress.tar.gz"}
-    assert wizard.refitted(form, OFFERED, fallback) == {}
+    assert wizard.replace_missing(form, OFFERED, fallback) == {}
     elsewhere = replace(OFFERED, template_storages=())
-    assert wizard.refitted(form, elsewhere, fallback) == {"ostemplate": DEBIAN.value}
+    assert wizard.replace_missing(form, elsewhere, fallback) == {"ostemplate": DEBIAN.value}
 
 
 def test_what_was_typed_stays_where_the_node_does_not_say_what_it_has() -> None:
     form = defaults(summary(), OFFERED) | {"bridge": "vmbr7", "storage": "typed", "ostemplate": "typed"}
     silent = Choices(node="pve1", nodes=OFFERED.nodes)
-    assert wizard.refitted(form, silent, defaults(None, silent)) == {}
+    assert wizard.replace_missing(form, silent, defaults(None, silent)) == {}
 
 
 def test_inputs_are_taken_as_they_are_and_boxes_that_are_not_sent_are_off() -> None:
     form = {"hostname": "a", "cores": "1", "nesting": "on", "fuse": ""}
-    assert wizard.taken(form, {}, {"hostname": "b", "fuse": "on", "step": "configure", "password": "secret"}) == {
+    assert wizard.merge_inputs(form, {}, {"hostname": "b", "fuse": "on", "step": "configure", "password": "secret"}) == {
         "hostname": "b",
         "nesting": "",
         "fuse": "on",
@@ -178,10 +178,10 @@ def test_inputs_are_taken_as_they_are_and_boxes_that_are_not_sent_are_off() -> N
 @pytest.mark.parametrize("versions", ["", "{}", "[]", "nonsense", json.dumps({"hostname": "x"})])
 def test_an_input_that_shows_what_was_before_has_nothing_to_say(versions: str) -> None:
     form = {"hostname": "of-the-template", "nesting": "on", "cores": "1"}
-    found = wizard.taken(form, {"hostname": 2, "nesting": 1}, {"hostname": "old", "cores": "4", "versions": versions})
+    found = wizard.merge_inputs(form, {"hostname": 2, "nesting": 1}, {"hostname": "old", "cores": "4", "versions": versions})
     assert found == {"cores": "4"}
     current = json.dumps({"hostname": 2, "nesting": 1})
-    found = wizard.taken(form, {"hostname": 2, "nesting": 1}, {"hostname": "new", "versions": current})
+    found = wizard.merge_inputs(form, {"hostname": 2, "nesting": 1}, {"hostname": "new", "versions": current})
     assert found == {"hostname": "new", "nesting": ""}
 
 
@@ -189,7 +189,7 @@ def test_what_was_chosen_reaches_the_spec() -> None:
     packages = [PackageRow("a", "base", "apt", "nginx"), PackageRow("b", "base", "apt", "curl", on=False)]
     scripts = [ScriptRow("20.sh", "", ""), ScriptRow("10.sh", "", ""), ScriptRow("30.sh", "", "", on=False)]
     form = defaults(summary(), OFFERED) | {"ostemplate": ALPINE.value}
-    extras = wizard.with_extras([ExtraRow("apt", "htop")], "apt", " htop  tree ")
+    extras = wizard.add_extras([ExtraRow("apt", "htop")], "apt", " htop  tree ")
     spec = validate(raw(form, revision_id=str(ID), packages=packages, extras=extras, scripts=scripts))
     assert spec.scripts == ("20.sh", "10.sh")
     assert [ref.spec for ref in spec.packages_off] == ["curl"]
@@ -211,7 +211,7 @@ def test_scripts_move_as_far_as_they_go() -> None:
     rows = [ScriptRow(name, "", "") for name in "abc"]
 
     def order(name: str, by: int) -> str:
-        return "".join(row.name for row in wizard.moved(rows, name, by))
+        return "".join(row.name for row in wizard.move_row(rows, name, by))
 
     assert [order("a", 1), order("a", -1), order("c", 1), order("c", -1), order("x", 1)] == [
         *("bac", "abc", "abc", "acb", "abc")
@@ -220,14 +220,14 @@ def test_scripts_move_as_far_as_they_go() -> None:
 
 def test_a_row_is_switched_by_its_name_alone() -> None:
     rows = [ScriptRow("a", "", ""), ScriptRow("b", "", "", on=False)]
-    assert [row.on for row in wizard.switched(rows, "b", "name")] == [True, True]
-    assert [row.on for row in wizard.switched(rows, "x", "name")] == [True, False]
+    assert [row.on for row in wizard.toggle_row(rows, "b", "name")] == [True, True]
+    assert [row.on for row in wizard.toggle_row(rows, "x", "name")] == [True, False]
 
 
 def test_faults_lead_to_the_steps_and_fields_where_they_are_mended() -> None:
-    assert wizard.steps_with(["scripts", "hostname", "packages"]) == ["configure", "packages", "scripts"]
-    assert wizard.steps_with(["revision_id"]) == ["template"]
-    assert wizard.steps_with([]) == []
+    assert wizard.steps_of(["scripts", "hostname", "packages"]) == ["configure", "packages", "scripts"]
+    assert wizard.steps_of(["revision_id"]) == ["template"]
+    assert wizard.steps_of([]) == []
     assert wizard.shown_faults({"ostemplate_download": "gone", "vmid": "taken"}) == {
         "ostemplate": "gone",
         "vmid": "taken",

@@ -11,7 +11,7 @@ from reflex.utils.format import format_event_handler
 from lxc_dashboard.services.creation.choices import Choices, StorageChoice
 from lxc_dashboard.services.creation.defaults import defaults
 from lxc_dashboard.state.creation.configure import AddressesState, FieldsState, MountsState
-from lxc_dashboard.state.creation.mount_rows import MountRow, text_of
+from lxc_dashboard.state.creation.mount_rows import MountRow, format_rows
 from lxc_dashboard.state.creation.offer import AppliancesState, OfferState
 from lxc_dashboard.state.creation.page import CreateState
 from lxc_dashboard.state.creation.presets import PresetsState, ProposalState
@@ -56,7 +56,7 @@ def test_a_change_in_one_part_is_shown_by_all(states: dict[type[Any], Any], chan
     state = states[changing]
     state._choices = Choices("pve1", (), storages=(STORAGE,))
     state.initial = state.form = defaults(None, state._choices)
-    state.form = {**state.form, "hostname": "web", "mounts": text_of([MountRow("fast", "/srv")])}
+    state.form = {**state.form, "hostname": "web", "mounts": format_rows([MountRow("fast", "/srv")])}
     state._changed("hostname")
     assert [row.path for row in states[MountsState].mounts] == ["/srv"]
     assert [option.value for option in states[OfferState].storages] == ["fast"]

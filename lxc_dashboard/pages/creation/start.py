@@ -1,4 +1,4 @@
-"""What the wizard says of where its values come from, and the link that gives them to others."""
+"""Notes on where the values of the form come from, and the button that makes a link of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lxc_dashboard.state.creation.wizard import WizardState
 
 
 def notes() -> rx.Component:
-    """Above the steps: the job that is edited, the draft that this began with, and what could not be filled in."""
+    """Above the steps: the failed job to replace, the draft, the link, and what could not be filled in."""
     before, _, after = text.FROM_DRAFT.partition("{ago}")
     return rx.fragment(
         rx.cond(WizardState.edits != "", _edited()),
@@ -22,7 +22,7 @@ def notes() -> rx.Component:
         rx.cond(WizardState.draft_at != "", note(before, ago(WizardState.draft_at), after)),
         rx.cond(
             WizardState.not_filled.length() > 0,
-            note(text.NOT_AS_KEPT, rx.el.ul(rx.foreach(WizardState.not_filled, rx.el.li)), tone="warm"),
+            note(text.NOT_FILLED, rx.el.ul(rx.foreach(WizardState.not_filled, rx.el.li)), tone="warm"),
         ),
     )
 
@@ -40,7 +40,7 @@ def _moved_on() -> rx.Component:
 
 
 def link_button() -> rx.Component:
-    """One click copies the link; what it shows then says what is not in it."""
+    """One click copies the link, and shows what the link leaves out."""
     return rx.fragment(
         button(text.SHARE_LINK, on_click=LinkState.open_link),
         dialog(

@@ -1,4 +1,4 @@
-"""The wizard that makes a container."""
+"""The wizard that creates containers, and batches."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ CHANGED: Final = "changed"
 RESET_FIELD: Final = "Reset {field} to the template's default"
 TEMPLATE_GONE: Final = "{template} no longer exists: no template is selected"
 FELL_BACK: Final = "{field} {was} is no longer on {node}: {now} is used instead"
-# Beside the field: what the template names, where the node has no such one
+# Beside the field, when the node lacks what the template names
 STANDS_IN: Final = {
     "ostemplate": "The template needs {wish}. Neither {node} nor PVE's list has it: {now} is selected instead",
     "storage": "The template uses storage {wish}, which {node} does not have: {now} is selected instead",
     "bridge": "The template uses bridge {wish}, which {node} does not have: {now} is selected instead",
 }
-# The same for somebody who may not see every storage
+# The same for a user who cannot see every storage
 STANDS_IN_UNSEEN: Final = {
     "ostemplate": "The template needs {wish}. No storage that you can see on {node} has it, nor does PVE's list: {now} is selected instead. You need Datastore.Audit to see a storage",
     "storage": "The template uses storage {wish}. It is not on {node}, or you lack Datastore.Audit at /storage/{wish}. {now} is selected instead",
 }
 REPLACED: Final = "{node} does not have {was}: {now} is selected instead"
 SCRIPTS_GONE: Final = "Scripts that the template no longer has: {scripts}"
-NOT_AS_KEPT: Final = "Some fields could not be filled in:"
+NOT_FILLED: Final = "Some fields could not be filled in:"
 FROM_DRAFT: Final = "Filled in from your draft, saved {ago}. Choose Start again for an empty form."
 FIND_TEMPLATE: Final = "Filter by name, OS, description…"
 AS_COMMAND: Final = "As a command"
@@ -132,7 +132,7 @@ MOVED_ON_DIFF: Final = "What has changed"
 EDITS_AS_NEW: Final = "Create another container instead"
 START_OVER_TITLE: Final = "Start again?"
 START_OVER_CONSEQUENCE: Final = "Your choices and input are discarded. Nothing was created yet."
-STEP_TO_MEND: Final = "{step}, has errors"
+STEP_INVALID: Final = "{step}, has errors"
 GO_TO: Final = "Go to {place}"
 NEXT_FREE: Final = "Next free"
 OPTIONS: Final = "Options"
@@ -226,7 +226,7 @@ FIELD_HINTS: Final = {
 }
 TAKE_FREE: Final = "Take the next free {family} address"
 TAKING_FREE: Final = "Looking for a free address"
-ADDRESS_UNASKED: Final = {
+ADDRESS_UNKNOWN: Final = {
     "one": "The addresses of 1 container are unknown: it may use this one",
     "many": "The addresses of {count} containers are unknown: one of them may use this one",
 }
@@ -274,3 +274,47 @@ NOTHING_FOUND: Final = "No problems found."
 SEVERITY: Final = {"error": "Error", "warning": "Warning"}
 PREFLIGHT_FINDINGS: Final = {"error": "Fix these first", "warning": "Check these"}
 CHECKED: Final = "Checked"
+SEVERAL: Final = "Several at once"
+SEVERAL_LEAD: Final = (
+    "One container for each name. They differ only in their addresses: DHCP, or static from a range, lowest first. "
+    "Each gets the next free CT ID."
+)
+SEVERAL_TITLE: Final = "{containers}: {spans}"
+SEVERAL_COUNTED: Final = "{pattern}, {count} containers"
+SEVERAL_PLANNED: Final = "Containers to create"
+IP_WORDS: Final = {"dhcp": "DHCP", "auto": "SLAAC", "none": "None", "static": ""}
+BATCH: Final = "Batch"
+BATCH_OF_JOB: Final = "Show its batch"
+BATCH_OF: Final = "of"
+BATCH_TOTALS: Final = "Totals"
+BATCH_READY: Final = "ready"
+BATCH_RUNNING: Final = "running or waiting"
+BATCH_FAILED: Final = "failed"
+BATCH_ENDED: Final = "cancelled or destroyed"
+BATCH_CONTAINERS: Final = "Containers of the batch"
+BATCH_CAUSE: Final = "Cause"
+BATCH_LOST: Final = "Failed, destroyed"
+BATCH_ALL_READY: Final = "All containers are ready."
+BATCH_FAILED_NEXT: Final = "Retry all failed jobs from the step where each stopped, or open one to see its output."
+BATCH_HIDDEN: Final = "more are hidden: you lack the rights to see them"
+BATCH_RETRY: Final = "Retry all failed"
+BATCH_RETRYING: Final = "Queueing the failed jobs"
+BATCH_RETRIED: Final = "Queued {jobs} again"
+BATCH_CANCEL: Final = "Cancel all"
+BATCH_CANCEL_TITLE: Final = "Cancel the creation of {containers} of {pattern}?"
+BATCH_CANCEL_CONSEQUENCE: Final = (
+    "Running jobs stop within 15 s, waiting jobs do not begin. Containers that are ready stay; "
+    "unfinished containers stay too. Destroy them from their jobs."
+)
+BATCH_CANCEL_VERB: Final = "Cancel all of them"
+BATCH_CANCELLING: Final = "Cancelling all"
+BATCH_CANCELLED: Final = "Cancelling {jobs}"
+BATCH_REFUSED: Final = "{count} refused, first {name}: {why}"
+BATCH_NOTHING_TO_DO: Final = "Nothing left to do"
+NO_SUCH_BATCH: Final = "This batch does not exist or was removed"
+MISSING_BATCH: Final = "Batch not found"
+MISSING_BATCH_DETAIL: Final = (
+    "The address is wrong, the batch is gone, or you can see none of its jobs. You see other users' jobs only if PVE lets you see "
+    "the containers."
+)
+PERCENT: Final = "Done"

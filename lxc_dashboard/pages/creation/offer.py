@@ -1,4 +1,4 @@
-"""The wizard's search over the OS templates that PVE offers, and the download that one can watch."""
+"""The search for OS templates that PVE offers, and the progress of a download."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def _running() -> rx.Component:
 
 
 def _words(words: str) -> rx.Component:
-    """``words`` with the template and the storage in their places."""
+    """``words`` with the template and the storage filled in."""
     fetching = AppliancesState.fetching
     before, _, rest = words.partition("{template}")
     between, there, after = rest.partition("{storage}")
