@@ -60,7 +60,9 @@ def _findings_of(severity: str, tone: str) -> rx.Component:
 
 def _shown(row: rx.Var[FindingRow], tone: str, severity: str) -> rx.Component:
     before, _, after = text.GO_TO.partition("{place}")
-    there = button(rx.fragment(before, row.place, after), small=True, on_click=ReviewState.go_to_field(row.step, row.field))
+    there = button(
+        rx.fragment(before, row.place, after), small=True, on_click=ReviewState.go_to_field(row.step, row.field)
+    )
     remedy = rx.cond(row.remedy != "", rx.fragment(". ", row.remedy))
     words = rx.el.span(rx.el.strong(text.SEVERITY[severity]), ": ", row.cause, remedy)
     return note(rx.el.div(words, rx.cond(row.step != "", there), class_name="finding"), tone=tone)

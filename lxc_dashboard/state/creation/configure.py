@@ -56,7 +56,7 @@ class MountsState(WizardPart, WizardState):
     mounts: list[ShownMount] = []
 
     def _on_draw(self) -> None:
-        self.mounts = mount_rows.shown_rows(self.form.get(FIELD, ""))
+        self._set(mounts=mount_rows.shown_rows(self.form.get(FIELD, "")))
 
     @requires()
     async def add_mount(self) -> None:

@@ -42,7 +42,9 @@ def fallback_notes(form: Mapping[str, str], changed: Mapping[str, str]) -> list[
     ]
 
 
-def replaced_choices(form: Mapping[str, str], initial: Mapping[str, str], changed: Mapping[str, str]) -> dict[str, Replaced]:
+def replaced_choices(
+    form: Mapping[str, str], initial: Mapping[str, str], changed: Mapping[str, str]
+) -> dict[str, Replaced]:
     """By field, what the user chose in ``form`` and another node lacks. ``changed``: the form for that node."""
     chosen = {name: form.get(name, "") for name in text.STANDS_IN if form.get(name) != initial.get(name)}
     chosen |= mount_rows.sources(form.get(mount_rows.FIELD, ""))

@@ -106,7 +106,9 @@ def merge_inputs(kept: str, data: Mapping[str, Any]) -> str:
 def replace_missing(kept: str, storages: set[str], fallback: str) -> str:
     """``kept`` with ``fallback`` for each storage that is not in ``storages``."""
     rows = parse_rows(kept)
-    return format_rows([row if is_bind(row) or row.source in storages else replace(row, source=fallback) for row in rows])
+    return format_rows(
+        [row if is_bind(row) or row.source in storages else replace(row, source=fallback) for row in rows]
+    )
 
 
 def in_words(kept: str) -> str:

@@ -39,13 +39,16 @@ class OfferState(WizardPart, WizardState):
         offered = self._choices
         if offered is None:
             return
-        self.nodes, self.storages = summary.node_options(offered), summary.storage_options(offered)
-        self.bridges = summary.bridge_options(offered)
-        self.os_present = summary.os_options(offered, download=False)
-        self.os_downloads = self._downloads(offered)
-        self.pools = self._pools(offered)
-        self.next_vmid = str(offered.next_vmid or "")
-        self.missing = list(offered.missing)
+        self._set(
+            nodes=summary.node_options(offered),
+            storages=summary.storage_options(offered),
+            bridges=summary.bridge_options(offered),
+            os_present=summary.os_options(offered, download=False),
+            os_downloads=self._downloads(offered),
+            pools=self._pools(offered),
+            next_vmid=str(offered.next_vmid or ""),
+            missing=list(offered.missing),
+        )
 
     def _downloads(self, offered: Choices) -> list[Option]:
         """OS templates to download, with the one that was found by the search."""
@@ -110,19 +113,17 @@ class AppliancesState(WizardPart, WizardState):
         if offered is None:
             return
         self._find()
-        self.template_storages = summary.appliance_options(offered)
-        names = [option.value for option in self.template_storages]
-        if self.template_storage not in names:
-            self.template_storage = next(iter(names), "")
+        storages = summary.appliance_options(offered)
+        names = [option.value for option in storages]
+        chosen = self.template_storage if self.template_storage in names else next(iter(names), "")
+        self._set(template_storages=storages, template_storage=chosen)
 
     def _find(self) -> None:
         offered = self._choices
         found = matching(offered, self.query) if offered else []
         there = {t.name for t in offered.ostemplates if not t.is_download} if offered else set()
-        self.matches = len(found)
-        self.appliances = [
-            ApplianceRow(a.template, a.name, a.headline, a.section, a.template in there) for a in found[:SHOWN_MAX]
-        ]
+        rows = [ApplianceRow(a.template, a.name, a.headline, a.section, a.template in there) for a in found[:SHOWN_MAX]]
+        self._set(matches=len(found), appliances=rows)
 
     @requires()
     async def search(self, query: str) -> None:

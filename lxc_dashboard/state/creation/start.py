@@ -24,8 +24,11 @@ class StartState(WizardPart, WizardState):
     def _on_draw(self) -> None:
         then, current = self._other_revision(), self._revision_number
         name = self.template_name.rpartition(" r")[0]
-        self.moved_on = text.MOVED_ON.format(then=then, template=name, now=current) if then else ""
-        self.moved_on_href = routes.template_tab(self.template_id, "revisions", old=then, new=current) if then else ""
+        there = routes.template_tab(self.template_id, "revisions", old=then, new=current)
+        self._set(
+            moved_on=text.MOVED_ON.format(then=then, template=name, now=current) if then else "",
+            moved_on_href=there if then else "",
+        )
 
     @requires()
     async def start_again(self) -> Any:

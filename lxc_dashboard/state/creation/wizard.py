@@ -204,11 +204,19 @@ class WizardState(rx.State):
     def _draw(self) -> None:
         """Set what is derived from the form, here and in the parts."""
         offered = self._choices
-        self.summary = summary_lines(self.form, self.template_name, offered)
-        self.stand_ins = kept.stand_in_notes(self.form, offered, self._config, self._replaced) if offered else {}
+        self._set(
+            summary=summary_lines(self.form, self.template_name, offered),
+            stand_ins=kept.stand_in_notes(self.form, offered, self._config, self._replaced) if offered else {},
+        )
         for part in self._wizard().substates.values():
             if isinstance(part, WizardPart):
                 part._on_draw()
+
+    def _set(self, **values: Any) -> None:
+        """Set vars that differ: only these are sent."""
+        for name, value in values.items():
+            if getattr(self, name) != value:
+                setattr(self, name, value)
 
     def _wizard(self) -> WizardState:
         """The state that the parts belong to: it, or the parent of a part."""
@@ -222,8 +230,7 @@ class WizardState(rx.State):
 
     def _mark(self, faults: Mapping[str, str]) -> None:
         """Show these faults and no others."""
-        self.errors = dict(faults)
-        self.invalid_steps = fields.steps_of(faults)
+        self._set(errors=dict(faults), invalid_steps=fields.steps_of(faults))
 
     def _changed(self, name: str) -> None:
         """A field has a new value: its fault is no longer shown."""

@@ -131,7 +131,10 @@ def test_another_node_changes_only_what_it_does_not_have() -> None:
     form = defaults(summary(), OFFERED) | {"storage": "slow", "bridge": "vmbr1"}
     other = replace(OFFERED, node="pve3", storages=OFFERED.storages[:1], ostemplates=(ALPINE,))
     fallback = defaults(None, other)
-    assert wizard.replace_missing(form | {"node": "pve3"}, other, fallback) == {"storage": "fast", "ostemplate": ALPINE.value}
+    assert wizard.replace_missing(form | {"node": "pve3"}, other, fallback) == {
+        "storage": "fast",
+        "ostemplate": ALPINE.value,
+    }
     assert wizard.replace_missing(form, other, fallback)["node"] == "pve3"
 
 
@@ -168,7 +171,9 @@ def test_what_was_typed_stays_where_the_node_does_not_say_what_it_has() -> None:
 
 def test_inputs_are_taken_as_they_are_and_boxes_that_are_not_sent_are_off() -> None:
     form = {"hostname": "a", "cores": "1", "nesting": "on", "fuse": ""}
-    assert wizard.merge_inputs(form, {}, {"hostname": "b", "fuse": "on", "step": "configure", "password": "secret"}) == {
+    assert wizard.merge_inputs(
+        form, {}, {"hostname": "b", "fuse": "on", "step": "configure", "password": "secret"}
+    ) == {
         "hostname": "b",
         "nesting": "",
         "fuse": "on",
@@ -178,7 +183,9 @@ def test_inputs_are_taken_as_they_are_and_boxes_that_are_not_sent_are_off() -> N
 @pytest.mark.parametrize("versions", ["", "{}", "[]", "nonsense", json.dumps({"hostname": "x"})])
 def test_an_input_that_shows_what_was_before_has_nothing_to_say(versions: str) -> None:
     form = {"hostname": "of-the-template", "nesting": "on", "cores": "1"}
-    found = wizard.merge_inputs(form, {"hostname": 2, "nesting": 1}, {"hostname": "old", "cores": "4", "versions": versions})
+    found = wizard.merge_inputs(
+        form, {"hostname": 2, "nesting": 1}, {"hostname": "old", "cores": "4", "versions": versions}
+    )
     assert found == {"cores": "4"}
     current = json.dumps({"hostname": 2, "nesting": 1})
     found = wizard.merge_inputs(form, {"hostname": 2, "nesting": 1}, {"hostname": "new", "versions": current})

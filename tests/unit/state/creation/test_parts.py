@@ -65,6 +65,18 @@ def test_a_change_in_one_part_is_shown_by_all(states: dict[type[Any], Any], chan
     assert (states[MountsState].mounts, states[OfferState].storages, state.form) == ([], [], {})
 
 
+def test_a_changed_field_sends_no_options_again(states: dict[type[Any], Any]) -> None:
+    state = states[FieldsState]
+    state._choices = Choices("pve1", (), storages=(STORAGE,))
+    state.form = defaults(None, state._choices)
+    state._draw()
+    for each in WIZARD:
+        states[each].dirty_vars.clear()
+    state.form["hostname"] = "web"
+    state._changed("hostname")
+    assert {name for each in WIZARD for name in states[each].dirty_vars} == {"form", "summary"}
+
+
 def test_each_handler_of_the_wizard_asks_for_a_session() -> None:
     handlers = [handler for state in PARTS for handler in state.event_handlers.values()]
     open_to_anybody = [
