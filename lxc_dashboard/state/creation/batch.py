@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import reflex as rx
 
@@ -21,6 +22,10 @@ from lxc_dashboard.state.ids import id_in, uuid_of
 from lxc_dashboard.state.job_room import JobRoom
 from lxc_dashboard.state.job_rows import JobRow, row_of
 from lxc_dashboard.state.templates.rows import counted
+
+if TYPE_CHECKING:
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.auth.model import Session
 
 FULL = 100
 
@@ -68,34 +73,30 @@ class BatchState(JobRoom, rx.State):
     @requires(background=True)
     async def cancel_all(self) -> AsyncIterator[Any]:
         """Cancel every unfinished job."""
-        rt, who = runtime(), session()
-        async with self:
-            if self.acting:
-                return
-            self.acting, wanted = text.BATCH_CANCELLING, uuid_of(self.id, text.NO_SUCH_BATCH)
-        try:
-            outcome = await batch_views.cancel_all(rt, who, wanted)
-        finally:
-            async with self:
-                self.acting = ""
-        for event in outcome_notes(outcome, text.BATCH_CANCELLED, "job"):
+        async for event in self._act(batch_views.cancel_all, text.BATCH_CANCELLING, text.BATCH_CANCELLED, "job"):
             yield event
-        yield BatchState.follow
 
     @requires(background=True)
     async def retry_failed(self) -> AsyncIterator[Any]:
         """Retry every failed job from the step that failed."""
+        async for event in self._act(batch_views.retry_failed, text.BATCH_RETRYING, text.BATCH_RETRIED, "failed job"):
+            yield event
+
+    async def _act(
+        self, act: Callable[[Runtime, Session, UUID], Awaitable[Outcome]], acting: str, sentence: str, noun: str
+    ) -> AsyncIterator[Any]:
+        """Act on all jobs, while ``acting`` is shown. ``sentence`` and ``noun`` say what was done."""
         rt, who = runtime(), session()
         async with self:
             if self.acting:
                 return
-            self.acting, wanted = text.BATCH_RETRYING, uuid_of(self.id, text.NO_SUCH_BATCH)
+            self.acting, batch_id = acting, uuid_of(self.id, text.NO_SUCH_BATCH)
         try:
-            outcome = await batch_views.retry_failed(rt, who, wanted)
+            outcome = await act(rt, who, batch_id)
         finally:
             async with self:
                 self.acting = ""
-        for event in outcome_notes(outcome, text.BATCH_RETRIED, "failed job"):
+        for event in outcome_notes(outcome, sentence, noun):
             yield event
         yield BatchState.follow
 

@@ -41,7 +41,7 @@ class OfferState(WizardPart, WizardState):
             return
         self._set(
             nodes=summary.node_options(offered),
-            storages=summary.storage_options(offered),
+            storages=summary.storage_options(offered.storages),
             bridges=summary.bridge_options(offered),
             os_present=summary.os_options(offered, download=False),
             os_downloads=self._downloads(offered),
@@ -113,7 +113,7 @@ class AppliancesState(WizardPart, WizardState):
         if offered is None:
             return
         self._find()
-        storages = summary.appliance_options(offered)
+        storages = summary.storage_options(offered.template_storages)
         names = [option.value for option in storages]
         chosen = self.template_storage if self.template_storage in names else next(iter(names), "")
         self._set(template_storages=storages, template_storage=chosen)

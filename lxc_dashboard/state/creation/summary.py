@@ -50,10 +50,10 @@ def _node_label(node: NodeChoice) -> str:
     return text.NODE_FREE.format(node=node.name, free=free, total=total)
 
 
-def storage_options(offered: Choices) -> list[Option]:
+def storage_options(storages: Sequence[StorageChoice]) -> list[Option]:
     return [
         Option(s.name, text.STORAGE_FREE.format(storage=s.name, type=s.type, free=f"{s.free / GIB:.0f}"))
-        for s in offered.storages
+        for s in storages
     ]
 
 
@@ -61,14 +61,6 @@ def bridge_options(offered: Choices) -> list[Option]:
     """PVE's names, with a mark for a VLAN-aware bridge."""
     return [
         Option(b.name, text.BRIDGE_AWARE.format(bridge=b.name) if b.vlan_aware else b.name) for b in offered.bridges
-    ]
-
-
-def appliance_options(offered: Choices) -> list[Option]:
-    """Storages for downloads."""
-    return [
-        Option(s.name, text.STORAGE_FREE.format(storage=s.name, type=s.type, free=f"{s.free / GIB:.0f}"))
-        for s in offered.template_storages
     ]
 
 

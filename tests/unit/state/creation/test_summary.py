@@ -72,7 +72,7 @@ def test_options_are_named_as_people_tell_them_apart() -> None:
         "pve2 (does not answer)",
         "pve3",
     ]
-    assert [option.label for option in summary.storage_options(OFFERED)] == ["fast (zfspool, 90 GiB free)"]
+    assert [option.label for option in summary.storage_options(OFFERED.storages)] == ["fast (zfspool, 90 GiB free)"]
     assert [option.label for option in summary.os_options(OFFERED, download=False)] == ["debian-13_13.1 on local"]
     assert [option.label for option in summary.os_options(OFFERED, download=True)] == ["alpine-3.22"]
     sized = replace(OFFERED, ostemplates=(replace(OFFERED.ostemplates[0], size=123 * 1024**2),))
