@@ -16,6 +16,7 @@ from lxc_dashboard.pages.creation.fields import (
     fixed_options,
     flag_field,
     number_field,
+    one_only,
     option,
     password_field,
     range_field,
@@ -117,9 +118,6 @@ def _fields(title: str, *controls: rx.Component) -> rx.Component:
     return rx.el.fieldset(rx.el.legend(title, class_name="fields-title"), rx.el.div(*controls, class_name="fields"))
 
 
-IS_SEVERAL: Any = (WizardState.form["hostname_pattern"] != "") & (WizardState.edits == "")
-
-
 def several_block() -> rx.Component:
     """Hidden when a failed job is replaced: that is one container."""
     return rx.cond(
@@ -130,11 +128,6 @@ def several_block() -> rx.Component:
             rx.el.div(text_field("hostname_pattern", placeholder="web-{01..20}"), class_name="fields"),
         ),
     )
-
-
-def one_only(control: rx.Component) -> rx.Component:
-    """A field that is used for one container only."""
-    return rx.el.div(control, hidden=IS_SEVERAL)
 
 
 def mount_list() -> rx.Component:

@@ -16,6 +16,7 @@ from lxc_dashboard.state.creation.wizard import WizardState
 
 # Fields whose choice in a template a node may lack.
 WISHED = frozenset({"ostemplate", "storage", "bridge"})
+IS_SEVERAL: Any = (WizardState.form["hostname_pattern"] != "") & (WizardState.edits == "")
 
 
 def key_of(name: str) -> Any:
@@ -23,7 +24,7 @@ def key_of(name: str) -> Any:
     return f"{name}-" + WizardState.versions[name].to(str)
 
 
-def _common(name: str, *, described: bool = True) -> dict[str, Any]:
+def _common(name: str) -> dict[str, Any]:
     """Attributes of every input."""
     hint = f"{name}-hint " if name in text.FIELD_HINTS else ""
     about = f"{hint}{name}-error" + (f" {name}-stand-in" if name in WISHED else "")
@@ -32,7 +33,7 @@ def _common(name: str, *, described: bool = True) -> dict[str, Any]:
         "name": name,
         "key": key_of(name),
         "aria_invalid": WizardState.errors.contains(name),
-        **({"aria_describedby": about} if described else {}),
+        "aria_describedby": about,
     }
 
 
@@ -103,11 +104,15 @@ def range_field(family: str) -> rx.Component:
         on_click=AddressesState.take_free_address(family),
         id=f"take-{family}",
     )
-    several = (WizardState.form["hostname_pattern"] != "") & (WizardState.edits == "")
     entered: dict[str, Any] = {"custom_attrs": {"data-enter": f"take-{family}"}}
     return rx.el.div(
-        text_field(f"{family}_range", **entered), rx.el.div(take, hidden=several), class_name="stack-small"
+        text_field(f"{family}_range", **entered), rx.el.div(take, hidden=IS_SEVERAL), class_name="stack-small"
     )
+
+
+def one_only(control: rx.Component) -> rx.Component:
+    """A field that is used for one container only."""
+    return rx.el.div(control, hidden=IS_SEVERAL)
 
 
 def number_field(name: str, least: int) -> rx.Component:
