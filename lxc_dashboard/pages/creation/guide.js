@@ -54,11 +54,11 @@ export function WizardGuide({ form, step, refusals, aim }) {
     };
     const find = (event) => {
       if (event.target.id !== "find-template") return;
-      const wanted = event.target.value.toLowerCase().split(/\s+/).filter(Boolean);
+      const words = event.target.value.toLowerCase().split(/\s+/).filter(Boolean);
       let found = 0;
       document.querySelectorAll(".template-card").forEach((card) => {
         const text = card.textContent.toLowerCase();
-        card.hidden = !wanted.every((word) => text.includes(word));
+        card.hidden = !words.every((word) => text.includes(word));
         found += card.hidden ? 0 : 1;
       });
       document.getElementById("find-template-none").hidden = found > 0;

@@ -1,4 +1,4 @@
-"""The step Review: findings of preflight, the containers of a batch, the choices, and the same as commands."""
+"""The step Review: preflight, the containers of a batch, the choices, and commands."""
 
 from __future__ import annotations
 

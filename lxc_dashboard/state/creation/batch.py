@@ -61,10 +61,10 @@ class BatchState(JobRoom, rx.State):
     @requires()
     async def load(self) -> AsyncIterator[Any]:
         """Clear what the page shows of another batch, then read this one."""
-        wanted = self._wanted()
-        if wanted != self.id:
+        batch_id = self._batch_id()
+        if batch_id != self.id:
             self.reset()
-            self.id = wanted
+            self.id = batch_id
             yield
         async with self._filling():
             await self._read()
@@ -100,7 +100,7 @@ class BatchState(JobRoom, rx.State):
             yield event
         yield BatchState.follow
 
-    def _wanted(self) -> str:
+    def _batch_id(self) -> str:
         return id_in(self.router.url.path, self.router.url.query_parameters, "batch_id")
 
     async def _read(self) -> None:
@@ -112,7 +112,7 @@ class BatchState(JobRoom, rx.State):
         self._fill(found.jobs, now())
 
     async def _follow(self) -> None:
-        """Update the shown rows from the database. Read the whole batch again, rights included, for a new job or after some time."""
+        """Update the shown rows. For a new job, and from time to time, read all of it with the rights."""
         if self.phase != READY:
             return
         try:

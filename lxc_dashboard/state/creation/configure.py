@@ -67,7 +67,7 @@ class MountsState(WizardPart, WizardState):
 
     @requires()
     async def remove_mount(self, at: int) -> None:
-        """Remove one. Faults of the others are hidden, since their names change: the next check shows them again."""
+        """Remove one. The faults of the others are hidden until the next check: their names change."""
         rows, at = self._rows(), max(at, 0)
         self._set_rows(rows[:at] + rows[at + 1 :])
         self._replaced = mount_rows.close_gap(self._replaced, at)

@@ -1,4 +1,4 @@
-"""What a draft, link or preset fills in: converted to the form as far as it still exists, and its changes in words. No Reflex here."""
+"""What a draft, link or preset fills into the form, and its changes in words. No Reflex here."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def fallback_notes(form: Mapping[str, str], changed: Mapping[str, str]) -> list[
 def replaced_choices(
     form: Mapping[str, str], initial: Mapping[str, str], changed: Mapping[str, str]
 ) -> dict[str, Replaced]:
-    """By field, what the user chose in ``form`` and another node lacks. ``changed``: the form for that node."""
+    """By field, the choices that another node lacks. ``changed``: the form for that node."""
     chosen = {name: form.get(name, "") for name in text.STANDS_IN if form.get(name) != initial.get(name)}
     chosen |= mount_rows.sources(form.get(mount_rows.FIELD, ""))
     instead = {**changed, **mount_rows.sources(changed.get(mount_rows.FIELD, ""))}
@@ -53,17 +53,17 @@ def replaced_choices(
 
 
 def stand_in_notes(
-    form: Mapping[str, str], offered: Choices, wanted: TemplateConfig, before: Mapping[str, Replaced]
+    form: Mapping[str, str], offered: Choices, config: TemplateConfig, before: Mapping[str, Replaced]
 ) -> dict[str, str]:
-    """By field, a sentence: the node lacks what the template names or the user chose, and what is used instead.
+    """By field, a sentence: what the node lacks, and what is used instead.
 
     ``before``: the result of ``replaced_choices``.
     """
     notes = {}
     texts = {**text.STANDS_IN, **(text.STANDS_IN_UNSEEN if offered.hides_storages else {})}
-    for name, wish in lacking(offered, wanted).items():
+    for name, wish in lacking(offered, config).items():
         chosen = form.get(name, "")
-        is_met = name == "ostemplate" and is_system(chosen.rpartition("/")[2], wanted.os, wanted.version)
+        is_met = name == "ostemplate" and is_system(chosen.rpartition("/")[2], config.os, config.version)
         if chosen and not is_met:
             notes[name] = texts[name].format(wish=wish, node=offered.node, now=in_words(name, chosen))
     present = {**form, **mount_rows.sources(form.get(mount_rows.FIELD, ""))}
@@ -84,7 +84,7 @@ def packages(rows: Sequence[PackageRow], filled: Filled) -> list[PackageRow]:
 
 
 def scripts(rows: Sequence[ScriptRow], filled: Filled) -> tuple[list[ScriptRow], list[str]]:
-    """The template's scripts in the chosen order, new ones last; and a sentence on those that it no longer has."""
+    """The template's scripts in the chosen order, new ones last; and a sentence on missing ones."""
     by_name = {row.name: row for row in rows}
     there = [by_name[name] for name in dict.fromkeys(filled.scripts) if name in by_name]
     new = [row for row in rows if row.name not in filled.scripts]
@@ -103,7 +103,7 @@ class Change:
 
 
 def list_changes(filled: Filled, detail: TemplateDetail | None, offered: Choices) -> list[Change]:
-    """What ``filled`` changes beyond the defaults: risky changes, the template, other fields, packages and scripts.
+    """What ``filled`` changes beyond the defaults, risky changes first.
 
     ``detail``: its template; ``offered``: the choices of its node. A privileged container is always listed, even if the template
     asks for one.

@@ -58,9 +58,9 @@ class ScriptRow:
 
 @dataclass(frozen=True)
 class FindingRow:
-    """A finding of preflight. ``severity``: error or warning. ``step``: where to fix it, empty if no field can.
+    """A finding of preflight. ``severity``: error or warning.
 
-    ``field``: the name of the input; ``place``: its label.
+    ``step``: where to fix it, empty if no field can. ``field``: the name of the input; ``place``: its label.
     """
 
     severity: str
@@ -72,7 +72,7 @@ class FindingRow:
 
 
 def replace_missing(form: Mapping[str, str], offered: Choices, fallback: Mapping[str, str]) -> dict[str, str]:
-    """New values for the fields of ``form`` that name something the node lacks. What PVE did not list is not replaced."""
+    """New values for fields that name what the node lacks. If PVE listed nothing, they stay."""
     there: dict[str, set[str]] = {
         "storage": {storage.name for storage in offered.storages},
         "bridge": {bridge.name for bridge in offered.bridges},
@@ -88,13 +88,13 @@ def replace_missing(form: Mapping[str, str], offered: Choices, fallback: Mapping
 
 
 def fit_to_node(
-    form: Mapping[str, str], initial: Mapping[str, str], offered: Choices, wanted: TemplateConfig
+    form: Mapping[str, str], initial: Mapping[str, str], offered: Choices, config: TemplateConfig
 ) -> tuple[dict[str, str], dict[str, str]]:
     """The changes of ``initial`` and of ``form`` for the node of ``offered``.
 
     A field that the user did not change gets what the template names, if the node has it.
     """
-    fallback, met = of_node(offered, wanted), granted(offered, wanted)
+    fallback, met = of_node(offered, config), granted(offered, config)
     untouched = {name: value for name, value in met.items() if form.get(name) == initial.get(name)}
     return replace_missing(initial, offered, fallback) | met, replace_missing(form, offered, fallback) | untouched
 

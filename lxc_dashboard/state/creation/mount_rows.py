@@ -76,7 +76,7 @@ def is_bind(row: MountRow) -> bool:
 
 
 def change_row(row: MountRow, part: str, value: str | bool) -> MountRow:
-    """``part``: a field of ``MountRow``, or ``from``: a storage or ``NODE_FOLDER``. Backups never have a bind mount."""
+    """``part``: a field, or ``from``: a storage or ``NODE_FOLDER``. Backups skip bind mounts."""
     values: dict[str, Any] = {}
     if part == "from":
         stays = is_bind(row) and value == NODE_FOLDER

@@ -1,4 +1,4 @@
-"""What PVE offers to choose from: the options of the form's selects, and the search and download of OS templates."""
+"""What PVE offers: options of the form's selects, and OS templates to search and download."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ UNSEEN_POOLS_MAX: Final = 10
 
 
 class OfferState(WizardPart, WizardState):
-    """``missing``: what could not be read from PVE, and why. ``_unseen_pools``: pools that were named and PVE does not list."""
+    """``missing``: what PVE did not list, and why. ``_unseen_pools``: pools of presets that it hides."""
 
     nodes: list[Option] = []
     storages: list[Option] = []
@@ -60,7 +60,7 @@ class OfferState(WizardPart, WizardState):
         return options
 
     def _pools(self, offered: Choices) -> list[Option]:
-        """Pools that PVE lists, with those that a preset, link or job named. None if it lists none: the input is a text then."""
+        """Pools that PVE lists, and those of a preset, link or job. None if it lists none."""
         chosen = self.form.get("pool", "")
         if offered.pools and chosen not in {"", *offered.pools, *self._unseen_pools}:
             self._unseen_pools = (*self._unseen_pools, chosen)[-UNSEEN_POOLS_MAX:]
@@ -95,9 +95,9 @@ class Fetching:
 
 
 class AppliancesState(WizardPart, WizardState):
-    """OS templates that PVE can download. ``matches`` counts what ``query`` finds; ``appliances`` are the first of them.
+    """OS templates that PVE can download.
 
-    ``fetching``: the last download of this page.
+    ``matches`` counts what ``query`` finds; ``appliances`` are the first of them. ``fetching``: the last download of this page.
     """
 
     query: str = ""

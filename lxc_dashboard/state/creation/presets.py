@@ -29,9 +29,9 @@ NAME_CHARS = 1000
 
 
 class ProposalState(WizardState):
-    """``proposal``: the question, empty without a proposal. ``proposal_about``: its author; ``proposal_at``: its last change.
+    """``proposal``: the question, empty without a proposal.
 
-    ``_proposed`` fills the form as it was shown, even if its author changed it since. ``_preset_name`` is empty for a link.
+    ``proposal_about``: its author; ``proposal_at``: its last change. ``_proposed`` fills the form as it was shown, even if its author changed it since. ``_preset_name`` is empty for a link.
     """
 
     proposal: str = ""
@@ -86,7 +86,7 @@ class ProposalState(WizardState):
 
 @dataclass(frozen=True)
 class PresetRow:
-    """``about``: the owner and who sees it. ``right``: the privilege of the owner who shared it with the user."""
+    """``about``: the owner and who sees it. ``right``: the privilege by which another user shared it."""
 
     id: str
     name: str

@@ -33,9 +33,9 @@ CHECKS_MAX: Final = 240
 
 
 class ReviewState(WizardState):
-    """``checking``: preflight runs. ``blocked``: it found an error, or did not run yet. ``checked_at``: Unix seconds.
+    """``checking``: preflight runs. ``blocked``: it found an error, or did not run yet.
 
-    ``planned`` is empty for one container. ``pct_command`` and ``api_command`` create the same without the dashboard; for
+    ``checked_at``: Unix seconds. ``planned`` is empty for one container. ``pct_command`` and ``api_command`` create the same without the dashboard; for
     several containers they need the plan. ``aim``: the field to focus, with a number that grows.
     """
 
@@ -128,7 +128,7 @@ class ReviewState(WizardState):
             return None
 
     def _begin_check(self, endpoint: str) -> tuple[int, ContainerSpec | None, Any]:
-        """Return the number of the check and the spec to check. If it is invalid, None and the event to follow."""
+        """Return the number of the check and the spec; for an invalid form None and the event to follow."""
         self._checks += 1
         self.checking, self.checked, self.blocked, self.findings, self.notes = False, False, True, [], []
         self._endpoint = endpoint
@@ -194,7 +194,7 @@ class ReviewState(WizardState):
         return rx.redirect(page)
 
     def _id_for(self, spec: ContainerSpec) -> UUID:
-        """The id of the job or batch. The same request gets the same id, so that requesting twice creates once."""
+        """The id of the job or batch: the same for the same request, which is then created once."""
         request = (spec, self._several())
         if self._new_id is None or self._requested != request:
             self._requested, self._new_id = request, new_id()

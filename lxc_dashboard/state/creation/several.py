@@ -1,4 +1,4 @@
-"""One container or several: what preflight finds, what would be created, and the request for it. No Reflex here."""
+"""Preflight and the request for one container or several, and the plan in rows. No Reflex here."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from lxc_dashboard.state.ids import uuid_of
 
 
 class StartState(WizardPart, WizardState):
-    """``edited_name``: the name of the failed job. ``moved_on``: that its template has another revision by now."""
+    """``edited_name``: of the failed job. ``moved_on``: its template has another revision by now."""
 
     edited_name: str = ""
     moved_on: str = ""
@@ -53,7 +53,7 @@ class StartState(WizardPart, WizardState):
         return self._go_there()
 
     async def _begin(self, address: Address, link: str) -> None:
-        """Keep what this tab holds if it fits the address; else fill in the draft, else nothing. Then propose the link."""
+        """Keep this tab's form if it fits the address, else fill in the draft. Then propose the link."""
         if address.edit != self.edits:
             self._clear()
         if not self.form:
@@ -69,13 +69,13 @@ class StartState(WizardPart, WizardState):
             self.not_filled = list(dict.fromkeys([text.LINK_UNREADABLE, *self.not_filled]))
 
     def _stand(self, address: Address) -> None:
-        """Show the step of the address if the steps before it are done. A template or job without a step leads to Configure."""
+        """Show the step of the address, or Configure for a template or job; at most the next open step."""
         leads_to = address.step or ("configure" if address.template or address.edit else STEPS[0])
         self.reached = max(self.reached, 1 if address.template else 0)
         self.step = STEPS[min(STEPS.index(leads_to), self.reached)]
 
     async def _resume(self, job_id: str) -> None:
-        """Fill in the draft for this job, or the job itself, or the draft of a new container. Raises ``NotFoundError``."""
+        """Fill in the draft for this job or a new container, else the job. Raises ``NotFoundError``."""
         self.edits = str(uuid_of(job_id, text.NO_SUCH_JOB)) if job_id else ""
         draft = await drafts.find(runtime(), session(), edits=self._edited())
         if self.edits:

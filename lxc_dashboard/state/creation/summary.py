@@ -112,10 +112,10 @@ def cost(offered: Choices, form: Mapping[str, str]) -> list[Line]:
 def _storage_line(storage: StorageChoice, form: Mapping[str, str]) -> Line | None:
     """None for a storage without the disk or a mount point. OS templates to download are not counted."""
     disk = form.get("disk_gib", "") if storage.name == form.get("storage") else ""
-    wanted = mount_rows.gib_on(form.get(mount_rows.FIELD, ""), storage.name) + mount_rows.parse_whole(disk)
-    if not wanted:
+    needed = mount_rows.gib_on(form.get(mount_rows.FIELD, ""), storage.name) + mount_rows.parse_whole(disk)
+    if not needed:
         return None
-    left = max(0.0, storage.free / GIB - count(form) * wanted)
+    left = max(0.0, storage.free / GIB - count(form) * needed)
     words = {"left": f"{left:.0f}", "free": f"{storage.free / GIB:.0f}", "storage": storage.name}
     return Line(text.DISK, text.LEFT_ON.format(**words))
 

@@ -1,4 +1,4 @@
-"""The wizard's form: what is asked for, which fields are invalid, which step is shown, and the user's draft of it.
+"""The wizard's form: its values, invalid fields, the shown step, and the user's draft.
 
 ``WizardState`` holds what all parts of the wizard work on. Each part is a substate of it: it reads and sets these vars as its
 own, and gets another part by ``get_state``. ``_draw`` sets what is derived from the form, in the parts too (``WizardPart``).
@@ -37,7 +37,7 @@ PUSHED_MAX = 16
 
 @dataclass(frozen=True)
 class Address:
-    """What the page's address names: the step, the template, and the failed job to replace. Each may be empty."""
+    """The step, the template, and the failed job to replace of the page's address; each may be empty."""
 
     step: str = ""
     template: str = ""
@@ -96,7 +96,7 @@ class WizardState(rx.State):
     _job_revision: int = 0
     _pushed: tuple[Address, ...] = ()
 
-    # What is asked for
+    # The request
 
     def _spec(self) -> ContainerSpec:
         """Raises ``InvalidInputError`` with every invalid field."""
@@ -112,7 +112,7 @@ class WizardState(rx.State):
         )
 
     def _several(self) -> Several | None:
-        """What tells the containers of a batch apart. None for one container, as always when a job is replaced."""
+        """The names and addresses of a batch. None for one container, as when a job is replaced."""
         return None if self.edits else Several.of(self.form)
 
     def _edited(self) -> UUID | None:
@@ -187,7 +187,7 @@ class WizardState(rx.State):
         self._mark({})
 
     async def _offer(self, node: str) -> Choices:
-        """Ask PVE what there is to choose from. Without a node, or when it does not answer, take the one with most free memory."""
+        """Ask PVE what a node offers. Without one, or if it is down, take that with most free memory."""
         self._choices = await choices.choices(runtime(), session(), node)
         return self._choices
 
@@ -256,7 +256,7 @@ class WizardState(rx.State):
         self.reached = max(self.reached, STEPS.index(step))
 
     def _go_there(self, *, replace: bool = False) -> Any:
-        """Send the browser to the address of the shown step, unless it is there. An address that holds a link is left."""
+        """Send the browser to the address of the shown step, unless it is there. Drop a link in it."""
         is_start = self.step == STEPS[0] and not self.template_id
         here = Address("" if is_start else self.step, self.template_id, self.edits)
         parameters = self.router.url.query_parameters
