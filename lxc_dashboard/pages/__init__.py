@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from lxc_dashboard.pages import (
-    batch,
     console,
     containers,
-    create,
+    creation,
     dashboard,
     job,
     jobs,
@@ -16,10 +15,9 @@ from lxc_dashboard.pages import (
 )
 
 __all__ = [
-    "batch",
     "console",
     "containers",
-    "create",
+    "creation",
     "dashboard",
     "job",
     "jobs",

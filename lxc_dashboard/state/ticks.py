@@ -5,7 +5,7 @@ from __future__ import annotations
 from reflex.state import StateUpdate
 from reflex_base.constants.state import FIELD_MARKER
 
-from lxc_dashboard.state.batch import BatchState
+from lxc_dashboard.state.creation.batch import BatchState
 from lxc_dashboard.state.dashboard_jobs import DashboardJobsState
 from lxc_dashboard.state.jobs import JobsState
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from lxc_dashboard.text.api import *
 from lxc_dashboard.text.archives import *
-from lxc_dashboard.text.batches import *
 from lxc_dashboard.text.buckets import *
 from lxc_dashboard.text.common import *
 from lxc_dashboard.text.containers import *
+from lxc_dashboard.text.creation import *
 from lxc_dashboard.text.dashboard import *
 from lxc_dashboard.text.editor import *
 from lxc_dashboard.text.events import *
@@ -21,4 +21,3 @@ from lxc_dashboard.text.shortcuts import *
 from lxc_dashboard.text.sign_in import *
 from lxc_dashboard.text.sources import *
 from lxc_dashboard.text.templates import *
-from lxc_dashboard.text.wizard import *

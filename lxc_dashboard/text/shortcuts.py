@@ -6,7 +6,7 @@ from typing import Final
 
 from lxc_dashboard.text.common import CLOSE, NAV_CONTAINERS, NAV_TEMPLATES
 from lxc_dashboard.text.containers import CONSOLE
-from lxc_dashboard.text.wizard import CREATE_TITLE
+from lxc_dashboard.text.creation import CREATE_TITLE
 
 # The words of the list, by the names that shortcuts.js has for them
 SHORTCUT_WORDS: Final = {

@@ -21,10 +21,11 @@ from lxc_dashboard.db.models import new_id
 from lxc_dashboard.errors import NotFoundError
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.state import base, guard
-from lxc_dashboard.state.appliances import Fetching
-from lxc_dashboard.state.batch import BatchState
 from lxc_dashboard.state.console import ConsoleState
-from lxc_dashboard.state.create import CreateState
+from lxc_dashboard.state.creation.batch import BatchState
+from lxc_dashboard.state.creation.configure import AddressesState
+from lxc_dashboard.state.creation.offer import AppliancesState, Fetching
+from lxc_dashboard.state.creation.review import ReviewState
 from lxc_dashboard.state.job import JobState
 from lxc_dashboard.state.jobs import JobsState
 from lxc_dashboard.state.templates.editor.files import FileForm, FilesState
@@ -103,10 +104,10 @@ async def test_a_page_whose_service_has_a_fault_says_so(state_class: type[Any]) 
             "trying",
         ),
         (SaveState, "save", [{}], {"draft_id": ID, "_stored": Work().content()}, "saving"),
-        (CreateState, "take_free_address", ["ipv4"], {"form": {"ipv4_range": "10.0.0.5-9/24"}}, "asking_for"),
-        (CreateState, "check_now", [], {}, "checking"),
-        (CreateState, "resume_download", [], {"fetching": RUNNING}, "fetching.state"),
-        (CreateState, "stop_download", [], {"fetching": RUNNING}, "fetching.stopping"),
+        (AddressesState, "take_free_address", ["ipv4"], {"form": {"ipv4_range": "10.0.0.5-9/24"}}, "asking_for"),
+        (ReviewState, "check_now", [], {}, "checking"),
+        (AppliancesState, "resume_download", [], {"fetching": RUNNING}, "fetching.state"),
+        (AppliancesState, "stop_download", [], {"fetching": RUNNING}, "fetching.stopping"),
     ],
 )
 async def test_nothing_stays_busy_whose_work_has_failed(
