@@ -18,12 +18,12 @@ from lxc_dashboard.api.site import around
 from lxc_dashboard.components.widgets import boundary
 from lxc_dashboard.errors import DashboardError
 from lxc_dashboard.memory import trim_always
-from lxc_dashboard.state import running, ticks
-from lxc_dashboard.state.feed import update_of
+from lxc_dashboard.state.containers.feed import update_of
 from lxc_dashboard.state.guard import Guard
+from lxc_dashboard.state.jobs import running, ticks
+from lxc_dashboard.state.jobs.running_hub import Telling
 from lxc_dashboard.state.problems import quiet_reflex, show_problem
 from lxc_dashboard.state.process import WebProcess
-from lxc_dashboard.state.running_hub import Telling
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime

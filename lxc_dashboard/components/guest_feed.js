@@ -2,7 +2,7 @@
 // A snapshot comes over HTTP ({v, columns: {field: [value]}, meta}, or without columns where no rows are wanted), then patches ({v, prev, rows or packed, gone: [vmid], meta}), each of
 // which names the one before it: where that is not the last one merged, something was missed and all is fetched again.
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
-import { changesOf, rowsOf } from "$/public/external/lxc_dashboard/components/guest_table/guest_rows.js";
+import { changesOf, rowsOf } from "$/public/external/lxc_dashboard/components/feed/guest_rows.js";
 
 const SILENT_AFTER_MS = 9000;
 export const FILTERS = ["status", "node", "pool", "tag"];

@@ -38,8 +38,8 @@ from lxc_dashboard.components.widgets import away_note, here, name_in_tab, notic
 from lxc_dashboard.routes import NavItem
 from lxc_dashboard.state.base import FAILED
 from lxc_dashboard.state.guard import AwayState
+from lxc_dashboard.state.jobs.running import RunningState
 from lxc_dashboard.state.notices import NoticeState
-from lxc_dashboard.state.running import RunningState
 from lxc_dashboard.state.search import SearchState
 from lxc_dashboard.state.search_rows import QUERY_CHARS
 from lxc_dashboard.state.session import SessionState

@@ -33,9 +33,9 @@ from lxc_dashboard.errors import ServiceUnavailableError, SessionExpiredError
 from lxc_dashboard.services.auth import privileges, sessions
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.state.process import WebProcess
-from lxc_dashboard.state.sockets import Sockets, to_sign_in
-from lxc_dashboard.state.tabs import StateOwner
-from lxc_dashboard.state.wire import connecting_events
+from lxc_dashboard.state.socket.messages import connecting_events
+from lxc_dashboard.state.socket.sockets import Sockets, to_sign_in
+from lxc_dashboard.state.socket.tabs import StateOwner
 
 if TYPE_CHECKING:
     from reflex.app import App

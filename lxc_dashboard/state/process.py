@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lxc_dashboard.errors import ServiceUnavailableError
 from lxc_dashboard.services.monitor.feed import FeedHub
-from lxc_dashboard.state.jobs_hub import JobsHub, OnTick
-from lxc_dashboard.state.running_hub import RunningHub, Telling, sid_of
-from lxc_dashboard.state.seats import Seats
-from lxc_dashboard.state.sockets import Sockets
-from lxc_dashboard.state.status import status_of
-from lxc_dashboard.state.tabs import Tabs
-from lxc_dashboard.state.unsent import UnsentQueue
-from lxc_dashboard.state.wire import Checked
+from lxc_dashboard.state.jobs.hub import JobsHub, OnTick
+from lxc_dashboard.state.jobs.running_hub import RunningHub, Telling, sid_of
+from lxc_dashboard.state.jobs.status import status_of
+from lxc_dashboard.state.socket.messages import Checked
+from lxc_dashboard.state.socket.seats import Seats
+from lxc_dashboard.state.socket.sockets import Sockets
+from lxc_dashboard.state.socket.tabs import Tabs
+from lxc_dashboard.state.socket.unsent import UnsentQueue
 
 if TYPE_CHECKING:
     from uuid import UUID

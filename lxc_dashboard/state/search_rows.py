@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from lxc_dashboard import routes, text
 from lxc_dashboard.services.jobs.views import JobView
 from lxc_dashboard.services.templates.library.catalog import Named
-from lxc_dashboard.state.job_rows import title_of, word_of
+from lxc_dashboard.state.jobs.rows import title_of, word_of
 
 if TYPE_CHECKING:
     from lxc_dashboard.services.monitor.rows import Row

@@ -20,7 +20,7 @@ from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.jobs import engine
 from lxc_dashboard.services.jobs.request import request
 from lxc_dashboard.services.jobs.run import Guest
-from lxc_dashboard.state import outcome
+from lxc_dashboard.state.jobs import outcome
 from pve_sandbox.node import SandboxNode
 from tests.integration.monitor.conftest import SignIn
 from tests.integration.monitor.viewers import Seen, hub_of, looking

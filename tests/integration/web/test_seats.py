@@ -9,8 +9,8 @@ from redis.asyncio import Redis
 
 from lxc_dashboard.api.flow import SILENT_PAGE_S
 from lxc_dashboard.bus import Bus
-from lxc_dashboard.state.seats import Seats
-from lxc_dashboard.state.tabs import KEPT_S
+from lxc_dashboard.state.socket.seats import Seats
+from lxc_dashboard.state.socket.tabs import KEPT_S
 
 
 @pytest.fixture

@@ -15,10 +15,11 @@ from lxc_dashboard.errors import NotFoundError, UnreachableError
 from lxc_dashboard.services.creation import batch_views
 from lxc_dashboard.services.creation.batch_views import BatchJob, BatchView, Outcome
 from lxc_dashboard.services.creation.views import creation_view
-from lxc_dashboard.state import base, guard, job_room
+from lxc_dashboard.state import base, guard
 from lxc_dashboard.state.addresses import unasked
 from lxc_dashboard.state.batch import BatchState, cancel_title, told_of
 from lxc_dashboard.state.batch_part import PlannedRow, titled
+from lxc_dashboard.state.jobs import room as job_room
 from tests.unit.state.test_page_states import someone, state_of
 
 

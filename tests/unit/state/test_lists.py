@@ -9,7 +9,7 @@ import pytest
 
 from lxc_dashboard import routes
 from lxc_dashboard.services.jobs import listing
-from lxc_dashboard.state.jobs import JobsState
+from lxc_dashboard.state.jobs.job_list import JobsState
 from lxc_dashboard.state.templates.template_list import TemplatesState
 from tests.unit.state.test_page_states import broken, finished, go, state_of
 

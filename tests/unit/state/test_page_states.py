@@ -24,10 +24,10 @@ from lxc_dashboard.services.creation.downloads import FetchState
 from lxc_dashboard.state import base, guard
 from lxc_dashboard.state.appliances import Fetching
 from lxc_dashboard.state.batch import BatchState
-from lxc_dashboard.state.console import ConsoleState
+from lxc_dashboard.state.containers.console import ConsoleState
 from lxc_dashboard.state.create import CreateState
-from lxc_dashboard.state.job import JobState
-from lxc_dashboard.state.jobs import JobsState
+from lxc_dashboard.state.jobs.job import JobState
+from lxc_dashboard.state.jobs.job_list import JobsState
 from lxc_dashboard.state.templates.editor.files import FileForm, FilesState
 from lxc_dashboard.state.templates.editor.items import FileItem
 from lxc_dashboard.state.templates.editor.save import SaveState

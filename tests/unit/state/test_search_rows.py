@@ -11,7 +11,7 @@ from lxc_dashboard.db.models import new_id
 from lxc_dashboard.services.monitor.rows import Row, Rows
 from lxc_dashboard.services.templates.library.catalog import Named
 from lxc_dashboard.state.search_rows import HITS, Hit, containers_of, groups_of
-from tests.unit.state.test_running import JOB
+from tests.unit.state.jobs.test_running import JOB
 
 
 def rows(*guests: tuple[int, str, str]) -> Rows:

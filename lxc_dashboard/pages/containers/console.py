@@ -1,0 +1,46 @@
+"""A guest's terminal."""
+
+from __future__ import annotations
+
+import reflex as rx
+
+from lxc_dashboard import routes, text
+from lxc_dashboard.components.blocks import empty_block, missing_block, page_states
+from lxc_dashboard.components.controls import button, mono
+from lxc_dashboard.pages.containers.terminal import console as terminal
+from lxc_dashboard.pages.shell import page
+from lxc_dashboard.state.containers.console import ConsoleState
+
+
+@page(
+    routes.CONSOLE,
+    ConsoleState.title,
+    tab_title=text.CONSOLE,
+    crumbs=((text.NAV_CONTAINERS, routes.CONTAINERS),),
+    on_load=ConsoleState.load,
+    of=ConsoleState,
+)
+def console() -> rx.Component:
+    gone = missing_block(text.NO_SUCH_GUEST, text.MISSING_GUEST_DETAIL, text.ALL_CONTAINERS, routes.CONTAINERS)
+    return page_states(ConsoleState, _console, empty=_stopped, missing=gone, retry=ConsoleState.load)
+
+
+def _console() -> rx.Component:
+    return rx.cond(
+        ConsoleState.url != "",
+        rx.el.div(
+            rx.el.p(f"{text.NODE} ", mono(ConsoleState.node), f". {text.CONSOLE_SHARED}", class_name="soft"),
+            terminal(ConsoleState.url, text.CONSOLE_LABEL),
+            rx.el.p(text.CONSOLE_KEYS, class_name="soft"),
+            class_name="stack-small console-page",
+        ),
+        _stopped(),
+    )
+
+
+def _stopped() -> rx.Component:
+    return empty_block(
+        text.CONSOLE_STOPPED,
+        text.CONSOLE_STOPPED_NEXT,
+        button(text.CONSOLE_START, kind="primary", on_click=ConsoleState.start, disabled=ConsoleState.starting),
+    )

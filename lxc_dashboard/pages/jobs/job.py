@@ -1,0 +1,144 @@
+"""One job: the head, the steps at the left, the live log at the right; at the end the result, or what can be done."""
+
+from __future__ import annotations
+
+import reflex as rx
+
+from lxc_dashboard import routes, text
+from lxc_dashboard.components.blocks import missing_block, page_states, panel
+from lxc_dashboard.components.controls import icon, link, mono
+from lxc_dashboard.components.job_parts import elapsed, job_state, progress_bar
+from lxc_dashboard.components.widgets import ago, confirm_button
+from lxc_dashboard.db.models import Phase
+from lxc_dashboard.pages.jobs.job_log import job_log
+from lxc_dashboard.pages.jobs.outcome import named, outcome
+from lxc_dashboard.pages.shell import page
+from lxc_dashboard.state.jobs.job import JobState, PhaseRow, StepRow
+
+
+def _actions() -> rx.Component:
+    return rx.cond(
+        JobState.may_cancel,
+        confirm_button(
+            text.CANCEL_JOB,
+            title=rx.cond(JobState.creates, named(text.CANCEL_JOB_TITLE), named(text.CANCEL_ACT_TITLE)),
+            consequence=rx.cond(JobState.creates, text.CANCEL_JOB_CONSEQUENCE, text.CANCEL_ACT_CONSEQUENCE),
+            verb=rx.cond(JobState.creates, text.CANCEL_JOB_VERB, text.CANCEL_ACT_VERB),
+            cancel=text.DO_NOT_CANCEL,
+            on_confirm=JobState.cancel,
+        ),
+    )
+
+
+@page(
+    routes.JOB,
+    JobState.title,
+    tab_title=text.JOB,
+    crumbs=((text.NAV_JOBS, routes.JOBS),),
+    on_load=JobState.load,
+    of=JobState,
+    actions=_actions,
+)
+def job() -> rx.Component:
+    return page_states(JobState, _job, missing=_missing(), retry=JobState.load)
+
+
+def _missing() -> rx.Component:
+    return missing_block(text.MISSING_JOB, text.MISSING_JOB_DETAIL, text.ALL_JOBS_THERE, routes.JOBS)
+
+
+def _job() -> rx.Component:
+    return rx.el.div(
+        _head(),
+        outcome(),
+        rx.el.div(
+            rx.cond(
+                JobState.creates,
+                panel(text.STEPS, rx.el.ol(rx.foreach(JobState.phases, _phase), class_name="steps")),
+            ),
+            job_log(
+                JobState.log_base,
+                rx.cond(JobState.creates, [phase.value for phase in Phase], []),
+                JobState.refresh,
+            ),
+            class_name=rx.cond(JobState.creates, "job-columns", ""),
+        ),
+        class_name="stack",
+    )
+
+
+def _head() -> rx.Component:
+    return rx.el.div(
+        rx.el.div(
+            job_state(JobState.dot, rx.el.strong(JobState.word), role="status"),
+            elapsed(JobState.seconds, JobState.ticking, text.ELAPSED),
+            rx.el.span(_guest(), f" {text.ON_NODE} ", mono(JobState.node), class_name="job-subject"),
+            rx.cond(JobState.creates, rx.el.span(_template(), class_name="soft")),
+            rx.el.span(f"{text.BY_USER} ", mono(JobState.userid), " ", ago(JobState.created_at), class_name="soft"),
+            rx.cond(JobState.batch_href != "", link(text.BATCH_OF_JOB, JobState.batch_href)),
+            rx.cond((JobState.state == "queued") & (JobState.waiting != ""), rx.el.span(JobState.waiting)),
+            class_name="job-facts",
+        ),
+        rx.cond(JobState.is_open & (JobState.creates | (JobState.percent > 0)), progress_bar(JobState.percent)),
+    )
+
+
+def _guest() -> rx.Component:
+    """Leads to the guest's row in the list of containers."""
+    name = rx.fragment("CT ", mono(JobState.vmid))
+    return rx.cond(JobState.guest_href != "", link(name, JobState.guest_href), name)
+
+
+def _template() -> rx.Component:
+    return rx.cond(
+        JobState.template != "", rx.fragment(f"{text.FROM_TEMPLATE} ", JobState.template), text.WITHOUT_TEMPLATE
+    )
+
+
+def _phase(phase: rx.Var[PhaseRow]) -> rx.Component:
+    return rx.el.li(
+        _step_line(
+            phase, rx.fragment(phase.title, rx.cond(phase.note != "", rx.el.span(phase.note, class_name="soft")))
+        ),
+        rx.cond(
+            phase.steps.length() > 0,
+            rx.el.ol(
+                rx.foreach(phase.steps, lambda step: rx.el.li(_step_line(step, step.title))), class_name="substeps"
+            ),
+        ),
+        class_name="phase",
+    )
+
+
+def _step_line(step: rx.Var[StepRow], title: rx.Component | rx.Var[str]) -> rx.Component:
+    content = (
+        _mark(step),
+        rx.el.span(title, class_name="step-title"),
+        elapsed(step.seconds, step.ticking),
+    )
+    return rx.cond(
+        step.seq > 0,
+        rx.el.button(
+            *content,
+            type="button",
+            class_name="step " + step.mark.to(str),
+            title=text.SHOW_IN_LOG,
+            custom_attrs={"data-log-seq": step.seq},
+        ),
+        rx.el.div(*content, class_name="step " + step.mark.to(str)),
+    )
+
+
+def _mark(step: rx.Var[StepRow]) -> rx.Component:
+    """A shape each, and its word for readers."""
+    shape = rx.match(
+        step.mark,
+        ("done", rx.el.span(icon("check", 14), class_name="mark good")),
+        ("warned", rx.el.span(icon("triangle-alert", 14), class_name="mark warm")),
+        ("active", rx.el.span(rx.el.span(class_name="dot changing"), class_name="mark")),
+        ("failed", rx.el.span(rx.el.span(class_name="dot error"), class_name="mark")),
+        ("stopped", rx.el.span(icon("square", 12), class_name="mark")),
+        ("waiting", rx.el.span(rx.el.span(class_name="dot unknown"), class_name="mark")),
+        rx.el.span(rx.el.span(class_name="dot stopped"), class_name="mark faint"),
+    )
+    return rx.el.span(shape, rx.el.span(step.word, class_name="unseen"), title=step.word)
