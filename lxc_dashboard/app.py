@@ -20,7 +20,8 @@ from lxc_dashboard.errors import DashboardError
 from lxc_dashboard.memory import trim_always
 from lxc_dashboard.state.containers.feed import update_of
 from lxc_dashboard.state.guard import Guard
-from lxc_dashboard.state.jobs import running, ticks
+from lxc_dashboard.state.jobs import room as job_room
+from lxc_dashboard.state.jobs import running
 from lxc_dashboard.state.jobs.running_hub import Telling
 from lxc_dashboard.state.problems import quiet_reflex, show_problem
 from lxc_dashboard.state.process import WebProcess
@@ -78,7 +79,7 @@ async def _running() -> AsyncIterator[None]:
         try:
             async with (
                 process.feeding(_push_patch),
-                process.telling_jobs(lambda room, tick: process.sockets.push(room, ticks.update_of(tick))),
+                process.telling_jobs(lambda room, tick: process.sockets.push(room, job_room.update_of(tick))),
                 process.telling_running(
                     Telling(
                         shown=lambda room, shown: process.sockets.push(room, running.update_of(shown)),

@@ -8,7 +8,7 @@ from lxc_dashboard import routes, text
 from lxc_dashboard.components.controls import link_button
 from lxc_dashboard.pages.containers.guest_table import guest_table
 from lxc_dashboard.pages.shell import page
-from lxc_dashboard.state.containers.acts import ContainersState
+from lxc_dashboard.state.containers.container_list import ContainersState
 from lxc_dashboard.state.containers.feed import FeedState
 
 

@@ -11,7 +11,7 @@ from lxc_dashboard.components.job_parts import elapsed, job_name, job_state, wat
 from lxc_dashboard.pages.monitor.node_table import node_table
 from lxc_dashboard.pages.shell import page
 from lxc_dashboard.state.containers.feed import FeedState
-from lxc_dashboard.state.jobs.dashboard import DashboardJobsState
+from lxc_dashboard.state.jobs.job_list import DashboardJobsState
 from lxc_dashboard.state.jobs.rows import JobRow
 
 

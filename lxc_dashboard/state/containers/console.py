@@ -1,4 +1,4 @@
-"""The page of a guest's console. The terminal itself speaks to ``api/console``."""
+"""The page of a guest's console. The terminal itself connects to ``api/console``."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from lxc_dashboard.services.jobs.request import request
 from lxc_dashboard.services.jobs.run import Guest
 from lxc_dashboard.state.base import PageState, requires, runtime, session
 from lxc_dashboard.state.ids import id_in
-from lxc_dashboard.state.jobs.outcome import notices
+from lxc_dashboard.state.jobs.acts import notices
 
 VMID_DIGITS = 9
 
 
 class ConsoleState(PageState, rx.State):
-    """``url`` is where the terminal connects to, empty while the guest does not run."""
+    """``url`` is the address of the terminal's websocket, empty while the guest does not run."""
 
     vmid: int = 0
     name: str = ""
@@ -35,12 +35,12 @@ class ConsoleState(PageState, rx.State):
     async def load(self) -> None:
         self.reset()
         async with self._filling():
-            await self._look()
+            await self._read()
             self._show()
 
     @requires(background=True)
     async def start(self) -> AsyncIterator[Any]:
-        """Starts the guest; its console opens when it runs."""
+        """Start the guest. Its console opens when the guest runs."""
         rt, current = runtime(), session()
         async with self:
             if self.starting or not self.vmid:
@@ -55,12 +55,12 @@ class ConsoleState(PageState, rx.State):
                 self.starting = False
         yield ConsoleState.load
 
-    async def _look(self) -> None:
+    async def _read(self) -> None:
         path = str(self.router.url.path).rstrip("/").removesuffix("/console")
-        wanted = id_in(path, self.router.url.query_parameters, "vmid")
-        if not (wanted.isascii() and wanted.isdigit() and len(wanted) <= VMID_DIGITS):
+        vmid = id_in(path, self.router.url.query_parameters, "vmid")
+        if not (vmid.isascii() and vmid.isdigit() and len(vmid) <= VMID_DIGITS):
             raise NotFoundError(text.NO_SUCH_GUEST)
-        guest, runs = await console.find(runtime(), session(), int(wanted))
+        guest, runs = await console.find(runtime(), session(), int(vmid))
         await privileges.require(runtime(), session(), f"/vms/{guest.vmid}", privileges.CONSOLE_PRIVILEGE)
         self.vmid, self.name, self.node, self.title = guest.vmid, guest.name, guest.node, str(guest)
         self.url = routes.console_socket(guest.vmid) if runs else ""

@@ -1,6 +1,6 @@
-"""The live list's way to the browsers: patches to a room of sockets, each encoded once.
+"""Sends the feed to browsers: each patch is encoded once and pushed to a room of sockets.
 
-No browser's state is loaded for a patch: it goes out as the delta of a var that no handler ever sets.
+A push loads no browser's state: it is the delta of a var that no handler sets.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from lxc_dashboard.state.base import caller, requires, session
 
 
 class FeedState(rx.State):
-    """``patch`` is the newest patch of the room; the table on the page merges it."""
+    """``patch`` is the newest patch of the room. The table on the page merges it."""
 
     patch: dict[str, Any] = {}
 
     @requires(unattended=True)
     async def watch(self, v: int) -> None:
-        """Send this socket every change from now on, beginning with those since version ``v`` of the snapshot."""
+        """Push every patch after version ``v`` of the snapshot to this socket."""
         sid = self.router.session.session_id
         room = caller().hub.watch(session(), sid)
         await caller().sockets.enter(sid, room)
@@ -30,12 +30,12 @@ class FeedState(rx.State):
 
     @requires(unattended=True)
     async def leave(self) -> None:
-        """The list is not looked at any more."""
+        """The list is hidden or closed."""
         sid = self.router.session.session_id
         for room in caller().hub.unwatch(sid):
             await caller().sockets.quit(sid, room)
 
 
 def update_of(patch: dict[str, Any]) -> StateUpdate:
-    """A patch as Reflex's frontend takes it."""
+    """The push of a patch."""
     return StateUpdate(delta={FeedState.get_full_name(): {f"patch{FIELD_MARKER}": patch}})

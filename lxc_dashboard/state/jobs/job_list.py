@@ -1,22 +1,31 @@
-"""The list of jobs: newest first, filtered as the address says, the running ones moving."""
+"""The lists of jobs that follow changes: the page of all jobs, and the dashboard's short list."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
 
 import reflex as rx
 
 from lxc_dashboard import text
-from lxc_dashboard.db.models import now
+from lxc_dashboard.db.models import JobState, now
 from lxc_dashboard.services.jobs import listing
+from lxc_dashboard.services.jobs.listing import Wanted
 from lxc_dashboard.state.base import requires, runtime, session
-from lxc_dashboard.state.jobs.followed import FollowedJobs
-from lxc_dashboard.state.jobs.rows import FILTERS, PAGE_ROWS, QUERY_CHARS, Choice, View, kinds_of, row_of
+from lxc_dashboard.state.jobs.room import FollowedJobs
+from lxc_dashboard.state.jobs.rows import FILTERS, OPEN_STATES, PAGE_ROWS, QUERY_CHARS, Choice, View, kinds_of, row_of
+
+DASHBOARD_ROWS: Final = 8
+FAILED_SINCE: Final = timedelta(hours=24)
+_ON_DASHBOARD: Final = Wanted(states=(*(JobState(state) for state in sorted(OPEN_STATES)), JobState.FAILED))
 
 
 class JobsState(FollowedJobs, rx.State):
-    """``rows`` are those of the page that is shown. ``_led``: what a choice leads to, until the address follows."""
+    """The page of all jobs, newest first, filtered by the address.
+
+    ``rows`` are those of one page of the list. ``_led``: the view that a choice leads to, until the address has it.
+    """
 
     q: str = ""
     state: str = ""
@@ -38,7 +47,7 @@ class JobsState(FollowedJobs, rx.State):
 
     @requires()
     async def load(self) -> Any:
-        """Shows what the address asks for, and what was typed since."""
+        """Show what the address asks for, and what was typed since."""
         asked = View.of(self.router.url.query_parameters)
         self._view, self._led = asked.typed_over(self._led, self._view.q), None
         async with self._filling():
@@ -47,13 +56,13 @@ class JobsState(FollowedJobs, rx.State):
 
     @requires()
     async def search(self, query: str) -> None:
-        """Filters as one types. The address follows there."""
+        """Filter while the user types. ``load`` brings the address in line."""
         self._view = dataclasses.replace(self._view, q=query[:QUERY_CHARS], page=1)
         await self._read()
 
     @requires()
     async def narrow(self, name: str, value: str) -> Any:
-        """Sets one of ``FILTERS``; empty: any. What was chosen a moment ago, and not followed yet, stays."""
+        """Set one of ``FILTERS``; empty for any. Keeps a choice that the address does not have yet."""
         if name not in FILTERS:
             return None
         coming = self._view if self._led is None else self._led.typed_over(self._led, self._view.q)
@@ -62,7 +71,7 @@ class JobsState(FollowedJobs, rx.State):
 
     @requires()
     async def narrow_guest(self, form: dict[str, Any]) -> Any:
-        """``narrow`` for the field that is sent with Enter."""
+        """``narrow`` for the field of the guest, which Enter submits."""
         return await self.narrow("guest", str(form.get("guest", "")))
 
     def _lead(self, view: View, *, replace: bool = False) -> Any:
@@ -93,3 +102,22 @@ class JobsState(FollowedJobs, rx.State):
         for name, value in values.items():
             if getattr(self, name) != value:
                 setattr(self, name, value)
+
+
+class DashboardJobsState(FollowedJobs, rx.State):
+    """Jobs that run, wait for somebody, or failed within ``FAILED_SINCE``: the newest ``DASHBOARD_ROWS``."""
+
+    @requires()
+    async def load(self) -> None:
+        async with self._filling():
+            await self._read()
+
+    async def _read(self) -> None:
+        await self._remember()
+        found = await listing.page_of(runtime(), session(), _ON_DASHBOARD, limit=DASHBOARD_ROWS)
+        if found.own_only != self.own_only:
+            self.own_only = found.own_only
+        at = now()
+        oldest = at - FAILED_SINCE
+        self._put([row_of(job, at) for job in found.jobs if job.finished_at is None or job.finished_at > oldest])
+        self._show(empty=not self.rows)

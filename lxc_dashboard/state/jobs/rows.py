@@ -1,4 +1,4 @@
-"""Rows of the list of jobs: what they say, and the address that shows the same of them."""
+"""Rows of a list of jobs, and the filters and page that its address names."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ STATES: Final[Mapping[str, tuple[JobState, ...]]] = {
 
 @dataclass(frozen=True)
 class JobRow:
-    """``title`` names the kind; ``word`` says the state; ``seconds``: how long it took until now, -1 where it has not begun."""
+    """``title`` names the kind, ``word`` the state. ``seconds``: how long the job took until now, -1 before it began."""
 
     id: str
     href: str
@@ -66,7 +66,7 @@ class JobRow:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of what a filter offers."""
+    """An option of a filter."""
 
     value: str
     title: str
@@ -151,7 +151,7 @@ def row_of(view: JobView, at: datetime) -> JobRow:
 
 
 def moved(row: JobRow, job: JobPulse, at: datetime) -> JobRow:
-    """The row as the job stands now; the same one where nothing has changed, so that nothing is sent."""
+    """The row with the job's present state. The same object where nothing changed, so that nothing is sent."""
     state, word = job.state.value, word_of(job)
     if (row.state, row.word) == (state, word):
         return row
@@ -167,23 +167,23 @@ def moved(row: JobRow, job: JobPulse, at: datetime) -> JobRow:
 
 
 def kind_title(kind: str) -> str:
-    """What a job of this kind does. A kind of a newer version has its name only."""
+    """The verb of a kind. A kind of a newer version has none: its name stands instead."""
     return text.JOB_KINDS.get(kind, kind)
 
 
 def kinds_of(kinds: Iterable[str]) -> list[Choice]:
-    """The choices of the filter by kind, sorted by title."""
+    """The options of the filter by kind, sorted by title."""
     return sorted((Choice(kind, kind_title(kind)) for kind in kinds), key=lambda choice: choice.title)
 
 
 def title_of(job: JobView) -> str:
-    """The guest's name for a creation; what is done to which guest for any other job."""
+    """The guest's name for a creation, act and guest for any other job."""
     name = job.name or f"{text.CT} {job.vmid}"
     return name if job.kind == CREATE_KIND else f"{kind_title(job.kind)} {name}"
 
 
 def word_of(job: JobView | JobPulse) -> str:
-    """``Ready``, ``syncing 72 %``, ``Failed in syncing``; of a queued job its place in the line, where that is known."""
+    """``Ready``, ``syncing 72 %``, ``Failed in syncing``; for a queued job its place in the line, if known."""
     state, creates = job.state.value, job.kind == CREATE_KIND
     if state == "queued" and job.place is not None:
         return line_of(job.place)
@@ -208,5 +208,5 @@ def line_of(place: Place) -> str:
 
 
 def seconds_of(job: JobView | JobPulse, at: datetime) -> float:
-    """How long the job took until now; -1 where it has not begun."""
+    """How long the job took until now; -1 before it began."""
     return -1.0 if job.started_at is None else max(0.0, ((job.finished_at or at) - job.started_at).total_seconds())

@@ -1,4 +1,4 @@
-"""What runs at the endpoint, and how old what is known of it is, for the frame of every page."""
+"""What runs at the endpoint, and the status of the feed, in the frame of every page."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from reflex.state import StateUpdate
 from reflex_base.constants.state import FIELD_MARKER
 
 from lxc_dashboard.state.base import caller, requires, session
-from lxc_dashboard.state.jobs.running_rows import Shown
+from lxc_dashboard.state.jobs.running_hub import Shown
 
 
 class RunningState(rx.State):
-    """``now`` and ``feed`` are never set here: the hub pushes them to all pages of the user."""
+    """No handler sets ``now`` and ``feed``: ``RunningHub`` pushes them to all pages of the user."""
 
     now: dict[str, Any] = {}
     feed: dict[str, Any] = {}
 
     @requires(unattended=True)
     async def watch(self) -> None:
-        """From now on this socket is told what runs, and of each look at PVE."""
+        """Push to this socket what runs, and the status of the feed."""
         await caller().process.running_now.watch(session(), self.router.session.session_id)
 
     @requires(unattended=True)
     async def leave(self) -> None:
-        """The page is not looked at any more."""
+        """The page is hidden or closed."""
         await caller().process.running_now.leave(session(), self.router.session.session_id)
 
 
 def update_of(shown: Shown) -> StateUpdate:
-    """A push as Reflex's frontend takes it."""
+    """The push of what runs."""
     return StateUpdate(delta={RunningState.get_full_name(): {f"now{FIELD_MARKER}": shown}})
 
 
 def feed_update_of(status: dict[str, Any]) -> StateUpdate:
-    """A push of ``status.status_of``."""
+    """The push of ``status_of`` a feed."""
     return StateUpdate(delta={RunningState.get_full_name(): {f"feed{FIELD_MARKER}": status}})

@@ -1,7 +1,7 @@
-"""What a browser sends over a page's socket, looked at before Reflex takes it.
+"""Checks the messages of a page's socket before Reflex reads them.
 
-Reflex expects what its own frontend sends: anything else ends in a traceback, there or in a handler. Here it ends in one
-short line of the log, and nothing comes of it.
+Reflex expects the messages of its own frontend: any other ends in a traceback, there or in a handler. Here such a
+message ends in one line of the log.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ log = structlog.get_logger(__name__)
 
 ADDRESS_CHARS: Final = 16_384
 QUERY_FIELDS: Final = 100
-# What the path names stands in it a second time.
+# The query contains the parts of the path again.
 QUERY_CHARS: Final = 2 * ADDRESS_CHARS
 HASHES_AT_MOST: Final = 1000
 SCALARS: Final = (str, int, float, bool)
-# What a browser counts exactly.
+# Up to here a browser counts exactly.
 LARGEST_NUMBER: Final = 2**53
 UNREADABLE: Final = object()
 _WHOLE: Final = re.compile(r"-?[0-9]{1,15}")
 EVENT, CLIENT_ERROR, CONNECT, DISCONNECT = "event", "client_error", "connect", "disconnect"
 BOOT: Final = "event"
 FIELDS: Final = ("name", "payload", "router_data")
-# Of where a page is; whatever else came with it, its state would keep.
+# Where a page is. Reflex would keep any other field in the state.
 PLACE_FIELDS: Final = frozenset({"pathname", "asPath", "query"})
 
 
-class Checked(AsyncNamespace):
-    """Stands before Reflex's own namespace and lets through what that one can read."""
+class CheckedNamespace(AsyncNamespace):
+    """Passes to Reflex's own namespace only the messages that it can read."""
 
     def __init__(self, inner: AsyncNamespace) -> None:
         super().__init__(inner.namespace)
         self._inner = inner
 
     async def trigger_event(self, event: Any, *args: Any) -> Any:
-        """``args``: the socket's id, then what came. False refuses a connection; of the rest nothing is told."""
+        """``args``: the socket's id, then the message. Returns False to refuse a connection, None for any other faulty message."""
         sid, *data = args
         fault = self._fault(event, sid, data)
         if not fault:
@@ -64,14 +64,14 @@ class Checked(AsyncNamespace):
         return "unknown message"
 
     def _is_ours(self, event: Any, sid: str, data: list[Any]) -> bool:
-        """Whether the server tells of a connection's beginning or end itself: a browser may send messages of these names."""
+        """Whether the server itself reports a connection or its end. A browser may send messages of these names, too."""
         if event == CONNECT:
             return bool(data) and data[0] is self.server.get_environ(sid, self.namespace)
         return event == DISCONNECT and not self.server.manager.is_connected(sid, self.namespace)
 
 
 def _read(event: Any, data: list[Any]) -> list[Any]:
-    """What came without fault, with the arguments of its handler as the kinds that it declares."""
+    """A valid message, with the arguments of its handler converted to the declared types."""
     if event == EVENT:
         return [as_declared(data[0])]
     if event == CONNECT and len(data) > 1 and data[1] and data[1].get(BOOT) is not None:
@@ -80,7 +80,7 @@ def _read(event: Any, data: list[Any]) -> list[Any]:
 
 
 def as_declared(event: Mapping[str, Any]) -> dict[str, Any]:
-    """An event without fault, its payload as its handler declares it: a number where one is meant, a text where a text is."""
+    """A valid event, with its payload converted to the types that its handler declares."""
     if event["name"] in connecting_events():
         return dict(event)
     function = RegistrationContext.get().event_handlers[event["name"]].handler.fn
@@ -88,7 +88,7 @@ def as_declared(event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def fault_of(event: Any) -> str:
-    """Why this is no event that a handler can take, nothing where it is one. It repeats no word of what came."""
+    """Why no handler can take this event; empty for a valid one. Quotes nothing of the event."""
     if not isinstance(event, dict):
         return "not an event"
     name, payload, place = (event.get(field, default) for field, default in zip(FIELDS, ("", {}, {}), strict=True))
@@ -103,16 +103,16 @@ def fault_of(event: Any) -> str:
 
 @cache
 def connecting_events() -> frozenset[str]:
-    """Full names of the events with which a page asks for all of its state: when it is opened, and when it connects again."""
+    """Full names of the events that a page sends when it connects, to get all of its state."""
     return frozenset(format_event_handler(State.event_handlers[name]) for name in ("hydrate", "hydrate_and_load"))
 
 
 def _boot_fault(auth: Any) -> str:
-    """The first event of a page comes with its connection."""
+    """A page may send its first event with its connection."""
     if auth is None:
         return ""
     if not isinstance(auth, dict):
-        return "not a beginning"
+        return "not a first event"
     return fault_of(auth[BOOT]) if auth.get(BOOT) is not None else ""
 
 
@@ -130,7 +130,7 @@ def _is_place(place: Any) -> bool:
 
 
 def _is_part(value: Any) -> bool:
-    """The rest of an address that names no page comes cut at its slashes."""
+    """Reflex's frontend splits the rest of an address that names no page at its slashes."""
     if isinstance(value, list):
         return all(isinstance(piece, str) for piece in value)
     return isinstance(value, SCALARS)
@@ -142,7 +142,7 @@ def _size(value: Any) -> int:
 
 
 def _connects(payload: Mapping[str, Any]) -> bool:
-    """No state of ours is kept in the browser, so that it has no ``vars`` to bring."""
+    """No state of ours is stored in the browser, so ``vars`` must be empty."""
     hashes = payload.get("hashes") or []
     return (
         payload.keys() <= {"vars", "hashes"}
@@ -155,7 +155,7 @@ def _connects(payload: Mapping[str, Any]) -> bool:
 
 @cache
 def _parameters(function: Callable[..., Any]) -> dict[str, tuple[bool, tuple[Any, ...]]]:
-    """By name: whether it must be given, and the types that it may have; none where any will do."""
+    """By name: whether the parameter is required, and its types; none for any type."""
     hints = get_type_hints(function)
     _, *parameters = inspect.signature(function).parameters.values()
     return {each.name: (each.default is each.empty, _types(hints.get(each.name, Any))) for each in parameters}
@@ -169,12 +169,12 @@ def _types(hint: Any) -> tuple[Any, ...]:
 
 
 def _takes(function: Callable[..., Any], payload: Mapping[str, Any]) -> bool:
-    """Whether each argument is there and of a kind that the handler reads."""
+    """Whether the payload has each required argument, each of a declared type."""
     return _payload(function, payload) is not None
 
 
 def _payload(function: Callable[..., Any], payload: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The arguments as the handler declares them, None where one is missing, too many, or cannot be read as such."""
+    """The arguments in the declared types. None where one is missing, unknown, or of another type."""
     known = _parameters(function)
     read = {name: _as_kind(value, known[name][1]) for name, value in payload.items() if name in known}
     is_whole = payload.keys() <= known.keys() and all(name in payload for name, (needed, _) in known.items() if needed)
@@ -182,7 +182,7 @@ def _payload(function: Callable[..., Any], payload: Mapping[str, Any]) -> dict[s
 
 
 def _as_kind(value: Any, kinds: tuple[Any, ...]) -> Any:
-    """``value`` as one of ``kinds``, else ``UNREADABLE``. An input gives a text where a number is meant, a lost value is null."""
+    """``value`` as one of ``kinds``, else ``UNREADABLE``. An input sends a number as text, and a value that it lost as null."""
     if not kinds or (type(value) in kinds and not _is_too_large(value)):
         return value
     if str in kinds:

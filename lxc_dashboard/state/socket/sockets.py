@@ -1,7 +1,7 @@
-"""The sockets of this process: which session each is of, the rooms they are in, and the end of both.
+"""The sockets of this process: the session of each, their rooms, and how they close when a session ends.
 
-A push passes by the guard. So a socket whose session has ended is taken out of every room and closed here: at once when
-the end is announced, within ``SWEEP_S`` when it came by time. With ``guard`` this is all that knows Reflex's wire.
+The guard does not see a push. So a socket whose session has ended leaves every room and is closed: at once when the end
+is announced, within ``SWEEP_S`` when the session has expired. Only this package and ``guard`` know Reflex's wire.
 """
 
 from __future__ import annotations
@@ -36,16 +36,17 @@ EVENT: Final = "event"
 LAST_WORD_S: Final = 0.5
 SWEEP_S: Final = 15.0
 LISTEN_AGAIN_S: Final = 1.0
+UNSENT_BYTES: Final = 4 << 20
 _SESSION_ROOM: Final = "session:"
 
 
 def to_sign_in(address: str) -> StateUpdate:
-    """Takes the page to the sign-in page, and from there back to ``address``."""
+    """Redirect the page to the sign-in page, which leads back to ``address``."""
     return StateUpdate(events=Event.from_event_type(rx.redirect(routes.sign_in(address), replace=True)))
 
 
 class Sockets:
-    """One per web process. A socket that closes leaves everything by itself."""
+    """One per web process. A socket that closes leaves its rooms by itself."""
 
     def __init__(self, app: App) -> None:
         self._app = app
@@ -53,20 +54,20 @@ class Sockets:
         self._leaving: set[asyncio.Task[int]] = set()
 
     async def join(self, sid: str, session: Session, address: str) -> None:
-        """Notes that the socket ``sid`` is of this session and shows ``address``."""
+        """Note that the socket ``sid`` belongs to this session and shows ``address``."""
         server = self._server
         if not sid or not server.manager.is_connected(sid, NAMESPACE):
             return
         await self.enter(sid, f"{_SESSION_ROOM}{session.id}")
         self._keys[session.id] = session.key
-        with suppress(KeyError):  # it is closing just now
+        with suppress(KeyError):  # the socket is closing
             await server.save_session(sid, {"address": address}, namespace=NAMESPACE)
 
     def is_there(self, sid: str) -> bool:
         return bool(self._server.manager.is_connected(sid, NAMESPACE))
 
     async def enter(self, sid: str, room: str) -> None:
-        """From now on ``push(room, ...)`` reaches this socket, unless it is gone by now."""
+        """Let ``push(room, ...)`` reach this socket. Does nothing for a closed socket."""
         if self.is_there(sid) and room not in self._server.rooms(sid, NAMESPACE):
             await self._server.enter_room(sid, room, namespace=NAMESPACE)
 
@@ -74,9 +75,9 @@ class Sockets:
         await self._server.leave_room(sid, room, namespace=NAMESPACE)
 
     async def push(self, room: str, update: StateUpdate, *, but: str = "") -> None:
-        """Send one frame to all of the room that are not in ``but``, encoded once; no tab's state is loaded.
+        """Send one frame, encoded once, to the sockets in ``room`` that are not in the room ``but``. Loads no tab's state.
 
-        The server's own ``emit`` would make a task for each socket, which costs a third of it all.
+        The server's own ``emit`` makes a task for each socket, which costs a third of the whole push.
         """
         manager, eio = self._server.manager, self._server.eio
         left_out = {sid for sid, _ in manager.get_participants(NAMESPACE, but)} if but else set()
@@ -92,7 +93,7 @@ class Sockets:
         return len(list(self._server.manager.get_participants(NAMESPACE, room)))
 
     async def follow_ends(self, runtime: Runtime) -> None:
-        """Runs as long as the process: sends the pages of each session that ends to the sign-in page."""
+        """Lead the pages of each session that ends to the sign-in page. Runs as long as the process."""
         sweeping = asyncio.create_task(self._sweep_always(runtime), name="session sweep")
         try:
             while True:
@@ -101,15 +102,15 @@ class Sockets:
                         async for _, message in announcements:
                             leaving = asyncio.create_task(self.leave_all(UUID(message.decode())))
                             self._leaving.add(leaving)
-                            leaving.add_done_callback(self._left)
+                            leaving.add_done_callback(self._log_failure)
                 await asyncio.sleep(LISTEN_AGAIN_S)
         finally:
             sweeping.cancel()
 
     async def leave_all(self, session_id: UUID) -> int:
-        """Sends each socket of the session to the sign-in page, then closes it. How many there were.
+        """Lead each socket of the session to the sign-in page, close it, and return how many there were.
 
-        Any of them may close by itself meanwhile, which holds up none of the others.
+        A socket that closes by itself meanwhile does not delay the others.
         """
         server = self._server
         sids = [sid for sid, _ in server.manager.get_participants(NAMESPACE, f"{_SESSION_ROOM}{session_id}")]
@@ -119,22 +120,22 @@ class Sockets:
         for sid in sids:
             await server.emit(EVENT, to_sign_in(await self._address(sid)), to=sid, namespace=NAMESPACE)
         if sids:
-            # The redirect must be out before the close: an emit only queues it.
+            # An emit only queues the redirect, which must be sent before the close.
             await asyncio.sleep(LAST_WORD_S)
         for sid in sids:
             transport = server.manager.eio_sid_from_sid(sid, NAMESPACE)
             await server.disconnect(sid, namespace=NAMESPACE)
             if transport is not None:
-                # It returns when the browser has read everything, so never for one that does not read.
+                # Returns when the browser has read everything: never for a browser that does not read.
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LAST_WORD_S):
                         await server.eio.disconnect(transport)
-        if not self.count(f"{_SESSION_ROOM}{session_id}"):  # one that came meanwhile is left to the next sweep
+        if not self.count(f"{_SESSION_ROOM}{session_id}"):  # the next sweep closes a socket that joined meanwhile
             self._keys.pop(session_id, None)
         return len(sids)
 
     async def sweep(self, runtime: Runtime) -> None:
-        """Looks once at each session of this process: its end may have come by time, or been announced unheard."""
+        """Check each session of this process once: it may have expired, or the announcement of its end was lost."""
         for session_id, key in list(self._keys.items()):
             if not self.count(f"{_SESSION_ROOM}{session_id}"):
                 self._keys.pop(session_id, None)
@@ -147,18 +148,18 @@ class Sockets:
             try:
                 await self.sweep(runtime)
             except ServiceUnavailableError as error:
-                log.info("sessions not looked at", why=str(error))
+                log.info("sessions not checked", why=str(error))
             except Exception:
-                log.exception("sessions not looked at")
+                log.exception("sessions not checked")
 
     async def _address(self, sid: str) -> str:
-        """What the socket's page shows; the first page where it is closing just now."""
+        """The address of the socket's page; the dashboard for a socket that is closing."""
         try:
             return str((await self._server.get_session(sid, namespace=NAMESPACE)).get("address", ""))
         except KeyError:
             return routes.DASHBOARD
 
-    def _left(self, leaving: asyncio.Task[int]) -> None:
+    def _log_failure(self, leaving: asyncio.Task[int]) -> None:
         self._leaving.discard(leaving)
         if not leaving.cancelled() and (error := leaving.exception()) is not None:
             log.error("sockets of an ended session not closed", exc_info=error)
@@ -168,3 +169,39 @@ class Sockets:
         if self._app.sio is None:
             raise RuntimeError("the app has no websocket")
         return self._app.sio
+
+
+class UnsentQueue(asyncio.Queue[Any]):
+    """The queue of one socket, for ``create_queue`` of Engine.IO, which has no bound of its own.
+
+    A put over ``UNSENT_BYTES`` stores Engine.IO's end mark in place of its packet: a page that missed an update must load again.
+    Later packets are dropped. One packet alone may be larger than the bound.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bytes = 0
+        self._is_over = False
+
+    async def put(self, item: Any) -> None:
+        if self._is_over:
+            return
+        if item is not None and self._bytes > UNSENT_BYTES:
+            log.warning("page does not read its updates", unsent_bytes=self._bytes)
+            self._is_over, item = True, None
+        await super().put(item)
+
+    def _put(self, item: Any) -> None:
+        self._bytes += _size(item)
+        super()._put(item)
+
+    def _get(self) -> Any:
+        item = super()._get()
+        self._bytes -= _size(item)
+        return item
+
+
+def _size(item: Any) -> int:
+    """Of a packet, as characters or bytes; 0 for the end mark and for packets without text."""
+    data = getattr(item, "data", None)
+    return len(data) if isinstance(data, (str, bytes)) else 0

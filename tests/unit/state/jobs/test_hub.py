@@ -48,7 +48,7 @@ async def test_who_comes_again_is_told_a_number_that_he_does_not_hold(monkeypatc
         told.put_nowait(tick)
 
     monkeypatch.setattr(jobs_hub, "pulse", pulse)
-    monkeypatch.setattr(jobs_hub, "LOOK_EVERY_S", 0.005)
+    monkeypatch.setattr(jobs_hub, "READ_EVERY_S", 0.005)
     rooms: Any = Rooms()
     hub = JobsHub(lambda: None, rooms, tell, lambda _: None)  # type: ignore[arg-type, return-value]  # nothing is asked of it
     held: list[int] = []
@@ -56,7 +56,7 @@ async def test_who_comes_again_is_told_a_number_that_he_does_not_hold(monkeypatc
         await hub.watch("sid", ENDPOINT)
         held.append(await told.get())
         await hub.leave("sid", ENDPOINT)
-        await hub._lookers[ENDPOINT]
+        await hub._readers[ENDPOINT]
         while not told.empty():
             held.append(told.get_nowait())
     assert len(set(held)) == len(held)
@@ -95,7 +95,7 @@ async def test_an_endpoint_without_an_unfinished_job_is_looked_at_less_often(mon
         told.put_nowait(tick)
 
     monkeypatch.setattr(jobs_hub, "pulse", pulse)
-    monkeypatch.setattr(jobs_hub, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(jobs_hub, "READ_EVERY_S", 0.0)
     monkeypatch.setattr(jobs_hub, "IDLE_EVERY_S", 3600.0)
     rooms: Any = Rooms()
     hub = JobsHub(lambda: None, rooms, tell, lambda _: None)  # type: ignore[arg-type, return-value]  # as above

@@ -18,9 +18,7 @@ from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.jobs.views import JobView
 from lxc_dashboard.services.monitor.rows import Row
 from lxc_dashboard.state.jobs import running_hub
-from lxc_dashboard.state.jobs.running_hub import RunningHub, Telling, sid_of
-from lxc_dashboard.state.jobs.running_rows import LISTED, shown_of
-from lxc_dashboard.state.jobs.status import status_of
+from lxc_dashboard.state.jobs.running_hub import LISTED, RunningHub, Telling, shown_of, sid_of, status_of
 
 BEGIN = datetime(2026, 11, 24, 12, tzinfo=UTC)
 JOB = JobView(
@@ -127,7 +125,7 @@ class Fake:
     async def attend(self, sid: str, _endpoint_id: Any) -> None:
         self.attending.append(sid)
 
-    async def turn_away(self, sid: str, _endpoint_id: Any) -> None:
+    async def stop_attending(self, sid: str, _endpoint_id: Any) -> None:
         self.attending.remove(sid)
 
     async def tell(self, room: str, shown: dict[str, Any]) -> None:
@@ -199,9 +197,9 @@ async def test_figures_that_move_and_other_endpoints_wake_nobody(fake: Fake, hub
     hub.on_jobs(new_id())
     await hub.on_patch("feed:of another", {"meta": {"tasks": []}, "rows": {}})
     await hub.on_patch(KEY, {"meta": {"at": 1}, "rows": {102: {"cpu": 0.3}}})
-    assert not room.stirred.is_set()
+    assert not room.changed.is_set()
     await hub.on_patch(KEY, {"meta": None, "rows": {102: {"job": "x"}}})
-    assert room.stirred.is_set()
+    assert room.changed.is_set()
 
 
 async def test_a_database_that_is_away_leaves_what_is_shown(fake: Fake, hub: RunningHub) -> None:
@@ -219,13 +217,13 @@ async def test_a_database_that_is_away_leaves_what_is_shown(fake: Fake, hub: Run
 async def test_when_the_last_tab_has_left_nothing_is_looked_for(fake: Fake, hub: RunningHub) -> None:
     await hub.watch(ANN, "one")
     await fake.until(lambda: fake.told == [(ROOM, 0)])
-    looker = hub._rooms[KEY].looker
-    assert looker is not None
+    reader = hub._rooms[KEY].reader
+    assert reader is not None
     await hub.leave(ANN, "one")
     assert (fake.viewers, fake.attending) == ([], [])
     hub.on_jobs(ANN.endpoint_id)
     async with asyncio.timeout(60):
-        await looker
+        await reader
     assert (fake.looked, hub._rooms) == (1, {})
 
 

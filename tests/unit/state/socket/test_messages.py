@@ -14,7 +14,7 @@ from reflex_base.registry import RegistrationContext
 from lxc_dashboard.app import app
 from lxc_dashboard.state.base import PageState
 from lxc_dashboard.state.guard import access_of
-from lxc_dashboard.state.socket.messages import Checked, _parameters, as_declared, connecting_events, fault_of
+from lxc_dashboard.state.socket.messages import CheckedNamespace, _parameters, as_declared, connecting_events, fault_of
 from tests.unit.state.test_page_states import page_states
 
 VALUES: dict[Any, Any] = {str: "text", int: 7, bool: True, dict: {"a": "b"}, list: ["a"], NoneType: None}
@@ -128,4 +128,4 @@ async def test_a_page_that_is_filled_again_is_filled_as_it_was(state: type[PageS
 
 def test_the_checks_stand_before_reflexs_own_namespace() -> None:
     assert app.sio is not None
-    assert isinstance(app.sio.namespace_handlers["/_event"], Checked)
+    assert isinstance(app.sio.namespace_handlers["/_event"], CheckedNamespace)

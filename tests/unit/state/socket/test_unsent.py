@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engineio.packet import MESSAGE, PING, Packet  # type: ignore[import-untyped]
 
-from lxc_dashboard.state.socket.unsent import UNSENT_BYTES, UnsentQueue
+from lxc_dashboard.state.socket.sockets import UNSENT_BYTES, UnsentQueue
 
 HALF = "x" * (UNSENT_BYTES // 2)
 

@@ -1,4 +1,4 @@
-"""What the list of containers can have done to a guest."""
+"""Acts on the guests of the list of containers."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from lxc_dashboard.services.containers import power
 from lxc_dashboard.services.containers.power import Power
 from lxc_dashboard.services.jobs.request import request
 from lxc_dashboard.state.base import requires, runtime, session
-from lxc_dashboard.state.jobs.outcome import notices
+from lxc_dashboard.state.jobs.acts import notices
 
 
 class ContainersState(rx.State):
-    """The rows are no vars: ``feed`` sends them."""
+    """Holds no rows: ``FeedState`` sends them."""
 
     @requires(background=True)
     async def act(self, vmid: int, node: str, name: str, action: str) -> AsyncIterator[Any]:
-        """Have a worker start, shut down or stop the guest; says how it ended. The list shows what runs meanwhile.
+        """Have a worker start, shut down or stop the guest, and show how it ended. The list shows meanwhile that it runs.
 
-        What a browser says of the guest beside its number would stand in the audit: PVE is asked instead.
+        ``node`` and ``name`` come from the browser and are not used: the audit gets those that PVE has.
         """
         del node, name
         if action not in set(Power):

@@ -1,4 +1,4 @@
-"""How a job ended, as the page that asked for it says it."""
+"""What pages that start acts share: how the act ended."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ BEGINS_WITHIN_S: Final = 10.0
 
 
 async def notices(rt: Runtime, job_id: UUID) -> AsyncIterator[Any]:
-    """One at the end of the job, and one before where no worker takes it.
+    """A notice at the end of the job, and one before if no worker takes it within ``BEGINS_WITHIN_S``.
 
-    Only listens: a page that closes, or a web process that ends, stops nothing.
+    Only listens: the job goes on when the page closes or the web process ends.
     """
     ending = asyncio.create_task(follow.ended(rt, job_id))
     try:
@@ -34,8 +34,8 @@ async def notices(rt: Runtime, job_id: UUID) -> AsyncIterator[Any]:
     if job.state == JobState.DONE:
         yield said(text.in_words_of(job.result), job_id)
     else:
-        tell = regretted if job.state == JobState.FAILED else warned
-        yield tell(text.in_words_of(job.error), job=job_id)
+        show = regretted if job.state == JobState.FAILED else warned
+        yield show(text.in_words_of(job.error), job=job_id)
 
 
 async def _is_queued(rt: Runtime, job_id: UUID) -> bool:

@@ -10,7 +10,7 @@ from lxc_dashboard import routes, text
 from lxc_dashboard.db.models import new_id
 from lxc_dashboard.services.monitor.rows import Row, Rows
 from lxc_dashboard.services.templates.library.catalog import Named
-from lxc_dashboard.state.search_rows import HITS, Hit, containers_of, groups_of
+from lxc_dashboard.state.search import HITS, Hit, containers_of, groups_of
 from tests.unit.state.jobs.test_running import JOB
 
 
