@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from lxc_dashboard.text.common import CANCEL, FAILED_TITLE, REMEDY_RETRY, REMEDY_UNREACHABLE, RETRY
+from lxc_dashboard.text.common import CANCEL, FAILED_TITLE, MISSING_PRIVILEGE, REMEDY_RETRY, REMEDY_UNREACHABLE, RETRY
 
 # What each live page says of its feed
 FEED_WORDS: Final = {
@@ -30,7 +30,7 @@ FEED_WORDS: Final = {
 GUEST_WORDS: Final = {
     **FEED_WORDS,
     "console": "Console",
-    "no_console": "You need VM.Console at /vms/{vmid}. An administrator can grant it in PVE",
+    "missing": MISSING_PRIVILEGE,
     "lock": "locked: {lock}",
     "locked": "Locked: {lock}. PVE refuses most acts until the lock is released",
     "title": "Containers",

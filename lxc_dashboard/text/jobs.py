@@ -36,6 +36,15 @@ JOB_KINDS: Final = {
     "container.reboot": "Restart",
     "snapshot.create": "Snapshot",
 }
+# A job that a newer version stored, as its page shows it after a downgrade
+UNKNOWN_KIND: Final = (
+    "This version of the dashboard does not know jobs of the kind {kind}, so its page shows no details. "
+    "Upgrade the dashboard and its workers to the version that ran the job."
+)
+UNKNOWN_KIND_WAITS: Final = (
+    "This version of the dashboard does not know jobs of the kind {kind}, so no worker of this version runs it. "
+    "Upgrade the dashboard and its workers to the version that stored the job: they then go on with it."
+)
 SEARCH_JOBS: Final = "Search by name, vmid, template or user"
 BY_NODE: Final = "Node"
 ANY_NODE: Final = "Any node"

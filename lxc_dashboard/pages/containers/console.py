@@ -41,6 +41,12 @@ def _console() -> rx.Component:
 def _stopped() -> rx.Component:
     return empty_block(
         text.CONSOLE_STOPPED,
-        text.CONSOLE_STOPPED_NEXT,
-        button(text.CONSOLE_START, kind="primary", on_click=ConsoleState.start, disabled=ConsoleState.starting),
+        rx.cond(ConsoleState.barred != "", ConsoleState.barred, text.CONSOLE_STOPPED_NEXT),
+        button(
+            text.CONSOLE_START,
+            kind="primary",
+            on_click=ConsoleState.start,
+            disabled=ConsoleState.starting | (ConsoleState.barred != ""),
+            title=ConsoleState.barred,
+        ),
     )

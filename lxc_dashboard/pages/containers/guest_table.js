@@ -67,27 +67,32 @@ function cell(row, key, words) {
   return row[key] ? h("span", { title: row[key] }, row[key]) : "";
 }
 
-// Whether the user may open its console. Before PVE has told, the console's own page says so.
-function mayConsole({ consoles }, vmid) {
-  return !consoles || consoles.usual !== consoles.others.includes(vmid);
+// Which of the needed privileges the user lacks, in words. Nothing before PVE has answered: PVE then refuses the act itself.
+function barredBy({ rights }, vmid, needed, words) {
+  const privilege = needed.find((each) => rights?.[each] && rights[each].usual === rights[each].others.includes(vmid));
+  return privilege && fill(words.missing, { privilege, path: `/vms/${vmid}` });
 }
 
-function Console({ row, allowed, consoleUrl, words }) {
+function Console({ row, barred, consoleUrl, words }) {
   const label = `${words.console} CT ${row.vmid} ${row.name}`;
-  const shared = { className: "button small mono", title: allowed ? words.console : fill(words.no_console, { vmid: row.vmid }), onClick: (event) => event.stopPropagation() };
-  if (allowed) return h(Link, { ...shared, to: fill(consoleUrl, { vmid: row.vmid }), "aria-label": label }, ">_");
-  return h("button", { ...shared, type: "button", disabled: true, "aria-label": `${label}. ${shared.title}` }, ">_");
+  const shared = { className: "button small mono", title: barred || words.console, onClick: (event) => event.stopPropagation() };
+  if (!barred) return h(Link, { ...shared, to: fill(consoleUrl, { vmid: row.vmid }), "aria-label": label }, ">_");
+  return h("button", { ...shared, type: "button", disabled: true, "aria-label": `${label}. ${barred}` }, ">_");
 }
 
-function Acts({ row, act, allowed, consoleUrl, words }) {
+function Acts({ row, act, barredFrom, consoleUrl, words }) {
   const idle = !row.busy && row.status !== "unknown" && row.lifecycle !== "creating";
-  const button = (action) => h("button", {
-    key: action, type: "button", className: "button small", disabled: !idle, "aria-label": `${words[action]} CT ${row.vmid} ${row.name}`,
-    onClick: (event) => { event.stopPropagation(); act(row, action); },
-  }, words[action]);
+  const button = (action) => {
+    const barred = barredFrom(row.vmid, action);
+    const label = `${words[action]} CT ${row.vmid} ${row.name}`;
+    return h("button", {
+      key: action, type: "button", className: "button small", disabled: !idle || Boolean(barred), title: barred, "aria-label": barred ? `${label}. ${barred}` : label,
+      onClick: (event) => { event.stopPropagation(); act(row, action); },
+    }, words[action]);
+  };
   if (row.status !== "running") return h("span", { className: "guest-acts" }, button("start"));
   return h("span", { className: "guest-acts" },
-    h(Console, { row, allowed, consoleUrl, words }),
+    h(Console, { row, barred: barredFrom(row.vmid, "console"), consoleUrl, words }),
     ["shutdown", "stop"].map(button));
 }
 
@@ -96,7 +101,7 @@ function Mark({ row, words }) {
   return h("span", { className: `dot ${shape}`, title: word, role: "img", "aria-label": word });
 }
 
-function Line({ row, index, rowPx, narrow, chosen, choose, act, allowed, consoleUrl, words }) {
+function Line({ row, index, rowPx, narrow, chosen, choose, act, barredFrom, consoleUrl, words }) {
   const props = {
     role: "row", "aria-rowindex": index + 2, "aria-current": chosen ? "true" : undefined, "data-vmid": row.vmid, "data-status": row.status,
     className: `${narrow ? "guest-card" : "guest-row"}${chosen ? " selected" : ""}`, style: { top: index * rowPx }, onClick: () => choose(row.vmid),
@@ -104,12 +109,12 @@ function Line({ row, index, rowPx, narrow, chosen, choose, act, allowed, console
   if (narrow) {
     return h("div", props,
       h("div", { role: "cell", className: "guest-card-head" }, h(Mark, { row, words }), h("span", { className: "num" }, row.vmid), name(row, words), h("span", { className: "soft" }, stateOf(row, words)[1])),
-      h("div", { role: "cell", className: "guest-card-foot" }, h("span", { className: "mono" }, [row.node, row.address].filter(Boolean).join(" · ")), h(Acts, { row, act, allowed, consoleUrl, words })));
+      h("div", { role: "cell", className: "guest-card-foot" }, h("span", { className: "mono" }, [row.node, row.address].filter(Boolean).join(" · ")), h(Acts, { row, act, barredFrom, consoleUrl, words })));
   }
   return h("div", props,
     h("div", { role: "cell", className: "guest-cell mark" }, h(Mark, { row, words })),
     ...COLUMNS.map(([key, kind]) => h("div", { key, role: "cell", className: `guest-cell ${kind} col-${key}` }, cell(row, key, words))),
-    h("div", { role: "cell", className: "guest-cell acts" }, h(Acts, { row, act, allowed, consoleUrl, words })));
+    h("div", { role: "cell", className: "guest-cell acts" }, h(Acts, { row, act, barredFrom, consoleUrl, words })));
 }
 
 function Head({ view, change, words }) {
@@ -215,7 +220,7 @@ function counted(shown, feed, words) {
   return fill(all === 1 ? words.counted_one : words.counted, { all: count(all) });
 }
 
-export function GuestTable({ snapshotUrl, consoleUrl, patch, words, onAct, onWatch, onLeave, children }) {
+export function GuestTable({ snapshotUrl, consoleUrl, needs, patch, words, onAct, onWatch, onLeave, children }) {
   const [feed, version, failure, load] = useFeed(snapshotUrl, patch, words, onWatch, onLeave);
   const [view, setView] = useState(readView);
   useLedTo(setView);
@@ -230,8 +235,9 @@ export function GuestTable({ snapshotUrl, consoleUrl, patch, words, onAct, onWat
   const { box, first, last, onScroll } = useWindow(shown.length, rowPx);
   useKeys(shown, chosen, choose, inputRef, box, rowPx);
   const act = (row, action) => (words[`${action}_means`] ? setAsked({ row, action }) : onAct(row.vmid, row.node, row.name, action));
+  const barredFrom = (vmid, action) => barredBy(feed.meta, vmid, needs[action], words);
   const clear = () => change({ q: "", status: "", node: "", pool: "", tag: "" });
-  const lines = shown.slice(first, last).map((row, offset) => h(Line, { key: row.vmid, row, index: first + offset, rowPx, narrow, chosen: row.vmid === chosen, choose, act, allowed: mayConsole(feed.meta, row.vmid), consoleUrl, words }));
+  const lines = shown.slice(first, last).map((row, offset) => h(Line, { key: row.vmid, row, index: first + offset, rowPx, narrow, chosen: row.vmid === chosen, choose, act, barredFrom, consoleUrl, words }));
   return h("section", { className: `guests${narrow ? " narrow" : ""}`, "aria-label": words.title },
     h("p", { className: "count", role: "status" }, counted(shown, feed, words)),
     feed.v >= 0 && feed.rows.size === 0 ? null : h(Filters, { view, change, found, inputRef, words }),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import reflex as rx
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.components.blocks import missing_block, page_states, panel
+from lxc_dashboard.components.blocks import missing_block, note, page_states, panel
 from lxc_dashboard.components.controls import icon, link, mono
 from lxc_dashboard.components.job_parts import elapsed, job_state, progress_bar
 from lxc_dashboard.components.widgets import ago, confirm_button
@@ -50,6 +50,7 @@ def _missing() -> rx.Component:
 def _job() -> rx.Component:
     return rx.el.div(
         _head(),
+        rx.cond(JobState.unknown != "", note(JobState.unknown, tone="warm")),
         outcome(),
         rx.el.div(
             rx.cond(

@@ -135,7 +135,16 @@ def _kept() -> rx.Component:
 
 def _choices() -> rx.Component:
     return rx.el.div(
-        rx.cond(JobState.may_retry, button(JobState.retry_label, kind="primary", on_click=JobState.retry)),
+        rx.cond(
+            JobState.may_retry,
+            button(
+                JobState.retry_label,
+                kind="primary",
+                on_click=JobState.retry,
+                disabled=JobState.barred != "",
+                title=JobState.barred,
+            ),
+        ),
         rx.cond(
             JobState.edit_href != "",
             link_button(rx.cond(JobState.lost, text.CREATE_AGAIN, text.EDIT_AND_RETRY), JobState.edit_href),

@@ -19,7 +19,7 @@ from lxc_dashboard.errors import (
     UnreachableError,
 )
 from lxc_dashboard.services.auth import acting, privileges
-from lxc_dashboard.services.auth.privileges import CONSOLE_PRIVILEGE
+from lxc_dashboard.services.auth.privileges import ANSWER_WITHIN_S, CONSOLE_PRIVILEGE
 from lxc_dashboard.services.jobs import identity
 from lxc_dashboard.services.jobs.identity import ITS_OWN, Standing
 
@@ -36,7 +36,6 @@ SEE_PRIVILEGE: Final = "VM.Audit"
 MANAGE_PRIVILEGE: Final = "VM.Allocate"  # as PVE asks for the deletion of a guest
 GRANTED: Final = frozenset({SEE_PRIVILEGE, MANAGE_PRIVILEGE, CONSOLE_PRIVILEGE})
 HOLDS_FOR_S: Final = 15.0
-ANSWER_WITHIN_S: Final = 2.0  # the page of a job is shown without the answer, too
 NOT_TOLD: Final = "PVE does not tell now whether CT {vmid} is still the container of this job"
 ALL_GUESTS: Final = "/vms"  # where one may see every guest, what is left of one that is gone may be seen too
 

@@ -16,13 +16,16 @@ from lxc_dashboard.services.jobs.request import request
 from lxc_dashboard.services.jobs.run import Guest
 from lxc_dashboard.state.base import PageState, requires, runtime, session
 from lxc_dashboard.state.ids import id_in
-from lxc_dashboard.state.jobs.acts import notices
+from lxc_dashboard.state.jobs.acts import barred_from, notices
 
 VMID_DIGITS = 9
 
 
 class ConsoleState(PageState, rx.State):
-    """``url`` is the address of the terminal's websocket, empty while the guest does not run."""
+    """``url`` is the address of the terminal's websocket, empty while the guest does not run.
+
+    ``barred``: the privilege that the user lacks to start it, in words.
+    """
 
     vmid: int = 0
     name: str = ""
@@ -30,6 +33,7 @@ class ConsoleState(PageState, rx.State):
     node: str = ""
     url: str = ""
     starting: bool = False
+    barred: str = ""
 
     @requires()
     async def load(self) -> None:
@@ -64,3 +68,4 @@ class ConsoleState(PageState, rx.State):
         await privileges.require(runtime(), session(), f"/vms/{guest.vmid}", privileges.CONSOLE_PRIVILEGE)
         self.vmid, self.name, self.node, self.title = guest.vmid, guest.name, guest.node, str(guest)
         self.url = routes.console_socket(guest.vmid) if runs else ""
+        self.barred = "" if runs else await barred_from(Power.START.act, guest.vmid)

@@ -1,4 +1,4 @@
-"""What pages that start acts share: how the act ended."""
+"""What pages that start acts share: whether the user may, and how the act ended."""
 
 from __future__ import annotations
 
@@ -9,13 +9,22 @@ from uuid import UUID
 
 from lxc_dashboard import text
 from lxc_dashboard.db.models import JobState
+from lxc_dashboard.services.auth import privileges
 from lxc_dashboard.services.jobs import follow
-from lxc_dashboard.state.notices import regretted, said, warned
+from lxc_dashboard.services.jobs.acts import Act
+from lxc_dashboard.state.base import regretted, runtime, said, session, warned
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
 
 BEGINS_WITHIN_S: Final = 10.0
+
+
+async def barred_from(act: Act, vmid: int) -> str:
+    """The privilege that the user lacks for the act on the guest, in words. Empty if they may, or if PVE does not answer."""
+    path = f"/vms/{vmid}"
+    missing = await privileges.missing(runtime(), session(), path, *act.needs)
+    return text.MISSING_PRIVILEGE.format(privilege=missing, path=path) if missing else ""
 
 
 async def notices(rt: Runtime, job_id: UUID) -> AsyncIterator[Any]:

@@ -1,4 +1,4 @@
-"""One job: its head, its steps, what came of it, and what can be done about it. The log reads itself."""
+"""The page of one job: facts, steps, result, and what the user can do. The log reads itself."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.report import JobReport, PhaseReport, StepReport, report
 from lxc_dashboard.services.creation.views import CreationView
 from lxc_dashboard.services.jobs import service as jobs
+from lxc_dashboard.services.jobs.acts import ACTS
 from lxc_dashboard.services.jobs.views import JobView
+from lxc_dashboard.services.kinds import is_known
 from lxc_dashboard.state.base import READY, PageState, requires, runtime, said, session
 from lxc_dashboard.state.ids import id_in, uuid_of
+from lxc_dashboard.state.jobs.acts import barred_from
 from lxc_dashboard.state.jobs.rows import DOTS, OPEN_STATES, UNDER_WAY, line_of, seconds_of, title_of, word_of
 from lxc_dashboard.state.templates.rows import counted
 
@@ -27,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class StepRow:
-    """``seconds`` is -1 where no time is known; ``seq`` 0 where the log has no line of it."""
+    """``seconds`` is -1 where no time is known. ``seq``: its line in the log, 0 for none."""
 
     title: str
     mark: str
@@ -39,7 +42,7 @@ class StepRow:
 
 @dataclass(frozen=True)
 class PhaseRow(StepRow):
-    """``note`` counts what it does; ``steps`` are those worth a line of their own."""
+    """``note`` counts files, packages and scripts. ``steps`` are those with a line of their own."""
 
     note: str = ""
     steps: list[StepRow] = field(default_factory=list)
@@ -63,9 +66,10 @@ class Result:
 
 
 class JobState(PageState, rx.State):
-    """``creates``: the job makes a container, and has phases. ``is_open`` while it has not ended. ``message``: how an act ended.
+    """``creates``: the job makes a container, and has phases. ``is_open`` while it has not ended. ``message``: the result of an act.
 
-    ``busy`` says what is being done to what a creation left.
+    ``busy``: that the container of a creation is being destroyed. ``barred``: what the user may not do, and why.
+    ``unknown``: what to do about a kind that this version does not know.
     """
 
     id: str = ""
@@ -97,6 +101,7 @@ class JobState(PageState, rx.State):
     may_destroy: bool = False
     may_keep: bool = False
     barred: str = ""
+    unknown: str = ""
     retry_label: str = ""
     waiting: str = ""
     waiting_own: bool = False
@@ -109,11 +114,11 @@ class JobState(PageState, rx.State):
 
     @requires()
     async def load(self) -> AsyncIterator[Any]:
-        """Another job than the one before shows nothing of that one."""
-        wanted = self._wanted()
-        if wanted != self.id:
+        """Fill the page. Clears it first if the address names another job than before."""
+        job_id = id_in(self.router.url.path, self.router.url.query_parameters, "job_id")
+        if job_id != self.id:
             self.reset()
-            self.id = wanted
+            self.id = job_id
             yield
         async with self._filling():
             await self._read()
@@ -121,7 +126,7 @@ class JobState(PageState, rx.State):
 
     @requires(unattended=True)
     async def refresh(self) -> None:
-        """The log's stream tells of a change, or that it ends. What does not answer now is asked at the next one."""
+        """Read the job again: the log's stream reports a change, or its end. Errors are left to the next change."""
         if self.phase != READY:
             return
         try:
@@ -129,7 +134,7 @@ class JobState(PageState, rx.State):
         except NotFoundError as error:
             await self._lose(error, id=self.id)
         except (ServiceUnavailableError, UnreachableError) as error:
-            log.info("job not looked at", why=str(error))
+            log.info("job not read", why=str(error))
 
     @requires()
     async def cancel(self) -> AsyncIterator[Any]:
@@ -140,7 +145,7 @@ class JobState(PageState, rx.State):
 
     @requires()
     async def retry(self) -> AsyncIterator[Any]:
-        """A creation from the step that failed; an act by a new job, whose page opens."""
+        """Retry a creation from the step that failed, or request an act again and open the page of its new job."""
         rt, who, job_id = runtime(), session(), uuid_of(self.id, text.NO_SUCH_JOB)
         if not self.creates:
             yield rx.redirect(routes.job(await jobs.retry(rt, who, job_id)))
@@ -151,46 +156,45 @@ class JobState(PageState, rx.State):
 
     @requires()
     async def go_on(self) -> AsyncIterator[Any]:
-        """From the pause before the first start."""
+        """Resume a creation that paused before the first start."""
         await service.go_on(runtime(), session(), uuid_of(self.id, text.NO_SUCH_JOB))
         yield said(text.WENT_ON.format(vmid=self.vmid, name=self.name))
         yield JobState.refresh
 
     @requires()
     async def keep(self, wanted: bool) -> None:
-        """Nothing is done to what the job has left: the choices only give way to the way to it."""
+        """Hide the choices about the container of a failed creation, or show them again. Changes nothing in PVE."""
         self.kept = bool(wanted)
 
     @requires(background=True)
     async def destroy(self) -> AsyncIterator[Any]:
-        """Deletes what the job has left; PVE may take its time over it."""
+        """Destroy the container that the creation left. Waits for PVE."""
         rt, current = runtime(), session()
         async with self:
             if self.busy:
                 return
-            wanted = uuid_of(self.id, text.NO_SUCH_JOB)
+            job_id = uuid_of(self.id, text.NO_SUCH_JOB)
             self.busy = text.DESTROYING.format(vmid=self.vmid, name=self.name)
         try:
-            message = await service.destroy(rt, current, wanted)
+            message = await service.destroy(rt, current, job_id)
         finally:
             async with self:
                 self.busy = ""
         yield said(message)
         yield JobState.refresh
 
-    def _wanted(self) -> str:
-        return id_in(self.router.url.path, self.router.url.query_parameters, "job_id")
-
     async def _read(self) -> None:
         rt, who, job_id = runtime(), session(), uuid_of(self.id, text.NO_SUCH_JOB)
         shown = await jobs.visible(rt, who, job_id)
         self.creates = shown.job.kind == CREATE_KIND
         if self.creates:
-            found = await report(rt, who, job_id)
-            self._fill(found.view)
-            self._fill_creation(found)
+            creation = await report(rt, who, job_id)
+            self._fill(creation.view)
+            self._fill_creation(creation)
         else:
-            self._fill(await jobs.get_job(rt, who, job_id))
+            view = await jobs.get_job(rt, who, job_id)
+            self._fill(view)
+            self.barred = await barred_from(ACTS[view.kind], view.vmid) if view.may_retry else ""
 
     def _fill(self, view: JobView) -> None:
         self.log_base = f"{routes.CREATIONS}/{view.id}"
@@ -202,7 +206,8 @@ class JobState(PageState, rx.State):
         self.name, self.vmid, self.node = view.name, view.vmid, view.node
         self.guest_href = routes.containers(q=f"{view.vmid} {view.name}".strip()) if view.exists else ""
         self.template, self.userid = view.template, view.userid
-        self.may_cancel, self.may_retry = view.may_cancel, view.may_retry
+        self.may_cancel, self.may_retry, self.retry_label = view.may_cancel, view.may_retry, text.RETRY
+        self.unknown = unknown_note(view)
         self.state = state = view.state.value
         self.dot, self.word = DOTS[state], word_of(view)
         self.percent, self.seconds = view.percent, seconds_of(view, now())
@@ -213,38 +218,47 @@ class JobState(PageState, rx.State):
         self.waiting = _waiting_note(view, own=self.waiting_own)
         self.failure = failure_of(view)
 
-    def _fill_creation(self, found: JobReport) -> None:
-        view = found.view
+    def _fill_creation(self, creation: JobReport) -> None:
+        view = creation.view
         self.console_href = routes.console(view.vmid) if view.may_console else ""
         self.batch_href = routes.batch(view.batch_id) if view.batch_id else ""
-        self.seconds = found.seconds if view.started_at else -1.0
+        self.seconds = creation.seconds if view.started_at else -1.0
         self.may_go_on = view.may_go_on
         self.edit_href = routes.edit_creation(view.id) if view.may_edit else ""
         self.may_destroy = view.may_destroy
         self.lost = not (view.exists or view.retryable)
         self.may_keep, self.barred = view.exists and (view.may_retry or view.may_destroy), barred(view)
-        self.phases = [phase_row(phase) for phase in found.phases]
-        self.failure = failure_of(view, found.tail, found.failed_seq)
+        self.phases = [phase_row(phase) for phase in creation.phases]
+        self.failure = failure_of(view, creation.tail, creation.failed_seq)
         step = view.error.step if view.error else ""
-        self.retry_label = text.RETRY_FROM.format(step=step) if step else text.RETRY
-        self.result = result_of(found)
+        if step:
+            self.retry_label = text.RETRY_FROM.format(step=step)
+        self.result = result_of(creation)
+
+
+def unknown_note(view: JobView) -> str:
+    """For a job whose kind this version does not know, as after a downgrade: why the page shows little, and what to do."""
+    if is_known(view.kind):
+        return ""
+    words = text.UNKNOWN_KIND if view.finished_at else text.UNKNOWN_KIND_WAITS
+    return words.format(kind=view.kind)
 
 
 def barred(view: CreationView) -> str:
-    """What of a job that has ended its reader may not do, and why; nothing where it is his own."""
+    """What the user may not do to another user's ended creation, and why; empty for their own."""
     if view.own:
         return ""
     lacks = (
         (view.exists and not view.manages, text.BARRED_DESTROY),
         (view.exists and not view.may_console, text.BARRED_CONSOLE),
     )
-    why = [text.BARRED_RETRY, *(said for lacking, said in lacks if lacking)]
+    why = [text.BARRED_RETRY, *(reason for lacking, reason in lacks if lacking)]
     granted = [text.REMEDY_PRIVILEGE] if len(why) > 1 else []
     return " ".join([*why, *granted]).format(userid=view.userid, vmid=view.vmid)
 
 
 def _waiting_note(view: JobView, *, own: bool) -> str:
-    """What a job that does not run waits for."""
+    """What an unfinished job that does not run waits for."""
     if view.place is not None:
         return f"{line_of(view.place)}. {text.IN_LINE if view.place.node else text.QUEUED_NOTE}"
     notes = {
@@ -273,13 +287,13 @@ def phase_row(phase: PhaseReport) -> PhaseRow:
 
 
 def _counted(kind: str, have: int, count: int, *, done: bool) -> str:
-    """``0 of 1 file``; ``1 file`` once all is done."""
+    """``0 of 1 file``, or ``1 file`` when all are done."""
     of_them = counted(count, text.STEP_NOUNS[kind])
     return of_them if done else text.STEP_COUNTS[kind].format(done=have, all=count, counted=of_them)
 
 
 def _is_shown(step: StepReport) -> bool:
-    """The way into the guest and what runs there always; of the rest what is under way, or went wrong."""
+    """Entering the guest and what runs in it; other steps while they run, wait, or after they failed."""
     return step.key.startswith(("start.init", "packages.", "script.")) or step.mark in {
         "active",
         "waiting",
@@ -301,7 +315,7 @@ def _step_row(step: StepReport, scripts: list[StepReport]) -> StepRow:
 
 
 def failure_of(view: JobView, tail: Sequence[str] = (), seq: int = 0) -> Failure:
-    """``tail``: the last lines of what failed, from the log at number ``seq``; else those of the PVE task."""
+    """``tail``: the last lines of the failed step, from the log at line ``seq``. Without them, those of the PVE task."""
     error = view.error
     if error is None:
         return Failure()
@@ -313,8 +327,8 @@ def failure_of(view: JobView, tail: Sequence[str] = (), seq: int = 0) -> Failure
     return Failure(title, message, error.remedy, "\n".join(tail or error.tail), seq)
 
 
-def result_of(found: JobReport) -> Result:
-    if found.view.result is None:
+def result_of(creation: JobReport) -> Result:
+    if creation.view.result is None:
         return Result()
-    ports = ", ".join(str(port) for port in found.ports)
-    return Result(found.view.result.address, ports, list(found.links), list(found.credentials))
+    ports = ", ".join(str(port) for port in creation.ports)
+    return Result(creation.view.result.address, ports, list(creation.links), list(creation.credentials))

@@ -17,7 +17,7 @@ from lxc_dashboard.services.jobs.kinds import _KINDS
 from lxc_dashboard.services.jobs.listing import Wanted
 from lxc_dashboard.services.jobs.pulse import JobPulse
 from lxc_dashboard.services.jobs.views import job_view
-from lxc_dashboard.state.jobs.job import barred, phase_row
+from lxc_dashboard.state.jobs.job import barred, phase_row, unknown_note
 from lxc_dashboard.state.jobs.rows import JobRow, View, kinds_of, line_of, moved, row_of, title_of, word_of
 from tasks.jobs import KINDS
 
@@ -97,6 +97,15 @@ def test_a_row_moves_with_its_job() -> None:
 
 def step(key: str, mark: Mark) -> StepReport:
     return StepReport(key, key, mark, None, 0)
+
+
+def test_the_page_of_a_job_of_an_unknown_kind_says_what_to_do() -> None:
+    job = Job(id=new_id(), kind="future.act", endpoint_id=new_id(), vmid=101, userid="root@pam", state="queued")
+    waits = unknown_note(job_view(job, None, "", own=True))
+    ended = unknown_note(replace(job_view(job, None, "", own=True), state=JobState.DONE, finished_at=BEGIN))
+    assert waits == text.UNKNOWN_KIND_WAITS.format(kind="future.act")
+    assert ended == text.UNKNOWN_KIND.format(kind="future.act")
+    assert not any(unknown_note(replace(job_view(job, None, "", own=True), kind=kind)) for kind in _KINDS)
 
 
 def test_a_phase_lists_scripts_always_and_other_steps_while_they_matter() -> None:
