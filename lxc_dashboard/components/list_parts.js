@@ -1,7 +1,7 @@
 // What the list of templates needs beside plain HTML: a search field that keeps pace with typing, the layout that this browser
 // had last, and keys.
 import { createElement as h, useEffect, useRef, useState } from "react";
-import { isAlone, singleKeys, typing, useSingleKeys } from "$/public/external/lxc_dashboard/components/shortcuts/keys.js";
+import { isAlone, singleKeys, typing, useSingleKeys } from "$/public/external/lxc_dashboard/components/frame/keys.js";
 
 const LAYOUT_KEY = "templates-layout";
 

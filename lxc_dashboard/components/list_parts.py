@@ -1,27 +1,16 @@
-"""Parts of pages with a list, drawn by ``list_parts.js``."""
+"""Parts of pages with a list, drawn by ``list_parts.js``: a search field, a switch of layouts, keys."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import reflex as rx
 from reflex_base.components.component import field
 
 from lxc_dashboard import text
-from lxc_dashboard.components.scripts import script
+from lxc_dashboard.components.scripts import WithText, script
 
 _LIST_PARTS = script(__name__, "list_parts.js")
-
-
-def _one_text(value: rx.Var[str]) -> tuple[rx.Var[str]]:
-    return (value,)
-
-
-# mypy takes Reflex's annotation of an event trigger for a value.
-if TYPE_CHECKING:
-    WithText = rx.EventHandler
-else:
-    WithText = rx.EventHandler[_one_text]
 
 
 class ListPart(rx.Component):
@@ -53,12 +42,12 @@ class KeysPart(ListPart):
 
 
 def search_box(value: Any, *, label: str, chars: int, on_search: Any) -> rx.Component:
-    """A field that tells each letter, keeps it in the address as ``q``, and is reached by ``/``."""
+    """A search field. Calls ``on_search`` with each letter, keeps the text in the address as ``q``; ``/`` focuses it."""
     return SearchPart.create(value=value, label=label, placeholder=label, chars=chars, on_search=on_search)
 
 
 def layout_switch(layout: Any, *, on_choose: Any, on_remembered: Any) -> rx.Component:
-    """Table or cards; ``on_remembered`` tells what this browser had last, where the address says nothing."""
+    """Table or cards. ``on_remembered`` gets the browser's last choice if the address names none."""
     return LayoutPart.create(
         layout=layout,
         labels=dict(text.TEMPLATE_LAYOUTS),

@@ -2,7 +2,7 @@
 import { createElement as h, useEffect, useId, useRef, useState } from "react";
 import { createPortal } from "react-dom";
 import { Dialog } from "$/public/external/lxc_dashboard/components/widgets/widgets.js";
-import { isAlone, singleKeys, switchSingleKeys, typing, useSingleKeys } from "$/public/external/lxc_dashboard/components/shortcuts/keys.js";
+import { isAlone, singleKeys, switchSingleKeys, typing, useSingleKeys } from "$/public/external/lxc_dashboard/components/frame/keys.js";
 
 function Keys({ keys }) {
   return keys.map((key, number) => h("kbd", { key: number, className: "key" }, key));

@@ -1,7 +1,7 @@
 // A guest's terminal. xterm.js comes in a chunk of its own, which only this page fetches.
 import { Suspense, createElement as h, lazy } from "react";
 
-const ConsoleTerminal = lazy(() => import("$/public/external/lxc_dashboard/pages/containers/terminal/console_terminal.js"));
+const ConsoleTerminal = lazy(() => import("$/public/external/lxc_dashboard/pages/containers/console/console_terminal.js"));
 
 export function Console({ url, label, words }) {
   if (!url) return null;

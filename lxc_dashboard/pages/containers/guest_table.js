@@ -4,7 +4,7 @@ import { Link, useLocation, useNavigate } from "react-router";
 import { Dialog, Meter, iec as bytes, span } from "$/public/external/lxc_dashboard/components/widgets/widgets.js";
 import { FILTERS, choices, readView, stateOf, useFeed, useShown, writeView } from "$/public/external/lxc_dashboard/components/feed/guest_feed.js";
 import { Notes, Skeleton, Unanswered, fill, isUnanswered } from "$/public/external/lxc_dashboard/components/feed/feed_notes.js";
-import { isAlone, singleKeys, typing, useSingleKeys } from "$/public/external/lxc_dashboard/components/shortcuts/keys.js";
+import { isAlone, singleKeys, typing, useSingleKeys } from "$/public/external/lxc_dashboard/components/frame/keys.js";
 
 const ROW_PX = 32;
 const CARD_PX = 76;

@@ -1,19 +1,41 @@
-"""One job: the head, the steps at the left, the live log at the right; at the end the result, or what can be done."""
+"""The page of one job: facts, result or choices, the steps of a creation, and the live log. ``job_log.js`` draws the log."""
 
 from __future__ import annotations
 
 import reflex as rx
+from reflex_base.components.component import field
 
 from lxc_dashboard import routes, text
 from lxc_dashboard.components.blocks import missing_block, note, page_states, panel
 from lxc_dashboard.components.controls import icon, link, mono
 from lxc_dashboard.components.job_parts import elapsed, job_state, progress_bar
+from lxc_dashboard.components.scripts import NoArgs, script
 from lxc_dashboard.components.widgets import ago, confirm_button
 from lxc_dashboard.db.models import Phase
-from lxc_dashboard.pages.jobs.job_log import job_log
 from lxc_dashboard.pages.jobs.outcome import named, outcome
 from lxc_dashboard.pages.shell import page
 from lxc_dashboard.state.jobs.job import JobState, PhaseRow, StepRow
+
+# job_log.js imports them.
+for _name in ("job_lines.js", "job_stream.js"):
+    script(__name__, _name)
+_JOB_LOG = script(__name__, "job_log.js")
+
+
+class JobLog(rx.Component):
+    """Reads the lines under ``base`` by number, and follows its stream. Calls ``on_change`` when more than lines changed.
+
+    ``phases``: those of a creation in order; empty for other jobs. A click on an element with ``data-log-seq`` shows the line
+    of that number.
+    """
+
+    library = _JOB_LOG
+    tag = "JobLog"
+
+    base: rx.Var[str] = field()
+    words: rx.Var[dict[str, str]] = field()
+    phases: rx.Var[list[str]] = field()
+    on_change: NoArgs
 
 
 def _actions() -> rx.Component:
@@ -57,10 +79,11 @@ def _job() -> rx.Component:
                 JobState.creates,
                 panel(text.STEPS, rx.el.ol(rx.foreach(JobState.phases, _phase), class_name="steps")),
             ),
-            job_log(
-                JobState.log_base,
-                rx.cond(JobState.creates, [phase.value for phase in Phase], []),
-                JobState.refresh,
+            JobLog.create(
+                base=JobState.log_base,
+                phases=rx.cond(JobState.creates, [phase.value for phase in Phase], []),
+                words=dict(text.LOG_WORDS),
+                on_change=JobState.refresh,
             ),
             class_name=rx.cond(JobState.creates, "job-columns", ""),
         ),
@@ -85,7 +108,7 @@ def _head() -> rx.Component:
 
 
 def _guest() -> rx.Component:
-    """Leads to the guest's row in the list of containers."""
+    """A link to the guest's row in the list of containers."""
     name = rx.fragment("CT ", mono(JobState.vmid))
     return rx.cond(JobState.guest_href != "", link(name, JobState.guest_href), name)
 
@@ -131,7 +154,7 @@ def _step_line(step: rx.Var[StepRow], title: rx.Component | rx.Var[str]) -> rx.C
 
 
 def _mark(step: rx.Var[StepRow]) -> rx.Component:
-    """A shape each, and its word for readers."""
+    """A shape for each state, with its word for screen readers."""
     shape = rx.match(
         step.mark,
         ("done", rx.el.span(icon("check", 14), class_name="mark good")),

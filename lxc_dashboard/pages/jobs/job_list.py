@@ -68,9 +68,9 @@ def _filters() -> rx.Component:
         _kinds(),
         _guest(),
         _select("state", text.JOBS_OF_STATE, text.ALL_JOBS, JobsState.state, text.JOB_FILTERS),
-        _found("node", text.BY_NODE, text.ANY_NODE, JobsState.node, JobsState.nodes),
-        _found("template", text.BY_TEMPLATE, text.ANY_TEMPLATE, JobsState.template, JobsState.templates),
-        _found("user", text.USER, text.ANY_USER, JobsState.user, JobsState.users),
+        _existing("node", text.BY_NODE, text.ANY_NODE, JobsState.node, JobsState.nodes),
+        _existing("template", text.BY_TEMPLATE, text.ANY_TEMPLATE, JobsState.template, JobsState.templates),
+        _existing("user", text.USER, text.ANY_USER, JobsState.user, JobsState.users),
         class_name="filter-row",
         role="search",
     )
@@ -114,11 +114,11 @@ def _select(name: str, label: str, none: str, value: Any, options: Mapping[str, 
     )
 
 
-def _found(name: str, label: str, none: str, value: Any, values: Any) -> rx.Component:
-    """One of what there is; what the address asks for stands there too where there is none of it."""
+def _existing(name: str, label: str, none: str, value: Any, values: Any) -> rx.Component:
+    """A filter with the values that exist, and the value of the address, which may not exist."""
     return rx.el.select(
         rx.el.option(none, value=""),
-        rx.foreach(values, lambda found: rx.el.option(found, value=found)),
+        rx.foreach(values, lambda existing: rx.el.option(existing, value=existing)),
         rx.cond((value != "") & ~values.contains(value), rx.el.option(value, value=value)),
         class_name="select",
         aria_label=label,

@@ -1,8 +1,8 @@
 // The log of a job, drawn: only the lines near the visible ones are in the page, whatever the whole is.
 import { createElement as h, memo, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
-import { LINE_PX, Position, Rows, marked, pieces, plain } from "$/public/external/lxc_dashboard/pages/jobs/job_log/job_lines.js";
+import { LINE_PX, Position, Rows, marked, pieces, plain } from "$/public/external/lxc_dashboard/pages/jobs/job/job_lines.js";
 import { useCopied } from "$/public/external/lxc_dashboard/components/widgets/widgets.js";
-import { WORD_CHARS, useLog, useSearch } from "$/public/external/lxc_dashboard/pages/jobs/job_log/job_stream.js";
+import { WORD_CHARS, useLog, useSearch } from "$/public/external/lxc_dashboard/pages/jobs/job/job_stream.js";
 
 const OVERSCAN = 30;
 const FLOWING_ROWS = 500;

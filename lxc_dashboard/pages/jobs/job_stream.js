@@ -1,6 +1,6 @@
 // The lines of a job's log as they come: pages of them by number over HTTP, new ones over an event stream, matches of a search.
 import { useCallback, useEffect, useRef, useState } from "react";
-import { Lines, PAGE, Spans } from "$/public/external/lxc_dashboard/pages/jobs/job_log/job_lines.js";
+import { Lines, PAGE, Spans } from "$/public/external/lxc_dashboard/pages/jobs/job/job_lines.js";
 
 export const WORD_CHARS = 2;
 const SEARCH_DELAY_MS = 200;

@@ -1,4 +1,4 @@
-"""What came of a job, or what it waits for, and what can be done about it."""
+"""The result of a job, or what it waits for, and what the user can do."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import reflex as rx
 
 from lxc_dashboard import routes, text
 from lxc_dashboard.components.blocks import panel
-from lxc_dashboard.components.controls import button, code_block, link_button, mono
-from lxc_dashboard.components.forms import native_link
+from lxc_dashboard.components.controls import button, code_block, link_button, mono, native_link
 from lxc_dashboard.components.job_parts import credentials
 from lxc_dashboard.components.widgets import confirm_button, copy_button
 from lxc_dashboard.state.jobs.job import JobState
@@ -196,12 +195,12 @@ def _paused() -> rx.Component:
 
 
 def named(sentence: str) -> rx.Var[str]:
-    """A sentence of the catalogue with what it names, filled in the browser."""
-    found: Any = rx.Var.create("")
+    """A text of the catalogue, with its fields filled from ``JobState`` in the browser."""
+    filled: Any = rx.Var.create("")
     rest = sentence
     while rest:
         before, opening, after = rest.partition("{")
-        found = found + before if before else found
+        filled = filled + before if before else filled
         name, _, rest = after.partition("}") if opening else ("", "", "")
-        found = found + getattr(JobState, name).to_string(use_json=False) if name else found
-    return found
+        filled = filled + getattr(JobState, name).to_string(use_json=False) if name else filled
+    return filled

@@ -1,18 +1,32 @@
-"""The first page after the sign-in: the nodes, how many containers run, and the jobs that somebody may have to look at."""
+"""The first page after the sign-in: nodes, counts of containers, and jobs that may need attention. ``node_table.js`` draws the nodes."""
 
 from __future__ import annotations
 
 import reflex as rx
+from reflex_base.components.component import field
 
 from lxc_dashboard import routes, text
 from lxc_dashboard.components.blocks import loading_rows, note, table
-from lxc_dashboard.components.controls import link, mono
+from lxc_dashboard.components.controls import icon, link, mono
+from lxc_dashboard.components.feed import FeedTable
 from lxc_dashboard.components.job_parts import elapsed, job_name, job_state, watch
-from lxc_dashboard.pages.monitor.node_table import node_table
+from lxc_dashboard.components.scripts import script
 from lxc_dashboard.pages.shell import page
 from lxc_dashboard.state.containers.feed import FeedState
 from lxc_dashboard.state.jobs.job_list import DashboardJobsState
 from lxc_dashboard.state.jobs.rows import JobRow
+
+_NODE_TABLE = script(__name__, "node_table.js")
+
+
+class NodeTable(FeedTable):
+    """Nodes with their figures, and counts of containers."""
+
+    library = _NODE_TABLE
+    tag = "NodeTable"
+
+    list_url: rx.Var[str] = field()
+    create_url: rx.Var[str] = field()
 
 
 @page(
@@ -21,8 +35,10 @@ from lxc_dashboard.state.jobs.rows import JobRow
     on_load=DashboardJobsState.load,
 )
 def dashboard() -> rx.Component:
-    """The nodes fetch their figures by themselves and are told of changes; the jobs stand there too while PVE is silent."""
-    nodes = node_table(
+    """The nodes, and the jobs, which show even while PVE is silent."""
+    nodes = NodeTable.create(
+        icon("circle-alert", 20),
+        words=dict(text.NODE_WORDS),
         snapshot_url=routes.NODES_FEED,
         list_url=routes.CONTAINERS,
         create_url=routes.CREATE,
