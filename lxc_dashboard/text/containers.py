@@ -6,7 +6,7 @@ from typing import Final
 
 from lxc_dashboard.text.common import CANCEL, FAILED_TITLE, MISSING_PRIVILEGE, REMEDY_RETRY, REMEDY_UNREACHABLE, RETRY
 
-# What each live page says of its feed
+# For each page that shows the feed
 FEED_WORDS: Final = {
     "retry": RETRY,
     "failed": FAILED_TITLE,
@@ -26,7 +26,7 @@ FEED_WORDS: Final = {
     "used_of": "{used} of {total}",
 }
 
-# The words of the live list, by the names that guest_table.js has for them
+# By the names in guest_table.js
 GUEST_WORDS: Final = {
     **FEED_WORDS,
     "console": "Console",
