@@ -105,7 +105,7 @@ class Code(rx.Component):
     wrap: rx.Var[bool] = field()
     findings: rx.Var[list[Any]] = field()
     go_to: rx.Var[dict[str, int]] = field()
-    long_said: rx.Var[str] = field()
+    long_message: rx.Var[str] = field()
     on_change: WithText
 
 
@@ -133,13 +133,13 @@ def code(
         wrap=wrap,
         described_by=described_by,
         read_only=on_change is None,
-        long_said=text.CODE_TOO_LONG,
+        long_message=text.CODE_TOO_LONG,
         **{key: given for key, given in wanted.items() if given is not None},
     )
 
 
 def language_of(filename: str) -> str:
-    """What a file of this name is most likely written in."""
+    """The most likely language of a file, by its name."""
     lowered = filename.lower()
     if "nginx" in lowered and not lowered.endswith((".service", ".sh")):
         return "nginx"

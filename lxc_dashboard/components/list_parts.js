@@ -1,5 +1,4 @@
-// What the list of templates needs beside plain HTML: a search field that keeps pace with typing, the layout that this browser
-// had last, and keys.
+// Parts of pages with a list: a search field that filters while the user types, a switch of layouts, keys.
 import { createElement as h, useEffect, useRef, useState } from "react";
 import { isAlone, singleKeys, typing, useSingleKeys } from "$/public/external/lxc_dashboard/components/frame/keys.js";
 
@@ -11,11 +10,11 @@ function writeQuery(value) {
   if (value) query.set("q", value);
   else query.delete("q");
   const text = query.toString();
-  // React Router's own state stays, so that going back still works. Each letter is no place to go back to.
+  // Keeps React Router's state, so that going back works. Letters make no entries in the history.
   window.history.replaceState(window.history.state, "", window.location.pathname + (text ? `?${text}` : ""));
 }
 
-// value is what the server has: the echo of what was typed here changes nothing, anything else (going back) is shown.
+// value: the server's text. An echo of the typed text changes nothing; any other value, as after going back, is shown.
 export function SearchBox({ value, label, placeholder, chars, onSearch }) {
   const [typed, setTyped] = useState(value);
   const sent = useRef([]);
@@ -58,7 +57,7 @@ export function LayoutSwitch({ layout, labels, label, onChoose, onRemembered }) 
     h("button", { key: name, type: "button", className: "button", "aria-pressed": name === layout, onClick: () => choose(name) }, text)));
 }
 
-// j and k go through what data-line marks, Enter opens it as any link, x chooses it.
+// j and k move through elements with data-line, Enter opens one, x chooses it.
 export function ListKeys() {
   useEffect(() => {
     const press = (event) => {

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from lxc_dashboard.errors import ServiceUnavailableError
 from lxc_dashboard.services.monitor.feed import FeedHub
-from lxc_dashboard.state.jobs.hub import JobsHub, OnTick
-from lxc_dashboard.state.jobs.running_hub import RunningHub, Telling, sid_of, status_of
+from lxc_dashboard.state.jobs.hub import JobsHub, PushTick
+from lxc_dashboard.state.jobs.running_hub import Pushes, RunningHub, sid_of, status_of
 from lxc_dashboard.state.socket.messages import CheckedNamespace
 from lxc_dashboard.state.socket.sockets import Sockets, UnsentQueue
 from lxc_dashboard.state.socket.tabs import Seats, Tabs
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.monitor.patch import Patch
 
-OnStatus = Callable[[str, "Patch", dict[str, Any]], Awaitable[None]]
+T = TypeVar("T")
+PushPatch = Callable[[str, "Patch", dict[str, Any]], Awaitable[None]]
 # A script of 1 MiB as an event's JSON, with two characters for each line end. The page itself refuses longer texts.
 MAX_EVENT_BYTES: Final = 3 << 20
 
@@ -60,54 +61,40 @@ class WebProcess:
     @property
     def runtime(self) -> Runtime:
         """Raises ``ServiceUnavailableError`` before the server's start and after its end."""
-        if self._runtime is None:
-            raise ServiceUnavailableError("The dashboard is starting")
-        return self._runtime
+        return _opened(self._runtime)
 
     @property
     def sockets(self) -> Sockets:
-        if self._sockets is None:
-            raise RuntimeError("the process is not attached to an app")
-        return self._sockets
+        return _attached(self._sockets)
 
     @property
     def tabs(self) -> Tabs:
-        if self._tabs is None:
-            raise RuntimeError("the process is not attached to an app")
-        return self._tabs
+        return _attached(self._tabs)
 
     @property
     def hub(self) -> FeedHub:
         """The feeds with viewers in this process. Raises as ``runtime`` does."""
-        if self._hub is None:
-            raise ServiceUnavailableError("The dashboard is starting")
-        return self._hub
+        return _opened(self._hub)
 
     @property
     def jobs(self) -> JobsHub:
         """The endpoints whose jobs have viewers in this process. Raises as ``runtime`` does."""
-        if self._jobs is None:
-            raise ServiceUnavailableError("The dashboard is starting")
-        return self._jobs
+        return _opened(self._jobs)
 
     @property
     def running_now(self) -> RunningHub:
         """What the frames of pages show: running jobs and the feed's status. Raises as ``runtime`` does."""
-        if self._running_now is None:
-            raise ServiceUnavailableError("The dashboard is starting")
-        return self._running_now
+        return _opened(self._running_now)
 
     @property
     def seats(self) -> Seats:
         """Which process each tab is in. Raises as ``runtime`` does."""
-        if self._seats is None:
-            raise ServiceUnavailableError("The dashboard is starting")
-        return self._seats
+        return _opened(self._seats)
 
     @asynccontextmanager
-    async def telling_jobs(self, tell: OnTick) -> AsyncIterator[None]:
-        """Run the hub of jobs. ``tell(room, tick)`` pushes to the room's sockets that jobs changed."""
-        self._jobs = JobsHub(lambda: self.runtime, self.sockets, tell, self._jobs_changed)
+    async def open_jobs(self, push: PushTick) -> AsyncIterator[None]:
+        """Run the hub of jobs. ``push(room, tick)`` pushes to the room's sockets that jobs changed."""
+        self._jobs = JobsHub(lambda: self.runtime, self.sockets, push, self._jobs_changed)
         try:
             yield
         finally:
@@ -115,9 +102,9 @@ class WebProcess:
             self._jobs = None
 
     @asynccontextmanager
-    async def telling_running(self, tell: Telling) -> AsyncIterator[None]:
-        """Run the hub of the frame, which needs those of ``feeding`` and ``telling_jobs``."""
-        self._running_now = RunningHub(self.runtime, self.sockets, self.hub, self.jobs, tell)
+    async def open_running(self, push: Pushes) -> AsyncIterator[None]:
+        """Run the hub of the frame, which needs those of ``open_feeds`` and ``open_jobs``."""
+        self._running_now = RunningHub(self.runtime, self.sockets, self.hub, self.jobs, push)
         try:
             yield
         finally:
@@ -129,11 +116,11 @@ class WebProcess:
             self._running_now.on_jobs(endpoint_id)
 
     @asynccontextmanager
-    async def feeding(self, tell: OnStatus) -> AsyncIterator[None]:
-        """Run the feeds. ``tell(room, patch, status)`` pushes each patch, and ``status_of`` its feed, to the room's sockets."""
+    async def open_feeds(self, push: PushPatch) -> AsyncIterator[None]:
+        """Run the feeds. ``push(room, patch, status)`` pushes each patch, and ``status_of`` its feed, to the room's sockets."""
 
         async def on_patch(key: str, patch: Patch) -> None:
-            await tell(key, patch, status_of(self.hub.meta(key)))
+            await push(key, patch, status_of(self.hub.meta(key)))
             if self._running_now is not None:
                 await self._running_now.on_patch(key, patch)
 
@@ -156,3 +143,15 @@ class WebProcess:
                 yield runtime
             finally:
                 self._runtime = self._seats = None
+
+
+def _opened(part: T | None) -> T:
+    if part is None:
+        raise ServiceUnavailableError("The dashboard is starting")
+    return part
+
+
+def _attached(part: T | None) -> T:
+    if part is None:
+        raise RuntimeError("the process is not attached to an app")
+    return part

@@ -1,4 +1,4 @@
-// A guest's terminal. xterm.js comes in a chunk of its own, which only this page fetches.
+// A guest's terminal. xterm.js is in a chunk that only this page fetches.
 import { Suspense, createElement as h, lazy } from "react";
 
 const ConsoleTerminal = lazy(() => import("$/public/external/lxc_dashboard/pages/containers/console/console_terminal.js"));

@@ -1,4 +1,4 @@
-// The terminal itself, and its line to our server: binary is what is typed and shown, text is JSON (see api/console.py).
+// The terminal and its websocket: binary messages are input and output, text messages are JSON (see api/console.py).
 import { createElement as h, useCallback, useEffect, useRef, useState } from "react";
 import { FitAddon } from "@xterm/addon-fit";
 import { Terminal } from "@xterm/xterm";
@@ -8,7 +8,7 @@ import { copyText } from "$/public/external/lxc_dashboard/components/widgets/cop
 const OPEN = 1;
 const SCROLLBACK_LINES = 5000;
 
-// Dark whatever the page is: what programs print in colours is chosen for a dark screen.
+// Always dark: programs choose their colours for a dark screen.
 const THEME = { background: "#14171a", foreground: "#e6e8ea", cursor: "#e6e8ea", selectionBackground: "#3b4d66" };
 
 function font() {
@@ -20,7 +20,7 @@ function address(url) {
   return `${own.protocol === "https:" ? "wss:" : "ws:"}//${own.host}${url}`;
 }
 
-// Keeps what is shown through a new connection: PVE's session goes on, and so does the reading of it.
+// Keeps the screen over a new connection: PVE's session goes on, too.
 function connect(terminal, url, onState) {
   const socket = new WebSocket(address(url));
   socket.binaryType = "arraybuffer";
@@ -43,7 +43,7 @@ function connect(terminal, url, onState) {
   };
 }
 
-// Everything typed belongs to the guest; these keys alone are ours: out of the terminal, copy, and (by the browser) paste.
+// All keys go to the guest but these: leave the terminal, copy, and (by the browser) paste.
 function keys(terminal, leave) {
   return (event) => {
     if (event.type !== "keydown" || !event.ctrlKey || !event.shiftKey) return true;
@@ -78,7 +78,7 @@ export default function ConsoleTerminal({ url, label, words }) {
     h("div", { className: "console-bar" },
       h("span", { className: `dot ${{ open: "running", connecting: "changing", closed: "stopped" }[now.state]}`, "aria-hidden": true }),
       h("span", { role: "status", className: "grow" }, words[now.state]),
-      // Where the terminal is left to: it keeps the focus while it does nothing.
+      // The focus moves here when the user leaves the terminal.
       h("button", { type: "button", ref: out, className: "button small", onClick: waits ? undefined : again, "aria-disabled": waits }, words.again)),
     now.cause ? h("div", { className: "note bad", role: "alert" }, now.cause) : null,
     h("div", { className: "console-screen", ref: screen }));

@@ -1,4 +1,4 @@
-// The live list of containers: a windowed table that draws only what is seen; cards where the screen is narrow.
+// The list of containers: a windowed table that draws only visible rows, or cards on a narrow screen.
 import { createElement as h, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { Link, useLocation, useNavigate } from "react-router";
 import { Dialog, Meter, iec as bytes, span } from "$/public/external/lxc_dashboard/components/widgets/widgets.js";
@@ -27,7 +27,7 @@ function count(number) {
   return number.toLocaleString("en");
 }
 
-// Both in the unit of the greater: ↓38.2 ↑29.1 KiB/s.
+// Both in the unit of the larger one: ↓38.2 ↑29.1 KiB/s.
 function rates(rx, tx) {
   const [greatest, unit] = bytes(Math.max(rx, tx)).split(" ");
   const factor = Math.max(rx, tx) / (Number(greatest) || 1) || 1;
@@ -35,7 +35,7 @@ function rates(rx, tx) {
   return `↓${shown(rx)} ↑${shown(tx)} ${unit}/s`;
 }
 
-// Nothing where it is not known, as of a guest whose node is down.
+// Empty if unknown, as for a guest whose node is down.
 function sizeOf(total) {
   return total ? bytes(total) : "";
 }
@@ -44,7 +44,7 @@ function meterOf(used, total, label, words) {
   return h(Meter, { value: used, total, label, detail: fill(words.used_of, { used: bytes(used), total: bytes(total) }) });
 }
 
-// The lock that PVE holds on a guest (backup, snapshot, migrate) stands in place of its tags, so that a long name leaves room for it.
+// PVE's lock on a guest (backup, snapshot, migrate) replaces its tags, so that it fits beside a long name.
 function marks(row, words) {
   if (row.lock) return [h("span", { key: "lock", className: "badge warm lock", title: fill(words.locked, { lock: row.lock }) }, fill(words.lock, { lock: row.lock }))];
   return (row.tags || []).slice(0, 3).map((tag) => h("span", { key: tag, className: "badge" }, tag));
@@ -67,7 +67,7 @@ function cell(row, key, words) {
   return row[key] ? h("span", { title: row[key] }, row[key]) : "";
 }
 
-// Which of the needed privileges the user lacks, in words. Nothing before PVE has answered: PVE then refuses the act itself.
+// The needed privilege that the user lacks, in words. Empty before PVE has answered: PVE then refuses the act itself.
 function barredBy({ rights }, vmid, needed, words) {
   const privilege = needed.find((each) => rights?.[each] && rights[each].usual === rights[each].others.includes(vmid));
   return privilege && fill(words.missing, { privilege, path: `/vms/${vmid}` });
@@ -180,7 +180,7 @@ function useWindow(total, rowPx) {
   return { box, first, last, onScroll: (event) => setTop(event.currentTarget.scrollTop) };
 }
 
-// j and k go through the rows, Enter opens what the chosen one has to open, / goes to the filter.
+// j and k move through the rows, Enter opens the job of the chosen one, / goes to the filter.
 function useKeys(rows, vmid, choose, inputRef, box, rowPx) {
   const navigate = useNavigate();
   useEffect(() => {
@@ -206,7 +206,7 @@ function useKeys(rows, vmid, choose, inputRef, box, rowPx) {
   }, [rows, vmid, choose, inputRef, box, rowPx, navigate]);
 }
 
-// A link to the list that is led to while the list is shown changes what it shows.
+// A link to the list, followed while it is shown, changes its view.
 function useLedTo(setView) {
   const { key } = useLocation();
   const first = useRef(key);

@@ -1,9 +1,9 @@
-// What the log of a creation reckons with, without a browser: colours, lines kept by number, phases, and where one has scrolled to.
+// The logic of a job's log without a browser: colours, lines by number, phases, and the scroll position.
 
 export const LINE_PX = 18;
 export const PAGE = 400;
 const PAGES_KEPT = 60;
-// A browser's elements end at some 17 million px: a longer log is scrolled through a shorter one.
+// Browsers limit elements to about 17 million px. A longer log scrolls in a shorter element.
 const TALLEST_PX = 8000000;
 
 const SGR = /\u001b\[([0-9;:]*)m/g;
@@ -13,7 +13,7 @@ export function plain(text) {
   return text.replace(SGR, "");
 }
 
-// One of the eight hues: every theme can show those readably.
+// One of eight hues, which are readable in every theme.
 function hueOf(red, green, blue) {
   const most = Math.max(red, green, blue);
   const least = Math.min(red, green, blue);
@@ -29,7 +29,7 @@ function hueOfIndex(index) {
   return hueOf(Math.floor(cube / 36) * 51, (Math.floor(cube / 6) % 6) * 51, (cube % 6) * 51);
 }
 
-// The arguments of 38 (colour) and 48 (ground): 5;index or 2;red;green;blue. How many were taken, and the hue.
+// The arguments of 38 (colour) and 48 (background): 5;index or 2;red;green;blue. Returns their number and the hue.
 function extended(codes, at) {
   if (codes[at] === 5) return [2, hueOfIndex(codes[at + 1] || 0)];
   if (codes[at] === 2) return [4, hueOf(codes[at + 1] || 0, codes[at + 2] || 0, codes[at + 3] || 0)];
@@ -77,12 +77,12 @@ export function pieces(text) {
   return found;
 }
 
-// text in stretches, those that are `word` marked.
+// Splits text at each `word`, which is marked.
 export function marked(text, word) {
   const clean = plain(text);
   const low = clean.toLowerCase();
   const wanted = word.toLowerCase();
-  // Where a letter's lower case is longer than itself the places do not fit: then nothing is marked.
+  // If lower case changes the length, positions do not match: then nothing is marked.
   if (!wanted || low.length !== clean.length || !low.includes(wanted)) return null;
   const found = [];
   let from = 0;
@@ -97,7 +97,7 @@ export function marked(text, word) {
 
 const pageOf = (seq) => Math.floor((seq - 1) / PAGE);
 
-// Lines by number in pages, of which those not used for longest are dropped. `last` is the newest number known of.
+// Lines by number, in pages; the least recently used ones are dropped. `last`: the newest known number.
 export class Lines {
   constructor() { this.pages = new Map(); this.last = 0; }
 
@@ -117,7 +117,7 @@ export class Lines {
     return this.pages.get(pageOf(seq))?.[(seq - 1) % PAGE];
   }
 
-  // The first stretch of a page that is wanted for [from, to] and not here; null where all is.
+  // The first missing page for [from, to]; null if none is missing.
   missing(from, to) {
     const end = Math.min(to, this.last);
     for (let seq = Math.max(1, from); seq <= end; seq += 1) {
@@ -130,13 +130,13 @@ export class Lines {
   }
 }
 
-// Which lines are of which phase, as [phase, first, last], in order.
+// The lines of each phase, as [phase, first, last], in order.
 export class Spans {
   constructor() { this.list = []; }
 
   get last() { return this.list.length ? this.list[this.list.length - 1][2] : 0; }
 
-  // Takes what follows on; of what is known already nothing.
+  // Adds only what follows the known spans.
   add(spans) {
     for (const [phase, first, last] of spans) {
       const from = Math.max(first, this.last + 1);
@@ -169,7 +169,7 @@ export class Rows {
     return 0;
   }
 
-  // The row of a line, -1 where it is not among them.
+  // The row of a line; -1 if it is not shown.
   row(seq) {
     let before = 0;
     for (const [, first, end] of this.spans) {
@@ -180,7 +180,7 @@ export class Rows {
   }
 }
 
-// Where the box has scrolled to: `top` in px of the whole log, `box` in px of the element, which may be shorter.
+// The scroll position: `top` in px of the whole log, `box` in px of the element, which may be shorter.
 export class Position {
   constructor() { this.top = 0; this.box = 0; this.height = 0; this.rows = 0; }
 
@@ -194,7 +194,7 @@ export class Position {
 
   get atEnd() { return this.top >= this.end - LINE_PX; }
 
-  // What a row's own place is shifted by to stand in the element.
+  // The offset from a row's place in the log to its place in the element.
   get shift() { return this.top - this.box; }
 
   size(rows, height) {
@@ -203,7 +203,7 @@ export class Position {
     this.top = Math.min(this.top, this.end);
   }
 
-  // The element has scrolled. Where it must be put instead, null where it may stay.
+  // The element has scrolled. Returns where to put it instead; null if it may stay.
   scrolled(box) {
     const moved = box - this.box;
     this.box = box;
@@ -214,13 +214,13 @@ export class Position {
     const edge = this.top <= 0 || this.top >= this.end;
     if (atEdge === edge) return null;
     const put = this._place();
-    // So near to its end that the element is there: nothing could be scrolled any more.
+    // Near its end the element could not scroll further.
     if (put <= 0) this.top = 0;
     else if (put >= this.boxEnd) this.top = this.end;
     return put;
   }
 
-  // Goes to `top`; where the element must be put.
+  // Goes to `top`. Returns where to put the element.
   go(top) {
     this.top = Math.min(this.end, Math.max(0, top));
     return this._place();

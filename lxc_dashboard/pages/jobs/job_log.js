@@ -1,4 +1,4 @@
-// The log of a job, drawn: only the lines near the visible ones are in the page, whatever the whole is.
+// Draws the log of a job. Only lines near the visible ones are in the page.
 import { createElement as h, memo, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { LINE_PX, Position, Rows, marked, pieces, plain } from "$/public/external/lxc_dashboard/pages/jobs/job/job_lines.js";
 import { useCopied } from "$/public/external/lxc_dashboard/components/widgets/widgets.js";
@@ -50,7 +50,7 @@ function Bar({ words, phases, follow, setFollow, fresh, phase, setPhase, word, s
     h("a", { className: "button small", href: `${base}/log.txt`, download: "" }, words.download));
 }
 
-// The log takes what the window has left below its top; where that is little, most of a window.
+// The log fills the window below its top; if that is too little, most of a window.
 function useRoom(box) {
   const [room, setRoom] = useState(null);
   useEffect(() => {
@@ -67,7 +67,7 @@ function useRoom(box) {
   return room;
 }
 
-// Which rows to draw and where, following the end until the user scrolls away from it.
+// The rows to draw and their place. Follows the end until the user scrolls away.
 function useView(rows, version, wrap) {
   const box = useRef(null);
   const [place] = useState(() => new Position());
@@ -112,8 +112,8 @@ function useView(rows, version, wrap) {
   return { box, place, height, follow, setFollow, goTo, onScroll, onWheel, flows, anchor, first, last, top, seen };
 }
 
-// The drawn rows in one of three ways: each at its own height, all in a flow, or flowing both ways from an anchor, where
-// rows are too many to know how high the wrapped ones above are.
+// Places the rows in one of three ways: each at its own height, all in a flow, or in both directions from an anchor, if there
+// are too many wrapped rows above to know their height.
 function drawing(view, line) {
   const range = (from, to, top) => {
     const found = [];
@@ -140,7 +140,7 @@ function useCopy(view, rows, log) {
   }];
 }
 
-// A click on anything of the page that names a line (data-log-seq) shows that line.
+// A click on an element with data-log-seq shows the line of that number.
 function useLinks(show) {
   useEffect(() => {
     const onClick = (event) => {
@@ -202,7 +202,7 @@ function Log({ base, words, phases, onChange }) {
         empty ? h("p", { className: "soft log-empty" }, empty) : drawing(view, line))));
 }
 
-// base: the address that the log is read under. words: the texts. phases: their names, in order. onChange: more than lines changed.
+// base: the address of the log. words: the texts. phases: their names, in order. onChange: more than lines changed.
 export function JobLog(props) {
   return h(Log, { key: props.base, ...props });
 }

@@ -1,4 +1,4 @@
-// The lines of a job's log as they come: pages of them by number over HTTP, new ones over an event stream, matches of a search.
+// Reads a job's log: pages of lines by number over HTTP, new lines over an event stream, matches of a search.
 import { useCallback, useEffect, useRef, useState } from "react";
 import { Lines, PAGE, Spans } from "$/public/external/lxc_dashboard/pages/jobs/job/job_lines.js";
 
@@ -22,7 +22,7 @@ function reason(error, words) {
   return words.unreadable;
 }
 
-// Calls at once, then at most every `ms`, the last time for sure.
+// Calls at once, then at most every `ms`. The last call is never dropped.
 function useSparing(call, ms) {
   const held = useRef({ at: 0, timer: null, call });
   held.current.call = call;
@@ -34,8 +34,8 @@ function useSparing(call, ms) {
   }, [ms]);
 }
 
-// Follows the stream while the page is seen: a hidden tab costs nothing, and comes back to where it was. What was asked for
-// before the last stop comes to nothing: there is one stream at most, and none that nobody closes.
+// Follows the stream while the page is visible: a hidden tab costs nothing, and continues where it was. A start before the last
+// stop has no effect, so that there is at most one stream, which is always closed.
 function useStream(base, log, readSpans, tell, changed, fail) {
   useEffect(() => {
     let stream = null;
@@ -53,7 +53,7 @@ function useStream(base, log, readSpans, tell, changed, fail) {
         if (body.changed) changed();
       };
       stream.addEventListener("end", () => { stop(); changed(); });
-      // The session is over, or the job may not be seen any more: the page looks which.
+      // The session has ended, or the user may not see the job: the page finds out.
       stream.addEventListener("signed-out", () => { stop(); fail({ status: 401 }); changed(); });
       stream.onerror = () => { stop(); timer = setTimeout(begin, AGAIN_MS); };
     };
@@ -82,13 +82,13 @@ function useStream(base, log, readSpans, tell, changed, fail) {
   }, [base, log, readSpans, tell, changed, fail]);
 }
 
-// The log under `base`, following it. `need(from, to)` has lines read, `readSpans` where the phases lie.
+// The log under `base`. `need(from, to)` reads lines, `readSpans` the spans of phases.
 export function useLog(base, words, onChange) {
   const [log] = useState(() => ({ lines: new Lines(), spans: null, loaded: false, asked: new Set() }));
   const [version, setVersion] = useState(0);
   const [failure, setFailure] = useState("");
   const tell = useCallback(() => setVersion((n) => n + 1), []);
-  // The page gives new words, though the same ones, whenever it is drawn: nothing may begin anew for that.
+  // Each drawing of the page passes a new, equal object of words, which must restart nothing.
   const known = useRef(words);
   known.current = words;
   const fail = useCallback((error) => setFailure(error ? reason(error, known.current) : ""), []);
@@ -120,7 +120,7 @@ export function useLog(base, words, onChange) {
   return { ...log, version, failure, need, readSpans };
 }
 
-// The numbers of the lines that hold `word`; while more is printed, what that holds is added.
+// The numbers of the lines with `word`, including lines that are printed later.
 export function useSearch(base, word, last) {
   const [found, setFound] = useState({ word: "", seqs: [], more: false, last: 0 });
   useEffect(() => {
@@ -135,7 +135,7 @@ export function useSearch(base, word, last) {
       }, () => null);
     }, goesOn ? SEARCH_AGAIN_MS : SEARCH_DELAY_MS);
     return () => { clearTimeout(timer); stop.abort(); };
-    // A line more must not start the wait anew: only whether there are any.
+    // One more line must not restart the wait: it depends on whether there are lines at all.
   }, [base, word, found, last > found.last]);
   return found;
 }

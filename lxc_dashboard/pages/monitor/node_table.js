@@ -1,4 +1,4 @@
-// The dashboard's nodes and how many containers run there, live: the feed of the list of containers, without its rows.
+// The dashboard's nodes and counts of containers, from the feed without its rows.
 import { createElement as h } from "react";
 import { Link } from "react-router";
 import { Meter, iec as bytes, span } from "$/public/external/lxc_dashboard/components/widgets/widgets.js";
@@ -35,7 +35,7 @@ function Figures({ nodes, listUrl, words }) {
     unknown ? h(Figure, { label: words.containers_unknown }, link("unknown", unknown)) : null);
 }
 
-// A node's figure: nothing while it is down, and no number where PVE tells the user none.
+// A node's figure: empty while it is down, "unknown" if PVE does not show it to the user.
 function Known({ node, words, children }) {
   if (node.down) return null;
   return node.maxmem ? children : h("span", { className: "soft", title: fill(words.no_figures, { node: node.name }) }, words.unknown);

@@ -145,5 +145,5 @@ def _file(row: rx.Var[FileRow]) -> rx.Component:
     )
 
 
-def _none(said: str) -> rx.Component:
-    return rx.el.p(said, class_name="soft")
+def _none(message: str) -> rx.Component:
+    return rx.el.p(message, class_name="soft")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.state.socket.sockets import Sockets
 
-OnTick = Callable[[str, int], Awaitable[None]]
+PushTick = Callable[[str, int], Awaitable[None]]
 OnChange = Callable[[UUID], None]
 
 log = structlog.get_logger(__name__)
@@ -28,12 +28,12 @@ IDLE_EVERY_S: Final = 3.0
 
 
 class JobsHub:
-    """One per web process. Calls ``tell(room, tick)``, which pushes to the room's sockets, and ``changed(endpoint_id)`` on each change."""
+    """One per web process. Calls ``push(room, tick)``, which pushes to the room's sockets, and ``changed(endpoint_id)`` on each change."""
 
-    def __init__(self, runtime: Callable[[], Runtime], sockets: Sockets, tell: OnTick, changed: OnChange) -> None:
+    def __init__(self, runtime: Callable[[], Runtime], sockets: Sockets, push: PushTick, changed: OnChange) -> None:
         self._runtime = runtime
         self._sockets = sockets
-        self._tell = tell
+        self._push = push
         self._changed = changed
         self._readers: dict[UUID, asyncio.Task[None]] = {}
 
@@ -75,7 +75,7 @@ class JobsHub:
             if newest is not None and newest != known:
                 tick += 1
                 self._changed(endpoint_id)
-                await self._tell(room, tick)
+                await self._push(room, tick)
             known = newest if newest is not None else known
             busy = known is None or any(job.finished_at is None for job in known)
             await asyncio.sleep(READ_EVERY_S if busy else IDLE_EVERY_S)

@@ -74,7 +74,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class View:
-    """What of the list is shown, as it stands in the address."""
+    """The filters and the page of the list, as the address has them."""
 
     q: str = ""
     kind: str = ""
@@ -87,7 +87,7 @@ class View:
 
     @classmethod
     def of(cls, parameters: Mapping[str, Any]) -> View:
-        """From the address; what it does not know is left out."""
+        """From the address. Drops unknown values."""
         given = {name: str(parameters.get(name, ""))[:QUERY_CHARS] for name in ("q", *FILTERS)}
         if given["state"] not in STATES:
             given["state"] = ""
@@ -96,7 +96,7 @@ class View:
         return cls(**given, page=max(1, int(page)) if is_number else 1)
 
     def address(self, **changes: str | int) -> str:
-        """The list with ``changes``; another filter begins at its first page."""
+        """The address of the list with ``changes``. A new filter starts at the first page."""
         view = replace(self, **{"page": 1, **changes})  # type: ignore[arg-type]  # by name, as each is typed
         given = {name: getattr(view, name) for name in ("q", *FILTERS) if getattr(view, name)}
         if view.page > 1:
@@ -104,7 +104,7 @@ class View:
         return f"{routes.JOBS}?{urlencode(given)}" if given else routes.JOBS
 
     def typed_over(self, led: View | None, typed: str) -> View:
-        """This view, with what was typed while a choice ``led`` to it: that came later than the choice."""
+        """This view with the text that the user typed after a choice ``led`` to it."""
         return replace(self, q=typed, page=1) if self == led and typed != self.q else self
 
     @property

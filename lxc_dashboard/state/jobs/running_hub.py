@@ -44,7 +44,7 @@ _OF_JOBS: Final = frozenset({"job", "lifecycle", "name"})
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
+class Pushes:
     """How pushes reach the sockets of a room: ``shown`` that of ``shown_of``, ``status`` that of ``status_of``.
 
     The last argument of ``status`` names a room whose sockets are left out.
@@ -65,12 +65,12 @@ class _Room:
 class RunningHub:
     """One per web process. Each socket is also a room of its own."""
 
-    def __init__(self, rt: Runtime, sockets: Sockets, feeds: FeedHub, jobs: JobsHub, tell: Telling) -> None:
+    def __init__(self, rt: Runtime, sockets: Sockets, feeds: FeedHub, jobs: JobsHub, pushes: Pushes) -> None:
         self._rt = rt
         self._sockets = sockets
         self._feeds = feeds
         self._jobs = jobs
-        self._tell = tell
+        self._pushes = pushes
         self._rooms: dict[str, _Room] = {}
 
     async def watch(self, session: Session, sid: str) -> None:
@@ -81,7 +81,7 @@ class RunningHub:
         room = self._rooms.setdefault(key, _Room(session))
         await self._push_status(sid, session)
         if room.shown is not None:
-            await self._tell.shown(sid, room.shown)
+            await self._pushes.shown(sid, room.shown)
         if room.reader is None or room.reader.done():
             room.reader = asyncio.create_task(self._follow(key, room, session), name=f"running of {key}")
 
@@ -109,7 +109,7 @@ class RunningHub:
     async def _push_status(self, to: str, session: Session, but: str = "") -> None:
         status = status_of(self._feeds.known(session)[1])
         if status:
-            await self._tell.status(to, status, but)
+            await self._pushes.status(to, status, but)
 
     async def close(self) -> None:
         readers = [room.reader for room in self._rooms.values() if room.reader]
@@ -124,7 +124,7 @@ class RunningHub:
                 shown = await self._read(session)
                 if shown is not None and shown != room.shown:
                     room.shown = shown
-                    await self._tell.shown(room_of(key), shown)
+                    await self._pushes.shown(room_of(key), shown)
                 await asyncio.sleep(AT_MOST_EVERY_S)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(READ_AGAIN_S):

@@ -18,7 +18,7 @@ from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.jobs.views import JobView
 from lxc_dashboard.services.monitor.rows import Row
 from lxc_dashboard.state.jobs import running_hub
-from lxc_dashboard.state.jobs.running_hub import LISTED, RunningHub, Telling, shown_of, sid_of, status_of
+from lxc_dashboard.state.jobs.running_hub import LISTED, Pushes, RunningHub, shown_of, sid_of, status_of
 
 BEGIN = datetime(2026, 11, 24, 12, tzinfo=UTC)
 JOB = JobView(
@@ -162,7 +162,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
 @pytest.fixture
 async def hub(fake: Fake) -> AsyncIterator[RunningHub]:
     made: Any = fake
-    opened = RunningHub(made, made, made, made, Telling(fake.tell, fake.tell_status))
+    opened = RunningHub(made, made, made, made, Pushes(fake.tell, fake.tell_status))
     yield opened
     await opened.close()
 
