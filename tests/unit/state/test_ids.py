@@ -22,7 +22,7 @@ def test_the_id_of_an_address(path: str, query: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("value", ["", "jobs", ID[:-1]])
-def test_what_is_no_id_is_not_found(value: str) -> None:
+def test_an_invalid_id_is_not_found(value: str) -> None:
     with pytest.raises(NotFoundError, match="gone"):
         uuid_of(value, "gone")
 

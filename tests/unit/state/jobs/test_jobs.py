@@ -1,4 +1,4 @@
-"""Rows of the list of jobs: what they say, and that what has not changed stays the same object."""
+"""Rows of the list of jobs, the filters in its address, and the texts of a job's page."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ PULSE = JobPulse(new_id(), CREATE_KIND, JobState.RUNNING, "syncing", 60, BEGIN, 
         ("waiting", "Waits for sign-in"),
     ],
 )
-def test_the_word_says_the_state(state: str, word: str) -> None:
+def test_a_creation_shows_its_phase_or_state(state: str, word: str) -> None:
     assert word_of(replace(PULSE, state=JobState(state))) == word
 
 
@@ -83,11 +83,11 @@ def test_every_kind_of_job_has_a_title() -> None:
     assert [name for name in _KINDS if name not in text.JOB_KINDS] == []
 
 
-def test_a_row_that_has_not_changed_is_the_same_one() -> None:
+def test_an_unchanged_row_stays_the_same_object() -> None:
     assert moved(ROW, PULSE, LATER) is ROW
 
 
-def test_a_row_moves_with_its_job() -> None:
+def test_a_row_follows_its_job() -> None:
     row = moved(ROW, replace(PULSE, percent=70), LATER)
     assert (row.word, row.percent, row.seconds, row.ticking) == ("syncing 70 %", 70, 90.0, True)
     ended = replace(PULSE, state=JobState.DONE, finished_at=BEGIN + timedelta(seconds=30))
@@ -152,13 +152,13 @@ def test_a_phase_counts_what_it_does(mark: Mark, counts: dict[str, tuple[int, in
         (2, "pve1", "Waits for 2 others on pve1"),
     ],
 )
-def test_the_place_in_the_line_is_told(ahead: int, node: str, line: str) -> None:
+def test_a_queued_job_shows_its_place_in_the_line(ahead: int, node: str, line: str) -> None:
     assert line_of(Place(ahead, node)) == line
     queued = replace(PULSE, state=JobState.QUEUED, place=Place(ahead, node))
     assert moved(ROW, queued, LATER).word == line
 
 
-def test_what_the_address_asks_for_is_what_its_view_gives_back() -> None:
+def test_a_view_keeps_the_address_that_it_was_read_from() -> None:
     address = "/jobs?q=web+1&kind=container.stop&state=failed&guest=db&node=pve1&template=nginx&user=ann%40pve&page=3"
     view = View.of(dict(parse_qsl(urlsplit(address).query)))
     assert view.address(page=view.page) == address
@@ -175,7 +175,7 @@ def test_what_the_address_asks_for_is_what_its_view_gives_back() -> None:
 
 
 @pytest.mark.parametrize("page", ["0", "-1", "x", "", "99999999999", "\u0663"])
-def test_an_address_that_makes_no_sense_shows_the_first_page_of_all(page: str) -> None:
+def test_an_invalid_address_shows_the_first_page_of_all(page: str) -> None:
     view = View.of({"page": page, "state": "nonsense", "other": "1"})
     assert view.wanted == Wanted()
     assert view.address() == "/jobs"
@@ -203,7 +203,7 @@ def failed_job(*, own: bool, manages: bool, may_console: bool) -> CreationView:
         ),
     ],
 )
-def test_what_a_reader_may_not_do_with_anothers_job_is_said_with_its_reason(
+def test_the_page_of_another_users_job_says_what_the_user_may_not_do_and_why(
     own: bool, manages: bool, may_console: bool, said: list[str]
 ) -> None:
     told = barred(failed_job(own=own, manages=manages, may_console=may_console))

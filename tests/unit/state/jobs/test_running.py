@@ -1,4 +1,4 @@
-"""What runs now, as every page shows it: looked for once for all tabs of a user, and told only when it is another."""
+"""Running jobs in the frame of every page: read once for all tabs of a user, pushed when they change."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ def task(kind: str = "vzdump", of: str = "102", **changes: Any) -> dict[str, Any
     } | changes
 
 
-def test_a_job_says_where_it_stands_and_leads_to_its_page() -> None:
+def test_an_entry_of_a_job_shows_its_state_and_links_to_its_page() -> None:
     [entry] = shown_of([JOB], {}, {})["entries"]
     assert (entry["title"], entry["word"], entry["percent"]) == ("web-01", "syncing 72 %", 72)
     assert entry["about"] == "CT 101 · pve1 · nginx-web r7 · root@pam"
     assert (entry["href"], entry["since"]) == (routes.job(JOB.id), BEGIN.isoformat())
 
 
-def test_a_task_of_pve_names_its_guest_and_leads_to_it_in_the_list() -> None:
+def test_a_task_of_pve_names_its_guest_and_links_to_its_row() -> None:
     [entry] = shown_of([], ROWS, {"tasks": [task()]})["entries"]
     assert (entry["title"], entry["word"], entry["percent"]) == ("CT 102 db-01", "backing up", -1)
     assert entry["about"] == "PVE vzdump · pve2 · ann@pve"
@@ -68,12 +68,12 @@ def test_a_task_of_pve_names_its_guest_and_leads_to_it_in_the_list() -> None:
 
 
 @pytest.mark.parametrize(("of", "title"), [("200", "200"), ("", "imgdel"), ("local:x", "local:x")])
-def test_a_task_of_something_else_leads_nowhere(of: str, title: str) -> None:
+def test_a_task_without_a_guest_has_no_link(of: str, title: str) -> None:
     [entry] = shown_of([], ROWS, {"tasks": [task("imgdel", of)]})["entries"]
     assert (entry["title"], entry["word"], entry["href"]) == (title, "running", "")
 
 
-def test_what_a_job_has_pve_do_is_not_counted_twice() -> None:
+def test_the_task_of_a_job_is_not_counted_twice() -> None:
     shown = shown_of([JOB], ROWS, {"tasks": [task("vzcreate", "101"), task()]})
     assert (shown["count"], [entry["title"] for entry in shown["entries"]]) == (2, ["web-01", "CT 102 db-01"])
 
@@ -83,14 +83,14 @@ def test_all_are_counted_though_not_all_are_sent() -> None:
     assert (shown["count"], len(shown["entries"]), shown["more"]) == (LISTED + 12, LISTED, 12)
 
 
-def test_that_pve_is_silent_is_said() -> None:
+def test_a_silent_pve_is_reported() -> None:
     assert shown_of([], {}, {"error": "PVE cannot be reached"})["silent"]
     assert not shown_of([], {}, {"error": ""})["silent"]
 
 
 @dataclass
 class Fake:
-    """Sockets, feeds and jobs of a process, as the hub knows them, and what it tells."""
+    """Sockets, feeds and jobs of a process, and what the hub pushes."""
 
     rooms: dict[str, set[str]] = field(default_factory=dict)
     meta: dict[str, Any] = field(default_factory=dict)
@@ -171,7 +171,7 @@ ANN = Session(id=new_id(), endpoint_id=JOB.endpoint_id, endpoint_name="pve", use
 ROOM = running_hub.room_of(KEY)
 
 
-async def test_a_second_tab_is_told_what_is_known_and_nothing_is_looked_for_again(fake: Fake, hub: RunningHub) -> None:
+async def test_a_second_tab_gets_the_last_result_without_another_reading(fake: Fake, hub: RunningHub) -> None:
     await hub.watch(ANN, "one")
     await fake.until(lambda: fake.told == [(ROOM, 0)])
     await hub.watch(ANN, "two")
@@ -179,7 +179,7 @@ async def test_a_second_tab_is_told_what_is_known_and_nothing_is_looked_for_agai
     assert [sid_of(viewer) for viewer in fake.viewers] == fake.attending == ["one", "two"]
 
 
-async def test_only_what_has_changed_is_told(fake: Fake, hub: RunningHub) -> None:
+async def test_only_changes_are_pushed(fake: Fake, hub: RunningHub) -> None:
     await hub.watch(ANN, "one")
     await fake.until(lambda: fake.told == [(ROOM, 0)])
     hub.on_jobs(ANN.endpoint_id)
@@ -190,7 +190,7 @@ async def test_only_what_has_changed_is_told(fake: Fake, hub: RunningHub) -> Non
     assert fake.told == [(ROOM, 0), (ROOM, 1)]
 
 
-async def test_figures_that_move_and_other_endpoints_wake_nobody(fake: Fake, hub: RunningHub) -> None:
+async def test_changed_figures_and_other_endpoints_cause_no_reading(fake: Fake, hub: RunningHub) -> None:
     await hub.watch(ANN, "one")
     await fake.until(lambda: fake.told == [(ROOM, 0)])
     room = hub._rooms[KEY]
@@ -202,7 +202,7 @@ async def test_figures_that_move_and_other_endpoints_wake_nobody(fake: Fake, hub
     assert room.changed.is_set()
 
 
-async def test_a_database_that_is_away_leaves_what_is_shown(fake: Fake, hub: RunningHub) -> None:
+async def test_pages_keep_the_last_result_while_the_database_is_down(fake: Fake, hub: RunningHub) -> None:
     await hub.watch(ANN, "one")
     await fake.until(lambda: fake.told == [(ROOM, 0)])
     fake.away, fake.meta = True, {"tasks": [task()]}
@@ -214,7 +214,7 @@ async def test_a_database_that_is_away_leaves_what_is_shown(fake: Fake, hub: Run
     assert fake.told == [(ROOM, 0), (ROOM, 1)]
 
 
-async def test_when_the_last_tab_has_left_nothing_is_looked_for(fake: Fake, hub: RunningHub) -> None:
+async def test_reading_ends_when_the_last_tab_has_left(fake: Fake, hub: RunningHub) -> None:
     await hub.watch(ANN, "one")
     await fake.until(lambda: fake.told == [(ROOM, 0)])
     reader = hub._rooms[KEY].reader
@@ -227,7 +227,7 @@ async def test_when_the_last_tab_has_left_nothing_is_looked_for(fake: Fake, hub:
     assert (fake.looked, hub._rooms) == (1, {})
 
 
-async def test_each_look_at_pve_is_told_and_a_tab_begins_with_the_last_one(fake: Fake, hub: RunningHub) -> None:
+async def test_each_answer_of_pve_is_pushed_and_a_new_tab_gets_the_last_one(fake: Fake, hub: RunningHub) -> None:
     await hub.watch(ANN, "one")
     assert fake.statuses == [], "PVE was not asked yet"
     fake.meta = {"at": time.time(), "version": "9.1.4", "nodes": [{"down": 0}, {"down": 5}], "error": ""}
@@ -240,12 +240,12 @@ async def test_each_look_at_pve_is_told_and_a_tab_begins_with_the_last_one(fake:
     assert len(fake.statuses) == 2
 
 
-def test_a_status_tells_an_age_and_not_a_time() -> None:
+def test_a_status_has_an_age_and_not_a_time() -> None:
     assert status_of({"at": time.time() - 30})["age"] == pytest.approx(30, abs=5)
     assert status_of({"at": time.time() + 30})["age"] == 0, "of another host, whose clock is ahead"
 
 
-def test_no_two_looks_at_pve_have_the_same_status() -> None:
+def test_each_answer_of_pve_has_another_status() -> None:
     now = time.time()
     first, second = status_of({"at": now - 2}), status_of({"at": now})
     assert first | {"age": 0} != second | {"age": 0}
@@ -264,6 +264,6 @@ def test_a_pve_that_has_never_answered_has_no_age() -> None:
     assert silent == {"age": -1, "at": 0, "version": "", "up": 0, "all": 0, "error": "PVE cannot be reached"}
 
 
-def test_a_job_that_is_being_cancelled_says_so() -> None:
+def test_a_job_that_is_being_cancelled_is_shown_as_cancelling() -> None:
     [entry] = shown_of([replace(JOB, state=JobState.CANCELLING)], {}, {})["entries"]
     assert entry["word"] == "Cancelling"

@@ -1,4 +1,4 @@
-"""What a page may send: every handler's own arguments, and nothing of another shape."""
+"""Messages that a page may send: each handler's own arguments, and nothing of another shape."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ HYDRATE = next(name for name in connecting_events() if name.endswith("hydrate_an
 
 
 def handlers() -> dict[str, Any]:
-    """What a browser may call, by name."""
+    """Handlers that a browser may call, by name."""
     assert app
     events = RegistrationContext.get().event_handlers
     return {name: events[name].handler.fn for name in events if "tests___" not in name and access_of(name)}
 
 
-def test_what_every_handler_takes_is_known() -> None:
+def test_every_handler_has_declared_arguments() -> None:
     kinds = {kind for function in handlers().values() for _, types in _parameters(function).values() for kind in types}
     assert kinds == set(VALUES)
     assert all(types for function in handlers().values() for _, types in _parameters(function).values())
@@ -108,12 +108,12 @@ def test_an_address_that_names_no_page_comes_in_pieces() -> None:
         {"query": {"x" * 40_000: ""}},
     ],
 )
-def test_of_an_address_nothing_is_taken_that_its_state_would_keep_for_nothing(odd: dict[str, Any]) -> None:
+def test_an_address_with_anything_that_a_state_would_keep_for_nothing_is_refused(odd: dict[str, Any]) -> None:
     assert fault_of({"name": HYDRATE, "router_data": {**PLACE, **odd}}) == f"address of {HYDRATE}"
 
 
 @given(JSON, st.sampled_from(sorted(handlers())), JSON, JSON)
-def test_nothing_breaks_the_reader_and_no_word_of_it_is_repeated(
+def test_any_message_is_judged_without_an_error_and_never_quoted(
     whole: Any, name: str, payload: Any, place: Any
 ) -> None:
     for said in (whole, {"name": whole}, {"name": name, "payload": payload, "router_data": place}):
@@ -126,6 +126,6 @@ async def test_a_page_that_is_filled_again_is_filled_as_it_was(state: type[PageS
     assert again is state.event_handlers["load"]
 
 
-def test_the_checks_stand_before_reflexs_own_namespace() -> None:
+def test_reflexs_own_namespace_is_checked() -> None:
     assert app.sio is not None
     assert isinstance(app.sio.namespace_handlers["/_event"], CheckedNamespace)

@@ -1,4 +1,4 @@
-"""The end of a session's sockets, on the real websocket server with lines that end here."""
+"""How the sockets of an ended session close, on the real websocket server without a network."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def tabs(monkeypatch: pytest.MonkeyPatch) -> Tabs:
     return Tabs()
 
 
-async def test_all_sockets_of_an_ended_session_are_led_away_and_closed(tabs: Tabs) -> None:
+async def test_all_sockets_of_an_ended_session_are_redirected_and_closed(tabs: Tabs) -> None:
     lines = [(await tabs.opened())[1] for _ in range(3)]
     assert tabs.sockets.count(FEED) == 3
     assert await tabs.sockets.leave_all(tabs.session.id) == 3
@@ -69,7 +69,7 @@ async def test_all_sockets_of_an_ended_session_are_led_away_and_closed(tabs: Tab
     assert all(line.closed and "/sign-in?next=%2Fjobs" in "".join(line.told) for line in lines)
 
 
-async def test_one_that_is_closing_holds_up_none_of_the_others(tabs: Tabs) -> None:
+async def test_a_closing_socket_delays_none_of_the_others(tabs: Tabs) -> None:
     (_, going), (_, staying) = await tabs.opened(), await tabs.opened()
     going.closed = True  # and not taken out of its rooms yet
     await tabs.sockets.leave_all(tabs.session.id)
@@ -78,13 +78,13 @@ async def test_one_that_is_closing_holds_up_none_of_the_others(tabs: Tabs) -> No
     assert "/sign-in" in "".join(staying.told)
 
 
-async def test_a_socket_that_is_closing_is_no_fault_of_its_event(tabs: Tabs) -> None:
+async def test_an_event_of_a_closing_socket_does_not_fail(tabs: Tabs) -> None:
     sid, line = await tabs.opened()
     line.closed = True
     await tabs.sockets.join(sid, tabs.session, "/templates")
 
 
-async def test_one_that_comes_while_the_others_are_led_away_is_led_away_by_the_next_sweep(
+async def test_a_socket_that_joins_while_others_are_redirected_is_redirected_by_the_next_sweep(
     tabs: Tabs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     emit, late = tabs.server.emit, list[Line]()
@@ -106,7 +106,7 @@ async def test_one_that_comes_while_the_others_are_led_away_is_led_away_by_the_n
     assert late[0].closed
 
 
-async def test_a_push_reaches_all_of_a_room_but_those_who_are_in_another(tabs: Tabs) -> None:
+async def test_a_push_reaches_a_room_without_those_in_another(tabs: Tabs) -> None:
     (listing, told_elsewhere), (_, told) = await tabs.opened(), await tabs.opened()
     (_, closing) = await tabs.opened()
     closing.closed = True

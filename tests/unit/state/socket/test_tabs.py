@@ -19,7 +19,7 @@ MANAGER: Any = StateManagerMemory  # abstract to a type checker, by its overload
 
 
 class Process:
-    """A web process with a clock that the test moves. ``open`` holds the tabs that are connected."""
+    """A web process with a clock that the test moves. ``open``: the connected tabs."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -63,7 +63,7 @@ async def test_the_state_of_a_closed_tab_ends_within_a_minute_and_an_open_one_st
     await process.manager.close()
 
 
-async def test_a_tab_that_comes_back_in_time_keeps_its_state_and_its_time_begins_anew() -> None:
+async def test_a_tab_that_comes_back_in_time_keeps_its_state_and_its_time_restarts() -> None:
     process = Process()
     await process.connect("tab")
     before = process.manager.states["tab"]
@@ -76,7 +76,7 @@ async def test_a_tab_that_comes_back_in_time_keeps_its_state_and_its_time_begins
     await process.manager.close()
 
 
-async def test_of_the_closed_tabs_of_one_user_the_last_are_kept_and_of_others_all() -> None:
+async def test_only_the_last_closed_tabs_of_each_user_are_kept() -> None:
     process = Process()
     await process.connect("of another", "viewer@pve")
     process.close("of another")

@@ -1,4 +1,4 @@
-"""How much waits for a page that does not read."""
+"""The bound on packets for a page that does not read them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def test_one_packet_may_be_larger_than_the_bound() -> None:
         assert queue.get_nowait().data == HALF * 3
 
 
-async def test_what_was_sent_counts_no_more_and_packets_without_text_never() -> None:
+async def test_sent_packets_and_packets_without_text_do_not_count() -> None:
     queue = UnsentQueue()
     for _ in range(20):
         await queue.put(Packet(MESSAGE, HALF))
