@@ -19,12 +19,13 @@ from lxc_dashboard.api.site import wrap_reflex
 from lxc_dashboard.components.widgets import boundary
 from lxc_dashboard.errors import DashboardError
 from lxc_dashboard.memory import trim_always
-from lxc_dashboard.state import running, ticks
-from lxc_dashboard.state.feed import update_of
+from lxc_dashboard.state.containers.feed import update_of
 from lxc_dashboard.state.guard import Guard
+from lxc_dashboard.state.jobs import room as job_room
+from lxc_dashboard.state.jobs import running
+from lxc_dashboard.state.jobs.running_hub import Pushes
 from lxc_dashboard.state.problems import quiet_reflex, show_problem
 from lxc_dashboard.state.process import WebProcess
-from lxc_dashboard.state.running_hub import Telling
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
@@ -78,10 +79,10 @@ async def _running() -> AsyncIterator[None]:
         trimming = asyncio.create_task(trim_always(), name="memory")
         try:
             async with (
-                process.feeding(_push_patch),
-                process.telling_jobs(lambda room, tick: process.sockets.push(room, ticks.update_of(tick))),
-                process.telling_running(
-                    Telling(
+                process.open_feeds(_push_patch),
+                process.open_jobs(lambda room, tick: process.sockets.push(room, job_room.update_of(tick))),
+                process.open_running(
+                    Pushes(
                         shown=lambda room, shown: process.sockets.push(room, running.update_of(shown)),
                         status=lambda room, status, but: process.sockets.push(
                             room, running.feed_update_of(status), but=but

@@ -2,26 +2,6 @@
 
 from __future__ import annotations
 
-from lxc_dashboard.pages import (
-    console,
-    containers,
-    creation,
-    dashboard,
-    job,
-    jobs,
-    not_found,
-    sign_in,
-    templates,
-)
+from lxc_dashboard.pages import containers, creation, jobs, monitor, not_found, sign_in, templates
 
-__all__ = [
-    "console",
-    "containers",
-    "creation",
-    "dashboard",
-    "job",
-    "jobs",
-    "not_found",
-    "sign_in",
-    "templates",
-]
+__all__ = ["containers", "creation", "jobs", "monitor", "not_found", "sign_in", "templates"]

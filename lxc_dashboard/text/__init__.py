@@ -1,7 +1,7 @@
-"""The words of the interface, in one place, so that they can be read together and translated.
+"""All texts of the interface, to be read together and translated.
 
-Sentence case; verbs on buttons; things named; past tense for results; PVE's own terms. ``{name}`` is filled with
-``str.format``. A module for each subject; who uses them says ``text.NAME``, wherever it stands.
+Sentence case, verbs on buttons, named objects, past tense for results, PVE's own terms. ``str.format`` fills ``{name}``. A
+module for each subject. Code refers to ``text.NAME``, whatever its module.
 """
 
 from __future__ import annotations

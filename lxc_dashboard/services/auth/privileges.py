@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
-from lxc_dashboard.errors import PrivilegeError
+import structlog
+
+from lxc_dashboard.errors import DashboardError, PrivilegeError
 from lxc_dashboard.services.auth import acting
 
+log = structlog.get_logger(__name__)
+
 CONSOLE_PRIVILEGE: Final = "VM.Console"  # as PVE asks for a guest's terminal
+ANSWER_WITHIN_S: Final = 2.0  # a page is shown without the answer, too
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
@@ -35,3 +41,17 @@ async def require(runtime: Runtime, session: Session, path: str, *privileges: st
     for privilege in privileges:
         if privilege not in present:
             raise PrivilegeError(privilege, path)
+
+
+async def missing(runtime: Runtime, session: Session, path: str, *privileges: str) -> str | None:
+    """The first of ``privileges`` that the user lacks at ``path``; empty if they hold all.
+
+    None if PVE does not answer within ``ANSWER_WITHIN_S``: it has the last word when the user acts.
+    """
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN_S):
+            present = await held(runtime, session, path)
+    except (TimeoutError, DashboardError) as error:
+        log.info("privileges unknown", path=path, why=str(error))
+        return None
+    return next((privilege for privilege in privileges if privilege not in present), "")

@@ -22,7 +22,7 @@ from lxc_dashboard.errors import (
     UnreachableError,
 )
 from lxc_dashboard.services.auth import acting, privileges
-from lxc_dashboard.services.auth.privileges import CONSOLE_PRIVILEGE
+from lxc_dashboard.services.auth.privileges import ANSWER_WITHIN_S, CONSOLE_PRIVILEGE
 from lxc_dashboard.services.jobs import guest_mark, identity
 from lxc_dashboard.services.jobs.identity import ITS_OWN, Standing
 
@@ -43,7 +43,6 @@ MANAGE_AT_STORAGE: Final = "Datastore.AllocateTemplate"
 AT_STORAGE: Final = {SEE_AT_STORAGE: SEE_PRIVILEGE, MANAGE_AT_STORAGE: MANAGE_PRIVILEGE}
 GRANTED: Final = frozenset({SEE_PRIVILEGE, MANAGE_PRIVILEGE, CONSOLE_PRIVILEGE})
 HOLDS_FOR_S: Final = 15.0
-ANSWER_WITHIN_S: Final = 2.0  # the page of a job is shown without the answer, too
 NOT_TOLD: Final = "PVE does not tell now whether CT {vmid} is still the container of this job"
 ALL_GUESTS: Final = "/vms"  # where one may see every guest, what is left of one that is gone may be seen too
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lxc_dashboard.proxmox.schemas import Resource
 from lxc_dashboard.services.auth.privileges import CONSOLE_PRIVILEGE
+from lxc_dashboard.services.jobs.acts import ACTS
 from lxc_dashboard.services.monitor.rows import MIB, Fields, Row, boot_time
 
 if TYPE_CHECKING:
@@ -58,9 +59,18 @@ def as_read(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"([0-9]+)", name)]
 
 
-def consoles_of(grants: Grants, rows: Iterable[int]) -> Fields:
-    """Whose console the user may open: ``usual`` says it of most of ``rows``, the vmids in ``others`` are the opposite."""
-    may = {vmid: CONSOLE_PRIVILEGE in grants.at_guest(vmid) for vmid in rows}
+def needed_at_guests() -> frozenset[str]:
+    """The privileges that acts, and a guest's console, need at ``/vms/{vmid}``."""
+    return frozenset({CONSOLE_PRIVILEGE}).union(*(act.needs for act in ACTS.values()))
+
+
+def rights_of(grants: Grants, rows: Iterable[int], privileges: Iterable[str]) -> Fields:
+    """By privilege, on which guests the user holds it: ``usual`` for most of ``rows``, the opposite for the vmids in ``others``."""
+    held = {vmid: grants.at_guest(vmid) for vmid in rows}
+    return {privilege: _by_the_fewer({vmid: privilege in at for vmid, at in held.items()}) for privilege in privileges}
+
+
+def _by_the_fewer(may: Mapping[int, bool]) -> Fields:
     usual = 2 * sum(may.values()) >= len(may)
     return {"usual": usual, "others": sorted(vmid for vmid, allowed in may.items() if allowed is not usual)}
 

@@ -24,7 +24,7 @@ from lxc_dashboard.errors import ApiError, PrivilegeError, ProxmoxError, Unreach
 from lxc_dashboard.proxmox.access import Grants
 from lxc_dashboard.proxmox.client import ProxmoxClient
 from lxc_dashboard.proxmox.schemas import Resource, TaskInfo
-from lxc_dashboard.services.monitor.overview import UP, consoles_of, nodes_of
+from lxc_dashboard.services.monitor.overview import UP, needed_at_guests, nodes_of, rights_of
 from lxc_dashboard.services.monitor.refreshes import Refreshes
 from lxc_dashboard.services.monitor.rows import (
     Fields,
@@ -344,7 +344,7 @@ class Poller:
         if whole or nodes != self.nodes:
             self.nodes = told["nodes"] = nodes
         if whole and self._grants is not None:
-            told["consoles"] = consoles_of(self._grants, self.rows)
+            told["rights"] = rights_of(self._grants, self.rows, sorted(needed_at_guests()))
         return told | ({"version": self._version, "error": "", "failing": 0} if whole else {})
 
     def _recovered(self) -> None:

@@ -19,8 +19,8 @@ from lxc_dashboard.services.creation import batch_views
 from lxc_dashboard.services.creation.batch_views import BatchJob, Outcome
 from lxc_dashboard.state.base import READY, regretted, requires, runtime, said, session
 from lxc_dashboard.state.ids import id_in, uuid_of
-from lxc_dashboard.state.job_room import JobRoom
-from lxc_dashboard.state.job_rows import JobRow, row_of
+from lxc_dashboard.state.jobs.room import JobRoom
+from lxc_dashboard.state.jobs.rows import JobRow, row_of
 from lxc_dashboard.state.templates.rows import counted
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from lxc_dashboard.services.auth import sessions
 from lxc_dashboard.state.base import session
 from lxc_dashboard.state.guard import Guard, caller, public, requires
 from lxc_dashboard.state.process import WebProcess
-from lxc_dashboard.state.tabs import StateOwner
+from lxc_dashboard.state.socket.tabs import StateOwner
 from tests.integration.auth.conftest import Begin
 
 

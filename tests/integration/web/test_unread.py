@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from lxc_dashboard import routes
-from lxc_dashboard.state.unsent import UNSENT_BYTES
+from lxc_dashboard.state.socket.sockets import UNSENT_BYTES
 from tests.e2e.stack import Stack
 from tests.integration.web.conftest import HYDRATE, PATIENCE_S, Visitor, has_loaded, tab
 from tests.integration.web.test_memory import MIB, memory_bytes

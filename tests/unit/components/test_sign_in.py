@@ -1,4 +1,4 @@
-"""What the sign-in page does in the browser when another endpoint is chosen, run in node."""
+"""The sign-in page when another endpoint is chosen, run in node."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SCRIPT = HERE.parents[2] / "assets" / "sign-in.js"
 
 
 class Usual(HTMLParser):
-    """Finds what the page gives the script along."""
+    """The data that the page passes to its script."""
 
     found = ""
 

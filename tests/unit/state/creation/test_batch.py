@@ -15,10 +15,11 @@ from lxc_dashboard.errors import NotFoundError, UnreachableError
 from lxc_dashboard.services.creation import batch_views
 from lxc_dashboard.services.creation.batch_views import BatchJob, BatchView, Outcome
 from lxc_dashboard.services.creation.views import creation_view
-from lxc_dashboard.state import base, guard, job_room
+from lxc_dashboard.state import base, guard
 from lxc_dashboard.state.creation.batch import BatchState, cancel_title, outcome_notes
 from lxc_dashboard.state.creation.configure import unknown_addresses
 from lxc_dashboard.state.creation.several import PlannedRow, title_of
+from lxc_dashboard.state.jobs import room as job_room
 from tests.unit.state.test_page_states import someone, state_of
 
 
