@@ -24,9 +24,9 @@ from lxc_dashboard.api.log_lines import in_words
 from lxc_dashboard.errors import DashboardError, InvalidInputError, NotFoundError, SessionExpiredError
 from lxc_dashboard.services.auth import sessions
 from lxc_dashboard.services.creation import credentials
-from lxc_dashboard.services.creation import log as job_log
-from lxc_dashboard.services.creation.lines import LogLine, Span, lines_of, plain, spans_of
+from lxc_dashboard.services.jobs import log as job_log
 from lxc_dashboard.services.jobs import service, watch
+from lxc_dashboard.services.jobs.lines import LogLine, Span, lines_of, plain, spans_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request

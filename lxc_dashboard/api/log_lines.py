@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from lxc_dashboard import text
-from lxc_dashboard.services.creation.lines import LINE_CHARS, LogLine, shown
+from lxc_dashboard.services.jobs.lines import LINE_CHARS, LogLine, shown
 
 
 def in_words(lines: Iterable[LogLine], *, chars: int = LINE_CHARS) -> Iterator[LogLine]:
