@@ -24,9 +24,9 @@ from lxc_dashboard.api.request import session_and_id, until_disconnect
 from lxc_dashboard.errors import DashboardError, InvalidInputError, NotFoundError, SessionExpiredError
 from lxc_dashboard.services.auth import sessions
 from lxc_dashboard.services.creation import credentials
-from lxc_dashboard.services.creation import log as job_log
-from lxc_dashboard.services.creation.lines import LINE_CHARS, LogLine, Span, lines_of, plain, shown, spans_of
+from lxc_dashboard.services.jobs import log as job_log
 from lxc_dashboard.services.jobs import service, watch
+from lxc_dashboard.services.jobs.lines import LINE_CHARS, LogLine, Span, lines_of, plain, shown, spans_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request

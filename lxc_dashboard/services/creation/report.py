@@ -14,10 +14,10 @@ from lxc_dashboard.db.models import EventType, JobEvent, JobState, Phase, now
 from lxc_dashboard.db.repositories.jobs import FINISHED
 from lxc_dashboard.services.auth import privileges
 from lxc_dashboard.services.creation import service
-from lxc_dashboard.services.creation.lines import lines_of, plain
 from lxc_dashboard.services.creation.spec import PasswordMode
 from lxc_dashboard.services.creation.views import CreationView, StepState, StepView
 from lxc_dashboard.services.jobs.codes import STANDSTILLS
+from lxc_dashboard.services.jobs.lines import lines_of, plain
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime

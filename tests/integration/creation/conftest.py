@@ -25,6 +25,7 @@ from lxc_dashboard.db.models import (
 from lxc_dashboard.db.repositories.nodes import NodeSecrets
 from lxc_dashboard.proxmox.client import ProxmoxClient
 from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.services import kinds
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation import cancelling, service
@@ -49,6 +50,8 @@ from tests.integration.creation.other_pve import OtherPve, other_pve
 from tests.integration.endpoints import endpoint_of, sign_in
 from tests.worded import worded
 
+# A worker knows all of them.
+KINDS = kinds.KINDS
 DEADLINE_S = 150  # a guard
 OSTEMPLATE = "local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst"
 

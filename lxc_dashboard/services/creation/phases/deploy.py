@@ -14,8 +14,8 @@ from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.doors import NoWay
 from lxc_dashboard.services.creation.explain import Cause, likely_cause
-from lxc_dashboard.services.creation.lines import plain, shown
 from lxc_dashboard.services.creation.ownership import ensure_ours
+from lxc_dashboard.services.jobs.lines import plain, shown
 
 if TYPE_CHECKING:
     from lxc_dashboard.guest.base import Door

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from lxc_dashboard.services.creation.lines import (
+from lxc_dashboard.services.jobs import service
+from lxc_dashboard.services.jobs.lines import (
     LINE_CHARS,
     LogLine,
     Span,
@@ -17,7 +18,6 @@ from lxc_dashboard.services.creation.lines import (
     lines_of,
     lines_with,
 )
-from lxc_dashboard.services.jobs import service
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lxc_dashboard.db.models import EventType, Phase
-from lxc_dashboard.services.creation.lines import (
+from lxc_dashboard.services.jobs.events import ProgressEvent
+from lxc_dashboard.services.jobs.lines import (
     CHARS_A_TURN,
     LINES_A_TURN,
     Span,
@@ -22,7 +23,6 @@ from lxc_dashboard.services.creation.lines import (
     shown,
     spans_of,
 )
-from lxc_dashboard.services.jobs.events import ProgressEvent
 from lxc_dashboard.text import in_words
 
 AT = datetime(2026, 11, 24, tzinfo=UTC)
