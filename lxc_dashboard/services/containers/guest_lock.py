@@ -17,34 +17,34 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-# A process that dies holds a guest no longer than this; an act may take as long as PVE does.
+# A dead process holds a guest for at most this long. An act may take longer: the lease is renewed.
 LEASE_S: Final = 30.0
 RENEWED_EVERY_S: Final = 10.0
 
 
 @asynccontextmanager
 async def guest_lock(bus: Bus, endpoint_id: UUID, vmid: int, name: str = "") -> AsyncIterator[None]:
-    """Held, by a lease that is renewed, until the block is left. ``name``: the guest's, to be told to others.
+    """Hold the guest's lock, a renewed lease, within the block. ``name``: the guest's, for the conflict's message.
 
-    Raises ``ConflictError`` where somebody else holds it, ``ServiceUnavailableError``.
+    Raises ``ConflictError`` if another act holds the lock, ``ServiceUnavailableError``.
     """
     key, owner = f"guest-lock:{endpoint_id}:{vmid}", uuid4().hex
     if not await bus.acquire_lease(key, owner, LEASE_S):
-        raise ConflictError(f"Something else is being done to {f'CT {vmid} {name}'.strip()} just now")
-    keeping = asyncio.create_task(_keep(bus, key, owner))
+        raise ConflictError(f"{f'CT {vmid} {name}'.strip()} is busy. Try again later")
+    renewing = asyncio.create_task(_renew(bus, key, owner))
     try:
         yield
     finally:
-        keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
+        renewing.cancel()
+        await asyncio.gather(renewing, return_exceptions=True)
         try:
             await bus.release_lease(key, owner)
         except ServiceUnavailableError as error:
-            # what was done within is done: the lease ends by itself
-            log.warning("guest lock not given back", key=key, why=str(error))
+            # the act is done, and the lease ends by itself
+            log.warning("guest lock not released", key=key, why=str(error))
 
 
-async def _keep(bus: Bus, key: str, owner: str) -> None:
+async def _renew(bus: Bus, key: str, owner: str) -> None:
     while True:
         await asyncio.sleep(RENEWED_EVERY_S)
         try:
