@@ -32,5 +32,5 @@ async def snapshot(request: Request) -> Response:
 async def nodes(request: Request) -> Response:
     """``GET /api/nodes``: ``{v, meta}`` of the same feed, without rows."""
     _, session = session_of(request)
-    body = await caller_of(request).hub.glance(session)
+    body = await caller_of(request).hub.nodes(session)
     return Response(body, media_type="application/json", headers={"Cache-Control": "no-store", "Vary": "Cookie"})

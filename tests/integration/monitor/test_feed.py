@@ -117,7 +117,7 @@ async def test_the_nodes_alone_come_from_the_same_feed(rt: Runtime, sign_in: Sig
     seen, session = Seen(), await sign_in(rt, "root@pam")
     async with hub_of(rt, seen) as hub:
         await looking(hub, session, seen)
-        found = json.loads(await hub.glance(session))
+        found = json.loads(await hub.nodes(session))
     assert "rows" not in found
     assert found["v"] >= seen.v
     assert [node["name"] for node in found["meta"]["nodes"]] == ["pve1", "pve2", "pve3"]
