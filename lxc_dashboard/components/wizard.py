@@ -11,7 +11,7 @@ from reflex_base.components.component import field as prop
 from lxc_dashboard import text
 from lxc_dashboard.components.controls import badge, button, field
 from lxc_dashboard.components.scripts import script
-from lxc_dashboard.services.creation.spec import PasswordMode
+from lxc_dashboard.services.creation.form.spec import PasswordMode
 from lxc_dashboard.state.create import CreateState
 from lxc_dashboard.state.selection import EXTRA_MANAGERS
 from lxc_dashboard.state.summary import Option

@@ -9,7 +9,7 @@ import reflex as rx
 from lxc_dashboard import text
 from lxc_dashboard.components.controls import badge, button, field
 from lxc_dashboard.components.widgets import confirm_button, dialog
-from lxc_dashboard.services.creation.presets import SHARE_PRIVILEGE
+from lxc_dashboard.services.creation.form.presets import SHARE_PRIVILEGE
 from lxc_dashboard.state.create import CreateState
 from lxc_dashboard.state.create_presets import PresetRow
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from lxc_dashboard import text
 from lxc_dashboard.errors import InvalidInputError
-from lxc_dashboard.services.creation import addresses
+from lxc_dashboard.services.creation.form import addresses
 from lxc_dashboard.state.base import requires, runtime, session, warned
 from lxc_dashboard.state.mounts import Mounts
 

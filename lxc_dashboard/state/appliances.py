@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from lxc_dashboard.services.creation import choices, downloads
+from lxc_dashboard.services.creation import downloads
 from lxc_dashboard.services.creation.downloads import Begun, Fetch, FetchState, Order
+from lxc_dashboard.services.creation.form import choices
 from lxc_dashboard.state.addresses import Addresses
 from lxc_dashboard.state.base import requires, runtime, session
 

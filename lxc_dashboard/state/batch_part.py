@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.services.creation import batches, command, editing, preflight, service
-from lxc_dashboard.services.creation.several import Several
+from lxc_dashboard.services.creation import batches, preflight, replacement, service
+from lxc_dashboard.services.creation.form import command
+from lxc_dashboard.services.creation.form.batch import Several
 from lxc_dashboard.state.appliances import Appliances
 from lxc_dashboard.state.base import runtime, session
 from lxc_dashboard.state.templates.rows import counted
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from lxc_dashboard.services.auth.model import Session
     from lxc_dashboard.services.creation.batches import Plan
     from lxc_dashboard.services.creation.findings import Finding
-    from lxc_dashboard.services.creation.spec import ContainerSpec, IpSettings
+    from lxc_dashboard.services.creation.form.spec import ContainerSpec, IpSettings
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,11 @@ class BatchPart(Appliances, mixin=True):
     async def _request(self, spec: ContainerSpec, secrets: service.Secrets, wanted: UUID) -> str:
         """Has it made, all of them, or one in place of what a job left; the address of its page.
 
-        Raises as ``service.request``, ``request_batch`` and ``editing.replace``.
+        Raises as ``service.request``, ``request_batch`` and ``replacement.replace``.
         """
         edited, asked = self._edited(), self._several()
         if edited is not None:
-            return routes.job(await editing.replace(runtime(), session(), edited, spec, secrets, wanted=wanted))
+            return routes.job(await replacement.replace(runtime(), session(), edited, spec, secrets, wanted=wanted))
         if asked is None:
             return routes.job(await service.request(runtime(), session(), spec, secrets, job_id=wanted))
         batch_id = await batches.request_batch(
@@ -76,7 +77,7 @@ async def found_by(
 ) -> tuple[Plan | None, list[Finding]]:
     """What preflight finds, and what would be made where it is several. ``edited``: the job that is replaced."""
     if edited is not None:
-        return None, await editing.check(rt, who, edited, spec)
+        return None, await replacement.check(rt, who, edited, spec)
     if asked is not None:
         return await batches.look(rt, who, spec=spec, **asdict(asked))
     return None, await preflight.check(rt, who, spec)

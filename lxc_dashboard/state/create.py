@@ -18,10 +18,11 @@ import reflex as rx
 
 from lxc_dashboard.db.models import new_id
 from lxc_dashboard.errors import InvalidInputError, PreflightError
-from lxc_dashboard.services.creation import choices, service
-from lxc_dashboard.services.creation.several import Several
-from lxc_dashboard.services.creation.spec import ContainerSpec, PasswordMode
-from lxc_dashboard.services.creation.validation import check_password
+from lxc_dashboard.services.creation import service
+from lxc_dashboard.services.creation.form import choices
+from lxc_dashboard.services.creation.form.batch import Several
+from lxc_dashboard.services.creation.form.spec import ContainerSpec, PasswordMode
+from lxc_dashboard.services.creation.form.validation import check_password
 from lxc_dashboard.services.templates.library import catalog as templates
 from lxc_dashboard.state import wizard
 from lxc_dashboard.state.base import requires, runtime, session

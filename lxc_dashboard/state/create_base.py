@@ -10,12 +10,12 @@ from uuid import UUID
 import reflex as rx
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.services.creation import drafts
-from lxc_dashboard.services.creation.choices import Choices
-from lxc_dashboard.services.creation.defaults import defaults, of_node
-from lxc_dashboard.services.creation.filled import Filled
-from lxc_dashboard.services.creation.several import validate
-from lxc_dashboard.services.creation.spec import ContainerSpec
+from lxc_dashboard.services.creation.form import drafts
+from lxc_dashboard.services.creation.form.batch import validate
+from lxc_dashboard.services.creation.form.choices import Choices
+from lxc_dashboard.services.creation.form.defaults import defaults, of_node
+from lxc_dashboard.services.creation.form.filled import Filled
+from lxc_dashboard.services.creation.form.spec import ContainerSpec
 from lxc_dashboard.services.templates.model import TemplateConfig
 from lxc_dashboard.services.templates.summaries import TemplateDetail
 from lxc_dashboard.state import mount_rows, wizard, wizard_filled

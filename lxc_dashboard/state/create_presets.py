@@ -14,9 +14,9 @@ import msgspec
 
 from lxc_dashboard import text
 from lxc_dashboard.errors import InvalidInputError, NotFoundError
-from lxc_dashboard.services.creation import presets
-from lxc_dashboard.services.creation.filled import Filled
-from lxc_dashboard.services.creation.presets import SHARE_PRIVILEGE, PresetSummary
+from lxc_dashboard.services.creation.form import presets
+from lxc_dashboard.services.creation.form.filled import Filled
+from lxc_dashboard.services.creation.form.presets import SHARE_PRIVILEGE, PresetSummary
 from lxc_dashboard.state.base import requires, runtime, said, session
 from lxc_dashboard.state.create_proposal import ProposalPart
 from lxc_dashboard.state.ids import uuid_of

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lxc_dashboard.services.creation.choices import choices
-from lxc_dashboard.services.creation.filled import Filled
+from lxc_dashboard.services.creation.form.choices import choices
+from lxc_dashboard.services.creation.form.filled import Filled
 from lxc_dashboard.state import wizard_filled
 from lxc_dashboard.state.base import runtime, session
 from lxc_dashboard.state.create_review import ReviewPart

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
 from lxc_dashboard.errors import InvalidInputError, ServiceUnavailableError
-from lxc_dashboard.services.creation import command
-from lxc_dashboard.services.creation.spec import ContainerSpec
+from lxc_dashboard.services.creation.form import command
+from lxc_dashboard.services.creation.form.spec import ContainerSpec
 from lxc_dashboard.state import wizard
 from lxc_dashboard.state.base import requires, runtime, session
 from lxc_dashboard.state.batch_part import BatchPart, found_by

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.services.creation import drafts, links, refilling
-from lxc_dashboard.services.creation.filled import Filled
-from lxc_dashboard.services.creation.spec import PasswordMode
+from lxc_dashboard.services.creation.form import drafts, links, refilling
+from lxc_dashboard.services.creation.form.filled import Filled
+from lxc_dashboard.services.creation.form.spec import PasswordMode
 from lxc_dashboard.state import wizard
 from lxc_dashboard.state.base import requires, runtime, session
 from lxc_dashboard.state.create_base import Asked

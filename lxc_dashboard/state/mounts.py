@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lxc_dashboard.services.creation.mount_fields import MOUNTS_MAX
+from lxc_dashboard.services.creation.form.mounts import MOUNTS_MAX
 from lxc_dashboard.state import mount_rows
 from lxc_dashboard.state.base import requires
 from lxc_dashboard.state.create_fields import FieldsPart

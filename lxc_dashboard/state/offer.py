@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import reflex as rx
 
-from lxc_dashboard.services.creation.choices import Choices, choices, matching, split_os_template
+from lxc_dashboard.services.creation.form.choices import Choices, choices, matching, split_os_template
 from lxc_dashboard.state import summary
 from lxc_dashboard.state.base import runtime, session
 from lxc_dashboard.state.summary import Option

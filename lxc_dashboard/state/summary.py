@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from lxc_dashboard import text
-from lxc_dashboard.services.creation.choices import (
+from lxc_dashboard.services.creation.form.batch import count
+from lxc_dashboard.services.creation.form.choices import (
     DOWNLOAD_PREFIX,
     Choices,
     NodeChoice,
     OsTemplateChoice,
     StorageChoice,
 )
-from lxc_dashboard.services.creation.several import count
 from lxc_dashboard.state import mount_rows
 from lxc_dashboard.state.wizard import FLAGS, ExtraRow, PackageRow, ScriptRow
 

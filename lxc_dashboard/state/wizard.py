@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from lxc_dashboard import text
-from lxc_dashboard.services.creation.choices import Choices, split_os_template
-from lxc_dashboard.services.creation.defaults import granted, of_node, ticked
-from lxc_dashboard.services.creation.filled import MAX_ITEMS, VALUE_CHARS
-from lxc_dashboard.services.creation.ssh_key_fields import KEY_MAX_CHARS, KEYS_MAX
+from lxc_dashboard.services.creation.form.choices import Choices, split_os_template
+from lxc_dashboard.services.creation.form.defaults import granted, of_node, ticked
+from lxc_dashboard.services.creation.form.filled import MAX_ITEMS, VALUE_CHARS
+from lxc_dashboard.services.creation.form.ssh_keys import KEY_MAX_CHARS, KEYS_MAX
 from lxc_dashboard.services.templates.model import TemplateConfig
 from lxc_dashboard.services.templates.summaries import TemplateDetail
 from lxc_dashboard.state import mount_rows

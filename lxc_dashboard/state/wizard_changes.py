@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from lxc_dashboard import text
-from lxc_dashboard.services.creation.choices import DOWNLOAD_PREFIX, Choices
-from lxc_dashboard.services.creation.defaults import defaults
-from lxc_dashboard.services.creation.filled import Filled
+from lxc_dashboard.services.creation.form.choices import DOWNLOAD_PREFIX, Choices
+from lxc_dashboard.services.creation.form.defaults import defaults
+from lxc_dashboard.services.creation.form.filled import Filled
 from lxc_dashboard.services.templates.summaries import TemplateDetail
 from lxc_dashboard.state import mount_rows, wizard, wizard_filled
 from lxc_dashboard.state.summary import worded

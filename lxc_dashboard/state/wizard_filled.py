@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from lxc_dashboard import text
-from lxc_dashboard.services.creation.choices import Choices, is_system
-from lxc_dashboard.services.creation.defaults import lacking
-from lxc_dashboard.services.creation.filled import Filled
+from lxc_dashboard.services.creation.form.choices import Choices, is_system
+from lxc_dashboard.services.creation.form.defaults import lacking
+from lxc_dashboard.services.creation.form.filled import Filled
 from lxc_dashboard.services.templates.library import catalog as templates
 from lxc_dashboard.services.templates.model import TemplateConfig
 from lxc_dashboard.services.templates.summaries import TemplateDetail

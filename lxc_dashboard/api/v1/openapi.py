@@ -11,7 +11,7 @@ from lxc_dashboard import routes
 from lxc_dashboard.api.v1 import answers, words
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.services.containers.power import Power
-from lxc_dashboard.services.creation.described import FIELDS
+from lxc_dashboard.services.creation.form.request_body import FIELDS
 
 REF: Final = "#/components/schemas/{name}"
 REQUEST: Final = "CreationRequest"

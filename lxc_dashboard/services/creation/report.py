@@ -18,8 +18,8 @@ from lxc_dashboard.db.repositories.jobs import FINISHED
 from lxc_dashboard.errors import DashboardError
 from lxc_dashboard.services.auth import privileges
 from lxc_dashboard.services.creation import service
+from lxc_dashboard.services.creation.form.spec import PasswordMode
 from lxc_dashboard.services.creation.lines import lines_of, plain
-from lxc_dashboard.services.creation.spec import PasswordMode
 from lxc_dashboard.services.creation.views import CreationView, StepState, StepView
 from lxc_dashboard.services.jobs.codes import STANDSTILLS
 from lxc_dashboard.services.jobs.visibility import ANSWER_WITHIN_S

@@ -33,7 +33,7 @@ from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import sessions
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation import service
-from lxc_dashboard.services.creation.spec import ContainerSpec
+from lxc_dashboard.services.creation.form.spec import ContainerSpec
 from lxc_dashboard.services.jobs import engine
 from lxc_dashboard.services.templates.model import FileEntry
 from lxc_dashboard.settings import Settings

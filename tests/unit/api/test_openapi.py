@@ -14,8 +14,8 @@ from lxc_dashboard.api.v1 import answers, words
 from lxc_dashboard.api.v1.openapi import document
 from lxc_dashboard.api.v1.site import v1_routes
 from lxc_dashboard.errors import DashboardError, InvalidInputError
-from lxc_dashboard.services.creation.described import FIELDS
-from lxc_dashboard.services.creation.validation import validate
+from lxc_dashboard.services.creation.form.request_body import FIELDS
+from lxc_dashboard.services.creation.form.validation import validate
 
 DOCUMENT = json.loads(document())
 # Read before ``validate`` has its turn.

@@ -9,9 +9,9 @@ import pytest
 
 from lxc_dashboard.errors import InvalidInputError
 from lxc_dashboard.services.creation import downloads
-from lxc_dashboard.services.creation.choices import ApplianceChoice, Choices
-from lxc_dashboard.services.creation.defaults import defaults
 from lxc_dashboard.services.creation.downloads import Fetch, FetchState
+from lxc_dashboard.services.creation.form.choices import ApplianceChoice, Choices
+from lxc_dashboard.services.creation.form.defaults import defaults
 from lxc_dashboard.state import appliances
 from lxc_dashboard.state.create import CreateState
 from lxc_dashboard.state.offer import UNSEEN_POOLS

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lxc_dashboard.services.creation.defaults import defaults
-from lxc_dashboard.services.creation.spec import Mount
-from lxc_dashboard.services.creation.validation import validate
+from lxc_dashboard.services.creation.form.defaults import defaults
+from lxc_dashboard.services.creation.form.spec import Mount
+from lxc_dashboard.services.creation.form.validation import validate
 from lxc_dashboard.state import mount_rows, wizard
 from lxc_dashboard.state.mount_rows import MountRow
 from tests.unit.state.test_wizard import OFFERED, raw, summary

@@ -7,7 +7,13 @@ from dataclasses import replace
 import pytest
 
 from lxc_dashboard import text
-from lxc_dashboard.services.creation.choices import BridgeChoice, Choices, NodeChoice, OsTemplateChoice, StorageChoice
+from lxc_dashboard.services.creation.form.choices import (
+    BridgeChoice,
+    Choices,
+    NodeChoice,
+    OsTemplateChoice,
+    StorageChoice,
+)
 from lxc_dashboard.state import summary
 from lxc_dashboard.state.wizard import ExtraRow, PackageRow, ScriptRow
 

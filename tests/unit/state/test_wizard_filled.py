@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lxc_dashboard.services.creation.choices import Choices
-from lxc_dashboard.services.creation.defaults import defaults
-from lxc_dashboard.services.creation.filled import Filled
+from lxc_dashboard.services.creation.form.choices import Choices
+from lxc_dashboard.services.creation.form.defaults import defaults
+from lxc_dashboard.services.creation.form.filled import Filled
 from lxc_dashboard.services.templates.model import TemplateConfig
 from lxc_dashboard.state import mount_rows, wizard_filled
 from lxc_dashboard.state.mount_rows import MountRow

@@ -9,8 +9,8 @@ from uuid import uuid4
 
 from lxc_dashboard.db.models import CREATE_KIND, Job
 from lxc_dashboard.services.creation import passwords, rights
+from lxc_dashboard.services.creation.form.spec import Mount
 from lxc_dashboard.services.creation.preflight.inside import os_family
-from lxc_dashboard.services.creation.spec import Mount
 from lxc_dashboard.services.jobs import ticket
 from tests.unit.services.creation.wish import SPEC
 

@@ -1,0 +1,106 @@
+"""Edit and retry: a failed or cancelled job of one's own, asked for anew with another spec, in place of what it left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from lxc_dashboard.db.models import JobState, new_id
+from lxc_dashboard.errors import ConflictError
+from lxc_dashboard.services.containers.guest_lock import guest_lock
+from lxc_dashboard.services.creation import clearing, preflight, request, service
+from lxc_dashboard.services.creation.form.validation import check_password
+from lxc_dashboard.services.creation.preflight.question import Leaving
+from lxc_dashboard.services.creation.request import Reservation, Secrets
+from lxc_dashboard.services.jobs.enqueue import enqueue
+from lxc_dashboard.services.jobs.request import is_known
+
+if TYPE_CHECKING:
+    from lxc_dashboard.db.database import Transaction
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.auth.model import Session
+    from lxc_dashboard.services.creation.findings import Finding
+    from lxc_dashboard.services.creation.form.spec import ContainerSpec
+    from lxc_dashboard.services.creation.views import CreationView
+
+
+async def editable(rt: Runtime, session: Session, job_id: UUID) -> ContainerSpec:
+    """What was asked for, to be changed. It holds no password: one that was given is given again.
+
+    Raises ``NotFoundError``, ``ConflictError`` (somebody else's job, one that has not ended, one that is ready).
+    """
+    return _spec_of(await _own(rt, session, job_id))
+
+
+async def check(rt: Runtime, session: Session, job_id: UUID, spec: ContainerSpec) -> list[Finding]:
+    """``preflight.check`` of a spec that replaces the job: what the job left is not in the way. Raises as ``editable``."""
+    return await preflight.check(rt, session, spec, leaving=_leaving(await _own(rt, session, job_id)))
+
+
+async def replace(
+    rt: Runtime,
+    session: Session,
+    job_id: UUID,
+    spec: ContainerSpec,
+    secrets: Secrets | None = None,
+    *,
+    wanted: UUID | None = None,
+) -> UUID:
+    """Destroy what the job left, as the user, and have ``spec`` made; the new job's id, ``wanted`` where that is given.
+
+    All is checked before anything is destroyed. A job of a batch is replaced in its batch. The same ``wanted`` twice
+    makes one. Raises as ``editable``, ``service.destroy`` and ``service.request``.
+    """
+    view = await _own(rt, session, job_id)
+    secrets = secrets or Secrets()
+    check_password(spec.password_mode, secrets.password)
+    new = wanted or new_id()
+    if await is_known(rt, session, new):
+        return new
+    await request.refuse_unsound(rt, session, spec, leaving=_leaving(view))
+    async with guest_lock(rt.bus, session.endpoint_id, view.vmid, view.hostname):
+        await request.reserve(rt, session, spec, secrets, await _instead(rt, session, view, new))
+    await enqueue(rt, new)
+    return new
+
+
+async def _instead(rt: Runtime, session: Session, view: CreationView, new: UUID) -> Reservation:
+    """What the job left is gone after this; its row follows in the transaction that makes the new one.
+
+    Of a job that left nothing only the row is written off.
+    """
+    async with rt.db.transaction() as tx:
+        creation = await tx.jobs.get(view.id)
+        container = await tx.containers.get(view.container_id)
+    if view.exists:
+        await clearing.delete_left(rt, session, creation, container)
+
+    async def forget(tx: Transaction) -> None:
+        if view.exists:
+            await clearing.forget(tx, session, creation, container)
+        else:
+            await clearing.write_off(tx, creation, container)
+
+    freed = container.vmid if container.deleted_at is None else None
+    return Reservation(new, creation.batch_id, freed=freed, first=forget)
+
+
+async def _own(rt: Runtime, session: Session, job_id: UUID) -> CreationView:
+    view = await service.get_job(rt, session, job_id)
+    if not view.own:
+        raise ConflictError(
+            "A job acts as who asked for it: only that user, or that token, can change it and run it again"
+        )
+    if view.state not in {JobState.FAILED, JobState.CANCELLED}:
+        raise ConflictError(f"Only a failed or cancelled job is changed and run again; this one is {view.state}")
+    return view
+
+
+def _leaving(view: CreationView) -> Leaving | None:
+    return Leaving(view.container_id, view.vmid) if view.exists else None
+
+
+def _spec_of(view: CreationView) -> ContainerSpec:
+    if view.spec is None:
+        raise ConflictError("What was asked for is not known any more")
+    return view.spec

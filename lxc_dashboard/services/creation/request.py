@@ -1,0 +1,199 @@
+"""From a wish to a row that a worker can take: checked, its vmid reserved, committed, then handed to the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import structlog
+
+from lxc_dashboard.db.models import CREATE_KIND, AuditResult, Container, Job, Phase, new_id
+from lxc_dashboard.errors import (
+    ConflictError,
+    InvalidInputError,
+    PreflightError,
+)
+from lxc_dashboard.services.auth import acting
+from lxc_dashboard.services.creation import preflight, vmids
+from lxc_dashboard.services.creation.findings import FindingSeverity
+from lxc_dashboard.services.creation.form import addresses
+from lxc_dashboard.services.creation.form.spec import ContainerSpec, PasswordMode
+from lxc_dashboard.services.creation.form.validation import check_password
+from lxc_dashboard.services.creation.passwords import generate
+from lxc_dashboard.services.jobs.enqueue import enqueue
+from lxc_dashboard.services.jobs.request import is_known
+from lxc_dashboard.services.jobs.ticket import Lending, lending
+
+if TYPE_CHECKING:
+    from lxc_dashboard.db.database import Transaction
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.auth.model import Session
+    from lxc_dashboard.services.creation.preflight.question import Leaving
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What may not stand in a spec. ``password`` counts only where the spec says that one is given.
+
+    A given one is kept, encrypted, until the container is created or the run is cancelled or its leavings destroyed, and of
+    a run that failed before, for the retry, 12 h. It is never shown. One that was made is kept with the container.
+    """
+
+    password: str | None = field(default=None, repr=False)
+
+
+async def request(
+    rt: Runtime,
+    session: Session,
+    spec: ContainerSpec,
+    secrets: Secrets | None = None,
+    *,
+    job_id: UUID | None = None,
+) -> UUID:
+    """Have a container made; the job's id. The same ``job_id`` twice (a button pressed twice) makes one.
+
+    Raises ``InvalidInputError`` (the password; the vmid or an address where it is taken), ``PreflightError`` with all findings that
+    stop it, what PVE says, ``ServiceUnavailableError``.
+    """
+    secrets = secrets or Secrets()
+    check_password(spec.password_mode, secrets.password)
+    if job_id is not None and await is_known(rt, session, job_id):
+        return job_id
+    wanted = job_id or new_id()
+    try:
+        await refuse_unsound(rt, session, spec)
+    except PreflightError:
+        if await is_known(rt, session, wanted):
+            return wanted  # the same request, a moment earlier: its own container is what is in the way
+        raise
+    await reserve(rt, session, spec, secrets, Reservation(wanted))
+    await enqueue(rt, wanted)
+    return wanted
+
+
+async def refuse_unsound(rt: Runtime, session: Session, spec: ContainerSpec, *, leaving: Leaving | None = None) -> None:
+    """Raises ``PreflightError`` with all findings that stop it."""
+    async with rt.checks:
+        findings = await preflight.check(rt, session, spec, leaving=leaving)
+    errors = [finding for finding in findings if finding.severity is FindingSeverity.ERROR]
+    if errors:
+        raise PreflightError(errors)
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Which row is to be made. ``first`` is done in its transaction; ``freed`` is a vmid that is free once it was."""
+
+    job_id: UUID
+    batch_id: UUID | None = None
+    freed: int | None = None
+    first: Callable[[Transaction], Awaitable[None]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One run as it is to be stored."""
+
+    spec: ContainerSpec
+    job_id: UUID
+    batch_id: UUID | None = None
+    password: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, spec: ContainerSpec, secrets: Secrets, job_id: UUID, batch_id: UUID | None = None) -> Order:
+        """With the password that the spec asks for: the one given, one made for this run alone, or none."""
+        passwords = {PasswordMode.GIVEN: secrets.password, PasswordMode.GENERATED: generate()}
+        return cls(spec, job_id, batch_id, passwords.get(spec.password_mode))
+
+
+async def reserve(
+    rt: Runtime, session: Session, spec: ContainerSpec, secrets: Secrets, reservation: Reservation
+) -> None:
+    """The rows of a creation that was found sound, committed, with a vmid that nobody else here has.
+
+    Raises ``InvalidInputError`` (the vmid or an address is taken), ``ConflictError`` (none is free), ``SessionExpiredError``
+    (the session ended meanwhile), what PVE says.
+    """
+    order = Order.of(spec, secrets, reservation.job_id, reservation.batch_id)
+    await reserve_all(rt, session, [order], freed=reservation.freed, first=reservation.first)
+
+
+async def reserve_all(
+    rt: Runtime,
+    session: Session,
+    orders: Sequence[Order],
+    *,
+    freed: int | None = None,
+    first: Callable[[Transaction], Awaitable[None]] | None = None,
+) -> None:
+    """The rows of all ``orders`` or of none, in one transaction; as ``reserve``. Nothing where the first is known."""
+    client = await acting.client(rt, session)
+    automatic = [order for order in orders if order.spec.vmid is None]
+    for _ in range(vmids.TRIES):
+        async with vmids.offered(rt, client, session.endpoint_id, len(automatic), freed=freed) as free:
+            given = dict(zip((order.job_id for order in automatic), free, strict=True))
+            try:
+                async with lending(rt, session) as lent:
+                    if first is not None:
+                        await first(lent.tx)
+                    await _store_all(lent, orders, given)
+            except ConflictError as error:
+                if await is_known(rt, session, orders[0].job_id):
+                    return  # the same request, a moment earlier
+                if not automatic:
+                    raise InvalidInputError({"vmid": f"{orders[0].spec.vmid} was taken in the meantime"}) from error
+            else:
+                return
+    raise ConflictError("No vmid could be reserved", detail=f"{vmids.TRIES} tries")
+
+
+async def _store_all(lent: Lending, orders: Sequence[Order], given: Mapping[UUID, int]) -> None:
+    if faults := await addresses.faults(lent.tx, lent.session.endpoint_id, [order.spec for order in orders]):
+        raise InvalidInputError(faults)
+    for order in orders:
+        await _store(lent.tx, lent.session, order, vmid=order.spec.vmid or given[order.job_id])
+        await lent.give(order.job_id)
+
+
+def _creation(session: Session, order: Order, container: Container) -> Job:
+    return Job.about(
+        container,
+        CREATE_KIND,
+        id=order.job_id,
+        revision_id=order.spec.revision_id,
+        batch_id=order.batch_id,
+        userid=session.userid,
+        params=order.spec.to_json(),
+        step=Phase.CREATING.value,
+        signed_in_at=session.signed_in_at,
+        session_id=session.id,
+    )
+
+
+async def _store(tx: Transaction, session: Session, order: Order, *, vmid: int) -> None:
+    spec = order.spec
+    container = await tx.containers.reserve(
+        Container(
+            endpoint_id=session.endpoint_id,
+            vmid=vmid,
+            node=spec.node,
+            hostname=spec.hostname,
+            template_revision_id=spec.revision_id,
+            created_by=session.userid,
+        ),
+        root_password=order.password,
+    )
+    await tx.jobs.add(_creation(session, order, container))
+    await tx.audit.append(
+        userid=session.authid,
+        endpoint_name=session.endpoint_name,
+        action="creation.request",
+        subject=f"CT {vmid} {spec.hostname}",
+        address=session.address,
+        result=AuditResult.OK,
+        detail={"creation": str(order.job_id), "spec": spec.to_json()},
+    )
