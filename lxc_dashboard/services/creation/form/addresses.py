@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from lxc_dashboard.errors import InvalidInputError
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import holders
-from lxc_dashboard.services.creation.form.address_readers import PREFIX_MIN
+from lxc_dashboard.services.creation.form.readers import PREFIX_MIN
 from lxc_dashboard.services.creation.form.spec import Segment
 from lxc_dashboard.services.creation.neighbours import SEEN_HOLDS_S, seen_lately
 

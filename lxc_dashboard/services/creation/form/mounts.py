@@ -12,28 +12,34 @@ from lxc_dashboard.services.creation.form import readers
 from lxc_dashboard.services.creation.form.readers import Form, WrongError
 from lxc_dashboard.services.creation.form.spec import Mount
 
-NAME: Final = "mounts"
 MOUNTS_MAX: Final = 256  # mp0 to mp255
 PATH_MAX_CHARS: Final = 4096
 # A comma ends a value of PVE's; it refuses "." and ".." itself.
 _PATH: Final = re.compile(r"/[^,\\]*")
 _STEPS_ASIDE: Final = frozenset({".", ".."})
-_NO_ROWS: Final[Sequence[Mapping[str, object]]] = ()
 _OF_LXC: Final = ("/dev", "/proc", "/sys")
 
 
-def mounts(form: Form) -> tuple[Mount, ...]:
-    """A list of mappings with the keys of ``Mount``, or that list as JSON. Faults are noted in ``form``."""
-    rows = form.take(NAME, _rows, _NO_ROWS)
+def mounts(value: object) -> tuple[Mount, ...]:
+    """Read a list of mappings with the keys of ``Mount``, or that list as JSON. The parts of a fault are ``0.path`` and the like."""
     found: list[Mount] = []
-    for at, row in enumerate(rows):
+    faults: dict[str, str] = {}
+    for at, row in enumerate(_rows(value)):
         part = Form(row)
         mount = _mount(part)
         if mount.path in {other.path for other in found}:
-            part.faults.setdefault("path", "Another mount point is there already")
-        form.faults |= {f"{NAME}.{at}.{name}": fault for name, fault in part.faults.items()}
+            part.faults.setdefault("path", "Another mount point has this path")
+        faults |= {f"{at}.{name}": fault for name, fault in part.faults.items()}
         found.append(mount)
+    if faults:
+        raise WrongError(parts=faults)
     return tuple(found)
+
+
+def as_text(mounts: Sequence[Mount]) -> str:
+    """The form's JSON, which ``mounts`` reads back. No mount points are empty text."""
+    rows = [asdict(mount) | {"size_gib": "" if mount.is_bind else str(mount.size_gib)} for mount in mounts]
+    return json.dumps(rows, separators=(",", ":")) if rows else ""
 
 
 def _rows(value: object) -> Sequence[Mapping[str, object]]:

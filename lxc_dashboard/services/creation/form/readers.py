@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Final, TypeVar
 from uuid import UUID
 
 from lxc_dashboard.db.models import PackageManager
-from lxc_dashboard.services.creation.form.spec import ExtraPackage, IpMode, PackageRef, PasswordMode
+from lxc_dashboard.services.creation.form.spec import ExtraPackage, PackageRef
 from lxc_dashboard.services.templates.format.packages import checked_spec
 from lxc_dashboard.services.templates.format.text import is_unicode
 
@@ -25,15 +27,26 @@ BRIDGE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,14}")
 _TAG: Final = re.compile(r"[a-z0-9_][a-z0-9_.+-]*")
 POOL: Final = re.compile(r"[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+){0,2}")
 _PACKAGE: Final = re.compile(r"[A-Za-z0-9@][A-Za-z0-9@/._+:~=<>!,*\[\]^-]*")
+DOMAIN_MAX_CHARS: Final = 253
+PREFIX_MIN: Final = 8  # PVE's own, of both families
+_EXAMPLES: Final = {4: "10.0.0.5/24", 6: "fd00::5/64"}
+_PARTED: Final = re.compile(r"[,;\s]+")
+_INTERFACE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{1,20}(?:[:.][0-9]{1,5})?")
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off", ""})
 HOSTNAME_MAX_CHARS: Final = 64  # of Linux: LXC could not start a container of a longer name
 DISK_MAX_GIB: Final = 131_072
+PASSWORD_MIN_CHARS: Final = 5  # PVE's own
+PASSWORD_MAX_BYTES: Final = 500  # libcrypt refuses more than 511; PVE knows no end
 DESCRIPTION_MAX_CHARS: Final = 7800  # PVE takes 8,192, and the notes get a few lines more at the end
 
 
 class WrongError(Exception):
-    """What is wrong with one field; never leaves ``validation``."""
+    """What is wrong with one field, or by part of it (``0.path``) for a list. Never leaves ``validation``."""
+
+    def __init__(self, message: str = "", parts: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.parts = parts or {}
 
 
 @dataclass
@@ -44,11 +57,12 @@ class Form:
     faults: dict[str, str] = field(default_factory=dict)
 
     def take(self, name: str, read: Callable[[object], T], fallback: T) -> T:
-        """The field as ``read`` gives it. A fault is noted, and ``fallback`` stands in until the end."""
+        """Read a field. A fault is noted, and ``fallback`` is the value until the end."""
         try:
             return read(self.raw.get(name))
         except WrongError as wrong:
-            self.faults[name] = str(wrong)
+            parts = {f"{name}.{part}": fault for part, fault in wrong.parts.items()}
+            self.faults |= parts or {name: str(wrong)}
             return fallback
 
 
@@ -134,17 +148,16 @@ def flag(default: bool) -> Callable[[object], bool]:
     return read
 
 
-Member = TypeVar("Member", PasswordMode, IpMode)
+Member = TypeVar("Member", bound=StrEnum)
 
 
-def one_of(kind: type[Member], default: Member) -> Callable[[object], Member]:
+def one_of(members: Sequence[Member], default: Member) -> Callable[[object], Member]:
     def read(value: object) -> Member:
         text = plain(value)
-        if not text:
-            return default
-        if text not in {member.value for member in kind}:
-            raise WrongError(f"One of {', '.join(member.value for member in kind)}")
-        return kind(text)
+        found = next((member for member in members if member.value == text), None if text else default)
+        if found is None:
+            raise WrongError(f"One of {', '.join(members)}")
+        return found
 
     return read
 
@@ -171,6 +184,19 @@ def description(value: object) -> str:
     if len(text) > DESCRIPTION_MAX_CHARS:
         raise WrongError(f"At most {DESCRIPTION_MAX_CHARS:,} characters")
     return text
+
+
+def password(value: object) -> str:
+    """The message of ``WrongError`` never holds the password."""
+    if not value or not isinstance(value, str):
+        raise WrongError("Enter a password, or have one generated")
+    if len(value) < PASSWORD_MIN_CHARS:
+        raise WrongError(f"At least {PASSWORD_MIN_CHARS} characters")
+    if len(value.encode(errors="replace")) > PASSWORD_MAX_BYTES:
+        raise WrongError(f"At most {PASSWORD_MAX_BYTES} bytes: Linux accepts no longer password")
+    if not value.isprintable():
+        raise WrongError("Only printable characters")
+    return value
 
 
 def uuid(value: object) -> UUID | None:
@@ -227,3 +253,60 @@ def script_names(value: object) -> tuple[str, ...] | None:
     if len(set(names)) != len(names):
         raise WrongError("Each script runs once")
     return tuple(names)
+
+
+def cidr(value: object, version: int) -> str:
+    text = plain(value)
+    example = f"Enter an IPv{version} address with its prefix, such as {_EXAMPLES[version]}"
+    try:
+        interface = ipaddress.ip_interface(text)
+    except ValueError:
+        raise WrongError(example) from None
+    if interface.version != version or "/" not in text or "%" in text:
+        raise WrongError(example)
+    network = interface.network
+    if network.prefixlen < PREFIX_MIN:
+        raise WrongError(f"PVE takes a prefix from /{PREFIX_MIN} to /{network.max_prefixlen}")
+    if network.prefixlen < network.max_prefixlen - 1 and interface.ip == network.network_address:
+        raise WrongError("This is the network's own address")
+    if version == 4 and network.prefixlen < 31 and interface.ip == network.broadcast_address:  # noqa: PLR2004
+        raise WrongError("This is the network's broadcast address")
+    return str(interface)
+
+
+def gateway(value: object, version: int) -> str:
+    """Any address: providers have gateways outside of the guest's own network."""
+    text = plain(value)
+    if not text:
+        return ""
+    try:
+        gateway = ipaddress.ip_address(text)
+    except ValueError:
+        raise WrongError(f"Enter an IPv{version} address without a prefix") from None
+    if gateway.version != version or "%" in text:
+        raise WrongError(f"Enter an IPv{version} address without a prefix")
+    return str(gateway)
+
+
+def nameservers(value: object) -> str:
+    return " ".join(_nameserver(word) for word in _PARTED.split(plain(value)) if word)
+
+
+def _nameserver(word: str) -> str:
+    """A link-local one may name its interface, such as ``fe80::1%eth0``; no other may."""
+    try:
+        address = ipaddress.ip_address(word)
+    except ValueError:
+        raise WrongError(f"{word!r} is no address: enter addresses, parted by a space") from None
+    text, has_zone, zone = str(address).partition("%")
+    if has_zone and not (text.startswith("fe80:") and _INTERFACE.fullmatch(zone)):
+        raise WrongError(f"{word!r}: only after an address of fe80::/64 may an interface stand, such as fe80::1%eth0")
+    return text + has_zone + zone
+
+
+def domains(value: object) -> str:
+    words = [word for word in _PARTED.split(plain(value)) if word]
+    for word in words:
+        if len(word) > DOMAIN_MAX_CHARS or not all(LABEL.fullmatch(label) for label in word.split(".")):
+            raise WrongError(f"{word!r} is no domain")
+    return " ".join(words)
