@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.services.creation.form import drafts, links, refilling
+from lxc_dashboard.services.creation import replacement
+from lxc_dashboard.services.creation.form import drafts, links
 from lxc_dashboard.services.creation.form.filled import Filled
 from lxc_dashboard.services.creation.form.spec import PasswordMode
 from lxc_dashboard.state import wizard
@@ -119,7 +120,7 @@ class SharingPart(PresetsPart, mixin=True):
 
     async def _take_job(self, job_id: str, kept: Filled | None = None) -> None:
         """What a failed job was asked for, or what was ``kept`` of the changes to it."""
-        job = await refilling.of_job(runtime(), session(), uuid_of(job_id, text.NO_SUCH_JOB))
+        job = await replacement.of_job(runtime(), session(), uuid_of(job_id, text.NO_SUCH_JOB))
         self.edited_name = job.hostname
         self._edited_template, self._edited_revision = str(job.filled.template_id or ""), job.revision_number
         await self._fill(kept or job.filled)

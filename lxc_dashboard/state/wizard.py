@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from lxc_dashboard import text
 from lxc_dashboard.services.creation.form.choices import Choices, split_os_template
-from lxc_dashboard.services.creation.form.defaults import granted, of_node, ticked
+from lxc_dashboard.services.creation.form.defaults import granted, of_node
+from lxc_dashboard.services.creation.form.fields import ticked
 from lxc_dashboard.services.creation.form.filled import MAX_ITEMS, VALUE_CHARS
 from lxc_dashboard.services.creation.form.ssh_keys import KEY_MAX_CHARS, KEYS_MAX
 from lxc_dashboard.services.templates.model import TemplateConfig

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from lxc_dashboard.db.models import JobState, new_id
-from lxc_dashboard.errors import ConflictError
+from lxc_dashboard.errors import ConflictError, NotFoundError
 from lxc_dashboard.services.containers.guest_lock import guest_lock
 from lxc_dashboard.services.creation import clearing, preflight, request, service
+from lxc_dashboard.services.creation.form.filled import Filled, filled_of
 from lxc_dashboard.services.creation.form.validation import check_password
 from lxc_dashboard.services.creation.preflight.question import Leaving
 from lxc_dashboard.services.creation.request import Reservation, Secrets
 from lxc_dashboard.services.jobs.enqueue import enqueue
 from lxc_dashboard.services.jobs.request import is_known
+from lxc_dashboard.services.templates.library import catalog as templates
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import Transaction
@@ -22,6 +25,16 @@ if TYPE_CHECKING:
     from lxc_dashboard.services.creation.findings import Finding
     from lxc_dashboard.services.creation.form.spec import ContainerSpec
     from lxc_dashboard.services.creation.views import CreationView
+    from lxc_dashboard.services.templates.summaries import TemplateDetail
+
+
+@dataclass(frozen=True, slots=True)
+class Refilled:
+    """``revision_number``: the template revision that the job used; 0 if it had none or the template was removed."""
+
+    hostname: str
+    filled: Filled
+    revision_number: int = 0
 
 
 async def editable(rt: Runtime, session: Session, job_id: UUID) -> ContainerSpec:
@@ -30,6 +43,16 @@ async def editable(rt: Runtime, session: Session, job_id: UUID) -> ContainerSpec
     Raises ``NotFoundError``, ``ConflictError`` (somebody else's job, one that has not ended, one that is ready).
     """
     return _spec_of(await _own(rt, session, job_id))
+
+
+async def of_job(rt: Runtime, session: Session, job_id: UUID) -> Refilled:
+    """The wizard's input of the user's own failed or cancelled job. Raises as ``editable``.
+
+    It has the template's current revision. A script added since is off if the job named its scripts.
+    """
+    spec = await editable(rt, session, job_id)
+    number, detail = await _template_of(rt, session, spec)
+    return Refilled(spec.hostname, filled_of(spec, detail), number)
 
 
 async def check(rt: Runtime, session: Session, job_id: UUID, spec: ContainerSpec) -> list[Finding]:
@@ -104,3 +127,15 @@ def _spec_of(view: CreationView) -> ContainerSpec:
     if view.spec is None:
         raise ConflictError("What was asked for is not known any more")
     return view.spec
+
+
+async def _template_of(rt: Runtime, session: Session, spec: ContainerSpec) -> tuple[int, TemplateDetail | None]:
+    """The number of the spec's revision, and its template as it is now."""
+    if spec.revision_id is None:
+        return 0, None
+    try:
+        async with rt.db.transaction() as tx:
+            template, revision = await tx.templates.revision(spec.revision_id)
+        return revision.number, await templates.get_template(session, rt.db, template.id)
+    except NotFoundError:
+        return 0, None

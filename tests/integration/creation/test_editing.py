@@ -14,7 +14,6 @@ from lxc_dashboard.errors import ConflictError, InvalidInputError, NotFoundError
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import replacement, service
 from lxc_dashboard.services.creation.findings import FindingSeverity
-from lxc_dashboard.services.creation.form import refilling
 from lxc_dashboard.services.creation.form.spec import IpMode, IpSettings, PasswordMode
 from lxc_dashboard.services.creation.request import Secrets
 from tests.integration.creation.conftest import content_of, store
@@ -58,11 +57,11 @@ async def test_a_failed_job_is_replaced_under_the_vmid_name_and_address_that_wer
 
 async def test_what_is_filled_in_says_which_revision_the_job_had(lab: Lab) -> None:
     job_id, _ = await failed(lab)
-    assert (await refilling.of_job(lab.rt, lab.session, job_id)).revision_number == 1
+    assert (await replacement.of_job(lab.rt, lab.session, job_id)).revision_number == 1
     without = await lab.request(None)
     await service.cancel(lab.rt, lab.session, without)
     await lab.finish(without, state=JobState.CANCELLED)
-    assert (await refilling.of_job(lab.rt, lab.session, without)).revision_number == 0
+    assert (await replacement.of_job(lab.rt, lab.session, without)).revision_number == 0
 
 
 async def test_a_vmid_that_nobody_chose_is_used_again(lab: Lab) -> None:

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from lxc_dashboard.services.creation.form.fields import FIELDS
 from lxc_dashboard.services.creation.form.filled import Filled, without_secrets
 
 log = structlog.get_logger(__name__)
@@ -20,8 +21,8 @@ log = structlog.get_logger(__name__)
 LINK_CHARS: Final = 1800
 MAX_BYTES: Final = 64 << 10
 VERSION: Final = "1"
-# Left out first where it is too long: what is long by nature.
-_LONG: Final = ("ssh_keys", "description")
+# Left out first if the link is too long.
+_LONG: Final = tuple(row.name for row in FIELDS if row.is_long)
 _LISTS: Final = ("packages_off", "scripts_off", "scripts", "extras")
 _CODED: Final = re.compile(rf"{VERSION}[A-Za-z0-9_-]{{1,{LINK_CHARS - 1}}}")
 _DECODER: Final = msgspec.json.Decoder(Filled)

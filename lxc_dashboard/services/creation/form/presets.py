@@ -17,6 +17,7 @@ from lxc_dashboard.db.models import AuditResult, Preset, now
 from lxc_dashboard.db.storable import storable
 from lxc_dashboard.errors import ConflictError, InvalidInputError, NotFoundError, PrivilegeError, SessionExpiredError
 from lxc_dashboard.services.auth import privileges
+from lxc_dashboard.services.creation.form.fields import FIELDS
 from lxc_dashboard.services.creation.form.filled import Filled
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 NAME_CHARS: Final = 63
 MAX_PRESETS: Final = 100
-# Of one container or batch alone: the next one has its own.
-OF_ONE: Final = ("hostname", "hostname_pattern", "vmid", "ipv4_address", "ipv6_address")
+# Fields that belong to one container or batch.
+OF_ONE: Final = tuple(row.name for row in FIELDS if row.of_one)
 TAKEN: Final = TAKEN_BY_CONSTRAINT["uq_preset_endpoint_id_owner_name"]
 # Who may create containers may share: at all guests, or in one pool.
 SHARE_PRIVILEGE: Final = "VM.Allocate"

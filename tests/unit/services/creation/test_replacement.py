@@ -13,7 +13,6 @@ from lxc_dashboard.db.models import CREATE_KIND, Container, Job, now
 from lxc_dashboard.errors import ConflictError, NotFoundError
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation import replacement
-from lxc_dashboard.services.creation.form import refilling
 from tests.unit.services.creation.doubles import always, database
 from tests.unit.services.creation.wish import SPEC
 
@@ -47,8 +46,8 @@ def dashboard(creation: Job, bus: dict[str, bytes] | None = None) -> Any:
     return SimpleNamespace(db=rows, bus=SimpleNamespace(get=get))
 
 
-async def refilled(creation: Job) -> refilling.Refilled:
-    return await refilling.of_job(dashboard(creation), SESSION, creation.id)
+async def refilled(creation: Job) -> replacement.Refilled:
+    return await replacement.of_job(dashboard(creation), SESSION, creation.id)
 
 
 @pytest.mark.parametrize("revision_id", [None, uuid4()])
