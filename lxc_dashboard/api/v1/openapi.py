@@ -11,7 +11,7 @@ from lxc_dashboard import routes
 from lxc_dashboard.api.v1 import answers, words
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.services.containers.power import Power
-from lxc_dashboard.services.creation.form.request_body import FIELDS
+from lxc_dashboard.services.creation.form.fields import BY_NAME, FIELDS, Field
 
 REF: Final = "#/components/schemas/{name}"
 REQUEST: Final = "CreationRequest"
@@ -41,12 +41,8 @@ _ONE: Final = f"{routes.API_CREATIONS}/{{job_id}}"
 _JOB: Final = f"{routes.API_JOBS}/{{job_id}}"
 _ACT: Final = f"{routes.API_CONTAINERS}/{{vmid}}/{{act}}"
 _ID: Final = {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
-_VMID: Final[dict[str, Any]] = {
-    "name": "vmid",
-    "in": "path",
-    "required": True,
-    "schema": {"type": "integer", "minimum": 100, "maximum": 999_999_999},
-}
+_VMID_SCHEMA: Final = {"type": "integer", "minimum": BY_NAME["vmid"].least, "maximum": BY_NAME["vmid"].most}
+_VMID: Final[dict[str, Any]] = {"name": "vmid", "in": "path", "required": True, "schema": _VMID_SCHEMA}
 _ACT_NAME: Final = {
     "name": "act",
     "in": "path",
@@ -83,7 +79,7 @@ def document() -> bytes:
 def _paths() -> dict[str, Any]:
     flag = {"type": "boolean"}
     unfinished = _query("unfinished", words.UNFINISHED, flag)
-    vmid = {**_query("vmid", words.VMID_AGAIN, {"type": "integer", "minimum": 100}), "required": True}
+    vmid = {**_query("vmid", words.VMID_AGAIN, _VMID_SCHEMA), "required": True}
     creation = _json("Creation")
     return {
         routes.API_DOCUMENT: {"get": _document_call()},
@@ -109,7 +105,7 @@ def _job_paths() -> dict[str, Any]:
     parameters = [_VMID, _ACT_NAME, _key(words.ACT_KEY)]
     filters = [
         _query("kind", words.OF_KIND, {"type": "string"}),
-        _query("vmid", words.OF_GUEST, _VMID["schema"]),
+        _query("vmid", words.OF_GUEST, _VMID_SCHEMA),
         _query("user", words.OF_USER, {"type": "string"}),
         _query("state", words.IN_STATE, {"type": "string", "enum": [state.value for state in JobState]}),
     ]
@@ -202,8 +198,15 @@ def _lines() -> dict[str, Any]:
 
 
 def _schemas() -> dict[str, Any]:
-    found, components = msgspec.json.schema_components([*_ANSWERS, *FIELDS.values()], ref_template=REF)
-    said = dict(zip(FIELDS, found[len(_ANSWERS) :], strict=True))
-    properties = {name: {"description": words.FIELDS[name], **schema} for name, schema in said.items()}
+    rows = [row for row in FIELDS if row.in_api]
+    types = [*_ANSWERS, *(row.bounded for row in rows)]
+    found, components = msgspec.json.schema_components(types, ref_template=REF)
+    properties = {row.name: _property(row, schema) for row, schema in zip(rows, found[len(_ANSWERS) :], strict=True)}
     request = {"type": "object", "description": words.REQUEST, "properties": properties, "additionalProperties": False}
     return {**components, REQUEST: request, NAMED: _NAME_ALONE}
+
+
+def _property(row: Field, schema: dict[str, Any]) -> dict[str, Any]:
+    """With the default where it is always the same: not the template's, nor the node's."""
+    default = {"default": row.default} if (row.is_flag or row.choices) and row.start is None and not row.config else {}
+    return {"description": words.FIELDS[row.name], **schema, **default}

@@ -15,9 +15,9 @@ from lxc_dashboard.services.creation import preflight, request
 from lxc_dashboard.services.creation.findings import Finding, FindingSeverity, error, warning
 from lxc_dashboard.services.creation.form import addresses
 from lxc_dashboard.services.creation.form.hostname_pattern import hostnames
-from lxc_dashboard.services.creation.form.spec import ContainerSpec, IpMode, IpSettings
+from lxc_dashboard.services.creation.form.spec import ContainerSpec, IpMode, IpSettings, Secrets
 from lxc_dashboard.services.creation.form.validation import check_password
-from lxc_dashboard.services.creation.request import Order, Secrets
+from lxc_dashboard.services.creation.request import Order
 from lxc_dashboard.services.jobs.enqueue import enqueue
 
 if TYPE_CHECKING:

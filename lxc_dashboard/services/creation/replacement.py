@@ -11,9 +11,10 @@ from lxc_dashboard.errors import ConflictError, NotFoundError
 from lxc_dashboard.services.containers.guest_lock import guest_lock
 from lxc_dashboard.services.creation import clearing, preflight, request, service
 from lxc_dashboard.services.creation.form.filled import Filled, filled_of
+from lxc_dashboard.services.creation.form.spec import Secrets
 from lxc_dashboard.services.creation.form.validation import check_password
 from lxc_dashboard.services.creation.preflight.question import Leaving
-from lxc_dashboard.services.creation.request import Reservation, Secrets
+from lxc_dashboard.services.creation.request import Reservation
 from lxc_dashboard.services.jobs.enqueue import enqueue
 from lxc_dashboard.services.jobs.request import is_known
 from lxc_dashboard.services.templates.library import catalog as templates

@@ -19,7 +19,7 @@ from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import preflight, vmids
 from lxc_dashboard.services.creation.findings import FindingSeverity
 from lxc_dashboard.services.creation.form import addresses
-from lxc_dashboard.services.creation.form.spec import ContainerSpec, PasswordMode
+from lxc_dashboard.services.creation.form.spec import ContainerSpec, PasswordMode, Secrets
 from lxc_dashboard.services.creation.form.validation import check_password
 from lxc_dashboard.services.creation.passwords import generate
 from lxc_dashboard.services.jobs.enqueue import enqueue
@@ -33,17 +33,6 @@ if TYPE_CHECKING:
     from lxc_dashboard.services.creation.preflight.question import Leaving
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Secrets:
-    """What may not stand in a spec. ``password`` counts only where the spec says that one is given.
-
-    A given one is kept, encrypted, until the container is created or the run is cancelled or its leavings destroyed, and of
-    a run that failed before, for the retry, 12 h. It is never shown. One that was made is kept with the container.
-    """
-
-    password: str | None = field(default=None, repr=False)
 
 
 async def request(

@@ -14,8 +14,7 @@ from lxc_dashboard.errors import ConflictError, InvalidInputError, NotFoundError
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import replacement, service
 from lxc_dashboard.services.creation.findings import FindingSeverity
-from lxc_dashboard.services.creation.form.spec import IpMode, IpSettings, PasswordMode
-from lxc_dashboard.services.creation.request import Secrets
+from lxc_dashboard.services.creation.form.spec import IpMode, IpSettings, PasswordMode, Secrets
 from tests.integration.creation.conftest import content_of, store
 from tests.integration.endpoints import sign_in
 

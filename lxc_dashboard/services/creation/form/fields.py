@@ -10,7 +10,9 @@ from dataclasses import MISSING, dataclass
 from dataclasses import fields as attributes
 from enum import StrEnum
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
+
+from msgspec import Meta
 
 from lxc_dashboard.services.creation.form import mounts, readers
 from lxc_dashboard.services.creation.form.spec import (
@@ -60,8 +62,6 @@ class Field:
     start: Any = None
     least: int | None = None
     most: int | None = None
-    min_chars: int | None = None
-    max_chars: int | None = None
     choices: tuple[str, ...] = ()
     step: str = "configure"
     pve: str = ""
@@ -73,6 +73,16 @@ class Field:
     in_spec: bool = True
     in_form: bool = True
     in_api: bool = True
+
+    @property
+    def json(self) -> Any:
+        """The type that the API reads: numbers and flags may be sent as text."""
+        return self.type | str if self.is_number or self.is_flag else self.type
+
+    @property
+    def bounded(self) -> Any:
+        """``json`` as a schema describes it: a number with its bounds."""
+        return Annotated[int, Meta(ge=self.least, le=self.most)] | str if self.is_number else self.json
 
     @property
     def is_flag(self) -> bool:
@@ -138,13 +148,13 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field(name="template", step="template", in_spec=False, in_form=False),
     Field(name="revision_id", read=readers.uuid, default=None, step="template", in_form=False, in_api=False),
     Field(name="node", read=readers.matching(readers.NODE, "Choose a node")),
-    Field(name="ostemplate", read=readers.volid, max_chars=readers.VOLID_MAX_CHARS, pve="ostemplate"),
+    Field(name="ostemplate", read=readers.volid, pve="ostemplate"),
     Field(
         name="ostemplate_download",
         read=readers.optional(readers.APPLIANCE, "This is not an OS template"),
         in_form=False,
     ),
-    Field(name="hostname", read=readers.hostname, max_chars=readers.HOSTNAME_MAX_CHARS, of_one=True, pve="hostname"),
+    Field(name="hostname", read=readers.hostname, of_one=True, pve="hostname"),
     Field(name="hostname_pattern", of_one=True, in_spec=False, in_api=False),
     _number("vmid", 100, 999_999_999, of_one=True, pve="vmid"),
     _number("cores", 1, 8192, config="cpu", pve="cores"),
@@ -157,8 +167,6 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field(
         name="password",
         read=readers.password,
-        min_chars=readers.PASSWORD_MIN_CHARS,
-        max_chars=readers.PASSWORD_MAX_BYTES,
         needs=("password_mode", PasswordMode.GIVEN.value),
         pve="password",
         is_secret=True,
@@ -197,7 +205,6 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field(
         name="description",
         read=readers.description,
-        max_chars=readers.DESCRIPTION_MAX_CHARS,
         pve="description",
         is_long=True,
     ),

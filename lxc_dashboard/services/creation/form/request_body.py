@@ -1,24 +1,21 @@
-"""A container described in a few words, as an API caller does: what is not said is the template's, or the node's.
+"""A container as an API caller describes it. What is left out is the template's, then the node's.
 
-The fields are the wizard's, checked by the same ``validate``; besides them ``template`` and ``password``.
+The fields are those of ``FIELDS`` with ``in_api``, checked by the same ``validate`` as the wizard's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields as dataclass_fields
-from enum import Enum
-from types import NoneType
-from typing import TYPE_CHECKING, Any, Final, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from lxc_dashboard.errors import InvalidInputError
 from lxc_dashboard.services.creation.form.choices import Choices, choices, split_os_template
 from lxc_dashboard.services.creation.form.defaults import defaults, system_missing
-from lxc_dashboard.services.creation.form.spec import ContainerSpec, IpMode, PasswordMode
+from lxc_dashboard.services.creation.form.fields import BY_NAME
+from lxc_dashboard.services.creation.form.spec import ContainerSpec, PasswordMode, Secrets
 from lxc_dashboard.services.creation.form.validation import check_password, validate
-from lxc_dashboard.services.creation.request import Secrets
 from lxc_dashboard.services.templates.library import catalog as templates
 
 if TYPE_CHECKING:
@@ -26,42 +23,13 @@ if TYPE_CHECKING:
     from lxc_dashboard.services.auth.model import Session
     from lxc_dashboard.services.templates.summaries import TemplateSummary
 
-# What the spec holds in another shape than a caller says it.
-_SHAPED: Final = frozenset({"ipv4", "ipv6", "revision_id"})
 NO_FIELD: Final = "There is no such field"
-_LISTS_AS_TEXT: Final = frozenset({"ssh_keys", "tags"})
-_BESIDES: Final[Mapping[str, Any]] = {
-    "template": str,
-    "password": str,
-    **dict.fromkeys(("ipv4_mode", "ipv6_mode"), IpMode),
-    **dict.fromkeys(("ipv4_address", "ipv4_gateway", "ipv6_address", "ipv6_gateway"), str),
-}
-
-
-def _said(name: str, hint: Any) -> Any:
-    """The JSON that a field takes: numbers, flags and some lists may come as text, as from a form."""
-    kinds = [kind for kind in get_args(hint) if kind is not NoneType] if NoneType in get_args(hint) else [hint]
-    kind = kinds[0]
-    if get_origin(kind) is tuple:
-        item = get_args(kind)[0]
-        return list[item] | str if name in _LISTS_AS_TEXT else list[item]  # type: ignore[valid-type]  # made at run time
-    return kind | str if kind in {int, bool} else kind
-
-
-def _fields() -> dict[str, Any]:
-    hints = get_type_hints(ContainerSpec)
-    of_spec = {f.name: _said(f.name, hints[f.name]) for f in dataclass_fields(ContainerSpec) if f.name not in _SHAPED}
-    return {**_BESIDES, **of_spec}
-
-
-# By name, the type that msgspec reads it as.
-FIELDS: Final[Mapping[str, Any]] = _fields()
 
 
 async def completed(rt: Runtime, session: Session, given: Mapping[str, Any]) -> tuple[ContainerSpec, Secrets]:
-    """The whole spec, as the wizard would have filled it in, and the password where one is given.
+    """The whole spec, completed as the wizard would do it, and the password if one is given.
 
-    Raises ``InvalidInputError`` with all that is wrong by field, ``UnreachableError``, ``NotFoundError`` (no node is online).
+    Raises ``InvalidInputError`` with all faults by field, ``UnreachableError``, ``NotFoundError`` (no node is online).
     """
     faults = {name: fault for name, value in given.items() if (fault := _fault(name, value))}
     sound = {name: value for name, value in given.items() if name not in faults}
@@ -80,15 +48,13 @@ async def completed(rt: Runtime, session: Session, given: Mapping[str, Any]) -> 
 
 
 def _fault(name: str, value: Any) -> str:
-    wanted = FIELDS.get(name)
-    if wanted is None:
+    row = BY_NAME.get(name)
+    if row is None or not row.in_api:
         return NO_FIELD
     try:
-        msgspec.convert(value, wanted)
+        msgspec.convert(value, row.json)
     except msgspec.ValidationError as error:
-        if isinstance(wanted, type) and issubclass(wanted, Enum):
-            return f"One of {', '.join(str(member.value) for member in wanted)}"
-        return str(error).replace("`", "")
+        return f"One of {', '.join(row.choices)}" if row.choices else str(error).replace("`", "")
     return ""
 
 
@@ -134,6 +100,6 @@ def _lacks_system(name: str, system: str, offered: Choices) -> str:
 
 
 def _password_mode(sound: Mapping[str, Any]) -> PasswordMode:
-    """A password that is said is meant; without any word one is made, as in the wizard."""
-    usual = PasswordMode.GIVEN if "password" in sound else PasswordMode.GENERATED
+    """``given`` if there is a password, else as in the wizard."""
+    usual = PasswordMode.GIVEN if "password" in sound else BY_NAME["password_mode"].start
     return PasswordMode(sound.get("password_mode", usual))

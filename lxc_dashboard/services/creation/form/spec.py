@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
@@ -29,6 +29,17 @@ class IpMode(StrEnum):
     STATIC = "static"
     AUTO = "auto"
     NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What a spec does not hold. ``password`` counts only if the spec's mode is ``given``.
+
+    A given password is kept, encrypted, until the container is created, the job is cancelled or what it left is destroyed; for
+    the retry of a job that failed before, 12 h. It is never shown. A generated one is kept with the container.
+    """
+
+    password: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +202,7 @@ class ContainerSpec:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ContainerSpec:
         """What ``to_json`` wrote, of this or an older version: unknown keys are left out, missing ones at their default."""
-        known = {field.name for field in fields(cls)}
+        known = {attribute.name for attribute in fields(cls)}
         kept = {name: value for name, value in values.items() if name in known}
         readers = {name: reader for name, reader in _READERS.items() if name in kept}
         return cls(**(kept | {name: reader(kept[name]) for name, reader in readers.items()}))

@@ -13,8 +13,7 @@ from lxc_dashboard.db.models import JobState, new_id
 from lxc_dashboard.errors import ConflictError, InvalidInputError, NotFoundError, PreflightError
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import batches, neighbours, request, service
-from lxc_dashboard.services.creation.form.spec import IpMode, IpSettings, PasswordMode
-from lxc_dashboard.services.creation.request import Secrets
+from lxc_dashboard.services.creation.form.spec import IpMode, IpSettings, PasswordMode, Secrets
 from lxc_dashboard.services.jobs import reaper
 from tests.integration.creation.batches.asking import NO_NETWORK, ask, view
 from tests.integration.creation.conftest import Lab, spec_of

@@ -14,7 +14,8 @@ from lxc_dashboard.db.models import CREATE_KIND, Container, Job, ProxmoxNode, no
 from lxc_dashboard.errors import ConflictError, InvalidInputError, NotFoundError, PreflightError
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation import request, vmids
-from lxc_dashboard.services.creation.request import Reservation, Secrets
+from lxc_dashboard.services.creation.form.spec import Secrets
+from lxc_dashboard.services.creation.request import Reservation
 from tests.unit.services.creation.doubles import Saying, always, database
 from tests.unit.services.creation.wish import SPEC
 
