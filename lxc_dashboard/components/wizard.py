@@ -11,6 +11,7 @@ from reflex_base.components.component import field as prop
 from lxc_dashboard import text
 from lxc_dashboard.components.controls import badge, button, field
 from lxc_dashboard.components.scripts import script
+from lxc_dashboard.services.creation.form.fields import BY_NAME
 from lxc_dashboard.services.creation.form.spec import PasswordMode
 from lxc_dashboard.state.create import CreateState
 from lxc_dashboard.state.selection import EXTRA_MANAGERS
@@ -147,8 +148,19 @@ def range_field(family: str) -> rx.Component:
     )
 
 
-def number_field(name: str, least: int) -> rx.Component:
-    return text_field(name, kind="number", min=least, step=1)
+def entry(name: str, **props: Any) -> rx.Component:
+    """The input of a field of the form's table: a box, a list to choose from, several lines, a number or a line of text."""
+    row = BY_NAME[name]
+    if row.is_flag:
+        return flag_field(name)
+    if row.choices:
+        return select_field(name, *fixed_options(text.FIELD_CHOICES[name]))
+    if row.is_long:
+        return area_field(name)
+    if row.is_number and row.default is not None:
+        return text_field(name, kind="number", min=row.least, max=row.most, step=1, **props)
+    # A number that may be empty is a line of text with a keypad for digits.
+    return text_field(name, **({"input_mode": "numeric"} if row.is_number else {}), **props)
 
 
 def area_field(name: str, rows: int = 3) -> rx.Component:

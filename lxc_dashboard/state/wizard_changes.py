@@ -9,6 +9,7 @@ from typing import Final
 from lxc_dashboard import text
 from lxc_dashboard.services.creation.form.choices import DOWNLOAD_PREFIX, Choices
 from lxc_dashboard.services.creation.form.defaults import defaults
+from lxc_dashboard.services.creation.form.fields import BY_NAME
 from lxc_dashboard.services.creation.form.filled import Filled
 from lxc_dashboard.services.templates.summaries import TemplateDetail
 from lxc_dashboard.state import mount_rows, wizard, wizard_filled
@@ -41,7 +42,7 @@ def changes(filled: Filled, detail: TemplateDetail | None, offered: Choices) -> 
         changed["unprivileged"] = ""
     else:
         changed.pop("unprivileged", None)
-    order = dict.fromkeys((*RISKY, *text.FIELD_LABELS))
+    order = dict.fromkeys((*RISKY, *BY_NAME))
     fields = [_field(name, changed[name]) for name in order if name in changed]
     template = [Change(text.TEMPLATE, detail.summary.name)] if detail else []
     risky, others = [each for each in fields if each.risky], [each for each in fields if not each.risky]
@@ -58,7 +59,7 @@ def _field(name: str, value: str) -> Change:
 
 
 def _worded(name: str, value: str) -> str:
-    if name in wizard.FLAGS:
+    if BY_NAME[name].is_flag:
         return text.SWITCHED_ON if value else text.SWITCHED_OFF
     said = worded(name, value) or value or text.NOTHING
     if name == "ostemplate":
