@@ -14,7 +14,7 @@ from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import preflight, request
 from lxc_dashboard.services.creation.findings import Finding, FindingSeverity, error, warning
 from lxc_dashboard.services.creation.form import addresses
-from lxc_dashboard.services.creation.form.hostname_pattern import hostnames
+from lxc_dashboard.services.creation.form.batch import NEEDS_RANGE, PATTERN, VMID_BY_HAND, hostnames
 from lxc_dashboard.services.creation.form.spec import ContainerSpec, IpMode, IpSettings, Secrets
 from lxc_dashboard.services.creation.form.validation import check_password
 from lxc_dashboard.services.creation.request import Order
@@ -26,11 +26,8 @@ if TYPE_CHECKING:
     from lxc_dashboard.services.auth.model import Session
 
 ADDRESS_TRIES: Final = 3
-PATTERN: Final = "hostname_pattern"
 IPV4_RANGE: Final = "ipv4_range"
 IPV6_RANGE: Final = "ipv6_range"
-VMID_BY_HAND: Final = "Leave it empty: each of several containers gets a vmid of its own"
-NEEDS_RANGE: Final = "Several containers cannot have one address: enter a range, or choose another mode"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from secrets import choice
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 import structlog
@@ -21,7 +23,6 @@ from lxc_dashboard.services.creation.findings import FindingSeverity
 from lxc_dashboard.services.creation.form import addresses
 from lxc_dashboard.services.creation.form.spec import ContainerSpec, PasswordMode, Secrets
 from lxc_dashboard.services.creation.form.validation import check_password
-from lxc_dashboard.services.creation.passwords import generate
 from lxc_dashboard.services.jobs.enqueue import enqueue
 from lxc_dashboard.services.jobs.request import is_known
 from lxc_dashboard.services.jobs.ticket import Lending, lending
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
     from lxc_dashboard.services.creation.preflight.question import Leaving
 
 log = structlog.get_logger(__name__)
+
+PASSWORD_CHARS: Final = 24
+# Letters and digits that are not confused: 137 bits.
+_LETTERS: Final = "".join(sorted(set(string.ascii_letters + string.digits) - set("0O1lI")))
 
 
 async def request(
@@ -95,8 +100,12 @@ class Order:
     @classmethod
     def of(cls, spec: ContainerSpec, secrets: Secrets, job_id: UUID, batch_id: UUID | None = None) -> Order:
         """With the password that the spec asks for: the one given, one made for this run alone, or none."""
-        passwords = {PasswordMode.GIVEN: secrets.password, PasswordMode.GENERATED: generate()}
+        passwords = {PasswordMode.GIVEN: secrets.password, PasswordMode.GENERATED: generate_password()}
         return cls(spec, job_id, batch_id, passwords.get(spec.password_mode))
+
+
+def generate_password() -> str:
+    return "".join(choice(_LETTERS) for _ in range(PASSWORD_CHARS))
 
 
 async def reserve(

@@ -94,7 +94,7 @@ def _address(text: str, field: str, example: str) -> Address:
     try:
         return ipaddress.ip_address(text)
     except ValueError:
-        raise InvalidInputError({field: f"{text} is no address: enter a range such as {example}"}) from None
+        raise InvalidInputError({field: f"{text} is not an address: enter a range, for example {example}"}) from None
 
 
 def _wrong_pair(first: Address, last: Address, version: int | None) -> str:

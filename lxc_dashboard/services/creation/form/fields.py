@@ -43,7 +43,7 @@ def typed(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Field:
     """``read`` takes text or JSON and raises ``WrongError``; ``write`` gives the form's text of a value.
 
@@ -55,8 +55,8 @@ class Field:
     """
 
     name: str
-    type: Any = str
     read: Callable[[object], Any] = readers.plain
+    type: Any = str
     write: Callable[[Any], str] = typed
     default: Any = ""
     start: Any = None
@@ -112,23 +112,17 @@ def _number(name: str, least: int, most: int, **more: Any) -> Field:
     default = _DEFAULTS[name]
     whole = readers.number(least, most, default)
     read: Callable[[object], Any] = readers.maybe(whole) if default is None else whole
-    return Field(name=name, type=int, read=read, default=default, least=least, most=most, **more)
+    return Field(name, read, int, default=default, least=least, most=most, **more)
 
 
 def _flag(name: str, **more: Any) -> Field:
-    return Field(name=name, type=bool, read=readers.flag(_DEFAULTS[name]), default=_DEFAULTS[name], **more)
+    return Field(name, readers.flag(_DEFAULTS[name]), bool, default=_DEFAULTS[name], **more)
 
 
 def _choice(name: str, members: Sequence[StrEnum], default: StrEnum, **more: Any) -> Field:
     choices = tuple(member.value for member in members)
-    return Field(
-        name=name,
-        type=Literal[choices],
-        read=readers.one_of(members, default),
-        default=default,
-        choices=choices,
-        **more,
-    )
+    read = readers.one_of(members, default)
+    return Field(name, read, Literal[choices], default=default, choices=choices, **more)
 
 
 def _addresses(version: int, modes: Sequence[IpMode], default: IpMode) -> tuple[Field, ...]:
@@ -137,93 +131,68 @@ def _addresses(version: int, modes: Sequence[IpMode], default: IpMode) -> tuple[
     address, gateway = partial(readers.cidr, version=version), partial(readers.gateway, version=version)
     return (
         _choice(f"{family}_mode", modes, default, pve=f"net0.ip{suffix}"),
-        Field(name=f"{family}_address", read=address, needs=static, of_one=True, pve=f"net0.ip{suffix}"),
-        Field(name=f"{family}_range", needs=static, in_spec=False, in_api=False),
-        Field(name=f"{family}_gateway", read=gateway, needs=static, pve=f"net0.gw{suffix}"),
+        Field(f"{family}_address", address, needs=static, of_one=True, pve=f"net0.ip{suffix}"),
+        Field(f"{family}_range", needs=static, in_spec=False, in_api=False),
+        Field(f"{family}_gateway", gateway, needs=static, pve=f"net0.gw{suffix}"),
     )
 
 
 # In the order in which a summary names them.
 FIELDS: Final[tuple[Field, ...]] = (
-    Field(name="template", step="template", in_spec=False, in_form=False),
-    Field(name="revision_id", read=readers.uuid, default=None, step="template", in_form=False, in_api=False),
-    Field(name="node", read=readers.matching(readers.NODE, "Choose a node")),
-    Field(name="ostemplate", read=readers.volid, pve="ostemplate"),
-    Field(
-        name="ostemplate_download",
-        read=readers.optional(readers.APPLIANCE, "This is not an OS template"),
-        in_form=False,
-    ),
-    Field(name="hostname", read=readers.hostname, of_one=True, pve="hostname"),
-    Field(name="hostname_pattern", of_one=True, in_spec=False, in_api=False),
+    Field("template", step="template", in_spec=False, in_form=False),
+    Field("revision_id", readers.uuid, default=None, step="template", in_form=False, in_api=False),
+    Field("node", readers.matching(readers.NODE, "Choose a node")),
+    Field("ostemplate", readers.volid, pve="ostemplate"),
+    Field("ostemplate_download", readers.optional(readers.APPLIANCE, "This is not an OS template"), in_form=False),
+    Field("hostname", readers.hostname, of_one=True, pve="hostname"),
+    Field("hostname_pattern", of_one=True, in_spec=False, in_api=False),
     _number("vmid", 100, 999_999_999, of_one=True, pve="vmid"),
     _number("cores", 1, 8192, config="cpu", pve="cores"),
     _number("memory_mib", 16, 16 << 20, config="ram_mib", pve="memory"),
     _number("swap_mib", 0, 16 << 20, config="swap_mib", pve="swap"),
     _number("disk_gib", 1, readers.DISK_MAX_GIB, config="disk_gib", pve="rootfs"),
-    Field(name="storage", read=readers.matching(readers.STORAGE, "Choose a storage for the disk"), pve="rootfs"),
-    Field(name="mounts", type=list[Mount], read=mounts.mounts, write=mounts.as_text, default=(), pve="mp0"),
+    Field("storage", readers.matching(readers.STORAGE, "Choose a storage for the disk"), pve="rootfs"),
+    Field("mounts", mounts.mounts, list[Mount], write=mounts.as_text, default=(), pve="mp0"),
     _choice("password_mode", tuple(PasswordMode), PasswordMode.NONE, start=PasswordMode.GENERATED),
     Field(
-        name="password",
-        read=readers.password,
+        "password",
+        readers.password,
         needs=("password_mode", PasswordMode.GIVEN.value),
         pve="password",
         is_secret=True,
         in_spec=False,
         in_form=False,
     ),
+    Field("ssh_keys", ssh_keys, list[str] | str, write="\n".join, default=(), pve="ssh-public-keys", is_long=True),
     Field(
-        name="ssh_keys",
-        type=list[str] | str,
-        read=ssh_keys,
-        write="\n".join,
-        default=(),
-        pve="ssh-public-keys",
-        is_long=True,
-    ),
-    Field(
-        name="bridge",
-        read=readers.matching(readers.BRIDGE, "Choose a bridge"),
-        default=_DEFAULTS["bridge"],
-        pve="net0.bridge",
+        "bridge", readers.matching(readers.BRIDGE, "Choose a bridge"), default=_DEFAULTS["bridge"], pve="net0.bridge"
     ),
     _number("vlan", 1, 4094, pve="net0.tag"),
     *_addresses(4, (IpMode.DHCP, IpMode.STATIC, IpMode.NONE), IpMode.DHCP),
     *_addresses(6, tuple(IpMode), IpMode.NONE),
-    Field(name="nameserver", read=readers.nameservers, pve="nameserver"),
-    Field(name="searchdomain", read=readers.domains, pve="searchdomain"),
+    Field("nameserver", readers.nameservers, pve="nameserver"),
+    Field("searchdomain", readers.domains, pve="searchdomain"),
     _number("mtu", 576, 65_535, pve="net0.mtu"),
     _flag("firewall", pve="net0.firewall"),
     _flag("unprivileged", config="unprivileged", pve="unprivileged"),
     *(_flag(name, config=name, pve=f"features.{name}") for name in ("nesting", "keyctl", "fuse")),
-    Field(name="tags", type=list[str] | str, read=readers.tags, default=(), config="tags", pve="tags"),
-    Field(name="pool", read=readers.optional(readers.POOL, "This is not the name of a pool"), pve="pool"),
+    Field("tags", readers.tags, list[str] | str, default=(), config="tags", pve="tags"),
+    Field("pool", readers.optional(readers.POOL, "This is not the name of a pool"), pve="pool"),
     _flag("onboot", pve="onboot"),
     _flag("pause_after_create"),
     _number("start_order", 0, 1_000_000, pve="startup.order"),
+    Field("description", readers.description, pve="description", is_long=True),
     Field(
-        name="description",
-        read=readers.description,
-        pve="description",
-        is_long=True,
+        "packages_off", readers.each(readers.package_ref), list[PackageRef], default=(), step="packages", in_form=False
     ),
     Field(
-        name="packages_off",
-        type=list[PackageRef],
-        read=readers.each(readers.package_ref),
+        "packages_extra",
+        readers.each(readers.extra_package),
+        list[ExtraPackage],
         default=(),
         step="packages",
         in_form=False,
     ),
-    Field(
-        name="packages_extra",
-        type=list[ExtraPackage],
-        read=readers.each(readers.extra_package),
-        default=(),
-        step="packages",
-        in_form=False,
-    ),
-    Field(name="scripts", type=list[str], read=readers.script_names, default=None, step="scripts", in_form=False),
+    Field("scripts", readers.script_names, list[str], default=None, step="scripts", in_form=False),
 )
 BY_NAME: Final[Mapping[str, Field]] = {row.name: row for row in FIELDS}

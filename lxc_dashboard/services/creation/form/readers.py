@@ -1,4 +1,4 @@
-"""Readers of single fields: each takes what a form or a caller sent, and gives its value or says what is wrong with it."""
+"""Readers of single fields: each turns text or JSON into a value, or raises ``WrongError``."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def hostname(value: object) -> str:
     if not text:
         raise WrongError("Enter a hostname")
     if len(text) > HOSTNAME_MAX_CHARS:
-        raise WrongError(f"At most {HOSTNAME_MAX_CHARS} characters, domain included: Linux takes no longer name")
+        raise WrongError(f"At most {HOSTNAME_MAX_CHARS} characters, including the domain: Linux accepts no longer name")
     if not all(LABEL.fullmatch(label) for label in text.split(".")):
         raise WrongError("Letters, digits and hyphens; each part begins and ends with a letter or digit, 63 at most")
     if text.rpartition(".")[2].isdecimal():
@@ -86,7 +86,7 @@ def volid(value: object) -> str:
     if not _VOLID.fullmatch(text) or not text.isprintable():
         raise WrongError("Choose an OS template")
     if len(text) > VOLID_MAX_CHARS:
-        raise WrongError(f"PVE takes {VOLID_MAX_CHARS} characters at most: give the file a shorter name")
+        raise WrongError(f"At most {VOLID_MAX_CHARS} characters: rename the file")
     return text
 
 
@@ -175,7 +175,7 @@ def tags(value: object) -> tuple[str, ...]:
     tags = [plain(part).lower() for part in parts if plain(part)]
     for tag in tags:
         if not _TAG.fullmatch(tag):
-            raise WrongError(f"{tag!r} is no tag: letters, digits, and _ . + - after the first")
+            raise WrongError(f"{tag!r} is not a tag: use letters and digits, and _ . + - after the first")
     return tuple(dict.fromkeys(tags))
 
 
@@ -216,7 +216,7 @@ def each(read: Callable[[object], T]) -> Callable[[object], tuple[T, ...]]:
 def _manager(value: object) -> PackageManager:
     text = plain(value)
     if text not in {manager.value for manager in PackageManager}:
-        raise WrongError(f"{text!r} is no package manager")
+        raise WrongError(f"{text!r} is not a package manager")
     return PackageManager(text)
 
 
@@ -239,7 +239,7 @@ def extra_package(value: object) -> ExtraPackage:
     if manager is PackageManager.CUSTOM:
         raise WrongError("A package with commands of its own can only come from a template")
     if not _PACKAGE.fullmatch(spec):
-        raise WrongError(f"{spec!r} is no package of {manager.value}")
+        raise WrongError(f"{spec!r} is not a package of {manager.value}")
     try:
         return ExtraPackage(manager, checked_spec(spec, manager))
     except ValueError as refused:
@@ -297,7 +297,7 @@ def _nameserver(word: str) -> str:
     try:
         address = ipaddress.ip_address(word)
     except ValueError:
-        raise WrongError(f"{word!r} is no address: enter addresses, parted by a space") from None
+        raise WrongError(f"{word!r} is not an address. Separate addresses with spaces") from None
     text, has_zone, zone = str(address).partition("%")
     if has_zone and not (text.startswith("fe80:") and _INTERFACE.fullmatch(zone)):
         raise WrongError(f"{word!r}: only after an address of fe80::/64 may an interface stand, such as fe80::1%eth0")
@@ -308,5 +308,5 @@ def domains(value: object) -> str:
     words = [word for word in _PARTED.split(plain(value)) if word]
     for word in words:
         if len(word) > DOMAIN_MAX_CHARS or not all(LABEL.fullmatch(label) for label in word.split(".")):
-            raise WrongError(f"{word!r} is no domain")
+            raise WrongError(f"{word!r} is not a domain")
     return " ".join(words)

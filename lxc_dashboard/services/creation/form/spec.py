@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
+
+import msgspec
 
 from lxc_dashboard.db.models import PackageManager
 from lxc_dashboard.proxmox.schemas.lxc_config import property_string
@@ -192,40 +194,13 @@ class ContainerSpec:
 
     def to_json(self) -> dict[str, Any]:
         """JSON of the same keys; ``from_json`` reads it back."""
-        values = asdict(self)
-        values["revision_id"] = str(self.revision_id) if self.revision_id else None
-        for name in ("ssh_keys", "mounts", "tags", "packages_off", "packages_extra"):
-            values[name] = list(values[name])
-        values["scripts"] = None if self.scripts is None else list(self.scripts)
+        values: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
         return values
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ContainerSpec:
-        """What ``to_json`` wrote, of this or an older version: unknown keys are left out, missing ones at their default."""
-        known = {attribute.name for attribute in fields(cls)}
-        kept = {name: value for name, value in values.items() if name in known}
-        readers = {name: reader for name, reader in _READERS.items() if name in kept}
-        return cls(**(kept | {name: reader(kept[name]) for name, reader in readers.items()}))
-
-
-def _ip(value: Mapping[str, str]) -> IpSettings:
-    return IpSettings(IpMode(value["mode"]), value.get("address", ""), value.get("gateway", ""))
-
-
-_READERS: Final[Mapping[str, Any]] = {
-    "password_mode": PasswordMode,
-    "ssh_keys": tuple,
-    "ipv4": _ip,
-    "ipv6": _ip,
-    "mounts": lambda value: tuple(Mount(**mount) for mount in value),
-    "tags": tuple,
-    "revision_id": lambda value: UUID(value) if value else None,
-    "packages_off": lambda value: tuple(
-        PackageRef(ref["bucket"], PackageManager(ref["manager"]), ref["spec"]) for ref in value
-    ),
-    "packages_extra": lambda value: tuple(ExtraPackage(PackageManager(ref["manager"]), ref["spec"]) for ref in value),
-    "scripts": lambda value: None if value is None else tuple(value),
-}
+        """What ``to_json`` of this or another version wrote: unknown keys are ignored, missing ones get their default."""
+        return msgspec.convert(values, cls)
 
 
 def network(spec: ContainerSpec) -> str:

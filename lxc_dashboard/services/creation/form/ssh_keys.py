@@ -40,9 +40,11 @@ def ssh_keys(value: object) -> tuple[str, ...]:
         if len(line) > KEY_MAX_CHARS:
             raise WrongError(f"Key {number} is longer than {KEY_MAX_CHARS:,} characters")
         if _is_former_kind(line):
-            raise WrongError(f"Key {number} is a DSA key, which OpenSSH takes no more: use one such as ssh-ed25519")
+            raise WrongError(
+                f"Key {number} is a DSA key, which OpenSSH no longer accepts. Use another, for example ssh-ed25519"
+            )
         if not line.isprintable() or not _is_key(line):
-            raise WrongError(f"Key {number} is no whole public SSH key, such as ssh-ed25519 AAAA... name")
+            raise WrongError(f"Key {number} is not a complete public SSH key, such as ssh-ed25519 AAAA... name")
     if sum(map(len, lines)) > ALL_MAX_CHARS:
         raise WrongError(f"At most {ALL_MAX_CHARS:,} characters in all keys together")
     return tuple(dict.fromkeys(lines))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lxc_dashboard.errors import InvalidInputError
-from lxc_dashboard.services.creation.form.hostname_pattern import NAMES_MAX, hostnames
+from lxc_dashboard.services.creation.form.batch import NAMES_MAX, hostnames
 
 
 @pytest.mark.parametrize(

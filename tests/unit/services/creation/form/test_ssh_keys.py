@@ -89,7 +89,7 @@ def test_two_blanks_before_the_key_and_no_name_and_a_tab_are_taken() -> None:
 @pytest.mark.parametrize("before", ["", 'from="10.0.0.1" '])
 def test_a_dsa_key_is_refused_by_its_number_and_kind(before: str) -> None:
     dsa = f"{before}ssh-dss {packed(b'ssh-dss', b'7', b'7', b'7', b'7')} me"
-    assert fault([KEY, dsa]).startswith("Key 2 is a DSA key, which OpenSSH takes no more")
+    assert fault([KEY, dsa]).startswith("Key 2 is a DSA key, which OpenSSH no longer accepts")
 
 
 def broken() -> dict[str, str]:
