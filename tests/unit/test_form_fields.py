@@ -21,7 +21,8 @@ from lxc_dashboard.services.creation.form.defaults import defaults
 from lxc_dashboard.services.creation.form.drafts import Draft
 from lxc_dashboard.services.creation.form.fields import FIELDS, STEPS, Field
 from lxc_dashboard.services.creation.form.filled import Filled, form_of, without_secrets
-from lxc_dashboard.services.creation.form.spec import ContainerSpec, pve_parameters
+from lxc_dashboard.services.creation.form.parameters import pve_parameters
+from lxc_dashboard.services.creation.form.spec import ContainerSpec
 from lxc_dashboard.services.creation.form.validation import validate
 from lxc_dashboard.services.templates.model import TemplateConfig
 from lxc_dashboard.state import summary, wizard

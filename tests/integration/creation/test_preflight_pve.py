@@ -19,7 +19,8 @@ from lxc_dashboard.services.auth.sign_in import Origin
 from lxc_dashboard.services.creation import preflight, service
 from lxc_dashboard.services.creation.findings import Finding, FindingSeverity
 from lxc_dashboard.services.creation.form import choices, request_body
-from lxc_dashboard.services.creation.form.spec import ContainerSpec, IpMode, IpSettings, Mount, pve_parameters
+from lxc_dashboard.services.creation.form.parameters import pve_parameters
+from lxc_dashboard.services.creation.form.spec import ContainerSpec, IpMode, IpSettings, Mount
 from lxc_dashboard.settings import Settings
 from pve_sandbox.api.access.directory import Token
 from pve_sandbox.node import SandboxNode

@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.services.auth import endpoints
-from lxc_dashboard.services.creation.form.spec import ContainerSpec, PasswordMode, pve_parameters
+from lxc_dashboard.services.creation.form.parameters import pve_parameters
+from lxc_dashboard.services.creation.form.spec import ContainerSpec, PasswordMode
 from lxc_dashboard.services.creation.rights import ROOT, root_features
 
 if TYPE_CHECKING:

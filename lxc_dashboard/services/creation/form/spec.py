@@ -1,8 +1,8 @@
-"""What is to be made: frozen, without secrets, and turned into PVE's own parameters in one place."""
+"""The validated description of a container to create: frozen and without secrets."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -201,64 +201,3 @@ class ContainerSpec:
     def from_json(cls, values: Mapping[str, Any]) -> ContainerSpec:
         """What ``to_json`` of this or another version wrote: unknown keys are ignored, missing ones get their default."""
         return msgspec.convert(values, cls)
-
-
-def network(spec: ContainerSpec) -> str:
-    """PVE's ``net0``."""
-    return property_string(
-        {
-            "name": NETWORK_DEVICE,
-            "bridge": spec.bridge,
-            "firewall": True if spec.firewall else None,
-            "gw": spec.ipv4.gateway or None,
-            "gw6": spec.ipv6.gateway or None,
-            "ip": spec.ipv4.value,
-            "ip6": spec.ipv6.value,
-            "mtu": spec.mtu,
-            "tag": spec.vlan,
-            "type": "veth",
-        }
-    )
-
-
-def features(spec: ContainerSpec) -> str | None:
-    """PVE's ``features``: only what is on. Naming one as off is already more than most users may."""
-    wanted = {"fuse": spec.fuse, "keyctl": spec.keyctl, "nesting": spec.nesting}
-    return property_string({name: True for name, on in wanted.items() if on}) or None
-
-
-def in_mount_order(mounts: Sequence[Mount]) -> list[Mount]:
-    """As PVE is to mount them, which goes by their numbers: a folder before what lies in it, else as they were given."""
-    return sorted(mounts, key=lambda mount: sum(mount.path.startswith(f"{other.path}/") for other in mounts))
-
-
-def pve_parameters(
-    spec: ContainerSpec, vmid: int, password: str | None, *, description: str | None = None
-) -> dict[str, str | int | bool]:
-    """The body of ``POST /nodes/{node}/lxc``. ``unprivileged`` always stands in it: PVE 8 and 9 differ in its default.
-
-    With a pool, tags are left to the end: who has rights through the pool only may not set them yet.
-    """
-    values: dict[str, str | int | bool | None] = {
-        "vmid": vmid,
-        "ostemplate": spec.ostemplate,
-        "hostname": spec.hostname,
-        "unprivileged": spec.unprivileged,
-        "cores": spec.cores,
-        "memory": spec.memory_mib,
-        "swap": spec.swap_mib,
-        "rootfs": f"{spec.storage}:{spec.disk_gib}",
-        "net0": network(spec),
-        "features": features(spec),
-        **{f"mp{number}": mount.value for number, mount in enumerate(in_mount_order(spec.mounts))},
-        "onboot": spec.onboot,
-        "password": password or None,
-        "ssh-public-keys": "\n".join(spec.ssh_keys) or None,
-        "nameserver": spec.nameserver or None,
-        "searchdomain": spec.searchdomain or None,
-        "tags": None if spec.pool else ";".join(spec.tags) or None,
-        "pool": spec.pool or None,
-        "startup": f"order={spec.start_order}" if spec.start_order is not None else None,
-        "description": (spec.description if description is None else description) or None,
-    }
-    return {key: value for key, value in values.items() if value is not None}

@@ -14,13 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lxc_dashboard.services.creation.form import command
+from lxc_dashboard.services.creation.form.parameters import pve_parameters
 from lxc_dashboard.services.creation.form.spec import (
     ContainerSpec,
     IpMode,
     IpSettings,
     Mount,
     PasswordMode,
-    pve_parameters,
 )
 
 VMID = 105
@@ -197,15 +197,15 @@ def test_a_command_reads_like_one() -> None:
     assert command.pct_create(made, VMID).splitlines() == [
         "pct create 105 local:vztmpl/debian-13.tar.zst \\",
         "  --hostname web-01 \\",
-        "  --unprivileged 1 \\",
         "  --cores 1 \\",
         "  --memory 512 \\",
         "  --swap 512 \\",
         "  --rootfs local-lvm:8 \\",
-        "  --net0 name=eth0,bridge=vmbr0,ip=dhcp,type=veth \\",
-        "  --onboot 0 \\",
-        '  --password "$ROOT_PASSWORD" \\',
         "  --ssh-public-keys <(printf '%s\\n' 'ssh-ed25519 AAAA ann') \\",
+        "  --unprivileged 1 \\",
+        "  --onboot 0 \\",
         "  --description 'two",
-        "lines'",
+        "lines' \\",
+        '  --password "$ROOT_PASSWORD" \\',
+        "  --net0 name=eth0,bridge=vmbr0,ip=dhcp,type=veth",
     ]

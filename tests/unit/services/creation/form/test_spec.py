@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from lxc_dashboard.db.models import PackageManager
 from lxc_dashboard.errors import InvalidInputError
+from lxc_dashboard.services.creation.form.parameters import pve_parameters
 from lxc_dashboard.services.creation.form.spec import (
     ContainerSpec,
     ExtraPackage,
@@ -20,7 +21,6 @@ from lxc_dashboard.services.creation.form.spec import (
     Mount,
     PackageRef,
     PasswordMode,
-    pve_parameters,
 )
 from lxc_dashboard.services.creation.form.validation import check_password, validate
 
@@ -132,6 +132,11 @@ def test_a_feature_that_is_off_is_not_named() -> None:
     assert "features" not in pve_parameters(validate(LEAST), 120, None)
     spec = validate(LEAST | {"nesting": True, "fuse": True})
     assert pve_parameters(spec, 120, None)["features"] == "fuse=1,nesting=1"
+
+
+def test_a_zero_is_sent() -> None:
+    values = pve_parameters(validate(LEAST | {"start_order": 0, "swap_mib": 0}), 120, None)
+    assert (values["startup"], values["swap"]) == ("order=0", 0)
 
 
 def test_tags_wait_for_the_end_where_rights_come_through_a_pool() -> None:
