@@ -249,9 +249,11 @@ MOUNT_HINTS: Final = {
     "source": "Absolute path. Only root@pam; never in backups",
     "path": "For example /srv/data",
 }
-PASSWORD_MODES: Final = {"generated": "Generate one", "given": "Enter one", "none": "None"}
-IPV4_MODES: Final = {"dhcp": "DHCP", "static": "Static", "none": "None"}
-IPV6_MODES: Final = {"none": "None", "auto": "SLAAC", "dhcp": "DHCP", "static": "Static"}
+FIELD_CHOICES: Final = {
+    "password_mode": {"generated": "Generate one", "given": "Enter one", "none": "None"},
+    "ipv4_mode": {"dhcp": "DHCP", "static": "Static", "none": "None"},
+    "ipv6_mode": {"none": "None", "auto": "SLAAC", "dhcp": "DHCP", "static": "Static"},
+}
 NO_POOL: Final = "None"
 NOTHING: Final = "None"
 PACKAGES_OF_TEMPLATE: Final = "Packages of the template"

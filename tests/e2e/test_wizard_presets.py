@@ -10,8 +10,8 @@ from lxc_dashboard import routes, text
 from lxc_dashboard.db.models import Preset
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.creation import links, presets
-from lxc_dashboard.services.creation.filled import Filled
+from lxc_dashboard.services.creation.form import links, presets
+from lxc_dashboard.services.creation.form.filled import Filled
 from tests.e2e import job_runs
 from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, visit
 from tests.e2e.stack import Stack

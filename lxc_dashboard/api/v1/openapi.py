@@ -11,7 +11,7 @@ from lxc_dashboard import routes, text
 from lxc_dashboard.api.v1 import answers
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.services.containers.power import Power
-from lxc_dashboard.services.creation.described import FIELDS
+from lxc_dashboard.services.creation.form.fields import BY_NAME, FIELDS, Field
 
 REF: Final = "#/components/schemas/{name}"
 REQUEST: Final = "CreationRequest"
@@ -40,12 +40,8 @@ _ONE: Final = f"{routes.API_CREATIONS}/{{job_id}}"
 _JOB: Final = f"{routes.API_JOBS}/{{job_id}}"
 _ACT: Final = f"{routes.API_CONTAINERS}/{{vmid}}/{{act}}"
 _ID: Final = {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
-_VMID: Final[dict[str, Any]] = {
-    "name": "vmid",
-    "in": "path",
-    "required": True,
-    "schema": {"type": "integer", "minimum": 100, "maximum": 999_999_999},
-}
+_VMID_SCHEMA: Final = {"type": "integer", "minimum": BY_NAME["vmid"].least, "maximum": BY_NAME["vmid"].most}
+_VMID: Final[dict[str, Any]] = {"name": "vmid", "in": "path", "required": True, "schema": _VMID_SCHEMA}
 _ACT_NAME: Final = {
     "name": "act",
     "in": "path",
@@ -82,7 +78,7 @@ def document() -> bytes:
 def _paths() -> dict[str, Any]:
     flag = {"type": "boolean"}
     unfinished = _query("unfinished", text.API_UNFINISHED, flag)
-    vmid = {**_query("vmid", text.API_VMID_AGAIN, {"type": "integer", "minimum": 100}), "required": True}
+    vmid = {**_query("vmid", text.API_VMID_AGAIN, _VMID_SCHEMA), "required": True}
     creation = _json("Creation")
     return {
         routes.API_DOCUMENT: {"get": _document_call()},
@@ -118,7 +114,7 @@ def _job_paths() -> dict[str, Any]:
     parameters = [_VMID, _ACT_NAME, _key(text.API_ACT_KEY)]
     filters = [
         _query("kind", text.API_OF_KIND, {"type": "string"}),
-        _query("vmid", text.API_OF_GUEST, _VMID["schema"]),
+        _query("vmid", text.API_OF_GUEST, _VMID_SCHEMA),
         _query("user", text.API_OF_USER, {"type": "string"}),
         _query("state", text.API_IN_STATE, {"type": "string", "enum": [state.value for state in JobState]}),
     ]
@@ -220,9 +216,10 @@ def _lines() -> dict[str, Any]:
 
 
 def _schemas() -> dict[str, Any]:
-    schemas, components = msgspec.json.schema_components([*_ANSWERS, *FIELDS.values()], ref_template=REF)
-    fields = dict(zip(FIELDS, schemas[len(_ANSWERS) :], strict=True))
-    properties = {name: {"description": text.API_FIELDS[name], **schema} for name, schema in fields.items()}
+    rows = [row for row in FIELDS if row.in_api]
+    types = [*_ANSWERS, *(row.bounded for row in rows)]
+    schemas, components = msgspec.json.schema_components(types, ref_template=REF)
+    properties = {row.name: _property(row, schema) for row, schema in zip(rows, schemas[len(_ANSWERS) :], strict=True)}
     request = {
         "type": "object",
         "description": text.API_REQUEST,
@@ -230,3 +227,9 @@ def _schemas() -> dict[str, Any]:
         "additionalProperties": False,
     }
     return {**components, REQUEST: request, NAMED: _CREDENTIALS_REQUEST}
+
+
+def _property(row: Field, schema: dict[str, Any]) -> dict[str, Any]:
+    """With the default where it is always the same: not the template's, nor the node's."""
+    default = {"default": row.default} if (row.is_flag or row.choices) and row.start is None and not row.config else {}
+    return {"description": text.API_FIELDS[row.name], **schema, **default}

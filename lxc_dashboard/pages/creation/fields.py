@@ -9,7 +9,8 @@ import reflex as rx
 
 from lxc_dashboard import text
 from lxc_dashboard.components.controls import button, field
-from lxc_dashboard.services.creation.spec import PasswordMode
+from lxc_dashboard.services.creation.form.fields import BY_NAME
+from lxc_dashboard.services.creation.form.spec import PasswordMode
 from lxc_dashboard.state.creation.configure import AddressesState, FieldsState
 from lxc_dashboard.state.creation.summary import Option
 from lxc_dashboard.state.creation.wizard import WizardState
@@ -115,8 +116,19 @@ def one_only(control: rx.Component) -> rx.Component:
     return rx.el.div(control, hidden=IS_SEVERAL)
 
 
-def number_field(name: str, least: int) -> rx.Component:
-    return text_field(name, kind="number", min=least, step=1)
+def entry(name: str, **props: Any) -> rx.Component:
+    """The input of a field of the form's table, by its type."""
+    row = BY_NAME[name]
+    if row.is_flag:
+        return flag_field(name)
+    if row.choices:
+        return select_field(name, *fixed_options(text.FIELD_CHOICES[name]))
+    if row.is_long:
+        return area_field(name)
+    if row.is_number and row.default is not None:
+        return text_field(name, kind="number", min=row.least, max=row.most, step=1, **props)
+    # A number that may be empty: text, with a keypad for digits.
+    return text_field(name, **({"input_mode": "numeric"} if row.is_number else {}), **props)
 
 
 def area_field(name: str, rows: int = 3) -> rx.Component:

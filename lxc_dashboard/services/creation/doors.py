@@ -10,7 +10,7 @@ from uuid import UUID
 
 from lxc_dashboard.errors import ApiError, GuestError, GuestGoneError, PrivilegeError, UnreachableError
 from lxc_dashboard.guest.doors import address_of
-from lxc_dashboard.services.creation.spec import IpMode
+from lxc_dashboard.services.creation.form.spec import IpMode
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import Transaction
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lxc_dashboard.proxmox.client import ProxmoxClient
     from lxc_dashboard.proxmox.schemas import GuestStatus
     from lxc_dashboard.runtime import Runtime
-    from lxc_dashboard.services.creation.spec import ContainerSpec
+    from lxc_dashboard.services.creation.form.spec import ContainerSpec
 
 REGISTER: Final = (
     "Register an SSH door for node {node}: lxc-dashboard node add, with --ssh-key-file and --door {node}=HOST"

@@ -21,9 +21,9 @@ from lxc_dashboard.services.creation import (
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.doors import NoWay
+from lxc_dashboard.services.creation.form.spec import PasswordMode
 from lxc_dashboard.services.creation.opening import open_context, plan
 from lxc_dashboard.services.creation.phases import create, deploy, finalize, start, sync
-from lxc_dashboard.services.creation.spec import PasswordMode
 from lxc_dashboard.services.jobs.codes import Message
 from lxc_dashboard.services.jobs.kinds import End, Kind, Left, Step, register
 

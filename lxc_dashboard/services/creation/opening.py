@@ -11,8 +11,8 @@ from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.doors import REGISTER, NoWay, Way, WayKind
 from lxc_dashboard.services.creation.entrance import Entrance
+from lxc_dashboard.services.creation.form.spec import ContainerSpec
 from lxc_dashboard.services.creation.phases import create, deploy, finalize, pause, start, sync
-from lxc_dashboard.services.creation.spec import ContainerSpec
 from lxc_dashboard.services.jobs import slots, ticket
 from lxc_dashboard.services.jobs.codes import Message
 from lxc_dashboard.services.jobs.run import Guest

@@ -12,7 +12,7 @@ import structlog
 
 from lxc_dashboard.errors import PrivilegeError, ProxmoxError
 from lxc_dashboard.services.creation import ownership
-from lxc_dashboard.services.creation.spec import ContainerSpec
+from lxc_dashboard.services.creation.form.spec import ContainerSpec
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.models import Job

@@ -14,7 +14,7 @@ from lxc_dashboard.db.models import EventType, JobEvent, JobState, Phase, now
 from lxc_dashboard.db.repositories.jobs import FINISHED
 from lxc_dashboard.services.auth import privileges
 from lxc_dashboard.services.creation import service
-from lxc_dashboard.services.creation.spec import PasswordMode
+from lxc_dashboard.services.creation.form.spec import PasswordMode
 from lxc_dashboard.services.creation.views import CreationView, StepState, StepView
 from lxc_dashboard.services.jobs.codes import STANDSTILLS
 from lxc_dashboard.services.jobs.lines import lines_of, plain

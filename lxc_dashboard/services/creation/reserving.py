@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from lxc_dashboard.errors import ConflictError
 from lxc_dashboard.services.auth import acting
-from lxc_dashboard.services.creation import addresses, moving, vmids
+from lxc_dashboard.services.creation import moving, vmids
+from lxc_dashboard.services.creation.form import addresses
+from lxc_dashboard.services.creation.form.spec import ContainerSpec
 from lxc_dashboard.services.creation.ownership import is_retryable
 from lxc_dashboard.services.creation.phases import create
-from lxc_dashboard.services.creation.spec import ContainerSpec
 from lxc_dashboard.services.creation.vmids import FreeVmids
 
 if TYPE_CHECKING:

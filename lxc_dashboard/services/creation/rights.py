@@ -15,7 +15,7 @@ from lxc_dashboard.services.creation.entrance import ENTRY_PRIVILEGES
 
 if TYPE_CHECKING:
     from lxc_dashboard.proxmox.client import ProxmoxClient
-    from lxc_dashboard.services.creation.spec import ContainerSpec
+    from lxc_dashboard.services.creation.form.spec import ContainerSpec
 
 log = structlog.get_logger(__name__)
 

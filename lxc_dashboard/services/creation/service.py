@@ -14,9 +14,9 @@ from lxc_dashboard.errors import ConflictError, NotFoundError
 from lxc_dashboard.services.auth import privileges
 from lxc_dashboard.services.creation import clearing, reserving
 from lxc_dashboard.services.creation.auditing import audit
+from lxc_dashboard.services.creation.form.spec import PasswordMode, Secrets
 from lxc_dashboard.services.creation.phases import create, deploy, finalize, pause, start
-from lxc_dashboard.services.creation.requesting import Secrets, request
-from lxc_dashboard.services.creation.spec import PasswordMode
+from lxc_dashboard.services.creation.request import request
 from lxc_dashboard.services.creation.views import CreationView, creation_view
 from lxc_dashboard.services.creation.vmids import FreeVmids
 from lxc_dashboard.services.jobs import listing

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from lxc_dashboard import text
 from lxc_dashboard.errors import InvalidInputError
-from lxc_dashboard.services.creation import addresses
-from lxc_dashboard.services.creation.mount_fields import MOUNTS_MAX
+from lxc_dashboard.services.creation.form import addresses
+from lxc_dashboard.services.creation.form.mounts import MOUNTS_MAX
 from lxc_dashboard.state.base import requires, runtime, session, warned
 from lxc_dashboard.state.creation import mount_rows
 from lxc_dashboard.state.creation.form import clip

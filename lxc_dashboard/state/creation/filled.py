@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from lxc_dashboard import text
-from lxc_dashboard.services.creation.choices import DOWNLOAD_PREFIX, Choices, is_system
-from lxc_dashboard.services.creation.defaults import defaults, lacking
-from lxc_dashboard.services.creation.filled import Filled
+from lxc_dashboard.services.creation.form.choices import DOWNLOAD_PREFIX, Choices, is_system
+from lxc_dashboard.services.creation.form.defaults import defaults, lacking
+from lxc_dashboard.services.creation.form.fields import BY_NAME
+from lxc_dashboard.services.creation.form.filled import Filled
 from lxc_dashboard.services.templates.model import TemplateConfig
 from lxc_dashboard.services.templates.summaries import TemplateDetail
 from lxc_dashboard.state.creation import mount_rows
-from lxc_dashboard.state.creation.form import FLAGS, ExtraRow, PackageRow, ScriptRow, package_rows, script_rows
+from lxc_dashboard.state.creation.form import ExtraRow, PackageRow, ScriptRow, package_rows, script_rows
 from lxc_dashboard.state.creation.summary import in_words
 
 # What was chosen, and what is used instead.
@@ -115,7 +116,7 @@ def list_changes(filled: Filled, detail: TemplateDetail | None, offered: Choices
         changed["unprivileged"] = ""
     else:
         changed.pop("unprivileged", None)
-    order = dict.fromkeys((*RISKY, *text.FIELD_LABELS))
+    order = dict.fromkeys((*RISKY, *BY_NAME))
     fields = [_field(name, changed[name]) for name in order if name in changed]
     template = [Change(text.TEMPLATE, detail.summary.name)] if detail else []
     risky, others = [each for each in fields if each.risky], [each for each in fields if not each.risky]
@@ -132,7 +133,7 @@ def _field(name: str, value: str) -> Change:
 
 
 def _worded(name: str, value: str) -> str:
-    if name in FLAGS:
+    if BY_NAME[name].is_flag:
         return text.SWITCHED_ON if value else text.SWITCHED_OFF
     words = in_words(name, value) or value or text.NOTHING
     if name == "ostemplate":

@@ -8,23 +8,19 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from lxc_dashboard import text
-from lxc_dashboard.services.creation.choices import Choices, split_os_template
-from lxc_dashboard.services.creation.defaults import granted, of_node, ticked
-from lxc_dashboard.services.creation.filled import MAX_ITEMS, VALUE_CHARS
-from lxc_dashboard.services.creation.ssh_key_fields import KEY_MAX_CHARS, KEYS_MAX
+from lxc_dashboard.services.creation.form import fields
+from lxc_dashboard.services.creation.form.choices import Choices, split_os_template
+from lxc_dashboard.services.creation.form.defaults import granted, of_node
+from lxc_dashboard.services.creation.form.fields import FIELDS, ticked
+from lxc_dashboard.services.creation.form.filled import MAX_ITEMS, VALUE_CHARS
+from lxc_dashboard.services.creation.form.ssh_keys import KEY_MAX_CHARS, KEYS_MAX
 from lxc_dashboard.services.templates.model import TemplateConfig
 from lxc_dashboard.services.templates.summaries import TemplateDetail
 from lxc_dashboard.state.creation import mount_rows
 
-STEPS: Final = ("template", "configure", "packages", "scripts", "review")
-FLAGS: Final = ("firewall", "unprivileged", "nesting", "keyctl", "fuse", "onboot", "pause_after_create")
-# The step of a field, Configure if not named here.
-STEP_OF: Final = {
-    "revision_id": "template",
-    "packages_off": "packages",
-    "packages_extra": "packages",
-    "scripts": "scripts",
-}
+STEPS: Final = fields.STEPS
+FLAGS: Final = tuple(row.name for row in FIELDS if row.is_flag)
+STEP_OF: Final = {row.name: row.step for row in FIELDS}
 # All of root's keys, one a line.
 KEYS_CHARS: Final = KEYS_MAX * (KEY_MAX_CHARS + 1)
 # Fields of the services that the form shows in another one.

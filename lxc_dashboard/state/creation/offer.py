@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from lxc_dashboard import text
 from lxc_dashboard.db.models import EventType, JobState
 from lxc_dashboard.services.creation import downloads
-from lxc_dashboard.services.creation.choices import Choices, choices, download_value, matching, split_os_template
 from lxc_dashboard.services.creation.downloads import Order
+from lxc_dashboard.services.creation.form.choices import Choices, choices, download_value, matching, split_os_template
 from lxc_dashboard.services.jobs import service as jobs
 from lxc_dashboard.services.jobs.follow import follow
 from lxc_dashboard.state.base import requires, runtime, session

@@ -14,9 +14,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from lxc_dashboard.errors import InvalidInputError
-from lxc_dashboard.services.creation import choices
-from lxc_dashboard.services.creation.spec import ContainerSpec, PasswordMode
-from lxc_dashboard.services.creation.validation import check_password
+from lxc_dashboard.services.creation.form import choices
+from lxc_dashboard.services.creation.form.spec import ContainerSpec, PasswordMode
+from lxc_dashboard.services.creation.form.validation import check_password
 from lxc_dashboard.services.templates.library import catalog
 from lxc_dashboard.state.base import PageState, requires, runtime, session
 from lxc_dashboard.state.creation import form as fields

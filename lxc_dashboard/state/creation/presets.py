@@ -14,11 +14,11 @@ import msgspec
 
 from lxc_dashboard import text
 from lxc_dashboard.errors import InvalidInputError, NotFoundError
-from lxc_dashboard.services.creation import presets
-from lxc_dashboard.services.creation.choices import choices
-from lxc_dashboard.services.creation.filled import Filled
-from lxc_dashboard.services.creation.presets import SHARE_PRIVILEGE, PresetSummary
-from lxc_dashboard.services.creation.spec import PasswordMode
+from lxc_dashboard.services.creation.form import presets
+from lxc_dashboard.services.creation.form.choices import choices
+from lxc_dashboard.services.creation.form.filled import Filled
+from lxc_dashboard.services.creation.form.presets import SHARE_PRIVILEGE, PresetSummary
+from lxc_dashboard.services.creation.form.spec import PasswordMode
 from lxc_dashboard.state.base import requires, runtime, said, session
 from lxc_dashboard.state.creation.filled import Change, list_changes
 from lxc_dashboard.state.creation.form import STEPS

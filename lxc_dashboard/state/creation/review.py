@@ -13,9 +13,10 @@ import reflex as rx
 from lxc_dashboard import text
 from lxc_dashboard.db.models import new_id
 from lxc_dashboard.errors import InvalidInputError, PreflightError, ServiceUnavailableError
-from lxc_dashboard.services.creation import command, service
-from lxc_dashboard.services.creation.several import Several
-from lxc_dashboard.services.creation.spec import ContainerSpec, PasswordMode
+from lxc_dashboard.services.creation import service
+from lxc_dashboard.services.creation.form import command
+from lxc_dashboard.services.creation.form.batch import Several
+from lxc_dashboard.services.creation.form.spec import ContainerSpec, PasswordMode
 from lxc_dashboard.state.base import requires, runtime, session
 from lxc_dashboard.state.creation import form as fields
 from lxc_dashboard.state.creation import several

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.services.creation import batches, editing, preflight, service
-from lxc_dashboard.services.creation.several import Several
+from lxc_dashboard.services.creation import batches, preflight, replacement, service
+from lxc_dashboard.services.creation.form.batch import Several
 from lxc_dashboard.state.templates.rows import counted
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lxc_dashboard.services.auth.model import Session
     from lxc_dashboard.services.creation.batches import Plan
     from lxc_dashboard.services.creation.findings import Finding
-    from lxc_dashboard.services.creation.spec import ContainerSpec, IpSettings
+    from lxc_dashboard.services.creation.form.spec import ContainerSpec, IpSettings
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ async def check(
 ) -> tuple[Plan | None, list[Finding]]:
     """Preflight. The plan is None for one container. ``edited``: the failed job to replace."""
     if edited is not None:
-        return None, await editing.check(rt, who, edited, spec)
+        return None, await replacement.check(rt, who, edited, spec)
     if several is not None:
         return await batches.look(rt, who, spec=spec, **asdict(several))
     return None, await preflight.check(rt, who, spec)
@@ -52,10 +52,10 @@ async def request(
 ) -> str:
     """Request the creation. Return the address of the job's or batch's page.
 
-    ``new_id``: the id of the job or batch. Raises as ``service.request``, ``request_batch`` and ``editing.replace`` do.
+    ``new_id``: the id of the job or batch. Raises as ``service.request``, ``request_batch`` and ``replacement.replace`` do.
     """
     if edited is not None:
-        return routes.job(await editing.replace(rt, who, edited, spec, secrets, wanted=new_id))
+        return routes.job(await replacement.replace(rt, who, edited, spec, secrets, wanted=new_id))
     if several is None:
         return routes.job(await service.request(rt, who, spec, secrets, job_id=new_id))
     batch_id = await batches.request_batch(rt, who, spec=spec, secrets=secrets, batch_id=new_id, **asdict(several))

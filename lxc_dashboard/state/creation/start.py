@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.services.creation import drafts, links, refilling
-from lxc_dashboard.services.creation.filled import Filled
+from lxc_dashboard.services.creation import replacement
+from lxc_dashboard.services.creation.form import drafts, links
+from lxc_dashboard.services.creation.form.filled import Filled
 from lxc_dashboard.state.base import requires, runtime, session
 from lxc_dashboard.state.creation.form import STEPS
 from lxc_dashboard.state.creation.presets import ProposalState
@@ -90,7 +91,7 @@ class StartState(WizardPart, WizardState):
 
     async def _take_job(self, job_id: str, changed: Filled | None = None) -> None:
         """Fill in what a failed job was asked for. ``changed``: the draft with the user's changes to it."""
-        job = await refilling.of_job(runtime(), session(), uuid_of(job_id, text.NO_SUCH_JOB))
+        job = await replacement.of_job(runtime(), session(), uuid_of(job_id, text.NO_SUCH_JOB))
         self.edited_name = job.hostname
         self._job_template, self._job_revision = str(job.filled.template_id or ""), job.revision_number
         await self._fill(changed or job.filled)

@@ -8,21 +8,21 @@ from dataclasses import dataclass
 from typing import Final
 
 from lxc_dashboard import text
-from lxc_dashboard.services.creation.choices import (
+from lxc_dashboard.services.creation.form.batch import count
+from lxc_dashboard.services.creation.form.choices import (
     DOWNLOAD_PREFIX,
     Choices,
     NodeChoice,
     OsTemplateChoice,
     StorageChoice,
 )
-from lxc_dashboard.services.creation.several import count
+from lxc_dashboard.services.creation.form.fields import FIELDS, Field
 from lxc_dashboard.state.creation import mount_rows
 from lxc_dashboard.state.creation.form import FLAGS, ExtraRow, PackageRow, ScriptRow
 
 GIB: Final = 1024**3
 MIB: Final = 1024**2
 _ARCHIVE: Final = re.compile(r"(_[a-z0-9]+)?\.tar\.[a-z0-9]+$")
-_MODES: Final = {"password_mode": text.PASSWORD_MODES, "ipv4_mode": text.IPV4_MODES, "ipv6_mode": text.IPV6_MODES}
 
 
 @dataclass(frozen=True)
@@ -137,12 +137,12 @@ def review_lines(
 ) -> list[Line]:
     """Every field with an effect, the packages and the scripts."""
     lines = [Line(text.TEMPLATE, template or text.NO_TEMPLATE)]
-    for name, label in text.FIELD_LABELS.items():
-        value = form.get(name, "")
-        if name == "vmid":
-            lines.append(Line(label, value or text.NEXT_FREE))
-        elif value and name not in {*FLAGS, "password"} and _counts(form, name):
-            lines.append(Line(label, in_words(name, value)))
+    for row in FIELDS:
+        value = form.get(row.name, "") if row.in_form else ""
+        if row.name == "vmid":
+            lines.append(Line(text.FIELD_LABELS[row.name], value or text.NEXT_FREE))
+        elif value and not row.is_flag and _counts(form, row):
+            lines.append(Line(text.FIELD_LABELS[row.name], in_words(row.name, value)))
     lines.append(Line(text.OPTIONS, _flags(form)))
     chosen = [*(p.spec for p in packages if p.on), *(e.spec for e in extras)]
     lines.append(Line(text.PACKAGES, ", ".join(chosen) or text.NOTHING))
@@ -150,13 +150,12 @@ def review_lines(
     return lines
 
 
-def _counts(form: Mapping[str, str], name: str) -> bool:
-    """Addresses count in static mode only; a range for several containers only, an address for one only."""
-    family, _, part = name.partition("_")
+def _counts(form: Mapping[str, str], row: Field) -> bool:
+    """A range counts only for several containers, a hostname and an address only for one."""
     is_several = bool(form.get("hostname_pattern", "").strip())
-    if (part in {"range", "address"} and (part == "range") != is_several) or (name == "hostname" and is_several):
-        return False
-    return part not in {"address", "gateway", "range"} or form.get(f"{family}_mode") == "static"
+    is_range = row.name.endswith("_range")
+    of_other_number = is_range != is_several and (is_range or row.name.endswith("_address"))
+    return row.counts(form) and not of_other_number and not (row.name == "hostname" and is_several)
 
 
 def _flags(form: Mapping[str, str]) -> str:
@@ -173,4 +172,4 @@ def in_words(name: str, value: str) -> str:
         return mount_rows.in_words(value)
     if name == "ostemplate":
         return os_name(value.removeprefix(DOWNLOAD_PREFIX).rpartition("/")[2])
-    return _MODES.get(name, {}).get(value, value)
+    return text.FIELD_CHOICES.get(name, {}).get(value, value)

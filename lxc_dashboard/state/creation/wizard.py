@@ -14,12 +14,12 @@ from uuid import UUID
 import reflex as rx
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.services.creation import choices, drafts
-from lxc_dashboard.services.creation.choices import Choices
-from lxc_dashboard.services.creation.defaults import defaults, of_node
-from lxc_dashboard.services.creation.filled import Filled
-from lxc_dashboard.services.creation.several import Several, validate
-from lxc_dashboard.services.creation.spec import ContainerSpec
+from lxc_dashboard.services.creation.form import choices, drafts
+from lxc_dashboard.services.creation.form.batch import Several, validate
+from lxc_dashboard.services.creation.form.choices import Choices
+from lxc_dashboard.services.creation.form.defaults import defaults, of_node
+from lxc_dashboard.services.creation.form.filled import Filled
+from lxc_dashboard.services.creation.form.spec import ContainerSpec
 from lxc_dashboard.services.templates.library import catalog
 from lxc_dashboard.services.templates.model import TemplateConfig
 from lxc_dashboard.services.templates.summaries import TemplateDetail

@@ -13,8 +13,8 @@ from lxc_dashboard.errors import ConflictError, UnreachableError
 from lxc_dashboard.proxmox.client import GET_DEADLINE_S
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.creation import choices
-from lxc_dashboard.services.creation.choices import BridgeChoice
+from lxc_dashboard.services.creation.form import choices
+from lxc_dashboard.services.creation.form.choices import BridgeChoice
 from lxc_dashboard.settings import Settings
 from pve_sandbox.node import SandboxNode
 from tests.integration.creation.conftest import pve_alone

@@ -12,7 +12,7 @@ import pytest
 from lxc_dashboard import text
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.errors import BusyGuestError
-from lxc_dashboard.services.creation import editing, leftovers, service
+from lxc_dashboard.services.creation import leftovers, replacement, service
 from lxc_dashboard.services.creation.views import CreationView
 from lxc_dashboard.services.jobs import service as jobs
 from tests.integration.creation.conftest import content_of
@@ -64,9 +64,9 @@ async def test_a_retry_and_an_edit_wait_for_the_job_that_destroys(lab: Lab) -> N
     with pytest.raises(BusyGuestError) as busy:
         await service.retry(lab.rt, lab.session, job.id)
     assert busy.value.job_id == destroying
-    spec = await editing.editable(lab.rt, lab.session, job.id)
+    spec = await replacement.editable(lab.rt, lab.session, job.id)
     with pytest.raises(BusyGuestError):
-        await editing.replace(lab.rt, lab.session, job.id, spec)
+        await replacement.replace(lab.rt, lab.session, job.id, spec)
     assert (await service.get_job(lab.rt, lab.session, job.id)).may_retry
 
 
@@ -132,8 +132,8 @@ async def test_a_replacement_whose_forerunner_is_not_deleted_yet_goes_on_after_a
     job = await failed(lab)
     client = await lab.pve()
     await client.lxc.set_config(job.node, job.vmid, {"protection": 1})
-    spec = replace(await editing.editable(lab.rt, lab.session, job.id), revision_id=None)
-    again = await editing.replace(lab.rt, lab.session, job.id, spec)
+    spec = replace(await replacement.editable(lab.rt, lab.session, job.id), revision_id=None)
+    again = await replacement.replace(lab.rt, lab.session, job.id, spec)
     refused = await lab.finish(again, state=JobState.FAILED)
     assert refused.error
     assert "protection mode enabled" in refused.error.message

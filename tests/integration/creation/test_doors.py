@@ -17,8 +17,8 @@ from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import preflight, service, settling
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.findings import FindingSeverity
+from lxc_dashboard.services.creation.form.spec import IpMode, IpSettings
 from lxc_dashboard.services.creation.phases import finalize
-from lxc_dashboard.services.creation.spec import IpMode, IpSettings
 from lxc_dashboard.services.creation.views import CreationView
 from lxc_dashboard.services.jobs import reaper
 from pve_sandbox.guests.namespaced import NamespaceHost

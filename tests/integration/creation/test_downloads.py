@@ -14,8 +14,9 @@ import pytest
 from lxc_dashboard import text
 from lxc_dashboard.db.models import EventType, JobState
 from lxc_dashboard.errors import NotFoundError, PrivilegeError
-from lxc_dashboard.services.creation import choices, downloads, service
+from lxc_dashboard.services.creation import downloads, service
 from lxc_dashboard.services.creation.downloads import Order
+from lxc_dashboard.services.creation.form import choices
 from lxc_dashboard.services.jobs import service as jobs
 from pve_sandbox.node import SandboxNode
 from tests.integration.creation.cancelled import cancel

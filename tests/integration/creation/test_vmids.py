@@ -14,8 +14,8 @@ import pytest
 from lxc_dashboard.db.models import Container, EventType, JobState
 from lxc_dashboard.errors import InvalidInputError, PreflightError
 from lxc_dashboard.services.auth import acting
-from lxc_dashboard.services.creation import moving, preflight, requesting, service, vmids
-from lxc_dashboard.services.creation.spec import IpMode, IpSettings
+from lxc_dashboard.services.creation import moving, preflight, request, service, vmids
+from lxc_dashboard.services.creation.form.spec import IpMode, IpSettings
 from lxc_dashboard.services.creation.vmids import FreeVmids
 from pve_sandbox.node import SandboxNode
 from tests.integration.creation.conftest import OSTEMPLATE, Lab, pve_alone, spec_of
@@ -224,10 +224,10 @@ async def test_a_vmid_chosen_by_hand_is_never_replaced(lab: Lab, monkeypatch: py
 async def test_a_vmid_chosen_by_hand_that_is_taken_is_reported_beside_its_field(lab: Lab) -> None:
     first, second = (spec_of(None, vmid=777) for _ in range(2))
     answers = await asyncio.gather(
-        *(requesting.request(lab.rt, lab.session, spec) for spec in (first, second)), return_exceptions=True
+        *(request.request(lab.rt, lab.session, spec) for spec in (first, second)), return_exceptions=True
     )
     (refused,) = (answer for answer in answers if isinstance(answer, Exception))
     assert isinstance(refused, (InvalidInputError, PreflightError))
     with pytest.raises(PreflightError) as known:
-        await requesting.request(lab.rt, lab.session, spec_of(None, vmid=777))
+        await request.request(lab.rt, lab.session, spec_of(None, vmid=777))
     assert [finding.field for finding in known.value.findings] == ["vmid"]  # type: ignore[attr-defined]

@@ -19,7 +19,7 @@ from lxc_dashboard.services.auth import sessions
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.containers import power, snapshots
 from lxc_dashboard.services.creation import service
-from lxc_dashboard.services.creation.spec import ContainerSpec
+from lxc_dashboard.services.creation.form.spec import ContainerSpec
 from lxc_dashboard.services.jobs.request import request
 from lxc_dashboard.services.jobs.ticket import lending
 from lxc_dashboard.services.templates.model import FileEntry

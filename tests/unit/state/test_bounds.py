@@ -12,10 +12,10 @@ from uuid import uuid4
 import pytest
 
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.creation.choices import Choices
-from lxc_dashboard.services.creation.defaults import defaults
-from lxc_dashboard.services.creation.filled import MAX_ITEMS, VALUE_CHARS
-from lxc_dashboard.services.creation.mount_fields import MOUNTS_MAX
+from lxc_dashboard.services.creation.form.choices import Choices
+from lxc_dashboard.services.creation.form.defaults import defaults
+from lxc_dashboard.services.creation.form.filled import MAX_ITEMS, VALUE_CHARS
+from lxc_dashboard.services.creation.form.mounts import MOUNTS_MAX
 from lxc_dashboard.services.templates.format.packages import MAX_LIST_BYTES
 from lxc_dashboard.services.templates.library.authoring import MAX_NOTE_CHARS
 from lxc_dashboard.state import guard

@@ -12,8 +12,9 @@ from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.downloads import Order
 from lxc_dashboard.services.creation.findings import FindingSeverity
+from lxc_dashboard.services.creation.form.parameters import pve_parameters
+from lxc_dashboard.services.creation.form.spec import PasswordMode
 from lxc_dashboard.services.creation.phases import pause
-from lxc_dashboard.services.creation.spec import PasswordMode, pve_parameters
 from lxc_dashboard.services.jobs import slots
 from lxc_dashboard.services.jobs.pve_tasks import PveStep, ended_unseen, run_task
 

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lxc_dashboard.db.models import PackageManager, SourceKind
-from lxc_dashboard.services.creation import fields
-from lxc_dashboard.services.creation.choices import (
+from lxc_dashboard.services.creation.findings import Finding, FindingSeverity
+from lxc_dashboard.services.creation.form import readers
+from lxc_dashboard.services.creation.form.choices import (
     ApplianceChoice,
     BridgeChoice,
     Choices,
@@ -22,9 +23,8 @@ from lxc_dashboard.services.creation.choices import (
     OsTemplateChoice,
     StorageChoice,
 )
-from lxc_dashboard.services.creation.defaults import defaults, host_name
-from lxc_dashboard.services.creation.findings import Finding, FindingSeverity
-from lxc_dashboard.services.creation.validation import validate
+from lxc_dashboard.services.creation.form.defaults import defaults, host_name
+from lxc_dashboard.services.creation.form.validation import validate
 from lxc_dashboard.services.templates.model import Bucket, PackageEntry, Script, TemplateConfig
 from lxc_dashboard.services.templates.summaries import TemplateDetail, TemplateSummary
 from lxc_dashboard.state.creation import form as wizard
@@ -124,7 +124,7 @@ def test_where_only_downloads_are_offered_the_first_is_taken_and_where_nothing_i
 @given(st.text(max_size=200))
 def test_any_name_becomes_a_host_name_or_nothing(name: str) -> None:
     found = host_name(name)
-    assert found == "" or fields.hostname(found) == found
+    assert found == "" or readers.hostname(found) == found
 
 
 def test_another_node_changes_only_what_it_does_not_have() -> None:

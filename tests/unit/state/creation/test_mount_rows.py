@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lxc_dashboard.services.creation.defaults import defaults
-from lxc_dashboard.services.creation.spec import Mount
-from lxc_dashboard.services.creation.validation import validate
+from lxc_dashboard.services.creation.form.defaults import defaults
+from lxc_dashboard.services.creation.form.spec import Mount
+from lxc_dashboard.services.creation.form.validation import validate
 from lxc_dashboard.state.creation import form as wizard
 from lxc_dashboard.state.creation import mount_rows
 from lxc_dashboard.state.creation.mount_rows import MountRow

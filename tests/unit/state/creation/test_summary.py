@@ -7,7 +7,13 @@ from dataclasses import replace
 import pytest
 
 from lxc_dashboard import text
-from lxc_dashboard.services.creation.choices import BridgeChoice, Choices, NodeChoice, OsTemplateChoice, StorageChoice
+from lxc_dashboard.services.creation.form.choices import (
+    BridgeChoice,
+    Choices,
+    NodeChoice,
+    OsTemplateChoice,
+    StorageChoice,
+)
 from lxc_dashboard.state.creation import summary
 from lxc_dashboard.state.creation.form import ExtraRow, PackageRow, ScriptRow
 
