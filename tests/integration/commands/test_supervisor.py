@@ -69,7 +69,7 @@ async def test_a_child_that_dies_is_named_with_its_cause_and_log_and_started_aga
 async def test_pauses_grow_while_a_child_keeps_failing(supervisor: Supervisor, said: list[str]) -> None:
     supervisor.keep(Child("broken", script("echo what is wrong; exit 3"), ENVIRON))
     await until(lambda: len(said) >= 3)
-    assert [line.split("again in ")[1].split(" ")[0] for line in said[:3]] == ["0.5", "1", "2"]
+    assert [line.split("restarting in ")[1].split(" ")[0] for line in said[:3]] == ["0.5", "1", "2"]
     assert "(status 3)" in said[0]
     assert supervisor.log_tail("broken").startswith("what is wrong\nwhat is wrong")
 

@@ -56,6 +56,7 @@ async def test_what_somebody_else_does_in_pve_shows_though_the_list_lags(rt: Run
         other = await sign_in(rt, "operator@pve")
         await lifecycle_request(rt, other, int(vmid), row["node"])
         await seen.until(lambda: seen.rows[vmid]["status"] == "running" and not seen.rows[vmid]["busy"])
+        assert seen.missed == []
 
 
 @pytest.mark.usefixtures("polled_once")

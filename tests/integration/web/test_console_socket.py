@@ -32,7 +32,7 @@ async def test_strangers_and_other_sites_are_kept_out(visitor: Visitor, signed_i
 
 async def test_why_there_is_no_console_is_told(signed_in: Visitor) -> None:
     assert "There is no CT 999" in (await first_message(signed_in, 999))["error"]
-    assert "is stopped: start it first" in (await first_message(signed_in, 110))["error"]
+    assert "is stopped. Start it first" in (await first_message(signed_in, 110))["error"]
 
 
 async def test_a_viewer_is_told_the_privilege(visitor: Visitor) -> None:

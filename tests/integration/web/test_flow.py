@@ -30,6 +30,7 @@ async def test_a_binary_message_ends_a_pages_socket(signed_in: Visitor) -> None:
         async with asyncio.timeout(PATIENCE_S):
             while not opened.socket.closed:
                 await opened.socket.receive()
+        assert opened.socket.closed
 
 
 @pytest.mark.full

@@ -110,3 +110,4 @@ async def test_connections_and_sockets_that_say_nothing_or_half_of_it_are_closed
         until(lambda: not still_open([silent, half, begun]), HEADERS_WITHIN_S + PATIENCE_S),
         silent_socket_ends(signed_in),
     )
+    assert not still_open([silent, half, begun])

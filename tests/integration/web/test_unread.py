@@ -87,3 +87,4 @@ async def test_a_page_that_does_not_read_holds_up_no_other_page_when_the_session
             await signed_in.post(routes.SIGN_OUT)
             async with asyncio.timeout(ENDED_WITHIN_S):
                 await opened.until(lambda _: opened.ended)
+            assert opened.ended

@@ -131,9 +131,9 @@ def test_a_folder_packed_on_a_mac_comes_in() -> None:
 
 
 def test_names_that_a_mac_writes_as_utf8_without_a_word_are_its_own() -> None:
-    name, placeholder = "größe.txt".encode(), b"gre.txt"
-    files = {"web/template.conf": b"", "web/container-configs/files/gre.txt": b"x"}
-    data = zipped({**files, "web/container-configs/files/gre.txt.path": b"/etc\n", ".DS_Store": b"\0"})
+    name, placeholder = "größe.txt".encode(), b"gr@@@@e.txt"
+    files = {"web/template.conf": b"", "web/container-configs/files/gr@@@@e.txt": b"x"}
+    data = zipped({**files, "web/container-configs/files/gr@@@@e.txt.path": b"/etc\n", ".DS_Store": b"\0"})
     (found,) = read(data.replace(placeholder, name)).found
     assert [file.target for file in found.files] == ["/etc/größe.txt"]
 
