@@ -1,4 +1,4 @@
-"""The composition root of the web process: the app, its guard, its door, its lifespan, its error handler."""
+"""The composition root of the web process: app, guard, HTTP middleware, lifespan and error handler."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ import structlog
 from reflex.state import StateUpdate
 
 from lxc_dashboard import frontend, logs, pages
-from lxc_dashboard.api.connections import Connections
-from lxc_dashboard.api.door import accepts_origin, trust_of
-from lxc_dashboard.api.site import around
+from lxc_dashboard.api.middleware.access import accepts_origin
+from lxc_dashboard.api.middleware.connections import Connections
+from lxc_dashboard.api.request import trust_of
+from lxc_dashboard.api.site import wrap_reflex
 from lxc_dashboard.components.widgets import boundary
 from lxc_dashboard.errors import DashboardError
 from lxc_dashboard.memory import trim_always
-from lxc_dashboard.state import running, ticks
-from lxc_dashboard.state.feed import update_of
+from lxc_dashboard.state.containers.feed import update_of
 from lxc_dashboard.state.guard import Guard
+from lxc_dashboard.state.jobs import room as job_room
+from lxc_dashboard.state.jobs import running
+from lxc_dashboard.state.jobs.running_hub import Pushes
 from lxc_dashboard.state.problems import quiet_reflex, show_problem
 from lxc_dashboard.state.process import WebProcess
-from lxc_dashboard.state.running_hub import Telling
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
@@ -34,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 
 def _open_runtime() -> AbstractAsyncContextManager[Runtime]:
-    # Late: a build of the pages has no settings and needs none of this.
+    # Imported late: a build of the pages has no settings.
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.settings import Settings
 
@@ -43,8 +45,8 @@ def _open_runtime() -> AbstractAsyncContextManager[Runtime]:
     return Runtime.open(settings)
 
 
-# A first look at thousands of templates takes minutes: what is not read by then is read while the pages are served.
-TEMPLATES_READ_WITHIN_S = 5.0
+# The first discovery of thousands of templates takes minutes and continues while pages are served.
+WAIT_FOR_TEMPLATES_S = 5.0
 
 
 async def _read_templates(runtime: Runtime) -> None:
@@ -54,13 +56,13 @@ async def _read_templates(runtime: Runtime) -> None:
     try:
         await sync_folders(runtime.db, runtime.settings.template_folders(), Requester(START).tell)
     except DashboardError as error:
-        log.warning("templates not read at the start", cause=str(error))
+        log.warning("template discovery failed at start", cause=str(error))
 
 
 async def _push_patch(room: str, patch: dict[str, Any], status: dict[str, Any]) -> None:
-    """Push the list's patch and the frame's status in one frame: every page that shows the list shows both."""
-    beside = running.feed_update_of(status).delta if status else {}
-    await process.sockets.push(room, StateUpdate(delta={**update_of(patch).delta, **beside}))
+    """Push the list's patch and the frame's status in one message, because every page with the list shows both."""
+    status_delta = running.feed_update_of(status).delta if status else {}
+    await process.sockets.push(room, StateUpdate(delta={**update_of(patch).delta, **status_delta}))
 
 
 @asynccontextmanager
@@ -70,17 +72,17 @@ async def _running() -> AsyncIterator[None]:
     async with process.running() as runtime:
         await ensure_endpoint_from_settings(runtime)
         reading = asyncio.create_task(_read_templates(runtime), name="templates")
-        await asyncio.wait({reading}, timeout=TEMPLATES_READ_WITHIN_S)
+        await asyncio.wait({reading}, timeout=WAIT_FOR_TEMPLATES_S)
         following = asyncio.create_task(process.sockets.follow_ends(runtime), name="session ends")
         closing = asyncio.create_task(process.tabs.follow(), name="closed tabs")
-        bounding = asyncio.create_task(connections.follow(), name="connections")
+        bounding = asyncio.create_task(connections.run(), name="connections")
         trimming = asyncio.create_task(trim_always(), name="memory")
         try:
             async with (
-                process.feeding(_push_patch),
-                process.telling_jobs(lambda room, tick: process.sockets.push(room, ticks.update_of(tick))),
-                process.telling_running(
-                    Telling(
+                process.open_feeds(_push_patch),
+                process.open_jobs(lambda room, tick: process.sockets.push(room, job_room.update_of(tick))),
+                process.open_running(
+                    Pushes(
                         shown=lambda room, shown: process.sockets.push(room, running.update_of(shown)),
                         status=lambda room, status, but: process.sockets.push(
                             room, running.feed_update_of(status), but=but
@@ -104,11 +106,11 @@ app = rx.App(
     stylesheets=["/dashboard.css", "/live.css", "/editor.css", "/templates.css", "/buckets.css", "/sources.css"],
     reset_style=False,
     toaster=None,
-    # Reflex's own error page and marks for a lost connection give way to ours.
+    # Replaces Reflex's own error page and its signs of a lost connection.
     app_wraps={(55, "ErrorBoundary"): lambda _stateful: boundary()},
     head_components=[rx.el.link(rel="icon", href="/favicon.svg", type="image/svg+xml")],
     backend_exception_handler=show_problem,
-    api_transformer=around(process, frontend.static_folder(), connections),
+    api_transformer=wrap_reflex(process, frontend.static_folder(), connections),
 )
 process.attach(app, accepts_origin(process))
 app.add_middleware(Guard(process))

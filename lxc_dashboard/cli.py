@@ -25,7 +25,7 @@ node = typer.Typer(no_args_is_help=True, help="Registered PVE endpoints.")
 secrets = typer.Typer(no_args_is_help=True, help="The key that encrypts stored secrets.")
 app.add_typer(node, name="node")
 app.add_typer(secrets, name="secrets")
-template = typer.Typer(no_args_is_help=True, help="Templates: read, checked, taken in and out.")
+template = typer.Typer(no_args_is_help=True, help="Templates: list, check, import and export.")
 app.add_typer(template, name="template")
 
 PROGRAM = "lxc-dashboard"
@@ -34,7 +34,7 @@ DEFAULT_URL = f"http://localhost:{DEFAULT_PORT}"
 
 
 def main() -> None:
-    """Entry point: an error of ours becomes a message and status 1."""
+    """Entry point. A ``DashboardError`` becomes a message and exit status 1."""
     try:
         app(prog_name=PROGRAM)
     except DashboardError as error:
@@ -44,21 +44,21 @@ def main() -> None:
 
 @app.command()
 def demo(
-    data: Annotated[Path | None, typer.Option(help="Folder for data and logs.", envvar="DEMO_DATA")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of data and logs.", envvar="DEMO_DATA")] = None,
     port: Annotated[int, typer.Option(help="Port of the page.", envvar="PORT", min=1, max=65535)] = DEFAULT_PORT,
     guests: options.Guests = "auto",
     *,
-    reload: Annotated[bool, typer.Option("--reload", help="Start again whenever a source file changes.")] = False,
+    reload: Annotated[bool, typer.Option("--reload", help="Restart when a source file changes.")] = False,
 ) -> None:
-    """Everything on this machine with a sandbox node: servers, worker, page. Ctrl-C ends it, the data stays."""
-    from lxc_dashboard.commands import demo as command
+    """Run everything on this machine with a sandbox node. Ctrl-C stops it; the data stays."""
+    from lxc_dashboard.commands.demo import demo as command
 
     asyncio.run(command.run(command.Options(data or command.default_data(), port, guests, reload)))
 
 
 @app.command()
 def web(host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1") -> None:
-    """The web server, on PORT."""
+    """Run the web server on PORT."""
     from lxc_dashboard.commands import web as command
 
     command.run(host)
@@ -66,9 +66,9 @@ def web(host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.
 
 @app.command()
 def worker(
-    beat: Annotated[bool, typer.Option(help="Also run the schedule; of many workers one does.")] = True,
+    beat: Annotated[bool, typer.Option(help="Also run the schedule. Only one worker runs it at a time.")] = True,
 ) -> None:
-    """A worker that carries out creations."""
+    """Run a worker, which does the jobs."""
     from lxc_dashboard.commands import worker as command
 
     command.run(with_beat=beat)
@@ -76,10 +76,12 @@ def worker(
 
 @app.command()
 def migrate(
-    revision: Annotated[str, typer.Argument(help="Revision to go to.")] = "head",
-    down: Annotated[bool, typer.Option("--down", help="Go back to an older revision; newer tables are lost.")] = False,
+    revision: Annotated[str, typer.Argument(help="Target revision.")] = "head",
+    down: Annotated[
+        bool, typer.Option("--down", help="Downgrade to an older revision. Newer tables are lost.")
+    ] = False,
 ) -> None:
-    """Bring the database to this version."""
+    """Migrate the database to this version."""
     from lxc_dashboard.commands import database
 
     database.migrate(revision, down=down)
@@ -89,23 +91,25 @@ def migrate(
 def create(
     template_name: options.Template = "",
     fields: options.Fields = None,
-    node_name: Annotated[str, typer.Option("--node", help="Node of the cluster; the roomiest by default.")] = "",
+    node_name: Annotated[
+        str, typer.Option("--node", help="Node of the cluster. Default: the one with the most free memory.")
+    ] = "",
     *,
     url: options.Url = DEFAULT_URL,
     endpoint: options.Endpoint = "",
     token_file: options.TokenFile = "",
     password_file: Annotated[str, typer.Option(help="File with root's password; - is stdin.")] = "",
-    follow: Annotated[bool, typer.Option(help="Print the log until it is ready; its outcome is the status.")] = True,
+    follow: Annotated[bool, typer.Option(help="Print the log until the job ends.")] = True,
     as_json: AsJson = False,
     plain_http: options.PlainHttp = False,
 ) -> None:
-    """Have a container made by a dashboard, with a PVE API token from PVE_API_TOKEN. Status 0 when it is ready.
+    """Create a container through a dashboard, with the PVE API token in PVE_API_TOKEN.
 
-    1: refused; 3: failed; 4: cancelled; 5: out of sight; 130: Ctrl-C, after which it goes on.
+    Status 0: ready; 1: refused; 3: failed; 4: cancelled; 5: result unknown; 130: Ctrl-C, the job continues.
     """
-    from lxc_dashboard.commands import create as command
+    from lxc_dashboard.commands import jobs as command
 
-    wanted = command.Wanted(
+    chosen = command.CreateOptions(
         url=url,
         fields=tuple(fields or ()),
         template=template_name,
@@ -118,7 +122,7 @@ def create(
         as_json=as_json,
         plain_http=plain_http,
     )
-    sys.exit(command.run(wanted))
+    sys.exit(command.create(chosen))
 
 
 @app.command()
@@ -129,17 +133,17 @@ def act(
     url: options.Url = DEFAULT_URL,
     endpoint: options.Endpoint = "",
     token_file: options.TokenFile = "",
-    follow: Annotated[bool, typer.Option(help="Print the log until the job ends; its outcome is the status.")] = True,
+    follow: Annotated[bool, typer.Option(help="Print the log until the job ends.")] = True,
     as_json: AsJson = False,
     plain_http: options.PlainHttp = False,
 ) -> None:
-    """Start, shut down, stop or restart a container, with a PVE API token from PVE_API_TOKEN. Status 0 when it is done.
+    """Start, shut down, stop or restart a container, with the PVE API token in PVE_API_TOKEN.
 
-    1: refused; 3: failed; 4: cancelled; 5: out of sight; 130: Ctrl-C, after which it goes on.
+    Status 0: done; 1: refused; 3: failed; 4: cancelled; 5: result unknown; 130: Ctrl-C, the job continues.
     """
-    from lxc_dashboard.commands import act as command
+    from lxc_dashboard.commands import jobs as command
 
-    wanted = command.Wanted(
+    chosen = command.ActOptions(
         act=name,
         vmid=vmid,
         url=url,
@@ -150,7 +154,7 @@ def act(
         as_json=as_json,
         plain_http=plain_http,
     )
-    sys.exit(command.run(wanted))
+    sys.exit(command.act(chosen))
 
 
 @app.command()
@@ -167,10 +171,10 @@ def jobs(
     as_json: AsJson = False,
     plain_http: options.PlainHttp = False,
 ) -> None:
-    """List the jobs that a PVE API token from PVE_API_TOKEN may see, newest first. Status 1: refused."""
+    """List the jobs that the PVE API token in PVE_API_TOKEN may see, newest first. Status 1: refused."""
     from lxc_dashboard.commands import jobs as command
 
-    wanted = command.Wanted(
+    chosen = command.ListOptions(
         kind=kind,
         vmid=vmid,
         user=user,
@@ -183,20 +187,20 @@ def jobs(
         as_json=as_json,
         plain_http=plain_http,
     )
-    sys.exit(command.run(wanted))
+    sys.exit(command.list_jobs(chosen))
 
 
 @app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
 )
 def sandbox(context: typer.Context) -> None:
-    """Run a sandbox PVE node alone (`python -m pve_sandbox`). Options: `lxc-dashboard sandbox --help`."""
+    """Run a sandbox PVE node only (`python -m pve_sandbox`). Options: `lxc-dashboard sandbox --help`."""
     os.execv(sys.executable, [sys.executable, "-m", "pve_sandbox", *context.args])  # noqa: S606 - no shell is needed
 
 
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
-    """Look at every setting, service, version and door. Status 1 when something is wrong."""
+    """Check versions, settings, services and endpoints. Status 1 if something is wrong."""
     from lxc_dashboard.commands import doctor as command
 
     sys.exit(command.run(as_json=as_json))
@@ -204,23 +208,23 @@ def doctor(as_json: AsJson = False) -> None:
 
 @secrets.command("generate")
 def secrets_generate() -> None:
-    """A new key for ENCRYPTION_KEY."""
-    from lxc_dashboard.commands import keys
+    """Print a new key for ENCRYPTION_KEY."""
+    from lxc_dashboard.commands import database
 
-    keys.generate()
+    database.generate_key()
 
 
 @secrets.command("rotate")
 def secrets_rotate() -> None:
-    """Encrypt everything stored with ENCRYPTION_KEY that OLD_ENCRYPTION_KEYS still open."""
-    from lxc_dashboard.commands import keys
+    """Encrypt all stored secrets with ENCRYPTION_KEY; OLD_ENCRYPTION_KEYS decrypt the older ones."""
+    from lxc_dashboard.commands import database
 
-    keys.rotate()
+    database.rotate_key()
 
 
 @node.command("list")
 def node_list(as_json: AsJson = False) -> None:
-    """All registered endpoints."""
+    """List the registered endpoints."""
     from lxc_dashboard.commands import nodes
 
     nodes.show(as_json=as_json)
@@ -230,7 +234,7 @@ def node_list(as_json: AsJson = False) -> None:
 def node_add(
     name: Name,
     *,
-    host: Annotated[str, typer.Option(help="Address of the API: a name, an address, or https://HOST:PORT.")],
+    host: Annotated[str, typer.Option(help="Host of the API: a name, an address, or https://HOST:PORT.")],
     port: Annotated[int, typer.Option(help="Port of the API.", min=1, max=65535)] = 8006,
     fingerprint: options.Fingerprint = "",
     ca_file: options.CaFile = None,
@@ -242,21 +246,21 @@ def node_add(
     ssh_key_file: options.SshKeyFile = None,
     door: options.Doors = None,
     host_key: options.HostKeys = None,
-    default: Annotated[bool, typer.Option("--default", help="Offer it first at sign-in.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Pin what is shown without asking.")] = False,
+    default: Annotated[bool, typer.Option("--default", help="Make it the default at sign-in.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Pin certificate and host keys without asking.")] = False,
 ) -> None:
-    """Register a PVE endpoint; one of this name is replaced with all that is given now, its doors and key too."""
+    """Register a PVE endpoint. Replaces all settings of an endpoint with this name, doors and keys included."""
     from lxc_dashboard.commands import nodes
 
     tls = nodes.Tls(fingerprint, ca_file, system_ca, verify_tls)
     token = nodes.Token(tokenid, token_secret_file)
     ssh = nodes.Ssh(ssh_user, ssh_key_file, door or (), host_key or ())
-    nodes.add(nodes.Wanted(name, host, port, tls, token, ssh, default=default, yes=yes))
+    nodes.add(nodes.AddOptions(name, host, port, tls, token, ssh, default=default, yes=yes))
 
 
 @node.command("remove")
 def node_remove(name: Name) -> None:
-    """Forget an endpoint that no container uses any more."""
+    """Remove an endpoint that no container uses."""
     from lxc_dashboard.commands import nodes
 
     nodes.remove(name)
@@ -264,7 +268,7 @@ def node_remove(name: Name) -> None:
 
 @node.command("test")
 def node_test(name: Name) -> None:
-    """Try an endpoint's API and doors. Status 1 when something is wrong."""
+    """Check an endpoint's API and doors. Status 1 if something is wrong."""
     from lxc_dashboard.commands import nodes
 
     sys.exit(nodes.test(name))
@@ -272,9 +276,9 @@ def node_test(name: Name) -> None:
 
 @template.command("list")
 def template_list(
-    source: Annotated[str, typer.Option(help="Only those of this source.")] = "", *, as_json: AsJson = False
+    source: Annotated[str, typer.Option(help="Only templates of this source.")] = "", *, as_json: AsJson = False
 ) -> None:
-    """All templates with their current revisions."""
+    """List the templates with their current revisions."""
     from lxc_dashboard.commands import templates
 
     templates.show(source, as_json=as_json)
@@ -284,24 +288,24 @@ def template_list(
 def template_lint(
     paths: Annotated[list[Path], typer.Argument(help="Folders of templates, one template, or archives.")],
     *,
-    strict: Annotated[bool, typer.Option("--strict", help="Status 1 for findings too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Status 1 for warnings too.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check templates before they are used; needs no settings. Status 1 where one would be refused."""
-    from lxc_dashboard.commands import lint
+    """Check templates without settings or services. Status 1 if one would be refused."""
+    from lxc_dashboard.commands import templates
 
-    sys.exit(lint.lint(paths, strict=strict, as_json=as_json))
+    sys.exit(templates.lint(paths, strict=strict, as_json=as_json))
 
 
 @template.command("export")
 def template_export(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="NAME, or SOURCE/NAME.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="NAME or SOURCE/NAME.")] = None,
     *,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The archive; - is stdout. A .zip, else a .tar.gz.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The archive, .zip or else .tar.gz; - is stdout.")],
     every: Annotated[bool, typer.Option("--all", help="All templates.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite an archive that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
-    """Write templates into an archive that `template import` and the pages take."""
+    """Write templates to an archive for `template import` and the pages."""
     from lxc_dashboard.commands import templates
 
     kind: Literal["zip", "tar.gz"] = "zip" if output.suffix.lower() == ".zip" else "tar.gz"
@@ -314,10 +318,10 @@ def template_import(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Take templates in from archives. Status 1 where one cannot be read, or a template is refused."""
+    """Import templates from archives. Status 1 if one cannot be read, or a template is refused."""
     from lxc_dashboard.commands import templates
 
-    sys.exit(templates.take_in(files, as_json=as_json))
+    sys.exit(templates.import_archives(files, as_json=as_json))
 
 
 @template.command("sync")
@@ -326,7 +330,7 @@ def template_sync(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Read folders and git sources again. Status 1 where one cannot be read, or a template is refused."""
+    """Read folders and git sources again. Status 1 if one cannot be read, or a template is refused."""
     from lxc_dashboard.commands import templates
 
     sys.exit(templates.sync(sources or (), as_json=as_json))

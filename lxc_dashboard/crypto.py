@@ -1,7 +1,7 @@
-"""Encryption of secrets at rest: AES-256-GCM, with the place a secret belongs to as associated data.
+"""Encrypts stored secrets with AES-256-GCM. The place of a secret is associated data.
 
-A token reads ``v1.<key id>.<nonce>.<ciphertext>``, the last two in unpadded URL-safe base64. Version, key id, table,
-column and row are authenticated: a token copied to another row, column or table does not decrypt there.
+A token is ``v1.<key id>.<nonce>.<ciphertext>``, the last two in unpadded URL-safe base64. Version, key id, table,
+column and row are authenticated: a token copied to another place does not decrypt there.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import base64
 import binascii
 import hashlib
 import hmac
+import json
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -41,35 +42,35 @@ class _Token(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Keyring:
-    """The key that encrypts, and older ones that still decrypt. Its ``repr`` shows ids only."""
+    """The key that encrypts, and older keys that only decrypt. Its ``repr`` shows ids only."""
 
     key_id: str
     _keys: Mapping[str, bytes] = field(repr=False)
 
     @classmethod
     def from_hex(cls, primary: str, *older: str) -> Self:
-        """Keys of 64 hex characters each.
+        """Return the keyring for keys of 64 hex characters.
 
-        Raises ``InvalidInputError``, whose fields are ``primary`` and ``older 1``, ``older 2``, ...
+        Raises ``InvalidInputError`` with the fields ``primary`` and ``older 1``, ``older 2``, ...
         """
-        given = {"primary": primary, **{f"older {n}": key for n, key in enumerate(older, 1)}}
-        problems = {name: problem for name, key in given.items() if (problem := _problem_of(key.strip()))}
+        keys_by_name = {"primary": primary, **{f"older {n}": key for n, key in enumerate(older, 1)}}
+        problems = {name: problem for name, key in keys_by_name.items() if (problem := _problem_of(key.strip()))}
         if problems:
-            raise InvalidInputError(problems, "The encryption key cannot be used")
-        keys = [bytes.fromhex(key.strip()) for key in given.values()]
+            raise InvalidInputError(problems, "The encryption key is invalid")
+        keys = [bytes.fromhex(key.strip()) for key in keys_by_name.values()]
         return cls(_id_of(keys[0]), MappingProxyType({_id_of(key): key for key in keys}))
 
     def encrypt(self, plaintext: bytes, *, table: str, column: str, row: UUID | str) -> str:
-        """A token that only decrypts at this table, column and row. Two calls never give the same token."""
+        """Encrypt for one table, column and row. Two calls never return the same token."""
         nonce = os.urandom(NONCE_BYTES)
         bound_to = _associated_data(self.key_id, table, column, row)
         ciphertext = AESGCM(self._keys[self.key_id]).encrypt(nonce, plaintext, bound_to)
         return ".".join((VERSION, self.key_id, _to_base64(nonce), _to_base64(ciphertext)))
 
     def decrypt(self, token: str, *, table: str, column: str, row: UUID | str) -> bytes:
-        """What was encrypted.
+        """Decrypt a token.
 
-        Raises ``WrongKeyError`` (its key is not in this ring), ``TamperedError`` (altered, or of another place).
+        Raises ``WrongKeyError`` (the ring does not have its key), ``TamperedError`` (changed, or from another place).
         """
         parsed = _parse(token)
         key = self._keys.get(parsed.key_id)
@@ -82,11 +83,11 @@ class Keyring:
             raise TamperedError(detail=f"{table}.{column} of {row}") from error
 
     def needs_rotation(self, token: str) -> bool:
-        """Whether another key than the primary one made it. Raises ``TamperedError`` for what is no token."""
+        """Return whether an older key encrypted the token. Raises ``TamperedError`` for an invalid token."""
         return _parse(token).key_id != self.key_id
 
     def rotate(self, token: str, *, table: str, column: str, row: UUID | str) -> str:
-        """The same secret under the primary key, or the token itself where it already is. Raises as ``decrypt``."""
+        """Encrypt the secret with the primary key, unless it already is. Raises as ``decrypt``."""
         plaintext = self.decrypt(token, table=table, column=column, row=row)
         if not self.needs_rotation(token):
             return token
@@ -97,19 +98,19 @@ def _problem_of(key: str) -> str:
     if not key:
         return "is empty"
     if not _HEX.fullmatch(key):
-        return "holds something other than hex digits"
+        return "has characters other than hex digits"
     if len(key) != KEY_HEX_CHARS:
         return f"has {len(key)} characters, not {KEY_HEX_CHARS}"
     return ""
 
 
 def _id_of(key: bytes) -> str:
-    """Names a key without telling anything about it."""
+    """Return the id of a key, from which the key cannot be derived."""
     return hmac.new(key, b"lxc-dashboard key id", hashlib.sha256).hexdigest()[:KEY_ID_CHARS]
 
 
 def _associated_data(key_id: str, table: str, column: str, row: UUID | str) -> bytes:
-    """Each part with its length before it, so that no two places give the same bytes."""
+    """Join the parts with their lengths, so that no two places give the same bytes."""
     parts = [part.encode() for part in (VERSION, key_id, table, column, str(row))]
     return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
 
@@ -129,11 +130,40 @@ def _to_base64(data: bytes) -> str:
 
 
 def _from_base64(text: str) -> bytes:
-    """Strict: the spare bits of the last character must be zero, so that one secret has one spelling."""
+    """Decode strictly: the spare bits of the last character must be zero, so that a secret has one spelling."""
     try:
         data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError) as error:
         raise TamperedError(detail="not base64") from error
     if _to_base64(data) != text:
-        raise TamperedError(detail="not base64 as we write it")
+        raise TamperedError(detail="not canonical base64")
     return data
+
+
+@dataclass(frozen=True, slots=True)
+class SealedColumn:
+    """An encrypted column, bound to its row. ``None`` is an empty column.
+
+    Reading raises ``WrongKeyError``, ``TamperedError``.
+    """
+
+    keyring: Keyring
+    table: str
+    column: str
+
+    def seal_text(self, text: str | None, row: UUID) -> str | None:
+        if text is None:
+            return None
+        return self.keyring.encrypt(text.encode(), table=self.table, column=self.column, row=row)
+
+    def open_text(self, token: str | None, row: UUID) -> str | None:
+        if token is None:
+            return None
+        return self.keyring.decrypt(token, table=self.table, column=self.column, row=row).decode()
+
+    def seal_json(self, value: Any, row: UUID) -> str | None:
+        return None if value is None else self.seal_text(json.dumps(value), row)
+
+    def open_json(self, token: str | None, row: UUID) -> Any:
+        text = self.open_text(token, row)
+        return None if text is None else json.loads(text)

@@ -1,4 +1,4 @@
-"""Every error the product raises, in one tree.
+"""All errors of the product, in one tree.
 
     DashboardError                 reason: a code with parameters, safe to show; retryable
     ├ NotFoundError  InvalidInputError(fields)  RateLimitedError(retry_after_s): TooManyAtOnceError
@@ -11,13 +11,13 @@
     ├ GuestError: GuestUnreachableError  GuestGoneError(vmid)  HostKeyError  KeyRefusedError  WrongGuestError
     │             CommandFailedError(exit_status)
     ├ TemplateError(file, line)
-    ├ SourceError: SourceGoneError   a source of templates cannot be read, or no longer exists
+    ├ SourceError: SourceGoneError   a source of templates is unreadable or does not exist
     ├ CreationError: PreflightError(findings)  PhaseFailedError(phase)
     ├ CryptoError: WrongKeyError  TamperedError
     └ ServiceUnavailableError      a service of ours (PostgreSQL, Valkey) does not answer
 
-An error is translated once, at the door where it enters (``proxmox``, ``guest``, ``db``), never above it.
-It carries a code: pages, API and CLI read its words as ``user_message`` (ADR 0021).
+Errors are translated once, where they enter (``proxmox``, ``guest``, ``db``), never above.
+They carry a code: pages, API and CLI read its words as ``user_message`` (ADR 0021).
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class ErrorCode(MessageCode):
 
 
 class DashboardError(Exception):
-    """Base of all. ``str(error)`` is for the log, ``user_message`` for the page."""
+    """Base of all errors. ``str(error)`` is for the log, ``user_message`` for the page."""
 
     default: ClassVar[MessageCode] = ErrorCode.UNEXPECTED
     retryable = False
@@ -116,7 +116,7 @@ class ConflictError(DashboardError):
 
 
 class OvertakenError(ConflictError):
-    """Somebody saved revision ``number`` while this user edited an older one. ``changes``: sentences."""
+    """Another user saved revision ``number`` while this user edited an older one. ``changes``: sentences."""
 
     def __init__(self, number: int, author: str, at: datetime, changes: Sequence[str]) -> None:
         self.number = number
@@ -127,7 +127,7 @@ class OvertakenError(ConflictError):
 
 
 class BusyGuestError(ConflictError):
-    """An unfinished job locks the guest: ``kind``, ``userid`` and ``job_id`` are that job's."""
+    """An unfinished job locks the guest. ``kind``, ``userid`` and ``job_id`` are that job's."""
 
     def __init__(self, guest: str, kind: str, userid: str, job_id: UUID) -> None:
         self.kind = kind
@@ -137,13 +137,13 @@ class BusyGuestError(ConflictError):
 
 
 class LeaseGoneError(ConflictError):
-    """A worker's lease on a job ended: see ``db.repositories.leases``."""
+    """A worker's lease on a job has ended: see ``db.repositories.leases``."""
 
     default = ErrorCode.LEASE_GONE
 
 
 class InvalidInputError(DashboardError):
-    """``fields`` maps a field's name to what is wrong with it."""
+    """``fields`` maps a field's name to its error."""
 
     default = ErrorCode.INVALID_INPUT
 
@@ -159,7 +159,7 @@ class RateLimitedError(DashboardError):
 
 
 class TooManyAtOnceError(RateLimitedError):
-    """One caller holds as many of ``what`` as they may."""
+    """A caller already holds the maximum of ``what``."""
 
     def __init__(self, what: str, most: int) -> None:
         super().__init__(5, Message.of(ErrorCode.TOO_MANY_AT_ONCE, most=most, what=what))
@@ -181,7 +181,7 @@ class InvalidCredentialsError(AuthError):
 
 
 class TfaRequiredError(AuthError):
-    """PVE asks for a second factor. ``kinds``: totp, recovery, yubico, webauthn, u2f."""
+    """PVE requires a second factor. ``kinds``: totp, recovery, yubico, webauthn, u2f."""
 
     default = ErrorCode.TFA_REQUIRED
 
@@ -200,17 +200,19 @@ class TokenRefusedError(AuthError):
 
 
 class PrivilegeError(AuthError):
-    """The user lacks ``privilege`` at ``path``; both are empty where PVE names none, and ``said`` is its own sentence then.
+    """The user lacks ``privilege`` at ``path``. Both are empty where PVE names none.
 
-    ``purpose``: what PVE asks for it for, "for modifying tag 'web'".
+    ``purpose``: why PVE requires it, "for modifying tag 'web'". ``pve_message``: PVE's own sentence, shown instead.
     """
 
-    def __init__(self, privilege: str, path: str, detail: str = "", *, purpose: str = "", said: str = "") -> None:
+    def __init__(
+        self, privilege: str, path: str, detail: str = "", *, purpose: str = "", pve_message: str = ""
+    ) -> None:
         self.privilege = privilege
         self.path = path
         lack = Message.of(ErrorCode.PRIVILEGE_UNNAMED)
-        if said:
-            lack = Message(text=said)
+        if pve_message:
+            lack = Message(text=pve_message)
         elif purpose:
             lack = Message.of(ErrorCode.PRIVILEGE_FOR, privilege=privilege, path=path, purpose=purpose)
         elif privilege:
@@ -237,7 +239,7 @@ class TlsError(ProxmoxError):
 
 
 class ApiError(ProxmoxError):
-    """PVE refused. ``status`` is the HTTP status, ``fields`` the errors by field of a 400."""
+    """A refusal of PVE. ``status`` is the HTTP status, ``fields`` the errors by field of a 400."""
 
     def __init__(
         self,
@@ -253,13 +255,13 @@ class ApiError(ProxmoxError):
         self.fields = dict(fields or {})
         shown = message if not self.fields else "; ".join(f"{k}: {v}" for k, v in self.fields.items())
         reason = Message(text=shown) if shown else Message.of(ErrorCode.API_STATUS, status=status)
-        if status == NOT_IMPLEMENTED and path and path not in shown:  # "Not implemented" alone would say nothing
+        if status == NOT_IMPLEMENTED and path and path not in shown:  # "Not implemented" alone does not help
             reason = Message.of(ErrorCode.API_NOT_IMPLEMENTED, path=path, said=shown or status)
         super().__init__(reason, node=node, path=path, detail=f"{status} {path}")
 
 
 class TaskFailedError(ProxmoxError):
-    """A PVE task ended with something other than OK or WARNINGS."""
+    """A PVE task ended with an exit status other than OK or WARNINGS."""
 
     def __init__(self, upid: str, exitstatus: str, log_tail: Sequence[str] = (), *, node: str = "") -> None:
         self.upid = upid
@@ -269,7 +271,7 @@ class TaskFailedError(ProxmoxError):
 
 
 class TaskTimeoutError(ProxmoxError):
-    """A PVE task did not end before its deadline; it was asked to stop."""
+    """A PVE task did not end before its deadline and was asked to stop."""
 
     def __init__(self, upid: str, seconds: float, *, node: str = "") -> None:
         self.upid = upid
@@ -277,7 +279,7 @@ class TaskTimeoutError(ProxmoxError):
 
 
 class TaskCancelledError(ProxmoxError):
-    """A PVE task was stopped because we asked. ``exitstatus`` is what it ended with, empty if it may still run."""
+    """A PVE task was cancelled. ``exitstatus`` is empty where it may still run."""
 
     def __init__(self, upid: str, exitstatus: str = "", *, node: str = "") -> None:
         self.upid = upid
@@ -295,7 +297,7 @@ class GuestUnreachableError(GuestError):
 
 
 class GuestGoneError(GuestError):
-    """PVE has no guest with ``vmid``: it was deleted there."""
+    """PVE has no guest with ``vmid``, because it was deleted there."""
 
     def __init__(self, vmid: int) -> None:
         self.vmid = vmid
@@ -307,13 +309,13 @@ class HostKeyError(GuestError):
 
 
 class KeyRefusedError(GuestError):
-    """The SSH server answers and refuses our key."""
+    """The SSH server refuses our key."""
 
     default = ErrorCode.KEY_REFUSED
 
 
 class WrongGuestError(GuestError):
-    """The guest does not carry the expected marker: the vmid belongs to another container now."""
+    """The guest does not carry the expected marker, so the vmid belongs to another container."""
 
     default = ErrorCode.WRONG_GUEST
 
@@ -330,7 +332,7 @@ class CommandFailedError(GuestError):
 
 
 class TemplateError(DashboardError):
-    """A template cannot be read. ``file`` is relative to the source's root, ``line`` 1-based, 0 for the whole file."""
+    """A template is invalid. ``file`` is relative to the source's root. ``line`` is 1-based, 0 for the whole file."""
 
     def __init__(self, file: str, line: int, message: str) -> None:
         self.file = file
@@ -343,7 +345,7 @@ class TemplateError(DashboardError):
 
 
 class SourceError(DashboardError):
-    """A source of templates could not be read. Its earlier templates stay."""
+    """A source of templates is unreadable. Its earlier templates stay."""
 
     default = ErrorCode.SOURCE
 
@@ -373,9 +375,9 @@ class PreflightError(CreationError):
 
 
 class PhaseFailedError(CreationError):
-    """A phase ended for good. ``step`` names what failed in it (a script, a package batch).
+    """A phase has failed. ``step`` names the part that failed (a script, a package batch).
 
-    ``of_disk``: the guest could not write to its disk, so its storage may be full.
+    ``of_disk``: the guest failed to write to its disk, so its storage may be full.
     """
 
     def __init__(self, phase: str, reason: Message | str, *, step: str = "", of_disk: bool = False) -> None:

@@ -1,7 +1,6 @@
-"""Work handed out by name and ids. Celery lives here and in ``tasks``; nobody else knows it.
+"""Hands work to Celery by task name and ids. Only this module and ``tasks`` import Celery.
 
-The queue is a hint, never the truth: a message may be lost or come twice. Whoever enqueues has committed a row that says the
-same, and a reaper finds rows whose message never arrived.
+A message may be lost or come twice. So callers commit a row first, and the reaper finds rows whose message was lost.
 """
 
 from __future__ import annotations
@@ -24,14 +23,14 @@ AnyCelery = TypeVar("AnyCelery", bound=Celery)
 
 APP_NAME: Final = "lxc-dashboard"
 QUEUE_NAME: Final = "lxc-dashboard"
-# After this long a message that a dead worker had fetched and not begun comes again.
+# A message that a dead worker had fetched and not started comes again after this time.
 VISIBILITY_TIMEOUT_S: Final = 300
-ANSWER_TIMEOUT_S: Final = 2  # times the retries; what is not sent is found by the reaper
+ANSWER_TIMEOUT_S: Final = 2  # for each try; the reaper finds what was not sent
 SEND_RETRIES: Final = {"max_retries": 4, "interval_start": 0.05, "interval_step": 0.2, "interval_max": 0.5}
 
 
 def create_celery(redis_url: str, kind: type[AnyCelery]) -> AnyCelery:
-    """Celery as sender and worker share it: JSON only, no results, acknowledged before the work begins."""
+    """Return Celery as sender and worker share it: JSON only, no results, acknowledged before the work starts."""
     app = kind(APP_NAME, broker=redis_url, set_as_current=False)
     app.conf.update(_SHARED)
     return app
@@ -64,16 +63,16 @@ _SHARED: Final[dict[str, Any]] = {
 
 
 class QoS(over_redis.QoS):
-    """What a worker has fetched and not begun. Given back when its connection is closed, if that can be done.
+    """The messages that a worker has fetched and not started. Returns them when its connection closes.
 
-    Where Redis is gone it cannot, and a worker ended for that. The message comes again by itself: see ``VISIBILITY_TIMEOUT_S``.
+    A worker would fail where Redis is unavailable. Such a message comes again after ``VISIBILITY_TIMEOUT_S``.
     """
 
     def restore_unacked_once(self, stderr: Any = None) -> None:
         try:
             super().restore_unacked_once(stderr)
-        except Exception as error:  # noqa: BLE001 - kombu raises what it stumbles over
-            log.warning("messages not given back", why=str(error))
+        except Exception as error:  # noqa: BLE001 - kombu raises various errors
+            log.warning("messages not returned", reason=str(error))
 
 
 class Channel(over_redis.Channel):
@@ -84,21 +83,21 @@ class Transport(over_redis.Transport):
     Channel = Channel
 
 
-# Kombu takes a transport by its address's scheme, and whether there is TLS by that name.
+# Kombu finds a transport by the scheme of its URL, and whether to use TLS by that name.
 TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), f"{__name__}:{Transport.__name__}"))
 
 
 class Queue:
-    """The sender's side. One per process; connects on first use."""
+    """The sender. One per process. Connects on first use."""
 
     def __init__(self, redis_url: str) -> None:
         self._celery = create_celery(redis_url, Celery)
-        # The sender's alone: a worker's connection waits for its next message.
+        # Only for the sender: a worker's connection waits for its next message.
         answering = {"socket_timeout": ANSWER_TIMEOUT_S, "retry_on_timeout": False}
         self._celery.conf.broker_transport_options = _SHARED["broker_transport_options"] | answering
 
     async def enqueue(self, name: str, **ids: str) -> None:
-        """Have a worker run the task ``name`` with ``ids``. ``ServiceUnavailableError`` when the queue takes nothing."""
+        """Have a worker run the task ``name`` with ``ids``. Raises ``ServiceUnavailableError``."""
         await asyncio.to_thread(self._send, name, ids)
 
     def _send(self, name: str, ids: dict[str, str]) -> None:

@@ -18,8 +18,8 @@ from typing import Any
 import asyncssh
 import httpx
 
-from lxc_dashboard.guest.entry import conversation, request
-from lxc_dashboard.proxmox.waiting import FIRST_POLL_S, POLL_GROWTH, SLOWEST_POLL_S
+from lxc_dashboard.guest.doors import conversation, request
+from lxc_dashboard.proxmox.tasks import FIRST_POLL_S, POLL_GROWTH, SLOWEST_POLL_S
 from lxc_dashboard.services.creation import discovery
 from lxc_dashboard.services.creation.entrance import RIGHTS_HOLD_FOR_S
 from lxc_dashboard.services.creation.phases.start import _WAIT_FOR_INIT as WAIT_FOR_INIT

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from lxc_dashboard import routes
-from lxc_dashboard.state.feed import FeedState
-from lxc_dashboard.state.running import RunningState
+from lxc_dashboard.state.containers.feed import FeedState
+from lxc_dashboard.state.jobs.running import RunningState
 from tests.integration.web.conftest import Tab, Visitor, has_loaded
 
 # A patch begins with its number; only the beginning of a frame is looked at.

@@ -1,4 +1,4 @@
-"""Whether the web process lives, and whether it can do its work. Nothing else, since anybody may ask."""
+"""Health of the web process. The answers are public and hold nothing else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from lxc_dashboard import routes
-from lxc_dashboard.api.door import caller_of
+from lxc_dashboard.api.middleware.headers import NO_STORE
+from lxc_dashboard.api.request import caller_of
 from lxc_dashboard.errors import ServiceUnavailableError
 
 
@@ -22,12 +23,12 @@ def health_routes() -> list[Route]:
 
 
 async def live(_request: Request) -> Response:
-    """200 as long as the process answers."""
+    """200 while the process runs."""
     return JSONResponse({"live": True})
 
 
 async def ready(request: Request) -> Response:
-    """200 when PostgreSQL and Redis answer, else 503 naming which does not."""
+    """200 if PostgreSQL and Redis answer, else 503: ``{database, redis}`` as booleans."""
     runtime = caller_of(request).runtime
     pings = {"database": runtime.db.ping(), "redis": runtime.bus.ping()}
     answers = await asyncio.gather(*pings.values(), return_exceptions=True)
@@ -36,5 +37,8 @@ async def ready(request: Request) -> Response:
 
 
 async def session(_request: Request) -> Response:
-    """200 while the asker is signed in; the door answers 401 else. A page asks when its websocket is refused."""
-    return JSONResponse({"open": True}, headers={"Cache-Control": "no-store"})
+    """200 while the caller is signed in; the middleware answers 401 otherwise.
+
+    A page asks this when its websocket is refused.
+    """
+    return JSONResponse({"open": True}, headers=NO_STORE)

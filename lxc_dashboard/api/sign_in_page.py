@@ -1,4 +1,4 @@
-"""The sign-in page: plain forms that work before any script has run."""
+"""The sign-in page: plain forms that work without scripts."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from lxc_dashboard.services.auth.endpoints import Choice
 from lxc_dashboard.services.auth.realms import Realm
 from lxc_dashboard.services.auth.sign_in import SecondStep
 
-# What every PVE has. Offered where the endpoint's own list cannot be read.
-USUAL_REALMS: Final = (Realm("pam", "Linux PAM", is_default=True), Realm("pve", "Proxmox VE authentication server"))
+# Every PVE has these. Shown if the endpoint's own list cannot be read.
+DEFAULT_REALMS: Final = (Realm("pam", "Linux PAM", is_default=True), Realm("pve", "Proxmox VE authentication server"))
 
 
 @dataclass(frozen=True, slots=True)
-class Filled:
-    """What was typed, to stand in the form again. Never a password."""
+class FormValues:
+    """The values that the form shows again. Never a password."""
 
     endpoint_id: str = ""
     user: str = ""
@@ -28,45 +28,47 @@ class Filled:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What the page says beside the form: an error, one by field, a note."""
+class Messages:
+    """The page's messages: one error, errors by field, and notes."""
 
     error: str = ""
     fields: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
-def password_page(choices: Sequence[Choice], realms: Sequence[Realm], filled: Filled, told: Told) -> str:
+def password_page(choices: Sequence[Choice], realms: Sequence[Realm], values: FormValues, messages: Messages) -> str:
     if not choices:
-        return _page(_form(tag("h1", text.SIGN_IN_TITLE), _alert(text.NO_ENDPOINT)), told.notes)
+        return _page(_form(tag("h1", text.SIGN_IN_TITLE), _alert(text.NO_ENDPOINT)), messages.notes)
     return _page(
         _form(
             tag("h1", text.SIGN_IN_TITLE),
             tag("p", text.SIGN_IN_LEAD, class_="soft"),
-            _alert(told.error),
-            _endpoint(choices, filled.endpoint_id),
-            _field("user", text.USER, told, value=filled.user, autocomplete="username", autofocus=not filled.user),
+            _alert(messages.error),
+            _endpoint(choices, values.endpoint_id),
+            _field("user", text.USER, messages, value=values.user, autocomplete="username", autofocus=not values.user),
             _field(
                 "password",
                 text.PASSWORD,
-                told,
+                messages,
                 type="password",
                 autocomplete="current-password",
-                autofocus=bool(filled.user),
+                autofocus=bool(values.user),
             ),
-            _labelled("realm", text.REALM, _realms(realms, filled.realm)),
-            _hidden("next", filled.next_path),
+            _labelled("realm", text.REALM, _realms(realms, values.realm)),
+            _hidden("next", values.next_path),
             tag("button", text.SIGN_IN, type="submit", class_="button primary"),
         ),
-        told.notes,
+        messages.notes,
     )
 
 
-def second_step_page(step: SecondStep, next_path: str, told: Told) -> str:
+def second_step_page(step: SecondStep, next_path: str, messages: Messages) -> str:
     lead = tag("p", text.SECOND_FACTOR_LEAD.format(userid=step.userid), class_="soft")
     again = tag("a", text.START_AGAIN, href=routes.sign_in_again(next_path))
     if not step.kinds:
-        return _page(_form(tag("h1", text.SECOND_FACTOR_TITLE), lead, _alert(text.TFA_UNSUPPORTED), again), told.notes)
+        return _page(
+            _form(tag("h1", text.SECOND_FACTOR_TITLE), lead, _alert(text.TFA_UNSUPPORTED), again), messages.notes
+        )
     kinds = [tag("option", text.TFA_KINDS[kind], value=kind) for kind in step.kinds]
     chosen = (
         _labelled("kind", text.TFA_KIND, tag("select", *kinds, id="kind", name="kind", class_="select"))
@@ -77,14 +79,14 @@ def second_step_page(step: SecondStep, next_path: str, told: Told) -> str:
         _form(
             tag("h1", text.SECOND_FACTOR_TITLE),
             lead,
-            _alert(told.error),
+            _alert(messages.error),
             chosen,
-            _field("code", text.TFA_CODE, told, autocomplete="one-time-code", autofocus=True, spellcheck="false"),
+            _field("code", text.TFA_CODE, messages, autocomplete="one-time-code", autofocus=True, spellcheck="false"),
             _hidden("next", next_path),
             tag("button", text.CONTINUE, type="submit", class_="button primary"),
             again,
         ),
-        told.notes,
+        messages.notes,
     )
 
 
@@ -122,8 +124,8 @@ def _labelled(name: str, label: str, control: Markup, error: str = "") -> Markup
     )
 
 
-def _field(name: str, label: str, told: Told, **attributes: str | bool) -> Markup:
-    error = told.fields.get(name, "")
+def _field(name: str, label: str, messages: Messages, **attributes: str | bool) -> Markup:
+    error = messages.fields.get(name, "")
     control = tag(
         "input",
         id=name,
@@ -156,7 +158,7 @@ def _realms(realms: Sequence[Realm], chosen: str) -> Markup:
         )
         for realm in realms
     ]
-    usual = json.dumps([{"name": realm.name, "comment": realm.comment} for realm in USUAL_REALMS])
+    usual = json.dumps([{"name": realm.name, "comment": realm.comment} for realm in DEFAULT_REALMS])
     return tag(
         "select", *options, id="realm", name="realm", class_="select", data_source=routes.REALMS, data_usual=usual
     )

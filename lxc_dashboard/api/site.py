@@ -1,7 +1,7 @@
-"""All routes that are ours, and how they are put around Reflex's app.
+"""All HTTP routes of the product, and how they wrap Reflex's app.
 
-A new module with routes is named in ``site_routes``. Its handlers take a Starlette ``Request`` and get runtime and session from
-``door.caller_of(request)``. They are closed to whoever is not signed in: the door sees to that.
+Each module with routes is listed in ``site_routes``. Handlers take a Starlette ``Request`` and get runtime and session from
+``request.session_of``. ``AccessMiddleware`` requires a session for every path that is not public.
 """
 
 from __future__ import annotations
@@ -13,17 +13,15 @@ from typing import TYPE_CHECKING
 from starlette.routing import BaseRoute, Mount, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from lxc_dashboard.api.archives import archive_routes
-from lxc_dashboard.api.connections import Connections
 from lxc_dashboard.api.console import console_routes
-from lxc_dashboard.api.creations import creation_routes
-from lxc_dashboard.api.door import Door
-from lxc_dashboard.api.drafts import draft_routes
 from lxc_dashboard.api.feed import feed_routes
-from lxc_dashboard.api.headers import inline_scripts
 from lxc_dashboard.api.health import health_routes
+from lxc_dashboard.api.job_log import job_log_routes
+from lxc_dashboard.api.middleware.access import AccessMiddleware
+from lxc_dashboard.api.middleware.connections import Connections
+from lxc_dashboard.api.middleware.headers import inline_scripts
 from lxc_dashboard.api.sign_in import sign_in_routes
-from lxc_dashboard.api.template_files import template_file_routes
+from lxc_dashboard.api.templates import template_routes
 from lxc_dashboard.api.v1.site import v1_routes
 from lxc_dashboard.api.webhooks import webhook_routes
 
@@ -36,28 +34,26 @@ def site_routes() -> list[BaseRoute]:
         *sign_in_routes(),
         *health_routes(),
         *feed_routes(),
-        *creation_routes(),
+        *job_log_routes(),
         *console_routes(),
-        *draft_routes(),
-        *template_file_routes(),
         *webhook_routes(),
-        *archive_routes(),
+        *template_routes(),
         *v1_routes(),
     ]
 
 
-def around(process: WebProcess, bundle: Path, connections: Connections) -> Callable[[ASGIApp], ASGIApp]:
-    """For Reflex's ``api_transformer``. ``bundle`` is the folder of the compiled pages, looked at when the server starts."""
+def wrap_reflex(process: WebProcess, bundle: Path, connections: Connections) -> Callable[[ASGIApp], ASGIApp]:
+    """For Reflex's ``api_transformer``. ``bundle`` is the folder of the built pages, read when the server starts."""
 
     def transform(reflex_app: ASGIApp) -> ASGIApp:
         router = Router(routes=[*site_routes(), Mount("", app=Pages(reflex_app, bundle))])
-        return connections.around(Door(router, process, inline_scripts(bundle)))
+        return connections.wrap(AccessMiddleware(router, process, inline_scripts(bundle)))
 
     return transform
 
 
 class Pages:
-    """Serves ``/templates`` from ``templates.html``: Reflex would redirect to ``/templates/`` first, with a host of its own."""
+    """Serves ``/templates`` from ``templates.html``. Reflex redirects to ``/templates/`` with a host name of its own instead."""
 
     def __init__(self, app: ASGIApp, bundle: Path) -> None:
         self._app = app

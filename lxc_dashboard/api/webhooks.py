@@ -1,23 +1,21 @@
-"""Where git servers tell that something was pushed. Open to anybody who signs with the source's own secret."""
+"""Webhooks of git servers about pushes. Public; a signature with the source's secret proves the sender."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from lxc_dashboard import routes
-from lxc_dashboard.api.address import headers_of
-from lxc_dashboard.api.body import bounded
-from lxc_dashboard.api.door import caller_of, origin_of, trust_of
+from lxc_dashboard import routes, text
+from lxc_dashboard.api.middleware.address import headers_of
+from lxc_dashboard.api.middleware.headers import NO_STORE
+from lxc_dashboard.api.request import BODY_BYTES, caller_of, client_of, read_body
 from lxc_dashboard.services.templates.sources import webhooks
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-
-NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
 def webhook_routes() -> list[BaseRoute]:
@@ -25,13 +23,13 @@ def webhook_routes() -> list[BaseRoute]:
 
 
 async def template_source(request: Request) -> Response:
-    """``POST /api/webhooks/templates/{source_id}``: 202 where a pass will follow, 401 for anything unproven, 413 above 1 MiB."""
+    """``POST /api/webhooks/templates/{source_id}``: 202 if a discovery follows, 401 without a valid signature, 413 above 1 MiB."""
     caller = caller_of(request)
-    address = origin_of(request, trust_of(caller.process)).address
+    address = client_of(request).address
     await webhooks.limit(caller.runtime, address)
-    body = await bounded(request)
+    body = await read_body(request)
     if body is None:
-        return _said(413, "The body is larger than 1 MiB")
+        return _problem(413, text.API_BODY_TOO_LARGE.format(mib=BODY_BYTES >> 20))
     try:
         source_id = UUID(request.path_params["source_id"])
     except ValueError:
@@ -42,8 +40,8 @@ async def template_source(request: Request) -> Response:
 
 
 def _refused() -> Response:
-    return _said(401, "No source takes webhooks here, or the signature is wrong")
+    return _problem(401, text.WEBHOOK_REFUSED)
 
 
-def _said(status: int, why: str) -> Response:
-    return JSONResponse({"error": why}, status_code=status, headers=NO_STORE)
+def _problem(status: int, message: str) -> Response:
+    return JSONResponse({"error": message}, status_code=status, headers=NO_STORE)

@@ -1,8 +1,8 @@
-"""Redis (or Valkey): streams, announcements, leases, limits, blobs that end by themselves, sets.
+"""Redis or Valkey: streams, announcements, leases, limits, blobs, timetables and sets.
 
-Everything is bytes in and out; what must be secret is encrypted by the caller. One policy for a lost connection: a few tries
-within two seconds, then ``ServiceUnavailableError``. A call may therefore take effect twice when its answer was lost: all
-calls here bear that, and who reads a stream drops the numbers he knows already.
+Values are bytes, and callers encrypt secrets. A lost connection is retried within ``RETRY_WITHIN_S``, then raises
+``ServiceUnavailableError``. A call may take effect twice when its answer was lost. All calls tolerate that, and
+readers of a stream drop numbers that they already have.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ BEGINNING: Final = "0-0"
 
 _LOST = (exceptions.ConnectionError, exceptions.TimeoutError, TimeoutError, OSError)
 _REFUSING = (exceptions.OutOfMemoryError, exceptions.ReadOnlyError, exceptions.NoPermissionError)
-_NOT_WRITTEN: Final = "MISCONF"  # its disk is full: the library has no error of its own for that
+_NOT_WRITTEN: Final = "MISCONF"  # the disk is full: the library has no error class for it
 
 
 class Bus:
-    """One per process. Connects on first use; every call may raise ``ServiceUnavailableError``."""
+    """One per process. Connects on first use. Every call may raise ``ServiceUnavailableError``."""
 
     def __init__(self, url: str) -> None:
         self._client: Redis = Redis.from_url(
             url,
-            protocol=2,  # the shapes below; the library's default may change
-            retry=Retry(NoBackoff(), 0),  # the policy is ours, below: the library's own would multiply with it
+            protocol=2,  # the code below depends on these shapes, and the library's default may change
+            retry=Retry(NoBackoff(), 0),  # ``_call`` retries: the library's retries would multiply with it
             socket_connect_timeout=CONNECT_TIMEOUT_S,
             socket_keepalive=True,
             max_connections=MAX_CONNECTIONS,
@@ -68,7 +68,7 @@ class Bus:
         await self._call(self._client.ping)
 
     async def version(self) -> str:
-        """The server's name and version, such as ``valkey 9.1.2``."""
+        """Return the server's name and version, such as ``valkey 9.1.2``."""
         info = await self._call(lambda: self._client.info("server"))
         name = str(info.get("server_name", "redis"))
         return f"{name} {info.get(f'{name}_version', info.get('redis_version', ''))}"
@@ -78,8 +78,10 @@ class Bus:
     async def publish(
         self, stream: str, entries: Sequence[bytes], *, maxlen: int, ttl_s: float, max_bytes: int = 0
     ) -> str:
-        """Append ``entries``, in order and together; the last one's id. The stream forgets its oldest entries over ``maxlen`` (roughly)
-        or ``max_bytes`` of the server's memory, and itself ``ttl_s`` after the last entry.
+        """Append ``entries`` in order and atomically. Returns the last id.
+
+        The stream drops its oldest entries above ``maxlen`` (approximately) or ``max_bytes`` of memory. It ends
+        ``ttl_s`` after the last entry.
         """
         if not entries:
             return await self.last_id(stream)
@@ -88,7 +90,9 @@ class Bus:
     async def publish_all(
         self, entries: Mapping[str, Sequence[bytes]], *, maxlen: int, ttl_s: float, max_bytes: int = 0
     ) -> str:
-        """``publish`` to many streams, all or none of it; the last id of the last stream. ``entries``: by stream, at least one each."""
+        """Publish to several streams atomically. Returns the last id of the last stream. ``entries``: by stream, none
+        empty.
+        """
         arguments: list[int | bytes] = [maxlen, _ms(ttl_s), max_bytes]
         for several in entries.values():
             arguments += [len(several), *several]
@@ -97,7 +101,10 @@ class Bus:
     async def read_after(
         self, stream: str, after: str, *, block_ms: int = 0, count: int = 1000
     ) -> list[tuple[str, bytes]]:
-        """Up to ``count`` entries after the id ``after`` (``0-0``: from the start), waiting up to ``block_ms`` for the first one."""
+        """Return up to ``count`` entries after the id ``after``, as ``(id, data)``.
+
+        ``0-0`` is the start. Waits up to ``block_ms`` for the first entry.
+        """
         answer = await self._call(
             lambda: self._client.xread({stream: after}, count=count, block=block_ms or None),
             within_s=ANSWER_TIMEOUT_S + block_ms / 1000,
@@ -105,27 +112,29 @@ class Bus:
         return [(_text(entry_id), fields[b"d"]) for _, entries in answer for entry_id, fields in entries]
 
     async def last_id(self, stream: str) -> str:
-        """The id of the newest entry, ``0-0`` where there is none."""
+        """Return the id of the newest entry, ``0-0`` where there is none."""
         newest = await self._call(lambda: self._client.xrevrange(stream, count=1))
         return _text(newest[0][0]) if newest else BEGINNING
 
-    # Announcements: only who listens now hears them
+    # Announcements: only current listeners receive them
 
     async def announce(self, channel: str, message: bytes) -> None:
         await self._call(lambda: self._client.publish(channel, message))
 
     @asynccontextmanager
     async def listen(self, *channels: str) -> AsyncIterator[AsyncIterator[tuple[str, bytes]]]:
-        """Channel and message of each announcement from now on. The iterator raises ``ServiceUnavailableError`` when the connection is
-        lost: what was said meanwhile is lost, too, so look again at whatever was announced.
+        """Yield channel and message of each announcement from now on.
+
+        The iterator raises ``ServiceUnavailableError`` for a lost connection. Announcements are lost meanwhile, so
+        read again what they announce.
         """
         async with self._client.pubsub(ignore_subscribe_messages=True) as listener:
             await self._call(lambda: listener.subscribe(*channels))
-            yield self._heard(listener)
+            yield self._announcements(listener)
 
-    async def _heard(self, listener: Any) -> AsyncIterator[tuple[str, bytes]]:
+    async def _announcements(self, listener: Any) -> AsyncIterator[tuple[str, bytes]]:
         while True:
-            message = await _translated(
+            message = await _translate_errors(
                 lambda: listener.get_message(timeout=LISTEN_PING_S / 2), LISTEN_PING_S + ANSWER_TIMEOUT_S
             )
             if message is not None:
@@ -134,38 +143,43 @@ class Bus:
     # Leases
 
     async def acquire_lease(self, key: str, owner: str, ttl_s: float) -> bool:
-        """Whether ``owner`` holds the lease now: it was free, or his already (then it lasts ``ttl_s`` from now)."""
+        """Take the lease if it is free, or prolong it for its owner. Returns whether ``owner`` holds it for ``ttl_s``
+        from now.
+        """
         return bool(await self._call(lambda: self._hold(keys=[key], args=(owner, _ms(ttl_s), 1))))
 
     async def renew_lease(self, key: str, owner: str, ttl_s: float) -> bool:
-        """Whether ``owner`` still held it. False: it ended, and whatever it guarded may be another's by now."""
+        """Prolong the lease. Returns False where it has ended: another owner may hold it."""
         return bool(await self._call(lambda: self._hold(keys=[key], args=(owner, _ms(ttl_s), 0))))
 
     async def release_lease(self, key: str, owner: str) -> bool:
-        """Whether ``owner`` held it; another's is left alone."""
+        """Release the lease. Returns whether ``owner`` held it. Leaves another owner's lease."""
         return bool(await self._call(lambda: self._release(keys=[key], args=(owner,))))
 
     async def lease_holder(self, key: str) -> str:
-        """The owner, empty while the lease is free."""
+        """Return the owner, empty for a free lease."""
         holder = await self.get(key)
         return "" if holder is None else holder.decode()
 
     # Limits
 
     async def hit(self, key: str, limit: int, window_s: float) -> int:
-        """Count one attempt. 0 while there were at most ``limit`` in the window that the first one opened, else the seconds until it ends."""
+        """Count one attempt. Returns 0 within the limit, else the seconds until the window ends.
+
+        The first attempt opens a window of ``window_s``.
+        """
         wait_ms = await self._call(lambda: self._hit(keys=[key], args=(limit, _ms(window_s))))
         return math.ceil(int(wait_ms) / 1000)
 
     async def unhit(self, key: str) -> None:
-        """Give one attempt back, where any is counted; the window stays."""
+        """Take one attempt back, if any is counted. The window stays."""
         await self._call(lambda: self._unhit(keys=[key]))
 
     async def pace(self, key: str, *, at_once: int, each_s: float, patience_s: float) -> tuple[bool, float]:
-        """Let one more in: ``at_once`` without a wait, then one each ``each_s``.
+        """Ask for a turn: ``at_once`` without waiting, then one each ``each_s``.
 
-        Whether it is let in, and the seconds that it has to wait before. Nobody is let in who would wait longer than
-        ``patience_s``; that takes no place from others.
+        Returns whether there is a turn, and the seconds to wait before it. A caller who would wait longer than
+        ``patience_s`` gets no turn and takes no place.
         """
         limits = (at_once, _ms(each_s), _ms(patience_s))
         wait_ms = int(await self._call(lambda: self._pace(keys=[key], args=limits)))
@@ -177,50 +191,56 @@ class Bus:
         return cast("bytes | None", await self._call(lambda: self._client.get(key)))
 
     async def set(self, key: str, value: bytes, *, ttl_s: float) -> None:
-        """Nothing is kept without an end."""
+        """Set ``key`` for ``ttl_s``."""
         await self._call(lambda: self._client.set(key, value, px=_ms(ttl_s)))
 
     async def swap(self, key: str, value: bytes, *, ttl_s: float) -> bytes | None:
-        """``set``, and what was there before."""
+        """Set ``key`` for ``ttl_s`` and return its previous value."""
         return cast("bytes | None", await self._call(lambda: self._client.set(key, value, px=_ms(ttl_s), get=True)))
 
     async def set_new(self, key: str, value: bytes, *, ttl_s: float) -> bool:
-        """Whether ``key`` was free and is set now. After a lost answer, False may mean that the lost call had set it."""
+        """Set ``key`` if it is free. Returns whether it was.
+
+        After a lost answer, False may mean that the lost call has set it.
+        """
         return bool(await self._call(lambda: self._client.set(key, value, px=_ms(ttl_s), nx=True)))
 
     async def set_with(self, key: str, value: bytes, *, other: str) -> bool:
-        """Set ``key`` to end when ``other`` does. False where ``other`` is gone: then nothing is set, in the same instant."""
+        """Set ``key`` until ``other`` ends. Returns False, and sets nothing, where ``other`` does not exist."""
         return bool(await self._call(lambda: self._set_with(keys=[key, other], args=(value,))))
 
     async def take(self, key: str) -> bytes | None:
-        """The value, which is gone afterwards: of many takers one gets it."""
+        """Return and delete the value. Only one of several callers gets it."""
         return cast("bytes | None", await self._call(lambda: self._client.getdel(key)))
 
     async def prolong(self, key: str, ttl_s: float) -> bool:
-        """Have ``key`` end ``ttl_s`` from now; whether it is there."""
+        """Let ``key`` end ``ttl_s`` from now. Returns whether it exists."""
         return bool(await self._call(lambda: self._client.pexpire(key, _ms(ttl_s))))
 
     async def lasts_s(self, key: str) -> float:
-        """How long ``key`` is there yet, 0 where it is not."""
+        """Return the seconds until ``key`` ends, 0 where it does not exist."""
         return float(max(await self._call(lambda: self._client.pttl(key)), 0)) / 1000
 
     async def delete(self, *keys: str) -> int:
-        """How many of them there were."""
+        """Delete the keys. Returns how many existed."""
         return int(await self._call(lambda: self._client.delete(*keys))) if keys else 0
 
-    # Timetables: members, each with the time (epoch seconds) at which it is due
+    # Timetables: members with the time (epoch seconds) when they are due
 
     async def put_due(self, key: str, member: str, *, at: float, ttl_s: float) -> None:
-        """Have ``member`` due at ``at``. The timetable ends ``ttl_s`` after its last change: its life only grows."""
+        """Schedule ``member`` for ``at``. The timetable lasts ``ttl_s`` from its last change, or longer."""
         await self._call(lambda: self._add(keys=[key], args=(_ms(ttl_s), "ZADD", at, member)))
 
     async def take_due(self, key: str, *, until: float, again_at: float, count: int) -> list[str]:
-        """Up to ``count`` members that are due by ``until``; of many takers one gets each. They are due again at ``again_at``."""
+        """Return up to ``count`` members due by ``until``, and schedule them again for ``again_at``.
+
+        Only one of several callers gets a member.
+        """
         taken = await self._call(lambda: self._take_due(keys=[key], args=(until, again_at, count)))
         return [_text(member) for member in taken]
 
     async def due(self, key: str, count: int) -> list[str]:
-        """Up to ``count`` members, the one that is due last first. They stay as they are."""
+        """Return up to ``count`` members, the latest due first."""
         return [_text(member) for member in await self._call(lambda: self._client.zrevrange(key, 0, count - 1))]
 
     async def drop_due(self, key: str, member: str) -> bool:
@@ -229,7 +249,7 @@ class Bus:
     # Sets
 
     async def add_member(self, key: str, member: str, *, ttl_s: float) -> None:
-        """The set ends when the last of its members would: its life only grows."""
+        """Add ``member``. The set lasts ``ttl_s`` from its last change, or longer."""
         await self._call(lambda: self._add(keys=[key], args=(_ms(ttl_s), "SADD", member)))
 
     async def remove_member(self, key: str, member: str) -> bool:
@@ -239,11 +259,11 @@ class Bus:
         return frozenset(map(_text, await self._call(lambda: self._client.smembers(key))))
 
     async def _call(self, call: Callable[[], Any], within_s: float = ANSWER_TIMEOUT_S) -> Any:
-        """``call``, again after a lost connection, each try ``within_s``."""
-        return await _translated(lambda: _tried(call, within_s), None)
+        """Run ``call``, and retry after a lost connection. Each try may take ``within_s``."""
+        return await _translate_errors(lambda: _with_retries(call, within_s), None)
 
 
-async def _tried(call: Callable[[], Awaitable[T]], within_s: float) -> T:
+async def _with_retries(call: Callable[[], Awaitable[T]], within_s: float) -> T:
     attempts = stamina.retry_context(
         on=_LOST, attempts=ATTEMPTS, timeout=RETRY_WITHIN_S, wait_initial=FIRST_RETRY_AFTER_S, wait_max=0.5
     )
@@ -254,7 +274,7 @@ async def _tried(call: Callable[[], Awaitable[T]], within_s: float) -> T:
     raise ServiceUnavailableError("Redis does not answer")
 
 
-async def _translated(call: Callable[[], Awaitable[T]], within_s: float | None) -> T:
+async def _translate_errors(call: Callable[[], Awaitable[T]], within_s: float | None) -> T:
     try:
         async with asyncio.timeout(within_s):
             return await call()

@@ -1,4 +1,4 @@
-"""What all runs of one process tell, passed on by their Redis streams: whatever waits goes in one call."""
+"""Publishes the events of all jobs of a process to their Redis streams, together."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ BACKLOG_BYTES: Final = 2 * 1024 * 1024
 
 
 class Outbox:
-    """One per process and event loop. Each stream keeps its order. Where Redis is away, entries are dropped: who follows
-    finds the gap and asks PostgreSQL.
+    """One per process and event loop. Keeps the order of each stream.
+
+    Drops entries while Redis is unavailable. Followers notice the gap and read the entries from PostgreSQL.
     """
 
     def __init__(self, bus: Bus) -> None:
@@ -37,15 +38,15 @@ class Outbox:
         self._task: asyncio.Task[None] | None = None
 
     def put(self, stream: str, entries: Sequence[bytes]) -> None:
-        """Has them sent; of more than ``BACKLOG`` or ``BACKLOG_BYTES`` that wait in one stream the oldest are dropped."""
+        """Send ``entries`` to ``stream``. Drops the oldest above ``BACKLOG`` or ``BACKLOG_BYTES`` of waiting entries."""
         if not entries:
             return
         self._waiting.setdefault(stream, _Backlog()).extend(entries)
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._send_on())
+            self._task = asyncio.create_task(self._send_all())
 
     async def sent(self, within_s: float) -> bool:
-        """Once what waits now was sent, or dropped; False where that took longer than ``within_s``."""
+        """Wait until the present entries are sent or dropped. Returns False after ``within_s``."""
         if self._task is None or self._task.done():
             return True
         sent = self._sent_next if self._waiting else self._sent
@@ -61,24 +62,24 @@ class Outbox:
             self._task.cancel()
             await asyncio.wait([self._task])
 
-    async def _send_on(self) -> None:
+    async def _send_all(self) -> None:
         while self._waiting:
             taken, self._waiting = self._waiting, {}
             self._sent, self._sent_next = self._sent_next, asyncio.Event()
             try:
-                for some in _portions(taken):
+                for portion in _split(taken):
                     await self._bus.publish_all(
-                        some, maxlen=STREAM_ENTRIES, ttl_s=STREAM_LIFETIME_S, max_bytes=STREAM_BYTES
+                        portion, maxlen=STREAM_ENTRIES, ttl_s=STREAM_LIFETIME_S, max_bytes=STREAM_BYTES
                     )
             except ServiceUnavailableError as error:
-                log.info("progress not passed on", streams=len(taken), why=str(error))
+                log.info("events not published", streams=len(taken), reason=str(error))
                 self._sent.set()
                 await asyncio.sleep(PAUSE_S)
             self._sent.set()
 
 
 class _Backlog:
-    """What waits in one stream: the newest of it, and one entry in any case."""
+    """The waiting entries of one stream: the newest, and always one."""
 
     def __init__(self) -> None:
         self.entries: deque[bytes] = deque()
@@ -91,8 +92,8 @@ class _Backlog:
             self._size -= len(self.entries.popleft())
 
 
-def _portions(waiting: dict[str, _Backlog]) -> Iterator[dict[str, list[bytes]]]:
-    """All of it, in parts of about ``AT_ONCE_BYTES``."""
+def _split(waiting: dict[str, _Backlog]) -> Iterator[dict[str, list[bytes]]]:
+    """Split all entries into portions of about ``AT_ONCE_BYTES``."""
     portion: dict[str, list[bytes]] = {}
     size = 0
     for stream, backlog in waiting.items():

@@ -1,10 +1,11 @@
-"""What Redis does in one go: scripts in its Lua. A number that a script answers is a whole one."""
+"""Lua scripts for Redis. A number in an answer is an integer."""
 
 from __future__ import annotations
 
 from typing import Final
 
-# KEYS: streams. ARGV: maxlen, ttl ms, max bytes (0: none), and for each stream how many entries, and those. Answers the last id.
+# KEYS: streams. ARGV: maxlen, ttl ms, max bytes (0: none), then for each stream the number of entries and the entries.
+# Returns the last id.
 PUBLISH: Final = """
 local id
 local at = 4
@@ -24,7 +25,7 @@ for _, stream in ipairs(KEYS) do
 end
 return id
 """
-# KEYS: lease. ARGV: owner, ttl ms, whether a free one may be taken
+# KEYS: lease. ARGV: owner, ttl ms, 1 to take a free lease
 HOLD: Final = """
 local holder = redis.call('GET', KEYS[1])
 if holder == ARGV[1] or (not holder and ARGV[3] == '1') then
@@ -37,20 +38,20 @@ RELEASE: Final = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0
 """
-# KEYS: counter. ARGV: limit, window ms. Answers the ms to wait, 0 when within the limit.
+# KEYS: counter. ARGV: limit, window ms. Returns the ms to wait, 0 within the limit.
 HIT: Final = """
 local hits = redis.call('INCR', KEYS[1])
 if hits == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 if hits <= tonumber(ARGV[1]) then return 0 end
 return math.max(redis.call('PTTL', KEYS[1]), 1)
 """
-# KEYS: counter. Gives one attempt back, of those in the present window.
+# KEYS: counter. Takes one attempt of the present window back.
 UNHIT: Final = """
 if tonumber(redis.call('GET', KEYS[1]) or '0') > 0 then return redis.call('DECR', KEYS[1]) end
 return 0
 """
-# KEYS: pacer. ARGV: how many at once, ms for each, longest wait in ms. Holds the time at which all that it let in are worked off.
-# Answers the ms to wait; below 0 when it let nobody in: then the ms until the last that had to wait.
+# KEYS: pacer. ARGV: turns at once, ms for each, longest wait in ms. The value is the time when all turns are over.
+# Returns the ms to wait. Below 0 there is no turn: the ms until the last turn.
 PACE: Final = """
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -61,7 +62,7 @@ if wait > tonumber(ARGV[3]) then return -wait end
 redis.call('SET', KEYS[1], idle_at + each, 'PX', idle_at + each - now)
 return math.max(wait, 0)
 """
-# KEYS: blob, other. ARGV: value. The blob ends with the other; where that is gone, it is not set.
+# KEYS: blob, other. ARGV: value. The blob ends with the other key.
 SET_WITH: Final = """
 local left = redis.call('PTTL', KEYS[2])
 if left <= 0 then return 0 end

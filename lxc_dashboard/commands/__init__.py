@@ -1,1 +1,1 @@
-"""The parts of the ``lxc-dashboard`` command. ``cli.py`` names and describes them; each is imported when it is asked for."""
+"""The parts of the ``lxc-dashboard`` command. ``cli.py`` imports each of them when it is called."""

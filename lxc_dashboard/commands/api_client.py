@@ -1,4 +1,4 @@
-"""A dashboard's HTTP API as commands call it with the caller's own PVE API token, and how they follow a job."""
+"""A client of a dashboard's HTTP API with the caller's PVE API token. Submits requests and follows their jobs."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ from lxc_dashboard import routes
 from lxc_dashboard.commands.terminal import err, out
 from lxc_dashboard.errors import DashboardError, InvalidInputError, ServiceUnavailableError
 
-ASK_TIMEOUT_S: Final = 60.0
-# The API says at least every 10 s that it is there.
-SILENT_AT_MOST_S: Final = 45.0
-AWAY_AT_MOST_S: Final = 120.0
-AGAIN_AFTER_S: Final = (0.5, 1.0, 2.0, 5.0)
-ASKED_AT_MOST: Final = 3
-LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+REQUEST_TIMEOUT_S: Final = 60.0
+# The API sends at least a blank line every 10 s.
+READ_TIMEOUT_S: Final = 45.0
+GIVE_UP_AFTER_S: Final = 120.0
+RETRY_AFTER_S: Final = (0.5, 1.0, 2.0, 5.0)
+ATTEMPTS: Final = 3
+LOCAL_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 SCHEME: Final = "PVEAPIToken="
-# A user's name may hold "!", "@" and "=" too.
+# A user name may contain "!", "@" and "=" too.
 _TOKEN: Final = re.compile(r".+@[^@!=]+![^!=]+=.*")
 STDIN: Final = "-"
-AWAY: Final = frozenset({502, 503, 504})
+UNAVAILABLE: Final = frozenset({502, 503, 504})
 
 
-class Ending(IntEnum):
-    """The command's status. 2 is what typer gives for a command line that it does not understand."""
+class Status(IntEnum):
+    """The command's exit status. Typer uses 2 for an invalid command line."""
 
     DONE = 0
     REFUSED = 1
     FAILED = 3
     CANCELLED = 4
-    OUT_OF_SIGHT = 5
-    LEFT_RUNNING = 130
+    UNKNOWN = 5
+    INTERRUPTED = 130
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiOptions:
-    """The options that all these commands share. ``token_file``: a path, ``-`` for stdin, or nothing."""
+    """Options of all commands that use the API. ``token_file``: a path, ``-`` for stdin, or empty."""
 
     url: str
     endpoint: str = ""
@@ -59,10 +59,10 @@ class ApiOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What a command has POSTed to ``path``. ``job_path``: where the API shows the job of an id.
+class ApiRequest:
+    """A POST to ``path`` that starts a job. ``job_path``: the API's path of a job id.
 
-    ``name``: the key of the container's name in a job; ``done``: the sentence for a job that is done.
+    ``name``: the key of the container's name in a job. ``done``: makes the message of a finished job.
     """
 
     path: str
@@ -75,29 +75,29 @@ class Order:
         return f"CT {job['vmid']} {job[self.name]}"
 
 
-def carry_out(options: ApiOptions, order: Order) -> int:
-    """The status that the command ends with. Raises ``InvalidInputError`` for what is wrong before anything is asked."""
+def submit(options: ApiOptions, request: ApiRequest) -> int:
+    """Send the request and follow its job; the exit status. Raises ``InvalidInputError`` before it sends anything."""
     url = url_of(options)
     with _client(options, url) as client:
-        answer = _ask(client, order)
+        answer = _post(client, request)
         if not answer.is_success:
-            return _refused(answer, url)
-        job = _made(answer, order)
+            return _print_refusal(answer, url)
+        job = _job_of(answer, request)
         page = f"{url}{routes.job(job['id'])}"
-        err.print(f"{order.guest_of(job)} on {job['node']}: {page}", markup=False)
+        err.print(f"{request.guest_of(job)} on {job['node']}: {page}", markup=False)
         if not options.follow:
-            return _told(job, order, as_json=options.as_json)
+            return _print_end(job, request, as_json=options.as_json)
         try:
-            return _followed(client, job, order, as_json=options.as_json)
+            return _follow(client, job, request, as_json=options.as_json)
         except KeyboardInterrupt:
-            err.print(f"The job goes on: {page}", markup=False)
-            return Ending.LEFT_RUNNING
+            err.print(f"The job continues: {page}", markup=False)
+            return Status.INTERRUPTED
 
 
-def read(options: ApiOptions, path: str, query: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What a GET of ``path`` answers; None where PVE refused it: the refusal is shown.
+def get(options: ApiOptions, path: str, query: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The answer to a GET of ``path``. Prints a refusal and returns None.
 
-    Raises ``InvalidInputError`` for what is wrong before anything is asked, ``ServiceUnavailableError``.
+    Raises ``InvalidInputError`` before it sends anything, ``ServiceUnavailableError``.
     """
     url = url_of(options)
     with _client(options, url) as client:
@@ -106,34 +106,34 @@ def read(options: ApiOptions, path: str, query: Mapping[str, Any]) -> dict[str, 
         except httpx.TransportError as error:
             raise ServiceUnavailableError(f"{url} does not answer", detail=str(error)) from error
     if answer.is_success:
-        return _object(answer)
-    _refused(answer, url)
+        return _json_of(answer)
+    _print_refusal(answer, url)
     return None
 
 
 def _client(options: ApiOptions, url: str) -> httpx.Client:
-    """With the caller's token. The CAs that ``SSL_CERT_FILE`` names are read at once."""
+    """A client with the caller's token. Reads the CAs of ``SSL_CERT_FILE`` at once."""
     headers = {"Authorization": f"{SCHEME}{token_of(options)}"}
     params = {"endpoint": options.endpoint} if options.endpoint else {}
     try:
-        return httpx.Client(base_url=url, headers=headers, params=params, timeout=ASK_TIMEOUT_S)
+        return httpx.Client(base_url=url, headers=headers, params=params, timeout=REQUEST_TIMEOUT_S)
     except OSError as error:
         raise InvalidInputError({"SSL_CERT_FILE": f"cannot be read: {error}"}) from error
 
 
 def token_of(options: ApiOptions) -> str:
-    """``user@realm!name=uuid``, from the file where one is named, else from the environment. Never shown."""
-    given = read_secret(options.token_file, "--token-file") if options.token_file else options.token
-    token = given.strip().removeprefix(SCHEME)
+    """``user@realm!name=uuid`` from the token file, else from the environment."""
+    value = read_secret(options.token_file, "--token-file") if options.token_file else options.token
+    token = value.strip().removeprefix(SCHEME)
     if not token:
-        raise InvalidInputError({"PVE_API_TOKEN": "set it to user@realm!name=uuid, or name a file with --token-file"})
+        raise InvalidInputError({"PVE_API_TOKEN": "set it to user@realm!name=uuid, or use --token-file"})
     if not _TOKEN.fullmatch(token) or not token.isascii() or not token.isprintable():
-        raise InvalidInputError({"PVE_API_TOKEN": "is not of the form user@realm!name=uuid"})
+        raise InvalidInputError({"PVE_API_TOKEN": "must have the form user@realm!name=uuid"})
     return token
 
 
 def url_of(options: ApiOptions) -> str:
-    """Without a slash at the end. Plain http shows the token, so it goes to this machine only unless ``plain_http`` is set."""
+    """The dashboard's URL without a trailing slash. Plain http is for this machine only, unless ``plain_http`` is set."""
     try:
         parts = urlsplit(options.url)
         scheme, host = parts.scheme, parts.hostname or ""
@@ -141,9 +141,9 @@ def url_of(options: ApiOptions) -> str:
     except (ValueError, httpx.InvalidURL):
         scheme = host = ""
     if scheme not in {"http", "https"} or not host:
-        raise InvalidInputError({"--url": "is not an address such as https://dashboard.example"})
-    if scheme == "http" and host not in LOCAL and not options.plain_http:
-        raise InvalidInputError({"--url": "plain http would show the token to the network: use https, or --plain-http"})
+        raise InvalidInputError({"--url": "must be a URL such as https://dashboard.example"})
+    if scheme == "http" and host not in LOCAL_HOSTS and not options.plain_http:
+        raise InvalidInputError({"--url": "plain http sends the token unencrypted: use https, or --plain-http"})
     return options.url.rstrip("/")
 
 
@@ -156,25 +156,25 @@ def read_secret(source: str, option: str) -> str:
     return text.rstrip("\r\n")
 
 
-def _ask(client: httpx.Client, order: Order) -> httpx.Response:
-    """Asks again where the answer was lost: the key makes it one job."""
+def _post(client: httpx.Client, request: ApiRequest) -> httpx.Response:
+    """POST, and repeat it if the answer is lost. The Idempotency-Key prevents a second job."""
     headers = {"Idempotency-Key": str(uuid4())}
-    for wait_s in AGAIN_AFTER_S[: ASKED_AT_MOST - 1]:
+    for wait_s in RETRY_AFTER_S[: ATTEMPTS - 1]:
         try:
-            return client.post(order.path, json=order.body, headers=headers)
+            return client.post(request.path, json=request.body, headers=headers)
         except httpx.ConnectError as error:
             raise ServiceUnavailableError(f"{client.base_url} cannot be reached", detail=str(error)) from error
         except httpx.TransportError:
             time.sleep(wait_s)
     try:
-        return client.post(order.path, json=order.body, headers=headers)
+        return client.post(request.path, json=request.body, headers=headers)
     except httpx.TransportError as error:
         raise ServiceUnavailableError(f"{client.base_url} does not answer", detail=str(error)) from error
 
 
-def _refused(answer: httpx.Response, url: str) -> int:
-    """Says what is wrong, field by field and finding by finding."""
-    problem = _object(answer).get("error", {})
+def _print_refusal(answer: httpx.Response, url: str) -> int:
+    """Print the error with its fields and findings."""
+    problem = _json_of(answer).get("error", {})
     if not isinstance(problem, dict):
         problem = {}
     err.print(
@@ -184,53 +184,53 @@ def _refused(answer: httpx.Response, url: str) -> int:
     )
     for name, fault in problem.get("fields", {}).items():
         err.print(f"  {name}: {fault}", markup=False)
-    for found in problem.get("findings", ()):
-        place = f"{found['field']}: " if found["field"] else ""
-        remedy = f". {found['remedy']}" if found["remedy"] else ""
-        err.print(f"  {place}{found['cause']}{remedy}", markup=False)
+    for finding in problem.get("findings", ()):
+        place = f"{finding['field']}: " if finding["field"] else ""
+        remedy = f". {finding['remedy']}" if finding["remedy"] else ""
+        err.print(f"  {place}{finding['cause']}{remedy}", markup=False)
     if problem.get("job"):
         err.print(f"  job: {url}{routes.job(problem['job']['id'])}", markup=False)
     if problem.get("reference"):
         err.print(f"  reference {problem['reference']}", markup=False, style="dim")
-    return Ending.REFUSED
+    return Status.REFUSED
 
 
-def _object(answer: httpx.Response) -> dict[str, Any]:
+def _json_of(answer: httpx.Response) -> dict[str, Any]:
     try:
-        found = answer.json()
+        content = answer.json()
     except ValueError as error:
-        raise _stranger(answer) from error
-    return found if isinstance(found, dict) else {}
+        raise _unexpected(answer) from error
+    return content if isinstance(content, dict) else {}
 
 
-def _made(answer: httpx.Response, order: Order) -> dict[str, Any]:
-    made = _object(answer)
-    if not made.keys() >= {"id", "vmid", "node", "state", order.name}:
-        raise _stranger(answer)
-    return made
+def _job_of(answer: httpx.Response, request: ApiRequest) -> dict[str, Any]:
+    job = _json_of(answer)
+    if not job.keys() >= {"id", "vmid", "node", "state", request.name}:
+        raise _unexpected(answer)
+    return job
 
 
-def _stranger(answer: httpx.Response) -> DashboardError:
-    return DashboardError("No dashboard answers there", detail=f"{answer.status_code} from {answer.url.host}")
+def _unexpected(answer: httpx.Response) -> DashboardError:
+    return DashboardError("The answer is not from a dashboard", detail=f"{answer.status_code} from {answer.url.host}")
 
 
-def _followed(client: httpx.Client, job: Mapping[str, Any], order: Order, *, as_json: bool) -> int:
-    """Prints the log until the job ends, and says how."""
-    path = order.job_path(job["id"])
+def _follow(client: httpx.Client, job: Mapping[str, Any], request: ApiRequest, *, as_json: bool) -> int:
+    """Print the log until the job ends, then its result."""
+    path = request.job_path(job["id"])
     end = _log_to_end(client, path, show=not as_json)
     if not end["state"]:
         err.print(f"error: {end['message']}", markup=False, style="bold red")
-        return Ending.OUT_OF_SIGHT
-    return _told(_ended(client, path, {**job, "state": end["state"]}), order, as_json=as_json)
+        return Status.UNKNOWN
+    return _print_end(_final_job(client, path, {**job, "state": end["state"]}), request, as_json=as_json)
 
 
-def _ended(client: httpx.Client, path: str, known: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The job as it ended; ``known`` where it cannot be read."""
-    for wait_s in AGAIN_AFTER_S[:2]:
+def _final_job(client: httpx.Client, path: str, known: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The finished job; ``known`` if it cannot be read."""
+    for wait_s in RETRY_AFTER_S[:2]:
         try:
             answer = client.get(path)
             if answer.is_success:
-                return _object(answer)
+                return _json_of(answer)
         except httpx.TransportError as error:
             err.print(f"The job cannot be read ({type(error).__name__})", markup=False, style="dim")
         time.sleep(wait_s)
@@ -238,53 +238,55 @@ def _ended(client: httpx.Client, path: str, known: Mapping[str, Any]) -> Mapping
 
 
 def _log_to_end(client: httpx.Client, path: str, *, show: bool) -> dict[str, Any]:
-    """The stream's last object. A stream that breaks off is taken up after the last line that came."""
-    after, tries, seen_at = 0, 0, time.monotonic()
+    """Read the log to its last object. Reconnects after the last received line."""
+    after, retries, received_at = 0, 0, time.monotonic()
     while True:
         try:
             for entry in _entries(client, path, after):
-                tries, seen_at = 0, time.monotonic()
+                retries, received_at = 0, time.monotonic()
                 if entry["type"] == "end":
                     return entry
                 after = entry["seq"]
                 if show:
                     out.print(entry["text"], markup=False)
         except httpx.TransportError as error:
-            err.print(f"The log broke off ({type(error).__name__}): it is taken up again", markup=False, style="dim")
-        if time.monotonic() - seen_at > AWAY_AT_MOST_S:
-            return {"state": "", "message": f"{client.base_url} is away. The job goes on"}
-        time.sleep(AGAIN_AFTER_S[min(tries, len(AGAIN_AFTER_S) - 1)])
-        tries += 1
+            err.print(f"Connection to the log lost ({type(error).__name__}), reconnecting", markup=False, style="dim")
+        if time.monotonic() - received_at > GIVE_UP_AFTER_S:
+            return {"state": "", "message": f"{client.base_url} does not answer. The job continues"}
+        time.sleep(RETRY_AFTER_S[min(retries, len(RETRY_AFTER_S) - 1)])
+        retries += 1
 
 
 def _entries(client: httpx.Client, path: str, after: int) -> Iterator[dict[str, Any]]:
-    timeout = httpx.Timeout(ASK_TIMEOUT_S, read=SILENT_AT_MOST_S)
+    timeout = httpx.Timeout(REQUEST_TIMEOUT_S, read=READ_TIMEOUT_S)
     with client.stream("GET", f"{path}/log", params={"after": after}, timeout=timeout) as answer:
-        if answer.status_code in AWAY:
+        if answer.status_code in UNAVAILABLE:
             return
         if not answer.is_success:
             answer.read()
-            yield {"type": "end", "state": "", "message": str(_object(answer).get("error", {}).get("message", ""))}
+            yield {"type": "end", "state": "", "message": str(_json_of(answer).get("error", {}).get("message", ""))}
             return
         for line in answer.iter_lines():
             if not line.strip():
                 continue
             try:
                 entry = json.loads(line)
-            except ValueError:  # broken off in the middle of a line, by a proxy that does not say so
+            except ValueError:  # a proxy cut the stream in the middle of a line
                 return
             yield entry
 
 
-def _told(job: Mapping[str, Any], order: Order, *, as_json: bool) -> int:
-    """Says how the job stands. Returns the status; a job that has not ended is as good as it can be."""
+def _print_end(job: Mapping[str, Any], request: ApiRequest, *, as_json: bool) -> int:
+    """Print the job's result; the exit status. An unfinished job counts as done."""
     if as_json:
         out.print_json(json.dumps(job))
-    ending = {"done": Ending.DONE, "failed": Ending.FAILED, "cancelled": Ending.CANCELLED}.get(job["state"])
-    if ending is Ending.DONE:
-        err.print(order.done(job), markup=False, style="bold green")
-    elif ending is not None:
+    status = {"done": Status.DONE, "failed": Status.FAILED, "cancelled": Status.CANCELLED}.get(job["state"])
+    if status is Status.DONE:
+        err.print(request.done(job), markup=False, style="bold green")
+    elif status is not None:
         error = job["error"] or {"message": "", "remedy": ""}
         remedy = f". {error['remedy']}" if error["remedy"] else ""
-        err.print(f"{order.guest_of(job)}: {job['state']}: {error['message']}{remedy}", markup=False, style="bold red")
-    return Ending.DONE if ending is None else ending
+        err.print(
+            f"{request.guest_of(job)}: {job['state']}: {error['message']}{remedy}", markup=False, style="bold red"
+        )
+    return Status.DONE if status is None else status

@@ -1,4 +1,4 @@
-"""What ``doctor`` and ``node test`` find out, and how they show it."""
+"""The checks of endpoints for ``doctor`` and ``node test``, and their output."""
 
 from __future__ import annotations
 
@@ -29,9 +29,11 @@ from lxc_dashboard.proxmox.endpoint import peer_authority
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.endpoints import endpoint_of
 
-ENDPOINT_WITHIN_S: Final = 8
-DOOR_WITHIN_S: Final = 15.0
-ONE_CLUSTER: Final = "register a cluster once: vmids, addresses and whoever works on a container are kept apart by endpoint, and would collide"
+ENDPOINT_TIMEOUT_S: Final = 8
+DOOR_TIMEOUT_S: Final = 15.0
+ONE_CLUSTER: Final = (
+    "register a cluster once: vmids, addresses and jobs are separate for each endpoint and would collide"
+)
 
 
 class Verdict(StrEnum):
@@ -42,7 +44,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing looked at: what was ``found``, and what to do about it (``remedy``, empty where nothing)."""
+    """One check: what it ``found`` and the ``remedy``, empty if there is none."""
 
     area: str
     name: str
@@ -55,7 +57,7 @@ _COLOUR: Final = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.WRONG:
 
 
 def show_checks(checks: Sequence[Check], *, as_json: bool) -> int:
-    """Print them; 1 when any is wrong."""
+    """Print the checks; 1 if any is wrong."""
     wrong = sum(check.verdict is Verdict.WRONG for check in checks)
     if as_json:
         out.print_json(json.dumps({"ok": not wrong, "checks": [asdict(check) for check in checks]}))
@@ -74,12 +76,12 @@ def show_checks(checks: Sequence[Check], *, as_json: bool) -> int:
 
 
 async def check_endpoint(runtime: Runtime, node: ProxmoxNode, secrets: NodeSecrets) -> list[Check]:
-    """The API of an endpoint as nobody, its token if it has one, and each of its doors."""
+    """Check an endpoint's API without a sign-in, its token, and each of its doors."""
     checks = [await _api(runtime, node)]
     if checks[0].verdict is not Verdict.WRONG and node.tokenid and secrets.token_secret:
         checks.append(await _token(runtime, node, node.tokenid, secrets.token_secret))
     if not node.doors:
-        remedy = "containers are entered by their own SSH server only, if they have one: lxc-dashboard node add ... --door --ssh-key-file"
+        remedy = "without a door, only containers with an SSH server can be entered: lxc-dashboard node add ... --door --ssh-key-file"
         checks.append(Check(_area(node), "SSH door", Verdict.WARNING, "none", remedy))
     for name, door in node.doors.items():
         checks.append(await check_door(runtime.ssh, node, name, door, secrets.ssh_key or ""))
@@ -87,17 +89,17 @@ async def check_endpoint(runtime: Runtime, node: ProxmoxNode, secrets: NodeSecre
 
 
 async def check_clusters(nodes: Sequence[ProxmoxNode]) -> list[Check]:
-    """A warning for each PVE that is registered more than once, as the certificates of its nodes tell."""
-    together: dict[str, list[str]] = {}
+    """Warn about each PVE that is registered more than once, judging by its CA."""
+    by_authority: dict[str, list[str]] = {}
     for node, authority in zip(nodes, await asyncio.gather(*map(_authority, nodes)), strict=True):
         if authority:
-            together.setdefault(authority, []).append(node.name)
-    several = [sorted(names) for names in together.values() if len(names) > 1]
+            by_authority.setdefault(authority, []).append(node.name)
+    duplicates = [sorted(names) for names in by_authority.values() if len(names) > 1]
     return [
         Check(
             "endpoints", "clusters", Verdict.WARNING, f"{' and '.join(names)} are one PVE or one cluster", ONE_CLUSTER
         )
-        for names in several
+        for names in duplicates
     ]
 
 
@@ -115,27 +117,27 @@ def _area(node: ProxmoxNode) -> str:
 async def _api(runtime: Runtime, node: ProxmoxNode) -> Check:
     where = f"API {node.host}:{node.port}"
     try:
-        client = runtime.pve.client(endpoint_of(node), get_deadline_s=ENDPOINT_WITHIN_S)
+        client = runtime.pve.client(endpoint_of(node), get_deadline_s=ENDPOINT_TIMEOUT_S)
         realms = await client.access.domains()
     except DashboardError as error:
-        return Check(_area(node), where, Verdict.WRONG, _told(error), _remedy(error))
+        return Check(_area(node), where, Verdict.WRONG, cause_of(error), _remedy(error))
     if not (node.verify_tls or node.fingerprint or node.ca_pem):
-        remedy = "anybody on the way may pose as PVE: register it with --fingerprint or --ca-file"
+        remedy = "any server can pose as PVE: register it with --fingerprint or --ca-file"
         return Check(_area(node), where, Verdict.WARNING, "answers, TLS is not verified", remedy)
     return Check(_area(node), where, Verdict.OK, f"answers, realms {', '.join(realm.realm for realm in realms)}")
 
 
 async def _token(runtime: Runtime, node: ProxmoxNode, tokenid: str, secret: str) -> Check:
-    client = runtime.pve.client(endpoint_of(node), TokenAuth(tokenid, secret), get_deadline_s=ENDPOINT_WITHIN_S)
+    client = runtime.pve.client(endpoint_of(node), TokenAuth(tokenid, secret), get_deadline_s=ENDPOINT_TIMEOUT_S)
     try:
         version = await client.version()
     except DashboardError as error:
-        return Check(_area(node), f"token {tokenid}", Verdict.WRONG, _told(error), _remedy(error))
+        return Check(_area(node), f"token {tokenid}", Verdict.WRONG, cause_of(error), _remedy(error))
     return Check(_area(node), f"token {tokenid}", Verdict.OK, f"accepted, PVE {version.version}")
 
 
 async def check_door(ssh: SshPool, node: ProxmoxNode, name: str, door: dict[str, Any], key: str) -> Check:
-    """Whether the door lets us in, and runs ``pct`` as a creation will."""
+    """Check that the door accepts the key and that ``pct`` runs, as in a creation."""
     what = f"SSH door {name} {node.ssh_user}@{door.get('host')}:{door.get('port')}"
     if not key:
         remedy = "register it again with --ssh-key-file"
@@ -144,35 +146,35 @@ async def check_door(ssh: SshPool, node: ProxmoxNode, name: str, door: dict[str,
     by_root = node.ssh_user == "root"
     command = "command -v pct" if by_root else "sudo -n LC_ALL=C pct list >/dev/null"
     try:
-        async with asyncio.timeout(DOOR_WITHIN_S), ssh.channel(address, command) as channel:
+        async with asyncio.timeout(DOOR_TIMEOUT_S), ssh.channel(address, command) as channel:
             status = await channel.exit_status()
     except DashboardError as error:
-        return Check(_area(node), what, Verdict.WRONG, _told(error), _remedy(error))
+        return Check(_area(node), what, Verdict.WRONG, cause_of(error), _remedy(error))
     except TimeoutError:
-        remedy = "look at the node itself: its cluster filesystem may hang"
+        remedy = "check the node: its cluster filesystem may hang"
         return Check(
-            _area(node), what, Verdict.WRONG, f"signed in, but pct says nothing for {DOOR_WITHIN_S:g} s", remedy
+            _area(node), what, Verdict.WRONG, f"signed in, but pct did not answer within {DOOR_TIMEOUT_S:g} s", remedy
         )
     if status != 0 and by_root:
-        return Check(_area(node), what, Verdict.WRONG, "signed in, but there is no pct", "is it a PVE node?")
+        return Check(_area(node), what, Verdict.WRONG, "signed in, but pct is missing", "check that this is a PVE node")
     if status != 0:
         remedy = (
             f"on the node: echo '{node.ssh_user} ALL=(root) NOPASSWD: /usr/sbin/pct' > /etc/sudoers.d/lxc-dashboard"
         )
-        return Check(_area(node), what, Verdict.WRONG, "signed in, but sudo and pct do not do", remedy)
-    return Check(_area(node), what, Verdict.OK, "signed in, pct is there")
+        return Check(_area(node), what, Verdict.WRONG, "signed in, but sudo pct fails", remedy)
+    return Check(_area(node), what, Verdict.OK, "signed in, pct works")
 
 
-def _told(error: DashboardError) -> str:
+def cause_of(error: DashboardError) -> str:
     return f"{error.user_message} ({error.detail})" if error.detail else error.user_message
 
 
 def _remedy(error: DashboardError) -> str:
     remedies: tuple[tuple[type[DashboardError], str], ...] = (
         (TlsError, "if PVE's certificate was renewed, compare it on the node and run `lxc-dashboard node add` again"),
-        (UnreachableError, "look at host and port, the network between, and pveproxy on the node"),
-        (AuthError, "look at the token in PVE: Datacenter, Permissions, API Tokens"),
+        (UnreachableError, "check host and port, the network, and pveproxy on the node"),
+        (AuthError, "check the token in PVE: Datacenter, Permissions, API Tokens"),
         (HostKeyError, "if the node was reinstalled, compare its key on it and run `lxc-dashboard node add` again"),
-        (GuestUnreachableError, "look at host and port, sshd on the node, and the key in its authorized_keys"),
+        (GuestUnreachableError, "check host and port, sshd on the node, and the key in its authorized_keys"),
     )
-    return next((remedy for kind, remedy in remedies if isinstance(error, kind)), "look at the cause in brackets")
+    return next((remedy for kind, remedy in remedies if isinstance(error, kind)), "see the cause in brackets")

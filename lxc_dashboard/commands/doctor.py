@@ -1,4 +1,4 @@
-"""``lxc-dashboard doctor``: look at every setting, service, version and door, and say what to do."""
+"""``lxc-dashboard doctor``: checks versions, settings, services and endpoints."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Final
 from sqlalchemy import text
 
 from lxc_dashboard import frontend, routes
-from lxc_dashboard.commands.checks import Check, Verdict, check_clusters, check_endpoint, show_checks
-from lxc_dashboard.commands.listening import answers
+from lxc_dashboard.commands.checks import Check, Verdict, cause_of, check_clusters, check_endpoint, show_checks
+from lxc_dashboard.commands.ports import answers
 from lxc_dashboard.commands.terminal import run as run_async
 from lxc_dashboard.crypto import Keyring
 from lxc_dashboard.db import migrate
@@ -30,14 +30,14 @@ PACKAGES: Final = ("reflex", "granian", "celery", "redis", "sqlalchemy", "psycop
 REMEDIES: Final = {
     "DATABASE_URL": "set it to postgresql://user:password@host/database",
     "REDIS_URL": "set it to redis://:password@host:6379/0",
-    "ENCRYPTION_KEY": "make one with `lxc-dashboard secrets generate` and keep it",
+    "ENCRYPTION_KEY": "create one with `lxc-dashboard secrets generate` and keep it",
 }
 
 Step = Callable[[Runtime], Awaitable[list[Check]]]
 
 
 def run(*, as_json: bool) -> int:
-    """Print all checks; 1 when any is wrong."""
+    """Print all checks; 1 if any is wrong."""
     return show_checks(run_async(_all()), as_json=as_json)
 
 
@@ -47,8 +47,8 @@ async def _all() -> list[Check]:
         settings = Settings.load()
         keyring_of(settings)
     except DashboardError:
-        left_out = "left out until the settings are right"
-        return [*checks, Check("services", "PostgreSQL, Redis, worker, endpoints", Verdict.WARNING, left_out)]
+        skipped = "skipped because of invalid settings"
+        return [*checks, Check("services", "PostgreSQL, Redis, worker, endpoints", Verdict.WARNING, skipped)]
     async with Runtime.open(settings) as runtime:
         for step in (_database, _bus, _web, _endpoints):
             checks += await step(runtime)
@@ -56,15 +56,15 @@ async def _all() -> list[Check]:
 
 
 def _versions() -> list[Check]:
-    found = platform.python_version()
-    fits = PYTHON_FROM <= sys.version_info < PYTHON_BELOW
-    remedy = "" if fits else "the product runs on Python 3.11 to 3.14"
-    checks = [Check("versions", "Python", Verdict.OK if fits else Verdict.WRONG, found, remedy)]
+    version = platform.python_version()
+    is_supported = PYTHON_FROM <= sys.version_info < PYTHON_BELOW
+    remedy = "" if is_supported else "the product runs on Python 3.11 to 3.14"
+    checks = [Check("versions", "Python", Verdict.OK if is_supported else Verdict.WRONG, version, remedy)]
     for name in PACKAGES:
         try:
             checks.append(Check("versions", name, Verdict.OK, metadata.version(name)))
         except metadata.PackageNotFoundError:
-            remedy = "install the product anew from its requirements.lock"
+            remedy = "reinstall the product from its requirements.lock"
             checks.append(Check("versions", name, Verdict.WRONG, "not installed", remedy))
     return checks
 
@@ -75,15 +75,15 @@ def _settings() -> list[Check]:
         Settings.load()
     except InvalidInputError as error:
         faults = error.fields
-    of_files = sorted(faults.keys() - set(Settings.model_fields))
+    file_faults = sorted(faults.keys() - set(Settings.model_fields))
     return [
         *(_setting(name, faults) for name in Settings.model_fields),
-        *(Check("settings", name, Verdict.WRONG, faults[name], "fix the file or its path") for name in of_files),
+        *(Check("settings", name, Verdict.WRONG, faults[name], "fix the file or its path") for name in file_faults),
     ]
 
 
 def _setting(name: str, faults: dict[str, str]) -> Check:
-    given = os.environ.get(name, "")
+    value = os.environ.get(name, "")
     file = os.environ.get(f"{name}_FILE", "") if name in SECRET_VARIABLES else ""
     if name in faults:
         return Check(
@@ -91,12 +91,12 @@ def _setting(name: str, faults: dict[str, str]) -> Check:
         )
     if file:
         return Check("settings", name, Verdict.OK, f"from {file}")
-    if not given:
+    if not value:
         return Check("settings", name, Verdict.OK, "not set")
-    if name == "PVE_VERIFY_TLS" and given.strip().lower() in {"false", "0", "no", "off"}:
-        remedy = "anybody on the way may pose as PVE: set PVE_FINGERPRINT or PVE_CA_FILE"
-        return Check("settings", name, Verdict.WARNING, given, remedy)
-    return Check("settings", name, Verdict.OK, "set" if name in SECRET_VARIABLES else given)
+    if name == "PVE_VERIFY_TLS" and value.strip().lower() in {"false", "0", "no", "off"}:
+        remedy = "any server can pose as PVE: set PVE_FINGERPRINT or PVE_CA_FILE"
+        return Check("settings", name, Verdict.WARNING, value, remedy)
+    return Check("settings", name, Verdict.OK, "set" if name in SECRET_VARIABLES else value)
 
 
 async def _database(runtime: Runtime) -> list[Check]:
@@ -104,8 +104,8 @@ async def _database(runtime: Runtime) -> list[Check]:
         async with runtime.db.transaction() as tx:
             number = int((await tx.session.execute(text("SHOW server_version_num"))).scalar_one())
     except DashboardError as error:
-        remedy = "look at DATABASE_URL, and whether the server runs and lets this machine in"
-        return [Check("services", "PostgreSQL", Verdict.WRONG, _told(error), remedy)]
+        remedy = "check DATABASE_URL, and that the server runs and accepts this machine"
+        return [Check("services", "PostgreSQL", Verdict.WRONG, cause_of(error), remedy)]
     version = f"{number // 10000}.{number % 10000}"
     old = number < POSTGRES_FROM
     verdict, remedy = (Verdict.WARNING, "use PostgreSQL 15 or newer") if old else (Verdict.OK, "")
@@ -119,16 +119,16 @@ async def _database(runtime: Runtime) -> list[Check]:
 
 
 async def _key(runtime: Runtime, keyring: Keyring) -> Check:
-    """Whether the key opens what is stored with each endpoint."""
+    """Check that the key decrypts the secrets of each endpoint."""
     async with runtime.db.transaction() as tx:
         for node in await tx.nodes.list():
             try:
                 tx.nodes.secrets(node)
             except CryptoError as error:
-                remedy = "set the ENCRYPTION_KEY that it was stored with, or name that one in OLD_ENCRYPTION_KEYS"
-                found = f"does not open the secrets of {node.name}: {_told(error)}"
+                remedy = "set the ENCRYPTION_KEY that encrypted them, or add it to OLD_ENCRYPTION_KEYS"
+                found = f"cannot decrypt the secrets of {node.name}: {cause_of(error)}"
                 return Check("services", "encryption key", Verdict.WRONG, found, remedy)
-    return Check("services", "encryption key", Verdict.OK, f"{keyring.key_id} opens what is stored")
+    return Check("services", "encryption key", Verdict.OK, f"{keyring.key_id} decrypts the stored secrets")
 
 
 async def _bus(runtime: Runtime) -> list[Check]:
@@ -136,11 +136,11 @@ async def _bus(runtime: Runtime) -> list[Check]:
         version = await runtime.bus.version()
         worker = await runtime.bus.get(HEARTBEAT_KEY)
     except DashboardError as error:
-        remedy = "look at REDIS_URL, and whether the server runs and lets this machine in"
-        return [Check("services", "Redis", Verdict.WRONG, _told(error), remedy)]
+        remedy = "check REDIS_URL, and that the server runs and accepts this machine"
+        return [Check("services", "Redis", Verdict.WRONG, cause_of(error), remedy)]
     checks = [Check("services", "Redis", Verdict.OK, version)]
     if worker is None:
-        remedy = "start `lxc-dashboard worker`: without one no container is created"
+        remedy = "start `lxc-dashboard worker`: without one no job runs"
         return [*checks, Check("services", "worker", Verdict.WRONG, "none runs", remedy)]
     return [*checks, Check("services", "worker", Verdict.OK, f"{worker.decode()} runs")]
 
@@ -148,8 +148,8 @@ async def _bus(runtime: Runtime) -> list[Check]:
 async def _web(runtime: Runtime) -> list[Check]:
     checks = []
     if not await asyncio.to_thread(frontend.is_built):
-        remedy = "`lxc-dashboard web` builds them at its start"
-        checks.append(Check("services", "pages", Verdict.WARNING, "not built from the present sources", remedy))
+        remedy = "`lxc-dashboard web` builds them at start"
+        checks.append(Check("services", "pages", Verdict.WARNING, "not built from the current sources", remedy))
     port = runtime.settings.PORT
     if await answers("127.0.0.1", port, routes.SIGN_IN):
         return [*checks, Check("services", "web", Verdict.OK, f"answers on port {port}")]
@@ -162,13 +162,9 @@ async def _endpoints(runtime: Runtime) -> list[Check]:
         async with runtime.db.transaction() as tx:
             known = [(node, tx.nodes.secrets(node)) for node in await tx.nodes.list()]
     except DashboardError as error:
-        return [Check("endpoints", "registered", Verdict.WARNING, f"cannot be read: {_told(error)}")]
+        return [Check("endpoints", "registered", Verdict.WARNING, f"cannot be read: {cause_of(error)}")]
     if not known:
         remedy = "`lxc-dashboard node add`, or PVE_HOST and PVE_FINGERPRINT in the environment"
         return [Check("endpoints", "registered", Verdict.WRONG, "none: nobody can sign in", remedy)]
     found = await asyncio.gather(*(check_endpoint(runtime, node, secrets) for node, secrets in known))
     return [*(check for checks in found for check in checks), *await check_clusters([node for node, _ in known])]
-
-
-def _told(error: DashboardError) -> str:
-    return f"{error.user_message} ({error.detail})" if error.detail else error.user_message

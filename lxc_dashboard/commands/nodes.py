@@ -1,4 +1,4 @@
-"""``lxc-dashboard node``: registered endpoints."""
+"""``lxc-dashboard node``: registered PVE endpoints."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Ssh:
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """The SSH door of ``node``. ``key``: its host key, empty where that is still to be asked for."""
+    """The SSH door of ``node``. ``key``: its host key, or empty to ask the node for it."""
 
     node: str
     host: str
@@ -60,8 +60,8 @@ class Door:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """An endpoint as the command line describes it. ``yes``: what is shown is pinned without a question."""
+class AddOptions:
+    """The options of ``node add``. ``yes``: pin certificate and host keys without a question."""
 
     name: str
     host: str
@@ -87,32 +87,35 @@ def show(*, as_json: bool) -> None:
     columns(rows)
 
 
-def add(wanted: Wanted) -> None:
-    """Register or change. ``InvalidInputError`` names the option, before anything is connected to; asks before it pins what it was shown."""
-    run(_add(Settings.load(), _addressed(wanted)))
-    out.print(f"Registered. Try it: lxc-dashboard node test {wanted.name}")
+def add(options: AddOptions) -> None:
+    """Register or replace an endpoint. Asks before it pins a certificate or host key.
+
+    Raises ``InvalidInputError`` by option before it connects.
+    """
+    run(_add(Settings.load(), _with_address(options)))
+    out.print(f"Registered. Check it: lxc-dashboard node test {options.name}")
 
 
 def remove(name: str) -> None:
-    """``NotFoundError``, ``ConflictError`` while containers use it."""
+    """Raises ``NotFoundError``; ``ConflictError`` while containers use the endpoint."""
     run(_remove(Settings.load(), name))
-    out.print(f"{name} is no longer registered")
+    out.print(f"{name} removed")
 
 
 def test(name: str) -> int:
-    """Try the API and the doors; 1 when something is wrong."""
+    """Check the API and the doors; 1 if something is wrong."""
     return show_checks(run(_test(Settings.load(), name)), as_json=False)
 
 
-def _addressed(wanted: Wanted) -> Wanted:
-    """``wanted`` with host and port parted, where both come from an address bar."""
+def _with_address(options: AddOptions) -> AddOptions:
+    """Split host and port if ``--host`` is a URL or holds a port."""
     try:
-        host, port, is_named = part_address(wanted.host.strip())
+        host, port, is_named = part_address(options.host.strip())
     except ValueError as error:
         raise InvalidInputError({"--host": str(error)}) from error
-    if is_named and wanted.port not in {port, DEFAULT_PORT}:
-        raise InvalidInputError({"--port": "must not be another port than the one in --host"})
-    return replace(wanted, host=host, port=port if port and wanted.port == DEFAULT_PORT else wanted.port)
+    if is_named and options.port not in {port, DEFAULT_PORT}:
+        raise InvalidInputError({"--port": "differs from the port in --host"})
+    return replace(options, host=host, port=port if port and options.port == DEFAULT_PORT else options.port)
 
 
 async def _list() -> Sequence[ProxmoxNode]:
@@ -140,43 +143,43 @@ def _described(node: ProxmoxNode) -> dict[str, Any]:
     }
 
 
-async def _add(settings: Settings, wanted: Wanted) -> None:
-    ca_pem = _read(wanted.tls.ca_file, "--ca-file")
+async def _add(settings: Settings, options: AddOptions) -> None:
+    ca_pem = _read(options.tls.ca_file, "--ca-file")
     secrets = NodeSecrets(
-        token_secret=_read(wanted.token.secret_file, "--token-secret-file"),
-        ssh_key=_read(wanted.ssh.key_file, "--ssh-key-file"),
+        token_secret=_read(options.token.secret_file, "--token-secret-file"),
+        ssh_key=_read(options.ssh.key_file, "--ssh-key-file"),
     )
-    _refuse_halves(wanted.token, secrets.token_secret)
-    given = _doors_of(wanted.ssh)
-    ssl_context(Endpoint(wanted.host, wanted.port, ca_pem=ca_pem))  # whether it can be read
+    _check_token(options.token, secrets.token_secret)
+    door_options = _doors_of(options.ssh)
+    ssl_context(Endpoint(options.host, options.port, ca_pem=ca_pem))  # raises for an invalid CA
     if secrets.ssh_key is not None:
         private_key_of(secrets.ssh_key)
     async with Runtime.open(settings) as runtime:
-        fingerprint = await _pinned_certificate(wanted, ca_pem)
-        doors = {door.node: await _pinned(runtime, door, yes=wanted.yes) for door in given}
+        fingerprint = await _pinned_certificate(options, ca_pem)
+        doors = {door.node: await _pinned(runtime, door, yes=options.yes) for door in door_options}
         node = ProxmoxNode(
-            name=wanted.name,
-            host=wanted.host,
-            port=wanted.port,
+            name=options.name,
+            host=options.host,
+            port=options.port,
             fingerprint=fingerprint,
             ca_pem=ca_pem,
-            verify_tls=wanted.tls.verify,
-            tokenid=wanted.token.id or None,
-            ssh_user=wanted.ssh.user,
+            verify_tls=options.tls.verify,
+            tokenid=options.token.id or None,
+            ssh_user=options.ssh.user,
             doors=doors,
         )
-        await _store(runtime, node, secrets, default=wanted.default)
+        await _store(runtime, node, secrets, default=options.default)
         async with runtime.db.transaction() as tx:
             known = await tx.nodes.list()
     for check in await check_clusters(known):
         err.print(f"Warning: {escape(check.found)}: {check.remedy}")
 
 
-def _refuse_halves(token: Token, secret: str | None) -> None:
+def _check_token(token: Token, secret: str | None) -> None:
     if token.id and not secret:
-        raise InvalidInputError({"--token-secret-file": "name the file that holds the secret of --tokenid"})
+        raise InvalidInputError({"--token-secret-file": "name the file with the secret of --tokenid"})
     if secret and not _TOKENID.fullmatch(token.id):
-        raise InvalidInputError({"--tokenid": "is not of the form user@realm!name"})
+        raise InvalidInputError({"--tokenid": "must have the form user@realm!name"})
 
 
 async def _store(runtime: Runtime, node: ProxmoxNode, secrets: NodeSecrets, *, default: bool) -> None:
@@ -202,21 +205,21 @@ async def _store(runtime: Runtime, node: ProxmoxNode, secrets: NodeSecrets, *, d
             await tx.nodes.make_default(known.id)
 
 
-async def _pinned_certificate(wanted: Wanted, ca_pem: str | None) -> str | None:
-    """The fingerprint to pin; None where CAs decide, or nobody."""
-    if wanted.tls.fingerprint:
-        return normal_fingerprint(wanted.tls.fingerprint)
-    if ca_pem is not None or wanted.tls.system_ca or not wanted.tls.verify:
+async def _pinned_certificate(options: AddOptions, ca_pem: str | None) -> str | None:
+    """The fingerprint to pin; None if CAs verify the certificate, or nothing does."""
+    if options.tls.fingerprint:
+        return normal_fingerprint(options.tls.fingerprint)
+    if ca_pem is not None or options.tls.system_ca or not options.tls.verify:
         return None
-    shown = await peer_fingerprint(wanted.host, wanted.port)
-    err.print(f"{wanted.host}:{wanted.port} shows the certificate\n  {shown}")
+    fingerprint = await peer_fingerprint(options.host, options.port)
+    err.print(f"{options.host}:{options.port} has the certificate\n  {fingerprint}")
     err.print("On the node: openssl x509 -in /etc/pve/local/pve-ssl.pem -noout -fingerprint -sha256")
-    _confirm("Is it the same", "--fingerprint", yes=wanted.yes)
-    return shown
+    _confirm("Are they the same", "--fingerprint", yes=options.yes)
+    return fingerprint
 
 
 def _doors_of(ssh: Ssh) -> list[Door]:
-    """The doors with the host keys that are given for them. Raises ``InvalidInputError``."""
+    """The doors with their host keys from the options. Raises ``InvalidInputError``."""
     keys = dict(_pair(text, "--host-key") for text in ssh.host_keys)
     doors = []
     for text in ssh.doors:
@@ -229,13 +232,13 @@ def _doors_of(ssh: Ssh) -> list[Door]:
 
 
 async def _pinned(runtime: Runtime, door: Door, *, yes: bool) -> dict[str, Any]:
-    """The door as it is stored. Its host key is asked for where none is given."""
+    """The door as it is stored. Asks to pin the node's host key if the options have none."""
     key = door.key
     if not key:
         key = await runtime.ssh.host_key(door.host, door.port)
-        err.print(f"{door.host}:{door.port} shows the SSH host key\n  {key}")
+        err.print(f"{door.host}:{door.port} has the SSH host key\n  {key}")
         err.print("On the node: cat /etc/ssh/ssh_host_*_key.pub")
-        _confirm("Is it the same", "--host-key", yes=yes)
+        _confirm("Are they the same", "--host-key", yes=yes)
     return {"host": door.host, "port": door.port, "host_key": key}
 
 
@@ -243,7 +246,7 @@ def _confirm(question: str, option: str, *, yes: bool) -> None:
     if yes:
         return
     if not err.is_terminal:
-        raise InvalidInputError({option: "give it, or --yes to pin what is shown: nobody is here to ask"})
+        raise InvalidInputError({option: "set it, or use --yes: there is no terminal to ask"})
     typer.confirm(question, abort=True, err=True)
 
 
@@ -280,19 +283,19 @@ def _read(file: Path | None, option: str) -> str | None:
 
 async def _remove(settings: Settings, name: str) -> None:
     async with Runtime.open(settings) as runtime, runtime.db.transaction() as tx:
-        await tx.nodes.delete((await _named(tx, name)).id)
+        await tx.nodes.delete((await _by_name(tx, name)).id)
 
 
 async def _test(settings: Settings, name: str) -> list[Check]:
     async with Runtime.open(settings) as runtime:
         async with runtime.db.transaction() as tx:
-            node = await _named(tx, name)
+            node = await _by_name(tx, name)
             secrets = tx.nodes.secrets(node)
         return await check_endpoint(runtime, node, secrets)
 
 
-async def _named(tx: Any, name: str) -> ProxmoxNode:
+async def _by_name(tx: Any, name: str) -> ProxmoxNode:
     node: ProxmoxNode | None = await tx.nodes.by_name(name)
     if node is None:
-        raise NotFoundError(f"No endpoint is registered as {name}")
+        raise NotFoundError(f"No endpoint is named {name}")
     return node

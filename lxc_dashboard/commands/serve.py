@@ -1,4 +1,4 @@
-"""What granian loads in each of its processes: the app, which ends with the server that started it."""
+"""The app that granian loads in each of its processes."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from lxc_dashboard.parent import die_with_parent
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-# What socketio takes where it is there, for clients and brokers: a tenth of this process.
+# Optional imports of socketio, for clients and brokers. They would take a tenth of this process's memory.
 UNUSED: Final = ("aiohttp", "requests", "valkey", "websocket")
 
 
-def leave_out_unused() -> None:
-    """Before the app is imported: socketio then goes without."""
+def block_unused_imports() -> None:
+    """Make socketio skip its optional imports. Call it before the app is imported."""
     for name in UNUSED:
-        sys.modules.setdefault(name, None)  # type: ignore[arg-type] # what Python takes for a module that is not there
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type] # None marks a module as missing
 
 
-def allow_descriptors() -> None:
-    """As many as the system allows: where it begins with 1,024, connections would fail for want of them."""
+def raise_descriptor_limit() -> None:
+    """Raise the limit of open files to the system's maximum: 1,024 are too few for the connections."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def app() -> ASGIApp:
-    """For ``granian --factory``.
+    """For ``granian --factory``. The process ends with granian's first process.
 
-    granian's first process only minds the others. Killed, it would leave one that answers at the port beside the next server.
+    If that one is killed, its children would go on serving the port beside the next server.
     """
     die_with_parent(signal.SIGKILL)
-    leave_out_unused()
-    allow_descriptors()
+    block_unused_imports()
+    raise_descriptor_limit()
     return_large_buffers()
     from lxc_dashboard.app import app as application
 

@@ -1,25 +1,28 @@
-"""``lxc-dashboard template``: what the pages do with templates, for who acts on the server itself."""
+"""``lxc-dashboard template``: list, lint, export, import and sync, for operators on the server."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Awaitable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from lxc_dashboard.commands.terminal import columns, err, out, run
 from lxc_dashboard.db.models import AuditResult, SourceKind, TemplateSource
-from lxc_dashboard.errors import ConflictError, DashboardError, InvalidInputError, NotFoundError
+from lxc_dashboard.errors import ConflictError, DashboardError, InvalidInputError, NotFoundError, TemplateError
 from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.services.templates.format import checks
 from lxc_dashboard.services.templates.library import catalog
+from lxc_dashboard.services.templates.model import Refusal, TemplateContent
 from lxc_dashboard.services.templates.sources import archive, imports, passes
+from lxc_dashboard.services.templates.sources.folder import discover
 from lxc_dashboard.services.templates.sources.unpacking import MAX_ARCHIVE_BYTES
 from lxc_dashboard.services.templates.summaries import DiscoveryReport, TemplateSummary
 from lxc_dashboard.settings import Settings
 
-# In the audit, in place of a PVE user: whoever may run this command on the server.
+# The audit's user for this command.
 USERID: Final = "cli"
 STDOUT: Final = "-"
 
@@ -28,7 +31,7 @@ OPERATOR: Final = passes.Requester(USERID)
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What nothing was read from, and why."""
+    """A source or archive that could not be read."""
 
     subject: str
     error: DashboardError
@@ -41,24 +44,24 @@ def show(source: str, *, as_json: bool) -> None:
     """Print all templates, or those of one source."""
     found = [summary for summary in run(_templates()) if not source or summary.source_name == source]
     if as_json:
-        out.print_json(json.dumps([_told(summary) for summary in found]))
+        out.print_json(json.dumps([_template_json(summary) for summary in found]))
         return
     rows = [("name", "source", "revision", "system", "scripts", "files", "packages", "state")]
     for summary in found:
         system = f"{summary.config.os} {summary.config.version}".strip() or "any"
         counts = (str(summary.scripts), str(summary.files), str(summary.packages))
         rows.append(
-            (summary.name, summary.source_name, f"r{summary.revision_number}", system, *counts, _state(summary))
+            (summary.name, summary.source_name, f"r{summary.revision_number}", system, *counts, _state_of(summary))
         )
     columns(rows)
 
 
 def export(names: Sequence[str], target: Path, kind: archive.ArchiveKind, *, every: bool, force: bool) -> None:
-    """Write the current revisions into one archive. ``InvalidInputError`` names what was given wrongly."""
+    """Write the current revisions into one archive. Raises ``InvalidInputError``, ``ConflictError``, ``NotFoundError``."""
     if every == bool(names):
         raise InvalidInputError({"NAME": "name the templates, or give --all"})
     if str(target) != STDOUT and target.exists() and not force:
-        raise ConflictError(f"{target} is there already: --force overwrites it")
+        raise ConflictError(f"{target} exists: --force overwrites it")
     chosen, data = run(_exported(names, kind))
     if str(target) == STDOUT:
         sys.stdout.buffer.write(data)
@@ -72,14 +75,14 @@ def export(names: Sequence[str], target: Path, kind: archive.ArchiveKind, *, eve
     err.print(f"{count} in {target}, {len(data):,} bytes", markup=False)
 
 
-def take_in(files: Sequence[Path], *, as_json: bool) -> int:
-    """Store what archives hold, in the source ``imported``; 1 where one cannot be read, or a template is refused."""
-    return _tell(run(_imported([(file, _read(file)) for file in files])), as_json=as_json)
+def import_archives(files: Sequence[Path], *, as_json: bool) -> int:
+    """Import archives into the source ``imported``; 1 if one cannot be read, or a template is refused."""
+    return _print_reports(run(_imported([(file, _read(file)) for file in files])), as_json=as_json)
 
 
 def sync(names: Sequence[str], *, as_json: bool) -> int:
-    """Read sources again, all by default; 1 where one cannot be read, or a template is refused."""
-    return _tell(run(_synced(names)), as_json=as_json)
+    """Read sources again, all by default; 1 if one cannot be read, or a template is refused."""
+    return _print_reports(run(_synced(names)), as_json=as_json)
 
 
 async def _templates() -> list[TemplateSummary]:
@@ -87,7 +90,7 @@ async def _templates() -> list[TemplateSummary]:
         return await catalog.load_templates(tx)
 
 
-def _state(summary: TemplateSummary) -> str:
+def _state_of(summary: TemplateSummary) -> str:
     if summary.refusal:
         return "refused"
     if summary.missing_since:
@@ -95,7 +98,7 @@ def _state(summary: TemplateSummary) -> str:
     return f"{summary.warnings} findings" if summary.warnings else "ok"
 
 
-def _told(summary: TemplateSummary) -> dict[str, Any]:
+def _template_json(summary: TemplateSummary) -> dict[str, Any]:
     return {
         "name": summary.name,
         "id": str(summary.id),
@@ -125,11 +128,15 @@ async def _exported(names: Sequence[str], kind: archive.ArchiveKind) -> tuple[li
 
 def _read(file: Path) -> bytes:
     try:
-        with file.open("rb") as opened:
-            # One byte beyond the bound says that there is more.
-            return opened.read(MAX_ARCHIVE_BYTES + 1)
+        return _read_archive(file)
     except OSError as error:
         raise InvalidInputError({"FILE": f"{file} cannot be read: {error.strerror}"}) from error
+
+
+def _read_archive(file: Path) -> bytes:
+    """At most one byte more than allowed, which shows that the file is too large."""
+    with file.open("rb") as opened:
+        return opened.read(MAX_ARCHIVE_BYTES + 1)
 
 
 async def _imported(archives: Sequence[tuple[Path, bytes]]) -> list[Outcome]:
@@ -149,7 +156,7 @@ async def _synced(names: Sequence[str]) -> list[Outcome]:
 
 
 async def _outcome(rt: Runtime, action: str, subject: str, work: Awaitable[DiscoveryReport]) -> Outcome:
-    """The report, or what was in its way: that is audited, and stops no other."""
+    """The report, or the failure, which is audited. The other sources go on."""
     try:
         return await work
     except DashboardError as error:
@@ -169,19 +176,19 @@ async def _chosen_sources(rt: Runtime, names: Sequence[str]) -> list[TemplateSou
         known = {source.name: source for source in await tx.templates.sources()}
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise NotFoundError(f"No source is called {unknown[0]}: there are {', '.join(known)}")
+        raise NotFoundError(f"There is no source {unknown[0]}. Sources: {', '.join(known)}")
     git = {name for name, source in known.items() if source.kind == SourceKind.GIT.value and not source.is_removed}
     readable = [name for name in known if name in git or name in folders]
     return [known[name] for name in (names or readable)]
 
 
-def _tell(outcomes: Sequence[Outcome], *, as_json: bool) -> int:
+def _print_reports(outcomes: Sequence[Outcome], *, as_json: bool) -> int:
     reports = [outcome for outcome in outcomes if isinstance(outcome, DiscoveryReport)]
     failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
     if as_json:
-        told: list[dict[str, Any]] = [{"source": report.source, **report.to_json()} for report in reports]
-        told += [{"subject": failure.subject, "error": failure.error.user_message} for failure in failures]
-        out.print_json(json.dumps(told))
+        answer: list[dict[str, Any]] = [{"source": report.source, **report.to_json()} for report in reports]
+        answer += [{"subject": failure.subject, "error": failure.error.user_message} for failure in failures]
+        out.print_json(json.dumps(answer))
     else:
         for line in [line for report in reports for line in _lines(report)]:
             out.print(line, markup=False)
@@ -196,4 +203,91 @@ def _lines(report: DiscoveryReport) -> list[str]:
     for refusal in report.refused:
         at = f"{refusal.file}:{refusal.line}" if refusal.line else refusal.file
         lines.append(f"{report.source}: {at}: error: {refusal.why}")
-    return lines or [f"{report.source}: nothing has changed"]
+    return lines or [f"{report.source}: no changes"]
+
+
+@dataclass(frozen=True, slots=True)
+class Linted:
+    """The templates of ``path`` and what was refused there."""
+
+    path: Path
+    found: tuple[TemplateContent, ...] = ()
+    refused: tuple[Refusal, ...] = field(default=())
+
+
+def lint(paths: Sequence[Path], *, strict: bool, as_json: bool) -> int:
+    """Print all findings of folders and archives; needs no database.
+
+    1 if a template is refused, or with ``strict`` if anything is found.
+    """
+    results = run(_with_findings([_lint_path(path) for path in paths]))
+    templates = sum(len(result.found) for result in results)
+    refused = sum(len(result.refused) for result in results)
+    findings = sum(len(content.warnings) for result in results for content in result.found)
+    status = 1 if refused or (strict and findings) else 0
+    if as_json:
+        out.print_json(json.dumps({"ok": status == 0, "paths": [_lint_json(result) for result in results]}))
+        return status
+    for result in results:
+        for line in _lint_lines(result):
+            out.print(line, markup=False)
+    err.print(f"{templates} read, {refused} refused, {findings} findings", markup=False)
+    return status
+
+
+async def _with_findings(results: Sequence[Linted]) -> list[Linted]:
+    return [replace(result, found=await checks.checked_each(result.found)) for result in results]
+
+
+def _lint_path(path: Path) -> Linted:
+    try:
+        found, refused = _discovered(path) if path.is_dir() else _unpacked(path)
+    except TemplateError as error:
+        return Linted(path, refused=(Refusal(error.file, error.line, error.message),))
+    if not found and not refused:
+        refused = (Refusal("", 0, "contains no template.conf"),)
+    return Linted(path, found, refused)
+
+
+def _discovered(path: Path) -> tuple[tuple[TemplateContent, ...], tuple[Refusal, ...]]:
+    discovery = discover(path)
+    return discovery.found, discovery.refused
+
+
+def _unpacked(path: Path) -> tuple[tuple[TemplateContent, ...], tuple[Refusal, ...]]:
+    try:
+        data = _read_archive(path)
+    except OSError as error:
+        return (), (Refusal("", 0, f"cannot be read: {error.strerror}"),)
+    result = archive.read(data, path.name)
+    return result.found, result.refused
+
+
+def _place(path: Path, file: str) -> str:
+    """``file`` below ``path``; ``path`` itself if a message is about the whole."""
+    return str(path) if file in {"", str(path), path.name} else f"{path}/{file.removeprefix('./')}"
+
+
+def _lint_lines(result: Linted) -> list[str]:
+    """Messages as compilers print them, by file and line."""
+    found = [(refusal.file, refusal.line, f"error: {refusal.why}") for refusal in result.refused]
+    for content in result.found:
+        found += [(warning.file, warning.line, f"warning: {warning.message}") for warning in content.warnings]
+    return [
+        f"{_place(result.path, file)}:{line}: {message}" if line else f"{_place(result.path, file)}: {message}"
+        for file, line, message in sorted(found)
+    ]
+
+
+def _lint_json(result: Linted) -> dict[str, Any]:
+    def placed(part: Any) -> dict[str, Any]:
+        return asdict(replace(part, file=_place(result.path, part.file)))
+
+    return {
+        "path": str(result.path),
+        "templates": [
+            {"name": content.name, "findings": [placed(warning) for warning in content.warnings]}
+            for content in result.found
+        ],
+        "refused": [placed(refusal) for refusal in result.refused],
+    }

@@ -1,4 +1,4 @@
-"""How commands speak: results to stdout, everything else to stderr, a failure in one line with its cause."""
+"""Output of commands: results to stdout, everything else to stderr."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a command's coroutine; its log lines below warning are left out."""
+    """Run a command's coroutine, with log lines from warning on."""
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger("warning"),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
@@ -28,7 +28,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 def columns(rows: Sequence[Sequence[str]]) -> None:
-    """Print rows of text as columns, the first as their titles; nothing is ever cut."""
+    """Print rows as columns without cutting them. The first row holds the titles."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for number, row in enumerate(rows):
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -36,14 +36,14 @@ def columns(rows: Sequence[Sequence[str]]) -> None:
 
 
 def explain(error: DashboardError) -> None:
-    """Say what went wrong, field by field where it was input."""
-    err.print(f"[bold red]error:[/] {_plain(error.user_message)}")
+    """Print an error with its invalid fields or its detail."""
+    err.print(f"[bold red]error:[/] {_escaped(error.user_message)}")
     if isinstance(error, InvalidInputError):
         for name, fault in error.fields.items():
-            err.print(f"  [bold]{_plain(name)}[/] {_plain(fault)}")
+            err.print(f"  [bold]{_escaped(name)}[/] {_escaped(fault)}")
     elif error.detail:
-        err.print(f"  [dim]{_plain(error.detail)}[/]")
+        err.print(f"  [dim]{_escaped(error.detail)}[/]")
 
 
-def _plain(text: str) -> str:
+def _escaped(text: str) -> str:
     return text.replace("[", "\\[")

@@ -1,4 +1,4 @@
-"""``lxc-dashboard worker``: the process that carries out creations."""
+"""``lxc-dashboard worker``: the process that runs jobs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lxc_dashboard.settings import Settings
 
 
 def run(*, with_beat: bool = True) -> None:
-    """Returns when told to end. Raises ``InvalidInputError`` for settings that are wrong."""
+    """Run until a signal ends the process. Raises ``InvalidInputError`` for invalid settings."""
     from tasks.app import create_app, run_worker
 
     settings = Settings.load()
@@ -20,7 +20,7 @@ def run(*, with_beat: bool = True) -> None:
 
 
 def main() -> None:
-    """As ``demo`` starts it: without the rest of the command line in memory."""
+    """The entry point for ``demo``, which keeps the rest of the command line out of memory."""
     try:
         run()
     except DashboardError as error:

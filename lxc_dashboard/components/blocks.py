@@ -1,4 +1,4 @@
-"""What a page shows in each of its states, and the frames that content stands in."""
+"""What a page shows while it loads, fails or is empty, and the frames of content: notes, panels, tables."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def page_states(
     skeleton: Callable[[], rx.Component] | None = None,
     kept: bool = False,
 ) -> rx.Component:
-    """The right one of loading, empty, missing, failed, forbidden and ``content``, by a ``PageState``'s ``phase``.
+    """Loading, empty, missing, failed, forbidden or ``content``, by the ``phase`` of a ``PageState``.
 
-    ``retry`` is the handler that fills the page. ``empty`` is left out where a page has something or fails. ``skeleton`` draws
-    the page's own outline, by default rows; it is loading, too, while the state is still that of another address. ``missing``
-    stands in place of a failure where there is no such thing. ``kept``: read again, too, when PostgreSQL and Redis are back.
+    ``retry``: the handler that fills the page. ``empty``: for pages that can be empty. ``skeleton``: the outline while the page
+    loads, or while its state belongs to another address; by default rows. ``missing``: in place of a failure if the object in
+    the address does not exist. ``kept``: a ready or empty page, too, is read again when PostgreSQL and Redis answer again.
     """
     back = state.fill_again
 
@@ -57,7 +57,7 @@ def page_states(
 
 
 def loading_rows(rows: int = SKELETON_ROWS) -> rx.Component:
-    """Grey rows. They show after 150 ms only: what is quick does not flicker."""
+    """Grey rows. They appear after 150 ms, so that a quick page does not flicker."""
     return rx.el.div(
         rx.el.span(text.LOADING, class_name="unseen"),
         *(rx.el.div(class_name="skeleton-row") for _ in range(rows)),
@@ -67,17 +67,17 @@ def loading_rows(rows: int = SKELETON_ROWS) -> rx.Component:
 
 
 def empty_block(title: Any, detail: Any, *actions: rx.Component) -> rx.Component:
-    """What this page is for, and the one next step."""
+    """An empty page: its purpose, and the next step."""
     return _block("inbox", title, rx.el.p(detail), *actions)
 
 
 def missing_block(title: Any, detail: Any, label: Any, href: str) -> rx.Component:
-    """What the address names is not there. ``label`` and ``href`` lead to the list of what there is."""
+    """The object in the address does not exist. ``label`` and ``href`` lead to the list of existing ones."""
     return _block("search-x", title, rx.el.p(detail), link_button(label, href), role="alert")
 
 
 def failed(problem: Any, retry: Any, back: Any) -> rx.Component:
-    """Cause, remedy, Retry, reference. ``back`` is called when services that were away are back."""
+    """Cause, remedy, Retry, reference. Calls ``back`` when PostgreSQL and Redis answer again."""
     return _block(
         "circle-alert",
         text.FAILED_TITLE,
@@ -91,7 +91,7 @@ def failed(problem: Any, retry: Any, back: Any) -> rx.Component:
 
 
 def forbidden(problem: Any, retry: Any) -> rx.Component:
-    """Which privilege at which path, and who can grant it."""
+    """The missing privilege with its path, and who can grant it."""
     before, _, rest = text.FORBIDDEN_DETAIL.partition("{privilege}")
     between, _, after = rest.partition("{path}")
     asked = rx.el.p(
@@ -109,14 +109,14 @@ def forbidden(problem: Any, retry: Any) -> rx.Component:
 
 
 def note(*children: Any, tone: str = "plain") -> rx.Component:
-    """One line that stays beside the content, such as what part of it is missing. Tones: plain, warm, bad."""
+    """One line above the content, for example that a part of it is missing. Tones: plain, warm, bad."""
     return rx.el.div(
         icon("info" if tone == "plain" else "triangle-alert"), rx.el.div(*children), class_name=f"note {tone}"
     )
 
 
 def panel(title: Any, *children: Any, actions: Any = None) -> rx.Component:
-    """A titled frame. Panels do not stand in panels."""
+    """A titled frame. Panels are not nested."""
     head = rx.el.div(
         rx.el.h2(title, class_name="panel-title"), *([actions] if actions is not None else []), class_name="panel-head"
     )

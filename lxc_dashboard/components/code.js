@@ -1,5 +1,4 @@
-// Code, read or edited. Until CodeMirror is there, and where it cannot be fetched, the text itself is: as it is when read,
-// in a plain text area when edited.
+// Code, read-only or editable. Until CodeMirror is loaded, or if it cannot be, shows the plain text, or a text area to edit it.
 import { Component, Suspense, createElement as h, lazy } from "react";
 
 const AGAIN_MS = 1000;
@@ -7,7 +6,7 @@ const AGAIN_MS = 1000;
 const fetched = () => import("$/public/external/lxc_dashboard/components/code/code_mirror.js");
 const later = () => new Promise((done) => { setTimeout(done, AGAIN_MS); });
 
-// Once more where the connection was lost for a moment.
+// Tries again after a lost connection.
 const CodeMirror = lazy(() => fetched().catch(() => later().then(fetched)));
 
 function Plain({ value, label, readOnly, onChange, waits }) {
@@ -31,11 +30,11 @@ class Fallback extends Component {
   }
 }
 
-// `name` tells one text from another: another name makes a new editor, with an undo history of its own. With the same name a
-// new `value` replaces what stands there, so that a server which echoes nothing overwrites nothing that is typed.
-export function Code({ name, value, language, label, describedBy, readOnly, findings, wrap, goTo, longSaid, onChange }) {
+// `name` identifies the text: a new name makes a new editor with its own undo history. With the same name a new `value`
+// replaces the text. A server that echoes nothing overwrites nothing that the user types.
+export function Code({ name, value, language, label, describedBy, readOnly, findings, wrap, goTo, longMessage, onChange }) {
   const shown = { value: value || "", label, readOnly: Boolean(readOnly), onChange };
   return h("div", { className: "code-box" }, h(Fallback, { key: name, plain: shown },
     h(Suspense, { fallback: h(Plain, { ...shown, waits: true }) },
-      h(CodeMirror, { ...shown, language, describedBy, findings, wrap: Boolean(wrap), goTo, longSaid }))));
+      h(CodeMirror, { ...shown, language, describedBy, findings, wrap: Boolean(wrap), goTo, longMessage }))));
 }

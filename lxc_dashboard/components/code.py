@@ -1,37 +1,31 @@
-"""Code with line numbers, highlighting and findings beside its lines: CodeMirror, fetched by the pages that show it only.
+"""Code with line numbers, highlighting and findings: CodeMirror, which only the pages that show it fetch.
 
 Read-only, with a Var or a text::
 
     code(State.body, name=State.key, label="10-install.sh", language=State.language)
 
-Editable; ``on_change`` gets the whole text a moment after the last key, when the editor is left, and when it shows another::
+Editable. ``on_change`` gets the whole text shortly after the last key, when the editor loses focus, and before it shows another::
 
     code(State.body, name=State.key, label=..., language="shell", findings=State.findings, on_change=State.write)
 
-- ``name`` tells one text from another: a new one makes a new editor. With the same name a changed ``value`` replaces the text,
-  so let ``on_change`` keep what was typed in a private var and leave ``value`` alone: an echo could overwrite a later key.
+- ``name`` identifies the text: a new name makes a new editor. With the same name a changed ``value`` replaces the text. So
+  ``on_change`` must store the text in a private var and not set ``value``: an echo could overwrite a later key.
 - ``findings`` is a list of ``CodeFinding`` (or of objects with the same fields), drawn beside the lines and under the text.
 - ``language``: one of ``LANGUAGES``; ``language_of("nginx.conf")`` guesses it. Anything else is plain text.
-- What would make the text longer than a script may be is refused, and said under it.
-- Tab leaves the editor, as everywhere else on the page; Ctrl-] and Ctrl-[ indent, Ctrl-F searches.
+- The editor refuses input that makes the text longer than a script may be, with a note under it.
+- Tab leaves the editor, as everywhere else on the page. Ctrl-] and Ctrl-[ indent, Ctrl-F searches.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import reflex as rx
 from reflex_base.components.component import field
 
 from lxc_dashboard import text
-from lxc_dashboard.components.scripts import script
-
-# mypy takes Reflex's annotation of an event trigger for a value.
-if TYPE_CHECKING:
-    WithText = rx.EventHandler
-else:
-    WithText = rx.EventHandler[rx.event.passthrough_event_spec(str)]
+from lxc_dashboard.components.scripts import WithText, script
 
 # code.js fetches this one late, from beside itself; that one, and the editor's fields, take the other.
 script(__name__, "code_mirror.js")
@@ -111,7 +105,7 @@ class Code(rx.Component):
     wrap: rx.Var[bool] = field()
     findings: rx.Var[list[Any]] = field()
     go_to: rx.Var[dict[str, int]] = field()
-    long_said: rx.Var[str] = field()
+    long_message: rx.Var[str] = field()
     on_change: WithText
 
 
@@ -139,13 +133,13 @@ def code(
         wrap=wrap,
         described_by=described_by,
         read_only=on_change is None,
-        long_said=text.CODE_TOO_LONG,
+        long_message=text.CODE_TOO_LONG,
         **{key: given for key, given in wanted.items() if given is not None},
     )
 
 
 def language_of(filename: str) -> str:
-    """What a file of this name is most likely written in."""
+    """The most likely language of a file, by its name."""
     lowered = filename.lower()
     if "nginx" in lowered and not lowered.endswith((".service", ".sh")):
         return "nginx"

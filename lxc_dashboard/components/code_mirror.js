@@ -1,5 +1,5 @@
-// CodeMirror itself: in a chunk of its own, which only a page that shows code fetches. Its looks are tokens of editor.css,
-// so that it follows the theme by itself, and its styles are a <style> element, as our Content-Security-Policy lets in.
+// CodeMirror, in a chunk that only pages with code fetch. It uses the tokens of editor.css, and so follows the theme. Its
+// styles are a <style> element, which our Content-Security-Policy allows.
 import { createElement as h, useEffect, useRef, useState } from "react";
 import { defaultKeymap, history, historyKeymap, indentLess, indentMore } from "@codemirror/commands";
 import { HighlightStyle, StreamLanguage, bracketMatching, indentUnit, syntaxHighlighting } from "@codemirror/language";
@@ -62,7 +62,7 @@ const looks = EditorView.theme({
   ".cm-searchMatch": { backgroundColor: "var(--warm-soft)" },
 });
 
-// Of the server's findings, whose lines and columns count from 1, those that the text still has a place for.
+// The server's findings, with lines and columns from 1, whose place still exists in the text.
 function diagnostics(doc, findings) {
   return (findings || []).filter((found) => found.line >= 1 && found.line <= doc.lines).map((found) => {
     const line = doc.line(found.line);
@@ -77,7 +77,7 @@ function diagnostics(doc, findings) {
   }).sort((one, other) => one.from - other.from);
 }
 
-// Tells what was typed once nothing was for a moment, and at once where the page or the editor is left.
+// Reports the text shortly after the last key, and at once when the user leaves the editor or the page.
 function teller(getTell) {
   let pending = null;
   const flush = () => {
@@ -89,13 +89,13 @@ function teller(getTell) {
   };
   const typed = (state) => {
     if (pending) clearTimeout(pending.timer);
-    // Whom to tell is kept with the text: the editor may show another one by then.
+    // Stored with the text: the editor may show another text by then.
     pending = { tell: getTell(), text: () => state.doc.toString(), timer: setTimeout(flush, TELL_AFTER_MS) };
   };
   return { flush, typed, text: () => pending?.text() };
 }
 
-// What would make the text too long leaves it as it is, and is told.
+// Refuses input that makes the text too long, and reports it.
 function bounded(onLong) {
   return EditorState.changeFilter.of((transaction) => {
     if (isGiven(transaction)) return true;
@@ -106,7 +106,7 @@ function bounded(onLong) {
   });
 }
 
-// What may change while somebody types: the name of the text, what is said of it, how it is shown.
+// What may change while the user types: the name of the text, its label, and how it is shown.
 function manners({ label, describedBy, readOnly, wrap }) {
   const described = describedBy ? { "aria-describedby": describedBy } : {};
   return [
@@ -132,7 +132,7 @@ function isGiven(transaction) {
   return transaction.annotation(Transaction.userEvent) === "given";
 }
 
-export default function CodeMirror({ value, language, label, describedBy, readOnly, findings, wrap, goTo, longSaid, onChange }) {
+export default function CodeMirror({ value, language, label, describedBy, readOnly, findings, wrap, goTo, longMessage, onChange }) {
   const [long, onLong] = useState(false);
   const box = useRef(null);
   const view = useRef(null);
@@ -147,13 +147,13 @@ export default function CodeMirror({ value, language, label, describedBy, readOn
     const state = EditorState.create({ doc: value ?? "", extensions: extensions(shown.of(manners(manner)), spoken.of([]), tell, onLong) });
     const editor = new EditorView({ state, parent: box.current });
     view.current = editor;
-    // Left for good, a page cannot wait for an answer: who shows this may keep what is not told yet.
+    // A page that closes cannot wait for an answer: its own script may keep what was not sent.
     const leave = () => {
       const detail = tell.text();
       if (detail !== undefined) box.current?.dispatchEvent(new CustomEvent("code-unsent", { bubbles: true, detail }));
       tell.flush();
     };
-    // Before the websocket is closed for the same reason.
+    // Before the websocket closes for the same reason.
     window.addEventListener("pagehide", leave, { capture: true });
     window.addEventListener("beforeunload", leave, { capture: true });
     return () => {
@@ -163,7 +163,7 @@ export default function CodeMirror({ value, language, label, describedBy, readOn
       editor.destroy();
     };
   }, []);
-  // Never made anew: focus, cursor and history are of who types, who may be faster than the answer to a new name.
+  // Never created again: a new editor would lose focus, cursor and history of a user who types faster than the server answers.
   useEffect(() => {
     view.current.dispatch({ effects: parts.current.manner.reconfigure(manners(manner)) });
   }, [label, describedBy, readOnly, wrap]);
@@ -190,5 +190,5 @@ export default function CodeMirror({ value, language, label, describedBy, readOn
   }, [goTo]);
   return h("div", null,
     h("div", { ref: box, className: `code-editor${readOnly ? " reads" : ""}` }),
-    h("span", { className: "field-error", role: "alert" }, long ? longSaid : ""));
+    h("span", { className: "field-error", role: "alert" }, long ? longMessage : ""));
 }

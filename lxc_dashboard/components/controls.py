@@ -1,10 +1,15 @@
-"""Buttons, fields and small marks. Their looks are classes of ``assets/dashboard.css``."""
+"""Buttons, links, fields and small marks. Their looks are classes of ``assets/dashboard.css``.
+
+``native_form`` and ``native_link`` behave as plain HTML does: Reflex's forms never submit, and its links never leave the router.
+"""
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
 import reflex as rx
+from reflex_base.components.component import field as component_field
+from reflex_components_core.el.elements.base import BaseHTML  # type: ignore[import-untyped] # no marker
 from reflex_components_core.react_router.dom import ReactRouterLink  # type: ignore[import-untyped] # no marker
 
 from lxc_dashboard import text
@@ -37,7 +42,7 @@ def link_button(label: Any, href: Any, *, kind: Kind = "plain") -> rx.Component:
 
 
 def field(label: Any, control: rx.Component, *, hint: Any = "", error: Any = "", field_id: str = "") -> rx.Component:
-    """A control under its label, with a hint, and its error beside it. Give the control ``id=field_id``.
+    """A control under its label, with hint and error. Give the control ``id=field_id``.
 
     The control may be described by ``<field_id>-hint`` and ``<field_id>-error``.
     """
@@ -52,7 +57,7 @@ def field(label: Any, control: rx.Component, *, hint: Any = "", error: Any = "",
 
 
 def status_dot(state: Any) -> rx.Component:
-    """Running, stopped, changing, error or unknown: a shape, with its word on hover and for readers."""
+    """Running, stopped, changing, error or unknown: a shape, with its word on hover and for screen readers."""
     if isinstance(state, str):
         word: Any = STATES.get(state, STATES["unknown"])
         return rx.el.span(class_name=f"dot {state}", title=word, role="img", aria_label=word)
@@ -67,7 +72,7 @@ def badge(label: Any, *, tone: Any = "plain") -> rx.Component:
 
 
 def icon(name: str, size: int = 16) -> rx.Component:
-    """A Lucide icon that only decorates: the words are beside it, or in its parent's label."""
+    """A Lucide icon for decoration: words stand beside it or in its parent's label."""
     return rx.icon(name, size=size, aria_hidden=True)
 
 
@@ -76,5 +81,28 @@ def mono(value: Any, **props: Any) -> rx.Component:
 
 
 def code_block(value: Any, *, label: Any) -> rx.Component:
-    """Text as it is, scrolled within its frame."""
+    """Text unchanged, scrolled within its frame."""
     return rx.el.pre(rx.el.code(value), class_name="code", tab_index=0, role="region", aria_label=label)
+
+
+class NativeForm(BaseHTML):
+    tag = "form"
+    action: rx.Var[str] = component_field()
+    method: rx.Var[str] = component_field()
+
+
+def native_form(*children: Any, action: str, **props: Any) -> rx.Component:
+    """Posts to a plain HTTP route, and loads the page of its answer."""
+    return NativeForm.create(*children, action=action, method="post", **props)
+
+
+class NativeLink(BaseHTML):
+    tag = "a"
+    href: rx.Var[str] = component_field()
+    target: rx.Var[str] = component_field()
+    rel: rx.Var[str] = component_field()
+
+
+def native_link(*children: Any, href: Any, **props: Any) -> rx.Component:
+    """A link to a place on this page, a file, or another site."""
+    return NativeLink.create(*children, href=href, **props)

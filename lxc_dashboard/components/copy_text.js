@@ -1,4 +1,4 @@
-// Text into the clipboard, also where the page came over plain http: there browsers have no navigator.clipboard.
+// Copies text, also on a page over plain http, where browsers have no navigator.clipboard.
 export async function copyText(text) {
   if (navigator.clipboard) { await navigator.clipboard.writeText(text); return; }
   const before = document.activeElement;
@@ -7,7 +7,7 @@ export async function copyText(text) {
   area.readOnly = true;
   area.style.position = "fixed"; // nothing scrolls for it
   area.style.opacity = "0";
-  // A modal dialog lets nothing outside of it have the focus.
+  // A modal dialog keeps the focus inside.
   (before?.closest?.("dialog[open]") || document.body).append(area);
   area.select();
   const copied = document.execCommand("copy");

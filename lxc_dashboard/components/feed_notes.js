@@ -1,11 +1,11 @@
-// What every live page says of its feed: what does not answer since when, and why there is nothing yet.
+// The notes of each page with a feed: what does not answer since when, and why nothing is shown yet.
 import { createElement as h } from "react";
 
 export function fill(text, values) {
   return text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
 
-// The time of day, with the date where it is not today's.
+// The time of day, with the date unless it is today.
 function clock(seconds) {
   const when = new Date(seconds * 1000);
   const time = when.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
@@ -44,7 +44,7 @@ export function Notes({ failure, meta, load, words }) {
       h("div", { key: node.name, className: "note warm", role: "status", title: exact(node.down || node.silent) }, node.down ? downLine(node, words) : silentLine(node, words))));
 }
 
-// Where PVE has told nothing yet: the cause, what to do about it, and a way to ask again. `icon`: what stands before it.
+// Before PVE first answers: the cause, a remedy, and Retry.
 export function Unanswered({ meta, load, icon, words }) {
   return h("div", { className: "block", role: "alert" }, icon,
     h("h2", { className: "block-title" }, words.failed),

@@ -1,8 +1,9 @@
-// The rows of the live list, kept outside of React's state: a patch touches a few of thousands.
-// A snapshot comes over HTTP ({v, columns: {field: [value]}, meta}, or without columns where no rows are wanted), then patches ({v, prev, rows or packed, gone: [vmid], meta}), each of
-// which names the one before it: where that is not the last one merged, something was missed and all is fetched again.
+// The rows of the feed, outside of React's state: a patch changes a few of thousands.
+// The snapshot comes over HTTP ({v, columns: {field: [value]}, meta}, without columns for a page without rows), then patches
+// ({v, prev, rows or packed, gone: [vmid], meta}). `prev` names the patch before. If that is not the last merged one, a patch
+// was missed, and the snapshot is fetched again.
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
-import { changesOf, rowsOf } from "$/public/external/lxc_dashboard/components/guest_table/guest_rows.js";
+import { changesOf, rowsOf } from "$/public/external/lxc_dashboard/components/feed/guest_rows.js";
 
 const SILENT_AFTER_MS = 9000;
 export const FILTERS = ["status", "node", "pool", "tag"];
@@ -43,7 +44,7 @@ function withText(row) {
   return row;
 }
 
-// What is shown is in the address, so that a reload or a sent link shows the same.
+// The view is in the address, so that a reload or a shared link shows the same.
 export function readView() {
   const query = new URLSearchParams(window.location.search);
   const view = { q: query.get("q") || "", sort: query.get("sort") || "vmid", down: query.get("down") === "1" };
@@ -110,7 +111,7 @@ export function useFeed(snapshotUrl, patch, words, onWatch, onLeave) {
       setFailure(error instanceof TypeError || !error.message ? words.silent : error.message);
     } finally {
       feed.loading = false;
-      // The room is entered with the version that is known by now, so that the server sends what came since.
+      // The server sends what changed since this version.
       if (feed.here) onWatch(feed.v);
       bump();
     }
@@ -122,7 +123,7 @@ export function useFeed(snapshotUrl, patch, words, onWatch, onLeave) {
     const entry = { ...patch, changes: feed.listed ? await changesOf(patch) : [] };
     if (entry.v <= feed.v) return;
     if (feed.loading) { feed.later.push(entry); return; }
-    // Missed, or never had: what could not be read at first is read with the next push.
+    // A patch was missed, or the snapshot could not be read before.
     if (entry.prev !== feed.v) { load(); return; }
     merge(feed, entry);
     setFailure("");
@@ -166,7 +167,7 @@ export function useShown(feed, version, view) {
   }, [feed, version, view]);
 }
 
-// What each filter can be set to: all values that there are, and the one that is set.
+// The options of each filter: all existing values, and the chosen one.
 export function choices(rows, view) {
   const found = Object.fromEntries(FILTERS.map((name) => [name, new Set(view[name] ? [view[name]] : [])]));
   for (const row of rows.values()) {

@@ -1,5 +1,5 @@
-// The rows of a snapshot or a patch, which come as one list a field: vmid as the difference to the one before, memory and disk in
-// MiB, null where the row does not have the field.
+// The rows of a snapshot or patch, sent as one list a field: vmid as the difference to the one before, memory and disk in MiB,
+// null if the row does not have the field.
 const MIB = 1024 * 1024;
 const IN_MIB = ["mem", "disk"];
 

@@ -1,4 +1,4 @@
-// What the pages of jobs need beside the log: a time that counts on, a watch over the list, and secrets shown one at a time.
+// Parts of pages about jobs: a running duration, the room of the list, and secrets that are revealed one at a time.
 import { createElement as h, useEffect, useRef, useState } from "react";
 import { CopyButton } from "$/public/external/lxc_dashboard/components/widgets/widgets.js";
 
@@ -13,7 +13,7 @@ export function clockOf(seconds) {
   return whole < 3600 ? rest : `${Math.floor(whole / 3600)}:${rest}`;
 }
 
-// seconds: as the server reckoned them, so that no clock of a browser matters. While `running` they count on from there.
+// seconds: by the server, so that the browser's clock does not matter. They count on while `running`.
 export function Elapsed({ seconds, running, label }) {
   const [more, setMore] = useState(0);
   useEffect(() => {
@@ -27,7 +27,7 @@ export function Elapsed({ seconds, running, label }) {
   return h("span", { className: "num elapsed" }, label ? h("span", { className: "unseen" }, `${label} `) : null, clockOf(seconds + more));
 }
 
-// Enters the room of the list, again after a lost connection, and asks for what changed when the room is told.
+// Enters the room of the list, also after a lost connection, and reads the changes with each new tick.
 export function Watch({ tick, onWatch, onTick, onLeave }) {
   const calls = useRef({});
   calls.current = { onWatch, onTick, onLeave };
@@ -81,7 +81,7 @@ function Secret({ name, base, words, shown, show }) {
       h("span", { className: "soft" }, key), h("code", { className: "grow" }, value), h(CopyButton, { value, label: words.copy, done: words.copied, failed: words.copy_failed }))));
 }
 
-// Secrets are asked for one by one, live in this component only, and hide by themselves.
+// Each secret is requested when the user reveals it, exists in this component only, and hides by itself.
 export function Credentials({ base, names, words }) {
   const [shown, setShown] = useState("");
   return h("div", { className: "secrets" }, names.map((name) => h(Secret, { key: name, name, base, words, shown: shown === name, show: setShown })));

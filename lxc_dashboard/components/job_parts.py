@@ -1,21 +1,15 @@
-"""Parts of the pages of jobs, drawn by ``job_parts.js``."""
+"""Parts of pages about jobs, drawn by ``job_parts.js``."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import reflex as rx
 from reflex_base.components.component import field
 
 from lxc_dashboard import text
 from lxc_dashboard.components.controls import link
-from lxc_dashboard.components.scripts import script
-
-# mypy takes Reflex's annotation of an event trigger for a value.
-if TYPE_CHECKING:
-    NoArgs = rx.EventHandler
-else:
-    NoArgs = rx.EventHandler[rx.event.no_args_event_spec]
+from lxc_dashboard.components.scripts import NoArgs, script
 
 _JOB_PARTS = script(__name__, "job_parts.js")
 
@@ -49,14 +43,14 @@ class CredentialsPart(JobPart):
 
 
 def elapsed(seconds: Any, running: Any, label: Any = "") -> rx.Component:
-    """A span of time, counting on while ``running``; nothing where ``seconds`` is negative."""
+    """A duration that counts on while ``running``; nothing if ``seconds`` is negative."""
     return ElapsedPart.create(seconds=seconds, running=running, label=label)
 
 
-def job_state(dot: Any, *said: Any, **props: Any) -> rx.Component:
-    """A state: its dot, and in words."""
+def job_state(dot: Any, *words: Any, **props: Any) -> rx.Component:
+    """A state: its dot and its words."""
     drawn = rx.el.span(class_name="dot " + rx.Var.create(dot).to(str), aria_hidden=True)
-    return rx.el.span(drawn, *said, class_name="job-state", **props)
+    return rx.el.span(drawn, *words, class_name="job-state", **props)
 
 
 def progress_bar(percent: Any) -> rx.Component:
@@ -72,16 +66,16 @@ def progress_bar(percent: Any) -> rx.Component:
 
 
 def watch(tick: Any, *, on_watch: Any, on_tick: Any, on_leave: Any) -> rx.Component:
-    """Shows nothing; keeps this tab in the room whose pushes change ``tick``."""
+    """Shows nothing. Keeps the visible tab in the room whose pushes change ``tick``."""
     return WatchPart.create(tick=tick, on_watch=on_watch, on_tick=on_tick, on_leave=on_leave)
 
 
 def job_name(row: Any) -> rx.Component:
-    """Leads to the job, and to the batch that it is of."""
+    """Links to the job and its batch."""
     batch = link(text.BATCH, row.batch_href, class_name="badge", aria_label=text.BATCH_OF_JOB)
     return rx.el.span(link(row.name, row.href), rx.cond(row.batch_href != "", batch), class_name="job-state")
 
 
 def credentials(base: Any, names: Any) -> rx.Component:
-    """Secrets by name, each shown after it was asked for under ``base``."""
+    """Secrets by name. The user reveals each: it is then read under ``base``."""
     return CredentialsPart.create(base=base, names=names, words=dict(text.CREDENTIAL_WORDS))

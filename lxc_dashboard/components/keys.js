@@ -1,12 +1,11 @@
-// Keys that work alone, without Ctrl or Alt. Whether they do is the user's choice, kept in this browser: who speaks to a computer, or
-// strikes keys by chance, has them off.
+// Shortcuts without Ctrl or Alt. A user who dictates, or strikes keys by accident, can switch them off. Stored in this browser.
 import { useSyncExternalStore } from "react";
 
 const KEPT = "single-keys";
 const OFF = "off";
 const SWITCHED = "single-keys-switched";
 
-// Where the browser keeps nothing: as long as the page lives.
+// Without storage in the browser: for the life of the page.
 let here = null;
 
 export function singleKeys() {
@@ -36,7 +35,7 @@ export function typing(target) {
   return /^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName) || target.isContentEditable;
 }
 
-// Whether a key was struck by itself, for the page and not for a dialog.
+// Whether a key was struck without modifiers, for the page and not for a dialog.
 export function isAlone(event) {
   return !event.ctrlKey && !event.metaKey && !event.altKey && !document.querySelector("dialog[open]");
 }

@@ -1,4 +1,4 @@
-// Texts that are longer than a script may be, or than one message to the server.
+// Texts longer than a script, or one message to the server, may be.
 const MOST_BYTES = 1 << 20;
 const MOST_SENT_BYTES = 5 << 19;
 

@@ -1,11 +1,11 @@
-// Search over everything that has a page: Ctrl-K or the button in the top bar opens it, arrows and Enter lead there.
+// The search over everything with a page. Ctrl-K or the button in the top bar opens it, arrows and Enter choose.
 import { createElement as h, useEffect, useId, useRef, useState } from "react";
 import { useNavigate } from "react-router";
 import { Dialog } from "$/public/external/lxc_dashboard/components/widgets/widgets.js";
 
 const ASKED_AFTER_MS = 150;
 
-// In a terminal Ctrl-K is the shell's.
+// In a terminal Ctrl-K belongs to the shell.
 function useShortcut(press) {
   const call = useRef(press);
   call.current = press;
@@ -51,7 +51,7 @@ function Finder({ pages, found, of, failure, words, chars, onLoad, onFind, go, c
   const id = useId();
   const wanted = wordsOf(query).join(" ");
   const known = of === wanted;
-  // What the last search has found is nothing to begin with; while one types it stays until the next is there.
+  // A new search begins without the last result. While the user types, a result stays until the next one.
   const groups = [...pagesOf(pages, query, words.pages), ...(known || wanted ? found : [])];
   const hits = groups.flatMap((group) => group.hits);
   const at = Math.min(active, hits.length - 1);

@@ -1,11 +1,11 @@
-// What runs at the endpoint now: its number in the top bar of every page, and a drawer with each of it.
+// What runs at the endpoint: the number in the top bar of every page, and a drawer with the list.
 import { createElement as h, useEffect, useRef, useState } from "react";
 import { Link } from "react-router";
 import { Ago, Dialog } from "$/public/external/lxc_dashboard/components/widgets/widgets.js";
 
 const WATCH_AGAIN_MS = 30000;
 
-// In the room while the page is seen. A connection that came again brings an empty `now`: the room is entered once more.
+// In the room while the page is visible. A new connection brings an empty `now`, and the page enters the room again.
 function useRoom(now, onWatch, onLeave) {
   const calls = useRef({});
   calls.current = { onWatch, onLeave };

@@ -1,20 +1,32 @@
-"""Scripts that lie beside the components which they draw, and how the bundle finds them."""
+"""Scripts beside the components that they draw: how the bundle finds them, and the events that they send."""
 
 from __future__ import annotations
 
 import uuid
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+import reflex as rx
+
+# mypy takes Reflex's annotation of an event trigger for a value.
+if TYPE_CHECKING:
+    NoArgs = rx.EventHandler
+    WithText = rx.EventHandler
+    WithNumber = rx.EventHandler
+else:
+    NoArgs = rx.EventHandler[rx.event.no_args_event_spec]
+    WithText = rx.EventHandler[rx.event.passthrough_event_spec(str)]
+    WithNumber = rx.EventHandler[rx.event.passthrough_event_spec(int)]
 
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
 _SHARED: Final = Path("assets", "external")
 
 
 def script(module: str, name: str) -> str:
-    """What a component imports the script ``name`` as, which lies beside ``module`` (its ``__name__``).
+    """The address from which a component imports the script ``name``, a file beside ``module`` (its ``__name__``).
 
-    Scripts import one another by the same address: those of one module lie together, in a folder of its name. Reflex's own
-    ``rx.asset`` does as much, but reads the source of all that is loaded to learn who calls: 0.1 s a script at each start.
+    Scripts import one another by the same addresses: a folder named after the module has all its scripts. Reflex's own
+    ``rx.asset`` does the same, but reads the source of all loaded modules to find its caller: 0.1 s a script at each start.
     """
     folder = module.replace(".", "/")
     source = _PACKAGE.parent.joinpath(folder).with_name(name)
@@ -25,10 +37,10 @@ def script(module: str, name: str) -> str:
 
 
 def _link(place: Path, source: Path) -> None:
-    """In one step, as several processes may do it at once; nothing is written where it is so already."""
+    """Create the link in one step, as several processes may do it at once. Writes nothing if it exists."""
     if place.is_symlink() and place.readlink() == source:
         return
     place.parent.mkdir(parents=True, exist_ok=True)
-    made = place.with_name(f".{uuid.uuid4().hex}")
-    made.symlink_to(source)
-    made.replace(place)
+    temporary = place.with_name(f".{uuid.uuid4().hex}")
+    temporary.symlink_to(source)
+    temporary.replace(place)

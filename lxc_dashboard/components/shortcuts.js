@@ -1,8 +1,8 @@
-// The list of keys: a button in the sidebar and ? open it. There the keys that work alone are switched off and on.
+// The list of shortcuts, opened by a button in the sidebar or by ?. It switches single-key shortcuts off and on.
 import { createElement as h, useEffect, useId, useRef, useState } from "react";
 import { createPortal } from "react-dom";
 import { Dialog } from "$/public/external/lxc_dashboard/components/widgets/widgets.js";
-import { isAlone, singleKeys, switchSingleKeys, typing, useSingleKeys } from "$/public/external/lxc_dashboard/components/shortcuts/keys.js";
+import { isAlone, singleKeys, switchSingleKeys, typing, useSingleKeys } from "$/public/external/lxc_dashboard/components/frame/keys.js";
 
 function Keys({ keys }) {
   return keys.map((key, number) => h("kbd", { key: number, className: "key" }, key));
@@ -42,7 +42,7 @@ export function Shortcuts({ groups, words, children }) {
     window.addEventListener("keydown", press);
     return () => window.removeEventListener("keydown", press);
   }, []);
-  // A phone's menu, where the button stands, has closed under the dialog.
+  // On a phone, the menu with the button has closed under the dialog.
   const wasOpen = useRef(false);
   useEffect(() => {
     if (wasOpen.current && !open && document.activeElement === document.body && !button.current?.offsetParent) document.querySelector(".drawer-button")?.focus();

@@ -1,9 +1,9 @@
-// The left part of the status line of every page: how old what is known of PVE is, its version, and how many nodes answer.
+// The left part of the status line: the age of PVE's last answer, PVE's version, and how many nodes answer.
 import { createElement as h, useEffect, useState } from "react";
 
 const STALE_S = 15;
 
-// The last push (its ``at`` differs with each look at PVE), and when its look was, by this browser's clock: the next page begins with it.
+// The last push, and the time of its answer by this browser's clock: the next page starts with them. `at` differs in each push.
 let told = null;
 let known = { all: 0 };
 

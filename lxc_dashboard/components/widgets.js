@@ -1,4 +1,4 @@
-// The few things plain HTML cannot do alone: a time that grows older, a dialog that traps the focus, a copy button.
+// What plain HTML cannot do: the age of a time, a dialog that keeps the focus, a copy button, notices.
 import { Component, Fragment, createElement as h, useCallback, useEffect, useId, useRef, useState } from "react";
 import { Link, useLocation } from "react-router";
 import { copyText } from "$/public/external/lxc_dashboard/components/widgets/copy_text.js";
@@ -28,7 +28,7 @@ function relative(when, now) {
   return seconds >= 0 ? `${span(seconds)} ago` : `in ${span(-seconds)}`;
 }
 
-// at: an ISO 8601 time, or seconds since the epoch. The exact time shows on hover.
+// at: an ISO 8601 time, or seconds since the epoch. Exact on hover.
 export function Ago({ at, className }) {
   const when = typeof at === "number" ? at * 1000 : Date.parse(at);
   const [now, setNow] = useState(null);
@@ -59,7 +59,7 @@ export function Meter({ value, total, label, detail }) {
     h("span", { className: "usage-text", "aria-hidden": true }, `${percent} %${level === "high" ? " !" : ""}`));
 }
 
-// [outcome, copy]: what came of the last `copy(text)`, for a moment: copied, or failed, as a browser may refuse it.
+// [outcome, copy]: the result of the last `copy(text)` for a moment. A browser may refuse to copy.
 export function useCopied() {
   const [outcome, setOutcome] = useState("");
   const timer = useRef(null);
@@ -73,7 +73,7 @@ export function useCopied() {
   return [outcome, copy];
 }
 
-// `atOnce` copies as soon as it is there.
+// `atOnce` copies when the button appears.
 export function CopyButton({ value, label, done, failed, atOnce }) {
   const [outcome, copy] = useCopied();
   useEffect(() => { if (atOnce) copy(value); }, [atOnce, value, copy]);
@@ -123,7 +123,7 @@ export function ConfirmButton({ label, title, consequence, verb, cancel, ask, ex
           h("button", { type: "submit", className: `button ${kind === "primary" ? "primary" : "danger"}`, disabled: !ready }, verb)))));
 }
 
-// Beside the primary button where there is room; where there is not, behind a button that opens them. A dialog of theirs keeps it open.
+// Beside the primary button if there is room, else in a menu. A dialog of theirs keeps the menu open.
 export function More({ label, children }) {
   const [open, setOpen] = useState(false);
   const box = useRef(null);
@@ -148,7 +148,7 @@ export function More({ label, children }) {
 
 const bare = (path) => path.replace(/\/+$/, "");
 
-// The first child where `address` is that of the browser, else the second: the server's word for another address comes later.
+// The first child if `address` is the browser's, else the second: the server fills the state for a new address later.
 export function Here({ address, children }) {
   const { pathname } = useLocation();
   return bare(pathname) === bare(address) ? children[0] : children[1];
@@ -158,10 +158,10 @@ const AWAY = "service-away";
 const BACK = "service-back";
 const LOOK_MS = 1000;
 
-// The server's last word that was answered: it stands in the state of the tab, and comes again with each page that is gone to.
+// The last `since` that was handled. It stays in the tab's state, and comes again with each page.
 let answered = 0;
 
-// Shown from when a page finds that PostgreSQL or Redis does not answer until both do; `since` is the server's word for it.
+// Shown while PostgreSQL or Redis does not answer. `since`: when the server noticed.
 export function Away({ since, message, source }) {
   const [away, setAway] = useState(false);
   const known = useRef(since);
@@ -187,7 +187,7 @@ export function Away({ since, message, source }) {
   return h("div", { className: "away", role: "status" }, away ? message : null);
 }
 
-// Stands where a page waits for what it shows: asked for again when the services are back. `away`: it has failed for them.
+// On a page that waits for its content: fills it again when the services answer. `away`: they do not answer now.
 export function Again({ away, onBack }) {
   const call = useRef(onBack);
   call.current = onBack;
@@ -200,8 +200,8 @@ export function Again({ away, onBack }) {
   return null;
 }
 
-// Shown from the second failed try on, so that a reconnect nobody would notice stays unnoticed. A refused websocket may
-// also mean that the session is over: then the page is loaded again, and the server leads to the sign-in page.
+// Shown after the second failed try, so that a quick reconnect does not show. A refused websocket may also mean that the
+// session has ended: then the page reloads, and the server redirects to the sign-in page.
 export function Offline({ errors, message, source }) {
   useEffect(() => {
     if (errors < 1) return;
@@ -213,7 +213,7 @@ export function Offline({ errors, message, source }) {
 }
 
 const NOTICE_MS = 5000;
-// A link takes time to reach.
+// A link needs time to be reached.
 const LINKED_MS = 15000;
 const SEEN_KEY = "notices-seen";
 
@@ -224,10 +224,10 @@ function takeNew(notices) {
   return fresh;
 }
 
-// What is shown now: a result stays while the page that it came to gives way to the next.
+// The shown notices: they stay when the page changes.
 let showing = [];
 
-// Each notice is shown once in this tab, whatever page it comes to next. Bad ones stay until they are closed.
+// Shows each notice once in this tab, on any page. A bad one stays until the user closes it.
 export function Notices({ notices, label, close, reference, job }) {
   const [shown, setShown] = useState(showing);
   const show = (next) => { showing = next; setShown(next); };
@@ -248,7 +248,7 @@ export function Notices({ notices, label, close, reference, job }) {
         h("button", { type: "button", className: "button quiet small", onClick: () => remove(notice.id), "aria-label": close }, "\u00d7")))));
 }
 
-// A fault in a page's own code takes that page down, not the way out of it.
+// An error in a page's own code breaks that page, not the way out of it.
 export class Boundary extends Component {
   constructor(props) {
     super(props);
@@ -272,13 +272,13 @@ export class Boundary extends Component {
   }
 }
 
-// /sign-in is served whole by the server: a page that was led there from inside loads it again.
+// The server serves /sign-in. A page that was redirected there in the browser loads it.
 export function LoadAgain() {
   useEffect(() => { window.location.reload(); }, []);
   return null;
 }
 
-// A page about one thing names it in the browser's tab.
+// Puts the name of the page's object into the title of the tab.
 export function NameInTab({ name, product }) {
   useEffect(() => { if (name) document.title = `${name} \u00b7 ${product}`; }, [name, product]);
   return null;

@@ -1,25 +1,17 @@
-"""The React parts of ``widgets.js``, as Reflex components. Each argument takes a value or a Var."""
+"""The React components of ``widgets.js``. Each argument takes a value or a Var."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import reflex as rx
 from reflex_base.components.component import field
 from reflex_components_core.core.banner import connection_errors_count  # type: ignore[import-untyped] # no marker
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.components.scripts import script
+from lxc_dashboard.components.scripts import NoArgs, WithText, script
 
-# mypy takes Reflex's annotation of an event trigger for a value.
-if TYPE_CHECKING:
-    NoArgs = rx.EventHandler
-    WithText = rx.EventHandler
-else:
-    NoArgs = rx.EventHandler[rx.event.no_args_event_spec]
-    WithText = rx.EventHandler[rx.event.passthrough_event_spec(str)]
-
-# widgets.js, the log and the console take it from beside the first.
+# widgets.js, the log and the console import it.
 script(__name__, "copy_text.js")
 _WIDGETS = script(__name__, "widgets.js")
 
@@ -128,15 +120,15 @@ class NameInTabWidget(Widget):
 
 
 def here(state: Any, shown: Any, other: Any) -> rx.Component:
-    """``shown`` as long as the ``PageState`` was filled for the address that the browser shows, else ``other``.
+    """``shown`` if the ``PageState`` was filled for the address that the browser shows, else ``other``.
 
-    One goes from page to page in the browser, at once; what the state says is of the page before until it was filled anew.
+    The browser changes pages at once. The state belongs to the page before until a handler fills it.
     """
     return HereWidget.create(rx.fragment(shown), rx.fragment(other), address=state.address)
 
 
 def ago(at: Any) -> rx.Component:
-    """A time that grows older, exact on hover. ``at``: ISO 8601 text, or seconds since the epoch."""
+    """How long ago a time was, exact on hover. ``at``: ISO 8601 text, or seconds since the epoch."""
     return AgoWidget.create(at=at)
 
 
@@ -146,12 +138,12 @@ def size(value: Any) -> rx.Component:
 
 
 def copy_button(value: Any, label: Any = text.COPY, *, at_once: bool = False) -> rx.Component:
-    """``at_once`` copies when it comes to be shown, too: a click has asked for that."""
+    """``at_once`` also copies when the button appears, for a click that revealed it."""
     return CopyWidget.create(value=value, label=label, done=text.COPIED, failed=text.NOT_COPIED, at_once=at_once)
 
 
 def dialog(*children: Any, is_open: Any, title: Any, on_close: Any) -> rx.Component:
-    """A modal whose opening is a state's. For a mere question take ``confirm_button``."""
+    """A modal that a state opens. Use ``confirm_button`` for a mere question."""
     return DialogWidget.create(*children, open=is_open, title=title, on_close=on_close)
 
 
@@ -171,10 +163,10 @@ def confirm_button(
 ) -> rx.Component:
     """A button that asks first. ``title`` names the object ("Delete CT 101 web-01?"), ``consequence`` what is lost.
 
-    ``expected`` (a vmid) must be typed before ``verb`` can be pressed; ``ask`` says so. ``on_typed`` gets what was typed, for a
-    service that compares it itself. ``cancel`` closes the question: another word where ``verb`` itself is to cancel.
+    The user must type ``expected`` (a vmid) before ``verb`` can be pressed; ``ask`` says so. ``on_typed`` gets the typed text,
+    for a service that compares it itself. ``cancel`` closes the question: another word if ``verb`` itself is to cancel.
     """
-    wanted: dict[str, Any] = {"on_confirm": on_confirm, "on_typed": on_typed, "expected": expected}
+    optional: dict[str, Any] = {"on_confirm": on_confirm, "on_typed": on_typed, "expected": expected}
     return ConfirmWidget.create(
         label=label,
         title=title,
@@ -184,12 +176,12 @@ def confirm_button(
         ask=ask,
         kind=kind,
         disabled=disabled,
-        **{name: given for name, given in wanted.items() if given is not None},
+        **{name: value for name, value in optional.items() if value is not None},
     )
 
 
 def more(*buttons: Any) -> rx.Component:
-    """The lesser actions of a page: beside the primary one, or on a phone in a menu."""
+    """The secondary actions of a page: beside the primary one, or on a phone in a menu."""
     return MoreWidget.create(*buttons, label=text.MORE_ACTIONS)
 
 
@@ -204,19 +196,19 @@ def away_note(since: Any) -> rx.Component:
 
 
 def again(fill: Any, *, away: Any = False) -> rx.Component:
-    """Shows nothing; calls ``fill`` when the services are back. ``away``: they are known not to answer."""
+    """Shows nothing. Calls ``fill`` when PostgreSQL and Redis answer again. ``away``: they do not answer now."""
     return AgainWidget.create(away=away, on_back=fill)
 
 
 def notices(shown: Any) -> rx.Component:
-    """Where results are told, at the lower right."""
+    """The notices, at the lower right."""
     return NoticesWidget.create(
         notices=shown, label=text.NOTIFICATIONS, close=text.CLOSE, reference=text.REFERENCE_LABEL, job=text.OPEN_JOB
     )
 
 
 def boundary() -> rx.Component:
-    """Around the whole app: what to do when a page's own code fails in the browser."""
+    """Surrounds the whole app: what to do if a page's own code fails in the browser."""
     return BoundaryWidget.create(title=text.BROKEN_TITLE, detail=text.BROKEN_DETAIL, verb=text.LOAD_AGAIN)
 
 
@@ -225,5 +217,5 @@ def load_again() -> rx.Component:
 
 
 def name_in_tab(name: Any) -> rx.Component:
-    """Among many open tabs, tells what each of them is about."""
+    """Puts the name of the page's object into the title of the tab."""
     return NameInTabWidget.create(name=name, product=text.PRODUCT)

@@ -1,4 +1,4 @@
-"""The door to PostgreSQL: one transaction at a time, a repository for each aggregate."""
+"""Transactions on PostgreSQL, with a repository for each aggregate."""
 
 from __future__ import annotations
 
@@ -22,13 +22,12 @@ from lxc_dashboard.db.repositories.monitor import MonitorRepository
 from lxc_dashboard.db.repositories.nodes import NodeRepository
 from lxc_dashboard.db.repositories.presets import PresetRepository
 from lxc_dashboard.db.repositories.sources import SourceRepository
-from lxc_dashboard.db.repositories.template_uses import TemplateUseRepository
-from lxc_dashboard.db.repositories.templates import TemplateRepository
+from lxc_dashboard.db.repositories.templates import TemplateRepository, TemplateUseRepository
 from lxc_dashboard.errors import ConflictError
 
 
 class Transaction:
-    """What one transaction can reach. Never keep it past its ``async with``."""
+    """The repositories of one transaction. Do not use it after its ``async with``."""
 
     def __init__(self, session: AsyncSession, keyring: Keyring) -> None:
         self.session = session
@@ -84,7 +83,7 @@ class Transaction:
 
 
 async def _refuse_failed(session: AsyncSession, begun: AsyncSessionTransaction) -> None:
-    """PostgreSQL answers the COMMIT of a failed transaction with a silent rollback, so we look before it."""
+    """Raise ``ConflictError`` for a failed transaction: PostgreSQL answers its COMMIT with a silent rollback."""
     failed = not begun.is_active
     if not failed:
         raw = await (await session.connection()).get_raw_connection()
@@ -95,7 +94,7 @@ async def _refuse_failed(session: AsyncSession, begun: AsyncSessionTransaction) 
 
 
 class DatabaseService:
-    """Transactions on one engine (``db.engine.create_engine``). Make one a process, close it at the end."""
+    """Transactions on one engine (``db.engine.create_engine``). Make one per process and close it at the end."""
 
     def __init__(self, engine: AsyncEngine, keyring: Keyring) -> None:
         self._engine = engine
@@ -103,10 +102,10 @@ class DatabaseService:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
-        """One transaction: commits at the end, rolls back on an error. The rows that it gave stay readable after it.
+        """Commit at the end, roll back on an error. Returned rows stay readable after it.
 
-        Raises ``ServiceUnavailableError`` (retryable), ``ConflictError``, ``NotFoundError``, ``InvalidInputError``; those
-        come from the very call that met them. After one, the transaction can only end.
+        Raises ``ServiceUnavailableError`` (retryable), ``ConflictError``, ``NotFoundError``, ``InvalidInputError``,
+        from the call that met the error. After an error the transaction can only end.
         """
         try:
             async with AsyncSession(self._engine, expire_on_commit=False) as session, session.begin() as begun:
@@ -119,10 +118,10 @@ class DatabaseService:
             raise translated from error
 
     async def ping(self) -> None:
-        """Returns when PostgreSQL answers. Raises ``ServiceUnavailableError`` when it does not."""
+        """Return when PostgreSQL answers. Raises ``ServiceUnavailableError``."""
         async with self.transaction() as tx:
             await tx.session.execute(text("SELECT 1"))
 
     async def close(self) -> None:
-        """Closes all connections."""
+        """Close all connections."""
         await self._engine.dispose()

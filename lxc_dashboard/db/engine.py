@@ -1,4 +1,4 @@
-"""The engine: psycopg 3 in its async form, with limits on everything that could wait for ever."""
+"""The engine: async psycopg 3, with a limit on every wait."""
 
 from __future__ import annotations
 
@@ -18,13 +18,11 @@ from lxc_dashboard.errors import InvalidInputError
 DRIVER: Final = "postgresql+psycopg"
 SCHEMES: Final = frozenset({"postgres", "postgresql", DRIVER})
 
-POOL_SIZE: Final = (
-    20  # twenty creations at once, each with its lease, its log and its steps: what overflows connects anew each time
-)
+POOL_SIZE: Final = 20  # for twenty creations at once, each with lease, log and steps: overflow connects anew each time
 POOL_OVERFLOW: Final = 10
 POOL_TIMEOUT_S: Final = 10
 POOL_RECYCLE_S: Final = 1800
-RESTED_AFTER_S: Final = 0.1  # sooner no server that was killed is back
+PING_AFTER_IDLE_S: Final = 0.1  # no killed server is back sooner
 CONNECT_TIMEOUT_S: Final = 5
 STATEMENT_TIMEOUT_S: Final = 30
 IDLE_IN_TRANSACTION_TIMEOUT_S: Final = 60
@@ -32,15 +30,20 @@ UNACKNOWLEDGED_TIMEOUT_S: Final = 15
 
 
 def database_url(text: str) -> URL:
-    """``text`` (``postgres://``, ``postgresql://``) with our driver. Raises ``InvalidInputError``, never with the password."""
+    """Return ``text`` (``postgres://``, ``postgresql://``) with our driver.
+
+    Raises ``InvalidInputError``, never with the password.
+    """
     try:
         url = make_url(text.strip())
     except (ArgumentError, ValueError) as error:
-        raise InvalidInputError({"DATABASE_URL": "is no URL like postgresql://user:password@host:5432/name"}) from error
+        raise InvalidInputError(
+            {"DATABASE_URL": "is not a URL like postgresql://user:password@host:5432/name"}
+        ) from error
     if url.drivername not in SCHEMES:
         raise InvalidInputError({"DATABASE_URL": f"starts with {url.drivername}://, not with postgresql://"})
     if not url.database:
-        raise InvalidInputError({"DATABASE_URL": "names no database"})
+        raise InvalidInputError({"DATABASE_URL": "has no database name"})
     return url.set(drivername=DRIVER)
 
 
@@ -52,9 +55,9 @@ def create_engine(
     statement_timeout_s: float = STATEMENT_TIMEOUT_S,
     application_name: str = "lxc-dashboard",
 ) -> AsyncEngine:
-    """An engine that connects on first use. Its errors are already those of ``lxc_dashboard.errors``.
+    """Return an engine that connects on first use and raises the errors of ``lxc_dashboard.errors``.
 
-    Raises ``InvalidInputError`` for a URL that cannot be one.
+    Raises ``InvalidInputError`` for an invalid URL.
     """
     parsed = database_url(url)
     engine = create_async_engine(
@@ -63,11 +66,11 @@ def create_engine(
         max_overflow=max_overflow,
         pool_timeout=POOL_TIMEOUT_S,
         pool_recycle=POOL_RECYCLE_S,
-        pool_use_lifo=True,  # the one that was used last: it needs no ping, and has its statements prepared
+        pool_use_lifo=True,  # the last used one needs no ping, and has prepared statements
         connect_args=_connect_args(parsed, statement_timeout_s, application_name),
     )
-    event.listen(engine.sync_engine, "handle_error", _translate_at_the_door, retval=True)
-    _ping_after_a_rest(engine)
+    event.listen(engine.sync_engine, "handle_error", _translate_error, retval=True)
+    _ping_after_idle(engine)
     return engine
 
 
@@ -81,7 +84,7 @@ def _connect_args(url: URL, statement_timeout_s: float, application_name: str) -
     return {
         "application_name": application_name,
         "connect_timeout": CONNECT_TIMEOUT_S,
-        # a server that vanished without a word is noticed, whether we are sending or waiting
+        # notices a vanished server, while sending and while waiting
         "tcp_user_timeout": UNACKNOWLEDGED_TIMEOUT_S * 1000,
         "keepalives_idle": UNACKNOWLEDGED_TIMEOUT_S,
         "keepalives_interval": 5,
@@ -90,9 +93,10 @@ def _connect_args(url: URL, statement_timeout_s: float, application_name: str) -
     }
 
 
-def _ping_after_a_rest(engine: AsyncEngine) -> None:
-    """A connection that was not used for ``RESTED_AFTER_S`` is asked before it is used, and one that is dead replaced. SQLAlchemy's
-    own ``pool_pre_ping`` asks each time: of a busy worker's statements that is every third.
+def _ping_after_idle(engine: AsyncEngine) -> None:
+    """Check a connection before use that was idle for ``PING_AFTER_IDLE_S``, and replace a dead one.
+
+    SQLAlchemy's ``pool_pre_ping`` checks each time, which is every third statement of a busy worker.
     """
     dialect, clock = engine.dialect, time.monotonic
 
@@ -101,16 +105,16 @@ def _ping_after_a_rest(engine: AsyncEngine) -> None:
 
     def checked_out(connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
         used_at = record.info.get("used_at")
-        if used_at is None or clock() - used_at < RESTED_AFTER_S:
+        if used_at is None or clock() - used_at < PING_AFTER_IDLE_S:
             return
         try:
             dialect.do_ping(connection)
         except dialect.loaded_dbapi.Error as error:
-            raise InvalidatePoolError from error  # the others were made before it died, too
+            raise InvalidatePoolError from error  # the other connections died before it, too
 
     event.listen(engine.sync_engine, "checkin", checked_in)
     event.listen(engine.sync_engine, "checkout", checked_out)
 
 
-def _translate_at_the_door(context: ExceptionContext) -> BaseException | None:
+def _translate_error(context: ExceptionContext) -> BaseException | None:
     return translate(context.original_exception, statement=context.statement or "")

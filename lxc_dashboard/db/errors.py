@@ -1,4 +1,4 @@
-"""What PostgreSQL says, in the product's own errors. Used once, where an error enters (``engine``, ``database``)."""
+"""Translates PostgreSQL's errors into the product's errors, where they enter (``engine``, ``database``)."""
 
 from __future__ import annotations
 
@@ -16,45 +16,42 @@ from lxc_dashboard.errors import (
     ServiceUnavailableError,
 )
 
-# What the constraints and the trigger of the schema protect, by their names.
+# Messages for unique constraints and the trigger, by name.
 TAKEN: Final = {
-    "uq_proxmox_node_name": "An endpoint with this name is registered already",
-    "uq_proxmox_node_address": "An endpoint with this host and port is registered already",
-    "uq_proxmox_node_default": "Another endpoint was made the default in the meantime",
-    "uq_container_endpoint_vmid_existing": "This vmid is taken on this endpoint",
-    "uq_container_marker": "This container is known already",
-    "uq_preset_endpoint_id_owner_name": "You have a preset with this name already",
-    "uq_template_source_name": "A template source with this name exists already",
-    "uq_template_source_id_name": "This source has a template with this name already",
-    "uq_template_revision_template_id_number": "The template got a new revision in the meantime",
-    "uq_package_bucket_name": "A package bucket with this name exists already",
-    "uq_alert_rule_name": "An alert rule with this name exists already",
-    "uq_alert_unresolved": "This alert is firing already",
-    "uq_notification_channel_name": "A notification channel with this name exists already",
-    "uq_job_endpoint_id_vmid_locked": "Another job works on this container",
-    "pk_job_event": "The job's output was written by another worker in the meantime",
-    "audit_entry_append_only": "The audit log can only be added to",
+    "uq_proxmox_node_name": "An endpoint with this name already exists",
+    "uq_proxmox_node_address": "An endpoint with this host and port already exists",
+    "uq_proxmox_node_default": "Another endpoint has become the default. Reload the page",
+    "uq_container_endpoint_vmid_existing": "This vmid is already in use on this endpoint",
+    "uq_container_marker": "This container is already registered",
+    "uq_preset_endpoint_id_owner_name": "You already have a preset with this name",
+    "uq_template_source_name": "A template source with this name already exists",
+    "uq_template_source_id_name": "This source already has a template with this name",
+    "uq_template_revision_template_id_number": "Another user saved a new revision of this template. Reload it",
+    "uq_package_bucket_name": "A package bucket with this name already exists",
+    "uq_job_endpoint_id_vmid_locked": "Another job uses this container. Wait for it or cancel it",
+    "pk_job_event": "Another worker has taken over this job",
+    "audit_entry_append_only": "Audit entries cannot be changed",
 }
-# Referring constraints: what still uses a row that was to go.
+# Messages for referring constraints: what still uses the row.
 USED_BY: Final = {
-    "fk_container_endpoint_id_proxmox_node": "Containers of this endpoint still exist",
-    "fk_job_endpoint_id_proxmox_node": "Jobs of this endpoint still exist",
-    "fk_job_revision_id_template_revision": "Jobs were built from this template",
+    "fk_container_endpoint_id_proxmox_node": "This endpoint still has containers. Delete them first",
+    "fk_job_endpoint_id_proxmox_node": "This endpoint still has jobs",
+    "fk_job_revision_id_template_revision": "Jobs still use this template",
 }
-# SQLSTATE classes and codes after which the same work may succeed on a new try.
+# SQLSTATE classes and codes where a retry may succeed.
 _TRY_AGAIN_CLASSES: Final = frozenset({"08", "40", "53", "57", "58"})
 _TRY_AGAIN_CODES: Final = frozenset({"55P03", "25P03"})
 _UNMIGRATED: Final = "The database is not migrated to this version. Run: lxc-dashboard migrate"
 _ADVICE: Final = {
     "42P01": _UNMIGRATED,
     "42703": _UNMIGRATED,
-    "42501": "The role in DATABASE_URL lacks a right in its database. Make it the owner: ALTER DATABASE ... OWNER TO ...",
-    "25006": "The database takes no writes: it is a standby, or set to read only",
+    "42501": "The role in DATABASE_URL lacks privileges. Make it the owner of its database: ALTER DATABASE ... OWNER TO ...",
+    "25006": "The database is read-only: it is a standby, or configured so",
 }
 
 
 def translate(error: BaseException, *, statement: str = "") -> DashboardError | None:
-    """The product's error for ``error``; None for what is no condition of the database but a mistake in our code."""
+    """Return the product's error, None for a mistake in our code."""
     if isinstance(error, DBAPIError):
         return translate(error.orig, statement=error.statement or statement) if error.orig else None
     if isinstance(error, PoolTimeoutError):
@@ -87,18 +84,18 @@ def _of_integrity(error: psycopg.Error, statement: str) -> DashboardError:
         case psycopg.errors.RestrictViolation():
             return ConflictError(TAKEN.get(name) or USED_BY.get(name, "This is still in use"), detail=name)
         case psycopg.errors.ForeignKeyViolation():
-            if statement.lstrip().upper().startswith("DELETE"):  # PostgreSQL before 18 says so for RESTRICT too
+            if statement.lstrip().upper().startswith("DELETE"):  # PostgreSQL before 18 reports it for RESTRICT, too
                 return ConflictError(USED_BY.get(name, "This is still in use"), detail=name)
-            return NotFoundError("What this belongs to does not exist or was removed", detail=name)
+            return NotFoundError("The object that this belongs to does not exist or was removed", detail=name)
         case psycopg.errors.UniqueViolation():
             table = (error.diag.table_name or "entry").replace("_", " ")
-            return ConflictError(TAKEN.get(name, f"This {table} exists already"), detail=name)
+            return ConflictError(TAKEN.get(name, f"This {table} already exists"), detail=name)
         case _:
             field = error.diag.column_name or name or "value"
             return InvalidInputError({field: "is not allowed"}, "A value cannot be stored")
 
 
 def _detail(error: psycopg.Error) -> str:
-    """One line for the log. psycopg names host and user, never the password."""
+    """Return one line for the log. psycopg names host and user, never the password."""
     first = str(error).strip().partition("\n")[0]
     return f"{type(error).__name__} {error.sqlstate or ''} {first}".strip()

@@ -1,4 +1,4 @@
-"""What many runs of one process tell, written together: the more runs tell at once, the less each of them costs."""
+"""Writes the events of all jobs of a process together, so that each job costs less."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lxc_dashboard.db.database import DatabaseService
     from lxc_dashboard.timing import Timing
 
-# A busy process gathers more for each write.
+# A busy process collects longer before each write.
 PAUSE_GROWTH: Final = 8.0
 
 
@@ -38,7 +38,7 @@ class _Turn:
 
 
 class Journal:
-    """One per process and event loop. Between two writes it lets more come, unless somebody is in a hurry."""
+    """One per process and event loop. Waits between two writes for more batches, unless a caller hurries."""
 
     def __init__(self, database: DatabaseService, timing: Timing) -> None:
         self._database = database
@@ -48,10 +48,10 @@ class Journal:
         self._task: asyncio.Task[None] | None = None
 
     async def write(self, take: Callable[[], Batch], *, at_once: bool) -> Sequence[StoredEvent]:
-        """Rows of the batch that ``take`` gives when its turn comes, once they are stored; cancelled before, it is not called.
+        """Store the batch that ``take`` returns, and return its rows. A cancelled call does not call ``take``.
 
-        Raises ``ConflictError`` where the batch's owner holds no live lease (the others of the same write are stored all
-        the same) and ``ServiceUnavailableError``, after which the batch may be stored or not.
+        Raises ``ConflictError`` where the batch's owner holds no lease (the other batches of the write are stored).
+        After ``ServiceUnavailableError`` the batch may be stored or not.
         """
         turn = _Turn(take, asyncio.get_running_loop().create_future())
         self._waiting.append(turn)
@@ -66,7 +66,7 @@ class Journal:
                 self._waiting.remove(turn)
 
     def hurry(self) -> None:
-        """What waits is written at once."""
+        """Write the waiting batches now."""
         if self._waiting:
             self._hurry.set()
 
@@ -74,10 +74,12 @@ class Journal:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        _fail(self._waiting, asyncio.CancelledError())  # a task that was cancelled before its first step told nobody
+        _fail(
+            self._waiting, asyncio.CancelledError()
+        )  # a task that was cancelled before its first step has not failed them
 
     async def _write_on(self) -> None:
-        """However it ends, nobody is left waiting."""
+        """Write until nothing waits. Every exit resolves all waiting calls."""
         clock, turns = asyncio.get_running_loop().time, list[_Turn]()
         try:
             while self._waiting:
@@ -92,12 +94,12 @@ class Journal:
 
     @staticmethod
     def _taken(turns: Sequence[_Turn]) -> list[tuple[_Turn, Batch]]:
-        """What cannot be taken is that one turn's failure: the others are written."""
+        """Take the batches. A failing ``take`` fails only its own call."""
         group = []
         for turn in turns:
             try:
                 group.append((turn, turn.take()))
-            except Exception as error:  # noqa: BLE001 - whatever it is, who waits for it is told
+            except Exception as error:  # noqa: BLE001 - the waiting call gets the error
                 turn.fail(error)
         return group
 
@@ -114,11 +116,11 @@ class Journal:
         try:
             async with self._database.transaction() as tx:
                 written = await tx.jobs.append_batches([batch for _, batch in group])
-        except Exception as error:  # noqa: BLE001 - each run is told what became of its own
+        except Exception as error:  # noqa: BLE001 - each call gets the error of its own batch
             if len(group) == 1 or isinstance(error, ServiceUnavailableError):
                 _fail([turn for turn, _ in group], error)
                 return
-            for alone in group:  # what one of them holds is not stored: that must not be the others' fault
+            for alone in group:  # one invalid batch must not fail the others
                 await self._write([alone])
         else:
             for (turn, batch), rows in zip(group, written, strict=True):

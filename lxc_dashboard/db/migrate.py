@@ -1,4 +1,4 @@
-"""Migrations, up and down, one process at a time. Everything here blocks: from async code, ``asyncio.to_thread``."""
+"""Migrates the database up and down, one process at a time. All functions block: use ``asyncio.to_thread``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lxc_dashboard.errors import InvalidInputError, ServiceUnavailableError
 
 log = structlog.get_logger(__name__)
 
-# Names our migrations among PostgreSQL's advisory locks: "lxcdash" in ASCII.
+# Our migrations' key among PostgreSQL's advisory locks: "lxcdash" in ASCII.
 ADVISORY_LOCK: Final = 0x6C786364617368
 WAIT_FOR_OTHERS_S: Final = 300
 
@@ -31,7 +31,10 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def folder() -> Path:
-    """Where the migrations lie: beside the package's modules in a wheel, at the top of the source tree otherwise."""
+    """Return the folder of the migrations: inside the package in a wheel, at the top of the source tree otherwise.
+
+    Raises ``ServiceUnavailableError`` where they are missing.
+    """
     for place in (_PACKAGE / "migrations", _PACKAGE.parent / "alembic"):
         if (place / "env.py").is_file():
             return place
@@ -39,7 +42,7 @@ def folder() -> Path:
 
 
 def head() -> str:
-    """The newest revision of this version of the product."""
+    """Return the newest revision of this version. Raises ``ServiceUnavailableError`` without migrations."""
     newest = ScriptDirectory.from_config(_config()).get_current_head()
     if newest is None:
         raise ServiceUnavailableError("The installation is incomplete: its migrations are missing")
@@ -47,15 +50,18 @@ def head() -> str:
 
 
 def current(url: str) -> str | None:
-    """The database's revision; None where nothing was migrated. Raises ``ServiceUnavailableError``, ``InvalidInputError``."""
+    """Return the database's revision, None before the first migration.
+
+    Raises ``ServiceUnavailableError``, ``InvalidInputError``.
+    """
     with _connected(url) as connection:
         return MigrationContext.configure(connection).get_current_revision()
 
 
 def upgrade(url: str, revision: str = "head") -> None:
-    """Brings the database to ``revision``. Safe to call by many processes at once: the others wait, then find it done.
+    """Bring the database to ``revision``. Several processes may call it at once: the others wait.
 
-    Raises ``ServiceUnavailableError`` (not reachable, or a table is locked for long), ``InvalidInputError`` (URL, revision).
+    Raises ``ServiceUnavailableError`` (not reachable, or a table is locked), ``InvalidInputError`` (URL, revision).
     """
     with _migrating(url) as config:
         command.upgrade(config, revision)
@@ -63,7 +69,9 @@ def upgrade(url: str, revision: str = "head") -> None:
 
 
 def downgrade(url: str, revision: str) -> None:
-    """Takes the database back to ``revision`` (``base``: empty). Loses what newer tables hold. Raises as ``upgrade``."""
+    """Take the database back to ``revision`` (``base``: empty). Deletes the data of newer tables. Raises as
+    ``upgrade``.
+    """
     with _migrating(url) as config:
         command.downgrade(config, revision)
     log.info("database downgraded", revision=revision)
@@ -71,7 +79,7 @@ def downgrade(url: str, revision: str) -> None:
 
 @contextmanager
 def _migrating(url: str) -> Iterator[Config]:
-    """A configuration on a connection that holds the advisory lock; closing the connection gives the lock back."""
+    """Yield a configuration with a connection that holds the advisory lock. Closing it releases the lock."""
     with _connected(url) as connection:
         connection.execute(text(f"SET lock_timeout = '{WAIT_FOR_OTHERS_S}s'"))
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ADVISORY_LOCK})
@@ -81,7 +89,7 @@ def _migrating(url: str) -> Iterator[Config]:
         try:
             yield config
         except CommandError as error:
-            raise InvalidInputError({"revision": str(error)}, "This revision is not known") from error
+            raise InvalidInputError({"revision": str(error)}, "This revision does not exist") from error
 
 
 @contextmanager

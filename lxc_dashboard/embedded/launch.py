@@ -1,10 +1,10 @@
 """Become a command that dies with its parent. Run as a script: ``launch.py PARENT SIGNAL UID GID COMMAND...``.
 
-Meant for ``python -I -S``: it imports nothing of the product and nothing of site-packages. UID and GID are -1 where the
-account stays. The order matters: the kernel forgets the death signal when the account changes, so that comes first; and
-a parent that died before the signal was asked for never sends it, so that is looked at last.
+For ``python -I -S``: imports nothing of the product or of site-packages. UID and GID of -1 keep the account. The
+order matters. The kernel forgets the death signal when the account changes, so the account comes first. A parent that
+died before the signal was set never sends it, so that check comes last.
 
-A new interpreter rather than ``preexec_fn``: Python code between fork and exec may deadlock beside threads, and warns.
+A new interpreter instead of ``preexec_fn``: Python code between fork and exec may deadlock beside threads.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import os
 import sys
 
 PR_SET_PDEATHSIG = 1
-NOT_STARTED = 125  # as env(1) and its kin say "the command was not started"
+NOT_STARTED = 125  # as env(1) reports a command that was not started
 
 
 def main(argv: list[str]) -> None:
-    """Drop privileges, ask for the death signal, become the command."""
+    """Drop privileges, set the death signal, become the command."""
     parent, death_signal, uid, gid = (int(word) for word in argv[:4])
     if uid >= 0:
         os.setgroups([])
@@ -28,7 +28,7 @@ def main(argv: list[str]) -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
     if os.getppid() != parent:
         sys.exit(NOT_STARTED)
-    os.execvp(argv[4], argv[4:])  # noqa: S606 -- becoming the given command is what this script is for
+    os.execvp(argv[4], argv[4:])  # noqa: S606 - the purpose of this script
 
 
 if __name__ == "__main__":

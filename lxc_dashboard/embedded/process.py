@@ -1,4 +1,4 @@
-"""Children that never outlive the command that started them."""
+"""Child processes that never outlive the command that started them."""
 
 from __future__ import annotations
 
@@ -22,14 +22,17 @@ _POLL_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user and group that a child runs as."""
+    """The user and group of a child."""
 
     uid: int
     gid: int
 
     @classmethod
     def for_servers(cls, folder: Path) -> Self | None:
-        """Whom servers run as whose data lies in ``folder``: None for ourselves. They refuse root: then the folder's owner, or nobody."""
+        """Return the account for servers with data in ``folder``, None for our own account.
+
+        The servers refuse root. Then it is the folder's owner, or nobody. Raises ``ServiceUnavailableError``.
+        """
         if os.geteuid() != 0:
             return None
         if folder.exists() and folder.stat().st_uid != 0:
@@ -55,15 +58,16 @@ def spawn(
     death_signal: signal.Signals = signal.SIGTERM,
     pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
-    """Start ``command`` in a session of its own, so that Ctrl-C reaches only us; the kernel sends it ``death_signal`` when we end.
+    """Start ``command`` in a session of its own, which Ctrl-C does not reach.
 
-    Both outputs go to ``output`` unless ``errors`` takes the second. The signal follows the *thread* that started the child: only the main thread may call this.
+    The kernel sends it ``death_signal`` when we end. The signal follows the *thread* that started the child, so only
+    the main thread may call this. Both outputs go to ``output`` unless ``errors`` is given.
     """
     if threading.current_thread() is not threading.main_thread():
-        raise RuntimeError("a child that dies with its parent is started from the main thread")
+        raise RuntimeError("only the main thread can start a child that dies with its parent")
     owner = account or Account(-1, -1)
     words = (os.getpid(), int(death_signal), owner.uid, owner.gid, *command)
-    return subprocess.Popen(  # noqa: S603 -- the callers' commands are their own
+    return subprocess.Popen(  # noqa: S603 - the callers' commands are constant
         [sys.executable, "-I", "-S", str(_LAUNCH), *map(str, words)],
         env=dict(env),
         cwd=cwd,
@@ -76,7 +80,7 @@ def spawn(
 
 
 async def ended(process: subprocess.Popen[bytes], timeout_s: float | None = None) -> bool:
-    """Whether ``process`` ends within the time."""
+    """Return whether ``process`` ends within ``timeout_s``."""
     try:
         async with asyncio.timeout(timeout_s):
             await _until_ended(process)
@@ -90,8 +94,8 @@ async def _until_ended(process: subprocess.Popen[bytes]) -> None:
         return
     try:
         descriptor = os.pidfd_open(process.pid)
-    except OSError:  # the kernel is older, or a sandbox forbids the call
-        while process.poll() is None:  # noqa: ASYNC110 -- nothing else tells
+    except OSError:  # an old kernel, or a sandbox that forbids the call
+        while process.poll() is None:  # noqa: ASYNC110 - nothing reports the end
             await asyncio.sleep(_POLL_S)
         return
     loop, gone = asyncio.get_running_loop(), asyncio.Event()
@@ -105,11 +109,11 @@ async def _until_ended(process: subprocess.Popen[bytes]) -> None:
 
 
 async def end(process: subprocess.Popen[bytes], *signals: signal.Signals, each_s: float = 10) -> None:
-    """Send the signals one after the other, waiting ``each_s`` after each, and KILL to the whole session at last."""
-    for asked in signals or (signal.SIGTERM,):
+    """Send the signals in turn, each with ``each_s`` to end, then KILL to the whole session."""
+    for sent in signals or (signal.SIGTERM,):
         if process.poll() is not None:
             break
-        process.send_signal(asked)
+        process.send_signal(sent)
         if await ended(process, each_s):
             break
     kill_session(process)
@@ -117,7 +121,7 @@ async def end(process: subprocess.Popen[bytes], *signals: signal.Signals, each_s
 
 
 def kill_session(process: subprocess.Popen[bytes]) -> None:
-    """KILL whatever still lives in the process group that ``process`` leads; its own children too if it is gone already."""
+    """KILL the process group that ``process`` leads, including children that outlive it."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""What a door into a guest can do, whatever it is made of."""
+"""The interface of a door into a guest."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """How a command in the guest ended. Both outputs are whole."""
+    """The end of a command in the guest, with its whole output."""
 
     exit_status: int
     stdout: bytes = field(repr=False)
@@ -35,7 +35,7 @@ class CommandResult:
 
     @property
     def text(self) -> str:
-        """Standard output as text; what is not UTF-8 is replaced."""
+        """Standard output as text. Bytes that are not UTF-8 are replaced."""
         return self.stdout.decode("utf-8", "replace")
 
     @property
@@ -44,22 +44,22 @@ class CommandResult:
 
 
 class GuestStream(Protocol):
-    """A running command. ``read`` waits for output and gives ``(b"", b"")`` at the end only."""
+    """A running command. ``read`` returns ``(b"", b"")`` only at the end of output."""
 
     async def read(self, limit_bytes: int = 65536) -> tuple[bytes, bytes]:
-        """The next bytes of stdout and of stderr, as they come. Raises ``GuestUnreachableError``."""
+        """Return the next bytes of stdout and stderr. Raises ``GuestUnreachableError``."""
         ...
 
     async def exit_status(self) -> int:
-        """After the end of output. Raises ``GuestUnreachableError`` where the connection went first."""
+        """Return the exit status, after the end of output. Raises ``GuestUnreachableError`` for a lost connection."""
         ...
 
 
 class Door(Protocol):
-    """Runs commands as root in one guest. Nothing of the worker's own environment reaches the guest.
+    """Run commands as root in one guest, without the environment of the worker.
 
-    Each entry checks in the same call that the guest carries the marker it was opened for.
-    All methods raise ``GuestUnreachableError`` (retryable), ``HostKeyError`` and ``WrongGuestError``.
+    Each call checks that the guest carries the expected marker. All methods raise ``GuestUnreachableError``
+    (retryable), ``HostKeyError`` and ``WrongGuestError``.
     """
 
     @property
@@ -75,9 +75,12 @@ class Door(Protocol):
         timeout_s: float = COMMAND_TIMEOUT_S,
         limit_bytes: int = OUTPUT_LIMIT_BYTES,
     ) -> CommandResult:
-        """Run to the end. Raises ``GuestError`` for more output than the limit; any exit status is a result."""
+        """Run a command to its end. Any exit status is a result.
+
+        Raises ``GuestError`` for output of more than ``limit_bytes``, ``GuestUnreachableError`` after ``timeout_s``.
+        """
         ...
 
     def stream(self, argv: Sequence[str], *, stdin: bytes = b"") -> AbstractAsyncContextManager[GuestStream]:
-        """Run and read as it prints; leaving the block lets go of the command, which may go on in the guest."""
+        """Run a command and read its output while it runs. After the block the command may go on in the guest."""
         ...

@@ -1,4 +1,4 @@
-"""One SSH connection and its channels. paramiko blocks, so each of its calls runs in a thread."""
+"""SSH connections and their channels. paramiko blocks, so its calls run in threads."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ KEEPALIVE_S: Final = 10
 DEAD_AFTER_S: Final = 20
 SEND_TIMEOUT_S: Final = 60.0
 STATUS_WAIT_S: Final = 0.5
-SESSIONS_PER_CONNECTION: Final = 10  # OpenSSH's MaxSessions
+SESSIONS_PER_CONNECTION: Final = 10  # OpenSSH's default for MaxSessions
 T = TypeVar("T")
 
 
 def lost_errors() -> tuple[type[Exception], ...]:
-    """What paramiko raises when a connection is lost or refused. Web processes seldom need paramiko: it costs 8 MiB."""
+    """Return what paramiko raises for a lost or refused connection. Imports it late, because it costs 8 MiB."""
     from paramiko import SSHException
 
     return SSHException, OSError, EOFError
@@ -38,7 +38,7 @@ def lost_errors() -> tuple[type[Exception], ...]:
 
 @dataclass(frozen=True, slots=True)
 class SshAddress:
-    """Where and as whom. ``host_key`` is the pinned one, ``ssh-ed25519 AAAA...`` or ``SHA256:...``."""
+    """The address of an SSH server. ``host_key`` is pinned: ``ssh-ed25519 AAAA...`` or ``SHA256:...``."""
 
     host: str
     port: int
@@ -52,7 +52,7 @@ class SshAddress:
 
 
 class Threads:
-    """Runs blocking calls in threads; what such a call opened after its caller was cancelled is closed again."""
+    """Run blocking calls in threads. Where the caller is cancelled, ``undo`` closes what the call opened."""
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
@@ -69,12 +69,12 @@ class Threads:
         if done.cancelled() or done.exception() is not None or undo is None:
             return
         result = done.result()
-        with contextlib.suppress(RuntimeError):  # the pool may be closed by now, its transports with it
+        with contextlib.suppress(RuntimeError):  # the executor may be shut down by now, its transports with it
             self._executor.submit(undo, result)
 
 
 class SshChannel:
-    """One command on the server. Made by ``SshConnection.open``."""
+    """One command on the server, made by ``SshConnection.open``."""
 
     def __init__(self, channel: paramiko.Channel, transport: paramiko.Transport, name: str, threads: Threads) -> None:
         self._channel = channel
@@ -87,11 +87,11 @@ class SshChannel:
 
     async def start(self, command: str) -> None:
         await self._call(lambda: self._channel.exec_command(command))
-        self._descriptor = self._channel.fileno()  # a pipe of paramiko's, readable while data or the end is there
+        self._descriptor = self._channel.fileno()  # a pipe of paramiko, readable while there is data or the end
 
     @property
     def ended(self) -> bool:
-        """Whether the server has closed it, or said that no more output follows."""
+        """Whether the server has closed the channel or ended its output."""
         return bool(self._channel.closed or self._channel.eof_received)
 
     async def send(self, data: bytes, *, end: bool = True) -> None:
@@ -109,13 +109,15 @@ class SshChannel:
         try:
             await self._call(work)
         except GuestUnreachableError:
-            # A command may end without reading its input: then its exit status is the answer, not the closed pipe.
+            # A command may end without reading its input. Then its exit status counts, not the closed pipe.
             if not self._transport.is_active():
                 raise
 
     def _end_input(self) -> None:
-        """As paramiko's ``shutdown_write``, which lets go of the lock before it sends: the server may close the channel in between,
-        and ends the whole connection, other channels with it, for what comes after the answer to that.
+        """End the input, as paramiko's ``shutdown_write``, but under the channel's lock.
+
+        paramiko releases the lock before it sends. The server may close the channel in between, and then ends the
+        whole connection, with its other channels, for a message on a closed channel.
         """
         with self._channel.lock:
             end = self._channel._send_eof()  # type: ignore[attr-defined] # noqa: SLF001 - as paramiko does
@@ -123,11 +125,11 @@ class SshChannel:
                 self._transport._send_user_message(end)  # type: ignore[attr-defined] # noqa: SLF001
 
     async def read(self, limit_bytes: int = 65536) -> tuple[bytes, bytes]:
-        """The next bytes of stdout and stderr; two empty ones at the end."""
+        """Return the next bytes of stdout and stderr, two empty ones at the end."""
         while True:
             if self._is_quiet():
                 await self._wait_readable()
-            if self._is_at_hand(limit_bytes):
+            if self._is_buffered(limit_bytes):
                 out, err, ended = self._take(limit_bytes)
             else:
                 out, err, ended = await self._call(lambda: self._take(limit_bytes))
@@ -135,22 +137,22 @@ class SshChannel:
                 return out, err
 
     def _is_quiet(self) -> bool:
-        """Asked on the loop, since it waits for nobody."""
+        """Return whether there is nothing to read. Never blocks, so it runs on the loop."""
         channel = self._channel
         return not (channel.closed or channel.eof_received or channel.recv_ready() or channel.recv_stderr_ready())
 
-    def _is_at_hand(self, limit_bytes: int) -> bool:
-        """Whether to take it sends nothing: paramiko tells the server of the room made after each tenth of its window."""
+    def _is_buffered(self, limit_bytes: int) -> bool:
+        """Return whether a read sends nothing: paramiko reports freed space after each tenth of its window."""
         channel = self._channel
         ready = min(limit_bytes, len(channel.in_buffer)) + min(limit_bytes, len(channel.in_stderr_buffer))
         return channel.in_window_sofar + ready <= channel.in_window_threshold
 
     def _take(self, limit_bytes: int) -> tuple[bytes, bytes, bool]:
-        # The end is asked before the data: asked after, bytes that came in between would be lost.
+        # Read the end before the data: otherwise bytes that arrive in between are lost.
         ended = bool(self._channel.eof_received or self._channel.closed)
-        ready, told = len(self._channel.in_buffer), len(self._channel.in_stderr_buffer)
-        out = self._channel.recv(min(ready, limit_bytes)) if ready else b""
-        err = self._channel.recv_stderr(min(told, limit_bytes)) if told else b""
+        stdout_bytes, stderr_bytes = len(self._channel.in_buffer), len(self._channel.in_stderr_buffer)
+        out = self._channel.recv(min(stdout_bytes, limit_bytes)) if stdout_bytes else b""
+        err = self._channel.recv_stderr(min(stderr_bytes, limit_bytes)) if stderr_bytes else b""
         return out, err, ended
 
     async def _wait_readable(self) -> None:
@@ -164,9 +166,9 @@ class SshChannel:
             self._loop.remove_reader(self._descriptor)
 
     async def exit_status(self) -> int:
-        """Raises ``GuestUnreachableError`` where the connection went before the status came."""
-        told = self._channel.status_event
-        while not (told.is_set() or await self._threads.call(lambda: told.wait(STATUS_WAIT_S))):
+        """Return the exit status. Raises ``GuestUnreachableError`` where the connection was lost before it."""
+        status_event = self._channel.status_event
+        while not (status_event.is_set() or await self._threads.call(lambda: status_event.wait(STATUS_WAIT_S))):
             continue
         status = self._channel.exit_status
         if status < 0:
@@ -186,14 +188,14 @@ class SshChannel:
 
 
 class SshConnection:
-    """A connection with a number of free sessions, which a refusal of the server lowers."""
+    """A connection with a number of free sessions. A refusal of the server lowers that number."""
 
     def __init__(self, transport: paramiko.Transport, address: SshAddress, threads: Threads) -> None:
         self._transport = transport
         self._address = address
         self._threads = threads
         self.capacity = SESSIONS_PER_CONNECTION
-        self.used = 0  # sessions open or asked for
+        self.used = 0  # sessions that are open or requested
         self.opened = 0
         self.idle_since = asyncio.get_running_loop().time()
 
@@ -206,7 +208,7 @@ class SshConnection:
         return self.alive and self.used < self.capacity
 
     async def open(self) -> SshChannel | None:
-        """A new channel; None where the server refuses another one on this connection."""
+        """Open a channel. None: the server refuses another one on this connection."""
         try:
             channel = await self._threads.call(
                 lambda: self._transport.open_session(timeout=CONNECT_TIMEOUT_S),
@@ -215,9 +217,9 @@ class SshConnection:
         except lost_errors() as error:
             if not self.alive:
                 raise GuestUnreachableError(detail=f"{self._address.name}: {error}") from error
-            # Refused: the server's limit is lower than OpenSSH's default. Remember it for this connection.
+            # The server's limit is lower than OpenSSH's default: keep it for this connection.
             self.capacity = max(1, min(self.capacity, self.opened))
-            log.info("ssh session refused", address=self._address.name, why=str(error), capacity=self.capacity)
+            log.info("ssh session refused", address=self._address.name, reason=str(error), capacity=self.capacity)
             return None
         return SshChannel(channel, self._transport, self._address.name, self._threads)
 
@@ -226,13 +228,13 @@ class SshConnection:
 
 
 async def connect(address: SshAddress, threads: Threads) -> SshConnection:
-    """Raises ``GuestUnreachableError``, ``HostKeyError``, and ``KeyRefusedError``."""
+    """Connect and sign in. Raises ``GuestUnreachableError``, ``HostKeyError``, ``KeyRefusedError``, ``GuestError``."""
     transport = await threads.call(lambda: open_transport(address), undo=lambda opened: opened.close())
     return SshConnection(transport, address, threads)
 
 
 async def offered_host_key(host: str, port: int, threads: Threads) -> str:
-    """The key that a server shows, ``ssh-ed25519 AAAA...``, for an operator to confirm once. Nothing is sent to it."""
+    """Return the server's host key, ``ssh-ed25519 AAAA...``, for an operator to confirm. Sends nothing else."""
 
     def work() -> str:
         transport = _handshake(host, port, ())
@@ -246,7 +248,7 @@ async def offered_host_key(host: str, port: int, threads: Threads) -> str:
 
 
 def open_transport(address: SshAddress) -> paramiko.Transport:
-    """Signed in. Blocks. Raises as ``connect``."""
+    """Return a signed-in transport. Blocks. Raises as ``connect``."""
     import paramiko
 
     key = private_key_of(address.private_key)
@@ -255,13 +257,13 @@ def open_transport(address: SshAddress) -> paramiko.Transport:
         check_host_key(transport.get_remote_server_key(), address.host_key, f"{address.host}:{address.port}")
         transport.auth_publickey(address.user, key)
     except paramiko.AuthenticationException as error:
-        # paramiko calls a connection that was cut in the middle of it a failed authentication, too.
+        # paramiko also reports a connection lost during sign-in as a failed authentication.
         refused = transport.is_active()
         transport.close()
         if not refused:
             raise GuestUnreachableError(detail=f"{address.name}: {error}") from error
         raise KeyRefusedError(
-            f"{address.name} refuses the SSH key of the dashboard. Add it to authorized_keys", detail=str(error)
+            f"{address.name} refuses the dashboard's SSH key. Add it to authorized_keys", detail=str(error)
         ) from error
     except lost_errors() as error:
         transport.close()
@@ -284,14 +286,14 @@ def _handshake(host: str, port: int, algorithms: tuple[str, ...]) -> paramiko.Tr
         raise GuestUnreachableError(f"SSH on {where} cannot be reached: {reason}", detail=str(error)) from error
     transport: paramiko.Transport | None = None
     try:
-        _keep_honest(sock)
+        _set_socket_options(sock)
         transport = paramiko.Transport(sock)
         _greet(transport, algorithms)
     except (paramiko.SSHException, OSError, EOFError, ValueError) as error:
         if transport is not None:
             transport.close()
-        sock.close()  # a transport that never began leaves it open
-        raise _told(error, where, algorithms) from error
+        sock.close()  # a transport that never started leaves it open
+        raise _handshake_error(error, where, algorithms) from error
     return transport
 
 
@@ -302,19 +304,58 @@ def _greet(transport: paramiko.Transport, algorithms: tuple[str, ...]) -> None:
     transport.start_client(timeout=CONNECT_TIMEOUT_S)
 
 
-def _told(error: Exception, where: str, algorithms: tuple[str, ...]) -> GuestError:
-    if isinstance(error, ValueError):  # paramiko knows no such key type
-        return HostKeyError(f"The pinned SSH host key of {where} is of no known kind", detail=" ".join(algorithms))
+def _handshake_error(error: Exception, where: str, algorithms: tuple[str, ...]) -> GuestError:
+    if isinstance(error, ValueError):  # paramiko does not know this key type
+        return HostKeyError(f"The pinned SSH host key of {where} has an unknown type", detail=" ".join(algorithms))
     from paramiko.ssh_exception import IncompatiblePeer
 
     if isinstance(error, IncompatiblePeer) and algorithms:
-        return HostKeyError(f"SSH on {where} does not show a host key of the pinned kind", detail=str(error))
-    return GuestUnreachableError(f"SSH on {where} does not answer as SSH", detail=str(error))
+        return HostKeyError(f"SSH on {where} has no host key of the pinned type", detail=str(error))
+    return GuestUnreachableError(f"SSH on {where} is not an SSH server", detail=str(error))
 
 
-def _keep_honest(sock: socket.socket) -> None:
-    """Small writes leave at once, and a peer that vanished is noticed within ``DEAD_AFTER_S``."""
+def _set_socket_options(sock: socket.socket) -> None:
+    """Send small writes at once, and notice a vanished peer within ``DEAD_AFTER_S``."""
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_AFTER_S * 1000)
+
+
+ANSWER_TIMEOUT_S: Final = 30.0
+
+
+class SshPipe:
+    """One command on an SSH server, for a library with blocking reads and writes.
+
+    ``read`` and ``write`` block for at most ``ANSWER_TIMEOUT_S`` without a byte. Opening raises as
+    ``open_transport``.
+    """
+
+    def __init__(self, address: SshAddress, command: bytes) -> None:
+        self._transport = open_transport(address)
+        try:
+            self._channel = self._transport.open_session(timeout=ANSWER_TIMEOUT_S)
+            self._channel.settimeout(ANSWER_TIMEOUT_S)
+            self._channel.exec_command(command)
+            self._output = self._channel.makefile("rb")
+        except lost_errors() as error:
+            self._transport.close()
+            raise GuestUnreachableError(f"{address.name} refuses to run a command", detail=str(error)) from error
+        self.stderr = self._channel.makefile_stderr("rb")
+
+    def read(self, size: int) -> bytes:
+        """Return ``size`` bytes, fewer at the end of output."""
+        return bytes(self._output.read(size))
+
+    def write(self, data: bytes) -> int:
+        self._channel.sendall(data)
+        return len(data)
+
+    def can_read(self) -> bool:
+        return self._channel.recv_ready()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError, EOFError):  # a dead connection has closed it already
+            self._channel.close()
+        self._transport.close()

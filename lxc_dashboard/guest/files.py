@@ -1,4 +1,4 @@
-"""Files into and out of a guest: streamed, compared by SHA-256 in the guest, put in place whole or not at all."""
+"""Files into and out of a guest. The guest compares their SHA-256 and replaces a file whole or not at all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TRANSFER_TIMEOUT_S: Final = 300.0
 _TRIES: Final = 3
 _DAMAGED: Final = 92
 
-# Arguments: directory, name, mode, owner or empty, policy, SHA-256, time stamp. The content comes on stdin.
+# Arguments: directory, name, mode, owner or empty, policy, SHA-256, time stamp. stdin is the content.
 _PLACE: Final = r"""
 set -u; umask 077
 target=${1%/}/$2; keep=$target.backup-$7
@@ -34,30 +34,30 @@ fi
 new=${1%/}/.lxc-dashboard-$7.$$
 trap 'rm -f "$new"' EXIT
 : >"$new" || exit 1
-if [ -n "$4" ] && ! said=$(chown "$4" "$new" 2>&1); then
-    case $said in
+if [ -n "$4" ] && ! error=$(chown "$4" "$new" 2>&1); then
+    case $error in
     *nvalid*user* | *nvalid*group* | *nvalid*spec* | *nknown*user* | *nknown*group*) echo unowned; exit 0 ;;
     esac
-    echo "$said" >&2
+    echo "$error" >&2
     exit 1
 fi
 cat >"$new" || exit 1
 [ "$(sum "$new")" = "$6" ] || exit 92
 chown "${4:-$(stat -L -c %u:%g "$1")}" "$new" && chmod "$3" "$new" || exit 1
-said=written
+result=written
 if [ "$5" = backup ] && { [ -e "$target" ] || [ -L "$target" ]; }; then
-    said=saved
+    result=saved
     # A link first, so that there is no moment without the file; a rename where the file system knows no links.
     [ -e "$keep" ] || ln "$target" "$keep" 2>/dev/null || mv "$target" "$keep" || exit 1
 fi
 mv -f "$new" "$target" || exit 1
 [ "$(sum "$target")" = "$6" ] || exit 92
-echo "$said"
+echo "$result"
 """
 
 
 class Placement(StrEnum):
-    """What became of a file. ``held``: its directory does not exist (yet); ``unowned``: its owner does not."""
+    """The result of ``place``. ``held``: the directory does not exist yet. ``unowned``: the owner does not exist."""
 
     SAME = "same"
     KEPT = "kept"
@@ -69,7 +69,10 @@ class Placement(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GuestFile:
-    """``owner``: ``user`` or ``user:group``, empty for the directory's. ``stamp`` names a backup: YYYYMMDD-HHMMSS."""
+    """A file for a guest.
+
+    ``owner``: ``user`` or ``user:group``, empty for the directory's. ``stamp`` names a backup: YYYYMMDD-HHMMSS.
+    """
 
     directory: str
     name: str
@@ -83,7 +86,7 @@ class GuestFile:
         if not self.directory.startswith("/") or "\0" in self.directory:
             raise GuestError(f"{self.name}: the target directory must be absolute")
         if not self.name or "/" in self.name or self.name in {".", ".."} or "\0" in self.name:
-            raise GuestError(f"{self.name!r} is not a file's name")
+            raise GuestError(f"{self.name!r} is not a file name")
 
     @property
     def path(self) -> str:
@@ -91,16 +94,16 @@ class GuestFile:
 
 
 async def place(door: Door, file: GuestFile) -> Placement:
-    """Put the file where it belongs, as its policy says; repeating it changes nothing.
+    """Write the file as its policy says. A repetition changes nothing.
 
-    A transfer that arrived damaged is tried again. Raises ``CommandFailedError``, ``GuestUnreachableError``.
+    Retries a damaged transfer. Raises ``CommandFailedError``, ``GuestUnreachableError``.
     """
     for _ in range(_TRIES):
         result = await door.run(_argv(file), stdin=file.content, timeout_s=TRANSFER_TIMEOUT_S)
-        said = result.text.strip()
-        if result.exit_status == 0 and said in set(Placement):
-            return Placement(said)
-        # A status of 0 without our own word is no success: pct is known to end so after a failure.
+        word = result.text.strip()
+        if result.exit_status == 0 and word in set(Placement):
+            return Placement(word)
+        # Status 0 without our word is no success: pct exits 0 after some failures.
         if result.exit_status not in {0, _DAMAGED}:
             raise CommandFailedError(f"Writing {file.path}", result.exit_status, result.error_text)
     raise GuestUnreachableError(f"{file.path} arrived damaged {_TRIES} times")
@@ -115,7 +118,7 @@ def _argv(file: GuestFile) -> list[str]:
 
 
 async def read(door: Door, path: str, *, limit_bytes: int = 8 * 1024 * 1024) -> bytes:
-    """A file of the guest, whole: its length and SHA-256 come in the same call and are compared."""
+    """Read a file of the guest and compare its SHA-256. Raises ``CommandFailedError``, ``GuestUnreachableError``."""
     script = 'sha256sum <"$1" >&2 && cat "$1"'
     result = await door.run(
         ["/bin/sh", "-c", script, "sh", path], limit_bytes=limit_bytes, timeout_s=TRANSFER_TIMEOUT_S

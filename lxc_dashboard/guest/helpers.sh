@@ -1,8 +1,8 @@
 # shellcheck shell=sh
-# What every script of a template may call. Sourced before the script; written for any POSIX shell.
-# Nothing here ends the script: each function answers with its status, also under `set -eu` and `pipefail`.
-# A trace (`-x`) shows the script's lines and none of these: it is off while they run, and `local -` gives each function
-# options of its own. A shell that knows no `local -` (bash before 4.4) traces the functions, too.
+# Functions for the scripts of templates. Sourced before the script, for any POSIX shell.
+# No function ends the script: each returns its status, also under `set -eu` and `pipefail`.
+# A trace (`-x`) shows only the script's lines: it is off in the functions, because `local -` gives each its own options.
+# A shell without `local -` (bash before 4.4) also traces the functions.
 # shellcheck disable=SC3043
 
 { lxcd_flags=$- && set +x; } 2>/dev/null
@@ -12,7 +12,7 @@ export DEBIAN_FRONTEND=noninteractive
 CONTAINER_OS=
 CONTAINER_OS_VERSION=
 CONTAINER_USER=
-# Read by the shell itself: a process for each answer would cost a guest more than most scripts do.
+# The shell reads the files itself: processes would cost a guest more than most scripts do.
 lxcd_find_system() {
     while IFS='=' read -r lxcd_key lxcd_value || [ -n "$lxcd_key" ]; do
         lxcd_value=${lxcd_value#[\"\']}
@@ -48,7 +48,7 @@ log_error() {
     printf '[error] %s\n' "$*" >&2
 }
 
-# is_installed NAME: a command, or a package of this system.
+# is_installed NAME: whether a command or a package of this system exists.
 is_installed() {
     { local - && set +x; } 2>/dev/null || :
     command -v "$1" >/dev/null 2>&1 && return 0
@@ -64,7 +64,7 @@ is_installed() {
     fi
 }
 
-# ensure_installed NAME...: installs what is missing, with the system's own package manager.
+# ensure_installed NAME...: install missing packages with the system's package manager.
 ensure_installed() {
     { local - && set +x; } 2>/dev/null || :
     for lxcd_name in "$@"; do
@@ -79,7 +79,7 @@ ensure_installed() {
             apt-get -o DPkg::Lock::Timeout=300 update || return 1
         fi
         lxcd_finish_dpkg || return 1
-        # Without a terminal of its own dpkg stays in the step's session, and ends with it.
+        # Without a terminal dpkg stays in the step's session and ends with it.
         apt-get -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
             -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install "$@"
     elif command -v apk >/dev/null 2>&1; then
@@ -87,17 +87,17 @@ ensure_installed() {
     elif command -v dnf >/dev/null 2>&1; then
         dnf -y install "$@"
     else
-        log_error "No apt, apk or dnf in this guest to install $*"
+        log_error "This guest has no apt, apk or dnf to install $*"
         return 1
     fi
 }
 
-# run_as_user COMMAND [ARGUMENT...]: as the user of uid 1000, in that user's home.
+# run_as_user COMMAND [ARGUMENT...]: run it as the user with uid 1000, in that user's home.
 run_as_user() {
     { local - && set +x; } 2>/dev/null || :
     lxcd_entry=$(awk -F: '$3 == 1000 { print $1 ":" $6; exit }' /etc/passwd)
     if [ -z "$lxcd_entry" ]; then
-        log_error "run_as_user: this guest has no user of uid 1000"
+        log_error "run_as_user: this guest has no user with uid 1000"
         return 1
     fi
     lxcd_user=${lxcd_entry%%:*}
@@ -110,13 +110,13 @@ run_as_user() {
     elif command -v setpriv >/dev/null 2>&1 && setpriv --help 2>&1 | grep -q -- --init-groups; then
         setpriv --reuid="$lxcd_user" --regid="$(id -g "$lxcd_user")" --init-groups "$@"
     else
-        # Each su, busybox's too, takes as its own every option that stands before a --, also behind the user's name.
+        # Every su, including busybox's, takes options before a -- as its own, also after the user's name.
         # shellcheck disable=SC2016
         su -s /bin/sh -c 'exec "$@"' -- "$lxcd_user" sh "$@"
     fi
 }
 
-# wait_for_apt_lock [TIMEOUT_S]: until no other apt or dpkg works, 300 s at most.
+# wait_for_apt_lock [TIMEOUT_S]: wait until no other apt or dpkg runs, by default up to 300 s.
 wait_for_apt_lock() {
     { local - && set +x; } 2>/dev/null || :
     lxcd_limit=${1:-300}
@@ -135,7 +135,7 @@ wait_for_apt_lock() {
     return 0
 }
 
-# dpkg and apt take fcntl locks, which the kernel lists by inode: no fuser is needed.
+# dpkg and apt take fcntl locks, which the kernel lists by inode, so fuser is not necessary.
 lxcd_apt_is_locked() {
     [ -r /proc/locks ] || return 1
     for lxcd_file in /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock /var/lib/apt/lists/lock /var/cache/apt/archives/lock; do
@@ -148,20 +148,20 @@ lxcd_apt_is_locked() {
     return 1
 }
 
-# What an apt that was killed has begun: until it is done, apt-get refuses to install anything.
+# Finish the work of a killed apt: until then apt-get refuses to install packages.
 lxcd_finish_dpkg() {
     if [ -z "$(ls /var/lib/dpkg/updates 2>/dev/null)" ]; then
         # shellcheck disable=SC2016
         case $(dpkg-query -W -f '${db:Status-Status}\n' 2>/dev/null) in *unpacked* | *half-* | *triggers-*) ;; *) return 0 ;; esac
     fi
-    log_info "dpkg was interrupted: finishing what it had begun"
+    log_info "dpkg was interrupted: finishing its work"
     dpkg --force-confdef --force-confold --configure -a && return 0
-    # What was unpacked may want what was not yet.
+    # Unpacked packages may depend on packages that are not unpacked.
     apt-get -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
         -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold --fix-broken install
 }
 
-# generate_password [LENGTH]: letters and digits from the kernel's random source, 24 by default.
+# generate_password [LENGTH]: print letters and digits from the kernel's random source, by default 24.
 generate_password() {
     { local - && set +x; } 2>/dev/null || :
     lxcd_length=${1:-24}
@@ -172,29 +172,29 @@ generate_password() {
     printf '%s\n' "$lxcd_password" | cut -c "1-$lxcd_length"
 }
 
-# save_credential SERVICE KEY VALUE: kept for the dashboard in a file of mode 0600; a known key is replaced.
+# save_credential SERVICE KEY VALUE: store it for the dashboard in a file of mode 0600. Replaces an existing key.
 save_credential() {
     { local - && set +x; } 2>/dev/null || :
     if [ "$#" -ne 3 ]; then
-        log_error "save_credential: SERVICE KEY VALUE are needed"
+        log_error "save_credential: SERVICE, KEY and VALUE are required"
         return 2
     fi
     case $1 in
     '' | .* | *[!A-Za-z0-9._-]*)
-        log_error "save_credential: a service is named with letters, digits, dots, dashes and underscores"
+        log_error "save_credential: SERVICE may contain letters, digits, dots, dashes and underscores"
         return 2
         ;;
     esac
     case $2 in
     '' | [0-9]* | *[!A-Za-z0-9_]*)
-        log_error "save_credential: a key is made of letters, digits and underscores"
+        log_error "save_credential: KEY may contain letters, digits and underscores"
         return 2
         ;;
     esac
     case $3 in
     *'
 '*)
-        log_error "save_credential: a value is one line"
+        log_error "save_credential: VALUE must be one line"
         return 2
         ;;
     esac
@@ -212,7 +212,7 @@ save_credential() {
     )
 }
 
-# What the script's first line asks for begins behind the last line here.
+# The options of the script's first line take effect after the last line here.
 lxcd_traces=
 case $lxcd_flags in *x*) lxcd_traces=x ;; esac
 [ -z "${LXC_DASHBOARD_VERBOSE-}" ] || lxcd_traces=v$lxcd_traces

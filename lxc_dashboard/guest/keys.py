@@ -1,4 +1,4 @@
-"""SSH keys: making one, reading a private one, and holding a host's against the pinned one."""
+"""SSH keys: make one, read a private one, compare a host key with the pinned one."""
 
 from __future__ import annotations
 
@@ -22,10 +22,8 @@ from lxc_dashboard.errors import GuestError, HostKeyError
 if TYPE_CHECKING:
     import paramiko
 
-_UNREADABLE: Final = (
-    "The SSH key of the endpoint cannot be read: an Ed25519, ECDSA or RSA key without passphrase is needed"
-)
-# An RSA host key signs with any of these; the pin names only the key's own type.
+_UNREADABLE: Final = "The endpoint's SSH key is invalid: use an Ed25519, ECDSA or RSA key without passphrase"
+# An RSA host key signs with any of these. The pin names only the type of the key.
 _SIGNATURES: Final = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}
 
 
@@ -38,14 +36,14 @@ class KeyPair:
 
     @classmethod
     def make(cls, comment: str) -> KeyPair:
-        """A new Ed25519 key."""
+        """Make an Ed25519 key."""
         key = Ed25519PrivateKey.generate()
         public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
         return cls(f"{public} {comment}", _text(key, PrivateFormat.OpenSSH).getvalue())
 
 
 def private_key_of(text: str) -> paramiko.PKey:
-    """A private key in OpenSSH or PEM form, without a passphrase. Raises ``GuestError``."""
+    """Read a private key in OpenSSH or PEM form, without passphrase. Raises ``GuestError``."""
     import paramiko
 
     data = text.strip().encode() + b"\n"
@@ -54,7 +52,7 @@ def private_key_of(text: str) -> paramiko.PKey:
         key = load(data, None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise GuestError(_UNREADABLE) from error
-    # Written anew in the one form of each kind that paramiko reads without fail.
+    # paramiko reads one form of each type reliably, so write the key in that form.
     if isinstance(key, Ed25519PrivateKey):
         return paramiko.Ed25519Key.from_private_key(_text(key, PrivateFormat.OpenSSH))
     if isinstance(key, EllipticCurvePrivateKey):
@@ -69,7 +67,7 @@ def _text(key: Ed25519PrivateKey | EllipticCurvePrivateKey | RSAPrivateKey, form
 
 
 def pinned_algorithms(pinned: str) -> tuple[str, ...]:
-    """The host key algorithms to ask a server for; empty where the pin is a fingerprint and any may match."""
+    """Return the host key algorithms to request. Empty for a pinned fingerprint, which any key may match."""
     kind, _, _ = pinned.strip().partition(" ")
     if kind.startswith("SHA256:"):
         return ()
@@ -77,7 +75,7 @@ def pinned_algorithms(pinned: str) -> tuple[str, ...]:
 
 
 def check_host_key(offered: paramiko.PKey, pinned: str, where: str) -> None:
-    """``pinned`` is ``ssh-ed25519 AAAA...`` or ``SHA256:...``. Raises ``HostKeyError`` unless it is the offered key."""
+    """Compare the key with ``pinned``: ``ssh-ed25519 AAAA...`` or ``SHA256:...``. Raises ``HostKeyError``."""
     if not pinned.strip():
         raise HostKeyError(f"No SSH host key is pinned for {where}: read it on the node and register it")
     expected, actual = fingerprint_of_pin(pinned), fingerprint(offered)
@@ -90,7 +88,7 @@ def check_host_key(offered: paramiko.PKey, pinned: str, where: str) -> None:
 
 
 def fingerprint(key: paramiko.PKey) -> str:
-    """As OpenSSH writes it: ``SHA256:`` and base64 without padding."""
+    """Return the fingerprint as OpenSSH writes it: ``SHA256:`` and base64 without padding."""
     return _digest(key.asbytes())
 
 
@@ -99,11 +97,11 @@ def _digest(blob: bytes) -> str:
 
 
 def fingerprint_of_pin(pinned: str) -> str:
-    """``SHA256:...`` of a pinned key, whichever way it is written. Raises ``HostKeyError``."""
+    """Return ``SHA256:...`` of a pinned key in either notation. Raises ``HostKeyError``."""
     words = pinned.split()
     if words[0].startswith("SHA256:"):
         return words[0].rstrip("=")
     try:
         return _digest(base64.b64decode(words[1], validate=True))
     except (IndexError, binascii.Error):
-        raise HostKeyError("The pinned SSH host key cannot be read", detail=words[0]) from None
+        raise HostKeyError("The pinned SSH host key is invalid", detail=words[0]) from None

@@ -1,4 +1,4 @@
-"""SSH connections towards nodes and guests, shared by all that enter guests through them."""
+"""The SSH connections of a process to nodes and guests."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _Address:
         self._threads = threads
         self._freed = asyncio.Condition()
         self._connecting: asyncio.Task[None] | None = None
-        self.knocking: asyncio.Task[None] | None = None
+        self.access_check: asyncio.Task[None] | None = None
         self.connections: list[SshConnection] = []
 
     async def acquire(self) -> tuple[SshConnection, SshChannel]:
@@ -41,11 +41,11 @@ class _Address:
         async with asyncio.timeout(SLOT_TIMEOUT_S):
             while True:
                 connection = await self._slot()
-                alone = connection.used == 0
+                was_idle = connection.used == 0
                 channel = await self._open(connection)
                 if channel is not None:
                     return connection, channel
-                refusals += alone
+                refusals += was_idle
                 if refusals >= REFUSALS:
                     raise GuestUnreachableError(f"{self._address.name} refuses to open an SSH session")
 
@@ -71,21 +71,21 @@ class _Address:
             if len(self.connections) < CONNECTIONS_PER_ADDRESS:
                 await self._connect_once()
             else:
-                await self._until_freed()
+                await self._wait_freed()
 
-    async def _until_freed(self) -> None:
+    async def _wait_freed(self) -> None:
         async with self._freed:
             try:
                 await self._freed.wait()
             except asyncio.CancelledError:
-                self._freed.notify()  # who was told, and goes, took the word from the next one
+                self._freed.notify()  # pass on the notification that this task consumed
                 raise
 
     async def _connect_once(self) -> None:
-        """One handshake at a time, whose failure all that wait for it share: OpenSSH drops a crowd of them."""
+        """Run one handshake at a time and share its failure: OpenSSH drops many at once."""
         if self._connecting is None or self._connecting.done():
             self._connecting = asyncio.create_task(self._connect())
-            self._connecting.add_done_callback(_look_at)
+            self._connecting.add_done_callback(_retrieve_exception)
         await asyncio.shield(self._connecting)
 
     async def _connect(self) -> None:
@@ -100,13 +100,13 @@ class _Address:
             self._freed.notify()
 
     async def close_idle(self, now: float) -> None:
-        """Each is looked for anew: while the one before is closed, others may be taken, lost, or closed by somebody else."""
+        """Close idle connections. Searches again after each one, because others change the list meanwhile."""
         while idle := next((known for known in self.connections if _is_idle(known, now)), None):
             self.connections.remove(idle)
             await idle.close()
 
     async def close(self) -> None:
-        for task in (self.knocking, self._connecting):
+        for task in (self.access_check, self._connecting):
             if task is not None:
                 task.cancel()
                 await asyncio.wait([task])
@@ -119,8 +119,8 @@ def _is_idle(connection: SshConnection, now: float) -> bool:
     return connection.used == 0 and now - connection.idle_since > IDLE_LIFETIME_S
 
 
-def _look_at(task: asyncio.Task[None]) -> None:
-    """Those who wait have the failure; when all of them were cancelled, asyncio need not complain."""
+def _retrieve_exception(task: asyncio.Task[None]) -> None:
+    """Retrieve the exception, so that asyncio does not report it where all waiters were cancelled."""
     if not task.cancelled():
         task.exception()
 
@@ -135,7 +135,7 @@ async def _close(known: _Address) -> None:
 
 @dataclass(slots=True)
 class PooledChannel:
-    """A channel with the connection that it belongs to. ``uses`` counts how often it was taken."""
+    """A channel with its connection. ``uses`` counts how often it was taken."""
 
     address: SshAddress
     command: str
@@ -145,9 +145,9 @@ class PooledChannel:
 
 
 class SshPool:
-    """All SSH connections of one process. Channels are handed out under each server's session limit.
+    """All SSH connections of a process. Hands out channels within each server's session limit.
 
-    A channel whose command serves several callers in turn is kept between them: ``take``, then ``keep`` or ``drop``.
+    A channel whose command serves several callers is kept between them: ``take``, then ``keep`` or ``drop``.
     """
 
     def __init__(self, *, threads: int = THREADS) -> None:
@@ -159,7 +159,7 @@ class SshPool:
 
     @asynccontextmanager
     async def channel(self, address: SshAddress, command: str) -> AsyncIterator[SshChannel]:
-        """``command`` started on the server; closed at the end of the block.
+        """Run ``command`` on the server. Closes the channel after the block.
 
         Raises ``GuestUnreachableError``, ``HostKeyError``, ``KeyRefusedError``, ``GuestError``.
         """
@@ -170,7 +170,7 @@ class SshPool:
             await self.drop(opened)
 
     async def take(self, address: SshAddress, command: str) -> PooledChannel:
-        """A kept channel of ``command`` that is still open, else a new one. Raises as ``channel``."""
+        """Return a kept channel of ``command`` that is still open, else a new one. Raises as ``channel``."""
         while kept := self._kept.get((address, command)):
             pooled = kept.pop()
             if pooled.connection.alive and not pooled.channel.ended:
@@ -216,20 +216,23 @@ class SshPool:
             if known is not None:
                 await known.release(pooled.connection)
 
-    async def knock(self, address: SshAddress) -> None:
-        """See that the server lets us in and runs a command. A crowd that asks at once has one answer. Raises as ``channel``."""
-        known = self._addresses.setdefault(address, _Address(address, self._threads))
-        if known.knocking is None or known.knocking.done():
-            known.knocking = asyncio.create_task(self._knock(address))
-            known.knocking.add_done_callback(_look_at)
-        await asyncio.shield(known.knocking)
+    async def check_access(self, address: SshAddress) -> None:
+        """Check that the server accepts the key and runs a command. Callers at the same time share one check.
 
-    async def _knock(self, address: SshAddress) -> None:
+        Raises as ``channel``.
+        """
+        known = self._addresses.setdefault(address, _Address(address, self._threads))
+        if known.access_check is None or known.access_check.done():
+            known.access_check = asyncio.create_task(self._check_access(address))
+            known.access_check.add_done_callback(_retrieve_exception)
+        await asyncio.shield(known.access_check)
+
+    async def _check_access(self, address: SshAddress) -> None:
         async with self.channel(address, "true") as channel:
             await channel.send(b"")
 
     async def host_key(self, host: str, port: int) -> str:
-        """The host key that a server shows now, for an operator to hold against the node's own and confirm."""
+        """Return the server's host key, for an operator to compare with the node's and confirm."""
         return await offered_host_key(host, port, self._threads)
 
     async def _sweep(self) -> None:
@@ -239,18 +242,18 @@ class SshPool:
                 await known.close_idle(now)
 
     def connections(self, address: SshAddress) -> int:
-        """How many connections are open to ``address``."""
+        """Return the number of open connections to ``address``."""
         known = self._addresses.get(address)
         return 0 if known is None else sum(1 for connection in known.connections if connection.alive)
 
     async def forget(self, address: SshAddress) -> None:
-        """Close what is open to an address that is needed no more."""
+        """Close the connections to an address that is no longer used."""
         self._kept = {key: kept for key, kept in self._kept.items() if key[0] != address}
         if known := self._addresses.pop(address, None):
             await _close(known)
 
     async def close(self) -> None:
-        """Close all; running commands go on in their guests."""
+        """Close all connections. Running commands go on in their guests."""
         self._kept.clear()
         for known in self._addresses.values():
             await _close(known)

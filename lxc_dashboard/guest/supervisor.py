@@ -1,4 +1,4 @@
-"""Steps in the guest that outlive the connection: put there, started once, followed, stopped, removed."""
+"""Steps that run in the guest without a connection: install their supervisor, start, follow, stop and remove them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import asyncio
 import re
 import secrets
 import shlex
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
 from importlib.resources import files
 from typing import Any, Final, TypeVar
 
@@ -15,16 +17,135 @@ import structlog
 
 from lxc_dashboard.errors import CommandFailedError, GuestError, GuestUnreachableError, WrongGuestError
 from lxc_dashboard.guest.base import GUEST_FOLDER, MARKER_FILE, STATE_FOLDER, Door, GuestStream
-from lxc_dashboard.guest.patience import Bound, Patience
-from lxc_dashboard.guest.steps import Judge, Outcome, Step, StepEnd, judged, nobody_knows
+
+_STEP_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,190}")
+
+
+class Outcome(StrEnum):
+    """The end of a step. ``lost``: its supervisor was killed. ``stopped`` and ``restarted``: the guest was."""
+
+    EXIT = "exit"
+    TIMEOUT = "timeout"
+    CANCELLED = "cancelled"
+    STOPPED = "stopped"
+    RESTARTED = "restarted"
+    LOST = "lost"
+
+
+# Asks PVE about a silent guest: STOPPED, RESTARTED, or None where it runs or the answer is unknown.
+Judge = Callable[[], Awaitable[Outcome | None]]
+
+
+async def ask_nobody() -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A script for the guest. ``id`` names one run: a second start adopts it. ``name`` is the script's $0."""
+
+    id: str
+    name: str
+    script: bytes = field(repr=False)
+    timeout_s: int
+
+    def __post_init__(self) -> None:
+        if not _STEP_ID.fullmatch(self.id) or not _STEP_ID.fullmatch(self.name):
+            raise GuestError("The name of the step is invalid", detail=f"{self.id} {self.name}")
+
+
+@dataclass(frozen=True, slots=True)
+class StepEnd:
+    """The end of a step. ``size`` is the length of the whole output in bytes."""
+
+    outcome: Outcome
+    exit_status: int
+    size: int
+
+    @property
+    def ok(self) -> bool:
+        return self.outcome is Outcome.EXIT and self.exit_status == 0
+
+
+def end_from_outcome(outcome: Outcome) -> StepEnd:
+    """Return the end of a step that PVE's answer decides."""
+    return StepEnd(outcome, 0, 0)
+
 
 log = structlog.get_logger(__name__)
 
-SILENCE_LIMIT_S: Final = 15.0  # the supervisor beats every 3 s; a stream silent for longer is a dead one
-QUIET_AFTER_S: Final = 6.0  # two beats are missing: time to ask whether the guest still runs
+RECONNECT_FOR_S: Final = 120.0
+RESTARTED_WAIT_S: Final = 8.0  # how long to wait for the output of a step whose guest restarted
+# A guest can replace the programs in it. So the worker limits time and output of a step, too.
+OVERTIME_S: Final = 300.0
+OUTPUT_MAX_BYTES: Final = 4 << 30
+_BACKOFF_S: Final = (0.1, 0.3, 1.0, 2.0, 4.0)
+
+
+class _StepLimits:
+    """The limits of a step's time and output over all its connections. The time of its reader does not count."""
+
+    def __init__(self, timeout_s: int) -> None:
+        self._left_s = timeout_s + OVERTIME_S
+        self._left_bytes = OUTPUT_MAX_BYTES
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        try:
+            yield
+        finally:
+            self._left_s -= clock() - began
+
+    def check(self, printed: int) -> None:
+        """Raise ``GuestError`` where the step exceeds a limit."""
+        self._left_bytes -= printed
+        if self._left_s < 0:
+            raise GuestError("The step still runs long after its timeout, and the guest does not end it")
+        if self._left_bytes < 0:
+            raise GuestError(f"The step printed more than {OUTPUT_MAX_BYTES >> 30} GiB")
+
+
+class _Reconnects:
+    """The retries of a lost connection, counted from the last output."""
+
+    def __init__(self) -> None:
+        self._tries = 0
+        self._until = 0.0
+
+    def renew(self) -> None:
+        self._tries = 0
+        self._until = 0.0
+
+    async def wait(self, error: GuestUnreachableError, judge: Judge) -> Outcome | None:
+        """Wait before the next try, or return how the step has ended by ``judge``. Raises ``error`` at the end of the
+        time.
+        """
+        clock = asyncio.get_running_loop().time
+        lost_at = clock()
+        outcome = await judge()
+        if self._tries == 0:
+            self._until = lost_at + RECONNECT_FOR_S
+        tried_s = lost_at + RECONNECT_FOR_S - self._until
+        if outcome is Outcome.STOPPED or (outcome is Outcome.RESTARTED and tried_s >= RESTARTED_WAIT_S):
+            return outcome
+        if clock() >= self._until:
+            raise error
+        delay_s = _BACKOFF_S[min(self._tries, len(_BACKOFF_S) - 1)]
+        self._tries += 1
+        log.info("guest connection lost", tries=self._tries, delay_s=delay_s, error=str(error))
+        await asyncio.sleep(delay_s)
+        return None
+
+
+log = structlog.get_logger(__name__)
+
+SILENCE_LIMIT_S: Final = 15.0  # the supervisor sends a beat every 3 s: a connection that is silent for longer is dead
+QUIET_AFTER_S: Final = 6.0  # two beats are missing: ask whether the guest still runs
 ASK_EVERY_S: Final = 3.0
 STOP_TIMEOUT_S: Final = 14.0
-_WORDS_LOGGED: Final = 20
+_LOGGED_LINES: Final = 20
 _SCRIPT: Final = f"{STATE_FOLDER}/supervisor.sh"
 _OTHER_MARKER: Final = 96
 _END: Final = re.compile(r"(exit|timeout|cancelled|restarted|lost)" + r" ([0-9]{1,18})" * 2)
@@ -33,9 +154,9 @@ _EXIT_MEANINGS: Final = {
     93: "the supervisor in the guest did not start",
     94: "the script arrived damaged",
     95: "setsid is missing in this guest (package util-linux)",
-    127: "the supervisor is not in the guest any more",
+    127: "the supervisor is missing in the guest",
 }
-# Over what may be running nothing is written: a shell reads its script as it goes. cat says why where printf cannot.
+# A shell reads its script while it runs, so a file in use is never overwritten. cat reports why printf fails.
 _PUT: Final = """
 put() {
     place=$1
@@ -48,15 +169,15 @@ T = TypeVar("T")
 
 
 class Supervisor:
-    """The supervisor of one guest. All methods may be repeated at will."""
+    """The supervisor of one guest. All methods can be repeated."""
 
     def __init__(self, door: Door) -> None:
         self._door = door
 
     async def install(self, marker: str) -> None:
-        """Put the marker, the supervisor and the helpers into the guest, in one entry.
+        """Write the marker, the supervisor and the helpers into the guest, in one command.
 
-        Raises ``WrongGuestError`` where the guest carries another marker already.
+        Raises ``WrongGuestError`` where the guest carries another marker.
         """
         script = _install_script(marker)
         result = await self._door.run(["/bin/sh"], stdin=script.encode())
@@ -66,55 +187,55 @@ class Supervisor:
             raise CommandFailedError("Preparing the guest", result.exit_status, result.error_text)
 
     async def follow(self, step: Step, offset: int = 0, judge: Judge | None = None) -> AsyncGenerator[bytes | StepEnd]:
-        """Start the step, or adopt it where it was started before; its output from byte ``offset``, then its end.
+        """Start or adopt the step. Yields its output from byte ``offset``, then its end.
 
-        A lost connection is opened again for ``RECONNECT_FOR_S``; no byte comes twice and none is left out. ``judge`` is
-        asked when nothing comes, or the connection went: a guest that is stopped, or does not come back, ends the step.
-        Raises ``GuestUnreachableError`` after that, ``GuestError`` for a step that goes on far beyond its time or without bound.
+        Reconnects for ``RECONNECT_FOR_S``. No byte comes twice or is left out. Calls ``judge`` for a silent or lost
+        guest: a guest that is stopped or does not come back ends the step. Raises ``GuestUnreachableError`` after
+        that time, ``GuestError`` for a step that exceeds its limits.
         """
-        patience, bound, judge = Patience(), Bound(step.timeout_s), judge or nobody_knows
+        reconnects, limits, judge = _Reconnects(), _StepLimits(step.timeout_s), judge or ask_nobody
         while True:
-            attempt = _Attempt(self._door, step, offset, bound, judge)
+            attempt = _Attempt(self._door, step, offset, limits, judge)
             try:
                 async with aclosing(attempt.output()) as output:
                     async for chunk in output:
                         offset += len(chunk)
-                        patience.renew()
+                        reconnects.renew()
                         yield chunk
             except GuestUnreachableError as error:
-                with bound.waiting():
-                    outcome = await patience.wait(error, judge)
+                with limits.waiting():
+                    outcome = await reconnects.wait(error, judge)
                 if outcome is not None:
-                    yield judged(outcome)
+                    yield end_from_outcome(outcome)
                     return
-                bound.check(0)
+                limits.check(0)
                 continue
             if attempt.end is not None and offset >= attempt.end.size:
                 yield attempt.end
                 return
-            await patience.wait(GuestUnreachableError("The output of the step ended early"), nobody_knows)
+            await reconnects.wait(GuestUnreachableError("The output of the step ended early"), ask_nobody)
 
     async def stop(self, step_id: str) -> None:
-        """End all processes of the step within 10 s: TERM, then KILL. A step that never started never will."""
+        """End all processes of the step within 10 s: TERM, then KILL. A step that never started will not start."""
         result = await self._door.run(["/bin/sh", _SCRIPT, "stop", step_id], timeout_s=STOP_TIMEOUT_S)
         if result.exit_status not in {0, 127}:
             raise CommandFailedError("Stopping the step", result.exit_status, result.error_text)
 
     async def remove(self) -> None:
-        """Leave nothing of ours in the guest but the marker and the credentials."""
+        """Remove everything from the guest except the marker and the credentials."""
         result = await self._door.run(["rm", "-rf", STATE_FOLDER])
         if result.exit_status != 0:
-            raise CommandFailedError("Clearing the guest", result.exit_status, result.error_text)
+            raise CommandFailedError("Removing the supervisor", result.exit_status, result.error_text)
 
 
 class _Attempt:
-    """One entry that starts or adopts a step and reads it until it ends or the connection does."""
+    """One connection that starts or adopts a step and reads its output."""
 
-    def __init__(self, door: Door, step: Step, offset: int, bound: Bound, judge: Judge) -> None:
+    def __init__(self, door: Door, step: Step, offset: int, limits: _StepLimits, judge: Judge) -> None:
         self._door = door
-        self._bound = bound
+        self._limits = limits
         self._judge = judge
-        self._said = 0
+        self._logged_lines = 0
         self._step = step
         self._nonce = secrets.token_hex(8)
         self._control = b""
@@ -127,9 +248,9 @@ class _Attempt:
     async def output(self) -> AsyncGenerator[bytes]:
         async with self._door.stream(self._argv, stdin=self._step.script) as stream:
             while True:
-                with self._bound.waiting():
+                with self._limits.waiting():
                     out, err = await self._next(stream)
-                self._bound.check(len(out))
+                self._limits.check(len(out))
                 self._read_control(err)
                 if out:
                     yield out
@@ -138,16 +259,16 @@ class _Attempt:
             await self._settle(stream)
 
     async def _next(self, stream: GuestStream) -> tuple[bytes, bytes]:
-        """What comes next; two empty ones at the end, and where the guest is known to be stopped."""
+        """Return the next output, two empty ones at the end and for a guest that is stopped."""
         async with _running(stream.read()) as reading:
             await asyncio.wait((reading,), timeout=QUIET_AFTER_S)
             if not reading.done():
-                await self._doubt(reading)
+                await self._check_silent_guest(reading)
             return reading.result() if reading.done() else (b"", b"")
 
-    async def _doubt(self, reading: asyncio.Task[tuple[bytes, bytes]]) -> None:
-        """Until something comes after all, or the guest is known to be stopped, which is the step's end."""
-        async with _running(self._judged()) as judging:
+    async def _check_silent_guest(self, reading: asyncio.Task[tuple[bytes, bytes]]) -> None:
+        """Wait for output, or for PVE's answer that the guest is stopped, which ends the step."""
+        async with _running(self._ask_judge()) as judging:
             left_s = SILENCE_LIMIT_S - QUIET_AFTER_S
             await asyncio.wait((reading, judging), timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
             if reading.done():
@@ -156,9 +277,9 @@ class _Attempt:
                 raise GuestUnreachableError(f"The guest was silent for {SILENCE_LIMIT_S:.0f} s")
             if judging.result() is Outcome.RESTARTED:
                 raise GuestUnreachableError("The guest was restarted")
-            self.end = judged(judging.result())
+            self.end = end_from_outcome(judging.result())
 
-    async def _judged(self) -> Outcome:
+    async def _ask_judge(self) -> Outcome:
         while True:
             outcome = await self._judge()
             if outcome is not None:
@@ -171,16 +292,16 @@ class _Attempt:
             words = line.decode("ascii", "replace").split()
             if words[:2] == [self._nonce, "end"]:
                 self.end = self._end_of(" ".join(words[2:]))
-            elif words[:1] != [self._nonce] and line.strip() and self._said < _WORDS_LOGGED:
-                self._said += 1
-                log.warning("supervisor said", step=self._step.id, line=line.decode("utf-8", "replace")[:500])
+            elif words[:1] != [self._nonce] and line.strip() and self._logged_lines < _LOGGED_LINES:
+                self._logged_lines += 1
+                log.warning("supervisor error output", step=self._step.id, line=line.decode("utf-8", "replace")[:500])
         self._control = self._control[-4096:]
 
     def _end_of(self, words: str) -> StepEnd:
-        found = _END.fullmatch(words)
-        if found is None:
-            raise GuestError("The supervisor in the guest was replaced: it does not speak as ours", detail=words[:200])
-        return StepEnd(Outcome(found[1]), *(int(number) for number in found.groups()[1:]))
+        match = _END.fullmatch(words)
+        if match is None:
+            raise GuestError("The supervisor in the guest was replaced: its answer is invalid", detail=words[:200])
+        return StepEnd(Outcome(match[1]), *(int(number) for number in match.groups()[1:]))
 
     async def _settle(self, stream: GuestStream) -> None:
         if self.end is not None:
@@ -189,16 +310,18 @@ class _Attempt:
             async with asyncio.timeout(SILENCE_LIMIT_S):
                 status = await stream.exit_status()
         except TimeoutError:
-            raise GuestUnreachableError("The connection into the guest does not end") from None
+            raise GuestUnreachableError("The connection to the guest does not end") from None
         cause = _EXIT_MEANINGS.get(status)
         if cause is not None:
             raise GuestError(f"The step could not be started: {cause}", detail=self._step.id)
-        raise GuestUnreachableError("The supervisor in the guest went silent", detail=f"{self._step.id}: {status}")
+        raise GuestUnreachableError(
+            "The supervisor in the guest stopped answering", detail=f"{self._step.id}: {status}"
+        )
 
 
 @asynccontextmanager
 async def _running(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:
-    """``work`` as a task, which is over at the end of the block."""
+    """Run ``work`` as a task, and cancel it at the end of the block."""
     task = asyncio.create_task(work)
     try:
         yield task
@@ -207,19 +330,19 @@ async def _running(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T
             task.cancel()
             await asyncio.wait((task,))
         if not task.cancelled():
-            task.exception()  # told already, where it mattered
+            task.exception()  # reported already
 
 
 def _install_script(marker: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9-]+", marker):
-        raise GuestError("The marker is not one")
-    # With the shell's own means: in a guest that has just started, each process more is one that others wait for.
+        raise GuestError("The marker is invalid")
+    # Uses only the shell's own commands: each process is slow in a guest that has just started.
     parts = [
         "set -eu",
         f"[ ! -d {GUEST_FOLDER} ] || chmod 755 {GUEST_FOLDER}; [ ! -d {STATE_FOLDER} ] || chmod 700 {STATE_FOLDER}",
         f"umask 022; [ -d {GUEST_FOLDER} ] || mkdir -p {GUEST_FOLDER}",
         f"umask 077; [ -d {STATE_FOLDER} ] || mkdir -p {STATE_FOLDER}",
-        # A hard link is made only where there is no marker yet, and whole.
+        # A hard link is made only where there is no marker yet, and is complete.
         f"if [ ! -e {MARKER_FILE} ]; then umask 222; printf '%s\\n' {marker} > {MARKER_FILE}.$$; umask 077",
         f"ln {MARKER_FILE}.$$ {MARKER_FILE} 2>/dev/null || :; rm -f {MARKER_FILE}.$$; fi",
         f'read -r found < {MARKER_FILE}; [ "$found" = {marker} ] || {{ echo "marker $found" >&2; exit {_OTHER_MARKER}; }}',
@@ -229,3 +352,30 @@ def _install_script(marker: str) -> str:
         content = files("lxc_dashboard.guest").joinpath(name).read_text(encoding="utf-8")
         parts.append(f"put {STATE_FOLDER}/{name} {shlex.quote(content)}")
     return "\n".join(parts) + "\n"
+
+
+# The state goes first: until then the old marker still names it.
+_FORGET: Final = f"""
+read -r found <{MARKER_FILE} && [ "$found" = "$1" ] || exit {_OTHER_MARKER}
+rm -rf {STATE_FOLDER} && rm -f {MARKER_FILE}
+"""
+
+
+async def read_marker(door: Door) -> str:
+    """Return the guest's marker. Raises ``CommandFailedError`` where there is none."""
+    result = await door.run(["cat", MARKER_FILE])
+    if result.exit_status != 0:
+        raise CommandFailedError("Reading the marker", result.exit_status, result.error_text)
+    return result.text.strip()
+
+
+async def clear_marker(door: Door, marker: str) -> None:
+    """Remove ``marker`` and the state beside it, which an OS template may hold from another container.
+
+    Raises ``WrongGuestError`` where the guest carries another marker, ``CommandFailedError``.
+    """
+    result = await door.run(["/bin/sh", "-c", _FORGET, "sh", marker])
+    if result.exit_status == _OTHER_MARKER:
+        raise WrongGuestError
+    if result.exit_status != 0:
+        raise CommandFailedError("Removing the previous marker", result.exit_status, result.error_text)

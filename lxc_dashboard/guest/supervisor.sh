@@ -1,16 +1,16 @@
 #!/bin/sh
-# Runs a step of a template in this guest so that it outlives the connection that asked for it.
-# Placed by the dashboard beside helpers.sh in a folder of mode 0700, and removed with it when the container is ready.
+# Runs a step of a template in this guest, also after the connection to the worker ends.
+# The dashboard puts it beside helpers.sh in a folder of mode 0700, and removes both when the container is ready.
 #
 #   supervisor.sh run NONCE ID NAME TIMEOUT_S OFFSET LENGTH < script
-#       starts step ID unless it is known, then prints its output from byte OFFSET on stdout until it has ended.
-#       On stderr, each line led by NONCE: "beat", and at last "end OUTCOME EXIT_STATUS SIZE".
-#       LENGTH: of the script in bytes; of one that is cut off nothing runs.
+#       starts step ID unless it exists, then prints its output from byte OFFSET on stdout until it has ended.
+#       On stderr each line starts with NONCE: "beat", and finally "end OUTCOME EXIT_STATUS SIZE".
+#       LENGTH: the length of the script in bytes. An incomplete script does not run.
 #   supervisor.sh stop ID
-#       ends step ID with all of its processes; one that never started never will.
+#       ends step ID with all its processes. A step that never started will not start.
 #
 # OUTCOME: exit, timeout, cancelled, restarted (the guest was), or lost (the supervisor was killed).
-# Written for any POSIX shell: dash, busybox, bash.
+# For any POSIX shell: dash, busybox, bash.
 
 set -u
 umask 077
@@ -19,12 +19,12 @@ steps=$base/steps
 grace_ticks=50      # tenths of a second between TERM and KILL
 tick_s=0.02
 idle_tick_s=0.05
-start_ticks=500     # of tick_s: how long a supervisor may take to come up
+start_ticks=500     # of tick_s: how long a supervisor may take to start
 
-# What follows answers in a variable: a subshell for each answer would cost a guest more than most steps' own commands.
-# What is said in a file is one line: it is there once its end is, so nobody reads half of it.
+# Functions return values in variables: subshells would cost a guest more than the commands of most steps.
+# Files hold one line, which is complete once its line end is there.
 
-# started_at PID: $start, the start time of a process. With its pid it names one process for as long as the node is up.
+# started_at PID: $start, the start time of a process. Pid and start time identify a process until the node restarts.
 started_at() {
     start=
     [ -r "/proc/$1/stat" ] || return 1
@@ -40,27 +40,27 @@ is_alive() { # PID START
     started_at "$1" && [ "$start" = "$2" ]
 }
 
-# $boot: a container's boot id is its node's, and only the start time of its init tells one boot of it from the next.
+# $boot: a container's boot id is its node's, so the start time of its init distinguishes its boots.
 this_boot() {
     IFS= read -r boot_id </proc/sys/kernel/random/boot_id
     started_at 1
     boot="$boot_id $start"
 }
 
-first_line() { # FILE: $got; false where there is none yet
+first_line() { # FILE: $got; false where there is no complete line
     got=
     { IFS= read -r got <"$1"; } 2>/dev/null
 }
 
-told() { # DIR: whether its end is, $got
+has_status() { # DIR: whether the step has a status, in $got
     first_line "$1/status"
 }
 
-tell() { # DIR OUTCOME EXIT_STATUS SIZE: over what was there, so that a full disk cannot stop it
+write_status() { # DIR OUTCOME EXIT_STATUS SIZE: overwrites reserved space, so that a full disk cannot prevent it
     printf '%s\n' "$2 $3 $4" 1<>"$1/status"
 }
 
-claim() { # FILE: true for one of all that ever ask
+claim() { # FILE: true for exactly one caller
     set -C
     { true >"$1"; } 2>/dev/null
     claimed=$?
@@ -68,7 +68,7 @@ claim() { # FILE: true for one of all that ever ask
     return "$claimed"
 }
 
-nap() { # SECONDS, or what this guest's sleep can do
+nap() { # SECONDS, or longer where this guest's sleep knows no fractions
     sleep "$1" 2>/dev/null || usleep 20000 2>/dev/null || sleep 1
 }
 
@@ -79,53 +79,53 @@ supervised() { # DIR: $sup_pid $sup_start
     sup_start=${got%% *}
 }
 
-of_this_boot() { # DIR: whether its supervisor was started since the guest came up
+of_this_boot() { # DIR: whether its supervisor started after the guest booted
     this_boot
     first_line "$1/supervisor"
     case $got in *" $boot") return 0 ;; *) return 1 ;; esac
 }
 
-has_ended() { # DIR: also where the supervisor is gone without a word
-    told "$1" && return 0
+has_ended() { # DIR: also where the supervisor was killed without a status
+    has_status "$1" && return 0
     supervised "$1" && of_this_boot "$1" && is_alive "$sup_pid" "$sup_start" && return 1
     return 0
 }
 
-# signal NAME DIR: to the step's group, and to what left it for a session of its own, as dpkg does below apt. False where
-# nobody is left.
+# signal NAME DIR: to the step's group, and to processes of it in other sessions, such as dpkg below apt. False where no
+# process is left.
 signal() {
     kill "-$1" "-$group" 2>/dev/null
-    somebody=$?
-    if [ "$somebody" -ne 0 ] && is_alive "$group" "$leads_since"; then # not yet the leader of a group of its own
-        kill "-$1" "$group" 2>/dev/null && somebody=0
+    remaining=$?
+    if [ "$remaining" -ne 0 ] && is_alive "$group" "$leads_since"; then # not yet the leader of its group
+        kill "-$1" "$group" 2>/dev/null && remaining=0
     fi
     # shellcheck disable=SC2013
     for place in $(grep -zlsF "LXC_DASHBOARD_STEP=$2/" /proc/[0-9]*/environ); do
         place=${place%/environ}
-        kill "-$1" "${place#/proc/}" 2>/dev/null && somebody=0
+        kill "-$1" "${place#/proc/}" 2>/dev/null && remaining=0
     done
-    return "$somebody"
+    return "$remaining"
 }
 
-# $now: hundredths of a second since the node came up; 0 where this guest does not say. The 1 keeps "08" from being octal.
-look_at_clock() {
+# $now: hundredths of a second since the node booted, 0 where unknown. The leading 1 keeps "08" from being octal.
+read_clock() {
     now=0
     { IFS=' .' read -r whole part _ </proc/uptime; } 2>/dev/null && now=$((whole * 100 + 1$part - 100))
 }
 
-end_group() { # DIR: TERM to all processes of the step, KILL to what is left
+end_group() { # DIR: TERM to all processes of the step, then KILL
     first_line "$1/group" || return 1
     group=${got%% *}
     leads_since=${got#* }
     of_this_boot "$1" || return 0
     signal TERM "$1"
     waited=0
-    look_at_clock
-    killed_at=$((now + grace_ticks * 10)) # in a guest under load a tick takes longer than it should
+    read_clock
+    killed_at=$((now + grace_ticks * 10)) # ticks take longer in a guest under load
     while signal 0 "$1" && [ "$waited" -lt "$grace_ticks" ] && [ "$now" -lt "$killed_at" ]; do
         nap 0.1
         waited=$((waited + 1))
-        look_at_clock
+        read_clock
     done
     signal KILL "$1"
     return 0
@@ -137,19 +137,19 @@ watch_deadline() { # DIR TIMEOUT_S
     sleep "$2" &
     sleeping=$!
     wait "$sleeping"
-    told "$1" && return
+    has_status "$1" && return
     : >"$1/timeout"
     end_group "$1"
 }
 
-# How sh has the helpers in a script: both are sourced, $0 the script, $1 the helpers. A trace begins in the script, so its
-# errors go by 3 around what hides the `.` itself.
+# How sh sources the helpers ($1) and the script ($0). A trace starts in the script: descriptor 3 carries its errors past
+# the redirection that hides the `.` itself.
 # shellcheck disable=SC2016
 sourcing='{ lxcd_asked=$- && set +x; } 2>/dev/null; . "$1"; shift
 case $lxcd_asked in *x*) set -x; { . "$0" 2>&3 3>&-; } 3>&2 2>/dev/null ;; *) . "$0" ;; esac'
 
-# A shell starts what it backgrounds with INT and QUIT ignored, which daemons started by the script would inherit.
-find_plain_signals() { # $plain_signals: what undoes it, where this guest has such; asked once
+# A shell starts background processes with INT and QUIT ignored, which daemons of the script would inherit.
+find_plain_signals() { # $plain_signals: the command that resets them, if this guest has one; tested once
     if ! first_line "$base/plain_signals"; then
         env --default-signal=INT,QUIT true 2>/dev/null && got='env --default-signal=INT,QUIT'
         printf '%s\n' "$got" 2>/dev/null >"$base/plain_signals"
@@ -157,16 +157,16 @@ find_plain_signals() { # $plain_signals: what undoes it, where this guest has su
     plain_signals=$got
 }
 
-# The step's own process, which becomes the leader of its session and group.
+# The step's process, which becomes the leader of its session and group.
 step() { # DIR NAME
     [ -e "$1/cancel" ] && exit 143
-    umask 022 # what a step makes is for the guest, as after a login; only what lies here is ours
+    umask 022 # as after a login: the files of a step belong to the guest
     cd /root 2>/dev/null || cd /
     script=$1/$2
     LXC_DASHBOARD_STEP=$1/
     export LXC_DASHBOARD_STEP
     find_plain_signals
-    apart="setsid $plain_signals" # in a session and group of its own
+    new_session="setsid $plain_signals"
     IFS= read -r shebang <"$script" || :
     interpreter=
     case $shebang in
@@ -177,10 +177,10 @@ step() { # DIR NAME
         set -- ${shebang#'#!'}
         case ${1:-} in */env) shift ;; esac
         [ "${1:-}" = -S ] && shift
-        asked=${1:-}
+        command=${1:-}
         interpreter=${1##*/}
         shift
-        for word; do # -v would print the helpers as they are read: they set it when they are through
+        for word; do # -v would print the helpers while they are read, so the helpers set it at their end
             shift
             case $word in
             --*) ;;
@@ -203,32 +203,32 @@ step() { # DIR NAME
     case $interpreter in
     bash)
         if ! command -v bash >/dev/null 2>&1; then
-            echo "This script asks for bash, which this guest does not have: add it to the packages, or use #!/bin/sh"
+            echo "This script needs bash, which this guest does not have. Add bash to the packages, or use #!/bin/sh"
             exit 127
         fi
         BASH_ENV=$base/helpers.sh
         export BASH_ENV
-        exec $apart bash "$@" "$script"
+        exec $new_session bash "$@" "$script"
         ;;
     sh | dash | ash)
         # shellcheck disable=SC2016
-        exec $apart sh "$@" -c "$sourcing" "$script" "$base/helpers.sh"
+        exec $new_session sh "$@" -c "$sourcing" "$script" "$base/helpers.sh"
         ;;
     *)
-        case $asked in
-        -* | *=*) ;; # env's own
-        *) command -v "$asked" >/dev/null 2>&1 || {
-            echo "This script asks for $asked, which this guest does not have: add it to the packages"
+        case $command in
+        -* | *=*) ;; # options and variables of env
+        *) command -v "$command" >/dev/null 2>&1 || {
+            echo "This script needs $command, which this guest does not have. Add it to the packages"
             exit 127
         } ;;
         esac
         chmod 700 "$script"
-        exec $apart "$script"
+        exec $new_session "$script"
         ;;
     esac
 }
 
-# The supervisor: its own session, tied to no connection. Making the folder is what decides who runs the step.
+# The supervisor, in a session without a connection. The process that makes the folder runs the step.
 supervise() { # ID NAME TIMEOUT_S INCOMING
     dir=$steps/$1
     [ -d "$steps" ] || mkdir -p "$steps"
@@ -237,13 +237,13 @@ supervise() { # ID NAME TIMEOUT_S INCOMING
         return
     fi
     : >"$dir/out"
-    printf '%-63s' '' >"$dir/status" # room for the end, should the step fill the disk
+    printf '%-63s' '' >"$dir/status" # reserves space for the status, because the step may fill the disk
     this_boot
     started_at $$
     printf '%s\n' "$$ $start $boot" >"$dir/supervisor"
-    exec >/dev/null # who waits for this by the other end may go on
+    exec >/dev/null # the caller waits until this output closes
     mv -f "$4" "$dir/$2"
-    claim "$dir/begun" || return # somebody gave this step up for lost
+    claim "$dir/begun" || return # another process has given this step up as lost
     watch_deadline "$dir" "$3" &
     watcher=$!
     (step "$dir" "$2") </dev/null >>"$dir/out" 2>&1 &
@@ -255,9 +255,9 @@ supervise() { # ID NAME TIMEOUT_S INCOMING
     outcome='exit'
     if [ -e "$dir/timeout" ]; then outcome='timeout'; fi
     if [ -e "$dir/cancel" ]; then outcome='cancelled'; fi
-    [ "$outcome" = exit ] || end_group "$dir" # its leader is gone, others may not be
+    [ "$outcome" = exit ] || end_group "$dir" # other processes may outlive the leader
     size=$(wc -c <"$dir/out")
-    tell "$dir" "$outcome" "$code" "$((size))"
+    write_status "$dir" "$outcome" "$code" "$((size))"
     kill "$watcher" 2>/dev/null
 }
 
@@ -272,12 +272,12 @@ launch() { # ID NAME TIMEOUT_S LENGTH, script on stdin
     command -v setsid >/dev/null 2>&1 || give_up 95 "setsid is missing in this guest (package util-linux)"
     cat >"$incoming" || give_up 92 "the script cannot be stored in this guest"
     [ "$(($(wc -c <"$incoming")))" = "$4" ] || give_up 94 "the script arrived damaged"
-    : "$(setsid sh "$0" supervise "$1" "$2" "$3" "$incoming" </dev/null 2>/dev/null &)" # until it has said who it is
+    : "$(setsid sh "$0" supervise "$1" "$2" "$3" "$incoming" </dev/null 2>/dev/null &)" # returns when it has written its id
 }
 
 await_supervisor() { # DIR
     waited=0
-    until first_line "$1/supervisor" || told "$1" || [ "$waited" -ge "$start_ticks" ]; do
+    until first_line "$1/supervisor" || has_status "$1" || [ "$waited" -ge "$start_ticks" ]; do
         nap "$tick_s"
         waited=$((waited + 1))
     done
@@ -286,13 +286,13 @@ await_supervisor() { # DIR
 follow() { # NONCE DIR OFFSET
     if ! has_ended "$2"; then
         follow_with_tail "$@" "$sup_pid" || follow_by_turns "$@"
-    elif told "$2"; then
+    elif has_status "$2"; then
         size=${got##* }
         [ "$size" -gt "$3" ] && tail -c "+$(($3 + 1))" "$2/out" | head -c "$((size - $3))"
     fi
 }
 
-# GNU tail sleeps until the file grows, and ends after the supervisor. False where this guest's tail cannot.
+# GNU tail sleeps until the file grows and ends after the supervisor. False with another tail.
 follow_with_tail() { # NONCE DIR OFFSET PID
     tail -c "+$(($3 + 1))" -s "$tick_s" -f --pid="$4" "$2/out" 2>/dev/null &
     tailing=$!
@@ -300,8 +300,8 @@ follow_with_tail() { # NONCE DIR OFFSET PID
         trap '' PIPE
         while sleep 3 >/dev/null 2>&1; do
             kill -0 "$tailing" 2>/dev/null || exit
-            # The pid belongs to another process now, or nobody listens any more.
-            if { told "$2" && [ -e "/proc/$4" ]; } || ! printf '%s beat\n' "$1" >&2; then
+            # Another process has the pid, or the connection is closed.
+            if { has_status "$2" && [ -e "/proc/$4" ]; } || ! printf '%s beat\n' "$1" >&2; then
                 kill "$tailing" 2>/dev/null
                 exit
             fi
@@ -311,10 +311,10 @@ follow_with_tail() { # NONCE DIR OFFSET PID
     wait "$tailing" 2>/dev/null
     tailed=$?
     kill "$beating" 2>/dev/null
-    [ "$tailed" -ne 1 ] # what it says to an option that it does not know
+    [ "$tailed" -ne 1 ] # status for an unknown option
 }
 
-# Elsewhere: what was added since the last turn, by a file descriptor that keeps its place.
+# Without GNU tail: print what was added since the last turn, from a descriptor that keeps its position.
 follow_by_turns() { # NONCE DIR OFFSET
     exec 3<"$2/out"
     [ "$3" -gt 0 ] && dd bs=1 skip="$3" count=0 <&3 2>/dev/null
@@ -331,15 +331,15 @@ follow_by_turns() { # NONCE DIR OFFSET
     exec 3<&-
 }
 
-conclude() { # DIR: a step whose supervisor is gone has no status and never will have one
-    if ! told "$1" && has_ended "$1" && ! told "$1"; then
+conclude() { # DIR: write the status of a step whose supervisor was killed
+    if ! has_status "$1" && has_ended "$1" && ! has_status "$1"; then
         first_line "$1/supervisor" || claim "$1/begun" || return
         end_group "$1"
         size=0
         [ -e "$1/out" ] && size=$(wc -c <"$1/out")
         gone='lost'
         first_line "$1/supervisor" && ! of_this_boot "$1" && gone='restarted'
-        tell "$1" "$gone" 0 "$((size))"
+        write_status "$1" "$gone" 0 "$((size))"
     fi
 }
 
@@ -349,7 +349,7 @@ run() { # NONCE ID NAME TIMEOUT_S OFFSET LENGTH
     await_supervisor "$dir"
     follow "$1" "$dir" "$5"
     conclude "$dir"
-    told "$dir" || exit 93
+    has_status "$dir" || exit 93
     printf '%s end %s\n' "$1" "$got" >&2
 }
 
@@ -358,7 +358,7 @@ stop() { # ID
     mkdir -p "$steps"
     if mkdir "$dir" 2>/dev/null; then
         : >"$dir/out"
-        tell "$dir" cancelled 143 0
+        write_status "$dir" cancelled 143 0
         return
     fi
     : >"$dir/cancel"
@@ -368,7 +368,7 @@ stop() { # ID
         nap "$tick_s"
         waited=$((waited + 1))
     done
-    told "$dir" || end_group "$dir"
+    has_status "$dir" || end_group "$dir"
     waited=0
     while ! has_ended "$dir" && [ "$waited" -lt 100 ]; do
         nap "$tick_s"

@@ -2,28 +2,6 @@
 
 from __future__ import annotations
 
-from lxc_dashboard.pages import (
-    batch,
-    console,
-    containers,
-    create,
-    dashboard,
-    job,
-    jobs,
-    not_found,
-    sign_in,
-    templates,
-)
+from lxc_dashboard.pages import containers, creation, jobs, monitor, not_found, sign_in, templates
 
-__all__ = [
-    "batch",
-    "console",
-    "containers",
-    "create",
-    "dashboard",
-    "job",
-    "jobs",
-    "not_found",
-    "sign_in",
-    "templates",
-]
+__all__ = ["containers", "creation", "jobs", "monitor", "not_found", "sign_in", "templates"]

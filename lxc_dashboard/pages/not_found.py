@@ -1,4 +1,4 @@
-"""Where an address leads that names nothing."""
+"""The page for an address that names no page."""
 
 from __future__ import annotations
 

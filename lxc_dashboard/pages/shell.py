@@ -6,15 +6,15 @@
     def templates() -> rx.Component:
         return page_states(TemplatesState, template_table, empty=no_templates, retry=TemplatesState.load)
 
-- ``page`` registers the function under its route, puts the frame around what it returns, and lets ``SessionState.enter``
-  run before ``on_load``. Import the module in ``pages/__init__.py``: that is all a new page needs.
-- The sidebar lists the entries of ``NAV`` whose page is there. ``/templates/[name]`` lights the entry of ``/templates``.
-- ``title`` is text, or a Var (``TemplateState.name``) for a page about one thing; ``tab_title`` then stands for it in page
-  and tab while it is empty. ``of`` is the ``PageState`` that title and actions are of: neither shows of one thing what belongs to another.
-- ``crumbs`` are ``(text, href)`` before the title; ``actions`` gives what stands right of it, one primary button at most.
-- ``rx.State.<argument>`` of a dynamic route exists only once the app has added its pages: in a handler read
+- ``page`` registers the function under its route, puts the frame around its result, and runs ``SessionState.enter`` before
+  ``on_load``. A new page also needs an import of its module in the ``__init__`` of its package.
+- The sidebar lists the entries of ``NAV`` whose page exists. ``/templates/[name]`` highlights the entry of ``/templates``.
+- ``title`` is text, or a Var (``TemplateState.name``) for a page about one object. While the Var is empty, page and tab show
+  ``tab_title``. ``of`` is the ``PageState`` of title and actions: they do not show while it belongs to another address.
+- ``crumbs`` are ``(text, href)`` before the title. ``actions`` draws the right side of it: one primary button at most.
+- ``rx.State.<argument>`` of a dynamic route exists only after the app has added its pages. A handler reads
   ``self.router.url.query_parameters`` or ``self.router.page.params``.
-- Whoever is not signed in never sees a page: the server sends them to sign in, and back afterwards.
+- A visitor without a session sees no page: the server redirects them to the sign-in page, and back afterwards.
 """
 
 from __future__ import annotations
@@ -27,21 +27,15 @@ import reflex as rx
 from reflex_base.registry import RegistrationContext
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.components.controls import icon, link
-from lxc_dashboard.components.forms import native_form, native_link
-from lxc_dashboard.components.palette import palette
-from lxc_dashboard.components.running import running_now
-from lxc_dashboard.components.shortcuts import shortcuts
-from lxc_dashboard.components.status_line import status_line
-from lxc_dashboard.components.theme import theme_toggle
+from lxc_dashboard.components.controls import icon, link, native_form, native_link
+from lxc_dashboard.components.frame import palette, running_now, shortcuts, status_line, theme_toggle
 from lxc_dashboard.components.widgets import away_note, here, name_in_tab, notices, offline_note
 from lxc_dashboard.routes import NavItem
 from lxc_dashboard.state.base import FAILED
 from lxc_dashboard.state.guard import AwayState
+from lxc_dashboard.state.jobs.running import RunningState
 from lxc_dashboard.state.notices import NoticeState
-from lxc_dashboard.state.running import RunningState
-from lxc_dashboard.state.search import SearchState
-from lxc_dashboard.state.search_rows import QUERY_CHARS
+from lxc_dashboard.state.search import QUERY_CHARS, SearchState
 from lxc_dashboard.state.session import SessionState
 
 NAV: Final = (
@@ -50,7 +44,7 @@ NAV: Final = (
     NavItem(text.NAV_TEMPLATES, routes.TEMPLATES, "layers"),
     NavItem(text.NAV_JOBS, routes.JOBS, "list-checks"),
 )
-# What the search finds beside the entries of the sidebar.
+# Pages for the search that are not in the sidebar.
 MORE_PAGES: Final = (
     (text.NEW_CONTAINER, routes.CREATE),
     (text.NEW_TEMPLATE, routes.TEMPLATE_NEW),
@@ -151,7 +145,7 @@ def shown_nav() -> list[NavItem]:
 
 
 def _is_current(item: NavItem, route: str) -> bool:
-    if route == routes.BATCH:  # jobs that were asked for together
+    if route == routes.BATCH:
         return item.route == routes.JOBS
     return route == item.route or (item.route != routes.DASHBOARD and route.startswith(f"{item.route}/"))
 
@@ -193,7 +187,7 @@ def _endpoint(**props: Any) -> rx.Component:
 
 
 def _endpoints() -> rx.Component:
-    """The endpoint's name opens a menu of the others, which lead to their sign-in page: a session is of one endpoint."""
+    """The endpoint's name opens a menu of the others, each with a link to its sign-in page: a session belongs to one endpoint."""
     others = rx.foreach(
         SessionState.others, lambda other: rx.el.li(native_link(other.name, href=other.href, class_name="nav-link"))
     )

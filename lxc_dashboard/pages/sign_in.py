@@ -1,6 +1,6 @@
-"""The sign-in page is served whole by ``api.sign_in``, without a websocket: nobody has one before having signed in.
+"""Loads the real sign-in page when a page of the app redirects to it.
 
-This page only stands in its place when a page is led to it from inside, and loads the real one.
+``api.sign_in`` serves that one, without a websocket, which needs a session.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The door to Proxmox VE.
+"""The client of Proxmox VE.
 
 pool = ProxmoxPool()
 ticket = await login(pool.client(endpoint), "root@pam", password)
@@ -12,8 +12,8 @@ from __future__ import annotations
 from lxc_dashboard.proxmox.auth import Ticket, TicketAuth, TokenAuth, answer_tfa, login
 from lxc_dashboard.proxmox.client import Endpoint, ProxmoxClient, ProxmoxPool
 from lxc_dashboard.proxmox.endpoint import normal_fingerprint, peer_fingerprint
-from lxc_dashboard.proxmox.upid import Upid
-from lxc_dashboard.proxmox.waiting import TaskResult
+from lxc_dashboard.proxmox.schemas.tasks import Upid
+from lxc_dashboard.proxmox.tasks import TaskResult
 
 __all__ = [
     "Endpoint",

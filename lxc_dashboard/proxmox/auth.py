@@ -1,4 +1,4 @@
-"""Who acts: a user's ticket or an API token, as httpx auth flows; and how a ticket is got."""
+"""Sign in to PVE, and authenticate requests with a user's ticket or an API token."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lxc_dashboard.errors import ApiError, AuthError, DashboardError, InvalidCre
 from lxc_dashboard.proxmox.caller import Caller
 from lxc_dashboard.proxmox.decoding import decoded, one
 from lxc_dashboard.proxmox.schemas import SignIn
-from lxc_dashboard.proxmox.upid import user_of
+from lxc_dashboard.proxmox.schemas.tasks import user_of
 
 log = structlog.get_logger(__name__)
 
@@ -31,13 +31,13 @@ SUCCESS = 200
 OnRenew = Callable[[str, str], Awaitable[None]]
 _SIGN_IN = one(SignIn)
 _CHALLENGE = re.compile(r"!tfa!([^:]*)")
-# What a cookie's value may hold as it is. A user id may hold more, a semicolon for one.
+# What the value of a cookie may hold unquoted. A userid may hold more, for example a semicolon.
 _COOKIE_SAFE = "!#$&'()*+-./:<=>?@[]^_`{|}~"
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """``issued_at`` is epoch seconds of our own clock, which need not agree with PVE's."""
+    """A user's sign-in. ``issued_at`` is in epoch seconds of our own clock, which may differ from PVE's."""
 
     userid: str
     ticket: str = field(repr=False)
@@ -47,7 +47,7 @@ class Ticket:
 
 
 class TokenAuth(httpx.Auth):
-    """An API token: ``tokenid`` is ``user@realm!name``, ``secret`` its uuid."""
+    """Authenticate with an API token: ``tokenid`` is ``user@realm!name``, ``secret`` its uuid."""
 
     def __init__(self, tokenid: str, secret: str) -> None:
         self.tokenid = tokenid
@@ -63,11 +63,11 @@ class TokenAuth(httpx.Auth):
 
 
 class TicketAuth(httpx.Auth):
-    """A user's ticket, with the CSRF token on writes.
+    """Authenticate with a user's ticket, and with the CSRF token on writes.
 
-    Past half its life the ticket is renewed before the next request, once however many requests wait, with the ticket
-    itself as password. ``on_renew(ticket, csrf_token)`` is awaited so that the owner can store both. A renewal that
-    fails is tried again a minute later, and the old ticket serves meanwhile.
+    Renews the ticket before a request once it is older than ``TICKET_RENEW_AFTER_S``, one time for all waiting
+    requests, with the ticket itself as password. Awaits ``on_renew(ticket, csrf_token)``, so that the owner can store
+    both. Tries a failed renewal again after ``RENEW_AGAIN_AFTER_S`` and uses the old ticket until then.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class TicketAuth(httpx.Auth):
 
     @property
     def ticket(self) -> Ticket:
-        """The one in use now."""
+        """The current ticket."""
         return self._ticket
 
     @property
@@ -94,7 +94,7 @@ class TicketAuth(httpx.Auth):
 
     @property
     def cookie(self) -> str:
-        """The Cookie header, for what does not go through httpx: the console's websocket."""
+        """The Cookie header, for the console's websocket, which does not go through httpx."""
         return f"PVEAuthCookie={quote(self._ticket.ticket, safe=_COOKIE_SAFE)}"
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
@@ -110,7 +110,7 @@ class TicketAuth(httpx.Auth):
 
     def _is_due(self) -> bool:
         now = self._clock()
-        # A ticket past its end renews nothing any more: PVE's 401 to the request itself says so.
+        # PVE renews no expired ticket. It answers the request itself with 401.
         return now >= self._not_before and TICKET_RENEW_AFTER_S <= now - self._ticket.issued_at < TICKET_LIFETIME_S
 
     def _renewal(self, request: httpx.Request) -> httpx.Request:
@@ -131,34 +131,37 @@ class TicketAuth(httpx.Auth):
         try:
             answer = decoded(response.content, _SIGN_IN)
         except (msgspec.DecodeError, RecursionError) as error:
-            log.warning("ticket not renewed", userid=self.userid, why=str(error))
+            log.warning("ticket not renewed", userid=self.userid, reason=str(error))
             return
         if not answer.need_tfa:
             csrf_token = answer.csrf_token or self._ticket.csrf_token
             self._ticket = Ticket(self.userid, answer.ticket, csrf_token, now, self._ticket.clustername)
-            await self._tell_owner()
+            await self._notify_owner()
 
-    async def _tell_owner(self) -> None:
+    async def _notify_owner(self) -> None:
         if self._on_renew is None:
             return
         try:
             await self._on_renew(self._ticket.ticket, self._ticket.csrf_token)
         except DashboardError as error:
-            # The request can go on: the new ticket is in use here, and whoever holds the old one renews it himself.
-            log.warning("renewed ticket not stored", userid=self.userid, why=str(error))
+            # The request can continue with the new ticket. Other holders of the old ticket renew it themselves.
+            log.warning("renewed ticket not stored", userid=self.userid, reason=str(error))
 
 
 async def login(client: Caller, userid: str, password: str) -> Ticket:
-    """``POST /access/ticket`` for ``user@realm``.
+    """``POST /access/ticket``: sign in ``user@realm``.
 
-    Raises InvalidCredentialsError (one error for whatever PVE refuses), TfaRequiredError with the challenge for
-    :func:`answer_tfa`, UnreachableError, TlsError.
+    Raises ``InvalidCredentialsError`` for every refusal, ``TfaRequiredError`` with the challenge for
+    :func:`answer_tfa`, ``UnreachableError``, ``TlsError``.
     """
     return await _sign_in(client, {"username": userid, "password": password})
 
 
 async def answer_tfa(client: Caller, userid: str, challenge: str, kind: str, code: str) -> Ticket:
-    """The second step. ``kind`` is totp or recovery (or another that the challenge names). Raises as :func:`login`."""
+    """``POST /access/ticket``: answer the second factor. Raises as :func:`login`.
+
+    ``kind`` is totp, recovery, or another one that the challenge names.
+    """
     answer = f"{kind}:{''.join(code.split())}"
     return await _sign_in(client, {"username": userid, "password": answer, "tfa-challenge": challenge})
 
@@ -170,7 +173,7 @@ async def _sign_in(client: Caller, form: dict[str, Any]) -> Ticket:
     except AuthError as error:
         raise InvalidCredentialsError(detail=error.detail) from error
     except ApiError as error:
-        if error.fields:  # an empty or overlong user or password: PVE calls it a wrong parameter
+        if error.fields:  # PVE reports an empty or too long user or password as an invalid parameter
             raise InvalidCredentialsError(detail=str(error.fields)) from error
         raise
     if answer.need_tfa:
@@ -180,10 +183,13 @@ async def _sign_in(client: Caller, form: dict[str, Any]) -> Ticket:
 
 
 def challenge_kinds(challenge: str) -> tuple[str, ...]:
-    """What a challenge takes, from the JSON within it. Where that cannot be read, what every PVE knows."""
-    found = _CHALLENGE.search(challenge)
+    """Return the second factors that a challenge accepts, from the JSON in it.
+
+    Falls back to totp and recovery, which every PVE supports.
+    """
+    match = _CHALLENGE.search(challenge)
     try:
-        offered = msgspec.json.decode(unquote(found[1]), type=dict[str, Any]) if found else {}
+        offered = msgspec.json.decode(unquote(match[1]), type=dict[str, Any]) if match else {}
     except msgspec.DecodeError:
         offered = {}
     kinds = tuple(kind for kind, state in offered.items() if state and state != "unavailable")

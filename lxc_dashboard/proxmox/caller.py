@@ -1,4 +1,4 @@
-"""What the files named after PVE's nouns need of a client, and how they write paths and forms."""
+"""The interface between the client and its groups of calls, with paths and forms as PVE expects them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ Form = Mapping[str, FormValue]
 
 
 class Caller(Protocol):
-    """Sends one call. ``path`` begins below ``/api2/json`` and is already quoted.
+    """Send one call. ``path`` starts below ``/api2/json`` and is quoted.
 
-    All raise UnreachableError, TlsError, SessionExpiredError, PrivilegeError, ApiError. Only ``get`` is ever repeated.
+    All methods raise ``UnreachableError``, ``TlsError``, ``SessionExpiredError``, ``PrivilegeError``, ``ApiError``.
+    Only ``get`` is retried.
     """
 
     @property
@@ -33,19 +34,19 @@ class Caller(Protocol):
 
 
 class Noun:
-    """A group of calls, reached through the client: ``client.lxc``, ``client.tasks``."""
+    """A group of calls on the client, such as ``client.lxc`` and ``client.tasks``."""
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
 
 
 def path_of(*segments: str | int) -> str:
-    """``/nodes/pve1/lxc/101`` from its segments, each quoted: a UPID holds colons, a volid slashes."""
+    """Return ``/nodes/pve1/lxc/101`` for its segments. Quotes each one: a UPID holds colons, a volid slashes."""
     return "".join(f"/{quote(str(segment), safe='')}" for segment in segments)
 
 
 def encode_form(form: Form) -> str:
-    """As PVE reads it: booleans are 1 and 0 (``true`` is refused), what is None is not sent."""
+    """Encode a form as PVE reads it: booleans as 1 and 0 (PVE refuses ``true``), None left out."""
     return urlencode({key: _plain(value) for key, value in form.items() if value is not None})
 
 

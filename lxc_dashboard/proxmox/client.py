@@ -1,4 +1,4 @@
-"""A view of one PVE endpoint as one identity, over a connection pool that all identities share."""
+"""The PVE client: one endpoint as one identity. All identities of an endpoint share its connections."""
 
 from __future__ import annotations
 
@@ -14,18 +14,14 @@ from lxc_dashboard.errors import UnreachableError
 from lxc_dashboard.proxmox import errors
 from lxc_dashboard.proxmox.access import Access
 from lxc_dashboard.proxmox.caller import Form, encode_form
-from lxc_dashboard.proxmox.cluster import Cluster
+from lxc_dashboard.proxmox.cluster import Cluster, Pools
 from lxc_dashboard.proxmox.decoding import Shape, decoded, one
 from lxc_dashboard.proxmox.endpoint import Endpoint
 from lxc_dashboard.proxmox.lxc import Lxc
-from lxc_dashboard.proxmox.nodes import Nodes
-from lxc_dashboard.proxmox.pools import Pools
-from lxc_dashboard.proxmox.qemu import Qemu
+from lxc_dashboard.proxmox.nodes import Nodes, Qemu, Storage, Vzdump
 from lxc_dashboard.proxmox.schemas import Version
-from lxc_dashboard.proxmox.storage import Storage
 from lxc_dashboard.proxmox.tasks import Tasks
 from lxc_dashboard.proxmox.transport import API_ROOT, EndpointTransport
-from lxc_dashboard.proxmox.vzdump import Vzdump
 
 __all__ = ["Endpoint", "ProxmoxClient", "ProxmoxPool"]
 
@@ -37,13 +33,13 @@ GET_DEADLINE_S = 20.0
 GET_ATTEMPTS = 3
 GET_RETRY_INITIAL_S = 0.1
 GET_RETRY_MAX_S = 2.0
-# PVE itself waits 10 s for a guest's lock and 30 s for another node.
+# PVE waits up to 10 s for a guest's lock and 30 s for another node.
 WRITE_TIMEOUT_S = 60.0
 WRITE_DEADLINE_S = CONNECT_TIMEOUT_S + POOL_TIMEOUT_S + WRITE_TIMEOUT_S
 
 _VERSION = one(Version)
 _FORM_HEADERS = {"Content-Type": "application/x-www-form-urlencoded"}
-# PVE packs with zlib in the process that answers, which costs it and us more than a local network does.
+# PVE would compress in its API process, which costs more time than the local network saves.
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "lxc-dashboard"}
 
 
@@ -56,9 +52,9 @@ class ProxmoxPool:
     def client(
         self, endpoint: Endpoint, auth: httpx.Auth | None = None, *, get_deadline_s: float = GET_DEADLINE_S
     ) -> ProxmoxClient:
-        """A cheap view of ``endpoint``; ``auth`` is a TicketAuth, a TokenAuth, or None before sign-in.
+        """Return a client for ``endpoint``. ``auth`` is a ``TicketAuth``, a ``TokenAuth``, or None before sign-in.
 
-        ``get_deadline_s`` bounds a GET with all its retries. Raises TlsError when the endpoint's CA cannot be read.
+        ``get_deadline_s`` bounds a GET with all its retries. Raises ``TlsError`` for an unreadable CA certificate.
         """
         https = self._https.get(endpoint)
         if https is None:
@@ -67,7 +63,7 @@ class ProxmoxPool:
         return ProxmoxClient(endpoint, https, auth, get_deadline_s=get_deadline_s)
 
     async def drop(self, endpoint: Endpoint) -> None:
-        """Closes the connections to an endpoint that is no longer registered, or registered otherwise."""
+        """Close the connections to an endpoint that was removed or changed."""
         https = self._https.pop(endpoint, None)
         if https is not None:
             await https.aclose()
@@ -88,9 +84,9 @@ class ProxmoxPool:
 class ProxmoxClient:
     """Calls by PVE's nouns: ``client.lxc.create(...)``, ``client.cluster.resources()``, ``client.tasks.wait(...)``.
 
-    Every call raises UnreachableError (nobody answered, or PVE could not reach the node meant), TlsError,
-    SessionExpiredError (401, with PVE's reason), PrivilegeError (403) or ApiError (what PVE refuses, with its message
-    and, for a 400, the errors by field).
+    Every call raises ``UnreachableError`` (no answer, or PVE cannot reach the node), ``TlsError``,
+    ``SessionExpiredError`` (401), ``PrivilegeError`` (403) or ``ApiError`` (other refusals, with PVE's message and,
+    for a 400, the errors by field).
     """
 
     def __init__(
@@ -117,20 +113,20 @@ class ProxmoxClient:
         self.vzdump = Vzdump(self)
 
     def within(self, get_deadline_s: float) -> ProxmoxClient:
-        """The same view with another deadline for each GET: short for a poll that a page waits for."""
+        """Return the same client with another deadline for each GET."""
         return ProxmoxClient(self.endpoint, self._https, self.auth, get_deadline_s=get_deadline_s)
 
     async def version(self) -> Version:
-        """``GET /version``: of the node that answers."""
+        """``GET /version``: the version of the node that answers."""
         return await self.get("/version", _VERSION)
 
     async def get(self, path: str, shape: Shape[T], params: Form | None = None) -> T:
         failures: list[UnreachableError] = []
         try:
             async with asyncio.timeout(self._get_deadline_s):
-                return await self._get_patiently(path, shape, params, failures)
+                return await self._get_with_retries(path, shape, params, failures)
         except TimeoutError as error:
-            if failures:  # what an earlier attempt met says more than that the time is up
+            if failures:  # an earlier failure says more than the timeout
                 raise failures[-1] from error
             raise errors.from_transport(error, self.endpoint.authority, path) from error
 
@@ -146,14 +142,14 @@ class ProxmoxClient:
     async def _write(
         self, method: str, path: str, shape: Shape[T], *, params: Form | None = None, form: Form | None = None
     ) -> T:
-        """Once, and with an end: an answer may also come byte by byte."""
+        """Send a write once, with a deadline for the whole answer."""
         try:
             async with asyncio.timeout(WRITE_DEADLINE_S):
                 return await self._call(method, path, shape, params=params, form=form)
         except TimeoutError as error:
             raise errors.from_transport(error, self.endpoint.authority, path) from error
 
-    async def _get_patiently(
+    async def _get_with_retries(
         self, path: str, shape: Shape[T], params: Form | None, failures: list[UnreachableError]
     ) -> T:
         async for attempt in stamina.retry_context(
@@ -170,7 +166,7 @@ class ProxmoxClient:
                 except UnreachableError as error:
                     failures.append(error)
                     raise
-        raise failures[-1]  # for mypy: the loop ends in a return or a raise
+        raise failures[-1]  # for mypy: the loop always returns or raises
 
     async def _call(
         self, method: str, path: str, shape: Shape[T], *, params: Form | None = None, form: Form | None = None
@@ -194,12 +190,12 @@ class ProxmoxClient:
         try:
             return decoded(response.content or b'{"data":null}', shape)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise errors.not_understood(error, status=response.status_code, node=node, path=path) from error
+            raise errors.unexpected_answer(error, status=response.status_code, node=node, path=path) from error
 
     def _request(self, method: str, path: str, params: Form | None, form: Form | None) -> httpx.Request:
         query = encode_form(params) if params else ""
         content = encode_form(form) if form else ""
-        patience_s = self._get_deadline_s if method == "GET" else WRITE_TIMEOUT_S
+        timeout_s = self._get_deadline_s if method == "GET" else WRITE_TIMEOUT_S
         return httpx.Request(
             method,
             f"{self._base_url}{path}?{query}" if query else f"{self._base_url}{path}",
@@ -208,8 +204,8 @@ class ProxmoxClient:
             extensions={
                 "timeout": {
                     "connect": CONNECT_TIMEOUT_S,
-                    "read": patience_s,
-                    "write": patience_s,
+                    "read": timeout_s,
+                    "write": timeout_s,
                     "pool": POOL_TIMEOUT_S,
                 }
             },

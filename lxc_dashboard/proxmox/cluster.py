@@ -1,4 +1,4 @@
-"""``/cluster``: everything at a glance, and the vmids."""
+"""``/cluster`` and ``/pools``: resources, vmids, options and pools."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final, Literal
 from lxc_dashboard.errors import ApiError
 from lxc_dashboard.proxmox.caller import Noun
 from lxc_dashboard.proxmox.decoding import many, one, plain
-from lxc_dashboard.proxmox.schemas import ClusterEntry, ClusterOptions, Resource, TaskInfo, Vnet
+from lxc_dashboard.proxmox.schemas import ClusterEntry, ClusterOptions, Pool, Resource, TaskInfo, Vnet
 
 GONE_AGAIN_AFTER_S: Final = 1.0
 _RESOURCES = many(Resource)
@@ -24,20 +24,20 @@ _TAKEN = re.compile(r"\b(VM|CT) \d+ already exists")
 
 class Cluster(Noun):
     async def resources(self, kind: Literal["vm", "storage", "node", "sdn"] | None = None) -> list[Resource]:
-        """``GET /cluster/resources``: what the user may see, silently filtered, figures up to 10 s old."""
+        """``GET /cluster/resources``: what the user may see. Figures are up to 10 s old."""
         return await self._caller.get("/cluster/resources", _RESOURCES, {"type": kind})
 
     async def find_guest(self, vmid: int) -> Resource | None:
-        """The guest with ``vmid`` wherever it is now, or None where it is not or may not be seen."""
+        """Return the guest with ``vmid`` on any node. None: there is no such guest, or the user may not see it."""
         guests = await self.resources("vm")
         return next((guest for guest in guests if guest.vmid == vmid), None)
 
     async def status(self) -> list[ClusterEntry]:
-        """``GET /cluster/status``: quorum, nodes and addresses; needs Sys.Audit on /."""
+        """``GET /cluster/status``: quorum, nodes and addresses. Needs Sys.Audit at ``/``."""
         return await self._caller.get("/cluster/status", _STATUS)
 
     async def tasks(self) -> list[TaskInfo]:
-        """``GET /cluster/tasks``: recent tasks of all nodes. A token never sees its own here."""
+        """``GET /cluster/tasks``: recent tasks of all nodes. A token never sees its own tasks here."""
         return await self._caller.get("/cluster/tasks", _TASKS)
 
     async def vnets(self) -> list[Vnet]:
@@ -45,22 +45,22 @@ class Cluster(Noun):
         return await self._caller.get("/cluster/sdn/vnets", _VNETS)
 
     async def options(self) -> ClusterOptions:
-        """``GET /cluster/options``: the datacenter's settings, as far as the user may see them."""
+        """``GET /cluster/options``: the datacenter settings that the user may see."""
         return await self._caller.get("/cluster/options", _OPTIONS)
 
     async def nextid(self) -> int:
-        """``GET /cluster/nextid``: the lowest free vmid. It is not reserved."""
+        """``GET /cluster/nextid``: the lowest free vmid. PVE does not reserve it."""
         return await self._caller.get("/cluster/nextid", _NEXTID)
 
     async def vmid_is_free(self, vmid: int) -> bool:
-        """``GET /cluster/nextid?vmid=``, which refuses the field where the vmid is taken or no valid one."""
+        """``GET /cluster/nextid?vmid=``: whether ``vmid`` is free. PVE refuses a vmid that is in use or invalid."""
         return await self._free(vmid) is not None
 
     async def has_no_guest(self, vmid: int, turn: asyncio.Semaphore | None = None) -> bool:
-        """Whether two answers of ``/cluster/nextid``, ``GONE_AGAIN_AFTER_S`` apart, offer ``vmid`` itself.
+        """Return whether PVE offers ``vmid`` itself twice, ``GONE_AGAIN_AFTER_S`` apart.
 
-        Unlike ``vmid_is_free`` it is sure enough to call a guest deleted: some doubles of PVE offer another vmid than
-        they are asked for. ``turn`` bounds the requests and is free between them.
+        Safe enough to call a guest deleted, unlike ``vmid_is_free``: some stand-ins for PVE offer another vmid than
+        requested. ``turn`` bounds the requests and is free between them.
         """
         if not await self._is_offered(vmid, turn):
             return False
@@ -72,10 +72,19 @@ class Cluster(Noun):
             return await self._free(vmid) == vmid
 
     async def _free(self, vmid: int) -> int | None:
-        """The vmid that is offered: ``vmid`` itself, by who looks at what is asked; None where that is refused."""
+        """Return the vmid that PVE offers for ``vmid``, None where PVE refuses it."""
         try:
             return await self._caller.get("/cluster/nextid", _NEXTID, {"vmid": vmid})
         except ApiError as error:
             if "vmid" in error.fields or _TAKEN.search(error.message):
                 return None
             raise
+
+
+_POOLS = many(Pool)
+
+
+class Pools(Noun):
+    async def list(self) -> list[Pool]:
+        """``GET /pools``: the pools that the user may see."""
+        return await self._caller.get("/pools", _POOLS)

@@ -1,7 +1,7 @@
-"""A guest's terminal over PVE's websocket: ``termproxy``, then ``vncwebsocket`` on the same host, by PVE's own little protocol.
+"""A guest's terminal over PVE's websocket.
 
-The first message is ``user:ticket`` and a line end, the answer ``OK``; then ``0:LEN:DATA`` types, ``1:COLUMNS:ROWS:`` resizes, ``2``
-keeps the connection alive, and what comes back is the terminal's output as it is.
+The first message is ``user:ticket`` with a line end. PVE answers ``OK``. Then ``0:LEN:DATA`` types,
+``1:COLUMNS:ROWS:`` resizes and ``2`` keeps the connection alive. PVE sends the terminal's output unframed.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
     from lxc_dashboard.proxmox.client import ProxmoxClient
     from lxc_dashboard.proxmox.schemas import TerminalTicket
 
-OPEN_WITHIN_S: Final = 10.0  # PVE itself waits no longer for the websocket
+OPEN_TIMEOUT_S: Final = 10.0  # PVE waits as long for the websocket
 READ_BYTES: Final = 64 * 1024
-TYPED_AT_ONCE: Final = 16 * 1024  # PVE takes messages of 128 KiB
+INPUT_CHUNK_BYTES: Final = 16 * 1024  # PVE accepts messages of up to 128 KiB
 GREETING: Final = b"OK"
 
 
 class ConsoleSocket:
-    """One connection to a guest's terminal. Made by ``open_console``."""
+    """A connection to a guest's terminal, made by ``open_console``."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, where: str) -> None:
         self._reader = reader
@@ -53,7 +53,7 @@ class ConsoleSocket:
         self._events: list[Event] = []
 
     async def read(self) -> bytes:
-        """The next output; nothing at the end. Raises ``UnreachableError`` where the connection was lost."""
+        """Return the next output, empty at the end. Raises ``UnreachableError`` for a lost connection."""
         while True:
             event = await self._next()
             if event is None:
@@ -62,9 +62,9 @@ class ConsoleSocket:
                 return event.data.encode() if isinstance(event, TextMessage) else bytes(event.data)
 
     async def type(self, data: bytes) -> None:
-        """``data`` as if it were typed."""
-        for at in range(0, len(data), TYPED_AT_ONCE):
-            piece = data[at : at + TYPED_AT_ONCE]
+        """Type ``data`` into the terminal."""
+        for at in range(0, len(data), INPUT_CHUNK_BYTES):
+            piece = data[at : at + INPUT_CHUNK_BYTES]
             await self._send(BytesMessage(b"0:%d:%s" % (len(piece), piece)))
 
     async def resize(self, columns: int, rows: int) -> None:
@@ -74,9 +74,11 @@ class ConsoleSocket:
         await self._send(BytesMessage(b"2"))
 
     async def shake_hands(self, address: str, cookie: str, terminal: TerminalTicket) -> None:
-        """Raises ``ApiError`` and its kin for a refusal, ``UnreachableError``."""
+        """Open the websocket and sign in to the terminal. Raises ``ApiError``, ``SessionExpiredError``,
+        ``PrivilegeError``, ``UnreachableError``.
+        """
         try:
-            async with asyncio.timeout(OPEN_WITHIN_S):
+            async with asyncio.timeout(OPEN_TIMEOUT_S):
                 await self._shake_hands(address, cookie, terminal)
         except TimeoutError as error:
             raise errors.from_transport(error, self._where) from error
@@ -93,14 +95,16 @@ class ConsoleSocket:
         if isinstance(answer, RejectConnection):
             raise await self._refusal(answer, parts.path)
         if not isinstance(answer, AcceptConnection):
-            raise UnreachableError("PVE ended the console before it began. Connect again in a moment", node=self._where)
+            raise UnreachableError(
+                "PVE closed the console before it opened. Connect again in a moment", node=self._where
+            )
         await self._send(BytesMessage(f"{terminal.user}:{terminal.ticket}\n".encode()))
-        said = await self.read()
-        while len(said) < len(GREETING) and GREETING.startswith(said) and (more := await self.read()):
-            said += more
-        if not said.startswith(GREETING):
-            raise ApiError(401, "PVE did not let this user into the console", node=self._where)
-        if rest := said.removeprefix(GREETING):
+        greeting = await self.read()
+        while len(greeting) < len(GREETING) and GREETING.startswith(greeting) and (more := await self.read()):
+            greeting += more
+        if not greeting.startswith(GREETING):
+            raise ApiError(401, "PVE refused this user's sign-in to the console", node=self._where)
+        if rest := greeting.removeprefix(GREETING):
             self._events.insert(0, BytesMessage(rest))
 
     async def close(self) -> None:
@@ -116,11 +120,11 @@ class ConsoleSocket:
         return errors.from_response(status=answer.status_code, reason="", body=body, node=self._where, path=path)
 
     async def _next(self) -> Event | None:
-        """The next event that is not the wire's own business, None at the end."""
+        """Return the next event of the terminal, None at the end. Answers pings."""
         while True:
             while not self._events:
-                data = await self._received()
-                self._events += self._understood(data)
+                data = await self._read_bytes()
+                self._events += self._parse_events(data)
                 if not data and not self._events:
                     return None
             event = self._events.pop(0)
@@ -130,16 +134,16 @@ class ConsoleSocket:
                 return event
             await self._send(event.response())
 
-    def _understood(self, data: bytes) -> list[Event]:
+    def _parse_events(self, data: bytes) -> list[Event]:
         try:
             self._wire.receive_data(data or None)
             return list(self._wire.events())
         except wsproto.utilities.ProtocolError as error:
-            if not data:  # whoever hangs up in the middle of his answer has said nothing
+            if not data:  # PVE closed the connection in the middle of a frame
                 return []
             raise errors.from_transport(error, self._where) from error
 
-    async def _received(self) -> bytes:
+    async def _read_bytes(self) -> bytes:
         try:
             return await self._reader.read(READ_BYTES)
         except (OSError, ssl.SSLError) as error:
@@ -157,10 +161,11 @@ class ConsoleSocket:
 async def open_console(client: ProxmoxClient, node: str, vmid: int) -> AsyncIterator[ConsoleSocket]:
     """``POST /nodes/{node}/lxc/{vmid}/termproxy``, then ``GET .../vncwebsocket``, as the client's user.
 
-    Raises what the POST raises, ``ApiError`` for an identity that is no ticket (PVE gives tokens no console), ``TlsError``.
+    Raises what the POST raises, ``ApiError`` for a client without a ticket (PVE gives API tokens no console),
+    ``TlsError``.
     """
     if not isinstance(client.auth, TicketAuth):
-        raise ApiError(403, "PVE opens a console only for a user who has signed in", node=node)
+        raise ApiError(403, "PVE opens a console only for a signed-in user, not for an API token", node=node)
     terminal = await client.lxc.termproxy(node, vmid)
     terminal = structs.replace(terminal, user=terminal.user or client.auth.userid)
     address = client.lxc.websocket_url(node, vmid, terminal)
@@ -173,14 +178,14 @@ async def open_console(client: ProxmoxClient, node: str, vmid: int) -> AsyncIter
 
 
 async def connect(client: ProxmoxClient) -> ConsoleSocket:
-    """A TLS connection to the endpoint, its certificate checked before anything is sent. Raises ``TlsError``, ``UnreachableError``."""
+    """Open a TLS connection to the endpoint and check its certificate. Raises ``TlsError``, ``UnreachableError``."""
     endpoint = client.endpoint
     try:
-        async with asyncio.timeout(OPEN_WITHIN_S):
+        async with asyncio.timeout(OPEN_TIMEOUT_S):
             reader, writer = await asyncio.open_connection(
                 endpoint.host, endpoint.port, ssl=ssl_context(endpoint), server_hostname=endpoint.host
             )
-    except (OSError, ValueError) as error:  # the latter of a host that is no name at all
+    except (OSError, ValueError) as error:  # ``ValueError``: the host is not a valid name
         raise errors.from_transport(error, endpoint.authority) from error
     try:
         check_pin(endpoint, _certificate(writer))

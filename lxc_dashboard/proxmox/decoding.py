@@ -1,9 +1,9 @@
-"""From the bytes of an answer to a typed value, at the speed of msgspec where PVE keeps to its schema.
+"""Decode the bytes of an answer into a typed value.
 
-Other versions and other doubles do not: a guest's name that is all digits comes as a number, a number as an empty
-string, a flag as ``"on"``, anything as null. So what does not fit at once is mended, item by item: a value is turned
-into its field's type where that can be done, else its field keeps its default. An item of a list whose identity
-cannot be read is left out; a single value that cannot be read is an error.
+msgspec decodes what follows PVE's schema. Other versions and stand-ins do not: a guest's name of digits comes as a
+number, a number as an empty string, a flag as ``"on"``, anything as null. Then each value is converted to its field's
+type. A field that cannot be converted keeps its default. An item of a list without a readable identity is left out. A
+single unreadable value is an error.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _FALSE = frozenset({"0", "false", "no", "off", ""})
 
 
 class Shape(Generic[T]):
-    """What a call's ``data`` holds. ``decode`` raises msgspec.DecodeError (ValidationError is one)."""
+    """The type of a call's ``data``. ``decode`` raises ``msgspec.DecodeError`` or its subclass ``ValidationError``."""
 
     def __init__(self, decode: Callable[[bytes], T]) -> None:
         self.decode = decode
 
 
 def one(kind: type[S]) -> Shape[S]:
-    """A single object."""
+    """Expect a single object."""
     fast = _envelope(kind)
     slow = _envelope(Any)
 
@@ -42,13 +42,13 @@ def one(kind: type[S]) -> Shape[S]:
         try:
             return fast.decode(body).data  # type: ignore[no-any-return] # the envelope is made at run time
         except msgspec.ValidationError:
-            return mended(slow.decode(body).data, kind)
+            return convert(slow.decode(body).data, kind)
 
     return Shape(decode)
 
 
 def many(kind: type[S]) -> Shape[list[S]]:
-    """A list of objects; null is an empty one."""
+    """Expect a list of objects. Null is an empty list."""
     fast = _envelope(list[kind] | None)  # type: ignore[valid-type] # a type made at run time
     slow = _envelope(list[msgspec.Raw] | None)
     single = msgspec.json.Decoder(kind, strict=False)
@@ -64,7 +64,7 @@ def many(kind: type[S]) -> Shape[list[S]]:
 
 
 def plain(kind: type[T]) -> Shape[T]:
-    """A scalar, list or mapping of builtin types."""
+    """Expect a scalar, list or mapping of builtin types."""
     fast = _envelope(kind)
     slow = _envelope(Any)
 
@@ -78,37 +78,37 @@ def plain(kind: type[T]) -> Shape[T]:
 
 
 def whole(kind: type[S]) -> Shape[S]:
-    """An object that stands for the whole body, envelope included: where ``total`` is needed beside ``data``."""
+    """Expect an object that is the whole body, not only its ``data``: for calls that need ``total``."""
     fast = msgspec.json.Decoder(kind, strict=False)
 
     def decode(body: bytes) -> S:
         try:
             return fast.decode(body)
         except msgspec.ValidationError:
-            return mended(msgspec.json.decode(body), kind)
+            return convert(msgspec.json.decode(body), kind)
 
     return Shape(decode)
 
 
 def decoded(body: bytes, shape: Shape[T]) -> T:
-    """What ``body`` holds, be it JSON only nearly. Raises what ``shape.decode`` raises, and RecursionError."""
+    """Decode ``body``, also where it is not strict JSON. Raises what ``shape.decode`` raises, and ``RecursionError``."""
     try:
         return shape.decode(body)
     except msgspec.ValidationError:
         raise
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return shape.decode(_cleaned(body))
+        return shape.decode(_to_strict_json(body))
 
 
 def _plain(raw: msgspec.Raw) -> Any:
     try:
         return msgspec.json.decode(raw)
-    except msgspec.DecodeError:  # a number that no float holds
-        return msgspec.json.decode(_cleaned(bytes(raw)))
+    except msgspec.DecodeError:  # a number outside the range of floats
+        return msgspec.json.decode(_to_strict_json(bytes(raw)))
 
 
-def _cleaned(body: bytes) -> bytes:
-    """``body`` with null for figures that are none (NaN), and a mark for what is no text (half of a pair, another encoding)."""
+def _to_strict_json(body: bytes) -> bytes:
+    """Return ``body`` with null for NaN and infinity, and a replacement character for invalid UTF-8."""
     try:
         found = json.loads(body.decode(errors="replace"), parse_constant=lambda _: None, parse_float=_finite)
     except ValueError as error:
@@ -128,8 +128,8 @@ def _nothing(body: bytes) -> None:
 NOTHING: Shape[None] = Shape(_nothing)
 
 
-def mended(found: Any, kind: type[S]) -> S:
-    """``kind`` from a mapping whose values have other types than PVE's schema says. Raises ValidationError."""
+def convert(found: Any, kind: type[S]) -> S:
+    """Convert a mapping with wrong types to ``kind``. Raises ``msgspec.ValidationError``."""
     if not isinstance(found, Mapping):
         raise msgspec.ValidationError(f"Expected `{kind.__name__}`, got `{type(found).__name__}`")
     fitting: dict[str, Any] = {}
@@ -155,9 +155,9 @@ def _item(raw: msgspec.Raw, single: msgspec.json.Decoder[S]) -> S | None:
     except msgspec.ValidationError:
         kind: type[S] = single.type
         try:
-            return mended(_plain(raw), kind)
+            return convert(_plain(raw), kind)
         except msgspec.DecodeError as error:
-            log.warning("item left out", kind=kind.__name__, why=str(error))
+            log.warning("item left out", kind=kind.__name__, reason=str(error))
             return None
 
 
@@ -170,23 +170,23 @@ def _value(found: Any, annotation: Any) -> Any:
     try:
         return msgspec.convert(found, annotation, strict=False)
     except msgspec.ValidationError:
-        wanted = get_args(annotation) or (annotation,)
+        types = get_args(annotation) or (annotation,)
         origin = get_origin(annotation)
         if origin is list:
-            return _list(found, wanted[0])
+            return _list(found, types[0])
         if origin is dict:
-            return _dict(found, wanted[1])
-        kind = next(t for t in wanted if t is not type(None))
-        return _scalar(found, getattr(kind, "__origin__", kind))  # a figure within its bounds is a float
+            return _dict(found, types[1])
+        kind = next(t for t in types if t is not type(None))
+        return _scalar(found, getattr(kind, "__origin__", kind))  # a ``Figure`` is an annotated float
 
 
 def _list(found: Any, kind: Any) -> list[Any]:
     if not isinstance(found, list):
         raise msgspec.ValidationError(f"Expected `list`, got `{type(found).__name__}`")
     values = []
-    for each in found:
+    for item in found:
         try:
-            values.append(_value(each, kind))
+            values.append(_value(item, kind))
         except msgspec.ValidationError:
             log.warning("item left out", kind=str(kind))
     return values
@@ -200,7 +200,7 @@ def _dict(found: Any, kind: Any) -> dict[str, Any]:
 
 def _scalar(found: Any, kind: Any) -> Any:
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        return mended(found, kind)
+        return convert(found, kind)
     if isinstance(found, str | int | float):
         if kind is str:
             return str(int(found)) if isinstance(found, bool) else str(found)
@@ -217,7 +217,7 @@ def _number(found: str | float, kind: type[float]) -> float:
     except (ValueError, OverflowError) as error:
         raise msgspec.ValidationError(f"Expected `{kind.__name__}`, got {found!r}") from error
     if not math.isfinite(number):
-        raise msgspec.ValidationError(f"Expected a figure, got {found!r}")
+        raise msgspec.ValidationError(f"Expected a finite number, got {found!r}")
     return number
 
 
@@ -226,3 +226,26 @@ def _flag(found: str | float) -> bool:
     if isinstance(found, str) and word not in _TRUE | _FALSE:
         raise msgspec.ValidationError(f"Expected `bool`, got {found!r}")
     return word in _TRUE if isinstance(found, str) else bool(found)
+
+
+TEXT: Shape[str] = plain(str)
+MAYBE_TEXT: Shape[str | None] = plain(str | None)  # type: ignore[arg-type] # a union is no type to mypy
+
+
+def _upid(body: bytes) -> str:
+    text = MAYBE_TEXT.decode(body)
+    if not text or not text.startswith("UPID:"):
+        raise msgspec.ValidationError(f"Expected the UPID of a task, got {text!r}")
+    return text
+
+
+def _maybe_upid(body: bytes) -> str | None:
+    text = MAYBE_TEXT.decode(body)
+    return text if text and text.startswith("UPID:") else None
+
+
+UPID: Shape[str] = Shape(_upid)
+"""A call that starts a task: its UPID."""
+
+MAYBE_UPID: Shape[str | None] = Shape(_maybe_upid)
+"""A call that starts a task in some versions only, or only where there is work to do."""

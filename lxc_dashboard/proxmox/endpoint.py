@@ -1,4 +1,4 @@
-"""Where a PVE API answers, and what proves that it is the one."""
+"""The address of a PVE API, and the check of its certificate."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ PVE_AUTHORITY = "PVE Cluster Manager CA"
 class Endpoint:
     """One PVE API.
 
-    ``fingerprint``: SHA-256 of the leaf certificate, colons optional; when set it alone decides.
-    ``ca_pem``: the CA that signed it (``/etc/pve/pve-root-ca.pem``). With neither, the system's CAs are asked.
-    ``verify_tls=False`` switches verification off, and only where neither of the two is given.
+    ``fingerprint``: SHA-256 of the leaf certificate, colons optional. Where it is set, nothing else is checked.
+    ``ca_pem``: the CA that signed the certificate (``/etc/pve/pve-root-ca.pem``). With neither, the system's CAs
+    count. ``verify_tls=False`` disables verification where neither of the two is set.
     """
 
     host: str
@@ -42,13 +42,13 @@ class Endpoint:
 
     @property
     def authority(self) -> str:
-        """``host:port``, an IPv6 address in brackets."""
+        """Return ``host:port``, an IPv6 address in brackets."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
 
 def normal_fingerprint(text: str) -> str:
-    """``AB:CD:...`` in upper case from any way of writing a SHA-256. Raises InvalidInputError."""
+    """Return ``AB:CD:...`` in upper case for any notation of a SHA-256. Raises ``InvalidInputError``."""
     digits = text.replace(":", "").replace(" ", "").strip().upper()
     if len(digits) != FINGERPRINT_HEX_LENGTH or set(digits) - set("0123456789ABCDEF"):
         raise InvalidInputError({"fingerprint": "a SHA-256 fingerprint is 64 hexadecimal digits"})
@@ -60,9 +60,9 @@ def fingerprint_of(certificate_der: bytes) -> str:
 
 
 def ssl_context(endpoint: Endpoint) -> ssl.SSLContext:
-    """The context for ``endpoint``. With a pinned fingerprint the check follows the handshake: :func:`check_pin`.
+    """Return the TLS context for ``endpoint``. :func:`check_pin` checks a pinned fingerprint after the handshake.
 
-    Raises TlsError when the CA cannot be read.
+    Raises ``TlsError`` for an unreadable CA certificate.
     """
     if endpoint.fingerprint is not None or (not endpoint.verify_tls and endpoint.ca_pem is None):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -72,41 +72,39 @@ def ssl_context(endpoint: Endpoint) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cadata=endpoint.ca_pem)
     except (ssl.SSLError, ValueError) as error:
-        raise TlsError(
-            "The CA certificate of PVE cannot be read", node=endpoint.authority, detail=str(error)
-        ) from error
-    # Python 3.13 asks for extensions that the CA which PVE makes for itself does not carry.
+        raise TlsError("PVE's CA certificate is invalid", node=endpoint.authority, detail=str(error)) from error
+    # Python 3.13 requires extensions that PVE's own CA does not have.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    if endpoint.ca_pem is not None:  # what is given is trusted, be it the node's own certificate that another CA signed
+    if endpoint.ca_pem is not None:  # ``ca_pem`` may be the node's own certificate, signed by another CA
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     return context
 
 
 def check_pin(endpoint: Endpoint, certificate_der: bytes | None) -> None:
-    """Raises TlsError when a fingerprint is pinned and ``certificate_der`` is not the one."""
+    """Raise ``TlsError`` where a fingerprint is pinned and ``certificate_der`` has another one."""
     if endpoint.fingerprint is None:
         return
     found = fingerprint_of(certificate_der or b"")
     if not hmac.compare_digest(found, endpoint.fingerprint):
         raise TlsError(
-            "The TLS certificate of PVE changed: its fingerprint is not the pinned one",
+            "PVE's TLS certificate does not have the pinned fingerprint",
             node=endpoint.authority,
             detail=f"expected {endpoint.fingerprint}, found {found}",
         )
 
 
 async def peer_fingerprint(host: str, port: int = DEFAULT_PORT) -> str:
-    """The SHA-256 fingerprint that ``host`` shows now, to be confirmed by a human and pinned. Sends no request.
+    """Return the SHA-256 fingerprint of ``host``'s certificate, for a user to confirm. Sends no request.
 
-    Raises UnreachableError, TlsError.
+    Raises ``UnreachableError``, ``TlsError``.
     """
     return fingerprint_of(await _peer_certificate(host, port))
 
 
 async def peer_authority(host: str, port: int = DEFAULT_PORT) -> str:
-    """The name of the CA that signed what ``host`` shows, where PVE made it: each cluster has one of its own, with a uuid in it.
+    """Return the name of the CA that signed ``host``'s certificate, empty unless PVE made that CA.
 
-    Empty for a certificate of any other CA. Raises UnreachableError, TlsError.
+    Each cluster has a CA of its own, with a uuid in its name. Raises ``UnreachableError``, ``TlsError``.
     """
     try:
         issuer = x509.load_der_x509_certificate(await _peer_certificate(host, port)).issuer
@@ -117,12 +115,12 @@ async def peer_authority(host: str, port: int = DEFAULT_PORT) -> str:
 
 
 async def _peer_certificate(host: str, port: int) -> bytes:
-    """The leaf certificate, in DER. Raises UnreachableError, TlsError."""
+    """Return the leaf certificate in DER. Raises ``UnreachableError``, ``TlsError``."""
     endpoint = Endpoint(host, port, verify_tls=False)
     try:
         async with asyncio.timeout(CERTIFICATE_TIMEOUT_S):
             _, writer = await asyncio.open_connection(host, port, ssl=ssl_context(endpoint))
-    except (OSError, ValueError) as error:  # the latter of a host that is no name at all
+    except (OSError, ValueError) as error:  # ``ValueError``: the host is not a valid name
         raise errors.from_transport(error, endpoint.authority) from error
     try:
         shown: bytes = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)

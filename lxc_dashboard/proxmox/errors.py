@@ -1,4 +1,4 @@
-"""The one place where PVE's answers and the wire's failures become the product's errors."""
+"""Translate PVE's refusals and connection failures into the product's errors. Nothing above translates again."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from lxc_dashboard.errors import (
     UnreachableError,
 )
 
-MESSAGE_CHARACTERS = 500
-SAID_CHARACTERS = 4_000
+BODY_EXCERPT_CHARS = 500
+MESSAGE_CHARS = 4_000
 UNAUTHORIZED = 401
 FORBIDDEN = 403
-# 595, 596 and 599 are pveproxy's own for a peer or daemon that is down; the others come from a proxy before PVE, or one in a cloud.
+# pveproxy sends 595, 596 and 599 for a node or daemon that is down. Proxies in front of PVE send the others.
 UNREACHABLE_STATUSES = frozenset({408, 429, *range(502, 505), *range(520, 525), *range(595, 600)})
 SERVER_ERROR = 500
-# How PVE refuses every call while pmxcfs restarts: before it looks at what was asked, in the reason phrase alone.
+# PVE refuses every call with this reason phrase while pmxcfs restarts.
 WITHOUT_FILESYSTEM = "RPCEnvironment init request failed"
 BUSY = "PVE is too busy to answer"
 FILESYSTEM_DOWN = "The cluster filesystem of PVE does not answer"
@@ -36,18 +36,18 @@ _PRIVILEGE = re.compile(
     r"\((?P<path>/[^,\s]*), *(?P<privileges>[A-Z][A-Za-z]*\.[A-Za-z.]+(?:[|, ]+[A-Z][A-Za-z]*\.[A-Za-z.]+)*)"
     r"(?: (?P<purpose>[^)]*))?\)"
 )
-# What PVE says where it says nothing of what is missing.
+# PVE's message where it names no privilege.
 _BARE_REFUSAL = "Permission check failed"
 _NODE_IN_PATH = re.compile(r"^/nodes/([^/?]+)")
-# How PVE ends a call that waited for a lock, a storage or a daemon. Whoever only asked may ask again.
+# How PVE ends a call that waited too long for a lock, a storage or a daemon. A GET may be retried.
 _TIMEOUT = re.compile(r"\b(?:got (?:lock request )?timeout|timed out)\b", re.IGNORECASE)
-# What its daemons say while the node is short of something, or pmxcfs comes back: all of it passes.
+# What PVE's daemons report while the node lacks resources or pmxcfs restarts. All of it is temporary.
 _PASSING = re.compile(
     r"\b(?:Transport endpoint is not connected|Resource temporarily unavailable|Cannot allocate memory"
     r"|Interrupted system call|Connection reset by peer|Broken pipe|ipcc_send_rec)\b",
     re.IGNORECASE,
 )
-# Refused before anything was done: whoever wanted it may want it again, and a cluster that restarts a node has its quorum soon.
+# PVE refuses this before it does anything, so a write may be retried: quorum returns after a restart.
 _NO_QUORUM = "cluster not ready - no quorum"
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 
@@ -55,9 +55,12 @@ _OBJECT = msgspec.json.Decoder(dict[str, Any])
 def from_response(
     *, status: int, reason: str, body: bytes, node: str, path: str, reading: bool = False
 ) -> DashboardError:
-    """The error of an answer that is no success. ``node`` is ``host:port``, ``path`` the API path; ``reading``: of a GET."""
+    """Return the error for an answer with a status other than 2xx.
+
+    ``node`` is ``host:port``, ``path`` the API path. ``reading``: the request was a GET.
+    """
     if status == UNAUTHORIZED:
-        # An API call's 401 has an empty body: the cause stands in the reason phrase alone.
+        # The body of a 401 is empty. Only the reason phrase has the cause.
         return SessionExpiredError(detail=reason)
     if status in UNREACHABLE_STATUSES:
         return _unreachable_behind(status, reason, node=node, path=path)
@@ -74,7 +77,7 @@ def from_response(
 
 
 def _passing(message: str, *, reading: bool) -> str:
-    """What to say of a 500 that is worth another try, empty for one that is not."""
+    """Return the message for a 500 that may be retried, empty for any other."""
     if reading and _TIMEOUT.search(message):
         return BUSY
     if message.startswith(_NO_QUORUM) or (reading and _PASSING.search(message)):
@@ -83,21 +86,21 @@ def _passing(message: str, *, reading: bool) -> str:
 
 
 def from_transport(error: BaseException, node: str, path: str = "") -> UnreachableError | TlsError:
-    """A connection that failed, broke or was too slow; or TLS that did not come about."""
+    """Return the error for a failed, broken or slow connection, or for a failed TLS handshake."""
     tls = _tls_cause(error)
     if isinstance(tls, ssl.SSLCertVerificationError):
         return TlsError(node=node, path=path, detail=tls.verify_message)
     if tls is not None:
-        return TlsError("No TLS connection to PVE comes about", node=node, path=path, detail=str(tls))
+        return TlsError("The TLS handshake with PVE failed", node=node, path=path, detail=str(tls))
     cause = str(error) or type(error).__name__
     if isinstance(error, TimeoutError | httpx.TimeoutException | httpcore.TimeoutException):
         return UnreachableError("PVE does not answer in time", node=node, path=path, detail=f"{node} {path}: {cause}")
     return UnreachableError(node=node, path=path, detail=f"{node} {path}: {cause}")
 
 
-def not_understood(problem: Exception, *, status: int, node: str, path: str) -> ApiError:
-    """A success whose body is not what the call asks for."""
-    return ApiError(status, f"The answer is not one of PVE: {problem}", node=node, path=path)
+def unexpected_answer(problem: Exception, *, status: int, node: str, path: str) -> ApiError:
+    """Return the error for a successful answer with a body that the call does not expect."""
+    return ApiError(status, f"Unexpected answer from PVE: {problem}", node=node, path=path)
 
 
 def _unreachable_behind(status: int, reason: str, *, node: str, path: str) -> UnreachableError:
@@ -109,12 +112,12 @@ def _unreachable_behind(status: int, reason: str, *, node: str, path: str) -> Un
 
 
 def _privilege_error(message: str) -> PrivilegeError:
-    found = _PRIVILEGE.search(message)
-    if found is None:
-        said = " ".join(message.split())
-        return PrivilegeError("", "", message, said="" if said == _BARE_REFUSAL else said)
-    privileges = re.split(r"[|, ]+", found["privileges"])
-    return PrivilegeError(" or ".join(privileges), found["path"], message, purpose=found["purpose"] or "")
+    match = _PRIVILEGE.search(message)
+    if match is None:
+        sentence = " ".join(message.split())
+        return PrivilegeError("", "", message, pve_message="" if sentence == _BARE_REFUSAL else sentence)
+    privileges = re.split(r"[|, ]+", match["privileges"])
+    return PrivilegeError(" or ".join(privileges), match["path"], message, purpose=match["purpose"] or "")
 
 
 def _json_object(body: bytes) -> dict[str, Any]:
@@ -125,23 +128,23 @@ def _json_object(body: bytes) -> dict[str, Any]:
 
 
 def _message(answer: dict[str, Any], reason: str, body: bytes) -> str:
-    said = answer.get("message")
-    if isinstance(said, str) and said.strip():
-        return said.strip()[:SAID_CHARACTERS]
-    # A reverse proxy's error page says less than the reason phrase of its status line.
-    said_nothing = bool(answer) or body.lstrip().startswith(b"{")
-    return reason.strip() or ("" if said_nothing else body.decode(errors="replace").strip()[:MESSAGE_CHARACTERS])
+    message = answer.get("message")
+    if isinstance(message, str) and message.strip():
+        return message.strip()[:MESSAGE_CHARS]
+    # The error page of a reverse proxy says less than the reason phrase.
+    is_json = bool(answer) or body.lstrip().startswith(b"{")
+    return reason.strip() or ("" if is_json else body.decode(errors="replace").strip()[:BODY_EXCERPT_CHARS])
 
 
 def _fields(answer: dict[str, Any]) -> dict[str, str]:
-    named = answer.get("errors")
-    return {str(k): str(v).strip()[:SAID_CHARACTERS] for k, v in named.items()} if isinstance(named, dict) else {}
+    errors = answer.get("errors")
+    return {str(k): str(v).strip()[:MESSAGE_CHARS] for k, v in errors.items()} if isinstance(errors, dict) else {}
 
 
 def _tls_cause(error: BaseException) -> ssl.SSLError | None:
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, ssl.SSLError) and not isinstance(seen, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-            return seen
-        seen = seen.__cause__ or seen.__context__
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+            return cause
+        cause = cause.__cause__ or cause.__context__
     return None

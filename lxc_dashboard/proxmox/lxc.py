@@ -1,4 +1,4 @@
-"""``/nodes/{node}/lxc``: containers."""
+"""``/nodes/{node}/lxc``: containers. In docstrings ``...`` stands for ``/nodes/{node}/lxc/{vmid}``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Literal
 from urllib.parse import urlencode
 
 from lxc_dashboard.proxmox.caller import Form, Noun, path_of
-from lxc_dashboard.proxmox.decoding import NOTHING, Shape, many, one, plain
+from lxc_dashboard.proxmox.decoding import MAYBE_UPID, NOTHING, UPID, Shape, many, one, plain
 from lxc_dashboard.proxmox.schemas import (
     Guest,
     GuestStatus,
@@ -18,7 +18,6 @@ from lxc_dashboard.proxmox.schemas import (
     Snapshot,
     TerminalTicket,
 )
-from lxc_dashboard.proxmox.shapes import MAYBE_UPID, UPID
 
 Timeframe = Literal["hour", "day", "week", "month", "year"]
 
@@ -40,21 +39,21 @@ _CONFIG: Shape[LxcConfig] = Shape(_config)
 
 
 class Lxc(Noun):
-    """A call that returns a ``str`` starts a task and returns its UPID, for ``client.tasks.wait``.
+    """A call that returns ``str`` starts a task and returns its UPID, for ``client.tasks.wait``.
 
-    PVE takes many requests that cannot succeed (a missing guest, OS template or bridge) and lets the task fail.
+    PVE accepts many invalid requests (a missing guest, OS template or bridge), and their tasks fail.
     """
 
     async def list(self, node: str) -> list[Guest]:
-        """``GET /nodes/{node}/lxc``: the node's containers that the user may see, with live figures."""
+        """``GET /nodes/{node}/lxc``: the containers of a node that the user may see, with current figures."""
         return await self._caller.get(path_of("nodes", node, "lxc"), _GUESTS)
 
     async def find(self, node: str, vmid: int) -> Guest | None:
-        """The container in the list of ``node``, or None. Unlike an error's wording this is sure."""
+        """Return the container from the list of ``node``, or None. More reliable than the text of an error."""
         return next((guest for guest in await self.list(node) if guest.vmid == vmid), None)
 
     async def create(self, node: str, vmid: int, ostemplate: str, *, unprivileged: bool, options: Form) -> str:
-        """``POST /nodes/{node}/lxc``. ``unprivileged`` is always sent, for PVE 8 and 9 differ in its default.
+        """``POST /nodes/{node}/lxc``. Always sends ``unprivileged``, because PVE 8 and 9 have different defaults.
 
         ``options`` are PVE's own: hostname, rootfs, memory, net0, features, tags, pool, ssh-public-keys, ...
         """
@@ -62,20 +61,20 @@ class Lxc(Noun):
         return await self._caller.post(path_of("nodes", node, "lxc"), UPID, form)
 
     async def restore(self, node: str, vmid: int, archive: str, *, options: Form) -> str:
-        """``POST /nodes/{node}/lxc`` with a backup's volid."""
+        """``POST /nodes/{node}/lxc`` with the volid of a backup."""
         form = {**options, "vmid": vmid, "ostemplate": archive, "restore": True}
         return await self._caller.post(path_of("nodes", node, "lxc"), UPID, form)
 
     async def config(self, node: str, vmid: int, *, current: bool = False) -> LxcConfig:
-        """``GET .../config``: as it will be after the next start, or with ``current`` as it holds now."""
+        """``GET .../config``: the configuration after the next start, with ``current`` the present one."""
         return await self._caller.get(_of(node, vmid, "config"), _CONFIG, {"current": True if current else None})
 
     async def pending(self, node: str, vmid: int) -> builtins.list[PendingValue]:
-        """``GET .../pending``."""
+        """``GET .../pending``: changes that the next start applies."""
         return await self._caller.get(_of(node, vmid, "pending"), _PENDING)
 
     async def set_config(self, node: str, vmid: int, options: Form) -> None:
-        """``PUT .../config``. ``options["digest"]`` makes PVE refuse where somebody else was faster."""
+        """``PUT .../config``. PVE refuses a change where ``options["digest"]`` is not the current digest."""
         await self._caller.put(_of(node, vmid, "config"), NOTHING, options)
 
     async def status(self, node: str, vmid: int) -> GuestStatus:
@@ -83,15 +82,15 @@ class Lxc(Noun):
         return await self._caller.get(_of(node, vmid, "status", "current"), _STATUS)
 
     async def start(self, node: str, vmid: int) -> str:
-        """``POST .../status/start``; refused at once where the guest runs."""
+        """``POST .../status/start``. PVE refuses it for a running guest."""
         return await self._caller.post(_of(node, vmid, "status", "start"), UPID)
 
     async def stop(self, node: str, vmid: int) -> str:
-        """``POST .../status/stop``: at once and hard."""
+        """``POST .../status/stop``: stop without shutting down."""
         return await self._caller.post(_of(node, vmid, "status", "stop"), UPID)
 
     async def shutdown(self, node: str, vmid: int, *, timeout_s: int = 60, force_stop: bool = False) -> str:
-        """``POST .../status/shutdown``; ``force_stop`` stops it hard after ``timeout_s`` (not under HA)."""
+        """``POST .../status/shutdown``. ``force_stop`` stops the guest after ``timeout_s``, except under HA."""
         form = {"timeout": timeout_s, "forceStop": force_stop}
         return await self._caller.post(_of(node, vmid, "status", "shutdown"), UPID, form)
 
@@ -100,13 +99,13 @@ class Lxc(Noun):
         return await self._caller.post(_of(node, vmid, "status", "reboot"), UPID, {"timeout": timeout_s})
 
     async def interfaces(self, node: str, vmid: int) -> builtins.list[Interface]:
-        """``GET .../interfaces``: empty where the guest does not run, or is not there."""
+        """``GET .../interfaces``. Empty where the guest does not run or does not exist."""
         return await self._caller.get(_of(node, vmid, "interfaces"), _INTERFACES)
 
     async def snapshots(self, node: str, vmid: int) -> builtins.list[Snapshot]:
-        """``GET .../snapshot``, without PVE's entry for the guest as it is now."""
-        found = await self._caller.get(_of(node, vmid, "snapshot"), _SNAPSHOTS)
-        return [snapshot for snapshot in found if not snapshot.is_current]
+        """``GET .../snapshot``, without PVE's entry ``current``."""
+        snapshots = await self._caller.get(_of(node, vmid, "snapshot"), _SNAPSHOTS)
+        return [snapshot for snapshot in snapshots if not snapshot.is_current]
 
     async def create_snapshot(self, node: str, vmid: int, name: str, description: str = "") -> str:
         """``POST .../snapshot``."""
@@ -114,7 +113,7 @@ class Lxc(Noun):
         return await self._caller.post(_of(node, vmid, "snapshot"), UPID, form)
 
     async def rollback(self, node: str, vmid: int, name: str, *, start: bool = False) -> str:
-        """``POST .../snapshot/{name}/rollback``; a running guest is stopped by it."""
+        """``POST .../snapshot/{name}/rollback``. It stops a running guest."""
         form = {"start": True if start else None}
         return await self._caller.post(_of(node, vmid, "snapshot", name, "rollback"), UPID, form)
 
@@ -127,23 +126,16 @@ class Lxc(Noun):
         return await self._caller.post(_of(node, vmid, "clone"), UPID, {**(options or {}), "newid": newid})
 
     async def resize(self, node: str, vmid: int, disk: str, size: str) -> str | None:
-        """``PUT .../resize``: ``disk`` is rootfs or mpN, ``size`` 8G or +1G. Versions that resize at once give None."""
+        """``PUT .../resize``. ``disk`` is rootfs or mpN, ``size`` 8G or +1G. None where PVE resizes without a task."""
         return await self._caller.put(_of(node, vmid, "resize"), MAYBE_UPID, {"disk": disk, "size": size})
 
     async def migrate(self, node: str, vmid: int, target: str, *, restart: bool = False) -> str:
-        """``POST .../migrate``; a running guest is moved only with ``restart``."""
+        """``POST .../migrate``. A running guest moves only with ``restart``."""
         form = {"target": target, "restart": True if restart else None}
         return await self._caller.post(_of(node, vmid, "migrate"), UPID, form)
 
-    async def convert_to_template(self, node: str, vmid: int) -> None:
-        """``POST .../template``."""
-        await self._caller.post(_of(node, vmid, "template"), NOTHING)
-
     async def delete(self, node: str, vmid: int, *, purge: bool = False, force: bool = False) -> str:
-        """``DELETE /nodes/{node}/lxc/{vmid}``. ``force`` takes a running one, ``purge`` its jobs and HA entry too.
-
-        Backups stay.
-        """
+        """``DELETE ...``. ``force`` also deletes a running guest, ``purge`` also its jobs and HA entry. Backups stay."""
         params = {"purge": True if purge else None, "force": True if force else None}
         return await self._caller.delete(_of(node, vmid), UPID, params)
 
@@ -158,7 +150,7 @@ class Lxc(Noun):
         return await self._caller.post(_of(node, vmid, "termproxy"), _TERMINAL)
 
     def websocket_url(self, node: str, vmid: int, terminal: TerminalTicket) -> str:
-        """``wss://.../vncwebsocket`` on the host that gave ``terminal``. It holds the ticket: never log it."""
+        """Return ``wss://.../vncwebsocket`` on the host that issued ``terminal``. It holds the ticket: never log it."""
         query = urlencode({"port": terminal.port, "vncticket": terminal.ticket})
         return f"wss://{self._caller.endpoint.authority}/api2/json{_of(node, vmid, 'vncwebsocket')}?{query}"
 

@@ -1,8 +1,8 @@
-"""The wire below httpx: a pooled HTTP/1.1 connection whose certificate is checked before a byte is sent.
+"""HTTP/1.1 connections below httpx. They check the certificate before they send a byte.
 
-httpcore writes head and body of a request separately, and its anyio stream sends each at once, in a TLS record of its
-own. Some PVE builds drop such a POST. So the stream here holds what is written until httpcore starts to read, and
-sends it in one piece. It also reads what has arrived at once, which makes long lists cheap.
+httpcore writes head and body of a request separately, each in a TLS record of its own, and some PVE builds drop such
+a POST. So the stream here holds written data until httpcore starts to read, and sends it at once. It also reads all
+that has arrived in one piece, which makes long lists cheap.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import ssl
 import zlib
-from collections.abc import AsyncIterable, Iterable
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, cast
 
@@ -19,22 +21,80 @@ import httpx
 
 from lxc_dashboard.errors import TlsError
 from lxc_dashboard.proxmox import errors
-from lxc_dashboard.proxmox.connections import Connections
 from lxc_dashboard.proxmox.endpoint import Endpoint, check_pin, ssl_context
+
+
+class Connections:
+    """The connections to one endpoint, the last used first. At most ``limit`` at a time. ``connect`` makes them.
+
+    httpcore's own pool examines every connection for every waiting request, each time a request starts or ends. With
+    twenty creations at once that costs more than sending the requests.
+    """
+
+    def __init__(self, connect: Callable[[httpcore.Origin], httpcore.AsyncHTTPConnection], limit: int) -> None:
+        self._connect = connect
+        self._room = asyncio.Semaphore(limit)
+        self._idle: deque[httpcore.AsyncHTTPConnection] = deque()
+        self._busy: set[httpcore.AsyncHTTPConnection] = set()
+
+    @asynccontextmanager
+    async def one(self, origin: httpcore.Origin, wait_s: float | None) -> AsyncIterator[httpcore.AsyncHTTPConnection]:
+        """Lend a connection for one request and its whole answer. ``origin`` is always the same.
+
+        Raises ``httpcore.PoolTimeout``.
+        """
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._room.acquire()
+        except TimeoutError as error:
+            raise httpcore.PoolTimeout(f"no connection was free within {wait_s} s") from error
+        try:
+            connection = await self._usable() or self._connect(origin)
+            self._busy.add(connection)
+            try:
+                yield connection
+            finally:
+                self._busy.discard(connection)
+                await self._give_back(connection)
+        finally:
+            self._room.release()
+
+    async def _usable(self) -> httpcore.AsyncHTTPConnection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.has_expired():
+                return connection
+            await connection.aclose()
+        return None
+
+    async def _give_back(self, connection: httpcore.AsyncHTTPConnection) -> None:
+        """Keep a usable connection. Close it otherwise, together with idle ones that have expired."""
+        if connection.is_idle() and not connection.has_expired():
+            self._idle.append(connection)
+        else:
+            await connection.aclose()
+        while self._idle and self._idle[0].has_expired():
+            await self._idle.popleft().aclose()
+
+    async def aclose(self) -> None:
+        for connection in (*self._idle, *self._busy):
+            await connection.aclose()
+        self._idle.clear()
+
 
 API_ROOT = "/api2/json"
 MAX_CONNECTIONS = 32
-# PVE closes an idle connection after some seconds; a POST that meets the close could not be repeated.
+# PVE closes an idle connection after some seconds. A POST on a closing connection could not be retried.
 KEEPALIVE_EXPIRY_S = 4.0
 TLS_SHUTDOWN_TIMEOUT_S = 1.0
 READ_AHEAD_BYTES = 1 << 20
-# The list of 5,000 guests is 3 MiB. More than this is no PVE, or none that means well.
+# The list of 5,000 guests has 3 MiB. A larger answer is not from PVE.
 ANSWER_MAX_BYTES = 64 << 20
 GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 
 
 class _Wire(asyncio.Protocol):
-    """What arrives on a connection, kept until it is read."""
+    """The received data of a connection, until it is read."""
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport | None = None
@@ -49,7 +109,7 @@ class _Wire(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(
             "asyncio.Transport", transport
-        )  # other loops' transports, such as uvloop's, are not of its class
+        )  # the transports of other loops, such as uvloop, have another class
 
     def data_received(self, data: bytes) -> None:
         self._chunks.append(data)
@@ -78,7 +138,7 @@ class _Wire(asyncio.Protocol):
 
     @property
     def readable(self) -> bool:
-        """Something to read, or the end: an idle connection that is readable is of no more use."""
+        """Return whether there is data or the end. An idle connection that is readable cannot be used again."""
         return bool(self._chunks) or self.ended
 
     async def wait_readable(self) -> None:
@@ -113,8 +173,8 @@ class _Stream(httpcore.AsyncNetworkStream):
         self._wire = wire
         self._held: list[bytes] = []
 
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002, ASYNC109 - httpcore's
-        """All that has arrived: httpcore's ``max_bytes`` is advice that its parser does not depend on."""
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002, ASYNC109 - httpcore's signature
+        """Return all that has arrived. httpcore's parser does not depend on ``max_bytes``."""
         try:
             async with asyncio.timeout(timeout):
                 await self._flush()
@@ -127,7 +187,7 @@ class _Stream(httpcore.AsyncNetworkStream):
             raise httpcore.ReadError(str(self._wire.failure)) from self._wire.failure
         return data
 
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109 - httpcore's
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109 - httpcore's signature
         self._held.append(buffer)
 
     async def _flush(self) -> None:
@@ -135,7 +195,7 @@ class _Stream(httpcore.AsyncNetworkStream):
             return
         data = b"".join(self._held)
         self._held.clear()
-        # A peer that has gone is found by the read that follows, after what it may still have said.
+        # The next read reports a closed connection, after the last data of the peer.
         if self._wire.transport is not None and not self._wire.transport.is_closing():
             self._wire.transport.write(data)
             await self._wire.drained()
@@ -150,7 +210,7 @@ class _Stream(httpcore.AsyncNetworkStream):
         self,
         ssl_context: ssl.SSLContext,
         server_hostname: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's
+        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's signature
     ) -> httpcore.AsyncNetworkStream:
         transport = _open(self._wire.transport)
         try:
@@ -167,7 +227,7 @@ class _Stream(httpcore.AsyncNetworkStream):
         except BaseException as error:
             await self.aclose()
             if isinstance(error, TimeoutError):
-                raise httpcore.ConnectTimeout(f"no TLS within {timeout} s") from error
+                raise httpcore.ConnectTimeout(f"no TLS handshake within {timeout} s") from error
             if isinstance(error, OSError):
                 raise httpcore.ConnectError(str(error)) from error
             raise
@@ -181,12 +241,12 @@ class _Stream(httpcore.AsyncNetworkStream):
 
 def _open(transport: asyncio.Transport | None) -> asyncio.Transport:
     if transport is None or transport.is_closing():
-        raise httpcore.ConnectError("the connection closed before TLS came about")
+        raise httpcore.ConnectError("the connection closed before the TLS handshake")
     return transport
 
 
 class EndpointBackend(httpcore.AsyncNetworkBackend):
-    """Opens connections for httpcore whose TLS is checked against the endpoint's pin."""
+    """Open connections for httpcore, and check their certificate against the endpoint's pin."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
@@ -195,23 +255,23 @@ class EndpointBackend(httpcore.AsyncNetworkBackend):
         self,
         host: str,
         port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's
+        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's signature
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        del local_address, socket_options  # the pool below gives none
+        del local_address, socket_options  # ``Connections`` passes none
         try:
             async with asyncio.timeout(timeout):
                 _, wire = await asyncio.get_running_loop().create_connection(_Wire, host, port)
         except TimeoutError as error:
             raise httpcore.ConnectTimeout(f"no connection within {timeout} s") from error
-        except (OSError, UnicodeError) as error:  # the latter of a host that is no name at all
+        except (OSError, UnicodeError) as error:  # ``UnicodeError``: the host is not a valid name
             raise httpcore.ConnectError(str(error)) from error
         return _Stream(self._endpoint, wire)
 
 
 class EndpointTransport(httpx.AsyncBaseTransport):
-    """The connection pool of one endpoint. Raises UnreachableError and TlsError, nothing of httpcore."""
+    """The connections of one endpoint. Raises ``UnreachableError`` and ``TlsError``, no error of httpcore."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
@@ -240,8 +300,8 @@ class EndpointTransport(httpx.AsyncBaseTransport):
             raise
         except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError) as error:
             raise errors.from_transport(error, self._endpoint.authority, url.path.removeprefix(API_ROOT)) from error
-        # The pool serves many users: a cookie set for one must not be kept for the next.
-        # And what a proxy packed unasked is unpacked by now.
+        # Users share the connections: a cookie of one must not reach another.
+        # The body is unpacked already.
         left_out = {b"set-cookie", b"content-encoding"}
         headers = [(name, value) for name, value in response.headers if name.lower() not in left_out]
         return httpx.Response(response.status, headers=headers, content=body, extensions=response.extensions)
@@ -253,17 +313,17 @@ class EndpointTransport(httpx.AsyncBaseTransport):
 async def _answer(
     connection: httpcore.AsyncHTTPConnection, request: httpcore.Request
 ) -> tuple[httpcore.Response, bytes]:
-    """With its body, whole."""
+    """Return the response with its whole body."""
     response = await connection.handle_async_request(request)
-    assert isinstance(response.stream, AsyncIterable)  # noqa: S101 - what httpcore promises
+    assert isinstance(response.stream, AsyncIterable)  # noqa: S101 - httpcore guarantees it
     try:
-        return response, _unpacked(await _bounded(response.stream), response.headers)
+        return response, _unpack(await _read_limited(response.stream), response.headers)
     finally:
         await response.aclose()
 
 
-def _unpacked(body: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Of a proxy before PVE that packs all the same. httpx would unpack without a bound."""
+def _unpack(body: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Unpack what a proxy in front of PVE compressed. httpx would unpack without a limit."""
     encodings = {value.strip().lower() for name, value in headers if name.lower() == b"content-encoding"}
     if not body or not encodings & {b"gzip", b"x-gzip", b"deflate"}:
         return body
@@ -271,18 +331,20 @@ def _unpacked(body: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     try:
         content = stream.decompress(body, ANSWER_MAX_BYTES)
     except zlib.error as error:
-        raise httpcore.RemoteProtocolError(f"an answer that cannot be unpacked: {error}") from error
+        raise httpcore.RemoteProtocolError(f"the compressed answer is invalid: {error}") from error
     if not stream.eof:
-        raise httpcore.RemoteProtocolError(f"an answer that is cut off, or of more than {ANSWER_MAX_BYTES >> 20} MiB")
+        raise httpcore.RemoteProtocolError(
+            f"the compressed answer is incomplete or larger than {ANSWER_MAX_BYTES >> 20} MiB"
+        )
     return content
 
 
-async def _bounded(stream: AsyncIterable[bytes]) -> bytes:
+async def _read_limited(stream: AsyncIterable[bytes]) -> bytes:
     chunks: list[bytes] = []
     size = 0
     async for chunk in stream:
         size += len(chunk)
         if size > ANSWER_MAX_BYTES:
-            raise httpcore.RemoteProtocolError(f"an answer of more than {ANSWER_MAX_BYTES >> 20} MiB")
+            raise httpcore.RemoteProtocolError(f"the answer is larger than {ANSWER_MAX_BYTES >> 20} MiB")
         chunks.append(chunk)
     return b"".join(chunks)

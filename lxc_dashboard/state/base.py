@@ -1,4 +1,4 @@
-"""What every page's state is made of.
+"""The parts of every page's state.
 
 A page's state mixes ``PageState`` in, marks each handler with ``requires``, and holds no ``try``::
 
@@ -17,16 +17,16 @@ A page's state mixes ``PageState`` in, marks each handler with ``requires``, and
             yield said(text.TEMPLATES_FOUND.format(found=len(found.added)))
             yield TemplatesState.load
 
-- ``runtime()`` and ``session()`` are the process's ``Runtime`` and the caller's ``Session``. They hold within a handler
-  and within what it awaits. A background handler takes them before its first ``async with self``.
-- ``_filling()`` belongs around what fills a page: it turns any error into the page's failed or forbidden state.
+- ``runtime()`` and ``session()`` are the process's ``Runtime`` and the caller's ``Session``, in a handler and in what it
+  awaits. A background handler calls them before its first ``async with self``.
+- ``_filling()`` surrounds the code that fills a page: it turns any error into the page's failed or forbidden state.
 - Elsewhere let errors rise: the app's one handler shows ``user_message`` with a reference, and logs the rest.
-- ``said``, ``warned`` and ``regretted`` tell a result. A handler must not send ``rx.toast``, ``rx.call_script`` or
+- ``said``, ``warned`` and ``regretted`` show a result. A handler must not send ``rx.toast``, ``rx.call_script`` or
   ``rx.call_function``: they evaluate code in the browser, which our Content-Security-Policy refuses. In a component, as
   ``on_click=rx.set_clipboard(...)``, they are compiled and work. ``rx.redirect`` and ``rx.download`` work from both.
-- A push to many tabs goes through ``caller().sockets``: ``enter(sid, room)``, ``push(room, update)``, ``quit(sid, room)``.
-- Methods with a leading underscore cannot be called from a browser. Vars with one are never sent to it.
-- Vars are plain values and dataclasses made for the page. No table row, ticket or secret is ever put in one.
+- A push to many tabs uses ``caller().sockets``: ``enter(sid, room)``, ``push(room, update)``, ``quit(sid, room)``.
+- A browser cannot call methods with a leading underscore, and never gets vars with one.
+- Vars are plain values and dataclasses made for the page: never a table row, a ticket or a secret.
 """
 
 from __future__ import annotations
@@ -78,9 +78,10 @@ FORBIDDEN: Final = "forbidden"
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a page cannot show what it is for. All of it may be read by the user. ``away``: PostgreSQL or Redis is.
+    """Why a page has no content. The user may read all of it.
 
-    ``missing``: what the address names is not there, or not for this user to see.
+    ``away``: PostgreSQL or Redis does not answer. ``missing``: the object in the address does not exist, or the user may
+    not see it.
     """
 
     cause: str = ""
@@ -98,7 +99,7 @@ def runtime() -> Runtime:
 
 
 def session() -> Session:
-    """The caller's session. Raises ``SessionExpiredError`` in a ``public`` handler of somebody not signed in."""
+    """The caller's session. Raises ``SessionExpiredError`` where nobody is signed in, as in a ``public`` handler."""
     found = caller().session
     if found is None:
         raise SessionExpiredError
@@ -106,7 +107,7 @@ def session() -> Session:
 
 
 def problem_of(error: Exception) -> Problem:
-    """What to show of an error, which is logged under the same reference."""
+    """What the page shows of an error. Logs the error under the same reference."""
     cause, shown = recorded("page failed", error)
     if isinstance(error, PrivilegeError):
         return Problem(cause, text.REMEDY_PRIVILEGE, error.privilege, error.path, shown)
@@ -118,9 +119,9 @@ def problem_of(error: Exception) -> Problem:
 
 
 class PageState(rx.State, mixin=True):
-    """Loading, empty, failed and forbidden, for ``components.blocks.page_states``. ``address``: the path that all this is of.
+    """Loading, ready, empty, failed or forbidden, for ``components.blocks.page_states``. The handler ``load`` fills the page.
 
-    Its handler ``load`` fills the page.
+    ``address``: the path that the page was filled for.
     """
 
     address: str = ""
@@ -129,16 +130,16 @@ class PageState(rx.State, mixin=True):
 
     @requires(unattended=True)
     async def fill_again(self) -> Any:
-        """The services are back: what the page could not be filled with meanwhile is read. Pages ask for it by themselves."""
+        """Fill the page again: the services answer again. Pages call it by themselves."""
         return type(self).event_handlers["load"]
 
     def _show(self, *, empty: bool = False) -> None:
-        """What was asked for is there, or there is none of it."""
+        """End the loading: the content is here, or there is none."""
         self.phase = EMPTY if empty else READY
         self.problem = Problem()
 
     async def _lose(self, error: Exception, **kept: Any) -> None:
-        """What was shown may be seen no more: nothing stays but what is ``kept``, by name, and why is told."""
+        """Clear the page, since the user may not see its content now, and show the error. ``kept``: vars that stay, by name."""
         self.reset()
         for name, value in kept.items():
             setattr(self, name, value)
@@ -147,7 +148,7 @@ class PageState(rx.State, mixin=True):
 
     @asynccontextmanager
     async def _filling(self) -> AsyncIterator[None]:
-        """Around the filling of a page, which no error leaves loading. A session that ended is no problem of the page: it rises."""
+        """Turn an error while the page is filled into its phase and problem. ``SessionExpiredError`` rises."""
         self.address = str(self.router.url.path)
         try:
             yield
@@ -155,7 +156,7 @@ class PageState(rx.State, mixin=True):
             raise
         except PrivilegeError as error:
             self.phase, self.problem = FORBIDDEN, problem_of(error)
-        except Exception as error:  # noqa: BLE001 - a fault of ours must end the waiting too; it is logged whole
+        except Exception as error:  # noqa: BLE001 - an unexpected error ends the loading, too, and is logged whole
             self.phase, self.problem = FAILED, problem_of(error)
         else:
             if self.phase in {LOADING, FAILED, FORBIDDEN}:

@@ -1,12 +1,12 @@
-"""Who may call an event handler: nobody, unless the handler says so.
+"""Decides who may call an event handler: nobody, unless the handler is marked.
 
-In Reflex any public method of any state can be called by name over the websocket. ``Guard`` runs before each of them.
-A handler is let through only when ``requires`` or ``public`` marked it and what it asks for is met; the few events of
-the framework are known by their exact names; everything else is refused, and nothing has changed by then.
+With Reflex a browser can call any public method of any state by name. ``Guard`` runs before each event. It lets one
+through if ``requires`` or ``public`` marks the handler and the caller meets the mark. It knows the framework's own few
+events by their exact names, and refuses everything else before anything changes.
 
-The session comes from the cookie of the websocket's handshake, is looked up for every event, and bound to the tab's
-state: another session in the same tab finds the state as new. So does a tab that comes back from another process of the
-web server, as each holds its tabs' states by itself: what was left here is old.
+The session is read for every event from the cookie of the websocket's handshake, and bound to the tab's state. Another
+session in the same tab gets a new state. So does a tab that comes back from another web process: each process holds the
+states of its own tabs, and the one left here is outdated.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from lxc_dashboard.errors import ServiceUnavailableError, SessionExpiredError
 from lxc_dashboard.services.auth import privileges, sessions
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.state.process import WebProcess
-from lxc_dashboard.state.sockets import Sockets, to_sign_in
-from lxc_dashboard.state.tabs import StateOwner
-from lxc_dashboard.state.wire import connecting_events
+from lxc_dashboard.state.socket.messages import connecting_events
+from lxc_dashboard.state.socket.sockets import Sockets, to_sign_in
+from lxc_dashboard.state.socket.tabs import StateOwner
 
 if TYPE_CHECKING:
     from reflex.app import App
@@ -45,16 +45,16 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-# What a marked method becomes is Reflex's matter: a value of its class, a method of its instances.
+# Reflex makes of a marked method a value of its class and a method of its instances.
 Handler = Callable[[Callable[..., Any]], Any]
 ACCESS_ATTRIBUTE: Final = "_dashboard_access"
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a handler asks for: a session unless ``anybody``, and each ``(privilege, path)`` in PVE.
+    """What a handler needs: a session unless ``anybody``, and each ``(privilege, path)`` in PVE.
 
-    ``unattended``: an open page calls it by itself, which is no use of the session.
+    ``unattended``: an open page calls it by itself, which does not keep the session open.
     """
 
     anybody: bool = False
@@ -64,7 +64,7 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """On whose behalf the present handler or route runs. ``session`` is None only where anybody may call."""
+    """The caller of the running handler or route. ``session`` is None only where anybody may call."""
 
     process: WebProcess
     session: Session | None
@@ -75,7 +75,7 @@ class Caller:
 
     @property
     def hub(self) -> FeedHub:
-        """The feeds that are watched through this process."""
+        """The feeds with viewers in this process."""
         return self.process.hub
 
     @property
@@ -94,12 +94,12 @@ def requires(
     unattended: bool = False,
     **actions: Any,
 ) -> Handler:
-    """Makes an event handler of a method that a signed-in user may call.
+    """Make an event handler of a method that a signed-in user may call.
 
-    ``held`` are ``(privilege, path)`` pairs asked of PVE before each call, for what does not depend on the arguments;
-    for what does, the service asks. ``unattended`` is what pages call by themselves, however long nobody is there: it
-    does not keep the session open. ``background``, ``supersedes`` and ``actions`` (``debounce``, ``throttle``,
-    ``temporal``, ``stop_propagation``, ``prevent_default``) are ``rx.event``'s.
+    ``held`` are ``(privilege, path)`` pairs that PVE is asked for before each call. A privilege that depends on the
+    arguments is checked by the service. ``unattended``: pages call it by themselves, which does not keep the session
+    open. ``background``, ``supersedes`` and ``actions`` (``debounce``, ``throttle``, ``temporal``, ``stop_propagation``,
+    ``prevent_default``) are ``rx.event``'s.
     """
     return _marked(
         Access(privileges=held, unattended=unattended), background=background, supersedes=supersedes, **actions
@@ -107,7 +107,7 @@ def requires(
 
 
 def public(function: Callable[..., Any]) -> Any:
-    """Makes an event handler that anybody may call, signed in or not. Nothing of PVE may show in what it does."""
+    """Make an event handler that anybody may call, signed in or not. It must show nothing of PVE."""
     return _marked(Access(anybody=True))(function)
 
 
@@ -129,21 +129,21 @@ def caller() -> Caller:
 
 @cache
 def framework_events() -> dict[str, Access]:
-    """Full names of the events of Reflex itself that its frontend needs. All want a session.
+    """Full names of the events of Reflex itself that its frontend sends. All need a session.
 
-    Going to another page is a use of it. Connecting is none: a page does so by itself whenever the network comes back, and
-    that it was opened has counted when it was asked for.
+    Going to another page keeps the session open. Connecting does not: a page connects by itself when the network comes
+    back, and the request for the page has counted already.
     """
     handlers = (
         OnLoadInternalState.event_handlers["on_load_internal"],
         OnLoadInternalState.event_handlers["set_is_hydrated"],
     )
-    going = {format_event_handler(handler): Access() for handler in handlers}
-    return going | {name: Access(unattended=True) for name in connecting_events()}
+    navigation = {format_event_handler(handler): Access() for handler in handlers}
+    return navigation | {name: Access(unattended=True) for name in connecting_events()}
 
 
 def access_of(event_name: str) -> Access | None:
-    """What the event's handler asks for, or None where nobody may call it."""
+    """What the event's handler needs, or None if nobody may call it."""
     framework = framework_events().get(event_name)
     if framework is not None:
         return framework
@@ -153,7 +153,7 @@ def access_of(event_name: str) -> Access | None:
 
 
 def cookie_of(header: str, name: str) -> str:
-    """The value of one cookie in a Cookie header, or nothing. What other applications of the host put there is passed over."""
+    """The value of one cookie in a Cookie header, or an empty text. Cookies of other applications on the host are ignored."""
     for part in header.split(";"):
         key, _, value = part.strip().partition("=")
         if key == name:
@@ -162,7 +162,7 @@ def cookie_of(header: str, name: str) -> str:
 
 
 class Guard(Middleware):
-    """Refuses, redirects to the sign-in page, or lets an event through with its ``Caller`` set."""
+    """Refuses an event, redirects to the sign-in page, or lets the event through with its ``Caller`` set."""
 
     def __init__(self, process: WebProcess) -> None:
         self._process = process
@@ -179,13 +179,13 @@ class Guard(Middleware):
             used = not access.unattended and not _follows_another()
             session = await sessions.find(runtime, _cookie(state, runtime.settings.PUBLIC_URL), used=used)
         except ServiceUnavailableError as error:
-            log.warning("event not let in", event_name=event.name, why=str(error))
+            log.warning("session not read", event_name=event.name, why=str(error))
             return AwayState.update()
         if session is None and not access.anybody:
             return to_sign_in(_address(state))
         connects = session is not None and event.name in connecting_events()
-        afresh = connects and await self._process.seats.take(_token(state))
-        await _bind(state, session, afresh=afresh)
+        is_outdated = connects and await self._process.seats.take(_token(state))
+        await _bind(state, session, is_outdated=is_outdated)
         if session is not None:
             await self._process.sockets.join(_sid(state), session, _address(state))
             for privilege, path in access.privileges:
@@ -195,7 +195,7 @@ class Guard(Middleware):
 
 
 def _follows_another() -> bool:
-    """Whether a handler asked for the event, and no browser: what led there has counted as a use already, or is none."""
+    """Whether a handler caused the event, not a browser. The first event counted as a use of the session, or was none."""
     try:
         return EventContext.get().parent_txid is not None
     except LookupError:
@@ -203,7 +203,7 @@ def _follows_another() -> bool:
 
 
 def _router_data(state: BaseState) -> dict[str, Any]:
-    # Not public in Reflex: the public header vars leave the cookie out, and rightly so.
+    # Private in Reflex. Its public header vars rightly leave the cookie out.
     return state._get_root_state().router_data  # noqa: SLF001
 
 
@@ -224,21 +224,21 @@ def _address(state: BaseState) -> str:
     return str(_router_data(state).get("asPath", "")) or routes.DASHBOARD
 
 
-async def _bind(state: BaseState, session: Session | None, *, afresh: bool) -> None:
-    """Gives the tab's state to ``session``: what another one left in it, or an old visit, is gone before anything is sent."""
+async def _bind(state: BaseState, session: Session | None, *, is_outdated: bool) -> None:
+    """Bind the tab's state to ``session``. Clears first what another session, or an outdated visit, left in it."""
     owner = await state.get_state(StateOwner)
-    wanted = str(session.id) if session else ""
-    if afresh or owner._session_id != wanted:  # noqa: SLF001
+    session_id = str(session.id) if session else ""
+    if is_outdated or owner._session_id != session_id:  # noqa: SLF001
         state._get_root_state().reset()  # noqa: SLF001
         owner._give_to(session)  # noqa: SLF001
 
 
 class AwayState(rx.State):
-    """``since`` is never set here. Where nobody can be let in no handler can tell it either: ``update`` goes out in its place."""
+    """No handler sets ``since``, as no event passes the guard then. ``update`` is pushed instead."""
 
     since: int = 0
 
     @classmethod
     def update(cls) -> StateUpdate:
-        """Has the page say that a service of ours does not answer, and look for its return."""
+        """Make the page show that a service does not answer, and wait for its return."""
         return StateUpdate(delta={cls.get_full_name(): {f"since{FIELD_MARKER}": time.time_ns() // 1_000_000}})

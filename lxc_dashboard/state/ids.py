@@ -1,4 +1,4 @@
-"""Ids as the browser writes them."""
+"""Ids that come from a browser."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lxc_dashboard.errors import NotFoundError
 
 
 def uuid_of(value: str, otherwise: str) -> UUID:
-    """Raises ``NotFoundError`` with the words ``otherwise`` where it is no id."""
+    """Raises ``NotFoundError`` with the message ``otherwise`` where ``value`` is no id."""
     try:
         return UUID(value)
     except ValueError:
@@ -18,5 +18,5 @@ def uuid_of(value: str, otherwise: str) -> UUID:
 
 
 def id_in(path: str, query: Mapping[str, Any], name: str) -> str:
-    """What a page's address names last. Reflex tells it among the query's parameters, or leaves it in the path."""
+    """The last part of a page's address. Reflex puts it into the query's parameters, or leaves it in the path."""
     return str(query.get(name, "")) or path.rstrip("/").rpartition("/")[2]

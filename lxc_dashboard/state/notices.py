@@ -1,4 +1,4 @@
-"""What a handler tells the user: a line at the corner of the page that goes by itself, or stays when it is bad.
+"""Notices that a handler shows: a line in the corner of the page. A bad one stays, others disappear.
 
 Reflex's own toasts evaluate code in the browser when a handler sends them, which our Content-Security-Policy refuses.
 """
@@ -22,7 +22,7 @@ JOB_CHARS: Final = 36
 
 @dataclass(frozen=True)
 class Notice:
-    """``id`` grows with time. ``tone`` is good, warm or bad. ``href``: the page of the job that it is about."""
+    """``id`` grows with time. ``tone`` is good, warm or bad. ``href``: the page of its job."""
 
     id: int
     message: str
@@ -32,13 +32,13 @@ class Notice:
 
 
 class NoticeState(rx.State):
-    """The newest notices; the page shows each once."""
+    """The newest notices. The page shows each once."""
 
     notices: list[Notice] = []
 
     @requires(unattended=True)
     def show(self, message: str, tone: str, reference: str, job: str = "") -> None:
-        """Adds one. Called by name from a browser it can only speak to itself."""
+        """Add a notice. A browser that calls it by name reaches only its own page."""
         newest = max(time.time_ns() // 1_000_000, *(notice.id + 1 for notice in self.notices), 0)
         href = routes.job(str(job)[:JOB_CHARS]) if job else ""
         notice = Notice(newest, str(message)[:MESSAGE_CHARS], str(tone)[:8], str(reference)[:16], href)
@@ -46,17 +46,17 @@ class NoticeState(rx.State):
 
 
 def said(message: str, job: UUID | None = None) -> Any:
-    """A result, in the past tense: "Started CT 101 web-01". Return or yield it from a handler. ``job`` is linked to."""
+    """A result in the past tense: "Started CT 101 web-01". Return or yield it from a handler. It links to ``job``."""
     return NoticeState.show(message, "good", "", _id_of(job))
 
 
 def warned(message: str, job: UUID | None = None) -> Any:
-    """A result that asks for attention."""
+    """A result that needs attention."""
     return NoticeState.show(message, "warm", "", _id_of(job))
 
 
 def regretted(message: str, reference: str = "", job: UUID | None = None) -> Any:
-    """What did not work; stays until it is closed."""
+    """A failure. It stays until the user closes it."""
     return NoticeState.show(message, "bad", reference, _id_of(job))
 
 

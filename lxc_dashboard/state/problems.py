@@ -1,4 +1,4 @@
-"""Errors that rise out of a handler: shown with a reference, logged under it, and nothing secret in either."""
+"""Errors of event handlers: shown with a reference and logged under it, without secrets."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from lxc_dashboard.state.session import SessionState
 
 log = structlog.get_logger(__name__)
 
-# Reflex logs what a browser sent, whole: the Cookie header, and whatever was typed.
-_TELLING: Final = re.compile(
+# Reflex logs whole messages of a browser, with the Cookie header and what the user typed.
+_QUOTING: Final = re.compile(
     r"(Error processing event queue entry for|Event data:|event data:|with value|must be a dictionary, but received).*",
     re.DOTALL,
 )
@@ -32,14 +32,14 @@ _LOGGERS: Final = (
 
 
 def reference() -> str:
-    """A short id that stands in the page and in the log, so that one leads to the other."""
+    """A short id for both page and log, by which one is found from the other."""
     return secrets.token_hex(4)
 
 
 def recorded(event: str, exception: Exception) -> tuple[str, str]:
-    """Logs the error as ``event``, once; what may be shown of it, and the reference that stands in the log.
+    """Log the error as ``event`` and return its text for the page with its reference.
 
-    Of a fault of ours nothing is shown but that there was one: its words may hold anything.
+    The text of an unexpected error is a general one: its own message may contain anything.
     """
     shown = reference()
     if isinstance(exception, DashboardError):
@@ -59,20 +59,21 @@ def show_problem(exception: Exception) -> EventSpec | None:
 
 
 def message_of(error: DashboardError) -> str:
-    """What to show, with each field's fault where there are some."""
+    """The error's text, with the faults of fields if it has any."""
     if isinstance(error, InvalidInputError) and error.fields:
         return f"{error.user_message}: {'; '.join(f'{name} {fault}' for name, fault in error.fields.items())}"
     return error.user_message
 
 
 class Discreet(logging.Filter):
-    """Cuts a record of Reflex's where it begins to repeat what a browser sent. Of an exception its kind is kept:
-    ``show_problem`` logs those of handlers, and the others quote what they could not read.
+    """Cuts a log record of Reflex where it begins to quote a browser's message.
+
+    Keeps only the class of an exception: ``show_problem`` logs those of handlers, and others quote what they could not read.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
         message = record.getMessage()
-        cut = _TELLING.sub(r"\1 (left out)", message)
+        cut = _QUOTING.sub(r"\1 (left out)", message)
         kind = record.exc_info[0] if record.exc_info else None
         if kind is not None:
             cut = f"{cut} ({kind.__name__})"
@@ -83,7 +84,7 @@ class Discreet(logging.Filter):
 
 
 def quiet_reflex() -> None:
-    """Puts ``Discreet`` on every logger of Reflex's that is known to repeat events. Safe to call again."""
+    """Add ``Discreet`` to each logger of Reflex that quotes events. Safe to call again."""
     for name in _LOGGERS:
         logger = logging.getLogger(name)
         if not any(isinstance(present, Discreet) for present in logger.filters):

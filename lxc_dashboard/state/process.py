@@ -1,22 +1,19 @@
-"""What one web process holds while it runs."""
+"""The sockets, tabs, feeds and hubs of one web process."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from lxc_dashboard.errors import ServiceUnavailableError
 from lxc_dashboard.services.monitor.feed import FeedHub
-from lxc_dashboard.state.jobs_hub import JobsHub, OnTick
-from lxc_dashboard.state.running_hub import RunningHub, Telling, sid_of
-from lxc_dashboard.state.seats import Seats
-from lxc_dashboard.state.sockets import Sockets
-from lxc_dashboard.state.status import status_of
-from lxc_dashboard.state.tabs import Tabs
-from lxc_dashboard.state.unsent import UnsentQueue
-from lxc_dashboard.state.wire import Checked
+from lxc_dashboard.state.jobs.hub import JobsHub, PushTick
+from lxc_dashboard.state.jobs.running_hub import Pushes, RunningHub, sid_of, status_of
+from lxc_dashboard.state.socket.messages import CheckedNamespace
+from lxc_dashboard.state.socket.sockets import Sockets, UnsentQueue
+from lxc_dashboard.state.socket.tabs import Seats, Tabs
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -26,13 +23,14 @@ if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.monitor.patch import Patch
 
-OnStatus = Callable[[str, "Patch", dict[str, Any]], Awaitable[None]]
-# A script of 1 MiB as an event's JSON, its line ends written as two characters; longer texts are refused by the page itself.
+T = TypeVar("T")
+PushPatch = Callable[[str, "Patch", dict[str, Any]], Awaitable[None]]
+# A script of 1 MiB as an event's JSON, with two characters for each line end. The page itself refuses longer texts.
 MAX_EVENT_BYTES: Final = 3 << 20
 
 
 class WebProcess:
-    """Made by ``app.py`` at import, when there are no settings yet; opened by the server's lifespan."""
+    """Created by ``app.py`` at import, before settings exist. The server's lifespan opens it."""
 
     def __init__(self, open_runtime: Callable[[], AbstractAsyncContextManager[Runtime]]) -> None:
         self._open_runtime = open_runtime
@@ -45,12 +43,12 @@ class WebProcess:
         self._seats: Seats | None = None
 
     def attach(self, app: App, accepts_origin: Callable[[str | None, Mapping[str, str]], bool]) -> None:
-        """Tells which app's sockets these are, lets them come from ``accepts_origin`` only, and bounds what they bring."""
+        """Take the app's sockets: allow only the origins of ``accepts_origin``, check and bound what they send."""
         if app.sio is None or app.event_namespace is None:
             raise RuntimeError("the app has no websocket")
-        app.sio.register_namespace(Checked(app.event_namespace))
+        app.sio.register_namespace(CheckedNamespace(app.event_namespace))
         app.sio.eio.cors_allowed_origins = accepts_origin
-        # Set here and not in the environment, which only some ways of starting the server would bring.
+        # Set here: not every way to start the server passes the environment.
         app.sio.eio.max_http_buffer_size = MAX_EVENT_BYTES
         app.sio.eio.create_queue = UnsentQueue
         self._sockets = Sockets(app)
@@ -62,55 +60,41 @@ class WebProcess:
 
     @property
     def runtime(self) -> Runtime:
-        """Raises ``ServiceUnavailableError`` before the server is up and after it went down."""
-        if self._runtime is None:
-            raise ServiceUnavailableError("The dashboard is starting")
-        return self._runtime
+        """Raises ``ServiceUnavailableError`` before the server's start and after its end."""
+        return _opened(self._runtime)
 
     @property
     def sockets(self) -> Sockets:
-        if self._sockets is None:
-            raise RuntimeError("the process is not attached to an app")
-        return self._sockets
+        return _attached(self._sockets)
 
     @property
     def tabs(self) -> Tabs:
-        if self._tabs is None:
-            raise RuntimeError("the process is not attached to an app")
-        return self._tabs
+        return _attached(self._tabs)
 
     @property
     def hub(self) -> FeedHub:
-        """The feeds that are watched through this process. Raises as ``runtime`` does."""
-        if self._hub is None:
-            raise ServiceUnavailableError("The dashboard is starting")
-        return self._hub
+        """The feeds with viewers in this process. Raises as ``runtime`` does."""
+        return _opened(self._hub)
 
     @property
     def jobs(self) -> JobsHub:
-        """The lists of jobs that are watched through this process. Raises as ``runtime`` does."""
-        if self._jobs is None:
-            raise ServiceUnavailableError("The dashboard is starting")
-        return self._jobs
+        """The endpoints whose jobs have viewers in this process. Raises as ``runtime`` does."""
+        return _opened(self._jobs)
 
     @property
     def running_now(self) -> RunningHub:
-        """What the frames of pages show. Raises as ``runtime`` does."""
-        if self._running_now is None:
-            raise ServiceUnavailableError("The dashboard is starting")
-        return self._running_now
+        """What the frames of pages show: running jobs and the feed's status. Raises as ``runtime`` does."""
+        return _opened(self._running_now)
 
     @property
     def seats(self) -> Seats:
-        """Which tabs were here last. Raises as ``runtime`` does."""
-        if self._seats is None:
-            raise ServiceUnavailableError("The dashboard is starting")
-        return self._seats
+        """Which process each tab is in. Raises as ``runtime`` does."""
+        return _opened(self._seats)
 
     @asynccontextmanager
-    async def telling_jobs(self, tell: OnTick) -> AsyncIterator[None]:
-        """Watches jobs for who looks at their list; ``tell(room, tick)`` brings word of a change to the room's sockets."""
-        self._jobs = JobsHub(lambda: self.runtime, self.sockets, tell, self._jobs_moved)
+    async def open_jobs(self, push: PushTick) -> AsyncIterator[None]:
+        """Run the hub of jobs. ``push(room, tick)`` pushes to the room's sockets that jobs changed."""
+        self._jobs = JobsHub(lambda: self.runtime, self.sockets, push, self._jobs_changed)
         try:
             yield
         finally:
@@ -118,29 +102,29 @@ class WebProcess:
             self._jobs = None
 
     @asynccontextmanager
-    async def telling_running(self, tell: Telling) -> AsyncIterator[None]:
-        """Tells pages what runs, and of each look at PVE: within ``feeding`` and ``telling_jobs``, by which it is moved."""
-        self._running_now = RunningHub(self.runtime, self.sockets, self.hub, self.jobs, tell)
+    async def open_running(self, push: Pushes) -> AsyncIterator[None]:
+        """Run the hub of the frame, which needs those of ``open_feeds`` and ``open_jobs``."""
+        self._running_now = RunningHub(self.runtime, self.sockets, self.hub, self.jobs, push)
         try:
             yield
         finally:
             await self._running_now.close()
             self._running_now = None
 
-    def _jobs_moved(self, endpoint_id: UUID) -> None:
+    def _jobs_changed(self, endpoint_id: UUID) -> None:
         if self._running_now is not None:
             self._running_now.on_jobs(endpoint_id)
 
     @asynccontextmanager
-    async def feeding(self, tell: OnStatus) -> AsyncIterator[None]:
-        """Keeps the feeds; ``tell(room, patch, status)`` brings each patch, and ``status_of`` the feed, to the room's sockets."""
+    async def open_feeds(self, push: PushPatch) -> AsyncIterator[None]:
+        """Run the feeds. ``push(room, patch, status)`` pushes each patch, and ``status_of`` its feed, to the room's sockets."""
 
-        async def told(key: str, patch: Patch) -> None:
-            await tell(key, patch, status_of(self.hub.meta(key)))
+        async def on_patch(key: str, patch: Patch) -> None:
+            await push(key, patch, status_of(self.hub.meta(key)))
             if self._running_now is not None:
                 await self._running_now.on_patch(key, patch)
 
-        self._hub = FeedHub(self.runtime, told, lambda viewer: self.sockets.is_there(sid_of(viewer)))
+        self._hub = FeedHub(self.runtime, on_patch, lambda viewer: self.sockets.is_there(sid_of(viewer)))
         running = asyncio.create_task(self._hub.run(), name="feeds")
         try:
             yield
@@ -151,7 +135,7 @@ class WebProcess:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Runtime]:
-        """The lifespan: opens the runtime and closes it at the end."""
+        """The lifespan: open the runtime, and close it at the end."""
         async with self._open_runtime() as runtime:
             self._runtime = runtime
             self._seats = Seats(runtime.bus)
@@ -159,3 +143,15 @@ class WebProcess:
                 yield runtime
             finally:
                 self._runtime = self._seats = None
+
+
+def _opened(part: T | None) -> T:
+    if part is None:
+        raise ServiceUnavailableError("The dashboard is starting")
+    return part
+
+
+def _attached(part: T | None) -> T:
+    if part is None:
+        raise RuntimeError("the process is not attached to an app")
+    return part

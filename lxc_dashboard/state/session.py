@@ -1,4 +1,4 @@
-"""Who is signed in, for the frame of every page."""
+"""The signed-in user in the frame of every page."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from lxc_dashboard.state.guard import caller, requires
 
 @dataclass(frozen=True)
 class OtherEndpoint:
-    """``href`` is the sign-in page there."""
+    """``href`` leads to its sign-in page."""
 
     name: str
     href: str
 
 
 class SessionState(rx.State):
-    """Fills the sidebar's foot and head. ``others`` is empty where only one endpoint is registered."""
+    """The head and foot of the sidebar. ``others`` is empty where only one endpoint is registered."""
 
     userid: str = ""
     endpoint_name: str = ""
@@ -38,7 +38,7 @@ class SessionState(rx.State):
 
     @requires(unattended=True)
     async def verify(self) -> None:
-        """Ends the session where PVE takes its ticket no more; all its pages are then led to the sign-in page."""
+        """End the session if PVE refuses its ticket. All its pages then go to the sign-in page."""
         current = caller().session
         if current is not None:
             await sign_in.verify(caller().runtime, current)

@@ -1,16 +1,17 @@
-"""The words of the interface, in one place, so that they can be read together and translated.
+"""All texts of the interface, to be read together and translated.
 
-Sentence case; verbs on buttons; things named; past tense for results; PVE's own terms. ``{name}`` is filled with
-``str.format``. A module for each subject; who uses them says ``text.NAME``, wherever it stands.
+Sentence case, verbs on buttons, named objects, past tense for results, PVE's own terms. ``str.format`` fills ``{name}``. A
+module for each subject. Code refers to ``text.NAME``, whatever its module.
 """
 
 from __future__ import annotations
 
+from lxc_dashboard.text.api import *
 from lxc_dashboard.text.archives import *
-from lxc_dashboard.text.batches import *
 from lxc_dashboard.text.buckets import *
 from lxc_dashboard.text.common import *
 from lxc_dashboard.text.containers import *
+from lxc_dashboard.text.creation import *
 from lxc_dashboard.text.dashboard import *
 from lxc_dashboard.text.editor import *
 from lxc_dashboard.text.errors import *
@@ -23,4 +24,3 @@ from lxc_dashboard.text.shortcuts import *
 from lxc_dashboard.text.sign_in import *
 from lxc_dashboard.text.sources import *
 from lxc_dashboard.text.templates import *
-from lxc_dashboard.text.wizard import *

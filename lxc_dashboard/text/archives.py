@@ -1,4 +1,4 @@
-"""Templates out of archives and into them."""
+"""Import and export of templates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What several pages say: the frame, problems, states, places."""
+"""Texts of several pages: the frame, problems, states of guests, navigation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIGNED_IN_AS: Final = "Signed in as"
 SIGN_OUT: Final = "Sign out"
 CANCEL: Final = "Cancel"
 CLOSE: Final = "Close"
-# Where the question is whether to cancel
+# In a question whether to cancel
 DO_NOT_CANCEL: Final = "Do not cancel"
 MORE_ACTIONS: Final = "More actions"
 RETRY: Final = "Retry"
@@ -38,6 +38,7 @@ NOTIFICATIONS: Final = "Notifications"
 FAILED_TITLE: Final = "This cannot be displayed"
 FORBIDDEN_TITLE: Final = "A privilege is missing"
 FORBIDDEN_DETAIL: Final = "This page needs {privilege} at {path}."
+MISSING_PRIVILEGE: Final = "You need {privilege} at {path}. An administrator can grant it in PVE"
 REMEDY_PRIVILEGE: Final = "An administrator of PVE can grant it under Datacenter, Permissions."
 REMEDY_UNREACHABLE: Final = "Check that the node is up and that the dashboard's host can reach its API."
 REMEDY_RETRY: Final = "Try again in a moment."
@@ -49,7 +50,7 @@ NOT_FOUND_TITLE: Final = "Page not found"
 NOT_FOUND_DETAIL: Final = "The address is wrong, or the page no longer exists."
 TO_DASHBOARD: Final = "Go to the dashboard"
 
-# What is counted, one and many
+# Counts, one and many
 COUNTED: Final = {
     "byte": ("1 byte", "{count} bytes"),
     "container": ("1 container", "{count} containers"),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from lxc_dashboard.text.common import CANCEL, FAILED_TITLE, REMEDY_RETRY, REMEDY_UNREACHABLE, RETRY
+from lxc_dashboard.text.common import CANCEL, FAILED_TITLE, MISSING_PRIVILEGE, REMEDY_RETRY, REMEDY_UNREACHABLE, RETRY
 
-# What each live page says of its feed
+# For each page that shows the feed
 FEED_WORDS: Final = {
     "retry": RETRY,
     "failed": FAILED_TITLE,
@@ -26,11 +26,11 @@ FEED_WORDS: Final = {
     "used_of": "{used} of {total}",
 }
 
-# The words of the live list, by the names that guest_table.js has for them
+# By the names in guest_table.js
 GUEST_WORDS: Final = {
     **FEED_WORDS,
     "console": "Console",
-    "no_console": "You need VM.Console at /vms/{vmid}. An administrator can grant it in PVE",
+    "missing": MISSING_PRIVILEGE,
     "lock": "locked: {lock}",
     "locked": "Locked: {lock}. PVE refuses most acts until the lock is released",
     "title": "Containers",

@@ -1,4 +1,4 @@
-"""The dashboard: nodes and their figures, and the jobs to see."""
+"""The dashboard: nodes with their figures, and jobs that may need attention."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ JOBS_TO_SEE: Final = "Jobs running, waiting, or failed in the last 24 h"
 NO_JOBS_TO_SEE: Final = "No job is running or waiting, and none failed in the last 24 h."
 ALL_JOBS_THERE: Final = "All jobs"
 
-# The words of the live nodes, by the names that node_table.js has for them
+# By the names in node_table.js
 NODE_WORDS: Final = {
     **FEED_WORDS,
     "title": NODES_TITLE,

@@ -8,6 +8,8 @@ from typing import Final
 # One other, and several
 WAITS_FOR: Final = ("Waits for 1 other on {node}", "Waits for {count} others on {node}")
 
+VOLUMES_STAY: Final = "Storage still has {volumes} of its vmid. Delete them in PVE if no other guest uses them"
+
 # A pair is for one and for several, by ``count``. A list is joined by commas.
 EVENTS: Final[Mapping[str, str | tuple[str, str]]] = {
     # Jobs of all kinds
@@ -45,6 +47,7 @@ EVENTS: Final[Mapping[str, str | tuple[str, str]]] = {
     "creation.cancelled": "Cancelled by {by}: no container remains",
     "creation.cancelled.kept": "Cancelled by {by}: the container is kept as it is",
     "creation.cancelled.kept_in_part": "Cancelled by {by}: what PVE has made of the container is kept as it is",
+    "plan.clear": "Destroy what the replaced job left",
     "plan.turn": "Wait for its turn on {node}",
     "plan.check": "Check",
     "plan.download": "Download the OS template",
@@ -59,7 +62,15 @@ EVENTS: Final[Mapping[str, str | tuple[str, str]]] = {
     "container.vmid_taken": "Another container took the vmid {taken} in the meantime: going on as CT {vmid}",
     "ostemplate.download_awaited": "Another job downloads {ostemplate}: waiting for it",
     "ostemplate.downloading": "Downloading {ostemplate} to {storage}",
-    "ostemplate.present": "{ostemplate} is there already",
+    "ostemplate.present": "{ostemplate} is on {storage} already",
+    "ostemplate.downloaded": "Downloaded {ostemplate} to {storage}",
+    "ostemplate.fetching": "Downloading the OS template",
+    "container.replaced_destroying": "Destroying CT {vmid} {hostname}, which the replaced job left",
+    "container.destroying": "Destroying the container",
+    "container.destroyed": "Destroyed {guest}",
+    "container.destroyed_in_part": f"Destroyed {{guest}}. {VOLUMES_STAY}",
+    "container.destroyed_already": "{guest} is gone already",
+    "container.volumes_stay": VOLUMES_STAY,
     "container.creating": "Creating CT {vmid} {hostname} on {node} from {ostemplate}",
     "container.created_with_warnings": ("PVE created it with 1 warning", "PVE created it with {count} warnings"),
     "container.adopted": "{reason}, and CT {vmid} is there: going on with it",

@@ -7,7 +7,7 @@ from typing import Final
 from lxc_dashboard.text.common import COPIED, COPY, LOADING, NOT_COPIED
 
 JOB: Final = "Job"
-NO_WORKER: Final = "No worker has begun this yet. Start one: lxc-dashboard worker"
+NO_WORKER: Final = "No worker has taken this job yet. Start one: lxc-dashboard worker"
 JOB_STATE: Final = "State"
 JOB_NAME: Final = "Name"
 CT: Final = "CT"
@@ -27,15 +27,26 @@ NO_JOBS_NEXT: Final = (
     "A job creates, starts, stops or changes one container. It shows its steps, its output and its result."
 )
 NO_JOB_MATCHES: Final = "No job matches"
-# What a job of each kind does
+# The verb of each kind
 JOB_KINDS: Final = {
     "container.create": "Create",
+    "container.destroy": "Destroy",
     "container.start": "Start",
     "container.shutdown": "Shut down",
     "container.stop": "Stop",
     "container.reboot": "Restart",
+    "ostemplate.download": "Download",
     "snapshot.create": "Snapshot",
 }
+# A job that a newer version stored, as its page shows it after a downgrade
+UNKNOWN_KIND: Final = (
+    "This version of the dashboard does not know jobs of the kind {kind}, so its page shows no details. "
+    "Upgrade the dashboard and its workers to the version that ran the job."
+)
+UNKNOWN_KIND_WAITS: Final = (
+    "This version of the dashboard does not know jobs of the kind {kind}, so no worker of this version runs it. "
+    "Upgrade the dashboard and its workers to the version that stored the job: they then go on with it."
+)
 SEARCH_JOBS: Final = "Search by name, vmid, template or user"
 BY_NODE: Final = "Node"
 ANY_NODE: Final = "Any node"
@@ -59,7 +70,7 @@ JOB_STATES: Final = {
     "failed": "Failed",
     "cancelled": "Cancelled",
 }
-# The same of a job that creates nothing
+# For jobs that create no container
 ACT_STATES: Final = {**JOB_STATES, "running": "Running", "done": "Done"}
 JOB_RUNNING: Final = "{phase} {percent} %"
 JOB_FAILED_IN: Final = "Failed in {phase}"
@@ -85,20 +96,20 @@ STEP_COUNTS: Final = {
     "packages": "packages {done}/{all}",
     "scripts": "scripts {done}/{all}",
 }
-# Of what, as it is counted
+# What the counts are of
 STEP_NOUNS: Final = {"files": "file", "packages": "package step", "scripts": "script"}
 SHOW_IN_LOG: Final = "Show in the log"
 CANCEL_JOB: Final = "Cancel"
 CANCEL_JOB_TITLE: Final = "Cancel the creation of CT {vmid} {name}?"
 CANCEL_JOB_CONSEQUENCE: Final = (
-    "The step that runs is stopped within 15 s. What was made until then stays, and can be destroyed afterwards."
+    "The running step stops within 15 s. The container stays as it is then. You can destroy it afterwards."
 )
 CANCEL_JOB_VERB: Final = "Cancel the creation"
 CANCEL_ACT_TITLE: Final = "Cancel this job on CT {vmid} {name}?"
-CANCEL_ACT_CONSEQUENCE: Final = "Its task in PVE is stopped. What the task did until then stays."
+CANCEL_ACT_CONSEQUENCE: Final = "Stops its task in PVE. What the task has already done stays."
 CANCEL_ACT_VERB: Final = "Cancel the job"
 OPEN_JOB: Final = "Open the job"
-CANCEL_ASKED: Final = "Asked the job of CT {vmid} {name} to stop"
+CANCEL_ASKED: Final = "Cancelling the job of {guest}"
 RETRY_FROM: Final = "Retry from {step}"
 RETRIED: Final = "Queued the job of CT {vmid} {name} again"
 KEEP: Final = "Keep as it is"
@@ -114,43 +125,43 @@ CREATE_AGAIN: Final = "Create again"
 JOB_FAILED_TITLE: Final = "Failed at {step}"
 JOB_CANCELLED_TITLE: Final = "Cancelled"
 JOB_READY_TITLE: Final = "CT {vmid} {name} is ready"
-BARRED_RETRY: Final = "Only {userid}, whose job it is, may retry it."
-BARRED_DESTROY: Final = "To destroy what it left you lack VM.Allocate at /vms/{vmid}."
-BARRED_CONSOLE: Final = "For its console you lack VM.Console at /vms/{vmid}."
+BARRED_RETRY: Final = "Only {userid} can retry this job."
+BARRED_DESTROY: Final = "You need VM.Allocate at /vms/{vmid} to destroy its container."
+BARRED_CONSOLE: Final = "You need VM.Console at /vms/{vmid} to open its console."
 JOB_GONE: Final = "The container is gone"
 LAST_LINES: Final = "Last lines"
 SHOW_LAST_LINES: Final = "Show them in the log"
 REMEDY: Final = "What to do"
 ADDRESS: Final = "Address"
-NO_ADDRESS: Final = "None was found"
+NO_ADDRESS: Final = "None found"
 LISTENS_ON: Final = "Listens on"
-LINKS: Final = "May answer at"
+LINKS: Final = "Possible links"
 CREDENTIALS: Final = "Credentials"
 OPEN_IN_LIST: Final = "Open in the list"
 CREATE_ANOTHER: Final = "Create another"
 WAITING_OWN: Final = (
-    "The sign-in that this job acts with has ended, so PVE would refuse it. "
-    "Sign in again as {userid}: it then goes on where it stopped. What has run in the guest stays."
+    "The session of this job has ended, so PVE would refuse its requests. "
+    "Sign in again as {userid}: the job then goes on where it stopped. What ran in the guest stays."
 )
 WAITING_OTHER: Final = (
-    "The sign-in that this job acts with has ended, so PVE would refuse it. It goes on when {userid} signs in again."
+    "The session of this job has ended, so PVE would refuse its requests. It goes on when {userid} signs in again."
 )
 SIGN_IN_AGAIN: Final = "Sign in again"
 PAUSED_OWN: Final = (
-    "CT {vmid} is made on {node} and not started yet. Change it in PVE as you like, such as by adding mounts: "
-    "the job goes on with the first start when you say so."
+    "CT {vmid} is created on {node} and not started yet. You can change it in PVE now, for example add mounts. "
+    "Go on when it is ready for its first start."
 )
-PAUSED_OTHER: Final = "CT {vmid} is made on {node} and not started yet. It goes on when {userid} says so."
+PAUSED_OTHER: Final = "CT {vmid} is created on {node} and not started yet. Only {userid} can let the job go on."
 GO_ON: Final = "Go on"
 WENT_ON: Final = "The job of CT {vmid} {name} goes on"
 IN_LINE_AT: Final = "{number} in line"
 NEXT_ON: Final = "Next on {node}"
-IN_LINE: Final = "A node makes only so many containers at once, so that its storage is not flooded."
+IN_LINE: Final = "A node creates only a few containers at once, to keep its storage responsive."
 QUEUED_NOTE: Final = "It waits for a free worker."
 OWN_JOBS_ONLY: Final = "PVE does not answer: only your own jobs are shown"
 NO_SUCH_JOB: Final = "This job does not exist or was removed"
-MISSING_JOB: Final = "There is no such job"
-MISSING_JOB_DETAIL: Final = "The address is wrong, the job is gone, or you may not see it: jobs of other users show to those whom PVE lets see the container."
+MISSING_JOB: Final = "Job not found"
+MISSING_JOB_DETAIL: Final = "The address is wrong, the job was removed, or you may not see it. You see other users' jobs only if PVE lets you see the container."
 CREDENTIAL_WORDS: Final = {
     "reveal": "Reveal",
     "hide": "Hide",
@@ -177,11 +188,11 @@ LOG_WORDS: Final = {
     "copy": COPY,
     "copied": COPIED,
     "copy_failed": NOT_COPIED,
-    "copy_hint": "Copy the selection, or the lines that are seen",
+    "copy_hint": "Copy the selection, or the visible lines",
     "download": "Download",
     "empty": "Nothing printed yet.",
     "loading": LOADING,
-    "signed_out": "The session has ended. Sign in again to read on",
-    "gone": "This log is not there, or not for this user",
+    "signed_out": "The session has ended. Sign in again to continue",
+    "gone": "This log does not exist, or you may not see it",
     "unreadable": "The log cannot be read now. Trying again",
 }

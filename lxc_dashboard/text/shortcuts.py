@@ -1,4 +1,4 @@
-"""The keys, as the list of them names them."""
+"""The list of keyboard shortcuts."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Final
 
 from lxc_dashboard.text.common import CLOSE, NAV_CONTAINERS, NAV_TEMPLATES
 from lxc_dashboard.text.containers import CONSOLE
-from lxc_dashboard.text.wizard import CREATE_TITLE
+from lxc_dashboard.text.creation import CREATE_TITLE
 
-# The words of the list, by the names that shortcuts.js has for them
+# By the names in shortcuts.js
 SHORTCUT_WORDS: Final = {
     "title": "Keyboard shortcuts",
     "single": "Single-key shortcuts",
@@ -16,7 +16,7 @@ SHORTCUT_WORDS: Final = {
     "off": "off",
     "close": CLOSE,
 }
-# Where they work: the keys, what they do, and whether they work alone, without Ctrl or Alt
+# By place: the keys, their effect, and whether they work without Ctrl or Alt
 SHORTCUTS: Final = {
     "Everywhere": (
         ("Ctrl K", "Search", False),

@@ -43,3 +43,4 @@ NEEDS_TLS: Final = (
 USER_MISSING: Final = "Enter the user name"
 PASSWORD_MISSING: Final = "Enter the password"  # noqa: S105 a message
 CODE_MISSING: Final = "Enter the code"
+ENDPOINT_UNKNOWN: Final = "This endpoint is not registered"

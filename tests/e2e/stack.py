@@ -23,7 +23,7 @@ import httpx
 import psycopg
 
 from lxc_dashboard import frontend
-from lxc_dashboard.commands.prepare import register_sandbox
+from lxc_dashboard.commands.demo.prepare import register_sandbox
 from lxc_dashboard.db import migrate
 from lxc_dashboard.embedded import EmbeddedServices
 from lxc_dashboard.settings import Settings

@@ -6,19 +6,24 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from lxc_dashboard import routes, text
+from lxc_dashboard.db.models import Job
+from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.services.auth.model import Session
 from tests.e2e.conftest import NewPage, accessibility_faults, fits, keep_picture, until, visit
-from tests.e2e.job_runs import state
+from tests.e2e.job_runs import in_services, state
 from tests.e2e.other_nodes import OtherNode, other_node, sign_in_at
 from tests.e2e.stack import Stack
 from tests.e2e.test_containers import ask, row
 
 ENDPOINT = "act-jobs"
 SLOW, QUICK = 101, 102
+UNKNOWN = "future.act"
 SHUTDOWN_S = 300  # PVE's own timeout ends it earlier, and the test cancels it
 ACTED_WITHIN_MS = 60_000
 
@@ -120,3 +125,24 @@ def find_by_kind_and_guest(page: Page) -> None:
     expect(rows).to_have_count(1)
     expect(rows.first).to_contain_text("Cancelled")
     expect(page.get_by_label(text.USER, exact=True)).to_have_value("root@pam")
+
+
+def test_a_job_of_an_unknown_kind_says_what_to_do_and_can_be_cancelled(
+    fresh_page: Page, stack: Stack, elsewhere: OtherNode
+) -> None:
+    page = fresh_page
+    sign_in_at(page, ENDPOINT)
+
+    async def store(rt: Runtime, session: Session) -> UUID:
+        job = Job(kind=UNKNOWN, endpoint_id=session.endpoint_id, vmid=QUICK, node="pve1", userid=session.userid)
+        async with rt.db.transaction() as tx:
+            await tx.jobs.add(job)
+        return job.id
+
+    visit(page, routes.job(in_services(stack, page, store)))
+    expect(page.get_by_text(text.UNKNOWN_KIND_WAITS.format(kind=UNKNOWN))).to_be_visible()
+    assert accessibility_faults(page) == []
+    keep_picture(page, "job-of-unknown-kind")
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    page.get_by_role("button", name=text.CANCEL_ACT_VERB).click()
+    expect(state(page)).to_have_text("Cancelling")

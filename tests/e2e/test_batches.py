@@ -14,7 +14,8 @@ from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation import batches
-from lxc_dashboard.services.creation.spec import ContainerSpec
+from lxc_dashboard.services.creation.form.batch import NEEDS_RANGE, VMID_BY_HAND
+from lxc_dashboard.services.creation.form.spec import ContainerSpec
 from lxc_dashboard.services.templates.library import catalog as templates
 from lxc_dashboard.services.templates.sources import sync
 from tests.e2e import wizard
@@ -158,8 +159,8 @@ def test_the_wizard_says_beside_each_field_what_is_wrong_with_several(page: Page
     page.locator("#ipv4_mode").select_option("static")
     page.locator("#forward").click()
     expect(wizard.fault(page, "hostname_pattern")).to_have_text("At most 100 at once; these are 101")
-    expect(wizard.fault(page, "vmid")).to_have_text(batches.VMID_BY_HAND)
-    expect(wizard.fault(page, "ipv4_range")).to_have_text(batches.NEEDS_RANGE)
+    expect(wizard.fault(page, "vmid")).to_have_text(VMID_BY_HAND)
+    expect(wizard.fault(page, "ipv4_range")).to_have_text(NEEDS_RANGE)
     keep_picture(page, "wizard-several-faults")
     assert accessibility_faults(page) == []
     wizard.fill(page, hostname_pattern="web-{1..3}", vmid="", ipv4_range="10.94.0.10-11/24")

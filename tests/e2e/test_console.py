@@ -11,7 +11,7 @@ from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import acting, sessions
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation import service
-from lxc_dashboard.services.creation.spec import ContainerSpec
+from lxc_dashboard.services.creation.form.spec import ContainerSpec
 from tests.e2e import job_runs
 from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, fits, keep_picture, until, visit
 from tests.e2e.job_runs import RUN_MS, in_services

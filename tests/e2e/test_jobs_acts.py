@@ -28,7 +28,7 @@ def test_a_job_paused_after_the_create_goes_on_when_its_user_says_so(
         expect(state(viewer)).to_have_text("Paused", timeout=RUN_MS)
         expect(step(viewer, "Pause before the first start")).to_contain_text("Waiting")
     expect(page.locator(".waiting-note")).to_contain_text("not started yet")
-    expect(other.locator(".waiting-note")).to_contain_text("It goes on when root@pam says so")
+    expect(other.locator(".waiting-note")).to_contain_text("Only root@pam can let the job go on")
     expect(other.get_by_role("button", name="Go on")).to_have_count(0)
     assert accessibility_faults(page) == []
     page.get_by_role("button", name="Go on").click()
@@ -117,7 +117,7 @@ def test_a_failed_job_offers_to_each_what_he_may_and_leads_its_user_to_the_wizar
     viewer = new_page()
     sign_in(viewer, stack, "viewer@pve", routes.job(job))
     outcome = viewer.locator(".failure")
-    for why in ("Only root@pam, whose job it is", "VM.Allocate at /vms/", "VM.Console at /vms/"):
+    for why in ("Only root@pam can retry this job", "VM.Allocate at /vms/", "VM.Console at /vms/"):
         expect(outcome).to_contain_text(why)
     expect(outcome.get_by_role("button", name=re.compile("Keep|Destroy|Retry"))).to_have_count(0)
     expect(outcome.get_by_role("link", name=re.compile("Console|Edit", re.IGNORECASE))).to_have_count(0)

@@ -15,7 +15,7 @@ from lxc_dashboard import routes
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import sessions
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.creation.spec import PasswordMode
+from lxc_dashboard.services.creation.form.spec import PasswordMode
 from tests.e2e.conftest import visit
 from tests.e2e.job_runs import GATE, RUN_MS, begin, in_services, let_go, line, state, vmid_of
 from tests.e2e.stack import Stack

@@ -165,7 +165,7 @@ def test_a_package_that_cannot_be_one_is_told_in_its_step(page: Page) -> None:
     page.locator("#extra-spec").press_sequentially("$(reboot)")
     page.keyboard.press("Enter")
     page.locator("#forward").click()
-    expect(fault(page, "packages_extra")).to_contain_text("is no package of apt")
+    expect(fault(page, "packages_extra")).to_contain_text("is not a package of apt")
     expect(step(page, "packages")).to_be_visible()
 
 

@@ -10,8 +10,8 @@ from lxc_dashboard import routes, text
 from lxc_dashboard.db.models import Preset
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.creation import links, presets
-from lxc_dashboard.services.creation.filled import Filled
+from lxc_dashboard.services.creation.form import links, presets
+from lxc_dashboard.services.creation.form.filled import Filled
 from tests.e2e import job_runs
 from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, visit
 from tests.e2e.stack import Stack
@@ -79,7 +79,7 @@ def test_a_preset_is_saved_used_marked_renamed_shared_and_deleted(
     save_preset(page, "big hello")
     page.locator("#preset_name").fill("big hello")
     page.get_by_role("button", name=text.PRESET_SAVE).click()
-    expect(page.locator("#preset_name-error")).to_have_text("You have a preset with this name already")
+    expect(page.locator("#preset_name-error")).to_have_text("You already have a preset with this name")
     assert accessibility_faults(page) == []
     page.get_by_role("button", name=f"{text.PRESET_RENAME} big hello").click()
     page.locator("#new_name").fill("bigger hello")

@@ -10,8 +10,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.services.creation import links
-from lxc_dashboard.services.creation.filled import Filled
+from lxc_dashboard.services.creation.form import links
+from lxc_dashboard.services.creation.form.filled import Filled
 from tests.e2e import job_runs, wizard
 from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, fill_sign_in, reload, visit
 from tests.e2e.stack import Stack

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from lxc_dashboard import cli
 from lxc_dashboard.commands.checks import Check, Verdict, show_checks
-from lxc_dashboard.commands.listening import answers, hold
 from lxc_dashboard.commands.nodes import _address, _pair
+from lxc_dashboard.commands.ports import answers, hold
 from lxc_dashboard.embedded.folder import free_port
 from lxc_dashboard.errors import ConflictError, InvalidInputError
 from lxc_dashboard.settings import Settings
@@ -138,7 +138,7 @@ def test_demo_names_a_port_that_is_taken_and_another_one(
 ) -> None:
     assert run_main(monkeypatch, "demo", "--data", str(tmp_path / "demo"), "--port", str(listener)) == 1
     shown = capfd.readouterr().err
-    assert f"Port {listener} is taken" in shown
+    assert f"Port {listener} is in use" in shown
     other = re.search(r"PORT=(\d+)", shown)
     assert other is not None
     with hold("127.0.0.1", int(other[1])):
@@ -151,7 +151,7 @@ def test_a_port_that_listens_on_the_other_loopback_is_taken_too() -> None:
     except OSError:
         pytest.skip("no IPv6 here")
     port = server.getsockname()[1]
-    with server, pytest.raises(ConflictError, match="is taken"), hold("127.0.0.1", port):
+    with server, pytest.raises(ConflictError, match="is in use"), hold("127.0.0.1", port):
         raise AssertionError
 
 
@@ -159,7 +159,7 @@ def test_a_port_is_held_once_and_only_a_server_of_the_same_user_binds_it() -> No
     port = free_port()
     with hold("127.0.0.1", port):
         for host in ("127.0.0.1", "0.0.0.0"):  # noqa: S104 -- as an operator asks for it
-            with pytest.raises(ConflictError, match=rf"^Port {port} is taken"), hold(host, port):
+            with pytest.raises(ConflictError, match=rf"^Port {port} is in use"), hold(host, port):
                 raise AssertionError
         with socket.create_server(("127.0.0.1", port), reuse_port=True) as server:
             socket.create_connection(server.getsockname()).close()

@@ -120,7 +120,7 @@ def test_zip_slip_and_what_is_no_archive_are_refused(tmp_path: Path) -> None:
     assert "outside" in lines[0]
     assert lines[1:] == [
         f"{tmp_path}/notes.txt: error: is neither a zip nor a tar.gz",
-        f"{tmp_path}/empty: error: holds no template: there is no template.conf in it",
+        f"{tmp_path}/empty: error: contains no template.conf",
         f"{tmp_path}/gone: error: cannot be read: No such file or directory",
     ]
     assert not (tmp_path.parent / "outside").exists()

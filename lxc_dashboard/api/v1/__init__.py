@@ -1,1 +1,1 @@
-"""The HTTP API for programs, at ``/api/v1``: with the caller's own PVE API token, and nothing else, on each request."""
+"""The HTTP API for programs, at ``/api/v1``. Each request carries the caller's PVE API token."""

@@ -1,4 +1,4 @@
-"""What the API answers: JSON of these shapes, which its description is made from."""
+"""The API's responses. Its description is generated from these types."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import structlog
 from starlette.responses import Response
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.api.v1 import words
+from lxc_dashboard.api.middleware.headers import NO_STORE
 from lxc_dashboard.db.models import JobState, Phase
 from lxc_dashboard.errors import (
     BusyGuestError,
@@ -38,7 +38,6 @@ from lxc_dashboard.state.base import reference
 log = structlog.get_logger(__name__)
 
 JSON: Final = "application/json"
-NO_STORE: Final = {"Cache-Control": "no-store"}
 RETRY_AFTER_S: Final = 5
 STATUSES: Final[tuple[tuple[type[DashboardError], int], ...]] = (
     (TokenRefusedError, 401),
@@ -56,7 +55,7 @@ BAD_GATEWAY: Final = 502
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """Something that would make the creation fail. ``field`` is the request's, empty where it is none's.
+    """A finding of the preflight. ``field``: the field of the request, or empty.
 
     ``code`` and ``params``: what ``cause`` and ``remedy`` say, for programs.
     """
@@ -70,7 +69,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class FirstJob(msgspec.Struct, frozen=True):
-    """The unfinished job that keeps others off a guest. ``path``: where the API shows it."""
+    """The unfinished job on the guest. ``path``: its path in the API."""
 
     id: UUID
     kind: str
@@ -79,9 +78,9 @@ class FirstJob(msgspec.Struct, frozen=True):
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """``fields``: what is wrong, by field. ``reference`` stands in the dashboard's log beside the cause.
+    """``fields``: errors by field. ``reference``: the log entry with the cause.
 
-    ``job``: only where an unfinished job on the guest is the cause.
+    ``job``: present only if an unfinished job on the guest is the cause.
     """
 
     message: str
@@ -103,7 +102,7 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """Why a run failed. ``tail``: the last lines of a PVE task."""
+    """Why a job failed. ``tail``: the last lines of a PVE task."""
 
     message: str
     remedy: str
@@ -113,7 +112,7 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """Of a run that is ready. ``credentials`` names services whose credentials the dashboard's page reveals."""
+    """The result of a finished creation. ``credentials``: names of services with credentials."""
 
     address: str
     ports: list[int]
@@ -121,7 +120,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class Creation(msgspec.Struct, frozen=True):
-    """A run. ``spec``: what was asked for, without secrets."""
+    """A creation. ``spec``: the requested container, without secrets."""
 
     id: UUID
     state: JobState
@@ -153,9 +152,11 @@ class Creations(msgspec.Struct, frozen=True):
 
 
 class Job(msgspec.Struct, frozen=True):
-    """A job of any kind. ``message``: how an act that is done ended. ``error``: of a job that failed or was cancelled.
+    """A job of any kind. ``vmid``: 0 for a job without a guest; ``name`` then names its subject.
 
-    ``known``: false for a kind of another version of the dashboard. Such a job waits for a worker that knows it.
+    ``message``: the result of a finished act. ``error``: of a failed or cancelled job.
+
+    ``known``: false if this version of the dashboard does not know the kind. The job waits for a worker that does.
     """
 
     id: UUID
@@ -182,19 +183,15 @@ class Jobs(msgspec.Struct, frozen=True):
 
 
 class Secrets(msgspec.Struct, frozen=True):
-    """By their names."""
+    """Credentials by name."""
 
     values: dict[str, str]
 
 
-class Done(msgspec.Struct, frozen=True):
-    message: str
-
-
 class Line(msgspec.Struct, frozen=True, tag="line"):
-    """A line of the log. ``kind``: step, log, warning, error or complete. ``script``: the script or package batch that printed it.
+    """A line of the log. ``kind``: step, log, warning, error or complete. ``script``: the script or package batch of output.
 
-    ``code`` and ``params``: what ``text`` says, for programs. Both are empty for output.
+    ``code`` and ``params``: the meaning of ``text`` for programs. Both are empty for output.
     """
 
     seq: int
@@ -208,7 +205,7 @@ class Line(msgspec.Struct, frozen=True, tag="line"):
 
 
 class End(msgspec.Struct, frozen=True, tag="end"):
-    """The last object of a log. ``state`` is the run's, empty where its log cannot be read any more, as ``message`` says."""
+    """The last object of a log. ``state``: the job's, or empty if the log is no longer readable; ``message`` says why."""
 
     state: str
     message: str = ""
@@ -260,7 +257,7 @@ def _fault(error: JobError | None) -> Fault | None:
 
 
 def answer(body: msgspec.Struct, status: int = 200, **headers: str) -> Response:
-    """``headers`` with underscores in place of hyphens."""
+    """A JSON response. ``headers``: names with underscores instead of hyphens."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Response(msgspec.json.encode(body), status, {**NO_STORE, **named}, JSON)
 
@@ -270,19 +267,19 @@ def problem(status: int, message: str, **headers: str) -> Response:
 
 
 def refusal(error: DashboardError) -> Response:
-    """An error of ours as its status, with what the caller can mend."""
+    """The response to ``error``: its status, invalid fields and findings."""
     status = next((status for kind, status in STATUSES if isinstance(error, kind)), BAD_GATEWAY)
-    shown = reference()
-    log.warning("api request failed", reference=shown, status=status, error=type(error).__name__, why=str(error))
-    told = Problem(_message(error), getattr(error, "fields", {}), _findings(error), shown, _first_job(error))
-    return answer(Failure(told), status, **_headers(error, status))
+    reference_id = reference()
+    log.warning("api request failed", reference=reference_id, status=status, error=type(error).__name__, why=str(error))
+    body = Problem(_message(error), getattr(error, "fields", {}), _findings(error), reference_id, _first_job(error))
+    return answer(Failure(body), status, **_headers(error, status))
 
 
 def _message(error: DashboardError) -> str:
-    """PVE's own words of a token that it refuses are for the log."""
+    """The message for the caller. PVE's message about a refused token is for the log only."""
     if isinstance(error, SessionExpiredError):
         return TokenRefusedError().user_message
-    return words.STOPPED if isinstance(error, PreflightError) else error.user_message
+    return text.API_PREFLIGHT_FAILED if isinstance(error, PreflightError) else error.user_message
 
 
 def _findings(error: DashboardError) -> list[Finding]:
@@ -303,6 +300,6 @@ def _first_job(error: DashboardError) -> FirstJob | msgspec.UnsetType:
 def _headers(error: DashboardError, status: int) -> dict[str, str]:
     if isinstance(error, RateLimitedError):
         return {"Retry_After": str(error.retry_after_s)}
-    if status == 503:  # noqa: PLR2004 a status by its own number
+    if status == 503:  # noqa: PLR2004 - a status code
         return {"Retry_After": str(RETRY_AFTER_S)}
     return {"WWW_Authenticate": "PVEAPIToken"} if status == 401 else {}  # noqa: PLR2004

@@ -1,4 +1,4 @@
-"""Acts on containers over HTTP, for programs, and jobs of all kinds: listed, read, cancelled, retried, and their log as a stream."""
+"""Acts on containers, and jobs of all kinds: list, read, log, cancel, retry."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.responses import Response
 
-from lxc_dashboard import routes
+from lxc_dashboard import routes, text
 from lxc_dashboard.api.v1.answers import Jobs, answer, job_of
-from lxc_dashboard.api.v1.parameters import LISTED, LISTED_AT_MOST, key_of, named_job, number, session_of, uuid_of
+from lxc_dashboard.api.v1.parameters import LIMIT_DEFAULT, LIMIT_MAX, job_of_path, key_of, number, session_of, uuid_of
 from lxc_dashboard.api.v1.stream import log_of
 from lxc_dashboard.db.models import CREATE_KIND, JobState
 from lxc_dashboard.errors import InvalidInputError, NotFoundError
@@ -30,7 +30,7 @@ VMID_MAX: Final = 999_999_999
 
 
 async def act(request: Request) -> Response:
-    """202 with the job; 200 where the same ``Idempotency-Key`` has brought it before."""
+    """202 with the new job; 200 with the existing job of the same ``Idempotency-Key``."""
     rt, session = session_of(request)
     wanted, vmid = _act_of(request)
     key = key_of(request)
@@ -41,7 +41,7 @@ async def act(request: Request) -> Response:
     return answer(job_of(await service.get_job(rt, session, job_id)), 202, Location=routes.api_job(job_id))
 
 
-async def listed(request: Request) -> Response:
+async def list_jobs(request: Request) -> Response:
     """``?kind=&vmid=&user=&state=&limit=&before=``."""
     rt, session = session_of(request, "kind", "vmid", "user", "state", "limit", "before")
     query = request.query_params
@@ -52,31 +52,30 @@ async def listed(request: Request) -> Response:
         vmid=number(request, "vmid", 0, least=VMID_MIN, most=VMID_MAX) if "vmid" in query else None,
         before=uuid_of(query["before"], "before") if "before" in query else None,
     )
-    limit = number(request, "limit", LISTED, least=1, most=LISTED_AT_MOST)
+    limit = number(request, "limit", LIMIT_DEFAULT, least=1, most=LIMIT_MAX)
     found = await page_of(rt, session, wanted, limit=limit)
     return answer(Jobs([job_of(view) for view in found.jobs]))
 
 
 async def read(request: Request) -> Response:
-    rt, session, job_id = named_job(request)
+    rt, session, job_id = job_of_path(request)
     return answer(job_of(await service.get_job(rt, session, job_id)))
 
 
 async def log(request: Request) -> Response:
-    rt, session, job_id = named_job(request, "after", "follow")
+    rt, session, job_id = job_of_path(request, "after", "follow")
     return await log_of(request, rt, session, job_id, partial(service.visible, rt, session, job_id))
 
 
 async def cancel(request: Request) -> Response:
-    rt, session, job_id = named_job(request)
-    shown = await service.visible(rt, session, job_id)
-    await (creation if shown.job.kind == CREATE_KIND else service).cancel(rt, session, job_id)
+    rt, session, job_id = job_of_path(request)
+    await service.cancel(rt, session, job_id)
     return answer(job_of(await service.get_job(rt, session, job_id)), 202)
 
 
 async def retry(request: Request) -> Response:
-    """202 with the job that runs then: a creation itself, of an act a new one. 200 as ``act``."""
-    rt, session, job_id = named_job(request)
+    """202 with the job that runs: the same creation, or a new job for an act. 200 as in ``act``."""
+    rt, session, job_id = job_of_path(request)
     key = key_of(request)
     if key and await is_known(rt, session, key):
         return answer(job_of(await service.get_job(rt, session, key)))
@@ -94,7 +93,7 @@ def _states(value: str | None) -> tuple[JobState, ...]:
     try:
         return () if value is None else (JobState(value),)
     except ValueError:
-        raise InvalidInputError({"state": f"One of {', '.join(JobState)}"}) from None
+        raise InvalidInputError({"state": text.API_NOT_ONE_OF.format(values=", ".join(JobState))}) from None
 
 
 def _act_of(request: Request) -> tuple[Power, int]:

@@ -1,11 +1,12 @@
-"""What the path, query and headers of a request say, and who sent it."""
+"""Path, query and headers of an API request, validated."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from lxc_dashboard.api.door import caller_of
+from lxc_dashboard import text
+from lxc_dashboard.api.request import caller_of
 from lxc_dashboard.errors import InvalidInputError, NotFoundError, TokenRefusedError
 
 if TYPE_CHECKING:
@@ -15,28 +16,29 @@ if TYPE_CHECKING:
     from lxc_dashboard.services.auth.model import Session
 
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
-# How many a list returns
-LISTED: Final = 100
-LISTED_AT_MOST: Final = 500
+# Entries in a list.
+LIMIT_DEFAULT: Final = 100
+LIMIT_MAX: Final = 500
 
 
 def session_of(request: Request, *known: str) -> tuple[Runtime, Session]:
-    """``known``: the query's parameters besides the endpoint. Others are refused: the caller expects them to do something."""
+    """The caller. ``known``: the allowed query parameters besides ``endpoint``; others raise ``InvalidInputError``."""
     caller = caller_of(request)
     if caller.session is None:
         raise TokenRefusedError
     unknown = set(request.query_params) - {"endpoint", *known}
     if unknown:
-        raise InvalidInputError(dict.fromkeys(sorted(unknown), "There is no such parameter"))
+        raise InvalidInputError(dict.fromkeys(sorted(unknown), text.API_PARAMETER_UNKNOWN))
     return caller.runtime, caller.session
 
 
-def named_job(request: Request, *known: str) -> tuple[Runtime, Session, UUID]:
+def job_of_path(request: Request, *known: str) -> tuple[Runtime, Session, UUID]:
+    """The caller and the job's id. Raises ``NotFoundError`` for an invalid id."""
     rt, session = session_of(request, *known)
     try:
         return rt, session, UUID(request.path_params["job_id"])
     except ValueError:
-        raise NotFoundError("This job does not exist or was removed") from None
+        raise NotFoundError(text.API_JOB_UNKNOWN) from None
 
 
 def key_of(request: Request) -> UUID | None:
@@ -49,13 +51,13 @@ def uuid_of(value: str, name: str) -> UUID:
     try:
         return UUID(value)
     except ValueError:
-        raise InvalidInputError({name: "Send a UUID"}) from None
+        raise InvalidInputError({name: text.API_NOT_A_UUID}) from None
 
 
 def flag(request: Request, name: str, *, default: bool) -> bool:
     value = request.query_params.get(name)
     if value not in {None, "true", "false"}:
-        raise InvalidInputError({name: "Either true or false"})
+        raise InvalidInputError({name: text.API_NOT_A_BOOLEAN})
     return default if value is None else value == "true"
 
 
@@ -64,5 +66,5 @@ def number(request: Request, name: str, default: int, *, least: int, most: int) 
     if value is None:
         return default
     if not (value.isascii() and value.isdigit() and len(value) <= len(str(most)) and least <= int(value) <= most):
-        raise InvalidInputError({name: f"A whole number from {least} to {most}"})
+        raise InvalidInputError({name: text.API_OUT_OF_RANGE.format(least=least, most=most)})
     return int(value)

@@ -9,8 +9,7 @@ from lxc_dashboard.db.models.containers import (
     Phase,
     Preset,
 )
-from lxc_dashboard.db.models.jobs import CREATE_KIND, EventType, Job, JobEvent, JobState
-from lxc_dashboard.db.models.monitor import Alert, AlertRule, AlertState, NotificationChannel, Severity
+from lxc_dashboard.db.models.jobs import CREATE_KIND, DOWNLOAD_KIND, EventType, Job, JobEvent, JobState
 from lxc_dashboard.db.models.nodes import AuditEntry, AuditResult, ProxmoxNode
 from lxc_dashboard.db.models.templates import (
     SOURCE_REMOVED,
@@ -30,10 +29,8 @@ from lxc_dashboard.db.models.templates import (
 
 __all__ = [
     "CREATE_KIND",
+    "DOWNLOAD_KIND",
     "SOURCE_REMOVED",
-    "Alert",
-    "AlertRule",
-    "AlertState",
     "AuditEntry",
     "AuditResult",
     "Container",
@@ -45,14 +42,12 @@ __all__ = [
     "JobEvent",
     "JobState",
     "Lifecycle",
-    "NotificationChannel",
     "Package",
     "PackageBucket",
     "PackageManager",
     "Phase",
     "Preset",
     "ProxmoxNode",
-    "Severity",
     "SourceKind",
     "Table",
     "Template",

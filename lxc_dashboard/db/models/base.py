@@ -1,4 +1,4 @@
-"""What all tables share: application-made ids, UTC times, text enums with a CHECK on their values."""
+"""Parts of all tables: ids made by the application, UTC times, text enums with a CHECK on their values."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ NAMING = {
 
 
 class Table(SQLModel):
-    """Base of all tables. Validates nothing: services do."""
+    """Base of all tables. Services validate, tables do not."""
 
     metadata = MetaData(naming_convention=NAMING)
 
 
 def new_id() -> UUID:
-    """A uuid7: made by the application, since encryption binds to it, and ordered by time."""
+    """Return a uuid7, ordered by time. The application makes it, because encryption binds to it."""
     return UUID(int=uuid7().int)
 
 
 def now() -> datetime:
-    """The present in UTC, aware."""
+    """Return the present time in UTC, aware."""
     return datetime.now(UTC)
 
 
 def one_of(column: str, enum: type[StrEnum]) -> CheckConstraint:
-    """A CHECK that ``column`` holds one of the enum's values."""
+    """Return a CHECK that ``column`` holds one of the enum's values."""
     values = ", ".join(f"'{member.value}'" for member in enum)
     return CheckConstraint(f"{column} IN ({values})", name=f"{column}_known")
 
@@ -48,7 +48,7 @@ def id_field() -> Any:
 
 
 def time_field(*, nullable: bool = False) -> Any:
-    """A moment in UTC; the present unless ``nullable``."""
+    """Return a UTC time column. Its default is the present, unless ``nullable``."""
     if nullable:
         return Field(default=None, sa_column=Column(DateTime(timezone=True), nullable=True))
     return Field(default_factory=now, sa_column=Column(DateTime(timezone=True), nullable=False))
@@ -63,7 +63,7 @@ def json_field(default: type[dict[str, Any] | list[Any]] = dict) -> Any:
 
 
 def reference(table: str, ondelete: str, *, nullable: bool = False, index: bool = True) -> Any:
-    """A foreign key to ``table.id``."""
+    """Return a foreign key to ``table.id``."""
     default: dict[str, Any] = {"default": None} if nullable else {}
     return Field(
         **default,

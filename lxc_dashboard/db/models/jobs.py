@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lxc_dashboard.db.models.containers import Container
 
 CREATE_KIND: Final = "container.create"
+DOWNLOAD_KIND: Final = "ostemplate.download"
 # Secrets are bound to the name that the table had when the first were encrypted.
 SEALED_AS: Final = "creation"
 
@@ -47,7 +48,7 @@ class EventType(StrEnum):
 class Job(Table, table=True):
     """One act on a guest, run by a worker. ``params`` holds no secret; those, and the job's copy of the ticket, are encrypted and wiped at the end.
 
-    ``vmid``, ``node`` and ``name`` are the guest's, as last known. ``locks_guest``: no other job with this mark may be
+    ``vmid``, ``node`` and ``name`` are the guest's, as last known. A job about no guest has the vmid 0 and locks none. ``locks_guest``: no other job with this mark may be
     unfinished on the same guest. ``container_id`` is null for guests that the product does not know.
     ``checkpoint`` says what is done: ``{"done": [step, ...], "upid": {step: upid}, "offset": {step: bytes}, ...}``.
     A worker holds the job while ``lease_until`` lies ahead; ``attempt`` counts the leases. ``enqueued_at``: when the job
@@ -61,6 +62,7 @@ class Job(Table, table=True):
         CheckConstraint("percent BETWEEN 0 AND 100", name="percent_range"),
         CheckConstraint("(lease_owner IS NULL) = (lease_until IS NULL)", name="lease_whole"),
         CheckConstraint(f"kind <> '{CREATE_KIND}' OR container_id IS NOT NULL", name="container_known"),
+        CheckConstraint("vmid > 0 OR NOT locks_guest", name="guest_known"),
         Index("ix_job_state_lease_until", "state", "lease_until"),
         Index("ix_job_endpoint_id_created_at", "endpoint_id", "created_at"),
         Index(
@@ -69,6 +71,14 @@ class Job(Table, table=True):
             "vmid",
             unique=True,
             postgresql_where="locks_guest AND state IN ('queued', 'running', 'waiting', 'paused', 'cancelling')",
+        ),
+        Index(
+            "uq_job_endpoint_id_node_name_download",
+            "endpoint_id",
+            "node",
+            "name",
+            unique=True,
+            postgresql_where=f"kind = '{DOWNLOAD_KIND}' AND finished_at IS NULL",
         ),
         {"info": {"sealed_as": SEALED_AS}},
     )
@@ -104,6 +114,11 @@ class Job(Table, table=True):
     created_at: datetime = time_field()
     started_at: datetime | None = time_field(nullable=True)
     finished_at: datetime | None = time_field(nullable=True)
+
+    @property
+    def subject(self) -> str:
+        """What the job is about, as the audit names it: ``CT 101 web-01``, or a volume."""
+        return f"CT {self.vmid} {self.name}".rstrip() if self.vmid else self.name
 
     @property
     def own_container_id(self) -> UUID:

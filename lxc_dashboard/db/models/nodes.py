@@ -1,4 +1,4 @@
-"""Registered endpoints of PVE, and who did what."""
+"""Registered endpoints and the audit."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ class AuditResult(StrEnum):
 
 
 class ProxmoxNode(Table, table=True):
-    """A registered PVE endpoint. TLS: ``fingerprint`` (SHA-256) alone where there is one, else ``ca_pem``, else the system's CAs; off only by ``verify_tls``.
+    """A registered PVE endpoint.
 
-    ``doors`` maps a node's name in the cluster to ``{"host", "port", "host_key"}`` of its SSH; ``*`` stands for nodes not named.
+    TLS: ``fingerprint`` (SHA-256) alone if set, else ``ca_pem``, else the system's CAs, unless ``verify_tls`` is off.
+    ``doors`` maps a node's name to ``{"host", "port", "host_key"}`` of its SSH server, ``*`` all other nodes.
     Encrypted: ``token_secret_enc``, ``ssh_key_enc``.
     """
 
@@ -53,7 +54,7 @@ class ProxmoxNode(Table, table=True):
 
 
 class AuditEntry(Table, table=True):
-    """Append-only: a trigger refuses UPDATE and DELETE."""
+    """An entry of the audit. A trigger refuses UPDATE and DELETE."""
 
     __tablename__ = "audit_entry"
     __table_args__ = (

@@ -46,12 +46,13 @@ SOURCE_REMOVED: Final = "removed"
 
 
 class TemplateSource(Table, table=True):
-    """Where templates come from. ``location``: a folder, or a git address; for git ``ref`` is a branch or tag, empty: its default.
+    """A source of templates.
 
-    ``every_s``: read again on a schedule, 0: only when asked. ``tried_at`` and ``error``: the last pass, and why it read nothing;
-    ``synced_at``: the last that did. ``host_key``: of a git server reached by SSH, pinned.
-    Encrypted: ``secret_enc`` (JSON ``{username, password}`` or ``{private_key}``), ``webhook_secret_enc``. ``fingerprints``: what
-    was read, so that the same is not read again; of a source that was removed ``{SOURCE_REMOVED: true}``.
+    ``location``: a folder or a git address. ``ref``: a branch or tag, empty for the default branch. ``every_s``:
+    seconds between passes, 0 without a schedule. ``tried_at`` and ``error``: the last pass and its failure.
+    ``synced_at``: the last pass without one. ``host_key``: the pinned one of a git server over SSH. ``fingerprints``:
+    what the last passes read, or ``{SOURCE_REMOVED: true}``. Encrypted: ``secret_enc`` (JSON ``{username, password}``
+    or ``{private_key}``), ``webhook_secret_enc``.
     """
 
     __tablename__ = "template_source"
@@ -80,12 +81,12 @@ class TemplateSource(Table, table=True):
 
     @property
     def is_removed(self) -> bool:
-        """Nothing is read from it any more: it is kept for the templates of which containers were built."""
+        """Return whether the source was removed. The row stays for templates with containers."""
         return bool(self.fingerprints.get(SOURCE_REMOVED))
 
 
 class Template(Table, table=True):
-    """A recipe. What it holds stands in its revisions; ``revision_number`` is the current one."""
+    """A template. Its revisions hold the content. ``revision_number`` is the current one."""
 
     __tablename__ = "template"
     __table_args__ = (
@@ -106,7 +107,10 @@ class Template(Table, table=True):
 
 
 class TemplateRevision(Table, table=True):
-    """Immutable. ``config`` is ``services.templates.model.TemplateConfig`` as JSON; ``checksum`` SHA-256 over all it holds."""
+    """An immutable revision.
+
+    ``config`` is ``services.templates.model.TemplateConfig`` as JSON, ``checksum`` a SHA-256 over the whole content.
+    """
 
     __tablename__ = "template_revision"
     __table_args__ = (UniqueConstraint("template_id", "number"), CheckConstraint("number >= 1", name="number_positive"))
@@ -123,7 +127,7 @@ class TemplateRevision(Table, table=True):
 
 
 class TemplateScript(Table, table=True):
-    """A script of a revision. ``position`` is its place in the run, from 0."""
+    """A script of a revision. ``position`` is its order, from 0."""
 
     __tablename__ = "template_script"
     __table_args__ = (
@@ -144,7 +148,7 @@ class TemplateScript(Table, table=True):
 
 
 class TemplateFile(Table, table=True):
-    """A file of a revision; ``target_dir`` is the directory in the guest, ``owner`` empty: that of the directory."""
+    """A file of a revision. ``target_dir`` is its directory in the guest. An empty ``owner`` is the directory's."""
 
     __tablename__ = "template_file"
     __table_args__ = (
@@ -165,10 +169,10 @@ class TemplateFile(Table, table=True):
 
 
 class PackageBucket(Table, table=True):
-    """A named list of packages of one manager: of one revision, or shared where ``revision_id`` is null.
+    """A named list of packages for one manager. A bucket without ``revision_id`` is shared.
 
-    A revision that refers to a shared bucket holds what that held when the revision was made, with ``shared_id`` naming it.
-    ``listing``: a shared bucket as its author wrote it, comments and all; its packages are what that says.
+    A revision holds a copy of a shared bucket's packages, with its ``shared_id``. ``listing`` is the text of a shared
+    bucket as its author wrote it, with comments.
     """
 
     __tablename__ = "package_bucket"
@@ -200,7 +204,10 @@ class PackageBucket(Table, table=True):
 
 
 class Package(Table, table=True):
-    """A package of a bucket. ``spec`` as the manager writes it; custom ones have ``check_command`` and ``install_command``."""
+    """A package of a bucket, ``spec`` in the manager's notation.
+
+    Custom packages have ``check_command`` and ``install_command``.
+    """
 
     __tablename__ = "package"
     __table_args__ = (
@@ -219,10 +226,11 @@ class Package(Table, table=True):
 
 
 class TemplateDraft(Table, table=True):
-    """What somebody is editing and has not saved: of a template, or of one to be made where ``template_id`` is null.
+    """An unsaved template of one user. Without ``template_id`` it is a new template.
 
-    ``base_number`` and ``base_name`` are what the editing began with, ``copy_of`` the template that one to be made began as (it may
-    be gone). ``content`` is JSON, its files named by SHA-256. A ``userid`` means somebody at its endpoint only.
+    ``base_number`` and ``base_name`` are of the revision when the draft was started, ``copy_of`` the copied template,
+    which may no longer exist. ``content`` is JSON and names files by SHA-256. A ``userid`` is unique only at its
+    endpoint.
     """
 
     __tablename__ = "template_draft"
@@ -241,7 +249,7 @@ class TemplateDraft(Table, table=True):
 
 
 class TemplateDraftFile(Table, table=True):
-    """The content of a file that was put into a draft."""
+    """The content of a file in a draft."""
 
     __tablename__ = "template_draft_file"
 

@@ -1,4 +1,4 @@
-"""Who did what. Only ever added to: a trigger refuses anything else."""
+"""The audit. A trigger refuses everything but new entries."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class AuditRepository:
         address: str = "",
         detail: Mapping[str, Any] | None = None,
     ) -> AuditEntry:
-        """Writes one entry. Text too long for its column is cut, never refused: what was typed may not stop the record.
+        """Write one entry. Cuts text that is too long for its column.
 
-        ``userid`` as PVE names it; ``action`` like ``container.start``; ``subject`` what it was done to; ``address`` from
-        where. ``detail`` holds no secret. Characters that hide or turn text stand as escapes.
+        ``userid`` in PVE's notation, ``action`` such as ``container.start``, ``subject`` its object, ``address`` the
+        client's. ``detail`` holds no secret. Escapes characters that hide or turn text.
         """
         entry = AuditEntry(
             userid=storable_text(printable(userid), 255),
@@ -62,22 +62,22 @@ class AuditRepository:
         before: UUID | None = None,
         limit: int = 100,
     ) -> Sequence[AuditEntry]:
-        """Newest first, all filters exact but ``action``, which also matches what begins with it and a dot.
+        """Return entries, newest first. Filters are exact, except that ``action`` also matches ``action.*``.
 
-        ``since`` is included, ``until`` is not; ``before`` is the last id of the page read before.
+        ``since`` is inclusive, ``until`` exclusive. ``before`` is the last id of the previous page.
         """
         equal = {"userid": userid, "endpoint_name": endpoint_name, "subject": subject, "result": result}
-        wanted: list[ColumnElement[bool]] = [
+        conditions: list[ColumnElement[bool]] = [
             col(getattr(AuditEntry, name)) == value for name, value in equal.items() if value is not None
         ]
         if action is not None:
             name = col(AuditEntry.action)
-            wanted.append((name == action) | name.startswith(f"{action}.", autoescape=True))
+            conditions.append((name == action) | name.startswith(f"{action}.", autoescape=True))
         if since is not None:
-            wanted.append(col(AuditEntry.at) >= since)
+            conditions.append(col(AuditEntry.at) >= since)
         if until is not None:
-            wanted.append(col(AuditEntry.at) < until)
+            conditions.append(col(AuditEntry.at) < until)
         if before is not None:
-            wanted.append(col(AuditEntry.id) < before)
-        newest = select(AuditEntry).where(*wanted).order_by(col(AuditEntry.id).desc()).limit(limit)
+            conditions.append(col(AuditEntry.id) < before)
+        newest = select(AuditEntry).where(*conditions).order_by(col(AuditEntry.id).desc()).limit(limit)
         return (await self._session.scalars(newest)).all()

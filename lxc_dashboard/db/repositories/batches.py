@@ -1,4 +1,4 @@
-"""Runs that were asked for together."""
+"""Batches of creations."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ class BatchRepository:
         self._session = session
 
     async def add(self, batch: CreationBatch) -> CreationBatch:
-        """Before its runs. Raises ``ConflictError`` (it is there already), ``NotFoundError`` where its endpoint is gone."""
+        """Add the batch, before its jobs. Raises ``ConflictError`` (it exists), ``NotFoundError`` (no such endpoint)."""
         self._session.add(batch)
         await self._session.flush()
         return batch
 
     async def get(self, batch_id: UUID) -> CreationBatch:
-        """Raises ``NotFoundError``."""
+        """Return the batch. Raises ``NotFoundError``."""
         batch = await self._session.get(CreationBatch, batch_id)
         if batch is None:
             raise NotFoundError("This batch does not exist or was removed")
         return batch
 
     async def runs(self, batch_id: UUID) -> Sequence[tuple[Job, Container]]:
-        """In the order in which they were asked for."""
+        """Return the batch's jobs and containers, in the order of their creation."""
         joined = select(Job, Container).join(Container, col(Container.id) == col(Job.container_id))
         rows = await self._session.execute(
             joined.where(col(Job.batch_id) == batch_id).order_by(col(Job.created_at)),

@@ -18,7 +18,7 @@ GONE = "This package bucket does not exist or was removed"
 
 @dataclass(frozen=True, slots=True)
 class BucketRows:
-    """A shared bucket with its packages, in their order."""
+    """A shared bucket with its packages in order."""
 
     bucket: PackageBucket
     packages: Sequence[Package]
@@ -39,74 +39,76 @@ class BucketRepository:
         self._session = session
 
     async def list(self) -> Sequence[tuple[PackageBucket, int]]:
-        """All shared ones by name and manager, and how many packages each holds."""
+        """Return all shared buckets by name and manager, with their numbers of packages."""
         count = select(func.count()).select_from(Package).where(col(Package.bucket_id) == col(PackageBucket.id))
-        found = select(PackageBucket, count.correlate(PackageBucket).scalar_subquery()).where(_SHARED)
-        ordered = found.order_by(col(PackageBucket.name), col(PackageBucket.manager))
+        query = select(PackageBucket, count.correlate(PackageBucket).scalar_subquery()).where(_SHARED)
+        ordered = query.order_by(col(PackageBucket.name), col(PackageBucket.manager))
         return [(bucket, packages) for bucket, packages in await self._session.execute(ordered)]
 
     async def get(self, bucket_id: UUID) -> BucketRows:
-        """Raises ``NotFoundError``, for a revision's own bucket too."""
-        found = await self._session.scalar(select(PackageBucket).where(_SHARED, col(PackageBucket.id) == bucket_id))
-        if found is None:
+        """Return a shared bucket. Raises ``NotFoundError``, also for a revision's own bucket."""
+        row = await self._session.scalar(select(PackageBucket).where(_SHARED, col(PackageBucket.id) == bucket_id))
+        if row is None:
             raise NotFoundError(GONE)
-        return BucketRows(found, (await self._packages([bucket_id]))[bucket_id])
+        return BucketRows(row, (await self._packages([bucket_id]))[bucket_id])
 
     async def named(self, name: str, manager: str) -> PackageBucket | None:
-        """The shared one of this name and manager."""
-        wanted = (col(PackageBucket.name) == name, col(PackageBucket.manager) == manager)
-        return await self._session.scalar(select(PackageBucket).where(_SHARED, *wanted))
+        """Return the shared bucket with this name and manager."""
+        conditions = (col(PackageBucket.name) == name, col(PackageBucket.manager) == manager)
+        return await self._session.scalar(select(PackageBucket).where(_SHARED, *conditions))
 
     async def lock(self, bucket_id: UUID) -> BucketRows:
-        """As it is now; until the end of the transaction nobody changes it or reads it with ``hold``.
+        """Lock a shared bucket until the end of the transaction, also against ``hold``.
 
-        Take it before any template is locked. Raises ``NotFoundError``.
+        Call it before any template is locked. Raises ``NotFoundError``.
         """
-        wanted = select(PackageBucket).where(_SHARED, col(PackageBucket.id) == bucket_id).with_for_update()
-        found = await self._session.scalar(wanted, execution_options={"populate_existing": True})
-        if found is None:
+        query = select(PackageBucket).where(_SHARED, col(PackageBucket.id) == bucket_id).with_for_update()
+        row = await self._session.scalar(query, execution_options={"populate_existing": True})
+        if row is None:
             raise NotFoundError(GONE)
-        return BucketRows(found, (await self._packages([bucket_id]))[bucket_id])
+        return BucketRows(row, (await self._packages([bucket_id]))[bucket_id])
 
     async def hold(self, bucket_ids: Collection[UUID]) -> dict[UUID, BucketRows]:
-        """Those of the ids that are there, by id; until the end of the transaction they stay as they are.
+        """Return the existing buckets by id, and keep them unchanged until the end of the transaction.
 
-        For a revision that takes its packages from them. Take it before any template is locked.
+        For a revision that copies their packages. Call it before any template is locked.
         """
-        wanted = select(PackageBucket).where(_SHARED, col(PackageBucket.id).in_(bucket_ids))
-        in_order = wanted.order_by(col(PackageBucket.id)).with_for_update(read=True)
-        found = (await self._session.scalars(in_order, execution_options={"populate_existing": True})).all()
-        packages = await self._packages([bucket.id for bucket in found])
-        return {bucket.id: BucketRows(bucket, packages[bucket.id]) for bucket in found}
+        query = select(PackageBucket).where(_SHARED, col(PackageBucket.id).in_(bucket_ids))
+        in_order = query.order_by(col(PackageBucket.id)).with_for_update(read=True)
+        rows = (await self._session.scalars(in_order, execution_options={"populate_existing": True})).all()
+        packages = await self._packages([bucket.id for bucket in rows])
+        return {bucket.id: BucketRows(bucket, packages[bucket.id]) for bucket in rows}
 
     async def add(self, bucket: PackageBucket, packages: Sequence[Package]) -> None:
-        """Raises ``ConflictError`` where there is a shared one of its name and manager."""
+        """Add a shared bucket. Raises ``ConflictError`` where its name and manager exist."""
         self._session.add(bucket)
         await self._session.flush()
         self._session.add_all(packages)
         await self._session.flush()
 
     async def replace_packages(self, bucket_id: UUID, packages: Sequence[Package]) -> None:
-        """These instead of those that the bucket held."""
+        """Replace all packages of the bucket."""
         await self._session.execute(delete(Package).where(col(Package.bucket_id) == bucket_id))
         self._session.add_all(packages)
         await self._session.flush()
 
     async def delete(self, bucket_id: UUID) -> None:
-        """Revisions that refer to it keep their packages as their own. Raises ``NotFoundError``."""
-        gone = delete(PackageBucket).where(_SHARED, col(PackageBucket.id) == bucket_id).returning(col(PackageBucket.id))
-        if await self._session.scalar(gone) is None:
+        """Delete a shared bucket. Revisions keep its packages as their own. Raises ``NotFoundError``."""
+        deletion = (
+            delete(PackageBucket).where(_SHARED, col(PackageBucket.id) == bucket_id).returning(col(PackageBucket.id))
+        )
+        if await self._session.scalar(deletion) is None:
             raise NotFoundError(GONE)
 
     async def uses(self, bucket_id: UUID | None = None, *, lock: bool = False) -> Sequence[UseRow]:
-        """The templates whose current revisions refer to the bucket, or to any, by name. Templates that are gone are left out.
+        """Return the templates whose current revisions refer to the bucket, or to any bucket, by name.
 
-        ``lock``: until the end of the transaction nobody gives them another revision.
+        Leaves out missing templates. ``lock``: nobody adds a revision until the end of the transaction.
         """
         if lock:
             await self._lock_templates(bucket_id)
         shared_id = col(PackageBucket.shared_id)
-        found = (
+        query = (
             select(shared_id, Template, TemplateSource, TemplateRevision)
             .join(TemplateRevision, col(TemplateRevision.id) == col(PackageBucket.revision_id))
             .join(Template, _CURRENT)
@@ -115,25 +117,25 @@ class BucketRepository:
             .where(col(Template.missing_since).is_(None))
             .order_by(col(Template.name), col(TemplateSource.name))
         )
-        rows = await self._session.execute(found, execution_options={"populate_existing": True})
+        rows = await self._session.execute(query, execution_options={"populate_existing": True})
         return [UseRow(used, template, source, revision) for used, template, source, revision in rows if used]
 
     async def _lock_templates(self, bucket_id: UUID | None) -> None:
-        # All that ever referred to it, by id: what is current is asked for once nobody can change it any more.
+        # Lock all that ever referred to the bucket, ordered by id. Only then is the current revision final.
         referring = (
             select(col(TemplateRevision.template_id))
             .join(PackageBucket, col(PackageBucket.revision_id) == col(TemplateRevision.id))
             .where(col(PackageBucket.shared_id) == bucket_id)
         )
-        wanted = select(col(Template.id)).where(col(Template.id).in_(referring)).order_by(col(Template.id))
-        await self._session.execute(wanted.with_for_update())
+        query = select(col(Template.id)).where(col(Template.id).in_(referring)).order_by(col(Template.id))
+        await self._session.execute(query.with_for_update())
 
     async def _packages(self, bucket_ids: Collection[UUID]) -> Mapping[UUID, Sequence[Package]]:
-        found: dict[UUID, list[Package]] = {bucket_id: [] for bucket_id in bucket_ids}
-        wanted = select(Package).where(col(Package.bucket_id).in_(bucket_ids)).order_by(col(Package.position))
-        for package in await self._session.scalars(wanted):
-            found[package.bucket_id].append(package)
-        return found
+        by_id: dict[UUID, list[Package]] = {bucket_id: [] for bucket_id in bucket_ids}
+        query = select(Package).where(col(Package.bucket_id).in_(bucket_ids)).order_by(col(Package.position))
+        for package in await self._session.scalars(query):
+            by_id[package.bucket_id].append(package)
+        return by_id
 
 
 _SHARED = col(PackageBucket.revision_id).is_(None)

@@ -12,10 +12,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from lxc_dashboard.crypto import Keyring
+from lxc_dashboard.crypto import Keyring, SealedColumn
 from lxc_dashboard.db.models import Container, ContainerEvent, Job, JobState, Lifecycle, now
 from lxc_dashboard.db.repositories.leases import is_creation
-from lxc_dashboard.db.sealing import SealedColumn
 from lxc_dashboard.db.storable import storable, storable_text
 from lxc_dashboard.errors import ConflictError, NotFoundError
 

@@ -1,4 +1,4 @@
-"""What users are editing and have not saved. A draft is found by its user only."""
+"""Unsaved templates of users. Only its user finds a draft."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GONE: Final = "This draft does not exist or was removed"
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose a draft is: a user name means somebody at its endpoint only."""
+    """The user of a draft, at one endpoint."""
 
     endpoint_id: UUID
     userid: str
@@ -29,7 +29,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class DraftRow:
-    """A draft without what it holds. ``current_number``: of its template's current revision, None where it has no template."""
+    """A draft without its content. ``current_number`` is its template's current revision, None without a template."""
 
     id: UUID
     template_id: UUID | None
@@ -45,65 +45,65 @@ class DraftRepository:
         self._session = session
 
     async def get(self, owner: Owner, draft_id: UUID, *, lock: bool = False) -> TemplateDraft:
-        """The owner's own draft, until the end of the transaction nobody else's if ``lock``. Raises ``NotFoundError``."""
-        wanted = select(TemplateDraft).where(col(TemplateDraft.id) == draft_id, *_of(owner))
+        """Return the owner's draft. ``lock``: until the end of the transaction. Raises ``NotFoundError``."""
+        query = select(TemplateDraft).where(col(TemplateDraft.id) == draft_id, *_of(owner))
         if lock:
-            wanted = wanted.with_for_update()
-        draft = await self._session.scalar(wanted, execution_options={"populate_existing": True})
+            query = query.with_for_update()
+        draft = await self._session.scalar(query, execution_options={"populate_existing": True})
         if draft is None:
             raise NotFoundError(GONE)
         return draft
 
     async def of_template(self, owner: Owner, template_id: UUID) -> TemplateDraft | None:
-        """The owner's draft of that template."""
-        wanted = select(TemplateDraft).where(*_of(owner), col(TemplateDraft.template_id) == template_id)
-        return await self._session.scalar(wanted)
+        """Return the owner's draft of that template."""
+        query = select(TemplateDraft).where(*_of(owner), col(TemplateDraft.template_id) == template_id)
+        return await self._session.scalar(query)
 
     async def of_new(self, owner: Owner, copy_of: UUID | None) -> TemplateDraft | None:
-        """The owner's oldest draft of a template to be made, as a copy of that one or of none."""
+        """Return the owner's oldest draft of a new template, as a copy of ``copy_of`` or of none."""
         began = col(TemplateDraft.copy_of).is_not_distinct_from(copy_of)
-        wanted = select(TemplateDraft).where(*_of(owner), col(TemplateDraft.template_id).is_(None), began)
-        return await self._session.scalar(wanted.order_by(col(TemplateDraft.id)).limit(1))
+        query = select(TemplateDraft).where(*_of(owner), col(TemplateDraft.template_id).is_(None), began)
+        return await self._session.scalar(query.order_by(col(TemplateDraft.id)).limit(1))
 
     async def list(self, owner: Owner) -> Sequence[DraftRow]:
-        """The owner's drafts, the last touched first."""
+        """Return the owner's drafts, last changed first."""
         ordered = _described().where(*_of(owner)).order_by(col(TemplateDraft.updated_at).desc())
         return [DraftRow(**row) for row in (await self._session.execute(ordered)).mappings()]
 
     async def named(self, owner: Owner, draft_id: UUID) -> DraftRow:
-        """As ``get``, without what it holds. Raises ``NotFoundError``."""
-        wanted = _described().where(col(TemplateDraft.id) == draft_id, *_of(owner))
-        found = (await self._session.execute(wanted)).mappings().one_or_none()
-        if found is None:
+        """Return the draft without its content. Raises ``NotFoundError``."""
+        query = _described().where(col(TemplateDraft.id) == draft_id, *_of(owner))
+        row = (await self._session.execute(query)).mappings().one_or_none()
+        if row is None:
             raise NotFoundError(GONE)
-        return DraftRow(**found)
+        return DraftRow(**row)
 
     async def count(self, owner: Owner) -> int:
         counted = select(func.count()).select_from(TemplateDraft).where(*_of(owner))
         return await self._session.scalar(counted) or 0
 
     async def add(self, draft: TemplateDraft) -> bool:
-        """Whether it was added: the same user may have begun one of the same template a moment ago."""
+        """Add a draft. Returns False where its user already has one of the same template."""
         added = insert(TemplateDraft).values(draft.model_dump()).on_conflict_do_nothing()
         return await self._session.scalar(added.returning(col(TemplateDraft.id))) is not None
 
     async def delete(self, draft_id: UUID) -> None:
-        """With its files."""
+        """Delete a draft with its files."""
         await self._session.execute(delete(TemplateDraft).where(col(TemplateDraft.id) == draft_id))
 
     async def detach(self, template_id: UUID) -> None:
-        """Makes of each draft of the template one of a template to be made: nobody's work goes with it."""
-        of_it = update(TemplateDraft).where(col(TemplateDraft.template_id) == template_id)
-        await self._session.execute(of_it.values(template_id=None, copy_of=template_id, base_number=0))
+        """Turn all drafts of the template into drafts of new templates, so that nobody loses work."""
+        query = update(TemplateDraft).where(col(TemplateDraft.template_id) == template_id)
+        await self._session.execute(query.values(template_id=None, copy_of=template_id, base_number=0))
 
     # Files
 
     async def copy_files(self, draft_id: UUID, revision_id: UUID) -> None:
-        """Puts the revision's files into the draft."""
-        theirs = select(literal(draft_id), col(TemplateFile.sha256), col(TemplateFile.content))
+        """Copy the revision's files into the draft."""
+        query = select(literal(draft_id), col(TemplateFile.sha256), col(TemplateFile.content))
         copied = insert(TemplateDraftFile).from_select(
             ["draft_id", "sha256", "content"],
-            theirs.where(col(TemplateFile.revision_id) == revision_id),
+            query.where(col(TemplateFile.revision_id) == revision_id),
         )
         await self._session.execute(copied.on_conflict_do_nothing())
 
@@ -112,19 +112,19 @@ class DraftRepository:
         await self._session.execute(stored.on_conflict_do_nothing())
 
     async def sizes(self, draft_id: UUID) -> dict[str, int]:
-        """Bytes of each content by its SHA-256."""
+        """Return the size in bytes of each content, by its SHA-256."""
         sizes = select(col(TemplateDraftFile.sha256), func.length(col(TemplateDraftFile.content)))
         rows = await self._session.execute(sizes.where(col(TemplateDraftFile.draft_id) == draft_id))
         return dict(rows.all())
 
     async def contents(self, draft_id: UUID, wanted: Collection[str]) -> dict[str, bytes]:
-        """What is there of ``wanted``, by SHA-256."""
-        found = select(col(TemplateDraftFile.sha256), col(TemplateDraftFile.content))
-        of_it = (col(TemplateDraftFile.draft_id) == draft_id, col(TemplateDraftFile.sha256).in_(wanted))
-        return dict((await self._session.execute(found.where(*of_it))).all())
+        """Return the existing contents of ``wanted``, by SHA-256."""
+        query = select(col(TemplateDraftFile.sha256), col(TemplateDraftFile.content))
+        conditions = (col(TemplateDraftFile.draft_id) == draft_id, col(TemplateDraftFile.sha256).in_(wanted))
+        return dict((await self._session.execute(query.where(*conditions))).all())
 
     async def keep_files(self, draft_id: UUID, kept: Collection[str]) -> None:
-        """Forgets all but ``kept``."""
+        """Delete all contents except ``kept``."""
         others = (col(TemplateDraftFile.draft_id) == draft_id, col(TemplateDraftFile.sha256).not_in(kept))
         await self._session.execute(delete(TemplateDraftFile).where(*others))
 

@@ -25,9 +25,10 @@ Named = tuple[Job, Container | None, str]
 class Viewer:
     """Who looks at the jobs of an endpoint, and what they may see besides their own (those of ``session_id`` where it is given).
 
-    ``seen``: vmids that PVE shows the user. ``hidden``: containers of these vmids that PVE does not show, because the
-    vmid is another guest's by now. ``gone``: also the jobs of containers that are deleted. ``runs``: all jobs on the
-    containers that these creations made. ``foreign``: vmids of guests that the product does not know.
+    ``seen``: vmids that PVE shows the user. ``hidden``: containers of these vmids that PVE does not show, and jobs
+    on guests that the product does not know, because the vmid is another guest's by now. ``gone``: also the jobs of containers that are deleted. ``runs``: all jobs on the
+    containers that these creations made. ``foreign``: vmids of guests that the product does not know, for jobs that have not ended: which guest an ended one
+    was about, PVE alone can tell.
     """
 
     endpoint_id: UUID
@@ -155,12 +156,12 @@ def _own(viewer: Viewer) -> ColumnElement[bool]:
 
 def _visible(viewer: Viewer) -> list[ColumnElement[bool]]:
     exists = col(Container.deleted_at).is_(None)  # true as well where the product does not know the guest
-    hidden = col(Container.id).is_not(None) & col(Container.id).in_(viewer.hidden)
+    hidden = func.coalesce(col(Container.id), col(Job.id)).in_(viewer.hidden)
     unknown = col(Container.id).is_(None)
     shown = [
         _own(viewer),
         and_(exists, _VMID.in_(viewer.seen), ~hidden),
-        and_(unknown, col(Job.vmid).in_(viewer.foreign)),
+        and_(unknown, col(Job.vmid).in_(viewer.foreign), col(Job.state).in_(UNFINISHED)),
     ]
     if viewer.runs:
         made = aliased(Job)

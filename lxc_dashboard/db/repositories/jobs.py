@@ -8,16 +8,15 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Uuid, and_, bindparam, case, func, outerjoin, select, update
+from sqlalchemy import ARRAY, Select, Uuid, and_, bindparam, case, func, outerjoin, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from lxc_dashboard.crypto import Keyring
-from lxc_dashboard.db.models import Container, Job, JobState
+from lxc_dashboard.crypto import Keyring, SealedColumn
+from lxc_dashboard.db.models import DOWNLOAD_KIND, Container, Job, JobState
 from lxc_dashboard.db.models.jobs import SEALED_AS
 from lxc_dashboard.db.repositories.leases import LEASE, TAKEABLE, UNFINISHED, database_now, is_cancelling, is_creation
 from lxc_dashboard.db.repositories.tickets import TicketRepository
-from lxc_dashboard.db.sealing import SealedColumn
 from lxc_dashboard.db.storable import storable
 from lxc_dashboard.errors import ConflictError, NotFoundError
 
@@ -72,10 +71,14 @@ class JobRepository(TicketRepository):
 
     async def get(self, job_id: UUID) -> Job:
         """As it is now. Raises ``NotFoundError``."""
-        creation = await self._session.get(Job, job_id, populate_existing=True)
+        creation = await self.find(job_id)
         if creation is None:
             raise NotFoundError("This job does not exist or was removed")
         return creation
+
+    async def find(self, job_id: UUID) -> Job | None:
+        """As ``get``; None where there is none."""
+        return await self._session.get(Job, job_id, populate_existing=True)
 
     async def locked(self, job_id: UUID) -> Job:
         """As ``get``, and nobody else changes it before this transaction ends."""
@@ -126,12 +129,16 @@ class JobRepository(TicketRepository):
         existing = (col(Container.endpoint_id) == endpoint_id, col(Container.deleted_at).is_(None))
         return frozenset(await self._session.scalars(select(col(Container.vmid)).where(*existing)))
 
+    async def lock_endpoint(self, endpoint_id: UUID) -> None:
+        """Whoever reserves vmids and addresses there does so alone, to the end of the transaction."""
+        await self._session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(str(endpoint_id), 0))))
+
     async def addresses_in_use(self, endpoint_id: UUID) -> Sequence[InUse]:
         """By container that exists: the address that it has, and those that its unfinished or failed run is to give it.
 
         Who asks next waits for the end of this transaction.
         """
-        await self._session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(str(endpoint_id), 0))))
+        await self.lock_endpoint(endpoint_id)
         spec, promised = col(Job.params), col(Job.state) != JobState.DONE.value
         texts = [case((promised, spec[family]["address"].astext)) for family in ("ipv4", "ipv6")]
         existing = (col(Container.endpoint_id) == endpoint_id, col(Container.deleted_at).is_(None))
@@ -215,6 +222,16 @@ class JobRepository(TicketRepository):
         unfinished = select(Job).where(*of_guest, col(Job.state).in_(UNFINISHED))
         return (await self._session.scalars(unfinished)).first()
 
+    async def downloading(self, endpoint_id: UUID, node: str, volid: str) -> Job | None:
+        """The unfinished download of the OS template to the node."""
+        of_volume = (col(Job.node) == node, col(Job.name) == volid)
+        return (await self._session.scalars(_downloads(endpoint_id).where(*of_volume))).first()
+
+    async def newest_download(self, endpoint_id: UUID, userid: str) -> Job | None:
+        """The newest of the user's unfinished downloads."""
+        newest = _downloads(endpoint_id).where(col(Job.userid) == userid).order_by(col(Job.created_at).desc())
+        return (await self._session.scalars(newest.limit(1))).first()
+
     async def set_vmid(self, job_id: UUID, vmid: int) -> None:
         """The guest has another number now. Raises ``ConflictError`` where another job locks that one."""
         await self._update(job_id, vmid=vmid)
@@ -260,6 +277,12 @@ class JobRepository(TicketRepository):
         """Empty where there are none. Raises ``NotFoundError``, ``WrongKeyError``, ``TamperedError``."""
         token = (await self.get(job_id)).secrets_enc
         return dict(self._secrets.open_json(token, job_id) or {})
+
+
+def _downloads(endpoint_id: UUID) -> Select[Job]:
+    """Those that have not ended."""
+    wanted = (col(Job.endpoint_id) == endpoint_id, col(Job.kind) == DOWNLOAD_KIND, col(Job.finished_at).is_(None))
+    return select(Job).where(*wanted)
 
 
 def _queued(checkpoint: Mapping[str, Any]) -> dict[str, Any]:

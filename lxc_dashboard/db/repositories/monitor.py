@@ -1,4 +1,4 @@
-"""What the live list needs of the product's own knowledge, in one query."""
+"""The product's data for the live list, in one query."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ MADE: Final = ["create.container"]
 
 @dataclass(frozen=True, slots=True)
 class KnownGuest:
-    """``job_id`` is the latest of its ``creations``, which ended at ``ended_at``. ``was_made``: it made the container in PVE."""
+    """``job_id`` is the latest of its ``creations``, which ended at ``ended_at``. ``was_made``: it made the
+    container.
+    """
 
     container_id: UUID
     vmid: int
@@ -44,16 +46,16 @@ class MonitorRepository:
         self._session = session
 
     async def known(self, endpoint_id: UUID, container_ids: Collection[UUID] | None = None) -> list[KnownGuest]:
-        """The existing containers of an endpoint, with template, revision number and creations; all, or those named."""
+        """Return the endpoint's existing containers, or those of ``container_ids``."""
         query = _known(endpoint_id)
         if container_ids is not None:
             query = query.where(col(Container.id).in_(container_ids))
-        found = (await self._session.execute(query)).mappings()
-        return [KnownGuest(**{**row, "creations": frozenset(row["creations"])}) for row in found]
+        rows = (await self._session.execute(query)).mappings()
+        return [KnownGuest(**{**row, "creations": frozenset(row["creations"])}) for row in rows]
 
 
 def _known(endpoint_id: UUID) -> Select[Any]:
-    """The fields of ``KnownGuest`` of every existing container of the endpoint."""
+    """Select the fields of ``KnownGuest`` for the endpoint's existing containers."""
     runs, latest = _runs(endpoint_id), _latest(endpoint_id)
     return (
         select(
@@ -77,7 +79,7 @@ def _known(endpoint_id: UUID) -> Select[Any]:
 
 
 def _runs(endpoint_id: UUID) -> Subquery:
-    """For each container the ids of all its creations."""
+    """Select the ids of all creations of each container."""
     return (
         select(col(Job.container_id), func.array_agg(col(Job.id)).label("ids"))
         .where(col(Job.endpoint_id) == endpoint_id, is_creation())
@@ -87,7 +89,7 @@ def _runs(endpoint_id: UUID) -> Subquery:
 
 
 def _latest(endpoint_id: UUID) -> Subquery:
-    """For each container its latest creation, whether that one has made it and has ended, and when it ended."""
+    """Select the latest creation of each container, whether it made the container, and its end."""
     made = and_(col(Job.checkpoint)["done"].contains(MADE), col(Job.finished_at).is_not(None))
     return (
         select(col(Job.container_id), col(Job.id), made.label("made"), col(Job.finished_at))

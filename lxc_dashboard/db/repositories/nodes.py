@@ -1,4 +1,4 @@
-"""Registered endpoints of PVE, their secrets encrypted."""
+"""Registered endpoints, with encrypted secrets."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from lxc_dashboard.crypto import Keyring
+from lxc_dashboard.crypto import Keyring, SealedColumn
 from lxc_dashboard.db.models import Container, CreationBatch, ProxmoxNode, now
-from lxc_dashboard.db.sealing import SealedColumn
 from lxc_dashboard.errors import ConflictError, NotFoundError
 
 USERS_NAMED: Final = 3
@@ -21,14 +20,14 @@ USERS_NAMED: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class NodeSecrets:
-    """An endpoint's secrets in plain text; None where there is none. Not shown by ``repr``."""
+    """An endpoint's secrets in plain text, None where at_address is none. ``repr`` hides them."""
 
     token_secret: str | None = field(default=None, repr=False)
     ssh_key: str | None = field(default=None, repr=False)
 
 
 class NodeChanges(TypedDict, total=False):
-    """What may change in an endpoint. Its default place is ``make_default``'s."""
+    """Changes of an endpoint. ``make_default`` changes the default."""
 
     name: str
     host: str
@@ -49,10 +48,10 @@ class NodeRepository:
         self._ssh_key = SealedColumn(keyring, "proxmox_node", "ssh_key_enc")
 
     async def add(self, node: ProxmoxNode, secrets: NodeSecrets | None = None) -> ProxmoxNode:
-        """Registers ``node``; where it is to be the default, no other is any more.
+        """Add an endpoint. A default one replaces the present default.
 
-        Raises ``ConflictError`` (its name, or its host and port, is registered), ``InvalidInputError`` (a ``tokenid``
-        without its secret, a port out of range).
+        Raises ``ConflictError`` (name, or host and port, exist), ``InvalidInputError`` (a ``tokenid`` without secret,
+        a port out of range).
         """
         if node.is_default:
             await self._clear_default()
@@ -62,7 +61,7 @@ class NodeRepository:
         return node
 
     async def get(self, node_id: UUID) -> ProxmoxNode:
-        """Raises ``NotFoundError``."""
+        """Return the endpoint. Raises ``NotFoundError``."""
         node = await self._session.get(ProxmoxNode, node_id)
         if node is None:
             raise NotFoundError("This endpoint is not registered")
@@ -72,19 +71,19 @@ class NodeRepository:
         return await self._session.scalar(select(ProxmoxNode).where(col(ProxmoxNode.name) == name))
 
     async def by_address(self, host: str, port: int) -> ProxmoxNode | None:
-        there = (col(ProxmoxNode.host) == host, col(ProxmoxNode.port) == port)
-        return await self._session.scalar(select(ProxmoxNode).where(*there))
+        at_address = (col(ProxmoxNode.host) == host, col(ProxmoxNode.port) == port)
+        return await self._session.scalar(select(ProxmoxNode).where(*at_address))
 
     async def default(self) -> ProxmoxNode | None:
         return await self._session.scalar(select(ProxmoxNode).where(col(ProxmoxNode.is_default)))
 
     async def list(self) -> Sequence[ProxmoxNode]:
-        """All, the default one first, then by name."""
+        """Return all endpoints, the default first, then by name."""
         order = (col(ProxmoxNode.is_default).desc(), col(ProxmoxNode.name))
         return (await self._session.scalars(select(ProxmoxNode).order_by(*order))).all()
 
     def secrets(self, node: ProxmoxNode) -> NodeSecrets:
-        """``node``'s secrets in plain text. Raises ``WrongKeyError``, ``TamperedError``."""
+        """Return the endpoint's secrets in plain text. Raises ``WrongKeyError``, ``TamperedError``."""
         return NodeSecrets(
             token_secret=self._token.open_text(node.token_secret_enc, node.id),
             ssh_key=self._ssh_key.open_text(node.ssh_key_enc, node.id),
@@ -93,7 +92,7 @@ class NodeRepository:
     async def update(
         self, node_id: UUID, *, secrets: NodeSecrets | None = None, **changes: Unpack[NodeChanges]
     ) -> ProxmoxNode:
-        """Changes what is named; ``secrets``, where given, replaces all of them. Raises as ``add``, and ``NotFoundError``."""
+        """Change the named fields. ``secrets`` replaces all secrets. Raises as ``add``, and ``NotFoundError``."""
         node = await self.get(node_id)
         for name, value in changes.items():
             setattr(node, name, value)
@@ -104,7 +103,9 @@ class NodeRepository:
         return node
 
     async def make_default(self, node_id: UUID) -> ProxmoxNode:
-        """Makes it the one default. Raises ``NotFoundError``, ``ConflictError`` (another became it at the same time)."""
+        """Make the endpoint the only default. Raises ``NotFoundError``, ``ConflictError`` (another one at the same
+        time).
+        """
         node = await self.get(node_id)
         if not node.is_default:
             await self._clear_default()
@@ -114,7 +115,7 @@ class NodeRepository:
         return node
 
     async def delete(self, node_id: UUID) -> None:
-        """Forgets the endpoint, and with it what is remembered of containers that are gone.
+        """Delete the endpoint with the records of its deleted containers.
 
         Raises ``NotFoundError``, ``ConflictError`` naming the containers that still use it.
         """
@@ -122,8 +123,8 @@ class NodeRepository:
         if await self._session.scalar(locked) is None:
             raise NotFoundError("This endpoint is not registered")
         await self._refuse_used(node_id)
-        for remembered in (Container, CreationBatch):  # the runs of both go with their containers
-            await self._session.execute(delete(remembered).where(col(remembered.endpoint_id) == node_id))
+        for table in (Container, CreationBatch):  # their jobs are deleted with them
+            await self._session.execute(delete(table).where(col(table.endpoint_id) == node_id))
         await self._session.execute(delete(ProxmoxNode).where(col(ProxmoxNode.id) == node_id))
 
     async def _refuse_used(self, node_id: UUID) -> None:

@@ -1,4 +1,4 @@
-"""Wizard fields to start from."""
+"""Presets: stored wizard fields."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ class PresetRepository:
         self._session = session
 
     async def add(self, preset: Preset) -> Preset:
-        """Raises ``ConflictError`` where its owner has one of this name."""
+        """Add a preset. Raises ``ConflictError`` where its owner has one with this name."""
         self._session.add(preset)
         await self._session.flush()
         return preset
 
     async def get(self, preset_id: UUID) -> Preset:
-        """Raises ``NotFoundError``."""
+        """Return the preset. Raises ``NotFoundError``."""
         preset = await self._session.get(Preset, preset_id)
         if preset is None:
             raise NotFoundError("This preset does not exist or was removed")
         return preset
 
     async def list(self, endpoint_id: UUID, userid: str) -> Sequence[Preset]:
-        """The user's own and the shared ones of the endpoint, by name."""
-        seen = (col(Preset.owner) == userid) | (col(Preset.shared_path) != "")
-        presets = select(Preset).where(col(Preset.endpoint_id) == endpoint_id, seen)
+        """Return the user's own and the shared presets of the endpoint, by name."""
+        is_visible = (col(Preset.owner) == userid) | (col(Preset.shared_path) != "")
+        presets = select(Preset).where(col(Preset.endpoint_id) == endpoint_id, is_visible)
         presets = presets.order_by(col(Preset.name), col(Preset.owner))
         return (await self._session.scalars(presets)).all()
 
@@ -46,7 +46,7 @@ class PresetRepository:
         shared_path: str | None = None,
         fields: Mapping[str, Any] | None = None,
     ) -> Preset:
-        """Changes what is given. Raises ``NotFoundError``, ``ConflictError`` as ``add``."""
+        """Change the given fields. Raises ``NotFoundError``, ``ConflictError`` as ``add``."""
         preset = await self.get(preset_id)
         if name is not None:
             preset.name = name
@@ -59,7 +59,7 @@ class PresetRepository:
         return preset
 
     async def delete(self, preset_id: UUID) -> None:
-        """Raises ``NotFoundError``."""
-        gone = delete(Preset).where(col(Preset.id) == preset_id).returning(col(Preset.id))
-        if await self._session.scalar(gone) is None:
+        """Delete the preset. Raises ``NotFoundError``."""
+        deletion = delete(Preset).where(col(Preset.id) == preset_id).returning(col(Preset.id))
+        if await self._session.scalar(deletion) is None:
             raise NotFoundError("This preset does not exist or was removed")

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, case, func, select, update
+from sqlalchemy import ColumnElement, case, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 
-from lxc_dashboard.crypto import Keyring
+from lxc_dashboard.crypto import Keyring, SealedColumn
 from lxc_dashboard.db.models import EventType, Job, JobState
 from lxc_dashboard.db.models.jobs import SEALED_AS
 from lxc_dashboard.db.repositories.events import EventRepository, NewEvent
-from lxc_dashboard.db.repositories.leases import LEASE, TAKEABLE, UNFINISHED, unless_cancelling
-from lxc_dashboard.db.sealing import SealedColumn
+from lxc_dashboard.db.repositories.leases import (
+    LEASE,
+    TAKEABLE,
+    UNFINISHED,
+    database_now,
+    in_seconds,
+    unless_cancelling,
+)
 from lxc_dashboard.errors import CryptoError, NotFoundError
 
 # The code of the event that a job whose ticket is wiped leaves.
@@ -166,9 +173,30 @@ class TicketRepository(EventRepository):
                 await self._append(run.id, ended)
         return list(state)
 
-    async def owing(self, limit: int) -> Sequence[Job]:
-        """Cancelled runs that keep their ticket: what they had begun could not be ended yet. In no order."""
-        return (await self._session.scalars(select(Job).where(_owes()).order_by(func.random()).limit(limit))).all()
+    async def claim_owing(self, limit: int, claim_s: float) -> Sequence[Job]:
+        """Cancelled runs that keep their ticket: what they had begun could not be ended yet. In no order.
+
+        Nobody else is given one before ``release_owing``, or ``claim_s`` seconds. Not those whose guest another job locks.
+        """
+        claimed_at = col(Job.enqueued_at)
+        other = aliased(Job)
+        busy = exists().where(
+            col(other.endpoint_id) == col(Job.endpoint_id),
+            col(other.vmid) == col(Job.vmid),
+            col(other.locks_guest),
+            col(other.state).in_(UNFINISHED),
+        )
+        free = claimed_at.is_(None) | (claimed_at <= in_seconds(-claim_s))
+        found = select(col(Job.id)).where(_owes(), free, ~busy).order_by(func.random()).limit(limit)
+        due = found.with_for_update(skip_locked=True, of=Job).cte("due")
+        claimed = update(Job).where(col(Job.id).in_(select(due.c.id))).values(enqueued_at=database_now())
+        fresh = {"populate_existing": True, "synchronize_session": False}
+        return (await self._session.scalars(claimed.returning(Job), execution_options=fresh)).all()
+
+    async def release_owing(self, job_ids: Collection[UUID]) -> None:
+        """Those of ``claim_owing`` that owe still may be tried again."""
+        unclaimed = update(Job).where(col(Job.id).in_(job_ids), _owes()).values(enqueued_at=None)
+        await self._session.execute(unclaimed.execution_options(synchronize_session=False))
 
     async def settle(self, job_id: UUID, event: NewEvent) -> bool:
         """All that the run owed is done, as ``event`` says: ticket and secrets go. False where that was done before."""

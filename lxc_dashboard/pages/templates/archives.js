@@ -13,8 +13,8 @@ function filled(words, values) {
 function refusalOf(text, status, words) {
   if (status === 401) { window.location.reload(); return null; }
   try {
-    const said = JSON.parse(text);
-    if (said && said.error) return { message: said.error, reference: said.reference || "" };
+    const answer = JSON.parse(text);
+    if (answer && answer.error) return { message: answer.error, reference: answer.reference || "" };
   } catch { /* not one of the dashboard's own answers */ }
   return { message: filled(words.failed, { status }), reference: "" };
 }
@@ -60,10 +60,10 @@ function Report({ report, name, words }) {
 }
 
 function Sending({ share, name, words }) {
-  const said = filled(share < 1 ? words.sending : words.reading, { name });
+  const label = filled(share < 1 ? words.sending : words.reading, { name });
   const bar = share < 1 ? { value: share, max: 1 } : {};
-  return h("div", { className: "stack-small" }, h("p", { role: "status" }, said),
-    h("progress", { className: "archive-progress", "aria-label": said, ...bar }));
+  return h("div", { className: "stack-small" }, h("p", { role: "status" }, label),
+    h("progress", { className: "archive-progress", "aria-label": label, ...bar }));
 }
 
 function Choose({ file, limit, words, onChoose }) {
@@ -131,8 +131,8 @@ export function ImportButton({ address, label, limit, words, onDone }) {
 // Export
 
 function nameOf(answer, kind) {
-  const said = /filename="([^"]+)"/.exec(answer.headers.get("Content-Disposition") || "");
-  return said ? said[1] : `templates.${kind}`;
+  const header = /filename="([^"]+)"/.exec(answer.headers.get("Content-Disposition") || "");
+  return header ? header[1] : `templates.${kind}`;
 }
 
 function save(blob, name) {

@@ -9,21 +9,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import reflex as rx
 from reflex_base.components.component import field
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.components.scripts import script
+from lxc_dashboard.components.scripts import NoArgs, script
 from lxc_dashboard.services.templates.sources.archive import KINDS
 from lxc_dashboard.services.templates.sources.unpacking import MAX_ARCHIVE_BYTES
-
-# mypy takes Reflex's annotation of an event trigger for a value.
-if TYPE_CHECKING:
-    NoArgs = rx.EventHandler
-else:
-    NoArgs = rx.EventHandler[rx.event.no_args_event_spec]
 
 _ARCHIVES = script(__name__, "archives.js")
 

@@ -9,7 +9,7 @@ import reflex as rx
 from lxc_dashboard import routes, text
 from lxc_dashboard.components.blocks import empty_block, note, page_states, table
 from lxc_dashboard.components.controls import badge, button, icon, link, link_button
-from lxc_dashboard.components.template_list import list_keys
+from lxc_dashboard.components.list_parts import list_keys
 from lxc_dashboard.components.widgets import ago, confirm_button
 from lxc_dashboard.pages.shell import page
 from lxc_dashboard.pages.templates.bucket_form import FORM_ID, bucket_form, bucket_guide, bucket_list

@@ -76,7 +76,7 @@ def gone(problem: Any) -> rx.Component:
 
 def _template() -> rx.Component:
     return rx.el.div(
-        rx.foreach(TemplateState.troubles, lambda said: note(said, tone="warm")),
+        rx.foreach(TemplateState.troubles, lambda trouble: note(trouble, tone="warm")),
         rx.cond(TemplateState.number != TemplateState.current, _older()),
         rx.el.div(
             rx.cond(TemplateState.description != "", rx.el.p(TemplateState.description)),

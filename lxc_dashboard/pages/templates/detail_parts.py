@@ -9,8 +9,7 @@ import reflex as rx
 from lxc_dashboard import text
 from lxc_dashboard.components.blocks import table
 from lxc_dashboard.components.code import code
-from lxc_dashboard.components.controls import badge, icon, link
-from lxc_dashboard.components.forms import native_link
+from lxc_dashboard.components.controls import badge, icon, link, native_link
 from lxc_dashboard.components.widgets import copy_button, size
 from lxc_dashboard.pages.templates.marks import mark
 from lxc_dashboard.state.templates.detail import TemplateState
@@ -146,5 +145,5 @@ def _file(row: rx.Var[FileRow]) -> rx.Component:
     )
 
 
-def _none(said: str) -> rx.Component:
-    return rx.el.p(said, class_name="soft")
+def _none(message: str) -> rx.Component:
+    return rx.el.p(message, class_name="soft")

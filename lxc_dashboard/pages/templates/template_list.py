@@ -9,7 +9,7 @@ import reflex as rx
 from lxc_dashboard import routes, text
 from lxc_dashboard.components.blocks import empty_block, page_states, panel, table
 from lxc_dashboard.components.controls import badge, button, link, link_button
-from lxc_dashboard.components.template_list import layout_switch, list_keys, search_box
+from lxc_dashboard.components.list_parts import layout_switch, list_keys, search_box
 from lxc_dashboard.components.widgets import ago, more
 from lxc_dashboard.pages.shell import page
 from lxc_dashboard.pages.templates.archives import export_button, import_button

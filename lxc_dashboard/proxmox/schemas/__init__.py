@@ -1,24 +1,26 @@
-"""What PVE's API answers, as msgspec Structs. Fields that PVE does not send keep their defaults.
+"""PVE's answers as msgspec Structs. Fields that PVE does not send keep their defaults.
 
-Sizes are bytes, times epoch seconds of the node's clock, ``cpu`` a fraction of the guest's or node's cores.
+Sizes are in bytes, times in epoch seconds of the node's clock. ``cpu`` is a fraction of the cores of the guest or
+node.
 """
 
 from __future__ import annotations
 
-from lxc_dashboard.proxmox.schemas.access import Domain, SignIn
-from lxc_dashboard.proxmox.schemas.cluster import ClusterEntry, ClusterOptions, Pool, Resource, Vnet
+from lxc_dashboard.proxmox.schemas.cluster import ClusterEntry, ClusterOptions, Domain, Pool, Resource, SignIn, Vnet
 from lxc_dashboard.proxmox.schemas.lxc import (
     Guest,
     GuestStatus,
     HaState,
     Interface,
     InterfaceAddress,
+    LxcConfig,
     PendingValue,
     RrdPoint,
     Snapshot,
     TerminalTicket,
+    property_string,
+    split_property_string,
 )
-from lxc_dashboard.proxmox.schemas.lxc_config import LxcConfig, property_string, split_property_string
 from lxc_dashboard.proxmox.schemas.nodes import (
     Appliance,
     Content,

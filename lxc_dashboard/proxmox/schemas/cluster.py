@@ -5,14 +5,13 @@ from typing import Final
 
 from msgspec import Struct, field
 
-from lxc_dashboard.proxmox.schemas.figures import Figure
-from lxc_dashboard.proxmox.schemas.text import words
+from lxc_dashboard.proxmox.schemas.values import Figure, words
 
 
 class Resource(Struct, frozen=True, gc=False):
-    """A line of ``GET /cluster/resources``: guest (lxc, qemu), node, storage, pool, sdn or network.
+    """An entry of ``GET /cluster/resources``: guest (lxc, qemu), node, storage, pool, sdn or network.
 
-    Status and figures are pvestatd's and up to 10 s old. ``vmid`` is 0 for what is no guest.
+    Status and figures come from pvestatd and are up to 10 s old. ``vmid`` is 0 unless it is a guest.
     """
 
     type: str
@@ -54,9 +53,9 @@ class Resource(Struct, frozen=True, gc=False):
 
 
 class ClusterEntry(Struct, frozen=True):
-    """A line of ``GET /cluster/status``: the cluster itself (``type`` cluster), or a node.
+    """An entry of ``GET /cluster/status``: a node, or the cluster itself (``type`` cluster).
 
-    A single node has no line for a cluster.
+    A single node has no entry for a cluster.
     """
 
     type: str
@@ -73,27 +72,27 @@ class ClusterEntry(Struct, frozen=True):
 
 
 class Vnet(Struct, frozen=True):
-    """A line of ``GET /cluster/sdn/vnets``: a virtual network, a bridge on the nodes of its zone."""
+    """An entry of ``GET /cluster/sdn/vnets``: a virtual network, which is a bridge on the nodes of its zone."""
 
     vnet: str
     zone: str = ""
 
 
 class TagAccess(Struct, frozen=True):
-    """Who may set tags without ``Sys.Modify`` on ``/``: free, existing, list or none."""
+    """Which tags users may set without ``Sys.Modify`` at ``/``: free, existing, list or none."""
 
     user_allow: str = field(default="free", name="user-allow")
 
 
 class ClusterOptions(Struct, frozen=True):
-    """``GET /cluster/options``, of it what concerns tags. Without ``Sys.Audit`` on ``/`` PVE tells ``allowed_tags`` alone."""
+    """The tag settings of ``GET /cluster/options``. Without ``Sys.Audit`` at ``/`` PVE sends only ``allowed_tags``."""
 
     allowed_tags: list[str] = field(default_factory=list, name="allowed-tags")
     registered_tags: list[str] = field(default_factory=list, name="registered-tags")
     user_tag_access: TagAccess = field(default_factory=TagAccess, name="user-tag-access")
 
     def guarded(self, tags: Iterable[str]) -> tuple[str, ...]:
-        """Those of ``tags`` that PVE lets nobody set who lacks ``Sys.Modify`` on ``/``, as far as it tells."""
+        """Return the tags that need ``Sys.Modify`` at ``/``, as far as PVE shows them."""
         registered, allowed = _lower(self.registered_tags), _lower(self.allowed_tags)
         is_bound = self.user_tag_access.user_allow in _BOUND
         return tuple(tag for tag in tags if tag in registered or (is_bound and tag not in allowed))
@@ -109,3 +108,26 @@ def _lower(tags: Iterable[str]) -> frozenset[str]:
 class Pool(Struct, frozen=True):
     poolid: str
     comment: str = ""
+
+
+class Domain(Struct, frozen=True):
+    """A realm of ``GET /access/domains``."""
+
+    realm: str
+    type: str = ""
+    comment: str = ""
+    default: bool = False
+    tfa: str | None = None
+
+
+class SignIn(Struct, frozen=True):
+    """The answer of ``POST /access/ticket``. With ``need_tfa`` the ticket is only a challenge."""
+
+    ticket: str
+    username: str = ""
+    csrf_token: str = field(default="", name="CSRFPreventionToken")
+    need_tfa: bool = field(default=False, name="NeedTFA")
+    clustername: str = ""
+
+    def __repr__(self) -> str:
+        return f"SignIn(username={self.username!r}, need_tfa={self.need_tfa})"

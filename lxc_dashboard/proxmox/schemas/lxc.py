@@ -1,13 +1,133 @@
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from msgspec import Struct, field
 
-from lxc_dashboard.proxmox.schemas.figures import Figure
-from lxc_dashboard.proxmox.schemas.text import words
+from lxc_dashboard.proxmox.schemas.values import Figure, words
+
+_NUMBERED = re.compile(r"^(?P<kind>[a-z]+)(?P<index>\d+)$")
+_TRUE = frozenset({"1", "true", "yes", "on"})
+
+
+def split_property_string(text: str, default_key: str = "volume") -> dict[str, str]:
+    """Split ``local:8,size=8G`` into ``{"volume": "local:8", "size": "8G"}``: PVE's notation of a record in one
+    value.
+    """
+    parts = (part.partition("=") for part in text.split(",") if part)
+    return {key if equals else default_key: value if equals else key for key, equals, value in parts}
+
+
+def property_string(values: Mapping[str, str | int | bool | None]) -> str:
+    """Join a record: booleans as 1 and 0, None left out. The key ``volume`` is written without its name."""
+    parts = []
+    for key, value in values.items():
+        if value is not None:
+            text = str(int(value)) if isinstance(value, bool) else str(value)
+            parts.append(text if key == "volume" else f"{key}={text}")
+    return ",".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class LxcConfig:
+    """``GET /nodes/{node}/lxc/{vmid}/config``. ``values`` holds every key as text in PVE's notation.
+
+    During a create there are only ``lock`` and ``digest``.
+    """
+
+    values: Mapping[str, str]
+
+    @classmethod
+    def of(cls, found: Mapping[str, object]) -> LxcConfig:
+        return cls({key: _text(value) for key, value in found.items() if value is not None})
+
+    def text(self, key: str) -> str:
+        return self.values.get(key, "")
+
+    def number(self, key: str) -> int | None:
+        value = self.values.get(key, "")
+        return int(float(value)) if re.fullmatch(r"-?\d+(\.\d+)?", value) else None
+
+    def flag(self, key: str) -> bool:
+        return self.text(key).lower() in _TRUE
+
+    @property
+    def is_bare(self) -> bool:
+        """Return whether there is no container yet: during a create, and after a create that was killed."""
+        return self.values.keys() <= {"lock", "digest"}
+
+    @property
+    def digest(self) -> str:
+        return self.text("digest")
+
+    @property
+    def hostname(self) -> str:
+        return self.text("hostname")
+
+    @property
+    def description(self) -> str:
+        return self.text("description")
+
+    @property
+    def lock(self) -> str:
+        return self.text("lock")
+
+    @property
+    def ostype(self) -> str:
+        return self.text("ostype")
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        return words(self.text("tags"))
+
+    @property
+    def cores(self) -> int | None:
+        return self.number("cores")
+
+    @property
+    def memory_mib(self) -> int | None:
+        return self.number("memory")
+
+    @property
+    def swap_mib(self) -> int | None:
+        return self.number("swap")
+
+    @property
+    def unprivileged(self) -> bool:
+        return self.flag("unprivileged")
+
+    @property
+    def features(self) -> dict[str, str]:
+        return split_property_string(self.text("features"))
+
+    @property
+    def rootfs(self) -> dict[str, str]:
+        return split_property_string(self.text("rootfs"))
+
+    @property
+    def nets(self) -> dict[int, dict[str, str]]:
+        """Return ``{0: {"name": "eth0", "bridge": "vmbr0", "ip": "dhcp", ...}}``."""
+        return self._numbered("net")
+
+    @property
+    def mount_points(self) -> dict[int, dict[str, str]]:
+        return self._numbered("mp")
+
+    def _numbered(self, kind: str) -> dict[int, dict[str, str]]:
+        found = ((_NUMBERED.match(key), value) for key, value in self.values.items())
+        return {int(m["index"]): split_property_string(value) for m, value in found if m and m["kind"] == kind}
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return str(int(value))
+    return value if isinstance(value, str) else str(value)
 
 
 class Guest(Struct, frozen=True, gc=False):
-    """A line of ``GET /nodes/{node}/lxc``: live figures. ``status`` is running or stopped."""
+    """An entry of ``GET /nodes/{node}/lxc``, with current figures. ``status`` is running or stopped."""
 
     vmid: int
     status: str = ""
@@ -51,7 +171,7 @@ class HaState(Struct, frozen=True):
 
 
 class GuestStatus(Guest, frozen=True):
-    """``GET /nodes/{node}/lxc/{vmid}/status/current``. ``cpu`` is 0 in an API worker's first sample.
+    """``GET /nodes/{node}/lxc/{vmid}/status/current``. ``cpu`` is 0 in the first sample of an API process.
 
     ``vmid`` is 0 where the answer does not repeat it.
     """
@@ -67,7 +187,7 @@ class InterfaceAddress(Struct, frozen=True):
 
 
 class Interface(Struct, frozen=True):
-    """``GET /nodes/{node}/lxc/{vmid}/interfaces``. ``inet`` and ``inet6`` carry the prefix length."""
+    """``GET /nodes/{node}/lxc/{vmid}/interfaces``. ``inet`` and ``inet6`` include the prefix length."""
 
     name: str
     hwaddr: str = ""
@@ -81,7 +201,7 @@ class Interface(Struct, frozen=True):
 
 
 class Snapshot(Struct, frozen=True):
-    """``GET .../snapshot``. The entry ``current`` is the guest as it is now, and is no snapshot."""
+    """``GET .../snapshot``. The entry ``current`` is the guest's present state, not a snapshot."""
 
     name: str
     description: str = ""
@@ -96,7 +216,9 @@ class Snapshot(Struct, frozen=True):
 
 
 class PendingValue(Struct, frozen=True):
-    """A line of ``GET .../pending``. ``pending`` is what holds after the next start, ``delete`` that it goes."""
+    """An entry of ``GET .../pending``: the next start applies ``pending``, or deletes the key where ``delete`` is
+    set.
+    """
 
     key: str
     value: str | None = None
@@ -105,7 +227,7 @@ class PendingValue(Struct, frozen=True):
 
 
 class RrdPoint(Struct, frozen=True, gc=False):
-    """One sample of ``GET .../rrddata``. In a hole of the record only ``time`` is there."""
+    """A sample of ``GET .../rrddata``. A gap in the record has only ``time``."""
 
     time: int
     cpu: Figure | None = None
@@ -124,7 +246,7 @@ class RrdPoint(Struct, frozen=True, gc=False):
 
 
 class TerminalTicket(Struct, frozen=True):
-    """``POST .../termproxy``: good for 40 s; the websocket must be opened on the same host within 10 s."""
+    """``POST .../termproxy``: valid for 40 s. Open the websocket on the same host within 10 s."""
 
     ticket: str
     port: int

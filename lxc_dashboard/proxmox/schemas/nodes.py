@@ -2,12 +2,11 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
-from lxc_dashboard.proxmox.schemas.figures import Figure
-from lxc_dashboard.proxmox.schemas.text import words
+from lxc_dashboard.proxmox.schemas.values import Figure, words
 
 
 class Version(Struct, frozen=True):
-    """``release`` is 9.1 where ``version`` is 9.1.4."""
+    """``release`` is 9.1 for ``version`` 9.1.4."""
 
     version: str
     release: str = ""
@@ -15,13 +14,13 @@ class Version(Struct, frozen=True):
 
     @property
     def major(self) -> int:
-        """0 where it cannot be told."""
+        """Return the major version, 0 where the version is unreadable."""
         head = self.version.partition(".")[0]
         return int(head) if head.isdecimal() else 0
 
 
 class Node(Struct, frozen=True, gc=False):
-    """``GET /nodes``. ``status``: online, offline or unknown. Without Sys.Audit the figures are missing."""
+    """An entry of ``GET /nodes``. ``status`` is online, offline or unknown. Figures need Sys.Audit."""
 
     node: str
     status: str = "unknown"
@@ -41,7 +40,7 @@ class Node(Struct, frozen=True, gc=False):
 
 
 class Space(Struct, frozen=True):
-    """Memory, swap or file system, in bytes. ``avail`` (rootfs) and ``available`` (memory) leave out reserves."""
+    """Memory, swap or a file system, in bytes. ``avail`` (rootfs) and ``available`` (memory) exclude reserves."""
 
     total: int = 0
     used: int = 0
@@ -74,7 +73,7 @@ class NodeStatus(Struct, frozen=True):
 
 
 class NetworkDevice(Struct, frozen=True):
-    """``GET /nodes/{node}/network``. ``type`` is bridge, OVSBridge, vlan, bond, eth, ..."""
+    """An entry of ``GET /nodes/{node}/network``. ``type`` is bridge, OVSBridge, vlan, bond, eth, ..."""
 
     iface: str
     type: str = ""
@@ -92,7 +91,7 @@ class NetworkDevice(Struct, frozen=True):
 
 
 class NodeStorage(Struct, frozen=True):
-    """``GET /nodes/{node}/storage``: a storage as this node sees it. ``total`` is 0 where it does not say its size."""
+    """An entry of ``GET /nodes/{node}/storage``. ``total`` is 0 where the storage reports no size."""
 
     storage: str
     type: str = ""
@@ -106,7 +105,7 @@ class NodeStorage(Struct, frozen=True):
     used_fraction: Figure = 0.0
 
     def holds(self, content_type: str) -> bool:
-        """``content_type``: rootdir, vztmpl, backup, ..."""
+        """Return whether the storage holds ``content_type``: rootdir, vztmpl, backup, ..."""
         return content_type in words(self.content)
 
 
@@ -139,7 +138,7 @@ class Content(Struct, frozen=True):
 
 
 class Appliance(Struct, frozen=True):
-    """An OS template that can be downloaded: ``GET /nodes/{node}/aplinfo``. ``template`` is the file's name."""
+    """An OS template of ``GET /nodes/{node}/aplinfo``. ``template`` is the name of the file."""
 
     template: str
     package: str = ""

@@ -1,4 +1,4 @@
-"""PVE as the signed-in user: with that user's ticket or token, so that PVE's permissions and task log stay true."""
+"""A PVE client that acts as the signed-in user, so that PVE's permissions and task log apply."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 async def client(runtime: Runtime, session: Session) -> ProxmoxClient:
-    """The session's endpoint, as its user. A ticket renewed on the way is stored with the session.
+    """A client for the session's endpoint and user. Stores a renewed ticket with the session.
 
-    Raises ``NotFoundError`` where the endpoint is not registered any more, ``TlsError`` where its CA cannot be read.
+    Raises ``NotFoundError`` if the endpoint is no longer registered, ``TlsError`` if its CA is invalid.
     """
 
-    async def keep(ticket: str, csrf_token: str) -> None:
+    async def store(ticket: str, csrf_token: str) -> None:
         await sessions.keep_ticket(runtime, session, ticket, csrf_token)
 
     endpoint = await endpoints.endpoint(runtime, session.endpoint_id)
     if session.tokenid:
         return runtime.pve.client(endpoint, TokenAuth(session.tokenid, session.token_secret))
     ticket = Ticket(session.userid, session.ticket, session.csrf_token, session.ticket_issued_at)
-    return runtime.pve.client(endpoint, TicketAuth(ticket, keep))
+    return runtime.pve.client(endpoint, TicketAuth(ticket, store))

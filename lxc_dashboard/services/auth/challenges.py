@@ -1,6 +1,6 @@
-"""What PVE asks as a second step, kept here for two minutes while the user looks for the code.
+"""Open second-factor challenges of PVE, stored for two minutes.
 
-The browser holds a random token in a cookie; its SHA-256 is the key, and what is stored is encrypted and bound to it.
+The browser holds a random token in a cookie. Its SHA-256 is the key; the challenge is encrypted and bound to it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LIFETIME_S: Final = 120
 
 
 class Challenge(msgspec.Struct, frozen=True):
-    """``challenge`` is PVE's own; ``kinds`` what it takes and we can ask for."""
+    """``challenge``: PVE's own. ``kinds``: the supported second factors."""
 
     endpoint_id: UUID
     userid: str
@@ -39,7 +39,7 @@ _DECODER = msgspec.json.Decoder(Challenge)
 
 
 async def keep(runtime: Runtime, challenge: Challenge) -> str:
-    """The token that leads back to it."""
+    """Store a challenge and return its token."""
     token = secrets.token_urlsafe(COOKIE_BYTES)
     content = msgspec.json.encode(challenge)
     sealed = runtime.keyring.encrypt(content, table="tfa", column="challenge", row=key_of(token))
@@ -48,7 +48,7 @@ async def keep(runtime: Runtime, challenge: Challenge) -> str:
 
 
 async def find(runtime: Runtime, token: str) -> Challenge | None:
-    """None where it is over, or never was."""
+    """The challenge of ``token``; None if there is none or it has expired."""
     if len(token) != COOKIE_CHARS:
         return None
     sealed = await runtime.bus.get(_key(token))
@@ -57,7 +57,7 @@ async def find(runtime: Runtime, token: str) -> Challenge | None:
     try:
         content = runtime.keyring.decrypt(sealed.decode(), table="tfa", column="challenge", row=key_of(token))
     except CryptoError as error:
-        log.warning("stored challenge cannot be read", why=str(error))
+        log.warning("challenge unreadable", why=str(error))
         return None
     return _DECODER.decode(content)
 

@@ -1,4 +1,4 @@
-"""The registered endpoints, and PVE as a signed-in user sees it there."""
+"""The registered endpoints."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A registered endpoint, as the sign-in page offers it: neither address nor version."""
+    """A registered endpoint on the sign-in page, without address and version."""
 
     id: UUID
     name: str
 
 
 def endpoint_of(node: ProxmoxNode) -> Endpoint:
-    """Where and how to reach a registered endpoint."""
+    """The connection data of a registered endpoint."""
     return Endpoint(
         host=node.host,
         port=node.port,
@@ -41,7 +41,7 @@ def endpoint_of(node: ProxmoxNode) -> Endpoint:
 
 
 async def endpoint(runtime: Runtime, endpoint_id: UUID) -> Endpoint:
-    """Raises ``NotFoundError`` where it is not registered."""
+    """Raises ``NotFoundError`` if it is not registered."""
     async with runtime.db.transaction() as tx:
         return endpoint_of(await tx.nodes.get(endpoint_id))
 
@@ -53,47 +53,47 @@ async def choices(runtime: Runtime) -> list[Choice]:
 
 
 async def others(runtime: Runtime, session: Session) -> list[Choice]:
-    """Where the user could sign in instead. None where the database does not answer: a page's frame stands without them."""
+    """The other registered endpoints; an empty list if the database does not answer."""
     try:
         found = await choices(runtime)
     except ServiceUnavailableError as error:
-        log.info("endpoints not listed", why=str(error))
+        log.info("endpoint list unavailable", why=str(error))
         return []
     return [choice for choice in found if choice.id != session.endpoint_id]
 
 
 async def ensure_endpoint_from_settings(runtime: Runtime) -> None:
-    """Registers the endpoint that ``PVE_HOST`` names, or brings its registration up to date. Call it at start.
+    """Register the endpoint of ``PVE_HOST``, or update its registration. Called at start.
 
-    Two processes may do so at once. An endpoint that somebody else registered keeps its name.
+    Two processes may do so at once. An existing endpoint keeps its name.
     """
-    named = runtime.settings.endpoint()
-    if not named.host:
+    settings = runtime.settings.endpoint()
+    if not settings.host:
         return
     try:
-        await _register(runtime, named)
+        await _register(runtime, settings)
     except ConflictError:
-        await _register(runtime, named)
+        await _register(runtime, settings)
 
 
-async def _register(runtime: Runtime, named: EndpointSettings) -> None:
-    fingerprint, ca_pem = named.fingerprint or None, named.ca_pem or None
+async def _register(runtime: Runtime, settings: EndpointSettings) -> None:
+    fingerprint, ca_pem = settings.fingerprint or None, settings.ca_pem or None
     async with runtime.db.transaction() as tx:
-        present = await tx.nodes.by_address(named.host, named.port)
+        present = await tx.nodes.by_address(settings.host, settings.port)
         if present is None:
-            is_taken = await tx.nodes.by_name(named.host[:63]) is not None
+            is_taken = await tx.nodes.by_name(settings.host[:63]) is not None
             node = ProxmoxNode(
-                name=f"{named.host[:57]}:{named.port}" if is_taken else named.host[:63],
-                host=named.host,
-                port=named.port,
+                name=f"{settings.host[:57]}:{settings.port}" if is_taken else settings.host[:63],
+                host=settings.host,
+                port=settings.port,
                 fingerprint=fingerprint,
                 ca_pem=ca_pem,
-                verify_tls=named.verify_tls,
+                verify_tls=settings.verify_tls,
                 is_default=await tx.nodes.default() is None,
             )
             await tx.nodes.add(node)
-        elif (present.fingerprint, present.ca_pem, present.verify_tls) != (fingerprint, ca_pem, named.verify_tls):
-            await tx.nodes.update(present.id, fingerprint=fingerprint, ca_pem=ca_pem, verify_tls=named.verify_tls)
+        elif (present.fingerprint, present.ca_pem, present.verify_tls) != (fingerprint, ca_pem, settings.verify_tls):
+            await tx.nodes.update(present.id, fingerprint=fingerprint, ca_pem=ca_pem, verify_tls=settings.verify_tls)
         else:
             return
-    log.info("endpoint registered", host=named.host, port=named.port)
+    log.info("endpoint registered", host=settings.host, port=settings.port)

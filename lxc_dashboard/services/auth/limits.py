@@ -1,8 +1,8 @@
-"""How often somebody may try to sign in: from one address, at one account from one address, at one account from wherever.
+"""Limits on sign-in attempts by address, by account and address, and by account.
 
-Only an address is ever closed, for a while: from one address nobody can keep others out of an account. Of all addresses
-together that have not signed in to an account before, tries are slowed to one each ``ACCOUNT_TRY_EVERY_S``.
-``docs/security.md`` states the rate of guesses that this leaves.
+Only an address is ever blocked, so nobody can block an account for its user. Attempts at an account from addresses that
+have not signed in to it before are delayed to one each ``ACCOUNT_TRY_EVERY_S``. ``docs/security.md`` states the remaining
+rate of guesses.
 """
 
 from __future__ import annotations
@@ -31,43 +31,43 @@ IPV6_SITE_BITS: Final = 64
 
 
 async def count(runtime: Runtime, endpoint_id: UUID, userid: str, address: str) -> None:
-    """Count one try, and wait until the account takes it. Raises ``RateLimitedError`` with the time to wait."""
+    """Count one attempt and wait for the account's turn. Raises ``RateLimitedError`` with the seconds to wait."""
     account, bus = _account(endpoint_id, userid), runtime.bus
     counters = _counters(account, address)
     await hit_all(bus, counters, TRIES_WINDOW_S)
     if await bus.get(_known(account, address)) is not None:
         return
-    let_in, wait_s = await bus.pace(
+    allowed, wait_s = await bus.pace(
         f"auth:tries:account:{account}",
         at_once=ACCOUNT_TRIES_AT_ONCE,
         each_s=ACCOUNT_TRY_EVERY_S,
         patience_s=ACCOUNT_TRY_EVERY_S,
     )
-    if not let_in:
+    if not allowed:
         await give_back(bus, counters)
         raise RateLimitedError(math.ceil(wait_s))
     await asyncio.sleep(wait_s)
 
 
 async def forgive(runtime: Runtime, endpoint_id: UUID, userid: str, address: str) -> None:
-    """After a sign-in: the account begins anew for this address, which is known there from now on.
+    """Reset the counter of this account and address after a sign-in, and mark the address as known there.
 
-    The address gets back this one try, and none of those at other accounts.
+    The address's own counter loses this one attempt only.
     """
     account, bus = _account(endpoint_id, userid), runtime.bus
     await bus.set(_known(account, address), b"1", ttl_s=KNOWN_FOR_S)
-    await bus.delete(_of_both(account, address))
-    await bus.unhit(_of_address(address))
+    await bus.delete(_account_and_address(account, address))
+    await bus.unhit(_address(address))
 
 
 async def hit_all(bus: Bus, counters: Mapping[str, int], window_s: float) -> None:
-    """Count one attempt against each limit, or none where one of them is reached. Raises ``RateLimitedError``."""
-    done: dict[str, int] = {}
+    """Count one attempt against each limit, or none if one of them is reached. Raises ``RateLimitedError``."""
+    counted: dict[str, int] = {}
     for key, limit in counters.items():
         if wait_s := await bus.hit(key, limit, window_s):
-            await give_back(bus, done)
+            await give_back(bus, counted)
             raise RateLimitedError(wait_s)
-        done[key] = limit
+        counted[key] = limit
 
 
 async def give_back(bus: Bus, counters: Mapping[str, int]) -> None:
@@ -76,20 +76,20 @@ async def give_back(bus: Bus, counters: Mapping[str, int]) -> None:
 
 
 def network(address: str) -> str:
-    """An IPv6 address counts as its /64: whoever has one address there has them all."""
+    """The counter's name of an address: an IPv6 address counts as its /64, which usually has one owner."""
     try:
-        found = ip_address(address)
+        parsed = ip_address(address)
     except ValueError:
         return hashlib.sha256(address.encode()).hexdigest()
-    if not isinstance(found, IPv6Address):
-        return str(found)
-    return str(found.ipv4_mapped or ip_network((found.packed, IPV6_SITE_BITS), strict=False))
+    if not isinstance(parsed, IPv6Address):
+        return str(parsed)
+    return str(parsed.ipv4_mapped or ip_network((parsed.packed, IPV6_SITE_BITS), strict=False))
 
 
 def _counters(account: str, address: str) -> dict[str, int]:
     return {
-        _of_both(account, address): TRIES_PER_ACCOUNT_AND_ADDRESS,
-        _of_address(address): TRIES_PER_ADDRESS,
+        _account_and_address(account, address): TRIES_PER_ACCOUNT_AND_ADDRESS,
+        _address(address): TRIES_PER_ADDRESS,
     }
 
 
@@ -97,11 +97,11 @@ def _account(endpoint_id: UUID, userid: str) -> str:
     return hashlib.sha256(f"{endpoint_id} {userid.lower()}".encode()).hexdigest()
 
 
-def _of_both(account: str, address: str) -> str:
+def _account_and_address(account: str, address: str) -> str:
     return f"auth:tries:account:{account}:from:{network(address)}"
 
 
-def _of_address(address: str) -> str:
+def _address(address: str) -> str:
     return f"auth:tries:from:{network(address)}"
 
 

@@ -1,4 +1,4 @@
-"""Who is signed in."""
+"""The session of a user."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ ABSOLUTE_LIFETIME = timedelta(hours=12)
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A signed-in PVE user at one endpoint, or one who sends an API token along (``tokenid``: ``user@realm!name``).
+    """A signed-in PVE user at one endpoint, or the owner of an API token (``tokenid``: ``user@realm!name``).
 
-    ``id`` may be shown and logged; the cookie's value is another one and stands nowhere. Of a token it is always the same.
-
-    ``key`` is the SHA-256 of that value, ``ticket_issued_at`` epoch seconds of our own clock. Every service that acts for a user takes it as an argument: forgetting it is a type error.
+    ``id`` may be shown and logged; it is constant for a token. ``key``: SHA-256 of the cookie's value, which is not stored.
+    ``ticket_issued_at``: epoch seconds of this process's clock. Every service that acts for a user takes the session as an
+    argument.
     """
 
     id: UUID
@@ -35,10 +35,10 @@ class Session:
 
     @property
     def authid(self) -> str:
-        """As whom PVE knows the caller: the token where there is one, whose rights may be fewer than its user's."""
+        """The token's id, which may have fewer privileges than its user, else the userid."""
         return self.tokenid or self.userid
 
     @property
     def ends_at(self) -> datetime:
-        """The last moment of this session, whatever it does: 12 h after the last real sign-in."""
+        """When the session ends in any case: 12 h after the sign-in."""
         return self.signed_in_at + ABSOLUTE_LIFETIME

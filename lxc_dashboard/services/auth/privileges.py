@@ -1,13 +1,19 @@
-"""What the signed-in user may do in PVE, asked of PVE each time."""
+"""The signed-in user's privileges, requested from PVE each time."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
-from lxc_dashboard.errors import PrivilegeError
+import structlog
+
+from lxc_dashboard.errors import DashboardError, PrivilegeError
 from lxc_dashboard.services.auth import acting
 
-CONSOLE_PRIVILEGE: Final = "VM.Console"  # as PVE asks for a guest's terminal
+log = structlog.get_logger(__name__)
+
+CONSOLE_PRIVILEGE: Final = "VM.Console"  # PVE requires it for a guest's terminal
+ANSWER_WITHIN_S: Final = 2.0  # then the page is shown without the answer
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
@@ -15,13 +21,13 @@ if TYPE_CHECKING:
 
 
 async def held(runtime: Runtime, session: Session, path: str) -> frozenset[str]:
-    """The user's privileges at exactly ``path`` (``GET /access/permissions``); a key that is present is held."""
+    """The user's privileges at ``path`` (``GET /access/permissions``)."""
     client = await acting.client(runtime, session)
     return await client.access.permissions(path)
 
 
 async def path_of_any(runtime: Runtime, session: Session, privilege: str, path: str, below: str) -> str:
-    """``path`` where the user holds ``privilege`` there, else the first path below ``below`` where they do, else an empty text."""
+    """``path`` if the user holds ``privilege`` there, else the first such path below ``below``, else an empty text."""
     client = await acting.client(runtime, session)
     if privilege in await client.access.permissions(path):
         return path
@@ -31,7 +37,21 @@ async def path_of_any(runtime: Runtime, session: Session, privilege: str, path: 
 
 async def require(runtime: Runtime, session: Session, path: str, *privileges: str) -> None:
     """Raises ``PrivilegeError`` naming the first of ``privileges`` that the user lacks at ``path``."""
-    present = await held(runtime, session, path)
+    privileges_held = await held(runtime, session, path)
     for privilege in privileges:
-        if privilege not in present:
+        if privilege not in privileges_held:
             raise PrivilegeError(privilege, path)
+
+
+async def missing(runtime: Runtime, session: Session, path: str, *privileges: str) -> str | None:
+    """The first of ``privileges`` that the user lacks at ``path``; empty if they hold all.
+
+    None if PVE does not answer within ``ANSWER_WITHIN_S``: it has the last word when the user acts.
+    """
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN_S):
+            present = await held(runtime, session, path)
+    except (TimeoutError, DashboardError) as error:
+        log.info("privileges unknown", path=path, reason=str(error))
+        return None
+    return next((privilege for privilege in privileges if privilege not in present), "")

@@ -1,7 +1,7 @@
-"""The realms of an endpoint, for who is not signed in yet: PVE is asked seldom, and a silent one holds up few.
+"""The realms of an endpoint for the sign-in page.
 
-Anybody may ask, and as often as he likes. So all who ask at once wait for one question, and its outcome, a failure too, is the
-answer to everybody for ``HOLD_FOR_S``.
+The page is public, so requests to PVE are limited: callers share one running request, and its result or failure is kept
+for ``HOLD_FOR_S``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-TAKE_AT_MOST_S: Final = 2.0
+ANSWER_WITHIN_S: Final = 2.0
 HOLD_FOR_S: Final = 10.0
 FAILURES: Final[tuple[type[ProxmoxError], ...]] = (TlsError, UnreachableError, ProxmoxError)
 PATH: Final = "/access/domains"
@@ -39,7 +39,7 @@ class Realm:
 
 
 class _Outcome(msgspec.Struct, frozen=True):
-    """``failure``: the name of one of ``FAILURES``, nothing where PVE has answered."""
+    """``failure``: the name of one of ``FAILURES``, empty if PVE has answered."""
 
     realms: list[Realm]
     failure: str = ""
@@ -49,57 +49,57 @@ _OUTCOME: Final = msgspec.json.Decoder(_Outcome)
 
 
 async def realms(runtime: Runtime, endpoint_id: UUID) -> list[Realm]:
-    """``GET /access/domains``, the default one first. OpenID realms are left out: they need another way of signing in.
+    """``GET /access/domains``, the default realm first, without OpenID realms, which need another kind of sign-in.
 
-    Raises ``NotFoundError`` (no such endpoint), and where PVE did not answer within ``TAKE_AT_MOST_S``, now or a moment ago,
-    ``UnreachableError``, ``TlsError`` or another ``ProxmoxError``.
+    Raises ``NotFoundError`` for an unknown endpoint. Raises ``UnreachableError``, ``TlsError`` or another ``ProxmoxError``
+    if PVE failed now or within the last ``HOLD_FOR_S``.
     """
     endpoint = await endpoints.endpoint(runtime, endpoint_id)
-    asking = runtime.asked.get(endpoint_id)
-    if asking is None:
-        asking = asyncio.create_task(_outcome(runtime, endpoint, endpoint_id), name="realms")
-        runtime.asked[endpoint_id] = asking
-        asking.add_done_callback(partial(_forget, runtime, endpoint_id))
-    return _told(await asyncio.shield(asking), endpoint)
+    request = runtime.asked.get(endpoint_id)
+    if request is None:
+        request = asyncio.create_task(_outcome(runtime, endpoint, endpoint_id), name="realms")
+        runtime.asked[endpoint_id] = request
+        request.add_done_callback(partial(_forget, runtime, endpoint_id))
+    return _realms_of(await asyncio.shield(request), endpoint)
 
 
 async def _outcome(runtime: Runtime, endpoint: Endpoint, endpoint_id: UUID) -> _Outcome:
-    """What is remembered is looked at in here, where one at a time looks: an answer to a look from before would come too late.
+    """The stored outcome, else a new one. Reads the store here, inside the shared task, to get the latest outcome.
 
-    Who began may be gone by the end; the others still want to know.
+    The task belongs to no caller: the first one may have gone before it ends.
     """
     with suppress(ServiceUnavailableError):
-        if known := await runtime.bus.get(_key(endpoint_id)):
-            return _OUTCOME.decode(known)
-    outcome = await _ask(runtime, endpoint)
+        if stored := await runtime.bus.get(_key(endpoint_id)):
+            return _OUTCOME.decode(stored)
+    outcome = await _request(runtime, endpoint)
     with suppress(ServiceUnavailableError):
         await runtime.bus.set(_key(endpoint_id), msgspec.json.encode(outcome), ttl_s=HOLD_FOR_S)
     return outcome
 
 
-async def _ask(runtime: Runtime, endpoint: Endpoint) -> _Outcome:
+async def _request(runtime: Runtime, endpoint: Endpoint) -> _Outcome:
     try:
-        async with asyncio.timeout(TAKE_AT_MOST_S):
+        async with asyncio.timeout(ANSWER_WITHIN_S):
             domains = await runtime.pve.client(endpoint).access.domains()
     except TimeoutError:
         return _Outcome([], UnreachableError.__name__)
     except DashboardError as error:
-        log.warning("realms not read", endpoint=endpoint.name, why=str(error))
+        log.warning("realms unavailable", endpoint=endpoint.name, why=str(error))
         return _Outcome([], next((kind for kind in FAILURES if isinstance(error, kind)), ProxmoxError).__name__)
     found = [Realm(domain.realm, domain.comment, domain.default) for domain in domains if domain.type != "openid"]
     return _Outcome(sorted(found, key=lambda realm: (not realm.is_default, realm.name)))
 
 
-def _told(outcome: _Outcome, endpoint: Endpoint) -> list[Realm]:
+def _realms_of(outcome: _Outcome, endpoint: Endpoint) -> list[Realm]:
     for kind in FAILURES:
         if kind.__name__ == outcome.failure:
             raise kind(node=endpoint.authority, path=PATH)
     return outcome.realms
 
 
-def _forget(runtime: Runtime, endpoint_id: UUID, _asked: asyncio.Task[_Outcome]) -> None:
+def _forget(runtime: Runtime, endpoint_id: UUID, _request: asyncio.Task[_Outcome]) -> None:
     runtime.asked.pop(endpoint_id, None)
 
 
 def _key(endpoint_id: UUID) -> str:
-    return f"auth:realms-told:{endpoint_id}"
+    return f"auth:realms:{endpoint_id}"

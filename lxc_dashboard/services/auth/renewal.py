@@ -1,7 +1,6 @@
-"""Tickets of live sessions renewed by schedule: PVE ends a ticket 2 h after it was made, whatever its session does.
+"""Renews the tickets of open sessions by schedule. PVE ends a ticket 2 h after it was issued.
 
-A session may be used now and again in 1 h 59 min; so its ticket is renewed past half of its life, whether or not anybody
-uses it. That is no use of the session: neither its idle time nor its end moves.
+A ticket is renewed after half of its life, whether or not the session is used. That does not count as use of the session.
 """
 
 from __future__ import annotations
@@ -23,36 +22,35 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-RENEW_AT_MOST: Final = 200
+RENEWALS_PER_RUN: Final = 200
 RENEW_AT_ONCE: Final = 20
 
 
 async def renew_due(runtime: Runtime) -> int:
-    """Looks at each session whose ticket is past half of its life; how many there were.
+    """Renew the tickets past half of their life; the number of sessions checked.
 
-    One that ended by itself is struck off; one whose ticket PVE takes no more is ended. What an ended session lent to
-    jobs is wiped where that could not be done at its end.
+    Ends sessions whose ticket PVE refuses. Wipes jobs' copies of tickets that could not be wiped when their session ended.
     """
     try:
-        await _wipe_left(runtime)
+        await _wipe_pending(runtime)
         now = time.time()
-        again_at = now + sessions.RENEW_AGAIN_AFTER_S
-        due = await runtime.bus.take_due(sessions.DUE_KEY, until=now, again_at=again_at, count=RENEW_AT_MOST)
-        few = asyncio.Semaphore(RENEW_AT_ONCE)
-        await asyncio.gather(*(_look_at(runtime, key, few) for key in due))
+        retry_at = now + sessions.RENEW_AGAIN_AFTER_S
+        due = await runtime.bus.take_due(sessions.DUE_KEY, until=now, again_at=retry_at, count=RENEWALS_PER_RUN)
+        slots = asyncio.Semaphore(RENEW_AT_ONCE)
+        await asyncio.gather(*(_renew(runtime, key, slots) for key in due))
     except ServiceUnavailableError as error:
-        log.warning("no ticket renewed", why=str(error))
+        log.warning("ticket renewal unavailable", why=str(error))
         return 0
     return len(due)
 
 
-async def _wipe_left(runtime: Runtime) -> None:
+async def _wipe_pending(runtime: Runtime) -> None:
     for session_id in await runtime.bus.members(sessions.ENDED_KEY):
         await sessions.wipe_copies(runtime, UUID(session_id))
 
 
-async def _look_at(runtime: Runtime, key: str, few: asyncio.Semaphore) -> None:
-    async with few:
+async def _renew(runtime: Runtime, key: str, slots: asyncio.Semaphore) -> None:
+    async with slots:
         session = await sessions.load(runtime, key)
         if session is None or time.time() - session.ticket_issued_at >= TICKET_LIFETIME_S:
             await runtime.bus.drop_due(sessions.DUE_KEY, key)
@@ -62,14 +60,14 @@ async def _look_at(runtime: Runtime, key: str, few: asyncio.Semaphore) -> None:
         except InvalidCredentialsError:
             await _check(runtime, session)
         except DashboardError as error:
-            log.warning("ticket not renewed", userid=session.userid, session=str(session.id), why=str(error))
+            log.warning("ticket renewal failed", userid=session.userid, session=str(session.id), why=str(error))
 
 
 async def _check(runtime: Runtime, session: Session) -> None:
-    """A user who was disabled, or whose tickets PVE revoked, is signed in no more."""
+    """End the session if PVE refuses its ticket: the user is disabled, or the ticket was revoked."""
     try:
-        holds = await sign_in.verify(runtime, session)
+        is_valid = await sign_in.verify(runtime, session)
     except DashboardError as error:
-        log.warning("ticket not checked", userid=session.userid, session=str(session.id), why=str(error))
+        log.warning("ticket check failed", userid=session.userid, session=str(session.id), why=str(error))
     else:
-        log.info("renewal refused", userid=session.userid, session=str(session.id), ended=not holds)
+        log.info("renewal refused", userid=session.userid, session=str(session.id), ended=not is_valid)

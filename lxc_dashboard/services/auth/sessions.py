@@ -1,9 +1,9 @@
-"""Sessions in Redis: who is signed in, for how long, and the end of it.
+"""Sessions in Redis: begin, find, use and end.
 
-The browser's cookie holds a random value; its SHA-256 is the key here, so what Redis holds opens no session. Two blobs a
-session, both encrypted and bound to that key: who it is, which never changes, and the PVE ticket, which is renewed. The
-first one's life is the session's: 2 h from the last use, 12 h from the sign-in at most. The second one is written only
-beside the first, in one instant, and ends with it: a session that has ended never gets a ticket back.
+The cookie holds a random value, and its SHA-256 is the key, so the content of Redis opens no session. A session has two
+entries, both encrypted and bound to the key: the identity, which never changes, and the PVE ticket, which is renewed. The
+identity lives as long as the session: 2 h from the last use, at most 12 h from the sign-in. The ticket is written only if
+the identity exists, in one atomic step, so an ended session never gets a ticket again.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-# By its beginning a browser takes it from this very host over TLS only, and sends it nowhere else.
+# With this prefix a browser accepts the cookie over TLS only and sends it to this host only.
 COOKIE_NAME: Final = "__Host-lxc_dashboard_session"
 PLAIN_COOKIE_NAME: Final = "lxc_dashboard_session"
 COOKIE_BYTES: Final = 32
@@ -40,8 +40,8 @@ ENDED_CHANNEL: Final = "auth:ended"
 DUE_KEY: Final = "auth:renewals"
 ENDED_KEY: Final = "auth:tickets-to-wipe"
 RENEW_AGAIN_AFTER_S: Final = 60
-LOOKED_AT: Final = 200
-RENEWAL_TAKES_AT_MOST_S: Final = 5
+NEWEST_CHECKED: Final = 200
+RENEWAL_TIMEOUT_S: Final = 5
 SESSIONS_PER_USER: Final = 50
 
 
@@ -66,7 +66,7 @@ _TICKET = msgspec.json.Decoder(_TicketPart)
 
 
 def cookie_name(public_url: str) -> str:
-    """The other one is for a ``PUBLIC_URL`` of plain http alone."""
+    """The cookie's name; a ``PUBLIC_URL`` of plain http has one without the ``__Host-`` prefix."""
     return PLAIN_COOKIE_NAME if public_url.startswith("http://") else COOKIE_NAME
 
 
@@ -78,7 +78,7 @@ def key_of(cookie_value: str) -> str:
 async def begin(
     runtime: Runtime, *, endpoint_id: UUID, endpoint_name: str, ticket: Ticket, address: str, user_agent: str
 ) -> tuple[Session, str]:
-    """A new session for a user whom PVE has just let in, and its cookie's value."""
+    """Begin a session with a new ticket; the session and its cookie's value."""
     cookie_value = secrets.token_urlsafe(COOKIE_BYTES)
     session = Session(
         id=UUID(int=uuid7().int),
@@ -97,52 +97,52 @@ async def begin(
     sealed = _sealed(runtime, session.key, "identity", msgspec.json.encode(identity))
     await runtime.bus.set(_identity_key(session.key), sealed, ttl_s=_life_s(session))
     await _store_ticket(runtime, session)
-    lasts_s = (session.ends_at - session.signed_in_at).total_seconds()
-    await runtime.bus.add_member(_user_key(endpoint_id, session.userid), session.key, ttl_s=lasts_s)
-    await _bound(runtime, session)
+    max_age_s = (session.ends_at - session.signed_in_at).total_seconds()
+    await runtime.bus.add_member(_user_key(endpoint_id, session.userid), session.key, ttl_s=max_age_s)
+    await _end_oldest(runtime, session)
     return session, cookie_value
 
 
 async def find(runtime: Runtime, cookie_value: str, *, used: bool = True) -> Session | None:
-    """The session of a cookie, or None where there is none (any more).
+    """The session of a cookie, or None.
 
-    ``used`` counts as a use: it lasts 2 h from now again, and its ticket is renewed past half of its life.
+    With ``used`` the session lasts for another 2 h, and its ticket is renewed after half of its life.
     """
     if len(cookie_value) != COOKIE_CHARS:
         return None
     session = await load(runtime, key_of(cookie_value))
-    return session if session is None or not used else await _used(runtime, session)
+    return session if session is None or not used else await _extend(runtime, session)
 
 
 async def use(runtime: Runtime, key: str) -> None:
-    """A use by somebody who asks for nothing, such as who types in a console. A session that has ended stays so."""
+    """Extend a session after use without a request, such as input in a console."""
     session = await load(runtime, key)
     if session is not None:
-        await _used(runtime, session)
+        await _extend(runtime, session)
 
 
 async def is_open(runtime: Runtime, key: str) -> bool:
-    """Whether the session is still there. No use of it."""
+    """Whether the session is open. Does not extend it."""
     return await runtime.bus.get(_identity_key(key)) is not None
 
 
 async def list_of(runtime: Runtime, endpoint_id: UUID, userid: str) -> list[Session]:
     """The user's open sessions, newest first."""
     keys = await runtime.bus.members(_user_key(endpoint_id, userid))
-    found = await asyncio.gather(*(load(runtime, key) for key in keys))
-    return sorted((session for session in found if session), key=lambda session: session.signed_in_at, reverse=True)
+    loaded = await asyncio.gather(*(load(runtime, key) for key in keys))
+    return sorted((session for session in loaded if session), key=lambda session: session.signed_in_at, reverse=True)
 
 
 async def open_at(runtime: Runtime, endpoint_id: UUID) -> list[Session]:
-    """Open sessions at the endpoint, the freshest tickets first, of the newest ``LOOKED_AT`` of all. No use of them."""
-    found = [await load(runtime, key) for key in await runtime.bus.due(DUE_KEY, LOOKED_AT)]
-    return [session for session in found if session is not None and session.endpoint_id == endpoint_id]
+    """Open sessions at the endpoint among the ``NEWEST_CHECKED`` newest tickets, newest first. Does not extend them."""
+    loaded = [await load(runtime, key) for key in await runtime.bus.due(DUE_KEY, NEWEST_CHECKED)]
+    return [session for session in loaded if session is not None and session.endpoint_id == endpoint_id]
 
 
 async def end(runtime: Runtime, session: Session) -> None:
-    """Ends it everywhere at once: its ticket is gone, its jobs' copies too (these wait for a sign-in), its pages are told.
+    """End a session: delete its ticket and its jobs' copies of it, and tell its pages. The jobs wait for a sign-in.
 
-    Where PostgreSQL is away, ``renewal`` wipes those copies as soon as it is back.
+    If PostgreSQL does not answer, ``renewal`` wipes the copies later.
     """
     await runtime.bus.add_member(ENDED_KEY, str(session.id), ttl_s=ABSOLUTE_LIFETIME.total_seconds())
     await runtime.bus.delete(_identity_key(session.key), _ticket_key(session.key))
@@ -152,33 +152,33 @@ async def end(runtime: Runtime, session: Session) -> None:
     try:
         await wipe_copies(runtime, session.id)
     except ServiceUnavailableError as error:
-        log.warning("tickets of jobs not wiped yet", session=str(session.id), why=str(error))
+        log.warning("wiping of job tickets delayed", session=str(session.id), why=str(error))
 
 
 async def wipe_copies(runtime: Runtime, session_id: UUID) -> None:
-    """The tickets that an ended session has lent to jobs."""
+    """Wipe the copies of an ended session's ticket that its jobs hold."""
     async with runtime.db.transaction() as tx:
         await tx.jobs.wipe_tickets_of_session(session_id)
     await runtime.bus.remove_member(ENDED_KEY, str(session_id))
 
 
 async def end_all(runtime: Runtime, endpoint_id: UUID, userid: str) -> int:
-    """Ends all sessions of a user at an endpoint. How many there were."""
-    found = await list_of(runtime, endpoint_id, userid)
-    for session in found:
+    """End all sessions of a user at an endpoint; their number."""
+    open_sessions = await list_of(runtime, endpoint_id, userid)
+    for session in open_sessions:
         await end(runtime, session)
-    return len(found)
+    return len(open_sessions)
 
 
 async def keep_ticket(runtime: Runtime, session: Session, ticket: str, csrf_token: str) -> Session:
-    """Stores a renewed ticket with its session, unless that has ended meanwhile. No use of it: it lasts no longer."""
+    """Store a renewed ticket unless the session has ended meanwhile. Does not extend the session."""
     renewed = replace(session, ticket=ticket, csrf_token=csrf_token, ticket_issued_at=time.time())
     await _store_ticket(runtime, renewed)
     return renewed
 
 
 async def load(runtime: Runtime, key: str) -> Session | None:
-    """The session of a key, or None. No use of it."""
+    """The session of a key, or None. Does not extend it."""
     sealed_identity, sealed_ticket = await asyncio.gather(
         runtime.bus.get(_identity_key(key)), runtime.bus.get(_ticket_key(key))
     )
@@ -188,7 +188,7 @@ async def load(runtime: Runtime, key: str) -> Session | None:
         identity = _IDENTITY.decode(_opened(runtime, key, "identity", sealed_identity))
         part = _TICKET.decode(_opened(runtime, key, "ticket", sealed_ticket))
     except (CryptoError, msgspec.DecodeError) as error:
-        log.warning("stored session cannot be read", why=str(error))
+        log.warning("session unreadable", why=str(error))
         return None
     session = Session(
         **{name: getattr(identity, name) for name in _Identity.__struct_fields__},
@@ -201,9 +201,9 @@ async def load(runtime: Runtime, key: str) -> Session | None:
 
 
 async def renew(runtime: Runtime, session: Session) -> Session:
-    """With a fresh ticket where it was due and this caller is the one to ask; the others go on with the old one.
+    """The session with a new ticket if that is due. Only one caller at a time renews; others keep the old ticket.
 
-    Raises ``InvalidCredentialsError`` (PVE takes the old one no more), ``UnreachableError`` and its kin.
+    Raises ``InvalidCredentialsError`` if PVE refuses the old ticket, ``UnreachableError`` and other ``ProxmoxError``.
     """
     age_s = time.time() - session.ticket_issued_at
     if not TICKET_RENEW_AFTER_S <= age_s < TICKET_LIFETIME_S:
@@ -212,15 +212,15 @@ async def renew(runtime: Runtime, session: Session) -> Session:
         return session
     endpoint = await endpoints.endpoint(runtime, session.endpoint_id)
     try:
-        async with asyncio.timeout(RENEWAL_TAKES_AT_MOST_S):
+        async with asyncio.timeout(RENEWAL_TIMEOUT_S):
             ticket = await login(runtime.pve.client(endpoint), session.userid, session.ticket)
     except TimeoutError as error:
         raise UnreachableError(node=endpoint.authority, path=SIGN_IN_PATH, detail="no answer") from error
     return await keep_ticket(runtime, session, ticket.ticket, ticket.csrf_token)
 
 
-async def _bound(runtime: Runtime, newest: Session) -> None:
-    """End the user's sessions beyond ``SESSIONS_PER_USER``: those that would end first anyway, by their time or for want of use."""
+async def _end_oldest(runtime: Runtime, newest: Session) -> None:
+    """End the user's sessions over ``SESSIONS_PER_USER``: those that would expire first."""
     user_key = _user_key(newest.endpoint_id, newest.userid)
     others = await runtime.bus.members(user_key) - {newest.key}
     if len(others) < SESSIONS_PER_USER:
@@ -228,16 +228,16 @@ async def _bound(runtime: Runtime, newest: Session) -> None:
     lasts_s = await asyncio.gather(*(runtime.bus.lasts_s(_identity_key(key)) for key in others))
     by_end = [key for _, key in sorted(zip(lasts_s, others, strict=True))]
     for key in by_end[: len(others) - SESSIONS_PER_USER + 1]:
-        found = await load(runtime, key)
-        if found is None:
+        session = await load(runtime, key)
+        if session is None:
             await runtime.bus.remove_member(user_key, key)
         else:
-            log.warning("session ended for a newer one", userid=found.userid, session=str(found.id))
-            await end(runtime, found)
+            log.warning("session limit reached, oldest ended", userid=session.userid, session=str(session.id))
+            await end(runtime, session)
 
 
-async def _used(runtime: Runtime, session: Session) -> Session:
-    session = await _renewed(runtime, session)
+async def _extend(runtime: Runtime, session: Session) -> Session:
+    session = await _try_renew(runtime, session)
     life_s = _life_s(session)
     await asyncio.gather(
         runtime.bus.prolong(_identity_key(session.key), life_s),
@@ -246,11 +246,11 @@ async def _used(runtime: Runtime, session: Session) -> Session:
     return session
 
 
-async def _renewed(runtime: Runtime, session: Session) -> Session:
+async def _try_renew(runtime: Runtime, session: Session) -> Session:
     try:
         return await renew(runtime, session)
     except DashboardError as error:
-        log.warning("ticket not renewed", userid=session.userid, session=str(session.id), why=str(error))
+        log.warning("ticket renewal failed", userid=session.userid, session=str(session.id), why=str(error))
         return session
 
 

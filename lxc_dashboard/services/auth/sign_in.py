@@ -1,7 +1,7 @@
-"""Signing in: the password, the second factor, and the limits on trying.
+"""Sign-in with password and second factor, within the limits on attempts.
 
-The endpoint is always a registered one. Whatever PVE refuses is one error with one message after one time, so that a
-user who exists is not told from one who does not; only a PVE that cannot be reached is told apart.
+Every refusal of PVE is the same error after the same time, so that nobody can find out which users exist. Only an
+unreachable PVE is a different error.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-# PVE answers a refusal after 3 s. All of ours take as long, a second more to cover the way there and back.
-REFUSAL_TAKES_S: Final = 4.0
-# A directory behind a realm may be slow. PVE itself waits 3 s before it refuses.
-ANSWER_TAKES_AT_MOST_S: Final = 15.0
+# PVE delays a refusal by 3 s. Ours all take one second more, to cover the network.
+REFUSAL_DELAY_S: Final = 4.0
+# The directory of a realm may be slow.
+ANSWER_WITHIN_S: Final = 15.0
 USERID_CHARS: Final = 64
 PASSWORD_CHARS: Final = 4096
-# Every PVE has these two, so that a name which ends with one of them is not meant as a name in another realm.
+# Every PVE has these two, so a name with such an ending is complete.
 BUILT_IN_REALMS: Final = ("pam", "pve")
 ANSWERABLE_KINDS: Final = ("totp", "recovery", "yubico")
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a try comes from, for the limits and the audit."""
+    """The client of an attempt, for limits and audit."""
 
     address: str
     user_agent: str = ""
@@ -63,7 +63,7 @@ class SignedIn:
 
 @dataclass(frozen=True, slots=True)
 class SecondStep:
-    """PVE wants a second factor. ``token`` leads back to the challenge, which stays here, for 2 min."""
+    """PVE requires a second factor. ``token``: finds the stored challenge for 2 min."""
 
     userid: str
     kinds: tuple[str, ...]
@@ -73,27 +73,27 @@ class SecondStep:
 async def sign_in(
     runtime: Runtime, endpoint_id: UUID, *, user: str, realm: str, password: str, origin: Origin
 ) -> SignedIn | SecondStep:
-    """The first step.
+    """The first step: the password.
 
-    Raises ``InvalidCredentialsError`` (whatever PVE refuses), ``RateLimitedError``, ``UnreachableError``, ``TlsError``,
+    Raises ``InvalidCredentialsError`` (every refusal of PVE), ``RateLimitedError``, ``UnreachableError``, ``TlsError``,
     ``NotFoundError`` (no such endpoint).
     """
     endpoint = await endpoints.endpoint(runtime, endpoint_id)
     userid = userid_of(user, realm)
-    async with _tried(runtime, endpoint, endpoint_id, userid, origin) as ask:
+    async with _attempt(runtime, endpoint, endpoint_id, userid, origin) as client:
         if len(userid) > USERID_CHARS or len(password) > PASSWORD_CHARS or has_hidden(userid):
-            raise InvalidCredentialsError(detail="too long, or a name with characters that do not show")
+            raise InvalidCredentialsError(detail="too long, or a name with hidden characters")
         try:
-            ticket = await login(ask, userid, password)
-        except TfaRequiredError as asked:
-            return await _second_step(runtime, endpoint_id, userid, asked)
+            ticket = await login(client, userid, password)
+        except TfaRequiredError as required:
+            return await _second_step(runtime, endpoint_id, userid, required)
         return await _signed_in(runtime, endpoint_id, endpoint, ticket, origin)
 
 
 def userid_of(user: str, realm: str) -> str:
-    """``user`` in ``realm``. Where the name ends with ``@`` and that realm, or one of PVE's own two, it says all by itself.
+    """``user@realm``. A name that ends with ``@`` and this realm or a built-in one stays as it is.
 
-    Other realms are not looked for in it: ``ann@example.com`` may be a name in one, and ``example.com`` another realm.
+    Other realms in the name are ignored: ``ann@example.com`` may be a user name within a realm.
     """
     typed = user.strip()
     name, _, ending = typed.rpartition("@")
@@ -101,30 +101,30 @@ def userid_of(user: str, realm: str) -> str:
 
 
 async def second_step(runtime: Runtime, token: str) -> SecondStep | None:
-    """What the challenge of ``token`` asks, None where it is over."""
+    """The second step of the challenge of ``token``; None if it has expired."""
     challenge = await challenges.find(runtime, token)
     return SecondStep(challenge.userid, challenge.kinds, token) if challenge else None
 
 
 async def answer(runtime: Runtime, token: str, kind: str, code: str, origin: Origin) -> SignedIn:
-    """The second step. Raises as ``sign_in``, and ``SessionExpiredError`` where the challenge is over.
+    """The second step. Raises as ``sign_in``, and ``SessionExpiredError`` if the challenge has expired.
 
-    A wrong code may be mended until the challenge ends; each counts against the limits.
+    A wrong code can be corrected until then. Each attempt counts against the limits.
     """
     challenge = await challenges.find(runtime, token)
     if challenge is None:
         raise SessionExpiredError(detail="the challenge is over")
     endpoint = await endpoints.endpoint(runtime, challenge.endpoint_id)
-    async with _tried(runtime, endpoint, challenge.endpoint_id, challenge.userid, origin) as ask:
+    async with _attempt(runtime, endpoint, challenge.endpoint_id, challenge.userid, origin) as client:
         if kind not in challenge.kinds or len(code) > PASSWORD_CHARS:
             raise InvalidCredentialsError(detail="not a kind that was asked for")
-        ticket = await answer_tfa(ask, challenge.userid, challenge.challenge, kind, code)
+        ticket = await answer_tfa(client, challenge.userid, challenge.challenge, kind, code)
         await challenges.forget(runtime, token)
         return await _signed_in(runtime, challenge.endpoint_id, endpoint, ticket, origin)
 
 
 async def sign_out(runtime: Runtime, session: Session, origin: Origin) -> None:
-    """Ends the session, in every tab that has it."""
+    """End the session in all its tabs."""
     await sessions.end(runtime, session)
     await _audit(
         runtime,
@@ -137,9 +137,9 @@ async def sign_out(runtime: Runtime, session: Session, origin: Origin) -> None:
 
 
 async def verify(runtime: Runtime, session: Session) -> bool:
-    """Whether PVE still takes the session's ticket. Where it does not, the session is ended.
+    """Whether PVE accepts the session's ticket. Ends the session if it does not.
 
-    Raises ``UnreachableError`` and its kin: a PVE that does not answer ends nothing.
+    Raises ``UnreachableError`` and other ``ProxmoxError``; the session then stays open.
     """
     client = await acting.client(runtime, session)
     try:
@@ -151,11 +151,11 @@ async def verify(runtime: Runtime, session: Session) -> bool:
 
 
 @asynccontextmanager
-async def _tried(
+async def _attempt(
     runtime: Runtime, endpoint: Endpoint, endpoint_id: UUID, userid: str, origin: Origin
 ) -> AsyncIterator[ProxmoxClient]:
-    """Around one try: counted before it, recorded after it, and refused only after the time that a refusal takes."""
-    began = time.monotonic()
+    """Count one attempt before it, audit it afterwards, and delay a refusal to a constant time."""
+    started_at = time.monotonic()
     await limits.count(runtime, endpoint_id, userid, origin.address)
     try:
         async with _within(endpoint):
@@ -169,7 +169,7 @@ async def _tried(
             origin=origin,
             result=AuditResult.REFUSED,
         )
-        await asyncio.sleep(_until_refusal_s(time.monotonic() - began))
+        await asyncio.sleep(_until_refusal_s(time.monotonic() - started_at))
         raise InvalidCredentialsError(detail=error.detail) from None
     except DashboardError as error:
         await _audit(
@@ -186,17 +186,17 @@ async def _tried(
 
 @asynccontextmanager
 async def _within(endpoint: Endpoint) -> AsyncIterator[None]:
-    """Somebody waits for the page: a PVE that takes the connection and says nothing is not reached, either."""
+    """Raise ``UnreachableError`` if PVE accepts the connection but does not answer in time."""
     try:
-        async with asyncio.timeout(ANSWER_TAKES_AT_MOST_S):
+        async with asyncio.timeout(ANSWER_WITHIN_S):
             yield
     except TimeoutError as error:
         raise UnreachableError(node=endpoint.authority, path=SIGN_IN_PATH, detail="no answer") from error
 
 
 def _until_refusal_s(elapsed_s: float) -> float:
-    """To the next whole multiple: a PVE that is slow for known users tells nothing, either."""
-    return REFUSAL_TAKES_S - elapsed_s % REFUSAL_TAKES_S
+    """Seconds to the next multiple of the delay, which hides a PVE that is slower for existing users."""
+    return REFUSAL_DELAY_S - elapsed_s % REFUSAL_DELAY_S
 
 
 async def _signed_in(
@@ -223,9 +223,9 @@ async def _signed_in(
     return SignedIn(session, cookie_value)
 
 
-async def _second_step(runtime: Runtime, endpoint_id: UUID, userid: str, asked: TfaRequiredError) -> SecondStep:
-    kinds = tuple(kind for kind in asked.kinds if kind in ANSWERABLE_KINDS)
-    token = await challenges.keep(runtime, Challenge(endpoint_id, userid, asked.challenge, kinds))
+async def _second_step(runtime: Runtime, endpoint_id: UUID, userid: str, required: TfaRequiredError) -> SecondStep:
+    kinds = tuple(kind for kind in required.kinds if kind in ANSWERABLE_KINDS)
+    token = await challenges.keep(runtime, Challenge(endpoint_id, userid, required.challenge, kinds))
     return SecondStep(userid, kinds, token)
 
 

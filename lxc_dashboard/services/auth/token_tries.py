@@ -1,7 +1,7 @@
-"""How often PVE is asked about API tokens that it has not accepted yet: from one address, and at one endpoint at a time.
+"""Limits on checks of API tokens that PVE has not accepted yet, by address and by endpoint.
 
-PVE holds each refusal for seconds, and all who act at an endpoint share its connections. So a try is counted before PVE is
-asked, and few are under way at once. What PVE has accepted within ``ACCEPTED_S`` is asked about whatever strangers try.
+PVE delays each refusal by seconds, and all requests to an endpoint share its connections. So each check is counted before
+the request, and only a few run at once. Tokens that PVE has accepted within ``ACCEPTED_S`` have no limit.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.model import Session
 
-# Nobody guesses a uuid: the limits keep a script with an old token from asking PVE all day. So they are an address's own.
+# These limits are for scripts with an old token. Nobody guesses a uuid, so they count by address.
 REFUSALS_PER_TOKEN: Final = 10
 REFUSALS_PER_ADDRESS: Final = 30
 REFUSALS_WINDOW_S: Final = 600
 ACCEPTED_S: Final = 24 * 3600.0
-# Of the 32 connections to an endpoint; a token that PVE takes is through in milliseconds.
+# Of the 32 connections to an endpoint. A check of a valid token takes milliseconds.
 AT_ONCE: Final = 8
 PLACE_WITHIN_S: Final = 1.0
 
 
 @asynccontextmanager
 async def counted(rt: Runtime, session: Session) -> AsyncIterator[None]:
-    """A try of a token that PVE has not accepted lately. It stays counted where ``TokenRefusedError`` is raised within.
+    """Count the check of a token that PVE has not accepted lately. Only a ``TokenRefusedError`` stays counted.
 
-    Raises ``RateLimitedError``, and ``ServiceUnavailableError`` where too many are under way.
+    Raises ``RateLimitedError``, and ``ServiceUnavailableError`` if too many checks run.
     """
     counters = _counters(session.tokenid, session.address)
     await limits.hit_all(rt.bus, counters, REFUSALS_WINDOW_S)
@@ -54,7 +54,7 @@ async def counted(rt: Runtime, session: Session) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def place(rt: Runtime, endpoint_id: UUID) -> AsyncIterator[None]:
-    """One of the few tries at an endpoint. Raises ``ServiceUnavailableError`` where none becomes free soon."""
+    """Hold one of the endpoint's slots for checks. Raises ``ServiceUnavailableError`` if none becomes free."""
     places = rt.token_tries.setdefault(endpoint_id, asyncio.Semaphore(AT_ONCE))
     try:
         async with asyncio.timeout(PLACE_WITHIN_S):
@@ -68,7 +68,7 @@ async def place(rt: Runtime, endpoint_id: UUID) -> AsyncIterator[None]:
 
 
 async def count_malformed(rt: Runtime, address: str) -> None:
-    """What is no token at all counts against nothing but its own kind. Raises ``RateLimitedError``."""
+    """Count a malformed token, apart from refused ones. Raises ``RateLimitedError``."""
     key = f"auth:token-refusals:malformed:{limits.network(address)}"
     with suppress(ServiceUnavailableError):
         if wait_s := await rt.bus.hit(key, REFUSALS_PER_ADDRESS, REFUSALS_WINDOW_S):

@@ -1,6 +1,6 @@
-"""Callers who send their own PVE API token along, instead of signing in. PVE decides on it, each time.
+"""Callers with a PVE API token instead of a sign-in. PVE checks the token.
 
-What PVE has just accepted is accepted for ``HOLDS_FOR_S`` more: whatever is then done is asked of PVE with the token anyway.
+An accepted token is not checked again for ``HOLDS_FOR_S``: every act sends it to PVE anyway.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from lxc_dashboard.errors import (
 )
 from lxc_dashboard.messages import Message
 from lxc_dashboard.printable import has_hidden
-from lxc_dashboard.proxmox.upid import user_of
+from lxc_dashboard.proxmox.schemas.tasks import user_of
 from lxc_dashboard.services.auth import acting, limits, token_tries
 from lxc_dashboard.services.auth.codes import AuthCode
 from lxc_dashboard.services.auth.model import Session
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 HOLDS_FOR_S: Final = 10.0
-ANSWER_TAKES_AT_MOST_S: Final = 15.0
+ANSWER_WITHIN_S: Final = 15.0
 HEADER_CHARS: Final = 400
 NAME_CHARS: Final = 64
 PATH: Final = "/version"
@@ -53,23 +53,23 @@ _HEADER: Final = re.compile(
 
 
 async def session_of(rt: Runtime, header: str, endpoint_name: str, origin: Origin) -> Session:
-    """Who sent ``Authorization: PVEAPIToken=user@realm!name=uuid``, at the endpoint of that name or at the default one.
+    """The session of ``Authorization: PVEAPIToken=user@realm!name=uuid`` at the named or the default endpoint.
 
-    ``GET /version`` with the token. Raises ``TokenRefusedError`` (one for whatever PVE refuses), ``RateLimitedError``,
+    ``GET /version`` with the token. Raises ``TokenRefusedError`` (every refusal of PVE), ``RateLimitedError``,
     ``InvalidInputError`` (``endpoint``), ``NotFoundError`` (none is registered), ``UnreachableError``, ``TlsError``,
     ``ApiError``, and ``ServiceUnavailableError`` (too many new tokens at once).
     """
-    found = _HEADER.fullmatch(header) if len(header) <= HEADER_CHARS and not has_hidden(header) else None
-    tokenid, secret = (found["tokenid"], found["secret"]) if found else ("", "")
-    if found is None:
+    match = _HEADER.fullmatch(header) if len(header) <= HEADER_CHARS and not has_hidden(header) else None
+    tokenid, secret = (match["tokenid"], match["secret"]) if match else ("", "")
+    if match is None:
         if header:
             await token_tries.count_malformed(rt, origin.address)
         raise TokenRefusedError(detail="no token" if not header else "no PVE API token")
-    endpoint_id, known_as = await _endpoint(rt, endpoint_name)
+    endpoint_id, endpoint_name = await _endpoint(rt, endpoint_name)
     session = Session(
         id=uuid5(endpoint_id, tokenid),
         endpoint_id=endpoint_id,
-        endpoint_name=known_as,
+        endpoint_name=endpoint_name,
         userid=user_of(tokenid),
         signed_in_at=datetime.now(UTC),
         address=origin.address,
@@ -82,39 +82,39 @@ async def session_of(rt: Runtime, header: str, endpoint_name: str, origin: Origi
 
 
 async def verify(rt: Runtime, session: Session) -> None:
-    """Whether PVE takes the token still. All who send it at once wait for one answer. Raises as ``session_of``.
+    """Check that PVE accepts the token. Concurrent callers share one request. Raises as ``session_of``.
 
-    Without Redis PVE is asked each time, and nothing is counted.
+    Without Redis every check is a request to PVE, and nothing is counted.
     """
-    said = f"{session.endpoint_id} {session.tokenid} {session.token_secret}"
-    digest = hashlib.sha256(said.encode()).hexdigest()
+    content = f"{session.endpoint_id} {session.tokenid} {session.token_secret}"
+    digest = hashlib.sha256(content.encode()).hexdigest()
     key = f"{digest} {limits.network(session.address)}"
-    asking = rt.verifying.get(key)
-    if asking is None:
-        asking = rt.verifying[key] = asyncio.create_task(_verify(rt, session, digest), name="token")
-        asking.add_done_callback(partial(_settle, rt, key))
-    await asyncio.shield(asking)
+    check = rt.verifying.get(key)
+    if check is None:
+        check = rt.verifying[key] = asyncio.create_task(_verify(rt, session, digest), name="token")
+        check.add_done_callback(partial(_settle, rt, key))
+    await asyncio.shield(check)
 
 
 async def _verify(rt: Runtime, session: Session, digest: str) -> None:
-    """What was accepted lately is looked at in here, where one at a time looks: an answer to a look from before would come too late."""
+    """Reads the stored result here, inside the shared task, to get the latest one."""
     try:
         if await rt.bus.get(_held(digest)) is not None:
             return
     except ServiceUnavailableError:
-        asking = _ask_unremembered(rt, session)
+        check = _request_uncounted(rt, session)
     else:
-        asking = _ask_remembered(rt, session, digest)
-    await asking
+        check = _request_counted(rt, session, digest)
+    await check
 
 
-async def _ask_remembered(rt: Runtime, session: Session, digest: str) -> None:
+async def _request_counted(rt: Runtime, session: Session, digest: str) -> None:
     if await rt.bus.get(_accepted(digest)) is None:
         async with token_tries.counted(rt, session):
-            await _ask(rt, session)
+            await _request(rt, session)
     else:
         try:
-            await _ask(rt, session)
+            await _request(rt, session)
         except TokenRefusedError:
             with suppress(ServiceUnavailableError):
                 await rt.bus.delete(_accepted(digest))
@@ -124,16 +124,16 @@ async def _ask_remembered(rt: Runtime, session: Session, digest: str) -> None:
         await rt.bus.set(_accepted(digest), b"1", ttl_s=token_tries.ACCEPTED_S)
 
 
-async def _ask_unremembered(rt: Runtime, session: Session) -> None:
+async def _request_uncounted(rt: Runtime, session: Session) -> None:
     async with token_tries.place(rt, session.endpoint_id):
-        await _ask(rt, session)
+        await _request(rt, session)
 
 
-def _settle(rt: Runtime, key: str, asked: asyncio.Task[None]) -> None:
-    """Who waited may be gone: nobody else would look at the error."""
+def _settle(rt: Runtime, key: str, check: asyncio.Task[None]) -> None:
+    """Retrieve the error: all callers may have gone."""
     rt.verifying.pop(key, None)
-    if not asked.cancelled():
-        asked.exception()
+    if not check.cancelled():
+        check.exception()
 
 
 def _held(digest: str) -> str:
@@ -144,11 +144,11 @@ def _accepted(digest: str) -> str:
     return f"auth:token-accepted:{digest}"
 
 
-async def _ask(rt: Runtime, session: Session) -> None:
-    """PVE's own words are for the log: who asks may be anybody."""
+async def _request(rt: Runtime, session: Session) -> None:
+    """PVE's messages go to the log only: the caller may be anybody."""
     try:
         client = await acting.client(rt, session)
-        async with asyncio.timeout(ANSWER_TAKES_AT_MOST_S):
+        async with asyncio.timeout(ANSWER_WITHIN_S):
             await client.version()
     except TimeoutError as error:
         raise UnreachableError(node=session.endpoint_name, path=PATH, detail="no answer") from error
@@ -158,7 +158,7 @@ async def _ask(rt: Runtime, session: Session) -> None:
     except TlsError as error:
         raise TlsError(node=session.endpoint_name, path=PATH, detail=str(error)) from error
     except ApiError as error:
-        log.warning("token not checked", tokenid=session.tokenid, why=str(error))
+        log.warning("token check failed", tokenid=session.tokenid, why=str(error))
         raise ApiError(error.status, "", node=session.endpoint_name, path=PATH) from error
 
 
@@ -168,7 +168,7 @@ async def _endpoint(rt: Runtime, name: str) -> tuple[UUID, str]:
     if node is not None:
         return node.id, node.name
     if name:
-        raise InvalidInputError({"endpoint": "No PVE endpoint is registered by this name"})
+        raise InvalidInputError({"endpoint": "No PVE endpoint has this name"})
     raise NotFoundError(Message.of(AuthCode.NO_DEFAULT_ENDPOINT))
 
 
@@ -183,4 +183,4 @@ async def _audit_refusal(rt: Runtime, session: Session) -> None:
                 address=session.address,
             )
     except ServiceUnavailableError as error:
-        log.warning("refused token not audited", tokenid=session.tokenid, why=str(error))
+        log.warning("audit of refused token failed", tokenid=session.tokenid, why=str(error))

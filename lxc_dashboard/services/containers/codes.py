@@ -6,5 +6,4 @@ from lxc_dashboard.messages import MessageCode
 
 
 class ContainerCode(MessageCode):
-    GUEST_LOCKED = "container.guest_locked"
     STOPPED = "container.stopped"

@@ -1,7 +1,7 @@
-"""A guest's terminal for a signed-in user, as PVE gives it: whether a shell or a login prompt, and who may have it, is PVE's to say.
+"""A guest's terminal for a signed-in user. PVE decides who may open it and whether it shows a shell or a login prompt.
 
-PVE keeps one terminal session a guest, which all who look share, and leaves it open when they go. So whoever of us is the last
-to leave logs it out, lest the next one finds somebody else's shell.
+PVE has one terminal session for a guest, shares it among all viewers and leaves it open. So the last of our viewers logs
+out; otherwise the next one would find another user's shell.
 """
 
 from __future__ import annotations
@@ -32,28 +32,28 @@ log = structlog.get_logger(__name__)
 KEEP_ALIVE_EVERY_S: Final = 20.0
 COUNTED_FOR_S: Final = 60.0
 LOG_OUT_WITHIN_S: Final = 3.0
-# Clears what was typed and not sent, then ends the shell; a program that runs meanwhile is not ended by it.
+# Ctrl-U and Ctrl-D: clear the input line, then end the shell. A running program does not end.
 LOG_OUT: Final = b"\x15\x04"
-# What PVE says where it cannot open a terminal, why that is, and what to do about it.
+# Refusals of PVE: its message, the cause and the remedy.
 _REFUSALS: Final = tuple(
-    (re.compile(said, re.IGNORECASE), cause, remedy)
-    for said, cause, remedy in (
+    (re.compile(pattern, re.IGNORECASE), cause, remedy)
+    for pattern, cause, remedy in (
         (
             r"unable to find free port",
-            "all ports that node {node} has for consoles are in use",
-            "Close consoles that nobody needs, in PVE's own pages too, then connect again",
+            "all console ports of node {node} are in use",
+            "Close unused consoles, in PVE's own pages too, then connect again",
         ),
         (
             r"waiting for port|connect to port",
-            "its terminal did not get ready on node {node} in time",
-            "Connect again in a moment; if that fails too, its Console task in PVE tells more",
+            "its terminal was not ready on node {node} in time",
+            "Connect again. If that fails, see its Console task in PVE",
         ),
     )
 )
 
 
 async def find(rt: Runtime, session: Session, vmid: int) -> tuple[Guest, bool]:
-    """The guest as PVE knows it, and whether it runs by ``status/current``. Raises ``NotFoundError``."""
+    """The guest, and whether it runs (``status/current``). Raises ``NotFoundError``."""
     guest = await power.find(rt, session, vmid)
     client = await acting.client(rt, session)
     status = await client.lxc.status(guest.node, vmid)
@@ -62,52 +62,52 @@ async def find(rt: Runtime, session: Session, vmid: int) -> tuple[Guest, bool]:
 
 @asynccontextmanager
 async def console(rt: Runtime, session: Session, vmid: int) -> AsyncIterator[ConsoleSocket]:
-    """The terminal, audited; kept alive until the block is left.
+    """The guest's terminal, audited and kept alive within the block.
 
-    Raises ``NotFoundError``, ``ConflictError`` (it does not run), ``PrivilegeError``, what PVE says.
+    Raises ``NotFoundError``, ``ConflictError`` (stopped guest), ``PrivilegeError``, ``ApiError``.
     """
     guest, runs = await find(rt, session, vmid)
     if not runs:
         raise ConflictError(Message.of(ContainerCode.STOPPED, guest=str(guest)))
     client = await acting.client(rt, session)
-    watchers = _Watchers(rt, session, vmid)
+    viewers = _Viewers(rt, session, vmid)
     try:
         await privileges.require(rt, session, f"/vms/{vmid}", privileges.CONSOLE_PRIVILEGE)
         async with AsyncExitStack() as opened:
             socket = await _open(opened, client, guest)
             await _audit(rt, session, guest, AuditResult.OK)
-            await watchers.enter()
-            beating = asyncio.create_task(_beat(socket, watchers))
+            await viewers.enter()
+            keeping_alive = asyncio.create_task(_keep_alive(socket, viewers))
             try:
                 yield socket
             finally:
-                beating.cancel()
-                await asyncio.gather(beating, return_exceptions=True)
-                await _leave(socket, watchers)
+                keeping_alive.cancel()
+                await asyncio.gather(keeping_alive, return_exceptions=True)
+                await _leave(socket, viewers)
     except PrivilegeError as error:
         await _audit(rt, session, guest, AuditResult.REFUSED, str(error))
         raise
 
 
 async def _open(opened: AsyncExitStack, client: ProxmoxClient, guest: Guest) -> ConsoleSocket:
-    """Raises what ``open_console`` does, a refusal of PVE with its cause and what to do about it."""
+    """Raises as ``open_console``; adds cause and remedy to a refusal of PVE."""
     try:
         return await opened.enter_async_context(open_console(client, guest.node, guest.vmid))
     except ApiError as error:
         raise ApiError(error.status, refused(guest, error.user_message), node=error.node, path=error.path) from error
 
 
-def refused(guest: Guest, said: str) -> str:
-    """Why there is no console, and what to do. ``said``: PVE's own words, which stand at the end."""
-    for words, cause, remedy in _REFUSALS:
-        if words.search(said):
-            why, then = cause.format(node=guest.node), remedy.format(node=guest.node)
-            return f"PVE opened no console for {guest}: {why}. {then}. PVE said: {said}"
-    return f"PVE opened no console for {guest}: {said}. Its Console task in PVE on node {guest.node} tells more"
+def refused(guest: Guest, pve_message: str) -> str:
+    """The error's message: cause, remedy and ``pve_message``."""
+    for pattern, cause, remedy in _REFUSALS:
+        if pattern.search(pve_message):
+            reason, action = cause.format(node=guest.node), remedy.format(node=guest.node)
+            return f"PVE opened no console for {guest}: {reason}. {action}. PVE's message: {pve_message}"
+    return f"PVE opened no console for {guest}: {pve_message}. See its Console task in PVE on node {guest.node}"
 
 
-class _Watchers:
-    """Our own windows on one guest's terminal, across all processes."""
+class _Viewers:
+    """The open consoles of one guest, counted across all processes."""
 
     def __init__(self, rt: Runtime, session: Session, vmid: int) -> None:
         self._bus = rt.bus
@@ -115,36 +115,36 @@ class _Watchers:
         self._own = uuid4().hex
 
     async def enter(self) -> None:
-        """Also says that this one is still there."""
+        """Count this console for another ``COUNTED_FOR_S``."""
         try:
             await self._bus.set(f"{self._key}:{self._own}", b"1", ttl_s=COUNTED_FOR_S)
             await self._bus.add_member(self._key, self._own, ttl_s=COUNTED_FOR_S)
         except ServiceUnavailableError as error:
-            log.info("console not counted", why=str(error))
+            log.info("console count unavailable", why=str(error))
 
     async def leave(self) -> bool:
-        """Whether this was the last one. True also where that cannot be known: then nobody's shell stays open."""
+        """Whether this was the last console. True if Redis does not answer, so that no shell stays open."""
         try:
             await self._bus.remove_member(self._key, self._own)
             await self._bus.delete(f"{self._key}:{self._own}")
             others = await self._bus.members(self._key)
             return not any([await self._bus.get(f"{self._key}:{other}") for other in others])
         except ServiceUnavailableError as error:
-            log.info("console not counted", why=str(error))
+            log.info("console count unavailable", why=str(error))
             return True
 
 
-async def _beat(socket: ConsoleSocket, watchers: _Watchers) -> None:
-    """PVE drops a silent connection."""
+async def _keep_alive(socket: ConsoleSocket, viewers: _Viewers) -> None:
+    """Keep the connection alive: PVE closes a silent one."""
     while True:
         await asyncio.sleep(KEEP_ALIVE_EVERY_S)
         await socket.keep_alive()
-        await watchers.enter()
+        await viewers.enter()
 
 
-async def _leave(socket: ConsoleSocket, watchers: _Watchers) -> None:
-    if await watchers.leave():
-        with suppress(DashboardError, TimeoutError):  # the connection is gone: there is nothing left to log out of
+async def _leave(socket: ConsoleSocket, viewers: _Viewers) -> None:
+    if await viewers.leave():
+        with suppress(DashboardError, TimeoutError):  # the connection has ended already
             async with asyncio.timeout(LOG_OUT_WITHIN_S):
                 await socket.type(LOG_OUT)
 

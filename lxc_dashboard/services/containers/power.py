@@ -40,7 +40,7 @@ class Power(StrEnum):
 
 
 class PowerCode(EventCode):
-    """``HA_ASKED``: HA took the act over and has not done it yet."""
+    """``HA_ASKED``: HA has accepted the act and not finished it."""
 
     STARTING = "power.starting"
     SHUTTING_DOWN = "power.shutting_down"
@@ -54,7 +54,7 @@ class PowerCode(EventCode):
 
 
 async def find(rt: Runtime, session: Session, vmid: int) -> Guest:
-    """The guest by the node and name that PVE tells the user. Raises ``NotFoundError``."""
+    """The guest with node and name from PVE. Raises ``NotFoundError``."""
     return await find_guest(await acting.client(rt, session), vmid)
 
 
@@ -62,14 +62,14 @@ async def find(rt: Runtime, session: Session, vmid: int) -> Guest:
 async def start(run: ActRun, _: NoParams) -> Message:
     """``POST /nodes/{node}/lxc/{vmid}/status/start``."""
     lxc, guest = run.client.lxc, run.guest
-    return await _done(run, "vzstart", lambda: lxc.start(guest.node, guest.vmid), PowerCode.STARTED, running=True)
+    return await _run_act(run, "vzstart", lambda: lxc.start(guest.node, guest.vmid), PowerCode.STARTED, running=True)
 
 
 @act("container.shutdown", begins=PowerCode.SHUTTING_DOWN, needs=POWER)
 async def shutdown(run: ActRun, _: NoParams) -> Message:
-    """``POST .../status/shutdown``: after ``SHUTDOWN_TIMEOUT_S`` PVE stops it hard."""
+    """``POST .../status/shutdown``: PVE stops it after ``SHUTDOWN_TIMEOUT_S``."""
     lxc, guest = run.client.lxc, run.guest
-    return await _done(
+    return await _run_act(
         run,
         "vzshutdown",
         lambda: lxc.shutdown(guest.node, guest.vmid, timeout_s=SHUTDOWN_TIMEOUT_S, force_stop=True),
@@ -80,16 +80,16 @@ async def shutdown(run: ActRun, _: NoParams) -> Message:
 
 @act("container.stop", begins=PowerCode.STOPPING, needs=POWER)
 async def stop(run: ActRun, _: NoParams) -> Message:
-    """``POST .../status/stop``: at once and hard."""
+    """``POST .../status/stop``: at once, without a shutdown."""
     lxc, guest = run.client.lxc, run.guest
-    return await _done(run, "vzstop", lambda: lxc.stop(guest.node, guest.vmid), PowerCode.STOPPED, running=False)
+    return await _run_act(run, "vzstop", lambda: lxc.stop(guest.node, guest.vmid), PowerCode.STOPPED, running=False)
 
 
 @act("container.reboot", begins=PowerCode.RESTARTING, needs=POWER)
 async def reboot(run: ActRun, _: NoParams) -> Message:
     """``POST .../status/reboot``."""
     lxc, guest = run.client.lxc, run.guest
-    return await _done(
+    return await _run_act(
         run,
         "vzreboot",
         lambda: lxc.reboot(guest.node, guest.vmid, timeout_s=SHUTDOWN_TIMEOUT_S),
@@ -98,26 +98,26 @@ async def reboot(run: ActRun, _: NoParams) -> Message:
     )
 
 
-async def _done(
-    run: ActRun, task_type: str, post: Callable[[], Awaitable[str]], done: PowerCode, *, running: bool
+async def _run_act(
+    run: ActRun, task_type: str, post: Callable[[], Awaitable[str]], code: PowerCode, *, running: bool
 ) -> Message:
-    """What to tell at the end: under HA, that it was asked for where HA takes longer than ``HA_WITHIN_S``."""
+    """Run the act; the result's message. Under HA, waits up to ``HA_WITHIN_S`` for the guest's state."""
     guest, name = run.guest, task_type.removeprefix("vz")
     try:
         result = await run.pve_task(name, task_type, post)
         if not ha.was_handed_over(result.upid):
-            return Message.of(done, guest=str(guest))
+            return Message.of(code, guest=str(guest))
         await _touch(run)
         if await ha.reached(run.client, guest.vmid, guest.node, running=running, within_s=HA_WITHIN_S):
-            return Message.of(done, guest=str(guest))
+            return Message.of(code, guest=str(guest))
         return Message.of(PowerCode.HA_ASKED, act=name, guest=str(guest))
     finally:
         await _touch(run)
 
 
 async def _touch(run: ActRun) -> None:
-    """Open lists look at the guest at once."""
+    """Refresh the guest in open lists."""
     try:
         await touch(run.rt.bus, run.endpoint_id, run.guest.vmid, run.guest.node)
     except ServiceUnavailableError as error:
-        log.info("feeds not told of an act", vmid=run.guest.vmid, why=str(error))
+        log.info("feed refresh failed", vmid=run.guest.vmid, why=str(error))

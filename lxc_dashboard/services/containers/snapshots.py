@@ -9,7 +9,7 @@ import msgspec
 from lxc_dashboard.services.jobs.acts import ActRun, act
 from lxc_dashboard.services.jobs.codes import EventCode, Message
 
-# As PVE takes them, which refuses ``current`` by itself.
+# PVE's rule for names. PVE itself refuses ``current``.
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]{1,39}$")]
 Description = Annotated[str, msgspec.Meta(max_length=4096)]
 

@@ -14,6 +14,7 @@ from lxc_dashboard.db.repositories.jobs import FINISHED
 from lxc_dashboard.errors import DashboardError, NotFoundError
 from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.views import CreationView, creation_view
+from lxc_dashboard.services.jobs import service as jobs
 from lxc_dashboard.services.jobs import visibility
 from lxc_dashboard.services.jobs.ticket import owns
 
@@ -89,10 +90,10 @@ async def jobs_now(rt: Runtime, batch_id: UUID) -> list[BatchJob]:
 
 
 async def cancel_all(rt: Runtime, session: Session, batch_id: UUID) -> Outcome:
-    """``service.cancel`` for each that has not ended. Raises ``NotFoundError``."""
+    """``jobs.service.cancel`` for each that has not ended. Raises ``NotFoundError``."""
     view = await get_batch(rt, session, batch_id)
     open_ = [found.job for found in view.jobs if found.is_open and found.job.state is not JobState.CANCELLING]
-    return await _each(open_, lambda job: service.cancel(rt, session, job.id))
+    return await _each(open_, lambda job: jobs.cancel(rt, session, job.id))
 
 
 async def retry_failed(rt: Runtime, session: Session, batch_id: UUID) -> Outcome:

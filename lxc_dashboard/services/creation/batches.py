@@ -11,12 +11,13 @@ from uuid import UUID, uuid5
 from lxc_dashboard.db.models import AuditResult, CreationBatch, new_id
 from lxc_dashboard.errors import ConflictError, InvalidInputError, NotFoundError, PreflightError, ProxmoxError
 from lxc_dashboard.services.auth import acting
-from lxc_dashboard.services.creation import addresses, preflight, requesting
-from lxc_dashboard.services.creation.patterns import hostnames
+from lxc_dashboard.services.creation import preflight, request
+from lxc_dashboard.services.creation.form import addresses
+from lxc_dashboard.services.creation.form.batch import NEEDS_RANGE, PATTERN, VMID_BY_HAND, hostnames
+from lxc_dashboard.services.creation.form.spec import ContainerSpec, IpMode, IpSettings, Secrets
+from lxc_dashboard.services.creation.form.validation import check_password
 from lxc_dashboard.services.creation.preflight.findings import Finding, FindingCode, FindingSeverity, error, warning
-from lxc_dashboard.services.creation.requesting import Order, Secrets
-from lxc_dashboard.services.creation.spec import ContainerSpec, IpMode, IpSettings
-from lxc_dashboard.services.creation.validation import check_password
+from lxc_dashboard.services.creation.request import Order
 from lxc_dashboard.services.jobs.enqueue import enqueue
 
 if TYPE_CHECKING:
@@ -25,11 +26,8 @@ if TYPE_CHECKING:
     from lxc_dashboard.services.auth.model import Session
 
 ADDRESS_TRIES: Final = 3
-PATTERN: Final = "hostname_pattern"
 IPV4_RANGE: Final = "ipv4_range"
 IPV6_RANGE: Final = "ipv6_range"
-VMID_BY_HAND: Final = "Leave it empty: each of several containers gets a vmid of its own"
-NEEDS_RANGE: Final = "Several containers cannot have one address: enter a range, or choose another mode"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +143,7 @@ async def request_batch(
 ) -> UUID:
     """Have one container made for each name of ``pattern``; the batch's id. The same ``batch_id`` twice makes one batch.
 
-    All rows with their vmids are stored in one transaction, or none. Raises as ``plan`` and ``requesting.request``.
+    All rows with their vmids are stored in one transaction, or none. Raises as ``plan`` and ``request.request``.
     """
     secrets = secrets or Secrets()
     check_password(spec.password_mode, secrets.password)
@@ -201,7 +199,7 @@ async def _store(rt: Runtime, session: Session, planned: Plan, secrets: Secrets,
             detail={"batch": str(batch_id), "containers": len(orders)},
         )
 
-    await requesting.reserve_all(rt, session, orders, first=first)
+    await request.reserve_all(rt, session, orders, first=first)
     return orders
 
 

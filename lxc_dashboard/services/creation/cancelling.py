@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -10,14 +11,14 @@ import structlog
 from lxc_dashboard.db.models import EventType, Phase
 from lxc_dashboard.errors import DashboardError
 from lxc_dashboard.guest.supervisor import Supervisor
-from lxc_dashboard.services.creation import ownership
+from lxc_dashboard.services.creation import downloads, leftovers, ownership
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.entrance import unlock
 from lxc_dashboard.services.creation.guest_steps import fit_name
 from lxc_dashboard.services.creation.phases import create, deploy, finalize, start, sync
 from lxc_dashboard.services.jobs.kinds import Left
-from lxc_dashboard.services.jobs.pve_tasks import stop_task
+from lxc_dashboard.services.jobs.pve_tasks import PveStep, noted_step, stop_task
 
 if TYPE_CHECKING:
     from lxc_dashboard.services.jobs.checkpoint import Checkpoint
@@ -31,11 +32,13 @@ LOOK_WITHIN_S: Final = 2.5
 LOOK_AGAIN_WITHIN_S: Final = 2.0  # at what did not answer in all that time: PVE says twice, 1 s apart, what is gone
 CLEAR_WITHIN_S: Final = 1.0  # and whatever the stop did not need
 IN_GUEST: Final = ("packages.", "script.")
-TASKS: Final = {
-    create.DOWNLOAD: create.download_step,
+TASKS: Final[dict[str, Callable[[RunContext], PveStep | None]]] = {
     create.CREATE: create.create_step,
     start.START: start.start_step,
+    leftovers.STOP: noted_step,
+    leftovers.DELETE: noted_step,
 }
+IN_PVE: Final = frozenset({*TASKS, downloads.STEP})
 
 
 async def stop(ctx: RunContext) -> Left:
@@ -47,9 +50,9 @@ async def stop(ctx: RunContext) -> Left:
         await _clear(ctx, until)
     within_s = LOOK_AGAIN_WITHIN_S if hindrance else LOOK_WITHIN_S
     remains, locked = await asyncio.gather(_look(ctx, within_s), _lock(ctx, within_s))
-    goes_on = bool(hindrance) and (remains or active in TASKS)
+    goes_on = bool(hindrance) and (remains or active in IN_PVE)
     if goes_on:
-        code = CreationCode.TASK_GOES_ON if active in TASKS else CreationCode.GUEST_GOES_ON
+        code = CreationCode.TASK_GOES_ON if active in IN_PVE else CreationCode.GUEST_GOES_ON
         ctx.tell(code, EventType.WARNING, reason=hindrance)
     key_owed = remains and not locked and finalize.was_tried(ctx)
     if remains and not locked:
@@ -60,8 +63,8 @@ async def stop(ctx: RunContext) -> Left:
 def stop_without_pve(recorder: Recorder, error: DashboardError) -> Left:
     """The run has nothing to enter PVE with: what is under way is named, for people to end."""
     active = recorder.checkpoint.active
-    if active in TASKS or runs_in_guest(recorder.checkpoint):
-        code = CreationCode.TASK_MAY_GO_ON if active in TASKS else CreationCode.GUEST_MAY_GO_ON
+    if active in IN_PVE or runs_in_guest(recorder.checkpoint):
+        code = CreationCode.TASK_MAY_GO_ON if active in IN_PVE else CreationCode.GUEST_MAY_GO_ON
         recorder.tell(code, EventType.WARNING, reason=error.reason)
     return Left(remains=ownership.may_be_made(recorder.checkpoint), owes=False)
 
@@ -117,8 +120,11 @@ async def _stop_step(ctx: RunContext, active: str) -> str:
     """Why the step may still be under way; empty where it is not."""
     try:
         async with asyncio.timeout(STOP_WITHIN_S):
-            if active in TASKS:
-                await stop_task(ctx, TASKS[active](ctx))
+            if active == downloads.STEP:
+                await downloads.stop(ctx)
+            elif active in TASKS:
+                if step := TASKS[active](ctx):
+                    await stop_task(ctx, step)
             elif active.startswith(IN_GUEST):
                 await Supervisor(deploy.door_of(ctx, ctx.recorder.step)).stop(fit_name(ctx.checkpoint.run_of(active)))
     except (DashboardError, TimeoutError) as error:

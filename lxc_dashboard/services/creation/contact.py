@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.db.models import Phase
 from lxc_dashboard.errors import GuestUnreachableError, KeyRefusedError, PhaseFailedError
+from lxc_dashboard.guest.doors import SSH_PORT
 from lxc_dashboard.guest.keys import fingerprint_of_pin
-from lxc_dashboard.guest.ssh import SSH_PORT
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.failures import FailureCode

@@ -9,7 +9,7 @@ from uuid import UUID
 from lxc_dashboard.guest.base import Door
 from lxc_dashboard.services.creation.doors import NoWay, Way, WayKind
 from lxc_dashboard.services.creation.entrance import Entrance, GuardedDoor
-from lxc_dashboard.services.creation.spec import ContainerSpec
+from lxc_dashboard.services.creation.form.spec import ContainerSpec
 from lxc_dashboard.services.jobs.run import Run
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from lxc_dashboard.services.auth import acting, privileges
 from lxc_dashboard.services.creation import notes, ownership, service
 from lxc_dashboard.services.creation.entrance import ENTRY_PRIVILEGES
 from lxc_dashboard.services.creation.failures import FailureCode
+from lxc_dashboard.services.creation.form.spec import PasswordMode
 from lxc_dashboard.services.creation.report import ROOT_PASSWORD
-from lxc_dashboard.services.creation.spec import PasswordMode
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime

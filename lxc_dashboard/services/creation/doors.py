@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from lxc_dashboard.errors import ApiError, GuestError, GuestGoneError, PrivilegeError, UnreachableError
-from lxc_dashboard.guest.pct import address_of
+from lxc_dashboard.guest.doors import address_of
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation.failures import FailureCode
-from lxc_dashboard.services.creation.spec import IpMode
+from lxc_dashboard.services.creation.form.spec import IpMode
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import Transaction
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lxc_dashboard.proxmox.client import ProxmoxClient
     from lxc_dashboard.proxmox.schemas import GuestStatus
     from lxc_dashboard.runtime import Runtime
-    from lxc_dashboard.services.creation.spec import ContainerSpec
+    from lxc_dashboard.services.creation.form.spec import ContainerSpec
 
 # PVE's own OS templates by the words of their names; what stands in neither is not known to us.
 WITH_SSH_SERVER: Final = ("debian-", "ubuntu-", "devuan-")

@@ -1,46 +1,44 @@
-"""OS templates fetched to a storage while somebody looks on: begun, followed by the task's log, stopped."""
+"""OS templates fetched to a storage: a kind of job, one at a time for one file on one node, whoever asks for it."""
 
 from __future__ import annotations
 
-import hashlib
+import asyncio
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
 import msgspec
-import structlog
 
-from lxc_dashboard.db.models import AuditResult
-from lxc_dashboard.errors import (
-    DashboardError,
-    PrivilegeError,
-    ProxmoxError,
-    ServiceUnavailableError,
-    TaskFailedError,
-)
-from lxc_dashboard.services.auth import acting
+from lxc_dashboard.db.models import DOWNLOAD_KIND, AuditResult, EventType, Job, JobState, Phase, new_id
+from lxc_dashboard.db.repositories.jobs import FINISHED
+from lxc_dashboard.errors import ConflictError, NotFoundError, PhaseFailedError, SessionExpiredError
+from lxc_dashboard.services.creation.codes import CreationCode
+from lxc_dashboard.services.jobs import engine
+from lxc_dashboard.services.jobs.acts import Act, ActRun
+from lxc_dashboard.services.jobs.codes import Message
+from lxc_dashboard.services.jobs.enqueue import enqueue
+from lxc_dashboard.services.jobs.follow import follow
+from lxc_dashboard.services.jobs.kinds import register
+from lxc_dashboard.services.jobs.pve_tasks import PveStep, run_noted
+from lxc_dashboard.services.jobs.request import request as request_job
+from lxc_dashboard.services.jobs.run import Guest
 
 if TYPE_CHECKING:
-    from lxc_dashboard.proxmox.schemas import LogLine
+    from lxc_dashboard.db.database import Transaction
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.model import Session
+    from lxc_dashboard.services.jobs.run import Run
 
-log = structlog.get_logger(__name__)
-
-ACTION: Final = "ostemplate.download"
-# Longer than PVE takes for a large one over a slow line.
-REMEMBERED_S: Final = 43_200.0
+STEP: Final = "create.download"
+OWN: Final = "download_job"  # a fact of a creation's checkpoint: the download that it asked for itself
+DEADLINE_S: Final = 3600.0
+LOOK_EVERY_S: Final = 0.5
+NEEDS: Final = "Datastore.AllocateTemplate"
+CANCELLED: Final = "The download of {volume} was cancelled"
+BROKE: Final = "The download of {volume} failed in the dashboard itself. Its log names the cause"
 _PERCENT: Final = re.compile(r"(?<![\d.])(\d{1,3})%")
-_INTERRUPTED: Final = "received interrupt"
-
-
-class FetchState(StrEnum):
-    RUNNING = "running"
-    DONE = "done"
-    STOPPED = "stopped"
-    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,116 +53,215 @@ class Order:
     def volid(self) -> str:
         return f"{self.storage}:vztmpl/{self.template}"
 
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """An order that PVE works on, as its task ``upid``."""
-
-    order: Order
-    upid: str
+    def params(self) -> dict[str, str]:
+        return {"storage": self.storage, "template": self.template}
 
 
-@dataclass(frozen=True, slots=True)
-class Fetch:
-    """How far it is: ``percent`` 0 to 100, ``line`` the log's last one, ``cause`` of a failure."""
-
-    state: FetchState
-    percent: int = 0
-    line: str = ""
-    cause: str = ""
+class DownloadTemplate(msgspec.Struct, frozen=True):
+    storage: str
+    template: str
 
 
-Tell = Callable[[Fetch], Awaitable[bool]]
+class Download(Act):
+    """``node`` and ``name`` of its jobs are the node that fetches, and the volume that is to be there."""
+
+    locks_guest = False
+
+    def path(self, guest: Guest, params: msgspec.Struct) -> str:
+        del guest
+        return f"/storage/{msgspec.to_builtins(params)['storage']}"
+
+    async def locate(self, run: ActRun) -> None:
+        """There is no guest."""
 
 
-class _LookedAwayError(Exception):
-    """Nobody wants to know how it goes on; never leaves ``follow``."""
+async def _download(run: ActRun, params: DownloadTemplate) -> Message:
+    """``POST /nodes/{node}/aplinfo``."""
+    node, storage, template = run.guest.node, params.storage, params.template
+    present = await run.client.storage.content(node, storage, "vztmpl")
+    if STEP not in run.checkpoint.intent and any(volume.volid == run.guest.name for volume in present):
+        return Message.of(CreationCode.OSTEMPLATE_PRESENT, ostemplate=template, storage=storage)
+    nodes = run.client.nodes
+    await run_noted(
+        run,
+        PveStep(
+            STEP,
+            "download",
+            template,
+            node,
+            DEADLINE_S,
+            lambda: nodes.download_appliance(node, storage, template),
+            share,
+        ),
+    )
+    return Message.of(CreationCode.OSTEMPLATE_DOWNLOADED, ostemplate=template, storage=storage)
 
 
-async def begin(rt: Runtime, session: Session, order: Order) -> str:
-    """``POST /nodes/{node}/aplinfo``; the UPID. Audited. Raises what PVE says."""
-    client = await acting.client(rt, session)
-    try:
-        upid = await client.nodes.download_appliance(order.node, order.storage, order.template)
-    except DashboardError as error:
-        result = AuditResult.REFUSED if isinstance(error, PrivilegeError) else AuditResult.FAILED
-        await _audit(rt, session, order, result, {"cause": error.user_message})
-        raise
-    await _audit(rt, session, order, AuditResult.OK, {"upid": upid})
-    return upid
+DOWNLOAD: Final = Download(
+    DOWNLOAD_KIND, begins=CreationCode.OSTEMPLATE_FETCHING, needs=(NEEDS,), params=DownloadTemplate, work=_download
+)
+register(DOWNLOAD)
 
 
-async def follow(rt: Runtime, session: Session, upid: str, tell: Tell) -> Fetch:
-    """The task's end; ``tell`` is awaited with how far it is, and says whether to look on. Nobody's looking away stops it.
+async def request(rt: Runtime, session: Session, order: Order) -> UUID:
+    """Have a worker fetch it, or join whoever does so already; the job's id.
 
-    Raises ``SessionExpiredError``.
+    Raises ``PrivilegeError``, ``ConflictError`` (a download of it waits for a sign-in, and is cancelled now), what PVE says.
     """
-    percent = 0
-
-    async def read(lines: Sequence[LogLine]) -> None:
-        nonlocal percent
-        texts = [line.t for line in lines]
-        percent = max(percent, percent_of(texts))
-        if not await tell(Fetch(FetchState.RUNNING, percent, texts[-1])):
-            raise _LookedAwayError
-
-    client = await acting.client(rt, session)
     try:
-        await client.tasks.wait(upid, on_lines=read, stop_on_cancellation=False)
-    except _LookedAwayError:
-        return Fetch(FetchState.RUNNING, percent)
-    except TaskFailedError as failure:
-        if _INTERRUPTED in failure.exitstatus or "interrupted by signal" in failure.exitstatus:
-            return Fetch(FetchState.STOPPED, percent)
-        return Fetch(FetchState.FAILED, percent, cause=failure.exitstatus)
-    except ProxmoxError as fault:
-        return Fetch(FetchState.FAILED, percent, cause=fault.user_message)
-    return Fetch(FetchState.DONE, 100)
+        return await request_job(rt, session, DOWNLOAD, Guest(0, order.node, name=order.volid), order.params())
+    except ConflictError:
+        async with rt.db.transaction() as tx:
+            first = await tx.jobs.downloading(session.endpoint_id, order.node, order.volid)
+            if first is None:  # it has ended by now
+                raise
+            standing = first.state == JobState.WAITING.value
+            if standing:
+                await tx.jobs.request_cancel(first.id, session.authid)
+        if standing:
+            await enqueue(rt, first.id)
+            raise
+        return first.id
 
 
-async def stop(rt: Runtime, session: Session, upid: str) -> None:
-    """``DELETE /nodes/{node}/tasks/{upid}``: PVE may take 5 s over it. Raises what PVE says."""
-    client = await acting.client(rt, session)
-    await client.tasks.stop(upid)
-
-
-async def remember(rt: Runtime, session: Session, tab: str, begun: Begun) -> None:
-    """For the tab's next page, wherever it is served: ``remembered`` until ``forget``."""
-    try:
-        await rt.bus.set(_key(session, tab), msgspec.json.encode(begun), ttl_s=REMEMBERED_S)
-    except ServiceUnavailableError as error:
-        log.info("download not remembered", why=str(error))
-
-
-async def remembered(rt: Runtime, session: Session, tab: str) -> Begun | None:
-    """What the tab was downloading when it was left. Raises ``ServiceUnavailableError``."""
-    kept = await rt.bus.get(_key(session, tab))
-    return msgspec.json.decode(kept, type=Begun) if kept else None
-
-
-async def forget(rt: Runtime, session: Session, tab: str) -> None:
-    """Raises ``ServiceUnavailableError``."""
-    await rt.bus.delete(_key(session, tab))
-
-
-def _key(session: Session, tab: str) -> str:
-    return f"wizard:download:{session.id}:{hashlib.sha256(tab.encode()).hexdigest()}"
-
-
-def percent_of(lines: Sequence[str]) -> int:
-    """The furthest that a downloader's lines tell, 0 where they tell nothing."""
-    found = [int(match) for line in lines for match in _PERCENT.findall(line)]
-    return max((percent for percent in found if percent <= 100), default=0)  # noqa: PLR2004 - the whole
-
-
-async def _audit(rt: Runtime, session: Session, order: Order, result: AuditResult, detail: dict[str, str]) -> None:
+async def newest_of(rt: Runtime, session: Session) -> Job | None:
+    """The newest download of the session's user that has not ended."""
     async with rt.db.transaction() as tx:
-        await tx.audit.append(
-            userid=session.authid,
-            endpoint_name=session.endpoint_name,
-            action=ACTION,
-            subject=f"{order.volid} on {order.node}",
-            address=session.address,
-            result=result,
-            detail=detail,
-        )
+        return await tx.jobs.newest_download(session.endpoint_id, session.userid)
+
+
+# ----------------------------------------------------------------------------- as a step of a creation
+
+
+async def fetch(run: Run, order: Order) -> None:
+    """Have the file there: work on its one download, wait for another worker that does, or begin it.
+
+    The creation waits without a deadlock: whoever waits takes the download up where no worker holds it.
+    Raises ``PhaseFailedError``, ``SessionExpiredError``, what PVE says.
+    """
+    while not await _is_there(run, order):
+        job_id = await _join(run, order)
+        own = str(job_id) == run.checkpoint.facts[OWN]
+        if not own:
+            run.tell_once(f"{STEP}:waits", CreationCode.DOWNLOAD_AWAITED, ostemplate=order.template)
+        ended = await _retold(run, job_id) if own else await work_off(run.rt, job_id)
+        if own and ended.state != JobState.DONE:
+            run.checkpoint.facts.pop(OWN)  # a retry asks for another one
+            run.checkpoint.failed = STEP
+            raise PhaseFailedError(Phase.CREATING.value, _cause(ended), step="download")
+        if own:
+            return
+
+
+def _cause(download: Job) -> str:
+    cancelled = download.state == JobState.CANCELLED
+    return str(download.error.get("message", "")) or (CANCELLED if cancelled else BROKE).format(volume=download.name)
+
+
+async def stop(run: Run) -> None:
+    """Cancel the download that the creation asked for itself. Others that wait for it begin another one."""
+    own = run.checkpoint.facts.get(OWN)
+    if own is None:
+        return
+    async with run.rt.db.transaction() as tx:
+        try:
+            await tx.jobs.request_cancel(UUID(own), run.userid)
+        except (NotFoundError, ConflictError):
+            return  # never stored, or ended
+    await work_off(run.rt, UUID(own))
+
+
+async def work_off(rt: Runtime, job_id: UUID) -> Job:
+    """Work on the job unless another worker does, until it has ended."""
+    while True:
+        await engine.run(rt, job_id)
+        async with rt.db.transaction() as tx:
+            job = await tx.jobs.get(job_id)
+        if JobState(job.state) in FINISHED:
+            return job
+        await asyncio.sleep(LOOK_EVERY_S)
+
+
+async def _retold(run: Run, job_id: UUID) -> Job:
+    """``work_off``, with the download's log and percentage in the creation."""
+    working = asyncio.create_task(work_off(run.rt, job_id))
+    try:
+        async for batch in follow(run.rt, job_id, run.checkpoint.lines.get(STEP, 0)):
+            for event in batch:
+                run.reach(0.05 + 0.25 * event.percent / 100)
+                run.checkpoint.lines[STEP] = event.last
+                if event.type is EventType.LOG:
+                    await run.recorder.log(event.message.split("\n"))
+        return await working
+    finally:
+        working.cancel()
+        await asyncio.wait([working])
+
+
+async def _is_there(run: Run, order: Order) -> bool:
+    present = await run.client.storage.content(order.node, order.storage, "vztmpl")
+    return any(volume.volid == order.volid for volume in present)
+
+
+async def _join(run: Run, order: Order) -> UUID:
+    """The download that is under way, or the creation's own, which is stored where there is none."""
+    facts = run.checkpoint.facts
+    if OWN not in facts:
+        facts[OWN] = str(new_id())
+        run.checkpoint.lines.pop(STEP, None)
+        await run.recorder.flush()
+    while True:
+        try:
+            async with run.rt.db.transaction() as tx:
+                await _store(tx, run, order, UUID(facts[OWN]))
+        except ConflictError:
+            async with run.rt.db.transaction() as tx:
+                first = await tx.jobs.downloading(run.endpoint_id, order.node, order.volid)
+                if first is not None and first.state == JobState.WAITING:
+                    await tx.jobs.request_cancel(first.id, run.userid)  # it holds up nobody else
+            if first is not None:
+                return first.id
+        else:
+            return UUID(facts[OWN])
+
+
+async def _store(tx: Transaction, run: Run, order: Order, job_id: UUID) -> None:
+    """With the creation's own copy of its user's ticket. Raises ``ConflictError`` where another download is under way."""
+    creation = await tx.jobs.get(run.job_id)
+    if creation.session_id is None:
+        raise SessionExpiredError
+    await tx.jobs.lock_session(creation.session_id, shared=True)
+    held = await tx.jobs.get_ticket(run.job_id)
+    if held is None:
+        raise SessionExpiredError
+    if await tx.jobs.find(job_id) is not None:
+        return
+    job = Job(
+        id=job_id,
+        kind=DOWNLOAD_KIND,
+        endpoint_id=run.endpoint_id,
+        vmid=0,
+        node=order.node,
+        name=order.volid,
+        locks_guest=False,
+        userid=run.userid,
+        params=order.params(),
+        signed_in_at=creation.signed_in_at,
+        session_id=creation.session_id,
+    )
+    await tx.jobs.add(job)
+    await tx.jobs.set_ticket(job_id, held, session_id=creation.session_id, signed_in_at=creation.signed_in_at)
+    await tx.audit.append(
+        userid=run.userid,
+        endpoint_name=run.endpoint_name,
+        action=DOWNLOAD_KIND,
+        subject=job.subject,
+        result=AuditResult.OK,
+        detail={"node": order.node, "job": str(job_id), "creation": str(run.job_id)},
+    )
+
+
+def share(lines: Sequence[str]) -> float:
+    """The furthest that a downloader's lines tell, from 0 to 1; 0 where they tell nothing."""
+    found = [int(match) for line in lines for match in _PERCENT.findall(line)]
+    return max((percent / 100 for percent in found if percent <= 100), default=0.0)  # noqa: PLR2004 - the whole

@@ -11,9 +11,7 @@ from uuid import UUID
 from lxc_dashboard.errors import GuestError, GuestUnreachableError, PrivilegeError
 from lxc_dashboard.guest.base import COMMAND_TIMEOUT_S, OUTPUT_LIMIT_BYTES, CommandResult, Door, GuestStream
 from lxc_dashboard.guest.connection import SshAddress
-from lxc_dashboard.guest.entry import EntryDoor
-from lxc_dashboard.guest.pct import PctDoor
-from lxc_dashboard.guest.ssh import SSH_PORT, SshDoor
+from lxc_dashboard.guest.doors import SSH_PORT, EntryDoor, PctDoor, SshDoor
 from lxc_dashboard.services.auth.privileges import CONSOLE_PRIVILEGE
 from lxc_dashboard.services.creation.doors import Way, WayKind, door_address, find
 

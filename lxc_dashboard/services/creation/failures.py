@@ -37,7 +37,6 @@ class FailureCode(MessageCode):
     NOT_OURS = "failure.not_ours"
     STOPPED = "failure.stopped"
     VMID_OF_OTHER = "failure.vmid_of_other"
-    NO_VMID = "failure.no_vmid"
     LEFT_BEHIND = "failure.left_behind"
     PASSWORD_GONE = "failure.password_gone"  # noqa: S105 a code
     CREATE_NO_OSTEMPLATE = "failure.create_no_ostemplate"
@@ -51,6 +50,7 @@ class FailureCode(MessageCode):
     LEFT_RUNS = "failure.left_runs"
     LEFT_LOCKED = "failure.left_locked"
     LEFT_LOCK_STAYS = "failure.left_lock_stays"
+    GONE_ALREADY = "failure.gone_already"
     NOT_CLEARED = "failure.not_cleared"
     CREDENTIALS_GONE = "failure.credentials_gone"
     CREDENTIALS_NOT_OURS = "failure.credentials_not_ours"

@@ -11,8 +11,7 @@ from typing import Any, Final
 
 from lxc_dashboard.db.models import EventType, PackageManager
 from lxc_dashboard.errors import PhaseFailedError
-from lxc_dashboard.guest.steps import Outcome, Step, StepEnd
-from lxc_dashboard.guest.supervisor import Supervisor
+from lxc_dashboard.guest.supervisor import Outcome, Step, StepEnd, Supervisor
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.context import RunContext

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from lxc_dashboard.proxmox.client import ProxmoxClient
     from lxc_dashboard.runtime import Runtime
-    from lxc_dashboard.services.creation.spec import ContainerSpec
+    from lxc_dashboard.services.creation.form.spec import ContainerSpec
 
 ASKED_AT_ONCE: Final = 50  # those that PVE does not list come first
 AddressTest = Callable[[str], bool]

@@ -9,14 +9,14 @@ import structlog
 
 from lxc_dashboard.db.models import CREATE_KIND, JobState, Lifecycle, Phase
 from lxc_dashboard.errors import DashboardError, GuestGoneError, PhaseFailedError
-from lxc_dashboard.services.creation import cancelling, entrance, liveness, ownership
+from lxc_dashboard.services.creation import cancelling, entrance, leftovers, liveness, ownership, unattended
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.doors import NoWay
+from lxc_dashboard.services.creation.form.spec import PasswordMode
 from lxc_dashboard.services.creation.opening import open_context, plan
 from lxc_dashboard.services.creation.phases import create, deploy, finalize, start, sync
 from lxc_dashboard.services.creation.preflight import full_storage
-from lxc_dashboard.services.creation.spec import PasswordMode
 from lxc_dashboard.services.jobs.codes import Message
 from lxc_dashboard.services.jobs.kinds import End, Kind, Left, Step, register
 
@@ -29,8 +29,16 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 LOOK_WITHIN_S: Final = 5.0
+
+
+async def _create(run: RunContext) -> None:
+    if leftovers.REPLACES in run.checkpoint.facts:
+        await run.once(leftovers.CLEAR, lambda: leftovers.clear_replaced(run))
+    await create.run(run)
+
+
 STEPS: Final = (
-    Step(Phase.CREATING, create.run, CreationCode.CREATING, (0, 20)),
+    Step(Phase.CREATING, _create, CreationCode.CREATING, (0, 20)),
     Step(Phase.STARTING, start.run, CreationCode.STARTING, (20, 35)),
     Step(Phase.DEPLOYING, deploy.run, CreationCode.DEPLOYING, (35, 60)),
     Step(Phase.SYNCING, sync.run, CreationCode.SYNCING, (60, 90)),
@@ -67,6 +75,9 @@ class Creation(Kind[RunContext]):
 
     def stop_without_pve(self, recorder: Recorder, error: DashboardError) -> Left:
         return cancelling.stop_without_pve(recorder, error)
+
+    async def end_idle(self, rt: Runtime, job: Job) -> bool:
+        return await unattended.end(self, rt, job)
 
     async def explain(
         self, run: RunContext | None, recorder: Recorder, error: BaseException

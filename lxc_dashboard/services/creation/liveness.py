@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from lxc_dashboard.errors import DashboardError, GuestGoneError, GuestUnreachableError, PhaseFailedError
-from lxc_dashboard.guest.steps import Outcome
+from lxc_dashboard.guest.supervisor import Outcome
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation.entrance import Entrance
 from lxc_dashboard.services.creation.failures import FailureCode

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import structlog
 
 from lxc_dashboard.db.models import AuditResult, EventType, Phase
-from lxc_dashboard.errors import ConflictError, LeaseGoneError, PhaseFailedError
+from lxc_dashboard.errors import LeaseGoneError, PhaseFailedError
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation import notes, vmids
 from lxc_dashboard.services.creation.codes import CreationCode
@@ -16,6 +16,7 @@ from lxc_dashboard.services.jobs.kinds import BeginAgainError
 
 if TYPE_CHECKING:
     from lxc_dashboard.services.creation.context import RunContext
+    from lxc_dashboard.services.creation.vmids import FreeVmids
 
 log = structlog.get_logger(__name__)
 
@@ -59,34 +60,20 @@ async def move(ctx: RunContext, step: str) -> NoReturn:
     ctx.checkpoint.facts.pop(ASKED, None)
     ctx.checkpoint.again(step)
     await ctx.recorder.flush()
-    vmid = await _take_next(ctx)
+    vmid = await _take(ctx, await vmids.look(ctx.rt, ctx.client, ctx.endpoint_id))
     ctx.tell(CreationCode.VMID_TAKEN, EventType.WARNING, taken=taken, vmid=vmid)
     await ctx.recorder.flush()
     raise BeginAgainError
 
 
-async def _take_next(ctx: RunContext) -> int:
-    """The next vmid that nobody has; one that is reserved by hand while it is offered to us is left to whoever did so."""
-    for _ in range(vmids.TRIES):
-        async with vmids.offered(ctx.rt, ctx.client, ctx.endpoint_id) as free:
-            try:
-                await _take(ctx, free[0])
-            except LeaseGoneError:
-                raise
-            except ConflictError as error:
-                log.info("vmid not taken", job_id=str(ctx.job_id), vmid=free[0], why=str(error))
-            else:
-                return free[0]
-    raise ConflictError(Message.of(FailureCode.NO_VMID), detail=f"{vmids.TRIES} tries")
-
-
-async def _take(ctx: RunContext, vmid: int) -> None:
-    """Raises ``LeaseGoneError`` where another worker has the run, ``ConflictError`` where a row of ours has the vmid by now."""
+async def _take(ctx: RunContext, free: FreeVmids) -> int:
+    """Reserve the next vmid that nobody has. Raises ``LeaseGoneError`` where another worker has the run."""
     guest = ctx.guest
     async with ctx.rt.db.transaction() as tx:
         creation = await tx.jobs.get(ctx.job_id)
         if creation.lease_owner != ctx.recorder.owner:
             raise LeaseGoneError
+        vmid = (await free.choose(tx))[0]
         container = await tx.containers.set_vmid(ctx.container_id, vmid, instead_of=guest.vmid)
         await tx.jobs.set_vmid(ctx.job_id, vmid)
         await tx.containers.add_event(container.id, "moved", f"CT {guest.vmid} was taken: it is CT {vmid}")
@@ -98,3 +85,4 @@ async def _take(ctx: RunContext, vmid: int) -> None:
             result=AuditResult.OK,
             detail={"creation": str(ctx.job_id), "taken": guest.vmid},
         )
+    return vmid

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lxc_dashboard.db.models import Job, Phase
 from lxc_dashboard.guest.keys import KeyPair
-from lxc_dashboard.services.creation import doors
+from lxc_dashboard.services.creation import doors, downloads, leftovers
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.doors import NoWay, Way, WayKind
 from lxc_dashboard.services.creation.entrance import Entrance
 from lxc_dashboard.services.creation.failures import FailureCode
+from lxc_dashboard.services.creation.form.spec import ContainerSpec
 from lxc_dashboard.services.creation.phases import create, deploy, finalize, pause, start, sync
-from lxc_dashboard.services.creation.spec import ContainerSpec
 from lxc_dashboard.services.jobs import slots, ticket
 from lxc_dashboard.services.jobs.codes import Message
 from lxc_dashboard.services.jobs.run import Guest
@@ -94,8 +94,10 @@ def plan(ctx: RunContext) -> list[dict[str, Any]]:
         (slots.SLOT, Phase.CREATING, Message.of(CreationCode.PLAN_TURN, node=ctx.guest.node)),
         (create.CHECK, Phase.CREATING, Message.of(CreationCode.PLAN_CHECK)),
     ]
+    if leftovers.REPLACES in ctx.checkpoint.facts:
+        steps.insert(0, (leftovers.CLEAR, Phase.CREATING, Message.of(CreationCode.PLAN_CLEAR)))
     if ctx.spec.ostemplate_download:
-        steps.append((create.DOWNLOAD, Phase.CREATING, Message.of(CreationCode.PLAN_DOWNLOAD)))
+        steps.append((downloads.STEP, Phase.CREATING, Message.of(CreationCode.PLAN_DOWNLOAD)))
     steps.append((create.CREATE, Phase.CREATING, Message.of(CreationCode.PLAN_CREATE)))
     if ctx.spec.pause_after_create:
         steps.append((pause.PAUSE, Phase.CREATING, Message.of(CreationCode.PLAN_PAUSE)))

@@ -12,7 +12,7 @@ import structlog
 
 from lxc_dashboard.errors import PrivilegeError, ProxmoxError
 from lxc_dashboard.services.creation import ownership
-from lxc_dashboard.services.creation.spec import ContainerSpec
+from lxc_dashboard.services.creation.form.spec import ContainerSpec
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.models import Job
@@ -62,7 +62,7 @@ async def _is_deleted(client: ProxmoxClient, node: str, volid: str) -> bool:
     try:
         upid = await client.storage.delete(node, volid.partition(":")[0], volid)
         if upid:
-            await client.tasks.wait(upid, deadline_s=DELETE_DEADLINE_S)
+            await client.tasks.wait(upid, deadline_s=DELETE_DEADLINE_S, stop_on_cancellation=False)
     except (ProxmoxError, PrivilegeError) as error:
         log.info("volume not deleted", volume=volid, why=str(error))
         return False

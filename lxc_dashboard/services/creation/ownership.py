@@ -12,7 +12,7 @@ from lxc_dashboard.db.repositories.jobs import GIVEN_UP
 from lxc_dashboard.errors import ConflictError, PhaseFailedError, PrivilegeError, ProxmoxError
 from lxc_dashboard.messages import Message
 from lxc_dashboard.proxmox.schemas import Guest, LxcConfig, TaskInfo
-from lxc_dashboard.proxmox.upid import Upid
+from lxc_dashboard.proxmox.schemas.tasks import Upid
 from lxc_dashboard.services.creation import notes
 from lxc_dashboard.services.creation.failures import FailureCode
 from lxc_dashboard.services.creation.phases.create import CREATE

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.db.models import PackageManager
+from lxc_dashboard.services.creation.form.spec import ContainerSpec, PackageRef
 from lxc_dashboard.services.creation.installers import custom_script, install_script
-from lxc_dashboard.services.creation.spec import ContainerSpec, PackageRef
 
 if TYPE_CHECKING:
     from lxc_dashboard.services.templates.model import PackageEntry, TemplateContent

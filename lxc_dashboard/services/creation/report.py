@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -11,24 +10,18 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-import structlog
-
 from lxc_dashboard.db.models import EventType, JobEvent, JobState, Phase, now
 from lxc_dashboard.db.repositories.jobs import FINISHED
-from lxc_dashboard.errors import DashboardError
 from lxc_dashboard.services.auth import privileges
 from lxc_dashboard.services.creation import service
-from lxc_dashboard.services.creation.lines import lines_of, plain
-from lxc_dashboard.services.creation.spec import PasswordMode
+from lxc_dashboard.services.creation.form.spec import PasswordMode
 from lxc_dashboard.services.creation.views import CreationView, StepState, StepView
 from lxc_dashboard.services.jobs.codes import STANDSTILLS
-from lxc_dashboard.services.jobs.visibility import ANSWER_WITHIN_S
+from lxc_dashboard.services.jobs.lines import lines_of, plain
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.model import Session
-
-log = structlog.get_logger(__name__)
 
 TAIL_LINES: Final = 12
 LOOKED_BACK_LINES: Final = 400
@@ -103,7 +96,8 @@ async def report(rt: Runtime, session: Session, job_id: UUID) -> JobReport:
     """Raises ``NotFoundError``."""
     view = await service.get_job(rt, session, job_id)
     if view.own and view.exists and view.state in FINISHED:
-        view = replace(view, may_console=await _may_open_console(rt, session, view.vmid))
+        lacked = await privileges.missing(rt, session, f"/vms/{view.vmid}", privileges.CONSOLE_PRIVILEGE)
+        view = replace(view, may_console=lacked == "")
     async with rt.db.transaction() as tx:
         told = await tx.jobs.told(job_id)
         container = await tx.containers.get(view.container_id)
@@ -123,16 +117,6 @@ async def report(rt: Runtime, session: Session, job_id: UUID) -> JobReport:
         links=tuple(links_of(address, ports)),
         credentials=(*([ROOT_PASSWORD] if _has_password(view) else []), *sorted(kept)),
     )
-
-
-async def _may_open_console(rt: Runtime, session: Session, vmid: int) -> bool:
-    """False where PVE does not answer within ``ANSWER_WITHIN_S``: the page is shown without the answer, too."""
-    try:
-        async with asyncio.timeout(ANSWER_WITHIN_S):
-            return privileges.CONSOLE_PRIVILEGE in await privileges.held(rt, session, f"/vms/{vmid}")
-    except (TimeoutError, DashboardError) as error:
-        log.info("console privilege unknown", vmid=vmid, why=str(error))
-        return False
 
 
 def _has_password(view: CreationView) -> bool:

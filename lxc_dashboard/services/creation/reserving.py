@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from lxc_dashboard.errors import ConflictError
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.auth import acting
-from lxc_dashboard.services.creation import addresses, moving, vmids
+from lxc_dashboard.services.creation import moving, vmids
 from lxc_dashboard.services.creation.failures import FailureCode
+from lxc_dashboard.services.creation.form import addresses
+from lxc_dashboard.services.creation.form.spec import ContainerSpec
 from lxc_dashboard.services.creation.ownership import is_retryable
 from lxc_dashboard.services.creation.phases import create
-from lxc_dashboard.services.creation.spec import ContainerSpec
+from lxc_dashboard.services.creation.vmids import FreeVmids
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import Transaction
@@ -23,23 +23,19 @@ if TYPE_CHECKING:
     from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 
 
-@asynccontextmanager
-async def vmid_for(rt: Runtime, session: Session, creation: Job, container: Container) -> AsyncIterator[int]:
-    """The vmid that the job had. Where another container of ours has it by now, the next free one, unless the user chose it.
+async def look(rt: Runtime, session: Session, creation: Job, container: Container) -> FreeVmids | None:
+    """Vmids for the job where another container of ours has its vmid by now. None where it keeps it, as one that the user chose.
 
-    Raises as ``vmids.offered``.
+    Raises what PVE says.
     """
     async with rt.db.transaction() as tx:
         holder = await tx.containers.by_vmid(creation.endpoint_id, container.vmid)
     if holder is None or holder.id == container.id or creation.params.get("vmid") is not None:
-        yield container.vmid
-        return
-    client = await acting.client(rt, session)
-    async with vmids.offered(rt, client, creation.endpoint_id) as free:
-        yield free[0]
+        return None
+    return await vmids.look(rt, await acting.client(rt, session), creation.endpoint_id)
 
 
-async def hold_again(tx: Transaction, creation: Job, container: Container, vmid: int) -> None:
+async def hold_again(tx: Transaction, creation: Job, container: Container, free: FreeVmids | None) -> None:
     """Raises ``ConflictError`` where the container was deleted, or another has its vmid or an address by now."""
     if not is_retryable(creation, container):
         raise ConflictError(Message.of(FailureCode.CONTAINER_GONE))
@@ -48,8 +44,10 @@ async def hold_again(tx: Transaction, creation: Job, container: Container, vmid:
     if faults:
         raise ConflictError(Message.of(FailureCode.ADDRESS_TAKEN, faults=list(faults.values())))
     former = container.vmid
+    vmid = (await free.choose(tx))[0] if free else former
     await tx.containers.hold_again(container.id, vmid)
     if vmid != former:
+        await tx.jobs.set_vmid(creation.id, vmid)
         await tx.containers.add_event(container.id, "moved", f"CT {former} was taken: it is CT {vmid}")
 
 

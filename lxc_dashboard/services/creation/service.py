@@ -13,18 +13,20 @@ from lxc_dashboard.db.repositories.jobs import FINISHED
 from lxc_dashboard.errors import ConflictError, NotFoundError
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.auth import privileges
-from lxc_dashboard.services.containers.guest_lock import guest_lock
-from lxc_dashboard.services.creation import clearing, reserving, unattended
+from lxc_dashboard.services.creation import clearing, reserving
 from lxc_dashboard.services.creation.auditing import audit
 from lxc_dashboard.services.creation.failures import FailureCode
+from lxc_dashboard.services.creation.form.spec import PasswordMode, Secrets
 from lxc_dashboard.services.creation.phases import create, deploy, finalize, pause, start
-from lxc_dashboard.services.creation.requesting import Secrets, request
-from lxc_dashboard.services.creation.spec import PasswordMode
+from lxc_dashboard.services.creation.request import request
 from lxc_dashboard.services.creation.views import CreationView, creation_view
+from lxc_dashboard.services.creation.vmids import FreeVmids
 from lxc_dashboard.services.jobs import listing
 from lxc_dashboard.services.jobs import service as jobs
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.enqueue import enqueue
+from lxc_dashboard.services.jobs.request import refuse_busy
+from lxc_dashboard.services.jobs.run import Guest
 from lxc_dashboard.services.jobs.service import Shown
 from lxc_dashboard.services.jobs.ticket import lending, owns, tokenid_of
 from lxc_dashboard.services.jobs.visibility import MANAGE_PRIVILEGE
@@ -75,23 +77,10 @@ async def list_jobs(
 
 
 async def cancel(rt: Runtime, session: Session, job_id: UUID) -> CreationView:
-    """Ask the job to stop; its worker does so within 15 s, and where it has none and nothing is under way it ends here.
-
-    One's own job, or with VM.Allocate on its container.
-
-    Raises ``NotFoundError``, ``PrivilegeError``, ``ConflictError`` (it has ended).
-    """
-    creation, container, template = await _visible(rt, session, job_id)
-    own = owns(session, creation)
-    if not own:
-        await privileges.require(rt, session, f"/vms/{container.vmid}", MANAGE_PRIVILEGE)
-    async with lending(rt, session) as lent:
-        asked = await lent.tx.jobs.request_cancel(job_id, session.authid)
-        if own:  # a job that waits for a sign-in has no ticket to stop anything with
-            asked = await lent.give(job_id)
-        await audit(lent.tx, session, container, "creation.cancel", job=job_id)
-    if asked.lease_owner is None and not await unattended.end(rt, asked):
-        await enqueue(rt, job_id)
+    """``jobs.service.cancel`` of a creation."""
+    _, container, template = await _visible(rt, session, job_id)
+    asked = await jobs.cancel(rt, session, job_id)
+    own = owns(session, asked)
     return creation_view(asked, container, template, own=own, manages=not own)
 
 
@@ -102,26 +91,33 @@ async def retry(rt: Runtime, session: Session, job_id: UUID) -> CreationView:
     """
     creation, container, template = await _visible(rt, session, job_id)
     await _require_same_user(rt, session, creation, container)
-    async with (
-        guest_lock(rt.bus, session.endpoint_id, container.vmid, container.hostname),
-        reserving.vmid_for(rt, session, creation, container) as vmid,
-        lending(rt, session) as lent,
-    ):
+    free = await reserving.look(rt, session, creation, container)
+    try:
+        again = await _reopen(rt, session, creation, container, free)
+    except ConflictError as error:
+        guest = Guest(container.vmid, container.node, name=container.hostname)
+        await refuse_busy(rt, session.endpoint_id, guest, error, own=job_id)
+    await enqueue(rt, job_id)
+    return creation_view(again, container, template, own=True)
+
+
+async def _reopen(rt: Runtime, session: Session, creation: Job, container: Container, free: FreeVmids | None) -> Job:
+    """Queue the failed job again. Raises ``ConflictError``, also where another job locks its guest."""
+    async with lending(rt, session) as lent:
         # As it failed last: another retry may have run, and failed, since it was seen.
-        creation = await lent.tx.jobs.locked(job_id)
+        creation = await lent.tx.jobs.locked(creation.id)
         present = await lent.tx.containers.get(container.id)
         checkpoint = from_failed_step(Checkpoint.from_json(creation.checkpoint))
         if present.deleted_at is not None:
-            await reserving.hold_again(lent.tx, creation, present, vmid)
+            await reserving.hold_again(lent.tx, creation, present, free)
             reserving.begin_anew(checkpoint)
         if _misses_password(creation, present):
             raise ConflictError(Message.of(FailureCode.PASSWORD_GONE))
-        await lent.tx.jobs.reopen(job_id, checkpoint.to_json())
-        again = await lent.give(job_id)
+        await lent.tx.jobs.reopen(creation.id, checkpoint.to_json())
+        again = await lent.give(creation.id)
         await lent.tx.containers.set_lifecycle(container.id, Lifecycle.CREATING)
-        await audit(lent.tx, session, container, "creation.retry", job=job_id)
-    await enqueue(rt, job_id)
-    return creation_view(again, container, template, own=True)
+        await audit(lent.tx, session, container, "creation.retry", job=creation.id)
+        return again
 
 
 def _misses_password(creation: Job, container: Container) -> bool:
@@ -164,28 +160,13 @@ def from_failed_step(checkpoint: Checkpoint) -> Checkpoint:
     return checkpoint
 
 
-async def destroy(rt: Runtime, session: Session, job_id: UUID) -> str:
-    """Delete what a failed or cancelled job has left, as the user who asks; what to tell him.
+async def destroy(rt: Runtime, session: Session, job_id: UUID) -> UUID:
+    """Have a worker delete what a failed or cancelled job has left, as the user who asks; the new job's id.
 
-    ``POST .../status/stop``, ``DELETE /nodes/{node}/lxc/{vmid}``. Raises ``NotFoundError``, ``ConflictError`` (the job
-    runs or succeeded, or the vmid is another container by now), what PVE says.
+    Raises ``NotFoundError``, and as ``clearing.destroy``.
     """
     creation, container, _ = await _visible(rt, session, job_id)
-    if container.deleted_at is not None:
-        return f"CT {container.vmid} {container.hostname} is gone already"
-    async with guest_lock(rt.bus, session.endpoint_id, container.vmid, container.hostname):
-        stays = await clearing.delete_left(rt, session, creation, container)
-        async with rt.db.transaction() as tx:
-            await clearing.forget(tx, session, creation, container)
-    name = f"CT {container.vmid} {container.hostname}"
-    if stays is None:
-        return f"{name} is gone already"
-    left = (
-        f". Of its vmid {', '.join(stays)} is still there: if no other guest has that, remove it in PVE"
-        if stays
-        else ""
-    )
-    return f"Destroyed {name}{left}"
+    return await clearing.destroy(rt, session, creation, container)
 
 
 async def resume_after_sign_in(rt: Runtime, session: Session) -> int:

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Final
-from uuid import uuid4
 
 import structlog
 
 from lxc_dashboard.db.models import AuditResult, EventType, Job
 from lxc_dashboard.db.repositories.events import NewEvent
 from lxc_dashboard.errors import DashboardError, ServiceUnavailableError, SessionExpiredError, TokenRefusedError
-from lxc_dashboard.services.containers.guest_lock import guest_lock
-from lxc_dashboard.services.creation import alone, cancelling, ownership
+from lxc_dashboard.services.creation import cancelling, ownership
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.doors import NoWay
 from lxc_dashboard.services.creation.opening import open_context
@@ -32,42 +30,32 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-TURN_KEY: Final = "creations-settle"
-LOOKED_AT_ONCE: Final = 200
-TRIED_AT_ONCE: Final = 10
+# With a PVE that hangs, a pass takes longer than the schedule's next turn, and each holds a thread.
+TRIED_AT_ONCE: Final = 50
 TRY_WITHIN_S: Final = 20.0
+CLAIM_S: Final = 30.0
 
 
 async def settle_due(rt: Runtime) -> int:
-    """Try to end all that is owed. How many runs owe nothing any more; none where another pass is at it.
-
-    One pass at a time: with a PVE that hangs it takes longer than the schedule's next turn, and each holds a thread.
-    """
-    turn = (rt.bus, TURN_KEY, uuid4().hex)
+    """Try to end what is owed. How many runs owe nothing any more; none of those that another pass tries just now."""
     try:
-        if not await alone.is_first(*turn):
+        async with rt.db.transaction() as tx:
+            owing = await tx.jobs.claim_owing(TRIED_AT_ONCE, CLAIM_S)
+        if not owing:
             return 0
-        async with alone.kept(*turn):
-            return await _settle_all(rt)
+        settled = await asyncio.gather(*(_settle(rt, creation) for creation in owing))
+        async with rt.db.transaction() as tx:
+            await tx.jobs.release_owing([creation.id for creation in owing])
+        return sum(settled)
     except ServiceUnavailableError as error:
         log.warning("nothing settled", why=str(error))
         return 0
 
 
-async def _settle_all(rt: Runtime) -> int:
-    few = asyncio.Semaphore(TRIED_AT_ONCE)
-    async with rt.db.transaction() as tx:
-        owing = await tx.jobs.owing(LOOKED_AT_ONCE)
-    return sum(await asyncio.gather(*(_settle(rt, creation, few) for creation in owing)))
-
-
-async def _settle(rt: Runtime, creation: Job, few: asyncio.Semaphore) -> bool:
+async def _settle(rt: Runtime, creation: Job) -> bool:
     try:
-        async with few, asyncio.timeout(TRY_WITHIN_S):
-            async with rt.db.transaction() as tx:
-                vmid = (await tx.containers.get(creation.own_container_id)).vmid
-            async with guest_lock(rt.bus, creation.endpoint_id, vmid):
-                return await _try(rt, creation)
+        async with asyncio.timeout(TRY_WITHIN_S):
+            return await _try(rt, creation)
     except (DashboardError, TimeoutError) as error:
         log.info("cancelled creation not settled yet", job_id=str(creation.id), why=str(error))
     except Exception:
@@ -93,7 +81,7 @@ async def _end(rt: Runtime, creation: Job) -> Message | None:
     recorder.step, recorder.percent = creation.step, creation.percent
     ctx = await open_context(rt, creation, recorder)
     try:
-        if cancelling.under_way(ctx) in cancelling.TASKS:
+        if cancelling.under_way(ctx) in cancelling.IN_PVE:
             owes = (await cancelling.stop(ctx)).owes
             return None if owes else Message.of(CreationCode.SETTLED_TASK, vmid=ctx.guest.vmid)
         return await _end_in_guest(ctx)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from lxc_dashboard.services.creation.kind import CREATION
 from lxc_dashboard.services.creation.phases import create, deploy, pause
 from lxc_dashboard.services.jobs import slots
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.ending import Ending
-from lxc_dashboard.services.jobs.kinds import Left
+from lxc_dashboard.services.jobs.kinds import Kind, Left
 from lxc_dashboard.services.jobs.lease import new_owner
 from lxc_dashboard.services.jobs.recorder import LeaseLostError, Recorder
 
@@ -33,7 +32,7 @@ def _may_have_left_something(checkpoint: Checkpoint) -> bool:
     return began and not checkpoint.is_done(create.CREATE)
 
 
-async def end(rt: Runtime, creation: Job) -> bool:
+async def end(kind: Kind[Any], rt: Runtime, creation: Job) -> bool:
     """Whether the run, which was asked to stop, has ended. False: a worker has to do it, or does it already."""
     checkpoint = Checkpoint.from_json(creation.checkpoint)
     keeps_a_key = checkpoint.is_done(create.CREATE) and creation.secrets_enc is not None
@@ -47,7 +46,7 @@ async def end(rt: Runtime, creation: Job) -> bool:
     recorder = Recorder(rt, taken.id, owner, checkpoint, rt.timing.lease_s)
     try:
         await recorder.start(taken.step, taken.percent)
-        await Ending(CREATION, rt, taken, recorder).cancelled(Left(checkpoint.is_done(create.CREATE)))
+        await Ending(kind, rt, taken, recorder).cancelled(Left(checkpoint.is_done(create.CREATE)))
     except LeaseLostError:
         return False
     finally:

@@ -1,101 +1,75 @@
-"""Free vmids: asked of PVE, kept apart from what our own rows hold, and offered to one requester at a time."""
+"""Free vmids: asked of PVE first, then chosen in the transaction that stores their rows."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
-from uuid import UUID, uuid4
+from uuid import UUID
 
-import structlog
-
-from lxc_dashboard.errors import ConflictError, ServiceUnavailableError
+from lxc_dashboard.errors import ConflictError
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation.failures import FailureCode
 
 if TYPE_CHECKING:
+    from lxc_dashboard.db.database import Transaction
     from lxc_dashboard.proxmox.client import ProxmoxClient
     from lxc_dashboard.runtime import Runtime
 
-log = structlog.get_logger(__name__)
-
 VMID_MAX: Final = 999_999_999
-LEASE_S: Final = 60.0
 ASK_AT_ONCE: Final = 16
-TRIES: Final = 10  # at storing what is offered: one reserved by hand goes by no offer
 
 
-@asynccontextmanager
-async def offered(
-    rt: Runtime, client: ProxmoxClient, endpoint_id: UUID, count: int = 1, *, freed: int | None = None
-) -> AsyncIterator[list[int]]:
-    """The ``count`` lowest vmids that PVE calls free and no row of ours holds; nobody else is offered them meanwhile.
+@dataclass(frozen=True, slots=True)
+class FreeVmids:
+    """What PVE says of vmids. ``confirmed``: it called each of these free; ``taken``: guests that it shows the user."""
 
-    Store the rows within the block; a row that holds ``freed`` gives it up there. ``GET /cluster/nextid``, ``/cluster/resources``: two requests and one a vmid,
-    however many ask at the same time. Raises ``ConflictError`` where none is left, what PVE says.
-    """
-    search = _Search(rt, client, endpoint_id, freed)
-    try:
-        yield await search.find(count) if count else []
-    finally:
-        await search.close()
+    endpoint_id: UUID
+    lowest: int
+    taken: frozenset[int]
+    confirmed: tuple[int, ...] = ()
 
+    async def choose(self, tx: Transaction, count: int = 1) -> list[int]:
+        """The lowest ``count`` that no row of ours holds. Nobody else chooses at this endpoint before ``tx`` ends.
 
-class _Search:
-    def __init__(self, rt: Runtime, client: ProxmoxClient, endpoint_id: UUID, freed: int | None) -> None:
-        self._freed = freed
-        self._rt = rt
-        self._client = client
-        self._endpoint_id = endpoint_id
-        self._owner = uuid4().hex
-        self._leased: list[int] = []
-
-    async def find(self, count: int) -> list[int]:
-        lowest, guests = await asyncio.gather(self._client.cluster.nextid(), self._client.cluster.resources("vm"))
-        taken = {guest.vmid for guest in guests} | await self._reserved()
-        candidates = (vmid for vmid in range(lowest, VMID_MAX + 1) if vmid not in taken)
-        found: list[int] = []
-        while len(found) < count:
-            wanted = await self._lease(candidates, count - len(found))
-            if not wanted:
-                raise ConflictError(Message.of(FailureCode.NO_VMID_LEFT))
-            found += await self._confirmed(wanted, lowest)
+        Where others took the confirmed ones meanwhile, the next ones: a creation asks PVE for its vmid again before its
+        container is made. Raises ``ConflictError`` where none is left.
+        """
+        await tx.jobs.lock_endpoint(self.endpoint_id)
+        held = await tx.jobs.reserved_vmids(self.endpoint_id)
+        unknown = (vmid for vmid in range(self.lowest, VMID_MAX + 1) if vmid not in self.taken)
+        known = frozenset(self.confirmed)
+        candidates = chain(self.confirmed, (vmid for vmid in unknown if vmid not in known))
+        found = list(islice((vmid for vmid in candidates if vmid not in held), count))
+        if len(found) < count:
+            raise ConflictError(Message.of(FailureCode.NO_VMID_LEFT))
         return found
 
-    async def _reserved(self) -> frozenset[int]:
-        async with self._rt.db.transaction() as tx:
-            return await tx.jobs.reserved_vmids(self._endpoint_id) - {self._freed}
 
-    async def _lease(self, candidates: Iterator[int], count: int) -> list[int]:
-        leased: list[int] = []
-        for vmid in candidates:
-            if await self._rt.bus.acquire_lease(self._key(vmid), self._owner, LEASE_S):
-                leased.append(vmid)
-                self._leased.append(vmid)
-            if len(leased) == count:
-                break
-        return leased
+async def look(rt: Runtime, client: ProxmoxClient, endpoint_id: UUID, count: int = 1) -> FreeVmids:
+    """``GET /cluster/nextid``, ``/cluster/resources``: two requests and one a vmid. Raises what PVE says."""
+    lowest, guests = await asyncio.gather(client.cluster.nextid(), client.cluster.resources("vm"))
+    async with rt.db.transaction() as tx:
+        held = await tx.jobs.reserved_vmids(endpoint_id)
+    found = FreeVmids(endpoint_id, lowest, frozenset(guest.vmid for guest in guests))
+    candidates = (vmid for vmid in range(lowest, VMID_MAX + 1) if vmid not in found.taken | held)
+    confirmed: list[int] = []
+    while len(confirmed) < count:
+        wanted = list(islice(candidates, count - len(confirmed)))
+        if not wanted:
+            break
+        confirmed += await _confirmed(client, wanted, lowest)
+    return FreeVmids(endpoint_id, lowest, found.taken, tuple(confirmed))
 
-    async def _confirmed(self, wanted: Sequence[int], lowest: int) -> list[int]:
-        """Who held a lease before us has stored his row by now: so our rows are looked at again, after the lease."""
-        reserved = await self._reserved()
-        turn = asyncio.Semaphore(ASK_AT_ONCE)
 
-        async def is_free(vmid: int) -> bool:
-            async with turn:
-                return vmid == lowest or await self._client.cluster.vmid_is_free(vmid)
+async def _confirmed(client: ProxmoxClient, wanted: Sequence[int], lowest: int) -> list[int]:
+    turn = asyncio.Semaphore(ASK_AT_ONCE)
 
-        left = [vmid for vmid in wanted if vmid not in reserved]
-        answers = await asyncio.gather(*(is_free(vmid) for vmid in left))
-        return [vmid for vmid, free in zip(left, answers, strict=True) if free]
+    async def is_free(vmid: int) -> bool:
+        async with turn:
+            return vmid == lowest or await client.cluster.vmid_is_free(vmid)
 
-    async def close(self) -> None:
-        try:
-            for vmid in self._leased:
-                await self._rt.bus.release_lease(self._key(vmid), self._owner)
-        except ServiceUnavailableError as error:
-            log.info("vmids are offered again later", vmids=self._leased, why=str(error))
-
-    def _key(self, vmid: int) -> str:
-        return f"vmid:{self._endpoint_id}:{vmid}"
+    answers = await asyncio.gather(*(is_free(vmid) for vmid in wanted))
+    return [vmid for vmid, free in zip(wanted, answers, strict=True) if free]

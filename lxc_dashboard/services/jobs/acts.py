@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -10,12 +11,12 @@ import msgspec
 import structlog
 
 from lxc_dashboard.db.models import JobState
-from lxc_dashboard.errors import DashboardError
+from lxc_dashboard.errors import DashboardError, NotFoundError
 from lxc_dashboard.proxmox.schemas.tasks import is_success
-from lxc_dashboard.services.jobs import ticket
-from lxc_dashboard.services.jobs.codes import EventCode, Message
+from lxc_dashboard.services.jobs import guest_mark, ticket
+from lxc_dashboard.services.jobs.codes import EventCode, JobCode, Message
 from lxc_dashboard.services.jobs.kinds import End, Kind, Left, Step, register
-from lxc_dashboard.services.jobs.pve_tasks import PveStep, run_task, stop_task
+from lxc_dashboard.services.jobs.pve_tasks import TASK, TASK_DEADLINE_S, PveStep, noted_step, run_noted, stop_task
 from lxc_dashboard.services.jobs.run import Guest, Run, find_guest
 
 if TYPE_CHECKING:
@@ -28,10 +29,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 P = TypeVar("P", bound=msgspec.Struct)
 
-# A checkpoint's fact: the task that the act has in PVE, as ``PveStep`` names it.
-TASK: Final = "task"
 RESULT: Final = "result"
-TASK_DEADLINE_S: Final = 12 * 3600.0
 
 
 class ActCode(EventCode):
@@ -60,20 +58,17 @@ class ActRun(Run):
         ``task_type``: as PVE names the task, such as ``vzstart``. Raises what the POST raises, ``TaskFailedError``.
         """
         guest = self.guest
-        self.checkpoint.facts[TASK] = [name, task_type, str(guest.vmid), guest.node]
-        self.checkpoint.active = name
-        result = await run_task(self, PveStep(name, task_type, str(guest.vmid), guest.node, TASK_DEADLINE_S, post))
-        self.checkpoint.mark_done(name)
-        return result
+        return await run_noted(self, PveStep(name, task_type, str(guest.vmid), guest.node, TASK_DEADLINE_S, post))
 
 
 Work = Callable[[ActRun, P], Awaitable[Message]]
 
 
 class Act(Kind[ActRun]):
-    """``needs``: the privileges that PVE asks for at ``/vms/{vmid}``."""
+    """``needs``: the privileges that PVE asks for at ``path``. ``locks_guest``: no other act works on its guest meanwhile."""
 
     patience_s = 15.0
+    locks_guest = True
 
     def __init__(
         self, name: str, begins: EventCode, needs: tuple[str, ...], params: type[msgspec.Struct], work: Work[Any]
@@ -83,6 +78,11 @@ class Act(Kind[ActRun]):
         self.params = params
         self._work = work
         self.steps = (Step(name.rpartition(".")[2], self._do, begins),)
+
+    def path(self, guest: Guest, params: msgspec.Struct) -> str:
+        """Where PVE asks for the act's privileges."""
+        del params
+        return f"/vms/{guest.vmid}"
 
     async def open(self, rt: Runtime, job: Job, recorder: Recorder) -> ActRun:
         client = await ticket.client_of(rt, job, recorder.owner)
@@ -99,17 +99,28 @@ class Act(Kind[ActRun]):
         )
 
     async def locate(self, run: ActRun) -> None:
-        """As ``find_guest``."""
-        run.guest.node = (await find_guest(run.client, run.guest.vmid)).node
-        run.guest.seen()
+        """Find the guest, and by what it is told from a later one with its vmid.
+
+        Raises ``NotFoundError`` where PVE shows the user no such container, or another one by now.
+        """
+        guest, facts = run.guest, run.checkpoint.facts
+        found, mark = await asyncio.gather(
+            find_guest(run.client, guest.vmid), guest_mark.read(run.client, guest.vmid, guest.node)
+        )
+        if found.node != guest.node:
+            guest.node = found.node
+            mark = await guest_mark.read(run.client, guest.vmid, guest.node)
+        if mark and not set(mark) & set(facts.setdefault(guest_mark.MARK, mark)):
+            raise NotFoundError(Message.of(JobCode.ANOTHER_GUEST, vmid=guest.vmid))
+        guest.seen()
 
     async def stop(self, run: ActRun) -> Left:
         """Stop the act's task in PVE."""
-        if TASK not in run.checkpoint.facts:
+        step = noted_step(run)
+        if step is None:
             return Left()
-        name, task_type, task_id, node = run.checkpoint.facts[TASK]
         try:
-            exitstatus = await stop_task(run, PveStep(name, task_type, task_id, node, TASK_DEADLINE_S, _never))
+            exitstatus = await stop_task(run, step)
         except TimeoutError:
             return Left(note=ActCode.TASK_MAY_GO_ON)
         if not exitstatus:
@@ -167,7 +178,3 @@ def act(
 def params_of(found: Act, values: Mapping[str, Any]) -> msgspec.Struct:
     """Raises ``msgspec.ValidationError``."""
     return msgspec.convert(values, found.params)
-
-
-async def _never() -> str:
-    raise AssertionError("a task that is to be stopped is not begun")

@@ -26,6 +26,7 @@ class JobCode(EventCode):
     TASK_AWAITED = "task.awaited"
     GONE = "job.gone"
     NO_GUEST = "job.no_guest"
+    ANOTHER_GUEST = "job.another_guest"
     NOT_RUN_AGAIN = "job.not_run_again"
     KIND_NOT_RUN_AGAIN = "job.kind_not_run_again"
     TOKEN_TOO_OLD = "job.token_too_old"  # noqa: S105 a code

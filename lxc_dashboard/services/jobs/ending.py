@@ -130,7 +130,7 @@ async def audit(tx: Transaction, job: Job, action: str, result: AuditResult, det
         userid=job.userid,
         endpoint_name=endpoint.name,
         action=action,
-        subject=f"CT {job.vmid} {job.name}".strip(),
+        subject=job.subject,
         result=result,
         detail={"job": str(job.id), **detail},
     )

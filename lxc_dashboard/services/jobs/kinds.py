@@ -110,6 +110,11 @@ class Kind(ABC, Generic[R]):
     def stop_without_pve(self, recorder: Recorder, error: DashboardError) -> Left:
         """Tell what a cancelled job may have under way that nobody can end."""
 
+    async def end_idle(self, rt: Runtime, job: Job) -> bool:
+        """End a job that was asked to cancel without a worker. False where something may be under way, or a worker has it."""
+        del rt, job
+        return False
+
     @abstractmethod
     async def explain(self, run: R | None, recorder: Recorder, error: BaseException) -> tuple[BaseException, bool]:
         """The error to show to the user, and whether PVE has the guest."""

@@ -76,9 +76,12 @@ async def _seen(
     while True:
         async with rt.db.transaction() as tx:
             rows = await tx.jobs.list_named(viewer, wanted, limit=limit, offset=offset)
-        others = {container.id: container for job, container, _ in rows if container and not owns(session, job)}
+        foreign = [(job, container) for job, container, _ in rows if not owns(session, job)]
+        others = {container.id: container for _, container in foreign if container}
+        acts = {job.id: job for job, container in foreign if container is None}
         seen |= await visibility.seen(rt, session, [each for each in others.values() if each.id not in seen])
-        hidden = others.keys() - seen
+        seen |= await visibility.seen_acts(rt, session, [each for each in acts.values() if each.id not in seen])
+        hidden = (others.keys() | acts.keys()) - seen
         if not hidden:
             break
         viewer = replace(viewer, hidden=viewer.hidden | hidden)

@@ -18,7 +18,7 @@ from lxc_dashboard.errors import (
     UnreachableError,
 )
 from lxc_dashboard.proxmox.schemas import LogLine
-from lxc_dashboard.proxmox.waiting import is_forgotten
+from lxc_dashboard.proxmox.tasks import is_forgotten
 from lxc_dashboard.services.jobs.codes import JobCode
 from lxc_dashboard.services.jobs.run import Run
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _LOOK_EVERY_S: Final = 0.5
+# A checkpoint's fact: the task that an act has in PVE now, as ``PveStep`` names it.
+TASK: Final = "task"
+TASK_DEADLINE_S: Final = 12 * 3600.0
 FORGOTTEN: Final = "it does not know the task any more"
 # What nobody saw the end of, in PVE's own words: its node was restarted in the middle.
 _ENDS_UNSEEN: Final = (FORGOTTEN, "unexpected status", "unable to read tail")
@@ -36,7 +39,10 @@ _ENDS_UNSEEN: Final = (FORGOTTEN, "unexpected status", "unable to read tail")
 
 @dataclass(frozen=True, slots=True)
 class PveStep:
-    """``kind`` and ``task_id`` are the task's as PVE names them: vzcreate and the vmid, download and the file."""
+    """``kind`` and ``task_id`` are the task's as PVE names them: vzcreate and the vmid, download and the file.
+
+    ``share``: how much of the work, from 0 to 1, the log lines tell of.
+    """
 
     name: str
     kind: str
@@ -44,6 +50,7 @@ class PveStep:
     node: str
     deadline_s: float
     post: Callable[[], Awaitable[str]]
+    share: Callable[[Sequence[str]], float] | None = None
 
 
 async def run_task(run: Run, step: PveStep) -> TaskResult:
@@ -56,7 +63,10 @@ async def run_task(run: Run, step: PveStep) -> TaskResult:
 
     async def tell(lines: Sequence[LogLine]) -> None:
         checkpoint.lines[step.name] = lines[-1].n
-        await run.recorder.log([line.t for line in lines])
+        texts = [line.t for line in lines]
+        if step.share is not None:
+            run.reach(step.share(texts))
+        await run.recorder.log(texts)
 
     try:
         return await run.client.tasks.wait(
@@ -75,6 +85,28 @@ async def run_task(run: Run, step: PveStep) -> TaskResult:
             raise
         checkpoint.failed = step.name
         raise TaskFailedError(upid, FORGOTTEN, node=error.node) from error
+
+
+async def run_noted(run: Run, step: PveStep) -> TaskResult:
+    """``run_task``, noted as what a cancel has to stop (``noted_step``)."""
+    checkpoint = run.checkpoint
+    checkpoint.facts[TASK] = [step.name, step.kind, step.task_id, step.node]
+    checkpoint.active = step.name
+    result = await run_task(run, step)
+    checkpoint.mark_done(step.name)
+    return result
+
+
+def noted_step(run: Run) -> PveStep | None:
+    """The task that ``run_noted`` began last, to be stopped; None where there was none."""
+    if TASK not in run.checkpoint.facts:
+        return None
+    name, kind, task_id, node = run.checkpoint.facts[TASK]
+    return PveStep(name, kind, task_id, node, TASK_DEADLINE_S, _never)
+
+
+async def _never() -> str:
+    raise AssertionError("a task that is to be stopped is not begun")
 
 
 def ended_unseen(error: TaskFailedError) -> bool:

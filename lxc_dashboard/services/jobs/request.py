@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 from uuid import UUID
 
 import msgspec
 
 from lxc_dashboard.db.models import AuditResult, Job, new_id
 from lxc_dashboard.errors import BusyGuestError, ConflictError, NotFoundError, PrivilegeError
-from lxc_dashboard.services.auth import privileges
+from lxc_dashboard.services.auth import acting, privileges
+from lxc_dashboard.services.jobs import identity
 from lxc_dashboard.services.jobs.acts import Act, params_of
 from lxc_dashboard.services.jobs.enqueue import enqueue
+from lxc_dashboard.services.jobs.identity import ITS_OWN, Standing
 from lxc_dashboard.services.jobs.ticket import lending, owns
 
 if TYPE_CHECKING:
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.model import Session
     from lxc_dashboard.services.jobs.run import Guest
+
+BINDS: Final = ITS_OWN | {Standing.UNKNOWN}
 
 
 async def request(
@@ -36,21 +41,30 @@ async def request(
     Raises ``BusyGuestError`` where an unfinished job locks the guest, ``PrivilegeError``, ``SessionExpiredError``,
     ``msgspec.ValidationError`` for wrong ``params``, what PVE says.
     """
-    values = msgspec.to_builtins(params_of(act, params or {}))
-    await _require_privileges(rt, session, act, guest)
+    checked = params_of(act, params or {})
+    container_id, _ = await asyncio.gather(
+        _container_of(rt, session, guest),
+        _require_privileges(rt, session, act, guest, act.path(guest, checked)),
+    )
     wanted = job_id or new_id()
     try:
         async with lending(rt, session) as lent:
-            container = await lent.tx.containers.by_vmid(session.endpoint_id, guest.vmid)
             await lent.tx.jobs.add(
-                _job(session, act, guest, id=wanted, params=values, container_id=container and container.id)
+                _job(
+                    session,
+                    act,
+                    guest,
+                    id=wanted,
+                    params=msgspec.to_builtins(checked),
+                    container_id=container_id,
+                )
             )
             await lent.give(wanted)
             await _audit(lent.tx, session, act, guest, AuditResult.OK, job=str(wanted))
     except ConflictError as error:
         if job_id is not None and await is_known(rt, session, job_id):
             return job_id  # the same request, a moment earlier
-        await _refuse_busy(rt, session, guest, error)
+        await refuse_busy(rt, session.endpoint_id, guest, error)
     await enqueue(rt, wanted)
     return wanted
 
@@ -63,16 +77,28 @@ def _job(session: Session, act: Act, guest: Guest, **values: Any) -> Job:
         node=guest.node,
         name=guest.name,
         userid=session.userid,
+        locks_guest=act.locks_guest,
         signed_in_at=session.signed_in_at,
         session_id=session.id,
         **values,
     )
 
 
-async def _require_privileges(rt: Runtime, session: Session, act: Act, guest: Guest) -> None:
+async def _container_of(rt: Runtime, session: Session, guest: Guest) -> UUID | None:
+    """The container of ours that has the vmid, unless PVE says that the guest is another one by now."""
+    async with rt.db.transaction() as tx:
+        container = await tx.containers.by_vmid(session.endpoint_id, guest.vmid)
+        known = await tx.monitor.known(session.endpoint_id, [container.id]) if container else ()
+    if not known:
+        return None
+    standing = await identity.standing_at(await acting.client(rt, session), known[0], guest.node)
+    return known[0].container_id if standing in BINDS else None
+
+
+async def _require_privileges(rt: Runtime, session: Session, act: Act, guest: Guest, path: str) -> None:
     """Raises ``PrivilegeError``, which is audited."""
     try:
-        await privileges.require(rt, session, f"/vms/{guest.vmid}", *act.needs)
+        await privileges.require(rt, session, path, *act.needs)
     except PrivilegeError as error:
         async with rt.db.transaction() as tx:
             await _audit(tx, session, act, guest, AuditResult.REFUSED, cause=str(error))
@@ -91,10 +117,13 @@ async def is_known(rt: Runtime, session: Session, job_id: UUID) -> bool:
     return True
 
 
-async def _refuse_busy(rt: Runtime, session: Session, guest: Guest, error: ConflictError) -> None:
+async def refuse_busy(
+    rt: Runtime, endpoint_id: UUID, guest: Guest, error: ConflictError, *, own: UUID | None = None
+) -> NoReturn:
+    """Raise ``BusyGuestError`` where a job other than ``own`` locks the guest, else ``error``."""
     async with rt.db.transaction() as tx:
-        first = await tx.jobs.locking(session.endpoint_id, guest.vmid)
-    if first is None:  # it has ended by now
+        first = await tx.jobs.locking(endpoint_id, guest.vmid)
+    if first is None or first.id == own:  # it has ended by now, or is not what was in the way
         raise error
     raise BusyGuestError(str(guest), first.kind, first.userid, first.id) from error
 

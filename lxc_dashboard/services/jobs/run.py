@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Guest:
-    """The guest of a job. ``marker``: what a container of the product carries inside; ``container_id``: its row, None of others.
+    """The guest of a job; of one about no guest ``vmid`` is 0, and ``name`` what it is about. ``marker``: what a container of the product carries inside; ``container_id``: its row, None of others.
 
     ``node`` is where PVE last had it. ``seen_at``, by the monotonic clock: when PVE last answered for it there.
     """
@@ -36,7 +36,7 @@ class Guest:
     seen_at: float = -math.inf
 
     def __str__(self) -> str:
-        return f"CT {self.vmid} {self.name}".strip()
+        return f"CT {self.vmid} {self.name}".strip() if self.vmid else self.name
 
     def seen(self) -> None:
         self.seen_at = time.monotonic()

@@ -1,4 +1,4 @@
-"""Jobs of any kind as users see them, and acts as users cancel and retry them (creations: ``services/creation/service.py``)."""
+"""Jobs of any kind as users see and cancel them, and acts as users retry them (creations: ``services/creation/service.py``)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from uuid import UUID
 from lxc_dashboard.db.models import AuditResult, Container, Job, JobState
 from lxc_dashboard.errors import ConflictError, NotFoundError
 from lxc_dashboard.services.auth import acting, privileges
-from lxc_dashboard.services.jobs import visibility
+from lxc_dashboard.services.jobs import guest_mark, visibility
 from lxc_dashboard.services.jobs.acts import ACTS
 from lxc_dashboard.services.jobs.codes import JobCode, Message
 from lxc_dashboard.services.jobs.enqueue import enqueue
+from lxc_dashboard.services.jobs.kinds import is_known, kind_of
 from lxc_dashboard.services.jobs.request import request
 from lxc_dashboard.services.jobs.run import find_guest
 from lxc_dashboard.services.jobs.ticket import lending, owns
@@ -85,15 +86,17 @@ async def place_of(rt: Runtime, job: Job) -> Place | None:
         return (await tx.jobs.places(job.endpoint_id)).get(job.id)
 
 
-async def cancel(rt: Runtime, session: Session, job_id: UUID) -> None:
-    """Ask a job on a guest to stop. Others' jobs need VM.Allocate on the guest.
+async def cancel(rt: Runtime, session: Session, job_id: UUID) -> Job:
+    """Ask a job to stop. Its worker does so within 15 s; a job with nothing under way ends here.
 
+    Others' jobs need VM.Allocate on the guest, or Datastore.AllocateTemplate at the storage.
     Raises ``NotFoundError``, ``PrivilegeError``, ``ConflictError`` (it has ended), what PVE says.
     """
     shown = await visible(rt, session, job_id)
     job, own = shown.job, shown.own
+    kind = kind_of(job.kind) if is_known(job.kind) else None
     if not own:
-        await privileges.require(rt, session, f"/vms/{job.vmid}", MANAGE_PRIVILEGE)
+        await privileges.require(rt, session, *visibility.managed_at(job, shown.container))
     async with lending(rt, session) as lent:
         asked = await lent.tx.jobs.request_cancel(job.id, session.authid)
         if own:  # a job that waits for a sign-in has no ticket to stop its task with
@@ -101,14 +104,15 @@ async def cancel(rt: Runtime, session: Session, job_id: UUID) -> None:
         await lent.tx.audit.append(
             userid=session.authid,
             endpoint_name=session.endpoint_name,
-            action=f"{job.kind}.cancel",
-            subject=f"CT {job.vmid} {job.name}".rstrip(),
+            action=f"{kind.action if kind else job.kind}.cancel",
+            subject=job.subject,
             address=session.address,
             result=AuditResult.OK,
             detail={"node": job.node, "job": str(job.id)},
         )
-    if asked.lease_owner is None:
+    if asked.lease_owner is None and not (kind and await kind.end_idle(rt, asked)):
         await enqueue(rt, job.id)
+    return asked
 
 
 async def retry(rt: Runtime, session: Session, job_id: UUID, *, new_id: UUID | None = None) -> UUID:
@@ -122,5 +126,9 @@ async def retry(rt: Runtime, session: Session, job_id: UUID, *, new_id: UUID | N
         raise ConflictError(Message.of(JobCode.NOT_RUN_AGAIN, state=str(job.state)))
     if job.kind not in ACTS:
         raise ConflictError(Message.of(JobCode.KIND_NOT_RUN_AGAIN, kind=job.kind))
-    guest = await find_guest(await acting.client(rt, session), job.vmid)
+    client = await acting.client(rt, session)
+    guest = await find_guest(client, job.vmid)
+    same = guest_mark.is_same(job, await guest_mark.read(client, guest.vmid, guest.node))
+    if same is False or (same is None and guest.name != job.name):
+        raise NotFoundError(Message.of(JobCode.ANOTHER_GUEST, vmid=job.vmid))
     return await request(rt, session, ACTS[job.kind], guest, job.params, job_id=new_id)

@@ -1,16 +1,19 @@
 """Which jobs a user may see: their own, and those of guests that PVE shows them.
 
-PVE gives a vmid out again. So a container of ours counts only while the guest of its vmid is that container.
+PVE gives a vmid out again. So a container of ours counts only while the guest of its vmid is that container. An act on
+another guest that has ended counts only while the guest of its vmid is the one that it found (``guest_mark``).
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 import structlog
 
+from lxc_dashboard.db.repositories.jobs import FINISHED
 from lxc_dashboard.errors import (
     AuthError,
     NotFoundError,
@@ -19,8 +22,8 @@ from lxc_dashboard.errors import (
     UnreachableError,
 )
 from lxc_dashboard.services.auth import acting, privileges
-from lxc_dashboard.services.auth.privileges import CONSOLE_PRIVILEGE
-from lxc_dashboard.services.jobs import identity
+from lxc_dashboard.services.auth.privileges import ANSWER_WITHIN_S, CONSOLE_PRIVILEGE
+from lxc_dashboard.services.jobs import guest_mark, identity
 from lxc_dashboard.services.jobs.identity import ITS_OWN, Standing
 
 if TYPE_CHECKING:
@@ -34,9 +37,12 @@ log = structlog.get_logger(__name__)
 
 SEE_PRIVILEGE: Final = "VM.Audit"
 MANAGE_PRIVILEGE: Final = "VM.Allocate"  # as PVE asks for the deletion of a guest
+# Jobs about no guest: at the storage that they write to
+SEE_AT_STORAGE: Final = "Datastore.Audit"
+MANAGE_AT_STORAGE: Final = "Datastore.AllocateTemplate"
+AT_STORAGE: Final = {SEE_AT_STORAGE: SEE_PRIVILEGE, MANAGE_AT_STORAGE: MANAGE_PRIVILEGE}
 GRANTED: Final = frozenset({SEE_PRIVILEGE, MANAGE_PRIVILEGE, CONSOLE_PRIVILEGE})
 HOLDS_FOR_S: Final = 15.0
-ANSWER_WITHIN_S: Final = 2.0  # the page of a job is shown without the answer, too
 NOT_TOLD: Final = "PVE does not tell now whether CT {vmid} is still the container of this job"
 ALL_GUESTS: Final = "/vms"  # where one may see every guest, what is left of one that is gone may be seen too
 
@@ -44,10 +50,11 @@ ALL_GUESTS: Final = "/vms"  # where one may see every guest, what is left of one
 async def held(rt: Runtime, session: Session, job: Job, container: Container | None) -> frozenset[str]:
     """What the user may do with another user's job: see it, manage it, open its guest's console, or nothing.
 
+    Of a job about no guest the privileges at its storage count, as ``AT_STORAGE`` translates them.
     ``container``: the job's, where the product knows its guest. An answer holds for ``HOLDS_FOR_S``, because a log is read
     in many small pieces. Raises ``UnreachableError`` where PVE does not say whether the guest is still the job's.
     """
-    subject = f"{container.id}:{container.deleted_at is not None}" if container else str(job.vmid)
+    subject = f"{container.id}:{container.deleted_at is not None}" if container else f"{job.id}:{job.state in FINISHED}"
     key = f"job:held:{session.id}:{subject}"
     try:
         known = await rt.bus.get(key)
@@ -61,6 +68,9 @@ async def held(rt: Runtime, session: Session, job: Job, container: Container | N
 
 
 async def _held(rt: Runtime, session: Session, job: Job, container: Container | None) -> frozenset[str]:
+    if not job.vmid:
+        at_storage = await privileges.held(rt, session, _storage(job))
+        return frozenset(meaning for privilege, meaning in AT_STORAGE.items() if privilege in at_storage)
     gone = container is not None and container.deleted_at is not None
     vmid = container.vmid if container else job.vmid
     found = await privileges.held(rt, session, ALL_GUESTS if gone else f"/vms/{vmid}")
@@ -70,6 +80,8 @@ async def _held(rt: Runtime, session: Session, job: Job, container: Container | 
         if not _lists(resources, vmid):
             # PVE grants privileges on a vmid without a guest, too. Only a container of ours may still be in the making.
             return found & GRANTED if container else frozenset()
+        if container is None and not await _is_about(rt, session, client, [job], resources):
+            return frozenset()
         if container is not None:
             standing = (await _standings(rt, session, client, [container], resources)).get(container.id)
             if standing is Standing.UNKNOWN:
@@ -77,6 +89,16 @@ async def _held(rt: Runtime, session: Session, job: Job, container: Container | 
             if standing not in ITS_OWN:
                 return frozenset()
     return found & GRANTED
+
+
+def managed_at(job: Job, container: Container | None) -> tuple[str, str]:
+    """The path and the privilege there that another's job is cancelled with."""
+    vmid = container.vmid if container else job.vmid
+    return (f"/vms/{vmid}", MANAGE_PRIVILEGE) if vmid else (_storage(job), MANAGE_AT_STORAGE)
+
+
+def _storage(job: Job) -> str:
+    return f"/storage/{job.params['storage']}"
 
 
 async def seen(rt: Runtime, session: Session, containers: Sequence[Container]) -> frozenset[UUID]:
@@ -92,6 +114,48 @@ async def seen(rt: Runtime, session: Session, containers: Sequence[Container]) -
     if gone and SEE_PRIVILEGE in await privileges.held(rt, session, ALL_GUESTS):
         return found | gone
     return found
+
+
+async def seen_acts(rt: Runtime, session: Session, jobs: Sequence[Job]) -> frozenset[UUID]:
+    """The ids of those of others' acts on guests that the product does not know which the user may see in a list."""
+    if not jobs:
+        return frozenset()
+    client = await acting.client(rt, session)
+    return await _is_about(rt, session, client, jobs, await client.cluster.resources())
+
+
+async def _is_about(
+    rt: Runtime, session: Session, client: ProxmoxClient, jobs: Sequence[Job], resources: Sequence[Resource]
+) -> frozenset[UUID]:
+    """The ids of those whose guest PVE lists. Until a job ends, that is whatever guest has its vmid."""
+    nodes = {entry.vmid: entry.node for entry in resources if entry.is_guest}
+    ended = [job for job in jobs if job.vmid in nodes and job.state in FINISHED]
+    vmids = sorted({job.vmid for job in ended})
+    turn = asyncio.Semaphore(identity.AT_ONCE)
+
+    async def ask(vmid: int) -> list[str]:
+        async with turn:
+            return await _mark_of(rt, session, client, vmid, nodes[vmid])
+
+    marks = dict(zip(vmids, await asyncio.gather(*map(ask, vmids)), strict=True))
+    under_way = {job.id for job in jobs if job.vmid in nodes and job.state not in FINISHED}
+    return frozenset(under_way | {job.id for job in ended if guest_mark.is_same(job, marks[job.vmid])})
+
+
+async def _mark_of(rt: Runtime, session: Session, client: ProxmoxClient, vmid: int, node: str) -> list[str]:
+    """As ``guest_mark.read``. What PVE told holds for ``HOLDS_FOR_S``."""
+    key = f"guest:mark:{session.id}:{vmid}"
+    try:
+        known = await rt.bus.get(key)
+        if known is not None:
+            return known.decode().split()
+        mark = await guest_mark.read(client, vmid, node)
+        if mark:
+            await rt.bus.set(key, " ".join(mark).encode(), ttl_s=HOLDS_FOR_S)
+    except ServiceUnavailableError as error:
+        log.info("guest mark not cached", why=str(error))
+        return await guest_mark.read(client, vmid, node)
+    return mark
 
 
 async def is_lost(rt: Runtime, session: Session, container: Container) -> bool:

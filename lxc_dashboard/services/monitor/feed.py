@@ -1,8 +1,8 @@
-"""The feed: one poller a user and endpoint across all processes, any number of viewers.
+"""The feed: one poller for each user and endpoint across all processes, with any number of viewers.
 
-In each web process a ``FeedHub`` keeps a replica of every feed that somebody here watches. The replica follows a Redis stream of patches;
-whichever process holds the feed's lease polls and writes them. A snapshot in Redis lets a new process begin in the middle. When the last
-viewer has gone, nothing polls.
+In each web process a ``FeedHub`` has a replica of every feed that is viewed through it. The replica follows a Redis stream of
+patches, which the process with the feed's lease writes. A snapshot in Redis lets a new process start in the middle. Without
+viewers nothing polls.
 """
 
 from __future__ import annotations
@@ -27,11 +27,10 @@ from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import acting, sessions, sign_in
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.jobs.identity import Identities
-from lxc_dashboard.services.monitor.known import known_of
 from lxc_dashboard.services.monitor.patch import Patch, patch_of
 from lxc_dashboard.services.monitor.poller import Poller
 from lxc_dashboard.services.monitor.replica import BLOCK_MS, RETRY_S, OnPatch, Replica, Stored, catch_up, follow
-from lxc_dashboard.services.monitor.rows import Fields, Known, Row, Rows
+from lxc_dashboard.services.monitor.rows import Fields, Known, Row, Rows, known_of
 
 log = structlog.get_logger(__name__)
 
@@ -39,19 +38,19 @@ LEASE_S = 6.0
 LEASE_RENEWED_EVERY_S = 2.0
 GRACE_S = 10.0
 FIRST_ANSWER_WITHIN_S = 5.0
-# A poll that waits longer counts as unanswered, so that the page names the cause soon.
+# A longer poll counts as failed, so that the page soon shows the cause.
 ANSWER_WITHIN_S = 4.0
 PATCHES_KEPT = 300
 PATCHES_KEPT_S = 120
 # The web server keeps a buffer of the largest frame for each socket.
 ROWS_A_PATCH = 1_000
 SNAPSHOT_KEPT_S = 600
-# The stream keeps the patches of a much longer time.
+# The stream holds patches of a much longer time.
 SNAPSHOT_EVERY_S = 30.0
 
 
 def feed_key(endpoint_id: UUID, userid: str) -> str:
-    """The feed of a user at an endpoint; also the name of the room that its patches are told in."""
+    """The feed of a user at an endpoint; also the name of the room that receives its patches."""
     return f"feed:{endpoint_id}:{userid}"
 
 
@@ -60,16 +59,16 @@ def touch_stream(endpoint_id: UUID) -> str:
 
 
 async def touch(bus: Bus, endpoint_id: UUID, vmid: int, node: str) -> None:
-    """Have every feed of the endpoint ask this guest live, after an act of ours."""
+    """Make every feed of the endpoint request this guest's live state, after an act."""
     await bus.publish(
         touch_stream(endpoint_id), [msgspec.json.encode({"vmid": vmid, "node": node})], maxlen=100, ttl_s=60
     )
 
 
 class FeedHub:
-    """All feeds that are watched through one process.
+    """All feeds that are viewed through one process.
 
-    ``on_patch(key, patch)`` is awaited for each patch; ``is_there(viewer)`` says whether a viewer's socket still is.
+    ``on_patch(key, patch)`` is awaited for each patch; ``is_there(viewer)``: whether the viewer's socket is open.
     """
 
     def __init__(self, rt: Runtime, on_patch: OnPatch, is_there: Callable[[str], bool]) -> None:
@@ -82,14 +81,14 @@ class FeedHub:
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def watch(self, session: Session, viewer: str) -> str:
-        """``viewer`` (a socket) sees the feed of the session's user from now on. Returns the feed's key."""
+        """Add ``viewer`` (a socket) to the feed of the session's user; the feed's key."""
         self.unwatch(viewer)
         replica = self._replica(session)
         replica.viewers[viewer] = session
         return replica.key
 
     def unwatch(self, viewer: str) -> list[str]:
-        """The keys of the feeds that the viewer saw until now."""
+        """Remove a viewer; the keys of its feeds."""
         seen = [replica for replica in self._replicas.values() if replica.viewers.pop(viewer, None)]
         for replica in seen:
             if not replica.viewers:
@@ -98,42 +97,42 @@ class FeedHub:
 
     @property
     def watched(self) -> list[str]:
-        """The feeds that are kept now."""
+        """The keys of the open feeds."""
         return list(self._replicas)
 
     def known(self, session: Session) -> tuple[Rows, dict[str, Any]]:
-        """Rows and ``meta`` of the user's feed as they are now; empty where nobody watches it through this process."""
+        """Rows and ``meta`` of the user's feed as they are now; empty if it has no viewer in this process."""
         replica = self._replicas.get(feed_key(session.endpoint_id, session.userid))
         return (replica.rows, replica.meta) if replica else ({}, {})
 
     def meta(self, key: str) -> Mapping[str, Any]:
-        """``meta`` of a watched feed; empty where nobody watches it through this process."""
+        """``meta`` of a watched feed; empty if it has no viewer in this process."""
         replica = self._replicas.get(key)
         return replica.meta if replica else {}
 
     def since(self, key: str, v: int) -> list[Patch]:
-        """The patches of a watched feed that follow version ``v``, for who enters its room after reading the snapshot."""
+        """The patches of a watched feed that follow version ``v``, for a page that enters the room after it read the snapshot."""
         replica = self._replicas.get(key)
         return replica.since(v) if replica else []
 
     async def rows(self, session: Session) -> Rows:
-        """All that the user sees; before the first answer of PVE it waits up to 5 s, then gives what there is."""
-        return (await self._told(session)).rows
+        """All rows of the user. Waits up to 5 s for PVE's first answer."""
+        return (await self._ready_replica(session)).rows
 
     async def snapshot(self, session: Session) -> bytes:
         """The whole list as gzipped JSON ``{columns: {field: [value]}, v, meta}``, its rows encoded once for all viewers.
 
-        Before the first answer of PVE it waits up to 5 s, then gives what there is, with the cause in ``meta.error``.
+        Waits up to 5 s for PVE's first answer, else sets ``meta.error``.
         """
-        return (await self._told(session)).snapshot()
+        return (await self._ready_replica(session)).snapshot()
 
-    async def glance(self, session: Session) -> bytes:
-        """What there is beside the rows, as JSON ``{v, meta}``; else as ``snapshot``."""
-        replica = await self._told(session)
+    async def nodes(self, session: Session) -> bytes:
+        """JSON ``{v, meta}`` without rows; else as ``snapshot``."""
+        replica = await self._ready_replica(session)
         return msgspec.json.encode({"v": replica.v, "meta": replica.meta})
 
-    async def _told(self, session: Session) -> Replica:
-        """The feed, with what there is of it after 5 s at most."""
+    async def _ready_replica(self, session: Session) -> Replica:
+        """The user's replica after its first data, or after 5 s."""
         replica = self._replica(session)
         if not replica.viewers:
             replica.empty_since = time.monotonic()
@@ -145,7 +144,7 @@ class FeedHub:
         return replica
 
     async def run(self) -> None:
-        """Ends feeds that nobody watches, until cancelled; then all of them."""
+        """Close feeds without viewers until cancelled, then all feeds."""
         try:
             while True:
                 await asyncio.sleep(RETRY_S)
@@ -178,9 +177,9 @@ class FeedHub:
         await asyncio.gather(*replica.tasks, return_exceptions=True)
 
     async def _lead(self, replica: Replica, first: Session) -> None:
-        """Polls while this process holds the feed's lease; else looks again every second.
+        """Poll while this process holds the feed's lease; else try again every second.
 
-        Who was closed just now gives the lease back first: both hold it under one name.
+        A replica that was just closed releases the lease first, because both use the same owner.
         """
         turn = self._turns.setdefault(replica.key, asyncio.Lock())
         async with turn:
@@ -196,7 +195,7 @@ class FeedHub:
                 finally:
                     await asyncio.shield(self._bus.release_lease(lease, self._owner))
         except DashboardError as error:
-            log.warning("feed is not polled", cause=str(error))
+            log.warning("feed polling failed", cause=str(error))
         except Exception:
             log.exception("poller failed")
 
@@ -223,7 +222,7 @@ class FeedHub:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _lender(self, replica: Replica, first: Session) -> Session | None:
-        """The first open session of a viewer, as it is stored now: its ticket was renewed since its page was opened."""
+        """The first open session of a viewer, loaded again to get its current ticket."""
         for viewer in [*replica.viewers.values(), first]:
             session = await sessions.load(self._rt, viewer.key)
             if session is not None:
@@ -231,9 +230,7 @@ class FeedHub:
         return None
 
     async def _poll_until_refused(self, poller: Poller, session: Session) -> None:
-        """Returns when PVE refuses the ticket. A session whose stored ticket is refused too is ended, which leads all its pages
-        to the sign-in page.
-        """
+        """Poll until PVE refuses the ticket. Ends the session if PVE refuses its stored ticket too."""
         try:
             await poller.run()
         except AuthError as error:
@@ -243,7 +240,7 @@ class FeedHub:
                 await sign_in.verify(self._rt, current)
 
     async def _keep(self, replica: Replica, lease: str, lender: Session) -> None:
-        """Returns when the lease is lost, or when the session whose ticket is used looks no more while others do."""
+        """Renew the lease until it is lost, or the lending session has no viewer while others have."""
         held = lent = True
         while held and lent:
             await asyncio.sleep(LEASE_RENEWED_EVERY_S)
@@ -261,12 +258,12 @@ class FeedHub:
 
 
 class Publisher:
-    """Numbers patches, keeps the snapshot that a new process begins with."""
+    """Numbers and publishes patches, and stores the snapshot for new processes."""
 
     def __init__(self, bus: Bus, replica: Replica) -> None:
         self._bus = bus
         self._replica = replica
-        # Numbers go past those that a lost Redis forgot; each patch names the one that it comes after.
+        # Starts at the time, so that numbers grow even after Redis lost its data. Each patch names its predecessor.
         self._prev, self._v = replica.v, max(replica.v, int(time.time()))
         self._next_snapshot = 0.0
 
@@ -283,7 +280,7 @@ class Publisher:
     async def _publish_shared(
         self, changed: Mapping[int, Row | Fields], gone: list[int], meta: dict[str, Any] | None
     ) -> None:
-        """Publish, then have the poller go on with the replica's rows: one process needs no two copies of them."""
+        """Publish, then give the poller the replica's rows, so that the process stores them once."""
         await self.publish(changed, gone, meta)
         await catch_up(self._bus, self._replica)
         if self._replica.v == self._v:
@@ -302,7 +299,7 @@ class Publisher:
             await self._bus.set(f"{self._replica.key}:snapshot", msgspec.json.encode(whole), ttl_s=SNAPSHOT_KEPT_S)
 
     async def _send(self, changed: Mapping[int, Row | Fields], gone: list[int], meta: dict[str, Any]) -> str:
-        """The patch's id in the stream."""
+        """Publish one patch; its id in the stream."""
         self._v += 1
         patch = patch_of(self._v, self._prev, changed, gone, meta)
         self._prev = self._v

@@ -1,4 +1,4 @@
-"""Containers that were deleted in PVE, forgotten by schedule: no page has to be open for it."""
+"""Forgets containers that were deleted in PVE, by schedule, even if no page is open."""
 
 from __future__ import annotations
 
@@ -23,35 +23,35 @@ log = structlog.get_logger(__name__)
 
 ENDPOINT_WITHIN_S: Final = 20.0
 ANSWER_WITHIN_S: Final = 8.0
-ASKED_AT_A_LOOK: Final = 50
+CHECKS_PER_RUN: Final = 50
 SESSIONS_TRIED: Final = 3
 
 
 async def forget_due(rt: Runtime) -> int:
-    """Ask each endpoint for containers that its list does not show; forget those that it does not have. How many there were."""
+    """Forget the containers that the endpoints no longer have; their number."""
     try:
         async with rt.db.transaction() as tx:
             nodes = await tx.nodes.list()
-        return sum(await asyncio.gather(*(_quietly(rt, node) for node in nodes)))
+        return sum(await asyncio.gather(*(_forget_or_log(rt, node) for node in nodes)))
     except ServiceUnavailableError as error:
-        log.warning("deleted containers not looked for", why=str(error))
+        log.warning("search for deleted containers failed", why=str(error))
         return 0
 
 
-async def _quietly(rt: Runtime, node: ProxmoxNode) -> int:
-    """``_look_at``, whose errors hinder no other endpoint."""
+async def _forget_or_log(rt: Runtime, node: ProxmoxNode) -> int:
+    """Log an error instead of raising it, so that the other endpoints go on."""
     try:
         async with asyncio.timeout(ENDPOINT_WITHIN_S):
-            return await _look_at(rt, node)
+            return await _forget_at(rt, node)
     except (DashboardError, TimeoutError) as error:
-        log.info("deleted containers not looked for", endpoint=node.name, why=str(error))
+        log.info("search for deleted containers failed", endpoint=node.name, why=str(error))
         return 0
 
 
-async def _look_at(rt: Runtime, node: ProxmoxNode) -> int:
-    """``GET /cluster/resources``, and ``/cluster/nextid?vmid=`` for ``ASKED_AT_A_LOOK`` containers at most.
+async def _forget_at(rt: Runtime, node: ProxmoxNode) -> int:
+    """``GET /cluster/resources``, and ``/cluster/nextid?vmid=`` for at most ``CHECKS_PER_RUN`` containers.
 
-    The list is cut to what its user may see. So it only tells which containers need no question: ``nextid`` decides.
+    The list holds only what its user may see. So it excludes containers that exist, and ``nextid`` decides the rest.
     """
     async with rt.db.transaction() as tx:
         known = [guest for guest in await tx.monitor.known(node.id) if guest.has_ended]
@@ -65,7 +65,7 @@ async def _look_at(rt: Runtime, node: ProxmoxNode) -> int:
             continue
         listed = {entry.vmid for entry in resources if entry.is_guest}
         unlisted = [guest for guest in known if guest.vmid not in listed]
-        suspects = random.sample(unlisted, min(len(unlisted), ASKED_AT_A_LOOK))
+        suspects = random.sample(unlisted, min(len(unlisted), CHECKS_PER_RUN))
         found = await standings(client, suspects, resources)
         await forget_lost(rt.db, suspects, found)
         return sum(standing in LOST for standing in found.values())
@@ -73,7 +73,7 @@ async def _look_at(rt: Runtime, node: ProxmoxNode) -> int:
 
 
 async def _clients(rt: Runtime, node: ProxmoxNode) -> AsyncIterator[ProxmoxClient]:
-    """PVE as the endpoint's own API token, then as users who are signed in there; see ADR 16."""
+    """Clients with the endpoint's own API token, then with tickets of its open sessions; see ADR 16."""
     async with rt.db.transaction() as tx:
         secret = tx.nodes.secrets(node).token_secret
     if node.tokenid and secret:

@@ -1,4 +1,4 @@
-"""The endpoint at a glance: its nodes, how many containers each has, and since when one does not answer."""
+"""The nodes of an endpoint: figures, numbers of containers, and since when one is down."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lxc_dashboard.proxmox.schemas import Resource
 from lxc_dashboard.services.auth.privileges import CONSOLE_PRIVILEGE
+from lxc_dashboard.services.jobs.acts import ACTS
 from lxc_dashboard.services.monitor.rows import MIB, Fields, Row, boot_time
 
 if TYPE_CHECKING:
@@ -24,14 +25,13 @@ def nodes_of(
     at: float,
     heard: Mapping[str, bool] | None = None,
 ) -> list[Fields]:
-    """All nodes, in the order in which they are read. ``before``: what this said the last time. ``at``: epoch seconds.
+    """All nodes in natural order. ``before``: the last result. ``at``: epoch seconds.
 
-    ``cpu`` is a share of 1, memory in bytes, ``since`` when it was started; all of them 0 while it is down. ``maxmem`` is 0
-    where PVE tells the user none of its figures, for want of Sys.Audit. ``down`` is when it was
-    first seen to be down, 0 while it is up; ``longer``: it was down already when it was first looked at.
+    ``cpu`` is a share of 1, memory in bytes, ``since`` the start time; all are 0 while the node is down. ``maxmem`` is 0
+    without Sys.Audit. ``down``: when the node was first seen down, or 0; ``longer``: it was down at the first poll.
 
-    ``heard``: by node, whether its pvedaemon has answered since the last time. ``silent``: since when that of a node which is
-    up does not, 0 while it does.
+    ``heard``: by node, whether its pvedaemon has answered since the last call. ``silent``: since when the pvedaemon of a
+    running node does not answer, or 0.
     """
     counts = Counter((row.node, row.status) for row in rows.values())
     last = {node["name"]: node for node in before}
@@ -54,13 +54,22 @@ def _silent_since(r: Resource, before: Fields, at: float, heard: bool | None) ->
 
 
 def as_read(name: str) -> list[tuple[int, str]]:
-    """Sort key: pve2 comes before pve10."""
+    """Sort key in natural order: pve2 before pve10."""
     return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"([0-9]+)", name)]
 
 
-def consoles_of(grants: Grants, rows: Iterable[int]) -> Fields:
-    """Whose console the user may open: ``usual`` says it of most of ``rows``, the vmids in ``others`` are the opposite."""
-    may = {vmid: CONSOLE_PRIVILEGE in grants.at_guest(vmid) for vmid in rows}
+def needed_at_guests() -> frozenset[str]:
+    """The privileges that acts, and a guest's console, need at ``/vms/{vmid}``."""
+    return frozenset({CONSOLE_PRIVILEGE}).union(*(act.needs for act in ACTS.values()))
+
+
+def rights_of(grants: Grants, rows: Iterable[int], privileges: Iterable[str]) -> Fields:
+    """By privilege, on which guests the user holds it: ``usual`` for most of ``rows``, the opposite for the vmids in ``others``."""
+    held = {vmid: grants.at_guest(vmid) for vmid in rows}
+    return {privilege: _by_the_fewer({vmid: privilege in at for vmid, at in held.items()}) for privilege in privileges}
+
+
+def _by_the_fewer(may: Mapping[int, bool]) -> Fields:
     usual = 2 * sum(may.values()) >= len(may)
     return {"usual": usual, "others": sorted(vmid for vmid, allowed in may.items() if allowed is not usual)}
 

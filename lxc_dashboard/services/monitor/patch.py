@@ -1,8 +1,8 @@
-"""A patch of the feed as it goes through Redis and to the browsers: what changed since the patch before it.
+"""A patch of the feed, for Redis and the browsers: the changes since the previous patch.
 
 ``{v, prev, gone, meta}`` and the changed rows. A few rows are plain JSON (``rows``: fields by vmid). Many rows are ``packed``:
-their columns as gzipped JSON in base64, beside the names of the changed ``fields``. The poller packs a patch once. Everybody
-else passes it on unchanged.
+their columns as gzipped JSON in base64, with the names of the changed ``fields``. The poller packs a patch once; all others
+pass it on.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Patch = dict[str, Any]
 
 # Fewer rows are smaller as plain JSON.
 PACKED_FROM_ROWS: Final = 60
-# A better level takes three times as long and saves a tenth.
+# A higher level takes three times as long and saves a tenth.
 GZIP_LEVEL: Final = 1
 
 
 def patch_of(v: int, prev: int, changed: Mapping[int, Row | Fields], gone: list[int], meta: Mapping[str, Any]) -> Patch:
-    """``prev``: the number of the patch before it."""
+    """``prev``: the number of the previous patch."""
     head: Patch = {"v": v, "prev": prev, "gone": gone, "meta": meta}
     fields = {vmid: asdict(change) if isinstance(change, Row) else change for vmid, change in changed.items()}
     if len(fields) < PACKED_FROM_ROWS:

@@ -1,12 +1,12 @@
-"""One poller: keeps the rows of one user at one endpoint true, with at most 30 requests a minute while nothing happens.
+"""Keeps the rows of one user at one endpoint current, with at most 30 requests a minute while nothing happens.
 
-``/cluster/resources`` is whole but up to 10 s old, ``/cluster/tasks`` tells of starts and ends at once, and ``status/current`` is live:
-what a task just touched is asked there and laid over the old rows until these must have caught up.
+``/cluster/resources`` is complete but up to 10 s old. ``/cluster/tasks`` shows starts and ends at once. ``status/current`` is
+live: after a task, the guest's live fields replace those of its row until the list has caught up.
 
-A guest that powers itself off leaves no task. So the poller asks for the whole list when PVE has just measured
-(``refreshes``), and in between for the live list of one node in turn.
+A guest that powers itself off leaves no task. So the poller requests the whole list when PVE has just measured
+(``refreshes``), and in between the live list of one node in turn.
 
-pveproxy answers the cluster's lists by itself. A node's own list shows whether its pvedaemon runs, without which every act fails.
+pveproxy answers the cluster's lists itself. A node's own list shows whether its pvedaemon runs, which every act needs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from lxc_dashboard.errors import ApiError, PrivilegeError, ProxmoxError, Unreach
 from lxc_dashboard.proxmox.access import Grants
 from lxc_dashboard.proxmox.client import ProxmoxClient
 from lxc_dashboard.proxmox.schemas import Resource, TaskInfo
-from lxc_dashboard.services.monitor.overview import UP, consoles_of, nodes_of
+from lxc_dashboard.services.monitor.overview import UP, needed_at_guests, nodes_of, rights_of
 from lxc_dashboard.services.monitor.refreshes import Refreshes
 from lxc_dashboard.services.monitor.rows import (
     Fields,
@@ -42,22 +42,22 @@ from lxc_dashboard.services.monitor.rows import (
 
 log = structlog.get_logger(__name__)
 
-# Three looks with five requests in the 10 s in which PVE measures once.
+# Three polls with five requests in the 10 s between PVE's measurements.
 TASKS_EVERY_S = 3.4
-# A short task that has just begun is followed this closely, for so long.
+# A new short task is polled at this interval, for this long.
 YOUNG_EVERY_S = 1.0
 YOUNG_S = 8.0
 RESOURCES_EVERY_S = 10.0
-# Shares of that: the shortest time between two whole lists, and when in between a node's own list is requested.
+# Shares of it: the shortest time between whole lists, and the time of a node's list in between.
 AT_LEAST = 0.7
 BETWEEN = 0.6
-# At most so many whole lists without the list of one node.
+# Whole lists in a row without the list of a node.
 WHOLE_LISTS_IN_TURN = 2
-# In place of every fifth list of a node, PVE is asked what the user may do.
+# Every fifth list of a node is replaced by a request for the user's privileges.
 GRANTS_EVERY_TURNS = 5
-# PVE refreshes its figures every 10 s; past this what it lists is newer than what we asked live.
+# PVE measures every 10 s; after this time its list is newer than a live answer.
 OVERLAY_S = 11.0
-# Before the first look, of which the list may not know yet; by two clocks that need not agree.
+# Tasks that ended this long before the first poll count as new. The clocks may differ.
 JUST_NOW_S = 60.0
 RETRY_AFTER_S = (2.0, 4.0, 8.0, 10.0)
 LIVE_AT_ONCE = 8
@@ -67,7 +67,7 @@ T = TypeVar("T")
 KnownGuests = Callable[[list[Resource]], Awaitable[Mapping[int, Known]]]
 # Tasks after which a vmid may be another guest, or none.
 REPLACING = frozenset({"vzcreate", "vzrestore", "vzdestroy", "qmcreate", "qmrestore", "qmdestroy"})
-# Tasks that end soon and leave the guest in another state.
+# Short tasks that change the guest's state.
 SHORT = frozenset({"vzstart", "vzstop", "vzshutdown", "vzreboot", "vzsuspend", "vzresume", "vzdestroy"})
 
 
@@ -79,11 +79,11 @@ class _Overlay:
 
 @dataclass(slots=True)
 class Poller:
-    """``publish(changed, gone, meta)`` is awaited for each change and, as a sign of life, with each look at the tasks.
+    """``publish(changed, gone, meta)`` is awaited for each change, and as a heartbeat with each poll of the tasks.
 
-    ``rows`` and ``nodes`` are what whoever polled before has said last. ``known(resources)`` tells which of them are the
-    product's own; ``doubt(vmid)``: that it may be another guest by now. ``touch(vmid, node)`` has a
-    guest asked live at once, after an act of our own.
+    ``rows`` and ``nodes``: the last ones of the previous poller. ``known(resources)``: the dashboard's own guests among
+    them. ``doubt(vmid)``: the vmid may belong to another guest now. ``touch(vmid, node)``: request a guest's live state
+    at once, after an act.
     """
 
     client: ProxmoxClient
@@ -119,10 +119,10 @@ class Poller:
         self._wake.set()
 
     async def run(self) -> None:
-        """Poll until cancelled. Raises AuthError when the ticket is no longer taken: another session must lend its own."""
+        """Poll until cancelled. Raises ``AuthError`` when PVE refuses the ticket."""
         while True:
             try:
-                await self._look()
+                await self._poll()
                 self._recovered()
                 pause = self._pause()
             except (ProxmoxError, PrivilegeError) as error:
@@ -131,7 +131,7 @@ class Poller:
             await self._sleep(pause)
 
     def _pause(self) -> float:
-        """Seconds until the next look. Looks divide the time until the next whole list evenly."""
+        """Seconds until the next poll. Polls divide the time until the next whole list evenly."""
         present = time.monotonic()
         left = max(0.0, self._next_whole - present)
         if any(present - seen < YOUNG_S for seen in self._first_seen.values()):
@@ -145,7 +145,7 @@ class Poller:
         except TimeoutError:
             return
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         self._wake.clear()
         if not self._version:
             self._version = (await self.client.version()).version
@@ -166,7 +166,7 @@ class Poller:
         await self._show(tasks, listed)
 
     async def _list(self) -> Rows:
-        """``GET /cluster/resources`` as rows. Of PVE's own list nothing is kept: it is as large as all rows."""
+        """``GET /cluster/resources`` as rows. Does not keep PVE's list, which is as large as all rows."""
         resources = await self.client.cluster.resources()
         self._plan(resources)
         if not self._turns and self._grants is None:
@@ -182,14 +182,14 @@ class Poller:
             await self._ask_node()
 
     async def _ask_grants(self) -> None:
-        """``GET /access/permissions``: what the user may do."""
+        """``GET /access/permissions``: the user's privileges."""
         try:
             self._grants = await self.client.access.grants()
         except (ApiError, PrivilegeError) as error:
-            log.info("permissions not listed", cause=str(error))
+            log.info("permissions unavailable", cause=str(error))
 
     async def _hear(self, node: str, call: Awaitable[T]) -> T:
-        """The result of a call that PVE hands to the pvedaemon of ``node``. Notes whether one came."""
+        """Await a call that PVE passes to the pvedaemon of ``node``, and note whether it answered."""
         try:
             answer = await call
         except UnreachableError:
@@ -219,7 +219,7 @@ class Poller:
             self._next_between = math.inf
 
     async def _ask_node(self) -> None:
-        """``GET /nodes/{node}/lxc`` of the next node in turn. Guests in another state than their row are laid over it."""
+        """``GET /nodes/{node}/lxc`` of the next node in turn. A guest whose state differs from its row gets an overlay."""
         nodes = [r.node for r in self._nodes_listed if r.status in UP]
         if not nodes:
             return
@@ -228,7 +228,7 @@ class Poller:
         try:
             guests = await self._hear(node, self.client.lxc.list(node))
         except (ProxmoxError, PrivilegeError) as error:
-            log.info("node not asked", node=node, cause=str(error))
+            log.info("node list unavailable", node=node, cause=str(error))
             return
         at = time.time()
         self._refreshes.see_live(guests, at)
@@ -241,14 +241,14 @@ class Poller:
         self._overlays[vmid] = _Overlay(time.monotonic() + OVERLAY_S, fields)
 
     async def _tasks(self) -> list[TaskInfo]:
-        """The cluster's tasks; none where this user may not list them."""
+        """The cluster's tasks; empty if the user may not list them."""
         try:
             return list(await self.client.cluster.tasks())
         except PrivilegeError:
             return []
 
     def _ended(self, tasks: list[TaskInfo]) -> dict[int, str]:
-        """Guests, with their node, whose task ended since the last look, or just before the first one."""
+        """The node by vmid of guests whose task ended since the last poll, or just before the first one."""
         over = [
             task
             for task in tasks
@@ -275,16 +275,18 @@ class Poller:
             async with limit:
                 try:
                     live = await self._live(vmid, node)
-                except (UnreachableError, ApiError) as error:  # the list says where it is, and the others are there
-                    log.info("guest not asked", vmid=vmid, cause=str(error))
+                except (UnreachableError, ApiError) as error:  # the next list has the guest
+                    log.info("guest state unavailable", vmid=vmid, cause=str(error))
                     return
                 self._lay(vmid, live)
 
         await asyncio.gather(*(ask(vmid, node) for vmid, node in guests.items()))
 
     async def _live(self, vmid: int, node: str) -> Fields | None:
-        """None where it is on no node that shows it, or a template. A task names the node that it ran on: a guest may have
-        left that by it. Raises ``UnreachableError``, ``ApiError`` where it is still there and does not tell how it stands.
+        """The guest's live fields; None if no node shows it, or if it is a template.
+
+        A task names the node that it ran on, which the guest may have left. Raises ``UnreachableError``, and ``ApiError``
+        if the guest is there and its state cannot be read.
         """
         before = self.rows.get(vmid)
         at = before.node if before and before.node else node
@@ -304,7 +306,7 @@ class Poller:
         return None if status.template else live_fields(status, at, before, time.time())
 
     async def _show(self, tasks: list[TaskInfo], listed: Rows | None) -> None:
-        """Publish what changed. ``listed``: the rows of the whole list, None for a look at the tasks alone."""
+        """Publish what changed. ``listed``: the rows of the whole list, None for a poll of the tasks only."""
         whole = listed is not None
         at, busy = time.time(), busy_guests(tasks)
         new = dict(self.rows) if listed is None else listed
@@ -319,10 +321,10 @@ class Poller:
         await self.publish(changed, gone, meta | self._tasks_of(running_tasks(tasks), whole=whole))
 
     def _tasks_of(self, running: list[Fields], *, whole: bool) -> Fields:
-        """What runs in PVE, where that is another than was told, and with every whole list."""
-        told = {"tasks": running} if whole or running != self._listed else {}
+        """The running tasks if they changed, and with every whole list."""
+        meta = {"tasks": running} if whole or running != self._listed else {}
         self._listed = running
-        return told
+        return meta
 
     def _lay_over(self, rows: Rows) -> None:
         present = time.monotonic()
@@ -334,18 +336,18 @@ class Poller:
                 rows[vmid] = laid_over(rows.get(vmid), vmid, overlay.fields)
 
     def _meta(self, at: float, *, whole: bool, counted: bool) -> dict[str, Any]:
-        """The age of it all; of a whole look the rest too; the nodes where one of their figures changed."""
-        told: dict[str, Any] = {"at": round(at, 1)}
+        """The time of the poll, changed nodes, and after a whole list version and privileges too."""
+        meta: dict[str, Any] = {"at": round(at, 1)}
         if whole or counted or self._heard:
             nodes = nodes_of(self._nodes_listed, self.rows, self.nodes, at, self._heard)
             self._heard = {}
         else:
             nodes = self.nodes
         if whole or nodes != self.nodes:
-            self.nodes = told["nodes"] = nodes
+            self.nodes = meta["nodes"] = nodes
         if whole and self._grants is not None:
-            told["consoles"] = consoles_of(self._grants, self.rows)
-        return told | ({"version": self._version, "error": "", "failing": 0} if whole else {})
+            meta["rights"] = rights_of(self._grants, self.rows, sorted(needed_at_guests()))
+        return meta | ({"version": self._version, "error": "", "failing": 0} if whole else {})
 
     def _recovered(self) -> None:
         if self._failures:
@@ -357,13 +359,16 @@ class Poller:
         self._failures = 0
 
     async def _failed(self, error: ProxmoxError | PrivilegeError) -> float:
-        """A refusal is told as a silence is: the user's other sessions may do no more. Told once in the log and, with the time it began, on the page; the rows stay, with their age."""
+        """Log the first failure in a row and publish its cause and start; the seconds until the next poll.
+
+        A refusal counts as a failure too: the user's other sessions have the same privileges. The rows stay, with their age.
+        """
         if not self._failures:
             self._failing_since = time.time()
             log.warning("pve does not answer", endpoint=self.client.endpoint.name, cause=str(error))
         pause = RETRY_AFTER_S[min(self._failures, len(RETRY_AFTER_S) - 1)]
         self._failures += 1
-        self._heard = {}  # nobody was heard
+        self._heard = {}  # no answers in this poll
         cause = error.user_message.rstrip(".")
         away = isinstance(error, UnreachableError)
         await self.publish({}, [], {"error": cause, "failing": int(self._failing_since), "away": away})

@@ -1,7 +1,7 @@
-"""When PVE measured the figures in ``/cluster/resources``: pvestatd does so every 10 s, on each node at another moment.
+"""When PVE measured the figures in ``/cluster/resources``. pvestatd measures every 10 s, at its own time on each node.
 
-The answer has no time of measurement. A guest's uptime in it is as old as the figures; its uptime in ``/nodes/{node}/lxc`` is
-live. The difference of both shows when the node measured.
+The answer has no timestamp. A guest's uptime in it is as old as the figures, while its uptime in ``/nodes/{node}/lxc`` is
+live. The difference shows when the node measured.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 
 from lxc_dashboard.proxmox.schemas import Guest, Resource
 
-# pvestatd takes up to that long to publish what it measured.
+# How long pvestatd takes to publish its figures.
 PUBLISHED_WITHIN_S = 1.5
-# A guest with an older time of measurement was restarted.
+# An older measurement means that the guest was restarted.
 OLDEST_S = 60.0
 
 
 @dataclass(slots=True)
 class Refreshes:
-    """``measured``: when each node last measured, in epoch seconds; without nodes of which no guest was seen live."""
+    """``measured``: when each node last measured, in epoch seconds, for nodes with a live list."""
 
     measured: dict[str, float] = field(default_factory=dict)
     _started: dict[int, float] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class Refreshes:
         self._started |= {guest.vmid: at - guest.uptime for guest in guests if guest.uptime > 0}
 
     def see_listed(self, resources: Iterable[Resource], at: float) -> None:
-        """``resources``: what the cluster listed at ``at``."""
+        """``resources``: the cluster's list as of ``at``."""
         measured: dict[str, list[float]] = {}
         for r in resources:
             when = self._started.get(r.vmid, 0.0) + r.uptime
@@ -43,5 +43,5 @@ class Refreshes:
         return self.measured[min(self.measured)] + every_s + PUBLISHED_WITHIN_S if self.measured else None
 
     def is_due(self, at: float, every_s: float) -> bool:
-        """Whether any node has published newer figures by ``at`` than those that were listed last."""
+        """Whether a node has published newer figures by ``at`` than the last list."""
         return any(moment + every_s + PUBLISHED_WITHIN_S <= at for moment in self.measured.values())

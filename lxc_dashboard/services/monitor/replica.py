@@ -1,4 +1,4 @@
-"""A process's copy of a feed: follows the Redis stream of patches, each of which names the one that it comes after."""
+"""A process's copy of a feed. It follows the Redis stream of patches; each patch names its predecessor."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BLOCK_MS = 1000
 RETRY_S = 1.0
 CAUGHT_UP_WITHIN_S = 2.0
 BEGIN_AGAIN_AFTER_S = 0.2
-# A page reads the snapshot, then enters the room: these cover the time between, 20 s with 5,000 containers.
+# They cover the time between reading the snapshot and entering the room: 20 s with 5,000 containers.
 PATCHES_REPEATED = 40
 
 # The header and the trailer of gzip.
@@ -39,7 +39,7 @@ OnPatch = Callable[[str, Patch], Awaitable[None]]
 
 
 class Stored(msgspec.Struct):
-    """The snapshot in Redis that a new process begins with: the feed as of the entry ``after`` of its stream."""
+    """The snapshot in Redis for new processes: the feed as of entry ``after`` of its stream."""
 
     v: int
     rows: Rows
@@ -69,7 +69,7 @@ class Replica:
     recent: deque[Patch] = field(default_factory=lambda: deque(maxlen=PATCHES_REPEATED))
 
     def follows(self, patch: Patch) -> bool:
-        """Whether the patch is the next one; it says itself which one it comes after."""
+        """Whether the patch is the next one."""
         return bool(patch["prev"] == self.v)
 
     def merge(self, patch: Patch) -> None:
@@ -85,12 +85,12 @@ class Replica:
         self.recent.append(patch)
 
     def since(self, v: int) -> list[Patch]:
-        """The patches that follow version ``v``, oldest first; empty where the first of them is no longer kept."""
+        """The patches that follow version ``v``, oldest first; empty if the first of them is gone."""
         later = [patch for patch in self.recent if patch["v"] > v]
         return later if later and later[0]["prev"] == v else []
 
     def snapshot(self) -> bytes:
-        """The whole list as gzipped JSON ``{columns, v, meta}``. The rows are compressed again only after one changed."""
+        """The whole list as gzipped JSON ``{columns, v, meta}``. Rows are compressed again only after a change."""
         if self.listed is None:
             self.listed = zlib.compressobj(GZIP_LEVEL, wbits=GZIP_WBITS)
             self.listed_head = self.listed.compress(b'{"columns":' + msgspec.json.encode(columns(self.rows)))
@@ -101,7 +101,7 @@ class Replica:
 
 
 async def follow(bus: Bus, replica: Replica, on_patch: OnPatch) -> None:
-    """Applies the patches of the stream to the replica and hands them on; after a gap it begins anew."""
+    """Apply the stream's patches to the replica and pass them on. Start again after a gap."""
     gap = False
     while True:
         try:
@@ -115,29 +115,29 @@ async def follow(bus: Bus, replica: Replica, on_patch: OnPatch) -> None:
                     break
                 replica.last_id = entry_id
         except ServiceUnavailableError as error:
-            log.warning("feed cannot be followed", cause=str(error))
+            log.warning("feed stream unavailable", cause=str(error))
             await asyncio.sleep(RETRY_S)
         except Exception:
-            log.exception("feed not followed")
+            log.exception("feed stream failed")
             await asyncio.sleep(RETRY_S)
 
 
 async def _apply(replica: Replica, patch: Patch, on_patch: OnPatch) -> bool:
-    """False where patches before it were lost."""
+    """False if patches before it were lost."""
     if patch["v"] <= replica.v:
         return True
     if not replica.follows(patch):
-        log.info("patches are missing", feed=replica.key, at=replica.v, next_after=patch["prev"])
+        log.info("feed patches missing", feed=replica.key, at=replica.v, next_after=patch["prev"])
         return False
     replica.merge(patch)
-    if patch.get("meta"):  # the last patch of a change has it: the list is whole
+    if patch.get("meta"):  # only the last patch of a change has it: the list is complete
         replica.ready.set()
     await on_patch(replica.key, patch)
     return True
 
 
 async def _begin(bus: Bus, replica: Replica, *, anew: bool) -> None:
-    """From the stored snapshot where it is newer than what there is, or what there is cannot be trusted."""
+    """Load the stored snapshot if it is newer, or if the replica missed patches (``anew``)."""
     raw = await bus.get(f"{replica.key}:snapshot")
     if raw is None:
         replica.last_id = BEGINNING
@@ -150,7 +150,7 @@ async def _begin(bus: Bus, replica: Replica, *, anew: bool) -> None:
 
 
 async def catch_up(bus: Bus, replica: Replica) -> None:
-    """Who polls next goes on from the last patch of whoever polled before, not from one that is older."""
+    """Wait until the replica has the stream's last patch, from which the next poller continues."""
     last_id = await bus.last_id(replica.key)
     if last_id == BEGINNING:
         return
@@ -161,6 +161,6 @@ async def catch_up(bus: Bus, replica: Replica) -> None:
 
 
 def _place(entry_id: str) -> tuple[int, int]:
-    """Where an entry stands in its stream; before all others where there is none."""
+    """Sort key of an entry in its stream; an empty id comes first."""
     at, _, number = entry_id.partition("-")
     return int(at or 0), int(number or 0)

@@ -1,4 +1,4 @@
-"""The rows of the live list: made from what PVE says, overlaid with what is newer, compared with what was sent."""
+"""The rows of the live list: read from PVE, merged with newer values, compared with the last ones."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
 from operator import attrgetter
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 from msgspec.structs import astuple, replace
 
 from lxc_dashboard.proxmox.schemas import Guest, Resource, TaskInfo
-from lxc_dashboard.proxmox.schemas.text import words
+from lxc_dashboard.proxmox.schemas.values import words
+
+if TYPE_CHECKING:
+    from lxc_dashboard.db.repositories.monitor import KnownGuest
 
 
 class Row(Struct, frozen=True, gc=False):
@@ -55,13 +58,13 @@ NAMES: Final = Row.__struct_fields__
 MIB = 1024 * 1024
 BOOT_TIME_SLACK_S = 15
 RATE_STEP_BYTES = 64
-# A shown figure stays while the true one differs by less: nobody could see the difference.
+# A shown figure stays while the difference is smaller and invisible.
 CPU_STEP = 0.01
-SIZE_STEP = 1 / 128  # of what the guest may have at most
-RATE_STEP = 1 / 8  # of the rate that is shown
-# Whole MiB in every row, and told as such to a page that begins.
+SIZE_STEP = 1 / 128  # of the guest's maximum
+RATE_STEP = 1 / 8  # of the shown rate
+# Whole MiB in every row, sent as MiB in the first list of a page.
 IN_MIB = frozenset({"mem", "disk"})
-# What a running PVE task does to its guest, by the task's type. A type that is not listed still shows as "busy".
+# The act of a running PVE task by the task's type. Other types show as "busy".
 DOING = {
     "vzstart": "starting",
     "vzstop": "stopping",
@@ -94,6 +97,16 @@ class Known:
     job_id: str = ""
 
 
+def known_of(guest: KnownGuest) -> Known:
+    """The fields of a guest that the dashboard created."""
+    return Known(
+        lifecycle=guest.lifecycle,
+        address=guest.address,
+        recipe=f"{guest.template} r{guest.revision}" if guest.template else "",
+        job_id=str(guest.job_id) if guest.job_id else "",
+    )
+
+
 _OTHERS: Final = Known()
 
 
@@ -105,7 +118,7 @@ class Rates:
     shown: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     def of(self, vmid: int, at: float, netin: int, netout: int) -> tuple[int, int]:
-        """The rates of ``vmid``; those of before while its counters stand still, 0 after a restart."""
+        """The rates of ``vmid``: the last ones while its counters are unchanged, 0 after a restart."""
         before = self.last.get(vmid)
         if before is None or netin < before[1] or netout < before[2]:
             self.last[vmid] = (at, netin, netout)
@@ -129,7 +142,7 @@ def _cpu(shown: float, cpu: float) -> float:
 
 
 def _size(shown: int, size: int, most: int) -> int:
-    """Whole MiB; ``shown`` while ``size`` is near to it."""
+    """Whole MiB; ``shown`` while the difference is small."""
     near = shown and size and abs(size - shown) < most * SIZE_STEP
     return shown if near else size // MIB * MIB
 
@@ -143,7 +156,7 @@ def from_resources(
 ) -> Rows:
     """All containers of ``/cluster/resources``. Guests of a node that is down are ``unknown``. ``at``: epoch seconds.
 
-    A row that equals its ``previous`` one is that object: thousands of rows then exist once.
+    A row that equals its ``previous`` one is that object: saves memory with thousands of rows.
     """
     found = list(resources)
     down = {r.node for r in found if r.type == "node" and r.status not in {"online", ""}}
@@ -192,7 +205,7 @@ def _row(r: Resource, before: Row, at: float, *, status: str, rates: tuple[int, 
 
 
 def boot_time(before: int, at: float, uptime: int) -> int:
-    """When it was started, steady from poll to poll: an uptime would change every row each time. ``before``: the last answer."""
+    """The start time in epoch seconds, constant between polls, unlike an uptime. ``before``: the last result."""
     if uptime <= 0:
         return 0
     since = int(at - uptime)
@@ -217,7 +230,7 @@ def live_fields(status: Guest, node: str, before: Row | None, at: float) -> Fiel
 
 
 def busy_guests(tasks: Iterable[TaskInfo]) -> dict[int, str]:
-    """What runs now on which guest, from ``/cluster/tasks``."""
+    """The running act by vmid, from ``/cluster/tasks``."""
     return {
         int(task.id): DOING.get(task.type, "busy")
         for task in tasks
@@ -226,7 +239,7 @@ def busy_guests(tasks: Iterable[TaskInfo]) -> dict[int, str]:
 
 
 def running_tasks(tasks: Iterable[TaskInfo]) -> list[Fields]:
-    """All that runs now, the oldest first, from ``/cluster/tasks``; open consoles are no work. ``since``: epoch seconds."""
+    """The running tasks without consoles, oldest first, from ``/cluster/tasks``. ``since``: epoch seconds."""
     running = [task for task in tasks if task.running and task.type not in QUIET_TYPES]
     return [
         {
@@ -242,9 +255,9 @@ def running_tasks(tasks: Iterable[TaskInfo]) -> list[Fields]:
 
 
 def laid_over(row: Row | None, vmid: int, fields: Fields) -> Row:
-    """``row`` with ``fields``. None: PVE's list does not show the guest yet, and its other fields are blank.
+    """``row`` with ``fields``. Without a row, the guest is not in PVE's list yet, and its other fields are blank.
 
-    Fields that a row does not have are left out: a process of another version may have sent them.
+    Unknown fields are dropped: a process of another version may have sent them.
     """
     if not fields.keys() <= _FIGURES:
         fields = {name: _SHARED.get(name, _same)(value) for name, value in fields.items() if name in NAMES}
@@ -259,7 +272,7 @@ def _tags(tags: Iterable[str]) -> tuple[str, ...]:
     return words(" ".join(tags))
 
 
-# Thousands of rows have the same few of these: each value exists once.
+# Thousands of rows share a few values of these fields, so each value is stored once.
 _SHARED: Final[dict[str, Callable[[Any], Any]]] = {
     **dict.fromkeys(("node", "status", "pool", "lock", "busy", "lifecycle", "recipe"), sys.intern),
     "tags": _tags,
@@ -268,7 +281,7 @@ _FIGURES: Final = frozenset(NAMES) - _SHARED.keys()
 
 
 def difference(old: Mapping[int, Row], new: Mapping[int, Row]) -> tuple[dict[int, Row | Fields], list[int]]:
-    """By vmid, the fields that changed, or the row where it is new; and the vmids that are gone."""
+    """By vmid, the changed fields, or the whole row if it is new; and the removed vmids."""
     changed: dict[int, Row | Fields] = {}
     for vmid, row in new.items():
         before = old.get(vmid)

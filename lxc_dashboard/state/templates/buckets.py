@@ -148,14 +148,14 @@ class BucketsState(PageState, rx.State):
             self._lead_to(max(1, self.faults[0].line))
             return
         try:
-            told = await (self._create(work) if key == NEW else self._edit(key, work))
+            events = await (self._create(work) if key == NEW else self._edit(key, work))
         except InvalidInputError as error:
             if set(error.fields) != {"name"}:
                 raise
             self.name_fault = error.fields["name"]
             self.refusals += 1
             return
-        for event in told:
+        for event in events:
             yield event
 
     @requires()
@@ -179,8 +179,8 @@ class BucketsState(PageState, rx.State):
             yield rx.redirect(routes.BUCKETS)
             return
         self._works.pop(key, None)
-        told = text.BUCKET_DELETED_KEPT if uses else text.BUCKET_DELETED
-        yield said(told.format(name=work.label, templates=named(uses)))
+        message = text.BUCKET_DELETED_KEPT if uses else text.BUCKET_DELETED
+        yield said(message.format(name=work.label, templates=named(uses)))
         yield rx.redirect(routes.BUCKETS)
 
     async def _create(self, work: Work) -> list[Any]:
@@ -207,8 +207,8 @@ class BucketsState(PageState, rx.State):
         await self._open(key)
         if not edited.changed:
             return [said(text.BUCKET_UNCHANGED.format(name=self.label))]
-        told = text.BUCKET_SAVED_REVISED if edited.revised else text.BUCKET_SAVED
-        return [said(told.format(name=self.label, templates=named(edited.revised, numbers=True)))]
+        message = text.BUCKET_SAVED_REVISED if edited.revised else text.BUCKET_SAVED
+        return [said(message.format(name=self.label, templates=named(edited.revised, numbers=True)))]
 
     async def _taken_away(self, key: str, work: Work) -> list[Any]:
         """The bucket was deleted: offer the input as a new, unsaved bucket."""
@@ -293,6 +293,10 @@ class BucketsState(PageState, rx.State):
     def _filter(self) -> None:
         words = self.query.lower().split()
         typed = {key for key, work in self._works.items() if work.unsaved}
-        rows = [replace(row, unsaved=row.id in typed) for row, told in self._all if all(word in told for word in words)]
+        rows = [
+            replace(row, unsaved=row.id in typed)
+            for row, searched_text in self._all
+            if all(word in searched_text for word in words)
+        ]
         if rows != self.rows:
             self.rows = rows

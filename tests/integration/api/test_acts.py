@@ -62,7 +62,7 @@ def test_the_command_line_lists_jobs_of_all_kinds_and_filters_them(api: Api, gue
     assert (ended, title.split()) == (0, ["id", "kind", "ct", "name", "node", "user", "state", "created"])
     assert line.split()[1:3] == ["container.stop", vmid]
     ended, out, err = ran(api, "--state", "odd", command="jobs")
-    assert (ended, out, "state: One of queued" in err) == (1, "", True), err
+    assert (ended, out, "state: Must be one of queued" in err) == (1, "", True), err
 
 
 def test_the_command_line_is_refused_by_a_busy_container_and_names_the_job(api: Api) -> None:

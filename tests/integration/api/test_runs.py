@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,12 @@ def reader() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-def read_log(api: Api, job_id: str, **params: Any) -> list[dict[str, Any]]:
+def read_log(
+    api: Api, job_id: str, at: Callable[[str], str] = routes.api_creation, **params: Any
+) -> list[dict[str, Any]]:
     """The stream to its end."""
     headers = {"Authorization": f"PVEAPIToken={api.token}"}
-    url = f"{api.stack.url}{routes.api_creation(job_id)}/log"
+    url = f"{api.stack.url}{at(job_id)}/log"
     with httpx.stream("GET", url, headers=headers, params=params, timeout=90) as answer:
         assert answer.headers["content-type"] == "application/x-ndjson"
         return [json.loads(line) for line in answer.iter_lines() if line.strip()]
@@ -65,7 +67,8 @@ def test_a_run_is_stopped_and_cleared_away(api: Api, tmp_path: Path) -> None:
     assert read_log(api, made["id"])[-1]["state"] == "cancelled"
     assert api.ask("DELETE", at, params={"vmid": made["vmid"] + 1}).status_code == 422
     gone = api.ask("DELETE", at, params={"vmid": made["vmid"]})
-    assert gone.json() == {"message": f"Destroyed CT {made['vmid']} stopped"}
+    assert (gone.status_code, gone.json()["kind"], gone.json()["vmid"]) == (202, "container.destroy", made["vmid"])
+    assert read_log(api, gone.json()["id"], at=routes.api_job)[-2]["text"] == f"Destroyed CT {made['vmid']} stopped"
     assert api.node.guests("stopped") == []
 
 

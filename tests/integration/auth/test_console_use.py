@@ -50,7 +50,7 @@ class Terminal:
 async def test_typing_is_a_use_and_an_open_console_is_none(
     rt: Runtime, begin: Begin, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(console, "LOOKED_EVERY_S", 0.02)
+    monkeypatch.setattr(console, "CHECK_SESSION_EVERY_S", 0.02)
     looked = asyncio.Semaphore(0)
     is_open = sessions.is_open
 
@@ -63,9 +63,7 @@ async def test_typing_is_a_use_and_an_open_console_is_none(
     browser, terminal, key = Browser(), Terminal(), sessions._identity_key(session.key)
     async with Redis.from_url(redis_url) as redis, asyncio.timeout(PATIENCE_S):
         await redis.expire(key, SOON_OVER_S)
-        conversing = asyncio.create_task(
-            console._until_either_ends(cast("Any", browser), cast("Any", terminal), rt, session)
-        )
+        conversing = asyncio.create_task(console._run(cast("Any", browser), cast("Any", terminal), rt, session))
         browser.typed(b"\x1b[24;80R")
         assert await terminal.got.get() == b"\x1b[24;80R"
         for _ in range(3):

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from reflex.event import Event
 from reflex.state import State
 
-from lxc_dashboard.api.door import accepts_origin
+from lxc_dashboard.api.middleware.access import accepts_origin
 from lxc_dashboard.app import app
 from lxc_dashboard.errors import PrivilegeError, SessionExpiredError
 from lxc_dashboard.runtime import Runtime
@@ -20,7 +20,7 @@ from lxc_dashboard.services.auth import sessions
 from lxc_dashboard.state.base import session
 from lxc_dashboard.state.guard import Guard, caller, public, requires
 from lxc_dashboard.state.process import WebProcess
-from lxc_dashboard.state.tabs import StateOwner
+from lxc_dashboard.state.socket.tabs import StateOwner
 from tests.integration.auth.conftest import Begin
 
 

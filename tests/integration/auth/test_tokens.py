@@ -110,7 +110,7 @@ async def test_calls_with_a_good_token_are_not_counted(rt: Runtime, sandbox: San
 
 
 async def test_where_no_endpoint_is_registered_one_is_to_be_named(rt: Runtime) -> None:
-    with pytest.raises(NotFoundError, match="name one with"):
+    with pytest.raises(NotFoundError, match="Name one with"):
         await tokens.session_of(rt, made_up(), "", ORIGIN)
 
 

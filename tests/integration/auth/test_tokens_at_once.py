@@ -41,13 +41,13 @@ class Asked:
             self.now -= 1
 
 
-_ask = tokens._ask
+_ask = tokens._request
 
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
     counted = Asked()
-    monkeypatch.setattr(tokens, "_ask", counted)
+    monkeypatch.setattr(tokens, "_request", counted)
     return counted
 
 

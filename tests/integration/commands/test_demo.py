@@ -108,7 +108,7 @@ def demo(tmp_path: Path) -> Iterator[Callable[[], Demo]]:
                 stderr=out,
             )
         started.append(Demo(process, output))
-        started[-1].wait_for("Ctrl-C ends it")
+        started[-1].wait_for("Ctrl-C stops the demo")
         return started[-1]
 
     yield start
@@ -179,7 +179,7 @@ def make_demo(tmp_path: Path) -> Iterator[Callable[[], Demo]]:
                 ["make", "demo"], cwd=PROJECT, env=environ, stdout=out, stderr=out, start_new_session=True
             )
         started.append(Demo(process, output))
-        started[-1].wait_for("Ctrl-C ends it")
+        started[-1].wait_for("Ctrl-C stops the demo")
         assert f"http://localhost:{environ['PORT']}" in started[-1].said()
         return started[-1]
 

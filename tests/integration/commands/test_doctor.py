@@ -95,7 +95,7 @@ def test_migrate_takes_an_empty_database_to_the_newest_revision_and_back(
     environment.setenv("DATABASE_URL", empty_database_url)
     assert call("migrate").exit_code == 0
     assert migrate.current(empty_database_url) == migrate.head()
-    assert "as before" in call("migrate").output
+    assert "unchanged" in call("migrate").output
     assert call("migrate", "base", "--down").exit_code == 0
     assert migrate.current(empty_database_url) is None
 
@@ -153,7 +153,7 @@ def test_secrets_move_to_a_new_key(environment: pytest.MonkeyPatch, tmp_path: An
     add("home", "--tokenid", "root@pam!x", "--token-secret-file", str(secret))
     environment.setenv("ENCRYPTION_KEY", OTHER_KEY)
     environment.setenv("OLD_ENCRYPTION_KEYS", KEY)
-    assert call("secrets", "rotate").stdout.startswith("Stored secrets moved to the current key: 1")
+    assert call("secrets", "rotate").stdout.startswith("Secrets encrypted with the current key: 1")
     environment.delenv("OLD_ENCRYPTION_KEYS")
     _, checks = examined()
     assert checks["encryption key"]["verdict"] == "ok"

@@ -93,7 +93,7 @@ def make_demo(newcomer: Newcomer) -> Iterator[Callable[[], Demo]]:
         output = newcomer.folder / f"output-{len(started)}"
         started.append(newcomer.start("make", "demo", output=output))
         demo = Demo(started[-1], output)
-        demo.wait_for("Ctrl-C ends it", MADE_WITHIN_S)
+        demo.wait_for("Ctrl-C stops the demo", MADE_WITHIN_S)
         return demo
 
     yield make

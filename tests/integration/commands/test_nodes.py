@@ -67,7 +67,7 @@ def test_the_readme_leads_to_an_endpoint_with_a_door_for_each_node(node_side: di
     for line in lines:
         result = call(here(line, node_side, key_file))
         assert result.exit_code == 0, result.output
-    assert result.output.count("signed in, pct is there") == 2
+    assert result.output.count("signed in, pct works") == 2
     (node,) = json.loads(call(["node", "list", "--json"]).stdout)
     assert set(node["doors"]) == {"pve1", "pve2"}
     assert {door["host_key"] for door in node["doors"].values()} == {node_side["ssh_host_key"]}

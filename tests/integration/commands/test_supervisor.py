@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lxc_dashboard.commands.supervisor import Child, Supervisor
+from lxc_dashboard.commands.demo.supervisor import Child, Supervisor
 from tests.processes import alive
 
 PROJECT = Path(__file__).parents[3]
@@ -22,7 +22,7 @@ ENVIRON = {"PATH": os.environ["PATH"]}
 KEEPER = """
 import asyncio, sys
 from pathlib import Path
-from lxc_dashboard.commands.supervisor import Child, Supervisor
+from lxc_dashboard.commands.demo.supervisor import Child, Supervisor
 
 async def main():
     supervisor = Supervisor(Path(sys.argv[1]), print)
@@ -63,13 +63,13 @@ async def test_a_child_that_dies_is_named_with_its_cause_and_log_and_started_aga
     first = supervisor.pids()["sleeper"]
     os.kill(first, signal.SIGKILL)
     await until(lambda: supervisor.pids().get("sleeper", first) != first)
-    assert said == [f"sleeper ended (SIGKILL), starting again in 0.5 s. Its log: {tmp_path / 'sleeper.log'}"]
+    assert said == [f"sleeper ended (SIGKILL), restarting in 0.5 s. Its log: {tmp_path / 'sleeper.log'}"]
 
 
 async def test_pauses_grow_while_a_child_keeps_failing(supervisor: Supervisor, said: list[str]) -> None:
     supervisor.keep(Child("broken", script("echo what is wrong; exit 3"), ENVIRON))
     await until(lambda: len(said) >= 3)
-    assert [line.split("again in ")[1].split(" ")[0] for line in said[:3]] == ["0.5", "1", "2"]
+    assert [line.split("restarting in ")[1].split(" ")[0] for line in said[:3]] == ["0.5", "1", "2"]
     assert "(status 3)" in said[0]
     assert supervisor.log_tail("broken").startswith("what is wrong\nwhat is wrong")
 
@@ -91,7 +91,7 @@ async def test_what_a_dead_child_had_started_ends_before_its_successor_begins(
 async def test_stopping_ends_all_children_even_those_that_do_not_listen(
     supervisor: Supervisor, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lxc_dashboard.commands.supervisor.END_WITHIN_S", 0.3)
+    monkeypatch.setattr("lxc_dashboard.commands.demo.supervisor.END_WITHIN_S", 0.3)
     supervisor.keep(Child("polite", ["sleep", "3600"], ENVIRON))
     supervisor.keep(Child("deaf", script("trap '' TERM; echo ready; while :; do sleep 3600; done"), ENVIRON))
     pids = supervisor.pids()

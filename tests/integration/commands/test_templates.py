@@ -59,7 +59,7 @@ def test_a_folder_is_read_listed_and_read_again(folder: Path, database_url: str)
     first = call("sync", "templates-dir")
     assert (first.exit_code, first.stdout) == (0, "templates-dir: web added\n")
     assert listed()["templates-dir/web"]["findings"] == 2  # ShellCheck's and the password
-    assert call("sync", "templates-dir").stdout == "templates-dir: nothing has changed\n"
+    assert call("sync", "templates-dir").stdout == "templates-dir: no changes\n"
     (row,) = (line for line in call("list").stdout.splitlines() if line.startswith("web"))
     assert row.split() == ["web", "templates-dir", "r1", "debian", "1", "0", "0", "2", "findings"]
     assert ("cli", "source.sync", "templates-dir", "ok") in audited(database_url)
@@ -104,7 +104,7 @@ def test_what_is_exported_is_imported_as_it_was(folder: Path, tmp_path: Path, da
     assert call("export", "web", "db", "--output", first).exit_code == 0
     result = call("import", first)
     assert (result.exit_code, result.stdout) == (0, "imported: db added\nimported: web added\n")
-    assert call("import", first).stdout == "imported: nothing has changed\n"
+    assert call("import", first).stdout == "imported: no changes\n"
     assert call("export", "imported/db", "imported/web", "--output", second).exit_code == 0
     assert first.read_bytes() == second.read_bytes()
     assert ("cli", "template.import", name, "ok") in audited(database_url)

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import pytest
 
+from lxc_dashboard import text
 from lxc_dashboard.db.models import (
     EventType,
     FilePolicy,
@@ -24,10 +25,11 @@ from lxc_dashboard.db.models import (
 from lxc_dashboard.db.repositories.nodes import NodeSecrets
 from lxc_dashboard.proxmox.client import ProxmoxClient
 from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.services import kinds
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation import cancelling, service
-from lxc_dashboard.services.creation.spec import ContainerSpec, IpMode, IpSettings
+from lxc_dashboard.services.creation.form.spec import ContainerSpec, IpMode, IpSettings
 from lxc_dashboard.services.jobs import engine
 from lxc_dashboard.services.jobs.events import ProgressEvent, of_row
 from lxc_dashboard.services.templates.library.rows import revision_rows
@@ -48,6 +50,8 @@ from tests.integration.creation.other_pve import OtherPve, other_pve
 from tests.integration.endpoints import endpoint_of, sign_in
 from tests.worded import worded
 
+# A worker knows all of them.
+KINDS = kinds.KINDS
 DEADLINE_S = 150  # a guard
 OSTEMPLATE = "local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst"
 
@@ -216,6 +220,15 @@ class Lab:
         job = await service.get_job(self.rt, self.session, job_id)
         assert job.state is state, (job.state, job.error, await self.log_of(job_id))
         return job
+
+    async def destroy(self, job_id: UUID, session: Session | None = None) -> str:
+        """Have a worker destroy what the job left; what that says at its end."""
+        destroying = await service.destroy(self.rt, session or self.session, job_id)
+        async with asyncio.timeout(DEADLINE_S):
+            await self.work(destroying)
+        async with self.rt.db.transaction() as tx:
+            job = await tx.jobs.get(destroying)
+        return text.in_words_of(job.result or job.error)
 
     async def events(self, job_id: UUID) -> list[ProgressEvent]:
         async with self.rt.db.transaction() as tx:

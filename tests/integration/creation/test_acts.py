@@ -24,16 +24,17 @@ if TYPE_CHECKING:
 async def test_what_a_failed_job_left_is_destroyed_and_its_vmid_free(lab: Lab) -> None:
     job_id = await lab.request(content_of(("10-bad.sh", "exit 1")))
     job = await lab.finish(job_id, state=JobState.FAILED)
-    assert await service.destroy(lab.rt, lab.session, job_id) == f"Destroyed CT {job.vmid} {job.hostname}"
+    assert await lab.destroy(job_id) == f"Destroyed CT {job.vmid} {job.hostname}"
     assert lab.containers_named(job.hostname) == []
     job = await service.get_job(lab.rt, lab.session, job_id)
     assert not job.exists
-    assert "gone already" in await service.destroy(lab.rt, lab.session, job_id)
+    with pytest.raises(ConflictError, match="gone already"):
+        await service.destroy(lab.rt, lab.session, job_id)
     with pytest.raises(ConflictError):
         await service.retry(lab.rt, lab.session, job_id)
     async with lab.rt.db.transaction() as tx:
-        actions = [entry.action for entry in await tx.audit.list(action="creation")]
-    assert actions == ["creation.destroy", "creation.failed", "creation.request"]
+        actions = [entry.action for entry in await tx.audit.list()]
+    assert actions[:4] == ["container.destroy.done", "container.destroy", "creation.failed", "creation.request"]
 
 
 async def test_a_viewer_does_not_write_off_anothers_job_whose_container_is_gone(lab: Lab) -> None:
@@ -47,11 +48,11 @@ async def test_a_viewer_does_not_write_off_anothers_job_whose_container_is_gone(
         await service.destroy(lab.rt, viewer, job_id)
     async with lab.rt.db.transaction() as tx:
         left = await tx.containers.get(job.container_id)
-        [refused] = await tx.audit.list(action="creation.destroy")
+        [refused] = await tx.audit.list(action="container.destroy")
     assert left.deleted_at is None
     assert (refused.userid, refused.result) == ("viewer@pve", "refused")
     operator = await sign_in(lab.rt, lab.sandbox, "operator@pve")
-    assert "gone already" in await service.destroy(lab.rt, operator, job_id)
+    assert "gone already" in await lab.destroy(job_id, operator)
 
 
 async def test_a_ready_container_is_not_destroyed_by_its_job(lab: Lab) -> None:

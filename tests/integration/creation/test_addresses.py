@@ -13,9 +13,9 @@ from lxc_dashboard.errors import InvalidInputError, PreflightError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.creation import requesting
-from lxc_dashboard.services.creation.addresses import next_free, parse_range
-from lxc_dashboard.services.creation.spec import IpMode, IpSettings
+from lxc_dashboard.services.creation import request
+from lxc_dashboard.services.creation.form.addresses import next_free, parse_range
+from lxc_dashboard.services.creation.form.spec import IpMode, IpSettings
 from lxc_dashboard.settings import Settings
 from pve_sandbox.node import SandboxNode
 from tests.integration.creation.conftest import pve_alone, register, spec_of
@@ -80,7 +80,7 @@ async def test_what_a_container_is_configured_with_counts_where_pve_does_not_tel
 
 async def test_what_was_promised_to_a_run_that_has_not_begun_is_left_out(rt: Runtime, session: Session) -> None:
     spec = spec_of(None, ipv4=static("10.9.0.3/24", "10.9.0.1"), ipv6=static("fd09::2/64"))
-    await requesting.request(rt, session, spec)
+    await request.request(rt, session, spec)
     assert (await next_free(rt, session, parse_range("10.9.0.3-20/24"))).addresses == ("10.9.0.4/24",)
     assert (await next_free(rt, session, parse_range("fd09::1-9/64"), 2)).addresses == ("fd09::1/64", "fd09::3/64")
 
@@ -90,12 +90,12 @@ async def test_two_runs_are_never_promised_one_address(rt: Runtime, session: Ses
     family = field.partition("_")[0]
     given: dict[str, Any] = {family: static(f"{address}/64" if family == "ipv6" else f"{address}/24")}
     specs = [spec_of(None, **given) for _ in range(2)]
-    asked = await asyncio.gather(*(requesting.request(rt, session, spec) for spec in specs), return_exceptions=True)
+    asked = await asyncio.gather(*(request.request(rt, session, spec) for spec in specs), return_exceptions=True)
     refused = [answer for answer in asked if isinstance(answer, (InvalidInputError, PreflightError))]
     assert len(refused) == 1
     assert address in str(refused[0])
     with pytest.raises(PreflightError) as known:
-        await requesting.request(rt, session, spec_of(None, **given))
+        await request.request(rt, session, spec_of(None, **given))
     assert [(finding.field, address in finding.cause) for finding in known.value.findings] == [(field, True)]  # type: ignore[attr-defined]
 
 

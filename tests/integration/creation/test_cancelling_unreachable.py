@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lxc_dashboard.db.models import JobState
-from lxc_dashboard.guest import patience
+from lxc_dashboard.guest import supervisor
 from lxc_dashboard.services.creation import entrance, service, settling
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.kind import CREATION
@@ -167,7 +167,7 @@ async def test_a_script_that_runs_since_its_door_went_away_is_ended_where_the_re
     assert door
     await lab.until_said(job_id, "begun")
     with monkeypatch.context() as patched:
-        patched.setattr(patience, "RECONNECT_FOR_S", 0.0)
+        patched.setattr(supervisor, "RECONNECT_FOR_S", 0.0)
         patched.setattr(CREATION, "patience_s", 0.0)
         door.refuse = True
         door.drop_connections()

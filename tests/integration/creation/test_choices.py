@@ -9,13 +9,12 @@ from pathlib import Path
 import pytest
 
 from lxc_dashboard.db.models import Container
-from lxc_dashboard.errors import ApiError, ConflictError, PrivilegeError, UnreachableError
+from lxc_dashboard.errors import ConflictError, UnreachableError
 from lxc_dashboard.proxmox.client import GET_DEADLINE_S
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.creation import choices, downloads
-from lxc_dashboard.services.creation.choices import BridgeChoice
-from lxc_dashboard.services.creation.downloads import Fetch, FetchState, Order
+from lxc_dashboard.services.creation.form import choices
+from lxc_dashboard.services.creation.form.choices import BridgeChoice
 from lxc_dashboard.settings import Settings
 from pve_sandbox.node import SandboxNode
 from tests.integration.creation.conftest import pve_alone
@@ -129,12 +128,7 @@ async def test_the_os_that_a_template_asks_for_is_found_by_its_name(
     assert found.rpartition("/")[2] == name
 
 
-FEDORA = "fedora-42-default_20250428_amd64.tar.xz"
 TURNKEY = "debian-12-turnkey-wordpress_18.2-1_amd64.tar.gz"
-
-
-def wanted(template: str = FEDORA, storage: str = "local") -> Order:
-    return Order("pve1", storage, template)
 
 
 async def test_every_section_is_searched_by_every_word(rt: Runtime, session: Session) -> None:
@@ -147,87 +141,3 @@ async def test_every_section_is_searched_by_every_word(rt: Runtime, session: Ses
     assert not found.has_os_template(choices.download_value("local-lvm", TURNKEY))
     assert not found.has_os_template(f"local:vztmpl/{TURNKEY}")
     assert TURNKEY not in [template.name for template in found.ostemplates]
-
-
-async def test_a_download_tells_how_far_it_is_and_is_there_at_its_end(rt: Runtime, session: Session) -> None:
-    told: list[Fetch] = []
-
-    async def tell(fetch: Fetch) -> bool:
-        told.append(fetch)
-        return True
-
-    upid = await downloads.begin(rt, session, wanted())
-    end = await downloads.follow(rt, session, upid, tell)
-    assert end == Fetch(FetchState.DONE, 100)
-    assert told[-1].percent == 100
-    assert [fetch.percent for fetch in told] == sorted(fetch.percent for fetch in told)
-    assert told[-1].line == "TASK OK"
-    found = await choices.choices(rt, session, "pve1")
-    there = next(template for template in found.ostemplates if template.name == FEDORA)
-    assert (there.value, there.size > 0) == (wanted().volid, True)
-
-
-async def test_a_download_that_is_stopped_says_so_and_leaves_nothing(
-    rt: Runtime, session: Session, sandbox: SandboxNode
-) -> None:
-    sandbox.api.time_scale = 100
-
-    async def stop_at_once(_fetch: Fetch) -> bool:
-        await downloads.stop(rt, session, upid)
-        return True
-
-    upid = await downloads.begin(rt, session, wanted())
-    assert (await downloads.follow(rt, session, upid, stop_at_once)).state is FetchState.STOPPED
-    found = await choices.choices(rt, session, "pve1")
-    assert wanted().volid not in [template.value for template in found.ostemplates]
-
-
-async def test_a_download_goes_on_when_nobody_looks(rt: Runtime, session: Session) -> None:
-    looked: list[Fetch] = []
-
-    async def look_once(fetch: Fetch) -> bool:
-        looked.append(fetch)
-        return False
-
-    async def look(_fetch: Fetch) -> bool:
-        return True
-
-    upid = await downloads.begin(rt, session, wanted())
-    assert (await downloads.follow(rt, session, upid, look_once)).state is FetchState.RUNNING
-    assert len(looked) == 1
-    assert (await downloads.follow(rt, session, upid, look)).state is FetchState.DONE
-
-
-async def test_a_download_that_finds_no_room_tells_the_cause(
-    rt: Runtime, session: Session, sandbox: SandboxNode
-) -> None:
-    async def tell(_fetch: Fetch) -> bool:
-        return True
-
-    sandbox.fill_storage("local")
-    end = await downloads.follow(rt, session, await downloads.begin(rt, session, wanted()), tell)
-    assert (end.state, "No space left on device" in end.cause) == (FetchState.FAILED, True)
-
-
-async def test_what_cannot_be_downloaded_is_refused_and_audited(rt: Runtime, sandbox: SandboxNode) -> None:
-    viewer = await sign_in(rt, sandbox, "viewer@pve")
-    with pytest.raises(PrivilegeError):
-        await downloads.begin(rt, viewer, wanted())
-    operator = await sign_in(rt, sandbox, "operator@pve")
-    with pytest.raises(ApiError):
-        await downloads.begin(rt, operator, wanted(storage="local-lvm"))
-    await downloads.begin(rt, operator, wanted())
-    async with rt.db.transaction() as tx:
-        entries = [entry for entry in await tx.audit.list(limit=10) if entry.action == downloads.ACTION]
-    assert [(entry.userid, entry.result) for entry in reversed(entries)] == [
-        ("viewer@pve", "refused"),
-        ("operator@pve", "failed"),
-        ("operator@pve", "ok"),
-    ]
-    assert entries[0].subject == f"{wanted().volid} on pve1"
-
-
-def test_percents_are_read_out_of_a_downloaders_lines() -> None:
-    lines = ["Length: 100 (100%)", " 1K .... .... 20% 58.1M 3s", " 2K .... 40% 1.5M 1s", "speed 140%"]
-    assert downloads.percent_of(lines[1:]) == 40
-    assert downloads.percent_of(["nothing", "3.7% of it", "150%"]) == 0

@@ -76,7 +76,7 @@ async def test_a_stopped_or_unknown_guest_has_none(lab: Lab) -> None:
     vmid = await running_guest(lab)
     client = await acting.client(lab.rt, lab.session)
     await client.tasks.wait(await client.lxc.stop("pve1", vmid))
-    with pytest.raises(ConflictError, match="stopped: start it first"):
+    with pytest.raises(ConflictError, match=r"stopped\. Start it first"):
         async with console(lab.rt, lab.session, vmid):
             pytest.fail("it is stopped")
     with pytest.raises(NotFoundError, match="no CT 999"):

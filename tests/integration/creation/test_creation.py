@@ -9,7 +9,7 @@ import pytest
 
 from lxc_dashboard.db.models import EventType, JobState, Lifecycle
 from lxc_dashboard.services.creation import service
-from lxc_dashboard.services.creation.spec import IpMode, IpSettings, PasswordMode
+from lxc_dashboard.services.creation.form.spec import IpMode, IpSettings, PasswordMode
 from lxc_dashboard.services.jobs import marks
 
 if TYPE_CHECKING:

@@ -11,14 +11,14 @@ from lxc_dashboard import text
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.errors import GuestUnreachableError
 from lxc_dashboard.guest.base import GUEST_FOLDER, MARKER_FILE
-from lxc_dashboard.guest.ssh import remove_key
+from lxc_dashboard.guest.doors import remove_key
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import preflight, service, settling
 from lxc_dashboard.services.creation.codes import CreationCode
+from lxc_dashboard.services.creation.form.spec import IpMode, IpSettings
 from lxc_dashboard.services.creation.phases import finalize
 from lxc_dashboard.services.creation.preflight.findings import FindingSeverity
-from lxc_dashboard.services.creation.spec import IpMode, IpSettings
 from lxc_dashboard.services.creation.views import CreationView
 from lxc_dashboard.services.jobs import reaper
 from pve_sandbox.guests.namespaced import NamespaceHost
@@ -175,7 +175,7 @@ async def test_the_key_of_a_failed_run_goes_with_its_container(lab: Lab) -> None
     await lab.finish(job_id, state=JobState.FAILED)
     await reaper.reap(lab.rt)
     assert "door_key" in await secrets_of(lab, job_id), "it may be run again"
-    await service.destroy(lab.rt, lab.session, job_id)
+    await lab.destroy(job_id)
     await reaper.reap(lab.rt)
     assert await secrets_of(lab, job_id) == {}
 

@@ -18,7 +18,7 @@ from lxc_dashboard.services.creation import entrance as entrances
 from lxc_dashboard.services.creation.doors import Way, WayKind
 from lxc_dashboard.services.creation.entrance import RIGHTS_HOLD_FOR_S, Entrance
 from lxc_dashboard.services.creation.failures import FailureCode
-from lxc_dashboard.services.creation.spec import ContainerSpec, IpMode, IpSettings
+from lxc_dashboard.services.creation.form.spec import ContainerSpec, IpMode, IpSettings
 from lxc_dashboard.services.jobs.run import Guest
 from lxc_dashboard.settings import Settings
 from pve_sandbox.demo_cluster import DemoCluster

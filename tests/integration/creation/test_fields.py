@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lxc_dashboard.services.creation import preflight
+from lxc_dashboard.services.creation.form.spec import Mount
 from lxc_dashboard.services.creation.preflight.findings import Finding, FindingSeverity
-from lxc_dashboard.services.creation.spec import Mount
 from tests.integration.creation.conftest import Lab, content_of, spec_of
 from tests.integration.endpoints import sign_in
 from tests.worded import cause

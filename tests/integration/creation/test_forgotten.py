@@ -9,9 +9,10 @@ import pytest
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.errors import InvalidInputError, PreflightError
 from lxc_dashboard.services.auth import acting
-from lxc_dashboard.services.creation import choices, preflight
-from lxc_dashboard.services.creation.addresses import next_free, parse_range
-from lxc_dashboard.services.creation.spec import IpMode, IpSettings
+from lxc_dashboard.services.creation import preflight
+from lxc_dashboard.services.creation.form import choices
+from lxc_dashboard.services.creation.form.addresses import next_free, parse_range
+from lxc_dashboard.services.creation.form.spec import IpMode, IpSettings
 from tests.integration.creation.conftest import content_of, spec_of
 from tests.integration.endpoints import sign_in
 from tests.worded import cause

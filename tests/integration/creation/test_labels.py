@@ -73,7 +73,7 @@ async def test_a_backup_that_holds_the_container_at_the_end_is_waited_for(lab: L
 @pytest.mark.parametrize(
     ("systemctl", "warned"),
     [
-        ("yes | head -c 9000000", ["Its services could not be listed: The guest answered with more than 8192 KiB"]),
+        ("yes | head -c 9000000", ["Its services could not be listed: The guest's answer is larger than 8192 KiB"]),
         ("exec sleep 600", []),
     ],
     ids=["loud", "hangs"],

@@ -10,8 +10,8 @@ import pytest
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.errors import ConflictError
 from lxc_dashboard.services.auth import acting
-from lxc_dashboard.services.creation import editing, service
-from lxc_dashboard.services.creation.spec import IpMode, IpSettings
+from lxc_dashboard.services.creation import replacement, service
+from lxc_dashboard.services.creation.form.spec import IpMode, IpSettings
 from tests.integration.creation.conftest import OSTEMPLATE, content_of
 
 if TYPE_CHECKING:
@@ -83,6 +83,8 @@ async def test_a_retry_takes_another_vmid_where_nobody_chose_the_one_that_is_tak
     await service.retry(lab.rt, lab.session, job.id)
     made = await lab.finish(job.id)
     assert made.vmid != other.vmid
+    async with lab.rt.db.transaction() as tx:
+        assert (await tx.jobs.get(job.id)).vmid == made.vmid
     assert lab.containers_named(job.hostname) == [made.vmid]
     assert lab.containers_named(other.hostname) == [other.vmid]
 
@@ -96,8 +98,8 @@ async def test_a_retry_does_not_take_a_chosen_vmid_from_another_container(lab: L
 
 async def test_one_that_was_replaced_is_not_run_again(lab: Lab, fails: Any) -> None:
     job = await fails(lab, vmid=4711)
-    spec = replace(await editing.editable(lab.rt, lab.session, job.id), cores=2)
-    made = await lab.finish(await editing.replace(lab.rt, lab.session, job.id, spec))
+    spec = replace(await replacement.editable(lab.rt, lab.session, job.id), cores=2)
+    made = await lab.finish(await replacement.replace(lab.rt, lab.session, job.id, spec))
     assert made.vmid == 4711
     assert not (await service.get_job(lab.rt, lab.session, job.id)).may_retry
     with pytest.raises(ConflictError, match="create a new one"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lxc_dashboard.proxmox import waiting
+from lxc_dashboard.proxmox import tasks
 from tests.integration.creation.conftest import Lab
 from tests.integration.creation.other_pve import OtherPve, ends_late, refused, without, written_otherwise
 
@@ -12,7 +12,7 @@ from tests.integration.creation.other_pve import OtherPve, ends_late, refused, w
 @pytest.mark.parametrize("is_old", [False, pytest.param(True, marks=pytest.mark.full)], ids=["chunks", "http-1.0"])
 async def test_a_template_is_built_however_the_answers_are_written(lab: Lab, other: OtherPve, *, is_old: bool) -> None:
     other.is_old = is_old
-    other.changes += [ends_late(waiting.POLLS_WITHOUT_OUTCOME - 1), written_otherwise]
+    other.changes += [ends_late(tasks.POLLS_WITHOUT_EXITSTATUS - 1), written_otherwise]
     job = await lab.finish(await lab.request(tags=("one", "two")))
     assert await lab.in_guest(job.vmid, "cat", "/root/runs") == "first\nsecond\n"
     assert any(call.startswith("POST /nodes/pve1/lxc") for call in other.asked)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,21 +10,16 @@ import pytest
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.errors import ConflictError
 from lxc_dashboard.services.auth import acting
-from lxc_dashboard.services.containers import guest_lock as locking
-from lxc_dashboard.services.containers.guest_lock import guest_lock
 from lxc_dashboard.services.creation import ownership, service
 from tests.integration.creation.conftest import OSTEMPLATE, content_of
 from tests.worded import cause
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from tests.integration.creation.conftest import Lab
 
 FAILING = content_of(("10-bad.sh", "exit 1"))
 WAITING = content_of(("10-wait.sh", "#!/bin/sh\necho begun\nwhile [ ! -e /root/go ]; do sleep 0.1; done\n"))
 ELSES = "somebody else's"
-HALF_A_LEASE_S = locking.LEASE_S / 2
 
 
 async def failed(lab: Lab) -> service.CreationView:
@@ -54,7 +48,7 @@ async def test_what_was_migrated_meanwhile_is_destroyed_where_it_is(lab: Lab) ->
     lab.sandbox.freeze_statistics()
     await do(lab, await client.lxc.stop(job.node, job.vmid))
     await do(lab, await client.lxc.migrate(job.node, job.vmid, "pve2"))
-    assert await service.destroy(lab.rt, lab.session, job.id) == f"Destroyed CT {job.vmid} {job.hostname}"
+    assert await lab.destroy(job.id) == f"Destroyed CT {job.vmid} {job.hostname}"
     assert await client.cluster.vmid_is_free(job.vmid)
 
 
@@ -65,14 +59,14 @@ async def test_what_ha_keeps_is_deleted_once_ha_has_stopped_it(lab: Lab) -> None
     assert guest
     api.hosted.discard(job.vmid)  # from now on its figures alone: HA stops these
     guest.ha_state, api.ha_delay = "started", 1 / api.time_scale
-    assert await service.destroy(lab.rt, lab.session, job.id) == f"Destroyed CT {job.vmid} {job.hostname}"
+    assert await lab.destroy(job.id) == f"Destroyed CT {job.vmid} {job.hostname}"
     assert lab.containers_named(job.hostname) == []
 
 
 async def test_what_is_gone_from_pve_is_called_gone_and_not_destroyed(lab: Lab) -> None:
     job = await failed(lab)
     await remove(lab, job)
-    assert "is gone already" in await service.destroy(lab.rt, lab.session, job.id)
+    assert "is gone already" in await lab.destroy(job.id)
     assert not (await service.get_job(lab.rt, lab.session, job.id)).exists
 
 
@@ -167,7 +161,7 @@ async def lock_of(lab: Lab, vmid: int) -> str:
 
 async def test_the_lock_of_the_jobs_own_killed_create_is_lifted(lab: Lab) -> None:
     job = await stopped_create(lab)
-    assert await service.destroy(lab.rt, lab.session, job.id) == f"Destroyed CT {job.vmid} {job.hostname}"
+    assert await lab.destroy(job.id) == f"Destroyed CT {job.vmid} {job.hostname}"
     assert lab.containers_named(job.hostname) == []
 
 
@@ -191,8 +185,8 @@ async def test_a_disk_that_the_killed_create_made_is_destroyed_and_one_from_befo
     job = await stopped_create(lab)
     old, made = await left_disk(lab, job, before_it=True), await left_disk(lab, job)
     assert await disks_of(lab, job) == [old, made]
-    said = await service.destroy(lab.rt, lab.session, job.id)
-    assert said.startswith(f"Destroyed CT {job.vmid} {job.hostname}. Of its vmid {old} is still there")
+    said = await lab.destroy(job.id)
+    assert said.startswith(f"Destroyed CT {job.vmid} {job.hostname}. Storage still has {old} of its vmid")
     assert await disks_of(lab, job) == [old]
 
 
@@ -200,7 +194,7 @@ async def test_a_disk_that_pve_will_not_delete_is_named(lab: Lab) -> None:
     job = await stopped_create(lab)
     made = await left_disk(lab, job)
     lab.sandbox.api.storages["local-lvm"]["volumes"][made.partition(":")[2]]["protected"] = True
-    assert f"Of its vmid {made} is still there" in await service.destroy(lab.rt, lab.session, job.id)
+    assert f"Storage still has {made} of its vmid" in await lab.destroy(job.id)
     assert await disks_of(lab, job) == [made]
     assert lab.containers_named(job.hostname) == []
 
@@ -209,7 +203,7 @@ async def test_a_retry_forgets_none_of_the_jobs_own_creates(lab: Lab) -> None:
     job = await stopped_create(lab)
     await service.retry(lab.rt, lab.session, job.id)
     await lab.finish(job.id, state=JobState.FAILED)  # the vmid is taken, by what was left
-    assert "Destroyed" in await service.destroy(lab.rt, lab.session, job.id)
+    assert "Destroyed" in await lab.destroy(job.id)
 
 
 async def test_the_lock_of_anothers_create_is_left_alone(lab: Lab) -> None:
@@ -219,7 +213,7 @@ async def test_the_lock_of_anothers_create_is_left_alone(lab: Lab) -> None:
     await anothers_create(lab, job.vmid)
     for running in (True, False):
         with pytest.raises(ConflictError, match="another container"):
-            await service.destroy(lab.rt, lab.session, job.id)
+            await lab.destroy(job.id)
         assert await lock_of(lab, job.vmid) == "create"
         if running:
             await stop_create(lab, "pve1")
@@ -236,30 +230,5 @@ async def anothers_create(lab: Lab, vmid: int) -> None:
 async def test_a_lock_that_others_set_is_not_lifted_for_a_deletion(lab: Lab) -> None:
     job = await failed(lab)
     lab.sandbox.lock_guest(job.vmid, "create")
-    with pytest.raises(ConflictError, match="locked"):
-        await service.destroy(lab.rt, lab.session, job.id)
+    assert "locked by what this job did not do" in await lab.destroy(job.id)
     assert await lock_of(lab, job.vmid) == "create"
-
-
-async def test_a_guest_lock_is_held_for_as_long_as_the_act_takes(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locking, "RENEWED_EVERY_S", 0.05)
-    bus, endpoint_id = lab.rt.bus, lab.session.endpoint_id
-    key = f"guest-lock:{endpoint_id}:100"
-
-    async def is_whole_again() -> bool:
-        left_ms: int = await bus._client.pttl(key)
-        return left_ms > HALF_A_LEASE_S * 1000
-
-    async with guest_lock(bus, endpoint_id, 100):
-        for _ in range(3):
-            assert await bus.prolong(key, HALF_A_LEASE_S)  # as if half of it had gone by
-            await lab.until(is_whole_again, "renewed")
-            assert not await taken(lab, endpoint_id)
-    assert await taken(lab, endpoint_id)
-
-
-async def taken(lab: Lab, endpoint_id: UUID) -> bool:
-    with contextlib.suppress(ConflictError):
-        async with guest_lock(lab.rt.bus, endpoint_id, 100):
-            return True
-    return False

@@ -10,9 +10,9 @@ from lxc_dashboard.db.models import JobState
 from lxc_dashboard.errors import ConflictError, NotFoundError
 from lxc_dashboard.services.auth import sessions
 from lxc_dashboard.services.creation import credentials, service
+from lxc_dashboard.services.creation.form.spec import PasswordMode
 from lxc_dashboard.services.creation.report import ROOT_PASSWORD, report
 from lxc_dashboard.services.creation.service import Secrets
-from lxc_dashboard.services.creation.spec import PasswordMode
 from lxc_dashboard.services.jobs import reaper
 from tests.integration.creation.conftest import content_of, spec_of, store
 from tests.integration.creation.failed import stop_the_create
@@ -105,5 +105,5 @@ async def test_a_given_password_of_a_run_that_was_cancelled_without_its_user_is_
 
 async def test_what_a_failed_run_left_is_destroyed_with_the_password_that_was_given(lab: Lab) -> None:
     job_id = await failed_before_it_was_created(lab)
-    await service.destroy(lab.rt, lab.session, job_id)
+    await lab.destroy(job_id)
     assert await kept_password(lab, job_id) is None

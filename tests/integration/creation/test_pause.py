@@ -12,9 +12,9 @@ from lxc_dashboard.db.models import EventType, JobState
 from lxc_dashboard.errors import ConflictError, NotFoundError
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import service
+from lxc_dashboard.services.creation.form.spec import IpMode, IpSettings
 from lxc_dashboard.services.creation.phases.pause import PAUSE
 from lxc_dashboard.services.creation.report import Mark, report
-from lxc_dashboard.services.creation.spec import IpMode, IpSettings
 from lxc_dashboard.services.creation.views import StepState
 from lxc_dashboard.services.jobs import ending, reaper
 from tests.integration.creation.conftest import BASIC
@@ -114,7 +114,7 @@ async def test_a_paused_run_is_cancelled_and_what_it_made_destroyed(lab: Lab) ->
     assert asked.state is JobState.CANCELLING
     await lab.finish(job_id, state=JobState.CANCELLED)
     assert lab.containers_named(job.hostname) == [job.vmid]
-    await service.destroy(lab.rt, lab.session, job_id)
+    await lab.destroy(job_id)
     assert lab.containers_named(job.hostname) == []
 
 

@@ -11,9 +11,9 @@ from lxc_dashboard import text
 from lxc_dashboard.db.models import PackageManager
 from lxc_dashboard.errors import InvalidInputError, PreflightError
 from lxc_dashboard.services.creation import preflight, service
+from lxc_dashboard.services.creation.form.spec import ExtraPackage, IpMode, IpSettings, PasswordMode
 from lxc_dashboard.services.creation.preflight.findings import FindingSeverity
 from lxc_dashboard.services.creation.service import Secrets
-from lxc_dashboard.services.creation.spec import ExtraPackage, IpMode, IpSettings, PasswordMode
 from tests.integration.creation.conftest import spec_of
 from tests.integration.endpoints import sign_in
 from tests.worded import said

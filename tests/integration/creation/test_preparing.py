@@ -8,8 +8,8 @@ import pytest
 
 from lxc_dashboard import text
 from lxc_dashboard.db.models import EventType, FilePolicy, JobState
-from lxc_dashboard.guest import former
 from lxc_dashboard.services.creation.codes import CreationCode
+from lxc_dashboard.services.creation.phases import deploy
 from lxc_dashboard.services.templates.model import FileEntry
 from tests.integration.creation.conftest import content_of
 from tests.worded import cause, remedy
@@ -61,7 +61,7 @@ async def test_a_marker_that_is_another_one_by_now_is_left_alone(lab: Lab, monke
         return "of-the-one-before"
 
     has_at_its_start(lab, monkeypatch, BUILT_BEFORE)
-    monkeypatch.setattr(former, "marker_of", read_before)
+    monkeypatch.setattr(deploy, "read_marker", read_before)
     job = await lab.finish(await lab.request(ONE_SCRIPT), state=JobState.FAILED)
     assert job.error
     assert "another container now" in cause(job.error)

@@ -68,7 +68,7 @@ async def test_what_is_owed_in_a_container_that_is_destroyed_is_nothing(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = await cancelled_while_pve_hangs(lab, monkeypatch)
-    await service.destroy(lab.rt, lab.session, job.id)
+    await lab.destroy(job.id)
     await check_settled(lab, job.id, CreationCode.SETTLED_GONE)
 
 
@@ -76,7 +76,8 @@ async def test_what_nobody_expected_of_one_run_hides_no_other(lab: Lab, monkeypa
     broken, whole = await lent(lab.rt, lab.session, 901), await lent(lab.rt, lab.session, 902)
     async with lab.rt.db.transaction() as tx:
         for job_id in (broken, whole):
-            (await tx.jobs.get(job_id)).state = JobState.CANCELLED.value
+            job = await tx.jobs.get(job_id)
+            job.state, job.enqueued_at = JobState.CANCELLED.value, None
 
     async def end(_rt: Runtime, creation: Job) -> Message:
         if creation.id == broken:
@@ -93,7 +94,8 @@ async def test_what_nobody_expected_of_one_run_hides_no_other(lab: Lab, monkeypa
 async def test_one_pass_at_a_time_tries_to_end_what_is_owed(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     job_id = await lent(lab.rt, lab.session, 901)
     async with lab.rt.db.transaction() as tx:
-        (await tx.jobs.get(job_id)).state = JobState.CANCELLED.value
+        job = await tx.jobs.get(job_id)
+        job.state, job.enqueued_at = JobState.CANCELLED.value, None
     begun, ends = asyncio.Event(), asyncio.Event()
 
     async def hangs(*_: object) -> bool:

@@ -152,7 +152,7 @@ async def _ended(lab: Lab, job_id: UUID) -> service.CreationView | None:
 async def test_a_reader_who_loses_the_right_to_see_a_run_is_told_so_in_the_middle_of_its_log(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream, "LOOKED_EVERY_S", 0.05)
+    monkeypatch.setattr(stream, "CHECK_EVERY_S", 0.05)
     monkeypatch.setattr(visibility, "HOLDS_FOR_S", 0.001)
     job_id = await lab.request(None)
     reader = await with_token(lab, "viewer@pve")

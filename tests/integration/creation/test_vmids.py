@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
 
-from lxc_dashboard.db.models import EventType, JobState
+from lxc_dashboard.db.models import Container, EventType, JobState
 from lxc_dashboard.errors import InvalidInputError, PreflightError
 from lxc_dashboard.services.auth import acting
-from lxc_dashboard.services.creation import moving, preflight, requesting, service, vmids
-from lxc_dashboard.services.creation.spec import IpMode, IpSettings
+from lxc_dashboard.services.creation import moving, preflight, request, service, vmids
+from lxc_dashboard.services.creation.form.spec import IpMode, IpSettings
+from lxc_dashboard.services.creation.vmids import FreeVmids
 from pve_sandbox.node import SandboxNode
 from tests.integration.creation.conftest import OSTEMPLATE, Lab, pve_alone, spec_of
 from tests.worded import cause, remedy
@@ -68,15 +69,20 @@ def after_the_check(monkeypatch: pytest.MonkeyPatch, act: Callable[[RunContext],
     monkeypatch.setattr(preflight, "check_again", check_again)
 
 
-async def test_what_pve_is_asked_for_a_vmid_does_not_grow_with_those_who_ask(lab: Lab) -> None:
+async def test_those_who_ask_at_once_get_one_each_and_pve_is_asked_no_more_than_for_one(lab: Lab) -> None:
     client = await acting.client(lab.rt, lab.session)
-    async with AsyncExitStack() as held:
-        before = len(lab.sandbox.api.requests)
-        found = await asyncio.gather(
-            *(held.enter_async_context(vmids.offered(lab.rt, client, lab.session.endpoint_id)) for _ in range(30))
-        )
-        assert sorted(vmid for one in found for vmid in one) == list(range(100, 130))
-        assert len(lab.sandbox.api.requests) - before <= 3 * 30
+    endpoint_id = lab.session.endpoint_id
+
+    async def reserve() -> int:
+        free = await vmids.look(lab.rt, client, endpoint_id)
+        async with lab.rt.db.transaction() as tx:
+            (vmid,) = await free.choose(tx)
+            await tx.containers.reserve(Container(endpoint_id=endpoint_id, vmid=vmid, node="pve1", hostname="web"))
+        return vmid
+
+    before = len(lab.sandbox.api.requests)
+    assert sorted(await asyncio.gather(*(reserve() for _ in range(30)))) == list(range(100, 130))
+    assert len(lab.sandbox.api.requests) - before <= 3 * 30
 
 
 async def test_a_vmid_taken_before_the_check_is_replaced(lab: Lab) -> None:
@@ -113,10 +119,9 @@ async def test_a_vmid_that_is_reserved_by_hand_while_a_run_moves_to_it_is_left_t
     whole = moving._take
     by_hand: list[UUID] = []
 
-    async def take(ctx: RunContext, vmid: int) -> None:
-        if not by_hand:
-            by_hand.append(await asked(lab, vmid=vmid))
-        await whole(ctx, vmid)
+    async def take(ctx: RunContext, free: FreeVmids) -> int:
+        by_hand.append(await asked(lab, vmid=free.confirmed[0]))
+        return await whole(ctx, free)
 
     monkeypatch.setattr(moving, "_take", take)
     job = await lab.finish(job_id)
@@ -172,13 +177,14 @@ async def test_a_worker_that_dies_while_it_moves_leaves_one_container(
     after_the_check(monkeypatch, lambda ctx: make_in_pve(lab, ctx.guest.vmid))
     whole, deaths = moving._take, [moment]
 
-    async def die(ctx: RunContext, vmid: int) -> None:
+    async def die(ctx: RunContext, free: FreeVmids) -> int:
         dying = bool(deaths)
         if dying and deaths.pop() == "before":
             raise asyncio.CancelledError
-        await whole(ctx, vmid)
+        vmid = await whole(ctx, free)
         if dying:
             raise asyncio.CancelledError
+        return vmid
 
     monkeypatch.setattr(moving, "_take", die)
     with suppress(asyncio.CancelledError):
@@ -219,10 +225,10 @@ async def test_a_vmid_chosen_by_hand_is_never_replaced(lab: Lab, monkeypatch: py
 async def test_a_vmid_chosen_by_hand_that_is_taken_is_reported_beside_its_field(lab: Lab) -> None:
     first, second = (spec_of(None, vmid=777) for _ in range(2))
     answers = await asyncio.gather(
-        *(requesting.request(lab.rt, lab.session, spec) for spec in (first, second)), return_exceptions=True
+        *(request.request(lab.rt, lab.session, spec) for spec in (first, second)), return_exceptions=True
     )
     (refused,) = (answer for answer in answers if isinstance(answer, Exception))
     assert isinstance(refused, (InvalidInputError, PreflightError))
     with pytest.raises(PreflightError) as known:
-        await requesting.request(lab.rt, lab.session, spec_of(None, vmid=777))
+        await request.request(lab.rt, lab.session, spec_of(None, vmid=777))
     assert [finding.field for finding in known.value.findings] == ["vmid"]  # type: ignore[attr-defined]

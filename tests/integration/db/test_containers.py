@@ -93,7 +93,7 @@ async def test_a_vmid_is_given_out_again_after_a_delete(database: DatabaseServic
 async def test_a_known_marker_is_not_adopted_twice(database: DatabaseService, container: Container) -> None:
     twin = guest(container.endpoint_id, 300)
     twin.marker = container.marker
-    with pytest.raises(ConflictError, match="known already"):
+    with pytest.raises(ConflictError, match="already registered"):
         async with database.transaction() as tx:
             await tx.containers.reserve(twin)
 

@@ -112,7 +112,7 @@ async def test_a_conflict_without_a_sentence_of_its_own_names_the_table(
     row = Preset(endpoint_id=endpoint.id, owner="root@pam", name="small")
     async with database.transaction() as tx:
         await tx.presets.add(row)
-    with pytest.raises(ConflictError, match="This preset exists already"):
+    with pytest.raises(ConflictError, match="This preset already exists"):
         async with database.transaction() as tx:
             await tx.presets.add(Preset(id=row.id, endpoint_id=endpoint.id, owner="root@pam", name="large"))
 
@@ -144,7 +144,7 @@ async def test_a_value_that_the_schema_refuses_is_named(
 async def test_the_referring_thing_is_named_when_a_row_cannot_go(
     database: DatabaseService, container: Container
 ) -> None:
-    with pytest.raises(ConflictError, match="Containers of this endpoint still exist"):
+    with pytest.raises(ConflictError, match="This endpoint still has containers"):
         async with database.transaction() as tx:
             await tx.session.execute(text("DELETE FROM proxmox_node"))
 
@@ -181,12 +181,12 @@ async def test_a_lost_connection_is_unavailable_and_the_next_transaction_works(
 async def test_connections_lost_while_idle_are_replaced_unseen(
     database: DatabaseService, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "RESTED_AFTER_S", 0.0)
+    monkeypatch.setattr(engine, "PING_AFTER_IDLE_S", 0.0)
     await asyncio.gather(*(database.ping() for _ in range(5)))
     cut = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE application_name = 'lxc-dashboard'"
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as other:
         await other.execute(cut)
-    await asyncio.gather(*(database.ping() for _ in range(5)))
+    assert await asyncio.gather(*(names(database) for _ in range(5))) == [[]] * 5
 
 
 async def test_a_connection_that_was_just_used_is_not_asked_whether_it_lives(
@@ -194,11 +194,11 @@ async def test_a_connection_that_was_just_used_is_not_asked_whether_it_lives(
 ) -> None:
     pings: list[object] = []
     monkeypatch.setattr(PGDialect_psycopg, "do_ping", lambda _, connection: pings.append(connection))
-    monkeypatch.setattr(engine, "RESTED_AFTER_S", 3600.0)
+    monkeypatch.setattr(engine, "PING_AFTER_IDLE_S", 3600.0)
     for _ in range(3):
         await database.ping()
     assert pings == []
-    monkeypatch.setattr(engine, "RESTED_AFTER_S", 0.0)
+    monkeypatch.setattr(engine, "PING_AFTER_IDLE_S", 0.0)
     await database.ping()
     assert len(pings) == 1
 

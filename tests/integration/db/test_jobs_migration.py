@@ -6,6 +6,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.errors import CheckViolation, UniqueViolation
 
 from lxc_dashboard.db import migrate
 
@@ -104,3 +105,31 @@ def test_a_job_that_was_asked_to_cancel_is_cancelling_and_goes_back(empty_databa
 
 def states(connection: psycopg.Connection) -> list[str]:
     return [row[0] for row in connection.execute("SELECT state FROM job ORDER BY id")]
+
+
+DOWNLOAD = """
+INSERT INTO job
+SELECT (jsonb_populate_record(job, '{"kind": "ostemplate.download", "vmid": 0, "locks_guest": false, "container_id": null,
+    "name": "local:vztmpl/debian.tar.zst", "state": "running"}'::jsonb || jsonb_build_object('id', gen_random_uuid()))).*
+FROM job ORDER BY id LIMIT 1
+"""
+
+
+def test_one_download_of_a_file_is_unfinished_and_none_is_left_for_the_former_version(empty_database_url: str) -> None:
+    migrate.upgrade(empty_database_url, BEFORE)
+    with psycopg.connect(empty_database_url) as connection:
+        connection.execute(STORED.encode())
+    migrate.upgrade(empty_database_url, "0009")
+    with psycopg.connect(empty_database_url, autocommit=True) as connection:
+        before = connection.execute("SELECT to_jsonb(job) FROM job ORDER BY id").fetchall()
+        connection.execute(DOWNLOAD.encode())
+        with pytest.raises(UniqueViolation, match="uq_job_endpoint_id_node_name_download"):
+            connection.execute(DOWNLOAD.encode())
+        connection.execute("UPDATE job SET finished_at = now() WHERE kind = 'ostemplate.download'")
+        connection.execute(DOWNLOAD.encode())
+        with pytest.raises(CheckViolation, match="ck_job_guest_known"):
+            connection.execute("UPDATE job SET locks_guest = true WHERE vmid = 0")
+    migrate.downgrade(empty_database_url, "0008")
+    with psycopg.connect(empty_database_url) as connection:
+        assert connection.execute("SELECT to_jsonb(job) FROM job ORDER BY id").fetchall() == before
+    migrate.upgrade(empty_database_url, "0009")

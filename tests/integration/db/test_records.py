@@ -75,7 +75,7 @@ async def test_what_was_typed_never_stops_the_record(database: DatabaseService) 
 async def test_an_entry_can_be_neither_changed_nor_deleted(
     database: DatabaseService, entries: list[AuditEntry], forbidden: str
 ) -> None:
-    with pytest.raises(ConflictError, match="only be added to"):
+    with pytest.raises(ConflictError, match="cannot be changed"):
         async with database.transaction() as tx:
             await tx.session.execute(text(forbidden))
 
@@ -118,6 +118,6 @@ async def test_a_preset_changes_and_goes(database: DatabaseService, endpoint: Pr
 async def test_one_owner_has_one_preset_of_a_name(database: DatabaseService, endpoint: ProxmoxNode) -> None:
     async with database.transaction() as tx:
         await tx.presets.add(Preset(endpoint_id=endpoint.id, owner="root@pam", name="small"))
-    with pytest.raises(ConflictError, match="You have a preset"):
+    with pytest.raises(ConflictError, match="You already have a preset"):
         async with database.transaction() as tx:
             await tx.presets.add(Preset(id=new_id(), endpoint_id=endpoint.id, owner="root@pam", name="small"))

@@ -126,7 +126,7 @@ async def test_a_server_that_cannot_start_is_named_with_its_last_words(tmp_path:
     async with EmbeddedServices(tmp_path / "data", durable=False):
         pass
     (tmp_path / "data" / "postgres" / "data" / "PG_VERSION").write_text("12\n", encoding="ascii")
-    with pytest.raises(ServiceUnavailableError, match="postgres ended at its start") as caught:
+    with pytest.raises(ServiceUnavailableError, match="postgres ended while starting") as caught:
         await EmbeddedServices(tmp_path / "data", durable=False).start()
     assert "incompatible with server" in caught.value.detail
 

@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 import pytest_asyncio
 
-from lxc_dashboard.commands.prepare import register_sandbox
+from lxc_dashboard.commands.demo.prepare import register_sandbox
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.templates.sources.sync import sync_folder
 from lxc_dashboard.settings import Settings

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from lxc_dashboard.guest.entry import conversation
+from lxc_dashboard.guest.doors import conversation
 from pve_sandbox.guests.host import GuestHost, GuestSpec
 from tests.integration.faults import gate_proxy
 

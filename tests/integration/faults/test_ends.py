@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 
@@ -59,6 +60,10 @@ async def test_a_cancel_ends_an_installation(lab: Lab) -> None:
     assert (await lab.in_guest(job, "cat /root/runs")).split() == ["tool"]
 
 
+async def free(lab: Lab, job: AskedJob) -> bool:
+    return not (await service.get_job(lab.rt, lab.session, job.id)).exists
+
+
 async def test_a_cancelled_vmid_is_free_for_the_next_container(lab: Lab) -> None:
     await lab.need_worker()
     lab.sandbox.hang_task("vzcreate")
@@ -67,7 +72,8 @@ async def test_a_cancelled_vmid_is_free_for_the_next_container(lab: Lab) -> None
     await cancel(lab, given_up)
     assert lab.exists(given_up)
     await service.destroy(lab.rt, lab.session, given_up.id)
-    assert not lab.exists(given_up)
+    await lab.until(lambda: not lab.exists(given_up), "destroyed")
+    await lab.until(partial(free, lab, given_up), "its vmid is free")
     job = await lab.request(vmid=given_up.vmid)
     await lab.until_state(job, JobState.DONE)
 

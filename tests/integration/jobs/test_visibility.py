@@ -9,11 +9,13 @@ import pytest
 from lxc_dashboard.db.models import CREATE_KIND, Container, Job, JobState
 from lxc_dashboard.errors import NotFoundError, PrivilegeError
 from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.containers import power
 from lxc_dashboard.services.containers.power import Power
 from lxc_dashboard.services.jobs import glance, service
 from lxc_dashboard.services.jobs.listing import Wanted, page_of
+from lxc_dashboard.services.jobs.marks import line_of
 from lxc_dashboard.services.jobs.request import request
 from lxc_dashboard.services.monitor.rows import Row
 from pve_sandbox.node import SandboxNode
@@ -44,6 +46,19 @@ async def taken(rt: Runtime, *job_ids: UUID) -> None:
     async with rt.db.transaction() as tx:
         for job_id in job_ids:
             assert await tx.jobs.acquire_lease(job_id, f"test:{job_id}", 60)
+
+
+async def made_as(rt: Runtime, session: Session, vmid: int) -> UUID:
+    """A container of ours that had the vmid, by the creation that made it."""
+    async with rt.db.transaction() as tx:
+        container = await tx.containers.reserve(
+            Container(endpoint_id=session.endpoint_id, vmid=vmid, node="pve1", hostname="was-ours")
+        )
+        made = Job.about(container, CREATE_KIND, step="ready", userid=session.userid, params={})
+        await tx.jobs.add(made)
+        await tx.jobs.acquire_lease(made.id, "test:made", 60)
+        await tx.jobs.finish(made.id, "test:made", JobState.DONE)
+    return made.id
 
 
 def row(name: str, job: UUID | str = "") -> Row:
@@ -103,22 +118,29 @@ async def test_an_act_on_a_container_of_ours_is_hidden_once_its_vmid_is_another_
 ) -> None:
     """PVE shows the viewer the stranger that has the vmid now, and the product knows that it is one."""
     root, viewer = await sign_in(rt, "root@pam"), await sign_in(rt, "viewer@pve")
-    async with rt.db.transaction() as tx:
-        container = await tx.containers.reserve(
-            Container(endpoint_id=root.endpoint_id, vmid=SHOWN, node="pve1", hostname="was-ours")
-        )
-        made = Job.about(container, CREATE_KIND, step="ready", userid=root.userid, params={})
-        await tx.jobs.add(made)
-        await tx.jobs.acquire_lease(made.id, "test:made", 60)
-        await tx.jobs.finish(made.id, "test:made", JobState.DONE)
+    made = await made_as(rt, root, SHOWN)
+    client = await acting.client(rt, root)
+    former = (await client.lxc.config("pve1", SHOWN)).description
+    await client.lxc.set_config("pve1", SHOWN, {"description": line_of(made)})
     job_id = await stop(rt, root, SHOWN)
     await taken(rt, job_id)
+    await client.lxc.set_config("pve1", SHOWN, {"description": former or "a stranger's"})
     with pytest.raises(NotFoundError):
         await service.get_job(rt, viewer, job_id)
     assert await listed(rt, viewer) == []
     assert await glance.running(rt, viewer, {SHOWN: row("stranger")}) == ()
-    shown = await glance.running(rt, viewer, {SHOWN: row("was-ours", made.id)})
+    shown = await glance.running(rt, viewer, {SHOWN: row("was-ours", made)})
     assert [job.id for job in shown] == [job_id], "the feed says that the guest is the container"
+
+
+async def test_an_act_on_a_stranger_with_the_vmid_of_a_container_of_ours_is_about_the_stranger(
+    rt: Runtime, sign_in: SignIn
+) -> None:
+    root, viewer = await sign_in(rt, "root@pam"), await sign_in(rt, "viewer@pve")
+    await made_as(rt, root, SHOWN)
+    job_id = await stop(rt, root, SHOWN)
+    assert (await service.get_job(rt, viewer, job_id)).container_id is None
+    assert await listed(rt, viewer) == [job_id]
 
 
 async def test_jobs_are_filtered_by_kind_guest_and_user(rt: Runtime, sign_in: SignIn) -> None:

@@ -56,6 +56,7 @@ async def test_what_somebody_else_does_in_pve_shows_though_the_list_lags(rt: Run
         other = await sign_in(rt, "operator@pve")
         await lifecycle_request(rt, other, int(vmid), row["node"])
         await seen.until(lambda: seen.rows[vmid]["status"] == "running" and not seen.rows[vmid]["busy"])
+        assert seen.missed == []
 
 
 @pytest.mark.usefixtures("polled_once")
@@ -117,7 +118,7 @@ async def test_the_nodes_alone_come_from_the_same_feed(rt: Runtime, sign_in: Sig
     seen, session = Seen(), await sign_in(rt, "root@pam")
     async with hub_of(rt, seen) as hub:
         await looking(hub, session, seen)
-        found = json.loads(await hub.glance(session))
+        found = json.loads(await hub.nodes(session))
     assert "rows" not in found
     assert found["v"] >= seen.v
     assert [node["name"] for node in found["meta"]["nodes"]] == ["pve1", "pve2", "pve3"]
@@ -180,19 +181,20 @@ async def test_each_user_sees_his_own_list(rt: Runtime, sign_in: SignIn, sandbox
     assert len(viewer.rows) == 12
 
 
-async def test_whose_console_the_user_may_open_is_what_pve_says_of_each_guest(
-    rt: Runtime, sign_in: SignIn, sandbox: SandboxNode
+@pytest.mark.parametrize("privilege", ["VM.Console", "VM.PowerMgmt"])
+async def test_on_which_guests_the_user_holds_a_privilege_is_what_pve_says_of_each(
+    rt: Runtime, sign_in: SignIn, sandbox: SandboxNode, privilege: str
 ) -> None:
-    sandbox.api.grant("viewer@pve", "/pool/staging", "VM.Audit", "VM.Console")
-    sandbox.api.grant("viewer@pve", "/vms/102", "VM.Audit", "VM.Console")
+    sandbox.api.grant("viewer@pve", "/pool/staging", "VM.Audit", privilege)
+    sandbox.api.grant("viewer@pve", "/vms/102", "VM.Audit", privilege)
     for userid, count in (("root@pam", 12), ("operator@pve", 12), ("viewer@pve", 2)):
         seen, session = Seen(), await sign_in(rt, userid)
         client = await acting.client(rt, session)
         async with hub_of(rt, seen) as hub:
             await looking(hub, session, seen)
-        usual, others = seen.meta["consoles"]["usual"], seen.meta["consoles"]["others"]
+        usual, others = seen.meta["rights"][privilege]["usual"], seen.meta["rights"][privilege]["others"]
         told = {vmid for vmid in map(int, seen.rows) if usual is not (vmid in others)}
-        held = {vmid for vmid in map(int, seen.rows) if "VM.Console" in await client.access.permissions(f"/vms/{vmid}")}
+        held = {vmid for vmid in map(int, seen.rows) if privilege in await client.access.permissions(f"/vms/{vmid}")}
         assert (told, len(told)) == (held, count)
 
 

@@ -90,6 +90,7 @@ async def test_an_act_that_pvedaemon_does_not_take_tells_of_it_at_once(
         guest = Guest(int(vmid), row["node"], name=row["name"])
         acting = asyncio.create_task(engine.run(rt, await request(rt, session, Power.START.act, guest)))
         await seen.until(lambda: silent(seen) == [row["node"]])
+        assert not acting.done()
         acting.cancel()
         await asyncio.wait([acting])
 

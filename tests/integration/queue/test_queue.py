@@ -98,24 +98,24 @@ class TestOneWorker:
 
     async def test_a_task_is_run_by_its_name_on_the_loop(self, bus: Bus, queue: Queue) -> None:
         await queue.enqueue("probe.say", word="hello")
-        await until_said(bus, lambda said: "hello" in said)
+        await expect_said(bus, lambda said: "hello" in said)
 
     async def test_many_tasks_run_at_the_same_time(self, bus: Bus, queue: Queue) -> None:
         await asyncio.gather(*(queue.enqueue("probe.meet", number=str(n), of="20") for n in range(20)))
-        await until_said(bus, lambda said: sum(word.startswith("met") for word in said) == 20)
+        await expect_said(bus, lambda said: sum(word.startswith("met") for word in said) == 20)
 
     async def test_logs_of_a_task_carry_its_name(self, bus: Bus, queue: Queue) -> None:
         await queue.enqueue("probe.context")
-        await until_said(bus, lambda said: "probe.context" in said)
+        await expect_said(bus, lambda said: "probe.context" in said)
 
     async def test_a_task_that_fails_harms_no_other(self, bus: Bus, queue: Queue) -> None:
         await queue.enqueue("probe.fail")
         await queue.enqueue("probe.say", word="after")
-        await until_said(bus, lambda said: "after" in said)
+        await expect_said(bus, lambda said: "after" in said)
 
     async def test_it_reaps_by_the_clock(self, bus: Bus) -> None:
         await bus.delete(STREAM)
-        await until_said(bus, lambda said: said.count("reap") >= 2)
+        await expect_said(bus, lambda said: said.count("reap") >= 2)
 
     async def test_it_says_that_it_lives(self, bus: Bus) -> None:
         async with asyncio.timeout(60):
@@ -124,12 +124,16 @@ class TestOneWorker:
         assert (await bus.get(HEARTBEAT_KEY) or b"").rpartition(b":")[2].isdigit()
 
 
-async def until_said(bus: Bus, wanted: Callable[[list[str]], bool], within_s: float = 100) -> list[str]:
+async def expect_said(bus: Bus, wanted: Callable[[list[str]], bool], within_s: float = 100) -> list[str]:
+    """Assert that the worker's words become what ``wanted`` accepts."""
     said: list[str] = []
-    async with asyncio.timeout(within_s):
-        while not wanted(said):
-            said = [word.decode() for _, word in await bus.read_after(STREAM, BEGINNING, count=10_000)]
-            await asyncio.sleep(0.02)
+    try:
+        async with asyncio.timeout(within_s):
+            while not wanted(said):
+                said = [word.decode() for _, word in await bus.read_after(STREAM, BEGINNING, count=10_000)]
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        pytest.fail(f"the worker said only {said}")
     return said
 
 
@@ -138,7 +142,7 @@ async def test_what_was_sent_before_any_worker_is_run_by_the_first(
 ) -> None:
     await queue.enqueue("probe.say", word="early")
     start_worker()
-    await until_said(bus, lambda said: "early" in said and "reap" in said)
+    await expect_said(bus, lambda said: "early" in said and "reap" in said)
 
 
 @pytest.mark.parametrize("asked", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.full)])
@@ -147,22 +151,22 @@ async def test_a_worker_that_is_told_to_end_cancels_what_runs(
 ) -> None:
     worker = start_worker()
     await queue.enqueue("probe.sleep")
-    await until_said(bus, lambda said: "asleep" in said)
+    await expect_said(bus, lambda said: "asleep" in said)
     worker.send_signal(asked)
     assert await asyncio.to_thread(worker.wait, 60) == 0
-    assert "woken" in await until_said(bus, lambda said: "woken" in said)
+    assert "woken" in await expect_said(bus, lambda said: "woken" in said)
 
 
 async def test_after_kill_9_the_next_worker_reaps_and_its_clock_goes_on(
     start_worker: StartWorker, bus: Bus, queue: Queue
 ) -> None:
     worker = start_worker()
-    await until_said(bus, lambda said: said.count("reap") >= 2)
+    await expect_said(bus, lambda said: said.count("reap") >= 2)
     worker.kill()
     worker.wait()
     await bus.delete(STREAM)
     start_worker()
-    await until_said(bus, lambda said: said.count("reap") >= 3)
+    await expect_said(bus, lambda said: said.count("reap") >= 3)
 
 
 @pytest.mark.full
@@ -170,10 +174,10 @@ async def test_the_clock_goes_on_after_redis_has_lost_all_that_it_held(
     start_worker: StartWorker, bus: Bus, redis_url: str
 ) -> None:
     start_worker()
-    await until_said(bus, lambda said: said.count("reap") >= 2)
+    await expect_said(bus, lambda said: said.count("reap") >= 2)
     async with Redis.from_url(redis_url) as redis:
         await redis.flushdb()
-    await until_said(bus, lambda said: said.count("reap") >= 2)
+    await expect_said(bus, lambda said: said.count("reap") >= 2)
 
 
 async def test_a_connection_that_broke_is_closed_and_keeps_what_it_had_fetched(redis_url: str) -> None:
@@ -228,7 +232,7 @@ class TestLostServer:
     ) -> None:
         worker = start_worker(REDIS_URL=embedded.redis_url)
         bus, queue = Bus(embedded.redis_url), Queue(embedded.redis_url)
-        await until_said(bus, lambda said: said.count("reap") >= 2)
+        await expect_said(bus, lambda said: said.count("reap") >= 2)
         valkey = embedded._valkey
         assert valkey is not None
         assert valkey.process is not None
@@ -237,7 +241,7 @@ class TestLostServer:
         await embedded.revive()
         await bus.delete(STREAM)
         await queue.enqueue("probe.say", word="again")
-        await until_said(bus, lambda said: "again" in said and said.count("reap") >= 2)
+        await expect_said(bus, lambda said: "again" in said and said.count("reap") >= 2)
         assert worker.poll() is None
         queue.close()
         await bus.close()
@@ -250,10 +254,10 @@ async def test_a_clock_that_is_set_back_does_not_hold_up_the_schedule(
     clock = tmp_path / "clock"
     clock.write_text("0", encoding="ascii")
     start_worker(clock=clock)
-    await until_said(bus, lambda said: said.count("reap") >= 2)
+    await expect_said(bus, lambda said: said.count("reap") >= 2)
     clock.write_text("-3600", encoding="ascii")
     await bus.delete(STREAM)
-    await until_said(bus, lambda said: said.count("reap") >= 2)
+    await expect_said(bus, lambda said: said.count("reap") >= 2)
 
 
 @pytest.mark.full
@@ -263,9 +267,9 @@ async def test_the_next_beat_need_not_wait_for_the_hour_of_one_whose_clock_was_a
     clock = tmp_path / "clock"
     clock.write_text("3600", encoding="ascii")
     ahead = start_worker(clock=clock)
-    await until_said(bus, lambda said: said.count("reap") >= 2)
+    await expect_said(bus, lambda said: said.count("reap") >= 2)
     start_worker()
     ahead.kill()
     ahead.wait()
     await bus.delete(STREAM)
-    await until_said(bus, lambda said: said.count("reap") >= 3)
+    await expect_said(bus, lambda said: said.count("reap") >= 3)

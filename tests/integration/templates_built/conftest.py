@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from lxc_dashboard.commands.prepare import register_sandbox
+from lxc_dashboard.commands.demo.prepare import register_sandbox
 from lxc_dashboard.db.models import PackageManager
 from lxc_dashboard.errors import GuestError
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.services.creation.spec import ExtraPackage
+from lxc_dashboard.services.creation.form.spec import ExtraPackage
 from lxc_dashboard.services.templates.sources.folder import discover
 from lxc_dashboard.services.templates.sources.sync import sync_folder
 from lxc_dashboard.settings import Settings

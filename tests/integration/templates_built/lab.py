@@ -22,7 +22,7 @@ from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import endpoints, sessions
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation import credentials, service
-from lxc_dashboard.services.creation.spec import ContainerSpec, ExtraPackage
+from lxc_dashboard.services.creation.form.spec import ContainerSpec, ExtraPackage
 from lxc_dashboard.services.templates.model import TemplateContent
 from pve_sandbox.node import SandboxNode
 from tests.e2e.stack import Child, Stack

@@ -76,7 +76,7 @@ async def test_the_same_idempotency_key_makes_one(program: Program) -> None:
     assert first.json()["id"] == again.json()["id"] == key
     assert first.json()["vmid"] == again.json()["vmid"]
     wrong = await program.create("not-a-uuid", hostname="only-one")
-    assert error_of(wrong)["fields"] == {"Idempotency-Key": "Send a UUID"}
+    assert error_of(wrong)["fields"] == {"Idempotency-Key": "Must be a UUID"}
 
 
 async def test_somebody_elses_key_is_a_conflict_and_tells_nothing(program: Program, node: NodeSide) -> None:
@@ -143,7 +143,7 @@ async def test_acts_that_do_not_fit_the_state_say_so(program: Program) -> None:
     at = routes.api_creation(made["id"])
     assert (await program.post(f"{at}/retry")).status_code == 409
     unnamed = await program.ask("DELETE", at)
-    assert error_of(unnamed)["fields"] == {"vmid": f"Name the container that is destroyed: ?vmid={made['vmid']}"}
+    assert error_of(unnamed)["fields"] == {"vmid": f"Confirm the container to destroy: ?vmid={made['vmid']}"}
     assert (await program.ask("DELETE", at, params={"vmid": made["vmid"]})).status_code == 409
     cancelled = await program.post(f"{at}/cancel")
     assert (cancelled.status_code, cancelled.json()["state"]) == (202, "cancelling")

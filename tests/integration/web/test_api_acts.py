@@ -192,8 +192,8 @@ async def test_a_cancelled_act_is_asked_for_again_as_a_new_job(
     assert (await program.post(f"{at}/retry")).status_code == 409, "it has not ended"
     await program.post(f"{at}/cancel")
     await work(settings, made["id"])
-    assert (await viewer.post(f"{at}/retry")).status_code == 403
-    assert (await blind.post(f"{at}/retry")).status_code == 404
+    for other in (viewer, blind):  # it ended without having looked at its guest
+        assert (await other.post(f"{at}/retry")).status_code == 404
     key = {"Idempotency-Key": str(uuid4())}
     answers = [await program.post(f"{at}/retry", headers=key) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [202, 200]

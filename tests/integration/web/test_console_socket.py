@@ -32,7 +32,7 @@ async def test_strangers_and_other_sites_are_kept_out(visitor: Visitor, signed_i
 
 async def test_why_there_is_no_console_is_told(signed_in: Visitor) -> None:
     assert "There is no CT 999" in (await first_message(signed_in, 999))["error"]
-    assert "is stopped: start it first" in (await first_message(signed_in, 110))["error"]
+    assert "is stopped. Start it first" in (await first_message(signed_in, 110))["error"]
 
 
 async def test_a_viewer_is_told_the_privilege(visitor: Visitor) -> None:
@@ -43,6 +43,6 @@ async def test_a_viewer_is_told_the_privilege(visitor: Visitor) -> None:
 async def test_a_terminal_that_does_not_get_ready_is_told_with_what_to_do(signed_in: Visitor) -> None:
     told = (await first_message(signed_in, RUNNING))["error"]
     assert told.startswith("PVE opened no console for CT 103 ")
-    assert "did not get ready on node pve" in told
-    assert "Connect again in a moment" in told
-    assert told.endswith("PVE said: Timeout while waiting for port '5900' to get ready!")
+    assert "was not ready on node pve" in told
+    assert "Connect again" in told
+    assert told.endswith("PVE's message: Timeout while waiting for port '5900' to get ready!")

@@ -11,7 +11,7 @@ import pytest
 from starlette.routing import Mount, Route
 
 from lxc_dashboard import frontend, routes
-from lxc_dashboard.api.door import PUBLIC, is_api, is_public_file, is_webhook
+from lxc_dashboard.api.middleware.access import PUBLIC, is_api, is_public_file, is_webhook
 from lxc_dashboard.api.site import site_routes
 from lxc_dashboard.app import app
 from lxc_dashboard.services.auth import sessions

@@ -19,7 +19,7 @@ from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import sessions
 from lxc_dashboard.settings import Settings
 from lxc_dashboard.state.guard import access_of
-from lxc_dashboard.state.sockets import SWEEP_S
+from lxc_dashboard.state.socket.sockets import SWEEP_S
 from tests.e2e.stack import Stack
 from tests.integration.web.conftest import HYDRATE, PATIENCE_S, QUIET_S, SETTLED_S, Tab, Visitor, redirects, tab
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from lxc_dashboard import routes
-from lxc_dashboard.api import shares
+from lxc_dashboard.api.middleware import limits
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.settings import Settings
 from tests.e2e.node_side import NodeSide
@@ -30,6 +30,7 @@ async def test_a_binary_message_ends_a_pages_socket(signed_in: Visitor) -> None:
         async with asyncio.timeout(PATIENCE_S):
             while not opened.socket.closed:
                 await opened.socket.receive()
+        assert opened.socket.closed
 
 
 @pytest.mark.full
@@ -69,7 +70,7 @@ async def test_a_session_follows_so_many_logs_and_no_more_and_others_are_served(
             open_.push_async_callback(answer.aclose)
             return answer.status_code
 
-        assert {await followed(signed_in) for _ in range(shares.STREAMS)} == {200}
+        assert {await followed(signed_in) for _ in range(limits.STREAMS)} == {200}
         refused = await served(lambda: signed_in.get(f"{job.base}/events"))
         assert (refused.status_code, refused.json()["error"][:33]) == (429, "You have 250 open logs, the most ")
         assert (await served(lambda: signed_in.get(f"{job.base}/log"))).status_code == 200
@@ -80,7 +81,7 @@ async def test_a_session_follows_so_many_logs_and_no_more_and_others_are_served(
 @pytest.mark.full
 async def test_a_session_has_so_many_sockets_and_no_more(signed_in: Visitor, visitor: Visitor) -> None:
     async with AsyncExitStack() as open_:
-        for _ in range(shares.SOCKETS):
+        for _ in range(limits.SOCKETS):
             await open_.enter_async_context(tab(signed_in, "/nowhere"))
         with pytest.raises(aiohttp.WSServerHandshakeError):
             await open_.enter_async_context(tab(signed_in, "/nowhere"))

@@ -55,7 +55,7 @@ def test_a_second_web_server_on_a_port_ends_with_one_sentence_and_the_first_serv
     with web(stack, port) as first:
         until(lambda: answers(f"http://127.0.0.1:{port}/api/ready"), first)
         said = refusal(stack, port)
-        assert said.startswith(f"error: Port {port} is taken by another program. Choose another one: PORT=")
+        assert said.startswith(f"error: Port {port} is in use by another program. Choose another one: PORT=")
         assert said.count("\n") == 1
         assert answers(f"http://127.0.0.1:{port}/api/ready")
     with web(stack, port) as next_one:
@@ -69,7 +69,7 @@ def test_of_two_web_servers_that_start_at_once_on_a_port_one_ends(stack: Stack) 
         until(lambda: has_ended(one) or has_ended(other), Child("both", stack.children["sandbox"].process, one.log))
         loser, winner = (one, other) if has_ended(one) else (other, one)
         assert loser.process.returncode == 1
-        assert f"Port {port} is taken by another program" in loser.said()
+        assert f"Port {port} is in use by another program" in loser.said()
         until(lambda: answers(f"http://127.0.0.1:{port}/api/ready"), winner)
 
 
@@ -77,5 +77,5 @@ def test_a_port_of_another_program_ends_the_command_with_one_sentence(stack: Sta
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         said = refusal(stack, port)
-    assert said.startswith(f"error: Port {port} is taken by another program.")
+    assert said.startswith(f"error: Port {port} is in use by another program.")
     assert said.count("\n") == 1

@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from lxc_dashboard.api.flow import SILENT_PAGE_S
+from lxc_dashboard.api.middleware.pace import SILENT_PAGE_S
 from lxc_dashboard.bus import Bus
-from lxc_dashboard.state.seats import Seats
-from lxc_dashboard.state.tabs import KEPT_S
+from lxc_dashboard.state.socket.tabs import KEPT_S, Seats
 
 
 @pytest.fixture
@@ -25,7 +24,7 @@ async def test_a_tab_that_stays_keeps_its_state(bus: Bus) -> None:
     assert [await seats.take("tab") for _ in range(3)] == [False, False, False]
 
 
-async def test_a_tab_that_was_elsewhere_begins_afresh_each_time_it_moves(bus: Bus) -> None:
+async def test_a_tab_that_was_elsewhere_loses_its_state_each_time_it_moves(bus: Bus) -> None:
     one, other = Seats(bus), Seats(bus)
     assert not await one.take("tab")
     assert await other.take("tab")

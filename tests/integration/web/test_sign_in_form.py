@@ -222,7 +222,7 @@ async def test_signing_out_takes_cookie_and_session(signed_in: Visitor, rt: Runt
 
 
 async def test_too_many_tries_are_told_with_the_time_to_wait(visitor: Visitor, settings: Settings) -> None:
-    of_both = limits._of_both(limits._account(UUID(await visitor.endpoint_id()), "victim@pam"), "127.0.0.1")
+    of_both = limits._account_and_address(limits._account(UUID(await visitor.endpoint_id()), "victim@pam"), "127.0.0.1")
     async with Redis.from_url(settings.REDIS_URL.get_secret_value()) as redis:
         await redis.set(of_both, limits.TRIES_PER_ACCOUNT_AND_ADDRESS, ex=300)
     refused = await visitor.sign_in("victim@pam", "wrong")

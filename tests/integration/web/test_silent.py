@@ -14,8 +14,8 @@ import aiohttp
 import pytest
 
 from lxc_dashboard import routes
-from lxc_dashboard.api.connections import SILENT_PER_ADDRESS
-from lxc_dashboard.api.flow import SILENT_PAGE_S
+from lxc_dashboard.api.middleware.connections import SILENT_PER_ADDRESS
+from lxc_dashboard.api.middleware.pace import SILENT_PAGE_S
 from tests.e2e.stack import Stack
 from tests.integration.web.conftest import PATIENCE_S, Visitor, tab
 
@@ -110,3 +110,4 @@ async def test_connections_and_sockets_that_say_nothing_or_half_of_it_are_closed
         until(lambda: not still_open([silent, half, begun]), HEADERS_WITHIN_S + PATIENCE_S),
         silent_socket_ends(signed_in),
     )
+    assert not still_open([silent, half, begun])

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from lxc_dashboard import routes
-from lxc_dashboard.state.unsent import UNSENT_BYTES
+from lxc_dashboard.state.socket.sockets import UNSENT_BYTES
 from tests.e2e.stack import Stack
 from tests.integration.web.conftest import HYDRATE, PATIENCE_S, Visitor, has_loaded, tab
 from tests.integration.web.test_memory import MIB, memory_bytes
@@ -87,3 +87,4 @@ async def test_a_page_that_does_not_read_holds_up_no_other_page_when_the_session
             await signed_in.post(routes.SIGN_OUT)
             async with asyncio.timeout(ENDED_WITHIN_S):
                 await opened.until(lambda _: opened.ended)
+            assert opened.ended

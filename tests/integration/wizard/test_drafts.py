@@ -6,8 +6,8 @@ from uuid import uuid4
 
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.creation import drafts
-from lxc_dashboard.services.creation.filled import MAX_ITEMS, Filled
+from lxc_dashboard.services.creation.form import drafts
+from lxc_dashboard.services.creation.form.filled import MAX_ITEMS, Filled
 from tests.integration.wizard.people import People
 
 WEB = Filled(form={"hostname": "web-01", "mounts": "[]"}, template_id=uuid4(), extras=(("apt", "htop"),))

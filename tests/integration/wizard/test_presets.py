@@ -20,8 +20,8 @@ from lxc_dashboard.errors import (
 )
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import ABSOLUTE_LIFETIME, Session
-from lxc_dashboard.services.creation import presets
-from lxc_dashboard.services.creation.filled import Filled
+from lxc_dashboard.services.creation.form import presets
+from lxc_dashboard.services.creation.form.filled import Filled
 from pve_sandbox.node import SandboxNode
 from tests.integration.wizard.people import People
 

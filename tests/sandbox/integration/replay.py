@@ -205,7 +205,7 @@ def _settled(line: str) -> str:
     return VARYING.sub("~", line).replace("<uuid>", "~")
 
 
-def fine(found: Lab) -> None:
+def assert_as_recorded(found: Lab) -> None:
     """Assert that nothing differs, except properties of the recording's lab."""
     left = [text for text in found.differences if not any(artefact in text for artefact in ARTEFACTS)]
     assert not left, "\n".join(left)

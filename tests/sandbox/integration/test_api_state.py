@@ -51,7 +51,7 @@ async def test_a_ticket_outlives_a_restart(tmp_path: Path) -> None:
     await first.close()
     async with SandboxNode(tmp_path, time_scale=0) as node, signed_in(node) as it:
         it.http.headers.update(headers)
-        await it.data("/version")
+        assert await it.data("/version")
 
 
 async def test_a_create_that_was_killed_leaves_its_lock(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from tests.sandbox.integration.replay import PASSWORDS, fine, guest_of
+from tests.sandbox.integration.replay import PASSWORDS, assert_as_recorded, guest_of
 from tests.sandbox.integration.replay_lab import app1, lab, with_mixed
 
 CREATE_130 = "vmid=130&ostemplate=local%3Avztmpl%2Fdebian-12-mini_12.0-1_amd64.tar.zst&rootfs=local%3A1"
@@ -40,7 +40,7 @@ async def test_signing_in(tmp_path: Path) -> None:
         await it.headers("root@pam", csrf=False)
         renewal = urlencode({"username": "root@pam", "password": it.tickets["root@pam"]["ticket"]})
         await it.play("auth_renew_ticket_as_password", body=renewal)
-        fine(it)
+        assert_as_recorded(it)
 
 
 async def test_signing_in_with_a_second_step(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ async def test_signing_in_with_a_second_step(tmp_path: Path) -> None:
         wrong = "000000" if it.node.totp_code() != "000000" else "000001"
         await it.play("auth_tfa_bad_code", body=urlencode({**answer, "password": "totp:" + wrong}))
         await it.play("auth_tfa_ok", body=urlencode({**answer, "password": "totp:" + it.node.totp_code()}))
-        fine(it)
+        assert_as_recorded(it)
 
 
 async def test_requests_of_nobody_in_particular(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ async def test_requests_of_nobody_in_particular(tmp_path: Path) -> None:
         await it.play("auth_ticket_in_Authorization_PVEAuthCookie", headers=in_header)
         it.node.ticket_issuer.skew_s = 3 * 3600
         await it.play("auth_expired_ticket_3h", headers=signed_in)
-        fine(it)
+        assert_as_recorded(it)
 
 
 async def test_tokens(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ async def test_tokens(tmp_path: Path) -> None:
         await it.play("route_post_json_body_bool_true__token", "route_post_json_body_ok__token", who="root@pam!mon")
         await it.play("token_privsep_no_acl_lxc_list", "token_privsep_no_acl_nodes", who="root@pam!sep")
         await it.play("token_privsep_no_acl_resources", "token_privsep_no_acl_status_current", who="root@pam!sep")
-        fine(it)
+        assert_as_recorded(it)
 
 
 async def test_rights(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ async def test_rights(tmp_path: Path) -> None:
         await it.play("perm_denied_bob_lxc_config", "perm_denied_bob_node_status", who="bob@pve")
         await it.play("perm_denied_mgr_create_no_storage_priv", who="mgr@pve")
         await it.play("access_acl", "access_users", "access_tfa_user")
-        fine(it)
+        assert_as_recorded(it)
 
 
 async def test_routes(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ async def test_routes(tmp_path: Path) -> None:
         await it.play("route_post_bad_content_type", "route_post_bad_json")
         await it.play("route_put_huge_body", who="root@pam!mon", body="description=" + "x" * 2_000_000)
         await it.play("route_put_long_description_9000", who="root@pam!mon", body="description=" + "x" * 9000)
-        fine(it)
+        assert_as_recorded(it)
 
 
 async def test_reading_a_node_and_its_cluster(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ async def test_reading_a_node_and_its_cluster(tmp_path: Path) -> None:
         await it.play("storage_content_missing_storage", "storage_content_backup", "aplinfo")
         await it.play("nextid", "nextid_taken_101", "nextid_free_555", "nextid_bad_vmid_5", "nextid_bad_vmid_abc")
         await it.play("lxc_rrddata_hour", "lxc_rrddata_no_timeframe", "aplinfo_download_unknown")
-        fine(it)
+        assert_as_recorded(it)
 
 
 async def test_creating(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ async def test_creating(tmp_path: Path) -> None:
         await it.play("create_no_rootfs_default_storage", "create_bridge_missing", "create_template_corrupt")
         await it.play("lxc_config_after_failed_create_113", "create_ok", "lxc_config_120", "lxc_config_current_120")
         await it.play("create_ok_start_1_standard")
-        fine(it)
+        assert_as_recorded(it)
 
 
 async def test_reading_containers(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ async def test_reading_containers(tmp_path: Path) -> None:
         await it.play("lxc_status_current_running", "delete_running", "start_bad_bridge_111", "lxc_snapshots_none")
         await it.play("lxc_config_missing_999", "lxc_index_missing", "lxc_interfaces_missing")
         await it.play("lxc_snapshots_missing_ct", "lxc_status_current_missing", "termproxy")
-        fine(it)
+        assert_as_recorded(it)
 
 
 async def test_starting_and_stopping(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ async def test_starting_and_stopping(tmp_path: Path) -> None:
         await it.play("start_missing", "stop_missing", "stop_stopped", "suspend_stopped", "start_ok", "start_running")
         await it.play("reboot_ok", "shutdown_forceStop", "start_for_force_delete", "delete_running_noforce")
         await it.play("delete_running_force", "lxc_config_after_delete", "delete_missing")
-        fine(it)
+        assert_as_recorded(it)
 
 
 async def test_snapshots(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ async def test_snapshots(tmp_path: Path) -> None:
         await it.play("snapshot_list", "snapshot_not_supported_dir_raw", "snapshot_reserved_name_current")
         await it.play("snapshot_config_missing", "snapshot_delete_missing", "snapshot_rollback_running")
         await it.play("snapshot_delete_ok")
-        fine(it)
+        assert_as_recorded(it)
 
 
 async def test_configuring(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ async def test_configuring(tmp_path: Path) -> None:
         await it.play("start_120_again", "config_put_running_features_pending", "config_put_running_hostname")
         await it.play("config_put_running_memory_hotplug", "config_running_pending_current1")
         await it.play("config_running_pending_default", "pending_running")
-        fine(it)
+        assert_as_recorded(it)
 
 
 async def test_what_was_configured_for_the_next_start(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ async def test_what_was_configured_for_the_next_start(tmp_path: Path) -> None:
         await it.send("config_put_ok")
         await it.send("config_put_pending_unprivileged_features")
         await it.play("config_after_pending_default", "config_after_pending_current1")
-        fine(it)
+        assert_as_recorded(it)
 
 
 async def test_while_a_container_is_being_created(tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ async def test_while_a_container_is_being_created(tmp_path: Path) -> None:
         await it.play("lxc_config_while_creating", "nextid_while_creating_130")
         await it.play("create_same_vmid_while_creating", body=CREATE_130)
         await it.play("task_abort", path=base)
-        fine(it)
+        assert_as_recorded(it)
 
 
 async def test_locks_and_protection(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ async def test_locks_and_protection(tmp_path: Path) -> None:
         await it.play("unlock_via_config_delete_skiplock")
         guest_of(it, 101).lock_holder = "scenario"
         await it.play("config_put_lock_timeout")
-        fine(it)
+        assert_as_recorded(it)
 
 
 async def test_tasks(tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ async def test_tasks(tmp_path: Path) -> None:
         await it.play("task_status_unquoted_upid", path=f"/api2/json/nodes/pve1/tasks/{done}/status")
         await it.play("tasks_cluster", "tasks_node", "tasks_node_active", "tasks_node_errors", "tasks_node_vmid")
         await it.play("tasks_node_bob", who="bob@pve")
-        fine(it)
+        assert_as_recorded(it)
 
 
 async def test_the_log_of_a_task_in_parts(tmp_path: Path) -> None:
@@ -244,19 +244,19 @@ async def test_the_log_of_a_task_in_parts(tmp_path: Path) -> None:
         await it.play("task_log_limit0", path=base + "?limit=0")
         await it.play("task_log_start_limit", path=base + "?start=2&limit=3")
         await it.play("task_log_download", path=base + "?download=1")
-        fine(it)
+        assert_as_recorded(it)
 
 
 async def test_backing_up(tmp_path: Path) -> None:
     async with lab(tmp_path) as it:
         await it.play("vzdump_stop_mode_ok", "storage_content_backup_one")
-        fine(it)
+        assert_as_recorded(it)
 
 
 async def test_one_vmid_asked_for_three_times_at_once(tmp_path: Path) -> None:
     async with lab(tmp_path) as it:
         await it.play("create_race_same_vmid_1", "create_race_same_vmid_0", "create_race_same_vmid_2", "delete_race")
-        fine(it)
+        assert_as_recorded(it)
 
 
 @pytest.mark.parametrize("userid", sorted(PASSWORDS))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.sandbox.integration.replay import RECORDED, fine, guest_of
+from tests.sandbox.integration.replay import RECORDED, assert_as_recorded, guest_of
 from tests.sandbox.integration.replay_lab import lab, with_mixed
 
 
@@ -16,14 +16,14 @@ async def test_a_cluster_of_two(tmp_path: Path) -> None:
         await it.play("cluster2_create_vmid_taken_on_other_node", "cluster2_start_wrong_node")
         await it.play("cluster2_status_current_wrong_node", "cluster2_start_on_pve2", "cluster2_resources")
         await it.play("cluster2_nextid_taken_other_node", "cluster2_delete_200")
-        fine(it)
+        assert_as_recorded(it)
 
 
 async def test_a_node_that_is_gone(tmp_path: Path) -> None:
     async with lab(tmp_path, nodes=2) as it:
         it.node.node_offline("pve2")
         await it.play("proxy_other_node_unreachable")
-        fine(it)
+        assert_as_recorded(it)
 
 
 async def test_no_quorum(tmp_path: Path) -> None:
@@ -39,4 +39,4 @@ async def test_no_quorum(tmp_path: Path) -> None:
         await it.play("quorum_lost_stop_running_local_130", path=stop)
         it.node.heal()
         await it.play("quorum_back_cluster_status")
-        fine(it)
+        assert_as_recorded(it)

@@ -7,7 +7,6 @@ import shlex
 import subprocess
 from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,9 +29,8 @@ def test_what_env_sets_before_it_needs_no_shell_either(arguments: list[str]) -> 
     assert pct_call(line) == PctCall(tuple(arguments), {"LC_ALL": "C", "A": "b =c"})
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
+def test_lines_with_more_to_them_go_to_a_shell() -> None:
+    lines = [
         "pct",
         "pct list; id",
         "pct list && id",
@@ -58,10 +56,8 @@ def test_what_env_sets_before_it_needs_no_shell_either(arguments: list[str]) -> 
         "env A=$HOME pct list",
         "sh -c pct",
         "",
-    ],
-)
-def test_lines_with_more_to_them_go_to_a_shell(line: str) -> None:
-    assert pct_call(line) is None
+    ]
+    assert [line for line in lines if pct_call(line) is not None] == []
 
 
 @given(st.text(alphabet="abc '\"$`\\;&|<>*?[]{}()#~!=\t", max_size=15))

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from lxc_dashboard.api import console
-from lxc_dashboard.api.console import is_typed
+from lxc_dashboard.api.console import is_input
 from lxc_dashboard.errors import ServiceUnavailableError
 from lxc_dashboard.services.auth import sessions
 
@@ -27,7 +27,7 @@ class SomeSession:
     ],
 )
 def test_what_is_typed_pasted_or_clicked_is_a_use(data: bytes) -> None:
-    assert is_typed(data)
+    assert is_input(data)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_what_is_typed_pasted_or_clicked_is_a_use(data: bytes) -> None:
     ],
 )
 def test_what_a_terminal_answers_by_itself_is_none(data: bytes) -> None:
-    assert not is_typed(data)
+    assert not is_input(data)
 
 
 async def test_uses_are_noted_once_in_a_while_however_much_is_typed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +75,7 @@ async def test_uses_are_noted_once_in_a_while_however_much_is_typed(monkeypatch:
     monkeypatch.setattr(sessions, "use", use)
     monkeypatch.setattr(asyncio, "sleep", sleep)
     typed = asyncio.Event()
-    noting = asyncio.create_task(console._note_uses(cast("Any", None), cast("Any", SomeSession()), typed))
+    noting = asyncio.create_task(console._note_use(cast("Any", None), cast("Any", SomeSession()), typed))
     typed.set()
     async with asyncio.timeout(60):
         await paused.wait()
@@ -85,5 +85,5 @@ async def test_uses_are_noted_once_in_a_while_however_much_is_typed(monkeypatch:
         goes_on.set()
         await paused.wait()
     assert noted == [KEY, KEY]
-    assert slept == [console.USES_NOTED_EVERY_S] * 2
+    assert slept == [console.NOTE_USE_EVERY_S] * 2
     noting.cancel()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lxc_dashboard.api.html import document, tag
-from lxc_dashboard.api.sign_in_page import USUAL_REALMS, Filled, Told, password_page, second_step_page
+from lxc_dashboard.api.sign_in_page import DEFAULT_REALMS, FormValues, Messages, password_page, second_step_page
 from lxc_dashboard.services.auth.endpoints import Choice
 from lxc_dashboard.services.auth.sign_in import SecondStep
 
@@ -57,8 +57,8 @@ def test_a_document_names_its_language_and_title() -> None:
 
 
 def test_what_was_typed_stands_in_the_form_again_but_no_password() -> None:
-    typed = Filled(str(CHOICE.id), '<b>"root', "pve", "/jobs/1")
-    found = read(password_page([CHOICE], USUAL_REALMS, typed, Told("Sign-in failed")))
+    typed = FormValues(str(CHOICE.id), '<b>"root', "pve", "/jobs/1")
+    found = read(password_page([CHOICE], DEFAULT_REALMS, typed, Messages("Sign-in failed")))
     assert found.inputs() == {"user": '<b>"root', "password": None, "next": "/jobs/1"}
     chosen = [attributes["value"] for name, attributes in found.seen if name == "option" and "selected" in attributes]
     assert chosen == [str(CHOICE.id), "pve"]
@@ -66,7 +66,9 @@ def test_what_was_typed_stands_in_the_form_again_but_no_password() -> None:
 
 
 def test_a_field_error_stands_beside_its_field_and_is_tied_to_it() -> None:
-    found = read(password_page([CHOICE], USUAL_REALMS, Filled(), Told(fields={"user": "Enter the user name"})))
+    found = read(
+        password_page([CHOICE], DEFAULT_REALMS, FormValues(), Messages(fields={"user": "Enter the user name"}))
+    )
     user = next(attributes for name, attributes in found.seen if attributes.get("id") == "user")
     assert user["aria-describedby"] == "user-error"
     assert user["aria-invalid"] == "true"
@@ -74,19 +76,19 @@ def test_a_field_error_stands_beside_its_field_and_is_tied_to_it() -> None:
 
 
 def test_without_an_endpoint_the_page_says_how_to_register_one() -> None:
-    found = read(password_page([], USUAL_REALMS, Filled(), Told()))
+    found = read(password_page([], DEFAULT_REALMS, FormValues(), Messages()))
     assert any("node add" in word for word in found.words)
     assert "password" not in found.inputs()
 
 
 def test_the_second_step_offers_what_pve_asks_for() -> None:
-    both = read(second_step_page(SecondStep("a@pve", ("totp", "recovery")), "/", Told()))
-    one = read(second_step_page(SecondStep("a@pve", ("totp",)), "/", Told()))
+    both = read(second_step_page(SecondStep("a@pve", ("totp", "recovery")), "/", Messages()))
+    one = read(second_step_page(SecondStep("a@pve", ("totp",)), "/", Messages()))
     assert [attributes["value"] for name, attributes in both.seen if name == "option"] == ["totp", "recovery"]
     assert one.inputs() == {"kind": "totp", "code": None, "next": "/"}
 
 
 def test_a_second_factor_that_only_pve_can_ask_is_said() -> None:
-    found = read(second_step_page(SecondStep("a@pve", ()), "/", Told()))
+    found = read(second_step_page(SecondStep("a@pve", ()), "/", Messages()))
     assert any("on PVE's own page only" in word for word in found.words)
     assert "code" not in found.inputs()

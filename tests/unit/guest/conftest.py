@@ -1,4 +1,4 @@
-"""An SSH server on loopback that behaves like OpenSSH where it hurts, with a ``pct`` that enters this very machine."""
+"""An SSH server on loopback that behaves like OpenSSH, with a ``pct`` that runs commands on this machine."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ exec "$@"
 
 @dataclass
 class Node:
-    """The server and what it saw. ``max_sessions`` a connection, as in ``sshd_config``."""
+    """The server and what it received. ``max_sessions`` is per connection, as in ``sshd_config``."""
 
     folder: Path
     key: asyncssh.SSHKey
     host_key: asyncssh.SSHKey
-    private_key: str  # exported once: each export differs by a random word
+    private_key: str  # exported once, because each export differs by a random word
     max_sessions: int = 10
     server: asyncssh.SSHAcceptor | None = None
     connections: set[asyncssh.SSHServerConnection] = field(default_factory=set)
@@ -71,7 +71,7 @@ class Node:
         return SshAddress(**(values | changes))  # type: ignore[arg-type]  # a test names what it changes
 
     def cut(self) -> None:
-        """End every connection as a dying network would; the commands go on."""
+        """End every connection as a failing network does. The commands go on."""
         for connection in tuple(self.connections):
             connection.abort()
 
@@ -80,7 +80,7 @@ class Node:
         if self.server is not None:
             self.server.close()
             await self.server.wait_closed()
-        if self.starting:  # cancelled in the middle of it, Python would wait for good
+        if self.starting:  # a cancelled wait would hang Python
             await asyncio.wait(self.starting)
         for process in tuple(self.running):
             with contextlib.suppress(ProcessLookupError):

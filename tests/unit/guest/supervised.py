@@ -1,4 +1,4 @@
-"""A folder with the supervisor in it, in every shell at hand."""
+"""A folder with the supervisor, in every shell of this machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 SOURCES = Path(__file__).parents[3] / "lxc_dashboard" / "guest"
 SHELLS = [[name] for name in ("dash", "bash") if shutil.which(name)]
 SHELLS += [["busybox", "sh"]] if shutil.which("busybox") else []
-DEADLINE_S = 60  # a guard: nothing here takes as long
+DEADLINE_S = 60  # an upper bound: nothing here takes as long
 GRACE_TICKS = 10
 NAMESPACES = (
     shutil.which("unshare")
@@ -28,7 +28,7 @@ NAMESPACES = (
 
 @dataclass
 class Guest:
-    """A folder with the supervisor in it; ``path`` is the PATH of what runs there."""
+    """A folder with the supervisor. ``path`` is the PATH of its commands."""
 
     folder: Path
     shell: list[str]
@@ -36,7 +36,7 @@ class Guest:
     processes: list[asyncio.subprocess.Process] = field(default_factory=list)
 
     def hurries(self, patient: str, hasty: str) -> None:
-        """The supervisor waits less."""
+        """Shorten the supervisor's waits."""
         supervisor = self.folder / "supervisor.sh"
         text = supervisor.read_text()
         assert patient in text
@@ -65,7 +65,7 @@ class Guest:
     async def run(
         self, script: str, step: str = "s1", *, timeout_s: int = 30, offset: int = 0
     ) -> tuple[bytes, list[str]]:
-        """Output and the words of the end line."""
+        """Return the output and the words of the end line."""
         process = await self.start(script, step, timeout_s=timeout_s, offset=offset)
         return await self.end_of(process)
 
@@ -118,7 +118,7 @@ def with_group(group: int, number: signal.Signals) -> bool:
 
 
 async def until_gone(group: int) -> None:
-    """A killed process stays listed until init has reaped it."""
+    """Wait until a process has gone: a killed one is listed until init reaps it."""
     async with asyncio.timeout(DEADLINE_S):
         while with_group(group, signal.SIGCONT):
             await asyncio.sleep(0.02)
@@ -126,7 +126,7 @@ async def until_gone(group: int) -> None:
 
 @pytest.fixture
 def without_gnu_tail(guest: Guest) -> Guest:
-    """A guest whose ``tail`` knows no ``--pid``, as busybox's."""
+    """A guest whose ``tail`` has no ``--pid``, as busybox's."""
     bins = guest.folder / "bin"
     bins.mkdir()
     tail = bins / "tail"

@@ -1,4 +1,4 @@
-"""What the helpers do before apt: wait for whoever holds a lock, and finish what a killed dpkg has begun."""
+"""The helpers around apt: wait for a lock, and finish the work of a killed dpkg."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CONTROL = "Package: {name}\nVersion: 1\nArchitecture: all\nMaintainer: nobody <n
 
 @dataclass
 class Guest:
-    """A folder in the place of /var; ``bin`` stands ahead of the system's own commands."""
+    """A folder in place of /var. ``bin`` comes before the system's own commands."""
 
     var: Path
     bin: Path
@@ -72,7 +72,7 @@ def test_a_lock_that_stays_held_is_not_waited_for_longer_than_asked(guest: Guest
 
 @pytest.fixture
 def dpkg(guest: Guest) -> Path:
-    """The real one, with a database of its own that holds one package which was only unpacked."""
+    """The real dpkg with a database of its own, which has one unpacked package."""
     real = shutil.which("dpkg")
     if not real:
         pytest.skip("this machine has no dpkg")
@@ -105,11 +105,11 @@ def state_of(guest: Guest) -> str:
 @pytest.mark.parametrize("journaled", [False, True], ids=["unpacked", "with dpkg's journal"])
 def test_what_a_killed_dpkg_has_begun_is_finished(guest: Guest, dpkg: Path, *, journaled: bool) -> None:
     assert state_of(guest) == "unpacked"
-    if journaled:  # what it knew when it was killed, and apt-get refuses to go on with
+    if journaled:  # its state when it was killed, with which apt-get refuses to work
         (dpkg / "updates/0000").write_text((dpkg / "status").read_text())
     code, out, err = guest.run("lxcd_finish_dpkg")
     assert (code, err) == (0, "")
-    assert out.startswith("[info] dpkg was interrupted: finishing what it had begun\n")
+    assert out.startswith("[info] dpkg was interrupted: finishing its work\n")
     assert "apt-get" not in out
     assert (state_of(guest), list((dpkg / "updates").iterdir())) == ("installed", [])
     assert guest.run("lxcd_finish_dpkg") == (0, "", "")

@@ -1,4 +1,4 @@
-"""What ``node test`` and ``doctor`` say of a door: whether it runs ``pct`` as a creation will."""
+"""The check of a door by ``node test`` and ``doctor``: whether it runs ``pct`` as a creation does."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ async def test_root_needs_no_sudo(node: Node, pool: SshPool) -> None:
     put(node, "sudo", "#!/bin/sh\nexit 1\n")
     assert (await checked(node, pool, "root")).verdict == "ok"
     (node.folder / "pct").unlink()
-    assert (await checked(node, pool, "root")).found == "signed in, but there is no pct"
+    assert (await checked(node, pool, "root")).found == "signed in, but pct is missing"
 
 
 async def test_a_node_that_hangs_is_given_up(node: Node, pool: SshPool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "DOOR_WITHIN_S", 0.5)
+    monkeypatch.setattr(checks, "DOOR_TIMEOUT_S", 0.5)
     put(node, "pct", "#!/bin/sh\nexec sleep 300\n")
     put(node, "sudo", SUDO)
     hung = await checked(node, pool)
-    assert (hung.verdict, hung.found) == ("wrong", "signed in, but pct says nothing for 0.5 s")
+    assert (hung.verdict, hung.found) == ("wrong", "signed in, but pct did not answer within 0.5 s")

@@ -1,4 +1,4 @@
-"""The helpers that a template's scripts may call, in every shell at hand."""
+"""The helpers for the scripts of templates, in every shell of this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A guest that replaced our supervisor: whatever it says, the worker comes to an end with it."""
+"""A guest that replaced our supervisor. The worker ends its step in every case."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ import pytest
 import structlog
 
 from lxc_dashboard.errors import GuestError, GuestUnreachableError
-from lxc_dashboard.guest import patience, supervisor
+from lxc_dashboard.guest import supervisor
 from lxc_dashboard.guest.base import CommandResult
-from lxc_dashboard.guest.steps import Outcome, Step, StepEnd
-from lxc_dashboard.guest.supervisor import Supervisor
+from lxc_dashboard.guest.supervisor import Outcome, Step, StepEnd, Supervisor
 
 STEP = Step("s1", "10-web.sh", b"true", timeout_s=30)
 
 
 class Stream:
-    """Says ``lines`` on stderr, over and over where ``endless``, then ends, and never tells its status where ``open_``."""
+    """Writes ``lines`` to stderr, repeatedly where ``endless``, then ends without an end line."""
 
     def __init__(self, lines: Sequence[bytes], *, endless: bool, open_: bool) -> None:
         self._lines: Iterator[bytes] = iter(lines)
@@ -38,7 +37,7 @@ class Stream:
 
 
 class Hostile:
-    """A door into it; ``NONCE`` in a line is the one that it was called with."""
+    """A door into such a guest. ``NONCE`` in a line becomes the nonce of the call."""
 
     kind = "pct"
 
@@ -73,8 +72,8 @@ async def test_a_forged_end_fails_the_step(end: bytes) -> None:
 
 
 async def test_a_step_whose_end_never_comes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "OVERTIME_S", -29.9)
-    with pytest.raises(GuestError, match="long after its time"):
+    monkeypatch.setattr(supervisor, "OVERTIME_S", -29.9)
+    with pytest.raises(GuestError, match="long after its timeout"):
         await followed(Hostile(b"NONCE beat\n", endless=True))
 
 
@@ -92,7 +91,7 @@ async def test_a_step_that_prints_without_bound_is_given_up(monkeypatch: pytest.
                 stream.read = read  # type: ignore[method-assign]
                 yield stream
 
-    monkeypatch.setattr(patience, "OUTPUT_MAX_BYTES", 10_000)
+    monkeypatch.setattr(supervisor, "OUTPUT_MAX_BYTES", 10_000)
     with pytest.raises(GuestError, match="printed more"):
         await followed(Printing(b"NONCE beat\n", endless=True))
 
@@ -105,6 +104,6 @@ async def test_what_it_says_beside_does_not_fill_the_log() -> None:
 
 async def test_a_connection_that_ends_without_a_status_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "SILENCE_LIMIT_S", 0.05)
-    monkeypatch.setattr(patience, "RECONNECT_FOR_S", 0.1)
+    monkeypatch.setattr(supervisor, "RECONNECT_FOR_S", 0.1)
     with pytest.raises(GuestUnreachableError):
         await followed(Hostile(b"NONCE beat\n", open_=True))

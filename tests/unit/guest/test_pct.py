@@ -1,4 +1,4 @@
-"""The door ``pct``, steps and files over it, against a real SSH server whose guests are this machine."""
+"""The door ``pct``, with steps and files, against a real SSH server whose guests are this machine."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ import pytest
 from lxc_dashboard.errors import CommandFailedError, GuestError, GuestUnreachableError, HostKeyError, WrongGuestError
 from lxc_dashboard.guest import files
 from lxc_dashboard.guest.base import ENVIRONMENT, MARKER_FILE
-from lxc_dashboard.guest.entry import conversation, request
+from lxc_dashboard.guest.doors import PctDoor, address_of, conversation, request
 from lxc_dashboard.guest.files import GuestFile, Placement
-from lxc_dashboard.guest.pct import PctDoor, address_of
 from lxc_dashboard.guest.pool import SshPool
-from lxc_dashboard.guest.steps import Step
+from lxc_dashboard.guest.supervisor import Step
 
 if TYPE_CHECKING:
     from tests.unit.guest.conftest import Node
 
-# Has the guest's marker in another place.
+# with the guest's marker in another place
 MARKED_PCT = f"""#!/bin/sh
 shift 5
 for word; do
@@ -82,7 +81,7 @@ SLOW = 'while IFS= read -r line; do sleep 0.3; echo "$line"; done'
     ids=["stdout", "stderr"],
 )
 async def test_neither_output_waits_for_the_other(door: PctDoor, node: Node, late: str) -> None:
-    """The node may hand on one output long before the other: nothing of either is lost."""
+    """The node may send one output long before the other. Nothing of either is lost."""
     shim = node.folder / "pct"
     shim.rename(node.folder / "pct.plain")
     shim.write_text(f"#!/bin/sh\n{late}\n")
@@ -122,7 +121,7 @@ async def test_a_command_that_hangs_is_given_up(door: PctDoor) -> None:
 
 
 async def test_endless_output_is_refused(door: PctDoor) -> None:
-    with pytest.raises(GuestError, match="more than 1024 KiB"):
+    with pytest.raises(GuestError, match="larger than 1024 KiB"):
         await door.run(["yes"], limit_bytes=1024 * 1024)
 
 
@@ -143,7 +142,7 @@ async def test_a_file_arrives_byte_for_byte_with_its_mode(door: PctDoor, tmp_pat
 
 
 async def test_a_mode_that_gives_its_owners_rights_to_others_arrives_too(door: PctDoor, tmp_path: Path) -> None:
-    """After the owner: a change of owner takes it away."""
+    """The mode is set after the owner, because a change of owner resets it."""
     assert await files.place(door, file_of(tmp_path, mode=0o4755)) is Placement.WRITTEN
     assert (tmp_path / "app.conf").stat().st_mode & 0o7777 == 0o4755
 
@@ -363,8 +362,9 @@ async def test_a_door_that_is_closed_leaves_no_shell_in_the_guest(door: PctDoor,
     await door.run(["true"])
     await door.close()
     async with asyncio.timeout(10):
-        while any(process.returncode is None for process in node.running):
+        while shells := [process for process in node.running if process.returncode is None]:
             await asyncio.sleep(0.01)
+    assert shells == []
 
 
 async def test_a_request_that_is_cut_off_runs_nothing(tmp_path: Path) -> None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import socket
+import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncssh
+import paramiko
 import pytest
+from paramiko.common import cMSG_CHANNEL_EOF
 
 from lxc_dashboard.errors import GuestError, GuestUnreachableError, HostKeyError
 from lxc_dashboard.guest.connection import SshAddress, connect
@@ -96,17 +100,17 @@ async def test_more_commands_than_sessions_open_another_connection(node: Node, p
     assert node.accepted == 3
 
 
-async def test_a_crowd_that_knocks_at_once_has_one_answer(node: Node, pool: SshPool) -> None:
-    await asyncio.gather(*(pool.knock(node.address()) for _ in range(100)))
+async def test_checks_at_the_same_time_share_one_answer(node: Node, pool: SshPool) -> None:
+    await asyncio.gather(*(pool.check_access(node.address()) for _ in range(100)))
     assert (node.commands, node.accepted) == (["true"], 1)
-    await pool.knock(node.address())
+    await pool.check_access(node.address())
     assert node.commands == ["true"] * 2
 
 
-async def test_all_who_knock_at_a_closed_door_are_told(node: Node, pool: SshPool) -> None:
+async def test_checks_at_the_same_time_share_one_failure(node: Node, pool: SshPool) -> None:
     address = node.address()
     await node.stop()
-    answers = await asyncio.gather(*(pool.knock(address) for _ in range(10)), return_exceptions=True)
+    answers = await asyncio.gather(*(pool.check_access(address) for _ in range(10)), return_exceptions=True)
     assert {type(answer) for answer in answers} == {GuestUnreachableError}
 
 
@@ -143,7 +147,7 @@ async def test_another_host_key_stops_everything_before_authentication(node: Nod
 
 async def test_a_host_key_of_another_kind_stops_too(node: Node, pool: SshPool) -> None:
     other = asyncssh.generate_private_key("ecdsa-sha2-nistp256").export_public_key().decode()
-    with pytest.raises(HostKeyError, match="pinned kind"):
+    with pytest.raises(HostKeyError, match="pinned type"):
         await output_of(pool, node.address(host_key=other), "true")
 
 
@@ -290,3 +294,41 @@ async def test_a_connection_cut_while_it_signs_in_is_no_refused_key(node: Node, 
         await output_of(pool, node.address(), "true")
     node.cut_at_auth = False
     assert await output_of(pool, node.address(), "true") == (b"", b"", 0)
+
+
+if TYPE_CHECKING:
+    from tests.unit.guest.conftest import Node
+
+SENDS = "_send_user_message"
+LATE_S = 0.3  # by then the command has ended, and the server has said so
+SENT_WITHIN_S = 30.0
+
+
+async def test_it_does_not_end_the_connection_that_other_entries_share(
+    node: Node, pool: SshPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def said(command: str) -> bytes:
+        async with pool.channel(node.address(), command) as channel:
+            await channel.send(b"")
+            return (await channel.read())[0]
+
+    send = getattr(paramiko.Transport, SENDS)
+    late, sent = threading.Event(), threading.Event()
+
+    def send_late(transport: paramiko.Transport, message: paramiko.Message) -> None:
+        is_late = late.is_set() and message.asbytes()[:1] == cMSG_CHANNEL_EOF
+        if is_late:
+            late.clear()
+            time.sleep(LATE_S)
+        send(transport, message)
+        if is_late:
+            sent.set()
+
+    monkeypatch.setattr(paramiko.Transport, SENDS, send_late)
+    async with pool.channel(node.address(), "echo begun; exec sleep 60") as other:
+        assert (await other.read())[0] == b"begun\n"
+        late.set()
+        assert await said("echo short") == b"short\n"
+        assert await asyncio.to_thread(sent.wait, SENT_WITHIN_S)
+        assert await said("echo next") == b"next\n"
+        assert node.accepted == 1, "all by one connection, which is there still"

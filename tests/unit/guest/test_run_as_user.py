@@ -1,4 +1,4 @@
-"""``run_as_user`` by whatever a guest has for it: util-linux's runuser, setpriv and su, busybox's su, and one that reads its words as that."""
+"""``run_as_user`` with every command that a guest may have for it: runuser, setpriv, su, busybox."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WORDS = ("-c", "two words", "--help", "-s", "", "--", "it's $HOME")
 
 @dataclass
 class Guest:
-    """A folder that anybody may read, with all the commands that there are."""
+    """A folder that every user can read, with all the commands."""
 
     folder: Path
 
@@ -74,7 +74,7 @@ def guest() -> Iterator[Guest]:
 
 
 def runs_as_asked(guest: Guest, shell: str) -> list[str]:
-    """The words of what ran, the first its user."""
+    """Return the words of the command that ran, first its user."""
     done = guest.run(shell, f"run_as_user sh -c '{ASKED}' x \"$@\"", *WORDS)
     assert (done.returncode, done.stderr) == (7, "")
     said = done.stdout.splitlines()
@@ -108,4 +108,4 @@ def test_a_su_that_takes_options_behind_the_users_name_gets_none_of_the_commands
 def test_a_guest_without_such_a_user_says_so(guest: Guest) -> None:
     (guest.folder / "passwd").write_text("root:x:0:0::/root:/bin/sh\n")
     done = guest.run("dash", "run_as_user id || echo refused")
-    assert (done.stdout, done.stderr) == ("refused\n", "[error] run_as_user: this guest has no user of uid 1000\n")
+    assert (done.stdout, done.stderr) == ("refused\n", "[error] run_as_user: this guest has no user with uid 1000\n")

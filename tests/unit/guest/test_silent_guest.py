@@ -1,4 +1,4 @@
-"""A guest that says nothing any more: PVE is asked whether it runs, and only what it says of a stopped one ends the step early."""
+"""A silent guest: the worker asks PVE whether it runs, and only PVE's answer ends the step."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from lxc_dashboard.errors import GuestUnreachableError
-from lxc_dashboard.guest import patience, supervisor
+from lxc_dashboard.guest import supervisor
 from lxc_dashboard.guest.base import CommandResult
-from lxc_dashboard.guest.steps import Outcome, Step, StepEnd, judged
-from lxc_dashboard.guest.supervisor import Supervisor
+from lxc_dashboard.guest.supervisor import Outcome, Step, StepEnd, Supervisor, end_from_outcome
 
 STEP = Step("s1", "10-web.sh", b"true", timeout_s=600)
 GONE = GuestUnreachableError("CT 101 cannot be entered: container '101' not running!")
@@ -23,7 +22,7 @@ Said = bytes | Exception | None
 
 
 class Stream:
-    """Prints what it is given, or hangs, or fails; at last ends as an honest step, of five bytes."""
+    """Prints its lines, hangs or fails, and ends as a normal step of five bytes."""
 
     def __init__(self, nonce: str, said: Sequence[Said]) -> None:
         self._nonce = nonce
@@ -47,7 +46,7 @@ class Stream:
 
 @dataclass
 class Door:
-    """Each entry says the next of ``entries``, the last one over and over."""
+    """Each entry returns the next of ``entries``, the last one repeatedly."""
 
     entries: Sequence[Sequence[Said]]
     entered: int = 0
@@ -66,7 +65,7 @@ class Door:
 
 @dataclass
 class Judge:
-    """Says the next of ``verdicts``, the last one over and over; ``hangs`` is a PVE that does not answer."""
+    """Returns the next of ``verdicts``, the last one repeatedly. ``hangs``: PVE does not answer."""
 
     verdicts: Sequence[Outcome | None]
     hangs: bool = False
@@ -87,8 +86,8 @@ class Judge:
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "QUIET_AFTER_S", 0.05)
     monkeypatch.setattr(supervisor, "ASK_EVERY_S", 0.05)
-    monkeypatch.setattr(patience, "_BACKOFF_S", (0.01,))
-    monkeypatch.setattr(patience, "RESTARTED_WAIT_S", 0.1)
+    monkeypatch.setattr(supervisor, "_BACKOFF_S", (0.01,))
+    monkeypatch.setattr(supervisor, "RESTARTED_WAIT_S", 0.1)
 
 
 async def followed(door: Door, judge: Judge) -> list[bytes | StepEnd]:
@@ -98,13 +97,13 @@ async def followed(door: Door, judge: Judge) -> list[bytes | StepEnd]:
 
 async def test_one_that_hangs_and_is_stopped_ends_the_step() -> None:
     door, judge = Door([[b"one\n", HANGS]]), Judge([None, None, Outcome.STOPPED])
-    assert await followed(door, judge) == [b"one\n", judged(Outcome.STOPPED)]
+    assert await followed(door, judge) == [b"one\n", end_from_outcome(Outcome.STOPPED)]
     assert (door.entered, judge.asked) == (1, 3)
 
 
 async def test_one_whose_door_ends_and_is_stopped_ends_the_step() -> None:
     door, judge = Door([[b"one\n", GONE]]), Judge([Outcome.STOPPED])
-    assert await followed(door, judge) == [b"one\n", judged(Outcome.STOPPED)]
+    assert await followed(door, judge) == [b"one\n", end_from_outcome(Outcome.STOPPED)]
     assert (door.entered, judge.asked) == (1, 1)
 
 
@@ -115,7 +114,7 @@ async def test_one_that_was_restarted_is_entered_for_the_rest() -> None:
 
 async def test_one_that_was_restarted_and_does_not_come_back_ends_the_step() -> None:
     door, judge = Door([[b"one\n", GONE], [GONE]]), Judge([Outcome.RESTARTED])
-    assert await followed(door, judge) == [b"one\n", judged(Outcome.RESTARTED)]
+    assert await followed(door, judge) == [b"one\n", end_from_outcome(Outcome.RESTARTED)]
     assert door.entered > 1
 
 

@@ -1,4 +1,4 @@
-"""The door ``ssh`` against a real SSH server, and what taking a key out leaves of ``authorized_keys``."""
+"""The door ``ssh`` against a real SSH server, and the removal of its key from ``authorized_keys``."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import asyncssh
 import pytest
 
 from lxc_dashboard.errors import HostKeyError, KeyRefusedError, WrongGuestError
-from lxc_dashboard.guest import ssh
+from lxc_dashboard.guest import doors
 from lxc_dashboard.guest.base import ENVIRONMENT
+from lxc_dashboard.guest.doors import SshDoor
 from lxc_dashboard.guest.keys import KeyPair, private_key_of
-from lxc_dashboard.guest.ssh import SshDoor
 
 if TYPE_CHECKING:
     from lxc_dashboard.guest.pool import SshPool
@@ -49,7 +49,7 @@ async def test_a_guest_without_our_marker_is_not_entered(node: Node, pool: SshPo
 
 async def test_another_host_key_is_told_with_the_guest_and_nothing_is_sent(node: Node, pool: SshPool) -> None:
     other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
-    with pytest.raises(HostKeyError, match=r"CT 101 at 127\.0\.0\.1 shows another SSH host key"):
+    with pytest.raises(HostKeyError, match=r"CT 101 at 127\.0\.0\.1 has another SSH host key"):
         await SshDoor(pool, node.address(host_key=other), 101, marker=None).run(["true"])
     assert node.commands == []
 
@@ -95,7 +95,7 @@ def test_only_our_key_and_what_was_made_for_it_goes(tmp_path: Path, before: list
     keys.parent.mkdir()
     keys.write_text("".join(f"{line}\n" for line in before))
     keys.chmod(0o640)
-    for _ in range(2):  # it may be begun again at any time
+    for _ in range(2):  # a retry may run it again
         take_out(keys)
     if after is None:
         assert not keys.parent.exists()
@@ -115,5 +115,5 @@ def test_a_folder_that_holds_something_else_stays(tmp_path: Path) -> None:
 
 
 def take_out(keys: Path) -> None:
-    script = ssh._REMOVE.replace(ssh._KEYS, str(keys))
+    script = doors._REMOVE.replace(doors._KEYS, str(keys))
     subprocess.run(["/bin/sh", "-c", script, "sh", OURS.split()[1]], check=True)

@@ -1,4 +1,4 @@
-"""A script below the supervisor: its interpreter, its flags, its trace, its helpers."""
+"""Scripts under the supervisor: interpreter, options, trace and helpers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def test_a_trace_shows_the_scripts_own_lines(guest: Guest, first: str) -> 
 @pytest.mark.parametrize("first", ["#!/bin/sh -x", "#!/bin/sh -eux"])
 async def test_a_trace_shows_the_scripts_own_lines_in_sh(guest: Guest, first: str) -> None:
     out, end = await guest.run(f"{first}\n{HELPED}echo to stderr >&2\nexit 3\n")
-    # Not every sh marks what a substitution runs.
+    # Not every sh marks the commands of a substitution.
     assert out.decode().replace("++ ", "+ ") == (
         TRACED.replace("++ ", "+ ") + "+ echo to stderr\nto stderr\n+ exit 3\n"
     )
@@ -70,7 +70,7 @@ async def test_another_interpreter_runs_by_its_first_line(guest: Guest) -> None:
 async def test_an_interpreter_that_is_not_there_is_named(guest: Guest, first: str) -> None:
     out, end = await guest.run(f"{first}\necho never")
     asked = first.removeprefix("#!").removeprefix("/usr/bin/env ").split()[0]
-    assert out.decode().startswith(f"This script asks for {asked}, which this guest does not have")
+    assert out.decode().startswith(f"This script needs {asked}, which this guest does not have")
     assert end[:2] == ["exit", "127"]
 
 

@@ -1,4 +1,4 @@
-"""The supervisor in every shell at hand: a step runs once, outlives who asked for it, and its output is exact."""
+"""The supervisor in every shell of this machine: a step runs once and outlives its caller."""
 
 from __future__ import annotations
 

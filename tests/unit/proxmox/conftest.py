@@ -27,7 +27,7 @@ async def pool() -> AsyncIterator[ProxmoxPool]:
 
 @pytest.fixture(autouse=True)
 def retries_without_waiting() -> Iterator[None]:
-    """As many retries as in life, without the pauses between them."""
+    """Keep the number of retries, without the pauses."""
     stamina.set_testing(True, attempts=100, cap=True)
     yield
     stamina.set_testing(False)

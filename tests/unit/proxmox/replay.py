@@ -8,10 +8,10 @@ import datetime as dt
 import ipaddress
 import json
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
@@ -25,6 +25,7 @@ from lxc_dashboard.proxmox.endpoint import fingerprint_of
 from pve_sandbox.certificate import node_certificate
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "pve"
+T = TypeVar("T")
 API = "/api2/json"
 UPID = "UPID:pve1:000002C1:00067CE3:6B04B4F4:vzcreate:120:root@pam:"
 
@@ -255,3 +256,14 @@ async def replaying(identity: Identity, *names: str) -> AsyncIterator[RawServer]
     unknown = refusal("501 Method not implemented", "not recorded")
     async with RawServer(identity, lambda seen: answers.get(unquote(seen.call), unknown)) as server:
         yield server
+
+
+async def check_all(cases: Iterable[T], check: Callable[[T], Awaitable[None]]) -> None:
+    """Run ``check`` on each case, and list all that fail."""
+    failures = []
+    for case in cases:
+        try:
+            await check(case)
+        except AssertionError as error:
+            failures.append(f"{case}: {error}")
+    assert not failures, "\n\n".join(failures)

@@ -1,4 +1,4 @@
-"""What goes over the wire: retries, deadlines, one pool for many identities, one write a request."""
+"""The wire: retries, deadlines, one pool for all identities, one write per request."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NAMED_WITHIN_S = 20
 
 
 class Script:
-    """Answers one after the other, the last one for ever."""
+    """Answers in order, the last one repeatedly."""
 
     def __init__(self, *answers: Answer) -> None:
         self._answers = list(answers)

@@ -1,4 +1,4 @@
-"""The console's handshake, of a PVE that answers in pieces, or with something else."""
+"""The console's handshake with a PVE that answers in pieces, or with something else."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def test_a_greeting_in_pieces_and_an_answer_without_a_user(pool: ProxmoxPo
         return web.json_response({"data": {"ticket": "PVEVNC:x", "port": "5900", "upid": UPID}})
 
     async def terminal(request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse()  # takes no subprotocol, as some proxies do
+        socket = web.WebSocketResponse()  # accepts no subprotocol, as some proxies do
         await socket.prepare(request)
         said.append(bytes((await socket.receive()).data).decode())
         for piece in (b"O", b"K", b"$ "):
@@ -54,7 +54,7 @@ async def test_a_greeting_in_pieces_and_an_answer_without_a_user(pool: ProxmoxPo
 @pytest.mark.parametrize(
     ("answer", "cause"),
     [
-        (HANG_UP, "ended the console before it began"),
+        (HANG_UP, "closed the console before it opened"),
         (Answer("101 Sw", headers=(("Upgrade", "websocket"), ("Sec-WebSocket-Accept", "AAAA"))), "cannot be reached"),
         (Answer("no status"), "cannot be reached"),
     ],

@@ -1,4 +1,4 @@
-"""Other versions, other doubles: the same values written in other ways."""
+"""Other versions and stand-ins of PVE: the same values in other notations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lxc_dashboard.proxmox import schemas
-from lxc_dashboard.proxmox.decoding import NOTHING, Shape, decoded, many, mended, one, plain, whole
+from lxc_dashboard.proxmox.decoding import MAYBE_UPID, NOTHING, Shape, convert, decoded, many, one, plain, whole
 from lxc_dashboard.proxmox.schemas import (
     Appliance,
     Guest,
@@ -23,7 +23,6 @@ from lxc_dashboard.proxmox.schemas import (
     TaskInfo,
     Version,
 )
-from lxc_dashboard.proxmox.shapes import MAYBE_UPID
 from tests.unit.proxmox.replay import UPID
 
 LISTED: list[type[msgspec.Struct]] = [
@@ -55,7 +54,7 @@ def value_of(annotation: Any) -> st.SearchStrategy[Any]:
 
 
 def written_otherwise(value: Any) -> st.SearchStrategy[Any]:
-    """The ways in which a version or a double may write ``value``."""
+    """The notations that a version or a stand-in may use for ``value``."""
     ways: list[Any] = [value]
     if isinstance(value, bool):
         ways += [int(value), str(int(value)), "true" if value else "false", "on" if value else "off", float(value)]
@@ -70,7 +69,7 @@ def written_otherwise(value: Any) -> st.SearchStrategy[Any]:
 
 @st.composite
 def messy_objects(draw: st.DrawFn) -> tuple[type[msgspec.Struct], dict[str, Any], msgspec.Struct]:
-    """A type, an object as a double may write it, and what it means."""
+    """A type, an object in other notations, and its value."""
     kind = draw(st.sampled_from(LISTED))
     found: dict[str, Any] = {"a-field-of-tomorrow": draw(st.none() | st.lists(st.integers(), max_size=2))}
     meant: dict[str, Any] = {}
@@ -92,7 +91,7 @@ def test_an_object_means_the_same_however_it_is_written(
     for kind, found, meant in (first, second):
         assert one(kind).decode(body(found)) == meant
         assert many(kind).decode(body([found, found])) == [meant, meant]
-        assert mended(found, kind) == meant
+        assert convert(found, kind) == meant
 
 
 JSON = st.recursive(
@@ -117,9 +116,10 @@ def test_any_bytes_are_a_value_or_an_error_that_the_client_knows(found: bytes) -
     shapes: tuple[Shape[Any], ...] = (RESOURCES, plain(str), MAYBE_UPID)
     for shape in shapes:
         try:
-            decoded(found, shape)
+            value = decoded(found, shape)
         except (msgspec.DecodeError, UnicodeDecodeError):
             continue
+        assert isinstance(value, list | str | None)
 
 
 def test_an_item_without_an_identity_is_left_out_and_the_others_stay() -> None:

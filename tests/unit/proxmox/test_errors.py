@@ -1,4 +1,4 @@
-"""Answers and failures that no recording holds: other versions, other doubles, proxies, broken lines."""
+"""Answers and failures that no recording has: other versions, stand-ins, proxies, broken connections."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ async def test_a_success_that_is_not_what_was_asked_for_is_an_api_error(
     answer: Answer, pool: ProxmoxPool, identity: Identity
 ) -> None:
     async with RawServer(identity, lambda _: answer) as server:
-        with pytest.raises(errors.ApiError, match="not one of PVE"):
+        with pytest.raises(errors.ApiError, match="Unexpected answer from PVE"):
             await client_of(pool, server).version()
 
 

@@ -1,4 +1,4 @@
-"""The recorded facts read with proxmoxer too: both clients must say the same."""
+"""The recorded facts, read with proxmoxer and with our client: both must agree."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from proxmoxer.core import ResourceException
 
 from lxc_dashboard.errors import ApiError, PrivilegeError, UnreachableError
 from lxc_dashboard.proxmox import ProxmoxClient, ProxmoxPool, TokenAuth, login
-from tests.unit.proxmox.replay import RECORDED, Identity, RawServer, replaying, strict_identity
+from tests.unit.proxmox.replay import RECORDED, Identity, RawServer, check_all, replaying, strict_identity
 from tests.unit.proxmox.test_recorded import agrees
 
 
@@ -110,34 +110,38 @@ async def ask_proxmoxer(server: RawServer, identity: Identity, read: Callable[[A
     return await asyncio.to_thread(ask)
 
 
-@pytest.mark.parametrize("name", READS)
-async def test_both_clients_read_the_same(name: str, pool: ProxmoxPool, identity: Identity) -> None:
-    ours, theirs = READS[name]
-    async with replaying(identity, name) as server:
-        value = await ours(pool.client(server.endpoint, TokenAuth("root@pam!test", "secret")))
-        found = await ask_proxmoxer(server, identity, theirs)
-    assert agrees(value, found)
-    mine, other = server.seen
-    assert (unquote(mine.call), mine.form) == (unquote(other.call), other.form)
-    assert mine.headers["authorization"] == other.headers["authorization"]
+async def test_both_clients_read_the_same(pool: ProxmoxPool, identity: Identity) -> None:
+    async def check(name: str) -> None:
+        ours, theirs = READS[name]
+        async with replaying(identity, name) as server:
+            value = await ours(pool.client(server.endpoint, TokenAuth("root@pam!test", "secret")))
+            found = await ask_proxmoxer(server, identity, theirs)
+        assert agrees(value, found)
+        mine, other = server.seen
+        assert (unquote(mine.call), mine.form) == (unquote(other.call), other.form)
+        assert mine.headers["authorization"] == other.headers["authorization"]
+
+    await check_all(READS, check)
 
 
-@pytest.mark.parametrize("name", REFUSALS)
-async def test_both_clients_are_refused_for_the_same_reason(name: str, pool: ProxmoxPool, identity: Identity) -> None:
-    ours, theirs = REFUSALS[name]
-    async with replaying(identity, name) as server:
-        with pytest.raises((ApiError, PrivilegeError, UnreachableError)) as mine:
-            await ours(pool.client(server.endpoint, TokenAuth("root@pam!test", "secret")))
-        with pytest.raises(ResourceException) as other:
-            await ask_proxmoxer(server, identity, theirs)
-    assert other.value.status_code == RECORDED[name].status
-    reason = other.value.content.strip()
-    if isinstance(mine.value, ApiError):
-        assert (mine.value.status, mine.value.message) == (other.value.status_code, reason)
-        stripped = {field: why.strip() for field, why in (other.value.errors or {}).items()}
-        assert mine.value.fields == stripped
-    else:
-        assert reason in mine.value.detail
+async def test_both_clients_are_refused_for_the_same_reason(pool: ProxmoxPool, identity: Identity) -> None:
+    async def check(name: str) -> None:
+        ours, theirs = REFUSALS[name]
+        async with replaying(identity, name) as server:
+            with pytest.raises((ApiError, PrivilegeError, UnreachableError)) as mine:
+                await ours(pool.client(server.endpoint, TokenAuth("root@pam!test", "secret")))
+            with pytest.raises(ResourceException) as other:
+                await ask_proxmoxer(server, identity, theirs)
+        assert other.value.status_code == RECORDED[name].status
+        reason = other.value.content.strip()
+        if isinstance(mine.value, ApiError):
+            assert (mine.value.status, mine.value.message) == (other.value.status_code, reason)
+            stripped = {field: why.strip() for field, why in (other.value.errors or {}).items()}
+            assert mine.value.fields == stripped
+        else:
+            assert reason in mine.value.detail
+
+    await check_all(REFUSALS, check)
 
 
 async def test_both_clients_sign_in_with_the_same_request(pool: ProxmoxPool, identity: Identity) -> None:

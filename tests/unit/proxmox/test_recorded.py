@@ -8,14 +8,13 @@ from typing import Any
 from urllib.parse import unquote
 
 import msgspec
-import pytest
 
 from lxc_dashboard import errors
 from lxc_dashboard.proxmox import ProxmoxClient, ProxmoxPool, TicketAuth, TokenAuth, answer_tfa, login
 from lxc_dashboard.proxmox.auth import Ticket
 from lxc_dashboard.proxmox.decoding import plain
 from lxc_dashboard.proxmox.schemas import LogPage, LxcConfig
-from tests.unit.proxmox.replay import RECORDED, Exchange, Identity, RawServer, replaying
+from tests.unit.proxmox.replay import RECORDED, Exchange, Identity, RawServer, check_all, replaying
 
 Call = Callable[[ProxmoxClient, Exchange, Any], Awaitable[Any]]
 ANYTHING = plain(Any)
@@ -110,71 +109,81 @@ def of_status(*statuses: int) -> list[str]:
     return [n for n, e in RECORDED.items() if e.status in statuses and e.path != "/access/ticket"]
 
 
-@pytest.mark.parametrize("name", of_status(200))
-async def test_a_recorded_success_becomes_its_value(name: str, pool: ProxmoxPool, identity: Identity) -> None:
-    exchange = RECORDED[name]
-    value, server = await replay(pool, identity, exchange)
-    if isinstance(value, LogPage):
-        assert agrees(value, exchange.body_json)
-    else:
-        assert agrees(value, exchange.data), f"{value!r} is not {exchange.data!r}"
-    assert [unquote(call) for call in server.calls()] == [unquote(f"{exchange.method} {exchange.path}")]
+async def test_a_recorded_success_becomes_its_value(pool: ProxmoxPool, identity: Identity) -> None:
+    async def check(name: str) -> None:
+        exchange = RECORDED[name]
+        value, server = await replay(pool, identity, exchange)
+        if isinstance(value, LogPage):
+            assert agrees(value, exchange.body_json)
+        else:
+            assert agrees(value, exchange.data), f"{value!r} is not {exchange.data!r}"
+        assert [unquote(call) for call in server.calls()] == [unquote(f"{exchange.method} {exchange.path}")]
+
+    await check_all(of_status(200), check)
 
 
-@pytest.mark.parametrize("name", of_status(401))
-async def test_a_recorded_401_ends_the_session_with_its_reason(
-    name: str, pool: ProxmoxPool, identity: Identity
-) -> None:
-    error, _ = await replay(pool, identity, RECORDED[name])
-    assert isinstance(error, errors.SessionExpiredError)
-    assert error.detail == RECORDED[name].reason
+async def test_a_recorded_401_ends_the_session_with_its_reason(pool: ProxmoxPool, identity: Identity) -> None:
+    async def check(name: str) -> None:
+        error, _ = await replay(pool, identity, RECORDED[name])
+        assert isinstance(error, errors.SessionExpiredError)
+        assert error.detail == RECORDED[name].reason
+
+    await check_all(of_status(401), check)
 
 
-@pytest.mark.parametrize("name", of_status(403))
-async def test_a_recorded_403_names_privilege_and_path(name: str, pool: ProxmoxPool, identity: Identity) -> None:
-    error, _ = await replay(pool, identity, RECORDED[name])
-    assert isinstance(error, errors.PrivilegeError)
-    message = RECORDED[name].body_json["message"].strip()
-    assert error.detail == message
-    if "(/" in message:
-        assert f"({error.path}, {error.privilege})" in message
-    else:
-        assert (error.privilege, error.path) == ("", "")
+async def test_a_recorded_403_names_privilege_and_path(pool: ProxmoxPool, identity: Identity) -> None:
+    async def check(name: str) -> None:
+        error, _ = await replay(pool, identity, RECORDED[name])
+        assert isinstance(error, errors.PrivilegeError)
+        message = RECORDED[name].body_json["message"].strip()
+        assert error.detail == message
+        if "(/" in message:
+            assert f"({error.path}, {error.privilege})" in message
+        else:
+            assert (error.privilege, error.path) == ("", "")
+
+    await check_all(of_status(403), check)
 
 
 FILESYSTEM_DOWN = [name for name in of_status(500) if name.startswith("pmxcfs_down")]
 NO_QUORUM = [name for name in of_status(500) if "no quorum" in RECORDED[name].reason]
 
 
-@pytest.mark.parametrize("name", of_status(595) + FILESYSTEM_DOWN + NO_QUORUM)
 async def test_a_recorded_silence_is_unreachable_and_only_a_get_is_repeated(
-    name: str, pool: ProxmoxPool, identity: Identity
+    pool: ProxmoxPool, identity: Identity
 ) -> None:
-    exchange = RECORDED[name]
-    error, server = await replay(pool, identity, exchange)
-    assert isinstance(error, errors.UnreachableError)
-    assert exchange.reason in error.detail
-    assert len(server.seen) == (3 if exchange.method == "GET" else 1)
+    async def check(name: str) -> None:
+        exchange = RECORDED[name]
+        error, server = await replay(pool, identity, exchange)
+        assert isinstance(error, errors.UnreachableError)
+        assert exchange.reason in error.detail
+        assert len(server.seen) == (3 if exchange.method == "GET" else 1)
+
+    await check_all(of_status(595) + FILESYSTEM_DOWN + NO_QUORUM, check)
 
 
-@pytest.mark.parametrize("name", of_status(400))
-async def test_a_recorded_400_keeps_the_errors_by_field(name: str, pool: ProxmoxPool, identity: Identity) -> None:
-    error, _ = await replay(pool, identity, RECORDED[name])
-    assert isinstance(error, errors.ApiError)
-    assert error.status == 400
-    assert error.fields == {k: v.strip() for k, v in RECORDED[name].body_json["errors"].items()}
-    assert all(field in error.user_message for field in error.fields)
+async def test_a_recorded_400_keeps_the_errors_by_field(pool: ProxmoxPool, identity: Identity) -> None:
+    async def check(name: str) -> None:
+        error, _ = await replay(pool, identity, RECORDED[name])
+        assert isinstance(error, errors.ApiError)
+        assert error.status == 400
+        assert error.fields == {k: v.strip() for k, v in RECORDED[name].body_json["errors"].items()}
+        assert all(field in error.user_message for field in error.fields)
+
+    await check_all(of_status(400), check)
 
 
-@pytest.mark.parametrize("name", [name for name in of_status(500, 501, 506) if name not in FILESYSTEM_DOWN + NO_QUORUM])
-async def test_a_recorded_refusal_keeps_the_message_of_pve(name: str, pool: ProxmoxPool, identity: Identity) -> None:
-    exchange = RECORDED[name]
-    error, server = await replay(pool, identity, exchange)
-    assert isinstance(error, errors.ApiError)
-    assert error.status == exchange.status
-    said = exchange.body_json["message"] if exchange.body_json is not msgspec.UNSET else exchange.reason
-    assert error.message == said.strip()
-    assert len(server.seen) == 1
+async def test_a_recorded_refusal_keeps_the_message_of_pve(pool: ProxmoxPool, identity: Identity) -> None:
+    async def check(name: str) -> None:
+        exchange = RECORDED[name]
+        error, server = await replay(pool, identity, exchange)
+        assert isinstance(error, errors.ApiError)
+        assert error.status == exchange.status
+        said = exchange.body_json["message"] if exchange.body_json is not msgspec.UNSET else exchange.reason
+        assert error.message == said.strip()
+        assert len(server.seen) == 1
+
+    await check_all([name for name in of_status(500, 501, 506) if name not in FILESYSTEM_DOWN + NO_QUORUM], check)
 
 
 def test_every_recorded_exchange_is_replayed() -> None:
@@ -185,29 +194,29 @@ def test_every_recorded_exchange_is_replayed() -> None:
 SIGN_INS = [name for name, exchange in RECORDED.items() if exchange.path == "/access/ticket"]
 
 
-@pytest.mark.parametrize("name", SIGN_INS)
-async def test_a_recorded_sign_in_gives_a_ticket_or_says_why_not(
-    name: str, pool: ProxmoxPool, identity: Identity
-) -> None:
-    exchange = RECORDED[name]
-    async with replaying(identity, name) as server:
-        client = pool.client(server.endpoint)
-        result = await _error_of(_signing_in(client, exchange))
-    if exchange.status == 200 and "NeedTFA" not in exchange.data:
-        assert (result.userid, result.ticket) == (exchange.data["username"], exchange.data["ticket"])
-        assert result.csrf_token == exchange.data["CSRFPreventionToken"]
-        assert result.clustername == exchange.data.get("clustername", "")
-    elif exchange.status == 200:
-        assert isinstance(result, errors.TfaRequiredError)
-        assert (result.challenge, result.kinds) == (exchange.data["ticket"], ("totp",))
-    else:
-        expected: dict[int, type[errors.DashboardError]] = {
-            400: errors.InvalidCredentialsError,
-            401: errors.InvalidCredentialsError,
-            500: errors.UnreachableError,  # the cluster filesystem was down
-            595: errors.UnreachableError,
-        }
-        assert type(result) is expected[exchange.status]
+async def test_a_recorded_sign_in_gives_a_ticket_or_says_why_not(pool: ProxmoxPool, identity: Identity) -> None:
+    async def check(name: str) -> None:
+        exchange = RECORDED[name]
+        async with replaying(identity, name) as server:
+            client = pool.client(server.endpoint)
+            result = await _error_of(_signing_in(client, exchange))
+        if exchange.status == 200 and "NeedTFA" not in exchange.data:
+            assert (result.userid, result.ticket) == (exchange.data["username"], exchange.data["ticket"])
+            assert result.csrf_token == exchange.data["CSRFPreventionToken"]
+            assert result.clustername == exchange.data.get("clustername", "")
+        elif exchange.status == 200:
+            assert isinstance(result, errors.TfaRequiredError)
+            assert (result.challenge, result.kinds) == (exchange.data["ticket"], ("totp",))
+        else:
+            expected: dict[int, type[errors.DashboardError]] = {
+                400: errors.InvalidCredentialsError,
+                401: errors.InvalidCredentialsError,
+                500: errors.UnreachableError,  # the cluster filesystem was down
+                595: errors.UnreachableError,
+            }
+            assert type(result) is expected[exchange.status]
+
+    await check_all(SIGN_INS, check)
 
 
 async def _signing_in(client: ProxmoxClient, exchange: Exchange) -> Ticket:

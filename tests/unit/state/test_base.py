@@ -29,7 +29,7 @@ async def fill(state: FilledState, error: Exception | None = None, *, empty: boo
     return state.phase
 
 
-async def test_a_page_begins_loading_and_ends_as_it_was_filled(state: FilledState) -> None:
+async def test_a_page_loads_and_ends_in_the_phase_of_its_content(state: FilledState) -> None:
     assert state.phase == base.LOADING
     assert await fill(state) == base.READY
     assert await fill(state, empty=True) == base.EMPTY
@@ -48,7 +48,7 @@ async def test_a_failed_page_names_cause_remedy_and_reference(state: FilledState
     assert (state.problem.remedy, state.problem.missing) == ("", True)
 
 
-async def test_a_page_that_failed_once_is_right_again_after_the_next_filling(state: FilledState) -> None:
+async def test_a_failed_page_recovers_with_the_next_load(state: FilledState) -> None:
     await fill(state, ApiError(500, "no"))
     assert await fill(state) == base.READY
     assert state.problem == base.Problem()
@@ -60,12 +60,12 @@ async def test_a_forbidden_page_names_privilege_and_path(state: FilledState) -> 
     assert state.problem.remedy == text.REMEDY_PRIVILEGE
 
 
-async def test_a_session_that_ended_is_no_problem_of_the_page_and_rises(state: FilledState) -> None:
+async def test_the_error_of_an_ended_session_rises(state: FilledState) -> None:
     with pytest.raises(SessionExpiredError):
         await fill(state, SessionExpiredError())
 
 
-async def test_a_fault_of_ours_fails_the_page_without_its_words_and_is_logged_once(state: FilledState) -> None:
+async def test_an_unexpected_error_fails_the_page_without_its_message_and_is_logged_once(state: FilledState) -> None:
     with capture_logs() as logged:
         assert await fill(state, RuntimeError("hunter2")) == base.FAILED
     assert state.problem == base.Problem(text.UNEXPECTED, text.REMEDY_RETRY, reference=state.problem.reference)

@@ -12,20 +12,24 @@ from uuid import uuid4
 import pytest
 
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.creation.choices import Choices
-from lxc_dashboard.services.creation.defaults import defaults
-from lxc_dashboard.services.creation.filled import MAX_ITEMS, VALUE_CHARS
-from lxc_dashboard.services.creation.mount_fields import MOUNTS_MAX
+from lxc_dashboard.services.creation.form.choices import Choices
+from lxc_dashboard.services.creation.form.defaults import defaults
+from lxc_dashboard.services.creation.form.filled import MAX_ITEMS, VALUE_CHARS
+from lxc_dashboard.services.creation.form.mounts import MOUNTS_MAX
 from lxc_dashboard.services.templates.format.packages import MAX_LIST_BYTES
 from lxc_dashboard.services.templates.library.authoring import MAX_NOTE_CHARS
 from lxc_dashboard.state import guard
-from lxc_dashboard.state.create import CreateState
+from lxc_dashboard.state.creation.configure import FieldsState, MountsState
+from lxc_dashboard.state.creation.form import KEYS_CHARS
+from lxc_dashboard.state.creation.page import CreateState
+from lxc_dashboard.state.creation.review import ReviewState
+from lxc_dashboard.state.creation.selection import SelectionState
 from lxc_dashboard.state.templates.bucket_work import LISTING_CHARS, NAME_CHARS, NEW, Work
 from lxc_dashboard.state.templates.buckets import BucketsState
 from lxc_dashboard.state.templates.editor.page import EditorState
 from lxc_dashboard.state.templates.editor.save import SaveState
 from lxc_dashboard.state.templates.editor.scripts import ScriptsState
-from lxc_dashboard.state.wizard import KEYS_CHARS
+from tests.unit.state.test_page_states import state_of
 
 LONG = "x" * 3_000_000
 
@@ -55,32 +59,36 @@ async def sent(state: Any, handler: str, *arguments: Any) -> None:
             await called
 
 
-def wizard() -> CreateState:
-    state = CreateState(_reflex_internal_init=True)  # type: ignore[call-arg] # as Reflex makes them
+def wizard(part: type[Any]) -> Any:
+    """A part of the wizard with the form of a new container."""
+    state = state_of(part)
     state.initial = defaults(None, Choices("pve1", ()))
     state.form = dict(state.initial)
     return state
 
 
 async def test_fields_of_the_wizard() -> None:
-    state = wizard()
+    state = wizard(FieldsState)
     for name in list(state.initial):
         await sent(state, "keep", name, LONG)
-    state.step = "configure"
-    await sent(state, "forward", {"step": "configure", **dict.fromkeys(state.initial, LONG)})
-    assert {name for name, value in state.form.items() if len(value) > VALUE_CHARS + 1} == {"ssh_keys"}
-    assert len(state.form["ssh_keys"]) == KEYS_CHARS + 1
+    page = wizard(CreateState)
+    page.step = "configure"
+    await sent(page, "forward", {"step": "configure", **dict.fromkeys(state.initial, LONG)})
+    for form in (state.form, page.form):
+        assert {name for name, value in form.items() if len(value) > VALUE_CHARS + 1} == {"ssh_keys"}
+        assert len(form["ssh_keys"]) == KEYS_CHARS + 1
 
 
 async def test_packages_and_mount_points_of_the_wizard() -> None:
-    state = wizard()
+    state = wizard(SelectionState)
     for turn in range(40):
         await sent(state, "write_extra", " ".join(f"{turn}.{number}" for number in range(100)))
         await sent(state, "add_extra")
     assert 1000 < len(state.extras) <= MAX_ITEMS
+    mounts = wizard(MountsState)
     for _ in range(MOUNTS_MAX + 20):
-        await sent(state, "add_mount")
-    assert len(state.mounts) == MOUNTS_MAX + 1
+        await sent(mounts, "add_mount")
+    assert len(mounts.mounts) == MOUNTS_MAX + 1
 
 
 async def test_paths_that_the_editor_does_not_have() -> None:
@@ -111,7 +119,7 @@ async def test_notes_and_lists() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "handler"), [(CreateState, "check_now"), (CreateState, "watch_review"), (ScriptsState, "check_script")]
+    ("state", "handler"), [(ReviewState, "check_now"), (ReviewState, "watch_review"), (ScriptsState, "check_script")]
 )
 def test_what_takes_long_runs_once_in_a_tab(state: Any, handler: str) -> None:
     assert state.event_handlers[handler].supersedes

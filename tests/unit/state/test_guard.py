@@ -1,4 +1,4 @@
-"""What is let through is known from the app itself: every event handler that a browser could name."""
+"""The guard lets through only marked handlers. The app itself lists every handler that a browser could name."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_no_handler_of_ours_may_be_called_by_anybody() -> None:
     assert open_to_all == []
 
 
-def test_what_pages_do_by_themselves_is_no_use_of_the_session_and_all_else_is() -> None:
+def test_only_events_that_pages_send_by_themselves_do_not_keep_the_session_open() -> None:
     unattended = {
         name.rpartition("____")[2]
         for name in all_events()
@@ -58,7 +58,7 @@ def test_what_pages_do_by_themselves_is_no_use_of_the_session_and_all_else_is() 
     }
 
 
-def test_that_a_page_connects_is_no_use_of_the_session_and_that_its_user_goes_to_another_is() -> None:
+def test_connecting_does_not_keep_the_session_open_and_going_to_another_page_does() -> None:
     unattended = {name.rpartition(".")[2] for name, access in framework_events().items() if access.unattended}
     assert unattended == {"hydrate", "hydrate_and_load"}
     assert {name.rpartition(".")[2] for name in framework_events()} - unattended == {
@@ -67,7 +67,7 @@ def test_that_a_page_connects_is_no_use_of_the_session_and_that_its_user_goes_to
     }
 
 
-def test_of_reflexs_own_events_only_those_of_the_frontend_are_let_through() -> None:
+def test_only_the_frontends_own_events_of_reflex_are_let_through() -> None:
     theirs = {name for name in all_events() if OURS not in name and "tests___" not in name}
     assert {name for name in theirs if access_of(name)} == set(framework_events())
 
@@ -96,14 +96,14 @@ class GuardedState(rx.State):
 
     @rx.event
     def forgotten(self) -> None:
-        """A handler whose author forgot the mark."""
+        """A handler without the mark."""
 
     def undecorated(self) -> None:
-        """A mere method, which Reflex would call all the same."""
+        """A plain method, which Reflex would call, too."""
 
 
 class MixedIn(rx.State, mixin=True):
-    """What two states share."""
+    """A mixin of two states."""
 
     @requires()
     def shared(self) -> None:
@@ -111,7 +111,7 @@ class MixedIn(rx.State, mixin=True):
 
 
 class MixingState(MixedIn, rx.State):
-    """Takes the handler over."""
+    """Inherits the handler."""
 
 
 def name_of(handler: str) -> str:

@@ -22,7 +22,7 @@ def test_the_id_of_an_address(path: str, query: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("value", ["", "jobs", ID[:-1]])
-def test_what_is_no_id_is_not_found(value: str) -> None:
+def test_an_invalid_id_is_not_found(value: str) -> None:
     with pytest.raises(NotFoundError, match="gone"):
         uuid_of(value, "gone")
 
@@ -31,7 +31,7 @@ def test_states_read_ids_in_one_place() -> None:
     """``UUID(...)`` of anything else raises ``ValueError`` for a wrong or missing id. A socket's message is one of ours."""
     found = {
         file.name
-        for file in Path(state.__file__).parent.glob("*.py")
+        for file in Path(state.__file__).parent.rglob("*.py")
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "UUID"
     }

@@ -1,4 +1,4 @@
-"""The lists that an address filters: a choice leads to its address, and what is typed until the page is there comes on top."""
+"""Lists with filters in the address: a choice leads to a new address, and keeps text that is typed meanwhile."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from lxc_dashboard import routes
 from lxc_dashboard.services.jobs import listing
-from lxc_dashboard.state.jobs import JobsState
+from lxc_dashboard.state.jobs.job_list import JobsState
 from lxc_dashboard.state.templates.template_list import TemplatesState
 from tests.unit.state.test_page_states import broken, finished, go, state_of
 
@@ -18,7 +18,7 @@ __all__ = ["broken"]
 
 @pytest.fixture
 def _nothing_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No service is asked."""
+    """Replaces the services."""
 
     async def nothing(*_: Any, **__: Any) -> Any:
         return listing.JobPage((), 0, listing.Choices((), (), (), ()))
@@ -30,7 +30,7 @@ def _nothing_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def called(state: Any, handler: str, *arguments: str) -> list[tuple[str, bool]]:
-    """Where the handler leads to, and whether that stands in the history in place of the address before."""
+    """The address that the handler redirects to, and whether it replaces the entry in the history."""
     events = await finished(type(state).event_handlers[handler].fn(state, *arguments))
     given = [{str(name): value._var_value for name, value in event.args} for event in events]
     return [(redirect["path"], redirect["replace"]) for redirect in given]
@@ -49,7 +49,7 @@ CHOICES = pytest.mark.parametrize(
 
 @pytest.mark.usefixtures("_broken", "_nothing_found")
 @CHOICES
-async def test_what_is_typed_before_the_page_has_followed_a_choice_stays(
+async def test_text_typed_before_the_page_follows_a_choice_stays(
     state_class: type[Any], path: str, handler: str, arguments: tuple[str, ...], name: str
 ) -> None:
     state = state_of(state_class, f"{path}?q=w")
@@ -72,7 +72,7 @@ async def test_what_is_typed_before_the_page_has_followed_a_choice_stays(
 
 @pytest.mark.usefixtures("_broken", "_nothing_found")
 @CHOICES
-async def test_the_way_back_shows_what_the_address_says_and_not_what_was_typed_later(
+async def test_going_back_shows_the_address_and_not_later_input(
     state_class: type[Any], path: str, handler: str, arguments: tuple[str, ...], name: str
 ) -> None:
     state = state_of(state_class, path)
@@ -88,7 +88,7 @@ async def test_the_way_back_shows_what_the_address_says_and_not_what_was_typed_l
 
 @pytest.mark.usefixtures("_broken", "_nothing_found")
 @CHOICES
-async def test_what_is_chosen_before_the_page_has_followed_the_choice_before_comes_on_top(
+async def test_a_second_choice_before_the_page_follows_the_first_is_added(
     state_class: type[Any], path: str, handler: str, arguments: tuple[str, ...], name: str
 ) -> None:
     state = state_of(state_class, f"{path}?page=2")

@@ -1,4 +1,4 @@
-"""Whatever goes wrong while a page is filled, the page says so: no spinner turns for ever."""
+"""Every error while a page is filled ends its loading and is shown."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from lxc_dashboard.app import app
 from lxc_dashboard.db.models import new_id
 from lxc_dashboard.errors import NotFoundError
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.creation.downloads import FetchState
 from lxc_dashboard.state import base, guard
-from lxc_dashboard.state.appliances import Fetching
-from lxc_dashboard.state.batch import BatchState
-from lxc_dashboard.state.console import ConsoleState
-from lxc_dashboard.state.create import CreateState
-from lxc_dashboard.state.job import JobState
-from lxc_dashboard.state.jobs import JobsState
+from lxc_dashboard.state.containers.console import ConsoleState
+from lxc_dashboard.state.creation.batch import BatchState
+from lxc_dashboard.state.creation.configure import AddressesState
+from lxc_dashboard.state.creation.offer import AppliancesState, Fetching
+from lxc_dashboard.state.creation.review import ReviewState
+from lxc_dashboard.state.jobs.job import JobState
+from lxc_dashboard.state.jobs.job_list import JobsState
 from lxc_dashboard.state.templates.editor.files import FileForm, FilesState
 from lxc_dashboard.state.templates.editor.items import FileItem
 from lxc_dashboard.state.templates.editor.save import SaveState
@@ -39,12 +39,12 @@ ID = str(new_id())
 # Where a page's address says what it is of; each holds for the others too.
 ADDRESS = f"{routes.template(ID)}?job_id={ID}&batch_id={ID}&vmid=101"
 TABS = {"TemplateRevisionsState": "revisions", "TemplateContainersState": "containers"}
-RUNNING = Fetching(FetchState.RUNNING.value, "pve1", "local", "debian.tar.zst", upid="UPID:pve1:")
+RUNNING = Fetching("running", "pve1", "local", "debian.tar.zst", job=str(ID))
 PATHS = {"EditorState": routes.TEMPLATE_NEW}
 
 
 class BrokenRuntime:
-    """Whatever a service wants of it, it has a fault."""
+    """Raises for whatever a service uses."""
 
     def __getattr__(self, name: str) -> NoReturn:
         raise RuntimeError(WORDS)
@@ -69,7 +69,7 @@ def test_the_page_states_are_found() -> None:
 
 @pytest.fixture(name="_broken")
 def broken() -> Iterator[None]:
-    """A signed-in caller in a process that has a fault."""
+    """A signed-in caller in a process with a broken runtime."""
     process: Any = SimpleNamespace(runtime=BrokenRuntime())
     token = guard._CALLER.set(guard.Caller(process, someone()))
     yield
@@ -78,7 +78,7 @@ def broken() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_broken")
 @pytest.mark.parametrize("state_class", page_states(), ids=lambda state: state.__name__)
-async def test_a_page_whose_service_has_a_fault_says_so(state_class: type[Any]) -> None:
+async def test_a_page_whose_service_raises_shows_an_error(state_class: type[Any]) -> None:
     state = state_of(state_class)
     with capture_logs() as logged:
         await finished(state_class.event_handlers["load"].fn(state))
@@ -104,10 +104,10 @@ async def test_a_page_whose_service_has_a_fault_says_so(state_class: type[Any]) 
             "trying",
         ),
         (SaveState, "save", [{}], {"draft_id": ID, "_stored": Work().content()}, "saving"),
-        (CreateState, "take_free_address", ["ipv4"], {"form": {"ipv4_range": "10.0.0.5-9/24"}}, "asking_for"),
-        (CreateState, "check_now", [], {}, "checking"),
-        (CreateState, "resume_download", [], {"fetching": RUNNING}, "fetching.state"),
-        (CreateState, "stop_download", [], {"fetching": RUNNING}, "fetching.stopping"),
+        (AddressesState, "take_free_address", ["ipv4"], {"form": {"ipv4_range": "10.0.0.5-9/24"}}, "asking_for"),
+        (ReviewState, "check_now", [], {}, "checking"),
+        (AppliancesState, "resume_download", [], {"fetching": RUNNING}, "fetching.state"),
+        (AppliancesState, "stop_download", [], {"fetching": RUNNING}, "fetching.stopping"),
     ],
 )
 async def test_nothing_stays_busy_whose_work_has_failed(
@@ -122,7 +122,7 @@ async def test_nothing_stays_busy_whose_work_has_failed(
 
 
 @pytest.mark.usefixtures("_broken")
-async def test_a_list_that_is_being_read_for_the_first_time_follows_nothing_yet() -> None:
+async def test_a_list_that_loads_for_the_first_time_does_not_follow() -> None:
     state = state_of(JobsState)
     await finished(JobsState.event_handlers["follow"].fn(state))
     assert state.phase == base.LOADING
@@ -189,6 +189,6 @@ def someone() -> Session:
 
 
 async def finished(begun: Any) -> list[Any]:
-    """A handler to its end, whichever kind it is of, and the events that it gave."""
+    """Run a handler of any kind to its end; its events."""
     given = [event async for event in begun] if inspect.isasyncgen(begun) else [await begun]
     return [event for event in given if event is not None]

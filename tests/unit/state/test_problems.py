@@ -17,7 +17,7 @@ def sent_by(exception: Exception) -> Event:
     return event
 
 
-def test_an_error_of_ours_is_shown_with_a_reference() -> None:
+def test_a_known_error_is_shown_with_a_reference() -> None:
     event = sent_by(ConflictError("CT 101 is locked"))
     assert event.name.endswith("notice_state.show")
     assert event.payload["message"] == "CT 101 is locked"
@@ -32,13 +32,13 @@ def test_the_refusal_of_a_second_act_links_to_the_first_job() -> None:
     assert sent_by(ConflictError("CT 101 is locked")).payload["job"] == ""
 
 
-def test_an_unexpected_error_is_shown_without_its_words() -> None:
+def test_an_unexpected_error_is_shown_without_its_message() -> None:
     event = sent_by(RuntimeError(SECRET))
     assert SECRET not in str(event.payload)
     assert event.payload["reference"]
 
 
-def test_a_session_that_pve_no_longer_takes_is_looked_at() -> None:
+def test_a_session_that_pve_refuses_is_verified() -> None:
     assert sent_by(SessionExpiredError()).name.endswith("session_state.verify")
 
 
@@ -56,7 +56,7 @@ def test_field_errors_are_named() -> None:
         "Error transforming event payload for handler f: Error transforming event argument 'p' with value 'S' and",
     ],
 )
-def test_what_reflex_repeats_of_a_browser_is_left_out(message: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_log_records_of_reflex_do_not_quote_a_browser(message: str, caplog: pytest.LogCaptureFixture) -> None:
     quiet_reflex()
     quiet_reflex()
     logger = logging.getLogger("reflex.app")

@@ -8,8 +8,7 @@ import reflex as rx
 
 from lxc_dashboard import text
 from lxc_dashboard.components.code import code
-from lxc_dashboard.components.controls import button
-from lxc_dashboard.components.forms import native_link
+from lxc_dashboard.components.controls import button, native_link
 from lxc_dashboard.components.widgets import size
 from lxc_dashboard.pages.templates.editor.fields import error_of, fault_mark, remove_button, select_field, text_field
 from lxc_dashboard.pages.templates.editor.guide import upload

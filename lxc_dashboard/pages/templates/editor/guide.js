@@ -36,17 +36,17 @@ function pendingFields() {
 }
 
 // Whether the value is short enough; otherwise restores the previous one, and the browser says why.
-function takes(input, before, said) {
+function takes(input, before, message) {
   const refused = tooLong(input.value);
   if (refused) input.value = before.get(input) ?? input.defaultValue;
   before.set(input, input.value);
-  input.setCustomValidity(refused ? said : "");
+  input.setCustomValidity(refused ? message : "");
   if (refused) input.reportValidity();
   return !refused;
 }
 
 // Every input with data-field sends its value while the user types.
-export function Typed({ form, onField, epoch, draft, longSaid }) {
+export function Typed({ form, onField, epoch, draft, longMessage }) {
   const tell = useRef(onField);
   tell.current = (path, value) => onField(epoch, path, value);
   useEffect(() => {
@@ -62,7 +62,7 @@ export function Typed({ form, onField, epoch, draft, longSaid }) {
     const flushAll = () => pending.all().forEach(([path]) => pending.flush(path));
     const onInput = (event) => {
       const path = event.target.dataset?.field;
-      if (!path || !takes(event.target, before, longSaid)) return;
+      if (!path || !takes(event.target, before, longMessage)) return;
       const box = event.target.type === "checkbox";
       pending.put(path, box ? (event.target.checked ? "on" : "") : event.target.value, tell.current);
       if (box || event.target.tagName === "SELECT") pending.flush(path);
@@ -90,7 +90,7 @@ export function Typed({ form, onField, epoch, draft, longSaid }) {
       window.removeEventListener("pagehide", onGone, { capture: true });
       window.removeEventListener("beforeunload", onGone, { capture: true });
     };
-  }, [form, draft, longSaid]);
+  }, [form, draft, longMessage]);
   return null;
 }
 
@@ -136,7 +136,7 @@ export function InvalidFocus({ form, refusals, save }) {
 
 // Rows with data-row, moved by drag or by Alt with the arrow keys. The moved row keeps the focus, and its new place is
 // announced to screen readers.
-export function Sortable({ order, said, onMove, children, className, label }) {
+export function Sortable({ order, message, onMove, children, className, label }) {
   const list = useRef(null);
   const moved = useRef(null);
   const dragged = useRef(null);
@@ -187,7 +187,7 @@ export function Sortable({ order, said, onMove, children, className, label }) {
   const onDragEnd = () => { dragged.current = null; setOver(null); };
   return h("div", null,
     h("ol", { ref: list, className, "aria-label": label, "data-over": over, onKeyDown, onClick, onDragStart, onDragOver, onDrop, onDragEnd }, children),
-    h("div", { className: "unseen", "aria-live": "polite", role: "status" }, said));
+    h("div", { className: "unseen", "aria-live": "polite", role: "status" }, message));
 }
 
 // Uploads each chosen file to `url`, and reports its name, SHA-256 and size.
@@ -241,11 +241,11 @@ export function Leaving({ dirty, title, consequence, stay, leave }) {
       h("button", { type: "button", className: "button primary", onClick: () => blocker.proceed?.() }, leave)));
 }
 
-// The time of day of an ISO 8601 time, inserted into `said`.
-export function Kept({ at, said }) {
+// The time of day of an ISO 8601 time, inserted into `message`.
+export function Kept({ at, message }) {
   if (!at) return null;
   const time = new Date(at);
   const two = (value) => String(value).padStart(2, "0");
   const clock = `${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}`;
-  return h("time", { dateTime: at, title: time.toLocaleString() }, said.replace("{at}", clock));
+  return h("time", { dateTime: at, title: time.toLocaleString() }, message.replace("{at}", clock));
 }

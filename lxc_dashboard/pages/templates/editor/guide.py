@@ -47,7 +47,7 @@ class TypedGuide(Guide):
     form: rx.Var[str] = field()
     epoch: rx.Var[str] = field()
     draft: rx.Var[str] = field()
-    long_said: rx.Var[str] = field()
+    long_message: rx.Var[str] = field()
     on_field: OnField
 
 
@@ -71,7 +71,7 @@ class InvalidFocusGuide(Guide):
 class SortableGuide(Guide):
     tag = "Sortable"
     order: rx.Var[list[str]] = field()
-    said: rx.Var[str] = field()
+    message: rx.Var[str] = field()
     label: rx.Var[str] = field()
     on_move: OnMove
 
@@ -100,7 +100,7 @@ class LeavingGuide(Guide):
 class KeptGuide(Guide):
     tag = "Kept"
     at: rx.Var[str] = field()
-    said: rx.Var[str] = field()
+    message: rx.Var[str] = field()
 
 
 def guides() -> rx.Component:
@@ -110,7 +110,7 @@ def guides() -> rx.Component:
             form=FORM_ID,
             epoch=EditorState.epoch,
             draft=EditorState.draft_id,
-            long_said=text.CODE_TOO_LONG,
+            long_message=text.CODE_TOO_LONG,
             on_field=EditorState.typed,
         ),
         OpenedGuide.create(
@@ -132,9 +132,11 @@ def guides() -> rx.Component:
     )
 
 
-def sortable(*rows: Any, order: Any, said: Any, on_move: Any, label: str, class_name: str) -> rx.Component:
+def sortable(*rows: Any, order: Any, message: Any, on_move: Any, label: str, class_name: str) -> rx.Component:
     """Rows have ``data-row``; a row's focus target has ``data-part``, buttons that move it have ``data-by``."""
-    return SortableGuide.create(*rows, order=order, said=said, on_move=on_move, label=label, class_name=class_name)
+    return SortableGuide.create(
+        *rows, order=order, message=message, on_move=on_move, label=label, class_name=class_name
+    )
 
 
 def upload(label: str, on_done: Any, *, many: bool = False) -> rx.Component:
@@ -153,4 +155,4 @@ def upload(label: str, on_done: Any, *, many: bool = False) -> rx.Component:
 
 def kept() -> rx.Component:
     """The time when the draft was stored."""
-    return KeptGuide.create(at=EditorState.kept_at, said=text.DRAFT_KEPT)
+    return KeptGuide.create(at=EditorState.kept_at, message=text.DRAFT_KEPT)

@@ -144,7 +144,7 @@ def _overtaken() -> rx.Component:
         verb=_named(text.OVERTAKEN_OVER),
         on_confirm=SaveState.save_over,
     )
-    told = rx.el.div(
+    content = rx.el.div(
         rx.el.strong(_named(text.OVERTAKEN_TITLE)),
         " ",
         ago(found.at),
@@ -158,7 +158,7 @@ def _overtaken() -> rx.Component:
         ),
         class_name="stack-small",
     )
-    return rx.el.div(note(told, tone="warm"), role="alert", id="overtaken")
+    return rx.el.div(note(content, tone="warm"), role="alert", id="overtaken")
 
 
 def _named(words: str) -> rx.Var[str]:

@@ -21,7 +21,7 @@ def scripts_part() -> rx.Component:
     listed = sortable(
         rx.foreach(ScriptsState.scripts, _script_row),
         order=ScriptsState.script_order,
-        said=ScriptsState.moved_note,
+        message=ScriptsState.moved_note,
         on_move=ScriptsState.move_script,
         label=text.SCRIPTS,
         class_name="entries",
@@ -117,10 +117,10 @@ def _script_text(base: Any) -> rx.Component:
 
 def _findings() -> rx.Component:
     found = ScriptsState.findings
-    told = rx.cond(ScriptsState.linting, text.LINT_RUNNING, rx.cond(found.length() > 0, "", text.LINT_NONE))
+    state = rx.cond(ScriptsState.linting, text.LINT_RUNNING, rx.cond(found.length() > 0, "", text.LINT_NONE))
     return rx.el.div(
         rx.el.h3(text.LINT_TITLE, class_name="field-label"),
-        rx.el.span(told, class_name="soft"),
+        rx.el.span(state, class_name="soft"),
         rx.cond(found.length() > 0, rx.el.ul(rx.foreach(found, _finding), class_name="findings")),
         id=FINDINGS_ID,
         class_name="stack-small",

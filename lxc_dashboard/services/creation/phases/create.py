@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.db.models import EventType, Phase
 from lxc_dashboard.errors import ApiError, PhaseFailedError, PreflightError, TaskFailedError
 from lxc_dashboard.messages import Message
-from lxc_dashboard.services.creation import alone, moving, notes, preflight
+from lxc_dashboard.services.creation import downloads, moving, notes, preflight
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.context import RunContext
+from lxc_dashboard.services.creation.downloads import Order
 from lxc_dashboard.services.creation.failures import FailureCode
+from lxc_dashboard.services.creation.form.parameters import pve_parameters
+from lxc_dashboard.services.creation.form.spec import PasswordMode
 from lxc_dashboard.services.creation.phases import pause
 from lxc_dashboard.services.creation.preflight import full_storage
 from lxc_dashboard.services.creation.preflight.findings import FindingSeverity
-from lxc_dashboard.services.creation.spec import PasswordMode, pve_parameters
 from lxc_dashboard.services.jobs import slots
 from lxc_dashboard.services.jobs.pve_tasks import PveStep, ended_unseen, run_task
 
@@ -24,23 +25,20 @@ if TYPE_CHECKING:
     from lxc_dashboard.proxmox.tasks import TaskResult
 
 CHECK: Final = "create.check"
-DOWNLOAD: Final = "create.download"
 CREATE: Final = "create.container"
 SHORT: Final = "short_of_room"  # the check found a storage that may not hold what is asked of it
 FULL: Final = "full_storage"  # that was full after the create: a retry does not make the disk whole
-DOWNLOAD_DEADLINE_S: Final = 3600.0
-DOWNLOAD_LOOK_EVERY_S: Final = 0.5
 CREATE_DEADLINE_S: Final = 1800.0
 
 
 async def run(ctx: RunContext) -> None:
-    """``POST /nodes/{node}/aplinfo``, ``POST /nodes/{node}/lxc``. Raises ``StandstillError``, ``PreflightError``, ``PhaseFailedError``, what PVE says."""
+    """``POST /nodes/{node}/lxc``. Raises ``StandstillError``, ``PreflightError``, ``PhaseFailedError``, what PVE says."""
     if not ctx.checkpoint.is_done(CREATE):
-        await slots.take(ctx, begun=not {DOWNLOAD, CREATE}.isdisjoint(ctx.checkpoint.intent))
+        await slots.take(ctx, begun=CREATE in ctx.checkpoint.intent or downloads.OWN in ctx.checkpoint.facts)
     await ctx.once(CHECK, lambda: _check(ctx))
     ctx.reach(0.05)
     if ctx.spec.ostemplate_download:
-        await ctx.once(DOWNLOAD, lambda: _download(ctx))
+        await ctx.once(downloads.STEP, lambda: _download(ctx))
     ctx.reach(0.3)
     await ctx.once(CREATE, lambda: _create(ctx))
     await slots.give(ctx)
@@ -67,39 +65,10 @@ async def _check(ctx: RunContext) -> None:
         raise PreflightError(errors)
 
 
-def download_step(ctx: RunContext) -> PveStep:
-    storage = ctx.spec.ostemplate.partition(":")[0]
-    name = ctx.spec.ostemplate_download
-    return PveStep(
-        DOWNLOAD,
-        "download",
-        name,
-        ctx.guest.node,
-        DOWNLOAD_DEADLINE_S,
-        lambda: ctx.client.nodes.download_appliance(ctx.guest.node, storage, name),
-    )
-
-
 async def _download(ctx: RunContext) -> None:
-    """One run at a time for one OS template: the others of its batch find it there."""
-    key = f"download:{ctx.endpoint_id}:{ctx.guest.node}:{ctx.spec.ostemplate}"
-    turn = (ctx.rt.bus, key, str(ctx.job_id))
-    while not await alone.is_first(*turn):
-        ctx.tell_once(f"{DOWNLOAD}:waits", CreationCode.DOWNLOAD_AWAITED, ostemplate=ctx.spec.ostemplate_download)
-        await ctx.recorder.flush()
-        await asyncio.sleep(DOWNLOAD_LOOK_EVERY_S)
-    async with alone.kept(*turn):
-        await _download_alone(ctx)
-
-
-async def _download_alone(ctx: RunContext) -> None:
     storage = ctx.spec.ostemplate.partition(":")[0]
-    present = await ctx.client.storage.content(ctx.guest.node, storage, "vztmpl")
-    if DOWNLOAD not in ctx.checkpoint.intent and any(volume.volid == ctx.spec.ostemplate for volume in present):
-        ctx.tell(CreationCode.OSTEMPLATE_PRESENT, ostemplate=ctx.spec.ostemplate)
-        return
-    ctx.tell_once(DOWNLOAD, CreationCode.DOWNLOADING, ostemplate=ctx.spec.ostemplate_download, storage=storage)
-    await run_task(ctx, download_step(ctx))
+    ctx.tell_once(downloads.STEP, CreationCode.DOWNLOADING, ostemplate=ctx.spec.ostemplate_download, storage=storage)
+    await downloads.fetch(ctx, Order(ctx.guest.node, storage, ctx.spec.ostemplate_download))
 
 
 def create_step(ctx: RunContext) -> PveStep:

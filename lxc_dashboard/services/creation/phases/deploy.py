@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lxc_dashboard.db.models import Phase
 from lxc_dashboard.errors import CommandFailedError, PhaseFailedError, WrongGuestError
-from lxc_dashboard.guest import former
 from lxc_dashboard.guest.base import GUEST_FOLDER, STATE_FOLDER
 from lxc_dashboard.guest.files import GuestFile, Placement, place
-from lxc_dashboard.guest.supervisor import Supervisor
+from lxc_dashboard.guest.supervisor import Supervisor, clear_marker, read_marker
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.doors import NoWay
 from lxc_dashboard.services.creation.failures import FailureCode
-from lxc_dashboard.services.creation.lines import plain, shown
 from lxc_dashboard.services.creation.ownership import ensure_ours
 from lxc_dashboard.services.creation.preflight.explain import Cause, likely_cause
+from lxc_dashboard.services.jobs.lines import plain, shown
 
 if TYPE_CHECKING:
     from lxc_dashboard.guest.base import Door
@@ -91,9 +90,9 @@ async def _install(ctx: RunContext, door: Door) -> None:
     except WrongGuestError:
         if STAMP in ctx.checkpoint.facts:
             raise
-        marker = await former.marker_of(door)
+        marker = await read_marker(door)
         await ensure_ours(ctx, Phase.DEPLOYING, "prepare")
-        await former.forget(door, marker)
+        await clear_marker(door, marker)
         await supervisor.install(ctx.guest.marker)
         ctx.tell(CreationCode.FORMER_JOB_CLEARED)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from lxc_dashboard.db.models import EventType
 from lxc_dashboard.errors import GuestError, HostKeyError, KeyRefusedError, WrongGuestError
 from lxc_dashboard.guest.base import CREDENTIALS_FOLDER
-from lxc_dashboard.guest.ssh import remove_key
+from lxc_dashboard.guest.doors import remove_key
 from lxc_dashboard.guest.supervisor import Supervisor
 from lxc_dashboard.services.creation import asking, discovery, labels
 from lxc_dashboard.services.creation.codes import CreationCode

@@ -16,9 +16,9 @@ from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.doors import NoWay, Way
 from lxc_dashboard.services.creation.failures import FailureCode
+from lxc_dashboard.services.creation.form.spec import NETWORK_DEVICE, IpMode
 from lxc_dashboard.services.creation.ownership import ensure_ours
 from lxc_dashboard.services.creation.packages import batches
-from lxc_dashboard.services.creation.spec import NETWORK_DEVICE, IpMode
 from lxc_dashboard.services.jobs.codes import JobCode, Message
 from lxc_dashboard.services.jobs.pve_tasks import PveStep, run_task
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lxc_dashboard.proxmox.schemas import Interface
     from lxc_dashboard.proxmox.tasks import TaskResult
     from lxc_dashboard.services.creation.entrance import Entrance
-    from lxc_dashboard.services.creation.spec import ContainerSpec
+    from lxc_dashboard.services.creation.form.spec import ContainerSpec
 
 log = structlog.get_logger(__name__)
 

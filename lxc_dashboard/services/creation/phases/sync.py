@@ -19,7 +19,7 @@ from lxc_dashboard.services.creation.phases.deploy import door_of, place_entry
 
 if TYPE_CHECKING:
     from lxc_dashboard.guest.base import Door
-    from lxc_dashboard.services.creation.spec import ContainerSpec
+    from lxc_dashboard.services.creation.form.spec import ContainerSpec
     from lxc_dashboard.services.templates.model import Script, TemplateContent
 
 HELD_BACK: Final = "sync.held"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.model import Session
     from lxc_dashboard.services.creation.context import RunContext
-    from lxc_dashboard.services.creation.spec import ContainerSpec
+    from lxc_dashboard.services.creation.form.spec import ContainerSpec
     from lxc_dashboard.services.templates.model import TemplateContent
 
 

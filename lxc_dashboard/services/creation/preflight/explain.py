@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from lxc_dashboard.guest.steps import Outcome, StepEnd
+from lxc_dashboard.guest.supervisor import Outcome, StepEnd
 from lxc_dashboard.messages import Message, MessageCode
 from lxc_dashboard.services.creation import unknown
 
@@ -118,7 +118,7 @@ _CAUSES: Final[tuple[tuple[re.Pattern[str], Cause], ...]] = tuple(
             Cause(Message.of(CauseCode.NO_HELPER, what="")),
         ),
         (
-            r"This script asks for (\S+), which this guest does not have",
+            r"This script needs (\S+), which this guest does not have",
             Cause(Message.of(CauseCode.COMMAND_ASKED_FOR, what="")),
         ),
         (r"(?:^|: )([\w./+-]+): (?:command )?not found", Cause(Message.of(CauseCode.COMMAND_MISSING, what=""))),

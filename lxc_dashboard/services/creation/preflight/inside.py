@@ -6,8 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.errors import GuestError
-from lxc_dashboard.services.creation.choices import is_system
 from lxc_dashboard.services.creation.doors import NoWay, brings_ssh_server
+from lxc_dashboard.services.creation.form.choices import is_system
 from lxc_dashboard.services.creation.packages import batches
 from lxc_dashboard.services.creation.preflight.findings import (
     Finding,
@@ -46,7 +46,7 @@ async def way_in(question: Question) -> list[Finding]:
 async def _pct(question: Question, address: SshAddress) -> list[Finding]:
     try:
         async with asyncio.timeout(DOOR_WAIT_S):
-            await question.rt.ssh.knock(address)
+            await question.rt.ssh.check_access(address)
     except GuestError as fault:
         return [error("node", FindingCode.DOOR_FAILED, reason=fault.reason)]
     except TimeoutError:

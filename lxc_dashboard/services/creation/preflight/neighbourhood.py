@@ -6,7 +6,8 @@ import ipaddress
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from lxc_dashboard.services.creation import addresses as known
+from lxc_dashboard.services.creation.form import addresses as known
+from lxc_dashboard.services.creation.form.spec import NETWORK_DEVICE
 from lxc_dashboard.services.creation.preflight.findings import Finding, FindingCode, error, warning
 from lxc_dashboard.services.creation.preflight.neighbours import (
     SEEN_HOLDS_FOR_WORKERS_S,
@@ -15,12 +16,11 @@ from lxc_dashboard.services.creation.preflight.neighbours import (
     Seen,
     seen_lately,
 )
-from lxc_dashboard.services.creation.spec import NETWORK_DEVICE
 
 if TYPE_CHECKING:
     from lxc_dashboard.proxmox.schemas import NetworkDevice
+    from lxc_dashboard.services.creation.form.spec import IpSettings, Segment
     from lxc_dashboard.services.creation.preflight.question import Question
-    from lxc_dashboard.services.creation.spec import IpSettings, Segment
 
 Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address

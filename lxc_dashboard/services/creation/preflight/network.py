@@ -9,8 +9,8 @@ from lxc_dashboard.services.creation.preflight.findings import Finding, FindingC
 
 if TYPE_CHECKING:
     from lxc_dashboard.proxmox.schemas import NetworkDevice
+    from lxc_dashboard.services.creation.form.spec import ContainerSpec
     from lxc_dashboard.services.creation.preflight.question import Question
-    from lxc_dashboard.services.creation.spec import ContainerSpec
 
 USUAL_MTU: Final = 1500
 

@@ -17,7 +17,7 @@ from lxc_dashboard.services.creation.preflight.findings import FindingCode
 
 if TYPE_CHECKING:
     from lxc_dashboard.proxmox.client import ProxmoxClient
-    from lxc_dashboard.services.creation.spec import ContainerSpec
+    from lxc_dashboard.services.creation.form.spec import ContainerSpec
 
 log = structlog.get_logger(__name__)
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.messages import Message
-from lxc_dashboard.services.creation.choices import SEES_STORAGE
+from lxc_dashboard.services.creation.form.choices import SEES_STORAGE
 from lxc_dashboard.services.creation.preflight.findings import Finding, FindingCode, FindingSeverity, error, warning
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lxc_dashboard.proxmox.schemas import NodeStorage
+    from lxc_dashboard.services.creation.form.spec import ContainerSpec, Volume
     from lxc_dashboard.services.creation.preflight.question import Question
-    from lxc_dashboard.services.creation.spec import ContainerSpec, Volume
 
 GIB: Final = 1024**3
 MIB: Final = 1024**2

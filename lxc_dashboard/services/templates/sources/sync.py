@@ -90,7 +90,7 @@ async def sync_folder(db: DatabaseService, name: str, root: Path, beside: Beside
 async def _known(db: DatabaseService, name: str, root: Path) -> tuple[TemplateSource, set[str]]:
     async with db.transaction() as tx:
         source = await tx.templates.source(name, SourceKind.FOLDER, str(root))
-        return source, await tx.templates.names_of_source(source.id)
+        return source, await tx.templates.names(source.id)
 
 
 async def store_reading(

@@ -64,7 +64,7 @@ class EditorPart:
         """Set the part's vars from the work."""
 
     async def _on_keep(self, _rt: Runtime, _who: Session) -> bool:
-        """Put into the draft what only the part holds. False: that failed, and the user was told."""
+        """Store in the draft what only the part has. False if that failed; the user then sees an error."""
         return True
 
     async def _on_text(self, _part: str, _epoch: str, _key: str, _written: str) -> Any:

@@ -111,11 +111,11 @@ class SaveState(EditorPart, EditorState):
         draft = await drafts.get_draft(runtime(), session(), draft_id)
         following = await self._begin(draft)
         self.dialog = ""
-        told = text.TAKEN_OVER.format(number=taken.number)
+        message = text.TAKEN_OVER.format(number=taken.number)
         if taken.kept:
-            yield warned(f"{told}. {text.TAKEN_BUT.format(names=', '.join(taken.kept))}")
+            yield warned(f"{message}. {text.TAKEN_BUT.format(names=', '.join(taken.kept))}")
         else:
-            yield said(told)
+            yield said(message)
         for event in following:
             yield event
 
@@ -145,7 +145,7 @@ class SaveState(EditorPart, EditorState):
             self.saving = False
         revision = await catalog.get_revision(session(), runtime().db, saved.id)
         self._forget()
-        yield said(_told(revision.content.name, saved))
+        yield said(_saved_message(revision.content.name, saved))
         yield rx.redirect(routes.template(revision.template_id))
 
     async def _refuse(self, faults: Mapping[str, str]) -> Any:
@@ -175,7 +175,7 @@ class SaveState(EditorPart, EditorState):
         self.overtaken = OvertakenNote(found.number, found.author, found.at.isoformat(), list(found.changes))
 
 
-def _told(name: str, saved: RevisionSummary) -> str:
+def _saved_message(name: str, saved: RevisionSummary) -> str:
     if saved.unchanged:
         return text.SAVED_NOTHING.format(name=name, number=saved.number)
     return text.SAVED.format(name=name, number=saved.number)

@@ -127,7 +127,7 @@ class Work:
         order = [item for item in self.scripts if item.key != key]
         order.insert(to, next(item for item in self.scripts if item.key == key))
         return replace(
-            self, scripts=tuple(replace(item, name=said.name) for item, said in zip(order, named, strict=True))
+            self, scripts=tuple(replace(item, name=place.name) for item, place in zip(order, named, strict=True))
         )
 
     def next_script_name(self) -> str:

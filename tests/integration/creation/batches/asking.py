@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from lxc_dashboard.services.creation import batch_views, batches
-from lxc_dashboard.services.creation.spec import IpMode, IpSettings
+from lxc_dashboard.services.creation.form.spec import IpMode, IpSettings
 from tests.integration.creation.conftest import Lab, spec_of
 
 NO_NETWORK = IpSettings(IpMode.NONE)

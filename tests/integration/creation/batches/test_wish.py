@@ -12,10 +12,9 @@ import pytest
 from lxc_dashboard.db.models import JobState, new_id
 from lxc_dashboard.errors import ConflictError, InvalidInputError, NotFoundError, PreflightError
 from lxc_dashboard.services.auth import acting
-from lxc_dashboard.services.creation import batches, requesting, service
+from lxc_dashboard.services.creation import batches, request, service
+from lxc_dashboard.services.creation.form.spec import IpMode, IpSettings, PasswordMode, Secrets
 from lxc_dashboard.services.creation.preflight import neighbours
-from lxc_dashboard.services.creation.requesting import Secrets
-from lxc_dashboard.services.creation.spec import IpMode, IpSettings, PasswordMode
 from lxc_dashboard.services.jobs import reaper
 from tests.integration.creation.batches.asking import NO_NETWORK, ask, view
 from tests.integration.creation.conftest import Lab, spec_of
@@ -120,7 +119,7 @@ async def test_addresses_that_go_to_others_each_time_are_said_beside_the_range(
     async def lose(*_: object, **__: object) -> None:
         raise InvalidInputError({"ipv4_address": "10.9.0.10 is the address of CT 101 other"})
 
-    monkeypatch.setattr(requesting, "reserve_all", lose)
+    monkeypatch.setattr(request, "reserve_all", lose)
     with pytest.raises(InvalidInputError) as refused:
         await ask(lab, "web-{1..2}", ipv4=STATIC, ipv4_range="10.9.0.10-40/24")
     assert refused.value.fields == {"ipv4_range": "10.9.0.10 is the address of CT 101 other"}
@@ -165,7 +164,7 @@ async def test_what_all_share_is_found_once_and_what_is_ones_own_by_its_name(lab
 async def test_a_web_process_that_dies_while_it_stores_leaves_all_or_none(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, left = requesting._store, [None, None]
+    whole, left = request._store, [None, None]
 
     async def die_at_the_third(*args: Any, **given: Any) -> None:
         if not left:
@@ -174,13 +173,13 @@ async def test_a_web_process_that_dies_while_it_stores_leaves_all_or_none(
         await whole(*args, **given)
 
     wanted = new_id()
-    monkeypatch.setattr(requesting, "_store", die_at_the_third)
+    monkeypatch.setattr(request, "_store", die_at_the_third)
     with suppress(asyncio.CancelledError):
         await ask(lab, batch_id=wanted)
     with pytest.raises(NotFoundError):
         await view(lab, wanted)
     assert await rows(lab) == 0
-    monkeypatch.setattr(requesting, "_store", whole)
+    monkeypatch.setattr(request, "_store", whole)
     await ask(lab, batch_id=wanted)
     assert sorted(each.job.vmid for each in (await view(lab, wanted)).jobs) == [100, 103, 104]
 
@@ -193,7 +192,7 @@ async def test_a_web_process_that_dies_before_it_enqueues_loses_nothing(
 
     wanted = new_id()
     with monkeypatch.context() as dying, suppress(asyncio.CancelledError):
-        dying.setattr(requesting, "enqueue", die)
+        dying.setattr(request, "enqueue", die)
         await ask(lab, batch_id=wanted)
     assert len((await view(lab, wanted)).jobs) == 3
     assert await ask(lab, batch_id=wanted) == wanted

@@ -39,12 +39,12 @@ async def test_owners_can_be_given_and_users_made(guest: GuestHost) -> None:
 async def test_orphans_do_not_stay_as_zombies(guest: GuestHost) -> None:
     await output_of(guest, "for n in 1 2 3; do (sleep 0 &) ; done; sh -c 'sleep 0 & exec true'")
 
-    async def none_left() -> bool:
-        return (
-            "Z" not in (await output_of(guest, "cat /proc/[0-9]*/stat 2>/dev/null | sed 's/.*) //' | cut -c1")).split()
-        )
+    async def no_zombies() -> bool:
+        states = await output_of(guest, "cat /proc/[0-9]*/stat 2>/dev/null | sed 's/.*) //' | cut -c1")
+        return "Z" not in states.split()
 
-    await until(none_left)
+    await until(no_zombies)
+    assert await no_zombies()
 
 
 async def test_what_a_guest_wrote_is_there_after_stop_and_start(guest: GuestHost) -> None:

@@ -11,9 +11,9 @@ from lxc_dashboard.services.jobs.run import Guest
 @pytest.mark.parametrize(
     ("said", "why"),
     [
-        ("unable to find free port (5900-6000)", "all ports that node pve2 has for consoles are in use"),
-        ("Timeout while waiting for port '5900' to get ready!", "its terminal did not get ready on node pve2 in time"),
-        ("connect to port 5900 failed: Connection refused", "its terminal did not get ready on node pve2 in time"),
+        ("unable to find free port (5900-6000)", "all console ports of node pve2 are in use"),
+        ("Timeout while waiting for port '5900' to get ready!", "its terminal was not ready on node pve2 in time"),
+        ("connect to port 5900 failed: Connection refused", "its terminal was not ready on node pve2 in time"),
         ("no such thing", "PVE opened no console for CT 101 web: no such thing"),
     ],
 )

@@ -8,8 +8,9 @@ from typing import cast
 import pytest
 
 from lxc_dashboard.errors import SessionExpiredError
+from lxc_dashboard.services.creation import downloads
 from lxc_dashboard.services.creation.cancelling import stop_without_pve
-from lxc_dashboard.services.creation.phases.create import CREATE, DOWNLOAD
+from lxc_dashboard.services.creation.phases.create import CREATE
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.kinds import Left
 from lxc_dashboard.services.jobs.recorder import Recorder
@@ -24,7 +25,7 @@ def stopped(checkpoint: Checkpoint) -> tuple[Left, list[str]]:
 
 def test_before_pve_was_asked_for_the_container_none_remains_and_a_download_is_named() -> None:
     assert stopped(Checkpoint()) == (Left(remains=False, owes=False), [])
-    left, told = stopped(Checkpoint(active=DOWNLOAD, intent={DOWNLOAD: []}))
+    left, told = stopped(Checkpoint(active=downloads.STEP))
     assert left == Left(remains=False, owes=False)
     assert [line.startswith("Its task in PVE could not be stopped") for line in told] == [True]
 

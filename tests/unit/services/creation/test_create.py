@@ -11,11 +11,11 @@ import pytest
 
 from lxc_dashboard.errors import ApiError, PhaseFailedError, TaskFailedError
 from lxc_dashboard.proxmox.schemas import LxcConfig, Resource
-from lxc_dashboard.proxmox.waiting import TaskResult
+from lxc_dashboard.proxmox.tasks import TaskResult
 from lxc_dashboard.services.creation import moving, notes
 from lxc_dashboard.services.creation.failures import FailureCode
+from lxc_dashboard.services.creation.form.spec import PasswordMode
 from lxc_dashboard.services.creation.phases import create
-from lxc_dashboard.services.creation.spec import PasswordMode
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from tests.unit.services.creation.doubles import always, tells
 from tests.unit.services.creation.wish import SPEC

@@ -16,6 +16,7 @@ from lxc_dashboard.proxmox.tasks import TaskResult
 from lxc_dashboard.services.creation import cancelling, leftovers, notes, settling, unattended
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.entrance import ENTRY_PRIVILEGES
+from lxc_dashboard.services.creation.kind import CREATION
 from lxc_dashboard.services.creation.ownership import CREATE_LOCK, Claim
 from lxc_dashboard.services.creation.phases import deploy, finalize
 from lxc_dashboard.services.creation.phases.create import CREATE
@@ -84,11 +85,9 @@ async def test_what_keeps_a_lock_that_nobody_can_lift_is_not_deleted() -> None:
     ours = TaskInfo("U", type="vzcreate", id=str(VMID), user="root@pam", status="unexpected status", endtime=1)
     client: Any = SimpleNamespace(tasks=SimpleNamespace(list=always([ours])))
     claim = Claim(uuid4(), "root@pam", VMID, Checkpoint(begun={CREATE: ["U"]}))
-    creation = Job(
-        kind=CREATE_KIND, step="creating", vmid=101, endpoint_id=uuid4(), container_id=uuid4(), userid="root@pam"
-    )
+    job: Any = SimpleNamespace(rt=without_doors(), client=client, endpoint_id=uuid4())
     with pytest.raises(ConflictError, match=f"keeps the lock '{CREATE_LOCK}'. On pve1, root lifts it"):
-        await leftovers._unlock(without_doors(), client, creation, claim, "pve1")
+        await leftovers._unlock(job, claim, "pve1")
 
 
 async def test_a_key_in_a_guest_that_stands_still_is_owed_until_it_runs() -> None:
@@ -107,7 +106,7 @@ async def test_a_run_that_a_worker_has_just_taken_is_left_to_that_one() -> None:
         userid="root@pam",
         checkpoint={},
     )
-    assert not await unattended.end(rt, creation)
+    assert not await unattended.end(CREATION, rt, creation)
 
 
 async def test_a_guest_that_answers_uselessly_only_warns_and_one_that_is_silent_is_asked_again() -> None:

@@ -15,6 +15,7 @@ from lxc_dashboard.proxmox.schemas import Content, Guest, GuestStatus, LxcConfig
 from lxc_dashboard.services.creation import leftovers, notes
 from lxc_dashboard.services.creation.entrance import ENTRY_PRIVILEGES
 from lxc_dashboard.services.creation.phases.create import CREATE
+from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from tests.unit.services.creation.doubles import Node, Saying, always, with_door, without_doors
 from tests.unit.services.creation.wish import SPEC
 
@@ -56,8 +57,15 @@ def pve(guest: Guest, config: LxcConfig = OURS, *, runs_on: bool = False, conten
     )
 
 
+def run(client: Any, rt: Any) -> Any:
+    recorder = SimpleNamespace(flush=always(None), log=always(None))
+    return SimpleNamespace(
+        rt=rt, client=client, endpoint_id=uuid4(), userid="root@pam", recorder=recorder, checkpoint=Checkpoint()
+    )
+
+
 async def delete(client: Any) -> tuple[str, ...] | None:
-    return await leftovers.delete(without_doors(), client, CREATION, ROW)
+    return await leftovers.delete(run(client, without_doors()), CREATION, ROW)
 
 
 async def test_a_container_that_stands_still_is_deleted_without_a_stop() -> None:
@@ -130,7 +138,7 @@ async def test_a_lock_that_this_job_has_not_left_keeps_the_container() -> None:
 async def test_the_lock_that_a_killed_create_of_this_job_has_left_is_lifted_on_the_node() -> None:
     client, node = pve(Guest(VMID, "stopped", lock="create")), Node()
     client.access = SimpleNamespace(permissions=always(frozenset(ENTRY_PRIVILEGES)))
-    assert await leftovers.delete(with_door(node), client, CREATION, ROW) == ()
+    assert await leftovers.delete(run(client, with_door(node)), CREATION, ROW) == ()
     assert [command.endswith("pct unlock 101") for command in node.commands] == [True]
     assert client.lxc.delete.calls == 1
 
@@ -139,5 +147,5 @@ async def test_a_lock_is_not_lifted_for_one_who_may_not_enter_the_container() ->
     client, node = pve(Guest(VMID, "stopped", lock="create")), Node()
     client.access = SimpleNamespace(permissions=always(frozenset({"VM.Console"})))
     with pytest.raises(PrivilegeError):
-        await leftovers.delete(with_door(node), client, CREATION, ROW)
+        await leftovers.delete(run(client, with_door(node)), CREATION, ROW)
     assert (node.commands, client.lxc.delete.calls) == ([], 0)

@@ -10,7 +10,7 @@ import pytest
 
 from lxc_dashboard.db.models import Phase
 from lxc_dashboard.errors import DashboardError, GuestUnreachableError, PhaseFailedError, UnreachableError
-from lxc_dashboard.guest.steps import Outcome
+from lxc_dashboard.guest.supervisor import Outcome
 from lxc_dashboard.proxmox.schemas import GuestStatus
 from lxc_dashboard.services.creation import liveness
 from lxc_dashboard.services.creation.context import RunContext

@@ -9,8 +9,8 @@ from uuid import uuid4
 import pytest
 
 from lxc_dashboard.db.models import CREATE_KIND, Container, Job
-from lxc_dashboard.errors import ConflictError, LeaseGoneError
-from lxc_dashboard.services.creation import moving, vmids
+from lxc_dashboard.errors import LeaseGoneError
+from lxc_dashboard.services.creation import moving
 from lxc_dashboard.services.creation.phases.create import CREATE
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.kinds import BeginAgainError
@@ -18,12 +18,11 @@ from lxc_dashboard.services.jobs.run import Guest
 from tests.unit.services.creation.doubles import Saying, always, database, tells
 from tests.unit.services.creation.wish import SPEC
 
-RESERVED = ConflictError("The vmid is taken")
 ROW = Container(endpoint_id=uuid4(), vmid=102, node="pve1", hostname="web", created_by="root@pam")
 
 
 def run(set_vmid: Saying, owner: str = "me") -> Any:
-    """A run as CT 101, whose worker is ``owner``; each vmid after that is free, and offered once."""
+    """A run as CT 101, whose worker is ``owner``; the next free vmid is 102."""
     told: list[str] = []
     creation = Job(
         kind=CREATE_KIND,
@@ -35,15 +34,15 @@ def run(set_vmid: Saying, owner: str = "me") -> Any:
         lease_owner="me",
     )
     containers = SimpleNamespace(set_vmid=set_vmid, add_event=always(None))
-    jobs = SimpleNamespace(get=always(creation), reserved_vmids=always(frozenset[int]()), set_vmid=always(None))
+    jobs = SimpleNamespace(
+        get=always(creation), reserved_vmids=always(frozenset[int]()), set_vmid=always(None), lock_endpoint=always(None)
+    )
     audit = SimpleNamespace(append=always(None))
-    free = Saying(*range(102, 102 + 2 * vmids.TRIES))
     return SimpleNamespace(
         rt=SimpleNamespace(
             db=database(jobs=jobs, containers=containers, audit=audit),
-            bus=SimpleNamespace(acquire_lease=always(True), release_lease=always(None)),
         ),
-        client=SimpleNamespace(cluster=SimpleNamespace(nextid=free, resources=always([]))),
+        client=SimpleNamespace(cluster=SimpleNamespace(nextid=always(102), resources=always([]))),
         job_id=uuid4(),
         endpoint_id=uuid4(),
         endpoint_name="pve",
@@ -59,10 +58,10 @@ def run(set_vmid: Saying, owner: str = "me") -> Any:
 
 
 async def test_a_run_goes_on_with_the_next_vmid_and_asks_pve_anew() -> None:
-    job = run(Saying(RESERVED, ROW))
+    job = run(Saying(ROW))
     with pytest.raises(BeginAgainError):
         await moving.move(job, CREATE)
-    assert job.told == ["Another container took the vmid 101 in the meantime: going on as CT 103"]
+    assert job.told == ["Another container took the vmid 101 in the meantime: going on as CT 102"]
     assert (job.checkpoint.facts, job.checkpoint.intent) == ({}, {})
 
 
@@ -71,10 +70,3 @@ async def test_a_run_that_another_worker_has_is_not_moved() -> None:
     with pytest.raises(LeaseGoneError):
         await moving.move(run(moved, owner="former"), CREATE)
     assert moved.calls == 0
-
-
-async def test_where_each_vmid_is_reserved_by_hand_meanwhile_that_is_said() -> None:
-    moved = Saying(RESERVED)
-    with pytest.raises(ConflictError, match="No vmid could be reserved"):
-        await moving.move(run(moved), CREATE)
-    assert moved.calls == vmids.TRIES

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from lxc_dashboard.services.creation import fields, notes
+from lxc_dashboard.services.creation import notes
+from lxc_dashboard.services.creation.form import readers
 from lxc_dashboard.services.jobs import marks
 
 
@@ -31,7 +32,7 @@ def test_notes_tell_whose_container_it_is() -> None:
 def test_the_longest_notes_fit_with_ours_behind_them_into_what_pve_takes() -> None:
     made = uuid4()
     ready = notes.when_ready(
-        notes.while_creating("x" * fields.DESCRIPTION_MAX_CHARS, made),
+        notes.while_creating("x" * readers.DESCRIPTION_MAX_CHARS, made),
         made,
         built_from=f"{'n' * 63} r{10**9}",
         userid="u" * 64,

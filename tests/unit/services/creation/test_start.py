@@ -14,10 +14,10 @@ from lxc_dashboard.db.models import PackageManager, Phase
 from lxc_dashboard.errors import ApiError, PhaseFailedError, TaskFailedError
 from lxc_dashboard.guest.base import CommandResult
 from lxc_dashboard.proxmox.schemas import GuestStatus, Interface, LxcConfig
-from lxc_dashboard.proxmox.waiting import TaskResult
+from lxc_dashboard.proxmox.tasks import TaskResult
 from lxc_dashboard.services.creation import notes
+from lxc_dashboard.services.creation.form.spec import ExtraPackage
 from lxc_dashboard.services.creation.phases import start
-from lxc_dashboard.services.creation.spec import ExtraPackage
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from lxc_dashboard.services.templates.model import TemplateConfig, TemplateContent
 from tests.unit.services.creation.doubles import Saying, always, database, tells

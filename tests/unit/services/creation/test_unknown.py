@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lxc_dashboard.db.models import PackageManager
 from lxc_dashboard.errors import GuestUnreachableError
 from lxc_dashboard.guest.base import CommandResult
-from lxc_dashboard.guest.steps import Outcome, StepEnd
+from lxc_dashboard.guest.supervisor import Outcome, StepEnd
 from lxc_dashboard.services.creation.preflight.explain import explain
 from lxc_dashboard.services.creation.unknown import close_names, likest, unknown_name
 from tests.worded import cause, remedy

@@ -8,8 +8,8 @@ import pytest
 
 from lxc_dashboard.db.models import CREATE_KIND, Container, Job, new_id
 from lxc_dashboard.errors import ConflictError
-from lxc_dashboard.services.creation import editing
-from lxc_dashboard.services.creation.spec import ContainerSpec
+from lxc_dashboard.services.creation import replacement
+from lxc_dashboard.services.creation.form.spec import ContainerSpec
 from lxc_dashboard.services.creation.views import creation_view
 
 SPEC = ContainerSpec("pve1", "local:vztmpl/debian.tar.zst", "web-01", "local-lvm").to_json()
@@ -39,4 +39,4 @@ def test_a_spec_that_cannot_be_read_hides_no_job(spec: dict[str, Any]) -> None:
     view = creation_view(*job_of(spec), "web r1", own=True)
     assert (view.vmid, view.hostname, view.spec) == (101, "web-01", None)
     with pytest.raises(ConflictError, match="no longer known"):
-        editing._spec_of(view)
+        replacement._spec_of(view)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from lxc_dashboard.services.creation.spec import ContainerSpec
+from lxc_dashboard.services.creation.form.spec import ContainerSpec
 
 SPEC = ContainerSpec("pve1", "local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst", "web", "local-lvm")

@@ -11,9 +11,9 @@ import pytest
 
 from lxc_dashboard.db.models import CREATE_KIND, Job, JobState
 from lxc_dashboard.errors import LeaseGoneError, ServiceUnavailableError
+from lxc_dashboard.services.creation.form.spec import PasswordMode
 from lxc_dashboard.services.creation.kind import CREATION
 from lxc_dashboard.services.creation.phases.create import CREATE
-from lxc_dashboard.services.creation.spec import PasswordMode
 from lxc_dashboard.services.jobs import ending
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.ending import Ending

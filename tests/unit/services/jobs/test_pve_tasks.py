@@ -10,7 +10,7 @@ import pytest
 
 from lxc_dashboard.errors import ApiError, TaskCancelledError, TaskFailedError, UnreachableError
 from lxc_dashboard.proxmox.schemas import TaskInfo
-from lxc_dashboard.proxmox.waiting import TaskResult
+from lxc_dashboard.proxmox.tasks import TaskResult
 from lxc_dashboard.services.jobs import pve_tasks
 from lxc_dashboard.services.jobs.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.pve_tasks import PveStep, run_task, stop_task

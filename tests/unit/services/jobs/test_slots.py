@@ -61,11 +61,6 @@ async def test_who_gives_a_slot_back_wakes_the_next_and_gives_it_once() -> None:
     assert job.rt.queue.enqueue.calls == 1
 
 
-async def test_while_one_pass_ends_what_is_owed_another_one_does_nothing() -> None:
-    rt: Any = SimpleNamespace(bus=SimpleNamespace(acquire_lease=always(False)))
-    assert await settling.settle_due(rt) == 0
-
-
 @pytest.mark.parametrize("settled", [True, False])
 async def test_what_was_ended_is_audited_once(settled: bool) -> None:
     append = Saying(None)

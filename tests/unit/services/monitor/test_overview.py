@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from lxc_dashboard.proxmox.access import Grants
 from lxc_dashboard.proxmox.schemas import Resource
-from lxc_dashboard.services.monitor.overview import as_read, consoles_of, nodes_of
+from lxc_dashboard.services.containers.power import Power
+from lxc_dashboard.services.monitor.overview import as_read, needed_at_guests, nodes_of, rights_of
 from lxc_dashboard.services.monitor.rows import Row
 
 
@@ -56,8 +57,13 @@ def test_since_when_pvedaemon_is_silent_stays_until_it_is_heard_or_its_node_goes
     assert nodes_of([node("pve1", "offline")], {}, [unasked], 1036)[0]["silent"] == 0
 
 
-def test_whose_console_may_be_opened_is_told_by_the_fewer() -> None:
-    grants = Grants({"/vms": {"VM.Console": 1}, "/vms/102": {"VM.Audit": 1}})
-    assert consoles_of(grants, [101, 102, 103]) == {"usual": True, "others": [102]}
-    grants = Grants({"/vms": {"VM.Audit": 1}, "/vms/102": {"VM.Console": 0}})
-    assert consoles_of(grants, [101, 102, 103]) == {"usual": False, "others": [102]}
+def test_each_privilege_lists_the_fewer_guests_that_differ_from_most() -> None:
+    grants = Grants({"/vms": {"VM.Console": 1}, "/vms/102": {"VM.Audit": 1, "VM.PowerMgmt": 0}})
+    assert rights_of(grants, [101, 102, 103], ["VM.Console", "VM.PowerMgmt"]) == {
+        "VM.Console": {"usual": True, "others": [102]},
+        "VM.PowerMgmt": {"usual": False, "others": [102]},
+    }
+
+
+def test_the_list_learns_the_privileges_that_acts_declare() -> None:
+    assert needed_at_guests() >= {"VM.Console", *(needed for power in Power for needed in power.act.needs)}

@@ -7,8 +7,7 @@ from typing import Any
 from dulwich.client import SSHGitClient, SSHVendor
 
 from lxc_dashboard.errors import GuestUnreachableError, SourceError
-from lxc_dashboard.guest.connection import SshAddress
-from lxc_dashboard.guest.pipe import SshPipe
+from lxc_dashboard.guest.connection import SshAddress, SshPipe
 from lxc_dashboard.services.templates.sources.git import network
 from lxc_dashboard.services.templates.sources.git.address import PORTS, SSH_USER, GitAddress
 from lxc_dashboard.services.templates.sources.git.request import GitRequest

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from lxc_dashboard.db.models import CREATE_KIND, Job
-from lxc_dashboard.services.creation import passwords
+from lxc_dashboard.services.creation import request
+from lxc_dashboard.services.creation.form.spec import Mount
 from lxc_dashboard.services.creation.preflight import rights
 from lxc_dashboard.services.creation.preflight.inside import os_family
-from lxc_dashboard.services.creation.spec import Mount
 from lxc_dashboard.services.jobs import ticket
 from tests.unit.services.creation.wish import SPEC
 from tests.worded import cause
@@ -90,6 +90,6 @@ def test_the_os_is_read_from_the_templates_name() -> None:
 
 
 def test_made_passwords_are_long_and_differ() -> None:
-    made = {passwords.generate() for _ in range(100)}
+    made = {request.generate_password() for _ in range(100)}
     assert len(made) == 100
     assert {len(password) for password in made} == {24}

@@ -6,7 +6,7 @@ import pytest
 
 from lxc_dashboard.db.models import FilePolicy, Phase
 from lxc_dashboard.errors import CommandFailedError, PhaseFailedError, PreflightError, TaskFailedError
-from lxc_dashboard.guest.steps import Outcome, StepEnd
+from lxc_dashboard.guest.supervisor import Outcome, StepEnd
 from lxc_dashboard.services.creation.phases.deploy import unwritable
 from lxc_dashboard.services.creation.preflight.explain import explain, likely_cause
 from lxc_dashboard.services.creation.preflight.findings import FindingCode, error
@@ -37,7 +37,7 @@ def ended(outcome: Outcome = Outcome.EXIT, status: int = 1) -> StepEnd:
         ("Failed to connect to bus: No such file or directory", "systemd does not run"),
         ("curl: (7) Failed to connect to example.org port 80", "a server cannot be reached"),
         ("bash: line 1: log_info: command not found", "a program that the script started knows no helper log_info"),
-        ("This script asks for zsh, which this guest does not have: add it", "a command is missing in the guest: zsh"),
+        ("This script needs zsh, which this guest does not have. Add it", "a command is missing in the guest: zsh"),
     ],
 )
 def test_the_last_lines_tell_the_cause(line: str, message: str) -> None:

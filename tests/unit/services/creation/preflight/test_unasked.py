@@ -16,10 +16,10 @@ from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation import batches, doors
 from lxc_dashboard.services.creation.batches import Plan
 from lxc_dashboard.services.creation.doors import Way, WayKind
+from lxc_dashboard.services.creation.form.spec import IpMode, IpSettings
 from lxc_dashboard.services.creation.preflight import neighbourhood
 from lxc_dashboard.services.creation.preflight.findings import Finding
 from lxc_dashboard.services.creation.preflight.question import Question
-from lxc_dashboard.services.creation.spec import IpMode, IpSettings
 from tests.unit.services.creation.doubles import always, database
 from tests.unit.services.creation.wish import SPEC
 from tests.worded import cause

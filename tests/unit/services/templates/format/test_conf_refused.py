@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lxc_dashboard.errors import InvalidInputError, TemplateError
-from lxc_dashboard.services.creation.validation import validate
+from lxc_dashboard.services.creation.form.validation import validate
 from lxc_dashboard.services.templates.format.assignments import MAX_CONF_BYTES
 from lxc_dashboard.services.templates.format.conf import parse_conf
 from lxc_dashboard.services.templates.model import TemplateConfig

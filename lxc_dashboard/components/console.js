@@ -1,9 +1,0 @@
-// A guest's terminal. xterm.js comes in a chunk of its own, which only this page fetches.
-import { Suspense, createElement as h, lazy } from "react";
-
-const ConsoleTerminal = lazy(() => import("$/public/external/lxc_dashboard/components/console/console_terminal.js"));
-
-export function Console({ url, label, words }) {
-  if (!url) return null;
-  return h("div", { className: "console" }, h(Suspense, { fallback: h("div", { className: "console-screen" }) }, h(ConsoleTerminal, { key: url, url, label, words })));
-}

@@ -1,0 +1,61 @@
+"""Parts of pages with a list, drawn by ``list_parts.js``: a search field, a switch of layouts, keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import reflex as rx
+from reflex_base.components.component import field
+
+from lxc_dashboard import text
+from lxc_dashboard.components.scripts import WithText, script
+
+_LIST_PARTS = script(__name__, "list_parts.js")
+
+
+class ListPart(rx.Component):
+    """One export of ``list_parts.js``."""
+
+    library = _LIST_PARTS
+
+
+class SearchPart(ListPart):
+    tag = "SearchBox"
+    value: rx.Var[str] = field()
+    label: rx.Var[str] = field()
+    placeholder: rx.Var[str] = field()
+    chars: rx.Var[int] = field()
+    on_search: WithText
+
+
+class LayoutPart(ListPart):
+    tag = "LayoutSwitch"
+    layout: rx.Var[str] = field()
+    labels: rx.Var[dict[str, str]] = field()
+    label: rx.Var[str] = field()
+    on_choose: WithText
+    on_remembered: WithText
+
+
+class KeysPart(ListPart):
+    tag = "ListKeys"
+
+
+def search_box(value: Any, *, label: str, chars: int, on_search: Any) -> rx.Component:
+    """A search field. Calls ``on_search`` with each letter, keeps the text in the address as ``q``; ``/`` focuses it."""
+    return SearchPart.create(value=value, label=label, placeholder=label, chars=chars, on_search=on_search)
+
+
+def layout_switch(layout: Any, *, on_choose: Any, on_remembered: Any) -> rx.Component:
+    """Table or cards. ``on_remembered`` gets the browser's last choice if the address names none."""
+    return LayoutPart.create(
+        layout=layout,
+        labels=dict(text.TEMPLATE_LAYOUTS),
+        label=text.TEMPLATE_LAYOUT,
+        on_choose=on_choose,
+        on_remembered=on_remembered,
+    )
+
+
+def list_keys() -> rx.Component:
+    return KeysPart.create()

@@ -1,0 +1,194 @@
+"""Address ranges as operators write them, and which addresses in them are free as far as can be seen."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from lxc_dashboard.errors import InvalidInputError
+from lxc_dashboard.services.auth import acting
+from lxc_dashboard.services.creation import holders
+from lxc_dashboard.services.creation.form.readers import PREFIX_MIN
+from lxc_dashboard.services.creation.form.spec import Segment
+from lxc_dashboard.services.creation.preflight.neighbours import SEEN_HOLDS_S, seen_lately
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from lxc_dashboard.db.database import Transaction
+    from lxc_dashboard.db.repositories.jobs import InUse
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.auth.model import Session
+    from lxc_dashboard.services.creation.form.spec import ContainerSpec
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+RANGE_MAX: Final = 4096
+TEXT_MAX_CHARS: Final = 120
+EXAMPLES: Final = {4: "10.0.0.10-10.0.0.40/24", 6: "fd00::10-fd00::40/64"}
+_RANGE: Final = re.compile(r"([0-9A-Fa-f:.]+)\s*-\s*([0-9A-Fa-f:.]+)\s*/\s*([0-9]{1,3})")
+_GROUP_END: Final = re.compile(r"[0-9A-Fa-f]*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class AddressRange:
+    """All addresses from ``first`` to ``last``, both among them, of one network of ``prefix`` bits."""
+
+    first: Address
+    last: Address
+    prefix: int
+
+    def __str__(self) -> str:
+        return f"{self.first}-{self.last}/{self.prefix}"
+
+    def __contains__(self, address: object) -> bool:
+        return isinstance(address, type(self.first)) and int(self.first) <= int(address) <= int(self.last)
+
+    def __iter__(self) -> Iterator[Address]:
+        """Those that a machine can have: not the network's own address, nor its broadcast address."""
+        kept = _kept_by_network(self.network)
+        for number in range(int(self.first), int(self.last) + 1):
+            address = type(self.first)(number)
+            if address not in kept:
+                yield address
+
+    @property
+    def network(self) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+        return ipaddress.ip_network(f"{self.first}/{self.prefix}", strict=False)
+
+    def cidr(self, address: Address) -> str:
+        return f"{address}/{self.prefix}"
+
+
+@dataclass(frozen=True, slots=True)
+class Free:
+    """``addresses`` in CIDR form, lowest first. ``unasked``: guests whose addresses could not be learned in time."""
+
+    addresses: tuple[str, ...]
+    unasked: int = 0
+
+
+def parse_range(text: str, *, version: int | None = None, field: str = "range") -> AddressRange:
+    """``10.0.0.10-10.0.0.40/24``, or short ``10.0.0.10-40/24``; IPv6 the same. At most ``RANGE_MAX`` addresses.
+
+    ``version``: 4 or 6 where only that will do. Raises ``InvalidInputError`` for ``field``.
+    """
+    example = EXAMPLES[version or 4]
+    found = _RANGE.fullmatch(text.strip()) if len(text) <= TEXT_MAX_CHARS else None
+    if found is None:
+        raise InvalidInputError({field: f"Enter the first and the last address with their prefix, such as {example}"})
+    begin, end, prefix = found.groups()
+    first = _address(begin, field, example)
+    last = _address(end if set(end) & set(".:") else _GROUP_END.sub(end, begin, count=1), field, example)
+    wrong = _wrong_pair(first, last, version) or _wrong_size(first, last, int(prefix))
+    if wrong:
+        raise InvalidInputError({field: wrong})
+    return AddressRange(first, last, int(prefix))
+
+
+def _address(text: str, field: str, example: str) -> Address:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        raise InvalidInputError({field: f"{text} is not an address: enter a range, for example {example}"}) from None
+
+
+def _wrong_pair(first: Address, last: Address, version: int | None) -> str:
+    if first.version != last.version:
+        return "The first and the last address are of different kinds"
+    if version not in (None, first.version):
+        return f"Enter IPv{version} addresses, such as {EXAMPLES[version]}"
+    if int(last) < int(first):
+        return "The last address comes before the first one"
+    return ""
+
+
+def _wrong_size(first: Address, last: Address, prefix: int) -> str:
+    if not PREFIX_MIN <= prefix <= first.max_prefixlen:
+        return f"PVE takes a prefix from /{PREFIX_MIN} to /{first.max_prefixlen}"
+    if ipaddress.ip_interface(f"{first}/{prefix}").network != ipaddress.ip_interface(f"{last}/{prefix}").network:
+        return f"{first} and {last} are not in one network of /{prefix}"
+    if int(last) - int(first) >= RANGE_MAX:
+        return f"At most {RANGE_MAX:,} addresses"
+    if any(address.is_multicast or address.is_loopback or address.is_unspecified for address in (first, last)):
+        return "A guest cannot have these addresses"
+    if next(iter(AddressRange(first, last, prefix)), None) is None:
+        return "No guest can have these: they are the network's own and its broadcast address"
+    return ""
+
+
+def _kept_by_network(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> frozenset[Address]:
+    if network.prefixlen >= network.max_prefixlen - 1:
+        return frozenset()
+    broadcast = [network.broadcast_address] if network.version == 4 else []  # noqa: PLR2004 - IPv4's own name
+    return frozenset([network.network_address, *broadcast])
+
+
+async def next_free(
+    rt: Runtime, session: Session, wanted: AddressRange, count: int = 1, *, gateway: str = "", field: str = "range"
+) -> Free:
+    """The ``count`` lowest that nobody is seen to have: no container of ours (those still to be made too), no container
+    or node that the user may see in PVE, no gateway of theirs, and not ``gateway``.
+
+    Nothing is reserved: ``request`` looks among ours again as it stores the row. Raises ``InvalidInputError`` for ``field`` where there are fewer, what PVE says of its list of guests.
+    """
+    client = await acting.client(rt, session)
+    seen = await seen_lately(rt.pve, client, session.endpoint_id, session.userid, SEEN_HOLDS_S)
+
+    async def find() -> tuple[str, ...]:
+        async with rt.db.transaction() as tx:
+            ours = [text for each in await tx.jobs.addresses_in_use(session.endpoint_id) for text in each.addresses]
+        taken = {address for text in (*ours, *seen.addresses, gateway) if (address := _plain(text)) is not None}
+        return tuple(wanted.cidr(address) for address in islice((a for a in wanted if a not in taken), count))
+
+    def is_wanted(text: str) -> bool:
+        return _plain(text) in wanted
+
+    free = await find()
+    if len(free) < count and await holders.forget_gone(rt, client, session.endpoint_id, is_wanted=is_wanted):
+        free = await find()
+    if len(free) < count:
+        needed = "it is all taken" if count == 1 else f"{len(free)} of its addresses are free, {count} are needed"
+        raise InvalidInputError({field: needed[:1].upper() + needed[1:]})
+    return Free(free, seen.unasked)
+
+
+def _plain(text: str) -> Address | None:
+    """``10.0.0.5/24`` and ``10.0.0.5`` as an address; None for ``dhcp`` and the like."""
+    try:
+        return ipaddress.ip_address(text.partition("/")[0].partition("%")[0])
+    except ValueError:
+        return None
+
+
+async def faults(
+    tx: Transaction, endpoint_id: UUID, specs: Sequence[ContainerSpec], *, own: UUID | None = None
+) -> dict[str, str]:
+    """By field, which static address of ``specs`` another container than ``own`` has in the same segment, or is to get
+    there; the last is named.
+
+    Within the transaction that stores rows it holds to its end: no two runs are promised one address.
+    """
+    wanted = [(*pair, spec.segment) for spec in specs for pair in _static(spec)]
+    if not wanted:
+        return {}
+    held: dict[str, list[InUse]] = {}
+    for known in await tx.jobs.addresses_in_use(endpoint_id):
+        for address in known.addresses if known.container.id != own else ():
+            held.setdefault(address, []).append(known)
+    return {
+        field: f"{address} is the address of CT {each.container.vmid} {each.container.hostname}"
+        for field, address, segment in wanted
+        for each in held.get(address, ())
+        if not each.bridge or Segment(each.bridge, each.vlan) == segment
+    }
+
+
+def _static(spec: ContainerSpec) -> list[tuple[str, str]]:
+    """``("ipv4_address", "10.0.0.5")`` for each that it is to have."""
+    settings = (("ipv4_address", spec.ipv4), ("ipv6_address", spec.ipv6))
+    return [(field, ip.address.partition("/")[0]) for field, ip in settings if ip.address]

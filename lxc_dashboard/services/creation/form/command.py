@@ -1,0 +1,148 @@
+"""A container's creation as a command that makes the same one without the dashboard. Secrets are named, never written out."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from lxc_dashboard.services.auth import endpoints
+from lxc_dashboard.services.creation.form.parameters import pve_parameters
+from lxc_dashboard.services.creation.form.spec import ContainerSpec, PasswordMode
+from lxc_dashboard.services.creation.preflight.rights import ROOT, root_features
+
+if TYPE_CHECKING:
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.auth.model import Session
+
+# What the reader sets before: bash puts it in.
+_ROOT: Final = "$ROOT_PASSWORD"
+_CALLER: Final = "$PVE_API_TOKEN"
+_VMID: Final = "$VMID"
+_NEXT: Final = " \\\n  "
+_WHOLE: Final = ("vmid", "ostemplate")
+_KEYS: Final = "ssh-public-keys"
+
+
+def pct_create(spec: ContainerSpec, vmid: int) -> str:
+    """For bash on the node, as root: ``pct create`` with PVE's own parameters; before it the OS template's download where it lacks.
+
+    Keys are given as a file, as ``pct`` wants them; tags of a container in a pool are set afterwards, as the dashboard does.
+    """
+    return _pct(spec, str(vmid))
+
+
+def pct_create_all(specs: Sequence[ContainerSpec]) -> str:
+    """``pct_create`` one after another, each with the vmid that is the next free one then. Stops at the first that fails."""
+    each = [f"VMID=$(pvesh get /cluster/nextid) &&\n{_pct(spec, _VMID)}" for spec in _once_downloaded(specs)]
+    return " &&\n".join(each)
+
+
+def _pct(spec: ContainerSpec, vmid: str) -> str:
+    number = f'"{vmid}"' if vmid == _VMID else vmid
+    values = _values(spec, vmid)
+    options = [f"--{name} {_option(name, value)}" for name, value in values.items() if name not in _WHOLE]
+    commands = [_NEXT.join([f"pct create {number} {shlex.quote(spec.ostemplate)}", *options])]
+    if spec.ostemplate_download:
+        storage = spec.ostemplate.partition(":")[0]
+        commands.insert(0, f"pveam download {shlex.quote(storage)} {shlex.quote(spec.ostemplate_download)}")
+    if _tags_later(spec):
+        commands.append(f"pct set {number} --tags {shlex.quote(_tags(spec))}")
+    return " &&\n".join(commands)
+
+
+def api_call(spec: ContainerSpec, vmid: int, *, at: str) -> str:
+    """For bash anywhere: ``POST /nodes/{node}/lxc`` by curl, at an address like ``https://pve1.example:8006``.
+
+    An API call ends when its task has begun, so what goes before or after it stands apart, each under the word for when.
+    """
+    return "\n".join([*_no_token(spec), _api(spec, str(vmid), at)])
+
+
+def api_calls(specs: Sequence[ContainerSpec], *, at: str) -> str:
+    """``api_call`` one after another, each with the vmid that ``GET /cluster/nextid`` says then."""
+    header = f'--header "Authorization: PVEAPIToken={_CALLER}"'
+    asked = f"VMID=$(curl --fail-with-body --silent {header}{_NEXT}{shlex.quote(f'{at}/api2/json/cluster/nextid')} | tr -dc 0-9)"
+    calls = [f"{asked}\n{_api(spec, _VMID, at)}" for spec in _once_downloaded(specs)]
+    return "\n".join([*(_no_token(specs[0]) if specs else ()), *calls])
+
+
+def _no_token(spec: ContainerSpec) -> list[str]:
+    """What no token may have, in comments of bash."""
+    wanted = [*root_features(spec), *(["folders of the node"] if any(mount.is_bind for mount in spec.mounts) else [])]
+    if not wanted:
+        return []
+    return [
+        f"# PVE refuses {', '.join(wanted)} to every API token, also to those of {ROOT}.",
+        f"# It takes them from {ROOT} itself: with a ticket and its CSRF token, or by pct on the node.",
+    ]
+
+
+def _once_downloaded(specs: Sequence[ContainerSpec]) -> list[ContainerSpec]:
+    """The first one's OS template is there for the others."""
+    return [spec if at == 0 else replace(spec, ostemplate_download="") for at, spec in enumerate(specs)]
+
+
+def _api(spec: ContainerSpec, vmid: str, at: str) -> str:
+    node = f"/nodes/{spec.node}"
+    calls = [_curl("POST", f"{at}/api2/json{node}/lxc", _values(spec, vmid))]
+    if spec.ostemplate_download:
+        wanted = {"storage": spec.ostemplate.partition(":")[0], "template": spec.ostemplate_download}
+        calls[:0] = [_curl("POST", f"{at}/api2/json{node}/aplinfo", wanted), "# When that task has ended:"]
+    if _tags_later(spec):
+        url = f"{at}/api2/json{node}/lxc/{vmid}/config"
+        calls += ["# When that task has ended:", _curl("PUT", url, {"tags": _tags(spec)})]
+    return "\n".join(calls)
+
+
+async def address(rt: Runtime, session: Session) -> str:
+    """Where the session's endpoint is, for ``api_call``. Raises ``NotFoundError``."""
+    return f"https://{(await endpoints.endpoint(rt, session.endpoint_id)).authority}"
+
+
+def _values(spec: ContainerSpec, vmid: str) -> dict[str, str]:
+    """PVE's parameters as text."""
+    password = None if spec.password_mode is PasswordMode.NONE else _ROOT
+    values = {**pve_parameters(spec, 0, password), "vmid": vmid}
+    return {name: str(int(value)) if isinstance(value, bool) else str(value) for name, value in values.items()}
+
+
+def _option(name: str, value: str) -> str:
+    if name == "password":
+        return f'"{_ROOT}"'
+    if name == _KEYS:
+        return f"<(printf '%s\\n' {' '.join(map(shlex.quote, value.splitlines()))})"
+    return shlex.quote(value)
+
+
+def _curl(method: str, url: str, values: Mapping[str, str]) -> str:
+    parts = [
+        f"curl --fail-with-body --globoff --request {method} {_url(url)}",
+        f'--header "Authorization: PVEAPIToken={_CALLER}"',
+        *_data(values.items()),
+    ]
+    return _NEXT.join(parts)
+
+
+def _data(values: Iterable[tuple[str, str]]) -> list[str]:
+    return [
+        f'--data-urlencode "{name}={value}"'
+        if (name, value) in {("password", _ROOT), ("vmid", _VMID)}
+        else f"--data-urlencode {shlex.quote(f'{name}={value}')}"
+        for name, value in values
+    ]
+
+
+def _url(url: str) -> str:
+    """In quotes; a vmid that bash puts in stands outside of them."""
+    before, vmid, after = url.partition(_VMID)
+    return f'{shlex.quote(before)}"{vmid}"{shlex.quote(after)}' if vmid else shlex.quote(url)
+
+
+def _tags_later(spec: ContainerSpec) -> bool:
+    return bool(spec.pool and spec.tags)
+
+
+def _tags(spec: ContainerSpec) -> str:
+    return ";".join(spec.tags)

@@ -1,0 +1,198 @@
+"""The fields of the container form, one row each: what a field takes, where the wizard shows it and where PVE gets it.
+
+A field's words have its name as their key: ``FIELD_LABELS`` and ``FIELD_HINTS`` of the wizard, ``FIELDS`` of the API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass
+from dataclasses import fields as attributes
+from enum import StrEnum
+from functools import partial
+from typing import Annotated, Any, Final, Literal
+
+from msgspec import Meta
+
+from lxc_dashboard.services.creation.form import mounts, readers
+from lxc_dashboard.services.creation.form.spec import (
+    ContainerSpec,
+    ExtraPackage,
+    IpMode,
+    Mount,
+    PackageRef,
+    PasswordMode,
+)
+from lxc_dashboard.services.creation.form.ssh_keys import ssh_keys
+
+STEPS: Final = ("template", "configure", "packages", "scripts", "review")
+_DEFAULTS: Final = {each.name: each.default for each in attributes(ContainerSpec) if each.default is not MISSING}
+
+
+def ticked(on: bool) -> str:
+    """A flag as the form holds it."""
+    return "on" if on else ""
+
+
+def typed(value: Any) -> str:
+    """A value as text of the form, which ``read`` turns back into the value."""
+    if isinstance(value, bool):
+        return ticked(value)
+    if isinstance(value, tuple):
+        return " ".join(value)
+    return "" if value is None else str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """``read`` takes text or JSON and raises ``WrongError``; ``write`` gives the form's text of a value.
+
+    ``type``: the JSON that the API takes. ``default``: the value where nothing is entered; ``start``: what the form starts
+    with if that differs. ``step``: of the wizard, one of ``STEPS``. ``pve``: parameter of ``POST /nodes/{node}/lxc``, with the
+    property after a dot. ``config``: attribute of ``TemplateConfig`` that the form starts with. ``needs``: another field and its
+    value, without which this one does not count. ``of_one``: belongs to one container, so that no preset holds it.
+    ``is_long``: several lines, which a link leaves out first. ``in_spec``, ``in_form``, ``in_api``: who has the field.
+    """
+
+    name: str
+    read: Callable[[object], Any] = readers.plain
+    type: Any = str
+    write: Callable[[Any], str] = typed
+    default: Any = ""
+    start: Any = None
+    least: int | None = None
+    most: int | None = None
+    choices: tuple[str, ...] = ()
+    step: str = "configure"
+    pve: str = ""
+    config: str = ""
+    needs: tuple[str, str] | None = None
+    of_one: bool = False
+    is_long: bool = False
+    is_secret: bool = False
+    in_spec: bool = True
+    in_form: bool = True
+    in_api: bool = True
+
+    @property
+    def json(self) -> Any:
+        """The type that the API reads: numbers and flags may be sent as text."""
+        return self.type | str if self.is_number or self.is_flag else self.type
+
+    @property
+    def bounded(self) -> Any:
+        """``json`` as a schema describes it: a number with its bounds."""
+        return Annotated[int, Meta(ge=self.least, le=self.most)] | str if self.is_number else self.json
+
+    @property
+    def is_flag(self) -> bool:
+        return self.type is bool
+
+    @property
+    def is_number(self) -> bool:
+        return self.type is int
+
+    @property
+    def started(self) -> str:
+        """The form's text before a template and a node are known."""
+        return self.write(self.default if self.start is None else self.start)
+
+    def counts(self, values: Mapping[str, object]) -> bool:
+        """Whether the form's other ``values`` leave this field a meaning."""
+        return self.needs is None or values.get(self.needs[0]) == self.needs[1]
+
+    def of(self, spec: ContainerSpec) -> Any:
+        """The field's value in a spec."""
+        family, _, part = self.name.partition("_")
+        return getattr(getattr(spec, family), part) if family in {"ipv4", "ipv6"} else getattr(spec, self.name)
+
+
+def _number(name: str, least: int, most: int, **more: Any) -> Field:
+    """Without a default, the field may be empty."""
+    default = _DEFAULTS[name]
+    whole = readers.number(least, most, default)
+    read: Callable[[object], Any] = readers.maybe(whole) if default is None else whole
+    return Field(name, read, int, default=default, least=least, most=most, **more)
+
+
+def _flag(name: str, **more: Any) -> Field:
+    return Field(name, readers.flag(_DEFAULTS[name]), bool, default=_DEFAULTS[name], **more)
+
+
+def _choice(name: str, members: Sequence[StrEnum], default: StrEnum, **more: Any) -> Field:
+    choices = tuple(member.value for member in members)
+    read = readers.one_of(members, default)
+    return Field(name, read, Literal[choices], default=default, choices=choices, **more)
+
+
+def _addresses(version: int, modes: Sequence[IpMode], default: IpMode) -> tuple[Field, ...]:
+    family, suffix = f"ipv{version}", "6" if version == 6 else ""  # noqa: PLR2004 - the family's own number
+    static = (f"{family}_mode", IpMode.STATIC.value)
+    address, gateway = partial(readers.cidr, version=version), partial(readers.gateway, version=version)
+    return (
+        _choice(f"{family}_mode", modes, default, pve=f"net0.ip{suffix}"),
+        Field(f"{family}_address", address, needs=static, of_one=True, pve=f"net0.ip{suffix}"),
+        Field(f"{family}_range", needs=static, in_spec=False, in_api=False),
+        Field(f"{family}_gateway", gateway, needs=static, pve=f"net0.gw{suffix}"),
+    )
+
+
+# In the order in which a summary names them.
+FIELDS: Final[tuple[Field, ...]] = (
+    Field("template", step="template", in_spec=False, in_form=False),
+    Field("revision_id", readers.uuid, default=None, step="template", in_form=False, in_api=False),
+    Field("node", readers.matching(readers.NODE, "Choose a node")),
+    Field("ostemplate", readers.volid, pve="ostemplate"),
+    Field("ostemplate_download", readers.optional(readers.APPLIANCE, "This is not an OS template"), in_form=False),
+    Field("hostname", readers.hostname, of_one=True, pve="hostname"),
+    Field("hostname_pattern", of_one=True, in_spec=False, in_api=False),
+    _number("vmid", 100, 999_999_999, of_one=True, pve="vmid"),
+    _number("cores", 1, 8192, config="cpu", pve="cores"),
+    _number("memory_mib", 16, 16 << 20, config="ram_mib", pve="memory"),
+    _number("swap_mib", 0, 16 << 20, config="swap_mib", pve="swap"),
+    _number("disk_gib", 1, readers.DISK_MAX_GIB, config="disk_gib", pve="rootfs"),
+    Field("storage", readers.matching(readers.STORAGE, "Choose a storage for the disk"), pve="rootfs"),
+    Field("mounts", mounts.mounts, list[Mount], write=mounts.as_text, default=(), pve="mp0"),
+    _choice("password_mode", tuple(PasswordMode), PasswordMode.NONE, start=PasswordMode.GENERATED),
+    Field(
+        "password",
+        readers.password,
+        needs=("password_mode", PasswordMode.GIVEN.value),
+        pve="password",
+        is_secret=True,
+        in_spec=False,
+        in_form=False,
+    ),
+    Field("ssh_keys", ssh_keys, list[str] | str, write="\n".join, default=(), pve="ssh-public-keys", is_long=True),
+    Field(
+        "bridge", readers.matching(readers.BRIDGE, "Choose a bridge"), default=_DEFAULTS["bridge"], pve="net0.bridge"
+    ),
+    _number("vlan", 1, 4094, pve="net0.tag"),
+    *_addresses(4, (IpMode.DHCP, IpMode.STATIC, IpMode.NONE), IpMode.DHCP),
+    *_addresses(6, tuple(IpMode), IpMode.NONE),
+    Field("nameserver", readers.nameservers, pve="nameserver"),
+    Field("searchdomain", readers.domains, pve="searchdomain"),
+    _number("mtu", 576, 65_535, pve="net0.mtu"),
+    _flag("firewall", pve="net0.firewall"),
+    _flag("unprivileged", config="unprivileged", pve="unprivileged"),
+    *(_flag(name, config=name, pve=f"features.{name}") for name in ("nesting", "keyctl", "fuse")),
+    Field("tags", readers.tags, list[str] | str, default=(), config="tags", pve="tags"),
+    Field("pool", readers.optional(readers.POOL, "This is not the name of a pool"), pve="pool"),
+    _flag("onboot", pve="onboot"),
+    _flag("pause_after_create"),
+    _number("start_order", 0, 1_000_000, pve="startup.order"),
+    Field("description", readers.description, pve="description", is_long=True),
+    Field(
+        "packages_off", readers.each(readers.package_ref), list[PackageRef], default=(), step="packages", in_form=False
+    ),
+    Field(
+        "packages_extra",
+        readers.each(readers.extra_package),
+        list[ExtraPackage],
+        default=(),
+        step="packages",
+        in_form=False,
+    ),
+    Field("scripts", readers.script_names, list[str], default=None, step="scripts", in_form=False),
+)
+BY_NAME: Final[Mapping[str, Field]] = {row.name: row for row in FIELDS}

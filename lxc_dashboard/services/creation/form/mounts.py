@@ -1,0 +1,116 @@
+"""Mount points as a form or a caller sends them; each wrong part is named by its place, such as ``mounts.0.path``."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Final
+
+from lxc_dashboard.services.creation.form import readers
+from lxc_dashboard.services.creation.form.readers import Form, WrongError
+from lxc_dashboard.services.creation.form.spec import Mount
+
+MOUNTS_MAX: Final = 256  # mp0 to mp255
+PATH_MAX_CHARS: Final = 4096
+# A comma ends a value of PVE's; it refuses "." and ".." itself.
+_PATH: Final = re.compile(r"/[^,\\]*")
+_STEPS_ASIDE: Final = frozenset({".", ".."})
+_OF_LXC: Final = ("/dev", "/proc", "/sys")
+
+
+def mounts(value: object) -> tuple[Mount, ...]:
+    """Read a list of mappings with the keys of ``Mount``, or that list as JSON. The parts of a fault are ``0.path`` and the like."""
+    found: list[Mount] = []
+    faults: dict[str, str] = {}
+    for at, row in enumerate(_rows(value)):
+        part = Form(row)
+        mount = _mount(part)
+        if mount.path in {other.path for other in found}:
+            part.faults.setdefault("path", "Another mount point has this path")
+        faults |= {f"{at}.{name}": fault for name, fault in part.faults.items()}
+        found.append(mount)
+    if faults:
+        raise WrongError(parts=faults)
+    return tuple(found)
+
+
+def as_text(mounts: Sequence[Mount]) -> str:
+    """The form's JSON, which ``mounts`` reads back. No mount points are empty text."""
+    rows = [asdict(mount) | {"size_gib": "" if mount.is_bind else str(mount.size_gib)} for mount in mounts]
+    return json.dumps(rows, separators=(",", ":")) if rows else ""
+
+
+def _rows(value: object) -> Sequence[Mapping[str, object]]:
+    if isinstance(value, str):
+        value = _of_json(value)
+    if value is None:
+        return ()
+    if not isinstance(value, (list, tuple)):
+        raise WrongError("Enter a list of mount points")
+    if len(value) > MOUNTS_MAX:
+        raise WrongError(f"PVE takes {MOUNTS_MAX} at most")
+    rows = [asdict(row) if isinstance(row, Mount) else row for row in value]
+    if not all(isinstance(row, Mapping) for row in rows):
+        raise WrongError("Enter a list of mount points")
+    return rows
+
+
+def _of_json(text: str) -> object:
+    try:
+        return json.loads(text) if text.strip() else None
+    except (ValueError, RecursionError):
+        raise WrongError("Enter a list of mount points") from None
+
+
+def _mount(part: Form) -> Mount:
+    is_bind = str(part.raw.get("source")).lstrip().startswith("/")
+    return Mount(
+        part.take("source", _source, ""),
+        part.take("path", _path, ""),
+        0 if is_bind else part.take("size_gib", readers.number(1, readers.DISK_MAX_GIB), 1),
+        part.take("backup", _backup(is_bind), False),
+        part.take("read_only", readers.flag(False), False),
+    )
+
+
+def _source(value: object) -> str:
+    text = readers.plain(value)
+    if not text.startswith("/"):
+        return readers.matching(readers.STORAGE, "Choose a storage, or a folder of the node by its whole path")(text)
+    path = _clean(text)
+    if path == "/":
+        raise WrongError("Enter the whole path of a folder on the node")
+    if "=" in path:  # PVE takes what stands before it for the name of an option
+        raise WrongError("PVE mounts no folder whose path holds =")
+    return path
+
+
+def _path(value: object) -> str:
+    path = _clean(readers.plain(value))
+    if path == "/":
+        raise WrongError("The root is the container's disk: enter a folder below it")
+    if any(path == of_lxc or path.startswith(of_lxc + "/") for of_lxc in _OF_LXC):
+        raise WrongError(f"{path} belongs to the container's system")
+    return path
+
+
+def _clean(text: str) -> str:
+    """``/srv/data`` of ``//srv/data/``. Raises ``WrongError`` for what is no whole path."""
+    if not _PATH.fullmatch(text) or not text.isprintable() or len(text) > PATH_MAX_CHARS:
+        raise WrongError("Enter a whole path, such as /srv/data, without commas and backslashes")
+    steps = [step for step in text.split("/") if step]
+    if _STEPS_ASIDE & set(steps):
+        raise WrongError("PVE takes no path with . or .. in it")
+    return "/" + "/".join(steps)
+
+
+def _backup(is_bind: bool) -> Callable[[object], bool]:
+    def read(value: object) -> bool:
+        wanted = readers.flag(False)(value)
+        if wanted and is_bind:
+            raise WrongError("Only a volume of a storage is part of backups")
+        return wanted
+
+    return read

@@ -1,0 +1,269 @@
+"""Presets: wizard fields to start from, of one user at an endpoint, or shared with all who use it. They hold no secret.
+
+PVE is asked for the right to share when a preset is shared, and at each change of a shared one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from lxc_dashboard.db.errors import TAKEN as TAKEN_BY_CONSTRAINT
+from lxc_dashboard.db.models import AuditResult, Preset, now
+from lxc_dashboard.db.storable import storable
+from lxc_dashboard.errors import ConflictError, InvalidInputError, NotFoundError, PrivilegeError, SessionExpiredError
+from lxc_dashboard.services.auth import privileges
+from lxc_dashboard.services.creation.form.fields import FIELDS
+from lxc_dashboard.services.creation.form.filled import Filled
+
+if TYPE_CHECKING:
+    from lxc_dashboard.db.database import Transaction
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.auth.model import Session
+
+NAME_CHARS: Final = 63
+MAX_PRESETS: Final = 100
+# Fields that belong to one container or batch.
+OF_ONE: Final = tuple(row.name for row in FIELDS if row.of_one)
+TAKEN: Final = TAKEN_BY_CONSTRAINT["uq_preset_endpoint_id_owner_name"]
+# Who may create containers may share: at all guests, or in one pool.
+SHARE_PRIVILEGE: Final = "VM.Allocate"
+SHARE_PATH: Final = "/vms"
+SHARE_BELOW: Final = "/pool"
+_GONE: Final = "This preset does not exist or was removed"
+
+
+@dataclass(frozen=True, slots=True)
+class PresetSummary:
+    """``mine``: the caller's own, which only they may change.
+
+    ``shared_path``: where its owner held ``SHARE_PRIVILEGE`` at ``changed_at``; empty where it is not shared.
+    """
+
+    id: UUID
+    name: str
+    owner: str
+    mine: bool
+    shared_path: str
+    changed_at: datetime
+
+
+async def list_presets(rt: Runtime, session: Session) -> list[PresetSummary]:
+    """The user's own and those shared at their endpoint, by name. Raises ``SessionExpiredError``."""
+    _require(session)
+    async with rt.db.transaction() as tx:
+        rows = await tx.presets.list(session.endpoint_id, session.userid)
+    return [_summary(session, preset) for preset in rows]
+
+
+async def read(rt: Runtime, session: Session, preset_id: UUID) -> tuple[PresetSummary, Filled]:
+    """One that the user may see, with its content.
+
+    Raises ``NotFoundError``, ``InvalidInputError`` for one that cannot be read any more, ``SessionExpiredError``.
+    """
+    _require(session)
+    async with rt.db.transaction() as tx:
+        preset = await _seen(tx, session, preset_id)
+        return _summary(session, preset), Filled.from_json(preset.fields)
+
+
+async def sharing_path(rt: Runtime, session: Session) -> str:
+    """Where PVE lets the user create containers: ``/vms``, else a pool such as ``/pool/dev``; empty: they may not share.
+
+    ``GET /access/permissions``. Raises what PVE says, ``SessionExpiredError``.
+    """
+    _require(session)
+    return await privileges.path_of_any(rt, session, SHARE_PRIVILEGE, SHARE_PATH, SHARE_BELOW)
+
+
+async def save(rt: Runtime, session: Session, name: str, filled: Filled, *, shared: bool = False) -> UUID:
+    """Store a new one, without what belongs to a single container (``OF_ONE``).
+
+    Raises ``InvalidInputError`` (``name``: empty, too long, taken by another of the user's, or one too many), and for a
+    ``shared`` one as ``share``.
+    """
+    _require(session)
+    async with _named(name) as wanted:
+        path = await _require_sharing(rt, session, wanted) if shared else ""
+        async with rt.db.transaction() as tx:
+            own = [p for p in await tx.presets.list(session.endpoint_id, session.userid) if p.owner == session.userid]
+            if len(own) >= MAX_PRESETS:
+                raise InvalidInputError({"name": f"You have {MAX_PRESETS} presets: delete one first"})
+            preset = await tx.presets.add(
+                Preset(
+                    endpoint_id=session.endpoint_id,
+                    owner=session.userid,
+                    name=wanted,
+                    shared_path=path,
+                    fields=_fields(filled),
+                )
+            )
+            if path:
+                await _audit(tx, session, "preset.share", preset.name, right=path)
+            return preset.id
+
+
+async def rename(rt: Runtime, session: Session, preset_id: UUID, name: str) -> None:
+    """Raises ``InvalidInputError`` (``name``) as ``save``; ``NotFoundError``, ``ConflictError``, ``PrivilegeError`` as ``overwrite``."""
+    async with _named(name) as wanted, _changing(rt, session, preset_id) as (tx, preset, _):
+        before = preset.name
+        await tx.presets.update(preset_id, name=wanted)
+        if preset.shared_path and before != wanted:
+            await _audit(tx, session, "preset.rename", wanted, before=before, right=preset.shared_path)
+
+
+async def share(rt: Runtime, session: Session, preset_id: UUID, *, shared: bool) -> None:
+    """Show it to all who use the endpoint, or to its owner alone.
+
+    Raises ``NotFoundError``, ``ConflictError`` for somebody else's, ``PrivilegeError`` (audited) where ``shared`` and the user
+    holds ``SHARE_PRIVILEGE`` nowhere.
+    """
+    _require(session)
+    if shared:
+        await _share(rt, session, preset_id)
+        return
+    async with rt.db.transaction() as tx:
+        preset = await _own(tx, session, preset_id)
+        if preset.shared_path:
+            await tx.presets.update(preset_id, shared_path="")
+            await _audit(tx, session, "preset.unshare", preset.name)
+
+
+async def overwrite(rt: Runtime, session: Session, preset_id: UUID, filled: Filled) -> None:
+    """Replace its content.
+
+    Raises ``NotFoundError``, ``ConflictError`` for somebody else's, ``PrivilegeError`` (audited) for a shared one whose owner
+    holds ``SHARE_PRIVILEGE`` nowhere by now.
+    """
+    async with _changing(rt, session, preset_id) as (tx, preset, _):
+        await tx.presets.update(preset_id, fields=_fields(filled))
+        if preset.shared_path:
+            await _audit(tx, session, "preset.change", preset.name, right=preset.shared_path)
+
+
+async def delete(rt: Runtime, session: Session, preset_id: UUID) -> None:
+    """Raises ``NotFoundError``, ``ConflictError`` for somebody else's."""
+    _require(session)
+    async with rt.db.transaction() as tx:
+        preset = await _own(tx, session, preset_id)
+        await tx.presets.delete(preset_id)
+        if preset.shared_path:
+            await _audit(tx, session, "preset.delete", preset.name)
+
+
+async def _share(rt: Runtime, session: Session, preset_id: UUID) -> None:
+    async with _changing(rt, session, preset_id, sharing=True) as (tx, preset, path):
+        if not preset.shared_path:
+            await tx.presets.update(preset_id, shared_path=path)
+            await _audit(tx, session, "preset.share", preset.name, right=path)
+
+
+@asynccontextmanager
+async def _changing(
+    rt: Runtime, session: Session, preset_id: UUID, *, sharing: bool = False
+) -> AsyncIterator[tuple[Transaction, Preset, str]]:
+    """A transaction around a change of one's own preset, with its ``sharing_path``.
+
+    PVE is asked for that before the transaction, and only where others see the preset already or are to see it (``sharing``).
+    """
+    _require(session)
+    async with rt.db.transaction() as tx:
+        preset = await _own(tx, session, preset_id)
+    path = await _require_sharing(rt, session, preset.name) if sharing or preset.shared_path else ""
+    async with rt.db.transaction() as tx:
+        preset = await _own(tx, session, preset_id)
+        if preset.shared_path and not path:
+            raise ConflictError(f"{preset.name} was shared meanwhile. Try again")
+        if preset.shared_path:
+            await tx.presets.update(preset_id, shared_path=path)
+        yield tx, preset, path
+
+
+async def _require_sharing(rt: Runtime, session: Session, name: str) -> str:
+    """``sharing_path``. Raises ``PrivilegeError`` where that is empty, and audits it."""
+    path = await sharing_path(rt, session)
+    if not path:
+        async with rt.db.transaction() as tx:
+            await _audit(tx, session, "preset.share", name, result=AuditResult.REFUSED)
+        raise PrivilegeError(SHARE_PRIVILEGE, f"{SHARE_PATH} or a pool", purpose="for sharing a preset")
+    return path
+
+
+def _summary(session: Session, preset: Preset) -> PresetSummary:
+    return PresetSummary(
+        id=preset.id,
+        name=preset.name,
+        owner=preset.owner,
+        mine=preset.owner == session.userid,
+        shared_path=preset.shared_path,
+        changed_at=preset.updated_at,
+    )
+
+
+def _require(session: Session) -> None:
+    if now() >= session.ends_at:
+        raise SessionExpiredError
+
+
+def _fields(filled: Filled) -> dict[str, object]:
+    """What is stored. Raises ``InvalidInputError`` for what would not be read again."""
+    fields: dict[str, object] = storable(filled.without(*OF_ONE).to_json())
+    Filled.from_json(fields)
+    return fields
+
+
+async def _seen(tx: Transaction, session: Session, preset_id: UUID) -> Preset:
+    preset = await tx.presets.get(preset_id)
+    if preset.endpoint_id != session.endpoint_id or not (preset.shared_path or preset.owner == session.userid):
+        raise NotFoundError(_GONE)
+    return preset
+
+
+async def _own(tx: Transaction, session: Session, preset_id: UUID) -> Preset:
+    preset = await _seen(tx, session, preset_id)
+    if preset.owner != session.userid:
+        raise ConflictError(
+            f"{preset.name} is {preset.owner}'s preset: only its owner changes it. Save one of your own"
+        )
+    return preset
+
+
+@asynccontextmanager
+async def _named(name: str) -> AsyncIterator[str]:
+    """Around the storing of a name, which it cleans and checks: another preset of the same name is a fault of the field."""
+    wanted = " ".join(name.split())
+    if not wanted:
+        raise InvalidInputError({"name": "Give it a name"})
+    if len(wanted) > NAME_CHARS or not wanted.isprintable():
+        raise InvalidInputError({"name": f"{NAME_CHARS} characters at most, and only such as can be seen"})
+    try:
+        yield wanted
+    except ConflictError as error:
+        if error.user_message == TAKEN:
+            raise InvalidInputError({"name": TAKEN}) from error
+        raise
+
+
+async def _audit(
+    tx: Transaction,
+    session: Session,
+    action: str,
+    name: str,
+    *,
+    result: AuditResult = AuditResult.OK,
+    **detail: str,
+) -> None:
+    """Of shared ones alone: others act on what they hold. ``detail``: ``before``, the old name; ``right``, the path of the privilege."""
+    await tx.audit.append(
+        userid=session.userid,
+        endpoint_name=session.endpoint_name,
+        action=action,
+        subject=f"preset {name}",
+        address=session.address,
+        result=result,
+        detail=detail,
+    )

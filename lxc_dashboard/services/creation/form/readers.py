@@ -1,0 +1,312 @@
+"""Readers of single fields: each turns text or JSON into a value, or raises ``WrongError``."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, TypeVar
+from uuid import UUID
+
+from lxc_dashboard.db.models import PackageManager
+from lxc_dashboard.services.creation.form.spec import ExtraPackage, PackageRef
+from lxc_dashboard.services.templates.format.packages import checked_spec
+from lxc_dashboard.services.templates.format.text import is_unicode
+
+T = TypeVar("T")
+
+LABEL: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+NODE: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+STORAGE: Final = re.compile(r"[A-Za-z][A-Za-z0-9._-]*[A-Za-z0-9]")
+_VOLID: Final = re.compile(r"[A-Za-z][A-Za-z0-9._-]*[A-Za-z0-9]:vztmpl/(?!\.\.?\Z)[^/,]+")
+VOLID_MAX_CHARS: Final = 255  # PVE's own
+APPLIANCE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+BRIDGE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,14}")
+_TAG: Final = re.compile(r"[a-z0-9_][a-z0-9_.+-]*")
+POOL: Final = re.compile(r"[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+){0,2}")
+_PACKAGE: Final = re.compile(r"[A-Za-z0-9@][A-Za-z0-9@/._+:~=<>!,*\[\]^-]*")
+DOMAIN_MAX_CHARS: Final = 253
+PREFIX_MIN: Final = 8  # PVE's own, of both families
+_EXAMPLES: Final = {4: "10.0.0.5/24", 6: "fd00::5/64"}
+_PARTED: Final = re.compile(r"[,;\s]+")
+_INTERFACE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{1,20}(?:[:.][0-9]{1,5})?")
+_TRUE: Final = frozenset({"1", "true", "yes", "on"})
+_FALSE: Final = frozenset({"0", "false", "no", "off", ""})
+HOSTNAME_MAX_CHARS: Final = 64  # of Linux: LXC could not start a container of a longer name
+DISK_MAX_GIB: Final = 131_072
+PASSWORD_MIN_CHARS: Final = 5  # PVE's own
+PASSWORD_MAX_BYTES: Final = 500  # libcrypt refuses more than 511; PVE knows no end
+DESCRIPTION_MAX_CHARS: Final = 7800  # PVE takes 8,192, and the notes get a few lines more at the end
+
+
+class WrongError(Exception):
+    """What is wrong with one field, or by part of it (``0.path``) for a list. Never leaves ``validation``."""
+
+    def __init__(self, message: str = "", parts: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.parts = parts or {}
+
+
+@dataclass
+class Form:
+    """What was sent, and what is wrong with it by field."""
+
+    raw: Mapping[str, object]
+    faults: dict[str, str] = field(default_factory=dict)
+
+    def take(self, name: str, read: Callable[[object], T], fallback: T) -> T:
+        """Read a field. A fault is noted, and ``fallback`` is the value until the end."""
+        try:
+            return read(self.raw.get(name))
+        except WrongError as wrong:
+            parts = {f"{name}.{part}": fault for part, fault in wrong.parts.items()}
+            self.faults |= parts or {name: str(wrong)}
+            return fallback
+
+
+def hostname(value: object) -> str:
+    """RFC 1123: letters, digits and hyphens, labels of 63; in all what Linux takes."""
+    text = plain(value)
+    if not text:
+        raise WrongError("Enter a hostname")
+    if len(text) > HOSTNAME_MAX_CHARS:
+        raise WrongError(f"At most {HOSTNAME_MAX_CHARS} characters, including the domain: Linux accepts no longer name")
+    if not all(LABEL.fullmatch(label) for label in text.split(".")):
+        raise WrongError("Letters, digits and hyphens; each part begins and ends with a letter or digit, 63 at most")
+    if text.rpartition(".")[2].isdecimal():
+        raise WrongError("The last part cannot be a number alone")
+    return text.lower()
+
+
+def volid(value: object) -> str:
+    """An OS template as PVE lists it: its file may have any name."""
+    text = plain(value)
+    if not _VOLID.fullmatch(text) or not text.isprintable():
+        raise WrongError("Choose an OS template")
+    if len(text) > VOLID_MAX_CHARS:
+        raise WrongError(f"At most {VOLID_MAX_CHARS} characters: rename the file")
+    return text
+
+
+def plain(value: object) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, (str, int)):
+        raise WrongError("Enter text")
+    text = str(value).strip()
+    if "\0" in text or not is_unicode(text):
+        raise WrongError("Only characters that can be typed")
+    return text
+
+
+def matching(pattern: re.Pattern[str], message: str) -> Callable[[object], str]:
+    def read(value: object) -> str:
+        text = plain(value)
+        if not pattern.fullmatch(text):
+            raise WrongError(message)
+        return text
+
+    return read
+
+
+def optional(pattern: re.Pattern[str], message: str) -> Callable[[object], str]:
+    read = matching(pattern, message)
+    return lambda value: read(value) if plain(value) else ""
+
+
+def number(least: int, most: int, default: int | None = None) -> Callable[[object], int]:
+    def read(value: object) -> int:
+        text = plain(value) if not isinstance(value, bool) else "?"
+        if not text and default is not None:
+            return default
+        if not re.fullmatch(r"-?[0-9]{1,12}", text):
+            raise WrongError("Enter a whole number")
+        if not least <= int(text) <= most:
+            raise WrongError(f"From {least} to {most}")
+        return int(text)
+
+    return read
+
+
+def maybe(read: Callable[[object], int]) -> Callable[[object], int | None]:
+    return lambda value: None if value is None or value == "" else read(value)
+
+
+def flag(default: bool) -> Callable[[object], bool]:
+    def read(value: object) -> bool:
+        if value is None:
+            return default
+        if isinstance(value, bool):
+            return value
+        text = plain(value).lower()
+        if text not in _TRUE | _FALSE:
+            raise WrongError("Either on or off")
+        return text in _TRUE
+
+    return read
+
+
+Member = TypeVar("Member", bound=StrEnum)
+
+
+def one_of(members: Sequence[Member], default: Member) -> Callable[[object], Member]:
+    def read(value: object) -> Member:
+        text = plain(value)
+        found = next((member for member in members if member.value == text), None if text else default)
+        if found is None:
+            raise WrongError(f"One of {', '.join(members)}")
+        return found
+
+    return read
+
+
+def sequence(value: object) -> Sequence[object]:
+    if value is None:
+        return ()
+    if not isinstance(value, (list, tuple)):
+        raise WrongError("Enter a list")
+    return value
+
+
+def tags(value: object) -> tuple[str, ...]:
+    parts = re.split(r"[;,\s]+", value) if isinstance(value, str) else sequence(value)
+    tags = [plain(part).lower() for part in parts if plain(part)]
+    for tag in tags:
+        if not _TAG.fullmatch(tag):
+            raise WrongError(f"{tag!r} is not a tag: use letters and digits, and _ . + - after the first")
+    return tuple(dict.fromkeys(tags))
+
+
+def description(value: object) -> str:
+    text = plain(value)
+    if len(text) > DESCRIPTION_MAX_CHARS:
+        raise WrongError(f"At most {DESCRIPTION_MAX_CHARS:,} characters")
+    return text
+
+
+def password(value: object) -> str:
+    """The message of ``WrongError`` never holds the password."""
+    if not value or not isinstance(value, str):
+        raise WrongError("Enter a password, or have one generated")
+    if len(value) < PASSWORD_MIN_CHARS:
+        raise WrongError(f"At least {PASSWORD_MIN_CHARS} characters")
+    if len(value.encode(errors="replace")) > PASSWORD_MAX_BYTES:
+        raise WrongError(f"At most {PASSWORD_MAX_BYTES} bytes: Linux accepts no longer password")
+    if not value.isprintable():
+        raise WrongError("Only printable characters")
+    return value
+
+
+def uuid(value: object) -> UUID | None:
+    if isinstance(value, UUID):
+        return value
+    text = plain(value)
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        raise WrongError("Choose a template") from None
+
+
+def each(read: Callable[[object], T]) -> Callable[[object], tuple[T, ...]]:
+    return lambda value: tuple(dict.fromkeys(read(part) for part in sequence(value)))
+
+
+def _manager(value: object) -> PackageManager:
+    text = plain(value)
+    if text not in {manager.value for manager in PackageManager}:
+        raise WrongError(f"{text!r} is not a package manager")
+    return PackageManager(text)
+
+
+def package_ref(value: object) -> PackageRef:
+    """A ``PackageRef``, or a mapping with its keys."""
+    if isinstance(value, PackageRef):
+        return value
+    if not isinstance(value, Mapping):
+        raise WrongError("Choose packages of the template")
+    return PackageRef(plain(value.get("bucket")), _manager(value.get("manager")), plain(value.get("spec")))
+
+
+def extra_package(value: object) -> ExtraPackage:
+    """An ``ExtraPackage``, or a mapping with its keys."""
+    if isinstance(value, ExtraPackage):
+        value = {"manager": value.manager.value, "spec": value.spec}
+    if not isinstance(value, Mapping):
+        raise WrongError("Enter a manager and a package")
+    manager, spec = _manager(value.get("manager")), plain(value.get("spec"))
+    if manager is PackageManager.CUSTOM:
+        raise WrongError("A package with commands of its own can only come from a template")
+    if not _PACKAGE.fullmatch(spec):
+        raise WrongError(f"{spec!r} is not a package of {manager.value}")
+    try:
+        return ExtraPackage(manager, checked_spec(spec, manager))
+    except ValueError as refused:
+        raise WrongError(str(refused)) from None
+
+
+def script_names(value: object) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    names = [plain(name) for name in sequence(value)]
+    if len(set(names)) != len(names):
+        raise WrongError("Each script runs once")
+    return tuple(names)
+
+
+def cidr(value: object, version: int) -> str:
+    text = plain(value)
+    example = f"Enter an IPv{version} address with its prefix, such as {_EXAMPLES[version]}"
+    try:
+        interface = ipaddress.ip_interface(text)
+    except ValueError:
+        raise WrongError(example) from None
+    if interface.version != version or "/" not in text or "%" in text:
+        raise WrongError(example)
+    network = interface.network
+    if network.prefixlen < PREFIX_MIN:
+        raise WrongError(f"PVE takes a prefix from /{PREFIX_MIN} to /{network.max_prefixlen}")
+    if network.prefixlen < network.max_prefixlen - 1 and interface.ip == network.network_address:
+        raise WrongError("This is the network's own address")
+    if version == 4 and network.prefixlen < 31 and interface.ip == network.broadcast_address:  # noqa: PLR2004
+        raise WrongError("This is the network's broadcast address")
+    return str(interface)
+
+
+def gateway(value: object, version: int) -> str:
+    """Any address: providers have gateways outside of the guest's own network."""
+    text = plain(value)
+    if not text:
+        return ""
+    try:
+        gateway = ipaddress.ip_address(text)
+    except ValueError:
+        raise WrongError(f"Enter an IPv{version} address without a prefix") from None
+    if gateway.version != version or "%" in text:
+        raise WrongError(f"Enter an IPv{version} address without a prefix")
+    return str(gateway)
+
+
+def nameservers(value: object) -> str:
+    return " ".join(_nameserver(word) for word in _PARTED.split(plain(value)) if word)
+
+
+def _nameserver(word: str) -> str:
+    """A link-local one may name its interface, such as ``fe80::1%eth0``; no other may."""
+    try:
+        address = ipaddress.ip_address(word)
+    except ValueError:
+        raise WrongError(f"{word!r} is not an address. Separate addresses with spaces") from None
+    text, has_zone, zone = str(address).partition("%")
+    if has_zone and not (text.startswith("fe80:") and _INTERFACE.fullmatch(zone)):
+        raise WrongError(f"{word!r}: only after an address of fe80::/64 may an interface stand, such as fe80::1%eth0")
+    return text + has_zone + zone
+
+
+def domains(value: object) -> str:
+    words = [word for word in _PARTED.split(plain(value)) if word]
+    for word in words:
+        if len(word) > DOMAIN_MAX_CHARS or not all(LABEL.fullmatch(label) for label in word.split(".")):
+            raise WrongError(f"{word!r} is not a domain")
+    return " ".join(words)

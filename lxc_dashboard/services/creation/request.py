@@ -1,0 +1,208 @@
+"""From a wish to a row that a worker can take: checked, its vmid reserved, committed, then handed to the queue."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from secrets import choice
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+import structlog
+
+from lxc_dashboard.db.models import CREATE_KIND, AuditResult, Container, Job, Phase, new_id
+from lxc_dashboard.errors import BusyGuestError, ConflictError, InvalidInputError, PreflightError
+from lxc_dashboard.services.auth import acting
+from lxc_dashboard.services.creation import preflight, vmids
+from lxc_dashboard.services.creation.form import addresses
+from lxc_dashboard.services.creation.form.spec import ContainerSpec, PasswordMode, Secrets
+from lxc_dashboard.services.creation.form.validation import check_password
+from lxc_dashboard.services.creation.leftovers import REPLACES
+from lxc_dashboard.services.creation.preflight.findings import FindingSeverity
+from lxc_dashboard.services.jobs.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.enqueue import enqueue
+from lxc_dashboard.services.jobs.request import is_known
+from lxc_dashboard.services.jobs.ticket import Lending, lending
+
+if TYPE_CHECKING:
+    from lxc_dashboard.db.database import Transaction
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.auth.model import Session
+    from lxc_dashboard.services.creation.preflight.question import Leaving
+
+log = structlog.get_logger(__name__)
+
+PASSWORD_CHARS: Final = 24
+# Letters and digits that are not confused: 137 bits.
+_LETTERS: Final = "".join(sorted(set(string.ascii_letters + string.digits) - set("0O1lI")))
+
+
+async def request(
+    rt: Runtime,
+    session: Session,
+    spec: ContainerSpec,
+    secrets: Secrets | None = None,
+    *,
+    job_id: UUID | None = None,
+) -> UUID:
+    """Have a container made; the job's id. The same ``job_id`` twice (a button pressed twice) makes one.
+
+    Raises ``InvalidInputError`` (the password; the vmid or an address where it is taken), ``PreflightError`` with all findings that
+    stop it, what PVE says, ``ServiceUnavailableError``.
+    """
+    secrets = secrets or Secrets()
+    check_password(spec.password_mode, secrets.password)
+    if job_id is not None and await is_known(rt, session, job_id):
+        return job_id
+    wanted = job_id or new_id()
+    try:
+        await refuse_unsound(rt, session, spec)
+    except PreflightError:
+        if await is_known(rt, session, wanted):
+            return wanted  # the same request, a moment earlier: its own container is what is in the way
+        raise
+    await reserve(rt, session, spec, secrets, Reservation(wanted))
+    await enqueue(rt, wanted)
+    return wanted
+
+
+async def refuse_unsound(rt: Runtime, session: Session, spec: ContainerSpec, *, leaving: Leaving | None = None) -> None:
+    """Raises ``PreflightError`` with all findings that stop it."""
+    async with rt.checks:
+        findings = await preflight.check(rt, session, spec, leaving=leaving)
+    errors = [finding for finding in findings if finding.severity is FindingSeverity.ERROR]
+    if errors:
+        raise PreflightError(errors)
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Which row is to be made. ``first`` is done in its transaction; ``reuses`` is a vmid that is free once it was.
+
+    ``replaces``: the creation whose container the new one destroys before it makes its own.
+    """
+
+    job_id: UUID
+    batch_id: UUID | None = None
+    reuses: int | None = None
+    replaces: UUID | None = None
+    first: Callable[[Transaction], Awaitable[None]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One run as it is to be stored."""
+
+    spec: ContainerSpec
+    job_id: UUID
+    batch_id: UUID | None = None
+    password: str | None = field(default=None, repr=False)
+    reuses: int | None = None
+    replaces: UUID | None = None
+
+    @property
+    def vmid(self) -> int | None:
+        """None: any that is free."""
+        return self.spec.vmid or self.reuses
+
+    @classmethod
+    def of(cls, spec: ContainerSpec, secrets: Secrets, job_id: UUID, batch_id: UUID | None = None) -> Order:
+        """With the password that the spec asks for: the one given, one made for this run alone, or none."""
+        passwords = {PasswordMode.GIVEN: secrets.password, PasswordMode.GENERATED: generate_password()}
+        return cls(spec, job_id, batch_id, passwords.get(spec.password_mode))
+
+
+def generate_password() -> str:
+    return "".join(choice(_LETTERS) for _ in range(PASSWORD_CHARS))
+
+
+async def reserve(
+    rt: Runtime, session: Session, spec: ContainerSpec, secrets: Secrets, reservation: Reservation
+) -> None:
+    """The rows of a creation that was found sound, committed, with a vmid that nobody else here has.
+
+    Raises ``InvalidInputError`` (the vmid or an address is taken), ``ConflictError`` (none is free), ``SessionExpiredError``
+    (the session ended meanwhile), what PVE says.
+    """
+    order = Order.of(spec, secrets, reservation.job_id, reservation.batch_id)
+    order = replace(order, reuses=reservation.reuses, replaces=reservation.replaces)
+    await reserve_all(rt, session, [order], first=reservation.first)
+
+
+async def reserve_all(
+    rt: Runtime,
+    session: Session,
+    orders: Sequence[Order],
+    *,
+    first: Callable[[Transaction], Awaitable[None]] | None = None,
+) -> None:
+    """The rows of all ``orders`` or of none, in one transaction; as ``reserve``. Nothing where the first is known."""
+    client = await acting.client(rt, session)
+    automatic = sum(order.vmid is None for order in orders)
+    free = await vmids.look(rt, client, session.endpoint_id, automatic) if automatic else None
+    try:
+        async with lending(rt, session) as lent:
+            if first is not None:
+                await first(lent.tx)
+            await lent.tx.jobs.lock_endpoint(session.endpoint_id)  # also for a vmid that is chosen by hand
+            given = await free.choose(lent.tx, automatic) if free else []
+            await _store_all(lent, orders, given)
+    except BusyGuestError:
+        raise
+    except ConflictError as error:
+        if await is_known(rt, session, orders[0].job_id):
+            return  # the same request, a moment earlier
+        if orders[0].spec.vmid is None:
+            raise
+        raise InvalidInputError({"vmid": f"{orders[0].spec.vmid} was taken in the meantime"}) from error
+
+
+async def _store_all(lent: Lending, orders: Sequence[Order], given: Sequence[int]) -> None:
+    if faults := await addresses.faults(lent.tx, lent.session.endpoint_id, [order.spec for order in orders]):
+        raise InvalidInputError(faults)
+    automatic = iter(given)
+    for order in orders:
+        await _store(lent.tx, lent.session, order, vmid=order.vmid or next(automatic))
+        await lent.give(order.job_id)
+
+
+def _creation(session: Session, order: Order, container: Container) -> Job:
+    return Job.about(
+        container,
+        CREATE_KIND,
+        id=order.job_id,
+        revision_id=order.spec.revision_id,
+        batch_id=order.batch_id,
+        userid=session.userid,
+        params=order.spec.to_json(),
+        checkpoint=Checkpoint(facts={REPLACES: str(order.replaces)} if order.replaces else {}).to_json(),
+        step=Phase.CREATING.value,
+        signed_in_at=session.signed_in_at,
+        session_id=session.id,
+    )
+
+
+async def _store(tx: Transaction, session: Session, order: Order, *, vmid: int) -> None:
+    spec = order.spec
+    container = await tx.containers.reserve(
+        Container(
+            endpoint_id=session.endpoint_id,
+            vmid=vmid,
+            node=spec.node,
+            hostname=spec.hostname,
+            template_revision_id=spec.revision_id,
+            created_by=session.userid,
+        ),
+        root_password=order.password,
+    )
+    await tx.jobs.add(_creation(session, order, container))
+    await tx.audit.append(
+        userid=session.authid,
+        endpoint_name=session.endpoint_name,
+        action="creation.request",
+        subject=f"CT {vmid} {spec.hostname}",
+        address=session.address,
+        result=AuditResult.OK,
+        detail={"creation": str(order.job_id), "spec": spec.to_json()},
+    )

@@ -1,0 +1,34 @@
+"""Acts on the guests of the list of containers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import reflex as rx
+
+from lxc_dashboard.errors import InvalidInputError
+from lxc_dashboard.services.containers import power
+from lxc_dashboard.services.containers.power import Power
+from lxc_dashboard.services.jobs.request import request
+from lxc_dashboard.state.base import requires, runtime, session
+from lxc_dashboard.state.jobs.acts import notices
+
+
+class ContainersState(rx.State):
+    """Holds no rows: ``FeedState`` sends them."""
+
+    @requires(background=True)
+    async def act(self, vmid: int, node: str, name: str, action: str) -> AsyncIterator[Any]:
+        """Have a worker start, shut down or stop the guest, and show how it ended. The list shows meanwhile that it runs.
+
+        ``node`` and ``name`` come from the browser and are not used: the audit gets those that PVE has.
+        """
+        del node, name
+        if action not in set(Power):
+            raise InvalidInputError({"action": f"{action[:40]!r} is not something to do to a container"})
+        rt, who = runtime(), session()
+        guest = await power.find(rt, who, int(vmid))
+        job_id = await request(rt, who, Power(action).act, guest)
+        async for notice in notices(rt, job_id):
+            yield notice

@@ -1,0 +1,146 @@
+"""The page of the wizard: loads it, and leads through its steps.
+
+Inputs keep their text in the browser while the user changes steps. The server keeps a copy without the password, which is also
+the user's draft. The password goes from its input to the service only.
+
+The address names the shown step, so that Back and Forward of the browser lead through the steps. A submit names its step and the
+``versions`` of the fields that it shows. So a second click does nothing, and an input that the server has just set is not
+overwritten with its old text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from lxc_dashboard.errors import InvalidInputError
+from lxc_dashboard.services.creation.form import choices
+from lxc_dashboard.services.creation.form.spec import ContainerSpec, PasswordMode
+from lxc_dashboard.services.creation.form.validation import check_password
+from lxc_dashboard.services.templates.library import catalog
+from lxc_dashboard.state.base import PageState, requires, runtime, session
+from lxc_dashboard.state.creation import form as fields
+from lxc_dashboard.state.creation.form import STEPS
+from lxc_dashboard.state.creation.presets import ProposalState
+from lxc_dashboard.state.creation.review import ReviewState
+from lxc_dashboard.state.creation.selection import SelectionState
+from lxc_dashboard.state.creation.start import StartState
+from lxc_dashboard.state.creation.wizard import Address, WizardState
+from lxc_dashboard.state.templates.template_list import row_of
+
+
+class CreateState(PageState, WizardState):
+    """``/containers/new``."""
+
+    @requires()
+    async def load(self) -> AsyncIterator[Any]:
+        """Show the step of the address, with what this tab holds, else with the user's draft."""
+        address = Address.of(self.router.url.query_parameters)
+        link = str(self.router.url.query_parameters.get("from", ""))
+        review, proposal = await self.get_state(ReviewState), await self.get_state(ProposalState)
+        start = await self.get_state(StartState)
+        if not link and self._is_own(address):
+            if review._is_unchecked():
+                yield ReviewState.check_now
+            return
+        proposal._withdraw()
+        if self.form and not link and address.edit == self.edits and address.template in {"", self.template_id}:
+            start._stand(address)
+            yield
+        async with self._filling():
+            found = await catalog.list_templates(session(), runtime().db)
+            self.templates = [row_of(summary) for summary in found]
+            await self._offer(self.form.get("node", ""))
+            review.creating = review.checking = review.checked = False
+            await start._begin(address, link)
+            self._draw()
+            self._show()
+            # The address keeps the link until the user has answered: a reload shows the proposal again.
+            following = None if proposal.proposal else self._go_there(replace=True)
+            yield following
+            # A check that begins now ends when the address changes: then ``load`` begins it.
+            if self.step == STEPS[-1] and following is None:
+                yield ReviewState.check_now
+
+    @requires()
+    async def back(self) -> Any:
+        self._move_by(-1)
+        return self._go_there()
+
+    @requires()
+    async def go(self, step: str) -> AsyncIterator[Any]:
+        """Show a step that was reached before."""
+        if step in STEPS and STEPS.index(step) <= self.reached:
+            self.step = step
+            yield self._go_there()
+            if step == STEPS[-1]:
+                yield ReviewState.check_now
+
+    @requires()
+    async def forward(self, data: dict[str, Any]) -> AsyncIterator[Any]:
+        """Next, or Create in the last step. ``data``: the inputs of all steps."""
+        review = await self.get_state(ReviewState)
+        if review.creating or data.get("step") != self.step:
+            return
+        if self.step == STEPS[0]:
+            yield await self._next()
+            return
+        await self._take_inputs(data)
+        await self._keep_draft()
+        password = str(data.get("password", ""))
+        try:
+            spec = await self._checked_spec(password)
+        except InvalidInputError as error:
+            yield self._refuse(error.fields)
+            return
+        if self.step != STEPS[-1]:
+            self._mark({})
+            yield await self._next()
+            if self.step == STEPS[-1]:
+                yield ReviewState.check_now
+            return
+        review.creating = True
+        yield
+        yield await review._create(spec, password)
+
+    async def _next(self) -> Any:
+        self._move_by(1)
+        await self._keep_draft()
+        return self._go_there()
+
+    def _move_by(self, steps: int) -> None:
+        self._move_to(STEPS[max(0, min(len(STEPS) - 1, STEPS.index(self.step) + steps))])
+
+    async def _take_inputs(self, data: dict[str, Any]) -> None:
+        """Take the text of this step's inputs. Those of other steps are sent along, and were taken before."""
+        if self.step == "configure":
+            self.form.update(fields.merge_inputs(self.form, self.versions, data))
+            self._draw()
+        elif self.step == "packages":
+            (await self.get_state(SelectionState))._add(str(data.get("extra_spec", "")))
+            self._rebuild("extra_spec")
+
+    async def _checked_spec(self, password: str) -> ContainerSpec:
+        """Raises ``InvalidInputError`` with every invalid field. Asks PVE whether a typed vmid is free.
+
+        The vmid of a replaced job's container may be used again: the review checks it.
+        """
+        faults: dict[str, str] = {}
+        spec = None
+        try:
+            # ``_spec`` refuses an unknown mode.
+            if self.form.get("password_mode") == PasswordMode.GIVEN.value:
+                check_password(PasswordMode.GIVEN, password)
+        except InvalidInputError as error:
+            faults |= error.fields
+        try:
+            spec = self._spec()
+        except InvalidInputError as error:
+            faults |= error.fields
+        vmid = self.form.get("vmid", "").strip()
+        if self.step == "configure" and not self.edits and vmid.isdecimal() and "vmid" not in faults:
+            taken = await choices.vmid_fault(runtime(), session(), int(vmid))
+            faults |= {"vmid": taken} if taken else {}
+        if faults or spec is None:
+            raise InvalidInputError(faults)
+        return spec

@@ -1,0 +1,202 @@
+"""The step Review: the choices, what preflight finds, the same as commands, and the request to create."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+import reflex as rx
+
+from lxc_dashboard import text
+from lxc_dashboard.db.models import new_id
+from lxc_dashboard.errors import InvalidInputError, PreflightError, ServiceUnavailableError
+from lxc_dashboard.services.creation import service
+from lxc_dashboard.services.creation.form import command
+from lxc_dashboard.services.creation.form.batch import Several
+from lxc_dashboard.services.creation.form.spec import ContainerSpec, PasswordMode
+from lxc_dashboard.state.base import requires, runtime, session
+from lxc_dashboard.state.creation import form as fields
+from lxc_dashboard.state.creation import several
+from lxc_dashboard.state.creation.form import STEPS, FindingRow
+from lxc_dashboard.state.creation.several import PlannedRow
+from lxc_dashboard.state.creation.summary import Line, review_lines
+from lxc_dashboard.state.creation.wizard import WizardState
+
+if TYPE_CHECKING:
+    from lxc_dashboard.services.creation.batches import Plan
+    from lxc_dashboard.services.creation.preflight.findings import Finding
+
+# An open review asks PVE again every ``Timing.check_review_every_s``, for about an hour.
+CHECKS_MAX: Final = 240
+
+
+class ReviewState(WizardState):
+    """``checking``: preflight runs. ``blocked``: it found an error, or did not run yet.
+
+    ``checked_at``: Unix seconds. ``planned`` is empty for one container. ``pct_command`` and ``api_command`` create the same without the dashboard; for
+    several containers they need the plan. ``aim``: the field to focus, with a number that grows.
+    """
+
+    review: list[Line] = []
+    findings: list[FindingRow] = []
+    errors_found: int = 0
+    warnings_found: int = 0
+    notes: list[str] = []
+    planned: list[PlannedRow] = []
+    planned_title: str = ""
+    pct_command: str = ""
+    api_command: str = ""
+    checking: bool = False
+    checked: bool = False
+    checked_at: float = 0.0
+    blocked: bool = True
+    creating: bool = False
+    aim: str = ""
+    _endpoint: str = ""
+    _aims: int = 0
+    _checks: int = 0
+    _watcher: int = 0
+    _requested: tuple[ContainerSpec, Several | None] | None = None
+    _new_id: UUID | None = None
+
+    @requires(background=True, supersedes=True)
+    async def check_now(self) -> AsyncIterator[Any]:
+        """Run preflight. It ends an earlier check of this tab, so that a tab asks PVE once at a time."""
+        rt, who = runtime(), session()
+        endpoint = await command.address(rt, who)
+        async with self:
+            edited, batch = self._edited(), self._several()
+            mine, spec, following = self._begin_check(endpoint)
+        if spec is None:
+            yield following
+            return
+        try:
+            plan, found = await several.check(rt, who, spec, edited=edited, several=batch)
+            async with self:
+                if mine == self._checks:
+                    self._show_check(plan, found)
+        finally:
+            async with self:
+                self.checking = self.checking and mine != self._checks
+
+    @requires(background=True, supersedes=True)
+    async def watch_review(self) -> None:
+        """Repeat preflight while the review is open. What it found before stays shown meanwhile."""
+        rt, who = runtime(), session()
+        async with self:
+            self._watcher += 1
+            mine = self._watcher
+        for _ in range(CHECKS_MAX):
+            async with self:
+                if self.step != STEPS[-1] or mine != self._watcher:
+                    return
+            await asyncio.sleep(rt.timing.check_review_every_s)
+            async with self:
+                spec, begun = self._idle_spec(), self._checks
+                edited, batch = self._edited(), self._several()
+            if spec is None:
+                continue
+            try:
+                plan, found = await several.check(rt, who, spec, edited=edited, several=batch)
+            except ServiceUnavailableError:
+                continue  # the earlier findings stay, with their age
+            async with self:
+                if begun == self._checks and not self.creating:
+                    self._show_check(plan, found)
+
+    @requires()
+    async def go_to_field(self, step: str, field: str) -> Any:
+        """Go to the field of a finding."""
+        if step not in STEPS:
+            return None
+        self._aims += 1
+        self.step, self.aim = step, f"{field[:80]}#{self._aims}"
+        return self._go_there()
+
+    def _is_unchecked(self) -> bool:
+        return self.step == STEPS[-1] and not (self.checking or self.checked)
+
+    def _idle_spec(self) -> ContainerSpec | None:
+        """The spec in the review. None if it is invalid, or while a check or the creation runs."""
+        if self.checking or self.creating:
+            return None
+        try:
+            return self._spec()
+        except InvalidInputError:
+            return None
+
+    def _begin_check(self, endpoint: str) -> tuple[int, ContainerSpec | None, Any]:
+        """Return the number of the check and the spec; for an invalid form None and the event to follow."""
+        self._checks += 1
+        self.checking, self.checked, self.blocked, self.findings, self.notes = False, False, True, [], []
+        self._endpoint = endpoint
+        self._show_plan(None)
+        self.pct_command = self.api_command = ""
+        self.review = review_lines(
+            self.form, self._template_line(), packages=self.packages, extras=self.extras, scripts=self.scripts
+        )
+        try:
+            spec = self._spec()
+        except InvalidInputError as error:
+            return self._checks, None, self._refuse(error.fields)
+        self._show_commands(spec)
+        self.checking = True
+        return self._checks, spec, None
+
+    def _template_line(self) -> str:
+        then = self._other_revision()
+        return text.TEMPLATE_SINCE.format(template=self.template_name, then=then) if then else self.template_name
+
+    def _show_commands(self, spec: ContainerSpec) -> None:
+        vmid = spec.vmid or (self._choices.next_vmid if self._choices else None)
+        if vmid is not None and self._several() is None:
+            self.pct_command = command.pct_create(spec, vmid)
+            self.api_command = command.api_call(spec, vmid, at=self._endpoint)
+
+    def _show_plan(self, plan: Plan | None) -> None:
+        if self._several() is not None:
+            self.pct_command = command.pct_create_all(plan.specs) if plan else ""
+            self.api_command = command.api_calls(plan.specs, at=self._endpoint) if plan else ""
+        self.planned = several.planned_rows(plan)
+        self.planned_title = several.title_of(self.planned)
+
+    def _show_check(self, plan: Plan | None, found: Sequence[Finding]) -> None:
+        self._show_plan(plan)
+        self._show_findings(found)
+
+    def _show_findings(self, found: Sequence[Any]) -> None:
+        self.findings = [fields.finding_row(finding) for finding in found if finding.severity.value != "note"]
+        self.notes = [text.in_words_of(finding.message) for finding in found if finding.severity.value == "note"]
+        self.errors_found = sum(row.severity == "error" for row in self.findings)
+        self.warnings_found = len(self.findings) - self.errors_found
+        self.checked, self.checked_at, self.blocked = True, time.time(), self.errors_found > 0
+        self._mark(fields.faults_of(found))
+
+    async def _create(self, spec: ContainerSpec, password: str) -> Any:
+        """Request the creation and empty the wizard. Return the event to follow."""
+        secrets = service.Secrets(password if spec.password_mode is PasswordMode.GIVEN else None)
+        edited, batch = self._edited(), self._several()
+        try:
+            page = await several.request(
+                runtime(), session(), spec, secrets, new_id=self._id_for(spec), edited=edited, several=batch
+            )
+        except PreflightError as error:
+            self._show_findings(error.findings)
+            return None
+        except InvalidInputError as error:
+            return self._refuse(error.fields)
+        finally:
+            self.creating = False
+        await self._forget_draft()
+        self._wizard().reset()
+        return rx.redirect(page)
+
+    def _id_for(self, spec: ContainerSpec) -> UUID:
+        """The id of the job or batch: the same for the same request, which is then created once."""
+        request = (spec, self._several())
+        if self._new_id is None or self._requested != request:
+            self._requested, self._new_id = request, new_id()
+        return self._new_id

@@ -1,0 +1,115 @@
+"""What the pages that follow jobs share: the room in which the hub tells them of changes, and a list of jobs that follows."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from typing import Final
+from uuid import UUID
+
+import structlog
+from reflex.state import StateUpdate
+from reflex_base.constants.state import FIELD_MARKER
+
+from lxc_dashboard import text
+from lxc_dashboard.db.models import now
+from lxc_dashboard.errors import ServiceUnavailableError, UnreachableError
+from lxc_dashboard.services.jobs.pulse import pulse, pulse_of
+from lxc_dashboard.state.base import EMPTY, LOADING, READY, PageState, caller, requires, runtime, session
+from lxc_dashboard.state.ids import uuid_of
+from lxc_dashboard.state.jobs.rows import JobRow, moved
+
+log = structlog.get_logger(__name__)
+
+RIGHTS_HOLD_S: Final = 15.0
+ANSWERS_WITHIN_S: Final = 4.0
+
+
+class JobRoom(PageState, mixin=True):
+    """A page that jobs change. No handler sets ``tick``: the hub pushes it with each change. ``_read`` fills the page."""
+
+    tick: int = 0
+    _read_at: float = 0.0
+
+    @requires(unattended=True)
+    async def watch(self) -> None:
+        """Enter the room, and read what changed since the page was filled."""
+        await caller().process.jobs.watch(self.router.session.session_id, session().endpoint_id)
+        if self.phase in {READY, EMPTY}:
+            await self._follow()
+
+    @requires(unattended=True)
+    async def leave(self) -> None:
+        """Leave the room: the page is hidden or closed."""
+        await caller().process.jobs.leave(self.router.session.session_id, session().endpoint_id)
+
+    @requires(unattended=True)
+    async def follow(self) -> None:
+        """Read a change at this endpoint. A page that is being filled reads it anyway."""
+        if self.phase != LOADING:
+            await self._follow()
+
+    async def _follow(self) -> None:
+        """Read what changed."""
+        raise NotImplementedError
+
+    async def _read(self) -> None:
+        """Fill the page. Asks PVE what the user may see."""
+        raise NotImplementedError
+
+    async def _read_again(self) -> bool:
+        """Call ``_read`` every ``RIGHTS_HOLD_S``, since the user may have lost privileges. False where it was not due, or PVE is silent."""
+        if time.monotonic() - self._read_at < RIGHTS_HOLD_S:
+            return False
+        self._read_at = time.monotonic()
+        try:
+            async with asyncio.timeout(ANSWERS_WITHIN_S):
+                await self._read()
+        except (TimeoutError, UnreachableError, ServiceUnavailableError) as error:
+            log.info("privileges not checked", why=str(error))
+            return False
+        return True
+
+
+class FollowedJobs(JobRoom, mixin=True):
+    """A list of jobs. ``own_only``: PVE is silent, so that others' jobs are missing. ``_read`` sets ``rows``."""
+
+    rows: list[JobRow] = []
+    own_only: bool = False
+    _known: frozenset[UUID] = frozenset()
+
+    async def _remember(self) -> None:
+        """Note before a reading which jobs exist: ``_follow`` recognizes a new one by it."""
+        self._read_at = time.monotonic()
+        self._known = frozenset(job.id for job in await pulse(runtime(), session().endpoint_id))
+
+    async def _follow(self) -> None:
+        """Update the rows from the pulse of their jobs. Reads everything where a job is new or in another state, and now and then."""
+        if await self._read_again():
+            return
+        endpoint_id = session().endpoint_id
+        newest = frozenset(job.id for job in await pulse(runtime(), endpoint_id))
+        shown = [uuid_of(row.id, text.NO_SUCH_JOB) for row in self.rows]
+        jobs = {str(job.id): job for job in await pulse_of(runtime(), endpoint_id, shown)}
+        if newest - self._known or any(jobs[row.id].state != row.state for row in self.rows if row.id in jobs):
+            await self._read()
+            return
+        at = now()
+        self._put([moved(row, jobs[row.id], at) if row.id in jobs else row for row in self.rows])
+
+    def _put(self, rows: list[JobRow]) -> None:
+        if rows != self.rows:
+            self.rows = rows
+
+
+def update_of(tick: int) -> StateUpdate:
+    """The push of ``tick`` to all pages in the room. The frontend drops what belongs to a page that is not shown."""
+    return StateUpdate(delta={page.get_full_name(): {f"tick{FIELD_MARKER}": tick} for page in _pages(JobRoom)})
+
+
+def _pages(of: type[JobRoom]) -> Iterator[type[JobRoom]]:
+    for each in of.__subclasses__():
+        if not each._mixin:  # noqa: SLF001 - how Reflex marks a class that is no state by itself
+            yield each
+        yield from _pages(each)
