@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from lxc_dashboard import text
-from lxc_dashboard.services.jobs.events import ProgressEvent
+from lxc_dashboard.services.jobs.events.model import ProgressEvent
 
 
 def worded(event: ProgressEvent) -> ProgressEvent:

@@ -11,7 +11,7 @@ import structlog
 
 from lxc_dashboard.errors import ApiError, PrivilegeError
 from lxc_dashboard.proxmox.auth import TokenAuth
-from lxc_dashboard.services.creation.entrance import ENTRY_PRIVILEGES
+from lxc_dashboard.services.creation.access.entrance import ENTRY_PRIVILEGES
 
 if TYPE_CHECKING:
     from lxc_dashboard.proxmox.client import ProxmoxClient

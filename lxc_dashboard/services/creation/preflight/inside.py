@@ -6,10 +6,10 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.errors import GuestError
-from lxc_dashboard.services.creation.doors import REGISTER, NoWay, brings_ssh_server
+from lxc_dashboard.services.creation.access.doors import REGISTER, NoWay, brings_ssh_server
 from lxc_dashboard.services.creation.findings import Finding, error, note, warning
 from lxc_dashboard.services.creation.form.choices import is_system
-from lxc_dashboard.services.creation.packages import batches
+from lxc_dashboard.services.creation.steps.packages import batches
 from lxc_dashboard.services.templates.format.packages import is_known, unfit
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from lxc_dashboard.errors import CommandFailedError, PhaseFailedError, Preflight
 from lxc_dashboard.guest.supervisor import Outcome, StepEnd
 from lxc_dashboard.services.creation.explain import explain, likely_cause
 from lxc_dashboard.services.creation.findings import Finding, FindingSeverity
-from lxc_dashboard.services.creation.phases.deploy import unwritable
-from lxc_dashboard.services.jobs import ending
+from lxc_dashboard.services.creation.steps.deploy import unwritable
+from lxc_dashboard.services.jobs.engine import ending
 from lxc_dashboard.services.templates.model import FileEntry
 
 

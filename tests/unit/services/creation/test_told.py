@@ -7,8 +7,8 @@ import pytest
 from lxc_dashboard.db.models import Phase
 from lxc_dashboard.errors import ConflictError, PhaseFailedError, PreflightError, TaskFailedError
 from lxc_dashboard.services.creation.findings import Finding, FindingSeverity
-from lxc_dashboard.services.creation.phases.create import _remedy
-from lxc_dashboard.services.jobs.ending import describe
+from lxc_dashboard.services.creation.steps.create import _remedy
+from lxc_dashboard.services.jobs.engine.ending import describe
 
 
 @pytest.mark.parametrize(
