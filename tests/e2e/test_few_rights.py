@@ -18,7 +18,7 @@ from pve_sandbox.node import SandboxNode
 from tests.e2e.conftest import NewPage, accessibility_faults, fits, keep_picture, visit
 from tests.e2e.job_runs import OWNER, in_services
 from tests.e2e.other_nodes import OtherNode, other_node, sign_in_at
-from tests.e2e.screens import SIZES, each_screen
+from tests.e2e.screens import SIZES, small_screen
 from tests.e2e.stack import Stack
 
 TOLD_WITHIN_MS = 60_000
@@ -45,7 +45,7 @@ def row(page: Page, vmid: int) -> Locator:
     return page.locator(f"[data-vmid='{vmid}']")
 
 
-@each_screen
+@small_screen
 def test_the_list_offers_only_consoles_that_may_be_opened_and_shows_locks(
     new_page: NewPage, elsewhere: OtherNode, scheme: str, size: str
 ) -> None:
@@ -108,7 +108,7 @@ def test_the_page_of_a_console_that_may_not_be_opened_names_privilege_and_path(
     expect(page.get_by_text(f"/vms/{MAY_NOT}", exact=True)).to_be_visible()
 
 
-@each_screen
+@small_screen
 def test_figures_of_nodes_that_pve_does_not_tell_are_unknown(
     new_page: NewPage, elsewhere: OtherNode, scheme: str, size: str
 ) -> None:
