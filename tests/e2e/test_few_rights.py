@@ -88,7 +88,7 @@ def test_acts_that_pve_would_refuse_are_disabled_and_name_the_privilege(
 def failed_act(stack: Stack, page: Page, vmid: int) -> UUID:
     async def store(rt: Runtime, session: Session) -> UUID:
         kind = Power.START.act.name
-        job = Job(kind=kind, endpoint_id=session.endpoint_id, vmid=vmid, node="pve1", userid="root@pam")
+        job = Job(kind=kind, endpoint_id=session.endpoint_id, vmid=vmid, node="pve1", userid=session.userid)
         async with rt.db.transaction() as tx:
             await tx.jobs.add(job)
             assert await tx.jobs.acquire_lease(job.id, OWNER, 60)
