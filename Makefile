@@ -27,8 +27,10 @@ PYTEST := $(BIN)/python -I -S scripts/reaped.py $(BIN)/pytest --durations=20
 BROWSER_PYTEST := @chromium="$$($(BIN)/python scripts/chromium.py)" || exit 0; CHROMIUM="$$chromium" $(PYTEST) $(BROWSERS)
 
 export REFLEX_TELEMETRY_ENABLED := false
+# Test workers share the bytecode of rewritten tests. Images for containers often switch bytecode off.
+export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo dev test check lint types imports unit integration e2e test-full bench lock clean
+.PHONY: help demo dev test check lint types imports pages checked unit integration e2e test-full bench lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +61,13 @@ types: .venv/.installed
 imports: .venv/.installed
 	$(BIN)/lint-imports
 
+# The browser tests need the pages. mypy leaves a processor free to build them meanwhile.
+pages: .venv/.installed
+	@$(BIN)/python -c "import os; from lxc_dashboard import frontend; frontend.ensure_built(os.environ, print)"
+
+checked: .venv/.installed
+	@$(if $(T),,$(MAKE) --no-print-directory --jobs=2 --output-sync types lint imports pages)
+
 unit: .venv/.installed
 	$(PYTEST) $(SEVERAL) $(QUICK) $(or $(T),$(UNIT))
 
@@ -68,13 +77,13 @@ integration: .venv/.installed ## Tests with real servers, worker, SSH and sandbo
 e2e: .venv/.installed ## Browser tests over the running stack
 	$(BROWSER_PYTEST) $(QUICK) $(or $(T),tests/e2e)
 
-test: .venv/.installed $(if $(T),,lint types imports) ## check, integration, browser: under 15 minutes on 2 cores
+test: checked ## check, integration, browser: under 15 minutes on 2 cores
 	$(if $(WITHOUT_BROWSER),$(PYTEST) $(SEVERAL) $(QUICK) $(WITHOUT_BROWSER))
 	$(if $(IN_BROWSER),$(BROWSER_PYTEST) $(QUICK) $(IN_BROWSER))
 
 # coverage.py counts in the processes that the tests start, too.
 test-full: export HYPOTHESIS_EXAMPLES ?= 100
-test-full: .venv/.installed $(if $(T),,lint types imports) ## Also what is rare or long, with branch coverage
+test-full: checked ## Also what is rare or long, with branch coverage
 	$(BIN)/coverage erase
 	$(if $(WITHOUT_BROWSER),$(PYTEST) $(SEVERAL) --cov --cov-append --cov-report= $(WITHOUT_BROWSER))
 	$(if $(IN_BROWSER),$(BROWSER_PYTEST) --cov --cov-append --cov-report= $(IN_BROWSER))

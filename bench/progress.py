@@ -25,7 +25,7 @@ from lxc_dashboard.services.auth import acting, sessions
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.form.spec import ContainerSpec
-from lxc_dashboard.services.jobs import log
+from lxc_dashboard.services.jobs.events import log
 from lxc_dashboard.services.templates.library import catalog as templates
 from lxc_dashboard.services.templates.sources import sync
 from lxc_dashboard.settings import Settings

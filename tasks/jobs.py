@@ -5,8 +5,9 @@ from __future__ import annotations
 from celery import shared_task
 
 from lxc_dashboard.services import kinds
-from lxc_dashboard.services.creation import settling
-from lxc_dashboard.services.jobs import engine, reaper, renewal
+from lxc_dashboard.services.creation.removal import pending_cancels as settling
+from lxc_dashboard.services.jobs.engine import execution as engine
+from lxc_dashboard.services.jobs.engine import reaper, renewal
 from tasks.app import in_place, in_runtime
 
 KINDS = kinds.KINDS

@@ -24,16 +24,17 @@ from lxc_dashboard.api.request import session_and_id, until_disconnect
 from lxc_dashboard.errors import DashboardError, InvalidInputError, NotFoundError, SessionExpiredError
 from lxc_dashboard.services.auth import sessions
 from lxc_dashboard.services.creation import credentials
-from lxc_dashboard.services.jobs import log as job_log
-from lxc_dashboard.services.jobs import service, watch
-from lxc_dashboard.services.jobs.lines import LINE_CHARS, LogLine, Span, lines_of, plain, shown, spans_of
+from lxc_dashboard.services.jobs import service
+from lxc_dashboard.services.jobs.events import log as job_log
+from lxc_dashboard.services.jobs.events import watch
+from lxc_dashboard.services.jobs.events.lines import LINE_CHARS, LogLine, Span, lines_of, plain, shown, spans_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.model import Session
-    from lxc_dashboard.services.jobs.events import ProgressEvent
+    from lxc_dashboard.services.jobs.events.model import ProgressEvent
 
 log = structlog.get_logger(__name__)
 

@@ -15,11 +15,19 @@ from lxc_dashboard import routes, text
 from lxc_dashboard.components.controls import icon
 from lxc_dashboard.components.scripts import NoArgs, WithText, script
 
+_CLICKS = script(__name__, "clicks.js")
 _PALETTE = script(__name__, "palette.js")
 _RUNNING = script(__name__, "running.js")
 _SHORTCUTS = script(__name__, "shortcuts.js")
 _STATUS_LINE = script(__name__, "status_line.js")
 script(__name__, "keys.js")
+
+
+class Clicks(rx.Component):
+    """Clicks what was pressed, even if the page has moved under the pointer meanwhile. It draws nothing."""
+
+    library = _CLICKS
+    tag = "Clicks"
 
 
 class PaletteDialog(rx.Component):

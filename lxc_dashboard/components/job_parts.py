@@ -73,7 +73,7 @@ def watch(tick: Any, *, on_watch: Any, on_tick: Any, on_leave: Any) -> rx.Compon
 def job_name(row: Any) -> rx.Component:
     """Links to the job and its batch."""
     batch = link(text.BATCH, row.batch_href, class_name="badge", aria_label=text.BATCH_OF_JOB)
-    return rx.el.span(link(row.name, row.href), rx.cond(row.batch_href != "", batch), class_name="job-state")
+    return rx.el.span(link(row.name, row.href), rx.cond(row.batch_href != "", batch), class_name="job-name")
 
 
 def credentials(base: Any, names: Any) -> rx.Component:

@@ -28,7 +28,7 @@ from reflex_base.registry import RegistrationContext
 
 from lxc_dashboard import routes, text
 from lxc_dashboard.components.controls import icon, link, native_form, native_link
-from lxc_dashboard.components.frame import palette, running_now, shortcuts, status_line, theme_toggle
+from lxc_dashboard.components.frame import Clicks, palette, running_now, shortcuts, status_line, theme_toggle
 from lxc_dashboard.components.widgets import away_note, here, name_in_tab, notices, offline_note
 from lxc_dashboard.routes import NavItem
 from lxc_dashboard.state.base import FAILED
@@ -106,6 +106,7 @@ def frame(
 ) -> rx.Component:
     return rx.el.div(
         native_link(text.SKIP_TO_CONTENT, href=f"#{CONTENT_ID}", class_name="skip"),
+        Clicks.create(),
         offline_note(),
         away_note(AwayState.since),
         _sidebar(route),

@@ -209,6 +209,20 @@ def started_servers(folder: Path, runner: asyncio.Runner, ending: ExitStack) -> 
     return embedded.database_url, embedded.redis_url
 
 
+def environ_of(folder: Path, database_url: str, redis_url: str) -> dict[str, str]:
+    """The settings of web server and worker."""
+    return {
+        **{name: value for name, value in os.environ.items() if name in PASSED_ON},
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+        "ENCRYPTION_KEY": secrets.token_hex(32),
+        "TEMPLATE_GIT_ALLOW_LOCAL": "true",
+        "TEMPLATE_GIT_FILE_ROOT": str(folder),
+        "PYTHONUNBUFFERED": "1",
+        "TIMING": QUICK.model_dump_json(),
+    }
+
+
 @contextlib.contextmanager
 def running_stack(
     folder: Path,
@@ -227,17 +241,7 @@ def running_stack(
     with asyncio.Runner() as runner, ThreadPoolExecutor(1) as thread, ExitStack() as ending:
         database_url, redis_url = servers or started_servers(folder, runner, ending)
         migrate.upgrade(database_url)
-        stack.environ = {
-            **{name: value for name, value in os.environ.items() if name in PASSED_ON},
-            "DATABASE_URL": database_url,
-            "REDIS_URL": redis_url,
-            "ENCRYPTION_KEY": secrets.token_hex(32),
-            "TEMPLATE_GIT_ALLOW_LOCAL": "true",
-            "TEMPLATE_GIT_FILE_ROOT": str(folder),
-            "PYTHONUNBUFFERED": "1",
-            "TIMING": QUICK.model_dump_json(),
-            **(settings or {}),
-        }
+        stack.environ = environ_of(folder, database_url, redis_url) | dict(settings or {})
         ending.callback(stack.stop)
         stack.start_sandbox(*sandbox_options, module=sandbox)
         stack.environ["SANDBOX"] = "true"

@@ -48,6 +48,27 @@ def test_each_part_of_the_editor(
     look(page, f"editor-files-{size}-{scheme}")
 
 
+def test_a_press_counts_though_an_error_moves_the_page_before_the_release(
+    new_page: NewPage, signed_in_as: SignedInAs, stack: Stack
+) -> None:
+    page = new_page(storage_state=signed_in_as())
+    editor.without_drafts(stack, page)
+    editor.begin(page, routes.new_template(editor.id_of(stack, page, "hello")))
+    box = editor.field(page, "config.unprivileged")
+    box.scroll_into_view_if_needed()
+    before = box.bounding_box()
+    assert before
+    editor.fill(page, cpu="0")
+    page.mouse.move(before["x"] + before["width"] / 2, before["y"] + before["height"] / 2)
+    page.mouse.down()
+    expect(editor.fault(page, "config.cpu")).not_to_be_empty()
+    page.mouse.up()
+    expect(box).not_to_be_checked()
+    after = box.bounding_box()
+    assert after
+    assert after["y"] >= before["y"] + before["height"]
+
+
 def test_an_editor_of_code_that_does_not_come_is_fetched_again(new_page: NewPage, signed_in_as: SignedInAs) -> None:
     page = new_page(storage_state=signed_in_as())
     page.route(re.compile("code_mirror"), lambda route: route.abort("connectionreset"), times=1)

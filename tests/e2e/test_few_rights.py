@@ -18,7 +18,7 @@ from pve_sandbox.node import SandboxNode
 from tests.e2e.conftest import NewPage, accessibility_faults, fits, keep_picture, visit
 from tests.e2e.job_runs import OWNER, in_services
 from tests.e2e.other_nodes import OtherNode, other_node, sign_in_at
-from tests.e2e.screens import SIZES, each_screen
+from tests.e2e.screens import SIZES, small_screen
 from tests.e2e.stack import Stack
 
 TOLD_WITHIN_MS = 60_000
@@ -45,7 +45,7 @@ def row(page: Page, vmid: int) -> Locator:
     return page.locator(f"[data-vmid='{vmid}']")
 
 
-@each_screen
+@small_screen
 def test_the_list_offers_only_consoles_that_may_be_opened_and_shows_locks(
     new_page: NewPage, elsewhere: OtherNode, scheme: str, size: str
 ) -> None:
@@ -88,7 +88,7 @@ def test_acts_that_pve_would_refuse_are_disabled_and_name_the_privilege(
 def failed_act(stack: Stack, page: Page, vmid: int) -> UUID:
     async def store(rt: Runtime, session: Session) -> UUID:
         kind = Power.START.act.name
-        job = Job(kind=kind, endpoint_id=session.endpoint_id, vmid=vmid, node="pve1", userid="root@pam")
+        job = Job(kind=kind, endpoint_id=session.endpoint_id, vmid=vmid, node="pve1", userid=session.userid)
         async with rt.db.transaction() as tx:
             await tx.jobs.add(job)
             assert await tx.jobs.acquire_lease(job.id, OWNER, 60)
@@ -108,7 +108,7 @@ def test_the_page_of_a_console_that_may_not_be_opened_names_privilege_and_path(
     expect(page.get_by_text(f"/vms/{MAY_NOT}", exact=True)).to_be_visible()
 
 
-@each_screen
+@small_screen
 def test_figures_of_nodes_that_pve_does_not_tell_are_unknown(
     new_page: NewPage, elsewhere: OtherNode, scheme: str, size: str
 ) -> None:

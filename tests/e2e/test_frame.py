@@ -26,7 +26,7 @@ from tests.e2e.conftest import (
 )
 from tests.e2e.job_runs import GATE, RUN_MS, begin, let_go, vmid_of
 from tests.e2e.other_nodes import OtherNode, other_node, sign_in_at
-from tests.e2e.screens import SIZES, each_screen
+from tests.e2e.screens import SIZES, small_screen
 from tests.e2e.stack import Stack
 
 WORDS = text.RUNNING_WORDS
@@ -108,7 +108,7 @@ def test_the_drawer_is_closed_by_keyboard_and_gives_the_focus_back(page: Page) -
     expect(running_button(page)).to_be_focused()
 
 
-@each_screen
+@small_screen
 def test_a_task_of_pve_is_listed_until_it_ends(new_page: NewPage, elsewhere: OtherNode, scheme: str, size: str) -> None:
     page = new_page(viewport=SIZES[size], color_scheme=scheme)
     sign_in_at(page, elsewhere.name)

@@ -105,7 +105,7 @@ def test_a_tag_is_shown_whole_or_not_at_all(page: Page) -> None:
 @pytest.mark.parametrize("address", [routes.DASHBOARD, routes.JOBS, routes.TEMPLATES + "?layout=table", routes.BUCKETS])
 def test_a_phone_holds_each_table_of(new_page: NewPage, signed_in_as: SignedInAs, stack: Stack, address: str) -> None:
     page = new_page(storage_state=signed_in_as(), viewport=PHONE)
-    ended_job(stack, page, "phone-table")
+    ended_job(stack, page, "local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst")
     buckets.made(stack, f"phone-{secrets.token_hex(3)}", "jq\n", manager=PackageManager.APT)
     visit(page, address)
     tables = page.locator(".table-scroll")

@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from lxc_dashboard import routes, text
 from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, fits, keep_picture, visit
-from tests.e2e.screens import SIZES, each_screen
+from tests.e2e.screens import SIZES, small_screen
 
 ID = "00000000-0000-0000-0000-000000000000"
 MISSING = {
@@ -53,7 +53,7 @@ def test_a_list_beside_which_nothing_is_to_be_opened_says_so(page: Page) -> None
         expect(page.locator("main .note.warm", has_text=told)).to_be_visible()
 
 
-@each_screen
+@small_screen
 def test_it_can_be_read_by_all(new_page: NewPage, signed_in_as: SignedInAs, scheme: str, size: str) -> None:
     page = new_page(storage_state=signed_in_as(), color_scheme=scheme, viewport=SIZES[size])
     visit(page, routes.job(ID))

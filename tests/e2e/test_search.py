@@ -12,7 +12,7 @@ from lxc_dashboard.db.models import EventType, Phase
 from lxc_dashboard.db.repositories.events import NewEvent
 from tests.e2e.conftest import NewPage, SignedInAs, visit
 from tests.e2e.job_runs import write
-from tests.e2e.screens import SIZES, each_screen
+from tests.e2e.screens import SIZES, small_screen
 from tests.e2e.stack import Stack
 from tests.e2e.test_frame import look
 
@@ -124,7 +124,7 @@ def test_another_user_finds_only_what_he_may_see(
     expect(viewer.get_by_role("dialog").get_by_text(WORDS["none"])).to_be_visible()
 
 
-@each_screen
+@small_screen
 def test_the_search_is_accessible_and_fits(new_page: NewPage, signed_in_as: SignedInAs, scheme: str, size: str) -> None:
     page = new_page(storage_state=signed_in_as(), viewport=SIZES[size], color_scheme=scheme)
     visit(page, routes.CONTAINERS)

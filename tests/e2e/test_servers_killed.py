@@ -13,8 +13,8 @@ from playwright.sync_api import Page, expect
 from lxc_dashboard import routes, text
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.containers.power import Power
+from lxc_dashboard.services.jobs.engine.run import Guest
 from lxc_dashboard.services.jobs.request import request
-from lxc_dashboard.services.jobs.run import Guest
 from lxc_dashboard.services.templates.sources import sync
 from lxc_dashboard.settings import Settings
 from tests.e2e import wizard

@@ -7,7 +7,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from lxc_dashboard import routes, text
 from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, fits, keep_picture, reload, visit
-from tests.e2e.screens import SIZES, each_screen
+from tests.e2e.screens import SIZES, small_screen
 
 WORDS = text.SHORTCUT_WORDS
 
@@ -103,7 +103,7 @@ def test_nobody_opens_it_by_typing(page: Page) -> None:
     expect(shortcuts(page)).to_be_hidden()
 
 
-@each_screen
+@small_screen
 def test_the_list_can_be_read_by_all(new_page: NewPage, signed_in_as: SignedInAs, scheme: str, size: str) -> None:
     page = new_page(storage_state=signed_in_as(), color_scheme=scheme, viewport=SIZES[size])
     visit(page, routes.JOBS)

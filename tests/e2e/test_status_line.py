@@ -13,7 +13,7 @@ from playwright.sync_api import Locator, Page, expect
 from lxc_dashboard import routes
 from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, fits, keep_picture, until, visit
 from tests.e2e.other_nodes import OtherNode, other_node, sign_in_at
-from tests.e2e.screens import SIZES, each_screen
+from tests.e2e.screens import SIZES, small_screen
 from tests.e2e.stack import Stack
 
 ID = "00000000-0000-0000-0000-000000000000"
@@ -131,7 +131,7 @@ def test_the_next_page_begins_with_what_is_known(new_page: NewPage, signed_in_as
     assert "" not in page.evaluate("window.seen")
 
 
-@each_screen
+@small_screen
 def test_a_node_that_is_down_is_counted_and_nothing_is_pushed_away(
     new_page: NewPage, elsewhere: OtherNode, scheme: str, size: str
 ) -> None:

@@ -136,7 +136,7 @@ def test_a_web_server_of_several_processes_shows_nothing_older_than_was_typed(ne
         page = new_page(base_url=stack.start_wide_web(workers=2).url)
         sign_in(page, stack)
         start(page, text.NO_TEMPLATE)
-        for number in range(16):
+        for number in range(8):
             fill(page, hostname=f"typed-{number}")
             page.locator("#cores").focus()
             expect(page.get_by_role("complementary")).to_contain_text(f"typed-{number}")

@@ -10,14 +10,14 @@ from lxc_dashboard import text
 from tests.e2e import recipes, wizard
 from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, fits, keep_picture
 from tests.e2e.other_nodes import OtherNode, other_node, sign_in_at
-from tests.e2e.screens import SIZES, each_screen
+from tests.e2e.screens import SIZES, small_screen
 from tests.e2e.stack import Stack
 
 WISHES = {"os": "plan", "version": "9", "storage": "nvme-pool", "bridge": "vmbr77"}
 NAMED = {"ostemplate": "plan 9", "storage": "nvme-pool", "bridge": "vmbr77"}
 
 
-@each_screen
+@small_screen
 def test_each_field_says_what_was_asked_for_and_what_is_chosen_instead(
     new_page: NewPage, signed_in_as: SignedInAs, stack: Stack, scheme: str, size: str
 ) -> None:

@@ -24,9 +24,9 @@ from lxc_dashboard.errors import (
     TokenRefusedError,
 )
 from lxc_dashboard.services.auth import tokens
-from lxc_dashboard.services.jobs import log as job_log
-from lxc_dashboard.services.jobs.follow import DATABASE_AWAY_S, follow
-from lxc_dashboard.services.jobs.lines import LogLine, in_turns, lines_of, plain
+from lxc_dashboard.services.jobs.events import log as job_log
+from lxc_dashboard.services.jobs.events.follow import DATABASE_AWAY_S, follow
+from lxc_dashboard.services.jobs.events.lines import LogLine, in_turns, lines_of, plain
 
 if TYPE_CHECKING:
     from starlette.requests import Request

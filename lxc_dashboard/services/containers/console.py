@@ -25,7 +25,7 @@ from lxc_dashboard.services.auth import acting, privileges
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.containers import power
 from lxc_dashboard.services.containers.codes import ContainerCode
-from lxc_dashboard.services.jobs.run import Guest
+from lxc_dashboard.services.jobs.engine.run import Guest
 
 log = structlog.get_logger(__name__)
 

@@ -12,7 +12,7 @@ from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.containers import ha
 from lxc_dashboard.services.jobs.acts import ACTS, Act, ActRun, NoParams, act
 from lxc_dashboard.services.jobs.codes import EventCode, Message
-from lxc_dashboard.services.jobs.run import Guest, find_guest
+from lxc_dashboard.services.jobs.engine.run import Guest, find_guest
 from lxc_dashboard.services.monitor.feed import touch
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.views import CreationView, creation_view
 from lxc_dashboard.services.jobs import service as jobs
 from lxc_dashboard.services.jobs import visibility
-from lxc_dashboard.services.jobs.ticket import owns
+from lxc_dashboard.services.jobs.engine.ticket import owns
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime

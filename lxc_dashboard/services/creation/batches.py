@@ -18,7 +18,7 @@ from lxc_dashboard.services.creation.form.spec import ContainerSpec, IpMode, IpS
 from lxc_dashboard.services.creation.form.validation import check_password
 from lxc_dashboard.services.creation.preflight.findings import Finding, FindingCode, FindingSeverity, error, warning
 from lxc_dashboard.services.creation.request import Order
-from lxc_dashboard.services.jobs.enqueue import enqueue
+from lxc_dashboard.services.jobs.engine.enqueue import enqueue
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import Transaction

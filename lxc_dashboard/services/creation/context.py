@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from lxc_dashboard.guest.base import Door
-from lxc_dashboard.services.creation.doors import NoWay, Way, WayKind
-from lxc_dashboard.services.creation.entrance import Entrance, GuardedDoor
+from lxc_dashboard.services.creation.access.doors import NoWay, Way, WayKind
+from lxc_dashboard.services.creation.access.entrance import Entrance, GuardedDoor
 from lxc_dashboard.services.creation.form.spec import ContainerSpec
-from lxc_dashboard.services.jobs.run import Run
+from lxc_dashboard.services.jobs.engine.run import Run
 
 if TYPE_CHECKING:
     from lxc_dashboard.guest.keys import KeyPair

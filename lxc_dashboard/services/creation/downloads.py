@@ -15,21 +15,21 @@ from lxc_dashboard.db.models import DOWNLOAD_KIND, AuditResult, EventType, Job, 
 from lxc_dashboard.db.repositories.jobs import FINISHED
 from lxc_dashboard.errors import ConflictError, NotFoundError, PhaseFailedError, SessionExpiredError
 from lxc_dashboard.services.creation.codes import CreationCode
-from lxc_dashboard.services.jobs import engine
 from lxc_dashboard.services.jobs.acts import Act, ActRun
 from lxc_dashboard.services.jobs.codes import Message
-from lxc_dashboard.services.jobs.enqueue import enqueue
-from lxc_dashboard.services.jobs.follow import follow
+from lxc_dashboard.services.jobs.engine import execution as engine
+from lxc_dashboard.services.jobs.engine.enqueue import enqueue
+from lxc_dashboard.services.jobs.engine.pve_tasks import PveStep, run_noted
+from lxc_dashboard.services.jobs.engine.run import Guest
+from lxc_dashboard.services.jobs.events.follow import follow
 from lxc_dashboard.services.jobs.kinds import register
-from lxc_dashboard.services.jobs.pve_tasks import PveStep, run_noted
 from lxc_dashboard.services.jobs.request import request as request_job
-from lxc_dashboard.services.jobs.run import Guest
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import Transaction
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.model import Session
-    from lxc_dashboard.services.jobs.run import Run
+    from lxc_dashboard.services.jobs.engine.run import Run
 
 STEP: Final = "create.download"
 OWN: Final = "download_job"  # a fact of a creation's checkpoint: the download that it asked for itself

@@ -9,14 +9,17 @@ import structlog
 
 from lxc_dashboard.db.models import CREATE_KIND, JobState, Lifecycle, Phase
 from lxc_dashboard.errors import DashboardError, GuestGoneError, PhaseFailedError
-from lxc_dashboard.services.creation import cancelling, entrance, leftovers, liveness, ownership, unattended
+from lxc_dashboard.services.creation.access import entrance, liveness
+from lxc_dashboard.services.creation.access.doors import NoWay
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.context import RunContext
-from lxc_dashboard.services.creation.doors import NoWay
 from lxc_dashboard.services.creation.form.spec import PasswordMode
 from lxc_dashboard.services.creation.opening import open_context, plan
-from lxc_dashboard.services.creation.phases import create, deploy, finalize, start, sync
 from lxc_dashboard.services.creation.preflight import full_storage
+from lxc_dashboard.services.creation.removal import cancel as cancelling
+from lxc_dashboard.services.creation.removal import idle_cancel as unattended
+from lxc_dashboard.services.creation.removal import leftovers, ownership
+from lxc_dashboard.services.creation.steps import create, deploy, finalize, start, sync
 from lxc_dashboard.services.jobs.codes import Message
 from lxc_dashboard.services.jobs.kinds import End, Kind, Left, Step, register
 
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from lxc_dashboard.db.database import Transaction
     from lxc_dashboard.db.models import Job
     from lxc_dashboard.runtime import Runtime
-    from lxc_dashboard.services.jobs.recorder import Recorder
+    from lxc_dashboard.services.jobs.engine.recorder import Recorder
 
 log = structlog.get_logger(__name__)
 

@@ -6,23 +6,25 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lxc_dashboard.db.models import Job, Phase
 from lxc_dashboard.guest.keys import KeyPair
-from lxc_dashboard.services.creation import doors, downloads, leftovers
+from lxc_dashboard.services.creation import downloads
+from lxc_dashboard.services.creation.access import doors
+from lxc_dashboard.services.creation.access.doors import NoWay, Way, WayKind
+from lxc_dashboard.services.creation.access.entrance import Entrance
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.context import RunContext
-from lxc_dashboard.services.creation.doors import NoWay, Way, WayKind
-from lxc_dashboard.services.creation.entrance import Entrance
 from lxc_dashboard.services.creation.failures import FailureCode
 from lxc_dashboard.services.creation.form.spec import ContainerSpec
-from lxc_dashboard.services.creation.phases import create, deploy, finalize, pause, start, sync
-from lxc_dashboard.services.jobs import slots, ticket
+from lxc_dashboard.services.creation.removal import leftovers
+from lxc_dashboard.services.creation.steps import create, deploy, finalize, pause, start, sync
 from lxc_dashboard.services.jobs.codes import Message
-from lxc_dashboard.services.jobs.run import Guest
+from lxc_dashboard.services.jobs.engine import slots, ticket
+from lxc_dashboard.services.jobs.engine.run import Guest
 from lxc_dashboard.services.templates.library.catalog import load_revision
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import Transaction
     from lxc_dashboard.runtime import Runtime
-    from lxc_dashboard.services.jobs.recorder import Recorder
+    from lxc_dashboard.services.jobs.engine.recorder import Recorder
 
 DOOR_KEY: Final = "door_key"
 # Scripts that hand root's keys on know the passing one by its first two words.

@@ -17,7 +17,7 @@ from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.form.spec import PasswordMode
 from lxc_dashboard.services.creation.views import CreationView, StepState, StepView
 from lxc_dashboard.services.jobs.codes import STANDSTILLS
-from lxc_dashboard.services.jobs.lines import lines_of, plain
+from lxc_dashboard.services.jobs.events.lines import lines_of, plain
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime

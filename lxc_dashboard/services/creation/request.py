@@ -18,12 +18,12 @@ from lxc_dashboard.services.creation import preflight, vmids
 from lxc_dashboard.services.creation.form import addresses
 from lxc_dashboard.services.creation.form.spec import ContainerSpec, PasswordMode, Secrets
 from lxc_dashboard.services.creation.form.validation import check_password
-from lxc_dashboard.services.creation.leftovers import REPLACES
 from lxc_dashboard.services.creation.preflight.findings import FindingSeverity
-from lxc_dashboard.services.jobs.checkpoint import Checkpoint
-from lxc_dashboard.services.jobs.enqueue import enqueue
+from lxc_dashboard.services.creation.removal.leftovers import REPLACES
+from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.engine.enqueue import enqueue
+from lxc_dashboard.services.jobs.engine.ticket import Lending, lending
 from lxc_dashboard.services.jobs.request import is_known
-from lxc_dashboard.services.jobs.ticket import Lending, lending
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import Transaction

@@ -13,22 +13,23 @@ from lxc_dashboard.db.repositories.jobs import FINISHED
 from lxc_dashboard.errors import ConflictError, NotFoundError
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.auth import privileges
-from lxc_dashboard.services.creation import clearing, reserving
-from lxc_dashboard.services.creation.auditing import audit
+from lxc_dashboard.services.creation import reservation as reserving
+from lxc_dashboard.services.creation.audit import audit
 from lxc_dashboard.services.creation.failures import FailureCode
 from lxc_dashboard.services.creation.form.spec import PasswordMode, Secrets
-from lxc_dashboard.services.creation.phases import create, deploy, finalize, pause, start
+from lxc_dashboard.services.creation.removal import clearing
 from lxc_dashboard.services.creation.request import request
+from lxc_dashboard.services.creation.steps import create, deploy, finalize, pause, start
 from lxc_dashboard.services.creation.views import CreationView, creation_view
 from lxc_dashboard.services.creation.vmids import FreeVmids
 from lxc_dashboard.services.jobs import listing
 from lxc_dashboard.services.jobs import service as jobs
-from lxc_dashboard.services.jobs.checkpoint import Checkpoint
-from lxc_dashboard.services.jobs.enqueue import enqueue
+from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.engine.enqueue import enqueue
+from lxc_dashboard.services.jobs.engine.run import Guest
+from lxc_dashboard.services.jobs.engine.ticket import lending, owns, tokenid_of
 from lxc_dashboard.services.jobs.request import refuse_busy
-from lxc_dashboard.services.jobs.run import Guest
 from lxc_dashboard.services.jobs.service import Shown
-from lxc_dashboard.services.jobs.ticket import lending, owns, tokenid_of
 from lxc_dashboard.services.jobs.visibility import MANAGE_PRIVILEGE
 
 if TYPE_CHECKING:

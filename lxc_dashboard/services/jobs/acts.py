@@ -13,18 +13,26 @@ import structlog
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.errors import DashboardError, NotFoundError
 from lxc_dashboard.proxmox.schemas.tasks import is_success
-from lxc_dashboard.services.jobs import guest_mark, ticket
+from lxc_dashboard.services.jobs import guest_mark
 from lxc_dashboard.services.jobs.codes import EventCode, JobCode, Message
+from lxc_dashboard.services.jobs.engine import ticket
+from lxc_dashboard.services.jobs.engine.pve_tasks import (
+    TASK,
+    TASK_DEADLINE_S,
+    PveStep,
+    noted_step,
+    run_noted,
+    stop_task,
+)
+from lxc_dashboard.services.jobs.engine.run import Guest, Run, find_guest
 from lxc_dashboard.services.jobs.kinds import End, Kind, Left, Step, register
-from lxc_dashboard.services.jobs.pve_tasks import TASK, TASK_DEADLINE_S, PveStep, noted_step, run_noted, stop_task
-from lxc_dashboard.services.jobs.run import Guest, Run, find_guest
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import Transaction
     from lxc_dashboard.db.models import Job
     from lxc_dashboard.proxmox.tasks import TaskResult
     from lxc_dashboard.runtime import Runtime
-    from lxc_dashboard.services.jobs.recorder import Recorder
+    from lxc_dashboard.services.jobs.engine.recorder import Recorder
 
 log = structlog.get_logger(__name__)
 P = TypeVar("P", bound=msgspec.Struct)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from lxc_dashboard.errors import ApiError, NotFoundError, PrivilegeError
-from lxc_dashboard.services.jobs.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.models import Job

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.services.jobs.codes import EventCode, Message
-from lxc_dashboard.services.jobs.run import Run
+from lxc_dashboard.services.jobs.engine.run import Run
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import Transaction
     from lxc_dashboard.db.models import Job
     from lxc_dashboard.errors import DashboardError
     from lxc_dashboard.runtime import Runtime
-    from lxc_dashboard.services.jobs.recorder import Recorder
+    from lxc_dashboard.services.jobs.engine.recorder import Recorder
 
 R = TypeVar("R", bound=Run)
 

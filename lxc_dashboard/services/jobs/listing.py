@@ -14,7 +14,7 @@ from lxc_dashboard.db.repositories.slots import Place
 from lxc_dashboard.errors import ServiceUnavailableError, UnreachableError
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.jobs import visibility
-from lxc_dashboard.services.jobs.ticket import owns
+from lxc_dashboard.services.jobs.engine.ticket import owns
 from lxc_dashboard.services.jobs.views import JobView, job_view
 
 if TYPE_CHECKING:

@@ -14,15 +14,15 @@ from lxc_dashboard.errors import BusyGuestError, ConflictError, NotFoundError, P
 from lxc_dashboard.services.auth import acting, privileges
 from lxc_dashboard.services.jobs import identity
 from lxc_dashboard.services.jobs.acts import Act, params_of
-from lxc_dashboard.services.jobs.enqueue import enqueue
+from lxc_dashboard.services.jobs.engine.enqueue import enqueue
+from lxc_dashboard.services.jobs.engine.ticket import lending, owns
 from lxc_dashboard.services.jobs.identity import ITS_OWN, Standing
-from lxc_dashboard.services.jobs.ticket import lending, owns
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import Transaction
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.model import Session
-    from lxc_dashboard.services.jobs.run import Guest
+    from lxc_dashboard.services.jobs.engine.run import Guest
 
 BINDS: Final = ITS_OWN | {Standing.UNKNOWN}
 

@@ -12,11 +12,11 @@ from lxc_dashboard.services.auth import acting, privileges
 from lxc_dashboard.services.jobs import guest_mark, visibility
 from lxc_dashboard.services.jobs.acts import ACTS
 from lxc_dashboard.services.jobs.codes import JobCode, Message
-from lxc_dashboard.services.jobs.enqueue import enqueue
+from lxc_dashboard.services.jobs.engine.enqueue import enqueue
+from lxc_dashboard.services.jobs.engine.run import find_guest
+from lxc_dashboard.services.jobs.engine.ticket import lending, owns
 from lxc_dashboard.services.jobs.kinds import is_known, kind_of
 from lxc_dashboard.services.jobs.request import request
-from lxc_dashboard.services.jobs.run import find_guest
-from lxc_dashboard.services.jobs.ticket import lending, owns
 from lxc_dashboard.services.jobs.views import JobView, job_view
 from lxc_dashboard.services.jobs.visibility import MANAGE_PRIVILEGE, SEE_PRIVILEGE
 

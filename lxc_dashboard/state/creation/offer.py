@@ -12,7 +12,7 @@ from lxc_dashboard.services.creation import downloads
 from lxc_dashboard.services.creation.downloads import Order
 from lxc_dashboard.services.creation.form.choices import Choices, choices, download_value, matching, split_os_template
 from lxc_dashboard.services.jobs import service as jobs
-from lxc_dashboard.services.jobs.follow import follow
+from lxc_dashboard.services.jobs.events.follow import follow
 from lxc_dashboard.state.base import requires, runtime, session
 from lxc_dashboard.state.creation import summary
 from lxc_dashboard.state.creation.summary import Option
@@ -22,7 +22,7 @@ from lxc_dashboard.state.ids import uuid_of
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.model import Session
-    from lxc_dashboard.services.jobs.events import ProgressEvent
+    from lxc_dashboard.services.jobs.events.model import ProgressEvent
 
 QUERY_CHARS: Final = 100
 SHOWN_MAX: Final = 20

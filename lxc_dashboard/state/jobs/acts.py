@@ -10,8 +10,8 @@ from uuid import UUID
 from lxc_dashboard import text
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.services.auth import privileges
-from lxc_dashboard.services.jobs import follow
 from lxc_dashboard.services.jobs.acts import Act
+from lxc_dashboard.services.jobs.events import follow
 from lxc_dashboard.state.base import regretted, runtime, said, session, warned
 
 if TYPE_CHECKING:

@@ -214,7 +214,7 @@ class JobState(PageState, rx.State):
         self.kept = self.kept and not self.is_open
         self.waiting_own = view.userid == session().userid
         self.sign_in_href = routes.sign_in_again(routes.job(view.id))
-        self.waiting = _waiting_note(view, own=self.waiting_own)
+        self.waiting = "" if self.unknown else _waiting_note(view, own=self.waiting_own)
         self.failure = failure_of(view)
 
     def _fill_creation(self, creation: JobReport) -> None:

@@ -8,7 +8,7 @@ from lxc_dashboard.db.models import CREATE_KIND, Container, Job
 from lxc_dashboard.db.repositories.tickets import JobTicket
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.jobs import ticket
+from lxc_dashboard.services.jobs.engine import ticket
 
 
 async def stored(rt: Runtime, session: Session, vmid: int) -> UUID:

@@ -14,7 +14,7 @@ from lxc_dashboard.errors import ServiceUnavailableError, SessionExpiredError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import sessions
 from lxc_dashboard.services.creation import service
-from lxc_dashboard.services.jobs import ticket
+from lxc_dashboard.services.jobs.engine import ticket
 from lxc_dashboard.settings import Settings
 from tests.integration.auth.conftest import Begin
 from tests.integration.auth.runs import lent, run_of, stored, ticket_of

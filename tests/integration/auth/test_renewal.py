@@ -18,8 +18,8 @@ from lxc_dashboard.errors import ConflictError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import acting, renewal, sessions
 from lxc_dashboard.services.auth.model import ABSOLUTE_LIFETIME, Session
-from lxc_dashboard.services.jobs import renewal as job_renewal
-from lxc_dashboard.services.jobs import ticket
+from lxc_dashboard.services.jobs.engine import renewal as job_renewal
+from lxc_dashboard.services.jobs.engine import ticket
 from pve_sandbox.node import SandboxNode
 from tests.integration.auth.conftest import Begin
 from tests.integration.auth.runs import lent, run_of, ticket_of

@@ -11,8 +11,9 @@ import pytest
 
 from bench.parts import bare_script
 from lxc_dashboard.db.models import JobState
-from lxc_dashboard.services.creation import entrance, service
-from lxc_dashboard.services.jobs import engine
+from lxc_dashboard.services.creation import service
+from lxc_dashboard.services.creation.access import entrance
+from lxc_dashboard.services.jobs.engine import execution as engine
 from pve_sandbox.node import SandboxNode
 from tests.integration.creation.conftest import DEADLINE_S, Lab, content_of
 

@@ -13,11 +13,13 @@ import pytest
 
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.guest import supervisor
-from lxc_dashboard.services.creation import entrance, service, settling
+from lxc_dashboard.services.creation import service
+from lxc_dashboard.services.creation.access import entrance
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.kind import CREATION
-from lxc_dashboard.services.creation.phases import sync
-from lxc_dashboard.services.jobs.checkpoint import Checkpoint
+from lxc_dashboard.services.creation.removal import pending_cancels as settling
+from lxc_dashboard.services.creation.steps import sync
+from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
 from tests.integration.creation.cancelled import (
     ALL_PROCESSES,
     SLEEPS,

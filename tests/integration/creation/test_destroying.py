@@ -12,7 +12,8 @@ import pytest
 from lxc_dashboard import text
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.errors import BusyGuestError
-from lxc_dashboard.services.creation import leftovers, replacement, service
+from lxc_dashboard.services.creation import replacement, service
+from lxc_dashboard.services.creation.removal import leftovers
 from lxc_dashboard.services.creation.views import CreationView
 from lxc_dashboard.services.jobs import service as jobs
 from tests.integration.creation.conftest import content_of

@@ -13,13 +13,13 @@ from lxc_dashboard.guest.connection import SshAddress
 from lxc_dashboard.messages import Message
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import acting
-from lxc_dashboard.services.creation import doors
-from lxc_dashboard.services.creation import entrance as entrances
-from lxc_dashboard.services.creation.doors import Way, WayKind
-from lxc_dashboard.services.creation.entrance import RIGHTS_HOLD_FOR_S, Entrance
+from lxc_dashboard.services.creation.access import doors
+from lxc_dashboard.services.creation.access import entrance as entrances
+from lxc_dashboard.services.creation.access.doors import Way, WayKind
+from lxc_dashboard.services.creation.access.entrance import RIGHTS_HOLD_FOR_S, Entrance
 from lxc_dashboard.services.creation.failures import FailureCode
 from lxc_dashboard.services.creation.form.spec import ContainerSpec, IpMode, IpSettings
-from lxc_dashboard.services.jobs.run import Guest
+from lxc_dashboard.services.jobs.engine.run import Guest
 from lxc_dashboard.settings import Settings
 from pve_sandbox.demo_cluster import DemoCluster
 from pve_sandbox.node import SandboxNode

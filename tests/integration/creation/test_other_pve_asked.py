@@ -14,7 +14,8 @@ from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.containers import power
-from lxc_dashboard.services.creation import doors, preflight
+from lxc_dashboard.services.creation import preflight
+from lxc_dashboard.services.creation.access import doors
 from lxc_dashboard.services.creation.form import choices
 from lxc_dashboard.services.creation.preflight.neighbours import addresses_seen
 from lxc_dashboard.settings import Settings

@@ -10,7 +10,8 @@ import pytest
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.errors import ConflictError
 from lxc_dashboard.services.auth import acting
-from lxc_dashboard.services.creation import ownership, service
+from lxc_dashboard.services.creation import service
+from lxc_dashboard.services.creation.removal import ownership
 from tests.integration.creation.conftest import OSTEMPLATE, content_of
 from tests.worded import cause
 

@@ -13,7 +13,7 @@ from lxc_dashboard.services.creation import credentials, service
 from lxc_dashboard.services.creation.form.spec import PasswordMode
 from lxc_dashboard.services.creation.report import ROOT_PASSWORD, report
 from lxc_dashboard.services.creation.service import Secrets
-from lxc_dashboard.services.jobs import reaper
+from lxc_dashboard.services.jobs.engine import reaper
 from tests.integration.creation.conftest import content_of, spec_of, store
 from tests.integration.creation.failed import stop_the_create
 from tests.integration.endpoints import sign_in

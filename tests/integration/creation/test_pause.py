@@ -13,10 +13,10 @@ from lxc_dashboard.errors import ConflictError, NotFoundError
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.form.spec import IpMode, IpSettings
-from lxc_dashboard.services.creation.phases.pause import PAUSE
 from lxc_dashboard.services.creation.report import Mark, report
+from lxc_dashboard.services.creation.steps.pause import PAUSE
 from lxc_dashboard.services.creation.views import StepState
-from lxc_dashboard.services.jobs import ending, reaper
+from lxc_dashboard.services.jobs.engine import ending, reaper
 from tests.integration.creation.conftest import BASIC
 from tests.integration.endpoints import sign_in
 from tests.worded import cause

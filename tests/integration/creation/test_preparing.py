@@ -9,7 +9,7 @@ import pytest
 from lxc_dashboard import text
 from lxc_dashboard.db.models import EventType, FilePolicy, JobState
 from lxc_dashboard.services.creation.codes import CreationCode
-from lxc_dashboard.services.creation.phases import deploy
+from lxc_dashboard.services.creation.steps import deploy
 from lxc_dashboard.services.templates.model import FileEntry
 from tests.integration.creation.conftest import content_of
 from tests.worded import cause, remedy

@@ -14,7 +14,7 @@ from lxc_dashboard.db.models import JobState, now
 from lxc_dashboard.db.repositories.slots import Place
 from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.report import report
-from lxc_dashboard.services.jobs import reaper, slots
+from lxc_dashboard.services.jobs.engine import reaper, slots
 from lxc_dashboard.settings import Settings
 
 if TYPE_CHECKING:

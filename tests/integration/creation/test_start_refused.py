@@ -9,7 +9,7 @@ import pytest
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.proxmox.schemas.tasks import is_success
 from lxc_dashboard.services.creation import service
-from lxc_dashboard.services.creation.phases import start
+from lxc_dashboard.services.creation.steps import start
 from tests.integration.creation.cancelled import cancel, tasks_of
 from tests.worded import cause
 

@@ -14,8 +14,9 @@ import pytest
 from lxc_dashboard.db.models import Container, EventType, JobState
 from lxc_dashboard.errors import InvalidInputError, PreflightError
 from lxc_dashboard.services.auth import acting
-from lxc_dashboard.services.creation import moving, preflight, request, service, vmids
+from lxc_dashboard.services.creation import preflight, request, service, vmids
 from lxc_dashboard.services.creation.form.spec import IpMode, IpSettings
+from lxc_dashboard.services.creation.steps import vmid_conflict as moving
 from lxc_dashboard.services.creation.vmids import FreeVmids
 from pve_sandbox.node import SandboxNode
 from tests.integration.creation.conftest import OSTEMPLATE, Lab, pve_alone, spec_of

@@ -7,7 +7,7 @@ import sys
 
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.creation.kind import CREATION
-from lxc_dashboard.services.jobs import engine
+from lxc_dashboard.services.jobs.engine import execution as engine
 from lxc_dashboard.services.jobs.kinds import kind_of
 from lxc_dashboard.settings import Settings
 

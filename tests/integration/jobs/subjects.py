@@ -20,8 +20,8 @@ from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.containers import power, snapshots
 from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.form.spec import ContainerSpec
+from lxc_dashboard.services.jobs.engine.ticket import lending
 from lxc_dashboard.services.jobs.request import request
-from lxc_dashboard.services.jobs.ticket import lending
 from lxc_dashboard.services.templates.model import FileEntry
 from lxc_dashboard.settings import Settings
 from pve_sandbox.demo_cluster import DemoCluster

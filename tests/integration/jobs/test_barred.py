@@ -58,11 +58,11 @@ async def failed_act(rt: Runtime, session: Session) -> UUID:
 async def test_the_page_of_a_failed_act_names_the_privilege_that_a_retry_needs(
     rt: Runtime, sandbox: SandboxNode, sign_in: SignIn
 ) -> None:
-    job_id = await failed_act(rt, await sign_in(rt, "root@pam"))
-    shown = {
-        userid: await opened(rt, await sign_in(rt, userid), job.JobState, f"{routes.job(job_id)}?job_id={job_id}")
-        for userid in ("operator@pve", "viewer@pve")
-    }
+    shown = {}
+    for userid in ("operator@pve", "viewer@pve"):
+        session = await sign_in(rt, userid)
+        job_id = await failed_act(rt, session)
+        shown[userid] = await opened(rt, session, job.JobState, f"{routes.job(job_id)}?job_id={job_id}")
     assert [(state.may_retry, state.retry_label) for state in shown.values()] == [(True, text.RETRY)] * 2
     assert shown["operator@pve"].barred == ""
     assert shown["viewer@pve"].barred == text.MISSING_PRIVILEGE.format(privilege=NEEDED, path=f"/vms/{RUNS}")

@@ -13,9 +13,10 @@ from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.containers import power
 from lxc_dashboard.services.containers.power import Power
-from lxc_dashboard.services.jobs import engine, glance, service
+from lxc_dashboard.services.jobs import glance, service
+from lxc_dashboard.services.jobs.engine import execution as engine
+from lxc_dashboard.services.jobs.engine.run import Guest
 from lxc_dashboard.services.jobs.request import request
-from lxc_dashboard.services.jobs.run import Guest
 from lxc_dashboard.services.monitor.rows import Row
 from pve_sandbox.node import SandboxNode
 from tests.integration.jobs.test_visibility import listed

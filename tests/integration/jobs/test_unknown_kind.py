@@ -7,7 +7,8 @@ from structlog.testing import capture_logs
 from lxc_dashboard.api.v1.answers import job_of
 from lxc_dashboard.db.models import Job, new_id
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.services.jobs import engine, reaper
+from lxc_dashboard.services.jobs.engine import execution as engine
+from lxc_dashboard.services.jobs.engine import reaper
 from lxc_dashboard.services.jobs.views import job_view
 from tests.integration.monitor.conftest import SignIn
 

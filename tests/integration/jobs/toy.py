@@ -12,19 +12,19 @@ from lxc_dashboard.guest.doors import PctDoor
 from lxc_dashboard.guest.supervisor import Step as GuestStep
 from lxc_dashboard.guest.supervisor import StepEnd, Supervisor
 from lxc_dashboard.services.creation.codes import CreationCode
-from lxc_dashboard.services.creation.guest_steps import LineReader
-from lxc_dashboard.services.jobs import ticket
+from lxc_dashboard.services.creation.steps.guest_steps import LineReader
 from lxc_dashboard.services.jobs.codes import Message
+from lxc_dashboard.services.jobs.engine import ticket
+from lxc_dashboard.services.jobs.engine.pve_tasks import PveStep, run_task
+from lxc_dashboard.services.jobs.engine.run import Guest, Run
 from lxc_dashboard.services.jobs.kinds import End, Kind, Left, Step, register
-from lxc_dashboard.services.jobs.pve_tasks import PveStep, run_task
-from lxc_dashboard.services.jobs.run import Guest, Run
 from tests.integration.jobs.world import HOST_KEY, LINES, NODE_HOST
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.models import Job
     from lxc_dashboard.errors import DashboardError
     from lxc_dashboard.runtime import Runtime
-    from lxc_dashboard.services.jobs.recorder import Recorder
+    from lxc_dashboard.services.jobs.engine.recorder import Recorder
 
 NAME: Final = "toy.play"
 SCRIPT: Final = "toy.sh"

@@ -18,7 +18,7 @@ from lxc_dashboard.db.standings import Standings
 from lxc_dashboard.errors import ServiceUnavailableError
 from lxc_dashboard.proxmox.client import ProxmoxPool
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.services.jobs import engine
+from lxc_dashboard.services.jobs.engine import execution as engine
 from tests.integration.jobs.gates import Death, Fault, Gate, GatedBus, GatedDatabase
 from tests.integration.jobs.subjects import Asked, Subject
 

@@ -17,9 +17,9 @@ from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.containers import power
 from lxc_dashboard.services.containers.power import Power
 from lxc_dashboard.services.creation import service
-from lxc_dashboard.services.jobs import engine
+from lxc_dashboard.services.jobs.engine import execution as engine
+from lxc_dashboard.services.jobs.engine.run import Guest
 from lxc_dashboard.services.jobs.request import request
-from lxc_dashboard.services.jobs.run import Guest
 from lxc_dashboard.state.jobs import acts
 from pve_sandbox.node import SandboxNode
 from tests.integration.monitor.conftest import SignIn

@@ -11,9 +11,9 @@ import pytest
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import sessions
 from lxc_dashboard.services.containers.power import Power
-from lxc_dashboard.services.jobs import engine
+from lxc_dashboard.services.jobs.engine import execution as engine
+from lxc_dashboard.services.jobs.engine.run import Guest
 from lxc_dashboard.services.jobs.request import request
-from lxc_dashboard.services.jobs.run import Guest
 from pve_sandbox.node import SandboxNode
 from tests.integration.monitor.conftest import SignIn
 from tests.integration.monitor.viewers import PATIENCE_S, Seen, hub_of, looking

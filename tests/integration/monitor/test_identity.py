@@ -19,7 +19,7 @@ from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.containers import ha
 from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.form.spec import ContainerSpec
-from lxc_dashboard.services.jobs import log as job_log
+from lxc_dashboard.services.jobs.events import log as job_log
 from lxc_dashboard.services.jobs.identity import Identities
 from lxc_dashboard.services.jobs.listing import Wanted, page_of
 from lxc_dashboard.services.jobs.marks import line_of

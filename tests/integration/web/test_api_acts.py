@@ -12,7 +12,7 @@ import pytest
 from lxc_dashboard import routes
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.containers.power import Power
-from lxc_dashboard.services.jobs import engine
+from lxc_dashboard.services.jobs.engine import execution as engine
 from lxc_dashboard.settings import Settings
 from tests.e2e.node_side import NodeSide
 from tests.e2e.stack import Stack

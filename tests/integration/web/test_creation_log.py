@@ -19,7 +19,7 @@ from lxc_dashboard.errors import UnreachableError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation import service
-from lxc_dashboard.services.jobs import log as job_log
+from lxc_dashboard.services.jobs.events import log as job_log
 from lxc_dashboard.settings import Settings
 from lxc_dashboard.text import in_words
 from tests.integration.web.conftest import Visitor

@@ -9,7 +9,7 @@ import pytest
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import acting
-from lxc_dashboard.services.creation import notes
+from lxc_dashboard.services.creation.steps import notes
 from lxc_dashboard.settings import Settings
 from tests.integration.web.conftest import Visitor
 from tests.integration.web.told_jobs import ToldJob, begin, session_of

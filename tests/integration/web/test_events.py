@@ -18,7 +18,9 @@ from lxc_dashboard.db.models import AuditEntry
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import sessions
 from lxc_dashboard.settings import Settings
+from lxc_dashboard.state.containers.container_list import ContainersState
 from lxc_dashboard.state.guard import access_of
+from lxc_dashboard.state.jobs.job_list import DashboardJobsState
 from lxc_dashboard.state.socket.sockets import SWEEP_S
 from tests.e2e.stack import Stack
 from tests.integration.web.conftest import HYDRATE, PATIENCE_S, QUIET_S, SETTLED_S, Tab, Visitor, redirects, tab
@@ -27,8 +29,8 @@ SESSION_STATE = "reflex___state____state.lxc_dashboard___state___session____sess
 EDITOR_STATE = "reflex___state____state.lxc_dashboard___state___templates___editor___page____editor_state"
 SAVE_STATE = f"{EDITOR_STATE}.lxc_dashboard___state___templates___editor___save____save_state"
 BUCKETS_STATE = "reflex___state____state.lxc_dashboard___state___templates___buckets____buckets_state"
-CONTAINERS_STATE = "reflex___state____state.lxc_dashboard___state___containers____containers_state"
-DASHBOARD_STATE = "reflex___state____state.lxc_dashboard___state___dashboard_jobs____dashboard_jobs_state"
+CONTAINERS_STATE = ContainersState.get_full_name()
+DASHBOARD_STATE = DashboardJobsState.get_full_name()
 FILLED = {"ready", "empty"}
 
 ON_LOAD = "reflex___state____state.reflex___state____on_load_internal_state.on_load_internal"

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from lxc_dashboard.errors import NotFoundError, PrivilegeError, ProxmoxError
 from lxc_dashboard.services.auth import acting
-from lxc_dashboard.services.creation import doors, holders
+from lxc_dashboard.services.creation import holders
+from lxc_dashboard.services.creation.access import doors
 from lxc_dashboard.services.creation.preflight import identity, inside, neighbourhood, network, volumes
 from lxc_dashboard.services.creation.preflight.findings import Finding, FindingCode, FindingSeverity, error, warning
 from lxc_dashboard.services.creation.preflight.question import Leaving, Question

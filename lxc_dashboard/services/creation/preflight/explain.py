@@ -9,7 +9,7 @@ from typing import Final
 
 from lxc_dashboard.guest.supervisor import Outcome, StepEnd
 from lxc_dashboard.messages import Message, MessageCode
-from lxc_dashboard.services.creation import unknown
+from lxc_dashboard.services.creation.steps import unknown_packages as unknown
 
 _KILLED: Final = 137
 _NOT_FOUND: Final = 127

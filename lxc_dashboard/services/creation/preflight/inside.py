@@ -6,9 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.errors import GuestError
-from lxc_dashboard.services.creation.doors import NoWay, brings_ssh_server
+from lxc_dashboard.services.creation.access.doors import NoWay, brings_ssh_server
 from lxc_dashboard.services.creation.form.choices import is_system
-from lxc_dashboard.services.creation.packages import batches
 from lxc_dashboard.services.creation.preflight.findings import (
     Finding,
     FindingCode,
@@ -17,6 +16,7 @@ from lxc_dashboard.services.creation.preflight.findings import (
     note,
     warning,
 )
+from lxc_dashboard.services.creation.steps.packages import batches
 from lxc_dashboard.services.templates.format.packages import is_known, unfit
 
 if TYPE_CHECKING:

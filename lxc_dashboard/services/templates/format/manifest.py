@@ -130,9 +130,10 @@ def _json(data: bytes, file: str) -> Any:
     except UnicodeEncodeError as error:
         raise TemplateError(file, 0, "is not valid JSON: an escape in it is no Unicode character") from error
     except json.JSONDecodeError as error:
-        before = error.doc[: error.pos].rstrip()
-        if before.endswith(",") and error.doc[error.pos : error.pos + 1] in {"}", "]"}:
-            # Python 3.11 and 3.12 report the position of the bracket.
+        # Python 3.13 and newer report the position of the comma, older ones that of the bracket.
+        end = error.pos + (error.doc[error.pos : error.pos + 1] == ",")
+        before, after = error.doc[:end].rstrip(), error.doc[end:].lstrip()
+        if before.endswith(",") and after[:1] in {"}", "]"}:
             line = before.count("\n") + 1
             raise TemplateError(file, line, "is not valid JSON: remove the comma before the closing bracket") from error
         raise TemplateError(file, error.lineno, f"is not valid JSON: {error.msg} (column {error.colno})") from error

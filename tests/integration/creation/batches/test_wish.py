@@ -15,7 +15,7 @@ from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import batches, request, service
 from lxc_dashboard.services.creation.form.spec import IpMode, IpSettings, PasswordMode, Secrets
 from lxc_dashboard.services.creation.preflight import neighbours
-from lxc_dashboard.services.jobs import reaper
+from lxc_dashboard.services.jobs.engine import reaper
 from tests.integration.creation.batches.asking import NO_NETWORK, ask, view
 from tests.integration.creation.conftest import Lab, spec_of
 from tests.integration.endpoints import sign_in

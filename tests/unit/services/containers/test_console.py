@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lxc_dashboard.services.containers.console import refused
-from lxc_dashboard.services.jobs.run import Guest
+from lxc_dashboard.services.jobs.engine.run import Guest
 
 
 @pytest.mark.parametrize(

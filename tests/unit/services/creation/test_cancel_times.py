@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from lxc_dashboard.db import standings
-from lxc_dashboard.services.creation import cancelling
-from lxc_dashboard.services.jobs import recorder
+from lxc_dashboard.services.creation.removal import cancel as cancelling
+from lxc_dashboard.services.jobs.engine import recorder
 
 DONE_WITHIN_S: Final = 15.0
 A_TASK_OR_SCRIPT_ENDS_WITHIN_S: Final = 5.0  # of its own will: then PVE, or the supervisor, kills it

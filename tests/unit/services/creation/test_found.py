@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lxc_dashboard.proxmox.schemas import Interface
-from lxc_dashboard.services.creation import asking, discovery
-from lxc_dashboard.services.creation.phases.start import global_addresses
+from lxc_dashboard.services.creation.access import guest_addresses as asking
+from lxc_dashboard.services.creation.steps import discovery
+from lxc_dashboard.services.creation.steps.start import global_addresses
 
 TCP = """== tcp
   sl  local_address rem_address   st tx_queue

@@ -13,16 +13,19 @@ from lxc_dashboard.errors import ConflictError, GuestError, GuestUnreachableErro
 from lxc_dashboard.guest.keys import KeyPair
 from lxc_dashboard.proxmox.schemas import Guest, LxcConfig, Resource, TaskInfo
 from lxc_dashboard.proxmox.tasks import TaskResult
-from lxc_dashboard.services.creation import cancelling, leftovers, notes, settling, unattended
+from lxc_dashboard.services.creation.access.entrance import ENTRY_PRIVILEGES
 from lxc_dashboard.services.creation.codes import CreationCode
-from lxc_dashboard.services.creation.entrance import ENTRY_PRIVILEGES
 from lxc_dashboard.services.creation.kind import CREATION
-from lxc_dashboard.services.creation.ownership import CREATE_LOCK, Claim
-from lxc_dashboard.services.creation.phases import deploy, finalize
-from lxc_dashboard.services.creation.phases.create import CREATE
-from lxc_dashboard.services.jobs import pve_tasks
-from lxc_dashboard.services.jobs.checkpoint import Checkpoint
-from lxc_dashboard.services.jobs.recorder import LeaseLostError, Recorder
+from lxc_dashboard.services.creation.removal import cancel as cancelling
+from lxc_dashboard.services.creation.removal import idle_cancel as unattended
+from lxc_dashboard.services.creation.removal import leftovers
+from lxc_dashboard.services.creation.removal import pending_cancels as settling
+from lxc_dashboard.services.creation.removal.ownership import CREATE_LOCK, Claim
+from lxc_dashboard.services.creation.steps import deploy, finalize, notes
+from lxc_dashboard.services.creation.steps.create import CREATE
+from lxc_dashboard.services.jobs.engine import pve_tasks
+from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.engine.recorder import LeaseLostError, Recorder
 from lxc_dashboard.timing import Timing
 from tests.unit.services.creation.doubles import Node, always, database, tells, with_door, without_doors
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lxc_dashboard.services.creation.phases import start
+from lxc_dashboard.services.creation.steps import start
 
 ROUNDS = "2"
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from lxc_dashboard.messages import Message
-from lxc_dashboard.services.creation.doors import NoWay
+from lxc_dashboard.services.creation.access.doors import NoWay
 from lxc_dashboard.services.creation.form.choices import Choices, OsTemplateChoice
 from lxc_dashboard.services.creation.form.defaults import system_missing
 from lxc_dashboard.services.creation.form.spec import ContainerSpec

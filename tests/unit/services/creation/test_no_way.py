@@ -11,11 +11,11 @@ from lxc_dashboard.db.models import Phase
 from lxc_dashboard.errors import KeyRefusedError, PhaseFailedError
 from lxc_dashboard.guest.keys import KeyPair
 from lxc_dashboard.messages import Message
-from lxc_dashboard.services.creation.doors import NoWay
+from lxc_dashboard.services.creation.access.doors import NoWay
 from lxc_dashboard.services.creation.failures import FailureCode
-from lxc_dashboard.services.creation.phases import finalize
-from lxc_dashboard.services.creation.phases.deploy import door_of
-from lxc_dashboard.services.jobs.checkpoint import Checkpoint
+from lxc_dashboard.services.creation.steps import finalize
+from lxc_dashboard.services.creation.steps.deploy import door_of
+from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
 from tests.unit.services.creation.doubles import tells
 from tests.worded import remedy
 

@@ -7,9 +7,9 @@ import pytest
 from lxc_dashboard import text
 from lxc_dashboard.db.models import Phase
 from lxc_dashboard.errors import ConflictError, PhaseFailedError, PreflightError, TaskFailedError
-from lxc_dashboard.services.creation.phases.create import _failure
 from lxc_dashboard.services.creation.preflight.findings import FindingCode, error
-from lxc_dashboard.services.jobs.ending import describe
+from lxc_dashboard.services.creation.steps.create import _failure
+from lxc_dashboard.services.jobs.engine.ending import describe
 from tests.worded import remedy, said
 
 

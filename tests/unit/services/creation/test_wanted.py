@@ -9,8 +9,8 @@ import pytest
 from lxc_dashboard.db.models import PackageManager
 from lxc_dashboard.errors import PhaseFailedError
 from lxc_dashboard.services.creation.form.spec import ExtraPackage, PackageRef
-from lxc_dashboard.services.creation.packages import batches
-from lxc_dashboard.services.creation.phases.sync import chosen_scripts
+from lxc_dashboard.services.creation.steps.packages import batches
+from lxc_dashboard.services.creation.steps.sync import chosen_scripts
 from lxc_dashboard.services.templates.model import Bucket, PackageEntry, Script, TemplateConfig, TemplateContent
 from tests.unit.services.creation.wish import SPEC
 

@@ -7,10 +7,10 @@ import pytest
 from lxc_dashboard.db.models import FilePolicy, Phase
 from lxc_dashboard.errors import CommandFailedError, PhaseFailedError, PreflightError, TaskFailedError
 from lxc_dashboard.guest.supervisor import Outcome, StepEnd
-from lxc_dashboard.services.creation.phases.deploy import unwritable
 from lxc_dashboard.services.creation.preflight.explain import explain, likely_cause
 from lxc_dashboard.services.creation.preflight.findings import FindingCode, error
-from lxc_dashboard.services.jobs import ending
+from lxc_dashboard.services.creation.steps.deploy import unwritable
+from lxc_dashboard.services.jobs.engine import ending
 from lxc_dashboard.services.templates.model import FileEntry
 from tests.worded import cause as words
 from tests.worded import remedy

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from lxc_dashboard.proxmox.schemas import NodeStorage, Resource
-from lxc_dashboard.services.creation.doors import Way, WayKind
+from lxc_dashboard.services.creation.access.doors import Way, WayKind
 from lxc_dashboard.services.creation.form.spec import ContainerSpec, IpMode, IpSettings, Mount
 from lxc_dashboard.services.creation.preflight import identity, inside, neighbourhood, volumes
 from lxc_dashboard.services.creation.preflight.findings import Finding

@@ -13,9 +13,10 @@ from lxc_dashboard.db.models import ProxmoxNode, now
 from lxc_dashboard.errors import ApiError, NotFoundError, UnreachableError
 from lxc_dashboard.proxmox.schemas import GuestStatus, Resource
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.creation import batches, doors
+from lxc_dashboard.services.creation import batches
+from lxc_dashboard.services.creation.access import doors
+from lxc_dashboard.services.creation.access.doors import Way, WayKind
 from lxc_dashboard.services.creation.batches import Plan
-from lxc_dashboard.services.creation.doors import Way, WayKind
 from lxc_dashboard.services.creation.form.spec import IpMode, IpSettings
 from lxc_dashboard.services.creation.preflight import neighbourhood
 from lxc_dashboard.services.creation.preflight.findings import Finding

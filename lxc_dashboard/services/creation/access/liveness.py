@@ -1,0 +1,74 @@
+"""What PVE says of a guest that says nothing itself: it was stopped, or restarted; or it is slow, and nothing is to be done."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from lxc_dashboard.errors import DashboardError, GuestGoneError, GuestUnreachableError, PhaseFailedError
+from lxc_dashboard.guest.supervisor import Outcome
+from lxc_dashboard.messages import Message
+from lxc_dashboard.services.creation.access.entrance import Entrance
+from lxc_dashboard.services.creation.failures import FailureCode
+from lxc_dashboard.services.creation.steps.start import START
+
+if TYPE_CHECKING:
+    from lxc_dashboard.proxmox.schemas import GuestStatus
+    from lxc_dashboard.services.creation.context import RunContext
+
+log = structlog.get_logger(__name__)
+
+STOPPED_FOR_S: Final = 6.0  # one that reboots counts as stopped for a while
+LOOK_EVERY_S: Final = 2.0
+ANSWER_WITHIN_S: Final = 5.0  # the door is tried again after that, whatever PVE does
+UPTIME_SLACK_S: Final = 2.0  # PVE counts whole seconds
+
+
+class Liveness:
+    """Of one run's guest, since this was made."""
+
+    def __init__(self, entrance: Entrance) -> None:
+        self._entrance = entrance
+        self._since = asyncio.get_running_loop().time()
+
+    async def judge(self) -> Outcome | None:
+        """``STOPPED``, ``RESTARTED``, or None: also where PVE does not say, or works on the guest itself.
+
+        ``GET .../status/current``, for ``STOPPED_FOR_S`` where it is stopped. Raises ``GuestGoneError``.
+        """
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        while True:
+            asked_at = clock()
+            status = await self._look()
+            if status is None or status.lock:
+                return None
+            if status.running:
+                return Outcome.RESTARTED if 0 < status.uptime < asked_at - self._since - UPTIME_SLACK_S else None
+            if status.status != "stopped":
+                return None
+            if asked_at - began >= STOPPED_FOR_S:
+                return Outcome.STOPPED
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _look(self) -> GuestStatus | None:
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                return await self._entrance.look()
+        except GuestGoneError:
+            raise
+        except (DashboardError, TimeoutError) as error:
+            log.info("guest not looked at", why=str(error))
+            return None
+
+
+async def refuse_stopped(ctx: RunContext, error: DashboardError) -> None:
+    """Raises ``PhaseFailedError`` where the door was not reached because the guest, once started, was stopped."""
+    if not isinstance(error, GuestUnreachableError) or not isinstance(ctx.entrance, Entrance):
+        return
+    if not ctx.checkpoint.is_done(START):
+        return
+    if await Liveness(ctx.entrance).judge() is Outcome.STOPPED:
+        raise PhaseFailedError(ctx.recorder.step, Message.of(FailureCode.STOPPED, vmid=ctx.guest.vmid)) from error

@@ -1,0 +1,121 @@
+"""Deleting what a failed or cancelled creation has left in PVE, and nothing else: a part of a job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from lxc_dashboard.db.models import EventType
+from lxc_dashboard.errors import ConflictError
+from lxc_dashboard.messages import Message
+from lxc_dashboard.services.containers import ha
+from lxc_dashboard.services.creation.access.entrance import unlock
+from lxc_dashboard.services.creation.codes import CreationCode
+from lxc_dashboard.services.creation.failures import FailureCode
+from lxc_dashboard.services.creation.removal import orphans, ownership
+from lxc_dashboard.services.creation.removal.ownership import CREATE_LOCK, Claim, Place
+from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.engine.pve_tasks import PveStep, run_noted
+
+if TYPE_CHECKING:
+    from lxc_dashboard.db.models import Container, Job
+    from lxc_dashboard.proxmox.client import ProxmoxClient
+    from lxc_dashboard.services.jobs.engine.run import Run
+
+STOP: Final = "destroy.stop"
+DELETE: Final = "destroy.delete"
+CLEAR: Final = "create.clear"
+REPLACES: Final = "replaces"  # a checkpoint's fact: the creation whose container is destroyed first
+STAYS: Final = "stays"  # a checkpoint's fact: the volumes that stay
+TASK_DEADLINE_S: Final = 300.0
+STOP_WITHIN_S: Final = 120.0  # HA takes its time
+
+
+async def clear_replaced(run: Run) -> None:
+    """Destroy what the creation left that the run's own replaces. Raises as ``delete``."""
+    async with run.rt.db.transaction() as tx:
+        creation = await tx.jobs.get(UUID(run.checkpoint.facts[REPLACES]))
+        container = await tx.containers.get(creation.own_container_id)
+    run.tell_once(CLEAR, CreationCode.REPLACED_DESTROYING, vmid=container.vmid, hostname=container.hostname)
+    stays = await delete(run, creation, container)
+    if stays:
+        run.tell(CreationCode.VOLUMES_STAY, EventType.WARNING, volumes=list(stays))
+
+
+async def find(client: ProxmoxClient, creation: Job, container: Container) -> Place | None:
+    """Where the container that the creation has left is now; None where PVE has it no more.
+
+    Raises ``ConflictError`` where the vmid is another container by now or is not to be found, what PVE says.
+    """
+    place = await ownership.locate(client, container.node, container.vmid)
+    if place is not None:
+        await _require_own(client, _claim(creation, container), place.node)
+    return place
+
+
+async def delete(run: Run, creation: Job, container: Container) -> tuple[str, ...] | None:
+    """``POST .../status/stop``, ``DELETE /nodes/{node}/lxc/{vmid}``, as the user of ``run``. None where PVE has it no more, else
+    the volumes that stay. Of a create that was killed they stand in no configuration, and nothing tells them from those of
+    another guest that had the vmid, here or in a cluster that shares the storage: people decide.
+
+    Raises ``ConflictError`` as ``find``, what PVE and the door say.
+    """
+    facts = run.checkpoint.facts
+    if DELETE in run.checkpoint.intent:  # an earlier worker may have sent it: its guest may be half gone
+        place = await ownership.locate(run.client, container.node, container.vmid)
+        if place is None and DELETE not in run.checkpoint.upid:
+            return tuple(facts.get(STAYS, ()))
+        node = place.node if place else container.node
+    else:
+        place = await find(run.client, creation, container)
+        if place is None:
+            return None
+        node = place.node
+        facts[STAYS] = list(await _prepare(run, creation, container, place))
+    await _delete(run, _claim(creation, container), node)
+    return tuple(facts[STAYS])
+
+
+async def _prepare(run: Run, creation: Job, container: Container, place: Place) -> tuple[str, ...]:
+    """Lift the lock of a killed create, stop the guest, delete the disks that no configuration names. Those that stay."""
+    claim, node = _claim(creation, container), place.node
+    found = await orphans.unreferenced(run.client, creation, node, container.vmid)
+    if place.guest.lock == CREATE_LOCK:
+        # All that a killed create left is this lock, which blocks the delete. Only the node's root can lift it.
+        await _unlock(run, claim, node)
+    if place.guest.running:
+        await _stop(run, claim.vmid, node)
+    return await orphans.remove(run.client, claim, node, found)
+
+
+async def _stop(run: Run, vmid: int, node: str) -> None:
+    if run.checkpoint.is_done(STOP):
+        run.checkpoint.again(STOP)  # it was started since
+    post = PveStep(STOP, "vzstop", str(vmid), node, TASK_DEADLINE_S, lambda: run.client.lxc.stop(node, vmid))
+    await run_noted(run, post)
+    if not await ha.reached(run.client, vmid, node, running=False, within_s=STOP_WITHIN_S):
+        raise ConflictError(Message.of(FailureCode.LEFT_RUNS, vmid=vmid))
+
+
+async def _delete(run: Run, claim: Claim, node: str) -> None:
+    async def post() -> str:
+        await _require_own(run.client, claim, node)
+        return await run.client.lxc.delete(node, claim.vmid, purge=True)
+
+    await run_noted(run, PveStep(DELETE, "vzdestroy", str(claim.vmid), node, TASK_DEADLINE_S, post))
+
+
+async def _require_own(client: ProxmoxClient, claim: Claim, node: str) -> None:
+    if not await ownership.is_ours(client, claim, node):
+        raise ConflictError(Message.of(FailureCode.LEFT_NOT_OURS, vmid=claim.vmid))
+
+
+async def _unlock(run: Run, claim: Claim, node: str) -> None:
+    if not await ownership.lock_is_ours(run.client, claim, node):
+        raise ConflictError(Message.of(FailureCode.LEFT_LOCKED, vmid=claim.vmid))
+    if not await unlock(run.rt, run.client, run.endpoint_id, node, claim.vmid):
+        raise ConflictError(Message.of(FailureCode.LEFT_LOCK_STAYS, vmid=claim.vmid, node=node))
+
+
+def _claim(creation: Job, container: Container) -> Claim:
+    return Claim(creation.id, creation.userid, container.vmid, Checkpoint.from_json(creation.checkpoint))

@@ -1,0 +1,60 @@
+"""The vmid and addresses of a job that is run again after it failed and left nothing: it held none meanwhile."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lxc_dashboard.errors import ConflictError
+from lxc_dashboard.messages import Message
+from lxc_dashboard.services.auth import acting
+from lxc_dashboard.services.creation import vmids
+from lxc_dashboard.services.creation.failures import FailureCode
+from lxc_dashboard.services.creation.form import addresses
+from lxc_dashboard.services.creation.form.spec import ContainerSpec
+from lxc_dashboard.services.creation.removal.ownership import is_retryable
+from lxc_dashboard.services.creation.steps import create
+from lxc_dashboard.services.creation.steps import vmid_conflict as moving
+from lxc_dashboard.services.creation.vmids import FreeVmids
+
+if TYPE_CHECKING:
+    from lxc_dashboard.db.database import Transaction
+    from lxc_dashboard.db.models import Container, Job
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.auth.model import Session
+    from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
+
+
+async def look(rt: Runtime, session: Session, creation: Job, container: Container) -> FreeVmids | None:
+    """Vmids for the job where another container of ours has its vmid by now. None where it keeps it, as one that the user chose.
+
+    Raises what PVE says.
+    """
+    async with rt.db.transaction() as tx:
+        holder = await tx.containers.by_vmid(creation.endpoint_id, container.vmid)
+    if holder is None or holder.id == container.id or creation.params.get("vmid") is not None:
+        return None
+    return await vmids.look(rt, await acting.client(rt, session), creation.endpoint_id)
+
+
+async def hold_again(tx: Transaction, creation: Job, container: Container, free: FreeVmids | None) -> None:
+    """Raises ``ConflictError`` where the container was deleted, or another has its vmid or an address by now."""
+    if not is_retryable(creation, container):
+        raise ConflictError(Message.of(FailureCode.CONTAINER_GONE))
+    spec = ContainerSpec.from_json(creation.params)
+    faults = await addresses.faults(tx, creation.endpoint_id, [spec], own=container.id)
+    if faults:
+        raise ConflictError(Message.of(FailureCode.ADDRESS_TAKEN, faults=list(faults.values())))
+    former = container.vmid
+    vmid = (await free.choose(tx))[0] if free else former
+    await tx.containers.hold_again(container.id, vmid)
+    if vmid != former:
+        await tx.jobs.set_vmid(creation.id, vmid)
+        await tx.containers.add_event(container.id, "moved", f"CT {former} was taken: it is CT {vmid}")
+
+
+def begin_anew(checkpoint: Checkpoint) -> None:
+    """Forget an earlier create: nothing of it is left, and the vmid may be another one."""
+    for fact in (moving.ASKED, create.SHORT, create.FULL):
+        checkpoint.facts.pop(fact, None)
+    if create.CREATE in checkpoint.intent:
+        checkpoint.again(create.CREATE)

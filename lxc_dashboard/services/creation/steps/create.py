@@ -1,0 +1,186 @@
+"""0-20 %: the OS template where it is to be fetched, then the container itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from lxc_dashboard.db.models import EventType, Phase
+from lxc_dashboard.errors import ApiError, PhaseFailedError, PreflightError, TaskFailedError
+from lxc_dashboard.messages import Message
+from lxc_dashboard.services.creation import downloads, preflight
+from lxc_dashboard.services.creation.codes import CreationCode
+from lxc_dashboard.services.creation.context import RunContext
+from lxc_dashboard.services.creation.downloads import Order
+from lxc_dashboard.services.creation.failures import FailureCode
+from lxc_dashboard.services.creation.form.parameters import pve_parameters
+from lxc_dashboard.services.creation.form.spec import PasswordMode
+from lxc_dashboard.services.creation.preflight import full_storage
+from lxc_dashboard.services.creation.preflight.findings import FindingSeverity
+from lxc_dashboard.services.creation.steps import notes, pause
+from lxc_dashboard.services.creation.steps import vmid_conflict as moving
+from lxc_dashboard.services.jobs.engine import slots
+from lxc_dashboard.services.jobs.engine.pve_tasks import PveStep, ended_unseen, run_task
+
+if TYPE_CHECKING:
+    from lxc_dashboard.proxmox.tasks import TaskResult
+
+CHECK: Final = "create.check"
+CREATE: Final = "create.container"
+SHORT: Final = "short_of_room"  # the check found a storage that may not hold what is asked of it
+FULL: Final = "full_storage"  # that was full after the create: a retry does not make the disk whole
+CREATE_DEADLINE_S: Final = 1800.0
+
+
+async def run(ctx: RunContext) -> None:
+    """``POST /nodes/{node}/lxc``. Raises ``StandstillError``, ``PreflightError``, ``PhaseFailedError``, what PVE says."""
+    if not ctx.checkpoint.is_done(CREATE):
+        await slots.take(ctx, begun=CREATE in ctx.checkpoint.intent or downloads.OWN in ctx.checkpoint.facts)
+    await ctx.once(CHECK, lambda: _check(ctx))
+    ctx.reach(0.05)
+    if ctx.spec.ostemplate_download:
+        await ctx.once(downloads.STEP, lambda: _download(ctx))
+    ctx.reach(0.3)
+    await ctx.once(CREATE, lambda: _create(ctx))
+    await slots.give(ctx)
+    await _forget_password(ctx)
+    await pause.run(ctx)
+    ctx.reach(1)
+
+
+async def _check(ctx: RunContext) -> None:
+    findings = await preflight.check_again(ctx)
+    for finding in findings:
+        if finding.severity is FindingSeverity.WARNING:
+            ctx.tell(CreationCode.PREFLIGHT_WARNED, EventType.WARNING, findings=[finding.message])
+    sizes = {volume.size_field for volume in ctx.spec.volumes}
+    if any(finding.field in sizes for finding in findings):
+        ctx.checkpoint.facts[SHORT] = True
+    errors = [finding for finding in findings if finding.severity is FindingSeverity.ERROR]
+    if any(error.field == "vmid" for error in errors):
+        if not await moving.is_taken(ctx):  # what has it is what an earlier try of this run has begun
+            errors = [error for error in errors if error.field != "vmid"]
+        elif ctx.spec.vmid is None:
+            await moving.move(ctx, CHECK)
+    if errors:
+        raise PreflightError(errors)
+
+
+async def _download(ctx: RunContext) -> None:
+    storage = ctx.spec.ostemplate.partition(":")[0]
+    ctx.tell_once(downloads.STEP, CreationCode.DOWNLOADING, ostemplate=ctx.spec.ostemplate_download, storage=storage)
+    await downloads.fetch(ctx, Order(ctx.guest.node, storage, ctx.spec.ostemplate_download))
+
+
+def create_step(ctx: RunContext) -> PveStep:
+    guest = ctx.guest
+    description = notes.while_creating(ctx.spec.description, ctx.job_id)
+    spec = ctx.spec
+    if ctx.door_key is not None:
+        spec = replace(spec, ssh_keys=(*spec.ssh_keys, ctx.door_key.public))
+    values = pve_parameters(spec, guest.vmid, ctx.password, description=description)
+    options = {key: value for key, value in values.items() if key not in {"vmid", "ostemplate", "unprivileged"}}
+    return PveStep(
+        CREATE,
+        "vzcreate",
+        str(guest.vmid),
+        guest.node,
+        CREATE_DEADLINE_S,
+        lambda: ctx.client.lxc.create(
+            guest.node, guest.vmid, ctx.spec.ostemplate, unprivileged=ctx.spec.unprivileged, options=options
+        ),
+    )
+
+
+async def _create(ctx: RunContext) -> None:
+    guest = ctx.guest
+    ctx.tell_once(
+        CREATE,
+        CreationCode.CONTAINER_CREATING,
+        vmid=guest.vmid,
+        hostname=ctx.spec.hostname,
+        node=guest.node,
+        ostemplate=ctx.spec.ostemplate,
+    )
+    try:
+        result = await _ask(ctx)
+    except (ApiError, TaskFailedError) as error:
+        if await moving.is_taken(ctx):
+            await moving.move(ctx, CREATE)
+        await _adopt(ctx, error)
+    else:
+        if result.warnings:
+            warned = CreationCode.CREATED_WITH_WARNINGS
+            ctx.tell_once(f"{CREATE}:warnings", warned, EventType.WARNING, count=result.warnings)
+    config = await ctx.client.lxc.config(guest.node, guest.vmid)
+    if not notes.is_of(config.description, ctx.job_id):
+        await moving.move(ctx, CREATE)
+    guest.seen()
+    if ctx.checkpoint.facts.get(SHORT):
+        await _refuse_unwritten(ctx)
+
+
+async def _refuse_unwritten(ctx: RunContext) -> None:
+    """Raises ``PhaseFailedError`` where its storage was short of room before, and has none left: PVE says OK to that."""
+    facts = ctx.checkpoint.facts
+    facts[FULL] = facts.get(FULL) or await full_storage.find(ctx)
+    if name := facts[FULL]:
+        reason = Message.of(FailureCode.DISK_INCOMPLETE, vmid=ctx.guest.vmid)
+        raise full_storage.caused_by(name, PhaseFailedError(Phase.CREATING.value, reason, step="create"))
+
+
+async def _adopt(ctx: RunContext, error: ApiError | TaskFailedError) -> None:
+    """The container that is there all the same: an earlier try made it, or nobody saw the end of its task.
+
+    Raises ``error``, or ``PhaseFailedError``, where there is none, or only what a create that was killed has left.
+    """
+    guest = ctx.guest
+    left = (
+        None if await ctx.client.cluster.has_no_guest(guest.vmid) else await ctx.client.cluster.find_guest(guest.vmid)
+    )
+    if left is not None and (isinstance(error, ApiError) or ended_unseen(error)):
+        config = await ctx.client.lxc.config(left.node, guest.vmid)
+        if notes.is_of(config.description, ctx.job_id) and not config.lock:
+            ctx.tell_once(f"{CREATE}:adopted", CreationCode.ADOPTED, reason=error.reason, vmid=guest.vmid)
+            return
+    if isinstance(error, ApiError) and left is None:
+        raise error
+    reason = Message.of(FailureCode.LEFT_BEHIND, reason=error.reason)
+    if isinstance(error, TaskFailedError):
+        reason = _failure(error)
+    raise PhaseFailedError(Phase.CREATING.value, reason, step="create") from error
+
+
+async def _forget_password(ctx: RunContext) -> None:
+    """One that its user gave has served: the container has it, and nobody needs it of us any more."""
+    if ctx.spec.password_mode is PasswordMode.GIVEN and ctx.password is not None:
+        await ctx.recorder.flush()  # that the container is there
+        async with ctx.rt.db.transaction() as tx:
+            await tx.containers.set_root_password(ctx.container_id, None)
+        ctx.password = None
+
+
+async def _ask(ctx: RunContext) -> TaskResult:
+    """From the first POST on, a container with this vmid may be ours; after a plain refusal it is not."""
+    if ctx.spec.password_mode is PasswordMode.GIVEN and ctx.password is None:
+        raise PhaseFailedError(Phase.CREATING.value, Message.of(FailureCode.PASSWORD_GONE), step="create")
+    facts = ctx.checkpoint.facts
+    asked_before = facts.get(moving.ASKED)
+    facts[moving.ASKED] = ctx.guest.vmid
+    try:
+        return await run_task(ctx, create_step(ctx))
+    except ApiError:
+        if CREATE not in ctx.checkpoint.upid:
+            facts[moving.ASKED] = asked_before
+        raise
+
+
+def _failure(error: TaskFailedError) -> Message:
+    text = error.exitstatus.lower()
+    if "does not exist" in text or "can't find file" in text:
+        return Message.of(FailureCode.CREATE_NO_OSTEMPLATE, reason=error.reason)
+    if "no space" in text or "not enough" in text or "exit code 2" in text:
+        return Message.of(FailureCode.CREATE_NO_SPACE, reason=error.reason)
+    if "received interrupt" in text or "got timeout" in text:
+        return Message.of(FailureCode.CREATE_INTERRUPTED, reason=error.reason)
+    return Message.of(FailureCode.CREATE_FAILED, reason=error.reason)

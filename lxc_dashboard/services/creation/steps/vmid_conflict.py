@@ -1,0 +1,89 @@
+"""A run whose vmid somebody else has taken, between our reservation and PVE's own create: it goes on with another one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NoReturn
+
+import structlog
+
+from lxc_dashboard.db.models import AuditResult, EventType, Phase
+from lxc_dashboard.errors import LeaseGoneError, PhaseFailedError
+from lxc_dashboard.messages import Message
+from lxc_dashboard.services.creation import vmids
+from lxc_dashboard.services.creation.codes import CreationCode
+from lxc_dashboard.services.creation.failures import FailureCode
+from lxc_dashboard.services.creation.steps import notes
+from lxc_dashboard.services.jobs.kinds import BeginAgainError
+
+if TYPE_CHECKING:
+    from lxc_dashboard.services.creation.context import RunContext
+    from lxc_dashboard.services.creation.vmids import FreeVmids
+
+log = structlog.get_logger(__name__)
+
+ASKED: Final = "asked_vmid"
+
+
+async def is_taken(ctx: RunContext) -> bool:
+    """Whether the vmid is, for sure, a guest that this run has not made.
+
+    A guest that may be what a create of ours has left (``facts[ASKED]``) is none. ``GET /cluster/nextid``,
+    ``/cluster/resources``, ``.../config``.
+    """
+    vmid = ctx.guest.vmid
+    if await ctx.client.cluster.vmid_is_free(vmid):
+        return False
+    if ctx.checkpoint.facts.get(ASKED) != vmid:
+        return True
+    guest = await ctx.client.cluster.find_guest(vmid)
+    if guest is None:
+        return False
+    if guest.type != "lxc":
+        return True
+    config = await ctx.client.lxc.config(guest.node, vmid)
+    return not config.is_bare and not notes.is_of(config.description, ctx.job_id)
+
+
+async def move(ctx: RunContext, step: str) -> NoReturn:
+    """On to the next free vmid, from ``step`` on; the container that is in the way is left alone.
+
+    What is forgotten of ``step`` is stored first, the new vmid after it: a worker that dies in between leaves a run that
+    asks for the old vmid again, is refused again, and moves. Raises ``BeginAgainError``, or ``PhaseFailedError`` where the
+    vmid was chosen by hand.
+    """
+    taken = ctx.guest.vmid
+    if ctx.spec.vmid is not None:
+        raise PhaseFailedError(
+            Phase.CREATING.value,
+            Message.of(FailureCode.VMID_OF_OTHER, vmid=taken),
+            step="create",
+        )
+    ctx.checkpoint.facts.pop(ASKED, None)
+    ctx.checkpoint.again(step)
+    await ctx.recorder.flush()
+    vmid = await _take(ctx, await vmids.look(ctx.rt, ctx.client, ctx.endpoint_id))
+    ctx.tell(CreationCode.VMID_TAKEN, EventType.WARNING, taken=taken, vmid=vmid)
+    await ctx.recorder.flush()
+    raise BeginAgainError
+
+
+async def _take(ctx: RunContext, free: FreeVmids) -> int:
+    """Reserve the next vmid that nobody has. Raises ``LeaseGoneError`` where another worker has the run."""
+    guest = ctx.guest
+    async with ctx.rt.db.transaction() as tx:
+        creation = await tx.jobs.get(ctx.job_id)
+        if creation.lease_owner != ctx.recorder.owner:
+            raise LeaseGoneError
+        vmid = (await free.choose(tx))[0]
+        container = await tx.containers.set_vmid(ctx.container_id, vmid, instead_of=guest.vmid)
+        await tx.jobs.set_vmid(ctx.job_id, vmid)
+        await tx.containers.add_event(container.id, "moved", f"CT {guest.vmid} was taken: it is CT {vmid}")
+        await tx.audit.append(
+            userid=ctx.userid,
+            endpoint_name=ctx.endpoint_name,
+            action="creation.move",
+            subject=f"CT {vmid} {container.hostname}",
+            result=AuditResult.OK,
+            detail={"creation": str(ctx.job_id), "taken": guest.vmid},
+        )
+    return vmid

@@ -1,0 +1,148 @@
+"""The ends of a job: one transaction each, with the last events, what its kind stores, the audit and the row itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+import structlog
+
+from lxc_dashboard.db.models import AuditResult, EventType, Job, JobState
+from lxc_dashboard.db.repositories.events import StoredEvent
+from lxc_dashboard.db.repositories.jobs import FULL_PERCENT
+from lxc_dashboard.errors import (
+    ConflictError,
+    DashboardError,
+    PrivilegeError,
+    ServiceUnavailableError,
+    TaskFailedError,
+)
+from lxc_dashboard.services.jobs.codes import JobCode, Message
+from lxc_dashboard.services.jobs.engine.recorder import LeaseLostError, Recorder
+from lxc_dashboard.services.jobs.engine.run import Run
+from lxc_dashboard.services.jobs.kinds import End, Kind, Left
+
+if TYPE_CHECKING:
+    from lxc_dashboard.db.database import Transaction
+    from lxc_dashboard.runtime import Runtime
+
+log = structlog.get_logger(__name__)
+
+AGAIN_AFTER_S: Final = 0.5
+
+
+class Ending:
+    """Of the job that ``recorder`` tells of."""
+
+    def __init__(self, kind: Kind[Any], rt: Runtime, job: Job, recorder: Recorder) -> None:
+        self._kind = kind
+        self._rt = rt
+        self._job = job
+        self._recorder = recorder
+
+    async def complete(self, run: Run) -> None:
+        """All steps are done."""
+        self._recorder.percent = FULL_PERCENT
+        await self._end(self._kind.done(run), AuditResult.OK, run)
+
+    async def failed(self, error: BaseException, *, remains: bool = True) -> None:
+        """``remains``: PVE has the guest."""
+        recorder = self._recorder
+        told = describe(error, recorder.step, recorder.checkpoint.failed or recorder.checkpoint.active)
+        reason = Message.from_json(told)
+        message = Message.of(JobCode.FAILED, reason=reason) if isinstance(error, DashboardError) else reason
+        detail = {"step": told["step"], "cause": reason.to_json()}
+        end = End(JobState.FAILED, message, error=told, audit=detail, left=Left(remains))
+        await self._end(end, AuditResult.REFUSED if isinstance(error, PrivilegeError) else AuditResult.FAILED)
+
+    async def cancelled(self, left: Left) -> None:
+        """The job must have been read after it was asked to stop."""
+        by = self._job.cancelled_by or self._job.userid
+        message = self._kind.cancelled(by, self._recorder, left)
+        error = {**message.to_json(), "phase": self._recorder.step, "step": "", "remains": left.remains}
+        end = End(JobState.CANCELLED, message, error=error, audit={"by": by, "remains": left.remains}, left=left)
+        await self._end(end, AuditResult.OK)
+
+    async def _end(self, end: End, result: AuditResult, run: Run | None = None) -> None:
+        await self._recorder.flush()
+        kind = EventType.COMPLETE if end.state is JobState.DONE else EventType.ERROR
+        self._recorder.tell_message(end.message, kind)
+        await self._recorder.close()
+        while True:
+            try:
+                async with self._rt.db.transaction() as tx:
+                    rows = await self._write(tx, end, result, run)
+            except ServiceUnavailableError as error:
+                log.warning("end not written yet", job_id=str(self._job.id), state=end.state.value, why=str(error))
+                await asyncio.sleep(AGAIN_AFTER_S)
+            except ConflictError as error:
+                # Where only the answer was lost, it stands already.
+                if not await self._stands(end.state):
+                    raise LeaseLostError from error
+                return
+            else:
+                await self._recorder.pass_on(rows)
+                return
+
+    async def _write(self, tx: Transaction, end: End, result: AuditResult, run: Run | None) -> Sequence[StoredEvent]:
+        recorder = self._recorder
+        rows = await recorder.append_rest(tx)
+        finished = await tx.jobs.finish(
+            self._job.id, recorder.owner, end.state, error=end.error, result=end.result, owes=end.left.owes
+        )
+        await self._kind.record(tx, finished, end, run, recorder)
+        await audit(tx, finished, f"{self._kind.action}.{end.state.value}", result, end.audit)
+        return rows
+
+    async def _stands(self, state: JobState) -> bool:
+        async with self._rt.db.transaction() as tx:
+            return (await tx.jobs.get(self._job.id)).state == state.value
+
+
+async def give_back(rt: Runtime, job_id: UUID, owner: str, state: JobState) -> None:
+    """The row waits in ``state``; whatever worker is free then goes on."""
+    await _release(rt, job_id, lambda tx: tx.jobs.release_lease(job_id, owner, state=state))
+
+
+async def wait_for_sign_in(rt: Runtime, job: Job, owner: str) -> None:
+    """The row waits without a ticket until its user signs in, unless they have done so by now."""
+    await _release(rt, job.id, lambda tx: tx.jobs.wait_for_sign_in(job.id, owner, job.signed_in_at))
+
+
+def describe(error: BaseException, step_name: str, step: str) -> dict[str, Any]:
+    """``{"code", "params", "phase", "step", "tail"}`` for the page: nothing that only the log may know.
+
+    ``message`` instead of ``code`` and ``params`` for what PVE or a guest said.
+    """
+    reason = error.reason if isinstance(error, DashboardError) else Message.of(JobCode.BROKE)
+    told = reason.to_json()
+    if isinstance(error, TaskFailedError):
+        told["tail"] = list(error.log_tail)[-20:]
+    return {"tail": [], **told, "phase": str(step_name), "step": getattr(error, "step", "") or step}
+
+
+async def audit(tx: Transaction, job: Job, action: str, result: AuditResult, detail: Mapping[str, Any]) -> None:
+    """What was done for the job, on its user's behalf."""
+    endpoint = await tx.nodes.get(job.endpoint_id)
+    await tx.audit.append(
+        userid=job.userid,
+        endpoint_name=endpoint.name,
+        action=action,
+        subject=job.subject,
+        result=result,
+        detail={"job": str(job.id), **detail},
+    )
+
+
+async def _release(rt: Runtime, job_id: UUID, give: Callable[[Transaction], Awaitable[bool]]) -> None:
+    while True:
+        try:
+            async with rt.db.transaction() as tx:
+                await give(tx)
+        except ServiceUnavailableError as error:
+            log.warning("job not released", job_id=str(job_id), why=str(error))
+            await asyncio.sleep(AGAIN_AFTER_S)
+        else:
+            return

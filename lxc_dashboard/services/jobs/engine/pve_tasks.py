@@ -1,0 +1,191 @@
+"""A PVE task as a step of a run: started once, found again when the answer or the worker was lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from lxc_dashboard.db.models import EventType
+from lxc_dashboard.errors import (
+    ApiError,
+    TaskCancelledError,
+    TaskFailedError,
+    TaskTimeoutError,
+    UnreachableError,
+)
+from lxc_dashboard.proxmox.schemas import LogLine
+from lxc_dashboard.proxmox.tasks import is_forgotten
+from lxc_dashboard.services.jobs.codes import JobCode
+from lxc_dashboard.services.jobs.engine.run import Run
+
+if TYPE_CHECKING:
+    from lxc_dashboard.proxmox.schemas import TaskInfo
+    from lxc_dashboard.proxmox.tasks import TaskResult
+
+log = structlog.get_logger(__name__)
+
+_LOOK_EVERY_S: Final = 0.5
+# A checkpoint's fact: the task that an act has in PVE now, as ``PveStep`` names it.
+TASK: Final = "task"
+TASK_DEADLINE_S: Final = 12 * 3600.0
+FORGOTTEN: Final = "it does not know the task any more"
+# What nobody saw the end of, in PVE's own words: its node was restarted in the middle.
+_ENDS_UNSEEN: Final = (FORGOTTEN, "unexpected status", "unable to read tail")
+
+
+@dataclass(frozen=True, slots=True)
+class PveStep:
+    """``kind`` and ``task_id`` are the task's as PVE names them: vzcreate and the vmid, download and the file.
+
+    ``share``: how much of the work, from 0 to 1, the log lines tell of.
+    """
+
+    name: str
+    kind: str
+    task_id: str
+    node: str
+    deadline_s: float
+    post: Callable[[], Awaitable[str]]
+    share: Callable[[Sequence[str]], float] | None = None
+
+
+async def run_task(run: Run, step: PveStep) -> TaskResult:
+    """Start the task, or adopt it where it was started before, and wait for its end, its log told on the way.
+
+    Raises what the POST raises, ``TaskFailedError`` (also of a task that PVE has forgotten), ``TaskTimeoutError``.
+    """
+    checkpoint = run.checkpoint
+    upid = checkpoint.upid.get(step.name) or await _begin(run, step)
+
+    async def tell(lines: Sequence[LogLine]) -> None:
+        checkpoint.lines[step.name] = lines[-1].n
+        texts = [line.t for line in lines]
+        if step.share is not None:
+            run.reach(step.share(texts))
+        await run.recorder.log(texts)
+
+    try:
+        return await run.client.tasks.wait(
+            upid,
+            on_lines=tell,
+            on_silence=lambda error: _tell_silence(run, step, error),
+            first_line=checkpoint.lines.get(step.name, 0),
+            deadline_s=step.deadline_s,
+            stop_on_cancellation=False,  # who cancels asks for it by ``stop``; a worker that ends leaves it to the next
+        )
+    except (TaskFailedError, TaskTimeoutError):
+        checkpoint.failed = step.name  # it is over: a retry starts another one
+        raise
+    except ApiError as error:
+        if not is_forgotten(error):
+            raise
+        checkpoint.failed = step.name
+        raise TaskFailedError(upid, FORGOTTEN, node=error.node) from error
+
+
+async def run_noted(run: Run, step: PveStep) -> TaskResult:
+    """``run_task``, noted as what a cancel has to stop (``noted_step``)."""
+    checkpoint = run.checkpoint
+    checkpoint.facts[TASK] = [step.name, step.kind, step.task_id, step.node]
+    checkpoint.active = step.name
+    result = await run_task(run, step)
+    checkpoint.mark_done(step.name)
+    return result
+
+
+def noted_step(run: Run) -> PveStep | None:
+    """The task that ``run_noted`` began last, to be stopped; None where there was none."""
+    if TASK not in run.checkpoint.facts:
+        return None
+    name, kind, task_id, node = run.checkpoint.facts[TASK]
+    return PveStep(name, kind, task_id, node, TASK_DEADLINE_S, _never)
+
+
+async def _never() -> str:
+    raise AssertionError("a task that is to be stopped is not begun")
+
+
+def ended_unseen(error: TaskFailedError) -> bool:
+    """Whether the task may have done its work all the same: PVE does not know how it ended."""
+    return error.exitstatus.startswith(_ENDS_UNSEEN)
+
+
+def _tell_silence(run: Run, step: PveStep, error: UnreachableError) -> None:
+    """Once a step: whoever looks must not take the silence for work."""
+    run.tell_once(f"{step.name}:silence", JobCode.TASK_AWAITED, EventType.WARNING, reason=error.reason)
+
+
+async def _begin(run: Run, step: PveStep) -> str:
+    checkpoint = run.checkpoint
+    known = checkpoint.intent.get(step.name)
+    if known is None:
+        known = [task.upid for task in await _tasks(run, step)]
+        checkpoint.intent[step.name] = known
+        await run.recorder.flush()  # before the POST: whoever comes after knows that it may have been sent
+        upid = None
+    else:
+        upid = await _look(run, step, known, run.rt.timing.find_task_again_within_s)
+    if upid is None:
+        upid = await _post(run, step, known)
+    checkpoint.begin(step.name, upid)
+    await run.recorder.flush()
+    return upid
+
+
+async def _post(run: Run, step: PveStep, known: Sequence[str]) -> str:
+    try:
+        return await step.post()
+    except (UnreachableError, ApiError) as error:
+        # The answer may have been lost after PVE had begun, here or at an earlier try: then the task is there.
+        within_s = run.rt.timing.find_task_within_s if isinstance(error, UnreachableError) else 0.0
+        upid = await _look(run, step, known, within_s)
+        if upid is None:
+            raise
+        log.info("task adopted", job_id=str(run.job_id), upid=upid)
+        return upid
+
+
+async def _look(run: Run, step: PveStep, known: Sequence[str], for_s: float) -> str | None:
+    """The task that our POST has started, None where there is none."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + for_s
+    while True:
+        new = [task for task in await _tasks(run, step) if task.upid not in known]
+        if new:
+            return max(new, key=lambda task: task.starttime).upid
+        if loop.time() >= until:
+            return None
+        await asyncio.sleep(_LOOK_EVERY_S)
+
+
+async def _tasks(run: Run, step: PveStep) -> list[TaskInfo]:
+    """The user's own tasks of this kind and object, on the node."""
+    vmid = int(step.task_id) if step.task_id.isdecimal() else None
+    found = await run.client.tasks.list(step.node, vmid=vmid, typefilter=step.kind, limit=100)
+    return [task for task in found if task.type == step.kind and task.id == step.task_id and task.is_of(run.userid)]
+
+
+async def stop_task(run: Run, step: PveStep) -> str:
+    """End the step's task if it runs. Returns its exit status, "" where there is no task.
+
+    Raises what PVE says where it cannot be asked, ``TimeoutError`` where the task goes on.
+    """
+    upid = run.checkpoint.upid.get(step.name)
+    if upid is None and step.name in run.checkpoint.intent:
+        upid = await _look(run, step, run.checkpoint.intent[step.name], run.rt.timing.find_task_within_s)
+    if upid is None:
+        return ""
+    run.checkpoint.begin(step.name, upid)
+    asked = asyncio.Event()
+    asked.set()
+    try:
+        result = await run.client.tasks.wait(upid, cancel=asked)
+    except TaskCancelledError as error:
+        if not error.exitstatus:
+            raise TimeoutError(f"{upid} goes on") from error
+        return error.exitstatus
+    return result.exitstatus

@@ -1,0 +1,77 @@
+"""A node makes so many containers at once, whatever the number of workers: a run takes a slot, or waits in line without a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from lxc_dashboard.db.repositories.slots import Held
+from lxc_dashboard.services.jobs.codes import JobCode
+from lxc_dashboard.services.jobs.engine.enqueue import enqueue
+from lxc_dashboard.services.jobs.kinds import StandstillError
+
+if TYPE_CHECKING:
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.jobs.engine.run import Run
+
+SLOT: Final = "create.slot"
+
+
+async def take(run: Run, *, begun: bool) -> None:
+    """A slot on the run's node. ``begun``: PVE was asked already. Raises ``StandstillError``."""
+    node, limit = run.guest.node, run.rt.settings.CREATES_PER_NODE
+    async with run.rt.db.transaction() as tx:
+        ahead = await tx.jobs.take_slot(_held(run), node, limit, anyway=begun)
+    if ahead:
+        await _wait(run, ahead)
+    run.holds_slot = True
+    if run.checkpoint.active == SLOT:
+        run.checkpoint.active = ""
+
+
+async def _wait(run: Run, ahead: int) -> None:
+    node, limit = run.guest.node, run.rt.settings.CREATES_PER_NODE
+    run.checkpoint.active = SLOT
+    run.tell_once(SLOT, JobCode.SLOT_AWAITED, count=ahead, node=node)
+    await run.recorder.flush()
+    async with run.rt.db.transaction() as tx:
+        waits = await tx.jobs.wait_in_line(_held(run), node, limit)
+    if waits:
+        raise StandstillError
+
+
+async def give(run: Run) -> None:
+    """The node is loaded no more by this run: the next one is woken."""
+    if not run.holds_slot:
+        return
+    async with run.rt.db.transaction() as tx:
+        limit, again_after_s = run.rt.settings.CREATES_PER_NODE, run.rt.timing.enqueue_again_s
+        ids = await tx.jobs.give_slot(_held(run), run.guest.node, limit, again_after_s=again_after_s)
+    run.holds_slot = False
+    await _hand_out(run.rt, ids)
+
+
+async def wake(rt: Runtime, endpoint_id: UUID, node: str) -> int:
+    """Hand out the oldest runs that the node has room for. How many there were."""
+    async with rt.db.transaction() as tx:
+        limit, again_after_s = rt.settings.CREATES_PER_NODE, rt.timing.enqueue_again_s
+        ids = await tx.jobs.wake(endpoint_id, node, limit, again_after_s=again_after_s)
+    await _hand_out(rt, ids)
+    return len(ids)
+
+
+async def wake_all(rt: Runtime) -> int:
+    """``wake`` wherever runs wait: for slots whose holder died with its worker."""
+    async with rt.db.transaction() as tx:
+        wanted = await tx.jobs.nodes_in_demand()
+    return sum([await wake(rt, endpoint_id, node) for endpoint_id, node in wanted])
+
+
+def _held(run: Run) -> Held:
+    return Held(run.job_id, run.endpoint_id, run.recorder.owner)
+
+
+async def _hand_out(rt: Runtime, ids: Sequence[UUID]) -> None:
+    for job_id in ids:
+        await enqueue(rt, job_id)

@@ -1,0 +1,158 @@
+"""Following a run: all that was told before, then what is told now, each number once and in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from lxc_dashboard.db.models import EventType, Job, JobEvent
+from lxc_dashboard.db.repositories.jobs import FINISHED
+from lxc_dashboard.errors import NotFoundError, ServiceUnavailableError
+from lxc_dashboard.services.jobs.codes import JobCode, Message
+from lxc_dashboard.services.jobs.events import model as events
+from lxc_dashboard.services.jobs.events.model import ProgressEvent
+
+if TYPE_CHECKING:
+    from lxc_dashboard.runtime import Runtime
+
+log = structlog.get_logger(__name__)
+
+# Each row holds up to 500 lines, or 64 KiB.
+PAGE: Final = 100
+BLOCK_MS: Final = 2000
+# What the stream has lost, the database tells; with many who look at a job that says nothing, asking it is what they cost.
+SILENT_READS: Final = 3
+POLL_WITHOUT_REDIS_S: Final = 0.5
+REDIS_AWAY_S: Final = 5.0
+# One that is reached and says nothing must not hold up what PostgreSQL has: that is sooner told than the bus gives up.
+REDIS_ANSWERS_WITHIN_S: Final = 1.0
+DATABASE_AWAY_S: Final = 1.0
+_ENDS: Final = frozenset({EventType.COMPLETE, EventType.ERROR})
+
+
+async def follow(rt: Runtime, job_id: UUID, after_seq: int = 0) -> AsyncGenerator[list[ProgressEvent], None]:
+    """Events after number ``after_seq``, in order and without a gap, until the run has ended and all is told.
+
+    From PostgreSQL first, then from the Redis stream; without Redis PostgreSQL is asked twice a second. Who may see it
+    is the caller's question (``service.visible``). Raises ``NotFoundError``.
+    """
+    follower = _Follower(rt, job_id, after_seq)
+    while True:
+        ended = await follower.has_ended()  # asked before reading: what was told until then is then read for sure
+        async for batch in follower.stored():
+            yield batch
+        if ended:
+            return
+        async for batch in follower.streamed():
+            yield batch
+
+
+async def ended(rt: Runtime, job_id: UUID) -> Job:
+    """The job once it has ended. Raises ``NotFoundError``."""
+    async for _ in follow(rt, job_id):
+        continue
+    async with rt.db.transaction() as tx:
+        return await tx.jobs.get(job_id)
+
+
+class _Follower:
+    def __init__(self, rt: Runtime, job_id: UUID, seq: int) -> None:
+        self._rt = rt
+        self._id = job_id
+        self._stream = events.stream_of(job_id)
+        self._seq = seq
+        self._at = ""
+        self._ask_redis_from = 0.0
+
+    async def has_ended(self) -> bool:
+        self._at = self._at or await self._newest()
+        while True:
+            try:
+                async with self._rt.db.transaction() as tx:
+                    standing = (await tx.jobs.standings([self._id])).get(self._id)
+            except ServiceUnavailableError:
+                await asyncio.sleep(DATABASE_AWAY_S)
+            else:
+                if standing is None:
+                    raise NotFoundError(Message.of(JobCode.GONE))
+                return standing.state in FINISHED
+
+    async def _newest(self) -> str:
+        """Where the stream is now, asked before PostgreSQL is read: what comes later comes from the stream."""
+        now = asyncio.get_running_loop().time()
+        if now < self._ask_redis_from:
+            return ""
+        try:
+            async with asyncio.timeout(REDIS_ANSWERS_WITHIN_S):
+                return await self._rt.bus.last_id(self._stream)
+        except (ServiceUnavailableError, TimeoutError):
+            self._ask_redis_from = now + REDIS_AWAY_S
+            return ""
+
+    async def stored(self) -> AsyncIterator[list[ProgressEvent]]:
+        while True:
+            rows = await self._page()
+            batch = self._take([events.of_row(row) for row in rows])
+            if batch:
+                yield batch
+            if len(rows) < PAGE:
+                return
+
+    async def _page(self) -> list[JobEvent]:
+        while True:
+            try:
+                async with self._rt.db.transaction() as tx:
+                    return list(await tx.jobs.events_after(self._id, self._seq, PAGE))
+            except ServiceUnavailableError:
+                await asyncio.sleep(DATABASE_AWAY_S)
+
+    async def streamed(self) -> AsyncIterator[list[ProgressEvent]]:
+        """Until nothing has come for a while, something is missing, or the run may have ended: then PostgreSQL is asked again."""
+        silent = 0
+        while silent < SILENT_READS:
+            found = await self._read()
+            if found is None or (found and found[0].seq > self._seq + 1):
+                return
+            silent = 0 if found else silent + 1
+            batch = self._take(found)
+            if batch:
+                yield batch
+            if any(event.type in _ENDS or event.last > self._seq for event in found):
+                return
+
+    async def _read(self) -> list[ProgressEvent] | None:
+        """The next entries; empty after ``BLOCK_MS`` without any. None where PostgreSQL has to tell: Redis is away, or not understood."""
+        if not self._at:
+            await asyncio.sleep(POLL_WITHOUT_REDIS_S)
+            return None
+        try:
+            async with asyncio.timeout(BLOCK_MS / 1000 + REDIS_ANSWERS_WITHIN_S):
+                entries = await self._rt.bus.read_after(self._stream, self._at, block_ms=BLOCK_MS)
+        except (ServiceUnavailableError, TimeoutError) as error:
+            log.info("stream not read", stream=self._stream, why=str(error))
+            self._at = ""
+            return None
+        if entries:
+            self._at = entries[-1][0]
+        try:
+            return [events.decode(data) for _, data in entries]
+        except msgspec.DecodeError as error:
+            log.warning("stream not understood", stream=self._stream, why=str(error))
+            return None
+
+    def _take(self, found: list[ProgressEvent]) -> list[ProgressEvent]:
+        """What is new of ``found``, as far as no number is missing."""
+        batch: list[ProgressEvent] = []
+        for event in found:
+            if event.seq > self._seq + 1:
+                break
+            rest = event.after(self._seq)
+            if rest is not None:
+                batch.append(rest)
+                self._seq = rest.last
+        return batch

@@ -1,0 +1,72 @@
+"""A run whose vmid somebody else has taken: on to the next that nobody has."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from lxc_dashboard.db.models import CREATE_KIND, Container, Job
+from lxc_dashboard.errors import LeaseGoneError
+from lxc_dashboard.services.creation.steps import vmid_conflict as moving
+from lxc_dashboard.services.creation.steps.create import CREATE
+from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.engine.run import Guest
+from lxc_dashboard.services.jobs.kinds import BeginAgainError
+from tests.unit.services.creation.doubles import Saying, always, database, tells
+from tests.unit.services.creation.wish import SPEC
+
+ROW = Container(endpoint_id=uuid4(), vmid=102, node="pve1", hostname="web", created_by="root@pam")
+
+
+def run(set_vmid: Saying, owner: str = "me") -> Any:
+    """A run as CT 101, whose worker is ``owner``; the next free vmid is 102."""
+    told: list[str] = []
+    creation = Job(
+        kind=CREATE_KIND,
+        step="creating",
+        vmid=101,
+        endpoint_id=uuid4(),
+        container_id=uuid4(),
+        userid="root@pam",
+        lease_owner="me",
+    )
+    containers = SimpleNamespace(set_vmid=set_vmid, add_event=always(None))
+    jobs = SimpleNamespace(
+        get=always(creation), reserved_vmids=always(frozenset[int]()), set_vmid=always(None), lock_endpoint=always(None)
+    )
+    audit = SimpleNamespace(append=always(None))
+    return SimpleNamespace(
+        rt=SimpleNamespace(
+            db=database(jobs=jobs, containers=containers, audit=audit),
+        ),
+        client=SimpleNamespace(cluster=SimpleNamespace(nextid=always(102), resources=always([]))),
+        job_id=uuid4(),
+        endpoint_id=uuid4(),
+        endpoint_name="pve",
+        userid="root@pam",
+        spec=SPEC,
+        guest=Guest(101, "pve1", "marker"),
+        container_id=uuid4(),
+        checkpoint=Checkpoint(facts={moving.ASKED: 101}, intent={CREATE: []}),
+        recorder=SimpleNamespace(owner=owner, flush=always(None)),
+        **tells(told),
+        told=told,
+    )
+
+
+async def test_a_run_goes_on_with_the_next_vmid_and_asks_pve_anew() -> None:
+    job = run(Saying(ROW))
+    with pytest.raises(BeginAgainError):
+        await moving.move(job, CREATE)
+    assert job.told == ["Another container took the vmid 101 in the meantime: going on as CT 102"]
+    assert (job.checkpoint.facts, job.checkpoint.intent) == ({}, {})
+
+
+async def test_a_run_that_another_worker_has_is_not_moved() -> None:
+    moved = Saying(ROW)
+    with pytest.raises(LeaseGoneError):
+        await moving.move(run(moved, owner="former"), CREATE)
+    assert moved.calls == 0
