@@ -144,6 +144,8 @@ ERRORS: Final[Mapping[str, str | WithRemedy]] = {
     "failure.create_interrupted": WithRemedy("{reason}", "The task was stopped. Retry it"),
     "failure.create_failed": WithRemedy("{reason}", "The log shows what PVE did"),
     # Why a request about a creation fails
+    "failure.download_cancelled": "The download of {volume} was cancelled",
+    "failure.download_broke": "The download of {volume} failed in the dashboard itself. Its log names the cause",
     "failure.own_user_goes_on": "A job acts as its own user: only that user can let it go on",
     "failure.no_creation": "This job makes no container",
     "failure.left_not_ours": "CT {vmid} is another container by now, or its notes do not name this job. Nothing was deleted",

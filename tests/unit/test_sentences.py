@@ -69,7 +69,6 @@ LEFT: dict[str, int] = {
     "services/containers/console.py": 7,
     "services/creation/access/entrance.py": 4,
     "services/creation/batch_views.py": 1,
-    "services/creation/downloads.py": 2,
     "services/creation/form/addresses.py": 13,
     "services/creation/form/batch.py": 9,
     "services/creation/form/choices.py": 6,

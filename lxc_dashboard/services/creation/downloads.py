@@ -15,6 +15,7 @@ from lxc_dashboard.db.models import DOWNLOAD_KIND, AuditResult, EventType, Job, 
 from lxc_dashboard.db.repositories.jobs import FINISHED
 from lxc_dashboard.errors import ConflictError, NotFoundError, PhaseFailedError, SessionExpiredError
 from lxc_dashboard.services.creation.codes import CreationCode
+from lxc_dashboard.services.creation.failures import FailureCode
 from lxc_dashboard.services.jobs.acts import Act, ActRun
 from lxc_dashboard.services.jobs.codes import Message
 from lxc_dashboard.services.jobs.engine import execution as engine
@@ -36,8 +37,6 @@ OWN: Final = "download_job"  # a fact of a creation's checkpoint: the download t
 DEADLINE_S: Final = 3600.0
 LOOK_EVERY_S: Final = 0.5
 NEEDS: Final = "Datastore.AllocateTemplate"
-CANCELLED: Final = "The download of {volume} was cancelled"
-BROKE: Final = "The download of {volume} failed in the dashboard itself. Its log names the cause"
 _PERCENT: Final = re.compile(r"(?<![\d.])(\d{1,3})%")
 
 
@@ -153,9 +152,11 @@ async def fetch(run: Run, order: Order) -> None:
             return
 
 
-def _cause(download: Job) -> str:
+def _cause(download: Job) -> Message:
+    if download.error:
+        return Message.from_json(download.error)
     cancelled = download.state == JobState.CANCELLED
-    return str(download.error.get("message", "")) or (CANCELLED if cancelled else BROKE).format(volume=download.name)
+    return Message.of(FailureCode.DOWNLOAD_CANCELLED if cancelled else FailureCode.DOWNLOAD_BROKE, volume=download.name)
 
 
 async def stop(run: Run) -> None:

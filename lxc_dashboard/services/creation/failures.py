@@ -44,6 +44,9 @@ class FailureCode(MessageCode):
     CREATE_INTERRUPTED = "failure.create_interrupted"
     CREATE_FAILED = "failure.create_failed"
 
+    DOWNLOAD_CANCELLED = "failure.download_cancelled"
+    DOWNLOAD_BROKE = "failure.download_broke"
+
     OWN_USER_GOES_ON = "failure.own_user_goes_on"
     NO_CREATION = "failure.no_creation"
     LEFT_NOT_OURS = "failure.left_not_ours"

@@ -71,7 +71,7 @@ def test_what_is_wrong_is_told_by_field_and_nothing_is_made(api: Api) -> None:
         assert said in err
     status, _, err = ran(api, "--set", "hostname=x", "--set", "storage=elsewhere")
     assert status == 1
-    assert "storage: No storage elsewhere" in err
+    assert "storage: You see no storage elsewhere on pve3" in err
 
 
 def test_no_follow_ends_at_once_and_the_token_may_come_by_file_or_stdin(api: Api, tmp_path: Path) -> None:

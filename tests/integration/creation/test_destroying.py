@@ -116,7 +116,7 @@ async def test_a_guest_that_became_anothers_meanwhile_is_left(lab: Lab) -> None:
     await client.lxc.set_config(job.node, job.vmid, {"description": "somebody else's"})
     await lab.work(destroying)
     ended = await row(lab, destroying)
-    assert (ended.state, "another container" in ended.error["message"]) == ("failed", True)
+    assert (ended.state, "another container" in text.in_words_of(ended.error)) == ("failed", True)
     assert lab.containers_named(job.hostname) == [job.vmid]
 
 

@@ -142,7 +142,7 @@ async def test_another_host_key_than_the_first_stops_the_run(lab: Lab) -> None:
     job = await service.get_job(lab.rt, lab.session, job_id)
     assert job.state is JobState.FAILED
     assert job.error is not None
-    assert "shows another SSH host key than at first" in cause(job.error)
+    assert "has another SSH host key than at the first contact" in cause(job.error)
 
 
 async def test_a_guest_with_another_marker_is_not_entered_by_ssh(lab: Lab) -> None:

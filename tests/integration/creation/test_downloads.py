@@ -215,10 +215,10 @@ async def test_a_download_that_fails_fails_its_creation_with_the_cause_and_a_ret
 
 async def test_what_pve_refuses_and_a_full_storage_are_the_causes_of_its_failure(lab: Lab) -> None:
     refused = await ended(lab, await downloads.request(lab.rt, lab.session, Order("pve1", "local-lvm", FEDORA)))
-    assert (refused.state, "local-lvm" in refused.error["message"]) == ("failed", True)
+    assert (refused.state, "local-lvm" in text.in_words_of(refused.error)) == ("failed", True)
     lab.sandbox.fill_storage("local")
     full = await ended(lab, await downloads.request(lab.rt, lab.session, ORDER))
-    assert (full.state, "No space left on device" in full.error["message"]) == ("failed", True)
+    assert (full.state, "No space left on device" in text.in_words_of(full.error)) == ("failed", True)
 
 
 def test_the_share_is_read_out_of_a_downloaders_lines() -> None:

@@ -231,5 +231,5 @@ async def anothers_create(lab: Lab, vmid: int) -> None:
 async def test_a_lock_that_others_set_is_not_lifted_for_a_deletion(lab: Lab) -> None:
     job = await failed(lab)
     lab.sandbox.lock_guest(job.vmid, "create")
-    assert "locked by what this job did not do" in await lab.destroy(job.id)
+    assert "locked by a task that is not of this job" in await lab.destroy(job.id)
     assert await lock_of(lab, job.vmid) == "create"
