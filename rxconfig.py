@@ -12,10 +12,10 @@ config = rx.Config(
     # Replaced by the page's own origin in the compiled frontend: see OwnOriginPlugin.
     api_url=BUILD_ORIGIN,
     deploy_url=BUILD_ORIGIN,
-    # An origin is let in by lxc_dashboard.api.origin; nothing is let in by default.
+    # lxc_dashboard.api.middleware.access checks the origin of each request and socket.
     cors_allowed_origins=(BUILD_ORIGIN,),
-    # One process holds a tab's state for as long as its socket lives; a new socket brings the whole state again, and finds
-    # it as new where it comes from another process (state/seats.py).
+    # A tab's state stays in the process of its socket. A new socket in another process begins with a new state
+    # (lxc_dashboard/state/socket).
     state_manager_mode=rx.constants.StateManagerMode.MEMORY,
     telemetry_enabled=False,
     show_built_with_reflex=False,

@@ -13,16 +13,19 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, AsyncSessionTransa
 from lxc_dashboard.crypto import Keyring
 from lxc_dashboard.db.errors import translate
 from lxc_dashboard.db.repositories.audit import AuditRepository
-from lxc_dashboard.db.repositories.batches import BatchRepository
 from lxc_dashboard.db.repositories.buckets import BucketRepository
 from lxc_dashboard.db.repositories.containers import ContainerRepository
 from lxc_dashboard.db.repositories.drafts import DraftRepository
-from lxc_dashboard.db.repositories.jobs import JobRepository
+from lxc_dashboard.db.repositories.events import EventRepository
+from lxc_dashboard.db.repositories.job_lists import JobListRepository
+from lxc_dashboard.db.repositories.jobs import BatchRepository, JobRepository
+from lxc_dashboard.db.repositories.leases import LeaseRepository, SlotRepository
 from lxc_dashboard.db.repositories.monitor import MonitorRepository
 from lxc_dashboard.db.repositories.nodes import NodeRepository
 from lxc_dashboard.db.repositories.presets import PresetRepository
 from lxc_dashboard.db.repositories.sources import SourceRepository
 from lxc_dashboard.db.repositories.templates import TemplateRepository, TemplateUseRepository
+from lxc_dashboard.db.repositories.tickets import TicketRepository
 from lxc_dashboard.errors import ConflictError
 
 
@@ -68,6 +71,26 @@ class Transaction:
     @cached_property
     def jobs(self) -> JobRepository:
         return JobRepository(self.session, self._keyring)
+
+    @cached_property
+    def job_lists(self) -> JobListRepository:
+        return JobListRepository(self.session)
+
+    @cached_property
+    def events(self) -> EventRepository:
+        return EventRepository(self.session)
+
+    @cached_property
+    def tickets(self) -> TicketRepository:
+        return TicketRepository(self.session, self._keyring)
+
+    @cached_property
+    def leases(self) -> LeaseRepository:
+        return LeaseRepository(self.session)
+
+    @cached_property
+    def slots(self) -> SlotRepository:
+        return SlotRepository(self.session)
 
     @cached_property
     def batches(self) -> BatchRepository:

@@ -115,7 +115,7 @@ class Journal:
             return
         try:
             async with self._database.transaction() as tx:
-                written = await tx.jobs.append_batches([batch for _, batch in group])
+                written = await tx.events.append_batches([batch for _, batch in group])
         except Exception as error:  # noqa: BLE001 - each call gets the error of its own batch
             if len(group) == 1 or isinstance(error, ServiceUnavailableError):
                 _fail([turn for turn, _ in group], error)

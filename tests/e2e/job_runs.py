@@ -129,8 +129,8 @@ async def _stored(
         )
         row = Job.about(container, CREATE_KIND, step="creating", userid=session.userid, params=spec.to_json())
         await tx.jobs.add(row)
-        assert await tx.jobs.acquire_lease(row.id, OWNER, 60)
-        await tx.jobs.append_events(row.id, OWNER, events)
+        assert await tx.leases.acquire(row.id, OWNER, 60)
+        await tx.events.append(row.id, OWNER, events)
         await tx.jobs.finish(row.id, OWNER, state)
     return str(row.id)
 

@@ -91,7 +91,7 @@ def failed_act(stack: Stack, page: Page, vmid: int) -> UUID:
         job = Job(kind=kind, endpoint_id=session.endpoint_id, vmid=vmid, node="pve1", userid=session.userid)
         async with rt.db.transaction() as tx:
             await tx.jobs.add(job)
-            assert await tx.jobs.acquire_lease(job.id, OWNER, 60)
+            assert await tx.leases.acquire(job.id, OWNER, 60)
             await tx.jobs.finish(job.id, OWNER, JobState.FAILED)
         return job.id
 

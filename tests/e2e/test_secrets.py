@@ -56,7 +56,7 @@ def secrets_of(stack: Stack, page: Page, job: str) -> dict[str, str]:
     async def read(rt: Runtime, session: Session) -> dict[str, str]:
         async with rt.db.transaction() as tx:
             creation = await tx.jobs.get(UUID(job))
-            lent = await tx.jobs.get_ticket(creation.id)
+            lent = await tx.tickets.get(creation.id)
             password = tx.containers.root_password(await tx.containers.get(creation.own_container_id))
         assert lent
         assert password

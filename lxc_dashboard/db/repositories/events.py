@@ -11,10 +11,10 @@ from uuid import UUID
 import msgspec
 from psycopg import AsyncConnection
 from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from lxc_dashboard.db.models import EventType, JobEvent, now
-from lxc_dashboard.db.repositories.job_lists import JobListRepository
 from lxc_dashboard.db.repositories.leases import TAKEABLE, lease_gone
 from lxc_dashboard.db.storable import storable, storable_text
 
@@ -131,10 +131,19 @@ class Batch:
     checkpoint: Mapping[str, Any] | None = None
 
 
-class EventRepository(JobListRepository):
-    """The part of ``JobRepository`` that holds a run's events."""
+async def append_unheld(session: AsyncSession, job_id: UUID, event: NewEvent) -> None:
+    """Add an event to a job that nobody holds, whose row this transaction has locked."""
+    row = next(_placed(Batch(job_id, "", (event,))))
+    await (await session.connection()).execute(_ADD, {"row": _json(row)})
 
-    async def append_events(
+
+class EventRepository:
+    """The events of jobs."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def append(
         self,
         job_id: UUID,
         owner: str,
@@ -161,12 +170,7 @@ class EventRepository(JobListRepository):
             for batch, rows in zip(batches, told, strict=True)
         ]
 
-    async def _append(self, job_id: UUID, event: NewEvent) -> None:
-        """To a run that nobody holds, whose row this transaction has locked."""
-        row = next(_placed(Batch(job_id, "", (event,))))
-        await (await self._session.connection()).execute(_ADD, {"row": _json(row)})
-
-    async def events_after(self, job_id: UUID, seq: int, limit: int = 500) -> Sequence[JobEvent]:
+    async def after(self, job_id: UUID, seq: int, limit: int = 500) -> Sequence[JobEvent]:
         """Rows that hold any line after number ``seq``, in order: the first may begin at or before it (a log chunk)."""
         number = col(JobEvent.seq)
         of_run = col(JobEvent.job_id) == job_id
@@ -174,7 +178,7 @@ class EventRepository(JobListRepository):
         after = (of_run, number >= func.coalesce(chunk_begin, 0), number + col(JobEvent.lines) > seq + 1)
         return (await self._session.scalars(select(JobEvent).where(*after).order_by(number).limit(limit))).all()
 
-    async def events_between(
+    async def between(
         self, job_id: UUID, first: int, last: int, *, most_bytes: int | None = None
     ) -> Sequence[JobEvent]:
         """Rows that hold any of the lines ``first`` to ``last``, in order.
@@ -192,7 +196,7 @@ class EventRepository(JobListRepository):
             within = [of_run, number.in_(select(sized.c.seq).where(sized.c.before < most_bytes))]
         return (await self._session.scalars(select(JobEvent).where(*within).order_by(number))).all()
 
-    async def events_with(self, job_id: UUID, text: str, limit: int, *, after: int = 0) -> Sequence[JobEvent]:
+    async def containing(self, job_id: UUID, text: str, limit: int, *, after: int = 0) -> Sequence[JobEvent]:
         """Rows that may show ``text``, in order, with any line after number ``after``.
 
         The message holds it, whatever its case, or the row has a code, whose words are not stored.

@@ -8,12 +8,12 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, String, and_, case, cast, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from lxc_dashboard.db.models import Container, Job, JobState, Template, TemplateRevision
 from lxc_dashboard.db.repositories.leases import UNDER_WAY, UNFINISHED
-from lxc_dashboard.db.repositories.slots import SlotRepository
 from lxc_dashboard.db.storable import storable_text
 from lxc_dashboard.errors import NotFoundError
 
@@ -68,24 +68,27 @@ class Choices:
     users: tuple[str, ...]
 
 
-class JobListRepository(SlotRepository):
-    """The part of ``JobRepository`` that lists."""
+class JobListRepository:
+    """Jobs with their guests and templates, as lists show them."""
 
-    async def named(self, job_id: UUID) -> Named:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def get(self, job_id: UUID) -> Named:
         """Raises ``NotFoundError``."""
         row = (await self._session.execute(_joined(*_NAMED).where(col(Job.id) == job_id))).one_or_none()
         if row is None:
             raise NotFoundError("This job does not exist or was removed")
         return _named(row)
 
-    async def list_named(self, viewer: Viewer, wanted: Wanted, *, limit: int, offset: int = 0) -> Sequence[Named]:
+    async def list(self, viewer: Viewer, wanted: Wanted, *, limit: int, offset: int = 0) -> Sequence[Named]:
         """Newest first."""
         found = _joined(*_NAMED).where(*_visible(viewer), *_matching(wanted))
         newest = found.order_by(col(Job.created_at).desc(), col(Job.id).desc())
         rows = await self._session.execute(newest.limit(limit).offset(offset))
         return [_named(row) for row in rows]
 
-    async def count_named(self, viewer: Viewer, wanted: Wanted) -> int:
+    async def count(self, viewer: Viewer, wanted: Wanted) -> int:
         found = _joined(func.count()).where(*_visible(viewer), *_matching(wanted))
         return await self._session.scalar(found) or 0
 
@@ -195,7 +198,7 @@ def _matching(wanted: Wanted) -> list[ColumnElement[bool]]:
 
 
 def _behind(job_id: UUID) -> ColumnElement[bool]:
-    """As ``list_named`` orders them."""
+    """As ``list`` orders them."""
     at = select(col(Job.created_at)).where(col(Job.id) == job_id).scalar_subquery()
     same_moment = and_(col(Job.created_at) == at, col(Job.id) < job_id)
     return or_(col(Job.created_at) < at, same_moment)

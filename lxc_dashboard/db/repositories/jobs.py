@@ -1,4 +1,4 @@
-"""Runs: the row, its secrets, its checkpoint and its end."""
+"""Jobs: the row, its secrets, its checkpoint and its end. Batches of jobs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from lxc_dashboard.crypto import Keyring, SealedColumn
-from lxc_dashboard.db.models import DOWNLOAD_KIND, Container, Job, JobState
+from lxc_dashboard.db.models import DOWNLOAD_KIND, Container, CreationBatch, Job, JobState
 from lxc_dashboard.db.models.jobs import SEALED_AS
-from lxc_dashboard.db.repositories.leases import LEASE, TAKEABLE, UNFINISHED, database_now, is_cancelling, is_creation
-from lxc_dashboard.db.repositories.tickets import TicketRepository
+from lxc_dashboard.db.repositories.leases import (
+    LEASE,
+    TAKEABLE,
+    UNFINISHED,
+    database_now,
+    is_cancelling,
+    is_creation,
+    update_held,
+    update_job,
+)
 from lxc_dashboard.db.storable import storable
 from lxc_dashboard.errors import ConflictError, NotFoundError
 
@@ -54,11 +62,11 @@ def _plain_addresses(*texts: str | None) -> frozenset[str]:
     return frozenset(text.partition("/")[0] for text in texts if text)
 
 
-class JobRepository(TicketRepository):
+class JobRepository:
     """A method that takes an ``owner`` raises ``LeaseGoneError`` once that owner holds no live lease, and changes nothing."""
 
     def __init__(self, session: AsyncSession, keyring: Keyring) -> None:
-        super().__init__(session, keyring)
+        self._session = session
         self._secrets = SealedColumn(keyring, SEALED_AS, "secrets_enc")
 
     async def add(self, creation: Job, secrets: Mapping[str, Any] | None = None) -> Job:
@@ -66,7 +74,7 @@ class JobRepository(TicketRepository):
         creation.secrets_enc = self._secrets.seal_json(secrets, creation.id)
         self._session.add(creation)
         await self._session.flush()
-        stamped = await self._update(creation.id, created_at=database_now(), enqueued_at=database_now())
+        stamped = await update_job(self._session, creation.id, created_at=database_now(), enqueued_at=database_now())
         return stamped or creation
 
     async def get(self, job_id: UUID) -> Job:
@@ -181,7 +189,7 @@ class JobRepository(TicketRepository):
             wiped["secrets_enc"] = case((col(Job.ticket_enc).is_(None), None), else_=col(Job.secrets_enc))
         elif state is not JobState.FAILED:
             wiped["secrets_enc"] = None
-        return await self._update_held(job_id, owner, **values, **wiped)
+        return await update_held(self._session, job_id, owner, **values, **wiped)
 
     async def reopen(self, job_id: UUID, checkpoint: Mapping[str, Any]) -> Job:
         """A failed run, queued again from ``checkpoint``; it needs a ticket, in the same transaction.
@@ -190,7 +198,7 @@ class JobRepository(TicketRepository):
         """
         cleared: dict[str, Any] = {"error": {}, "cancelled_by": "", "finished_at": None}
         failed = col(Job.state) == JobState.FAILED.value
-        creation = await self._update(job_id, failed, **_queued(checkpoint), **cleared)
+        creation = await update_job(self._session, job_id, failed, **_queued(checkpoint), **cleared)
         if creation is None:
             raise ConflictError(f"Only a failed job is run again; this one is {(await self.get(job_id)).state}")
         return creation
@@ -202,7 +210,7 @@ class JobRepository(TicketRepository):
         """
         over = col(Job.state).in_([JobState.FAILED.value, JobState.CANCELLED.value])
         creation = await self.locked(job_id)
-        if await self._update(job_id, over, error={**creation.error, GIVEN_UP: True}) is None:
+        if await update_job(self._session, job_id, over, error={**creation.error, GIVEN_UP: True}) is None:
             raise ConflictError(f"Only a failed or cancelled job is replaced; this one is {creation.state}")
 
     async def go_on(self, job_id: UUID, checkpoint: Mapping[str, Any]) -> Job:
@@ -211,7 +219,7 @@ class JobRepository(TicketRepository):
         Raises ``NotFoundError``, ``ConflictError`` (it is not paused).
         """
         paused = col(Job.state) == JobState.PAUSED.value
-        creation = await self._update(job_id, paused, **_queued(checkpoint))
+        creation = await update_job(self._session, job_id, paused, **_queued(checkpoint))
         if creation is None:
             raise ConflictError(f"Only a paused job goes on; this one is {(await self.get(job_id)).state}")
         return creation
@@ -234,7 +242,7 @@ class JobRepository(TicketRepository):
 
     async def set_vmid(self, job_id: UUID, vmid: int) -> None:
         """The guest has another number now. Raises ``ConflictError`` where another job locks that one."""
-        await self._update(job_id, vmid=vmid)
+        await update_job(self._session, job_id, vmid=vmid)
 
     async def request_cancel(self, job_id: UUID, userid: str) -> Job:
         """Have a worker stop the job; the first user to ask is remembered.
@@ -245,7 +253,7 @@ class JobRepository(TicketRepository):
             "cancelled_by": case((is_cancelling(), col(Job.cancelled_by)), else_=userid),
             "state": JobState.CANCELLING.value,
         }
-        creation = await self._update(job_id, col(Job.state).in_(UNFINISHED), **asked)
+        creation = await update_job(self._session, job_id, col(Job.state).in_(UNFINISHED), **asked)
         if creation is None:
             raise ConflictError(f"This job has ended: {(await self.get(job_id)).state}")
         return creation
@@ -253,12 +261,12 @@ class JobRepository(TicketRepository):
     async def set_secrets(self, job_id: UUID, secrets: Mapping[str, Any] | None) -> None:
         """Passwords and the like, as JSON, kept encrypted until the end. Raises ``NotFoundError``."""
         sealed = self._secrets.seal_json(None if secrets is None else dict(secrets), job_id)
-        if await self._update(job_id, col(Job.state).in_(UNFINISHED), secrets_enc=sealed) is None:
+        if await update_job(self._session, job_id, col(Job.state).in_(UNFINISHED), secrets_enc=sealed) is None:
             raise NotFoundError("This job does not exist, or has ended")
 
     async def seal_secrets(self, job_id: UUID, owner: str, secrets: Mapping[str, Any]) -> None:
         """``set_secrets`` for the worker that holds the run."""
-        await self._update_held(job_id, owner, secrets_enc=self._secrets.seal_json(dict(secrets), job_id))
+        await update_held(self._session, job_id, owner, secrets_enc=self._secrets.seal_json(dict(secrets), job_id))
 
     async def wipe_stale_secrets(self, keep_s: float) -> int:
         """Of failed runs whose container is gone, and of those that nobody ran again for ``keep_s`` seconds. How many."""
@@ -291,3 +299,30 @@ def _queued(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
         "checkpoint": storable(dict(checkpoint)),
         "enqueued_at": database_now(),
     }
+
+
+class BatchRepository:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def add(self, batch: CreationBatch) -> CreationBatch:
+        """Add the batch, before its jobs. Raises ``ConflictError`` (it exists), ``NotFoundError`` (no such endpoint)."""
+        self._session.add(batch)
+        await self._session.flush()
+        return batch
+
+    async def get(self, batch_id: UUID) -> CreationBatch:
+        """Return the batch. Raises ``NotFoundError``."""
+        batch = await self._session.get(CreationBatch, batch_id)
+        if batch is None:
+            raise NotFoundError("This batch does not exist or was removed")
+        return batch
+
+    async def runs(self, batch_id: UUID) -> Sequence[tuple[Job, Container]]:
+        """Return the batch's jobs and containers, in the order of their creation."""
+        joined = select(Job, Container).join(Container, col(Container.id) == col(Job.container_id))
+        rows = await self._session.execute(
+            joined.where(col(Job.batch_id) == batch_id).order_by(col(Job.created_at)),
+            execution_options={"populate_existing": True},
+        )
+        return [(creation, container) for creation, container in rows]

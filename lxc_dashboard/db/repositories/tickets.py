@@ -16,7 +16,7 @@ from sqlmodel import col
 from lxc_dashboard.crypto import Keyring, SealedColumn
 from lxc_dashboard.db.models import EventType, Job, JobState
 from lxc_dashboard.db.models.jobs import SEALED_AS
-from lxc_dashboard.db.repositories.events import EventRepository, NewEvent
+from lxc_dashboard.db.repositories.events import NewEvent, append_unheld
 from lxc_dashboard.db.repositories.leases import (
     LEASE,
     TAKEABLE,
@@ -24,6 +24,7 @@ from lxc_dashboard.db.repositories.leases import (
     database_now,
     in_seconds,
     unless_cancelling,
+    update_job,
 )
 from lxc_dashboard.errors import CryptoError, NotFoundError
 
@@ -58,11 +59,11 @@ class LentTicket:
     sealed: str = field(repr=False)
 
 
-class TicketRepository(EventRepository):
-    """The part of ``JobRepository`` that holds the runs' tickets."""
+class TicketRepository:
+    """The tickets that jobs act with, encrypted."""
 
     def __init__(self, session: AsyncSession, keyring: Keyring) -> None:
-        super().__init__(session)
+        self._session = session
         self._ticket = SealedColumn(keyring, SEALED_AS, "ticket_enc")
 
     async def lock_session(self, session_id: UUID, *, shared: bool) -> None:
@@ -72,7 +73,7 @@ class TicketRepository(EventRepository):
         lock = func.pg_advisory_xact_lock_shared if shared else func.pg_advisory_xact_lock
         await self._session.execute(select(lock(func.hashtextextended(f"session:{session_id}", 0))))
 
-    async def set_ticket(self, job_id: UUID, ticket: JobTicket, *, session_id: UUID, signed_in_at: datetime) -> Job:
+    async def set(self, job_id: UUID, ticket: JobTicket, *, session_id: UUID, signed_in_at: datetime) -> Job:
         """A ticket from a real sign-in, of the session that it ends with; a waiting run is queued again.
 
         Call it under ``lock_session``. Raises ``NotFoundError`` where the run does not exist or has ended.
@@ -86,12 +87,12 @@ class TicketRepository(EventRepository):
                 else_=col(Job.state),
             ),
         }
-        creation = await self._update(job_id, col(Job.state).in_(UNFINISHED), **values)
+        creation = await update_job(self._session, job_id, col(Job.state).in_(UNFINISHED), **values)
         if creation is None:
             raise NotFoundError("This job does not exist, or has ended")
         return creation
 
-    async def renew_ticket(self, job_id: UUID, owner: str, session_id: UUID | None, ticket: JobTicket) -> bool:
+    async def renew(self, job_id: UUID, owner: str, session_id: UUID | None, ticket: JobTicket) -> bool:
         """The worker's own renewal of what ``session_id`` lent.
 
         False where it was wiped or another session lent its own meanwhile: an ended session stays ended.
@@ -102,15 +103,15 @@ class TicketRepository(EventRepository):
             col(Job.session_id).is_not_distinct_from(session_id),
         )
         sealed = self._seal_ticket(job_id, ticket)
-        return await self._update(job_id, *held, ticket_enc=sealed) is not None
+        return await update_job(self._session, job_id, *held, ticket_enc=sealed) is not None
 
-    async def replace_ticket(self, lent: LentTicket, ticket: JobTicket) -> bool:
+    async def replace(self, lent: LentTicket, ticket: JobTicket) -> bool:
         """The renewal by schedule. False where that very ticket stands there no more."""
         same = col(Job.ticket_enc) == lent.sealed
         sealed = self._seal_ticket(lent.job_id, ticket)
-        return await self._update(lent.job_id, same, ticket_enc=sealed) is not None
+        return await update_job(self._session, lent.job_id, same, ticket_enc=sealed) is not None
 
-    async def lent_tickets(self, after: UUID, limit: int) -> Sequence[LentTicket]:
+    async def lent(self, after: UUID, limit: int) -> Sequence[LentTicket]:
         """What sessions lent to runs, unfinished or owing, by the runs' ids. Also to those that a worker holds: it renews what
         the run had when it was taken, and not what a later sign-in lent.
         """
@@ -122,22 +123,22 @@ class TicketRepository(EventRepository):
         found = select(Job).where(*wanted).order_by(col(Job.id)).limit(limit)
         return [self._lent(creation) for creation in await self._session.scalars(found)]
 
-    async def get_ticket(self, job_id: UUID) -> JobTicket | None:
+    async def get(self, job_id: UUID) -> JobTicket | None:
         """None: the run needs a sign-in. Raises ``NotFoundError``, ``WrongKeyError``, ``TamperedError``."""
         creation = await self._session.get(Job, job_id, populate_existing=True)
         if creation is None:
             raise NotFoundError("This job does not exist or was removed")
         return self._open_ticket(job_id, creation.ticket_enc) if creation.ticket_enc else None
 
-    async def wipe_tickets_of_session(self, session_id: UUID) -> Sequence[UUID]:
+    async def wipe_of_session(self, session_id: UUID) -> Sequence[UUID]:
         """The session has ended: its unfinished jobs lose their ticket and their worker, and wait. A paused one stays so,
         one that is being cancelled, and a cancelled one that owed something. Their ids.
         """
         await self.lock_session(session_id, shared=False)
         return await self._wipe(col(Job.session_id) == session_id, col(Job.state).in_(UNFINISHED) | _owes())
 
-    async def wipe_ticket(self, lent: LentTicket) -> bool:
-        """The last sign-in for the run is too old: it waits for the next one. False as ``replace_ticket``."""
+    async def wipe(self, lent: LentTicket) -> bool:
+        """The last sign-in for the run is too old: it waits for the next one. False as ``replace``."""
         return bool(await self._wipe(col(Job.id) == lent.job_id, col(Job.ticket_enc) == lent.sealed))
 
     async def wait_for_sign_in(self, job_id: UUID, owner: str, signed_in_at: datetime) -> bool:
@@ -154,7 +155,7 @@ class TicketRepository(EventRepository):
             **dict.fromkeys(LEASE),
         }
         held = (col(Job.lease_owner) == owner, col(Job.state).in_(TAKEABLE))
-        return await self._update(job_id, *held, **values) is not None
+        return await update_job(self._session, job_id, *held, **values) is not None
 
     async def _wipe(self, *theirs: ColumnElement[bool]) -> Sequence[UUID]:
         # in one order, as those who lend lock them: neither waits for the other
@@ -170,7 +171,7 @@ class TicketRepository(EventRepository):
             if state[run.id] == JobState.WAITING.value != run.state:
                 # its worker cannot say so any more, nor would one that stood in line
                 ended = NewEvent(EventType.WARNING, run.step, run.percent, code=SIGN_IN_ENDED)
-                await self._append(run.id, ended)
+                await append_unheld(self._session, run.id, ended)
         return list(state)
 
     async def claim_owing(self, limit: int, claim_s: float) -> Sequence[Job]:
@@ -200,9 +201,9 @@ class TicketRepository(EventRepository):
 
     async def settle(self, job_id: UUID, event: NewEvent) -> bool:
         """All that the run owed is done, as ``event`` says: ticket and secrets go. False where that was done before."""
-        if await self._update(job_id, _owes(), ticket_enc=None, secrets_enc=None) is None:
+        if await update_job(self._session, job_id, _owes(), ticket_enc=None, secrets_enc=None) is None:
             return False
-        await self._append(job_id, event)
+        await append_unheld(self._session, job_id, event)
         return True
 
     def _lent(self, creation: Job) -> LentTicket:

@@ -158,7 +158,7 @@ async def end(runtime: Runtime, session: Session) -> None:
 async def wipe_copies(runtime: Runtime, session_id: UUID) -> None:
     """Wipe the copies of an ended session's ticket that its jobs hold."""
     async with runtime.db.transaction() as tx:
-        await tx.jobs.wipe_tickets_of_session(session_id)
+        await tx.tickets.wipe_of_session(session_id)
     await runtime.bus.remove_member(ENDED_KEY, str(session_id))
 
 

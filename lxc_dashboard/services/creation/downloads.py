@@ -231,8 +231,8 @@ async def _store(tx: Transaction, run: Run, order: Order, job_id: UUID) -> None:
     creation = await tx.jobs.get(run.job_id)
     if creation.session_id is None:
         raise SessionExpiredError
-    await tx.jobs.lock_session(creation.session_id, shared=True)
-    held = await tx.jobs.get_ticket(run.job_id)
+    await tx.tickets.lock_session(creation.session_id, shared=True)
+    held = await tx.tickets.get(run.job_id)
     if held is None:
         raise SessionExpiredError
     if await tx.jobs.find(job_id) is not None:
@@ -251,7 +251,7 @@ async def _store(tx: Transaction, run: Run, order: Order, job_id: UUID) -> None:
         session_id=creation.session_id,
     )
     await tx.jobs.add(job)
-    await tx.jobs.set_ticket(job_id, held, session_id=creation.session_id, signed_in_at=creation.signed_in_at)
+    await tx.tickets.set(job_id, held, session_id=creation.session_id, signed_in_at=creation.signed_in_at)
     await tx.audit.append(
         userid=run.userid,
         endpoint_name=run.endpoint_name,

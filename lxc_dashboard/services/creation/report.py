@@ -99,11 +99,11 @@ async def report(rt: Runtime, session: Session, job_id: UUID) -> JobReport:
         lacked = await privileges.missing(rt, session, f"/vms/{view.vmid}", privileges.CONSOLE_PRIVILEGE)
         view = replace(view, may_console=lacked == "")
     async with rt.db.transaction() as tx:
-        told = await tx.jobs.told(job_id)
+        told = await tx.events.told(job_id)
         container = await tx.containers.get(view.container_id)
         kept = tx.containers.credentials(container) if view.exists else {}
         failed_seq = told[-1].seq if told and view.error else 0
-        output = await tx.jobs.events_between(job_id, failed_seq - LOOKED_BACK_LINES, failed_seq)
+        output = await tx.events.between(job_id, failed_seq - LOOKED_BACK_LINES, failed_seq)
     phases = phases_of(view, told, now())
     ports = tuple(found["port"] for found in container.services if found.get("kind") == "port" and found.get("public"))
     address = view.result.address if view.result else ""

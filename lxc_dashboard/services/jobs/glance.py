@@ -43,7 +43,7 @@ async def named(rt: Runtime, session: Session, rows: Rows, name: str, limit: int
 
 async def _listed(rt: Runtime, session: Session, rows: Rows, wanted: Wanted, limit: int) -> tuple[JobView, ...]:
     async with rt.db.transaction() as tx:
-        vmids = await tx.jobs.vmids(session.endpoint_id, wanted)
+        vmids = await tx.job_lists.vmids(session.endpoint_id, wanted)
         ours = {vmid: UUID(rows[vmid].job) for vmid in vmids & rows.keys() if rows[vmid].job}
         viewer = Viewer(
             session.endpoint_id,
@@ -52,5 +52,5 @@ async def _listed(rt: Runtime, session: Session, rows: Rows, wanted: Wanted, lim
             foreign=frozenset((vmids & rows.keys()) - ours.keys()),
             runs=frozenset(ours.values()),
         )
-        found = await tx.jobs.list_named(viewer, wanted, limit=limit)
+        found = await tx.job_lists.list(viewer, wanted, limit=limit)
     return tuple(views_of(session, found, {}))

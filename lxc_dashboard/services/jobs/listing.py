@@ -10,7 +10,7 @@ from uuid import UUID
 import structlog
 
 from lxc_dashboard.db.repositories.job_lists import Choices, Named, Viewer, Wanted
-from lxc_dashboard.db.repositories.slots import Place
+from lxc_dashboard.db.repositories.leases import Place
 from lxc_dashboard.errors import ServiceUnavailableError, UnreachableError
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.jobs import visibility
@@ -50,9 +50,9 @@ async def page_of(rt: Runtime, session: Session, wanted: Wanted, *, limit: int, 
     shown, own_only = await _viewer(rt, session)
     viewer, rows = await _seen(rt, session, shown, wanted, limit=limit, offset=offset)
     async with rt.db.transaction() as tx:
-        total = await tx.jobs.count_named(viewer, wanted)
-        choices = await tx.jobs.choices(viewer)
-        places = await tx.jobs.places(session.endpoint_id)
+        total = await tx.job_lists.count(viewer, wanted)
+        choices = await tx.job_lists.choices(viewer)
+        places = await tx.slots.places(session.endpoint_id)
     return JobPage(tuple(views_of(session, rows, places)), total, choices, own_only)
 
 
@@ -75,7 +75,7 @@ async def _seen(
     viewer = replace(shown, hidden=known)
     while True:
         async with rt.db.transaction() as tx:
-            rows = await tx.jobs.list_named(viewer, wanted, limit=limit, offset=offset)
+            rows = await tx.job_lists.list(viewer, wanted, limit=limit, offset=offset)
         foreign = [(job, container) for job, container, _ in rows if not owns(session, job)]
         others = {container.id: container for _, container in foreign if container}
         acts = {job.id: job for job, container in foreign if container is None}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from lxc_dashboard.db.models import JobState
-from lxc_dashboard.db.repositories.slots import Place
+from lxc_dashboard.db.repositories.leases import Place
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
@@ -34,13 +34,13 @@ class JobPulse:
 async def pulse(rt: Runtime, endpoint_id: UUID) -> tuple[JobPulse, ...]:
     """What runs, and the newest jobs. Not asked of anybody's rights: only for ids that were shown before, and to see that any changed."""
     async with rt.db.transaction() as tx:
-        return _pulses(await tx.jobs.pulse(endpoint_id, NEWEST), await tx.jobs.places(endpoint_id))
+        return _pulses(await tx.job_lists.pulse(endpoint_id, NEWEST), await tx.slots.places(endpoint_id))
 
 
 async def pulse_of(rt: Runtime, endpoint_id: UUID, ids: Collection[UUID]) -> tuple[JobPulse, ...]:
     """As ``pulse``, of these jobs."""
     async with rt.db.transaction() as tx:
-        return _pulses(await tx.jobs.pulse_of(endpoint_id, ids), await tx.jobs.places(endpoint_id))
+        return _pulses(await tx.job_lists.pulse_of(endpoint_id, ids), await tx.slots.places(endpoint_id))
 
 
 def _pulses(rows: Sequence[tuple[Any, ...]], places: Mapping[UUID, Place]) -> tuple[JobPulse, ...]:

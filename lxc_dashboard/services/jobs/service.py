@@ -21,7 +21,7 @@ from lxc_dashboard.services.jobs.views import JobView, job_view
 from lxc_dashboard.services.jobs.visibility import MANAGE_PRIVILEGE, SEE_PRIVILEGE
 
 if TYPE_CHECKING:
-    from lxc_dashboard.db.repositories.slots import Place
+    from lxc_dashboard.db.repositories.leases import Place
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.model import Session
 
@@ -49,7 +49,7 @@ async def visible(rt: Runtime, session: Session, job_id: UUID) -> Shown:
     Raises ``NotFoundError``, also for a job that the user may not see, and what PVE says.
     """
     async with rt.db.transaction() as tx:
-        job, container, template = await tx.jobs.named(job_id)
+        job, container, template = await tx.job_lists.get(job_id)
     if job.endpoint_id == session.endpoint_id:
         if owns(session, job):
             return Shown(job, container, template, own=True)
@@ -83,7 +83,7 @@ async def place_of(rt: Runtime, job: Job) -> Place | None:
     if job.state != JobState.QUEUED:
         return None
     async with rt.db.transaction() as tx:
-        return (await tx.jobs.places(job.endpoint_id)).get(job.id)
+        return (await tx.slots.places(job.endpoint_id)).get(job.id)
 
 
 async def cancel(rt: Runtime, session: Session, job_id: UUID) -> Job:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from lxc_dashboard.db.models import CREATE_KIND, Container, Job, JobState
 from lxc_dashboard.db.repositories.jobs import FINISHED
-from lxc_dashboard.db.repositories.slots import Place
+from lxc_dashboard.db.repositories.leases import Place
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.jobs.acts import ACTS
 

@@ -36,4 +36,4 @@ async def run_of(rt: Runtime, job_id: UUID) -> Job:
 
 async def ticket_of(rt: Runtime, job_id: UUID) -> JobTicket | None:
     async with rt.db.transaction() as tx:
-        return await tx.jobs.get_ticket(job_id)
+        return await tx.tickets.get(job_id)

@@ -176,7 +176,7 @@ async def test_a_worker_renews_the_ticket_that_it_acts_with_and_stores_it_unless
 
 async def held_by(rt: Runtime, job_id: UUID, owner: str) -> None:
     async with rt.db.transaction() as tx:
-        assert await tx.jobs.acquire_lease(job_id, owner, 60)
+        assert await tx.leases.acquire(job_id, owner, 60)
 
 
 async def test_an_api_token_in_line_is_neither_renewed_nor_wiped(rt: Runtime, begin: Begin) -> None:
@@ -185,7 +185,7 @@ async def test_an_api_token_in_line_is_neither_renewed_nor_wiped(rt: Runtime, be
     token = JobTicket(tokenid="root@pam!ci", token_secret="a-uuid")
     earlier = now() - ABSOLUTE_LIFETIME - timedelta(seconds=1)
     async with rt.db.transaction() as tx:
-        await tx.jobs.set_ticket(job_id, token, session_id=session.id, signed_in_at=earlier)
+        await tx.tickets.set(job_id, token, session_id=session.id, signed_in_at=earlier)
     assert await job_renewal.renew_due(rt) == 0
     assert await ticket_of(rt, job_id) == token
 
@@ -196,7 +196,7 @@ async def test_twelve_hours_after_the_sign_in_a_run_in_line_waits_for_the_next_o
     async with rt.db.transaction() as tx:
         ticket = JobTicket(session.ticket, session.csrf_token)
         earlier = now() - ABSOLUTE_LIFETIME - timedelta(seconds=1)
-        await tx.jobs.set_ticket(job_id, ticket, session_id=session.id, signed_in_at=earlier)
+        await tx.tickets.set(job_id, ticket, session_id=session.id, signed_in_at=earlier)
     await job_renewal.renew_due(rt)
     run = await run_of(rt, job_id)
     assert (run.state, run.ticket_enc) == (JobState.WAITING.value, None)
@@ -222,7 +222,7 @@ async def test_a_run_whose_ticket_cannot_be_read_hinders_no_other(
     session, _ = await begun_ago(begin, sandbox, 1.1 * HOUR_S)
     broken, whole = await lent(rt, session, 901), await lent(rt, session, 902)
     async with rt.db.transaction() as tx:
-        (found,) = [one for one in await tx.jobs.lent_tickets(UUID(int=0), 10) if one.job_id == whole]
+        (found,) = [one for one in await tx.tickets.lent(UUID(int=0), 10) if one.job_id == whole]
         (await tx.jobs.get(broken)).ticket_enc = found.sealed
     assert await job_renewal.renew_due(rt) == 1
 

@@ -64,7 +64,7 @@ async def waiting_for_sign_in(lab: Lab) -> UUID:
     work = lab.work(job_id)
     await lab.until_said(job_id, "begun")
     async with lab.rt.db.transaction() as tx:
-        await tx.jobs.wipe_tickets_of_session(lab.session.id)
+        await tx.tickets.wipe_of_session(lab.session.id)
     await work
     return job_id
 

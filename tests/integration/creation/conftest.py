@@ -233,7 +233,7 @@ class Lab:
 
     async def events(self, job_id: UUID) -> list[ProgressEvent]:
         async with self.rt.db.transaction() as tx:
-            return [worded(of_row(row)) for row in await tx.jobs.events_after(job_id, 0, 100_000)]
+            return [worded(of_row(row)) for row in await tx.events.after(job_id, 0, 100_000)]
 
     async def log_of(self, job_id: UUID, name: str | None = None) -> list[str]:
         """The lines of output, of one script or of all."""

@@ -17,6 +17,7 @@ from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation import request
 from lxc_dashboard.services.creation.form.addresses import next_free, parse_range
 from lxc_dashboard.services.creation.form.spec import IpMode, IpSettings
+from lxc_dashboard.services.creation.preflight.findings import Finding
 from lxc_dashboard.settings import Settings
 from pve_sandbox.node import SandboxNode
 from tests.integration.creation.conftest import pve_alone, register, spec_of
@@ -97,9 +98,9 @@ async def test_two_runs_are_never_promised_one_address(rt: Runtime, session: Ses
     assert address in str(refused[0])
     with pytest.raises(PreflightError) as known:
         await request.request(rt, session, spec_of(None, **given))
-    assert [(finding.field, address in text.in_words_of(finding.message)) for finding in known.value.findings] == [
-        (field, True)
-    ]  # type: ignore[attr-defined]
+    (finding,) = known.value.findings
+    assert isinstance(finding, Finding)
+    assert (finding.field, address in text.in_words_of(finding.message)) == (field, True)
 
 
 async def test_a_range_that_is_too_small_is_refused_beside_its_field(

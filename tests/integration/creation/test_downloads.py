@@ -190,7 +190,7 @@ async def test_a_download_that_waits_for_a_sign_in_holds_up_nobody_else(lab: Lab
     operator = await sign_in(lab.rt, lab.sandbox, "operator@pve")
     waiting = await downloads.request(lab.rt, operator, ORDER)
     async with lab.rt.db.transaction() as tx:
-        await tx.jobs.wipe_tickets_of_session(operator.id)
+        await tx.tickets.wipe_of_session(operator.id)
     assert (await row(lab, waiting)).state == "waiting"
     await lab.finish(await asks_for_it(lab))
     assert (await row(lab, waiting)).state == "cancelled"

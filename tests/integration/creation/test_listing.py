@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lxc_dashboard.db.models import CREATE_KIND, Container, Job, JobState
-from lxc_dashboard.db.repositories.slots import Place
+from lxc_dashboard.db.repositories.leases import Place
 from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.jobs.listing import Wanted, page_of
 from lxc_dashboard.services.jobs.pulse import pulse, pulse_of
@@ -44,7 +44,7 @@ async def add(
         )
         await tx.jobs.add(row)
         if state is not JobState.QUEUED:
-            await tx.jobs.acquire_lease(row.id, OWNER, 60)
+            await tx.leases.acquire(row.id, OWNER, 60)
         if state in {JobState.DONE, JobState.FAILED, JobState.CANCELLED}:
             await tx.jobs.finish(row.id, OWNER, state)
         return row.id
@@ -112,7 +112,7 @@ async def test_queued_jobs_say_their_place_in_the_line(lab: Lab) -> None:
     lines = [(job.name, job.place and job.place.ahead) for job in found.jobs]
     assert lines == [("host-402", 2), ("host-401", 1), ("host-400", 0)]
     async with lab.rt.db.transaction() as tx:
-        await tx.jobs.acquire_lease(ids[0], OWNER, 60)
+        await tx.leases.acquire(ids[0], OWNER, 60)
     places = [(await service.get_job(lab.rt, lab.session, id_)).place for id_ in ids]
     assert places == [None, Place(0), Place(1)]
 

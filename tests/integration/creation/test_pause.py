@@ -69,7 +69,7 @@ async def test_a_paused_run_is_taken_by_no_worker(lab: Lab) -> None:
 async def test_a_sign_out_leaves_it_paused_and_it_goes_on_with_the_next_sign_in(lab: Lab) -> None:
     job_id, _ = await paused(lab)
     async with lab.rt.db.transaction() as tx:
-        await tx.jobs.wipe_tickets_of_session(lab.session.id)
+        await tx.tickets.wipe_of_session(lab.session.id)
     assert (await row(lab, job_id)).state == JobState.PAUSED.value
     lab.session = await sign_in(lab.rt, lab.sandbox)
     await service.go_on(lab.rt, lab.session, job_id)

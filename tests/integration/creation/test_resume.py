@@ -176,13 +176,13 @@ async def test_redis_is_not_needed_to_finish(lab: Lab, settings_with: Callable[.
 async def test_what_another_worker_wrote_is_not_taken_for_ones_own(lab: Lab) -> None:
     job_id = await lab.request(None)
     async with lab.rt.db.transaction() as tx:
-        assert await tx.jobs.acquire_lease(job_id, "former", 60)
+        assert await tx.leases.acquire(job_id, "former", 60)
     former = Recorder(replace(lab.rt, journal=cast("Journal", Cut())), job_id, "former", Checkpoint(), 60)
     await former.start(Phase.CREATING, 0)
     async with lab.rt.db.transaction() as tx:
-        assert await tx.jobs.release_lease(job_id, "former")
-        assert await tx.jobs.acquire_lease(job_id, "later", 60)
-        await tx.jobs.append_events(job_id, "later", [NewEvent(EventType.STEP, Phase.CREATING, 1, "later's")])
+        assert await tx.leases.release(job_id, "former")
+        assert await tx.leases.acquire(job_id, "later", 60)
+        await tx.events.append(job_id, "later", [NewEvent(EventType.STEP, Phase.CREATING, 1, "later's")])
     former.tell(CreationCode.INIT_UP)
     with pytest.raises(LeaseLostError):
         await former.flush()

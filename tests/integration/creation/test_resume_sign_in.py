@@ -73,7 +73,7 @@ async def test_a_session_that_ends_takes_its_jobs_tickets_along(lab: Lab) -> Non
     work = lab.work(job_id)
     await lab.until_said(job_id, "one line 10")
     async with lab.rt.db.transaction() as tx:
-        assert await tx.jobs.wipe_tickets_of_session(lab.session.id) == [job_id]
+        assert await tx.tickets.wipe_of_session(lab.session.id) == [job_id]
     async with asyncio.timeout(DEADLINE_S):
         await work
     await goes_on_after_the_next_sign_in(lab, job_id, lines=200)

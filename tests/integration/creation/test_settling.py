@@ -48,7 +48,7 @@ async def test_what_is_owed_ends_with_the_session_that_lent_the_ticket(
     job = await cancelled_while_pve_hangs(lab, monkeypatch)
     assert (await owed(lab, job.id))[1] is not None
     async with lab.rt.db.transaction() as tx:
-        await tx.jobs.wipe_tickets_of_session(lab.session.id)
+        await tx.tickets.wipe_of_session(lab.session.id)
     assert await owed(lab, job.id) == (JobState.CANCELLED.value, None, None)
     assert await settling.settle_due(lab.rt) == 0
     assert CreationCode.SETTLED_GUEST not in [event.code for event in await lab.events(job.id)]

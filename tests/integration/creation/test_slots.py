@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from lxc_dashboard.db.models import JobState, now
-from lxc_dashboard.db.repositories.slots import Place
+from lxc_dashboard.db.repositories.leases import Place
 from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.report import report
 from lxc_dashboard.services.jobs.engine import reaper, slots
@@ -42,7 +42,7 @@ async def row(lab: Lab, job_id: UUID) -> Job:
 
 async def places(lab: Lab) -> dict[UUID, Place]:
     async with lab.rt.db.transaction() as tx:
-        return dict(await tx.jobs.places(lab.session.endpoint_id))
+        return dict(await tx.slots.places(lab.session.endpoint_id))
 
 
 async def creating(lab: Lab) -> tuple[UUID, asyncio.Task[None]]:

@@ -117,7 +117,7 @@ async def test_a_sign_in_of_its_user_lends_a_tokens_run_nothing(lab: Lab, rt: Ru
     job_id = await service.request(rt, caller, spec_of(None))
     assert await service.resume_after_sign_in(rt, await sign_in(rt, lab.sandbox)) == 0
     async with rt.db.transaction() as tx:
-        held = await tx.jobs.get_ticket(job_id)
+        held = await tx.tickets.get(job_id)
     assert held is not None
     assert (held.tokenid, held.token_secret, held.ticket) == ("root@pam!ci", caller.token_secret, "")
 

@@ -25,9 +25,9 @@ async def queued(database: DatabaseService, container: Container, userids: Itera
 
 async def hold(database: DatabaseService, creation: Job) -> None:
     async with database.transaction() as tx:
-        assert await tx.jobs.acquire_lease(creation.id, "a", LEASE_S)
+        assert await tx.leases.acquire(creation.id, "a", LEASE_S)
 
 
 async def sign_in(database: DatabaseService, creation: Job, session_id: UUID) -> Job:
     async with database.transaction() as tx:
-        return await tx.jobs.set_ticket(creation.id, TICKET, session_id=session_id, signed_in_at=datetime.now(UTC))
+        return await tx.tickets.set(creation.id, TICKET, session_id=session_id, signed_in_at=datetime.now(UTC))

@@ -35,7 +35,7 @@ async def test_a_host_whose_clock_is_wrong_puts_no_run_before_or_behind_others(
             asked = Job.about(guest, CREATE_KIND, step="creating", userid="root@pam", created_at=at)
             runs.append(await tx.jobs.add(asked))
     async with database.transaction() as tx:
-        places = await tx.jobs.places(creation.endpoint_id)
+        places = await tx.slots.places(creation.endpoint_id)
         listed = await tx.jobs.list(creation.endpoint_id)
     assert [places[run.id].ahead for run in runs] == [0, 1, 2, 3]
     assert [run.id for run in listed] == [run.id for run in reversed(runs)]
@@ -68,7 +68,7 @@ async def test_a_checkpoint_replaces_the_last_one(database: DatabaseService, cre
             ({"upid": {"start": "UPID:\0"}}, Phase.STARTING, 20),
         ):
             event = NewEvent(EventType.STEP, phase, percent, "a step")
-            await tx.jobs.append_events(creation.id, "a", [event], checkpoint=checkpoint)
+            await tx.events.append(creation.id, "a", [event], checkpoint=checkpoint)
         found = await tx.jobs.get(creation.id)
     assert found.checkpoint == {"upid": {"start": "UPID:\N{REPLACEMENT CHARACTER}"}}
     assert (found.step, found.percent) == ("starting", 20)
@@ -77,12 +77,12 @@ async def test_a_checkpoint_replaces_the_last_one(database: DatabaseService, cre
 async def test_events_are_numbered_by_line(database: DatabaseService, creation: Job) -> None:
     await hold(database, creation)
     async with database.transaction() as tx:
-        assert await tx.jobs.last_seq(creation.id) == 0
-        first = await tx.jobs.append_events(creation.id, "a", [log("1"), log("2\n3\n4", 3), log("5")])
+        assert await tx.events.last_seq(creation.id) == 0
+        first = await tx.events.append(creation.id, "a", [log("1"), log("2\n3\n4", 3), log("5")])
     async with database.transaction() as tx:
-        second = await tx.jobs.append_events(creation.id, "a", [log("6\0")], checkpoint={"offset": {"s": 9}})
+        second = await tx.events.append(creation.id, "a", [log("6\0")], checkpoint={"offset": {"s": 9}})
         found = await tx.jobs.get(creation.id)
-        assert await tx.jobs.last_seq(creation.id) == 6
+        assert await tx.events.last_seq(creation.id) == 6
     assert [row.seq for row in (*first, *second)] == [1, 2, 5, 6]
     assert second[0].message == "6\N{REPLACEMENT CHARACTER}"
     assert (found.checkpoint, found.step, found.percent) == ({"offset": {"s": 9}}, "syncing", 70)
@@ -92,13 +92,13 @@ async def test_a_viewer_gets_what_holds_any_line_after_his_last(database: Databa
     await hold(database, creation)
     chunks = [3, 1, 4, 1, 5]
     async with database.transaction() as tx:
-        await tx.jobs.append_events(creation.id, "a", [log("x\n" * lines, lines) for lines in chunks])
+        await tx.events.append(creation.id, "a", [log("x\n" * lines, lines) for lines in chunks])
     spans = [range(1 + sum(chunks[:n]), 1 + sum(chunks[: n + 1])) for n in range(len(chunks))]
     async with database.transaction() as tx:
         for seq in range(-1, sum(chunks) + 2):
             expected = [span.start for span in spans if span.stop - 1 > seq]
-            assert [row.seq for row in await tx.jobs.events_after(creation.id, seq)] == expected
-        assert [row.seq for row in await tx.jobs.events_after(creation.id, 4, limit=2)] == [5, 9]
+            assert [row.seq for row in await tx.events.after(creation.id, seq)] == expected
+        assert [row.seq for row in await tx.events.after(creation.id, 4, limit=2)] == [5, 9]
 
 
 async def test_events_and_their_checkpoint_are_stored_together_or_not_at_all(
@@ -106,14 +106,14 @@ async def test_events_and_their_checkpoint_are_stored_together_or_not_at_all(
 ) -> None:
     async def append_and_fail() -> None:
         async with database.transaction() as tx:
-            await tx.jobs.append_events(creation.id, "a", [log("1")], checkpoint={"done": ["x"]})
+            await tx.events.append(creation.id, "a", [log("1")], checkpoint={"done": ["x"]})
             await tx.jobs.get(new_id())
 
     await hold(database, creation)
     with pytest.raises(NotFoundError):
         await append_and_fail()
     async with database.transaction() as tx:
-        assert await tx.jobs.last_seq(creation.id) == 0
+        assert await tx.events.last_seq(creation.id) == 0
         assert (await tx.jobs.get(creation.id)).checkpoint == {}
 
 

@@ -42,7 +42,7 @@ async def runs(database: DatabaseService, container: Container) -> list[Job]:
     made = await queued(database, container, ["root@pam"] * RUNS)
     async with database.transaction() as tx:
         for row in made:
-            await tx.jobs.acquire_lease(row.id, OWNER, 60)
+            await tx.leases.acquire(row.id, OWNER, 60)
     return made
 
 
@@ -53,7 +53,7 @@ def says(run: Job, *messages: str, owner: str = OWNER, checkpoint: dict[str, Any
 
 async def stored(database: DatabaseService, run: Job) -> list[tuple[int, str]]:
     async with database.transaction() as tx:
-        return [(row.seq, row.message) for row in await tx.jobs.events_after(run.id, 0)]
+        return [(row.seq, row.message) for row in await tx.events.after(run.id, 0)]
 
 
 async def test_what_many_runs_tell_at_once_is_one_transaction(
@@ -212,5 +212,5 @@ async def test_what_postgresql_refuses_in_a_text_is_replaced_wherever_it_stands(
             found = (await tx.jobs.get(run.id)).checkpoint
         assert found == {"facts": {row.message: [row.message, 1.5, None]}}
     async with database.transaction() as tx:
-        (whole,) = await tx.jobs.events_after(runs[0].id, 0)
+        (whole,) = await tx.events.after(runs[0].id, 0)
     assert whole.message.replace("\N{REPLACEMENT CHARACTER}", "") == told.replace("\N{REPLACEMENT CHARACTER}", "")

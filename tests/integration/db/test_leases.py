@@ -21,7 +21,7 @@ LINE = NewEvent(EventType.LOG, Phase.SYNCING, 70, "line")
 
 async def acquire(database: DatabaseService, creation: Job, owner: str, lease_s: float = LEASE_S) -> Job | None:
     async with database.transaction() as tx:
-        return await tx.jobs.acquire_lease(creation.id, owner, lease_s)
+        return await tx.leases.acquire(creation.id, owner, lease_s)
 
 
 async def now_of(database: DatabaseService, creation: Job) -> Job:
@@ -38,7 +38,7 @@ async def end_lease(database: DatabaseService, creation: Job) -> None:
 
 async def expired(database: DatabaseService, limit: int = 10, again_after_s: float = LEASE_S) -> list[Job]:
     async with database.transaction() as tx:
-        return list(await tx.jobs.expired(limit, again_after_s=again_after_s))
+        return list(await tx.leases.expired(limit, again_after_s=again_after_s))
 
 
 async def test_a_run_is_taken_and_counted(database: DatabaseService, creation: Job) -> None:
@@ -72,15 +72,15 @@ async def test_nobody_takes_a_run_that_has_ended_or_never_was(database: Database
     await acquire(database, creation, "a")
     async with database.transaction() as tx:
         await tx.jobs.finish(creation.id, "a", JobState.FAILED)
-        assert await tx.jobs.acquire_lease(creation.id, "b", LEASE_S) is None
-        assert await tx.jobs.acquire_lease(new_id(), "b", LEASE_S) is None
+        assert await tx.leases.acquire(creation.id, "b", LEASE_S) is None
+        assert await tx.leases.acquire(new_id(), "b", LEASE_S) is None
 
 
 async def test_a_lease_is_renewed_by_its_owner_only(database: DatabaseService, creation: Job) -> None:
     await acquire(database, creation, "a", lease_s=1)
     async with database.transaction() as tx:
-        assert not await tx.jobs.renew_lease(creation.id, "b", LEASE_S)
-        assert await tx.jobs.renew_lease(creation.id, "a", LEASE_S)
+        assert not await tx.leases.renew(creation.id, "b", LEASE_S)
+        assert await tx.leases.renew(creation.id, "a", LEASE_S)
     until = (await now_of(database, creation)).lease_until
     assert until is not None
     assert (until - datetime.now(UTC)).total_seconds() > LEASE_S - 10
@@ -91,18 +91,18 @@ async def test_a_late_renewal_succeeds_until_somebody_else_took_the_run(
 ) -> None:
     await acquire(database, creation, "a", lease_s=0)
     async with database.transaction() as tx:
-        assert await tx.jobs.renew_lease(creation.id, "a", LEASE_S)
-        await tx.jobs.append_events(creation.id, "a", [], checkpoint={})
+        assert await tx.leases.renew(creation.id, "a", LEASE_S)
+        await tx.events.append(creation.id, "a", [], checkpoint={})
     await end_lease(database, creation)
     await acquire(database, creation, "b")
     async with database.transaction() as tx:
-        assert not await tx.jobs.renew_lease(creation.id, "a", LEASE_S)
+        assert not await tx.leases.renew(creation.id, "a", LEASE_S)
 
 
 async def test_a_renewal_and_a_takeover_at_once_leave_one_owner(database: DatabaseService, creation: Job) -> None:
     async def renew() -> bool:
         async with database.transaction() as tx:
-            return await tx.jobs.renew_lease(creation.id, "a", LEASE_S)
+            return await tx.leases.renew(creation.id, "a", LEASE_S)
 
     await acquire(database, creation, "a")
     for turn in range(10):
@@ -117,8 +117,8 @@ async def test_a_renewal_and_a_takeover_at_once_leave_one_owner(database: Databa
 async def test_a_run_given_back_is_handed_out_at_once(database: DatabaseService, creation: Job) -> None:
     await acquire(database, creation, "a")
     async with database.transaction() as tx:
-        assert not await tx.jobs.release_lease(creation.id, "b")
-        assert await tx.jobs.release_lease(creation.id, "a")
+        assert not await tx.leases.release(creation.id, "b")
+        assert await tx.leases.release(creation.id, "a")
     assert (await now_of(database, creation)).state == "queued"
     assert [row.id for row in await expired(database)] == [creation.id]
 
@@ -126,12 +126,12 @@ async def test_a_run_given_back_is_handed_out_at_once(database: DatabaseService,
 async def test_a_waiting_run_is_not_handed_out(database: DatabaseService, creation: Job) -> None:
     await acquire(database, creation, "a")
     async with database.transaction() as tx:
-        await tx.jobs.release_lease(creation.id, "a", state=JobState.WAITING)
+        await tx.leases.release(creation.id, "a", state=JobState.WAITING)
     assert await expired(database, again_after_s=0) == []
     assert (await now_of(database, creation)).state == "waiting"
     async with database.transaction() as tx:
         with pytest.raises(ValueError, match="queued, waiting or paused"):
-            await tx.jobs.release_lease(creation.id, "a", state=JobState.DONE)
+            await tx.leases.release(creation.id, "a", state=JobState.DONE)
 
 
 @pytest.mark.parametrize("stop", [JobState.QUEUED, JobState.WAITING, JobState.PAUSED])
@@ -143,7 +143,7 @@ async def test_a_job_is_cancelling_from_the_request_to_its_end(
         await tx.jobs.request_cancel(creation.id, "root@pam")
     assert (await now_of(database, creation)).state == "cancelling"
     async with database.transaction() as tx:
-        await tx.jobs.release_lease(creation.id, "a", state=stop)
+        await tx.leases.release(creation.id, "a", state=stop)
     assert [row.state for row in await expired(database)] == ["cancelling"]
     taken = await acquire(database, creation, "b")
     assert taken is not None
@@ -183,21 +183,21 @@ async def test_reapers_that_ask_at_once_share_the_runs(database: DatabaseService
     assert len(handed_out) == len(set(handed_out))
     assert all(len(share) <= 4 for share in shares)
     async with database.transaction() as tx:
-        rest = await tx.jobs.expired(20, again_after_s=LEASE_S)
+        rest = await tx.leases.expired(20, again_after_s=LEASE_S)
     assert len(handed_out) + len(rest) == 20
     assert list(rest) == sorted(rest, key=lambda row: row.created_at)
 
 
 async def _checkpoint(tx: Transaction, creation: Job) -> None:
-    await tx.jobs.append_events(creation.id, "a", [], checkpoint={"done": ["late"]})
+    await tx.events.append(creation.id, "a", [], checkpoint={"done": ["late"]})
 
 
 async def _append(tx: Transaction, creation: Job) -> None:
-    await tx.jobs.append_events(creation.id, "a", [LINE])
+    await tx.events.append(creation.id, "a", [LINE])
 
 
 async def _append_nothing(tx: Transaction, creation: Job) -> None:
-    await tx.jobs.append_events(creation.id, "a", [])
+    await tx.events.append(creation.id, "a", [])
 
 
 async def _finish(tx: Transaction, creation: Job) -> None:
@@ -226,7 +226,7 @@ async def test_a_former_owner_changes_nothing(database: DatabaseService, creatio
 
 async def told_of(database: DatabaseService, creation: Job) -> list[str]:
     async with database.transaction() as tx:
-        return [event.message for event in await tx.jobs.events_after(creation.id, 0)]
+        return [event.message for event in await tx.events.after(creation.id, 0)]
 
 
 async def lose(database: DatabaseService, creation: Job, how: str) -> None:
@@ -234,13 +234,13 @@ async def lose(database: DatabaseService, creation: Job, how: str) -> None:
     session = new_id()
     async with database.transaction() as tx:
         signed_in = {"session_id": session, "signed_in_at": datetime.now(UTC)}
-        await tx.jobs.set_ticket(creation.id, JobTicket("t", "c"), **signed_in)  # type: ignore[arg-type]
+        await tx.tickets.set(creation.id, JobTicket("t", "c"), **signed_in)  # type: ignore[arg-type]
         if how != "never held":
-            assert await tx.jobs.acquire_lease(creation.id, "a", LEASE_S)
+            assert await tx.leases.acquire(creation.id, "a", LEASE_S)
         if how == "given back":
-            await tx.jobs.release_lease(creation.id, "a")
+            await tx.leases.release(creation.id, "a")
         if how == "session ended":
-            await tx.jobs.wipe_tickets_of_session(session)
+            await tx.tickets.wipe_of_session(session)
         if how == "finished":
             await tx.jobs.finish(creation.id, "a", JobState.CANCELLED)
     if how in {"ended", "taken over"}:
@@ -259,15 +259,15 @@ async def test_a_takeover_waits_for_a_late_owner_and_sees_what_it_did(
 ) -> None:
     async def take_over() -> list[int] | None:
         async with database.transaction() as tx:
-            if await tx.jobs.acquire_lease(creation.id, "b", LEASE_S) is None:
+            if await tx.leases.acquire(creation.id, "b", LEASE_S) is None:
                 return None
-            return [row.seq for row in await tx.jobs.append_events(creation.id, "b", [LINE])]
+            return [row.seq for row in await tx.events.append(creation.id, "b", [LINE])]
 
     await acquire(database, creation, "a", lease_s=0)
     async with database.transaction() as tx:
-        assert await tx.jobs.renew_lease(creation.id, "a", LEASE_S)
-        rows = await tx.jobs.append_events(creation.id, "a", [LINE, LINE])
-        assert await tx.jobs.renew_lease(creation.id, "a", lease_left_s)
+        assert await tx.leases.renew(creation.id, "a", LEASE_S)
+        rows = await tx.events.append(creation.id, "a", [LINE, LINE])
+        assert await tx.leases.renew(creation.id, "a", lease_left_s)
         late = asyncio.create_task(take_over())
         await lock_awaited()
     assert [row.seq for row in rows] == [1, 2]
@@ -278,7 +278,7 @@ async def test_writes_of_one_owner_at_once_leave_no_gap_and_no_double(database: 
     async def write(lines: int) -> list[tuple[int, int]]:
         async with database.transaction() as tx:
             event = NewEvent(EventType.LOG, Phase.SYNCING, 70, "x\n" * lines, lines=lines)
-            return [(row.seq, row.lines) for row in await tx.jobs.append_events(creation.id, "a", [event, LINE])]
+            return [(row.seq, row.lines) for row in await tx.events.append(creation.id, "a", [event, LINE])]
 
     await acquire(database, creation, "a")
     written = await asyncio.gather(*(write(lines) for lines in range(1, 16)))
@@ -296,7 +296,7 @@ async def test_a_former_owner_that_keeps_writing_is_cut_off_at_the_takeover(
         for _ in range(times):
             try:
                 async with database.transaction() as tx:
-                    await tx.jobs.append_events(creation.id, owner, [NewEvent(EventType.LOG, Phase.SYNCING, 70, owner)])
+                    await tx.events.append(creation.id, owner, [NewEvent(EventType.LOG, Phase.SYNCING, 70, owner)])
             except ConflictError:
                 refused += 1
             started.set()
@@ -310,7 +310,7 @@ async def test_a_former_owner_that_keeps_writing_is_cut_off_at_the_takeover(
     await acquire(database, creation, "a")
     await asyncio.gather(*(write("a", 15) for _ in range(4)), take_over())
     async with database.transaction() as tx:
-        rows = await tx.jobs.events_after(creation.id, 0)
+        rows = await tx.events.after(creation.id, 0)
     owners = "".join(row.message for row in rows)
     assert owners == "a" * owners.count("a") + "b" * 10
     assert [row.seq for row in rows] == list(range(1, len(rows) + 1))

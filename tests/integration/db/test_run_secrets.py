@@ -28,7 +28,7 @@ async def test_the_end_of_a_run_wipes_its_secrets_and_its_lease(
     async with database.transaction() as tx:
         found = await tx.jobs.get(creation.id)
         assert await tx.jobs.get_secrets(creation.id) == {}
-        assert await tx.jobs.get_ticket(creation.id) is None
+        assert await tx.tickets.get(creation.id) is None
     assert (found.secrets_enc, found.ticket_enc, found.lease_owner, found.lease_until) == (None, None, None, None)
     assert (found.state, found.percent) == (end.value, 100 if end is JobState.DONE else 0)
     assert found.result == {"address": "10.0.0.1"}
@@ -41,7 +41,7 @@ async def test_a_failed_run_keeps_its_secrets_until_it_is_old(database: Database
     async with database.transaction() as tx:
         await tx.jobs.seal_secrets(creation.id, "a", {"door_key": ["public", "hunter2"]})
         await tx.jobs.finish(creation.id, "a", JobState.FAILED)
-        assert await tx.jobs.get_ticket(creation.id) is None
+        assert await tx.tickets.get(creation.id) is None
     async with database.transaction() as tx:
         assert await tx.jobs.wipe_stale_secrets(3600) == 0
         assert await tx.jobs.get_secrets(creation.id) == {"door_key": ["public", "hunter2"]}
@@ -75,7 +75,7 @@ async def test_secrets_and_ticket_come_back_and_stand_nowhere_in_plain_text(
     await sign_in(database, creation, new_id())
     async with database.transaction() as tx:
         assert await tx.jobs.get_secrets(creation.id) == {"root_password": "hunter2"}
-        assert await tx.jobs.get_ticket(creation.id) == TICKET
+        assert await tx.tickets.get(creation.id) == TICKET
         stored = await tx.session.scalar(text("SELECT to_json(c)::text FROM job c"))
         await tx.jobs.set_secrets(creation.id, None)
         assert await tx.jobs.get_secrets(creation.id) == {}
@@ -98,7 +98,7 @@ async def test_a_run_that_has_ended_takes_no_secret(database: DatabaseService, c
         with pytest.raises(NotFoundError):
             await tx.jobs.set_secrets(creation.id, {"a": "b"})
         with pytest.raises(NotFoundError):
-            await tx.jobs.set_ticket(creation.id, TICKET, session_id=new_id(), signed_in_at=datetime.now(UTC))
+            await tx.tickets.set(creation.id, TICKET, session_id=new_id(), signed_in_at=datetime.now(UTC))
 
 
 async def test_every_secret_moves_to_the_new_key(

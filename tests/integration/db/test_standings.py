@@ -41,7 +41,7 @@ async def test_many_are_one_question_and_each_is_told_its_own(
     database: DatabaseService, counted: Counted, standings: Standings, runs: list[Job]
 ) -> None:
     async with database.transaction() as tx:
-        await tx.jobs.acquire_lease(runs[0].id, "a", 60)
+        await tx.leases.acquire(runs[0].id, "a", 60)
     told = await asyncio.gather(*(standings.next(run.id) for run in runs))
     assert [standing.state for standing in told] == [JobState.RUNNING.value, *[JobState.QUEUED.value] * 5]
     assert counted.begun == 1
@@ -50,7 +50,7 @@ async def test_many_are_one_question_and_each_is_told_its_own(
 async def test_each_question_is_asked_anew(database: DatabaseService, standings: Standings, runs: list[Job]) -> None:
     assert (await standings.next(runs[0].id)).state == JobState.QUEUED.value
     async with database.transaction() as tx:
-        await tx.jobs.acquire_lease(runs[0].id, "a", 60)
+        await tx.leases.acquire(runs[0].id, "a", 60)
     assert (await standings.next(runs[0].id)).state == JobState.RUNNING.value
 
 

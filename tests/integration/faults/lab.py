@@ -149,7 +149,7 @@ class Lab:
 
     async def events(self, job: AskedJob) -> list[ProgressEvent]:
         async with self.rt.db.transaction() as tx:
-            return [worded(of_row(row)) for row in await tx.jobs.events_after(job.id, 0, 100_000)]
+            return [worded(of_row(row)) for row in await tx.events.after(job.id, 0, 100_000)]
 
     async def told(self, job: AskedJob, script: str) -> list[str]:
         """The lines of output of one step, as they are stored."""

@@ -50,7 +50,7 @@ async def failed_act(rt: Runtime, session: Session) -> UUID:
     )
     async with rt.db.transaction() as tx:
         await tx.jobs.add(row)
-        assert await tx.jobs.acquire_lease(row.id, OWNER, 60)
+        assert await tx.leases.acquire(row.id, OWNER, 60)
         await tx.jobs.finish(row.id, OWNER, JobState.FAILED)
     return row.id
 

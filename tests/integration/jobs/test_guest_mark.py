@@ -8,6 +8,7 @@ import pytest
 
 from lxc_dashboard import text
 from lxc_dashboard.db.models import Job, JobState
+from lxc_dashboard.db.repositories.leases import update_job
 from lxc_dashboard.errors import NotFoundError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import acting
@@ -82,6 +83,6 @@ async def test_an_act_is_neither_retried_nor_begun_again_on_a_later_guest_of_its
     with pytest.raises(NotFoundError, match="another container by now"):
         await service.retry(rt, session, job_id)
     async with rt.db.transaction() as tx:
-        await tx.jobs._update(again, checkpoint=failed.checkpoint)  # as if its worker had died there
+        await update_job(tx.session, again, checkpoint=failed.checkpoint)  # as if its worker had died there
     await engine.run(rt, again)
     assert "another container by now" in text.in_words_of((await stored(rt, again)).error)

@@ -6,6 +6,7 @@ from structlog.testing import capture_logs
 
 from lxc_dashboard.api.v1.answers import job_of
 from lxc_dashboard.db.models import Job, new_id
+from lxc_dashboard.db.repositories.leases import update_job
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.jobs.engine import execution as engine
 from lxc_dashboard.services.jobs.engine import reaper
@@ -19,7 +20,7 @@ async def test_a_job_of_an_unknown_kind_waits_for_a_worker_that_knows_it(rt: Run
     async with rt.db.transaction() as tx:
         job = Job(id=new_id(), kind=kind, endpoint_id=session.endpoint_id, vmid=101, userid=session.userid)
         await tx.jobs.add(job)
-        await tx.jobs._update(job.id, enqueued_at=None)
+        await update_job(tx.session, job.id, enqueued_at=None)
     with capture_logs() as logs:
         await engine.run(rt, job.id)
         assert [await reaper.reap(rt) for _ in range(2)] == [0, 0]

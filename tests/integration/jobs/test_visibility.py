@@ -45,7 +45,7 @@ async def taken(rt: Runtime, *job_ids: UUID) -> None:
     """A worker works on them."""
     async with rt.db.transaction() as tx:
         for job_id in job_ids:
-            assert await tx.jobs.acquire_lease(job_id, f"test:{job_id}", 60)
+            assert await tx.leases.acquire(job_id, f"test:{job_id}", 60)
 
 
 async def made_as(rt: Runtime, session: Session, vmid: int) -> UUID:
@@ -56,7 +56,7 @@ async def made_as(rt: Runtime, session: Session, vmid: int) -> UUID:
         )
         made = Job.about(container, CREATE_KIND, step="ready", userid=session.userid, params={})
         await tx.jobs.add(made)
-        await tx.jobs.acquire_lease(made.id, "test:made", 60)
+        await tx.leases.acquire(made.id, "test:made", 60)
         await tx.jobs.finish(made.id, "test:made", JobState.DONE)
     return made.id
 

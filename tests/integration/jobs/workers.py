@@ -83,7 +83,7 @@ class Workers:
         """Done, nothing held, and each event once."""
         async with self.subject.rt.db.transaction() as tx:
             job = await tx.jobs.get(asked.job_id)
-            events = list(await tx.jobs.events_after(asked.job_id, 0, 10_000))
+            events = list(await tx.events.after(asked.job_id, 0, 10_000))
             ends = [entry for entry in await tx.audit.list(limit=500) if entry.detail.get("job") == str(asked.job_id)]
         assert job.state == JobState.DONE.value, (why, job.error)
         assert (job.lease_owner, job.ticket_enc, job.secrets_enc) == (None, None, None), why

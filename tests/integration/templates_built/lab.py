@@ -115,7 +115,7 @@ class Lab:
     async def said(self, name: str) -> list[str]:
         """All lines of output, and what the run itself told."""
         async with self.rt.db.transaction() as tx:
-            rows = await tx.jobs.events_after(self.jobs[name].id, 0, 100_000)
+            rows = await tx.events.after(self.jobs[name].id, 0, 100_000)
         texts = [text.in_words(row.code, row.params, row.message) for row in rows if row.type != EventType.STEP]
         return [line for each in texts for line in each.split("\n")]
 

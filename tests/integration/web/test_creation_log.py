@@ -64,14 +64,14 @@ async def test_a_page_of_long_lines_is_read_a_megabyte_at_a_time_and_is_whole(
     job, session = await begin(rt, signed_in), await session_of(rt, signed_in)
     await job.tell(log("short\nshorter", 2), *(log("y" * 60_000) for _ in range(60)), log("a\nb\nc", 3))
     loaded: list[int] = []
-    between = EventRepository.events_between
+    between = EventRepository.between
 
     async def counted(*args: Any, **options: Any) -> Sequence[JobEvent]:
         rows = await between(*args, **options)
         loaded.append(sum(len(row.message) for row in rows))
         return rows
 
-    monkeypatch.setattr(EventRepository, "events_between", counted)
+    monkeypatch.setattr(EventRepository, "between", counted)
     page = await job_log.page(rt, session, job.row.id, after=1, limit=63)
     assert [line.seq for line in page.lines] == list(range(2, 65))
     assert (page.lines[0].text, page.lines[-1].text, page.last) == ("shorter", "b", 65)

@@ -30,7 +30,7 @@ async def queued_job(rt: Runtime, visitor: Visitor, vmid: int) -> Job:
         )
         creation = await tx.jobs.add(Job.about(container, CREATE_KIND, step="creating", userid=session.userid))
         ticket = JobTicket(session.ticket, session.csrf_token)
-        await tx.jobs.set_ticket(creation.id, ticket, session_id=session.id, signed_in_at=session.signed_in_at)
+        await tx.tickets.set(creation.id, ticket, session_id=session.id, signed_in_at=session.signed_in_at)
         return creation
 
 
@@ -39,7 +39,7 @@ async def test_signing_out_takes_the_ticket_of_the_sessions_jobs_and_they_wait(v
     job = await queued_job(rt, visitor, 901)
     await visitor.post(routes.SIGN_OUT)
     async with rt.db.transaction() as tx:
-        assert await tx.jobs.get_ticket(job.id) is None
+        assert await tx.tickets.get(job.id) is None
         assert (await tx.jobs.get(job.id)).state == JobState.WAITING.value
 
 
@@ -49,7 +49,7 @@ async def test_the_next_sign_in_of_the_same_user_lets_the_waiting_job_go_on(visi
     await visitor.post(routes.SIGN_OUT)
     await visitor.sign_in()
     async with rt.db.transaction() as tx:
-        ticket = await tx.jobs.get_ticket(job.id)
+        ticket = await tx.tickets.get(job.id)
         assert ticket is not None
         assert (await tx.jobs.get(job.id)).state == JobState.QUEUED.value
     session = await sessions.find(rt, visitor.cookies[sessions.COOKIE_NAME])
@@ -63,5 +63,5 @@ async def test_the_sign_in_of_another_user_leaves_the_waiting_job_alone(visitor:
     await visitor.post(routes.SIGN_OUT)
     await visitor.sign_in("operator@pve")
     async with rt.db.transaction() as tx:
-        assert await tx.jobs.get_ticket(job.id) is None
+        assert await tx.tickets.get(job.id) is None
         assert (await tx.jobs.get(job.id)).state == JobState.WAITING.value

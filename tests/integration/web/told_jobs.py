@@ -37,7 +37,7 @@ class ToldJob:
     async def tell(self, *events: NewEvent, checkpoint: dict[str, Any] | None = None) -> None:
         """Stored, and passed on as a worker does."""
         async with self.rt.db.transaction() as tx:
-            rows = await tx.jobs.append_events(self.row.id, OWNER, events, checkpoint=checkpoint)
+            rows = await tx.events.append(self.row.id, OWNER, events, checkpoint=checkpoint)
         entries = [wire.encode(wire.of_row(row)) for row in rows]
         await self.rt.bus.publish(wire.stream_of(self.row.id), entries, maxlen=10_000, ttl_s=600)
 
@@ -45,7 +45,7 @@ class ToldJob:
         kind = EventType.COMPLETE if state is JobState.DONE else EventType.ERROR
         event = NewEvent(kind, Phase.SYNCING, 90, "the end")
         async with self.rt.db.transaction() as tx:
-            rows = await tx.jobs.append_events(self.row.id, OWNER, [event])
+            rows = await tx.events.append(self.row.id, OWNER, [event])
             await tx.jobs.finish(self.row.id, OWNER, state, result=result, error={"message": "it failed"})
         entries = [wire.encode(wire.of_row(row)) for row in rows]
         await self.rt.bus.publish(wire.stream_of(self.row.id), entries, maxlen=10_000, ttl_s=600)
@@ -62,8 +62,8 @@ async def begin(rt: Runtime, visitor: Visitor, vmid: int | None = None) -> ToldJ
         row = Job.about(container, CREATE_KIND, step="creating", userid=session.userid, params=spec.to_json())
         await tx.jobs.add(row)
         ticket = JobTicket(session.ticket, session.csrf_token)
-        await tx.jobs.set_ticket(row.id, ticket, session_id=session.id, signed_in_at=session.signed_in_at)
-        assert await tx.jobs.acquire_lease(row.id, OWNER, LEASE_S)
+        await tx.tickets.set(row.id, ticket, session_id=session.id, signed_in_at=session.signed_in_at)
+        assert await tx.leases.acquire(row.id, OWNER, LEASE_S)
     return ToldJob(rt, row)
 
 
@@ -73,8 +73,8 @@ async def again(job: ToldJob, visitor: Visitor) -> None:
     async with job.rt.db.transaction() as tx:
         ticket = JobTicket(session.ticket, session.csrf_token)
         await tx.jobs.reopen(job.row.id, {})
-        await tx.jobs.set_ticket(job.row.id, ticket, session_id=session.id, signed_in_at=session.signed_in_at)
-        assert await tx.jobs.acquire_lease(job.row.id, OWNER, LEASE_S)
+        await tx.tickets.set(job.row.id, ticket, session_id=session.id, signed_in_at=session.signed_in_at)
+        assert await tx.leases.acquire(job.row.id, OWNER, LEASE_S)
 
 
 async def session_of(rt: Runtime, visitor: Visitor) -> Session:

@@ -40,7 +40,7 @@ async def end(kind: Kind[Any], rt: Runtime, creation: Job) -> bool:
         return False
     owner = new_owner()
     async with rt.db.transaction() as tx:
-        taken = await tx.jobs.acquire_lease(creation.id, owner, rt.timing.lease_s)
+        taken = await tx.leases.acquire(creation.id, owner, rt.timing.lease_s)
     if taken is None:
         return False
     recorder = Recorder(rt, taken.id, owner, checkpoint, rt.timing.lease_s)

@@ -41,12 +41,12 @@ async def settle_due(rt: Runtime) -> int:
     """Try to end what is owed. How many runs owe nothing any more; none of those that another pass tries just now."""
     try:
         async with rt.db.transaction() as tx:
-            owing = await tx.jobs.claim_owing(TRIED_AT_ONCE, CLAIM_S)
+            owing = await tx.tickets.claim_owing(TRIED_AT_ONCE, CLAIM_S)
         if not owing:
             return 0
         settled = await asyncio.gather(*(_settle(rt, creation) for creation in owing))
         async with rt.db.transaction() as tx:
-            await tx.jobs.release_owing([creation.id for creation in owing])
+            await tx.tickets.release_owing([creation.id for creation in owing])
         return sum(settled)
     except ServiceUnavailableError as error:
         log.warning("nothing settled", why=str(error))
@@ -106,7 +106,7 @@ async def _end_in_guest(ctx: RunContext) -> Message | None:
 async def _write(rt: Runtime, creation: Job, message: Message, kind: EventType = EventType.STEP) -> bool:
     event = NewEvent(kind, creation.step, creation.percent, code=message.code, params=message.params)
     async with rt.db.transaction() as tx:
-        settled = await tx.jobs.settle(creation.id, event)
+        settled = await tx.tickets.settle(creation.id, event)
         if settled:
             result = AuditResult.OK if kind is EventType.STEP else AuditResult.FAILED
             await ending.audit(tx, creation, "creation.settled", result, {"told": message.code})

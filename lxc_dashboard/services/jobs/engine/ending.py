@@ -103,12 +103,12 @@ class Ending:
 
 async def give_back(rt: Runtime, job_id: UUID, owner: str, state: JobState) -> None:
     """The row waits in ``state``; whatever worker is free then goes on."""
-    await _release(rt, job_id, lambda tx: tx.jobs.release_lease(job_id, owner, state=state))
+    await _release(rt, job_id, lambda tx: tx.leases.release(job_id, owner, state=state))
 
 
 async def wait_for_sign_in(rt: Runtime, job: Job, owner: str) -> None:
     """The row waits without a ticket until its user signs in, unless they have done so by now."""
-    await _release(rt, job.id, lambda tx: tx.jobs.wait_for_sign_in(job.id, owner, job.signed_in_at))
+    await _release(rt, job.id, lambda tx: tx.tickets.wait_for_sign_in(job.id, owner, job.signed_in_at))
 
 
 def describe(error: BaseException, step_name: str, step: str) -> dict[str, Any]:

@@ -50,7 +50,7 @@ async def run(rt: Runtime, job_id: UUID | str) -> None:
     known = UUID(str(job_id))
     owner = new_owner()
     async with rt.db.transaction() as tx:
-        job = await tx.jobs.acquire_lease(known, owner, rt.timing.lease_s, kinds=kinds.known())
+        job = await tx.leases.acquire(known, owner, rt.timing.lease_s, kinds=kinds.known())
     if job is None:
         log.info("job not taken", job_id=str(known))
         return
@@ -266,7 +266,7 @@ class Execution:
         """For the next worker to take at once; what PVE and the guest do goes on."""
         try:
             async with asyncio.timeout(GIVE_BACK_WITHIN_S), self._rt.db.transaction() as tx:
-                await tx.jobs.release_lease(self._job.id, self._lease.owner)
+                await tx.leases.release(self._job.id, self._lease.owner)
         except (ServiceUnavailableError, TimeoutError) as error:
             log.warning("job not given back", job_id=str(self._job.id), why=str(error))
 

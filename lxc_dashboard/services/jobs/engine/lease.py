@@ -61,7 +61,7 @@ class Lease:
         while True:
             try:
                 async with self._rt.db.transaction() as tx:
-                    return await tx.jobs.renew_lease(self._id, self.owner, self._rt.timing.lease_s)
+                    return await tx.leases.renew(self._id, self.owner, self._rt.timing.lease_s)
             except ServiceUnavailableError as error:
                 log.warning("lease not renewed", job_id=str(self._id), why=str(error))
                 await asyncio.sleep(AGAIN_AFTER_S)

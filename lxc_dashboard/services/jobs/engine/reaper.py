@@ -30,8 +30,8 @@ async def reap(rt: Runtime) -> int:
     try:
         async with rt.db.transaction() as tx:
             known = kinds.known()
-            found = await tx.jobs.expired(REAP_AT_ONCE, kinds=known, again_after_s=rt.timing.enqueue_again_s)
-            unknown = await tx.jobs.kinds_under_way() - known
+            found = await tx.leases.expired(REAP_AT_ONCE, kinds=known, again_after_s=rt.timing.enqueue_again_s)
+            unknown = await tx.leases.kinds_under_way() - known
             await tx.jobs.wipe_stale_secrets(SECRETS_OF_FAILED_S)
             await tx.containers.forget_given_passwords(GIVEN_PASSWORD_OF_FAILED_S)
         for job in found:

@@ -67,7 +67,7 @@ class Recorder:
     async def start(self, step: str, percent: int) -> None:
         self.step, self.percent = step, percent
         async with self._rt.db.transaction() as tx:
-            self._seq = await tx.jobs.last_seq(self._id)
+            self._seq = await tx.events.last_seq(self._id)
         self._room.set()
         self._writer = asyncio.create_task(self._write_on())
 
@@ -145,9 +145,7 @@ class Recorder:
 
     async def append_rest(self, tx: Transaction) -> Sequence[StoredEvent]:
         """What was told and not written, and the checkpoint, in the transaction that ends the run. Close it first."""
-        return await tx.jobs.append_events(
-            self._id, self.owner, list(self._events), checkpoint=self.checkpoint.to_json()
-        )
+        return await tx.events.append(self._id, self.owner, list(self._events), checkpoint=self.checkpoint.to_json())
 
     async def pass_on(self, rows: Sequence[StoredEvent]) -> None:
         """Rows of ``append_rest``, after their transaction, to those who follow: before this returns, if that is quick."""
@@ -224,13 +222,13 @@ class Recorder:
 
     async def _write_again(self, batch: Batch) -> Sequence[StoredEvent]:
         async with self._rt.db.transaction() as tx:
-            if batch.events and await tx.jobs.last_seq(self._id) > self._seq:
+            if batch.events and await tx.events.last_seq(self._id) > self._seq:
                 # The connection was lost after the commit: they are there already, unless others wrote since they hold the run.
-                if not await tx.jobs.renew_lease(self._id, self.owner, self._lease_s):
+                if not await tx.leases.renew(self._id, self.owner, self._lease_s):
                     raise lease_gone(self._id, self.owner)
-                return await tx.jobs.events_after(self._id, self._seq, limit=len(batch.events))
-            return await tx.jobs.append_events(self._id, self.owner, batch.events, checkpoint=batch.checkpoint)
+                return await tx.events.after(self._id, self._seq, limit=len(batch.events))
+            return await tx.events.append(self._id, self.owner, batch.events, checkpoint=batch.checkpoint)
 
     async def _renew(self) -> bool:
         async with self._rt.db.transaction() as tx:
-            return await tx.jobs.renew_lease(self._id, self.owner, self._lease_s)
+            return await tx.leases.renew(self._id, self.owner, self._lease_s)

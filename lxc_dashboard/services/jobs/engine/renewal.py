@@ -37,7 +37,7 @@ async def renew_due(rt: Runtime) -> int:
     try:
         while True:
             async with rt.db.transaction() as tx:
-                found = await tx.jobs.lent_tickets(after, LOOKED_AT_ONCE)
+                found = await tx.tickets.lent(after, LOOKED_AT_ONCE)
             renewed += sum(await asyncio.gather(*(_quietly(rt, lent, few) for lent in found)))
             if len(found) < LOOKED_AT_ONCE:
                 return renewed
@@ -65,7 +65,7 @@ async def _look_at(rt: Runtime, lent: LentTicket, few: asyncio.Semaphore) -> boo
     async with few:
         if now() >= lent.signed_in_at + ABSOLUTE_LIFETIME:
             async with rt.db.transaction() as tx:
-                await tx.jobs.wipe_ticket(lent)
+                await tx.tickets.wipe(lent)
             log.info("creation waits for a sign-in", job_id=str(lent.job_id))
             return False
         if lent.ticket is None or time.time() - issued_at(lent.ticket.ticket) < TICKET_RENEW_AFTER_S:
@@ -82,4 +82,4 @@ async def _renew(rt: Runtime, lent: LentTicket, present: JobTicket) -> bool:
         log.warning("ticket of a job not renewed", job_id=str(lent.job_id), why=str(error))
         return False
     async with rt.db.transaction() as tx:
-        return await tx.jobs.replace_ticket(lent, JobTicket(ticket.ticket, ticket.csrf_token))
+        return await tx.tickets.replace(lent, JobTicket(ticket.ticket, ticket.csrf_token))

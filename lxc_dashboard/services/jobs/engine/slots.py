@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from lxc_dashboard.db.repositories.slots import Held
+from lxc_dashboard.db.repositories.leases import Held
 from lxc_dashboard.services.jobs.codes import JobCode
 from lxc_dashboard.services.jobs.engine.enqueue import enqueue
 from lxc_dashboard.services.jobs.kinds import StandstillError
@@ -22,7 +22,7 @@ async def take(run: Run, *, begun: bool) -> None:
     """A slot on the run's node. ``begun``: PVE was asked already. Raises ``StandstillError``."""
     node, limit = run.guest.node, run.rt.settings.CREATES_PER_NODE
     async with run.rt.db.transaction() as tx:
-        ahead = await tx.jobs.take_slot(_held(run), node, limit, anyway=begun)
+        ahead = await tx.slots.take(_held(run), node, limit, anyway=begun)
     if ahead:
         await _wait(run, ahead)
     run.holds_slot = True
@@ -36,7 +36,7 @@ async def _wait(run: Run, ahead: int) -> None:
     run.tell_once(SLOT, JobCode.SLOT_AWAITED, count=ahead, node=node)
     await run.recorder.flush()
     async with run.rt.db.transaction() as tx:
-        waits = await tx.jobs.wait_in_line(_held(run), node, limit)
+        waits = await tx.slots.wait_in_line(_held(run), node, limit)
     if waits:
         raise StandstillError
 
@@ -47,7 +47,7 @@ async def give(run: Run) -> None:
         return
     async with run.rt.db.transaction() as tx:
         limit, again_after_s = run.rt.settings.CREATES_PER_NODE, run.rt.timing.enqueue_again_s
-        ids = await tx.jobs.give_slot(_held(run), run.guest.node, limit, again_after_s=again_after_s)
+        ids = await tx.slots.give(_held(run), run.guest.node, limit, again_after_s=again_after_s)
     run.holds_slot = False
     await _hand_out(run.rt, ids)
 
@@ -56,7 +56,7 @@ async def wake(rt: Runtime, endpoint_id: UUID, node: str) -> int:
     """Hand out the oldest runs that the node has room for. How many there were."""
     async with rt.db.transaction() as tx:
         limit, again_after_s = rt.settings.CREATES_PER_NODE, rt.timing.enqueue_again_s
-        ids = await tx.jobs.wake(endpoint_id, node, limit, again_after_s=again_after_s)
+        ids = await tx.slots.wake(endpoint_id, node, limit, again_after_s=again_after_s)
     await _hand_out(rt, ids)
     return len(ids)
 
@@ -64,7 +64,7 @@ async def wake(rt: Runtime, endpoint_id: UUID, node: str) -> int:
 async def wake_all(rt: Runtime) -> int:
     """``wake`` wherever runs wait: for slots whose holder died with its worker."""
     async with rt.db.transaction() as tx:
-        wanted = await tx.jobs.nodes_in_demand()
+        wanted = await tx.slots.nodes_in_demand()
     return sum([await wake(rt, endpoint_id, node) for endpoint_id, node in wanted])
 
 

@@ -46,7 +46,7 @@ class Lending:
         """A waiting run is queued again. Raises ``NotFoundError`` where it has ended."""
         session = self.session
         ticket = JobTicket(session.ticket, session.csrf_token, session.tokenid, session.token_secret)
-        return await self.tx.jobs.set_ticket(job_id, ticket, session_id=session.id, signed_in_at=session.signed_in_at)
+        return await self.tx.tickets.set(job_id, ticket, session_id=session.id, signed_in_at=session.signed_in_at)
 
 
 @asynccontextmanager
@@ -59,7 +59,7 @@ async def lending(rt: Runtime, session: Session) -> AsyncIterator[Lending]:
     Raises ``SessionExpiredError``, and ``ServiceUnavailableError`` where Redis cannot say: it may have ended a moment ago.
     """
     async with rt.db.transaction() as tx:
-        await tx.jobs.lock_session(session.id, shared=True)
+        await tx.tickets.lock_session(session.id, shared=True)
         if not session.tokenid and not await sessions.is_open(rt, session.key):
             raise SessionExpiredError(detail="ended in the meantime")
         yield Lending(tx, session)
@@ -75,7 +75,7 @@ def owns(session: Session, creation: Job) -> bool:
 async def tokenid_of(tx: Transaction, job_id: UUID) -> str:
     """The API token that an unfinished run acts with; empty where it acts with a ticket, or with nothing."""
     try:
-        held = await tx.jobs.get_ticket(job_id)
+        held = await tx.tickets.get(job_id)
     except CryptoError as error:
         log.warning("a run's ticket cannot be read", job_id=str(job_id), why=str(error))
         return ""
@@ -101,14 +101,14 @@ async def client_of(rt: Runtime, creation: Job, owner: str) -> ProxmoxClient:
     Raises ``SessionExpiredError`` where a new sign-in is needed.
     """
     async with rt.db.transaction() as tx:
-        held = await tx.jobs.get_ticket(creation.id)
+        held = await tx.tickets.get(creation.id)
     if held is None or has_ended(creation):
         raise SessionExpiredError
 
     async def keep(ticket: str, csrf_token: str) -> None:
         async with rt.db.transaction() as tx:
             renewed = JobTicket(ticket, csrf_token)
-            kept = await tx.jobs.renew_ticket(creation.id, owner, creation.session_id, renewed)
+            kept = await tx.tickets.renew(creation.id, owner, creation.session_id, renewed)
         if not kept:
             log.info("renewed ticket not kept", job_id=str(creation.id))
 

@@ -107,7 +107,7 @@ class _Follower:
         while True:
             try:
                 async with self._rt.db.transaction() as tx:
-                    return list(await tx.jobs.events_after(self._id, self._seq, PAGE))
+                    return list(await tx.events.after(self._id, self._seq, PAGE))
             except ServiceUnavailableError:
                 await asyncio.sleep(DATABASE_AWAY_S)
 

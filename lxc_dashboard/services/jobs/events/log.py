@@ -61,19 +61,19 @@ async def tail(rt: Runtime, session: Session, job_id: UUID, *, limit: int) -> Lo
     """The last lines. Raises NotFoundError, PrivilegeError."""
     await service.visible(rt, session, job_id)
     async with rt.db.transaction() as tx:
-        last = await tx.jobs.last_seq(job_id)
+        last = await tx.events.last_seq(job_id)
     return await page_of(rt, job_id, after=max(0, last - _within(limit)), limit=_within(limit))
 
 
 async def page_of(rt: Runtime, job_id: UUID, *, after: int, limit: int) -> LogPage:
     """``page`` for a caller that has checked whether its user may see this. Long lines are read a few at a time."""
     async with rt.db.transaction() as tx:
-        last = await tx.jobs.last_seq(job_id)
+        last = await tx.events.last_seq(job_id)
     at, until = after + 1, min(after + limit, last)
     found: list[LogLine] = []
     while at <= until:
         async with rt.db.transaction() as tx:
-            rows = await tx.jobs.events_between(job_id, at, until, most_bytes=READ_BYTES_AT_ONCE)
+            rows = await tx.events.between(job_id, at, until, most_bytes=READ_BYTES_AT_ONCE)
         found += lines_of(rows, at, until)
         at = rows[-1].seq + rows[-1].lines if rows else until + 1
         await asyncio.sleep(0)
@@ -84,7 +84,7 @@ async def spans(rt: Runtime, session: Session, job_id: UUID) -> tuple[Span, ...]
     """Which lines are of which phase, in order. Raises NotFoundError, PrivilegeError."""
     await service.visible(rt, session, job_id)
     async with rt.db.transaction() as tx:
-        return tuple(Span(*found) for found in await tx.jobs.phase_spans(job_id))
+        return tuple(Span(*found) for found in await tx.events.phase_spans(job_id))
 
 
 async def search(rt: Runtime, session: Session, job_id: UUID, query: str, words: Words, *, after: int = 0) -> Matches:
@@ -95,14 +95,14 @@ async def search(rt: Runtime, session: Session, job_id: UUID, query: str, words:
     await service.visible(rt, session, job_id)
     wanted = query[:QUERY_CHARS]
     async with rt.db.transaction() as tx:
-        last = await tx.jobs.last_seq(job_id)
+        last = await tx.events.last_seq(job_id)
     found: list[int] = []
     at = after
     for _ in range(SEARCHED_ROWS_AT_MOST // SEARCHED_ROWS_AT_ONCE + 1):
         if not wanted or at >= last or len(found) > MATCHES_AT_MOST:
             break
         async with rt.db.transaction() as tx:
-            rows = await tx.jobs.events_with(job_id, wanted, SEARCHED_ROWS_AT_ONCE, after=at)
+            rows = await tx.events.containing(job_id, wanted, SEARCHED_ROWS_AT_ONCE, after=at)
         for row in rows:
             found += lines_with(row, wanted, after + 1, last, words)
             await asyncio.sleep(0)
@@ -122,7 +122,7 @@ async def stored(
     """What there is after number ``after``, a few hundred lines at a time, for a caller that has checked whether its user may see this."""
     while True:
         async with rt.db.transaction() as tx:
-            rows = await tx.jobs.events_after(job_id, after, READ_ROWS_AT_ONCE)
+            rows = await tx.events.after(job_id, after, READ_ROWS_AT_ONCE)
         for group in in_turns(rows):
             yield lines_of(group, after + 1, group[-1].seq + group[-1].lines - 1, chars=chars)
             await asyncio.sleep(0)

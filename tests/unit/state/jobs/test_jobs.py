@@ -10,7 +10,7 @@ import pytest
 
 from lxc_dashboard import text
 from lxc_dashboard.db.models import CREATE_KIND, Container, Job, JobState, Phase, new_id
-from lxc_dashboard.db.repositories.slots import Place
+from lxc_dashboard.db.repositories.leases import Place
 from lxc_dashboard.services.creation.report import Mark, PhaseReport, StepReport
 from lxc_dashboard.services.creation.views import CreationView, creation_view
 from lxc_dashboard.services.jobs.kinds import _KINDS
