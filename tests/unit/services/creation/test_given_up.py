@@ -99,7 +99,7 @@ async def test_a_key_in_a_guest_that_stands_still_is_owed_until_it_runs() -> Non
 
 
 async def test_a_run_that_a_worker_has_just_taken_is_left_to_that_one() -> None:
-    rt: Any = SimpleNamespace(timing=Timing(), db=database(jobs=SimpleNamespace(acquire_lease=always(None))))
+    rt: Any = SimpleNamespace(timing=Timing(), db=database(leases=SimpleNamespace(acquire=always(None))))
     creation = Job(
         kind=CREATE_KIND,
         step="creating",

@@ -37,8 +37,13 @@ def job(state: str = "failed", **changes: Any) -> Job:
 def dashboard(creation: Job, bus: dict[str, bytes] | None = None) -> Any:
     """That knows this job, and no template any more. ``bus``: what is remembered of rights."""
     templates = SimpleNamespace(revision=always(NotFoundError()))
-    jobs = SimpleNamespace(named=always((creation, ROW, "")), get=always(creation), places=always({}))
-    rows = database(jobs=jobs, containers=SimpleNamespace(get=always(ROW)), templates=templates)
+    rows = database(
+        jobs=SimpleNamespace(get=always(creation)),
+        job_lists=SimpleNamespace(get=always((creation, ROW, ""))),
+        slots=SimpleNamespace(places=always({})),
+        containers=SimpleNamespace(get=always(ROW)),
+        templates=templates,
+    )
 
     async def get(key: str) -> bytes | None:
         return next((value for known, value in (bus or {}).items() if key.startswith(known)), None)

@@ -194,10 +194,13 @@ def failed_job(**error: Any) -> tuple[Session, Any]:
     )
     end = told((4, Phase.SYNCING, "It failed", {"type": EventType.ERROR.value}))
     end[0].seq = 4
-    jobs = SimpleNamespace(named=always((creation, row, "")), told=always(end), events_between=always(events))
+    job_lists = SimpleNamespace(get=always((creation, row, "")))
+    written = SimpleNamespace(told=always(end), between=always(events))
     containers = SimpleNamespace(get=always(row), credentials=lambda _: {"web": {"password": "secret"}})
     nodes = SimpleNamespace(get=_not_registered)
-    return session, SimpleNamespace(db=database(jobs=jobs, containers=containers, nodes=nodes))
+    return session, SimpleNamespace(
+        db=database(job_lists=job_lists, events=written, containers=containers, nodes=nodes)
+    )
 
 
 @pytest.mark.parametrize(

@@ -54,8 +54,6 @@ def dashboard(known: object, stored: Containers | None = None) -> Any:
     jobs = SimpleNamespace(
         get=known,
         add=always(None),
-        set_ticket=always(MADE),
-        lock_session=always(None),
         reserved_vmids=always(frozenset[int]()),
         lock_endpoint=always(None),
     )
@@ -63,6 +61,7 @@ def dashboard(known: object, stored: Containers | None = None) -> Any:
     return SimpleNamespace(
         db=database(
             jobs=jobs,
+            tickets=SimpleNamespace(set=always(MADE), lock_session=always(None)),
             containers=stored,
             nodes=SimpleNamespace(get=always(endpoint)),
             templates=SimpleNamespace(revision=always(UNKNOWN)),

@@ -198,10 +198,10 @@ async def test_a_fault_of_ours_ends_the_run_and_only_the_log_names_it() -> None:
         return run._job
 
     named = SimpleNamespace(vmid=101, hostname="web", name="pve")
-    jobs = SimpleNamespace(last_seq=always(0), append_events=always([]), finish=finish)
     rt: Any = run._rt
     rt.db = database(
-        jobs=jobs,
+        jobs=SimpleNamespace(finish=finish),
+        events=SimpleNamespace(last_seq=always(0), append=always([])),
         containers=SimpleNamespace(
             set_lifecycle=always(None), add_event=always(None), get=always(named), mark_lost=always(True)
         ),

@@ -49,11 +49,13 @@ class Journal:
 
 
 @asynccontextmanager
-async def recording(journal: Journal, **jobs: object) -> AsyncIterator[tuple[Recorder, list[list[bytes]]]]:
+async def recording(
+    journal: Journal, *, renew: object = None, **events: object
+) -> AsyncIterator[tuple[Recorder, list[list[bytes]]]]:
     """A recorder that has begun, and what it passed on."""
     passed: list[list[bytes]] = []
     rt: Any = SimpleNamespace(
-        db=database(jobs=SimpleNamespace(**{"last_seq": always(0), **jobs})),
+        db=database(events=SimpleNamespace(**{"last_seq": always(0), **events}), leases=SimpleNamespace(renew=renew)),
         journal=journal,
         outbox=SimpleNamespace(put=lambda _, entries: passed.append(entries), sent=always(False)),
     )
@@ -74,8 +76,8 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_what_was_stored_when_the_connection_broke_is_not_stored_again() -> None:
     append = Saying([])
-    there = {"last_seq": Saying(0, 1), "renew_lease": always(True), "events_after": always([row(1, "Created")])}
-    async with recording(Journal(always(AWAY)), append_events=append, **there) as (recorder, passed):
+    there = {"last_seq": Saying(0, 1), "renew": always(True), "after": always([row(1, "Created")])}
+    async with recording(Journal(always(AWAY)), append=append, **there) as (recorder, passed):
         recorder.tell(CreationCode.HELPERS_INSTALLED)
         await recorder.flush()
     assert append.calls == 0
@@ -84,7 +86,7 @@ async def test_what_was_stored_when_the_connection_broke_is_not_stored_again() -
 
 async def test_what_was_stored_is_another_workers_where_the_lease_cannot_be_renewed() -> None:
     theirs = always([row(1, "Theirs")])
-    there = {"last_seq": Saying(0, 1), "renew_lease": always(False), "events_after": theirs}
+    there = {"last_seq": Saying(0, 1), "renew": always(False), "after": theirs}
     async with recording(Journal(always(AWAY)), **there) as (recorder, passed):
         recorder.tell(CreationCode.HELPERS_INSTALLED)
         with pytest.raises(LeaseLostError):
@@ -94,7 +96,7 @@ async def test_what_was_stored_is_another_workers_where_the_lease_cannot_be_rene
 
 async def test_a_lease_that_ran_out_while_the_database_was_away_is_taken_again() -> None:
     append = Saying(NOT_HELD, [row(1, "Created")])
-    async with recording(Journal(always(AWAY)), append_events=append, renew_lease=always(True)) as (recorder, passed):
+    async with recording(Journal(always(AWAY)), append=append, renew=always(True)) as (recorder, passed):
         recorder.tell(CreationCode.HELPERS_INSTALLED)
         await recorder.flush()
     assert (append.calls, len(passed)) == (2, 1)
@@ -104,7 +106,7 @@ async def test_a_lease_that_ran_out_while_the_database_was_away_is_taken_again()
 async def test_a_lease_that_is_another_ones_ends_the_run_here(renewed: bool, renewals: int) -> None:
     renew = Saying(renewed)
     lost = always(NOT_HELD)
-    async with recording(Journal(lost), append_events=lost, renew_lease=renew) as (recorder, _):
+    async with recording(Journal(lost), append=lost, renew=renew) as (recorder, _):
         recorder.tell(CreationCode.HELPERS_INSTALLED)
         with pytest.raises(LeaseLostError):
             await recorder.flush()
@@ -166,7 +168,7 @@ async def test_what_is_not_passed_on_in_time_holds_up_no_end() -> None:
 
 
 async def test_a_recorder_that_could_not_begin_can_be_closed() -> None:
-    rt: Any = SimpleNamespace(db=database(jobs=SimpleNamespace(last_seq=always(AWAY))))
+    rt: Any = SimpleNamespace(db=database(events=SimpleNamespace(last_seq=always(AWAY))))
     recorder = Recorder(rt, ID, "me", Checkpoint(), 10.0)
     with pytest.raises(ServiceUnavailableError):
         await recorder.start(Phase.CREATING, 0)

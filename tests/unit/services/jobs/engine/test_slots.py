@@ -19,11 +19,11 @@ from lxc_dashboard.timing import Timing
 from tests.unit.services.creation.doubles import Saying, always, database, tells
 
 
-def run(**jobs: object) -> Any:
+def run(**takes: object) -> Any:
     told: list[str] = []
     return SimpleNamespace(
         rt=SimpleNamespace(
-            db=database(jobs=SimpleNamespace(**jobs)),
+            db=database(slots=SimpleNamespace(**takes)),
             timing=Timing(),
             settings=SimpleNamespace(CREATES_PER_NODE=2),
             queue=SimpleNamespace(enqueue=Saying(None)),
@@ -40,7 +40,7 @@ def run(**jobs: object) -> Any:
 
 
 async def test_a_run_that_others_are_before_is_given_back_and_says_so() -> None:
-    job = run(take_slot=always(1), wait_in_line=always(True))
+    job = run(take=always(1), wait_in_line=always(True))
     with pytest.raises(StandstillError):
         await slots.take(job, begun=False)
     assert (job.holds_slot, job.checkpoint.active) == (False, slots.SLOT)
@@ -48,13 +48,13 @@ async def test_a_run_that_others_are_before_is_given_back_and_says_so() -> None:
 
 
 async def test_a_run_whose_turn_comes_as_it_is_about_to_wait_goes_on() -> None:
-    job = run(take_slot=always(2), wait_in_line=always(False))
+    job = run(take=always(2), wait_in_line=always(False))
     await slots.take(job, begun=False)
     assert (job.holds_slot, job.checkpoint.active) == (True, "")
 
 
 async def test_who_gives_a_slot_back_wakes_the_next_and_gives_it_once() -> None:
-    job = run(take_slot=always(0), give_slot=always([uuid4()]))
+    job = run(take=always(0), give=always([uuid4()]))
     await slots.take(job, begun=False)
     for _ in range(2):
         await slots.give(job)
@@ -67,7 +67,7 @@ async def test_what_was_ended_is_audited_once(settled: bool) -> None:
     named = SimpleNamespace(vmid=101, hostname="web", name="pve")
     rt: Any = SimpleNamespace(
         db=database(
-            jobs=SimpleNamespace(settle=always(settled)),
+            tickets=SimpleNamespace(settle=always(settled)),
             containers=SimpleNamespace(get=always(named)),
             nodes=SimpleNamespace(get=always(named)),
             audit=SimpleNamespace(append=append),

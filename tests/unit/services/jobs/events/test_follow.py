@@ -49,9 +49,9 @@ async def seen(
     newest: list[str | Exception] | None = None,
 ) -> list[list[str]]:
     """What a viewer gets: ``looks`` at the row, ``stored`` and ``streamed`` as they are read one after the other."""
-    jobs = SimpleNamespace(standings=Saying(*looks), events_after=Saying(*stored))
+    jobs, events = SimpleNamespace(standings=Saying(*looks)), SimpleNamespace(after=Saying(*stored))
     bus = SimpleNamespace(last_id=Saying(*(newest or ["0-0"])), read_after=Saying(*streamed))
-    rt: Any = SimpleNamespace(db=database(jobs=jobs), bus=bus)
+    rt: Any = SimpleNamespace(db=database(jobs=jobs, events=events), bus=bus)
     async with asyncio.timeout(WITHIN_S):
         return [[each.message for each in batch] async for batch in follow(rt, ID)]
 

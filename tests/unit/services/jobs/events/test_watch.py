@@ -51,8 +51,8 @@ async def seen(*looks: Job | Exception, told: list[list[JobEvent]]) -> list[list
     async def standings(ids: Sequence[UUID]) -> dict[UUID, Standing]:
         return {ID: Standing((await look()).state, None, now())}
 
-    jobs = SimpleNamespace(get=look, standings=standings, events_after=Saying(*told))
-    rt: Any = SimpleNamespace(db=database(jobs=jobs), bus=SimpleNamespace(last_id=always("0-0")))
+    rows = database(jobs=SimpleNamespace(get=look, standings=standings), events=SimpleNamespace(after=Saying(*told)))
+    rt: Any = SimpleNamespace(db=rows, bus=SimpleNamespace(last_id=always("0-0")))
     async with asyncio.timeout(WITHIN_S):
         return [[each.message for each in batch] async for batch in watch(rt, ID, 0)]
 
