@@ -39,5 +39,7 @@ def app() -> ASGIApp:
     raise_descriptor_limit()
     return_large_buffers()
     from lxc_dashboard.app import app as application
+    from lxc_dashboard.components.scripts import remove_stale_links
 
+    remove_stale_links()
     return application()

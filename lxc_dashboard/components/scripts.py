@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -44,3 +45,18 @@ def _link(place: Path, source: Path) -> None:
     temporary = place.with_name(f".{uuid.uuid4().hex}")
     temporary.symlink_to(source)
     temporary.replace(place)
+
+
+def remove_stale_links() -> None:
+    """Remove links to scripts that moved, and the folders that this leaves empty.
+
+    Reflex does the same at each start, but fails if another process removes a link at the same time.
+    """
+    shared = Path.cwd() / _SHARED
+    for place in sorted(shared.rglob("*"), reverse=True):
+        if place.is_symlink():
+            if not place.exists():
+                place.unlink(missing_ok=True)
+        elif place.is_dir():
+            with contextlib.suppress(OSError):  # not empty, or another process removed it
+                place.rmdir()

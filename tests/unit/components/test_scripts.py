@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
 from lxc_dashboard.components import code, widgets
-from lxc_dashboard.components.scripts import script
+from lxc_dashboard.components.scripts import remove_stale_links, script
 
 SOURCES = Path(widgets.__file__).parent
 FOLDER = "external/lxc_dashboard/components/widgets"
@@ -41,3 +43,21 @@ def test_a_wrong_name_raises(assets: Path) -> None:
     with pytest.raises(FileNotFoundError):
         script(widgets.__name__, "no.js")
     assert not assets.exists()
+
+
+def test_processes_that_start_at_once_remove_links_to_scripts_that_moved(assets: Path) -> None:
+    script(widgets.__name__, "widgets.js")
+    moved = assets / "external" / "lxc_dashboard" / "components" / "moved"
+    moved.mkdir()
+    for number in range(500):
+        (moved / f"{number}.js").symlink_to(assets / "gone.js")
+    together = Barrier(8)
+
+    def start(_: int) -> None:
+        together.wait()
+        remove_stale_links()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(start, range(8)))
+    assert not moved.exists()
+    assert (assets / FOLDER / "widgets.js").is_symlink()
