@@ -14,7 +14,7 @@ from lxc_dashboard.services.templates.library import authoring, catalog
 from lxc_dashboard.services.templates.library.drafts import OWN_KINDS
 from lxc_dashboard.services.templates.summaries import TemplateDetail
 from lxc_dashboard.state import base
-from lxc_dashboard.state.base import PageState, requires, runtime, said, session
+from lxc_dashboard.state.base import PageState, notify, requires, runtime, session
 from lxc_dashboard.state.ids import id_in, uuid_of
 from lxc_dashboard.state.templates.detail_rows import (
     BucketRow,
@@ -127,7 +127,7 @@ class TemplateState(PageState, rx.State):
         gone = await authoring.delete(
             runtime(), session(), uuid_of(self.template_id, text.NO_SUCH_TEMPLATE), name=typed
         )
-        yield said((text.DELETED_KEPT if gone.kept else text.DELETED_TEMPLATE).format(name=gone.name))
+        yield notify((text.DELETED_KEPT if gone.kept else text.DELETED_TEMPLATE).format(name=gone.name))
         yield rx.redirect(routes.TEMPLATES)
 
     def _fill(self, detail: TemplateDetail, asked: Address) -> None:

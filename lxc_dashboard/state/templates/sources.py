@@ -14,7 +14,7 @@ from lxc_dashboard import routes, text
 from lxc_dashboard.errors import InvalidInputError
 from lxc_dashboard.services.templates.sources import passes, registry
 from lxc_dashboard.services.templates.sources.registry import GitSecrets, SourceView, WantedSource
-from lxc_dashboard.state.base import PageState, requires, runtime, said, session
+from lxc_dashboard.state.base import PageState, notify, requires, runtime, session
 from lxc_dashboard.state.ids import uuid_of
 from lxc_dashboard.state.templates.source_rows import OpenedSource, SourceRow, opened_of, row_of
 
@@ -105,7 +105,7 @@ class SourcesState(PageState, rx.State):
             self.editing = False
             self._forget_offer()
             is_new, name = self.chosen == NEW, str(data.get("name", "")).strip()
-            yield said((text.SOURCE_ADDED if is_new else text.SOURCE_CHANGED).format(name=name))
+            yield notify((text.SOURCE_ADDED if is_new else text.SOURCE_CHANGED).format(name=name))
             yield rx.redirect(routes.source(stored)) if is_new else SourcesState.load
             yield SourcesState.sync(stored)
 
@@ -120,7 +120,7 @@ class SourcesState(PageState, rx.State):
         try:
             report = await passes.sync_source(rt, who, uuid_of(source_id, text.SOURCE_GONE))
             counts = {name: len(getattr(report, name)) for name in ("added", "changed", "removed", "refused")}
-            yield said(text.SOURCE_SYNCED.format(name=report.source, **counts))
+            yield notify(text.SOURCE_SYNCED.format(name=report.source, **counts))
         finally:
             async with self:
                 self.busy = [other for other in self.busy if other != source_id]
@@ -132,10 +132,10 @@ class SourcesState(PageState, rx.State):
         name = self.opened.name
         removal = await registry.remove(runtime(), session(), uuid_of(self.chosen, text.SOURCE_GONE), name=typed)
         if removal.kept:
-            yield said(text.SOURCE_REMOVED_KEPT.format(name=name, kept=", ".join(removal.kept)))
+            yield notify(text.SOURCE_REMOVED_KEPT.format(name=name, kept=", ".join(removal.kept)))
             yield SourcesState.load
         else:
-            yield said(text.SOURCE_REMOVED.format(name=name, count=len(removal.deleted)))
+            yield notify(text.SOURCE_REMOVED.format(name=name, count=len(removal.deleted)))
             yield rx.redirect(routes.SOURCES)
 
     async def _save(self, data: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ import reflex as rx
 from lxc_dashboard import text
 from lxc_dashboard.services.templates.library import built_containers, catalog, drafts
 from lxc_dashboard.services.templates.sources import passes
-from lxc_dashboard.state.base import PageState, requires, runtime, said, session
+from lxc_dashboard.state.base import PageState, notify, requires, runtime, session
 from lxc_dashboard.state.templates.rows import (
     FILTERS,
     LAYOUTS,
@@ -156,7 +156,7 @@ class TemplatesState(PageState, rx.State):
         counts = {
             name: sum(len(getattr(r, name)) for r in reports) for name in ("added", "changed", "removed", "refused")
         }
-        yield said(text.FOLDERS_READ.format(**counts))
+        yield notify(text.FOLDERS_READ.format(**counts))
         yield TemplatesState.load
 
     def _coming(self) -> View:
