@@ -183,7 +183,7 @@ async def overtaken_by(tx: Transaction, base_number: int, rows: TemplateRows) ->
     if revision.number == base_number:
         return None
     sides = await load_sides(tx, rows.template.id, base_number, revision.number)
-    changes = (await asyncio.to_thread(compare_sides, *sides)).told()
+    changes = (await asyncio.to_thread(compare_sides, *sides)).sentences()
     return Overtaken(revision.number, revision.author, revision.created_at, tuple(changes))
 
 

@@ -298,7 +298,7 @@ async def add_git(rt: Runtime, session: Session, wanted: WantedSource) -> UUID:
             tx.sources.seal(source, checked.secrets)
             tx.sources.seal_webhook(source, checked.webhook_secret or "")
             await tx.sources.add(source)
-            await rights.audit(tx, session, "source.add", source.name, detail=_said(source))
+            await rights.audit(tx, session, "source.add", source.name, detail=_audited(source))
         return source.id
 
 
@@ -328,7 +328,7 @@ async def update(rt: Runtime, session: Session, source_id: UUID, wanted: WantedS
             _write(source, checked)
             if checked.webhook_secret is not None:
                 tx.sources.seal_webhook(source, checked.webhook_secret)
-            await rights.audit(tx, session, "source.change", source.name, detail=_said(source))
+            await rights.audit(tx, session, "source.change", source.name, detail=_audited(source))
 
 
 async def remove(rt: Runtime, session: Session, source_id: UUID, *, name: str) -> Removal:
@@ -402,7 +402,7 @@ def _write(source: TemplateSource, checked: CheckedSource) -> None:
     source.every_s, source.host_key = checked.every_s, checked.host_key
 
 
-def _said(source: TemplateSource) -> dict[str, object]:
+def _audited(source: TemplateSource) -> dict[str, object]:
     return {"location": source.location, "ref": source.ref, "subfolder": source.subfolder, "every_s": source.every_s}
 
 
