@@ -59,9 +59,9 @@ class TemplateRevisionsState(PageState, rx.State):
         if str(query.get("tab", "")) != "revisions":
             return
         async with self._filling():
-            asked = Address.of(str(self.router.url.path), query)
-            self._template_id = asked.template_id
-            await self._list(asked.template_id)
+            address = Address.of(str(self.router.url.path), query)
+            self._template_id = address.template_id
+            await self._list(address.template_id)
             await self._compare(query)
             self._show()
 

@@ -72,8 +72,8 @@ class TemplatesState(PageState, rx.State):
     @requires()
     async def load(self) -> AsyncIterator[Any]:
         """Show the view of the address: from memory first, then as stored now."""
-        before, asked = self._view.q, View.of(self.router.url.query_parameters)
-        self._view, self._led = asked.typed_over(self._led, before), None
+        before, view = self._view.q, View.of(self.router.url.query_parameters)
+        self._view, self._led = view.typed_over(self._led, before), None
         self._deep = self._deep if before == self._view.q else frozenset()
         self.layout = self._view.layout or self.layout
         if self._all:
@@ -84,7 +84,7 @@ class TemplatesState(PageState, rx.State):
             await self._look_deeper()
             self._apply()
             self._show(empty=not self._all and not self.refused)
-        if self._view != asked:
+        if self._view != view:
             yield self._lead(self._view, replace=True)
 
     @requires()
