@@ -1,4 +1,4 @@
-"""How Reflex builds and runs the pages. What depends on the installation is in ``lxc_dashboard.settings``, not here."""
+"""How Reflex builds and runs the pages. Settings of an installation are in ``lxc_dashboard.settings``."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from lxc_dashboard.frontend import BUILD_ORIGIN, OwnOriginPlugin
 config = rx.Config(
     app_name="lxc_dashboard",
     app_module_import="lxc_dashboard.app",
-    # Replaced by the page's own origin in the compiled frontend: see OwnOriginPlugin.
+    # OwnOriginPlugin replaces it with the page's own origin in the compiled frontend.
     api_url=BUILD_ORIGIN,
     deploy_url=BUILD_ORIGIN,
-    # lxc_dashboard.api.middleware.access checks the origin of each request and socket.
+    # lxc_dashboard.api.middleware.access checks origins. Reflex itself allows none.
     cors_allowed_origins=(BUILD_ORIGIN,),
-    # A tab's state stays in the process of its socket. A new socket in another process begins with a new state
-    # (lxc_dashboard/state/socket).
+    # The process of a tab's socket holds its state. A tab that reconnects to another process starts with a new state
+    # (state/socket/tabs.py).
     state_manager_mode=rx.constants.StateManagerMode.MEMORY,
     telemetry_enabled=False,
     show_built_with_reflex=False,

@@ -1,4 +1,4 @@
-"""Runs migrations on the connection that ``lxc_dashboard.db.migrate`` brings, or on the one of ``-x url=``."""
+"""Runs migrations on the connection of ``lxc_dashboard.db.migrate``, or of ``alembic -x url=``."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def run_on_argument() -> None:
     url = context.get_x_argument(as_dictionary=True).get("url")
     if not url:
         raise SystemExit("Name the database: alembic -x url=postgresql://user:password@host/name ...")
-    with create_engine(database_url(url), poolclass=NullPool).connect() as connection:
-        run_on(connection)
+    with create_engine(database_url(url), poolclass=NullPool).connect() as opened:
+        run_on(opened)
 
 
-brought = context.config.attributes.get("connection")
-if brought is None:
+connection = context.config.attributes.get("connection")
+if connection is None:
     run_on_argument()
 else:
-    run_on(brought)
+    run_on(connection)

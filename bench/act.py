@@ -1,7 +1,7 @@
-"""From a click on Start or Stop to PVE's POST, and to the row that shows the end: real stack, sandbox, worker, Chromium.
+"""The time from a click on Start or Stop to PVE's POST, and to the new state in the row. Real stack, worker, Chromium.
 
-A POST counts from the moment at which the sandbox has read it. The sandbox's tasks take PVE's time, so the end comes
-after 0.5 s (stop) and 1.5 s (start) at the earliest.
+The POST's time is when the sandbox has read it. The sandbox's tasks take PVE's time: the new state appears after 0.5 s
+(stop) and 1.5 s (start) at the earliest.
 
     python -m bench.act
 """
@@ -31,13 +31,13 @@ SEEN_WITHIN_S = 30.0
 POST_P95_MS = 150.0
 TALL = {"width": 1440, "height": 4000}
 ENDS = {"stop": "stopped", "start": "running"}
-# Uneven gaps: an even one might keep step with whatever waits on the way.
+# Random gaps: even ones could run in step with an interval of the product.
 GAPS = random.Random(1)  # noqa: S311 - gaps, not secrets
 
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """Of one act, in ms from its click."""
+    """The delays of one act, in ms from the click."""
 
     post: float
     shown: float
@@ -81,7 +81,7 @@ def main() -> int:
 
 
 async def measure(stack: Stack, folder: Path) -> dict[str, list[Delay]]:
-    """The delays by verb. What is stopped first is started first: by then the job of its stop has ended."""
+    """The delays by verb. Starts the guests in the order of their stops, whose jobs have ended by then."""
     async with chromium() as browser:
         context, page = await sign_in(browser, stack, viewport=TALL)
         await page.goto(routes.CONTAINERS)
@@ -118,7 +118,7 @@ def row(name: str, values: list[float]) -> None:
 
 
 def percentile(values: list[float], share: int = 95) -> float:
-    """Between measured values, never beyond them."""
+    """The percentile, interpolated between measured values."""
     return statistics.quantiles(values, n=100, method="inclusive")[share - 1]
 
 

@@ -1,8 +1,8 @@
-"""From a guest's new state in PVE to that state painted in an open page: real web server and worker, sandbox, Chromium.
+"""The time from a guest's new state in PVE to its paint in an open page. Real web server and worker, sandbox, Chromium.
 
-The sandbox lags by 10 s as PVE does and its tasks take PVE's time. Three kinds of change: a guest powers itself off and no
-task says so; somebody else starts or stops it in PVE; somebody does so in the page. A change begins when the sandbox's guest
-has its new state.
+The sandbox's statistics lag by 10 s and its tasks take PVE's time. Three kinds of change: ``without_task``, a guest powers
+itself off; ``by_others``, a user starts it in PVE; ``by_us``, a user starts it in the page. The time starts when the
+sandbox's guest has its new state.
 
     python -m bench.change
 """
@@ -52,7 +52,7 @@ class Bench:
     fleet: fleet.Fleet
 
     async def delay(self, guest: Guest, status: str, changed_at: float) -> float:
-        """Seconds until the page has painted it."""
+        """Seconds from ``changed_at`` until the page has painted ``status``."""
         return await painted.painted(self.page, guest.vmid, status, SEEN_WITHIN_S) - changed_at
 
     async def without_task(self, guest: Guest, after_s: float) -> float:
@@ -85,7 +85,7 @@ def main() -> int:
 
 
 async def measure(stack: Stack, folder: Path) -> tuple[dict[str, list[float]], float]:
-    """The delays by kind in seconds, and PVE's requests a minute while nobody acted."""
+    """The delays by kind in seconds, and the requests to PVE a minute without acts."""
     async with chromium() as browser, Runtime.open(Settings.load(stack.environ)) as rt:
         context, page = await sign_in(browser, stack, viewport=TALL)
         await page.goto(routes.CONTAINERS)
@@ -122,7 +122,7 @@ async def others_client(rt: Runtime, stack: Stack) -> ProxmoxClient:
 
 
 async def guests(bench: Bench) -> tuple[list[Guest], list[Guest]]:
-    """The running and the stopped ones."""
+    """The running and the stopped guests, in random order."""
     entries = [entry for entry in await bench.pve.cluster.resources("vm") if entry.type == "lxc"]
     random.Random(1).shuffle(entries)  # noqa: S311 - an order, not secrets
     by_status = {
@@ -150,7 +150,7 @@ def report(delays: dict[str, list[float]], requests_min: float) -> bool:
 
 
 def percentile(values: list[float], share: int = 95) -> float:
-    """Between measured values, never beyond them."""
+    """The percentile, interpolated between measured values."""
     return statistics.quantiles(values, n=100, method="inclusive")[share - 1]
 
 

@@ -1,7 +1,7 @@
-"""What it costs to list 5,000 guests and validate them, against proxmoxer and against httpx with json.
+"""The CPU time to list and validate 5,000 guests, compared with proxmoxer and with httpx and json.
 
-A raw HTTPS server in another process answers ``/cluster/resources`` with the same bytes to all three; CPU is this
-process's own, taken round by round in turn, and the medians are compared.
+An HTTPS server in another process answers ``/cluster/resources`` with the same bytes to all three clients. They take turns,
+round by round. The medians of this process's CPU time are compared.
 
     python -m bench.client
 """
@@ -33,14 +33,14 @@ ROUNDS = 25
 WARM_UP_ROUNDS = 3
 MUST_REACH = 0.5
 TOKENID = "root@pam!bench"
-SECRET = "00000000-0000-0000-0000-000000000000"  # noqa: S105 - the server asks for none
+SECRET = "00000000-0000-0000-0000-000000000000"  # noqa: S105 - the server checks none
 GIB = 1 << 30
 
 Listing = Callable[[], Awaitable[int]]
 
 
 def guests(count: int) -> list[dict[str, Any]]:
-    """Lines of ``/cluster/resources`` as PVE 9 writes them, each figure different."""
+    """Entries of ``/cluster/resources`` as of PVE 9, with random figures."""
     chance = random.Random(5_000)  # noqa: S311 - figures, not secrets
     return [_guest(vmid, chance) for vmid in range(100, 100 + count)]
 
@@ -72,7 +72,7 @@ def _guest(vmid: int, chance: random.Random) -> dict[str, Any]:
 
 
 def serve(folder: str, port: Any) -> None:
-    """Runs in the other process until that is terminated; tells its port through ``port``."""
+    """Serve until the process is terminated. Sends the server's port through ``port``."""
     body = json.dumps({"data": guests(GUESTS)}, separators=(",", ":")).encode()
 
     async def answer_for_ever() -> None:
@@ -84,7 +84,7 @@ def serve(folder: str, port: Any) -> None:
 
 
 async def measure(port: int, identity: Identity) -> dict[str, list[float]]:
-    """Milliseconds of CPU of each round, by contestant."""
+    """The CPU time of each round in ms, by client."""
     context = ssl.create_default_context(cafile=identity.ca_file)
     pve = ProxmoxAPI(
         "127.0.0.1",
@@ -111,10 +111,10 @@ async def measure(port: int, identity: Identity) -> dict[str, list[float]]:
             response = await plain.get(f"https://127.0.0.1:{port}/api2/json/cluster/resources")
             return len(response.json()["data"])
 
-        contestants: dict[str, Listing] = {"ours": ours, "proxmoxer": proxmoxer, "httpx_json": httpx_json}
-        spent: dict[str, list[float]] = {name: [] for name in contestants}
+        clients: dict[str, Listing] = {"ours": ours, "proxmoxer": proxmoxer, "httpx_json": httpx_json}
+        spent: dict[str, list[float]] = {name: [] for name in clients}
         for round_number in range(WARM_UP_ROUNDS + ROUNDS):
-            for name, listing in contestants.items():
+            for name, listing in clients.items():
                 cpu_ms = await _cpu_ms(listing)
                 if round_number >= WARM_UP_ROUNDS:
                     spent[name].append(cpu_ms)
@@ -126,12 +126,12 @@ async def _cpu_ms(listing: Listing) -> float:
     found = await listing()
     spent_ms = (time.process_time() - before) * 1000
     if found != GUESTS:
-        raise SystemExit(f"{found} guests came back instead of {GUESTS}")
+        raise SystemExit(f"expected {GUESTS} guests, got {found}")
     return spent_ms
 
 
 def report(spent: dict[str, list[float]]) -> bool:
-    """Prints the table and the last line; whether the aim was reached."""
+    """Print the table and the last line. Returns whether the bound was reached."""
     median = {name: statistics.median(times) for name, times in spent.items()}
     print(f"{GUESTS} guests listed over TLS, {ROUNDS} rounds, CPU of the client in ms")
     print(f"{'client':<14}{'median':>9}{'best':>9}{'worst':>9}{'per guest, us':>16}")

@@ -1,14 +1,14 @@
-"""Twenty containers at once, five scripts each: the product against a bare script that makes the same calls.
+"""Twenty containers at once, five scripts each: the product compared with a bare script that makes the same calls.
 
-Measured is the wall from the first request until the last container is ready, once for each, one after the other against
-one sandbox with real guests. Each script prints a line every 0.1 s for 3 s. The bare script (``bench/parts``) asks PVE what
-the product asks, and posts, polls and enters the guest as often, at the same concurrency, and does nothing else: no database,
-no queue, no stream, no supervisor. No page is open, and no web server runs. Before that each of both makes one container
-that is not counted, so that neither pays for its first connections. Beside the walls stands what the worker used of a core
-meanwhile: on a machine that others load, that is what two measurements can be compared by.
+Measures the wall time from the first request until the last container is ready, first for the script, then for the
+product, on one sandbox with real guests. Each guest's script prints a line every 0.1 s for 3 s.
 
-``SANDBOX_PCT_S=0.8`` gives each call of ``pct`` the start cost of a real node, for both. One ``hello`` alone is then held
-against PVE's two tasks and four such calls.
+The bare script (``bench/parts``) makes as many requests to PVE and entries into guests, at the same concurrency. It has no
+database, queue, stream or supervisor. No page is open, and no web server runs. Each side first makes one container that is
+not counted, which opens the connections. The table also has the worker's CPU time: on a loaded machine compare that.
+
+``SANDBOX_PCT_S=0.8`` gives each call of ``pct`` the start time of a real node. One ``hello`` alone is then compared with
+PVE's two tasks and four such calls.
 
     python -m bench.creation
 """
@@ -50,9 +50,9 @@ SCRIPTS = 5
 LINES = 30
 GAP_S = 0.1
 MUST_REACH = 1.15
-PCT_CALLS = 4  # what one creation alone may pay beside PVE's tasks
+PCT_CALLS = 4  # that one creation alone may need beside PVE's tasks
 ENDS_WITHIN_S = 120.0
-SESSIONS_A_CONNECTION = 4  # of the 10 that a server allows: one that has ended counts until both sides know
+SESSIONS_A_CONNECTION = 4  # of the 10 that a server allows: an ended one counts until both sides know
 USER = "root@pam"
 TEMPLATE = "bench-creation"
 FIRST_VMID = 7001
@@ -63,7 +63,7 @@ CONF = 'TEMPLATE_APP="{}"\nTEMPLATE_RAM=256\nTEMPLATE_DISK=1\nTEMPLATE_OS=debian
 
 
 def main() -> int:
-    at_once = {"CREATES_PER_NODE": str(AT_ONCE)}  # as the bare script, which spares no storage
+    at_once = {"CREATES_PER_NODE": str(AT_ONCE)}  # as the bare script, which has no limit
     with (
         tempfile.TemporaryDirectory(prefix="bench-creation-") as folder,
         running_stack(Path(folder), "--pct-s", str(PCT_S), web=False, settings=at_once) as stack,
@@ -74,7 +74,7 @@ def main() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """``wall_s`` until the last one was ready; ``worker_s``: what the worker used of a core meanwhile."""
+    """``wall_s``: until the last container was ready. ``worker_s``: CPU time of the worker."""
 
     wall_s: float
     worker_s: float
@@ -129,7 +129,7 @@ async def signed_in(rt: Runtime, stack: Stack) -> Session:
 
 
 async def revisions(rt: Runtime, session: Session, folder: Path) -> tuple[UUID, UUID, UUID]:
-    """Of a template with one script that does nothing, of the one that is measured, and of ``hello``."""
+    """The revisions of three templates: with a script that does nothing, the measured one, and ``hello``."""
     root = folder / "templates"
     write_template(root / f"{TEMPLATE}-warming", [WARMING])
     write_template(root / TEMPLATE, [SCRIPT] * SCRIPTS)
@@ -147,7 +147,7 @@ def write_template(place: Path, scripts: Sequence[str]) -> None:
 
 
 async def made(rt: Runtime, session: Session, revision_id: UUID, vmids: list[int]) -> None:
-    """Asks for all at once and waits until the worker has made them."""
+    """Request all containers at once and wait until the worker has made them."""
     jobs = await asyncio.gather(
         *(service.request(rt, session, spec_of(vmid, node, revision_id)) for vmid, node in placed(vmids))
     )
@@ -158,11 +158,11 @@ async def made(rt: Runtime, session: Session, revision_id: UUID, vmids: list[int
                 break
             await asyncio.sleep(0.1)
     if any(state is not JobState.DONE for state in states):
-        raise SystemExit(f"not all became ready: {', '.join(states)}")
+        raise SystemExit(f"some containers failed: {', '.join(states)}")
 
 
 async def states_of(rt: Runtime, jobs: Sequence[UUID]) -> list[JobState]:
-    """In one query of one column, since the machine that measures is the one that is measured."""
+    """The jobs' states, in one cheap query, since this machine is the measured one."""
     async with rt.db.transaction() as tx:
         found = await tx.session.scalars(select(col(Job.state)).where(col(Job.id).in_(jobs)))
         return [JobState(state) for state in found]
@@ -179,7 +179,7 @@ def spec_of(vmid: int, node: str, revision_id: UUID) -> ContainerSpec:
 
 
 def report(results: Results) -> bool:
-    """Prints the table and the last line; whether the aims were reached."""
+    """Print the table and the last line. Returns whether the bounds were reached."""
     print(f"{AT_ONCE} at once, {SCRIPTS} scripts of {LINES * GAP_S:.0f} s each; each call of pct costs {PCT_S:.1f} s")
     print(f"{'':<28}{'wall, s':>10}{'worker CPU, s':>16}")
     rows = {

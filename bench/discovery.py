@@ -1,8 +1,8 @@
-"""What reading 1,000 templates costs that have not changed since, against reading them for the first time.
+"""The time of a pass over 1,000 unchanged templates, compared with the first pass.
 
-Real PostgreSQL, as durable as in use; a folder of templates with scripts, packages and files, each different. The first pass
-reads, checks (ShellCheck too) and stores them all; the ratio is to that. A second source of the same folder shows what a first
-pass is when ShellCheck has seen the scripts before.
+Real PostgreSQL with durable writes, and a folder of different templates with scripts, packages and files. The first pass
+reads, checks (also with ShellCheck) and stores all of them. A second source of the same folder shows a first pass whose
+scripts ShellCheck has already checked.
 
     python -m bench.discovery
 """
@@ -64,7 +64,7 @@ Pass = Callable[[], Awaitable[DiscoveryReport]]
 
 
 def write_templates(root: Path) -> int:
-    """The number of files."""
+    """Write the templates, and return the number of files."""
     files = 0
     for number in range(TEMPLATES):
         configs = root / f"group-{number % 10}" / f"app-{number:04d}" / "container-configs"
@@ -88,7 +88,7 @@ def write_templates(root: Path) -> int:
 
 
 async def timed(made: Pass, *, added: int = 0, changed: int = 0) -> tuple[float, float]:
-    """Seconds, and CPU seconds of this process and of what it started. Ends the program when the pass found anything else."""
+    """Wall time and CPU time (with children) in seconds. Exits if the pass finds other changes than given."""
     begun, cpu = time.perf_counter(), cpu_s()
     report = await made()
     seconds, spent = time.perf_counter() - begun, cpu_s() - cpu
@@ -137,7 +137,7 @@ async def run(folder: Path) -> dict[str, tuple[float, float]]:
 
 
 def main() -> int:
-    """Print the table, and last the verdict; 1 where it falls short."""
+    """Print the table, then the verdict. Returns 1 if the bound was missed."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("warning"))
     with tempfile.TemporaryDirectory(prefix="lxc-dashboard-bench-") as folder:
         files = write_templates(Path(folder, "templates"))

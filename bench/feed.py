@@ -1,10 +1,10 @@
-"""The live list of 5,000 containers on 16 nodes for up to 200 viewers: a real web server, the sandbox's API, real sockets.
+"""The live list of 5,000 containers on 16 nodes for up to 200 viewers: real web server, sandbox API, real sockets.
 
-Two parts. *Polled*: all guests move as the sandbox moves them, and the web server polls it, for 1 viewer and then for 200.
-*Followed*: this process holds the feed's lease in place of the web server and publishes 50 changed rows a tick, so that what
-a tick costs and how soon it comes can be counted often; once with 500 and once with 5,000 containers.
+Two parts. *Polled*: the web server polls the sandbox, whose guests change, for 1 and then for 200 viewers. *Followed*: this
+process holds the feed's lease instead of the web server and publishes 50 changed rows a tick, with 5,000 and with 500
+containers. So CPU time and delay of many ticks can be measured.
 
-A patch is published when Valkey takes it (its id in the stream says when), and has come when the viewer's socket has its frame.
+A patch is published at the time of its id in Valkey's stream. It arrives when the viewer's socket receives its frame.
 
     python -m bench.feed
 """
@@ -44,7 +44,7 @@ VIEWERS = 200
 CHANGED_ROWS = 50
 TICKS, TICKS_A_S = 20, 5
 FIRST_LIST_WITHIN_S = 20.0
-# At least one look at all containers begins and ends in each.
+# Long enough for one whole poll of all containers.
 ONE_VIEWER_S, ALL_VIEWERS_S = 11.0, 11.0
 MUST = {"tick_cpu_ms": 25.0, "p95_ms": 50.0, "moving_p95_ms": 100.0, "web_mb": 200.0, "few_to_many": 1.3}
 REQUESTS_A_MINUTE = 30
@@ -53,7 +53,7 @@ SMALL = "small"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """``delays_ms`` from publish to client; ``cpu_ms`` of the web process and ``patches`` in ``seconds``."""
+    """``delays_ms``: from publish to viewer. ``cpu_ms`` of the web process and ``patches`` are those in ``seconds``."""
 
     name: str
     delays_ms: list[float]
@@ -136,7 +136,7 @@ async def polled(name: str, bench: Bench, session: Session, every: list[Viewer],
 
 
 async def followed(name: str, bench: Bench, session: Session, every: list[Viewer]) -> Part:
-    """50 rows a tick, published by this process."""
+    """Publish ``CHANGED_ROWS`` rows a tick from this process."""
     chance = random.Random(50)  # noqa: S311 - figures, not secrets
     async with publishing(bench, session) as (publisher, replica), measured(name, bench, session, every) as parts:
         vmids = sorted(replica.rows)
@@ -153,16 +153,16 @@ async def followed(name: str, bench: Bench, session: Session, every: list[Viewer
 
 @asynccontextmanager
 async def publishing(bench: Bench, session: Session) -> AsyncIterator[tuple[Publisher, Replica]]:
-    """The feed's lease held by this process, which follows the feed up to its last patch."""
+    """Hold the feed's lease, with a replica that is up to date."""
     bus, key = bench.rt.bus, feed_key(session.endpoint_id, session.userid)
     lease, replica = f"{key}:lease", Replica(key, session.endpoint_id)
 
     async def seen(_key: str, _patch: object) -> None:
-        """What is published here needs no telling."""
+        """Ignore patches, which this process publishes itself."""
 
     while not await bus.acquire_lease(lease, "bench", 60):
         await bus.release_lease(lease, await bus.lease_holder(lease))
-    await asyncio.sleep(LEASE_RENEWED_EVERY_S + 0.2)  # the web server notices that it holds the lease no longer
+    await asyncio.sleep(LEASE_RENEWED_EVERY_S + 0.2)  # until the web server notices that it has lost the lease
     following = asyncio.create_task(follow(bus, replica, seen))
     try:
         await replica.ready.wait()
@@ -176,7 +176,7 @@ async def publishing(bench: Bench, session: Session) -> AsyncIterator[tuple[Publ
 
 @asynccontextmanager
 async def measured(name: str, bench: Bench, session: Session, every: list[Viewer]) -> AsyncIterator[list[Part]]:
-    """Fills the list with one part, of what was published from the beginning to the end."""
+    """Measure the block, and append its ``Part`` to the yielded list."""
     for viewer in every:
         viewer.came.clear()
         viewer.received = viewer.largest = 0
@@ -185,7 +185,7 @@ async def measured(name: str, bench: Bench, session: Session, every: list[Viewer
     yield parts
     cpu_ms, seconds = (cpu_s(bench.pid) - used) * 1000, time.monotonic() - begun
     requests = await bench.fleet.requests() - before
-    await asyncio.sleep(1)  # the last patch is on its way
+    await asyncio.sleep(1)  # until the last patch has arrived
     entries = await bus.read_after(key, last, block_ms=1)
     published = {int(msgspec.json.decode(raw)["v"]): int(entry_id.partition("-")[0]) for entry_id, raw in entries}
     delays = [viewer.came[v] * 1000 - at for v, at in published.items() for viewer in every if v in viewer.came]
@@ -193,7 +193,7 @@ async def measured(name: str, bench: Bench, session: Session, every: list[Viewer
     largest = max(viewer.largest for viewer in every)
     missed = len(published) * len(every) - len(delays)
     if missed > len(delays) // 20:
-        raise SystemExit(f"{name}: {missed} of {missed + len(delays)} patches did not come")
+        raise SystemExit(f"{name}: {missed} of {missed + len(delays)} patches did not arrive")
     memory = memory_mb(bench.pid)
     parts.append(Part(name, delays, len(published), largest, received, cpu_ms, seconds, requests, memory))
 
@@ -227,7 +227,7 @@ def report(parts: list[Part]) -> bool:
         "web_mb": all_.memory_mb,
         "few_to_many": many.tick_cpu_ms / few.tick_cpu_ms,
     }
-    # One more may fall into a part of some seconds than its share of a minute.
+    # A part of some seconds may have one request more than its share of a minute.
     within_budget = all(part.requests <= part.seconds / 60 * REQUESTS_A_MINUTE + 1 for part in (one, all_))
     reached = within_budget and all(figures[name] <= bound for name, bound in MUST.items())
     figures_line = " ".join(f"{name}={value:.2f}" for name, value in figures.items())

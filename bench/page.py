@@ -1,7 +1,7 @@
-"""The list of 50, 500 and 5,000 containers in Chromium: how soon it is seen, what a first load weighs, how it types and scrolls.
+"""The list of 50, 500 and 5,000 containers in Chromium: time until it is seen, bytes of a first load, typing, scrolling.
 
-The web server is warm: the feed is kept by another tab, and Chromium has the bundle in its cache, except for the first load.
-A list is seen once the frame with its first row is painted.
+The web server is warm: another tab keeps the feed running. Chromium has the bundle in its cache, except for the first load.
+A list is seen when the frame with its first row is painted.
 
     python -m bench.page
 """
@@ -32,7 +32,7 @@ LOADS = 11
 VISIBLE_MS = {50: 200.0, 5_000: 450.0}
 FIRST_LOAD_KB, KEYSTROKE_MS, FRAME_MS = 350.0, 50.0, 50.0
 WORDS = dict(text.GUEST_WORDS)
-# Before anything of the page: when the first row was painted, in ms since the navigation began.
+# Runs before the page. Notes when the first row was painted, in ms since the navigation began.
 SEEN = """() => {
   const look = new MutationObserver(() => {
     if (!document.querySelector(".guest-row")) return;
@@ -45,7 +45,7 @@ SEEN = """() => {
   });
   look.observe(document, { childList: true, subtree: true });
 }"""
-# The time from each keystroke to the frame that shows what it filters.
+# The time from each keystroke to the frame with the filtered rows.
 TYPE = """async (input) => {
   const set = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set;
   const delays = [];
@@ -120,14 +120,14 @@ async def measured(browser: Browser, stack: Stack, endpoint: str) -> Size:
 
 
 async def seen(page: Page) -> float:
-    """Open the list; ms until it was seen."""
+    """Open the list, and return the ms until it was seen."""
     await page.goto(routes.CONTAINERS)
     await expect(page.locator(".guest-row").first).to_be_visible()
     return float(await page.evaluate("() => window.listSeen || 0"))
 
 
 async def first_load_kb(browser: Browser, stack: Stack, state: Any) -> float:
-    """What a browser that was never here fetches, as Chromium counts it, the frames of the socket included."""
+    """The kB that a browser without a cache receives, with the frames of the websocket, as Chromium counts."""
     context: BrowserContext = await browser.new_context(base_url=stack.url, storage_state=state)
     page, weight = await context.new_page(), list[int]()
     wire = await context.new_cdp_session(page)
@@ -166,7 +166,7 @@ def report(sizes: dict[int, Size]) -> bool:
 
 
 def percentile(values: list[float], share: int = 95) -> float:
-    """Between measured values, never beyond them."""
+    """The percentile, interpolated between measured values."""
     return statistics.quantiles(values, n=100, method="inclusive")[share - 1]
 
 

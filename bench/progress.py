@@ -1,7 +1,7 @@
-"""From a line printed in a guest to that line seen in a page: real stack, real worker, real guest, Chromium.
+"""The time from a line printed in a guest to its paint in a page. Real stack, worker and guest, Chromium.
 
-The guest prints the time with each line; the page notes when it has painted it. Both read the clock of this machine. The
-time at which the worker took the line parts the way in two.
+The guest prints the time with each line, and the page notes when it has painted it. Both use this machine's clock. The time
+at which the worker received the line splits the delay in two.
 
     python -m bench.progress
 """
@@ -40,7 +40,7 @@ ENDS_WITHIN_S = 90.0
 USER = "root@pam"
 TEMPLATE = "bench-progress"
 NODE = "pve1"
-# Uneven gaps: an even one might keep step with whatever waits on the way.
+# Random gaps: even ones could run in step with an interval of the product.
 SCRIPT = f"""
 sleep 2
 for number in $(seq 1 {LINES}); do
@@ -79,7 +79,7 @@ WATCH = """() => {
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """Of one line, in ms: until the worker had it, and until the page had painted it."""
+    """The delays of one line in ms: until the worker had it, and until the page had painted it."""
 
     worker: float
     page: float
@@ -102,13 +102,13 @@ async def measure(stack: Stack, folder: Path) -> list[Delay]:
             await page.evaluate(WATCH)
             await expect(page.locator(".job-state")).to_contain_text("Ready", timeout=ENDS_WITHIN_S * 1000)
             seen: dict[str, list[Any]] = await page.evaluate("() => window.seen")
-            return await parted(rt, job_id, seen)
+            return await delays_of(rt, job_id, seen)
         finally:
             await browser.close()
 
 
 async def signed_in(browser: Browser, stack: Stack, rt: Runtime) -> tuple[Page, Session]:
-    """A page, and the session that its cookie names."""
+    """A signed-in page, and its session."""
     context = await browser.new_context(base_url=stack.url, viewport={"width": 1440, "height": 900})
     page = await context.new_page()
     user, _, realm = USER.partition("@")
@@ -126,7 +126,7 @@ async def signed_in(browser: Browser, stack: Stack, rt: Runtime) -> tuple[Page, 
 
 
 async def begin(rt: Runtime, session: Session, folder: Path) -> UUID:
-    """A container from a template whose one script prints the time again and again."""
+    """Request a container from a template whose script prints the time repeatedly."""
     place = folder / "templates" / TEMPLATE
     scripts = place / "container-configs" / "scripts"
     scripts.mkdir(parents=True)
@@ -141,8 +141,8 @@ async def begin(rt: Runtime, session: Session, folder: Path) -> UUID:
     return await service.request(rt, session, spec)
 
 
-async def parted(rt: Runtime, job_id: UUID, seen: dict[str, list[Any]]) -> list[Delay]:
-    """The delays of the lines that the page has painted; what was printed at its very end may never be on a screen."""
+async def delays_of(rt: Runtime, job_id: UUID, seen: dict[str, list[Any]]) -> list[Delay]:
+    """The delays of all lines that the page has painted. It may not paint the last ones."""
     page = await log.page_of(rt, job_id, after=0, limit=LINES * 10)
     taken: dict[str, datetime] = {
         line.text.split()[2]: line.at for line in page.lines if line.text.startswith("tick ") and line.type == "log"
@@ -156,7 +156,7 @@ async def parted(rt: Runtime, job_id: UUID, seen: dict[str, list[Any]]) -> list[
 
 
 def report(delays: list[Delay]) -> bool:
-    """Prints the table and the last line; whether the aim was reached."""
+    """Print the table and the last line. Returns whether the bound was reached."""
     if len(delays) < AT_LEAST_SEEN:
         print(f"only {len(delays)} of {LINES} lines were seen")
         print(f"bench=progress seen={len(delays)} verdict=short")

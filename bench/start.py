@@ -1,7 +1,7 @@
-"""How long `make demo` takes, warm, until the sign-in page is served.
+"""The time of a warm ``make demo`` until it serves the sign-in page.
 
-A first start makes everything (servers' data, pages) and is not counted. Then the demo is ended and started again a few
-times; the median counts. Each start is the real command, timed from before it to the first 200 of the sign-in page.
+The first start makes the servers' data and the pages, and is not counted. The median of some further starts counts. Each
+is the real command, timed until the first 200 of the sign-in page.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def free_port() -> int:
 
 
 def served(port: int) -> bool:
-    """Whether the sign-in page is there."""
+    """Whether the demo serves the sign-in page."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{SIGN_IN}", timeout=5) as answer:
             return bool(answer.status == 200 and b"<html" in answer.read())
@@ -42,7 +42,7 @@ def served(port: int) -> bool:
 
 
 def start(data: str, port: int, within_s: float, log: Path) -> tuple[subprocess.Popen[bytes], float]:
-    """The running command, and the seconds until its page was there."""
+    """Start the demo. Returns its process, and the seconds until the page was served."""
     environ = os.environ | {"PORT": str(port), "DEMO_DATA": data}
     begun = time.perf_counter()
     with log.open("ab") as out:
@@ -52,13 +52,13 @@ def start(data: str, port: int, within_s: float, log: Path) -> tuple[subprocess.
     while not served(port):
         if demo.poll() is not None or time.perf_counter() - begun > within_s:
             stop(demo)
-            sys.exit(f"The demo did not come up:\n{log.read_text(encoding='utf-8')}")
+            sys.exit(f"The demo did not start:\n{log.read_text(encoding='utf-8')}")
         time.sleep(POLL_S)
     return demo, time.perf_counter() - begun
 
 
 def stop(demo: subprocess.Popen[bytes]) -> float:
-    """The seconds until the command was gone, after what Ctrl-C sends."""
+    """End the demo as Ctrl-C does, and return the seconds until it has ended."""
     begun = time.perf_counter()
     with contextlib.suppress(ProcessLookupError):
         os.killpg(demo.pid, signal.SIGINT)
@@ -67,7 +67,7 @@ def stop(demo: subprocess.Popen[bytes]) -> float:
 
 
 def main() -> int:
-    """Print each start, and last the median with the verdict; 1 where it falls short."""
+    """Print each start, then the median with the verdict. Returns 1 if the bound was missed."""
     with tempfile.TemporaryDirectory(prefix="lxc-dashboard-bench-") as data:
         log = Path(data) / "output"
         demo, cold_s = start(data, free_port(), COLD_WITHIN_S, log)

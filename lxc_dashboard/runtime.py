@@ -1,4 +1,4 @@
-"""What one process shares: settings, keys, database, bus, queue, and the pools towards PVE and the nodes."""
+"""The objects that one process shares: settings, keys, database, bus, queue, pools of connections to PVE and nodes."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ CHECKS_AT_ONCE = 8
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """One per process; opened by the web app's lifespan, the worker's loop, or a command.
+    """One per process, opened by the web app, the worker's loop or a command.
 
-    ``checks``: how many requests may be checked against PVE at once; a hundred would wait for each other's connections.
-    ``asked``: by endpoint, the question to PVE that several wait for. ``verifying``: by API token and network, the same.
-    ``token_tries``: by endpoint, how many tokens that PVE does not know yet it may be asked about at once.
+    ``checks``: limits the preflights at once, which would otherwise wait for each other's connections.
+    ``realm_requests``: shared requests for realms, by endpoint. ``verifying``: shared checks of a token, by token and network.
+    ``token_tries``: limits the checks at once of tokens that PVE has not accepted yet, by endpoint.
     """
 
     settings: Settings
@@ -49,14 +49,14 @@ class Runtime:
     pve: ProxmoxPool
     ssh: SshPool
     checks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CHECKS_AT_ONCE))
-    asked: dict[UUID, asyncio.Task[Any]] = field(default_factory=dict)
+    realm_requests: dict[UUID, asyncio.Task[Any]] = field(default_factory=dict)
     verifying: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     token_tries: dict[UUID, asyncio.Semaphore] = field(default_factory=dict)
 
     @staticmethod
     @asynccontextmanager
     async def open(settings: Settings) -> AsyncIterator[Runtime]:
-        """Open the pools; nothing is connected before its first use. All are closed at the end, in reverse."""
+        """Open the pools and close them at the end, in reverse order. Each connects at its first use."""
         keyring = keyring_of(settings)
         redis_url = settings.REDIS_URL.get_secret_value()
         async with AsyncExitStack() as stack:
@@ -82,6 +82,6 @@ class Runtime:
 
 
 def keyring_of(settings: Settings) -> Keyring:
-    """The keys that the settings name, the current one first."""
+    """The keys of the settings, the current one first."""
     older = (key.get_secret_value() for key in settings.OLD_ENCRYPTION_KEYS)
     return Keyring.from_hex(settings.ENCRYPTION_KEY.get_secret_value(), *older)

@@ -1,6 +1,6 @@
 """Settings from the environment, checked once at start. ``os.environ`` is read nowhere else above the command line.
 
-Each variable that holds a secret may also be given as ``NAME_FILE``, the path of a file that holds it.
+Each secret may be in a file instead: ``NAME_FILE`` is its path.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from lxc_dashboard.timing import Timing
 
 SECRET_VARIABLES = ("DATABASE_URL", "REDIS_URL", "ENCRYPTION_KEY", "OLD_ENCRYPTION_KEYS")
 HTTPS_PORT = 443
-# A name or an address, with a zone behind it at most.
+# A name or an address, optionally with a zone.
 _HOST = re.compile(r"[\w.:-]+(?:%[\w.-]+)?")
-_ADDRESS = "must be a host name or address, with https:// before and a port behind it at most"
+_ADDRESS = "must be a host name or address, optionally with https:// and a port"
 _HEX_KEY = re.compile(r"[0-9a-fA-F]{64}")
 _FINGERPRINT = re.compile(r"(?:[0-9a-fA-F]{2}:?){31}[0-9a-fA-F]{2}")
 
 
 class EndpointSettings(BaseModel):
-    """The endpoint named by ``PVE_HOST`` and its companions; ``host`` is empty where none is named."""
+    """The endpoint of ``PVE_HOST`` and related variables. ``host`` is empty if there is none."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -43,7 +43,7 @@ class EndpointSettings(BaseModel):
 
 
 class Settings(BaseSettings):
-    """What the environment says. ``Settings.load()`` raises ``InvalidInputError`` with each variable's name and fault."""
+    """The settings. ``Settings.load()`` raises ``InvalidInputError`` with the error of each invalid variable."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", case_sensitive=True)
 
@@ -80,18 +80,18 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what ``load`` hands in: it has already read the environment and the files."""
+        """Use the values of ``load`` only, which has already read the environment and the files."""
         del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None) -> Self:
-        """Settings from ``environ``, by default the process's own."""
+        """Read the settings from ``environ``, by default the process's own."""
         values = _read(os.environ if environ is None else environ)
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise InvalidInputError(_by_variable(error), "The settings are wrong") from None
+            raise InvalidInputError(_by_variable(error), "Some settings are invalid") from None
 
     @field_validator("DATABASE_URL")
     @classmethod
@@ -110,7 +110,7 @@ class Settings(BaseSettings):
         if database and not database.isdecimal():
             raise ValueError("must end with the number of a database, such as /0")
         try:
-            parts.port  # noqa: B018 - asked for its error
+            parts.port  # noqa: B018 - raises for an invalid port
         except ValueError:
             raise ValueError("must have a port from 0 to 65535") from None
         return value
@@ -182,7 +182,7 @@ class Settings(BaseSettings):
         return value
 
     @model_validator(mode="after")
-    def _files_are_there(self) -> Self:
+    def _check_folders(self) -> Self:
         if self.TEMPLATES_DIR and not Path(self.TEMPLATES_DIR).is_dir():
             raise ValueError("TEMPLATES_DIR: no such folder")
         if self.TEMPLATE_GIT_FILE_ROOT and not Path(self.TEMPLATE_GIT_FILE_ROOT).is_dir():
@@ -190,7 +190,7 @@ class Settings(BaseSettings):
         return self
 
     def endpoint(self) -> EndpointSettings:
-        """The endpoint that the environment names."""
+        """The endpoint of the environment, with the CA's content."""
         ca_pem = Path(self.PVE_CA_FILE).read_text(encoding="utf-8") if self.PVE_CA_FILE else ""
         return EndpointSettings(
             host=self.PVE_HOST,
@@ -201,7 +201,7 @@ class Settings(BaseSettings):
         )
 
     def template_folders(self) -> tuple[tuple[str, Path], ...]:
-        """Name and place of each folder of templates: the shipped one, then ``TEMPLATES_DIR``."""
+        """Name and path of each folder of templates: the shipped one, then ``TEMPLATES_DIR``."""
         package = Path(__file__).parent
         shipped = package / "shipped_templates"
         folders = [("shipped", shipped if shipped.is_dir() else package.parent / "templates")]
@@ -227,12 +227,12 @@ def _read(environ: Mapping[str, str]) -> dict[str, str]:
             values[name] = environ[fallback].strip()
     faults |= _part_address(values)
     if faults:
-        raise InvalidInputError(faults, "The settings are wrong")
+        raise InvalidInputError(faults, "Some settings are invalid")
     return {name: value for name, value in values.items() if value}
 
 
 def _part_address(values: dict[str, str]) -> dict[str, str]:
-    """``PVE_HOST`` without what an address bar has around it, its port in ``PVE_PORT``; the faults."""
+    """Split an address in ``PVE_HOST`` into ``PVE_HOST`` and ``PVE_PORT``, in place. Returns errors by variable."""
     if not values.get("PVE_HOST"):
         return {}
     try:
@@ -248,11 +248,11 @@ def _part_address(values: dict[str, str]) -> dict[str, str]:
 
 
 def part_address(given: str) -> tuple[str, int, bool]:
-    """Host and port of what may come from an address bar, and whether that port is named there; 0 where nothing tells one.
+    """Split a host, address or ``https://`` URL into host, port, and whether it names the port. Port 0: unknown.
 
-    Raises ``ValueError`` with what is wrong.
+    Raises ``ValueError`` with a message for the user.
     """
-    if set(given).isdisjoint(":/[@?") or _is_ipv6(given):  # as it stands
+    if set(given).isdisjoint(":/[@?") or _is_ipv6(given):
         host, port, is_named = given, 0, False
     else:
         host, port, is_named = _of_address(given)
@@ -276,7 +276,7 @@ def _of_address(given: str) -> tuple[str, int, bool]:
 
 def _is_ipv6(text: str) -> bool:
     try:
-        return ipaddress.ip_address(text).version == 6  # noqa: PLR2004 - of IP
+        return ipaddress.ip_address(text).version == 6  # noqa: PLR2004 - the IP version
     except ValueError:
         return False
 

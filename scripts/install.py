@@ -1,7 +1,7 @@
-"""Make ``.venv`` from ``requirements.lock``: ``python3 scripts/install.py``. Stdlib only, since nothing else is there yet.
+"""Make ``.venv`` from ``requirements.lock``: ``python3 scripts/install.py``. Uses the standard library only.
 
-uv, put into the venv itself, installs in seconds what pip takes a minute for; packages come from wherever this machine's
-pip gets them, since uv reads none of pip's settings and is told them here.
+uv in the venv installs in seconds, pip needs a minute. uv does not read pip's settings, so the script passes them on:
+packages come from the same index as with pip.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 STAMP = VENV / ".installed"
 
-# pip's setting -> uv's variable, and what joins several values in it
+# pip's setting: uv's variable, and the separator of several values. Without a separator the last value counts.
 TRANSLATED = {
     "index-url": ("UV_DEFAULT_INDEX", ""),
     "extra-index-url": ("UV_INDEX", " "),
@@ -27,7 +27,7 @@ TRANSLATED = {
     "cert": ("SSL_CERT_FILE", ""),
     "proxy": ("ALL_PROXY", ""),
 }
-# how the variable may be set already by somebody who knows better
+# If one of these is already set, the environment decides.
 KNOWN_AS = {
     "UV_DEFAULT_INDEX": ("UV_DEFAULT_INDEX", "UV_INDEX_URL"),
     "UV_INDEX": ("UV_INDEX", "UV_EXTRA_INDEX_URL"),
@@ -41,7 +41,7 @@ exec "$(dirname "$0")/python" -m lxc_dashboard.cli "$@"
 
 
 def main() -> None:
-    """Make or renew the venv; say what is done and, where something is missing, what to install."""
+    """Make or renew the venv. Prints each step, and what to install if something is missing."""
     make_venv()
     python = VENV / "bin" / "python"
     if not (VENV / "bin" / "uv").exists():
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def make_venv() -> None:
-    """Keep a venv of this very Python; begin anew where it is another's or was cut short."""
+    """Keep a complete venv of this Python, otherwise make a new one."""
     if not (3, 11) <= sys.version_info < (3, 15):
         sys.exit(f"Python 3.11 to 3.14 is needed, this is {sys.version.split()[0]}: make PYTHON=python3.13 ...")
     version = VENV / ".python"
@@ -72,43 +72,43 @@ def make_venv() -> None:
 
 
 def uv_environ(python: Path) -> dict[str, str]:
-    """The environment for uv: ours, and pip's settings in uv's words."""
+    """The environment for uv, with pip's settings as uv's variables."""
     environ = os.environ.copy()
     for setting, values in pip_settings(python).items():
         name, joint = TRANSLATED[setting]
         if not any(environ.get(known) for known in KNOWN_AS.get(name, (name,))):
             environ[name] = joint.join(values) if joint else values[-1]
     if environ.get("UV_INDEX"):
-        environ.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")  # as pip does; the hashes decide
+        environ.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")  # as pip; the hashes protect
     store = ssl.get_default_verify_paths()
     if store.cafile or (store.capath and any(Path(store.capath).iterdir())):
-        environ.setdefault("UV_SYSTEM_CERTS", "1")  # as pip does: a company's own CA is there
+        environ.setdefault("UV_SYSTEM_CERTS", "1")  # as pip: the store may hold a company's CA
     environ.setdefault("UV_HTTP_TIMEOUT", "180")
     if not os.access(environ.get("HOME") or "/nonexistent", os.W_OK):
         environ.setdefault("UV_CACHE_DIR", str(VENV / ".cache"))
-    environ.setdefault("UV_LINK_MODE", "copy")  # the tree may lie on another disk than the cache
+    environ.setdefault("UV_LINK_MODE", "copy")  # the cache may be on another file system
     return environ
 
 
 def pip_settings(python: Path) -> dict[str, list[str]]:
-    """What pip would use to install, from its files and its variables, the strongest last."""
-    told = subprocess.run(  # noqa: S603 -- the venv's own pip
+    """The settings of pip for an installation, from its files and variables. Later sections override earlier ones."""
+    listing = subprocess.run(  # noqa: S603 - the venv's own pip
         [python, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
     )
     settings: dict[str, list[str]] = {}
-    for strength in ("global", "install", ":env:"):
-        for line in told.stdout.splitlines():
+    for level in ("global", "install", ":env:"):
+        for line in listing.stdout.splitlines():
             name, equals, value = line.partition("=")
             section, _, setting = name.rpartition(".")
-            if equals and section == strength and setting in TRANSLATED:
+            if equals and section == level and setting in TRANSLATED:
                 settings[setting] = shlex.split(value)[0].split()
     return settings
 
 
 def link_source_tree(python: Path) -> None:
-    """Make the source tree importable, and its command callable, without a build."""
-    asked = [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
-    site = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603 -- as above
+    """Make the source tree importable and add its command, without a build."""
+    command = [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    site = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603 - as above
     Path(site, "lxc_dashboard_source.pth").write_text(f"{ROOT}\n", encoding="utf-8")
     launcher = VENV / "bin" / "lxc-dashboard"
     launcher.write_text(LAUNCHER, encoding="utf-8")
@@ -116,10 +116,8 @@ def link_source_tree(python: Path) -> None:
 
 
 def call(command: list[str], environ: dict[str, str]) -> None:
-    if subprocess.run(command, env=environ, check=False).returncode != 0:  # noqa: S603 -- ours
-        sys.exit(
-            "The installation failed; its own message stands above. Run the same command again once that is mended"
-        )
+    if subprocess.run(command, env=environ, check=False).returncode != 0:  # noqa: S603 - our commands
+        sys.exit("The installation failed, see the messages above. Fix the cause and run the same command again")
 
 
 def say(line: str) -> None:

@@ -1,8 +1,8 @@
-"""Runs a command whose orphans are reaped at once: ``reaped.py COMMAND...``.
+"""Run a command and reap its orphans at once: ``reaped.py COMMAND...``.
 
-A process that outlives its parent is handed to the init of the machine. Some of those look for the dead every few seconds
-only, others never; until then each is still listed, and whoever waits for its end goes on waiting. The tests leave hundreds.
-Meant for ``python -I -S``: it imports nothing of site-packages.
+Orphans go to the machine's init. Some inits reap only every few seconds, or never. Until then the process is still listed,
+and a test that waits for its end goes on waiting. The tests leave hundreds of orphans.
+Run it with ``python -I -S``: it imports nothing from site-packages.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ PR_SET_CHILD_SUBREAPER = 36
 
 
 def main(command: list[str]) -> int:
-    """The command's exit status, as a shell tells it."""
+    """Run the command and return its exit status as a shell does (128 + signal)."""
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # until it can be passed on
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # until the handler below forwards it
     child = os.posix_spawnp(command[0], command, os.environ, setsigmask=())
     signal.signal(signal.SIGTERM, lambda number, _: os.kill(child, number))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to the command too
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command gets it from the terminal, too
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     while True:
         pid, status = os.wait()

@@ -1,4 +1,4 @@
-"""Alert rules, alerts, and where they are told.
+"""Tables for alert rules, alerts and their channels.
 
 Revision: 0002
 Revises: 0001

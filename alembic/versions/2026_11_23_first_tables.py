@@ -1,4 +1,4 @@
-"""Endpoints, templates, containers, creations, presets, and the audit log that can only be added to.
+"""Endpoints, templates, containers, creations, presets, and the append-only audit.
 
 Revision: 0001
 Revises: nothing

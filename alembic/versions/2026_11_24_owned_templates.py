@@ -1,4 +1,4 @@
-"""Templates that a team owns: shared buckets, drafts, and what git sources need.
+"""Shared buckets, drafts of templates, and columns for git sources.
 
 Revision: 0003
 Revises: 0002

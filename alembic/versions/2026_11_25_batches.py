@@ -1,4 +1,4 @@
-"""Creations asked for together, paused by their user, and held back for their node; presets of an endpoint.
+"""Batches, paused creations and slots of nodes. Presets belong to an endpoint.
 
 Revision: 0004
 Revises: 0003
@@ -13,7 +13,7 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
-# Nothing wrote presets before: there is none whose endpoint would have to be guessed.
+# Earlier versions stored no presets, so there is no endpoint to guess.
 UP = """
 CREATE TABLE creation_batch (
     id UUID NOT NULL CONSTRAINT pk_creation_batch PRIMARY KEY,
@@ -41,7 +41,7 @@ ALTER TABLE preset
     ADD CONSTRAINT uq_preset_endpoint_id_owner_name UNIQUE (endpoint_id, owner, name);
 """
 
-# A paused run waits for its user as a waiting one does; presets of several endpoints would share one name.
+# A paused creation becomes a waiting one. Presets are deleted: those of several endpoints could have one name.
 DOWN = """
 DELETE FROM preset;
 ALTER TABLE preset

@@ -1,4 +1,4 @@
-"""A job that is asked to cancel has a state of its own, in place of a time.
+"""A state for cancelling jobs replaces the time of the request.
 
 Revision: 0008
 Revises: 0007
@@ -26,7 +26,7 @@ CREATE UNIQUE INDEX uq_job_endpoint_id_vmid_locked ON job (endpoint_id, vmid)
     WHERE locks_guest AND state IN ('queued', 'running', 'waiting', 'paused', 'cancelling');
 """
 
-# When the cancel was asked for is not known: only that it was.
+# The time of the request is unknown.
 DOWN = """
 ALTER TABLE job DROP CONSTRAINT ck_job_state_known;
 ALTER TABLE job ADD COLUMN cancel_requested_at TIMESTAMP WITH TIME ZONE;

@@ -1,10 +1,10 @@
 """Events of jobs hold a code with parameters instead of a sentence.
 
-Rows from before keep their sentence and have no code. Three sentences become codes, since the time that a step took is
-counted by them: a job waits for a sign-in, for its turn, or in its pause.
+Older rows keep their sentence and have no code. Three sentences become codes, because the duration of a step is computed
+from them: a job waits for a sign-in, for its slot, or is paused.
 
-The downgrade writes the sentence of these three, and the cause of a failed job. All other events, the ends of acts and of
-cancelled jobs, and the titles of planned steps become their code and parameters in plain text.
+The downgrade writes the sentences of these three, and the cause of a failed job. All other events, ends of acts and of
+cancelled jobs, and titles of planned steps become their code with parameters as text.
 
 Revision: 0007
 Revises: 0006

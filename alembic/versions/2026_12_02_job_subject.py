@@ -1,4 +1,4 @@
-"""Jobs about no guest have vmid 0, and one unfinished download fetches an OS template to a node.
+"""Jobs about no guest have vmid 0. Each OS template has at most one unfinished download to a node.
 
 Revision: 0009
 Revises: 0008
@@ -18,7 +18,7 @@ ALTER TABLE job ADD CONSTRAINT ck_job_guest_known CHECK (vmid > 0 OR NOT locks_g
 CREATE UNIQUE INDEX uq_job_endpoint_id_node_name_download ON job (endpoint_id, node, name)
     WHERE kind = 'ostemplate.download' AND finished_at IS NULL;
 """
-# The former version has no such jobs.
+# The previous version does not know such jobs.
 DOWN = """
 DELETE FROM job WHERE kind = 'ostemplate.download';
 DROP INDEX uq_job_endpoint_id_node_name_download;

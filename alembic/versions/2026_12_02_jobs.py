@@ -1,4 +1,4 @@
-"""Creations and their events become jobs: one table for everything that a worker does to a guest.
+"""One table of jobs replaces creations and their events.
 
 Revision: 0006
 Revises: 0005
@@ -33,7 +33,7 @@ _CONSTRAINTS = (
     )),
 )  # fmt: skip
 
-# Of two unfinished creations with one vmid, which only a container that was deleted in PVE leaves, the later one locks the guest.
+# A container that was deleted in PVE may leave two unfinished creations with one vmid. The later one locks the guest.
 UP = """
 ALTER TABLE job
     DROP CONSTRAINT ck_creation_state_known,
@@ -71,7 +71,7 @@ ALTER TABLE job
 CREATE UNIQUE INDEX uq_job_endpoint_id_vmid_locked ON job (endpoint_id, vmid) WHERE locks_guest AND state IN ('queued', 'running', 'waiting', 'paused');
 """
 
-# Jobs of other kinds have no place in the older tables.
+# The older tables cannot store jobs of other kinds.
 DOWN = """
 DELETE FROM job WHERE kind <> 'container.create';
 DROP INDEX uq_job_endpoint_id_vmid_locked;
@@ -96,7 +96,7 @@ ALTER TABLE job_event
 """
 
 
-# PostgreSQL 18 names what is NOT NULL after its table and column.
+# PostgreSQL 18 names NOT NULL constraints after table and column.
 NAMED_AS_NOW = """
 DO $$
 DECLARE it record;

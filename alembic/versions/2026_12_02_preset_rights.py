@@ -1,4 +1,4 @@
-"""With which right a preset is shared.
+"""The privilege with which a preset is shared.
 
 Revision: 0005
 Revises: 0004
@@ -13,7 +13,7 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
-# PVE was never asked whether the owners of shared presets may share them: they are no longer shared, and their owners can share them again.
+# Earlier versions did not check whether owners may share. So no preset stays shared; owners can share again.
 UP = """
 ALTER TABLE preset
     ADD COLUMN shared_path VARCHAR(255) NOT NULL DEFAULT '',

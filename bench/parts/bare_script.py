@@ -1,7 +1,7 @@
-"""What creations cost at the least: the same calls to PVE and into the guest as the product makes, and nothing beside them.
+"""The lower bound of a creation: only the product's calls to PVE and into the guest.
 
-No database, no queue, no stream of progress, no supervisor. ``tests/integration/creation/test_bench_calls.py`` holds its
-calls against the product's: none more, none fewer.
+It has no database, queue, stream or supervisor. ``tests/integration/creation/test_bench_calls.py`` checks that the calls
+are exactly those of the product.
 """
 
 from __future__ import annotations
@@ -51,18 +51,18 @@ class BareScript:
         await asyncio.gather(*(self._make(vmid, node, [script] * scripts) for vmid, node in placed(vmids)))
 
     async def clear(self, vmids: Sequence[int]) -> None:
-        """So that nothing is measured beside the guests of what came before."""
+        """Delete the guests, so that they do not slow down the next measurement."""
         await asyncio.gather(*(self._clear(vmid, node) for vmid, node in placed(vmids)))
 
     async def _make(self, vmid: int, node: str, scripts: Sequence[str]) -> None:
-        await self._look(vmid, node)  # as the page that asks
-        await self._look(vmid, node)  # as the worker that makes
+        await self._look(vmid, node)  # as the review
+        await self._look(vmid, node)  # as the worker
         await self._create(vmid, node)
         await self._start(vmid, node)
         await self._phase(vmid, node)
         guest = f"/nodes/{node}/lxc/{vmid}"
         await self._get(f"{guest}/config")
-        helpers = "".join(scripts) * 2  # as long as the supervisor and its helpers
+        helpers = "".join(scripts) * 2  # as many bytes as the supervisor and its helpers
         await self._enter(vmid, node, "cat > /root/prepared", stdin=helpers)
         await self._phase(vmid, node)
         for script in scripts:
@@ -76,7 +76,7 @@ class BareScript:
         self.conversations.pop(vmid).close()
 
     async def create_and_start(self, vmid: int, node: str) -> None:
-        """PVE's two tasks alone."""
+        """Only PVE's two tasks."""
         await self._create(vmid, node)
         await self._task("POST", f"/nodes/{node}/lxc/{vmid}/status/start", vmid, "vzstart")
 
@@ -116,7 +116,7 @@ class BareScript:
     async def _task(
         self, method: str, path: str, vmid: int, kind: str = "", data: dict[str, Any] | None = None
     ) -> None:
-        """``kind``: what PVE calls the task, to be looked for first, as whoever may have to find it again does."""
+        """Run a task and wait for its end. ``kind``: the type of an earlier task to search for first, as the product does."""
         if kind:
             await self._get(f"/nodes/{path.split('/')[2]}/tasks?vmid={vmid}&typefilter={kind}&source=all&limit=100")
         answer = await self.api.request(method, path, data=data)
@@ -136,7 +136,7 @@ class BareScript:
             raise SystemExit(f"{upid}: {status['exitstatus']}")
 
     async def _enter(self, vmid: int, node: str, script: str, *argv: str, stdin: str = "") -> None:
-        """As who has to know that he may, and where the guest is, no longer ago than the product lets it be."""
+        """Run a script in the guest. Asks PVE for privileges and node as often as the product does."""
         if time.perf_counter() - self.asked_at.get(vmid, -RIGHTS_HOLD_FOR_S) >= RIGHTS_HOLD_FOR_S:
             await asyncio.gather(self._ask(vmid), self._find(vmid, node, RIGHTS_HOLD_FOR_S))
         if vmid not in self.conversations:
@@ -146,17 +146,17 @@ class BareScript:
         process, nonce = self.conversations[vmid], secrets.token_hex(8)
         process.stdin.write(request(nonce, "", ["/bin/sh", "-c", script, "sh", *argv], stdin.encode()))
         end = f"{nonce} left ".encode()
-        _, said = await asyncio.gather(process.stdout.readuntil(end), process.stderr.readuntil(end))
+        _, stderr = await asyncio.gather(process.stdout.readuntil(end), process.stderr.readuntil(end))
         status, _ = await asyncio.gather(process.stdout.readline(), process.stderr.readline())
         if status != b"0\n":
-            raise SystemExit(f"{script[:40]} in {vmid}: {status!r} {said!r}")
+            raise SystemExit(f"{script[:40]} in {vmid}: {status!r} {stderr!r}")
 
     async def _ask(self, vmid: int) -> None:
         await self._get(f"/access/permissions?path=/vms/{vmid}")
         self.asked_at[vmid] = time.perf_counter()
 
     async def _phase(self, vmid: int, node: str) -> None:
-        """As what begins a phase."""
+        """The check at the beginning of a phase."""
         await self._find(vmid, node, JUST_S)
 
     async def _find(self, vmid: int, node: str, unless_within_s: float) -> None:
@@ -173,7 +173,7 @@ class BareScript:
 async def bare_script(
     sandbox: Mapping[str, Any], userid: str, password: str, connections: int
 ) -> AsyncIterator[BareScript]:
-    """Signed in and connected, as the product's pools are before they are measured. ``sandbox``: its own description of itself."""
+    """Sign in and connect, as the product's pools before a measurement. ``sandbox``: the line that it prints."""
     base = f"https://127.0.0.1:{sandbox['api_port']}/api2/json"
     key = asyncssh.import_private_key(sandbox["ssh_client_key"])
     known = asyncssh.import_known_hosts(f"[127.0.0.1]:{sandbox['ssh_port']} {sandbox['ssh_host_key']}")
@@ -181,8 +181,8 @@ async def bare_script(
         httpx.AsyncClient(base_url=base, verify=False, timeout=60) as api,  # noqa: S501 - the sandbox on loopback
         contextlib.AsyncExitStack() as opened,
     ):
-        asked = await api.post("/access/ticket", data={"username": userid, "password": password})
-        ticket = asked.json()["data"]
+        response = await api.post("/access/ticket", data={"username": userid, "password": password})
+        ticket = response.json()["data"]
         api.cookies.set("PVEAuthCookie", ticket["ticket"])
         api.headers["CSRFPreventionToken"] = ticket["CSRFPreventionToken"]
         script = BareScript(api)

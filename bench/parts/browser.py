@@ -1,4 +1,4 @@
-"""A page of the stack in Chromium, signed in."""
+"""Chromium with a signed-in page of the stack."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 async def sign_in(browser: Browser, stack: Stack, endpoint: str = "", **options: Any) -> tuple[BrowserContext, Page]:
-    """A page at the dashboard, of root@pam at the endpoint of that name or the first one."""
+    """A page at the dashboard, signed in as root@pam at ``endpoint``, or at the first one."""
     context = await browser.new_context(base_url=stack.url, **({"viewport": {"width": 1440, "height": 900}} | options))
     page = await context.new_page()
     user, _, realm = USER.partition("@")

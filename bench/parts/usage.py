@@ -1,4 +1,4 @@
-"""What a process of the stack uses, from ``/proc``."""
+"""CPU time and memory of a process, from ``/proc``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MIB = 1024 * 1024
 
 
 def cpu_s(pid: int) -> float:
-    """The seconds of a core that a process has used until now."""
+    """The CPU time of a process in seconds."""
     words = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -22,7 +22,7 @@ def memory_mb(pid: int) -> float:
 
 
 def worker_of(pid: int) -> int:
-    """The process that serves, of a web server whose first process only minds it."""
+    """The serving process of a web server, whose first process only supervises it."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()
     return int(children[0]) if children else pid
 

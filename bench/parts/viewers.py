@@ -1,4 +1,4 @@
-"""Viewers of the list without a browser: sockets that speak the page's wire and note when a patch comes."""
+"""Viewers of the list without a browser: websockets that note when a patch arrives."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lxc_dashboard.state.containers.feed import FeedState
 from lxc_dashboard.state.jobs.running import RunningState
 from tests.integration.web.conftest import Tab, Visitor, has_loaded
 
-# A patch begins with its number; only the beginning of a frame is looked at.
+# A patch begins with its number, so only the beginning of a frame is searched.
 PATCH = re.compile(rf'"{re.escape(FeedState.get_full_name())}".{{0,60}}?"v":\s*(\d+)')
 BEGINNING = 400
 OPENING_AT_ONCE = 20
@@ -25,7 +25,7 @@ OPENING_AT_ONCE = 20
 
 @dataclass
 class Viewer:
-    """``came``: when each patch came, in epoch seconds, by its number; ``received``: bytes of all frames."""
+    """``came``: the time of each patch in epoch seconds, by its number. ``received``: bytes of all frames."""
 
     tab: Tab
     came: dict[int, float] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class Viewer:
     largest: int = 0
 
     async def listen(self) -> None:
-        """Note what comes until the socket closes."""
+        """Note patches and bytes until the websocket closes."""
         async for message in self.tab.socket:
             if message.type is not aiohttp.WSMsgType.TEXT:
                 continue
@@ -47,7 +47,7 @@ class Viewer:
                 self.largest = max(self.largest, len(text))
 
     async def watch(self) -> None:
-        """As the list and its frame do when they are drawn."""
+        """Send the events that the list and its frame send at first."""
         await self.tab.until(has_loaded)
         for state in (RunningState, FeedState):
             await self.tab.send(f"{state.get_full_name()}.watch", {"v": 0} if state is FeedState else None)

@@ -94,13 +94,13 @@ def forbidden(problem: Any, retry: Any) -> rx.Component:
     """The missing privilege with its path, and who can grant it."""
     before, _, rest = text.FORBIDDEN_DETAIL.partition("{privilege}")
     between, _, after = rest.partition("{path}")
-    asked = rx.el.p(
+    detail = rx.el.p(
         before, rx.el.code(problem.privilege), between, rx.el.code(problem.path), after, class_name="block-detail"
     )
     return _block(
         "lock",
         text.FORBIDDEN_TITLE,
-        rx.cond(problem.privilege != "", asked, rx.el.p(problem.cause)),
+        rx.cond(problem.privilege != "", detail, rx.el.p(problem.cause)),
         rx.el.p(problem.remedy),
         button(text.RETRY, on_click=retry),
         _reference(problem),

@@ -124,7 +124,7 @@ def code(
     """See the module's text. Without ``on_change`` it is read only. ``go_to``: ``{"line": 3, "asked": 1}`` leads the cursor
     there whenever it changes. ``described_by``: the id of what says more about it.
     """
-    wanted: dict[str, Any] = {"findings": findings, "go_to": go_to, "on_change": on_change}
+    optional: dict[str, Any] = {"findings": findings, "go_to": go_to, "on_change": on_change}
     return Code.create(
         value=value,
         name=name,
@@ -134,7 +134,7 @@ def code(
         described_by=described_by,
         read_only=on_change is None,
         long_message=text.CODE_TOO_LONG,
-        **{key: given for key, given in wanted.items() if given is not None},
+        **{key: given for key, given in optional.items() if given is not None},
     )
 
 

@@ -14,14 +14,14 @@ A page's state mixes ``PageState`` in, marks each handler with ``requires``, and
         @requires()
         async def discover(self) -> AsyncIterator[Any]:
             found = await service.discover(runtime(), session())
-            yield said(text.TEMPLATES_FOUND.format(found=len(found.added)))
+            yield notify(text.TEMPLATES_FOUND.format(found=len(found.added)))
             yield TemplatesState.load
 
 - ``runtime()`` and ``session()`` are the process's ``Runtime`` and the caller's ``Session``, in a handler and in what it
   awaits. A background handler calls them before its first ``async with self``.
 - ``_filling()`` surrounds the code that fills a page: it turns any error into the page's failed or forbidden state.
 - Elsewhere let errors rise: the app's one handler shows ``user_message`` with a reference, and logs the rest.
-- ``said``, ``warned`` and ``regretted`` show a result. A handler must not send ``rx.toast``, ``rx.call_script`` or
+- ``notify``, ``notify_warning`` and ``notify_error`` show a result. A handler must not send ``rx.toast``, ``rx.call_script`` or
   ``rx.call_function``: they evaluate code in the browser, which our Content-Security-Policy refuses. In a component, as
   ``on_click=rx.set_clipboard(...)``, they are compiled and work. ``rx.redirect`` and ``rx.download`` work from both.
 - A push to many tabs uses ``caller().sockets``: ``enter(sid, room)``, ``push(room, update)``, ``quit(sid, room)``.
@@ -49,7 +49,7 @@ from lxc_dashboard.errors import (
 )
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.state.guard import caller, public, requires
-from lxc_dashboard.state.notices import regretted, said, warned
+from lxc_dashboard.state.notices import notify, notify_error, notify_warning
 from lxc_dashboard.state.problems import recorded, reference
 
 if TYPE_CHECKING:
@@ -59,14 +59,14 @@ __all__ = [
     "PageState",
     "Problem",
     "caller",
+    "notify",
+    "notify_error",
+    "notify_warning",
     "public",
     "reference",
-    "regretted",
     "requires",
     "runtime",
-    "said",
     "session",
-    "warned",
 ]
 
 LOADING: Final = "loading"

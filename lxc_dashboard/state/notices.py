@@ -1,4 +1,4 @@
-"""Notices that a handler shows: a line in the corner of the page. A bad one stays, others disappear.
+"""Notices in the corner of a page. Errors stay until they are closed, others disappear.
 
 Reflex's own toasts evaluate code in the browser when a handler sends them, which our Content-Security-Policy refuses.
 """
@@ -45,18 +45,18 @@ class NoticeState(rx.State):
         self.notices = [*self.notices, notice][-KEPT:]
 
 
-def said(message: str, job: UUID | None = None) -> Any:
-    """A result in the past tense: "Started CT 101 web-01". Return or yield it from a handler. It links to ``job``."""
+def notify(message: str, job: UUID | None = None) -> Any:
+    """Show a result, such as "Started CT 101 web-01", with a link to ``job``. Return or yield it from a handler."""
     return NoticeState.show(message, "good", "", _id_of(job))
 
 
-def warned(message: str, job: UUID | None = None) -> Any:
-    """A result that needs attention."""
+def notify_warning(message: str, job: UUID | None = None) -> Any:
+    """Show a result that needs attention."""
     return NoticeState.show(message, "warm", "", _id_of(job))
 
 
-def regretted(message: str, reference: str = "", job: UUID | None = None) -> Any:
-    """A failure. It stays until the user closes it."""
+def notify_error(message: str, reference: str = "", job: UUID | None = None) -> Any:
+    """Show a failure until the user closes it."""
     return NoticeState.show(message, "bad", reference, _id_of(job))
 
 

@@ -12,7 +12,7 @@ from reflex.event import EventSpec
 
 from lxc_dashboard import text
 from lxc_dashboard.errors import BusyGuestError, DashboardError, InvalidInputError, SessionExpiredError
-from lxc_dashboard.state.notices import regretted
+from lxc_dashboard.state.notices import notify_error
 from lxc_dashboard.state.session import SessionState
 
 log = structlog.get_logger(__name__)
@@ -55,7 +55,7 @@ def show_problem(exception: Exception) -> EventSpec | None:
         log.info("handler without a session", reference=reference(), why=exception.detail)
         return SessionState.verify()
     first = exception.job_id if isinstance(exception, BusyGuestError) else None
-    return regretted(*recorded("handler failed", exception), first)
+    return notify_error(*recorded("handler failed", exception), first)
 
 
 def message_of(error: DashboardError) -> str:

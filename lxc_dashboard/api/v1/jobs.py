@@ -32,12 +32,12 @@ VMID_MAX: Final = 999_999_999
 async def act(request: Request) -> Response:
     """202 with the new job; 200 with the existing job of the same ``Idempotency-Key``."""
     rt, session = session_of(request)
-    wanted, vmid = _act_of(request)
+    power_act, vmid = _act_of(request)
     key = key_of(request)
     if key and await is_known(rt, session, key):
         return answer(job_of(await service.get_job(rt, session, key)))
     guest = await power.find(rt, session, vmid)
-    job_id = await request_job(rt, session, wanted.act, guest, job_id=key)
+    job_id = await request_job(rt, session, power_act.act, guest, job_id=key)
     return answer(job_of(await service.get_job(rt, session, job_id)), 202, Location=routes.api_job(job_id))
 
 
@@ -45,7 +45,7 @@ async def list_jobs(request: Request) -> Response:
     """``?kind=&vmid=&user=&state=&limit=&before=``."""
     rt, session = session_of(request, "kind", "vmid", "user", "state", "limit", "before")
     query = request.query_params
-    wanted = Wanted(
+    filters = Wanted(
         states=_states(query.get("state")),
         kind=query.get("kind", ""),
         userid=query.get("user", ""),
@@ -53,7 +53,7 @@ async def list_jobs(request: Request) -> Response:
         before=uuid_of(query["before"], "before") if "before" in query else None,
     )
     limit = number(request, "limit", LIMIT_DEFAULT, least=1, most=LIMIT_MAX)
-    found = await page_of(rt, session, wanted, limit=limit)
+    found = await page_of(rt, session, filters, limit=limit)
     return answer(Jobs([job_of(view) for view in found.jobs]))
 
 

@@ -1,4 +1,4 @@
-"""Containers that the product made or adopted, and what they are made from."""
+"""Containers that the product knows, their events, batches and presets."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Phase(StrEnum):
 
 
 class Container(Table, table=True):
-    """A guest. ``marker`` is what ``/etc/lxc-dashboard/id`` in it holds: a vmid alone may be another guest by now.
+    """A container. ``marker``: the content of ``/etc/lxc-dashboard/id`` in its guest, since PVE gives a vmid out again.
 
     Encrypted: ``credentials_enc`` (JSON ``{service: {key: value}}``), ``root_password_enc``.
     """
@@ -64,7 +64,7 @@ class Container(Table, table=True):
 
 
 class ContainerEvent(Table, table=True):
-    """What happened to a container, for its own page."""
+    """An event of a container, for its page."""
 
     __tablename__ = "container_event"
     __table_args__ = (Index("ix_container_event_container_id_at", "container_id", "at"),)
@@ -79,7 +79,7 @@ class ContainerEvent(Table, table=True):
 
 
 class CreationBatch(Table, table=True):
-    """Runs that were asked for together. ``pattern`` is the hostname's, such as ``web-{01..20}``; ``spec`` what they share."""
+    """A batch of creations. ``pattern``: the hostnames, such as ``web-{01..20}``. ``spec``: their common values."""
 
     __tablename__ = "creation_batch"
     __table_args__ = (Index("ix_creation_batch_endpoint_id_created_at", "endpoint_id", "created_at"),)
@@ -93,9 +93,9 @@ class CreationBatch(Table, table=True):
 
 
 class Preset(Table, table=True):
-    """Wizard fields to start from, of one user at an endpoint, or shared with all who use it. ``fields`` holds no secret.
+    """Wizard fields of one user at an endpoint, or shared with all its users. ``fields`` holds no secret.
 
-    ``shared_path``: where PVE let its owner create containers when they shared it, ``/vms`` or ``/pool/dev``. Empty: not shared.
+    ``shared_path``: where the owner could create containers when sharing it, ``/vms`` or ``/pool/dev``. Empty: not shared.
     """
 
     __tablename__ = "preset"

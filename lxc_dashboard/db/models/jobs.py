@@ -1,4 +1,4 @@
-"""Jobs, and what they printed."""
+"""Jobs and their events."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ SEALED_AS: Final = "creation"
 
 
 class JobState(StrEnum):
-    """``waiting``: the job needs a new sign-in of its user before it goes on. ``paused``: its user asked it to stop there.
+    """``waiting``: for a sign-in of the job's user. ``paused``: as its user chose, until they continue it.
 
-    ``cancelling``: somebody asked to cancel it, and a worker has to end what is under way.
+    ``cancelling``: a user has cancelled it, and a worker has not yet stopped what runs.
     """
 
     QUEUED = "queued"
@@ -46,14 +46,16 @@ class EventType(StrEnum):
 
 
 class Job(Table, table=True):
-    """One act on a guest, run by a worker. ``params`` holds no secret; those, and the job's copy of the ticket, are encrypted and wiped at the end.
+    """A job.
 
-    ``vmid``, ``node`` and ``name`` are the guest's, as last known. A job about no guest has the vmid 0 and locks none. ``locks_guest``: no other job with this mark may be
-    unfinished on the same guest. ``container_id`` is null for guests that the product does not know.
-    ``checkpoint`` says what is done: ``{"done": [step, ...], "upid": {step: upid}, "offset": {step: bytes}, ...}``.
-    A worker holds the job while ``lease_until`` lies ahead; ``attempt`` counts the leases. ``enqueued_at``: when the job
-    was last handed to the queue and not taken since, so that the reaper tells a lost delivery from a long queue.
-    ``slot_node``: the node that the job loads, while its lease is live; of a queued job the one that it waits for.
+    ``params`` holds no secret. Encrypted, and wiped at the end: ``secrets_enc``, ``ticket_enc`` (the user's ticket or token).
+    ``vmid``, ``node`` and ``name``: the guest's, as last known; vmid 0 for a job about no guest.
+    ``locks_guest``: only one such job of a guest may be unfinished.
+    ``container_id``: null for guests that the product does not know.
+    ``checkpoint``: ``{"done": [step, ...], "upid": {step: upid}, "offset": {step: bytes}, ...}``.
+    ``lease_until``: until when ``lease_owner`` holds the job. ``attempt`` counts the leases.
+    ``enqueued_at``: when the job was last enqueued, null once a worker takes it. The reaper recognizes lost messages by it.
+    ``slot_node``: the node whose slot the job uses while its lease is live, or waits for while it is queued.
     """
 
     __tablename__ = "job"
@@ -117,19 +119,19 @@ class Job(Table, table=True):
 
     @property
     def subject(self) -> str:
-        """What the job is about, as the audit names it: ``CT 101 web-01``, or a volume."""
+        """The subject as in the audit: ``CT 101 web-01``, or a volume."""
         return f"CT {self.vmid} {self.name}".rstrip() if self.vmid else self.name
 
     @property
     def own_container_id(self) -> UUID:
-        """Of a job on a container that the product knows. Raises ``ValueError`` for others."""
+        """The id of the job's container. Raises ``ValueError`` if the product does not know it."""
         if self.container_id is None:
             raise ValueError(f"job {self.id} ({self.kind}) has no container of the product")
         return self.container_id
 
     @classmethod
     def about(cls, container: Container, kind: str, **values: Any) -> Job:
-        """A job on a container that the product knows."""
+        """Return a new job on a container that the product knows."""
         return cls(
             kind=kind,
             endpoint_id=container.endpoint_id,
@@ -142,10 +144,10 @@ class Job(Table, table=True):
 
 
 class JobEvent(Table, table=True):
-    """Progress, numbered. A log chunk is one row: ``seq`` is that of its first line, ``lines`` how many it holds.
+    """A numbered event of a job. A chunk of the log is one row: ``seq`` of its first line, and the number of ``lines``.
 
-    ``code`` and ``params`` say what happened, for pages to put into words. ``message`` holds what scripts and PVE printed,
-    and the sentences of rows without a code.
+    ``code`` and ``params`` say what happened; pages put them into words. ``message``: output of scripts and PVE, and the
+    sentences of older rows without a code.
     """
 
     __tablename__ = "job_event"

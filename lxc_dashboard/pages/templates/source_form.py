@@ -126,7 +126,7 @@ def _offered() -> rx.Component:
 def _foot() -> rx.Component:
     is_new = SourcesState.chosen == NEW
     verb = rx.cond(is_new, text.SOURCE_ADD, text.SOURCE_SAVE)
-    asked = rx.cond(SourcesState.offered_server != "", text.SOURCE_PIN, verb)
+    label = rx.cond(SourcesState.offered_server != "", text.SOURCE_PIN, verb)
     cancel = rx.cond(
         is_new,
         link(text.CANCEL, routes.SOURCES, class_name="button plain"),
@@ -134,7 +134,7 @@ def _foot() -> rx.Component:
     )
     return rx.el.div(
         button(
-            rx.cond(SourcesState.trying, text.SOURCE_SAVING, asked),
+            rx.cond(SourcesState.trying, text.SOURCE_SAVING, label),
             kind="primary",
             type="submit",
             disabled=SourcesState.trying,

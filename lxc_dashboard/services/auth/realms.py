@@ -55,10 +55,10 @@ async def realms(runtime: Runtime, endpoint_id: UUID) -> list[Realm]:
     if PVE failed now or within the last ``HOLD_FOR_S``.
     """
     endpoint = await endpoints.endpoint(runtime, endpoint_id)
-    request = runtime.asked.get(endpoint_id)
+    request = runtime.realm_requests.get(endpoint_id)
     if request is None:
         request = asyncio.create_task(_outcome(runtime, endpoint, endpoint_id), name="realms")
-        runtime.asked[endpoint_id] = request
+        runtime.realm_requests[endpoint_id] = request
         request.add_done_callback(partial(_forget, runtime, endpoint_id))
     return _realms_of(await asyncio.shield(request), endpoint)
 
@@ -98,7 +98,7 @@ def _realms_of(outcome: _Outcome, endpoint: Endpoint) -> list[Realm]:
 
 
 def _forget(runtime: Runtime, endpoint_id: UUID, _request: asyncio.Task[_Outcome]) -> None:
-    runtime.asked.pop(endpoint_id, None)
+    runtime.realm_requests.pop(endpoint_id, None)
 
 
 def _key(endpoint_id: UUID) -> str:

@@ -23,14 +23,14 @@ def nodes_of(
     rows: Mapping[int, Row],
     before: Iterable[Fields],
     at: float,
-    heard: Mapping[str, bool] | None = None,
+    answered: Mapping[str, bool] | None = None,
 ) -> list[Fields]:
     """All nodes in natural order. ``before``: the last result. ``at``: epoch seconds.
 
     ``cpu`` is a share of 1, memory in bytes, ``since`` the start time; all are 0 while the node is down. ``maxmem`` is 0
     without Sys.Audit. ``down``: when the node was first seen down, or 0; ``longer``: it was down at the first poll.
 
-    ``heard``: by node, whether its pvedaemon has answered since the last call. ``silent``: since when the pvedaemon of a
+    ``answered``: by node, whether its pvedaemon has answered since the last call. ``silent``: since when the pvedaemon of a
     running node does not answer, or 0.
     """
     counts = Counter((row.node, row.status) for row in rows.values())
@@ -41,16 +41,16 @@ def nodes_of(
             **_figures(r, last.get(r.node, {}), at),
             **_counted(r.node, counts),
             **_downtime(r, last.get(r.node), at),
-            "silent": _silent_since(r, last.get(r.node, {}), at, (heard or {}).get(r.node)),
+            "silent": _silent_since(r, last.get(r.node, {}), at, (answered or {}).get(r.node)),
         }
         for r in sorted(found, key=lambda r: as_read(r.node))
     ]
 
 
-def _silent_since(r: Resource, before: Fields, at: float, heard: bool | None) -> int:
-    if r.status not in UP or heard:
+def _silent_since(r: Resource, before: Fields, at: float, answered: bool | None) -> int:
+    if r.status not in UP or answered:
         return 0
-    return before.get("silent", 0) or (0 if heard is None else int(at))
+    return before.get("silent", 0) or (0 if answered is None else int(at))
 
 
 def as_read(name: str) -> list[tuple[int, str]]:

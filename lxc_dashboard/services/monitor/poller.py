@@ -107,7 +107,7 @@ class Poller:
     _first_seen: dict[str, float] = field(default_factory=dict)
     _busy: dict[int, str] = field(default_factory=dict)
     _nodes_listed: list[Resource] = field(default_factory=list)
-    _heard: dict[str, bool] = field(default_factory=dict)
+    _answered: dict[str, bool] = field(default_factory=dict)
     _turns: int = 0
     _grants: Grants | None = None
     _failures: int = 0
@@ -193,9 +193,9 @@ class Poller:
         try:
             answer = await call
         except UnreachableError:
-            self._heard[node] = False
+            self._answered[node] = False
             raise
-        self._heard[node] = True
+        self._answered[node] = True
         return answer
 
     def _is_whole_due(self) -> bool:
@@ -338,9 +338,9 @@ class Poller:
     def _meta(self, at: float, *, whole: bool, counted: bool) -> dict[str, Any]:
         """The time of the poll, changed nodes, and after a whole list version and privileges too."""
         meta: dict[str, Any] = {"at": round(at, 1)}
-        if whole or counted or self._heard:
-            nodes = nodes_of(self._nodes_listed, self.rows, self.nodes, at, self._heard)
-            self._heard = {}
+        if whole or counted or self._answered:
+            nodes = nodes_of(self._nodes_listed, self.rows, self.nodes, at, self._answered)
+            self._answered = {}
         else:
             nodes = self.nodes
         if whole or nodes != self.nodes:
@@ -368,7 +368,7 @@ class Poller:
             log.warning("pve does not answer", endpoint=self.client.endpoint.name, cause=str(error))
         pause = RETRY_AFTER_S[min(self._failures, len(RETRY_AFTER_S) - 1)]
         self._failures += 1
-        self._heard = {}  # no answers in this poll
+        self._answered = {}  # no answers in this poll
         cause = error.user_message.rstrip(".")
         away = isinstance(error, UnreachableError)
         await self.publish({}, [], {"error": cause, "failing": int(self._failing_since), "away": away})

@@ -161,14 +161,14 @@ class TemplateContent:
     def checksum(self) -> str:
         """Hex SHA-256 over all but the name and the warnings: equal if and only if the containers would be the same."""
         content = {
-            "config": _said(self.config),
-            "scripts": [_said(script) for script in self.scripts],
-            "files": [_file_said(file) for file in sorted(self.files, key=lambda f: (f.name, f.target_dir))],
+            "config": _non_defaults(self.config),
+            "scripts": [_non_defaults(script) for script in self.scripts],
+            "files": [_file_values(file) for file in sorted(self.files, key=lambda f: (f.name, f.target_dir))],
             "buckets": [
                 {
                     "name": bucket.name,
                     "manager": bucket.manager,
-                    "packages": [_said(entry) for entry in bucket.packages],
+                    "packages": [_non_defaults(entry) for entry in bucket.packages],
                 }
                 for bucket in sorted(self.buckets, key=lambda b: (b.name, b.manager))
             ],
@@ -188,11 +188,11 @@ def script_order(name: str) -> tuple[bool, int, bytes]:
     return (prefix is None, int(prefix.group()) if prefix else 0, name.encode("utf-8", "surrogateescape"))
 
 
-def _said(part: Any) -> dict[str, Any]:
+def _non_defaults(part: Any) -> dict[str, Any]:
     """The fields that differ from their defaults, so that a new field does not change existing checksums."""
     values = ((known.name, getattr(part, known.name), known.default) for known in fields(part))
     return {name: value for name, value, default in values if value != default}
 
 
-def _file_said(file: FileEntry) -> dict[str, Any]:
-    return {**_said(replace(file, content=b"")), "content": file.sha256}
+def _file_values(file: FileEntry) -> dict[str, Any]:
+    return {**_non_defaults(replace(file, content=b"")), "content": file.sha256}

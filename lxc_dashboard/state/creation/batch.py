@@ -17,7 +17,7 @@ from lxc_dashboard.db.models import now
 from lxc_dashboard.errors import NotFoundError
 from lxc_dashboard.services.creation import batch_views
 from lxc_dashboard.services.creation.batch_views import BatchJob, Outcome
-from lxc_dashboard.state.base import READY, regretted, requires, runtime, said, session
+from lxc_dashboard.state.base import READY, notify, notify_error, requires, runtime, session
 from lxc_dashboard.state.ids import id_in, uuid_of
 from lxc_dashboard.state.jobs.room import JobRoom
 from lxc_dashboard.state.jobs.rows import JobRow, row_of
@@ -164,8 +164,8 @@ def _still(row: BatchRow) -> tuple[object, ...]:
 
 
 def outcome_notes(outcome: Outcome, sentence: str, noun: str) -> list[Any]:
-    events = [said(sentence.format(jobs=counted(len(outcome.done), noun)))] if outcome.done else []
+    events = [notify(sentence.format(jobs=counted(len(outcome.done), noun)))] if outcome.done else []
     if outcome.refused:
         name, why = outcome.refused[0]
-        events.append(regretted(text.BATCH_REFUSED.format(count=len(outcome.refused), name=name, why=why)))
-    return events or [said(text.BATCH_NOTHING_TO_DO)]
+        events.append(notify_error(text.BATCH_REFUSED.format(count=len(outcome.refused), name=name, why=why)))
+    return events or [notify(text.BATCH_NOTHING_TO_DO)]

@@ -9,7 +9,7 @@ from lxc_dashboard import text
 from lxc_dashboard.errors import InvalidInputError
 from lxc_dashboard.services.creation.form import addresses
 from lxc_dashboard.services.creation.form.mounts import MOUNTS_MAX
-from lxc_dashboard.state.base import requires, runtime, session, warned
+from lxc_dashboard.state.base import notify_warning, requires, runtime, session
 from lxc_dashboard.state.creation import mount_rows
 from lxc_dashboard.state.creation.form import clip
 from lxc_dashboard.state.creation.mount_rows import FIELD, MountRow, ShownMount
@@ -123,7 +123,7 @@ class AddressesState(WizardState):
                 self._changed(f"{family}_address")
                 await self._keep_draft()
             if found.unasked:
-                yield warned(unknown_addresses(found.unasked))
+                yield notify_warning(unknown_addresses(found.unasked))
         finally:
             async with self:
                 self.asking_for = ""

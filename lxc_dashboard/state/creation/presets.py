@@ -19,7 +19,7 @@ from lxc_dashboard.services.creation.form.choices import choices
 from lxc_dashboard.services.creation.form.filled import Filled
 from lxc_dashboard.services.creation.form.presets import SHARE_PRIVILEGE, PresetSummary
 from lxc_dashboard.services.creation.form.spec import PasswordMode
-from lxc_dashboard.state.base import requires, runtime, said, session
+from lxc_dashboard.state.base import notify, requires, runtime, session
 from lxc_dashboard.state.creation.filled import Change, list_changes
 from lxc_dashboard.state.creation.form import STEPS
 from lxc_dashboard.state.creation.wizard import WizardState, template_detail
@@ -135,7 +135,7 @@ class PresetsState(WizardState):
         self.preset_error = ""
         self.preset_saves += 1
         await self._list_presets()
-        return said(text.PRESET_SAVED.format(name=name.strip()))
+        return notify(text.PRESET_SAVED.format(name=name.strip()))
 
     @requires()
     async def use_preset(self, preset_id: str) -> Any:
@@ -180,7 +180,7 @@ class PresetsState(WizardState):
         """Save the form as the content of the user's own preset."""
         await presets.overwrite(runtime(), session(), self._preset(preset_id), self._filled())
         name = next(row.name for row in self.presets if row.id == preset_id)
-        return said(text.PRESET_SAVED.format(name=name))
+        return notify(text.PRESET_SAVED.format(name=name))
 
     @requires()
     async def delete_preset(self, preset_id: str) -> None:
@@ -200,7 +200,7 @@ class PresetsState(WizardState):
         self.presets_open = False
         self._move_to("configure")
         await self._keep_draft()
-        return [said(text.PRESET_USED.format(name=name)), *filter(None, [self._go_there()])]
+        return [notify(text.PRESET_USED.format(name=name)), *filter(None, [self._go_there()])]
 
     async def _list_presets(self) -> None:
         self.presets = [_row(preset) for preset in await presets.list_presets(runtime(), session())]

@@ -12,7 +12,7 @@ from lxc_dashboard.db.models import JobState
 from lxc_dashboard.services.auth import privileges
 from lxc_dashboard.services.jobs.acts import Act
 from lxc_dashboard.services.jobs.events import follow
-from lxc_dashboard.state.base import regretted, runtime, said, session, warned
+from lxc_dashboard.state.base import notify, notify_error, notify_warning, runtime, session
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
@@ -36,14 +36,14 @@ async def notices(rt: Runtime, job_id: UUID) -> AsyncIterator[Any]:
     try:
         await asyncio.wait([ending], timeout=BEGINS_WITHIN_S)
         if not ending.done() and await _is_queued(rt, job_id):
-            yield warned(text.NO_WORKER, job_id)
+            yield notify_warning(text.NO_WORKER, job_id)
         job = await ending
     finally:
         ending.cancel()
     if job.state == JobState.DONE:
-        yield said(text.in_words_of(job.result), job_id)
+        yield notify(text.in_words_of(job.result), job_id)
     else:
-        show = regretted if job.state == JobState.FAILED else warned
+        show = notify_error if job.state == JobState.FAILED else notify_warning
         yield show(text.in_words_of(job.error), job=job_id)
 
 

@@ -19,7 +19,7 @@ from lxc_dashboard.services.jobs import service as jobs
 from lxc_dashboard.services.jobs.acts import ACTS
 from lxc_dashboard.services.jobs.views import JobView
 from lxc_dashboard.services.kinds import is_known
-from lxc_dashboard.state.base import READY, PageState, requires, runtime, said, session
+from lxc_dashboard.state.base import READY, PageState, notify, requires, runtime, session
 from lxc_dashboard.state.ids import id_in, uuid_of
 from lxc_dashboard.state.jobs.acts import barred_from, notices
 from lxc_dashboard.state.jobs.rows import DOTS, OPEN_STATES, UNDER_WAY, line_of, seconds_of, title_of, word_of
@@ -139,7 +139,7 @@ class JobState(PageState, rx.State):
     @requires()
     async def cancel(self) -> AsyncIterator[Any]:
         await jobs.cancel(runtime(), session(), uuid_of(self.id, text.NO_SUCH_JOB))
-        yield said(text.CANCEL_ASKED.format(guest=f"{text.CT} {self.vmid} {self.name}" if self.vmid else self.name))
+        yield notify(text.CANCEL_ASKED.format(guest=f"{text.CT} {self.vmid} {self.name}" if self.vmid else self.name))
         yield JobState.refresh
 
     @requires()
@@ -150,14 +150,14 @@ class JobState(PageState, rx.State):
             yield rx.redirect(routes.job(await jobs.retry(rt, who, job_id)))
             return
         await service.retry(rt, who, job_id)
-        yield said(text.RETRIED.format(vmid=self.vmid, name=self.name))
+        yield notify(text.RETRIED.format(vmid=self.vmid, name=self.name))
         yield JobState.refresh
 
     @requires()
     async def go_on(self) -> AsyncIterator[Any]:
         """Resume a creation that paused before the first start."""
         await service.go_on(runtime(), session(), uuid_of(self.id, text.NO_SUCH_JOB))
-        yield said(text.WENT_ON.format(vmid=self.vmid, name=self.name))
+        yield notify(text.WENT_ON.format(vmid=self.vmid, name=self.name))
         yield JobState.refresh
 
     @requires()

@@ -48,11 +48,11 @@ class JobsState(FollowedJobs, rx.State):
     @requires()
     async def load(self) -> Any:
         """Show what the address asks for, and what was typed since."""
-        asked = View.of(self.router.url.query_parameters)
-        self._view, self._led = asked.typed_over(self._led, self._view.q), None
+        view = View.of(self.router.url.query_parameters)
+        self._view, self._led = view.typed_over(self._led, self._view.q), None
         async with self._filling():
             await self._read()
-        return None if self._view == asked else self._lead(self._view, replace=True)
+        return None if self._view == view else self._lead(self._view, replace=True)
 
     @requires()
     async def search(self, query: str) -> None:

@@ -16,7 +16,7 @@ from lxc_dashboard.db.models import PackageManager
 from lxc_dashboard.errors import ConflictError, InvalidInputError, NotFoundError
 from lxc_dashboard.services.templates.library import buckets
 from lxc_dashboard.services.templates.library.buckets import BucketDetail, BucketUse
-from lxc_dashboard.state.base import PageState, requires, runtime, said, session, warned
+from lxc_dashboard.state.base import PageState, notify, notify_warning, requires, runtime, session
 from lxc_dashboard.state.ids import uuid_of
 from lxc_dashboard.state.templates.bucket_work import (
     LISTING_CHARS,
@@ -175,19 +175,19 @@ class BucketsState(PageState, rx.State):
             return
         except NotFoundError:
             self._works.pop(key, None)
-            yield warned(text.BUCKET_GONE)
+            yield notify_warning(text.BUCKET_GONE)
             yield rx.redirect(routes.BUCKETS)
             return
         self._works.pop(key, None)
         message = text.BUCKET_DELETED_KEPT if uses else text.BUCKET_DELETED
-        yield said(message.format(name=work.label, templates=named(uses)))
+        yield notify(message.format(name=work.label, templates=named(uses)))
         yield rx.redirect(routes.BUCKETS)
 
     async def _create(self, work: Work) -> list[Any]:
         made = await buckets.create(runtime(), session(), work.name, work.manager, work.listing)
         self._works.pop(NEW, None)
         name = f"{made.name}.{made.manager.value}"
-        return [said(text.BUCKET_CREATED.format(name=name)), rx.redirect(routes.bucket(made.id))]
+        return [notify(text.BUCKET_CREATED.format(name=name)), rx.redirect(routes.bucket(made.id))]
 
     async def _edit(self, key: str, work: Work) -> list[Any]:
         if work.base.version is None:
@@ -206,15 +206,15 @@ class BucketsState(PageState, rx.State):
         await self._read()
         await self._open(key)
         if not edited.changed:
-            return [said(text.BUCKET_UNCHANGED.format(name=self.label))]
+            return [notify(text.BUCKET_UNCHANGED.format(name=self.label))]
         message = text.BUCKET_SAVED_REVISED if edited.revised else text.BUCKET_SAVED
-        return [said(message.format(name=self.label, templates=named(edited.revised, numbers=True)))]
+        return [notify(message.format(name=self.label, templates=named(edited.revised, numbers=True)))]
 
     async def _taken_away(self, key: str, work: Work) -> list[Any]:
         """The bucket was deleted: offer the input as a new, unsaved bucket."""
         self._works.pop(key, None)
         self._works[NEW] = work.rebased(Base(manager=work.manager))
-        return [warned(text.BUCKET_TAKEN_AWAY.format(name=work.label)), rx.redirect(routes.bucket(NEW))]
+        return [notify_warning(text.BUCKET_TAKEN_AWAY.format(name=work.label)), rx.redirect(routes.bucket(NEW))]
 
     async def _overtake(self, key: str) -> bool:
         """Whether another user changed the bucket since it was opened; if so, show their changes."""

@@ -14,7 +14,7 @@ from lxc_dashboard.services.templates.library import authoring, catalog
 from lxc_dashboard.services.templates.library.drafts import OWN_KINDS
 from lxc_dashboard.services.templates.summaries import TemplateDetail
 from lxc_dashboard.state import base
-from lxc_dashboard.state.base import PageState, requires, runtime, said, session
+from lxc_dashboard.state.base import PageState, notify, requires, runtime, session
 from lxc_dashboard.state.ids import id_in, uuid_of
 from lxc_dashboard.state.templates.detail_rows import (
     BucketRow,
@@ -111,26 +111,26 @@ class TemplateState(PageState, rx.State):
     async def load(self) -> AsyncIterator[Any]:
         """Show what the address names; for another template, show the page's outline first."""
         async with self._filling():
-            asked = Address.of(str(self.router.url.path), self.router.url.query_parameters)
-            if str(asked.template_id) != self.template_id:
+            address = Address.of(str(self.router.url.path), self.router.url.query_parameters)
+            if str(address.template_id) != self.template_id:
                 self.phase, self.name = base.LOADING, ""
                 yield
-            detail = await catalog.get_template(session(), runtime().db, asked.template_id, asked.number)
-            self._fill(detail, asked)
-            await self._choose(detail, asked)
-            self.tab = asked.tab
+            detail = await catalog.get_template(session(), runtime().db, address.template_id, address.number)
+            self._fill(detail, address)
+            await self._choose(detail, address)
+            self.tab = address.tab
             self._show()
 
     @requires()
     async def delete(self, typed: str) -> AsyncIterator[Any]:
         """Delete the template after its name was typed; the service checks the privilege."""
-        gone = await authoring.delete(
+        deleted = await authoring.delete(
             runtime(), session(), uuid_of(self.template_id, text.NO_SUCH_TEMPLATE), name=typed
         )
-        yield said((text.DELETED_KEPT if gone.kept else text.DELETED_TEMPLATE).format(name=gone.name))
+        yield notify((text.DELETED_KEPT if deleted.kept else text.DELETED_TEMPLATE).format(name=deleted.name))
         yield rx.redirect(routes.TEMPLATES)
 
-    def _fill(self, detail: TemplateDetail, asked: Address) -> None:
+    def _fill(self, detail: TemplateDetail, address: Address) -> None:
         summary = detail.summary
         row = row_of(summary)
         self.template_id, self.revision_id = row.id, str(summary.revision_id)
@@ -144,10 +144,10 @@ class TemplateState(PageState, rx.State):
         self.number, self.current = summary.revision_number, max(revision.number for revision in detail.revisions)
         self.marks, self.tags = row.marks, row.tags
         self.troubles = [mark.detail for mark in row.marks if mark.word in TROUBLES]
-        self._fill_links(detail, asked)
+        self._fill_links(detail, address)
         self._fill_parts(detail)
 
-    def _fill_links(self, detail: TemplateDetail, asked: Address) -> None:
+    def _fill_links(self, detail: TemplateDetail, address: Address) -> None:
         self._place = Place(self.template_id, 0 if self.number == self.current else self.number)
         counts = {
             "scripts": len(detail.scripts),
@@ -160,7 +160,7 @@ class TemplateState(PageState, rx.State):
             for name, label in text.TEMPLATE_TABS.items()
         ]
         now = Place(self.template_id)
-        self.current_href = now.tab(asked.tab)
+        self.current_href = now.tab(address.tab)
         self.compare_href = now.tab("revisions", old=self.number, new=self.current)
 
     def _fill_parts(self, detail: TemplateDetail) -> None:
@@ -170,14 +170,14 @@ class TemplateState(PageState, rx.State):
         self.buckets = bucket_rows(detail.buckets)
         self.files = file_rows(detail.files, self._place)
 
-    async def _choose(self, detail: TemplateDetail, asked: Address) -> None:
+    async def _choose(self, detail: TemplateDetail, address: Address) -> None:
         """Show the script or file that the address names, or the first one."""
         self.shown = Shown()
-        if asked.tab == "scripts" and detail.scripts:
-            script = next((script for script in detail.scripts if script.name == asked.item), detail.scripts[0])
+        if address.tab == "scripts" and detail.scripts:
+            script = next((script for script in detail.scripts if script.name == address.item), detail.scripts[0])
             self.shown = shown_script(script, self.revision_id)
-        elif asked.tab == "files" and detail.files:
-            file = next((file for file in detail.files if file.name == asked.item), detail.files[0])
+        elif address.tab == "files" and detail.files:
+            file = next((file for file in detail.files if file.name == address.item), detail.files[0])
             entry = await catalog.get_file(
                 session(), runtime().db, uuid_of(self.revision_id, text.NO_SUCH_TEMPLATE), file.name
             )

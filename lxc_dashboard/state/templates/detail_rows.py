@@ -98,11 +98,11 @@ def config_rows(config: TemplateConfig) -> list[ConfigRow]:
         "disk_gib": f"{config.disk_gib:,}",
         "storage": config.storage,
         "bridge": config.bridge,
-        "unprivileged": _said(config.unprivileged),
-        "nesting": _said(config.nesting),
-        "keyctl": _said(config.keyctl),
-        "fuse": _said(config.fuse),
-        "network": _said(config.network),
+        "unprivileged": _yes_or_no(config.unprivileged),
+        "nesting": _yes_or_no(config.nesting),
+        "keyctl": _yes_or_no(config.keyctl),
+        "fuse": _yes_or_no(config.fuse),
+        "network": _yes_or_no(config.network),
     }
     return [
         ConfigRow(
@@ -117,7 +117,7 @@ def config_rows(config: TemplateConfig) -> list[ConfigRow]:
     ]
 
 
-def _said(value: bool) -> str:
+def _yes_or_no(value: bool) -> str:
     return text.YES if value else text.NO
 
 

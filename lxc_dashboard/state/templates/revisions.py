@@ -13,7 +13,7 @@ from lxc_dashboard import routes, text
 from lxc_dashboard.errors import DashboardError, OvertakenError, SessionExpiredError
 from lxc_dashboard.services.templates.library import authoring, catalog, revisions
 from lxc_dashboard.services.templates.summaries import RevisionSummary
-from lxc_dashboard.state.base import PageState, requires, runtime, said, session
+from lxc_dashboard.state.base import PageState, notify, requires, runtime, session
 from lxc_dashboard.state.problems import message_of
 from lxc_dashboard.state.templates.detail import Address, number_of
 from lxc_dashboard.state.templates.diff_blocks import DiffBlock, blocks_of
@@ -59,9 +59,9 @@ class TemplateRevisionsState(PageState, rx.State):
         if str(query.get("tab", "")) != "revisions":
             return
         async with self._filling():
-            asked = Address.of(str(self.router.url.path), query)
-            self._template_id = asked.template_id
-            await self._list(asked.template_id)
+            address = Address.of(str(self.router.url.path), query)
+            self._template_id = address.template_id
+            await self._list(address.template_id)
             await self._compare(query)
             self._show()
 
@@ -101,7 +101,7 @@ class TemplateRevisionsState(PageState, rx.State):
             self.acting = False
         if made:
             self.restoring = 0
-            yield said(text.RESTORED.format(number=number, made=made))
+            yield notify(text.RESTORED.format(number=number, made=made))
             yield rx.redirect(routes.template_tab(template_id, "revisions", old=self.current, new=made))
 
     async def _restore(self, template_id: UUID, number: int, note: str) -> int:

@@ -13,8 +13,8 @@ import reflex as rx
 from lxc_dashboard import routes, text
 from lxc_dashboard.errors import InvalidInputError
 from lxc_dashboard.services.templates.sources import passes, registry
-from lxc_dashboard.services.templates.sources.registry import GitSecrets, SourceView, WantedSource
-from lxc_dashboard.state.base import PageState, requires, runtime, said, session
+from lxc_dashboard.services.templates.sources.registry import GitSecrets, SourceInput, SourceView
+from lxc_dashboard.state.base import PageState, notify, requires, runtime, session
 from lxc_dashboard.state.ids import uuid_of
 from lxc_dashboard.state.templates.source_rows import OpenedSource, SourceRow, opened_of, row_of
 
@@ -54,9 +54,9 @@ class SourcesState(PageState, rx.State):
     @requires()
     async def load(self) -> None:
         """Show the list and the source that the address names. An open form stays, since a reconnecting page loads again."""
-        wanted = str(self.router.url.query_parameters.get("source", ""))
+        source_id = str(self.router.url.query_parameters.get("source", ""))
         async with self._filling():
-            is_other, self.chosen = wanted != self.chosen, wanted
+            is_other, self.chosen = source_id != self.chosen, source_id
             if is_other:
                 self.editing = False
             await self._read(runtime(), session())
@@ -105,7 +105,7 @@ class SourcesState(PageState, rx.State):
             self.editing = False
             self._forget_offer()
             is_new, name = self.chosen == NEW, str(data.get("name", "")).strip()
-            yield said((text.SOURCE_ADDED if is_new else text.SOURCE_CHANGED).format(name=name))
+            yield notify((text.SOURCE_ADDED if is_new else text.SOURCE_CHANGED).format(name=name))
             yield rx.redirect(routes.source(stored)) if is_new else SourcesState.load
             yield SourcesState.sync(stored)
 
@@ -120,7 +120,7 @@ class SourcesState(PageState, rx.State):
         try:
             report = await passes.sync_source(rt, who, uuid_of(source_id, text.SOURCE_GONE))
             counts = {name: len(getattr(report, name)) for name in ("added", "changed", "removed", "refused")}
-            yield said(text.SOURCE_SYNCED.format(name=report.source, **counts))
+            yield notify(text.SOURCE_SYNCED.format(name=report.source, **counts))
         finally:
             async with self:
                 self.busy = [other for other in self.busy if other != source_id]
@@ -132,20 +132,20 @@ class SourcesState(PageState, rx.State):
         name = self.opened.name
         removal = await registry.remove(runtime(), session(), uuid_of(self.chosen, text.SOURCE_GONE), name=typed)
         if removal.kept:
-            yield said(text.SOURCE_REMOVED_KEPT.format(name=name, kept=", ".join(removal.kept)))
+            yield notify(text.SOURCE_REMOVED_KEPT.format(name=name, kept=", ".join(removal.kept)))
             yield SourcesState.load
         else:
-            yield said(text.SOURCE_REMOVED.format(name=name, count=len(removal.deleted)))
+            yield notify(text.SOURCE_REMOVED.format(name=name, count=len(removal.deleted)))
             yield rx.redirect(routes.SOURCES)
 
     async def _save(self, data: dict[str, Any]) -> str:
         """The id of the stored source; empty if a key must be confirmed first."""
         location = str(data.get("location", ""))
         try:
-            wanted = self._wanted(data)
+            source = self._source_input(data)
             if self.chosen == NEW:
-                return str(await registry.add_git(runtime(), session(), wanted))
-            await registry.update(runtime(), session(), uuid_of(self.chosen, text.SOURCE_GONE), wanted)
+                return str(await registry.add_git(runtime(), session(), source))
+            await registry.update(runtime(), session(), uuid_of(self.chosen, text.SOURCE_GONE), source)
         except InvalidInputError as error:
             if set(error.fields) != {"host_key"}:
                 raise
@@ -155,24 +155,24 @@ class SourcesState(PageState, rx.State):
             return ""
         return self.chosen
 
-    def _wanted(self, data: dict[str, Any]) -> WantedSource:
-        given = {name: str(data.get(name, "")) for name in FIELDS}
+    def _source_input(self, data: dict[str, Any]) -> SourceInput:
+        values = {name: str(data.get(name, "")) for name in FIELDS}
         secrets = {
             KEEP: None,
             "none": GitSecrets(),
-            "password": GitSecrets(given["username"].strip(), given["password"].strip()),
-            "key": GitSecrets(private_key=given["private_key"]),
+            "password": GitSecrets(values["username"].strip(), values["password"].strip()),
+            "key": GitSecrets(private_key=values["private_key"]),
         }[self.access]
-        hook = {KEEP: None, "none": "", "secret": given["webhook_secret"].strip()}[self.hooks]
+        hook = {KEEP: None, "none": "", "secret": values["webhook_secret"].strip()}[self.hooks]
         if self.hooks == "secret" and not hook:
             raise InvalidInputError({"webhook_secret": text.SOURCE_HOOK_HINT})
-        confirmed = self.offered_server and registry.ssh_server(given["location"]) == self.offered_server
-        every = given["every_s"]
-        return WantedSource(
-            given["name"],
-            given["location"],
-            ref=given["ref"],
-            subfolder=given["subfolder"],
+        confirmed = self.offered_server and registry.ssh_server(values["location"]) == self.offered_server
+        every = values["every_s"]
+        return SourceInput(
+            values["name"],
+            values["location"],
+            ref=values["ref"],
+            subfolder=values["subfolder"],
             every_s=int(every) if every.isascii() and every.isdigit() and len(every) < len("1000000") else -1,
             host_key=self._offered_key if confirmed else "",
             secrets=secrets,

@@ -11,7 +11,7 @@ import reflex as rx
 from lxc_dashboard import text
 from lxc_dashboard.services.templates.library import built_containers, catalog, drafts
 from lxc_dashboard.services.templates.sources import passes
-from lxc_dashboard.state.base import PageState, requires, runtime, said, session
+from lxc_dashboard.state.base import PageState, notify, requires, runtime, session
 from lxc_dashboard.state.templates.rows import (
     FILTERS,
     LAYOUTS,
@@ -72,8 +72,8 @@ class TemplatesState(PageState, rx.State):
     @requires()
     async def load(self) -> AsyncIterator[Any]:
         """Show the view of the address: from memory first, then as stored now."""
-        before, asked = self._view.q, View.of(self.router.url.query_parameters)
-        self._view, self._led = asked.typed_over(self._led, before), None
+        before, view = self._view.q, View.of(self.router.url.query_parameters)
+        self._view, self._led = view.typed_over(self._led, before), None
         self._deep = self._deep if before == self._view.q else frozenset()
         self.layout = self._view.layout or self.layout
         if self._all:
@@ -84,7 +84,7 @@ class TemplatesState(PageState, rx.State):
             await self._look_deeper()
             self._apply()
             self._show(empty=not self._all and not self.refused)
-        if self._view != asked:
+        if self._view != view:
             yield self._lead(self._view, replace=True)
 
     @requires()
@@ -156,7 +156,7 @@ class TemplatesState(PageState, rx.State):
         counts = {
             name: sum(len(getattr(r, name)) for r in reports) for name in ("added", "changed", "removed", "refused")
         }
-        yield said(text.FOLDERS_READ.format(**counts))
+        yield notify(text.FOLDERS_READ.format(**counts))
         yield TemplatesState.load
 
     def _coming(self) -> View:

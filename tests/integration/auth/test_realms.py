@@ -62,7 +62,7 @@ async def test_many_who_ask_at_once_and_later_ask_pve_once(
     await sandbox.close()
     assert await realms.realms(rt, endpoint_id) == found[0]
     assert len(questions) == 1
-    assert not rt.asked
+    assert not rt.realm_requests
 
 
 @pytest.mark.usefixtures("unhurried")
@@ -108,11 +108,11 @@ async def test_who_began_to_ask_may_go_and_the_failure_is_known_all_the_same(
     sandbox.mute()
     first = asyncio.create_task(asked(rt, endpoint_id))
     second = asyncio.create_task(asked(rt, endpoint_id))
-    while not rt.asked:
+    while not rt.realm_requests:
         await asyncio.sleep(0)
     first.cancel()
     assert await second == UnreachableError.__name__
-    assert not rt.asked
+    assert not rt.realm_requests
 
 
 async def test_a_pve_that_is_back_is_asked_again_when_the_failure_is_forgotten(

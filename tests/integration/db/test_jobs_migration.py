@@ -111,7 +111,7 @@ DOWNLOAD = """
 INSERT INTO job
 SELECT (jsonb_populate_record(job, '{"kind": "ostemplate.download", "vmid": 0, "locks_guest": false, "container_id": null,
     "name": "local:vztmpl/debian.tar.zst", "state": "running"}'::jsonb || jsonb_build_object('id', gen_random_uuid()))).*
-FROM job ORDER BY id LIMIT 1
+FROM job ORDER BY job.id LIMIT 1
 """
 
 

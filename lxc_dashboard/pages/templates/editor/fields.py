@@ -77,11 +77,11 @@ def fault_mark(count: Any) -> rx.Component:
 def remove_button(label: str, name: Any, event: Any) -> rx.Component:
     """Removes a script or file from the draft after a confirmation."""
     before, _, after = text.SCRIPT_REMOVE_TITLE.partition("{name}")
-    asked = confirm_button(
+    confirm = confirm_button(
         label,
         title=f"{before}{name}{after}",
         consequence=text.SCRIPT_REMOVE_CONSEQUENCE,
         verb=label,
         on_confirm=event,
     )
-    return rx.el.div(asked)
+    return rx.el.div(confirm)

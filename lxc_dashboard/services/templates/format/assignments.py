@@ -95,8 +95,8 @@ class _Cursor:
 
     def _refuse(self, why: str, pos: int | None = None) -> NoReturn:
         whose = f"{self._whose}: " if self._whose else ""
-        told = _LONG.sub(r"\1...", f"{whose}{why}{self._open}")
-        raise TemplateError(self._file, self._line(self._pos if pos is None else pos), told)
+        message = _LONG.sub(r"\1...", f"{whose}{why}{self._open}")
+        raise TemplateError(self._file, self._line(self._pos if pos is None else pos), message)
 
     def _refuse_computed(self, what: str, pos: int | None = None) -> NoReturn:
         self._refuse(

@@ -30,7 +30,7 @@ LINT_TIMEOUT_S: Final = 60.0
 LINT_TIMEOUT_PER_SCRIPT_S: Final = 0.05
 LONGEST_LINT_S: Final = 120.0
 
-Said = Mapping[str, shellcheck.Findings]
+ShellResults = Mapping[str, shellcheck.Findings]
 
 
 async def checked(content: TemplateContent) -> TemplateContent:
@@ -40,11 +40,11 @@ async def checked(content: TemplateContent) -> TemplateContent:
 
 async def checked_each(contents: Sequence[TemplateContent]) -> tuple[TemplateContent, ...]:
     """``checked`` for many contents, much faster than one by one."""
-    said = await linted(script.content for content in contents for script in content.scripts)
-    return await asyncio.to_thread(lambda: tuple(with_findings(content, said) for content in contents))
+    results = await linted(script.content for content in contents for script in content.scripts)
+    return await asyncio.to_thread(lambda: tuple(with_findings(content, results) for content in contents))
 
 
-async def linted(scripts: Iterable[str], *, within_s: float | None = None) -> Said:
+async def linted(scripts: Iterable[str], *, within_s: float | None = None) -> ShellResults:
     """Run ShellCheck over these scripts, for ``with_findings``. Scripts not reached in ``within_s`` are ``UNCHECKED``.
 
     The default is one minute, and up to two for very many scripts.
@@ -55,10 +55,10 @@ async def linted(scripts: Iterable[str], *, within_s: float | None = None) -> Sa
     return dict(zip(texts, await shellcheck.lint_each(texts, within_s=within_s), strict=True))
 
 
-def with_findings(content: TemplateContent, said: Said) -> TemplateContent:
+def with_findings(content: TemplateContent, results: ShellResults) -> TemplateContent:
     """``checked`` with the given results of ShellCheck."""
     kept = [finding for finding in content.warnings if not finding.code]
-    return replace(content, warnings=tuple(dict.fromkeys([*kept, *_shell(content, said), *check(content)])))
+    return replace(content, warnings=tuple(dict.fromkeys([*kept, *_shell(content, results), *check(content)])))
 
 
 def is_unchecked(content: TemplateContent) -> bool:
@@ -96,10 +96,10 @@ def _file(content: TemplateContent, part: str, name: str) -> str:
     return f"{configs}/{part}/{name}" if configs else f"{part}/{name}"
 
 
-def _shell(content: TemplateContent, said: Said) -> Iterator[Finding]:
+def _shell(content: TemplateContent, results: ShellResults) -> Iterator[Finding]:
     for script in content.scripts:
         file = _file(content, "scripts", script.name)
-        findings = said.get(_plain(script.content)) or ()
+        findings = results.get(_plain(script.content)) or ()
         serious = [found for found in findings if found.level in SHELL_LEVELS]
         for found in serious[:MAX_SHELL_FINDINGS]:
             message = f"{found.message} ({found.code})" if found.code.startswith("SC") else found.message
@@ -112,8 +112,8 @@ def _shell(content: TemplateContent, said: Said) -> Iterator[Finding]:
 
 def _config(content: TemplateContent) -> Iterator[Finding]:
     if not content.config.unprivileged:
-        told = "asks for a privileged container: root in it is almost root on the node"
-        yield Finding(_conf(content), 0, told, PRIVILEGED)
+        message = "asks for a privileged container: root in it is almost root on the node"
+        yield Finding(_conf(content), 0, message, PRIVILEGED)
 
 
 def _managers(content: TemplateContent) -> Iterator[Finding]:
@@ -121,16 +121,16 @@ def _managers(content: TemplateContent) -> Iterator[Finding]:
     foreign = unfit(system, (bucket.manager for bucket in content.buckets if bucket.packages))
     for bucket in content.buckets:
         if bucket.manager in foreign:
-            told = f"holds packages for {bucket.manager}, which {system} does not have"
-            yield Finding(_file(content, "packages", f"{bucket.name}.{bucket.manager}"), 0, told, MANAGER)
+            message = f"holds packages for {bucket.manager}, which {system} does not have"
+            yield Finding(_file(content, "packages", f"{bucket.name}.{bucket.manager}"), 0, message, MANAGER)
 
 
 def _secrets(content: TemplateContent) -> Iterator[Finding]:
     if content.origin is None:
         # The reader may have reported it already, with its line.
-        told = {finding.message for finding in content.warnings if not finding.code}
+        messages = {finding.message for finding in content.warnings if not finding.code}
         found = _found(_conf(content), content.config.description, lined=False)
-        yield from (finding for finding in found if finding.message not in told)
+        yield from (finding for finding in found if finding.message not in messages)
     for script in content.scripts:
         yield from _found(_file(content, "scripts", script.name), script.content)
     for bucket in content.buckets:
@@ -146,7 +146,7 @@ def _secrets(content: TemplateContent) -> Iterator[Finding]:
 
 def _found(file: str, text: str, *, lined: bool = True) -> Iterator[Finding]:
     for secret in find_secrets(text, file):
-        yield Finding(file, secret.line if lined else 0, secret.told, SECRET)
+        yield Finding(file, secret.line if lined else 0, secret.message, SECRET)
 
 
 def _text(file: FileEntry) -> str:

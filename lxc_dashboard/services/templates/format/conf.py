@@ -69,9 +69,9 @@ def check_config(config: TemplateConfig) -> tuple[TemplateConfig, dict[str, str]
     values: dict[str, Any] = {}
     wrong: dict[str, str] = {}
     for rule in _KEYS.values():
-        said = _as_said(getattr(config, rule.field))
+        text = _as_text(getattr(config, rule.field))
         try:
-            values[rule.field] = rule.read(_writable(said)) if said else _MISSING[rule.field]
+            values[rule.field] = rule.read(_writable(text)) if text else _MISSING[rule.field]
         except ValueError as error:
             wrong[rule.field] = str(error)
     if not config.app.strip():
@@ -81,7 +81,7 @@ def check_config(config: TemplateConfig) -> tuple[TemplateConfig, dict[str, str]
 
 def _secrets(data: bytes, file: str) -> tuple[Finding, ...]:
     found = find_secrets(decode(data, file, MAX_CONF_BYTES))
-    return tuple(Finding(file, secret.line, secret.told) for secret in found)
+    return tuple(Finding(file, secret.line, secret.message) for secret in found)
 
 
 def _writable(value: str) -> str:
@@ -98,7 +98,7 @@ def _writable(value: str) -> str:
     return value
 
 
-def _as_said(value: str | int | bool | tuple[str, ...]) -> str:
+def _as_text(value: str | int | bool | tuple[str, ...]) -> str:
     if isinstance(value, tuple):
         return ";".join(value)
     return str(int(value)) if isinstance(value, int) else value
@@ -131,8 +131,8 @@ def _meant(name: str) -> str:
     """The key that ``name`` (in capitals) probably stands for; empty where there is none."""
     if name in _KEYS:
         return name
-    said = _OTHER_NAMES.get(name.removeprefix("TEMPLATE_").removeprefix("VAR_"))
-    close = [f"TEMPLATE_{said}"] if said else difflib.get_close_matches(name, _KEYS, n=1, cutoff=0.8)
+    key = _OTHER_NAMES.get(name.removeprefix("TEMPLATE_").removeprefix("VAR_"))
+    close = [f"TEMPLATE_{key}"] if key else difflib.get_close_matches(name, _KEYS, n=1, cutoff=0.8)
     return close[0] if close else ""
 
 

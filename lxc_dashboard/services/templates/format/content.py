@@ -48,10 +48,10 @@ def read_content(tree: Tree, name: str, config: TemplateConfig, conf: Entry) -> 
     faults = Faults()
     scripts = _scripts(tree, parts["scripts"], warnings, faults) if "scripts" in parts else ()
     buckets = _buckets(tree, parts["packages"], warnings, faults) if "packages" in parts else ()
-    found, said = read_files(tree, parts["files"], faults) if "files" in parts else ((), ())
+    files, findings = read_files(tree, parts["files"], faults) if "files" in parts else ((), ())
     faults.refuse()
     origin = Origin(conf.shown, configs.shown if configs else "")
-    return TemplateContent(name, config, scripts, found, buckets, (*warnings, *said), origin)
+    return TemplateContent(name, config, scripts, files, buckets, (*warnings, *findings), origin)
 
 
 def config_paths(location: str, config: TemplateConfig) -> tuple[str, ...]:
@@ -61,19 +61,19 @@ def config_paths(location: str, config: TemplateConfig) -> tuple[str, ...]:
 
 
 def _configs(tree: Tree, config: TemplateConfig, conf: Entry, warnings: list[Finding]) -> Entry | None:
-    said, *fallback = config_paths(str(PurePosixPath(conf.shown).parent), config)
-    entry = tree.below(said)
+    path, *fallback = config_paths(str(PurePosixPath(conf.shown).parent), config)
+    entry = tree.below(path)
     if entry and entry.is_dir and entry.name != CONFIGS_NAME:
-        entry = tree.below(f"{said}/{CONFIGS_NAME}") or entry
+        entry = tree.below(f"{path}/{CONFIGS_NAME}") or entry
     if not entry and fallback:
         entry = tree.below(fallback[0])
         if entry:
-            told = f"{CONFIG_PATH} names {said}, which is not there: {fallback[0]} is read"
-            warnings.append(Finding(conf.shown, _line(tree, conf), told))
+            message = f"{CONFIG_PATH} names {path}, which is not there: {fallback[0]} is read"
+            warnings.append(Finding(conf.shown, _line(tree, conf), message))
     if entry and not entry.is_dir:
         raise TemplateError(entry.shown, 0, "must be a folder")
     if not entry and config.config_path:
-        raise TemplateError(conf.shown, _line(tree, conf), f"{CONFIG_PATH} names {said}, which is not there")
+        raise TemplateError(conf.shown, _line(tree, conf), f"{CONFIG_PATH} names {path}, which is not there")
     if not entry:
         warnings.append(Finding(conf.shown, 0, f"has no {CONFIGS_NAME}: nothing will be installed"))
     return entry
@@ -94,10 +94,10 @@ def _scripts(tree: Tree, folder: Entry, warnings: list[Finding], faults: Faults)
         raise TemplateError(folder.shown, 0, f"holds more than {MAX_SCRIPTS} scripts")
     scripts = []
     for position, entry in enumerate(sorted(found, key=lambda script: script_order(script.name))):
-        with faults.noted():
-            script, said = parse_script(entry.name, position, tree.read(entry, MAX_SCRIPT_BYTES)[0], entry.shown)
+        with faults.collect():
+            script, findings = parse_script(entry.name, position, tree.read(entry, MAX_SCRIPT_BYTES)[0], entry.shown)
             scripts.append(script)
-            warnings.extend(said)
+            warnings.extend(findings)
     return tuple(scripts)
 
 
@@ -108,10 +108,10 @@ def _buckets(tree: Tree, folder: Entry, warnings: list[Finding], faults: Faults)
         if entry.is_dir or entry.name.startswith(".") or suffix not in set(PackageManager):
             _leave_out(entry, warnings)
             continue
-        with faults.noted():
-            bucket, said = _bucket(tree, entry, PackageManager(suffix))
+        with faults.collect():
+            bucket, findings = _bucket(tree, entry, PackageManager(suffix))
             buckets.append(bucket)
-            warnings.extend(said)
+            warnings.extend(findings)
     if len(buckets) > MAX_BUCKETS:
         raise TemplateError(folder.shown, 0, f"holds more than {MAX_BUCKETS} lists")
     return tuple(sorted(buckets, key=lambda bucket: (bucket.name, bucket.manager)))

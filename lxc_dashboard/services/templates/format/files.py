@@ -28,7 +28,7 @@ def read_files(tree: Tree, folder: Entry, faults: Faults) -> tuple[tuple[FileEnt
     found: dict[str, tuple[FileEntry, str]] = {}
     warnings: list[Finding] = []
     for entry, siblings in _walk(tree, folder, faults):
-        with faults.noted():
+        with faults.collect():
             file = _file(tree, entry, siblings)
             if file.name in found:
                 raise TemplateError(entry.shown, 0, f"has the same name as {found[file.name][1]}")
@@ -42,11 +42,11 @@ def read_files(tree: Tree, folder: Entry, faults: Faults) -> tuple[tuple[FileEnt
 def _doubts(file: FileEntry, entry: Entry) -> Iterator[Finding]:
     """Warn about a valid target that the author probably meant otherwise."""
     if posixpath.basename(file.target_dir) == file.name:
-        said = f"{file.target_dir} is read as a directory: the file will be {file.target}"
-        yield Finding(f"{entry.shown}.path", 1, said)
+        message = f"{file.target_dir} is read as a directory: the file will be {file.target}"
+        yield Finding(f"{entry.shown}.path", 1, message)
     if _COMPUTED.search(file.target_dir):
-        said = f"{file.target_dir} is used literally: a .path supports no variables and no commands"
-        yield Finding(f"{entry.shown}.path", 0, said)
+        message = f"{file.target_dir} is used literally: a .path supports no variables and no commands"
+        yield Finding(f"{entry.shown}.path", 0, message)
 
 
 def _walk(tree: Tree, folder: Entry, faults: Faults, depth: int = 0) -> list[tuple[Entry, dict[str, Entry]]]:
@@ -59,7 +59,7 @@ def _walk(tree: Tree, folder: Entry, faults: Faults, depth: int = 0) -> list[tup
         if entry.is_dir:
             found += _walk(tree, entry, faults, depth + 1)
             continue
-        with faults.noted():
+        with faults.collect():
             if _is_content(entry, siblings):
                 found.append((entry, siblings))
     return found
@@ -103,12 +103,12 @@ def _sidecar(tree: Tree, entry: Entry) -> tuple[str, str, int]:
     """The one line of a sidecar, with its file and line number for messages. Full-line comments are skipped."""
     text = decode(tree.read(entry, MAX_SIDECAR_BYTES)[0], entry.shown, MAX_SIDECAR_BYTES)
     lines = [(line.strip(), number) for number, line in enumerate(text.split("\n"), start=1)]
-    said = [(line, number) for line, number in lines if line and not line.startswith("#")]
-    if not said:
+    values = [(line, number) for line, number in lines if line and not line.startswith("#")]
+    if not values:
         raise TemplateError(entry.shown, 0, "is empty")
-    if len(said) > 1:
-        raise TemplateError(entry.shown, said[1][1], "has a second line; only one is allowed")
-    return said[0][0], entry.shown, said[0][1]
+    if len(values) > 1:
+        raise TemplateError(entry.shown, values[1][1], "has a second line; only one is allowed")
+    return values[0][0], entry.shown, values[0][1]
 
 
 def check_name(name: str) -> None:

@@ -107,9 +107,9 @@ def _conf(content: TemplateContent) -> bytes:
 def _assignments(config: TemplateConfig) -> Iterator[str]:
     for name in _TEXTS:
         value = getattr(config, name)
-        said = ";".join(value) if name == "tags" else value
-        if said:
-            yield f"TEMPLATE_{name.upper()}={quoted(said)}"
+        text = ";".join(value) if name == "tags" else value
+        if text:
+            yield f"TEMPLATE_{name.upper()}={quoted(text)}"
     for name, key in _NUMBERS.items():
         yield f"TEMPLATE_{key}={getattr(config, name)}"
     for name in _FLAGS:
@@ -130,9 +130,9 @@ def _text(content: TemplateContent, value: str, path: str) -> bytes:
 
 def _encoded(content: TemplateContent, value: str, path: str) -> bytes:
     """UTF-8 that ``decode`` turns into ``value``: that removes a byte order mark, and a CR before a line end."""
-    said = value.replace("\r\n", "\r\r\n")
+    text = value.replace("\r\n", "\r\r\n")
     try:
-        return ((_BOM if said.startswith(_BOM) else "") + said).encode()
+        return ((_BOM if text.startswith(_BOM) else "") + text).encode()
     except UnicodeEncodeError as error:
         raise TemplateError(f"{content.name}/{path}", 0, "contains invalid text") from error
 

@@ -69,7 +69,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def encode(contents: Sequence[TemplateContent]) -> bytes:
     """The manifest of an archive of these templates. Deterministic."""
-    manifest = Manifest(FORMAT, VERSION, [_said(content) for content in contents])
+    manifest = Manifest(FORMAT, VERSION, [_template_says(content) for content in contents])
     data = msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=2) + b"\n"
     _check_size(data, MANIFEST_NAME)
     return data
@@ -168,17 +168,17 @@ def _config_path(path: str) -> str:
     return parse_conf(f"TEMPLATE_CONFIG_PATH={quoted(path)}".encode(), file=MANIFEST_NAME, app="any")[0].config_path
 
 
-def _said(content: TemplateContent) -> TemplateSays:
+def _template_says(content: TemplateContent) -> TemplateSays:
     return TemplateSays(
         name=content.name,
         checksum=content.checksum(),
         config_path=content.config.config_path,
-        scripts=_scripts_said(content),
-        files={file.name: said for file in content.files if (said := _file_said(file)) != FileSays()},
+        scripts=_scripts_say(content),
+        files={file.name: says for file in content.files if (says := _file_says(file)) != FileSays()},
     )
 
 
-def _scripts_said(content: TemplateContent) -> dict[str, ScriptSays]:
+def _scripts_say(content: TemplateContent) -> dict[str, ScriptSays]:
     found = {}
     for position, script in enumerate(sorted(content.scripts, key=lambda script: script_order(script.name))):
         read, _ = parse_script(script.name, position, script_data(content, script), f"{content.name}/{script.name}")
@@ -192,7 +192,7 @@ def _scripts_said(content: TemplateContent) -> dict[str, ScriptSays]:
     return found
 
 
-def _file_said(file: FileEntry) -> FileSays:
+def _file_says(file: FileEntry) -> FileSays:
     mode = None if file.mode == mode_of(executable=bool(file.mode & EXECUTABLE)) else f"{file.mode:04o}"
     return FileSays(mode=mode, owner=file.owner or None)
 
@@ -206,9 +206,9 @@ def _scripts(content: TemplateContent, says: TemplateSays) -> tuple[Script, ...]
     _must_hold(content, "scripts", {script.name for script in content.scripts}, says.scripts)
     scripts = []
     for script in content.scripts:
-        said = _fields(says.scripts.get(script.name))
-        _must_pass(check_description, said.get("description", ""), f"the description of {script.name}")
-        scripts.append(replace(script, **said))
+        values = _fields(says.scripts.get(script.name))
+        _must_pass(check_description, values.get("description", ""), f"the description of {script.name}")
+        scripts.append(replace(script, **values))
     if len({script.position for script in scripts}) < len(scripts):
         raise TemplateError(MANIFEST_NAME, 0, f"gives two scripts of {content.name} the same position")
     return tuple(sorted(scripts, key=lambda script: script.position))
@@ -218,11 +218,11 @@ def _files(content: TemplateContent, says: TemplateSays) -> tuple[FileEntry, ...
     _must_hold(content, "files", {file.name for file in content.files}, says.files)
     files = []
     for file in content.files:
-        said = _fields(says.files.get(file.name))
-        if "mode" in said:
-            said["mode"] = int(said["mode"], 8)
-        _must_pass(check_owner, said.get("owner", ""), f"the owner of {file.name}")
-        files.append(replace(file, **said))
+        values = _fields(says.files.get(file.name))
+        if "mode" in values:
+            values["mode"] = int(values["mode"], 8)
+        _must_pass(check_owner, values.get("owner", ""), f"the owner of {file.name}")
+        files.append(replace(file, **values))
     return tuple(files)
 
 

@@ -79,12 +79,12 @@ def parse_packages(name: str, manager: PackageManager, data: bytes, file: str) -
             continue
         spec = package.spec
         before, first = names.setdefault(package_name(spec, manager), (spec, number))
-        said = ""
+        message = ""
         if spec in packages:
-            said = f"{spec} is listed twice: the first one counts"
+            message = f"{spec} is listed twice: the first one counts"
         elif before != spec:
-            said = f"{spec} is in line {first} already, as {before}: keep one of the two"
-        warnings += [Finding(file, number, without_logins(said))] if said else []
+            message = f"{spec} is in line {first} already, as {before}: keep one of the two"
+        warnings += [Finding(file, number, without_logins(message))] if message else []
         packages.setdefault(spec, package)
         if len(packages) > MAX_PACKAGES:
             raise TemplateError(file, number, f"holds more than {MAX_PACKAGES:,} packages")
@@ -111,7 +111,7 @@ def _candidates(package: PackageEntry, manager: PackageManager) -> tuple[str, ..
         return (package.spec,)
     name, check = (text.replace("|", "\\|") for text in (package.spec, package.check))
     # A blank separates a backslash at the end of a field from the | after it.
-    lines = [f"{name}{parted}{check}{parted}{package.install}" for parted in ("|", " |")]
+    lines = [f"{name}{separator}{check}{separator}{package.install}" for separator in ("|", " |")]
     timed = tuple(f"{line}|timeout_s={package.timeout_s}" for line in lines)
     return (*lines, *timed) if package.timeout_s == PACKAGE_TIMEOUT_S else timed
 
@@ -191,7 +191,7 @@ def _custom(line: str, manager: PackageManager) -> PackageEntry:
     other = None if timeout else _OTHER_TIMEOUT.search(rest)
     if other:
         raise ValueError(f"{other.group(1)} is not a setting of a custom package: use timeout_s=SECONDS")
-    empty = [part for part, said in (("name", name), ("check", check), ("install", install)) if not said]
+    empty = [part for part, value in (("name", name), ("check", check), ("install", install)) if not value]
     if empty:
         raise ValueError(f"a custom package needs a name, a check and an install command: {empty[0]} is empty")
     if len(line) > MAX_COMMAND_CHARS or _CONTROL.search(line):

@@ -167,7 +167,7 @@ class Secret:
     what: str
 
     @property
-    def told(self) -> str:
+    def message(self) -> str:
         """The message of the finding."""
         return f"looks like {self.what} in plain text: every user of the dashboard can read it"
 

@@ -82,11 +82,13 @@ async def lint_each(texts: Sequence[str], *, within_s: float = 60.0) -> list[Fin
     """Check several scripts, in their order. Those not reached in ``within_s`` are ``UNCHECKED``."""
     loop = asyncio.get_running_loop()
     deadline = time.monotonic() + within_s
-    wanted = list(dict.fromkeys(text for text in texts if text.strip() and _dialect(text)))
-    found = {text: known for text in wanted if (known := _kept.get(_digest(text))) is not None}
-    new = [text for text in wanted if text not in found]
-    parted = [[text for text in new if _dialect(text) == dialect] for dialect in ("bash", "dash")]
-    batches = (loop.run_in_executor(_POOL, _lint_batch, batch, deadline) for part in parted for batch in _batches(part))
+    scripts = list(dict.fromkeys(text for text in texts if text.strip() and _dialect(text)))
+    found = {text: known for text in scripts if (known := _kept.get(_digest(text))) is not None}
+    new = [text for text in scripts if text not in found]
+    by_dialect = [[text for text in new if _dialect(text) == dialect] for dialect in ("bash", "dash")]
+    batches = (
+        loop.run_in_executor(_POOL, _lint_batch, batch, deadline) for part in by_dialect for batch in _batches(part)
+    )
     for part in await asyncio.gather(*batches):
         found.update(part)
         _keep(part)
@@ -95,8 +97,8 @@ async def lint_each(texts: Sequence[str], *, within_s: float = 60.0) -> list[Fin
 
 def _dialect(text: str) -> str:
     """The dialect by the shebang; empty for a script that no shell runs."""
-    asked = _SHEBANG.match(text)
-    return _DIALECTS.get(asked.group(1), "") if asked else "bash"
+    shebang = _SHEBANG.match(text)
+    return _DIALECTS.get(shebang.group(1), "") if shebang else "bash"
 
 
 def unchecked(why: str) -> Findings:

@@ -10,7 +10,7 @@ from typing import Final, NoReturn
 
 from lxc_dashboard.errors import TemplateError
 
-MAX_TOLD: Final = 10
+MAX_LISTED: Final = 10
 
 
 def is_unicode(text: str) -> bool:
@@ -43,10 +43,10 @@ def decode(data: bytes, file: str, limit: int) -> str:
 def refuse_lines(file: str, wrong: Sequence[tuple[int, str]]) -> NoReturn:
     """Raises ``TemplateError`` at the first of these lines, with the others in its message."""
     (line, first), *others = sorted(wrong)
-    told = [first, *(f"line {number}: {why}" for number, why in others[:MAX_TOLD])]
-    if len(others) > MAX_TOLD:
-        told.append(f"and {len(others) - MAX_TOLD} more")
-    raise TemplateError(file, line, "; ".join(told))
+    messages = [first, *(f"line {number}: {why}" for number, why in others[:MAX_LISTED])]
+    if len(others) > MAX_LISTED:
+        messages.append(f"and {len(others) - MAX_LISTED} more")
+    raise TemplateError(file, line, "; ".join(messages))
 
 
 MAX_FAULTS: Final = 10
@@ -59,7 +59,7 @@ class Faults:
     found: list[TemplateError] = field(default_factory=list)
 
     @contextmanager
-    def noted(self) -> Iterator[None]:
+    def collect(self) -> Iterator[None]:
         """Collect the ``TemplateError`` of one part. Raises it once ``MAX_FAULTS`` are collected."""
         try:
             yield

@@ -47,10 +47,10 @@ async def save(rt: Runtime, session: Session, draft_id: UUID, note: str, *, over
     """
     async with rights.authored(rt, session, "template.save", await _draft_name(rt, session, draft_id)):
         note = _checked_note(note)
-        said = await _linted(rt, session, draft_id)
+        results = await _linted(rt, session, draft_id)
         async with rt.db.transaction() as tx:
             row = await tx.drafts.get(owner_of(session), draft_id, lock=True)
-            content = await _validated(tx, row, said)
+            content = await _validated(tx, row, results)
             if row.template_id is None:
                 summary = await revisions.create(tx, session, content, note)
             else:
@@ -66,9 +66,9 @@ async def save(rt: Runtime, session: Session, draft_id: UUID, note: str, *, over
 async def preview(rt: Runtime, session: Session, draft_id: UUID) -> TemplateContent:
     """The content that a save would store now, with its findings. Raises as ``save`` for an invalid draft."""
     rights.require_session(session)
-    said = await _linted(rt, session, draft_id)
+    results = await _linted(rt, session, draft_id)
     async with rt.db.transaction() as tx:
-        return await _validated(tx, await tx.drafts.get(owner_of(session), draft_id), said)
+        return await _validated(tx, await tx.drafts.get(owner_of(session), draft_id), results)
 
 
 async def restore(
@@ -85,10 +85,10 @@ async def restore(
         async with rt.db.transaction() as tx:
             older = await tx.templates.numbered(template_id, number)
             held = (await load_revision(tx, older.id)).content
-        said = await checks.linted((script.content for script in held.scripts), within_s=LINTED_WITHIN_S)
+        results = await checks.linted((script.content for script in held.scripts), within_s=LINTED_WITHIN_S)
         async with rt.db.transaction() as tx:
             unlinked = await _unlinked(tx, held)
-            content = await _restorable(tx, unlinked, number, said)
+            content = await _restorable(tx, unlinked, number, results)
             rows = await tx.templates.lock(template_id)
             if rows.template.missing_since is None or rows.source.kind not in OWN_KINDS:
                 refuse_foreign(rows)
@@ -155,31 +155,33 @@ def _checked_note(note: str) -> str:
     return storable_text(note).strip()
 
 
-async def _linted(rt: Runtime, session: Session, draft_id: UUID) -> checks.Said:
+async def _linted(rt: Runtime, session: Session, draft_id: UUID) -> checks.ShellResults:
     """Run ShellCheck before any lock is taken. A script that changes meanwhile gets no findings."""
     async with rt.db.transaction() as tx:
         draft = DraftContent.from_json((await tx.drafts.get(owner_of(session), draft_id)).content)
     return await checks.linted((script.content for script in draft.scripts), within_s=LINTED_WITHIN_S)
 
 
-async def _validated(tx: Transaction, row: TemplateDraft, said: checks.Said) -> TemplateContent:
+async def _validated(tx: Transaction, row: TemplateDraft, results: checks.ShellResults) -> TemplateContent:
     """The draft as a template with its findings. Locks the shared buckets that it refers to until the transaction ends."""
     draft = DraftContent.from_json(row.content)
     contents = await tx.drafts.contents(row.id, {file.sha256 for file in draft.files})
-    return await _as_saved(tx, draft, contents, said)
+    return await _as_saved(tx, draft, contents, results)
 
 
-async def _restorable(tx: Transaction, content: TemplateContent, number: int, said: checks.Said) -> TemplateContent:
+async def _restorable(
+    tx: Transaction, content: TemplateContent, number: int, results: checks.ShellResults
+) -> TemplateContent:
     try:
         return await _as_saved(
-            tx, DraftContent.of(content), {file.sha256: file.content for file in content.files}, said
+            tx, DraftContent.of(content), {file.sha256: file.content for file in content.files}, results
         )
     except InvalidInputError as error:
         raise InvalidInputError(error.fields, f"Revision {number} is invalid by today's rules") from error
 
 
 async def _as_saved(
-    tx: Transaction, draft: DraftContent, contents: Mapping[str, bytes], said: checks.Said
+    tx: Transaction, draft: DraftContent, contents: Mapping[str, bytes], results: checks.ShellResults
 ) -> TemplateContent:
     held = await tx.buckets.hold({bucket.shared_id for bucket in draft.buckets if bucket.shared_id})
     shared = {
@@ -188,7 +190,7 @@ async def _as_saved(
         )
         for shared_id, rows in held.items()
     }
-    return await asyncio.to_thread(lambda: checks.with_findings(validated(draft, contents, shared), said))
+    return await asyncio.to_thread(lambda: checks.with_findings(validated(draft, contents, shared), results))
 
 
 def _refuse_overtaken(overtaken: Overtaken | None, over: int | None) -> None:

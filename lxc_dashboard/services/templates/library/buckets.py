@@ -212,8 +212,8 @@ def _change(before: Bucket, after: Bucket) -> str:
     ]
     if not parts:
         parts = ["another order"] if before.packages != after.packages else ["comments"]
-    said = without_logins("; ".join(parts))
-    return said if len(said) <= NOTE_CHARS else f"{said[: NOTE_CHARS - 1].rstrip()}…"
+    note = without_logins("; ".join(parts))
+    return note if len(note) <= NOTE_CHARS else f"{note[: NOTE_CHARS - 1].rstrip()}…"
 
 
 def _later(before: datetime) -> datetime:

@@ -83,12 +83,12 @@ class Difference:
     def empty(self) -> bool:
         return not (self.config or self.scripts or self.files or self.packages)
 
-    def told(self) -> list[str]:
+    def sentences(self) -> list[str]:
         """One sentence for each change, without contents."""
-        said = [f"{change.field}: {_short(change.old)} is now {_short(change.new)}" for change in self.config]
-        said += [f"Script {change.name} {_how(change.kind, change.text)}" for change in self.scripts]
-        said += [f"File {change.name} {_how(change.kind, change.text)}" for change in self.files]
-        return said + [f"Packages {change.name}.{change.manager} {_which(change)}" for change in self.packages]
+        lines = [f"{change.field}: {_short(change.old)} is now {_short(change.new)}" for change in self.config]
+        lines += [f"Script {change.name} {_how(change.kind, change.text)}" for change in self.scripts]
+        lines += [f"File {change.name} {_how(change.kind, change.text)}" for change in self.files]
+        return lines + [f"Packages {change.name}.{change.manager} {_which(change)}" for change in self.packages]
 
     def counted(self) -> dict[str, Any]:
         """The number of changes, for the audit: no values and no texts."""
@@ -293,5 +293,5 @@ def _which(change: BucketChange) -> str:
     if change.kind is not ChangeKind.CHANGED:
         return change.kind.value
     parts = {"added": change.added, "removed": change.removed, "changed": change.changed}
-    said = [f"{len(specs)} {how}" for how, specs in parts.items() if specs]
-    return ", ".join(said) or "reordered"
+    counts = [f"{len(specs)} {how}" for how, specs in parts.items() if specs]
+    return ", ".join(counts) or "reordered"

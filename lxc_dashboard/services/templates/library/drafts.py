@@ -183,7 +183,7 @@ async def overtaken_by(tx: Transaction, base_number: int, rows: TemplateRows) ->
     if revision.number == base_number:
         return None
     sides = await load_sides(tx, rows.template.id, base_number, revision.number)
-    changes = (await asyncio.to_thread(compare_sides, *sides)).told()
+    changes = (await asyncio.to_thread(compare_sides, *sides)).sentences()
     return Overtaken(revision.number, revision.author, revision.created_at, tuple(changes))
 
 
@@ -327,17 +327,17 @@ async def _sides(
     old, new = await load_side(tx, revision), Side.of_draft(draft)
     hashes = {side.file.name: side.file.sha256 for side in old.files}
     same = {side.file.name for side in new.files if hashes.get(side.file.name) == side.file.sha256}
-    wanted = [s.file.name for s in old.files if s.file.name not in same and s.file.size <= MAX_TEXT_BYTES]
-    contents = await tx.templates.file_contents(revision.id, wanted)
+    names = [s.file.name for s in old.files if s.file.name not in same and s.file.size <= MAX_TEXT_BYTES]
+    contents = await tx.templates.file_contents(revision.id, names)
     looked = replace(old, files=[FileSide(side.file, contents.get(side.file.name)) for side in old.files])
     return looked, await _looked_into(tx, row, new, hashes)
 
 
 async def _looked_into(tx: Transaction, row: TemplateDraft, side: Side, known: Mapping[str, str]) -> Side:
-    wanted = {
+    digests = {
         each.file.sha256
         for each in side.files
         if known.get(each.file.name) != each.file.sha256 and each.file.size <= MAX_TEXT_BYTES
     }
-    contents = await tx.drafts.contents(row.id, wanted)
+    contents = await tx.drafts.contents(row.id, digests)
     return replace(side, files=[FileSide(each.file, contents.get(each.file.sha256)) for each in side.files])

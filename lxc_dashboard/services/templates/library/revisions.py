@@ -60,8 +60,8 @@ async def load_side(tx: Transaction, revision: TemplateRevision) -> Side:
 
 
 async def _with_contents(tx: Transaction, revision_id: UUID, side: Side, same: set[str]) -> Side:
-    wanted = [of.file.name for of in side.files if of.file.name not in same and of.file.size <= MAX_TEXT_BYTES]
-    contents = await tx.templates.file_contents(revision_id, wanted)
+    names = [of.file.name for of in side.files if of.file.name not in same and of.file.size <= MAX_TEXT_BYTES]
+    contents = await tx.templates.file_contents(revision_id, names)
     return replace(side, files=[replace(of, content=contents.get(of.file.name)) for of in side.files])
 
 

@@ -143,10 +143,10 @@ class _Validation:
         file = f"scripts/{script.name}"
         nothing: tuple[Script, tuple[Finding, ...]] = (script, ())
         content = script.content.encode()
-        read, said = self._check(
+        read, findings = self._check(
             f"{at}.content", lambda: scripts.parse_script(script.name, position, content, file), nothing
         )
-        self._warnings += said
+        self._warnings += findings
         description = self._check(
             f"{at}.description", lambda: scripts.check_description(script.description), script.description
         )

@@ -211,8 +211,8 @@ def _left_out(
     named = {name: member for name, member in incomplete.items() if name not in already}
     for name, member in named.items():
         yield Refusal(shown(member.path), 0, member.why, name)
-    told = set(named.values())
-    others = [member for member in left_out if member not in told]
+    reported = set(named.values())
+    others = [member for member in left_out if member not in reported]
     for member in others[:MAX_LEFT_OUT_SHOWN]:
         yield Refusal(shown(member.path), 0, member.why)
     if len(others) > MAX_LEFT_OUT_SHOWN:

@@ -77,8 +77,8 @@ class _Manifest:
         says = self.templates.get(name)
         if says is None and self.fault is None:
             return ""
-        said = str(self.fault).encode() if says is None else msgspec.json.encode(says, order="sorted")
-        return hashlib.sha256(self.path.encode() + b"\0" + said).hexdigest()
+        content = str(self.fault).encode() if says is None else msgspec.json.encode(says, order="sorted")
+        return hashlib.sha256(self.path.encode() + b"\0" + content).hexdigest()
 
     def completed(self, content: TemplateContent) -> TemplateContent:
         says = self.templates.get(content.name)

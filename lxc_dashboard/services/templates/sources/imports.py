@@ -48,11 +48,11 @@ async def export_templates(rt: Runtime, session: Session, ids: Sequence[UUID], k
     ``SessionExpiredError``.
     """
     rights.require_session(session)
-    wanted = list(dict.fromkeys(ids))
-    if not 0 < len(wanted) <= MAX_EXPORTED:
+    template_ids = list(dict.fromkeys(ids))
+    if not 0 < len(template_ids) <= MAX_EXPORTED:
         raise InvalidInputError({"id": f"name 1 to {MAX_EXPORTED:,} templates"})
     async with rt.db.transaction() as tx:
-        revision_ids = [(await tx.templates.get(template_id)).revision.id for template_id in wanted]
+        revision_ids = [(await tx.templates.get(template_id)).revision.id for template_id in template_ids]
         if await tx.templates.bytes_of(revision_ids) > MAX_UNPACKED_BYTES:
             raise _unfit(f"These templates hold more than {MAX_UNPACKED_BYTES >> 20} MiB: export fewer at once")
     contents: list[TemplateContent] = []

@@ -35,8 +35,8 @@ __all__ = [
     "GitSecrets",
     "OfferedKey",
     "Removal",
+    "SourceInput",
     "SourceView",
-    "WantedSource",
     "add_git",
     "list_sources",
     "offered_host_key",
@@ -59,7 +59,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,62}")
 
 
 @dataclass(frozen=True, slots=True)
-class WantedSource:
+class SourceInput:
     """A git source as the user entered it. ``every_s``: interval of passes, 0: on request only.
 
     ``host_key``: the SSH server's key that the user confirmed; empty: the pinned one. ``secrets``, ``webhook_secret``: None keeps
@@ -99,30 +99,32 @@ class CheckedSource:
     webhook_secret: str | None = field(default=None, repr=False)
 
 
-def check_source(wanted: WantedSource, known: KnownSource | None = None) -> CheckedSource:
+def check_source(source_input: SourceInput, known: KnownSource | None = None) -> CheckedSource:
     """Validate all fields.
 
-    Raises ``InvalidInputError`` with the fields of ``WantedSource``, ``username``, ``password``, ``private_key``.
+    Raises ``InvalidInputError`` with the fields of ``SourceInput``, ``username``, ``password``, ``private_key``.
     """
     faults: dict[str, str] = {}
-    address = _caught(faults, lambda: parse_address(wanted.location))
-    ref = _caught(faults, lambda: check_ref(wanted.ref))
-    subfolder = _caught(faults, lambda: check_subfolder(wanted.subfolder))
-    name = wanted.name.strip()
+    address = _caught(faults, lambda: parse_address(source_input.location))
+    ref = _caught(faults, lambda: check_ref(source_input.ref))
+    subfolder = _caught(faults, lambda: check_subfolder(source_input.subfolder))
+    name = source_input.name.strip()
     if not _NAME.fullmatch(name):
         faults["name"] = "must be 1 to 63 letters, digits and . _ -, beginning with a letter or digit"
     elif name in RESERVED_NAMES:
         faults["name"] = "is reserved for another source"
-    if wanted.every_s and not SHORTEST_EVERY_S <= wanted.every_s <= LONGEST_EVERY_S:
+    if source_input.every_s and not SHORTEST_EVERY_S <= source_input.every_s <= LONGEST_EVERY_S:
         faults["every_s"] = "must be between a minute and a week"
-    _check_webhook_secret(wanted.webhook_secret, faults)
+    _check_webhook_secret(source_input.webhook_secret, faults)
     if address is None or ref is None or subfolder is None:
         raise InvalidInputError(faults)
-    secrets = _secrets(wanted, known, address, faults)
-    host_key = _host_key(wanted, known, address, faults)
+    secrets = _secrets(source_input, known, address, faults)
+    host_key = _host_key(source_input, known, address, faults)
     if faults:
         raise InvalidInputError(faults)
-    return CheckedSource(name, address, ref, subfolder, wanted.every_s, host_key, secrets, wanted.webhook_secret)
+    return CheckedSource(
+        name, address, ref, subfolder, source_input.every_s, host_key, secrets, source_input.webhook_secret
+    )
 
 
 def _caught(faults: dict[str, str], check: Callable[[], T]) -> T | None:
@@ -140,10 +142,10 @@ def _check_webhook_secret(secret: str | None, faults: dict[str, str]) -> None:
 
 
 def _secrets(
-    wanted: WantedSource, known: KnownSource | None, address: GitAddress, faults: dict[str, str]
+    source_input: SourceInput, known: KnownSource | None, address: GitAddress, faults: dict[str, str]
 ) -> GitSecrets:
     """The secrets to store: only those that the address's scheme uses."""
-    secrets = wanted.secrets
+    secrets = source_input.secrets
     if secrets is None:
         secrets = known.secrets if known else GitSecrets()
         if known and not secrets.is_empty and not parse_address(known.location).is_same_repository(address):
@@ -181,16 +183,16 @@ def _check_password(secrets: GitSecrets, faults: dict[str, str]) -> None:
         faults.setdefault("password", "is required with a user: a password or a token")
 
 
-def _host_key(wanted: WantedSource, known: KnownSource | None, address: GitAddress, faults: dict[str, str]) -> str:
+def _host_key(source_input: SourceInput, known: KnownSource | None, address: GitAddress, faults: dict[str, str]) -> str:
     """The key to pin, one line; empty unless the scheme is SSH."""
     if address.scheme != "ssh":
         return ""
     same = known is not None and parse_address(known.location).server == address.server
-    given = wanted.host_key.strip()
-    if len(given) > MAX_HOST_KEY_CHARS:
+    host_key = source_input.host_key.strip()
+    if len(host_key) > MAX_HOST_KEY_CHARS:
         faults["host_key"] = f"must be at most {MAX_HOST_KEY_CHARS:,} characters"
         return ""
-    key = given.partition("\n")[0].strip() or (known.host_key if known and same else "")
+    key = host_key.partition("\n")[0].strip() or (known.host_key if known and same else "")
     try:
         fingerprint_of_pin(key or "none")
     except HostKeyError:
@@ -283,14 +285,14 @@ async def offered_host_key(rt: Runtime, session: Session, location: str) -> Offe
     raise InvalidInputError({"location": f"SSH on {address.host}:{address.port} does not answer"})
 
 
-async def add_git(rt: Runtime, session: Session, wanted: WantedSource) -> UUID:
+async def add_git(rt: Runtime, session: Session, source_input: SourceInput) -> UUID:
     """Test the address and credentials, and store the source. Reads no templates yet.
 
     Raises ``InvalidInputError`` (fields of ``check_source``; ``location`` if it cannot be read), ``ConflictError`` (the name is
     taken), ``PrivilegeError``, ``RateLimitedError``.
     """
-    async with rights.authored(rt, session, "source.add", wanted.name[:63]):
-        checked = check_source(wanted)
+    async with rights.authored(rt, session, "source.add", source_input.name[:63]):
+        checked = check_source(source_input)
         source = TemplateSource(name=checked.name, kind=SourceKind.GIT.value, created_by=session.userid)
         _write(source, checked)
         await _try(rt, session, source, checked)
@@ -298,28 +300,28 @@ async def add_git(rt: Runtime, session: Session, wanted: WantedSource) -> UUID:
             tx.sources.seal(source, checked.secrets)
             tx.sources.seal_webhook(source, checked.webhook_secret or "")
             await tx.sources.add(source)
-            await rights.audit(tx, session, "source.add", source.name, detail=_said(source))
+            await rights.audit(tx, session, "source.add", source.name, detail=_audited(source))
         return source.id
 
 
-async def update(rt: Runtime, session: Session, source_id: UUID, wanted: WantedSource) -> None:
+async def update(rt: Runtime, session: Session, source_id: UUID, source_input: SourceInput) -> None:
     """Change a source. Stored credentials are never sent to another address than the one they were given for.
 
     Raises as ``add_git``, and ``ConflictError`` for a removed source.
     """
-    async with rights.authored(rt, session, "source.change", wanted.name[:63]):
+    async with rights.authored(rt, session, "source.change", source_input.name[:63]):
         async with rt.db.transaction() as tx:
             source = await _changeable(tx, source_id)
             # New secrets replace the stored ones, which may be unreadable.
-            stored = tx.sources.secrets(source) if wanted.secrets is None else GitSecrets()
+            stored = tx.sources.secrets(source) if source_input.secrets is None else GitSecrets()
             known = KnownSource(source.location, source.host_key, stored)
-        checked = check_source(wanted, known)
+        checked = check_source(source_input, known)
         _write(source, checked)
         await _try(rt, session, source, checked)
         async with rt.db.transaction() as tx:
             source = await tx.templates.lock_source(source_id)
             _refuse_removed(source)
-            if wanted.secrets is not None:
+            if source_input.secrets is not None:
                 tx.sources.seal(source, checked.secrets)
             elif source.location != known.location:
                 # The secrets stored meanwhile were given for another address.
@@ -328,7 +330,7 @@ async def update(rt: Runtime, session: Session, source_id: UUID, wanted: WantedS
             _write(source, checked)
             if checked.webhook_secret is not None:
                 tx.sources.seal_webhook(source, checked.webhook_secret)
-            await rights.audit(tx, session, "source.change", source.name, detail=_said(source))
+            await rights.audit(tx, session, "source.change", source.name, detail=_audited(source))
 
 
 async def remove(rt: Runtime, session: Session, source_id: UUID, *, name: str) -> Removal:
@@ -402,7 +404,7 @@ def _write(source: TemplateSource, checked: CheckedSource) -> None:
     source.every_s, source.host_key = checked.every_s, checked.host_key
 
 
-def _said(source: TemplateSource) -> dict[str, object]:
+def _audited(source: TemplateSource) -> dict[str, object]:
     return {"location": source.location, "ref": source.ref, "subfolder": source.subfolder, "every_s": source.every_s}
 
 

@@ -109,7 +109,7 @@ async def store_reading(
             return None
         report = await _store(tx, source, reading)
         await beside(tx, report)
-    _say(report)
+    _log_report(report)
     return report
 
 
@@ -262,9 +262,9 @@ def _shown(content: TemplateContent) -> dict[str, Any]:
     return {"description": content.config.description, "tags": list(content.config.tags)}
 
 
-def _say(report: DiscoveryReport) -> None:
+def _log_report(report: DiscoveryReport) -> None:
     if report.added or report.changed or report.removed:
-        said = {"added": report.added, "changed": report.changed, "removed": report.removed}
-        log.info("templates synced", source=report.source, **said)
+        changes = {"added": report.added, "changed": report.changed, "removed": report.removed}
+        log.info("templates synced", source=report.source, **changes)
     for refusal in report.refused:
         log.warning("template refused", source=report.source, file=refusal.file, line=refusal.line, why=refusal.why)

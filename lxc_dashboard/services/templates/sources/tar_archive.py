@@ -99,15 +99,15 @@ class _Reader:
     _end: int = 0
     _headers: int = 0
     # Records about the next member.
-    _said: dict[str, str] = field(default_factory=dict)
+    _next_attributes: dict[str, str] = field(default_factory=dict)
 
     def members(self) -> Iterator[Member]:
         self._end = self.tar.seek(0, 2)
         while (header := self._header()) is not None:
             if header.type in {tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE}:
-                self._said |= {key: value for key, value in self._records(header).items() if key in _READ}
+                self._next_attributes |= {key: value for key, value in self._records(header).items() if key in _READ}
             elif header.type == tarfile.GNUTYPE_LONGNAME:
-                self._said["path"] = _text(self._whole(header).rstrip(b"\0"))
+                self._next_attributes["path"] = _text(self._whole(header).rstrip(b"\0"))
             elif header.type in {tarfile.XGLTYPE, tarfile.GNUTYPE_LONGLINK}:
                 self._whole(header)
             else:
@@ -133,10 +133,10 @@ class _Reader:
         return header
 
     def _member(self, header: tarfile.TarInfo) -> Member:
-        said, self._said = self._said, {}
-        name = said.get("path", header.name)
-        size = self._size(said, header, name)
-        if header.type == tarfile.GNUTYPE_SPARSE or _SPARSE & said.keys():
+        attributes, self._next_attributes = self._next_attributes, {}
+        name = attributes.get("path", header.name)
+        size = self._size(attributes, header, name)
+        if header.type == tarfile.GNUTYPE_SPARSE or _SPARSE & attributes.keys():
             raise TemplateError(shown(name), 0, "is a sparse file, which is not supported")
         kind = _KINDS.get(header.type, Kind.OTHER)
         if kind is Kind.FILE and name.endswith("/"):
@@ -148,11 +148,11 @@ class _Reader:
         read = partial(self._content, start, size)
         return Member(name, kind, size if kind is Kind.FILE else 0, bool(header.mode & 0o100), read)
 
-    def _size(self, said: dict[str, str], header: tarfile.TarInfo, name: str) -> int:
-        told = said.get("size", "")
-        if told and not re.fullmatch(r"[0-9]{1,15}", told, re.ASCII):
+    def _size(self, attributes: dict[str, str], header: tarfile.TarInfo, name: str) -> int:
+        size = attributes.get("size", "")
+        if size and not re.fullmatch(r"[0-9]{1,15}", size, re.ASCII):
             raise TemplateError(shown(name), 0, "has a size that is no number: the archive is broken")
-        return int(told) if told else header.size
+        return int(size) if size else header.size
 
     def _skip(self, name: str, size: int) -> None:
         if self._place + size > self._end:
@@ -177,8 +177,8 @@ class _Reader:
         while place < len(data) and data[place]:
             length = _RECORD.match(data, place)
             end = place + int(length.group(1)) if length else 0
-            key, is_said, value = data[length.end() : end - 1].partition(b"=") if length else (b"", b"", b"")
-            if not length or end > len(data) or end <= length.end() or not is_said:
+            key, equals, value = data[length.end() : end - 1].partition(b"=") if length else (b"", b"", b"")
+            if not length or end > len(data) or end <= length.end() or not equals:
                 raise TemplateError(self.file, 0, "holds an extended header that is broken")
             found[_text(key)] = _text(value)
             place = end

@@ -71,5 +71,5 @@ def is_signed(secret: str, headers: Mapping[str, str], body: bytes) -> bool:
     expected = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
     proofs = [(headers.get(name, ""), f"{prefix}{expected}") for name, prefix in SIGNATURES.items()]
     proofs.append((headers.get(GITLAB_TOKEN, ""), secret))
-    found = [hmac.compare_digest(given.encode(), wanted.encode()) for given, wanted in proofs]
-    return any(found)
+    matches = [hmac.compare_digest(proof.encode(), valid.encode()) for proof, valid in proofs]
+    return any(matches)

@@ -13,7 +13,7 @@ from lxc_dashboard.errors import InvalidInputError, OvertakenError
 from lxc_dashboard.services.templates.library import authoring, catalog, drafts, merge
 from lxc_dashboard.services.templates.library.draft import Draft, Overtaken
 from lxc_dashboard.services.templates.summaries import RevisionSummary
-from lxc_dashboard.state.base import requires, runtime, said, session, warned
+from lxc_dashboard.state.base import notify, notify_warning, requires, runtime, session
 from lxc_dashboard.state.templates.diff_blocks import DiffBlock, blocks_of
 from lxc_dashboard.state.templates.editor.page import EditorPart, EditorState
 from lxc_dashboard.state.templates.editor.work import faults_of
@@ -113,9 +113,9 @@ class SaveState(EditorPart, EditorState):
         self.dialog = ""
         message = text.TAKEN_OVER.format(number=taken.number)
         if taken.kept:
-            yield warned(f"{message}. {text.TAKEN_BUT.format(names=', '.join(taken.kept))}")
+            yield notify_warning(f"{message}. {text.TAKEN_BUT.format(names=', '.join(taken.kept))}")
         else:
-            yield said(message)
+            yield notify(message)
         for event in following:
             yield event
 
@@ -124,7 +124,7 @@ class SaveState(EditorPart, EditorState):
         """Discard the draft."""
         await drafts.discard(runtime(), session(), self._draft())
         self._forget()
-        yield said(text.DRAFT_DISCARDED)
+        yield notify(text.DRAFT_DISCARDED)
         yield rx.redirect(self._leads_to)
 
     async def _save(self, note: str, over: int | None) -> AsyncIterator[Any]:
@@ -145,7 +145,7 @@ class SaveState(EditorPart, EditorState):
             self.saving = False
         revision = await catalog.get_revision(session(), runtime().db, saved.id)
         self._forget()
-        yield said(_saved_message(revision.content.name, saved))
+        yield notify(_saved_message(revision.content.name, saved))
         yield rx.redirect(routes.template(revision.template_id))
 
     async def _refuse(self, faults: Mapping[str, str]) -> Any:
@@ -162,7 +162,7 @@ class SaveState(EditorPart, EditorState):
         self.refusals += 1
         for part in self._parts():
             await part._on_refused()
-        return warned(text.SAVE_INVALID.format(count=len(self.errors)))
+        return notify_warning(text.SAVE_INVALID.format(count=len(self.errors)))
 
     def _forget(self) -> None:
         """Clear the draft in this tab, so that leaving does not ask."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lxc_dashboard.services.templates.sources.registry import WantedSource
+from lxc_dashboard.services.templates.sources.registry import SourceInput
 from lxc_dashboard.settings import Settings
 from tests.git_servers import WEB, HttpsGit, Repository, SshGit, https_git, ssh_git
 
@@ -44,6 +44,6 @@ def settings(settings_with: Callable[..., Settings], https: HttpsGit, root: Path
 
 
 @pytest.fixture
-def wanted(https: HttpsGit, repository: Repository) -> WantedSource:
+def wanted(https: HttpsGit, repository: Repository) -> SourceInput:
     assert repository.path.exists()
-    return WantedSource("team", https.url("recipes.git"))
+    return SourceInput("team", https.url("recipes.git"))

@@ -9,14 +9,14 @@ import pytest
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.templates.sources import passes, registry
-from lxc_dashboard.services.templates.sources.registry import WantedSource
+from lxc_dashboard.services.templates.sources.registry import SourceInput
 from tests.git_servers import Repository
 from tests.integration.templates.test_manifests import WEB, exported, stored
 
 
 @pytest.mark.parametrize("subfolder", ["", "exports", "exports/web"])
 async def test_an_export_in_git_is_read_with_its_manifest(
-    rt: Runtime, ann: Session, wanted: WantedSource, repository: Repository, subfolder: str
+    rt: Runtime, ann: Session, wanted: SourceInput, repository: Repository, subfolder: str
 ) -> None:
     files = {f"exports/{path}": data for path, data in exported(WEB).items()}
     repository.commit(files)
@@ -34,7 +34,7 @@ async def test_an_export_in_git_is_read_with_its_manifest(
 
 
 async def test_templates_beside_the_folder_that_is_read_are_not_missed(
-    rt: Runtime, ann: Session, wanted: WantedSource, repository: Repository
+    rt: Runtime, ann: Session, wanted: SourceInput, repository: Repository
 ) -> None:
     repository.commit(exported(WEB, dataclasses.replace(WEB, name="db")))
     source_id = await registry.add_git(rt, ann, dataclasses.replace(wanted, subfolder="web"))

@@ -12,13 +12,13 @@ from lxc_dashboard.errors import ConflictError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.templates.sources import passes, registry, sync_requests
-from lxc_dashboard.services.templates.sources.registry import WantedSource
+from lxc_dashboard.services.templates.sources.registry import SourceInput
 from tests.git_servers import HttpsGit, Repository
 from tests.integration.templates.sources import asked_anew, go_on, view
 
 
 async def test_a_push_in_the_middle_of_a_pass_is_not_missed(
-    rt: Runtime, ann: Session, wanted: WantedSource, https: HttpsGit, repository: Repository
+    rt: Runtime, ann: Session, wanted: SourceInput, https: HttpsGit, repository: Repository
 ) -> None:
     source_id = await registry.add_git(rt, ann, wanted)
     https.hold, asked = threading.Event(), len(https.requests)
@@ -34,7 +34,7 @@ async def test_a_push_in_the_middle_of_a_pass_is_not_missed(
 
 
 async def test_a_push_whose_pass_was_cancelled_is_read_by_the_schedule(
-    rt: Runtime, ann: Session, wanted: WantedSource, https: HttpsGit
+    rt: Runtime, ann: Session, wanted: SourceInput, https: HttpsGit
 ) -> None:
     source_id = await registry.add_git(rt, ann, wanted)
     https.hold, asked = threading.Event(), len(https.requests)
@@ -64,7 +64,7 @@ async def test_the_lease_of_a_long_pass_is_renewed(rt: Runtime) -> None:
 
 
 async def test_a_pass_over_what_is_no_longer_meant_stores_nothing(
-    rt: Runtime, ann: Session, wanted: WantedSource, https: HttpsGit
+    rt: Runtime, ann: Session, wanted: SourceInput, https: HttpsGit
 ) -> None:
     source_id = await registry.add_git(rt, ann, wanted)
     https.hold, asked = threading.Event(), len(https.requests)

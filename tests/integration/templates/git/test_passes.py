@@ -16,13 +16,13 @@ from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.templates.format import shellcheck
 from lxc_dashboard.services.templates.library import catalog
 from lxc_dashboard.services.templates.sources import passes, registry, sync_requests
-from lxc_dashboard.services.templates.sources.registry import GitSecrets, WantedSource
+from lxc_dashboard.services.templates.sources.registry import GitSecrets, SourceInput
 from tests.git_servers import WEB, HttpsGit, Repository, SshGit
 from tests.integration.templates.sources import audited, view
 
 
 async def test_a_source_is_added_read_and_told_of(
-    rt: Runtime, ann: Session, wanted: WantedSource, repository: Repository
+    rt: Runtime, ann: Session, wanted: SourceInput, repository: Repository
 ) -> None:
     source_id = await registry.add_git(rt, ann, wanted)
     before = await view(rt, ann)
@@ -46,7 +46,7 @@ async def test_a_source_is_read_over_ssh_once_its_key_was_confirmed(
     rt: Runtime, ann: Session, ssh: SshGit, repository: Repository
 ) -> None:
     assert repository.path.exists()
-    wanted = WantedSource("team", ssh.url("recipes.git"), secrets=GitSecrets(private_key=ssh.private_key))
+    wanted = SourceInput("team", ssh.url("recipes.git"), secrets=GitSecrets(private_key=ssh.private_key))
     with pytest.raises(InvalidInputError) as caught:
         await registry.add_git(rt, ann, wanted)
     assert list(caught.value.fields) == ["host_key"]
@@ -62,7 +62,7 @@ async def test_a_source_is_read_over_ssh_once_its_key_was_confirmed(
 
 
 async def test_an_unchanged_remote_costs_the_listing_only(
-    rt: Runtime, ann: Session, wanted: WantedSource, https: HttpsGit, repository: Repository
+    rt: Runtime, ann: Session, wanted: SourceInput, https: HttpsGit, repository: Repository
 ) -> None:
     source_id = await registry.add_git(rt, ann, wanted)
     report = await passes.sync_source(rt, ann, source_id)
@@ -78,7 +78,7 @@ async def test_an_unchanged_remote_costs_the_listing_only(
 
 
 async def test_what_could_not_be_checked_is_read_again_from_git_too(
-    rt: Runtime, ann: Session, wanted: WantedSource, repository: Repository, monkeypatch: pytest.MonkeyPatch
+    rt: Runtime, ann: Session, wanted: SourceInput, repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repository.commit(WEB | {"web/container-configs/scripts/1.sh": f"# {uuid4()}\nunused=1\n"})
     source_id = await registry.add_git(rt, ann, wanted)
@@ -96,16 +96,16 @@ async def test_what_could_not_be_checked_is_read_again_from_git_too(
 
 
 async def test_two_sources_may_hold_the_same_name(
-    rt: Runtime, ann: Session, wanted: WantedSource, repository: Repository
+    rt: Runtime, ann: Session, wanted: SourceInput, repository: Repository
 ) -> None:
     for name, location in (("team", wanted.location), ("copy", f"file://{repository.path}")):
-        source_id = await registry.add_git(rt, ann, WantedSource(name, location))
+        source_id = await registry.add_git(rt, ann, SourceInput(name, location))
         assert (await passes.sync_source(rt, ann, source_id)).added == ("web",)
     found = await catalog.list_templates(ann, rt.db)
     assert [(summary.name, summary.source_name) for summary in found] == [("web", "copy"), ("web", "team")]
 
 
-async def test_two_passes_at_once_are_one(rt: Runtime, ann: Session, wanted: WantedSource, https: HttpsGit) -> None:
+async def test_two_passes_at_once_are_one(rt: Runtime, ann: Session, wanted: SourceInput, https: HttpsGit) -> None:
     source_id = await registry.add_git(rt, ann, wanted)
     before = https.fetches
     reports = await asyncio.gather(*(passes.sync_source(rt, ann, source_id) for _ in range(4)))
@@ -116,7 +116,7 @@ async def test_two_passes_at_once_are_one(rt: Runtime, ann: Session, wanted: Wan
 
 
 async def test_changing_what_is_read_reads_anew(
-    rt: Runtime, ann: Session, wanted: WantedSource, repository: Repository
+    rt: Runtime, ann: Session, wanted: SourceInput, repository: Repository
 ) -> None:
     repository.commit({"a/one/template.conf": "TEMPLATE_APP=1\n", "b/two/template.conf": "TEMPLATE_APP=2\n"})
     source_id = await registry.add_git(rt, ann, wanted)
@@ -126,10 +126,10 @@ async def test_changing_what_is_read_reads_anew(
 
 
 async def test_the_schedule_reads_what_is_due_and_requests_whose_worker_died(
-    rt: Runtime, ann: Session, wanted: WantedSource, repository: Repository, https: HttpsGit
+    rt: Runtime, ann: Session, wanted: SourceInput, repository: Repository, https: HttpsGit
 ) -> None:
     due = await registry.add_git(rt, ann, dataclasses.replace(wanted, every_s=60))
-    by_hand = await registry.add_git(rt, ann, WantedSource("hand", wanted.location))
+    by_hand = await registry.add_git(rt, ann, SourceInput("hand", wanted.location))
     await passes.sync_due(rt)
     assert [(await view(rt, ann, name)).templates for name in ("team", "hand")] == [1, 0]
     assert ("schedule", "team", "ok") in await audited(rt, "source.sync")
@@ -147,7 +147,7 @@ async def test_the_schedule_reads_what_is_due_and_requests_whose_worker_died(
 
 
 async def test_what_nobody_expected_of_one_source_hinders_no_other(
-    rt: Runtime, ann: Session, wanted: WantedSource
+    rt: Runtime, ann: Session, wanted: SourceInput
 ) -> None:
     broken = await registry.add_git(rt, ann, dataclasses.replace(wanted, every_s=60))
     await registry.add_git(rt, ann, dataclasses.replace(wanted, name="whole", every_s=60))

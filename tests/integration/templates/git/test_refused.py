@@ -12,7 +12,7 @@ from lxc_dashboard.errors import ConflictError, InvalidInputError, PrivilegeErro
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.templates.sources import passes, registry, webhooks
-from lxc_dashboard.services.templates.sources.registry import GitSecrets, WantedSource
+from lxc_dashboard.services.templates.sources.registry import GitSecrets, SourceInput
 from tests.git_servers import HttpsGit, SshGit
 from tests.integration.templates.sources import audited
 
@@ -20,7 +20,7 @@ OTHER_KEY = asyncssh.generate_private_key("ssh-ed25519").export_private_key().de
 
 
 async def test_who_may_not_author_changes_nothing(
-    rt: Runtime, ann: Session, viewer: Session, wanted: WantedSource, https: HttpsGit
+    rt: Runtime, ann: Session, viewer: Session, wanted: SourceInput, https: HttpsGit
 ) -> None:
     source_id = await registry.add_git(rt, ann, wanted)
     asked = len(https.requests)
@@ -73,7 +73,7 @@ async def test_who_may_not_author_changes_nothing(
     ],
 )
 async def test_what_is_wrong_is_told_beside_its_field(
-    rt: Runtime, ann: Session, wanted: WantedSource, change: dict[str, object], field: str
+    rt: Runtime, ann: Session, wanted: SourceInput, change: dict[str, object], field: str
 ) -> None:
     location = str(change.get("location", "")).replace("https://localhost/", wanted.location.rpartition("/")[0] + "/")
     given = {**change, **({"location": location} if location else {})}
@@ -84,7 +84,7 @@ async def test_what_is_wrong_is_told_beside_its_field(
 
 
 async def test_a_name_is_taken_once_and_nobody_searches_for_servers(
-    rt: Runtime, ann: Session, wanted: WantedSource, ssh: SshGit
+    rt: Runtime, ann: Session, wanted: SourceInput, ssh: SshGit
 ) -> None:
     await registry.add_git(rt, ann, wanted)
     with pytest.raises(ConflictError):

@@ -14,7 +14,7 @@ from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.templates.library import catalog
 from lxc_dashboard.services.templates.sources import passes, registry, sync_requests, webhooks
-from lxc_dashboard.services.templates.sources.registry import WantedSource
+from lxc_dashboard.services.templates.sources.registry import SourceInput
 from tests.git_servers import WEB, HttpsGit, Repository
 from tests.integration.templates.sources import HOOK, asked_anew, audited, go_on, view
 
@@ -40,7 +40,7 @@ async def built_from_web(rt: Runtime, session: Session, vmid: int = 100) -> Cont
 
 @pytest.mark.parametrize("answer", ["new", "unchanged", "gone", "failed"])
 async def test_a_source_removed_during_a_pass_stays_removed(
-    rt: Runtime, ann: Session, wanted: WantedSource, https: HttpsGit, *, repository: Repository, answer: str
+    rt: Runtime, ann: Session, wanted: SourceInput, https: HttpsGit, *, repository: Repository, answer: str
 ) -> None:
     source_id = await registry.add_git(rt, ann, wanted)
     await passes.sync_source(rt, ann, source_id)
@@ -65,7 +65,7 @@ async def test_a_source_removed_during_a_pass_stays_removed(
 
 
 async def test_a_removed_source_is_not_read_and_not_changed(
-    rt: Runtime, ann: Session, wanted: WantedSource, https: HttpsGit
+    rt: Runtime, ann: Session, wanted: SourceInput, https: HttpsGit
 ) -> None:
     source_id = await registry.add_git(rt, ann, dataclasses.replace(wanted, webhook_secret=HOOK))
     await passes.sync_source(rt, ann, source_id)
@@ -85,7 +85,7 @@ async def test_a_removed_source_is_not_read_and_not_changed(
 
 
 async def test_what_is_removed_is_gone_but_for_what_containers_were_built_from(
-    rt: Runtime, ann: Session, wanted: WantedSource, repository: Repository
+    rt: Runtime, ann: Session, wanted: SourceInput, repository: Repository
 ) -> None:
     repository.commit(WEB | {"db/template.conf": "TEMPLATE_APP=db\n"})
     source_id = await registry.add_git(rt, ann, dataclasses.replace(wanted, webhook_secret=HOOK, every_s=300))
@@ -107,7 +107,7 @@ async def test_what_is_removed_is_gone_but_for_what_containers_were_built_from(
 
 
 async def test_the_name_of_a_removed_source_is_free_and_what_it_kept_stays_readable(
-    rt: Runtime, ann: Session, wanted: WantedSource
+    rt: Runtime, ann: Session, wanted: SourceInput
 ) -> None:
     removed, kept = [], []
     for _ in range(2):

@@ -14,21 +14,21 @@ from lxc_dashboard.errors import ConflictError, InvalidInputError, TamperedError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.templates.sources import passes, registry, sync_requests
-from lxc_dashboard.services.templates.sources.registry import GitSecrets, WantedSource
+from lxc_dashboard.services.templates.sources.registry import GitSecrets, SourceInput
 from tests.git_servers import HttpsGit, Repository
 from tests.integration.templates.sources import HOOK, asked_anew, go_on, view
 
 TOKEN = "planted-token-4711"
 
 
-async def test_a_token_needs_no_user(rt: Runtime, ann: Session, wanted: WantedSource, https: HttpsGit) -> None:
+async def test_a_token_needs_no_user(rt: Runtime, ann: Session, wanted: SourceInput, https: HttpsGit) -> None:
     https.user, https.password = "git", TOKEN
     source_id = await registry.add_git(rt, ann, dataclasses.replace(wanted, secrets=GitSecrets(password=TOKEN)))
     assert (await passes.sync_source(rt, ann, source_id)).added == ("web",)
 
 
 async def test_secrets_are_stored_sealed_and_told_to_nobody(
-    rt: Runtime, ann: Session, wanted: WantedSource, https: HttpsGit
+    rt: Runtime, ann: Session, wanted: SourceInput, https: HttpsGit
 ) -> None:
     https.password = TOKEN
     given = dataclasses.replace(wanted, secrets=GitSecrets("robot", TOKEN), webhook_secret=HOOK)
@@ -59,7 +59,7 @@ async def test_secrets_are_stored_sealed_and_told_to_nobody(
 
 
 async def test_who_gives_no_secrets_keeps_those_that_another_gives_meanwhile(
-    rt: Runtime, ann: Session, wanted: WantedSource, https: HttpsGit, repository: Repository
+    rt: Runtime, ann: Session, wanted: SourceInput, https: HttpsGit, repository: Repository
 ) -> None:
     source_id = await registry.add_git(rt, ann, wanted)
     https.hold, asked = threading.Event(), len(https.requests)
@@ -85,7 +85,7 @@ async def test_who_gives_no_secrets_keeps_those_that_another_gives_meanwhile(
 
 
 async def test_secrets_that_cannot_be_read_are_told_with_what_to_do_and_wait_for_the_schedule(
-    rt: Runtime, ann: Session, wanted: WantedSource, https: HttpsGit
+    rt: Runtime, ann: Session, wanted: SourceInput, https: HttpsGit
 ) -> None:
     source_id = await registry.add_git(rt, ann, wanted)
     async with rt.db.transaction() as tx:

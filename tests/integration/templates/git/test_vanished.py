@@ -13,7 +13,7 @@ from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.templates.library import catalog
 from lxc_dashboard.services.templates.model import Refusal
 from lxc_dashboard.services.templates.sources import passes, registry, sync
-from lxc_dashboard.services.templates.sources.registry import WantedSource
+from lxc_dashboard.services.templates.sources.registry import SourceInput
 from lxc_dashboard.services.templates.summaries import DiscoveryReport
 from tests.git_servers import WEB, HttpsGit, Repository
 from tests.integration.templates.sources import audited, view
@@ -25,7 +25,7 @@ async def missing(rt: Runtime, session: Session) -> dict[str, bool]:
 
 @pytest.mark.parametrize("what", ["repository", "branch", "folder"])
 async def test_what_vanishes_keeps_its_templates_marked_and_comes_back(
-    rt: Runtime, ann: Session, wanted: WantedSource, repository: Repository, what: str
+    rt: Runtime, ann: Session, wanted: SourceInput, repository: Repository, what: str
 ) -> None:
     files = {f"recipes/{name}": data for name, data in WEB.items()}
     repository.commit(files, branch="live")
@@ -61,7 +61,7 @@ async def test_what_vanishes_keeps_its_templates_marked_and_comes_back(
 
 
 async def test_a_server_that_is_away_marks_nothing(
-    rt: Runtime, ann: Session, wanted: WantedSource, https: HttpsGit
+    rt: Runtime, ann: Session, wanted: SourceInput, https: HttpsGit
 ) -> None:
     source_id = await registry.add_git(rt, ann, wanted)
     await passes.sync_source(rt, ann, source_id)

@@ -110,11 +110,11 @@ def read(request: GitRequest) -> GitAnswer:
 
 @dataclass(slots=True)
 class Choice:
-    """Picks the commit among a server's refs; ``wanted``: it is to be fetched."""
+    """Picks the commit among a server's refs; ``is_needed``: it must be fetched."""
 
     request: GitRequest
     commit: str = ""
-    wanted: bool = False
+    is_needed: bool = False
 
     def __call__(self, refs: Refs, depth: int | None = None) -> list[ObjectID]:
         """The objects to fetch, called by dulwich: none if the commit is known, or only looked up."""
@@ -126,8 +126,8 @@ class Choice:
                 f"The repository has no branch or tag {ref}" if ref else "The repository has no commit"
             )
         self.commit = found.decode("ascii")
-        self.wanted = bool(self.request.into) and self.commit != self.request.known_commit
-        return [found] if self.wanted else []
+        self.is_needed = bool(self.request.into) and self.commit != self.request.known_commit
+        return [found] if self.is_needed else []
 
     def names(self) -> list[bytes]:
         ref = self.request.ref.encode()
@@ -143,7 +143,7 @@ def _reached(address: GitAddress, request: GitRequest, choice: Choice) -> Iterat
     if address.scheme == "file":
         with transport.opened_folder(address, request.file_root) as repo:
             choice(repo.get_refs())
-            yield repo.object_store if choice.wanted else None
+            yield repo.object_store if choice.is_needed else None
         return
     with contextlib.closing(_client(address, request)) as client, contextlib.ExitStack() as ending:
         yield _fetched(client, address, request, choice, ending)
@@ -172,7 +172,7 @@ def _fetched(
                     f"The repository does not exist on the server, or this key gives no access: {error}"
                 ) from error
             raise
-        if not choice.wanted:
+        if not choice.is_needed:
             return None
         pack.seek(0)
         store = DiskObjectStore.init(str(Path(request.into, OBJECTS)))

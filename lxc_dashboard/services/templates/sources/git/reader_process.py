@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 async def read(request: GitRequest) -> GitAnswer:
     """``UNCHANGED`` or ``READ``. Raises ``SourceGoneError``, ``SourceError``."""
-    answer = await _asked(request)
+    answer = await _run_reader(request)
     if answer.outcome is Outcome.GONE:
         raise SourceGoneError(answer.why)
     if answer.outcome is Outcome.FAILED:
@@ -31,7 +31,7 @@ async def read(request: GitRequest) -> GitAnswer:
     return answer
 
 
-async def _asked(request: GitRequest) -> GitAnswer:
+async def _run_reader(request: GitRequest) -> GitAnswer:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -43,7 +43,7 @@ async def _asked(request: GitRequest) -> GitAnswer:
     )
     try:
         async with asyncio.timeout(DEADLINE_S):
-            said, complaint = await process.communicate(msgspec.json.encode(request))
+            output, stderr = await process.communicate(msgspec.json.encode(request))
     except TimeoutError as error:
         raise SourceError(f"The repository was not read within {DEADLINE_S:.0f} s") from error
     finally:
@@ -55,10 +55,10 @@ async def _asked(request: GitRequest) -> GitAnswer:
         log.warning(
             "git reader ended",
             status=process.returncode,
-            said=complaint.decode("utf-8", "replace")[-MAX_COMPLAINT_CHARS:],
+            output=stderr.decode("utf-8", "replace")[-MAX_COMPLAINT_CHARS:],
         )
         raise SourceError("The repository was not read: it needs too much time or memory")
-    return msgspec.json.decode(said, type=GitAnswer)
+    return msgspec.json.decode(output, type=GitAnswer)
 
 
 def _environment() -> dict[str, str]:

@@ -76,19 +76,19 @@ class HttpsClient(Urllib3HttpGitClient):
     ) -> tuple[Any, Callable[[int], bytes]]:
         """Replaces the library's method, which follows any redirect to any address."""
         del raise_for_status
-        wanted = {**dict(self.pool_manager.headers), **(headers or {}), "Pragma": "no-cache"}
+        sent_headers = {**dict(self.pool_manager.headers), **(headers or {}), "Pragma": "no-cache"}
         if self._auth_header is not None:
-            wanted["authorization"] = self._auth_header
-        asked = url
+            sent_headers["authorization"] = self._auth_header
+        location = url
         for _ in range(MAX_REDIRECTS + 1):
-            response = self._ask(asked, wanted, data)
+            response = self._ask(location, sent_headers, data)
             if response.status not in REDIRECTS or data is not None:
                 break
-            asked = urljoin(asked, response.headers.get("Location", ""))
+            location = urljoin(location, response.headers.get("Location", ""))
             response.close()
         _accept(response)
         response.content_type = response.headers.get("Content-Type")
-        response.redirect_location = asked if asked != url else ""
+        response.redirect_location = location if location != url else ""
         return response, lambda size: self._budget.spend(response.read(size))
 
     def _ask(self, url: str, headers: dict[str, str], data: Any) -> Any:

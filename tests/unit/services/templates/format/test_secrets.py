@@ -226,7 +226,7 @@ def test_each_line_is_told_once_and_its_value_never() -> None:
     token = "ghp_" + letters(36)
     found = find_secrets(f"PASSWORD=swordfish TOKEN={token}\nPASSWORD=swordfish\n")
     assert [(secret.line, secret.what) for secret in found] == [(1, "a GitHub token"), (2, "a password")]
-    assert not [secret for secret in found if token in secret.told or "swordfish" in secret.told]
+    assert not [secret for secret in found if token in secret.message or "swordfish" in secret.message]
 
 
 def test_of_very_many_the_first_are_told() -> None:
