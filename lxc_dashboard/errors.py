@@ -143,13 +143,21 @@ class LeaseGoneError(ConflictError):
 
 
 class InvalidInputError(DashboardError):
-    """``fields`` maps a field's name to its error."""
+    """``reasons`` maps a field's name to its error, ``fields`` to its words."""
 
     default = ErrorCode.INVALID_INPUT
 
-    def __init__(self, fields: Mapping[str, str], reason: Message | str = "") -> None:
-        self.fields = dict(fields)
+    def __init__(self, fields: Mapping[str, Message | str], reason: Message | str = "") -> None:
+        """``fields`` as strings are quoted text, as ``reason`` is."""
+        self.reasons = {
+            name: each if isinstance(each, Message) else Message(text=each) for name, each in fields.items()
+        }
         super().__init__(reason, detail="; ".join(f"{k}: {v}" for k, v in self.fields.items()))
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """For pages, API and CLI, as ``user_message``."""
+        return {name: with_remedy(reason) for name, reason in self.reasons.items()}
 
 
 class RateLimitedError(DashboardError):

@@ -15,38 +15,67 @@ from lxc_dashboard.errors import (
     NotFoundError,
     ServiceUnavailableError,
 )
+from lxc_dashboard.messages import Message, MessageCode
 
-# Messages for unique constraints and the trigger, by name.
-TAKEN: Final = {
-    "uq_proxmox_node_name": "An endpoint with this name already exists",
-    "uq_proxmox_node_address": "An endpoint with this host and port already exists",
-    "uq_proxmox_node_default": "Another endpoint has become the default. Reload the page",
-    "uq_container_endpoint_vmid_existing": "This vmid is already in use on this endpoint",
-    "uq_container_marker": "This container is already registered",
-    "uq_preset_endpoint_id_owner_name": "You already have a preset with this name",
-    "uq_template_source_name": "A template source with this name already exists",
-    "uq_template_source_id_name": "This source already has a template with this name",
-    "uq_template_revision_template_id_number": "Another user saved a new revision of this template. Reload it",
-    "uq_package_bucket_name": "A package bucket with this name already exists",
-    "uq_job_endpoint_id_vmid_locked": "Another job uses this container. Wait for it or cancel it",
-    "pk_job_event": "Another worker has taken over this job",
-    "audit_entry_append_only": "Audit entries cannot be changed",
-}
-# Messages for referring constraints: what still uses the row.
-USED_BY: Final = {
-    "fk_container_endpoint_id_proxmox_node": "This endpoint still has containers. Delete them first",
-    "fk_job_endpoint_id_proxmox_node": "This endpoint still has jobs",
-    "fk_job_revision_id_template_revision": "Jobs still use this template",
+
+class DatabaseCode(MessageCode):
+    """Of constraints, and of what else PostgreSQL refuses."""
+
+    ENDPOINT_NAME = "database.endpoint_name"
+    ENDPOINT_ADDRESS = "database.endpoint_address"
+    ENDPOINT_DEFAULT = "database.endpoint_default"
+    ENDPOINT_HAS_CONTAINERS = "database.endpoint_has_containers"
+    ENDPOINT_HAS_JOBS = "database.endpoint_has_jobs"
+    VMID = "database.vmid"
+    CONTAINER_MARKER = "database.container_marker"
+    PRESET_NAME = "database.preset_name"
+    SOURCE_NAME = "database.source_name"
+    TEMPLATE_NAME = "database.template_name"
+    TEMPLATE_HAS_JOBS = "database.template_has_jobs"
+    REVISION_NUMBER = "database.revision_number"
+    BUCKET_NAME = "database.bucket_name"
+    GUEST_LOCKED = "database.guest_locked"
+    JOB_TAKEN_OVER = "database.job_taken_over"
+    AUDIT_APPEND_ONLY = "database.audit_append_only"
+    EXISTS = "database.exists"
+    IN_USE = "database.in_use"
+    PARENT_GONE = "database.parent_gone"
+    INVALID_VALUE = "database.invalid_value"
+    POOL_BUSY = "database.pool_busy"
+    BUSY = "database.busy"
+    UNREACHABLE = "database.unreachable"
+    UNMIGRATED = "database.unmigrated"
+    NO_PRIVILEGES = "database.no_privileges"
+    READ_ONLY = "database.read_only"
+
+
+# Of unique and referring constraints, and of the trigger, by name.
+_OF_CONSTRAINT: Final = {
+    "uq_proxmox_node_name": DatabaseCode.ENDPOINT_NAME,
+    "uq_proxmox_node_address": DatabaseCode.ENDPOINT_ADDRESS,
+    "uq_proxmox_node_default": DatabaseCode.ENDPOINT_DEFAULT,
+    "uq_container_endpoint_vmid_existing": DatabaseCode.VMID,
+    "uq_container_marker": DatabaseCode.CONTAINER_MARKER,
+    "uq_preset_endpoint_id_owner_name": DatabaseCode.PRESET_NAME,
+    "uq_template_source_name": DatabaseCode.SOURCE_NAME,
+    "uq_template_source_id_name": DatabaseCode.TEMPLATE_NAME,
+    "uq_template_revision_template_id_number": DatabaseCode.REVISION_NUMBER,
+    "uq_package_bucket_name": DatabaseCode.BUCKET_NAME,
+    "uq_job_endpoint_id_vmid_locked": DatabaseCode.GUEST_LOCKED,
+    "pk_job_event": DatabaseCode.JOB_TAKEN_OVER,
+    "audit_entry_append_only": DatabaseCode.AUDIT_APPEND_ONLY,
+    "fk_container_endpoint_id_proxmox_node": DatabaseCode.ENDPOINT_HAS_CONTAINERS,
+    "fk_job_endpoint_id_proxmox_node": DatabaseCode.ENDPOINT_HAS_JOBS,
+    "fk_job_revision_id_template_revision": DatabaseCode.TEMPLATE_HAS_JOBS,
 }
 # SQLSTATE classes and codes where a retry may succeed.
 _TRY_AGAIN_CLASSES: Final = frozenset({"08", "40", "53", "57", "58"})
 _TRY_AGAIN_CODES: Final = frozenset({"55P03", "25P03"})
-_UNMIGRATED: Final = "The database is not migrated to this version. Run: lxc-dashboard migrate"
 _ADVICE: Final = {
-    "42P01": _UNMIGRATED,
-    "42703": _UNMIGRATED,
-    "42501": "The role in DATABASE_URL lacks privileges. Make it the owner of its database: ALTER DATABASE ... OWNER TO ...",
-    "25006": "The database is read-only: it is a standby, or configured so",
+    "42P01": DatabaseCode.UNMIGRATED,
+    "42703": DatabaseCode.UNMIGRATED,
+    "42501": DatabaseCode.NO_PRIVILEGES,
+    "25006": DatabaseCode.READ_ONLY,
 }
 
 
@@ -55,7 +84,7 @@ def translate(error: BaseException, *, statement: str = "") -> DashboardError | 
     if isinstance(error, DBAPIError):
         return translate(error.orig, statement=error.statement or statement) if error.orig else None
     if isinstance(error, PoolTimeoutError):
-        return ServiceUnavailableError("The database is busy", detail="no free connection in the pool")
+        return ServiceUnavailableError(Message.of(DatabaseCode.POOL_BUSY), detail="no free connection in the pool")
     if isinstance(error, NoResultFound):
         return NotFoundError()
     if isinstance(error, psycopg.Error):
@@ -68,31 +97,35 @@ def _of_postgres(error: psycopg.Error, statement: str) -> DashboardError | None:
     if code.startswith("23"):
         return _of_integrity(error, statement)
     if code[:2] in _TRY_AGAIN_CLASSES or code in _TRY_AGAIN_CODES:
-        return ServiceUnavailableError("The database is busy or restarting", detail=_detail(error))
+        return ServiceUnavailableError(Message.of(DatabaseCode.BUSY), detail=_detail(error))
     if code in _ADVICE:
-        return ServiceUnavailableError(_ADVICE[code], detail=_detail(error))
+        return ServiceUnavailableError(Message.of(_ADVICE[code]), detail=_detail(error))
     if isinstance(error, psycopg.DataError):
-        return InvalidInputError({error.diag.column_name or "value": "does not fit"}, "A value cannot be stored")
+        return InvalidInputError(
+            {error.diag.column_name or "value": "does not fit"}, Message.of(DatabaseCode.INVALID_VALUE)
+        )
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
-        return ServiceUnavailableError("The database cannot be reached", detail=_detail(error))
+        return ServiceUnavailableError(Message.of(DatabaseCode.UNREACHABLE), detail=_detail(error))
     return None
 
 
 def _of_integrity(error: psycopg.Error, statement: str) -> DashboardError:
     name = error.diag.constraint_name or ""
+    deletes = statement.lstrip().upper().startswith("DELETE")
     match error:
-        case psycopg.errors.RestrictViolation():
-            return ConflictError(TAKEN.get(name) or USED_BY.get(name, "This is still in use"), detail=name)
-        case psycopg.errors.ForeignKeyViolation():
-            if statement.lstrip().upper().startswith("DELETE"):  # PostgreSQL before 18 reports it for RESTRICT, too
-                return ConflictError(USED_BY.get(name, "This is still in use"), detail=name)
-            return NotFoundError("The object that this belongs to does not exist or was removed", detail=name)
+        case psycopg.errors.ForeignKeyViolation() if not deletes:
+            return NotFoundError(Message.of(DatabaseCode.PARENT_GONE), detail=name)
+        case psycopg.errors.RestrictViolation() | psycopg.errors.ForeignKeyViolation():
+            # PostgreSQL before 18 reports ForeignKeyViolation for RESTRICT, too
+            return ConflictError(Message.of(_OF_CONSTRAINT.get(name, DatabaseCode.IN_USE)), detail=name)
+        case psycopg.errors.UniqueViolation() if name in _OF_CONSTRAINT:
+            return ConflictError(Message.of(_OF_CONSTRAINT[name]), detail=name)
         case psycopg.errors.UniqueViolation():
             table = (error.diag.table_name or "entry").replace("_", " ")
-            return ConflictError(TAKEN.get(name, f"This {table} already exists"), detail=name)
+            return ConflictError(Message.of(DatabaseCode.EXISTS, table=table), detail=name)
         case _:
             field = error.diag.column_name or name or "value"
-            return InvalidInputError({field: "is not allowed"}, "A value cannot be stored")
+            return InvalidInputError({field: "is not allowed"}, Message.of(DatabaseCode.INVALID_VALUE))
 
 
 def _detail(error: psycopg.Error) -> str:

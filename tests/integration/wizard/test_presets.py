@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from lxc_dashboard.db.errors import DatabaseCode
 from lxc_dashboard.errors import (
     ConflictError,
     DashboardError,
@@ -18,6 +19,7 @@ from lxc_dashboard.errors import (
     PrivilegeError,
     SessionExpiredError,
 )
+from lxc_dashboard.messages import Message
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import ABSOLUTE_LIFETIME, Session
 from lxc_dashboard.services.creation.form import presets
@@ -110,7 +112,7 @@ async def test_a_name_is_used_once_by_each_user(rt: Runtime, ann: Session, ben: 
     for act in (presets.save(rt, ann, " web", SMALL), presets.rename(rt, ann, second, "web")):
         with pytest.raises(InvalidInputError) as refused:
             await act
-        assert refused.value.fields == {"name": presets.TAKEN}
+        assert refused.value.reasons == {"name": Message.of(DatabaseCode.PRESET_NAME)}
     await presets.rename(rt, ann, first, "web")
     await presets.rename(rt, ann, first, "www")
     await presets.rename(rt, ann, second, "web")
@@ -211,7 +213,7 @@ async def test_who_has_lost_the_right_changes_no_shared_preset_and_can_withdraw_
 async def test_a_user_has_a_bounded_number(rt: Runtime, ann: Session, ben: Session) -> None:
     for number in range(presets.MAX_PRESETS):
         await presets.save(rt, ann, f"p{number}", Filled())
-    with pytest.raises(InvalidInputError, match="delete one first"):
+    with pytest.raises(InvalidInputError, match="Delete one first"):
         await presets.save(rt, ann, "one more", Filled())
     await presets.save(rt, ben, "mine", Filled())
 

@@ -12,10 +12,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from lxc_dashboard.db.errors import TAKEN as TAKEN_BY_CONSTRAINT
+from lxc_dashboard.db.errors import DatabaseCode
 from lxc_dashboard.db.models import AuditResult, Preset, now
 from lxc_dashboard.db.storable import storable
 from lxc_dashboard.errors import ConflictError, InvalidInputError, NotFoundError, PrivilegeError, SessionExpiredError
+from lxc_dashboard.messages import Message, MessageCode
 from lxc_dashboard.services.auth import privileges
 from lxc_dashboard.services.creation.form.fields import FIELDS
 from lxc_dashboard.services.creation.form.filled import Filled
@@ -29,12 +30,21 @@ NAME_CHARS: Final = 63
 MAX_PRESETS: Final = 100
 # Fields that belong to one container or batch.
 OF_ONE: Final = tuple(row.name for row in FIELDS if row.of_one)
-TAKEN: Final = TAKEN_BY_CONSTRAINT["uq_preset_endpoint_id_owner_name"]
 # Who may create containers may share: at all guests, or in one pool.
 SHARE_PRIVILEGE: Final = "VM.Allocate"
 SHARE_PATH: Final = "/vms"
 SHARE_BELOW: Final = "/pool"
-_GONE: Final = "This preset does not exist or was removed"
+
+
+class PresetCode(MessageCode):
+    """Why a preset is not read, stored or shared."""
+
+    GONE = "preset.gone"
+    OF_ANOTHER = "preset.of_another"
+    SHARED_MEANWHILE = "preset.shared_meanwhile"
+    UNNAMED = "preset.unnamed"
+    BAD_NAME = "preset.bad_name"
+    TOO_MANY = "preset.too_many"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +102,7 @@ async def save(rt: Runtime, session: Session, name: str, filled: Filled, *, shar
         async with rt.db.transaction() as tx:
             own = [p for p in await tx.presets.list(session.endpoint_id, session.userid) if p.owner == session.userid]
             if len(own) >= MAX_PRESETS:
-                raise InvalidInputError({"name": f"You have {MAX_PRESETS} presets: delete one first"})
+                raise InvalidInputError({"name": Message.of(PresetCode.TOO_MANY, most=MAX_PRESETS)})
             preset = await tx.presets.add(
                 Preset(
                     endpoint_id=session.endpoint_id,
@@ -177,7 +187,7 @@ async def _changing(
     async with rt.db.transaction() as tx:
         preset = await _own(tx, session, preset_id)
         if preset.shared_path and not path:
-            raise ConflictError(f"{preset.name} was shared meanwhile. Try again")
+            raise ConflictError(Message.of(PresetCode.SHARED_MEANWHILE, name=preset.name))
         if preset.shared_path:
             await tx.presets.update(preset_id, shared_path=path)
         yield tx, preset, path
@@ -219,16 +229,14 @@ def _fields(filled: Filled) -> dict[str, object]:
 async def _seen(tx: Transaction, session: Session, preset_id: UUID) -> Preset:
     preset = await tx.presets.get(preset_id)
     if preset.endpoint_id != session.endpoint_id or not (preset.shared_path or preset.owner == session.userid):
-        raise NotFoundError(_GONE)
+        raise NotFoundError(Message.of(PresetCode.GONE))
     return preset
 
 
 async def _own(tx: Transaction, session: Session, preset_id: UUID) -> Preset:
     preset = await _seen(tx, session, preset_id)
     if preset.owner != session.userid:
-        raise ConflictError(
-            f"{preset.name} is {preset.owner}'s preset: only its owner changes it. Save one of your own"
-        )
+        raise ConflictError(Message.of(PresetCode.OF_ANOTHER, name=preset.name, owner=preset.owner))
     return preset
 
 
@@ -237,14 +245,14 @@ async def _named(name: str) -> AsyncIterator[str]:
     """Around the storing of a name, which it cleans and checks: another preset of the same name is a fault of the field."""
     wanted = " ".join(name.split())
     if not wanted:
-        raise InvalidInputError({"name": "Give it a name"})
+        raise InvalidInputError({"name": Message.of(PresetCode.UNNAMED)})
     if len(wanted) > NAME_CHARS or not wanted.isprintable():
-        raise InvalidInputError({"name": f"{NAME_CHARS} characters at most, and only such as can be seen"})
+        raise InvalidInputError({"name": Message.of(PresetCode.BAD_NAME, most=NAME_CHARS)})
     try:
         yield wanted
     except ConflictError as error:
-        if error.user_message == TAKEN:
-            raise InvalidInputError({"name": TAKEN}) from error
+        if error.reason.code == DatabaseCode.PRESET_NAME:
+            raise InvalidInputError({"name": error.reason}) from error
         raise
 
 
