@@ -1,4 +1,4 @@
-"""What is told as codes, and the words for it: each code has one text, with the parameters that it is told with."""
+"""Codes and their texts: each code has one text, which uses the parameters that the code is given."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lxc_dashboard.text.remedies import WithRemedy
 PRODUCT = Path(lxc_dashboard.__file__).parent
 # What tells a code: the place of the code among the arguments.
 TELLS = {"tell": 0, "tell_once": 1, "of": 0, "note": 0, "error": 1, "warning": 1}
-# What is told later, without parameters: a step as it begins, an error that is raised without a reason of its own.
+# Codes without parameters: the begin of a step, and the default reason of an error class.
 BEGINS = {"begins", "default"}
 # No parameters of a text: where an event belongs, and a message of which the remedy alone is quoted.
 OWN = {"place", "advice"}
