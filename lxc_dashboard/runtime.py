@@ -68,7 +68,7 @@ class Runtime:
             stack.push_async_callback(standings.close)
             bus = Bus(redis_url)
             stack.push_async_callback(bus.close)
-            outbox = Outbox(bus)
+            outbox = Outbox(bus, settings.TIMING)
             stack.push_async_callback(outbox.close)
             queue = Queue(redis_url)
             stack.callback(queue.close)

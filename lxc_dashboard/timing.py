@@ -31,3 +31,5 @@ class Timing(BaseModel):
     # The journal collects events of many jobs for one write.
     journal_pause_s: float = 0.02
     longest_journal_pause_s: float = 0.08
+    # The outbox drops entries that Redis refuses, and sends the next ones after this time.
+    publish_again_after_s: float = 5.0

@@ -13,6 +13,7 @@ from lxc_dashboard.errors import ServiceUnavailableError
 
 if TYPE_CHECKING:
     from lxc_dashboard.bus import Bus
+    from lxc_dashboard.timing import Timing
 
 log = structlog.get_logger(__name__)
 
@@ -20,7 +21,6 @@ STREAM_LIFETIME_S: Final = 48 * 3600
 STREAM_ENTRIES: Final = 20_000
 STREAM_BYTES: Final = 8 * 1024 * 1024
 AT_ONCE_BYTES: Final = 1024 * 1024
-PAUSE_S: Final = 5.0
 BACKLOG: Final = 5_000
 BACKLOG_BYTES: Final = 2 * 1024 * 1024
 
@@ -31,8 +31,9 @@ class Outbox:
     Drops entries while Redis is unavailable. Followers notice the gap and read the entries from PostgreSQL.
     """
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, timing: Timing) -> None:
         self._bus = bus
+        self._timing = timing
         self._waiting: dict[str, _Backlog] = {}
         self._sent_next, self._sent = asyncio.Event(), asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -74,7 +75,7 @@ class Outbox:
             except ServiceUnavailableError as error:
                 log.info("events not published", streams=len(taken), reason=str(error))
                 self._sent.set()
-                await asyncio.sleep(PAUSE_S)
+                await asyncio.sleep(self._timing.publish_again_after_s)
             self._sent.set()
 
 

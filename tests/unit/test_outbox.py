@@ -11,6 +11,7 @@ import pytest
 from lxc_dashboard.bus import Bus, outbox
 from lxc_dashboard.bus.outbox import Outbox
 from lxc_dashboard.errors import ServiceUnavailableError
+from lxc_dashboard.timing import Timing
 
 
 class Calls:
@@ -37,7 +38,7 @@ def bus() -> Calls:
 
 @pytest.fixture
 async def box(bus: Calls) -> AsyncIterator[Outbox]:
-    kept = Outbox(cast("Bus", bus))
+    kept = Outbox(cast("Bus", bus), Timing(publish_again_after_s=0.05))
     yield kept
     await kept.close()
 
@@ -79,10 +80,7 @@ async def test_it_waits_for_what_is_on_its_way(box: Outbox, bus: Calls) -> None:
     assert await box.sent(10)
 
 
-async def test_where_redis_is_away_it_is_dropped_and_later_goes_on(
-    box: Outbox, bus: Calls, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(outbox, "PAUSE_S", 0.01)
+async def test_where_redis_is_away_it_is_dropped_and_later_goes_on(box: Outbox, bus: Calls) -> None:
     bus.away = True
     box.put("a", [b"1"])
     assert await box.sent(10)
@@ -95,7 +93,6 @@ async def test_where_redis_is_away_it_is_dropped_and_later_goes_on(
 async def test_while_redis_is_away_the_newest_are_kept(
     box: Outbox, bus: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "PAUSE_S", 0.05)
     monkeypatch.setattr(outbox, "BACKLOG", 2)
     bus.away = True
     box.put("a", [b"1"])
@@ -110,7 +107,6 @@ async def test_while_redis_is_away_the_newest_are_kept(
 async def test_while_redis_is_away_no_more_is_kept_than_memory_allows(
     box: Outbox, bus: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "PAUSE_S", 0.05)
     monkeypatch.setattr(outbox, "BACKLOG_BYTES", 5)
     bus.away = True
     box.put("a", [b"1"])

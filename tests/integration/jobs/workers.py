@@ -120,7 +120,7 @@ class Workers:
             "journal": Journal(database, rt.timing),
             "standings": Standings(database),
             "bus": bus,
-            "outbox": Outbox(bus),
+            "outbox": Outbox(bus, rt.timing),
             **asked.parts(gate),
         }
         try:
