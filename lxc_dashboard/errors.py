@@ -340,16 +340,24 @@ class CommandFailedError(GuestError):
 
 
 class TemplateError(DashboardError):
-    """A template is invalid. ``file`` is relative to the source's root. ``line`` is 1-based, 0 for the whole file."""
+    """A template is invalid. ``file`` is relative to the source's root. ``line`` is 1-based, 0 for the whole file.
 
-    def __init__(self, file: str, line: int, message: str) -> None:
+    ``why`` is the reason without its place, ``message`` its words.
+    """
+
+    def __init__(self, file: str, line: int, why: Message | str) -> None:
         self.file = file
         self.line = line
-        self.message = message
-        reason = Message.of(ErrorCode.TEMPLATE, file=file, message=message)
+        self.why = why if isinstance(why, Message) else Message(text=why)
+        reason = Message.of(ErrorCode.TEMPLATE, file=file, message=self.why)
         if line:
-            reason = Message.of(ErrorCode.TEMPLATE_LINE, file=file, line=line, message=message)
+            reason = Message.of(ErrorCode.TEMPLATE_LINE, file=file, line=line, message=self.why)
         super().__init__(reason)
+
+    @property
+    def message(self) -> str:
+        """For pages, API and CLI, as ``user_message``. Services pass ``why`` on."""
+        return with_remedy(self.why)
 
 
 class SourceError(DashboardError):
