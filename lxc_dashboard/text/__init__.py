@@ -14,12 +14,10 @@ from lxc_dashboard.text.containers import *
 from lxc_dashboard.text.creation import *
 from lxc_dashboard.text.dashboard import *
 from lxc_dashboard.text.editor import *
-from lxc_dashboard.text.errors import *
-from lxc_dashboard.text.events import *
 from lxc_dashboard.text.frame import *
 from lxc_dashboard.text.jobs import *
 from lxc_dashboard.text.messages import *
-from lxc_dashboard.text.preflight import *
+from lxc_dashboard.text.messages.events import *
 from lxc_dashboard.text.shortcuts import *
 from lxc_dashboard.text.sign_in import *
 from lxc_dashboard.text.sources import *

@@ -14,7 +14,7 @@ import lxc_dashboard
 from lxc_dashboard import services, text
 from lxc_dashboard.messages import Message, MessageCode
 from lxc_dashboard.services.jobs.codes import JobCode
-from lxc_dashboard.text.remedies import WithRemedy
+from lxc_dashboard.text.messages.remedies import WithRemedy
 
 PRODUCT = Path(lxc_dashboard.__file__).parent
 # What tells a code: the place of the code among the arguments.

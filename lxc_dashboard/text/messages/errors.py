@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from lxc_dashboard.text.remedies import WithRemedy
+from lxc_dashboard.text.messages.remedies import WithRemedy
 
 _REGISTER: Final = (
     "Register an SSH door for node {node}: lxc-dashboard node add, with --ssh-key-file and --door {node}=HOST"

@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from lxc_dashboard.messages import Message
-from lxc_dashboard.text.errors import ERRORS
-from lxc_dashboard.text.events import EVENTS
-from lxc_dashboard.text.preflight import OF_PREFLIGHT
-from lxc_dashboard.text.remedies import WithRemedy
+from lxc_dashboard.text.messages.errors import ERRORS
+from lxc_dashboard.text.messages.events import EVENTS
+from lxc_dashboard.text.messages.preflight import OF_PREFLIGHT
+from lxc_dashboard.text.messages.remedies import WithRemedy
 
-MESSAGES: Final[Mapping[str, str | tuple[str, str] | WithRemedy]] = {**EVENTS, **OF_PREFLIGHT, **ERRORS}
+MESSAGES: Final[Mapping[str, str | tuple[str, str] | WithRemedy]] = {
+    **EVENTS,
+    **OF_PREFLIGHT,
+    **ERRORS,
+}
 
 
 def in_words(code: str, params: Mapping[str, Any], message: str = "") -> str:

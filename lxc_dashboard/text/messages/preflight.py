@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from lxc_dashboard.text.remedies import WithRemedy
+from lxc_dashboard.text.messages.remedies import WithRemedy
 
 _OTHER_ADDRESS: Final = "Choose another address"
 _CHECK_GATEWAY: Final = "Check it"
