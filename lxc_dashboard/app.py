@@ -23,7 +23,7 @@ from lxc_dashboard.state.containers.feed import update_of
 from lxc_dashboard.state.guard import Guard
 from lxc_dashboard.state.jobs import room as job_room
 from lxc_dashboard.state.jobs import running
-from lxc_dashboard.state.jobs.running_hub import Pushes
+from lxc_dashboard.state.jobs.hubs import Pushes
 from lxc_dashboard.state.problems import quiet_reflex, show_problem
 from lxc_dashboard.state.process import WebProcess
 

@@ -3,7 +3,7 @@
 // ({v, prev, rows or packed, gone: [vmid], meta}). `prev` names the patch before. If that is not the last merged one, a patch
 // was missed, and the snapshot is fetched again.
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
-import { changesOf, rowsOf } from "$/public/external/lxc_dashboard/components/feed/guest_rows.js";
+import { changesOf, rowsOf } from "$/public/external/lxc_dashboard/components/list_parts/guest_rows.js";
 
 const SILENT_AFTER_MS = 9000;
 export const FILTERS = ["status", "node", "pool", "tag"];

@@ -34,7 +34,7 @@ from lxc_dashboard.routes import NavItem
 from lxc_dashboard.state.base import FAILED
 from lxc_dashboard.state.guard import AwayState
 from lxc_dashboard.state.jobs.running import RunningState
-from lxc_dashboard.state.notices import NoticeState
+from lxc_dashboard.state.problems import NoticeState
 from lxc_dashboard.state.search import QUERY_CHARS, SearchState
 from lxc_dashboard.state.session import SessionState
 

@@ -31,10 +31,11 @@ A page's state mixes ``PageState`` in, marks each handler with ``requires``, and
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 import reflex as rx
 
@@ -49,11 +50,24 @@ from lxc_dashboard.errors import (
 )
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.state.guard import caller, public, requires
-from lxc_dashboard.state.notices import notify, notify_error, notify_warning
-from lxc_dashboard.state.problems import recorded, reference
+from lxc_dashboard.state.problems import notify, notify_error, notify_warning, recorded, reference
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
+
+
+def uuid_of(value: str, otherwise: str) -> UUID:
+    """Raises ``NotFoundError`` with the message ``otherwise`` where ``value`` is no id."""
+    try:
+        return UUID(value)
+    except ValueError:
+        raise NotFoundError(otherwise) from None
+
+
+def id_in(path: str, query: Mapping[str, Any], name: str) -> str:
+    """The last part of a page's address. Reflex puts it into the query's parameters, or leaves it in the path."""
+    return str(query.get(name, "")) or path.rstrip("/").rpartition("/")[2]
+
 
 __all__ = [
     "PageState",

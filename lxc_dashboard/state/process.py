@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from lxc_dashboard.errors import ServiceUnavailableError
 from lxc_dashboard.services.monitor.feed import FeedHub
-from lxc_dashboard.state.jobs.hub import JobsHub, PushTick
-from lxc_dashboard.state.jobs.running_hub import Pushes, RunningHub, sid_of, status_of
+from lxc_dashboard.state.jobs.hubs import JobsHub, Pushes, PushTick, RunningHub, sid_of, status_of
 from lxc_dashboard.state.socket.messages import CheckedNamespace
 from lxc_dashboard.state.socket.sockets import Sockets, UnsentQueue
 from lxc_dashboard.state.socket.tabs import Seats, Tabs

@@ -24,8 +24,7 @@ CODE = re.compile(r"[$<>\\|=]|^\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH|LOCK|SET)\
 
 # How many are left, by file: a smaller number goes here with the change that removes them. None may be added.
 LEFT: dict[str, int] = {
-    "api/middleware/limits.py": 2,
-    "api/middleware/pace.py": 2,
+    "api/middleware/limits.py": 4,
     "api/sign_in_page.py": 1,
     "api/templates.py": 2,
     "bus/__init__.py": 3,
@@ -136,10 +135,10 @@ LEFT: dict[str, int] = {
     "services/templates/sources/zip_archive.py": 5,
     "state/containers/container_list.py": 1,
     "state/guard.py": 1,
-    "state/jobs/hub.py": 1,
+    "state/jobs/hubs.py": 1,
     "state/process.py": 1,
     "state/socket/messages.py": 1,
-    "state/templates/editor/items.py": 1,
+    "state/templates/editor/work.py": 1,
 }
 
 

@@ -22,8 +22,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.api.html import unavailable_page
-from lxc_dashboard.api.middleware import pace
+from lxc_dashboard.api.middleware import limits
 from lxc_dashboard.api.middleware.address import (
     Trust,
     client_address,
@@ -35,6 +34,7 @@ from lxc_dashboard.api.middleware.address import (
 from lxc_dashboard.api.middleware.headers import IMMUTABLE, NO_STORE, security_headers
 from lxc_dashboard.api.middleware.limits import Limits
 from lxc_dashboard.api.request import CALLER, trust_of
+from lxc_dashboard.api.sign_in_page import unavailable_page
 from lxc_dashboard.api.v1 import answers
 from lxc_dashboard.errors import (
     ConflictError,
@@ -112,7 +112,7 @@ class AccessMiddleware:
         self._app = app
         self._process = process
         self._scripts = scripts
-        self._allowances = pace.Allowances()
+        self._allowances = limits.Allowances()
         self._limits = Limits()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -124,7 +124,7 @@ class AccessMiddleware:
             await self._websocket(scope, headers, receive, send)
             return
         send_with_headers = self._with_headers(scope, headers, send)
-        receive = pace.limit_body_time(receive, whole_s=pace.PUBLIC_BODY_S if is_public(scope["path"]) else None)
+        receive = limits.limit_body_time(receive, whole_s=limits.PUBLIC_BODY_S if is_public(scope["path"]) else None)
         try:
             await self._http(scope, headers, receive, send_with_headers)
         except DashboardError as error:
@@ -180,8 +180,8 @@ class AccessMiddleware:
         binary = scope["path"].startswith(f"{routes.CONSOLE_SOCKET}/")
         allowance = self._allowances.of(session.id)
         if not binary:  # a console stops reading from the guest while its browser is slow
-            receive, send = pace.limit_unread(receive, send)
-        paced = pace.limit_rate(receive, allowance, max_bytes=MAX_EVENT_BYTES, binary=binary)
+            receive, send = limits.limit_unread(receive, send)
+        paced = limits.limit_rate(receive, allowance, max_bytes=MAX_EVENT_BYTES, binary=binary)
         try:
             async with self._limits.socket(session):
                 await self._app(scope, paced, send)

@@ -10,7 +10,7 @@ from reflex_base.utils.imports import ImportDict
 
 from lxc_dashboard import routes, text
 from lxc_dashboard.components.controls import icon, link_button
-from lxc_dashboard.components.feed import FeedTable
+from lxc_dashboard.components.list_parts import FeedTable
 from lxc_dashboard.components.scripts import script
 from lxc_dashboard.pages.shell import page
 from lxc_dashboard.services.auth.privileges import CONSOLE_PRIVILEGE

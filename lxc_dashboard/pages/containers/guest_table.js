@@ -2,8 +2,8 @@
 import { createElement as h, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { Link, useLocation, useNavigate } from "react-router";
 import { Dialog, Meter, iec as bytes, span } from "$/public/external/lxc_dashboard/components/widgets/widgets.js";
-import { FILTERS, choices, readView, stateOf, useFeed, useShown, writeView } from "$/public/external/lxc_dashboard/components/feed/guest_feed.js";
-import { Notes, Skeleton, Unanswered, fill, isUnanswered } from "$/public/external/lxc_dashboard/components/feed/feed_notes.js";
+import { FILTERS, choices, readView, stateOf, useFeed, useShown, writeView } from "$/public/external/lxc_dashboard/components/list_parts/guest_feed.js";
+import { Notes, Skeleton, Unanswered, fill, isUnanswered } from "$/public/external/lxc_dashboard/components/list_parts/feed_notes.js";
 import { isAlone, singleKeys, typing, useSingleKeys } from "$/public/external/lxc_dashboard/components/frame/keys.js";
 
 const ROW_PX = 32;

@@ -3,25 +3,78 @@
 from __future__ import annotations
 
 import reflex as rx
-from reflex_base.components.component import field
+from reflex_base.components.component import field as prop
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.components.blocks import missing_block, page_states, panel
-from lxc_dashboard.components.controls import button
+from lxc_dashboard.components.blocks import missing_block, note, page_states, panel
+from lxc_dashboard.components.controls import button, field, link
 from lxc_dashboard.components.scripts import script
-from lxc_dashboard.components.widgets import confirm_button
+from lxc_dashboard.components.widgets import ago, confirm_button, copy_button, dialog
 from lxc_dashboard.pages.creation.configure import configure_step
 from lxc_dashboard.pages.creation.presets import presets_button, proposal
 from lxc_dashboard.pages.creation.review import review_step, summary_list
 from lxc_dashboard.pages.creation.selection import packages_step, scripts_step, template_step
-from lxc_dashboard.pages.creation.start import link_button, notes
 from lxc_dashboard.pages.shell import page
 from lxc_dashboard.state.creation.form import STEPS
 from lxc_dashboard.state.creation.offer import AppliancesState
 from lxc_dashboard.state.creation.page import CreateState
 from lxc_dashboard.state.creation.review import ReviewState
-from lxc_dashboard.state.creation.start import StartState
+from lxc_dashboard.state.creation.start import LinkState, StartState
 from lxc_dashboard.state.creation.wizard import WizardState
+
+
+def notes() -> rx.Component:
+    """Above the steps: the failed job to replace, the draft, the link, and what could not be filled in."""
+    before, _, after = text.FROM_DRAFT.partition("{ago}")
+    return rx.fragment(
+        rx.cond(WizardState.edits != "", _edited()),
+        rx.cond(StartState.moved_on != "", _moved_on()),
+        rx.cond(WizardState.from_link, note(text.FROM_LINK)),
+        rx.cond(WizardState.draft_at != "", note(before, ago(WizardState.draft_at), after)),
+        rx.cond(
+            WizardState.not_filled.length() > 0,
+            note(text.NOT_FILLED, rx.el.ul(rx.foreach(WizardState.not_filled, rx.el.li)), tone="warm"),
+        ),
+    )
+
+
+def _edited() -> rx.Component:
+    before, _, after = text.EDITS.partition("{job}")
+    there = link(StartState.edited_name, routes.job("") + WizardState.edits)
+    as_new = button(text.EDITS_AS_NEW, small=True, on_click=StartState.as_new)
+    return note(rx.el.div(rx.el.span(before, there, after), as_new, class_name="finding"))
+
+
+def _moved_on() -> rx.Component:
+    there = link(text.MOVED_ON_DIFF, StartState.moved_on_href)
+    return note(rx.el.div(rx.el.span(StartState.moved_on), there, class_name="finding"), tone="warm")
+
+
+def link_button() -> rx.Component:
+    """One click copies the link, and shows what the link leaves out."""
+    return rx.fragment(
+        button(text.SHARE_LINK, on_click=LinkState.open_link),
+        dialog(
+            rx.el.p(text.LINK_LEAD, class_name="soft dialog-text"),
+            field(
+                text.LINK,
+                rx.el.input(
+                    id="shared-link", value=LinkState.link, read_only=True, class_name="input mono", spell_check=False
+                ),
+                field_id="shared-link",
+            ),
+            rx.cond(LinkState.link_lacks != "", note(LinkState.link_lacks, tone="warm")),
+            rx.el.div(
+                copy_button(LinkState.link, text.COPY_LINK, at_once=True),
+                button(text.CLOSE, on_click=LinkState.close_link),
+                class_name="dialog-actions",
+            ),
+            is_open=LinkState.link != "",
+            title=text.SHARE_LINK,
+            on_close=LinkState.close_link,
+        ),
+    )
+
 
 FORM_ID = "wizard"
 
@@ -32,10 +85,10 @@ class WizardGuide(rx.Component):
     library = script(__name__, "guide.js")
     tag = "WizardGuide"
 
-    form: rx.Var[str] = field()
-    step: rx.Var[str] = field()
-    refusals: rx.Var[int] = field()
-    aim: rx.Var[str] = field()
+    form: rx.Var[str] = prop()
+    step: rx.Var[str] = prop()
+    refusals: rx.Var[int] = prop()
+    aim: rx.Var[str] = prop()
 
 
 def _actions() -> rx.Component:

@@ -11,8 +11,7 @@ from lxc_dashboard.components.blocks import note, panel, table
 from lxc_dashboard.components.controls import button, code_block, mono
 from lxc_dashboard.components.widgets import ago, copy_button
 from lxc_dashboard.state.creation.form import FindingRow
-from lxc_dashboard.state.creation.review import ReviewState
-from lxc_dashboard.state.creation.several import PlannedRow
+from lxc_dashboard.state.creation.review import PlannedRow, ReviewState
 from lxc_dashboard.state.creation.summary import Line
 from lxc_dashboard.state.creation.wizard import WizardState
 

@@ -11,7 +11,7 @@ from lxc_dashboard.components.blocks import panel
 from lxc_dashboard.components.controls import badge, button, code_block
 from lxc_dashboard.pages.creation.fields import key_of, step_error
 from lxc_dashboard.state.creation.form import ExtraRow, PackageRow, ScriptRow
-from lxc_dashboard.state.creation.selection import EXTRA_MANAGERS, SelectionState
+from lxc_dashboard.state.creation.page import EXTRA_MANAGERS, SelectionState
 from lxc_dashboard.state.creation.wizard import WizardState
 from lxc_dashboard.state.templates.template_list import TemplateRow
 

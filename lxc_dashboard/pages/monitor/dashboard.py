@@ -8,8 +8,8 @@ from reflex_base.components.component import field
 from lxc_dashboard import routes, text
 from lxc_dashboard.components.blocks import loading_rows, note, table
 from lxc_dashboard.components.controls import icon, link, mono
-from lxc_dashboard.components.feed import FeedTable
 from lxc_dashboard.components.job_parts import elapsed, job_name, job_state, watch
+from lxc_dashboard.components.list_parts import FeedTable
 from lxc_dashboard.components.scripts import script
 from lxc_dashboard.pages.shell import page
 from lxc_dashboard.state.containers.feed import FeedState

@@ -2,8 +2,8 @@
 import { createElement as h } from "react";
 import { Link } from "react-router";
 import { Meter, iec as bytes, span } from "$/public/external/lxc_dashboard/components/widgets/widgets.js";
-import { useFeed } from "$/public/external/lxc_dashboard/components/feed/guest_feed.js";
-import { Notes, Skeleton, Unanswered, fill, isUnanswered } from "$/public/external/lxc_dashboard/components/feed/feed_notes.js";
+import { useFeed } from "$/public/external/lxc_dashboard/components/list_parts/guest_feed.js";
+import { Notes, Skeleton, Unanswered, fill, isUnanswered } from "$/public/external/lxc_dashboard/components/list_parts/feed_notes.js";
 
 const COLUMNS = [["node", ""], ["state", ""], ["cpu", ""], ["mem", ""], ["mem_total", "num wide spare"], ["containers", "num"], ["uptime", "num wide"]];
 

@@ -10,11 +10,40 @@ from lxc_dashboard import text
 from lxc_dashboard.components.blocks import empty_block, note, page_states, table
 from lxc_dashboard.components.controls import badge, button, field, link, mono, status_dot
 from lxc_dashboard.components.widgets import ago, dialog
-from lxc_dashboard.pages.templates.diff import difference
-from lxc_dashboard.state.templates.built_containers import BuiltRow, TemplateContainersState
-from lxc_dashboard.state.templates.detail import TemplateState
-from lxc_dashboard.state.templates.revisions import NOTE_CHARS, RevisionRow, TemplateRevisionsState
-from lxc_dashboard.state.templates.rights import AuthoringState
+from lxc_dashboard.state.templates.detail import BuiltRow, TemplateContainersState, TemplateState
+from lxc_dashboard.state.templates.revisions import NOTE_CHARS, DiffBlock, DiffLine, RevisionRow, TemplateRevisionsState
+from lxc_dashboard.state.templates.rows import AuthoringState
+
+
+def difference(blocks: Any) -> rx.Component:
+    """``blocks``: a Var of ``list[DiffBlock]``."""
+    return rx.el.div(rx.foreach(blocks, _block), class_name="diff-blocks")
+
+
+def _block(block: rx.Var[DiffBlock]) -> rx.Component:
+    return rx.el.section(
+        rx.el.h3(rx.el.span(block.title, class_name="mono"), " ", badge(block.kind), class_name="diff-title"),
+        rx.cond(
+            block.notes.length() > 0,
+            rx.el.ul(rx.foreach(block.notes, rx.el.li), class_name="diff-notes"),
+        ),
+        rx.cond(
+            block.lines.length() > 0,
+            rx.el.pre(
+                rx.foreach(block.lines, _line),
+                class_name="code diff",
+                tab_index=0,
+                role="region",
+                aria_label=block.title,
+            ),
+        ),
+        class_name="diff-block",
+    )
+
+
+def _line(line: rx.Var[DiffLine]) -> rx.Component:
+    return rx.el.code(line.sign, " ", line.text, "\n", class_name="diff-line diff-" + line.kind)
+
 
 NOTE_ID = "restore-note"
 

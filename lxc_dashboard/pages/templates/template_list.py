@@ -5,18 +5,90 @@ from __future__ import annotations
 from typing import Any
 
 import reflex as rx
+from reflex_base.components.component import field
 
 from lxc_dashboard import routes, text
 from lxc_dashboard.components.blocks import empty_block, page_states, panel, table
 from lxc_dashboard.components.controls import badge, button, link, link_button
 from lxc_dashboard.components.list_parts import layout_switch, list_keys, search_box
+from lxc_dashboard.components.scripts import NoArgs, script
 from lxc_dashboard.components.widgets import ago, more
 from lxc_dashboard.pages.shell import page
-from lxc_dashboard.pages.templates.archives import export_button, import_button
-from lxc_dashboard.pages.templates.marks import findings, mark, tags
-from lxc_dashboard.state.templates.rights import AuthoringState
-from lxc_dashboard.state.templates.rows import QUERY_CHARS, TemplateRow
+from lxc_dashboard.services.templates.sources.archive import KINDS
+from lxc_dashboard.services.templates.sources.unpacking import MAX_ARCHIVE_BYTES
+from lxc_dashboard.state.templates.rows import QUERY_CHARS, AuthoringState, Mark, Refused, TemplateRow
 from lxc_dashboard.state.templates.template_list import TemplatesState
+
+_ARCHIVES = script(__name__, "archives.js")
+
+
+class ImportButton(rx.Component):
+    """Uploads a file to ``address`` and shows the result; ``on_done``: a template was added or changed."""
+
+    library = _ARCHIVES
+    tag = "ImportButton"
+
+    address: rx.Var[str] = field()
+    label: rx.Var[str] = field()
+    limit: rx.Var[int] = field()
+    words: rx.Var[dict[str, str]] = field()
+    on_done: NoArgs
+
+
+class ExportButton(rx.Component):
+    """Downloads the templates ``ids`` from ``address`` as one file."""
+
+    library = _ARCHIVES
+    tag = "ExportButton"
+
+    address: rx.Var[str] = field()
+    label: rx.Var[str] = field()
+    ids: rx.Var[list[str]] = field()
+    kinds: rx.Var[list[str]] = field()
+    words: rx.Var[dict[str, str]] = field()
+    small: rx.Var[bool] = field()
+
+
+def import_button(*, on_done: Any, label: Any = text.IMPORT_TEMPLATES) -> rx.Component:
+    """Opens the dialog to import an archive. Show it to authors; the route checks the privilege."""
+    return ImportButton.create(
+        address=routes.TEMPLATE_IMPORT,
+        label=label,
+        limit=MAX_ARCHIVE_BYTES,
+        words=dict(text.IMPORT_WORDS),
+        on_done=on_done,
+    )
+
+
+def export_button(ids: Any, *, label: Any = text.EXPORT_TEMPLATES, small: bool = False) -> rx.Component:
+    """Opens the dialog to download the templates ``ids`` as a zip or tar.gz."""
+    return ExportButton.create(
+        address=routes.TEMPLATE_EXPORT,
+        label=label,
+        ids=ids,
+        kinds=list(KINDS),
+        words=dict(text.EXPORT_WORDS),
+        small=small,
+    )
+
+
+def refusal(refused: rx.Var[Refused]) -> rx.Component:
+    """Place and reason, as an entry of a list."""
+    return rx.el.li(rx.el.code(refused.place), " ", refused.why)
+
+
+def findings(found: list[Refused]) -> rx.Component:
+    """A list of all, each with its place. ``found`` is a var of a state."""
+    return rx.el.ul(rx.foreach(found, refusal), class_name="findings")
+
+
+def mark(shown: rx.Var[Mark]) -> rx.Component:
+    """A property of a template: a word, with its explanation on hover."""
+    return rx.el.span(shown.word, class_name="badge " + shown.tone, title=shown.detail)
+
+
+def tags(shown: Any, *more: rx.Component) -> rx.Component:
+    return rx.el.span(rx.foreach(shown, badge), *more, class_name="tags")
 
 
 def _actions() -> rx.Component:

@@ -14,9 +14,8 @@ from lxc_dashboard.services.containers import console
 from lxc_dashboard.services.containers.power import Power
 from lxc_dashboard.services.jobs.engine.run import Guest
 from lxc_dashboard.services.jobs.request import request
-from lxc_dashboard.state.base import PageState, requires, runtime, session
-from lxc_dashboard.state.ids import id_in
-from lxc_dashboard.state.jobs.acts import barred_from, notices
+from lxc_dashboard.state.base import PageState, id_in, requires, runtime, session
+from lxc_dashboard.state.jobs.room import barred_from, notices
 
 VMID_DIGITS = 9
 

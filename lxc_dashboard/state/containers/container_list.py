@@ -12,7 +12,7 @@ from lxc_dashboard.services.containers import power
 from lxc_dashboard.services.containers.power import Power
 from lxc_dashboard.services.jobs.request import request
 from lxc_dashboard.state.base import requires, runtime, session
-from lxc_dashboard.state.jobs.acts import notices
+from lxc_dashboard.state.jobs.room import notices
 
 
 class ContainersState(rx.State):

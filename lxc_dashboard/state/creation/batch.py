@@ -17,8 +17,7 @@ from lxc_dashboard.db.models import now
 from lxc_dashboard.errors import NotFoundError
 from lxc_dashboard.services.creation import batch_views
 from lxc_dashboard.services.creation.batch_views import BatchJob, Outcome
-from lxc_dashboard.state.base import READY, notify, notify_error, requires, runtime, session
-from lxc_dashboard.state.ids import id_in, uuid_of
+from lxc_dashboard.state.base import READY, id_in, notify, notify_error, requires, runtime, session, uuid_of
 from lxc_dashboard.state.jobs.room import JobRoom
 from lxc_dashboard.state.jobs.rows import JobRow, row_of
 from lxc_dashboard.state.templates.rows import counted

@@ -13,11 +13,10 @@ from lxc_dashboard.services.creation.downloads import Order
 from lxc_dashboard.services.creation.form.choices import Choices, choices, download_value, matching, split_os_template
 from lxc_dashboard.services.jobs import service as jobs
 from lxc_dashboard.services.jobs.events.follow import follow
-from lxc_dashboard.state.base import requires, runtime, session
+from lxc_dashboard.state.base import requires, runtime, session, uuid_of
 from lxc_dashboard.state.creation import summary
 from lxc_dashboard.state.creation.summary import Option
 from lxc_dashboard.state.creation.wizard import WizardPart, WizardState
-from lxc_dashboard.state.ids import uuid_of
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime

@@ -5,29 +5,96 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import reflex as rx
 
-from lxc_dashboard import text
+from lxc_dashboard import routes, text
 from lxc_dashboard.db.models import new_id
 from lxc_dashboard.errors import InvalidInputError, PreflightError, ServiceUnavailableError
-from lxc_dashboard.services.creation import service
+from lxc_dashboard.services.creation import batches, preflight, replacement, service
 from lxc_dashboard.services.creation.form import command
 from lxc_dashboard.services.creation.form.batch import Several
 from lxc_dashboard.services.creation.form.spec import ContainerSpec, PasswordMode
 from lxc_dashboard.state.base import requires, runtime, session
 from lxc_dashboard.state.creation import form as fields
-from lxc_dashboard.state.creation import several
 from lxc_dashboard.state.creation.form import STEPS, FindingRow
-from lxc_dashboard.state.creation.several import PlannedRow
 from lxc_dashboard.state.creation.summary import Line, review_lines
 from lxc_dashboard.state.creation.wizard import WizardState
+from lxc_dashboard.state.templates.rows import counted
 
 if TYPE_CHECKING:
+    from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.auth.model import Session
     from lxc_dashboard.services.creation.batches import Plan
+    from lxc_dashboard.services.creation.form.spec import IpSettings
     from lxc_dashboard.services.creation.preflight.findings import Finding
+
+
+@dataclass(frozen=True)
+class PlannedRow:
+    """One container of the batch as it would be created now."""
+
+    hostname: str
+    ipv4: str
+    ipv6: str
+
+
+async def check(
+    rt: Runtime, who: Session, spec: ContainerSpec, *, edited: UUID | None, several: Several | None
+) -> tuple[Plan | None, list[Finding]]:
+    """Preflight. The plan is None for one container. ``edited``: the failed job to replace."""
+    if edited is not None:
+        return None, await replacement.check(rt, who, edited, spec)
+    if several is not None:
+        return await batches.look(rt, who, spec=spec, **asdict(several))
+    return None, await preflight.check(rt, who, spec)
+
+
+async def request(
+    rt: Runtime,
+    who: Session,
+    spec: ContainerSpec,
+    secrets: service.Secrets,
+    *,
+    new_id: UUID,
+    edited: UUID | None,
+    several: Several | None,
+) -> str:
+    """Request the creation. Return the address of the job's or batch's page.
+
+    ``new_id``: the id of the job or batch. Raises as ``service.request``, ``request_batch`` and ``replacement.replace`` do.
+    """
+    if edited is not None:
+        return routes.job(await replacement.replace(rt, who, edited, spec, secrets, wanted=new_id))
+    if several is None:
+        return routes.job(await service.request(rt, who, spec, secrets, job_id=new_id))
+    batch_id = await batches.request_batch(rt, who, spec=spec, secrets=secrets, batch_id=new_id, **asdict(several))
+    return routes.batch(batch_id)
+
+
+def planned_rows(plan: Plan | None) -> list[PlannedRow]:
+    specs = plan.specs if plan else ()
+    return [PlannedRow(spec.hostname, _ip(spec.ipv4), _ip(spec.ipv6)) for spec in specs]
+
+
+def title_of(rows: Sequence[PlannedRow]) -> str:
+    """``20 containers: web-01 … web-20, 10.0.0.10 … 10.0.0.29``."""
+    if not rows:
+        return ""
+    first, last = rows[0], rows[-1]
+    spans = [(first.hostname, last.hostname)]
+    spans += [(a, b) for a, b in ((first.ipv4, last.ipv4), (first.ipv6, last.ipv6)) if a != b]
+    bare = [(a.partition("/")[0], b.partition("/")[0]) for a, b in spans]
+    shown = ", ".join(a if a == b else f"{a} … {b}" for a, b in bare)
+    return text.SEVERAL_TITLE.format(containers=counted(len(rows), "container"), spans=shown)
+
+
+def _ip(settings: IpSettings) -> str:
+    return settings.address or text.IP_WORDS[settings.mode.value]
+
 
 # An open review asks PVE again every ``Timing.check_review_every_s``, for about an hour.
 CHECKS_MAX: Final = 240
@@ -74,7 +141,7 @@ class ReviewState(WizardState):
             yield following
             return
         try:
-            plan, found = await several.check(rt, who, spec, edited=edited, several=batch)
+            plan, found = await check(rt, who, spec, edited=edited, several=batch)
             async with self:
                 if mine == self._checks:
                     self._show_check(plan, found)
@@ -100,7 +167,7 @@ class ReviewState(WizardState):
             if spec is None:
                 continue
             try:
-                plan, found = await several.check(rt, who, spec, edited=edited, several=batch)
+                plan, found = await check(rt, who, spec, edited=edited, several=batch)
             except ServiceUnavailableError:
                 continue  # the earlier findings stay, with their age
             async with self:
@@ -160,8 +227,8 @@ class ReviewState(WizardState):
         if self._several() is not None:
             self.pct_command = command.pct_create_all(plan.specs) if plan else ""
             self.api_command = command.api_calls(plan.specs, at=self._endpoint) if plan else ""
-        self.planned = several.planned_rows(plan)
-        self.planned_title = several.title_of(self.planned)
+        self.planned = planned_rows(plan)
+        self.planned_title = title_of(self.planned)
 
     def _show_check(self, plan: Plan | None, found: Sequence[Finding]) -> None:
         self._show_plan(plan)
@@ -180,7 +247,7 @@ class ReviewState(WizardState):
         secrets = service.Secrets(password if spec.password_mode is PasswordMode.GIVEN else None)
         edited, batch = self._edited(), self._several()
         try:
-            page = await several.request(
+            page = await request(
                 runtime(), session(), spec, secrets, new_id=self._id_for(spec), edited=edited, several=batch
             )
         except PreflightError as error:

@@ -8,11 +8,10 @@ from lxc_dashboard import routes, text
 from lxc_dashboard.services.creation import replacement
 from lxc_dashboard.services.creation.form import drafts, links
 from lxc_dashboard.services.creation.form.filled import Filled
-from lxc_dashboard.state.base import requires, runtime, session
+from lxc_dashboard.state.base import requires, runtime, session, uuid_of
 from lxc_dashboard.state.creation.form import STEPS
 from lxc_dashboard.state.creation.presets import ProposalState
 from lxc_dashboard.state.creation.wizard import Address, WizardPart, WizardState
-from lxc_dashboard.state.ids import uuid_of
 
 
 class StartState(WizardPart, WizardState):

@@ -23,12 +23,11 @@ from lxc_dashboard.services.creation.form.spec import ContainerSpec
 from lxc_dashboard.services.templates.library import catalog
 from lxc_dashboard.services.templates.model import TemplateConfig
 from lxc_dashboard.services.templates.summaries import TemplateDetail
-from lxc_dashboard.state.base import runtime, session
+from lxc_dashboard.state.base import runtime, session, uuid_of
 from lxc_dashboard.state.creation import filled as kept
 from lxc_dashboard.state.creation import form as fields
 from lxc_dashboard.state.creation.form import STEPS, ExtraRow, PackageRow, ScriptRow
 from lxc_dashboard.state.creation.summary import Line, summary_lines
-from lxc_dashboard.state.ids import uuid_of
 from lxc_dashboard.state.templates.template_list import TemplateRow
 
 ADDRESS_CHARS = 64

@@ -19,10 +19,17 @@ from lxc_dashboard.services.jobs import service as jobs
 from lxc_dashboard.services.jobs.acts import ACTS
 from lxc_dashboard.services.jobs.views import JobView
 from lxc_dashboard.services.kinds import is_known
-from lxc_dashboard.state.base import READY, PageState, notify, requires, runtime, session
-from lxc_dashboard.state.ids import id_in, uuid_of
-from lxc_dashboard.state.jobs.acts import barred_from, notices
-from lxc_dashboard.state.jobs.rows import DOTS, OPEN_STATES, UNDER_WAY, line_of, seconds_of, title_of, word_of
+from lxc_dashboard.state.base import READY, PageState, id_in, notify, requires, runtime, session, uuid_of
+from lxc_dashboard.state.jobs.room import barred_from, notices
+from lxc_dashboard.state.jobs.rows import (
+    DOTS,
+    OPEN_STATES,
+    UNDER_WAY,
+    line_of,
+    seconds_of,
+    title_of,
+    word_of,
+)
 from lxc_dashboard.state.templates.rows import counted
 
 log = structlog.get_logger(__name__)

@@ -9,7 +9,7 @@ from reflex.state import StateUpdate
 from reflex_base.constants.state import FIELD_MARKER
 
 from lxc_dashboard.state.base import caller, requires, session
-from lxc_dashboard.state.jobs.running_hub import Shown
+from lxc_dashboard.state.jobs.hubs import Shown
 
 
 class RunningState(rx.State):

@@ -1,17 +1,45 @@
-"""Rows of the list of templates: their contents, filters, order, and the address of a view."""
+"""What several pages of templates show: rows with their filters, order and address, and whether changes are offered."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import urlencode
 
+import reflex as rx
+
 from lxc_dashboard import routes, text
+from lxc_dashboard.services.templates import rights
 from lxc_dashboard.services.templates.library.drafts import OWN_KINDS
 from lxc_dashboard.services.templates.model import Finding
 from lxc_dashboard.services.templates.summaries import DiscoveryReport, TemplateSummary
+from lxc_dashboard.state.base import requires, runtime, session
+
+ASKED_EVERY_S: Final = 30.0
+
+
+class AuthoringState(rx.State):
+    """``may_author``: show the actions; each action checks the privilege again."""
+
+    may_author: bool = False
+    _asked_at: float = -ASKED_EVERY_S
+
+    @requires(background=True)
+    async def ask(self) -> None:
+        """Ask PVE. If it does not answer, a message says so and no actions are shown."""
+        rt, who = runtime(), session()
+        async with self:
+            if time.monotonic() - self._asked_at < ASKED_EVERY_S:
+                return
+        allowed = await rights.may_author(rt, who)
+        async with self:
+            # Only after the answer: leaving the page cancels this, and the next page must ask again.
+            self._asked_at = time.monotonic()
+            self.may_author = allowed
+
 
 QUERY_CHARS: Final = 200
 PAGE_ROWS: Final = 50

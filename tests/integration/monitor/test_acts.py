@@ -20,7 +20,7 @@ from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.jobs.engine import execution as engine
 from lxc_dashboard.services.jobs.engine.run import Guest
 from lxc_dashboard.services.jobs.request import request
-from lxc_dashboard.state.jobs import acts
+from lxc_dashboard.state.jobs import room
 from pve_sandbox.node import SandboxNode
 from tests.integration.monitor.conftest import SignIn
 from tests.integration.monitor.viewers import Seen, hub_of, looking
@@ -273,12 +273,12 @@ async def test_a_node_that_does_not_answer_fails_the_act_after_some_seconds(
 async def test_a_page_says_where_no_worker_takes_the_act_and_then_how_it_ended(
     rt: Runtime, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(acts, "BEGINS_WITHIN_S", 0.2)
+    monkeypatch.setattr(room, "BEGINS_WITHIN_S", 0.2)
     session = await sign_in(rt, "root@pam")
     client = await acting.client(rt, session)
     stopped = next(guest for guest in await client.cluster.resources("vm") if guest.status == "stopped")
     job_id = await request(rt, session, Power.START.act, Guest(stopped.vmid, stopped.node, name="late"))
-    shown = acts.notices(rt, job_id)
+    shown = room.notices(rt, job_id)
     assert text.NO_WORKER in str(await anext(shown))
     await engine.run(rt, job_id)
     told = str(await anext(shown))

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from lxc_dashboard.api.middleware.pace import SILENT_PAGE_S
+from lxc_dashboard.api.middleware.limits import SILENT_PAGE_S
 from lxc_dashboard.bus import Bus
 from lxc_dashboard.state.socket.tabs import KEPT_S, Seats
 

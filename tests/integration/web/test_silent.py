@@ -15,7 +15,7 @@ import pytest
 
 from lxc_dashboard import routes
 from lxc_dashboard.api.middleware.connections import SILENT_PER_ADDRESS
-from lxc_dashboard.api.middleware.pace import SILENT_PAGE_S
+from lxc_dashboard.api.middleware.limits import SILENT_PAGE_S
 from tests.e2e.stack import Stack
 from tests.integration.web.conftest import PATIENCE_S, Visitor, tab
 

@@ -6,8 +6,15 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lxc_dashboard.api.html import document, tag
-from lxc_dashboard.api.sign_in_page import DEFAULT_REALMS, FormValues, Messages, password_page, second_step_page
+from lxc_dashboard.api.sign_in_page import (
+    DEFAULT_REALMS,
+    FormValues,
+    Messages,
+    document,
+    password_page,
+    second_step_page,
+    tag,
+)
 from lxc_dashboard.services.auth.endpoints import Choice
 from lxc_dashboard.services.auth.sign_in import SecondStep
 

@@ -8,7 +8,7 @@ from lxc_dashboard import text
 from lxc_dashboard.errors import ApiError, NotFoundError, PrivilegeError, SessionExpiredError, UnreachableError
 from lxc_dashboard.state import base
 from lxc_dashboard.state.base import PageState
-from lxc_dashboard.state.notices import KEPT, NoticeState
+from lxc_dashboard.state.problems import KEPT, NoticeState
 
 
 class FilledState(PageState, rx.State):

@@ -21,11 +21,9 @@ from lxc_dashboard.services.templates.library.authoring import MAX_NOTE_CHARS
 from lxc_dashboard.state import guard
 from lxc_dashboard.state.creation.configure import FieldsState, MountsState
 from lxc_dashboard.state.creation.form import KEYS_CHARS
-from lxc_dashboard.state.creation.page import CreateState
+from lxc_dashboard.state.creation.page import CreateState, SelectionState
 from lxc_dashboard.state.creation.review import ReviewState
-from lxc_dashboard.state.creation.selection import SelectionState
-from lxc_dashboard.state.templates.bucket_work import LISTING_CHARS, NAME_CHARS, NEW, Work
-from lxc_dashboard.state.templates.buckets import BucketsState
+from lxc_dashboard.state.templates.buckets import LISTING_CHARS, NAME_CHARS, NEW, BucketsState, Work
 from lxc_dashboard.state.templates.editor.page import EditorState
 from lxc_dashboard.state.templates.editor.save import SaveState
 from lxc_dashboard.state.templates.editor.scripts import ScriptsState

@@ -8,7 +8,7 @@ import pytest
 
 from lxc_dashboard import state
 from lxc_dashboard.errors import NotFoundError
-from lxc_dashboard.state.ids import id_in, uuid_of
+from lxc_dashboard.state.base import id_in, uuid_of
 
 ID = "0192f0c8-1111-7000-8000-000000000000"
 
@@ -35,4 +35,4 @@ def test_states_read_ids_in_one_place() -> None:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "UUID"
     }
-    assert found == {"ids.py", "sockets.py"}
+    assert found == {"base.py", "sockets.py"}

@@ -29,9 +29,8 @@ from lxc_dashboard.state.creation.review import ReviewState
 from lxc_dashboard.state.jobs.job import JobState
 from lxc_dashboard.state.jobs.job_list import JobsState
 from lxc_dashboard.state.templates.editor.files import FileForm, FilesState
-from lxc_dashboard.state.templates.editor.items import FileItem
 from lxc_dashboard.state.templates.editor.save import SaveState
-from lxc_dashboard.state.templates.editor.work import Work
+from lxc_dashboard.state.templates.editor.work import FileItem, Work
 from lxc_dashboard.state.templates.sources import SourcesState
 
 WORDS = "a fault of ours, with a secret in its words"

@@ -10,15 +10,55 @@ from lxc_dashboard.components.controls import badge, button
 from lxc_dashboard.components.widgets import ago, confirm_button, dialog
 from lxc_dashboard.pages.shell import page
 from lxc_dashboard.pages.templates.detail import gone
-from lxc_dashboard.pages.templates.diff import difference
-from lxc_dashboard.pages.templates.editor.config import config_part
+from lxc_dashboard.pages.templates.editor.fields import area_field, flag_field, text_field
 from lxc_dashboard.pages.templates.editor.files import files_part
 from lxc_dashboard.pages.templates.editor.guide import FORM_ID, SAVE_ID, guides, kept
 from lxc_dashboard.pages.templates.editor.packages import packages_part
 from lxc_dashboard.pages.templates.editor.scripts import scripts_part
-from lxc_dashboard.pages.templates.marks import findings
+from lxc_dashboard.pages.templates.history import difference
+from lxc_dashboard.pages.templates.template_list import findings
 from lxc_dashboard.state.templates.editor.page import PARTS, EditorState
 from lxc_dashboard.state.templates.editor.save import NOTE, SaveState
+
+
+def config_part() -> rx.Component:
+    return rx.el.div(
+        _group("about", _text("name", path="name"), _text("app"), _text("tags"), _area("description")),
+        _group("resources", *(_number(name, least) for name, least in _LEAST.items())),
+        _group("system", *(_text(name) for name in ("os", "version", "storage", "bridge"))),
+        _group(
+            "features",
+            *(
+                flag_field(f"config.{name}", EditorState.form[name] != "", text.CONFIG_FIELDS[name])
+                for name in ("unprivileged", "nesting", "keyctl", "fuse", "network")
+            ),
+        ),
+        rx.cond(EditorState.form["unprivileged"] == "", note(text.PRIVILEGED_WARNING, tone="warm")),
+        class_name="stack",
+    )
+
+
+_LEAST = {"cpu": 1, "ram_mib": 16, "swap_mib": 0, "disk_gib": 1}
+
+
+def _group(name: str, *controls: rx.Component) -> rx.Component:
+    return rx.el.fieldset(
+        rx.el.legend(text.CONFIG_GROUPS[name], class_name="fields-title"), rx.el.div(*controls, class_name="fields")
+    )
+
+
+def _text(name: str, path: str = "") -> rx.Component:
+    return text_field(path or f"config.{name}", EditorState.form[name], text.CONFIG_FIELDS[name])
+
+
+def _area(name: str) -> rx.Component:
+    return area_field(f"config.{name}", EditorState.form[name], text.CONFIG_FIELDS[name])
+
+
+def _number(name: str, least: int) -> rx.Component:
+    words = text.CONFIG_FIELDS[name]
+    return text_field(f"config.{name}", EditorState.form[name], words, input_mode="numeric", min=least)
+
 
 SAVE_DIALOG = "save-dialog"
 _CONTENT = {"config": config_part, "scripts": scripts_part, "packages": packages_part, "files": files_part}

@@ -11,8 +11,8 @@ from lxc_dashboard.errors import DashboardError, InvalidInputError, SessionExpir
 from lxc_dashboard.services.templates.library import drafts
 from lxc_dashboard.services.templates.library.draft import Draft
 from lxc_dashboard.state.base import requires, runtime, session
-from lxc_dashboard.state.templates.editor.items import FileItem
 from lxc_dashboard.state.templates.editor.page import EditorPart, EditorState
+from lxc_dashboard.state.templates.editor.work import FileItem
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime

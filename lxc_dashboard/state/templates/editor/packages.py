@@ -9,10 +9,9 @@ from lxc_dashboard import text
 from lxc_dashboard.db.models import PackageManager
 from lxc_dashboard.errors import NotFoundError
 from lxc_dashboard.services.templates.library import buckets
-from lxc_dashboard.state.base import requires, runtime, session
-from lxc_dashboard.state.ids import uuid_of
-from lxc_dashboard.state.templates.editor.items import ListItem
+from lxc_dashboard.state.base import requires, runtime, session, uuid_of
 from lxc_dashboard.state.templates.editor.page import EditorPart, EditorState
+from lxc_dashboard.state.templates.editor.work import ListItem
 
 MANAGERS: Final = tuple(manager.value for manager in PackageManager)
 LISTED_NAME: Final = "packages"

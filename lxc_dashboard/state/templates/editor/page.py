@@ -30,8 +30,7 @@ from lxc_dashboard.errors import (
 )
 from lxc_dashboard.services.templates.library import drafts
 from lxc_dashboard.services.templates.library.draft import Draft, DraftContent
-from lxc_dashboard.state.base import PageState, requires, runtime, session
-from lxc_dashboard.state.ids import uuid_of
+from lxc_dashboard.state.base import PageState, requires, runtime, session, uuid_of
 from lxc_dashboard.state.problems import message_of
 from lxc_dashboard.state.templates.editor.work import Work, faults_of, list_faults
 

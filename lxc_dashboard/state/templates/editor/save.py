@@ -14,9 +14,9 @@ from lxc_dashboard.services.templates.library import authoring, catalog, drafts,
 from lxc_dashboard.services.templates.library.draft import Draft, Overtaken
 from lxc_dashboard.services.templates.summaries import RevisionSummary
 from lxc_dashboard.state.base import notify, notify_warning, requires, runtime, session
-from lxc_dashboard.state.templates.diff_blocks import DiffBlock, blocks_of
 from lxc_dashboard.state.templates.editor.page import EditorPart, EditorState
 from lxc_dashboard.state.templates.editor.work import faults_of
+from lxc_dashboard.state.templates.revisions import DiffBlock, blocks_of
 from lxc_dashboard.state.templates.rows import Refused, finding_row
 
 NOTE = "note"

@@ -9,8 +9,8 @@ from lxc_dashboard import text
 from lxc_dashboard.components.code import CodeFinding
 from lxc_dashboard.services.templates.format import shellcheck
 from lxc_dashboard.state.base import requires
-from lxc_dashboard.state.templates.editor.items import ScriptItem
 from lxc_dashboard.state.templates.editor.page import EditorPart, EditorState
+from lxc_dashboard.state.templates.editor.work import ScriptItem
 
 FINDINGS_SHOWN: Final = 100
 

@@ -10,8 +10,8 @@ from uuid import uuid4
 import pytest
 from starlette.types import Message, Receive
 
-from lxc_dashboard.api.middleware import pace
-from lxc_dashboard.api.middleware.pace import Allowance, Allowances, Bucket, limit_body_time, limit_rate, limit_unread
+from lxc_dashboard.api.middleware import limits
+from lxc_dashboard.api.middleware.limits import Allowance, Allowances, Bucket, limit_body_time, limit_rate, limit_unread
 
 
 def told(*messages: Message) -> Receive:
@@ -54,7 +54,7 @@ def stopped_allowance() -> Allowance:
 
 async def test_messages_wait_where_they_come_too_fast() -> None:
     allowance = stopped_allowance()
-    assert allowance.spend(pace.BURST_BYTES) == 0
+    assert allowance.spend(limits.BURST_BYTES) == 0
     receive = limit_rate(told(text("4" * (400 << 10))), allowance, max_bytes=1 << 20, binary=False)
     began = asyncio.get_running_loop().time()
     assert (await receive())["text"]
@@ -63,7 +63,7 @@ async def test_messages_wait_where_they_come_too_fast() -> None:
 
 def test_many_small_messages_count_too() -> None:
     allowance = stopped_allowance()
-    assert all(allowance.spend(1) == 0 for _ in range(pace.BURST_MESSAGES))
+    assert all(allowance.spend(1) == 0 for _ in range(limits.BURST_MESSAGES))
     assert [allowance.spend(1) for _ in range(50)][-1] > 0
 
 
@@ -88,7 +88,7 @@ async def test_a_console_may_send_bytes() -> None:
 async def test_a_page_that_says_nothing_for_long_ends_its_socket_and_a_console_does_not() -> None:
     page = limit_rate(told(text("3")), Allowance(), max_bytes=10, binary=False, silent_s=0.01)
     assert await page() == text("3")
-    assert await page() == {"type": "websocket.disconnect", "code": pace.GOING_AWAY}
+    assert await page() == {"type": "websocket.disconnect", "code": limits.GOING_AWAY}
     console = asyncio.ensure_future(limit_rate(told(), Allowance(), max_bytes=10, binary=True, silent_s=0.01)())
     await asyncio.wait({console}, timeout=0.1)
     assert not console.done()
@@ -96,7 +96,7 @@ async def test_a_page_that_says_nothing_for_long_ends_its_socket_and_a_console_d
 
 
 def test_a_new_socket_of_the_session_begins_no_new_allowance(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pace, "ALLOWANCES_KEPT", 2)
+    monkeypatch.setattr(limits, "ALLOWANCES_KEPT", 2)
     allowances, one, two, three = Allowances(), uuid4(), uuid4(), uuid4()
     first = allowances.of(one)
     allowances.of(two)
@@ -146,7 +146,7 @@ async def test_a_socket_whose_browser_does_not_read_ends() -> None:
     await asyncio.sleep(0)
     with pytest.raises(OSError, match="does not read"):
         await send_in_time({"type": "websocket.send", "text": "42"})
-    ended = {"type": "websocket.disconnect", "code": pace.GOING_AWAY}
+    ended = {"type": "websocket.disconnect", "code": limits.GOING_AWAY}
     assert await receiving == ended
     assert await receive() == ended
     async with asyncio.timeout(0.04):

@@ -18,7 +18,7 @@ from lxc_dashboard.services.creation.views import creation_view
 from lxc_dashboard.state import base, guard
 from lxc_dashboard.state.creation.batch import BatchState, cancel_title, outcome_notes
 from lxc_dashboard.state.creation.configure import unknown_addresses
-from lxc_dashboard.state.creation.several import PlannedRow, title_of
+from lxc_dashboard.state.creation.review import PlannedRow, title_of
 from lxc_dashboard.state.jobs import room as job_room
 from tests.unit.state.test_page_states import someone, state_of
 

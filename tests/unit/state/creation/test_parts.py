@@ -13,10 +13,9 @@ from lxc_dashboard.services.creation.form.defaults import defaults
 from lxc_dashboard.state.creation.configure import AddressesState, FieldsState, MountsState
 from lxc_dashboard.state.creation.mount_rows import MountRow, format_rows
 from lxc_dashboard.state.creation.offer import AppliancesState, OfferState
-from lxc_dashboard.state.creation.page import CreateState
+from lxc_dashboard.state.creation.page import CreateState, SelectionState
 from lxc_dashboard.state.creation.presets import PresetsState, ProposalState
 from lxc_dashboard.state.creation.review import ReviewState
-from lxc_dashboard.state.creation.selection import SelectionState
 from lxc_dashboard.state.creation.start import LinkState, StartState
 from lxc_dashboard.state.creation.wizard import WizardState
 from lxc_dashboard.state.guard import access_of

@@ -12,8 +12,8 @@ import pytest
 
 from lxc_dashboard.db.models import CREATE_KIND, JobState
 from lxc_dashboard.services.jobs.pulse import JobPulse
-from lxc_dashboard.state.jobs import hub as jobs_hub
-from lxc_dashboard.state.jobs.hub import JobsHub
+from lxc_dashboard.state.jobs import hubs as jobs_hub
+from lxc_dashboard.state.jobs.hubs import JobsHub
 
 ENDPOINT = uuid4()
 

@@ -17,8 +17,8 @@ from lxc_dashboard.errors import ServiceUnavailableError
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.jobs.views import JobView
 from lxc_dashboard.services.monitor.rows import Row
-from lxc_dashboard.state.jobs import running_hub
-from lxc_dashboard.state.jobs.running_hub import LISTED, Pushes, RunningHub, shown_of, sid_of, status_of
+from lxc_dashboard.state.jobs import hubs
+from lxc_dashboard.state.jobs.hubs import LISTED, Pushes, RunningHub, shown_of, sid_of, status_of
 
 BEGIN = datetime(2026, 11, 24, 12, tzinfo=UTC)
 JOB = JobView(
@@ -155,7 +155,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
         return ()
 
     monkeypatch.setattr("lxc_dashboard.services.jobs.glance.running", none_of_ours)
-    monkeypatch.setattr(running_hub, "AT_MOST_EVERY_S", 0.0)
+    monkeypatch.setattr(hubs, "AT_MOST_EVERY_S", 0.0)
     return there
 
 
@@ -168,7 +168,7 @@ async def hub(fake: Fake) -> AsyncIterator[RunningHub]:
 
 
 ANN = Session(id=new_id(), endpoint_id=JOB.endpoint_id, endpoint_name="pve", userid="ann@pve", signed_in_at=BEGIN)
-ROOM = running_hub.room_of(KEY)
+ROOM = hubs.looks_room(KEY)
 
 
 async def test_a_second_tab_gets_the_last_result_without_another_reading(fake: Fake, hub: RunningHub) -> None:

@@ -12,8 +12,8 @@ from lxc_dashboard import routes, text
 from lxc_dashboard.db.models import PackageManager, now
 from lxc_dashboard.services.templates.format.packages import read_listing
 from lxc_dashboard.services.templates.library.buckets import BucketDetail, BucketSummary, BucketUse
-from lxc_dashboard.state.templates import bucket_work
-from lxc_dashboard.state.templates.bucket_work import DIFF_LINES, Base, DiffLine, Work
+from lxc_dashboard.state.templates import buckets
+from lxc_dashboard.state.templates.buckets import DIFF_LINES, Base, DiffLine, Work
 
 APT = PackageManager.APT
 
@@ -28,7 +28,7 @@ def uses(*names: str) -> tuple[BucketUse, ...]:
 
 
 def said(work: Work, *names: str) -> str:
-    return bucket_work.touches(work, work.read(), uses(*names))
+    return buckets.touches(work, work.read(), uses(*names))
 
 
 @pytest.fixture
@@ -72,40 +72,40 @@ def test_nothing_is_said_of_templates_where_nothing_is_to_be_saved(work: Work) -
 
 
 def test_revisions_are_named_with_their_numbers() -> None:
-    assert bucket_work.named(uses("web", "db"), numbers=True) == "web r1, db r2"
+    assert buckets.named(uses("web", "db"), numbers=True) == "web r1, db r2"
 
 
 def test_faults_stand_beside_their_lines() -> None:
-    found = bucket_work.fault_rows(read_listing("base", APT, "curl\n-y\n"))
+    found = buckets.fault_rows(read_listing("base", APT, "curl\n-y\n"))
     assert [(row.line, row.place, row.level) for row in found] == [(2, "Line 2", "error")]
-    (whole,) = bucket_work.fault_rows(read_listing("base", APT, "x" * (300 << 10)))
+    (whole,) = buckets.fault_rows(read_listing("base", APT, "x" * (300 << 10)))
     assert (whole.line, whole.place) == (0, text.BUCKET_WHOLE)
 
 
 def test_what_another_changed_is_told_by_line() -> None:
-    assert bucket_work.changed_lines("a\nb\nc\n", "a\nB\nc\nd\n") == [
+    assert buckets.changed_lines("a\nb\nc\n", "a\nB\nc\nd\n") == [
         DiffLine("-", "b"),
         DiffLine("+", "B"),
         DiffLine("+", "d"),
     ]
-    assert bucket_work.changed_lines("a\n", "a\n") == []
-    assert len(bucket_work.changed_lines("", "x\n" * 1000)) == DIFF_LINES
+    assert buckets.changed_lines("a\n", "a\n") == []
+    assert len(buckets.changed_lines("", "x\n" * 1000)) == DIFF_LINES
 
 
 def test_lists_that_are_alike_in_every_line_are_compared_at_once() -> None:
     ours, theirs = ("".join(f"{side}-{number:060}\n" for number in range(2000)) for side in "ab")
     begun = time.process_time()
-    assert len(bucket_work.changed_lines(ours, theirs)) == DIFF_LINES
+    assert len(buckets.changed_lines(ours, theirs)) == DIFF_LINES
     assert time.process_time() - begun < 1
 
 
 def test_a_row_leads_to_its_bucket_and_is_found_by_its_templates() -> None:
     known = UUID(int=7)
     summary = BucketSummary(known, "Base", APT, 3, uses("Web"), "root@pam", now())
-    row = bucket_work.row_of(summary)
+    row = buckets.row_of(summary)
     assert (row.name, row.manager, row.packages, row.templates) == ("Base", "apt", 3, 1)
     assert row.href == routes.bucket(known) == f"/templates/buckets?bucket={known}"
-    assert bucket_work.searched(summary) == "base apt web"
+    assert buckets.searched(summary) == "base apt web"
 
 
 @pytest.mark.parametrize("manager", list(PackageManager))

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from lxc_dashboard.db.models import FilePolicy, PackageManager
 from lxc_dashboard.services.templates.library.draft import DraftContent, DraftFile, is_ordered
 from lxc_dashboard.services.templates.model import Bucket, PackageEntry, Script, TemplateConfig
-from lxc_dashboard.state.templates.editor.items import NO_MODE, ON
 from lxc_dashboard.state.templates.editor.page import parts_of
-from lxc_dashboard.state.templates.editor.work import Work, faults_of, list_faults
+from lxc_dashboard.state.templates.editor.work import NO_MODE, ON, Work, faults_of, list_faults
 
 SHA256 = "0" * 64
 CONTENT = DraftContent(

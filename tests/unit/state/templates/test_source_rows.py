@@ -12,7 +12,7 @@ from lxc_dashboard.db.models import SourceKind, now
 from lxc_dashboard.services.templates.model import Refusal
 from lxc_dashboard.services.templates.sources.registry import SourceView
 from lxc_dashboard.services.templates.summaries import DiscoveryReport
-from lxc_dashboard.state.templates.source_rows import REFUSED_SHOWN, opened_of, row_of
+from lxc_dashboard.state.templates.sources import REFUSED_SHOWN, opened_of, row_of
 
 VIEW = SourceView(
     id=UUID(int=7),

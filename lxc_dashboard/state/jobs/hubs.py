@@ -1,6 +1,8 @@
 """What the frame of every page shows: what runs at the endpoint, and how old the state of the feed is.
 
-Each user's tabs share one look. The jobs' hub and the user's feed say when to look: it reads the database, and never PVE.
+``JobsHub`` reads the jobs of an endpoint once a second while it has viewers, and tells open pages that they changed. Each
+user's tabs share one look (``RunningHub``): the hub of jobs and the user's feed say when to look. It reads the database, and
+never PVE.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import structlog
 from lxc_dashboard import routes, text
 from lxc_dashboard.errors import ServiceUnavailableError
 from lxc_dashboard.services.jobs import glance
+from lxc_dashboard.services.jobs.pulse import JobPulse, pulse
 from lxc_dashboard.services.jobs.views import JobView
 from lxc_dashboard.services.monitor.patch import changed_fields
 from lxc_dashboard.services.monitor.rows import DOING
@@ -28,12 +31,90 @@ if TYPE_CHECKING:
     from lxc_dashboard.services.auth.model import Session
     from lxc_dashboard.services.monitor.feed import FeedHub
     from lxc_dashboard.services.monitor.rows import Row
-    from lxc_dashboard.state.jobs.hub import JobsHub
     from lxc_dashboard.state.socket.sockets import Sockets
+
+
+PushTick = Callable[[str, int], Awaitable[None]]
+OnChange = Callable[[UUID], None]
+
+log = structlog.get_logger(__name__)
+
+READ_EVERY_S: Final = 1.0
+# While no job is unfinished, only a new one can change the list.
+IDLE_EVERY_S: Final = 3.0
+
+
+class JobsHub:
+    """One per web process. Calls ``push(room, tick)``, which pushes to the room's sockets, and ``changed(endpoint_id)`` on each change."""
+
+    def __init__(self, runtime: Callable[[], Runtime], sockets: Sockets, push: PushTick, changed: OnChange) -> None:
+        self._runtime = runtime
+        self._sockets = sockets
+        self._push = push
+        self._changed = changed
+        self._readers: dict[UUID, asyncio.Task[None]] = {}
+
+    async def watch(self, sid: str, endpoint_id: UUID) -> None:
+        """Push changes to the socket."""
+        await self._sockets.enter(sid, room_of(endpoint_id))
+        self._start_reading(endpoint_id)
+
+    async def leave(self, sid: str, endpoint_id: UUID) -> None:
+        await self._sockets.quit(sid, room_of(endpoint_id))
+
+    async def attend(self, sid: str, endpoint_id: UUID) -> None:
+        """Read the jobs, and call ``changed``, while the socket is open. Pushes nothing to it."""
+        await self._sockets.enter(sid, attending(endpoint_id))
+        self._start_reading(endpoint_id)
+
+    async def stop_attending(self, sid: str, endpoint_id: UUID) -> None:
+        """Undo ``attend``."""
+        await self._sockets.quit(sid, attending(endpoint_id))
+
+    def _start_reading(self, endpoint_id: UUID) -> None:
+        reader = self._readers.get(endpoint_id)
+        if reader is None or reader.done():
+            self._readers[endpoint_id] = asyncio.create_task(self._read(endpoint_id), name="jobs of an endpoint")
+
+    async def close(self) -> None:
+        for reader in self._readers.values():
+            reader.cancel()
+        await asyncio.gather(*self._readers.values(), return_exceptions=True)
+
+    async def _read(self, endpoint_id: UUID) -> None:
+        room = room_of(endpoint_id)
+        known: tuple[JobPulse, ...] | None = None
+        # Grows from process to process: a tab ignores a tick equal to the one it has.
+        tick = time.time_ns() // 1_000_000
+        while self._sockets.count(room) or self._sockets.count(attending(endpoint_id)):
+            newest = await self._pulse(endpoint_id)
+            # The first reading is pushed, too: jobs may have changed since the page was filled.
+            if newest is not None and newest != known:
+                tick += 1
+                self._changed(endpoint_id)
+                await self._push(room, tick)
+            known = newest if newest is not None else known
+            busy = known is None or any(job.finished_at is None for job in known)
+            await asyncio.sleep(READ_EVERY_S if busy else IDLE_EVERY_S)
+
+    async def _pulse(self, endpoint_id: UUID) -> tuple[JobPulse, ...] | None:
+        try:
+            return await pulse(self._runtime(), endpoint_id)
+        except ServiceUnavailableError as error:
+            log.info("jobs not read", why=str(error))
+            return None
+
+
+def room_of(endpoint_id: UUID) -> str:
+    return f"jobs:{endpoint_id}"
+
+
+def attending(endpoint_id: UUID) -> str:
+    return f"jobs-attending:{endpoint_id}"
+
 
 Shown = dict[str, Any]
 
-log = structlog.get_logger(__name__)
 
 LISTED: Final = 50
 READ_AGAIN_S: Final = 15.0
@@ -77,7 +158,7 @@ class RunningHub:
         """Push to the socket what runs, now and with each change."""
         key = self._feeds.watch(session, f"{sid}{_FRAME}")
         await self._jobs.attend(sid, session.endpoint_id)
-        await self._sockets.enter(sid, room_of(key))
+        await self._sockets.enter(sid, looks_room(key))
         room = self._rooms.setdefault(key, _Room(session))
         await self._push_status(sid, session)
         if room.shown is not None:
@@ -87,7 +168,7 @@ class RunningHub:
 
     async def leave(self, session: Session, sid: str) -> None:
         for key in self._feeds.unwatch(f"{sid}{_FRAME}"):
-            await self._sockets.quit(sid, room_of(key))
+            await self._sockets.quit(sid, looks_room(key))
         await self._jobs.stop_attending(sid, session.endpoint_id)
 
     def on_jobs(self, endpoint_id: UUID) -> None:
@@ -102,7 +183,7 @@ class RunningHub:
         if room is None:
             return
         if {"at", "error"} & meta:
-            await self._push_status(room_of(key), room.session, but=key)
+            await self._push_status(looks_room(key), room.session, but=key)
         if {"tasks", "error"} & meta or _OF_JOBS & changed_fields(patch):
             room.changed.set()
 
@@ -119,12 +200,12 @@ class RunningHub:
 
     async def _follow(self, key: str, room: _Room, session: Session) -> None:
         try:
-            while self._sockets.count(room_of(key)):
+            while self._sockets.count(looks_room(key)):
                 room.changed.clear()
                 shown = await self._read(session)
                 if shown is not None and shown != room.shown:
                     room.shown = shown
-                    await self._pushes.shown(room_of(key), shown)
+                    await self._pushes.shown(looks_room(key), shown)
                 await asyncio.sleep(AT_MOST_EVERY_S)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(READ_AGAIN_S):
@@ -141,7 +222,7 @@ class RunningHub:
             return None
 
 
-def room_of(key: str) -> str:
+def looks_room(key: str) -> str:
     return f"running:{key}"
 
 
