@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from pve_sandbox.files import write_atomically
+from pve_sandbox.store import write_atomically
 
 LIFETIME = dt.timedelta(days=3650)
 PUBLIC = 0o644

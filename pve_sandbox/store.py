@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,20 @@ import msgspec
 import structlog
 
 from pve_sandbox.api.access.directory import DirectoryState
-from pve_sandbox.files import OWNER_ONLY, write_atomically
+
+OWNER_ONLY = 0o600
+
+
+def write_atomically(path: Path, data: bytes, mode: int = OWNER_ONLY) -> None:
+    """Write a temporary file, then rename it, so that a crash leaves the old or the new content."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(descriptor, "wb") as out:
+        os.fchmod(out.fileno(), mode)
+        out.write(data)
+    temporary.replace(path)
+
 
 log = structlog.get_logger(__name__)
 

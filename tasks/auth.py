@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from lxc_dashboard.services.auth import renewal
+from lxc_dashboard.services.auth import sign_in
 from tasks.app import in_runtime
 
 
 @shared_task(name="auth.renew")
 def renew() -> None:
-    in_runtime(renewal.renew_due)
+    in_runtime(sign_in.renew_due)

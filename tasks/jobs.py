@@ -7,7 +7,7 @@ from celery import shared_task
 from lxc_dashboard.services import kinds
 from lxc_dashboard.services.creation.removal import pending_cancels as settling
 from lxc_dashboard.services.jobs.engine import execution as engine
-from lxc_dashboard.services.jobs.engine import reaper, renewal
+from lxc_dashboard.services.jobs.engine import reaper, ticket
 from tasks.app import in_place, in_runtime
 
 KINDS = kinds.KINDS
@@ -25,7 +25,7 @@ def reap() -> None:
 
 @shared_task(name="jobs.renew")
 def renew() -> None:
-    in_runtime(renewal.renew_due)
+    in_runtime(ticket.renew_due)
 
 
 @shared_task(name="jobs.settle")

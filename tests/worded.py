@@ -9,7 +9,7 @@ from lxc_dashboard.errors import DashboardError
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation.preflight.findings import Finding
 from lxc_dashboard.services.creation.preflight.rights import Lack
-from lxc_dashboard.services.jobs.events.model import ProgressEvent
+from lxc_dashboard.services.jobs.events.lines import ProgressEvent
 from lxc_dashboard.services.jobs.views import JobError
 
 Told = Message | Finding | Lack | JobError | DashboardError

@@ -25,8 +25,8 @@ from lxc_dashboard.errors import DashboardError, InvalidInputError, NotFoundErro
 from lxc_dashboard.services.auth import sessions
 from lxc_dashboard.services.creation import credentials
 from lxc_dashboard.services.jobs import service
+from lxc_dashboard.services.jobs.events import follow
 from lxc_dashboard.services.jobs.events import log as job_log
-from lxc_dashboard.services.jobs.events import watch
 from lxc_dashboard.services.jobs.events.lines import LINE_CHARS, LogLine, Span, lines_of, plain, shown, spans_of
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.model import Session
-    from lxc_dashboard.services.jobs.events.model import ProgressEvent
+    from lxc_dashboard.services.jobs.events.lines import ProgressEvent
 
 log = structlog.get_logger(__name__)
 
@@ -174,7 +174,7 @@ class _Stream:
     async def run(self, after: int) -> AsyncIterator[bytes]:
         yield b"retry: %d\n\n" % RETRY_MS
         until = time.monotonic() + STREAM_LIFETIME_S
-        following = watch.watch(self._rt, self._id, after)
+        following = follow.watch(self._rt, self._id, after)
         next_batch = asyncio.ensure_future(anext(following, None))
         check = asyncio.ensure_future(self._check(0.0))
         try:

@@ -29,9 +29,9 @@ from lxc_dashboard.errors import (
     TlsError,
     UnreachableError,
 )
-from lxc_dashboard.services.auth import challenges, endpoints, realms, sessions, sign_in
+from lxc_dashboard.services.auth import endpoints, sessions, sign_in
+from lxc_dashboard.services.auth.endpoints import Realm
 from lxc_dashboard.services.auth.model import ABSOLUTE_LIFETIME
-from lxc_dashboard.services.auth.realms import Realm
 from lxc_dashboard.services.auth.sign_in import SecondStep, SignedIn
 from lxc_dashboard.services.creation import service as creations
 from lxc_dashboard.state.base import reference
@@ -134,7 +134,7 @@ async def leave(request: Request) -> Response:
 async def list_realms(request: Request) -> Response:
     """The realms of a registered endpoint: ``{"realms": [{"name", "comment"}]}``, empty if they cannot be read."""
     try:
-        found = await realms.realms(caller_of(request).runtime, _uuid(request.query_params.get("endpoint", "")))
+        found = await endpoints.realms(caller_of(request).runtime, _uuid(request.query_params.get("endpoint", "")))
     except (NotFoundError, ProxmoxError):
         found = []
     listed = [{"name": realm.name, "comment": realm.comment} for realm in found]
@@ -177,7 +177,7 @@ async def _enter(request: Request, result: SignedIn, next_path: str) -> Response
 def _to_second_step(request: Request, step: SecondStep, next_path: str) -> Response:
     query = routes.sign_in(next_path)
     response = RedirectResponse(query, status_code=303, headers=NO_STORE)
-    _set_cookie(request, response, STEP_COOKIE, step.token, path=routes.SIGN_IN, max_age_s=challenges.LIFETIME_S)
+    _set_cookie(request, response, STEP_COOKIE, step.token, path=routes.SIGN_IN, max_age_s=sign_in.LIFETIME_S)
     return response
 
 
@@ -207,7 +207,7 @@ async def _password_page(request: Request, values: FormValues, messages: Message
 async def _realms(runtime: Runtime, chosen: endpoints.Choice) -> tuple[list[Realm] | tuple[Realm, ...], str]:
     """The endpoint's realms; if they cannot be read, the default ones and the reason."""
     try:
-        return await realms.realms(runtime, chosen.id) or page.DEFAULT_REALMS, ""
+        return await endpoints.realms(runtime, chosen.id) or page.DEFAULT_REALMS, ""
     except DashboardError as error:
         reason = _failure_of(error).message
     return page.DEFAULT_REALMS, text.REALMS_UNKNOWN.format(endpoint=chosen.name, reason=reason)

@@ -12,8 +12,7 @@ from starlette.responses import HTMLResponse, Response
 
 from lxc_dashboard import routes, text
 from lxc_dashboard.api.middleware.headers import NO_STORE
-from lxc_dashboard.services.auth.endpoints import Choice
-from lxc_dashboard.services.auth.realms import Realm
+from lxc_dashboard.services.auth.endpoints import Choice, Realm
 from lxc_dashboard.services.auth.sign_in import SecondStep
 
 RELOAD_AFTER_S: Final = 2

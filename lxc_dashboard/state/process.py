@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from reflex.app import App
 
     from lxc_dashboard.runtime import Runtime
-    from lxc_dashboard.services.monitor.patch import Patch
+    from lxc_dashboard.services.monitor.replica import Patch
 
 T = TypeVar("T")
 PushPatch = Callable[[str, "Patch", dict[str, Any]], Awaitable[None]]

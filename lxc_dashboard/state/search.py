@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import reflex as rx
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.services.jobs import glance
+from lxc_dashboard.services.jobs import listing
 from lxc_dashboard.services.jobs.views import JobView
 from lxc_dashboard.services.templates.library import catalog
 from lxc_dashboard.services.templates.library.catalog import Named
@@ -62,7 +62,7 @@ class SearchState(PageState, rx.State):
             self.of, self.found = query, []
             rows = await caller().hub.rows(session())
             templates = await catalog.find_named(session(), runtime().db, query, HITS) if query else []
-            jobs = await glance.named(runtime(), session(), rows, query, HITS)
+            jobs = await listing.named(runtime(), session(), rows, query, HITS)
             self.found = groups_of(containers_of(rows, query), templates, jobs)
             self._show(empty=not self.found)
 

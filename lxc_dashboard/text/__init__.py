@@ -16,8 +16,10 @@ from lxc_dashboard.text.dashboard import *
 from lxc_dashboard.text.editor import *
 from lxc_dashboard.text.frame import *
 from lxc_dashboard.text.jobs import *
-from lxc_dashboard.text.messages import *
-from lxc_dashboard.text.messages.events import *
+from lxc_dashboard.text.messages import in_words as in_words
+from lxc_dashboard.text.messages import in_words_of as in_words_of
+from lxc_dashboard.text.messages import remedy_of as remedy_of
+from lxc_dashboard.text.messages import with_remedy as with_remedy
 from lxc_dashboard.text.shortcuts import *
 from lxc_dashboard.text.sign_in import *
 from lxc_dashboard.text.sources import *

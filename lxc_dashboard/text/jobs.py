@@ -7,6 +7,7 @@ from typing import Final
 from lxc_dashboard.text.common import COPIED, COPY, LOADING, NOT_COPIED
 
 JOB: Final = "Job"
+WAITS_FOR: Final = ("Waits for 1 other on {node}", "Waits for {count} others on {node}")
 NO_WORKER: Final = "No worker has taken this job yet. Start one: lxc-dashboard worker"
 JOB_STATE: Final = "State"
 JOB_NAME: Final = "Name"

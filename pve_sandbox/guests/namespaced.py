@@ -14,12 +14,9 @@ import structlog
 from pve_sandbox.errors import CommandFailedError, ConflictError, GuestError, InvalidInputError, NotFoundError
 from pve_sandbox.guests.environment import GuestEnvironment
 from pve_sandbox.guests.host import GuestSpec, GuestUsage
-from pve_sandbox.guests.kind import GuestKind
-from pve_sandbox.guests.record import GuestRecord, choose_address
-from pve_sandbox.guests.rootfs.base import Base, load_base
-from pve_sandbox.guests.rootfs.layer import build_layer, write_identity
-from pve_sandbox.guests.running_guest import RunningGuest
-from pve_sandbox.guests.usage import DiskMeter
+from pve_sandbox.guests.kind import GuestKind, GuestRecord, choose_address
+from pve_sandbox.guests.rootfs.base import Base, build_layer, load_base, write_identity
+from pve_sandbox.guests.running_guest import DiskMeter, RunningGuest
 
 log = structlog.get_logger(__name__)
 

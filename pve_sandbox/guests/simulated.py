@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pve_sandbox.errors import ConflictError, GuestError, InvalidInputError, NotFoundError
 from pve_sandbox.guests.host import GuestSpec, GuestUsage
-from pve_sandbox.guests.record import GuestRecord, choose_address
+from pve_sandbox.guests.kind import GuestRecord, choose_address
 
 _GATEWAY = ipaddress.IPv4Interface("10.77.0.1/24")
 _REPLAY = """

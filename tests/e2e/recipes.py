@@ -24,7 +24,7 @@ from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation.form.spec import ContainerSpec
-from lxc_dashboard.services.jobs.marks import line_of
+from lxc_dashboard.services.jobs.identity import line_of
 from lxc_dashboard.services.templates.library import authoring, catalog, drafts
 from lxc_dashboard.services.templates.library.draft import DraftContent, DraftFile
 from lxc_dashboard.services.templates.model import Bucket, PackageEntry, Script, TemplateConfig

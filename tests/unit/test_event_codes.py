@@ -14,6 +14,7 @@ import lxc_dashboard
 from lxc_dashboard import services, text
 from lxc_dashboard.messages import Message, MessageCode
 from lxc_dashboard.services.jobs.codes import JobCode
+from lxc_dashboard.text.messages import MESSAGES
 from lxc_dashboard.text.messages.remedies import WithRemedy
 
 PRODUCT = Path(lxc_dashboard.__file__).parent
@@ -114,8 +115,8 @@ def told() -> dict[MessageCode, list[set[str]]]:
 
 def test_each_code_has_a_text_and_each_text_a_code() -> None:
     declared = {code.value for code in codes().values()}
-    assert sorted(declared - text.MESSAGES.keys()) == [], "codes without a text"
-    assert sorted(text.MESSAGES.keys() - declared) == [], "texts without a code"
+    assert sorted(declared - MESSAGES.keys()) == [], "codes without a text"
+    assert sorted(MESSAGES.keys() - declared) == [], "texts without a code"
 
 
 def test_each_code_is_told() -> None:
@@ -124,10 +125,10 @@ def test_each_code_is_told() -> None:
 
 def test_each_code_is_told_with_the_parameters_of_its_text() -> None:
     wrong = [
-        (code.value, sorted(names), sorted(placeholders(text.MESSAGES[code])))
+        (code.value, sorted(names), sorted(placeholders(MESSAGES[code])))
         for code, calls in told().items()
         for names in calls
-        if code in text.MESSAGES and names != placeholders(text.MESSAGES[code])
+        if code in MESSAGES and names != placeholders(MESSAGES[code])
     ]
     assert wrong == []
 

@@ -2,11 +2,15 @@
 
 Every refusal of PVE is the same error after the same time, so that nobody can find out which users exist. Only an
 unreachable PVE is a different error.
+
+Open second-factor challenges of PVE are stored for two minutes. The browser holds a random token in a cookie. Its SHA-256 is
+the key; the challenge is encrypted and bound to it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,27 +18,81 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
+import msgspec
 import structlog
 
 from lxc_dashboard.db.models import AuditResult
 from lxc_dashboard.errors import (
+    CryptoError,
     DashboardError,
     InvalidCredentialsError,
+    ServiceUnavailableError,
     SessionExpiredError,
     TfaRequiredError,
     UnreachableError,
 )
 from lxc_dashboard.printable import has_hidden
-from lxc_dashboard.proxmox.auth import SIGN_IN_PATH, Ticket, answer_tfa, login
-from lxc_dashboard.services.auth import acting, challenges, endpoints, limits, sessions
-from lxc_dashboard.services.auth.challenges import Challenge
+from lxc_dashboard.proxmox.auth import SIGN_IN_PATH, TICKET_LIFETIME_S, Ticket, answer_tfa, login
+from lxc_dashboard.services.auth import acting, endpoints, limits, sessions
 from lxc_dashboard.services.auth.model import Session
+from lxc_dashboard.services.auth.sessions import COOKIE_BYTES, COOKIE_CHARS, key_of
 
 if TYPE_CHECKING:
     from lxc_dashboard.proxmox.client import Endpoint, ProxmoxClient
     from lxc_dashboard.runtime import Runtime
 
+
 log = structlog.get_logger(__name__)
+
+LIFETIME_S: Final = 120
+
+
+class Challenge(msgspec.Struct, frozen=True):
+    """``challenge``: PVE's own. ``kinds``: the supported second factors."""
+
+    endpoint_id: UUID
+    userid: str
+    challenge: str
+    kinds: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"Challenge(userid={self.userid!r}, kinds={self.kinds!r})"
+
+
+_DECODER = msgspec.json.Decoder(Challenge)
+
+
+async def keep(runtime: Runtime, challenge: Challenge) -> str:
+    """Store a challenge and return its token."""
+    token = secrets.token_urlsafe(COOKIE_BYTES)
+    content = msgspec.json.encode(challenge)
+    sealed = runtime.keyring.encrypt(content, table="tfa", column="challenge", row=key_of(token))
+    await runtime.bus.set(_key(token), sealed.encode(), ttl_s=LIFETIME_S)
+    return token
+
+
+async def find(runtime: Runtime, token: str) -> Challenge | None:
+    """The challenge of ``token``; None if there is none or it has expired."""
+    if len(token) != COOKIE_CHARS:
+        return None
+    sealed = await runtime.bus.get(_key(token))
+    if sealed is None:
+        return None
+    try:
+        content = runtime.keyring.decrypt(sealed.decode(), table="tfa", column="challenge", row=key_of(token))
+    except CryptoError as error:
+        log.warning("challenge unreadable", why=str(error))
+        return None
+    return _DECODER.decode(content)
+
+
+async def forget(runtime: Runtime, token: str) -> None:
+    await runtime.bus.delete(_key(token))
+
+
+def _key(token: str) -> str:
+    return f"auth:challenge:{key_of(token)}"
+
 
 # PVE delays a refusal by 3 s. Ours all take one second more, to cover the network.
 REFUSAL_DELAY_S: Final = 4.0
@@ -102,7 +160,7 @@ def userid_of(user: str, realm: str) -> str:
 
 async def second_step(runtime: Runtime, token: str) -> SecondStep | None:
     """The second step of the challenge of ``token``; None if it has expired."""
-    challenge = await challenges.find(runtime, token)
+    challenge = await find(runtime, token)
     return SecondStep(challenge.userid, challenge.kinds, token) if challenge else None
 
 
@@ -111,7 +169,7 @@ async def answer(runtime: Runtime, token: str, kind: str, code: str, origin: Ori
 
     A wrong code can be corrected until then. Each attempt counts against the limits.
     """
-    challenge = await challenges.find(runtime, token)
+    challenge = await find(runtime, token)
     if challenge is None:
         raise SessionExpiredError(detail="the challenge is over")
     endpoint = await endpoints.endpoint(runtime, challenge.endpoint_id)
@@ -119,7 +177,7 @@ async def answer(runtime: Runtime, token: str, kind: str, code: str, origin: Ori
         if kind not in challenge.kinds or len(code) > PASSWORD_CHARS:
             raise InvalidCredentialsError(detail="not a kind that was asked for")
         ticket = await answer_tfa(client, challenge.userid, challenge.challenge, kind, code)
-        await challenges.forget(runtime, token)
+        await forget(runtime, token)
         return await _signed_in(runtime, challenge.endpoint_id, endpoint, ticket, origin)
 
 
@@ -225,7 +283,7 @@ async def _signed_in(
 
 async def _second_step(runtime: Runtime, endpoint_id: UUID, userid: str, required: TfaRequiredError) -> SecondStep:
     kinds = tuple(kind for kind in required.kinds if kind in ANSWERABLE_KINDS)
-    token = await challenges.keep(runtime, Challenge(endpoint_id, userid, required.challenge, kinds))
+    token = await keep(runtime, Challenge(endpoint_id, userid, required.challenge, kinds))
     return SecondStep(userid, kinds, token)
 
 
@@ -248,3 +306,54 @@ async def _audit(
             address=origin.address,
             detail={"why": why} if why else {},
         )
+
+
+RENEWALS_PER_RUN: Final = 200
+RENEW_AT_ONCE: Final = 20
+
+
+async def renew_due(runtime: Runtime) -> int:
+    """Renew the tickets past half of their life; the number of sessions checked.
+
+    Ends sessions whose ticket PVE refuses. Wipes jobs' copies of tickets that could not be wiped when their session ended.
+    """
+    try:
+        await _wipe_pending(runtime)
+        now = time.time()
+        retry_at = now + sessions.RENEW_AGAIN_AFTER_S
+        due = await runtime.bus.take_due(sessions.DUE_KEY, until=now, again_at=retry_at, count=RENEWALS_PER_RUN)
+        slots = asyncio.Semaphore(RENEW_AT_ONCE)
+        await asyncio.gather(*(_renew(runtime, key, slots) for key in due))
+    except ServiceUnavailableError as error:
+        log.warning("ticket renewal unavailable", why=str(error))
+        return 0
+    return len(due)
+
+
+async def _wipe_pending(runtime: Runtime) -> None:
+    for session_id in await runtime.bus.members(sessions.ENDED_KEY):
+        await sessions.wipe_copies(runtime, UUID(session_id))
+
+
+async def _renew(runtime: Runtime, key: str, slots: asyncio.Semaphore) -> None:
+    async with slots:
+        session = await sessions.load(runtime, key)
+        if session is None or time.time() - session.ticket_issued_at >= TICKET_LIFETIME_S:
+            await runtime.bus.drop_due(sessions.DUE_KEY, key)
+            return
+        try:
+            await sessions.renew(runtime, session)
+        except InvalidCredentialsError:
+            await _check(runtime, session)
+        except DashboardError as error:
+            log.warning("ticket renewal failed", userid=session.userid, session=str(session.id), why=str(error))
+
+
+async def _check(runtime: Runtime, session: Session) -> None:
+    """End the session if PVE refuses its ticket: the user is disabled, or the ticket was revoked."""
+    try:
+        is_valid = await verify(runtime, session)
+    except DashboardError as error:
+        log.warning("ticket check failed", userid=session.userid, session=str(session.id), why=str(error))
+    else:
+        log.info("renewal refused", userid=session.userid, session=str(session.id), ended=not is_valid)

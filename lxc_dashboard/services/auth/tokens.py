@@ -1,6 +1,9 @@
 """Callers with a PVE API token instead of a sign-in. PVE checks the token.
 
 An accepted token is not checked again for ``HOLDS_FOR_S``: every act sends it to PVE anyway.
+
+PVE delays each refusal by seconds, and all requests to an endpoint share its connections. So each check of a token that PVE
+has not accepted within ``ACCEPTED_S`` is counted before the request, by address and by endpoint, and only a few run at once.
 """
 
 from __future__ import annotations
@@ -8,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -20,24 +24,97 @@ from lxc_dashboard.db.models import AuditResult
 from lxc_dashboard.db.storable import storable_text
 from lxc_dashboard.errors import (
     ApiError,
+    DashboardError,
     InvalidInputError,
     NotFoundError,
+    RateLimitedError,
     ServiceUnavailableError,
     SessionExpiredError,
     TlsError,
     TokenRefusedError,
     UnreachableError,
 )
-from lxc_dashboard.messages import Message
+from lxc_dashboard.messages import Message, MessageCode
 from lxc_dashboard.printable import has_hidden
 from lxc_dashboard.proxmox.schemas.tasks import user_of
-from lxc_dashboard.services.auth import acting, limits, token_tries
-from lxc_dashboard.services.auth.codes import AuthCode
+from lxc_dashboard.services.auth import acting, limits
 from lxc_dashboard.services.auth.model import Session
 
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.sign_in import Origin
+
+
+class AuthCode(MessageCode):
+    TOO_MANY_NEW_TOKENS = "auth.too_many_new_tokens"
+    NO_DEFAULT_ENDPOINT = "auth.no_default_endpoint"
+
+
+# These limits are for scripts with an old token. Nobody guesses a uuid, so they count by address.
+REFUSALS_PER_TOKEN: Final = 10
+REFUSALS_PER_ADDRESS: Final = 30
+REFUSALS_WINDOW_S: Final = 600
+ACCEPTED_S: Final = 24 * 3600.0
+# Of the 32 connections to an endpoint. A check of a valid token takes milliseconds.
+AT_ONCE: Final = 8
+PLACE_WITHIN_S: Final = 1.0
+
+
+@asynccontextmanager
+async def counted(rt: Runtime, session: Session) -> AsyncIterator[None]:
+    """Count the check of a token that PVE has not accepted lately. Only a ``TokenRefusedError`` stays counted.
+
+    Raises ``RateLimitedError``, and ``ServiceUnavailableError`` if too many checks run.
+    """
+    counters = _counters(session.tokenid, session.address)
+    await limits.hit_all(rt.bus, counters, REFUSALS_WINDOW_S)
+    try:
+        async with place(rt, session.endpoint_id):
+            yield
+    except TokenRefusedError:
+        raise
+    except DashboardError:
+        await _give_back(rt, counters)
+        raise
+    await _give_back(rt, counters)
+
+
+@asynccontextmanager
+async def place(rt: Runtime, endpoint_id: UUID) -> AsyncIterator[None]:
+    """Hold one of the endpoint's slots for checks. Raises ``ServiceUnavailableError`` if none becomes free."""
+    places = rt.token_tries.setdefault(endpoint_id, asyncio.Semaphore(AT_ONCE))
+    try:
+        async with asyncio.timeout(PLACE_WITHIN_S):
+            await places.acquire()
+    except TimeoutError:
+        raise ServiceUnavailableError(Message.of(AuthCode.TOO_MANY_NEW_TOKENS)) from None
+    try:
+        yield
+    finally:
+        places.release()
+
+
+async def count_malformed(rt: Runtime, address: str) -> None:
+    """Count a malformed token, apart from refused ones. Raises ``RateLimitedError``."""
+    key = f"auth:token-refusals:malformed:{limits.network(address)}"
+    with suppress(ServiceUnavailableError):
+        if wait_s := await rt.bus.hit(key, REFUSALS_PER_ADDRESS, REFUSALS_WINDOW_S):
+            raise RateLimitedError(wait_s)
+
+
+def _counters(tokenid: str, address: str) -> dict[str, int]:
+    network = limits.network(address)
+    token = hashlib.sha256(f"{tokenid.lower()} {network}".encode()).hexdigest()
+    return {
+        f"auth:token-refusals:{token}": REFUSALS_PER_TOKEN,
+        f"auth:token-refusals:from:{network}": REFUSALS_PER_ADDRESS,
+    }
+
+
+async def _give_back(rt: Runtime, counters: dict[str, int]) -> None:
+    with suppress(ServiceUnavailableError):
+        await limits.give_back(rt.bus, counters)
+
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +140,7 @@ async def session_of(rt: Runtime, header: str, endpoint_name: str, origin: Origi
     tokenid, secret = (match["tokenid"], match["secret"]) if match else ("", "")
     if match is None:
         if header:
-            await token_tries.count_malformed(rt, origin.address)
+            await count_malformed(rt, origin.address)
         raise TokenRefusedError(detail="no token" if not header else "no PVE API token")
     endpoint_id, endpoint_name = await _endpoint(rt, endpoint_name)
     session = Session(
@@ -110,7 +187,7 @@ async def _verify(rt: Runtime, session: Session, digest: str) -> None:
 
 async def _request_counted(rt: Runtime, session: Session, digest: str) -> None:
     if await rt.bus.get(_accepted(digest)) is None:
-        async with token_tries.counted(rt, session):
+        async with counted(rt, session):
             await _request(rt, session)
     else:
         try:
@@ -121,11 +198,11 @@ async def _request_counted(rt: Runtime, session: Session, digest: str) -> None:
             raise
     with suppress(ServiceUnavailableError):
         await rt.bus.set(_held(digest), b"1", ttl_s=HOLDS_FOR_S)
-        await rt.bus.set(_accepted(digest), b"1", ttl_s=token_tries.ACCEPTED_S)
+        await rt.bus.set(_accepted(digest), b"1", ttl_s=ACCEPTED_S)
 
 
 async def _request_uncounted(rt: Runtime, session: Session) -> None:
-    async with token_tries.place(rt, session.endpoint_id):
+    async with place(rt, session.endpoint_id):
         await _request(rt, session)
 
 

@@ -13,7 +13,7 @@ import structlog
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.errors import DashboardError, NotFoundError
 from lxc_dashboard.proxmox.schemas.tasks import is_success
-from lxc_dashboard.services.jobs import guest_mark
+from lxc_dashboard.services.jobs import identity
 from lxc_dashboard.services.jobs.codes import EventCode, JobCode, Message
 from lxc_dashboard.services.jobs.engine import ticket
 from lxc_dashboard.services.jobs.engine.pve_tasks import (
@@ -113,12 +113,12 @@ class Act(Kind[ActRun]):
         """
         guest, facts = run.guest, run.checkpoint.facts
         found, mark = await asyncio.gather(
-            find_guest(run.client, guest.vmid), guest_mark.read(run.client, guest.vmid, guest.node)
+            find_guest(run.client, guest.vmid), identity.read(run.client, guest.vmid, guest.node)
         )
         if found.node != guest.node:
             guest.node = found.node
-            mark = await guest_mark.read(run.client, guest.vmid, guest.node)
-        if mark and not set(mark) & set(facts.setdefault(guest_mark.MARK, mark)):
+            mark = await identity.read(run.client, guest.vmid, guest.node)
+        if mark and not set(mark) & set(facts.setdefault(identity.MARK, mark)):
             raise NotFoundError(Message.of(JobCode.ANOTHER_GUEST, vmid=guest.vmid))
         guest.seen()
 

@@ -1,8 +1,14 @@
-"""Which guests in PVE are containers of ours: a vmid alone is given out again, so a guest is ours where its notes say so."""
+"""Which guests in PVE are the containers and guests of our jobs: PVE gives a vmid out again.
+
+A container that a creation made carries a line in its notes (``mark``). Another guest of a job is known by its MAC addresses:
+PVE writes no time of creation into the config of a container, but makes up a MAC address for each network device. The
+container keeps it when it moves, is restored or rolled back. A clone, or a new container, gets others.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,16 +17,56 @@ from uuid import UUID
 
 import structlog
 
-from lxc_dashboard.errors import ApiError, PrivilegeError, ProxmoxError
-from lxc_dashboard.services.jobs.marks import creations_of
+from lxc_dashboard.errors import ApiError, NotFoundError, PrivilegeError, ProxmoxError
+from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import DatabaseService
+    from lxc_dashboard.db.models import Job
     from lxc_dashboard.db.repositories.monitor import KnownGuest
     from lxc_dashboard.proxmox.client import ProxmoxClient
     from lxc_dashboard.proxmox.schemas import Resource
 
+
+_LINE: Final = "<!-- lxc-dashboard creation {job_id} -->"
+_ANY: Final = re.compile(r"\n*<!-- lxc-dashboard creation ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}) -->")
+
+
+def line_of(job_id: UUID) -> str:
+    return _LINE.format(job_id=job_id)
+
+
+def creations_of(notes: str) -> frozenset[UUID]:
+    """The creations that the notes name; of a container that others made, none."""
+    return frozenset(UUID(found) for found in _ANY.findall(notes))
+
+
+def without_lines(notes: str) -> str:
+    """The notes as people read them."""
+    return _ANY.sub("", notes).strip()
+
+
 log = structlog.get_logger(__name__)
+
+# A checkpoint's fact: the MAC addresses of the guest that the job found.
+MARK: Final = "hwaddrs"
+
+
+async def read(client: ProxmoxClient, vmid: int, node: str) -> list[str]:
+    """The guest's mark; empty where it has no network device, or PVE does not tell the user. ``GET .../config``."""
+    try:
+        config = await client.lxc.config(node, vmid)
+    except (ApiError, PrivilegeError, NotFoundError) as error:
+        log.info("guest mark not read", vmid=vmid, why=str(error))
+        return []
+    return sorted(net["hwaddr"].lower() for net in config.nets.values() if "hwaddr" in net)
+
+
+def is_same(job: Job, present: Iterable[str]) -> bool | None:
+    """Whether the guest with the job's vmid, whose mark is ``present``, is the one that the job found. None where nobody knows."""
+    found, now = set(Checkpoint.from_json(job.checkpoint).facts.get(MARK, ())), set(present)
+    return bool(found & now) if found and now else None
+
 
 AT_ONCE: Final = 8
 ASKED_AT_A_LOOK: Final = 200

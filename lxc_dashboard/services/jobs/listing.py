@@ -1,14 +1,19 @@
-"""The jobs of an endpoint that a user may see, filtered, a page at a time."""
+"""Jobs that a user may see: those of an endpoint, filtered, a page at a time; and at a glance, as the feed shows them.
+
+A glance asks PVE nothing, so any page may look often. A container of ours carries its latest creation in the feed. A guest
+that the product does not know is known by its vmid.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 from uuid import UUID
 
 import structlog
 
+from lxc_dashboard.db.models import JobState
 from lxc_dashboard.db.repositories.job_lists import Choices, Named, Viewer, Wanted
 from lxc_dashboard.db.repositories.leases import Place
 from lxc_dashboard.errors import ServiceUnavailableError, UnreachableError
@@ -20,6 +25,7 @@ from lxc_dashboard.services.jobs.views import JobView, job_view
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.model import Session
+
 
 log = structlog.get_logger(__name__)
 
@@ -139,3 +145,40 @@ async def _ask(rt: Runtime, session: Session) -> bytes:
     vmids = sorted(guest.vmid for guest in await client.cluster.resources("vm"))
     gone = visibility.SEE_PRIVILEGE in await client.access.permissions(visibility.ALL_GUESTS)
     return f"{int(gone)}:{','.join(map(str, vmids))}".encode()
+
+
+class FeedRow(Protocol):
+    """A guest as the live list has it. ``job``: the id of the creation that made it, or empty."""
+
+    @property
+    def job(self) -> str: ...
+
+
+Rows = Mapping[int, FeedRow]
+
+RUNNING_AT_MOST: Final = 200
+
+
+async def running(rt: Runtime, session: Session, rows: Rows) -> tuple[JobView, ...]:
+    """The jobs that a worker works on now, newest first. ``rows``: those of the feed."""
+    return await _listed(rt, session, rows, Wanted((JobState.RUNNING, JobState.CANCELLING)), RUNNING_AT_MOST)
+
+
+async def named(rt: Runtime, session: Session, rows: Rows, name: str, limit: int) -> tuple[JobView, ...]:
+    """The newest ``limit`` jobs whose guest's name holds every word of ``name``."""
+    return await _listed(rt, session, rows, Wanted(name=name), limit)
+
+
+async def _listed(rt: Runtime, session: Session, rows: Rows, wanted: Wanted, limit: int) -> tuple[JobView, ...]:
+    async with rt.db.transaction() as tx:
+        vmids = await tx.job_lists.vmids(session.endpoint_id, wanted)
+        ours = {vmid: UUID(rows[vmid].job) for vmid in vmids & rows.keys() if rows[vmid].job}
+        viewer = Viewer(
+            session.endpoint_id,
+            session.userid,
+            session.id if session.tokenid else None,
+            foreign=frozenset((vmids & rows.keys()) - ours.keys()),
+            runs=frozenset(ours.values()),
+        )
+        found = await tx.job_lists.list(viewer, wanted, limit=limit)
+    return tuple(views_of(session, found, {}))

@@ -9,7 +9,7 @@ from uuid import UUID
 from lxc_dashboard.db.models import AuditResult, Container, Job, JobState
 from lxc_dashboard.errors import ConflictError, NotFoundError
 from lxc_dashboard.services.auth import acting, privileges
-from lxc_dashboard.services.jobs import guest_mark, visibility
+from lxc_dashboard.services.jobs import identity, visibility
 from lxc_dashboard.services.jobs.acts import ACTS
 from lxc_dashboard.services.jobs.codes import JobCode, Message
 from lxc_dashboard.services.jobs.engine.enqueue import enqueue
@@ -128,7 +128,7 @@ async def retry(rt: Runtime, session: Session, job_id: UUID, *, new_id: UUID | N
         raise ConflictError(Message.of(JobCode.KIND_NOT_RUN_AGAIN, kind=job.kind))
     client = await acting.client(rt, session)
     guest = await find_guest(client, job.vmid)
-    same = guest_mark.is_same(job, await guest_mark.read(client, guest.vmid, guest.node))
+    same = identity.is_same(job, await identity.read(client, guest.vmid, guest.node))
     if same is False or (same is None and guest.name != job.name):
         raise NotFoundError(Message.of(JobCode.ANOTHER_GUEST, vmid=job.vmid))
     return await request(rt, session, ACTS[job.kind], guest, job.params, job_id=new_id)

@@ -23,7 +23,7 @@ from lxc_dashboard.errors import (
 )
 from lxc_dashboard.services.auth import acting, privileges
 from lxc_dashboard.services.auth.privileges import ANSWER_WITHIN_S, CONSOLE_PRIVILEGE
-from lxc_dashboard.services.jobs import guest_mark, identity
+from lxc_dashboard.services.jobs import identity
 from lxc_dashboard.services.jobs.identity import ITS_OWN, Standing
 
 if TYPE_CHECKING:
@@ -139,22 +139,22 @@ async def _is_about(
 
     marks = dict(zip(vmids, await asyncio.gather(*map(ask, vmids)), strict=True))
     under_way = {job.id for job in jobs if job.vmid in nodes and job.state not in FINISHED}
-    return frozenset(under_way | {job.id for job in ended if guest_mark.is_same(job, marks[job.vmid])})
+    return frozenset(under_way | {job.id for job in ended if identity.is_same(job, marks[job.vmid])})
 
 
 async def _mark_of(rt: Runtime, session: Session, client: ProxmoxClient, vmid: int, node: str) -> list[str]:
-    """As ``guest_mark.read``. What PVE told holds for ``HOLDS_FOR_S``."""
+    """As ``identity.read``. What PVE told holds for ``HOLDS_FOR_S``."""
     key = f"guest:mark:{session.id}:{vmid}"
     try:
         known = await rt.bus.get(key)
         if known is not None:
             return known.decode().split()
-        mark = await guest_mark.read(client, vmid, node)
+        mark = await identity.read(client, vmid, node)
         if mark:
             await rt.bus.set(key, " ".join(mark).encode(), ttl_s=HOLDS_FOR_S)
     except ServiceUnavailableError as error:
         log.info("guest mark not cached", why=str(error))
-        return await guest_mark.read(client, vmid, node)
+        return await identity.read(client, vmid, node)
     return mark
 
 

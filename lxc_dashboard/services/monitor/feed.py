@@ -27,9 +27,18 @@ from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import acting, sessions, sign_in
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.jobs.identity import Identities
-from lxc_dashboard.services.monitor.patch import Patch, patch_of
 from lxc_dashboard.services.monitor.poller import Poller
-from lxc_dashboard.services.monitor.replica import BLOCK_MS, RETRY_S, OnPatch, Replica, Stored, catch_up, follow
+from lxc_dashboard.services.monitor.replica import (
+    BLOCK_MS,
+    RETRY_S,
+    OnPatch,
+    Patch,
+    Replica,
+    Stored,
+    catch_up,
+    follow,
+    patch_of,
+)
 from lxc_dashboard.services.monitor.rows import Fields, Known, Row, Rows, known_of
 
 log = structlog.get_logger(__name__)

@@ -3,24 +3,58 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import gzip
 import zlib
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import msgspec
 import structlog
+from msgspec.structs import asdict
 
 from lxc_dashboard.bus import BEGINNING, Bus
 from lxc_dashboard.errors import ServiceUnavailableError
-from lxc_dashboard.services.monitor.patch import Patch, changed_rows
-from lxc_dashboard.services.monitor.rows import Rows, columns, laid_over
+from lxc_dashboard.services.monitor.rows import Fields, Row, Rows, columns, columns_of_changes, laid_over, rows_of
 
 if TYPE_CHECKING:
     from lxc_dashboard.services.auth.model import Session
+
+
+Patch = dict[str, Any]
+
+# Fewer rows are smaller as plain JSON.
+PACKED_FROM_ROWS: Final = 60
+# A higher level takes three times as long and saves a tenth.
+PACKED_GZIP_LEVEL: Final = 1
+
+
+def patch_of(v: int, prev: int, changed: Mapping[int, Row | Fields], gone: list[int], meta: Mapping[str, Any]) -> Patch:
+    """``prev``: the number of the previous patch."""
+    head: Patch = {"v": v, "prev": prev, "gone": gone, "meta": meta}
+    fields = {vmid: asdict(change) if isinstance(change, Row) else change for vmid, change in changed.items()}
+    if len(fields) < PACKED_FROM_ROWS:
+        return head | {"rows": fields}
+    by_field = columns_of_changes(fields)
+    packed = base64.b64encode(gzip.compress(msgspec.json.encode(by_field), PACKED_GZIP_LEVEL, mtime=0)).decode()
+    return head | {"fields": list(by_field), "packed": packed}
+
+
+def changed_rows(patch: Patch) -> dict[int, Fields]:
+    """The changed fields by vmid."""
+    if "packed" in patch:
+        return rows_of(msgspec.json.decode(gzip.decompress(base64.b64decode(patch["packed"]))))
+    return {int(vmid): fields for vmid, fields in patch.get("rows", {}).items()}
+
+
+def changed_fields(patch: Patch) -> set[str]:
+    """The names of the fields that changed in any row."""
+    return {name for fields in patch.get("rows", {}).values() for name in fields} | set(patch.get("fields", ()))
+
 
 log = structlog.get_logger(__name__)
 

@@ -21,7 +21,7 @@ from lxc_dashboard.state.creation.wizard import WizardPart, WizardState
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.model import Session
-    from lxc_dashboard.services.jobs.events.model import ProgressEvent
+    from lxc_dashboard.services.jobs.events.lines import ProgressEvent
 
 QUERY_CHARS: Final = 100
 SHOWN_MAX: Final = 20

@@ -19,10 +19,10 @@ import structlog
 
 from lxc_dashboard import routes, text
 from lxc_dashboard.errors import ServiceUnavailableError
-from lxc_dashboard.services.jobs import glance
+from lxc_dashboard.services.jobs import listing
 from lxc_dashboard.services.jobs.pulse import JobPulse, pulse
 from lxc_dashboard.services.jobs.views import JobView
-from lxc_dashboard.services.monitor.patch import changed_fields
+from lxc_dashboard.services.monitor.replica import changed_fields
 from lxc_dashboard.services.monitor.rows import DOING
 from lxc_dashboard.state.jobs.rows import DOTS, title_of, word_of
 
@@ -216,7 +216,7 @@ class RunningHub:
     async def _read(self, session: Session) -> Shown | None:
         rows, meta = self._feeds.known(session)
         try:
-            return shown_of(await glance.running(self._rt, session, rows), rows, meta)
+            return shown_of(await listing.running(self._rt, session, rows), rows, meta)
         except ServiceUnavailableError as error:
             log.info("running jobs not read", why=str(error))
             return None

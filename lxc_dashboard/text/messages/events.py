@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-# One other, and several
-WAITS_FOR: Final = ("Waits for 1 other on {node}", "Waits for {count} others on {node}")
+from lxc_dashboard.text.jobs import WAITS_FOR
 
-VOLUMES_STAY: Final = "Storage still has {volumes} of its vmid. Delete them in PVE if no other guest uses them"
+# One other, and several
+_VOLUMES_STAY: Final = "Storage still has {volumes} of its vmid. Delete them in PVE if no other guest uses them"
 
 # A pair is for one and for several, by ``count``. A list is joined by commas.
 EVENTS: Final[Mapping[str, str | tuple[str, str]]] = {
@@ -68,9 +68,9 @@ EVENTS: Final[Mapping[str, str | tuple[str, str]]] = {
     "container.replaced_destroying": "Destroying CT {vmid} {hostname}, which the replaced job left",
     "container.destroying": "Destroying the container",
     "container.destroyed": "Destroyed {guest}",
-    "container.destroyed_in_part": f"Destroyed {{guest}}. {VOLUMES_STAY}",
+    "container.destroyed_in_part": f"Destroyed {{guest}}. {_VOLUMES_STAY}",
     "container.destroyed_already": "{guest} is gone already",
-    "container.volumes_stay": VOLUMES_STAY,
+    "container.volumes_stay": _VOLUMES_STAY,
     "container.creating": "Creating CT {vmid} {hostname} on {node} from {ostemplate}",
     "container.created_with_warnings": ("PVE created it with 1 warning", "PVE created it with {count} warnings"),
     "container.adopted": "{reason}, and CT {vmid} is there: going on with it",

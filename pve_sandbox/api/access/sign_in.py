@@ -13,7 +13,7 @@ from aiohttp import web
 from fakepve.model import PveError
 from fakepve.server import API, FORMATS
 
-from pve_sandbox.api.access import totp
+from pve_sandbox.api.access import tickets
 from pve_sandbox.api.access.directory import User
 from pve_sandbox.api.access.privileges import Access
 from pve_sandbox.api.access.tickets import TicketIssuer
@@ -85,7 +85,7 @@ class SignIn(Access):
 
     def _use_totp(self, user: User, code: str) -> bool:
         for entry in user.totp.values():
-            step = totp.matching_step(entry.secret, code, self.ticket_issuer.now(), entry.last_step)
+            step = tickets.matching_step(entry.secret, code, self.ticket_issuer.now(), entry.last_step)
             if step is not None:
                 entry.last_step = step
                 return True

@@ -10,8 +10,7 @@ from fakepve.lxc import ostype_of
 from fakepve.model import PveError, TaskError
 
 from pve_sandbox.api.checks import Values
-from pve_sandbox.api.containers.create_request import CreateRequest, keys_are_valid, unpacked_lines, volume_lines
-from pve_sandbox.api.containers.lifecycle import tags_of
+from pve_sandbox.api.containers.lifecycle import CreateRequest, keys_are_valid, tags_of, unpacked_lines, volume_lines
 from pve_sandbox.api.statistics import Statistics
 from pve_sandbox.api.tasks import Body, task_log
 

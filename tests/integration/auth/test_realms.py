@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from lxc_dashboard.errors import NotFoundError, ProxmoxError, TlsError, UnreachableError
 from lxc_dashboard.proxmox.client import Endpoint, ProxmoxClient, ProxmoxPool
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.services.auth import realms
+from lxc_dashboard.services.auth import endpoints
 from pve_sandbox.node import SandboxNode
 from tests.integration.endpoints import endpoint_of
 
@@ -22,7 +22,7 @@ VIEWS = 50
 async def asked(rt: Runtime, endpoint_id: UUID) -> str:
     """The name of the failure, nothing where the realms were told."""
     try:
-        await realms.realms(rt, endpoint_id)
+        await endpoints.realms(rt, endpoint_id)
     except ProxmoxError as error:
         return type(error).__name__
     return ""
@@ -31,20 +31,20 @@ async def asked(rt: Runtime, endpoint_id: UUID) -> str:
 @pytest.fixture(autouse=True)
 def _long_held(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was told is remembered, however slow the machine is."""
-    monkeypatch.setattr(realms, "HOLD_FOR_S", 600.0)
+    monkeypatch.setattr(endpoints, "HOLD_FOR_S", 600.0)
 
 
 @pytest.fixture
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """PVE answers, however slow the machine is."""
-    monkeypatch.setattr(realms, "ANSWER_WITHIN_S", 60.0)
+    monkeypatch.setattr(endpoints, "ANSWER_WITHIN_S", 60.0)
 
 
 @pytest.mark.usefixtures("unhurried")
 async def test_they_are_the_endpoints_own(rt: Runtime, endpoint_id: UUID) -> None:
-    assert {realm.name for realm in await realms.realms(rt, endpoint_id)} >= {"pam", "pve"}
+    assert {realm.name for realm in await endpoints.realms(rt, endpoint_id)} >= {"pam", "pve"}
     with pytest.raises(NotFoundError):
-        await realms.realms(rt, uuid4())
+        await endpoints.realms(rt, uuid4())
 
 
 @pytest.mark.usefixtures("unhurried")
@@ -58,9 +58,9 @@ async def test_many_who_ask_at_once_and_later_ask_pve_once(
         return client(endpoint)
 
     monkeypatch.setattr(ProxmoxPool, "client", counted)
-    found = await asyncio.gather(*(realms.realms(rt, endpoint_id) for _ in range(VIEWS)))
+    found = await asyncio.gather(*(endpoints.realms(rt, endpoint_id) for _ in range(VIEWS)))
     await sandbox.close()
-    assert await realms.realms(rt, endpoint_id) == found[0]
+    assert await endpoints.realms(rt, endpoint_id) == found[0]
     assert len(questions) == 1
     assert not rt.realm_requests
 
@@ -80,7 +80,7 @@ async def test_what_was_looked_up_before_the_answer_and_read_after_it_asks_no_se
         return found
 
     monkeypatch.setattr(rt.bus, "get", read_late)
-    first, second = (asyncio.create_task(realms.realms(rt, endpoint_id)) for _ in range(2))
+    first, second = (asyncio.create_task(endpoints.realms(rt, endpoint_id)) for _ in range(2))
     await asyncio.wait([first, second], return_when=asyncio.FIRST_COMPLETED)
     await sandbox.close()
     first_answered.set()
@@ -96,7 +96,7 @@ async def test_a_silent_pve_is_waited_for_once_and_then_said_to_be_silent_at_onc
     failures = await asyncio.gather(*(asked(rt, endpoint_id) for _ in range(VIEWS)))
     first_s = time.monotonic() - began
     assert set(failures) == {UnreachableError.__name__}
-    assert first_s >= realms.ANSWER_WITHIN_S
+    assert first_s >= endpoints.ANSWER_WITHIN_S
     waited_for = sandbox.faults.unanswered
     assert await asked(rt, endpoint_id) == UnreachableError.__name__
     assert sandbox.faults.unanswered == waited_for <= 1
@@ -123,9 +123,9 @@ async def test_a_pve_that_is_back_is_asked_again_when_the_failure_is_forgotten(
     sandbox.mute(False)
     assert await asked(rt, endpoint_id) == UnreachableError.__name__
     async with Redis.from_url(redis_url) as redis:
-        assert 0 < await redis.pttl(realms._key(endpoint_id)) <= realms.HOLD_FOR_S * 1000
-        await redis.delete(realms._key(endpoint_id))
-    monkeypatch.setattr(realms, "ANSWER_WITHIN_S", 60.0)
+        assert 0 < await redis.pttl(endpoints._key(endpoint_id)) <= endpoints.HOLD_FOR_S * 1000
+        await redis.delete(endpoints._key(endpoint_id))
+    monkeypatch.setattr(endpoints, "ANSWER_WITHIN_S", 60.0)
     assert await asked(rt, endpoint_id) == ""
 
 

@@ -16,10 +16,10 @@ from lxc_dashboard.db.models import JobState, now
 from lxc_dashboard.db.repositories.tickets import JobTicket, LentTicket
 from lxc_dashboard.errors import ConflictError
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.services.auth import acting, renewal, sessions
+from lxc_dashboard.services.auth import acting, sessions, sign_in
 from lxc_dashboard.services.auth.model import ABSOLUTE_LIFETIME, Session
-from lxc_dashboard.services.jobs.engine import renewal as job_renewal
 from lxc_dashboard.services.jobs.engine import ticket
+from lxc_dashboard.services.jobs.engine import ticket as job_renewal
 from pve_sandbox.node import SandboxNode
 from tests.integration.auth.conftest import Begin
 from tests.integration.auth.runs import lent, run_of, ticket_of
@@ -45,7 +45,7 @@ async def test_a_session_that_nobody_used_for_long_still_acts_for_its_user(
     rt: Runtime, begin: Begin, sandbox: SandboxNode
 ) -> None:
     session, cookie = await begun_ago(begin, sandbox, 1.1 * HOUR_S)
-    assert await renewal.renew_due(rt) == 1
+    assert await sign_in.renew_due(rt) == 1
     sandbox.ticket_issuer.skew_s = HOUR_S  # 2 h 6 min after the first ticket was made
     found = await sessions.find(rt, cookie)
     assert found
@@ -61,7 +61,7 @@ async def test_a_renewal_is_no_use_of_the_session(
     keys = [sessions._identity_key(session.key), sessions._ticket_key(session.key)]
     for key in keys:
         await redis.expire(key, 100)
-    assert await renewal.renew_due(rt) == 1
+    assert await sign_in.renew_due(rt) == 1
     assert max([await redis.ttl(key) for key in keys]) <= 100
     assert min([await redis.ttl(key) for key in keys]) > 0
 
@@ -71,8 +71,8 @@ async def test_only_sessions_past_half_of_their_tickets_life_are_looked_at(
 ) -> None:
     young, _ = await begin()
     old, _ = await begun_ago(begin, sandbox, 1.1 * HOUR_S)
-    assert await renewal.renew_due(rt) == 1
-    assert await renewal.renew_due(rt) == 0
+    assert await sign_in.renew_due(rt) == 1
+    assert await sign_in.renew_due(rt) == 0
     assert await sessions.load(rt, young.key) == young
     renewed = await sessions.load(rt, old.key)
     assert renewed
@@ -87,7 +87,7 @@ async def test_a_session_that_is_over_is_struck_off_the_timetable(
     ended, _ = await begun_ago(begin, sandbox, 1.1 * HOUR_S)
     await redis.delete(sessions._identity_key(idle.key))
     await sessions.end(rt, ended)
-    assert await renewal.renew_due(rt) == 2
+    assert await sign_in.renew_due(rt) == 2
     assert await redis.zcard(sessions.DUE_KEY) == 0
     assert await sessions.load(rt, dead.key) == dead
 
@@ -95,7 +95,7 @@ async def test_a_session_that_is_over_is_struck_off_the_timetable(
 async def test_a_renewal_that_fails_is_tried_again_later(rt: Runtime, begin: Begin, sandbox: SandboxNode) -> None:
     session, _ = await begun_ago(begin, sandbox, 1.1 * HOUR_S)
     await sandbox.close()
-    assert await renewal.renew_due(rt) == 1
+    assert await sign_in.renew_due(rt) == 1
     assert await sessions.load(rt, session.key) == session
     later = time.time() + sessions.RENEW_AGAIN_AFTER_S + 1
     assert await rt.bus.take_due(sessions.DUE_KEY, until=later, again_at=later, count=10) == [session.key]
@@ -105,7 +105,7 @@ async def test_a_session_whose_ticket_pve_revoked_is_ended(rt: Runtime, begin: B
     session, cookie = await begun_ago(begin, sandbox, 1.1 * HOUR_S)
     sandbox.expire_tickets()
     async with rt.bus.listen(sessions.ENDED_CHANNEL) as heard:
-        assert await renewal.renew_due(rt) == 1
+        assert await sign_in.renew_due(rt) == 1
         async with asyncio.timeout(60):
             assert await anext(heard) == (sessions.ENDED_CHANNEL, str(session.id).encode())
     assert await sessions.find(rt, cookie) is None
@@ -210,7 +210,7 @@ async def test_what_an_ended_session_lent_is_wiped_when_postgresql_is_back(
     job_id = await lent(rt, session, 901)
     await redis.delete(sessions._identity_key(session.key))  # the end came as far as this
     await rt.bus.add_member(sessions.ENDED_KEY, str(session.id), ttl_s=60)
-    await renewal.renew_due(rt)
+    await sign_in.renew_due(rt)
     assert await ticket_of(rt, job_id) is None
     assert (await run_of(rt, job_id)).state == JobState.WAITING.value
     assert await redis.exists(sessions.ENDED_KEY) == 0

@@ -17,7 +17,7 @@ from lxc_dashboard.errors import (
     UnreachableError,
 )
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.services.auth import challenges, limits, sessions, sign_in
+from lxc_dashboard.services.auth import limits, sessions, sign_in
 from lxc_dashboard.services.auth.sign_in import Origin, SecondStep, SignedIn
 from pve_sandbox.demo_cluster import DEMO_PASSWORD, RECOVERY_KEYS
 from pve_sandbox.node import SandboxNode
@@ -168,7 +168,7 @@ async def test_the_second_factor_is_asked_for_and_opens_a_session(
         ttls_s = [await redis.ttl(key) async for key in redis.scan_iter("auth:challenge:*")]
     assert b"tfa" not in stored
     assert step.token.encode() not in stored
-    assert max(ttls_s) <= challenges.LIFETIME_S
+    assert max(ttls_s) <= sign_in.LIFETIME_S
     result = await sign_in.answer(rt, step.token, "totp", sandbox.totp_code(), HERE)
     assert result.session.userid == "tfa@pve"
     assert await sign_in.second_step(rt, step.token) is None

@@ -20,7 +20,7 @@ from lxc_dashboard.errors import (
 from lxc_dashboard.proxmox import ProxmoxClient
 from lxc_dashboard.proxmox.schemas import Version
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.services.auth import privileges, token_tries, tokens
+from lxc_dashboard.services.auth import privileges, tokens
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.auth.sign_in import Origin
 from lxc_dashboard.settings import Settings
@@ -81,7 +81,7 @@ async def test_refusals_are_limited_by_token_and_address_and_hold_up_nobody_else
 ) -> None:
     header = made(sandbox)
     wrong = header[:-36] + str(uuid4())
-    for _ in range(token_tries.REFUSALS_PER_TOKEN):
+    for _ in range(tokens.REFUSALS_PER_TOKEN):
         with pytest.raises(TokenRefusedError):
             await tokens.session_of(rt, wrong, "", ORIGIN)
     with pytest.raises(RateLimitedError) as limited:
@@ -93,7 +93,7 @@ async def test_refusals_are_limited_by_token_and_address_and_hold_up_nobody_else
 
 @pytest.mark.usefixtures("endpoint_id")
 async def test_another_address_of_the_same_ipv6_network_is_no_other_caller(rt: Runtime) -> None:
-    for number in range(token_tries.REFUSALS_PER_ADDRESS):
+    for number in range(tokens.REFUSALS_PER_ADDRESS):
         with pytest.raises(TokenRefusedError):
             await tokens.session_of(rt, "Bearer x", "", Origin(f"2001:db8:7::{number:x}"))
     with pytest.raises(RateLimitedError):
@@ -105,7 +105,7 @@ async def test_another_address_of_the_same_ipv6_network_is_no_other_caller(rt: R
 @pytest.mark.usefixtures("endpoint_id")
 async def test_calls_with_a_good_token_are_not_counted(rt: Runtime, sandbox: SandboxNode) -> None:
     header = made(sandbox)
-    for _ in range(token_tries.REFUSALS_PER_ADDRESS * 2):
+    for _ in range(tokens.REFUSALS_PER_ADDRESS * 2):
         assert (await tokens.session_of(rt, header, "", ORIGIN)).authid == "root@pam!ci"
 
 

@@ -14,7 +14,7 @@ from lxc_dashboard.errors import (
     TokenRefusedError,
 )
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.services.auth import token_tries, tokens
+from lxc_dashboard.services.auth import tokens
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.auth.sign_in import Origin
 from pve_sandbox.node import SandboxNode
@@ -67,33 +67,33 @@ def long_held(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_made_up_tokens_at_once_are_counted_before_pve_is_asked(
     rt: Runtime, asked: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(token_tries, "PLACE_WITHIN_S", 60.0)
+    monkeypatch.setattr(tokens, "PLACE_WITHIN_S", 60.0)
     asked.held.set()
-    found = await outcomes(rt, [made_up() for _ in range(2 * token_tries.REFUSALS_PER_ADDRESS)])
-    assert asked.times == of_kind(found, TokenRefusedError) == token_tries.REFUSALS_PER_ADDRESS
-    assert of_kind(found, RateLimitedError) == token_tries.REFUSALS_PER_ADDRESS
+    found = await outcomes(rt, [made_up() for _ in range(2 * tokens.REFUSALS_PER_ADDRESS)])
+    assert asked.times == of_kind(found, TokenRefusedError) == tokens.REFUSALS_PER_ADDRESS
+    assert of_kind(found, RateLimitedError) == tokens.REFUSALS_PER_ADDRESS
     asked.times = 0
     found = await outcomes(rt, [made_up("xold") for _ in range(50)], [Origin("192.0.2.77")])
-    assert asked.times == of_kind(found, TokenRefusedError) == token_tries.REFUSALS_PER_TOKEN
+    assert asked.times == of_kind(found, TokenRefusedError) == tokens.REFUSALS_PER_TOKEN
 
 
 @pytest.mark.usefixtures("endpoint_id", "asked_each_time")
 async def test_made_up_tokens_from_everywhere_leave_pve_to_those_that_it_knows(
     rt: Runtime, sandbox: SandboxNode, asked: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(token_tries, "PLACE_WITHIN_S", 0.2)
+    monkeypatch.setattr(tokens, "PLACE_WITHIN_S", 0.2)
     good = made(sandbox)
     await tokens.session_of(rt, good, "", ORIGIN)
     origins = [Origin(f"198.51.100.{number}") for number in range(40)]
     strangers = [asyncio.create_task(tokens.session_of(rt, made_up(), "", origin)) for origin in origins]
 
     async def known_ones_meanwhile() -> None:
-        while asked.now < token_tries.AT_ONCE:
+        while asked.now < tokens.AT_ONCE:
             await asyncio.sleep(0.01)
         assert (await tokens.session_of(rt, good, "", ORIGIN)).userid == "root@pam"
         with pytest.raises(ServiceUnavailableError):
             await tokens.session_of(rt, made(sandbox, name="new"), "", ORIGIN)
-        while sum(stranger.done() for stranger in strangers) < len(strangers) - token_tries.AT_ONCE:
+        while sum(stranger.done() for stranger in strangers) < len(strangers) - tokens.AT_ONCE:
             await asyncio.sleep(0.01)
         asked.held.set()
 
@@ -101,8 +101,8 @@ async def test_made_up_tokens_from_everywhere_leave_pve_to_those_that_it_knows(
         await known_ones_meanwhile()
         found = await asyncio.gather(*strangers, return_exceptions=True)
     unavailable, refused = of_kind(found, ServiceUnavailableError), of_kind(found, TokenRefusedError)
-    assert (unavailable, refused) == (40 - token_tries.AT_ONCE, token_tries.AT_ONCE)
-    assert asked.most == token_tries.AT_ONCE + 1
+    assert (unavailable, refused) == (40 - tokens.AT_ONCE, tokens.AT_ONCE)
+    assert asked.most == tokens.AT_ONCE + 1
     assert (await tokens.session_of(rt, made(sandbox, name="newer"), "", ORIGIN)).userid == "root@pam"
 
 
@@ -143,12 +143,12 @@ async def test_what_was_looked_up_before_the_answer_and_read_after_it_asks_no_se
 async def test_who_shares_an_address_locks_out_no_token_that_pve_has_accepted(
     rt: Runtime, sandbox: SandboxNode
 ) -> None:
-    for _ in range(token_tries.REFUSALS_PER_ADDRESS + 1):
+    for _ in range(tokens.REFUSALS_PER_ADDRESS + 1):
         with pytest.raises((TokenRefusedError, RateLimitedError)):
             await tokens.session_of(rt, "Bearer x", "", ORIGIN)
     good = made(sandbox)
     await tokens.session_of(rt, good, "", ORIGIN)
-    for _ in range(token_tries.REFUSALS_PER_ADDRESS):
+    for _ in range(tokens.REFUSALS_PER_ADDRESS):
         with pytest.raises(TokenRefusedError):
             await tokens.session_of(rt, made_up(), "", ORIGIN)
     with pytest.raises(RateLimitedError):

@@ -32,7 +32,7 @@ from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.form.spec import ContainerSpec, IpMode, IpSettings
 from lxc_dashboard.services.creation.removal import cancel as cancelling
 from lxc_dashboard.services.jobs.engine import execution as engine
-from lxc_dashboard.services.jobs.events.model import ProgressEvent, of_row
+from lxc_dashboard.services.jobs.events.lines import ProgressEvent, of_row
 from lxc_dashboard.services.templates.library.rows import revision_rows
 from lxc_dashboard.services.templates.model import (
     Bucket,

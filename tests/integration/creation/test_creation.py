@@ -10,7 +10,7 @@ import pytest
 from lxc_dashboard.db.models import EventType, JobState, Lifecycle
 from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.form.spec import IpMode, IpSettings, PasswordMode
-from lxc_dashboard.services.jobs import marks
+from lxc_dashboard.services.jobs import identity
 
 if TYPE_CHECKING:
     from tests.integration.creation.conftest import Lab
@@ -62,7 +62,7 @@ async def test_what_was_made_is_recorded_and_the_secrets_are_gone(lab: Lab) -> N
     assert [entry.action for entry in audit] == ["creation.done", "creation.request"]
     guest = lab.sandbox.api.cts.get(job.vmid)
     assert guest
-    assert marks.without_lines(guest.config["description"]).startswith(
+    assert identity.without_lines(guest.config["description"]).startswith(
         "My notes\n\n---\n\nBuilt by LXC Dashboard from **"
     )
     assert set(guest.config["tags"].split(";")) == {"one", "two"}

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from lxc_dashboard.guest.base import Door
     from lxc_dashboard.settings import Settings
     from pve_sandbox.guests.host import GuestHost
-    from pve_sandbox.guests.ssh_server import GuestSshServer
+    from pve_sandbox.guests.running_guest import GuestSshServer
     from pve_sandbox.node import SandboxNode
     from tests.integration.creation.conftest import Lab
 

@@ -13,9 +13,9 @@ from lxc_dashboard.db.models import EventType, JobState
 from lxc_dashboard.errors import NotFoundError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.creation import service
-from lxc_dashboard.services.jobs.events import model as events
+from lxc_dashboard.services.jobs.events import lines as events
 from lxc_dashboard.services.jobs.events.follow import follow
-from lxc_dashboard.services.jobs.events.model import ProgressEvent
+from lxc_dashboard.services.jobs.events.lines import ProgressEvent
 from lxc_dashboard.settings import Settings
 from tests.integration.creation.conftest import content_of
 from tests.worded import worded

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lxc_dashboard.db.models import JobState
-from lxc_dashboard.services.jobs import glance
+from lxc_dashboard.services.jobs import listing
 from lxc_dashboard.services.monitor.rows import Row
 from tests.integration.creation.test_listing import add
 from tests.integration.endpoints import sign_in
@@ -29,15 +29,15 @@ async def test_one_sees_ones_own_running_jobs_and_those_of_containers_in_the_fee
     ended = await add(lab.rt, lab.session, 505, JobState.DONE)
     rows = {502: row(shown, "host-502"), 504: row(queued, "host-504"), 505: row(ended, "host-505"), 101: row("", "x")}
     asked = len(lab.sandbox.api.requests)
-    assert [job.id for job in await glance.running(lab.rt, operator, rows)] == [shown, mine]
-    assert [job.own for job in await glance.running(lab.rt, operator, rows)] == [False, True]
+    assert [job.id for job in await listing.running(lab.rt, operator, rows)] == [shown, mine]
+    assert [job.own for job in await listing.running(lab.rt, operator, rows)] == [False, True]
     assert len(lab.sandbox.api.requests) == asked
 
 
 async def test_a_container_that_was_given_the_vmid_of_a_job_shows_no_job(lab: Lab) -> None:
     operator = await sign_in(lab.rt, lab.sandbox, "operator@pve")
     await add(lab.rt, lab.session, 511, JobState.RUNNING)
-    assert await glance.running(lab.rt, operator, {511: row("", "somebody-elses", "")}) == ()
+    assert await listing.running(lab.rt, operator, {511: row("", "somebody-elses", "")}) == ()
 
 
 async def test_jobs_are_found_by_host_name_alone(lab: Lab) -> None:
@@ -46,7 +46,7 @@ async def test_jobs_are_found_by_host_name_alone(lab: Lab) -> None:
     shown = await add(lab.rt, lab.session, 522, JobState.DONE)
     await add(lab.rt, lab.session, 523, JobState.DONE)
     rows = {522: row(shown, "host-522", "done")}
-    assert [job.id for job in await glance.named(lab.rt, operator, rows, "HOST 52", 8)] == [shown, mine]
-    assert [job.id for job in await glance.named(lab.rt, operator, rows, "host 52", 1)] == [shown]
-    assert await glance.named(lab.rt, operator, rows, "operator@pve", 8) == ()
-    assert await glance.named(lab.rt, operator, rows, "host-523", 8) == ()
+    assert [job.id for job in await listing.named(lab.rt, operator, rows, "HOST 52", 8)] == [shown, mine]
+    assert [job.id for job in await listing.named(lab.rt, operator, rows, "host 52", 1)] == [shown]
+    assert await listing.named(lab.rt, operator, rows, "operator@pve", 8) == ()
+    assert await listing.named(lab.rt, operator, rows, "host-523", 8) == ()

@@ -52,7 +52,7 @@ async def test_an_os_template_made_from_a_built_container_is_built_on(
         container = await tx.containers.get(job.container_id)
     assert await lab.in_guest(job.vmid, "cat", "/etc/lxc-dashboard/id", "/root/runs") == f"{container.marker}\nran\n"
     told = [event.message for event in await lab.events(job_id)]
-    assert text.EVENTS[CreationCode.FORMER_JOB_CLEARED] in told
+    assert text.in_words(CreationCode.FORMER_JOB_CLEARED, {}) in told
 
 
 async def test_a_marker_that_is_another_one_by_now_is_left_alone(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

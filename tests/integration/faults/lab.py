@@ -22,7 +22,7 @@ from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.auth.sign_in import Origin
 from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.form.spec import ContainerSpec
-from lxc_dashboard.services.jobs.events.model import ProgressEvent, of_row
+from lxc_dashboard.services.jobs.events.lines import ProgressEvent, of_row
 from pve_sandbox.api.access.directory import Token
 from pve_sandbox.node import SandboxNode
 from tests.e2e.stack import Child, Stack

@@ -15,7 +15,7 @@ from lxc_dashboard.db.models import JobState
 from lxc_dashboard.embedded import EmbeddedServices
 from lxc_dashboard.errors import ServiceUnavailableError
 from lxc_dashboard.services.jobs.events.follow import follow
-from lxc_dashboard.services.jobs.events.model import ProgressEvent
+from lxc_dashboard.services.jobs.events.lines import ProgressEvent
 from lxc_dashboard.timing import Timing
 from tests.integration.faults.conftest import open_lab
 from tests.integration.faults.lab import RECOVERY_S, AskedJob, Lab

@@ -15,7 +15,7 @@ from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.containers import power
 from lxc_dashboard.services.containers.power import Power
-from lxc_dashboard.services.jobs import glance, service
+from lxc_dashboard.services.jobs import listing, service
 from lxc_dashboard.services.jobs.engine import execution as engine
 from lxc_dashboard.services.jobs.engine.run import Guest
 from lxc_dashboard.services.jobs.request import request
@@ -62,7 +62,7 @@ async def test_an_ended_act_is_shown_to_those_who_see_its_guest_and_not_a_later_
     with pytest.raises(NotFoundError):
         await service.visible(rt, later, job_id)
     assert await listed(rt, later) == []
-    assert await glance.named(rt, later, {guest.vmid: Row(guest.vmid, guest.name)}, "", 8) == ()
+    assert await listing.named(rt, later, {guest.vmid: Row(guest.vmid, guest.name)}, "", 8) == ()
     await service.visible(rt, session, job_id)
     assert await listed(rt, session) == [job_id]
 

@@ -13,9 +13,9 @@ from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.containers import power
 from lxc_dashboard.services.containers.power import Power
-from lxc_dashboard.services.jobs import glance, service
+from lxc_dashboard.services.jobs import listing, service
+from lxc_dashboard.services.jobs.identity import line_of
 from lxc_dashboard.services.jobs.listing import Wanted, page_of
-from lxc_dashboard.services.jobs.marks import line_of
 from lxc_dashboard.services.jobs.request import request
 from lxc_dashboard.services.monitor.rows import Row
 from pve_sandbox.node import SandboxNode
@@ -77,8 +77,8 @@ async def test_a_job_on_a_guest_that_pve_hides_is_nowhere_to_be_seen(
     found = await page_of(rt, viewer, Wanted(), limit=50)
     assert ([job.id for job in found.jobs], found.total) == ([shown], 1)
     assert (found.choices.kinds, found.choices.users) == (("container.stop",), ("root@pam",))
-    assert [job.id for job in await glance.running(rt, viewer, {SHOWN: row("web-01")})] == [shown]
-    assert [job.id for job in await glance.named(rt, viewer, {SHOWN: row("web-01")}, "", 8)] == [shown]
+    assert [job.id for job in await listing.running(rt, viewer, {SHOWN: row("web-01")})] == [shown]
+    assert [job.id for job in await listing.named(rt, viewer, {SHOWN: row("web-01")}, "", 8)] == [shown]
     assert (await service.get_job(rt, viewer, shown)).vmid == SHOWN
     with pytest.raises(NotFoundError):
         await service.get_job(rt, viewer, hidden)
@@ -128,8 +128,8 @@ async def test_an_act_on_a_container_of_ours_is_hidden_once_its_vmid_is_another_
     with pytest.raises(NotFoundError):
         await service.get_job(rt, viewer, job_id)
     assert await listed(rt, viewer) == []
-    assert await glance.running(rt, viewer, {SHOWN: row("stranger")}) == ()
-    shown = await glance.running(rt, viewer, {SHOWN: row("was-ours", made)})
+    assert await listing.running(rt, viewer, {SHOWN: row("stranger")}) == ()
+    shown = await listing.running(rt, viewer, {SHOWN: row("was-ours", made)})
     assert [job.id for job in shown] == [job_id], "the feed says that the guest is the container"
 
 

@@ -14,8 +14,7 @@ from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.monitor.feed import ROWS_A_PATCH, Publisher, feed_key
-from lxc_dashboard.services.monitor.patch import Patch, changed_rows
-from lxc_dashboard.services.monitor.replica import Replica, follow
+from lxc_dashboard.services.monitor.replica import Patch, Replica, changed_rows, follow
 from lxc_dashboard.services.monitor.rows import Row
 from pve_sandbox.node import SandboxNode
 from tests.integration.monitor.conftest import SignIn

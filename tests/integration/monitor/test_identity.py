@@ -20,9 +20,8 @@ from lxc_dashboard.services.containers import ha
 from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.form.spec import ContainerSpec
 from lxc_dashboard.services.jobs.events import log as job_log
-from lxc_dashboard.services.jobs.identity import Identities
+from lxc_dashboard.services.jobs.identity import Identities, line_of
 from lxc_dashboard.services.jobs.listing import Wanted, page_of
-from lxc_dashboard.services.jobs.marks import line_of
 from lxc_dashboard.text import in_words
 from pve_sandbox.node import SandboxNode
 from tests.integration.creation.other_pve import Answer, other_pve

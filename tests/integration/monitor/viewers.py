@@ -13,7 +13,7 @@ from typing import Any
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.monitor.feed import FeedHub
-from lxc_dashboard.services.monitor.patch import changed_rows
+from lxc_dashboard.services.monitor.replica import changed_rows
 from lxc_dashboard.services.monitor.rows import rows_of
 
 PATIENCE_S = 60

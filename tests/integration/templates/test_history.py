@@ -25,7 +25,7 @@ from lxc_dashboard.errors import InvalidInputError, NotFoundError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.jobs.marks import line_of
+from lxc_dashboard.services.jobs.identity import line_of
 from lxc_dashboard.services.templates.library import built_containers, catalog, drafts, revisions
 from lxc_dashboard.services.templates.library.diff import ChangeKind
 from lxc_dashboard.services.templates.library.line_diff import LineKind

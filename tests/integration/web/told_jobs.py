@@ -14,7 +14,7 @@ from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import sessions
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation.form.spec import ContainerSpec
-from lxc_dashboard.services.jobs.events import model as wire
+from lxc_dashboard.services.jobs.events import lines as wire
 from tests.integration.web.conftest import Visitor
 
 OWNER = "test:1"

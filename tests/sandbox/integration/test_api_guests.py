@@ -12,7 +12,7 @@ from urllib.parse import quote
 import aiohttp
 import pytest
 
-from pve_sandbox.api.containers.terminal import Terminal
+from pve_sandbox.api.containers.console import Terminal
 from pve_sandbox.guests import pick_host
 from pve_sandbox.guests.host import GuestHost, run_in
 from pve_sandbox.node import SandboxNode

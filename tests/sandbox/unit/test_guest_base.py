@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pve_sandbox.guests.host import GuestSpec
-from pve_sandbox.guests.record import GuestRecord
+from pve_sandbox.guests.kind import GuestRecord
 from pve_sandbox.guests.rootfs import machine
 from pve_sandbox.guests.rootfs.archive import BaseArchive
 from pve_sandbox.guests.rootfs.base import Base, load_base, unused_bases

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from pve_sandbox.guests.host import GuestSpec
-from pve_sandbox.guests.kind import ROOT
+from pve_sandbox.guests.kind import ROOT, GuestRecord
 from pve_sandbox.guests.namespaced import NamespaceHost
-from pve_sandbox.guests.record import GuestRecord
 from pve_sandbox.guests.rootfs.base import Base
 
 BASE = Base(Path("/nowhere/base"), "test", "today", "0")

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pve_sandbox.guests.host import GuestSpec
+from pve_sandbox.guests.kind import GuestRecord, choose_address
 from pve_sandbox.guests.namespaces import seccomp
 from pve_sandbox.guests.network import netlink
 from pve_sandbox.guests.network.relay import is_refused, nameservers
-from pve_sandbox.guests.record import GuestRecord, choose_address
 
 GATEWAY = ipaddress.IPv4Interface("10.77.5.1/24")
 

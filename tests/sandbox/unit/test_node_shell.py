@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pve_sandbox.guests.simulated import SimulatedHost
+from pve_sandbox.ssh.door import PctCall, pct_call
 from pve_sandbox.ssh.pct import Caller, Pct, Reply
-from pve_sandbox.ssh.shell import PctCall, pct_call
 
 words = st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20), max_size=6)
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pve_sandbox.api.containers.console import ON_A_PTY
-from pve_sandbox.api.containers.terminal import Terminal
+from pve_sandbox.api.containers.console import ON_A_PTY, Terminal
 
 SAYS_WHAT_IT_IS_TOLD = ("sh", "-c", "read line; echo one; read line; echo two")
 

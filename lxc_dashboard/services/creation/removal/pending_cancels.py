@@ -22,7 +22,7 @@ from lxc_dashboard.services.creation.steps import finalize
 from lxc_dashboard.services.jobs.codes import Message
 from lxc_dashboard.services.jobs.engine import ending
 from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
-from lxc_dashboard.services.jobs.engine.lease import new_owner
+from lxc_dashboard.services.jobs.engine.ending import new_owner
 from lxc_dashboard.services.jobs.engine.recorder import Recorder
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from lxc_dashboard.services.jobs.marks import creations_of, line_of
+from lxc_dashboard.services.jobs.identity import creations_of, line_of
 
 _MADE: Final = re.compile(r"(?:Built|Created) by LXC Dashboard\b.*\Z")
 

@@ -15,7 +15,7 @@ from lxc_dashboard.db.repositories.events import Batch, NewEvent, StoredEvent, l
 from lxc_dashboard.errors import ConflictError, ServiceUnavailableError
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
-from lxc_dashboard.services.jobs.events import model as events
+from lxc_dashboard.services.jobs.events import lines as events
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import Transaction

@@ -148,7 +148,7 @@ async def test_a_command_of_the_node_dies_with_a_killed_sandbox(tmp_path: Path) 
     program = (
         "import asyncio, sys\n"
         "from pathlib import Path\n"
-        "from pve_sandbox.ssh.shell import NodeShell\n"
+        "from pve_sandbox.ssh.door import NodeShell\n"
         "async def main():\n"
         "    shell = NodeShell(Path(sys.argv[1]), None)\n"
         "    plan = await shell.plan('echo $$; exec sleep 4567890', {}, tty=False)\n"

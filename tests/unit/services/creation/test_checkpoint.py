@@ -10,7 +10,7 @@ from lxc_dashboard.db.models import EventType, Phase
 from lxc_dashboard.services.creation.service import from_failed_step
 from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.events.follow import _Follower
-from lxc_dashboard.services.jobs.events.model import ProgressEvent, decode, encode
+from lxc_dashboard.services.jobs.events.lines import ProgressEvent, decode, encode
 
 
 def event(seq: int, *lines: str) -> ProgressEvent:

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lxc_dashboard.services.monitor.patch import PACKED_FROM_ROWS, changed_fields, changed_rows, patch_of
+from lxc_dashboard.services.monitor.replica import PACKED_FROM_ROWS, changed_fields, changed_rows, patch_of
 from lxc_dashboard.services.monitor.rows import MIB
 
 FIELDS = st.fixed_dictionaries(

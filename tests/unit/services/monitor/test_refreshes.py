@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lxc_dashboard.proxmox.schemas import Guest, Resource
-from lxc_dashboard.services.monitor.refreshes import PUBLISHED_WITHIN_S, Refreshes
+from lxc_dashboard.services.monitor.poller import PUBLISHED_WITHIN_S, Refreshes
 
 
 def listed(vmid: int, node: str, uptime: int) -> Resource:

@@ -7,8 +7,7 @@ import json
 from typing import Any
 from uuid import uuid4
 
-from lxc_dashboard.services.monitor.patch import Patch
-from lxc_dashboard.services.monitor.replica import PATCHES_REPEATED, Replica
+from lxc_dashboard.services.monitor.replica import PATCHES_REPEATED, Patch, Replica
 from lxc_dashboard.services.monitor.rows import rows_of
 
 

@@ -154,7 +154,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
             raise ServiceUnavailableError
         return ()
 
-    monkeypatch.setattr("lxc_dashboard.services.jobs.glance.running", none_of_ours)
+    monkeypatch.setattr("lxc_dashboard.services.jobs.listing.running", none_of_ours)
     monkeypatch.setattr(hubs, "AT_MOST_EVERY_S", 0.0)
     return there
 

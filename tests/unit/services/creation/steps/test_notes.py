@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from lxc_dashboard.services.creation.form import readers
 from lxc_dashboard.services.creation.steps import notes
-from lxc_dashboard.services.jobs import marks
+from lxc_dashboard.services.jobs import identity
 
 
 def test_notes_tell_whose_container_it_is() -> None:
@@ -15,16 +15,16 @@ def test_notes_tell_whose_container_it_is() -> None:
     making = notes.while_creating("My notes", mine)
     assert notes.is_of(making, mine)
     assert not notes.is_of(making, other)
-    assert marks.without_lines(making) == "My notes"
+    assert identity.without_lines(making) == "My notes"
     ready = notes.when_ready(
         "My notes", mine, built_from="web r3", userid="root@pam", at=datetime(2026, 11, 24, 9, 5, tzinfo=UTC)
     )
     assert notes.is_of(ready, mine)
-    assert marks.without_lines(ready) == (
+    assert identity.without_lines(ready) == (
         "My notes\n\n---\n\nBuilt by LXC Dashboard from **web r3**, 2026-11-24 09:05 UTC, by root@pam"
     )
     assert notes.when_ready(ready, mine, built_from="web r4", userid="b@pam", at=datetime.now(UTC)) == ready
-    assert marks.without_lines(
+    assert identity.without_lines(
         notes.when_ready("", mine, built_from="", userid="a@pve", at=datetime.now(UTC))
     ).startswith("Created")
 

@@ -14,7 +14,7 @@ from lxc_dashboard.db.repositories.jobs import Standing
 from lxc_dashboard.errors import NotFoundError, ServiceUnavailableError
 from lxc_dashboard.services.jobs.events import follow as following
 from lxc_dashboard.services.jobs.events.follow import PAGE, SILENT_READS, follow
-from lxc_dashboard.services.jobs.events.model import encode, of_row
+from lxc_dashboard.services.jobs.events.lines import encode, of_row
 from tests.unit.services.creation.doubles import Saying, database
 
 ID = uuid4()

@@ -14,6 +14,7 @@ from lxc_dashboard.db.models import EventType, Phase
 from lxc_dashboard.services.jobs.events.lines import (
     CHARS_A_TURN,
     LINES_A_TURN,
+    ProgressEvent,
     Span,
     in_turns,
     lines_of,
@@ -22,7 +23,6 @@ from lxc_dashboard.services.jobs.events.lines import (
     shown,
     spans_of,
 )
-from lxc_dashboard.services.jobs.events.model import ProgressEvent
 from lxc_dashboard.text import in_words
 
 AT = datetime(2026, 11, 24, tzinfo=UTC)

@@ -13,8 +13,8 @@ import pytest
 from lxc_dashboard.db.models import CREATE_KIND, Job, JobEvent, JobState, now
 from lxc_dashboard.db.repositories.jobs import Standing
 from lxc_dashboard.errors import NotFoundError, ServiceUnavailableError
-from lxc_dashboard.services.jobs.events import watch as watching
-from lxc_dashboard.services.jobs.events.watch import watch
+from lxc_dashboard.services.jobs.events import follow as watching
+from lxc_dashboard.services.jobs.events.follow import watch
 from tests.unit.services.creation.doubles import Saying, always, database
 
 ID = uuid4()
