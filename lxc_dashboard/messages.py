@@ -14,10 +14,10 @@ class MessageCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A code with its parameters. Without a code: ``text``, what PVE or a guest said."""
+    """A code with its parameters. Without a code: ``text``, what PVE or a guest said. Its hash ignores the parameters."""
 
     code: str = ""
-    params: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict, hash=False)
     text: str = ""
 
     @classmethod

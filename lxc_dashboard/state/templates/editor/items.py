@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from lxc_dashboard import text
 from lxc_dashboard.db.models import FilePolicy, PackageManager
+from lxc_dashboard.errors import RuleError
 from lxc_dashboard.services.templates.format.packages import read_line, written
 from lxc_dashboard.services.templates.library.draft import DraftFile
 from lxc_dashboard.services.templates.model import SCRIPT_TIMEOUT_S, Bucket, PackageEntry, Script, TemplateConfig
@@ -111,7 +112,7 @@ def list_item(key: str, bucket: Bucket) -> ListItem:
 def _line(package: PackageEntry, manager: PackageManager) -> str:
     try:
         return written(package, manager)
-    except ValueError:
+    except RuleError:
         return package.spec
 
 
@@ -126,5 +127,5 @@ def _package(line: str, manager: PackageManager) -> PackageEntry:
     """Keep an invalid line as it is: a save reports it."""
     try:
         return read_line(line, manager)
-    except ValueError:
+    except RuleError:
         return PackageEntry(line.strip())

@@ -174,10 +174,10 @@ class Work:
         return {item.key for items in (self.scripts, self.files, self.packages) for item in items}
 
     def paths(self, faults: Mapping[str, str]) -> dict[str, str]:
-        """Faults by the paths of their fields; services name scripts, files and lists by their names."""
+        """Faults as sentences, by the paths of their fields; services name scripts, files and lists by their names."""
         found: dict[str, str] = {}
         for name, fault in faults.items():
-            found.setdefault(self._path(name), fault)
+            found.setdefault(self._path(name), fault[:1].upper() + fault[1:])
         return found
 
     def _path(self, name: str) -> str:
@@ -248,4 +248,6 @@ def list_faults(work: Work, key: str) -> str:
     if item is None:
         return ""
     found = read_listing(item.name, PackageManager(item.manager), item.lines).faults
-    return "; ".join(f"{text.LINT_LINE.format(line=f.line)}: {f.message}" for f in found[:LIST_FAULTS_SHOWN])
+    return "; ".join(
+        f"{text.LINT_LINE.format(line=f.line)}: {text.in_words_of(f.message)}" for f in found[:LIST_FAULTS_SHOWN]
+    )
