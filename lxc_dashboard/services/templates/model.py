@@ -39,10 +39,7 @@ class Finding:
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Finding:
-        """``message`` is words in rows of older versions."""
-        message = stored["message"]
-        said = Message(text=message) if isinstance(message, str) else Message.from_json(message)
-        return cls(stored["file"], stored["line"], said, stored.get("code", ""))
+        return cls(**{**stored, "message": Message.from_json(stored["message"])})
 
 
 @dataclass(frozen=True, slots=True)
