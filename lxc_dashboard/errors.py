@@ -11,6 +11,7 @@
     ├ GuestError: GuestUnreachableError  GuestGoneError(vmid)  HostKeyError  KeyRefusedError  WrongGuestError
     │             CommandFailedError(exit_status)
     ├ TemplateError(file, line)
+    ├ RuleError                      one value breaks a rule; the caller knows its field, or its file and line
     ├ SourceError: SourceGoneError   a source of templates is unreadable or does not exist
     ├ CreationError: PreflightError(findings)  PhaseFailedError(phase)
     ├ CryptoError: WrongKeyError  TamperedError
@@ -358,6 +359,10 @@ class TemplateError(DashboardError):
     def message(self) -> str:
         """For pages, API and CLI, as ``user_message``. Services pass ``why`` on."""
         return with_remedy(self.why)
+
+
+class RuleError(DashboardError, ValueError):
+    """One value breaks a rule of the template format. The caller knows the value's field, or its file and line."""
 
 
 class SourceError(DashboardError):

@@ -14,10 +14,10 @@ class MessageCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A code with its parameters. Without a code: ``text``, what PVE or a guest said."""
+    """A code with its parameters. Without a code: ``text``, what PVE or a guest said. Its hash ignores the parameters."""
 
     code: str = ""
-    params: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict, hash=False)
     text: str = ""
 
     @classmethod
@@ -30,7 +30,10 @@ class Message:
         return {"code": self.code, "params": dict(self.params)} if self.code else {"message": self.text}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
+    def from_json(cls, values: Mapping[str, Any] | str) -> Self:
+        """A plain string is what a row of an older version holds."""
+        if isinstance(values, str):
+            return cls(text=values)
         return cls(values.get("code", ""), values.get("params", {}), values.get("message", ""))
 
 

@@ -9,13 +9,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from lxc_dashboard import text
 from lxc_dashboard.commands.terminal import columns, err, out, run
 from lxc_dashboard.db.models import AuditResult, SourceKind, TemplateSource
 from lxc_dashboard.errors import ConflictError, DashboardError, InvalidInputError, NotFoundError, TemplateError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.templates.format import checks
 from lxc_dashboard.services.templates.library import catalog
-from lxc_dashboard.services.templates.model import Refusal, TemplateContent
+from lxc_dashboard.services.templates.model import Finding, Refusal, TemplateContent
 from lxc_dashboard.services.templates.sources import archive, imports, passes
 from lxc_dashboard.services.templates.sources.folder import discover
 from lxc_dashboard.services.templates.sources.unpacking import MAX_ARCHIVE_BYTES
@@ -272,7 +273,10 @@ def _lint_lines(result: Linted) -> list[str]:
     """Messages as compilers print them, by file and line."""
     found = [(refusal.file, refusal.line, f"error: {refusal.why}") for refusal in result.refused]
     for content in result.found:
-        found += [(warning.file, warning.line, f"warning: {warning.message}") for warning in content.warnings]
+        found += [
+            (warning.file, warning.line, f"warning: {text.in_words_of(warning.message)}")
+            for warning in content.warnings
+        ]
     return [
         f"{_place(result.path, file)}:{line}: {message}" if line else f"{_place(result.path, file)}: {message}"
         for file, line, message in sorted(found)
@@ -283,10 +287,13 @@ def _lint_json(result: Linted) -> dict[str, Any]:
     def placed(part: Any) -> dict[str, Any]:
         return asdict(replace(part, file=_place(result.path, part.file)))
 
+    def found(warning: Finding) -> dict[str, Any]:
+        return placed(warning) | {"message": text.in_words_of(warning.message)}
+
     return {
         "path": str(result.path),
         "templates": [
-            {"name": content.name, "findings": [placed(warning) for warning in content.warnings]}
+            {"name": content.name, "findings": [found(warning) for warning in content.warnings]}
             for content in result.found
         ],
         "refused": [placed(refusal) for refusal in result.refused],

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 from uuid import UUID
 
 from lxc_dashboard.db.models import FilePolicy, PackageManager
+from lxc_dashboard.messages import Message
 
 SCRIPT_TIMEOUT_S = 1800
 PACKAGE_TIMEOUT_S = 300
@@ -28,8 +30,16 @@ class Finding:
 
     file: str
     line: int
-    message: str
+    message: Message
     code: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """As a revision keeps it; ``from_json`` reads it back."""
+        return {"file": self.file, "line": self.line, "message": self.message.to_json(), "code": self.code}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Finding:
+        return cls(**{**stored, "message": Message.from_json(stored["message"])})
 
 
 @dataclass(frozen=True, slots=True)

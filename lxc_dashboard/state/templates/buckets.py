@@ -163,7 +163,7 @@ def fault_rows(found: Listing) -> list[FaultRow]:
             1,
             "error",
             "",
-            fault.message,
+            text.in_words_of(fault.message),
             text.BUCKET_LINE.format(line=fault.line) if fault.line else text.BUCKET_WHOLE,
         )
         for fault in found.faults

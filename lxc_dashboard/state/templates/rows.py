@@ -91,7 +91,7 @@ class Refused:
 def finding_row(finding: Finding) -> Refused:
     """A finding with its file and line."""
     place = f"{finding.file}:{finding.line}" if finding.line else finding.file
-    return Refused("", place, finding.message)
+    return Refused("", place, text.in_words_of(finding.message))
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from lxc_dashboard.services.templates.model import Refusal
 from lxc_dashboard.services.templates.sources.folder import discover
 from lxc_dashboard.services.templates.sources.sync import sync_folder, sync_folders
 from lxc_dashboard.services.templates.summaries import DiscoveryReport, TemplateSummary
+from lxc_dashboard.text import in_words_of
 
 WriteTree = Callable[[Mapping[str, str | bytes]], Path]
 
@@ -76,7 +77,7 @@ async def test_the_detail_of_a_template_leaves_file_contents_out(
         ("base", PackageManager.PIP),
         ("own", PackageManager.CUSTOM),
     ]
-    assert "TEMPLATE_TYPO" in detail.warnings[0].message
+    assert "TEMPLATE_TYPO" in in_words_of(detail.warnings[0].message)
     assert [revision.number for revision in detail.revisions] == [1]
     file = await catalog.get_file(session, database, summary.revision_id, "b.bin")
     assert file.content == bytes(range(256))

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from lxc_dashboard.errors import TemplateError
+from lxc_dashboard.messages import Message
+from lxc_dashboard.services.templates.format.codes import FormatCode
 from lxc_dashboard.services.templates.format.text import decode
 
 # In quotes within quotes, bash removes the quotes before it looks for the end of a name.
@@ -54,10 +56,10 @@ class _Cursor:
         self._file = file
         self._pos = 0
         self._newlines = [match.start() for match in re.finditer("\n", text)]
-        # The name whose value is being read; the last (name, value, end line); a hint about a quote that closed late.
+        # The name whose value is being read; the last (name, value, end line); name and line of a quote that closed late.
         self._whose = ""
         self._last = ("", "", 0)
-        self._open = ""
+        self._open: tuple[str, int] | None = None
 
     def _peek(self) -> str:
         """The next character after line continuations; empty at the end."""
@@ -91,34 +93,37 @@ class _Cursor:
         """A value was read completely; it began in ``line``."""
         self._whose, self._last = "", (name, value, self._line(self._pos))
         if not self._open and swallows(value):
-            self._open = f"; is the quote of {name} in line {line} closed where it should be?"
+            self._open = (name, line)
 
-    def _refuse(self, why: str, pos: int | None = None) -> NoReturn:
-        whose = f"{self._whose}: " if self._whose else ""
-        message = _LONG.sub(r"\1...", f"{whose}{why}{self._open}")
-        raise TemplateError(self._file, self._line(self._pos if pos is None else pos), message)
+    def _refuse(self, why: Message, pos: int | None = None) -> NoReturn:
+        if self._whose:
+            why = Message.of(FormatCode.IN_VALUE, name=_short(self._whose), reason=why)
+        if self._open:
+            name, line = self._open
+            why = Message.of(FormatCode.PERHAPS_UNCLOSED, reason=why, name=_short(name), line=line)
+        raise TemplateError(self._file, self._line(self._pos if pos is None else pos), why)
 
-    def _refuse_computed(self, what: str, pos: int | None = None) -> NoReturn:
-        self._refuse(
-            f"{what} would have to be computed by bash: only plain values and ${{NAME:-default}} are read", pos
-        )
+    def _refuse_computed(self, code: str, pos: int | None = None) -> NoReturn:
+        """``code``: the expression, as the file has it."""
+        self._refuse(Message.of(FormatCode.COMPUTED, code=_short(code)), pos)
 
     def _refuse_command(self, pos: int) -> NoReturn:
         char = self._text[pos]
         if not char.isprintable():
-            self._refuse(f"a word begins with the character {char!a}, which is invisible: remove it", pos)
-        word = _WORD.match(self._text, pos)
-        shown = word.group()[:40] if word else ""
-        why = f"{shown} is a command, and commands are never run: only assignments are read"
-        self._refuse(f"{why}{self._meant_for(pos)}", pos)
-
-    def _meant_for(self, pos: int) -> str:
-        """A hint for an unquoted value that ended too early."""
+            self._refuse(Message.of(FormatCode.INVISIBLE, character=ascii(char)), pos)
+        found = _WORD.match(self._text, pos)
+        word = found.group()[:40] if found else ""
         name, value, line = self._last
         if line != self._line(pos):
-            return ""
-        wrong = "put that in quotes" if value else "remove the blank after its ="
-        return f"; if this is part of the value of {name}, {wrong}"
+            self._refuse(Message.of(FormatCode.COMMAND, word=word), pos)
+        # Perhaps an unquoted value that ended too early
+        code = FormatCode.COMMAND_UNQUOTED if value else FormatCode.COMMAND_AFTER_BLANK
+        self._refuse(Message.of(code, word=word, name=_short(name)), pos)
+
+
+def _short(code: str) -> str:
+    """``code`` with its long names shortened."""
+    return _LONG.sub(r"\1...", code)
 
 
 def swallows(value: str) -> bool:
@@ -180,7 +185,9 @@ class _Reader(_Cursor):
     def read(self) -> Assignments:
         control = CONTROL.search(self._text)
         if control:
-            self._refuse(f"holds the control character {control.group()!r}", control.start())
+            self._refuse(
+                Message.of(FormatCode.HOLDS_CONTROL_CHARACTER, character=repr(control.group())), control.start()
+            )
         while self._between_statements():
             self._statement()
         return Assignments(self._values, tuple(self._repeated), frozenset(self._used))
@@ -213,11 +220,11 @@ class _Reader(_Cursor):
         self._exported.clear()
         if self._peek() == ";":
             if self._pos == start:
-                self._refuse("a ; without anything before it")
+                self._refuse(Message.of(FormatCode.LONE_SEMICOLON))
             self._pos += 1
             self._skip_blanks()
             if self._peek() == ";":
-                self._refuse("a ; without anything before it")
+                self._refuse(Message.of(FormatCode.LONE_SEMICOLON))
 
     def _item(self, statement_start: int) -> None:
         """Read one assignment, ``export``, or a name after it."""
@@ -227,26 +234,28 @@ class _Reader(_Cursor):
         if name and following == "=":
             self._pos += 1
             self._assign(name, start)
-        elif name and following in {"[", "+"}:
-            self._refuse_computed(f"an array, {name}," if following == "[" else f"{name}+=", start)
+        elif name and following == "[":
+            self._refuse(Message.of(FormatCode.COMPUTED_ARRAY_OF, name=_short(name)), start)
+        elif name and following == "+":
+            self._refuse_computed(f"{name}+=", start)
         elif following and following not in " \t\n;":
             self._refuse_command(start)
         elif name == "export" and start == statement_start:
             self._exporting = True
         elif not self._exporting:
             if name and _SPACED.match(self._text, self._pos):
-                self._refuse(f"{name} is separated from its =: bash allows no space there", start)
+                self._refuse(Message.of(FormatCode.SPACED, name=_short(name)), start)
             self._refuse_command(start)
 
     def _assign(self, name: str, start: int) -> None:
         if _MAGIC.fullmatch(name):
-            self._refuse(f"{name} is reserved by bash and cannot be assigned", start)
+            self._refuse(Message.of(FormatCode.RESERVED, name=_short(name)), start)
         self._whose = name
         if self._peek() == "(":
-            self._refuse_computed("an array", start)
+            self._refuse(Message.of(FormatCode.COMPUTED_ARRAY), start)
         value = self._piece(VALUE, self._pos)
         if self._peek() not in {"", "\n", " ", "\t", ";"}:
-            self._refuse(f"the character {self._peek()} must be quoted here")
+            self._refuse(Message.of(FormatCode.UNQUOTED, character=self._peek()))
         assignment = Assignment(value, self._line(start))
         self._is_read(name, value, assignment.line)
         if self._exporting:
@@ -272,9 +281,9 @@ class _Reader(_Cursor):
             if not char:
                 if place is VALUE:
                     return "".join(parts)
-                self._refuse("a quote or brace is opened here and never closed", opened)
+                self._refuse(Message.of(FormatCode.UNCLOSED), opened)
             if char == "~" and tilde_counts:
-                self._refuse_computed("an unquoted ~")
+                self._refuse(Message.of(FormatCode.COMPUTED_TILDE))
             part = self._run(place) or self._special(char, place)
             tilde_counts = not place.in_quotes and self._text[self._pos - 1] == ":"
             parts.append(self._spend(part))
@@ -292,7 +301,7 @@ class _Reader(_Cursor):
         if char == "$":
             return self._dollar(place)
         if char == "`":
-            self._refuse_computed("a command in backticks")
+            self._refuse(Message.of(FormatCode.COMPUTED_BACKTICKS))
         if char == '"':
             return self._quoted(place)
         if char == "'":
@@ -302,7 +311,7 @@ class _Reader(_Cursor):
     def _plain(self, char: str) -> str:
         """A character that is special only in certain combinations."""
         if char == "{" and self._exporting:
-            self._refuse_computed("an unquoted { after export")
+            self._refuse(Message.of(FormatCode.COMPUTED_BRACE))
         self._pos += 1
         if char in "<>" and self._peek() == "(":
             self._refuse_computed(f"{char}(...)")
@@ -312,7 +321,7 @@ class _Reader(_Cursor):
         escaped = self._text[self._pos + 1 : self._pos + 2]
         self._pos += 1 + len(escaped)
         if place is QUOTED_IN_QUOTED_DEFAULT and escaped not in place.escapable:
-            self._refuse_computed(f"\\{escaped} in quotes within quotes")
+            self._refuse(Message.of(FormatCode.COMPUTED_ESCAPE, code=f"\\{escaped}"))
         if place.in_quotes and escaped not in place.escapable:
             return "\\" + escaped
         return escaped or "\\"
@@ -321,7 +330,7 @@ class _Reader(_Cursor):
         opened = self._pos
         end = self._text.find("'", opened + 1)
         if end < 0:
-            self._refuse("a quote is opened here and never closed", opened)
+            self._refuse(Message.of(FormatCode.UNCLOSED_QUOTE), opened)
         self._pos = end + 1
         return self._text[opened + 1 : end]
 
@@ -329,7 +338,7 @@ class _Reader(_Cursor):
         """Single quotes in a default within double quotes: they stay in the value, and bash requires pairs."""
         pair = PLAIN_PAIR.match(self._text, self._pos)
         if not pair:
-            self._refuse("a single quote here, in a default within double quotes, has no plain partner")
+            self._refuse(Message.of(FormatCode.UNPAIRED_QUOTE))
         self._pos = pair.end()
         return pair.group()
 
@@ -349,7 +358,7 @@ class _Reader(_Cursor):
         name = self._name()
         if name:
             if place in {QUOTED_DEFAULT, QUOTED_IN_QUOTED_DEFAULT} and JOINED.match(self._text, self._pos):
-                self._refuse(f"${name} must be written as ${{{name}}} before these quotes", start)
+                self._refuse(Message.of(FormatCode.UNBRACED, name=_short(name)), start)
             return self._value_of(name, start)
         if char == "{":
             return self._braced(place, start)
@@ -365,23 +374,23 @@ class _Reader(_Cursor):
         self._pos += 1
         name = self._name()
         if not name:
-            self._refuse_computed("this expansion", start)
+            self._refuse(Message.of(FormatCode.COMPUTED_EXPANSION), start)
         default = ""
         if self._peek() == ":":
             self._pos += 1
             if self._peek() != "-":
-                self._refuse_computed("this expansion", start)
+                self._refuse(Message.of(FormatCode.COMPUTED_EXPANSION), start)
             self._pos += 1
             default = self._default(place, start)
         if self._peek() != "}":
-            self._refuse_computed("this expansion", start)
+            self._refuse(Message.of(FormatCode.COMPUTED_EXPANSION), start)
         self._pos += 1
         return self._value_of(name, start) or default
 
     def _default(self, place: _Place, start: int) -> str:
         self._depth += 1
         if self._depth > MAX_NESTING:
-            self._refuse(f"more than {MAX_NESTING} expansions inside one another", start)
+            self._refuse(Message.of(FormatCode.NESTED, most=MAX_NESTING), start)
         value = self._piece(QUOTED_DEFAULT if place.in_quotes else DEFAULT, start)
         self._depth -= 1
         return value
@@ -396,5 +405,5 @@ class _Reader(_Cursor):
     def _spend(self, text: str) -> str:
         self._budget -= len(text)
         if self._budget < 0:
-            self._refuse("the values become too long")
+            self._refuse(Message.of(FormatCode.EXPANDED))
         return text

@@ -12,7 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.templates.format import shellcheck
+from lxc_dashboard.services.templates.format.codes import FormatCode
 from lxc_dashboard.services.templates.format.conf import CONF_NAME
 from lxc_dashboard.services.templates.format.packages import unfit
 from lxc_dashboard.services.templates.format.secrets import MAX_SCANNED_CHARS, find_secrets
@@ -102,18 +104,17 @@ def _shell(content: TemplateContent, results: ShellResults) -> Iterator[Finding]
         findings = results.get(_plain(script.content)) or ()
         serious = [found for found in findings if found.level in SHELL_LEVELS]
         for found in serious[:MAX_SHELL_FINDINGS]:
-            message = f"{found.message} ({found.code})" if found.code.startswith("SC") else found.message
+            message = found.message
+            if found.code.startswith("SC"):
+                message = Message.of(FormatCode.SHELLCHECK, said=message, check=found.code)
             yield Finding(file, found.line, message, found.code or SHELL)
         if len(serious) > MAX_SHELL_FINDINGS:
-            yield Finding(
-                file, 0, f"ShellCheck has more findings here: {len(serious) - MAX_SHELL_FINDINGS} in all", SHELL
-            )
+            yield Finding(file, 0, shellcheck.more(len(serious) - MAX_SHELL_FINDINGS), SHELL)
 
 
 def _config(content: TemplateContent) -> Iterator[Finding]:
     if not content.config.unprivileged:
-        message = "asks for a privileged container: root in it is almost root on the node"
-        yield Finding(_conf(content), 0, message, PRIVILEGED)
+        yield Finding(_conf(content), 0, Message.of(FormatCode.PRIVILEGED), PRIVILEGED)
 
 
 def _managers(content: TemplateContent) -> Iterator[Finding]:
@@ -121,7 +122,7 @@ def _managers(content: TemplateContent) -> Iterator[Finding]:
     foreign = unfit(system, (bucket.manager for bucket in content.buckets if bucket.packages))
     for bucket in content.buckets:
         if bucket.manager in foreign:
-            message = f"holds packages for {bucket.manager}, which {system} does not have"
+            message = Message.of(FormatCode.FOREIGN_MANAGER, manager=bucket.manager, system=system)
             yield Finding(_file(content, "packages", f"{bucket.name}.{bucket.manager}"), 0, message, MANAGER)
 
 

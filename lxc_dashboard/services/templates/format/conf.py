@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from lxc_dashboard.errors import TemplateError
+from lxc_dashboard.errors import RuleError, TemplateError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.templates.format.assignments import (
     CONTROL,
     MAX_CONF_BYTES,
@@ -20,6 +21,7 @@ from lxc_dashboard.services.templates.format.assignments import (
     read_assignments,
     swallows,
 )
+from lxc_dashboard.services.templates.format.codes import FormatCode
 from lxc_dashboard.services.templates.format.secrets import find_secrets
 from lxc_dashboard.services.templates.format.text import decode, is_unicode, refuse_lines
 from lxc_dashboard.services.templates.model import Finding, TemplateConfig
@@ -42,19 +44,20 @@ def parse_conf(data: bytes, *, file: str = CONF_NAME, app: str = "") -> tuple[Te
     """
     read = read_assignments(data, file)
     values: dict[str, Any] = {"app": app}
-    wrong: list[tuple[int, str]] = []
+    wrong: list[tuple[int, Message]] = []
     for key, rule in _KEYS.items():
         assigned = read.values.get(key)
         if assigned is None or not assigned.value:
             continue
         try:
             values[rule.field] = rule.read(assigned.value)
-        except ValueError as error:
-            wrong.append((assigned.line, f"{key} {error}"))
+        except RuleError as error:
+            wrong.append((assigned.line, Message.of(FormatCode.OF_KEY, key=key, reason=error.reason)))
     if wrong:
         refuse_lines(file, wrong)
     if not values["app"]:
-        raise TemplateError(file, 0, "TEMPLATE_APP is missing")
+        missing = Message.of(FormatCode.MISSING)
+        raise TemplateError(file, 0, Message.of(FormatCode.OF_KEY, key="TEMPLATE_APP", reason=missing))
     return TemplateConfig(**values), (*_warnings(read, file), *_secrets(data, file))
 
 
@@ -64,18 +67,18 @@ def line_of(data: bytes, key: str) -> int:
     return assigned.line if assigned else 0
 
 
-def check_config(config: TemplateConfig) -> tuple[TemplateConfig, dict[str, str]]:
+def check_config(config: TemplateConfig) -> tuple[TemplateConfig, dict[str, Message]]:
     """Validate a configuration: as a file with these values would be read, and the faults by field."""
     values: dict[str, Any] = {}
-    wrong: dict[str, str] = {}
+    wrong: dict[str, Message] = {}
     for rule in _KEYS.values():
         text = _as_text(getattr(config, rule.field))
         try:
             values[rule.field] = rule.read(_writable(text)) if text else _MISSING[rule.field]
-        except ValueError as error:
-            wrong[rule.field] = str(error)
+        except RuleError as error:
+            wrong[rule.field] = error.reason
     if not config.app.strip():
-        wrong["app"] = "is missing"
+        wrong["app"] = Message.of(FormatCode.MISSING)
     return (config if wrong else TemplateConfig(**values)), wrong
 
 
@@ -87,14 +90,14 @@ def _secrets(data: bytes, file: str) -> tuple[Finding, ...]:
 def _writable(value: str) -> str:
     """The value as a file would give it back when it stands in quotes.
 
-    Raises ``ValueError`` for a value that no file can hold.
+    Raises ``RuleError`` for a value that no file can hold.
     """
     value = value.replace("\r\n", "\n")
     control = CONTROL.search(value)
     if control:
-        raise ValueError(f"must not hold the control character {control.group()!r}")
+        raise RuleError(Message.of(FormatCode.CONTROL_CHARACTER, character=repr(control.group())))
     if not is_unicode(value):
-        raise ValueError("must be Unicode text")
+        raise RuleError(Message.of(FormatCode.NO_UNICODE))
     return value
 
 
@@ -106,7 +109,7 @@ def _as_text(value: str | int | bool | tuple[str, ...]) -> str:
 
 def _warnings(read: Assignments, file: str) -> tuple[Finding, ...]:
     found = [
-        Finding(file, line, f"{name} is assigned again: the last one counts")
+        Finding(file, line, Message.of(FormatCode.KEY_REPEATED, name=name))
         for name, line in read.repeated[:MAX_WARNINGS]
         if name in _KEYS
     ]
@@ -116,14 +119,16 @@ def _warnings(read: Assignments, file: str) -> tuple[Finding, ...]:
         if name not in _KEYS and (name not in read.used or name.startswith("TEMPLATE_"))
     ]
     found += [
-        Finding(file, assigned.line, f"{name} holds another assignment: is its quote closed where it should be?")
+        Finding(file, assigned.line, Message.of(FormatCode.KEY_SWALLOWS, name=name))
         for name, assigned in read.values.items()
         if name in _KEYS and swallows(assigned.value)
     ]
     for name, line in ignored[:MAX_WARNINGS]:
-        meant = _meant(name[:100].upper())
-        hint = f": is {meant} meant?" if meant else ""
-        found.append(Finding(file, line, f"{name[:100]} is no key of a template and is ignored{hint}"))
+        shown, meant = name[:100], _meant(name[:100].upper())
+        if meant:
+            found.append(Finding(file, line, Message.of(FormatCode.KEY_MISSPELT, name=shown, meant=meant)))
+        else:
+            found.append(Finding(file, line, Message.of(FormatCode.KEY_UNKNOWN, name=shown)))
     return tuple(sorted(found, key=lambda finding: finding.line))
 
 
@@ -138,7 +143,7 @@ def _meant(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    """``read`` raises ``ValueError`` with the text that follows the key's name in the error."""
+    """``read`` raises ``RuleError``."""
 
     field: str
     read: Callable[[str], Any]
@@ -154,23 +159,23 @@ def _flag(value: str) -> bool:
         return True
     if lowered in _FALSE:
         return False
-    raise ValueError(f"must be 0 or 1 (or no, yes, false, true), not {_shown(value)}")
+    raise RuleError(Message.of(FormatCode.BAD_FLAG, value=_shown(value)))
 
 
-def _number(lowest: int, highest: int, unit: str) -> Callable[[str], int]:
+def _number(lowest: int, highest: int, out_of_range: FormatCode) -> Callable[[str], int]:
     def read(value: str) -> int:
         if not re.fullmatch(r"[0-9]{1,12}", value) or not lowest <= int(value) <= highest:
-            raise ValueError(f"must be a whole number of {unit} from {lowest} to {highest}, not {_shown(value)}")
+            raise RuleError(Message.of(out_of_range, lowest=lowest, highest=highest, value=_shown(value)))
         return int(value)
 
     return read
 
 
-def _matching(pattern: str, what: str, *, lowered: bool = False) -> Callable[[str], str]:
+def _matching(pattern: str, code: FormatCode, *, lowered: bool = False) -> Callable[[str], str]:
     def read(value: str) -> str:
         value = value.lower() if lowered else value
         if not re.fullmatch(pattern, value, re.ASCII):
-            raise ValueError(f"must be {what}, not {_shown(value)}")
+            raise RuleError(Message.of(code, value=_shown(value)))
         return value
 
     return read
@@ -178,32 +183,32 @@ def _matching(pattern: str, what: str, *, lowered: bool = False) -> Callable[[st
 
 def _app(value: str) -> str:
     if "\n" in value or len(value) > MAX_APP_CHARS or not value.strip():
-        raise ValueError(f"must be one line of at most {MAX_APP_CHARS} characters, not {_shown(value)}")
+        raise RuleError(Message.of(FormatCode.BAD_APP, most=MAX_APP_CHARS, value=_shown(value)))
     return value.strip()
 
 
 def _description(value: str) -> str:
     if len(value) > MAX_DESCRIPTION_CHARS:
-        raise ValueError(f"must be at most {MAX_DESCRIPTION_CHARS} characters long, not {len(value)}")
+        raise RuleError(Message.of(FormatCode.LONG_VALUE, most=MAX_DESCRIPTION_CHARS, length=len(value)))
     return value.strip()
 
 
 def _tags(value: str) -> tuple[str, ...]:
     tags = tuple(dict.fromkeys(tag.strip() for tag in value.split(";") if tag.strip()))
     if len(tags) > MAX_TAGS:
-        raise ValueError(f"must hold at most {MAX_TAGS} tags, not {len(tags)}")
+        raise RuleError(Message.of(FormatCode.TOO_MANY_TAGS, most=MAX_TAGS, number=len(tags)))
     for tag in tags:
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_+.\-]{0,62}", tag):
-            raise ValueError(f"must hold tags of letters, digits and _ + . -, separated by ;, not {_shown(tag)}")
+            raise RuleError(Message.of(FormatCode.BAD_TAG, value=_shown(tag)))
     return tags
 
 
 def _config_path(value: str) -> str:
     parts = [part for part in value.split("/") if part not in {"", "."}]
     if len(value) > MAX_PATH_CHARS:
-        raise ValueError(f"must be at most {MAX_PATH_CHARS:,} characters long, not {len(value):,}")
+        raise RuleError(Message.of(FormatCode.LONG_VALUE, most=f"{MAX_PATH_CHARS:,}", length=f"{len(value):,}"))
     if value.startswith("/") or ".." in parts or "\n" in value or "\\" in value:
-        raise ValueError(f"must be a path below the root of the templates, not {_shown(value)}")
+        raise RuleError(Message.of(FormatCode.BAD_CONFIG_PATH, value=_shown(value)))
     return "/".join(parts)
 
 
@@ -212,16 +217,14 @@ _KEYS = {
     "TEMPLATE_TAGS": _Key("tags", _tags),
     "TEMPLATE_DESCRIPTION": _Key("description", _description),
     "TEMPLATE_CONFIG_PATH": _Key("config_path", _config_path),
-    "TEMPLATE_CPU": _Key("cpu", _number(1, 8192, "cores")),
-    "TEMPLATE_RAM": _Key("ram_mib", _number(16, 16 << 20, "MiB")),
-    "TEMPLATE_DISK": _Key("disk_gib", _number(1, 128 << 10, "GiB")),
-    "TEMPLATE_SWAP": _Key("swap_mib", _number(0, 16 << 20, "MiB")),
-    "TEMPLATE_OS": _Key(
-        "os", _matching(r"[a-z][a-z0-9_\-]{0,31}", "the name of a distribution such as debian", lowered=True)
-    ),
-    "TEMPLATE_VERSION": _Key("version", _matching(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,31}", "a version such as 13")),
-    "TEMPLATE_STORAGE": _Key("storage", _matching(r"[A-Za-z][A-Za-z0-9._\-]{0,98}[A-Za-z0-9]", "a storage's name")),
-    "TEMPLATE_BRIDGE": _Key("bridge", _matching(r"[A-Za-z][A-Za-z0-9._\-]{0,14}", "a bridge's name such as vmbr0")),
+    "TEMPLATE_CPU": _Key("cpu", _number(1, 8192, FormatCode.BAD_CORES)),
+    "TEMPLATE_RAM": _Key("ram_mib", _number(16, 16 << 20, FormatCode.BAD_MIB)),
+    "TEMPLATE_DISK": _Key("disk_gib", _number(1, 128 << 10, FormatCode.BAD_GIB)),
+    "TEMPLATE_SWAP": _Key("swap_mib", _number(0, 16 << 20, FormatCode.BAD_MIB)),
+    "TEMPLATE_OS": _Key("os", _matching(r"[a-z][a-z0-9_\-]{0,31}", FormatCode.BAD_OS, lowered=True)),
+    "TEMPLATE_VERSION": _Key("version", _matching(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,31}", FormatCode.BAD_VERSION)),
+    "TEMPLATE_STORAGE": _Key("storage", _matching(r"[A-Za-z][A-Za-z0-9._\-]{0,98}[A-Za-z0-9]", FormatCode.BAD_STORAGE)),
+    "TEMPLATE_BRIDGE": _Key("bridge", _matching(r"[A-Za-z][A-Za-z0-9._\-]{0,14}", FormatCode.BAD_BRIDGE)),
     "TEMPLATE_UNPRIVILEGED": _Key("unprivileged", _flag),
     "TEMPLATE_NESTING": _Key("nesting", _flag),
     "TEMPLATE_KEYCTL": _Key("keyctl", _flag),

@@ -6,7 +6,9 @@ from pathlib import PurePosixPath
 
 from lxc_dashboard.db.models import PackageManager
 from lxc_dashboard.errors import TemplateError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.templates.format.assignments import MAX_CONF_BYTES
+from lxc_dashboard.services.templates.format.codes import FormatCode
 from lxc_dashboard.services.templates.format.conf import line_of
 from lxc_dashboard.services.templates.format.files import read_files
 from lxc_dashboard.services.templates.format.packages import MAX_BUCKET_NAME_CHARS, MAX_LIST_BYTES, parse_packages
@@ -44,7 +46,7 @@ def read_content(tree: Tree, name: str, config: TemplateConfig, conf: Entry) -> 
         if part not in _PARTS:
             _leave_out(entry, warnings)
         elif not entry.is_dir:
-            raise TemplateError(entry.shown, 0, "must be a folder")
+            raise TemplateError(entry.shown, 0, Message.of(FormatCode.NO_FOLDER))
     faults = Faults()
     scripts = _scripts(tree, parts["scripts"], warnings, faults) if "scripts" in parts else ()
     buckets = _buckets(tree, parts["packages"], warnings, faults) if "packages" in parts else ()
@@ -68,14 +70,15 @@ def _configs(tree: Tree, config: TemplateConfig, conf: Entry, warnings: list[Fin
     if not entry and fallback:
         entry = tree.below(fallback[0])
         if entry:
-            message = f"{CONFIG_PATH} names {path}, which is not there: {fallback[0]} is read"
+            message = Message.of(FormatCode.CONFIG_PATH_REPLACED, key=CONFIG_PATH, path=path, fallback=fallback[0])
             warnings.append(Finding(conf.shown, _line(tree, conf), message))
     if entry and not entry.is_dir:
-        raise TemplateError(entry.shown, 0, "must be a folder")
+        raise TemplateError(entry.shown, 0, Message.of(FormatCode.NO_FOLDER))
     if not entry and config.config_path:
-        raise TemplateError(conf.shown, _line(tree, conf), f"{CONFIG_PATH} names {path}, which is not there")
+        gone = Message.of(FormatCode.CONFIG_PATH_GONE, key=CONFIG_PATH, path=path)
+        raise TemplateError(conf.shown, _line(tree, conf), gone)
     if not entry:
-        warnings.append(Finding(conf.shown, 0, f"has no {CONFIGS_NAME}: nothing will be installed"))
+        warnings.append(Finding(conf.shown, 0, Message.of(FormatCode.NO_CONFIGS, folder=CONFIGS_NAME)))
     return entry
 
 
@@ -91,7 +94,7 @@ def _scripts(tree: Tree, folder: Entry, warnings: list[Finding], faults: Faults)
         else:
             found.append(entry)
     if len(found) > MAX_SCRIPTS:
-        raise TemplateError(folder.shown, 0, f"holds more than {MAX_SCRIPTS} scripts")
+        raise TemplateError(folder.shown, 0, Message.of(FormatCode.TOO_MANY_SCRIPTS, most=MAX_SCRIPTS))
     scripts = []
     for position, entry in enumerate(sorted(found, key=lambda script: script_order(script.name))):
         with faults.collect():
@@ -113,20 +116,20 @@ def _buckets(tree: Tree, folder: Entry, warnings: list[Finding], faults: Faults)
             buckets.append(bucket)
             warnings.extend(findings)
     if len(buckets) > MAX_BUCKETS:
-        raise TemplateError(folder.shown, 0, f"holds more than {MAX_BUCKETS} lists")
+        raise TemplateError(folder.shown, 0, Message.of(FormatCode.TOO_MANY_LISTS, most=MAX_BUCKETS))
     return tuple(sorted(buckets, key=lambda bucket: (bucket.name, bucket.manager)))
 
 
 def _bucket(tree: Tree, entry: Entry, manager: PackageManager) -> tuple[Bucket, tuple[Finding, ...]]:
     name = entry.name.rpartition(".")[0]
     if not name:
-        raise TemplateError(entry.shown, 0, f"needs a name before its manager, for example base.{manager.value}")
+        raise TemplateError(entry.shown, 0, Message.of(FormatCode.LIST_UNNAMED, manager=manager))
     if len(name) > MAX_BUCKET_NAME_CHARS:
-        raise TemplateError(entry.shown, 0, f"needs a name of at most {MAX_BUCKET_NAME_CHARS} characters")
+        raise TemplateError(entry.shown, 0, Message.of(FormatCode.LONG_LIST_NAME, most=MAX_BUCKET_NAME_CHARS))
     return parse_packages(name, manager, tree.read(entry, MAX_LIST_BYTES)[0], entry.shown)
 
 
 def _leave_out(entry: Entry, warnings: list[Finding]) -> None:
     """Warn about a file that is not read. Notes and hidden files are expected here and cause no warning."""
     if not entry.name.startswith(".") and not entry.name.lower().endswith(_NOTES):
-        warnings.append(Finding(entry.shown, 0, "is ignored: it is not part of a template"))
+        warnings.append(Finding(entry.shown, 0, Message.of(FormatCode.IGNORED)))

@@ -7,7 +7,9 @@ import re
 from collections.abc import Iterator
 
 from lxc_dashboard.db.models import FilePolicy
-from lxc_dashboard.errors import TemplateError
+from lxc_dashboard.errors import RuleError, TemplateError
+from lxc_dashboard.messages import Message
+from lxc_dashboard.services.templates.format.codes import FormatCode
 from lxc_dashboard.services.templates.format.text import Faults, decode
 from lxc_dashboard.services.templates.format.tree import MAX_DEPTH, MAX_NAME_BYTES, Entry, Tree, check_file_name
 from lxc_dashboard.services.templates.model import FileEntry, Finding
@@ -31,28 +33,28 @@ def read_files(tree: Tree, folder: Entry, faults: Faults) -> tuple[tuple[FileEnt
         with faults.collect():
             file = _file(tree, entry, siblings)
             if file.name in found:
-                raise TemplateError(entry.shown, 0, f"has the same name as {found[file.name][1]}")
+                raise TemplateError(entry.shown, 0, Message.of(FormatCode.FILE_TWICE, other=found[file.name][1]))
             warnings += _doubts(file, entry)
             found[file.name] = (file, entry.shown)
         if len(found) > MAX_FILES:
-            raise TemplateError(folder.shown, 0, f"holds more than {MAX_FILES} files")
+            raise TemplateError(folder.shown, 0, Message.of(FormatCode.TOO_MANY_FILES, most=MAX_FILES))
     return tuple(file for _, (file, _) in sorted(found.items())), tuple(warnings)
 
 
 def _doubts(file: FileEntry, entry: Entry) -> Iterator[Finding]:
     """Warn about a valid target that the author probably meant otherwise."""
     if posixpath.basename(file.target_dir) == file.name:
-        message = f"{file.target_dir} is read as a directory: the file will be {file.target}"
+        message = Message.of(FormatCode.PATH_NAMES_FILE, directory=file.target_dir, target=file.target)
         yield Finding(f"{entry.shown}.path", 1, message)
     if _COMPUTED.search(file.target_dir):
-        message = f"{file.target_dir} is used literally: a .path supports no variables and no commands"
+        message = Message.of(FormatCode.PATH_LITERAL, directory=file.target_dir)
         yield Finding(f"{entry.shown}.path", 0, message)
 
 
 def _walk(tree: Tree, folder: Entry, faults: Faults, depth: int = 0) -> list[tuple[Entry, dict[str, Entry]]]:
     """Every content file with its neighbours by name."""
     if depth > MAX_DEPTH:
-        raise TemplateError(folder.shown, 0, f"is nested more than {MAX_DEPTH} folders deep")
+        raise TemplateError(folder.shown, 0, Message.of(FormatCode.TOO_DEEP, most=MAX_DEPTH))
     siblings = {entry.name: entry for entry in tree.entries(folder)}
     found = []
     for entry in siblings.values():
@@ -75,18 +77,16 @@ def _is_content(entry: Entry, siblings: dict[str, Entry]) -> bool:
     if not suffix or not stem:
         return entry.name not in _LITTER and not entry.name.startswith("._")
     if stem not in siblings:
-        raise TemplateError(entry.shown, 0, f"belongs to a file {stem} that does not exist")
+        raise TemplateError(entry.shown, 0, Message.of(FormatCode.SIDECAR_WITHOUT_FILE, name=stem))
     if siblings[stem].is_dir:
-        raise TemplateError(
-            entry.shown, 0, f"belongs to {stem}, which is a folder: its files need sidecars of their own"
-        )
+        raise TemplateError(entry.shown, 0, Message.of(FormatCode.SIDECAR_OF_FOLDER, name=stem))
     return False
 
 
 def _file(tree: Tree, entry: Entry, siblings: dict[str, Entry]) -> FileEntry:
     path = siblings.get(f"{entry.name}.path")
     if path is None:
-        raise TemplateError(entry.shown, 0, f"has no {entry.name}.path, which names its target directory")
+        raise TemplateError(entry.shown, 0, Message.of(FormatCode.NO_PATH, name=entry.name))
     target_dir = read_target_dir(*_sidecar(tree, path))
     policy = siblings.get(f"{entry.name}.policy")
     content, executable = tree.read(entry, MAX_FILE_BYTES)
@@ -105,33 +105,33 @@ def _sidecar(tree: Tree, entry: Entry) -> tuple[str, str, int]:
     lines = [(line.strip(), number) for number, line in enumerate(text.split("\n"), start=1)]
     values = [(line, number) for line, number in lines if line and not line.startswith("#")]
     if not values:
-        raise TemplateError(entry.shown, 0, "is empty")
+        raise TemplateError(entry.shown, 0, Message.of(FormatCode.EMPTY))
     if len(values) > 1:
-        raise TemplateError(entry.shown, values[1][1], "has a second line; only one is allowed")
+        raise TemplateError(entry.shown, values[1][1], Message.of(FormatCode.SECOND_LINE))
     return values[0][0], entry.shown, values[0][1]
 
 
 def check_name(name: str) -> None:
-    """Raises ``ValueError`` for a name that leaves no room for those of its sidecars."""
+    """Raises ``RuleError`` for a name that leaves no room for those of its sidecars."""
     check_file_name(name, MAX_NAME_BYTES - len(".policy"))
 
 
 def check_owner(owner: str) -> None:
-    """Raises ``ValueError`` unless ``owner`` is ``user``, ``user:group`` (names or numbers), or empty."""
+    """Raises ``RuleError`` unless ``owner`` is ``user``, ``user:group`` (names or numbers), or empty."""
     if owner and not _OWNER.fullmatch(owner):
-        raise ValueError("must be a user such as www-data, or user:group")
+        raise RuleError(Message.of(FormatCode.BAD_OWNER))
 
 
 def read_target_dir(value: str, file: str, line: int) -> str:
     """The directory that a sidecar names, normalised. Raises ``TemplateError``."""
     if len(value) > MAX_TARGET_CHARS or not value.isprintable():
-        raise TemplateError(file, line, f"must be one path of at most {MAX_TARGET_CHARS} characters")
+        raise TemplateError(file, line, Message.of(FormatCode.LONG_TARGET, most=MAX_TARGET_CHARS))
     if not value.startswith("/"):
-        raise TemplateError(file, line, f"must be an absolute directory in the guest, not {value!r}")
+        raise TemplateError(file, line, Message.of(FormatCode.RELATIVE_TARGET, value=repr(value)))
     if " #" in value:
-        raise TemplateError(file, line, "must not contain a # after a blank: put the comment on a line of its own")
+        raise TemplateError(file, line, Message.of(FormatCode.TARGET_COMMENT))
     if ".." in value.split("/"):
-        raise TemplateError(file, line, f"must not hold .., as {value!r} does")
+        raise TemplateError(file, line, Message.of(FormatCode.TARGET_ABOVE, value=repr(value)))
     return "/" + posixpath.normpath(value).lstrip("/")
 
 
@@ -139,5 +139,5 @@ def _policy(value: str, file: str, line: int) -> FilePolicy:
     try:
         return FilePolicy(value.lower())
     except ValueError as error:
-        known = ", ".join(policy.value for policy in FilePolicy)
-        raise TemplateError(file, line, f"must be one of {known}, not {value[:40]!r}") from error
+        why = Message.of(FormatCode.BAD_POLICY, known=list(FilePolicy), value=repr(value[:40]))
+        raise TemplateError(file, line, why) from error

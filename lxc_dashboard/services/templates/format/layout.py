@@ -14,7 +14,9 @@ from dataclasses import dataclass, fields, replace
 from typing import Final
 
 from lxc_dashboard.db.models import FilePolicy
-from lxc_dashboard.errors import TemplateError
+from lxc_dashboard.errors import RuleError, TemplateError
+from lxc_dashboard.messages import Message
+from lxc_dashboard.services.templates.format.codes import FormatCode
 from lxc_dashboard.services.templates.format.conf import CONF_NAME, parse_conf
 from lxc_dashboard.services.templates.format.content import CONFIGS_NAME
 from lxc_dashboard.services.templates.format.files import check_name, read_target_dir
@@ -77,9 +79,9 @@ def folded(path: str) -> str:
 
 def _add(found: dict[str, WrittenFile], content: TemplateContent, path: str, data: bytes, **how: bool) -> None:
     if path in found:
-        raise TemplateError(f"{content.name}/{path}", 0, "is in the template twice")
+        raise TemplateError(f"{content.name}/{path}", 0, Message.of(FormatCode.PATH_TWICE))
     if ".." in re.split(r"[/\\]", path):
-        raise TemplateError(f"{content.name}/{path}", 0, "leads out of its folder where \\ separates folders")
+        raise TemplateError(f"{content.name}/{path}", 0, Message.of(FormatCode.PATH_OUTSIDE))
     found[path] = WrittenFile(data, **how)
 
 
@@ -88,7 +90,7 @@ def _same_nowhere(content: TemplateContent, found: dict[str, WrittenFile]) -> No
     for path in found:
         other = first.setdefault(folded(path), path)
         if other != path:
-            raise TemplateError(f"{content.name}/{path}", 0, f"is equal to {other} on file systems that ignore case")
+            raise TemplateError(f"{content.name}/{path}", 0, Message.of(FormatCode.PATH_FOLDED, other=other))
 
 
 # template.conf
@@ -100,7 +102,8 @@ def _conf(content: TemplateContent) -> bytes:
     read, _ = parse_conf(data, file=file)
     different = [field.name for field in fields(config) if getattr(config, field.name) != getattr(read, field.name)]
     if different:
-        raise TemplateError(file, 0, f"cannot say what {different[0]} holds: {getattr(config, different[0])!r}")
+        value = repr(getattr(config, different[0]))
+        raise TemplateError(file, 0, Message.of(FormatCode.UNWRITABLE_VALUE, field=different[0], value=value))
     return data
 
 
@@ -134,7 +137,7 @@ def _encoded(content: TemplateContent, value: str, path: str) -> bytes:
     try:
         return ((_BOM if text.startswith(_BOM) else "") + text).encode()
     except UnicodeEncodeError as error:
-        raise TemplateError(f"{content.name}/{path}", 0, "contains invalid text") from error
+        raise TemplateError(f"{content.name}/{path}", 0, Message.of(FormatCode.INVALID_TEXT)) from error
 
 
 # Scripts
@@ -193,7 +196,8 @@ def _claimed(content: TemplateContent, file: FileEntry) -> set[str]:
 
 def _target(content: TemplateContent, file: FileEntry, path: str) -> bytes:
     if read_target_dir(file.target_dir.strip(), f"{content.name}/{path}", 0) != file.target_dir:
-        raise TemplateError(f"{content.name}/{path}", 0, f"cannot say its directory {file.target_dir!r}")
+        why = Message.of(FormatCode.UNWRITABLE_DIRECTORY, value=repr(file.target_dir))
+        raise TemplateError(f"{content.name}/{path}", 0, why)
     return _text(content, file.target_dir, path)
 
 
@@ -206,8 +210,9 @@ def _folder(number: int, names: set[str]) -> str:
 
 @contextmanager
 def _refusing(content: TemplateContent, path: str, name: str) -> Iterator[None]:
-    """Turn the ``ValueError`` of a rule into a ``TemplateError`` about the part ``name``."""
+    """Turn the ``RuleError`` of a rule into a ``TemplateError`` about the part ``name``."""
     try:
         yield
-    except ValueError as error:
-        raise TemplateError(f"{content.name}/{path}", 0, f"holds {name[:80]!r}, which {error}") from error
+    except RuleError as error:
+        why = Message.of(FormatCode.INVALID_PART, name=repr(name[:80]), reason=error.reason)
+        raise TemplateError(f"{content.name}/{path}", 0, why) from error

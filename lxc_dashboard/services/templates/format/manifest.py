@@ -10,7 +10,9 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from lxc_dashboard.errors import TemplateError
+from lxc_dashboard.errors import RuleError, TemplateError
+from lxc_dashboard.messages import Message
+from lxc_dashboard.services.templates.format.codes import FormatCode
 from lxc_dashboard.services.templates.format.conf import parse_conf
 from lxc_dashboard.services.templates.format.content import CONFIGS_NAME, MAX_SCRIPTS
 from lxc_dashboard.services.templates.format.files import check_owner
@@ -87,7 +89,7 @@ def read_manifest(tree: Tree, folder: str) -> Manifest | None:
     try:
         data, _ = tree.read(entry, MAX_MANIFEST_BYTES)
     except OSError as error:
-        raise TemplateError(path, 0, f"cannot be read: {error.strerror}") from error
+        raise TemplateError(path, 0, Message.of(FormatCode.UNREADABLE, cause=str(error.strerror))) from error
     return decode(data, path)
 
 
@@ -101,25 +103,26 @@ def decode(data: bytes, file: str = MANIFEST_NAME) -> Manifest | None:
     if not isinstance(read, dict) or (read.get("format") != FORMAT and "templates" not in read):
         return None
     if read.get("format") != FORMAT:
-        raise TemplateError(file, 0, f'names no "format": "{FORMAT}"')
+        raise TemplateError(file, 0, Message.of(FormatCode.MANIFEST_NO_FORMAT, format=FORMAT))
     version = read.get("version")
     if not isinstance(version, int) or version < 1:
-        raise TemplateError(file, 0, "names no version of its format")
+        raise TemplateError(file, 0, Message.of(FormatCode.MANIFEST_NO_VERSION))
     if version > VERSION:
-        raise TemplateError(file, 0, f"is of version {version}, and this dashboard reads {VERSION}: update it first")
+        raise TemplateError(file, 0, Message.of(FormatCode.MANIFEST_NEWER, version=version, known=VERSION))
     try:
         manifest = msgspec.convert(read, Manifest)
     except msgspec.ValidationError as error:
-        raise TemplateError(file, 0, plain_text(f"cannot be read: {error}")) from error
+        raise TemplateError(file, 0, Message.of(FormatCode.UNREADABLE, cause=plain_text(str(error)))) from error
     for name, count in Counter(template.name for template in manifest.templates).items():
         if count > 1:
-            raise TemplateError(file, 0, f"names the template {name[:100]!r} twice")
+            raise TemplateError(file, 0, Message.of(FormatCode.MANIFEST_TWICE, name=repr(name[:100])))
     return manifest
 
 
 def _check_size(data: bytes, file: str) -> None:
     if len(data) > MAX_MANIFEST_BYTES:
-        raise TemplateError(file, 0, f"is {len(data):,} bytes long, and at most {MAX_MANIFEST_BYTES:,} are read")
+        size = Message.of(FormatCode.TOO_LARGE, length=f"{len(data):,}", most=f"{MAX_MANIFEST_BYTES:,}")
+        raise TemplateError(file, 0, size)
 
 
 def _json(data: bytes, file: str) -> Any:
@@ -128,21 +131,21 @@ def _json(data: bytes, file: str) -> Any:
         # Half of a surrogate pair (\ud800) is valid JSON but no text.
         json.dumps(read, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
-        raise TemplateError(file, 0, "is not valid JSON: an escape in it is no Unicode character") from error
+        raise TemplateError(file, 0, Message.of(FormatCode.JSON_ESCAPE)) from error
     except json.JSONDecodeError as error:
         # Python 3.13 and newer report the position of the comma, older ones that of the bracket.
         end = error.pos + (error.doc[error.pos : error.pos + 1] == ",")
         before, after = error.doc[:end].rstrip(), error.doc[end:].lstrip()
         if before.endswith(",") and after[:1] in {"}", "]"}:
             line = before.count("\n") + 1
-            raise TemplateError(file, line, "is not valid JSON: remove the comma before the closing bracket") from error
-        raise TemplateError(file, error.lineno, f"is not valid JSON: {error.msg} (column {error.colno})") from error
+            raise TemplateError(file, line, Message.of(FormatCode.JSON_COMMA)) from error
+        why = Message.of(FormatCode.JSON_INVALID, cause=error.msg, column=error.colno)
+        raise TemplateError(file, error.lineno, why) from error
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise TemplateError(file, line, "is not valid JSON: this line is not UTF-8") from error
+        raise TemplateError(file, line, Message.of(FormatCode.JSON_NOT_UTF8)) from error
     except (RecursionError, ValueError) as error:
-        cause = "is not valid JSON: it is nested too deep, or a number in it is too long"
-        raise TemplateError(file, 0, cause) from error
+        raise TemplateError(file, 0, Message.of(FormatCode.JSON_TOO_DEEP)) from error
     return read
 
 
@@ -156,7 +159,7 @@ def applied(content: TemplateContent, says: TemplateSays) -> TemplateContent:
         files=_files(content, says),
     )
     if says.checksum and whole.checksum() != says.checksum:
-        why = f"{content.name} does not match its checksum in {MANIFEST_NAME}. If you edited it, remove the checksum"
+        why = Message.of(FormatCode.CHECKSUM, name=content.name, manifest=MANIFEST_NAME)
         raise TemplateError(MANIFEST_NAME, 0, why)
     return whole
 
@@ -207,10 +210,10 @@ def _scripts(content: TemplateContent, says: TemplateSays) -> tuple[Script, ...]
     scripts = []
     for script in content.scripts:
         values = _fields(says.scripts.get(script.name))
-        _must_pass(check_description, values.get("description", ""), f"the description of {script.name}")
+        _must_pass(check_description, values.get("description", ""), FormatCode.MANIFEST_DESCRIPTION, script.name)
         scripts.append(replace(script, **values))
     if len({script.position for script in scripts}) < len(scripts):
-        raise TemplateError(MANIFEST_NAME, 0, f"gives two scripts of {content.name} the same position")
+        raise TemplateError(MANIFEST_NAME, 0, Message.of(FormatCode.SAME_POSITION, name=content.name))
     return tuple(sorted(scripts, key=lambda script: script.position))
 
 
@@ -221,7 +224,7 @@ def _files(content: TemplateContent, says: TemplateSays) -> tuple[FileEntry, ...
         values = _fields(says.files.get(file.name))
         if "mode" in values:
             values["mode"] = int(values["mode"], 8)
-        _must_pass(check_owner, values.get("owner", ""), f"the owner of {file.name}")
+        _must_pass(check_owner, values.get("owner", ""), FormatCode.MANIFEST_OWNER, file.name)
         files.append(replace(file, **values))
     return tuple(files)
 
@@ -230,14 +233,16 @@ def _must_hold(content: TemplateContent, part: str, there: set[str], named: dict
     missing = sorted(set(named) - there)
     if missing:
         where = f"{content.name}/{CONFIGS_NAME}/{part}"
-        raise TemplateError(MANIFEST_NAME, 0, f"names {missing[0][:100]!r}, which is not in {where}")
+        why = Message.of(FormatCode.MANIFEST_NAMES_NONE, name=repr(missing[0][:100]), folder=where)
+        raise TemplateError(MANIFEST_NAME, 0, why)
 
 
-def _must_pass(rule: Callable[[str], object], value: str, what: str) -> None:
+def _must_pass(rule: Callable[[str], object], value: str, code: FormatCode, name: str) -> None:
     try:
         rule(value)
-    except ValueError as error:
-        raise TemplateError(MANIFEST_NAME, 0, f"says {value[:80]!r} for {what}, which {error}") from error
+    except RuleError as error:
+        why = Message.of(code, value=repr(value[:80]), name=name, reason=error.reason)
+        raise TemplateError(MANIFEST_NAME, 0, why) from error
 
 
 def _fields(says: ScriptSays | FileSays | None) -> dict[str, Any]:

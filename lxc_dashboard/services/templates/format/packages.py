@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from lxc_dashboard.db.models import PackageManager
-from lxc_dashboard.errors import TemplateError
+from lxc_dashboard.errors import RuleError, TemplateError
+from lxc_dashboard.messages import Message
+from lxc_dashboard.services.templates.format.codes import FormatCode
 from lxc_dashboard.services.templates.format.text import decode, refuse_lines
 from lxc_dashboard.services.templates.format.tree import check_file_name
 from lxc_dashboard.services.templates.model import MAX_TIMEOUT_S, PACKAGE_TIMEOUT_S, Bucket, Finding, PackageEntry
@@ -43,6 +45,7 @@ MAX_PACKAGES = 2_000
 MAX_SPEC_CHARS = 255
 MAX_COMMAND_CHARS = 8_000
 MAX_BUCKET_NAME_CHARS = 63
+_TOO_MANY: Final = Message.of(FormatCode.TOO_MANY_PACKAGES, most=f"{MAX_PACKAGES:,}")
 
 _COMMENT = re.compile(r"(^|\s)#.*$")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -68,42 +71,42 @@ def parse_packages(name: str, manager: PackageManager, data: bytes, file: str) -
     packages: dict[str, PackageEntry] = {}
     names: dict[str, tuple[str, int]] = {}
     warnings: list[Finding] = []
-    wrong: list[tuple[int, str]] = []
+    wrong: list[tuple[int, Message]] = []
     for number, line in enumerate(decode(data, file, MAX_LIST_BYTES).split("\n"), start=1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         try:
             package = read_line(line, manager)
-        except ValueError as error:
-            wrong.append((number, without_logins(str(error))))
+        except RuleError as error:
+            wrong.append((number, error.reason))
             continue
-        spec = package.spec
+        spec, shown = package.spec, without_logins(package.spec)
         before, first = names.setdefault(package_name(spec, manager), (spec, number))
-        message = ""
         if spec in packages:
-            message = f"{spec} is listed twice: the first one counts"
+            warnings.append(Finding(file, number, Message.of(FormatCode.PACKAGE_REPEATED, spec=shown)))
         elif before != spec:
-            message = f"{spec} is in line {first} already, as {before}: keep one of the two"
-        warnings += [Finding(file, number, without_logins(message))] if message else []
+            other = without_logins(before)
+            message = Message.of(FormatCode.PACKAGE_REPEATED_AS, spec=shown, line=first, before=other)
+            warnings.append(Finding(file, number, message))
         packages.setdefault(spec, package)
         if len(packages) > MAX_PACKAGES:
-            raise TemplateError(file, number, f"holds more than {MAX_PACKAGES:,} packages")
+            raise TemplateError(file, number, _TOO_MANY)
     if wrong:
         refuse_lines(file, wrong)
     return Bucket(name, manager, tuple(packages.values())), tuple(warnings)
 
 
 def read_line(line: str, manager: PackageManager) -> PackageEntry:
-    """Parse a line that is neither blank nor a comment. Raises ``ValueError`` with a sentence."""
+    """Parse a line that is neither blank nor a comment. Raises ``RuleError``."""
     return _custom(line, manager) if manager is PackageManager.CUSTOM else _plain(line, manager)
 
 
 def written(package: PackageEntry, manager: PackageManager) -> str:
-    """The line that ``read_line`` reads as ``package``. Raises ``ValueError`` with a sentence where there is none."""
+    """The line that ``read_line`` reads as ``package``. Raises ``RuleError`` where there is none."""
     for line in _candidates(package, manager):
         if read_line(line, manager) == package and line.strip() and not line.lstrip().startswith("#"):
             return line
-    raise ValueError(f"{package.spec!r} does not fit in a line of a list: text after # would be a comment")
+    raise RuleError(Message.of(FormatCode.PACKAGE_UNWRITABLE, spec=repr(without_logins(package.spec))))
 
 
 def _candidates(package: PackageEntry, manager: PackageManager) -> tuple[str, ...]:
@@ -117,26 +120,26 @@ def _candidates(package: PackageEntry, manager: PackageManager) -> tuple[str, ..
 
 
 def check_bucket_name(name: str) -> None:
-    """Raises ``ValueError`` for an invalid name of a list."""
+    """Raises ``RuleError`` for an invalid name of a list."""
     check_file_name(name)
     if name.startswith(".") or len(name) > MAX_BUCKET_NAME_CHARS:
-        raise ValueError(f"needs a name of at most {MAX_BUCKET_NAME_CHARS} characters that does not begin with a dot")
+        raise RuleError(Message.of(FormatCode.BAD_LIST_NAME, most=MAX_BUCKET_NAME_CHARS))
 
 
 def check_bucket(bucket: Bucket) -> None:
-    """Raises ``ValueError`` with a sentence for a bucket that no list can hold."""
+    """Raises ``RuleError`` for a bucket that no list can hold."""
     check_bucket_name(bucket.name)
     if len(bucket.packages) > MAX_PACKAGES:
-        raise ValueError(f"holds more than {MAX_PACKAGES:,} packages")
+        raise RuleError(_TOO_MANY)
     seen: set[str] = set()
     length = 0
     for package in bucket.packages:
         length += len(written(package, bucket.manager).encode()) + 1
         if package.spec in seen:
-            raise ValueError(f"{package.spec} is listed twice")
+            raise RuleError(Message.of(FormatCode.PACKAGE_TWICE, spec=without_logins(package.spec)))
         seen.add(package.spec)
     if length > MAX_LIST_BYTES:
-        raise ValueError(f"is longer than the {MAX_LIST_BYTES:,} bytes that are read")
+        raise RuleError(Message.of(FormatCode.LONG_LIST, most=f"{MAX_LIST_BYTES:,}"))
 
 
 def _plain(line: str, manager: PackageManager) -> PackageEntry:
@@ -144,20 +147,21 @@ def _plain(line: str, manager: PackageManager) -> PackageEntry:
 
 
 def checked_spec(spec: str, manager: PackageManager) -> str:
-    """Return ``spec``. Raises ``ValueError`` with a sentence unless it is exactly one package."""
+    """Return ``spec``. Raises ``RuleError`` unless it is exactly one package."""
     if len(spec) > MAX_SPEC_CHARS or _CONTROL.search(spec):
-        raise ValueError(f"a package is at most {MAX_SPEC_CHARS} characters of plain text")
+        raise RuleError(Message.of(FormatCode.LONG_PACKAGE, most=MAX_SPEC_CHARS))
+    shown = without_logins(spec)
     if spec.startswith("-"):
-        raise ValueError(f"{spec} is an option: only packages are allowed")
+        raise RuleError(Message.of(FormatCode.PACKAGE_OPTION, spec=shown))
     if manager is PackageManager.APT and spec.endswith("-"):
-        raise ValueError(f"{spec} would remove a package: apt does so for a - at the end")
+        raise RuleError(Message.of(FormatCode.APT_REMOVES, spec=shown))
     if manager is PackageManager.APK and spec.startswith("!"):
-        raise ValueError(f"{spec} would remove a package: apk does so for a ! at the beginning")
+        raise RuleError(Message.of(FormatCode.APK_REMOVES, spec=shown))
     if manager is PackageManager.PIP and re.search(r"\s-", spec):
-        raise ValueError(f"{spec} contains an option: only packages are allowed")
+        raise RuleError(Message.of(FormatCode.PACKAGE_WITH_OPTION, spec=shown))
     grouped = manager is PackageManager.DNF and spec.startswith("@")
     if not grouped and manager not in _OF_WORDS and re.search(r"\s", spec):
-        raise ValueError(f"{spec!r} is more than one word: one package a line")
+        raise RuleError(Message.of(FormatCode.PACKAGE_WORDS, spec=repr(shown)))
     _check_characters(spec, grouped or manager not in _OF_DISTRIBUTIONS)
     return spec
 
@@ -169,9 +173,11 @@ def _check_characters(spec: str, is_free: bool) -> None:
     else:
         found = _NO_PART_OF_A_NAME.search(spec)
         unseen = found.group() if found else ""
+    if unseen == "#":
+        raise RuleError(Message.of(FormatCode.PACKAGE_COMMENT, spec=repr(without_logins(spec))))
     if unseen:
-        hint = ": put a blank before a comment" if unseen == "#" else ""
-        raise ValueError(f"{spec!r} holds {unseen!a}, which is invalid in a package's name{hint}")
+        invalid = Message.of(FormatCode.PACKAGE_CHARACTER, spec=repr(without_logins(spec)), character=ascii(unseen))
+        raise RuleError(invalid)
 
 
 def _custom(line: str, manager: PackageManager) -> PackageEntry:
@@ -182,7 +188,7 @@ def _custom(line: str, manager: PackageManager) -> PackageEntry:
     for _ in range(2):
         field = _CUSTOM_FIELD.match(rest)
         if not field:
-            raise ValueError("a custom package is name|check|install, optionally with |timeout_s=SECONDS")
+            raise RuleError(Message.of(FormatCode.CUSTOM_FIELDS))
         fields.append(field.group(1).replace("\\|", "|").strip())
         rest = rest[field.end() :]
     timeout = _CUSTOM_TIMEOUT.search(rest)
@@ -190,20 +196,23 @@ def _custom(line: str, manager: PackageManager) -> PackageEntry:
     name, check = fields
     other = None if timeout else _OTHER_TIMEOUT.search(rest)
     if other:
-        raise ValueError(f"{other.group(1)} is not a setting of a custom package: use timeout_s=SECONDS")
+        raise RuleError(Message.of(FormatCode.CUSTOM_SETTING, name=other.group(1)))
     empty = [part for part, value in (("name", name), ("check", check), ("install", install)) if not value]
     if empty:
-        raise ValueError(f"a custom package needs a name, a check and an install command: {empty[0]} is empty")
+        raise RuleError(Message.of(FormatCode.CUSTOM_EMPTY, part=empty[0]))
     if len(line) > MAX_COMMAND_CHARS or _CONTROL.search(line):
-        raise ValueError(f"a custom package is at most {MAX_COMMAND_CHARS} characters of plain text")
+        raise RuleError(Message.of(FormatCode.LONG_CUSTOM, most=MAX_COMMAND_CHARS))
     seconds = parse_seconds(timeout.group(1), "timeout_s") if timeout else PACKAGE_TIMEOUT_S
     return PackageEntry(checked_spec(name, manager), check, install, seconds)
 
 
-def parse_seconds(text: str, name: str = "a timeout") -> int:
-    """Parse the timeout called ``name``. Raises ``ValueError`` with a sentence."""
+def parse_seconds(text: str, name: str = "") -> int:
+    """Parse the timeout that its text calls ``name``. Raises ``RuleError``."""
     if not re.fullmatch(r"[0-9]{1,6}", text.strip()) or not 1 <= int(text) <= MAX_TIMEOUT_S:
-        raise ValueError(f"{name} is a whole number of seconds from 1 to {MAX_TIMEOUT_S}, not {text.strip()[:40]!r}")
+        value = repr(text.strip()[:40])
+        if name:
+            raise RuleError(Message.of(FormatCode.BAD_SECONDS_OF, name=name, most=MAX_TIMEOUT_S, value=value))
+        raise RuleError(Message.of(FormatCode.BAD_SECONDS, most=MAX_TIMEOUT_S, value=value))
     return int(text)
 
 
@@ -288,7 +297,12 @@ class Fault:
     """What is wrong in a line, from 1. ``line`` 0: in the whole list."""
 
     line: int
-    message: str
+    message: Message
+
+    @property
+    def reason(self) -> Message:
+        """The message with its line."""
+        return Message.of(FormatCode.LINE, line=self.line, reason=self.message) if self.line else self.message
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,13 +323,13 @@ def read_listing(name: str, manager: PackageManager, text: str) -> Listing:
     data = kept.encode("utf-8", "surrogatepass")
     file = f"{name}.{manager.value}"
     if len(data) > MAX_LIST_BYTES:
-        return Listing("", faults=(Fault(0, f"The list is longer than {MAX_LIST_BYTES >> 10} KiB"),))
+        return Listing("", faults=(Fault(0, Message.of(FormatCode.LONG_TYPED_LIST, most=MAX_LIST_BYTES >> 10)),))
     faults = _faults(manager, kept, file)
     if not faults:
         try:
             return Listing(kept, parse_packages(name, manager, data, file)[0].packages)
         except TemplateError as error:
-            faults = [Fault(error.line, error.message)]
+            faults = [Fault(error.line, error.why)]
     return Listing(kept, faults=tuple(faults[:MAX_FAULTS]))
 
 
@@ -333,13 +347,13 @@ def _faults(manager: PackageManager, text: str, file: str) -> list[Fault]:
         if len(found) >= MAX_FAULTS:
             break
         if len(seen) > MAX_PACKAGES:
-            return [*found, Fault(number - 1, f"holds more than {MAX_PACKAGES:,} packages")]
+            return [*found, Fault(number - 1, _TOO_MANY)]
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         try:
             bucket, _ = parse_packages("", manager, line.encode("utf-8", "surrogatepass"), file)
         except TemplateError as error:
-            found.append(Fault(number, error.message))
+            found.append(Fault(number, error.why))
             continue
         for package in bucket.packages:
             name = package_name(package.spec, manager)
@@ -349,7 +363,8 @@ def _faults(manager: PackageManager, text: str, file: str) -> list[Fault]:
     return found
 
 
-def _twice(name: str, spec: str, before: str, line: int) -> str:
+def _twice(name: str, spec: str, before: str, line: int) -> Message:
+    name, spec, before = map(without_logins, (name, spec, before))
     if spec == before:
-        return f"{spec} is also in line {line}"
-    return f"{name} is also in line {line}, as {before}: keep one of the two"
+        return Message.of(FormatCode.PACKAGE_ALSO_IN, spec=spec, line=line)
+    return Message.of(FormatCode.PACKAGE_ALSO_IN_AS, name=name, line=line, before=before)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from lxc_dashboard.errors import RuleError
+from lxc_dashboard.messages import Message
+from lxc_dashboard.services.templates.format.codes import FormatCode
 from lxc_dashboard.services.templates.format.packages import parse_seconds
 from lxc_dashboard.services.templates.format.text import decode
 from lxc_dashboard.services.templates.format.tree import check_file_name
@@ -37,16 +40,16 @@ def is_script_name(name: str) -> bool:
 
 
 def check_script_name(name: str) -> None:
-    """Raises ``ValueError`` for a name under which no script runs."""
+    """Raises ``RuleError`` for a name under which no script runs."""
     check_file_name(name)
     if not is_script_name(name):
-        raise ValueError("must end in .sh and not begin with a dot")
+        raise RuleError(Message.of(FormatCode.BAD_SCRIPT_NAME))
 
 
 def check_description(text: str) -> str:
-    """Return the description. Raises ``ValueError`` if no leading comment can hold it."""
+    """Return the description. Raises ``RuleError`` if no leading comment can hold it."""
     if len(text) > MAX_DESCRIPTION_CHARS or not text.replace("\t", " ").isprintable():
-        raise ValueError(f"must be one line of at most {MAX_DESCRIPTION_CHARS} characters")
+        raise RuleError(Message.of(FormatCode.BAD_DESCRIPTION, most=MAX_DESCRIPTION_CHARS))
     return text.strip()
 
 
@@ -55,9 +58,9 @@ def parse_script(name: str, position: int, data: bytes, file: str) -> tuple[Scri
     content = decode(data, file, MAX_SCRIPT_BYTES)
     warnings = []
     if b"\r\n" in data:
-        warnings.append(Finding(file, 0, "has CRLF line ends, which bash cannot run: it is stored with LF"))
+        warnings.append(Finding(file, 0, Message.of(FormatCode.CRLF)))
     if not content.strip():
-        warnings.append(Finding(file, 0, "is empty"))
+        warnings.append(Finding(file, 0, Message.of(FormatCode.EMPTY)))
     header = _header(content, file)
     warnings += header.warnings
     script = Script(
@@ -82,24 +85,25 @@ def _header(content: str, file: str) -> _Header:
         setting = _SETTING.fullmatch(text)
         if setting:
             wrong = _set(header, setting.group(1).lower(), setting.group(2))
-            header.warnings += [Finding(file, number, f"{wrong}: this comment sets nothing")] if wrong else []
+            if wrong:
+                header.warnings.append(Finding(file, number, Message.of(FormatCode.SETS_NOTHING, reason=wrong)))
         elif not header.description and re.search(r"\w", text) and not text.startswith("shellcheck "):
             header.description = text[:MAX_DESCRIPTION_CHARS]
     return header
 
 
-def _set(header: _Header, key: str, value: str) -> str:
-    """Apply a setting; return what is wrong with it, empty if it is valid.
+def _set(header: _Header, key: str, value: str) -> Message | None:
+    """Apply a setting; return what is wrong with it.
 
     An ordinary comment may look like a setting, so an invalid value is no reason to refuse the template.
     """
     if key == "timeout":
         try:
             header.timeout_s = parse_seconds(value, key)
-        except ValueError as error:
-            return str(error)
+        except RuleError as error:
+            return error.reason
     elif value.lower() in _YES | _NO:
         header.optional = value.lower() in _YES
     else:
-        return f"optional is yes or no, not {value[:40]!r}"
-    return ""
+        return Message.of(FormatCode.BAD_OPTIONAL, value=repr(value[:40]))
+    return None

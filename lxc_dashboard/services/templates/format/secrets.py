@@ -13,53 +13,60 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import PurePosixPath
 from typing import Final
+
+from lxc_dashboard.messages import Message
+from lxc_dashboard.services.templates.format.codes import SecretCode
 
 MAX_SCANNED_CHARS: Final = 512 << 10
 MAX_LINE_CHARS: Final = 1_000
 MAX_FOUND: Final = 20
 
 _KEY_HEADER: Final = r"-----BEGIN (?:[A-Z]{2,12} ){0,2}PRIVATE KEY(?: BLOCK)?-----"
-# Kind, a substring that each of them contains, pattern.
-_UNMISTAKABLE: Final[tuple[tuple[str, str, re.Pattern[str]], ...]] = tuple(
-    (what, hint, re.compile(pattern))
-    for what, hint, pattern in (
-        # The key follows the header; without it, the words are a search pattern.
-        (
-            "a private key",
-            "PRIVATE KEY",
-            _KEY_HEADER + r"(?:\\[nr]|[\s\"'+,]|(?:Proc-Type|DEK-Info|Version|Comment):[^\n]*)*[A-Za-z0-9+/]{20}",
-        ),
-        ("a private key", "AGE-SECRET-KEY-", r"AGE-SECRET-KEY-1[0-9A-Z]{58}"),
-        ("a private key", "PrivateKey", r"(?m)^[ \t]*PrivateKey\s*=\s*[A-Za-z0-9+/]{43}="),
-        ("a shared key", "PresharedKey", r"(?m)^[ \t]*PresharedKey\s*=\s*[A-Za-z0-9+/]{43}="),
-        ("an AWS access key", "AKIA", r"\bAKIA(?![A-Z0-9]*EXAMPLE)[A-Z2-7]{16}\b"),
-        ("an AWS access key", "ASIA", r"\bASIA(?![A-Z0-9]*EXAMPLE)[A-Z2-7]{16}\b"),
-        ("a GitHub token", "gh", r"\bgh[oprsu]_[A-Za-z0-9]{36,255}\b"),
-        ("a GitHub token", "github_pat_", r"\bgithub_pat_[A-Za-z0-9_]{40,255}\b"),
-        ("a GitLab token", "gl", r"\bgl(?:pat|dt|rt|cbt|ptt|ft|soat|imt|agent)-[A-Za-z0-9_\-.]{20,255}"),
-        ("a Slack token", "xox", r"\bxox[a-z](?:\.xox[a-z])?-[A-Za-z0-9-]{10,255}"),
-        ("a Slack token", "xapp-", r"\bxapp-[0-9]-[A-Za-z0-9-]{20,255}"),
-        ("a Slack webhook", "hooks.slack.com", r"hooks\.slack\.com/services/T\w{6,}/B\w{6,}/[A-Za-z0-9]{16,}"),
-        ("a Google API key", "AIza", r"\bAIza[0-9A-Za-z_\-]{35}\b"),
-        ("a Stripe key", "k_live_", r"\b[rs]k_live_[0-9A-Za-z]{20,255}\b"),
-        ("an npm token", "npm_", r"\bnpm_[A-Za-z0-9]{36}\b"),
-        ("a PyPI token", "pypi-AgE", r"\bpypi-AgE[A-Za-z0-9_\-]{50,}"),
-        ("a DigitalOcean token", "_v1_", r"\bdo[opr]_v1_[a-f0-9]{64}\b"),
-        ("a SendGrid key", "SG.", r"\bSG\.[\w\-]{22}\.[\w\-]{43}\b"),
-        ("a Telegram bot's token", ":AA", r"\b[0-9]{8,10}:AA[A-Za-z0-9_\-]{33}\b"),
-        ("a Docker Hub token", "dckr_", r"\bdckr_(?:pat|oat)_[A-Za-z0-9_\-]{20,}"),
-        ("a Hugging Face token", "hf_", r"\bhf_[A-Za-z0-9]{34}\b"),
-        ("a Tailscale key", "tskey-", r"\btskey-(?:auth|api|client)-[A-Za-z0-9]+-[A-Za-z0-9]{16,}"),
-        ("a Vault token", "hv", r"\bhv[bs]\.[A-Za-z0-9_\-]{24,}"),
-        ("a JSON web token", "eyJ", r"\beyJ[A-Za-z0-9_\-]{10,}\.eyJ[A-Za-z0-9_\-]{10,}\.[A-Za-z0-9_\-]{20,}"),
-        (
-            "a PVE API token",
-            "PVEAPIToken",
-            r"PVEAPIToken=[^\s=]+![^\s=]+=[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}",
-        ),
-    )
+
+
+def _form(what: SecretCode, hint: str, pattern: str) -> tuple[Message, str, re.Pattern[str]]:
+    """``hint``: a substring that each of them contains."""
+    return Message.of(what), hint, re.compile(pattern)
+
+
+_UNMISTAKABLE: Final = (
+    # The key follows the header; without it, the words are a search pattern.
+    _form(
+        SecretCode.PRIVATE_KEY,
+        "PRIVATE KEY",
+        _KEY_HEADER + r"(?:\\[nr]|[\s\"'+,]|(?:Proc-Type|DEK-Info|Version|Comment):[^\n]*)*[A-Za-z0-9+/]{20}",
+    ),
+    _form(SecretCode.PRIVATE_KEY, "AGE-SECRET-KEY-", r"AGE-SECRET-KEY-1[0-9A-Z]{58}"),
+    _form(SecretCode.PRIVATE_KEY, "PrivateKey", r"(?m)^[ \t]*PrivateKey\s*=\s*[A-Za-z0-9+/]{43}="),
+    _form(SecretCode.SHARED_KEY, "PresharedKey", r"(?m)^[ \t]*PresharedKey\s*=\s*[A-Za-z0-9+/]{43}="),
+    _form(SecretCode.AWS_KEY, "AKIA", r"\bAKIA(?![A-Z0-9]*EXAMPLE)[A-Z2-7]{16}\b"),
+    _form(SecretCode.AWS_KEY, "ASIA", r"\bASIA(?![A-Z0-9]*EXAMPLE)[A-Z2-7]{16}\b"),
+    _form(SecretCode.GITHUB_TOKEN, "gh", r"\bgh[oprsu]_[A-Za-z0-9]{36,255}\b"),
+    _form(SecretCode.GITHUB_TOKEN, "github_pat_", r"\bgithub_pat_[A-Za-z0-9_]{40,255}\b"),
+    _form(SecretCode.GITLAB_TOKEN, "gl", r"\bgl(?:pat|dt|rt|cbt|ptt|ft|soat|imt|agent)-[A-Za-z0-9_\-.]{20,255}"),
+    _form(SecretCode.SLACK_TOKEN, "xox", r"\bxox[a-z](?:\.xox[a-z])?-[A-Za-z0-9-]{10,255}"),
+    _form(SecretCode.SLACK_TOKEN, "xapp-", r"\bxapp-[0-9]-[A-Za-z0-9-]{20,255}"),
+    _form(SecretCode.SLACK_WEBHOOK, "hooks.slack.com", r"hooks\.slack\.com/services/T\w{6,}/B\w{6,}/[A-Za-z0-9]{16,}"),
+    _form(SecretCode.GOOGLE_KEY, "AIza", r"\bAIza[0-9A-Za-z_\-]{35}\b"),
+    _form(SecretCode.STRIPE_KEY, "k_live_", r"\b[rs]k_live_[0-9A-Za-z]{20,255}\b"),
+    _form(SecretCode.NPM_TOKEN, "npm_", r"\bnpm_[A-Za-z0-9]{36}\b"),
+    _form(SecretCode.PYPI_TOKEN, "pypi-AgE", r"\bpypi-AgE[A-Za-z0-9_\-]{50,}"),
+    _form(SecretCode.DIGITALOCEAN_TOKEN, "_v1_", r"\bdo[opr]_v1_[a-f0-9]{64}\b"),
+    _form(SecretCode.SENDGRID_KEY, "SG.", r"\bSG\.[\w\-]{22}\.[\w\-]{43}\b"),
+    _form(SecretCode.TELEGRAM_TOKEN, ":AA", r"\b[0-9]{8,10}:AA[A-Za-z0-9_\-]{33}\b"),
+    _form(SecretCode.DOCKER_TOKEN, "dckr_", r"\bdckr_(?:pat|oat)_[A-Za-z0-9_\-]{20,}"),
+    _form(SecretCode.HUGGING_FACE_TOKEN, "hf_", r"\bhf_[A-Za-z0-9]{34}\b"),
+    _form(SecretCode.TAILSCALE_KEY, "tskey-", r"\btskey-(?:auth|api|client)-[A-Za-z0-9]+-[A-Za-z0-9]{16,}"),
+    _form(SecretCode.VAULT_TOKEN, "hv", r"\bhv[bs]\.[A-Za-z0-9_\-]{24,}"),
+    _form(SecretCode.JSON_WEB_TOKEN, "eyJ", r"\beyJ[A-Za-z0-9_\-]{10,}\.eyJ[A-Za-z0-9_\-]{10,}\.[A-Za-z0-9_\-]{20,}"),
+    _form(
+        SecretCode.PVE_TOKEN,
+        "PVEAPIToken",
+        r"PVEAPIToken=[^\s=]+![^\s=]+=[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}",
+    ),
 )
 # Only lines with one of these in lower case, or with a long word, are scanned.
 _WORDS: Final = ("pass", "pwd", "secret", "token", "key", "cred", "auth", "salt", "hmac", "bearer", "://", "identified")
@@ -161,15 +168,10 @@ _MIN_RANDOM_BITS: Final = 4.4
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """``line`` from 1; ``what``: the kind with its article, such as ``a GitHub token``, without the value."""
+    """``line`` from 1; ``message``: what it looks like, without the value."""
 
     line: int
-    what: str
-
-    @property
-    def message(self) -> str:
-        """The message of the finding."""
-        return f"looks like {self.what} in plain text: every user of the dashboard can read it"
+    message: Message
 
 
 def find_secrets(text: str, file: str = "") -> tuple[Secret, ...]:
@@ -187,10 +189,10 @@ def find_secrets(text: str, file: str = "") -> tuple[Secret, ...]:
             what = _of_line(lines[number - 1], is_source=is_source)
             if what:
                 found[number] = what
-    return tuple(Secret(number, what) for number, what in sorted(found.items())[:MAX_FOUND])
+    return tuple(Secret(number, what) for number, what in sorted(found.items(), key=itemgetter(0))[:MAX_FOUND])
 
 
-def _by_themselves(text: str) -> Iterator[tuple[int, str]]:
+def _by_themselves(text: str) -> Iterator[tuple[int, Message]]:
     for what, hint, pattern in _UNMISTAKABLE:
         if hint in text:
             yield from ((match.start(), what) for match in pattern.finditer(text))
@@ -209,13 +211,13 @@ def _worth_a_look(text: str, newlines: list[int]) -> list[int]:
     return sorted(numbers)
 
 
-def _of_line(line: str, *, is_source: bool) -> str:
-    """The kind of secret in the line; empty where there is none."""
+def _of_line(line: str, *, is_source: bool) -> Message | None:
+    """The kind of secret in the line."""
     if _COMMENT.match(line):
-        return ""
+        return None
     for pattern in _PASSWORDS:
         if any(_is_literal(match.group(1), _MIN_PASSWORD_CHARS) for match in pattern.finditer(line)):
-            return "a password"
+            return Message.of(SecretCode.PASSWORD)
     for pattern in _ASSIGNMENTS:
         for name, value in pattern.findall(line):
             if is_source and not value.startswith(('"', "'")):
@@ -223,19 +225,21 @@ def _of_line(line: str, *, is_source: bool) -> str:
             what = _of_assignment(name, value)
             if what:
                 return what
-    return ""
+    return None
 
 
-def _of_assignment(name: str, value: str) -> str:
+def _of_assignment(name: str, value: str) -> Message | None:
     if _PUBLIC_NAME.fullmatch(name) or _bare(value).lower() == name.lower():
-        return ""
+        return None
     if _PASSWORD_NAME.fullmatch(name):
-        return "a password" if _is_literal(value, _MIN_PASSWORD_CHARS) else ""
+        return Message.of(SecretCode.PASSWORD) if _is_literal(value, _MIN_PASSWORD_CHARS) else None
     if _SECRET_NAME.fullmatch(name):
-        return "a secret" if _is_literal(value, _MIN_SECRET_CHARS) and _is_mixed(value, _MIN_SECRET_BITS) else ""
+        is_secret = _is_literal(value, _MIN_SECRET_CHARS) and _is_mixed(value, _MIN_SECRET_BITS)
+        return Message.of(SecretCode.SECRET) if is_secret else None
     if _KEY_NAME.fullmatch(name):
-        return "a key" if _is_literal(value, _MIN_KEY_CHARS) and _is_mixed(value, _MIN_KEY_BITS) else ""
-    return "a random value, as keys and tokens are" if _is_random(_bare(value)) else ""
+        is_key = _is_literal(value, _MIN_KEY_CHARS) and _is_mixed(value, _MIN_KEY_BITS)
+        return Message.of(SecretCode.KEY) if is_key else None
+    return Message.of(SecretCode.RANDOM_VALUE) if _is_random(_bare(value)) else None
 
 
 def _is_literal(value: str, least_chars: int) -> bool:

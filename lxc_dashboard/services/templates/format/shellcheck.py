@@ -22,6 +22,9 @@ from typing import Any, Final
 import msgspec
 import structlog
 
+from lxc_dashboard.messages import Message
+from lxc_dashboard.services.templates.format.codes import FormatCode
+
 UNCHECKED: Final = "unchecked"
 LINT_TIMEOUT_S: Final = 10.0
 MAX_LINTED_CHARS: Final = 128 << 10
@@ -65,7 +68,7 @@ class ShellFinding:
     column: int
     level: str
     code: str
-    message: str
+    message: Message
 
 
 Findings = tuple[ShellFinding, ...]
@@ -101,15 +104,20 @@ def _dialect(text: str) -> str:
     return _DIALECTS.get(shebang.group(1), "") if shebang else "bash"
 
 
-def unchecked(why: str) -> Findings:
+def unchecked(why: Message) -> Findings:
     """The finding of a script that was not checked and is to be tried again: why."""
-    return (ShellFinding(0, 0, "warning", UNCHECKED, f"was not checked by ShellCheck: {why}"),)
+    return (ShellFinding(0, 0, "warning", UNCHECKED, why),)
 
 
 def _too_long() -> Findings:
     """The finding of a script that is never checked: without ``UNCHECKED``."""
-    why = f"it is longer than {MAX_LINTED_CHARS:,} characters"
-    return (ShellFinding(0, 0, "warning", "", f"was not checked by ShellCheck: {why}"),)
+    why = Message.of(FormatCode.UNCHECKED_TOO_LONG, most=f"{MAX_LINTED_CHARS:,}")
+    return (ShellFinding(0, 0, "warning", "", why),)
+
+
+def more(number: int) -> Message:
+    """``number``: the findings that are left out."""
+    return Message.of(FormatCode.SHELLCHECK_MORE, more=f"{number:,}")
 
 
 def _digest(text: str) -> bytes:
@@ -141,21 +149,21 @@ def _lint_batch(texts: list[str], deadline: float) -> dict[str, Findings]:
     short = [text for text in texts if len(text) <= MAX_LINTED_CHARS]
     found = dict.fromkeys(texts, _too_long())
     outcome = _run(short, deadline)
-    if not isinstance(outcome, str):
+    if not isinstance(outcome, Message):
         return found | outcome
     for text in short:
         alone = _run([text], deadline) if len(short) > 1 else outcome
-        found |= {text: unchecked(alone)} if isinstance(alone, str) else alone
+        found |= {text: unchecked(alone)} if isinstance(alone, Message) else alone
     return found
 
 
-def _run(texts: list[str], deadline: float) -> dict[str, Findings] | str:
+def _run(texts: list[str], deadline: float) -> dict[str, Findings] | Message:
     """The findings by text, or the reason why there are none."""
     seconds = min(LINT_TIMEOUT_S, deadline - time.monotonic())
     if not texts:
         return {}
     if seconds <= 0:
-        return "there was no time left"
+        return Message.of(FormatCode.UNCHECKED_NO_TIME)
     with tempfile.TemporaryDirectory(prefix="lxc-dashboard-lint-") as folder:
         names = [f"{number}.{_dialect(texts[0])}" for number in range(len(texts))]
         for name, text in zip(names, texts, strict=True):
@@ -167,16 +175,16 @@ def _run(texts: list[str], deadline: float) -> dict[str, Findings] | str:
         try:
             comments = msgspec.json.decode(output.read_bytes())["comments"]
         except (msgspec.DecodeError, KeyError, TypeError):
-            return "it used too much memory, or its output was too long"
+            return Message.of(FormatCode.UNCHECKED_MEMORY)
     return {text: _read(name, comments) for name, text in zip(names, texts, strict=True)}
 
 
-def _process(names: list[str], folder: str, output: Path, seconds: float) -> str:
-    """Run ShellCheck; return empty, or why it failed. All ``names`` end in one dialect."""
+def _process(names: list[str], folder: str, output: Path, seconds: float) -> Message | None:
+    """Run ShellCheck; return why it failed, or None. All ``names`` end in one dialect."""
     binary = Path(sysconfig.get_path("scripts"), "shellcheck")
     if not binary.exists():
         log.warning("shellcheck missing", expected=str(binary))
-        return "it is not installed beside the dashboard"
+        return Message.of(FormatCode.UNCHECKED_NOT_INSTALLED)
     command = [
         "/bin/sh",
         "-c",
@@ -201,11 +209,11 @@ def _process(names: list[str], folder: str, output: Path, seconds: float) -> str
                 check=False,
             )
     except subprocess.TimeoutExpired:
-        return f"it took longer than {seconds:.0f} s"
+        return Message.of(FormatCode.UNCHECKED_SLOW, seconds=round(seconds))
     except OSError as error:
         log.warning("shellcheck not started", why=str(error))
-        return f"it could not be started: {error.strerror}"
-    return ""
+        return Message.of(FormatCode.UNCHECKED_NOT_STARTED, cause=str(error.strerror))
+    return None
 
 
 def _read(name: str, comments: list[dict[str, Any]]) -> Findings:
@@ -214,12 +222,11 @@ def _read(name: str, comments: list[dict[str, Any]]) -> Findings:
     levels = ("error", "warning", "info", "style")
     kept = sorted(own, key=lambda comment: levels.index(comment["level"]))[:MAX_FINDINGS]
     found = [
-        ShellFinding(c["line"], c["column"], c["level"], f"SC{c['code']}", c["message"])
+        ShellFinding(c["line"], c["column"], c["level"], f"SC{c['code']}", Message(text=c["message"]))
         for c in sorted(kept, key=lambda comment: (comment["line"], comment["column"]))
     ]
     if len(own) > MAX_FINDINGS:
-        left = len(own) - MAX_FINDINGS
-        found.append(ShellFinding(0, 0, "warning", "", f"ShellCheck has more findings here: {left:,} in all"))
+        found.append(ShellFinding(0, 0, "warning", "", more(len(own) - MAX_FINDINGS)))
     return tuple(found)
 
 

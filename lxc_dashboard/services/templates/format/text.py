@@ -6,9 +6,12 @@ import codecs
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Final, NoReturn
 
 from lxc_dashboard.errors import TemplateError
+from lxc_dashboard.messages import Message
+from lxc_dashboard.services.templates.format.codes import FormatCode
 
 MAX_LISTED: Final = 10
 
@@ -28,25 +31,28 @@ def decode(data: bytes, file: str, limit: int) -> str:
     Raises ``TemplateError`` for other encodings, for NUL bytes, and above ``limit`` bytes.
     """
     if len(data) > limit:
-        raise TemplateError(file, 0, f"is {len(data):,} bytes long, and at most {limit:,} are read")
+        raise TemplateError(file, 0, Message.of(FormatCode.TOO_LARGE, length=f"{len(data):,}", most=f"{limit:,}"))
     data = data.removeprefix(codecs.BOM_UTF8)
     if b"\0" in data:
-        raise TemplateError(
-            file, data.count(b"\n", 0, data.index(b"\0")) + 1, "contains a NUL byte: this is not a text file"
-        )
+        line = data.count(b"\n", 0, data.index(b"\0")) + 1
+        raise TemplateError(file, line, Message.of(FormatCode.NUL_BYTE))
     try:
         return data.decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
-        raise TemplateError(file, data.count(b"\n", 0, error.start) + 1, "is not UTF-8 text") from error
+        raise TemplateError(file, data.count(b"\n", 0, error.start) + 1, Message.of(FormatCode.NOT_UTF8)) from error
 
 
-def refuse_lines(file: str, wrong: Sequence[tuple[int, str]]) -> NoReturn:
-    """Raises ``TemplateError`` at the first of these lines, with the others in its message."""
-    (line, first), *others = sorted(wrong)
-    messages = [first, *(f"line {number}: {why}" for number, why in others[:MAX_LISTED])]
+def refuse_lines(file: str, wrong: Sequence[tuple[int, Message]]) -> NoReturn:
+    """Raises ``TemplateError`` at the first of these lines, with the others in its reason."""
+    (line, first), *others = sorted(wrong, key=itemgetter(0))
+    listed = [Message.of(FormatCode.LINE, line=number, reason=why) for number, why in others[:MAX_LISTED]]
     if len(others) > MAX_LISTED:
-        messages.append(f"and {len(others) - MAX_LISTED} more")
-    raise TemplateError(file, line, "; ".join(messages))
+        listed.append(Message.of(FormatCode.MORE, more=len(others) - MAX_LISTED))
+    raise TemplateError(file, line, _several(first, listed))
+
+
+def _several(first: Message, others: Sequence[Message]) -> Message:
+    return Message.of(FormatCode.SEVERAL, first=first, others=others) if others else first
 
 
 MAX_FAULTS: Final = 10
@@ -69,8 +75,9 @@ class Faults:
                 self.refuse()
 
     def refuse(self) -> None:
-        """Raises ``TemplateError`` for the first fault, with the others in its message; does nothing where there is none."""
+        """Raises ``TemplateError`` for the first fault, with the others in its reason; does nothing where there is none."""
         if not self.found:
             return
         first, *others = self.found
-        raise TemplateError(first.file, first.line, "; ".join([first.message, *(f"also {other}" for other in others)]))
+        also = [Message.of(FormatCode.ALSO, fault=other.reason) for other in others]
+        raise TemplateError(first.file, first.line, _several(first.why, also))

@@ -8,7 +8,9 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from lxc_dashboard.errors import TemplateError
+from lxc_dashboard.errors import RuleError, TemplateError
+from lxc_dashboard.messages import Message
+from lxc_dashboard.services.templates.format.codes import FormatCode
 from lxc_dashboard.services.templates.format.text import is_unicode
 
 MAX_TEMPLATE_BYTES = 64 << 20
@@ -25,11 +27,11 @@ def plain_text(name: str) -> str:
 
 
 def check_file_name(name: str, limit: int = MAX_NAME_BYTES) -> None:
-    """Raises ``ValueError`` for an invalid file name; ``limit`` in bytes."""
+    """Raises ``RuleError`` for an invalid file name; ``limit`` in bytes."""
     if not name or name in {".", ".."} or "/" in name or not is_unicode(name) or plain_text(name) != name:
-        raise ValueError("must be a file's name: plain text without /")
+        raise RuleError(Message.of(FormatCode.BAD_FILE_NAME))
     if len(name.encode()) > limit:
-        raise ValueError(f"must be at most {limit} bytes long")
+        raise RuleError(Message.of(FormatCode.LONG_FILE_NAME, most=limit))
 
 
 def is_inside(real: str, root: str) -> bool:
@@ -80,21 +82,23 @@ class Tree:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             os.close(descriptor)
-            raise TemplateError(file.shown, 0, "is no regular file")
+            raise TemplateError(file.shown, 0, Message.of(FormatCode.IRREGULAR))
         with os.fdopen(descriptor, "rb") as opened:
             data = opened.read(limit + 1)
         if len(data) > limit:
-            raise TemplateError(file.shown, 0, f"is larger than the {limit:,} bytes that are read")
+            raise TemplateError(file.shown, 0, Message.of(FormatCode.FILE_TOO_LARGE, most=f"{limit:,}"))
         self.bytes_read += len(data)
         if self.bytes_read > MAX_TEMPLATE_BYTES:
-            raise TemplateError(file.shown, 0, f"brings the template above {MAX_TEMPLATE_BYTES:,} bytes in all")
+            raise TemplateError(
+                file.shown, 0, Message.of(FormatCode.TEMPLATE_TOO_LARGE, most=f"{MAX_TEMPLATE_BYTES:,}")
+            )
         return data, bool(status.st_mode & stat.S_IXUSR)
 
     def _listed(self, item: os.DirEntry[str], folder: Entry) -> Entry:
         name = plain_text(item.name)
         shown = name if folder.shown == "." else f"{folder.shown}/{name}"
         if name != item.name:
-            raise TemplateError(shown, 0, "has a name that is not plain UTF-8 text")
+            raise TemplateError(shown, 0, Message.of(FormatCode.NAME_NOT_UTF8))
         if not item.is_symlink():
             return Entry(item.name, item.path, shown, item.is_dir())
         return Entry(item.name, self._real(item.path, shown), shown, item.is_dir())
@@ -103,12 +107,14 @@ class Tree:
         try:
             real = os.path.realpath(path, strict=True)
         except OSError as error:
-            raise TemplateError(shown, 0, "is a link that leads nowhere, or in a circle") from error
+            raise TemplateError(shown, 0, Message.of(FormatCode.LINK_NOWHERE)) from error
         if not is_inside(real, self._root):
-            raise TemplateError(shown, 0, "is a link that leads out of the templates' folder")
+            raise TemplateError(shown, 0, Message.of(FormatCode.LINK_OUTSIDE))
         return real
 
     def _count(self, folder: Entry) -> None:
         self._entries += 1
         if self._entries > MAX_ENTRIES:
-            raise TemplateError(folder.shown, 0, f"brings the template above {MAX_ENTRIES:,} files in all")
+            raise TemplateError(
+                folder.shown, 0, Message.of(FormatCode.TEMPLATE_TOO_MANY_FILES, most=f"{MAX_ENTRIES:,}")
+            )

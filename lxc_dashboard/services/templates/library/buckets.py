@@ -14,7 +14,8 @@ from uuid import UUID
 from lxc_dashboard.db.database import Transaction
 from lxc_dashboard.db.models import PackageBucket, PackageManager, now
 from lxc_dashboard.db.repositories.buckets import BucketRows, UseRow
-from lxc_dashboard.errors import ConflictError, InvalidInputError, NotFoundError
+from lxc_dashboard.errors import ConflictError, InvalidInputError, NotFoundError, RuleError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.templates import rights
@@ -222,18 +223,18 @@ def _later(before: datetime) -> datetime:
 
 
 def _read(name: str, manager: str, listing: str) -> tuple[PackageManager, Listing]:
-    faults: dict[str, str] = {}
+    faults: dict[str, Message | str] = {}
     try:
         check_bucket_name(name)
-    except ValueError as error:
-        faults["name"] = str(error)
+    except RuleError as error:
+        faults["name"] = error.reason
     if manager not in set(PackageManager):
         raise InvalidInputError(faults | {"manager": f"is one of {', '.join(PackageManager)}"})
     kind = PackageManager(manager)
     found = read_listing(name, kind, listing)
     if found.faults:
         first = found.faults[0]
-        faults["listing"] = f"line {first.line}: {first.message}" if first.line else first.message
+        faults["listing"] = first.reason
     if faults:
         raise InvalidInputError(faults)
     return kind, found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
@@ -50,11 +49,11 @@ def revision_rows(template_id: UUID, number: int, content: TemplateContent, *, a
 
 
 def warnings_json(warnings: Sequence[Finding]) -> list[Any]:
-    return [asdict(warning) for warning in warnings]
+    return [warning.to_json() for warning in warnings]
 
 
 def read_warnings(revision: TemplateRevision) -> tuple[Finding, ...]:
-    return tuple(Finding(**warning) for warning in revision.warnings)
+    return tuple(Finding.from_json(warning) for warning in revision.warnings)
 
 
 def read_config(revision: TemplateRevision) -> TemplateConfig:

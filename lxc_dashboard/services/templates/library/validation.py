@@ -11,8 +11,10 @@ from typing import Final, TypeVar
 from uuid import UUID
 
 from lxc_dashboard.db.storable import storable
-from lxc_dashboard.errors import InvalidInputError, TemplateError
+from lxc_dashboard.errors import InvalidInputError, RuleError, TemplateError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.templates.format import files, packages, scripts
+from lxc_dashboard.services.templates.format.codes import FormatCode
 from lxc_dashboard.services.templates.format.conf import check_config
 from lxc_dashboard.services.templates.format.content import MAX_BUCKETS, MAX_SCRIPTS
 from lxc_dashboard.services.templates.format.tree import MAX_TEMPLATE_BYTES
@@ -84,7 +86,7 @@ class _Validation:
         self._draft = draft
         self._contents = contents
         self._shared = shared
-        self._wrong: dict[str, str] = {}
+        self._wrong: dict[str, Message | str] = {}
         self._warnings: list[Finding] = []
 
     def run(self) -> TemplateContent:
@@ -108,17 +110,18 @@ class _Validation:
             raise InvalidInputError(self._wrong)
         return replace(content, warnings=tuple(self._warnings))
 
-    def _say(self, field: str, why: str) -> None:
-        self._wrong.setdefault(field, why[:1].upper() + why[1:])
+    def _say(self, field: str, why: Message | str) -> None:
+        self._wrong.setdefault(field, why)
 
     def _check(self, field: str, rule: Callable[[], _Value], otherwise: _Value) -> _Value:
         """Return the result of ``rule``; if it fails, note its reason beside ``field`` and return ``otherwise``."""
         try:
             return rule()
         except TemplateError as error:
-            self._say(field, f"line {error.line}: {error.message}" if error.line else error.message)
-        except ValueError as error:
-            self._say(field, str(error))
+            in_line = Message.of(FormatCode.LINE, line=error.line, reason=error.why)
+            self._say(field, in_line if error.line else error.why)
+        except RuleError as error:
+            self._say(field, error.reason)
         return otherwise
 
     def _refuse_twins(self, part: str, names: Iterable[str], field: str) -> None:

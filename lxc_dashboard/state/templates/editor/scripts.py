@@ -166,7 +166,9 @@ class ScriptsState(EditorPart, EditorState):
                 self.linting = self.linting and mine != self._lints
 
     def _show_findings(self, key: str, found: shellcheck.Findings) -> None:
-        shown = [CodeFinding(f.line, f.column, f.level, f.code, f.message) for f in found[:FINDINGS_SHOWN]]
+        shown = [
+            CodeFinding(f.line, f.column, f.level, f.code, text.in_words_of(f.message)) for f in found[:FINDINGS_SHOWN]
+        ]
         self._found = {**self._found, key: len(found)}
         self._set(findings=shown)
         self._on_draw()

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 from lxc_dashboard import text
 from lxc_dashboard.db.models import FilePolicy, PackageManager
-from lxc_dashboard.errors import InvalidInputError
+from lxc_dashboard.errors import InvalidInputError, RuleError
 from lxc_dashboard.services.templates.format.packages import MAX_LIST_BYTES, read_line, read_listing, written
 from lxc_dashboard.services.templates.library import draft
 from lxc_dashboard.services.templates.library.draft import DraftContent, DraftFile
@@ -126,7 +126,7 @@ def list_item(key: str, bucket: Bucket) -> ListItem:
 def _line(package: PackageEntry, manager: PackageManager) -> str:
     try:
         return written(package, manager)
-    except ValueError:
+    except RuleError:
         return package.spec
 
 
@@ -141,7 +141,7 @@ def _package(line: str, manager: PackageManager) -> PackageEntry:
     """Keep an invalid line as it is: a save reports it."""
     try:
         return read_line(line, manager)
-    except ValueError:
+    except RuleError:
         return PackageEntry(line.strip())
 
 
@@ -280,10 +280,10 @@ class Work:
         return {item.key for items in (self.scripts, self.files, self.packages) for item in items}
 
     def paths(self, faults: Mapping[str, str]) -> dict[str, str]:
-        """Faults by the paths of their fields; services name scripts, files and lists by their names."""
+        """Faults as sentences, by the paths of their fields; services name scripts, files and lists by their names."""
         found: dict[str, str] = {}
         for name, fault in faults.items():
-            found.setdefault(self._path(name), fault)
+            found.setdefault(self._path(name), fault[:1].upper() + fault[1:])
         return found
 
     def _path(self, name: str) -> str:
@@ -354,4 +354,6 @@ def list_faults(work: Work, key: str) -> str:
     if item is None:
         return ""
     found = read_listing(item.name, PackageManager(item.manager), item.lines).faults
-    return "; ".join(f"{text.LINT_LINE.format(line=f.line)}: {f.message}" for f in found[:LIST_FAULTS_SHOWN])
+    return "; ".join(
+        f"{text.LINT_LINE.format(line=f.line)}: {text.in_words_of(f.message)}" for f in found[:LIST_FAULTS_SHOWN]
+    )

@@ -23,6 +23,7 @@ from lxc_dashboard.services.templates.format.checks import checked
 from lxc_dashboard.services.templates.model import Refusal, TemplateConfig, TemplateContent
 from lxc_dashboard.services.templates.sources import archive
 from lxc_dashboard.services.templates.sources.folder import discover
+from lxc_dashboard.text import in_words_of
 from tests.trees import WriteTree
 
 Files = Mapping[str, str | bytes]
@@ -125,7 +126,7 @@ def test_scripts_of_another_system_are_stored_as_bash_can_run_them(write_tree: W
     files = {**BASE, f"{CONFIGS}/scripts/1.sh": "\ufeff#!/bin/bash\r\necho 'é'\r\n"}
     found, _ = alike(through_every_door(files, write_tree))
     assert found[0].scripts[0].content == "#!/bin/bash\necho 'é'\n"
-    assert "CRLF" in found[0].warnings[0].message
+    assert "CRLF" in in_words_of(found[0].warnings[0].message)
 
 
 # A clear error

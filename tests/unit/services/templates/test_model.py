@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from lxc_dashboard.db.models import FilePolicy, PackageManager
+from lxc_dashboard.messages import Message
+from lxc_dashboard.services.templates.format.codes import FormatCode
 from lxc_dashboard.services.templates.model import (
     Bucket,
     FileEntry,
@@ -35,7 +38,7 @@ def test_the_checksum_ignores_name_warnings_and_the_order_of_what_has_none() -> 
     other = replace(
         WHOLE,
         name="other",
-        warnings=(Finding("f", 1, "x"),),
+        warnings=(Finding("f", 1, Message(text="x")),),
         files=WHOLE.files[::-1],
         buckets=WHOLE.buckets[::-1],
     )
@@ -65,3 +68,20 @@ def test_the_checksum_tells_any_other_content(other: TemplateContent) -> None:
 def test_a_file_knows_where_it_goes() -> None:
     assert FileEntry("x", "/", FilePolicy.DEFAULT, b"").target == "/x"
     assert FileEntry("x", "/etc", FilePolicy.DEFAULT, b"").target == "/etc/x"
+
+
+def test_a_finding_is_read_back_as_it_was_stored() -> None:
+    quoted = Message.of(FormatCode.OF_KEY, key="TEMPLATE_APP", reason=Message.of(FormatCode.MISSING))
+    for message in (quoted, Message(text="said by ShellCheck")):
+        finding = Finding("web/template.conf", 2, message, "SC2086")
+        assert Finding.from_json(json.loads(json.dumps(finding.to_json()))) == finding
+
+
+def test_a_finding_of_an_older_version_keeps_its_words() -> None:
+    stored = {"file": "web/template.conf", "line": 2, "message": "is empty", "code": ""}
+    assert Finding.from_json(stored) == Finding("web/template.conf", 2, Message(text="is empty"))
+
+
+def test_findings_are_equal_by_place_code_and_parameters() -> None:
+    found = [Finding("f", 1, Message.of(FormatCode.KEY_UNKNOWN, name=name)) for name in ("X", "Y", "X")]
+    assert list(dict.fromkeys(found)) == found[:2]

@@ -67,6 +67,7 @@ def test_what_is_wrong_is_kept_as_it_was_typed_and_told_by_its_path() -> None:
         f"files.{file}.mode",
         f"packages.{bucket}.lines",
     }
+    assert faults["config.cpu"] == "Must be a whole number of cores from 1 to 8192, not 'many'"
     assert parts_of(faults) == ["config", "scripts", "packages", "files"]
     assert list_faults(work, bucket).startswith("Line 2: ")
     assert faults_of(CONTENT) == {}

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from lxc_dashboard.db.models import FilePolicy, PackageManager
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.templates.format import checks, shellcheck
 from lxc_dashboard.services.templates.format.checks import check, checked, checked_each, rechecked
+from lxc_dashboard.services.templates.format.codes import FormatCode
 from lxc_dashboard.services.templates.format.packages import unfit
 from lxc_dashboard.services.templates.model import (
     Bucket,
@@ -19,6 +21,7 @@ from lxc_dashboard.services.templates.model import (
     TemplateContent,
 )
 from lxc_dashboard.services.templates.sources.folder import discover
+from lxc_dashboard.text import in_words_of
 from tests.trees import WriteTree
 from tests.unit.services.templates.conftest import CONF
 
@@ -81,7 +84,7 @@ def test_secrets_are_told_wherever_they_stand() -> None:
         ("packages/own.custom", 0),
         ("files/app.conf", 2),
     ]
-    assert not [f for f in found if "swordfish" in f.message]
+    assert not [f for f in found if "swordfish" in in_words_of(f.message)]
 
 
 def test_a_binary_file_is_not_looked_into() -> None:
@@ -102,7 +105,7 @@ async def test_errors_and_warnings_of_the_shell_are_told_with_their_line() -> No
         ("scripts/1.sh", 2, "SC2154"),
         ("scripts/1.sh", 3, "SC2242"),
     ]
-    assert found[0].message == "never is referenced but not assigned. (SC2154)"
+    assert in_words_of(found[0].message) == "never is referenced but not assigned. (SC2154)"
 
 
 async def test_shellcheck_may_be_asked_before_the_content_is_read() -> None:
@@ -115,11 +118,11 @@ async def test_very_many_findings_are_counted() -> None:
     content = template(scripts=(Script("1.sh", "".join(f"echo $never{n}\n" for n in range(70)), 0),))
     found = (await checked(content)).warnings
     assert len(found) == checks.MAX_SHELL_FINDINGS + 1
-    assert (found[-1].line, found[-1].message) == (0, "ShellCheck has more findings here: 20 in all")
+    assert (found[-1].line, in_words_of(found[-1].message)) == (0, "ShellCheck has more findings here: 20 in all")
 
 
 async def test_what_the_reader_said_stays_in_front_and_checking_again_changes_nothing() -> None:
-    said = Finding("web/template.conf", 3, "X is no key of a template and is ignored")
+    said = Finding("web/template.conf", 3, Message.of(FormatCode.KEY_UNKNOWN, name="X"))
     content = template(
         config=dataclasses.replace(CONFIG, description="password=swordfish"),
         scripts=(Script("1.sh", "echo $never\nPASSWORD=swordfish\n", 0),),
@@ -150,7 +153,9 @@ async def test_a_change_of_packages_is_checked_without_asking_shellcheck_again(
 async def test_many_templates_keep_their_order_and_their_findings() -> None:
     contents = [template(scripts=(Script("1.sh", f"echo $a{number}\n", 0),)) for number in range(20)]
     found = await checked_each(contents)
-    assert [content.warnings[0].message.partition(" ")[0] for content in found] == [f"a{n}" for n in range(20)]
+    assert [in_words_of(content.warnings[0].message).partition(" ")[0] for content in found] == [
+        f"a{n}" for n in range(20)
+    ]
     assert await checked_each([]) == ()
 
 
@@ -172,9 +177,9 @@ async def test_findings_name_the_files_that_were_read(write_tree: WriteTree) -> 
 async def test_a_secret_in_the_description_is_told_once_with_its_line(write_tree: WriteTree) -> None:
     root = write_tree({"web/template.conf": CONF + "TEMPLATE_DESCRIPTION='root\npassword=swordfish'\n"})
     (content,) = await checked_each(discover(root).found)
-    assert [f.line for f in content.warnings if "password" in f.message] == [4]
+    assert [f.line for f in content.warnings if "password" in in_words_of(f.message)] == [4]
     again = await checked(dataclasses.replace(content, origin=None))
-    assert [f.line for f in again.warnings if "password" in f.message] == [4]
+    assert [f.line for f in again.warnings if "password" in in_words_of(f.message)] == [4]
 
 
 async def test_nothing_is_found_in_the_templates_that_ship() -> None:

@@ -12,6 +12,7 @@ from lxc_dashboard.errors import TemplateError
 from lxc_dashboard.services.templates.format.assignments import read_assignments
 from lxc_dashboard.services.templates.format.conf import parse_conf
 from lxc_dashboard.services.templates.model import TemplateConfig
+from lxc_dashboard.text import in_words_of
 from tests.unit.services.templates.format.confs import config
 
 FULL = r"""
@@ -107,9 +108,9 @@ def test_a_distribution_may_be_written_in_any_case() -> None:
 def test_unknown_repeated_and_unused_names_are_warnings() -> None:
     _, warnings = parse_conf(b"BASE=w\nTEMPLATE_APP=$BASE\nTEMPLATE_UNPRIVILIGED=0\nx=1\nTEMPLATE_APP=b\n", file="t/c")
     assert [(w.file, w.line) for w in warnings] == [("t/c", 3), ("t/c", 4), ("t/c", 5)]
-    assert "is TEMPLATE_UNPRIVILEGED meant?" in warnings[0].message
-    assert "x is no key" in warnings[1].message
-    assert "assigned again" in warnings[2].message
+    assert "is TEMPLATE_UNPRIVILEGED meant?" in in_words_of(warnings[0].message)
+    assert "x is no key" in in_words_of(warnings[1].message)
+    assert "assigned again" in in_words_of(warnings[2].message)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +126,9 @@ def test_unknown_repeated_and_unused_names_are_warnings() -> None:
 )
 def test_a_key_as_other_tools_call_it_is_named_by_its_own_name(name: str, meant: str) -> None:
     _, warnings = parse_conf(f"TEMPLATE_APP=x\n{name}=1\n".encode(), file="t/c")
-    assert [w.message for w in warnings] == [f"{name} is no key of a template and is ignored: is {meant} meant?"]
+    assert [in_words_of(w.message) for w in warnings] == [
+        f"{name} is no key of a template and is ignored: is {meant} meant?"
+    ]
 
 
 @pytest.mark.parametrize(

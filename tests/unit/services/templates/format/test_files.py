@@ -11,6 +11,7 @@ from lxc_dashboard.services.templates.format.files import read_files
 from lxc_dashboard.services.templates.format.text import Faults
 from lxc_dashboard.services.templates.format.tree import Entry, Tree
 from lxc_dashboard.services.templates.model import FileEntry, Finding
+from lxc_dashboard.text import in_words_of
 
 Files = Mapping[str, str | bytes]
 WriteTree = Callable[[Files], Path]
@@ -112,14 +113,14 @@ def test_files_may_stand_in_folders_but_each_name_once(read: Read) -> None:
 
 def test_a_path_that_names_the_file_itself_is_doubted(read: Read) -> None:
     _, (warning,) = read({"nginx.conf": "", "nginx.conf.path": "/etc/nginx/nginx.conf"})
-    assert warning.message.endswith("the file will be /etc/nginx/nginx.conf/nginx.conf")
+    assert in_words_of(warning.message).endswith("the file will be /etc/nginx/nginx.conf/nginx.conf")
 
 
 @pytest.mark.parametrize("target", ["/home/$USER", "/srv/${NAME:-x}", "/opt/$(id -un)", "/opt/`id`"])
 def test_a_path_that_bash_would_compute_is_doubted(read: Read, target: str) -> None:
     ((file,), (warning,)) = read({"x": "", "x.path": target})
     assert file.target_dir == target
-    assert (warning.file, "is used literally" in warning.message) == ("files/x.path", True)
+    assert (warning.file, "is used literally" in in_words_of(warning.message)) == ("files/x.path", True)
 
 
 def test_a_path_may_hold_a_dollar_and_a_hash_of_its_own(read: Read) -> None:

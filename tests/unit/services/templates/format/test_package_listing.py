@@ -18,6 +18,7 @@ from lxc_dashboard.services.templates.format.packages import (
     parse_packages,
     read_listing,
 )
+from lxc_dashboard.text import in_words_of
 
 APT, APK, DNF = PackageManager.APT, PackageManager.APK, PackageManager.DNF
 NPM, PIP, CUSTOM = PackageManager.NPM, PackageManager.PIP, PackageManager.CUSTOM
@@ -28,7 +29,7 @@ def read(text: str, manager: PackageManager = APT) -> Listing:
 
 
 def faults(text: str, manager: PackageManager = APT) -> list[tuple[int, str]]:
-    return [(fault.line, fault.message) for fault in read(text, manager).faults]
+    return [(fault.line, in_words_of(fault.message)) for fault in read(text, manager).faults]
 
 
 def test_comments_and_pins_are_kept_as_they_were_pasted() -> None:
@@ -45,6 +46,13 @@ def test_all_faults_are_told_at_once_each_with_its_line() -> None:
     assert "more than one word" in found[1][1]
     assert found[2][1] == "ok is also in line 1"
     assert "would remove" in found[3][1]
+
+
+def test_a_fault_holds_no_login_of_an_address() -> None:
+    address = "a @ git+https://me:hunter2@h/a.git"
+    found = faults(f"{address}\n{address}\na==1\n{address} -y\n", PIP)
+    assert [line for line, _ in found] == [2, 3, 4]
+    assert "hunter2" not in str(found)
 
 
 def test_a_list_with_a_fault_has_no_packages() -> None:

@@ -8,6 +8,7 @@ from lxc_dashboard.db.models import PackageManager
 from lxc_dashboard.errors import TemplateError
 from lxc_dashboard.services.templates.format.packages import parse_packages
 from lxc_dashboard.services.templates.model import PackageEntry
+from lxc_dashboard.text import in_words_of
 
 APT, PIP, DNF, CUSTOM = PackageManager.APT, PackageManager.PIP, PackageManager.DNF, PackageManager.CUSTOM
 
@@ -113,7 +114,7 @@ def test_a_package_that_is_listed_twice_counts_once() -> None:
 def test_a_package_under_two_pins_is_told_with_both() -> None:
     bucket, warnings = parse_packages("base", APT, b"nginx=1.26.*\ncurl\nlibc6\nlibc6:i386\nnginx\n", "p/base.apt")
     assert len(bucket.packages) == 5
-    assert [(w.line, w.message) for w in warnings] == [
+    assert [(w.line, in_words_of(w.message)) for w in warnings] == [
         (5, "nginx is in line 1 already, as nginx=1.26.*: keep one of the two")
     ]
 
@@ -122,7 +123,7 @@ def test_what_is_told_of_a_package_holds_no_login_of_its_address() -> None:
     address = "a @ git+https://me:hunter2@h/a.git"
     bucket, warnings = parse_packages("base", PIP, f"{address}\n{address}\na==1\n".encode(), "p/base.pip")
     assert len(bucket.packages) == 2
-    assert [w.message.count("https://…@h/a.git") for w in warnings] == [1, 1]
+    assert [in_words_of(w.message).count("https://…@h/a.git") for w in warnings] == [1, 1]
     assert "hunter2" not in refusal(PIP, f"{address} -y\n").message
 
 

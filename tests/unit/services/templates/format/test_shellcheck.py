@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.templates.format import shellcheck
 from lxc_dashboard.services.templates.format.shellcheck import (
     MAX_FINDINGS,
@@ -14,6 +15,7 @@ from lxc_dashboard.services.templates.format.shellcheck import (
     lint,
     lint_each,
 )
+from lxc_dashboard.text import in_words_of
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +32,7 @@ def little_time_for_the_nasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """The others have theirs, however slow the machine is."""
     process = shellcheck._process
 
-    def hasty(names: list[str], folder: str, output: Path, seconds: float) -> str:
+    def hasty(names: list[str], folder: str, output: Path, seconds: float) -> Message | None:
         texts = [Path(folder, name).read_text() for name in names]
         return process(names, folder, output, min(seconds, 1.0) if NASTY in texts else seconds)
 
@@ -40,7 +42,7 @@ def little_time_for_the_nasty(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_finding_has_its_place_its_level_and_its_code() -> None:
     found = await lint("#!/bin/bash\nset -e\n\techo $HOME\n")
     assert [(f.line, f.column, f.level, f.code) for f in found] == [(3, 7, "info", "SC2086")]
-    assert "quote" in found[0].message
+    assert "quote" in in_words_of(found[0].message)
 
 
 async def test_a_syntax_error_is_an_error_with_its_line() -> None:
@@ -83,7 +85,7 @@ async def test_nothing_is_said_about_an_empty_script() -> None:
 async def test_many_are_checked_in_their_order_and_equal_ones_once() -> None:
     texts = [f"echo $a{number % 7}\n" for number in range(300)]
     found = await lint_each(texts)
-    assert [said[0].message for said in found] == [
+    assert [in_words_of(said[0].message) for said in found] == [
         f"a{number % 7} is referenced but not assigned." for number in range(300)
     ]
 
@@ -92,7 +94,7 @@ async def test_many_are_checked_in_their_order_and_equal_ones_once() -> None:
 async def test_one_that_never_ends_leaves_the_others_checked() -> None:
     before, nasty, after = await lint_each(["echo $a\n", NASTY, "echo $b\n"])
     assert [f.code for f in nasty] == [UNCHECKED]
-    assert nasty[0].message.startswith("was not checked by ShellCheck: it took")
+    assert in_words_of(nasty[0].message).startswith("was not checked by ShellCheck: it took")
     assert (before[0].code, after[0].code) == ("SC2154", "SC2154")
 
 
@@ -102,20 +104,20 @@ async def test_many_that_never_end_are_given_up_together(monkeypatch: pytest.Mon
     found = await lint_each([NASTY + f"# {number}\n" for number in range(30)], within_s=2.0)
     assert time.monotonic() - begun < 30
     assert {said[0].code for said in found} == {UNCHECKED}
-    assert "there was no time left" in found[-1][0].message
+    assert "there was no time left" in in_words_of(found[-1][0].message)
 
 
 async def test_a_long_script_is_told_as_unchecked() -> None:
     (found,) = await lint("# x\n" * (MAX_LINTED_CHARS // 4) + "true\n")
     assert (found.line, found.level, found.code) == (0, "warning", "")
-    assert "longer than 131,072 characters" in found.message
+    assert "longer than 131,072 characters" in in_words_of(found.message)
 
 
 async def test_of_very_many_findings_the_errors_are_kept() -> None:
     found = await lint("echo $HOME\n" * 300 + "exit wrongly\n")
     assert len(found) == MAX_FINDINGS + 1
     assert any(f.level == "error" for f in found)
-    assert "ShellCheck has more findings here: " in found[-1].message
+    assert "ShellCheck has more findings here: " in in_words_of(found[-1].message)
 
 
 async def test_a_script_of_odd_characters_is_checked() -> None:
@@ -130,7 +132,7 @@ async def test_no_settings_of_the_machine_are_read(monkeypatch: pytest.MonkeyPat
 async def test_a_missing_binary_is_told_and_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sysconfig.get_path", lambda _: str(tmp_path))
     (found,) = await lint("true\n")
-    assert "is not installed" in found.message
+    assert "is not installed" in in_words_of(found.message)
 
 
 async def test_no_more_than_two_run_at_once() -> None:
@@ -144,7 +146,7 @@ async def test_what_was_checked_is_not_checked_again_and_what_was_not_is(monkeyp
     asked: list[list[str]] = []
     run = shellcheck._run
 
-    def counted(texts: list[str], deadline: float) -> dict[str, shellcheck.Findings] | str:
+    def counted(texts: list[str], deadline: float) -> dict[str, shellcheck.Findings] | Message:
         asked.append(texts)
         return run(texts, deadline)
 

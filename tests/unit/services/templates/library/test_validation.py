@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from lxc_dashboard.db.models import FilePolicy, PackageManager
 from lxc_dashboard.errors import InvalidInputError, TemplateError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.templates.format import packages
+from lxc_dashboard.services.templates.format.codes import FormatCode
 from lxc_dashboard.services.templates.format.conf import check_config, parse_conf
 from lxc_dashboard.services.templates.format.packages import parse_packages, read_line, written
 from lxc_dashboard.services.templates.library.draft import DraftContent, DraftFile
@@ -55,7 +57,7 @@ def test_a_typed_value_is_judged_as_the_same_value_in_a_file(field: str, value: 
     typed: dict[str, Any] = {"app": "Web", field: value}
     checked, wrong = check_config(TemplateConfig(**typed))
     if field == "app" and not value:
-        assert wrong == {"app": "is missing"}
+        assert wrong == {"app": Message.of(FormatCode.MISSING)}
     elif read is None:
         assert field in wrong
     else:

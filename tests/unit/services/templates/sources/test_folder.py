@@ -10,6 +10,7 @@ from lxc_dashboard.db.models import FilePolicy, PackageManager
 from lxc_dashboard.errors import TemplateError
 from lxc_dashboard.services.templates.model import Bucket, FileEntry, PackageEntry
 from lxc_dashboard.services.templates.sources.folder import Discovery, discover
+from lxc_dashboard.text import in_words_of
 from tests.trees import WriteTree
 from tests.unit.services.templates.sources.folders import CONF, CONFIGS, Files, only, refusal
 
@@ -113,13 +114,13 @@ def test_configs_that_are_not_where_the_template_says_are_looked_for_beside_it(w
     )
     template = only(discover(root))
     assert template.scripts[0].content == "right\n"
-    assert "which is not there" in template.warnings[0].message
+    assert "which is not there" in in_words_of(template.warnings[0].message)
     assert template.warnings[0].line == 2
 
 
 def test_configs_that_are_nowhere_are_an_error_only_when_named(write_tree: WriteTree) -> None:
     root = write_tree({"web/template.conf": CONF})
-    assert "nothing will be installed" in only(discover(root)).warnings[0].message
+    assert "nothing will be installed" in in_words_of(only(discover(root)).warnings[0].message)
     root = write_tree({"web/template.conf": "# first\nTEMPLATE_CONFIG_PATH=gone\n"})
     assert "names gone, which is not there" in refusal(discover(root)).why
     assert refusal(discover(root)).line == 2
