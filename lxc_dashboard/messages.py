@@ -30,7 +30,10 @@ class Message:
         return {"code": self.code, "params": dict(self.params)} if self.code else {"message": self.text}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
+    def from_json(cls, values: Mapping[str, Any] | str) -> Self:
+        """A plain string is what a row of an older version holds."""
+        if isinstance(values, str):
+            return cls(text=values)
         return cls(values.get("code", ""), values.get("params", {}), values.get("message", ""))
 
 

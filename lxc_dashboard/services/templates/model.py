@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 from uuid import UUID
 
 from lxc_dashboard.db.models import FilePolicy, PackageManager
+from lxc_dashboard.messages import Message
 
 SCRIPT_TIMEOUT_S = 1800
 PACKAGE_TIMEOUT_S = 300
@@ -38,8 +40,16 @@ class Refusal:
 
     file: str
     line: int
-    why: str
+    why: Message
     name: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON that ``from_json`` reads back."""
+        return {"file": self.file, "line": self.line, "why": self.why.to_json(), "name": self.name}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Refusal:
+        return cls(**{**stored, "why": Message.from_json(stored["why"])})
 
 
 @dataclass(frozen=True, slots=True)

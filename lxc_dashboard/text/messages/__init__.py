@@ -10,11 +10,13 @@ from lxc_dashboard.text.messages.errors import ERRORS
 from lxc_dashboard.text.messages.events import EVENTS
 from lxc_dashboard.text.messages.preflight import OF_PREFLIGHT
 from lxc_dashboard.text.messages.remedies import WithRemedy
+from lxc_dashboard.text.messages.sources import OF_SOURCES
 
 MESSAGES: Final[Mapping[str, str | tuple[str, str] | WithRemedy]] = {
     **EVENTS,
     **OF_PREFLIGHT,
     **ERRORS,
+    **OF_SOURCES,
 }
 
 

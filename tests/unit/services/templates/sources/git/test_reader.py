@@ -16,6 +16,7 @@ from lxc_dashboard.services.templates.sources.folder import discover
 from lxc_dashboard.services.templates.sources.git import reader, reader_process, transport
 from lxc_dashboard.services.templates.sources.git.address import parse_address
 from lxc_dashboard.services.templates.sources.git.request import GitAnswer, GitRequest, Outcome
+from lxc_dashboard.text import in_words_of
 from tests.git_servers import WEB, HttpsGit, Repository, SshGit, https_git, ssh_git
 
 
@@ -242,7 +243,7 @@ async def test_a_repository_too_large_is_left_in_the_middle(
     monkeypatch.setattr(transport, "MAX_PACK_BYTES", 100_000)
     for request in (over_https(https, into), over_ssh(ssh, into)):
         answer = await asyncio.to_thread(reader.answer, request)
-        assert (answer.outcome, "larger than the 100,000 bytes" in answer.why) == (Outcome.FAILED, True)
+        assert (answer.outcome, "larger than the 100,000 bytes" in in_words_of(answer.why)) == (Outcome.FAILED, True)
         assert list(into.iterdir()) == []
 
 
@@ -252,7 +253,7 @@ async def test_an_answer_that_never_ends_is_left(
     repository.commit({"noise": random.Random(7).randbytes(200_000)})  # noqa: S311 as above
     monkeypatch.setattr(transport, "MAX_ANSWER_BYTES", 50_000)
     answer = await asyncio.to_thread(reader.answer, over_https(https, into))
-    assert (answer.outcome, "larger than" in answer.why) == (Outcome.FAILED, True)
+    assert (answer.outcome, "larger than" in in_words_of(answer.why)) == (Outcome.FAILED, True)
 
 
 async def test_a_server_that_is_no_git_server_is_told(https: HttpsGit, repository: Repository) -> None:
