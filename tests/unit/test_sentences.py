@@ -17,7 +17,7 @@ ELSEWHERE = {"text", "commands", "cli.py", "embedded", "settings.py"}
 # What is read by programs and the log.
 QUIET_CALLS = {"compile", "debug", "info", "warning_once", "exception", "search", "match", "sub", "execute", "field"}
 LOGGERS = {"log", "logger"}
-# At least so many words: of a text that begins with a capital letter or a parameter, and of one that does not.
+# At least so many words, with a space: of a text that begins with a capital letter or a parameter, and of one that does not.
 WORDS, WORDS_IN_SMALL = 3, 4
 WORD = re.compile(r"(?<![\w-])[A-Za-z]+(?![\w-])")
 CODE = re.compile(r"[$<>\\|=]|^\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH|LOCK|SET)\b|/\*|::|--")

@@ -133,7 +133,7 @@ async def run(rt: Runtime, source: TemplateSource, requester: Requester) -> Disc
     try:
         return await sync.sync_folder(rt.db, source.name, folder, requester.tell)
     except TemplateError as error:
-        gone = sync.gone(error)
+        gone = sync.gone_error(error)
         await sync.store_vanished(rt.db, source.id, gone, requester.tell)
         raise gone from error
 

@@ -62,12 +62,12 @@ async def sync_folders(
         except TemplateError as error:
             refusal = Refusal(error.file, error.line, error.why)
             source, _ = await _known(db, name, root)
-            report = await store_vanished(db, source.id, gone(error), beside)
+            report = await store_vanished(db, source.id, gone_error(error), beside)
             reports.append(replace(report, refused=(refusal,)))
     return tuple(reports)
 
 
-def gone(error: TemplateError) -> SourceGoneError:
+def gone_error(error: TemplateError) -> SourceGoneError:
     """Of a source whose folder does not exist."""
     return SourceGoneError(Message.of(SourceCode.FOLDER_UNREAD, folder=error.file, why=error.why))
 
