@@ -10,7 +10,9 @@ from typing import Final, TextIO
 import structlog
 from structlog.typing import EventDict, ExcInfo, Processor
 
+from lxc_dashboard.messages import Message
 from lxc_dashboard.printable import printable, printable_lines
+from lxc_dashboard.text.messages import with_remedy
 
 # Libraries that tell of each request or heartbeat at INFO.
 _TALKATIVE: Final = ("httpx", "httpcore", "paramiko", "asyncssh", "alembic", "kombu", "redbeat", "celery.beat")
@@ -63,8 +65,9 @@ def _take_over(handler: logging.Handler, level: str) -> None:
 
 
 def _on_one_line(_logger: object, _method: str, event: EventDict) -> EventDict:
-    """Paths, headers and names come from strangers: each stays within its own place of its own line."""
-    return {key: printable(value) if isinstance(value, str) else value for key, value in event.items()}
+    """Paths, headers and names come from strangers: each stays within its own place of its own line. A message is in words."""
+    words = {key: with_remedy(value) if isinstance(value, Message) else value for key, value in event.items()}
+    return {key: printable(value) if isinstance(value, str) else value for key, value in words.items()}
 
 
 def _traceback(out: TextIO, error: ExcInfo) -> None:

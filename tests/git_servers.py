@@ -16,7 +16,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import asyncssh
 from dulwich.objects import Blob, Commit, ObjectID, ShaFile, Tag, Tree
-from dulwich.protocol import Protocol
+from dulwich.protocol import Protocol, pkt_line
 from dulwich.refs import Ref
 from dulwich.repo import Repo
 from dulwich.server import Backend, UploadPackHandler
@@ -133,7 +133,7 @@ class HttpsGit:
     """What ``root`` holds is served; ``requests`` are method and path of each request so far.
 
     ``password``: asked for by HTTP Basic. ``redirect``: where everything leads instead. ``hold``: each request waits for it. ``plain``: a page
-    is all that there is.
+    is all that there is. ``refusal``: what the server answers, in git's protocol, instead of its refs.
     """
 
     root: Path
@@ -145,6 +145,7 @@ class HttpsGit:
     redirect: str = ""
     hold: threading.Event | None = None
     plain: bool = False
+    refusal: str = ""
 
     def url(self, name: str) -> str:
         return f"https://localhost:{self.port}/{name}"
@@ -157,6 +158,9 @@ class HttpsGit:
         if self.plain:
             start_response("200 OK", [("Content-Type", "text/html")])
             return [b"0" * 40 + b"\trefs/heads/main\n"]
+        if self.refusal:
+            start_response("200 OK", [("Content-Type", "application/x-git-upload-pack-advertisement")])
+            return [*map(pkt_line, (b"# service=git-upload-pack\n", None, f"ERR {self.refusal}\n".encode()))]
         if self.redirect:
             query = environ.get("QUERY_STRING", "")
             start_response("302 Found", [("Location", f"{self.redirect}{path}?{query}")])

@@ -100,7 +100,8 @@ class Archives:
             raise InvalidInputError({FIELD: "must be a form with one file"}) from error
         except ClientDisconnect:
             return Response(status_code=400)
-        return _json(report.to_json())
+        refused = [{**refusal.to_json(), "why": text.with_remedy(refusal.why)} for refusal in report.refused]
+        return _json({**report.to_json(), "refused": refused})
 
     async def _import(self, rt: Runtime, session: Session, upload: UploadFile) -> DiscoveryReport:
         async with self._gate:

@@ -13,11 +13,13 @@ from lxc_dashboard import text
 from lxc_dashboard.commands.terminal import columns, err, out, run
 from lxc_dashboard.db.models import AuditResult, SourceKind, TemplateSource
 from lxc_dashboard.errors import ConflictError, DashboardError, InvalidInputError, NotFoundError, TemplateError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.templates.format import checks
 from lxc_dashboard.services.templates.library import catalog
 from lxc_dashboard.services.templates.model import Finding, Refusal, TemplateContent
 from lxc_dashboard.services.templates.sources import archive, imports, passes
+from lxc_dashboard.services.templates.sources.codes import FolderCode
 from lxc_dashboard.services.templates.sources.folder import discover
 from lxc_dashboard.services.templates.sources.unpacking import MAX_ARCHIVE_BYTES
 from lxc_dashboard.services.templates.summaries import DiscoveryReport, TemplateSummary
@@ -112,7 +114,7 @@ def _template_json(summary: TemplateSummary) -> dict[str, Any]:
         "packages": summary.packages,
         "findings": summary.warnings,
         "missing_since": summary.missing_since.isoformat() if summary.missing_since else None,
-        "refusal": asdict(summary.refusal) if summary.refusal else None,
+        "refusal": _refusal_json(summary.refusal) if summary.refusal else None,
         "updated_at": summary.updated_at.isoformat(),
     }
 
@@ -187,7 +189,10 @@ def _print_reports(outcomes: Sequence[Outcome], *, as_json: bool) -> int:
     reports = [outcome for outcome in outcomes if isinstance(outcome, DiscoveryReport)]
     failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
     if as_json:
-        answer: list[dict[str, Any]] = [{"source": report.source, **report.to_json()} for report in reports]
+        answer: list[dict[str, Any]] = [
+            {"source": each.source, **each.to_json(), "refused": [_refusal_json(refusal) for refusal in each.refused]}
+            for each in reports
+        ]
         answer += [{"subject": failure.subject, "error": failure.error.user_message} for failure in failures]
         out.print_json(json.dumps(answer))
     else:
@@ -198,12 +203,16 @@ def _print_reports(outcomes: Sequence[Outcome], *, as_json: bool) -> int:
     return 1 if failures or any(report.refused for report in reports) else 0
 
 
+def _refusal_json(refusal: Refusal) -> dict[str, Any]:
+    return {**refusal.to_json(), "why": text.with_remedy(refusal.why)}
+
+
 def _lines(report: DiscoveryReport) -> list[str]:
     changes = {"added": report.added, "changed": report.changed, "removed": report.removed}
     lines = [f"{report.source}: {name} {what}" for what, names in changes.items() for name in names]
     for refusal in report.refused:
         at = f"{refusal.file}:{refusal.line}" if refusal.line else refusal.file
-        lines.append(f"{report.source}: {at}: error: {refusal.why}")
+        lines.append(f"{report.source}: {at}: error: {text.with_remedy(refusal.why)}")
     return lines or [f"{report.source}: no changes"]
 
 
@@ -244,9 +253,9 @@ def _lint_path(path: Path) -> Linted:
     try:
         found, refused = _discovered(path) if path.is_dir() else _unpacked(path)
     except TemplateError as error:
-        return Linted(path, refused=(Refusal(error.file, error.line, error.message),))
+        return Linted(path, refused=(Refusal(error.file, error.line, error.why),))
     if not found and not refused:
-        refused = (Refusal("", 0, "contains no template.conf"),)
+        refused = (Refusal("", 0, Message(text="contains no template.conf")),)
     return Linted(path, found, refused)
 
 
@@ -259,7 +268,7 @@ def _unpacked(path: Path) -> tuple[tuple[TemplateContent, ...], tuple[Refusal, .
     try:
         data = _read_archive(path)
     except OSError as error:
-        return (), (Refusal("", 0, f"cannot be read: {error.strerror}"),)
+        return (), (Refusal("", 0, Message.of(FolderCode.UNREADABLE, cause=error.strerror or "")),)
     result = archive.read(data, path.name)
     return result.found, result.refused
 
@@ -271,7 +280,7 @@ def _place(path: Path, file: str) -> str:
 
 def _lint_lines(result: Linted) -> list[str]:
     """Messages as compilers print them, by file and line."""
-    found = [(refusal.file, refusal.line, f"error: {refusal.why}") for refusal in result.refused]
+    found = [(refusal.file, refusal.line, f"error: {text.with_remedy(refusal.why)}") for refusal in result.refused]
     for content in result.found:
         found += [
             (warning.file, warning.line, f"warning: {text.in_words_of(warning.message)}")
@@ -296,5 +305,7 @@ def _lint_json(result: Linted) -> dict[str, Any]:
             {"name": content.name, "findings": [found(warning) for warning in content.warnings]}
             for content in result.found
         ],
-        "refused": [placed(refusal) for refusal in result.refused],
+        "refused": [
+            _refusal_json(replace(refusal, file=_place(result.path, refusal.file))) for refusal in result.refused
+        ],
     }

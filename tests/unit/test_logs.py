@@ -11,6 +11,8 @@ import pytest
 import structlog
 
 from lxc_dashboard import logs
+from lxc_dashboard.errors import ErrorCode
+from lxc_dashboard.messages import Message
 
 HOSTILE = "/\x1b]0;owned\x07\x9b31m\r\n2026-11-26 [info] signed in userid=root@pam\u2028\x7f\u202emap@toor\u2066"
 
@@ -43,3 +45,12 @@ def test_no_error_does_either(written: StringIO) -> None:
     said = written.getvalue()
     assert "ValueError" in said
     assert all(character.isprintable() for line in said.split("\n") for character in line)
+
+
+def test_a_message_is_written_in_words_and_on_one_line(written: StringIO) -> None:
+    why = Message.of(ErrorCode.TEMPLATE, file=HOSTILE, message=Message(text="is wrong"))
+    structlog.get_logger("a").warning("template refused", why=why)
+    said = written.getvalue()
+    assert ": is wrong" in said
+    assert len(said.splitlines()) == 1
+    assert all(character.isprintable() for character in said.rstrip("\n"))

@@ -48,8 +48,16 @@ class Refusal:
 
     file: str
     line: int
-    why: str
+    why: Message
     name: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON that ``from_json`` reads back."""
+        return {"file": self.file, "line": self.line, "why": self.why.to_json(), "name": self.name}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Refusal:
+        return cls(**{**stored, "why": Message.from_json(stored["why"])})
 
 
 @dataclass(frozen=True, slots=True)

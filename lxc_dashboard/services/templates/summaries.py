@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -28,7 +28,7 @@ class DiscoveryReport:
             "added": list(self.added),
             "changed": list(self.changed),
             "removed": list(self.removed),
-            "refused": [asdict(refusal) for refusal in self.refused],
+            "refused": [refusal.to_json() for refusal in self.refused],
         }
 
     @classmethod
@@ -38,7 +38,7 @@ class DiscoveryReport:
             added=tuple(stored.get("added", ())),
             changed=tuple(stored.get("changed", ())),
             removed=tuple(stored.get("removed", ())),
-            refused=tuple(Refusal(**refusal) for refusal in stored.get("refused", ())),
+            refused=tuple(Refusal.from_json(refusal) for refusal in stored.get("refused", ())),
         )
 
 

@@ -193,7 +193,9 @@ def _short(description: str) -> str:
 def _marks(summary: TemplateSummary, *, drafted: bool) -> list[Mark]:
     marks = []
     if summary.refusal:
-        marks.append(Mark(text.REFUSED_MARK, "bad", text.REFUSED_NOTE.format(why=summary.refusal.why)))
+        marks.append(
+            Mark(text.REFUSED_MARK, "bad", text.REFUSED_NOTE.format(why=text.with_remedy(summary.refusal.why)))
+        )
     elif summary.missing_since and summary.source_kind in OWN_KINDS:
         marks.append(Mark(text.DELETED_MARK, "warm", text.DELETED_NOTE))
     elif summary.missing_since:
@@ -215,7 +217,11 @@ def counted(count: int, noun: str) -> str:
 
 def refusals_of(reports: Iterable[DiscoveryReport]) -> list[Refused]:
     return [
-        Refused(report.source, f"{refusal.file}:{refusal.line}" if refusal.line else refusal.file, refusal.why)
+        Refused(
+            report.source,
+            f"{refusal.file}:{refusal.line}" if refusal.line else refusal.file,
+            text.with_remedy(refusal.why),
+        )
         for report in reports
         for refusal in report.refused
     ]

@@ -136,7 +136,7 @@ def _brought(report: DiscoveryReport) -> list[Brought]:
 
 def _refused(report: DiscoveryReport) -> list[RefusedLine]:
     return [
-        RefusedLine(f"{refusal.file}:{refusal.line}" if refusal.line else refusal.file, refusal.why)
+        RefusedLine(f"{refusal.file}:{refusal.line}" if refusal.line else refusal.file, text.with_remedy(refusal.why))
         for refusal in report.refused[:REFUSED_SHOWN]
     ]
 

@@ -10,6 +10,7 @@ from lxc_dashboard.text.messages.errors import ERRORS
 from lxc_dashboard.text.messages.events import EVENTS
 from lxc_dashboard.text.messages.preflight import OF_PREFLIGHT
 from lxc_dashboard.text.messages.remedies import WithRemedy
+from lxc_dashboard.text.messages.sources import OF_SOURCES
 from lxc_dashboard.text.messages.templates import OF_FORMAT
 
 MESSAGES: Final[Mapping[str, str | tuple[str, str] | WithRemedy]] = {
@@ -17,6 +18,7 @@ MESSAGES: Final[Mapping[str, str | tuple[str, str] | WithRemedy]] = {
     **OF_PREFLIGHT,
     **ERRORS,
     **OF_FORMAT,
+    **OF_SOURCES,
 }
 
 

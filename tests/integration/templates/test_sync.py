@@ -15,10 +15,12 @@ import pytest
 from lxc_dashboard.db.database import DatabaseService
 from lxc_dashboard.db.models import PackageManager, SourceKind
 from lxc_dashboard.errors import NotFoundError, SessionExpiredError, TemplateError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.templates.format import shellcheck
 from lxc_dashboard.services.templates.library import catalog
 from lxc_dashboard.services.templates.model import Refusal
+from lxc_dashboard.services.templates.sources.codes import FolderCode
 from lxc_dashboard.services.templates.sources.folder import discover
 from lxc_dashboard.services.templates.sources.sync import sync_folder, sync_folders
 from lxc_dashboard.services.templates.summaries import DiscoveryReport, TemplateSummary
@@ -173,7 +175,7 @@ async def test_a_broken_template_keeps_its_last_revision_and_hides_no_other(
     web = (await listed(session, database))["web"]
     assert (web.revision_number, web.missing_since) == (1, None)
     assert web.refusal is not None
-    assert "TEMPLATE_CPU" in web.refusal.why
+    assert "TEMPLATE_CPU" in in_words_of(web.refusal.why)
     assert (await sync_folder(database, "lab", root)).refused == second.refused
     (source,) = await catalog.list_sources(session, database)
     assert (source.name, source.location, source.report.refused) == ("lab", str(root), second.refused)
@@ -188,9 +190,7 @@ async def test_sources_keep_templates_of_the_same_name_apart(
     shutil.copytree(root, other)
     reports = await sync_folders(database, [("a", root), ("gone", root.parent / "gone"), ("b", other)])
     assert [(report.source, report.added) for report in reports] == [("a", ("web",)), ("gone", ()), ("b", ("web",))]
-    assert reports[1].refused == (
-        Refusal(str(root.parent / "gone"), 0, "does not exist: no templates are read from it"),
-    )
+    assert reports[1].refused == (Refusal(str(root.parent / "gone"), 0, Message.of(FolderCode.NOT_THERE)),)
     assert [s.source_name for s in await catalog.list_templates(session, database)] == ["a", "b"]
 
 

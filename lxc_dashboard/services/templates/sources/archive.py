@@ -18,12 +18,14 @@ from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 
 from lxc_dashboard.errors import ServiceUnavailableError, TemplateError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.templates.format import manifest
 from lxc_dashboard.services.templates.format.conf import CONF_NAME
 from lxc_dashboard.services.templates.format.layout import WrittenFile, folded, written
 from lxc_dashboard.services.templates.format.manifest import MANIFEST_NAME, mode_of
 from lxc_dashboard.services.templates.format.tree import Tree
 from lxc_dashboard.services.templates.model import Refusal, TemplateContent
+from lxc_dashboard.services.templates.sources.codes import ArchiveCode
 from lxc_dashboard.services.templates.sources.folder import Discovery, discover
 from lxc_dashboard.services.templates.sources.tar_archive import gunzip, tar_members
 from lxc_dashboard.services.templates.sources.unpacking import (
@@ -71,7 +73,7 @@ def export(contents: Sequence[TemplateContent], kind: ArchiveKind) -> bytes:
     taken = {folded(MANIFEST_NAME)}
     for content in ordered:
         if folded(content.name) in taken:
-            raise TemplateError(content.name, 0, "is used twice: an archive can contain each name once")
+            raise TemplateError(content.name, 0, Message.of(ArchiveCode.EXPORT_NAME_TWICE))
         taken.add(folded(content.name))
         members |= {f"{content.name}/{path}": file for path, file in written(content).items()}
     total = 0
@@ -80,17 +82,11 @@ def export(contents: Sequence[TemplateContent], kind: ArchiveKind) -> bytes:
         check_unpacked(path, total)
     folders = {str(parent) for path in members for parent in PurePosixPath(path).parents}
     if len(members) + len(folders) > MAX_MEMBERS:
-        raise TemplateError(
-            MANIFEST_NAME, 0, f"the archive would have more than {MAX_MEMBERS:,} files: export fewer templates at once"
-        )
+        raise TemplateError(MANIFEST_NAME, 0, Message.of(ArchiveCode.EXPORT_MANY_FILES, most=f"{MAX_MEMBERS:,}"))
     data = _zip(members) if kind == "zip" else _tar_gz(members)
     check_ratio(MANIFEST_NAME, len(data), total)
     if len(data) > MAX_ARCHIVE_BYTES:
-        raise TemplateError(
-            MANIFEST_NAME,
-            0,
-            f"the archive would be larger than {MAX_ARCHIVE_BYTES:,} bytes: export fewer templates at once",
-        )
+        raise TemplateError(MANIFEST_NAME, 0, Message.of(ArchiveCode.EXPORT_TOO_LARGE, most=f"{MAX_ARCHIVE_BYTES:,}"))
     return data
 
 
@@ -129,12 +125,12 @@ def read(data: bytes, filename: str = "archive") -> ImportResult:
     """
     name = PurePosixPath(shown(filename).replace("\\", "/")).name or "archive"
     if len(data) > MAX_ARCHIVE_BYTES:
-        raise TemplateError(name, 0, f"is larger than the {MAX_ARCHIVE_BYTES:,} bytes that are read")
+        raise TemplateError(name, 0, Message.of(ArchiveCode.TOO_LARGE, most=f"{MAX_ARCHIVE_BYTES:,}"))
     try:
         with tempfile.TemporaryDirectory(prefix="lxc-dashboard-import-") as temporary:
             return _read(_unpacked(data, name, _begin(Path(temporary), _SUFFIX.sub("", name))), name)
     except OSError as error:
-        raise ServiceUnavailableError(f"No disk space to unpack the archive: {error.strerror}") from error
+        raise ServiceUnavailableError(Message.of(ArchiveCode.NO_SPACE, cause=error.strerror or "")) from error
 
 
 def _begin(temporary: Path, name: str) -> Path:
@@ -157,7 +153,7 @@ def _unpacked(data: bytes, name: str, root: Path) -> Unpacking:
             gunzip(data, name, tar)
             unpacking.run(tar_members(tar, name))
     else:
-        raise TemplateError(name, 0, "is neither a zip nor a tar.gz")
+        raise TemplateError(name, 0, Message.of(ArchiveCode.UNKNOWN_KIND))
     return unpacking
 
 
@@ -171,7 +167,7 @@ def _read(unpacking: Unpacking, name: str) -> ImportResult:
     kept = [content for content in discovery.found if content.name not in incomplete]
     refused += _left_out(unpacking.left_out, incomplete, discovery)
     if not kept and not refused:
-        raise TemplateError(name, 0, f"holds no template: there is no {CONF_NAME} in it")
+        raise TemplateError(name, 0, Message.of(ArchiveCode.NO_TEMPLATE, conf=CONF_NAME))
     return ImportResult(tuple(kept), tuple(refused))
 
 
@@ -188,7 +184,7 @@ def _check_manifest(root: Path, around: str) -> None:
     try:
         manifest.read_manifest(Tree(root.resolve()), ".")
     except TemplateError as error:
-        raise TemplateError(f"{around}{error.file}", error.line, error.message) from error
+        raise TemplateError(f"{around}{error.file}", error.line, error.why) from error
 
 
 def _incomplete(discovery: Discovery, left_out: Sequence[LeftOut], around: str) -> dict[str, LeftOut]:
@@ -211,9 +207,9 @@ def _left_out(
     named = {name: member for name, member in incomplete.items() if name not in already}
     for name, member in named.items():
         yield Refusal(shown(member.path), 0, member.why, name)
-    reported = set(named.values())
-    others = [member for member in left_out if member not in reported]
+    reported = {member.path for member in named.values()}
+    others = [member for member in left_out if member.path not in reported]
     for member in others[:MAX_LEFT_OUT_SHOWN]:
         yield Refusal(shown(member.path), 0, member.why)
     if len(others) > MAX_LEFT_OUT_SHOWN:
-        yield Refusal("", 0, f"{len(others) - MAX_LEFT_OUT_SHOWN:,} more members are left out")
+        yield Refusal("", 0, Message.of(ArchiveCode.MORE_LEFT_OUT, more=f"{len(others) - MAX_LEFT_OUT_SHOWN:,}"))

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.templates.format.tree import is_inside
 
 # Increased when the same files are read differently, so that all are read again.
@@ -30,7 +31,7 @@ class Fingerprint:
     name: str
     paths: tuple[str, ...]
     digests: tuple[str, ...]
-    refusal: tuple[str, int, str] | None = None
+    refusal: tuple[str, int, Message] | None = None
     manifest: str = ""
 
     @classmethod
@@ -61,7 +62,7 @@ class Fingerprint:
             "name": self.name,
             "paths": list(self.paths),
             "digests": list(self.digests),
-            "refusal": list(self.refusal) if self.refusal else None,
+            "refusal": [*self.refusal[:2], self.refusal[2].to_json()] if self.refusal else None,
             "manifest": self.manifest,
         }
 
@@ -72,7 +73,7 @@ class Fingerprint:
             name=str(stored.get("name", "")),
             paths=tuple(stored.get("paths", ())),
             digests=tuple(stored.get("digests", ())),
-            refusal=(str(refusal[0]), int(refusal[1]), str(refusal[2])) if refusal else None,
+            refusal=(str(refusal[0]), int(refusal[1]), Message.from_json(refusal[2])) if refusal else None,
             manifest=str(stored.get("manifest", "")),
         )
 

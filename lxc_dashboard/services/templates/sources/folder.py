@@ -12,12 +12,14 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from lxc_dashboard.errors import TemplateError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.templates.format.assignments import MAX_CONF_BYTES
 from lxc_dashboard.services.templates.format.conf import CONF_NAME, parse_conf
 from lxc_dashboard.services.templates.format.content import CONFIGS_NAME, config_paths, read_content
 from lxc_dashboard.services.templates.format.manifest import MANIFEST_NAME, TemplateSays, applied, read_manifest
 from lxc_dashboard.services.templates.format.tree import Tree, is_inside, plain_text
 from lxc_dashboard.services.templates.model import Refusal, TemplateContent, is_template_name
+from lxc_dashboard.services.templates.sources.codes import FolderCode
 from lxc_dashboard.services.templates.sources.fingerprint import Fingerprint
 
 MAX_TEMPLATES = 5_000
@@ -74,11 +76,10 @@ class _Manifest:
 
     def digest(self, name: str) -> str:
         """Changes when the template ``name`` must be read again."""
-        says = self.templates.get(name)
-        if says is None and self.fault is None:
+        content = self.fault.reason if self.fault else self.templates.get(name)
+        if content is None:
             return ""
-        content = str(self.fault).encode() if says is None else msgspec.json.encode(says, order="sorted")
-        return hashlib.sha256(self.path.encode() + b"\0" + content).hexdigest()
+        return hashlib.sha256(self.path.encode() + b"\0" + msgspec.json.encode(content, order="sorted")).hexdigest()
 
     def completed(self, content: TemplateContent) -> TemplateContent:
         says = self.templates.get(content.name)
@@ -87,16 +88,17 @@ class _Manifest:
         try:
             return applied(content, says)
         except TemplateError as error:
-            raise TemplateError(self.path, 0, error.message) from error
+            raise TemplateError(self.path, 0, error.why) from error
 
     def absent(self, refused: set[str]) -> Iterator[Refusal]:
         """One refusal for each entry without a folder. ``refused``: names that are already reported."""
         reported = self.visited | refused
         names = [name for name in self.templates if name not in reported]
         for name in names[:MAX_ABSENT_SHOWN]:
-            yield Refusal(self.path, 0, f"names {plain_text(name[:100])}, which is not there")
+            yield Refusal(self.path, 0, Message.of(FolderCode.ABSENT, name=plain_text(name[:100])))
         if len(names) > MAX_ABSENT_SHOWN:
-            yield Refusal(self.path, 0, f"names {len(names) - MAX_ABSENT_SHOWN:,} more templates that are not there")
+            more = f"{len(names) - MAX_ABSENT_SHOWN:,}"
+            yield Refusal(self.path, 0, Message.of(FolderCode.ABSENT_MORE, more=more))
 
 
 class _Pass:
@@ -104,9 +106,9 @@ class _Pass:
         try:
             self._root = root.resolve(strict=True)
         except (OSError, RuntimeError) as error:
-            raise TemplateError(str(root), 0, "does not exist: no templates are read from it") from error
+            raise TemplateError(str(root), 0, Message.of(FolderCode.NOT_THERE)) from error
         if not self._root.is_dir():
-            raise TemplateError(str(root), 0, "is no folder")
+            raise TemplateError(str(root), 0, Message.of(FolderCode.NO_FOLDER))
         self._known = known
         self._found: list[TemplateContent] = []
         self._refused: list[Refusal] = []
@@ -127,12 +129,11 @@ class _Pass:
             conf = _below(location, CONF_NAME)
             manifest.visited.add(name)
             if not is_template_name(name):
-                why = "is in a folder with an invalid name: use 1 to 63 of a-z, A-Z, 0-9 and . _ -"
-                self._refuse(Refusal(plain_text(conf), 0, why))
+                self._refuse(Refusal(plain_text(conf), 0, Message.of(FolderCode.BAD_NAME)))
             elif name in self._taken:
-                self._refuse(Refusal(conf, 0, f"is a second template {name}: the first is {self._taken[name]}"))
+                self._refuse(Refusal(conf, 0, Message.of(FolderCode.SECOND, name=name, first=self._taken[name])))
             elif len(self._taken) == MAX_TEMPLATES:
-                self._refuse(Refusal(conf, 0, f"exceeds the limit of {MAX_TEMPLATES:,} templates", name))
+                self._refuse(Refusal(conf, 0, Message.of(FolderCode.TOO_MANY, most=f"{MAX_TEMPLATES:,}"), name))
             else:
                 self._taken[name] = conf
                 self._visit(location, name, manifest)
@@ -148,7 +149,7 @@ class _Pass:
         try:
             read = read_manifest(Tree(self._root), folder)
         except TemplateError as error:
-            return _Manifest(path, fault=TemplateError(path, error.line, error.message))
+            return _Manifest(path, fault=TemplateError(path, error.line, error.why))
         return _Manifest(path, {says.name: says for says in read.templates}) if read else None
 
     def _search(self, folder: str, outer: _Manifest, depth: int = 0) -> Iterator[tuple[str, _Manifest]]:
@@ -159,7 +160,8 @@ class _Pass:
         self._searched += 1
         if self._searched > MAX_SEARCHED_FOLDERS:
             if self._complete:
-                self._refuse(Refusal(folder, 0, f"is not searched: the limit is {MAX_SEARCHED_FOLDERS:,} folders"))
+                why = Message.of(FolderCode.NOT_SEARCHED, most=f"{MAX_SEARCHED_FOLDERS:,}")
+                self._refuse(Refusal(folder, 0, why))
             self._complete = False
             return
         try:
@@ -189,7 +191,7 @@ class _Pass:
             hidden = entry.name.startswith(".") or entry.name in {CONFIGS_NAME, *_NOT_SEARCHED}
             if hidden or not entry.is_dir(follow_symlinks=False) or not os.path.lexists(f"{entry.path}/{CONF_NAME}"):
                 continue
-            why = f"is inside the template {plain_text(Path(self._root, folder).name)}: move it beside that"
+            why = Message.of(FolderCode.INSIDE, name=plain_text(Path(self._root, folder).name))
             self._refuse(Refusal(plain_text(_below(folder, f"{entry.name}/{CONF_NAME}")), 0, why))
 
     def _refuse_misnamed(self, folder: str, entries: Sequence[os.DirEntry[str]]) -> None:
@@ -198,7 +200,7 @@ class _Pass:
             return
         for entry in entries:
             if _CONF_MISNAMED.fullmatch(entry.name) and entry.is_file():
-                why = f"is ignored: the file must be called {CONF_NAME}"
+                why = Message.of(FolderCode.MISNAMED, name=CONF_NAME)
                 self._refuse(Refusal(plain_text(_below(folder, entry.name)), 0, why))
 
     def _may_hold_templates(self, entry: os.DirEntry[str]) -> bool:
@@ -209,8 +211,7 @@ class _Pass:
         # A link to a folder of this tree adds nothing; one that leads out of it is refused.
         if not is_inside(os.path.realpath(entry.path), str(self._root)) and Path(entry.path).is_dir():
             shown = os.path.relpath(entry.path, self._root)
-            why = "is a link that leads out of the templates' folder"
-            self._refuse(Refusal(plain_text(shown), 0, why, plain_text(entry.name)))
+            self._refuse(Refusal(plain_text(shown), 0, Message.of(FolderCode.LINK_OUT), plain_text(entry.name)))
         return False
 
     def _visit(self, location: str, name: str, manifest: _Manifest) -> None:
@@ -222,7 +223,7 @@ class _Pass:
             else:
                 self._unchanged.append(name)
         elif self._bytes > MAX_DISCOVERY_BYTES:
-            self._refuse(Refusal(location, 0, "is read in the next pass: the limit of this one is reached", name))
+            self._refuse(Refusal(location, 0, Message.of(FolderCode.NEXT_PASS), name))
         else:
             self._load(location, name, manifest)
 
@@ -243,8 +244,8 @@ class _Pass:
             content = manifest.completed(read_content(tree, name, config, conf))
             self._found.append(replace(content, warnings=(*warnings, *content.warnings)))
         except TemplateError as error:
-            fingerprint = replace(fingerprint, refusal=(error.file, error.line, error.message))
-            self._refuse(Refusal(error.file, error.line, error.message, name))
+            fingerprint = replace(fingerprint, refusal=(error.file, error.line, error.why))
+            self._refuse(Refusal(error.file, error.line, error.why, name))
         except OSError as error:
             self._refuse_unreadable(location, name, error)
             return
@@ -254,7 +255,8 @@ class _Pass:
     def _refuse_unreadable(self, location: str, name: str, error: OSError) -> None:
         shown = error.filename if isinstance(error.filename, str) else location
         shown = os.path.relpath(shown, self._root) if Path(shown).is_absolute() else shown
-        self._refuse(Refusal(plain_text(shown), 0, f"cannot be read: {error.strerror}", plain_text(name)))
+        why = Message.of(FolderCode.UNREADABLE, cause=error.strerror or "")
+        self._refuse(Refusal(plain_text(shown), 0, why, plain_text(name)))
 
     def _refuse(self, refusal: Refusal) -> None:
         self._refused.append(refusal)

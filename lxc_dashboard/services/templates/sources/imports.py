@@ -16,6 +16,7 @@ from lxc_dashboard.db.database import Transaction
 from lxc_dashboard.db.models import AuditResult, SourceKind, Template, TemplateRevision, TemplateSource, now
 from lxc_dashboard.db.repositories.templates import RevisionRows
 from lxc_dashboard.errors import InvalidInputError, TemplateError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.templates import rights
@@ -24,6 +25,7 @@ from lxc_dashboard.services.templates.library.catalog import load_revision
 from lxc_dashboard.services.templates.library.rows import revision_rows, warnings_json
 from lxc_dashboard.services.templates.model import Refusal, TemplateContent
 from lxc_dashboard.services.templates.sources.archive import ArchiveKind, export, read
+from lxc_dashboard.services.templates.sources.codes import ArchiveCode
 from lxc_dashboard.services.templates.sources.passes import Requester
 from lxc_dashboard.services.templates.sources.unpacking import MAX_UNPACKED_BYTES, shown
 from lxc_dashboard.services.templates.summaries import DiscoveryReport
@@ -50,11 +52,11 @@ async def export_templates(rt: Runtime, session: Session, ids: Sequence[UUID], k
     rights.require_session(session)
     template_ids = list(dict.fromkeys(ids))
     if not 0 < len(template_ids) <= MAX_EXPORTED:
-        raise InvalidInputError({"id": f"name 1 to {MAX_EXPORTED:,} templates"})
+        raise InvalidInputError({"id": Message.of(ArchiveCode.EXPORT_COUNT, most=f"{MAX_EXPORTED:,}")})
     async with rt.db.transaction() as tx:
         revision_ids = [(await tx.templates.get(template_id)).revision.id for template_id in template_ids]
         if await tx.templates.bytes_of(revision_ids) > MAX_UNPACKED_BYTES:
-            raise _unfit(f"These templates hold more than {MAX_UNPACKED_BYTES >> 20} MiB: export fewer at once")
+            raise _unfit(Message.of(ArchiveCode.EXPORT_TOO_MUCH, mib=MAX_UNPACKED_BYTES >> 20))
     contents: list[TemplateContent] = []
     for revision_id in revision_ids:  # One transaction each: a revision never changes
         async with rt.db.transaction() as tx:
@@ -62,11 +64,11 @@ async def export_templates(rt: Runtime, session: Session, ids: Sequence[UUID], k
     try:
         data = await asyncio.to_thread(export, contents, kind)
     except TemplateError as error:
-        raise _unfit(str(error)) from error
+        raise _unfit(error.reason) from error
     return Exported(f"{contents[0].name if len(contents) == 1 else 'templates'}.{kind}", data)
 
 
-def _unfit(why: str) -> InvalidInputError:
+def _unfit(why: Message) -> InvalidInputError:
     return InvalidInputError({"id": why}, why)
 
 
@@ -79,7 +81,7 @@ async def import_templates(rt: Runtime, session: Session, data: bytes, filename:
         async with rights.authored(rt, session, ACTION, _name(filename)):
             return await import_as(rt, Requester.of(session), data, filename)
     except TemplateError as error:
-        return DiscoveryReport(SourceKind.IMPORTED.value, refused=(Refusal(error.file, error.line, error.message),))
+        return DiscoveryReport(SourceKind.IMPORTED.value, refused=(Refusal(error.file, error.line, error.why),))
 
 
 async def import_as(rt: Runtime, requester: Requester, data: bytes, filename: str) -> DiscoveryReport:
@@ -111,7 +113,9 @@ def _name(filename: str) -> str:
 
 
 async def _audit(tx: Transaction, requester: Requester, filename: str, report: DiscoveryReport) -> None:
-    refused = [{"file": refusal.file, "why": refusal.why} for refusal in report.refused[:MAX_REFUSED_IN_AUDIT]]
+    refused = [
+        {"file": refusal.file, "why": refusal.why.to_json()} for refusal in report.refused[:MAX_REFUSED_IN_AUDIT]
+    ]
     await tx.audit.append(
         userid=requester.userid,
         endpoint_name=requester.endpoint_name,

@@ -34,12 +34,14 @@ from lxc_dashboard.errors import (
     SourceGoneError,
     TemplateError,
 )
+from lxc_dashboard.messages import Message
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.templates import rights
 from lxc_dashboard.services.templates.format.manifest import MANIFEST_NAME
 from lxc_dashboard.services.templates.model import Refusal
 from lxc_dashboard.services.templates.sources import sync, sync_requests
+from lxc_dashboard.services.templates.sources.codes import SourceCode
 from lxc_dashboard.services.templates.sources.fingerprint import FORMAT
 from lxc_dashboard.services.templates.sources.folder import Discovery, discover
 from lxc_dashboard.services.templates.sources.git import reader_process
@@ -47,12 +49,6 @@ from lxc_dashboard.services.templates.sources.git.address import parse_address
 from lxc_dashboard.services.templates.sources.git.request import FILES, GitAnswer, GitRequest, Outcome
 from lxc_dashboard.services.templates.sources.sync import sync_folders
 from lxc_dashboard.services.templates.summaries import DiscoveryReport
-
-UNEXPECTED: Final = "The source could not be read: unexpected error. See the log of the dashboard"
-SECRETS_UNREADABLE: Final = (
-    "{why}. Configure the former encryption key again, or enter the password or key of this source again"
-)
-ANYTHING_ELSE: Final = "{why}. See the log of the dashboard"
 
 
 class OvertakenPassError(ConflictError):
@@ -65,13 +61,13 @@ class OvertakenPassError(ConflictError):
 RETRIED_LATER: Final = (OvertakenPassError, ServiceUnavailableError)
 
 
-def failure_text(error: Exception) -> str:
+def failure_of(error: Exception) -> SourceError:
     """What the source's row says of an unexpected error: nothing that only the log may contain."""
     if isinstance(error, CryptoError):
-        return SECRETS_UNREADABLE.format(why=error.user_message)
+        return SourceError(Message.of(SourceCode.SECRETS_UNREADABLE, reason=error.reason))
     if isinstance(error, DashboardError):
-        return ANYTHING_ELSE.format(why=error.user_message)
-    return UNEXPECTED
+        return SourceError(Message.of(SourceCode.FAILED, reason=error.reason))
+    return SourceError(Message.of(SourceCode.UNEXPECTED))
 
 
 POLL_S: Final = 0.2
@@ -128,18 +124,18 @@ async def sync_source(rt: Runtime, session: Session, source_id: UUID) -> Discove
 async def run(rt: Runtime, source: TemplateSource, requester: Requester) -> DiscoveryReport:
     """``sync_source`` without a privilege check, for commands on the server itself."""
     if source.is_removed:
-        raise ConflictError(f"{source.name} was removed and is not read")
+        raise ConflictError(Message.of(SourceCode.REMOVED, name=source.name))
     if source.kind == SourceKind.GIT.value:
         return await _run_after_request(rt, source, requester)
     folder = dict(rt.settings.template_folders()).get(source.name)
     if source.kind != SourceKind.FOLDER.value or folder is None:
-        raise ConflictError(f"Nothing is read from {source.name}: its templates are stored in the dashboard")
+        raise ConflictError(Message.of(SourceCode.STORED_HERE, name=source.name))
     try:
         return await sync.sync_folder(rt.db, source.name, folder, requester.tell)
     except TemplateError as error:
-        why = f"{error.file} {error.message}"
-        await sync.store_vanished(rt.db, source.id, why, requester.tell)
-        raise SourceGoneError(why) from error
+        gone = sync.gone_error(error)
+        await sync.store_vanished(rt.db, source.id, gone, requester.tell)
+        raise gone from error
 
 
 async def request_pass(rt: Runtime, source_id: UUID) -> None:
@@ -242,7 +238,7 @@ async def _run_request(rt: Runtime, source_id: UUID, request_name: str, requeste
     except RETRIED_LATER:
         raise
     except Exception as error:
-        await sync.store_failure(rt.db, source_id, failure_text(error))
+        await sync.store_failure(rt.db, source_id, failure_of(error))
         await sync_requests.complete(rt.bus, source_id, request_name)
         raise
     await sync_requests.complete(rt.bus, source_id, request_name)
@@ -253,7 +249,7 @@ async def _pass(rt: Runtime, source_id: UUID, requester: Requester) -> Discovery
     async with rt.db.transaction() as tx:
         source = await tx.sources.get(source_id)
         if source.is_removed:
-            raise NotFoundError(f"{source.name} was removed and is not read")
+            raise NotFoundError(Message.of(SourceCode.REMOVED, name=source.name))
         secrets = tx.sources.secrets(source)
     try:
         async with _folder() as into:
@@ -264,10 +260,10 @@ async def _pass(rt: Runtime, source_id: UUID, requester: Requester) -> Discovery
             found = await asyncio.to_thread(_discovered, into, source, answer)
         return await _stored(rt, source, answer, found, requester)
     except SourceGoneError as error:
-        await sync.store_vanished(rt.db, source_id, error.user_message, requester.tell)
+        await sync.store_vanished(rt.db, source_id, error, requester.tell)
         raise
     except SourceError as error:
-        await sync.store_failure(rt.db, source_id, error.user_message)
+        await sync.store_failure(rt.db, source_id, error)
         raise
 
 
@@ -291,7 +287,7 @@ def _discovered(into: Path, source: TemplateSource, answer: GitAnswer) -> Discov
     try:
         found = discover(root, below=source.subfolder)
     except TemplateError as error:
-        raise SourceError(str(error)) from error
+        raise SourceError(error.reason) from error
     omitted = tuple(Refusal(omission.path, 0, omission.why) for omission in answer.omitted)
     return replace(found, refused=(*found.refused, *omitted))
 

@@ -23,10 +23,12 @@ from lxc_dashboard.errors import (
     SourceError,
 )
 from lxc_dashboard.guest.keys import fingerprint_of_pin, private_key_of
+from lxc_dashboard.messages import Message
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.templates import rights
 from lxc_dashboard.services.templates.sources import passes
+from lxc_dashboard.services.templates.sources.codes import SourceCode
 from lxc_dashboard.services.templates.sources.git import network
 from lxc_dashboard.services.templates.sources.git.address import GitAddress, check_ref, check_subfolder, parse_address
 from lxc_dashboard.services.templates.summaries import DiscoveryReport
@@ -104,17 +106,17 @@ def check_source(source_input: SourceInput, known: KnownSource | None = None) ->
 
     Raises ``InvalidInputError`` with the fields of ``SourceInput``, ``username``, ``password``, ``private_key``.
     """
-    faults: dict[str, str] = {}
+    faults: dict[str, Message] = {}
     address = _caught(faults, lambda: parse_address(source_input.location))
     ref = _caught(faults, lambda: check_ref(source_input.ref))
     subfolder = _caught(faults, lambda: check_subfolder(source_input.subfolder))
     name = source_input.name.strip()
     if not _NAME.fullmatch(name):
-        faults["name"] = "must be 1 to 63 letters, digits and . _ -, beginning with a letter or digit"
+        faults["name"] = Message.of(SourceCode.NAME)
     elif name in RESERVED_NAMES:
-        faults["name"] = "is reserved for another source"
+        faults["name"] = Message.of(SourceCode.NAME_RESERVED)
     if source_input.every_s and not SHORTEST_EVERY_S <= source_input.every_s <= LONGEST_EVERY_S:
-        faults["every_s"] = "must be between a minute and a week"
+        faults["every_s"] = Message.of(SourceCode.INTERVAL)
     _check_webhook_secret(source_input.webhook_secret, faults)
     if address is None or ref is None or subfolder is None:
         raise InvalidInputError(faults)
@@ -127,22 +129,22 @@ def check_source(source_input: SourceInput, known: KnownSource | None = None) ->
     )
 
 
-def _caught(faults: dict[str, str], check: Callable[[], T]) -> T | None:
+def _caught(faults: dict[str, Message], check: Callable[[], T]) -> T | None:
     try:
         return check()
     except InvalidInputError as error:
-        faults.update(error.fields)
+        faults.update(error.reasons)
         return None
 
 
-def _check_webhook_secret(secret: str | None, faults: dict[str, str]) -> None:
+def _check_webhook_secret(secret: str | None, faults: dict[str, Message]) -> None:
     least, most = WEBHOOK_SECRET_CHARS
     if secret and not (least <= len(secret) <= most and secret.isascii() and secret.isprintable()):
-        faults["webhook_secret"] = f"must be {least} to {most} letters, digits and marks"
+        faults["webhook_secret"] = Message.of(SourceCode.WEBHOOK_SECRET, least=least, most=most)
 
 
 def _secrets(
-    source_input: SourceInput, known: KnownSource | None, address: GitAddress, faults: dict[str, str]
+    source_input: SourceInput, known: KnownSource | None, address: GitAddress, faults: dict[str, Message]
 ) -> GitSecrets:
     """The secrets to store: only those that the address's scheme uses."""
     secrets = source_input.secrets
@@ -150,7 +152,7 @@ def _secrets(
         secrets = known.secrets if known else GitSecrets()
         if known and not secrets.is_empty and not parse_address(known.location).is_same_repository(address):
             which = "private_key" if address.scheme == "ssh" else "password"
-            faults[which] = "must be entered again: the stored one belongs to another address"
+            faults[which] = Message.of(SourceCode.SECRET_AGAIN)
     if address.scheme == "ssh":
         _check_key(secrets.private_key, faults)
         return GitSecrets(private_key=secrets.private_key)
@@ -160,43 +162,45 @@ def _secrets(
     return GitSecrets()
 
 
-def _check_key(key: str, faults: dict[str, str]) -> None:
+def _check_key(key: str, faults: dict[str, Message]) -> None:
     if not key:
-        faults.setdefault("private_key", "is required: SSH uses a key")
+        faults.setdefault("private_key", Message.of(SourceCode.KEY_MISSING))
         return
     if len(key) > MAX_KEY_CHARS:
-        faults["private_key"] = f"must be at most {MAX_KEY_CHARS:,} characters"
+        faults["private_key"] = Message.of(SourceCode.TOO_LONG, most=f"{MAX_KEY_CHARS:,}")
         return
     try:
         private_key_of(key)
     except GuestError:
-        faults["private_key"] = "cannot be read: an Ed25519, ECDSA or RSA key without passphrase is needed"
+        faults["private_key"] = Message.of(SourceCode.KEY_UNREADABLE)
 
 
-def _check_password(secrets: GitSecrets, faults: dict[str, str]) -> None:
+def _check_password(secrets: GitSecrets, faults: dict[str, Message]) -> None:
     for name, value in (("username", secrets.username), ("password", secrets.password)):
         if len(value) > MAX_SECRET_CHARS or not value.isprintable():
-            faults[name] = f"must be at most {MAX_SECRET_CHARS:,} characters without line ends"
+            faults[name] = Message.of(SourceCode.NOT_ONE_LINE, most=f"{MAX_SECRET_CHARS:,}")
     if ":" in secrets.username:
-        faults["username"] = "must not contain a colon"
+        faults["username"] = Message.of(SourceCode.COLON)
     if secrets.username and not secrets.password:
-        faults.setdefault("password", "is required with a user: a password or a token")
+        faults.setdefault("password", Message.of(SourceCode.PASSWORD_MISSING))
 
 
-def _host_key(source_input: SourceInput, known: KnownSource | None, address: GitAddress, faults: dict[str, str]) -> str:
+def _host_key(
+    source_input: SourceInput, known: KnownSource | None, address: GitAddress, faults: dict[str, Message]
+) -> str:
     """The key to pin, one line; empty unless the scheme is SSH."""
     if address.scheme != "ssh":
         return ""
     same = known is not None and parse_address(known.location).server == address.server
     host_key = source_input.host_key.strip()
     if len(host_key) > MAX_HOST_KEY_CHARS:
-        faults["host_key"] = f"must be at most {MAX_HOST_KEY_CHARS:,} characters"
+        faults["host_key"] = Message.of(SourceCode.TOO_LONG, most=f"{MAX_HOST_KEY_CHARS:,}")
         return ""
     key = host_key.partition("\n")[0].strip() or (known.host_key if known and same else "")
     try:
         fingerprint_of_pin(key or "none")
     except HostKeyError:
-        faults["host_key"] = "must be confirmed: it identifies the server"
+        faults["host_key"] = Message.of(SourceCode.HOST_KEY_UNCONFIRMED)
     return key
 
 
@@ -271,18 +275,18 @@ async def offered_host_key(rt: Runtime, session: Session, location: str) -> Offe
     await rights.require_author(rt, session)
     address = parse_address(location)
     if address.scheme != "ssh":
-        raise InvalidInputError({"location": "does not use SSH"})
+        raise InvalidInputError({"location": Message.of(SourceCode.NOT_SSH)})
     await _limit(rt, session)
     allow_local = rt.settings.TEMPLATE_GIT_ALLOW_LOCAL
     try:
         found = await asyncio.to_thread(network.resolve, address.host, address.port, allow_local=allow_local)
     except SourceError as error:
-        raise InvalidInputError({"location": error.user_message}) from error
+        raise InvalidInputError({"location": error.reason}) from error
     for checked in found:
         with suppress(GuestError):  # another address may answer
             key = await rt.ssh.host_key(checked, address.port)
             return OfferedKey(ssh_server(location), key, fingerprint_of_pin(key))
-    raise InvalidInputError({"location": f"SSH on {address.host}:{address.port} does not answer"})
+    raise InvalidInputError({"location": Message.of(SourceCode.SSH_SILENT, server=ssh_server(location))})
 
 
 async def add_git(rt: Runtime, session: Session, source_input: SourceInput) -> UUID:
@@ -325,7 +329,7 @@ async def update(rt: Runtime, session: Session, source_id: UUID, source_input: S
                 tx.sources.seal(source, checked.secrets)
             elif source.location != known.location:
                 # The secrets stored meanwhile were given for another address.
-                raise ConflictError(f"{source.name} has another address now: open it again")
+                raise ConflictError(Message.of(SourceCode.ANOTHER_ADDRESS, name=source.name))
             source.name = checked.name
             _write(source, checked)
             if checked.webhook_secret is not None:
@@ -344,7 +348,7 @@ async def remove(rt: Runtime, session: Session, source_id: UUID, *, name: str) -
         source = await _git(tx, source_id)
         await tx.templates.lock_source(source_id)
         if name != source.name:
-            raise InvalidInputError({"name": f"does not match: the source is called {source.name}"})
+            raise InvalidInputError({"name": Message.of(SourceCode.NAME_UNCONFIRMED, name=source.name)})
         deleted, kept = await tx.sources.remove_unused(source_id)
         if kept:
             await _retire(tx, source, session.userid)
@@ -361,7 +365,7 @@ async def _retire(tx: Transaction, source: TemplateSource, userid: str) -> None:
     # Also makes a running pass store nothing.
     source.every_s, source.fingerprints = 0, {SOURCE_REMOVED: True}
     source.name = await tx.sources.name_once_removed(source.name)
-    source.error = f"Removed by {userid}. Templates with containers are kept"
+    source.error = SourceError(Message.of(SourceCode.RETIRED, userid=userid)).user_message
     for template, _ in await tx.templates.of_source(source.id):
         template.missing_since = template.missing_since or now()
 
@@ -374,13 +378,13 @@ async def _changeable(tx: Transaction, source_id: UUID) -> TemplateSource:
 
 def _refuse_removed(source: TemplateSource) -> None:
     if source.is_removed:
-        raise ConflictError(f"{source.name} was removed and cannot be changed; only templates with containers are kept")
+        raise ConflictError(Message.of(SourceCode.UNCHANGEABLE, name=source.name))
 
 
 async def _git(tx: Transaction, source_id: UUID) -> TemplateSource:
     source = await tx.sources.get(source_id)
     if source.kind != SourceKind.GIT.value:
-        raise ConflictError(f"{source.name} is not a git source: it cannot be changed here")
+        raise ConflictError(Message.of(SourceCode.NOT_GIT, name=source.name))
     return source
 
 
@@ -389,7 +393,7 @@ async def _try(rt: Runtime, session: Session, source: TemplateSource, checked: C
     try:
         await passes.find_commit(rt, source, checked.secrets)
     except SourceError as error:
-        raise InvalidInputError({"location": error.user_message}) from error
+        raise InvalidInputError({"location": error.reason}) from error
 
 
 async def _limit(rt: Runtime, session: Session) -> None:

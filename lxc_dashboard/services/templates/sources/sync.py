@@ -15,10 +15,12 @@ import structlog
 from lxc_dashboard.db.database import DatabaseService, Transaction
 from lxc_dashboard.db.models import SourceKind, Template, TemplateRevision, TemplateSource, now
 from lxc_dashboard.db.repositories.templates import RevisionRows
-from lxc_dashboard.errors import ConflictError, NotFoundError, TemplateError
+from lxc_dashboard.errors import ConflictError, NotFoundError, SourceError, SourceGoneError, TemplateError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.templates.format import checks
 from lxc_dashboard.services.templates.library.rows import revision_rows, warnings_json
 from lxc_dashboard.services.templates.model import Refusal, TemplateContent
+from lxc_dashboard.services.templates.sources.codes import SourceCode
 from lxc_dashboard.services.templates.sources.fingerprint import Fingerprint
 from lxc_dashboard.services.templates.sources.folder import Discovery, discover
 from lxc_dashboard.services.templates.summaries import DiscoveryReport
@@ -58,11 +60,16 @@ async def sync_folders(
         try:
             reports.append(await sync_folder(db, name, root, beside))
         except TemplateError as error:
-            refusal = Refusal(error.file, error.line, error.message)
+            refusal = Refusal(error.file, error.line, error.why)
             source, _ = await _known(db, name, root)
-            gone = await store_vanished(db, source.id, f"{error.file} {error.message}", beside)
-            reports.append(replace(gone, refused=(refusal,)))
+            report = await store_vanished(db, source.id, gone_error(error), beside)
+            reports.append(replace(report, refused=(refusal,)))
     return tuple(reports)
+
+
+def gone_error(error: TemplateError) -> SourceGoneError:
+    """Of a source whose folder does not exist."""
+    return SourceGoneError(Message.of(SourceCode.FOLDER_UNREAD, folder=error.file, why=error.why))
 
 
 async def sync_folder(db: DatabaseService, name: str, root: Path, beside: Beside = nothing_beside) -> DiscoveryReport:
@@ -84,7 +91,7 @@ async def sync_folder(db: DatabaseService, name: str, root: Path, beside: Beside
         report = await store_reading(db, source, reading, beside)
         if report is not None:
             return report
-    raise ConflictError("The templates are being read by another process", detail=name)
+    raise ConflictError(Message.of(SourceCode.ALWAYS_OVERTAKEN), detail=name)
 
 
 async def _known(db: DatabaseService, name: str, root: Path) -> tuple[TemplateSource, set[str]]:
@@ -137,7 +144,7 @@ def _place(source: TemplateSource) -> tuple[str, ...]:
 
 def _refuse_removed(source: TemplateSource) -> None:
     if source.is_removed:
-        raise NotFoundError(f"{source.name} was removed and is not read")
+        raise NotFoundError(Message.of(SourceCode.REMOVED, name=source.name))
 
 
 async def _store(tx: Transaction, source: TemplateSource, reading: Reading) -> DiscoveryReport:
@@ -160,7 +167,7 @@ async def _store(tx: Transaction, source: TemplateSource, reading: Reading) -> D
 
 
 async def store_vanished(
-    db: DatabaseService, source_id: UUID, why: str, beside: Beside = nothing_beside
+    db: DatabaseService, source_id: UUID, why: SourceGoneError, beside: Beside = nothing_beside
 ) -> DiscoveryReport:
     """The source does not exist: mark its templates as missing and store the reason. Raises ``NotFoundError``."""
     async with db.transaction() as tx:
@@ -168,23 +175,23 @@ async def store_vanished(
         _refuse_removed(source)
         changes = _Changes(source, "", {t.name: (t, r) for t, r in await tx.templates.of_source(source_id)})
         changes.gone(Discovery((), ()))
-        source.tried_at, source.error = now(), why
+        source.tried_at, source.error = now(), why.user_message
         source.fingerprints = {}  # so that all is read again once the source is back
         report = changes.report(())
         if report.removed:
             source.report = report.to_json()
         await beside(tx, report)
-    log.warning("template source gone", source=report.source, why=why, removed=report.removed)
+    log.warning("template source gone", source=report.source, why=str(why), removed=report.removed)
     return report
 
 
-async def store_failure(db: DatabaseService, source_id: UUID, why: str) -> None:
+async def store_failure(db: DatabaseService, source_id: UUID, why: SourceError) -> None:
     """The source could not be read: store the reason and keep its templates. Raises ``NotFoundError``."""
     async with db.transaction() as tx:
         source = await tx.templates.lock_source(source_id)
         _refuse_removed(source)
-        source.tried_at, source.error = now(), why
-    log.warning("template source not read", source=source.name, why=why)
+        source.tried_at, source.error = now(), why.user_message
+    log.warning("template source not read", source=source.name, why=str(why))
 
 
 async def store_unchanged(db: DatabaseService, source_id: UUID) -> DiscoveryReport:

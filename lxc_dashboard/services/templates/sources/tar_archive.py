@@ -16,6 +16,8 @@ from io import BytesIO
 from typing import IO, Final
 
 from lxc_dashboard.errors import TemplateError
+from lxc_dashboard.messages import Message
+from lxc_dashboard.services.templates.sources.codes import ArchiveCode
 from lxc_dashboard.services.templates.sources.unpacking import (
     MAX_MEMBERS,
     MAX_UNPACKED_BYTES,
@@ -57,7 +59,7 @@ def gunzip(data: bytes, file: str, out: IO[bytes]) -> None:
     while waiting:
         streams += 1
         if streams > MAX_STREAMS:
-            raise TemplateError(file, 0, f"is made of more than {MAX_STREAMS:,} streams")
+            raise TemplateError(file, 0, Message.of(ArchiveCode.MANY_STREAMS, most=f"{MAX_STREAMS:,}"))
         stream = zlib.decompressobj(_GZIP)
         for piece in _stream(stream, waiting, source, file):
             unpacked += len(piece)
@@ -72,18 +74,18 @@ def _stream(stream: zlib._Decompress, waiting: bytes, source: IO[bytes], file: s
         try:
             piece = stream.decompress(waiting, PIECE_BYTES)
         except zlib.error as error:
-            raise TemplateError(file, 0, "is broken: it cannot be unpacked") from error
+            raise TemplateError(file, 0, Message.of(ArchiveCode.NO_GZIP)) from error
         yield piece
         if not stream.eof:
             waiting = stream.unconsumed_tail or source.read(INPUT_BYTES)
             if not waiting and not piece:
-                raise TemplateError(file, 0, "is cut off: its end is missing")
+                raise TemplateError(file, 0, Message.of(ArchiveCode.CUT_OFF))
 
 
 def _check(file: str, packed: int, unpacked: int) -> None:
     check_ratio(file, packed, unpacked)
     if unpacked > MAX_TAR_BYTES:
-        raise TemplateError(file, 0, f"is larger than {MAX_TAR_BYTES:,} bytes unpacked")
+        raise TemplateError(file, 0, Message.of(ArchiveCode.UNPACKED_TOO_LARGE, most=f"{MAX_TAR_BYTES:,}"))
 
 
 def tar_members(tar: IO[bytes], file: str) -> Iterator[Member]:
@@ -123,13 +125,14 @@ class _Reader:
             return None
         self._headers += 1
         if self._headers > 4 * MAX_MEMBERS:
-            raise TemplateError(self.file, 0, f"holds more than {4 * MAX_MEMBERS:,} headers")
+            raise TemplateError(self.file, 0, Message.of(ArchiveCode.MANY_HEADERS, most=f"{4 * MAX_MEMBERS:,}"))
         try:
             header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
         except (tarfile.HeaderError, ValueError, OverflowError) as error:
-            raise TemplateError(self.file, 0, f"is no tar, or broken, at byte {self._place - BLOCK_BYTES:,}") from error
+            why = Message.of(ArchiveCode.NO_TAR, byte=f"{self._place - BLOCK_BYTES:,}")
+            raise TemplateError(self.file, 0, why) from error
         if header.size < 0:
-            raise TemplateError(shown(header.name), 0, "has a size below 0: the archive is broken")
+            raise TemplateError(shown(header.name), 0, Message.of(ArchiveCode.NEGATIVE_SIZE))
         return header
 
     def _member(self, header: tarfile.TarInfo) -> Member:
@@ -137,7 +140,7 @@ class _Reader:
         name = attributes.get("path", header.name)
         size = self._size(attributes, header, name)
         if header.type == tarfile.GNUTYPE_SPARSE or _SPARSE & attributes.keys():
-            raise TemplateError(shown(name), 0, "is a sparse file, which is not supported")
+            raise TemplateError(shown(name), 0, Message.of(ArchiveCode.SPARSE))
         kind = _KINDS.get(header.type, Kind.OTHER)
         if kind is Kind.FILE and name.endswith("/"):
             kind = Kind.FOLDER
@@ -151,12 +154,12 @@ class _Reader:
     def _size(self, attributes: dict[str, str], header: tarfile.TarInfo, name: str) -> int:
         size = attributes.get("size", "")
         if size and not re.fullmatch(r"[0-9]{1,15}", size, re.ASCII):
-            raise TemplateError(shown(name), 0, "has a size that is no number: the archive is broken")
+            raise TemplateError(shown(name), 0, Message.of(ArchiveCode.BROKEN_SIZE))
         return int(size) if size else header.size
 
     def _skip(self, name: str, size: int) -> None:
         if self._place + size > self._end:
-            raise TemplateError(shown(name), 0, "is cut off: the archive ends within it")
+            raise TemplateError(shown(name), 0, Message.of(ArchiveCode.CUT_OFF_WITHIN))
         self._place += -(-size // BLOCK_BYTES) * BLOCK_BYTES
 
     def _content(self, start: int, size: int, limit: int) -> bytes:
@@ -165,7 +168,7 @@ class _Reader:
     def _whole(self, header: tarfile.TarInfo) -> bytes:
         """The data after a header that describes another member."""
         if header.size > MAX_HEADER_BYTES:
-            raise TemplateError(self.file, 0, f"holds a header of more than {MAX_HEADER_BYTES:,} bytes")
+            raise TemplateError(self.file, 0, Message.of(ArchiveCode.LARGE_HEADER, most=f"{MAX_HEADER_BYTES:,}"))
         start = self._place
         self._skip(header.name, header.size)
         return self._read(start, header.size)
@@ -179,7 +182,7 @@ class _Reader:
             end = place + int(length.group(1)) if length else 0
             key, equals, value = data[length.end() : end - 1].partition(b"=") if length else (b"", b"", b"")
             if not length or end > len(data) or end <= length.end() or not equals:
-                raise TemplateError(self.file, 0, "holds an extended header that is broken")
+                raise TemplateError(self.file, 0, Message.of(ArchiveCode.BROKEN_HEADER))
             found[_text(key)] = _text(value)
             place = end
         return found
@@ -188,7 +191,7 @@ class _Reader:
         self.tar.seek(place)
         data = self.tar.read(size)
         if len(data) < size:
-            raise TemplateError(self.file, 0, "is cut off: its end is missing")
+            raise TemplateError(self.file, 0, Message.of(ArchiveCode.CUT_OFF))
         return data
 
 

@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Final
 
 from lxc_dashboard.errors import TemplateError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.templates.format.files import MAX_FILE_BYTES
 from lxc_dashboard.services.templates.format.layout import folded
 from lxc_dashboard.services.templates.format.tree import MAX_NAME_BYTES, plain_text
+from lxc_dashboard.services.templates.sources.codes import ArchiveCode
 
 MAX_ARCHIVE_BYTES: Final = 64 << 20
 MAX_UNPACKED_BYTES: Final = 128 << 20
@@ -60,7 +62,7 @@ class LeftOut:
     """A path below the folder that was not made, and why."""
 
     path: str
-    why: str
+    why: Message
 
 
 def shown(name: str) -> str:
@@ -72,13 +74,13 @@ def shown(name: str) -> str:
 def check_ratio(name: str, packed: int, unpacked: int) -> None:
     """Raises ``TemplateError`` (file ``name``) for a compression ratio that only an archive bomb has."""
     if unpacked > RATIO_COUNTS_FROM_BYTES and unpacked > MAX_RATIO * packed:
-        raise TemplateError(shown(name), 0, f"grows more than {MAX_RATIO} times when it is unpacked")
+        raise TemplateError(shown(name), 0, Message.of(ArchiveCode.BOMB, times=MAX_RATIO))
 
 
 def check_unpacked(name: str, unpacked: int) -> None:
     """Raises ``TemplateError`` (file ``name``) above the limit for unpacked data."""
     if unpacked > MAX_UNPACKED_BYTES:
-        raise TemplateError(shown(name), 0, f"brings the archive above {MAX_UNPACKED_BYTES:,} bytes unpacked")
+        raise TemplateError(shown(name), 0, Message.of(ArchiveCode.ABOVE_UNPACKED, most=f"{MAX_UNPACKED_BYTES:,}"))
 
 
 @dataclass(slots=True)
@@ -95,9 +97,11 @@ class Unpacking:
         """Raises ``TemplateError`` with the member's name."""
         for count, member in enumerate(members, start=1):
             if count > MAX_MEMBERS:
-                raise TemplateError(shown(member.name), 0, f"exceeds the limit of {MAX_MEMBERS:,} members")
+                raise TemplateError(
+                    shown(member.name), 0, Message.of(ArchiveCode.ABOVE_MEMBERS, most=f"{MAX_MEMBERS:,}")
+                )
             if time.monotonic() > self._until:
-                raise TemplateError(shown(member.name), 0, f"was not reached within {MAX_SECONDS:.0f} s")
+                raise TemplateError(shown(member.name), 0, Message.of(ArchiveCode.TOO_SLOW, seconds=round(MAX_SECONDS)))
             self._member(member)
 
     def _member(self, member: Member) -> None:
@@ -105,25 +109,25 @@ class Unpacking:
         if not parts or parts[0] == _SKIPPED_FOLDER:
             return
         path = "/".join(parts)
-        why = _unfit(member, path, parts) or self._taken(member, parts)
+        why = next(_faults(member, path, parts), None) or self._taken(member, parts)
         if why:
             self.left_out.append(LeftOut(path, why))
             return
         self._make(member, path)
 
-    def _taken(self, member: Member, parts: list[str]) -> str:
+    def _taken(self, member: Member, parts: list[str]) -> Message | None:
         """Why the member conflicts with another; raises ``TemplateError`` where that is no accident."""
         for depth in range(1, len(parts) + 1):
             above, last = "/".join(parts[:depth]), depth == len(parts)
             kind = member.kind if last else Kind.FOLDER
             first, there = self._made.setdefault(folded(above), (above, kind))
             if first != above:
-                return f"is equal to {shown(first)} on file systems that ignore case"
+                return Message.of(ArchiveCode.SAME_FOLDED, first=shown(first))
             if there is not kind:
-                raise TemplateError(shown(member.name), 0, f"makes {shown(above)} both a file and a folder")
+                raise TemplateError(shown(member.name), 0, Message.of(ArchiveCode.BOTH_KINDS, path=shown(above)))
             if len(self._made) > MAX_MEMBERS:
-                raise TemplateError(shown(member.name), 0, f"exceeds the limit of {MAX_MEMBERS:,} folders and files")
-        return ""
+                raise TemplateError(shown(member.name), 0, Message.of(ArchiveCode.ABOVE_PATHS, most=f"{MAX_MEMBERS:,}"))
+        return None
 
     def _make(self, member: Member, path: str) -> None:
         target = self.folder / path
@@ -131,7 +135,7 @@ class Unpacking:
             target.mkdir(mode=0o700, parents=True, exist_ok=True)
             return
         if target.exists():
-            raise TemplateError(shown(member.name), 0, "is in the archive twice")
+            raise TemplateError(shown(member.name), 0, Message.of(ArchiveCode.TWICE))
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         data = member.read(MAX_FILE_BYTES + 1)
         self._bytes += len(data)
@@ -144,30 +148,32 @@ class Unpacking:
         target.chmod(0o700 if member.executable else 0o600)
 
 
-_TOO_LARGE: Final = f"is larger than the {MAX_FILE_BYTES:,} bytes that are read"
+_TOO_LARGE: Final = Message.of(ArchiveCode.TOO_LARGE, most=f"{MAX_FILE_BYTES:,}")
 
 
 def _parts(name: str) -> list[str]:
     """The parts of a member's path. Raises ``TemplateError`` for a path that leads out of the archive or hides something."""
     if "\0" in name:
-        raise TemplateError(shown(name), 0, "has a NUL byte in its name: the archive is refused")
+        raise TemplateError(shown(name), 0, Message.of(ArchiveCode.NUL))
     if name.startswith(("/", "\\")) or _DRIVE.match(name):
-        raise TemplateError(shown(name), 0, "is an absolute path: the archive is refused")
+        raise TemplateError(shown(name), 0, Message.of(ArchiveCode.ABSOLUTE))
     if ".." in re.split(r"[/\\]", name):
-        raise TemplateError(shown(name), 0, "leads out of the archive, which is refused")
+        raise TemplateError(shown(name), 0, Message.of(ArchiveCode.LEADS_OUT))
     return [part for part in name.split("/") if part not in {"", "."}]
 
 
-def _unfit(member: Member, path: str, parts: list[str]) -> str:
-    faults = {
-        "is a link, and links are not read from an archive": member.kind is Kind.LINK,
-        "is neither a file nor a folder": member.kind is Kind.OTHER,
-        "has a name that is not plain UTF-8 text": plain_text(path) != path,
-        f"has a name of more than {MAX_NAME_BYTES} bytes": any(
-            len(os.fsencode(part)) > MAX_NAME_BYTES for part in parts
-        ),
-        f"has a path of more than {MAX_PATH_BYTES:,} bytes": len(os.fsencode(path)) > MAX_PATH_BYTES,
-        f"is more than {MAX_DEPTH} folders deep": len(parts) > MAX_DEPTH,
-        _TOO_LARGE: member.size > MAX_FILE_BYTES,
-    }
-    return next((why for why, is_so in faults.items() if is_so), "")
+def _faults(member: Member, path: str, parts: list[str]) -> Iterator[Message]:
+    if member.kind is Kind.LINK:
+        yield Message.of(ArchiveCode.LINK)
+    if member.kind is Kind.OTHER:
+        yield Message.of(ArchiveCode.SPECIAL)
+    if plain_text(path) != path:
+        yield Message.of(ArchiveCode.NOT_UTF8)
+    if any(len(os.fsencode(part)) > MAX_NAME_BYTES for part in parts):
+        yield Message.of(ArchiveCode.LONG_NAME, most=MAX_NAME_BYTES)
+    if len(os.fsencode(path)) > MAX_PATH_BYTES:
+        yield Message.of(ArchiveCode.LONG_PATH, most=f"{MAX_PATH_BYTES:,}")
+    if len(parts) > MAX_DEPTH:
+        yield Message.of(ArchiveCode.DEEP, most=MAX_DEPTH)
+    if member.size > MAX_FILE_BYTES:
+        yield _TOO_LARGE

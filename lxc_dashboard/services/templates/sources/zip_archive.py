@@ -13,7 +13,9 @@ from io import BytesIO
 from typing import Final
 
 from lxc_dashboard.errors import TemplateError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.templates.format.files import MAX_FILE_BYTES
+from lxc_dashboard.services.templates.sources.codes import ArchiveCode
 from lxc_dashboard.services.templates.sources.unpacking import (
     MAX_MEMBERS,
     Kind,
@@ -49,11 +51,11 @@ def zip_members(data: bytes, file: str) -> Iterator[Member]:
     """Raises ``TemplateError`` with ``file``, or a member's name: broken, cut off, encrypted, or above limits."""
     # Counted before: reading the list of contents costs memory for each entry.
     if data.count(_ENTRY) > MAX_MEMBERS:
-        raise TemplateError(file, 0, f"holds more than {MAX_MEMBERS:,} members")
+        raise TemplateError(file, 0, Message.of(ArchiveCode.MANY_MEMBERS, most=f"{MAX_MEMBERS:,}"))
     try:
         opened = zipfile.ZipFile(BytesIO(data))
     except _BROKEN as error:
-        raise TemplateError(file, 0, "is not a zip, or broken, or cut off") from error
+        raise TemplateError(file, 0, Message.of(ArchiveCode.NO_ZIP)) from error
     with opened:
         listed = opened.infolist()
         _check(listed, len(data))
@@ -77,9 +79,9 @@ def _check(listed: list[zipfile.ZipInfo], packed: int) -> None:
         # A larger one is left out and never unpacked.
         total += info.file_size if info.file_size <= MAX_FILE_BYTES else 0
         if info.flag_bits & ENCRYPTED:
-            raise TemplateError(shown(info.orig_filename), 0, "is encrypted, which is not supported")
+            raise TemplateError(shown(info.orig_filename), 0, Message.of(ArchiveCode.ENCRYPTED))
         if info.compress_type not in METHODS:
-            raise TemplateError(shown(info.orig_filename), 0, "uses an unsupported compression: use deflate")
+            raise TemplateError(shown(info.orig_filename), 0, Message.of(ArchiveCode.COMPRESSION))
         check_unpacked(info.orig_filename, total)
     if listed:
         check_ratio(max(listed, key=lambda info: info.file_size).orig_filename, packed, total)
@@ -103,4 +105,4 @@ def _read(opened: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int) -> bytes:
         with opened.open(info) as member:
             return member.read(limit)
     except _BROKEN as error:
-        raise TemplateError(shown(info.orig_filename), 0, "cannot be unpacked: it is broken or cut off") from error
+        raise TemplateError(shown(info.orig_filename), 0, Message.of(ArchiveCode.BROKEN_MEMBER)) from error

@@ -156,5 +156,5 @@ async def test_what_nobody_expected_of_one_source_hinders_no_other(
         source.secret_enc = tx.sources._secret.seal_json({"of": "another version"}, broken)
     await passes.sync_due(rt)
     assert (await view(rt, ann, "whole")).templates == 1
-    assert (await view(rt, ann)).error == passes.UNEXPECTED
+    assert (await view(rt, ann)).error == passes.failure_of(ValueError()).user_message
     assert not await sync_requests.pending(rt.bus, broken), "it is tried again when its schedule says so"

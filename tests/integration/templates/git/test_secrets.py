@@ -94,7 +94,7 @@ async def test_secrets_that_cannot_be_read_are_told_with_what_to_do_and_wait_for
     await passes.request_pass(rt, source_id)
     await passes.run_requested(rt, str(source_id))
     told = await view(rt, ann)
-    assert told.error == passes.SECRETS_UNREADABLE.format(why=TamperedError().user_message)
+    assert told.error == passes.failure_of(TamperedError()).user_message
     assert told.tried_at
     assert not await sync_requests.pending(rt.bus, source_id)
     with pytest.raises(TamperedError):

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from lxc_dashboard.errors import SourceError, SourceGoneError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.templates.library import catalog
 from lxc_dashboard.services.templates.model import Refusal
 from lxc_dashboard.services.templates.sources import passes, registry, sync
+from lxc_dashboard.services.templates.sources.codes import FolderCode
 from lxc_dashboard.services.templates.sources.registry import SourceInput
 from lxc_dashboard.services.templates.summaries import DiscoveryReport
 from tests.git_servers import WEB, HttpsGit, Repository
@@ -85,7 +87,7 @@ async def test_a_folder_that_vanishes_keeps_its_templates_marked(rt: Runtime, an
     (report,) = await sync.sync_folders(rt.db, [("own", folder)])
     assert (report.removed, report.refused) == (
         ("db",),
-        (Refusal(str(folder), 0, "does not exist: no templates are read from it"),),
+        (Refusal(str(folder), 0, Message.of(FolderCode.NOT_THERE)),),
     )
     gone = await view(rt, ann, "own")
     assert ("does not exist" in gone.error, gone.missing) == (True, 1)

@@ -13,10 +13,13 @@ from lxc_dashboard.services.templates.model import (
     FileEntry,
     Finding,
     PackageEntry,
+    Refusal,
     Script,
     TemplateConfig,
     TemplateContent,
 )
+from lxc_dashboard.services.templates.sources.codes import FolderCode
+from lxc_dashboard.services.templates.summaries import DiscoveryReport
 
 WHOLE = TemplateContent(
     name="web",
@@ -28,6 +31,13 @@ WHOLE = TemplateContent(
         Bucket("base", PackageManager.PIP),
     ),
 )
+
+
+def test_a_report_keeps_the_codes_of_its_refusals_and_the_text_of_older_ones() -> None:
+    report = DiscoveryReport("team", refused=(Refusal("web/x", 2, Message.of(FolderCode.INSIDE, name="db"), "web"),))
+    assert DiscoveryReport.from_json("team", json.loads(json.dumps(report.to_json()))) == report
+    old = {"refused": [{"file": "web/x", "line": 2, "why": "is wrong", "name": "web"}]}
+    assert DiscoveryReport.from_json("team", old).refused == (Refusal("web/x", 2, Message(text="is wrong"), "web"),)
 
 
 def test_the_checksum_is_the_same_in_every_process_and_release() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from lxc_dashboard import routes, text
 from lxc_dashboard.db.models import SourceKind, now
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.templates.model import Refusal
 from lxc_dashboard.services.templates.sources.registry import SourceView
 from lxc_dashboard.services.templates.summaries import DiscoveryReport
@@ -34,7 +35,9 @@ VIEW = SourceView(
     missing=1,
     created_by="ann@pve",
 )
-REFUSED = tuple(Refusal(f"t{number}/template.conf", number, "is wrong", f"t{number}") for number in range(1, 104))
+REFUSED = tuple(
+    Refusal(f"t{number}/template.conf", number, Message(text="is wrong"), f"t{number}") for number in range(1, 104)
+)
 
 
 @pytest.mark.parametrize(
@@ -76,6 +79,8 @@ def test_an_open_source_tells_its_report_and_no_secret() -> None:
 
 
 def test_a_long_report_is_cut_and_says_so() -> None:
-    opened = opened_of(replace(VIEW, report=DiscoveryReport("team", refused=(*REFUSED, Refusal("x", 0, "is whole")))))
+    opened = opened_of(
+        replace(VIEW, report=DiscoveryReport("team", refused=(*REFUSED, Refusal("x", 0, Message(text="is whole")))))
+    )
     assert len(opened.refused) == REFUSED_SHOWN
     assert (opened.refused[0].place, opened.refused_more) == ("t1/template.conf:1", "and 4 more")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from lxc_dashboard import text
 from lxc_dashboard.db.models import SourceKind, new_id
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.templates.model import Refusal, TemplateConfig
 from lxc_dashboard.services.templates.summaries import RevisionSummary, TemplateSummary
 from lxc_dashboard.state.templates.detail import Address, number_of
@@ -139,7 +140,7 @@ def test_a_row_tells_what_a_template_holds_in_short() -> None:
 @pytest.mark.parametrize(
     ("changes", "marks"),
     [
-        ({"refusal": Refusal("web/template.conf", 2, "why", "web")}, [text.REFUSED_MARK]),
+        ({"refusal": Refusal("web/template.conf", 2, Message(text="why"), "web")}, [text.REFUSED_MARK]),
         ({"missing_since": AT}, [text.MISSING_MARK]),
         ({"missing_since": AT, "source_kind": SourceKind.CUSTOM}, [text.DELETED_MARK]),
         ({"warnings": 2}, ["2 findings"]),

@@ -8,6 +8,8 @@ from typing import Final, Literal
 from urllib.parse import unquote, urlsplit
 
 from lxc_dashboard.errors import InvalidInputError
+from lxc_dashboard.messages import Message
+from lxc_dashboard.services.templates.sources.git.codes import GitCode
 
 Scheme = Literal["https", "ssh", "file"]
 
@@ -69,14 +71,14 @@ def parse_address(location: str) -> GitAddress:
     """Raises ``InvalidInputError`` (``location``)."""
     location = location.strip()
     if not location or len(location) > MAX_LOCATION_CHARS or not location.isprintable() or " " in location:
-        raise _wrong(f"must be an address of at most {MAX_LOCATION_CHARS:,} characters without spaces")
+        raise InvalidInputError({"location": Message.of(GitCode.ADDRESS, most=f"{MAX_LOCATION_CHARS:,}")})
     scp = None if "://" in location else _SCP.fullmatch(location)
     if scp is not None:
         address = GitAddress("ssh", scp["host"].strip("[]"), PORTS["ssh"], scp["user"] or SSH_USER, scp["path"])
     else:
         address = _parsed(location)
     if address.path.lstrip("/").startswith("-") or "'" in address.path or not address.path.strip("/"):
-        raise _wrong("must name a repository after the host")
+        raise _wrong(GitCode.ADDRESS_NO_REPOSITORY)
     return address
 
 
@@ -84,7 +86,7 @@ def check_ref(ref: str) -> str:
     """Return the branch or tag; empty: the default branch. Raises ``InvalidInputError`` (``ref``)."""
     ref = ref.strip()
     if ref and (len(ref) > MAX_NAME_CHARS or not ref.isprintable() or _REF_FAULTS.search(ref)):
-        raise InvalidInputError({"ref": "must be the name of a branch or a tag"})
+        raise InvalidInputError({"ref": Message.of(GitCode.REF)})
     return ref
 
 
@@ -93,7 +95,7 @@ def check_subfolder(subfolder: str) -> str:
     parts = [part for part in subfolder.strip().split("/") if part not in {"", "."}]
     found = "/".join(parts)
     if ".." in parts or len(found) > MAX_NAME_CHARS or not found.isprintable() or "\\" in found:
-        raise InvalidInputError({"subfolder": "must be a path inside the repository, without .."})
+        raise InvalidInputError({"subfolder": Message.of(GitCode.SUBFOLDER)})
     return found
 
 
@@ -102,13 +104,13 @@ def _parsed(location: str) -> GitAddress:
         parts = urlsplit(location)
         host, port = parts.hostname or "", parts.port
     except ValueError as error:
-        raise _wrong("is not a valid address") from error
+        raise _wrong(GitCode.ADDRESS_INVALID) from error
     if parts.query or parts.fragment:
-        raise _wrong("must end with the repository's path: nothing after a ? or a #")
+        raise _wrong(GitCode.ADDRESS_QUERY)
     match parts.scheme:
         case "https":
             if parts.username is not None or parts.password is not None:
-                raise _wrong("must not contain user or password: enter them in their own fields, which are encrypted")
+                raise _wrong(GitCode.ADDRESS_SECRETS)
             return GitAddress("https", _host(host), _port(port, "https"), "", parts.path)
         case "ssh":
             return _ssh(
@@ -117,21 +119,21 @@ def _parsed(location: str) -> GitAddress:
         case "file":
             return _file(parts.netloc, unquote(parts.path))
         case "http" | "git":
-            raise _wrong("must begin with https:// or ssh://: other protocols do not protect what runs as root")
-    raise _wrong("must be https://host/path, ssh://user@host/path, user@host:path or file:///path")
+            raise _wrong(GitCode.ADDRESS_UNPROTECTED)
+    raise _wrong(GitCode.ADDRESS_SCHEME)
 
 
 def _port(port: int | None, scheme: str) -> int:
     if port == 0:
-        raise _wrong("must not use port 0")
+        raise _wrong(GitCode.ADDRESS_PORT)
     return port or PORTS[scheme]
 
 
 def _ssh(user: str | None, password: str | None, address: GitAddress) -> GitAddress:
     if password is not None:
-        raise _wrong("must not contain a password: SSH uses a key")
+        raise _wrong(GitCode.ADDRESS_PASSWORD)
     if user is not None and not _USER.fullmatch(user):
-        raise _wrong("has an invalid user")
+        raise _wrong(GitCode.ADDRESS_USER)
     # As in git, /~/ is the user's home.
     path = address.path.removeprefix("/~/") if address.path.startswith("/~/") else address.path
     return GitAddress("ssh", address.host, address.port, user or SSH_USER, path)
@@ -139,15 +141,15 @@ def _ssh(user: str | None, password: str | None, address: GitAddress) -> GitAddr
 
 def _file(host: str, path: str) -> GitAddress:
     if host not in {"", "localhost"} or not path.startswith("/") or ".." in path.split("/"):
-        raise _wrong("must be file:// and an absolute path without ..")
+        raise _wrong(GitCode.ADDRESS_FILE)
     return GitAddress("file", "", 0, "", path.rstrip("/"))
 
 
 def _host(host: str) -> str:
     if not _HOST.fullmatch(host):
-        raise _wrong("has an invalid host")
+        raise _wrong(GitCode.ADDRESS_HOST)
     return host
 
 
-def _wrong(why: str) -> InvalidInputError:
-    return InvalidInputError({"location": why})
+def _wrong(code: GitCode) -> InvalidInputError:
+    return InvalidInputError({"location": Message.of(code)})

@@ -17,7 +17,9 @@ from dulwich.object_store import BaseObjectStore
 from dulwich.objects import Blob, ObjectID, Tree
 
 from lxc_dashboard.errors import SourceError, SourceGoneError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.templates.format.tree import plain_text
+from lxc_dashboard.services.templates.sources.git.codes import GitCode
 from lxc_dashboard.services.templates.sources.git.request import Omission
 
 MAX_CHECKOUT_BYTES: Final = 256 << 20
@@ -38,7 +40,7 @@ def subtree(store: BaseObjectStore, root: ObjectID, subfolder: str) -> ObjectID:
         except KeyError:
             mode = 0
         if not stat.S_ISDIR(mode):
-            raise SourceGoneError(f"The repository has no folder {subfolder}")
+            raise SourceGoneError(Message.of(GitCode.NO_FOLDER, folder=subfolder))
     return tree_id
 
 
@@ -81,14 +83,12 @@ class _Checkout:
 
     def folder(self, tree_id: ObjectID, path: str, depth: int) -> None:
         if depth > MAX_DEPTH:
-            self._omit(path, f"is deeper than the {MAX_DEPTH} folders that are read")
+            self._omit(path, Message.of(GitCode.DEEP, most=MAX_DEPTH))
             return
         for raw, mode, entry_id in _tree(self.store, tree_id).iteritems():
             self.entries += 1
             if self.entries > MAX_ENTRIES:
-                raise SourceError(
-                    f"The repository holds more than the {MAX_ENTRIES:,} files that are read. Name a subfolder"
-                )
+                raise SourceError(Message.of(GitCode.MANY_FILES, most=f"{MAX_ENTRIES:,}"))
             name = os.fsdecode(raw)
             below = f"{path}/{name}" if path else name
             fault = _fault(raw)
@@ -102,40 +102,38 @@ class _Checkout:
             try:
                 (self.into / path).symlink_to(os.fsdecode(target))
             except (OSError, ValueError):
-                self._omit(path, "is a link that cannot be made")
+                self._omit(path, Message.of(GitCode.LINK_UNMADE))
 
     def entry(self, path: str, mode: int, entry_id: ObjectID, depth: int) -> None:
         if stat.S_ISDIR(mode):
             try:
                 (self.into / path).mkdir(mode=0o755)
             except OSError as error:
-                self._omit(path, f"is there twice or cannot be written: {error.strerror}")
+                self._omit(path, Message.of(GitCode.UNWRITABLE, cause=error.strerror or ""))
                 return
             self.folder(entry_id, path, depth + 1)
         elif mode == SUBMODULE:
-            self._omit(path, "is a submodule, which is not read")
+            self._omit(path, Message.of(GitCode.SUBMODULE))
         elif stat.S_ISLNK(mode):
             target = self._blob(entry_id)
             if 0 < len(target) <= MAX_LINK_BYTES and b"\0" not in target:
                 self.links.append((path, target))
             else:
-                self._omit(path, "is a link that leads nowhere")
+                self._omit(path, Message.of(GitCode.LINK_NOWHERE))
         elif stat.S_ISREG(mode):
             self._file(path, self._blob(entry_id), executable=bool(mode & stat.S_IXUSR))
         else:
-            self._omit(path, "is neither a file nor a folder")
+            self._omit(path, Message.of(GitCode.SPECIAL))
 
     def _file(self, path: str, data: bytes, *, executable: bool) -> None:
         self.written += len(data)
         if self.written > MAX_CHECKOUT_BYTES:
-            raise SourceError(
-                f"The repository holds more than the {MAX_CHECKOUT_BYTES:,} bytes that are read. Name a subfolder"
-            )
+            raise SourceError(Message.of(GitCode.LARGE, most=f"{MAX_CHECKOUT_BYTES:,}"))
         how = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             descriptor = os.open(self.into / path, how, 0o755 if executable else 0o644)
         except OSError as error:
-            self._omit(path, f"is there twice or cannot be written: {error.strerror}")
+            self._omit(path, Message.of(GitCode.UNWRITABLE, cause=error.strerror or ""))
             return
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
@@ -143,10 +141,10 @@ class _Checkout:
     def _blob(self, blob_id: ObjectID) -> bytes:
         found = self.store[blob_id]
         if not isinstance(found, Blob):
-            raise SourceError("The repository is damaged: a file is none")
+            raise SourceError(Message.of(GitCode.DAMAGED_FILE))
         return found.data
 
-    def _omit(self, path: str, why: str) -> None:
+    def _omit(self, path: str, why: Message) -> None:
         if len(self.omitted) < MAX_REFUSALS:
             self.omitted.append(Omission(plain_text(f"{self.shown}/{path}" if self.shown else path), why))
 
@@ -155,17 +153,17 @@ def _tree(store: BaseObjectStore, tree_id: ObjectID) -> Tree:
     try:
         found = store[tree_id]
     except (KeyError, NotTreeError, ObjectFormatException) as error:
-        raise SourceError("The repository is damaged: a folder is missing") from error
+        raise SourceError(Message.of(GitCode.FOLDER_MISSING)) from error
     if not isinstance(found, Tree):
-        raise SourceError("The repository is damaged: a folder is none")
+        raise SourceError(Message.of(GitCode.DAMAGED_FOLDER))
     return found
 
 
-def _fault(name: bytes) -> str:
+def _fault(name: bytes) -> Message | None:
     if name in {b"", b".", b".."} or b"/" in name or b"\0" in name:
-        return "has an invalid name"
+        return Message.of(GitCode.BAD_NAME)
     if name.lower() == b".git":
-        return "is a folder of git's own"
+        return Message.of(GitCode.OWN_FOLDER)
     if len(name) > MAX_NAME_BYTES:
-        return "has a name that is too long"
-    return ""
+        return Message.of(GitCode.LONG_NAME)
+    return None

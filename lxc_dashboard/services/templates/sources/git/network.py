@@ -7,6 +7,8 @@ import socket
 from typing import Final
 
 from lxc_dashboard.errors import SourceError
+from lxc_dashboard.messages import Message
+from lxc_dashboard.services.templates.sources.git.codes import GitCode
 
 CONNECT_TIMEOUT_S: Final = 10.0
 
@@ -29,14 +31,11 @@ def resolve(host: str, port: int, *, allow_local: bool) -> tuple[str, ...]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise SourceError(f"The name {host} cannot be looked up", detail=str(error)) from error
+        raise SourceError(Message.of(GitCode.HOST_UNKNOWN, host=host), detail=str(error)) from error
     addresses = tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
     refused = [address for address in addresses if is_refused(address)]
     if refused and not allow_local:
-        raise SourceError(
-            f"{host} is {refused[0]}: addresses of this machine and its link are refused, "
-            "unless TEMPLATE_GIT_ALLOW_LOCAL is set"
-        )
+        raise SourceError(Message.of(GitCode.HOST_REFUSED, host=host, address=refused[0]))
     return addresses
 
 
@@ -48,7 +47,7 @@ def dial(host: str, port: int, *, allow_local: bool) -> socket.socket:
             return socket.create_connection((address, port), CONNECT_TIMEOUT_S)
         except OSError as error:
             fault = error.strerror or str(error)
-    raise SourceError(f"{host} cannot be reached on port {port}: {fault}")
+    raise SourceError(Message.of(GitCode.HOST_UNREACHED_BECAUSE, host=host, port=port, cause=fault))
 
 
 def _plain(address: IpAddress) -> IpAddress:

@@ -25,9 +25,11 @@ from dulwich.objects import Commit, ObjectID, ShaFile, Tag
 from dulwich.refs import Ref
 
 from lxc_dashboard.errors import DashboardError, GuestError, HostKeyError, SourceError, SourceGoneError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.templates.format.tree import plain_text
 from lxc_dashboard.services.templates.sources.git import checkout, transport
 from lxc_dashboard.services.templates.sources.git.address import GitAddress, parse_address
+from lxc_dashboard.services.templates.sources.git.codes import GitCode
 from lxc_dashboard.services.templates.sources.git.request import FILES, GitAnswer, GitRequest, Outcome
 
 DEADLINE_S: Final = 60
@@ -64,7 +66,7 @@ def bound_process() -> None:
 
 
 def answer(request: GitRequest) -> GitAnswer:
-    """Read the repository; return the result or the error as text. Never raises."""
+    """Read the repository; return the result or the error. Never raises."""
     try:
         return read(request)
     except Exception as error:  # noqa: BLE001 -- a hostile repository may provoke anything
@@ -72,17 +74,19 @@ def answer(request: GitRequest) -> GitAnswer:
         return GitAnswer(outcome, why=_clean(_why(error), request))
 
 
-def _why(error: Exception) -> str:
+def _why(error: Exception) -> Message:
     match error:
         case GuestError() if not isinstance(error, HostKeyError):
-            return f"The server refuses SSH: {error.user_message}"
+            return Message.of(GitCode.SSH_REFUSED, reason=error.reason)
+        case DashboardError(detail=str(detail)) if detail:
+            return Message.of(GitCode.DETAILED, reason=error.reason, detail=detail)
         case DashboardError():
-            return str(error)
+            return error.reason
         case GitProtocolError():
-            return f"The server does not speak git: {error}"
+            return Message.of(GitCode.NOT_GIT, answer=str(error))
         case MemoryError():
-            return f"The repository takes more than {MAX_MEMORY_BYTES:,} bytes of memory to read"
-    return f"The repository is damaged: {type(error).__name__}"
+            return Message.of(GitCode.MUCH_MEMORY, most=f"{MAX_MEMORY_BYTES:,}")
+    return Message.of(GitCode.DAMAGED, error=type(error).__name__)
 
 
 def read(request: GitRequest) -> GitAnswer:
@@ -122,9 +126,7 @@ class Choice:
         found = next((sha for name in self.names() if (sha := refs.get(Ref(name)))), None)
         if found is None:
             ref = self.request.ref
-            raise SourceGoneError(
-                f"The repository has no branch or tag {ref}" if ref else "The repository has no commit"
-            )
+            raise SourceGoneError(Message.of(GitCode.NO_REF, ref=ref) if ref else Message.of(GitCode.NO_COMMIT))
         self.commit = found.decode("ascii")
         self.is_needed = bool(self.request.into) and self.commit != self.request.known_commit
         return [found] if self.is_needed else []
@@ -168,9 +170,7 @@ def _fetched(
             client.fetch_pack(path, choice, walker, _bounded(pack), depth=1, ref_prefix=choice.names())
         except GitProtocolError as error:
             if not choice.commit and _NOT_THERE.search(str(error)):
-                raise SourceGoneError(
-                    f"The repository does not exist on the server, or this key gives no access: {error}"
-                ) from error
+                raise SourceGoneError(Message.of(GitCode.GONE_OR_KEY, answer=str(error))) from error
             raise
         if not choice.is_needed:
             return None
@@ -194,7 +194,7 @@ def _commit(store: BaseObjectStore, object_id: ObjectID) -> Commit:
         if not isinstance(found, Tag):
             break
         object_id = found.object[1]
-    raise SourceError("This branch or tag does not lead to a commit")
+    raise SourceError(Message.of(GitCode.NO_COMMIT_AT_REF))
 
 
 def _first_line(text: bytes) -> str:
@@ -202,12 +202,23 @@ def _first_line(text: bytes) -> str:
     return lines[0] if lines else ""
 
 
-def _clean(why: str, request: GitRequest) -> str:
-    """The text without control characters and without secrets that a server echoed."""
-    for secret in (request.password, request.private_key):
-        if secret:
-            why = why.replace(secret, "…")
-    return plain_text(why)[:WHY_CHARS]
+def _clean(why: Message, request: GitRequest) -> Message:
+    """The message without control characters and without secrets that a server echoed."""
+    params = {name: _clean_param(value, request) for name, value in why.params.items()}
+    return Message(why.code, params, _clean_param(why.text, request))
+
+
+def _clean_param(value: Any, request: GitRequest) -> Any:
+    match value:
+        case str():
+            for secret in filter(None, (request.password, request.private_key)):
+                value = value.replace(secret, "…")
+            return plain_text(value)[:WHY_CHARS]
+        case list():
+            return [_clean_param(each, request) for each in value]
+        case dict():
+            return _clean(Message.from_json(value), request).to_json()
+    return value
 
 
 if __name__ == "__main__":

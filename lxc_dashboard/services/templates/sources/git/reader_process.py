@@ -12,6 +12,8 @@ import msgspec
 import structlog
 
 from lxc_dashboard.errors import SourceError, SourceGoneError
+from lxc_dashboard.messages import Message
+from lxc_dashboard.services.templates.sources.git.codes import GitCode
 from lxc_dashboard.services.templates.sources.git.request import GitAnswer, GitRequest, Outcome
 
 CHILD: Final = "lxc_dashboard.services.templates.sources.git.reader"
@@ -45,7 +47,7 @@ async def _run_reader(request: GitRequest) -> GitAnswer:
         async with asyncio.timeout(DEADLINE_S):
             output, stderr = await process.communicate(msgspec.json.encode(request))
     except TimeoutError as error:
-        raise SourceError(f"The repository was not read within {DEADLINE_S:.0f} s") from error
+        raise SourceError(Message.of(GitCode.TOO_SLOW, seconds=round(DEADLINE_S))) from error
     finally:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
@@ -57,7 +59,7 @@ async def _run_reader(request: GitRequest) -> GitAnswer:
             status=process.returncode,
             output=stderr.decode("utf-8", "replace")[-MAX_COMPLAINT_CHARS:],
         )
-        raise SourceError("The repository was not read: it needs too much time or memory")
+        raise SourceError(Message.of(GitCode.READER_ENDED))
     return msgspec.json.decode(output, type=GitAnswer)
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from lxc_dashboard.messages import Message
+
 # Below ``GitRequest.into``: a folder of the repository's name with its files.
 FILES: Final = "files"
 
@@ -45,7 +47,7 @@ class Omission:
     """A path of the repository that was not read, and why."""
 
     path: str
-    why: str
+    why: Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class GitAnswer:
 
     outcome: Outcome
     commit: str = ""
-    why: str = ""
+    why: Message = field(default_factory=Message)
     subject: str = ""
     author: str = ""
     omitted: tuple[Omission, ...] = ()

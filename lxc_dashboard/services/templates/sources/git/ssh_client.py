@@ -8,8 +8,10 @@ from dulwich.client import SSHGitClient, SSHVendor
 
 from lxc_dashboard.errors import GuestUnreachableError, SourceError
 from lxc_dashboard.guest.connection import SshAddress, SshPipe
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.templates.sources.git import network
 from lxc_dashboard.services.templates.sources.git.address import PORTS, SSH_USER, GitAddress
+from lxc_dashboard.services.templates.sources.git.codes import GitCode
 from lxc_dashboard.services.templates.sources.git.request import GitRequest
 from lxc_dashboard.services.templates.sources.git.transport import MAX_ANSWER_BYTES, Budget
 
@@ -36,7 +38,7 @@ class _Vendor(SSHVendor):
                 return BoundedPipe(address, command)
             except GuestUnreachableError as error:
                 fault = error
-        raise SourceError(f"{host} cannot be reached on port {at}") from fault
+        raise SourceError(Message.of(GitCode.HOST_UNREACHED, host=host, port=at)) from fault
 
 
 class BoundedPipe(SshPipe):

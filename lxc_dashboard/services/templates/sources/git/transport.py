@@ -18,9 +18,11 @@ from urllib3.connection import HTTPSConnection
 from urllib3.connectionpool import HTTPSConnectionPool
 
 from lxc_dashboard.errors import SourceError, SourceGoneError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.templates.format.tree import is_inside
 from lxc_dashboard.services.templates.sources.git import network
 from lxc_dashboard.services.templates.sources.git.address import GitAddress
+from lxc_dashboard.services.templates.sources.git.codes import GitCode
 from lxc_dashboard.services.templates.sources.git.request import GitRequest
 
 ANSWER_TIMEOUT_S: Final = 30.0
@@ -42,7 +44,7 @@ class Budget:
     def spend(self, data: bytes) -> bytes:
         self._left -= len(data)
         if self._left < 0:
-            raise SourceError(f"The repository is larger than the {MAX_PACK_BYTES:,} bytes that are fetched")
+            raise SourceError(Message.of(GitCode.LARGE_PACK, most=f"{MAX_PACK_BYTES:,}"))
         return data
 
 
@@ -64,7 +66,7 @@ class HttpsClient(Urllib3HttpGitClient):
     def _discover_references(self, *arguments: Any, **options: Any) -> Any:
         found = super()._discover_references(*arguments, **options)
         if self.dumb:
-            raise SourceError("The server does not speak git's smart HTTP at this address")
+            raise SourceError(Message.of(GitCode.NOT_SMART))
         return found
 
     def _http_request(
@@ -93,7 +95,7 @@ class HttpsClient(Urllib3HttpGitClient):
 
     def _ask(self, url: str, headers: dict[str, str], data: Any) -> Any:
         if self._origin(url) != self._home:
-            raise SourceError("The server redirects to another one: enter that server's address")
+            raise SourceError(Message.of(GitCode.REDIRECTED))
         try:
             return self.pool_manager.request(
                 "GET" if data is None else "POST",
@@ -106,9 +108,9 @@ class HttpsClient(Urllib3HttpGitClient):
                 timeout=ANSWER_TIMEOUT_S,
             )
         except urllib3.exceptions.SSLError as error:
-            raise SourceError("The server's TLS certificate is not trusted", detail=_cause(error)) from error
+            raise SourceError(Message.of(GitCode.TLS_UNTRUSTED), detail=_cause(error)) from error
         except urllib3.exceptions.HTTPError as error:
-            raise SourceError("The server does not answer", detail=_cause(error)) from error
+            raise SourceError(Message.of(GitCode.SILENT), detail=_cause(error)) from error
 
 
 def _accept(response: Any) -> None:
@@ -117,10 +119,10 @@ def _accept(response: Any) -> None:
         case 200:
             return
         case 404 | 410:
-            raise SourceGoneError("The repository does not exist on the server, or these credentials give no access")
+            raise SourceGoneError(Message.of(GitCode.GONE_OR_CREDENTIALS))
         case 401 | 403:
-            raise SourceError("The server refused the credentials, or the repository does not exist")
-    raise SourceError(f"The server answered with status {response.status}")
+            raise SourceError(Message.of(GitCode.CREDENTIALS))
+    raise SourceError(Message.of(GitCode.STATUS, status=response.status))
 
 
 def _pool(request: GitRequest) -> urllib3.PoolManager:
@@ -141,19 +143,19 @@ def _pool(request: GitRequest) -> urllib3.PoolManager:
 def opened_folder(address: GitAddress, file_root: str) -> Iterator[Repo]:
     """Open a repository of this machine. Raises ``SourceGoneError``, and ``SourceError`` outside ``file_root``."""
     if not file_root:
-        raise SourceError("Repositories of this machine are read only below TEMPLATE_GIT_FILE_ROOT, which is not set")
+        raise SourceError(Message.of(GitCode.FILE_ROOT_UNSET))
     root, real = os.path.realpath(file_root), os.path.realpath(address.path)
     if not is_inside(real, root):
-        raise SourceError("This folder is not below TEMPLATE_GIT_FILE_ROOT")
+        raise SourceError(Message.of(GitCode.FILE_ROOT_OUTSIDE))
     try:
         repo = Repo(real)
     except (NotGitRepository, OSError) as error:
-        raise SourceGoneError("There is no repository in this folder") from error
+        raise SourceGoneError(Message.of(GitCode.NO_REPOSITORY)) from error
     with contextlib.closing(repo):
         parts = [repo.controldir(), repo.commondir(), repo.object_store.path]
         parts += [getattr(store, "path", "/") for store in repo.object_store.alternates]
         if not all(is_inside(os.path.realpath(part), root) for part in parts):
-            raise SourceError("A part of this repository is not below TEMPLATE_GIT_FILE_ROOT")
+            raise SourceError(Message.of(GitCode.FILE_ROOT_PART_OUTSIDE))
         yield repo
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from lxc_dashboard.services.templates.format.text import MAX_FAULTS
 from lxc_dashboard.services.templates.model import Refusal
 from lxc_dashboard.services.templates.sources.folder import discover
+from lxc_dashboard.text import in_words_of
 
 WriteTree = Callable[[Mapping[str, str | bytes]], Path]
 AT = "web/container-configs"
@@ -37,7 +38,7 @@ def test_every_part_that_is_wrong_is_told_with_its_file_and_line(write_tree: Wri
         )
     )
     assert (told.file, told.line, told.name) == (f"{AT}/scripts/10-a.sh", 2, "web")
-    first, *others = told.why.split("; also ")
+    first, *others = in_words_of(told.why).split("; also ")
     assert first == "is not UTF-8 text"
     assert others == [
         f"{AT}/packages/base.apt:2: -y is an option: only packages are allowed",
@@ -52,4 +53,4 @@ def test_of_very_many_the_first_are_told(write_tree: WriteTree) -> None:
     lost = {f"{AT}/files/a/b/{number:03d}.path": "/etc\n" for number in range(40)}
     told = refusal(write_tree({"web/template.conf": "", **lost}))
     assert told.file == f"{AT}/files/a/b/000.path"
-    assert told.why.count("does not exist") == MAX_FAULTS
+    assert in_words_of(told.why).count("does not exist") == MAX_FAULTS

@@ -81,7 +81,7 @@ def test_one_broken_template_hides_no_other(write_tree: WriteTree) -> None:
         ("b", "b/template.conf", 1),
         ("d", "d/container-configs/files/orphan", 0),
     ]
-    assert "has no orphan.path" in discovery.refused[1].why
+    assert "has no orphan.path" in in_words_of(discovery.refused[1].why)
 
 
 def test_the_configs_stand_where_the_template_says_from_the_root(write_tree: WriteTree) -> None:
@@ -122,7 +122,7 @@ def test_configs_that_are_nowhere_are_an_error_only_when_named(write_tree: Write
     root = write_tree({"web/template.conf": CONF})
     assert "nothing will be installed" in in_words_of(only(discover(root)).warnings[0].message)
     root = write_tree({"web/template.conf": "# first\nTEMPLATE_CONFIG_PATH=gone\n"})
-    assert "names gone, which is not there" in refusal(discover(root)).why
+    assert "names gone, which is not there" in in_words_of(refusal(discover(root)).why)
     assert refusal(discover(root)).line == 2
 
 
@@ -146,7 +146,7 @@ def test_a_template_that_another_one_hides_is_named(write_tree: WriteTree) -> No
     discovery = discover(root)
     assert [content.name for content in discovery.found] == ["templates"]
     assert refusal(discovery).file == "web/template.conf"
-    assert refusal(discovery).why == "is inside the template templates: move it beside that"
+    assert in_words_of(refusal(discovery).why) == "is inside the template templates: move it beside that"
 
 
 @pytest.mark.parametrize("name", ["Template.conf", "template.conf.txt", "template.config", "TEMPLATE_CONF"])
@@ -154,7 +154,7 @@ def test_a_template_conf_of_another_name_is_named(write_tree: WriteTree, name: s
     root = write_tree({f"web/{name}": CONF, f"{CONFIGS}/scripts/1.sh": "true\n", "other/Template.conf": "x"})
     discovery = discover(root)
     assert (discovery.found, refusal(discovery).file) == ((), f"web/{name}")
-    assert "must be called template.conf" in refusal(discovery).why
+    assert "must be called template.conf" in in_words_of(refusal(discovery).why)
 
 
 def test_hidden_folders_and_templates_within_templates_are_not_searched(write_tree: WriteTree) -> None:
@@ -173,12 +173,14 @@ def test_a_name_is_given_once(write_tree: WriteTree) -> None:
     root = write_tree({"a/web/template.conf": CONF, "b/web/template.conf": CONF})
     discovery = discover(root)
     assert len(discovery.found) == 1
-    assert refusal(discovery).why == "is a second template web: the first is a/web/template.conf"
+    assert in_words_of(refusal(discovery).why) == "is a second template web: the first is a/web/template.conf"
 
 
 @pytest.mark.parametrize("name", ["a b", "-x", "x" * 64, "ä"])
 def test_a_folder_name_that_names_no_template_is_refused(write_tree: WriteTree, name: str) -> None:
-    assert "is in a folder with an invalid name" in refusal(discover(write_tree({f"{name}/template.conf": CONF}))).why
+    assert "is in a folder with an invalid name" in in_words_of(
+        refusal(discover(write_tree({f"{name}/template.conf": CONF}))).why
+    )
 
 
 def test_a_missing_root_is_an_error_and_an_empty_one_is_not(tmp_path: Path) -> None:

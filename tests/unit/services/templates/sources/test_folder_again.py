@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from lxc_dashboard.messages import Message
+from lxc_dashboard.services.templates.model import Refusal
 from lxc_dashboard.services.templates.sources.fingerprint import Fingerprint
 from lxc_dashboard.services.templates.sources.folder import discover
 from tests.trees import WriteTree
@@ -32,6 +34,13 @@ def test_an_unchanged_pass_reads_nothing_again(
     assert (second.found, second.unchanged) == ((), ("web",))
     assert second.refused == first.refused
     assert second.fingerprints == first.fingerprints
+
+
+def test_a_refusal_that_an_older_version_stored_as_text_is_still_known(write_tree: WriteTree) -> None:
+    root = write_tree({"bad/template.conf": "id\n"})
+    stored = discover(root).fingerprints["bad"].to_json() | {"refusal": ["bad/template.conf", 1, "is wrong"]}
+    (refused,) = discover(root, {"bad": Fingerprint.from_json(stored)}).refused
+    assert refused == Refusal("bad/template.conf", 1, Message(text="is wrong"), "bad")
 
 
 @pytest.mark.parametrize(

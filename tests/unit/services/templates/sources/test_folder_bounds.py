@@ -6,6 +6,7 @@ import pytest
 
 from lxc_dashboard.services.templates.sources import folder as folder_module
 from lxc_dashboard.services.templates.sources.folder import discover
+from lxc_dashboard.text import in_words_of
 from tests.trees import WriteTree
 from tests.unit.services.templates.sources.folders import CONF, CONFIGS, Files, refusal
 
@@ -27,7 +28,7 @@ from tests.unit.services.templates.sources.folders import CONF, CONFIGS, Files, 
 )
 def test_what_is_too_large_or_no_text_is_refused(write_tree: WriteTree, path: str, content: bytes, why: str) -> None:
     files: Files = {"web/template.conf": CONF, f"{CONFIGS}/files/x": "", f"{CONFIGS}/files/x.path": "/etc"}
-    assert why in refusal(discover(write_tree(files | {path: content}))).why
+    assert why in in_words_of(refusal(discover(write_tree(files | {path: content}))).why)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ def test_what_is_too_large_or_no_text_is_refused(write_tree: WriteTree, path: st
     ],
 )
 def test_a_template_of_too_many_parts_is_refused(write_tree: WriteTree, files: Files, why: str) -> None:
-    assert why in refusal(discover(write_tree({"web/template.conf": CONF, **files}))).why
+    assert why in in_words_of(refusal(discover(write_tree({"web/template.conf": CONF, **files}))).why)
 
 
 def test_a_pass_that_has_read_enough_leaves_the_rest_to_the_next(
@@ -61,7 +62,7 @@ def test_a_pass_that_has_read_enough_leaves_the_rest_to_the_next(
     monkeypatch.setattr(folder_module, "MAX_DISCOVERY_BYTES", 1)
     first = discover(root)
     assert [template.name for template in first.found] == ["a"]
-    assert (refusal(first).name, refusal(first).why) == (
+    assert (refusal(first).name, in_words_of(refusal(first).why)) == (
         "b",
         "is read in the next pass: the limit of this one is reached",
     )
@@ -76,4 +77,4 @@ def test_too_many_templates_and_folders_are_named(write_tree: WriteTree, monkeyp
     monkeypatch.setattr(folder_module, "MAX_SEARCHED_FOLDERS", 2)
     discovery = discover(root)
     assert not discovery.complete
-    assert "is not searched" in refusal(discovery).why
+    assert "is not searched" in in_words_of(refusal(discovery).why)

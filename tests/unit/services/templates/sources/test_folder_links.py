@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.templates.model import Refusal
+from lxc_dashboard.services.templates.sources.codes import FolderCode
 from lxc_dashboard.services.templates.sources.folder import discover
 from lxc_dashboard.text import in_words_of
 from tests.trees import WriteTree
@@ -45,7 +47,7 @@ def test_a_link_that_leads_out_is_refused(write_tree: WriteTree, tmp_path: Path,
     path.parent.mkdir(exist_ok=True)
     path.symlink_to(outside / "moved" if (outside / "moved").exists() else outside)
     refused = refusal(discover(root))
-    assert refused.why == "is a link that leads out of the templates' folder"
+    assert in_words_of(refused.why) == "is a link that leads out of the templates' folder"
     assert refused.file.startswith("web")
 
 
@@ -87,7 +89,7 @@ def test_circles_and_dead_links_are_refused_and_end(write_tree: WriteTree) -> No
     (root / "b/container-configs/scripts/2.sh").symlink_to("gone")
     (root / "c/container-configs").symlink_to("container-configs")
     first = discover(root)
-    assert [(refused.name, refused.why) for refused in first.refused] == [
+    assert [(refused.name, in_words_of(refused.why)) for refused in first.refused] == [
         ("a", "is nested more than 8 folders deep"),
         ("b", "is a link that leads nowhere, or in a circle"),
         ("c", "is a link that leads nowhere, or in a circle"),
@@ -100,7 +102,7 @@ def test_a_pipe_is_refused_without_waiting_for_it(write_tree: WriteTree, path: s
     root = write_tree({"web/template.conf": CONF, f"{CONFIGS}/scripts/0.sh": "", f"{CONFIGS}/files/x.path": "/etc"})
     (root / path).unlink(missing_ok=True)
     os.mkfifo(root / path)
-    assert refusal(discover(root)).why.startswith("is no regular file")
+    assert in_words_of(refusal(discover(root)).why).startswith("is no regular file")
 
 
 @pytest.mark.parametrize(
@@ -111,7 +113,7 @@ def test_a_pipe_is_refused_without_waiting_for_it(write_tree: WriteTree, path: s
     ],
 )
 def test_a_file_where_a_folder_belongs_is_refused(write_tree: WriteTree, path: str, why: str) -> None:
-    assert refusal(discover(write_tree({"web/template.conf": CONF, path: ""}))).why == why
+    assert in_words_of(refusal(discover(write_tree({"web/template.conf": CONF, path: ""}))).why) == why
 
 
 @pytest.mark.parametrize("path", ["web/template.conf/x", f"{CONFIGS}/files/x.path/y"])
@@ -119,7 +121,7 @@ def test_a_folder_where_a_file_belongs_is_refused(write_tree: WriteTree, path: s
     root = write_tree({f"{CONFIGS}/files/x": "", path: ""})
     if not (root / "web/template.conf").exists():
         write_tree({"web/template.conf": CONF})
-    assert refusal(discover(root)).why.startswith("is no regular file")
+    assert in_words_of(refusal(discover(root)).why).startswith("is no regular file")
 
 
 def test_what_is_not_read_is_a_finding_unless_it_is_a_note(write_tree: WriteTree) -> None:
@@ -149,7 +151,7 @@ def test_a_file_name_of_other_bytes_is_refused(write_tree: WriteTree) -> None:
     root = write_tree({"web/template.conf": CONF, f"{CONFIGS}/scripts/0.sh": ""})
     Path(os.fsdecode(os.fsencode(root / CONFIGS / "scripts") + b"/\xff.sh")).touch()
     refused = refusal(discover(root))
-    assert "not plain UTF-8" in refused.why
+    assert "not plain UTF-8" in in_words_of(refused.why)
     json.dumps(refused.file).encode()
 
 
@@ -162,5 +164,7 @@ def test_what_cannot_be_read_is_refused_and_tried_again(write_tree: WriteTree, m
     with monkeypatch.context() as patched:
         patched.setattr(os, "open", denied)
         first = discover(root)
-    assert refusal(first) == Refusal("web/template.conf", 0, "cannot be read: Permission denied", "web")
+    assert refusal(first) == Refusal(
+        "web/template.conf", 0, Message.of(FolderCode.UNREADABLE, cause="Permission denied"), "web"
+    )
     assert only(discover(root, first.fingerprints)).name == "web"

@@ -20,6 +20,7 @@ from lxc_dashboard.services.templates.format.manifest import MAX_MANIFEST_BYTES
 from lxc_dashboard.services.templates.model import FileEntry, Script, TemplateConfig, TemplateContent
 from lxc_dashboard.services.templates.sources.archive import export
 from lxc_dashboard.services.templates.sources.folder import discover
+from lxc_dashboard.text import in_words_of
 from tests.trees import WriteTree
 from tests.unit.services.templates.contents import contents
 from tests.unit.services.templates.sources.folders import CONF, only, refusal
@@ -82,7 +83,7 @@ def test_one_comma_too_many_refuses_each_template_with_its_line_and_enables_no_s
         ("db", "exports/manifest.json", at + 1),
         ("web", "exports/manifest.json", at + 1),
     ]
-    assert discovery.refused[0].why == "is not valid JSON: remove the comma before the closing bracket"
+    assert in_words_of(discovery.refused[0].why) == "is not valid JSON: remove the comma before the closing bracket"
 
 
 def test_a_broken_manifest_is_told_again_by_an_unchanged_pass_and_hides_no_template_elsewhere(
@@ -142,7 +143,7 @@ def test_a_template_that_its_manifest_does_not_fit_is_refused_and_no_other(
     discovery = discover(tmp_path)
     assert [content.name for content in discovery.found] == ["db"]
     assert (refusal(discovery).name, refusal(discovery).file) == ("web", "exports/manifest.json")
-    assert why in refusal(discovery).why
+    assert why in in_words_of(refusal(discovery).why)
 
 
 def test_a_template_that_only_the_manifest_names_is_told_by_each_pass(tmp_path: Path) -> None:
@@ -150,7 +151,10 @@ def test_a_template_that_only_the_manifest_names_is_told_by_each_pass(tmp_path: 
     (root / "db").rename(tmp_path / ".away")
     discovery = discover(root)
     assert [bare(content) for content in discovery.found] == [WEB]
-    assert (refusal(discovery).file, refusal(discovery).why) == ("manifest.json", "names db, which is not there")
+    assert (refusal(discovery).file, in_words_of(refusal(discovery).why)) == (
+        "manifest.json",
+        "names db, which is not there",
+    )
     assert discover(root, discovery.fingerprints).refused == discovery.refused
 
 
@@ -158,13 +162,13 @@ def test_of_many_names_without_a_folder_some_are_told(write_tree: WriteTree) -> 
     says = [{"name": f"t{number:03}"} for number in range(100)]
     manifest = {"format": "lxc-dashboard-templates", "version": 1, "templates": says}
     refused = discover(write_tree({"manifest.json": json.dumps(manifest)})).refused
-    assert (len(refused), refused[-1].why) == (21, "names 80 more templates that are not there")
+    assert (len(refused), in_words_of(refused[-1].why)) == (21, "names 80 more templates that are not there")
 
 
 def test_a_template_that_was_edited_needs_no_checksum_in_its_manifest(tmp_path: Path) -> None:
     root = unpack(tmp_path, WEB)
     (root / "web/container-configs/scripts/2.sh").write_text("false\n")
-    assert "does not match its checksum in manifest.json" in refusal(discover(root)).why
+    assert "does not match its checksum in manifest.json" in in_words_of(refusal(discover(root)).why)
     change(root, checksum=None)
     template = only(discover(root))
     assert [(script.content, script.enabled) for script in template.scripts] == [("true\n", False), ("false\n", True)]
@@ -198,7 +202,7 @@ def test_a_manifest_that_is_a_link_to_elsewhere_refuses_its_templates(tmp_path: 
     outside = manifest.rename(tmp_path / "outside.json")
     manifest.symlink_to(links(root, outside)[to])
     assert (refusal(discover(root)).name, refusal(discover(root)).file) == ("web", "manifest.json")
-    assert why in refusal(discover(root)).why
+    assert why in in_words_of(refusal(discover(root)).why)
 
 
 def test_a_manifest_that_is_a_link_within_the_tree_is_followed(tmp_path: Path) -> None:
@@ -210,10 +214,10 @@ def test_a_manifest_that_is_a_link_within_the_tree_is_followed(tmp_path: Path) -
 def test_a_pipe_and_too_long_a_manifest_refuse_their_templates(write_tree: WriteTree) -> None:
     root = write_tree({"a/template.conf": CONF})
     os.mkfifo(root / "manifest.json")
-    assert refusal(discover(root)).why == "is no regular file"
+    assert in_words_of(refusal(discover(root)).why) == "is no regular file"
     (root / "manifest.json").unlink()
     (root / "manifest.json").write_bytes(b" " * (MAX_MANIFEST_BYTES + 1))
-    assert refusal(discover(root)).why == "is larger than the 4,194,304 bytes that are read"
+    assert in_words_of(refusal(discover(root)).why) == "is larger than the 4,194,304 bytes that are read"
 
 
 @pytest.mark.parametrize("data", ["[]", '{"name": "An app"}', '{"format": "other", "version": 3}'])

@@ -19,6 +19,7 @@ from lxc_dashboard.services.templates.sources.folder import discover
 from lxc_dashboard.services.templates.sources.git import checkout, reader, reader_process
 from lxc_dashboard.services.templates.sources.git.request import GitRequest, Outcome
 from lxc_dashboard.services.templates.sources.git.transport import Budget
+from lxc_dashboard.text import in_words_of
 from tests.git_servers import EXECUTABLE, FILE, FOLDER, LINK, SUBMODULE, WEB, Repository, blob, tree
 
 
@@ -62,7 +63,7 @@ async def test_a_name_that_leads_elsewhere_is_left_out(
     repository.commit_tree(make)
     answer = reader.answer(request(repository, into))
     assert answer.outcome is Outcome.READ, answer
-    assert [why in omission.why for omission in answer.omitted] == [True]
+    assert [why in in_words_of(omission.why) for omission in answer.omitted] == [True]
     written = [path for path in into.rglob("*") if path.is_file()]
     assert [path.name for path in written] == ["template.conf"]
     assert sorted(path.name for path in into.parent.iterdir()) == ["into", "recipes.git"]
@@ -86,7 +87,7 @@ async def test_links_are_made_and_read_only_within_the_tree(repository: Reposito
     found = discover(into / "files/recipes")
     assert sorted(content.name for content in found.found) == ["in", "web"]
     assert sorted(refusal.name for refusal in found.refused) == ["out", "up"]
-    assert all("leads out" in refusal.why for refusal in found.refused)
+    assert all("leads out" in in_words_of(refusal.why) for refusal in found.refused)
     assert "planted" not in repr(found)
 
 
@@ -128,7 +129,7 @@ async def test_a_tree_that_repeats_itself_without_end_is_refused(repository: Rep
 
     repository.commit_tree(make)
     answer = reader.answer(request(repository, into))
-    assert (answer.outcome, "20,000 files" in answer.why) == (Outcome.FAILED, True)
+    assert (answer.outcome, "20,000 files" in in_words_of(answer.why)) == (Outcome.FAILED, True)
 
 
 async def test_a_tree_too_deep_is_left_out_below(repository: Repository, into: Path) -> None:
@@ -140,7 +141,7 @@ async def test_a_tree_too_deep_is_left_out_below(repository: Repository, into: P
 
     repository.commit_tree(make)
     answer = reader.answer(request(repository, into))
-    assert [omission.why for omission in answer.omitted] == ["is deeper than the 24 folders that are read"]
+    assert [in_words_of(omission.why) for omission in answer.omitted] == ["is deeper than the 24 folders that are read"]
 
 
 async def test_more_bytes_than_are_read_are_refused(
@@ -149,7 +150,7 @@ async def test_more_bytes_than_are_read_are_refused(
     monkeypatch.setattr(checkout, "MAX_CHECKOUT_BYTES", 1000)
     repository.commit({"a": "x" * 600, "b": "y" * 600})
     answer = reader.answer(request(repository, into))
-    assert (answer.outcome, "1,000 bytes" in answer.why) == (Outcome.FAILED, True)
+    assert (answer.outcome, "1,000 bytes" in in_words_of(answer.why)) == (Outcome.FAILED, True)
 
 
 async def test_a_bomb_ends_its_own_process_only(repository: Repository, into: Path) -> None:
@@ -172,9 +173,9 @@ async def test_a_bomb_ends_its_own_process_only(repository: Repository, into: Pa
 
 async def test_a_damaged_repository_is_told_in_words(repository: Repository, into: Path) -> None:
     repository.commit_tree(lambda repo: tree(repo, [(b"f", FILE, ObjectID(b"1" * 40))]))
-    assert "damaged" in reader.answer(request(repository, into)).why
+    assert "damaged" in in_words_of(reader.answer(request(repository, into)).why)
     repository.commit_tree(lambda repo: tree(repo, [(b"f", FOLDER, blob(repo, b"x"))]))
-    assert "damaged" in reader.answer(request(repository, into)).why
+    assert "damaged" in in_words_of(reader.answer(request(repository, into)).why)
 
 
 def test_a_budget_ends_what_a_server_sends() -> None:
@@ -199,7 +200,7 @@ async def test_a_manifest_above_the_subfolder_that_is_a_link_reads_nothing_elsew
     answer = await reader_process.read(asked)
     assert answer.omitted == ()
     (refused,) = discover(into / "files/recipes", below="web").refused
-    assert (refused.name, refused.file, refused.why) == (
+    assert (refused.name, refused.file, in_words_of(refused.why)) == (
         "web",
         "manifest.json",
         "is a link that leads out of the templates' folder",

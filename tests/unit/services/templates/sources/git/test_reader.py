@@ -15,7 +15,9 @@ from lxc_dashboard.errors import SourceError, SourceGoneError
 from lxc_dashboard.services.templates.sources.folder import discover
 from lxc_dashboard.services.templates.sources.git import reader, reader_process, transport
 from lxc_dashboard.services.templates.sources.git.address import parse_address
+from lxc_dashboard.services.templates.sources.git.codes import GitCode
 from lxc_dashboard.services.templates.sources.git.request import GitAnswer, GitRequest, Outcome
+from lxc_dashboard.text import in_words_of
 from tests.git_servers import WEB, HttpsGit, Repository, SshGit, https_git, ssh_git
 
 
@@ -156,6 +158,17 @@ async def test_credentials_are_used_and_a_wrong_one_is_no_vanishing(
     assert names_in(into, await reader_process.read(right)) == ["web"]
 
 
+@pytest.mark.parametrize("password", ["planted-secret", "git"])
+async def test_a_secret_that_a_server_echoes_is_removed_and_the_code_is_not(
+    https: HttpsGit, repository: Repository, password: str
+) -> None:
+    https.refusal = f"{password} is wrong\x1b"
+    with pytest.raises(SourceError) as caught:
+        await reader_process.read(dataclasses.replace(over_https(https), password=password))
+    assert caught.value.reason.code == GitCode.NOT_GIT
+    assert caught.value.reason.params["answer"].strip() == "… is wrong?"
+
+
 async def test_a_certificate_of_nobody_is_refused(https: HttpsGit, repository: Repository) -> None:
     repository.commit(WEB)
     with pytest.raises(SourceError, match="TLS certificate"):
@@ -165,7 +178,7 @@ async def test_a_certificate_of_nobody_is_refused(https: HttpsGit, repository: R
 async def test_another_host_key_is_refused_before_anything_is_sent(ssh: SshGit, repository: Repository) -> None:
     repository.commit(WEB)
     other = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
-    with pytest.raises(SourceError, match="not the pinned one"):
+    with pytest.raises(SourceError, match=r"not the pinned one.*pinned SHA256:.*offered SHA256:"):
         await reader_process.read(dataclasses.replace(over_ssh(ssh), host_key=other))
     assert ssh.commands == []
 
@@ -242,7 +255,7 @@ async def test_a_repository_too_large_is_left_in_the_middle(
     monkeypatch.setattr(transport, "MAX_PACK_BYTES", 100_000)
     for request in (over_https(https, into), over_ssh(ssh, into)):
         answer = await asyncio.to_thread(reader.answer, request)
-        assert (answer.outcome, "larger than the 100,000 bytes" in answer.why) == (Outcome.FAILED, True)
+        assert (answer.outcome, "larger than the 100,000 bytes" in in_words_of(answer.why)) == (Outcome.FAILED, True)
         assert list(into.iterdir()) == []
 
 
@@ -252,7 +265,7 @@ async def test_an_answer_that_never_ends_is_left(
     repository.commit({"noise": random.Random(7).randbytes(200_000)})  # noqa: S311 as above
     monkeypatch.setattr(transport, "MAX_ANSWER_BYTES", 50_000)
     answer = await asyncio.to_thread(reader.answer, over_https(https, into))
-    assert (answer.outcome, "larger than" in answer.why) == (Outcome.FAILED, True)
+    assert (answer.outcome, "larger than" in in_words_of(answer.why)) == (Outcome.FAILED, True)
 
 
 async def test_a_server_that_is_no_git_server_is_told(https: HttpsGit, repository: Repository) -> None:

@@ -16,6 +16,7 @@ from lxc_dashboard.errors import ServiceUnavailableError
 from lxc_dashboard.services.templates.format.files import MAX_FILE_BYTES
 from lxc_dashboard.services.templates.sources import archive, tar_archive, unpacking, zip_archive
 from lxc_dashboard.services.templates.sources.archive import KINDS, ArchiveKind, read
+from lxc_dashboard.text import in_words_of
 from tests.unit.services.templates.sources.archives import FOLDER, packed, tarred
 from tests.unit.services.templates.sources.archives import zipped as zip_of
 from tests.unit.services.templates.sources.unpacking.hostile import refusal, zip_with
@@ -26,7 +27,7 @@ def test_a_file_above_the_bound_of_one_refuses_its_template(kind: ArchiveKind) -
     noise = os.urandom(1 << 20) * 17
     result = read(packed(kind, {**FOLDER, "web/container-configs/files/big": noise}))
     assert (result.found, result.refused[0].name) == ((), "web")
-    assert f"{MAX_FILE_BYTES:,}" in result.refused[0].why
+    assert f"{MAX_FILE_BYTES:,}" in in_words_of(result.refused[0].why)
 
 
 def test_a_zip_that_grows_too_much_is_refused_before_it_is_unpacked() -> None:

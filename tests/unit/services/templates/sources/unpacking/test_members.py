@@ -10,6 +10,7 @@ import tarfile
 import pytest
 
 from lxc_dashboard.services.templates.sources.archive import KINDS, ArchiveKind, read
+from lxc_dashboard.text import in_words_of
 from tests.unit.services.templates.sources.archives import FOLDER, packed, tarred
 from tests.unit.services.templates.sources.unpacking.hostile import info_of, refusal, tar_with, zip_with
 
@@ -51,7 +52,7 @@ def test_a_name_that_stands_twice_refuses_the_archive(kind: ArchiveKind) -> None
 def test_a_template_with_names_that_differ_by_case_only_is_refused(kind: ArchiveKind, name: str) -> None:
     result = read(packed(kind, {**FOLDER, "db/template.conf": b"", name: b"x"}))
     assert [content.name for content in result.found] == (["db"] if name.startswith("web/") else ["db", "web"])
-    assert [(one.file, "ignore case" in one.why) for one in result.refused] == [(name, True)]
+    assert [(one.file, "ignore case" in in_words_of(one.why)) for one in result.refused] == [(name, True)]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -75,7 +76,7 @@ def test_a_template_with_a_link_or_device_in_a_tar_is_refused(what: str) -> None
     result = read(tar_with(SPECIAL[what], info_of("db/template.conf")))
     assert [content.name for content in result.found] == ["db"]
     why = "is a link" if "link" in what else "neither a file nor a folder"
-    assert [(one.file, one.name, why in one.why) for one in result.refused] == [("web/x", "web", True)]
+    assert [(one.file, one.name, why in in_words_of(one.why)) for one in result.refused] == [("web/x", "web", True)]
 
 
 @pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFCHR, stat.S_IFIFO, stat.S_IFSOCK])
@@ -95,7 +96,7 @@ def test_links_of_a_repository_beside_its_templates_are_told_and_hide_none() -> 
     result = read(tar_with(*links))
     assert [content.name for content in result.found] == ["web"]
     assert len(result.refused) == 101
-    assert result.refused[-1].why == "50 more members are left out"
+    assert in_words_of(result.refused[-1].why) == "50 more members are left out"
 
 
 def test_a_member_left_out_at_its_config_path_refuses_the_template_too() -> None:
@@ -123,7 +124,7 @@ def test_a_member_left_out_at_its_config_path_refuses_the_template_too() -> None
 def test_a_name_that_no_folder_can_hold_refuses_its_template(kind: ArchiveKind, name: str, why: str) -> None:
     result = read(packed(kind, {**FOLDER, name: b"x"}))
     assert result.found == ()
-    assert (result.refused[0].name, why in result.refused[0].why) == ("web", True)
+    assert (result.refused[0].name, why in in_words_of(result.refused[0].why)) == ("web", True)
 
 
 def test_a_name_in_other_bytes_than_utf8_refuses_its_template() -> None:

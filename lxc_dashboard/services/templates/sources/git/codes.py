@@ -1,0 +1,70 @@
+"""Why an address is invalid, a repository is not read, or a path of it is omitted."""
+
+from __future__ import annotations
+
+from lxc_dashboard.messages import MessageCode
+
+
+class GitCode(MessageCode):
+    """By subject: the address, the way to the server, its answer, the repository, and the paths in it."""
+
+    ADDRESS = "git.address"
+    ADDRESS_INVALID = "git.address_invalid"
+    ADDRESS_SCHEME = "git.address_scheme"
+    ADDRESS_UNPROTECTED = "git.address_unprotected"
+    ADDRESS_HOST = "git.address_host"
+    ADDRESS_PORT = "git.address_port"
+    ADDRESS_USER = "git.address_user"
+    ADDRESS_SECRETS = "git.address_secrets"
+    ADDRESS_PASSWORD = "git.address_password"  # noqa: S105 a code
+    ADDRESS_QUERY = "git.address_query"
+    ADDRESS_FILE = "git.address_file"
+    ADDRESS_NO_REPOSITORY = "git.address_no_repository"
+    REF = "git.ref"
+    SUBFOLDER = "git.subfolder"
+
+    HOST_UNKNOWN = "git.host_unknown"
+    HOST_REFUSED = "git.host_refused"
+    HOST_UNREACHED = "git.host_unreached"
+    HOST_UNREACHED_BECAUSE = "git.host_unreached_because"
+    SSH_REFUSED = "git.ssh_refused"
+    TLS_UNTRUSTED = "git.tls_untrusted"
+    SILENT = "git.silent"
+    DETAILED = "git.detailed"
+
+    NOT_GIT = "git.not_git"
+    NOT_SMART = "git.not_smart"
+    REDIRECTED = "git.redirected"
+    STATUS = "git.status"
+    CREDENTIALS = "git.credentials"
+    GONE_OR_CREDENTIALS = "git.gone_or_credentials"
+    GONE_OR_KEY = "git.gone_or_key"
+
+    FILE_ROOT_UNSET = "git.file_root_unset"
+    FILE_ROOT_OUTSIDE = "git.file_root_outside"
+    FILE_ROOT_PART_OUTSIDE = "git.file_root_part_outside"
+    NO_REPOSITORY = "git.no_repository"
+    NO_REF = "git.no_ref"
+    NO_COMMIT = "git.no_commit"
+    NO_COMMIT_AT_REF = "git.no_commit_at_ref"
+    NO_FOLDER = "git.no_folder"
+    LARGE_PACK = "git.large_pack"
+    LARGE = "git.large"
+    MANY_FILES = "git.many_files"
+    MUCH_MEMORY = "git.much_memory"
+    TOO_SLOW = "git.too_slow"
+    READER_ENDED = "git.reader_ended"
+    DAMAGED = "git.damaged"
+    DAMAGED_FILE = "git.damaged_file"
+    DAMAGED_FOLDER = "git.damaged_folder"
+    FOLDER_MISSING = "git.folder_missing"
+
+    DEEP = "git.deep"
+    BAD_NAME = "git.bad_name"
+    LONG_NAME = "git.long_name"
+    OWN_FOLDER = "git.own_folder"
+    SUBMODULE = "git.submodule"
+    LINK_UNMADE = "git.link_unmade"
+    LINK_NOWHERE = "git.link_nowhere"
+    SPECIAL = "git.special"
+    UNWRITABLE = "git.unwritable"
