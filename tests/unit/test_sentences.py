@@ -14,13 +14,15 @@ PRODUCT = Path(lxc_dashboard.__file__).parent
 # ``text`` is where they belong. ``commands`` and ``cli`` are edges of their own: help texts and prompts stand beside their
 # options, as typer wants it. ``embedded`` and ``settings`` are read by the operator who starts a process, before any page.
 ELSEWHERE = {"text", "commands", "cli.py", "embedded", "settings.py"}
+# Lines of a container's notes in PVE: workers of every version find them again by their words.
+READ_AGAIN = {"services/creation/steps/notes.py"}
 # What is read by programs and the log.
 QUIET_CALLS = {"compile", "debug", "info", "warning_once", "exception", "search", "match", "sub", "execute", "field"}
 LOGGERS = {"log", "logger"}
 # At least so many words: of a text that begins with a capital letter or a parameter, and of one that does not.
 WORDS, WORDS_IN_SMALL = 3, 4
 WORD = re.compile(r"(?<![\w-])[A-Za-z]+(?![\w-])")
-CODE = re.compile(r"[$<>\\|=]|^\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH|LOCK|SET)\b|/\*|::|--")
+CODE = re.compile(r"[$<>\\|=]|\[\^|^\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH|LOCK|SET)\b|/\*|::|--")
 
 # How many are left, by file: a smaller number goes here with the change that removes them. None may be added.
 LEFT: dict[str, int] = {
@@ -46,8 +48,7 @@ LEFT: dict[str, int] = {
     "db/repositories/templates.py": 6,
     "db/repositories/tickets.py": 2,
     "db/standings.py": 1,
-    "frontend.py": 6,
-    "guest/base.py": 1,
+    "frontend.py": 5,
     "guest/connection.py": 9,
     "guest/doors.py": 11,
     "guest/files.py": 3,
@@ -62,26 +63,9 @@ LEFT: dict[str, int] = {
     "proxmox/schemas/tasks.py": 1,
     "proxmox/transport.py": 8,
     "queue.py": 1,
-    "services/auth/limits.py": 1,
     "services/auth/sign_in.py": 3,
     "services/auth/tokens.py": 2,
     "services/containers/console.py": 7,
-    "services/creation/access/entrance.py": 4,
-    "services/creation/batch_views.py": 1,
-    "services/creation/form/command.py": 7,
-    "services/creation/form/presets.py": 2,
-    "services/creation/opening.py": 1,
-    "services/creation/preflight/rights.py": 5,
-    "services/creation/removal/cancel.py": 1,
-    "services/creation/replacement.py": 1,
-    "services/creation/reservation.py": 1,
-    "services/creation/steps/create.py": 1,
-    "services/creation/steps/deploy.py": 2,
-    "services/creation/steps/installers.py": 1,
-    "services/creation/steps/notes.py": 2,
-    "services/creation/steps/sync.py": 1,
-    "services/creation/steps/unknown_packages.py": 2,
-    "services/creation/steps/vmid_conflict.py": 1,
     "services/jobs/engine/pve_tasks.py": 2,
     "services/jobs/engine/ticket.py": 1,
     "services/jobs/identity.py": 3,
@@ -113,14 +97,14 @@ LEFT: dict[str, int] = {
     "services/templates/sources/git/checkout.py": 16,
     "services/templates/sources/git/network.py": 3,
     "services/templates/sources/git/reader.py": 8,
-    "services/templates/sources/git/reader_process.py": 3,
+    "services/templates/sources/git/reader_process.py": 2,
     "services/templates/sources/git/ssh_client.py": 1,
     "services/templates/sources/git/transport.py": 12,
     "services/templates/sources/imports.py": 1,
     "services/templates/sources/passes.py": 6,
     "services/templates/sources/registry.py": 20,
     "services/templates/sources/sync.py": 2,
-    "services/templates/sources/tar_archive.py": 18,
+    "services/templates/sources/tar_archive.py": 13,
     "services/templates/sources/unpacking.py": 18,
     "services/templates/sources/zip_archive.py": 5,
     "state/containers/container_list.py": 1,
@@ -146,8 +130,10 @@ def sentences(path: Path) -> list[str]:
 
 
 def quiet(tree: ast.AST) -> Iterator[ast.AST]:
-    """What holds strings that no user reads: the log, patterns, faults of our own, classes of CSS."""
+    """What holds strings that no user reads: the log, patterns, faults of our own, classes of CSS, what PVE's text is searched for."""
     for node in ast.walk(tree):
+        if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In):
+            yield node.left
         if isinstance(node, ast.keyword) and node.arg in {"class_name", "id"}:
             yield node
         if not isinstance(node, ast.Call):
@@ -164,7 +150,8 @@ def quiet(tree: ast.AST) -> Iterator[ast.AST]:
 def is_sentence(words: str) -> bool:
     begin = words.lstrip("{}. ;")[:1]
     least = WORDS if begin.isupper() or words.startswith("{") else WORDS_IN_SMALL
-    return len(WORD.findall(words)) >= least and not CODE.search(words)
+    # Without blanks it is a privilege, an address or a format of time.
+    return " " in words and len(WORD.findall(words)) >= least and not CODE.search(words)
 
 
 def words_of(node: ast.AST) -> str:
@@ -176,7 +163,12 @@ def words_of(node: ast.AST) -> str:
 
 
 def searched() -> list[Path]:
-    return [path for path in sorted(PRODUCT.rglob("*.py")) if path.relative_to(PRODUCT).parts[0] not in ELSEWHERE]
+    paths = sorted(PRODUCT.rglob("*.py"))
+    return [
+        path
+        for path in paths
+        if (inside := path.relative_to(PRODUCT)).parts[0] not in ELSEWHERE and str(inside) not in READ_AGAIN
+    ]
 
 
 def test_sentences_stand_in_text_only() -> None:

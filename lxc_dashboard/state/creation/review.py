@@ -22,7 +22,7 @@ from lxc_dashboard.state.creation import form as fields
 from lxc_dashboard.state.creation import several
 from lxc_dashboard.state.creation.form import STEPS, FindingRow
 from lxc_dashboard.state.creation.several import PlannedRow
-from lxc_dashboard.state.creation.summary import Line, review_lines
+from lxc_dashboard.state.creation.summary import Line, bash_text, review_lines
 from lxc_dashboard.state.creation.wizard import WizardState
 
 if TYPE_CHECKING:
@@ -154,12 +154,12 @@ class ReviewState(WizardState):
         vmid = spec.vmid or (self._choices.next_vmid if self._choices else None)
         if vmid is not None and self._several() is None:
             self.pct_command = command.pct_create(spec, vmid)
-            self.api_command = command.api_call(spec, vmid, at=self._endpoint)
+            self.api_command = bash_text(command.api_call(spec, vmid, at=self._endpoint))
 
     def _show_plan(self, plan: Plan | None) -> None:
         if self._several() is not None:
             self.pct_command = command.pct_create_all(plan.specs) if plan else ""
-            self.api_command = command.api_calls(plan.specs, at=self._endpoint) if plan else ""
+            self.api_command = bash_text(command.api_calls(plan.specs, at=self._endpoint)) if plan else ""
         self.planned = several.planned_rows(plan)
         self.planned_title = several.title_of(self.planned)
 

@@ -1,4 +1,4 @@
-"""What is wrong with a field of the container form, and what of a node could not be listed."""
+"""What is wrong with a field of the container form, comments of its commands, and what of a node could not be listed."""
 
 from __future__ import annotations
 
@@ -104,6 +104,12 @@ OF_FORM: Final[Mapping[str, str]] = {
     "field.pattern_bad_choice": "{{{choice}}} is neither a span such as {{1..5}} nor a list such as {{a,b}}",
     "field.pattern_bad_name": "{name}: {reason}",
     "field.pattern_empty_name": "An empty name: {reason}",
+    # Comments of the commands that create the same container
+    "command.no_token_features": "PVE refuses {features} to every API token, also to those of {root}.",
+    "command.no_token_folders": "PVE refuses folders of the node to every API token, also to those of {root}.",
+    "command.no_token_both": "PVE refuses {features}, folders of the node to every API token, also to those of {root}.",
+    "command.root_instead": "It takes them from {root} itself: with a ticket and its CSRF token, or by pct on the node.",
+    "command.task_awaited": "When that task has ended:",
     # What a node offers
     "offer.no_node": "No node is online, or none may be seen by this user",
     "offer.unlisted": "{what}: {reason}",
