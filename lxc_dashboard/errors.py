@@ -215,7 +215,7 @@ class PrivilegeError(AuthError):
     """
 
     def __init__(
-        self, privilege: str, path: str, detail: str = "", *, purpose: str = "", pve_message: str = ""
+        self, privilege: str, path: str, detail: str = "", *, purpose: Message | str = "", pve_message: str = ""
     ) -> None:
         self.privilege = privilege
         self.path = path

@@ -158,8 +158,8 @@ def test_the_wizard_says_beside_each_field_what_is_wrong_with_several(page: Page
     page.locator("#ipv4_mode").select_option("static")
     page.locator("#forward").click()
     expect(wizard.fault(page, "hostname_pattern")).to_have_text("At most 100 at once; these are 101")
-    expect(wizard.fault(page, "vmid")).to_have_text(VMID_BY_HAND)
-    expect(wizard.fault(page, "ipv4_range")).to_have_text(NEEDS_RANGE)
+    expect(wizard.fault(page, "vmid")).to_have_text(text.in_words_of(VMID_BY_HAND))
+    expect(wizard.fault(page, "ipv4_range")).to_have_text(text.in_words_of(NEEDS_RANGE))
     keep_picture(page, "wizard-several-faults")
     assert accessibility_faults(page) == []
     wizard.fill(page, hostname_pattern="web-{1..3}", vmid="", ipv4_range="10.94.0.10-11/24")

@@ -24,9 +24,10 @@ from lxc_dashboard.api.v1.parameters import (
 from lxc_dashboard.api.v1.stream import log_of
 from lxc_dashboard.db.models import new_id
 from lxc_dashboard.errors import InvalidInputError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation import credentials, service
 from lxc_dashboard.services.creation.form import request_body
-from lxc_dashboard.services.creation.form.request_body import NO_FIELD
+from lxc_dashboard.services.creation.form.codes import FieldCode
 from lxc_dashboard.services.jobs import service as jobs
 from lxc_dashboard.services.jobs.request import is_known
 
@@ -85,7 +86,7 @@ async def reveal(request: Request) -> Response:
     if not isinstance(name, str) or not 0 < len(name) <= NAME_CHARS:
         raise InvalidInputError({"name": text.API_SERVICE_NAME.format(chars=NAME_CHARS)})
     if unknown := body.keys() - {"name"}:
-        raise InvalidInputError(dict.fromkeys(sorted(unknown), NO_FIELD))
+        raise InvalidInputError(dict.fromkeys(sorted(unknown), Message.of(FieldCode.UNKNOWN)))
     return answer(Secrets(await credentials.reveal(rt, session, job_id, name)))
 
 

@@ -12,7 +12,9 @@ from uuid import UUID
 from lxc_dashboard.db.models import Container, Job, JobState
 from lxc_dashboard.db.repositories.jobs import FINISHED
 from lxc_dashboard.errors import DashboardError, NotFoundError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation import service
+from lxc_dashboard.services.creation.failures import FailureCode
 from lxc_dashboard.services.creation.views import CreationView, creation_view
 from lxc_dashboard.services.jobs import service as jobs
 from lxc_dashboard.services.jobs import visibility
@@ -59,7 +61,7 @@ class Outcome:
     """``done`` hostnames, and what each of the others was refused for."""
 
     done: tuple[str, ...] = ()
-    refused: tuple[tuple[str, str], ...] = ()
+    refused: tuple[tuple[str, Message], ...] = ()
 
 
 async def get_batch(rt: Runtime, session: Session, batch_id: UUID) -> BatchView:
@@ -75,7 +77,7 @@ async def get_batch(rt: Runtime, session: Session, batch_id: UUID) -> BatchView:
         if owns(session, creation) or container.id in seen
     ]
     if not shown:
-        raise NotFoundError("This batch does not exist or was removed")
+        raise NotFoundError(Message.of(FailureCode.BATCH_GONE))
     return BatchView(batch.id, batch.pattern, batch.userid, batch.created_at, tuple(shown), len(runs) - len(shown))
 
 
@@ -112,14 +114,14 @@ async def _each(jobs: Sequence[CreationView], act: Callable[[CreationView], Awai
     """A refusal of one hinders none of the others."""
     turn = asyncio.Semaphore(AT_ONCE)
 
-    async def one(job: CreationView) -> str:
+    async def one(job: CreationView) -> Message | None:
         async with turn:
             try:
                 await act(job)
             except DashboardError as error:
-                return error.user_message
-        return ""
+                return error.reason
+        return None
 
     answers = await asyncio.gather(*(one(job) for job in jobs))
     told = [(job.hostname, answer) for job, answer in zip(jobs, answers, strict=True)]
-    return Outcome(tuple(name for name, why in told if not why), tuple((name, why) for name, why in told if why))
+    return Outcome(tuple(name for name, why in told if why is None), tuple((name, why) for name, why in told if why))

@@ -111,7 +111,7 @@ async def look(
     try:
         planned = await plan(rt, session, pattern, spec, ipv4_range=ipv4_range, ipv6_range=ipv6_range)
     except InvalidInputError as refused:
-        return None, [error(field, FindingCode.INVALID, reason=cause) for field, cause in refused.fields.items()]
+        return None, [error(field, FindingCode.INVALID, reason=cause) for field, cause in refused.reasons.items()]
     except ProxmoxError as fault:
         return None, [error("", FindingCode.PVE_FAILED, reason=fault.reason)]
     return planned, await check(rt, session, planned)
@@ -159,7 +159,7 @@ async def request_batch(
             orders = await _store(rt, session, planned, secrets, wanted)
         except InvalidInputError as refused:
             if tries == ADDRESS_TRIES:
-                raise InvalidInputError({_ranged(field): cause for field, cause in refused.fields.items()}) from None
+                raise InvalidInputError({_ranged(field): cause for field, cause in refused.reasons.items()}) from None
         else:
             break  # else an address was promised to somebody else in between
     for order in orders:

@@ -37,6 +37,7 @@ class CreationCode(EventCode):
     OSTEMPLATE_PRESENT = "ostemplate.present"
     OSTEMPLATE_DOWNLOADED = "ostemplate.downloaded"
     OSTEMPLATE_FETCHING = "ostemplate.fetching"
+    REPLACED = "container.replaced"
     REPLACED_DESTROYING = "container.replaced_destroying"
     DESTROYING = "container.destroying"
     DESTROYED = "container.destroyed"

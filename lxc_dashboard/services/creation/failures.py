@@ -15,6 +15,9 @@ class FailureCode(MessageCode):
     NO_WAY_NO_ROUTE = "way_in.none.no_route"
     NO_WAY_NO_KEY = "way_in.none.no_key"
     NOT_ENTERED = "way_in.not_entered"
+    NO_DOOR = "way_in.no_door"
+    NO_DOOR_AFTER_MOVE = "way_in.no_door_after_move"
+    NO_ADDRESS_YET = "way_in.no_address_yet"
 
     CONTACT_NO_ADDRESS = "failure.contact_no_address"
     CONTACT_REFUSED = "failure.contact_refused"
@@ -28,6 +31,7 @@ class FailureCode(MessageCode):
     FILE_UNWRITABLE_BECAUSE = "failure.file_unwritable_because"
     UNPREPARED = "failure.unprepared"
     UNPREPARED_BECAUSE = "failure.unprepared_because"
+    SILENT_END = "failure.silent_end"
     OWNER_MISSING = "failure.owner_missing"
     FOLDER_MISSING = "failure.folder_missing"
     HA_NOT_STARTED = "failure.ha_not_started"
@@ -44,10 +48,12 @@ class FailureCode(MessageCode):
     CREATE_INTERRUPTED = "failure.create_interrupted"
     CREATE_FAILED = "failure.create_failed"
 
+    STOP_TIMEOUT = "failure.stop_timeout"
     DOWNLOAD_CANCELLED = "failure.download_cancelled"
     DOWNLOAD_BROKE = "failure.download_broke"
 
     OWN_USER_GOES_ON = "failure.own_user_goes_on"
+    BATCH_GONE = "failure.batch_gone"
     NO_CREATION = "failure.no_creation"
     LEFT_NOT_OURS = "failure.left_not_ours"
     LEFT_RUNS = "failure.left_runs"

@@ -118,13 +118,13 @@ class Creation(Kind[RunContext]):
         """A container that failed stays as it is, to be retried, kept or destroyed; where PVE has none, its vmid is free."""
         container_id = job.own_container_id
         by = job.cancelled_by or job.userid
+        detail = end.message.to_json()
         if run is not None:
             await tx.containers.set_lifecycle(container_id, Lifecycle.READY)
             await tx.containers.set_revision(container_id, run.revision.id if run.revision else None)
-            await tx.containers.add_event(container_id, "created", f"Created {run.guest}", userid=job.userid)
+            await tx.containers.add_event(container_id, "created", "", userid=job.userid, detail=detail)
             return
         await tx.containers.set_lifecycle(container_id, Lifecycle.ERROR)
-        detail = end.message.to_json()
         await tx.containers.add_event(container_id, f"creation-{end.state.value}", "", userid=by, detail=detail)
         if end.state is JobState.FAILED and not end.left.remains and job.finished_at:
             await tx.containers.mark_lost(

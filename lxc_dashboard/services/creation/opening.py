@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 DOOR_KEY: Final = "door_key"
 # Scripts that hand root's keys on know the passing one by its first two words.
-KEY_COMMENT: Final = "lxc-dashboard creation {id}: goes when it is ready"
+KEY_COMMENT: Final = "lxc-dashboard creation {id} (temporary)"
 
 
 async def open_context(rt: Runtime, creation: Job, recorder: Recorder) -> RunContext:

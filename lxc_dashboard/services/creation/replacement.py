@@ -11,6 +11,7 @@ from lxc_dashboard.errors import BusyGuestError, ConflictError, NotFoundError
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation import preflight, request, service
 from lxc_dashboard.services.creation.audit import audit
+from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.failures import FailureCode
 from lxc_dashboard.services.creation.form.filled import Filled, filled_of
 from lxc_dashboard.services.creation.form.spec import Secrets
@@ -103,7 +104,8 @@ async def _instead(rt: Runtime, session: Session, view: CreationView, new: UUID)
         if busy := await tx.jobs.locking(creation.endpoint_id, container.vmid):
             raise BusyGuestError(f"CT {container.vmid} {container.hostname}", busy.kind, busy.userid, busy.id)
         await clearing.write_off(tx, creation, container)
-        await tx.containers.add_event(container.id, "replaced", "Replaced by another container", userid=session.userid)
+        replaced = Message.of(CreationCode.REPLACED).to_json()
+        await tx.containers.add_event(container.id, "replaced", "", userid=session.userid, detail=replaced)
         await audit(tx, session, container, "creation.replace", job=creation.id)
 
     return Reservation(new, creation.batch_id, container.vmid, creation.id, replace_row)

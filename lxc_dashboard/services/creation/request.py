@@ -13,9 +13,11 @@ import structlog
 
 from lxc_dashboard.db.models import CREATE_KIND, AuditResult, Container, Job, Phase, new_id
 from lxc_dashboard.errors import BusyGuestError, ConflictError, InvalidInputError, PreflightError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import preflight, vmids
 from lxc_dashboard.services.creation.form import addresses
+from lxc_dashboard.services.creation.form.codes import FieldCode
 from lxc_dashboard.services.creation.form.spec import ContainerSpec, PasswordMode, Secrets
 from lxc_dashboard.services.creation.form.validation import check_password
 from lxc_dashboard.services.creation.preflight.findings import FindingSeverity
@@ -155,7 +157,7 @@ async def reserve_all(
             return  # the same request, a moment earlier
         if orders[0].spec.vmid is None:
             raise
-        raise InvalidInputError({"vmid": f"{orders[0].spec.vmid} was taken in the meantime"}) from error
+        raise InvalidInputError({"vmid": Message.of(FieldCode.VMID_TAKEN, vmid=orders[0].spec.vmid)}) from error
 
 
 async def _store_all(lent: Lending, orders: Sequence[Order], given: Sequence[int]) -> None:

@@ -8,6 +8,7 @@ from lxc_dashboard.errors import ConflictError
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import vmids
+from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.failures import FailureCode
 from lxc_dashboard.services.creation.form import addresses
 from lxc_dashboard.services.creation.form.spec import ContainerSpec
@@ -49,7 +50,8 @@ async def hold_again(tx: Transaction, creation: Job, container: Container, free:
     await tx.containers.hold_again(container.id, vmid)
     if vmid != former:
         await tx.jobs.set_vmid(creation.id, vmid)
-        await tx.containers.add_event(container.id, "moved", f"CT {former} was taken: it is CT {vmid}")
+        moved = Message.of(CreationCode.VMID_TAKEN, taken=former, vmid=vmid)
+        await tx.containers.add_event(container.id, "moved", "", detail=moved.to_json())
 
 
 def begin_anew(checkpoint: Checkpoint) -> None:

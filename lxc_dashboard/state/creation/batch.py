@@ -166,5 +166,6 @@ def outcome_notes(outcome: Outcome, sentence: str, noun: str) -> list[Any]:
     events = [notify(sentence.format(jobs=counted(len(outcome.done), noun)))] if outcome.done else []
     if outcome.refused:
         name, why = outcome.refused[0]
-        events.append(notify_error(text.BATCH_REFUSED.format(count=len(outcome.refused), name=name, why=why)))
+        sentence = text.BATCH_REFUSED.format(count=len(outcome.refused), name=name, why=text.with_remedy(why))
+        events.append(notify_error(sentence))
     return events or [notify(text.BATCH_NOTHING_TO_DO)]

@@ -54,7 +54,7 @@ class OfferState(WizardPart, WizardState):
             os_downloads=self._downloads(offered),
             pools=self._pools(offered),
             next_vmid=str(offered.next_vmid or ""),
-            missing=list(offered.missing),
+            missing=[text.with_remedy(message) for message in offered.missing],
         )
 
     def _downloads(self, offered: Choices) -> list[Option]:

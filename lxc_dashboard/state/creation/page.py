@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from lxc_dashboard.errors import InvalidInputError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation.form import choices
 from lxc_dashboard.services.creation.form.spec import ContainerSpec, PasswordMode
 from lxc_dashboard.services.creation.form.validation import check_password
@@ -180,18 +181,18 @@ class CreateState(PageState, WizardState):
 
         The vmid of a replaced job's container may be used again: the review checks it.
         """
-        faults: dict[str, str] = {}
+        faults: dict[str, Message] = {}
         spec = None
         try:
             # ``_spec`` refuses an unknown mode.
             if self.form.get("password_mode") == PasswordMode.GIVEN.value:
                 check_password(PasswordMode.GIVEN, password)
         except InvalidInputError as error:
-            faults |= error.fields
+            faults |= error.reasons
         try:
             spec = self._spec()
         except InvalidInputError as error:
-            faults |= error.fields
+            faults |= error.reasons
         vmid = self.form.get("vmid", "").strip()
         if self.step == "configure" and not self.edits and vmid.isdecimal() and "vmid" not in faults:
             taken = await choices.vmid_fault(runtime(), session(), int(vmid))

@@ -21,7 +21,7 @@ from lxc_dashboard.services.creation.form.spec import ContainerSpec, PasswordMod
 from lxc_dashboard.state.base import requires, runtime, session
 from lxc_dashboard.state.creation import form as fields
 from lxc_dashboard.state.creation.form import STEPS, FindingRow
-from lxc_dashboard.state.creation.summary import Line, review_lines
+from lxc_dashboard.state.creation.summary import Line, bash_text, review_lines
 from lxc_dashboard.state.creation.wizard import WizardState
 from lxc_dashboard.state.templates.rows import counted
 
@@ -221,12 +221,12 @@ class ReviewState(WizardState):
         vmid = spec.vmid or (self._choices.next_vmid if self._choices else None)
         if vmid is not None and self._several() is None:
             self.pct_command = command.pct_create(spec, vmid)
-            self.api_command = command.api_call(spec, vmid, at=self._endpoint)
+            self.api_command = bash_text(command.api_call(spec, vmid, at=self._endpoint))
 
     def _show_plan(self, plan: Plan | None) -> None:
         if self._several() is not None:
             self.pct_command = command.pct_create_all(plan.specs) if plan else ""
-            self.api_command = command.api_calls(plan.specs, at=self._endpoint) if plan else ""
+            self.api_command = bash_text(command.api_calls(plan.specs, at=self._endpoint)) if plan else ""
         self.planned = planned_rows(plan)
         self.planned_title = title_of(self.planned)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from lxc_dashboard import text
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation.form.batch import count
 from lxc_dashboard.services.creation.form.choices import (
     DOWNLOAD_PREFIX,
@@ -35,6 +36,11 @@ class Option:
 class Line:
     label: str
     value: str
+
+
+def bash_text(lines: Iterable[str | Message]) -> str:
+    """A command of several lines, with messages as comments."""
+    return "\n".join(f"# {text.in_words_of(line)}" if isinstance(line, Message) else line for line in lines)
 
 
 def node_options(offered: Choices) -> list[Option]:

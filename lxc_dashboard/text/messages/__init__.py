@@ -8,6 +8,7 @@ from typing import Any, Final
 from lxc_dashboard.messages import Message
 from lxc_dashboard.text.messages.errors import ERRORS
 from lxc_dashboard.text.messages.events import EVENTS
+from lxc_dashboard.text.messages.form import OF_FORM
 from lxc_dashboard.text.messages.preflight import OF_PREFLIGHT
 from lxc_dashboard.text.messages.remedies import WithRemedy
 from lxc_dashboard.text.messages.sources import OF_SOURCES
@@ -16,6 +17,7 @@ from lxc_dashboard.text.messages.templates import OF_FORMAT
 MESSAGES: Final[Mapping[str, str | tuple[str, str] | WithRemedy]] = {
     **EVENTS,
     **OF_PREFLIGHT,
+    **OF_FORM,
     **ERRORS,
     **OF_FORMAT,
     **OF_SOURCES,

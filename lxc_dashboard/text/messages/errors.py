@@ -67,6 +67,9 @@ ERRORS: Final[Mapping[str, str | WithRemedy]] = {
     "way_in.none.no_route": WithRemedy(f"{_NO_WAY}, and no route leads from the dashboard to {{address}}", _REGISTER),
     "way_in.none.no_key": WithRemedy(f"{_NO_WAY}, and this job has no key for the guest", _REGISTER),
     "way_in.not_entered": WithRemedy("{reason}", "{remedy}, then retry"),
+    "way_in.no_door": "There is no way into guests of node {node}",
+    "way_in.no_door_after_move": "CT {vmid} was moved to {node}, which has no SSH door at the endpoint",
+    "way_in.no_address_yet": "The guest has no address yet",
     # Why a creation fails
     "failure.contact_no_address": WithRemedy(
         "It has no address to be entered at",
@@ -105,6 +108,7 @@ ERRORS: Final[Mapping[str, str | WithRemedy]] = {
         "The helpers cannot be put into the guest: {output}", "Clear what blocks {folders} in the guest, then retry"
     ),
     "failure.unprepared_because": WithRemedy("The helpers cannot be put into the guest: {output}", "{remedy}"),
+    "failure.silent_end": "it ended with status {status}",
     "failure.owner_missing": WithRemedy(
         "{target} cannot be given to {owner}, who does not exist after the scripts",
         "Have a script or a package make the user and group, or fix the file's owner",
@@ -143,10 +147,12 @@ ERRORS: Final[Mapping[str, str | WithRemedy]] = {
     ),
     "failure.create_interrupted": WithRemedy("{reason}", "The task was stopped. Retry it"),
     "failure.create_failed": WithRemedy("{reason}", "The log shows what PVE did"),
+    "failure.stop_timeout": "no answer in time",
     # Why a request about a creation fails
     "failure.download_cancelled": "The download of {volume} was cancelled",
     "failure.download_broke": "The download of {volume} failed in the dashboard itself. Its log names the cause",
     "failure.own_user_goes_on": "A job acts as its own user: only that user can let it go on",
+    "failure.batch_gone": "This batch does not exist or was removed",
     "failure.no_creation": "This job makes no container",
     "failure.left_not_ours": "CT {vmid} is another container by now, or its notes do not name this job. Nothing was deleted",
     "failure.left_runs": WithRemedy(
@@ -290,5 +296,6 @@ ERRORS: Final[Mapping[str, str | WithRemedy]] = {
     "preset.shared_meanwhile": WithRemedy("{name} was shared meanwhile", "Try again"),
     "preset.unnamed": "Give it a name",
     "preset.bad_name": "{most} visible characters at most",
+    "preset.sharing": "for sharing a preset",
     "preset.too_many": WithRemedy("You have {most} presets", "Delete one first"),
 }

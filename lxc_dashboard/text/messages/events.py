@@ -65,6 +65,7 @@ EVENTS: Final[Mapping[str, str | tuple[str, str]]] = {
     "ostemplate.present": "{ostemplate} is on {storage} already",
     "ostemplate.downloaded": "Downloaded {ostemplate} to {storage}",
     "ostemplate.fetching": "Downloading the OS template",
+    "container.replaced": "Replaced by another container",
     "container.replaced_destroying": "Destroying CT {vmid} {hostname}, which the replaced job left",
     "container.destroying": "Destroying the container",
     "container.destroyed": "Destroyed {guest}",

@@ -10,11 +10,13 @@ import pytest
 
 from lxc_dashboard.db.models import Container
 from lxc_dashboard.errors import ConflictError, UnreachableError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.proxmox.client import GET_DEADLINE_S
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation.form import choices
 from lxc_dashboard.services.creation.form.choices import BridgeChoice
+from lxc_dashboard.services.creation.form.codes import FieldCode, OfferCode
 from lxc_dashboard.settings import Settings
 from pve_sandbox.node import SandboxNode
 from tests.integration.creation.conftest import pve_alone
@@ -96,16 +98,16 @@ async def test_one_who_may_see_nothing_is_told_what_could_not_be_read(rt: Runtim
     sandbox.api.directory.changed()
     found = await choices.choices(rt, await sign_in(rt, sandbox, "viewer@pve"))
     assert (found.storages, found.ostemplates, found.pools) == ((), (), ())
-    assert all(":" in line for line in found.missing)
+    assert {message.code for message in found.missing} <= {OfferCode.UNLISTED, OfferCode.NO_OSTEMPLATES_SEEN}
 
 
 async def test_a_vmid_is_free_or_its_holder_is_named(rt: Runtime, session: Session) -> None:
-    assert await choices.vmid_fault(rt, session, 4321) == ""
-    assert await choices.vmid_fault(rt, session, 101) == "101 is taken in PVE"
+    assert await choices.vmid_fault(rt, session, 4321) is None
+    assert await choices.vmid_fault(rt, session, 101) == Message.of(FieldCode.VMID_IN_PVE, vmid=101)
     async with rt.db.transaction() as tx:
         reserved = Container(endpoint_id=session.endpoint_id, vmid=4321, node="pve1", hostname="soon")
         await tx.containers.reserve(reserved)
-    assert await choices.vmid_fault(rt, session, 4321) == "4321 is held by a container of this dashboard"
+    assert await choices.vmid_fault(rt, session, 4321) == Message.of(FieldCode.VMID_OURS, vmid=4321)
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,12 @@ import pytest
 
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.errors import InvalidInputError, PreflightError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import preflight
 from lxc_dashboard.services.creation.form import choices
 from lxc_dashboard.services.creation.form.addresses import next_free, parse_range
+from lxc_dashboard.services.creation.form.codes import FieldCode
 from lxc_dashboard.services.creation.form.spec import IpMode, IpSettings
 from tests.integration.creation.conftest import content_of, spec_of
 from tests.integration.endpoints import sign_in
@@ -57,9 +59,9 @@ async def test_a_range_that_only_it_filled_is_free(lab: Lab) -> None:
 
 async def test_its_vmid_is_free_in_the_wizard(lab: Lab) -> None:
     job = await made(lab)
-    assert "is held by a container" in await choices.vmid_fault(lab.rt, lab.session, 4711)
+    assert await choices.vmid_fault(lab.rt, lab.session, 4711) == Message.of(FieldCode.VMID_OURS, vmid=4711)
     await delete(lab, job.vmid)
-    assert await choices.vmid_fault(lab.rt, lab.session, 4711) == ""
+    assert await choices.vmid_fault(lab.rt, lab.session, 4711) is None
 
 
 async def test_the_container_of_a_failed_job_is_forgotten_too(lab: Lab) -> None:

@@ -108,7 +108,7 @@ async def test_storages_that_say_neither_that_they_are_active_nor_their_size_are
 async def test_a_storage_that_hangs_takes_nothing_else_with_it(rt: Runtime, session: Session, other: OtherPve) -> None:
     other.changes.append(refused("/storage/local/content", 596, "Connection timed out"))
     found = await choices.choices(rt, session, "pve1")
-    assert found.missing == ("OS templates on local: Node pve1 does not answer",)
+    assert [cause(message) for message in found.missing] == ["OS templates on local: Node pve1 does not answer"]
     assert found.storages
     assert found.bridges
     assert found.appliances

@@ -215,7 +215,7 @@ async def test_a_storage_of_os_templates_that_the_user_does_not_see_is_told_with
         "or have Datastore.Audit granted to you at the storage that has it (/storage/NAME)"
     )
     offered = await choices.choices(rt, session, "pve1")
-    assert [line for line in offered.missing if "Datastore.Audit" in line] == [
+    assert [line for line in map(cause, offered.missing) if "Datastore.Audit" in line] == [
         "OS templates: you see no storage on pve1 that holds any. You need Datastore.Audit at one that does (/storage/NAME)"
     ]
     sandbox.api.grant("viewer@pve", "/storage/local", "Datastore.Audit")

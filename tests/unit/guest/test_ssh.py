@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.unit.guest.conftest import Node
 
 MARKER = "0192f0c8-1111-7000-8000-000000000000"
-OURS = KeyPair.make("lxc-dashboard creation: goes when it is ready").public
+OURS = KeyPair.make("lxc-dashboard creation 1 (temporary)").public
 THEIRS = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBB7kKkxxbmGnI8Y6mZr8m3i1bHk0V7W9Qq2vY2n3m4L me"
 BEGIN, END = "# --- BEGIN PVE ---", "# --- END PVE ---"
 

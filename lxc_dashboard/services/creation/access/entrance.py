@@ -12,8 +12,10 @@ from lxc_dashboard.errors import GuestError, GuestUnreachableError, PrivilegeErr
 from lxc_dashboard.guest.base import COMMAND_TIMEOUT_S, OUTPUT_LIMIT_BYTES, CommandResult, Door, GuestStream
 from lxc_dashboard.guest.connection import SshAddress
 from lxc_dashboard.guest.doors import SSH_PORT, EntryDoor, PctDoor, SshDoor
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.auth.privileges import CONSOLE_PRIVILEGE
 from lxc_dashboard.services.creation.access.doors import Way, WayKind, door_address, find
+from lxc_dashboard.services.creation.failures import FailureCode
 
 if TYPE_CHECKING:
     from lxc_dashboard.guest.keys import KeyPair
@@ -57,7 +59,7 @@ class Entrance:
         if self.way.kind is WayKind.SSH:
             return SshDoor(self._rt.ssh, self._ssh_address(), self._guest.vmid, marker=marker)
         if self.way.address is None:
-            raise GuestError(f"There is no way into guests of node {self._guest.node}")
+            raise GuestError(Message.of(FailureCode.NO_DOOR, node=self._guest.node))
         return PctDoor(self._rt.ssh, self.way.address, self._guest.vmid, marker=marker)
 
     async def _ask(self) -> None:
@@ -89,7 +91,7 @@ class Entrance:
             return
         address = await door_address(self._rt, self._endpoint_id, node)
         if address is None:
-            raise GuestError(f"CT {self._guest.vmid} was moved to {node}, which has no SSH door at the endpoint")
+            raise GuestError(Message.of(FailureCode.NO_DOOR_AFTER_MOVE, vmid=self._guest.vmid, node=node))
         await self._leave_node()
         self.way = Way(WayKind.PCT, node, address)
 
@@ -103,7 +105,7 @@ class Entrance:
 
     def _ssh_address(self) -> SshAddress:
         if self._key is None or not self._host:
-            raise GuestUnreachableError("The guest has no address yet")
+            raise GuestUnreachableError(Message.of(FailureCode.NO_ADDRESS_YET))
         return SshAddress(self._host, SSH_PORT, "root", self._host_key, self._key.private)
 
     async def close(self) -> None:

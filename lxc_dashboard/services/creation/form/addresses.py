@@ -10,8 +10,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.errors import InvalidInputError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import holders
+from lxc_dashboard.services.creation.form.codes import FieldCode
 from lxc_dashboard.services.creation.form.readers import PREFIX_MIN
 from lxc_dashboard.services.creation.form.spec import Segment
 from lxc_dashboard.services.creation.preflight.neighbours import SEEN_HOLDS_S, seen_lately
@@ -80,7 +82,7 @@ def parse_range(text: str, *, version: int | None = None, field: str = "range") 
     example = EXAMPLES[version or 4]
     found = _RANGE.fullmatch(text.strip()) if len(text) <= TEXT_MAX_CHARS else None
     if found is None:
-        raise InvalidInputError({field: f"Enter the first and the last address with their prefix, such as {example}"})
+        raise InvalidInputError({field: Message.of(FieldCode.NO_RANGE, example=example)})
     begin, end, prefix = found.groups()
     first = _address(begin, field, example)
     last = _address(end if set(end) & set(".:") else _GROUP_END.sub(end, begin, count=1), field, example)
@@ -94,31 +96,31 @@ def _address(text: str, field: str, example: str) -> Address:
     try:
         return ipaddress.ip_address(text)
     except ValueError:
-        raise InvalidInputError({field: f"{text} is not an address: enter a range, for example {example}"}) from None
+        raise InvalidInputError({field: Message.of(FieldCode.RANGE_BAD_ADDRESS, word=text, example=example)}) from None
 
 
-def _wrong_pair(first: Address, last: Address, version: int | None) -> str:
+def _wrong_pair(first: Address, last: Address, version: int | None) -> Message | None:
     if first.version != last.version:
-        return "The first and the last address are of different kinds"
+        return Message.of(FieldCode.RANGE_MIXED)
     if version not in (None, first.version):
-        return f"Enter IPv{version} addresses, such as {EXAMPLES[version]}"
+        return Message.of(FieldCode.RANGE_VERSION, version=version, example=EXAMPLES[version])
     if int(last) < int(first):
-        return "The last address comes before the first one"
-    return ""
+        return Message.of(FieldCode.RANGE_BACKWARDS)
+    return None
 
 
-def _wrong_size(first: Address, last: Address, prefix: int) -> str:
+def _wrong_size(first: Address, last: Address, prefix: int) -> Message | None:
     if not PREFIX_MIN <= prefix <= first.max_prefixlen:
-        return f"PVE takes a prefix from /{PREFIX_MIN} to /{first.max_prefixlen}"
+        return Message.of(FieldCode.BAD_PREFIX, least=PREFIX_MIN, most=first.max_prefixlen)
     if ipaddress.ip_interface(f"{first}/{prefix}").network != ipaddress.ip_interface(f"{last}/{prefix}").network:
-        return f"{first} and {last} are not in one network of /{prefix}"
+        return Message.of(FieldCode.RANGE_TWO_NETWORKS, first=str(first), last=str(last), prefix=prefix)
     if int(last) - int(first) >= RANGE_MAX:
-        return f"At most {RANGE_MAX:,} addresses"
+        return Message.of(FieldCode.RANGE_TOO_LONG, most=f"{RANGE_MAX:,}")
     if any(address.is_multicast or address.is_loopback or address.is_unspecified for address in (first, last)):
-        return "A guest cannot have these addresses"
+        return Message.of(FieldCode.RANGE_UNUSABLE)
     if next(iter(AddressRange(first, last, prefix)), None) is None:
-        return "No guest can have these: they are the network's own and its broadcast address"
-    return ""
+        return Message.of(FieldCode.RANGE_OF_NETWORK)
+    return None
 
 
 def _kept_by_network(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> frozenset[Address]:
@@ -152,8 +154,8 @@ async def next_free(
     if len(free) < count and await holders.forget_gone(rt, client, session.endpoint_id, is_wanted=is_wanted):
         free = await find()
     if len(free) < count:
-        needed = "it is all taken" if count == 1 else f"{len(free)} of its addresses are free, {count} are needed"
-        raise InvalidInputError({field: needed[:1].upper() + needed[1:]})
+        short = Message.of(FieldCode.RANGE_SHORT, free=len(free), wanted=count)
+        raise InvalidInputError({field: Message.of(FieldCode.RANGE_TAKEN) if count == 1 else short})
     return Free(free, seen.unasked)
 
 
@@ -167,7 +169,7 @@ def _plain(text: str) -> Address | None:
 
 async def faults(
     tx: Transaction, endpoint_id: UUID, specs: Sequence[ContainerSpec], *, own: UUID | None = None
-) -> dict[str, str]:
+) -> dict[str, Message]:
     """By field, which static address of ``specs`` another container than ``own`` has in the same segment, or is to get
     there; the last is named.
 
@@ -181,7 +183,9 @@ async def faults(
         for address in known.addresses if known.container.id != own else ():
             held.setdefault(address, []).append(known)
     return {
-        field: f"{address} is the address of CT {each.container.vmid} {each.container.hostname}"
+        field: Message.of(
+            FieldCode.ADDRESS_HELD, address=address, vmid=each.container.vmid, hostname=each.container.hostname
+        )
         for field, address, segment in wanted
         for each in held.get(address, ())
         if not each.bridge or Segment(each.bridge, each.vlan) == segment

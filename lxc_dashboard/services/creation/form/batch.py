@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from lxc_dashboard.errors import InvalidInputError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation.form import addresses, readers, validation
+from lxc_dashboard.services.creation.form.codes import FieldCode
 from lxc_dashboard.services.creation.form.spec import ContainerSpec, IpMode
 
 PATTERN: Final = "hostname_pattern"
-VMID_BY_HAND: Final = "Leave it empty: each of several containers gets a vmid of its own"
-NEEDS_RANGE: Final = "Several containers cannot have one address: enter a range, or choose another mode"
+VMID_BY_HAND: Final = Message.of(FieldCode.VMID_OF_SEVERAL)
+NEEDS_RANGE: Final = Message.of(FieldCode.ADDRESS_OF_SEVERAL)
 NAMES_MAX: Final = 100
 TEXT_MAX_CHARS: Final = 255
 EXAMPLE: Final = "web-{01..20}"
@@ -59,7 +61,7 @@ def validate(raw: Mapping[str, object]) -> ContainerSpec:
     try:
         first["hostname"] = hostnames(asked.pattern)[0]
     except InvalidInputError as error:
-        faults |= error.fields
+        faults |= error.reasons
     for version, family in ((4, "ipv4"), (6, "ipv6")):
         if _is_static(raw, family):
             values, wrong = _first_address(_range(raw, family), version, _text(raw, f"{family}_gateway"))
@@ -68,17 +70,17 @@ def validate(raw: Mapping[str, object]) -> ContainerSpec:
     return _validated({**raw, **first}, faults)
 
 
-def _validated(raw: Mapping[str, object], faults: Mapping[str, str]) -> ContainerSpec:
+def _validated(raw: Mapping[str, object], faults: Mapping[str, Message]) -> ContainerSpec:
     try:
         spec = validation.validate(raw)
     except InvalidInputError as error:
-        raise InvalidInputError({**error.fields, **faults}) from None
+        raise InvalidInputError({**error.reasons, **faults}) from None
     if faults:
         raise InvalidInputError(faults)
     return spec
 
 
-def _first_address(text: str, version: int, gateway: str) -> tuple[dict[str, object], dict[str, str]]:
+def _first_address(text: str, version: int, gateway: str) -> tuple[dict[str, object], dict[str, Message]]:
     """A range's first address but the gateway's in the place of one that is typed, or what is wrong with the range."""
     family, field = f"ipv{version}", f"ipv{version}_range"
     if not text:
@@ -86,7 +88,7 @@ def _first_address(text: str, version: int, gateway: str) -> tuple[dict[str, obj
     try:
         found = addresses.parse_range(text, version=version, field=field)
     except InvalidInputError as error:
-        return {f"{family}_mode": IpMode.NONE.value}, error.fields
+        return {f"{family}_mode": IpMode.NONE.value}, error.reasons
     first = next((address for address in found if str(address) != gateway), found.first)
     return {f"{family}_address": found.cidr(first)}, {}
 
@@ -113,28 +115,28 @@ def hostnames(pattern: str, *, field: str = "hostname_pattern") -> tuple[str, ..
     try:
         return _expanded(pattern.strip())
     except readers.WrongError as wrong:
-        raise InvalidInputError({field: str(wrong)}) from None
+        raise InvalidInputError({field: wrong.reason}) from None
 
 
 def _expanded(pattern: str) -> tuple[str, ...]:
     if not pattern:
-        raise readers.WrongError(f"Enter a pattern such as {EXAMPLE}")
+        raise readers.WrongError(Message.of(FieldCode.NO_PATTERN, example=EXAMPLE))
     if len(pattern) > TEXT_MAX_CHARS:
-        raise readers.WrongError(f"At most {TEXT_MAX_CHARS} characters")
+        raise readers.WrongError(Message.of(FieldCode.TOO_LONG, most=TEXT_MAX_CHARS))
     between, choices = _parts(pattern)
     if any(set(text) & set("{}") for text in between):
-        raise readers.WrongError("Each { has a } of its own, and none stands in another")
+        raise readers.WrongError(Message.of(FieldCode.PATTERN_BRACES))
     if not choices:
-        raise readers.WrongError(f"Say in braces what differs, such as {EXAMPLE}")
+        raise readers.WrongError(Message.of(FieldCode.PATTERN_SINGLE, example=EXAMPLE))
     many = 1
     for choice in choices:
         many *= len(choice)
     if many > NAMES_MAX:
-        raise readers.WrongError(f"At most {NAMES_MAX} at once; these are {many:,}")
+        raise readers.WrongError(Message.of(FieldCode.PATTERN_TOO_MANY, most=NAMES_MAX, names=f"{many:,}"))
     names = [_joined(between, chosen) for chosen in itertools.product(*choices)]
     double = next((name for at, name in enumerate(names) if name in names[:at]), None)
     if double is not None:
-        raise readers.WrongError(f"{double} comes twice")
+        raise readers.WrongError(Message.of(FieldCode.PATTERN_TWICE, name=double))
     return tuple(names)
 
 
@@ -149,7 +151,7 @@ def _choice(text: str) -> list[str]:
         return _counted(*found.groups())
     words = [word.strip() for word in text.split(",")]
     if len(words) == 1 or not all(words):
-        raise readers.WrongError(f"{{{text}}} is neither a span such as {{1..5}} nor a list such as {{a,b}}")
+        raise readers.WrongError(Message.of(FieldCode.PATTERN_BAD_CHOICE, choice=text))
     return words
 
 
@@ -157,7 +159,7 @@ def _counted(first: str, last: str) -> list[str]:
     begin, end = int(first), int(last)
     many = abs(end - begin) + 1
     if many > NAMES_MAX:
-        raise readers.WrongError(f"At most {NAMES_MAX} at once; these are {many:,}")
+        raise readers.WrongError(Message.of(FieldCode.PATTERN_TOO_MANY, most=NAMES_MAX, names=f"{many:,}"))
     is_filled = any(len(text) > 1 and text.startswith("0") for text in (first, last))
     width = max(len(first), len(last)) if is_filled else 0
     step = 1 if begin <= end else -1
@@ -169,4 +171,6 @@ def _joined(between: list[str], chosen: tuple[str, ...]) -> str:
     try:
         return readers.hostname(text)
     except readers.WrongError as wrong:
-        raise readers.WrongError(f"{text or 'An empty name'}: {wrong}") from None
+        unnamed = Message.of(FieldCode.PATTERN_EMPTY_NAME, reason=wrong.reason)
+        named = Message.of(FieldCode.PATTERN_BAD_NAME, name=text, reason=wrong.reason)
+        raise readers.WrongError(named if text else unnamed) from None

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import structlog
 
 from lxc_dashboard.errors import ApiError, ConflictError, PrivilegeError, UnreachableError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import holders
+from lxc_dashboard.services.creation.form.codes import FieldCode, OfferCode
 
 if TYPE_CHECKING:
     from lxc_dashboard.proxmox.client import ProxmoxClient
@@ -29,7 +31,6 @@ DOWNLOAD_PREFIX: Final = "download:"
 NODES_WITHIN_S: Final = 8.0
 # Who has any one of these at a storage sees it.
 SEES_STORAGE: Final = frozenset({"Datastore.Audit", "Datastore.AllocateSpace"})
-NO_TEMPLATES_SEEN: Final = "OS templates: you see no storage on {node} that holds any. You need Datastore.Audit at one that does (/storage/NAME)"
 PLAIN_SYSTEMS: Final = ("-standard", "-default", "-base")
 # A date has eight digits; longer ones are no number that anybody counts with.
 NUMBER: Final = re.compile(r"[0-9]{1,9}")
@@ -105,7 +106,7 @@ class Choices:
     appliances: tuple[ApplianceChoice, ...] = ()
     pools: tuple[str, ...] = ()
     next_vmid: int | None = None
-    missing: tuple[str, ...] = ()
+    missing: tuple[Message, ...] = ()
     hides_storages: bool = False
 
     def has_os_template(self, value: str) -> bool:
@@ -128,20 +129,20 @@ async def choices(rt: Runtime, session: Session, node: str = "") -> Choices:
     listed = await client.within(NODES_WITHIN_S).nodes.list()
     nodes = tuple(NodeChoice(n.node, n.online, max(0, n.maxmem - n.mem), n.maxmem) for n in listed)
     chosen = node if any(n.name == node and n.online for n in nodes) else _roomiest(nodes)
-    missing: list[str] = []
+    missing: list[Message] = []
     storages, hides_storages, bridges, pools, vmid = await asyncio.gather(
-        _or(client.nodes.storage(chosen), [], "storages", missing),
-        _or(_hides_storages(client), False, "rights at storages", missing),
-        _or(client.nodes.network(chosen, "any_bridge"), [], "bridges", missing),
-        _or(client.pools.list(), [], "pools", missing),
-        _or(client.cluster.nextid(), None, "the next vmid", missing),
+        _or(client.nodes.storage(chosen), [], Message.of(OfferCode.STORAGES), missing),
+        _or(_hides_storages(client), False, Message.of(OfferCode.STORAGE_RIGHTS), missing),
+        _or(client.nodes.network(chosen, "any_bridge"), [], Message.of(OfferCode.BRIDGES), missing),
+        _or(client.pools.list(), [], Message.of(OfferCode.POOLS), missing),
+        _or(client.cluster.nextid(), None, Message.of(OfferCode.NEXT_VMID), missing),
     )
     holders = _holding(storages, "vztmpl")
     if hides_storages and not holders:
-        missing.append(NO_TEMPLATES_SEEN.format(node=chosen))
+        missing.append(Message.of(OfferCode.NO_OSTEMPLATES_SEEN, node=chosen))
     present, appliances = await asyncio.gather(
         _present_on(client, chosen, holders, missing),
-        _or(client.nodes.aplinfo(chosen), [], "OS templates to download", missing),
+        _or(client.nodes.aplinfo(chosen), [], Message.of(OfferCode.APPLIANCES), missing),
     )
     return Choices(
         node=chosen,
@@ -166,7 +167,7 @@ async def _hides_storages(client: ProxmoxClient) -> bool:
 def _roomiest(nodes: tuple[NodeChoice, ...]) -> str:
     online = [node for node in nodes if node.online]
     if not online:
-        raise ConflictError("No node is online, or none may be seen by this user")
+        raise ConflictError(Message.of(OfferCode.NO_NODE))
     return max(online, key=lambda node: (node.memory_free, node.name)).name
 
 
@@ -185,12 +186,17 @@ def _bridge(device: NetworkDevice) -> BridgeChoice:
 
 
 async def _present_on(
-    client: ProxmoxClient, node: str, holders: Sequence[StorageChoice], missing: list[str]
+    client: ProxmoxClient, node: str, holders: Sequence[StorageChoice], missing: list[Message]
 ) -> list[OsTemplateChoice]:
     nothing: list[Content] = []
     contents = await asyncio.gather(
         *(
-            _or(client.storage.content(node, holder.name, "vztmpl"), nothing, f"OS templates on {holder.name}", missing)
+            _or(
+                client.storage.content(node, holder.name, "vztmpl"),
+                nothing,
+                Message.of(OfferCode.OSTEMPLATES, storage=holder.name),
+                missing,
+            )
             for holder in holders
         )
     )
@@ -231,15 +237,15 @@ def _texts(appliance: ApplianceChoice) -> str:
     return f"{appliance.template} {appliance.os} {appliance.section} {appliance.headline}".lower()
 
 
-async def vmid_fault(rt: Runtime, session: Session, vmid: int) -> str:
-    """Why a container cannot have this vmid, or nothing. ``GET /cluster/nextid?vmid=``."""
+async def vmid_fault(rt: Runtime, session: Session, vmid: int) -> Message | None:
+    """Why a container cannot have this vmid, or None. ``GET /cluster/nextid?vmid=``."""
     client = await acting.client(rt, session)
     await holders.forget_gone(rt, client, session.endpoint_id, vmid=vmid)
     async with rt.db.transaction() as tx:
         holder = await tx.containers.by_vmid(session.endpoint_id, vmid)
     if holder is not None:
-        return f"{vmid} is held by a container of this dashboard"
-    return "" if await client.cluster.vmid_is_free(vmid) else f"{vmid} is taken in PVE"
+        return Message.of(FieldCode.VMID_OURS, vmid=vmid)
+    return None if await client.cluster.vmid_is_free(vmid) else Message.of(FieldCode.VMID_IN_PVE, vmid=vmid)
 
 
 def split_os_template(value: str) -> tuple[str, str]:
@@ -271,11 +277,11 @@ def _fitness(offered: OsTemplateChoice) -> tuple[bool, bool, list[int]]:
     return not offered.is_download, system.endswith(PLAIN_SYSTEMS), [int(n) for n in NUMBER.findall(offered.name)]
 
 
-async def _or(asked: Awaitable[T], fallback: T, name: str, missing: list[str]) -> T:
+async def _or(asked: Awaitable[T], fallback: T, what: Message, missing: list[Message]) -> T:
     """The answer, or ``fallback`` where PVE refuses it to this user, or cannot give it: a storage may hang."""
     try:
         return await asked
     except (PrivilegeError, ApiError, UnreachableError) as error:
-        log.info("choice not offered", what=name, cause=str(error))
-        missing.append(f"{name}: {error.user_message}")
+        log.info("choice not offered", what=what.code, cause=str(error))
+        missing.append(Message.of(OfferCode.UNLISTED, what=what, reason=error.reason))
         return fallback

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from lxc_dashboard.messages import Message, MessageCode
 from lxc_dashboard.services.auth import endpoints
 from lxc_dashboard.services.creation.form.parameters import pve_parameters
 from lxc_dashboard.services.creation.form.spec import ContainerSpec, PasswordMode
@@ -23,6 +24,16 @@ _VMID: Final = "$VMID"
 _NEXT: Final = " \\\n  "
 _WHOLE: Final = ("vmid", "ostemplate")
 _KEYS: Final = "ssh-public-keys"
+
+
+class CommandCode(MessageCode):
+    """Comments of a command."""
+
+    NO_TOKEN_FEATURES = "command.no_token_features"  # noqa: S105 a code
+    NO_TOKEN_FOLDERS = "command.no_token_folders"  # noqa: S105 a code
+    NO_TOKEN_BOTH = "command.no_token_both"  # noqa: S105 a code
+    ROOT_INSTEAD = "command.root_instead"
+    TASK_AWAITED = "command.task_awaited"
 
 
 def pct_create(spec: ContainerSpec, vmid: int) -> str:
@@ -52,31 +63,33 @@ def _pct(spec: ContainerSpec, vmid: str) -> str:
     return " &&\n".join(commands)
 
 
-def api_call(spec: ContainerSpec, vmid: int, *, at: str) -> str:
+def api_call(spec: ContainerSpec, vmid: int, *, at: str) -> list[str | Message]:
     """For bash anywhere: ``POST /nodes/{node}/lxc`` by curl, at an address like ``https://pve1.example:8006``.
 
-    An API call ends when its task has begun, so what goes before or after it stands apart, each under the word for when.
+    A message is a comment. An API call ends when its task has begun: a comment says so before the next call.
     """
-    return "\n".join([*_no_token(spec), _api(spec, str(vmid), at)])
+    return [*_no_token(spec), *_api(spec, str(vmid), at)]
 
 
-def api_calls(specs: Sequence[ContainerSpec], *, at: str) -> str:
+def api_calls(specs: Sequence[ContainerSpec], *, at: str) -> list[str | Message]:
     """``api_call`` one after another, each with the vmid that ``GET /cluster/nextid`` says then."""
     header = f'--header "Authorization: PVEAPIToken={_CALLER}"'
     asked = f"VMID=$(curl --fail-with-body --silent {header}{_NEXT}{shlex.quote(f'{at}/api2/json/cluster/nextid')} | tr -dc 0-9)"
-    calls = [f"{asked}\n{_api(spec, _VMID, at)}" for spec in _once_downloaded(specs)]
-    return "\n".join([*(_no_token(specs[0]) if specs else ()), *calls])
+    calls = [line for spec in _once_downloaded(specs) for line in (asked, *_api(spec, _VMID, at))]
+    return [*(_no_token(specs[0]) if specs else ()), *calls]
 
 
-def _no_token(spec: ContainerSpec) -> list[str]:
-    """What no token may have, in comments of bash."""
-    wanted = [*root_features(spec), *(["folders of the node"] if any(mount.is_bind for mount in spec.mounts) else [])]
-    if not wanted:
+def _no_token(spec: ContainerSpec) -> list[Message]:
+    """What no token may have."""
+    features, has_folders = root_features(spec), any(mount.is_bind for mount in spec.mounts)
+    if features:
+        code = CommandCode.NO_TOKEN_BOTH if has_folders else CommandCode.NO_TOKEN_FEATURES
+        refused = Message.of(code, features=features, root=ROOT)
+    elif has_folders:
+        refused = Message.of(CommandCode.NO_TOKEN_FOLDERS, root=ROOT)
+    else:
         return []
-    return [
-        f"# PVE refuses {', '.join(wanted)} to every API token, also to those of {ROOT}.",
-        f"# It takes them from {ROOT} itself: with a ticket and its CSRF token, or by pct on the node.",
-    ]
+    return [refused, Message.of(CommandCode.ROOT_INSTEAD, root=ROOT)]
 
 
 def _once_downloaded(specs: Sequence[ContainerSpec]) -> list[ContainerSpec]:
@@ -84,16 +97,15 @@ def _once_downloaded(specs: Sequence[ContainerSpec]) -> list[ContainerSpec]:
     return [spec if at == 0 else replace(spec, ostemplate_download="") for at, spec in enumerate(specs)]
 
 
-def _api(spec: ContainerSpec, vmid: str, at: str) -> str:
-    node = f"/nodes/{spec.node}"
-    calls = [_curl("POST", f"{at}/api2/json{node}/lxc", _values(spec, vmid))]
+def _api(spec: ContainerSpec, vmid: str, at: str) -> Iterator[str | Message]:
+    node = f"{at}/api2/json/nodes/{spec.node}"
+    awaited = Message.of(CommandCode.TASK_AWAITED)
     if spec.ostemplate_download:
-        wanted = {"storage": spec.ostemplate.partition(":")[0], "template": spec.ostemplate_download}
-        calls[:0] = [_curl("POST", f"{at}/api2/json{node}/aplinfo", wanted), "# When that task has ended:"]
+        download = {"storage": spec.ostemplate.partition(":")[0], "template": spec.ostemplate_download}
+        yield from (_curl("POST", f"{node}/aplinfo", download), awaited)
+    yield _curl("POST", f"{node}/lxc", _values(spec, vmid))
     if _tags_later(spec):
-        url = f"{at}/api2/json{node}/lxc/{vmid}/config"
-        calls += ["# When that task has ended:", _curl("PUT", url, {"tags": _tags(spec)})]
-    return "\n".join(calls)
+        yield from (awaited, _curl("PUT", f"{node}/lxc/{vmid}/config", {"tags": _tags(spec)}))
 
 
 async def address(rt: Runtime, session: Session) -> str:

@@ -14,7 +14,9 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta
 
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation.form import mounts, readers
+from lxc_dashboard.services.creation.form.codes import FieldCode
 from lxc_dashboard.services.creation.form.spec import (
     ContainerSpec,
     ExtraPackage,
@@ -141,9 +143,11 @@ def _addresses(version: int, modes: Sequence[IpMode], default: IpMode) -> tuple[
 FIELDS: Final[tuple[Field, ...]] = (
     Field("template", step="template", in_spec=False, in_form=False),
     Field("revision_id", readers.uuid, default=None, step="template", in_form=False, in_api=False),
-    Field("node", readers.matching(readers.NODE, "Choose a node")),
+    Field("node", readers.matching(readers.NODE, Message.of(FieldCode.NO_NODE))),
     Field("ostemplate", readers.volid, pve="ostemplate"),
-    Field("ostemplate_download", readers.optional(readers.APPLIANCE, "This is not an OS template"), in_form=False),
+    Field(
+        "ostemplate_download", readers.optional(readers.APPLIANCE, Message.of(FieldCode.BAD_OSTEMPLATE)), in_form=False
+    ),
     Field("hostname", readers.hostname, of_one=True, pve="hostname"),
     Field("hostname_pattern", of_one=True, in_spec=False, in_api=False),
     _number("vmid", 100, 999_999_999, of_one=True, pve="vmid"),
@@ -151,7 +155,7 @@ FIELDS: Final[tuple[Field, ...]] = (
     _number("memory_mib", 16, 16 << 20, config="ram_mib", pve="memory"),
     _number("swap_mib", 0, 16 << 20, config="swap_mib", pve="swap"),
     _number("disk_gib", 1, readers.DISK_MAX_GIB, config="disk_gib", pve="rootfs"),
-    Field("storage", readers.matching(readers.STORAGE, "Choose a storage for the disk"), pve="rootfs"),
+    Field("storage", readers.matching(readers.STORAGE, Message.of(FieldCode.NO_STORAGE)), pve="rootfs"),
     Field("mounts", mounts.mounts, list[Mount], write=mounts.as_text, default=(), pve="mp0"),
     _choice("password_mode", tuple(PasswordMode), PasswordMode.NONE, start=PasswordMode.GENERATED),
     Field(
@@ -165,7 +169,10 @@ FIELDS: Final[tuple[Field, ...]] = (
     ),
     Field("ssh_keys", ssh_keys, list[str] | str, write="\n".join, default=(), pve="ssh-public-keys", is_long=True),
     Field(
-        "bridge", readers.matching(readers.BRIDGE, "Choose a bridge"), default=_DEFAULTS["bridge"], pve="net0.bridge"
+        "bridge",
+        readers.matching(readers.BRIDGE, Message.of(FieldCode.NO_BRIDGE)),
+        default=_DEFAULTS["bridge"],
+        pve="net0.bridge",
     ),
     _number("vlan", 1, 4094, pve="net0.tag"),
     *_addresses(4, (IpMode.DHCP, IpMode.STATIC, IpMode.NONE), IpMode.DHCP),
@@ -177,7 +184,7 @@ FIELDS: Final[tuple[Field, ...]] = (
     _flag("unprivileged", config="unprivileged", pve="unprivileged"),
     *(_flag(name, config=name, pve=f"features.{name}") for name in ("nesting", "keyctl", "fuse")),
     Field("tags", readers.tags, list[str] | str, default=(), config="tags", pve="tags"),
-    Field("pool", readers.optional(readers.POOL, "This is not the name of a pool"), pve="pool"),
+    Field("pool", readers.optional(readers.POOL, Message.of(FieldCode.BAD_POOL)), pve="pool"),
     _flag("onboot", pve="onboot"),
     _flag("pause_after_create"),
     _number("start_order", 0, 1_000_000, pve="startup.order"),

@@ -9,7 +9,9 @@ from uuid import UUID
 import msgspec
 
 from lxc_dashboard.errors import InvalidInputError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation.form.choices import DOWNLOAD_PREFIX
+from lxc_dashboard.services.creation.form.codes import FieldCode
 from lxc_dashboard.services.creation.form.fields import FIELDS
 
 if TYPE_CHECKING:
@@ -21,7 +23,6 @@ MAX_ITEMS: Final = 2000
 VALUE_CHARS: Final = 32_768
 NAME_CHARS: Final = 512
 SECRETS: Final = frozenset(row.name for row in FIELDS if row.is_secret)
-UNREADABLE: Final = "This is nothing that the wizard has written"
 
 _Name = Annotated[str, msgspec.Meta(max_length=NAME_CHARS)]
 _Value = Annotated[str, msgspec.Meta(max_length=VALUE_CHARS)]
@@ -55,7 +56,8 @@ class Filled(msgspec.Struct, frozen=True, omit_defaults=True):
         try:
             return without_secrets(msgspec.convert(raw, cls))
         except msgspec.ValidationError as error:
-            raise InvalidInputError({"filled": UNREADABLE}, UNREADABLE) from error
+            unreadable = Message.of(FieldCode.UNREADABLE)
+            raise InvalidInputError({"filled": unreadable}, unreadable) from error
 
     def without(self, *names: str) -> Filled:
         """Without these fields of the form."""

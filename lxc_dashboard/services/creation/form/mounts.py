@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Final
 
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation.form import readers
+from lxc_dashboard.services.creation.form.codes import FieldCode
 from lxc_dashboard.services.creation.form.readers import Form, WrongError
 from lxc_dashboard.services.creation.form.spec import Mount
 
@@ -23,12 +25,12 @@ _OF_LXC: Final = ("/dev", "/proc", "/sys")
 def mounts(value: object) -> tuple[Mount, ...]:
     """Read a list of mappings with the keys of ``Mount``, or that list as JSON. The parts of a fault are ``0.path`` and the like."""
     found: list[Mount] = []
-    faults: dict[str, str] = {}
+    faults: dict[str, Message] = {}
     for at, row in enumerate(_rows(value)):
         part = Form(row)
         mount = _mount(part)
         if mount.path in {other.path for other in found}:
-            part.faults.setdefault("path", "Another mount point has this path")
+            part.faults.setdefault("path", Message.of(FieldCode.MOUNT_PATH_TWICE))
         faults |= {f"{at}.{name}": fault for name, fault in part.faults.items()}
         found.append(mount)
     if faults:
@@ -48,12 +50,12 @@ def _rows(value: object) -> Sequence[Mapping[str, object]]:
     if value is None:
         return ()
     if not isinstance(value, (list, tuple)):
-        raise WrongError("Enter a list of mount points")
+        raise WrongError(Message.of(FieldCode.NO_MOUNTS))
     if len(value) > MOUNTS_MAX:
-        raise WrongError(f"PVE takes {MOUNTS_MAX} at most")
+        raise WrongError(Message.of(FieldCode.TOO_MANY_MOUNTS, most=MOUNTS_MAX))
     rows = [asdict(row) if isinstance(row, Mount) else row for row in value]
     if not all(isinstance(row, Mapping) for row in rows):
-        raise WrongError("Enter a list of mount points")
+        raise WrongError(Message.of(FieldCode.NO_MOUNTS))
     return rows
 
 
@@ -61,7 +63,7 @@ def _of_json(text: str) -> object:
     try:
         return json.loads(text) if text.strip() else None
     except (ValueError, RecursionError):
-        raise WrongError("Enter a list of mount points") from None
+        raise WrongError(Message.of(FieldCode.NO_MOUNTS)) from None
 
 
 def _mount(part: Form) -> Mount:
@@ -78,31 +80,31 @@ def _mount(part: Form) -> Mount:
 def _source(value: object) -> str:
     text = readers.plain(value)
     if not text.startswith("/"):
-        return readers.matching(readers.STORAGE, "Choose a storage, or a folder of the node by its whole path")(text)
+        return readers.matching(readers.STORAGE, Message.of(FieldCode.NO_MOUNT_SOURCE))(text)
     path = _clean(text)
     if path == "/":
-        raise WrongError("Enter the whole path of a folder on the node")
+        raise WrongError(Message.of(FieldCode.MOUNT_SOURCE_ROOT))
     if "=" in path:  # PVE takes what stands before it for the name of an option
-        raise WrongError("PVE mounts no folder whose path holds =")
+        raise WrongError(Message.of(FieldCode.MOUNT_SOURCE_EQUALS))
     return path
 
 
 def _path(value: object) -> str:
     path = _clean(readers.plain(value))
     if path == "/":
-        raise WrongError("The root is the container's disk: enter a folder below it")
+        raise WrongError(Message.of(FieldCode.MOUNT_PATH_ROOT))
     if any(path == of_lxc or path.startswith(of_lxc + "/") for of_lxc in _OF_LXC):
-        raise WrongError(f"{path} belongs to the container's system")
+        raise WrongError(Message.of(FieldCode.MOUNT_PATH_OF_SYSTEM, path=path))
     return path
 
 
 def _clean(text: str) -> str:
     """``/srv/data`` of ``//srv/data/``. Raises ``WrongError`` for what is no whole path."""
     if not _PATH.fullmatch(text) or not text.isprintable() or len(text) > PATH_MAX_CHARS:
-        raise WrongError("Enter a whole path, such as /srv/data, without commas and backslashes")
+        raise WrongError(Message.of(FieldCode.BAD_PATH))
     steps = [step for step in text.split("/") if step]
     if _STEPS_ASIDE & set(steps):
-        raise WrongError("PVE takes no path with . or .. in it")
+        raise WrongError(Message.of(FieldCode.PATH_STEPS_ASIDE))
     return "/" + "/".join(steps)
 
 
@@ -110,7 +112,7 @@ def _backup(is_bind: bool) -> Callable[[object], bool]:
     def read(value: object) -> bool:
         wanted = readers.flag(False)(value)
         if wanted and is_bind:
-            raise WrongError("Only a volume of a storage is part of backups")
+            raise WrongError(Message.of(FieldCode.NO_BACKUP_OF_BIND))
         return wanted
 
     return read

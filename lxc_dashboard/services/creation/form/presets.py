@@ -45,6 +45,7 @@ class PresetCode(MessageCode):
     UNNAMED = "preset.unnamed"
     BAD_NAME = "preset.bad_name"
     TOO_MANY = "preset.too_many"
+    SHARING = "preset.sharing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +200,8 @@ async def _require_sharing(rt: Runtime, session: Session, name: str) -> str:
     if not path:
         async with rt.db.transaction() as tx:
             await _audit(tx, session, "preset.share", name, result=AuditResult.REFUSED)
-        raise PrivilegeError(SHARE_PRIVILEGE, f"{SHARE_PATH} or a pool", purpose="for sharing a preset")
+        purpose = Message.of(PresetCode.SHARING)
+        raise PrivilegeError(SHARE_PRIVILEGE, f"{SHARE_PATH} or {SHARE_BELOW}/NAME", purpose=purpose)
     return path
 
 

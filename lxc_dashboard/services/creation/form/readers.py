@@ -11,6 +11,9 @@ from typing import Final, TypeVar
 from uuid import UUID
 
 from lxc_dashboard.db.models import PackageManager
+from lxc_dashboard.errors import RuleError
+from lxc_dashboard.messages import Message
+from lxc_dashboard.services.creation.form.codes import FieldCode
 from lxc_dashboard.services.creation.form.spec import ExtraPackage, PackageRef
 from lxc_dashboard.services.templates.format.packages import checked_spec
 from lxc_dashboard.services.templates.format.text import is_unicode
@@ -44,8 +47,9 @@ DESCRIPTION_MAX_CHARS: Final = 7800  # PVE takes 8,192, and the notes get a few 
 class WrongError(Exception):
     """What is wrong with one field, or by part of it (``0.path``) for a list. Never leaves ``validation``."""
 
-    def __init__(self, message: str = "", parts: Mapping[str, str] | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, reason: Message | None = None, parts: Mapping[str, Message] | None = None) -> None:
+        super().__init__(reason, parts)
+        self.reason = reason or Message()
         self.parts = parts or {}
 
 
@@ -54,7 +58,7 @@ class Form:
     """What was sent, and what is wrong with it by field."""
 
     raw: Mapping[str, object]
-    faults: dict[str, str] = field(default_factory=dict)
+    faults: dict[str, Message] = field(default_factory=dict)
 
     def take(self, name: str, read: Callable[[object], T], fallback: T) -> T:
         """Read a field. A fault is noted, and ``fallback`` is the value until the end."""
@@ -62,7 +66,7 @@ class Form:
             return read(self.raw.get(name))
         except WrongError as wrong:
             parts = {f"{name}.{part}": fault for part, fault in wrong.parts.items()}
-            self.faults |= parts or {name: str(wrong)}
+            self.faults |= parts or {name: wrong.reason}
             return fallback
 
 
@@ -70,13 +74,13 @@ def hostname(value: object) -> str:
     """RFC 1123: letters, digits and hyphens, labels of 63; in all what Linux takes."""
     text = plain(value)
     if not text:
-        raise WrongError("Enter a hostname")
+        raise WrongError(Message.of(FieldCode.NO_HOSTNAME))
     if len(text) > HOSTNAME_MAX_CHARS:
-        raise WrongError(f"At most {HOSTNAME_MAX_CHARS} characters, including the domain: Linux accepts no longer name")
+        raise WrongError(Message.of(FieldCode.HOSTNAME_TOO_LONG, most=HOSTNAME_MAX_CHARS))
     if not all(LABEL.fullmatch(label) for label in text.split(".")):
-        raise WrongError("Letters, digits and hyphens; each part begins and ends with a letter or digit, 63 at most")
+        raise WrongError(Message.of(FieldCode.BAD_HOSTNAME))
     if text.rpartition(".")[2].isdecimal():
-        raise WrongError("The last part cannot be a number alone")
+        raise WrongError(Message.of(FieldCode.HOSTNAME_IS_NUMBER))
     return text.lower()
 
 
@@ -84,9 +88,9 @@ def volid(value: object) -> str:
     """An OS template as PVE lists it: its file may have any name."""
     text = plain(value)
     if not _VOLID.fullmatch(text) or not text.isprintable():
-        raise WrongError("Choose an OS template")
+        raise WrongError(Message.of(FieldCode.NO_OSTEMPLATE))
     if len(text) > VOLID_MAX_CHARS:
-        raise WrongError(f"At most {VOLID_MAX_CHARS} characters: rename the file")
+        raise WrongError(Message.of(FieldCode.OSTEMPLATE_TOO_LONG, most=VOLID_MAX_CHARS))
     return text
 
 
@@ -94,25 +98,25 @@ def plain(value: object) -> str:
     if value is None:
         return ""
     if not isinstance(value, (str, int)):
-        raise WrongError("Enter text")
+        raise WrongError(Message.of(FieldCode.NO_TEXT))
     text = str(value).strip()
     if "\0" in text or not is_unicode(text):
-        raise WrongError("Only characters that can be typed")
+        raise WrongError(Message.of(FieldCode.UNTYPABLE))
     return text
 
 
-def matching(pattern: re.Pattern[str], message: str) -> Callable[[object], str]:
+def matching(pattern: re.Pattern[str], fault: Message) -> Callable[[object], str]:
     def read(value: object) -> str:
         text = plain(value)
         if not pattern.fullmatch(text):
-            raise WrongError(message)
+            raise WrongError(fault)
         return text
 
     return read
 
 
-def optional(pattern: re.Pattern[str], message: str) -> Callable[[object], str]:
-    read = matching(pattern, message)
+def optional(pattern: re.Pattern[str], fault: Message) -> Callable[[object], str]:
+    read = matching(pattern, fault)
     return lambda value: read(value) if plain(value) else ""
 
 
@@ -122,9 +126,9 @@ def number(least: int, most: int, default: int | None = None) -> Callable[[objec
         if not text and default is not None:
             return default
         if not re.fullmatch(r"-?[0-9]{1,12}", text):
-            raise WrongError("Enter a whole number")
+            raise WrongError(Message.of(FieldCode.NO_NUMBER))
         if not least <= int(text) <= most:
-            raise WrongError(f"From {least} to {most}")
+            raise WrongError(Message.of(FieldCode.OUT_OF_RANGE, least=least, most=most))
         return int(text)
 
     return read
@@ -142,7 +146,7 @@ def flag(default: bool) -> Callable[[object], bool]:
             return value
         text = plain(value).lower()
         if text not in _TRUE | _FALSE:
-            raise WrongError("Either on or off")
+            raise WrongError(Message.of(FieldCode.NO_FLAG))
         return text in _TRUE
 
     return read
@@ -156,7 +160,7 @@ def one_of(members: Sequence[Member], default: Member) -> Callable[[object], Mem
         text = plain(value)
         found = next((member for member in members if member.value == text), None if text else default)
         if found is None:
-            raise WrongError(f"One of {', '.join(members)}")
+            raise WrongError(Message.of(FieldCode.NOT_ONE_OF, choices=members))
         return found
 
     return read
@@ -166,7 +170,7 @@ def sequence(value: object) -> Sequence[object]:
     if value is None:
         return ()
     if not isinstance(value, (list, tuple)):
-        raise WrongError("Enter a list")
+        raise WrongError(Message.of(FieldCode.NO_LIST))
     return value
 
 
@@ -175,27 +179,27 @@ def tags(value: object) -> tuple[str, ...]:
     tags = [plain(part).lower() for part in parts if plain(part)]
     for tag in tags:
         if not _TAG.fullmatch(tag):
-            raise WrongError(f"{tag!r} is not a tag: use letters and digits, and _ . + - after the first")
+            raise WrongError(Message.of(FieldCode.BAD_TAG, tag=tag))
     return tuple(dict.fromkeys(tags))
 
 
 def description(value: object) -> str:
     text = plain(value)
     if len(text) > DESCRIPTION_MAX_CHARS:
-        raise WrongError(f"At most {DESCRIPTION_MAX_CHARS:,} characters")
+        raise WrongError(Message.of(FieldCode.TOO_LONG, most=f"{DESCRIPTION_MAX_CHARS:,}"))
     return text
 
 
 def password(value: object) -> str:
-    """The message of ``WrongError`` never holds the password."""
+    """The reason of ``WrongError`` never holds the password."""
     if not value or not isinstance(value, str):
-        raise WrongError("Enter a password, or have one generated")
+        raise WrongError(Message.of(FieldCode.NO_PASSWORD))
     if len(value) < PASSWORD_MIN_CHARS:
-        raise WrongError(f"At least {PASSWORD_MIN_CHARS} characters")
+        raise WrongError(Message.of(FieldCode.PASSWORD_TOO_SHORT, least=PASSWORD_MIN_CHARS))
     if len(value.encode(errors="replace")) > PASSWORD_MAX_BYTES:
-        raise WrongError(f"At most {PASSWORD_MAX_BYTES} bytes: Linux accepts no longer password")
+        raise WrongError(Message.of(FieldCode.PASSWORD_TOO_LONG, most=PASSWORD_MAX_BYTES))
     if not value.isprintable():
-        raise WrongError("Only printable characters")
+        raise WrongError(Message.of(FieldCode.PASSWORD_UNPRINTABLE))
     return value
 
 
@@ -206,7 +210,7 @@ def uuid(value: object) -> UUID | None:
     try:
         return UUID(text) if text else None
     except ValueError:
-        raise WrongError("Choose a template") from None
+        raise WrongError(Message.of(FieldCode.NO_TEMPLATE)) from None
 
 
 def each(read: Callable[[object], T]) -> Callable[[object], tuple[T, ...]]:
@@ -216,7 +220,7 @@ def each(read: Callable[[object], T]) -> Callable[[object], tuple[T, ...]]:
 def _manager(value: object) -> PackageManager:
     text = plain(value)
     if text not in {manager.value for manager in PackageManager}:
-        raise WrongError(f"{text!r} is not a package manager")
+        raise WrongError(Message.of(FieldCode.BAD_MANAGER, manager=text))
     return PackageManager(text)
 
 
@@ -225,7 +229,7 @@ def package_ref(value: object) -> PackageRef:
     if isinstance(value, PackageRef):
         return value
     if not isinstance(value, Mapping):
-        raise WrongError("Choose packages of the template")
+        raise WrongError(Message.of(FieldCode.NO_PACKAGE_REFS))
     return PackageRef(plain(value.get("bucket")), _manager(value.get("manager")), plain(value.get("spec")))
 
 
@@ -234,16 +238,16 @@ def extra_package(value: object) -> ExtraPackage:
     if isinstance(value, ExtraPackage):
         value = {"manager": value.manager.value, "spec": value.spec}
     if not isinstance(value, Mapping):
-        raise WrongError("Enter a manager and a package")
+        raise WrongError(Message.of(FieldCode.NO_PACKAGE))
     manager, spec = _manager(value.get("manager")), plain(value.get("spec"))
     if manager is PackageManager.CUSTOM:
-        raise WrongError("A package with commands of its own can only come from a template")
+        raise WrongError(Message.of(FieldCode.CUSTOM_PACKAGE))
     if not _PACKAGE.fullmatch(spec):
-        raise WrongError(f"{spec!r} is not a package of {manager.value}")
+        raise WrongError(Message.of(FieldCode.BAD_PACKAGE, spec=spec, manager=manager.value))
     try:
         return ExtraPackage(manager, checked_spec(spec, manager))
-    except ValueError as refused:
-        raise WrongError(str(refused)) from None
+    except RuleError as refused:
+        raise WrongError(refused.reason) from None
 
 
 def script_names(value: object) -> tuple[str, ...] | None:
@@ -251,26 +255,26 @@ def script_names(value: object) -> tuple[str, ...] | None:
         return None
     names = [plain(name) for name in sequence(value)]
     if len(set(names)) != len(names):
-        raise WrongError("Each script runs once")
+        raise WrongError(Message.of(FieldCode.SCRIPT_TWICE))
     return tuple(names)
 
 
 def cidr(value: object, version: int) -> str:
     text = plain(value)
-    example = f"Enter an IPv{version} address with its prefix, such as {_EXAMPLES[version]}"
+    no_cidr = Message.of(FieldCode.NO_CIDR, version=version, example=_EXAMPLES[version])
     try:
         interface = ipaddress.ip_interface(text)
     except ValueError:
-        raise WrongError(example) from None
+        raise WrongError(no_cidr) from None
     if interface.version != version or "/" not in text or "%" in text:
-        raise WrongError(example)
+        raise WrongError(no_cidr)
     network = interface.network
     if network.prefixlen < PREFIX_MIN:
-        raise WrongError(f"PVE takes a prefix from /{PREFIX_MIN} to /{network.max_prefixlen}")
+        raise WrongError(Message.of(FieldCode.BAD_PREFIX, least=PREFIX_MIN, most=network.max_prefixlen))
     if network.prefixlen < network.max_prefixlen - 1 and interface.ip == network.network_address:
-        raise WrongError("This is the network's own address")
+        raise WrongError(Message.of(FieldCode.NETWORK_ADDRESS))
     if version == 4 and network.prefixlen < 31 and interface.ip == network.broadcast_address:  # noqa: PLR2004
-        raise WrongError("This is the network's broadcast address")
+        raise WrongError(Message.of(FieldCode.BROADCAST_ADDRESS))
     return str(interface)
 
 
@@ -282,9 +286,9 @@ def gateway(value: object, version: int) -> str:
     try:
         gateway = ipaddress.ip_address(text)
     except ValueError:
-        raise WrongError(f"Enter an IPv{version} address without a prefix") from None
+        raise WrongError(Message.of(FieldCode.NO_GATEWAY, version=version)) from None
     if gateway.version != version or "%" in text:
-        raise WrongError(f"Enter an IPv{version} address without a prefix")
+        raise WrongError(Message.of(FieldCode.NO_GATEWAY, version=version))
     return str(gateway)
 
 
@@ -297,10 +301,10 @@ def _nameserver(word: str) -> str:
     try:
         address = ipaddress.ip_address(word)
     except ValueError:
-        raise WrongError(f"{word!r} is not an address. Separate addresses with spaces") from None
+        raise WrongError(Message.of(FieldCode.BAD_NAMESERVER, word=word)) from None
     text, has_zone, zone = str(address).partition("%")
     if has_zone and not (text.startswith("fe80:") and _INTERFACE.fullmatch(zone)):
-        raise WrongError(f"{word!r}: only after an address of fe80::/64 may an interface stand, such as fe80::1%eth0")
+        raise WrongError(Message.of(FieldCode.NAMESERVER_ZONE, word=word))
     return text + has_zone + zone
 
 
@@ -308,5 +312,5 @@ def domains(value: object) -> str:
     words = [word for word in _PARTED.split(plain(value)) if word]
     for word in words:
         if len(word) > DOMAIN_MAX_CHARS or not all(LABEL.fullmatch(label) for label in word.split(".")):
-            raise WrongError(f"{word!r} is not a domain")
+            raise WrongError(Message.of(FieldCode.BAD_DOMAIN, word=word))
     return " ".join(words)

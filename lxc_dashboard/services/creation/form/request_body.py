@@ -6,12 +6,14 @@ The fields are those of ``FIELDS`` with ``in_api``, checked by the same ``valida
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from lxc_dashboard.errors import InvalidInputError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation.form.choices import Choices, choices, split_os_template
+from lxc_dashboard.services.creation.form.codes import FieldCode
 from lxc_dashboard.services.creation.form.defaults import defaults, system_missing
 from lxc_dashboard.services.creation.form.fields import BY_NAME
 from lxc_dashboard.services.creation.form.spec import ContainerSpec, PasswordMode, Secrets
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.model import Session
     from lxc_dashboard.services.templates.summaries import TemplateSummary
-
-NO_FIELD: Final = "There is no such field"
 
 
 async def completed(rt: Runtime, session: Session, given: Mapping[str, Any]) -> tuple[ContainerSpec, Secrets]:
@@ -41,35 +41,36 @@ async def completed(rt: Runtime, session: Session, given: Mapping[str, Any]) -> 
     try:
         check_password(mode, password)
     except InvalidInputError as error:
-        faults = {**error.fields, **faults}
+        faults = {**error.reasons, **faults}
     if faults or spec is None:
         raise InvalidInputError(faults)
     return spec, Secrets(password if mode is PasswordMode.GIVEN else None)
 
 
-def _fault(name: str, value: Any) -> str:
+def _fault(name: str, value: Any) -> Message | None:
     row = BY_NAME.get(name)
     if row is None or not row.in_api:
-        return NO_FIELD
+        return Message.of(FieldCode.UNKNOWN)
     try:
         msgspec.convert(value, row.json)
     except msgspec.ValidationError as error:
-        return f"One of {', '.join(row.choices)}" if row.choices else str(error).replace("`", "")
-    return ""
+        said = Message(text=str(error).replace("`", ""))
+        return Message.of(FieldCode.NOT_ONE_OF, choices=row.choices) if row.choices else said
+    return None
 
 
-async def _template(rt: Runtime, session: Session, name: str, faults: dict[str, str]) -> TemplateSummary | None:
+async def _template(rt: Runtime, session: Session, name: str, faults: dict[str, Message]) -> TemplateSummary | None:
     if not name.strip():
         return None
     try:
         return templates.named(await templates.list_templates(session, rt.db), name.strip(), "template")
     except InvalidInputError as error:
-        faults |= error.fields
+        faults |= error.reasons
         return None
 
 
 def _validated(
-    sound: Mapping[str, Any], summary: TemplateSummary | None, offered: Choices, faults: dict[str, str]
+    sound: Mapping[str, Any], summary: TemplateSummary | None, offered: Choices, faults: dict[str, Message]
 ) -> ContainerSpec | None:
     if summary and "ostemplate" not in sound and (missing := system_missing(offered, summary.config)):
         faults.setdefault("ostemplate", _lacks_system(summary.name, missing, offered))
@@ -85,18 +86,14 @@ def _validated(
     try:
         return validate(raw)
     except InvalidInputError as error:
-        for name, fault in error.fields.items():
+        for name, fault in error.reasons.items():
             faults.setdefault(name, fault)
         return None
 
 
-def _lacks_system(name: str, system: str, offered: Choices) -> str:
-    if offered.hides_storages:
-        return (
-            f"{name} is made for {system}, which no storage that you see on {offered.node} has. Name another OS template, "
-            "or have Datastore.Audit granted to you at the storage that has it (/storage/NAME)"
-        )
-    return f"{name} is made for {system}, which {offered.node} has not: name another"
+def _lacks_system(name: str, system: str, offered: Choices) -> Message:
+    code = FieldCode.SYSTEM_UNSEEN if offered.hides_storages else FieldCode.SYSTEM_MISSING
+    return Message.of(code, template=name, system=system, node=offered.node)
 
 
 def _password_mode(sound: Mapping[str, Any]) -> PasswordMode:

@@ -12,7 +12,9 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation.form import readers
+from lxc_dashboard.services.creation.form.codes import FieldCode
 from lxc_dashboard.services.creation.form.readers import WrongError
 
 KEYS_MAX: Final = 100
@@ -33,20 +35,18 @@ def ssh_keys(value: object) -> tuple[str, ...]:
     """Keys in one text, one a line, or a list of them. Comments and empty lines are left out."""
     lines = [line for line in _lines(value) if not line.startswith("#")]
     if len(lines) > KEYS_MAX:
-        raise WrongError(f"At most {KEYS_MAX} keys")
+        raise WrongError(Message.of(FieldCode.TOO_MANY_KEYS, most=KEYS_MAX))
     if any("PRIVATE KEY" in line for line in lines):
-        raise WrongError("This is a private key: enter the public one, which ends with .pub")
+        raise WrongError(Message.of(FieldCode.KEY_PRIVATE))
     for number, line in enumerate(lines, 1):
         if len(line) > KEY_MAX_CHARS:
-            raise WrongError(f"Key {number} is longer than {KEY_MAX_CHARS:,} characters")
+            raise WrongError(Message.of(FieldCode.KEY_TOO_LONG, number=number, most=f"{KEY_MAX_CHARS:,}"))
         if _is_former_kind(line):
-            raise WrongError(
-                f"Key {number} is a DSA key, which OpenSSH no longer accepts. Use another, for example ssh-ed25519"
-            )
+            raise WrongError(Message.of(FieldCode.KEY_DSA, number=number))
         if not line.isprintable() or not _is_key(line):
-            raise WrongError(f"Key {number} is not a complete public SSH key, such as ssh-ed25519 AAAA... name")
+            raise WrongError(Message.of(FieldCode.BAD_KEY, number=number))
     if sum(map(len, lines)) > ALL_MAX_CHARS:
-        raise WrongError(f"At most {ALL_MAX_CHARS:,} characters in all keys together")
+        raise WrongError(Message.of(FieldCode.KEYS_TOO_LONG, most=f"{ALL_MAX_CHARS:,}"))
     return tuple(dict.fromkeys(lines))
 
 

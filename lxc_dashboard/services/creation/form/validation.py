@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from lxc_dashboard.errors import InvalidInputError
+from lxc_dashboard.messages import Message
+from lxc_dashboard.services.creation.form.codes import FieldCode
 from lxc_dashboard.services.creation.form.fields import FIELDS
 from lxc_dashboard.services.creation.form.readers import Form, WrongError, password
 from lxc_dashboard.services.creation.form.spec import ContainerSpec, IpSettings, PasswordMode
@@ -33,22 +35,22 @@ def validate(raw: Mapping[str, object]) -> ContainerSpec:
 
 
 def check_password(mode: PasswordMode, value: str | None) -> None:
-    """Raises ``InvalidInputError`` for ``password``. Its message never holds the password."""
+    """Raises ``InvalidInputError`` for ``password``. Its reason never holds the password."""
     if mode is not PasswordMode.GIVEN:
         return
     try:
         password(value)
     except WrongError as wrong:
-        raise InvalidInputError({"password": str(wrong)}) from None
+        raise InvalidInputError({"password": wrong.reason}) from None
 
 
 def _check_together(form: Form, spec: ContainerSpec) -> None:
     if spec.revision_id is None:
         for name in ("packages_off", "scripts"):
             if getattr(spec, name):
-                form.faults.setdefault(name, "This needs a template")
+                form.faults.setdefault(name, Message.of(FieldCode.NEEDS_TEMPLATE))
     if spec.ostemplate_download and not spec.ostemplate.endswith(f"/{spec.ostemplate_download}"):
-        form.faults.setdefault("ostemplate_download", "This is not the selected OS template")
+        form.faults.setdefault("ostemplate_download", Message.of(FieldCode.OTHER_OSTEMPLATE))
     for family, ip in (("ipv4", spec.ipv4), ("ipv6", spec.ipv6)):
         if ip.gateway and ip.address and ipaddress.ip_interface(ip.address).ip == ipaddress.ip_address(ip.gateway):
-            form.faults.setdefault(f"{family}_gateway", "The gateway cannot be the container's own address")
+            form.faults.setdefault(f"{family}_gateway", Message.of(FieldCode.GATEWAY_IS_OWN))

@@ -11,10 +11,12 @@ import structlog
 from lxc_dashboard.db.models import EventType, Phase
 from lxc_dashboard.errors import DashboardError
 from lxc_dashboard.guest.supervisor import Supervisor
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation import downloads
 from lxc_dashboard.services.creation.access.entrance import unlock
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.context import RunContext
+from lxc_dashboard.services.creation.failures import FailureCode
 from lxc_dashboard.services.creation.removal import leftovers, ownership
 from lxc_dashboard.services.creation.steps import create, deploy, finalize, start, sync
 from lxc_dashboard.services.creation.steps.guest_steps import fit_name
@@ -51,14 +53,14 @@ async def stop(ctx: RunContext) -> Left:
         await _clear(ctx, until)
     within_s = LOOK_AGAIN_WITHIN_S if hindrance else LOOK_WITHIN_S
     remains, locked = await asyncio.gather(_look(ctx, within_s), _lock(ctx, within_s))
-    goes_on = bool(hindrance) and (remains or active in IN_PVE)
+    goes_on = hindrance if remains or active in IN_PVE else None
     if goes_on:
         code = CreationCode.TASK_GOES_ON if active in IN_PVE else CreationCode.GUEST_GOES_ON
-        ctx.tell(code, EventType.WARNING, reason=hindrance)
+        ctx.tell(code, EventType.WARNING, reason=goes_on)
     key_owed = remains and not locked and finalize.was_tried(ctx)
     if remains and not locked:
         ctx.tell(CreationCode.KEY_STAYS_YET if key_owed else CreationCode.KEY_STAYS, EventType.WARNING)
-    return Left(remains, owes=goes_on or key_owed)
+    return Left(remains, owes=bool(goes_on) or key_owed)
 
 
 def stop_without_pve(recorder: Recorder, error: DashboardError) -> Left:
@@ -117,8 +119,8 @@ async def _lock(ctx: RunContext, within_s: float) -> bool:
     return True
 
 
-async def _stop_step(ctx: RunContext, active: str) -> str:
-    """Why the step may still be under way; empty where it is not."""
+async def _stop_step(ctx: RunContext, active: str) -> Message | None:
+    """Why the step may still be under way; None where it is not."""
     try:
         async with asyncio.timeout(STOP_WITHIN_S):
             if active == downloads.STEP:
@@ -129,10 +131,10 @@ async def _stop_step(ctx: RunContext, active: str) -> str:
             elif active.startswith(IN_GUEST):
                 await Supervisor(deploy.door_of(ctx, ctx.recorder.step)).stop(fit_name(ctx.checkpoint.run_of(active)))
     except (DashboardError, TimeoutError) as error:
-        why = error.user_message if isinstance(error, DashboardError) else "no answer in time"
+        why = error.reason if isinstance(error, DashboardError) else Message.of(FailureCode.STOP_TIMEOUT)
         log.warning("step not stopped", job_id=str(ctx.job_id), step=active, why=str(error))
         return why
-    return ""
+    return None
 
 
 async def _clear(ctx: RunContext, until: float) -> None:

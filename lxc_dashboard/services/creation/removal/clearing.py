@@ -53,7 +53,9 @@ class Destroy(Act):
         container = await tx.containers.get(creation.own_container_id)
         if JobState(creation.state) in LEFT_BEHIND and container.vmid == job.vmid:
             await write_off(tx, creation, container)
-            await tx.containers.add_event(container.id, "destroyed", "Destroyed", userid=job.userid)
+            await tx.containers.add_event(
+                container.id, "destroyed", "", userid=job.userid, detail=end.message.to_json()
+            )
 
 
 async def _destroy(run: ActRun, params: DestroyLeft) -> Message:

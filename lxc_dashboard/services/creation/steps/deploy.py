@@ -153,5 +153,7 @@ def _words(error: CommandFailedError) -> tuple[Message | str, Cause | None]:
         plain(shown(line, SAID_CHARS)).strip() for line in error.output_tail[:READ_CHARS].splitlines()[:SAID_LINES]
     ]
     likely = likely_cause(lines)
-    output = "; ".join(line for line in lines if line) or f"it ended with status {error.exit_status}"
+    output = "; ".join(line for line in lines if line)
+    if not output:
+        return Message.of(FailureCode.SILENT_END, status=error.exit_status), likely
     return output, likely

@@ -85,10 +85,9 @@ _TOOLS: Final = {
 def install_script(manager: PackageManager, specs: Sequence[str]) -> bytes:
     """All of ``specs`` at once. ``KeyError`` for custom ones, which bring their own commands."""
     tool, asked, body = _TOOLS[manager]
-    missing = f"{tool} is not in this guest: {manager.value} packages cannot be installed"
     return (
         "#!/bin/sh\nset -eu\n"
-        f"{asked} >/dev/null 2>&1 || {{ log_error {shlex.quote(missing)}; exit 1; }}\n"
+        f"{asked} >/dev/null 2>&1 || {{ log_error '{tool} is not in this guest: {manager.value} packages cannot be installed'; exit 1; }}\n"
         f"set -- {shlex.join(specs)}\n{body}"
     ).encode()
 

@@ -13,6 +13,7 @@ from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.failures import FailureCode
+from lxc_dashboard.services.creation.preflight.findings import FindingCode
 from lxc_dashboard.services.creation.steps.deploy import door_of, place_entry
 from lxc_dashboard.services.creation.steps.guest_steps import GuestStep, fit_name, run_step
 from lxc_dashboard.services.creation.steps.packages import batches
@@ -70,7 +71,7 @@ def chosen_scripts(spec: ContainerSpec, content: TemplateContent | None) -> Sequ
     by_name = {script.name: script for script in content.scripts}
     unknown = [name for name in spec.scripts if name not in by_name]
     if unknown:
-        raise PhaseFailedError(Phase.SYNCING.value, f"The template has no script {', '.join(unknown)}")
+        raise PhaseFailedError(Phase.SYNCING.value, Message.of(FindingCode.SCRIPTS_MISSING, scripts=unknown))
     return [by_name[name] for name in spec.scripts]
 
 

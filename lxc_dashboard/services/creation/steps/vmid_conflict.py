@@ -75,9 +75,10 @@ async def _take(ctx: RunContext, free: FreeVmids) -> int:
         if creation.lease_owner != ctx.recorder.owner:
             raise LeaseGoneError
         vmid = (await free.choose(tx))[0]
+        moved = Message.of(CreationCode.VMID_TAKEN, taken=guest.vmid, vmid=vmid)
         container = await tx.containers.set_vmid(ctx.container_id, vmid, instead_of=guest.vmid)
         await tx.jobs.set_vmid(ctx.job_id, vmid)
-        await tx.containers.add_event(container.id, "moved", f"CT {guest.vmid} was taken: it is CT {vmid}")
+        await tx.containers.add_event(container.id, "moved", "", detail=moved.to_json())
         await tx.audit.append(
             userid=ctx.userid,
             endpoint_name=ctx.endpoint_name,

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from lxc_dashboard.services.creation.form.spec import (
     Mount,
     PasswordMode,
 )
+from lxc_dashboard.state.creation.summary import bash_text
 
 VMID = 105
 AT = "https://pve1.example:8006"
@@ -48,6 +50,14 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
         program.write_text(STAND_IN.format(python=sys.executable), encoding="utf-8")
         program.chmod(0o755)
     return folder
+
+
+def api_call(made: ContainerSpec, vmid: int, *, at: str) -> str:
+    return bash_text(command.api_call(made, vmid, at=at))
+
+
+def api_calls(made: Sequence[ContainerSpec], *, at: str) -> str:
+    return bash_text(command.api_calls(made, at=at))
 
 
 def run(node: Path, typed: str) -> list[list[str]]:
@@ -122,7 +132,7 @@ def test_pct_gets_exactly_what_the_dashboard_would_send(node: Path, made: Contai
 @SLOW
 @given(made=SPECS)
 def test_the_api_gets_exactly_what_the_dashboard_would_send(node: Path, made: ContainerSpec) -> None:
-    called = run(node, command.api_call(made, VMID, at=AT))
+    called = run(node, api_call(made, VMID, at=AT))
     assert as_curl_got_it(called[0]) == as_sent(made)
     assert {f"{AT}/api2/json/nodes/pve1/lxc", "Authorization: PVEAPIToken=ann@pve!cli=1234"} <= set(called[0])
     assert [as_curl_got_it(call) for call in called[1:]] == (
@@ -133,7 +143,7 @@ def test_the_api_gets_exactly_what_the_dashboard_would_send(node: Path, made: Co
 def test_an_os_template_that_lacks_is_fetched_first(node: Path) -> None:
     made = spec(ostemplate_download="debian-13.tar.zst")
     assert run(node, command.pct_create(made, VMID))[0] == ["pveam", "download", "local", "debian-13.tar.zst"]
-    first, second = run(node, command.api_call(made, VMID, at=AT))
+    first, second = run(node, api_call(made, VMID, at=AT))
     assert f"{AT}/api2/json/nodes/pve1/aplinfo" in first
     assert as_curl_got_it(first) == {"storage": "local", "template": "debian-13.tar.zst"}
     assert as_curl_got_it(second) == as_sent(made)
@@ -155,7 +165,7 @@ def test_pct_gets_each_of_several_with_the_vmid_that_is_free_then(node: Path, ma
 @SLOW
 @given(made=SEVERAL)
 def test_the_api_gets_each_of_several_with_the_vmid_that_is_free_then(node: Path, made: list[ContainerSpec]) -> None:
-    called = run(node, command.api_calls(made, at=AT))
+    called = run(node, api_calls(made, at=AT))
     asked = [call for call in called if call[-1] == f"{AT}/api2/json/cluster/nextid"]
     assert len(asked) == len(made)
     assert all("Authorization: PVEAPIToken=ann@pve!cli=1234" in call for call in called)
@@ -168,9 +178,7 @@ def test_the_api_gets_each_of_several_with_the_vmid_that_is_free_then(node: Path
 def test_an_os_template_is_fetched_once_for_several(node: Path) -> None:
     made = [spec(hostname=name, ostemplate_download="debian-13.tar.zst") for name in ("a", "b")]
     assert [call[0] for call in run(node, command.pct_create_all(made))] == ["pvesh", "pveam", "pct", "pvesh", "pct"]
-    fetched = [
-        call for call in run(node, command.api_calls(made, at=AT)) if f"{AT}/api2/json/nodes/pve1/aplinfo" in call
-    ]
+    fetched = [call for call in run(node, api_calls(made, at=AT)) if f"{AT}/api2/json/nodes/pve1/aplinfo" in call]
     assert len(fetched) == 1
 
 
@@ -182,14 +190,14 @@ def test_what_no_token_may_have_is_said_where_one_is_used(node: Path) -> None:
     ]
     for changes, named in cases:
         made = spec(**changes)
-        for lines in (command.api_call(made, VMID, at=AT), command.api_calls([made, made], at=AT)):
+        for lines in (api_call(made, VMID, at=AT), api_calls([made, made], at=AT)):
             assert lines.startswith(
                 f"# PVE refuses {named} to every API token, also to those of root@pam.\n# It takes them"
             )
             assert lines.count("# PVE refuses") == 1
             assert next(as_curl_got_it(call) for call in run(node, lines) if "POST" in call) == as_sent(made)
         assert "#" not in command.pct_create(made, VMID)
-    assert "#" not in command.api_call(spec(nesting=True), VMID, at=AT)
+    assert "#" not in api_call(spec(nesting=True), VMID, at=AT)
 
 
 def test_a_command_reads_like_one() -> None:

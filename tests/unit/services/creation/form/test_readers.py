@@ -9,6 +9,7 @@ import pytest
 
 from lxc_dashboard.db.models import PackageManager
 from lxc_dashboard.services.creation.form import readers
+from lxc_dashboard.services.creation.form.codes import FieldCode
 from lxc_dashboard.services.creation.form.readers import WrongError
 from lxc_dashboard.services.creation.form.spec import ExtraPackage, PackageRef
 
@@ -26,10 +27,12 @@ def test_what_is_read_already_stays_as_it_is(read: Callable[[object], object], v
 
 
 def test_an_extra_package_that_was_read_is_checked_like_any_other() -> None:
-    with pytest.raises(WrongError, match="can only come from a template"):
+    with pytest.raises(WrongError) as refused:
         readers.extra_package(ExtraPackage(PackageManager.CUSTOM, "tool"))
+    assert refused.value.reason.code == FieldCode.CUSTOM_PACKAGE
 
 
 def test_a_package_as_one_text_is_refused() -> None:
-    with pytest.raises(WrongError, match="Enter a manager and a package"):
+    with pytest.raises(WrongError) as refused:
         readers.extra_package("apt curl")
+    assert refused.value.reason.code == FieldCode.NO_PACKAGE
