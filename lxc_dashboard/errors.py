@@ -331,8 +331,8 @@ class WrongGuestError(GuestError):
 class CommandFailedError(GuestError):
     """A command in the guest or on the node ended with a status other than 0."""
 
-    def __init__(self, command: str, exit_status: int, output_tail: str = "") -> None:
-        self.command = command
+    def __init__(self, command: Message | str, exit_status: int, output_tail: str = "") -> None:
+        """``command`` says what it does, or is its name."""
         self.exit_status = exit_status
         self.output_tail = output_tail
         reason = Message.of(ErrorCode.COMMAND_FAILED, command=command, status=exit_status)

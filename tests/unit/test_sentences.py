@@ -20,7 +20,7 @@ LOGGERS = {"log", "logger"}
 # At least so many words: of a text that begins with a capital letter or a parameter, and of one that does not.
 WORDS, WORDS_IN_SMALL = 3, 4
 WORD = re.compile(r"(?<![\w-])[A-Za-z]+(?![\w-])")
-CODE = re.compile(r"[$<>\\|=]|^\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH|LOCK|SET)\b|/\*|::|--")
+CODE = re.compile(r"[$<>\\|=]|^/\S+$|^\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH|LOCK|SET)\b|/\*|::|--")
 
 # How many are left, by file: a smaller number goes here with the change that removes them. None may be added.
 LEFT: dict[str, int] = {
@@ -47,13 +47,6 @@ LEFT: dict[str, int] = {
     "db/repositories/tickets.py": 2,
     "db/standings.py": 1,
     "frontend.py": 6,
-    "guest/base.py": 1,
-    "guest/connection.py": 9,
-    "guest/doors.py": 11,
-    "guest/files.py": 3,
-    "guest/keys.py": 4,
-    "guest/pool.py": 2,
-    "guest/supervisor.py": 21,
     "pages/templates/editor/scripts.py": 1,
     "proxmox/console.py": 3,
     "proxmox/decoding.py": 5,

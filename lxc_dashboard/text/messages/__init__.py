@@ -8,6 +8,7 @@ from typing import Any, Final
 from lxc_dashboard.messages import Message
 from lxc_dashboard.text.messages.errors import ERRORS
 from lxc_dashboard.text.messages.events import EVENTS
+from lxc_dashboard.text.messages.guest import OF_GUESTS
 from lxc_dashboard.text.messages.preflight import OF_PREFLIGHT
 from lxc_dashboard.text.messages.remedies import WithRemedy
 
@@ -15,6 +16,7 @@ MESSAGES: Final[Mapping[str, str | tuple[str, str] | WithRemedy]] = {
     **EVENTS,
     **OF_PREFLIGHT,
     **ERRORS,
+    **OF_GUESTS,
 }
 
 
