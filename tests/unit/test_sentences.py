@@ -58,7 +58,6 @@ LEFT: dict[str, int] = {
     "services/auth/limits.py": 1,
     "services/auth/sign_in.py": 3,
     "services/auth/tokens.py": 2,
-    "services/containers/console.py": 7,
     "services/creation/access/entrance.py": 4,
     "services/creation/batch_views.py": 1,
     "services/creation/form/addresses.py": 13,
