@@ -116,13 +116,13 @@ class ConflictError(DashboardError):
 
 
 class OvertakenError(ConflictError):
-    """Another user saved revision ``number`` while this user edited an older one. ``changes``: sentences."""
+    """Another user saved revision ``number`` while this user edited an older one. ``changes`` since then."""
 
-    def __init__(self, number: int, author: str, at: datetime, changes: Sequence[str]) -> None:
+    def __init__(self, number: int, author: str, at: datetime, changes: Sequence[Message]) -> None:
         self.number = number
         self.author = author
         self.at = at
-        self.changes = list(changes)
+        self.changes = tuple(changes)
         super().__init__(Message.of(ErrorCode.OVERTAKEN, author=author, number=number))
 
 

@@ -9,6 +9,7 @@ from lxc_dashboard.messages import Message
 from lxc_dashboard.text.messages.errors import ERRORS
 from lxc_dashboard.text.messages.events import EVENTS
 from lxc_dashboard.text.messages.guest import OF_GUESTS
+from lxc_dashboard.text.messages.library import OF_LIBRARY
 from lxc_dashboard.text.messages.preflight import OF_PREFLIGHT
 from lxc_dashboard.text.messages.remedies import WithRemedy
 
@@ -17,6 +18,7 @@ MESSAGES: Final[Mapping[str, str | tuple[str, str] | WithRemedy]] = {
     **OF_PREFLIGHT,
     **ERRORS,
     **OF_GUESTS,
+    **OF_LIBRARY,
 }
 
 

@@ -174,10 +174,10 @@ class Work:
         return {item.key for items in (self.scripts, self.files, self.packages) for item in items}
 
     def paths(self, faults: Mapping[str, str]) -> dict[str, str]:
-        """Faults by the paths of their fields; services name scripts, files and lists by their names."""
+        """Faults as sentences, by the paths of their fields; services name scripts, files and lists by their names."""
         found: dict[str, str] = {}
         for name, fault in faults.items():
-            found.setdefault(self._path(name), fault)
+            found.setdefault(self._path(name), fault[:1].upper() + fault[1:])
         return found
 
     def _path(self, name: str) -> str:
